@@ -1,0 +1,328 @@
+"""What a person can ask for: the same functions behind the command line and the notebook."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from membrane_dask import studies
+from membrane_dask.config import BaseStudy
+from membrane_dask.engine import journal as journals
+from membrane_dask.engine import store
+from membrane_dask.engine.clusters import ClusterError, open_pool
+from membrane_dask.engine.execute import (
+    Event,
+    Execution,
+    Listener,
+    Progressed,
+    Retried,
+    SetAside,
+    Started,
+    Summary,
+    failure_path,
+)  # fmt: skip
+from membrane_dask.engine.plan import Plan, as_seconds, make_plan
+from membrane_dask.engine.run import Run, RunList, RunNotFoundError, find_run, find_runs, prepare
+from membrane_dask.errors import Source, StudyError
+from membrane_dask.program import Unit
+from membrane_dask.study_file import load_study, load_study_with_source
+
+__all__ = [
+    "ClusterError", "Plan", "Run", "RunList", "RunNotFoundError", "StudyError",
+    "cancel", "list_runs", "load_study", "open_run", "plan", "replay", "retry", "run",
+]  # fmt: skip
+
+logger = logging.getLogger("membrane_dask")
+
+
+def plan(study: BaseStudy | str | Path, *, measure: bool = False, source: Source | None = None) -> Plan:
+    """Plan a study: units, batches, memory, and what it will cost.
+
+    Parameters
+    ----------
+    study : study, str or Path
+        A study, or the path of one.
+    measure : bool
+        Run a few pilot units here to measure the cost.
+    source : Source, optional
+        Where the study's words stand, for the errors.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    StudyError
+        If the study cannot be run.
+    """
+    if not isinstance(study, BaseStudy):
+        study, source = load_study_with_source(study)
+    try:
+        made = make_plan(study, studies.build(study, source))
+    except StudyError as error:
+        raise StudyError(error.problems, source) from None
+    return made.measured() if measure else made
+
+
+def run(
+    study: BaseStudy | str | Path | Plan,
+    out: str | Path | None = None,
+    *,
+    limit: int | None = None,
+    fresh: bool = False,
+    retry_failed: bool = False,
+    listener: Listener | None = None,
+) -> Run:
+    """Run a study, or take up its run where it ended.
+
+    Parameters
+    ----------
+    study : study, str, Path or Plan
+        What to run.
+    out : str or Path, optional
+        Run directory; default ``runs/<name>``.
+    limit : int, optional
+        Stop after so many units.
+    fresh : bool
+        Move an existing run aside and begin anew.
+    retry_failed : bool
+        Try the units again that were set aside.
+    listener : callable, optional
+        Gets every event of the engine; default is a line on stderr every 30 s.
+
+    Returns
+    -------
+    Run
+        ``Run.status()`` tells how far it came; units that failed are in ``Run.failures``.
+
+    Raises
+    ------
+    StudyError
+        If the study cannot be run; nothing was started.
+    ClusterError
+        If the cluster cannot be used or was lost; what is finished is kept.
+    """
+    made = study if isinstance(study, Plan) else plan(study)
+    found = prepare(made, Path(out) if out is not None else None, fresh=fresh)
+    execute(found, made, limit=limit, retry_failed=retry_failed, listener=listener)
+    return found
+
+
+def execute(
+    run: Run,
+    plan: Plan,
+    *,
+    limit: int | None = None,
+    retry_failed: bool = False,
+    listener: Listener | None = None,
+) -> Summary:
+    """Work on a run until it is finished; the lower half of :func:`run`."""
+    if limit is not None and limit < 0:
+        raise ValueError(f"limit must be at least 0 (got {limit})")
+    settings = plan.study.execution
+    listener = listener or Lines(sys.stderr)
+    with journals.Driver(run.path) as driver, _logged(run.path / "logs" / "driver.log"):
+        provenance = journals.Provenance(run.path)
+        provenance.started(cluster=plan.study.cluster.model_dump(mode="json"))
+        reason = "error"
+        try:
+            if retry_failed:
+                _reopen(run)
+
+            def tell(event: Event) -> None:
+                logger.info("%s", event)
+                listener(event)
+
+            execution = Execution(
+                run.path, plan.program, run.batch, sum(run.counts.values()),
+                retries=settings.retries, failure_limit=settings.failure_limit, listener=tell,
+            )  # fmt: skip
+            driver.beat(0, force=True)
+            open_units = sum(run.counts.values()) - len(execution.history)
+            if limit == 0 or not open_units:  # no cluster for nothing
+                from membrane_dask.engine.clusters import SyncPool
+
+                summary = execution.run(SyncPool(), driver, 0)
+            else:
+                with open_pool(plan.study.cluster) as pool:
+                    summary = execution.run(pool, driver, limit)
+            if not summary.left and not run.journal.collected():
+                execution.collect()
+            reason = summary.reason
+            return summary
+        except KeyboardInterrupt:
+            reason = "interrupted"
+            raise
+        except BaseException as error:
+            reason = f"{type(error).__name__}: {error}"
+            logger.exception("stopped")
+            raise
+        finally:
+            provenance.stopped(reason=reason)
+
+
+def _reopen(run: Run) -> None:
+    """Take the units that were set aside back into the work."""
+    keys = [failure["key"] for failure in run.failures]
+    if keys:
+        run.journal.append({"reopened": keys})
+
+
+@contextlib.contextmanager
+def _logged(path: Path) -> Iterator[None]:
+    """Keep what the engine and Dask say in the run's own log."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    loggers = [logger, logging.getLogger("distributed")]
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    for one in loggers:
+        one.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        for one in loggers:
+            one.removeHandler(handler)
+        handler.close()
+
+
+class Lines:
+    """Progress as plain lines, one every 30 s at most: for logs, pipes and notebooks."""
+
+    def __init__(self, stream: TextIO, every: float = 30.0) -> None:
+        self._stream, self._every = stream, every
+        self._start = self._last = time.monotonic()
+        self._total = self._first = 0
+
+    def __call__(self, event: Event) -> None:
+        """Say what is worth saying."""
+        if isinstance(event, Started):
+            self._total, self._first = event.total, event.done + event.failed
+            if event.done or event.failed:
+                self._say(f"resuming: {event.done} of {event.total} units are done, {event.failed} failed")
+            if event.dashboard:
+                self._say(f"dashboard: {event.dashboard}")
+        elif isinstance(event, SetAside):
+            self._say(f"set aside: {event.key}: {event.error.splitlines()[0]}")
+        elif isinstance(event, Retried):
+            self._say(
+                f"trying again: {event.keys[0]}{', ...' * (len(event.keys) > 1)}: {event.reason.splitlines()[0]}"
+            )
+        elif isinstance(event, Progressed):
+            finished = event.done + event.failed
+            if finished == self._total or time.monotonic() - self._last >= self._every:
+                self._last = time.monotonic()
+                spent = self._last - self._start
+                rate = (finished - self._first) / spent
+                left = (
+                    f", {as_seconds((self._total - finished) / rate)} left"
+                    if 0 < finished < self._total
+                    else ""
+                )
+                self._say(f"{finished} of {self._total} units after {as_seconds(spent)}{left}")
+
+    def _say(self, text: str) -> None:
+        print(text, file=self._stream, flush=True)
+
+
+def open_run(path: str | Path) -> Run:
+    """Open a run by its directory, its name, or the beginning of its name.
+
+    Raises
+    ------
+    RunNotFoundError
+        If there is none.
+    """
+    return find_run(path)
+
+
+def list_runs(folder: str | Path = "runs") -> RunList:
+    """All runs in a directory, shown as a table."""
+    return find_runs(Path(folder))
+
+
+def retry(path: str | Path, listener: Listener | None = None) -> Run:
+    """Try the units again that were set aside, and finish what is open."""
+    found = find_run(path)
+    return run(plan(found.study), found.path, retry_failed=True, listener=listener)
+
+
+def cancel(path: str | Path) -> bool:
+    """Ask a run's driver, wherever it is, to stop; False if none is at work."""
+    found = find_run(path)
+    if journals.Driver.alive(found.path) is None:
+        return False
+    journals.write_atomically(found.path / "cancel", journals.now() + "\n")
+    return True
+
+
+def find_unit(run: Run, key: str) -> tuple[Unit, Any]:
+    """A unit that the run has proposed, and the program it belongs to.
+
+    Raises
+    ------
+    StudyError
+        If there is none of that key.
+    """
+    from membrane_dask.errors import Problem, nearest
+
+    made = plan(run.study)
+    units = {unit.key: unit for unit in made.program.proposer()(run.journal.history())}
+    if key not in units:
+        import difflib
+
+        close = difflib.get_close_matches(key, list(units), n=1, cutoff=0.3)
+        hint = nearest(key, close) if close else "it has proposed none yet"
+        raise StudyError([Problem((), f"{run.name} has no unit {key!r}; {hint}")])
+    return units[key], made.program
+
+
+def replay(path: str | Path, key: str) -> tuple[dict[str, Any], bool | None]:
+    """Run one unit again in this process.
+
+    Parameters
+    ----------
+    path : str or Path
+        The run.
+    key : str
+        The unit, as named in the journal or in ``failures/``.
+
+    Returns
+    -------
+    values : dict of str to ndarray
+        What the unit returns.
+    same : bool or None
+        Whether these are the bits that stand in the result; None if the result has none.
+    """
+    found = find_run(path)
+    unit, program = find_unit(found, key)
+    values, _ = program.work(program.context, unit)
+    outcome = found.journal.history().get(key)
+    if outcome is None or outcome.status != "done":
+        return values, None
+    sink = store.sinks(found.path, program.tables, program.volumes, found.batch)[unit.task]
+    stored = sink.read(unit)
+    return values, store.digest([sink.check(unit, values)]) == store.digest([stored])
+
+
+def unit_report(run: Run, key: str) -> dict[str, Any] | None:
+    """What the journal and the failures say of one unit; None if nothing."""
+    failure = journals.read_json(failure_path(run.path, key))
+    found: dict[str, Any] | None = None
+    for record in run.journal.records():
+        if key in record.get("done", ()):
+            place = record["done"].index(key)
+            found = {"key": key, "state": "done", "time": record["time"], "seconds": record["seconds"][place]}
+            found |= {name: record[name] for name in ("worker", "attempt", "peak_memory", "sha256")}
+        elif key in record.get("failed", ()):
+            found = {"state": "failed", "time": record["time"], **(failure or {"key": key})}
+        elif key in record.get("reopened", ()):
+            found = {"key": key, "state": "open", "time": record["time"]}
+    return found

@@ -1,0 +1,429 @@
+"""The command line: parse, call the functions of :mod:`membrane_dask.api`, print.
+
+stdout is data, stderr is talk. Exit codes: 0 done; 1 our bug; 2 invalid study or usage, nothing was
+started; 3 finished with units set aside; 4 cluster trouble; 75 stopped early, resumable; 130 Ctrl-C,
+resumable.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from membrane_dask.engine.execute import Event
+    from membrane_dask.engine.run import Run
+
+DONE, BUG, USAGE, SET_ASIDE, CLUSTER, STOPPED, INTERRUPTED = 0, 1, 2, 3, 4, 75, 130
+
+app = typer.Typer(
+    name="membrane-dask",
+    help="Distributed batch simulation of porous filtration membranes.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+StudyPath = Annotated[
+    Path, typer.Argument(metavar="STUDY", help="YAML file; write one with: membrane-dask new KIND")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="A.B=VALUE", help="Change an entry of the study; may be repeated."),
+]
+ClusterName = Annotated[
+    str | None, typer.Option("--cluster", metavar="P", help="local, sync, or a scheduler's address.")
+]
+RunName = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run's directory, its name, or the name's beginning.")
+]
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _overrides(given: list[str] | None, cluster: str | None) -> list[str]:
+    return [*(given or []), *([f"cluster.profile={cluster}"] if cluster else [])]
+
+
+# ---------------------------------------------------------------------------------------------
+# Studies
+
+
+@app.command()
+def new(kind: Annotated[str, typer.Argument(help="graded or reconstruct")]) -> None:
+    """Print a commented study: every knob with its default, unit, bounds and source."""
+    from membrane_dask.study_file import commented_study
+
+    print(commented_study(kind), end="")
+
+
+@app.command()
+def check(study: StudyPath, set_: Overrides = None) -> None:
+    """Report all that is wrong with a study; read its inputs, start nothing."""
+    from membrane_dask import api
+    from membrane_dask.study_file import load_study_with_source
+
+    found, source = load_study_with_source(study, set_ or ())
+    api.plan(found, source=source)
+    _say(f"{study}: a sound {found.kind} study")
+
+
+@app.command()
+def plan(
+    study: StudyPath,
+    set_: Overrides = None,
+    cluster: ClusterName = None,
+    measure: Annotated[bool, typer.Option(help="Run a few pilot units to measure the cost.")] = True,
+) -> None:
+    """Print what a run would do: units, batches, memory, and its cost, measured on a few units."""
+    from membrane_dask import api
+    from membrane_dask.study_file import load_study_with_source
+
+    found, source = load_study_with_source(study, _overrides(set_, cluster))
+    print(api.plan(found, measure=measure, source=source))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of a study, for editors."""
+    from membrane_dask.study_file import json_schema
+
+    print(json.dumps(json_schema(), indent=2))
+
+
+# ---------------------------------------------------------------------------------------------
+# Running
+
+
+@app.command()
+def run(
+    study: StudyPath,
+    out: Annotated[Path | None, typer.Option(help="Run directory; default runs/<name>.")] = None,
+    set_: Overrides = None,
+    cluster: ClusterName = None,
+    limit: Annotated[int | None, typer.Option(min=0, help="Stop after so many units.")] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Move an existing run aside and begin anew.")
+    ] = False,
+) -> None:
+    """Run a study, or resume its run where it ended."""
+    from membrane_dask import api
+    from membrane_dask.engine.run import prepare
+    from membrane_dask.study_file import load_study_with_source
+
+    found, source = load_study_with_source(study, _overrides(set_, cluster))
+    made = api.plan(found, source=source)
+    _execute(prepare(made, out, fresh=fresh), made, limit=limit)
+
+
+@app.command()
+def retry(
+    run: RunName,
+    failed: Annotated[bool, typer.Option("--failed", help="Only say what would be tried again.")] = False,
+) -> None:
+    """Try the units again that were set aside, and finish what is open."""
+    from membrane_dask import api
+
+    found = api.open_run(run)
+    if failed:
+        for failure in found.failures:
+            print(failure["key"])
+        return
+    _execute(found, api.plan(found.study), retry_failed=True)
+
+
+def _execute(run: Run, plan: Any, **options: Any) -> None:
+    """Work on a run, show how it goes, and leave with the exit code that says how it went."""
+    from membrane_dask import api
+
+    signal.signal(signal.SIGTERM, _terminate)
+    _say(f"run: {run.path}")
+    listener = Bar() if sys.stderr.isatty() else api.Lines(sys.stderr)
+    try:
+        summary = api.execute(run, plan, listener=listener, **options)
+    except KeyboardInterrupt:
+        _say(f"interrupted; resume with: membrane-dask run {run.path / 'study.yaml'} --out {run.path}")
+        _leave(INTERRUPTED)
+    except SystemExit:
+        _say("terminated; the run can be resumed")
+        _leave(STOPPED)
+    finally:
+        if isinstance(listener, Bar):
+            listener.close()
+    _say(str(run))
+    if summary.reason == "too many failures":
+        _say(
+            f"stopped: {summary.failed} of {summary.done + summary.failed} finished units failed; see {run.path}/failures"
+        )
+        _leave(SET_ASIDE)
+    if summary.reason == "cancelled":
+        _leave(STOPPED)
+    if summary.failed:
+        _leave(SET_ASIDE)
+    print(run.path)
+
+
+def _terminate(signum: int, frame: object) -> NoReturn:
+    signal.signal(signum, signal.SIG_IGN)
+    raise SystemExit(STOPPED)
+
+
+def _leave(code: int) -> NoReturn:
+    raise typer.Exit(code)
+
+
+class Bar:
+    """A progress bar for a person at a terminal; what must be said stands above it."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self._console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("units"),
+            TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=self._console,
+        )  # fmt: skip
+        self._task = self._progress.add_task("working", total=None)
+        self._progress.start()
+
+    def __call__(self, event: Event) -> None:
+        """Show an event."""
+        from membrane_dask.engine.execute import Collecting, Progressed, Retried, SetAside, Started
+
+        if isinstance(event, Started):
+            self._progress.update(self._task, total=event.total, completed=event.done + event.failed)
+            if event.dashboard:
+                self._console.print(f"dashboard: {event.dashboard}", highlight=False)
+        elif isinstance(event, Progressed):
+            self._progress.update(self._task, completed=event.done + event.failed)
+        elif isinstance(event, SetAside):
+            self._console.print(f"set aside: {event.key}: {event.error.splitlines()[0]}", markup=False)
+        elif isinstance(event, Retried):
+            self._console.print(
+                f"trying again: {event.keys[0]}: {event.reason.splitlines()[0]}", markup=False
+            )
+        elif isinstance(event, Collecting):
+            self._progress.update(self._task, description="collecting")
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        self._progress.stop()
+
+
+# ---------------------------------------------------------------------------------------------
+# Looking
+
+
+@app.command()
+def status(
+    runs: Annotated[
+        list[str] | None, typer.Argument(metavar="[RUN]...", help="Default: all in runs/.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="A list of objects.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show again every 2 s until nothing runs.")] = False,
+) -> None:
+    """Say how far runs have come."""
+    from membrane_dask import api
+
+    while True:
+        found = api.RunList([api.open_run(name) for name in runs] if runs else list(api.list_runs()))
+        if as_json:
+            print(json.dumps([run.status() for run in found], indent=1))
+        else:
+            _table(found.HEADER, found.rows())
+        if not watch or not any(run.status()["state"] == "running" for run in found):
+            return
+        time.sleep(2)
+
+
+@app.command("list")
+def list_(
+    folder: Annotated[Path, typer.Argument(help="Directory that holds runs.")] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="A list of objects.")] = False,
+) -> None:
+    """List the runs in a directory."""
+    from membrane_dask import api
+
+    found = api.list_runs(folder)
+    if as_json:
+        print(json.dumps([{**run.status(), "path": str(run.path)} for run in found], indent=1))
+    elif found:
+        _table(found.HEADER, found.rows())
+    else:
+        _say(f"no runs in {folder}/")
+
+
+def _table(header: tuple[str, ...], rows: list[list[str]]) -> None:
+    widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
+    for row in (header, *rows):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+@app.command()
+def logs(
+    run: RunName,
+    unit: Annotated[str | None, typer.Option(metavar="K", help="What is known of one unit.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run ends.")] = False,
+) -> None:
+    """Print a run's log, or what is known of one unit."""
+    from membrane_dask import api
+    from membrane_dask.engine.journal import Driver
+
+    found = api.open_run(run)
+    if unit is not None:
+        report = api.unit_report(found, unit)
+        if report is None:
+            api.find_unit(found, unit)  # says so if there is no such unit
+            report = {"key": unit, "state": "open"}
+        trace = report.pop("traceback", "")
+        print(json.dumps(report, indent=1))
+        if trace:
+            print(trace.rstrip())
+        return
+    path = found.path / "logs" / "driver.log"
+    if not path.exists():
+        _say("the run has no log yet")
+        return
+    with path.open(encoding="utf-8", errors="replace") as stream:
+        while True:
+            sys.stdout.write(stream.read())
+            sys.stdout.flush()
+            if not follow or Driver.alive(found.path) is None:
+                sys.stdout.write(stream.read())
+                return
+            time.sleep(1)
+
+
+@app.command()
+def cancel(run: RunName) -> None:
+    """Ask the driver of a run to stop; what is finished is kept."""
+    from membrane_dask import api
+
+    if api.cancel(run):
+        _say("the driver will stop within seconds")
+    else:
+        _say("nothing to cancel: no driver is at work on this run")
+
+
+@app.command()
+def replay(
+    run: RunName,
+    key: Annotated[str, typer.Argument(metavar="KEY", help="A unit, as in failures/ or the journal.")],
+    pdb: Annotated[bool, typer.Option("--pdb", help="Open the debugger where the unit fails.")] = False,
+) -> None:
+    """Run one unit in this process and compare it with the result, bit for bit."""
+    from membrane_dask import api
+
+    try:
+        values, same = api.replay(run, key)
+    except Exception as error:
+        from membrane_dask.errors import StudyError
+
+        if isinstance(error, (StudyError, api.RunNotFoundError)):
+            raise
+        if pdb:
+            import pdb as debugger
+
+            debugger.post_mortem(error.__traceback__)
+        import traceback
+
+        traceback.print_exc()
+        _say(f"{key} fails here too")
+        _leave(SET_ASIDE)
+    for name, value in values.items():
+        print(f"{name} = {value}" if value.size <= 8 else f"{name}: {value.dtype} {value.shape}")
+    words = {
+        True: "the same bits as in the result",
+        False: "OTHER BITS than in the result",
+        None: "not in the result yet",
+    }
+    _say(f"{key}: {words[same]}")
+    if same is False:
+        _leave(BUG)
+
+
+# ---------------------------------------------------------------------------------------------
+
+
+def _version(value: bool) -> None:
+    if value:
+        from membrane_dask import __version__
+
+        print(f"membrane-dask {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run a command and leave with its exit code; troubles are told in words."""
+    code = BUG
+    try:
+        app(arguments, prog_name="membrane-dask")
+        code = DONE
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else DONE if leaving.code is None else BUG
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = DONE
+    except Exception as error:
+        code = _explain(error)
+    sys.stdout.flush()
+    sys.exit(code)
+
+
+def _explain(error: Exception) -> int:
+    """Say what went wrong; the exit code that tells whose turn it is."""
+    from membrane_dask.errors import StudyError
+
+    if isinstance(error, StudyError):
+        _say(str(error))
+        return USAGE
+    from membrane_dask.engine.clusters import ClusterError
+    from membrane_dask.engine.journal import RunBusyError
+    from membrane_dask.engine.run import RunNotFoundError
+
+    if isinstance(error, (RunNotFoundError, RunBusyError)):
+        _say(str(error))
+        return USAGE
+    if isinstance(error, ClusterError):
+        _say(f"cluster trouble: {error}; what is finished is kept, run again to resume")
+        return CLUSTER
+    if isinstance(error, OSError):
+        _say(f"stopped by the system: {error}; what is finished is kept, run again to resume")
+        return STOPPED
+    import traceback
+
+    traceback.print_exc()
+    _say("this is a bug in membrane-dask; what is finished is kept")
+    return BUG
+
+
+if __name__ == "__main__":
+    main()

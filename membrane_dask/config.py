@@ -1,0 +1,400 @@
+"""The study: every knob with its unit, default, bounds and source, read from a short YAML file.
+
+Files are read by :mod:`membrane_dask.study_file`, which reports every problem at once before any
+work starts.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    Strict,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from membrane_dask.errors import Problem, nearest
+
+# ---------------------------------------------------------------------------------------------
+# Quantities: a number with its unit in the file, a plain float inside
+
+
+@lru_cache(maxsize=1)
+def _units() -> Any:
+    import pint  # slow to import, and only studies with units need it
+
+    return pint.UnitRegistry()
+
+
+def _quantity(unit: str, example: str) -> Any:
+    """Annotations for a positive quantity written with a unit and held in ``unit``."""
+
+    def read(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, str):
+            raise ValueError(f"a number with a unit is needed, for example '{example}' (got {value!r})")
+        try:
+            # pint reads arithmetic; a quantity is one number and one unit
+            if not re.fullmatch(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*[a-zA-Zµμ]+\s*", value):
+                raise ValueError
+            found = float(_units().Quantity(value).to(unit).magnitude)
+        except Exception as error:
+            raise ValueError(
+                f"not a quantity in units like '{unit}', for example '{example}' (got {value!r})"
+            ) from error
+        if not (0 < found < float("inf")):
+            raise ValueError(f"must be greater than 0 (got {value!r})")
+        return found
+
+    return (
+        BeforeValidator(read),
+        PlainSerializer(lambda value: f"{value:.15g} {unit}", return_type=str),
+        WithJsonSchema({"type": "string", "examples": [example]}),
+    )
+
+
+def _file(value: object, info: ValidationInfo) -> Path:
+    """Path of an existing file, relative to the study that names it."""
+    if not isinstance(value, (str, Path)) or not str(value).strip() or "\0" in str(value):
+        raise ValueError(f"the path of a file is needed (got {value!r})")
+    base = Path((info.context or {}).get("base", "."))
+    path = (base / Path(value).expanduser()).resolve()
+    try:
+        if path.is_file():
+            return path
+        siblings = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error} (got {str(value)!r})") from error
+    hint = difflib.get_close_matches(path.name, siblings, n=1)
+    more = f"; did you mean {hint[0]!r}?" if hint else f"; looked in {path.parent}"
+    raise ValueError(f"no such file{more} (got {str(value)!r})")
+
+
+def _listed(value: object) -> object:
+    """Let one value stand for a list of one, and a YAML list for a tuple."""
+    if isinstance(value, (list, tuple)):
+        return tuple(value)
+    return (value,)
+
+
+def _pair(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+Whole = Annotated[int, Strict()]
+Length = (float, *_quantity("nm", "3 nm"))
+LengthNm = Annotated[Length]  # type: ignore[valid-type]
+Bytes = Annotated[(float, *_quantity("MB", "2 GB"))]  # type: ignore[valid-type]
+InputFile = Annotated[Path, BeforeValidator(_file), WithJsonSchema({"type": "string"})]
+Numbers = Annotated[tuple[Number, ...], BeforeValidator(_listed), Field(min_length=1)]
+Range = Annotated[tuple[Number, Number], BeforeValidator(_pair)]
+
+
+def knob(default: Any, description: str, *, unit: str = "1", source: str = "", **bounds: Any) -> Any:
+    """Field with all that a reader of the commented study wants to know of it."""
+    extra: dict[str, Any] = {"unit": unit}
+    if source:
+        extra["source"] = source
+    return Field(default, description=description, json_schema_extra=extra, **bounds)
+
+
+class Model(BaseModel):
+    """Frozen, and closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
+
+    def _inconsistencies(self) -> Iterator[Problem]:
+        """What is wrong between fields that are each right alone."""
+        return iter(())
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Any:
+        problems = list(self._inconsistencies())
+        if problems:
+            raise PydanticCustomError(
+                "inconsistent", "{text}", {"text": problems[0].message, "problems": problems}
+            )
+        return self
+
+
+def _ordered(name: str, bounds: tuple[float, float]) -> Iterator[Problem]:
+    if not bounds[0] < bounds[1]:
+        yield Problem((name,), f"must be [low, high] with low < high (got {list(bounds)})")
+
+
+# ---------------------------------------------------------------------------------------------
+# Sections that every study has
+
+
+class ClusterSettings(Model):
+    """Where the units run. Nothing here changes a result."""
+
+    profile: Annotated[str, Strict()] = knob(
+        "local",
+        "local (worker processes on this machine), sync (in this process, for debugging), or the "
+        "address of a running Dask scheduler such as tcp://host:8786",
+        unit="",
+    )
+    workers: Whole | None = knob(None, "worker processes; default one for each core", ge=1, le=100_000)
+    memory: Bytes | None = knob(
+        None, "memory of one worker; default its share of this machine", unit="GB, MiB, ..."
+    )
+
+    def _inconsistencies(self) -> Iterator[Problem]:
+        names = ("local", "sync")
+        if self.profile not in names and not re.fullmatch(r"(tcp|tls|ws|wss|ucx)://\S+", self.profile):
+            hint = nearest(self.profile, names)
+            yield Problem(
+                ("profile",), f"unknown; {hint} An address starts with tcp:// (got {self.profile!r})"
+            )
+
+
+class ExecutionSettings(Model):
+    """How units are sent out and what happens when one fails. Nothing here changes a result."""
+
+    batch: Whole | None = knob(
+        None, "units in one task and one chunk of the result; default about 10 s of work", ge=1, le=100_000
+    )
+    retries: Whole = knob(1, "further attempts before a failing unit is set aside", ge=0, le=100)
+    failure_limit: Number = knob(
+        0.5, "stop when more than this share of the finished units has failed (judged from 20 on)", gt=0, le=1
+    )
+
+
+class BaseStudy(Model):
+    """What every study kind shares."""
+
+    name: Annotated[str, Strict()] = knob(
+        "", "names the run directory; default the file's name", unit="", max_length=80
+    )
+    seed: Whole = knob(2023, "seed of the whole study", ge=0, lt=2**63)
+    cluster: ClusterSettings = knob(ClusterSettings(), "where the units run", unit="")
+    execution: ExecutionSettings = knob(ExecutionSettings(), "how units are sent out", unit="")
+
+    # How a run is carried out; left out of its identity, as none of it changes a result.
+    _circumstances: ClassVar[frozenset[str]] = frozenset({"name", "cluster", "execution"})
+
+    def inputs(self) -> dict[str, Path]:
+        """Files that the study reads, by field."""
+        return {}
+
+    def identity(self) -> str:
+        """Digest of all that decides the result: same digest, same bits.
+
+        Input files count by content, so a run finds itself again wherever they lie.
+        """
+        from membrane_dask import __version__
+
+        known = self.model_dump(mode="json", exclude=set(self._circumstances))
+        for name, path in self.inputs().items():
+            known[name] = file_digest(path)
+        text = json.dumps({"version": __version__, "study": known}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _inconsistencies(self) -> Iterator[Problem]:
+        if self.name and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
+            yield Problem(
+                ("name",),
+                f"letters, digits, '.', '_' and '-' only, a letter or digit first (got {self.name!r})",
+            )
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+# ---------------------------------------------------------------------------------------------
+# Study kinds
+
+
+class GradedStudy(BaseStudy):
+    """Ensembles of random banded pore networks, fouled over a filter's life (Gu)."""
+
+    kind: Literal["graded"] = "graded"
+    l_max: Numbers = knob((0.2,), "largest pore length", unit="W", source="Gu Table I")
+    gradient: Numbers = knob(
+        (0.0, 1e-3, 2e-3, 3e-3, 4e-3),
+        "pore-radius gradient s: radius lost from one band to the next",
+        unit="W",
+        source="Gu Eq. 1",
+    )
+    realizations: Whole = knob(20, "random networks at every design point", ge=1, le=10_000_000)
+    bands: Whole = knob(4, "bands m across the membrane", source="Gu Table I", ge=1, le=100)
+    radius: Number = knob(0.01, "mean pore radius r_0", unit="W", source="Gu Table I", gt=0, le=0.1)
+    l_min: Number = knob(0.06, "smallest pore length", unit="W", source="Gu Table I", ge=0, lt=1)
+    porosity: Number = knob(0.6, "porosity of every band of the clean filter", source="Gu Eq. 5", gt=0, lt=1)
+    porosity_tolerance: Number = knob(
+        0.005, "relative tolerance of the band porosities", source="Gu Sec. II", gt=0, le=0.5
+    )
+    deposition: Number = knob(5e-7, "deposition coefficient lambda", source="Gu Table I", gt=0, le=1)
+    time_step: Number = knob(2.5e-4, "Euler step dt", source="Gu Sec. VI", gt=0, le=0.1)
+    flux_threshold: Number = knob(
+        2e-6, "flux at which the filter is taken out of service", source="Gu Sec. VI", gt=0
+    )
+    solver_tolerance: Number = knob(1e-9, "relative residual of the pressure solution", ge=1e-14, le=1e-4)
+
+    def _inconsistencies(self) -> Iterator[Problem]:
+        yield from super()._inconsistencies()
+        for name in ("l_max", "gradient"):
+            values = getattr(self, name)
+            for i, value in enumerate(values):
+                if value in values[:i]:
+                    yield Problem((name, i), f"stands in the list twice (got {value})")
+        for i, value in enumerate(self.l_max):
+            if value > 1 / self.bands:
+                yield Problem(
+                    ("l_max", i),
+                    f"must be at most 1/bands = {1 / self.bands:.6g}, so that a pore meets two bands at most "
+                    f"(got {value})",
+                )
+            if value <= self.l_min:
+                yield Problem(("l_max", i), f"must be greater than l_min = {self.l_min} (got {value})")
+        reach = (self.bands - 1) / 2
+        for i, value in enumerate(self.gradient):
+            if value < 0:
+                yield Problem(("gradient", i), f"must be at least 0: pores narrow with depth (got {value})")
+            elif self.radius - value * reach <= 0:
+                yield Problem(
+                    ("gradient", i),
+                    f"must be less than {self.radius / reach:.6g}, where the radius of the last band falls to 0 "
+                    f"(got {value})",
+                )
+        longest = (self.radius + max(self.gradient) * reach) / self.time_step
+        if longest > 100_000:
+            yield Problem(
+                ("time_step",),
+                f"too small: a filter's life would take {longest:.3g} steps, at most 100000 are run",
+            )
+        elif longest < 4:
+            yield Problem(
+                ("time_step",),
+                f"too large: a filter's life would take {longest:.2g} steps, at least 4 are needed",
+            )
+
+
+class Segmentation(Model):
+    """How pores and solid are told apart in the micrograph."""
+
+    method: Literal["adaptive", "otsu"] = knob(
+        "adaptive", "threshold by the local mean, or one threshold for the whole image", unit=""
+    )
+    sensitivity: Number = knob(
+        0.65, "adaptive: share of the local mean that counts as solid; larger gives more solid", ge=0, le=1
+    )
+    presmooth: Number = knob(
+        1.0, "Gaussian smoothing before the threshold, 0 for none", unit="pixel", ge=0, le=20
+    )
+    median: Whole = knob(3, "median filter after the threshold, odd; 1 for none", unit="pixel", ge=1, le=21)
+    pores: Literal["dark", "bright"] = knob("dark", "which phase the pores are", unit="")
+
+    def _inconsistencies(self) -> Iterator[Problem]:
+        if self.median % 2 == 0:
+            yield Problem(("median",), f"must be odd (got {self.median})")
+
+
+class Features(Model):
+    """The combined distance functions by which trial and micrograph are compared (Chamani)."""
+
+    skin: Number = knob(0.2, "share of the depth that counts as skin", source="Chamani", gt=0, lt=1)
+    support: Number = knob(
+        0.5, "share of the depth, from below, that counts as support", source="Chamani", gt=0, lt=1
+    )
+    bins: Whole = knob(50, "bins of the distance for each phase", source="Chamani", ge=4, le=1000)
+    max_distance: LengthNm | None = knob(None, "upper edge of the last bin; default 30 pixels", unit="nm, um")
+
+
+class Search(Model):
+    """Bayesian optimisation of the structure."""
+
+    trials: Whole = knob(30, "trial structures for each replicate", ge=2, le=2000)
+    batch: Whole = knob(3, "trials proposed at once; more run side by side, fewer learn faster", ge=1, le=100)
+    initial: Whole = knob(
+        12, "trials placed by a quasi-random design before the model takes over", ge=2, le=1000
+    )
+    slices: Whole = knob(4, "sections of the trial's volume whose features are averaged", ge=1, le=64)
+    sigma_1: Range = knob((0.5, 4.0), "range of the fine field's width", unit="voxel", source="Chamani")
+    sigma_2: Range = knob((1.0, 10.0), "range of the coarse field's width", unit="voxel", source="Chamani")
+    porosity: Range = knob((0.06, 0.52), "range of the porosity before closing", source="Chamani")
+    closing_radius: Range = knob((1.0, 4.0), "range of the closing radius", unit="voxel", source="Chamani")
+
+    def _inconsistencies(self) -> Iterator[Problem]:
+        limits = {
+            "sigma_1": (0.3, 50),
+            "sigma_2": (0.3, 50),
+            "porosity": (0.001, 0.999),
+            "closing_radius": (0, 16),
+        }
+        for name, (low, high) in limits.items():
+            bounds = getattr(self, name)
+            yield from _ordered(name, bounds)
+            if bounds[0] < low or bounds[1] > high:
+                yield Problem((name,), f"must lie within [{low}, {high}] (got {list(bounds)})")
+        if self.initial > self.trials:
+            yield Problem(("initial",), f"must be at most trials = {self.trials} (got {self.initial})")
+
+
+class StructureModel(Model):
+    """What is held fixed in the structure: two Gaussian fields blended along the depth (Chamani)."""
+
+    blend_power: Number = knob(
+        10.0, "exponent of the depth weight (1 - z/H)^power of the fine field", source="Chamani", gt=0, le=100
+    )
+    closing_depth: Number = knob(
+        0.25, "depth fraction below which narrow pores are closed", source="Chamani", ge=0, le=1
+    )
+    truncate: Number = knob(4.0, "half-width of the Gaussian kernel, in standard deviations", ge=1, le=8)
+
+
+class VolumeSettings(Model):
+    """The volume that is written; its depth is the micrograph's."""
+
+    slices: Whole = knob(256, "planes across the sections (y)", unit="voxel", ge=8, le=100_000)
+    width: Whole | None = knob(
+        None, "voxels along the section (x); default the micrograph's width", unit="voxel", ge=8, le=100_000
+    )
+    block: Whole = knob(64, "planes in one block of work and one row of chunks", unit="voxel", ge=1, le=4096)
+
+
+class ReconstructStudy(BaseStudy):
+    """A three-dimensional structure from one cross-section micrograph (Chamani)."""
+
+    kind: Literal["reconstruct"] = "reconstruct"
+    input: InputFile = Field(
+        description="micrograph, TIFF or PNG, grey; rows run along the depth, the feed side on top",
+        json_schema_extra={"unit": "", "example": "micrograph.tif"},
+    )
+    pixel_size: LengthNm = Field(
+        description="edge of a pixel, with its unit; becomes the edge of a voxel",
+        json_schema_extra={"unit": "nm, um, ...", "example": "3 nm"},
+    )
+    replicates: Whole = knob(1, "reconstructions, each with its own random field and search", ge=1, le=10_000)
+    segmentation: Segmentation = knob(Segmentation(), "how pores and solid are told apart", unit="")
+    features: Features = knob(Features(), "what is compared", unit="")
+    search: Search = knob(Search(), "the optimisation", unit="")
+    model: StructureModel = knob(StructureModel(), "what is held fixed in the structure", unit="")
+    volume: VolumeSettings = knob(VolumeSettings(), "the volume that is written", unit="")
+
+    def inputs(self) -> dict[str, Path]:
+        """Files that the study reads, by field."""
+        return {"input": self.input}
+
+
+Study = GradedStudy | ReconstructStudy
+KINDS: Mapping[str, type[BaseStudy]] = {"graded": GradedStudy, "reconstruct": ReconstructStudy}

@@ -1,0 +1,1 @@
+"""Plans and runs any program of units on a Dask cluster; knows no physics."""

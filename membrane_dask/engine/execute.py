@@ -1,0 +1,411 @@
+"""The one loop: propose, submit, collect, retry, set aside. It emits events and prints nothing.
+
+A batch is finished when its values are on disk and its journal line after them; only then is its
+future let go. So a lost worker costs the batches it held, a lost driver those in flight, and a
+second start takes up where the journal ends.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from membrane_dask.engine import journal as journals
+from membrane_dask.engine import store
+from membrane_dask.engine.clusters import ALLOWED_FAILURES, Handle, Pool
+from membrane_dask.program import Outcome, Program, Unit, Work
+from membrane_dask.variables import DONE, FAILED
+
+#: Finished units from which on the share of failures is judged.
+JUDGED_FROM = 20
+
+
+# ---------------------------------------------------------------------------------------------
+# On a worker
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why one attempt at a unit failed."""
+
+    error: str
+    traceback: str
+    killed: bool = False
+
+
+@dataclass
+class Receipt:
+    """What a worker says of a batch whose values are on disk."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    feedback: dict[str, dict[str, float]] = field(default_factory=dict)
+    failures: dict[str, Failure] = field(default_factory=dict)
+    sha256: str = ""
+    worker: str = ""
+    peak_memory: int = 0
+
+
+def run_batch(work: Work, context: Mapping[str, Any], sink: store.Sink, units: Sequence[Unit]) -> Receipt:
+    """Compute the units of a batch one after another and write what succeeded."""
+    receipt = Receipt(worker=f"{os.uname().nodename}-{os.getpid()}")
+    done: list[Unit] = []
+    values: list[dict[str, Any]] = []
+    for unit in units:
+        start = time.perf_counter()
+        try:
+            arrays, feedback = work(context, unit)
+            values.append(sink.check(unit, arrays))
+        except Exception as error:
+            receipt.failures[unit.key] = Failure(f"{type(error).__name__}: {error}", traceback.format_exc())
+            continue
+        done.append(unit)
+        receipt.seconds[unit.key] = round(time.perf_counter() - start, 6)
+        receipt.feedback[unit.key] = dict(feedback)
+    if done:
+        sink.write(done, values)
+    receipt.sha256 = store.digest(values)
+    receipt.peak_memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return receipt
+
+
+# ---------------------------------------------------------------------------------------------
+# Events
+
+
+@dataclass(frozen=True)
+class Started:
+    """The loop begins."""
+
+    total: int
+    done: int
+    failed: int
+    dashboard: str | None
+
+
+@dataclass(frozen=True)
+class Progressed:
+    """A batch came back."""
+
+    done: int
+    failed: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Retried:
+    """Units are tried again."""
+
+    keys: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """A unit is given up; the rest goes on."""
+
+    key: str
+    error: str
+
+
+@dataclass(frozen=True)
+class Collecting:
+    """All units are finished; what follows from them is computed."""
+
+
+Event = Started | Progressed | Retried | SetAside | Collecting
+Listener = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a loop ended.
+
+    Parameters
+    ----------
+    done, failed, left : int
+        Units finished, set aside and still open.
+    reason : str
+        ``finished``, ``limit``, ``cancelled`` or ``too many failures``.
+    """
+
+    done: int
+    failed: int
+    left: int
+    reason: str
+
+
+# ---------------------------------------------------------------------------------------------
+# On the driver
+
+
+@dataclass
+class _Batch:
+    units: tuple[Unit, ...]
+    attempt: int = 1
+
+
+class Execution:
+    """One driver's work on one run.
+
+    Parameters
+    ----------
+    root : Path
+        Run directory, laid out.
+    program : Program
+        The study made ready to run.
+    batch : mapping of str to int
+        Units in a chunk, by table, as the result was laid out.
+    total : int
+        Number of units of the whole run.
+    retries : int
+        Further attempts before a unit is set aside.
+    failure_limit : float
+        Share of failed units above which the run stops.
+    listener : callable
+        Gets every event.
+    """
+
+    def __init__(
+        self, root: Path, program: Program, batch: Mapping[str, int], total: int,
+        *, retries: int, failure_limit: float, listener: Listener,
+    ) -> None:  # fmt: skip
+        self.root, self.program, self.total = root, program, total
+        self.retries, self.failure_limit, self.emit = retries, failure_limit, listener
+        self.sinks = store.sinks(root, program.tables, program.volumes, batch)
+        self.journal = journals.Journal(root / "journal")
+        self.history: dict[str, Outcome] = self.journal.history()
+        self.known: dict[str, Unit] = {}
+        self._proposer = program.proposer()
+        self._queue: deque[_Batch] = deque()
+        self._flight: dict[Handle, _Batch] = {}
+        self._busy: set[tuple[str, tuple[int, ...]]] = set()
+        self._sent = 0
+        self._verified = False
+
+    # -- proposing ------------------------------------------------------------------------
+
+    def propose(self) -> None:
+        """Queue the units that the history newly allows, as batches of whole chunks."""
+        fresh = self._proposer(self.history)
+        self.known.update((unit.key, unit) for unit in fresh)
+        chunks: dict[tuple[str, tuple[int, ...]], list[Unit]] = {}
+        for unit in fresh:
+            if unit.key not in self.history:
+                chunks.setdefault(self._chunk(unit), []).append(unit)
+        self._queue.extend(_Batch(tuple(units)) for units in chunks.values())
+
+    def _chunk(self, unit: Unit) -> tuple[str, tuple[int, ...]]:
+        return unit.task, self.sinks[unit.task].chunk(unit)
+
+    # -- the loop -------------------------------------------------------------------------
+
+    def run(self, pool: Pool, driver: journals.Driver, limit: int | None = None) -> Summary:
+        """Work until all is finished, ``limit`` units are, or somebody asks to stop."""
+        self.propose()
+        done, failed = self._counts()
+        self.emit(Started(self.total, done, failed, pool.dashboard))
+        start = len(self.history)
+        reason = "finished"
+        try:
+            while self._queue or self._flight:
+                driver.beat(sum(len(b.units) for b in self._flight.values()), pool.dashboard)
+                if driver.cancelled():
+                    reason = "cancelled"
+                    break
+                sent = sum(len(batch.units) for batch in self._flight.values())
+                self._submit(
+                    pool, self.total if limit is None else limit - (len(self.history) - start) - sent
+                )
+                if not self._flight:
+                    reason = "limit"
+                    break
+                for handle in pool.wait(list(self._flight), timeout=1.0):
+                    self._settle(handle, pool)
+                if self._too_many_failures():
+                    reason = "too many failures"
+                    break
+                self.propose()
+                if not self._queue and not self._flight and not self._verified:
+                    self._verify()
+        finally:
+            for handle in self._flight:
+                handle.release()
+            self._flight.clear()
+            self._busy.clear()
+        done, failed = self._counts()
+        left = self.total - done - failed
+        if reason == "finished" and left:
+            raise RuntimeError(
+                f"the program proposed {done + failed} of {self.total} planned units and no more"
+            )
+        return Summary(done, failed, left, reason)
+
+    def _counts(self) -> tuple[int, int]:
+        failed = sum(outcome.status == "failed" for outcome in self.history.values())
+        return len(self.history) - failed, failed
+
+    def _submit(self, pool: Pool, budget: int) -> None:
+        """Fill the window with at most ``budget`` units; a chunk in flight has its other batches wait."""
+        window = pool.slots + (pool.slots + 1) // 2 if pool.slots > 1 else 1
+        for _ in range(len(self._queue)):
+            if len(self._flight) >= window or budget <= 0:
+                break
+            batch = self._queue.popleft()
+            chunk = self._chunk(batch.units[0])
+            if chunk in self._busy:
+                self._queue.append(batch)
+                continue
+            if len(batch.units) > budget:
+                self._queue.append(_Batch(batch.units[budget:], batch.attempt))
+                batch = _Batch(batch.units[:budget], batch.attempt)
+            self._sent += 1
+            name = f"{batch.units[0].key}-{os.getpid()}-{self._sent}"
+            sink = self.sinks[batch.units[0].task]
+            handle = pool.submit(name, run_batch, self.program.work, self.program.context, sink, batch.units)
+            self._flight[handle] = batch
+            self._busy.add(chunk)
+            budget -= len(batch.units)
+
+    def _settle(self, handle: Handle, pool: Pool) -> None:
+        batch = self._flight[handle]
+        try:
+            receipt: Receipt = handle.result()
+        except Exception as error:
+            if not pool.is_lost_worker(error):
+                raise  # writing failed (a full disk, say): no unit's fault, and no worker's
+            receipt = self._suspect(batch, error)
+        finally:
+            del self._flight[handle]
+            self._busy.discard(self._chunk(batch.units[0]))
+            handle.release()
+        self._record(batch, receipt)
+
+    def _suspect(self, batch: _Batch, error: BaseException) -> Receipt:
+        """A batch whose workers died: one of its units may be the cause, so each goes alone."""
+        if len(batch.units) > 1:
+            self._queue.extendleft(_Batch((unit,), batch.attempt) for unit in reversed(batch.units))
+            self.emit(Retried(tuple(u.key for u in batch.units), "their worker died; each is sent alone"))
+            return Receipt()
+        words = f"the worker process died while it ran this unit ({ALLOWED_FAILURES + 1} times): {error}"
+        return Receipt(failures={batch.units[0].key: Failure(f"KilledWorker: {words}", words, killed=True)})
+
+    def _record(self, batch: _Batch, receipt: Receipt) -> None:
+        if receipt.seconds:
+            keys = list(receipt.seconds)
+            self.journal.append(
+                {
+                    "done": keys,
+                    "seconds": list(receipt.seconds.values()),
+                    "feedback": {key: value for key, value in receipt.feedback.items() if value},
+                    "sha256": receipt.sha256,
+                    "worker": receipt.worker,
+                    "peak_memory": receipt.peak_memory,
+                    "attempt": batch.attempt,
+                }
+            )
+            self.history.update((key, Outcome("done", receipt.feedback[key])) for key in keys)
+        again = []
+        for unit in batch.units:
+            if unit.key not in receipt.failures:
+                continue
+            if batch.attempt <= self.retries:
+                again.append(unit)
+            else:
+                self._set_aside(unit, batch.attempt, receipt.failures[unit.key])
+        if again:
+            self._queue.extend(_Batch((unit,), batch.attempt + 1) for unit in again)
+            self.emit(Retried(tuple(u.key for u in again), receipt.failures[again[0].key].error))
+        done, failed = self._counts()
+        self.emit(Progressed(done, failed, sum(receipt.seconds.values())))
+
+    def _set_aside(self, unit: Unit, attempts: int, failure: Failure) -> None:
+        """Write down all that is needed to understand a failure, then mark it."""
+        journals.write_json(
+            failure_path(self.root, unit.key),
+            {
+                "key": unit.key,
+                "task": unit.task,
+                "params": dict(unit.params),
+                "seed": list(unit.seed),
+                "attempts": attempts,
+                "error": failure.error,
+                "traceback": failure.traceback,
+                "killed_its_worker": failure.killed,
+                "replay": f"membrane-dask replay {self.root} {unit.key}",
+            },
+        )
+        self.sinks[unit.task].mark([unit], FAILED)
+        self.journal.append({"failed": [unit.key], "error": failure.error, "attempt": attempts})
+        self.history[unit.key] = Outcome("failed")
+        self.emit(SetAside(unit.key, failure.error))
+
+    def _too_many_failures(self) -> bool:
+        done, failed = self._counts()
+        return done + failed >= JUDGED_FROM and failed > self.failure_limit * (done + failed)
+
+    def _verify(self) -> None:
+        """Queue again what the journal calls done and the result does not.
+
+        Two drivers that were cut off from each other, or a chunk lost with a file system, leave
+        such traces; in a sound run there are none.
+        """
+        self._verified = True
+        statuses = {task: s.statuses() for task, s in self.sinks.items() if isinstance(s, store.TableSink)}
+        torn = [
+            unit
+            for key, unit in self.known.items()
+            if unit.task in statuses
+            and self.history[key].status == "done"
+            and statuses[unit.task][unit.index] != DONE
+        ]
+        if torn:
+            self.journal.append({"reopened": [unit.key for unit in torn]})
+            for unit in torn:
+                del self.history[unit.key]
+                self._queue.append(_Batch((unit,)))
+            self.emit(Retried(tuple(u.key for u in torn), "their values were missing from the result"))
+
+    # -- after the loop -------------------------------------------------------------------
+
+    def collect(self) -> None:
+        """Write what follows from the finished units."""
+        import numpy as np
+
+        from membrane_dask.program import Dataset
+
+        self.emit(Collecting())
+        for volume in self.program.volumes:
+            _build_pyramid(store.volume_path(self.root, volume.name))
+        result = self.root / "result.zarr"
+        found = self.program.collect(lambda name: _read_table(result / name), self.history)
+        for name, (variables, dims, values) in found.items():
+            coords = {dim: np.arange(len(next(iter(values.values())))) for dim in dims}
+            contents = {v.name: ((*dims, *v.dims), values[v.name], v.attributes()) for v in variables}
+            store.create_dataset(result, Dataset(name, contents, coords))
+        self.journal.append({"collected": True})
+
+
+def _build_pyramid(path: Path) -> None:
+    from membrane_dask.volume import ome
+
+    for level in range(1, ome.count_levels(path)):
+        ome.build_level(path, level)
+
+
+def _read_table(path: Path) -> Any:
+    import xarray as xr
+
+    return xr.open_zarr(path, consolidated=False, chunks=None)
+
+
+def failure_path(root: Path, key: str) -> Path:
+    """Where a unit that was set aside is described."""
+    return root / "failures" / f"{re.sub(r'[^A-Za-z0-9=.,_+-]', '_', key)}.json"

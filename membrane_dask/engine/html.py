@@ -1,0 +1,38 @@
+"""Small HTML tables for notebooks, readable on light and dark pages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+
+def table(title: str, rows: Sequence[tuple[str, str]], extra: str = "") -> str:
+    """A titled table of names and words, with more HTML below it."""
+    body = "".join(
+        f"<tr><th style='text-align:left;padding:1px 12px 1px 0'>{escape(name)}</th>"
+        f"<td style='text-align:left'>{escape(words)}</td></tr>"
+        for name, words in rows
+    )
+    return f"<div><b>{escape(title)}</b><table>{body}</table>{extra}</div>"
+
+
+def grid(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A titled table with a header."""
+    head = "".join(f"<th style='text-align:left'>{escape(name)}</th>" for name in header)
+    body = "".join(
+        "<tr>" + "".join(f"<td style='text-align:left'>{escape(cell)}</td>" for cell in row) + "</tr>"
+        for row in rows
+    )
+    return (
+        f"<div><b>{escape(title)}</b><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def bar(done: int, failed: int, total: int) -> str:
+    """A bar of finished, failed and open units."""
+    total = max(total, 1)
+    return (
+        "<div style='width:24em;height:0.7em;background:#8884;border-radius:3px;overflow:hidden;display:flex'>"
+        f"<div style='width:{100 * done / total:.1f}%;background:#2a9d5c'></div>"
+        f"<div style='width:{100 * failed / total:.1f}%;background:#c8402f'></div></div>"
+    )

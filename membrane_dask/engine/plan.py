@@ -1,0 +1,221 @@
+"""From a study's program to a plan: what will be computed, in which pieces, at what cost."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import psutil
+
+from membrane_dask.config import BaseStudy, ClusterSettings
+from membrane_dask.errors import Problem, StudyError
+from membrane_dask.program import Program, Table, Volume
+
+#: Aim for this much work in a batch, in seconds: dear enough to hide a task's overhead, short
+#: enough that a lost worker costs little.
+BATCH_SECONDS = 10.0
+#: Memory of a worker's interpreter and libraries before any unit runs, in bytes (measured, rounded up).
+WORKER_BYTES = 400_000_000
+
+
+def default_workers(cluster: ClusterSettings) -> int:
+    """Worker processes that a local run starts."""
+    if cluster.profile == "sync":
+        return 1
+    return cluster.workers or len(os.sched_getaffinity(0))
+
+
+def worker_memory(cluster: ClusterSettings) -> int:
+    """Bytes one local worker may use."""
+    if cluster.memory is not None:
+        return int(cluster.memory * 1e6)
+    return int(psutil.virtual_memory().total * 0.9 / default_workers(cluster))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is decided before a run starts.
+
+    Parameters
+    ----------
+    study : BaseStudy
+        The checked study.
+    program : Program
+        The study made ready to run.
+    batch : mapping of str to int
+        Units in a batch, which is a chunk of the result, by table.
+    seconds : mapping of str to float
+        Measured time of a unit, by task without its number; empty until :meth:`measured`.
+    """
+
+    study: BaseStudy
+    program: Program
+    batch: Mapping[str, int]
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Name of the run: the study's own, and eight digits of what decides its result."""
+        return f"{self.study.name or self.study.kind}-{self.study.identity()[:8]}"  # type: ignore[attr-defined]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of units, by task."""
+        places: list[Table | Volume] = [*self.program.tables, *self.program.volumes]
+        return {place.name: math.prod(place.unit_shape) for place in places}
+
+    @property
+    def total(self) -> int:
+        """Number of units."""
+        return sum(self.counts.values())
+
+    @property
+    def result_bytes(self) -> int:
+        """Bytes of the whole result before compression."""
+        found = 0
+        for table in self.program.tables:
+            sizes = {dim: len(values) for dim, values in table.coords.items()}
+            each = sum(
+                math.prod(sizes[dim] for dim in v.dims) * np.dtype(v.dtype).itemsize for v in table.variables
+            )
+            found += each * math.prod(table.unit_shape)
+        return found + sum(math.prod(volume.shape) for volume in self.program.volumes)
+
+    @property
+    def cost(self) -> float | None:
+        """Core-seconds of all units, if they were measured."""
+        if not self.seconds:
+            return None
+        return sum(self.seconds[_stem(task)] * count for task, count in self.counts.items())
+
+    def measured(self) -> Plan:
+        """The same plan with the times of a few pilot units, run here and now.
+
+        The first pilot of a task runs twice, so that compiling is not taken for work.
+        """
+        times: dict[str, list[float]] = {}
+        for unit in self.program.pilots():
+            if unit.task not in times:
+                self.program.work(self.program.context, unit)
+            start = time.perf_counter()
+            self.program.work(self.program.context, unit)
+            times.setdefault(unit.task, []).append(time.perf_counter() - start)
+        return replace(self, seconds={_stem(task): float(np.mean(found)) for task, found in times.items()})
+
+    def rows(self) -> list[tuple[str, str]]:
+        """What the plan says, as pairs of words."""
+        cluster = self.study.cluster
+        workers = default_workers(cluster)
+        kinds: dict[str, int] = {}
+        for task, count in self.counts.items():
+            kinds[_stem(task)] = kinds.get(_stem(task), 0) + count
+        units = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+        batches = ", ".join(f"{n} {task}" for task, n in self.batch.items())
+        rows = [
+            ("study", f"{self.study.name} ({self.study.kind})"),  # type: ignore[attr-defined]
+            ("run", self.name),
+            ("units", f"{self.total} ({units})"),
+            ("batches", f"of {batches}"),
+            ("seed", str(self.study.seed)),
+            ("result", f"{as_bytes(self.result_bytes)} before compression"),
+            ("memory", f"{as_bytes(self.needed_memory())} for each worker"),
+        ]
+        if cluster.profile in ("local", "sync"):
+            rows.append(("cluster", f"{cluster.profile}, {workers} worker{'s' * (workers > 1)}"))
+        else:
+            rows.append(("cluster", cluster.profile))
+        if self.cost is not None:
+            each = ", ".join(f"{self.seconds[kind]:.3g} s a unit of {kind}" for kind in kinds)
+            rows.append(("cost", f"{as_seconds(self.cost)} of one core ({each}, measured)"))
+            rows.append(
+                ("time", f"about {as_seconds(self.cost / workers)} on {workers} worker{'s' * (workers > 1)}")
+            )
+        return rows
+
+    def needed_memory(self) -> int:
+        """Bytes a worker needs: its interpreter and the largest unit."""
+        return WORKER_BYTES + max(self.program.memory().values(), default=0)
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name:<8} {words}" for name, words in self.rows())
+
+    def __repr__(self) -> str:
+        return f"<Plan {self.name}: {self.total} units>"
+
+    def _repr_html_(self) -> str:
+        from membrane_dask.engine.html import table
+
+        return table("Plan", self.rows())
+
+
+def make_plan(study: BaseStudy, program: Program) -> Plan:
+    """Decide batches, and refuse what cannot work.
+
+    Raises
+    ------
+    StudyError
+        If a unit needs more memory than a worker has.
+    """
+    plan = Plan(study, program, {t.name: choose_batch(t, study.execution.batch) for t in program.tables})
+    if study.cluster.profile in ("local", "sync"):
+        available = worker_memory(study.cluster)
+        if plan.needed_memory() > available:
+            task, size = max(program.memory().items(), key=lambda item: item[1])
+            workers = default_workers(study.cluster)
+            raise StudyError(
+                [
+                    Problem(
+                        ("cluster", "memory"),
+                        f"a unit of {task} needs {as_bytes(size)} and its worker {as_bytes(WORKER_BYTES)}, but a "
+                        f"worker has {as_bytes(available)}; take fewer than {workers} workers, or smaller blocks "
+                        "of work",
+                    )
+                ]
+            )
+    return plan
+
+
+def _stem(task: str) -> str:
+    """Name of a task without the number of its volume: the slabs of all volumes are alike."""
+    return task.rstrip("0123456789").rstrip("-")
+
+
+def choose_batch(table: Table, asked: int | None) -> int:
+    """Units in a batch: as asked, or about ten seconds' work and at least sixteen batches in all."""
+    longest = table.unit_shape[-1]
+    if table.seconds <= 0:
+        return 1
+    total = math.prod(table.unit_shape)
+    wanted = asked or min(math.ceil(BATCH_SECONDS / table.seconds), math.ceil(total / 16), 200)
+    return max(1, min(wanted, longest))
+
+
+def as_bytes(size: float) -> str:
+    """Size in the unit that reads best."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
+
+
+def as_seconds(seconds: float) -> str:
+    """Duration in the unit that reads best."""
+    if seconds < 100:
+        return f"{seconds:.2g} s"
+    if seconds < 6000:
+        return f"{seconds / 60:.2g} min"
+    return f"{seconds / 3600:.3g} h"
+
+
+def environment() -> dict[str, Any]:
+    """Environment of a worker process: one thread, as parallelism is over units."""
+    return {
+        name: "1"
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+    }

@@ -1,0 +1,355 @@
+"""A run: the directory that a study's results land in, and how a person looks into it."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from membrane_dask.config import BaseStudy
+from membrane_dask.engine import journal as journals
+from membrane_dask.engine import store
+from membrane_dask.engine.html import bar, grid, table
+from membrane_dask.engine.plan import Plan, as_seconds
+from membrane_dask.errors import Problem, StudyError, nearest
+from membrane_dask.study_file import load_study, to_yaml
+
+SCHEMA = 1
+
+
+class RunNotFoundError(FileNotFoundError):
+    """There is no such run."""
+
+
+class Run:
+    """One run, opened for reading; it may be empty, at work, or finished.
+
+    Parameters
+    ----------
+    path : Path
+        The run directory.
+
+    Raises
+    ------
+    RunNotFoundError
+        If the directory holds no run.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        about = journals.read_json(self.path / "run.json")
+        if about is None:
+            raise RunNotFoundError(f"{self.path} holds no run; see the runs here with: membrane-dask list")
+        self._about: dict[str, Any] = about
+
+    # -- what it is ---------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """Name of the run's directory."""
+        return self.path.resolve().name
+
+    @property
+    def kind(self) -> str:
+        """Kind of its study."""
+        return str(self._about["kind"])
+
+    @property
+    def identity(self) -> str:
+        """Digest of all that decides the result."""
+        return str(self._about["identity"])
+
+    @property
+    def batch(self) -> dict[str, int]:
+        """Units in a chunk, by table, as laid out when the run was made."""
+        return dict(self._about["batch"])
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of units, by task."""
+        return dict(self._about["units"])
+
+    @property
+    def study(self) -> BaseStudy:
+        """The study, with every default written out."""
+        return load_study(self.path / "study.yaml")
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Versions, machine, inputs, and every start and stop."""
+        return journals.Provenance(self.path).read()
+
+    @property
+    def journal(self) -> journals.Journal:
+        """Record of every finished batch."""
+        return journals.Journal(self.path / "journal")
+
+    # -- what it found ------------------------------------------------------------------
+
+    @property
+    def result(self) -> Any:
+        """The result as an ``xarray.DataTree``, read when values are asked for.
+
+        Works from the first second of a run: what is not finished is NaN, and ``status`` tells.
+        """
+        import xarray as xr
+
+        return xr.open_datatree(self.path / "result.zarr", engine="zarr", consolidated=False, chunks=None)
+
+    @property
+    def volumes(self) -> list[str]:
+        """Names of the volumes."""
+        return [
+            name.removesuffix(".ome.zarr")
+            for name in sorted(p.name for p in self.path.glob("volumes/*.ome.zarr"))
+        ]
+
+    def volume(self, name: str, level: int = 0) -> Any:
+        """A volume as a lazy ``(z, y, x)`` DataArray: pore 0, solid 255.
+
+        Parameters
+        ----------
+        name : str
+            One of :attr:`volumes`.
+        level : int
+            Level of the pyramid; each halves the resolution. 0 is the full one.
+
+        Raises
+        ------
+        KeyError
+            If there is no such volume.
+        """
+        from membrane_dask.volume import ome
+
+        if name not in self.volumes:
+            raise KeyError(f"no volume {name!r}; {nearest(name, self.volumes)}")
+        return ome.open_volume(store.volume_path(self.path, name), level)
+
+    @property
+    def failures(self) -> list[dict[str, Any]]:
+        """Units that were set aside: parameters, seed, traceback and the line that replays each."""
+        failed = {key for key, outcome in self.journal.history().items() if outcome.status == "failed"}
+        found = [journals.read_json(path) for path in sorted((self.path / "failures").glob("*.json"))]
+        return [failure for failure in found if failure and failure["key"] in failed]
+
+    def status(self) -> dict[str, Any]:
+        """State of the run: ``empty``, ``running``, ``partial``, ``failed`` or ``complete``.
+
+        Returns
+        -------
+        dict
+            ``run, kind, state, done, running, failed, left``: the last four add up to all units.
+        """
+        history = self.journal.history()
+        total = sum(self.counts.values())
+        failed = sum(outcome.status == "failed" for outcome in history.values())
+        done = len(history) - failed
+        left = total - done - failed
+        driver = journals.Driver.alive(self.path)
+        running = min(left, int(driver["in_flight"])) if driver else 0
+        if driver:
+            state = "running"
+        elif left or not self.journal.collected():
+            state = "partial" if history else "empty"
+        else:
+            state = "failed" if failed else "complete"
+        return {
+            "run": self.name,
+            "kind": self.kind,
+            "state": state,
+            "done": done,
+            "running": running,
+            "failed": failed,
+            "left": left - running,
+        }
+
+    # -- how it looks -------------------------------------------------------------------
+
+    def _rows(self) -> list[tuple[str, str]]:
+        status = self.status()
+        total = sum(self.counts.values())
+        rows = [
+            ("study", f"{self.kind}, seed {self._about['seed']}"),
+            ("state", status["state"]),
+            ("units", f"{status['done']} of {total} done, {status['failed']} failed, {status['left']} left"),
+            ("groups", ", ".join(sorted(self._about["groups"]))),
+        ]
+        if self.volumes:
+            rows.append(("volumes", ", ".join(self.volumes)))
+        busy = sum(sum(record.get("seconds", ())) for record in self.journal.records())
+        if busy:
+            rows.append(("work", f"{as_seconds(busy)} of one core"))
+        rows += [("failure", f"{f['key']}: {f['error'].splitlines()[0][:120]}") for f in self.failures[:5]]
+        if status["state"] in ("empty", "partial"):
+            rows.append(("next", f"membrane-dask run {self.path / 'study.yaml'} --out {self.path}"))
+        elif status["failed"]:
+            rows.append(("next", f"membrane-dask retry {self.path}"))
+        return rows
+
+    def __repr__(self) -> str:
+        status = self.status()
+        return f"<Run {self.name}: {status['state']}, {status['done']} of {sum(self.counts.values())} units>"
+
+    def __str__(self) -> str:
+        return "\n".join([f"Run {self.path}", *(f"  {name:<8} {words}" for name, words in self._rows())])
+
+    def _repr_html_(self) -> str:
+        status = self.status()
+        return table(
+            f"Run {self.name}", self._rows(), bar(status["done"], status["failed"], sum(self.counts.values()))
+        )
+
+
+class RunList(Sequence[Run]):
+    """Runs, shown as a table."""
+
+    HEADER = ("run", "kind", "state", "done", "running", "failed", "left")
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self._runs = list(runs)
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._runs[index]
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self._runs)
+
+    def rows(self) -> list[list[str]]:
+        """One row of words for each run, in the order of ``HEADER``."""
+        return [[str(status[name]) for name in self.HEADER] for status in (run.status() for run in self)]
+
+    def __repr__(self) -> str:
+        return "\n".join(["  ".join(self.HEADER), *("  ".join(row) for row in self.rows())])
+
+    def _repr_html_(self) -> str:
+        return grid(f"{len(self)} run{'s' * (len(self) != 1)}", self.HEADER, self.rows())
+
+
+def find_runs(folder: Path) -> RunList:
+    """All runs in a directory, oldest first."""
+    paths = [path.parent for path in folder.glob("*/run.json")]
+    return RunList([Run(path) for path in sorted(paths, key=lambda p: (p / "run.json").stat().st_mtime)])
+
+
+def find_run(text: str | Path, folder: Path = Path("runs")) -> Run:
+    """The run at a path, or of that name (or the only one whose name starts so) in ``folder``.
+
+    Raises
+    ------
+    RunNotFoundError
+        If there is none, or more than one.
+    """
+    path = Path(text)
+    if (path / "run.json").is_file():
+        return Run(path)
+    names = [run.path.name for run in find_runs(folder)] if folder.is_dir() else []
+    matching = [name for name in names if name == str(text)] or [n for n in names if n.startswith(str(text))]
+    if len(matching) == 1:
+        return Run(folder / matching[0])
+    if matching:
+        raise RunNotFoundError(f"{text!s} fits several runs: {', '.join(matching)}")
+    raise RunNotFoundError(f"no run {text!s}; {nearest(str(text), names)} See them with: membrane-dask list")
+
+
+def prepare(plan: Plan, out: Path | None, *, fresh: bool = False) -> Run:
+    """The run of a plan: the one that is there, to be resumed, or a new one, laid out whole.
+
+    Parameters
+    ----------
+    plan : Plan
+        What will be run.
+    out : Path, optional
+        Its directory; default ``runs/<name>``.
+    fresh : bool
+        Move a run that is there aside and begin anew.
+
+    Raises
+    ------
+    StudyError
+        If the directory holds something else.
+    """
+    root = out or Path("runs") / plan.name
+    problem = None
+    if (root / "run.json").is_file():
+        run = Run(root)
+        if fresh:
+            with journals.Driver(root):  # not under the feet of somebody who works on it
+                kept = root.with_name(f"{root.name}.old-{int(time.time())}")
+                root.rename(kept)
+        elif run.identity == plan.study.identity():
+            return run
+        else:
+            problem = (
+                f"{root} holds the run of another study (digest {run.identity[:8]}, this one is "
+                f"{plan.study.identity()[:8]}); choose another --out, or move it aside with --fresh"
+            )
+    elif root.exists() and (not root.is_dir() or any(root.iterdir())):
+        problem = f"{root} exists and is not a run; choose another --out"
+    if problem:
+        raise StudyError([Problem((), problem)])
+    return _create(plan, root)
+
+
+def _create(plan: Plan, root: Path) -> Run:
+    """Lay out a run beside its place, then move it there: it exists whole or not at all."""
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        building = root.with_name(f".{root.name}.{time.time_ns()}.partial")
+        building.mkdir()
+    except OSError as error:
+        raise StudyError([Problem((), f"cannot write to {root.parent}: {error}")]) from error
+    try:
+        for folder in ("journal", "failures", "logs", "volumes", "inputs"):
+            (building / folder).mkdir()
+        inputs = {}
+        study = plan.study
+        for name, path in study.inputs().items():
+            # The run keeps its inputs: it can be moved, resumed and replayed without them.
+            kept = Path("inputs") / path.name
+            shutil.copyfile(path, building / kept)
+            inputs[name] = kept
+        program = plan.program
+        store.create_result(building, program.tables, program.static, plan.batch, dict(program.attrs))
+        for volume in program.volumes:
+            from membrane_dask.volume import ome
+
+            ome.create_volume(
+                store.volume_path(building, volume.name),
+                shape=volume.shape,
+                block=volume.block,
+                voxel_size_nm=volume.voxel_size_nm,
+                name=volume.name,
+            )
+        (building / "study.yaml").write_text(to_yaml(study.model_copy(update=inputs)), encoding="utf-8")
+        journals.Provenance(building).create(
+            study=study.identity(),
+            inputs={name: {"path": str(p), "sha256": _sha(p)} for name, p in study.inputs().items()},
+        )
+        journals.write_json(
+            building / "run.json",
+            {
+                "schema": SCHEMA,
+                "kind": program.kind,
+                "identity": study.identity(),
+                "seed": study.seed,
+                "units": plan.counts,
+                "batch": dict(plan.batch),
+                "groups": [t.name for t in program.tables] + [d.name for d in program.static],
+            },
+        )
+        building.rename(root)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+    return Run(root)
+
+
+def _sha(path: Path) -> str:
+    from membrane_dask.config import file_digest
+
+    return file_digest(path)

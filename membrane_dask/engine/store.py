@@ -1,0 +1,291 @@
+"""The result on disk: a labelled template first, then each unit's values in their place.
+
+One batch of units fills whole Zarr chunks and has one writer. Neither xarray nor Zarr guards
+against two writers of a chunk, so a sink checks names, types, shapes and NaNs itself and the engine
+never has two batches of one chunk in flight.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.codecs import ZstdCodec
+
+from membrane_dask.program import Dataset, Table, Unit, Volume
+from membrane_dask.variables import COORDINATES, STATUS, TODO, Variable
+
+_INTEGER_FILL = -1
+
+
+class ResultError(ValueError):
+    """A unit returned something that does not fit its place in the result."""
+
+
+# ---------------------------------------------------------------------------------------------
+# Sinks: what a worker needs to know to put values in their place
+
+
+@dataclass(frozen=True)
+class TableSink:
+    """Place of a table's units on disk.
+
+    Parameters
+    ----------
+    path : str
+        The table's Zarr group.
+    variables : tuple of Variable
+        What a unit must return.
+    sizes : mapping of str to int
+        Length of every dimension of a unit's values.
+    unit_shape : tuple of int
+        Units along each unit dimension.
+    batch : int
+        Units in a chunk, along the last unit dimension.
+    """
+
+    path: str
+    variables: tuple[Variable, ...]
+    sizes: Mapping[str, int]
+    unit_shape: tuple[int, ...]
+    batch: int
+
+    def chunk(self, unit: Unit) -> tuple[int, ...]:
+        """Chunk that holds the unit; units of one chunk have one writer at a time."""
+        *before, last = unit.index
+        return (*before, last // self.batch)
+
+    def check(self, unit: Unit, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Values with the types and shapes of the table.
+
+        Raises
+        ------
+        ResultError
+            For a missing or unknown name, another shape or kind of number, or NaN where none may be.
+        """
+        wanted = {v.path for v in self.variables}
+        if set(values) != wanted:
+            raise ResultError(
+                f"{unit.key} returned other variables than planned: missing {sorted(wanted - set(values))}, "
+                f"unknown {sorted(set(values) - wanted)}"
+            )
+        return {v.path: self._fit(unit, v, np.asarray(values[v.path])) for v in self.variables}
+
+    def _fit(self, unit: Unit, variable: Variable, value: np.ndarray) -> np.ndarray:
+        shape = tuple(self.sizes[dim] for dim in variable.dims)
+        if value.shape != shape:
+            raise ResultError(f"{unit.key}: {variable.path} has shape {value.shape}, planned {shape}")
+        target = np.dtype(variable.dtype)
+        if not np.can_cast(value.dtype, target, "same_kind"):
+            raise ResultError(f"{unit.key}: {variable.path} holds {value.dtype}, planned {target}")
+        if value.dtype.kind == "f" and not variable.nullable and not np.isfinite(value).all():
+            raise ResultError(f"{unit.key}: {variable.path} is not finite ({value.ravel()[:4]})")
+        fitted = value.astype(target)
+        if target.kind in "iu" and not (fitted == value).all():
+            raise ResultError(f"{unit.key}: {variable.path} = {value} does not fit into {target}")
+        return fitted
+
+    def write(self, units: Sequence[Unit], values: Sequence[Mapping[str, np.ndarray]]) -> None:
+        """Write checked values of units of one chunk; their status comes last."""
+        for first, last in _runs(units):
+            span = slice(units[first].index[-1], units[last].index[-1] + 1)
+            place = (*units[first].index[:-1], span)
+            for variable in self.variables:
+                block = np.stack([v[variable.path] for v in values[first : last + 1]])
+                _open_array(f"{self.path}/{variable.path}")[place] = block
+        self.mark(units, 1)
+
+    def mark(self, units: Sequence[Unit], status: int) -> None:
+        """Set the units' status."""
+        array = _open_array(f"{self.path}/{STATUS.name}")
+        for first, last in _runs(units):
+            span = slice(units[first].index[-1], units[last].index[-1] + 1)
+            array[(*units[first].index[:-1], span)] = np.uint8(status)
+
+    def read(self, unit: Unit) -> dict[str, np.ndarray]:
+        """Values of a unit that is on disk."""
+        return {v.path: np.asarray(_open_array(f"{self.path}/{v.path}")[unit.index]) for v in self.variables}
+
+    def statuses(self) -> np.ndarray:
+        """Status of every unit."""
+        return np.asarray(_open_array(f"{self.path}/{STATUS.name}")[...])
+
+
+@dataclass(frozen=True)
+class VolumeSink:
+    """Place of a volume's slabs on disk."""
+
+    path: str
+    shape: tuple[int, int, int]
+    block: int
+
+    def chunk(self, unit: Unit) -> tuple[int, ...]:
+        """Slab: one unit fills it whole."""
+        return unit.index
+
+    def check(self, unit: Unit, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The slab, if it has the shape and the values of its place.
+
+        Raises
+        ------
+        ResultError
+            For another shape, type, or a value that is neither pore (0) nor solid (255).
+        """
+        if set(values) != {"volume"}:
+            raise ResultError(f"{unit.key} returned {sorted(values)}, planned ['volume']")
+        block = np.asarray(values["volume"])
+        depth, planes, width = self.shape
+        start = unit.index[0] * self.block
+        shape = (depth, min(self.block, planes - start), width)
+        if block.shape != shape or block.dtype != np.uint8:
+            raise ResultError(f"{unit.key}: volume is {block.dtype} {block.shape}, planned uint8 {shape}")
+        if not ((block == 0) | (block == 255)).all():
+            raise ResultError(f"{unit.key}: volume holds values other than 0 (pore) and 255 (solid)")
+        return {"volume": block}
+
+    def write(self, units: Sequence[Unit], values: Sequence[Mapping[str, np.ndarray]]) -> None:
+        """Write checked slabs."""
+        from membrane_dask.volume import ome
+
+        for unit, value in zip(units, values, strict=True):
+            ome.write_slab(self.path, unit.index[0] * self.block, value["volume"])
+
+    def read(self, unit: Unit) -> dict[str, np.ndarray]:
+        """A slab that is on disk."""
+        start = unit.index[0] * self.block
+        array = _open_array(f"{self.path}/0")
+        return {"volume": np.asarray(array[:, start : start + self.block, :])}
+
+    def mark(self, units: Sequence[Unit], status: int) -> None:
+        """Slabs carry no status; the journal does."""
+
+
+Sink = TableSink | VolumeSink
+
+
+def _runs(units: Sequence[Unit]) -> Iterator[tuple[int, int]]:
+    """First and last position of every stretch of neighbours along the last unit dimension."""
+    first = 0
+    for i in range(1, len(units) + 1):
+        ended = i == len(units) or units[i].index != (*units[i - 1].index[:-1], units[i - 1].index[-1] + 1)
+        if ended:
+            yield first, i - 1
+            first = i
+
+
+@lru_cache(maxsize=256)
+def _open_array(path: str) -> Any:
+    return zarr.open_array(path, mode="r+")
+
+
+def digest(values: Sequence[Mapping[str, np.ndarray]]) -> str:
+    """SHA-256 of the values of a batch, in the order of its units and of their names."""
+    found = hashlib.sha256()
+    for value in values:
+        for name in sorted(value):
+            found.update(name.encode())
+            found.update(np.ascontiguousarray(value[name]).data)
+    return found.hexdigest()
+
+
+# ---------------------------------------------------------------------------------------------
+# Templates
+
+
+def create_table(result: Path, table: Table, batch: int) -> None:
+    """Lay out a table: every label, type and attribute, and no data."""
+    sizes = {dim: len(values) for dim, values in table.coords.items()}
+    group = zarr.create_group(str(result / table.name), attributes=dict(table.attrs))
+    for dim, values in table.coords.items():
+        # A dimension of one sub-group alone has its labels there; the others are inherited by all.
+        users = {v.group for v in table.variables if dim in v.dims}
+        home = group.require_group(users.pop()) if len(users) == 1 and "" not in users else group
+        _create(home, dim, (dim,), values.shape, values.shape, values.dtype, _coordinate_attrs(dim))[...] = (
+            values
+        )
+    unit_chunk = (1,) * (len(table.unit_dims) - 1) + (batch,)
+    for variable in (*table.variables, STATUS):
+        parent = group.require_group(variable.group) if variable.group else group
+        dims = (*table.unit_dims, *variable.dims)
+        shape = tuple(sizes[dim] for dim in dims)
+        chunks = tuple(min(c, n) for c, n in zip(unit_chunk, shape, strict=False)) + shape[len(unit_chunk) :]
+        _create(parent, variable.name, dims, shape, chunks, np.dtype(variable.dtype), variable.attributes())
+
+
+def _coordinate_attrs(name: str) -> dict[str, Any]:
+    known = COORDINATES.get(name)
+    return dict(known.attributes()) if known else {}
+
+
+def _create(
+    group: Any, name: str, dims: tuple[str, ...], shape: tuple[int, ...], chunks: tuple[int, ...],
+    dtype: np.dtype[Any], attrs: Mapping[str, Any],
+) -> Any:  # fmt: skip
+    fill: Any = np.nan if dtype.kind == "f" else TODO
+    attrs = dict(attrs)
+    if dtype.kind == "i" and name not in dims:
+        # Both are needed: Zarr's own fill value for what is unwritten, xarray's to read it as missing.
+        fill = attrs["_FillValue"] = _INTEGER_FILL
+    return group.create_array(
+        name,
+        shape=shape,
+        chunks=tuple(max(c, 1) for c in chunks),
+        dtype=dtype,
+        fill_value=fill,
+        compressors=[ZstdCodec(level=3, checksum=True)],  # without the checksum a flipped bit goes unnoticed
+        dimension_names=dims,
+        attributes=attrs,
+    )
+
+
+def create_dataset(result: Path, dataset: Dataset) -> None:
+    """Write data that are known before the run starts, replacing what an earlier attempt left."""
+    target, fresh = result / dataset.name, result / f".{dataset.name}.partial"
+    shutil.rmtree(fresh, ignore_errors=True)
+    group = zarr.create_group(str(fresh), attributes=dict(dataset.attrs))
+    for dim, labels in dataset.coords.items():
+        _create(group, dim, (dim,), labels.shape, labels.shape, labels.dtype, _coordinate_attrs(dim))[...] = (
+            labels
+        )
+    for name, (dims, values, attrs) in dataset.variables.items():
+        values = np.asarray(values)
+        _create(group, name, dims, values.shape, values.shape, values.dtype, attrs)[...] = values
+    shutil.rmtree(target, ignore_errors=True)
+    fresh.rename(target)
+
+
+def create_result(root: Path, tables: Sequence[Table], static: Sequence[Dataset], batch: Mapping[str, int],
+                  attrs: Mapping[str, Any]) -> None:  # fmt: skip
+    """Lay out the whole ``result.zarr`` of a run."""
+    result = root / "result.zarr"
+    zarr.create_group(str(result), attributes=dict(attrs))
+    for table in tables:
+        create_table(result, table, batch[table.name])
+    for dataset in static:
+        create_dataset(result, dataset)
+
+
+def sinks(
+    root: Path, tables: Sequence[Table], volumes: Sequence[Volume], batch: Mapping[str, int]
+) -> dict[str, Sink]:
+    """Where the units of every task put their answers."""
+    found: dict[str, Sink] = {}
+    for table in tables:
+        sizes = {dim: len(values) for dim, values in table.coords.items()}
+        path = str(root / "result.zarr" / table.name)
+        found[table.name] = TableSink(path, table.variables, sizes, table.unit_shape, batch[table.name])
+    for volume in volumes:
+        found[volume.name] = VolumeSink(str(volume_path(root, volume.name)), volume.shape, volume.block)
+    return found
+
+
+def volume_path(root: Path, name: str) -> Path:
+    """Directory of a volume. It stands beside the result, as a multiscale group cannot be part of a tree."""
+    return root / "volumes" / f"{name}.ome.zarr"

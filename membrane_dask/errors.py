@@ -1,0 +1,75 @@
+"""What is wrong with a study, said in a person's words and with the line it stands on."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+Where = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a study, and the field it stands in."""
+
+    where: Where
+    message: str
+
+    @property
+    def field(self) -> str:
+        """Dotted name of the field, e.g. ``search.sigma_1``; list items count from 0."""
+        return ".".join(str(part) for part in self.where)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the words of a study came from: a file, its lines, and ``--set`` arguments."""
+
+    name: str = "study"
+    lines: Mapping[Where, tuple[int, int]] = field(default_factory=dict)
+    overrides: Mapping[Where, str] = field(default_factory=dict)
+
+    def locate(self, where: Where) -> str:
+        """``file:line:column`` or the ``--set`` argument that holds ``where`` or its nearest parent."""
+        prefixes = [where[:stop] for stop in range(len(where), -1, -1)]
+        for prefix in prefixes:  # an override stands for all below it, so it is looked for first
+            if prefix in self.overrides:
+                return f"--set {self.overrides[prefix]}"
+        for prefix in prefixes:
+            if prefix in self.lines:
+                line, column = self.lines[prefix]
+                return f"{self.name}:{line}:{column}"
+        return self.name
+
+
+class StudyError(ValueError):
+    """A study that cannot be run; nothing was started.
+
+    Parameters
+    ----------
+    problems : sequence of Problem
+        All that is wrong.
+    source : Source
+        Where the study's words stand.
+    """
+
+    def __init__(self, problems: Sequence[Problem], source: Source | None = None) -> None:
+        self.problems = tuple(problems)
+        self.source = source or Source()
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        lines = []
+        for problem in self.problems:
+            name = f"{problem.field}: " if problem.where else ""
+            lines.append(f"{self.source.locate(problem.where)}: {name}{problem.message}")
+        return "\n".join(lines)
+
+
+def nearest(name: str, valid: Sequence[str]) -> str:
+    """`` did you mean 'x'?`` for a name close to a valid one, else the list of what is valid."""
+    close = difflib.get_close_matches(name, valid, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return "valid: " + ", ".join(valid) if valid else "nothing is valid here"

@@ -1,0 +1,43 @@
+"""The one door to the compiler: ``@kernel`` compiles a function with Numba.
+
+Kernels are compiled without fast-math and without parallel reductions, so that a number never
+depends on the machine's threads, and release the interpreter lock. Compiled code is kept between
+processes in a directory of its own per version of the sources: a cached kernel is never older than
+the code it calls, and machines that share a file system do not share the cache.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+from numba import njit
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _cache_directory() -> str:
+    """Node-local directory named after the user and a digest of the sources of ``physics``."""
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # no name for this user id, as in some containers
+        user = str(os.getuid())
+    return str(Path(tempfile.gettempdir()) / f"membrane-dask-{user}-{digest.hexdigest()[:12]}")
+
+
+if not os.environ.get("NUMBA_CACHE_DIR"):
+    numba.config.CACHE_DIR = _cache_directory()
+
+
+def kernel(function: Function) -> Function:
+    """Compile ``function`` strictly (no fast-math), without the interpreter lock, cached on disk."""
+    return cast(Function, njit(cache=True, nogil=True, fastmath=False, error_model="numpy")(function))

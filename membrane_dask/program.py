@@ -1,0 +1,173 @@
+"""The contract between a study and the engine: what is to be done, and where each answer goes.
+
+A study knows its physics and hands the engine a :class:`Program`; the engine knows clusters and
+files and never learns what a unit computes. Neither imports the other; both import this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from membrane_dask.variables import Variable
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One unit of work: a pure function of its parameters and its seed.
+
+    Parameters
+    ----------
+    key : str
+        Names the unit in the journal, the logs and on the command line; safe as a file name.
+    task : str
+        What kind of unit it is; also names where its answer goes.
+    index : tuple of int
+        Its place along the unit dimensions of that table or volume.
+    params : mapping
+        All that distinguishes it, as plain JSON values.
+    seed : tuple of int
+        Entropy, then the spawn key, of the unit's own ``numpy.random.SeedSequence``.
+    """
+
+    key: str
+    task: str
+    index: tuple[int, ...]
+    params: Mapping[str, Any]
+    seed: tuple[int, ...]
+
+    def seed_sequence(self) -> np.random.SeedSequence:
+        """Independent stream of this unit: the same wherever and whenever it runs."""
+        return np.random.SeedSequence(entropy=self.seed[0], spawn_key=self.seed[1:])
+
+
+#: ``work(context, unit) -> (arrays, feedback)``
+Work = Callable[[Mapping[str, Any], Unit], tuple[dict[str, np.ndarray], dict[str, float]]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the journal knows of a unit that is finished."""
+
+    status: Literal["done", "failed"]
+    feedback: Mapping[str, float] = field(default_factory=dict)
+
+
+History = Mapping[str, Outcome]
+
+
+#: Units that the history newly allows. Called first with what the journal holds, then after every
+#: finished batch; each unit is returned once, finished or not (the engine leaves out what is
+#: finished). The answers depend on the history alone, so a resumed run proposes what the first would.
+Proposer = Callable[[History], Sequence[Unit]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """One labelled table of the result, with a place for every unit.
+
+    Parameters
+    ----------
+    name : str
+        Group in ``result.zarr``; also the task of the units that fill it.
+    unit_dims : tuple of str
+        Dimensions that number the units; batches run along the last.
+    variables : tuple of Variable
+        What each unit returns.
+    coords : mapping of str to (N,) array
+        Labels of every dimension, units' own included.
+    attrs : mapping
+        Attributes of the group.
+    seconds : float
+        Rough time of a unit, to choose batches; 0 stands for "each unit is a batch of its own".
+    """
+
+    name: str
+    unit_dims: tuple[str, ...]
+    variables: tuple[Variable, ...]
+    coords: Mapping[str, np.ndarray]
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def unit_shape(self) -> tuple[int, ...]:
+        """Number of units along each unit dimension."""
+        return tuple(len(self.coords[dim]) for dim in self.unit_dims)
+
+
+@dataclass(frozen=True)
+class Volume:
+    """One three-dimensional image ``(z, y, x)``, filled slab by slab along ``y``.
+
+    Parameters
+    ----------
+    name : str
+        Name of the image; also the task of the units that fill it.
+    shape : tuple of int
+        Voxels along ``z, y, x``.
+    block : int
+        Planes of ``y`` in a slab; the last slab may be thinner.
+    voxel_size_nm : float
+        Edge of a voxel in nanometres, > 0.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    block: int
+    voxel_size_nm: float
+
+    @property
+    def unit_shape(self) -> tuple[int, ...]:
+        """Number of slabs."""
+        return (-(-self.shape[1] // self.block),)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Data that are known before the run starts, kept with the result: an input, its features."""
+
+    name: str
+    variables: Mapping[str, tuple[tuple[str, ...], np.ndarray, Mapping[str, Any]]]
+    coords: Mapping[str, np.ndarray]
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Program(Protocol):
+    """A study made ready to run.
+
+    Attributes
+    ----------
+    work : callable
+        ``work(context, unit) -> (arrays, feedback)``: a module-level function. ``arrays`` holds one
+        array for every variable of the unit's table (or ``{"volume": block}``), ``feedback`` the few
+        numbers that later proposals read.
+    context : mapping
+        What every unit shares; small, sent with every batch.
+    """
+
+    kind: str
+    tables: Sequence[Table]
+    volumes: Sequence[Volume]
+    static: Sequence[Dataset]
+    context: Mapping[str, Any]
+    attrs: Mapping[str, Any]
+
+    @property
+    def work(self) -> Work: ...  # noqa: D102
+
+    def proposer(self) -> Proposer:
+        """A fresh proposer, which has proposed nothing yet."""
+
+    def pilots(self) -> Sequence[Unit]:
+        """Few units that stand for the rest, to measure what a run will cost."""
+
+    def memory(self) -> Mapping[str, int]:
+        """Peak bytes of one unit's working memory, by task."""
+
+    def collect(
+        self, read: Callable[[str], Any], history: History
+    ) -> Mapping[str, tuple[tuple[Variable, ...], tuple[str, ...], Mapping[str, np.ndarray]]]:
+        """Tables that follow from the finished ones: name -> (variables, dims, values by name)."""

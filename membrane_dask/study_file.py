@@ -1,0 +1,344 @@
+"""Study files: YAML with positions in, ``--set`` applied, every problem in words; commented YAML out."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+
+from membrane_dask.config import KINDS, BaseStudy, Study
+from membrane_dask.errors import Problem, Source, StudyError, Where, nearest
+
+
+def load_study(path: str | Path, overrides: Sequence[str] = (), **values: Any) -> Study:
+    """Read and check a study.
+
+    Parameters
+    ----------
+    path : str or Path
+        YAML file.
+    overrides : sequence of str
+        ``a.b=value`` assignments, as given to ``--set``; the value is YAML.
+    **values
+        The same as keywords, for notebooks: ``realizations=5, cluster={"workers": 1}``. A mapping
+        changes the named entries of a section and leaves the others.
+
+    Returns
+    -------
+    GradedStudy or ReconstructStudy
+        Frozen; every default filled in.
+
+    Raises
+    ------
+    StudyError
+        With every problem found.
+    """
+    return load_study_with_source(path, overrides, **values)[0]
+
+
+def load_study_with_source(
+    path: str | Path, overrides: Sequence[str] = (), **values: Any
+) -> tuple[Study, Source]:
+    """Like :func:`load_study`, with the places of the words, for problems that are found later."""
+    path = Path(path)
+    data, lines = _read_yaml(path)
+    source = Source(str(path), lines)
+    problems: list[Problem] = []
+    marks: dict[Where, str] = {}
+    for text in overrides:
+        problem = _apply(data, text, marks)
+        if problem:
+            problems.append(problem)
+    _merge(data, values)
+    source = Source(str(path), lines, marks)
+    if problems:
+        raise StudyError(problems, Source("--set"))
+    if "name" not in data or data["name"] == "":
+        data["name"] = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._") or "study"
+    return parse_study(data, source, base=path.parent), source
+
+
+def parse_study(data: Mapping[str, Any], source: Source | None = None, base: Path | None = None) -> Study:
+    """Check a study given as a mapping; see :func:`load_study`."""
+    source = source or Source()
+    kind = data.get("kind")
+    if "kind" not in data:
+        raise StudyError([Problem((), f"kind: required; one of {', '.join(KINDS)}")], source)
+    if not isinstance(kind, str) or kind not in KINDS:
+        hint = nearest(str(kind), list(KINDS))
+        raise StudyError([Problem(("kind",), f"unknown study kind; {hint} (got {kind!r})")], source)
+    model = KINDS[kind]
+    try:
+        return model.model_validate(dict(data), context={"base": base or Path()})  # type: ignore[return-value]
+    except ValidationError as error:
+        raise StudyError(_problems(error, model), source) from None
+
+
+def _merge(data: dict[str, Any], values: Mapping[str, Any]) -> None:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and isinstance(data.get(key), dict):
+            _merge(data[key], value)
+        else:
+            data[key] = value
+
+
+def _apply(data: dict[str, Any], text: str, marks: dict[Where, str]) -> Problem | None:
+    """Carry out one ``a.b=value``; say what is wrong with it, if anything is."""
+    name, equals, value = text.partition("=")
+    where: Where = tuple(name.strip().split("."))
+    if not equals or not all(where):
+        return Problem((), f"an assignment like section.field=value is needed (got {text!r})")
+    try:
+        parsed = _plain(_yaml().load(value))
+    except Exception:
+        return Problem((), f"the value is not YAML (got {text!r})")
+    if where == ("input",) and isinstance(parsed, str):
+        parsed = str(Path.cwd() / Path(parsed).expanduser())  # typed at a prompt, so relative to it
+    node: Any = data
+    for part in where[:-1]:
+        if node.get(part) is None:
+            node[part] = {}
+        node = node[part]
+        if not isinstance(node, dict):
+            return Problem((), f"{part!r} is not a section (got {text!r})")
+    node[where[-1]] = parsed
+    marks[where] = text
+    return None
+
+
+def _yaml() -> Any:
+    from ruamel.yaml import YAML
+
+    return YAML(typ="rt")  # YAML 1.2: 1e-3 is a number, `no` is a word; duplicate keys are refused
+
+
+def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[Where, tuple[int, int]]]:
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    source = Source(str(path))
+    if not path.is_file():
+        siblings = (
+            [str(path.with_name(p.name)) for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+        )
+        close = difflib.get_close_matches(str(path), siblings, n=1)
+        hint = (
+            f"did you mean {close[0]!r}?" if close else "write one with: membrane-dask new KIND > study.yaml"
+        )
+        raise StudyError([Problem((), f"no such study file; {hint}")], source)
+    try:
+        found = _yaml().load(path.read_text(encoding="utf-8"))
+        plain = _plain(found)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        place: dict[Where, tuple[int, int]] = {(): (mark.line + 1, mark.column + 1)} if mark else {}
+        words = (error.problem or "cannot be read").split("\n")[0]
+        raise StudyError([Problem((), f"not valid YAML: {words}")], Source(str(path), place)) from None
+    except (YAMLError, UnicodeDecodeError, OSError, ValueError, RecursionError) as error:
+        words = str(error).split("\n")[0] or type(error).__name__
+        raise StudyError([Problem((), f"not valid YAML: {words}")], source) from None
+    if not isinstance(plain, dict):
+        kind = {list: "a list", str: "text", type(None): "empty"}.get(type(plain), type(plain).__name__)
+        raise StudyError(
+            [
+                Problem(
+                    (),
+                    f"a study is a mapping of names to values, this file is {kind}; "
+                    "see: membrane-dask new graded",
+                )
+            ],
+            source,
+        )
+    lines: dict[Where, tuple[int, int]] = {}
+    _positions(found, (), lines)
+    return plain, lines
+
+
+def _plain(node: Any) -> Any:
+    """YAML objects with positions -> plain Python values."""
+    from ruamel.yaml.scalarbool import ScalarBoolean
+
+    if isinstance(node, Mapping):
+        return {str(key): _plain(value) for key, value in node.items()}
+    if isinstance(node, (list, tuple)):
+        return [_plain(value) for value in node]
+    if isinstance(node, (bool, ScalarBoolean)):
+        return bool(node)
+    for kind in (int, float, str):
+        if isinstance(node, kind):
+            return kind(node)
+    return node
+
+
+def _positions(node: Any, where: Where, lines: dict[Where, tuple[int, int]]) -> None:
+    """Line and column (from 1) of every key and list item."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            place = node.lc.data.get(key) if hasattr(node, "lc") and node.lc.data else None
+            if place:
+                lines[(*where, str(key))] = (place[0] + 1, place[1] + 1)
+            _positions(value, (*where, str(key)), lines)
+    elif isinstance(node, list):
+        for i, value in enumerate(node):
+            place = node.lc.data.get(i) if hasattr(node, "lc") and node.lc.data else None
+            if place:
+                lines[(*where, i)] = (place[0] + 1, place[1] + 1)
+            _positions(value, (*where, i), lines)
+
+
+_WORDS = {
+    "missing": "required",
+    "greater_than": "must be greater than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "string_type": "must be text",
+    "finite_number": "must be a finite number",
+    "literal_error": "must be one of {expected}",
+    "model_type": "must be a section of names and values",
+    "tuple_type": "must be a list",
+    "too_short": "needs at least {min_length} values",
+    "too_long": "takes at most {max_length} values",
+    "string_too_long": "takes at most {max_length} characters",
+}
+
+
+def _problems(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
+    found: list[Problem] = []
+    for item in error.errors(include_url=False):
+        where: Where = tuple(item["loc"])
+        value, context, kind = item.get("input"), item.get("ctx", {}), item["type"]
+        got = f" (got {_short(value)})"
+        if kind == "inconsistent":
+            found += [Problem((*where, *p.where), p.message) for p in context["problems"]]
+            continue
+        if kind == "extra_forbidden":
+            valid = list(_section(model, where[:-1]).model_fields)
+            message = f"unknown key; {nearest(str(where[-1]), valid)}" + got
+        elif kind == "missing":
+            field_info = _section(model, where[:-1]).model_fields.get(str(where[-1]))
+            extra = (field_info.json_schema_extra or {}) if field_info else {}
+            example = extra.get("example") if isinstance(extra, dict) else None
+            words = field_info.description if field_info else ""
+            message = f"required: {words}" + (f"; for example '{example}'" if example else "")
+        elif kind == "value_error":
+            message = str(context.get("error", item["msg"]))
+        else:
+            words = _WORDS.get(kind)
+            message = (words.format(**context) if words else item["msg"]) + got
+            if kind == "literal_error" and isinstance(value, str):
+                options = re.findall(r"'([^']*)'", str(context.get("expected", "")))
+                close = difflib.get_close_matches(value, options, n=1)
+                message += f"; did you mean {close[0]!r}?" if close else ""
+        problem = Problem(where, message)
+        if problem not in found:
+            found.append(problem)
+    return found
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _section(model: type[BaseModel], where: Where) -> type[BaseModel]:
+    """Model of the section that ``where`` leads to."""
+    for part in where:
+        info = model.model_fields.get(str(part))
+        if info is None:
+            break
+        inner = info.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            model = inner
+    return model
+
+
+# ---------------------------------------------------------------------------------------------
+# Writing
+
+
+def to_yaml(study: BaseStudy) -> str:
+    """The study with every default written out, as it is kept in the run directory."""
+    from io import StringIO
+
+    from ruamel.yaml import YAML
+
+    writer = YAML(typ="safe", pure=True)
+    writer.default_flow_style = None
+    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    stream = StringIO()
+    writer.dump(study.model_dump(mode="json"), stream)
+    return stream.getvalue()
+
+
+def commented_study(kind: str) -> str:
+    """A study of ``kind`` with every knob, its default, unit, bounds and source.
+
+    Raises
+    ------
+    StudyError
+        If there is no such kind.
+    """
+    if kind not in KINDS:
+        raise StudyError([Problem((), f"unknown study kind {kind!r}; {nearest(kind, list(KINDS))}")])
+    model = KINDS[kind]
+    lines = [f"# {(model.__doc__ or '').strip()}", f"kind: {kind}"]
+    _commented(model, lines, "")
+    return "\n".join(lines) + "\n"
+
+
+def _commented(model: type[BaseModel], lines: list[str], indent: str) -> None:
+    # What a kind adds stands before what every study shares.
+    shared = set(BaseStudy.model_fields) if issubclass(model, BaseStudy) else set()
+    order = sorted(model.model_fields, key=lambda name: name in shared)
+    for name in order:
+        info = model.model_fields[name]
+        if name == "kind":
+            continue
+        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+        notes = [str(info.description)]
+        if extra.get("unit") not in ("", "1", None):
+            notes.append(f"[{extra['unit']}]")
+        bounds = _bounds(info.metadata)
+        if bounds:
+            notes.append(f"({bounds})")
+        if extra.get("source"):
+            notes.append(f"- {extra['source']}")
+        inner = info.annotation
+        comment = "  # " + " ".join(notes)
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            lines.append(f"{indent}{name}:{comment}")
+            _commented(inner, lines, indent + "  ")
+        elif info.is_required():
+            lines.append(f"{indent}{name}: {extra['example']}{comment} REQUIRED")
+        else:
+            value = json.dumps(list(info.default) if isinstance(info.default, tuple) else info.default)
+            lines.append(f"{indent}{name}: {value}{comment}")
+
+
+def _bounds(metadata: Sequence[Any]) -> str:
+    signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+    found = []
+    for item in metadata:
+        for name, sign in signs.items():
+            limit = getattr(item, name, None)
+            if limit is not None:
+                found.append(f"{sign} {limit:g}")
+    return ", ".join(found)
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON schema of all study kinds, for editors."""
+    adapter: TypeAdapter[Any] = TypeAdapter(Annotated[Study, Field(discriminator="kind")])
+    schema = adapter.json_schema(mode="validation")
+    schema["title"] = "membrane-dask study"
+    assert set(get_args(Study)) == set(KINDS.values())
+    return schema

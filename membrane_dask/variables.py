@@ -1,0 +1,214 @@
+"""Every output variable, once: name, dimensions, type, unit, meaning and source.
+
+The template of a result, the check of what a unit returns, the plots and the documentation all
+read this registry; a variable that is not here cannot be written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+GU = "Gu, Kondic & Cummings, Phys. Rev. Fluids 8, 044502 (2023)"
+CHAMANI = "Chamani et al., single-micrograph reconstruction (2023)"
+
+#: A unit's entry in the variable ``status`` of its table.
+TODO, DONE, FAILED = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable of a result.
+
+    Parameters
+    ----------
+    name : str
+        Name in the dataset.
+    dims : tuple of str
+        Dimensions of one unit's value; the dimensions that number the units stand before them.
+    dtype : str
+        NumPy type on disk.
+    units : str
+        UDUNITS spelling; ``"1"`` is dimensionless.
+    long_name : str
+        What it is, in words.
+    source : str
+        Paper and equation.
+    group : str
+        Sub-group of the table it belongs to; empty for the table itself.
+    nullable : bool
+        Whether a finished unit may hold NaN here. Elsewhere a NaN fails the unit.
+    attrs : mapping
+        Further attributes, such as CF flags.
+    """
+
+    name: str
+    dims: tuple[str, ...]
+    dtype: str
+    units: str
+    long_name: str
+    source: str = ""
+    group: str = ""
+    nullable: bool = False
+    attrs: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        """Name with the sub-group before it, e.g. ``history/flux``."""
+        return f"{self.group}/{self.name}" if self.group else self.name
+
+    def attributes(self) -> dict[str, object]:
+        """Attributes as they stand on the variable in the result."""
+        attrs: dict[str, object] = {"units": self.units, "long_name": self.long_name}
+        if self.source:
+            attrs["source"] = self.source
+        return attrs | dict(self.attrs)
+
+
+STATUS = Variable(
+    "status",
+    (),
+    "u1",
+    "1",
+    "state of the unit of work",
+    attrs={"flag_values": [TODO, DONE, FAILED], "flag_meanings": "todo done failed"},
+)
+
+
+def _metric(name: str, long_name: str, source: str, **more: object) -> Variable:
+    return Variable(name, (), "f8", "1", long_name, f"{GU}, {source}", **more)  # type: ignore[arg-type]
+
+
+_UNTIL = {
+    "": ("", False),
+    "_threshold": (" when the flux falls to the threshold (crossing interpolated)", True),
+    "_threshold_step": (" at the first time step with a flux below the threshold", True),
+}
+
+
+def _life_metrics() -> tuple[Variable, ...]:
+    found = []
+    for suffix, (until, nullable) in _UNTIL.items():
+        found += [
+            _metric(f"throughput{suffix}", f"filtrate volume over the filter's life{until}", "Eq. 28a"),
+            _metric(
+                f"foulant_concentration{suffix}",
+                f"accumulated foulant concentration of the filtrate{until}",
+                "Eq. 28b",
+                nullable=nullable,
+            ),
+            _metric(f"lifetime{suffix}", f"lifetime of the filter{until}", "Sec. V"),
+            _metric(f"porosity_usage{suffix}", f"loss of membrane porosity{until}", "Eq. 21b"),
+        ]
+    return tuple(found)
+
+
+#: Result of a graded study: one unit is one random network and its whole life.
+GRADED: tuple[Variable, ...] = (
+    *_life_metrics(),
+    _metric("initial_flux", "flux through the clean filter", "Eq. 28a"),
+    Variable(
+        "band_porosity_usage",
+        ("band",),
+        "f8",
+        "1",
+        "loss of porosity in each band over the filter's life",
+        f"{GU}, Eq. 21a",
+    ),
+    Variable(
+        "band_porosity_usage_threshold",
+        ("band",),
+        "f8",
+        "1",
+        "loss of porosity in each band when the flux falls to the threshold (crossing interpolated)",
+        f"{GU}, Eq. 21a",
+    ),
+    Variable("n_junctions", (), "i4", "1", "number of pore junctions in the membrane"),
+    Variable("n_pores", (), "i4", "1", "number of pores in the membrane"),
+    Variable("n_inlets", (), "i4", "1", "number of pore inlets on the feed side"),
+    Variable("mean_degree", (), "f8", "1", "mean number of pores that meet at a junction"),
+    Variable(
+        "flux_residual",
+        (),
+        "f8",
+        "1",
+        "largest difference of inflow and outflow before extinction, relative to the initial flux",
+    ),
+    Variable("flux", ("time",), "f8", "1", "flux through the filter", f"{GU}, Eq. 28a", "history", True),
+    Variable(
+        "foulant_concentration_out",
+        ("time",),
+        "f8",
+        "1",
+        "foulant concentration leaving the filter",
+        f"{GU}, Eq. 28b",
+        "history",
+        True,
+    ),
+    Variable(
+        "band_porosity", ("time", "band"), "f8", "1", "porosity of each band", f"{GU}, Eq. 3", "history", True
+    ),
+)
+
+#: Result of a reconstruct study: one unit is one trial structure compared with the micrograph.
+TRIALS: tuple[Variable, ...] = (
+    Variable("sigma_1", (), "f8", "nm", "correlation width of the fine field at the skin", CHAMANI),
+    Variable("sigma_2", (), "f8", "nm", "correlation width of the coarse field below", CHAMANI),
+    Variable("porosity", (), "f8", "1", "porosity before closing", CHAMANI),
+    Variable("closing_radius", (), "f8", "nm", "radius of the ball that closes narrow pores", CHAMANI),
+    Variable(
+        "objective",
+        (),
+        "f8",
+        "1",
+        "difference of the combined distance functions of trial and micrograph (0 same, 2 disjoint)",
+        CHAMANI,
+    ),
+    Variable("section_porosity", (), "f8", "1", "porosity of the trial's sections after closing", CHAMANI),
+)
+
+#: Result of a reconstruct study: the structure that was chosen for each replicate.
+STRUCTURES: tuple[Variable, ...] = (
+    Variable("best_trial", (), "i4", "1", "trial with the smallest objective"),
+    *(v for v in TRIALS if v.name != "section_porosity"),
+    Variable("volume_porosity", (), "f8", "1", "pore fraction of the whole volume"),
+)
+
+TABLES: Mapping[str, tuple[Variable, ...]] = {
+    "graded": GRADED,
+    "trials": TRIALS,
+    "structures": STRUCTURES,
+}
+
+
+@dataclass(frozen=True)
+class Coordinate:
+    """Attributes of one dimension's labels."""
+
+    name: str
+    units: str
+    long_name: str
+
+    def attributes(self) -> dict[str, object]:
+        """Attributes as they stand on the coordinate in the result."""
+        return {"units": self.units, "long_name": self.long_name}
+
+
+COORDINATES: Mapping[str, Coordinate] = {
+    c.name: c
+    for c in (
+        Coordinate("l_max", "1", "largest pore length, in membrane thicknesses"),
+        Coordinate("gradient", "1", "pore-radius gradient: radius lost from a band to the next"),
+        Coordinate("realization", "1", "number of the random network"),
+        Coordinate("band", "1", "band, 1 at the feed side"),
+        Coordinate("time", "1", "time since the filter was clean"),
+        Coordinate("replicate", "1", "number of the reconstruction"),
+        Coordinate("trial", "1", "number of the trial, in the order in which trials were proposed"),
+        Coordinate("z", "nm", "depth below the feed-side surface"),
+        Coordinate("y", "nm", "position across the sections"),
+        Coordinate("x", "nm", "position along the section"),
+        Coordinate("section", "1", "part of the depth: 0 the skin, 1 the support"),
+        Coordinate("phase", "1", "phase of the pixel"),
+        Coordinate("distance", "nm", "lower edge of the bin of distance to the other phase"),
+    )
+}

@@ -1,0 +1,1 @@
+"""The only users of chunked volumes: images in, OME-Zarr out."""

@@ -1,0 +1,222 @@
+"""The loop: the same bits however a run is cut up, and nothing lost when something dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import toy
+
+from membrane_dask import api
+from membrane_dask.engine import journal as journals
+from membrane_dask.engine.execute import Retried, SetAside
+from membrane_dask.engine.run import prepare
+
+SYNC = {"profile": "sync"}
+
+
+def values_of(run) -> dict[str, bytes]:
+    """Every variable of the result as raw bytes."""
+    found = {}
+    for node in run.result.subtree:
+        for name, variable in node.to_dataset(inherit=False).variables.items():
+            found[f"{node.path}/{name}"] = variable.values.tobytes()
+    return found
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory) -> dict[str, bytes]:
+    """Result of the toy study, one unit a batch, in this process."""
+    run = toy.run_toy(tmp_path_factory.mktemp("reference") / "run", cluster=SYNC, execution={"batch": 1})
+    assert run.status()["state"] == "complete"
+    return values_of(run)
+
+
+def test_every_unit_is_in_its_place(tmp_path):
+    run = toy.run_toy(tmp_path / "run", cluster=SYNC)
+    table = run.result["toy"]
+    assert table["count"].dims == ("row", "column")
+    np.testing.assert_array_equal(table["count"].values, np.arange(60).reshape(3, 20))
+    assert (table["status"] == 1).all()
+    assert table["history/trace"].dims == ("row", "column", "time")
+    np.testing.assert_array_equal(run.result["toy/history"]["time"], [0, 0.5, 1, 1.5])
+    assert table["value"].attrs == {"units": "1", "long_name": "a random number"}
+    assert float(run.result["summary"]["mean"][0]) == pytest.approx(float(table["value"].mean()), rel=1e-14)
+
+
+@pytest.mark.parametrize("batch", [2, 7, 20, 1000])
+def test_batches_do_not_show(tmp_path, reference, batch):
+    assert values_of(toy.run_toy(tmp_path / "run", cluster=SYNC, execution={"batch": batch})) == reference
+
+
+def test_resuming_in_pieces_does_not_show(tmp_path, reference):
+    for done in range(7, 61, 7):
+        run = toy.run_toy(tmp_path / "run", cluster=SYNC, execution={"batch": 5}, limit=7)
+        assert run.status()["done"] == min(done, 60)
+    run = toy.run_toy(
+        tmp_path / "run", cluster=SYNC, execution={"batch": 3}
+    )  # another batch: the run keeps its own
+    assert run.status()["state"] == "complete"
+    assert run.batch == {"toy": 5}
+    assert values_of(run) == reference
+    keys = [key for record in run.journal.records() for key in record.get("done", ())]
+    assert len(keys) == len(set(keys)) == 60  # nothing was computed twice
+
+
+def test_worker_processes_do_not_show(tmp_path, reference):
+    run = toy.run_toy(tmp_path / "run", cluster={"profile": "local", "workers": 2}, execution={"batch": 4})
+    assert values_of(run) == reference
+    assert len({record["worker"] for record in run.journal.records() if "worker" in record}) == 2
+
+
+def test_failing_units_are_set_aside_and_the_rest_is_there(tmp_path):
+    run = toy.run_toy(
+        tmp_path / "run",
+        raising=[3], nan=[25], misshapen=[47], killing=[10],
+        cluster={"profile": "local", "workers": 2}, execution={"batch": 6, "retries": 1},
+    )  # fmt: skip
+    status = run.status()
+    assert (status["state"], status["done"], status["failed"], status["left"]) == ("failed", 56, 4, 0)
+    table = run.result["toy"]
+    failed = table["status"].values == 2
+    assert sorted(np.flatnonzero(failed)) == [3, 10, 25, 47]
+    assert np.isnan(table["value"].values[failed]).all()
+    assert np.isfinite(table["value"].values[~failed]).all()
+    by_number = {failure["params"]["number"]: failure for failure in run.failures}
+    assert "ArithmeticError: unit 3 cannot be computed" in by_number[3]["traceback"]
+    assert "value is not finite" in by_number[25]["error"]
+    assert "planned ()" in by_number[47]["error"]
+    assert by_number[10]["killed_its_worker"]
+    assert all(f["attempts"] == 2 and f["replay"].endswith(f["key"]) for f in by_number.values())
+    json.dumps(run.failures)
+
+
+def test_retry_takes_failures_back_into_the_work(tmp_path):
+    switch = tmp_path / "healed"
+    fields = {"raising": [3, 4], "nan": [25], "cluster": SYNC, "switch": str(switch)}
+    run = toy.run_toy(tmp_path / "run", **fields)
+    assert run.status()["failed"] == 3
+    run = toy.run_toy(tmp_path / "run", **fields)
+    assert run.status()["failed"] == 3  # a plain rerun does not try again
+    switch.touch()
+    run = toy.run_toy(tmp_path / "run", retry_failed=True, **fields)
+    assert run.status()["state"] == "complete"
+    assert run.failures == []
+    np.testing.assert_array_equal(run.result["toy"]["count"].values, np.arange(60).reshape(3, 20))
+
+
+def test_a_wrong_setup_stops_the_run(tmp_path):
+    events = []
+    plan = toy.toy_plan(raising=list(range(60)), cluster=SYNC, execution={"retries": 0})
+    run = prepare(plan, tmp_path / "run")
+    summary = api.execute(run, plan, listener=events.append)
+    assert summary.reason == "too many failures"
+    assert 20 <= summary.failed < 40  # judged from 20 on, one batch at a time
+    assert sum(isinstance(event, SetAside) for event in events) == summary.failed
+
+
+def test_killed_worker_costs_nothing_but_time(tmp_path, reference):
+    plan = toy.toy_plan(seconds=0.05, cluster={"profile": "local", "workers": 2}, execution={"batch": 4})
+    run = prepare(plan, tmp_path / "run")
+    killed = []
+
+    def kill_one(event):
+        workers = {r["worker"] for r in run.journal.records() if "worker" in r}
+        if not killed and workers:
+            killed.append(int(workers.pop().rsplit("-", 1)[1]))
+            os.kill(killed[0], signal.SIGKILL)
+
+    summary = api.execute(run, plan, listener=kill_one)
+    assert killed
+    assert (summary.done, summary.failed, summary.left) == (60, 0, 0)
+    assert values_of(run) == reference  # `seconds` is not part of a unit's answer
+
+
+DRIVER = """
+import sys; sys.path.insert(0, {here!r})
+import toy, pathlib
+if __name__ == "__main__":
+    toy.run_toy(pathlib.Path({root!r}), seconds=0.05, cluster={{"profile": {profile!r}, "workers": 2}}, execution={{"batch": 4}})
+"""
+
+
+@pytest.mark.parametrize(("profile", "wait"), [("sync", 1), ("sync", 6), ("local", 3)])
+def test_killed_driver_resumes_to_the_same_bits(tmp_path, reference, profile, wait):
+    root = tmp_path / "run"
+    script = tmp_path / "driver.py"
+    script.write_text(DRIVER.format(here=str(Path(__file__).parent), root=str(root), profile=profile))
+    driver = subprocess.Popen([sys.executable, str(script)])
+    deadline = time.monotonic() + 120
+    while len(list(journals.Journal(root / "journal").records())) < wait:  # killed after so many batches
+        assert driver.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    children = psutil.Process(driver.pid).children(recursive=True)
+    driver.kill()
+    driver.wait()
+    before = api.open_run(root).status()
+    assert before["state"] == "partial"
+    assert 0 < before["done"] < 60
+    run = toy.run_toy(root, seconds=0.05, cluster=SYNC, execution={"batch": 4})
+    assert run.status()["state"] == "complete"
+    assert values_of(run) == reference
+    psutil.wait_procs(children, timeout=60)  # orphaned workers leave by themselves
+
+
+def test_torn_journal_line_is_done_again(tmp_path, reference):
+    run = toy.run_toy(tmp_path / "run", cluster=SYNC, execution={"batch": 5}, limit=20)
+    path = next((tmp_path / "run" / "journal").glob("*.jsonl"))
+    text = path.read_text()
+    path.write_text(text[: len(text) - 40])
+    assert run.status()["done"] == 15
+    run = toy.run_toy(tmp_path / "run", cluster=SYNC, execution={"batch": 5})
+    assert values_of(run) == reference
+
+
+def test_values_lost_from_the_result_are_computed_again(tmp_path, reference):
+    run = toy.run_toy(tmp_path / "run", cluster=SYNC, execution={"batch": 5}, limit=40)
+    chunks = sorted((tmp_path / "run" / "result.zarr" / "toy" / "status" / "c").rglob("*"))
+    next(c for c in chunks if c.is_file()).unlink()
+    events = []
+    plan = toy.toy_plan(cluster=SYNC, execution={"batch": 5})
+    api.execute(run, plan, listener=events.append)
+    assert any(isinstance(event, Retried) and "missing from the result" in event.reason for event in events)
+    assert run.status()["state"] == "complete"
+    assert values_of(run) == reference
+
+
+def test_one_driver_at_a_time(tmp_path):
+    run = toy.run_toy(tmp_path / "run", cluster=SYNC, limit=1)
+    with journals.Driver(run.path), pytest.raises(journals.RunBusyError, match="is being run by process"):
+        toy.run_toy(tmp_path / "run", cluster=SYNC)
+
+
+def test_cancel_stops_between_batches(tmp_path):
+    plan = toy.toy_plan(cluster=SYNC, execution={"batch": 5})
+    run = prepare(plan, tmp_path / "run")
+    assert not api.cancel(run.path)  # nobody is at work
+
+    def cancel(event):
+        if run.status()["done"] >= 10:
+            assert api.cancel(run.path)
+
+    summary = api.execute(run, plan, listener=cancel)
+    assert (summary.reason, summary.done) == ("cancelled", 10)
+    assert api.execute(run, plan, listener=lambda e: None).reason == "finished"
+
+
+def test_starts_and_stops_are_on_record(tmp_path):
+    toy.run_toy(tmp_path / "run", cluster=SYNC, limit=5)
+    run = toy.run_toy(tmp_path / "run", cluster=SYNC)
+    record = run.provenance
+    assert [stop["reason"] for stop in record["stops"]] == ["limit", "finished"]
+    assert record["starts"][0]["versions"]["numpy"] == np.__version__
+    assert record["study"] == run.identity
