@@ -1,0 +1,288 @@
+"""Bad studies end with exit 2, before any work, in words that lead to the fault."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from membrane_dask.cli import main
+from membrane_dask.config import KINDS
+from membrane_dask.errors import StudyError
+from membrane_dask.study_file import commented_study, json_schema, load_study, to_yaml
+
+
+def command(*arguments: object) -> tuple[int, str, str]:
+    """Run a command in this process: exit code, stdout, stderr."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as left:
+        main([str(argument) for argument in arguments])
+    return left.value.code, out.getvalue(), err.getvalue()
+
+
+@pytest.fixture
+def graded(tmp_path) -> Path:
+    path = tmp_path / "filter.yaml"
+    path.write_text("kind: graded\nl_max: 0.2\ngradient: [0, 2e-3]\nrealizations: 2\n")
+    return path
+
+
+@pytest.fixture
+def micrograph(tmp_path) -> Path:
+    """A blotchy grey image."""
+    from scipy.ndimage import gaussian_filter
+
+    noise = gaussian_filter(np.random.default_rng(0).random((96, 128)), 2.5)
+    image = np.clip((noise - noise.min()) / np.ptp(noise) * 255, 0, 255).astype(np.uint8)
+    iio.imwrite(tmp_path / "membrane.png", image)
+    path = tmp_path / "membrane.yaml"
+    path.write_text("kind: reconstruct\ninput: membrane.png\npixel_size: 3 nm\nvolume:\n  slices: 16\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("radus: 0.01", ["filter.yaml:5:1", "radus", "did you mean 'radius'?", "0.01"]),
+        ("radius: -0.01", ["filter.yaml:5:1", "radius", "must be greater than 0", "-0.01"]),
+        ("bands: 6", ["filter.yaml:2:1", "l_max", "1/bands = 0.166667", "0.2"]),
+        ("l_min: 0.25", ["l_max", "greater than l_min = 0.25", "0.2"]),
+        ("radius: 0.002", ["filter.yaml:3:", "gradient", "must be less than 0.00133333"]),
+        ("porosity: yes", ["porosity", "must be a number", "'yes'"]),
+        ("bands: true", ["bands", "must be a whole number", "True"]),
+        ("seed: 1.5", ["seed", "must be a whole number", "1.5"]),
+        ("porosity: .nan", ["porosity", "finite"]),
+        ("time_step: 1e-9", ["time_step", "at most 100000"]),
+        ("cluster: {wrokers: 2}", ["cluster.wrokers", "did you mean 'workers'?"]),
+        ("cluster: {memory: 2}", ["cluster.memory", "a number with a unit is needed", "2 GB"]),
+        ("cluster: {profile: locl}", ["cluster.profile", "did you mean 'local'?"]),
+        ("name: ../up", ["name", "letters, digits"]),
+        ("kind: graded", ["filter.yaml:5:1", "duplicate key"]),
+        ("radius: [", ["filter.yaml:6:1", "not valid YAML"]),
+    ],
+)
+def test_faults_are_named(graded, line, words):
+    graded.write_text(graded.read_text() + line + "\n")
+    for arguments in (("check", graded), ("run", graded, "--out", graded.parent / "out")):
+        code, out, err = command(*arguments)
+        assert code == 2
+        assert out == ""
+        assert all(word in err for word in words), err
+    assert not (graded.parent / "out").exists()
+
+
+def test_all_faults_at_once(graded):
+    graded.write_text(graded.read_text() + "radius: -1\nporosty: 0.5\nbands: x\n")
+    code, _, err = command("check", graded, "--set", "seed=-1")
+    assert code == 2
+    assert len(err.splitlines()) == 4
+    assert "--set seed=-1: seed: must be at least 0" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("- a\n- b\n", "this file is a list"),
+        ("hello\n", "this file is text"),
+        ("", "this file is empty"),
+        ("seed: 3\n", "kind: required; one of graded, reconstruct"),
+        ("kind: gradet\n", "did you mean 'graded'?"),
+        ("kind: [graded]\n", "unknown study kind"),
+        ("\x00\x01", "not valid YAML"),
+    ],
+)
+def test_files_that_are_no_study(tmp_path, text, words):
+    path = tmp_path / "x.yaml"
+    path.write_text(text)
+    code, _, err = command("check", path)
+    assert code == 2
+    assert words in err
+
+
+def test_missing_study_names_its_neighbour(graded):
+    code, _, err = command("run", graded.with_name("filtre.yaml"))
+    assert code == 2
+    assert "did you mean" in err
+    assert "filter.yaml" in err
+
+
+@pytest.mark.parametrize("name", ["pixel_size", "input"])
+def test_required_fields(micrograph, name):
+    lines = [line for line in micrograph.read_text().splitlines() if not line.startswith(name)]
+    micrograph.write_text("\n".join(lines))
+    code, _, err = command("check", micrograph)
+    assert code == 2
+    assert f"{name}: required" in err
+
+
+@pytest.mark.parametrize("value", ["3", "-3 nm", "0 nm", "3 kg", "nm", "3 parsnips", "1e400 nm"])
+def test_pixel_size_needs_a_length(micrograph, value):
+    code, _, err = command("check", micrograph, "--set", f"pixel_size={value}")
+    assert code == 2
+    assert "pixel_size" in err
+    assert f"--set pixel_size={value}" in err
+
+
+@pytest.mark.parametrize(("value", "nm"), [("3 nm", 3), ("0.003 um", 3), ("5.345 µm", 5345), ("30 angstrom", 3)])
+def test_pixel_size_in_any_unit_of_length(micrograph, value, nm):
+    study = load_study(micrograph, [f"pixel_size={value}"])
+    assert study.pixel_size == pytest.approx(nm, rel=1e-12)
+
+
+def write_image(path: Path, case: str) -> None:
+    rng = np.random.default_rng(1)
+    if case == "rgb":
+        iio.imwrite(path, rng.integers(0, 255, (96, 96, 3), dtype=np.uint8))
+    elif case == "black":
+        iio.imwrite(path, np.zeros((96, 96), np.uint8))
+    elif case == "small":
+        iio.imwrite(path, rng.integers(0, 255, (10, 10), dtype=np.uint8))
+    elif case == "truncated":
+        iio.imwrite(path, rng.integers(0, 255, (96, 96), dtype=np.uint8))
+        path.write_bytes(path.read_bytes()[:200])
+    elif case == "text":
+        path.write_text("not an image")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize(
+    ("case", "word"),
+    [("rgb", "grey"), ("black", "constant"), ("small", "10"), ("truncated", "read"), ("text", "read"), ("missing", "no such file")],
+)
+def test_images_that_cannot_be_used(micrograph, case, word, suffix):
+    name = f"{case}{suffix}"
+    write_image(micrograph.parent / name, case)
+    text = micrograph.read_text().replace("membrane.png", name)
+    micrograph.write_text(text)
+    for arguments in (("check", micrograph), ("run", micrograph, "--out", micrograph.parent / "out", "--limit", 0)):
+        code, _, err = command(*arguments)
+        assert code == 2, err
+        assert "membrane.yaml:2:1: input: " in err
+        assert name in err
+        assert word in err
+        assert "Traceback" not in err
+    assert not (micrograph.parent / "out").exists()
+
+
+def test_missing_image_names_its_neighbour(micrograph):
+    code, _, err = command("check", micrograph, "--set", f"input={micrograph.parent / 'membrain.png'}")
+    assert code == 2
+    assert "did you mean 'membrane.png'?" in err
+
+
+def test_block_that_does_not_fit_into_memory(micrograph):
+    code, _, err = command("check", micrograph, "--set", "cluster.memory=410 MB")
+    assert code == 2
+    assert "cluster.memory" in err
+    assert "needs" in err
+
+
+def test_sound_studies_pass(graded, micrograph):
+    for path in (graded, micrograph):
+        code, out, err = command("check", path)
+        assert (code, out) == (0, "")
+        assert "sound" in err
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_commented_study_holds_every_knob_at_its_default(kind, tmp_path, micrograph):
+    text = commented_study(kind)
+    code, out, _ = command("new", kind)
+    assert (code, out) == (0, text)
+    path = tmp_path / "new.yaml"
+    path.write_text(text.replace("micrograph.tif", "membrane.png"))
+    study = load_study(path)
+    plain = load_study(path, **{}) if kind == "graded" else None
+    shortest = tmp_path / "short.yaml"
+    shortest.write_text(f"name: new\nkind: {kind}\n" + ("input: membrane.png\npixel_size: 3 nm\n" if kind != "graded" else ""))
+    assert study == load_study(shortest)
+    assert plain is None or plain == study
+    path.write_text(to_yaml(study))
+    assert load_study(path) == study  # as kept in a run
+
+
+def test_new_for_an_unknown_kind():
+    code, _, err = command("new", "gradde")
+    assert code == 2
+    assert "did you mean 'graded'?" in err
+
+
+def test_schema_is_json_and_names_every_kind():
+    code, out, _ = command("schema")
+    assert code == 0
+    schema = json.loads(out)
+    assert schema == json.loads(json.dumps(json_schema()))
+    assert set(schema["discriminator"]["mapping"]) == set(KINDS)
+
+
+def test_identity_is_what_decides_the_result(graded, micrograph, tmp_path):
+    study = load_study(graded)
+    same = load_study(graded, ["cluster.workers=1", "execution.batch=3", "name=other"])
+    other = load_study(graded, ["seed=1"])
+    assert study.identity() == same.identity() != other.identity()
+    image = load_study(micrograph)
+    copied = tmp_path / "elsewhere"
+    copied.mkdir()
+    for path in (micrograph, micrograph.with_name("membrane.png")):
+        (copied / path.name).write_bytes(path.read_bytes())
+    assert load_study(copied / micrograph.name).identity() == image.identity()
+    with (copied / "membrane.png").open("ab") as stream:
+        stream.write(b"\0")
+    assert load_study(copied / micrograph.name).identity() != image.identity()
+
+
+def test_values_by_keyword(graded):
+    study = load_study(graded, realizations=7, cluster={"workers": 1})
+    assert (study.realizations, study.cluster.workers, study.cluster.profile) == (7, 1, "local")
+    with pytest.raises(StudyError, match="did you mean 'realizations'"):
+        load_study(graded, realisations=7)
+
+
+ANY = st.one_of(
+    st.none(), st.booleans(), st.integers(-5, 5), st.floats(), st.sampled_from([1e-300, 1e300, 0.2, 1e-3, 2**70]),
+    st.text(max_size=8), st.lists(st.floats(0, 1), max_size=3), st.dictionaries(st.text(max_size=4), st.integers(), max_size=2),
+)  # fmt: skip
+
+
+def leaves(data: dict, before: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Paths of all entries of a study."""
+    found = []
+    for key, value in data.items():
+        found.append((*before, key))
+        if isinstance(value, dict):
+            found += leaves(value, (*before, key))
+    return found
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_mutated_studies_never_end_in_a_traceback(data, graded, micrograph):
+    """Exit 0 or 2 and words, whatever a study holds."""
+    base = data.draw(st.sampled_from([graded, micrograph]))
+    known = load_study(base).model_dump(mode="json")
+    changes = {}
+    for _ in range(data.draw(st.integers(1, 3))):
+        path = data.draw(st.sampled_from([*leaves(known), ("nonsense",)]))
+        changes[path] = data.draw(ANY)
+    for path, value in changes.items():
+        node = known
+        for part in path[:-1]:
+            node = node[part] if isinstance(node.get(part), dict) else node.setdefault(f"{part}x", {})
+        node[path[-1]] = value
+    study = base.with_name("mutated.yaml")
+    study.write_text(json.dumps(known))  # JSON is YAML; NaN and Infinity are not JSON, which is one more mutation
+    assignment = data.draw(st.one_of(st.just("seed=3"), st.text(max_size=12).filter(lambda s: "\0" not in s)))
+    out = base.parent / f"out-{os.urandom(4).hex()}"
+    for arguments in (("check", study), ("run", study, "--limit", "0", "--out", out)):
+        code, _, err = command(*arguments, f"--set={assignment}")
+        assert code in (0, 2), err
+        assert err
+        assert "Traceback" not in err

@@ -1,0 +1,105 @@
+"""What a unit returns is checked against the template before it is written."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import toy
+import xarray as xr
+
+from membrane_dask.engine import store
+from membrane_dask.engine.plan import choose_batch
+from membrane_dask.engine.run import prepare
+from membrane_dask.program import Table, Unit
+
+PLAN = {"cluster": {"profile": "sync"}, "execution": {"batch": 6}}
+
+
+@pytest.fixture
+def sink(tmp_path) -> store.TableSink:
+    plan = toy.toy_plan(**PLAN)
+    run = prepare(plan, tmp_path / "run")
+    return store.sinks(run.path, plan.program.tables, (), run.batch)["toy"]
+
+
+def unit(row: int, column: int) -> Unit:
+    return Unit(f"u{row}-{column}", "toy", (row, column), {}, (0,))
+
+
+def values(number: float) -> dict[str, np.ndarray]:
+    return {
+        "value": np.asarray(number), "count": np.asarray(int(number)), "history/trace": np.full(4, number),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"value": None}, "missing \\['value'\\]"),
+        ({"extra": np.zeros(())}, "unknown \\['extra'\\]"),
+        ({"value": np.zeros(2)}, "shape \\(2,\\), planned \\(\\)"),
+        ({"history/trace": np.zeros(3)}, "shape \\(3,\\), planned \\(4,\\)"),
+        ({"value": np.asarray(np.nan)}, "not finite"),
+        ({"value": np.asarray(np.inf)}, "not finite"),
+        ({"value": np.asarray(1j)}, "complex128"),
+        ({"value": np.asarray("x")}, "<U1"),
+        ({"count": np.asarray(2**40)}, "does not fit into int32"),
+        ({"count": np.asarray(1.0)}, "float64, planned int32"),
+    ],
+)
+def test_what_does_not_fit_is_refused(sink, change, words):
+    wrong = {name: value for name, value in (values(1) | change).items() if value is not None}
+    with pytest.raises(store.ResultError, match=words):
+        sink.check(unit(0, 0), wrong)
+
+
+def test_nan_is_kept_where_it_may_be(sink):
+    fine = values(1) | {"history/trace": np.array([1, np.nan, 2, np.nan])}
+    assert np.isnan(sink.check(unit(0, 0), fine)["history/trace"]).sum() == 2
+
+
+def test_units_with_gaps_land_in_their_places(sink):
+    units = [unit(1, c) for c in (0, 1, 3, 5)]
+    sink.write(units, [sink.check(u, values(u.index[1])) for u in units])
+    stored = xr.open_zarr(sink.path, consolidated=False, chunks=None)
+    np.testing.assert_array_equal(stored["value"][1, :6], [0, 1, np.nan, 3, np.nan, 5])
+    np.testing.assert_array_equal(stored["status"][1, :6], [1, 1, 0, 1, 0, 1])
+    assert np.isnan(stored["value"][0]).all()
+    np.testing.assert_array_equal(sink.read(unit(1, 3))["history/trace"], np.full(4, 3.0))
+
+
+def test_a_batch_is_a_chunk(sink):
+    import zarr
+
+    array = zarr.open_array(f"{sink.path}/history/trace", mode="r")
+    assert array.chunks == (1, 6, 4)
+    assert {sink.chunk(unit(1, c)) for c in range(6)} == {(1, 0)}
+    assert sink.chunk(unit(1, 6)) == (1, 1)
+
+
+def test_flipped_bits_are_noticed(sink):
+    units = [unit(0, c) for c in range(6)]
+    sink.write(units, [sink.check(u, values(np.pi * u.index[1])) for u in units])
+    path = next(p for p in (store.Path(sink.path) / "value" / "c").rglob("*") if p.is_file())
+    data = bytearray(path.read_bytes())
+    data[-6] ^= 4
+    path.write_bytes(data)
+    with pytest.raises(RuntimeError):
+        sink.read(unit(0, 0))
+
+
+@pytest.mark.parametrize(
+    ("shape", "seconds", "asked", "batch"),
+    [
+        ((3, 9, 1000), 0.2, None, 50),  # ten seconds of work
+        ((3, 9, 1000), 1e-4, None, 200),  # never more than 200
+        ((1, 5, 20), 0.05, None, 7),  # at least sixteen batches
+        ((1, 5, 20), 0.05, 100, 20),  # never more than there are
+        ((1, 5, 20), 0.05, 3, 3),
+        ((2, 30), 0.0, 8, 1),  # a table whose units go one by one
+    ],
+)
+def test_batches(shape, seconds, asked, batch):
+    dims = tuple("abc"[: len(shape)])
+    table = Table("t", dims, (), {d: np.arange(n) for d, n in zip(dims, shape, strict=True)}, {}, seconds)
+    assert choose_batch(table, asked) == batch
