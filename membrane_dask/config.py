@@ -248,7 +248,7 @@ class GradedStudy(BaseStudy):
     flux_threshold: Number = knob(
         2e-6, "flux at which the filter is taken out of service", source="Gu Sec. VI", gt=0
     )
-    solver_tolerance: Number = knob(1e-9, "relative residual of the pressure solution", ge=1e-14, le=1e-4)
+    solver_tolerance: Number = knob(1e-9, "relative error of the pressures, in the norm of dissipation", ge=1e-14, le=1e-4)
 
     def _inconsistencies(self) -> Iterator[Problem]:
         yield from super()._inconsistencies()
@@ -258,12 +258,10 @@ class GradedStudy(BaseStudy):
                 if value in values[:i]:
                     yield Problem((name, i), f"stands in the list twice (got {value})")
         for i, value in enumerate(self.l_max):
-            if value > 1 / self.bands:
-                yield Problem(
-                    ("l_max", i),
-                    f"must be at most 1/bands = {1 / self.bands:.6g}, so that a pore meets two bands at most "
-                    f"(got {value})",
-                )
+            if value > min(1 / self.bands, 0.5):
+                reason = "a pore meets two bands at most" if self.bands > 2 else "no pore meets both faces"
+                limit = f"1/bands = {1 / self.bands:.6g}" if self.bands > 2 else "0.5"
+                yield Problem(("l_max", i), f"must be at most {limit}, so that {reason} (got {value})")
             if value <= self.l_min:
                 yield Problem(("l_max", i), f"must be greater than l_min = {self.l_min} (got {value})")
         reach = (self.bands - 1) / 2

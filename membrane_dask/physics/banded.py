@@ -1,0 +1,414 @@
+"""Random pore networks whose pores narrow band by band (Gu, Sec. II and Algorithm 1).
+
+Junctions are uniform random points in the unit cube, ``m`` bands across its depth, periodic in
+``x`` and ``y``. Any two whose distance lies between ``l_min`` and ``l_max`` are joined by a pore.
+Points beyond the faces make the pores that open to the feed and to the filtrate; they are cut off
+where they cross. Junctions are then added or removed until every band has the porosity asked for.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import brentq
+
+from membrane_dask.physics._jit import kernel
+from membrane_dask.physics.network import PhysicsError, PoreNetwork
+
+#: Points outside the membrane reach this far beyond either face; no pore may be longer.
+_MARGIN = 0.5
+
+
+def band_radii(radius: float, gradient: float, bands: int) -> np.ndarray:
+    """Pore radius of every band from the feed side on, Gu Eq. 1: the mean radius is ``radius``."""
+    return radius + gradient * ((bands - 1) / 2 - np.arange(bands))
+
+
+def expected_band_porosity(counts: np.ndarray, radii: np.ndarray, l_min: float, l_max: float) -> np.ndarray:
+    """Mean porosity of every band over all networks with these numbers of junctions.
+
+    Two points a depth ``d`` apart are joined if their distance in the plane lies in a ring, whose
+    area times the pore's length is ``2 pi/3 (l_max^3 - max(l_min, d)^3)``. The integral over ``d``
+    and over where the pair lies among the bands is elementary.
+
+    Parameters
+    ----------
+    counts : (bands,) ndarray
+        Junctions in each band; need not be whole.
+    radii : (bands,) ndarray
+        Pore radius of each band.
+    l_min, l_max : float
+        Limits of the pore length, ``l_max <= min(1/bands, 1/2)``.
+
+    Returns
+    -------
+    (bands,) ndarray
+    """
+    bands = len(counts)
+    density = counts * bands
+    inner = density * (counts - 1) * bands  # a point is no neighbour of itself
+    cube = l_max**3 - l_min**3
+    # integrals of  l_max^3 - max(l_min, d)^3  and of the same times d, over d from 0 to l_max
+    plain = cube * l_min + l_max**3 * (l_max - l_min) - (l_max**4 - l_min**4) / 4
+    first = cube * l_min**2 / 2 + l_max**3 * (l_max**2 - l_min**2) / 2 - (l_max**5 - l_min**5) / 5
+    square = radii**2
+    length = inner * square * (plain / bands - first)
+    # A pair across a border leaves a share a in this band, uniform on [0, d]; it has this band's
+    # radius where a > d/2. Beyond a face the part inside is all there is.
+    across = density[1:] * density[:-1] * first / 8
+    length[:-1] += across * (3 * square[:-1] + square[1:])
+    length[1:] += across * (3 * square[1:] + square[:-1])
+    for face in (0, -1):
+        length[face] += density[face] ** 2 * square[face] * first / 2
+    return np.asarray(bands * np.pi * 2 * np.pi / 3 * length)
+
+
+def junction_counts(
+    *, l_min: float, l_max: float, radius: float, gradient: float, bands: int, porosity: float
+) -> np.ndarray:
+    """Junctions to start from in every band.
+
+    The last band is given as many as bring its expected porosity to ``porosity``; the others follow
+    from ``r_m^2 N_m (N_m - 1) = r_k^2 N_k (N_k - 1)`` (Gu, Eq. 9).
+
+    Returns
+    -------
+    (bands,) ndarray of int
+    """
+    radii = band_radii(radius, gradient, bands)
+
+    def all_counts(last: float) -> np.ndarray:
+        pairs = (radii[-1] / radii) ** 2 * last * (last - 1)
+        return np.asarray(0.5 + np.sqrt(0.25 + pairs))
+
+    def excess(last: float) -> float:
+        return float(expected_band_porosity(all_counts(last), radii, l_min, l_max)[-1] - porosity)
+
+    most = 2.0
+    while excess(most) < 0:
+        most *= 2
+        if most > 1e7:
+            raise PhysicsError(f"a porosity of {porosity} would take more than {most:.0e} junctions a band")
+    last = brentq(excess, 1.0, most) if excess(1.0) < 0 else 1.0
+    return np.round(all_counts(round(last))).astype(np.int64)
+
+
+def generate(
+    rng: np.random.Generator,
+    *,
+    l_min: float,
+    l_max: float,
+    radius: float,
+    gradient: float,
+    bands: int,
+    porosity: float,
+    porosity_tolerance: float,
+    max_corrections: int = 10_000,
+) -> PoreNetwork:
+    """Draw one banded network.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Stream of this network.
+    l_min, l_max : float
+        Pores are longer than ``l_min`` and shorter than ``l_max``, in membrane thicknesses;
+        ``0 <= l_min < l_max <= min(1/bands, 1/2)``.
+    radius : float
+        Mean of the bands' radii.
+    gradient : float
+        Radius lost from one band to the next, >= 0.
+    bands : int
+        Number of bands.
+    porosity : float
+        Porosity of every band.
+    porosity_tolerance : float
+        Largest relative departure from it, > 0.
+    max_corrections : int
+        Junctions that may be added and removed to get there.
+
+    Returns
+    -------
+    PoreNetwork
+        Junctions in order of depth.
+
+    Raises
+    ------
+    PhysicsError
+        If the porosity is not reached, as with a tolerance below what one junction changes.
+
+    Notes
+    -----
+    Gu, Algorithm 1. Pores that cross a border of bands have the radius of the band that holds
+    most of them. Points beyond the faces stay as first drawn while the rest is corrected.
+    """
+    if not 0 <= l_min < l_max <= min(1 / bands, _MARGIN):
+        raise ValueError(f"l_max: must lie between l_min and min(1/bands, 1/2) (got {l_max})")
+    radii = band_radii(radius, gradient, bands)
+    if radii[-1] <= 0:
+        raise ValueError(f"gradient: leaves the last band no radius (got {gradient})")
+    counts = junction_counts(
+        l_min=l_min, l_max=l_max, radius=radius, gradient=gradient, bands=bands, porosity=porosity
+    )
+    points = [rng.random((count, 3)) for count in counts]
+    for k in range(bands):
+        points[k][:, 0] = (k + points[k][:, 0]) / bands
+    above, below = (rng.random((round(_MARGIN * bands * counts[face]), 3)) for face in (0, -1))
+    above[:, 0] = -_MARGIN * (1 - above[:, 0])
+    below[:, 0] = 1 + _MARGIN * below[:, 0]
+    outside = np.concatenate([above, below])
+    outside = outside[(outside[:, 0] > -l_max) & (outside[:, 0] < 1 + l_max)]
+    drawn = np.concatenate([*points, outside])
+
+    corrected, n_inside, operations = _correct(
+        drawn, int(counts.sum()), radii, l_min, l_max, porosity, porosity_tolerance,
+        rng.random((max_corrections, 3)),
+    )  # fmt: skip
+    if operations < 0:
+        raise PhysicsError(
+            f"band porosities did not come within {porosity_tolerance:.2g} of {porosity} in "
+            f"{max_corrections} corrections"
+        )
+    corrected[:n_inside] = corrected[np.argsort(corrected[:n_inside, 0], kind="stable")]
+    return connect(corrected[:n_inside], corrected[n_inside:], l_min=l_min, l_max=l_max, radii=radii)
+
+
+def connect(
+    inside: np.ndarray, outside: np.ndarray, *, l_min: float, l_max: float, radii: np.ndarray
+) -> PoreNetwork:
+    """Join points that are between ``l_min`` and ``l_max`` apart.
+
+    Parameters
+    ----------
+    inside : (n_junctions, 3) ndarray
+        Points ``(z, y, x)`` in the unit cube.
+    outside : (n, 3) ndarray
+        Points with ``z`` below 0 or above 1, whose pores are cut off at the face.
+    l_min, l_max : float
+        Limits of the whole pore's length.
+    radii : (bands,) ndarray
+        Pore radius of every band.
+
+    Returns
+    -------
+    PoreNetwork
+    """
+    points = np.ascontiguousarray(np.concatenate([inside, outside]))
+    ends, length, radius, band, band_length = _pores(points, len(inside), radii, l_min, l_max)
+    return PoreNetwork(inside.copy(), ends, length, radius, band, band_length)
+
+
+@kernel
+def _distance(p, q):
+    """Distance, periodic in y and x."""
+    dy = abs(p[1] - q[1])
+    if dy > 0.5:
+        dy = 1.0 - dy
+    dx = abs(p[2] - q[2])
+    if dx > 0.5:
+        dx = 1.0 - dx
+    dz = p[0] - q[0]
+    return np.sqrt(dx * dx + dy * dy + dz * dz)
+
+
+@kernel
+def _share(a, b, length, share):
+    """Length of a pore in every band, cut at the faces, into ``share``; the band that has most of it."""
+    bands = share.size
+    top, bottom = min(a, b), max(a, b)
+    inner_top, inner_bottom = max(top, 0.0), min(bottom, 1.0)
+    share[:] = 0.0
+    first = min(int(inner_top * bands), bands - 1)
+    last = min(int(inner_bottom * bands), bands - 1)
+    if first == last:
+        inside = inner_top == top and inner_bottom == bottom
+        share[first] = length if inside else length * (inner_bottom - inner_top) / (bottom - top)
+        return first
+    best = first
+    for k in range(first, last + 1):
+        part = min(inner_bottom, (k + 1) / bands) - max(inner_top, k / bands)
+        share[k] = length * max(part, 0.0) / (bottom - top)
+        if share[k] > share[best]:
+            best = k
+    return best
+
+
+@kernel
+def _cells(points, n, capacity, side):
+    """Linked lists of points by cubic cells, which begin a margin above the feed side."""
+    layers = int(np.ceil((1.0 + 2 * _MARGIN) * side)) + 1
+    head = np.full(layers * side * side, -1, np.int32)
+    following = np.full(capacity, -1, np.int32)
+    for i in range(n):
+        c = _cell(points[i], side)
+        following[i] = head[c]
+        head[c] = i
+    return head, following
+
+
+@kernel
+def _cell(point, side):
+    z = int((point[0] + _MARGIN) * side)
+    y = min(int(point[1] * side), side - 1)
+    x = min(int(point[2] * side), side - 1)
+    return (z * side + y) * side + x
+
+
+@kernel
+def _neighbours(points, i, head, following, side, l_min, l_max, found, distances):
+    """Points that a pore joins to point ``i``: how many, their numbers and distances."""
+    count = 0
+    layers = head.size // (side * side)
+    cz = int((points[i, 0] + _MARGIN) * side)
+    cy = min(int(points[i, 1] * side), side - 1)
+    cx = min(int(points[i, 2] * side), side - 1)
+    reach = 1 if side > 2 else 0  # with one or two cells a side, look at all of them once
+    span = 3 if side > 2 else side
+    for z in range(max(cz - 1, 0), min(cz + 2, layers)):
+        for jy in range(span):
+            y = (cy + jy - 1 + side) % side if reach else jy
+            for jx in range(span):
+                x = (cx + jx - 1 + side) % side if reach else jx
+                j = head[(z * side + y) * side + x]
+                while j >= 0:
+                    if j != i:
+                        d = _distance(points[i], points[j])
+                        if l_min < d < l_max:
+                            if count == found.size:
+                                return -1
+                            found[count] = j
+                            distances[count] = d
+                            count += 1
+                    j = following[j]
+    return count
+
+
+@kernel
+def _correct(drawn, n_inside, radii, l_min, l_max, porosity, tolerance, draws):
+    """Add and remove junctions, band by band from the last, until every band has its porosity.
+
+    Returns the points, inside ones first, their number inside, and the number of corrections;
+    -1 for the latter if ``draws`` did not suffice.
+    """
+    bands = radii.size
+    n, most = drawn.shape[0], draws.shape[0]
+    capacity = n + most
+    points = np.empty((capacity, 3))
+    points[:n] = drawn
+    inside = np.zeros(capacity, np.bool_)
+    inside[:n_inside] = True
+    gone = np.zeros(capacity, np.bool_)
+    side = max(1, int(1.0 / l_max))
+    head, following = _cells(points, n, capacity, side)
+    found = np.empty(capacity, np.int32)
+    distances = np.empty(capacity)
+    share = np.empty(bands)
+    scale = bands * np.pi
+    level = np.zeros(bands)
+    for i in range(n_inside):
+        count = _neighbours(points, i, head, following, side, l_min, l_max, found, distances)
+        for c in range(count):
+            if found[c] < i:  # inside pairs once; with points outside below
+                continue
+            r = radii[_share(points[i, 0], points[found[c], 0], distances[c], share)]
+            for k in range(bands):
+                level[k] += scale * r * r * share[k]
+
+    used = 0
+    settled = False
+    while not settled:
+        settled = True
+        for k in range(bands - 1, -1, -1):
+            while abs(level[k] / porosity - 1.0) >= tolerance:
+                settled = False
+                if used == most:
+                    return points[:0], 0, -1
+                draw = draws[used]
+                used += 1
+                sign = 1.0
+                if level[k] < porosity:
+                    i = n
+                    n += 1
+                    points[i, 0] = (k + draw[0]) / bands
+                    points[i, 1] = draw[1]
+                    points[i, 2] = draw[2]
+                    inside[i] = True
+                    c = _cell(points[i], side)
+                    following[i] = head[c]
+                    head[c] = i
+                else:
+                    here = 0
+                    for j in range(n):
+                        if inside[j] and not gone[j] and min(int(points[j, 0] * bands), bands - 1) == k:
+                            found[here] = j
+                            here += 1
+                    i = found[int(draw[0] * here)]
+                    sign = -1.0
+                count = _neighbours(points, i, head, following, side, l_min, l_max, found, distances)
+                for c in range(count):
+                    r = radii[_share(points[i, 0], points[found[c], 0], distances[c], share)]
+                    for b in range(bands):
+                        level[b] += sign * scale * r * r * share[b]
+                if sign < 0:
+                    gone[i] = True
+                    c = _cell(points[i], side)
+                    if head[c] == i:
+                        head[c] = following[i]
+                    else:
+                        j = head[c]
+                        while following[j] != i:
+                            j = following[j]
+                        following[j] = following[i]
+    result = np.empty((n, 3))
+    kept = 0
+    for want in (True, False):
+        for i in range(n):
+            if inside[i] == want and not gone[i]:
+                result[kept] = points[i]
+                kept += 1
+        if want:
+            n_inside = kept
+    return result[:kept], n_inside, used
+
+
+@kernel
+def _pores(points, n_inside, radii, l_min, l_max):
+    """All pores that have a part in the membrane."""
+    n, bands = points.shape[0], radii.size
+    side = max(1, int(1.0 / l_max))
+    head, following = _cells(points, n, n, side)
+    found = np.empty(n, np.int32)
+    distances = np.empty(n)
+    capacity = 16 * n_inside + 64
+    ends = np.empty((capacity, 2), np.int32)
+    lengths = np.empty(capacity)
+    count = 0
+    for i in range(n_inside):
+        here = _neighbours(points, i, head, following, side, l_min, l_max, found, distances)
+        if count + here > capacity:
+            capacity = 2 * capacity + here
+            more_ends = np.empty((capacity, 2), np.int32)
+            more_ends[:count] = ends[:count]
+            more_lengths = np.empty(capacity)
+            more_lengths[:count] = lengths[:count]
+            ends, lengths = more_ends, more_lengths
+        order = np.argsort(found[:here])  # by number, so that nothing hangs on the cells
+        for c in order:
+            if found[c] > i:
+                ends[count, 0] = i
+                ends[count, 1] = found[c]
+                lengths[count] = distances[c]
+                count += 1
+    ends = ends[:count].copy()
+    length = np.empty(count)
+    radius = np.empty(count)
+    band = np.empty(count, np.int32)
+    band_length = np.empty((count, bands))
+    for e in range(count):
+        z, j = points[ends[e, 0], 0], ends[e, 1]
+        band[e] = _share(z, points[j, 0], lengths[e], band_length[e])
+        radius[e] = radii[band[e]]
+        length[e] = lengths[e]
+        if j >= n_inside:
+            length[e] = band_length[e].sum()
+            ends[e, 1] = -1 if points[j, 0] < 0.0 else -2
+    return ends, length, radius, band, band_length
