@@ -15,8 +15,16 @@ from membrane_dask.engine.html import bar, grid, table
 from membrane_dask.engine.plan import Plan, as_seconds
 from membrane_dask.errors import Problem, StudyError, nearest
 from membrane_dask.study_file import load_study, to_yaml
+from membrane_dask.variables import STATUS, TABLES
 
 SCHEMA = 1
+_REGISTERED = [v.name for variables in TABLES.values() for v in variables] + [STATUS.name]
+_ORDER = {name: place for place, name in reversed(list(enumerate(_REGISTERED)))}
+
+
+def _in_order(dataset: Any) -> Any:
+    """Variables in the order of the registry; a directory has none."""
+    return dataset[sorted(dataset.data_vars, key=lambda name: _ORDER.get(name, -1))]
 
 
 class RunNotFoundError(FileNotFoundError):
@@ -96,7 +104,8 @@ class Run:
         """
         import xarray as xr
 
-        return xr.open_datatree(self.path / "result.zarr", engine="zarr", consolidated=False, chunks=None)
+        tree = xr.open_datatree(self.path / "result.zarr", engine="zarr", consolidated=False, chunks=None)
+        return tree.map_over_datasets(_in_order)
 
     @property
     def volumes(self) -> list[str]:

@@ -1,0 +1,113 @@
+"""Random numbers that belong to places: the same voxel has the same number in every window.
+
+Each voxel of each field takes one word of Philox4x32-10 (Salmon et al., SC 2011), a block cipher
+in counter mode: the counter is the voxel's place, the key is the seed. Nothing depends on what was
+drawn before, so blocks of a volume can be made anywhere, in any order, and fit without a seam.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from membrane_dask.physics._jit import kernel
+
+#: Added to all coordinates, so that the surroundings of a volume have places too.
+_ORIGIN = 1 << 20
+#: Voxels along x that share 16 cipher blocks of four words each.
+_RUN = 64
+
+_M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+_W0, _W1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
+_LOW, _HALF, _BYTE = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(8)
+
+
+def uniform(seed: int, field: int, start: tuple[int, int, int], shape: tuple[int, int, int]) -> np.ndarray:
+    """Uniform random numbers of a window of an infinite field.
+
+    Parameters
+    ----------
+    seed : int
+        Key, ``0 <= seed < 2**64``.
+    field : int
+        Which of the seed's independent fields, ``0 <= field < 2**32``.
+    start : tuple of int
+        First voxel ``(z, y, x)``; may be negative, down to ``-2**20``.
+    shape : tuple of int
+        Voxels along ``z, y, x``.
+
+    Returns
+    -------
+    ndarray of float32, shape ``shape``
+        In ``[-0.5, 0.5)``, multiples of ``2**-24``.
+    """
+    out = np.empty(shape, np.float32)
+    for z in range(shape[0]):
+        fill_plane(out[z], split_key(seed), field, start[0] + z, start[1], start[2])
+    return out
+
+
+def split_key(seed: int) -> np.ndarray:
+    """Low and high word of a seed."""
+    if not 0 <= seed < 1 << 64:
+        raise ValueError(f"seed: must lie in [0, 2**64) (got {seed})")
+    return np.array([seed & 0xFFFFFFFF, seed >> 32], np.uint32)
+
+
+@kernel
+def _round(c0, c1, c2, c3, k0, k1):
+    p0 = _M0 * c0
+    p1 = _M1 * c2
+    c0, c1 = (p1 >> _HALF) ^ c1 ^ k0, p1 & _LOW
+    c2, c3 = (p0 >> _HALF) ^ c3 ^ k1, p0 & _LOW
+    return c0, c1, c2, c3, (k0 + _W0) & _LOW, (k1 + _W1) & _LOW
+
+
+@kernel
+def philox(words, counter, c1, c2, c3, key_0, key_1):
+    """Encrypt consecutive counters: column ``i`` of ``words`` (4, n) is that of ``counter + i``."""
+    word_0, word_1, word_2, word_3 = words[0], words[1], words[2], words[3]
+    for i in range(word_0.size):
+        c0, k0, k1 = np.uint64(counter + i), key_0, key_1
+        # Ten rounds, written out: a loop here would keep the outer one from being vectorised.
+        d0, d1, d2, d3, k0, k1 = _round(c0, c1, c2, c3, k0, k1)
+        d0, d1, d2, d3, k0, k1 = _round(d0, d1, d2, d3, k0, k1)
+        d0, d1, d2, d3, k0, k1 = _round(d0, d1, d2, d3, k0, k1)
+        d0, d1, d2, d3, k0, k1 = _round(d0, d1, d2, d3, k0, k1)
+        d0, d1, d2, d3, k0, k1 = _round(d0, d1, d2, d3, k0, k1)
+        d0, d1, d2, d3, k0, k1 = _round(d0, d1, d2, d3, k0, k1)
+        d0, d1, d2, d3, k0, k1 = _round(d0, d1, d2, d3, k0, k1)
+        d0, d1, d2, d3, k0, k1 = _round(d0, d1, d2, d3, k0, k1)
+        d0, d1, d2, d3, k0, k1 = _round(d0, d1, d2, d3, k0, k1)
+        d0, d1, d2, d3, k0, k1 = _round(d0, d1, d2, d3, k0, k1)
+        word_0[i] = d0
+        word_1[i] = d1
+        word_2[i] = d2
+        word_3[i] = d3
+
+
+@kernel
+def _units(out, words):
+    """Upper 24 bits of words as numbers in [-0.5, 0.5)."""
+    for i in range(words.size):
+        out[i] = np.float32(np.int32(words[i] >> _BYTE)) * np.float32(2.0**-24) - np.float32(0.5)
+
+
+@kernel
+def fill_plane(out, key, field, z, y_start, x_start):
+    """Numbers of one plane of constant z, shape ``(y, x)``, into ``out``."""
+    n_y, n_x = out.shape
+    first = (x_start + _ORIGIN) // _RUN
+    last = (x_start + _ORIGIN + n_x - 1) // _RUN
+    skip = x_start + _ORIGIN - _RUN * first
+    line = np.empty(_RUN * (last - first + 1), np.float32)
+    c1, c3 = np.uint64(z + _ORIGIN), np.uint64(field)
+    words = np.empty((4, 16), np.uint64)
+    k0, k1 = np.uint64(key[0]), np.uint64(key[1])
+    for row in range(n_y):
+        c2 = np.uint64(y_start + row + _ORIGIN)
+        for run in range(first, last + 1):
+            philox(words, 16 * run, c1, c2, c3, k0, k1)
+            for part in range(4):
+                begin = _RUN * (run - first) + 16 * part
+                _units(line[begin : begin + 16], words[part])
+        out[row] = line[skip : skip + n_x]

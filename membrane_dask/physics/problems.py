@@ -1,0 +1,121 @@
+"""Structures whose answers are known, to test against and to learn with."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.integrate import quad
+from scipy.ndimage import gaussian_filter, gaussian_filter1d
+from scipy.special import ndtri
+
+from membrane_dask.physics.structure import Structure, block
+
+
+@dataclass(frozen=True)
+class GradedMembrane:
+    """A membrane with a fine skin over a coarse support, and its electron micrograph.
+
+    The true structure is known at every voxel; the micrograph shows one section of it as a
+    microscope would: shaded, with the streaks of the ion beam along the depth, blurred and noisy.
+
+    Parameters
+    ----------
+    structure : Structure
+        What the membrane is made of, in voxels.
+    depth, slices, width : int
+        Voxels along ``z, y, x``.
+    voxel_size_nm : float
+        Edge of a voxel in nanometres.
+    seed : int
+        Key of the structure's noise.
+    """
+
+    structure: Structure = field(
+        default_factory=lambda: Structure(1.6, 4.5, 0.34, closing_radius=2.0, blend_power=3.0)
+    )
+    depth: int = 256
+    slices: int = 256
+    width: int = 512
+    voxel_size_nm: float = 3.0
+    seed: int = 20230801
+
+    def section(self, y: int) -> np.ndarray:
+        """One plane ``(depth, width)``: 0 pore, 255 solid."""
+        shape = (self.depth, 1, self.width)
+        return block(self.structure, depth=self.depth, start=(0, y, 0), shape=shape, seed=self.seed)[:, 0]
+
+    def volume(self) -> np.ndarray:
+        """The whole membrane ``(depth, slices, width)``: 0 pore, 255 solid."""
+        shape = (self.depth, self.slices, self.width)
+        return block(self.structure, depth=self.depth, start=(0, 0, 0), shape=shape, seed=self.seed)
+
+    def micrograph(
+        self,
+        *,
+        shading: float = 0.12,
+        curtaining: float = 0.04,
+        blur: float = 1.0,
+        noise: float = 0.05,
+        seed: int = 0,
+    ) -> np.ndarray:
+        """Electron micrograph of the middle section.
+
+        Parameters
+        ----------
+        shading : float
+            Relative change of brightness from the centre to the edges.
+        curtaining : float
+            Relative standard deviation of the brightness from streak to streak.
+        blur : float
+            Standard deviation of the microscope's blur, pixels.
+        noise : float
+            Standard deviation of the noise, as a share of the full grey scale.
+        seed : int
+            Seed of streaks and noise.
+
+        Returns
+        -------
+        (depth, width) ndarray of uint8
+        """
+        rng = np.random.default_rng(seed)
+        grey = np.where(self.section(self.slices // 2) > 0, 0.66, 0.24)
+        z, x = np.meshgrid(np.linspace(-1, 1, self.depth), np.linspace(-1, 1, self.width), indexing="ij")
+        streaks = gaussian_filter1d(rng.standard_normal(self.width), 1.2)
+        streaks = curtaining * streaks / streaks.std() * (0.6 + 0.2 * (z + 1))  # deepen with the cut
+        grey = grey * (1 + shading * (0.7 * x - 0.3 * z)) * (1 + streaks)
+        grey = gaussian_filter(grey, blur, mode="nearest") + noise * rng.standard_normal(grey.shape)
+        return np.round(255 * np.clip(grey, 0, 1)).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class GaussianExcursion:
+    """Pores where a Gaussian field of covariance ``exp(-r^2 / (4 sigma^2))`` lies below a level.
+
+    White noise smoothed with a Gaussian of width ``sigma`` has this covariance, so an ungraded
+    :class:`~membrane_dask.physics.structure.Structure` without closing tends to it as ``sigma`` grows.
+
+    Parameters
+    ----------
+    sigma : float
+        Width of the smoothing kernel, > 0.
+    porosity : float
+        Pore fraction, in (0, 1).
+    """
+
+    sigma: float
+    porosity: float
+
+    def two_point(self, distance: float) -> float:
+        """Probability that two points this far apart both lie in pores (bivariate normal integral)."""
+        level = float(ndtri(self.porosity))
+        correlation = math.exp(-(distance**2) / (4 * self.sigma**2))
+        # Over the angle whose sine is the correlation, which takes the root out of the integrand.
+        value, _ = quad(lambda a: math.exp(-(level**2) / (1 + math.sin(a))), 0, math.asin(correlation))
+        return self.porosity**2 + value / (2 * math.pi)
+
+    def specific_surface(self) -> float:
+        """Mean area of the pores' surface in a unit volume (Rice's formula in three dimensions)."""
+        level = float(ndtri(self.porosity))
+        return 2 / math.pi * math.sqrt(1 / (2 * self.sigma**2)) * math.exp(-(level**2) / 2)

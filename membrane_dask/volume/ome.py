@@ -1,0 +1,219 @@
+"""Images in and out: grey micrographs from files, and volumes as OME-Zarr 0.5.
+
+A volume is a Zarr group with the image at level 0 and coarser copies above it, each of every second
+voxel of the one below. Voxels are taken as they are, not averaged: a mean of pore and solid is
+neither, and a majority drifts (porosity 0.51, 0.53, 0.57 up the levels).
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+#: Edge of a chunk along z and x; along y it is the volume's block.
+_CHUNK = 128
+#: The coarsest level is no longer than this along any axis.
+_COARSEST = 128
+
+
+def read_micrograph(path: Path) -> np.ndarray:
+    """Read a grey image from a TIFF or PNG file.
+
+    Parameters
+    ----------
+    path : Path
+        File of one grey image.
+
+    Returns
+    -------
+    (rows, columns) ndarray
+        Grey values as they stand in the file; black-and-white images as 0 and 255.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read as an image, or the image has colours or several pages.
+    """
+    import imageio.v3 as iio
+    import tifffile
+
+    try:
+        if path.suffix.lower() in (".tif", ".tiff"):
+            image = np.asarray(tifffile.imread(path))
+        else:
+            image = np.asarray(iio.imread(path))
+    except Exception as error:  # every decoder fails in its own words, some with SyntaxError
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{path.name} cannot be read as an image: {reason}") from error
+    if image.ndim == 3 and image.shape[-1] in (2, 3, 4):
+        raise ValueError(
+            f"{path.name} has {image.shape[-1]} colour channels; a grey image is needed: save it as 8- or 16-bit grey"
+        )
+    if image.ndim != 2:
+        raise ValueError(
+            f"{path.name} has the shape {image.shape}; one grey image is needed: save the page to be used by itself"
+        )
+    if image.dtype == bool:
+        return image.astype(np.uint8) * np.uint8(255)
+    if image.dtype.kind not in "uif":
+        raise ValueError(f"{path.name} holds values of type {image.dtype}; a grey image is needed")
+    return image
+
+
+def create_volume(
+    path: Path,
+    *,
+    shape: tuple[int, int, int],
+    block: int,
+    voxel_size_nm: float,
+    name: str,
+    levels: int | None = None,
+) -> None:
+    """Lay out an empty volume.
+
+    Parameters
+    ----------
+    path : Path
+        Directory of the volume; must not exist.
+    shape : tuple of int
+        Voxels along ``z, y, x``.
+    block : int
+        Planes of ``y`` in a slab, written by one call of :func:`write_slab`.
+    voxel_size_nm : float
+        Edge of a voxel in nanometres.
+    name : str
+        Name of the image, shown by viewers.
+    levels : int, optional
+        Number of levels; by default down to an image of at most 128 voxels along any axis.
+    """
+    import zarr
+    from zarr.codecs import ZstdCodec
+
+    if levels is None:
+        levels = 1 + max(0, math.ceil(math.log2(max(shape) / _COARSEST)))
+    group = zarr.open_group(path, mode="w-", zarr_format=3)
+    datasets = []
+    for level in range(levels):
+        size = tuple(-(-n // 2**level) for n in shape)
+        chunk = tuple(min(n, c) for n, c in zip(size, (_CHUNK, block, _CHUNK), strict=True))
+        group.create_array(
+            str(level), shape=size, chunks=chunk, dtype="uint8", fill_value=0, compressors=ZstdCodec(checksum=True),
+            dimension_names=("z", "y", "x"),
+        )  # fmt: skip
+        scale = [voxel_size_nm * 2**level] * 3
+        datasets.append({"path": str(level), "coordinateTransformations": [{"type": "scale", "scale": scale}]})
+    axes = [{"name": axis, "type": "space", "unit": "nanometer"} for axis in "zyx"]
+    group.attrs["ome"] = {
+        "version": "0.5",
+        "multiscales": [
+            {
+                "name": name,
+                "type": "nearest",
+                "axes": axes,
+                "datasets": datasets,
+                "metadata": {"description": "every second voxel of the level below; 0 pore, 255 solid"},
+            }
+        ],
+    }
+
+
+def write_slab(path: Path, y_start: int, data: np.ndarray) -> None:
+    """Write whole planes of level 0; slabs of whole blocks may be written at the same time.
+
+    Parameters
+    ----------
+    path : Path
+        Volume.
+    y_start : int
+        First plane, a multiple of the block.
+    data : (z, n, x) ndarray of uint8
+        Planes.
+    """
+    array = _open(path, 0, "r+")
+    array[:, y_start : y_start + data.shape[1], :] = data
+
+
+def count_levels(path: Path) -> int:
+    """Number of levels of a volume."""
+    import zarr
+
+    return len(_multiscale(zarr.open_group(path, mode="r"))["datasets"])
+
+
+def build_level(path: Path, level: int) -> None:
+    """Fill a level from the one below it, a row of chunks at a time.
+
+    Parameters
+    ----------
+    path : Path
+        Volume.
+    level : int
+        Level, >= 1; the one below must be complete.
+    """
+    source, target = _open(path, level - 1, "r"), _open(path, level, "r+")
+    step = target.chunks[1]
+    for y in range(0, target.shape[1], step):
+        stop = min(y + step, target.shape[1])
+        target[:, y:stop, :] = source[:, 2 * y : 2 * stop, :][::2, ::2, ::2]
+
+
+def open_volume(path: Path, level: int = 0) -> Any:
+    """Open a level of a volume, without reading it.
+
+    Parameters
+    ----------
+    path : Path
+        Volume.
+    level : int
+        Level, 0 the finest.
+
+    Returns
+    -------
+    xarray.DataArray
+        Lazy, ``(z, y, x)``, uint8, with coordinates in nanometres.
+
+    Raises
+    ------
+    ValueError
+        If there is no such level.
+    """
+    import dask.array as da
+    import xarray as xr
+    import zarr
+
+    multiscale = _multiscale(zarr.open_group(path, mode="r"))
+    levels = multiscale["datasets"]
+    if not 0 <= level < len(levels):
+        raise ValueError(f"level: must lie in [0, {len(levels) - 1}] (got {level})")
+    array = _open(path, level, "r")
+    scale = levels[level]["coordinateTransformations"][0]["scale"]
+    coords = {
+        axis: (axis, np.arange(n) * size, {"units": "nm"})
+        for axis, n, size in zip("zyx", array.shape, scale, strict=True)
+    }
+    return xr.DataArray(
+        da.from_zarr(array),
+        dims=("z", "y", "x"),
+        coords=coords,
+        name=multiscale["name"],
+        attrs={
+            "units": "1",
+            "long_name": "phase",
+            "flag_values": [0, 255],
+            "flag_meanings": "pore solid",
+            "voxel_size_nm": scale[0],
+        },
+    )
+
+
+def _open(path: Path, level: int, mode: Any) -> Any:
+    import zarr
+
+    return zarr.open_array(Path(path) / str(level), mode=mode)
+
+
+def _multiscale(group: Any) -> dict[str, Any]:
+    return dict(group.attrs["ome"]["multiscales"][0])
