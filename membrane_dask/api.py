@@ -212,20 +212,14 @@ class Lines:
         elif isinstance(event, SetAside):
             self._say(f"set aside: {event.key}: {event.error.splitlines()[0]}")
         elif isinstance(event, Retried):
-            self._say(
-                f"trying again: {event.keys[0]}{', ...' * (len(event.keys) > 1)}: {event.reason.splitlines()[0]}"
-            )
+            self._say(f"trying again: {event.keys[0]}{', ...' * (len(event.keys) > 1)}: {event.reason.splitlines()[0]}")
         elif isinstance(event, Progressed):
             finished = event.done + event.failed
             if finished == self._total or time.monotonic() - self._last >= self._every:
                 self._last = time.monotonic()
                 spent = self._last - self._start
                 rate = (finished - self._first) / spent
-                left = (
-                    f", {as_seconds((self._total - finished) / rate)} left"
-                    if 0 < finished < self._total
-                    else ""
-                )
+                left = f", {as_seconds((self._total - finished) / rate)} left" if 0 < finished < self._total else ""
                 self._say(f"{finished} of {self._total} units after {as_seconds(spent)}{left}")
 
     def _say(self, text: str) -> None:

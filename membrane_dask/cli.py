@@ -31,9 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-StudyPath = Annotated[
-    Path, typer.Argument(metavar="STUDY", help="YAML file; write one with: membrane-dask new KIND")
-]
+StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="YAML file; write one with: membrane-dask new KIND")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="A.B=VALUE", help="Change an entry of the study; may be repeated."),
@@ -41,9 +39,7 @@ Overrides = Annotated[
 ClusterName = Annotated[
     str | None, typer.Option("--cluster", metavar="P", help="local, sync, or a scheduler's address.")
 ]
-RunName = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run's directory, its name, or the name's beginning.")
-]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's directory, its name, or the name's beginning.")]
 
 
 def _say(text: str) -> None:
@@ -111,9 +107,7 @@ def run(
     set_: Overrides = None,
     cluster: ClusterName = None,
     limit: Annotated[int | None, typer.Option(min=0, help="Stop after so many units.")] = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Move an existing run aside and begin anew.")
-    ] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Move an existing run aside and begin anew.")] = False,
 ) -> None:
     """Run a study, or resume its run where it ended."""
     from membrane_dask import api
@@ -161,9 +155,8 @@ def _execute(run: Run, plan: Any, **options: Any) -> None:
             listener.close()
     _say(str(run))
     if summary.reason == "too many failures":
-        _say(
-            f"stopped: {summary.failed} of {summary.done + summary.failed} finished units failed; see {run.path}/failures"
-        )
+        finished = summary.done + summary.failed
+        _say(f"stopped: {summary.failed} of {finished} finished units failed; see {run.path}/failures")
         _leave(SET_ASIDE)
     if summary.reason == "cancelled":
         _leave(STOPPED)
@@ -216,9 +209,7 @@ class Bar:
         elif isinstance(event, SetAside):
             self._console.print(f"set aside: {event.key}: {event.error.splitlines()[0]}", markup=False)
         elif isinstance(event, Retried):
-            self._console.print(
-                f"trying again: {event.keys[0]}: {event.reason.splitlines()[0]}", markup=False
-            )
+            self._console.print(f"trying again: {event.keys[0]}: {event.reason.splitlines()[0]}", markup=False)
         elif isinstance(event, Collecting):
             self._progress.update(self._task, description="collecting")
 
@@ -233,9 +224,7 @@ class Bar:
 
 @app.command()
 def status(
-    runs: Annotated[
-        list[str] | None, typer.Argument(metavar="[RUN]...", help="Default: all in runs/.")
-    ] = None,
+    runs: Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="Default: all in runs/.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="A list of objects.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Show again every 2 s until nothing runs.")] = False,
 ) -> None:

@@ -99,7 +99,7 @@ Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Whole = Annotated[int, Strict()]
 Length = (float, *_quantity("nm", "3 nm"))
 LengthNm = Annotated[Length]  # type: ignore[valid-type]
-Bytes = Annotated[(float, *_quantity("MB", "2 GB"))]  # type: ignore[valid-type]
+Bytes = Annotated[(float, *_quantity("MB", "2 GB"))]
 InputFile = Annotated[Path, BeforeValidator(_file), WithJsonSchema({"type": "string"})]
 Numbers = Annotated[tuple[Number, ...], BeforeValidator(_listed), Field(min_length=1)]
 Range = Annotated[tuple[Number, Number], BeforeValidator(_pair)]
@@ -126,9 +126,7 @@ class Model(BaseModel):
     def _consistent(self) -> Any:
         problems = list(self._inconsistencies())
         if problems:
-            raise PydanticCustomError(
-                "inconsistent", "{text}", {"text": problems[0].message, "problems": problems}
-            )
+            raise PydanticCustomError("inconsistent", "{text}", {"text": problems[0].message, "problems": problems})
         return self
 
 
@@ -151,17 +149,13 @@ class ClusterSettings(Model):
         unit="",
     )
     workers: Whole | None = knob(None, "worker processes; default one for each core", ge=1, le=100_000)
-    memory: Bytes | None = knob(
-        None, "memory of one worker; default its share of this machine", unit="GB, MiB, ..."
-    )
+    memory: Bytes | None = knob(None, "memory of one worker; default its share of this machine", unit="GB, MiB, ...")
 
     def _inconsistencies(self) -> Iterator[Problem]:
         names = ("local", "sync")
         if self.profile not in names and not re.fullmatch(r"(tcp|tls|ws|wss|ucx)://\S+", self.profile):
             hint = nearest(self.profile, names)
-            yield Problem(
-                ("profile",), f"unknown; {hint} An address starts with tcp:// (got {self.profile!r})"
-            )
+            yield Problem(("profile",), f"unknown; {hint} An address starts with tcp:// (got {self.profile!r})")
 
 
 class ExecutionSettings(Model):
@@ -245,10 +239,10 @@ class GradedStudy(BaseStudy):
     )
     deposition: Number = knob(5e-7, "deposition coefficient lambda", source="Gu Table I", gt=0, le=1)
     time_step: Number = knob(2.5e-4, "Euler step dt", source="Gu Sec. VI", gt=0, le=0.1)
-    flux_threshold: Number = knob(
-        2e-6, "flux at which the filter is taken out of service", source="Gu Sec. VI", gt=0
+    flux_threshold: Number = knob(2e-6, "flux at which the filter is taken out of service", source="Gu Sec. VI", gt=0)
+    solver_tolerance: Number = knob(
+        1e-9, "relative error of the pressures, in the norm of dissipation", ge=1e-14, le=1e-4
     )
-    solver_tolerance: Number = knob(1e-9, "relative error of the pressures, in the norm of dissipation", ge=1e-14, le=1e-4)
 
     def _inconsistencies(self) -> Iterator[Problem]:
         yield from super()._inconsistencies()
@@ -296,9 +290,7 @@ class Segmentation(Model):
     sensitivity: Number = knob(
         0.65, "adaptive: share of the local mean that counts as solid; larger gives more solid", ge=0, le=1
     )
-    presmooth: Number = knob(
-        1.0, "Gaussian smoothing before the threshold, 0 for none", unit="pixel", ge=0, le=20
-    )
+    presmooth: Number = knob(1.0, "Gaussian smoothing before the threshold, 0 for none", unit="pixel", ge=0, le=20)
     median: Whole = knob(3, "median filter after the threshold, odd; 1 for none", unit="pixel", ge=1, le=21)
     pores: Literal["dark", "bright"] = knob("dark", "which phase the pores are", unit="")
 
@@ -311,9 +303,7 @@ class Features(Model):
     """The combined distance functions by which trial and micrograph are compared (Chamani)."""
 
     skin: Number = knob(0.2, "share of the depth that counts as skin", source="Chamani", gt=0, lt=1)
-    support: Number = knob(
-        0.5, "share of the depth, from below, that counts as support", source="Chamani", gt=0, lt=1
-    )
+    support: Number = knob(0.5, "share of the depth, from below, that counts as support", source="Chamani", gt=0, lt=1)
     bins: Whole = knob(50, "bins of the distance for each phase", source="Chamani", ge=4, le=1000)
     max_distance: LengthNm | None = knob(None, "upper edge of the last bin; default 30 pixels", unit="nm, um")
 
@@ -323,9 +313,7 @@ class Search(Model):
 
     trials: Whole = knob(30, "trial structures for each replicate", ge=2, le=2000)
     batch: Whole = knob(3, "trials proposed at once; more run side by side, fewer learn faster", ge=1, le=100)
-    initial: Whole = knob(
-        12, "trials placed by a quasi-random design before the model takes over", ge=2, le=1000
-    )
+    initial: Whole = knob(12, "trials placed by a quasi-random design before the model takes over", ge=2, le=1000)
     slices: Whole = knob(4, "sections of the trial's volume whose features are averaged", ge=1, le=64)
     sigma_1: Range = knob((0.5, 4.0), "range of the fine field's width", unit="voxel", source="Chamani")
     sigma_2: Range = knob((1.0, 10.0), "range of the coarse field's width", unit="voxel", source="Chamani")

@@ -41,9 +41,7 @@ def load_study(path: str | Path, overrides: Sequence[str] = (), **values: Any) -
     return load_study_with_source(path, overrides, **values)[0]
 
 
-def load_study_with_source(
-    path: str | Path, overrides: Sequence[str] = (), **values: Any
-) -> tuple[Study, Source]:
+def load_study_with_source(path: str | Path, overrides: Sequence[str] = (), **values: Any) -> tuple[Study, Source]:
     """Like :func:`load_study`, with the places of the words, for problems that are found later."""
     path = Path(path)
     data, lines = _read_yaml(path)
@@ -122,13 +120,9 @@ def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[Where, tuple[int, int]]
 
     source = Source(str(path))
     if not path.is_file():
-        siblings = (
-            [str(path.with_name(p.name)) for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-        )
+        siblings = [str(path.with_name(p.name)) for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
         close = difflib.get_close_matches(str(path), siblings, n=1)
-        hint = (
-            f"did you mean {close[0]!r}?" if close else "write one with: membrane-dask new KIND > study.yaml"
-        )
+        hint = f"did you mean {close[0]!r}?" if close else "write one with: membrane-dask new KIND > study.yaml"
         raise StudyError([Problem((), f"no such study file; {hint}")], source)
     try:
         found = _yaml().load(path.read_text(encoding="utf-8"))
@@ -147,8 +141,7 @@ def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[Where, tuple[int, int]]
             [
                 Problem(
                     (),
-                    f"a study is a mapping of names to values, this file is {kind}; "
-                    "see: membrane-dask new graded",
+                    f"a study is a mapping of names to values, this file is {kind}; see: membrane-dask new graded",
                 )
             ],
             source,

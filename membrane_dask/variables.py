@@ -145,9 +145,7 @@ GRADED: tuple[Variable, ...] = (
         "history",
         True,
     ),
-    Variable(
-        "band_porosity", ("time", "band"), "f8", "1", "porosity of each band", f"{GU}, Eq. 3", "history", True
-    ),
+    Variable("band_porosity", ("time", "band"), "f8", "1", "porosity of each band", f"{GU}, Eq. 3", "history", True),
 )
 
 #: Result of a reconstruct study: one unit is one trial structure compared with the micrograph.

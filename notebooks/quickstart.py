@@ -64,7 +64,7 @@ def mean_and_interval(values):
 
 figure, axes = plt.subplots(1, 3, figsize=(11, 3.2), layout="constrained")
 labels = {"throughput": "throughput $h$", "initial_flux": "initial flux $q_0$", "foulant_concentration": "foulant $c$"}
-for axis, (name, label) in zip(axes, labels.items()):
+for axis, (name, label) in zip(axes, labels.items(), strict=True):
     mean, half = mean_and_interval(graded[name].isel(l_max=0))
     axis.errorbar(graded.gradient, mean, half, marker="o", capsize=3, color="#1f5fa8")
     axis.set(xlabel="pore-radius gradient $s$", ylabel=label)

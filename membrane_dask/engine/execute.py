@@ -221,9 +221,7 @@ class Execution:
                     reason = "cancelled"
                     break
                 sent = sum(len(batch.units) for batch in self._flight.values())
-                self._submit(
-                    pool, self.total if limit is None else limit - (len(self.history) - start) - sent
-                )
+                self._submit(pool, self.total if limit is None else limit - (len(self.history) - start) - sent)
                 if not self._flight:
                     reason = "limit"
                     break
@@ -243,9 +241,7 @@ class Execution:
         done, failed = self._counts()
         left = self.total - done - failed
         if reason == "finished" and left:
-            raise RuntimeError(
-                f"the program proposed {done + failed} of {self.total} planned units and no more"
-            )
+            raise RuntimeError(f"the program proposed {done + failed} of {self.total} planned units and no more")
         return Summary(done, failed, left, reason)
 
     def _counts(self) -> tuple[int, int]:
@@ -362,9 +358,7 @@ class Execution:
         torn = [
             unit
             for key, unit in self.known.items()
-            if unit.task in statuses
-            and self.history[key].status == "done"
-            and statuses[unit.task][unit.index] != DONE
+            if unit.task in statuses and self.history[key].status == "done" and statuses[unit.task][unit.index] != DONE
         ]
         if torn:
             self.journal.append({"reopened": [unit.key for unit in torn]})

@@ -80,9 +80,7 @@ class Plan:
         found = 0
         for table in self.program.tables:
             sizes = {dim: len(values) for dim, values in table.coords.items()}
-            each = sum(
-                math.prod(sizes[dim] for dim in v.dims) * np.dtype(v.dtype).itemsize for v in table.variables
-            )
+            each = sum(math.prod(sizes[dim] for dim in v.dims) * np.dtype(v.dtype).itemsize for v in table.variables)
             found += each * math.prod(table.unit_shape)
         return found + sum(math.prod(volume.shape) for volume in self.program.volumes)
 
@@ -132,9 +130,7 @@ class Plan:
         if self.cost is not None:
             each = ", ".join(f"{self.seconds[kind]:.3g} s a unit of {kind}" for kind in kinds)
             rows.append(("cost", f"{as_seconds(self.cost)} of one core ({each}, measured)"))
-            rows.append(
-                ("time", f"about {as_seconds(self.cost / workers)} on {workers} worker{'s' * (workers > 1)}")
-            )
+            rows.append(("time", f"about {as_seconds(self.cost / workers)} on {workers} worker{'s' * (workers > 1)}"))
         return rows
 
     def needed_memory(self) -> int:
@@ -215,7 +211,4 @@ def as_seconds(seconds: float) -> str:
 
 def environment() -> dict[str, Any]:
     """Environment of a worker process: one thread, as parallelism is over units."""
-    return {
-        name: "1"
-        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-    }
+    return {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")}

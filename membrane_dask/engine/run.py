@@ -110,10 +110,7 @@ class Run:
     @property
     def volumes(self) -> list[str]:
         """Names of the volumes."""
-        return [
-            name.removesuffix(".ome.zarr")
-            for name in sorted(p.name for p in self.path.glob("volumes/*.ome.zarr"))
-        ]
+        return [name.removesuffix(".ome.zarr") for name in sorted(p.name for p in self.path.glob("volumes/*.ome.zarr"))]
 
     def volume(self, name: str, level: int = 0) -> Any:
         """A volume as a lazy ``(z, y, x)`` DataArray: pore 0, solid 255.
@@ -206,9 +203,7 @@ class Run:
 
     def _repr_html_(self) -> str:
         status = self.status()
-        return table(
-            f"Run {self.name}", self._rows(), bar(status["done"], status["failed"], sum(self.counts.values()))
-        )
+        return table(f"Run {self.name}", self._rows(), bar(status["done"], status["failed"], sum(self.counts.values())))
 
 
 class RunList(Sequence[Run]):

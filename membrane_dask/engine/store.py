@@ -155,7 +155,7 @@ class VolumeSink:
         from membrane_dask.volume import ome
 
         for unit, value in zip(units, values, strict=True):
-            ome.write_slab(self.path, unit.index[0] * self.block, value["volume"])
+            ome.write_slab(Path(self.path), unit.index[0] * self.block, value["volume"])
 
     def read(self, unit: Unit) -> dict[str, np.ndarray]:
         """A slab that is on disk."""
@@ -207,9 +207,7 @@ def create_table(result: Path, table: Table, batch: int) -> None:
         # A dimension of one sub-group alone has its labels there; the others are inherited by all.
         users = {v.group for v in table.variables if dim in v.dims}
         home = group.require_group(users.pop()) if len(users) == 1 and "" not in users else group
-        _create(home, dim, (dim,), values.shape, values.shape, values.dtype, _coordinate_attrs(dim))[...] = (
-            values
-        )
+        _create(home, dim, (dim,), values.shape, values.shape, values.dtype, _coordinate_attrs(dim))[...] = values
     unit_chunk = (1,) * (len(table.unit_dims) - 1) + (batch,)
     for variable in (*table.variables, STATUS):
         parent = group.require_group(variable.group) if variable.group else group
@@ -251,9 +249,7 @@ def create_dataset(result: Path, dataset: Dataset) -> None:
     shutil.rmtree(fresh, ignore_errors=True)
     group = zarr.create_group(str(fresh), attributes=dict(dataset.attrs))
     for dim, labels in dataset.coords.items():
-        _create(group, dim, (dim,), labels.shape, labels.shape, labels.dtype, _coordinate_attrs(dim))[...] = (
-            labels
-        )
+        _create(group, dim, (dim,), labels.shape, labels.shape, labels.dtype, _coordinate_attrs(dim))[...] = labels
     for name, (dims, values, attrs) in dataset.variables.items():
         values = np.asarray(values)
         _create(group, name, dims, values.shape, values.shape, values.dtype, attrs)[...] = values
@@ -272,9 +268,7 @@ def create_result(root: Path, tables: Sequence[Table], static: Sequence[Dataset]
         create_dataset(result, dataset)
 
 
-def sinks(
-    root: Path, tables: Sequence[Table], volumes: Sequence[Volume], batch: Mapping[str, int]
-) -> dict[str, Sink]:
+def sinks(root: Path, tables: Sequence[Table], volumes: Sequence[Volume], batch: Mapping[str, int]) -> dict[str, Sink]:
     """Where the units of every task put their answers."""
     found: dict[str, Sink] = {}
     for table in tables:

@@ -146,9 +146,7 @@ def generate(
     radii = band_radii(radius, gradient, bands)
     if radii[-1] <= 0:
         raise ValueError(f"gradient: leaves the last band no radius (got {gradient})")
-    counts = junction_counts(
-        l_min=l_min, l_max=l_max, radius=radius, gradient=gradient, bands=bands, porosity=porosity
-    )
+    counts = junction_counts(l_min=l_min, l_max=l_max, radius=radius, gradient=gradient, bands=bands, porosity=porosity)
     points = [rng.random((count, 3)) for count in counts]
     for k in range(bands):
         points[k][:, 0] = (k + points[k][:, 0]) / bands
@@ -172,9 +170,7 @@ def generate(
     return connect(corrected[:n_inside], corrected[n_inside:], l_min=l_min, l_max=l_max, radii=radii)
 
 
-def connect(
-    inside: np.ndarray, outside: np.ndarray, *, l_min: float, l_max: float, radii: np.ndarray
-) -> PoreNetwork:
+def connect(inside: np.ndarray, outside: np.ndarray, *, l_min: float, l_max: float, radii: np.ndarray) -> PoreNetwork:
     """Join points that are between ``l_min`` and ``l_max`` apart.
 
     Parameters

@@ -119,7 +119,8 @@ def filter_life(
     crossing = float(below)
     if below > 0:
         crossing -= float((flux_threshold - flux[below]) / (flux[below - 1] - flux[below]))
-    metrics, usage = {}, {}
+    metrics: dict[str, float] = {}
+    usage: dict[str, np.ndarray] = {}
     for suffix, end in (("", last), ("_threshold", crossing), ("_threshold_step", below)):
         found, usage[suffix] = _until(flux, concentration, porosity, end, time_step)
         metrics |= {name + suffix: value for name, value in found.items()}
@@ -206,9 +207,7 @@ def _life(ends, length, clean_radius, band_length, deposition, time_step, tolera
         if pressure.size == 0:
             return flux, inflow, leaving, porosity, -2
         _sort_falling(order, pressure)
-        foulant = _transport(
-            first, pore, other, conductance, radius, length, pressure, order, deposition, entering
-        )
+        foulant = _transport(first, pore, other, conductance, radius, length, pressure, order, deposition, entering)
         for e in range(n_pores):
             if ends[e, 1] == -1:
                 inflow[step] += conductance[e] * (1.0 - pressure[ends[e, 0]])

@@ -87,9 +87,7 @@ def segment(
     return np.asarray(solid, dtype=bool)
 
 
-def distance_features(
-    solid: np.ndarray, *, edges: np.ndarray, sections: Sequence[tuple[float, float]]
-) -> np.ndarray:
+def distance_features(solid: np.ndarray, *, edges: np.ndarray, sections: Sequence[tuple[float, float]]) -> np.ndarray:
     """Distribution of the distance to the other phase, in parts of the depth.
 
     Parameters

@@ -56,9 +56,7 @@ class PoreNetwork:
             values = getattr(self, name)
             if not (np.isfinite(values).all() and (values > 0).all()):
                 raise ValueError(f"{name}: must be greater than 0 and finite")
-        if pores and not (
-            0 <= self.ends[:, 0].min() and self.ends.max() < n and OUTLET <= self.ends[:, 1].min()
-        ):
+        if pores and not (self.ends[:, 0].min() >= 0 and self.ends.max() < n and self.ends[:, 1].min() >= OUTLET):
             raise ValueError(f"ends: must number the {n} junctions, or be INLET or OUTLET in the second column")
         if bands < 1:
             raise ValueError("band_length: at least one band is needed")
@@ -83,9 +81,7 @@ class PoreNetwork:
         outside = {INLET: "feed", OUTLET: "filtrate"}
         rows = zip(self.ends.tolist(), self.length, self.radius, self.band, strict=True)
         for number, ((a, b), length, radius, band) in enumerate(rows):
-            graph.add_edge(
-                a, outside.get(b, b), key=number, length=float(length), radius=float(radius), band=int(band)
-            )
+            graph.add_edge(a, outside.get(b, b), key=number, length=float(length), radius=float(radius), band=int(band))
         return graph
 
 

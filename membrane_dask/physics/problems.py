@@ -32,9 +32,7 @@ class GradedMembrane:
         Key of the structure's noise.
     """
 
-    structure: Structure = field(
-        default_factory=lambda: Structure(1.6, 4.5, 0.34, closing_radius=2.0, blend_power=3.0)
-    )
+    structure: Structure = field(default_factory=lambda: Structure(1.6, 4.5, 0.34, closing_radius=2.0, blend_power=3.0))
     depth: int = 256
     slices: int = 256
     width: int = 512

@@ -39,9 +39,7 @@ class GradedProgram:
         self.n_steps = math.ceil(largest / study.time_step - 1e-9) + 1
         names = ("l_min", "radius", "bands", "porosity", "porosity_tolerance", "deposition", "time_step",
                  "flux_threshold", "solver_tolerance")  # fmt: skip
-        self.context: Mapping[str, Any] = {name: getattr(study, name) for name in names} | {
-            "n_steps": self.n_steps
-        }
+        self.context: Mapping[str, Any] = {name: getattr(study, name) for name in names} | {"n_steps": self.n_steps}
         self.work: Work = work
         self.attrs: Mapping[str, Any] = {
             "title": "Fouling of random banded pore networks",

@@ -96,8 +96,7 @@ class ReconstructProgram:
             ),
         )
         self.volumes: Sequence[Volume] = tuple(
-            Volume(f"structure-{r}", (depth, slices, wide), study.volume.block, pixel)
-            for r in range(study.replicates)
+            Volume(f"structure-{r}", (depth, slices, wide), study.volume.block, pixel) for r in range(study.replicates)
         )
         self.static: Sequence[Dataset] = (_micrograph_dataset(image, solid, target, edges, pixel),)
 
@@ -177,9 +176,7 @@ class _Replicate:
         self.program, self.number = program, number
         search = program.study.search
         seed = np.random.SeedSequence(entropy=program.study.seed, spawn_key=(_KIND, number, 1))
-        self._search = BayesianSearch(
-            {name: getattr(search, name) for name in SEARCHED}, search.initial, seed
-        )
+        self._search = BayesianSearch({name: getattr(search, name) for name in SEARCHED}, search.initial, seed)
         self._round: list[tuple[str, dict[str, float]]] = []
         self._asked = 0
         self._best: tuple[float, dict[str, float]] = (np.inf, {})
@@ -203,9 +200,7 @@ class _Replicate:
                 self._over = True
                 structure = program.structure(self._best[1]) if self._best[1] else None
                 volume = program.volumes[self.number]
-                units = [
-                    program.unit(volume.name, self.number, b, structure) for b in range(volume.unit_shape[0])
-                ]
+                units = [program.unit(volume.name, self.number, b, structure) for b in range(volume.unit_shape[0])]
             found += units
         return found
 
@@ -250,9 +245,7 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
         return {"volume": volume}, {"pore_voxels": float((volume == 0).sum())}
     features, pores = [], []
     for plane in context["planes"]:
-        section = block(
-            structure, depth=depth, start=(0, plane, 0), shape=(depth, 1, context["width"]), seed=noise
-        )
+        section = block(structure, depth=depth, start=(0, plane, 0), shape=(depth, 1, context["width"]), seed=noise)
         solid = section[:, 0, :] > 0
         features.append(distance_features(solid, edges=context["edges"], sections=context["sections"]))
         pores.append(1 - solid.mean())

@@ -28,9 +28,7 @@ class BayesianSearch:
         Decides the hypercube and the search.
     """
 
-    def __init__(
-        self, bounds: Mapping[str, tuple[float, float]], initial: int, seed: np.random.SeedSequence
-    ) -> None:
+    def __init__(self, bounds: Mapping[str, tuple[float, float]], initial: int, seed: np.random.SeedSequence) -> None:
         self.bounds = dict(bounds)
         self.initial = initial
         self._low = np.array([low for low, _ in bounds.values()])

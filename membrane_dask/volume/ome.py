@@ -44,7 +44,7 @@ def read_micrograph(path: Path) -> np.ndarray:
         if path.suffix.lower() in (".tif", ".tiff"):
             image = np.asarray(tifffile.imread(path))
         else:
-            image = np.asarray(iio.imread(path))
+            image = np.asarray(iio.imread(path, plugin="pillow"))
     except Exception as error:  # every decoder fails in its own words, some with SyntaxError
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{path.name} cannot be read as an image: {reason}") from error
@@ -95,7 +95,7 @@ def create_volume(
     if levels is None:
         levels = 1 + max(0, math.ceil(math.log2(max(shape) / _COARSEST)))
     group = zarr.open_group(path, mode="w-", zarr_format=3)
-    datasets = []
+    datasets: list[Any] = []
     for level in range(levels):
         size = tuple(-(-n // 2**level) for n in shape)
         chunk = tuple(min(n, c) for n, c in zip(size, (_CHUNK, block, _CHUNK), strict=True))
@@ -105,7 +105,7 @@ def create_volume(
         )  # fmt: skip
         scale = [voxel_size_nm * 2**level] * 3
         datasets.append({"path": str(level), "coordinateTransformations": [{"type": "scale", "scale": scale}]})
-    axes = [{"name": axis, "type": "space", "unit": "nanometer"} for axis in "zyx"]
+    axes: list[Any] = [{"name": axis, "type": "space", "unit": "nanometer"} for axis in "zyx"]
     group.attrs["ome"] = {
         "version": "0.5",
         "multiscales": [

@@ -155,7 +155,14 @@ def write_image(path: Path, case: str) -> None:
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 @pytest.mark.parametrize(
     ("case", "word"),
-    [("rgb", "grey"), ("black", "constant"), ("small", "10"), ("truncated", "read"), ("text", "read"), ("missing", "no such file")],
+    [
+        ("rgb", "grey"),
+        ("black", "constant"),
+        ("small", "10"),
+        ("truncated", "read"),
+        ("text", "read"),
+        ("missing", "no such file"),
+    ],
 )
 def test_images_that_cannot_be_used(micrograph, case, word, suffix):
     name = f"{case}{suffix}"
@@ -179,7 +186,8 @@ def test_missing_image_names_its_neighbour(micrograph):
 
 
 def test_block_that_does_not_fit_into_memory(micrograph):
-    code, _, err = command("check", micrograph, "--set", "cluster.memory=410 MB")
+    wide = ("--set", "volume.width=4000", "--set", "volume.slices=128")
+    code, _, err = command("check", micrograph, "--set", "cluster.memory=410 MB", *wide)
     assert code == 2
     assert "cluster.memory" in err
     assert "needs" in err
@@ -202,7 +210,9 @@ def test_commented_study_holds_every_knob_at_its_default(kind, tmp_path, microgr
     study = load_study(path)
     plain = load_study(path, **{}) if kind == "graded" else None
     shortest = tmp_path / "short.yaml"
-    shortest.write_text(f"name: new\nkind: {kind}\n" + ("input: membrane.png\npixel_size: 3 nm\n" if kind != "graded" else ""))
+    shortest.write_text(
+        f"name: new\nkind: {kind}\n" + ("input: membrane.png\npixel_size: 3 nm\n" if kind != "graded" else "")
+    )
     assert study == load_study(shortest)
     assert plain is None or plain == study
     path.write_text(to_yaml(study))
@@ -248,7 +258,8 @@ def test_values_by_keyword(graded):
 
 ANY = st.one_of(
     st.none(), st.booleans(), st.integers(-5, 5), st.floats(), st.sampled_from([1e-300, 1e300, 0.2, 1e-3, 2**70]),
-    st.text(max_size=8), st.lists(st.floats(0, 1), max_size=3), st.dictionaries(st.text(max_size=4), st.integers(), max_size=2),
+    st.text(max_size=8), st.lists(st.floats(0, 1), max_size=3),
+    st.dictionaries(st.text(max_size=4), st.integers(), max_size=2),
 )  # fmt: skip
 
 

@@ -61,9 +61,7 @@ def test_resuming_in_pieces_does_not_show(tmp_path, reference):
     for done in range(7, 61, 7):
         run = toy.run_toy(tmp_path / "run", cluster=SYNC, execution={"batch": 5}, limit=7)
         assert run.status()["done"] == min(done, 60)
-    run = toy.run_toy(
-        tmp_path / "run", cluster=SYNC, execution={"batch": 3}
-    )  # another batch: the run keeps its own
+    run = toy.run_toy(tmp_path / "run", cluster=SYNC, execution={"batch": 3})  # another batch: the run keeps its own
     assert run.status()["state"] == "complete"
     assert run.batch == {"toy": 5}
     assert values_of(run) == reference
@@ -144,7 +142,8 @@ DRIVER = """
 import sys; sys.path.insert(0, {here!r})
 import toy, pathlib
 if __name__ == "__main__":
-    toy.run_toy(pathlib.Path({root!r}), seconds=0.05, cluster={{"profile": {profile!r}, "workers": 2}}, execution={{"batch": 4}})
+    cluster = {{"profile": {profile!r}, "workers": 2}}
+    toy.run_toy(pathlib.Path({root!r}), seconds=0.05, cluster=cluster, execution={{"batch": 4}})
 """
 
 

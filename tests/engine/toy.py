@@ -50,9 +50,7 @@ class ToyProgram:
     def __init__(self, study: ToyStudy) -> None:
         self.study = study
         self.work = work
-        self.context = study.model_dump(
-            include={"seconds", "raising", "nan", "killing", "misshapen", "switch"}
-        )
+        self.context = study.model_dump(include={"seconds", "raising", "nan", "killing", "misshapen", "switch"})
         coords = {
             "row": np.arange(study.rows),
             "column": np.arange(study.columns),
@@ -83,9 +81,7 @@ class ToyProgram:
         for column in range(self.study.columns):
             seed = (self.study.seed, 99, row, column)
             number = row * self.study.columns + column
-            found.append(
-                Unit(self._key(row, column), "toy", (row, column), {"number": number, "salt": salt}, seed)
-            )
+            found.append(Unit(self._key(row, column), "toy", (row, column), {"number": number, "salt": salt}, seed))
         return found
 
     @staticmethod

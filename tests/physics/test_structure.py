@@ -1,0 +1,183 @@
+"""Structures: bit-equal windows, a second program, and what theory says of Gaussian fields."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+from scipy.special import ndtri
+
+from membrane_dask.physics.noise import uniform
+from membrane_dask.physics.problems import GaussianExcursion, GradedMembrane
+from membrane_dask.physics.structure import Structure, block, kernel_weights, smoothed_sd, working_bytes
+
+SMALL = Structure(1.1, 2.6, 0.35, closing_radius=2.3, blend_power=3)
+DEPTH = 48
+
+
+@pytest.fixture(scope="module")
+def whole() -> np.ndarray:
+    """A membrane and some of what lies beyond its faces."""
+    return block(SMALL, depth=DEPTH, start=(-4, 0, 0), shape=(DEPTH + 8, 30, 70), seed=9)
+
+
+@settings(deadline=None, max_examples=40)
+@given(data=st.data())
+def test_every_window_is_a_crop(whole, data):
+    start = [data.draw(st.integers(0, n - 1)) for n in whole.shape]
+    shape = [data.draw(st.integers(1, n - s)) for n, s in zip(whole.shape, start, strict=True)]
+    window = block(SMALL, depth=DEPTH, start=(start[0] - 4, *start[1:]), shape=tuple(shape), seed=9)
+    assert window.tobytes() == whole[tuple(slice(s, s + n) for s, n in zip(start, shape, strict=True))].tobytes()
+
+
+def ball(square: int) -> np.ndarray:
+    """Digital ball ``d**2 <= square``."""
+    radius = int(square**0.5)
+    return (np.mgrid[(slice(-radius, radius + 1),) * 3] ** 2).sum(0) <= square
+
+
+def by_scipy(structure: Structure, depth: int, shape, seed: int) -> np.ndarray:
+    """The same volume by other means: whole arrays, double precision, scipy's filters."""
+    halo = 2 * int(structure.closing_radius)
+    field = 0
+    z = np.arange(-halo, shape[0] + halo)
+    weight = ((depth - 1 - np.clip(z, 0, depth - 1)) / (depth - 1)) ** structure.blend_power
+    for number, (sigma, share) in enumerate(((structure.sigma_1, weight), (structure.sigma_2, 1 - weight))):
+        reach = int(structure.truncate * sigma + 0.5)
+        pad = halo + reach
+        noise = uniform(seed, number, (-pad,) * 3, tuple(n + 2 * pad for n in shape)).astype(float)
+        taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+        taps /= taps.sum()
+        for axis in range(3):
+            noise = ndimage.correlate1d(noise, taps, axis)
+        inner = (slice(reach, -reach or None),) * 3
+        field = field + share[:, None, None] * noise[inner] / np.sqrt((taps**2).sum() ** 3 / 12)
+    field /= np.sqrt(weight**2 + (1 - weight) ** 2)[:, None, None]
+    solid = field >= ndtri(structure.porosity)
+    closed = ndimage.binary_closing(solid, ball(int(structure.closing_radius**2)))
+    solid = np.where((z >= structure.closing_depth * depth)[:, None, None], closed, solid)
+    inner = (slice(halo, -halo or None),) * 3
+    return np.where(solid[inner], 255, 0).astype(np.uint8)
+
+
+@pytest.mark.parametrize("closing_radius", [0, 1, 3])
+def test_a_second_program_agrees(closing_radius):
+    structure = Structure(1.3, 3.2, 0.3, closing_radius=closing_radius, blend_power=4)
+    ours = block(structure, depth=40, start=(0, 0, 0), shape=(40, 36, 50), seed=3)
+    other = by_scipy(structure, 40, (40, 36, 50), 3)
+    # Single precision moves the field by some 1e-6 of its sd: at most a few voxels of 72,000 cross the level.
+    assert (ours != other).sum() <= 5
+    assert 0.05 < (ours == 0).mean() < 0.5
+
+
+@pytest.mark.parametrize("square", [1, 2, 3, 4, 5, 6, 8, 9, 12, 16, 20, 25])
+def test_closing_is_exact(square):
+    """Voxel by voxel scipy's closing by the same ball, far from the border."""
+    open_one = Structure(1.5, 1.5, 0.4, closing_depth=0)
+    closed_one = Structure(1.5, 1.5, 0.4, closing_radius=square**0.5, closing_depth=0)
+    margin, size = 12, 24
+    wide = block(open_one, depth=24, start=(-margin,) * 3, shape=(size + 2 * margin,) * 3, seed=1) > 0
+    expected = ndimage.binary_closing(wide, ball(square))[(slice(margin, -margin),) * 3]
+    found = block(closed_one, depth=24, start=(0, 0, 0), shape=(size,) * 3, seed=1) > 0
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_only_the_square_of_the_closing_radius_counts():
+    assert [Structure(1, 1, 0.5, closing_radius=r).closing_square for r in (0, 0.9, 2**0.5, 5**0.5, 2.99)] == [
+        0, 0, 2, 5, 8,
+    ]  # fmt: skip
+
+
+def test_taps_and_their_standard_deviation():
+    taps = kernel_weights(2.0, 4.0)
+    assert len(taps) == 9
+    assert taps[0] + 2 * taps[1:].sum() == pytest.approx(1, abs=1e-6)  # float32
+    # A wide kernel tends to sum w^2 = 1 / (2 sqrt(pi) sigma).
+    assert smoothed_sd(kernel_weights(5.0, 6.0)) == pytest.approx((2 * np.pi**0.5 * 5) ** -1.5 / 12**0.5, rel=1e-4)
+
+
+def ensemble(structure: Structure, shape, n: int = 12) -> np.ndarray:
+    """Independent windows, pores as 1."""
+    return np.stack([block(structure, depth=shape[0], start=(0, 0, 0), shape=shape, seed=s) == 0 for s in range(n)])
+
+
+@pytest.mark.parametrize("porosity", [0.15, 0.5, 0.7])
+def test_porosity_is_the_excursion_sets(porosity):
+    pores = ensemble(Structure(2.0, 2.0, porosity), (32, 64, 64))
+    each = pores.mean((1, 2, 3))
+    assert abs(each.mean() - porosity) < 4 * each.std(ddof=1) / np.sqrt(len(each))  # 4 standard errors
+    assert each.std() / np.sqrt(len(each)) < 0.01
+
+
+def test_the_blend_keeps_the_porosity_at_every_depth():
+    pores = ensemble(Structure(1.2, 3.0, 0.3, blend_power=2), (40, 64, 64), n=24)
+    profile = pores.mean((2, 3))
+    error = profile.std(0, ddof=1) / np.sqrt(len(profile))
+    assert (np.abs(profile.mean(0) - 0.3) < 5 * error).all()  # 40 depths: 5 standard errors
+    assert error.max() < 0.02
+
+
+def test_two_point_correlation():
+    truth = GaussianExcursion(3.0, 0.3)
+    assert truth.two_point(0) == pytest.approx(0.3, rel=1e-8)
+    assert truth.two_point(1e3) == pytest.approx(0.09, rel=1e-12)
+    pores = ensemble(Structure(3.0, 3.0, 0.3, closing_radius=0), (48, 64, 64), n=24)
+    for lag in (1, 2, 4, 8):
+        for axis in (1, 2, 3):
+            here, there = np.moveaxis(pores, axis, 0)[:-lag], np.moveaxis(pores, axis, 0)[lag:]
+            each = (here & there).mean((0, 2, 3))
+            assert abs(each.mean() - truth.two_point(lag)) < 4 * each.std(ddof=1) / np.sqrt(len(each))
+
+
+def test_specific_surface():
+    """Crossings of lines: a surface of area S per volume cuts a line S/2 times per length (Cauchy)."""
+    sigma = 5.0
+    pores = ensemble(Structure(sigma, sigma, 0.4), (64, 64, 64), n=16)
+    each = np.mean([np.diff(pores, axis=axis).mean((1, 2, 3)) for axis in (1, 2, 3)], axis=0) * 2
+    truth = GaussianExcursion(sigma, 0.4).specific_surface()
+    # Lines sampled at whole voxels miss pairs of crossings: 2 % at this width, besides the chance.
+    assert abs(each.mean() - truth) < 0.02 * truth + 4 * each.std(ddof=1) / np.sqrt(len(each))
+
+
+def test_memory_is_what_was_promised():
+    """Peak of a fresh process, against the same process without the block."""
+    script = """
+import resource, sys
+from membrane_dask.physics.structure import Structure, block, working_bytes
+structure = Structure(3.0, 8.0, 0.3, closing_radius=3.0)
+block(structure, depth=64, start=(0, 0, 0), shape=(64, 4, 16), seed=0)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+block(structure, depth=600, start=(0, 0, 0), shape=(600, 64, 900), seed=0)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, working_bytes(structure, (600, 64, 900)))
+"""
+    out = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+    grown, promised = (float(word) for word in out.split())
+    grown *= 1 if sys.platform == "darwin" else 1024
+    assert 0.4 * promised < grown < 1.1 * promised
+    assert resource.getpagesize() < working_bytes(SMALL, (1, 1, 1))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"sigma_1": 0}, {"sigma_2": -1}, {"porosity": 0}, {"porosity": 1}, {"closing_radius": -1}, {"closing_depth": 2}],
+)
+def test_structures_that_make_no_sense_are_refused(change):
+    with pytest.raises(ValueError, match=next(iter(change))):
+        Structure(**{"sigma_1": 1, "sigma_2": 2, "porosity": 0.3} | change)
+
+
+def test_the_known_membrane():
+    truth = GradedMembrane(depth=64, slices=16, width=80)
+    volume = truth.volume()
+    assert volume.shape == (64, 16, 80)
+    np.testing.assert_array_equal(volume[:, 5], truth.section(5))
+    image = truth.micrograph()
+    assert image.dtype == np.uint8
+    solid = truth.section(8) > 0
+    assert image[solid].mean() > image[~solid].mean() + 60  # grey levels apart: 0.66 and 0.24 of 255, blurred
