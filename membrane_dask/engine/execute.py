@@ -53,6 +53,13 @@ class Receipt:
     peak_memory: int = 0
 
 
+def _pass_on_a_stop(error: Exception) -> None:
+    """Compiled code reports Ctrl-C and termination as a SystemError: no fault of the unit."""
+    stop = error.__cause__
+    if isinstance(error, SystemError) and stop is not None and not isinstance(stop, Exception):
+        raise stop
+
+
 def run_batch(work: Work, context: Mapping[str, Any], sink: store.Sink, units: Sequence[Unit]) -> Receipt:
     """Compute the units of a batch one after another and write what succeeded."""
     receipt = Receipt(worker=f"{os.uname().nodename}-{os.getpid()}")
@@ -64,6 +71,7 @@ def run_batch(work: Work, context: Mapping[str, Any], sink: store.Sink, units: S
             arrays, feedback = work(context, unit)
             values.append(sink.check(unit, arrays))
         except Exception as error:
+            _pass_on_a_stop(error)
             receipt.failures[unit.key] = Failure(f"{type(error).__name__}: {error}", traceback.format_exc())
             continue
         done.append(unit)
@@ -179,7 +187,8 @@ class Execution:
     ) -> None:  # fmt: skip
         self.root, self.program, self.total = root, program, total
         self.retries, self.failure_limit, self.emit = retries, failure_limit, listener
-        self.sinks = store.sinks(root, program.tables, program.volumes, batch)
+        # Workers may have been started in another directory.
+        self.sinks = store.sinks(root.resolve(), program.tables, program.volumes, batch)
         self.journal = journals.Journal(root / "journal")
         self.history: dict[str, Outcome] = self.journal.history()
         self.known: dict[str, Unit] = {}

@@ -17,8 +17,9 @@ import toy
 
 from membrane_dask import api
 from membrane_dask.engine import journal as journals
-from membrane_dask.engine.execute import Retried, SetAside
+from membrane_dask.engine.execute import Retried, SetAside, run_batch
 from membrane_dask.engine.run import prepare
+from membrane_dask.program import Unit
 
 SYNC = {"profile": "sync"}
 
@@ -109,6 +110,21 @@ def test_retry_takes_failures_back_into_the_work(tmp_path):
     assert run.status()["state"] == "complete"
     assert run.failures == []
     np.testing.assert_array_equal(run.result["toy"]["count"].values, np.arange(60).reshape(3, 20))
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+def test_a_stop_inside_compiled_code_is_no_failure_of_the_unit(stop):
+    """Compiled code returns with the exception set, which the interpreter reports as a SystemError."""
+
+    def work(context, unit):
+        try:
+            raise stop
+        except stop as cause:
+            raise SystemError("returned a result with an exception set") from cause
+
+    unit = Unit("a", "toy", (0,), {}, (1,))
+    with pytest.raises(stop):
+        run_batch(work, {}, None, [unit])
 
 
 def test_a_wrong_setup_stops_the_run(tmp_path):

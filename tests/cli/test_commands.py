@@ -1,0 +1,206 @@
+"""The commands on real runs: what they print, and the exit codes that say how it went."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import membrane_dask as md
+
+COMMAND = [sys.executable, "-m", "membrane_dask.cli"]
+
+
+def command(*arguments: object, folder: Path, **options) -> subprocess.CompletedProcess[str]:
+    """Run a command as a person would, in a folder of its own."""
+    return subprocess.run(
+        [*COMMAND, *(str(a) for a in arguments)], cwd=folder, capture_output=True, text=True, timeout=300, **options
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A folder with a small study of thin networks."""
+    folder = tmp_path_factory.mktemp("work")
+    (folder / "filter.yaml").write_text(
+        "kind: graded\ngradient: [0, 2e-3]\nrealizations: 3\nporosity: 0.1\nporosity_tolerance: 0.02\n"
+        "cluster: {profile: sync}\nexecution: {batch: 1}\n"
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(folder) -> Path:
+    done = command("run", "filter.yaml", folder=folder)
+    assert done.returncode == 0, done.stderr
+    path = folder / done.stdout.strip()
+    assert path.parent == folder / "runs"
+    assert path.name.startswith("filter-")
+    assert "6 of 6" in done.stderr
+    return path
+
+
+def test_status_of_a_finished_run(folder, finished):
+    said = command("status", "--json", folder=folder)
+    assert said.returncode == 0
+    (status,) = json.loads(said.stdout)
+    expected = {"kind": "graded", "state": "complete", "done": 6, "running": 0, "failed": 0, "left": 0}
+    assert {name: status[name] for name in expected} == expected
+    assert status["run"] == finished.name
+    table = command("status", finished.name, folder=folder).stdout
+    assert re.search(rf"{finished.name}\s+graded\s+complete\s+6", table)
+    listed = command("list", "--json", folder=folder)
+    assert json.loads(listed.stdout)[0]["run"] == finished.name
+
+
+def test_the_same_command_finds_its_run_again(folder, finished):
+    again = command("run", "filter.yaml", folder=folder)
+    assert (again.returncode, again.stdout.strip()) == (0, f"runs/{finished.name}")
+    assert len(list((folder / "runs").iterdir())) == 1
+
+
+def test_logs_and_one_unit(folder, finished):
+    key = "graded,l_max=0.2,gradient=0.002,realization=1"
+    log = command("logs", finished, folder=folder)
+    assert log.returncode == 0
+    assert log.stdout.strip()
+    unit = json.loads(command("logs", "filter", "--unit", key, folder=folder).stdout)
+    assert unit["key"] == key
+    unknown = command("logs", finished, "--unit", "graded,l_max=0.2,gradient=0.002,realization=9", folder=folder)
+    assert unknown.returncode == 2
+    assert "did you mean" in unknown.stderr
+
+
+def test_replay_gives_the_same_bits(folder, finished):
+    again = command("replay", finished, "graded,l_max=0.2,gradient=0,realization=2", folder=folder)
+    assert again.returncode == 0, again.stderr
+    assert "the same bits" in again.stderr
+    assert "throughput = " in again.stdout
+
+
+def test_runs_that_are_not_there(folder, finished):
+    for words in (("status", "nothing"), ("replay", "nothing", "key"), ("cancel", "nothing"), ("retry", "nothing")):
+        said = command(*words, folder=folder)
+        assert said.returncode == 2
+        assert "Traceback" not in said.stderr
+        assert "nothing" in said.stderr
+    idle = command("cancel", finished, folder=folder)
+    assert idle.returncode == 0
+    assert "nothing to cancel" in idle.stderr
+
+
+def test_a_run_in_two_pieces(folder):
+    first = command("run", "filter.yaml", "--out", "pieces", "--limit", 2, folder=folder)
+    assert first.returncode == 0
+    (status,) = json.loads(command("status", "pieces", "--json", folder=folder).stdout)
+    assert (status["state"], status["done"], status["left"]) == ("partial", 2, 4)
+    assert command("run", "filter.yaml", "--out", "pieces", folder=folder).returncode == 0
+    assert md.open_run(folder / "pieces").status()["state"] == "complete"
+
+
+def test_units_that_fail_are_set_aside(folder):
+    """No network meets a porosity to 1e-9: every unit fails, and says so in its own words."""
+    impossible = ("--set", "porosity_tolerance=1e-9", "--set", "realizations=1", "--set", "gradient=0")
+    ended = command("run", "filter.yaml", "--out", "failing", *impossible, folder=folder)
+    assert ended.returncode == 3
+    assert "did not come within 1e-09" in ended.stderr
+    (record,) = (folder / "failing/failures").glob("*.json")
+    assert "PhysicsError" in json.loads(record.read_text())["traceback"]
+    key = "graded,l_max=0.2,gradient=0,realization=0"
+    assert command("retry", "failing", "--failed", folder=folder).stdout.split() == [key]
+    assert command("retry", "failing", folder=folder).returncode == 3
+    again = command("replay", "failing", key, folder=folder)
+    assert again.returncode == 3
+    assert "PhysicsError" in again.stderr
+    (status,) = json.loads(command("status", "failing", "--json", folder=folder).stdout)
+    assert (status["state"], status["failed"]) == ("failed", 1)
+
+
+@pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75), ("cancel", 75)])
+def test_stopping_early(folder, stop, code):
+    """Whatever stops a run, the same command takes it up."""
+    out = folder / f"stopped-{code}-{stop}"
+    words = ["run", "filter.yaml", "--out", str(out), "--set", "realizations=400"]
+    running = subprocess.Popen(
+        [*COMMAND, *words], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not ((out / "run.json").exists() and md.open_run(out).status()["done"] >= 2):
+        time.sleep(0.02)
+    if stop == "cancel":
+        assert command("cancel", out, folder=folder).returncode == 0
+    else:
+        running.send_signal(stop)
+    _, words_said = running.communicate(timeout=60)
+    assert running.returncode == code, words_said
+    assert "Traceback" not in words_said
+    status = md.open_run(out).status()
+    assert status["state"] == "partial"
+    assert 2 <= status["done"] < 800
+    resumed = command("run", "filter.yaml", "--out", out, "--set", "realizations=400", "--limit", 3, folder=folder)
+    assert resumed.returncode == 0
+    assert md.open_run(out).status()["done"] >= status["done"] + 3
+
+
+def test_a_scheduler_that_is_not_there(folder):
+    said = command("run", "filter.yaml", "--out", "lost", "--cluster", "tcp://127.0.0.1:1", folder=folder)
+    assert said.returncode == 4
+    assert "Traceback" not in said.stderr
+    assert "tcp://127.0.0.1:1" in said.stderr
+
+
+def test_a_running_scheduler_by_address(folder, finished):
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        done = command(
+            "run", "filter.yaml", "--out", "addressed", "--cluster", cluster.scheduler_address, folder=folder
+        )
+        assert done.returncode == 0, done.stderr
+        assert len(cluster.scheduler.workers) == 2  # left as it was found
+    one, other = (md.open_run(path).result["graded"].to_dataset() for path in (finished, folder / "addressed"))
+    assert one.identical(other)
+
+
+def test_plan_measures_a_few_units(folder):
+    said = command("plan", "filter.yaml", folder=folder)
+    assert said.returncode == 0
+    assert re.search(r"units\s+6", said.stdout), said.stdout
+    assert re.search(r"\d", said.stdout.split("memory")[1])
+
+
+def test_progress_at_a_terminal(folder):
+    """A bar is drawn, and what is said besides is not drawn into it."""
+    main, other = pty.openpty()
+    child = subprocess.Popen(
+        [*COMMAND, "run", "filter.yaml", "--out", "shown"], cwd=folder, stdout=subprocess.DEVNULL, stderr=other,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "100"},
+    )  # fmt: skip
+    os.close(other)
+    seen = b""
+    while select.select([main], [], [], 120)[0]:
+        try:
+            part = os.read(main, 65536)
+        except OSError:  # the child has closed its end
+            break
+        if not part:
+            break
+        seen += part
+    assert child.wait(timeout=60) == 0
+    assert b"6/6" in seen
+    os.close(main)
+
+
+def test_help_names_every_command():
+    said = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, check=True).stdout
+    for name in ("new", "check", "plan", "schema", "run", "retry", "status", "list", "logs", "cancel", "replay"):
+        assert re.search(rf"\b{name}\b", said)
