@@ -127,6 +127,20 @@ class DaskPool:
 
 
 @contextmanager
+def _loss_of_the_scheduler() -> Iterator[None]:
+    """The many ways in which Dask says that nobody is there any more, told as one."""
+    from concurrent.futures import CancelledError
+
+    from distributed.comm import CommClosedError
+
+    try:
+        yield
+    except (CancelledError, CommClosedError) as error:
+        words = str(error).strip().splitlines()
+        raise ClusterError(f"the connection to the scheduler was lost ({words[0] if words else error!r})") from error
+
+
+@contextmanager
 def open_pool(cluster: ClusterSettings) -> Iterator[Pool]:
     """Workers as the study asks for them, closed at the end.
 
@@ -148,14 +162,15 @@ def open_pool(cluster: ClusterSettings) -> Iterator[Pool]:
     }
     with dask.config.set(settings):
         if cluster.profile == "local":
-            with _local_cluster(cluster) as local, Client(local) as client:
+            with _local_cluster(cluster) as local, Client(local) as client, _loss_of_the_scheduler():
                 yield DaskPool(client, default_workers(cluster))
             return
         try:
             client = Client(cluster.profile, timeout="20s")
         except (OSError, TimeoutError, ValueError) as error:
             raise ClusterError(f"no Dask scheduler answers at {cluster.profile}: {error}") from error
-        with client:
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what it reports, we report
+        with client, _loss_of_the_scheduler():
             try:
                 client.wait_for_workers(1, timeout=60)
             except TimeoutError as error:

@@ -55,8 +55,10 @@ class Receipt:
 
 def _pass_on_a_stop(error: Exception) -> None:
     """Compiled code reports Ctrl-C and termination as a SystemError: no fault of the unit."""
-    stop = error.__cause__
-    if isinstance(error, SystemError) and stop is not None and not isinstance(stop, Exception):
+    stop: BaseException | None = error
+    while isinstance(stop, SystemError):
+        stop = stop.__cause__
+    if stop is not None and not isinstance(stop, Exception):
         raise stop
 
 

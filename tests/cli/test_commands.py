@@ -171,6 +171,38 @@ def test_a_running_scheduler_by_address(folder, finished):
     assert one.identical(other)
 
 
+def test_a_scheduler_that_dies(folder, finished):
+    """Exit 4 and words; what was finished is kept, and another cluster takes the run up."""
+    port = 20_000 + os.getpid() % 20_000
+    address = f"tcp://127.0.0.1:{port}"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    dask = [sys.executable, "-m", "dask"]
+    scheduler = subprocess.Popen([*dask, "scheduler", "--port", str(port), "--no-dashboard"], **quiet)
+    worker = subprocess.Popen([*dask, "worker", address, "--nthreads", "1", "--death-timeout", "60"], **quiet)
+    words = [*COMMAND, "run", "filter.yaml", "--out", "orphan", "--cluster", address, "--set", "realizations=300"]
+    try:
+        running = subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and running.poll() is None:
+            if (folder / "orphan/run.json").exists() and md.open_run(folder / "orphan").status()["done"] >= 3:
+                break
+            time.sleep(0.05)
+        scheduler.kill()
+        _, said = running.communicate(timeout=120)
+    finally:
+        for process in (scheduler, worker):
+            process.terminate()
+            process.wait(timeout=60)
+    assert running.returncode == 4, said
+    assert "connection to the scheduler was lost" in said
+    assert "Traceback" not in said
+    kept = md.open_run(folder / "orphan").status()["done"]
+    assert 3 <= kept < 600
+    more = ("--set", "realizations=300", "--limit", 3)
+    assert command("run", "filter.yaml", "--out", "orphan", *more, folder=folder).returncode == 0
+    assert md.open_run(folder / "orphan").status()["done"] >= kept + 3
+
+
 def test_plan_measures_a_few_units(folder):
     said = command("plan", "filter.yaml", folder=folder)
     assert said.returncode == 0

@@ -117,10 +117,10 @@ def test_a_stop_inside_compiled_code_is_no_failure_of_the_unit(stop):
     """Compiled code returns with the exception set, which the interpreter reports as a SystemError."""
 
     def work(context, unit):
-        try:
-            raise stop
-        except stop as cause:
-            raise SystemError("returned a result with an exception set") from cause
+        words = "returned a result with an exception set"  # by the kernel, then by what called it
+        inner = SystemError(words)
+        inner.__cause__ = stop()
+        raise SystemError(words) from inner
 
     unit = Unit("a", "toy", (0,), {}, (1,))
     with pytest.raises(stop):

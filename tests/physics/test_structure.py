@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from scipy.special import ndtri
 
 from membrane_dask.physics.noise import uniform
 from membrane_dask.physics.problems import GaussianExcursion, GradedMembrane
-from membrane_dask.physics.structure import Structure, block, kernel_weights, smoothed_sd, working_bytes
+from membrane_dask.physics.structure import Structure, block, kernel_weights, smoothed_sd
 
 SMALL = Structure(1.1, 2.6, 0.35, closing_radius=2.3, blend_power=3)
 DEPTH = 48
@@ -145,22 +145,26 @@ def test_specific_surface():
     assert abs(each.mean() - truth) < 0.02 * truth + 4 * each.std(ddof=1) / np.sqrt(len(each))
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from /proc, which is not here")
 def test_memory_is_what_was_promised():
-    """Peak of a fresh process, against the same process without the block."""
+    """Peak of a fresh process; ``ru_maxrss`` would begin with the parent's."""
     script = """
-import resource, sys
+from pathlib import Path
 from membrane_dask.physics.structure import Structure, block, working_bytes
+
+def peak():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
+
 structure = Structure(3.0, 8.0, 0.3, closing_radius=3.0)
 block(structure, depth=64, start=(0, 0, 0), shape=(64, 4, 16), seed=0)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
 block(structure, depth=600, start=(0, 0, 0), shape=(600, 64, 900), seed=0)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, working_bytes(structure, (600, 64, 900)))
+print(peak() - before, working_bytes(structure, (600, 64, 900)))
 """
     out = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
-    grown, promised = (float(word) for word in out.split())
-    grown *= 1 if sys.platform == "darwin" else 1024
-    assert 0.4 * promised < grown < 1.1 * promised
-    assert resource.getpagesize() < working_bytes(SMALL, (1, 1, 1))
+    grown, promised = (int(word) for word in out.split())
+    assert 0.5 * promised < grown < 1.1 * promised  # compiling has left some free memory behind
 
 
 @pytest.mark.parametrize(
