@@ -97,7 +97,7 @@ def _life_metrics() -> tuple[Variable, ...]:
                 "Eq. 28b",
                 nullable=nullable,
             ),
-            _metric(f"lifetime{suffix}", f"lifetime of the filter{until}", "Sec. V"),
+            _metric(f"lifetime{suffix}", f"lifetime of the filter{until}", "Sec. III"),
             _metric(f"porosity_usage{suffix}", f"loss of membrane porosity{until}", "Eq. 21b"),
         ]
     return tuple(found)

@@ -19,7 +19,7 @@ _MARGIN = 0.5
 
 
 def band_radii(radius: float, gradient: float, bands: int) -> np.ndarray:
-    """Pore radius of every band from the feed side on, Gu Eq. 1: the mean radius is ``radius``."""
+    """Pore radius of every band from the feed side on (Gu, Eqs. 1 and 2): the mean radius is ``radius``."""
     return radius + gradient * ((bands - 1) / 2 - np.arange(bands))
 
 

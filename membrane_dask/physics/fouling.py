@@ -1,4 +1,4 @@
-"""Flow through a pore network, and its fouling until nothing passes (Gu, Secs. II B to IV).
+"""Flow through a pore network, and its fouling until nothing passes (Gu, Secs. II to V).
 
 All quantities are dimensionless as in the paper: pressure falls from 1 to 0 across the membrane, a
 pore conducts ``r^4 / l``, and foulant enters at concentration 1.
@@ -69,7 +69,7 @@ def filter_life(
     network : PoreNetwork
         The clean filter.
     deposition : float
-        Deposition coefficient ``lambda`` > 0 (Gu, Eq. 24).
+        Deposition coefficient ``lambda`` > 0 (Gu, Eq. 22).
     time_step : float
         Step of the explicit Euler method, > 0.
     flux_threshold : float
@@ -91,7 +91,7 @@ def filter_life(
     At each step: pressures from flow conservation at the junctions; concentrations in one sweep
     in the order of falling pressure, each pore passing on ``c exp(-lambda r l / q)``; and every
     pore that carries flow loses radius at the rate of the concentration that enters it (Gu,
-    Eqs. 13 to 20). Pores that no path runs through carry no flow and do not foul.
+    Eqs. 23 to 25). Pores that no path runs through carry no flow and do not foul.
     Integrals over time follow the trapezoid rule, the flux being 0 at the last step.
     """
     inlets = network.ends[:, 1] == INLET

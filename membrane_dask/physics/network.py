@@ -67,7 +67,7 @@ class PoreNetwork:
         return int(self.band_length.shape[1])
 
     def band_porosity(self) -> np.ndarray:
-        """Pore volume in each band over the band's volume (Gu, Eq. 3), shape ``(n_bands,)``."""
+        """Pore volume in each band over the band's volume (Gu, Eqs. 3 and 27), shape ``(n_bands,)``."""
         return self.n_bands * np.pi * (self.radius**2 @ self.band_length)
 
     def to_networkx(self) -> networkx.MultiGraph:
