@@ -24,17 +24,8 @@ from membrane_dask.program import Unit
 SYNC = {"profile": "sync"}
 
 
-def values_of(run) -> dict[str, bytes]:
-    """Every variable of the result as raw bytes."""
-    found = {}
-    for node in run.result.subtree:
-        for name, variable in node.to_dataset(inherit=False).variables.items():
-            found[f"{node.path}/{name}"] = variable.values.tobytes()
-    return found
-
-
 @pytest.fixture(scope="module")
-def reference(tmp_path_factory) -> dict[str, bytes]:
+def reference(tmp_path_factory, values_of) -> dict[str, bytes]:
     """Result of the toy study, one unit a batch, in this process."""
     run = toy.run_toy(tmp_path_factory.mktemp("reference") / "run", cluster=SYNC, execution={"batch": 1})
     assert run.status()["state"] == "complete"
@@ -54,11 +45,11 @@ def test_every_unit_is_in_its_place(tmp_path):
 
 
 @pytest.mark.parametrize("batch", [2, 7, 20, 1000])
-def test_batches_do_not_show(tmp_path, reference, batch):
+def test_batches_do_not_show(tmp_path, reference, batch, values_of):
     assert values_of(toy.run_toy(tmp_path / "run", cluster=SYNC, execution={"batch": batch})) == reference
 
 
-def test_resuming_in_pieces_does_not_show(tmp_path, reference):
+def test_resuming_in_pieces_does_not_show(tmp_path, reference, values_of):
     for done in range(7, 61, 7):
         run = toy.run_toy(tmp_path / "run", cluster=SYNC, execution={"batch": 5}, limit=7)
         assert run.status()["done"] == min(done, 60)
@@ -70,7 +61,7 @@ def test_resuming_in_pieces_does_not_show(tmp_path, reference):
     assert len(keys) == len(set(keys)) == 60  # nothing was computed twice
 
 
-def test_worker_processes_do_not_show(tmp_path, reference):
+def test_worker_processes_do_not_show(tmp_path, reference, values_of):
     run = toy.run_toy(tmp_path / "run", cluster={"profile": "local", "workers": 2}, execution={"batch": 4})
     assert values_of(run) == reference
     assert len({record["worker"] for record in run.journal.records() if "worker" in record}) == 2
@@ -137,7 +128,7 @@ def test_a_wrong_setup_stops_the_run(tmp_path):
     assert sum(isinstance(event, SetAside) for event in events) == summary.failed
 
 
-def test_killed_worker_costs_nothing_but_time(tmp_path, reference):
+def test_killed_worker_costs_nothing_but_time(tmp_path, reference, values_of):
     plan = toy.toy_plan(seconds=0.05, cluster={"profile": "local", "workers": 2}, execution={"batch": 4})
     run = prepare(plan, tmp_path / "run")
     killed = []
@@ -164,7 +155,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize(("profile", "wait"), [("sync", 1), ("sync", 6), ("local", 3)])
-def test_killed_driver_resumes_to_the_same_bits(tmp_path, reference, profile, wait):
+def test_killed_driver_resumes_to_the_same_bits(tmp_path, reference, profile, wait, values_of):
     root = tmp_path / "run"
     script = tmp_path / "driver.py"
     script.write_text(DRIVER.format(here=str(Path(__file__).parent), root=str(root), profile=profile))
@@ -186,7 +177,7 @@ def test_killed_driver_resumes_to_the_same_bits(tmp_path, reference, profile, wa
     psutil.wait_procs(children, timeout=60)  # orphaned workers leave by themselves
 
 
-def test_torn_journal_line_is_done_again(tmp_path, reference):
+def test_torn_journal_line_is_done_again(tmp_path, reference, values_of):
     run = toy.run_toy(tmp_path / "run", cluster=SYNC, execution={"batch": 5}, limit=20)
     path = next((tmp_path / "run" / "journal").glob("*.jsonl"))
     text = path.read_text()
@@ -196,7 +187,7 @@ def test_torn_journal_line_is_done_again(tmp_path, reference):
     assert values_of(run) == reference
 
 
-def test_values_lost_from_the_result_are_computed_again(tmp_path, reference):
+def test_values_lost_from_the_result_are_computed_again(tmp_path, reference, values_of):
     run = toy.run_toy(tmp_path / "run", cluster=SYNC, execution={"batch": 5}, limit=40)
     chunks = sorted((tmp_path / "run" / "result.zarr" / "toy" / "status" / "c").rglob("*"))
     next(c for c in chunks if c.is_file()).unlink()

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
-
 import numpy as np
 import pytest
 
@@ -24,17 +18,8 @@ def study(tmp_path_factory):
     return path
 
 
-def values_of(run) -> dict[str, bytes]:
-    """Every variable of the result as raw bytes."""
-    return {
-        f"{node.path}/{name}": variable.values.tobytes()
-        for node in run.result.subtree
-        for name, variable in node.to_dataset(inherit=False).variables.items()
-    }
-
-
 @pytest.fixture(scope="module")
-def reference(study, tmp_path_factory):
+def reference(study, tmp_path_factory, values_of):
     run = md.run(md.load_study(study, cluster={"profile": "sync"}), tmp_path_factory.mktemp("reference") / "run")
     assert run.status()["state"] == "complete"
     return values_of(run)
@@ -42,28 +27,14 @@ def reference(study, tmp_path_factory):
 
 @pytest.mark.parametrize("cluster", [{"profile": "sync"}, {"workers": 1}, {"workers": 2}], ids=str)
 @pytest.mark.parametrize("batch", [1, 4])
-def test_batches_and_workers_do_not_show(study, reference, tmp_path, cluster, batch):
+def test_batches_and_workers_do_not_show(study, reference, values_of, tmp_path, cluster, batch):
     run = md.run(md.load_study(study, cluster=cluster, execution={"batch": batch}), tmp_path / "run")
     assert values_of(run) == reference
 
 
-def test_a_killed_driver_loses_nothing(study, reference, tmp_path):
-    command = [sys.executable, "-m", "membrane_dask.cli", "run", str(study), "--out", str(tmp_path / "run")]
-    command += ["--set", "execution.batch=1"]
-    first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and first.poll() is None:
-        if (tmp_path / "run/run.json").exists() and md.open_run(tmp_path / "run").status()["done"] >= 3:
-            break
-        time.sleep(0.02)
-    os.kill(first.pid, signal.SIGKILL)
-    first.wait()
-    before = md.open_run(tmp_path / "run").status()
-    assert before["done"] >= 3
-    subprocess.run(command, check=True, capture_output=True)
-    run = md.open_run(tmp_path / "run")
-    assert run.status()["state"] == "complete"
-    assert values_of(run) == reference
+def test_a_killed_driver_loses_nothing(study, reference, values_of, kill_and_resume, tmp_path):
+    kill_and_resume(study, tmp_path / "run", after=3, options=("--set", "execution.batch=1"))
+    assert values_of(md.open_run(tmp_path / "run")) == reference
 
 
 def test_a_design_point_does_not_depend_on_its_company(study):

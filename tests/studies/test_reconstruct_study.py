@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import signal
-import subprocess
-import sys
-import time
 import zipfile
 
 import imageio.v3 as iio
@@ -35,42 +30,24 @@ def study(tmp_path_factory):
     return path
 
 
-def outcome(run):
-    """All values of a run as raw bytes, the volumes' among them."""
-    assert run.status()["state"] == "complete"
-    found = {name: run.volume(name).values.tobytes() for name in run.volumes}
-    for group in ("trials", "structures"):
-        found |= {name: v.values.tobytes() for name, v in run.result[group].to_dataset().variables.items()}
-    return found
-
-
 @pytest.fixture(scope="module")
-def reference(study, tmp_path_factory):
-    return outcome(md.run(md.load_study(study, cluster=SYNC), tmp_path_factory.mktemp("reference") / "run"))
+def reference(study, tmp_path_factory, values_of):
+    run = md.run(md.load_study(study, cluster=SYNC), tmp_path_factory.mktemp("reference") / "run")
+    assert run.status()["state"] == "complete"
+    return values_of(run)
 
 
 @pytest.mark.parametrize(
     ("block", "cluster"), [(100, SYNC), (128, SYNC), (33, {"workers": 2}), (64, {"workers": 1})], ids=str
 )
-def test_blocks_and_workers_do_not_show(study, reference, tmp_path, block, cluster):
-    assert (
-        outcome(md.run(md.load_study(study, volume={"block": block}, cluster=cluster), tmp_path / "run")) == reference
-    )
+def test_blocks_and_workers_do_not_show(study, reference, values_of, tmp_path, block, cluster):
+    run = md.run(md.load_study(study, volume={"block": block}, cluster=cluster), tmp_path / "run")
+    assert values_of(run) == reference
 
 
-def test_a_killed_driver_loses_nothing(study, reference, tmp_path):
-    command = [sys.executable, "-m", "membrane_dask.cli", "run", str(study), "--out", str(tmp_path / "run")]
-    first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and first.poll() is None:
-        if (tmp_path / "run/run.json").exists() and md.open_run(tmp_path / "run").status()["done"] >= 8:
-            break
-        time.sleep(0.02)
-    os.kill(first.pid, signal.SIGKILL)
-    first.wait()
-    assert md.open_run(tmp_path / "run").status()["done"] >= 8
-    subprocess.run(command, check=True, capture_output=True)
-    assert outcome(md.open_run(tmp_path / "run")) == reference
+def test_a_killed_driver_loses_nothing(study, reference, values_of, kill_and_resume, tmp_path):
+    kill_and_resume(study, tmp_path / "run", after=8)
+    assert values_of(md.open_run(tmp_path / "run")) == reference
 
 
 def test_replicates_are_independent(study, reference):
