@@ -37,14 +37,8 @@ def read_micrograph(path: Path) -> np.ndarray:
     ValueError
         If the file cannot be read as an image, or the image has colours or several pages.
     """
-    import imageio.v3 as iio
-    import tifffile
-
     try:
-        if path.suffix.lower() in (".tif", ".tiff"):
-            image = np.asarray(tifffile.imread(path))
-        else:
-            image = np.asarray(iio.imread(path, plugin="pillow"))
+        image = _decode(path)
     except Exception as error:  # every decoder fails in its own words, some with SyntaxError
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{path.name} cannot be read as an image: {reason}") from error
@@ -61,6 +55,19 @@ def read_micrograph(path: Path) -> np.ndarray:
     if image.dtype.kind not in "uif":
         raise ValueError(f"{path.name} holds values of type {image.dtype}; a grey image is needed")
     return image
+
+
+def _decode(path: Path) -> np.ndarray:
+    import imageio.v3 as iio
+    import tifffile
+
+    if path.suffix.lower() in (".tif", ".tiff"):
+        try:
+            return np.asarray(tifffile.imread(path))
+        except ValueError as error:
+            if "imagecodecs" not in str(error):  # a compression that Pillow may know
+                raise
+    return np.asarray(iio.imread(path, plugin="pillow"))
 
 
 def create_volume(
