@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -85,12 +86,14 @@ class DaskPool:
         Connected client.
     slots : int
         Batches that run side by side.
+    dashboard : str or None
+        Address of Dask's own view of the work.
     """
 
-    def __init__(self, client: Any, slots: int) -> None:
+    def __init__(self, client: Any, slots: int, dashboard: str | None) -> None:
         self._client = client
         self.slots = slots
-        self.dashboard: str | None = client.dashboard_link
+        self.dashboard = dashboard
 
     def submit(self, name: str, function: Callable[..., Any], *args: Any) -> Handle:
         """Send out one call under a name of its own."""
@@ -163,7 +166,8 @@ def open_pool(cluster: ClusterSettings) -> Iterator[Pool]:
     with dask.config.set(settings):
         if cluster.profile == "local":
             with _local_cluster(cluster) as local, Client(local) as client, _loss_of_the_scheduler():
-                yield DaskPool(client, default_workers(cluster))
+                drawn = importlib.util.find_spec("bokeh") is not None  # without it the page is empty
+                yield DaskPool(client, default_workers(cluster), client.dashboard_link if drawn else None)
             return
         try:
             client = Client(cluster.profile, timeout="20s")
@@ -175,25 +179,19 @@ def open_pool(cluster: ClusterSettings) -> Iterator[Pool]:
                 client.wait_for_workers(1, timeout=60)
             except TimeoutError as error:
                 raise ClusterError(f"the scheduler at {cluster.profile} got no worker within 60 s") from error
-            yield DaskPool(client, max(1, sum(client.nthreads().values())))
+            yield DaskPool(client, max(1, sum(client.nthreads().values())), client.dashboard_link)
 
 
 def _local_cluster(cluster: ClusterSettings) -> Any:
     from distributed import LocalCluster
 
     try:
-        import bokeh  # noqa: F401
-
-        dashboard: str | None = "127.0.0.1:0"
-    except ImportError:
-        dashboard = None
-    try:
         return LocalCluster(
             n_workers=default_workers(cluster),
             threads_per_worker=1,  # kernels use one core each; threads would share the interpreter
             processes=True,
             memory_limit=worker_memory(cluster),
-            dashboard_address=dashboard,
+            dashboard_address="127.0.0.1:0",
             host="127.0.0.1",
             silence_logs=logging.CRITICAL,
         )
