@@ -174,22 +174,36 @@ def _reopen(run: Run) -> None:
         run.journal.append({"reopened": keys})
 
 
+#: First names of the loggers whose records go to the run's log while a run is worked on.
+_TALKATIVE = ("distributed", "tornado", "asyncio", "bokeh")
+
+
 @contextlib.contextmanager
 def _logged(path: Path) -> Iterator[None]:
-    """Keep what the engine and Dask say in the run's own log."""
+    """Keep what the engine and Dask say in the run's own log, and Dask's alarms off the screen.
+
+    Dask and Tornado give several of their loggers a handler each; a cluster that is lost would print
+    pages of tracebacks beside the one line that we say.
+    """
+    import distributed  # noqa: F401  # sets its loggers up
+
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    loggers = [logger, logging.getLogger("distributed")]
-    level = logger.level
-    logger.setLevel(logging.INFO)
+    names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in _TALKATIVE]
+    loggers = [logger, *(logging.getLogger(name) for name in {*names, *_TALKATIVE})]
+    loggers = [one for one in loggers if one.handlers or one.name in (logger.name, *_TALKATIVE)]
+    before = [(one, one.handlers[:], one.propagate, one.level) for one in loggers]
     for one in loggers:
-        one.addHandler(handler)
+        one.handlers[:] = [handler]
+        one.propagate = False
+    logger.setLevel(logging.INFO)
     try:
         yield
     finally:
-        logger.setLevel(level)
-        for one in loggers:
-            one.removeHandler(handler)
+        for one, handlers, propagate, level in before:
+            one.handlers[:] = handlers
+            one.propagate = propagate
+            one.setLevel(level)
         handler.close()
 
 

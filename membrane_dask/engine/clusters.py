@@ -173,7 +173,6 @@ def open_pool(cluster: ClusterSettings) -> Iterator[Pool]:
             client = Client(cluster.profile, timeout="20s")
         except (OSError, TimeoutError, ValueError) as error:
             raise ClusterError(f"no Dask scheduler answers at {cluster.profile}: {error}") from error
-        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what it reports, we report
         with client, _loss_of_the_scheduler():
             try:
                 client.wait_for_workers(1, timeout=60)
