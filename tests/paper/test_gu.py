@@ -107,7 +107,6 @@ def test_the_whole_reference_table(graded, shared):
         point = graded.sel(l_max=0.2, gradient=gradient)
         found = {metric: point[name].values for metric, name in NAMES.items()}
         found |= {f"dPhi_{k}": point.band_porosity_usage.sel(band=k).values for k in range(1, 5)}
-        found |= {f"dPhi_ths_{k}": None for k in ()}
         for metric, values in found.items():
             row = table[0.2, round(float(gradient), 6), metric]
             score = standard_score(values, float(row["mean"]), float(row["sd"]), int(float(row["n_networks"])))
