@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import multiprocessing
 import sys
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from membrane_dask import studies
 from membrane_dask.config import BaseStudy
 from membrane_dask.engine import journal as journals
 from membrane_dask.engine import store
+from membrane_dask.engine.clusters import GUARD as _GUARD
 from membrane_dask.engine.clusters import ClusterError, open_pool
 from membrane_dask.engine.execute import (
     Event,
@@ -108,6 +110,9 @@ def run(
     ClusterError
         If the cluster cannot be used or was lost; what is finished is kept.
     """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        # A worker process of a run, which imports the script that started the run.
+        raise SystemExit(f"a worker imports the script that runs the study: {_GUARD}")
     made = study if isinstance(study, Plan) else plan(study)
     found = prepare(made, Path(out) if out is not None else None, fresh=fresh)
     execute(found, made, limit=limit, retry_failed=retry_failed, listener=listener)

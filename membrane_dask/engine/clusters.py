@@ -16,6 +16,9 @@ from membrane_dask.engine.plan import default_workers, environment, worker_memor
 #: to a dying worker counts as suspect, so the execution loop then sends the units one by one.
 ALLOWED_FAILURES = 1
 
+#: What a script must do, as worker processes import it.
+GUARD = 'in a script, call run() under `if __name__ == "__main__":`'
+
 
 class ClusterError(RuntimeError):
     """The cluster cannot be used, or was lost."""
@@ -195,7 +198,7 @@ def _local_cluster(cluster: ClusterSettings) -> Any:
             silence_logs=logging.CRITICAL,
         )
     except (OSError, RuntimeError, TimeoutError) as error:
-        raise ClusterError(f"the local cluster did not start: {error}") from error
+        raise ClusterError(f"the local cluster did not start ({error}); {GUARD}") from error
 
 
 def cores() -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from html.parser import HTMLParser
 
@@ -168,3 +170,15 @@ def test_the_run_directory_is_as_designed(tmp_path):
     record = next(r for r in run.journal.records() if "done" in r)
     assert {"time", "done", "seconds", "sha256", "worker", "peak_memory", "attempt"} <= set(record)
     assert json.loads((run.path / "run.json").read_text())["units"] == {"toy": 60}
+
+
+def test_a_script_without_a_guard_is_told_so(tmp_path):
+    """Worker processes import the script; the second run that this would start is not begun."""
+    script = tmp_path / "script.py"
+    script.write_text("import membrane_dask as md\nmd.run(md.load_study('filter.yaml'), 'run')\n")
+    (tmp_path / "filter.yaml").write_text("kind: graded\nrealizations: 1\ncluster: {workers: 1}\n")
+    said = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert said.returncode == 1
+    assert "RunBusyError" not in said.stderr
+    assert said.stderr.count('under `if __name__ == "__main__":`') == 2  # by the worker, and at the end by the script
+    assert said.stderr.strip().splitlines()[-1].startswith("membrane_dask.engine.clusters.ClusterError")
