@@ -180,7 +180,7 @@ class Run:
             ("study", f"{self.kind}, seed {self._about['seed']}"),
             ("state", status["state"]),
             ("units", f"{status['done']} of {total} done, {status['failed']} failed, {status['left']} left"),
-            ("groups", ", ".join(sorted(self._about["groups"]))),
+            ("groups", ", ".join(sorted(p.name for p in self.path.glob("result.zarr/*") if p.is_dir()))),
         ]
         if self.volumes:
             rows.append(("volumes", ", ".join(self.volumes)))
@@ -343,7 +343,6 @@ def _create(plan: Plan, root: Path) -> Run:
                 "seed": study.seed,
                 "units": plan.counts,
                 "batch": dict(plan.batch),
-                "groups": [t.name for t in program.tables] + [d.name for d in program.static],
             },
         )
         building.rename(root)
