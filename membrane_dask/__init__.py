@@ -1,6 +1,6 @@
 """Distributed batch simulation of porous filtration membranes.
 
-The notebook face: ``load_study``, ``plan``, ``run``, ``open_run``, ``list_runs``. Importing the
+The notebook face: ``load_study``, ``plan``, ``run``, ``submit``, ``open_run``, ``list_runs``. Importing the
 package loads neither Dask nor Matplotlib; they come with the first call that needs them.
 """
 
@@ -13,9 +13,11 @@ __version__ = "0.1.0"
 
 _FACE = {
     "load_study": "membrane_dask.study_file",
+    "ClusterError": "membrane_dask.errors",
     "StudyError": "membrane_dask.errors",
     "plan": "membrane_dask.api",
     "run": "membrane_dask.api",
+    "submit": "membrane_dask.api",
     "retry": "membrane_dask.api",
     "replay": "membrane_dask.api",
     "cancel": "membrane_dask.api",
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from membrane_dask.api import replay as replay
     from membrane_dask.api import retry as retry
     from membrane_dask.api import run as run
+    from membrane_dask.api import submit as submit
+    from membrane_dask.errors import ClusterError as ClusterError
     from membrane_dask.errors import StudyError as StudyError
     from membrane_dask.study_file import load_study as load_study
 

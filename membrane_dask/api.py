@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import logging
 import multiprocessing
+import re
+import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -15,8 +19,9 @@ from membrane_dask import studies
 from membrane_dask.config import BaseStudy
 from membrane_dask.engine import journal as journals
 from membrane_dask.engine import store
+from membrane_dask.engine.batch import BatchSystem, batch_system
 from membrane_dask.engine.clusters import GUARD as _GUARD
-from membrane_dask.engine.clusters import ClusterError, open_pool
+from membrane_dask.engine.clusters import open_pool
 from membrane_dask.engine.execute import (
     Event,
     Execution,
@@ -26,17 +31,22 @@ from membrane_dask.engine.execute import (
     SetAside,
     Started,
     Summary,
+    Told,
     failure_path,
 )  # fmt: skip
 from membrane_dask.engine.plan import Plan, as_seconds, make_plan
 from membrane_dask.engine.run import Run, RunList, RunNotFoundError, find_run, find_runs, prepare
-from membrane_dask.errors import Source, StudyError
+from membrane_dask.engine.submit import Chain, cancel_drivers, kept_profile, queued, start_chain
+from membrane_dask.engine.trial import scripts, try_cluster
+from membrane_dask.errors import ClusterError, Problem, Source, StudyError
+from membrane_dask.profiles import Profile, profiles, resolve, user_file
 from membrane_dask.program import Unit
-from membrane_dask.study_file import load_study, load_study_with_source
+from membrane_dask.study_file import load_study, load_study_with_source, parse_cluster
 
 __all__ = [
     "ClusterError", "Plan", "Run", "RunList", "RunNotFoundError", "StudyError",
-    "cancel", "list_runs", "load_study", "open_run", "plan", "replay", "retry", "run",
+    "cancel", "list_runs", "load_study", "open_run", "plan", "replay", "retry", "run", "submit", "try_cluster",
+    "user_file",
 ]  # fmt: skip
 
 logger = logging.getLogger("membrane_dask")
@@ -126,15 +136,20 @@ def execute(
     limit: int | None = None,
     retry_failed: bool = False,
     listener: Listener | None = None,
+    chain: Chain | None = None,
 ) -> Summary:
-    """Work on a run until it is finished; the lower half of :func:`run`."""
+    """Work on a run until it is finished; the lower half of :func:`run`.
+
+    With a ``chain`` this driver is a job, whose time ends and whom another one follows.
+    """
     if limit is not None and limit < 0:
         raise ValueError(f"limit must be at least 0 (got {limit})")
     settings = plan.study.execution
     listener = listener or Lines(sys.stderr)
     with journals.Driver(run.path) as driver, _logged(run.path / "logs" / "driver.log"):
         provenance = journals.Provenance(run.path)
-        provenance.started(cluster=plan.study.cluster.model_dump(mode="json"))
+        run.keep(plan.study)
+        provenance.started(cluster=plan.cluster.model_dump(mode="json", exclude_none=True))
         reason = "error"
         try:
             if retry_failed:
@@ -148,20 +163,21 @@ def execute(
                 run.path, plan.program, run.batch, sum(run.counts.values()),
                 retries=settings.retries, failure_limit=settings.failure_limit, listener=tell,
             )  # fmt: skip
-            driver.beat(0, force=True)
+            if chain:
+                chain.begin(len(execution.history))
             open_units = sum(run.counts.values()) - len(execution.history)
             if limit == 0 or not open_units:  # no cluster for nothing
                 from membrane_dask.engine.clusters import SyncPool
 
                 summary = execution.run(SyncPool(), driver, 0)
             else:
-                with open_pool(plan.study.cluster) as pool:
-                    summary = execution.run(pool, driver, limit)
+                with open_pool(plan.cluster, run.path, lambda words: tell(Told(words))) as pool:
+                    summary = execution.run(pool, driver, limit, chain.seconds if chain else None)
             if not summary.left and not run.journal.collected():
                 execution.collect()
             reason = summary.reason
             return summary
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):
             reason = "interrupted"
             raise
         except BaseException as error:
@@ -169,6 +185,8 @@ def execute(
             logger.exception("stopped")
             raise
         finally:
+            if chain:
+                chain.end(resume=reason in ("time is up", "interrupted"))
             provenance.stopped(reason=reason)
 
 
@@ -192,14 +210,16 @@ def _logged(path: Path) -> Iterator[None]:
     """
     import distributed  # noqa: F401  # sets its loggers up
 
-    handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler, ours = logging.FileHandler(path, encoding="utf-8"), logging.FileHandler(path, encoding="utf-8")
+    words = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler.setFormatter(words)
+    ours.setFormatter(words)  # two, as clusters raise the level of Dask's
     names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in _TALKATIVE]
     loggers = [logger, *(logging.getLogger(name) for name in {*names, *_TALKATIVE})]
     loggers = [one for one in loggers if one.handlers or one.name in (logger.name, *_TALKATIVE)]
     before = [(one, one.handlers[:], one.propagate, one.level) for one in loggers]
     for one in loggers:
-        one.handlers[:] = [handler]
+        one.handlers[:] = [ours if one is logger else handler]
         one.propagate = False
     logger.setLevel(logging.INFO)
     try:
@@ -210,6 +230,16 @@ def _logged(path: Path) -> Iterator[None]:
             one.propagate = propagate
             one.setLevel(level)
         handler.close()
+        ours.close()
+
+
+def dashboard_line(link: str) -> str:
+    """Where Dask's own view of the work is, and the way to it from another machine."""
+    port = re.search(r"//(?:127\.0\.0\.1|localhost):(\d+)", link)
+    if port is None:
+        return f"dashboard: {link}"
+    tunnel = f"ssh -L {port[1]}:127.0.0.1:{port[1]} {getpass.getuser()}@{socket.gethostname()}"
+    return f"dashboard: {link} (from another machine, first: {tunnel})"
 
 
 class Lines:
@@ -227,7 +257,9 @@ class Lines:
             if event.done or event.failed:
                 self._say(f"resuming: {event.done} of {event.total} units are done, {event.failed} failed")
             if event.dashboard:
-                self._say(f"dashboard: {event.dashboard}")
+                self._say(dashboard_line(event.dashboard))
+        elif isinstance(event, Told):
+            self._say(event.words)
         elif isinstance(event, SetAside):
             self._say(f"set aside: {event.key}: {event.error.splitlines()[0]}")
         elif isinstance(event, Retried):
@@ -261,18 +293,168 @@ def list_runs(folder: str | Path = "runs") -> RunList:
     return find_runs(Path(folder))
 
 
-def retry(path: str | Path, listener: Listener | None = None) -> Run:
-    """Try the units again that were set aside, and finish what is open."""
+def submit(
+    study: BaseStudy | str | Path | Plan,
+    out: str | Path | None = None,
+    *,
+    fresh: bool = False,
+    retry_failed: bool = False,
+) -> Run:
+    """Hand a study to a batch system: its driver becomes a job, which starts jobs of workers.
+
+    Parameters
+    ----------
+    study : study, str, Path or Plan
+        What to run; its section ``cluster`` names a profile of a batch system.
+    out : str or Path, optional
+        Run directory, on a file system that the nodes share; default ``runs/<name>``.
+    fresh : bool
+        Move an existing run aside and begin anew.
+    retry_failed : bool
+        Try the units again that were set aside.
+
+    Returns
+    -------
+    Run
+        At once; ``Run.status()`` tells how it goes, from any machine that sees the directory.
+
+    Raises
+    ------
+    StudyError
+        If the study cannot be run or its cluster is no batch system.
+    ClusterError
+        If the batch system refuses the job, in its own words.
+    RunBusyError
+        If a driver is at work on the run, or waits in the queue.
+    """
+    made = study if isinstance(study, Plan) else plan(study)
+    require_batch_system(made)
+    found = prepare(made, Path(out) if out is not None else None, fresh=fresh)
+    waiting = queued(found.path)
+    if journals.Driver.alive(found.path) or waiting:
+        numbers = ", ".join(waiting) or "no job"
+        raise journals.RunBusyError(
+            f"{found.path} is being worked on already (driver: {numbers}); watch it with: "
+            f"membrane-dask status {found.path}, or stop it with: membrane-dask cancel {found.path}"
+        )
+    with journals.Driver(found.path):
+        found.keep(made.study)
+        if retry_failed:
+            _reopen(found)
+    start_chain(made.cluster, found.path, links=made.links())
+    return found
+
+
+def require_batch_system(plan: Plan) -> None:
+    """Refuse to submit where there is no queue.
+
+    Raises
+    ------
+    StudyError
+        If the plan's cluster is not a profile of a batch system.
+    """
+    if not plan.cluster.is_batch:
+        words = f"submitting needs a batch system's profile (got {plan.cluster.name!r}); see: membrane-dask clusters"
+        raise StudyError([Problem(("cluster", "profile"), words)])
+
+
+def was_submitted(run: Run) -> bool:
+    """Whether a run's driver is, or was, a job of a batch system."""
+    return kept_profile(run.path) is not None
+
+
+def cluster(name: str, overrides: Sequence[str] = ()) -> Profile:
+    """A profile by name, with ``word=value`` assignments laid over it.
+
+    Raises
+    ------
+    StudyError
+        If there is no such profile, or a word or value is not sound.
+    """
+    return resolve(parse_cluster(name, overrides))
+
+
+def cluster_rows() -> list[list[str]]:
+    """A row for each profile: its name, whether its commands are here, its size and time, and a line about it."""
+    rows = []
+    for name, words in sorted(profiles().items(), key=lambda item: (item[1].is_batch, item[0])):
+        size, here = "this machine", "yes"
+        if words.is_batch:
+            size = f"{words.jobs} jobs x {words.workers} workers x {words.threads} cores, {words.memory:g} MB each"
+            here = _is_here(batch_system(words))
+        walltime = as_seconds(words.walltime) if words.walltime else "-"
+        rows.append([name, here, size, walltime, words.about or ""])
+    return rows
+
+
+def _is_here(system: BatchSystem) -> str:
+    try:
+        system.require()
+    except ClusterError:
+        return "no"
+    return "yes"
+
+
+def job_scripts(profile: Profile) -> dict[str, str]:
+    """Scripts of a batch system's jobs, with placeholders for what only a run knows.
+
+    Raises
+    ------
+    StudyError
+        If the profile is not a batch system's.
+    """
+    if not profile.is_batch:
+        raise StudyError([Problem((), f"{profile.name} needs no job scripts: it is no batch system")])
+    return scripts(profile)
+
+
+def drive(path: str | Path, listener: Listener | None = None) -> Summary:
+    """Be the driver of a run that was submitted; what its job calls.
+
+    Raises
+    ------
+    RunNotFoundError
+        If there is no such run, or it was not submitted.
+    """
     found = find_run(path)
+    profile = kept_profile(found.path)
+    if profile is None:
+        raise RunNotFoundError(f"{found.path} was not submitted; work on it with: membrane-dask run")
+    made = replace(plan(found.study), cluster=profile)
+    listener = listener or Lines(sys.stderr)
+    chain = Chain(found.path, profile, lambda words: listener(Told(words)))
+    _await_silence(found.path)
+    return execute(found, made, listener=listener, chain=chain)
+
+
+def _await_silence(root: Path) -> None:
+    """A driver that was killed on another node is known to be gone once it was silent for a while."""
+    before = journals.Driver.alive(root)
+    while before is not None and before["host"] != socket.gethostname():
+        time.sleep(2)
+        now = journals.Driver.alive(root)
+        if now is not None and now["beat"] != before["beat"]:
+            return  # it lives; the lock says so in words
+        before = now
+
+
+def retry(path: str | Path, listener: Listener | None = None) -> Run:
+    """Try the units again that were set aside, and finish what is open.
+
+    A run that was submitted is submitted again.
+    """
+    found = find_run(path)
+    if kept_profile(found.path) is not None:
+        return submit(plan(found.study), found.path, retry_failed=True)
     return run(plan(found.study), found.path, retry_failed=True, listener=listener)
 
 
 def cancel(path: str | Path) -> bool:
-    """Ask a run's driver, wherever it is, to stop; False if none is at work."""
+    """Ask a run's driver, wherever it is, to stop; False if none is at work or in the queue."""
     found = find_run(path)
     if journals.Driver.alive(found.path) is None:
-        return False
-    journals.write_atomically(found.path / "cancel", journals.now() + "\n")
+        return cancel_drivers(found.path)
+    journals.write_atomically(found.path / "cancel", journals.now() + "\n")  # it cancels its successor itself
     return True
 
 
@@ -284,7 +466,7 @@ def find_unit(run: Run, key: str) -> tuple[Unit, Any]:
     StudyError
         If there is none of that key.
     """
-    from membrane_dask.errors import Problem, nearest
+    from membrane_dask.errors import nearest
 
     made = plan(run.study)
     units = {unit.key: unit for unit in made.program.proposer()(run.journal.history())}

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -37,7 +38,7 @@ Overrides = Annotated[
     typer.Option("--set", metavar="A.B=VALUE", help="Change an entry of the study; may be repeated."),
 ]
 ClusterName = Annotated[
-    str | None, typer.Option("--cluster", metavar="P", help="local, sync, or a scheduler's address.")
+    str | None, typer.Option("--cluster", metavar="P", help="A profile of `clusters`, sync, or a scheduler's address.")
 ]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's directory, its name, or the name's beginning.")]
 
@@ -120,30 +121,96 @@ def run(
 
 
 @app.command()
+def submit(
+    study: StudyPath,
+    cluster: ClusterName = None,
+    out: Annotated[Path | None, typer.Option(help="Run directory; default runs/<name>.")] = None,
+    set_: Overrides = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the job scripts, submit nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    measure: Annotated[bool, typer.Option(help="Run a few pilot units to measure the cost.")] = True,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Move an existing run aside and begin anew.")] = False,
+) -> None:
+    """Hand a study to a batch system and return: the driver is a job, which starts jobs of workers."""
+    from membrane_dask import api
+    from membrane_dask.study_file import load_study_with_source
+
+    found, source = load_study_with_source(study, _overrides(set_, cluster))
+    made = api.plan(found, source=source)
+    api.require_batch_system(made)
+    if measure:
+        made = made.measured()
+    _say(str(made))
+    if dry_run:
+        for name, script in api.job_scripts(made.cluster).items():
+            print(f"# ---- job of the {name} ----\n{script}")
+        return
+    if not yes:
+        if not sys.stdin.isatty():
+            _say("nothing was submitted: there is nobody to ask here; to agree beforehand give --yes")
+            _leave(USAGE)
+        if not typer.confirm("Submit?", default=True, err=True):
+            _leave(USAGE)
+    run = api.submit(made, out, fresh=fresh)
+    _submitted(run)
+
+
+def _submitted(run: Run) -> None:
+    for name, words in run.rows():
+        if name == "driver":
+            _say(f"submitted: {words}")
+    _say(f"watch it with: membrane-dask status {run.path} --watch, or membrane-dask logs {run.path} -f")
+    print(run.path)
+
+
+@app.command(hidden=True)
+def drive(run: RunName) -> None:
+    """Be the driver of a run that was submitted; its job calls this."""
+    from membrane_dask import api
+
+    found = api.open_run(run)
+    _run(found, lambda listener: api.drive(found.path, listener))
+
+
+@app.command()
 def retry(
     run: RunName,
     failed: Annotated[bool, typer.Option("--failed", help="Only say what would be tried again.")] = False,
+    here: Annotated[bool, typer.Option("--here", help="Drive it from here, also if it was submitted.")] = False,
 ) -> None:
-    """Try the units again that were set aside, and finish what is open."""
+    """Try the units again that were set aside, and finish what is open.
+
+    A run that was submitted is submitted again.
+    """
     from membrane_dask import api
 
     found = api.open_run(run)
     if failed:
         for failure in found.failures:
             print(failure["key"])
-        return
-    _execute(found, api.plan(found.study), retry_failed=True)
+    elif api.was_submitted(found) and not here:
+        _submitted(api.retry(found.path))
+    else:
+        _execute(found, api.plan(found.study), retry_failed=True)
 
 
 def _execute(run: Run, plan: Any, **options: Any) -> None:
+    from membrane_dask import api
+
+    _run(run, lambda listener: api.execute(run, plan, listener=listener, **options))
+
+
+def _run(run: Run, work: Callable[[Any], Any]) -> None:
     """Work on a run, show how it goes, and leave with the exit code that says how it went."""
     from membrane_dask import api
 
     signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup has it ignored
+        signal.signal(signal.SIGHUP, _terminate)
     _say(f"run: {run.path}")
     listener = Bar() if sys.stderr.isatty() else api.Lines(sys.stderr)
     try:
-        summary = api.execute(run, plan, listener=listener, **options)
+        summary = work(listener)
     except KeyboardInterrupt:
         _say(f"interrupted; resume with: membrane-dask run {run.path / 'study.yaml'} --out {run.path}")
         _leave(INTERRUPTED)
@@ -158,7 +225,8 @@ def _execute(run: Run, plan: Any, **options: Any) -> None:
         finished = summary.done + summary.failed
         _say(f"stopped: {summary.failed} of {finished} finished units failed; see {run.path}/failures")
         _leave(SET_ASIDE)
-    if summary.reason == "cancelled":
+    if summary.reason in ("cancelled", "time is up"):
+        _say(f"stopped: {summary.reason}; {summary.left} units are left")
         _leave(STOPPED)
     if summary.failed:
         _leave(SET_ASIDE)
@@ -198,12 +266,16 @@ class Bar:
 
     def __call__(self, event: Event) -> None:
         """Show an event."""
-        from membrane_dask.engine.execute import Collecting, Progressed, Retried, SetAside, Started
+        from membrane_dask.engine.execute import Collecting, Progressed, Retried, SetAside, Started, Told
 
         if isinstance(event, Started):
             self._progress.update(self._task, total=event.total, completed=event.done + event.failed)
             if event.dashboard:
-                self._console.print(f"dashboard: {event.dashboard}", highlight=False)
+                from membrane_dask.api import dashboard_line
+
+                self._console.print(dashboard_line(event.dashboard), highlight=False, soft_wrap=True)
+        elif isinstance(event, Told):
+            self._console.print(event.words, markup=False, highlight=False, soft_wrap=True)
         elif isinstance(event, Progressed):
             self._progress.update(self._task, completed=event.done + event.failed)
         elif isinstance(event, SetAside):
@@ -216,6 +288,51 @@ class Bar:
     def close(self) -> None:
         """Leave the terminal as it was."""
         self._progress.stop()
+
+
+# ---------------------------------------------------------------------------------------------
+# Clusters
+
+
+clusters_app = typer.Typer(help="List cluster profiles, show their job scripts, try one out.")
+app.add_typer(clusters_app, name="clusters")
+ProfileName = Annotated[str, typer.Argument(metavar="P", help="A profile of `membrane-dask clusters`.")]
+
+
+@clusters_app.callback(invoke_without_command=True)
+def clusters(context: typer.Context) -> None:
+    """List cluster profiles, show their job scripts, try one out."""
+    if context.invoked_subcommand is None:
+        from membrane_dask import api
+
+        _table(("profile", "here", "size", "walltime", "about"), api.cluster_rows())
+        _say(f"one's own profiles: {api.user_file()}; what a word means: membrane-dask new graded")
+
+
+@clusters_app.command("show")
+def clusters_show(profile: ProfileName, set_: Overrides = None) -> None:
+    """Print the job scripts that a profile leads to."""
+    from membrane_dask import api
+
+    for name, script in api.job_scripts(api.cluster(profile, set_ or ())).items():
+        print(f"# ---- job of the {name} ----\n{script}")
+
+
+@clusters_app.command("test")
+def clusters_test(
+    profile: ProfileName,
+    set_: Overrides = None,
+    out: Annotated[Path, typer.Option(help="Where runs will lie; the nodes must see it too.")] = Path("runs"),
+) -> None:
+    """Submit one job, wait for its worker, import the package and write a file there."""
+    from membrane_dask import api
+
+    try:
+        api.try_cluster(api.cluster(profile, set_ or ()), out, _say)
+    except api.ClusterError as error:
+        _say(str(error))
+        _leave(CLUSTER)
+    _say(f"{profile}: all steps passed")
 
 
 # ---------------------------------------------------------------------------------------------
@@ -237,7 +354,7 @@ def status(
             print(json.dumps([run.status() for run in found], indent=1))
         else:
             _table(found.HEADER, found.rows())
-        if not watch or not any(run.status()["state"] == "running" for run in found):
+        if not watch or not any(run.status()["state"] in ("running", "queued") for run in found):
             return
         time.sleep(2)
 
@@ -273,7 +390,6 @@ def logs(
 ) -> None:
     """Print a run's log, or what is known of one unit."""
     from membrane_dask import api
-    from membrane_dask.engine.journal import Driver
 
     found = api.open_run(run)
     if unit is not None:
@@ -287,6 +403,8 @@ def logs(
             print(trace.rstrip())
         return
     path = found.path / "logs" / "driver.log"
+    while follow and not path.exists() and found.status()["state"] == "queued":
+        time.sleep(1)
     if not path.exists():
         _say("the run has no log yet")
         return
@@ -294,7 +412,7 @@ def logs(
         while True:
             sys.stdout.write(stream.read())
             sys.stdout.flush()
-            if not follow or Driver.alive(found.path) is None:
+            if not follow or found.status()["state"] not in ("running", "queued"):
                 sys.stdout.write(stream.read())
                 return
             time.sleep(1)
@@ -306,9 +424,9 @@ def cancel(run: RunName) -> None:
     from membrane_dask import api
 
     if api.cancel(run):
-        _say("the driver will stop within seconds")
+        _say("the driver will stop within seconds; what is finished is kept")
     else:
-        _say("nothing to cancel: no driver is at work on this run")
+        _say("nothing to cancel: no driver is at work on this run, nor in the queue")
 
 
 @app.command()
@@ -394,15 +512,16 @@ def _explain(error: Exception) -> int:
     if isinstance(error, StudyError):
         _say(str(error))
         return USAGE
-    from membrane_dask.engine.clusters import ClusterError
     from membrane_dask.engine.journal import RunBusyError
     from membrane_dask.engine.run import RunNotFoundError
+    from membrane_dask.errors import ClusterError
 
     if isinstance(error, (RunNotFoundError, RunBusyError)):
         _say(str(error))
         return USAGE
     if isinstance(error, ClusterError):
-        _say(f"cluster trouble: {error}; what is finished is kept, run again to resume")
+        _say(f"cluster trouble: {error}")
+        _say("what is finished is kept; the same command resumes")
         return CLUSTER
     if isinstance(error, OSError):
         _say(f"stopped by the system: {error}; what is finished is kept, run again to resume")

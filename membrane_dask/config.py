@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -28,7 +29,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from membrane_dask.errors import Problem, nearest
+from membrane_dask.errors import Problem
 
 # ---------------------------------------------------------------------------------------------
 # Quantities: a number with its unit in the file, a plain float inside
@@ -67,6 +68,16 @@ def _quantity(unit: str, example: str) -> Any:
     )
 
 
+def _duration(value: object) -> float:
+    """Seconds of ``90 min`` or ``01:30:00``."""
+    if isinstance(value, str):
+        clock = re.fullmatch(r"\s*(?:(\d+)-)?(\d+):([0-5]?\d):([0-5]?\d)\s*", value)
+        if clock:
+            days, hours, minutes, seconds = (int(part or 0) for part in clock.groups())
+            value = f"{((days * 24 + hours) * 60 + minutes) * 60 + seconds} s"
+    return float(_TIME[0].func(value))
+
+
 def _file(value: object, info: ValidationInfo) -> Path:
     """Path of an existing file, relative to the study that names it."""
     if not isinstance(value, (str, Path)) or not str(value).strip() or "\0" in str(value):
@@ -100,6 +111,8 @@ Whole = Annotated[int, Strict()]
 Length = (float, *_quantity("nm", "3 nm"))
 LengthNm = Annotated[Length]  # type: ignore[valid-type]
 Bytes = Annotated[(float, *_quantity("MB", "2 GB"))]
+_TIME = _quantity("s", "90 min")
+Duration = Annotated[float, BeforeValidator(_duration), *_TIME[1:]]
 InputFile = Annotated[Path, BeforeValidator(_file), WithJsonSchema({"type": "string"})]
 Numbers = Annotated[tuple[Number, ...], BeforeValidator(_listed), Field(min_length=1)]
 Range = Annotated[tuple[Number, Number], BeforeValidator(_pair)]
@@ -139,23 +152,56 @@ def _ordered(name: str, bounds: tuple[float, float]) -> Iterator[Problem]:
 # Sections that every study has
 
 
-class ClusterSettings(Model):
+def _one_line(value: str) -> str:
+    if "\n" in value or "\r" in value or "\0" in value:
+        raise ValueError(f"must be one line (got {value!r})")
+    return value
+
+
+Line = Annotated[str, Strict(), AfterValidator(_one_line)]
+Lines = Annotated[tuple[Line, ...], BeforeValidator(_listed)]
+
+
+class ClusterWords(Model):
+    """What can be said of a cluster, by its profile, by a site, by a person, or by a study.
+
+    None leaves the word to the layer below. Nothing here changes a result.
+    """
+
+    workers: Whole | None = knob(
+        None, "worker processes of this machine (default one a core), or of each job", ge=1, le=100_000
+    )
+    threads: Whole | None = knob(None, "cores of one worker; units are sized for one", ge=1, le=1024)
+    memory: Bytes | None = knob(
+        None, "memory of one worker; default its share of this machine, or the profile's", unit="GB, MiB, ..."
+    )
+    jobs: Whole | None = knob(None, "worker jobs at most, on a batch system", ge=1, le=100_000)
+    walltime: Duration | None = knob(None, "time limit of each job", unit="h, min or hh:mm:ss")
+    queue: Line | None = knob(None, "queue or partition", unit="")
+    account: Line | None = knob(None, "account or project that is charged", unit="")
+    directives: Lines | None = knob(
+        None, "further options for the batch system, as its own scripts write them", unit=""
+    )
+    prologue: Lines | None = knob(None, "shell lines before a job's command, such as module load", unit="")
+    python: Line | None = knob(None, "Python on the nodes; default the one that submits", unit="")
+    interface: Line | None = knob(None, "network interface that nodes reach the driver by, such as ib0", unit="")
+    scratch: Line | None = knob(None, "local directory of workers on their nodes", unit="")
+    patience: Duration | None = knob(None, "give up after so long without any worker", unit="h, min or hh:mm:ss")
+    single_allocation: bool | None = knob(
+        None, "one job holds driver and workers, for nodes that may not submit jobs", unit=""
+    )
+    tls: bool | None = knob(None, "encrypt, and let in only those who hold the run's own certificate", unit="")
+
+
+class ClusterSettings(ClusterWords):
     """Where the units run. Nothing here changes a result."""
 
     profile: Annotated[str, Strict()] = knob(
         "local",
-        "local (worker processes on this machine), sync (in this process, for debugging), or the "
-        "address of a running Dask scheduler such as tcp://host:8786",
+        "local (worker processes on this machine), sync (in this process, for debugging), a profile of "
+        "`membrane-dask clusters`, or the address of a running Dask scheduler such as tls://host:8786",
         unit="",
     )
-    workers: Whole | None = knob(None, "worker processes; default one for each core", ge=1, le=100_000)
-    memory: Bytes | None = knob(None, "memory of one worker; default its share of this machine", unit="GB, MiB, ...")
-
-    def _inconsistencies(self) -> Iterator[Problem]:
-        names = ("local", "sync")
-        if self.profile not in names and not re.fullmatch(r"(tcp|tls|ws|wss|ucx)://\S+", self.profile):
-            hint = nearest(self.profile, names)
-            yield Problem(("profile",), f"unknown; {hint} An address starts with tcp:// (got {self.profile!r})")
 
 
 class ExecutionSettings(Model):
@@ -165,6 +211,9 @@ class ExecutionSettings(Model):
         None, "units in one task and one chunk of the result; default about 10 s of work", ge=1, le=100_000
     )
     retries: Whole = knob(1, "further attempts before a failing unit is set aside", ge=0, le=100)
+    timeout: Duration | None = knob(
+        None, "a unit that takes longer has failed; default no limit", unit="h, min or hh:mm:ss"
+    )
     failure_limit: Number = knob(
         0.5, "stop when more than this share of the finished units has failed (judged from 20 on)", gt=0, le=1
     )

@@ -67,6 +67,10 @@ class StudyError(ValueError):
         return "\n".join(lines)
 
 
+class ClusterError(RuntimeError):
+    """The cluster cannot be used, or was lost; what is finished is kept."""
+
+
 def nearest(name: str, valid: Sequence[str]) -> str:
     """`` did you mean 'x'?`` for a name close to a valid one, else the list of what is valid."""
     close = difflib.get_close_matches(name, valid, n=1, cutoff=0.6)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from membrane_dask.config import KINDS, BaseStudy, Study
+from membrane_dask.config import KINDS, BaseStudy, ClusterSettings, Study
 from membrane_dask.errors import Problem, Source, StudyError, Where, nearest
 
 
@@ -44,7 +44,7 @@ def load_study(path: str | Path, overrides: Sequence[str] = (), **values: Any) -
 def load_study_with_source(path: str | Path, overrides: Sequence[str] = (), **values: Any) -> tuple[Study, Source]:
     """Like :func:`load_study`, with the places of the words, for problems that are found later."""
     path = Path(path)
-    data, lines = _read_yaml(path)
+    data, lines = read_mapping(path)
     source = Source(str(path), lines)
     problems: list[Problem] = []
     marks: dict[Where, str] = {}
@@ -74,7 +74,26 @@ def parse_study(data: Mapping[str, Any], source: Source | None = None, base: Pat
     try:
         return model.model_validate(dict(data), context={"base": base or Path()})  # type: ignore[return-value]
     except ValidationError as error:
-        raise StudyError(_problems(error, model), source) from None
+        raise StudyError(problems_of(error, model), source) from None
+
+
+def parse_cluster(profile: str, overrides: Sequence[str] = ()) -> ClusterSettings:
+    """The section ``cluster`` of a study that says no more than a profile and ``word=value`` assignments.
+
+    Raises
+    ------
+    StudyError
+        With every problem found.
+    """
+    data: dict[str, Any] = {"profile": profile}
+    marks: dict[Where, str] = {}
+    problems = [problem for text in overrides if (problem := _apply(data, text.removeprefix("cluster."), marks))]
+    if problems:
+        raise StudyError(problems, Source("--set"))
+    try:
+        return ClusterSettings.model_validate(data)
+    except ValidationError as error:
+        raise StudyError(problems_of(error, ClusterSettings), Source(profile, {}, marks)) from None
 
 
 def _merge(data: dict[str, Any], values: Mapping[str, Any]) -> None:
@@ -115,7 +134,14 @@ def _yaml() -> Any:
     return YAML(typ="rt")  # YAML 1.2: 1e-3 is a number, `no` is a word; duplicate keys are refused
 
 
-def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[Where, tuple[int, int]]]:
+def read_mapping(path: Path, what: str = "study") -> tuple[dict[str, Any], dict[Where, tuple[int, int]]]:
+    """Content of a YAML file, and line and column of every entry.
+
+    Raises
+    ------
+    StudyError
+        If there is no such file, it is not YAML, or it holds something else than a mapping.
+    """
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     source = Source(str(path))
@@ -123,7 +149,7 @@ def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[Where, tuple[int, int]]
         siblings = [str(path.with_name(p.name)) for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
         close = difflib.get_close_matches(str(path), siblings, n=1)
         hint = f"did you mean {close[0]!r}?" if close else "write one with: membrane-dask new KIND > study.yaml"
-        raise StudyError([Problem((), f"no such study file; {hint}")], source)
+        raise StudyError([Problem((), f"no such {what} file; {hint}")], source)
     try:
         found = _yaml().load(path.read_text(encoding="utf-8"))
         plain = _plain(found)
@@ -141,7 +167,8 @@ def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[Where, tuple[int, int]]
             [
                 Problem(
                     (),
-                    f"a study is a mapping of names to values, this file is {kind}; see: membrane-dask new graded",
+                    f"a {what} is a mapping of names to values, this file is {kind}"
+                    + ("; see: membrane-dask new graded" if what == "study" else ""),
                 )
             ],
             source,
@@ -204,7 +231,8 @@ _WORDS = {
 }
 
 
-def _problems(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
+def problems_of(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
+    """What pydantic found, in a person's words."""
     found: list[Problem] = []
     for item in error.errors(include_url=False):
         where: Where = tuple(item["loc"])

@@ -1,16 +1,21 @@
-"""Where units run: this process, worker processes of this machine, or a Dask scheduler elsewhere."""
+"""Where units run: this process, processes of this machine, jobs of a batch system, a Dask cluster."""
 
 from __future__ import annotations
 
 import importlib.util
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
-from membrane_dask.config import ClusterSettings
+from membrane_dask.engine.batch import batch_system
+from membrane_dask.engine.jobs import WorkerJobs, job_cluster
 from membrane_dask.engine.plan import default_workers, environment, worker_memory
+from membrane_dask.errors import ClusterError
+from membrane_dask.profiles import Profile
 
 #: Deaths of a worker that a task survives before it is handed back as suspect. Every task assigned
 #: to a dying worker counts as suspect, so the execution loop then sends the units one by one.
@@ -18,10 +23,6 @@ ALLOWED_FAILURES = 1
 
 #: What a script must do, as worker processes import it.
 GUARD = 'in a script, call run() under `if __name__ == "__main__":`'
-
-
-class ClusterError(RuntimeError):
-    """The cluster cannot be used, or was lost."""
 
 
 class Handle(Protocol):
@@ -37,8 +38,14 @@ class Handle(Protocol):
 class Pool(Protocol):
     """Workers that carry out functions."""
 
-    slots: int
     dashboard: str | None
+
+    @property
+    def slots(self) -> int:
+        """Batches that run side by side at present."""
+
+    def demand(self, batches: int) -> None:
+        """Say how many batches are open, sent out or not."""
 
     def submit(self, name: str, function: Callable[..., Any], *args: Any) -> Handle:
         """Send out one call."""
@@ -66,6 +73,9 @@ class SyncPool:
 
     slots = 1
     dashboard: str | None = None
+
+    def demand(self, batches: int) -> None:
+        """One after another is done, whatever their number."""
 
     def submit(self, name: str, function: Callable[..., Any], *args: Any) -> Handle:
         """Note a call for later."""
@@ -95,8 +105,16 @@ class DaskPool:
 
     def __init__(self, client: Any, slots: int, dashboard: str | None) -> None:
         self._client = client
-        self.slots = slots
+        self._slots = slots
         self.dashboard = dashboard
+
+    @property
+    def slots(self) -> int:
+        """Batches that run side by side at present."""
+        return self._slots
+
+    def demand(self, batches: int) -> None:
+        """The number of workers is not ours to change."""
 
     def submit(self, name: str, function: Callable[..., Any], *args: Any) -> Handle:
         """Send out one call under a name of its own."""
@@ -132,6 +150,40 @@ class DaskPool:
         return isinstance(error, KilledWorker)
 
 
+class JobPool(DaskPool):
+    """Workers that are jobs of a batch system.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Connected client.
+    scheduler : distributed.Scheduler
+        Lives in this process.
+    jobs : WorkerJobs
+        Keeps the jobs at the number that is needed.
+    dashboard : str or None
+        Address of Dask's own view of the work.
+    """
+
+    def __init__(self, client: Any, scheduler: Any, jobs: WorkerJobs, dashboard: str | None) -> None:
+        super().__init__(client, 1, dashboard)
+        self._scheduler, self._jobs = scheduler, jobs
+
+    @property
+    def slots(self) -> int:
+        """Batches that run side by side at present; one while there is no worker yet."""
+        return max(1, len(self._scheduler.workers))
+
+    def demand(self, batches: int) -> None:
+        """Ask for as many jobs as these batches can use."""
+        self._jobs.demand(batches)
+
+    def wait(self, handles: list[Handle], timeout: float) -> list[Handle]:
+        """Look after the jobs, then wait for batches."""
+        self._jobs.keep()
+        return super().wait(handles, timeout)
+
+
 @contextmanager
 def _loss_of_the_scheduler() -> Iterator[None]:
     """The many ways in which Dask says that nobody is there any more, told as one."""
@@ -147,52 +199,88 @@ def _loss_of_the_scheduler() -> Iterator[None]:
 
 
 @contextmanager
-def open_pool(cluster: ClusterSettings) -> Iterator[Pool]:
-    """Workers as the study asks for them, closed at the end.
+def open_pool(profile: Profile, root: Path, tell: Callable[[str], None]) -> Iterator[Pool]:
+    """Workers as a profile says, closed at the end.
+
+    Parameters
+    ----------
+    profile : Profile
+        Resolved.
+    root : Path
+        The run directory; jobs keep their scripts, logs and certificates there.
+    tell : callable
+        Gets what people should know, in words.
 
     Raises
     ------
     ClusterError
         If the cluster does not start or cannot be reached.
     """
-    if cluster.profile == "sync":
+    if profile.scheduler == "sync":
         yield SyncPool()
         return
     import dask
-    from distributed import Client
 
     settings = {
         "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
-        "distributed.admin.tick.limit": "1 min",  # a busy machine is no news
-        "distributed.nanny.pre-spawn-environ": environment(),
+        "distributed.admin.tick.limit": "60s",  # a busy machine is no news
+        "distributed.nanny.pre-spawn-environ": environment(profile.threads or 1),
     }
     with dask.config.set(settings):
-        if cluster.profile == "local":
-            with _local_cluster(cluster) as local, Client(local) as client, _loss_of_the_scheduler():
-                drawn = importlib.util.find_spec("bokeh") is not None  # without it the page is empty
-                yield DaskPool(client, default_workers(cluster), client.dashboard_link if drawn else None)
-            return
+        if profile.is_batch:
+            system = batch_system(profile)
+            with job_cluster(profile, root, system, tell) as (client, cluster, jobs), _loss_of_the_scheduler():
+                yield JobPool(client, cluster.scheduler, jobs, _drawn(_dashboard(cluster.scheduler)))
+        elif profile.scheduler == "local":
+            from distributed import Client
+
+            with _local_cluster(profile) as local, Client(local) as client, _loss_of_the_scheduler():
+                yield DaskPool(client, default_workers(profile), _drawn(client.dashboard_link))
+        else:
+            with _standing_cluster(profile, tell) as client, _loss_of_the_scheduler():
+                yield DaskPool(client, max(1, sum(client.nthreads().values())), client.dashboard_link)
+
+
+def _dashboard(scheduler: Any) -> str | None:
+    """It listens on the loopback alone, whatever address the workers use."""
+    server = scheduler.services.get("dashboard")
+    return f"http://127.0.0.1:{server.port}/status" if server else None
+
+
+def _drawn(link: str | None) -> str | None:
+    return link if importlib.util.find_spec("bokeh") is not None else None  # without it the page is empty
+
+
+@contextmanager
+def _standing_cluster(profile: Profile, tell: Callable[[str], None]) -> Iterator[Any]:
+    from distributed import Client
+
+    address = profile.name
+    host = re.sub(r"^\w+://|:\d+$", "", address).strip("[]")
+    if not address.startswith(("tls://", "wss://")) and host not in ("127.0.0.1", "localhost", "::1"):
+        tell(f"WARNING: {address} is not encrypted: whoever reaches it over the network can run code as you")
+    try:
+        client = Client(address, timeout="20s")
+    except (OSError, TimeoutError, ValueError, TypeError) as error:
+        raise ClusterError(f"no Dask scheduler answers at {address}: {error}") from error
+    with client:
+        patience = profile.patience or 60.0
         try:
-            client = Client(cluster.profile, timeout="20s")
-        except (OSError, TimeoutError, ValueError) as error:
-            raise ClusterError(f"no Dask scheduler answers at {cluster.profile}: {error}") from error
-        with client, _loss_of_the_scheduler():
-            try:
-                client.wait_for_workers(1, timeout=60)
-            except TimeoutError as error:
-                raise ClusterError(f"the scheduler at {cluster.profile} got no worker within 60 s") from error
-            yield DaskPool(client, max(1, sum(client.nthreads().values())), client.dashboard_link)
+            client.wait_for_workers(1, timeout=patience)
+        except TimeoutError as error:
+            raise ClusterError(f"the scheduler at {address} got no worker within {patience:g} s") from error
+        yield client
 
 
-def _local_cluster(cluster: ClusterSettings) -> Any:
+def _local_cluster(profile: Profile) -> Any:
     from distributed import LocalCluster
 
     try:
         return LocalCluster(
-            n_workers=default_workers(cluster),
+            n_workers=default_workers(profile),
             threads_per_worker=1,  # kernels use one core each; threads would share the interpreter
             processes=True,
-            memory_limit=worker_memory(cluster),
+            memory_limit=worker_memory(profile),
             dashboard_address="127.0.0.1:0",
             host="127.0.0.1",
             silence_logs=logging.CRITICAL,

@@ -7,6 +7,7 @@ second start takes up where the journal ends.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import resource
@@ -126,11 +127,18 @@ class SetAside:
 
 
 @dataclass(frozen=True)
+class Told:
+    """What the cluster has to say."""
+
+    words: str
+
+
+@dataclass(frozen=True)
 class Collecting:
     """All units are finished; what follows from them is computed."""
 
 
-Event = Started | Progressed | Retried | SetAside | Collecting
+Event = Started | Progressed | Retried | SetAside | Told | Collecting
 Listener = Callable[[Event], None]
 
 
@@ -143,7 +151,7 @@ class Summary:
     done, failed, left : int
         Units finished, set aside and still open.
     reason : str
-        ``finished``, ``limit``, ``cancelled`` or ``too many failures``.
+        ``finished``, ``limit``, ``cancelled``, ``time is up`` or ``too many failures``.
     """
 
     done: int
@@ -218,8 +226,11 @@ class Execution:
 
     # -- the loop -------------------------------------------------------------------------
 
-    def run(self, pool: Pool, driver: journals.Driver, limit: int | None = None) -> Summary:
-        """Work until all is finished, ``limit`` units are, or somebody asks to stop."""
+    def run(
+        self, pool: Pool, driver: journals.Driver, limit: int | None = None, seconds: float | None = None
+    ) -> Summary:
+        """Work until all is finished, ``limit`` units are, time is up, or somebody asks to stop."""
+        deadline = math.inf if seconds is None else time.monotonic() + seconds
         self.propose()
         done, failed = self._counts()
         self.emit(Started(self.total, done, failed, pool.dashboard))
@@ -228,9 +239,10 @@ class Execution:
         try:
             while self._queue or self._flight:
                 driver.beat(sum(len(b.units) for b in self._flight.values()), pool.dashboard)
-                if driver.cancelled():
-                    reason = "cancelled"
+                if driver.cancelled() or time.monotonic() > deadline:
+                    reason = "cancelled" if driver.cancelled() else "time is up"
                     break
+                pool.demand(len(self._queue) + len(self._flight))
                 sent = sum(len(batch.units) for batch in self._flight.values())
                 self._submit(pool, self.total if limit is None else limit - (len(self.history) - start) - sent)
                 if not self._flight:

@@ -141,14 +141,24 @@ class Driver:
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
-            about = read_json(self._path) or {}
-            raise RunBusyError(
-                f"{self.root} is being run by process {about.get('pid', '?')} on {about.get('host', '?')}; "
-                f"watch it with: membrane-dask status {self.root}"
-            ) from None
+            raise self._busy(read_json(self._path) or {}) from None
+        other = self.alive(self.root)
+        if other is not None and (other["host"], other["pid"]) != (
+            socket.gethostname(),
+            os.getpid(),
+        ):  # on a file system whose locks do not reach from host to host
+            self._lock.release()
+            raise self._busy(other)
         with contextlib.suppress(FileNotFoundError):
             (self.root / "cancel").unlink()
+        self.beat(0, force=True)
         return self
+
+    def _busy(self, about: Mapping[str, Any]) -> RunBusyError:
+        return RunBusyError(
+            f"{self.root} is being run by process {about.get('pid', '?')} on {about.get('host', '?')}; "
+            f"watch it with: membrane-dask status {self.root}"
+        )
 
     def __exit__(self, *exc: object) -> None:
         with contextlib.suppress(FileNotFoundError):
@@ -163,6 +173,7 @@ class Driver:
         about = {
             "host": socket.gethostname(),
             "pid": os.getpid(),
+            "born": _born(os.getpid()),
             "beat": time.time(),
             "in_flight": in_flight,
         }
@@ -175,14 +186,22 @@ class Driver:
     @classmethod
     def alive(cls, root: Path) -> dict[str, Any] | None:
         """What the run's driver last said; None if none is at work."""
-        import psutil
-
         about = read_json(root / "driver.json")
         if not isinstance(about, dict):
             return None
         if about.get("host") == socket.gethostname():
-            return about if psutil.pid_exists(int(about["pid"])) else None
+            return about if about.get("born") == _born(int(about["pid"])) else None
         return about if time.time() - float(about["beat"]) < cls.SILENCE else None
+
+
+def _born(pid: int) -> float | None:
+    """When a process of this machine was started; tells it from a later one of the same number."""
+    import psutil
+
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return None
 
 
 class Provenance:

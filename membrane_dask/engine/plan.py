@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import psutil
 
-from membrane_dask.config import BaseStudy, ClusterSettings
+from membrane_dask.config import BaseStudy
 from membrane_dask.errors import Problem, StudyError
+from membrane_dask.profiles import Profile, resolve
 from membrane_dask.program import Program, Table, Volume
 
 #: Aim for this much work in a batch, in seconds: dear enough to hide a task's overhead, short
@@ -23,18 +24,20 @@ BATCH_SECONDS = 10.0
 WORKER_BYTES = 400_000_000
 
 
-def default_workers(cluster: ClusterSettings) -> int:
-    """Worker processes that a local run starts."""
-    if cluster.profile == "sync":
+def default_workers(profile: Profile) -> int:
+    """Simulations that run side by side."""
+    if profile.scheduler == "sync":
         return 1
-    return cluster.workers or len(os.sched_getaffinity(0))
+    if profile.is_batch:
+        return (profile.jobs or 1) * (profile.workers or 1)
+    return profile.workers or max(1, len(os.sched_getaffinity(0)) // (profile.threads or 1))
 
 
-def worker_memory(cluster: ClusterSettings) -> int:
-    """Bytes one local worker may use."""
-    if cluster.memory is not None:
-        return int(cluster.memory * 1e6)
-    return int(psutil.virtual_memory().total * 0.9 / default_workers(cluster))
+def worker_memory(profile: Profile) -> int:
+    """Bytes one worker may use."""
+    if profile.memory is not None:
+        return int(profile.memory * 1e6)
+    return int(psutil.virtual_memory().total * 0.9 / default_workers(profile))
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class Plan:
         The checked study.
     program : Program
         The study made ready to run.
+    cluster : Profile
+        Where it will run.
     batch : mapping of str to int
         Units in a batch, which is a chunk of the result, by table.
     seconds : mapping of str to float
@@ -55,6 +60,7 @@ class Plan:
 
     study: BaseStudy
     program: Program
+    cluster: Profile
     batch: Mapping[str, int]
     seconds: Mapping[str, float] = field(default_factory=dict)
 
@@ -105,9 +111,17 @@ class Plan:
             times.setdefault(unit.task, []).append(time.perf_counter() - start)
         return replace(self, seconds={_stem(task): float(np.mean(found)) for task, found in times.items()})
 
+    def links(self) -> int:
+        """Drivers in a row that are submitted at once: more than one where nodes may not submit."""
+        profile = self.cluster
+        if not profile.single_allocation or not profile.walltime:
+            return 1
+        work = (self.cost or 0.0) / default_workers(profile)
+        return min(100, 1 + math.ceil(work / (0.8 * profile.walltime)))
+
     def rows(self) -> list[tuple[str, str]]:
         """What the plan says, as pairs of words."""
-        cluster = self.study.cluster
+        cluster = self.cluster
         workers = default_workers(cluster)
         kinds: dict[str, int] = {}
         for task, count in self.counts.items():
@@ -123,15 +137,26 @@ class Plan:
             ("result", f"{as_bytes(self.result_bytes)} before compression"),
             ("memory", f"{as_bytes(self.needed_memory())} for each worker"),
         ]
-        if cluster.profile in ("local", "sync"):
-            rows.append(("cluster", f"{cluster.profile}, {workers} worker{'s' * (workers > 1)}"))
-        else:
-            rows.append(("cluster", cluster.profile))
+        rows.append(("cluster", self._cluster()))
         if self.cost is not None:
             each = ", ".join(f"{self.seconds[kind]:.3g} s a unit of {kind}" for kind in kinds)
             rows.append(("cost", f"{as_seconds(self.cost)} of one core ({each}, measured)"))
             rows.append(("time", f"about {as_seconds(self.cost / workers)} on {workers} worker{'s' * (workers > 1)}"))
         return rows
+
+    def _cluster(self) -> str:
+        profile = self.cluster
+        workers = default_workers(profile)
+        if profile.scheduler == "address":
+            return profile.name
+        if not profile.is_batch:
+            return f"{profile.name}, {workers} worker{'s' * (workers > 1)}"
+        jobs, each = profile.jobs or 1, profile.workers or 1
+        words = f"{profile.name}, up to {jobs} job{'s' * (jobs > 1)} of {each} worker{'s' * (each > 1)}"
+        if profile.walltime:
+            words += f" for {as_seconds(profile.walltime)}"
+        return words + "".join(f", {name} {word}" for name, word in
+                               (("queue", profile.queue), ("account", profile.account)) if word)  # fmt: skip
 
     def needed_memory(self) -> int:
         """Bytes a worker needs: its interpreter and the largest unit."""
@@ -157,19 +182,19 @@ def make_plan(study: BaseStudy, program: Program) -> Plan:
     StudyError
         If a unit needs more memory than a worker has.
     """
-    plan = Plan(study, program, {t.name: choose_batch(t, study.execution.batch) for t in program.tables})
-    if study.cluster.profile in ("local", "sync"):
-        available = worker_memory(study.cluster)
+    cluster = resolve(study.cluster)
+    plan = Plan(study, program, cluster, {t.name: choose_batch(t, study.execution.batch) for t in program.tables})
+    if cluster.scheduler != "address":
+        available = worker_memory(cluster)
         if plan.needed_memory() > available:
             task, size = max(program.memory().items(), key=lambda item: item[1])
-            workers = default_workers(study.cluster)
+            fewer = "" if cluster.is_batch else f"take fewer than {default_workers(cluster)} workers, or "
             raise StudyError(
                 [
                     Problem(
                         ("cluster", "memory"),
                         f"a unit of {task} needs {as_bytes(size)} and its worker {as_bytes(WORKER_BYTES)}, but a "
-                        f"worker has {as_bytes(available)}; take fewer than {workers} workers, or smaller blocks "
-                        "of work",
+                        f"worker has {as_bytes(available)}; give it more, {fewer}take smaller blocks of work",
                     )
                 ]
             )
@@ -209,6 +234,9 @@ def as_seconds(seconds: float) -> str:
     return f"{seconds / 3600:.3g} h"
 
 
-def environment() -> dict[str, Any]:
+def environment(threads: int = 1) -> dict[str, Any]:
     """Environment of a worker process: one thread, as parallelism is over units."""
-    return {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")}
+    return {
+        name: str(threads)
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+    }

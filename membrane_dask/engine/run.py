@@ -13,6 +13,7 @@ from membrane_dask.engine import journal as journals
 from membrane_dask.engine import store
 from membrane_dask.engine.html import bar, grid, table
 from membrane_dask.engine.plan import Plan, as_seconds
+from membrane_dask.engine.submit import queued
 from membrane_dask.errors import Problem, StudyError, nearest
 from membrane_dask.study_file import load_study, to_yaml
 from membrane_dask.variables import STATUS, TABLES
@@ -94,6 +95,14 @@ class Run:
         """Record of every finished batch."""
         return journals.Journal(self.path / "journal")
 
+    def keep(self, study: BaseStudy) -> None:
+        """Note how the run is carried out from now on, as the same study with other circumstances says."""
+        if study.identity() != self.identity:
+            raise ValueError(f"{self.path} is the run of another study")
+        text = _kept(study)
+        if text != (self.path / "study.yaml").read_text(encoding="utf-8"):
+            journals.write_atomically(self.path / "study.yaml", text)
+
     # -- what it found ------------------------------------------------------------------
 
     @property
@@ -141,7 +150,7 @@ class Run:
         return [failure for failure in found if failure and failure["key"] in failed]
 
     def status(self) -> dict[str, Any]:
-        """State of the run: ``empty``, ``running``, ``partial``, ``failed`` or ``complete``.
+        """State of the run: ``empty``, ``queued``, ``running``, ``partial``, ``failed`` or ``complete``.
 
         Returns
         -------
@@ -157,6 +166,8 @@ class Run:
         running = min(left, int(driver["in_flight"])) if driver else 0
         if driver:
             state = "running"
+        elif (left or not self.journal.collected()) and queued(self.path):
+            state = "queued"
         elif left or not self.journal.collected():
             state = "partial" if history else "empty"
         else:
@@ -173,13 +184,15 @@ class Run:
 
     # -- how it looks -------------------------------------------------------------------
 
-    def _rows(self) -> list[tuple[str, str]]:
+    def rows(self) -> list[tuple[str, str]]:
+        """What there is to say of the run, as pairs of words."""
         status = self.status()
         total = sum(self.counts.values())
         rows = [
             ("study", f"{self.kind}, seed {self._about['seed']}"),
             ("state", status["state"]),
             ("units", f"{status['done']} of {total} done, {status['failed']} failed, {status['left']} left"),
+            *(("driver", f"job {number}: {words}") for number, words in queued(self.path).items()),
             ("groups", ", ".join(sorted(p.name for p in self.path.glob("result.zarr/*") if p.is_dir()))),
         ]
         if self.volumes:
@@ -199,11 +212,11 @@ class Run:
         return f"<Run {self.name}: {status['state']}, {status['done']} of {sum(self.counts.values())} units>"
 
     def __str__(self) -> str:
-        return "\n".join([f"Run {self.path}", *(f"  {name:<8} {words}" for name, words in self._rows())])
+        return "\n".join([f"Run {self.path}", *(f"  {name:<8} {words}" for name, words in self.rows())])
 
     def _repr_html_(self) -> str:
         status = self.status()
-        return table(f"Run {self.name}", self._rows(), bar(status["done"], status["failed"], sum(self.counts.values())))
+        return table(f"Run {self.name}", self.rows(), bar(status["done"], status["failed"], sum(self.counts.values())))
 
 
 class RunList(Sequence[Run]):
@@ -310,13 +323,9 @@ def _create(plan: Plan, root: Path) -> Run:
     try:
         for folder in ("journal", "failures", "logs", "volumes", "inputs"):
             (building / folder).mkdir()
-        inputs = {}
         study = plan.study
-        for name, path in study.inputs().items():
-            # The run keeps its inputs: it can be moved, resumed and replayed without them.
-            kept = Path("inputs") / path.name
-            shutil.copyfile(path, building / kept)
-            inputs[name] = kept
+        for path in study.inputs().values():
+            shutil.copyfile(path, building / "inputs" / path.name)
         program = plan.program
         store.create_result(building, program.tables, program.static, plan.batch, dict(program.attrs))
         for volume in program.volumes:
@@ -329,7 +338,7 @@ def _create(plan: Plan, root: Path) -> Run:
                 voxel_size_nm=volume.voxel_size_nm,
                 name=volume.name,
             )
-        (building / "study.yaml").write_text(to_yaml(study.model_copy(update=inputs)), encoding="utf-8")
+        (building / "study.yaml").write_text(_kept(study), encoding="utf-8")
         journals.Provenance(building).create(
             study=study.identity(),
             inputs={name: {"path": str(p), "sha256": _sha(p)} for name, p in study.inputs().items()},
@@ -350,6 +359,11 @@ def _create(plan: Plan, root: Path) -> Run:
         shutil.rmtree(building, ignore_errors=True)
         raise
     return Run(root)
+
+
+def _kept(study: BaseStudy) -> str:
+    """The study as the run keeps it, with inputs of its own: it can be moved, resumed and replayed without theirs."""
+    return to_yaml(study.model_copy(update={name: Path("inputs") / p.name for name, p in study.inputs().items()}))
 
 
 def _sha(path: Path) -> str:

@@ -181,4 +181,4 @@ def test_a_script_without_a_guard_is_told_so(tmp_path):
     assert said.returncode == 1
     assert "RunBusyError" not in said.stderr
     assert said.stderr.count('under `if __name__ == "__main__":`') == 2  # by the worker, and at the end by the script
-    assert said.stderr.strip().splitlines()[-1].startswith("membrane_dask.engine.clusters.ClusterError")
+    assert said.stderr.strip().splitlines()[-1].startswith("membrane_dask.errors.ClusterError")
