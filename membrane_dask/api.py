@@ -34,7 +34,7 @@ from membrane_dask.engine.execute import (
     Told,
     failure_path,
 )  # fmt: skip
-from membrane_dask.engine.plan import Plan, as_seconds, make_plan
+from membrane_dask.engine.plan import Plan, as_seconds, make_plan, worker_memory
 from membrane_dask.engine.run import Run, RunList, RunNotFoundError, find_run, find_runs, prepare
 from membrane_dask.engine.submit import Chain, cancel_drivers, kept_profile, queued, start_chain
 from membrane_dask.engine.trial import scripts, try_cluster
@@ -161,7 +161,8 @@ def execute(
 
             execution = Execution(
                 run.path, plan.program, run.batch, sum(run.counts.values()),
-                retries=settings.retries, failure_limit=settings.failure_limit, listener=tell,
+                retries=settings.retries, failure_limit=settings.failure_limit,
+                timeout=settings.timeout, memory=_worker_memory(plan), listener=tell,
             )  # fmt: skip
             if chain:
                 chain.begin(len(execution.history))
@@ -188,6 +189,10 @@ def execute(
             if chain:
                 chain.end(resume=reason in ("time is up", "interrupted"))
             provenance.stopped(reason=reason)
+
+
+def _worker_memory(plan: Plan) -> int | None:
+    return None if plan.cluster.scheduler in ("address", "sync") else worker_memory(plan.cluster)
 
 
 def _reopen(run: Run) -> None:
@@ -504,7 +509,7 @@ def replay(path: str | Path, key: str) -> tuple[dict[str, Any], bool | None]:
         return values, None
     sink = store.sinks(found.path, program.tables, program.volumes, found.batch)[unit.task]
     stored = sink.read(unit)
-    return values, store.digest([sink.check(unit, values)]) == store.digest([stored])
+    return values, store.digest(sink.check(unit, values)) == store.digest(stored)
 
 
 def unit_report(run: Run, key: str) -> dict[str, Any] | None:
@@ -514,8 +519,9 @@ def unit_report(run: Run, key: str) -> dict[str, Any] | None:
     for record in run.journal.records():
         if key in record.get("done", ()):
             place = record["done"].index(key)
-            found = {"key": key, "state": "done", "time": record["time"], "seconds": record["seconds"][place]}
-            found |= {name: record[name] for name in ("worker", "attempt", "peak_memory", "sha256")}
+            found = {"key": key, "state": "done", "time": record["time"]}
+            found |= {name: record[name][place] for name in ("seconds", "memory", "sha256")}
+            found |= {name: record[name] for name in ("worker", "attempt")}
         elif key in record.get("failed", ()):
             found = {"state": "failed", "time": record["time"], **(failure or {"key": key})}
         elif key in record.get("reopened", ()):

@@ -123,10 +123,11 @@ class BatchSystem:
         with self._job(call, logs, self.cores, self.memory_mb(self.profile.workers or 1)) as job:
             return str(job.job_script())
 
-    def command_script(self, command: Sequence[str], name: str, logs: str, cores: int, memory_mb: int) -> str:
-        """Script of a job that runs one command of ours."""
-        call = WorkerCall("", name)
-        with self._job(call, logs, cores, memory_mb) as job:
+    def command_script(
+        self, command: Sequence[str], name: str, logs: str, cores: int, memory_mb: int, nodes: int = 1
+    ) -> str:
+        """Script of a job that runs one command of ours, on the first of its nodes; cores and memory are of each."""
+        with self._job(WorkerCall("", name), logs, cores, memory_mb, nodes) as job:
             self.restart_after_its_time(job)
             # All classes build their script from this one line; a test pins it for each.
             job._command_template = " ".join([f"exec {job_python(self.profile)}", *map(shlex.quote, command)])
@@ -135,7 +136,7 @@ class BatchSystem:
             return str(job.job_script())
 
     @contextlib.contextmanager
-    def _job(self, call: WorkerCall, logs: str, cores: int, memory_mb: int) -> Iterator[Any]:
+    def _job(self, call: WorkerCall, logs: str, cores: int, memory_mb: int, nodes: int = 1) -> Iterator[Any]:
         import dask
 
         profile = self.profile
@@ -155,7 +156,7 @@ class BatchSystem:
             "worker_extra_args": list(call.arguments),
             "job_script_prologue": self._prologue(),
         }
-        keywords |= self.header(cores, memory_mb)
+        keywords |= self.header(cores, memory_mb, nodes)
         if keywords["job_extra_directives"] == []:
             keywords["job_extra_directives"] = dask.config.get(f"jobqueue.{profile.scheduler}.job-extra-directives", [])
         # dask-jobqueue makes the folder that it is told, and a script is shown before there is a run.
@@ -180,12 +181,13 @@ class BatchSystem:
         lines = [f"export {name}={threads}" for name in environment()]
         if threads != "1":  # Dask's nanny would set these to 1 again
             lines += [f"export DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON__{n}={threads}" for n in environment()]
-        return [*(self.profile.prologue or ()), *lines]
+        # Many batch systems give each job a temporary folder of its own, where each would compile anew.
+        return ["export MEMBRANE_DASK_CACHE=/tmp", *(self.profile.prologue or ()), *lines]
 
     def restart_after_its_time(self, job: Any) -> None:
         """Have the batch system itself start a driver again, where it can; elsewhere a successor is queued."""
 
-    def header(self, cores: int, memory_mb: int) -> dict[str, Any]:
+    def header(self, cores: int, memory_mb: int, nodes: int = 1) -> dict[str, Any]:
         """What this class of job is told of the job's size, time, queue and account."""
         raise NotImplementedError
 
@@ -341,10 +343,11 @@ class Slurm(BatchSystem):
         ),
     }  # fmt: skip
 
-    def header(self, cores: int, memory_mb: int) -> dict[str, Any]:
-        """One task on one node."""
+    def header(self, cores: int, memory_mb: int, nodes: int = 1) -> dict[str, Any]:
+        """One task a node."""
         found = self._header()
-        found["job_extra_directives"] = ["-N 1", *found["job_extra_directives"]]
+        found["job_extra_directives"] = [f"-N {nodes}", f"-n {nodes}", *found["job_extra_directives"]]
+        found["job_directives_skip"] = ["#SBATCH -n 1"]
         return found | {"job_cpu": cores, "job_mem": f"{memory_mb}M"}
 
     def submission(self, script: Path, after: str | None) -> list[str]:
@@ -366,6 +369,53 @@ class Slurm(BatchSystem):
         return {number: _state(self._states, state, reason) for number, state, reason in rows}
 
 
+class SlurmSteps(Slurm):
+    """The nodes of the one job that this process runs in: a worker job is a step of it, by srun."""
+
+    title = "srun"
+    commands = ("srun",)  # type: ignore[assignment]
+
+    def __init__(self, profile: Profile) -> None:
+        super().__init__(profile)
+        self._steps: dict[str, subprocess.Popen[bytes]] = {}
+
+    def rehearse(self, script: Path) -> None:
+        """A step needs no queue."""
+
+    def submit(self, script: Path, after: str | None = None) -> str:
+        """Start a step on a node that has room; the number is that of its srun process."""
+        command = [
+            "srun", "--nodes=1", "--ntasks=1", "--exact", f"--cpus-per-task={self.cores}",
+            f"--mem={self.memory_mb(self.profile.workers or 1)}M", "--kill-on-bad-exit=1", "bash", str(script),
+        ]  # fmt: skip
+        with script.with_suffix(".log").open("ab") as log:
+            step = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        number = str(step.pid)
+        script.with_suffix(".log").rename(script.with_name(f"{script.stem}-{number}.log"))
+        self._steps[number] = step
+        return number
+
+    def listing(self, numbers: Sequence[str]) -> dict[str, JobState]:
+        """Whether each srun process lives."""
+        found = {}
+        for number in numbers:
+            step = self._steps.get(number)
+            code = step.poll() if step else 0
+            found[number] = JobState("running", "RUNNING") if code is None else JobState("ended", f"exit code {code}")
+        return found
+
+    def cancel(self, numbers: Iterable[str]) -> None:
+        """End steps; srun passes the signal on."""
+        mine = [self._steps[number] for number in numbers if number in self._steps]
+        for step in mine:
+            step.terminate()
+        for step in mine:
+            try:
+                step.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                step.kill()
+
+
 class PBS(BatchSystem):
     """PBS Professional, OpenPBS and Torque."""
 
@@ -376,7 +426,7 @@ class PBS(BatchSystem):
     not_with = "qconf"
     _states: ClassVar[dict[str, tuple[str, ...]]] = {"pending": ("Q", "W", "H", "T"), "ended": ("F", "X", "C")}
 
-    def header(self, cores: int, memory_mb: int) -> dict[str, Any]:
+    def header(self, cores: int, memory_mb: int, nodes: int = 1) -> dict[str, Any]:
         """One chunk."""
         import dask
 
@@ -414,7 +464,7 @@ class LSF(BatchSystem):
         "ended": ("DONE", "EXIT", "ZOMBI"),
     }
 
-    def header(self, cores: int, memory_mb: int) -> dict[str, Any]:
+    def header(self, cores: int, memory_mb: int, nodes: int = 1) -> dict[str, Any]:
         """All slots on one host."""
         found = self._header("project") | {"ncpus": cores, "mem": memory_mb * 10**6}
         if self.profile.walltime:
@@ -439,7 +489,7 @@ class SGE(BatchSystem):
     commands = ("qsub", "qstat", "qdel", "qconf")
     job_class = ("dask_jobqueue.sge", "SGEJob")
 
-    def header(self, cores: int, memory_mb: int) -> dict[str, Any]:
+    def header(self, cores: int, memory_mb: int, nodes: int = 1) -> dict[str, Any]:
         """Slots of a parallel environment: without one, Grid Engine gives a single slot whatever is run."""
         found = self._header("project")
         ours = ["-S /bin/bash"]
@@ -486,7 +536,7 @@ class HTCondor(BatchSystem):
     }  # fmt: skip
     _states: ClassVar[dict[str, tuple[str, ...]]] = {"pending": ("IDLE", "HELD"), "ended": ("REMOVED", "COMPLETED")}
 
-    def header(self, cores: int, memory_mb: int) -> dict[str, Any]:
+    def header(self, cores: int, memory_mb: int, nodes: int = 1) -> dict[str, Any]:
         """Requests as entries of the submit file; a time limit is a rule for removal."""
         import dask
 
@@ -539,7 +589,7 @@ class OAR(BatchSystem):
         "ended": ("Terminated", "Error", "toError"),
     }
 
-    def header(self, cores: int, memory_mb: int) -> dict[str, Any]:
+    def header(self, cores: int, memory_mb: int, nodes: int = 1) -> dict[str, Any]:
         """Cores of one node; how memory is asked for is the site's own word, in jobqueue.yaml."""
         import dask
 
@@ -566,6 +616,18 @@ class OAR(BatchSystem):
 SYSTEMS: dict[str, type[BatchSystem]] = {
     "slurm": Slurm, "pbs": PBS, "lsf": LSF, "sge": SGE, "htcondor": HTCondor, "oar": OAR,
 }  # fmt: skip
+
+
+#: Where a job of each batch system reads its own number.
+OWN_NUMBER = {
+    "slurm": "SLURM_JOB_ID", "pbs": "PBS_JOBID", "lsf": "LSB_JOBID", "sge": "JOB_ID", "htcondor": "_CONDOR_JOB_AD",
+    "oar": "OAR_JOB_ID",
+}  # fmt: skip
+
+
+def own_number(profile: Profile) -> str:
+    """Number of the job that this process runs in; empty outside of any."""
+    return os.environ.get(OWN_NUMBER[str(profile.scheduler)], "")
 
 
 def batch_system(profile: Profile) -> BatchSystem:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from membrane_dask.engine.batch import batch_system
+from membrane_dask.engine.batch import SlurmSteps, batch_system, own_number
 from membrane_dask.engine.jobs import WorkerJobs, job_cluster
 from membrane_dask.engine.plan import default_workers, environment, worker_memory
 from membrane_dask.errors import ClusterError
@@ -227,11 +227,16 @@ def open_pool(profile: Profile, root: Path, tell: Callable[[str], None]) -> Iter
         "distributed.nanny.pre-spawn-environ": environment(profile.threads or 1),
     }
     with dask.config.set(settings):
-        if profile.is_batch:
-            system = batch_system(profile)
+        if profile.is_batch and profile.single_allocation and not own_number(profile):
+            raise ClusterError(
+                "single_allocation: driver and workers share one job, and this process is in none; "
+                "give the study to: membrane-dask submit"
+            )
+        if profile.is_batch and not (profile.single_allocation and profile.scheduler != "slurm"):
+            system = SlurmSteps(profile) if profile.single_allocation else batch_system(profile)
             with job_cluster(profile, root, system, tell) as (client, cluster, jobs), _loss_of_the_scheduler():
                 yield JobPool(client, cluster.scheduler, jobs, _drawn(_dashboard(cluster.scheduler)))
-        elif profile.scheduler == "local":
+        elif profile.scheduler == "local" or profile.single_allocation:
             from distributed import Client
 
             with _local_cluster(profile) as local, Client(local) as client, _loss_of_the_scheduler():

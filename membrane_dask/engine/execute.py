@@ -7,10 +7,10 @@ second start takes up where the journal ends.
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import re
-import resource
 import time
 import traceback
 from collections import deque
@@ -19,11 +19,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from membrane_dask import __version__
 from membrane_dask.engine import journal as journals
 from membrane_dask.engine import store
 from membrane_dask.engine.clusters import ALLOWED_FAILURES, Handle, Pool
+from membrane_dask.engine.limits import note_path, peak_memory, reset_peak_memory, time_limit
+from membrane_dask.engine.plan import as_bytes
+from membrane_dask.errors import ClusterError
 from membrane_dask.program import Outcome, Program, Unit, Work
-from membrane_dask.variables import DONE, FAILED
+from membrane_dask.variables import FAILED
+
+logger = logging.getLogger("membrane_dask")
 
 #: Finished units from which on the share of failures is judged.
 JUDGED_FROM = 20
@@ -47,11 +53,11 @@ class Receipt:
     """What a worker says of a batch whose values are on disk."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    memory: dict[str, int] = field(default_factory=dict)
+    sha256: dict[str, str] = field(default_factory=dict)
     feedback: dict[str, dict[str, float]] = field(default_factory=dict)
     failures: dict[str, Failure] = field(default_factory=dict)
-    sha256: str = ""
     worker: str = ""
-    peak_memory: int = 0
 
 
 def _pass_on_a_stop(error: Exception) -> None:
@@ -63,15 +69,46 @@ def _pass_on_a_stop(error: Exception) -> None:
         raise stop
 
 
-def run_batch(work: Work, context: Mapping[str, Any], sink: store.Sink, units: Sequence[Unit]) -> Receipt:
-    """Compute the units of a batch one after another and write what succeeded."""
+@dataclass(frozen=True)
+class Terms:
+    """What a batch may take, and who sent it.
+
+    Parameters
+    ----------
+    version : str
+        The driver's version of the package; another one on a node would give other numbers.
+    timeout : float, optional
+        Seconds a unit may take.
+    notes : str
+        Folder for a last word on a unit that does not stop.
+    """
+
+    version: str
+    timeout: float | None = None
+    notes: str = ""
+
+
+def run_batch(work: Work, context: Mapping[str, Any], sink: store.Sink, units: Sequence[Unit], terms: Terms) -> Receipt:
+    """Compute the units of a batch one after another and write what succeeded.
+
+    Raises
+    ------
+    ClusterError
+        If this worker has another version of the package than the driver.
+    """
+    if terms.version != __version__:
+        raise ClusterError(
+            f"{os.uname().nodename} has membrane-dask {__version__}, the driver {terms.version}; install the same"
+        )
     receipt = Receipt(worker=f"{os.uname().nodename}-{os.getpid()}")
     done: list[Unit] = []
     values: list[dict[str, Any]] = []
     for unit in units:
+        reset_peak_memory()
         start = time.perf_counter()
         try:
-            arrays, feedback = work(context, unit)
+            with time_limit(terms.timeout, unit.key, terms.notes):
+                arrays, feedback = work(context, unit)
             values.append(sink.check(unit, arrays))
         except Exception as error:
             _pass_on_a_stop(error)
@@ -79,11 +116,11 @@ def run_batch(work: Work, context: Mapping[str, Any], sink: store.Sink, units: S
             continue
         done.append(unit)
         receipt.seconds[unit.key] = round(time.perf_counter() - start, 6)
+        receipt.memory[unit.key] = peak_memory()
+        receipt.sha256[unit.key] = store.digest(values[-1])
         receipt.feedback[unit.key] = dict(feedback)
     if done:
         sink.write(done, values)
-    receipt.sha256 = store.digest(values)
-    receipt.peak_memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return receipt
 
 
@@ -187,15 +224,20 @@ class Execution:
         Further attempts before a unit is set aside.
     failure_limit : float
         Share of failed units above which the run stops.
+    timeout : float, optional
+        Seconds after which a unit has failed.
+    memory : int, optional
+        Bytes that a worker has.
     listener : callable
         Gets every event.
     """
 
     def __init__(
         self, root: Path, program: Program, batch: Mapping[str, int], total: int,
-        *, retries: int, failure_limit: float, listener: Listener,
+        *, retries: int, failure_limit: float, timeout: float | None = None, memory: int | None = None,
+        listener: Listener,
     ) -> None:  # fmt: skip
-        self.root, self.program, self.total = root, program, total
+        self.root, self.program, self.total, self.memory = root, program, total, memory
         self.retries, self.failure_limit, self.emit = retries, failure_limit, listener
         # Workers may have been started in another directory.
         self.sinks = store.sinks(root.resolve(), program.tables, program.volumes, batch)
@@ -207,7 +249,10 @@ class Execution:
         self._flight: dict[Handle, _Batch] = {}
         self._busy: set[tuple[str, tuple[int, ...]]] = set()
         self._sent = 0
-        self._verified = False
+        self._verified: set[str] = set()
+        self._torn: set[str] = set()
+        self._notes = root.resolve() / "logs" / "timeouts"
+        self._terms = Terms(__version__, timeout, str(self._notes))
 
     # -- proposing ------------------------------------------------------------------------
 
@@ -254,7 +299,7 @@ class Execution:
                     reason = "too many failures"
                     break
                 self.propose()
-                if not self._queue and not self._flight and not self._verified:
+                if not self._queue and not self._flight:
                     self._verify()
         finally:
             for handle in self._flight:
@@ -288,7 +333,8 @@ class Execution:
             self._sent += 1
             name = f"{batch.units[0].key}-{os.getpid()}-{self._sent}"
             sink = self.sinks[batch.units[0].task]
-            handle = pool.submit(name, run_batch, self.program.work, self.program.context, sink, batch.units)
+            handle = pool.submit(name, run_batch, self.program.work, self.program.context, sink, batch.units,
+                                 self._terms)  # fmt: skip
             self._flight[handle] = batch
             self._busy.add(chunk)
             budget -= len(batch.units)
@@ -309,11 +355,23 @@ class Execution:
 
     def _suspect(self, batch: _Batch, error: BaseException) -> Receipt:
         """A batch whose workers died: one of its units may be the cause, so each goes alone."""
+        for unit in batch.units:
+            note = note_path(self._notes, unit.key)
+            if note.exists():  # the worker ended itself, as this unit did not stop
+                words = note.read_text(encoding="utf-8")
+                note.unlink()
+                others = tuple(other for other in batch.units if other is not unit)
+                if others:
+                    self._queue.appendleft(_Batch(others, batch.attempt))
+                return Receipt(failures={unit.key: Failure(f"TimeoutError: {words}", words, killed=True)})
         if len(batch.units) > 1:
             self._queue.extendleft(_Batch((unit,), batch.attempt) for unit in reversed(batch.units))
             self.emit(Retried(tuple(u.key for u in batch.units), "their worker died; each is sent alone"))
             return Receipt()
-        words = f"the worker process died while it ran this unit ({ALLOWED_FAILURES + 1} times): {error}"
+        words = f"the worker process died while it ran this unit ({ALLOWED_FAILURES + 1} times)"
+        if self.memory:
+            words += f"; a worker is ended when it takes more than {as_bytes(self.memory)}, which the log would tell"
+        logger.warning("%s: %s", batch.units[0].key, error)
         return Receipt(failures={batch.units[0].key: Failure(f"KilledWorker: {words}", words, killed=True)})
 
     def _record(self, batch: _Batch, receipt: Receipt) -> None:
@@ -323,10 +381,10 @@ class Execution:
                 {
                     "done": keys,
                     "seconds": list(receipt.seconds.values()),
+                    "memory": list(receipt.memory.values()),
+                    "sha256": list(receipt.sha256.values()),
                     "feedback": {key: value for key, value in receipt.feedback.items() if value},
-                    "sha256": receipt.sha256,
                     "worker": receipt.worker,
-                    "peak_memory": receipt.peak_memory,
                     "attempt": batch.attempt,
                 }
             )
@@ -371,19 +429,29 @@ class Execution:
         return done + failed >= JUDGED_FROM and failed > self.failure_limit * (done + failed)
 
     def _verify(self) -> None:
-        """Queue again what the journal calls done and the result does not.
+        """Read back what the journal calls done, and queue again what is not what was written.
 
-        Two drivers that were cut off from each other, or a chunk lost with a file system, leave
-        such traces; in a sound run there are none.
+        A worker that was given up and went on writing, a second driver that was cut off, or a chunk
+        lost with a file system leave such traces; in a sound run there are none.
         """
-        self._verified = True
-        statuses = {task: s.statuses() for task, s in self.sinks.items() if isinstance(s, store.TableSink)}
-        torn = [
-            unit
-            for key, unit in self.known.items()
-            if unit.task in statuses and self.history[key].status == "done" and statuses[unit.task][unit.index] != DONE
+        written: dict[str, str] = {}
+        for record in self.journal.records():
+            written.update(zip(record.get("done", ()), record.get("sha256", ()), strict=False))
+        open_ = [
+            unit for key, unit in self.known.items() if key not in self._verified and self.history[key].status == "done"
         ]
+        torn = []
+        for task, sink in self.sinks.items():
+            if isinstance(sink, store.TableSink):  # a slab of a volume has one writer, ever
+                mine = [unit for unit in open_ if unit.task == task]
+                torn += [unit for unit, sha in sink.digests(mine) if sha != written.get(unit.key)]
+        self._verified.update(unit.key for unit in open_)
+        twice = [unit.key for unit in torn if unit.key in self._torn]
+        if twice:
+            raise OSError(f"what is written to {self.root} does not stay written: {twice[0]} was lost twice")
         if torn:
+            self._torn.update(unit.key for unit in torn)
+            self._verified.difference_update(self._torn)
             self.journal.append({"reopened": [unit.key for unit in torn]})
             for unit in torn:
                 del self.history[unit.key]

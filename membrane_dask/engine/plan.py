@@ -28,7 +28,7 @@ def default_workers(profile: Profile) -> int:
     """Simulations that run side by side."""
     if profile.scheduler == "sync":
         return 1
-    if profile.is_batch:
+    if profile.is_batch and not (profile.single_allocation and profile.scheduler != "slurm"):
         return (profile.jobs or 1) * (profile.workers or 1)
     return profile.workers or max(1, len(os.sched_getaffinity(0)) // (profile.threads or 1))
 

@@ -20,7 +20,7 @@ import zarr
 from zarr.codecs import ZstdCodec
 
 from membrane_dask.program import Dataset, Table, Unit, Volume
-from membrane_dask.variables import COORDINATES, STATUS, TODO, Variable
+from membrane_dask.variables import COORDINATES, DONE, STATUS, TODO, Variable
 
 _INTEGER_FILL = -1
 
@@ -113,9 +113,16 @@ class TableSink:
         """Values of a unit that is on disk."""
         return {v.path: np.asarray(_open_array(f"{self.path}/{v.path}")[unit.index]) for v in self.variables}
 
-    def statuses(self) -> np.ndarray:
-        """Status of every unit."""
-        return np.asarray(_open_array(f"{self.path}/{STATUS.name}")[...])
+    def digests(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, str]]:
+        """Digest of each unit as it stands on disk; that of nothing where its status is not done."""
+        units = sorted(units, key=lambda unit: unit.index)
+        for first, last in _runs(units, self.batch):
+            place = (*units[first].index[:-1], slice(units[first].index[-1], units[last].index[-1] + 1))
+            status = np.asarray(_open_array(f"{self.path}/{STATUS.name}")[place])
+            blocks = {v.path: np.asarray(_open_array(f"{self.path}/{v.path}")[place]) for v in self.variables}
+            for i, unit in enumerate(units[first : last + 1]):
+                done = status[i] == DONE
+                yield unit, digest({path: block[i] for path, block in blocks.items()}) if done else ""
 
 
 @dataclass(frozen=True)
@@ -170,11 +177,15 @@ class VolumeSink:
 Sink = TableSink | VolumeSink
 
 
-def _runs(units: Sequence[Unit]) -> Iterator[tuple[int, int]]:
-    """First and last position of every stretch of neighbours along the last unit dimension."""
+def _runs(units: Sequence[Unit], batch: int = 0) -> Iterator[tuple[int, int]]:
+    """First and last position of every stretch of neighbours along the last unit dimension.
+
+    With ``batch``, none reaches over the edge of a chunk.
+    """
     first = 0
     for i in range(1, len(units) + 1):
         ended = i == len(units) or units[i].index != (*units[i - 1].index[:-1], units[i - 1].index[-1] + 1)
+        ended = ended or (batch > 0 and units[i].index[-1] % batch == 0)
         if ended:
             yield first, i - 1
             first = i
@@ -185,14 +196,13 @@ def _open_array(path: str) -> Any:
     return zarr.open_array(path, mode="r+")
 
 
-def digest(values: Sequence[Mapping[str, np.ndarray]]) -> str:
-    """SHA-256 of the values of a batch, in the order of its units and of their names."""
+def digest(values: Mapping[str, np.ndarray]) -> str:
+    """First half of the SHA-256 of a unit's values, in the order of their names."""
     found = hashlib.sha256()
-    for value in values:
-        for name in sorted(value):
-            found.update(name.encode())
-            found.update(np.ascontiguousarray(value[name]).data)
-    return found.hexdigest()
+    for name in sorted(values):
+        found.update(name.encode())
+        found.update(np.ascontiguousarray(values[name]).data)
+    return found.hexdigest()[:32]
 
 
 # ---------------------------------------------------------------------------------------------

@@ -7,14 +7,13 @@ whose time is up, is followed by one that resumes.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from membrane_dask.engine import journal as journals
-from membrane_dask.engine.batch import BatchSystem, RefusedError, SilentError, batch_system
+from membrane_dask.engine.batch import BatchSystem, RefusedError, SilentError, batch_system, own_number
 from membrane_dask.engine.jobs import JobBook, lifetime
 from membrane_dask.errors import ClusterError
 from membrane_dask.profiles import Profile
@@ -23,19 +22,17 @@ from membrane_dask.profiles import Profile
 DRIVER_MB = 1500
 #: So many drivers in a row that finished no unit are not followed by another.
 FRUITLESS = 3
-#: Where a job of each batch system reads its own number.
-_OWN_NUMBER = {
-    "slurm": "SLURM_JOB_ID", "pbs": "PBS_JOBID", "lsf": "LSB_JOBID", "sge": "JOB_ID", "oar": "OAR_JOB_ID",
-}  # fmt: skip
 
 
 def driver_script(system: BatchSystem, root: Path) -> str:
     """Script of the job that drives a run."""
     profile, command = system.profile, ["-m", "membrane_dask.cli", "drive", str(root.resolve())]
-    cores, memory = 1, system.memory_mb(0) + DRIVER_MB
-    if profile.single_allocation:
+    cores, memory, nodes = 1, system.memory_mb(0) + DRIVER_MB, 1
+    if profile.single_allocation:  # workers beside the driver
         cores, memory = system.cores + 1, system.memory_mb(profile.workers or 1) + DRIVER_MB
-    return system.command_script(command, job_name(root), str((root / "logs" / "jobs").resolve()), cores, memory)
+        nodes = (profile.jobs or 1) if profile.scheduler == "slurm" else 1
+    logs = str((root / "logs" / "jobs").resolve())
+    return system.command_script(command, job_name(root), logs, cores, memory, nodes)
 
 
 def job_name(root: Path) -> str:
@@ -102,7 +99,7 @@ class Chain:
     def __init__(self, root: Path, profile: Profile, tell: Callable[[str], None]) -> None:
         self.root, self.profile, self._tell = root, profile, tell
         self.system = batch_system(profile)
-        self.number = os.environ.get(_OWN_NUMBER.get(str(profile.scheduler), ""), "")
+        self.number = own_number(profile) if profile.scheduler != "htcondor" else ""
         self._book = JobBook(root)
 
     @property

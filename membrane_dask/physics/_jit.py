@@ -31,7 +31,8 @@ def _cache_directory() -> str:
         user = getpass.getuser()
     except (KeyError, OSError):  # no name for this user id, as in some containers
         user = str(os.getuid())
-    return str(Path(tempfile.gettempdir()) / f"membrane-dask-{user}-{digest.hexdigest()[:12]}")
+    base = os.environ.get("MEMBRANE_DASK_CACHE") or tempfile.gettempdir()
+    return str(Path(base) / f"membrane-dask-{user}-{digest.hexdigest()[:12]}")
 
 
 if not os.environ.get("NUMBA_CACHE_DIR"):

@@ -14,11 +14,13 @@ import numpy as np
 import psutil
 import pytest
 import toy
+import zarr
 
-from membrane_dask import api
+from membrane_dask import __version__, api
 from membrane_dask.engine import journal as journals
-from membrane_dask.engine.execute import Retried, SetAside, run_batch
+from membrane_dask.engine.execute import Retried, SetAside, Terms, run_batch
 from membrane_dask.engine.run import prepare
+from membrane_dask.errors import ClusterError
 from membrane_dask.program import Unit
 
 SYNC = {"profile": "sync"}
@@ -115,7 +117,7 @@ def test_a_stop_inside_compiled_code_is_no_failure_of_the_unit(stop):
 
     unit = Unit("a", "toy", (0,), {}, (1,))
     with pytest.raises(stop):
-        run_batch(work, {}, None, [unit])
+        run_batch(work, {}, None, [unit], Terms(__version__))
 
 
 def test_a_wrong_setup_stops_the_run(tmp_path):
@@ -226,3 +228,74 @@ def test_starts_and_stops_are_on_record(tmp_path):
     assert [stop["reason"] for stop in record["stops"]] == ["limit", "finished"]
     assert record["starts"][0]["versions"]["numpy"] == np.__version__
     assert record["study"] == run.identity
+
+
+def test_units_have_a_time_limit(tmp_path):
+    """Python code is interrupted, compiled code costs its worker; the neighbours in their batches are done."""
+    run = toy.run_toy(
+        tmp_path / "run",
+        hanging=[3], stuck=[25],
+        cluster={"profile": "local", "workers": 2}, execution={"batch": 5, "retries": 0, "timeout": "1 s"},
+    )  # fmt: skip
+    status = run.status()
+    assert (status["done"], status["failed"]) == (58, 2)
+    errors = {failure["params"]["number"]: failure["error"] for failure in run.failures}
+    assert errors[3] == "TimeoutError: longer than the limit of 1 s"
+    assert (
+        errors[25] == "TimeoutError: longer than the limit of 1 s, and not to be stopped; its worker process was ended"
+    )
+
+
+def test_a_unit_that_eats_memory_is_set_aside(tmp_path):
+    run = toy.run_toy(
+        tmp_path / "run",
+        eating=[7], rows=1,
+        cluster={"profile": "local", "workers": 2, "memory": "500 MB"}, execution={"batch": 5, "retries": 0},
+    )  # fmt: skip
+    status = run.status()
+    assert (status["done"], status["failed"]) == (19, 1)
+    assert run.failures[0]["params"]["number"] == 7
+    assert run.failures[0]["killed_its_worker"]
+    assert "500 MB" in run.failures[0]["error"]
+
+
+def test_memory_is_that_of_each_unit(tmp_path):
+    """A unit that allocated much does not show in what the next one of the same process is said to take."""
+    plan = toy.toy_plan(cluster=SYNC, rows=1)
+    run = prepare(plan, tmp_path / "run")
+    program = plan.program
+
+    def work(context, unit):
+        if unit.params["number"] == 3:
+            np.ones(25_000_000).sum()  # 200 MB
+        return toy.work(context, unit)
+
+    program.work = work
+    api.execute(run, plan, listener=lambda event: None)
+    memory = {k: m for r in run.journal.records() if "done" in r for k, m in zip(r["done"], r["memory"], strict=True)}
+    sizes = [memory[f"toy,row=0,column={i}"] for i in range(20)]
+    assert sizes[3] - sizes[2] > 190e6
+    assert abs(sizes[4] - sizes[2]) < 20e6
+
+
+def test_another_version_on_a_node_is_refused(tmp_path):
+    unit = Unit("a", "toy", (0,), {}, (1,))
+    with pytest.raises(ClusterError, match=r"has membrane-dask .*, the driver 9\.9; install the same"):
+        run_batch(toy.work, {}, None, [unit], Terms("9.9"))
+
+
+def test_what_does_not_stand_in_the_result_is_computed_again(tmp_path, reference, values_of):
+    """As when a worker that was given up goes on writing, and another one's values of that chunk are lost."""
+    plan = toy.toy_plan(cluster=SYNC, execution={"batch": 5})
+    run = prepare(plan, tmp_path / "run")
+    api.execute(run, plan, limit=30, listener=lambda event: None)
+    value = zarr.open_array(str(run.path / "result.zarr/toy/value"), mode="r+")
+    value[0, 7] = np.nan  # never written
+    value[1, 2] = value[1, 2] + 1e-16 if value[1, 2] < 0.5 else value[1, 2] - 1e-16  # a bit or two
+    events = []
+    api.execute(run, plan, listener=events.append)
+    again = [event for event in events if isinstance(event, Retried)]
+    assert len(again) == 1
+    assert set(again[0].keys) == {"toy,row=0,column=7", "toy,row=1,column=2"}
+    assert values_of(run) == reference
+    assert run.status()["state"] == "complete"

@@ -168,7 +168,7 @@ def test_the_run_directory_is_as_designed(tmp_path):
     }  # fmt: skip
     assert len(list((run.path / "failures").glob("*.json"))) == 1
     record = next(r for r in run.journal.records() if "done" in r)
-    assert {"time", "done", "seconds", "sha256", "worker", "peak_memory", "attempt"} <= set(record)
+    assert {"time", "done", "seconds", "sha256", "worker", "memory", "attempt"} <= set(record)
     assert json.loads((run.path / "run.json").read_text())["units"] == {"toy": 60}
 
 

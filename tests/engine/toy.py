@@ -36,6 +36,9 @@ class ToyStudy(BaseStudy):
     nan: tuple[int, ...] = ()
     killing: tuple[int, ...] = ()
     misshapen: tuple[int, ...] = ()
+    hanging: tuple[int, ...] = ()  # in Python, which can be interrupted
+    stuck: tuple[int, ...] = ()  # in compiled code, which cannot
+    eating: tuple[int, ...] = ()  # memory, until the worker is killed
     switch: str = ""  # failing units succeed once this file exists
 
 
@@ -50,7 +53,7 @@ class ToyProgram:
     def __init__(self, study: ToyStudy) -> None:
         self.study = study
         self.work = work
-        self.context = study.model_dump(include={"seconds", "raising", "nan", "killing", "misshapen", "switch"})
+        self.context = study.model_dump(exclude=set(BaseStudy.model_fields) | {"kind", "rows", "columns"})
         coords = {
             "row": np.arange(study.rows),
             "column": np.arange(study.columns),
@@ -107,6 +110,16 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
         os.kill(os.getpid(), signal.SIGKILL)
     if number in context["raising"] and not healed:
         raise ArithmeticError(f"unit {number} cannot be computed")
+    if number in context["hanging"] and not healed:
+        while True:
+            time.sleep(0.05)
+    if number in context["stuck"] and not healed:
+        time.sleep(1000)  # one call that does not come back to the interpreter
+    if number in context["eating"] and not healed:
+        eaten = []
+        while True:
+            eaten.append(np.ones(2_000_000))
+            time.sleep(0.02)
     rng = np.random.default_rng(unit.seed_sequence())
     value = rng.random() + unit.params["salt"] * 1e-12
     trace = rng.random(4)
