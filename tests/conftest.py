@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -66,3 +69,113 @@ def kill_and_resume() -> Callable[..., None]:
         subprocess.run(command, check=True, capture_output=True)
 
     return work
+
+
+class Box:
+    """A batch system on this machine, of the tests' own."""
+
+    def __init__(self, scripts: Path, home: Path, ports: int) -> None:
+        self.scripts, self.home = scripts, home
+        self._environment = {**os.environ, "BOX_PORT": str(_free_ports(ports))}
+
+    def up(self) -> None:
+        """Start it, or what of it has died."""
+        done = subprocess.run(
+            [self.scripts / "up", self.home], capture_output=True, text=True, env=self._environment, timeout=300
+        )
+        if done.returncode and not shutil.which("sbatch" if "slurm" in self.scripts.name else "sge_qmaster"):
+            pytest.skip(f"no batch system can be started here: {done.stderr.strip().splitlines()[-1]}")
+        assert done.returncode == 0, done.stderr
+
+    def down(self) -> None:
+        """Stop and remove it."""
+        subprocess.run([self.scripts / "down", self.home], env={**self._environment, "BOX_REMOVE": "1"}, timeout=120)
+
+    def environment(self) -> dict[str, str]:
+        """What its commands need to know."""
+        lines = (self.home / "env").read_text().splitlines()
+        return dict(line.removeprefix("export ").split("=", 1) for line in lines)
+
+    def pid(self, daemon: str) -> int:
+        """Process of one of Slurm's daemons."""
+        return int((self.home / "run" / f"{daemon}.pid").read_text())
+
+
+def _free_ports(number: int) -> int:
+    """First of some ports in a row that nobody uses now."""
+    for first in range(31000 + os.getpid() % 1000 * 10, 60000, 10):
+        with socket.socket() as one, socket.socket() as last:
+            try:
+                one.bind(("127.0.0.1", first))
+                last.bind(("127.0.0.1", first + number - 1))
+            except OSError:
+                continue
+            return first
+    raise RuntimeError("no free ports")
+
+
+def _box(kind: str, home: Path, ports: int) -> Iterator[Box]:
+    if not sys.platform.startswith("linux"):
+        pytest.skip(f"{kind} runs on Linux only")
+    box = Box(ROOT / "deploy" / f"{kind}-box", home, ports)
+    box.up()
+    yield box
+    box.down()
+
+
+@pytest.fixture(scope="session")
+def slurm_box(tmp_path_factory) -> Iterator[Box]:
+    """A real Slurm of two nodes with four cores each (claimed), for this session."""
+    yield from _box("slurm", tmp_path_factory.mktemp("slurm"), 3)
+
+
+@pytest.fixture(scope="session")
+def gridengine_box(tmp_path_factory) -> Iterator[Box]:
+    """A real Grid Engine of one node, for this session."""
+    yield from _box("gridengine", tmp_path_factory.mktemp("gridengine"), 2)
+
+
+@pytest.fixture
+def slurm(slurm_box, monkeypatch) -> Iterator[Box]:
+    """The session's Slurm, up, with an empty queue, and in this test's environment."""
+    slurm_box.up()
+    for name, value in slurm_box.environment().items():
+        monkeypatch.setenv(name, value)
+    yield slurm_box
+    slurm_box.up()
+    subprocess.run(["scancel", "-u", "root" if os.getuid() == 0 else os.environ.get("USER", "")], timeout=60)
+
+
+@pytest.fixture
+def gridengine(gridengine_box, monkeypatch) -> Iterator[Box]:
+    """The session's Grid Engine, up, and in this test's environment."""
+    gridengine_box.up()
+    for name, value in gridengine_box.environment().items():
+        monkeypatch.setenv(name, value)
+    yield gridengine_box
+    subprocess.run(["qdel", "-u", "root"], capture_output=True, timeout=60)
+
+
+@pytest.fixture(scope="session")
+def command() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run ``membrane-dask`` as its own process: ``command("status", run)``."""
+
+    def run(*words: object, timeout: float = 300, **options: object) -> subprocess.CompletedProcess[str]:
+        line = [sys.executable, "-m", "membrane_dask.cli", *map(str, words)]
+        return subprocess.run(line, capture_output=True, text=True, timeout=timeout, **options)
+
+    run.words = shlex.join([sys.executable, "-m", "membrane_dask.cli"])
+    return run
+
+
+@pytest.fixture(scope="session")
+def wait_until() -> Callable[..., None]:
+    """Wait for a condition, and fail in words when it does not come."""
+
+    def wait(condition: Callable[[], object], what: str, seconds: float = 120.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s"
+            time.sleep(0.1)
+
+    return wait

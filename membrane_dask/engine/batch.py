@@ -137,8 +137,6 @@ class BatchSystem:
 
     @contextlib.contextmanager
     def _job(self, call: WorkerCall, logs: str, cores: int, memory_mb: int, nodes: int = 1) -> Iterator[Any]:
-        import dask
-
         profile = self.profile
         workers = profile.workers or 1
         keywords = {
@@ -156,19 +154,20 @@ class BatchSystem:
             "worker_extra_args": list(call.arguments),
             "job_script_prologue": self._prologue(),
         }
+        if not re.fullmatch(r"[\w./+=,:@%-]+", logs):
+            raise RefusedError(
+                f"batch systems take no blanks and quotes in a path (got {logs!r}); choose another --out"
+            )
         keywords |= self.header(cores, memory_mb, nodes)
-        if keywords["job_extra_directives"] == []:
-            keywords["job_extra_directives"] = dask.config.get(f"jobqueue.{profile.scheduler}.job-extra-directives", [])
         # dask-jobqueue makes the folder that it is told, and a script is shown before there is a run.
         with tempfile.TemporaryDirectory() as there:
-            if Path(logs).is_dir():
-                yield self._make(call, keywords | {"log_directory": logs})
-            else:
-                job = self._make(call, keywords | {"log_directory": there})
-                script = job.job_script
-
-                job.job_script = lambda: script().replace(there, logs)
-                yield job
+            folder = logs if Path(logs).is_dir() else there
+            if isinstance(keywords["job_extra_directives"], list):
+                keywords["job_extra_directives"] += self.output(folder)
+            job = self._make(call, keywords | {"log_directory": folder})
+            script = job.job_script
+            job.job_script = lambda: script().replace(there, logs)
+            yield job
 
     def _make(self, call: WorkerCall, keywords: Mapping[str, Any]) -> Any:
         try:
@@ -191,12 +190,25 @@ class BatchSystem:
         """What this class of job is told of the job's size, time, queue and account."""
         raise NotImplementedError
 
+    def output(self, logs: str) -> list[str]:
+        """Directives that send a job's output to a folder, where dask-jobqueue has none."""
+        return []
+
     def _header(self, account: str = "account") -> dict[str, Any]:
         profile = self.profile
         found: dict[str, Any] = {"queue": profile.queue, account: profile.account}
         if profile.walltime:
             found["walltime"] = clock(profile.walltime)
-        return found | {"job_extra_directives": list(profile.directives or ())}
+        directives = profile.directives
+        if directives is None:  # what we add ourselves must not hide what the site says
+            directives = self._site("job-extra-directives") or ()
+        return found | {"job_extra_directives": list(directives)}
+
+    def _site(self, word: str) -> Any:
+        """What dask-jobqueue's own configuration says; None if nothing."""
+        import dask
+
+        return dask.config.get(f"jobqueue.{self.profile.scheduler}.{word}", None)
 
     # -- jobs -----------------------------------------------------------------------------
 
@@ -428,10 +440,8 @@ class PBS(BatchSystem):
 
     def header(self, cores: int, memory_mb: int, nodes: int = 1) -> dict[str, Any]:
         """One chunk."""
-        import dask
-
         found = self._header()
-        if dask.config.get("jobqueue.pbs.resource-spec", None) is None:
+        if self._site("resource-spec") is None:
             found["resource_spec"] = f"select=1:ncpus={cores}:mem={memory_mb}mb"
         return found
 
@@ -538,19 +548,18 @@ class HTCondor(BatchSystem):
 
     def header(self, cores: int, memory_mb: int, nodes: int = 1) -> dict[str, Any]:
         """Requests as entries of the submit file; a time limit is a rule for removal."""
-        import dask
-
         entries: dict[str, Any] = {"RequestCpus": cores, "RequestMemory": memory_mb}
         if self.profile.account:
             entries["accounting_group"] = self.profile.account
         if self.profile.walltime:
             limit = math.ceil(self.profile.walltime)
             entries["periodic_remove"] = f"JobStatus == 2 && time() - EnteredCurrentStatus > {limit}"
+        if self.profile.directives is None:
+            entries |= self._site("job-extra-directives") or {}
         for line in self.profile.directives or ():
             key, _, value = line.partition("=")
             entries[key.strip()] = value.strip()
-        disk = dask.config.get("jobqueue.htcondor.disk", None) or "1GB"
-        return {"job_extra_directives": entries, "disk": disk}
+        return {"job_extra_directives": entries, "disk": self._site("disk") or "1GB"}
 
     def restart_after_its_time(self, job: Any) -> None:
         """Exit code 75 means that there is more to do; its time limit holds the job, and then lets it go."""
@@ -591,12 +600,14 @@ class OAR(BatchSystem):
 
     def header(self, cores: int, memory_mb: int, nodes: int = 1) -> dict[str, Any]:
         """Cores of one node; how memory is asked for is the site's own word, in jobqueue.yaml."""
-        import dask
-
         found = self._header("project") | {"resource_spec": f"/nodes=1/core={cores}"}
-        if dask.config.get("jobqueue.oar.memory-per-core-property-name", None) is None:
+        if self._site("memory-per-core-property-name") is None:
             found["memory_per_core_property_name"] = "not_applicable"
         return found
+
+    def output(self, logs: str) -> list[str]:
+        """OAR's own words for its output files."""
+        return [f"-O {logs}/%jobname%-%jobid%.out", f"-E {logs}/%jobname%-%jobid%.err"]
 
     def submission(self, script: Path, after: str | None) -> list[str]:
         """Command that submits; OAR runs the file itself."""

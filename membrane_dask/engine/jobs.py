@@ -40,6 +40,8 @@ logger = logging.getLogger("membrane_dask")
 STILLBORN = 3
 #: A job that runs this long, in seconds, without a worker that reached the driver never will.
 CONNECT_WITHIN = 300.0
+#: Jobs that were not needed for so many seconds are given back: the next round of a search may need them.
+SPARE_AFTER = 60.0
 #: Jobs submitted in one round: a batch system is not flooded.
 AT_ONCE = 20
 
@@ -126,6 +128,7 @@ class WorkerJobs:
         self._told_at = -math.inf
         self._seen_workers = 0
         self._refused_until = -math.inf
+        self._enough_since = clock()
 
     # -- what is wanted -------------------------------------------------------------------
 
@@ -196,9 +199,11 @@ class WorkerJobs:
 
     def _adjust(self, now: float) -> bool:
         missing = self.wanted - len(self._held)
+        if missing >= 0:
+            self._enough_since = now
         if missing > 0 and now >= self._refused_until:
             return self._submit(min(missing, AT_ONCE), now)
-        if missing < 0:
+        if missing < 0 and now - self._enough_since > SPARE_AFTER:
             waiting = [job for job in self._held if job.state.state == "pending"]
             idle = [job for job in self._held if job.had_worker and self._idle(job.name)]
             spare = [*waiting, *idle][:-missing]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from membrane_dask.engine import journal as journals
-from membrane_dask.engine.batch import BatchSystem, RefusedError, SilentError, batch_system, own_number
+from membrane_dask.engine.batch import BatchSystem, RefusedError, SilentError, WorkerCall, batch_system, own_number
 from membrane_dask.engine.jobs import JobBook, lifetime
 from membrane_dask.errors import ClusterError
 from membrane_dask.profiles import Profile
@@ -75,6 +75,15 @@ def start_chain(profile: Profile, root: Path, links: int = 1) -> list[str]:
     """
     book = JobBook(root)
     (root / "cancel").unlink(missing_ok=True)
+    if not profile.single_allocation:  # what the driver would find out only once its own job runs
+        system = batch_system(profile)
+        system.require()
+        folder = root / "logs" / "jobs"
+        folder.mkdir(parents=True, exist_ok=True)
+        rehearsal = folder / "worker-rehearsal.sh"
+        rehearsal.write_text(system.worker_script(WorkerCall("tls://DRIVER:PORT", "worker"), str(folder.resolve())))
+        system.rehearse(rehearsal)
+        rehearsal.unlink()
     book.note(profile=profile.model_dump(mode="json", exclude_none=True), chain=[], drivers=[])
     numbers: list[str] = []
     for _ in range(links):

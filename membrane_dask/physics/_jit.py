@@ -11,6 +11,7 @@ from __future__ import annotations
 import getpass
 import hashlib
 import os
+import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +33,18 @@ def _cache_directory() -> str:
     except (KeyError, OSError):  # no name for this user id, as in some containers
         user = str(os.getuid())
     base = os.environ.get("MEMBRANE_DASK_CACHE") or tempfile.gettempdir()
-    return str(Path(base) / f"membrane-dask-{user}-{digest.hexdigest()[:12]}")
+    found = Path(base) / f"membrane-dask-{user}-{digest.hexdigest()[:12]}"
+    return str(found) if _is_ours(found) else tempfile.mkdtemp(prefix="membrane-dask-")
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether nobody else can have put code there: the folder for temporary files is everybody's."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        about = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid() and not about.st_mode & 0o022
 
 
 if not os.environ.get("NUMBA_CACHE_DIR"):
