@@ -355,8 +355,10 @@ def _create(plan: Plan, root: Path) -> Run:
             },
         )
         building.rename(root)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(building, ignore_errors=True)
+        if isinstance(error, OSError) and (root / "run.json").is_file():
+            return prepare(plan, root)  # somebody else was faster
         raise
     return Run(root)
 

@@ -1,0 +1,168 @@
+"""Disks that fill up, drivers on other hosts, names that want out of their directory."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import toy
+
+import membrane_dask as md
+from membrane_dask import api
+from membrane_dask.engine import journal as journals
+from membrane_dask.engine.execute import failure_path
+from membrane_dask.engine.html import table
+from membrane_dask.engine.run import prepare
+
+SYNC = {"profile": "sync"}
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 400 kB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "none", folder], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"no small disk can be mounted here: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_full_disk_stops_the_run_and_costs_nothing(small_disk, command, values_of, tmp_path):
+    study = tmp_path / "filter.yaml"
+    study.write_text(
+        "kind: graded\nbands: 2\nl_max: 0.25\nradius: 0.02\ngradient: [0.0, 0.01, 0.02]\nrealizations: 30\n"
+        "execution: {batch: 3}\ncluster: {workers: 2}\n"
+    )
+    full = command("run", study, "--out", small_disk / "run")
+    assert full.returncode == 75, full.stderr
+    assert "No space left on device" in full.stderr
+    assert "run again to resume" in full.stderr
+    before = md.open_run(small_disk / "run").status()
+    assert 0 < before["done"] < 90, "the disk was too small or too large to prove anything"
+    subprocess.run(["mount", "-o", "remount,size=40m", small_disk], check=True)
+    again = command("run", study, "--out", small_disk / "run")
+    assert again.returncode == 0, again.stderr
+    reference = command("run", study, "--out", tmp_path / "reference")
+    assert reference.returncode == 0
+    run = md.open_run(small_disk / "run")
+    assert values_of(run) == values_of(md.open_run(tmp_path / "reference"))
+    assert f"{before['done']} of 90 units are done" in again.stderr
+
+
+def _elsewhere(run, beat: float) -> None:
+    """A driver's sign of life as another host would write it."""
+    about = {"host": "another-host", "pid": 1, "born": 0.0, "beat": beat, "in_flight": 3, "dashboard": None}
+    journals.write_json(run.path / "driver.json", about)
+
+
+def test_a_driver_on_another_host_keeps_others_out(tmp_path, command):
+    """Also on a file system whose locks do not reach from host to host; until it was silent for a minute."""
+    run = prepare(toy.toy_plan(cluster=SYNC), tmp_path / "run")
+    _elsewhere(run, time.time())
+    assert run.status()["state"] == "running"
+    assert run.status()["running"] == 3
+    with pytest.raises(journals.RunBusyError, match="process 1 on another-host"), journals.Driver(run.path):
+        pass
+    _elsewhere(run, time.time() - 61)
+    assert run.status()["state"] == "empty"
+    api.execute(run, toy.toy_plan(cluster=SYNC), listener=lambda event: None)
+    assert run.status()["state"] == "complete"
+
+
+def test_the_number_of_a_dead_driver_may_be_anothers(tmp_path):
+    """Process numbers are used again: the time of birth tells."""
+    run = prepare(toy.toy_plan(cluster=SYNC), tmp_path / "run")
+    about = {"host": socket.gethostname(), "pid": os.getppid(), "born": 1.0, "beat": time.time(), "in_flight": 0}
+    journals.write_json(run.path / "driver.json", about)
+    assert journals.Driver.alive(run.path) is None
+
+
+DRIVER = """
+import sys; sys.path.insert(0, {here!r})
+import toy, pathlib
+if __name__ == "__main__":
+    toy.run_toy(pathlib.Path(sys.argv[1]), rows=4, seconds=0.02, cluster={{"profile": "local", "workers": 1}})
+"""
+
+
+def test_two_drivers_at_once(tmp_path, values_of):
+    """One works, the other is told who does; the result is as if there had been one."""
+    script = tmp_path / "driver.py"
+    script.write_text(DRIVER.format(here=str(Path(__file__).parent)))
+    both = [
+        subprocess.Popen([sys.executable, script, tmp_path / "run"], stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]  # fmt: skip
+    ends = [(process.communicate(timeout=120)[1], process.returncode) for process in both]
+    assert sorted(code for _, code in ends) == [0, 1]
+    loser = next(words for words, code in ends if code)
+    assert "RunBusyError" in loser
+    reference = toy.run_toy(tmp_path / "reference", rows=4, cluster=SYNC)
+    assert values_of(md.open_run(tmp_path / "run")) == values_of(reference)
+
+
+def test_keys_stay_in_their_directory(tmp_path):
+    for key in ("../../etc/passwd", "/etc/passwd", "a/b", "..", "a\0b", "a\nb"):
+        path = failure_path(tmp_path, key)
+        assert path.parent == tmp_path / "failures", key
+        assert path.resolve().parent == (tmp_path / "failures").resolve()
+
+
+@pytest.mark.parametrize("name", ["../up", "/abs", "a/b", "..", ".hidden", "a b", "a\nb", "-rf"])
+def test_names_of_runs_stay_in_their_directory(tmp_path, name):
+    study = tmp_path / "filter.yaml"
+    study.write_text(f"kind: graded\nname: {json.dumps(name)}\n")
+    with pytest.raises(md.StudyError, match="name"):
+        md.load_study(study)
+
+
+def test_names_are_escaped_in_html():
+    assert "<script>" not in table("<script>alert(1)</script>", [("<script>", "<script>")])
+
+
+def test_nothing_is_unpickled(root):
+    """A run directory is data from elsewhere: no module reads pickles, evaluates, or loads YAML unsafely."""
+    for path in sorted((root / "membrane_dask").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            elif isinstance(node, ast.Call):
+                called = node.func
+                names = [called.id if isinstance(called, ast.Name) else getattr(called, "attr", "")]
+                assert not any(k.arg == "allow_pickle" for k in node.keywords), path
+                assert not any(k.arg == "typ" and getattr(k.value, "value", "") == "unsafe" for k in node.keywords)
+            for name in names:
+                assert name not in ("pickle", "cloudpickle", "joblib", "shelve", "eval", "exec", "marshal"), path
+
+
+def test_the_compilers_cache_is_nobody_elses(tmp_path):
+    """A folder that another user made first could hold code of theirs."""
+    code = "from membrane_dask.physics import _jit; import numba; print(numba.config.CACHE_DIR)"
+    environment = {**os.environ, "MEMBRANE_DASK_CACHE": str(tmp_path)}
+    environment.pop("NUMBA_CACHE_DIR", None)
+
+    def folder() -> str:
+        return subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    ours = Path(folder())
+    assert ours.parent == tmp_path
+    assert ours.stat().st_mode & 0o777 == 0o700
+    ours.chmod(0o777)
+    assert Path(folder()) != ours
+    ours.rmdir()
+    ours.symlink_to(tmp_path)
+    assert Path(folder()) != ours
