@@ -53,6 +53,9 @@ class Pool(Protocol):
     def wait(self, handles: list[Handle], timeout: float) -> list[Handle]:
         """Handles that are finished; empty if none is within ``timeout`` seconds."""
 
+    def results(self, handles: list[Handle]) -> list[Any]:
+        """What finished calls returned, or the Exception that each raised."""
+
     def is_lost_worker(self, error: BaseException) -> bool:
         """Whether a call ended because its workers died."""
 
@@ -66,6 +69,13 @@ class _Call:
 
     def release(self) -> None:
         pass
+
+
+def _outcome(handle: Handle) -> Any:
+    try:
+        return handle.result()
+    except Exception as error:
+        return error
 
 
 class SyncPool:
@@ -84,6 +94,10 @@ class SyncPool:
     def wait(self, handles: list[Handle], timeout: float) -> list[Handle]:
         """The first call, which runs when its result is read."""
         return handles[:1]
+
+    def results(self, handles: list[Handle]) -> list[Any]:
+        """Run the calls."""
+        return [_outcome(handle) for handle in handles]
 
     def is_lost_worker(self, error: BaseException) -> bool:
         """There is no worker to lose."""
@@ -142,6 +156,15 @@ class DaskPool:
         if lost:
             raise ClusterError(f"the scheduler lost {len(lost)} batches; run again to resume")
         return [handle for handle in handles if handle in finished]
+
+    def results(self, handles: list[Handle]) -> list[Any]:
+        """What finished calls returned, fetched in one go."""
+        sound: list[Any] = [handle for handle in handles if getattr(handle, "status", "") == "finished"]
+        try:
+            values = dict(zip(sound, self._client.gather(sound), strict=True))
+        except Exception:  # a worker was lost just now; one by one shows which
+            values = {}
+        return [values[handle] if handle in values else _outcome(handle) for handle in handles]
 
     def is_lost_worker(self, error: BaseException) -> bool:
         """Whether the call's workers died under it."""

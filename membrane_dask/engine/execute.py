@@ -243,6 +243,7 @@ class Execution:
         self.sinks = store.sinks(root.resolve(), program.tables, program.volumes, batch)
         self.journal = journals.Journal(root / "journal")
         self.history: dict[str, Outcome] = self.journal.history()
+        self._failed = {key for key, outcome in self.history.items() if outcome.status == "failed"}
         self.known: dict[str, Unit] = {}
         self._proposer = program.proposer()
         self._queue: deque[_Batch] = deque()
@@ -293,8 +294,10 @@ class Execution:
                 if not self._flight:
                     reason = "limit"
                     break
-                for handle in pool.wait(list(self._flight), timeout=1.0):
-                    self._settle(handle, pool)
+                finished = pool.wait(list(self._flight), timeout=1.0)
+                with self.journal.together():
+                    for handle, result in zip(finished, pool.results(finished), strict=True):
+                        self._settle(handle, result, pool)
                 if self._too_many_failures():
                     reason = "too many failures"
                     break
@@ -313,12 +316,12 @@ class Execution:
         return Summary(done, failed, left, reason)
 
     def _counts(self) -> tuple[int, int]:
-        failed = sum(outcome.status == "failed" for outcome in self.history.values())
-        return len(self.history) - failed, failed
+        return len(self.history) - len(self._failed), len(self._failed)
 
     def _submit(self, pool: Pool, budget: int) -> None:
         """Fill the window with at most ``budget`` units; a chunk in flight has its other batches wait."""
-        window = pool.slots + (pool.slots + 1) // 2 if pool.slots > 1 else 1
+        # None is sent ahead: it would wait at one worker while another has nothing to do.
+        window = pool.slots
         for _ in range(len(self._queue)):
             if len(self._flight) >= window or budget <= 0:
                 break
@@ -339,19 +342,15 @@ class Execution:
             self._busy.add(chunk)
             budget -= len(batch.units)
 
-    def _settle(self, handle: Handle, pool: Pool) -> None:
-        batch = self._flight[handle]
-        try:
-            receipt: Receipt = handle.result()
-        except Exception as error:
-            if not pool.is_lost_worker(error):
-                raise  # writing failed (a full disk, say): no unit's fault, and no worker's
-            receipt = self._suspect(batch, error)
-        finally:
-            del self._flight[handle]
-            self._busy.discard(self._chunk(batch.units[0]))
-            handle.release()
-        self._record(batch, receipt)
+    def _settle(self, handle: Handle, result: Receipt | Exception, pool: Pool) -> None:
+        batch = self._flight.pop(handle)
+        self._busy.discard(self._chunk(batch.units[0]))
+        handle.release()
+        if isinstance(result, Exception):
+            if not pool.is_lost_worker(result):
+                raise result  # writing failed (a full disk, say): no unit's fault, and no worker's
+            result = self._suspect(batch, result)
+        self._record(batch, result)
 
     def _suspect(self, batch: _Batch, error: BaseException) -> Receipt:
         """A batch whose workers died: one of its units may be the cause, so each goes alone."""
@@ -422,6 +421,7 @@ class Execution:
         self.sinks[unit.task].mark([unit], FAILED)
         self.journal.append({"failed": [unit.key], "error": failure.error, "attempt": attempts})
         self.history[unit.key] = Outcome("failed")
+        self._failed.add(unit.key)
         self.emit(SetAside(unit.key, failure.error))
 
     def _too_many_failures(self) -> bool:

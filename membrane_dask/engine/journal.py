@@ -70,15 +70,32 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._own: Path | None = None
+        self._lines: list[str] = []
+        self._depth = 0
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Write one line and wait until it is on disk."""
+        with self.together():
+            self._lines.append(json.dumps({"time": now(), **record}, allow_nan=False) + "\n")
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Write the lines that are appended inside at its end, and wait for the disk once."""
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+            if self._depth == 0 and self._lines:
+                self._write(self._lines)
+                self._lines = []
+
+    def _write(self, lines: list[str]) -> None:
         if self._own is None:
             name = f"{time.time_ns()}-{socket.gethostname()}-{os.getpid()}.jsonl"  # sorts by start
             self._own = self.folder / name
-        line = json.dumps({"time": now(), **record}, allow_nan=False)
         with self._own.open("a", encoding="utf-8") as stream:
-            stream.write(line + "\n")
+            stream.write("".join(lines))
             stream.flush()
             os.fsync(stream.fileno())
 

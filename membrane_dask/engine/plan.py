@@ -183,7 +183,12 @@ def make_plan(study: BaseStudy, program: Program) -> Plan:
         If a unit needs more memory than a worker has.
     """
     cluster = resolve(study.cluster)
-    plan = Plan(study, program, cluster, {t.name: choose_batch(t, study.execution.batch) for t in program.tables})
+    plan = Plan(
+        study,
+        program,
+        cluster,
+        {t.name: choose_batch(t, study.execution.batch, default_workers(cluster)) for t in program.tables},
+    )
     if cluster.scheduler != "address":
         available = worker_memory(cluster)
         if plan.needed_memory() > available:
@@ -206,13 +211,13 @@ def _stem(task: str) -> str:
     return task.rstrip("0123456789").rstrip("-")
 
 
-def choose_batch(table: Table, asked: int | None) -> int:
-    """Units in a batch: as asked, or about ten seconds' work and at least sixteen batches in all."""
+def choose_batch(table: Table, asked: int | None, workers: int = 1) -> int:
+    """Units in a batch: as asked, or about ten seconds' work, and four batches a worker or sixteen in all."""
     longest = table.unit_shape[-1]
     if table.seconds <= 0:
         return 1
     total = math.prod(table.unit_shape)
-    wanted = asked or min(math.ceil(BATCH_SECONDS / table.seconds), math.ceil(total / 16), 200)
+    wanted = asked or min(math.ceil(BATCH_SECONDS / table.seconds), math.ceil(total / max(16, 4 * workers)), 200)
     return max(1, min(wanted, longest))
 
 
