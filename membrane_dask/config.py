@@ -183,7 +183,7 @@ class ClusterWords(Model):
         None, "further options for the batch system, as its own scripts write them", unit=""
     )
     prologue: Lines | None = knob(None, "shell lines before a job's command, such as module load", unit="")
-    python: Line | None = knob(None, "Python on the nodes; default the one that submits", unit="")
+    python: Line | None = knob(None, "Python on the nodes, a path or a command; default the one that submits", unit="")
     interface: Line | None = knob(None, "network interface that nodes reach the driver by, such as ib0", unit="")
     scratch: Line | None = knob(None, "local directory of workers on their nodes", unit="")
     patience: Duration | None = knob(None, "give up after so long without any worker", unit="h, min or hh:mm:ss")

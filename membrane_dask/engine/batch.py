@@ -313,8 +313,8 @@ class BatchSystem:
 
 
 def job_python(profile: Profile) -> str:
-    """The interpreter of a job, quoted for a shell."""
-    return shlex.quote(profile.python or sys.executable)
+    """The interpreter of a job, as a shell reads it: it may be a command, such as ``apptainer exec X python``."""
+    return profile.python or shlex.quote(sys.executable)
 
 
 def clock(seconds: float) -> str:

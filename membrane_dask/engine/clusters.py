@@ -203,7 +203,7 @@ class JobPool(DaskPool):
 
     def wait(self, handles: list[Handle], timeout: float) -> list[Handle]:
         """Look after the jobs, then wait for batches."""
-        self._jobs.keep()
+        self._jobs.keep(len(self._scheduler.workers))
         return super().wait(handles, timeout)
 
 

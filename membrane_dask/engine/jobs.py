@@ -17,7 +17,7 @@ import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +126,8 @@ class WorkerJobs:
         self._stillborn: list[_Job] = []
         self._told = ""
         self._told_at = -math.inf
-        self._seen_workers = 0
+        self._connected = 0
+        self._fruitless = 0
         self._refused_until = -math.inf
         self._enough_since = clock()
 
@@ -146,8 +147,13 @@ class WorkerJobs:
 
     # -- the loop -------------------------------------------------------------------------
 
-    def keep(self) -> None:
+    def keep(self, connected: int) -> None:
         """Compare the jobs held with the queue, when it is time, and bring both to what is wanted.
+
+        Parameters
+        ----------
+        connected : int
+            Workers at present.
 
         Raises
         ------
@@ -155,26 +161,35 @@ class WorkerJobs:
             If no worker comes; with all that is known of why.
         """
         now = self._clock()
-        present = self._workers()
-        for job in self._held:
-            job.had_worker = job.had_worker or any(_belongs(name, job.name) for name in present)
-        if present:
+        if connected:
             self._last_worker = now
-            if any(job.had_worker for job in self._held):
-                self._stillborn.clear()
-        if len(present) < self._seen_workers:
+        if connected < self._connected:
             self._next = min(self._next, now + 0.5)  # a job may have died
-        self._seen_workers = len(present)
+        self._connected = connected
         if now < self._next:
             return
+        self._welcome()
         changed = self._look(now)
         changed = self._adjust(now) or changed
         # Often while things move, seldom while they do not: a queue is not asked in vain.
-        self._interval = 1.0 if changed or not present else min(self._interval * 1.5, 15.0)
+        self._interval = 1.0 if changed else min(self._interval * 1.5, 15.0)
         self._next = now + self._interval
         if changed:
-            self._book.note(workers=[job.number for job in self._held])
-        self._judge(now, bool(present))
+            self._note()
+        self._judge(now, connected > 0)
+
+    def _welcome(self) -> None:
+        """Note which jobs have workers that reached the driver."""
+        present = {job for name in self._workers() for job in (name, name.rpartition("-")[0])}
+        for job in self._held:
+            if not job.had_worker and job.name in present:
+                job.had_worker = True
+                self._stillborn.clear()
+                self._fruitless = 0
+
+    def _note(self) -> None:
+        numbers = [job.number for job in self._held]
+        self._book.note(workers=numbers, workers_in=self.system.title)
 
     def _look(self, now: float) -> bool:
         try:
@@ -195,6 +210,9 @@ class WorkerJobs:
                 self._held.remove(job)
                 if not job.had_worker:
                     self._stillborn.append(job)
+                    self._fruitless += 1
+                    if self._fruitless > 1:  # a node that ends every job at once is not fed without end
+                        self._refused_until = now + min(60.0, 2.0**self._fruitless)
         return changed
 
     def _adjust(self, now: float) -> bool:
@@ -235,7 +253,7 @@ class WorkerJobs:
                 self._refused_until = now + 60
                 return True
             self._held.append(job)
-            self._book.note(workers=[held.number for held in self._held])
+            self._note()
             logger.info("job %s (%s) submitted", job.number, job.name)
         return True
 
@@ -293,7 +311,7 @@ class WorkerJobs:
         self.system.cancel(job.number for job in self._held)
         self._held.clear()
         with contextlib.suppress(OSError):  # a full disk, or a run that was moved: the jobs end by themselves
-            self._book.note(workers=[])
+            self._note()
 
 
 def _belongs(worker: str, job: str) -> bool:
@@ -304,8 +322,9 @@ def _belongs(worker: str, job: str) -> bool:
 def cancel_leftovers(system: BatchSystem, root: Path) -> int:
     """Cancel worker jobs of a driver that died; their number. The caller holds the run's lock."""
     book = JobBook(root)
-    left = book.read().get("workers", [])
-    if left:
+    known = book.read()
+    left = known.get("workers", []) if known.get("workers_in") == system.title else []
+    if left:  # numbers mean something only where they were given
         system.cancel(left)
         book.note(workers=[])
     return len(left)
@@ -322,7 +341,6 @@ class _Certificates:
     driver: Any = None
     nodes: Any = None
     folder: Path | None = None
-    _files: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def make(cls, root: Path) -> _Certificates:

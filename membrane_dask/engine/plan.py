@@ -20,6 +20,8 @@ from membrane_dask.program import Program, Table, Volume
 #: Aim for this much work in a batch, in seconds: dear enough to hide a task's overhead, short
 #: enough that a lost worker costs little.
 BATCH_SECONDS = 10.0
+#: Batches that a driver handles in a second with room to spare (benchmarks/saturation.py).
+BATCHES_A_SECOND = 100
 #: Memory of a worker's interpreter and libraries before any unit runs, in bytes (measured, rounded up).
 WORKER_BYTES = 400_000_000
 
@@ -212,12 +214,19 @@ def _stem(task: str) -> str:
 
 
 def choose_batch(table: Table, asked: int | None, workers: int = 1) -> int:
-    """Units in a batch: as asked, or about ten seconds' work, and four batches a worker or sixteen in all."""
+    """Units in a batch: as asked, or about ten seconds' work, and four batches a worker or sixteen in all.
+
+    With thousands of workers batches are longer, as the driver handles only so many in a second.
+    """
     longest = table.unit_shape[-1]
     if table.seconds <= 0:
         return 1
     total = math.prod(table.unit_shape)
-    wanted = asked or min(math.ceil(BATCH_SECONDS / table.seconds), math.ceil(total / max(16, 4 * workers)), 200)
+    wanted = asked or min(
+        math.ceil(max(BATCH_SECONDS, workers / BATCHES_A_SECOND) / table.seconds),
+        math.ceil(total / max(16, 4 * workers)),
+        200,
+    )
     return max(1, min(wanted, longest))
 
 

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
+import zarr
 
 import membrane_dask as md
 
@@ -78,6 +80,17 @@ def test_logs_and_one_unit(folder, finished):
     unknown = command("logs", finished, "--unit", "graded,l_max=0.2,gradient=0.002,realization=9", folder=folder)
     assert unknown.returncode == 2
     assert "did you mean" in unknown.stderr
+
+
+def test_other_bits_are_a_bug(folder, finished):
+    """Exit 1: what the result holds is not what the unit gives."""
+    other = folder / "tampered"
+    shutil.copytree(finished, other)
+    array = zarr.open_array(str(other / "result.zarr/graded/throughput"), mode="r+")
+    array[0, 1] = array[0, 1] * 1.0001
+    said = command("replay", other, "graded,l_max=0.2,gradient=0,realization=1", folder=folder)
+    assert said.returncode == 1
+    assert "OTHER BITS" in said.stderr
 
 
 def test_replay_gives_the_same_bits(folder, finished):

@@ -347,12 +347,13 @@ def test_drivers_that_achieve_nothing_end_the_chain(slurm, study, command, wait_
     assert "finished no unit" in md.open_run(out).provenance["stops"][-1]["reason"]
 
 
-def test_walltime_costs_no_result(slurm, command, values_of, wait_until, tmp_path):
-    """Jobs of a minute, for more than a minute's work: drivers and workers follow one another."""
+@pytest.mark.parametrize("realizations", [130, pytest.param(1300, marks=[pytest.mark.slow, pytest.mark.timeout(5000)])])
+def test_walltime_costs_no_result(slurm, command, values_of, wait_until, tmp_path, realizations):
+    """Jobs of a minute, for one minute's work and, on demand, for ten: drivers and workers follow one another."""
     path = tmp_path / "long.yaml"
     path.write_text(
-        "kind: graded\nbands: 4\nl_max: 0.1\nradius: 0.01\ngradient: [0.0, 0.002]\nrealizations: 130\n"
-        "execution: {batch: 5}\n"
+        "kind: graded\nbands: 4\nl_max: 0.1\nradius: 0.01\ngradient: [0.0, 0.002]\n"
+        f"realizations: {realizations}\nexecution: {{batch: 5}}\n"
     )
     out = tmp_path / "run"
     said = command(
@@ -360,14 +361,16 @@ def test_walltime_costs_no_result(slurm, command, values_of, wait_until, tmp_pat
         "--set", "cluster.jobs=1", "--set", "cluster.workers=1", "--set", "cluster.queue=short",
     )  # fmt: skip
     assert said.returncode == 0, said.stderr
-    wait_until(lambda: md.open_run(out).status()["state"] == "complete", "the run is complete", 400)
+    wait_until(
+        lambda: md.open_run(out).status()["state"] == "complete", "the run is complete", 2.5 * realizations + 100
+    )
     run = md.open_run(out)
     assert len(run.provenance["starts"]) > 1
     assert "time is up" in [stop["reason"] for stop in run.provenance["stops"]]
     local = md.run(md.load_study(path), tmp_path / "local", listener=lambda event: None)
     assert values_of(run) == values_of(local)
     keys = [key for record in run.journal.records() for key in record.get("done", ())]
-    assert len(keys) == len(set(keys)) == 260
+    assert len(keys) == len(set(keys)) == 2 * realizations
 
 
 # ---------------------------------------------------------------------------------------------

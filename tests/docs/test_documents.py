@@ -24,14 +24,20 @@ def readme(root) -> str:
 def test_links_lead_somewhere(root, readme):
     targets = [t for t in re.findall(r"\]\(([^)]+)\)", readme) if "://" not in t]
     assert targets
-    named = re.findall(r"(?:configs|notebooks)/[\w.-]+", readme)
+    named = re.findall(
+        r"(?:configs|notebooks|deploy|benchmarks)/[\w.-]+", readme + (root / "deploy/README.md").read_text()
+    )
     for target in [*targets, *named]:
         assert (root / target).exists(), target
 
 
-def test_commands_exist_with_their_options(readme):
+@pytest.mark.parametrize("document", ["README.md", "deploy/README.md"])
+def test_commands_exist_with_their_options(root, document):
     commands = get_command(app).commands
-    blocks = re.findall(r"```bash\n(.*?)```", readme, re.S) + re.findall(r"^\| `([^`]+)`", readme, re.M)
+    readme = (root / document).read_text()
+    blocks = re.findall(r"```bash\n(.*?)```", readme, re.S) + re.findall(
+        r"`((?:membrane-dask )?[a-z]+(?: [^`\n]*)?)`", readme
+    )
     seen = set()
     for line in "\n".join(blocks).splitlines():
         for part in re.split(r"&&", line.split("#")[0]):
@@ -42,18 +48,22 @@ def test_commands_exist_with_their_options(readme):
                 assert not program, part
                 continue
             seen.add(words[0])
-            known = {option for p in commands[words[0]].params for option in p.opts}
+            found = commands[words[0]]
+            if len(words) > 1 and hasattr(found, "commands") and words[1] in found.commands:
+                found = found.commands[words[1]]
+            known = {option for p in found.params for option in p.opts}
             assert {w for w in words if w.startswith("-")} <= known, part
-    assert seen >= {"run", "new", "check", "plan", "status", "logs", "cancel", "retry", "replay", "schema"}
+    wanted = {"run", "submit", "clusters", "status", "logs", "cancel", "retry"}
+    assert seen >= (wanted if "deploy" in document else wanted | {"new", "check", "plan", "replay", "schema"})
 
 
-def test_the_first_screen_has_both_commands(readme):
+def test_the_first_screen_has_both_commands(root, readme):
     top = readme.split("## ")[0]
     blocks = re.findall(r"```bash\n(.*?)\n```", top, re.S)
     assert len(blocks) == 2
     assert all("\n" not in block and block.startswith("python3 -m venv") for block in blocks)
     assert blocks[1].endswith("&& pytest")
-    assert "@@" not in readme
+    assert "@@" not in readme + (root / "deploy/README.md").read_text()
 
 
 @pytest.mark.parametrize("name", ["graded-quickstart", "graded-gu-2023", "reconstruct-quickstart"])
