@@ -403,7 +403,7 @@ def logs(
             print(trace.rstrip())
         return
     path = found.path / "logs" / "driver.log"
-    while follow and not path.exists() and found.status()["state"] == "queued":
+    while follow and not path.exists() and found.status()["state"] in ("queued", "running"):
         time.sleep(1)
     if not path.exists():
         _say("the run has no log yet")

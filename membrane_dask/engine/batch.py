@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -275,11 +276,18 @@ class BatchSystem:
         raise NotImplementedError
 
     def cancel(self, numbers: Iterable[str]) -> None:
-        """Cancel jobs; those that have ended are no trouble."""
+        """Cancel jobs; those that have ended are no trouble, and a batch system that is away is asked again."""
         numbers = list(numbers)
-        if numbers:
-            with contextlib.suppress(ClusterError):
+        for attempt in range(4):
+            if not numbers:
+                return
+            try:
                 self._ask(self.cancellation(numbers))
+                return
+            except ClusterError as error:
+                if not self.unreachable(str(error)):
+                    return
+                time.sleep(3.0 if attempt < 3 else 0.0)
 
     def cancellation(self, numbers: Sequence[str]) -> list[str]:
         """Command that cancels."""

@@ -140,7 +140,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Progressed:
-    """A batch came back."""
+    """Batches came back."""
 
     done: int
     failed: int
@@ -295,9 +295,12 @@ class Execution:
                     reason = "limit"
                     break
                 finished = pool.wait(list(self._flight), timeout=1.0)
+                seconds = 0.0
                 with self.journal.together():
                     for handle, result in zip(finished, pool.results(finished), strict=True):
-                        self._settle(handle, result, pool)
+                        seconds += self._settle(handle, result, pool)
+                if finished:  # said once it is on disk
+                    self.emit(Progressed(*self._counts(), seconds))
                 if self._too_many_failures():
                     reason = "too many failures"
                     break
@@ -342,7 +345,7 @@ class Execution:
             self._busy.add(chunk)
             budget -= len(batch.units)
 
-    def _settle(self, handle: Handle, result: Receipt | Exception, pool: Pool) -> None:
+    def _settle(self, handle: Handle, result: Receipt | Exception, pool: Pool) -> float:
         batch = self._flight.pop(handle)
         self._busy.discard(self._chunk(batch.units[0]))
         handle.release()
@@ -351,6 +354,7 @@ class Execution:
                 raise result  # writing failed (a full disk, say): no unit's fault, and no worker's
             result = self._suspect(batch, result)
         self._record(batch, result)
+        return sum(result.seconds.values())
 
     def _suspect(self, batch: _Batch, error: BaseException) -> Receipt:
         """A batch whose workers died: one of its units may be the cause, so each goes alone."""
@@ -399,8 +403,6 @@ class Execution:
         if again:
             self._queue.extend(_Batch((unit,), batch.attempt + 1) for unit in again)
             self.emit(Retried(tuple(u.key for u in again), receipt.failures[again[0].key].error))
-        done, failed = self._counts()
-        self.emit(Progressed(done, failed, sum(receipt.seconds.values())))
 
     def _set_aside(self, unit: Unit, attempts: int, failure: Failure) -> None:
         """Write down all that is needed to understand a failure, then mark it."""

@@ -87,7 +87,7 @@ def test_other_bits_are_a_bug(folder, finished):
     other = folder / "tampered"
     shutil.copytree(finished, other)
     array = zarr.open_array(str(other / "result.zarr/graded/throughput"), mode="r+")
-    array[0, 1] = array[0, 1] * 1.0001
+    array[0, 0, 1] = array[0, 0, 1] * 1.0001
     said = command("replay", other, "graded,l_max=0.2,gradient=0,realization=1", folder=folder)
     assert said.returncode == 1
     assert "OTHER BITS" in said.stderr
