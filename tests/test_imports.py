@@ -14,13 +14,14 @@ PACKAGE = Path(__file__).resolve().parents[1] / "membrane_dask"
 #: Rooms from the top down: a module may import from its own room's list and nothing else of ours.
 ALLOWED = {
     "cli": {"api", "engine", "errors", "study_file", "__init__"},
-    "api": {"studies", "engine", "config", "errors", "program", "study_file", "variables", "__init__"},
+    "api": {"studies", "engine", "config", "errors", "profiles", "program", "study_file", "variables", "__init__"},
     "report": {"api", "engine", "studies", "variables", "volume", "errors", "__init__"},
-    "engine": {"engine", "volume", "config", "errors", "program", "study_file", "variables", "__init__"},
+    "engine": {"engine", "volume", "config", "errors", "profiles", "program", "study_file", "variables", "__init__"},
     "studies": {"studies", "volume", "physics", "config", "errors", "program", "variables"},
     "volume": {"volume", "physics"},
     "physics": {"physics"},
     "study_file": {"config", "errors"},
+    "profiles": {"config", "errors", "study_file"},
     "config": {"errors", "__init__"},
     "program": {"variables"},
     "variables": set(),
