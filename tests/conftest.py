@@ -42,10 +42,22 @@ def _values_of(run) -> dict[str, bytes]:
     return found
 
 
+def _files_of(run) -> dict[str, bytes]:
+    """Every file of a run's result."""
+    folder = run.path / "result.zarr"
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 @pytest.fixture(scope="session")
 def values_of() -> Callable[..., dict[str, bytes]]:
     """What two runs must share to the last bit."""
     return _values_of
+
+
+@pytest.fixture(scope="session")
+def files_of() -> Callable[..., dict[str, bytes]]:
+    """What two runs share that were cut alike: wherever a study runs, unless `execution.batch` says otherwise."""
+    return _files_of
 
 
 @pytest.fixture(scope="session")

@@ -20,8 +20,10 @@ from membrane_dask.program import Program, Table, Volume
 #: Aim for this much work in a batch, in seconds: dear enough to hide a task's overhead, short
 #: enough that a lost worker costs little.
 BATCH_SECONDS = 10.0
-#: Batches that a driver handles in a second with room to spare (benchmarks/saturation.py).
-BATCHES_A_SECOND = 100
+#: A study of more batches than this is cut coarser, up to a minute each, as only thousands of
+#: workers are worth it and one driver handles some 160 batches in a second (benchmarks/saturation.py).
+MANY_BATCHES = 10_000
+LONGEST_BATCH_SECONDS = 60.0
 #: Memory of a worker's interpreter and libraries before any unit runs, in bytes (measured, rounded up).
 WORKER_BYTES = 400_000_000
 
@@ -189,7 +191,7 @@ def make_plan(study: BaseStudy, program: Program) -> Plan:
         study,
         program,
         cluster,
-        {t.name: choose_batch(t, study.execution.batch, default_workers(cluster)) for t in program.tables},
+        {t.name: choose_batch(t, study.execution.batch) for t in program.tables},
     )
     if cluster.scheduler != "address":
         available = worker_memory(cluster)
@@ -213,20 +215,18 @@ def _stem(task: str) -> str:
     return task.rstrip("0123456789").rstrip("-")
 
 
-def choose_batch(table: Table, asked: int | None, workers: int = 1) -> int:
-    """Units in a batch: as asked, or about ten seconds' work, and four batches a worker or sixteen in all.
+def choose_batch(table: Table, asked: int | None) -> int:
+    """Units in a batch, which is a chunk of the result: as asked, or about ten seconds' work.
 
-    With thousands of workers batches are longer, as the driver handles only so many in a second.
+    The study alone decides, not the cluster, so that a run is the same to the last byte wherever it
+    was made. Short studies are cut into 64 batches, to keep that many workers busy.
     """
     longest = table.unit_shape[-1]
     if table.seconds <= 0:
         return 1
     total = math.prod(table.unit_shape)
-    wanted = asked or min(
-        math.ceil(max(BATCH_SECONDS, workers / BATCHES_A_SECOND) / table.seconds),
-        math.ceil(total / max(16, 4 * workers)),
-        200,
-    )
+    seconds = min(max(BATCH_SECONDS, total * table.seconds / MANY_BATCHES), LONGEST_BATCH_SECONDS)
+    wanted = asked or min(math.ceil(seconds / table.seconds), math.ceil(total / 64), 1000)
     return max(1, min(wanted, longest))
 
 
