@@ -166,7 +166,7 @@ def execute(
             )  # fmt: skip
             if chain:
                 chain.begin(len(execution.history))
-            open_units = sum(run.counts.values()) - len(execution.history)
+            open_units = run.total() - len(execution.history)
             if limit == 0 or not open_units:  # no cluster for nothing
                 from membrane_dask.engine.clusters import SyncPool
 

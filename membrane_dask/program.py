@@ -83,6 +83,8 @@ class Table:
         Attributes of the group.
     seconds : float
         Rough time of a unit, to choose batches; 0 stands for "each unit is a batch of its own".
+    sparse : bool
+        Whether the program decides on the way which places are filled, and may leave some empty.
     """
 
     name: str
@@ -91,6 +93,7 @@ class Table:
     coords: Mapping[str, np.ndarray]
     attrs: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+    sparse: bool = False
 
     @property
     def unit_shape(self) -> tuple[int, ...]:

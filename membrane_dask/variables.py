@@ -75,8 +75,12 @@ STATUS = Variable(
 )
 
 
-def _metric(name: str, long_name: str, source: str, **more: object) -> Variable:
-    return Variable(name, (), "f8", "1", long_name, f"{GU}, {source}", **more)  # type: ignore[arg-type]
+_FLAG = {"flag_values": [0, 1], "flag_meanings": "no yes"}
+
+
+def _gu(name: str, long_name: str, source: str = "", dims: tuple[str, ...] = (), **more: object) -> Variable:
+    """A dimensionless variable of Gu's model."""
+    return Variable(name, dims, "f8", "1", long_name, f"{GU}, {source}" if source else "", **more)  # type: ignore[arg-type]
 
 
 _UNTIL = {
@@ -88,64 +92,81 @@ _UNTIL = {
 
 def _life_metrics() -> tuple[Variable, ...]:
     found = []
+    dims = ("deposition",)
     for suffix, (until, nullable) in _UNTIL.items():
         found += [
-            _metric(f"throughput{suffix}", f"filtrate volume over the filter's life{until}", "Eq. 28a"),
-            _metric(
+            _gu(f"throughput{suffix}", f"filtrate volume over the filter's life{until}", "Eq. 28a", dims),
+            _gu(
                 f"foulant_concentration{suffix}",
                 f"accumulated foulant concentration of the filtrate{until}",
                 "Eq. 28b",
+                dims,
                 nullable=nullable,
             ),
-            _metric(f"lifetime{suffix}", f"lifetime of the filter{until}", "Sec. III"),
-            _metric(f"porosity_usage{suffix}", f"loss of membrane porosity{until}", "Eq. 21b"),
+            _gu(f"lifetime{suffix}", f"lifetime of the filter{until}", "Sec. III", dims),
+            _gu(f"porosity_usage{suffix}", f"loss of membrane porosity{until}", "Eq. 21b", dims),
         ]
+        if suffix != "_threshold_step":
+            long_name = f"loss of porosity in each band{until or ' over the life of the filter'}"
+            found.append(_gu(f"band_porosity_usage{suffix}", long_name, "Eq. 21a", (*dims, "band")))
     return tuple(found)
 
 
-#: Result of a graded study: one unit is one random network and its whole life.
+#: Result of a graded study: one unit is one random network, and its life for every deposition coefficient.
 GRADED: tuple[Variable, ...] = (
     *_life_metrics(),
-    _metric("initial_flux", "flux through the clean filter", "Eq. 28a"),
-    Variable(
-        "band_porosity_usage",
-        ("band",),
-        "f8",
-        "1",
-        "loss of porosity in each band over the filter's life",
-        f"{GU}, Eq. 21a",
-    ),
-    Variable(
-        "band_porosity_usage_threshold",
-        ("band",),
-        "f8",
-        "1",
-        "loss of porosity in each band when the flux falls to the threshold (crossing interpolated)",
-        f"{GU}, Eq. 21a",
-    ),
+    _gu("initial_flux", "flux through the clean filter", "Eq. 28a"),
     Variable("n_junctions", (), "i4", "1", "number of pore junctions in the membrane"),
     Variable("n_pores", (), "i4", "1", "number of pores in the membrane"),
     Variable("n_inlets", (), "i4", "1", "number of pore inlets on the feed side"),
-    Variable("mean_degree", (), "f8", "1", "mean number of pores that meet at a junction"),
-    Variable(
+    _gu("mean_degree", "mean number of pores that meet at a junction"),
+    _gu("band_degree", "mean number of pores that meet at a junction of each band", "", ("band",), nullable=True),
+    _gu("band_surface_area", "area of the clean pores' walls in each band, per area of the membrane", "", ("band",)),
+    _gu(
         "flux_residual",
-        (),
-        "f8",
-        "1",
-        "largest difference of inflow and outflow before extinction, relative to the initial flux",
+        "largest difference of inflow and outflow at any time, relative to the flux then",
+        "",
+        ("deposition",),
     ),
-    Variable("flux", ("time",), "f8", "1", "flux through the filter", f"{GU}, Eq. 28a", "history", True),
-    Variable(
+    _gu("flux", "flux through the filter", "Eq. 28a", ("deposition", "time"), group="history", nullable=True),
+    _gu(
         "foulant_concentration_out",
-        ("time",),
-        "f8",
-        "1",
         "foulant concentration leaving the filter",
-        f"{GU}, Eq. 28b",
-        "history",
-        True,
+        "Eq. 28b",
+        ("deposition", "time"),
+        group="history",
+        nullable=True,
     ),
-    Variable("band_porosity", ("time", "band"), "f8", "1", "porosity of each band", f"{GU}, Eq. 3", "history", True),
+    _gu(
+        "band_porosity",
+        "porosity of each band",
+        "Eq. 3",
+        ("deposition", "time", "band"),
+        group="history",
+        nullable=True,
+    ),
+)
+
+#: What follows from a graded study, for each metric: the gradient at which it is largest.
+OPTIMUM: tuple[Variable, ...] = (
+    _gu("gradient", "best gradient, between those of the grid as well", nullable=True),
+    _gu("low", "lower end of the best gradient's interval", nullable=True),
+    _gu("high", "upper end of the best gradient's interval", nullable=True),
+    _gu("grid_gradient", "best gradient of the grid", nullable=True),
+    _gu("value", "the metric at the best gradient", nullable=True),
+    _gu("gain", "share by which the metric there exceeds that of the first gradient", nullable=True),
+    _gu("gain_low", "lower end of the gain's interval", nullable=True),
+    _gu("gain_high", "upper end of the gain's interval", nullable=True),
+    Variable("at_edge", (), "u1", "1", "whether the metric is largest at an end of the grid", attrs=_FLAG),
+    Variable("networks", (), "i4", "1", "networks that were simulated"),
+    Variable(
+        "ended",
+        (),
+        "u1",
+        "1",
+        "why no more were",
+        attrs={"flag_values": [0, 1, 2, 3], "flag_meanings": "design interval tie realizations"},
+    ),
 )
 
 #: Result of a reconstruct study: one unit is one trial structure compared with the micrograph.
@@ -174,6 +195,7 @@ STRUCTURES: tuple[Variable, ...] = (
 
 TABLES: Mapping[str, tuple[Variable, ...]] = {
     "graded": GRADED,
+    "optimum": OPTIMUM,
     "trials": TRIALS,
     "structures": STRUCTURES,
 }
@@ -197,7 +219,8 @@ COORDINATES: Mapping[str, Coordinate] = {
     for c in (
         Coordinate("l_max", "1", "largest pore length, in membrane thicknesses"),
         Coordinate("gradient", "1", "pore-radius gradient: radius lost from a band to the next"),
-        Coordinate("realization", "1", "number of the random network"),
+        Coordinate("deposition", "1", "deposition coefficient"),
+        Coordinate("realization", "1", "number of the random network; those of one number share their random numbers"),
         Coordinate("band", "1", "band, 1 at the feed side"),
         Coordinate("time", "1", "time since the filter was clean"),
         Coordinate("replicate", "1", "number of the reconstruction"),

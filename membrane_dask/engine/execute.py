@@ -314,6 +314,8 @@ class Execution:
             self._busy.clear()
         done, failed = self._counts()
         left = self.total - done - failed
+        if reason == "finished" and any(table.sparse for table in self.program.tables):
+            left = 0
         if reason == "finished" and left:
             raise RuntimeError(f"the program proposed {done + failed} of {self.total} planned units and no more")
         return Summary(done, failed, left, reason)
@@ -473,8 +475,10 @@ class Execution:
             _build_pyramid(store.volume_path(self.root, volume.name))
         result = self.root / "result.zarr"
         found = self.program.collect(lambda name: _read_table(result / name), self.history)
+        labels = {dim: values for table in self.program.tables for dim, values in table.coords.items()}
         for name, (variables, dims, values) in found.items():
-            coords = {dim: np.arange(len(next(iter(values.values())))) for dim in dims}
+            shape = next(iter(values.values())).shape
+            coords = {dim: labels.get(dim, np.arange(size)) for dim, size in zip(dims, shape, strict=False)}
             contents = {v.name: ((*dims, *v.dims), values[v.name], v.attributes()) for v in variables}
             store.create_dataset(result, Dataset(name, contents, coords))
         self.journal.append({"collected": True})

@@ -85,6 +85,11 @@ class Plan:
         return sum(self.counts.values())
 
     @property
+    def sparse(self) -> bool:
+        """Whether the run decides on its way how many of the units are needed."""
+        return any(table.sparse for table in self.program.tables)
+
+    @property
     def result_bytes(self) -> int:
         """Bytes of the whole result before compression."""
         found = 0
@@ -135,7 +140,7 @@ class Plan:
         rows = [
             ("study", f"{self.study.name} ({self.study.kind})"),  # type: ignore[attr-defined]
             ("run", self.name),
-            ("units", f"{self.total} ({units})"),
+            ("units", f"{'at most ' if self.sparse else ''}{self.total} ({units})"),
             ("batches", f"of {batches}"),
             ("seed", str(self.study.seed)),
             ("result", f"{as_bytes(self.result_bytes)} before compression"),
@@ -144,7 +149,8 @@ class Plan:
         rows.append(("cluster", self._cluster()))
         if self.cost is not None:
             each = ", ".join(f"{self.seconds[kind]:.3g} s a unit of {kind}" for kind in kinds)
-            rows.append(("cost", f"{as_seconds(self.cost)} of one core ({each}, measured)"))
+            most = "at most " if self.sparse else ""
+            rows.append(("cost", f"{most}{as_seconds(self.cost)} of one core ({each}, measured)"))
             rows.append(("time", f"about {as_seconds(self.cost / workers)} on {workers} worker{'s' * (workers > 1)}"))
         return rows
 

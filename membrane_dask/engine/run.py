@@ -149,6 +149,10 @@ class Run:
         found = [journals.read_json(path) for path in sorted((self.path / "failures").glob("*.json"))]
         return [failure for failure in found if failure and failure["key"] in failed]
 
+    def total(self) -> int:
+        """Number of units: the most there can be, until it is known that no more follow."""
+        return len(self.journal.history()) if self.journal.collected() else sum(self.counts.values())
+
     def status(self) -> dict[str, Any]:
         """State of the run: ``empty``, ``queued``, ``running``, ``partial``, ``failed`` or ``complete``.
 
@@ -158,7 +162,7 @@ class Run:
             ``run, kind, state, done, running, failed, left``: the last four add up to all units.
         """
         history = self.journal.history()
-        total = sum(self.counts.values())
+        total = self.total()
         failed = sum(outcome.status == "failed" for outcome in history.values())
         done = len(history) - failed
         left = total - done - failed
@@ -187,7 +191,7 @@ class Run:
     def rows(self) -> list[tuple[str, str]]:
         """What there is to say of the run, as pairs of words."""
         status = self.status()
-        total = sum(self.counts.values())
+        total = self.total()
         rows = [
             ("study", f"{self.kind}, seed {self._about['seed']}"),
             ("state", status["state"]),
@@ -209,14 +213,14 @@ class Run:
 
     def __repr__(self) -> str:
         status = self.status()
-        return f"<Run {self.name}: {status['state']}, {status['done']} of {sum(self.counts.values())} units>"
+        return f"<Run {self.name}: {status['state']}, {status['done']} of {self.total()} units>"
 
     def __str__(self) -> str:
         return "\n".join([f"Run {self.path}", *(f"  {name:<8} {words}" for name, words in self.rows())])
 
     def _repr_html_(self) -> str:
         status = self.status()
-        return table(f"Run {self.name}", self.rows(), bar(status["done"], status["failed"], sum(self.counts.values())))
+        return table(f"Run {self.name}", self.rows(), bar(status["done"], status["failed"], self.total()))
 
 
 class RunList(Sequence[Run]):

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+import numpy as np
 from numba import njit
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -54,3 +55,36 @@ if not os.environ.get("NUMBA_CACHE_DIR"):
 def kernel(function: Function) -> Function:
     """Compile ``function`` strictly (no fast-math), without the interpreter lock, cached on disk."""
     return cast(Function, njit(cache=True, nogil=True, fastmath=False, error_model="numpy")(function))
+
+
+@kernel
+def exponential(x):
+    """``exp(x)`` of non-positive numbers, in place: eight at a time, where the library's goes one by one.
+
+    ``x = k ln 2 + r`` with ``|r| <= ln 2 / 2``; a polynomial in ``r`` (relative error below 1e-16) is
+    scaled by adding ``k`` to the exponent's bits. Below -700 the result is 0.
+    """
+    bits = np.empty(x.size, np.int64)
+    for i in range(x.size):
+        value = max(x[i], -700.0)
+        k = np.floor(value * 1.4426950408889634 + 0.5)
+        r = (value - k * 0.693145751953125) - k * 1.42860682030941723212e-6
+        p = 1.0 / 6227020800.0
+        p = p * r + 1.0 / 479001600.0
+        p = p * r + 1.0 / 39916800.0
+        p = p * r + 1.0 / 3628800.0
+        p = p * r + 1.0 / 362880.0
+        p = p * r + 1.0 / 40320.0
+        p = p * r + 1.0 / 5040.0
+        p = p * r + 1.0 / 720.0
+        p = p * r + 1.0 / 120.0
+        p = p * r + 1.0 / 24.0
+        p = p * r + 1.0 / 6.0
+        p = p * r + 0.5
+        p = p * r + 1.0
+        x[i] = (p * r + 1.0) if x[i] >= -700.0 else 0.0
+        bits[i] = np.int64(k)
+    whole = x.view(np.int64)
+    for i in range(x.size):
+        if whole[i] != 0:
+            whole[i] += bits[i] << 52

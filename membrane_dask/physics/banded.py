@@ -8,19 +8,84 @@ where they cross. Junctions are then added or removed until every band has the p
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
 import numpy as np
 from scipy.optimize import brentq
+from scipy.special import ndtr
 
 from membrane_dask.physics._jit import kernel
 from membrane_dask.physics.network import PhysicsError, PoreNetwork
+from membrane_dask.physics.noise import philox
 
 #: Points outside the membrane reach this far beyond either face; no pore may be longer.
 _MARGIN = 0.5
 
 
-def band_radii(radius: float, gradient: float, bands: int) -> np.ndarray:
-    """Pore radius of every band from the feed side on (Gu, Eqs. 1 and 2): the mean radius is ``radius``."""
-    return radius + gradient * ((bands - 1) / 2 - np.arange(bands))
+@dataclass(frozen=True)
+class RadiusSpread:
+    """How pore radii vary within a band: each is its band's radius times a random factor of mean 1.
+
+    Parameters
+    ----------
+    distribution : {"normal", "lognormal", "uniform"}
+        Of the factor. The normal one, and the logarithm of the lognormal, end at three standard deviations.
+    deviation : float
+        Standard deviation of the factor, >= 0; 0 leaves all radii of a band alike.
+    """
+
+    distribution: Literal["normal", "lognormal", "uniform"] = "normal"
+    deviation: float = 0.0
+
+    #: Standard deviation of a standard normal number that ends at three of them.
+    _CUT = math.sqrt(1 - 6 * math.exp(-4.5) / math.sqrt(2 * math.pi) / (2 * ndtr(3.0) - 1))
+
+    def __post_init__(self) -> None:
+        if self.distribution not in ("normal", "lognormal", "uniform"):
+            raise ValueError(f"distribution: must be normal, lognormal or uniform (got {self.distribution!r})")
+        if not (self.deviation >= 0 and self.range[0] > 0):
+            raise ValueError(f"deviation: leaves some pores no radius (got {self.deviation})")
+
+    @property
+    def _log_deviation(self) -> float:
+        return math.sqrt(math.log1p(self.deviation**2))
+
+    def _log_moment(self, power: int) -> float:
+        """Mean of ``exp(power * s * x)`` for a standard normal ``x`` that ends at three."""
+        shift = power * self._log_deviation
+        inside = ndtr(3 - shift) - ndtr(-3 - shift)
+        return math.exp(shift**2 / 2) * float(inside / (2 * ndtr(3.0) - 1))
+
+    @property
+    def scale_and_slope(self) -> tuple[float, float]:
+        """The factor is ``scale * exp(slope * x)`` where lognormal, else ``1 + slope * x``."""
+        if self.distribution == "lognormal":
+            return 1 / self._log_moment(1), self._log_deviation
+        return 1.0, self.deviation * (math.sqrt(3) if self.distribution == "uniform" else 1 / self._CUT)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Smallest and largest factor."""
+        scale, slope = self.scale_and_slope
+        if self.distribution == "lognormal":
+            return scale * math.exp(-3 * slope), scale * math.exp(3 * slope)
+        reach = slope * (1 if self.distribution == "uniform" else 3)
+        return 1 - reach, 1 + reach
+
+    @property
+    def mean_square(self) -> float:
+        """Mean of the factor's square, by which the porosity grows."""
+        if self.distribution == "lognormal":
+            return self._log_moment(2) / self._log_moment(1) ** 2
+        return 1 + self.deviation**2
+
+
+def band_radii(radius: float | Sequence[float], gradient: float, bands: int) -> np.ndarray:
+    """Pore radius of every band from the feed side on (Gu, Eqs. 1 and 2); ``radius`` is of all bands, or of each."""
+    return np.broadcast_to(radius, bands) + gradient * ((bands - 1) / 2 - np.arange(bands))
 
 
 def expected_band_porosity(counts: np.ndarray, radii: np.ndarray, l_min: float, l_max: float) -> np.ndarray:
@@ -62,9 +127,7 @@ def expected_band_porosity(counts: np.ndarray, radii: np.ndarray, l_min: float, 
     return np.asarray(bands * np.pi * 2 * np.pi / 3 * length)
 
 
-def junction_counts(
-    *, l_min: float, l_max: float, radius: float, gradient: float, bands: int, porosity: float
-) -> np.ndarray:
+def junction_counts(*, l_min: float, l_max: float, radii: np.ndarray, porosity: float) -> np.ndarray:
     """Junctions to start from in every band.
 
     The last band is given as many as bring its expected porosity to ``porosity``; the others follow
@@ -73,8 +136,12 @@ def junction_counts(
     Returns
     -------
     (bands,) ndarray of int
+
+    Raises
+    ------
+    PhysicsError
+        If it takes too many junctions, or so few that chance alone rules.
     """
-    radii = band_radii(radius, gradient, bands)
 
     def all_counts(last: float) -> np.ndarray:
         pairs = (radii[-1] / radii) ** 2 * last * (last - 1)
@@ -89,7 +156,10 @@ def junction_counts(
         if most > 1e7:
             raise PhysicsError(f"a porosity of {porosity} would take more than {most:.0e} junctions a band")
     last = brentq(excess, 1.0, most) if excess(1.0) < 0 else 1.0
-    return np.round(all_counts(round(last))).astype(np.int64)
+    counts = np.round(all_counts(round(last))).astype(np.int64)
+    if counts.min() < 4:
+        raise PhysicsError(f"a porosity of {porosity} takes only {counts.min()} junctions in a band: no network")
+    return counts
 
 
 def generate(
@@ -97,11 +167,10 @@ def generate(
     *,
     l_min: float,
     l_max: float,
-    radius: float,
-    gradient: float,
-    bands: int,
+    radii: np.ndarray,
     porosity: float,
     porosity_tolerance: float,
+    spread: RadiusSpread = RadiusSpread(),
     max_corrections: int = 10_000,
 ) -> PoreNetwork:
     """Draw one banded network.
@@ -109,20 +178,19 @@ def generate(
     Parameters
     ----------
     rng : numpy.random.Generator
-        Stream of this network.
+        Stream of this network. Each band draws from a child of its own, so that networks of other
+        radii drawn from the same stream have most of their points in common.
     l_min, l_max : float
         Pores are longer than ``l_min`` and shorter than ``l_max``, in membrane thicknesses;
         ``0 <= l_min < l_max <= min(1/bands, 1/2)``.
-    radius : float
-        Mean of the bands' radii.
-    gradient : float
-        Radius lost from one band to the next, >= 0.
-    bands : int
-        Number of bands.
+    radii : (bands,) ndarray
+        Pore radius of every band, > 0; see :func:`band_radii`.
     porosity : float
         Porosity of every band.
     porosity_tolerance : float
         Largest relative departure from it, > 0.
+    spread : RadiusSpread
+        How radii vary within a band.
     max_corrections : int
         Junctions that may be added and removed to get there.
 
@@ -141,33 +209,64 @@ def generate(
     Gu, Algorithm 1. Pores that cross a border of bands have the radius of the band that holds
     most of them. Points beyond the faces stay as first drawn while the rest is corrected.
     """
+    radii = np.asarray(radii, float)
+    bands = len(radii)
     if not 0 <= l_min < l_max <= min(1 / bands, _MARGIN):
         raise ValueError(f"l_max: must lie between l_min and min(1/bands, 1/2) (got {l_max})")
-    radii = band_radii(radius, gradient, bands)
-    if radii[-1] <= 0:
-        raise ValueError(f"gradient: leaves the last band no radius (got {gradient})")
-    counts = junction_counts(l_min=l_min, l_max=l_max, radius=radius, gradient=gradient, bands=bands, porosity=porosity)
-    points = [rng.random((count, 3)) for count in counts]
+    if not (radii > 0).all():
+        raise ValueError(f"radii: must be greater than 0 (got {radii.tolist()})")
+    counts = junction_counts(l_min=l_min, l_max=l_max, radii=radii * math.sqrt(spread.mean_square), porosity=porosity)
+    *streams, above_stream, below_stream, correction, factors = rng.spawn(bands + 4)
+    points = [stream.random((count, 3)) for stream, count in zip(streams, counts, strict=True)]
     for k in range(bands):
         points[k][:, 0] = (k + points[k][:, 0]) / bands
-    above, below = (rng.random((round(_MARGIN * bands * counts[face]), 3)) for face in (0, -1))
+    above = above_stream.random((round(_MARGIN * bands * counts[0]), 3))
+    below = below_stream.random((round(_MARGIN * bands * counts[-1]), 3))
     above[:, 0] = -_MARGIN * (1 - above[:, 0])
     below[:, 0] = 1 + _MARGIN * below[:, 0]
     outside = np.concatenate([above, below])
     outside = outside[(outside[:, 0] > -l_max) & (outside[:, 0] < 1 + l_max)]
     drawn = np.concatenate([*points, outside])
+    factor = _factor(spread, factors)
 
-    corrected, n_inside, operations = _correct(
+    corrected, names, n_inside, operations = _correct(
         drawn, int(counts.sum()), radii, l_min, l_max, porosity, porosity_tolerance,
-        rng.random((max_corrections, 3)),
+        correction.random((max_corrections, 3)), factor,
     )  # fmt: skip
     if operations < 0:
         raise PhysicsError(
             f"band porosities did not come within {porosity_tolerance:.2g} of {porosity} in "
             f"{max_corrections} corrections"
         )
-    corrected[:n_inside] = corrected[np.argsort(corrected[:n_inside, 0], kind="stable")]
-    return connect(corrected[:n_inside], corrected[n_inside:], l_min=l_min, l_max=l_max, radii=radii)
+    order = np.concatenate([np.argsort(corrected[:n_inside, 0], kind="stable"), np.arange(n_inside, len(corrected))])
+    return _join(corrected[order], names[order], n_inside, l_min, l_max, radii, factor)
+
+
+#: What the kernels need to give every pore its factor: kind, scale, slope, and a key of two words.
+_Factor = tuple[int, float, float, int, int]
+_ALIKE: _Factor = (0, 1.0, 0.0, 0, 0)
+
+
+def _factor(spread: RadiusSpread, rng: np.random.Generator) -> _Factor:
+    if spread.deviation == 0:
+        return _ALIKE
+    kind = 1 + ("normal", "lognormal", "uniform").index(spread.distribution)
+    low, high = rng.integers(1 << 32, size=2).tolist()
+    return (kind, *spread.scale_and_slope, low, high)
+
+
+def _join(
+    points: np.ndarray,
+    names: np.ndarray,
+    n_inside: int,
+    l_min: float,
+    l_max: float,
+    radii: np.ndarray,
+    factor: _Factor,
+) -> PoreNetwork:
+    points = np.ascontiguousarray(points)
+    found = _pores(points, names, n_inside, np.asarray(radii, float), l_min, l_max, factor)
+    return PoreNetwork(points[:n_inside].copy(), *found)
 
 
 def connect(inside: np.ndarray, outside: np.ndarray, *, l_min: float, l_max: float, radii: np.ndarray) -> PoreNetwork:
@@ -188,22 +287,38 @@ def connect(inside: np.ndarray, outside: np.ndarray, *, l_min: float, l_max: flo
     -------
     PoreNetwork
     """
-    points = np.ascontiguousarray(np.concatenate([inside, outside]))
-    ends, length, radius, band, band_length = _pores(points, len(inside), radii, l_min, l_max)
-    return PoreNetwork(inside.copy(), ends, length, radius, band, band_length)
+    points = np.concatenate([inside, outside])
+    return _join(points, np.arange(len(points)), len(inside), l_min, l_max, radii, _ALIKE)
 
 
 @kernel
-def _distance(p, q):
-    """Distance, periodic in y and x."""
-    dy = abs(p[1] - q[1])
-    if dy > 0.5:
-        dy = 1.0 - dy
-    dx = abs(p[2] - q[2])
-    if dx > 0.5:
-        dx = 1.0 - dx
-    dz = p[0] - q[0]
-    return np.sqrt(dx * dx + dy * dy + dz * dz)
+def _radius(base, a, b, factor, words):
+    """Radius of the pore between points named ``a`` and ``b``: the same whenever it is asked for."""
+    kind, scale, slope, key_0, key_1 = factor
+    if kind == 0:
+        return base
+    first, second = np.uint64(min(a, b)), np.uint64(max(a, b))
+    attempt = 0
+    while True:
+        philox(words, attempt, first, second, np.uint64(0), np.uint64(key_0), np.uint64(key_1))
+        u, v = (words[0, 0] + 0.5) * 2.0**-32, (words[1, 0] + 0.5) * 2.0**-32
+        if kind == 3:
+            return base * (1.0 + slope * (2.0 * u - 1.0))
+        x = np.sqrt(-2.0 * np.log(u)) * np.cos(2.0 * np.pi * v)
+        if abs(x) <= 3.0:
+            return base * (scale * np.exp(slope * x) if kind == 2 else 1.0 + slope * x)
+        attempt += 1
+
+
+@kernel
+def _square_distance(points, i, j):
+    """Squared distance, periodic in y and x."""
+    dy = abs(points[i, 1] - points[j, 1])
+    dy = min(dy, 1.0 - dy)
+    dx = abs(points[i, 2] - points[j, 2])
+    dx = min(dx, 1.0 - dx)
+    dz = points[i, 0] - points[j, 0]
+    return dx * dx + dy * dy + dz * dz
 
 
 @kernel
@@ -250,9 +365,10 @@ def _cell(point, side):
 
 
 @kernel
-def _neighbours(points, i, head, following, side, l_min, l_max, found, distances):
-    """Points that a pore joins to point ``i``: how many, their numbers and distances."""
+def _neighbours(points, i, least, head, following, side, l_min, l_max, found, distances):
+    """Points from number ``least`` on that a pore joins to point ``i``: how many, their numbers and distances."""
     count = 0
+    reach_square = l_max * l_max * (1.0 + 1e-12)
     layers = head.size // (side * side)
     cz = int((points[i, 0] + _MARGIN) * side)
     cy = min(int(points[i, 1] * side), side - 1)
@@ -265,12 +381,11 @@ def _neighbours(points, i, head, following, side, l_min, l_max, found, distances
             for jx in range(span):
                 x = (cx + jx - 1 + side) % side if reach else jx
                 j = head[(z * side + y) * side + x]
-                while j >= 0:
-                    if j != i:
-                        d = _distance(points[i], points[j])
-                        if l_min < d < l_max:
-                            if count == found.size:
-                                return -1
+                while j >= least:  # a cell's list runs from the largest number down
+                    square = _square_distance(points, i, j)
+                    if square < reach_square:
+                        d = np.sqrt(square)
+                        if l_min < d < l_max and j != i:
                             found[count] = j
                             distances[count] = d
                             count += 1
@@ -279,11 +394,11 @@ def _neighbours(points, i, head, following, side, l_min, l_max, found, distances
 
 
 @kernel
-def _correct(drawn, n_inside, radii, l_min, l_max, porosity, tolerance, draws):
+def _correct(drawn, n_inside, radii, l_min, l_max, porosity, tolerance, draws, factor):
     """Add and remove junctions, band by band from the last, until every band has its porosity.
 
-    Returns the points, inside ones first, their number inside, and the number of corrections;
-    -1 for the latter if ``draws`` did not suffice.
+    Returns the points, inside ones first, a name of each that decides its pores' radii, their number
+    inside, and the number of corrections; -1 for the latter if ``draws`` did not suffice.
     """
     bands = radii.size
     n, most = drawn.shape[0], draws.shape[0]
@@ -298,14 +413,14 @@ def _correct(drawn, n_inside, radii, l_min, l_max, porosity, tolerance, draws):
     found = np.empty(capacity, np.int32)
     distances = np.empty(capacity)
     share = np.empty(bands)
+    words = np.empty((4, 1), np.uint64)
     scale = bands * np.pi
     level = np.zeros(bands)
     for i in range(n_inside):
-        count = _neighbours(points, i, head, following, side, l_min, l_max, found, distances)
+        count = _neighbours(points, i, i + 1, head, following, side, l_min, l_max, found, distances)
         for c in range(count):
-            if found[c] < i:  # inside pairs once; with points outside below
-                continue
-            r = radii[_share(points[i, 0], points[found[c], 0], distances[c], share)]
+            base = radii[_share(points[i, 0], points[found[c], 0], distances[c], share)]
+            r = _radius(base, i, found[c], factor, words)
             for k in range(bands):
                 level[k] += scale * r * r * share[k]
 
@@ -317,7 +432,7 @@ def _correct(drawn, n_inside, radii, l_min, l_max, porosity, tolerance, draws):
             while abs(level[k] / porosity - 1.0) >= tolerance:
                 settled = False
                 if used == most:
-                    return points[:0], 0, -1
+                    return points[:0], np.arange(0), 0, -1
                 draw = draws[used]
                 used += 1
                 sign = 1.0
@@ -339,9 +454,10 @@ def _correct(drawn, n_inside, radii, l_min, l_max, porosity, tolerance, draws):
                             here += 1
                     i = found[int(draw[0] * here)]
                     sign = -1.0
-                count = _neighbours(points, i, head, following, side, l_min, l_max, found, distances)
+                count = _neighbours(points, i, 0, head, following, side, l_min, l_max, found, distances)
                 for c in range(count):
-                    r = radii[_share(points[i, 0], points[found[c], 0], distances[c], share)]
+                    base = radii[_share(points[i, 0], points[found[c], 0], distances[c], share)]
+                    r = _radius(base, i, found[c], factor, words)
                     for b in range(bands):
                         level[b] += sign * scale * r * r * share[b]
                 if sign < 0:
@@ -354,20 +470,21 @@ def _correct(drawn, n_inside, radii, l_min, l_max, porosity, tolerance, draws):
                         while following[j] != i:
                             j = following[j]
                         following[j] = following[i]
-    result = np.empty((n, 3))
+    result, names = np.empty((n, 3)), np.empty(n, np.int64)
     kept = 0
     for want in (True, False):
         for i in range(n):
             if inside[i] == want and not gone[i]:
                 result[kept] = points[i]
+                names[kept] = i
                 kept += 1
         if want:
             n_inside = kept
-    return result[:kept], n_inside, used
+    return result[:kept], names[:kept], n_inside, used
 
 
 @kernel
-def _pores(points, n_inside, radii, l_min, l_max):
+def _pores(points, names, n_inside, radii, l_min, l_max, factor):
     """All pores that have a part in the membrane."""
     n, bands = points.shape[0], radii.size
     side = max(1, int(1.0 / l_max))
@@ -379,7 +496,7 @@ def _pores(points, n_inside, radii, l_min, l_max):
     lengths = np.empty(capacity)
     count = 0
     for i in range(n_inside):
-        here = _neighbours(points, i, head, following, side, l_min, l_max, found, distances)
+        here = _neighbours(points, i, i + 1, head, following, side, l_min, l_max, found, distances)
         if count + here > capacity:
             capacity = 2 * capacity + here
             more_ends = np.empty((capacity, 2), np.int32)
@@ -389,20 +506,20 @@ def _pores(points, n_inside, radii, l_min, l_max):
             ends, lengths = more_ends, more_lengths
         order = np.argsort(found[:here])  # by number, so that nothing hangs on the cells
         for c in order:
-            if found[c] > i:
-                ends[count, 0] = i
-                ends[count, 1] = found[c]
-                lengths[count] = distances[c]
-                count += 1
+            ends[count, 0] = i
+            ends[count, 1] = found[c]
+            lengths[count] = distances[c]
+            count += 1
     ends = ends[:count].copy()
     length = np.empty(count)
     radius = np.empty(count)
     band = np.empty(count, np.int32)
     band_length = np.empty((count, bands))
+    words = np.empty((4, 1), np.uint64)
     for e in range(count):
         z, j = points[ends[e, 0], 0], ends[e, 1]
         band[e] = _share(z, points[j, 0], lengths[e], band_length[e])
-        radius[e] = radii[band[e]]
+        radius[e] = _radius(radii[band[e]], names[ends[e, 0]], names[j], factor, words)
         length[e] = lengths[e]
         if j >= n_inside:
             length[e] = band_length[e].sum()

@@ -7,17 +7,20 @@ pore conducts ``r^4 / l``, and foulant enters at concentration 1.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
-from membrane_dask.physics._jit import kernel
-from membrane_dask.physics.network import INLET, PhysicsError, PoreNetwork, adjacency, flowing
+from membrane_dask.physics._jit import exponential, kernel
+from membrane_dask.physics.flow import flow_graph, solve_pressures
+from membrane_dask.physics.network import INLET, OUTLET, PhysicsError, PoreNetwork, adjacency, flowing
 
 #: A pore whose radius falls to this is closed: r_1/dt steps of dt end at 0 only up to rounding.
 _CLOSED = 1e-12
-#: Largest difference of inflow and outflow, over the initial flux, that counts as solved.
-_BALANCE = 1e-6
+#: Pressures are extrapolated by a polynomial of this degree.
+_EXTRAPOLATION = 4
 
 
 @dataclass(frozen=True)
@@ -54,78 +57,130 @@ class FilterLife:
     band_porosity: np.ndarray
 
 
-def filter_life(
+def filter_life(network: PoreNetwork, *, deposition: float, **how: Any) -> FilterLife:
+    """Follow a clean network until no path from the feed to the filtrate is open.
+
+    See :func:`filter_lives`, of which this is the case of one deposition coefficient.
+    """
+    return filter_lives(network, deposition=(deposition,), **how)[0]
+
+
+def filter_lives(
     network: PoreNetwork,
     *,
-    deposition: float,
+    deposition: Sequence[float],
     time_step: float,
     flux_threshold: float,
+    band_deposition: Sequence[float] | None = None,
+    integrator: Literal["euler", "adams-bashforth"] = "euler",
+    quadrature: Literal["trapezoid", "left"] = "trapezoid",
     solver_tolerance: float = 1e-9,
-) -> FilterLife:
-    """Follow a clean network until no path from the feed to the filtrate is open.
+) -> list[FilterLife]:
+    """Follow a clean network, once for every deposition coefficient, until nothing passes.
 
     Parameters
     ----------
     network : PoreNetwork
         The clean filter.
-    deposition : float
-        Deposition coefficient ``lambda`` > 0 (Gu, Eq. 22).
+    deposition : sequence of float
+        Deposition coefficients ``lambda`` > 0 (Gu, Eq. 22).
     time_step : float
-        Step of the explicit Euler method, > 0.
+        Step of the integration, > 0.
     flux_threshold : float
         Flux at which the filter would be taken out of service, > 0.
+    band_deposition : sequence of float, optional
+        Deposition coefficient of each band relative to ``deposition``, > 0; default 1. A pore has that
+        of its band, along its whole length, in what it retains and in how fast it narrows.
+    integrator : {"euler", "adams-bashforth"}
+        Of the radii: explicit Euler as published, or the second-order method of Adams and Bashforth,
+        which takes no more work a step.
+    quadrature : {"trapezoid", "left"}
+        Rule for the integrals over time; ``left`` counts each step at the flux it begins with.
     solver_tolerance : float
-        Relative error of the pressures in the norm of dissipation, in ``(0, 1)``.
+        Relative error of the pressures in the norm of dissipation, and of inflow against outflow,
+        in ``[1e-12, 1)``.
 
     Returns
     -------
-    FilterLife
+    list of FilterLife
 
     Raises
     ------
     PhysicsError
-        If nothing passes even the clean filter, or inflow and outflow do not balance.
+        If nothing passes even the clean filter, or the pressures do not converge.
 
     Notes
     -----
     At each step: pressures from flow conservation at the junctions; concentrations in one sweep
     in the order of falling pressure, each pore passing on ``c exp(-lambda r l / q)``; and every
     pore that carries flow loses radius at the rate of the concentration that enters it (Gu,
-    Eqs. 23 to 25). Pores that no path runs through carry no flow and do not foul.
-    Integrals over time follow the trapezoid rule, the flux being 0 at the last step.
+    Eqs. 23 to 25). Pores that no path runs through carry no flow and do not foul. The flux counts
+    as 0 at the last step.
     """
     inlets = network.ends[:, 1] == INLET
     if not inlets.any():
         raise PhysicsError("no pore opens to the feed")
-    # Every inlet pore that carries flow sees c = 1 and shrinks at rate 1.
-    n_steps = math.ceil(network.radius[inlets].max() / time_step) + 2
-    flux, inflow, concentration, porosity, last = _life(
-        network.ends, network.length, network.radius, network.band_length,
-        deposition, time_step, solver_tolerance, n_steps,
-    )  # fmt: skip
-    if last == -1:
+    if not (network.ends[:, 1] == OUTLET).any():
         raise PhysicsError("no path leads through the network from the feed to the filtrate")
-    if last == -2:
-        raise PhysicsError(f"the pressures did not converge to a relative error of {solver_tolerance:g}")
-    flux, concentration, porosity = (a[: last + 1] for a in (flux, concentration, porosity))
-    residual = float(np.abs(inflow[:last] - flux[:last]).max() / flux[0])
-    if not residual <= _BALANCE:
-        raise PhysicsError(
-            f"inflow and outflow differ by {residual:.1e} of the initial flux, more than {_BALANCE:g}; "
-            "use a smaller solver_tolerance"
-        )
+    ratio = np.ones(network.n_bands) if band_deposition is None else np.asarray(band_deposition, float)
+    if ratio.shape != (network.n_bands,) or not (ratio > 0).all():
+        raise ValueError(f"band_deposition: must hold {network.n_bands} numbers greater than 0 (got {ratio.tolist()})")
+    affinity = ratio[network.band]
+    graph = flow_graph(network)
+    # Every inlet pore that carries flow sees c = 1 and shrinks at the rate of its band.
+    n_steps = math.ceil((network.radius[inlets] / affinity[inlets]).max() / time_step) + 2
+    adjacent = adjacency(network.ends, len(network.junctions))
 
-    below = int(np.argmax(flux < flux_threshold))
-    crossing = float(below)
-    if below > 0:
-        crossing -= float((flux_threshold - flux[below]) / (flux[below - 1] - flux[below]))
+    def placed(values: np.ndarray, empty: float) -> np.ndarray:
+        """Values of the pores, by their places in the graph."""
+        return np.where(graph.pores >= 0, values[..., graph.pores], empty)
+
+    length, radius = placed(network.length, 1.0), placed(network.radius, 0.0)
+    band_length = placed(network.band_length.T, 0.0)
+    # The clean network's pressures do not depend on the foulant.
+    pressure = 1.0 - graph.depth
+    first, pore, other = adjacent
+    live = flowing(first, pore, other, np.ones(len(network.length), bool))
+    clean = np.where(placed(live, False), radius**4 / length, 0.0)
+    solved = solve_pressures(graph, clean, pressure, solver_tolerance)
+
+    lives = []
+    for coefficient in deposition:
+        flux, inflow, concentration, porosity, last = _life(
+            graph, adjacent, length, radius, band_length, placed(affinity, 1.0), pressure, coefficient, time_step,
+            integrator == "adams-bashforth", solver_tolerance, n_steps,
+        )  # fmt: skip
+        if last == -1:
+            raise PhysicsError("no path leads through the network from the feed to the filtrate")
+        if last == -2 or solved < 0:
+            raise PhysicsError(f"the pressures did not converge to a relative error of {solver_tolerance:g}")
+        flux, inflow, concentration, porosity = (a[: last + 1] for a in (flux, inflow, concentration, porosity))
+        lives.append(
+            _metrics(network, flux, inflow, concentration, porosity, coefficient, time_step, flux_threshold, quadrature)
+        )
+    return lives
+
+
+def _metrics(
+    network: PoreNetwork,
+    flux: np.ndarray,
+    inflow: np.ndarray,
+    concentration: np.ndarray,
+    porosity: np.ndarray,
+    deposition: float,
+    time_step: float,
+    flux_threshold: float,
+    quadrature: str,
+) -> FilterLife:
+    """All that is known of a life from its histories."""
+    last = len(flux) - 1
     metrics: dict[str, float] = {}
     usage: dict[str, np.ndarray] = {}
+    crossing, below = threshold_crossing(flux, flux_threshold)
     for suffix, end in (("", last), ("_threshold", crossing), ("_threshold_step", below)):
-        found, usage[suffix] = _until(flux, concentration, porosity, end, time_step)
+        found, usage[suffix] = until(flux, concentration, porosity, end, deposition, time_step, quadrature)
         metrics |= {name + suffix: value for name, value in found.items()}
-        metrics["throughput" + suffix] /= deposition  # Gu, Eq. 28a: in units of W^3 / (alpha C_0)
-    inside = network.ends[:, 1] >= 0
+    between = int((network.ends[:, 1] >= 0).sum())
     return FilterLife(
         **metrics,
         band_porosity_usage=usage[""],
@@ -133,23 +188,61 @@ def filter_life(
         initial_flux=float(flux[0]),
         n_junctions=len(network.junctions),
         n_pores=len(network.length),
-        n_inlets=int(inlets.sum()),
-        mean_degree=float((len(inside) + inside.sum()) / len(network.junctions)),
-        flux_residual=residual,
+        n_inlets=int((network.ends[:, 1] == INLET).sum()),
+        mean_degree=(len(network.length) + between) / len(network.junctions),
+        flux_residual=float(np.abs(inflow[:last] / flux[:last] - 1).max()),
         flux=flux,
         foulant_concentration_out=concentration,
         band_porosity=porosity,
     )
 
 
-def _until(
-    flux: np.ndarray, concentration: np.ndarray, porosity: np.ndarray, end: float, time_step: float
+def threshold_crossing(flux: np.ndarray, threshold: float) -> tuple[float, int]:
+    """Steps until the flux, linear between steps, falls to ``threshold``; and the first step below it."""
+    below = int(np.argmax(flux < threshold))
+    crossing = float(below)
+    if below > 0:
+        crossing -= float((threshold - flux[below]) / (flux[below - 1] - flux[below]))
+    return crossing, below
+
+
+def until(
+    flux: np.ndarray,
+    concentration: np.ndarray,
+    porosity: np.ndarray,
+    end: float,
+    deposition: float,
+    time_step: float,
+    quadrature: str = "trapezoid",
 ) -> tuple[dict[str, float], np.ndarray]:
-    """Metrics of a life that ends at step ``end``, which need not be whole, and each band's usage."""
+    """Metrics of a life that ends at step ``end``, which need not be whole, and each band's usage.
+
+    Parameters
+    ----------
+    flux, concentration : (n_times,) ndarray
+        Histories; the concentration is NaN where the flux is 0.
+    porosity : (n_times, n_bands) ndarray
+        History of the bands' porosities.
+    end : float
+        Time steps that count, between 0 and ``n_times - 1``.
+    deposition, time_step : float
+        As the histories were made with.
+    quadrature : {"trapezoid", "left"}
+        Rule for the integrals.
+
+    Returns
+    -------
+    metrics : dict of str to float
+        ``throughput`` (Gu, Eq. 28a), ``foulant_concentration`` (Eq. 28b), ``lifetime``, ``porosity_usage`` (Eq. 21b).
+    usage : (n_bands,) ndarray
+        Porosity lost in each band (Eq. 21a).
+    """
     whole = int(end)
     part = end - whole
 
     def integral(values: np.ndarray) -> float:
+        if quadrature == "left":
+            return time_step * float(values[:whole].sum() + part * values[whole])
         steps = float(np.trapezoid(values[: whole + 1]))
         if part > 0:
             steps += part * float(values[whole] + part / 2 * (values[whole + 1] - values[whole]))
@@ -162,7 +255,7 @@ def _until(
         left = left + part * (porosity[whole + 1] - left)
     usage = porosity[0] - left
     metrics = {
-        "throughput": volume,
+        "throughput": volume / deposition,  # in units of W^3 / (alpha C_0)
         "foulant_concentration": foulant / volume if volume > 0 else math.nan,
         "lifetime": end * time_step,
         "porosity_usage": float(usage.mean()),
@@ -171,133 +264,148 @@ def _until(
 
 
 @kernel
-def _life(ends, length, clean_radius, band_length, deposition, time_step, tolerance, n_steps):
+def _life(
+    graph, adjacent, length, clean_radius, band_length, affinity, start, deposition, time_step, second_order,
+    tolerance, n_steps,
+):  # fmt: skip
     """Histories of flux, inflow, outlet concentration and band porosity, and the last step.
 
-    The last step is -1 if nothing passes the clean network, -2 if the pressures do not converge.
+    Arrays of pores are by places in the graph, ``band_length`` is ``(bands, n_places)``, ``start`` a
+    guess of the first pressures. The last step is -1 if nothing passes the clean network, -2 if the
+    pressures do not converge.
     """
-    n = max(ends[:, 0].max(), ends[:, 1].max()) + 1
-    n_pores, bands = band_length.shape
-    first, pore, other = adjacency(ends, n)
-    radius = clean_radius.copy()
-    is_open = np.ones(n_pores, np.bool_)
+    first, pore, other = adjacent
+    n, places, bands = graph.depth.size, length.size, band_length.shape[0]
+    between, inlets, outlets = graph.lower.size, graph.inlet.size, graph.outlet.size
     flux, inflow = np.zeros(n_steps + 1), np.zeros(n_steps + 1)
     leaving = np.full(n_steps + 1, np.nan)
     porosity = np.zeros((n_steps + 1, bands))
-    conductance = np.zeros(n_pores)
-    pressure, earlier, earliest = np.zeros(n), np.zeros(n), np.zeros(n)
-    entering = np.zeros(n_pores)  # concentration at the upper end of a pore
-    order = np.arange(n)
+
+    is_open = np.ones(pore.size // 2, np.bool_)  # by the network's numbers
     live = flowing(first, pore, other, is_open)
+    per_length, retention, shrinkage = np.zeros(places), np.empty(places), np.empty(places)
+    for e in range(places):
+        if graph.pores[e] >= 0 and live[graph.pores[e]]:
+            per_length[e] = 1.0 / length[e]
+        retention[e] = -deposition * affinity[e] * length[e]
+        shrinkage[e] = time_step * affinity[e]
+    extent = np.zeros((bands, 2), np.int64)  # places of the pores in each band, as they are in the order of depth
+    for k in range(bands):
+        some = np.flatnonzero(band_length[k, :between])
+        if some.size > 0:
+            extent[k] = some[0], some[-1] + 1
+    radius, square, conductance = clean_radius.copy(), np.empty(places), np.empty(places)
+    flow, passed = np.zeros(places), np.empty(places)  # nothing flows where no pore is
+    rate, last_rate = np.zeros(places), np.zeros(places)  # concentration at each pore's upper end
+    pressure, guess = start.copy(), np.empty(n)
+    earlier = np.zeros((_EXTRAPOLATION, n))
+    concentration = np.zeros(n)
+    order = np.arange(n)
+    smooth = 0  # steps since a pore closed
 
     for step in range(n_steps + 1):
-        for e in range(n_pores):
-            area = bands * np.pi * radius[e] * radius[e]
-            for k in range(bands):
-                porosity[step, k] += area * band_length[e, k]
+        for e in range(places):
+            square[e] = radius[e] * radius[e]
+            conductance[e] = square[e] * square[e] * per_length[e]
+        for k in range(bands):
+            volume = _dot(square[between:], band_length[k, between:])
+            a, b = extent[k]
+            porosity[step, k] = bands * np.pi * (volume + _dot(square[a:b], band_length[k, a:b]))
         if not live.any():
             return flux, inflow, leaving, porosity, step if step > 0 else -1
-        for e in range(n_pores):
-            conductance[e] = radius[e] ** 4 / length[e] if live[e] else 0.0
 
-        # Pressures change smoothly: start from the parabola through the last three steps.
-        guess = 3.0 * (pressure - earlier) + earliest if step >= 3 else pressure.copy()
-        earliest, earlier = earlier, pressure
-        pressure = _pressures(first, pore, other, conductance, n, guess, tolerance)
-        if pressure.size == 0:
+        _extrapolate(pressure, earlier, min(smooth, _EXTRAPOLATION), guess)
+        for j in range(_EXTRAPOLATION - 1, 0, -1):
+            earlier[j] = earlier[j - 1]
+        earlier[0] = pressure
+        pressure[:] = guess
+        if solve_pressures(graph, conductance, pressure, tolerance) < 0:
             return flux, inflow, leaving, porosity, -2
+
         _sort_falling(order, pressure)
-        foulant = _transport(first, pore, other, conductance, radius, length, pressure, order, deposition, entering)
-        for e in range(n_pores):
-            if ends[e, 1] == -1:
-                inflow[step] += conductance[e] * (1.0 - pressure[ends[e, 0]])
-            elif ends[e, 1] == -2:
-                flux[step] += conductance[e] * pressure[ends[e, 0]]
+        _flows(graph, conductance, pressure, flow)
+        for e in range(places):
+            passed[e] = retention[e] * radius[e] / max(abs(flow[e]), 1e-300)
+        exponential(passed)
+        _transport(graph, flow, passed, order, concentration)
+
+        foulant = 0.0
+        for e in range(between, between + inlets):
+            inflow[step] += flow[e]
+        for e in range(between + inlets, between + inlets + outlets):
+            flux[step] += flow[e]
+            foulant += flow[e] * passed[e] * concentration[graph.outlet[e - between - inlets]]
         if flux[step] > 0.0:
             leaving[step] = foulant / flux[step]
 
+        _enter(graph, flow, concentration, rate)
+        if second_order:
+            for e in range(places):
+                now = rate[e]
+                if step > 0:
+                    rate[e] = max(1.5 * now - 0.5 * last_rate[e], 0.0)
+                last_rate[e] = now
         closing = False
-        for e in range(n_pores):
-            if live[e] and entering[e] > 0.0:
-                radius[e] -= time_step * entering[e]
-                if radius[e] <= _CLOSED:
-                    radius[e] = 0.0
-                    is_open[e] = False
-                    closing = True
+        for e in range(places):
+            if per_length[e] > 0.0:
+                radius[e] -= shrinkage[e] * rate[e]
+                closing |= radius[e] <= _CLOSED
+        smooth += 1
         if closing:
+            for e in range(places):
+                if graph.pores[e] >= 0 and radius[e] <= _CLOSED:
+                    radius[e] = 0.0
+                    is_open[graph.pores[e]] = False
             live = flowing(first, pore, other, is_open)
+            for e in range(places):
+                if graph.pores[e] >= 0 and not live[graph.pores[e]]:
+                    per_length[e] = 0.0
+            smooth = 0
     return flux, inflow, leaving, porosity, -2
 
 
 @kernel
-def _pressures(first, pore, other, conductance, n, guess, tolerance):
-    """Pressures at the junctions, by conjugate gradients with diagonal scaling.
+def _dot(a, b):
+    """Sum of products in four interleaved parts: additions need not wait for each other."""
+    s0 = s1 = s2 = s3 = 0.0
+    i = 0
+    while i + 4 <= a.size:
+        s0 += a[i] * b[i]
+        s1 += a[i + 1] * b[i + 1]
+        s2 += a[i + 2] * b[i + 2]
+        s3 += a[i + 3] * b[i + 3]
+        i += 4
+    while i < a.size:
+        s0 += a[i] * b[i]
+        i += 1
+    return (s0 + s1) + (s2 + s3)
 
-    The residual is measured where it matters, as an error in the dissipation ``sum k (dp)^2``, which
-    equals the flux: a pore cut short at a face conducts hundreds of times the mean and would drown
-    the rest in a plain norm. Junctions without a conducting pore are left at 0. Returns an empty
-    array on failure.
-    """
-    diagonal, inverse, rhs = np.zeros(n), np.zeros(n), np.zeros(n)
-    # Rows of the Laplacian's off-diagonal part, without the faces.
-    start = np.zeros(n + 1, np.int64)
-    column = np.empty(first[n], np.int32)
-    weight = np.empty(first[n])
-    count = 0
-    for i in range(n):
-        for s in range(first[i], first[i + 1]):
-            k = conductance[pore[s]]
-            if k > 0.0:
-                diagonal[i] += k
-                if other[s] < n:
-                    column[count] = other[s]
-                    weight[count] = k
-                    count += 1
-                elif other[s] == n:
-                    rhs[i] += k
-        start[i + 1] = count
-        if diagonal[i] > 0.0:
-            inverse[i] = 1.0 / diagonal[i]
 
-    x = np.empty(n)
-    residual, direction, product = np.empty(n), np.empty(n), np.empty(n)
-    for i in range(n):
-        x[i] = guess[i] if diagonal[i] > 0.0 else 0.0
-    inflow = 0.0
-    rho = 0.0
-    for i in range(n):
-        total = rhs[i] - diagonal[i] * x[i]
-        for s in range(start[i], start[i + 1]):
-            total += weight[s] * x[column[s]]
-        residual[i] = total
-        direction[i] = inverse[i] * total
-        rho += inverse[i] * total * total
-        inflow += rhs[i] * (1.0 - x[i])
-    iteration = 0
-    while rho > tolerance * tolerance * abs(inflow):
-        iteration += 1
-        if iteration > 20 * n + 1000:
-            return x[:0]
-        curvature = 0.0
-        for i in range(n):
-            total = diagonal[i] * direction[i]
-            for s in range(start[i], start[i + 1]):
-                total -= weight[s] * direction[column[s]]
-            product[i] = total
-            curvature += total * direction[i]
-        alpha = rho / curvature
-        inflow = 0.0
-        following = 0.0
-        for i in range(n):
-            x[i] += alpha * direction[i]
-            residual[i] -= alpha * product[i]
-            inflow += rhs[i] * (1.0 - x[i])
-            following += inverse[i] * residual[i] * residual[i]
-        beta = following / rho
-        rho = following
-        for i in range(n):
-            direction[i] = inverse[i] * residual[i] + beta * direction[i]
-    return x
+@kernel
+def _extrapolate(pressure, earlier, order, guess):
+    """Next pressures from the polynomial through the last ones: they change smoothly."""
+    weight = 1.0
+    for i in range(pressure.size):
+        guess[i] = (order + 1.0) * pressure[i]
+    weight = order + 1.0
+    for j in range(order):
+        weight *= -(order - j) / (j + 2.0)
+        for i in range(pressure.size):
+            guess[i] += weight * earlier[j, i]
+
+
+@kernel
+def _flows(graph, conductance, pressure, flow):
+    """Flow of every pore: from the upper to the lower junction, from the feed, to the filtrate."""
+    between, inlets = graph.lower.size, graph.inlet.size
+    for i in range(pressure.size):
+        here = pressure[i]
+        for e in range(graph.first[i], graph.first[i + 1]):
+            flow[e] = conductance[e] * (here - pressure[graph.lower[e]])
+    for e in range(inlets):
+        flow[between + e] = conductance[between + e] * (1.0 - pressure[graph.inlet[e]])
+    for e in range(graph.outlet.size):
+        flow[between + inlets + e] = conductance[between + inlets + e] * pressure[graph.outlet[e]]
 
 
 @kernel
@@ -318,31 +426,53 @@ def _sort_falling(order, pressure):
 
 
 @kernel
-def _transport(first, pore, other, conductance, radius, length, pressure, order, deposition, entering):
-    """Concentrations at the upper ends of all pores, into ``entering``; foulant that leaves per time."""
-    n = order.size
-    entering[:] = 0.0
-    leaving = 0.0
+def _transport(graph, flow, passed, order, concentration):
+    """Concentration at every junction, in one sweep in the order of falling pressure."""
+    first, lower = graph.first, graph.lower
+    first_above, above, pore_above = graph.first_above, graph.above, graph.pore_above
+    arriving, carried = np.zeros(concentration.size), np.zeros(concentration.size)
+    for e in range(graph.inlet.size):
+        q = max(flow[lower.size + e], 0.0)
+        arriving[graph.inlet[e]] += q
+        carried[graph.inlet[e]] += q * passed[lower.size + e]
+    flow_above, passed_above = np.empty(above.size), np.empty(above.size)
+    for s in range(above.size):
+        e = pore_above[s]
+        flow_above[s] = max(flow[e], 0.0)
+        passed_above[s] = flow_above[s] * passed[e]
     for i in order:
-        arrived, carried = 0.0, 0.0
-        for s in range(first[i], first[i + 1]):
-            e, j = pore[s], other[s]
-            above = 1.0 if j == n else (0.0 if j == n + 1 else pressure[j])
-            if conductance[e] > 0.0 and above > pressure[i]:
-                q = conductance[e] * (above - pressure[i])
-                if j == n:
-                    entering[e] = 1.0
-                arrived += q
-                carried += q * entering[e] * np.exp(-deposition * radius[e] * length[e] / q)
-        if arrived == 0.0:
-            continue
-        c = carried / arrived
-        for s in range(first[i], first[i + 1]):
-            e, j = pore[s], other[s]
-            below = 1.0 if j == n else (0.0 if j == n + 1 else pressure[j])
-            if conductance[e] > 0.0 and below < pressure[i]:
-                entering[e] = c
-                if j == n + 1:
-                    q = conductance[e] * pressure[i]
-                    leaving += q * c * np.exp(-deposition * radius[e] * length[e] / q)
-    return leaving
+        c0 = c1 = q0 = q1 = 0.0
+        s = first_above[i]
+        while s < first_above[i + 1]:
+            t = s + np.uint64(1)
+            q0 += flow_above[s]
+            q1 += flow_above[t]
+            c0 += passed_above[s] * concentration[above[s]]
+            c1 += passed_above[t] * concentration[above[t]]
+            s += np.uint64(2)
+        s = first[i]
+        while s < first[i + 1]:
+            t = s + np.uint64(1)
+            up, too = min(flow[s], 0.0), min(flow[t], 0.0)
+            q0 -= up
+            q1 -= too
+            c0 -= up * passed[s] * concentration[lower[s]]
+            c1 -= too * passed[t] * concentration[lower[t]]
+            s += np.uint64(2)
+        total = arriving[i] + (q0 + q1)
+        concentration[i] = (carried[i] + (c0 + c1)) / total if total > 0.0 else 0.0
+
+
+@kernel
+def _enter(graph, flow, concentration, rate):
+    """Concentration that enters every pore; 0 where nothing flows."""
+    between, inlets = graph.lower.size, graph.inlet.size
+    for i in range(concentration.size):
+        here = concentration[i]
+        for e in range(graph.first[i], graph.first[i + 1]):
+            there = concentration[graph.lower[e]] if flow[e] < 0.0 else 0.0
+            rate[e] = here if flow[e] > 0.0 else there
+    for e in range(between, between + inlets):
+        rate[e] = 1.0
+    for e in range(graph.outlet.size):
+        rate[between + inlets + e] = concentration[graph.outlet[e]]

@@ -70,6 +70,18 @@ class PoreNetwork:
         """Pore volume in each band over the band's volume (Gu, Eqs. 3 and 27), shape ``(n_bands,)``."""
         return self.n_bands * np.pi * (self.radius**2 @ self.band_length)
 
+    def band_surface_area(self) -> np.ndarray:
+        """Area of the pore walls in each band, per area of the membrane, shape ``(n_bands,)``."""
+        return np.asarray(2 * np.pi * (self.radius @ self.band_length))
+
+    def band_degree(self) -> np.ndarray:
+        """Mean number of pores that meet at a junction of each band, NaN without one, shape ``(n_bands,)``."""
+        ends = self.ends[self.ends >= 0]
+        degree = np.bincount(ends, minlength=len(self.junctions))
+        band = np.minimum((self.junctions[:, 0] * self.n_bands).astype(int), self.n_bands - 1)
+        with np.errstate(invalid="ignore"):
+            return np.bincount(band, degree, self.n_bands) / np.bincount(band, minlength=self.n_bands)
+
     def to_networkx(self) -> networkx.MultiGraph:
         """The same as a graph: junctions 0..n-1, ``"feed"`` and ``"filtrate"``; pores carry their sizes."""
         import networkx as nx

@@ -19,7 +19,7 @@ def build(study: BaseStudy, source: Source | None = None) -> Program:
     if kind == "graded":
         from membrane_dask.studies.graded import GradedProgram
 
-        return GradedProgram(study)  # type: ignore[arg-type]
+        return GradedProgram(study, source)  # type: ignore[arg-type]
     if kind == "reconstruct":
         from membrane_dask.studies.reconstruct import ReconstructProgram
 

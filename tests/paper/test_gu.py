@@ -89,7 +89,7 @@ def graded(root, tmp_path_factory):
     """The quickstart as it is run by a newcomer."""
     run = md.run(root / "configs/graded-quickstart.yaml", tmp_path_factory.mktemp("gu") / "run")
     assert run.status()["state"] == "complete"
-    return run.result["graded"].to_dataset()
+    return run.result["graded"].to_dataset().isel(deposition=0)
 
 
 @pytest.mark.parametrize("metric", REFERENCE)
@@ -119,7 +119,7 @@ def test_lifetime_is_the_first_bands_radius(graded):
     np.testing.assert_allclose(
         graded.lifetime, (0.01 + 1.5 * graded.gradient).broadcast_like(graded.lifetime), rtol=1e-9
     )
-    assert float(graded.flux_residual.max()) < 1e-8
+    assert float(graded.flux_residual.max()) < 1e-6
 
 
 def test_what_the_paper_found(graded):
@@ -149,7 +149,7 @@ def test_one_network_exactly(shared):
     network = connect(inside, outside, l_min=0.06, l_max=0.2, radii=band_radii(0.01, 2e-3, 4))
     assert len(network.length) == 15697
     np.testing.assert_allclose(np.sort(network.length), np.sort(data["l"]), rtol=1e-14)
-    life = filter_life(network, deposition=5e-7, time_step=2.5e-4, flux_threshold=2e-6)
+    life = filter_life(network, deposition=5e-7, time_step=2.5e-4, flux_threshold=2e-6, solver_tolerance=1e-9)
     expected = {
         "initial_flux": 5.0292026308e-6,
         "lifetime": 0.013,

@@ -5,14 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from membrane_dask.physics.banded import band_radii, connect, expected_band_porosity, generate, junction_counts
+from membrane_dask.physics.banded import (
+    RadiusSpread,
+    band_radii,
+    connect,
+    expected_band_porosity,
+    generate,
+    junction_counts,
+)  # fmt: skip
 from membrane_dask.physics.network import INLET, OUTLET, PhysicsError
 
-GU = {"l_min": 0.06, "radius": 0.01, "bands": 4, "porosity": 0.6}
+GU = {"l_min": 0.06, "porosity": 0.6}
 
 
-def draw(seed: int = 0, **changes):
-    settings = GU | {"l_max": 0.2, "gradient": 2e-3, "porosity_tolerance": 0.005} | changes
+def draw(seed: int = 0, gradient: float = 2e-3, **changes):
+    settings = GU | {"l_max": 0.2, "radii": band_radii(0.01, gradient, 4), "porosity_tolerance": 0.005} | changes
     return generate(np.random.default_rng(seed), **settings)
 
 
@@ -80,8 +87,8 @@ def test_every_band_has_its_porosity(l_max, gradient):
 
 
 def test_first_guess_of_the_counts():
-    counts = junction_counts(**GU, l_max=0.2, gradient=2e-3)
     radii = band_radii(0.01, 2e-3, 4)
+    counts = junction_counts(**GU, l_max=0.2, radii=radii)
     np.testing.assert_allclose(radii, [0.013, 0.011, 0.009, 0.007], rtol=1e-14)
     pairs = radii**2 * counts * (counts - 1)
     np.testing.assert_allclose(pairs, pairs[-1], rtol=2 / counts.min())  # Gu Eq. 9, up to rounding
@@ -102,8 +109,83 @@ def test_a_porosity_that_cannot_be_met_is_an_error():
 
 
 @pytest.mark.parametrize(
-    ("changes", "word"), [({"l_max": 0.3}, "l_max"), ({"l_max": 0.05}, "l_max"), ({"gradient": 0.01}, "gradient")]
+    ("changes", "word"), [({"l_max": 0.3}, "l_max"), ({"l_max": 0.05}, "l_max"), ({"gradient": 0.01}, "radii")]
 )
 def test_arguments_out_of_range(changes, word):
     with pytest.raises(ValueError, match=word):
         draw(**changes)
+
+
+def test_porosities_that_no_network_has():
+    with pytest.raises(PhysicsError, match="junctions in a band"):
+        draw(porosity=1e-4)  # less than a handful of junctions
+    with pytest.raises(PhysicsError, match="more than"):
+        draw(radii=band_radii(1e-9, 0.0, 4))
+
+
+def test_one_stream_gives_networks_alike_at_every_gradient():
+    """Their points are nested band by band, but for the few that are corrected."""
+    one, other = draw(gradient=1e-3), draw(gradient=1.5e-3)
+    shared = set(map(tuple, one.junctions)) & set(map(tuple, other.junctions))
+    assert len(shared) > 0.8 * min(len(one.junctions), len(other.junctions))
+
+
+@pytest.mark.parametrize(
+    ("distribution", "deviation"), [("normal", 0.2), ("lognormal", 0.5), ("uniform", 0.3), ("lognormal", 1.0)]
+)
+def test_radii_vary_as_asked(distribution, deviation):
+    spread = RadiusSpread(distribution, deviation)
+    network = draw(spread=spread, l_max=0.15, porosity_tolerance=0.02)
+    assert (np.abs(network.band_porosity() / 0.6 - 1) < 0.02).all()  # with the actual radii
+    factor = network.radius / band_radii(0.01, 2e-3, 4)[network.band]
+    low, high = spread.range
+    assert low <= factor.min() < factor.max() <= high
+    n = len(factor)
+    assert abs(factor.mean() - 1) < 4 * factor.std() / np.sqrt(n)
+    if distribution != "lognormal":  # whose tail, cut at three deviations, carries some of its spread
+        assert factor.std() == pytest.approx(deviation, rel=4 / np.sqrt(2 * n))
+    assert (factor**2).mean() == pytest.approx(spread.mean_square, rel=0.03)  # 4 standard errors of the widest
+    assert np.unique(factor).size > 0.99 * n  # each pore has its own
+
+
+def test_a_radius_belongs_to_its_pore():
+    """Neither the order of the junctions nor what was corrected changes the radius between two points."""
+    spread = RadiusSpread("normal", 0.2)
+    loose, tight = (draw(spread=spread, porosity_tolerance=t) for t in (0.05, 0.005))
+
+    def by_points(network):
+        factor = network.radius / band_radii(0.01, 2e-3, 4)[network.band]
+        rows = zip(network.ends, factor, strict=True)
+        return {(*network.junctions[a], *network.junctions[b]): f for (a, b), f in rows if b >= 0}
+
+    one, other = by_points(loose), by_points(tight)
+    shared = one.keys() & other.keys()
+    assert len(shared) > 0.5 * len(one)
+    assert all(one[key] == other[key] for key in shared)
+
+
+def test_no_spread_is_the_published_model_to_the_bit():
+    plain, spread = draw(), draw(spread=RadiusSpread("lognormal", 0.0))
+    assert plain.radius.tobytes() == spread.radius.tobytes()
+    assert plain.junctions.tobytes() == spread.junctions.tobytes()
+
+
+def test_a_radius_for_each_band():
+    radii = np.array([0.012, 0.008, 0.011, 0.009])
+    np.testing.assert_array_equal(band_radii(radii, 0.0, 4), radii)
+    np.testing.assert_allclose(band_radii(radii, 1e-3, 4), radii + np.array([1.5e-3, 0.5e-3, -0.5e-3, -1.5e-3]))
+    network = draw(radii=radii)
+    assert (np.abs(network.band_porosity() / 0.6 - 1) < 0.005).all()
+    np.testing.assert_array_equal(network.radius, radii[network.band])
+
+
+def test_area_and_degree_of_the_bands():
+    network = draw()
+    area, degree = network.band_surface_area(), network.band_degree()
+    np.testing.assert_allclose(area.sum(), 2 * np.pi * (network.radius * network.length).sum(), rtol=1e-12)
+    # A band of one radius has the area 2 V / r; a few pores that cross the borders have another radius.
+    np.testing.assert_allclose(area, 2 * 0.6 / 4 / band_radii(0.01, 2e-3, 4), rtol=0.03)
+    graph = network.to_networkx()
+    for band in range(4):
+        inside = [node for node, about in graph.nodes(data=True) if about and int(about["z"] * 4) == band]
+        assert degree[band] == pytest.approx(np.mean([graph.degree(node) for node in inside]))
