@@ -2,8 +2,6 @@
 
     python benchmarks/kernels.py [--repeats 5]
 
-filter life    one banded network followed to its end (l_max 0.2, gradient 2e-3, 53 steps); baseline: the same steps
-               with arrays, ``scipy.sparse.linalg.spsolve`` and a sorted sweep over the junctions
 structure      a window of 256 x 64 x 256 voxels; baseline: ``scipy.ndimage`` in float32 on the whole array, and
                ``binary_closing`` with the same ball
 """
@@ -17,49 +15,9 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy import ndimage
-from scipy.sparse import csr_matrix
-from scipy.sparse.linalg import spsolve
 from scipy.special import ndtri
 
-from membrane_dask.physics.banded import band_radii, generate
-from membrane_dask.physics.fouling import filter_life
-from membrane_dask.physics.network import INLET, OUTLET, PoreNetwork
 from membrane_dask.physics.structure import Structure, block, kernel_weights, smoothed_sd
-
-DEPOSITION, TIME_STEP = 5e-7, 2.5e-4
-
-
-def plain_life(network: PoreNetwork) -> float:
-    """Throughput of a filter's life with array operations and a sparse direct solver."""
-    n = len(network.junctions)
-    a, b = network.ends[:, 0].astype(int), network.ends[:, 1].astype(int)
-    inner, inlet, outlet = b >= 0, b == INLET, b == OUTLET
-    radius, flux = network.radius.copy(), []
-    while radius[inlet].any():
-        k = radius**4 / network.length
-        diagonal = np.bincount(a, k, n) + np.bincount(b[inner], k[inner], n)
-        rows = np.concatenate([np.arange(n), a[inner], b[inner]])
-        columns = np.concatenate([np.arange(n), b[inner], a[inner]])
-        values = np.concatenate([np.where(diagonal > 0, diagonal, 1), -k[inner], -k[inner]])
-        matrix = csr_matrix((values, (rows, columns)), (n, n))
-        pressure = spsolve(matrix, np.bincount(a[inlet], k[inlet], n))
-        p_b = np.where(inlet, 1.0, np.where(outlet, 0.0, pressure[np.maximum(b, 0)]))
-        falls = pressure[a] > p_b
-        upper, lower = np.where(falls, a, b), np.where(falls, b, a)
-        q = k * np.abs(pressure[a] - p_b)
-        passed = np.exp(-DEPOSITION * radius * network.length / np.maximum(q, 1e-300))
-        c = np.ones(n + 2)  # the last two stand for the faces, reached by -1 and -2
-        by_lower = np.argsort(lower, kind="stable")
-        first = np.searchsorted(lower[by_lower], np.arange(n + 1))
-        for i in np.argsort(-pressure):
-            arriving = by_lower[first[i] : first[i + 1]]
-            total = q[arriving].sum()
-            if total > 0:
-                c[i] = (q[arriving] * passed[arriving] * c[upper[arriving]]).sum() / total
-        flux.append(q[outlet].sum())
-        radius = np.maximum(radius - TIME_STEP * c[upper], 0)
-        radius[radius < 1e-12] = 0
-    return float(np.trapezoid([*flux, 0.0]) * TIME_STEP / DEPOSITION)
 
 
 def plain_structure(structure: Structure, shape: tuple[int, int, int]) -> np.ndarray:
@@ -99,16 +57,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
     repeats = parser.parse_args().repeats
-    network = generate(
-        np.random.default_rng(0), l_min=0.06, l_max=0.2, radii=band_radii(0.01, 2e-3, 4), porosity=0.6,
-        porosity_tolerance=0.005,
-    )  # fmt: skip
-
-    def life() -> float:
-        return filter_life(network, deposition=DEPOSITION, time_step=TIME_STEP, flux_threshold=2e-6).throughput
-
-    assert abs(life() / plain_life(network) - 1) < 1e-6
-    compare("filter life", life, lambda: plain_life(network), repeats)
 
     structure, shape = Structure(3.2, 8.4, 0.3, closing_radius=4.0, closing_depth=0.0), (256, 64, 256)
     compare(

@@ -24,6 +24,8 @@ _FACE = {
     "open_run": "membrane_dask.api",
     "list_runs": "membrane_dask.api",
     "Run": "membrane_dask.api",
+    "write_report": "membrane_dask.report",
+    "at_flux_threshold": "membrane_dask.studies.graded",
 }
 
 __all__ = ["__version__", *sorted(_FACE)]
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from membrane_dask.api import submit as submit
     from membrane_dask.errors import ClusterError as ClusterError
     from membrane_dask.errors import StudyError as StudyError
+    from membrane_dask.report import write_report as write_report
+    from membrane_dask.studies.graded import at_flux_threshold as at_flux_threshold
     from membrane_dask.study_file import load_study as load_study
 
 

@@ -430,6 +430,17 @@ def cancel(run: RunName) -> None:
 
 
 @app.command()
+def report(
+    run: RunName,
+    out: Annotated[Path | None, typer.Option(help="Where to write it; default report.html in the run.")] = None,
+) -> None:
+    """Write figures, tables and what they say into one HTML file."""
+    from membrane_dask.report import write_report
+
+    print(write_report(run, out))
+
+
+@app.command()
 def replay(
     run: RunName,
     key: Annotated[str, typer.Argument(metavar="KEY", help="A unit, as in failures/ or the journal.")],
@@ -514,9 +525,9 @@ def _explain(error: Exception) -> int:
         return USAGE
     from membrane_dask.engine.journal import RunBusyError
     from membrane_dask.engine.run import RunNotFoundError
-    from membrane_dask.errors import ClusterError
+    from membrane_dask.errors import ClusterError, ReportError
 
-    if isinstance(error, (RunNotFoundError, RunBusyError)):
+    if isinstance(error, (RunNotFoundError, RunBusyError, ReportError)):
         _say(str(error))
         return USAGE
     if isinstance(error, ClusterError):

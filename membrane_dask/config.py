@@ -353,7 +353,7 @@ class GradedStudy(BaseStudy):
     )
     flux_threshold: Number = knob(2e-6, "flux at which the filter is taken out of service", source="Gu Sec. VI", gt=0)
     solver_tolerance: Number = knob(
-        1e-7, "relative error of the pressures, in the norm of dissipation", ge=1e-12, le=1e-4
+        1e-6, "relative error of the pressures, in the norm of dissipation", ge=1e-12, le=1e-4
     )
 
     def _inconsistencies(self) -> Iterator[Problem]:

@@ -77,3 +77,7 @@ def nearest(name: str, valid: Sequence[str]) -> str:
     if close:
         return f"did you mean {close[0]!r}?"
     return "valid: " + ", ".join(valid) if valid else "nothing is valid here"
+
+
+class ReportError(RuntimeError):
+    """There is nothing to report of a run, yet or at all."""

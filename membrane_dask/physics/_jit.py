@@ -57,6 +57,14 @@ def kernel(function: Function) -> Function:
     return cast(Function, njit(cache=True, nogil=True, fastmath=False, error_model="numpy")(function))
 
 
+def part(function: Function) -> Function:
+    """Compile as :func:`kernel` does what only kernels call: not callable from Python, which compiles faster."""
+    compile_ = njit(  # type: ignore[call-overload]
+        nogil=True, fastmath=False, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
+    )
+    return cast(Function, compile_(function))
+
+
 @kernel
 def exponential(x):
     """``exp(x)`` of non-positive numbers, in place: eight at a time, where the library's goes one by one.

@@ -17,9 +17,8 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ndtr
 
-from membrane_dask.physics._jit import kernel
+from membrane_dask.physics._jit import kernel, part
 from membrane_dask.physics.network import PhysicsError, PoreNetwork
-from membrane_dask.physics.noise import philox
 
 #: Points outside the membrane reach this far beyond either face; no pore may be longer.
 _MARGIN = 0.5
@@ -242,17 +241,16 @@ def generate(
     return _join(corrected[order], names[order], n_inside, l_min, l_max, radii, factor)
 
 
-#: What the kernels need to give every pore its factor: kind, scale, slope, and a key of two words.
-_Factor = tuple[int, float, float, int, int]
-_ALIKE: _Factor = (0, 1.0, 0.0, 0, 0)
+#: What the kernels need to give every pore its factor: kind, scale, slope and a key.
+_Factor = tuple[int, float, float, int]
+_ALIKE: _Factor = (0, 1.0, 0.0, 0)
 
 
 def _factor(spread: RadiusSpread, rng: np.random.Generator) -> _Factor:
     if spread.deviation == 0:
         return _ALIKE
     kind = 1 + ("normal", "lognormal", "uniform").index(spread.distribution)
-    low, high = rng.integers(1 << 32, size=2).tolist()
-    return (kind, *spread.scale_and_slope, low, high)
+    return (kind, *spread.scale_and_slope, int(rng.integers(1 << 63)))
 
 
 def _join(
@@ -291,26 +289,33 @@ def connect(inside: np.ndarray, outside: np.ndarray, *, l_min: float, l_max: flo
     return _join(points, np.arange(len(points)), len(inside), l_min, l_max, radii, _ALIKE)
 
 
-@kernel
-def _radius(base, a, b, factor, words):
+@part
+def _mixed(z):
+    """Bits of a number, well mixed (the last step of SplitMix64: Steele et al., OOPSLA 2014)."""
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+@part
+def _radius(base, a, b, factor):
     """Radius of the pore between points named ``a`` and ``b``: the same whenever it is asked for."""
-    kind, scale, slope, key_0, key_1 = factor
+    kind, scale, slope, key = factor
     if kind == 0:
         return base
-    first, second = np.uint64(min(a, b)), np.uint64(max(a, b))
-    attempt = 0
+    bits = _mixed(_mixed(np.uint64(key) ^ np.uint64(min(a, b))) + np.uint64(max(a, b)))
     while True:
-        philox(words, attempt, first, second, np.uint64(0), np.uint64(key_0), np.uint64(key_1))
-        u, v = (words[0, 0] + 0.5) * 2.0**-32, (words[1, 0] + 0.5) * 2.0**-32
+        bits = _mixed(bits + np.uint64(0x9E3779B97F4A7C15))
+        u = (np.float64(bits >> np.uint64(32)) + 0.5) * 2.0**-32
+        v = (np.float64(bits & np.uint64(0xFFFFFFFF)) + 0.5) * 2.0**-32
         if kind == 3:
             return base * (1.0 + slope * (2.0 * u - 1.0))
         x = np.sqrt(-2.0 * np.log(u)) * np.cos(2.0 * np.pi * v)
         if abs(x) <= 3.0:
             return base * (scale * np.exp(slope * x) if kind == 2 else 1.0 + slope * x)
-        attempt += 1
 
 
-@kernel
+@part
 def _square_distance(points, i, j):
     """Squared distance, periodic in y and x."""
     dy = abs(points[i, 1] - points[j, 1])
@@ -321,7 +326,7 @@ def _square_distance(points, i, j):
     return dx * dx + dy * dy + dz * dz
 
 
-@kernel
+@part
 def _share(a, b, length, share):
     """Length of a pore in every band, cut at the faces, into ``share``; the band that has most of it."""
     bands = share.size
@@ -343,7 +348,7 @@ def _share(a, b, length, share):
     return best
 
 
-@kernel
+@part
 def _cells(points, n, capacity, side):
     """Linked lists of points by cubic cells, which begin a margin above the feed side."""
     layers = int(np.ceil((1.0 + 2 * _MARGIN) * side)) + 1
@@ -356,7 +361,7 @@ def _cells(points, n, capacity, side):
     return head, following
 
 
-@kernel
+@part
 def _cell(point, side):
     z = int((point[0] + _MARGIN) * side)
     y = min(int(point[1] * side), side - 1)
@@ -364,7 +369,7 @@ def _cell(point, side):
     return (z * side + y) * side + x
 
 
-@kernel
+@part
 def _neighbours(points, i, least, head, following, side, l_min, l_max, found, distances):
     """Points from number ``least`` on that a pore joins to point ``i``: how many, their numbers and distances."""
     count = 0
@@ -393,6 +398,14 @@ def _neighbours(points, i, least, head, following, side, l_min, l_max, found, di
     return count
 
 
+@part
+def _copy_rows(source, n, target):
+    """Copy ``n`` rows; an assignment of slices takes seconds to compile."""
+    for i in range(n):
+        for k in range(source.shape[1]):
+            target[i, k] = source[i, k]
+
+
 @kernel
 def _correct(drawn, n_inside, radii, l_min, l_max, porosity, tolerance, draws, factor):
     """Add and remove junctions, band by band from the last, until every band has its porosity.
@@ -404,23 +417,22 @@ def _correct(drawn, n_inside, radii, l_min, l_max, porosity, tolerance, draws, f
     n, most = drawn.shape[0], draws.shape[0]
     capacity = n + most
     points = np.empty((capacity, 3))
-    points[:n] = drawn
+    _copy_rows(drawn, n, points)
     inside = np.zeros(capacity, np.bool_)
     inside[:n_inside] = True
     gone = np.zeros(capacity, np.bool_)
     side = max(1, int(1.0 / l_max))
     head, following = _cells(points, n, capacity, side)
-    found = np.empty(capacity, np.int32)
+    found = np.empty(capacity, np.int64)
     distances = np.empty(capacity)
     share = np.empty(bands)
-    words = np.empty((4, 1), np.uint64)
     scale = bands * np.pi
     level = np.zeros(bands)
     for i in range(n_inside):
         count = _neighbours(points, i, i + 1, head, following, side, l_min, l_max, found, distances)
         for c in range(count):
             base = radii[_share(points[i, 0], points[found[c], 0], distances[c], share)]
-            r = _radius(base, i, found[c], factor, words)
+            r = _radius(base, i, found[c], factor)
             for k in range(bands):
                 level[k] += scale * r * r * share[k]
 
@@ -432,7 +444,7 @@ def _correct(drawn, n_inside, radii, l_min, l_max, porosity, tolerance, draws, f
             while abs(level[k] / porosity - 1.0) >= tolerance:
                 settled = False
                 if used == most:
-                    return points[:0], np.arange(0), 0, -1
+                    return points[:0], np.empty(0, np.int64), 0, -1
                 draw = draws[used]
                 used += 1
                 sign = 1.0
@@ -454,10 +466,10 @@ def _correct(drawn, n_inside, radii, l_min, l_max, porosity, tolerance, draws, f
                             here += 1
                     i = found[int(draw[0] * here)]
                     sign = -1.0
-                count = _neighbours(points, i, 0, head, following, side, l_min, l_max, found, distances)
+                count = _neighbours(points, i, np.int64(0), head, following, side, l_min, l_max, found, distances)
                 for c in range(count):
                     base = radii[_share(points[i, 0], points[found[c], 0], distances[c], share)]
-                    r = _radius(base, i, found[c], factor, words)
+                    r = _radius(base, i, found[c], factor)
                     for b in range(bands):
                         level[b] += sign * scale * r * r * share[b]
                 if sign < 0:
@@ -475,7 +487,8 @@ def _correct(drawn, n_inside, radii, l_min, l_max, porosity, tolerance, draws, f
     for want in (True, False):
         for i in range(n):
             if inside[i] == want and not gone[i]:
-                result[kept] = points[i]
+                for axis in range(3):
+                    result[kept, axis] = points[i, axis]
                 names[kept] = i
                 kept += 1
         if want:
@@ -489,7 +502,7 @@ def _pores(points, names, n_inside, radii, l_min, l_max, factor):
     n, bands = points.shape[0], radii.size
     side = max(1, int(1.0 / l_max))
     head, following = _cells(points, n, n, side)
-    found = np.empty(n, np.int32)
+    found = np.empty(n, np.int64)
     distances = np.empty(n)
     capacity = 16 * n_inside + 64
     ends = np.empty((capacity, 2), np.int32)
@@ -499,13 +512,19 @@ def _pores(points, names, n_inside, radii, l_min, l_max, factor):
         here = _neighbours(points, i, i + 1, head, following, side, l_min, l_max, found, distances)
         if count + here > capacity:
             capacity = 2 * capacity + here
-            more_ends = np.empty((capacity, 2), np.int32)
-            more_ends[:count] = ends[:count]
-            more_lengths = np.empty(capacity)
-            more_lengths[:count] = lengths[:count]
+            more_ends, more_lengths = np.empty((capacity, 2), np.int32), np.empty(capacity)
+            _copy_rows(ends, count, more_ends)
+            for c in range(count):
+                more_lengths[c] = lengths[c]
             ends, lengths = more_ends, more_lengths
-        order = np.argsort(found[:here])  # by number, so that nothing hangs on the cells
-        for c in order:
+        for c in range(1, here):  # by number, so that nothing hangs on the cells
+            number, distance = found[c], distances[c]
+            d = c
+            while d > 0 and found[d - 1] > number:
+                found[d], distances[d] = found[d - 1], distances[d - 1]
+                d -= 1
+            found[d], distances[d] = number, distance
+        for c in range(here):
             ends[count, 0] = i
             ends[count, 1] = found[c]
             lengths[count] = distances[c]
@@ -515,11 +534,10 @@ def _pores(points, names, n_inside, radii, l_min, l_max, factor):
     radius = np.empty(count)
     band = np.empty(count, np.int32)
     band_length = np.empty((count, bands))
-    words = np.empty((4, 1), np.uint64)
     for e in range(count):
         z, j = points[ends[e, 0], 0], ends[e, 1]
         band[e] = _share(z, points[j, 0], lengths[e], band_length[e])
-        radius[e] = _radius(radii[band[e]], names[ends[e, 0]], names[j], factor, words)
+        radius[e] = _radius(radii[band[e]], names[ends[e, 0]], names[j], factor)
         length[e] = lengths[e]
         if j >= n_inside:
             length[e] = band_length[e].sum()

@@ -1,9 +1,10 @@
 """Flow through a pore network: the pressures at its junctions, solved again and again as pores narrow.
 
 Flow conservation at the junctions is a weighted graph Laplacian. It is solved by conjugate
-gradients with symmetric Gauss-Seidel preconditioning, in Eisenstat's form (SIAM J. Sci. Stat.
-Comput. 2, 1, 1981): each iteration reads every pore once on the way up and once on the way down,
-no more than a product with the matrix does, and halves the iterations of diagonal scaling.
+gradients with symmetric successive over-relaxation as preconditioner, in Eisenstat's form (SIAM J.
+Sci. Stat. Comput. 2, 1, 1981): each iteration reads every pore once on the way up and once on the
+way down, no more than a product with the matrix does, and takes fewer than half the iterations of
+diagonal scaling.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from membrane_dask.physics._jit import kernel
+from membrane_dask.physics._jit import kernel, part
 from membrane_dask.physics.network import PoreNetwork
 
+#: Over-relaxation of the sweeps. Flat between 1.2 and 1.5 for random networks: a tenth fewer iterations than at 1.
+_RELAXATION = 1.35
 #: Rows are filled up to a multiple of this many pores, so that sums have no remainders: a branch that
 #: is mispredicted costs as much as ten pores.
 _LANES = 4
@@ -92,13 +95,17 @@ def _graph(ends, junctions):
         first_above[i + 1] = first_above[i] + -(-first_above[i + 1] // _LANES) * _LANES
     between = first[n]
     nowhere = between + inlets + outlets
-    pores = np.full(nowhere + 1, -1)
-    lower = np.empty(between, np.uint32)
-    above, pore_above = np.empty(first_above[n], np.uint32), np.full(first_above[n], nowhere, np.uint32)
+    pores, lower = np.empty(nowhere + 1, np.int64), np.empty(between, np.uint32)
+    above, pore_above = np.empty(first_above[n], np.uint32), np.empty(first_above[n], np.uint32)
+    for e in range(nowhere + 1):
+        pores[e] = -1
     inlet, outlet = np.empty(inlets, np.uint32), np.empty(outlets, np.uint32)
     for i in range(n):
-        lower[first[i] : first[i + 1]] = i
-        above[first_above[i] : first_above[i + 1]] = i
+        for e in range(first[i], first[i + 1]):
+            lower[e] = i
+        for s in range(first_above[i], first_above[i + 1]):
+            above[s] = i
+            pore_above[s] = nowhere
     fill = first[:-1].copy()
     inlets, outlets = 0, 0
     for e in range(n_pores):
@@ -129,7 +136,7 @@ def _graph(ends, junctions):
     return pores, first.astype(unsigned), lower, first_above.astype(unsigned), above, pore_above, inlet, outlet
 
 
-@kernel
+@part
 def weighted_sum(start, stop, weight, column, x):
     """Sum of ``weight * x[column]`` over a row, in four parts: additions need not wait for each other."""
     a = b = c = d = 0.0
@@ -143,31 +150,22 @@ def weighted_sum(start, stop, weight, column, x):
     return (a + b) + (c + d)
 
 
-@kernel
+@part
 def _step(x, t, direction, product, residual, alpha):
     """``x += alpha t`` and ``residual -= alpha product``; the residual's square."""
     n = x.size
     a = b = c = d = 0.0
-    i = 0
-    while i + 4 <= n:
+    for i in range(n):
         x[i] += alpha * t[i]
-        x[i + 1] += alpha * t[i + 1]
-        x[i + 2] += alpha * t[i + 2]
-        x[i + 3] += alpha * t[i + 3]
         residual[i] -= alpha * product[i]
-        residual[i + 1] -= alpha * product[i + 1]
-        residual[i + 2] -= alpha * product[i + 2]
-        residual[i + 3] -= alpha * product[i + 3]
+    whole = n - n % 4
+    for i in range(0, whole, 4):
         a += residual[i] * residual[i]
         b += residual[i + 1] * residual[i + 1]
         c += residual[i + 2] * residual[i + 2]
         d += residual[i + 3] * residual[i + 3]
-        i += 4
-    while i < n:
-        x[i] += alpha * t[i]
-        residual[i] -= alpha * product[i]
+    for i in range(whole, n):
         a += residual[i] * residual[i]
-        i += 1
     return (a + b) + (c + d)
 
 
@@ -219,36 +217,40 @@ def solve_pressures(graph, conductance, pressure, tolerance):
         else:
             pressure[i] = 0.0
 
-    # The residual of the preconditioned system is what one Gauss-Seidel sweep would change.
+    # The residual of the preconditioned system is what one sweep of successive over-relaxation would change.
     residual, direction = np.zeros(n), np.empty(n)
     swept = np.zeros(n)
     rho = 0.0
     for i in range(n):
         total = feed[i] + weighted_sum(first[i], first[i + 1], conductance, lower, pressure)
         total += weighted_sum(first_above[i], first_above[i + 1], weight_above, above, swept)
-        swept[i] = scale[i] * scale[i] * total
+        swept[i] = _RELAXATION * scale[i] * scale[i] * total + (1.0 - _RELAXATION) * pressure[i]
         if scale[i] > 0.0:
             residual[i] = (swept[i] - pressure[i]) / scale[i]
         direction[i] = residual[i]
         rho += residual[i] * residual[i]
 
-    upward, gathered, product = np.zeros(n), np.zeros(n), np.zeros(n)
+    # 2 / w - 1 makes the residual's square an estimate of the error in the norm of dissipation.
+    excess = 2.0 / _RELAXATION - 1.0
+    upward, relaxed, product = np.zeros(n), np.zeros(n), np.zeros(n)
     for iteration in range(20 * n + 1000):
         inflow = 0.0
         for e in range(inlet.size):
             inflow += conductance[between + e] * (1.0 - pressure[inlet[e]])
-        if rho <= tolerance * tolerance * inflow:
+        if excess * rho <= tolerance * tolerance * inflow:
             _balance(graph, conductance, scale, inflow, pressure)
             return iteration
         for j in range(n):
             i = n - 1 - j
-            gathered[i] = weighted_sum(first[i], first[i + 1], conductance, lower, upward)
-            upward[i] = scale[i] * (direction[i] + scale[i] * gathered[i])
+            total = weighted_sum(first[i], first[i + 1], conductance, lower, upward)
+            relaxed[i] = _RELAXATION * (direction[i] + scale[i] * total)
+            upward[i] = scale[i] * relaxed[i]
         curvature = 0.0
         for i in range(n):
             total = weighted_sum(first_above[i], first_above[i + 1], weight_above, above, swept)
-            swept[i] = scale[i] * scale[i] * (total - gathered[i])
-            product[i] = direction[i] + scale[i] * total
+            down = _RELAXATION * (direction[i] - excess * relaxed[i] + scale[i] * total)
+            swept[i] = scale[i] * down
+            product[i] = relaxed[i] + down
             curvature += direction[i] * product[i]
         following = _step(pressure, upward, direction, product, residual, rho / curvature)
         beta = following / rho
@@ -258,7 +260,7 @@ def solve_pressures(graph, conductance, pressure, tolerance):
     return -1
 
 
-@kernel
+@part
 def _balance(graph, conductance, scale, inflow, pressure):
     """Shift all pressures by the constant at which as much leaves as enters: the best one in dissipation, too."""
     between, inlets = graph.lower.size, graph.inlet.size

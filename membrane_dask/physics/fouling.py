@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from membrane_dask.physics._jit import exponential, kernel
+from membrane_dask.physics._jit import exponential, kernel, part
 from membrane_dask.physics.flow import flow_graph, solve_pressures
 from membrane_dask.physics.network import INLET, OUTLET, PhysicsError, PoreNetwork, adjacency, flowing
 
@@ -133,22 +133,26 @@ def filter_lives(
 
     def placed(values: np.ndarray, empty: float) -> np.ndarray:
         """Values of the pores, by their places in the graph."""
-        return np.where(graph.pores >= 0, values[..., graph.pores], empty)
+        return np.ascontiguousarray(np.where(graph.pores >= 0, values[..., graph.pores], empty))
 
     length, radius = placed(network.length, 1.0), placed(network.radius, 0.0)
     band_length = placed(network.band_length.T, 0.0)
+    # In the order of depth a band's pores stand together, but for those that open at the faces.
+    inside = [np.flatnonzero(lengths[: len(graph.lower)]) for lengths in band_length]
+    extent = np.array([(some[0], some[-1] + 1) if some.size else (0, 0) for some in inside])
     # The clean network's pressures do not depend on the foulant.
     pressure = 1.0 - graph.depth
     first, pore, other = adjacent
     live = flowing(first, pore, other, np.ones(len(network.length), bool))
     clean = np.where(placed(live, False), radius**4 / length, 0.0)
     solved = solve_pressures(graph, clean, pressure, solver_tolerance)
+    falling = np.argsort(-pressure, kind="stable")
 
     lives = []
     for coefficient in deposition:
         flux, inflow, concentration, porosity, last = _life(
-            graph, adjacent, length, radius, band_length, placed(affinity, 1.0), pressure, coefficient, time_step,
-            integrator == "adams-bashforth", solver_tolerance, n_steps,
+            graph, adjacent, length, radius, band_length, extent, placed(affinity, 1.0), pressure, falling,
+            coefficient, time_step, integrator == "adams-bashforth", solver_tolerance, n_steps,
         )  # fmt: skip
         if last == -1:
             raise PhysicsError("no path leads through the network from the feed to the filtrate")
@@ -179,7 +183,7 @@ def _metrics(
     crossing, below = threshold_crossing(flux, flux_threshold)
     for suffix, end in (("", last), ("_threshold", crossing), ("_threshold_step", below)):
         found, usage[suffix] = until(flux, concentration, porosity, end, deposition, time_step, quadrature)
-        metrics |= {name + suffix: value for name, value in found.items()}
+        metrics |= {name + suffix: float(value) for name, value in found.items()}
     between = int((network.ends[:, 1] >= 0).sum())
     return FilterLife(
         **metrics,
@@ -197,33 +201,52 @@ def _metrics(
     )
 
 
-def threshold_crossing(flux: np.ndarray, threshold: float) -> tuple[float, int]:
-    """Steps until the flux, linear between steps, falls to ``threshold``; and the first step below it."""
-    below = int(np.argmax(flux < threshold))
-    crossing = float(below)
-    if below > 0:
-        crossing -= float((threshold - flux[below]) / (flux[below - 1] - flux[below]))
-    return crossing, below
+def threshold_crossing(flux: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """Steps until the flux, linear between steps, falls to ``threshold``; and the first step below it.
+
+    Parameters
+    ----------
+    flux : (..., n_times) ndarray
+        Histories that end with 0; NaN may follow.
+    threshold : float
+        > 0.
+
+    Returns
+    -------
+    crossing : (...) ndarray of float
+        0 where the clean filter is below the threshold already.
+    below : (...) ndarray of int
+    """
+    below = np.argmax(flux < threshold, axis=-1)
+    before, after = (_at(flux, np.maximum(below + step, 0)) for step in (-1, 0))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        part = np.where(below > 0, (threshold - after) / (before - after), 0.0)
+    return below - part, below
+
+
+def _at(values: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Values at one index of the last axis for each of the others."""
+    return np.take_along_axis(values, np.asarray(index)[..., None], axis=-1)[..., 0]
 
 
 def until(
     flux: np.ndarray,
     concentration: np.ndarray,
     porosity: np.ndarray,
-    end: float,
+    end: np.ndarray | float,
     deposition: float,
     time_step: float,
     quadrature: str = "trapezoid",
-) -> tuple[dict[str, float], np.ndarray]:
-    """Metrics of a life that ends at step ``end``, which need not be whole, and each band's usage.
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Metrics of lives that end at step ``end``, which need not be whole, and each band's usage.
 
     Parameters
     ----------
-    flux, concentration : (n_times,) ndarray
+    flux, concentration : (..., n_times) ndarray
         Histories; the concentration is NaN where the flux is 0.
-    porosity : (n_times, n_bands) ndarray
-        History of the bands' porosities.
-    end : float
+    porosity : (..., n_times, n_bands) ndarray
+        Histories of the bands' porosities.
+    end : (...) ndarray or float
         Time steps that count, between 0 and ``n_times - 1``.
     deposition, time_step : float
         As the histories were made with.
@@ -232,53 +255,57 @@ def until(
 
     Returns
     -------
-    metrics : dict of str to float
+    metrics : dict of str to (...) ndarray
         ``throughput`` (Gu, Eq. 28a), ``foulant_concentration`` (Eq. 28b), ``lifetime``, ``porosity_usage`` (Eq. 21b).
-    usage : (n_bands,) ndarray
+    usage : (..., n_bands) ndarray
         Porosity lost in each band (Eq. 21a).
     """
-    whole = int(end)
+    end = np.asarray(end, float)
+    whole = end.astype(np.int64)
     part = end - whole
+    following = np.minimum(whole + 1, flux.shape[-1] - 1)
 
-    def integral(values: np.ndarray) -> float:
-        if quadrature == "left":
-            return time_step * float(values[:whole].sum() + part * values[whole])
-        steps = float(np.trapezoid(values[: whole + 1]))
-        if part > 0:
-            steps += part * float(values[whole] + part / 2 * (values[whole + 1] - values[whole]))
-        return time_step * steps
+    def integral(values: np.ndarray) -> np.ndarray:
+        steps = values[..., :-1] if quadrature == "left" else (values[..., :-1] + values[..., 1:]) / 2
+        sums = np.concatenate([np.zeros_like(values[..., :1]), np.cumsum(steps, axis=-1)], axis=-1)
+        here = _at(values, whole)
+        rise = 0.0 if quadrature == "left" else _at(values, following) - here
+        return time_step * (_at(sums, whole) + part * (here + part / 2 * rise))
 
+    flux = np.nan_to_num(flux)
     volume = integral(flux)
-    foulant = integral(np.where(flux > 0, flux * np.nan_to_num(concentration), 0.0))
-    left = porosity[whole]
-    if part > 0:
-        left = left + part * (porosity[whole + 1] - left)
-    usage = porosity[0] - left
-    metrics = {
-        "throughput": volume / deposition,  # in units of W^3 / (alpha C_0)
-        "foulant_concentration": foulant / volume if volume > 0 else math.nan,
-        "lifetime": end * time_step,
-        "porosity_usage": float(usage.mean()),
-    }
+    foulant = integral(flux * np.nan_to_num(concentration))
+    bands = np.moveaxis(porosity, -1, 0)
+    left = np.stack([_at(band, whole) + part * (_at(band, following) - _at(band, whole)) for band in bands], axis=-1)
+    usage = porosity[..., 0, :] - left
+    with np.errstate(invalid="ignore", divide="ignore"):
+        metrics = {
+            "throughput": volume / deposition,  # in units of W^3 / (alpha C_0)
+            "foulant_concentration": foulant / volume,
+            "lifetime": end * time_step,
+            "porosity_usage": usage.mean(axis=-1),
+        }
     return metrics, usage
 
 
 @kernel
 def _life(
-    graph, adjacent, length, clean_radius, band_length, affinity, start, deposition, time_step, second_order,
-    tolerance, n_steps,
+    graph, adjacent, length, clean_radius, band_length, extent, affinity, start, falling, deposition, time_step,
+    second_order, tolerance, n_steps,
 ):  # fmt: skip
     """Histories of flux, inflow, outlet concentration and band porosity, and the last step.
 
-    Arrays of pores are by places in the graph, ``band_length`` is ``(bands, n_places)``, ``start`` a
-    guess of the first pressures. The last step is -1 if nothing passes the clean network, -2 if the
+    Arrays of pores are by places in the graph, ``band_length`` is ``(bands, n_places)``, ``extent`` the
+    places between which each band has pores, ``start`` the first pressures and ``falling`` the
+    junctions in their order. The last step is -1 if nothing passes the clean network, -2 if the
     pressures do not converge.
     """
     first, pore, other = adjacent
     n, places, bands = graph.depth.size, length.size, band_length.shape[0]
     between, inlets, outlets = graph.lower.size, graph.inlet.size, graph.outlet.size
     flux, inflow = np.zeros(n_steps + 1), np.zeros(n_steps + 1)
-    leaving = np.full(n_steps + 1, np.nan)
+    leaving = np.zeros(n_steps + 1)
+    leaving[:] = np.nan
     porosity = np.zeros((n_steps + 1, bands))
 
     is_open = np.ones(pore.size // 2, np.bool_)  # by the network's numbers
@@ -289,18 +316,13 @@ def _life(
             per_length[e] = 1.0 / length[e]
         retention[e] = -deposition * affinity[e] * length[e]
         shrinkage[e] = time_step * affinity[e]
-    extent = np.zeros((bands, 2), np.int64)  # places of the pores in each band, as they are in the order of depth
-    for k in range(bands):
-        some = np.flatnonzero(band_length[k, :between])
-        if some.size > 0:
-            extent[k] = some[0], some[-1] + 1
     radius, square, conductance = clean_radius.copy(), np.empty(places), np.empty(places)
     flow, passed = np.zeros(places), np.empty(places)  # nothing flows where no pore is
     rate, last_rate = np.zeros(places), np.zeros(places)  # concentration at each pore's upper end
     pressure, guess = start.copy(), np.empty(n)
     earlier = np.zeros((_EXTRAPOLATION, n))
     concentration = np.zeros(n)
-    order = np.arange(n)
+    order = falling.copy()
     smooth = 0  # steps since a pore closed
 
     for step in range(n_steps + 1):
@@ -311,14 +333,18 @@ def _life(
             volume = _dot(square[between:], band_length[k, between:])
             a, b = extent[k]
             porosity[step, k] = bands * np.pi * (volume + _dot(square[a:b], band_length[k, a:b]))
-        if not live.any():
+        flowing_on = False
+        for e in range(places):
+            flowing_on |= conductance[e] > 0.0
+        if not flowing_on:
             return flux, inflow, leaving, porosity, step if step > 0 else -1
 
         _extrapolate(pressure, earlier, min(smooth, _EXTRAPOLATION), guess)
-        for j in range(_EXTRAPOLATION - 1, 0, -1):
-            earlier[j] = earlier[j - 1]
-        earlier[0] = pressure
-        pressure[:] = guess
+        for i in range(n):
+            for j in range(_EXTRAPOLATION - 1, 0, -1):
+                earlier[j, i] = earlier[j - 1, i]
+            earlier[0, i] = pressure[i]
+            pressure[i] = guess[i]
         if solve_pressures(graph, conductance, pressure, tolerance) < 0:
             return flux, inflow, leaving, porosity, -2
 
@@ -364,24 +390,22 @@ def _life(
     return flux, inflow, leaving, porosity, -2
 
 
-@kernel
+@part
 def _dot(a, b):
     """Sum of products in four interleaved parts: additions need not wait for each other."""
     s0 = s1 = s2 = s3 = 0.0
-    i = 0
-    while i + 4 <= a.size:
+    whole = a.size - a.size % 4
+    for i in range(0, whole, 4):
         s0 += a[i] * b[i]
         s1 += a[i + 1] * b[i + 1]
         s2 += a[i + 2] * b[i + 2]
         s3 += a[i + 3] * b[i + 3]
-        i += 4
-    while i < a.size:
+    for i in range(whole, a.size):
         s0 += a[i] * b[i]
-        i += 1
     return (s0 + s1) + (s2 + s3)
 
 
-@kernel
+@part
 def _extrapolate(pressure, earlier, order, guess):
     """Next pressures from the polynomial through the last ones: they change smoothly."""
     weight = 1.0
@@ -394,7 +418,7 @@ def _extrapolate(pressure, earlier, order, guess):
             guess[i] += weight * earlier[j, i]
 
 
-@kernel
+@part
 def _flows(graph, conductance, pressure, flow):
     """Flow of every pore: from the upper to the lower junction, from the feed, to the filtrate."""
     between, inlets = graph.lower.size, graph.inlet.size
@@ -408,24 +432,19 @@ def _flows(graph, conductance, pressure, flow):
         flow[between + inlets + e] = conductance[between + inlets + e] * pressure[graph.outlet[e]]
 
 
-@kernel
+@part
 def _sort_falling(order, pressure):
     """Bring ``order`` into falling pressure, in place; quick, as steps leave it almost sorted."""
-    moves = 0
     for a in range(1, order.size):
         i = order[a]
         b = a
         while b > 0 and pressure[order[b - 1]] < pressure[i]:
             order[b] = order[b - 1]
             b -= 1
-            moves += 1
         order[b] = i
-        if moves > 40 * order.size:  # far from sorted, as at first
-            order[:] = np.argsort(-pressure, kind="mergesort")
-            return
 
 
-@kernel
+@part
 def _transport(graph, flow, passed, order, concentration):
     """Concentration at every junction, in one sweep in the order of falling pressure."""
     first, lower = graph.first, graph.lower
@@ -463,7 +482,7 @@ def _transport(graph, flow, passed, order, concentration):
         concentration[i] = (carried[i] + (c0 + c1)) / total if total > 0.0 else 0.0
 
 
-@kernel
+@part
 def _enter(graph, flow, concentration, rate):
     """Concentration that enters every pore; 0 where nothing flows."""
     between, inlets = graph.lower.size, graph.inlet.size

@@ -5,18 +5,21 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from membrane_dask.config import GradedStudy
 from membrane_dask.errors import Problem, Source, StudyError
 from membrane_dask.physics.banded import RadiusSpread, band_radii, generate, junction_counts
-from membrane_dask.physics.fouling import FilterLife, filter_lives
+from membrane_dask.physics.fouling import FilterLife, filter_lives, threshold_crossing, until
 from membrane_dask.physics.network import PhysicsError, PoreNetwork
 from membrane_dask.program import Dataset, History, Proposer, Table, Unit, Volume, Work
 from membrane_dask.studies import optimum
 from membrane_dask.variables import GRADED, GU, OPTIMUM, Variable
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 #: Enters every unit's spawn key, so that no two study kinds share a random stream.
 _KIND = 1
@@ -159,6 +162,55 @@ class GradedProgram:
             values = {v.name: np.array([[row[v.name] for row in line] for line in rows], v.dtype) for v in OPTIMUM}
             found[f"optimum_{metric}"] = (OPTIMUM, ("l_max", "deposition"), values)
         return found
+
+
+def at_flux_threshold(graded: xr.DataTree, threshold: float) -> xr.Dataset:
+    """Metrics of filters that are taken out of service at another flux, from the histories of a run.
+
+    Parameters
+    ----------
+    graded : xarray.DataTree
+        ``run.result["graded"]``.
+    threshold : float
+        Flux at which the filters' service ends, > 0.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``throughput``, ``foulant_concentration``, ``lifetime``, ``porosity_usage`` and ``band_porosity_usage``
+        up to the interpolated crossing, as the run's own ``*_threshold`` are.
+
+    Examples
+    --------
+    >>> import membrane_dask as md
+    >>> run = md.open_run("runs/graded-quickstart")  # doctest: +SKIP
+    >>> md.at_flux_threshold(run.result["graded"], 1e-6).throughput.mean("realization")  # doctest: +SKIP
+    """
+    import xarray as xr
+
+    if not 0 < threshold < math.inf:
+        raise ValueError(f"threshold: must be greater than 0 (got {threshold})")
+    history = graded["history"].to_dataset()
+    time_step = float(history.time[1] - history.time[0])
+    found = []
+    for coefficient in history.deposition.values:
+        one = history.sel(deposition=coefficient).transpose(..., "time", "band")
+        flux = one.flux.values
+        crossing, _ = threshold_crossing(flux, threshold)
+        metrics, usage = until(
+            flux, one.foulant_concentration_out.values, one.band_porosity.values, crossing, float(coefficient),
+            time_step, graded.attrs["quadrature"],
+        )  # fmt: skip
+        dims = one.flux.dims[:-1]
+        missing = np.isnan(flux[..., 0])
+        variables = {name: (dims, np.where(missing, np.nan, value)) for name, value in metrics.items()}
+        variables["band_porosity_usage"] = ((*dims, "band"), usage)
+        found.append(xr.Dataset(variables, {dim: one[dim] for dim in (*dims, "band")}))
+    whole = xr.concat(found, history.deposition).assign_attrs(flux_threshold=threshold)
+    for variable in GRADED:
+        if variable.name in whole:
+            whole[variable.name].attrs = variable.attributes()
+    return whole
 
 
 #: How the search for an optimum ended; the first where none was made.

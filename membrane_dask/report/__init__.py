@@ -1,0 +1,42 @@
+"""The report of a run: figures, tables and what they say, in one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from membrane_dask.engine.run import Run, find_run
+from membrane_dask.errors import ReportError
+
+
+def write_report(run: Run | str | Path, out: str | Path | None = None) -> Path:
+    """Write the report of a run, finished or not.
+
+    Parameters
+    ----------
+    run : Run, str or Path
+        A run, its directory or its name.
+    out : str or Path, optional
+        Where to; default ``report.html`` in the run's directory.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ReportError
+        If the run has no results yet, is of a kind without a report, or matplotlib is missing.
+    """
+    if not isinstance(run, Run):
+        run = find_run(run)
+    if run.kind != "graded":
+        raise ReportError(f"there is no report of {run.kind} studies yet; open the run with membrane_dask.open_run")
+    try:
+        from membrane_dask.report import graded, page
+    except ImportError as error:
+        raise ReportError(f"a report needs {error.name}: pip install 'membrane-dask[viz]'") from error
+    path = Path(out) if out else run.path / "report.html"
+    text = page.render(run, graded.sections(run))
+    path.write_text(text, encoding="utf-8")
+    return path

@@ -1,0 +1,166 @@
+"""One HTML file from sections of words, tables and figures."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import matplotlib as mpl
+from jinja2 import Environment
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from membrane_dask.engine.run import Run
+
+#: How all figures look. Fonts stay text, so that a figure can be searched and read aloud.
+STYLE: dict[Any, Any] = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 9,
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "membrane-dask",
+    "axes.formatter.limits": (-2, 3),
+    "axes.formatter.use_mathtext": True,
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure with its caption; ``alt`` says it to those who cannot see it."""
+
+    svg: str
+    caption: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What was claimed, what this run says of it (``holds``, ``fails`` or ``open``), and why."""
+
+    text: str
+    verdict: str
+    numbers: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page, its contents in their order."""
+
+    title: str
+    text: str = ""
+    parts: Sequence[Picture | Grid | Claim] = field(default_factory=tuple)
+
+
+def picture(figure: Figure, caption: str, alt: str) -> Picture:
+    """A finished figure as text; the same figure is the same text."""
+    stream = io.StringIO()
+    with mpl.rc_context(STYLE):
+        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+    svg = stream.getvalue()
+    return Picture(svg[svg.index("<svg") :], caption, alt)
+
+
+_TEMPLATE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ run.name }}</title>
+<style>
+body { font: 16px/1.5 system-ui, sans-serif; color: #1c2530; background: #fff; max-width: 68rem;
+       margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.6rem; margin-bottom: .2rem } h2 { font-size: 1.2rem; margin-top: 2.4rem;
+     border-bottom: 1px solid #d8dee6 }
+.lead { color: #5a6675; margin-top: 0 }
+table { border-collapse: collapse; margin: .8rem 0; font-size: .9rem } th, td { text-align: left;
+        padding: .15rem .9rem .15rem 0; vertical-align: top } thead th { border-bottom: 1px solid #9aa6b4 }
+td { font-variant-numeric: tabular-nums }
+figure { margin: 1.2rem 0; overflow-x: auto } figure svg { max-width: 100%; height: auto }
+figcaption, caption { color: #5a6675; font-size: .9rem; text-align: left; caption-side: top }
+.claim { display: grid; grid-template-columns: 5.5rem 1fr; gap: 0 1rem; margin: .5rem 0 }
+.claim small { grid-column: 2; color: #5a6675 }
+.verdict { font-weight: 600 } .holds { color: #1c7c43 } .fails { color: #b3341f } .open { color: #7a6a1f }
+.note { background: #fff6d8; padding: .4rem .8rem; border-radius: 4px }
+</style>
+</head>
+<body>
+<h1>{{ run.name }}</h1>
+<p class="lead">{{ about.title }}. membrane-dask {{ version }}, seed {{ about.seed }}.</p>
+{% if status.state != "complete" %}
+<p class="note">This run is not complete: {{ status.done }} of {{ status.done + status.failed + status.left +
+status.running }} units are done, {{ status.failed }} failed ({{ status.state }}). All below rests on what is done.</p>
+{% endif %}
+{% for section in sections %}
+<h2>{{ section.title }}</h2>
+{% if section.text %}<p>{{ section.text }}</p>{% endif %}
+{% for part in section.parts %}
+{% if part.svg is defined %}
+<figure role="group" aria-label="{{ part.alt }}">{{ part.svg | safe }}
+<figcaption>{{ part.caption }}</figcaption></figure>
+{% elif part.header is defined %}
+<table>{% if part.caption %}<caption>{{ part.caption }}</caption>{% endif %}
+<thead><tr>{% for cell in part.header %}<th scope="col">{{ cell }}</th>{% endfor %}</tr></thead>
+<tbody>{% for row in part.rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}</tbody></table>
+{% else %}
+<div class="claim"><span class="verdict {{ part.verdict }}">{{ words[part.verdict] }}</span><span>{{ part.text }}</span>
+<small>{{ part.numbers }}</small></div>
+{% endif %}
+{% endfor %}
+{% endfor %}
+<h2>The run</h2>
+<table>{% for name, value in rows %}<tr><th scope="row">{{ name }}</th><td>{{ value }}</td></tr>{% endfor %}</table>
+<h2>The study</h2>
+<pre>{{ study }}</pre>
+<p class="lead">{{ about.references }}</p>
+</body>
+</html>
+"""
+
+
+def render(run: Run, sections: Sequence[Section]) -> str:
+    """The page."""
+    from membrane_dask import __version__
+
+    about: dict[str, Any] = dict(run.result.attrs)
+    sections = [_own_names(section, number) for number, section in enumerate(sections)]
+    return (
+        Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+        .from_string(_TEMPLATE)
+        .render(
+            run=run,
+            about=about,
+            version=__version__,
+            status=run.status(),
+            sections=sections,
+            rows=run.rows(),
+            study=(run.path / "study.yaml").read_text(encoding="utf-8"),
+            words={"holds": "holds", "fails": "fails", "open": "undecided"},
+        )
+    )
+
+
+def _own_names(section: Section, number: int) -> Section:
+    """Figures name their parts alike; on one page each needs names of its own."""
+    parts: list[Any] = []
+    for place, part in enumerate(section.parts):
+        if isinstance(part, Picture):
+            prefix = f"f{number}-{place}-"
+            svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}", part.svg)
+            parts.append(Picture(Markup(svg), part.caption, part.alt))
+        else:
+            parts.append(part)
+    return Section(section.title, section.text, parts)
