@@ -8,8 +8,9 @@ vectorised  NumPy arrays, SuperLU with minimum-degree ordering, a loop over the 
             from the finished network on
 ours        ``generate`` and ``filter_life``, generation included
 
-All three follow flux, filtrate and the bands' porosity, and must agree on the throughput. The naive route and the vectorised one run once, ours ``--repeats`` times
-(median). ``--quick`` leaves out the larger network, whose naive life takes minutes.
+All three follow flux, filtrate and the bands' porosity, and must agree on the throughput. The naive route and the
+vectorised one run once, ours ``--repeats`` times (median). ``--quick`` leaves out the larger network, whose naive life
+takes minutes.
 """
 
 from __future__ import annotations

@@ -119,6 +119,8 @@ GRADED: tuple[Variable, ...] = (
     Variable("n_junctions", (), "i4", "1", "number of pore junctions in the membrane"),
     Variable("n_pores", (), "i4", "1", "number of pores in the membrane"),
     Variable("n_inlets", (), "i4", "1", "number of pore inlets on the feed side"),
+    Variable("n_stagnant_inlets", (), "i4", "1", "number of inlets from which no path leads to the filtrate"),
+    Variable("n_closed_inside", ("deposition",), "i4", "1", "number of pores between junctions that closed by the end"),
     _gu("mean_degree", "mean number of pores that meet at a junction"),
     _gu("band_degree", "mean number of pores that meet at a junction of each band", "", ("band",), nullable=True),
     _gu("band_surface_area", "area of the clean pores' walls in each band, per area of the membrane", "", ("band",)),

@@ -88,6 +88,8 @@ class TableSink:
         if value.dtype.kind == "f" and not variable.nullable and not np.isfinite(value).all():
             raise ResultError(f"{unit.key}: {variable.path} is not finite ({value.ravel()[:4]})")
         fitted = value.astype(target)
+        if target.kind == "f":
+            fitted[np.isnan(fitted)] = np.nan  # one NaN: a chunk that holds nothing else is not written at all
         if target.kind in "iu" and not (fitted == value).all():
             raise ResultError(f"{unit.key}: {variable.path} = {value} does not fit into {target}")
         return fitted

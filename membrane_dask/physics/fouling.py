@@ -50,6 +50,8 @@ class FilterLife:
     n_junctions: int
     n_pores: int
     n_inlets: int
+    n_stagnant_inlets: int
+    n_closed_inside: int
     mean_degree: float
     flux_residual: float
     flux: np.ndarray
@@ -150,7 +152,7 @@ def filter_lives(
 
     lives = []
     for coefficient in deposition:
-        flux, inflow, concentration, porosity, last = _life(
+        flux, inflow, concentration, porosity, closed_inside, last = _life(
             graph, adjacent, length, radius, band_length, extent, placed(affinity, 1.0), pressure, falling,
             coefficient, time_step, integrator == "adams-bashforth", solver_tolerance, n_steps,
         )  # fmt: skip
@@ -159,9 +161,9 @@ def filter_lives(
         if last == -2 or solved < 0:
             raise PhysicsError(f"the pressures did not converge to a relative error of {solver_tolerance:g}")
         flux, inflow, concentration, porosity = (a[: last + 1] for a in (flux, inflow, concentration, porosity))
-        lives.append(
-            _metrics(network, flux, inflow, concentration, porosity, coefficient, time_step, flux_threshold, quadrature)
-        )
+        counted = (int((inlets & ~live).sum()), int(closed_inside))
+        how = (coefficient, time_step, flux_threshold, quadrature)
+        lives.append(_metrics(network, flux, inflow, concentration, porosity, counted, *how))
     return lives
 
 
@@ -171,6 +173,7 @@ def _metrics(
     inflow: np.ndarray,
     concentration: np.ndarray,
     porosity: np.ndarray,
+    counted: tuple[int, int],
     deposition: float,
     time_step: float,
     flux_threshold: float,
@@ -193,6 +196,8 @@ def _metrics(
         n_junctions=len(network.junctions),
         n_pores=len(network.length),
         n_inlets=int((network.ends[:, 1] == INLET).sum()),
+        n_stagnant_inlets=counted[0],
+        n_closed_inside=counted[1],
         mean_degree=(len(network.length) + between) / len(network.junctions),
         flux_residual=float(np.abs(inflow[:last] / flux[:last] - 1).max()),
         flux=flux,
@@ -293,7 +298,7 @@ def _life(
     graph, adjacent, length, clean_radius, band_length, extent, affinity, start, falling, deposition, time_step,
     second_order, tolerance, n_steps,
 ):  # fmt: skip
-    """Histories of flux, inflow, outlet concentration and band porosity, and the last step.
+    """Histories of flux, inflow, outlet concentration and band porosity, closed pores between junctions, the last step.
 
     Arrays of pores are by places in the graph, ``band_length`` is ``(bands, n_places)``, ``extent`` the
     places between which each band has pores, ``start`` the first pressures and ``falling`` the
@@ -324,6 +329,7 @@ def _life(
     concentration = np.zeros(n)
     order = falling.copy()
     smooth = 0  # steps since a pore closed
+    closed_inside = 0
 
     for step in range(n_steps + 1):
         for e in range(places):
@@ -337,7 +343,7 @@ def _life(
         for e in range(places):
             flowing_on |= conductance[e] > 0.0
         if not flowing_on:
-            return flux, inflow, leaving, porosity, step if step > 0 else -1
+            return flux, inflow, leaving, porosity, closed_inside, step if step > 0 else -1
 
         _extrapolate(pressure, earlier, min(smooth, _EXTRAPOLATION), guess)
         for i in range(n):
@@ -346,7 +352,7 @@ def _life(
             earlier[0, i] = pressure[i]
             pressure[i] = guess[i]
         if solve_pressures(graph, conductance, pressure, tolerance) < 0:
-            return flux, inflow, leaving, porosity, -2
+            return flux, inflow, leaving, porosity, closed_inside, -2
 
         _sort_falling(order, pressure)
         _flows(graph, conductance, pressure, flow)
@@ -380,6 +386,7 @@ def _life(
         if closing:
             for e in range(places):
                 if graph.pores[e] >= 0 and radius[e] <= _CLOSED:
+                    closed_inside += e < between and is_open[graph.pores[e]]
                     radius[e] = 0.0
                     is_open[graph.pores[e]] = False
             live = flowing(first, pore, other, is_open)
@@ -387,7 +394,7 @@ def _life(
                 if graph.pores[e] >= 0 and not live[graph.pores[e]]:
                     per_length[e] = 0.0
             smooth = 0
-    return flux, inflow, leaving, porosity, -2
+    return flux, inflow, leaving, porosity, closed_inside, -2
 
 
 @part

@@ -361,9 +361,11 @@ def _best_at(table: xr.Dataset, metric: str, where: tuple[float, float], text: s
 
     def judge(one: xr.Dataset) -> tuple[str, str]:
         samples = _paired(one, metric)
-        mean = np.nanmean(samples, axis=0)
         if not inside.any():
             return "open", "not on this grid"
+        if not np.isfinite(samples).any(axis=0).all():
+            return "open", "too few networks"
+        mean = np.nanmean(samples, axis=0)
         rival = int(np.argmax(np.where(inside, -np.inf, mean)))
         own = int(np.argmax(np.where(inside, mean, -np.inf)))
         ahead, half = _difference(samples[:, own] - samples[:, rival])

@@ -207,6 +207,7 @@ def at_flux_threshold(graded: xr.DataTree, threshold: float) -> xr.Dataset:
         variables["band_porosity_usage"] = ((*dims, "band"), usage)
         found.append(xr.Dataset(variables, {dim: one[dim] for dim in (*dims, "band")}))
     whole = xr.concat(found, history.deposition).assign_attrs(flux_threshold=threshold)
+    whole = whole.transpose("l_max", "gradient", "realization", "deposition", "band")
     for variable in GRADED:
         if variable.name in whole:
             whole[variable.name].attrs = variable.attributes()

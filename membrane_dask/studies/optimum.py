@@ -97,10 +97,12 @@ def best_gradient(
     first = steep[steep < top].max(initial=-1) + 1
     last = steep[steep > top].min(initial=_PLACES) - 1
     low, high = float(x[first]), float(x[last])
+    # Gradients that may still be the best are not forgotten where they lie beyond the grid points about the
+    # interval, or where the window does not hold the interval.
     left = s[candidates(samples, confidence)]
-    if first == 0:  # the window does not hold the interval: what it leaves open is open
+    if first == 0 or left.min() < s[s <= low].max():
         low = min(low, left.min())
-    if last == _PLACES - 1:
+    if last == _PLACES - 1 or left.max() > s[s >= high].min():
         high = max(high, left.max())
 
     share = level[:, top]

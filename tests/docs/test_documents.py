@@ -66,7 +66,7 @@ def test_the_first_screen_has_both_commands(root, readme):
     assert "@@" not in readme + (root / "deploy/README.md").read_text()
 
 
-@pytest.mark.parametrize("name", ["graded-quickstart", "graded-gu-2023", "reconstruct-quickstart"])
+@pytest.mark.parametrize("name", ["graded-quickstart", "graded-optimum", "graded-gu-2023", "reconstruct-quickstart"])
 def test_shipped_studies_are_sound(root, name):
     study = load_study(root / f"configs/{name}.yaml")
     assert study.name in ("", name)
@@ -85,29 +85,57 @@ def test_python_in_the_readme_uses_names_that_exist(readme):
     assert issubclass(md.StudyError, StudyError)
 
 
-def test_the_notebook_runs(root, tmp_path):
-    """In a copy, from nothing: both studies are run and every figure is drawn."""
+@pytest.mark.parametrize(
+    ("name", "left"),
+    [
+        ("quickstart", {"graded-quickstart", "reconstruct-quickstart", "quickstart.png"}),
+        ("graded", {"graded-ten", "graded-search", "graded-foulants"}),
+    ],
+)
+def test_the_notebooks_run(root, tmp_path, name, left):
+    """In a copy, from nothing: all studies are run and every figure is drawn."""
     for folder in ("configs", "notebooks"):
         shutil.copytree(root / folder, tmp_path / folder)
-    notebook = nbformat.read(tmp_path / "notebooks/quickstart.ipynb", 4)
+    notebook = nbformat.read(tmp_path / f"notebooks/{name}.ipynb", 4)
     kept = sum(_figures(cell) for cell in notebook.cells)
     client = nbclient.NotebookClient(
         notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(tmp_path / "notebooks")}}
     )
     client.execute()
     assert sum(_figures(cell) for cell in notebook.cells) == kept >= 5
-    assert (tmp_path / "runs/quickstart.png").stat().st_size > 50_000
-    assert {path.name for path in (tmp_path / "runs").iterdir()} == {
-        "graded-quickstart", "reconstruct-quickstart", "quickstart.png",
-    }  # fmt: skip
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == left
+    if name == "quickstart":
+        assert (tmp_path / "runs/quickstart.png").stat().st_size > 50_000
+
+
+def test_the_graded_page_names_what_exists(root):
+    """Knobs and variables that the page tells of, and the files it points to."""
+    import membrane_dask as md
+    from membrane_dask.config import GradedStudy
+    from membrane_dask.variables import GRADED
+
+    page = (root / "docs/graded.md").read_text()
+    knobs = page.split("## Knobs")[1].split("##")[0]
+    for name in re.findall(r"^\| `(\w+)", knobs, re.M):
+        assert name in GradedStudy.model_fields
+    results = page.split("| result | what |")[1].split("##")[0]
+    names = {variable.path for variable in GRADED}
+    for row in re.findall(r"^\| (`.*?) \|", results, re.M):
+        for name in re.findall(r"`([\w/]+)`", row):
+            assert name in names or name.startswith("_") or name == "optimum_METRIC", name
+    for path in re.findall(r"`((?:configs|benchmarks|notebooks|tests)/[\w/.-]+)`", page):
+        assert (root / path).exists(), path
+    for name in re.findall(r"\bmd\.(\w+)", page):
+        assert hasattr(md, name)
 
 
 def _figures(cell) -> int:
     return sum("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
 
 
-def test_the_notebook_is_kept_with_its_results_and_without_places(root):
-    text = (root / "notebooks/quickstart.ipynb").read_text()
+@pytest.mark.parametrize("name", ["quickstart", "graded"])
+def test_notebooks_are_kept_with_their_results_and_without_places(root, name):
+    text = (root / f"notebooks/{name}.ipynb").read_text()
     notebook = nbformat.reads(text, 4)
     assert sum(_figures(cell) for cell in notebook.cells) >= 5
     assert not any(output.output_type == "error" for cell in notebook.cells for output in cell.get("outputs", []))

@@ -104,3 +104,16 @@ def test_batches(shape, seconds, asked, batch):
     dims = tuple("abc"[: len(shape)])
     table = Table("t", dims, (), {d: np.arange(n) for d, n in zip(dims, shape, strict=True)}, {}, seconds)
     assert choose_batch(table, asked) == batch
+
+
+def test_a_nan_is_a_nan(sink, tmp_path):
+    """0 / 0 gives NaNs of either sign. A chunk of nothing but NaN is not written, so all must read back as one."""
+    from membrane_dask.engine.store import digest
+
+    nullable = next(v for v in sink.variables if v.nullable)
+    values = {v.path: np.zeros([sink.sizes[d] for d in v.dims], v.dtype) for v in sink.variables}
+    values[nullable.path] = np.full_like(values[nullable.path], -np.nan)
+    units = [unit(0, place) for place in range(sink.batch)]
+    checked = [sink.check(u, values) for u in units]
+    sink.write(units, checked)
+    assert [sha for _, sha in sink.digests(units)] == [digest(each) for each in checked]

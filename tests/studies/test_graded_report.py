@@ -1,0 +1,123 @@
+"""The report of a graded run: every figure, the numbers of the run, and one file that needs nothing else."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+import membrane_dask as md
+from membrane_dask.errors import ReportError
+from membrane_dask.studies.optimum import best_gradient
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    path = tmp_path_factory.mktemp("study") / "report.yaml"
+    path.write_text(
+        "kind: graded\nl_max: [0.2, 0.25]\ngradient: [0, 1e-3, 2e-3, 3e-3]\nrealizations: 6\nporosity: 0.3\n"
+        "porosity_tolerance: 0.02\ntime_step: 5e-4\ndeposition: [5e-7, 1e-6]\nflux_threshold: 3e-7\n"
+    )
+    study = md.load_study(path, cluster={"profile": "sync"})
+    return md.run(study, tmp_path_factory.mktemp("report") / "<i>run<i>")
+
+
+class Page(HTMLParser):
+    """Text, and whether what is opened is closed again."""
+
+    VOID = frozenset({"meta", "link", "br", "use", "path"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open, self.text, self.links = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.links += [value for name, value in attrs if name in ("src", "href", "xlink:href")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.links += [value for name, value in attrs if name in ("src", "href", "xlink:href")]
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def page(run):
+    path = md.write_report(run)
+    assert path == run.path / "report.html"
+    text = path.read_text(encoding="utf-8")
+    parsed = Page()
+    parsed.feed(text)
+    assert not parsed.open
+    return text, " ".join(" ".join(parsed.text).split()), parsed.links
+
+
+def test_one_file_with_all_figures(page):
+    text, words, links = page
+    assert all(link.startswith("#") for link in links)  # nothing is fetched from anywhere
+    for caption in ("Gu, Fig. 3", "Gu, Fig. 4", "Gu, Fig. 5", "Gu, Fig. 6", "Gu, Fig. 8"):
+        assert caption in words
+    assert text.count("<svg") == 2 * 5  # for each of two coefficients
+    names = re.findall(r'\bid="([^"]+)"', text)
+    assert len(names) == len(set(names))
+    assert "nan" not in words.lower().replace("nanometre", "")
+    assert "<i>" not in text  # names are escaped
+
+
+def test_the_tables_numbers_are_the_runs(page, run):
+    _, words, _ = page
+    table = run.result["graded"].to_dataset().isel(deposition=0)
+    for l_max in table.l_max.values:
+        samples = table.throughput.sel(l_max=l_max).transpose("realization", "gradient").values
+        best = best_gradient(table.gradient.values, samples)
+        assert f"{best.gradient * 1e3:.2f} [{best.low * 1e3:.2f}, {best.high * 1e3:.2f}]" in words
+        assert f"{best.gain * 100:.1f} [{best.gain_low * 100:.1f}, {best.gain_high * 100:.1f}]" in words
+
+
+def test_claims_are_judged(page):
+    text, _, _ = page
+    verdicts = re.findall(r'class="verdict (\w+)"', text)
+    assert len(verdicts) == 18
+    assert set(verdicts) <= {"holds", "fails", "open"}
+    block = text[text.index("The filtrate gets cleaner with the gradient") - 200 :][:200]
+    assert "holds" in block
+
+
+def test_the_same_run_gives_the_same_report(run, page, tmp_path):
+    again = md.write_report(run, tmp_path / "again.html")
+    assert again.read_text(encoding="utf-8") == page[0]
+
+
+def test_a_run_that_has_only_begun(tmp_path):
+    path = tmp_path / "begun.yaml"
+    path.write_text("kind: graded\nl_max: 0.25\nporosity: 0.3\nrealizations: 4\nporosity_tolerance: 0.02\n")
+    study = md.load_study(path, cluster={"profile": "sync"}, execution={"batch": 1})
+    run = md.run(study, tmp_path / "run", limit=5)
+    text = md.write_report(run).read_text(encoding="utf-8")
+    assert "This run is not complete" in text
+    empty = md.run(study, tmp_path / "empty", limit=0)
+    with pytest.raises(ReportError, match="no finished network"):
+        md.write_report(empty)
+
+
+def test_other_thresholds_from_the_history(run):
+    """At the study's own threshold the history gives the numbers of the run; a higher one ends filters earlier."""
+    graded = run.result["graded"]
+    own = md.at_flux_threshold(graded, 3e-7)
+    for name in ("throughput", "foulant_concentration", "lifetime", "porosity_usage"):
+        np.testing.assert_allclose(own[name], graded[f"{name}_threshold"], rtol=1e-12)
+    np.testing.assert_allclose(own.band_porosity_usage, graded["band_porosity_usage_threshold"], rtol=1e-12)
+    higher = md.at_flux_threshold(graded, 5e-7)
+    assert (higher.lifetime < own.lifetime).all()
+    assert (higher.foulant_concentration > own.foulant_concentration).all()
+    assert own.throughput.attrs["units"] == "1"
+    with pytest.raises(ValueError, match="threshold"):
+        md.at_flux_threshold(graded, -1.0)
