@@ -24,6 +24,8 @@ BATCH_SECONDS = 10.0
 #: workers are worth it and one driver handles some 160 batches in a second (benchmarks/saturation.py).
 MANY_BATCHES = 10_000
 LONGEST_BATCH_SECONDS = 60.0
+#: Short studies are cut into 64 batches, but into none shorter than this: writing one takes some 80 ms.
+SHORTEST_BATCH_SECONDS = 1.0
 #: Memory of a worker's interpreter and libraries before any unit runs, in bytes (measured, rounded up).
 WORKER_BYTES = 400_000_000
 
@@ -225,14 +227,15 @@ def choose_batch(table: Table, asked: int | None) -> int:
     """Units in a batch, which is a chunk of the result: as asked, or about ten seconds' work.
 
     The study alone decides, not the cluster, so that a run is the same to the last byte wherever it
-    was made. Short studies are cut into 64 batches, to keep that many workers busy.
+    was made. Short studies are cut finer, to keep workers busy.
     """
     longest = table.unit_shape[-1]
     if table.seconds <= 0:
         return 1
     total = math.prod(table.unit_shape)
     seconds = min(max(BATCH_SECONDS, total * table.seconds / MANY_BATCHES), LONGEST_BATCH_SECONDS)
-    wanted = asked or min(math.ceil(seconds / table.seconds), math.ceil(total / 64), 1000)
+    shortest = math.ceil(SHORTEST_BATCH_SECONDS / table.seconds)
+    wanted = asked or min(math.ceil(seconds / table.seconds), max(math.ceil(total / 64), shortest), 1000)
     return max(1, min(wanted, longest))
 
 

@@ -99,8 +99,8 @@ def filter_lives(
     quadrature : {"trapezoid", "left"}
         Rule for the integrals over time; ``left`` counts each step at the flux it begins with.
     solver_tolerance : float
-        Relative error of the pressures in the norm of dissipation, and of inflow against outflow,
-        in ``[1e-12, 1)``.
+        Relative error of the pressures in the norm of dissipation, in ``[1e-12, 1)``. Inflow and outflow
+        agree to rounding at any.
 
     Returns
     -------
@@ -298,7 +298,7 @@ def _life(
     graph, adjacent, length, clean_radius, band_length, extent, affinity, start, falling, deposition, time_step,
     second_order, tolerance, n_steps,
 ):  # fmt: skip
-    """Histories of flux, inflow, outlet concentration and band porosity, closed pores between junctions, the last step.
+    """Histories of flux, inflow, outlet concentration and band porosity; pores closed inside; the last step.
 
     Arrays of pores are by places in the graph, ``band_length`` is ``(bands, n_places)``, ``extent`` the
     places between which each band has pores, ``start`` the first pressures and ``falling`` the

@@ -94,7 +94,8 @@ def test_flipped_bits_are_noticed(sink):
         ((3, 9, 1000), 0.2, None, 50),  # ten seconds of work
         ((3, 9, 10_000), 1e-4, None, 1000),  # never more than 1000
         ((100, 100, 1000), 0.1, None, 600),  # a study for thousands of workers: a minute of work
-        ((1, 5, 20), 0.05, None, 2),  # at least fifty batches
+        ((1, 5, 200), 0.1, None, 16),  # short studies: 64 batches
+        ((1, 5, 50), 0.05, None, 20),  # but none shorter than a second
         ((1, 5, 20), 0.05, 100, 20),  # never more than there are
         ((1, 5, 20), 0.05, 3, 3),
         ((2, 30), 0.0, 8, 1),  # a table whose units go one by one
