@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -214,7 +215,8 @@ def generate(
         raise ValueError(f"l_max: must lie between l_min and min(1/bands, 1/2) (got {l_max})")
     if not (radii > 0).all():
         raise ValueError(f"radii: must be greater than 0 (got {radii.tolist()})")
-    counts = junction_counts(l_min=l_min, l_max=l_max, radii=radii * math.sqrt(spread.mean_square), porosity=porosity)
+    wider = tuple((radii * math.sqrt(spread.mean_square)).tolist())
+    counts = _counts_of(l_min, l_max, wider, porosity)
     *streams, above_stream, below_stream, correction, factors = rng.spawn(bands + 4)
     points = [stream.random((count, 3)) for stream, count in zip(streams, counts, strict=True)]
     for k in range(bands):
@@ -239,6 +241,12 @@ def generate(
         )
     order = np.concatenate([np.argsort(corrected[:n_inside, 0], kind="stable"), np.arange(n_inside, len(corrected))])
     return _join(corrected[order], names[order], n_inside, l_min, l_max, radii, factor)
+
+
+@lru_cache(maxsize=64)
+def _counts_of(l_min: float, l_max: float, radii: tuple[float, ...], porosity: float) -> np.ndarray:
+    """Junction counts, which all networks of a design point share."""
+    return junction_counts(l_min=l_min, l_max=l_max, radii=np.array(radii), porosity=porosity)
 
 
 #: What the kernels need to give every pore its factor: kind, scale, slope and a key.

@@ -73,6 +73,15 @@ def flow_graph(network: PoreNetwork) -> FlowGraph:
 
 
 @kernel
+def place(graph, values, empty):
+    """Values of the network's pores at their places in the graph, ``empty`` where there is no pore."""
+    placed = np.empty(graph.pores.size)
+    for e in range(placed.size):
+        placed[e] = values[graph.pores[e]] if graph.pores[e] >= 0 else empty
+    return placed
+
+
+@kernel
 def _graph(ends, junctions):
     """All of a flow graph between ``junctions`` and ``depth``, by counting."""
     n, n_pores = junctions.size, ends.shape[0]

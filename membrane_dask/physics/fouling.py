@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from membrane_dask.physics._jit import exponential, kernel, part
-from membrane_dask.physics.flow import flow_graph, solve_pressures
+from membrane_dask.physics.flow import flow_graph, place, solve_pressures
 from membrane_dask.physics.network import INLET, OUTLET, PhysicsError, PoreNetwork, adjacency, flowing
 
 #: A pore whose radius falls to this is closed: r_1/dt steps of dt end at 0 only up to rounding.
@@ -132,13 +132,8 @@ def filter_lives(
     # Every inlet pore that carries flow sees c = 1 and shrinks at the rate of its band.
     n_steps = math.ceil((network.radius[inlets] / affinity[inlets]).max() / time_step) + 2
     adjacent = adjacency(network.ends, len(network.junctions))
-
-    def placed(values: np.ndarray, empty: float) -> np.ndarray:
-        """Values of the pores, by their places in the graph."""
-        return np.ascontiguousarray(np.where(graph.pores >= 0, values[..., graph.pores], empty))
-
-    length, radius = placed(network.length, 1.0), placed(network.radius, 0.0)
-    band_length = placed(network.band_length.T, 0.0)
+    length, radius = place(graph, network.length, 1.0), place(graph, network.radius, 0.0)
+    band_length = np.stack([place(graph, lengths, 0.0) for lengths in network.band_length.T])
     # In the order of depth a band's pores stand together, but for those that open at the faces.
     inside = [np.flatnonzero(lengths[: len(graph.lower)]) for lengths in band_length]
     extent = np.array([(some[0], some[-1] + 1) if some.size else (0, 0) for some in inside])
@@ -146,14 +141,14 @@ def filter_lives(
     pressure = 1.0 - graph.depth
     first, pore, other = adjacent
     live = flowing(first, pore, other, np.ones(len(network.length), bool))
-    clean = np.where(placed(live, False), radius**4 / length, 0.0)
+    clean = place(graph, live.astype(float), 0.0) * radius**4 / length
     solved = solve_pressures(graph, clean, pressure, solver_tolerance)
     falling = np.argsort(-pressure, kind="stable")
 
     lives = []
     for coefficient in deposition:
         flux, inflow, concentration, porosity, closed_inside, last = _life(
-            graph, adjacent, length, radius, band_length, extent, placed(affinity, 1.0), pressure, falling,
+            graph, adjacent, length, radius, band_length, extent, place(graph, affinity, 1.0), pressure, falling,
             coefficient, time_step, integrator == "adams-bashforth", solver_tolerance, n_steps,
         )  # fmt: skip
         if last == -1:
@@ -330,11 +325,9 @@ def _life(
     order = falling.copy()
     smooth = 0  # steps since a pore closed
     closed_inside = 0
+    _narrow(shrinkage, rate, per_length, radius, square, conductance)
 
     for step in range(n_steps + 1):
-        for e in range(places):
-            square[e] = radius[e] * radius[e]
-            conductance[e] = square[e] * square[e] * per_length[e]
         for k in range(bands):
             volume = _dot(square[between:], band_length[k, between:])
             a, b = extent[k]
@@ -377,11 +370,7 @@ def _life(
                 if step > 0:
                     rate[e] = max(1.5 * now - 0.5 * last_rate[e], 0.0)
                 last_rate[e] = now
-        closing = False
-        for e in range(places):
-            if per_length[e] > 0.0:
-                radius[e] -= shrinkage[e] * rate[e]
-                closing |= radius[e] <= _CLOSED
+        closing = _narrow(shrinkage, rate, per_length, radius, square, conductance)
         smooth += 1
         if closing:
             for e in range(places):
@@ -394,7 +383,21 @@ def _life(
                 if graph.pores[e] >= 0 and not live[graph.pores[e]]:
                     per_length[e] = 0.0
             smooth = 0
+            _narrow(shrinkage, np.zeros(places), per_length, radius, square, conductance)
     return flux, inflow, leaving, porosity, closed_inside, -2
+
+
+@part
+def _narrow(shrinkage, rate, per_length, radius, square, conductance):
+    """Let the pores shrink, and give them their new conductance; whether any closed."""
+    closing = False
+    for e in range(radius.size):
+        narrower = radius[e] - shrinkage[e] * rate[e] if per_length[e] > 0.0 else radius[e]
+        closing |= per_length[e] > 0.0 and narrower <= _CLOSED
+        radius[e] = narrower
+        square[e] = narrower * narrower
+        conductance[e] = square[e] * square[e] * per_length[e]
+    return closing
 
 
 @part

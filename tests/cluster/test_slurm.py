@@ -35,6 +35,7 @@ def study(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("study") / "filter.yaml"
     path.write_text(
         "kind: graded\nbands: 2\nl_max: 0.25\nradius: 0.02\ngradient: [0.0, 0.01, 0.02]\nrealizations: 40\n"
+        "execution: {batch: 5}\n"
     )
     return path
 
@@ -363,7 +364,7 @@ def test_walltime_costs_no_result(slurm, command, values_of, wait_until, tmp_pat
     path = tmp_path / "long.yaml"
     path.write_text(
         "kind: graded\nbands: 4\nl_max: 0.1\nradius: 0.01\ngradient: [0.0, 0.002]\n"
-        f"realizations: {realizations}\nexecution: {{batch: 5}}\n"
+        f"time_step: 4.0e-5\nrealizations: {realizations}\nexecution: {{batch: 5}}\n"
     )
     out = tmp_path / "run"
     said = command(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -26,10 +27,10 @@ SYNC = {"profile": "sync"}
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 400 kB."""
+    """A file system of 1.5 MB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "none", folder], capture_output=True, text=True)
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1500k", "none", folder], capture_output=True, text=True)
     if done.returncode:
         pytest.skip(f"no small disk can be mounted here: {done.stderr.strip()}")
     yield folder
@@ -163,6 +164,6 @@ def test_the_compilers_cache_is_nobody_elses(tmp_path):
     assert ours.stat().st_mode & 0o777 == 0o700
     ours.chmod(0o777)
     assert Path(folder()) != ours
-    ours.rmdir()
+    shutil.rmtree(ours)
     ours.symlink_to(tmp_path)
     assert Path(folder()) != ours

@@ -7,6 +7,7 @@ import pytest
 import toy
 import xarray as xr
 
+from membrane_dask import api
 from membrane_dask.engine import store
 from membrane_dask.engine.plan import choose_batch
 from membrane_dask.engine.run import prepare
@@ -118,3 +119,12 @@ def test_a_nan_is_a_nan(sink, tmp_path):
     checked = [sink.check(u, values) for u in units]
     sink.write(units, checked)
     assert [sha for _, sha in sink.digests(units)] == [digest(each) for each in checked]
+
+
+def test_how_a_study_is_cut_does_not_depend_on_the_cluster():
+    from membrane_dask.config import GradedStudy
+
+    clusters = ({"workers": 1}, {"workers": 64, "memory": "1 GB"}, {"profile": "slurm", "jobs": 1000, "workers": 32})
+    plans = [api.plan(GradedStudy(realizations=500, cluster=cluster)) for cluster in clusters]
+    assert plans[0].batch == plans[1].batch == plans[2].batch
+    assert plans[0].batch["graded"] > 1

@@ -20,6 +20,7 @@ NAMES = {
     "q_out0": "initial_flux",
     "c_final": "foulant_concentration",
     "dPhi": "porosity_usage",
+    "T_final": "lifetime",
     "h_ths": "throughput_threshold_step",
     "c_ths": "foulant_concentration_threshold_step",
     "T_ths": "lifetime_threshold_step",
