@@ -230,8 +230,10 @@ def generate(
     drawn = np.concatenate([*points, outside])
     factor = _factor(spread, factors)
 
+    n_inside = int(counts.sum())
+    pairs, lengths = _pairs(drawn, n_inside, l_min, l_max)
     corrected, names, n_inside, operations = _correct(
-        drawn, int(counts.sum()), radii, l_min, l_max, porosity, porosity_tolerance,
+        drawn, pairs, lengths, n_inside, radii, l_min, l_max, porosity, porosity_tolerance,
         correction.random((max_corrections, 3)), factor,
     )  # fmt: skip
     if operations < 0:
@@ -271,7 +273,8 @@ def _join(
     factor: _Factor,
 ) -> PoreNetwork:
     points = np.ascontiguousarray(points)
-    found = _pores(points, names, n_inside, np.asarray(radii, float), l_min, l_max, factor)
+    pairs, distances = _pairs(points, n_inside, l_min, l_max)
+    found = _pores(points, names, pairs, distances, n_inside, np.asarray(radii, float), factor)
     return PoreNetwork(points[:n_inside].copy(), *found)
 
 
@@ -324,17 +327,6 @@ def _radius(base, a, b, factor):
 
 
 @part
-def _square_distance(points, i, j):
-    """Squared distance, periodic in y and x."""
-    dy = abs(points[i, 1] - points[j, 1])
-    dy = min(dy, 1.0 - dy)
-    dx = abs(points[i, 2] - points[j, 2])
-    dx = min(dx, 1.0 - dx)
-    dz = points[i, 0] - points[j, 0]
-    return dx * dx + dy * dy + dz * dz
-
-
-@part
 def _share(a, b, length, share):
     """Length of a pore in every band, cut at the faces, into ``share``; the band that has most of it."""
     bands = share.size
@@ -357,53 +349,92 @@ def _share(a, b, length, share):
 
 
 @part
-def _cells(points, n, capacity, side):
-    """Linked lists of points by cubic cells, which begin a margin above the feed side."""
-    layers = int(np.ceil((1.0 + 2 * _MARGIN) * side)) + 1
-    head = np.full(layers * side * side, -1, np.int32)
-    following = np.full(capacity, -1, np.int32)
+def _by_cells(points, side):
+    """Points in the order of cubic cells, which begin a margin above the feed side.
+
+    Returns each cell's first place, and at every place the point's number, its cell and its coordinates.
+    """
+    n = points.shape[0]
+    layers = int(np.ceil((1.0 + 2 * _MARGIN) * side)) + 2
+    first = np.zeros(layers * side * side + 1, np.int64)
+    cell_of = np.empty(n, np.int64)
     for i in range(n):
-        c = _cell(points[i], side)
-        following[i] = head[c]
-        head[c] = i
-    return head, following
+        row = int((points[i, 0] + _MARGIN) * side) * side + min(int(points[i, 1] * side), side - 1)
+        cell_of[i] = row * side + min(int(points[i, 2] * side), side - 1)
+        first[cell_of[i] + 1] += 1
+    for c in range(first.size - 1):
+        first[c + 1] += first[c]
+    fill = first.copy()
+    number, cell = np.empty(n, np.int64), np.empty(n, np.int64)
+    z, y, x = np.empty(n), np.empty(n), np.empty(n)
+    for i in range(n):
+        at = fill[cell_of[i]]
+        fill[cell_of[i]] += 1
+        number[at], cell[at] = i, cell_of[i]
+        z[at], y[at], x[at] = points[i, 0], points[i, 1], points[i, 2]
+    return first, number, cell, z, y, x
 
 
 @part
-def _cell(point, side):
-    z = int((point[0] + _MARGIN) * side)
-    y = min(int(point[1] * side), side - 1)
-    x = min(int(point[2] * side), side - 1)
-    return (z * side + y) * side + x
-
-
-@part
-def _neighbours(points, i, least, head, following, side, l_min, l_max, found, distances):
-    """Points from number ``least`` on that a pore joins to point ``i``: how many, their numbers and distances."""
-    count = 0
-    reach_square = l_max * l_max * (1.0 + 1e-12)
-    layers = head.size // (side * side)
-    cz = int((points[i, 0] + _MARGIN) * side)
-    cy = min(int(points[i, 1] * side), side - 1)
-    cx = min(int(points[i, 2] * side), side - 1)
-    reach = 1 if side > 2 else 0  # with one or two cells a side, look at all of them once
-    span = 3 if side > 2 else side
-    for z in range(max(cz - 1, 0), min(cz + 2, layers)):
-        for jy in range(span):
-            y = (cy + jy - 1 + side) % side if reach else jy
-            for jx in range(span):
-                x = (cx + jx - 1 + side) % side if reach else jx
-                j = head[(z * side + y) * side + x]
-                while j >= least:  # a cell's list runs from the largest number down
-                    square = _square_distance(points, i, j)
-                    if square < reach_square:
-                        d = np.sqrt(square)
-                        if l_min < d < l_max and j != i:
-                            found[count] = j
-                            distances[count] = d
-                            count += 1
-                    j = following[j]
+def _near(p, begin, end, z, y, x, least, most, hits, squares, count):
+    """Append the places from ``begin`` to ``end`` whose squared distance from ``p`` is in range, without branches."""
+    here_z, here_y, here_x = z[p], y[p], x[p]
+    for q in range(begin, end):
+        by, bx, bz = abs(here_y - y[q]), abs(here_x - x[q]), here_z - z[q]
+        by, bx = min(by, 1.0 - by), min(bx, 1.0 - bx)
+        square = bx * bx + by * by + bz * bz
+        hits[count] = q
+        squares[count] = square
+        count += (least < square) & (square < most)
     return count
+
+
+@kernel
+def _pairs(points, n_inside, l_min, l_max):
+    """Pairs of points that a pore joins, the smaller number first and inside, and their distances.
+
+    Neighbours of a point stand in runs of cells: three rows of its own layer, where those before it
+    are left out as they have found it already, and three of the layer below.
+    """
+    n = points.shape[0]
+    side = int(1.0 / l_max)
+    if side < 3:  # a cell would be its own neighbour on both sides: take one a layer
+        side = 1
+    first, number, cell, z, y, x = _by_cells(points, side)
+    hits, squares = np.empty(n + 1, np.int64), np.empty(n + 1)
+    capacity = 12 * n + 64
+    pairs, distances = np.empty((capacity, 2), np.int32), np.empty(capacity)
+    least, most = l_min * l_min, l_max * l_max
+    count = 0
+    for p in range(n):
+        cx, row = cell[p] % side, cell[p] // side
+        cy, layer = row % side, row - row % side
+        near = 0
+        for dz in range(2):
+            for dy in range(-1, 2):
+                if side == 1 and dy != 0:
+                    continue
+                base = (layer + dz * side + (cy + dy + side) % side) * side
+                before = p + 1 if dz == 0 else 0
+                begin, end = first[base + max(cx - 1, 0)], first[base + min(cx + 2, side)]
+                near = _near(p, max(begin, before), end, z, y, x, least, most, hits, squares, near)
+                if side > 1 and (cx == 0 or cx == side - 1):  # round the edge
+                    c = base + (side - 1 if cx == 0 else 0)
+                    near = _near(p, max(first[c], before), first[c + 1], z, y, x, least, most, hits, squares, near)
+        if count + near > capacity:
+            capacity = 2 * capacity + near
+            more_pairs, more = np.empty((capacity, 2), np.int32), np.empty(capacity)
+            _copy_rows(pairs, count, more_pairs)
+            for c in range(count):
+                more[c] = distances[c]
+            pairs, distances = more_pairs, more
+        for c in range(near):
+            i, j = number[p], number[hits[c]]
+            if min(i, j) < n_inside:
+                pairs[count, 0], pairs[count, 1] = min(i, j), max(i, j)
+                distances[count] = np.sqrt(squares[c])
+                count += 1
+    return pairs[:count], distances[:count]
 
 
 @part
@@ -415,7 +446,7 @@ def _copy_rows(source, n, target):
 
 
 @kernel
-def _correct(drawn, n_inside, radii, l_min, l_max, porosity, tolerance, draws, factor):
+def _correct(drawn, pairs, lengths, n_inside, radii, l_min, l_max, porosity, tolerance, draws, factor):
     """Add and remove junctions, band by band from the last, until every band has its porosity.
 
     Returns the points, inside ones first, a name of each that decides its pores' radii, their number
@@ -426,23 +457,23 @@ def _correct(drawn, n_inside, radii, l_min, l_max, porosity, tolerance, draws, f
     capacity = n + most
     points = np.empty((capacity, 3))
     _copy_rows(drawn, n, points)
-    inside = np.zeros(capacity, np.bool_)
-    inside[:n_inside] = True
-    gone = np.zeros(capacity, np.bool_)
-    side = max(1, int(1.0 / l_max))
-    head, following = _cells(points, n, capacity, side)
-    found = np.empty(capacity, np.int64)
-    distances = np.empty(capacity)
+    inside, gone = np.zeros(capacity, np.bool_), np.zeros(capacity, np.bool_)
+    for i in range(n_inside):
+        inside[i] = True
+    z, y, x = np.empty(capacity), np.empty(capacity), np.empty(capacity)  # too far away for all once gone
+    for i in range(n):
+        z[i], y[i], x[i] = points[i, 0], points[i, 1], points[i, 2]
+    found, squares = np.empty(capacity + 1, np.int64), np.empty(capacity + 1)
+    least, furthest = l_min * l_min, l_max * l_max
     share = np.empty(bands)
     scale = bands * np.pi
     level = np.zeros(bands)
-    for i in range(n_inside):
-        count = _neighbours(points, i, i + 1, head, following, side, l_min, l_max, found, distances)
-        for c in range(count):
-            base = radii[_share(points[i, 0], points[found[c], 0], distances[c], share)]
-            r = _radius(base, i, found[c], factor)
-            for k in range(bands):
-                level[k] += scale * r * r * share[k]
+    for c in range(lengths.size):
+        i, j = np.int64(pairs[c, 0]), np.int64(pairs[c, 1])
+        base = radii[_share(points[i, 0], points[j, 0], lengths[c], share)]
+        r = _radius(base, i, j, factor)
+        for k in range(bands):
+            level[k] += scale * r * r * share[k]
 
     used = 0
     settled = False
@@ -456,16 +487,14 @@ def _correct(drawn, n_inside, radii, l_min, l_max, porosity, tolerance, draws, f
                 draw = draws[used]
                 used += 1
                 sign = 1.0
+                i = np.int64(n)
                 if level[k] < porosity:
-                    i = n
-                    n += 1
                     points[i, 0] = (k + draw[0]) / bands
                     points[i, 1] = draw[1]
                     points[i, 2] = draw[2]
+                    z[i], y[i], x[i] = points[i, 0], points[i, 1], points[i, 2]
                     inside[i] = True
-                    c = _cell(points[i], side)
-                    following[i] = head[c]
-                    head[c] = i
+                    n += 1
                 else:
                     here = 0
                     for j in range(n):
@@ -473,23 +502,19 @@ def _correct(drawn, n_inside, radii, l_min, l_max, porosity, tolerance, draws, f
                             found[here] = j
                             here += 1
                     i = found[int(draw[0] * here)]
+                    gone[i] = True
                     sign = -1.0
-                count = _neighbours(points, i, np.int64(0), head, following, side, l_min, l_max, found, distances)
+                # All points are looked at: corrections are few.
+                count = _near(i, 0, n, z, y, x, least, furthest, found, squares, 0)
                 for c in range(count):
-                    base = radii[_share(points[i, 0], points[found[c], 0], distances[c], share)]
+                    if found[c] == i:
+                        continue
+                    base = radii[_share(points[i, 0], points[found[c], 0], np.sqrt(squares[c]), share)]
                     r = _radius(base, i, found[c], factor)
                     for b in range(bands):
                         level[b] += sign * scale * r * r * share[b]
-                if sign < 0:
-                    gone[i] = True
-                    c = _cell(points[i], side)
-                    if head[c] == i:
-                        head[c] = following[i]
-                    else:
-                        j = head[c]
-                        while following[j] != i:
-                            j = following[j]
-                        following[j] = following[i]
+                if gone[i]:
+                    z[i] = 10.0
     result, names = np.empty((n, 3)), np.empty(n, np.int64)
     kept = 0
     for want in (True, False):
@@ -505,39 +530,28 @@ def _correct(drawn, n_inside, radii, l_min, l_max, porosity, tolerance, draws, f
 
 
 @kernel
-def _pores(points, names, n_inside, radii, l_min, l_max, factor):
+def _pores(points, names, pairs, distances, n_inside, radii, factor):
     """All pores that have a part in the membrane."""
-    n, bands = points.shape[0], radii.size
-    side = max(1, int(1.0 / l_max))
-    head, following = _cells(points, n, n, side)
-    found = np.empty(n, np.int64)
-    distances = np.empty(n)
-    capacity = 16 * n_inside + 64
-    ends = np.empty((capacity, 2), np.int32)
-    lengths = np.empty(capacity)
-    count = 0
+    bands = radii.size
+    count = distances.size
+    first = np.zeros(n_inside + 1, np.int64)
+    for e in range(count):
+        first[pairs[e, 0] + 1] += 1
     for i in range(n_inside):
-        here = _neighbours(points, i, i + 1, head, following, side, l_min, l_max, found, distances)
-        if count + here > capacity:
-            capacity = 2 * capacity + here
-            more_ends, more_lengths = np.empty((capacity, 2), np.int32), np.empty(capacity)
-            _copy_rows(ends, count, more_ends)
-            for c in range(count):
-                more_lengths[c] = lengths[c]
-            ends, lengths = more_ends, more_lengths
-        for c in range(1, here):  # by number, so that nothing hangs on the cells
-            number, distance = found[c], distances[c]
-            d = c
-            while d > 0 and found[d - 1] > number:
-                found[d], distances[d] = found[d - 1], distances[d - 1]
-                d -= 1
-            found[d], distances[d] = number, distance
-        for c in range(here):
-            ends[count, 0] = i
-            ends[count, 1] = found[c]
-            lengths[count] = distances[c]
-            count += 1
-    ends = ends[:count].copy()
+        first[i + 1] += first[i]
+    fill = first.copy()
+    ends, lengths = np.empty((count, 2), np.int32), np.empty(count)
+    for e in range(count):
+        i, j = pairs[e, 0], pairs[e, 1]
+        at = fill[i]
+        fill[i] += 1
+        while at > first[i] and ends[at - 1, 1] > j:  # in its place among the few that are there
+            ends[at, 1], lengths[at] = ends[at - 1, 1], lengths[at - 1]
+            at -= 1
+        ends[at, 1], lengths[at] = j, distances[e]
+    for i in range(n_inside):
+        for e in range(first[i], first[i + 1]):
+            ends[e, 0] = i
     length = np.empty(count)
     radius = np.empty(count)
     band = np.empty(count, np.int32)

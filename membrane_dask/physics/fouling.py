@@ -133,7 +133,7 @@ def filter_lives(
     n_steps = math.ceil((network.radius[inlets] / affinity[inlets]).max() / time_step) + 2
     adjacent = adjacency(network.ends, len(network.junctions))
     length, radius = place(graph, network.length, 1.0), place(graph, network.radius, 0.0)
-    band_length = np.stack([place(graph, lengths, 0.0) for lengths in network.band_length.T])
+    band_length = np.stack([place(graph, lengths, 0.0) for lengths in np.ascontiguousarray(network.band_length.T)])
     # In the order of depth a band's pores stand together, but for those that open at the faces.
     inside = [np.flatnonzero(lengths[: len(graph.lower)]) for lengths in band_length]
     extent = np.array([(some[0], some[-1] + 1) if some.size else (0, 0) for some in inside])
