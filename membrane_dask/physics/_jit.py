@@ -65,7 +65,7 @@ def part(function: Function) -> Function:
     return cast(Function, compile_(function))
 
 
-@kernel
+@part
 def exponential(x):
     """``exp(x)`` of non-positive numbers, in place: eight at a time, where the library's goes one by one.
 

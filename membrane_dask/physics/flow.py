@@ -160,22 +160,18 @@ def weighted_sum(start, stop, weight, column, x):
 
 
 @part
-def _step(x, t, direction, product, residual, alpha):
-    """``x += alpha t`` and ``residual -= alpha product``; the residual's square."""
-    n = x.size
-    a = b = c = d = 0.0
-    for i in range(n):
-        x[i] += alpha * t[i]
-        residual[i] -= alpha * product[i]
-    whole = n - n % 4
+def dot(a, b):
+    """Sum of products in four interleaved parts: additions need not wait for each other."""
+    s0 = s1 = s2 = s3 = 0.0
+    whole = a.size - a.size % 4
     for i in range(0, whole, 4):
-        a += residual[i] * residual[i]
-        b += residual[i + 1] * residual[i + 1]
-        c += residual[i + 2] * residual[i + 2]
-        d += residual[i + 3] * residual[i + 3]
-    for i in range(whole, n):
-        a += residual[i] * residual[i]
-    return (a + b) + (c + d)
+        s0 += a[i] * b[i]
+        s1 += a[i + 1] * b[i + 1]
+        s2 += a[i + 2] * b[i + 2]
+        s3 += a[i + 3] * b[i + 3]
+    for i in range(whole, a.size):
+        s0 += a[i] * b[i]
+    return (s0 + s1) + (s2 + s3)
 
 
 @kernel
@@ -261,11 +257,14 @@ def solve_pressures(graph, conductance, pressure, tolerance):
             swept[i] = scale[i] * down
             product[i] = relaxed[i] + down
             curvature += direction[i] * product[i]
-        following = _step(pressure, upward, direction, product, residual, rho / curvature)
-        beta = following / rho
-        rho = following
+        alpha = rho / curvature
         for i in range(n):
-            direction[i] = residual[i] + beta * direction[i]
+            pressure[i] += alpha * upward[i]
+            residual[i] -= alpha * product[i]
+        before = rho
+        rho = dot(residual, residual)
+        for i in range(n):
+            direction[i] = residual[i] + rho / before * direction[i]
     return -1
 
 

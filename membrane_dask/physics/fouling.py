@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from membrane_dask.physics._jit import exponential, kernel, part
-from membrane_dask.physics.flow import flow_graph, place, solve_pressures
+from membrane_dask.physics.flow import dot, flow_graph, place, solve_pressures
 from membrane_dask.physics.network import INLET, OUTLET, PhysicsError, PoreNetwork, adjacency, flowing
 
 #: A pore whose radius falls to this is closed: r_1/dt steps of dt end at 0 only up to rounding.
@@ -329,9 +329,9 @@ def _life(
 
     for step in range(n_steps + 1):
         for k in range(bands):
-            volume = _dot(square[between:], band_length[k, between:])
+            volume = dot(square[between:], band_length[k, between:])
             a, b = extent[k]
-            porosity[step, k] = bands * np.pi * (volume + _dot(square[a:b], band_length[k, a:b]))
+            porosity[step, k] = bands * np.pi * (volume + dot(square[a:b], band_length[k, a:b]))
         flowing_on = False
         for e in range(places):
             flowing_on |= conductance[e] > 0.0
@@ -398,21 +398,6 @@ def _narrow(shrinkage, rate, per_length, radius, square, conductance):
         square[e] = narrower * narrower
         conductance[e] = square[e] * square[e] * per_length[e]
     return closing
-
-
-@part
-def _dot(a, b):
-    """Sum of products in four interleaved parts: additions need not wait for each other."""
-    s0 = s1 = s2 = s3 = 0.0
-    whole = a.size - a.size % 4
-    for i in range(0, whole, 4):
-        s0 += a[i] * b[i]
-        s1 += a[i + 1] * b[i + 1]
-        s2 += a[i + 2] * b[i + 2]
-        s3 += a[i + 3] * b[i + 3]
-    for i in range(whole, a.size):
-        s0 += a[i] * b[i]
-    return (s0 + s1) + (s2 + s3)
 
 
 @part
