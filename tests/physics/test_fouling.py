@@ -145,7 +145,7 @@ def test_a_second_solver_agrees(spread, ratio):
     assert len(life.flux) == len(flux)
     # What is left near extinction is a difference of what was: hence the absolute terms.
     np.testing.assert_allclose(life.flux, flux, rtol=1e-9, atol=1e-12 * flux[0])
-    np.testing.assert_allclose(life.foulant_concentration_out[:-1], leaving, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(life.foulant_concentration_out[:-1], leaving, rtol=1e-9, atol=1e-12)
     assert life.throughput == pytest.approx(np.trapezoid(flux) * step / 5e-7, rel=1e-9)
 
 
