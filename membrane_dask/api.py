@@ -166,8 +166,8 @@ def execute(
             )  # fmt: skip
             if chain:
                 chain.begin(len(execution.history))
-            open_units = run.total() - len(execution.history)
-            if limit == 0 or not open_units:  # no cluster for nothing
+            open_units = sum(run.counts.values()) - len(execution.history)
+            if limit == 0 or not open_units or run.journal.collected():  # no cluster for nothing
                 from membrane_dask.engine.clusters import SyncPool
 
                 summary = execution.run(SyncPool(), driver, 0)

@@ -24,7 +24,7 @@ BATCH_SECONDS = 10.0
 #: workers are worth it and one driver handles some 160 batches in a second (benchmarks/saturation.py).
 MANY_BATCHES = 10_000
 LONGEST_BATCH_SECONDS = 60.0
-#: Short studies are cut into 64 batches, but into none shorter than this: writing one takes some 80 ms.
+#: Short studies are cut into 64 batches, but into none shorter than this: writing one costs tens of ms.
 SHORTEST_BATCH_SECONDS = 1.0
 #: Memory of a worker's interpreter and libraries before any unit runs, in bytes (measured, rounded up).
 WORKER_BYTES = 400_000_000

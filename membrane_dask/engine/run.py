@@ -149,30 +149,27 @@ class Run:
         found = [journals.read_json(path) for path in sorted((self.path / "failures").glob("*.json"))]
         return [failure for failure in found if failure and failure["key"] in failed]
 
-    def total(self) -> int:
-        """Number of units: the most there can be, until it is known that no more follow."""
-        return len(self.journal.history()) if self.journal.collected() else sum(self.counts.values())
-
     def status(self) -> dict[str, Any]:
         """State of the run: ``empty``, ``queued``, ``running``, ``partial``, ``failed`` or ``complete``.
 
         Returns
         -------
         dict
-            ``run, kind, state, done, running, failed, left``: the last four add up to all units.
+            ``run, kind, state, done, running, failed, left``: the last four add up to all units; to the
+            most there can be, until it is known that no more follow.
         """
         history = self.journal.history()
-        total = self.total()
+        collected = self.journal.collected()
         failed = sum(outcome.status == "failed" for outcome in history.values())
         done = len(history) - failed
-        left = total - done - failed
+        left = 0 if collected else sum(self.counts.values()) - len(history)
         driver = journals.Driver.alive(self.path)
         running = min(left, int(driver["in_flight"])) if driver else 0
         if driver:
             state = "running"
-        elif (left or not self.journal.collected()) and queued(self.path):
+        elif not collected and queued(self.path):
             state = "queued"
-        elif left or not self.journal.collected():
+        elif not collected:
             state = "partial" if history else "empty"
         else:
             state = "failed" if failed else "complete"
@@ -191,11 +188,10 @@ class Run:
     def rows(self) -> list[tuple[str, str]]:
         """What there is to say of the run, as pairs of words."""
         status = self.status()
-        total = self.total()
         rows = [
             ("study", f"{self.kind}, seed {self._about['seed']}"),
             ("state", status["state"]),
-            ("units", f"{status['done']} of {total} done, {status['failed']} failed, {status['left']} left"),
+            ("units", f"{status['done']} of {_all(status)} done, {status['failed']} failed, {status['left']} left"),
             *(("driver", f"job {number}: {words}") for number, words in queued(self.path).items()),
             ("groups", ", ".join(sorted(p.name for p in self.path.glob("result.zarr/*") if p.is_dir()))),
         ]
@@ -213,14 +209,19 @@ class Run:
 
     def __repr__(self) -> str:
         status = self.status()
-        return f"<Run {self.name}: {status['state']}, {status['done']} of {self.total()} units>"
+        return f"<Run {self.name}: {status['state']}, {status['done']} of {_all(status)} units>"
 
     def __str__(self) -> str:
         return "\n".join([f"Run {self.path}", *(f"  {name:<8} {words}" for name, words in self.rows())])
 
     def _repr_html_(self) -> str:
         status = self.status()
-        return table(f"Run {self.name}", self.rows(), bar(status["done"], status["failed"], self.total()))
+        return table(f"Run {self.name}", self.rows(), bar(status["done"], status["failed"], _all(status)))
+
+
+def _all(status: dict[str, Any]) -> int:
+    """All units of a run, as its status counts them."""
+    return sum(status[name] for name in ("done", "running", "failed", "left"))
 
 
 class RunList(Sequence[Run]):

@@ -17,10 +17,10 @@ import numpy as np
 from membrane_dask.physics._jit import kernel, part
 from membrane_dask.physics.network import PoreNetwork
 
-#: Over-relaxation of the sweeps. Flat between 1.2 and 1.5 for random networks: a tenth fewer iterations than at 1.
+#: Over-relaxation of the sweeps. Random networks take the fewest iterations between 1.2 and 1.5.
 _RELAXATION = 1.35
-#: Rows are filled up to a multiple of this many pores, so that sums have no remainders: a branch that
-#: is mispredicted costs as much as ten pores.
+#: Rows are filled up to a multiple of this many pores, so that sums have no remainders, whose branches cannot
+#: be predicted. :func:`weighted_sum` is written for this number.
 _LANES = 4
 
 
@@ -32,8 +32,6 @@ class FlowGraph(NamedTuple):
 
     Attributes
     ----------
-    junctions : (n,) ndarray of int64
-        The network's number of each junction.
     pores : (n_places,) ndarray of int64
         The network's number of the pore at each place, -1 where there is none.
     first : (n + 1,) ndarray of uint64
@@ -50,7 +48,6 @@ class FlowGraph(NamedTuple):
         Depth of each junction.
     """
 
-    junctions: np.ndarray
     pores: np.ndarray
     first: np.ndarray
     lower: np.ndarray
@@ -67,9 +64,7 @@ def flow_graph(network: PoreNetwork) -> FlowGraph:
     depth = network.junctions[:, 0]
     junctions = np.argsort(depth, kind="stable")
     pores, first, lower, first_above, above, pore_above, inlet, outlet = _graph(network.ends, junctions)
-    return FlowGraph(
-        junctions, pores, first, lower, first_above, above, pore_above, inlet, outlet, depth=depth[junctions]
-    )
+    return FlowGraph(pores, first, lower, first_above, above, pore_above, inlet, outlet, depth[junctions])
 
 
 @kernel
@@ -83,16 +78,16 @@ def place(graph, values, empty):
 
 @kernel
 def _graph(ends, junctions):
-    """All of a flow graph between ``junctions`` and ``depth``, by counting."""
+    """All of a flow graph but the depth, by counting."""
     n, n_pores = junctions.size, ends.shape[0]
-    place = np.empty(n, np.int64)
+    rank = np.empty(n, np.int64)
     for i in range(n):
-        place[junctions[i]] = i
+        rank[junctions[i]] = i
     first, first_above = np.zeros(n + 1, np.int64), np.zeros(n + 1, np.int64)
     inlets, outlets = 0, 0
     for e in range(n_pores):
         if ends[e, 1] >= 0:
-            a, b = place[ends[e, 0]], place[ends[e, 1]]
+            a, b = rank[ends[e, 0]], rank[ends[e, 1]]
             first[min(a, b) + 1] += 1
             first_above[max(a, b) + 1] += 1
         elif ends[e, 1] == -1:
@@ -118,9 +113,9 @@ def _graph(ends, junctions):
     fill = first[:-1].copy()
     inlets, outlets = 0, 0
     for e in range(n_pores):
-        a = place[ends[e, 0]]
+        a = rank[ends[e, 0]]
         if ends[e, 1] >= 0:
-            b = place[ends[e, 1]]
+            b = rank[ends[e, 1]]
             at = fill[min(a, b)]
             fill[min(a, b)] += 1
             pores[at] = e

@@ -15,7 +15,7 @@ import numpy as np
 
 from membrane_dask.physics._jit import exponential, kernel, part
 from membrane_dask.physics.flow import dot, flow_graph, place, solve_pressures
-from membrane_dask.physics.network import INLET, OUTLET, PhysicsError, PoreNetwork, adjacency, flowing
+from membrane_dask.physics.network import INLET, PhysicsError, PoreNetwork, adjacency, flowing
 
 #: A pore whose radius falls to this is closed: r_1/dt steps of dt end at 0 only up to rounding.
 _CLOSED = 1e-12
@@ -122,8 +122,6 @@ def filter_lives(
     inlets = network.ends[:, 1] == INLET
     if not inlets.any():
         raise PhysicsError("no pore opens to the feed")
-    if not (network.ends[:, 1] == OUTLET).any():
-        raise PhysicsError("no path leads through the network from the feed to the filtrate")
     ratio = np.ones(network.n_bands) if band_deposition is None else np.asarray(band_deposition, float)
     if ratio.shape != (network.n_bands,) or not (ratio > 0).all():
         raise ValueError(f"band_deposition: must hold {network.n_bands} numbers greater than 0 (got {ratio.tolist()})")
@@ -142,19 +140,21 @@ def filter_lives(
     first, pore, other = adjacent
     live = flowing(first, pore, other, np.ones(len(network.length), bool))
     clean = place(graph, live.astype(float), 0.0) * radius**4 / length
-    solved = solve_pressures(graph, clean, pressure, solver_tolerance)
+    if not live.any():
+        raise PhysicsError("no path leads through the network from the feed to the filtrate")
+    unsolved = PhysicsError(f"the pressures did not converge to a relative error of {solver_tolerance:g}")
+    if solve_pressures(graph, clean, pressure, solver_tolerance) < 0:
+        raise unsolved
     falling = np.argsort(-pressure, kind="stable")
 
     lives = []
     for coefficient in deposition:
         flux, inflow, concentration, porosity, closed_inside, last = _life(
-            graph, adjacent, length, radius, band_length, extent, place(graph, affinity, 1.0), pressure, falling,
+            graph, adjacent, live, length, radius, band_length, extent, place(graph, affinity, 1.0), pressure, falling,
             coefficient, time_step, integrator == "adams-bashforth", solver_tolerance, n_steps,
         )  # fmt: skip
-        if last == -1:
-            raise PhysicsError("no path leads through the network from the feed to the filtrate")
-        if last == -2 or solved < 0:
-            raise PhysicsError(f"the pressures did not converge to a relative error of {solver_tolerance:g}")
+        if last < 0:
+            raise unsolved
         flux, inflow, concentration, porosity = (a[: last + 1] for a in (flux, inflow, concentration, porosity))
         counted = (int((inlets & ~live).sum()), int(closed_inside))
         how = (coefficient, time_step, flux_threshold, quadrature)
@@ -290,15 +290,15 @@ def until(
 
 @kernel
 def _life(
-    graph, adjacent, length, clean_radius, band_length, extent, affinity, start, falling, deposition, time_step,
-    second_order, tolerance, n_steps,
+    graph, adjacent, clean_live, length, clean_radius, band_length, extent, affinity, start, falling, deposition,
+    time_step, second_order, tolerance, n_steps,
 ):  # fmt: skip
     """Histories of flux, inflow, outlet concentration and band porosity; pores closed inside; the last step.
 
     Arrays of pores are by places in the graph, ``band_length`` is ``(bands, n_places)``, ``extent`` the
     places between which each band has pores, ``start`` the first pressures and ``falling`` the
-    junctions in their order. The last step is -1 if nothing passes the clean network, -2 if the
-    pressures do not converge.
+    junctions in their order, ``clean_live`` the pores of the network that some path runs through. The
+    last step is -1 if the pressures do not converge.
     """
     first, pore, other = adjacent
     n, places, bands = graph.depth.size, length.size, band_length.shape[0]
@@ -309,7 +309,7 @@ def _life(
     porosity = np.zeros((n_steps + 1, bands))
 
     is_open = np.ones(pore.size // 2, np.bool_)  # by the network's numbers
-    live = flowing(first, pore, other, is_open)
+    live = clean_live
     per_length, retention, shrinkage = np.zeros(places), np.empty(places), np.empty(places)
     for e in range(places):
         if graph.pores[e] >= 0 and live[graph.pores[e]]:
@@ -336,7 +336,7 @@ def _life(
         for e in range(places):
             flowing_on |= conductance[e] > 0.0
         if not flowing_on:
-            return flux, inflow, leaving, porosity, closed_inside, step if step > 0 else -1
+            return flux, inflow, leaving, porosity, closed_inside, step
 
         _extrapolate(pressure, earlier, min(smooth, _EXTRAPOLATION), guess)
         for i in range(n):
@@ -345,7 +345,7 @@ def _life(
             earlier[0, i] = pressure[i]
             pressure[i] = guess[i]
         if solve_pressures(graph, conductance, pressure, tolerance) < 0:
-            return flux, inflow, leaving, porosity, closed_inside, -2
+            return flux, inflow, leaving, porosity, closed_inside, -1
 
         _sort_falling(order, pressure)
         _flows(graph, conductance, pressure, flow)
@@ -384,7 +384,7 @@ def _life(
                     per_length[e] = 0.0
             smooth = 0
             _narrow(shrinkage, np.zeros(places), per_length, radius, square, conductance)
-    return flux, inflow, leaving, porosity, closed_inside, -2
+    return flux, inflow, leaving, porosity, closed_inside, -1
 
 
 @part
@@ -403,7 +403,6 @@ def _narrow(shrinkage, rate, per_length, radius, square, conductance):
 @part
 def _extrapolate(pressure, earlier, order, guess):
     """Next pressures from the polynomial through the last ones: they change smoothly."""
-    weight = 1.0
     for i in range(pressure.size):
         guess[i] = (order + 1.0) * pressure[i]
     weight = order + 1.0

@@ -18,7 +18,7 @@ from membrane_dask.engine.run import Run
 from membrane_dask.errors import ReportError
 from membrane_dask.report.page import STYLE, Claim, Grid, Picture, Section, picture
 from membrane_dask.studies.graded import METRICS, at_flux_threshold
-from membrane_dask.studies.optimum import best_gradient
+from membrane_dask.studies.optimum import Optimum, best_gradient
 
 _COLOURS = ("#1f5fa8", "#d1702a", "#2a8a57", "#8a3f9b", "#a33a3a", "#4d4d4d")
 _MARKERS = "osD^vP"
@@ -219,50 +219,53 @@ def _interval(value: float, low: float, high: float, scale: float = 1.0, digits:
     return f"{value * scale:.{digits}f} [{low * scale:.{digits}f}, {high * scale:.{digits}f}]"
 
 
+def _cells(best: Optimum | None) -> tuple[str, str, str]:
+    """Best gradient on the grid and off it, and its gain, as they stand in a table."""
+    if best is None:
+        return "-", "-", "-"
+    edge = " (end of the grid)" if best.at_edge else ""
+    return (
+        f"{best.grid_gradient * 1e3:g}{edge}",
+        _interval(best.gradient, best.low, best.high, 1e3),
+        _interval(best.gain, best.gain_low, best.gain_high, 100, 1),
+    )
+
+
+def _slices(table: xr.Dataset, along: str) -> list[xr.Dataset]:
+    return [table.sel({along: value}) for value in table[along].values]
+
+
+def _best(one: xr.Dataset, metric: str) -> Optimum | None:
+    return best_gradient(one.gradient.values, _paired(one, metric))
+
+
+#: Heads of the three columns of :func:`_cells`.
+_CELLS = ("on the grid, 10⁻³", "off the grid, 10⁻³", "gain over the first gradient, %")
+
+
 def _optima(table: xr.Dataset, where: str) -> Section:
-    rows = []
-    for l_max in table.l_max.values:
-        for metric in METRICS:
-            samples = table[metric].sel(l_max=l_max).transpose("realization", "gradient").values
-            best = best_gradient(table.gradient.values, samples)
-            if best is None:
-                continue
-            edge = " (end of the grid)" if best.at_edge else ""
-            rows.append(
-                (
-                    f"{l_max:g}", _named(metric), f"{best.grid_gradient * 1e3:g}{edge}",
-                    _interval(best.gradient, best.low, best.high, 1e3),
-                    _interval(best.gain, best.gain_low, best.gain_high, 100, 1),
-                    str(int(np.isfinite(samples).sum())),
-                )
-            )  # fmt: skip
+    rows = [
+        (f"{float(one.l_max):g}", _named(metric), *_cells(_best(one, metric)), str(int(one[metric].count())))
+        for one in _slices(table, "l_max")
+        for metric in METRICS
+    ]
     text = (
         "Best gradients, with 95 % intervals. Networks of one realization share their random numbers, so differences "
         "between gradients are far better known than the means themselves. The best gradient off the grid is the top "
         "of the curve through the best points of the grid."
     )
-    header = ("l_max", "largest", "on the grid, 10⁻³", "off the grid, 10⁻³", "gain over s = 0, %", "networks")
-    if table.gradient.values[0] != 0:
-        header = (*header[:4], f"gain over s = {table.gradient.values[0]:g}, %", header[5])
-    return Section(f"The best gradient{where}", text, [Grid(header, rows)])
+    return Section(f"The best gradient{where}", text, [Grid(("l_max", "largest", *_CELLS, "networks"), rows)])
 
 
 def _coefficients(table: xr.Dataset) -> Section:
-    rows = []
-    for l_max in table.l_max.values:
-        for coefficient in table.deposition.values:
-            one = table.sel(l_max=l_max, deposition=coefficient)
-            row = [f"{l_max:g}", f"{coefficient:g}"]
-            for metric in ("throughput", "throughput_threshold"):
-                best = best_gradient(table.gradient.values, one[metric].transpose("realization", "gradient").values)
-                row += ["-", "-"] if best is None else [
-                    _interval(best.gradient, best.low, best.high, 1e3),
-                    _interval(best.gain, best.gain_low, best.gain_high, 100, 1),
-                ]  # fmt: skip
-            rows.append(row)
-    header = ("l_max", "λ", "best s for h, 10⁻³", "gain, %", "best s at the threshold, 10⁻³", "gain, %")
+    rows = [
+        (f"{float(one.l_max):g}", f"{float(one.deposition):g}", _named(metric), *_cells(_best(one, metric)))
+        for wide in _slices(table, "l_max")
+        for one in _slices(wide, "deposition")
+        for metric in ("throughput", "throughput_threshold")
+    ]
     text = "The same networks with other deposition coefficients: the best gradient moves with the coefficient."
-    return Section("Deposition coefficients", text, [Grid(header, rows)])
+    return Section("Deposition coefficients", text, [Grid(("l_max", "λ", "largest", *_CELLS), rows)])
 
 
 def _thresholds(tree: xr.DataTree) -> Section:
@@ -271,22 +274,13 @@ def _thresholds(tree: xr.DataTree) -> Section:
     rows = []
     for threshold in (own / 2, own, 1.5 * own, 2 * own):
         found = at_flux_threshold(tree, threshold).isel(deposition=0).sortby("gradient").sortby("l_max")
-        for l_max in found.l_max.values:
-            samples = found.throughput.sel(l_max=l_max).transpose("realization", "gradient").values
-            best = best_gradient(found.gradient.values, samples)
-            if best is not None:
-                edge = " (end of the grid)" if best.at_edge else ""
-                rows.append(
-                    (
-                        f"{l_max:g}", f"{threshold:.3g}", f"{best.grid_gradient * 1e3:g}{edge}",
-                        _interval(best.gradient, best.low, best.high, 1e3),
-                        _interval(best.gain, best.gain_low, best.gain_high, 100, 1),
-                    )
-                )  # fmt: skip
+        rows += [
+            (f"{float(one.l_max):g}", f"{threshold:.3g}", *_cells(_best(one, "throughput")))
+            for one in _slices(found, "l_max")
+        ]
     rows.sort(key=lambda row: (float(row[0]), float(row[1])))
-    header = ("l_max", "flux threshold", "on the grid, 10⁻³", "off the grid, 10⁻³", "gain, %")
     text = "Throughput up to other flux thresholds, from the stored histories."
-    return Section("Other flux thresholds", text, [Grid(header, rows)])
+    return Section("Other flux thresholds", text, [Grid(("l_max", "flux threshold", *_CELLS), rows)])
 
 
 # ---------------------------------------------------------------------------------------------
@@ -357,7 +351,7 @@ def _difference(values: np.ndarray) -> tuple[float, float]:
 
 
 def _best_at(table: xr.Dataset, metric: str, where: tuple[float, float], text: str, ends: bool = False) -> Claim:
-    """Whether the best gradient of the grid lies in a range: no other is better, each that it is told from is worse."""
+    """Whether the best gradient of the grid lies in a range: by how much the best inside leads the best outside."""
     s = table.gradient.values
     inside = (s >= where[0] - 1e-12) & (s <= where[1] + 1e-12)
 
@@ -374,7 +368,7 @@ def _best_at(table: xr.Dataset, metric: str, where: tuple[float, float], text: s
         share, half = 100 * ahead / abs(mean[own]), 100 * half / abs(mean[own])
         words = f"s = {s[own] * 1e3:g}e-3 is {share:.2f} ± {half:.2f} % ahead of {s[rival] * 1e3:g}e-3"
         if not ends:
-            top = best_gradient(s, samples)
+            top = _best(one, metric)
             if top is not None:
                 words += f", off the grid {_interval(top.gradient, top.low, top.high, 1e3)}e-3"
         verdict = "holds" if share > half else "fails" if share < -half else "open"
@@ -387,7 +381,7 @@ def _gain(table: xr.Dataset, metric: str, claimed: tuple[float, float], text: st
     """Whether the gain's interval meets the claimed range."""
 
     def judge(one: xr.Dataset) -> tuple[str, str]:
-        best = best_gradient(one.gradient.values, _paired(one, metric))
+        best = _best(one, metric)
         if best is None or not math.isfinite(best.gain):
             return "open", "too few networks"
         meets = best.gain_high >= claimed[0] and best.gain_low <= claimed[1]

@@ -151,10 +151,12 @@ class GradedProgram:
         order = np.argsort(study.gradient)
         if len(order) < 3:
             return {}
+        ended = ["design"] * len(study.l_max)
+        if study.design == "optimum":
+            ended = [_Search(self, i).replay(history) for i in range(len(study.l_max))]
         table, found = read("graded"), {}
         for metric in (study.optimum.metric,) if study.design == "optimum" else METRICS:
             samples = table[metric].transpose("l_max", "deposition", "realization", "gradient").values[..., order]
-            ended = [_Search(self, i).replay(history) for i in range(len(study.l_max))]
             rows = [
                 [_row(np.array(study.gradient)[order], sample, study.optimum.confidence, ended[i]) for sample in row]
                 for i, row in enumerate(samples)
@@ -275,8 +277,6 @@ class _Search:
 
     def replay(self, history: History) -> str:
         """How the search ended, from the whole history."""
-        if self.program.study.design != "optimum":
-            return "design"
         self.propose(history)
         return self.reason or "realizations"
 

@@ -82,6 +82,22 @@ def test_logs_and_one_unit(folder, finished):
     assert "did you mean" in unknown.stderr
 
 
+def test_report(folder, finished):
+    """Where it is goes to stdout; a study of two gradients has figures and no optimum."""
+    said = command("report", finished, folder=folder)
+    assert said.returncode == 0, said.stderr
+    path = Path(said.stdout.strip())
+    assert path == finished / "report.html"
+    text = path.read_text(encoding="utf-8")
+    assert "Gu, Fig. 3" in text
+    assert "The best gradient" not in text
+    other = command("report", finished, "--out", folder / "elsewhere.html", folder=folder)
+    assert (folder / "elsewhere.html").read_text(encoding="utf-8") == text, other.stderr
+    missing = command("report", "no-such-run", folder=folder)
+    assert missing.returncode == 2
+    assert "no-such-run" in missing.stderr
+
+
 def test_other_bits_are_a_bug(folder, finished):
     """Exit 1: what the result holds is not what the unit gives."""
     other = folder / "tampered"
