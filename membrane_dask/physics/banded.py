@@ -12,14 +12,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ndtr
 
 from membrane_dask.physics._jit import kernel, part
-from membrane_dask.physics.network import PhysicsError, PoreNetwork
+from membrane_dask.physics.network import PhysicsError, PoreNetwork, grouped
 
 #: Points outside the membrane reach this far beyond either face; no pore may be longer.
 _MARGIN = 0.5
@@ -231,18 +231,24 @@ def generate(
     factor = _factor(spread, factors)
 
     n_inside = int(counts.sum())
-    pairs, lengths = _pairs(drawn, n_inside, l_min, l_max)
-    corrected, names, n_inside, operations = _correct(
-        drawn, pairs, lengths, n_inside, radii, l_min, l_max, porosity, porosity_tolerance,
+    first, second, lengths = _pairs(_by_cells(drawn, l_max), n_inside, l_min, l_max)
+    z, y, x = np.concatenate([drawn, np.zeros((max_corrections, 3))]).T.copy()
+    inside = np.arange(len(z)) < n_inside
+    n = _correct(
+        z, y, x, inside, len(drawn), first, second, lengths, radii, l_min, l_max, porosity, porosity_tolerance,
         correction.random((max_corrections, 3)), factor,
     )  # fmt: skip
-    if operations < 0:
+    if n < 0:
         raise PhysicsError(
             f"band porosities did not come within {porosity_tolerance:.2g} of {porosity} in "
             f"{max_corrections} corrections"
         )
-    order = np.concatenate([np.argsort(corrected[:n_inside, 0], kind="stable"), np.arange(n_inside, len(corrected))])
-    return _join(corrected[order], names[order], n_inside, l_min, l_max, radii, factor)
+    junctions = np.flatnonzero(inside)
+    junctions = junctions[np.argsort(z[junctions], kind="stable")]
+    # A point's number names it: its pores keep their radii whatever else is added or removed.
+    names = np.concatenate([junctions, np.arange(n_inside, len(drawn))])
+    points = np.column_stack([z, y, x])[names]
+    return _join(points, names, len(junctions), l_min, l_max, radii, factor)
 
 
 @lru_cache(maxsize=64)
@@ -272,9 +278,9 @@ def _join(
     radii: np.ndarray,
     factor: _Factor,
 ) -> PoreNetwork:
-    points = np.ascontiguousarray(points)
-    pairs, distances = _pairs(points, n_inside, l_min, l_max)
-    found = _pores(points, names, pairs, distances, n_inside, np.asarray(radii, float), factor)
+    first, second, lengths = _pairs(_by_cells(points, l_max), n_inside, l_min, l_max)
+    depth = points[:, 0].copy()
+    found = _pores(depth, names, first, second, lengths, n_inside, np.asarray(radii, float), factor)
     return PoreNetwork(points[:n_inside].copy(), *found)
 
 
@@ -348,31 +354,28 @@ def _share(a, b, length, share):
     return best
 
 
-@part
-def _by_cells(points, side):
-    """Points in the order of cubic cells, which begin a margin above the feed side.
+class _Cells(NamedTuple):
+    """Points in the order of cubic cells ``1 / side`` wide, the first of which begin a margin above the feed side."""
 
-    Returns each cell's first place, and at every place the point's number, its cell and its coordinates.
-    """
-    n = points.shape[0]
-    layers = int(np.ceil((1.0 + 2 * _MARGIN) * side)) + 2
-    first = np.zeros(layers * side * side + 1, np.int64)
-    cell_of = np.empty(n, np.int64)
-    for i in range(n):
-        row = int((points[i, 0] + _MARGIN) * side) * side + min(int(points[i, 1] * side), side - 1)
-        cell_of[i] = row * side + min(int(points[i, 2] * side), side - 1)
-        first[cell_of[i] + 1] += 1
-    for c in range(first.size - 1):
-        first[c + 1] += first[c]
-    fill = first.copy()
-    number, cell = np.empty(n, np.int64), np.empty(n, np.int64)
-    z, y, x = np.empty(n), np.empty(n), np.empty(n)
-    for i in range(n):
-        at = fill[cell_of[i]]
-        fill[cell_of[i]] += 1
-        number[at], cell[at] = i, cell_of[i]
-        z[at], y[at], x[at] = points[i, 0], points[i, 1], points[i, 2]
-    return first, number, cell, z, y, x
+    side: int
+    first: np.ndarray  # first place of each cell
+    number: np.ndarray  # of the point at each place,
+    cell: np.ndarray  # its cell
+    z: np.ndarray  # and coordinates
+    y: np.ndarray
+    x: np.ndarray
+
+
+def _by_cells(points: np.ndarray, l_max: float) -> _Cells:
+    """Bring points into the order of cells no smaller than ``l_max``."""
+    side = int(1.0 / l_max)
+    if side < 3:  # a cell would be its own neighbour on both sides: take one a layer
+        side = 1
+    layers = math.ceil((1.0 + 2 * _MARGIN) * side) + 2
+    layer, row, column = ((points + np.array([_MARGIN, 0, 0])) * side).astype(np.int64).T
+    cell = (layer * side + np.minimum(row, side - 1)) * side + np.minimum(column, side - 1)
+    first, number = grouped(cell, layers * side * side)
+    return _Cells(side, first, number, cell[number], *points[number].T.copy())
 
 
 @part
@@ -390,20 +393,18 @@ def _near(p, begin, end, z, y, x, least, most, hits, squares, count):
 
 
 @kernel
-def _pairs(points, n_inside, l_min, l_max):
-    """Pairs of points that a pore joins, the smaller number first and inside, and their distances.
+def _pairs(cells, n_inside, l_min, l_max):
+    """Pairs of points that a pore joins, the smaller numbers, inside, and the larger ones, and their distances.
 
     Neighbours of a point stand in runs of cells: three rows of its own layer, where those before it
     are left out as they have found it already, and three of the layer below.
     """
-    n = points.shape[0]
-    side = int(1.0 / l_max)
-    if side < 3:  # a cell would be its own neighbour on both sides: take one a layer
-        side = 1
-    first, number, cell, z, y, x = _by_cells(points, side)
+    side, first, number, cell = cells.side, cells.first, cells.number, cells.cell
+    z, y, x = cells.z.copy(), cells.y.copy(), cells.x.copy()  # the compiler then knows that nothing writes to them
+    n = number.size
     hits, squares = np.empty(n + 1, np.int64), np.empty(n + 1)
     capacity = 12 * n + 64
-    pairs, distances = np.empty((capacity, 2), np.int32), np.empty(capacity)
+    lower, upper, distances = np.empty(capacity, np.int32), np.empty(capacity, np.int32), np.empty(capacity)
     least, most = l_min * l_min, l_max * l_max
     count = 0
     for p in range(n):
@@ -423,54 +424,44 @@ def _pairs(points, n_inside, l_min, l_max):
                     near = _near(p, max(first[c], before), first[c + 1], z, y, x, least, most, hits, squares, near)
         if count + near > capacity:
             capacity = 2 * capacity + near
-            more_pairs, more = np.empty((capacity, 2), np.int32), np.empty(capacity)
-            _copy_rows(pairs, count, more_pairs)
-            for c in range(count):
-                more[c] = distances[c]
-            pairs, distances = more_pairs, more
+            lower, upper, distances = _grown(lower, capacity), _grown(upper, capacity), _grown(distances, capacity)
         for c in range(near):
             i, j = number[p], number[hits[c]]
             if min(i, j) < n_inside:
-                pairs[count, 0], pairs[count, 1] = min(i, j), max(i, j)
+                lower[count], upper[count] = min(i, j), max(i, j)
                 distances[count] = np.sqrt(squares[c])
                 count += 1
-    return pairs[:count], distances[:count]
+    return lower[:count], upper[:count], distances[:count]
 
 
 @part
-def _copy_rows(source, n, target):
-    """Copy ``n`` rows; an assignment of slices takes seconds to compile."""
-    for i in range(n):
-        for k in range(source.shape[1]):
-            target[i, k] = source[i, k]
+def _grown(values, capacity):
+    """The same values with room for more; an assignment of slices takes seconds to compile."""
+    more = np.empty(capacity, values.dtype)
+    for i in range(values.size):
+        more[i] = values[i]
+    return more
 
 
 @kernel
-def _correct(drawn, pairs, lengths, n_inside, radii, l_min, l_max, porosity, tolerance, draws, factor):
+def _correct(
+    z, y, x, inside, n, first, second, lengths, radii, l_min, l_max, porosity, tolerance, draws, factor,
+):  # fmt: skip
     """Add and remove junctions, band by band from the last, until every band has its porosity.
 
-    Returns the points, inside ones first, a name of each that decides its pores' radii, their number
-    inside, and the number of corrections; -1 for the latter if ``draws`` did not suffice.
+    ``z``, ``y``, ``x`` and ``inside`` have room for as many points as there are ``draws``, behind the first
+    ``n``; points that are removed are no longer ``inside``. Returns the number of points, removed ones
+    too, or -1 if the ``draws`` did not suffice.
     """
     bands = radii.size
-    n, most = drawn.shape[0], draws.shape[0]
-    capacity = n + most
-    points = np.empty((capacity, 3))
-    _copy_rows(drawn, n, points)
-    inside, gone = np.zeros(capacity, np.bool_), np.zeros(capacity, np.bool_)
-    for i in range(n_inside):
-        inside[i] = True
-    z, y, x = np.empty(capacity), np.empty(capacity), np.empty(capacity)  # too far away for all once gone
-    for i in range(n):
-        z[i], y[i], x[i] = points[i, 0], points[i, 1], points[i, 2]
-    found, squares = np.empty(capacity + 1, np.int64), np.empty(capacity + 1)
+    found, squares = np.empty(z.size + 1, np.int64), np.empty(z.size + 1)
     least, furthest = l_min * l_min, l_max * l_max
     share = np.empty(bands)
     scale = bands * np.pi
     level = np.zeros(bands)
     for c in range(lengths.size):
-        i, j = np.int64(pairs[c, 0]), np.int64(pairs[c, 1])
-        base = radii[_share(points[i, 0], points[j, 0], lengths[c], share)]
+        i, j = first[c], second[c]
+        base = radii[_share(z[i], z[j], lengths[c], share)]
         r = _radius(base, i, j, factor)
         for k in range(bands):
             level[k] += scale * r * r * share[k]
@@ -482,67 +473,53 @@ def _correct(drawn, pairs, lengths, n_inside, radii, l_min, l_max, porosity, tol
         for k in range(bands - 1, -1, -1):
             while abs(level[k] / porosity - 1.0) >= tolerance:
                 settled = False
-                if used == most:
-                    return points[:0], np.empty(0, np.int64), 0, -1
+                if used == draws.shape[0]:
+                    return -1
                 draw = draws[used]
                 used += 1
                 sign = 1.0
-                i = np.int64(n)
+                i = n
                 if level[k] < porosity:
-                    points[i, 0] = (k + draw[0]) / bands
-                    points[i, 1] = draw[1]
-                    points[i, 2] = draw[2]
-                    z[i], y[i], x[i] = points[i, 0], points[i, 1], points[i, 2]
+                    z[i], y[i], x[i] = (k + draw[0]) / bands, draw[1], draw[2]
                     inside[i] = True
                     n += 1
                 else:
                     here = 0
                     for j in range(n):
-                        if inside[j] and not gone[j] and min(int(points[j, 0] * bands), bands - 1) == k:
+                        if inside[j] and min(int(z[j] * bands), bands - 1) == k:
                             found[here] = j
                             here += 1
                     i = found[int(draw[0] * here)]
-                    gone[i] = True
                     sign = -1.0
                 # All points are looked at: corrections are few.
                 count = _near(i, 0, n, z, y, x, least, furthest, found, squares, 0)
                 for c in range(count):
                     if found[c] == i:
                         continue
-                    base = radii[_share(points[i, 0], points[found[c], 0], np.sqrt(squares[c]), share)]
+                    base = radii[_share(z[i], z[found[c]], np.sqrt(squares[c]), share)]
                     r = _radius(base, i, found[c], factor)
                     for b in range(bands):
                         level[b] += sign * scale * r * r * share[b]
-                if gone[i]:
-                    z[i] = 10.0
-    result, names = np.empty((n, 3)), np.empty(n, np.int64)
-    kept = 0
-    for want in (True, False):
-        for i in range(n):
-            if inside[i] == want and not gone[i]:
-                for axis in range(3):
-                    result[kept, axis] = points[i, axis]
-                names[kept] = i
-                kept += 1
-        if want:
-            n_inside = kept
-    return result[:kept], names[:kept], n_inside, used
+                if sign < 0.0:
+                    inside[i] = False
+                    z[i] = 10.0  # too far away for all
+    return n
 
 
 @kernel
-def _pores(points, names, pairs, distances, n_inside, radii, factor):
+def _pores(depth, names, lower, upper, distances, n_inside, radii, factor):
     """All pores that have a part in the membrane."""
     bands = radii.size
     count = distances.size
     first = np.zeros(n_inside + 1, np.int64)
     for e in range(count):
-        first[pairs[e, 0] + 1] += 1
+        first[lower[e] + 1] += 1
     for i in range(n_inside):
         first[i + 1] += first[i]
     fill = first.copy()
     ends, lengths = np.empty((count, 2), np.int32), np.empty(count)
     for e in range(count):
-        i, j = pairs[e, 0], pairs[e, 1]
+        i, j = lower[e], upper[e]
         at = fill[i]
         fill[i] += 1
         while at > first[i] and ends[at - 1, 1] > j:  # in its place among the few that are there
@@ -557,11 +534,11 @@ def _pores(points, names, pairs, distances, n_inside, radii, factor):
     band = np.empty(count, np.int32)
     band_length = np.empty((count, bands))
     for e in range(count):
-        z, j = points[ends[e, 0], 0], ends[e, 1]
-        band[e] = _share(z, points[j, 0], lengths[e], band_length[e])
+        z, j = depth[ends[e, 0]], ends[e, 1]
+        band[e] = _share(z, depth[j], lengths[e], band_length[e])
         radius[e] = _radius(radii[band[e]], names[ends[e, 0]], names[j], factor)
         length[e] = lengths[e]
         if j >= n_inside:
             length[e] = band_length[e].sum()
-            ends[e, 1] = -1 if points[j, 0] < 0.0 else -2
+            ends[e, 1] = -1 if depth[j] < 0.0 else -2
     return ends, length, radius, band, band_length

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from membrane_dask.physics._jit import kernel, part
-from membrane_dask.physics.network import PoreNetwork
+from membrane_dask.physics.network import INLET, OUTLET, PoreNetwork, grouped
 
 #: Over-relaxation of the sweeps. Random networks take the fewest iterations between 1.2 and 1.5.
 _RELAXATION = 1.35
@@ -61,83 +61,45 @@ class FlowGraph(NamedTuple):
 
 def flow_graph(network: PoreNetwork) -> FlowGraph:
     """Bring a network into the order of its flow."""
-    depth = network.junctions[:, 0]
-    junctions = np.argsort(depth, kind="stable")
-    pores, first, lower, first_above, above, pore_above, inlet, outlet = _graph(network.ends, junctions)
-    return FlowGraph(pores, first, lower, first_above, above, pore_above, inlet, outlet, depth[junctions])
-
-
-@kernel
-def place(graph, values, empty):
-    """Values of the network's pores at their places in the graph, ``empty`` where there is no pore."""
-    placed = np.empty(graph.pores.size)
-    for e in range(placed.size):
-        placed[e] = values[graph.pores[e]] if graph.pores[e] >= 0 else empty
-    return placed
-
-
-@kernel
-def _graph(ends, junctions):
-    """All of a flow graph but the depth, by counting."""
-    n, n_pores = junctions.size, ends.shape[0]
+    depth, ends = network.junctions[:, 0], network.ends
+    order = np.argsort(depth, kind="stable")
+    n = len(order)
     rank = np.empty(n, np.int64)
-    for i in range(n):
-        rank[junctions[i]] = i
-    first, first_above = np.zeros(n + 1, np.int64), np.zeros(n + 1, np.int64)
-    inlets, outlets = 0, 0
-    for e in range(n_pores):
-        if ends[e, 1] >= 0:
-            a, b = rank[ends[e, 0]], rank[ends[e, 1]]
-            first[min(a, b) + 1] += 1
-            first_above[max(a, b) + 1] += 1
-        elif ends[e, 1] == -1:
-            inlets += 1
-        else:
-            outlets += 1
-    for i in range(n):
-        first[i + 1] = first[i] + -(-first[i + 1] // _LANES) * _LANES
-        first_above[i + 1] = first_above[i] + -(-first_above[i + 1] // _LANES) * _LANES
-    between = first[n]
-    nowhere = between + inlets + outlets
-    pores, lower = np.empty(nowhere + 1, np.int64), np.empty(between, np.uint32)
-    above, pore_above = np.empty(first_above[n], np.uint32), np.empty(first_above[n], np.uint32)
-    for e in range(nowhere + 1):
-        pores[e] = -1
-    inlet, outlet = np.empty(inlets, np.uint32), np.empty(outlets, np.uint32)
-    for i in range(n):
-        for e in range(first[i], first[i + 1]):
-            lower[e] = i
-        for s in range(first_above[i], first_above[i + 1]):
-            above[s] = i
-            pore_above[s] = nowhere
-    fill = first[:-1].copy()
-    inlets, outlets = 0, 0
-    for e in range(n_pores):
-        a = rank[ends[e, 0]]
-        if ends[e, 1] >= 0:
-            b = rank[ends[e, 1]]
-            at = fill[min(a, b)]
-            fill[min(a, b)] += 1
-            pores[at] = e
-            lower[at] = max(a, b)
-        elif ends[e, 1] == -1:
-            pores[between + inlets] = e
-            inlet[inlets] = a
-            inlets += 1
-        else:
-            pores[between + inlet.size + outlets] = e
-            outlet[outlets] = a
-            outlets += 1
-    fill = first_above[:-1].copy()
-    for i in range(n):
-        for e in range(first[i], first[i + 1]):
-            if pores[e] >= 0:
-                at = fill[lower[e]]
-                fill[lower[e]] += 1
-                above[at] = i
-                pore_above[at] = e
-    unsigned = np.uint64
-    return pores, first.astype(unsigned), lower, first_above.astype(unsigned), above, pore_above, inlet, outlet
+    rank[order] = np.arange(n)
+    inside, inlets, outlets = (
+        np.flatnonzero(kind) for kind in (ends[:, 1] >= 0, ends[:, 1] == INLET, ends[:, 1] == OUTLET)
+    )
+    a, b = rank[ends[inside, 0]], rank[ends[inside, 1]]
+    upper, lower = np.minimum(a, b), np.maximum(a, b)
+    first, place_below, own = _rows(upper, n)
+    first_above, place_above, own_above = _rows(lower, n)
+    pores = np.full(first[-1] + len(inlets) + len(outlets) + 1, -1)
+    pores[place_below] = inside
+    pores[first[-1] : -1] = np.concatenate([inlets, outlets])
+    own[place_below] = lower
+    own_above[place_above] = upper
+    pore_above = np.full(first_above[-1], len(pores) - 1)
+    pore_above[place_above] = place_below
+    extents = first.astype(np.uint64), first_above.astype(np.uint64)
+    numbers = own, own_above, pore_above, rank[ends[inlets, 0]], rank[ends[outlets, 0]]
+    below, above, pore_above, inlet, outlet = (found.astype(np.uint32) for found in numbers)
+    return FlowGraph(pores, extents[0], below, extents[1], above, pore_above, inlet, outlet, depth[order])
+
+
+def _rows(row: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Extents of ``n`` rows of whole lanes, the place of every pore in its row, and the row of every place."""
+    begin, pore = grouped(row, n)
+    counts = np.diff(begin)
+    lanes = -(-counts // _LANES) * _LANES
+    first = np.concatenate([[0], np.cumsum(lanes)])
+    place = np.empty(len(row), np.int64)
+    place[pore] = np.arange(len(row)) + np.repeat(first[:-1] - begin[:-1], counts)
+    return first, place, np.repeat(np.arange(n), lanes)
+
+
+def place(graph: FlowGraph, values: np.ndarray, empty: float) -> np.ndarray:
+    """Values of the network's pores at their places in the graph, ``empty`` where there is no pore."""
+    return np.append(np.asarray(values, float), empty)[graph.pores]  # -1 is the last
 
 
 @part

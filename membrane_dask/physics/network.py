@@ -98,30 +98,25 @@ class PoreNetwork:
 
 
 @kernel
-def adjacency(ends, n):
+def grouped(group, n):
+    """Where each of ``n`` groups begins and ends, and all members in the order of their groups (a counting sort)."""
+    first = np.zeros(n + 1, np.int64)
+    for i in range(group.size):
+        first[group[i] + 1] += 1
+    for k in range(n):
+        first[k + 1] += first[k]
+    fill, member = first.copy(), np.empty(group.size, np.int64)
+    for i in range(group.size):
+        member[fill[group[i]]] = i
+        fill[group[i]] += 1
+    return first, member
+
+
+def adjacency(ends: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pores at every node, by node: ``(first, pore, other)``; node n is the feed, n + 1 the filtrate."""
-    m = ends.shape[0]
-    first = np.zeros(n + 3, np.int64)
-    for e in range(m):
-        b = ends[e, 1]
-        first[ends[e, 0] + 1] += 1
-        first[(b if b >= 0 else n - 1 - b) + 1] += 1
-    for i in range(n + 2):
-        first[i + 1] += first[i]
-    fill = first[:-1].copy()
-    pore = np.empty(2 * m, np.int32)
-    other = np.empty(2 * m, np.int32)
-    for e in range(m):
-        a, b = ends[e, 0], ends[e, 1]
-        if b < 0:
-            b = n - 1 - b
-        pore[fill[a]] = e
-        other[fill[a]] = b
-        fill[a] += 1
-        pore[fill[b]] = e
-        other[fill[b]] = a
-        fill[b] += 1
-    return first, pore, other
+    nodes = np.where(ends >= 0, ends, n - 1 - ends).astype(np.int64).ravel()
+    first, end = grouped(nodes, n + 2)
+    return first, end >> 1, nodes[end ^ 1]
 
 
 @kernel
