@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import itertools
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -444,53 +446,87 @@ class Segmentation(Model):
             yield Problem(("median",), f"must be odd (got {self.median})")
 
 
-class Features(Model):
-    """The combined distance functions by which trial and micrograph are compared (Chamani)."""
-
-    skin: Number = knob(0.2, "share of the depth that counts as skin", source="Chamani", gt=0, lt=1)
-    support: Number = knob(0.5, "share of the depth, from below, that counts as support", source="Chamani", gt=0, lt=1)
-    bins: Whole = knob(50, "bins of the distance for each phase", source="Chamani", ge=4, le=1000)
-    max_distance: LengthNm | None = knob(None, "upper edge of the last bin; default 30 pixels", unit="nm, um")
-
-
 class Search(Model):
-    """Bayesian optimisation of the structure."""
+    """How the structure is found that belongs to the micrograph."""
 
-    trials: Whole = knob(30, "trial structures for each replicate", ge=2, le=2000)
-    batch: Whole = knob(3, "trials proposed at once; more run side by side, fewer learn faster", ge=1, le=100)
-    initial: Whole = knob(12, "trials placed by a quasi-random design before the model takes over", ge=2, le=1000)
-    slices: Whole = knob(4, "sections of the trial's volume whose features are averaged", ge=1, le=64)
-    sigma_1: Range = knob((0.5, 4.0), "range of the fine field's width", unit="voxel", source="Chamani")
-    sigma_2: Range = knob((1.0, 10.0), "range of the coarse field's width", unit="voxel", source="Chamani")
-    porosity: Range = knob((0.06, 0.52), "range of the porosity before closing", source="Chamani")
-    closing_radius: Range = knob((1.0, 4.0), "range of the closing radius", unit="voxel", source="Chamani")
+    method: Literal["direct", "bayesian", "published"] = knob(
+        "direct",
+        "direct: widths and porosity corrected by what is seen, for each candidate of closing and roughness; "
+        "bayesian: widths, closing and roughness by Bayesian optimisation, porosity matched; "
+        "published: the paper's search as its program did it, with its two layers",
+        unit="",
+    )
+    slices: Whole = knob(4, "sections of a trial that are compared (direct, bayesian)", ge=1, le=64)
+    closing_radius: Numbers = knob(
+        (0.0, 1.0, 1.4143, 2.0, 2.4495, 3.0, 3.4642, 4.0),
+        "candidates (direct) or the range (bayesian) of the radius of the ball that closes narrow pores; only its "
+        "square's whole part counts",
+        unit="voxel",
+    )
+    roughness: Numbers = knob(
+        (0.0, 0.1, 0.2, 0.35), "candidates or the range of the finer field's share of the variance (graded model)"
+    )
+    trials: Whole = knob(60, "trial structures for each replicate (bayesian, published)", ge=2, le=2000)
+    initial: Whole = knob(16, "trials placed by a quasi-random design before the model takes over", ge=2, le=1000)
+    in_flight: Whole = knob(
+        4, "trials proposed before the first of them is known; no more than so many run side by side", ge=1, le=100
+    )
+    sigma: Range = knob((0.5, 10.0), "range of the fields' widths (bayesian)", unit="voxel")
 
     def _inconsistencies(self) -> Iterator[Problem]:
-        limits = {
-            "sigma_1": (0.3, 50),
-            "sigma_2": (0.3, 50),
-            "porosity": (0.001, 0.999),
-            "closing_radius": (0, 16),
-        }
+        yield from _ordered("sigma", self.sigma)
+        limits = {"sigma": (0.3, 50.0), "closing_radius": (0.0, 16.0), "roughness": (0.0, 0.9)}
         for name, (low, high) in limits.items():
-            bounds = getattr(self, name)
-            yield from _ordered(name, bounds)
-            if bounds[0] < low or bounds[1] > high:
-                yield Problem((name,), f"must lie within [{low}, {high}] (got {list(bounds)})")
+            values = getattr(self, name)
+            if min(values) < low or max(values) > high:
+                yield Problem((name,), f"must lie within [{low:g}, {high:g}] (got {list(values)})")
+        for name in ("closing_radius", "roughness"):
+            values = getattr(self, name)
+            seen = [math.floor(v**2 + 1e-9) for v in values] if name == "closing_radius" else list(values)
+            for i, value in enumerate(seen):
+                if value in seen[:i]:
+                    more = "; only the whole part of its square counts" if name == "closing_radius" else ""
+                    yield Problem((name, i), f"stands in the list twice{more} (got {values[i]})")
         if self.initial > self.trials:
             yield Problem(("initial",), f"must be at most trials = {self.trials} (got {self.initial})")
+        if self.in_flight > self.initial:
+            yield Problem(("in_flight",), f"must be at most initial = {self.initial} (got {self.in_flight})")
 
 
 class StructureModel(Model):
-    """What is held fixed in the structure: two Gaussian fields blended along the depth (Chamani)."""
+    """What kind of structure is looked for."""
 
-    blend_power: Number = knob(
-        10.0, "exponent of the depth weight (1 - z/H)^power of the fine field", source="Chamani", gt=0, le=100
+    depth: Literal["graded", "layers"] = knob(
+        "graded",
+        "graded: one Gaussian field whose width and porosity change steadily with depth; "
+        "layers: a fine field that gives way to a coarse one (Chamani)",
+        unit="",
     )
-    closing_depth: Number = knob(
-        0.25, "depth fraction below which narrow pores are closed", source="Chamani", ge=0, le=1
+    knots: Literal["auto"] | Numbers = knob(
+        "auto",
+        "graded: depths, as shares of the whole, between which width and porosity change evenly; auto: as few as the "
+        "micrograph does not contradict",
+        unit="",
+    )
+    blend_power: Number = knob(
+        10.0, "layers: exponent of the depth weight (1 - z/H)^power of the fine field", source="Chamani", gt=0, le=100
+    )
+    skin: Number = knob(
+        0.2, "layers: share of the depth that decides the fine field's width", source="Chamani", gt=0, lt=1
+    )
+    support: Number = knob(
+        0.5, "layers: share of the depth, from below, that decides the coarse one's", source="Chamani", gt=0, lt=1
+    )
+    closing_depth: Number | None = knob(
+        None, "depth fraction below which narrow pores are closed; default 0, with layers 0.25", ge=0, le=1
     )
     truncate: Number = knob(4.0, "half-width of the Gaussian kernel, in standard deviations", ge=1, le=8)
+
+    def _inconsistencies(self) -> Iterator[Problem]:
+        if self.knots != "auto":
+            rising = all(a < b for a, b in itertools.pairwise(self.knots))
+            if not rising or self.knots[0] < 0 or self.knots[-1] > 1:
+                yield Problem(("knots",), f"must rise within [0, 1] (got {list(self.knots)})")
 
 
 class VolumeSettings(Model):
@@ -500,7 +536,7 @@ class VolumeSettings(Model):
     width: Whole | None = knob(
         None, "voxels along the section (x); default the micrograph's width", unit="voxel", ge=8, le=100_000
     )
-    block: Whole = knob(64, "planes in one block of work and one row of chunks", unit="voxel", ge=1, le=4096)
+    block: Whole = knob(128, "planes in one block of work and one row of chunks", unit="voxel", ge=1, le=4096)
 
 
 class ReconstructStudy(BaseStudy):
@@ -515,11 +551,16 @@ class ReconstructStudy(BaseStudy):
         description="edge of a pixel, with its unit; becomes the edge of a voxel",
         json_schema_extra={"unit": "nm, um, ...", "example": "3 nm"},
     )
-    replicates: Whole = knob(1, "reconstructions, each with its own random field and search", ge=1, le=10_000)
+    replicates: Whole = knob(
+        1,
+        "reconstructions, each with its own random field; the first is the best match, the others are matched to what "
+        "other sections of it would have shown, so that all of them together tell how sure the answer is",
+        ge=1,
+        le=10_000,
+    )
     segmentation: Segmentation = knob(Segmentation(), "how pores and solid are told apart", unit="")
-    features: Features = knob(Features(), "what is compared", unit="")
-    search: Search = knob(Search(), "the optimisation", unit="")
-    model: StructureModel = knob(StructureModel(), "what is held fixed in the structure", unit="")
+    model: StructureModel = knob(StructureModel(), "what kind of structure is looked for", unit="")
+    search: Search = knob(Search(), "how it is found", unit="")
     volume: VolumeSettings = knob(VolumeSettings(), "the volume that is written", unit="")
 
     def inputs(self) -> dict[str, Path]:

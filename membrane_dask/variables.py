@@ -173,12 +173,13 @@ OPTIMUM: tuple[Variable, ...] = (
 
 #: Result of a reconstruct study: one unit is one trial structure compared with the micrograph.
 TRIALS: tuple[Variable, ...] = (
-    Variable("sigma_1", (), "f8", "nm", "correlation width of the fine field at the skin", CHAMANI),
-    Variable("sigma_2", (), "f8", "nm", "correlation width of the coarse field below", CHAMANI),
-    Variable("porosity", (), "f8", "1", "porosity before closing", CHAMANI),
+    Variable("sigma", ("knot",), "f8", "nm", "correlation width of the Gaussian field", CHAMANI),
+    Variable("porosity", ("knot",), "f8", "1", "porosity before closing", CHAMANI),
     Variable("closing_radius", (), "f8", "nm", "radius of the ball that closes narrow pores", CHAMANI),
+    Variable("roughness", (), "f8", "1", "share of the variance of a second field 0.4 times as wide"),
+    Variable("objective", (), "f8", "1", "what the search makes small: difference of trial and micrograph (0 same)"),
     Variable(
-        "objective",
+        "distance_objective",
         (),
         "f8",
         "1",
@@ -193,6 +194,7 @@ STRUCTURES: tuple[Variable, ...] = (
     Variable("best_trial", (), "i4", "1", "trial with the smallest objective"),
     *(v for v in TRIALS if v.name != "section_porosity"),
     Variable("volume_porosity", (), "f8", "1", "pore fraction of the whole volume"),
+    Variable("quarter_porosity", ("quarter",), "f8", "1", "pore fraction of each quarter of the volume's depth"),
 )
 
 TABLES: Mapping[str, tuple[Variable, ...]] = {
@@ -227,6 +229,8 @@ COORDINATES: Mapping[str, Coordinate] = {
         Coordinate("time", "1", "time since the filter was clean"),
         Coordinate("replicate", "1", "number of the reconstruction"),
         Coordinate("trial", "1", "number of the trial, in the order in which trials were proposed"),
+        Coordinate("knot", "nm", "depth to which the value belongs; between them values change evenly"),
+        Coordinate("quarter", "1", "quarter of the depth, 0 at the feed side"),
         Coordinate("z", "nm", "depth below the feed-side surface"),
         Coordinate("y", "nm", "position across the sections"),
         Coordinate("x", "nm", "position along the section"),

@@ -152,7 +152,8 @@ class DaskPool:
             finished = ()
         if self._client.status not in ("running", "connecting"):
             raise ClusterError(f"the connection to the scheduler was lost (client is {self._client.status})")
-        lost = [handle for handle in handles if getattr(handle, "status", "") in ("cancelled", "lost")]
+        # One that is "lost" had ended on a worker that died before its answer was fetched: Dask computes it again.
+        lost = [handle for handle in handles if getattr(handle, "status", "") == "cancelled"]
         if lost:
             raise ClusterError(f"the scheduler lost {len(lost)} batches; run again to resume")
         return [handle for handle in handles if handle in finished]

@@ -477,9 +477,11 @@ class Execution:
         found = self.program.collect(lambda name: _read_table(result / name), self.history)
         labels = {dim: values for table in self.program.tables for dim, values in table.coords.items()}
         for name, (variables, dims, values) in found.items():
-            shape = next(iter(values.values())).shape
-            coords = {dim: labels.get(dim, np.arange(size)) for dim, size in zip(dims, shape, strict=False)}
             contents = {v.name: ((*dims, *v.dims), values[v.name], v.attributes()) for v in variables}
+            sizes = {
+                dim: size for names, array, _ in contents.values() for dim, size in zip(names, array.shape, strict=True)
+            }
+            coords = {dim: labels.get(dim, np.arange(size)) for dim, size in sizes.items()}
             store.create_dataset(result, Dataset(name, contents, coords))
         self.journal.append({"collected": True})
 

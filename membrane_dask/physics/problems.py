@@ -10,7 +10,7 @@ from scipy.integrate import quad
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 from scipy.special import ndtri
 
-from membrane_dask.physics.structure import Structure, block
+from membrane_dask.physics.structure import Structure, TwoLayers, block
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,11 @@ class GradedMembrane:
         Key of the structure's noise.
     """
 
-    structure: Structure = field(default_factory=lambda: Structure(1.6, 4.5, 0.34, closing_radius=2.0, blend_power=3.0))
+    structure: Structure = field(
+        default_factory=lambda: TwoLayers(
+            sigma_1=1.6, sigma_2=4.5, porosity=0.34, closing_radius=2.0, closing_depth=0.25, blend_power=3.0
+        )
+    )
     depth: int = 256
     slices: int = 256
     width: int = 512
@@ -92,7 +96,7 @@ class GaussianExcursion:
     """Pores where a Gaussian field of covariance ``exp(-r^2 / (4 sigma^2))`` lies below a level.
 
     White noise smoothed with a Gaussian of width ``sigma`` has this covariance, so an ungraded
-    :class:`~membrane_dask.physics.structure.Structure` without closing tends to it as ``sigma`` grows.
+    :class:`~membrane_dask.physics.structure.Graded` structure without closing tends to it as ``sigma`` grows.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
 """Two-phase structures cut from smoothed noise, graded in depth (Chamani).
 
-A fine and a coarse Gaussian field are blended along the depth, cut at the level that gives the
-porosity, and narrow pores are closed. The volume is a window of an infinite structure: noise
-outside it is generated from its coordinates, so there is no boundary condition and no seam, and any
-window computed for itself is, bit for bit, that part of every larger one.
+Gaussian fields are blended along the depth, cut at the level that gives the porosity, and narrow
+pores are closed. The volume is a window of an infinite structure: noise outside it is generated from
+its coordinates, so there is no boundary condition and no seam, and any window computed for itself
+is, bit for bit, that part of every larger one.
 
 Blocks are worked on as slabs of ``y``: smoothing along ``y`` first leaves a halo of noise only.
 """
@@ -16,44 +16,43 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-from membrane_dask.physics._jit import kernel
+from membrane_dask.physics._jit import kernel, part
 from membrane_dask.physics.noise import fill_plane, split_key
 
+#: A field with less than this share of the deviation changes nothing that could be seen.
+_NEGLIGIBLE = 1e-3
+#: Voxels of single precision in a cache line; in a tile of a row, so that its neighbours stay in the nearest cache;
+#: and planes that are smoothed in one lot.
+_LINE, _TILE, _ROOM = 16, 192, 128
+#: Planes whose field is held in memory at a time, so that a membrane may be as deep as it likes.
+_LOT = 1024
+#: The rough field is this much finer than the one it roughens.
+_FINER = 0.4
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Structure:
-    """What a structure is made of; lengths in voxels.
+    """What all structures have in common; lengths in voxels.
+
+    A structure is a sum of Gaussian fields, below whose level are pores. All depend on the depth.
 
     Parameters
     ----------
-    sigma_1, sigma_2 : float
-        Standard deviations, > 0, of the kernels that smooth the fine and the coarse field.
-    porosity : float
-        Pore fraction before closing, in (0, 1).
     closing_radius : float
         Radius, >= 0, of the ball that closes the solid; only its square's whole part counts.
-    blend_power : float
-        The fine field's weight is ``(1 - z/H)**blend_power``, > 0.
     closing_depth : float
         Share of the depth, in [0, 1], above which nothing is closed.
     truncate : float
         Half-width of the kernels in standard deviations, > 0.
     """
 
-    sigma_1: float
-    sigma_2: float
-    porosity: float
     closing_radius: float = 0.0
-    blend_power: float = 10.0
-    closing_depth: float = 0.25
+    closing_depth: float = 0.0
     truncate: float = 4.0
 
     def __post_init__(self) -> None:
-        for name in ("sigma_1", "sigma_2", "blend_power", "truncate"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name}: must be greater than 0 (got {getattr(self, name)})")
-        if not 0 < self.porosity < 1:
-            raise ValueError(f"porosity: must lie between 0 and 1 (got {self.porosity})")
+        if not 0 < self.truncate < math.inf:
+            raise ValueError(f"truncate: must be greater than 0 (got {self.truncate})")
         if not 0 <= self.closing_radius < math.inf:
             raise ValueError(f"closing_radius: must be at least 0 (got {self.closing_radius})")
         if not 0 <= self.closing_depth <= 1:
@@ -64,22 +63,142 @@ class Structure:
         """Squared radius of the digital ball: voxels with ``d**2`` up to it belong to the ball."""
         return math.floor(self.closing_radius**2 + 1e-9)
 
-    def fine_weight(self, z: np.ndarray, depth: int) -> np.ndarray:
-        """Weight of the fine field at plane ``z``; beyond the faces that of the face."""
-        up = (depth - 1 - np.clip(z, 0, depth - 1)) / max(depth - 1, 1)
-        return np.asarray(up**self.blend_power)
+    def sigmas(self, height: np.ndarray) -> np.ndarray:
+        """Widths of the fields, shape ``(n_fields, n)``, at depths given as shares of the whole."""
+        raise NotImplementedError
+
+    def weights(self, height: np.ndarray) -> np.ndarray:
+        """Standard deviation that each field contributes, shape ``(n_fields, n)``."""
+        raise NotImplementedError
+
+    def levels(self, height: np.ndarray) -> np.ndarray:
+        """Level below which pores are, shape ``(n,)``."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwoLayers(Structure):
+    """A fine field that gives way to a coarse one below the skin: the paper's model.
+
+    Parameters
+    ----------
+    sigma_1, sigma_2 : float
+        Standard deviations, > 0, of the kernels that smooth the fine and the coarse field.
+    porosity : float
+        Pore fraction before closing, in (0, 1).
+    blend_power : float
+        The fine field's weight is ``(1 - z/H)**blend_power``, > 0.
+    keep_variance : bool
+        Whether the blend is divided by its standard deviation, without which the porosity dips between
+        the layers; then ``porosity`` is that of every depth, else of the whole.
+    """
+
+    sigma_1: float = 1.0
+    sigma_2: float = 1.0
+    porosity: float = 0.5
+    blend_power: float = 10.0
+    keep_variance: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("sigma_1", "sigma_2", "blend_power"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name}: must be greater than 0 (got {getattr(self, name)})")
+        if not 0 < self.porosity < 1:
+            raise ValueError(f"porosity: must lie between 0 and 1 (got {self.porosity})")
+
+    def sigmas(self, height: np.ndarray) -> np.ndarray:
+        """Constant widths."""
+        return np.stack([np.full(len(height), self.sigma_1), np.full(len(height), self.sigma_2)])
+
+    def weights(self, height: np.ndarray) -> np.ndarray:
+        """Shares of the blend."""
+        fine = (1 - height) ** self.blend_power
+        shares = np.stack([fine, 1 - fine])
+        return shares / np.sqrt(fine**2 + (1 - fine) ** 2) if self.keep_variance else shares
+
+    def levels(self, height: np.ndarray) -> np.ndarray:
+        """One level for all depths."""
+        level = float(ndtri(self.porosity))
+        if not self.keep_variance:
+            from scipy.optimize import brentq
+            from scipy.special import ndtr
+
+            deviation = np.sqrt((self.weights(np.linspace(0, 1, 1001)) ** 2).sum(axis=0))
+            level = brentq(lambda t: ndtr(t / deviation).mean() - self.porosity, -10.0, 10.0) if level else 0.0
+        return np.full(len(height), level)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graded(Structure):
+    """One field whose width and porosity change steadily with depth.
+
+    Parameters
+    ----------
+    knots : tuple of float
+        Depths, as shares of the whole, rising from 0 to 1; a single one for a structure alike at all depths.
+    sigma : tuple of float
+        Standard deviation of the smoothing kernel at each knot, > 0; its logarithm is linear between.
+    porosity : tuple of float
+        Pore fraction before closing at each knot, in (0, 1); its normal quantile is linear between.
+    roughness : float
+        Share of the variance, in [0, 1), of a second field 0.4 times as wide, which roughens the walls.
+    """
+
+    knots: tuple[float, ...] = (0.0,)
+    sigma: tuple[float, ...] = (1.0,)
+    porosity: tuple[float, ...] = (0.5,)
+    roughness: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        rising = all(a < b for a, b in zip(self.knots, self.knots[1:], strict=False))
+        if not self.knots or not rising or not all(0 <= knot <= 1 for knot in self.knots):
+            raise ValueError(f"knots: must rise within [0, 1] (got {self.knots})")
+        for name in ("sigma", "porosity"):
+            values = getattr(self, name)
+            if len(values) != len(self.knots):
+                raise ValueError(f"{name}: must have a value for each of {len(self.knots)} knots (got {values})")
+        if not all(0 < sigma < math.inf for sigma in self.sigma):
+            raise ValueError(f"sigma: must be greater than 0 (got {self.sigma})")
+        if not all(0 < porosity < 1 for porosity in self.porosity):
+            raise ValueError(f"porosity: must lie between 0 and 1 (got {self.porosity})")
+        if not 0 <= self.roughness < 1:
+            raise ValueError(f"roughness: must lie in [0, 1) (got {self.roughness})")
+
+    def sigmas(self, height: np.ndarray) -> np.ndarray:
+        """Width of the field and of the finer one."""
+        sigma = np.exp(np.interp(height, self.knots, np.log(self.sigma)))
+        return np.stack([sigma, _FINER * sigma][: 2 if self.roughness else 1])
+
+    def weights(self, height: np.ndarray) -> np.ndarray:
+        """Constant shares."""
+        shares = [math.sqrt(1 - self.roughness), math.sqrt(self.roughness)][: 2 if self.roughness else 1]
+        return np.stack([np.full(len(height), share) for share in shares])
+
+    def levels(self, height: np.ndarray) -> np.ndarray:
+        """Quantile of the porosity at each depth."""
+        return np.asarray(np.interp(height, self.knots, ndtri(self.porosity)))
 
 
 def kernel_weights(sigma: float, truncate: float) -> np.ndarray:
     """Centre and one side of a sampled Gaussian that sums to 1, float32."""
-    radius = int(truncate * sigma + 0.5)
-    weights = np.exp(-0.5 * (np.arange(radius + 1) / sigma) ** 2)
-    return np.asarray(weights / (weights[0] + 2 * weights[1:].sum()), np.float32)
+    return _taps(np.array([sigma]), truncate)[0][0]
 
 
-def smoothed_sd(weights: np.ndarray) -> float:
+def _taps(sigma: np.ndarray, truncate: float) -> tuple[np.ndarray, np.ndarray]:
+    """Centre and one side of a Gaussian for every plane, ``(n, reach + 1)``, float32; and each one's reach."""
+    reach = (truncate * sigma + 0.5).astype(np.int64)
+    k = np.arange(reach.max() + 1)[:, None]
+    weights = np.where(k <= reach, np.exp(-0.5 * (k / sigma) ** 2), 0.0)
+    # Added row by row: the order, and so each bit, does not depend on how many zeros follow.
+    total = weights[0] + 2 * np.add.reduce(weights[1:], axis=0)
+    return np.ascontiguousarray((weights / total).T, np.float32), reach
+
+
+def smoothed_sd(taps: np.ndarray) -> float:
     """Standard deviation of uniform noise on a unit interval after smoothing along three axes."""
-    squares = weights.astype(float) ** 2
+    squares = taps.astype(float) ** 2
     return math.sqrt((squares[0] + 2 * squares[1:].sum()) ** 3 / 12)
 
 
@@ -112,125 +231,275 @@ def block(
 
     Notes
     -----
-    The blend keeps its variance, ``(W A_1 + (1-W) A_2) / sqrt(W^2 + (1-W)^2)`` with both fields
-    divided by their analytic standard deviations, so the porosity does not dip between the layers
-    and no pass over the whole volume is needed. The closing is the solid's, by a digital ball, and
-    stands only from ``closing_depth`` down.
+    Every field is divided by its analytic standard deviation at every depth, so that no pass over the
+    whole volume is needed. The closing is the solid's, by a digital ball.
     """
+    halo = 2 * math.isqrt(structure.closing_square)
+    result = np.empty(shape, np.uint8)
+    for done in range(0, shape[0], _LOT):
+        now = min(_LOT, shape[0] - done)
+        wide_start = (start[0] + done - halo, start[1] - halo, start[2] - halo)
+        wide_shape = (now + 2 * halo, shape[1] + 2 * halo, shape[2] + 2 * halo)
+        field = gaussian_field(structure, depth=depth, start=wide_start, shape=wide_shape, seed=seed)
+        result[done : done + now] = cut(structure, field, depth=depth, z_start=wide_start[0])
+    return result
+
+
+def gaussian_field(
+    structure: Structure,
+    *,
+    depth: int,
+    start: tuple[int, int, int],
+    shape: tuple[int, int, int],
+    seed: int,
+    period: int = 0,
+) -> np.ndarray:
+    """The field that is cut into a structure, in a window.
+
+    Parameters
+    ----------
+    structure, depth, start, shape, seed
+        As of :func:`block`.
+    period : int
+        If greater than 0, the field repeats along ``y`` after so many planes.
+
+    Returns
+    -------
+    ndarray of float32, shape ``(y, z, x)``
+    """
+    n_z, n_y, n_x = shape
+    z0, y0, x0 = start
     key = split_key(seed)
-    square = structure.closing_square
-    first_closed = math.ceil(structure.closing_depth * depth)
-    if start[0] + shape[0] <= first_closed:
-        square = 0
-    halo = 2 * math.isqrt(square)
-    n_z, n_y, n_x = (n + 2 * halo for n in shape)
-    z0, y0, x0 = (s - halo for s in start)
-
-    weight = structure.fine_weight(np.arange(z0, z0 + n_z), depth)
-    scale = np.sqrt(weight**2 + (1 - weight) ** 2)
     field = np.zeros((n_y, n_z, n_x), np.float32)
-    for number, (sigma, share) in enumerate(((structure.sigma_1, weight), (structure.sigma_2, 1 - weight))):
-        taps = kernel_weights(sigma, structure.truncate)
-        parts = (share / scale / smoothed_sd(taps)).astype(np.float32)
-        _add_smoothed(field, taps, parts, key, number, z0, y0, x0)
+    weights = structure.weights(_height(np.arange(z0, z0 + n_z), depth))
+    # Kernels reach planes beyond; how far depends on how wide they are there.
+    most = int(structure.truncate * structure.sigmas(np.linspace(0, 1, depth + 1)).max() + 0.5)
+    sigmas = structure.sigmas(_height(np.arange(z0 - most, z0 + n_z + most), depth))
+    for number, (sigma, weight) in enumerate(zip(sigmas, weights, strict=True)):
+        planes = np.flatnonzero(np.abs(weight) > _NEGLIGIBLE)
+        if not planes.size:
+            continue
+        first, end = planes[0], planes[-1] + 1
+        taps, reach = _taps(sigma[first : end + 2 * most], structure.truncate)
+        widest = int(reach.max())
+        inner = slice(most - widest, most + widest + end - first)
+        taps, reach = taps[inner], reach[inner]
+        scale = (weight[first:end] / _smoothed_deviation(taps, reach)).astype(np.float32)
+        scratch = (_scratch(shape) for shape in _scratch_shapes(n_y, end - first, n_x, widest))
+        _add_smoothed(field[:, first:end], taps, reach, scale, key, number, z0 + first, y0, x0, period, *scratch)
+    return field
 
-    solid = (field >= np.float32(ndtri(structure.porosity))).view(np.uint8)
-    del field
-    inner = (slice(halo, halo + shape[1]), slice(halo, halo + shape[0]), slice(halo, halo + shape[2]))
-    result = solid[inner]
-    if square:
-        closed = _dilate(1 - _dilate(solid, square), square)
-        keep = np.arange(start[0], start[0] + shape[0]) >= first_closed
-        result = np.where(keep[None, :, None], 1 - closed, result)
-    return np.ascontiguousarray(result.transpose(1, 0, 2)) * np.uint8(255)
+
+def _height(z: np.ndarray, depth: int) -> np.ndarray:
+    """Depth of planes as a share of the whole; beyond the faces that of the face."""
+    return np.asarray(np.clip(z, 0, depth - 1) / max(depth - 1, 1))
+
+
+def _smoothed_deviation(taps: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    """Standard deviation of uniform noise smoothed in every plane by its own kernel, then along z by the middle's."""
+    squares = taps.astype(float).T ** 2
+    widest = len(squares) - 1
+    n = squares.shape[1] - 2 * widest
+    in_plane = (squares[0] + 2 * np.add.reduce(squares[1:], axis=0)) ** 2
+    along = squares[:, widest : widest + n]
+    total = along[0] * in_plane[widest : widest + n]
+    for k in range(1, widest + 1):
+        total = total + along[k] * (in_plane[widest - k : widest - k + n] + in_plane[widest + k : widest + k + n])
+    return np.sqrt(total / 12)
+
+
+def cut(structure: Structure, field: np.ndarray, *, depth: int, z_start: int) -> np.ndarray:
+    """Cut a field at the structure's levels and close narrow pores.
+
+    Parameters
+    ----------
+    structure : Structure
+        Only its levels and its closing are used.
+    field : (y, z, x) ndarray of float32
+        Field of a window that is wider than the result by twice the closing radius on each side.
+    depth : int
+        Depth of the whole membrane.
+    z_start : int
+        First plane of the field.
+
+    Returns
+    -------
+    ndarray of uint8, ``(z, y, x)``
+        0 in pores, 255 in the solid.
+    """
+    n_y, n_z, n_x = field.shape
+    square = structure.closing_square
+    radius = math.isqrt(square)
+    halo = 2 * radius
+    levels = structure.levels(_height(np.arange(z_start, z_start + n_z), depth)).astype(np.float32)
+    solid = np.empty((n_y, n_z, -(-n_x // 64)), np.uint64)
+    for y in range(n_y):
+        solid[y] = pack_rows(field[y] >= levels[:, None], n_x)
+    open_planes = min(max(math.ceil(structure.closing_depth * depth) - z_start, 0), n_z)
+    if square and open_planes < n_z - halo:
+        closed = ~dilated(~dilated(solid, square), square)
+        closed[:, :open_planes] = solid[:, :open_planes]
+        solid = closed
+    out = np.empty((n_z - 2 * halo, n_y - 2 * halo, n_x - 2 * halo), np.uint8)
+    for y in range(out.shape[1]):
+        rows = solid[y + halo, halo : n_z - halo].view(np.uint8)
+        bits = np.unpackbits(rows, axis=-1, count=n_x - halo, bitorder="little")
+        np.multiply(bits[:, halo:], 255, out=out[:, y])
+    return out
+
+
+def pack_rows(rows: np.ndarray, width: int) -> np.ndarray:
+    """Rows of bool, ``(..., n)``, as bits of words of 64, with zeros up to a ``width`` >= n."""
+    packed = np.zeros((*rows.shape[:-1], 8 * -(-width // 64)), np.uint8)
+    packed[..., : -(-rows.shape[-1] // 8)] = np.packbits(rows, axis=-1, bitorder="little")
+    return packed.view(np.uint64)
+
+
+def _scratch_shapes(n_y: int, n_z: int, n_x: int, most: int) -> tuple[tuple[int, int], tuple[int, int, int]]:
+    """Noise of one plane and smoothed planes, with the reach of the kernels, for a field of this size."""
+    noise = (n_y + 2 * most, -(-(n_x + 2 * most) // _LINE) * _LINE)
+    return noise, (n_y, min(n_z, _ROOM) + 2 * most, -(-n_x // _LINE) * _LINE)
+
+
+def _scratch(shape: tuple[int, ...]) -> np.ndarray:
+    """Single precision that begins with a cache line."""
+    size = math.prod(shape)
+    found = np.empty(size + _LINE, np.float32)
+    skip = -(found.ctypes.data // 4) % _LINE
+    return found[skip : skip + size].reshape(shape)
 
 
 def working_bytes(structure: Structure, shape: tuple[int, int, int]) -> int:
     """Peak memory of :func:`block` for a window of this shape, in bytes."""
     halo = 2 * math.isqrt(structure.closing_square)
-    n_z, n_y, n_x = (n + 2 * halo for n in shape)
-    reach = len(kernel_weights(max(structure.sigma_1, structure.sigma_2), structure.truncate)) - 1
-    scratch = 4 * n_y * (n_z + 2 * reach) * (n_x + 2 * reach)
-    plane = 4 * (n_y + 2 * reach) * (n_x + 2 * reach) + 4 * n_z * (n_x + 2 * reach)
-    return 4 * n_z * n_y * n_x + max(scratch + plane, 5 * n_z * n_y * n_x) + 2 * math.prod(shape)
+    n_z, n_y, n_x = (n + 2 * halo for n in (min(shape[0], _LOT), *shape[1:]))
+    reach = int(structure.truncate * structure.sigmas(np.linspace(0, 1, 101)).max() + 0.5)
+    noise, planes = _scratch_shapes(n_y, n_z, n_x, reach)
+    smoothed = 4 * (math.prod(noise) + math.prod(planes) + n_y * noise[1])
+    # Bits of the solid, of the result and of what lies between.
+    bits = n_y * n_z * 8 * -(-n_x // 64)
+    lot = min(shape[0], _LOT) * shape[1] * shape[2]
+    return math.prod(shape) + 4 * n_z * n_y * n_x + max(smoothed, 4 * bits + lot)
 
 
-@kernel
-def _smooth_row(out, rows, middle, taps):
-    """Weighted sum of neighbouring rows; the order of summation is the same in every window."""
-    centre = rows[middle]
+@part
+def _smooth(out, source, centre, stride, taps, reach):
+    """Weighted sum of ``source`` at ``centre`` and every ``stride`` from it; the order is the same in every window.
+
+    Four distances are added in one pass over ``out``, one after the other.
+    """
+    n = out.size
     w = taps[0]
-    for i in range(out.size):
-        out[i] = w * centre[i]
-    for k in range(1, taps.size):
+    middle = source[centre : centre + n]
+    for i in range(n):
+        out[i] = w * middle[i]
+    k = 1
+    while k + 3 <= reach:
+        w0, w1, w2, w3 = taps[k], taps[k + 1], taps[k + 2], taps[k + 3]
+        a, b = centre - k * stride, centre + k * stride
+        low0, high0 = source[a : a + n], source[b : b + n]
+        low1, high1 = source[a - stride : a - stride + n], source[b + stride : b + stride + n]
+        low2, high2 = source[a - 2 * stride : a - 2 * stride + n], source[b + 2 * stride : b + 2 * stride + n]
+        low3, high3 = source[a - 3 * stride : a - 3 * stride + n], source[b + 3 * stride : b + 3 * stride + n]
+        for i in range(n):
+            total = out[i] + w0 * (low0[i] + high0[i])
+            total = total + w1 * (low1[i] + high1[i])
+            total = total + w2 * (low2[i] + high2[i])
+            out[i] = total + w3 * (low3[i] + high3[i])
+        k += 4
+    while k <= reach:
         w = taps[k]
-        low = rows[middle - k]
-        high = rows[middle + k]
-        for i in range(out.size):
+        low, high = source[centre - k * stride :][:n], source[centre + k * stride :][:n]
+        for i in range(n):
             out[i] += w * (low[i] + high[i])
+        k += 1
 
 
 @kernel
-def _add_smoothed(field, taps, parts, key, number, z0, y0, x0):
-    """Smooth noise along y, z and x and add it, times each plane's part, to ``field`` ``(y, z, x)``."""
+def _add_smoothed(field, taps, reach, scale, key, number, z0, y0, x0, period, noise, planes):
+    """Smooth noise along y, x and z and add it, times each plane's scale, to ``field`` ``(y, z, x)``.
+
+    In the plane noise is smoothed by the kernel of its own depth, along the depth by that of the result.
+    ``noise`` and ``planes`` are scratch of :func:`_scratch`: rows of whole cache lines, worked on in tiles
+    whose neighbours along y or z stay in the nearest cache.
+    """
     n_y, n_z, n_x = field.shape
-    reach = taps.size - 1
-    wide = n_x + 2 * reach
-    noise = np.empty((n_y + 2 * reach, wide), np.float32)
-    along_y = np.empty((n_y, n_z + 2 * reach, wide), np.float32)
-    for z in range(n_z + 2 * reach):
-        fill_plane(noise, key, number, z0 - reach + z, y0 - reach, x0 - reach)
+    most = taps.shape[1] - 1
+    wide, stride = noise.shape[1], planes.shape[2]
+    room = planes.shape[1] - 2 * most
+    flat_noise = noise.reshape(-1)
+    rows = np.empty((n_y, wide), np.float32)
+    result = np.empty(_TILE, np.float32)
+    for done in range(0, n_z, room):
+        now = min(room, n_z - done)
+        kept = 2 * most if done > 0 else 0
         for y in range(n_y):
-            _smooth_row(along_y[y, z], noise, y + reach, taps)
-    along_z = np.empty(wide, np.float32)
-    along_x = np.empty(n_x, np.float32)
-    for y in range(n_y):
-        for z in range(n_z):
-            _smooth_row(along_z, along_y[y], z + reach, taps)
-            w = taps[0]
-            centre = along_z[reach : reach + n_x]
-            for i in range(n_x):
-                along_x[i] = w * centre[i]
-            for k in range(1, taps.size):
-                w = taps[k]
-                low = along_z[reach - k : reach - k + n_x]
-                high = along_z[reach + k : reach + k + n_x]
-                for i in range(n_x):
-                    along_x[i] += w * (low[i] + high[i])
-            row = field[y, z]
-            part = parts[z]
-            for i in range(n_x):
-                row[i] += part * along_x[i]
+            for j in range(kept):  # planes that the last lot has smoothed already
+                planes[y, j] = planes[y, room + j]
+        for j in range(kept, now + 2 * most):
+            z = done + j
+            r = reach[z]
+            window = noise[most - r : most + n_y + r, : n_x + 2 * most]
+            fill_plane(window, key, number, z0 - most + z, y0 - r, x0 - most, period)
+            for x in range(0, n_x + 2 * most, _TILE):
+                end = min(x + _TILE, n_x + 2 * most)
+                for y in range(n_y):
+                    _smooth(rows[y, x:end], flat_noise, (y + most) * wide + x, wide, taps[z], r)
+            for y in range(n_y):
+                _smooth(planes[y, j, :n_x], rows[y], most, 1, taps[z], r)
+        for y in range(n_y):
+            flat = planes[y].reshape(-1)
+            for x in range(0, n_x, _TILE):
+                end = min(x + _TILE, n_x)
+                for j in range(now):
+                    z = done + j
+                    _smooth(result[: end - x], flat, (j + most) * stride + x, stride, taps[z + most], reach[z + most])
+                    target, s = field[y, z, x:end], scale[z]
+                    for i in range(end - x):
+                        target[i] += s * result[i]
 
 
 @kernel
-def _dilate(image, square):
-    """Dilate by the digital ball ``d**2 <= square``; the result lacks a margin of the ball's radius.
+def dilated(image, square):
+    """Dilate rows of 64 voxels a word by the digital ball ``d**2 <= square``; right but for a margin of its radius.
 
-    Each row is widened by 0, 1, ... voxels and laid into all rows that the ball reaches from it.
+    Each row is widened by 0, 1, ... voxels and laid into all rows that the ball reaches from it. All rows of a
+    plane are taken in one go; what spills from one into the next stays within the margin.
     """
     radius = int(np.sqrt(square))
-    n_a, n_b, n_c = image.shape
-    n = n_c - 2 * radius
-    out = np.zeros((n_a - 2 * radius, n_b - 2 * radius, n), np.uint8)
-    wide = np.empty((radius + 1, n), np.uint8)
+    n_a, n_b, n_words = image.shape
+    n = n_b * n_words
+    out = np.zeros((n_a, n), np.uint64)
+    wide = np.empty((radius + 1, n), np.uint64)
+    one, last = np.uint64(1), np.uint64(63)
     for a in range(n_a):
-        for b in range(n_b):
-            row = image[a, b]
-            wide[0] = row[radius : radius + n]
-            for h in range(1, radius + 1):
-                low = row[radius - h : radius - h + n]
-                high = row[radius + h : radius + h + n]
-                previous, here = wide[h - 1], wide[h]
-                for i in range(n):
-                    here[i] = previous[i] | low[i] | high[i]
-            for da in range(-radius, radius + 1):
-                for db in range(-radius, radius + 1):
-                    left = square - da * da - db * db
-                    a_out, b_out = a - radius + da, b - radius + db
-                    if left >= 0 and 0 <= a_out < out.shape[0] and 0 <= b_out < out.shape[1]:
-                        target = out[a_out, b_out]
-                        source = wide[int(np.sqrt(left))]
-                        for i in range(n):
-                            target[i] |= source[i]
-    return out
+        source = image[a].reshape(-1)
+        for i in range(n):
+            wide[0, i] = source[i]
+        for h in range(1, radius + 1):
+            narrow, here = wide[h - 1], wide[h]
+            for i in range(1, n - 1):
+                here[i] = (
+                    narrow[i]
+                    | (narrow[i] << one)
+                    | (narrow[i] >> one)
+                    | (narrow[i - 1] >> last)
+                    | (narrow[i + 1] << last)
+                )
+            for i in (0, n - 1):
+                here[i] = narrow[i] | (narrow[i] << one) | (narrow[i] >> one)
+        for da in range(-radius, radius + 1):
+            if not 0 <= a + da < n_a:
+                continue
+            target = out[a + da]
+            for db in range(-radius, radius + 1):
+                left = square - da * da - db * db
+                if left < 0 or abs(db) >= n_b:
+                    continue
+                shift = db * n_words
+                begin, end = max(shift, 0), min(n, n + shift)
+                here = wide[int(np.sqrt(left)), begin - shift : end - shift]
+                there = target[begin:end]
+                for i in range(there.size):
+                    there[i] |= here[i]
+    return out.reshape((n_a, n_b, n_words))

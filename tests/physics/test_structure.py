@@ -15,24 +15,33 @@ from scipy.special import ndtri
 
 from membrane_dask.physics.noise import uniform
 from membrane_dask.physics.problems import GaussianExcursion, GradedMembrane
-from membrane_dask.physics.structure import Structure, block, kernel_weights, smoothed_sd
+from membrane_dask.physics.structure import Graded, Structure, TwoLayers, block, kernel_weights, smoothed_sd
 
-SMALL = Structure(1.1, 2.6, 0.35, closing_radius=2.3, blend_power=3)
+LAYERS = TwoLayers(sigma_1=1.1, sigma_2=2.6, porosity=0.35, closing_radius=2.3, closing_depth=0.25, blend_power=3)
+GRADED = Graded(
+    knots=(0.1, 0.5, 1.0), sigma=(0.9, 2.5, 1.6), porosity=(0.3, 0.5, 0.4), roughness=0.2, closing_radius=2.3
+)
 DEPTH = 48
 
 
-@pytest.fixture(scope="module")
-def whole() -> np.ndarray:
+def alike(sigma: float, porosity: float, **how) -> Graded:
+    """One field, alike at all depths."""
+    return Graded(sigma=(sigma,), porosity=(porosity,), **how)
+
+
+@pytest.fixture(scope="module", params=[LAYERS, GRADED], ids=["layers", "graded"])
+def whole(request) -> tuple[Structure, np.ndarray]:
     """A membrane and some of what lies beyond its faces."""
-    return block(SMALL, depth=DEPTH, start=(-4, 0, 0), shape=(DEPTH + 8, 30, 70), seed=9)
+    return request.param, block(request.param, depth=DEPTH, start=(-4, 0, 0), shape=(DEPTH + 8, 30, 150), seed=9)
 
 
 @settings(deadline=None, max_examples=40)
 @given(data=st.data())
 def test_every_window_is_a_crop(whole, data):
+    structure, whole = whole
     start = [data.draw(st.integers(0, n - 1)) for n in whole.shape]
     shape = [data.draw(st.integers(1, n - s)) for n, s in zip(whole.shape, start, strict=True)]
-    window = block(SMALL, depth=DEPTH, start=(start[0] - 4, *start[1:]), shape=tuple(shape), seed=9)
+    window = block(structure, depth=DEPTH, start=(start[0] - 4, *start[1:]), shape=tuple(shape), seed=9)
     assert window.tobytes() == whole[tuple(slice(s, s + n) for s, n in zip(start, shape, strict=True))].tobytes()
 
 
@@ -68,7 +77,9 @@ def by_scipy(structure: Structure, depth: int, shape, seed: int) -> np.ndarray:
 
 @pytest.mark.parametrize("closing_radius", [0, 1, 3])
 def test_a_second_program_agrees(closing_radius):
-    structure = Structure(1.3, 3.2, 0.3, closing_radius=closing_radius, blend_power=4)
+    structure = TwoLayers(
+        sigma_1=1.3, sigma_2=3.2, porosity=0.3, closing_radius=closing_radius, closing_depth=0.25, blend_power=4
+    )
     ours = block(structure, depth=40, start=(0, 0, 0), shape=(40, 36, 50), seed=3)
     other = by_scipy(structure, 40, (40, 36, 50), 3)
     # Single precision moves the field by some 1e-6 of its sd: at most a few voxels of 72,000 cross the level.
@@ -79,8 +90,8 @@ def test_a_second_program_agrees(closing_radius):
 @pytest.mark.parametrize("square", [1, 2, 3, 4, 5, 6, 8, 9, 12, 16, 20, 25])
 def test_closing_is_exact(square):
     """Voxel by voxel scipy's closing by the same ball, far from the border."""
-    open_one = Structure(1.5, 1.5, 0.4, closing_depth=0)
-    closed_one = Structure(1.5, 1.5, 0.4, closing_radius=square**0.5, closing_depth=0)
+    open_one = alike(1.5, 0.4)
+    closed_one = alike(1.5, 0.4, closing_radius=square**0.5)
     margin, size = 12, 24
     wide = block(open_one, depth=24, start=(-margin,) * 3, shape=(size + 2 * margin,) * 3, seed=1) > 0
     expected = ndimage.binary_closing(wide, ball(square))[(slice(margin, -margin),) * 3]
@@ -89,7 +100,7 @@ def test_closing_is_exact(square):
 
 
 def test_only_the_square_of_the_closing_radius_counts():
-    assert [Structure(1, 1, 0.5, closing_radius=r).closing_square for r in (0, 0.9, 2**0.5, 5**0.5, 2.99)] == [
+    assert [Structure(closing_radius=r).closing_square for r in (0, 0.9, 2**0.5, 5**0.5, 2.99)] == [
         0, 0, 2, 5, 8,
     ]  # fmt: skip
 
@@ -109,14 +120,14 @@ def ensemble(structure: Structure, shape, n: int = 12) -> np.ndarray:
 
 @pytest.mark.parametrize("porosity", [0.15, 0.5, 0.7])
 def test_porosity_is_the_excursion_sets(porosity):
-    pores = ensemble(Structure(2.0, 2.0, porosity), (32, 64, 64))
+    pores = ensemble(alike(2.0, porosity), (32, 64, 64))
     each = pores.mean((1, 2, 3))
     assert abs(each.mean() - porosity) < 4 * each.std(ddof=1) / np.sqrt(len(each))  # 4 standard errors
     assert each.std() / np.sqrt(len(each)) < 0.01
 
 
 def test_the_blend_keeps_the_porosity_at_every_depth():
-    pores = ensemble(Structure(1.2, 3.0, 0.3, blend_power=2), (40, 64, 64), n=24)
+    pores = ensemble(TwoLayers(sigma_1=1.2, sigma_2=3.0, porosity=0.3, blend_power=2), (40, 64, 64), n=24)
     profile = pores.mean((2, 3))
     error = profile.std(0, ddof=1) / np.sqrt(len(profile))
     assert (np.abs(profile.mean(0) - 0.3) < 5 * error).all()  # 40 depths: 5 standard errors
@@ -127,7 +138,7 @@ def test_two_point_correlation():
     truth = GaussianExcursion(3.0, 0.3)
     assert truth.two_point(0) == pytest.approx(0.3, rel=1e-8)
     assert truth.two_point(1e3) == pytest.approx(0.09, rel=1e-12)
-    pores = ensemble(Structure(3.0, 3.0, 0.3, closing_radius=0), (48, 64, 64), n=24)
+    pores = ensemble(alike(3.0, 0.3), (48, 64, 64), n=24)
     for lag in (1, 2, 4, 8):
         for axis in (1, 2, 3):
             here, there = np.moveaxis(pores, axis, 0)[:-lag], np.moveaxis(pores, axis, 0)[lag:]
@@ -138,7 +149,7 @@ def test_two_point_correlation():
 def test_specific_surface():
     """Crossings of lines: a surface of area S per volume cuts a line S/2 times per length (Cauchy)."""
     sigma = 5.0
-    pores = ensemble(Structure(sigma, sigma, 0.4), (64, 64, 64), n=16)
+    pores = ensemble(alike(sigma, 0.4), (64, 64, 64), n=16)
     each = np.mean([np.diff(pores, axis=axis).mean((1, 2, 3)) for axis in (1, 2, 3)], axis=0) * 2
     truth = GaussianExcursion(sigma, 0.4).specific_surface()
     # Lines sampled at whole voxels miss pairs of crossings: 2 % at this width, besides the chance.
@@ -150,13 +161,13 @@ def test_memory_is_what_was_promised():
     """Peak of a fresh process; ``ru_maxrss`` would begin with the parent's."""
     script = """
 from pathlib import Path
-from membrane_dask.physics.structure import Structure, block, working_bytes
+from membrane_dask.physics.structure import TwoLayers, block, working_bytes
 
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
 
-structure = Structure(3.0, 8.0, 0.3, closing_radius=3.0)
+structure = TwoLayers(sigma_1=3.0, sigma_2=8.0, porosity=0.3, closing_radius=3.0)
 block(structure, depth=64, start=(0, 0, 0), shape=(64, 4, 16), seed=0)
 before = peak()
 block(structure, depth=600, start=(0, 0, 0), shape=(600, 64, 900), seed=0)
@@ -173,7 +184,7 @@ print(peak() - before, working_bytes(structure, (600, 64, 900)))
 )
 def test_structures_that_make_no_sense_are_refused(change):
     with pytest.raises(ValueError, match=next(iter(change))):
-        Structure(**{"sigma_1": 1, "sigma_2": 2, "porosity": 0.3} | change)
+        TwoLayers(**{"sigma_1": 1, "sigma_2": 2, "porosity": 0.3} | change)
 
 
 def test_the_known_membrane():

@@ -25,7 +25,8 @@ def study(tmp_path_factory):
     path = folder / "membrane.yaml"
     path.write_text(
         "kind: reconstruct\ninput: membrane.png\npixel_size: 3 nm\nreplicates: 2\n"
-        "search: {trials: 10, initial: 6, batch: 2, slices: 1}\nvolume: {slices: 100, width: 90, block: 64}\n"
+        "model: {knots: [0, 1]}\nsearch: {closing_radius: [0, 2], roughness: [0, 0.2], slices: 2}\n"
+        "volume: {slices: 100, width: 90, block: 64}\n"
     )
     return path
 
@@ -46,7 +47,7 @@ def test_blocks_and_workers_do_not_show(study, reference, values_of, tmp_path, b
 
 
 def test_a_killed_driver_loses_nothing(study, reference, values_of, kill_and_resume, tmp_path):
-    kill_and_resume(study, tmp_path / "run", after=8)
+    kill_and_resume(study, tmp_path / "run", after=5)
     assert values_of(md.open_run(tmp_path / "run")) == reference
 
 
@@ -56,20 +57,66 @@ def test_replicates_are_independent(study, reference):
 
 def test_a_trial_sees_the_volumes_own_sections(study, tmp_path):
     """The objective of the best trial is that of the volume that was written."""
-    from membrane_dask.physics.micrograph import distance_features, distance_objective
+    from membrane_dask.physics.matching import Scale, Windows, average, objective
+    from membrane_dask.physics.structure import Graded
 
     run = md.run(md.load_study(study, replicates=1, volume={"width": None}, cluster=SYNC), tmp_path / "run")
-    features = run.result["micrograph"].to_dataset()
-    section = run.volume("structure-0").isel(y=50).values > 0  # of one section, the middle one
-    edges = features.distance.values / 3.0
-    found = distance_features(section, edges=edges, sections=((0, 0.2), (0.5, 1)))
+    solid = run.result["micrograph"].to_dataset().solid.values > 0
+    sections = [run.volume("structure-0").isel(y=y).values > 0 for y in (25, 75)]
+    scale = Scale.of(solid)
+    windows = Windows.of(Graded(knots=(0, 1), sigma=(1, 1), porosity=(0.5, 0.5)), len(solid), ())
+    found = windows.target(average([scale.describe(section) for section in sections]))
     chosen = run.result["structures"].to_dataset().isel(replicate=0)
-    objective = distance_objective(found, features.distance_features.values)
-    assert objective == pytest.approx(float(chosen.objective), rel=1e-12)
+    expected = objective(found.texture, windows.target(scale.describe(solid)).texture)
+    assert float(chosen.objective) == pytest.approx(expected, rel=1e-12)
     trials = run.result["trials"].to_dataset().isel(replicate=0)
     assert int(chosen.best_trial) == int(trials.objective.argmin("trial"))
-    assert float(chosen.volume_porosity) == (run.volume("structure-0").values == 0).mean()
-    assert set(np.unique(run.volume("structure-0").values)) == {0, 255}
+    volume = run.volume("structure-0").values
+    assert float(chosen.volume_porosity) == pytest.approx((volume == 0).mean(), rel=1e-12)
+    np.testing.assert_allclose(chosen.quarter_porosity, (volume == 0).reshape(4, 32, -1).mean(2).mean(1), rtol=1e-12)
+    assert set(np.unique(volume)) == {0, 255}
+
+
+BAYESIAN = {"method": "bayesian", "trials": 10, "initial": 5, "in_flight": 3, "slices": 1}
+
+
+@pytest.fixture(scope="module")
+def searched(study, tmp_path_factory, values_of):
+    """A Bayesian search of two layers."""
+    how = {"search": BAYESIAN, "model": {"depth": "layers", "knots": "auto"}}
+    checked = md.load_study(study, cluster=SYNC, **how)
+    return (
+        md.load_study(study, cluster={"workers": 2}, **how),
+        checked,
+        values_of(md.run(checked, tmp_path_factory.mktemp("searched") / "run")),
+    )
+
+
+def test_workers_do_not_show_in_a_bayesian_search(searched, values_of, tmp_path):
+    """Trials come back in another order; what is proposed does not depend on it."""
+    by_two, _, expected = searched
+    assert values_of(md.run(by_two, tmp_path / "run")) == expected
+
+
+def test_a_bayesian_search_goes_on_where_it_was_left(searched, values_of, tmp_path):
+    _, study, expected = searched
+    for limit in (3, 4, 9):
+        run = md.run(study, tmp_path / "run", limit=limit)
+    assert run.status()["state"] == "partial"
+    run = md.run(study, tmp_path / "run")
+    assert values_of(run) == expected
+
+
+def test_the_papers_search(study, tmp_path):
+    """Its trials see noise of their own in a ring of five planes, and its objective is another."""
+    search = {"method": "published", "trials": 8, "initial": 6, "in_flight": 2}
+    checked = md.load_study(study, replicates=1, search=search, model={"knots": "auto"}, cluster=SYNC)
+    run = md.run(checked, tmp_path / "run")
+    trials = run.result["trials"].to_dataset().isel(replicate=0)
+    assert trials.sizes == {"trial": 8, "knot": 2}
+    assert (trials.sigma[:, 0] <= 3 * 4.01).all()
+    assert (trials.objective < trials.distance_objective).all()  # a mean of 200 shares, not half their sum
+    assert float(trials.roughness.max()) == 0
 
 
 @pytest.fixture(scope="module")
@@ -85,22 +132,20 @@ def test_the_quickstarts_micrograph_is_the_known_membranes(root):
 
 
 def test_the_quickstart_finds_the_known_membrane(quickstart):
-    """Not the limits of the method (one section, 30 trials), but what a working search must reach."""
+    """The membrane has two layers, which the structure's knots approximate; its closing begins at a quarter."""
     assert quickstart.status()["state"] == "complete"
-    trials = quickstart.result["trials"].to_dataset()
-    assert trials.objective.dims == ("replicate", "trial")
-    assert {"sigma_1", "sigma_2", "porosity", "closing_radius", "objective"} <= set(trials.data_vars)
-    objective = trials.objective.values[0]
-    assert np.nanmin(objective) < 0.2  # a section of the truth itself is at 0.05 to 0.1
-    assert np.nanmin(objective) < np.nanmin(objective[:12])  # the model improved on its first, blind trials
-    volume = quickstart.volume("structure-0")
-    assert volume.shape == (256, 256, 256)
-    truth = GradedMembrane()
-    seen = truth.section(truth.slices // 2) == 0  # one section, whose porosity is not quite the volume's
-    assert float((volume == 0).mean()) == pytest.approx(seen.mean(), abs=0.06)
     chosen = quickstart.result["structures"].to_dataset().isel(replicate=0)
-    assert float(chosen.sigma_2) == pytest.approx(truth.structure.sigma_2 * 3, rel=0.3)
-    assert float(chosen.sigma_1) < 0.8 * float(chosen.sigma_2)  # the skin is finer
+    assert chosen.sizes["knot"] > 1  # a graded membrane is seen to be one
+    truth = GradedMembrane()
+    section = truth.section(truth.slices // 2) == 0  # one section, whose porosity is not quite the volume's
+    volume = quickstart.volume("structure-0").values
+    assert volume.shape == (256, 256, 256)
+    # Segmentation adds some 7 % of its value to the porosity, four sections scatter by 4 %.
+    assert (volume == 0).mean() == pytest.approx(section.mean(), rel=0.12)
+    # The widths are those of a blend: at the skin the fine field's, below the coarse one's, blurred.
+    assert float(chosen.sigma[0]) == pytest.approx(truth.structure.sigma_1 * 3, rel=0.25)
+    assert float(chosen.sigma[-1]) == pytest.approx(truth.structure.sigma_2 * 3, rel=0.15)
+    assert float(chosen.distance_objective) < 0.08  # sections of the truth are at 0.05 to 0.1 from each other
 
 
 def test_a_real_rock_slice(shared, tmp_path):
@@ -111,7 +156,7 @@ def test_a_real_rock_slice(shared, tmp_path):
     path = tmp_path / "berea.yaml"
     path.write_text(
         "kind: reconstruct\ninput: berea.png\npixel_size: 5.345 um\nseed: 1\nsegmentation: {method: otsu}\n"
-        "search: {trials: 30}\nvolume: {slices: 256, width: 256}\n"
+        "volume: {slices: 256, width: 256}\n"
     )
     run = md.run(path, tmp_path / "run")
     assert run.status()["state"] == "complete"
@@ -120,7 +165,8 @@ def test_a_real_rock_slice(shared, tmp_path):
     volume = run.volume("structure-0")
     assert volume.shape == (400, 256, 256)
     assert float(volume.z[1]) == pytest.approx(5345)
-    # The paper's two-layer model on an isotropic rock, and 30 trials: over eight seeds the porosity of
-    # the best trial lay between 0.196 and 0.282 for a slice of 0.213, its objective between 0.08 and 0.14.
-    assert float((volume == 0).mean()) == pytest.approx((rock[200] == 0).mean(), rel=0.5)
-    assert float(run.result["trials"].objective.min()) < 0.25
+    chosen = run.result["structures"].to_dataset().isel(replicate=0)
+    # The volume's porosity is the section's within the scatter of sections, 5 % of it for this rock.
+    assert float((volume == 0).mean()) == pytest.approx((~solid).mean(), rel=0.15)
+    assert float(chosen.roughness) > 0  # grains have rough walls, which a smooth field has not
+    assert float(chosen.distance_objective) < 0.1
