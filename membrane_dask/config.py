@@ -471,13 +471,19 @@ class Search(Model):
     in_flight: Whole = knob(
         4, "trials proposed before the first of them is known; no more than so many run side by side", ge=1, le=100
     )
-    sigma: Range = knob((0.5, 10.0), "range of the fields' widths (bayesian)", unit="voxel")
+    sigma: Range | None = knob(
+        None,
+        "range of the fields' widths (bayesian); default from 0.3 to 1.3 times what theory says of a field of the "
+        "micrograph's correlation length, each at its depth",
+        unit="voxel",
+    )
 
     def _inconsistencies(self) -> Iterator[Problem]:
-        yield from _ordered("sigma", self.sigma)
-        limits = {"sigma": (0.3, 50.0), "closing_radius": (0.0, 16.0), "roughness": (0.0, 0.9)}
+        if self.sigma:
+            yield from _ordered("sigma", self.sigma)
+        limits = {"sigma": (0.2, 50.0), "closing_radius": (0.0, 16.0), "roughness": (0.0, 0.9)}
         for name, (low, high) in limits.items():
-            values = getattr(self, name)
+            values = getattr(self, name) or (low,)
             if min(values) < low or max(values) > high:
                 yield Problem((name,), f"must lie within [{low:g}, {high:g}] (got {list(values)})")
         for name in ("closing_radius", "roughness"):

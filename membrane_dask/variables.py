@@ -175,6 +175,14 @@ OPTIMUM: tuple[Variable, ...] = (
 TRIALS: tuple[Variable, ...] = (
     Variable("sigma", ("knot",), "f8", "nm", "correlation width of the Gaussian field", CHAMANI),
     Variable("porosity", ("knot",), "f8", "1", "porosity before closing", CHAMANI),
+    Variable(
+        "correlation_length",
+        ("knot",),
+        "f8",
+        "nm",
+        "distance along the sections at which their correlation has fallen to a half",
+        nullable=True,
+    ),
     Variable("closing_radius", (), "f8", "nm", "radius of the ball that closes narrow pores", CHAMANI),
     Variable("roughness", (), "f8", "1", "share of the variance of a second field 0.4 times as wide"),
     Variable("objective", (), "f8", "1", "what the search makes small: difference of trial and micrograph (0 same)"),

@@ -22,6 +22,8 @@ from membrane_dask.physics.structure import Graded, Structure, TwoLayers, cut, g
 
 #: Widths change by at most this factor in a step: a guess far off must not throw the next one off.
 _FACTOR = 2.0
+#: Normal quantiles of the porosity change by at most this much in a step.
+_STEP = 1.0
 #: Widths, in voxels, below which kernels are a single voxel.
 _FINEST = 0.2
 #: Correlation lengths that a micrograph must show along its shorter side.
@@ -92,10 +94,15 @@ class Target:
 
 @dataclass(frozen=True)
 class Windows:
-    """Which rows of the depth decide each parameter: weights ``(n, depth)``, each row of sum 1."""
+    """Which rows of the depth decide each parameter: weights ``(n, depth)``, each row of sum 1.
+
+    Windows overlap, so what is seen in one depends on the parameters of its neighbours, too: ``unmix`` is the
+    inverse of how much, ``(n, n)``.
+    """
 
     sigma: np.ndarray
     porosity: np.ndarray
+    unmix: np.ndarray
 
     @classmethod
     def of(cls, structure: Structure, depth: int, sections: Sequence[tuple[float, float]]) -> Windows:
@@ -112,10 +119,10 @@ class Windows:
         height = np.arange(depth) / max(depth - 1, 1)
         if isinstance(structure, Graded):
             hats = np.stack([np.interp(height, structure.knots, row) for row in np.eye(len(structure.knots))])
-            hats /= hats.sum(axis=1, keepdims=True)
-            return cls(hats, hats)
+            weights = hats / hats.sum(axis=1, keepdims=True)
+            return cls(weights, weights, np.linalg.inv(weights @ hats.T))
         parts = np.stack([(height >= top) & (height <= bottom) for top, bottom in sections]).astype(float)
-        return cls(parts / parts.sum(axis=1, keepdims=True), np.full((1, depth), 1 / depth))
+        return cls(parts / parts.sum(axis=1, keepdims=True), np.full((1, depth), 1 / depth), np.eye(len(parts)))
 
     def target(self, found: Descriptors) -> Target:
         """Means of what was measured row by row."""
@@ -188,16 +195,19 @@ class Match:
     structure : Structure
     objective : float
         Mean difference of the correlations, and three times that of the openings; 0 the same.
+    length : (n,) ndarray
+        Half-correlation length of its sections in each window of the widths, pixels.
     solids : list of (depth, width) ndarray of bool
         The sections.
     """
 
     structure: Structure
     objective: float
+    length: np.ndarray
     solids: list[np.ndarray]
 
 
-def match(structure: Structure, target: Target, scale: Scale, sections: Sections, *, steps: int = 3) -> Match:
+def match(structure: Structure, target: Target, scale: Scale, sections: Sections, *, steps: int = 4) -> Match:
     """Fit widths and porosities to a target, and compare.
 
     Parameters
@@ -220,18 +230,19 @@ def match(structure: Structure, target: Target, scale: Scale, sections: Sections
     windows = sections.windows(structure)
     goal = half_correlation_length(target.texture.correlation, scale.lags)
     for step in range(steps + 1):
-        structure, solids = match_porosity(structure, target.porosity, sections, windows.porosity)
+        structure, solids = match_porosity(structure, target.porosity, sections, windows)
         found = windows.target(average([scale.describe(solid) for solid in solids]))
+        length = half_correlation_length(found.texture.correlation, scale.lags)
         if step < steps:
-            length = half_correlation_length(found.texture.correlation, scale.lags)
-            factor = np.clip(np.nan_to_num(goal / length, nan=1.0), 1 / _FACTOR, _FACTOR)
+            factor = np.exp(windows.unmix @ np.log(np.nan_to_num(goal / length, nan=1.0)))
+            factor = np.clip(factor, 1 / _FACTOR, _FACTOR)
             sigma, porosity = parameters(structure)
             structure = with_parameters(structure, np.maximum(sigma * factor, _FINEST), porosity)
-    return Match(structure, objective(found.texture, target.texture), solids)
+    return Match(structure, objective(found.texture, target.texture), length, solids)
 
 
 def match_porosity(
-    structure: Structure, target: np.ndarray, sections: Sections, windows: np.ndarray
+    structure: Structure, target: np.ndarray, sections: Sections, windows: Windows
 ) -> tuple[Structure, list[np.ndarray]]:
     """Find the porosity before closing that leaves the target's after it; and the sections that result.
 
@@ -242,16 +253,18 @@ def match_porosity(
         Share of pores in each window.
     sections : Sections
         Where it is cut.
-    windows : (n, depth) ndarray
-        Weights of the rows.
+    windows : Windows
+        Which rows decide each porosity.
     """
     fields = sections.fields(structure)
     wanted = ndtri(np.clip(target, _SURE, 1 - _SURE))
     solids = sections.cut(structure, fields)
     for _ in range(_CUTS):
         sigma, porosity = parameters(structure)
-        found = windows @ (1 - np.mean(solids, axis=(0, 2)))
+        found = windows.porosity @ (1 - np.mean(solids, axis=(0, 2)))
         step = wanted - ndtri(np.clip(found, _SURE, 1 - _SURE))
+        if len(step) == len(windows.unmix):
+            step = np.clip(windows.unmix @ step, -_STEP, _STEP)
         structure = with_parameters(structure, sigma, np.clip(ndtr(ndtri(porosity) + step), _SURE, 1 - _SURE))
         solids = sections.cut(structure, fields)
     return structure, solids

@@ -18,6 +18,7 @@ import numpy as np
 
 from membrane_dask.config import ReconstructStudy
 from membrane_dask.errors import Problem, Source, StudyError
+from membrane_dask.physics.descriptors import half_correlation_length
 from membrane_dask.physics.matching import (
     Match,
     Scale,
@@ -42,6 +43,8 @@ _KIND = 2
 _LEAST_PHASE = 0.005
 #: Ranges of the paper's program, in voxels: widths of both fields, porosity before closing, closing radius.
 _PUBLISHED = {"sigma_0": (0.2, 4.01), "sigma_1": (0.2, 10.01), "porosity_0": (0.06, 0.52), "closing_radius": (1.0, 4.0)}
+#: Range of the widths in a Bayesian search, as shares of what theory says of a field that is not closed.
+_NARROWEST, _WIDEST = 0.3, 1.3
 #: Planes of the structure, closed to a ring, in which the paper's program looks at one section.
 _PUBLISHED_PLANES = 5
 #: Edges of the paper's histograms of distances, in pixels.
@@ -87,8 +90,6 @@ class ReconstructProgram:
         sections = Sections(depth, width, planes, 0, parts)
         target = sections.windows(self._structure).target(scale.describe(solid))
         features = distance_features(solid, edges=_EDGES, sections=parts)
-        search = self._search(0)
-        self.trials = search.trials if isinstance(search, CandidateSearch) else study.search.trials
         self.context: Mapping[str, Any] = {
             "method": study.search.method,
             "sections": sections,
@@ -99,6 +100,8 @@ class ReconstructProgram:
             "shape": (depth, slices, wide),
             "block": study.volume.block,
         }
+        search = self._search(0)
+        self.trials = search.trials if isinstance(search, CandidateSearch) else study.search.trials
         self.work: Work = work
         self.attrs: Mapping[str, Any] = {
             "title": "Reconstruction of a membrane from one micrograph",
@@ -156,7 +159,9 @@ class ReconstructProgram:
         seed = np.random.SeedSequence(entropy=self.study.seed, spawn_key=(_KIND, replicate, 1))
         if search.method == "published":
             return BayesianSearch(_PUBLISHED, search.initial, search.in_flight, seed)
-        bounds = {f"log_sigma_{i}": tuple(np.log(search.sigma)) for i in range(len(parameters(self._structure)[0]))}
+        guess = parameters(first_guess(self._structure, self.context["target"], self.context["scale"]))[0]
+        ranges = [search.sigma or (_NARROWEST * sigma, _WIDEST * sigma) for sigma in guess]
+        bounds = {f"log_sigma_{i}": (math.log(low), math.log(high)) for i, (low, high) in enumerate(ranges)}
         for name, values in (("closing_radius", search.closing_radius), ("roughness", roughness)):
             if len(values) > 1:
                 bounds[name] = (min(values), max(values))
@@ -210,8 +215,8 @@ class ReconstructProgram:
         search = self.study.search
         widest = first_guess(self._structure, self.context["target"], self.context["scale"])
         sigma, porosity = parameters(widest)
-        wide = np.minimum(2 * sigma, 50) if search.method == "direct" else np.full(len(sigma), search.sigma[1])
-        widest = replace(with_parameters(widest, wide, porosity), closing_radius=max(search.closing_radius))
+        widths = np.full(len(sigma), search.sigma[1]) if search.sigma else 1.5 * sigma
+        widest = replace(with_parameters(widest, widths, porosity), closing_radius=max(search.closing_radius))
         depth, slices, width = self.context["shape"]
         slab = working_bytes(widest, (depth, min(self.context["block"], slices), width))
         sections = self.context["sections"]
@@ -226,7 +231,15 @@ class ReconstructProgram:
         best = objective.argmin(axis=1)
         rows = np.arange(len(best))
         values: dict[str, np.ndarray] = {"best_trial": best.astype("i4")}
-        for name in ("sigma", "porosity", "closing_radius", "roughness", "objective", "distance_objective"):
+        for name in (
+            "sigma",
+            "porosity",
+            "correlation_length",
+            "closing_radius",
+            "roughness",
+            "objective",
+            "distance_objective",
+        ):
             values[name] = trials[name].values[rows, best]
         depth, slices, width = self.context["shape"]
         rows_of = np.diff([round(depth * q / 4) for q in range(5)])
@@ -272,6 +285,36 @@ class _Replicate:
             slab = {"structure": as_params(program.structure(self.found))} if self.found else {}
             units += [program.unit(volume.name, number, b, slab) for b in range(volume.unit_shape[0])]
         return units
+
+
+def interval(values: Any, confidence: float = 0.9) -> tuple[Any, Any]:
+    """Interval of a property that each replicate of a reconstruction gives.
+
+    Parameters
+    ----------
+    values : xarray.DataArray
+        With the dimension ``replicate``: any variable of the group ``structures``, or what was computed of
+        the volumes.
+    confidence : float
+        Chance, between 0 and 1, that the interval holds the truth.
+
+    Returns
+    -------
+    low, high : xarray.DataArray
+        Without the dimension ``replicate``; NaN with fewer than three.
+
+    Notes
+    -----
+    The other replicates are spread about the first, the best match, as the truth is: Student's interval about the
+    first from their mean squared difference to it.
+    """
+    from scipy.stats import t as student
+
+    best = values.isel(replicate=0, drop=True)
+    away = values.isel(replicate=slice(1, None)) - best
+    n = away.notnull().sum("replicate").where(lambda n: n > 1)
+    half = np.sqrt((away**2).mean("replicate")) * student.ppf((1 + confidence) / 2, n)
+    return best - half, best + half
 
 
 def as_params(structure: Structure) -> dict[str, Any]:
@@ -334,6 +377,7 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
     values: dict[str, Any] = {
         "sigma": sigma * context["pixel"],
         "porosity": np.broadcast_to(porosity, sigma.shape),
+        "correlation_length": found.length * context["pixel"],
         "closing_radius": found.structure.closing_radius * context["pixel"],
         "roughness": roughness,
         "objective": found.objective,
@@ -377,12 +421,13 @@ def _as_published(context: Mapping[str, Any], unit: Unit, structure: Structure, 
         shape=(sections.depth + 2 * halo, 1 + 2 * halo, sections.width + 2 * halo), seed=seed, period=_PUBLISHED_PLANES,
     )  # fmt: skip
     solid = cut(structure, field, depth=sections.depth, z_start=-halo)[:, 0] > 0
+    scale: Scale = context["scale"]
+    texture = sections.windows(structure).target(scale.describe(solid)).texture
     # Its distances end with the last edge, and 1 is added to every share.
-    found, target = (
-        features[..., :-1]
-        for features in (distance_features(solid, edges=_EDGES, sections=sections.parts), context["features"])
-    )
-    return Match(structure, float((np.abs(found - target) / (1 + target)).mean()), [solid])
+    target = context["features"][..., :-1]
+    found = distance_features(solid, edges=_EDGES, sections=sections.parts)[..., :-1]
+    objective = float((np.abs(found - target) / (1 + target)).mean())
+    return Match(structure, objective, half_correlation_length(texture.correlation, scale.lags), [solid])
 
 
 def _segmented(study: ReconstructStudy, source: Source | None) -> tuple[np.ndarray, np.ndarray]:
