@@ -431,8 +431,11 @@ class GradedStudy(BaseStudy):
 class Segmentation(Model):
     """How pores and solid are told apart in the micrograph."""
 
-    method: Literal["adaptive", "otsu"] = knob(
-        "adaptive", "threshold by the local mean, or one threshold for the whole image", unit=""
+    method: Literal["auto", "otsu", "hysteresis", "adaptive"] = knob(
+        "auto",
+        "auto: one threshold, after uneven brightness has been made even; otsu: one threshold; hysteresis: the same, "
+        "for pores with a dark core only; adaptive: threshold by the local mean, as the paper (adds pores)",
+        unit="",
     )
     sensitivity: Number = knob(
         0.65, "adaptive: share of the local mean that counts as solid; larger gives more solid", ge=0, le=1

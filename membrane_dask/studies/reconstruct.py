@@ -30,7 +30,7 @@ from membrane_dask.physics.matching import (
     parameters,
     with_parameters,
 )
-from membrane_dask.physics.micrograph import distance_features, distance_objective, segment
+from membrane_dask.physics.micrograph import Segmentation, distance_features, distance_objective, segment
 from membrane_dask.physics.structure import Graded, Structure, TwoLayers, block, cut, gaussian_field, working_bytes
 from membrane_dask.program import Dataset, History, Proposer, Table, Unit, Volume, Work
 from membrane_dask.studies.search import BayesianSearch, CandidateSearch, Progress
@@ -71,7 +71,8 @@ class ReconstructProgram:
 
     def __init__(self, study: ReconstructStudy, source: Source | None = None) -> None:
         self.study = study
-        image, solid = _segmented(study, source)
+        image, segmented = _segmented(study, source)
+        solid = segmented.solid
         depth, width = solid.shape
         pixel = study.pixel_size
         self.layers = study.model.depth == "layers" or study.search.method == "published"
@@ -119,7 +120,7 @@ class ReconstructProgram:
         self.volumes: Sequence[Volume] = tuple(
             Volume(f"structure-{r}", (depth, slices, wide), study.volume.block, pixel) for r in range(study.replicates)
         )
-        self.static: Sequence[Dataset] = (_micrograph_dataset(image, solid, features, pixel),)
+        self.static: Sequence[Dataset] = (_micrograph_dataset(image, segmented, features, pixel),)
 
     @staticmethod
     def _check_phases(solid: np.ndarray, parts: Sequence[tuple[float, float]], source: Source | None) -> None:
@@ -430,12 +431,12 @@ def _as_published(context: Mapping[str, Any], unit: Unit, structure: Structure, 
     return Match(structure, objective, half_correlation_length(texture.correlation, scale.lags), [solid])
 
 
-def _segmented(study: ReconstructStudy, source: Source | None) -> tuple[np.ndarray, np.ndarray]:
+def _segmented(study: ReconstructStudy, source: Source | None) -> tuple[np.ndarray, Segmentation]:
     """The micrograph as it is and as pores and solid."""
     settings = study.segmentation
     try:
         image = read_micrograph(study.input)
-        solid = segment(
+        segmented = segment(
             image,
             method=settings.method,
             sensitivity=settings.sensitivity,
@@ -445,10 +446,10 @@ def _segmented(study: ReconstructStudy, source: Source | None) -> tuple[np.ndarr
         )
     except ValueError as error:
         raise StudyError([Problem(("input",), f"{error} (got {str(study.input)!r})")], source) from error
-    return image, solid
+    return image, segmented
 
 
-def _micrograph_dataset(image: np.ndarray, solid: np.ndarray, features: np.ndarray, pixel: float) -> Dataset:
+def _micrograph_dataset(image: np.ndarray, segmented: Segmentation, features: np.ndarray, pixel: float) -> Dataset:
     """The input and what was read from it, kept with the result."""
     flags = {"flag_values": [0, 255], "flag_meanings": "pore solid"}
     grey = Variable("image", ("z", "x"), image.dtype.str, "1", "micrograph as it was read")
@@ -462,7 +463,7 @@ def _micrograph_dataset(image: np.ndarray, solid: np.ndarray, features: np.ndarr
         CHAMANI,
         attrs={"section_meanings": "skin support", "phase_meanings": "pore solid"},
     )
-    values = {"image": image, "solid": np.where(solid, 255, 0).astype("u1"), "distance_features": features}
+    values = {"image": image, "solid": np.where(segmented.solid, 255, 0).astype("u1"), "distance_features": features}
     variables = {v.name: (v.dims, values[v.name], v.attributes()) for v in (grey, phases, distances)}
     coords = {
         "z": np.arange(image.shape[0]) * pixel,
@@ -471,4 +472,8 @@ def _micrograph_dataset(image: np.ndarray, solid: np.ndarray, features: np.ndarr
         "phase": np.arange(features.shape[1]),
         "distance": _EDGES * pixel,
     }
-    return Dataset("micrograph", variables, coords)
+    attrs = {
+        f"segmentation_{name}": getattr(segmented, name)
+        for name in ("method", "shading", "curtaining", "separation", "bias")
+    }
+    return Dataset("micrograph", variables, coords, attrs)
