@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+from scipy.special import digamma, ndtr, ndtri
 from scipy.stats import f as f_distribution
 
 from membrane_dask.physics.descriptors import Descriptors, average, describe, half_correlation_length
@@ -284,7 +284,7 @@ def objective(found: Descriptors, target: Descriptors) -> float:
     return float(correlation + _OPENINGS * np.abs(kept[0] - kept[1]).mean())
 
 
-def choose_knots(solid: np.ndarray, scale: Scale, confidence: float = 0.99) -> tuple[float, ...]:
+def choose_knots(solid: np.ndarray, scale: Scale, confidence: float = 0.95) -> tuple[float, ...]:
     """Depths at which a graded structure needs parameters of its own: as few as the section does not contradict.
 
     Parameters
@@ -323,17 +323,24 @@ def choose_knots(solid: np.ndarray, scale: Scale, confidence: float = 0.99) -> t
     for knots in _KNOTS:
         hats = np.stack([np.interp(height, knots, row) for row in np.eye(len(knots))], axis=1)
         if down <= len(knots) or all(
-            _lack_of_fit(values, hats) > (1 - confidence) / 2 for values in (porosity, correlation)
+            _lack_of_fit(values, hats, height) > (1 - confidence) / 2 for values in (porosity, correlation)
         ):
             return knots
     return _KNOTS[-1]
 
 
-def _lack_of_fit(values: np.ndarray, basis: np.ndarray) -> float:
-    """Probability of such means or worse if they lay on the basis ``(n_groups, n)``; values ``(n_each, n_groups)``."""
+def _lack_of_fit(values: np.ndarray, basis: np.ndarray, height: np.ndarray) -> float:
+    """Probability of such means or worse if they lay on the basis ``(n_groups, n)``; values ``(n_each, n_groups)``.
+
+    Coarse pores scatter more than fine ones: the logarithm of the variance is taken to change evenly with height.
+    """
     each, groups = values.shape
-    means = values.mean(axis=0)
-    fit = basis @ np.linalg.lstsq(basis, means, rcond=None)[0]
-    between = each * ((means - fit) ** 2).sum() / (groups - basis.shape[1])
-    within = ((values - means) ** 2).sum() / (groups * (each - 1))
+    means, variance = values.mean(axis=0), np.maximum(values.var(axis=0, ddof=1), 1e-12)
+    freedom = (each - 1) / 2
+    trend = np.polynomial.Polynomial.fit(height, np.log(variance) - digamma(freedom) + math.log(freedom), 1)
+    deviation = np.exp(trend(height) / 2)
+    scaled = basis / deviation[:, None]
+    left = means / deviation - scaled @ np.linalg.lstsq(scaled, means / deviation, rcond=None)[0]
+    between = each * (left**2).sum() / (groups - basis.shape[1])
+    within = (variance / deviation**2).mean()
     return float(f_distribution.sf(between / within, groups - basis.shape[1], groups * (each - 1)))

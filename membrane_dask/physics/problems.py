@@ -10,7 +10,7 @@ from scipy.integrate import quad
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 from scipy.special import ndtri
 
-from membrane_dask.physics.structure import Structure, TwoLayers, block
+from membrane_dask.physics.structure import Graded, Structure, TwoLayers, block
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,12 @@ class GradedMembrane:
         grey = grey * (1 + shading * (0.7 * x - 0.3 * z)) * (1 + streaks)
         grey = gaussian_filter(grey, blur, mode="nearest") + noise * rng.standard_normal(grey.shape)
         return np.round(255 * np.clip(grey, 0, 1)).astype(np.uint8)
+
+
+def steady_membrane() -> GradedMembrane:
+    """A membrane of the paper's size whose pores widen steadily with depth: that of ``configs/steady-membrane.png``."""
+    structure = Graded(knots=(0.0, 1.0), sigma=(1.6, 6.0), porosity=(0.3, 0.38), closing_radius=2.0)
+    return GradedMembrane(structure=structure, depth=1024, slices=400, width=899, seed=20231101)
 
 
 @dataclass(frozen=True)

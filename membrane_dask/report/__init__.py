@@ -30,13 +30,12 @@ def write_report(run: Run | str | Path, out: str | Path | None = None) -> Path:
     """
     if not isinstance(run, Run):
         run = find_run(run)
-    if run.kind != "graded":
-        raise ReportError(f"there is no report of {run.kind} studies yet; open the run with membrane_dask.open_run")
     try:
-        from membrane_dask.report import graded, page
+        from membrane_dask.report import graded, page, reconstruct
     except ImportError as error:
         raise ReportError(f"a report needs {error.name}: pip install 'membrane-dask[viz]'") from error
     path = Path(out) if out else run.path / "report.html"
-    text = page.render(run, graded.sections(run))
+    sections = {"graded": graded.sections, "reconstruct": reconstruct.sections}[run.kind]
+    text = page.render(run, sections(run))
     path.write_text(text, encoding="utf-8")
     return path
