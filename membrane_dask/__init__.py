@@ -27,6 +27,7 @@ _FACE = {
     "write_report": "membrane_dask.report",
     "at_flux_threshold": "membrane_dask.studies.graded",
     "interval": "membrane_dask.studies.reconstruct",
+    "texture": "membrane_dask.studies.texture",
 }
 
 __all__ = ["__version__", *sorted(_FACE)]
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from membrane_dask.report import write_report as write_report
     from membrane_dask.studies.graded import at_flux_threshold as at_flux_threshold
     from membrane_dask.studies.reconstruct import interval as interval
+    from membrane_dask.studies.texture import texture as texture
     from membrane_dask.study_file import load_study as load_study
 
 

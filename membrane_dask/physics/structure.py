@@ -478,16 +478,13 @@ def dilated(image, square):
             wide[0, i] = source[i]
         for h in range(1, radius + 1):
             narrow, here = wide[h - 1], wide[h]
-            for i in range(1, n - 1):
-                here[i] = (
-                    narrow[i]
-                    | (narrow[i] << one)
-                    | (narrow[i] >> one)
-                    | (narrow[i - 1] >> last)
-                    | (narrow[i + 1] << last)
-                )
-            for i in (0, n - 1):
+            for i in range(n):
                 here[i] = narrow[i] | (narrow[i] << one) | (narrow[i] >> one)
+            before, after, inner = narrow[: n - 1], narrow[1:], here[1:]
+            for i in range(n - 1):
+                inner[i] |= before[i] >> last
+            for i in range(n - 1):
+                here[i] |= after[i] << last
         for da in range(-radius, radius + 1):
             if not 0 <= a + da < n_a:
                 continue

@@ -12,15 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Affine2D
 
 from membrane_dask.engine.run import Run
-from membrane_dask.physics.descriptors import Descriptors, average, chord_lengths
-from membrane_dask.physics.matching import Scale
 from membrane_dask.report.page import STYLE, Grid, Section, picture
 from membrane_dask.studies.reconstruct import interval
+from membrane_dask.studies.texture import texture
 
 #: Confidence of the intervals.
 _CONFIDENCE = 0.9
-#: Sections of a volume that are measured.
-_SECTIONS = 8
 #: Half-width of an interval, as a share of the value, at which an image counts as big enough.
 _ENOUGH = 0.05
 _SEEN, _FOUND = "#111111", "#1f5fa8"
@@ -156,13 +153,6 @@ def _values(values: xr.DataArray, digits: int) -> str:
     return f"{float(values.isel(replicate=0)):.{digits}f}; in all {times}"
 
 
-def _planes(volume: Any) -> np.ndarray:
-    """Some sections of a volume ``(n, z, x)``, True in the solid."""
-    n = volume.sizes["y"]
-    places = np.unique(np.linspace(0, n - 1, _SECTIONS + 2).astype(int)[1:-1])
-    return np.asarray(volume.isel(y=places).transpose("y", "z", "x").values) > 0
-
-
 def _the_structure(micrograph: xr.Dataset, volume: Any) -> Section:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9, 3.8), layout="constrained")
@@ -180,36 +170,21 @@ def _the_structure(micrograph: xr.Dataset, volume: Any) -> Section:
 
 
 def _texture(micrograph: xr.Dataset, volumes: list[Any]) -> Section:
-    solid = micrograph.solid.values > 0
-    pixel = float(micrograph.x[1] - micrograph.x[0])
-    scale = Scale.of(solid)
-    planes = [_planes(volume) for volume in volumes]
-    seen = scale.describe(solid)
-    found = [average([scale.describe(plane) for plane in each]) for each in planes]
-    whole = np.full((1, len(solid)), 1 / len(solid))
-
-    def mean(descriptors: Descriptors) -> Descriptors:
-        return descriptors.mean(whole)
-
+    found = texture(micrograph, volumes)
+    window = max(1, found.sizes["z"] // 24)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9, 5.6), layout="constrained")
         profile, two_point, chords, openings = figure.subplots(2, 2).ravel()
-        depth = micrograph.z.values
-        window = max(1, len(depth) // 24)
-        for values, style in ((seen.porosity, _SEEN), *((d.porosity, _FOUND) for d in found)):
-            _line(profile, depth, _smoothed(values, window), style)
+        for number, source in enumerate(found.source.values):
+            one, style = found.sel(source=source), _FOUND if number else _SEEN
+            _line(profile, one.z.values, _smoothed(one.porosity.values, window), style)
+            _line(two_point, one.lag.values, one.correlation.values, style)
+            _line(chords, one.chord.values, np.maximum(one.chords.values, 1e-5), style)
+            _line(openings, one.radius.values, one.opened.values, style)
         profile.set(xlabel="depth [nm]", ylabel="porosity", ylim=(0, None))
-        for one, style in ((mean(seen), _SEEN), *((mean(d), _FOUND) for d in found)):
-            _line(two_point, scale.lags * pixel, one.correlation[0], style)
-            _line(openings, scale.radii * pixel, one.opened[0, 0] / one.porosity[0], style)
         two_point.set(xlabel="distance [nm]", ylabel="correlation along the section")
-        openings.set(xlabel="radius [nm]", ylabel="share of the pores that\ndiscs of the radius fill", xlim=(0, None))
-        lengths = [chord_lengths(~solid), *(chord_lengths(~each) for each in planes)]
-        bins = np.arange(0.5, np.quantile(lengths[0], 0.99) + 1)
-        for values, style in zip(lengths, (_SEEN, *(_FOUND for _ in planes)), strict=True):
-            share = np.histogram(values, bins)[0] / len(values)
-            _line(chords, (bins[1:] - 0.5) * pixel, np.maximum(share, 1e-5), style)
         chords.set(xlabel="chord in pores [nm]", ylabel="share of chords per pixel", yscale="log")
+        openings.set(xlabel="radius [nm]", ylabel="share of the pores that\ndiscs of the radius fill", xlim=(0, None))
         profile.plot([], [], color=_SEEN, label="micrograph")
         profile.plot([], [], color=_FOUND, label="structures")
         profile.legend()
@@ -217,8 +192,8 @@ def _texture(micrograph: xr.Dataset, volumes: list[Any]) -> Section:
     rows = [
         (name, f"{values[0]:.{digits}f}", ", ".join(f"{value:.{digits}f}" for value in values[1:]))
         for name, digits, values in (
-            ("porosity", 3, [float(mean(d).porosity[0]) for d in (seen, *found)]),
-            ("mean chord in pores, nm", 1, [float(length.mean()) * pixel for length in lengths]),
+            ("porosity", 3, found.porosity.mean("z").values),
+            ("mean chord in pores, nm", 1, found.mean_chord.values),
         )
     ]
     return Section(

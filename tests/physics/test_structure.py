@@ -15,7 +15,15 @@ from scipy.special import ndtri
 
 from membrane_dask.physics.noise import uniform
 from membrane_dask.physics.problems import GaussianExcursion, GradedMembrane
-from membrane_dask.physics.structure import Graded, Structure, TwoLayers, block, kernel_weights, smoothed_sd
+from membrane_dask.physics.structure import (
+    Graded,
+    Structure,
+    TwoLayers,
+    block,
+    gaussian_field,
+    kernel_weights,
+    smoothed_sd,
+)
 
 LAYERS = TwoLayers(sigma_1=1.1, sigma_2=2.6, porosity=0.35, closing_radius=2.3, closing_depth=0.25, blend_power=3)
 GRADED = Graded(
@@ -85,6 +93,52 @@ def test_a_second_program_agrees(closing_radius):
     # Single precision moves the field by some 1e-6 of its sd: at most a few voxels of 72,000 cross the level.
     assert (ours != other).sum() <= 5
     assert 0.05 < (ours == 0).mean() < 0.5
+
+
+def test_a_second_program_agrees_on_a_graded_field():
+    """Plane by plane in double precision: each smoothed by its own kernel, then along z by that of the result."""
+    structure, depth, n = Graded(knots=(0.0, 0.6, 1.0), sigma=(0.8, 2.4, 1.5), porosity=(0.3, 0.5, 0.4)), 30, 24
+
+    def taps(z: int) -> np.ndarray:
+        height = np.clip(z, 0, depth - 1) / (depth - 1)
+        sigma = np.exp(np.interp(height, structure.knots, np.log(structure.sigma)))
+        reach = int(4 * sigma + 0.5)
+        weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+        return weights / weights.sum()
+
+    pad = 10
+    noise = uniform(3, 0, (-pad, -pad, -pad), (depth + 2 * pad, n + 2 * pad, n + 2 * pad)).astype(float)
+    planes, variances = np.empty_like(noise), np.empty(len(noise))
+    for k, plane in enumerate(noise):
+        planes[k] = ndimage.correlate1d(ndimage.correlate1d(plane, taps(k - pad), 0), taps(k - pad), 1)
+        variances[k] = (taps(k - pad) ** 2).sum() ** 2 / 12
+    expected = np.empty((depth, n, n))
+    for z in range(depth):
+        along = taps(z)
+        reach = len(along) // 2
+        lot = slice(z + pad - reach, z + pad + reach + 1)
+        field = np.tensordot(along, planes[lot], axes=1) / np.sqrt((along**2) @ variances[lot])
+        level = np.interp(z / (depth - 1), structure.knots, ndtri(structure.porosity))
+        expected[z] = np.where(field[pad:-pad, pad:-pad] >= level, 255, 0)
+    found = block(structure, depth=depth, start=(0, 0, 0), shape=(depth, n, n), seed=3)
+    assert (found != expected).sum() <= 5  # single precision
+
+
+def test_a_deep_membrane_is_made_in_lots(monkeypatch):
+    """The same bits, however many planes are held in memory at a time."""
+    from membrane_dask.physics import structure
+
+    whole = block(GRADED, depth=DEPTH, start=(0, 0, 0), shape=(DEPTH, 6, 70), seed=2)
+    monkeypatch.setattr(structure, "_LOT", 13)
+    assert block(GRADED, depth=DEPTH, start=(0, 0, 0), shape=(DEPTH, 6, 70), seed=2).tobytes() == whole.tobytes()
+
+
+def test_a_ring_of_planes_repeats():
+    period = 5
+    shape = (20, 3 * period, 40)
+    field = gaussian_field(GRADED, depth=DEPTH, start=(4, -2, 0), shape=shape, seed=2, period=period)
+    np.testing.assert_array_equal(field[:period], field[period : 2 * period])
+    assert not np.array_equal(field[0], field[1])
 
 
 @pytest.mark.parametrize("square", [1, 2, 3, 4, 5, 6, 8, 9, 12, 16, 20, 25])
@@ -176,6 +230,33 @@ print(peak() - before, working_bytes(structure, (600, 64, 900)))
     out = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
     grown, promised = (int(word) for word in out.split())
     assert 0.5 * promised < grown < 1.1 * promised  # compiling has left some free memory behind
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"knots": (0.5, 0.2), "sigma": (1, 1), "porosity": (0.5, 0.5)},
+        {"knots": (-0.1,)},
+        {"sigma": (1, 2)},
+        {"sigma": (0.0,)},
+        {"porosity": (1.0,)},
+        {"roughness": 1.0},
+        {"truncate": 0},
+    ],
+)
+def test_graded_structures_that_make_no_sense_are_refused(change):
+    with pytest.raises(ValueError, match=next(iter(change))):
+        Graded(**change)
+
+
+def test_a_blend_that_loses_variance_keeps_its_porosity_as_a_whole():
+    """The paper's: between the layers porosity dips, the level makes up for it."""
+    layers = TwoLayers(sigma_1=1.5, sigma_2=2.5, porosity=0.3, blend_power=1.0, keep_variance=False)
+    pores = ensemble(layers, (64, 64, 64), n=16)
+    each = pores.mean((1, 2, 3))
+    assert abs(each.mean() - 0.3) < 4 * each.std(ddof=1) / np.sqrt(len(each)) + 0.003  # planes are few
+    profile = pores.mean((0, 2, 3))
+    assert profile[28:36].mean() < 0.9 * profile[[0, 1, 2, -3, -2, -1]].mean()
 
 
 @pytest.mark.parametrize(

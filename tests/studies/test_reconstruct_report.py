@@ -1,0 +1,53 @@
+"""The report of a reconstruction, finished or not."""
+
+from __future__ import annotations
+
+import imageio.v3 as iio
+import pytest
+
+import membrane_dask as md
+from membrane_dask.physics.problems import GradedMembrane
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Four replicates of a small membrane."""
+    folder = tmp_path_factory.mktemp("study")
+    iio.imwrite(folder / "membrane.png", GradedMembrane(depth=128, slices=4, width=160).micrograph())
+    path = folder / "membrane.yaml"
+    path.write_text(
+        "kind: reconstruct\ninput: membrane.png\npixel_size: 3 nm\nreplicates: 4\nmodel: {knots: [0, 1]}\n"
+        "search: {closing_radius: [0, 2], roughness: [0], slices: 1}\nvolume: {slices: 24, width: 64}\n"
+        "cluster: {profile: sync}\n"
+    )
+    return path
+
+
+def test_the_whole_page(study, tmp_path):
+    run = md.run(study, tmp_path / "run")
+    text = md.write_report(run).read_text(encoding="utf-8")
+    for title in ("What was seen", "What was found", "The structure", "Texture", "The search"):
+        assert f"<h2>{title}</h2>" in text
+    assert text.count("<svg") == 4
+    chosen = run.result["structures"].to_dataset().load()
+    low, high = (float(end) for end in md.interval(chosen.volume_porosity, 0.9))
+    assert f"{float(chosen.volume_porosity[0]):.3f} [{low:.3f}, {high:.3f}]" in text
+    assert "times this area are needed" in text or "big enough" in text
+    assert " nan" not in text.split("<svg")[0]
+
+
+def test_a_run_that_has_only_begun(study, tmp_path):
+    run = md.run(md.load_study(study), tmp_path / "run", limit=1)
+    text = md.write_report(run).read_text(encoding="utf-8")
+    assert "This run is not complete" in text
+    assert "<h2>What was seen</h2>" in text
+    assert "What was found" not in text
+
+
+def test_an_interval_needs_three_replicates(study, tmp_path):
+    run = md.run(md.load_study(study, replicates=1), tmp_path / "run")
+    text = md.write_report(run).read_text(encoding="utf-8")
+    assert "Ask for replicates" in text
+    low, high = md.interval(run.result["structures"].volume_porosity.load())
+    assert low.isnull()
+    assert high.isnull()
