@@ -85,7 +85,7 @@ def main() -> None:
     for name, answers in groups:
         porosity = np.array([a[0] for a in answers])
         lengths = np.concatenate([a[1] for a in answers])
-        widths = np.median([a[2:] for a in answers], axis=0)
+        widths = np.nanmedian([a[2:] for a in answers], axis=0)
         print(f"{name}: {len(answers)} sections, {CONFIDENCE:.0%} intervals from {REPLICATES} replicates")
         for what, held, width in (("porosity", porosity, widths[0]), ("correlation length", lengths, widths[1])):
             error = 1.96 * np.sqrt(held.mean() * (1 - held.mean()) / len(held))
