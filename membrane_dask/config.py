@@ -428,6 +428,15 @@ class GradedStudy(BaseStudy):
             )
 
 
+class Crop(Model):
+    """Pixels that are cut off each side of the micrograph: a banner, what lies above the skin."""
+
+    top: Whole = knob(0, "rows above the feed side", unit="pixel", ge=0)
+    bottom: Whole = knob(0, "rows below; a banner that the file tells of is cut off anyway", unit="pixel", ge=0)
+    left: Whole = knob(0, "columns", unit="pixel", ge=0)
+    right: Whole = knob(0, "columns", unit="pixel", ge=0)
+
+
 class Segmentation(Model):
     """How pores and solid are told apart in the micrograph."""
 
@@ -553,13 +562,17 @@ class ReconstructStudy(BaseStudy):
 
     kind: Literal["reconstruct"] = "reconstruct"
     input: InputFile = Field(
-        description="micrograph, TIFF or PNG, grey; rows run along the depth, the feed side on top",
+        description="micrograph, TIFF, PNG or .npy, grey; rows run along the depth, the feed side on top",
         json_schema_extra={"unit": "", "example": "micrograph.tif"},
     )
-    pixel_size: LengthNm = Field(
-        description="edge of a pixel, with its unit; becomes the edge of a voxel",
-        json_schema_extra={"unit": "nm, um, ...", "example": "3 nm"},
+    page: Whole | None = knob(None, "which image of a stack, from 0", unit="", ge=0)
+    pixel_size: LengthNm | None = knob(
+        None,
+        "edge of a pixel, with its unit, for example 3 nm; becomes the edge of a voxel. Default: what the file says "
+        "(FEI, Zeiss, OME, ImageJ); required where it says nothing",
+        unit="nm, um, ...",
     )
+    crop: Crop = knob(Crop(), "what is cut off the image", unit="")
     replicates: Whole = knob(
         1,
         "reconstructions, each with its own random field; the first is the best match, the others are matched to what "

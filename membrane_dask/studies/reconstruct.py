@@ -35,7 +35,7 @@ from membrane_dask.physics.structure import Graded, Structure, TwoLayers, block,
 from membrane_dask.program import Dataset, History, Proposer, Table, Unit, Volume, Work
 from membrane_dask.studies.search import BayesianSearch, CandidateSearch, Progress
 from membrane_dask.variables import CHAMANI, STRUCTURES, TRIALS, Variable
-from membrane_dask.volume.ome import read_micrograph
+from membrane_dask.volume.images import read_micrograph
 
 #: Enters every spawn key, so that no two study kinds share a random stream.
 _KIND = 2
@@ -71,10 +71,10 @@ class ReconstructProgram:
 
     def __init__(self, study: ReconstructStudy, source: Source | None = None) -> None:
         self.study = study
-        image, segmented = _segmented(study, source)
+        image, pixel = _read(study, source)
+        segmented = _segmented(study, image, source)
         solid = segmented.solid
         depth, width = solid.shape
-        pixel = study.pixel_size
         self.layers = study.model.depth == "layers" or study.search.method == "published"
         parts = ((0.0, study.model.skin), (1.0 - study.model.support, 1.0))
         self._check_phases(solid, parts if self.layers else ((0.0, 1.0),), source)
@@ -431,12 +431,35 @@ def _as_published(context: Mapping[str, Any], unit: Unit, structure: Structure, 
     return Match(structure, objective, half_correlation_length(texture.correlation, scale.lags), [solid])
 
 
-def _segmented(study: ReconstructStudy, source: Source | None) -> tuple[np.ndarray, Segmentation]:
-    """The micrograph as it is and as pores and solid."""
+def _read(study: ReconstructStudy, source: Source | None) -> tuple[np.ndarray, float]:
+    """The micrograph, cropped, and the size of its pixels in nm."""
+
+    def refused(words: str, *where: str) -> StudyError:
+        return StudyError([Problem(where, words)], source)
+
+    try:
+        found = read_micrograph(study.input, study.page)
+    except ValueError as error:
+        field, words = (
+            ("page", str(error).removeprefix("page: ")) if str(error).startswith("page: ") else ("input", str(error))
+        )
+        raise refused(f"{words} (got {str(study.input)!r})", field) from error
+    pixel = study.pixel_size or found.pixel_nm
+    if pixel is None:
+        raise refused(f"required: {found.source}; for example pixel_size: 3 nm", "pixel_size")
+    rows, columns = found.image.shape
+    crop = study.crop
+    image = found.image[crop.top : rows - crop.bottom, crop.left : columns - crop.right]
+    if not image.size:
+        raise refused(f"leaves nothing of an image of {rows} x {columns} pixels", "crop")
+    return image, pixel
+
+
+def _segmented(study: ReconstructStudy, image: np.ndarray, source: Source | None) -> Segmentation:
+    """Pores and solid of the micrograph."""
     settings = study.segmentation
     try:
-        image = read_micrograph(study.input)
-        segmented = segment(
+        return segment(
             image,
             method=settings.method,
             sensitivity=settings.sensitivity,
@@ -446,7 +469,6 @@ def _segmented(study: ReconstructStudy, source: Source | None) -> tuple[np.ndarr
         )
     except ValueError as error:
         raise StudyError([Problem(("input",), f"{error} (got {str(study.input)!r})")], source) from error
-    return image, segmented
 
 
 def _micrograph_dataset(image: np.ndarray, segmented: Segmentation, features: np.ndarray, pixel: float) -> Dataset:

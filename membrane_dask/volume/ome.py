@@ -1,4 +1,4 @@
-"""Images in and out: grey micrographs from files, and volumes as OME-Zarr 0.5.
+"""Volumes as OME-Zarr 0.5.
 
 A volume is a Zarr group with the image at level 0 and coarser copies above it, each of every second
 voxel of the one below. Voxels are taken as they are, not averaged: a mean of pore and solid is
@@ -17,57 +17,6 @@ import numpy as np
 _CHUNK = 128
 #: The coarsest level is no longer than this along any axis.
 _COARSEST = 128
-
-
-def read_micrograph(path: Path) -> np.ndarray:
-    """Read a grey image from a TIFF or PNG file.
-
-    Parameters
-    ----------
-    path : Path
-        File of one grey image.
-
-    Returns
-    -------
-    (rows, columns) ndarray
-        Grey values as they stand in the file; black-and-white images as 0 and 255.
-
-    Raises
-    ------
-    ValueError
-        If the file cannot be read as an image, or the image has colours or several pages.
-    """
-    try:
-        image = _decode(path)
-    except Exception as error:  # every decoder fails in its own words, some with SyntaxError
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{path.name} cannot be read as an image: {reason}") from error
-    if image.ndim == 3 and image.shape[-1] in (2, 3, 4):
-        raise ValueError(
-            f"{path.name} has {image.shape[-1]} colour channels; a grey image is needed: save it as 8- or 16-bit grey"
-        )
-    if image.ndim != 2:
-        raise ValueError(
-            f"{path.name} has the shape {image.shape}; one grey image is needed: save the page to be used by itself"
-        )
-    if image.dtype == bool:
-        return image.astype(np.uint8) * np.uint8(255)
-    if image.dtype.kind not in "uif":
-        raise ValueError(f"{path.name} holds values of type {image.dtype}; a grey image is needed")
-    return image
-
-
-def _decode(path: Path) -> np.ndarray:
-    import imageio.v3 as iio
-    import tifffile
-
-    if path.suffix.lower() in (".tif", ".tiff"):
-        try:
-            return np.asarray(tifffile.imread(path))
-        except ValueError as error:
-            if "imagecodecs" not in str(error):  # a compression that Pillow may know
-                raise
-    return np.asarray(iio.imread(path, plugin="pillow"))
 
 
 def create_volume(

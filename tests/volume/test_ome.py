@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import imageio.v3 as iio
 import numpy as np
 import pytest
-import tifffile
 import zarr
 
 from membrane_dask.volume.ome import (
@@ -13,7 +11,6 @@ from membrane_dask.volume.ome import (
     count_levels,
     create_volume,
     open_volume,
-    read_micrograph,
     write_slab,
 )
 
@@ -73,34 +70,3 @@ def test_a_small_volume_has_one_level(tmp_path):
 def test_nothing_is_overwritten(path):
     with pytest.raises(FileExistsError):
         create_volume(path, shape=(4, 4, 4), block=4, voxel_size_nm=1, name="image")
-
-
-@pytest.mark.parametrize(
-    ("suffix", "dtype"),
-    [(".tif", np.uint8), (".tif", np.uint16), (".TIFF", np.float32), (".png", np.uint8), (".PNG", np.uint16)],
-)
-def test_grey_images(tmp_path, dtype, suffix):
-    image = (np.random.default_rng(0).random((40, 50)) * 200).astype(dtype)
-    iio.imwrite(tmp_path / f"a{suffix}", image, extension=suffix.lower())
-    np.testing.assert_array_equal(read_micrograph(tmp_path / f"a{suffix}"), image)
-
-
-def test_black_and_white(tmp_path):
-    image = np.random.default_rng(0).random((40, 50)) < 0.5
-    iio.imwrite(tmp_path / "a.png", image)
-    np.testing.assert_array_equal(read_micrograph(tmp_path / "a.png"), np.where(image, 255, 0))
-
-
-@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_deflate", "packbits"])
-def test_compressed_tiff(tmp_path, compression):
-    from PIL import Image
-
-    image = (np.random.default_rng(0).random((40, 50)) * 200).astype(np.uint8)
-    Image.fromarray(image).save(tmp_path / "a.tif", compression=compression)
-    np.testing.assert_array_equal(read_micrograph(tmp_path / "a.tif"), image)
-
-
-def test_a_stack_of_pages_is_refused(tmp_path):
-    tifffile.imwrite(tmp_path / "a.tif", np.zeros((5, 40, 50), np.uint8))
-    with pytest.raises(ValueError, match=r"a\.tif has the shape \(5, 40, 50\)"):
-        read_micrograph(tmp_path / "a.tif")
