@@ -216,7 +216,7 @@ class ReconstructProgram:
         search = self.study.search
         widest = first_guess(self._structure, self.context["target"], self.context["scale"])
         sigma, porosity = parameters(widest)
-        widths = np.full(len(sigma), search.sigma[1]) if search.sigma else 1.5 * sigma
+        widths = np.full(len(sigma), search.sigma[1]) if search.sigma else 2.0 * sigma
         widest = replace(with_parameters(widest, widths, porosity), closing_radius=max(search.closing_radius))
         depth, slices, width = self.context["shape"]
         slab = working_bytes(widest, (depth, min(self.context["block"], slices), width))

@@ -210,9 +210,7 @@ def test_commented_study_holds_every_knob_at_its_default(kind, tmp_path, microgr
     study = load_study(path)
     plain = load_study(path, **{}) if kind == "graded" else None
     shortest = tmp_path / "short.yaml"
-    shortest.write_text(
-        f"name: new\nkind: {kind}\n" + ("input: membrane.png\n" if kind != "graded" else "")
-    )
+    shortest.write_text(f"name: new\nkind: {kind}\n" + ("input: membrane.png\n" if kind != "graded" else ""))
     assert study == load_study(shortest)
     assert plain is None or plain == study
     path.write_text(to_yaml(study))
