@@ -27,7 +27,8 @@ import reconstruct_search as search
 
 import membrane_dask as md
 from membrane_dask.physics.descriptors import chord_lengths
-from membrane_dask.physics.structure import Graded, TwoLayers, block, dilated, pack_rows
+from membrane_dask.physics.filters import dilated, pack_rows
+from membrane_dask.physics.structure import Graded, TwoLayers, block
 
 SHAPE = (512, 160, 450)
 SQUARES = np.array([1, 2, 4, 6, 9, 12, 16, 20, 25, 30, 36, 42, 49, 56, 64, 72, 81, 100, 121])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from membrane_dask.physics._jit import kernel
-from membrane_dask.physics.structure import dilated, pack_rows
+from membrane_dask.physics.filters import dilated, pack_rows
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-from membrane_dask.physics._jit import kernel, part
+from membrane_dask.physics._jit import kernel
+from membrane_dask.physics.filters import LINE, TILE, dilated, pack_rows, scratch, smooth_row, taps_of
 from membrane_dask.physics.noise import fill_plane, split_key
 
 #: A field with less than this share of the deviation changes nothing that could be seen.
 _NEGLIGIBLE = 1e-3
-#: Voxels of single precision in a cache line; in a tile of a row, so that its neighbours stay in the nearest cache;
-#: and planes that are smoothed in one lot.
-_LINE, _TILE, _ROOM = 16, 192, 128
+#: Planes that are smoothed in one lot.
+_ROOM = 128
 #: Planes whose field is held in memory at a time, so that a membrane may be as deep as it likes.
 _LOT = 1024
 #: The rough field is this much finer than the one it roughens.
@@ -181,21 +181,6 @@ class Graded(Structure):
         return np.asarray(np.interp(height, self.knots, ndtri(self.porosity)))
 
 
-def kernel_weights(sigma: float, truncate: float) -> np.ndarray:
-    """Centre and one side of a sampled Gaussian that sums to 1, float32."""
-    return _taps(np.array([sigma]), truncate)[0][0]
-
-
-def _taps(sigma: np.ndarray, truncate: float) -> tuple[np.ndarray, np.ndarray]:
-    """Centre and one side of a Gaussian for every plane, ``(n, reach + 1)``, float32; and each one's reach."""
-    reach = (truncate * sigma + 0.5).astype(np.int64)
-    k = np.arange(reach.max() + 1)[:, None]
-    weights = np.where(k <= reach, np.exp(-0.5 * (k / sigma) ** 2), 0.0)
-    # Added row by row: the order, and so each bit, does not depend on how many zeros follow.
-    total = weights[0] + 2 * np.add.reduce(weights[1:], axis=0)
-    return np.ascontiguousarray((weights / total).T, np.float32), reach
-
-
 def smoothed_sd(taps: np.ndarray) -> float:
     """Standard deviation of uniform noise on a unit interval after smoothing along three axes."""
     squares = taps.astype(float) ** 2
@@ -280,13 +265,13 @@ def gaussian_field(
         if not planes.size:
             continue
         first, end = planes[0], planes[-1] + 1
-        taps, reach = _taps(sigma[first : end + 2 * most], structure.truncate)
+        taps, reach = taps_of(sigma[first : end + 2 * most], structure.truncate)
         widest = int(reach.max())
         inner = slice(most - widest, most + widest + end - first)
         taps, reach = taps[inner], reach[inner]
         scale = (weight[first:end] / _smoothed_deviation(taps, reach)).astype(np.float32)
-        scratch = (_scratch(shape) for shape in _scratch_shapes(n_y, end - first, n_x, widest))
-        _add_smoothed(field[:, first:end], taps, reach, scale, key, number, z0 + first, y0, x0, period, *scratch)
+        room = (scratch(shape) for shape in _scratch_shapes(n_y, end - first, n_x, widest))
+        _add_smoothed(field[:, first:end], taps, reach, scale, key, number, z0 + first, y0, x0, period, *room)
     return field
 
 
@@ -348,25 +333,10 @@ def cut(structure: Structure, field: np.ndarray, *, depth: int, z_start: int) ->
     return out
 
 
-def pack_rows(rows: np.ndarray, width: int) -> np.ndarray:
-    """Rows of bool, ``(..., n)``, as bits of words of 64, with zeros up to a ``width`` >= n."""
-    packed = np.zeros((*rows.shape[:-1], 8 * -(-width // 64)), np.uint8)
-    packed[..., : -(-rows.shape[-1] // 8)] = np.packbits(rows, axis=-1, bitorder="little")
-    return packed.view(np.uint64)
-
-
 def _scratch_shapes(n_y: int, n_z: int, n_x: int, most: int) -> tuple[tuple[int, int], tuple[int, int, int]]:
     """Noise of one plane and smoothed planes, with the reach of the kernels, for a field of this size."""
-    noise = (n_y + 2 * most, -(-(n_x + 2 * most) // _LINE) * _LINE)
-    return noise, (n_y, min(n_z, _ROOM) + 2 * most, -(-n_x // _LINE) * _LINE)
-
-
-def _scratch(shape: tuple[int, ...]) -> np.ndarray:
-    """Single precision that begins with a cache line."""
-    size = math.prod(shape)
-    found = np.empty(size + _LINE, np.float32)
-    skip = -(found.ctypes.data // 4) % _LINE
-    return found[skip : skip + size].reshape(shape)
+    noise = (n_y + 2 * most, -(-(n_x + 2 * most) // LINE) * LINE)
+    return noise, (n_y, min(n_z, _ROOM) + 2 * most, -(-n_x // LINE) * LINE)
 
 
 def working_bytes(structure: Structure, shape: tuple[int, int, int]) -> int:
@@ -382,45 +352,12 @@ def working_bytes(structure: Structure, shape: tuple[int, int, int]) -> int:
     return math.prod(shape) + 4 * n_z * n_y * n_x + max(smoothed, 4 * bits + lot)
 
 
-@part
-def _smooth(out, source, centre, stride, taps, reach):
-    """Weighted sum of ``source`` at ``centre`` and every ``stride`` from it; the order is the same in every window.
-
-    Four distances are added in one pass over ``out``, one after the other.
-    """
-    n = out.size
-    w = taps[0]
-    middle = source[centre : centre + n]
-    for i in range(n):
-        out[i] = w * middle[i]
-    k = 1
-    while k + 3 <= reach:
-        w0, w1, w2, w3 = taps[k], taps[k + 1], taps[k + 2], taps[k + 3]
-        a, b = centre - k * stride, centre + k * stride
-        low0, high0 = source[a : a + n], source[b : b + n]
-        low1, high1 = source[a - stride : a - stride + n], source[b + stride : b + stride + n]
-        low2, high2 = source[a - 2 * stride : a - 2 * stride + n], source[b + 2 * stride : b + 2 * stride + n]
-        low3, high3 = source[a - 3 * stride : a - 3 * stride + n], source[b + 3 * stride : b + 3 * stride + n]
-        for i in range(n):
-            total = out[i] + w0 * (low0[i] + high0[i])
-            total = total + w1 * (low1[i] + high1[i])
-            total = total + w2 * (low2[i] + high2[i])
-            out[i] = total + w3 * (low3[i] + high3[i])
-        k += 4
-    while k <= reach:
-        w = taps[k]
-        low, high = source[centre - k * stride :][:n], source[centre + k * stride :][:n]
-        for i in range(n):
-            out[i] += w * (low[i] + high[i])
-        k += 1
-
-
 @kernel
 def _add_smoothed(field, taps, reach, scale, key, number, z0, y0, x0, period, noise, planes):
     """Smooth noise along y, x and z and add it, times each plane's scale, to ``field`` ``(y, z, x)``.
 
     In the plane noise is smoothed by the kernel of its own depth, along the depth by that of the result.
-    ``noise`` and ``planes`` are scratch of :func:`_scratch`: rows of whole cache lines, worked on in tiles
+    ``noise`` and ``planes`` are scratch of :func:`scratch`: rows of whole cache lines, worked on in tiles
     whose neighbours along y or z stay in the nearest cache.
     """
     n_y, n_z, n_x = field.shape
@@ -429,7 +366,7 @@ def _add_smoothed(field, taps, reach, scale, key, number, z0, y0, x0, period, no
     room = planes.shape[1] - 2 * most
     flat_noise = noise.reshape(-1)
     rows = np.empty((n_y, wide), np.float32)
-    result = np.empty(_TILE, np.float32)
+    result = np.empty(TILE, np.float32)
     for done in range(0, n_z, room):
         now = min(room, n_z - done)
         kept = 2 * most if done > 0 else 0
@@ -441,62 +378,21 @@ def _add_smoothed(field, taps, reach, scale, key, number, z0, y0, x0, period, no
             r = reach[z]
             window = noise[most - r : most + n_y + r, : n_x + 2 * most]
             fill_plane(window, key, number, z0 - most + z, y0 - r, x0 - most, period)
-            for x in range(0, n_x + 2 * most, _TILE):
-                end = min(x + _TILE, n_x + 2 * most)
+            for x in range(0, n_x + 2 * most, TILE):
+                end = min(x + TILE, n_x + 2 * most)
                 for y in range(n_y):
-                    _smooth(rows[y, x:end], flat_noise, (y + most) * wide + x, wide, taps[z], r)
+                    smooth_row(rows[y, x:end], flat_noise, (y + most) * wide + x, wide, taps[z], r)
             for y in range(n_y):
-                _smooth(planes[y, j, :n_x], rows[y], most, 1, taps[z], r)
+                smooth_row(planes[y, j, :n_x], rows[y], most, 1, taps[z], r)
         for y in range(n_y):
             flat = planes[y].reshape(-1)
-            for x in range(0, n_x, _TILE):
-                end = min(x + _TILE, n_x)
+            for x in range(0, n_x, TILE):
+                end = min(x + TILE, n_x)
                 for j in range(now):
                     z = done + j
-                    _smooth(result[: end - x], flat, (j + most) * stride + x, stride, taps[z + most], reach[z + most])
+                    smooth_row(
+                        result[: end - x], flat, (j + most) * stride + x, stride, taps[z + most], reach[z + most]
+                    )
                     target, s = field[y, z, x:end], scale[z]
                     for i in range(end - x):
                         target[i] += s * result[i]
-
-
-@kernel
-def dilated(image, square):
-    """Dilate rows of 64 voxels a word by the digital ball ``d**2 <= square``; right but for a margin of its radius.
-
-    Each row is widened by 0, 1, ... voxels and laid into all rows that the ball reaches from it. All rows of a
-    plane are taken in one go; what spills from one into the next stays within the margin.
-    """
-    radius = int(np.sqrt(square))
-    n_a, n_b, n_words = image.shape
-    n = n_b * n_words
-    out = np.zeros((n_a, n), np.uint64)
-    wide = np.empty((radius + 1, n), np.uint64)
-    one, last = np.uint64(1), np.uint64(63)
-    for a in range(n_a):
-        source = image[a].reshape(-1)
-        for i in range(n):
-            wide[0, i] = source[i]
-        for h in range(1, radius + 1):
-            narrow, here = wide[h - 1], wide[h]
-            for i in range(n):
-                here[i] = narrow[i] | (narrow[i] << one) | (narrow[i] >> one)
-            before, after, inner = narrow[: n - 1], narrow[1:], here[1:]
-            for i in range(n - 1):
-                inner[i] |= before[i] >> last
-            for i in range(n - 1):
-                here[i] |= after[i] << last
-        for da in range(-radius, radius + 1):
-            if not 0 <= a + da < n_a:
-                continue
-            target = out[a + da]
-            for db in range(-radius, radius + 1):
-                left = square - da * da - db * db
-                if left < 0 or abs(db) >= n_b:
-                    continue
-                shift = db * n_words
-                begin, end = max(shift, 0), min(n, n + shift)
-                here = wide[int(np.sqrt(left)), begin - shift : end - shift]
-                there = target[begin:end]
-                for i in range(there.size):
-                    there[i] |= here[i]
-    return out.reshape((n_a, n_b, n_words))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from scipy.special import ndtri
 
+from membrane_dask.physics.filters import kernel_weights
 from membrane_dask.physics.noise import uniform
 from membrane_dask.physics.problems import GaussianExcursion, GradedMembrane
 from membrane_dask.physics.structure import (
@@ -21,7 +22,6 @@ from membrane_dask.physics.structure import (
     TwoLayers,
     block,
     gaussian_field,
-    kernel_weights,
     smoothed_sd,
 )
 
