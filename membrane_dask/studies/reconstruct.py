@@ -90,6 +90,8 @@ class ReconstructProgram:
         planes = tuple(int(slices * (i + 0.5) / n_sections) for i in range(n_sections))
         sections = Sections(depth, width, planes, 0, parts)
         target = sections.windows(self._structure).target(scale.describe(solid))
+        if isinstance(self._structure, Graded):
+            self._check_knots(self._structure.knots, target.porosity, source)
         features = distance_features(solid, edges=_EDGES, sections=parts)
         self.context: Mapping[str, Any] = {
             "method": study.search.method,
@@ -132,6 +134,17 @@ class ReconstructProgram:
                 message = (
                     f"after segmentation the micrograph is {words} from {top:.0%} to {bottom:.0%} of its depth "
                     f"({share:.1%} solid); try another segmentation.method, .sensitivity or .pores"
+                )
+                raise StudyError([Problem(("input",), message)], source)
+
+    @staticmethod
+    def _check_knots(knots: Sequence[float], porosity: np.ndarray, source: Source | None) -> None:
+        for knot, share in zip(knots, porosity, strict=True):
+            if not _LEAST_PHASE <= share <= 1 - _LEAST_PHASE:
+                words = "hardly any pores" if share < 0.5 else "hardly any solid"
+                message = (
+                    f"the micrograph shows {words} about {knot:.0%} of its depth ({share:.1%} pores); crop what is not "
+                    "membrane, or set model.knots to depths that show both"
                 )
                 raise StudyError([Problem(("input",), message)], source)
 
@@ -188,8 +201,9 @@ class ReconstructProgram:
 
         def propose(history: History) -> list[Unit]:
             units = best.propose(history)
-            if not others and self.study.replicates > 1 and (best.over or self.study.search.method == "published"):
-                model = self.structure(best.found) if best.found else None
+            apart = self.study.search.method == "published"  # its replicates know nothing of each other
+            if not others and self.study.replicates > 1 and (best.over or apart):
+                model = self.structure(best.found) if best.found and not apart else None
                 others.extend(_Replicate(self, r, model) for r in range(1, self.study.replicates))
             return units + [unit for replicate in others for unit in replicate.propose(history)]
 

@@ -77,6 +77,31 @@ def test_a_trial_sees_the_volumes_own_sections(study, tmp_path):
     assert set(np.unique(volume)) == {0, 255}
 
 
+def test_a_depth_without_pores(tmp_path):
+    """Resin above the skin: it says where, and what to do."""
+    image = GradedMembrane(depth=224, slices=4, width=256).micrograph()
+    image[:24] = 170
+    path = tmp_path / "membrane.yaml"
+    iio.imwrite(tmp_path / "membrane.png", image)
+    path.write_text("kind: reconstruct\ninput: membrane.png\npixel_size: 3 nm\nmodel: {knots: [0, 0.1, 1]}\n")
+    with pytest.raises(md.StudyError, match=r"hardly any pores about 0% of its depth .* crop"):
+        md.plan(path, measure=False)
+    assert md.plan(md.load_study(path, crop={"top": 24}), measure=False)
+
+
+def test_the_size_of_a_pixel_comes_from_the_file(study, tmp_path):
+    image = iio.imread(study.parent / "membrane.png")
+    tifffile.imwrite(tmp_path / "a.tif", image, imagej=True, resolution=(0.5, 0.5), metadata={"unit": "nm"})
+    (tmp_path / "a.yaml").write_text("kind: reconstruct\ninput: a.tif\nsearch: {closing_radius: [0], roughness: [0]}\n")
+    run = md.run(md.load_study(tmp_path / "a.yaml", volume={"slices": 8}, cluster=SYNC), tmp_path / "run")
+    assert float(run.volume("structure-0").z[1]) == pytest.approx(2.0)
+    (tmp_path / "b.yaml").write_text(f"kind: reconstruct\ninput: {study.parent / 'membrane.png'}\n")
+    with pytest.raises(md.StudyError, match="pixel_size: required: the file names no pixel size"):
+        md.plan(tmp_path / "b.yaml", measure=False)
+    with pytest.raises(md.StudyError, match="crop: leaves nothing"):
+        md.plan(md.load_study(tmp_path / "a.yaml", crop={"left": 100, "right": 60}), measure=False)
+
+
 BAYESIAN = {"method": "bayesian", "trials": 10, "initial": 5, "in_flight": 3, "slices": 1}
 
 
