@@ -18,6 +18,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One process takes a whole file, and one alone all batch systems."""
+    for item in items:
+        group = "cluster" if item.path.parent.name == "cluster" else item.path.name
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The checkout: `configs/`, `notebooks/` and `README.md` stand in it."""

@@ -88,7 +88,7 @@ def _decode(path: Path) -> tuple[np.ndarray, float | None, str, int]:
     import tifffile
 
     if path.suffix.lower() == ".npy":
-        return np.load(path, allow_pickle=False), None, "a NumPy file names no pixel size", 0
+        return np.load(path), None, "a NumPy file names no pixel size", 0
     if path.suffix.lower() in (".tif", ".tiff"):
         try:
             with tifffile.TiffFile(path) as file:
