@@ -275,6 +275,7 @@ def test_twenty_deaths(slurm, toy_reference, values_of, wait_until, tmp_path):
     deaths: list[str] = []
     done: list[Path] = []
     driver: subprocess.Popen[bytes] | None = None
+    given_up = 0
     while victims or driver is not None:
         out = tmp_path / f"run-{len(done)}"
         if driver is None:
@@ -284,7 +285,11 @@ def test_twenty_deaths(slurm, toy_reference, values_of, wait_until, tmp_path):
             time.sleep(0.05)
         code = driver.poll()
         if code is not None:
-            assert code in (0, -signal.SIGKILL), out.with_suffix(".driver").read_text()
+            if code not in (0, -signal.SIGKILL):
+                # Three that die while they start look like a cluster that cannot run workers: it stops, to be resumed.
+                said = out.with_suffix(".driver").read_text()
+                assert "jobs in a row ended without a worker" in said, said
+                given_up += 1
             driver = None
             if code == 0:
                 done.append(out)
@@ -313,6 +318,7 @@ def test_twenty_deaths(slurm, toy_reference, values_of, wait_until, tmp_path):
             time.sleep(rng.uniform(0.0, 3.0))
             slurm.up()
     assert len(deaths) == 20
+    assert given_up <= 2, deaths
     for out in done:
         run = md.open_run(out)
         assert run.status()["state"] == "complete", deaths
