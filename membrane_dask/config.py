@@ -554,7 +554,7 @@ class VolumeSettings(Model):
     width: Whole | None = knob(
         None, "voxels along the section (x); default the micrograph's width", unit="voxel", ge=8, le=100_000
     )
-    block: Whole = knob(128, "planes in one block of work and one row of chunks", unit="voxel", ge=1, le=4096)
+    block: Whole = knob(64, "planes in one block of work and one row of chunks", unit="voxel", ge=1, le=4096)
 
 
 class ReconstructStudy(BaseStudy):

@@ -75,10 +75,14 @@ def closed(solid: np.ndarray, square: int) -> np.ndarray:
     halo = 2 * math.isqrt(square)
     if not square:
         return solid
-    bits = pack_rows(solid, solid.shape[2])
-    bits = ~dilated(~dilated(bits, square), square)
+    bits = closed_rows(pack_rows(solid, solid.shape[2]), square)
     rows = np.ascontiguousarray(bits[halo:-halo, halo:-halo]).view(np.uint8)
     return np.unpackbits(rows, axis=-1, count=solid.shape[2] - halo, bitorder="little")[..., halo:].astype(bool)
+
+
+def closed_rows(bits: np.ndarray, square: int) -> np.ndarray:
+    """Close rows of bits by the digital ball; right but for a margin of twice its radius."""
+    return np.asarray(~dilated(~dilated(bits, square), square))
 
 
 def pack_rows(rows: np.ndarray, width: int) -> np.ndarray:

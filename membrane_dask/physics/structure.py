@@ -14,10 +14,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.optimize import brentq
+from scipy.special import ndtr, ndtri
 
 from membrane_dask.physics._jit import kernel
-from membrane_dask.physics.filters import LINE, TILE, dilated, pack_rows, scratch, smooth_row, taps_of
+from membrane_dask.physics.filters import LINE, TILE, closed_rows, pack_rows, scratch, smooth_row, taps_of
 from membrane_dask.physics.noise import fill_plane, split_key
 
 #: A field with less than this share of the deviation changes nothing that could be seen.
@@ -63,6 +64,11 @@ class Structure:
         """Squared radius of the digital ball: voxels with ``d**2`` up to it belong to the ball."""
         return math.floor(self.closing_radius**2 + 1e-9)
 
+    @property
+    def widest(self) -> float:
+        """Largest width of any field at any depth."""
+        raise NotImplementedError
+
     def sigmas(self, height: np.ndarray) -> np.ndarray:
         """Widths of the fields, shape ``(n_fields, n)``, at depths given as shares of the whole."""
         raise NotImplementedError
@@ -107,6 +113,11 @@ class TwoLayers(Structure):
         if not 0 < self.porosity < 1:
             raise ValueError(f"porosity: must lie between 0 and 1 (got {self.porosity})")
 
+    @property
+    def widest(self) -> float:
+        """The coarser field's width, as a rule."""
+        return max(self.sigma_1, self.sigma_2)
+
     def sigmas(self, height: np.ndarray) -> np.ndarray:
         """Constant widths."""
         return np.stack([np.full(len(height), self.sigma_1), np.full(len(height), self.sigma_2)])
@@ -121,11 +132,8 @@ class TwoLayers(Structure):
         """One level for all depths."""
         level = float(ndtri(self.porosity))
         if not self.keep_variance:
-            from scipy.optimize import brentq
-            from scipy.special import ndtr
-
             deviation = np.sqrt((self.weights(np.linspace(0, 1, 1001)) ** 2).sum(axis=0))
-            level = brentq(lambda t: ndtr(t / deviation).mean() - self.porosity, -10.0, 10.0) if level else 0.0
+            level = brentq(lambda t: ndtr(t / deviation).mean() - self.porosity, -10.0, 10.0)
         return np.full(len(height), level)
 
 
@@ -165,6 +173,11 @@ class Graded(Structure):
             raise ValueError(f"porosity: must lie between 0 and 1 (got {self.porosity})")
         if not 0 <= self.roughness < 1:
             raise ValueError(f"roughness: must lie in [0, 1) (got {self.roughness})")
+
+    @property
+    def widest(self) -> float:
+        """Width at one of the knots."""
+        return max(self.sigma)
 
     def sigmas(self, height: np.ndarray) -> np.ndarray:
         """Width of the field and of the finer one."""
@@ -258,7 +271,7 @@ def gaussian_field(
     field = np.zeros((n_y, n_z, n_x), np.float32)
     weights = structure.weights(_height(np.arange(z0, z0 + n_z), depth))
     # Kernels reach planes beyond; how far depends on how wide they are there.
-    most = int(structure.truncate * structure.sigmas(np.linspace(0, 1, depth + 1)).max() + 0.5)
+    most = _reach(structure)
     sigmas = structure.sigmas(_height(np.arange(z0 - most, z0 + n_z + most), depth))
     for number, (sigma, weight) in enumerate(zip(sigmas, weights, strict=True)):
         planes = np.flatnonzero(np.abs(weight) > _NEGLIGIBLE)
@@ -273,6 +286,11 @@ def gaussian_field(
         room = (scratch(shape) for shape in _scratch_shapes(n_y, end - first, n_x, widest))
         _add_smoothed(field[:, first:end], taps, reach, scale, key, number, z0 + first, y0, x0, period, *room)
     return field
+
+
+def _reach(structure: Structure) -> int:
+    """How far the widest kernel reaches; one more, as a width between knots is rounded."""
+    return int(structure.truncate * structure.widest + 0.5) + 1
 
 
 def _height(z: np.ndarray, depth: int) -> np.ndarray:
@@ -322,7 +340,7 @@ def cut(structure: Structure, field: np.ndarray, *, depth: int, z_start: int) ->
         solid[y] = pack_rows(field[y] >= levels[:, None], n_x)
     open_planes = min(max(math.ceil(structure.closing_depth * depth) - z_start, 0), n_z)
     if square and open_planes < n_z - halo:
-        closed = ~dilated(~dilated(solid, square), square)
+        closed = closed_rows(solid, square)
         closed[:, :open_planes] = solid[:, :open_planes]
         solid = closed
     out = np.empty((n_z - 2 * halo, n_y - 2 * halo, n_x - 2 * halo), np.uint8)
@@ -343,8 +361,7 @@ def working_bytes(structure: Structure, shape: tuple[int, int, int]) -> int:
     """Peak memory of :func:`block` for a window of this shape, in bytes."""
     halo = 2 * math.isqrt(structure.closing_square)
     n_z, n_y, n_x = (n + 2 * halo for n in (min(shape[0], _LOT), *shape[1:]))
-    reach = int(structure.truncate * structure.sigmas(np.linspace(0, 1, 101)).max() + 0.5)
-    noise, planes = _scratch_shapes(n_y, n_z, n_x, reach)
+    noise, planes = _scratch_shapes(n_y, n_z, n_x, _reach(structure))
     smoothed = 4 * (math.prod(noise) + math.prod(planes) + n_y * noise[1])
     # Bits of the solid, of the result and of what lies between.
     bits = n_y * n_z * 8 * -(-n_x // 64)

@@ -161,7 +161,7 @@ def _the_structure(micrograph: xr.Dataset, volume: Any) -> Section:
         axes[0].imshow(middle, cmap="gray", extent=_extent(volume), interpolation="nearest")
         axes[0].set(title="a section of the structure", xlabel="x [nm]", ylabel="depth [nm]")
         step = max(1, max(volume.shape) // 512)
-        draw_block(axes[1], volume.values[::step, ::step, ::step])
+        draw_block(axes[1], volume[::step, ::step, ::step].values)
         axes[1].set_title("the structure")
     sizes = " x ".join(f"{n}" for n in volume.shape)
     spacing = float(micrograph.x[1] - micrograph.x[0])

@@ -6,6 +6,7 @@ import ast
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -167,3 +168,34 @@ def test_the_compilers_cache_is_nobody_elses(tmp_path):
     shutil.rmtree(ours)
     ours.symlink_to(tmp_path)
     assert Path(folder()) != ours
+
+
+def test_an_answer_that_died_with_its_worker_is_computed_again():
+    """Finished, but not fetched yet: Dask says it is lost, and computes it on another worker."""
+    from distributed import Client, LocalCluster
+
+    from membrane_dask.engine.clusters import DaskPool
+
+    def answer() -> int:
+        time.sleep(1.0)  # so long it stays lost
+        return os.getpid()
+
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        pool = DaskPool(client, 2, None)
+        handle = pool.submit("answer", answer)
+        while not pool.wait([handle], timeout=5.0):
+            pass
+        (holder,) = client.who_has([handle])[handle.key]
+        first = handle.result()
+        assert client.run(os.getpid, workers=[holder])[holder] == first
+        os.kill(first, signal.SIGKILL)
+        deadline = time.monotonic() + 60
+        while handle.status == "finished" and time.monotonic() < deadline:
+            time.sleep(0.01)  # until the loss is known
+        assert handle.status != "finished"
+        while not pool.wait([handle], timeout=0.1):
+            assert time.monotonic() < deadline
+        assert pool.results([handle])[0] != first

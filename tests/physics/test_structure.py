@@ -133,6 +133,15 @@ def test_a_deep_membrane_is_made_in_lots(monkeypatch):
     assert block(GRADED, depth=DEPTH, start=(0, 0, 0), shape=(DEPTH, 6, 70), seed=2).tobytes() == whole.tobytes()
 
 
+def test_the_widest_kernel_lies_at_a_knot():
+    """The plane of the knot reaches further than its neighbours: windows agree there, too."""
+    peak = Graded(knots=(0.0, 0.3, 1.0), sigma=(1.0, 2.6251, 1.0), porosity=(0.5,) * 3)
+    whole = block(peak, depth=11, start=(0, 0, 0), shape=(11, 4, 30), seed=1)
+    for z in range(11):
+        window = block(peak, depth=11, start=(z, 1, 5), shape=(1, 2, 20), seed=1)
+        np.testing.assert_array_equal(window, whole[z : z + 1, 1:3, 5:25])
+
+
 def test_a_ring_of_planes_repeats():
     period = 5
     shape = (20, 3 * period, 40)
