@@ -52,7 +52,9 @@ __all__ = [
 logger = logging.getLogger("membrane_dask")
 
 
-def plan(study: BaseStudy | str | Path, *, measure: bool = False, source: Source | None = None) -> Plan:
+def plan(
+    study: BaseStudy | str | Path, *, measure: bool = False, source: Source | None = None, run_sources: bool = False
+) -> Plan:
     """Plan a study: units, batches, memory, and what it will cost.
 
     Parameters
@@ -63,6 +65,8 @@ def plan(study: BaseStudy | str | Path, *, measure: bool = False, source: Source
         Run a few pilot units here to measure the cost.
     source : Source, optional
         Where the study's words stand, for the errors.
+    run_sources : bool
+        Run the studies whose volumes this one reads, as far as they are not finished.
 
     Returns
     -------
@@ -75,11 +79,35 @@ def plan(study: BaseStudy | str | Path, *, measure: bool = False, source: Source
     """
     if not isinstance(study, BaseStudy):
         study, source = load_study_with_source(study)
+    study = _with_sources(study, source, run_sources)
     try:
         made = make_plan(study, studies.build(study, source))
     except StudyError as error:
         raise StudyError(error.problems, source) from None
     return made.measured() if measure else made
+
+
+def _with_sources(study: BaseStudy, source: Source | None, run_sources: bool) -> BaseStudy:
+    """The study with finished runs in place of the studies that it reads from."""
+    found = {}
+    for name, path in study.sources().items():
+        if path.suffix.lower() in (".yaml", ".yml"):
+            made = plan(path, run_sources=run_sources)
+            root = Path("runs") / made.name
+            if run_sources:
+                found[name] = run(made).path.resolve()
+            elif (root / "run.json").is_file():
+                found[name] = root.resolve()
+            else:
+                words = f"is a study that was not run yet; first: membrane-dask run {path} (got {str(path)!r})"
+                raise StudyError([Problem((name,), words)], source)
+        path = found.get(name, path)
+        if (path / "run.json").is_file():
+            state = Run(path).status()["state"]
+            if state != "complete":
+                words = f"is a run that is {state}; see it with: membrane-dask status {path} (got {str(path)!r})"
+                raise StudyError([Problem((name,), words)], source)
+    return study.model_copy(update=found)
 
 
 def run(
@@ -123,7 +151,7 @@ def run(
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         # A worker process of a run, which imports the script that started the run.
         raise SystemExit(f"a worker imports the script that runs the study: {_GUARD}")
-    made = study if isinstance(study, Plan) else plan(study)
+    made = study if isinstance(study, Plan) else plan(study, run_sources=True)
     found = prepare(made, Path(out) if out is not None else None, fresh=fresh)
     execute(found, made, limit=limit, retry_failed=retry_failed, listener=listener)
     return found
@@ -503,11 +531,11 @@ def replay(path: str | Path, key: str) -> tuple[dict[str, Any], bool | None]:
     """
     found = find_run(path)
     unit, program = find_unit(found, key)
-    values, _ = program.work(program.context, unit)
+    values, _ = program.work(store.context(found.path.resolve(), program), unit)
     outcome = found.journal.history().get(key)
     if outcome is None or outcome.status != "done":
         return values, None
-    sink = store.sinks(found.path, program.tables, program.volumes, found.batch)[unit.task]
+    sink = store.sinks(found.path, program, found.batch)[unit.task]
     stored = sink.read(unit)
     return values, store.digest(sink.check(unit, values)) == store.digest(stored)
 

@@ -56,7 +56,7 @@ def _overrides(given: list[str] | None, cluster: str | None) -> list[str]:
 
 
 @app.command()
-def new(kind: Annotated[str, typer.Argument(help="graded or reconstruct")]) -> None:
+def new(kind: Annotated[str, typer.Argument(help="graded, reconstruct or characterize")]) -> None:
     """Print a commented study: every knob with its default, unit, bounds and source."""
     from membrane_dask.study_file import commented_study
 
@@ -116,7 +116,7 @@ def run(
     from membrane_dask.study_file import load_study_with_source
 
     found, source = load_study_with_source(study, _overrides(set_, cluster))
-    made = api.plan(found, source=source)
+    made = api.plan(found, source=source, run_sources=True)
     _execute(prepare(made, out, fresh=fresh), made, limit=limit)
 
 

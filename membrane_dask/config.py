@@ -97,6 +97,17 @@ def _file(value: object, info: ValidationInfo) -> Path:
     raise ValueError(f"no such file{more} (got {str(value)!r})")
 
 
+def _volume(value: object, info: ValidationInfo) -> Path:
+    """Path of a volume, of a run or of a study that makes one, relative to the study that names it, or to here."""
+    if not isinstance(value, (str, Path)) or not str(value).strip() or "\0" in str(value):
+        raise ValueError(f"the path of a volume, a run or a study is needed (got {value!r})")
+    path = Path(value).expanduser()
+    for base in (Path((info.context or {}).get("base", ".")), Path()):
+        if (base / path).exists():
+            return (base / path).resolve()
+    return _file(value, info)  # says what is there instead
+
+
 def _listed(value: object) -> object:
     """Let one value stand for a list of one, and a YAML list for a tuple."""
     if isinstance(value, (list, tuple)):
@@ -116,6 +127,7 @@ Bytes = Annotated[(float, *_quantity("MB", "2 GB"))]
 _TIME = _quantity("s", "90 min")
 Duration = Annotated[float, BeforeValidator(_duration), *_TIME[1:]]
 InputFile = Annotated[Path, BeforeValidator(_file), WithJsonSchema({"type": "string"})]
+InputVolume = Annotated[Path, BeforeValidator(_volume), WithJsonSchema({"type": "string"})]
 Numbers = Annotated[tuple[Number, ...], BeforeValidator(_listed), Field(min_length=1)]
 Range = Annotated[tuple[Number, Number], BeforeValidator(_pair)]
 
@@ -241,7 +253,11 @@ class BaseStudy(Model):
     _circumstances: ClassVar[frozenset[str]] = frozenset({"name", "cluster", "execution"})
 
     def inputs(self) -> dict[str, Path]:
-        """Files that the study reads, by field."""
+        """Files that the study reads, by field; a run keeps copies of them."""
+        return {}
+
+    def sources(self) -> dict[str, Path]:
+        """Volumes, runs and studies that the study reads where they lie, by field: too large to be copied."""
         return {}
 
     def identity(self) -> str:
@@ -252,8 +268,8 @@ class BaseStudy(Model):
         from membrane_dask import __version__
 
         known = self.model_dump(mode="json", exclude=set(self._circumstances))
-        for name, path in self.inputs().items():
-            known[name] = file_digest(path)
+        for name, path in (self.inputs() | self.sources()).items():
+            known[name] = content_digest(path)
         text = json.dumps({"version": __version__, "study": known}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -263,6 +279,19 @@ class BaseStudy(Model):
                 ("name",),
                 f"letters, digits, '.', '_' and '-' only, a letter or digit first (got {self.name!r})",
             )
+
+
+def content_digest(path: Path) -> str:
+    """SHA-256 of a file's content; of a folder's files; of a run, the digest of all that decides its result."""
+    if path.is_file():
+        return file_digest(path)
+    about = path / "run.json"
+    if about.is_file():
+        return str(json.loads(about.read_text(encoding="utf-8"))["identity"])
+    found = hashlib.sha256()
+    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+        found.update(f"{file.relative_to(path).as_posix()}\0{file_digest(file)}\n".encode())
+    return found.hexdigest()
 
 
 def file_digest(path: Path) -> str:
@@ -590,5 +619,89 @@ class ReconstructStudy(BaseStudy):
         return {"input": self.input}
 
 
-Study = GradedStudy | ReconstructStudy
-KINDS: Mapping[str, type[BaseStudy]] = {"graded": GradedStudy, "reconstruct": ReconstructStudy}
+class GreySettings(Model):
+    """How a grey volume, such as a tomogram, is cut into pores and solid."""
+
+    threshold: Number | None = knob(None, "grey value that parts the phases; default: the volume has two values")
+    sigma: Number = knob(0.0, "Gaussian filter before, 0 for none", unit="voxel", ge=0, le=20)
+    closing_radius: Number = knob(
+        0.0, "ball that closes the solid afterwards; only its square's whole part counts", unit="voxel", ge=0, le=16
+    )
+
+    def _inconsistencies(self) -> Iterator[Problem]:
+        if self.threshold is None:
+            for name in ("sigma", "closing_radius"):
+                if getattr(self, name):
+                    yield Problem((name,), f"needs a threshold beside it (got {getattr(self, name)})")
+
+
+class NetworkSettings(Model):
+    """Which places of the pore space count as pores of the network (SNOW)."""
+
+    sigma: Number = knob(
+        0.4, "Gaussian filter of the distance map, 0 for none", unit="voxel", source="Gostick 2017", ge=0, le=5
+    )
+    radius: Number = knob(
+        4.0,
+        "a pore's centre is the point farthest from the solid within this distance; larger merges more",
+        unit="voxel",
+        source="Gostick 2017",
+        ge=1,
+        le=32,
+    )
+    smallest: Number = knob(2.0, "least distance of a pore's centre from the solid", unit="voxel", ge=0, le=32)
+    nearby: Number = knob(
+        1.0,
+        "of two centres nearer to each other than this times the distance to the solid, the lower one goes; larger "
+        "merges more",
+        source="Gostick 2017",
+        ge=0,
+        le=10,
+    )
+
+
+class CharacterizeStudy(BaseStudy):
+    """What a three-dimensional structure is: connectivity, pore sizes, pore network, tortuosity (Chamani)."""
+
+    kind: Literal["characterize"] = "characterize"
+    input: InputVolume = Field(
+        description="segmented volume (OME-Zarr, TIFF stack, folder of TIFF images, .npy), depth first; or a run of "
+        "a reconstruction, or its study, which is run first",
+        json_schema_extra={"unit": "", "example": "volume.tif"},
+    )
+    reference: InputVolume | None = knob(None, "a volume to compare with, measured in the same way", unit="")
+    voxel_size: LengthNm | None = knob(
+        None,
+        "edge of a voxel, with its unit, for example 3 nm. Default: what the file says; required where it says nothing",
+        unit="nm, um, ...",
+    )
+    pores: Literal["dark", "bright"] | Whole = knob(
+        "dark", "which of two values the pores are; or their value among many, such as 85", unit=""
+    )
+    grey: GreySettings = knob(GreySettings(), "how a grey volume is cut into pores and solid", unit="")
+    connectivity: Literal[6, 26] = knob(
+        6, "voxels are connected across faces (6), or across edges and corners as well (26)"
+    )
+    network: NetworkSettings = knob(NetworkSettings(), "which places count as pores of the network", unit="")
+    tortuosity: bool = knob(True, "whether to measure shortest paths and diffusion as well", unit="")
+    tolerance: Number = knob(
+        1e-3, "largest difference of the diffusive flux from plane to plane, over the flux", ge=1e-5, le=0.1
+    )
+    block: Whole = knob(256, "edge of a block of work; does not change the result", unit="voxel", ge=32, le=1024)
+
+    def sources(self) -> dict[str, Path]:
+        """Volumes, by field."""
+        return {"input": self.input} | ({"reference": self.reference} if self.reference else {})
+
+    def _inconsistencies(self) -> Iterator[Problem]:
+        yield from super()._inconsistencies()
+        if self.grey.threshold is not None and not isinstance(self.pores, str):
+            yield Problem(("pores",), f"must be dark or bright where a grey volume is cut (got {self.pores})")
+
+
+Study = GradedStudy | ReconstructStudy | CharacterizeStudy
+KINDS: Mapping[str, type[BaseStudy]] = {
+    "graded": GradedStudy,
+    "reconstruct": ReconstructStudy,
+    "characterize": CharacterizeStudy,
+}

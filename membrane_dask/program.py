@@ -129,6 +129,29 @@ class Volume:
 
 
 @dataclass(frozen=True)
+class Parts:
+    """Arrays of any length, one file for every unit: what units leave for later ones and for ``collect``.
+
+    Parameters
+    ----------
+    name : str
+        Folder below ``parts/``; also the task of the units that fill it.
+    unit_shape : tuple of int
+        Number of units along each of their dimensions.
+    """
+
+    name: str
+    unit_shape: tuple[int, ...]
+
+
+class PartReader(Protocol):
+    """Finds what earlier units of the run have left; units get it as ``context["parts"]``."""
+
+    def read(self, name: str, index: tuple[int, ...]) -> dict[str, np.ndarray]:
+        """Arrays that one unit of ``name`` has left."""
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Data that are known before the run starts, kept with the result: an input, its features."""
 
@@ -145,15 +168,16 @@ class Program(Protocol):
     ----------
     work : callable
         ``work(context, unit) -> (arrays, feedback)``: a module-level function. ``arrays`` holds one
-        array for every variable of the unit's table (or ``{"volume": block}``), ``feedback`` the few
-        numbers that later proposals read.
+        array for every variable of the unit's table (or ``{"volume": block}``, or any for parts), ``feedback``
+        the few numbers that later proposals read.
     context : mapping
-        What every unit shares; small, sent with every batch.
+        What every unit shares; small, sent with every batch. The engine adds ``parts``, a :class:`PartReader`.
     """
 
     kind: str
     tables: Sequence[Table]
     volumes: Sequence[Volume]
+    parts: Sequence[Parts]
     static: Sequence[Dataset]
     context: Mapping[str, Any]
     attrs: Mapping[str, Any]
@@ -173,4 +197,7 @@ class Program(Protocol):
     def collect(
         self, read: Callable[[str], Any], history: History
     ) -> Mapping[str, tuple[tuple[Variable, ...], tuple[str, ...], Mapping[str, np.ndarray]]]:
-        """Tables that follow from the finished ones: name -> (variables, dims, values by name)."""
+        """Tables that follow from the finished ones: name -> (variables, dims, values by name, labels by dimension).
+
+        ``read`` gives a table as a dataset, and parts as a mapping from the index of each unit to its arrays.
+        """

@@ -205,11 +205,96 @@ STRUCTURES: tuple[Variable, ...] = (
     Variable("quarter_porosity", ("quarter",), "f8", "1", "pore fraction of each quarter of the volume's depth"),
 )
 
+
+def _measured(name: str, units: str, long_name: str, source: str = "", nullable: bool = True, dims: tuple[str, ...] = (),
+              dtype: str = "f8", **attrs: object) -> Variable:  # fmt: skip
+    """A property of a volume; NaN where the volume has no such thing."""
+    return Variable(name, dims, dtype, units, long_name, source, nullable=nullable, attrs=attrs)
+
+
+_AVIZO = "Chamani Table 1 (Avizo)"
+
+#: Result of a characterize study: what a volume is, in single numbers.
+PROPERTIES: tuple[Variable, ...] = (
+    _measured("porosity", "1", "pore fraction of the volume"),
+    _measured("connected_porosity", "1", "fraction of the volume in pores that reach from the feed side to the other"),
+    _measured(
+        "through_porosity", "1", "fraction of the volume in pores that reach from face to face along each axis",
+        dims=("axis",),
+    ),
+    _measured("dead_end_porosity", "1", "fraction of the volume in pores that reach one of the two sides only"),
+    _measured("closed_porosity", "1", "fraction of the volume in pores that reach neither side"),
+    _measured("percolates", "1", "whether pores reach from the feed side to the other", **_FLAG),
+    _measured("n_components", "1", "number of separate parts of the pore space"),
+    _measured("specific_surface", "nm-1", "area of the pores' surface in a unit volume (Crofton's formula)"),
+    _measured("pore_radius_mean", "nm", "mean radius of the largest ball in the pores that holds a point of them"),
+    _measured("n_pores", "1", "number of pores of the network"),
+    _measured("n_throats", "1", "number of throats between pores of the network"),
+    _measured("body_radius_mean", "nm", "mean radius of balls of the pores' volumes", _AVIZO),
+    _measured("body_inscribed_radius_mean", "nm", "mean radius of the largest balls in the pores"),
+    _measured("throat_radius_mean", "nm", "mean radius of discs of the throats' areas", _AVIZO),
+    _measured("throat_inscribed_radius_mean", "nm", "mean radius of the largest balls that pass the throats"),
+    _measured("coordination_number_mean", "1", "mean number of throats at a pore", _AVIZO),
+    _measured("unassigned_share", "1", "share of the pore volume that no pore of the network holds"),
+    _measured(
+        "tortuosity_geometric", "1",
+        "mean length of the shortest ways through the pores from the feed side to the other, over the depth",
+    ),
+    _measured(
+        "tortuosity_centroid", "1",
+        "length of the line through the centroids, plane by plane, of the connected pores, over the depth", _AVIZO,
+    ),
+    _measured(
+        "tortuosity_diffusive", "1",
+        "porosity over effective diffusivity (tortuosity factor); infinite, and so missing, where nothing leads through",
+    ),
+    _measured("effective_diffusivity", "1", "diffusivity of the pore space along the depth, over that of a free fluid"),
+    _measured("diffusion_flux_spread", "1", "largest difference of the diffusive flux through two planes, over the flux"),
+)  # fmt: skip
+
+#: How sizes are distributed over the pore space of a volume.
+PORE_SIZES: tuple[Variable, ...] = (
+    _measured(
+        "share_wider", "1", "share of the pore volume in balls of this radius or larger that fit into the pores",
+        dims=("pore_radius",),
+    ),
+    _measured("quarter_share_wider", "1", "the same for each quarter of the depth", dims=("quarter", "pore_radius")),
+    _measured("quarter_pore_radius_mean", "nm", "mean radius of those balls in each quarter", dims=("quarter",)),
+)  # fmt: skip
+
+#: What changes with the depth of a volume.
+PROFILES: tuple[Variable, ...] = (
+    _measured("porosity", "1", "pore fraction of each plane of the depth", dims=("z",)),
+    _measured("connected_porosity", "1", "the same of the pores that reach from the feed side to the other", dims=("z",)),
+    _measured("pore_radius_mean", "nm", "mean radius of the largest balls in the pores of each plane", dims=("z",)),
+)  # fmt: skip
+
+#: A pore network: a row for every pore, and one for every throat.
+NETWORK: tuple[Variable, ...] = (
+    Variable("position", ("pore", "axis"), "f8", "nm", "centroid of the pore, from the corner of the volume"),
+    Variable("volume", ("pore",), "f8", "nm3", "volume of the pore"),
+    Variable("equivalent_radius", ("pore",), "f8", "nm", "radius of a ball of the pore's volume", _AVIZO),
+    Variable("inscribed_radius", ("pore",), "f8", "nm", "radius of the largest ball in the pore"),
+    Variable("surface_area", ("pore",), "f8", "nm2", "area of the pore's walls (Crofton's formula)"),
+    Variable("coordination_number", ("pore",), "i4", "1", "number of throats at the pore"),
+    Variable(
+        "ends", ("throat", "end"), "i4", "1", "pores at both ends; -1 and -2 in the second place: the feed side, the other"
+    ),
+    Variable("throat_equivalent_radius", ("throat",), "f8", "nm", "radius of a disc of the throat's area", _AVIZO),
+    Variable("throat_inscribed_radius", ("throat",), "f8", "nm", "radius of the largest ball that passes the throat"),
+    Variable("throat_area", ("throat",), "f8", "nm2", "area of the faces between both pores, across the throat"),
+    Variable("throat_length", ("throat",), "f8", "nm", "from centre to centre by way of the throat's middle"),
+)
+
 TABLES: Mapping[str, tuple[Variable, ...]] = {
     "graded": GRADED,
     "optimum": OPTIMUM,
     "trials": TRIALS,
     "structures": STRUCTURES,
+    "properties": PROPERTIES,
+    "pore_sizes": PORE_SIZES,
+    "profiles": PROFILES,
+    "network": NETWORK,
 }
 
 
@@ -242,6 +327,10 @@ COORDINATES: Mapping[str, Coordinate] = {
         Coordinate("z", "nm", "depth below the feed-side surface"),
         Coordinate("y", "nm", "position across the sections"),
         Coordinate("x", "nm", "position along the section"),
+        Coordinate("axis", "1", "axis of the volume, 0 the depth z, 1 y, 2 x"),
+        Coordinate("pore_radius", "nm", "radius of a ball"),
+        Coordinate("pore", "1", "number of the pore"),
+        Coordinate("throat", "1", "number of the throat"),
         Coordinate("section", "1", "part of the depth: 0 the skin, 1 the support"),
         Coordinate("phase", "1", "phase of the pixel"),
         Coordinate("distance", "nm", "lower edge of the bin of distance to the other phase"),

@@ -240,7 +240,8 @@ class Execution:
         self.root, self.program, self.total, self.memory = root, program, total, memory
         self.retries, self.failure_limit, self.emit = retries, failure_limit, listener
         # Workers may have been started in another directory.
-        self.sinks = store.sinks(root.resolve(), program.tables, program.volumes, batch)
+        self.sinks = store.sinks(root.resolve(), program, batch)
+        self._context = store.context(root.resolve(), program)
         self.journal = journals.Journal(root / "journal")
         self.history: dict[str, Outcome] = self.journal.history()
         self._failed = {key for key, outcome in self.history.items() if outcome.status == "failed"}
@@ -341,7 +342,7 @@ class Execution:
             self._sent += 1
             name = f"{batch.units[0].key}-{os.getpid()}-{self._sent}"
             sink = self.sinks[batch.units[0].task]
-            handle = pool.submit(name, run_batch, self.program.work, self.program.context, sink, batch.units,
+            handle = pool.submit(name, run_batch, self.program.work, self._context, sink, batch.units,
                                  self._terms)  # fmt: skip
             self._flight[handle] = batch
             self._busy.add(chunk)
@@ -446,7 +447,7 @@ class Execution:
         ]
         torn = []
         for task, sink in self.sinks.items():
-            if isinstance(sink, store.TableSink):  # a slab of a volume has one writer, ever
+            if not isinstance(sink, store.VolumeSink):  # a slab of a volume has one writer, ever
                 mine = [unit for unit in open_ if unit.task == task]
                 torn += [unit for unit, sha in sink.digests(mine) if sha != written.get(unit.key)]
         self._verified.update(unit.key for unit in open_)
@@ -474,16 +475,25 @@ class Execution:
         for volume in self.program.volumes:
             _build_pyramid(store.volume_path(self.root, volume.name))
         result = self.root / "result.zarr"
-        found = self.program.collect(lambda name: _read_table(result / name), self.history)
+        found = self.program.collect(self._read, self.history)
         labels = {dim: values for table in self.program.tables for dim, values in table.coords.items()}
         for name, (variables, dims, values) in found.items():
             contents = {v.name: ((*dims, *v.dims), values[v.name], v.attributes()) for v in variables}
             sizes = {
                 dim: size for names, array, _ in contents.values() for dim, size in zip(names, array.shape, strict=True)
             }
-            coords = {dim: labels.get(dim, np.arange(size)) for dim, size in sizes.items()}
+            known = labels | {dim: values[dim] for dim in sizes if dim in values and dim not in contents}
+            coords = {dim: known.get(dim, np.arange(size)) for dim, size in sizes.items()}
             store.create_dataset(result, Dataset(name, contents, coords))
         self.journal.append({"collected": True})
+
+    def _read(self, name: str) -> Any:
+        """A table, or the arrays of every finished unit of parts."""
+        sink = self.sinks[name]
+        if not isinstance(sink, store.PartSink):
+            return _read_table(self.root / "result.zarr" / name)
+        done = [unit for key, unit in self.known.items() if unit.task == name and self.history[key].status == "done"]
+        return {unit.index: sink.read(unit) for unit in done}
 
 
 def _build_pyramid(path: Path) -> None:

@@ -15,7 +15,7 @@ import psutil
 from membrane_dask.config import BaseStudy
 from membrane_dask.errors import Problem, StudyError
 from membrane_dask.profiles import Profile, resolve
-from membrane_dask.program import Program, Table, Volume
+from membrane_dask.program import Parts, Program, Table, Volume
 
 #: Aim for this much work in a batch, in seconds: dear enough to hide a task's overhead, short
 #: enough that a lost worker costs little.
@@ -78,7 +78,7 @@ class Plan:
     @property
     def counts(self) -> dict[str, int]:
         """Number of units, by task."""
-        places: list[Table | Volume] = [*self.program.tables, *self.program.volumes]
+        places: list[Table | Volume | Parts] = [*self.program.tables, *self.program.volumes, *self.program.parts]
         return {place.name: math.prod(place.unit_shape) for place in places}
 
     @property
@@ -106,7 +106,7 @@ class Plan:
         """Core-seconds of all units, if they were measured."""
         if not self.seconds:
             return None
-        return sum(self.seconds[_stem(task)] * count for task, count in self.counts.items())
+        return sum(self.seconds.get(_stem(task), 0.0) * count for task, count in self.counts.items())
 
     def measured(self) -> Plan:
         """The same plan with the times of a few pilot units, run here and now.
@@ -143,14 +143,14 @@ class Plan:
             ("study", f"{self.study.name} ({self.study.kind})"),  # type: ignore[attr-defined]
             ("run", self.name),
             ("units", f"{'at most ' if self.sparse else ''}{self.total} ({units})"),
-            ("batches", f"of {batches}"),
+            *([("batches", f"of {batches}")] if batches else []),
             ("seed", str(self.study.seed)),
             ("result", f"{as_bytes(self.result_bytes)} before compression"),
             ("memory", f"{as_bytes(self.needed_memory())} for each worker"),
         ]
         rows.append(("cluster", self._cluster()))
         if self.cost is not None:
-            each = ", ".join(f"{self.seconds[kind]:.3g} s a unit of {kind}" for kind in kinds)
+            each = ", ".join(f"{self.seconds[kind]:.3g} s a unit of {kind}" for kind in kinds if kind in self.seconds)
             most = "at most " if self.sparse else ""
             rows.append(("cost", f"{most}{as_seconds(self.cost)} of one core ({each}, measured)"))
             rows.append(("time", f"about {as_seconds(self.cost / workers)} on {workers} worker{'s' * (workers > 1)}"))

@@ -8,7 +8,10 @@ never has two batches of one chunk in flight.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,7 +22,7 @@ import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
 
-from membrane_dask.program import Dataset, Table, Unit, Volume
+from membrane_dask.program import Dataset, Program, Table, Unit
 from membrane_dask.variables import COORDINATES, DONE, STATUS, TODO, Variable
 
 _INTEGER_FILL = -1
@@ -176,7 +179,79 @@ class VolumeSink:
         """Slabs carry no status; the journal does."""
 
 
-Sink = TableSink | VolumeSink
+@dataclass(frozen=True)
+class PartFiles:
+    """What units of a run have left for later ones.
+
+    Parameters
+    ----------
+    root : str
+        The run's directory.
+    """
+
+    root: str
+
+    def place(self, name: str, index: tuple[int, ...]) -> Path:
+        """File of one unit."""
+        return Path(self.root) / "parts" / name / f"{'-'.join(map(str, index))}.npz"
+
+    def read(self, name: str, index: tuple[int, ...]) -> dict[str, np.ndarray]:
+        """Arrays of one unit."""
+        with np.load(self.place(name, index), allow_pickle=False) as found:
+            return dict(found)
+
+
+@dataclass(frozen=True)
+class PartSink:
+    """Place of the units of :class:`~membrane_dask.program.Parts`."""
+
+    files: PartFiles
+    name: str
+
+    def chunk(self, unit: Unit) -> tuple[int, ...]:
+        """File: one unit fills it."""
+        return unit.index
+
+    def check(self, unit: Unit, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The arrays, if they hold numbers.
+
+        Raises
+        ------
+        ResultError
+            For anything else.
+        """
+        found = {name: np.asarray(value) for name, value in values.items()}
+        wrong = [name for name, value in found.items() if value.dtype.kind not in "biuf"]
+        if wrong:
+            raise ResultError(f"{unit.key}: {wrong[0]} holds {found[wrong[0]].dtype}; parts hold numbers")
+        return found
+
+    def write(self, units: Sequence[Unit], values: Sequence[Mapping[str, np.ndarray]]) -> None:
+        """Write each unit's file, whole or not at all."""
+        for unit, arrays in zip(units, values, strict=True):
+            path = self.files.place(self.name, unit.index)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fresh = path.with_name(f".{path.stem}.{os.getpid()}.npz")
+            np.savez_compressed(fresh, **arrays)
+            fresh.replace(path)
+
+    def read(self, unit: Unit) -> dict[str, np.ndarray]:
+        """Arrays that are on disk."""
+        return self.files.read(self.name, unit.index)
+
+    def digests(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, str]]:
+        """Digest of each unit as it stands on disk; that of nothing where there is no whole file."""
+        for unit in units:
+            try:
+                yield unit, digest(self.read(unit))
+            except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+                yield unit, ""
+
+    def mark(self, units: Sequence[Unit], status: int) -> None:
+        """Parts carry no status; the journal does."""
+
+
+Sink = TableSink | VolumeSink | PartSink
 
 
 def _runs(units: Sequence[Unit], batch: int = 0) -> Iterator[tuple[int, int]]:
@@ -226,7 +301,10 @@ def create_table(result: Path, table: Table, batch: int) -> None:
         dims = (*table.unit_dims, *variable.dims)
         shape = tuple(sizes[dim] for dim in dims)
         chunks = tuple(min(c, n) for c, n in zip(unit_chunk, shape, strict=False)) + shape[len(unit_chunk) :]
-        _create(parent, variable.name, dims, shape, chunks, np.dtype(variable.dtype), variable.attributes())
+        attrs = variable.attributes()
+        if np.dtype(variable.dtype).kind == "i":
+            attrs["_FillValue"] = _INTEGER_FILL  # what is unwritten reads as missing
+        _create(parent, variable.name, dims, shape, chunks, np.dtype(variable.dtype), attrs)
 
 
 def _coordinate_attrs(name: str) -> dict[str, Any]:
@@ -238,11 +316,8 @@ def _create(
     group: Any, name: str, dims: tuple[str, ...], shape: tuple[int, ...], chunks: tuple[int, ...],
     dtype: np.dtype[Any], attrs: Mapping[str, Any],
 ) -> Any:  # fmt: skip
-    fill: Any = np.nan if dtype.kind == "f" else TODO
-    attrs = dict(attrs)
-    if dtype.kind == "i" and name not in dims:
-        # Both are needed: Zarr's own fill value for what is unwritten, xarray's to read it as missing.
-        fill = attrs["_FillValue"] = _INTEGER_FILL
+    # Both are needed: Zarr's own fill value for what is unwritten, xarray's to read it as missing.
+    fill: Any = np.nan if dtype.kind == "f" else attrs.get("_FillValue", TODO)
     return group.create_array(
         name,
         shape=shape,
@@ -251,7 +326,7 @@ def _create(
         fill_value=fill,
         compressors=[ZstdCodec(level=3, checksum=True)],  # without the checksum a flipped bit goes unnoticed
         dimension_names=dims,
-        attributes=attrs,
+        attributes=dict(attrs),
     )
 
 
@@ -280,16 +355,23 @@ def create_result(root: Path, tables: Sequence[Table], static: Sequence[Dataset]
         create_dataset(result, dataset)
 
 
-def sinks(root: Path, tables: Sequence[Table], volumes: Sequence[Volume], batch: Mapping[str, int]) -> dict[str, Sink]:
+def sinks(root: Path, program: Program, batch: Mapping[str, int]) -> dict[str, Sink]:
     """Where the units of every task put their answers."""
     found: dict[str, Sink] = {}
-    for table in tables:
+    for table in program.tables:
         sizes = {dim: len(values) for dim, values in table.coords.items()}
         path = str(root / "result.zarr" / table.name)
         found[table.name] = TableSink(path, table.variables, sizes, table.unit_shape, batch[table.name])
-    for volume in volumes:
+    for volume in program.volumes:
         found[volume.name] = VolumeSink(str(volume_path(root, volume.name)), volume.shape, volume.block)
+    for part in program.parts:
+        found[part.name] = PartSink(PartFiles(str(root)), part.name)
     return found
+
+
+def context(root: Path, program: Program) -> dict[str, Any]:
+    """What every unit of a run is told: what the program says, and where earlier units' parts are."""
+    return {**program.context, "parts": PartFiles(str(root))}
 
 
 def volume_path(root: Path, name: str) -> Path:

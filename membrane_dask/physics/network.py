@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,12 +26,13 @@ class PhysicsError(RuntimeError):
 class PoreNetwork:
     """Straight cylindrical pores between junctions, inlets and outlets.
 
-    All lengths are in units of the membrane's thickness.
+    In a generated network all lengths are in units of the membrane's thickness. In one extracted from a volume they
+    are in metres, junctions are the pore bodies and what is called a pore here is a throat.
 
     Parameters
     ----------
     junctions : (n_junctions, 3) ndarray
-        Positions ``(z, y, x)``; ``z`` = 0 is the feed side, 1 the filtrate side.
+        Positions ``(z, y, x)``; ``z`` = 0 is the feed side.
     ends : (n_pores, 2) ndarray of int32
         Junction at one end; junction, ``INLET`` or ``OUTLET`` at the other.
     length, radius : (n_pores,) ndarray
@@ -38,6 +41,10 @@ class PoreNetwork:
         Band that holds the longest part of the pore, from 0 at the feed side.
     band_length : (n_pores, n_bands) ndarray
         Length of each pore in each band.
+    extent : tuple of float
+        Size of the membrane along ``z, y, x``, in the unit of all lengths.
+    bodies, throats : mapping of str to ndarray
+        What else is known of every junction, and of every pore.
     """
 
     junctions: np.ndarray
@@ -46,6 +53,9 @@ class PoreNetwork:
     radius: np.ndarray
     band: np.ndarray
     band_length: np.ndarray
+    extent: tuple[float, ...] = (1.0, 1.0, 1.0)
+    bodies: Mapping[str, np.ndarray] = field(default_factory=dict)
+    throats: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n, (pores, bands) = len(self.junctions), np.shape(self.band_length)
@@ -60,6 +70,10 @@ class PoreNetwork:
             raise ValueError(f"ends: must number the {n} junctions, or be INLET or OUTLET in the second column")
         if bands < 1:
             raise ValueError("band_length: at least one band is needed")
+        for where, count in (("bodies", n), ("throats", pores)):
+            for name, values in getattr(self, where).items():
+                if len(values) != count:
+                    raise ValueError(f"{where}[{name!r}]: must hold {count} values (got {len(values)})")
 
     @property
     def n_bands(self) -> int:
@@ -68,17 +82,17 @@ class PoreNetwork:
 
     def band_porosity(self) -> np.ndarray:
         """Pore volume in each band over the band's volume (Gu, Eqs. 3 and 27), shape ``(n_bands,)``."""
-        return self.n_bands * np.pi * (self.radius**2 @ self.band_length)
+        return self.n_bands * np.pi * (self.radius**2 @ self.band_length) / math.prod(self.extent)
 
     def band_surface_area(self) -> np.ndarray:
         """Area of the pore walls in each band, per area of the membrane, shape ``(n_bands,)``."""
-        return np.asarray(2 * np.pi * (self.radius @ self.band_length))
+        return np.asarray(2 * np.pi * (self.radius @ self.band_length)) / math.prod(self.extent[1:])
 
     def band_degree(self) -> np.ndarray:
         """Mean number of pores that meet at a junction of each band, NaN without one, shape ``(n_bands,)``."""
         ends = self.ends[self.ends >= 0]
         degree = np.bincount(ends, minlength=len(self.junctions))
-        band = np.minimum((self.junctions[:, 0] * self.n_bands).astype(int), self.n_bands - 1)
+        band = np.minimum((self.junctions[:, 0] / self.extent[0] * self.n_bands).astype(int), self.n_bands - 1)
         with np.errstate(invalid="ignore"):
             return np.bincount(band, degree, self.n_bands) / np.bincount(band, minlength=self.n_bands)
 

@@ -24,4 +24,8 @@ def build(study: BaseStudy, source: Source | None = None) -> Program:
         from membrane_dask.studies.reconstruct import ReconstructProgram
 
         return ReconstructProgram(study, source)  # type: ignore[arg-type]
+    if kind == "characterize":
+        from membrane_dask.studies.characterize import CharacterizeProgram
+
+        return CharacterizeProgram(study, source)  # type: ignore[arg-type]
     raise TypeError(f"not a study: {study!r}")

@@ -1,4 +1,4 @@
-"""Volumes that are given, worked on in slabs with what lies around them: no more than a slab is held in memory."""
+"""Volumes that are given, cut into pores and solid window by window: no more than a window is held in memory."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ import numpy as np
 from membrane_dask.physics.filters import closed, kernel_weights, smoothed
 
 
-def segment_slab(
+def segment_window(
     source: Any,
-    start: int,
-    stop: int,
+    where: tuple[slice, ...],
     *,
     threshold: float,
     sigma: float = 0.0,
     closing_radius: float = 0.0,
     pores: Literal["dark", "bright"] = "dark",
 ) -> np.ndarray:
-    """Smooth, cut and close some planes of a grey volume, such as a tomogram.
+    """Smooth, cut and close a window of a grey volume, such as a tomogram.
 
     Parameters
     ----------
     source : array, ``(z, y, x)``
-        Grey values; anything that can be sliced, as a Zarr array.
-    start, stop : int
-        Planes of ``y``.
+        Grey values; anything with a shape that can be sliced, as a Zarr array.
+    where : tuple of slice
+        The window.
     threshold : float
         Grey value that parts the phases.
     sigma : float
@@ -39,23 +38,30 @@ def segment_slab(
 
     Returns
     -------
-    (z, stop - start, x) ndarray of uint8
-        0 in pores, 255 in the solid: the same whatever slabs the volume is cut into. Beyond its faces the
-        volume goes on as at the face.
+    (z, y, x) ndarray of bool
+        True in the pores: the same whatever windows the volume is cut into. Beyond its faces the volume goes on
+        as at the face.
+
+    Raises
+    ------
+    ValueError
+        If the window lies outside, or holds values that are not finite.
     """
     if pores not in ("dark", "bright"):
         raise ValueError(f"pores: must be dark or bright (got {pores!r})")
-    if not 0 <= start < stop <= source.shape[1]:
-        raise ValueError(f"start, stop: must lie within the {source.shape[1]} planes (got {start}, {stop})")
+    if not all(0 <= at.start < at.stop <= n for at, n in zip(where, source.shape, strict=True)):
+        raise ValueError(f"where: must lie within {tuple(source.shape)} (got {where})")
     square = math.floor(closing_radius**2 + 1e-9)
     reach = len(kernel_weights(sigma, 4.0)) - 1 if sigma > 0 else 0
     halo = 2 * math.isqrt(square) + reach
-    first, last = max(0, start - halo), min(source.shape[1], stop + halo)
-    beyond = (halo - (start - first), halo - (last - stop))
-    grey = np.pad(np.asarray(source[:, first:last, :]), ((halo, halo), beyond, (halo, halo)), mode="edge")
+    known, beyond = [], []
+    for at, n in zip(where, source.shape, strict=True):
+        known.append(slice(max(0, at.start - halo), min(n, at.stop + halo)))
+        beyond.append((halo - (at.start - known[-1].start), halo - (known[-1].stop - at.stop)))
+    grey = np.pad(np.asarray(source[tuple(known)]), beyond, mode="edge")
     if not np.isfinite(grey).all():
-        raise ValueError(f"source: holds values that are not finite in planes {first} to {last - 1}")
+        raise ValueError(f"values that are not finite lie in voxels {[(at.start, at.stop - 1) for at in known]}")
     if reach:
         grey = smoothed(grey, sigma)
     solid = grey > threshold if pores == "dark" else grey < threshold
-    return np.where(closed(np.ascontiguousarray(solid), square), 255, 0).astype(np.uint8)
+    return ~closed(np.ascontiguousarray(solid), square)

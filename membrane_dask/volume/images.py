@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 #: Nanometres in the units in which files give lengths.
-_UNITS = {
+UNITS = {
     "m": 1e9, "mm": 1e6, "µm": 1e3, "μm": 1e3, "um": 1e3, "micron": 1e3, "microns": 1e3, "\\u00b5m": 1e3,
     "nm": 1.0, "nanometer": 1.0, "pm": 1e-3, "å": 0.1, "angstrom": 0.1,
 }  # fmt: skip
@@ -92,14 +92,14 @@ def _decode(path: Path) -> tuple[np.ndarray, float | None, str, int]:
     if path.suffix.lower() in (".tif", ".tiff"):
         try:
             with tifffile.TiffFile(path) as file:
-                return np.asarray(file.asarray()), *_pixel_of(file)
+                return np.asarray(file.asarray()), *pixel_of(file)
         except ValueError as error:
             if "imagecodecs" not in str(error):  # a compression that Pillow may know
                 raise
     return np.asarray(iio.imread(path, plugin="pillow")), None, "the file names no pixel size", 0
 
 
-def _pixel_of(file: Any) -> tuple[float | None, str, int]:
+def pixel_of(file: Any) -> tuple[float | None, str, int]:
     """Size of a pixel in nm by a TIFF's metadata, where it stands, and rows of the microscope's banner."""
     page = file.pages[0]
     fei: Mapping[str, Any] = file.fei_metadata or {}
@@ -108,24 +108,24 @@ def _pixel_of(file: Any) -> tuple[float | None, str, int]:
         return float(fei["Scan"]["PixelWidth"]) * 1e9, "FEI metadata", max(0, page.imagelength - rows)
     zeiss: Mapping[str, Any] = file.sem_metadata or {}
     for name in ("ap_image_pixel_size", "ap_pixel_size"):
-        if name in zeiss and str(zeiss[name][2]).lower() in _UNITS:
-            return float(zeiss[name][1]) * _UNITS[str(zeiss[name][2]).lower()], "Zeiss metadata", 0
+        if name in zeiss and str(zeiss[name][2]).lower() in UNITS:
+            return float(zeiss[name][1]) * UNITS[str(zeiss[name][2]).lower()], "Zeiss metadata", 0
     if file.is_ome:
         import tifffile
 
         images = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]
         pixels = (images[0] if isinstance(images, list) else images)["Pixels"]
         unit = str(pixels.get("PhysicalSizeXUnit", "µm")).lower()
-        if "PhysicalSizeX" in pixels and unit in _UNITS:
-            return float(pixels["PhysicalSizeX"]) * _UNITS[unit], "OME metadata", 0
+        if "PhysicalSizeX" in pixels and unit in UNITS:
+            return float(pixels["PhysicalSizeX"]) * UNITS[unit], "OME metadata", 0
     if "XResolution" not in page.tags:
         return None, "the file names no pixel size", 0
     above, below = page.tags["XResolution"].value
     resolution = above / below if below else 0.0
     imagej: Mapping[str, Any] = file.imagej_metadata or {}
     unit = str(imagej.get("unit", "")).lower()
-    if unit in _UNITS and resolution > 0:
-        return _UNITS[unit] / resolution, "ImageJ metadata", 0
+    if unit in UNITS and resolution > 0:
+        return UNITS[unit] / resolution, "ImageJ metadata", 0
     if unit in ("inch", "inches", "cm"):
         return None, f"the file gives its resolution per {unit}, which tells how it is printed", 0
     kind = int(page.tags["ResolutionUnit"].value) if "ResolutionUnit" in page.tags else 1

@@ -47,6 +47,7 @@ class ToyProgram:
 
     kind = "toy"
     volumes: Sequence[Any] = ()
+    parts: Sequence[Any] = ()
     static: Sequence[Any] = ()
     attrs: Mapping[str, Any] = {}
 

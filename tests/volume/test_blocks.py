@@ -1,4 +1,4 @@
-"""Given volumes in slabs: what SciPy makes of the whole array, whatever the slabs."""
+"""Given volumes in windows: what SciPy makes of the whole array, whatever the windows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from membrane_dask.volume.blocks import segment_slab
+from membrane_dask.volume.blocks import segment_window
 
 HOW = {"threshold": 0.5, "sigma": 1.3, "closing_radius": 2.3}
 
@@ -27,33 +27,37 @@ def expected(tomogram) -> np.ndarray:
     return ndimage.binary_closing(smooth > 0.5, ball)[16:-16, 16:-16, 16:-16]
 
 
+WHOLE = (slice(0, 21), slice(0, 40), slice(0, 33))
+
+
 def test_the_whole_is_scipys(tomogram, expected):
-    found = segment_slab(tomogram, 0, 40, **HOW) > 0
+    found = ~segment_window(tomogram, WHOLE, **HOW)
     assert (found != expected).sum() <= 2  # single precision
     assert 0.2 < found.mean() < 0.9
 
 
 @settings(deadline=None, max_examples=25)
 @given(data=st.data())
-def test_slabs_do_not_show(tomogram, data):
-    start = data.draw(st.integers(0, 39))
-    stop = data.draw(st.integers(start + 1, 40))
-    whole = segment_slab(tomogram, 0, 40, **HOW)
-    np.testing.assert_array_equal(segment_slab(tomogram, start, stop, **HOW), whole[:, start:stop])
+def test_windows_do_not_show(tomogram, data):
+    starts = [data.draw(st.integers(0, n - 1)) for n in tomogram.shape]
+    where = tuple(slice(a, data.draw(st.integers(a + 1, n))) for a, n in zip(starts, tomogram.shape, strict=True))
+    whole = segment_window(tomogram, WHOLE, **HOW)
+    np.testing.assert_array_equal(segment_window(tomogram, where, **HOW), whole[where])
 
 
 def test_a_zarr_array_and_bright_pores(tomogram, tmp_path):
     array = zarr.create_array(tmp_path / "grey.zarr", data=tomogram, chunks=(21, 8, 16))
-    dark = segment_slab(array, 5, 12, threshold=0.5)
-    bright = segment_slab(1 - tomogram, 5, 12, threshold=0.5, pores="bright")
-    np.testing.assert_array_equal(dark, np.where(tomogram[:, 5:12] > 0.5, 255, 0))
+    where = (slice(3, 21), slice(5, 12), slice(0, 33))
+    dark = segment_window(array, where, threshold=0.5)
+    bright = segment_window(1 - tomogram, where, threshold=0.5, pores="bright")
+    np.testing.assert_array_equal(dark, tomogram[where] <= 0.5)
     np.testing.assert_array_equal(dark, bright)
 
 
-def test_what_cannot_be_segmented(tomogram):
-    with pytest.raises(ValueError, match="planes"):
-        segment_slab(tomogram, 30, 41, threshold=0.5)
-    with pytest.raises(ValueError, match="pores"):
-        segment_slab(tomogram, 0, 4, threshold=0.5, pores="light")
+def test_what_is_refused(tomogram):
+    with pytest.raises(ValueError, match="must lie within"):
+        segment_window(tomogram, (slice(0, 21), slice(30, 41), slice(0, 33)), threshold=0.5)
+    with pytest.raises(ValueError, match="dark or bright"):
+        segment_window(tomogram, WHOLE, threshold=0.5, pores="light")
     with pytest.raises(ValueError, match="not finite"):
-        segment_slab(np.where(tomogram > 0.99, np.nan, tomogram), 0, 4, threshold=0.5)
+        segment_window(np.where(tomogram > 0.99, np.nan, tomogram), WHOLE, threshold=0.5)

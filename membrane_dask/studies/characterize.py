@@ -1,0 +1,419 @@
+"""Characterization: what a three-dimensional structure is (Chamani, Table 1).
+
+Volumes are measured in blocks, each a unit: distances to the solid, pore sizes, and the basins of which a unit of
+its own puts the pore network and the connectivity together. Another unit finds the ways through the whole. What a
+volume is does not depend on its blocks.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from membrane_dask.config import CharacterizeStudy
+from membrane_dask.errors import Problem, Source, StudyError
+from membrane_dask.physics.basins import Box, Markers, basins, fitting, pore_radii, squared_distances, suffices
+from membrane_dask.physics.extraction import QUARTERS, assemble, surface_areas
+from membrane_dask.physics.network import PhysicsError
+from membrane_dask.physics.transport import PoreSpace, diffusion, shortest_path
+from membrane_dask.program import Dataset, History, Parts, Proposer, Table, Unit, Volume, Work
+from membrane_dask.variables import CHAMANI, NETWORK, PORE_SIZES, PROFILES, PROPERTIES, Variable
+from membrane_dask.volume.given import GivenVolume, open_given, volumes_of
+
+#: Enters every spawn key, so that no two study kinds share a random stream.
+_KIND = 3
+#: Voxels about a block that are read at first; more where the pores are wider.
+_HALO = 48
+#: Voxels that are read at most to measure a block.
+_MOST = 1 << 28
+#: Bytes of working memory for every voxel that is read about a block, and for every voxel of the block.
+_BYTES_READ, _BYTES_OWN = 11, 26
+#: Bytes for every pore voxel of a volume whose ways are found, and for every voxel.
+_BYTES_PORE, _BYTES_VOXEL = 20.0, 0.3
+
+
+class CharacterizeProgram:
+    """Blocks of every volume; then the network of each, and the ways through it.
+
+    Parameters
+    ----------
+    study : CharacterizeStudy
+        Checked study.
+    source : Source, optional
+        Where the study's words stand, for the errors.
+
+    Raises
+    ------
+    StudyError
+        If a volume cannot be used.
+    """
+
+    kind = "characterize"
+    tables: Sequence[Table] = ()
+    volumes: Sequence[Volume] = ()
+    static: Sequence[Dataset] = ()
+
+    def __init__(self, study: CharacterizeStudy, source: Source | None = None) -> None:
+        self.study = study
+        found = [self._sized(volume, "input", source) for volume in self._opened("input", source)]
+        self.replicates = len(found)
+        if study.reference:
+            compared = self._opened("reference", source)
+            if len(compared) != 1:
+                words = f"must be one volume (got {str(study.reference)!r}, which holds {len(compared)})"
+                raise StudyError([Problem(("reference",), words)], source)
+            found.append(self._sized(compared[0], "reference", source))
+        self.given = found
+        settings = study.network
+        markers = Markers(settings.sigma, settings.radius, settings.smallest, settings.nearby)
+        self.blocks = [_blocks(volume.shape, study.block) for volume in found]
+        self._first = np.concatenate([[0], np.cumsum([len(blocks) for blocks in self.blocks])])
+        self.context: Mapping[str, Any] = {
+            "volumes": found,
+            "blocks": self.blocks,
+            "first": self._first,
+            "markers": markers,
+            "diagonal": study.connectivity == 26,
+            "tolerance": study.tolerance,
+        }
+        self.work: Work = work
+        self.attrs: Mapping[str, Any] = {
+            "title": "What a porous structure is",
+            "references": CHAMANI,
+            "seed": study.seed,
+            "voxel_size_nm": found[0].voxel_nm,
+            "connectivity": study.connectivity,
+        }
+        n = len(found)
+        self.parts: Sequence[Parts] = (
+            Parts("blocks", (int(self._first[-1]),)),
+            Parts("networks", (n,)),
+            *([Parts("ways", (n,))] if study.tortuosity else []),
+        )
+
+    def _opened(self, field: str, source: Source | None) -> list[GivenVolume]:
+        """Volumes that a field of the study names."""
+        study, path = self.study, getattr(self.study, field)
+        grey = study.grey.model_dump() if study.grey.threshold is not None else None
+        try:
+            if path.suffix.lower() in (".yaml", ".yml"):
+                raise ValueError(f"is a study that must be run first: membrane-dask run {path}")
+            return [open_given(one, study.pores, grey) for one in volumes_of(path)]
+        except ValueError as error:
+            raise StudyError([Problem((field,), f"{error} (got {str(path)!r})")], source) from error
+
+    def _sized(self, volume: GivenVolume, field: str, source: Source | None) -> GivenVolume:
+        size = self.study.voxel_size
+        if size and volume.voxel_nm and abs(size / volume.voxel_nm - 1) > 1e-3:
+            words = f"is {size:g} nm, but by its {volume.told_by} {volume.path} has voxels of {volume.voxel_nm:g} nm"
+            raise StudyError([Problem(("voxel_size",), words)], source)
+        known = volume.voxel_nm or size
+        if not known:
+            words = f"required: {volume.told_by}; for example voxel_size: 3 nm"
+            raise StudyError([Problem(("voxel_size",), f"{words} ({field}: {volume.path})")], source)
+        return replace(volume, voxel_nm=known)
+
+    def name(self, volume: int) -> str:
+        """Name of a volume in the keys of its units."""
+        return "reference" if volume >= self.replicates else f"replicate={volume}"
+
+    def unit(self, task: str, volume: int, block: int = 0) -> Unit:
+        """A block, or what is made of all blocks of a volume."""
+        key = f"{task},{self.name(volume)}" + (f",block={block}" if task == "blocks" else "")
+        index = (int(self._first[volume]) + block,) if task == "blocks" else (volume,)
+        return Unit(key, task, index, {"volume": volume, "block": block}, (self.study.seed, _KIND, volume))
+
+    def proposer(self) -> Proposer:
+        """Blocks at once; the network of a volume when its blocks are over, and then the ways through it."""
+        proposed: set[str] = set()
+
+        def propose(history: History) -> list[Unit]:
+            units = []
+            for volume, blocks in enumerate(self.blocks):
+                of_blocks = [self.unit("blocks", volume, b) for b in range(len(blocks))]
+                network = self.unit("networks", volume)
+                units += of_blocks
+                if all(unit.key in history for unit in of_blocks):
+                    units.append(network)
+                if self.study.tortuosity and network.key in history:
+                    units.append(self.unit("ways", volume))
+            fresh = [unit for unit in units if unit.key not in proposed]
+            proposed.update(unit.key for unit in fresh)
+            return fresh
+
+        return propose
+
+    def pilots(self) -> Sequence[Unit]:
+        """A block from the middle of the first volume."""
+        return [self.unit("blocks", 0, len(self.blocks[0]) // 2)]
+
+    def memory(self) -> Mapping[str, int]:
+        """Peak bytes of a block and of a search for the ways through a volume, for half of it pores."""
+        most = {"blocks": 0, "ways": 0}
+        for volume, blocks in zip(self.given, self.blocks, strict=True):
+            for start, stop in blocks:
+                box = Box(start, stop, _HALO, volume.shape)
+                read = math.prod(at.stop - at.start for at in box.known)
+                own = math.prod(b - a + 16 for a, b in zip(start, stop, strict=True))
+                most["blocks"] = max(most["blocks"], _BYTES_READ * read + _BYTES_OWN * own)
+            voxels = math.prod(volume.shape)
+            most["ways"] = max(most["ways"], int((0.35 * _BYTES_PORE + _BYTES_VOXEL) * voxels))
+        return most if self.study.tortuosity else {"blocks": most["blocks"]}
+
+    def collect(self, read: Callable[[str], Any], history: History) -> Mapping[str, Any]:
+        """Properties of all volumes, distributions, profiles and networks."""
+        networks = read("networks")
+        ways = read("ways") if self.study.tortuosity else {}
+        measured = {}
+        for (number,), part in networks.items():
+            voxel = float(self.given[number].voxel_nm or math.nan)
+            measured[number] = _Measured(part, ways.get((number,), {}), self.given[number].shape, voxel)
+        found: dict[str, Any] = {}
+        mine = [measured.get(number) for number in range(self.replicates)]
+        if any(mine):
+            found |= _tables(mine, "", ("replicate",))
+        compared = measured.get(self.replicates)
+        if compared:
+            found |= _tables([compared], "reference_", ())
+        if any(mine) and compared:
+            found["difference"] = _difference(found["properties"][2], found["reference_properties"][2])
+        for number, one in measured.items():
+            place = "reference_network" if number == self.replicates else f"network_{number}"
+            found[place] = (NETWORK, (), one.network())
+        return found
+
+
+class _Measured:
+    """What is known of one volume."""
+
+    def __init__(self, part: Mapping[str, np.ndarray], ways: Mapping[str, np.ndarray], shape: tuple[int, ...],
+                 voxel: float) -> None:  # fmt: skip
+        self.part, self.ways, self.shape, self.voxel = part, ways, shape, voxel
+        # How many pore voxels lie in balls of each radius, by plane; the last row of radii is beyond the widest.
+        self.fitting = part["fitting"]
+        self.radii = pore_radii(len(self.fitting))
+
+    def properties(self) -> dict[str, Any]:
+        """Single numbers."""
+        part, voxel = self.part, self.voxel
+        inner = part["ends"][:, 1] >= 0
+        mean = {
+            "body_radius_mean": part["equivalent_radius"],
+            "body_inscribed_radius_mean": part["inscribed_radius"],
+            "throat_radius_mean": part["throat_equivalent_radius"][inner],
+            "throat_inscribed_radius_mean": part["throat_inscribed_radius"][inner],
+            "coordination_number_mean": part["coordination_number"],
+        }
+        conductivity = float(self.ways["conductivity"]) if self.ways else math.nan
+        porosity = float(part["porosity"])
+        return {
+            "porosity": porosity,
+            "connected_porosity": float(part["through"][0]),
+            "through_porosity": part["through"],
+            "dead_end_porosity": float(part["dead_end"]),
+            "closed_porosity": float(part["closed"]),
+            "percolates": float(part["through"][0] > 0),
+            "n_components": int(part["n_components"]),
+            "specific_surface": float(part["surface"]) / (math.prod(self.shape) * voxel),
+            "pore_radius_mean": _mean_radius(self.fitting.sum(axis=1), self.radii) * voxel,
+            "n_pores": len(part["volume"]),
+            "n_throats": int(inner.sum()),
+            **{name: float(values.mean()) if len(values) else math.nan for name, values in mean.items()},
+            "unassigned_share": float(part["unassigned"]) if porosity else math.nan,
+            "tortuosity_geometric": float(self.ways["shortest"]) if self.ways else math.nan,
+            "tortuosity_centroid": float(part["centroid_path"]),
+            "tortuosity_diffusive": porosity / conductivity if conductivity > 0 else math.nan,
+            "effective_diffusivity": conductivity,
+            "diffusion_flux_spread": float(self.ways["spread"]) if self.ways else math.nan,
+        }
+
+    def sizes(self, n_radii: int) -> dict[str, np.ndarray]:
+        """How sizes are distributed."""
+        counts = np.zeros((n_radii, self.shape[0]))
+        counts[: len(self.fitting)] = self.fitting
+        edges = [round(self.shape[0] * q / QUARTERS) for q in range(QUARTERS + 1)]
+        quarters = np.stack([counts[:, a:b].sum(axis=1) for a, b in itertools.pairwise(edges)])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return {
+                "share_wider": counts.sum(axis=1) / counts[0].sum(),
+                "quarter_share_wider": quarters / quarters[:, :1],
+                "quarter_pore_radius_mean": np.array([_mean_radius(q, pore_radii(n_radii)) for q in quarters]) * self.voxel,
+            }
+
+    def profile(self) -> dict[str, np.ndarray]:
+        """What changes with the depth."""
+        mean = [_mean_radius(counts, self.radii) for counts in self.fitting.T]
+        return {
+            "porosity": self.part["profile"][:, 0],
+            "connected_porosity": self.part["profile"][:, 1],
+            "pore_radius_mean": np.array(mean) * self.voxel,
+        }
+
+    def network(self) -> dict[str, np.ndarray]:
+        """Rows of pores and of throats."""
+        return {v.name: self.part[v.name] for v in NETWORK}
+
+
+def _mean_radius(counts: np.ndarray, radii: np.ndarray) -> float:
+    """Mean of the largest fitting radius, from how many voxels balls of each radius hold (the first row: all)."""
+    if not len(counts) or not counts[0]:
+        return math.nan
+    upper = np.concatenate([radii[1:], [2 * radii[-1] - (radii[-2] if len(radii) > 1 else 0.0)]])
+    inside = -np.diff(np.concatenate([counts, [0.0]]))
+    return float((inside * (radii + upper) / 2).sum() / counts[0])
+
+
+def _tables(volumes: Sequence[_Measured | None], prefix: str, dims: tuple[str, ...]) -> dict[str, Any]:
+    """Tables of one group of volumes; NaN for one that failed."""
+    good = next(v for v in volumes if v)
+    n_radii = max(len(v.fitting) for v in volumes if v)
+    radii = {"pore_radius": pore_radii(n_radii) * good.voxel}
+    depth = {"z": (np.arange(good.shape[0]) + 0.5) * good.voxel}
+    rows = [
+        (PROPERTIES, "properties", [v.properties() if v else None for v in volumes], {}),
+        (PORE_SIZES, "pore_sizes", [v.sizes(n_radii) if v else None for v in volumes], radii),
+        (PROFILES, "profiles", [v.profile() if v else None for v in volumes], depth),
+    ]
+    return {f"{prefix}{name}": (variables, dims, _stacked(variables, values, dims) | labels)
+            for variables, name, values, labels in rows}  # fmt: skip
+
+
+def _stacked(variables: Sequence[Variable], values: Sequence[Mapping[str, Any] | None], dims: tuple[str, ...]) -> dict[str, Any]:
+    good = next(v for v in values if v)
+    found = {}
+    for variable in variables:
+        blank = np.full(np.shape(good[variable.name]), np.nan)
+        stack = np.stack([np.asarray(v[variable.name] if v else blank) for v in values])
+        found[variable.name] = (stack if dims else stack[0]).astype(variable.dtype)
+    return found
+
+
+def _difference(mine: Mapping[str, np.ndarray], compared: Mapping[str, np.ndarray]) -> tuple[Any, ...]:
+    """Relative differences of all properties that are numbers."""
+    variables, values = [], {}
+    for v in PROPERTIES:
+        if v.name == "percolates" or v.dims:
+            continue
+        long_name = f"relative difference to the reference: {v.long_name}"
+        variables.append(Variable(v.name, (), "f8", "1", long_name, v.source, nullable=True))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            values[v.name] = mine[v.name] / np.float64(compared[v.name]) - 1.0
+    return tuple(variables), ("replicate",), values
+
+
+def _blocks(shape: tuple[int, ...], edge: int) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Blocks of a volume: first voxel, and last plus one. None is thinner than half an edge."""
+    axes = []
+    for n in shape:
+        count = max(1, round(n / edge))
+        edges = [round(n * k / count) for k in range(count + 1)]
+        axes.append(list(itertools.pairwise(edges)))
+    return [tuple(zip(*block, strict=True)) for block in itertools.product(*axes)]  # type: ignore[misc]
+
+
+# ---------------------------------------------------------------------------------------------
+# On a worker
+
+
+def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """A block, a network, or the ways through a volume.
+
+    Raises
+    ------
+    ValueError
+        If the volume holds what it may not.
+    PhysicsError
+        If its pores are too wide to be measured in blocks, or the ways cannot be found.
+    """
+    volume: GivenVolume = context["volumes"][unit.params["volume"]]
+    if unit.task == "blocks":
+        return _block(context, volume, *context["blocks"][unit.params["volume"]][unit.params["block"]])
+    if unit.task == "networks":
+        return _network(context, volume, unit.params["volume"])
+    depth = max(1, (1 << 24) // (volume.shape[1] * volume.shape[2]))
+    slabs = (
+        volume.read((slice(z, min(z + depth, volume.shape[0])), slice(0, volume.shape[1]), slice(0, volume.shape[2])))
+        for z in range(0, volume.shape[0], depth)
+    )
+    space = PoreSpace.of(slabs, volume.shape)
+    found = diffusion(space, context["tolerance"])
+    return {
+        "shortest": np.float64(shortest_path(space)),
+        "conductivity": np.float64(found.conductivity),
+        "spread": np.float64(found.spread),
+        "iterations": np.int64(found.iterations),
+    }, {}  # type: ignore[return-value]
+
+
+def _block(
+    context: Mapping[str, Any], volume: GivenVolume, start: tuple[int, ...], stop: tuple[int, ...]
+) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Distances to the solid, pore sizes and basins of a block."""
+    markers: Markers = context["markers"]
+    halo = max(_HALO, 2 * markers.margin)
+    while True:
+        box = Box(start, stop, halo, volume.shape)
+        squares = squared_distances(volume.read(box.known))
+        if suffices(squares, box, markers.margin):
+            break
+        read = math.prod(at.stop - at.start for at in Box(start, stop, 2 * halo, volume.shape).known)
+        if read > _MOST:
+            raise PhysicsError(
+                f"the block at {start} of {volume.path} has pores wider than {halo} voxels, more than can be read about "
+                "it at once; measure the volume at a coarser resolution, or check which phase the pores are (pores)"
+            )
+        halo *= 2
+    sizes = fitting(squares, box)
+    part, _ = basins(squares, box, markers, context["diagonal"])
+    return {**part, "fitting": sizes, "depth": np.array([start[0], stop[0]])}, {"pores": float(part["sums"][:, 0].sum())}
+
+
+def _network(
+    context: Mapping[str, Any], volume: GivenVolume, number: int
+) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """The network and the connectivity of a volume, and its pore sizes."""
+    first = context["first"]
+    parts = []
+    for k in range(first[number], first[number + 1]):
+        try:
+            parts.append(context["parts"].read("blocks", (int(k),)))
+        except FileNotFoundError as error:
+            raise PhysicsError(f"block {k - first[number]} of {volume.path} was not measured") from error
+    sizes = np.zeros((max(len(part["fitting"]) for part in parts), volume.shape[0]), np.int64)
+    for part in parts:
+        a, b = part.pop("depth")
+        counts = part.pop("fitting")
+        sizes[: len(counts), a:b] += counts
+    voxel = float(volume.voxel_nm or math.nan)
+    found = assemble(parts, volume.shape, voxel, context["markers"])
+    connectivity, network = found.connectivity, found.network
+    surface = surface_areas(sum(part["sums"].sum(axis=0, keepdims=True) for part in parts))[0]
+    arrays = {
+        "fitting": sizes,
+        "profile": connectivity.profile,
+        "porosity": connectivity.porosity,
+        "through": connectivity.connected,
+        "dead_end": connectivity.dead_end,
+        "closed": connectivity.closed,
+        "n_components": connectivity.n_components,
+        "centroid_path": connectivity.centroid_path,
+        "surface": surface,
+        "unassigned": found.unassigned,
+        "position": network.junctions,
+        "volume": network.bodies["volume"],
+        "equivalent_radius": network.bodies["equivalent_radius"],
+        "inscribed_radius": network.bodies["inscribed_radius"],
+        "surface_area": network.bodies["surface_area"],
+        "coordination_number": network.bodies["coordination_number"],
+        "ends": network.ends,
+        "throat_equivalent_radius": network.radius,
+        "throat_inscribed_radius": network.throats["inscribed_radius"],
+        "throat_area": network.throats["area"],
+        "throat_length": network.length,
+    }
+    return {name: np.asarray(value) for name, value in arrays.items()}, {}
