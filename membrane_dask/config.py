@@ -685,7 +685,7 @@ class CharacterizeStudy(BaseStudy):
     network: NetworkSettings = knob(NetworkSettings(), "which places count as pores of the network", unit="")
     tortuosity: bool = knob(True, "whether to measure shortest paths and diffusion as well", unit="")
     tolerance: Number = knob(
-        1e-3, "largest difference of the diffusive flux from plane to plane, over the flux", ge=1e-5, le=0.1
+        1e-3, "largest difference of the diffusive flux from plane to plane, over the flux", ge=1e-4, le=0.1
     )
     block: Whole = knob(256, "edge of a block of work; does not change the result", unit="voxel", ge=32, le=1024)
 

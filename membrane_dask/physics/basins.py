@@ -96,11 +96,12 @@ class Box:
         )
 
     def window(self, known: np.ndarray, margin: int, mode: Literal["edge", "constant"]) -> np.ndarray:
-        """The block and ``margin`` voxels about it; beyond the volume as at its edge, or 0."""
+        """The block and ``margin`` voxels about it; beyond what is known as at its edge, or 0."""
         places, beyond = [], []
-        for a, b, at, n in zip(self.start, self.stop, self.known, self.shape, strict=True):
-            places.append(slice(max(0, a - margin) - at.start, min(n, b + margin) - at.start))
-            beyond.append((max(0, margin - a), max(0, b + margin - n)))
+        for a, b, at in zip(self.start, self.stop, self.known, strict=True):
+            low, high = max(at.start, a - margin), min(at.stop, b + margin)
+            places.append(slice(low - at.start, high - at.start))
+            beyond.append((low - (a - margin), b + margin - high))
         return np.pad(known[tuple(places)], beyond, mode=mode)
 
 
@@ -136,6 +137,8 @@ def suffices(squares: np.ndarray, box: Box, margin: int) -> bool:
     margin : int
         Voxels about the block whose own distances must be right.
     """
+    if box.halo < margin:
+        return False
     low = np.array([at.start for at in box.known], np.int64)
     high = np.array([at.stop for at in box.known], np.int64)
     open_low, open_high = low > 0, high < np.array(box.shape)  # beyond the volume there is nothing to know
@@ -247,6 +250,20 @@ def _suffices(squares, start, stop, open_low, open_high, margin):
                 if touches and squares[z, y, x] > room * room:
                     return False
     return True
+
+
+@kernel
+def _largest(squares, start, stop):
+    """Largest squared radius of a ball in the pores that touches the block."""
+    found = np.float32(0)
+    for z in range(squares.shape[0]):
+        for y in range(squares.shape[1]):
+            for x in range(squares.shape[2]):
+                outside = max(start[0] - z, z - stop[0] + 1, start[1] - y, y - stop[1] + 1, start[2] - x,
+                              x - stop[2] + 1, 0)  # fmt: skip
+                if squares[z, y, x] > outside * outside:
+                    found = max(found, squares[z, y, x])
+    return found
 
 
 @kernel
@@ -498,18 +515,21 @@ def fitting(squares: np.ndarray, box: Box) -> np.ndarray:
     A ball of radius ``r`` about a voxel holds the voxels nearer than ``r``, and fits if the solid is no nearer.
     """
     n_z = box.stop[0] - box.start[0]
+    low = np.array([at.start for at in box.known], np.int64)
+    largest = float(_largest(squares, np.array(box.start) - low, np.array(box.stop) - low))
     found: list[np.ndarray] = []
     while True:
         radius = float(pore_radii(len(found) + 1)[-1])
         square = math.ceil(radius**2 - 1e-9)
+        if square > largest:
+            break
         reach = math.isqrt(square - 1)
         fits = pack_rows(box.window(squares, reach, "constant") >= square, box.stop[2] - box.start[2] + 2 * reach)
         if reach:
             fits = dilated(fits, square - 1)[reach:-reach, reach:-reach]
         rows = np.ascontiguousarray(fits).view(np.uint8)
         inside = np.unpackbits(rows, axis=-1, count=reach + box.stop[2] - box.start[2], bitorder="little")[..., reach:]
-        count = inside.reshape(n_z, -1).sum(axis=1, dtype=np.int64)
-        if not count.any():
-            break
-        found.append(count)
-    return np.array(found).reshape(-1, n_z)
+        found.append(inside.reshape(n_z, -1).sum(axis=1, dtype=np.int64))
+    while found and not found[-1].any():
+        found.pop()
+    return np.array(found, np.int64).reshape(-1, n_z)

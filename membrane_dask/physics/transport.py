@@ -16,7 +16,7 @@ from membrane_dask.physics._jit import kernel, part
 from membrane_dask.physics.network import PhysicsError
 
 #: Groups of voxels in the coarse problem of a diffusion at most, about.
-_GROUPS = 150_000
+_GROUPS = 40_000
 #: Narrowest cell of the coarse problem, in voxels.
 _CELL = 8
 #: Fall of the residual's energy from which on single precision has nothing more to tell.
@@ -450,7 +450,7 @@ def _apply(bits, first, shape, z, degree, p, out):
             while rest != zero:
                 low = rest & (~rest + one)
                 before = low - one
-                v = np.float32(degree[i]) * p[i]
+                v = np.float64(degree[i]) * p[i]
                 if a & low:
                     v -= p[at_a + _ones(a & before)]
                 if b & low:
@@ -478,7 +478,7 @@ def _residual(bits, first, shape, group, degree, c, r, restricted):
     voxels: what goes in, less what the planes before keep.
     """
     n_z, n_y, _ = shape
-    out = np.empty(n_y * shape[2], np.float32)
+    out = np.empty(n_y * shape[2], np.float64)
     flux = np.zeros(n_z + 1)
     for i in range(first[n_y]):
         flux[0] += 2.0 * (1.0 - c[i]) * (group[i] + 1 < restricted.size)
@@ -489,9 +489,9 @@ def _residual(bits, first, shape, group, degree, c, r, restricted):
         begin, end = first[z * n_y], first[(z + 1) * n_y]
         kept = 0.0
         for i in range(begin, end):
-            missing = 2.0 if z == 0 and group[i] + 1 < restricted.size else 0.0
-            r[i] = missing - out[i - begin]
-            kept += r[i]
+            missing = (2.0 if z == 0 and group[i] + 1 < restricted.size else 0.0) - out[i - begin]
+            r[i] = missing
+            kept += missing
             total += np.float64(r[i]) * r[i] / degree[i]
             restricted[group[i]] += r[i]
         flux[z + 1] = flux[z] - kept
@@ -502,7 +502,7 @@ def _residual(bits, first, shape, group, degree, c, r, restricted):
 def _energy(bits, first, shape, degree, p):
     """p.A.p"""
     n_z, n_y, _ = shape
-    out = np.empty(n_y * shape[2], np.float32)
+    out = np.empty(n_y * shape[2], np.float64)
     total = 0.0
     for z in range(n_z):
         _apply(bits, first, shape, z, degree, p, out)
@@ -518,7 +518,7 @@ def _energy(bits, first, shape, degree, p):
 def _advance(bits, first, shape, group, degree, c, r, p, alpha, restricted):
     """Step along p: new solution and residual, its sums over the groups; returns r.D^-1.r."""
     n_z, n_y, _ = shape
-    out = np.empty(n_y * shape[2], np.float32)
+    out = np.empty(n_y * shape[2], np.float64)
     restricted[:] = 0.0
     total = 0.0
     for z in range(n_z):
@@ -526,7 +526,7 @@ def _advance(bits, first, shape, group, degree, c, r, p, alpha, restricted):
         begin, end = first[z * n_y], first[(z + 1) * n_y]
         for i in range(begin, end):
             c[i] += alpha * p[i]
-            r[i] -= alpha * out[i - begin]
+            r[i] -= np.float32(alpha * out[i - begin])
             total += np.float64(r[i]) * r[i] / degree[i]
             restricted[group[i]] += r[i]
     return total

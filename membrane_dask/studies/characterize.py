@@ -271,7 +271,7 @@ def _mean_radius(counts: np.ndarray, radii: np.ndarray) -> float:
 def _tables(volumes: Sequence[_Measured | None], prefix: str, dims: tuple[str, ...]) -> dict[str, Any]:
     """Tables of one group of volumes; NaN for one that failed."""
     good = next(v for v in volumes if v)
-    n_radii = max(len(v.fitting) for v in volumes if v)
+    n_radii = max(1, *(len(v.fitting) for v in volumes if v))
     radii = {"pore_radius": pore_radii(n_radii) * good.voxel}
     depth = {"z": (np.arange(good.shape[0]) + 0.5) * good.voxel}
     rows = [
@@ -361,6 +361,8 @@ def _block(
         squares = squared_distances(volume.read(box.known))
         if suffices(squares, box, markers.margin):
             break
+        if squares.shape == volume.shape:
+            raise PhysicsError(f"{volume.path} holds no solid at all; check which phase the pores are (pores)")
         read = math.prod(at.stop - at.start for at in Box(start, stop, 2 * halo, volume.shape).known)
         if read > _MOST:
             raise PhysicsError(

@@ -19,6 +19,10 @@ _CUBE = 0.01
 _LOOKED_AT = 1 << 24
 
 
+class _RefusedError(ValueError):
+    """Said in our own words."""
+
+
 @dataclass(frozen=True)
 class GivenVolume:
     """A volume in a file or a folder, opened where it is read.
@@ -99,33 +103,40 @@ def open_given(path: Path, pores: Literal["dark", "bright"] | int = "dark",
     """
     try:
         array, voxel, told_by = _look(path)
-    except ValueError:
+        shape = tuple(int(n) for n in array.shape)
+        if len(shape) != 3 or min(shape) < 2:
+            raise _RefusedError(f"{path.name} has the shape {shape}; a volume of three dimensions is needed")
+        one_of_many = isinstance(pores, int) and not isinstance(pores, bool)
+        low, high = (0, "") if grey or one_of_many else _phases(str(path))
+    except _RefusedError:
         raise
     except Exception as error:  # every decoder fails in its own words
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{path.name} cannot be read as a volume: {reason}") from error
-    if len(array.shape) != 3 or min(array.shape) < 2:
-        raise ValueError(f"{path.name} has the shape {tuple(array.shape)}; a volume of three dimensions is needed")
-    found = GivenVolume(str(path), tuple(int(n) for n in array.shape), voxel, told_by, pores, grey)
-    if grey is None:
-        low, high = _phases(str(path))
-        many = isinstance(pores, int) and not isinstance(pores, bool)
-        if not many and low is None:
-            raise ValueError(
-                f"{path.name} holds {high}; a segmented volume has two: name the pores' value (pores: 0), or cut a grey "
-                "volume into two phases (grey.threshold)"
-            )
-    return found
+    if low is None:
+        raise ValueError(
+            f"{path.name} holds {high}; a segmented volume has two: name the pores' value (pores: 0), or cut a grey "
+            "volume into two phases (grey.threshold)"
+        )
+    return GivenVolume(str(path), shape, voxel, told_by, pores, grey)
+
+
+def _open(path: str) -> Any:
+    return _opened(path, Path(path).stat().st_mtime_ns)
+
+
+def _phases(path: str) -> tuple[Any, Any]:
+    """The two values of a segmented volume; or None, and in words what it holds instead."""
+    return _looked_at(path, Path(path).stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=64)
-def _open(path: str) -> Any:
+def _opened(path: str, changed: int) -> Any:
     return _look(Path(path))[0]
 
 
 @lru_cache(maxsize=64)
-def _phases(path: str) -> tuple[Any, Any]:
-    """The two values of a segmented volume; or None, and in words what it holds instead."""
+def _looked_at(path: str, changed: int) -> tuple[Any, Any]:
     array = _open(path)
     kind = np.dtype(array.dtype)
     if kind == bool:
@@ -135,11 +146,11 @@ def _phases(path: str) -> tuple[Any, Any]:
     values: set[Any] = set()
     for z in chosen:
         values |= set(np.unique(np.asarray(array[int(z)])).tolist())
+        if any(v != v for v in values):
+            return None, "values that are not numbers"
         if len(values) > 2:
             shown = ", ".join(f"{v:g}" for v in sorted(values)[:4])
             return None, f"more than two values ({shown}, ...)"
-    if any(v != v for v in values):
-        return None, "values that are not numbers"
     if len(values) == 2:
         low, high = sorted(values)
         return low, high
@@ -158,13 +169,13 @@ def _look(path: Path) -> tuple[Any, float | None, str]:
     if path.is_dir():
         files = sorted([*path.glob("*.tif"), *path.glob("*.tiff")])
         if not files:
-            raise ValueError(f"{path.name} is a folder without TIFF images, and no OME-Zarr")
+            raise _RefusedError(f"{path.name} is a folder without TIFF images, and no OME-Zarr")
         return _Images(tuple(map(str, files))), None, "single images name no distance between them"
     if path.suffix.lower() == ".npy":
         return np.load(path, mmap_mode="r"), None, "a NumPy file names no voxel size"
     if path.suffix.lower() in (".tif", ".tiff"):
         return _tiff(path)
-    raise ValueError(f"{path.name} is no volume that is known: OME-Zarr, .tif, .tiff, .npy or a folder of TIFF images")
+    raise _RefusedError(f"{path.name} is no volume that is known: OME-Zarr, .tif, .tiff, .npy or a folder of TIFF images")
 
 
 def _ome_zarr(path: Path) -> tuple[Any, float | None, str]:
@@ -176,16 +187,16 @@ def _ome_zarr(path: Path) -> tuple[Any, float | None, str]:
     attrs = dict(group.attrs)
     multiscales = dict(attrs.get("ome", attrs)).get("multiscales")  # type: ignore[arg-type]
     if not multiscales:
-        raise ValueError(f"{path.name} is a Zarr group without an image: OME-Zarr or a Zarr array is needed")
+        raise _RefusedError(f"{path.name} is a Zarr group without an image: OME-Zarr or a Zarr array is needed")
     about: Any = multiscales[0]
     level = about["datasets"][0]
     array = group[level["path"]]
     axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in about.get("axes", [])]
     if [axis.get("name") for axis in axes[-3:]] not in ([], ["z", "y", "x"]):
-        raise ValueError(f"{path.name} has the axes {[a.get('name') for a in axes]}; they must end with z, y, x")
+        raise _RefusedError(f"{path.name} has the axes {[a.get('name') for a in axes]}; they must end with z, y, x")
     if array.ndim > 3:
         if any(n != 1 for n in array.shape[:-3]):
-            raise ValueError(f"{path.name} has several channels or times: shape {array.shape}; one volume is needed")
+            raise _RefusedError(f"{path.name} has several channels or times: shape {array.shape}; one volume is needed")
         array = _Squeezed(array)
     scale = next((t["scale"] for t in level.get("coordinateTransformations", []) if t["type"] == "scale"), None)
     units = [UNITS.get({"nanometer": "nm", "micrometer": "um", "millimeter": "mm"}.get(str(a.get("unit")), str(a.get("unit"))))
@@ -203,7 +214,7 @@ def _tiff(path: Path) -> tuple[Any, float | None, str]:
         pixel, told_by, _ = pixel_of(file)
         series = file.series[0]
         if series.ndim == 4 and series.shape[-1] in (3, 4):
-            raise ValueError(f"{path.name} has {series.shape[-1]} colour channels; a segmented or grey volume is needed")
+            raise _RefusedError(f"{path.name} has {series.shape[-1]} colour channels; a segmented or grey volume is needed")
         shape, dtype = series.shape, series.dtype
         imagej: Mapping[str, Any] = file.imagej_metadata or {}
         depth = imagej.get("spacing")
@@ -223,7 +234,7 @@ def _tiff(path: Path) -> tuple[Any, float | None, str]:
 
 def _cube(edges: list[float], path: Path) -> float:
     if max(edges) > (1 + _CUBE) * min(edges):
-        raise ValueError(
+        raise _RefusedError(
             f"{path.name} has voxels of {' x '.join(f'{e:g}' for e in edges)} nm; they must be cubes: resample it first"
         )
     return edges[-1]
@@ -269,7 +280,7 @@ class _Images:
         for path in [chosen] if isinstance(chosen, str) else chosen:
             image = _image(path)
             if image.shape != shape:
-                raise ValueError(f"{Path(path).name} has {image.shape} pixels, the first image {shape}")
+                raise _RefusedError(f"{Path(path).name} has {image.shape} pixels, the first image {shape}")
             images.append(image[tuple(inside)])
         return images[0] if isinstance(chosen, str) else np.stack(images)
 

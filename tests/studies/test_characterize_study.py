@@ -1,0 +1,179 @@
+"""The characterize study: any blocks and workers, a reference beside it, a real rock, what cannot be measured."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import zipfile
+
+import numpy as np
+import pytest
+import tifffile
+from scipy import ndimage
+
+import membrane_dask as md
+from membrane_dask.physics.problems import GradedMembrane
+
+SYNC = {"profile": "sync"}
+
+
+@pytest.fixture(scope="module")
+def membrane() -> np.ndarray:
+    return GradedMembrane(depth=110, slices=70, width=90).volume()
+
+
+@pytest.fixture(scope="module")
+def study(membrane, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    np.save(folder / "membrane.npy", membrane)
+    np.save(folder / "mirrored.npy", membrane[:, ::-1].copy())
+    path = folder / "membrane.yaml"
+    path.write_text("kind: characterize\ninput: membrane.npy\nreference: mirrored.npy\nvoxel_size: 3 nm\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def reference(study, tmp_path_factory):
+    run = md.run(md.load_study(study, cluster=SYNC), tmp_path_factory.mktemp("reference") / "run")
+    assert run.status()["state"] == "complete"
+    return run
+
+
+@pytest.mark.parametrize(("block", "cluster"), [(32, SYNC), (50, {"workers": 2}), (64, {"workers": 1})], ids=str)
+def test_blocks_and_workers_do_not_show(study, reference, values_of, tmp_path, block, cluster):
+    run = md.run(md.load_study(study, block=block, cluster=cluster), tmp_path / "run")
+    assert run.counts["blocks"] > 2
+    assert values_of(run) == values_of(reference)
+
+
+def test_a_killed_driver_loses_nothing(study, reference, values_of, kill_and_resume, tmp_path):
+    short = study.with_name("short.yaml")
+    short.write_text(study.read_text() + "block: 40\n")
+    kill_and_resume(short, tmp_path / "run", after=5)
+    assert values_of(md.open_run(tmp_path / "run")) == values_of(reference)
+
+
+def test_properties(reference, membrane):
+    found = reference.result["properties"].to_dataset().isel(replicate=0)
+    pores = membrane == 0
+    labels, count = ndimage.label(pores)
+    through = np.setdiff1d(np.intersect1d(labels[0], labels[-1]), [0])
+    assert float(found.porosity) == pores.mean()
+    assert float(found.connected_porosity) == np.isin(labels, through).mean()
+    assert int(found.n_components) == count
+    assert float(found.percolates) == 1
+    for name in ("geometric", "centroid", "diffusive"):
+        assert float(found[f"tortuosity_{name}"]) >= 1
+    network = reference.result["network_0"].to_dataset()
+    assert int(found.n_pores) == network.sizes["pore"]
+    assert network.ends.dtype.kind == "i"
+    inner = (network.ends[:, 1] >= 0).values
+    assert int(found.n_throats) == inner.sum()
+    assert float(found.throat_radius_mean) == pytest.approx(network.throat_equivalent_radius.values[inner].mean())
+    assert float(network.volume.sum()) / 27 / pores.sum() == pytest.approx(1 - float(found.unassigned_share))
+    sizes = reference.result["pore_sizes"].to_dataset().isel(replicate=0)
+    assert float(sizes.share_wider[0]) == 1.0
+    assert sizes.pore_radius.units == "nm"
+    assert float(sizes.quarter_pore_radius_mean[3]) > 1.5 * float(sizes.quarter_pore_radius_mean[0])  # it is graded
+    profile = reference.result["profiles"].to_dataset().isel(replicate=0)
+    np.testing.assert_allclose(profile.porosity, pores.mean(axis=(1, 2)))
+    assert (profile.connected_porosity <= profile.porosity).all()
+
+
+def test_a_mirror_image_is_the_same_but_for_ties(reference):
+    """Sums agree exactly; where voxels are equally far from the solid, one side is taken, and the other in a mirror."""
+    apart = reference.result["difference"].to_dataset().isel(replicate=0)
+    for name in ("porosity", "connected_porosity", "n_components", "pore_radius_mean", "specific_surface"):
+        assert abs(float(apart[name])) < 1e-12
+    for name in ("n_pores", "body_radius_mean", "throat_radius_mean", "coordination_number_mean"):
+        assert abs(float(apart[name])) < 0.03
+    assert abs(float(apart.tortuosity_geometric)) < 1e-3
+    assert abs(float(apart.tortuosity_diffusive)) < 2e-3  # twice the tolerance of the flux
+
+
+def test_every_replicate_of_a_run(tmp_path):
+    import imageio.v3 as iio
+
+    iio.imwrite(tmp_path / "membrane.png", GradedMembrane(depth=96, slices=4, width=128).micrograph())
+    (tmp_path / "make.yaml").write_text(
+        "kind: reconstruct\ninput: membrane.png\npixel_size: 3 nm\nreplicates: 2\n"
+        "model: {knots: [0, 1]}\nsearch: {closing_radius: [0], roughness: [0], slices: 2}\n"
+        "volume: {slices: 40, width: 48, block: 32}\n"
+    )
+    made = md.run(md.load_study(tmp_path / "make.yaml", cluster=SYNC), tmp_path / "made")
+    path = tmp_path / "measure.yaml"
+    path.write_text("kind: characterize\ninput: made\ntortuosity: false\n")
+    run = md.run(md.load_study(path, cluster=SYNC), tmp_path / "run")
+    porosity = run.result["properties"].porosity
+    assert porosity.sizes["replicate"] == 2
+    np.testing.assert_allclose(porosity, made.result["structures"].volume_porosity)
+    assert np.isnan(run.result["properties"].tortuosity_diffusive).all()
+    # A study in place of its run is refused until it was run, with the command to be given.
+    path.write_text("kind: characterize\ninput: make.yaml\ntortuosity: false\n")
+    with pytest.raises(md.StudyError, match=r"first: membrane-dask run .*make\.yaml"):
+        md.plan(path)
+
+
+@pytest.mark.parametrize(("pore", "words"), [(False, "solid"), (True, "pore")])
+def test_volumes_of_one_phase(tmp_path, pore, words):
+    np.save(tmp_path / "one.npy", np.full((40, 40, 40), 0 if pore else 255, np.uint8))
+    (tmp_path / "one.yaml").write_text("kind: characterize\ninput: one.npy\nvoxel_size: 1 um\n")
+    run = md.run(md.load_study(tmp_path / "one.yaml", cluster=SYNC, execution={"retries": 0}), tmp_path / "run")
+    if pore:
+        assert run.failures
+        assert "no solid" in run.failures[0]["error"]
+        return
+    found = run.result["properties"].to_dataset().isel(replicate=0)
+    assert (float(found.porosity), float(found.percolates), float(found.n_pores)) == (0, 0, 0)
+    for name in ("body_radius_mean", "tortuosity_geometric", "tortuosity_diffusive", "pore_radius_mean"):
+        assert np.isnan(found[name])
+
+
+def test_no_way_through(tmp_path):
+    pores = np.zeros((40, 40, 40), bool)
+    pores[:25, 10:20] = True
+    np.save(tmp_path / "dead.npy", ~pores)
+    (tmp_path / "dead.yaml").write_text("kind: characterize\ninput: dead.npy\nvoxel_size: 1 um\n")
+    run = md.run(md.load_study(tmp_path / "dead.yaml", cluster=SYNC), tmp_path / "run")
+    found = run.result["properties"].to_dataset().isel(replicate=0)
+    assert float(found.percolates) == float(found.connected_porosity) == float(found.effective_diffusivity) == 0
+    assert float(found.dead_end_porosity) == pores.mean()
+    assert np.isnan(found.tortuosity_diffusive)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("", "voxel_size: required: a NumPy file names no voxel size"),
+        ("voxel_size: 3", "a number with a unit is needed"),
+        ("voxel_size: 3 nm\nblock: 8", "block"),
+        ("voxel_size: 3 nm\npores: light", "pores"),
+        ("voxel_size: 3 nm\ngrey: {sigma: 2}", "needs a threshold"),
+        ("voxel_size: 3 nm\ngrey: {threshold: 3}\npores: 5", "must be dark or bright"),
+        ("voxel_size: 3 nm\nconnectivity: 18", "connectivity"),
+        ("voxel_size: 3 nm\nreference: nothing.npy", "no such file"),
+    ],
+)
+def test_what_is_refused(study, tmp_path, words, message):
+    (tmp_path / "bad.yaml").write_text(f"kind: characterize\ninput: {study.with_name('membrane.npy')}\n{words}\n")
+    with pytest.raises(md.StudyError, match=message):
+        md.plan(tmp_path / "bad.yaml")
+
+
+def test_the_blocks_of_berea(shared, tmp_path):
+    """Connected porosity of 14 blocks of a sandstone, as published with their permeability."""
+    with zipfile.ZipFile(shared / "data/berea.zip") as archive:
+        rock = tifffile.imread(io.BytesIO(archive.read("berea.tif")))
+    with (shared / "data/berea_permeability_blocks_0-13.csv").open() as file:
+        expected = {int(row["block"]): float(row["effective_porosity"]) for row in csv.DictReader(file)}
+    corners = list(itertools.product((0, 128, 256), repeat=3))
+    assert len(expected) == 14
+    for number, porosity in expected.items():
+        where = tuple(slice(c, c + 128) for c in corners[number])
+        np.save(tmp_path / f"{number}.npy", rock[where])
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(f"kind: characterize\ninput: {number}.npy\nvoxel_size: 5.345 um\ntortuosity: false\nblock: 64\n")
+        run = md.run(md.load_study(path, cluster=SYNC), tmp_path / f"run-{number}")
+        found = run.result["properties"].to_dataset().isel(replicate=0)
+        assert round(float(found.connected_porosity), 6) == porosity
