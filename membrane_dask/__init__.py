@@ -28,6 +28,9 @@ _FACE = {
     "at_flux_threshold": "membrane_dask.studies.graded",
     "interval": "membrane_dask.studies.reconstruct",
     "texture": "membrane_dask.studies.texture",
+    "pore_network": "membrane_dask.studies.characterize",
+    "read_statoil": "membrane_dask.volume.networks",
+    "write_vtk": "membrane_dask.volume.networks",
 }
 
 __all__ = ["__version__", *sorted(_FACE)]
@@ -45,10 +48,13 @@ if TYPE_CHECKING:
     from membrane_dask.errors import ClusterError as ClusterError
     from membrane_dask.errors import StudyError as StudyError
     from membrane_dask.report import write_report as write_report
+    from membrane_dask.studies.characterize import pore_network as pore_network
     from membrane_dask.studies.graded import at_flux_threshold as at_flux_threshold
     from membrane_dask.studies.reconstruct import interval as interval
     from membrane_dask.studies.texture import texture as texture
     from membrane_dask.study_file import load_study as load_study
+    from membrane_dask.volume.networks import read_statoil as read_statoil
+    from membrane_dask.volume.networks import write_vtk as write_vtk
 
 
 def __getattr__(name: str) -> Any:

@@ -284,6 +284,7 @@ NETWORK: tuple[Variable, ...] = (
     Variable("throat_inscribed_radius", ("throat",), "f8", "nm", "radius of the largest ball that passes the throat"),
     Variable("throat_area", ("throat",), "f8", "nm2", "area of the faces between both pores, across the throat"),
     Variable("throat_length", ("throat",), "f8", "nm", "from centre to centre by way of the throat's middle"),
+    Variable("extent", ("axis",), "f8", "nm", "size of the volume"),
 )
 
 TABLES: Mapping[str, tuple[Variable, ...]] = {

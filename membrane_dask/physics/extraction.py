@@ -19,8 +19,6 @@ from membrane_dask.physics.network import INLET, OUTLET, PoreNetwork
 #: Weights of lines along faces, edges and corners in the surface area by Crofton's formula (13 directions; Legland,
 #: Kieu & Devaux, Image Anal. Stereol. 26, 83, 2007), over the distance of voxels along them.
 _CROFTON = np.array([0.0915557824 / 1.0, 0.0739612558 / np.sqrt(2.0), 0.0703912796 / np.sqrt(3.0)])
-#: Parts of the depth that a network's lengths are told by.
-QUARTERS = 4
 #: A throat is no shorter than this, in voxels: centres of pores may fall together.
 _SHORTEST = 0.5
 
@@ -283,16 +281,11 @@ def _network(
     area = np.concatenate([area, *(o[1] for o in opening)])
     inscribed = np.concatenate([inscribed, *(o[2] for o in opening)])
     length = np.maximum(np.concatenate([length, *(o[3] for o in opening)]), _SHORTEST)
-    # A throat lies along the straight line between its ends, as far as its share of each quarter goes.
-    depth = np.stack([centre[ends[:, 0], 0], _far_depth(ends[:, 1], centre[:, 0], shape[0])], axis=1) / shape[0]
-    share = _shares(depth.min(axis=1), depth.max(axis=1), QUARTERS)
-    return PoreNetwork(
+    return PoreNetwork.between(
         junctions=centre * voxel,
         ends=ends,
         length=length * voxel,
         radius=np.sqrt(area / np.pi) * voxel,
-        band=share.argmax(axis=1),
-        band_length=share * length[:, None] * voxel,
         extent=tuple(n * voxel for n in shape),
         bodies={
             "volume": volume * voxel**3,
@@ -303,21 +296,3 @@ def _network(
         },
         throats={"inscribed_radius": inscribed * voxel, "area": area * voxel**2},
     )
-
-
-def _far_depth(end: np.ndarray, depth: np.ndarray, n_z: int) -> np.ndarray:
-    """Depth of the second ends of throats, which may open on a face of the volume."""
-    outside = np.where(end == INLET, 0.0, float(n_z))
-    return np.where(end >= 0, depth[np.maximum(end, 0)], outside) if len(depth) else outside
-
-
-def _shares(low: np.ndarray, high: np.ndarray, bands: int) -> np.ndarray:
-    """Share of each stretch of the depth (0 to 1) that lies in each of equal bands, ``(n, bands)``."""
-    edges = np.arange(bands + 1) / bands
-    parts = np.minimum(high[:, None], edges[1:]) - np.maximum(low[:, None], edges[:-1])
-    parts = np.maximum(parts, 0.0)
-    level = high <= low
-    at = np.minimum((low * bands).astype(int), bands - 1)
-    parts[level] = 0.0
-    parts[level, at[level]] = 1.0
-    return parts / parts.sum(axis=1, keepdims=True)

@@ -75,6 +75,21 @@ class PoreNetwork:
                 if len(values) != count:
                     raise ValueError(f"{where}[{name!r}]: must hold {count} values (got {len(values)})")
 
+    @classmethod
+    def between(
+        cls, *, junctions: np.ndarray, ends: np.ndarray, length: np.ndarray, radius: np.ndarray,
+        extent: tuple[float, ...], bands: int = 4, bodies: Mapping[str, np.ndarray] | None = None,
+        throats: Mapping[str, np.ndarray] | None = None,
+    ) -> PoreNetwork:  # fmt: skip
+        """A network with bands of equal depth, whose pores lie along the straight lines between their ends."""
+        depth = junctions[:, 0] / extent[0] if len(junctions) else np.zeros(1)
+        first, second = depth[ends[:, 0]], np.where(ends[:, 1] >= 0, depth[np.maximum(ends[:, 1], 0)], ends[:, 1] == OUTLET)
+        share = _shares(np.minimum(first, second), np.maximum(first, second), bands)
+        return cls(
+            junctions, ends, length, radius, share.argmax(axis=1), share * length[:, None], extent,
+            bodies or {}, throats or {},
+        )  # fmt: skip
+
     @property
     def n_bands(self) -> int:
         """Number of bands."""
@@ -97,18 +112,124 @@ class PoreNetwork:
             return np.bincount(band, degree, self.n_bands) / np.bincount(band, minlength=self.n_bands)
 
     def to_networkx(self) -> networkx.MultiGraph:
-        """The same as a graph: junctions 0..n-1, ``"feed"`` and ``"filtrate"``; pores carry their sizes."""
+        """The same as a graph: junctions 0..n-1, ``"feed"`` and ``"filtrate"``; both kinds carry all that is known."""
         import networkx as nx
 
-        graph = nx.MultiGraph()
+        graph = nx.MultiGraph(extent=self.extent)
         for number, (z, y, x) in enumerate(self.junctions.tolist()):
-            graph.add_node(number, z=z, y=y, x=x)
+            graph.add_node(number, z=z, y=y, x=x, **{k: v[number].item() for k, v in self.bodies.items()})
         graph.add_nodes_from(["feed", "filtrate"])
         outside = {INLET: "feed", OUTLET: "filtrate"}
         rows = zip(self.ends.tolist(), self.length, self.radius, self.band, strict=True)
         for number, ((a, b), length, radius, band) in enumerate(rows):
-            graph.add_edge(a, outside.get(b, b), key=number, length=float(length), radius=float(radius), band=int(band))
+            known = {k: v[number].item() for k, v in self.throats.items()}
+            graph.add_edge(
+                a, outside.get(b, b), key=number, length=float(length), radius=float(radius), band=int(band), **known
+            )
         return graph
+
+    @classmethod
+    def from_networkx(cls, graph: networkx.MultiGraph, *, bands: int = 4) -> PoreNetwork:
+        """A network from a graph as :meth:`to_networkx` makes it; pores lie in bands of equal depth.
+
+        Raises
+        ------
+        ValueError
+            If a junction has no place, or a pore no length or radius.
+        """
+        outside = {"feed": INLET, "filtrate": OUTLET}
+        nodes = [node for node in graph.nodes if node not in outside]
+        number = {node: k for k, node in enumerate(nodes)} | outside
+        rows = sorted(graph.edges(keys=True, data=True), key=lambda row: row[2])
+        try:
+            junctions = np.array([[graph.nodes[n][axis] for axis in "zyx"] for n in nodes], float).reshape(-1, 3)
+            length, radius = (np.array([row[3][name] for row in rows], float) for name in ("length", "radius"))
+        except KeyError as error:
+            raise ValueError(f"graph: a junction or a pore has no {error}") from error
+        # What lies outside stands in the second place.
+        ends = np.array([sorted((number[a], number[b]), key=lambda n: (n < 0, n)) for a, b, *_ in rows], np.int32)
+        extra = [k for k in (graph.nodes[nodes[0]] if nodes else ()) if k not in "zyx"]
+        more = [k for k in (rows[0][3] if rows else ()) if k not in ("length", "radius", "band")]
+        return cls.between(
+            junctions=junctions, ends=ends.reshape(-1, 2), length=length, radius=radius,
+            extent=tuple(graph.graph.get("extent", (1.0, 1.0, 1.0))), bands=bands,
+            bodies={k: np.array([graph.nodes[n][k] for n in nodes]) for k in extra},
+            throats={k: np.array([row[3][k] for row in rows]) for k in more},
+        )  # fmt: skip
+
+    def to_openpnm(self) -> dict[str, np.ndarray]:
+        """The same as OpenPNM and PoreSpy name it: junctions are ``pore``s, pores between two of them ``throat``s.
+
+        Axes stay ``z, y, x``. Junctions that open to the feed or the filtrate are marked ``pore.inlets`` and
+        ``pore.outlets``; the openings themselves have no place there.
+        """
+        inner = self.ends[:, 1] >= 0
+        found = {
+            "pore.coords": self.junctions,
+            "throat.conns": np.sort(self.ends[inner], axis=1),
+            "throat.diameter": 2 * self.radius[inner],
+            "throat.length": self.length[inner],
+        }
+        for name, outside in (("inlets", INLET), ("outlets", OUTLET)):
+            found[f"pore.{name}"] = np.isin(np.arange(len(self.junctions)), self.ends[self.ends[:, 1] == outside, 0])
+        for where, known, rows in (("pore", self.bodies, slice(None)), ("throat", self.throats, inner)):
+            for name, values in known.items():
+                radius = name.endswith("radius")
+                found[f"{where}.{name.replace('radius', 'diameter')}"] = (2 if radius else 1) * values[rows]
+        return found
+
+    @classmethod
+    def from_openpnm(cls, network: Mapping[str, np.ndarray], extent: tuple[float, ...], *, bands: int = 4) -> PoreNetwork:
+        """A network from a dictionary of OpenPNM or PoreSpy.
+
+        Parameters
+        ----------
+        network : mapping of str to ndarray
+            With ``pore.coords`` ``(z, y, x)``, ``throat.conns`` and the throats' ``diameter`` (or ``equivalent`` or
+            ``inscribed_diameter``) and ``length`` (or ``total_length``). Junctions marked ``inlets`` or ``xmin``
+            open to the feed, those marked ``outlets`` or ``xmax`` to the filtrate, through pores of no more than
+            their own radius.
+        extent : tuple of float
+            Size along ``z, y, x``.
+        bands : int
+            Parts of the depth.
+        """
+
+        def first(where: str, *names: str) -> np.ndarray:
+            for name in names:
+                if f"{where}.{name}" in network:
+                    return np.asarray(network[f"{where}.{name}"], float)
+            raise ValueError(f"network: has no {' or '.join(f'{where}.{name}' for name in names)}")
+
+        junctions = first("pore", "coords")
+        ends = np.asarray(network["throat.conns"], np.int32).reshape(-1, 2)
+        radius = first("throat", "diameter", "equivalent_diameter", "inscribed_diameter") / 2
+        length = first("throat", "length", "total_length", "direct_length")
+        for outside, names, level in ((INLET, ("inlets", "xmin"), 0.0), (OUTLET, ("outlets", "xmax"), extent[0])):
+            marked = next((np.flatnonzero(network[f"pore.{n}"]) for n in names if f"pore.{n}" in network), ())
+            if len(marked):
+                size = first("pore", "diameter", "inscribed_diameter", "equivalent_diameter")[marked] / 2
+                away = np.abs(junctions[marked, 0] - level)
+                ends = np.concatenate([ends, np.stack([marked, np.full(len(marked), outside)], 1).astype(np.int32)])
+                radius, length = np.append(radius, size), np.append(length, np.maximum(away, 1e-3 * size))
+        known = {k.split(".", 1)[1]: np.asarray(v) for k, v in network.items() if k.startswith("pore.")}
+        bodies = {
+            name.replace("diameter", "radius"): values / 2 if "diameter" in name else values
+            for name, values in known.items()
+            if values.ndim == 1 and values.dtype.kind in "iuf"
+        }
+        return cls.between(
+            junctions=junctions, ends=ends, length=length, radius=radius, extent=extent, bands=bands, bodies=bodies
+        )
+
+
+def _shares(low: np.ndarray, high: np.ndarray, bands: int) -> np.ndarray:
+    """Share of each stretch of the depth (0 to 1) that lies in each of equal bands, ``(n, bands)``."""
+    edges = np.arange(bands + 1) / bands
+    parts = np.maximum(np.minimum(high[:, None], edges[1:]) - np.maximum(low[:, None], edges[:-1]), 0.0)
+    level = parts.sum(axis=1) <= 0
+    parts[level, np.minimum((low[level] * bands).astype(int), bands - 1)] = 1.0
+    return np.asarray(parts / parts.sum(axis=1, keepdims=True))
 
 
 @kernel

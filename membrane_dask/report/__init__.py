@@ -31,11 +31,15 @@ def write_report(run: Run | str | Path, out: str | Path | None = None) -> Path:
     if not isinstance(run, Run):
         run = find_run(run)
     try:
-        from membrane_dask.report import graded, page, reconstruct
+        from membrane_dask.report import characterize, graded, page, reconstruct
     except ImportError as error:
         raise ReportError(f"a report needs {error.name}: pip install 'membrane-dask[viz]'") from error
     path = Path(out) if out else run.path / "report.html"
-    sections = {"graded": graded.sections, "reconstruct": reconstruct.sections}[run.kind]
+    sections = {
+        "graded": graded.sections,
+        "reconstruct": reconstruct.sections,
+        "characterize": characterize.sections,
+    }[run.kind]
     text = page.render(run, sections(run))
     path.write_text(text, encoding="utf-8")
     return path

@@ -18,8 +18,8 @@ import numpy as np
 from membrane_dask.config import CharacterizeStudy
 from membrane_dask.errors import Problem, Source, StudyError
 from membrane_dask.physics.basins import Box, Markers, basins, fitting, pore_radii, squared_distances, suffices
-from membrane_dask.physics.extraction import QUARTERS, assemble, surface_areas
-from membrane_dask.physics.network import PhysicsError
+from membrane_dask.physics.extraction import assemble, surface_areas
+from membrane_dask.physics.network import PhysicsError, PoreNetwork
 from membrane_dask.physics.transport import PoreSpace, diffusion, shortest_path
 from membrane_dask.program import Dataset, History, Parts, Proposer, Table, Unit, Volume, Work
 from membrane_dask.variables import CHAMANI, NETWORK, PORE_SIZES, PROFILES, PROPERTIES, Variable
@@ -31,10 +31,41 @@ _KIND = 3
 _HALO = 48
 #: Voxels that are read at most to measure a block.
 _MOST = 1 << 28
+#: Parts of the depth that are told apart.
+QUARTERS = 4
 #: Bytes of working memory for every voxel that is read about a block, and for every voxel of the block.
 _BYTES_READ, _BYTES_OWN = 11, 26
 #: Bytes for every pore voxel of a volume whose ways are found, and for every voxel.
 _BYTES_PORE, _BYTES_VOXEL = 20.0, 0.3
+
+
+def pore_network(network: Any, *, bands: int = QUARTERS) -> PoreNetwork:
+    """The pore network of a volume that was characterized.
+
+    Parameters
+    ----------
+    network : xarray.Dataset or DataTree
+        A group ``network_0``, ``network_1``, ... or ``reference_network`` of the result.
+    bands : int
+        Parts of the depth that its lengths are told by.
+
+    Returns
+    -------
+    PoreNetwork
+        In metres. Its junctions are the pores, its pores the throats; ``radius`` is that of equal area.
+    """
+    metre = {"nm": 1e-9, "nm2": 1e-18, "nm3": 1e-27, "1": 1}
+    known = {v.name: np.asarray(network[v.name].values) * metre[v.units] for v in NETWORK}
+    return PoreNetwork.between(
+        junctions=known["position"],
+        ends=known["ends"].astype(np.int32),
+        length=known["throat_length"],
+        radius=known["throat_equivalent_radius"],
+        extent=tuple(known["extent"].tolist()),
+        bands=bands,
+        bodies={v.name: known[v.name] for v in NETWORK if v.dims == ("pore",)},
+        throats={"inscribed_radius": known["throat_inscribed_radius"], "area": known["throat_area"]},
+    )
 
 
 class CharacterizeProgram:
@@ -417,5 +448,6 @@ def _network(
         "throat_inscribed_radius": network.throats["inscribed_radius"],
         "throat_area": network.throats["area"],
         "throat_length": network.length,
+        "extent": np.array(network.extent),
     }
     return {name: np.asarray(value) for name, value in arrays.items()}, {}

@@ -1,0 +1,192 @@
+"""The report of a characterization: properties, what changes with depth, sizes, and the network drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.collections import EllipseCollection, LineCollection
+from matplotlib.figure import Figure
+
+from membrane_dask.engine.run import Run
+from membrane_dask.report.page import STYLE, Grid, Section, picture
+from membrane_dask.studies.reconstruct import interval
+from membrane_dask.variables import PROPERTIES
+
+#: Confidence of the intervals over replicates.
+_CONFIDENCE = 0.9
+_REFERENCE, _FOUND = "#111111", "#1f5fa8"
+#: Thickness of what is drawn of a network, as a share of the volume's width.
+_SHEET = 0.06
+
+
+def sections(run: Run) -> list[Section]:
+    """All of the page, for what is done."""
+    tree = run.result
+    groups = {name: node.to_dataset().load() for name, node in tree.children.items()}
+    if "properties" not in groups:
+        return [Section("What was measured", "Nothing yet: properties follow when all blocks are measured.")]
+    found = [_properties(groups), _with_depth(groups), _sizes(groups)]
+    networks = [(name, groups[name]) for name in ("network_0", "reference_network") if name in groups]
+    if any(network.sizes["pore"] for _, network in networks):
+        found += [_distributions(groups), _drawn(networks)]
+    return found
+
+
+def _properties(groups: dict[str, xr.Dataset]) -> Section:
+    mine, compared = groups["properties"], groups.get("reference_properties")
+    several = mine.sizes["replicate"] > 2
+    header = ["property", f"value [{_CONFIDENCE:.0%} interval]" if several else "value"]
+    if compared is not None:
+        header += ["reference", "difference"]
+    rows = []
+    for variable in PROPERTIES:
+        if variable.dims or variable.name == "percolates":
+            continue
+        values = mine[variable.name]
+        unit = "" if variable.units == "1" else f", {variable.units.replace('-1', '⁻¹')}"
+        row = [f"{variable.long_name}{unit} ({variable.name})", _with_interval(values)]
+        if compared is not None:
+            other = float(compared[variable.name])
+            apart = float(values.isel(replicate=0)) / other - 1 if other else np.nan
+            row += [_number(other), f"{apart:+.1%}" if np.isfinite(apart) else "-"]
+        rows.append(row)
+    through = [bool(v) for v in mine.percolates.values]
+    text = "Pores reach from the feed side to the other." if all(through) else (
+        "No pores reach from the feed side to the other: nothing can flow."
+        if not any(through)
+        else f"Pores reach from the feed side to the other in {sum(through)} of {len(through)} replicates."
+    )  # fmt: skip
+    if several:
+        text += " The value is that of the best match, replicate 0; the interval is that of all replicates."
+    lost = float(mine.unassigned_share.max())
+    if lost > 0.01:
+        text += f" No pore of the network holds {lost:.1%} of the pore volume: parts too narrow to have a centre."
+    return Section("What it is", text, [Grid(header, rows)])
+
+
+def _number(value: float) -> str:
+    if not np.isfinite(value):
+        return "-"
+    return f"{value:.0f}" if value == round(value) and abs(value) >= 10 else f"{value:.4g}"
+
+
+def _with_interval(values: xr.DataArray) -> str:
+    low, high = (float(end) for end in interval(values, _CONFIDENCE))
+    best = _number(float(values.isel(replicate=0)))
+    return f"{best} [{_number(low)}, {_number(high)}]" if np.isfinite(low) else best
+
+
+def _with_depth(groups: dict[str, xr.Dataset]) -> Section:
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(9, 3.2), layout="constrained")
+        axes = figure.subplots(1, 2)
+        for axis, name, words in zip(
+            axes, ("connected_porosity", "pore_radius_mean"), ("connected porosity", "mean pore radius [nm]"), strict=True
+        ):
+            _both(axis, groups, "profiles", lambda d, name=name: (d.z.values, d[name].values))  # type: ignore[misc]
+            axis.set(xlabel="depth [nm]", ylabel=words, ylim=(0, None))
+        _legend(axes[0], groups)
+    words = "Plane by plane of the depth, from the feed side: what is connected, and the balls that fit into the pores."
+    return Section("With depth", "", [picture(figure, words, words)])
+
+
+def _sizes(groups: dict[str, xr.Dataset]) -> Section:
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(9, 2.8), layout="constrained")
+        axes = figure.subplots(1, 4, sharey=True)
+        for quarter, axis in enumerate(axes):
+            _both(axis, groups, "pore_sizes", lambda d, q=quarter: (  # type: ignore[misc]
+                d.pore_radius.values, d.quarter_share_wider.isel(quarter=q).values
+            ))  # fmt: skip
+            axis.set(title=f"quarter {quarter + 1} of the depth", xlabel="radius [nm]", xlim=(0, None), ylim=(0, 1))
+        axes[0].set_ylabel("share of the pores in balls\nof this radius or larger")
+        _legend(axes[3], groups)
+    words = "How much of the pore space balls of each radius fill (local thickness), by quarter of the depth."
+    return Section("Pore sizes", "", [picture(figure, words, words)])
+
+
+def _both(axis: Axes, groups: dict[str, xr.Dataset], group: str, of: Callable[[Any], tuple[Any, Any]]) -> None:
+    mine = groups[group]
+    for number in range(mine.sizes["replicate"]):
+        axis.plot(*of(mine.isel(replicate=number)), color=_FOUND, lw=0.9, alpha=0.8)
+    if f"reference_{group}" in groups:
+        axis.plot(*of(groups[f"reference_{group}"]), color=_REFERENCE, lw=1.4)
+
+
+def _legend(axis: Axes, groups: dict[str, xr.Dataset]) -> None:
+    if "reference_properties" in groups:
+        axis.plot([], [], color=_REFERENCE, label="reference")
+        axis.plot([], [], color=_FOUND, label="measured")
+        axis.legend()
+
+
+def _distributions(groups: dict[str, xr.Dataset]) -> Section:
+    names = [name for name in groups if name.startswith("network_")]
+    what = (
+        ("radius of the pores (equal volume) [nm]", lambda n: n.equivalent_radius.values),
+        ("radius of the throats (equal area) [nm]", lambda n: n.throat_equivalent_radius.values[n.ends.values[:, 1] >= 0]),
+        ("throats at a pore", lambda n: n.coordination_number.values),
+    )
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(9, 2.8), layout="constrained")
+        for axis, (words, values_of) in zip(figure.subplots(1, 3), what, strict=True):
+            pooled = np.concatenate([values_of(groups[name]) for name in names])
+            if not len(pooled):
+                continue
+            top = float(np.quantile(pooled, 0.995))
+            bins = np.arange(-0.5, max(top, 1) + 1) if pooled.dtype.kind == "i" else np.linspace(0, top, 31)
+            for name in [*names, *(["reference_network"] if "reference_network" in groups else [])]:
+                share, edges = np.histogram(values_of(groups[name]), bins)
+                color = _REFERENCE if name == "reference_network" else _FOUND
+                axis.stairs(share / max(share.sum(), 1), edges, color=color, lw=1.1 if name in names else 1.4)
+            axis.set(xlabel=words)
+            axis.set_ylabel("share")
+    words = "Pores and throats of every network; the reference in black."
+    return Section("The network in numbers", "", [picture(figure, words, words)])
+
+
+def _drawn(networks: list[tuple[str, xr.Dataset]]) -> Section:
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(9, 4.6), layout="constrained")
+        axes = figure.subplots(1, len(networks), squeeze=False)[0]
+        for axis, (name, network) in zip(axes, networks, strict=True):
+            _draw(axis, network)
+            axis.set(title="the reference" if name == "reference_network" else "measured", xlabel="x [nm]")
+        axes[0].set_ylabel("depth [nm]")
+    words = (
+        f"A sheet of the network seen from the side, {_SHEET:.0%} of its breadth thick: pores as their largest balls "
+        "(darker in front), throats as lines half as thick as they are wide."
+    )
+    return Section("The network", "", [picture(figure, words, words)])
+
+
+def _draw(axis: Axes, network: xr.Dataset) -> None:
+    position = network.position.values
+    if not len(position):
+        return
+    y = position[:, 1]
+    front, back = np.quantile(y, 0.5) - _SHEET / 2 * np.ptp(y), np.quantile(y, 0.5) + _SHEET / 2 * np.ptp(y)
+    inside = (y >= front) & (y <= back)
+    ends = network.ends.values
+    drawn = (ends[:, 1] >= 0) & inside[ends[:, 0]] & inside[np.maximum(ends[:, 1], 0)]
+    width, depth = position[:, 2].max(), position[:, 0].max()
+    axis.set(xlim=(0, width), ylim=(depth, 0), aspect="equal")
+    points = 72 * 3.4 / max(width, depth)  # points on paper for a nanometre, about
+    lines = position[ends[drawn]][:, :, [2, 0]]
+    thick = points * network.throat_inscribed_radius.values[drawn]
+    axis.add_collection(LineCollection(list(lines), linewidths=thick, colors="#c4763a", alpha=0.7, capstyle="round"))
+    order = np.argsort(-y[inside])
+    size = 2 * network.inscribed_radius.values[inside][order]
+    nearness = (back - y[inside][order]) / max(back - front, 1e-300)
+    axis.add_collection(
+        EllipseCollection(
+            size, size, np.zeros(len(size)), units="xy", offsets=position[inside][order][:, [2, 0]],
+            offset_transform=axis.transData, facecolors=mpl.colormaps["Blues"](0.35 + 0.5 * nearness), edgecolors="white",
+            linewidths=0.3, alpha=0.9,
+        )
+    )  # fmt: skip
