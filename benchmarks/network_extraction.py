@@ -134,7 +134,14 @@ def grow() -> None:
 
     structure = Graded(knots=(0, 1), sigma=(3.0, 5.0), porosity=(0.25, 0.35), closing_radius=2.0)
     print(f"\n{'volume':>18}{'voxels':>10}{'s':>9}{'ns/voxel':>10}{'MB a block':>12}{'MB network':>12}")
-    for shape in ((256, 128, 256), (512, 128, 512), (512, 256, 512), (512, 400, 899), (1024, 400, 899), (2048, 400, 899)):
+    for shape in (
+        (256, 128, 256),
+        (512, 128, 512),
+        (512, 256, 512),
+        (512, 400, 899),
+        (1024, 400, 899),
+        (2048, 400, 899),
+    ):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "volume.ome.zarr"
             ome.create_volume(path, shape=shape, block=64, voxel_size_nm=3.0, name="v", levels=1)

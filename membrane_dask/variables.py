@@ -206,10 +206,17 @@ STRUCTURES: tuple[Variable, ...] = (
 )
 
 
-def _measured(name: str, units: str, long_name: str, source: str = "", nullable: bool = True, dims: tuple[str, ...] = (),
-              dtype: str = "f8", **attrs: object) -> Variable:  # fmt: skip
+def _measured(
+    name: str,
+    units: str,
+    long_name: str,
+    source: str = "",
+    *,
+    dims: tuple[str, ...] = (),
+    attrs: Mapping[str, object] | None = None,
+) -> Variable:
     """A property of a volume; NaN where the volume has no such thing."""
-    return Variable(name, dims, dtype, units, long_name, source, nullable=nullable, attrs=attrs)
+    return Variable(name, dims, "f8", units, long_name, source, nullable=True, attrs=attrs or {})
 
 
 _AVIZO = "Chamani Table 1 (Avizo)"
@@ -224,7 +231,7 @@ PROPERTIES: tuple[Variable, ...] = (
     ),
     _measured("dead_end_porosity", "1", "fraction of the volume in pores that reach one of the two sides only"),
     _measured("closed_porosity", "1", "fraction of the volume in pores that reach neither side"),
-    _measured("percolates", "1", "whether pores reach from the feed side to the other", **_FLAG),
+    _measured("percolates", "1", "whether pores reach from the feed side to the other", attrs=_FLAG),
     _measured("n_components", "1", "number of separate parts of the pore space"),
     _measured("specific_surface", "nm-1", "area of the pores' surface in a unit volume (Crofton's formula)"),
     _measured("pore_radius_mean", "nm", "mean radius of the largest ball in the pores that holds a point of them"),
@@ -246,10 +253,10 @@ PROPERTIES: tuple[Variable, ...] = (
     ),
     _measured(
         "tortuosity_diffusive", "1",
-        "porosity over effective diffusivity (tortuosity factor); infinite, and so missing, where nothing leads through",
+        "porosity over effective diffusivity (tortuosity factor); missing where nothing leads through",
     ),
     _measured("effective_diffusivity", "1", "diffusivity of the pore space along the depth, over that of a free fluid"),
-    _measured("diffusion_flux_spread", "1", "largest difference of the diffusive flux through two planes, over the flux"),
+    _measured("diffusion_flux_spread", "1", "largest difference of the diffusive flux between planes, over its mean"),
 )  # fmt: skip
 
 #: How sizes are distributed over the pore space of a volume.
@@ -265,7 +272,7 @@ PORE_SIZES: tuple[Variable, ...] = (
 #: What changes with the depth of a volume.
 PROFILES: tuple[Variable, ...] = (
     _measured("porosity", "1", "pore fraction of each plane of the depth", dims=("z",)),
-    _measured("connected_porosity", "1", "the same of the pores that reach from the feed side to the other", dims=("z",)),
+    _measured("connected_porosity", "1", "the same of pores that reach from the feed side to the other", dims=("z",)),
     _measured("pore_radius_mean", "nm", "mean radius of the largest balls in the pores of each plane", dims=("z",)),
 )  # fmt: skip
 
@@ -278,7 +285,11 @@ NETWORK: tuple[Variable, ...] = (
     Variable("surface_area", ("pore",), "f8", "nm2", "area of the pore's walls (Crofton's formula)"),
     Variable("coordination_number", ("pore",), "i4", "1", "number of throats at the pore"),
     Variable(
-        "ends", ("throat", "end"), "i4", "1", "pores at both ends; -1 and -2 in the second place: the feed side, the other"
+        "ends",
+        ("throat", "end"),
+        "i4",
+        "1",
+        "pores at both ends; -1 and -2 in the second place: the feed side, the other",
     ),
     Variable("throat_equivalent_radius", ("throat",), "f8", "nm", "radius of a disc of the throat's area", _AVIZO),
     Variable("throat_inscribed_radius", ("throat",), "f8", "nm", "radius of the largest ball that passes the throat"),

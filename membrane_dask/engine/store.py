@@ -232,7 +232,7 @@ class PartSink:
             path = self.files.place(self.name, unit.index)
             path.parent.mkdir(parents=True, exist_ok=True)
             fresh = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-            np.savez_compressed(fresh, **arrays)
+            np.savez_compressed(fresh, **arrays)  # type: ignore[arg-type]
             fresh.replace(path)
 
     def read(self, unit: Unit) -> dict[str, np.ndarray]:

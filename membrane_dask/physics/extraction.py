@@ -258,9 +258,7 @@ def _network(
     np.maximum.at(wide, pore_of[held], widest[held])
     ends = np.sort(pore_of[pair], axis=1)
     throat = (ends[:, 0] >= 0) & (ends[:, 0] != ends[:, 1]) & (face_sums[:, :3] > 0).any(axis=1)
-    key, faces, high = added(
-        (ends[:, 0] * count + ends[:, 1])[throat], face_sums[throat], square[throat][:, None]
-    )
+    key, faces, high = added((ends[:, 0] * count + ends[:, 1])[throat], face_sums[throat], square[throat][:, None])
     ends = np.stack(np.divmod(key, max(count, 1)), axis=1)
     volume = total[:, 0].astype(float)
     centre = (total[:, 1:4] / volume[:, None] + 0.5) if count else np.zeros((0, 3))

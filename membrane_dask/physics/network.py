@@ -83,7 +83,10 @@ class PoreNetwork:
     ) -> PoreNetwork:  # fmt: skip
         """A network with bands of equal depth, whose pores lie along the straight lines between their ends."""
         depth = junctions[:, 0] / extent[0] if len(junctions) else np.zeros(1)
-        first, second = depth[ends[:, 0]], np.where(ends[:, 1] >= 0, depth[np.maximum(ends[:, 1], 0)], ends[:, 1] == OUTLET)
+        first, second = (
+            depth[ends[:, 0]],
+            np.where(ends[:, 1] >= 0, depth[np.maximum(ends[:, 1], 0)], ends[:, 1] == OUTLET),
+        )
         share = _shares(np.minimum(first, second), np.maximum(first, second), bands)
         return cls(
             junctions, ends, length, radius, share.argmax(axis=1), share * length[:, None], extent,
@@ -179,7 +182,9 @@ class PoreNetwork:
         return found
 
     @classmethod
-    def from_openpnm(cls, network: Mapping[str, np.ndarray], extent: tuple[float, ...], *, bands: int = 4) -> PoreNetwork:
+    def from_openpnm(
+        cls, network: Mapping[str, np.ndarray], extent: tuple[float, ...], *, bands: int = 4
+    ) -> PoreNetwork:
         """A network from a dictionary of OpenPNM or PoreSpy.
 
         Parameters

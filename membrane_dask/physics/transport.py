@@ -192,7 +192,7 @@ def _number_plane(bits, first, z, n_x, found):
 @part
 def _planes(bits, first, z, shape, planes):
     """Turn three planes of numbers on to ``z``: below, here, above (-1 beyond the volume)."""
-    n_z, n_y, n_x = shape
+    n_z, _, n_x = shape
     below, here, above = planes[(z + 2) % 3], planes[z % 3], planes[(z + 1) % 3]
     if z == 0:
         below[:] = -1
@@ -500,7 +500,7 @@ def _residual(bits, first, shape, group, degree, c, r, restricted):
 
 @kernel
 def _energy(bits, first, shape, degree, p):
-    """p.A.p"""
+    """The product p.A.p."""
     n_z, n_y, _ = shape
     out = np.empty(n_y * shape[2], np.float64)
     total = 0.0

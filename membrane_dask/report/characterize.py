@@ -86,7 +86,10 @@ def _with_depth(groups: dict[str, xr.Dataset]) -> Section:
         figure = Figure(figsize=(9, 3.2), layout="constrained")
         axes = figure.subplots(1, 2)
         for axis, name, words in zip(
-            axes, ("connected_porosity", "pore_radius_mean"), ("connected porosity", "mean pore radius [nm]"), strict=True
+            axes,
+            ("connected_porosity", "pore_radius_mean"),
+            ("connected porosity", "mean pore radius [nm]"),
+            strict=True,
         ):
             _both(axis, groups, "profiles", lambda d, name=name: (d.z.values, d[name].values))  # type: ignore[misc]
             axis.set(xlabel="depth [nm]", ylabel=words, ylim=(0, None))
@@ -129,7 +132,10 @@ def _distributions(groups: dict[str, xr.Dataset]) -> Section:
     names = [name for name in groups if name.startswith("network_")]
     what = (
         ("radius of the pores (equal volume) [nm]", lambda n: n.equivalent_radius.values),
-        ("radius of the throats (equal area) [nm]", lambda n: n.throat_equivalent_radius.values[n.ends.values[:, 1] >= 0]),
+        (
+            "radius of the throats (equal area) [nm]",
+            lambda n: n.throat_equivalent_radius.values[n.ends.values[:, 1] >= 0],
+        ),
         ("throats at a pore", lambda n: n.coordination_number.values),
     )
     with mpl.rc_context(STYLE):
@@ -186,7 +192,7 @@ def _draw(axis: Axes, network: xr.Dataset) -> None:
     axis.add_collection(
         EllipseCollection(
             size, size, np.zeros(len(size)), units="xy", offsets=position[inside][order][:, [2, 0]],
-            offset_transform=axis.transData, facecolors=mpl.colormaps["Blues"](0.35 + 0.5 * nearness), edgecolors="white",
-            linewidths=0.3, alpha=0.9,
+            offset_transform=axis.transData, facecolors=mpl.colormaps["Blues"](0.35 + 0.5 * nearness),
+            edgecolors="white",            linewidths=0.3, alpha=0.9,
         )
     )  # fmt: skip

@@ -139,7 +139,7 @@ class CharacterizeProgram:
             raise StudyError([Problem((field,), f"{error} (got {str(path)!r})")], source) from error
 
     def _sized(self, volume: GivenVolume, field: str, source: Source | None) -> GivenVolume:
-        size = self.study.voxel_size
+        size: Any = self.study.voxel_size
         if size and volume.voxel_nm and abs(size / volume.voxel_nm - 1) > 1e-3:
             words = f"is {size:g} nm, but by its {volume.told_by} {volume.path} has voxels of {volume.voxel_nm:g} nm"
             raise StudyError([Problem(("voxel_size",), words)], source)
@@ -273,7 +273,8 @@ class _Measured:
             return {
                 "share_wider": counts.sum(axis=1) / counts[0].sum(),
                 "quarter_share_wider": quarters / quarters[:, :1],
-                "quarter_pore_radius_mean": np.array([_mean_radius(q, pore_radii(n_radii)) for q in quarters]) * self.voxel,
+                "quarter_pore_radius_mean": np.array([_mean_radius(q, pore_radii(n_radii)) for q in quarters])
+                * self.voxel,
             }
 
     def profile(self) -> dict[str, np.ndarray]:
@@ -305,7 +306,7 @@ def _tables(volumes: Sequence[_Measured | None], prefix: str, dims: tuple[str, .
     n_radii = max(1, *(len(v.fitting) for v in volumes if v))
     radii = {"pore_radius": pore_radii(n_radii) * good.voxel}
     depth = {"z": (np.arange(good.shape[0]) + 0.5) * good.voxel}
-    rows = [
+    rows: list[tuple[Any, str, Any, dict[str, Any]]] = [
         (PROPERTIES, "properties", [v.properties() if v else None for v in volumes], {}),
         (PORE_SIZES, "pore_sizes", [v.sizes(n_radii) if v else None for v in volumes], radii),
         (PROFILES, "profiles", [v.profile() if v else None for v in volumes], depth),
@@ -314,7 +315,9 @@ def _tables(volumes: Sequence[_Measured | None], prefix: str, dims: tuple[str, .
             for variables, name, values, labels in rows}  # fmt: skip
 
 
-def _stacked(variables: Sequence[Variable], values: Sequence[Mapping[str, Any] | None], dims: tuple[str, ...]) -> dict[str, Any]:
+def _stacked(
+    variables: Sequence[Variable], values: Sequence[Mapping[str, Any] | None], dims: tuple[str, ...]
+) -> dict[str, Any]:
     good = next(v for v in values if v)
     found = {}
     for variable in variables:
@@ -373,12 +376,13 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
     )
     space = PoreSpace.of(slabs, volume.shape)
     found = diffusion(space, context["tolerance"])
-    return {
-        "shortest": np.float64(shortest_path(space)),
-        "conductivity": np.float64(found.conductivity),
-        "spread": np.float64(found.spread),
-        "iterations": np.int64(found.iterations),
-    }, {}  # type: ignore[return-value]
+    numbers = {
+        "shortest": shortest_path(space),
+        "conductivity": found.conductivity,
+        "spread": found.spread,
+        "iterations": found.iterations,
+    }
+    return {name: np.asarray(value) for name, value in numbers.items()}, {}
 
 
 def _block(
@@ -397,13 +401,15 @@ def _block(
         read = math.prod(at.stop - at.start for at in Box(start, stop, 2 * halo, volume.shape).known)
         if read > _MOST:
             raise PhysicsError(
-                f"the block at {start} of {volume.path} has pores wider than {halo} voxels, more than can be read about "
-                "it at once; measure the volume at a coarser resolution, or check which phase the pores are (pores)"
+                f"the block at {start} of {volume.path} has pores wider than {halo} voxels, too wide to be read "
+                "at once; measure the volume at a coarser resolution, or check which phase the pores are (pores)"
             )
         halo *= 2
     sizes = fitting(squares, box)
     part, _ = basins(squares, box, markers, context["diagonal"])
-    return {**part, "fitting": sizes, "depth": np.array([start[0], stop[0]])}, {"pores": float(part["sums"][:, 0].sum())}
+    return {**part, "fitting": sizes, "depth": np.array([start[0], stop[0]])}, {
+        "pores": float(part["sums"][:, 0].sum())
+    }
 
 
 def _network(

@@ -61,7 +61,7 @@ class GivenVolume:
         array = _open(self.path)
         if self.grey is not None:
             assert self.pores in ("dark", "bright")
-            return segment_window(array, where, pores=self.pores, **self.grey)  # type: ignore[arg-type]
+            return segment_window(array, where, pores=self.pores, **self.grey)
         return self._told(np.asarray(array[where]))
 
     def _told(self, values: np.ndarray) -> np.ndarray:
@@ -138,8 +138,7 @@ def _opened(path: str, changed: int) -> Any:
 @lru_cache(maxsize=64)
 def _looked_at(path: str, changed: int) -> tuple[Any, Any]:
     array = _open(path)
-    kind = np.dtype(array.dtype)
-    if kind == bool:
+    if np.dtype(array.dtype).kind == "b":
         return False, True
     planes = max(1, min(array.shape[0], _LOOKED_AT // max(1, array.shape[1] * array.shape[2])))
     chosen = np.unique(np.linspace(0, array.shape[0] - 1, planes).astype(int))
@@ -175,22 +174,24 @@ def _look(path: Path) -> tuple[Any, float | None, str]:
         return np.load(path, mmap_mode="r"), None, "a NumPy file names no voxel size"
     if path.suffix.lower() in (".tif", ".tiff"):
         return _tiff(path)
-    raise _RefusedError(f"{path.name} is no volume that is known: OME-Zarr, .tif, .tiff, .npy or a folder of TIFF images")
+    raise _RefusedError(
+        f"{path.name} is no volume that is known: OME-Zarr, .tif, .tiff, .npy or a folder of TIFF images"
+    )
 
 
 def _ome_zarr(path: Path) -> tuple[Any, float | None, str]:
     import zarr
 
-    group = zarr.open(path, mode="r")
+    group: Any = zarr.open(path, mode="r")
     if not isinstance(group, zarr.Group):
         return group, None, "a Zarr array names no voxel size"
-    attrs = dict(group.attrs)
-    multiscales = dict(attrs.get("ome", attrs)).get("multiscales")  # type: ignore[arg-type]
+    attrs: Any = dict(group.attrs)
+    multiscales: Any = attrs.get("ome", attrs).get("multiscales")
     if not multiscales:
         raise _RefusedError(f"{path.name} is a Zarr group without an image: OME-Zarr or a Zarr array is needed")
-    about: Any = multiscales[0]
+    about = multiscales[0]
     level = about["datasets"][0]
-    array = group[level["path"]]
+    array: Any = group[level["path"]]
     axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in about.get("axes", [])]
     if [axis.get("name") for axis in axes[-3:]] not in ([], ["z", "y", "x"]):
         raise _RefusedError(f"{path.name} has the axes {[a.get('name') for a in axes]}; they must end with z, y, x")
@@ -199,8 +200,9 @@ def _ome_zarr(path: Path) -> tuple[Any, float | None, str]:
             raise _RefusedError(f"{path.name} has several channels or times: shape {array.shape}; one volume is needed")
         array = _Squeezed(array)
     scale = next((t["scale"] for t in level.get("coordinateTransformations", []) if t["type"] == "scale"), None)
-    units = [UNITS.get({"nanometer": "nm", "micrometer": "um", "millimeter": "mm"}.get(str(a.get("unit")), str(a.get("unit"))))
-             for a in axes[-3:]]  # fmt: skip
+    short = {"nanometer": "nm", "micrometer": "um", "millimeter": "mm"}
+    names = [str(axis.get("unit")) for axis in axes[-3:]]
+    units = [UNITS.get(short.get(name, name)) for name in names]
     if scale is None or not units or None in units:
         return array, None, "its metadata name no voxel size with a unit"
     edges = [float(s) * float(u) for s, u in zip(scale[-3:], units, strict=True) if u]
@@ -214,12 +216,14 @@ def _tiff(path: Path) -> tuple[Any, float | None, str]:
         pixel, told_by, _ = pixel_of(file)
         series = file.series[0]
         if series.ndim == 4 and series.shape[-1] in (3, 4):
-            raise _RefusedError(f"{path.name} has {series.shape[-1]} colour channels; a segmented or grey volume is needed")
+            raise _RefusedError(
+                f"{path.name} has {series.shape[-1]} colour channels; a segmented or grey volume is needed"
+            )
         shape, dtype = series.shape, series.dtype
         imagej: Mapping[str, Any] = file.imagej_metadata or {}
         depth = imagej.get("spacing")
         if file.is_ome and pixel:
-            images = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]
+            images = tifffile.xml2dict(str(file.ome_metadata))["OME"]["Image"]
             pixels = (images[0] if isinstance(images, list) else images)["Pixels"]
             unit = UNITS.get(str(pixels.get("PhysicalSizeZUnit", "µm")).lower())
             if "PhysicalSizeZ" in pixels and unit:

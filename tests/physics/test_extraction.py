@@ -64,7 +64,9 @@ def test_blocks_do_not_show(data):
     pores = random_pores(shape, data.draw(st.integers(0, 9)), data.draw(st.sampled_from([0.15, 0.3, 0.6, 0.9])))
     how = {
         "diagonal": data.draw(st.booleans()),
-        "markers": data.draw(st.sampled_from([MARKERS, Markers(sigma=0.0), Markers(sigma=1.0, radius=2.5, nearby=2.0)])),
+        "markers": data.draw(
+            st.sampled_from([MARKERS, Markers(sigma=0.0), Markers(sigma=1.0, radius=2.5, nearby=2.0)])
+        ),
     }
     whole, sizes, pore = extract(pores, **how)
     block = tuple(data.draw(st.integers(1, n)) for n in shape)

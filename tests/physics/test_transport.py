@@ -40,7 +40,7 @@ def exact_conductivity(pores) -> float:
     n = int(pores.sum())
     ones = np.ones(len(a))
     both = sparse.coo_array((np.r_[ones, ones], (np.r_[a, b], np.r_[b, a])), shape=(n, n)).tocsr()
-    count, component = sparse.csgraph.connected_components(both)
+    _, component = sparse.csgraph.connected_components(both)
     inlet, outlet = (number[k][number[k] >= 0] for k in (0, -1))
     ends = np.zeros(n)
     np.add.at(ends, inlet, 2.0)

@@ -173,7 +173,9 @@ def test_the_blocks_of_berea(shared, tmp_path):
         where = tuple(slice(c, c + 128) for c in corners[number])
         np.save(tmp_path / f"{number}.npy", rock[where])
         path = tmp_path / f"{number}.yaml"
-        path.write_text(f"kind: characterize\ninput: {number}.npy\nvoxel_size: 5.345 um\ntortuosity: false\nblock: 64\n")
+        path.write_text(
+            f"kind: characterize\ninput: {number}.npy\nvoxel_size: 5.345 um\ntortuosity: false\nblock: 64\n"
+        )
         run = md.run(md.load_study(path, cluster=SYNC), tmp_path / f"run-{number}")
         found = run.result["properties"].to_dataset().isel(replicate=0)
         assert round(float(found.connected_porosity), 6) == porosity
