@@ -7,13 +7,13 @@ connected, the basins that touch also tell what is connected with what.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from membrane_dask.physics._jit import kernel
-from membrane_dask.physics.basins import Markers, Part, added
+from membrane_dask.physics.basins import N_SUMS, Markers, Part, added
 from membrane_dask.physics.network import INLET, OUTLET, PoreNetwork
 
 #: Weights of lines along faces, edges and corners in the surface area by Crofton's formula (13 directions; Legland,
@@ -78,17 +78,18 @@ class Extraction:
     pore: np.ndarray
 
 
-def assemble(parts: Sequence[Part], shape: tuple[int, ...], voxel: float, markers: Markers) -> Extraction:
+def assemble(parts: Iterable[Part], shape: tuple[int, ...], voxel: float, markers: Markers) -> Extraction:
     """Put together what the blocks of a volume contribute.
 
     Parameters
     ----------
-    parts : sequence of dict
-        From :func:`membrane_dask.physics.basins.basins`, of all blocks of the volume, in any order.
+    parts : iterable of dict
+        From :func:`membrane_dask.physics.basins.basins`, of all blocks of the volume, in any order; gone through
+        three times, so that they need not all be held.
     shape : tuple of int
         Shape of the volume.
     voxel : float
-        Edge of a voxel, m.
+        Edge of a voxel, in the unit of the network's lengths.
     markers : Markers
         As for the blocks.
 
@@ -106,26 +107,25 @@ def assemble(parts: Sequence[Part], shape: tuple[int, ...], voxel: float, marker
     summits = basin[final == np.arange(len(basin))]  # the summits proper
     rank = np.searchsorted(summits, basin[final])  # of every name of a basin
     n = len(summits)
-    sums, widest = np.zeros((n, parts[0]["sums"].shape[1]), np.int64), np.zeros((n, 3), np.float32)
+    sums, widest = np.zeros((n, N_SUMS), np.int64), np.zeros((n, 3), np.float32)
     height, is_marker = np.zeros((n, 2), np.float32), np.zeros(n, bool)
-    keys, face_sums, passes, slices = [], [], [], []
+    touching = []
     for part in parts:
         here = rank[np.searchsorted(basin, part["summit"])]
         np.add.at(sums, here, part["sums"])
         np.maximum.at(widest, here, part["widest"])
         np.maximum.at(height, here, part["height"])
         np.logical_or.at(is_marker, here, part["marker"])
-        slices.append(np.column_stack([here[part["slice"][:, 0]], part["slice"][:, 1:]]))
         across = rank[np.searchsorted(basin, part["seam"][:, 1])]
         for ends, kind in ((here[part["pair"]], "pair"), (np.stack([here[part["seam"][:, 0]], across], 1), "seam")):
             ends = np.sort(ends, axis=1)
             differ = ends[:, 0] != ends[:, 1]
-            keys.append((ends[:, 0] * n + ends[:, 1])[differ])
-            face_sums.append(part[f"{kind}_sums"][differ])
-            passes.append(part[f"{kind}_pass"][differ])
-    key, face_sums_, pass_ = added(np.concatenate(keys), np.concatenate(face_sums), np.concatenate(passes))
+            key = (ends[:, 0] * n + ends[:, 1])[differ]
+            touching.append(added(key, part[f"{kind}_sums"][differ], part[f"{kind}_pass"][differ]))
+    key, face_sums, pass_ = added(*(np.concatenate(rows) for rows in zip(*touching, strict=True)))
+    del touching
     pair = np.stack(np.divmod(key, max(n, 1)), axis=1)
-    connectivity = _connectivity(pair, sums, np.concatenate(slices), shape)
+    connectivity = _connectivity(pair, sums, parts, basin, rank, shape)
     # A ridge of the distance map that rises into another basin is no summit of its own.
     crest = widest[:, 0]
     for a, b in ((0, 1), (1, 0)):
@@ -133,7 +133,7 @@ def assemble(parts: Sequence[Part], shape: tuple[int, ...], voxel: float, marker
         is_marker[pair[ridge, a]] = False
     chosen = _trimmed(np.flatnonzero(is_marker), summits, height, shape, markers.nearby)
     pore_of = _flooded(pair, pass_[:, 0], n, chosen)
-    network = _network(pore_of, len(chosen), sums, widest, pair, face_sums_, pass_[:, 1], shape, voxel)
+    network = _network(pore_of, len(chosen), sums, widest, pair, face_sums, pass_[:, 1], shape, voxel)
     outside = int(sums[pore_of < 0, 0].sum()) / max(int(sums[:, 0].sum()), 1)
     return Extraction(network, connectivity, outside, basin, pore_of[rank])
 
@@ -143,22 +143,22 @@ def surface_areas(sums: np.ndarray) -> np.ndarray:
     return np.asarray(2.0 * (sums[:, 4:7] @ _CROFTON))
 
 
-def _resolved(parts: Sequence[Part]) -> tuple[np.ndarray, np.ndarray]:
+def _resolved(parts: Iterable[Part]) -> tuple[np.ndarray, np.ndarray]:
     """All voxels that stand for a basin, rising, and the one that each leads to in the end."""
-    gate = np.concatenate([part["gate"][:, 0] for part in parts])
-    behind = np.concatenate([part["summit"][part["gate"][:, 1]] for part in parts])
-    summit = np.concatenate([part["summit"] for part in parts])
-    outside = summit[~np.concatenate([part["inside"] for part in parts])]
-    named = np.concatenate([outside, *(part["seam"][:, 1] for part in parts)])
-    order = np.argsort(gate)
-    gate, behind = gate[order], behind[order]
-    basin = np.unique(np.concatenate([summit, named]))
+    gates, summits, elsewhere = [], [], []
+    for part in parts:
+        gates.append(np.stack([part["gate"][:, 0], part["summit"][part["gate"][:, 1]]], axis=1))
+        summits.append(part["summit"])
+        elsewhere.append(np.unique(np.concatenate([part["summit"][~part["inside"]], part["seam"][:, 1]])))
+    gate = np.concatenate(gates)
+    gate = gate[np.argsort(gate[:, 0])]
+    asked = np.unique(np.concatenate(elsewhere))
+    basin = np.unique(np.concatenate([*summits, asked]))
     final = np.arange(len(basin))
-    asked = np.unique(named)
-    place = np.searchsorted(gate, asked)
-    if len(asked) and (not len(gate) or (gate[np.minimum(place, len(gate) - 1)] != asked).any()):
+    place = np.searchsorted(gate[:, 0], asked)
+    if len(asked) and (not len(gate) or (gate[np.minimum(place, len(gate) - 1), 0] != asked).any()):
         raise ValueError("parts: those of some blocks are missing")
-    final[np.searchsorted(basin, asked)] = np.searchsorted(basin, behind[place])
+    final[np.searchsorted(basin, asked)] = np.searchsorted(basin, gate[place, 1])
     while True:
         further = final[final]
         if (further == final).all():
@@ -166,7 +166,14 @@ def _resolved(parts: Sequence[Part]) -> tuple[np.ndarray, np.ndarray]:
         final = further
 
 
-def _connectivity(pair: np.ndarray, sums: np.ndarray, slices: np.ndarray, shape: tuple[int, ...]) -> Connectivity:
+def _connectivity(
+    pair: np.ndarray,
+    sums: np.ndarray,
+    parts: Iterable[Part],
+    basin: np.ndarray,
+    rank: np.ndarray,
+    shape: tuple[int, ...],
+) -> Connectivity:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -181,8 +188,11 @@ def _connectivity(pair: np.ndarray, sums: np.ndarray, slices: np.ndarray, shape:
     either = touches[:, 0] ^ touches[:, 1]
     neither = ~(touches[:, 0] | touches[:, 1])
     planes = np.zeros((2, shape[0], 3), np.int64)
-    for which, rows in enumerate((slices, slices[through[component[slices[:, 0]], 0]])):
-        np.add.at(planes[which], rows[:, 1], rows[:, 2:])
+    for part in parts:
+        rows = part["slice"]
+        connected = through[component[rank[np.searchsorted(basin, part["summit"])]], 0]
+        for which, chosen in enumerate((rows, rows[connected[rows[:, 0]]])):
+            np.add.at(planes[which], chosen[:, 1], chosen[:, 2:])
     path = float("nan")
     if through[:, 0].any():
         centroids = planes[1, :, 1:] / planes[1, :, :1]

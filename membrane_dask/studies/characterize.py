@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from membrane_dask.config import CharacterizeStudy
 from membrane_dask.errors import Problem, Source, StudyError
-from membrane_dask.physics.basins import Box, Markers, basins, fitting, pore_radii, squared_distances, suffices
+from membrane_dask.physics.basins import N_SUMS, Box, Markers, basins, fitting, pore_radii, squared_distances, suffices
 from membrane_dask.physics.extraction import assemble, surface_areas
 from membrane_dask.physics.network import PhysicsError, PoreNetwork
 from membrane_dask.physics.transport import PoreSpace, diffusion, shortest_path
@@ -412,26 +412,36 @@ def _block(
     }
 
 
+class _PartsOf:
+    """What the blocks of a volume have left, read anew whenever it is gone through."""
+
+    def __init__(self, context: Mapping[str, Any], volume: GivenVolume, number: int) -> None:
+        self._reader, self._volume = context["parts"], volume
+        self._span = range(int(context["first"][number]), int(context["first"][number + 1]))
+
+    def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
+        for k in self._span:
+            try:
+                yield self._reader.read("blocks", (k,))
+            except FileNotFoundError as error:
+                raise PhysicsError(f"block {k - self._span[0]} of {self._volume.path} was not measured") from error
+
+
 def _network(
     context: Mapping[str, Any], volume: GivenVolume, number: int
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """The network and the connectivity of a volume, and its pore sizes."""
-    first = context["first"]
-    parts = []
-    for k in range(first[number], first[number + 1]):
-        try:
-            parts.append(context["parts"].read("blocks", (int(k),)))
-        except FileNotFoundError as error:
-            raise PhysicsError(f"block {k - first[number]} of {volume.path} was not measured") from error
-    sizes = np.zeros((max(len(part["fitting"]) for part in parts), volume.shape[0]), np.int64)
+    parts = _PartsOf(context, volume, number)
+    sizes, sums = np.zeros((0, volume.shape[0]), np.int64), np.zeros((1, N_SUMS), np.int64)
     for part in parts:
-        a, b = part.pop("depth")
-        counts = part.pop("fitting")
+        counts, (a, b) = part["fitting"], part["depth"]
+        if len(counts) > len(sizes):
+            sizes = np.concatenate([sizes, np.zeros((len(counts) - len(sizes), volume.shape[0]), np.int64)])
         sizes[: len(counts), a:b] += counts
+        sums += part["sums"].sum(axis=0)
     voxel = float(volume.voxel_nm or math.nan)
     found = assemble(parts, volume.shape, voxel, context["markers"])
     connectivity, network = found.connectivity, found.network
-    surface = surface_areas(sum(part["sums"].sum(axis=0, keepdims=True) for part in parts))[0]
     arrays = {
         "fitting": sizes,
         "profile": connectivity.profile,
@@ -441,7 +451,7 @@ def _network(
         "closed": connectivity.closed,
         "n_components": connectivity.n_components,
         "centroid_path": connectivity.centroid_path,
-        "surface": surface,
+        "surface": surface_areas(sums)[0],
         "unassigned": found.unassigned,
         "position": network.junctions,
         "volume": network.bodies["volume"],
