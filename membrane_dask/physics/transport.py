@@ -143,8 +143,11 @@ def diffusion(space: PoreSpace, tolerance: float = 1e-3, most: int = 5000) -> Di
     degree = np.ones(space.count, np.uint8)
     group, n_groups = _grouped_cells(space.bits, space.first, shape, reached, degree, cell)
     del reached
-    rows, cols, values = _coarse(space.bits, space.first, shape, group)
-    matrix = sparse.coo_array((values, (rows, cols)), shape=(n_groups, n_groups)).tocsc()
+    diagonal, faces = _coarse(space.bits, space.first, shape, group, n_groups)
+    pairs, count = np.unique(faces, return_counts=True)
+    del faces
+    upper = sparse.coo_array((-count.astype(float), np.divmod(pairs, n_groups)), shape=(n_groups, n_groups))
+    matrix = (upper + upper.T + sparse.diags_array(diagonal)).tocsc()
     factors = splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
     group[group < 0] = n_groups  # what is not reached has no part in it
     restricted, coarse = np.zeros(n_groups + 1), np.zeros(n_groups + 1)
@@ -372,27 +375,23 @@ def _grouped_cells(bits, first, shape, reached, degree, cell):
 
 
 @kernel
-def _coarse(bits, first, shape, group):
-    """The coarse problem, as rows, columns and values to be added up."""
+def _coarse(bits, first, shape, group, n):
+    """Diagonal of the coarse problem, and for every face between two groups their pair as one number."""
     n_z, n_y, n_x = shape
     planes = np.empty((3, n_y, n_x), np.int64)
-    size, n = 1 << 16, 0
-    rows, cols, values = np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.float64)
+    diagonal = np.zeros(n)
+    pairs, size = np.empty(1 << 16, np.int64), 0
     for z in range(n_z):
         _, here, above = _planes(bits, first, z, shape, planes)
+        if pairs.size < size + 3 * n_y * n_x:
+            pairs = np.append(pairs[:size], np.empty(size // 2 + 3 * n_y * n_x, np.int64))
         for y in range(n_y):
             for x in range(n_x):
                 i = here[y, x]
                 if i < 0 or group[i] < 0:
                     continue
                 a = group[i]
-                if n + 16 > size:
-                    rows, cols, values = np.append(rows, rows), np.append(cols, cols), np.append(values, values)
-                    size *= 2
-                ends = 2.0 * (z == 0) + 2.0 * (z == n_z - 1)
-                if ends > 0:
-                    rows[n], cols[n], values[n] = a, a, ends
-                    n += 1
+                diagonal[a] += 2.0 * (z == 0) + 2.0 * (z == n_z - 1)
                 for side in range(3):
                     if side == 0:
                         j = above[y, x]
@@ -403,12 +402,11 @@ def _coarse(bits, first, shape, group):
                     if j < 0 or group[j] == a:
                         continue
                     b = group[j]
-                    rows[n], cols[n], values[n] = a, a, 1.0
-                    rows[n + 1], cols[n + 1], values[n + 1] = b, b, 1.0
-                    rows[n + 2], cols[n + 2], values[n + 2] = a, b, -1.0
-                    rows[n + 3], cols[n + 3], values[n + 3] = b, a, -1.0
-                    n += 4
-    return rows[:n], cols[:n], values[:n]
+                    diagonal[a] += 1.0
+                    diagonal[b] += 1.0
+                    pairs[size] = np.int64(min(a, b)) * n + max(a, b)
+                    size += 1
+    return diagonal, pairs[:size]
 
 
 @part

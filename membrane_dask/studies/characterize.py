@@ -36,7 +36,9 @@ QUARTERS = 4
 #: Bytes of working memory for every voxel that is read about a block, and for every voxel of the block.
 _BYTES_READ, _BYTES_OWN = 11, 26
 #: Bytes for every pore voxel of a volume whose ways are found, and for every voxel.
-_BYTES_PORE, _BYTES_VOXEL = 20.0, 0.3
+_BYTES_PORE, _BYTES_VOXEL = 17.5, 0.2
+#: Planes that tell how many pore voxels there will be, about.
+_PLANES_SEEN = 4
 
 
 def pore_network(network: Any, *, bands: int = QUARTERS) -> PoreNetwork:
@@ -184,7 +186,7 @@ class CharacterizeProgram:
         return [self.unit("blocks", 0, len(self.blocks[0]) // 2)]
 
     def memory(self) -> Mapping[str, int]:
-        """Peak bytes of a block and of a search for the ways through a volume, for half of it pores."""
+        """Peak bytes of a block, and of a search for the ways, by the pores that a few planes show."""
         most = {"blocks": 0, "ways": 0}
         for volume, blocks in zip(self.given, self.blocks, strict=True):
             for start, stop in blocks:
@@ -192,8 +194,11 @@ class CharacterizeProgram:
                 read = math.prod(at.stop - at.start for at in box.known)
                 own = math.prod(b - a + 16 for a, b in zip(start, stop, strict=True))
                 most["blocks"] = max(most["blocks"], _BYTES_READ * read + _BYTES_OWN * own)
-            voxels = math.prod(volume.shape)
-            most["ways"] = max(most["ways"], int((0.35 * _BYTES_PORE + _BYTES_VOXEL) * voxels))
+            if self.study.tortuosity:
+                planes = np.linspace(0, volume.shape[0] - 1, 2 * _PLANES_SEEN + 1).astype(int)[1::2]
+                whole = (slice(0, volume.shape[1]), slice(0, volume.shape[2]))
+                share = float(np.mean([volume.read((slice(z, z + 1), *whole)).mean() for z in planes]))
+                most["ways"] = max(most["ways"], int((share * _BYTES_PORE + _BYTES_VOXEL) * math.prod(volume.shape)))
         return most if self.study.tortuosity else {"blocks": most["blocks"]}
 
     def collect(self, read: Callable[[str], Any], history: History) -> Mapping[str, Any]:
