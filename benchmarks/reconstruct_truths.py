@@ -10,7 +10,8 @@ rock     ``--rock``: a stack of binary images (0 pore), and its 14 blocks of 128
 Truths are 512 x 160 x 450 voxels. Errors in %: porosity; two-point correlation (mean difference of the
 normalised function at 1 to 40 voxels along all axes, over its mean); mean pore chord; mean radius of the balls
 that fit into the pores (openings by digital balls), also as the mean over quarters of the depth (``_w``); and the
-largest difference of that radius' distribution, mean over the quarters (PSD).
+largest difference of that radius' distribution, mean over the quarters (PSD). Of the pore networks: number of pores,
+mean radii of pores (equal volume) and throats (equal area), and mean coordination number.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ import numpy as np
 import reconstruct_search as search
 
 import membrane_dask as md
+from membrane_dask.physics.basins import Box, Markers, basins, squared_distances
 from membrane_dask.physics.descriptors import chord_lengths
+from membrane_dask.physics.extraction import assemble
 from membrane_dask.physics.filters import dilated, pack_rows
 from membrane_dask.physics.structure import Graded, TwoLayers, block
 
@@ -97,6 +100,22 @@ def measure(solid: np.ndarray) -> dict[str, np.ndarray]:
         "S2": two_point,
         "chord": np.array([chord_lengths(pores).mean()]),
         "PSD": fitting(pores),
+        **network(pores),
+    }
+
+
+def network(pores: np.ndarray) -> dict[str, np.ndarray]:
+    """What is compared of the pore network."""
+    markers = Markers()
+    box = Box((0, 0, 0), pores.shape, markers.margin, pores.shape)
+    part, _ = basins(squared_distances(pores), box, markers)
+    found = assemble([part], pores.shape, 1.0, markers).network
+    inner = found.ends[:, 1] >= 0
+    return {
+        "pores": np.array([len(found.junctions)]),
+        "body": np.array([found.bodies["equivalent_radius"].mean()]),
+        "throat": np.array([found.radius[inner].mean()]),
+        "coord": np.array([found.bodies["coordination_number"].mean()]),
     }
 
 
@@ -139,6 +158,7 @@ def errors(found: Mapping[str, np.ndarray], true: Mapping[str, np.ndarray]) -> d
         "radius": 100 * abs(float(sizes @ weights / (true_sizes @ weights)) - 1),
         "radius_w": 100 * float(np.abs(sizes / true_sizes - 1).mean()),
         "PSD": 100 * float(np.abs(found["PSD"] - true["PSD"]).max(axis=1).mean()),
+        **{name: relative(name) for name in ("pores", "body", "throat", "coord")},
     }
 
 
@@ -193,9 +213,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--rock", help="stack of binary images, TIFF")
+    parser.add_argument("--truths", nargs="*", default=["layers", "graded", "balls", "rock"])
     parser.add_argument("--blocks-only", action="store_true")
     asked = parser.parse_args()
-    names = ["layers", "graded", "balls", *(["rock"] if asked.rock else [])]
+    names = [name for name in asked.truths if name != "rock" or asked.rock]
     with ProcessPoolExecutor(asked.processes) as pool:
         if not asked.blocks_only:
             tasks = [(name, seed, asked.rock) for name in names for seed in range(asked.seeds)]
