@@ -92,6 +92,35 @@ def test_a_mirror_image_is_the_same_but_for_ties(reference):
     assert abs(float(apart.tortuosity_diffusive)) < 2e-3  # twice the tolerance of the flux
 
 
+@pytest.mark.parametrize("key", ["blocks,replicate=0,block=0", "networks,reference", "ways,replicate=0"])
+def test_a_unit_replays_to_the_same_bits(reference, key):
+    values, same = md.replay(reference.path, key)
+    assert same
+    assert values
+
+
+def test_the_report(reference, tmp_path):
+    page = md.write_report(reference, tmp_path / "page.html").read_text()
+    for title in ("What it is", "With depth", "Pore sizes", "The network in numbers", "The network"):
+        assert f">{title}<" in page
+    assert page.count("<svg") == 4
+    true = float(reference.result["reference_properties"].throat_radius_mean)
+    assert f"{true:.4g}" in page
+    assert "Pores reach from the feed side to the other." in page
+
+
+def test_the_network_of_a_result(reference):
+    group = reference.result["network_0"]
+    network = md.pore_network(group)
+    assert network.extent == pytest.approx((110 * 3e-9, 70 * 3e-9, 90 * 3e-9))
+    np.testing.assert_allclose(network.junctions * 1e9, group.position.values)
+    np.testing.assert_array_equal(network.ends, group.ends.values)
+    np.testing.assert_allclose(network.band_length.sum(axis=1), network.length)
+    volume = network.bodies["volume"].sum() / np.prod(network.extent)
+    held = 1 - float(reference.result["properties"].unassigned_share[0])
+    assert volume == pytest.approx(float(reference.result["properties"].porosity[0]) * held)
+
+
 def test_every_replicate_of_a_run(tmp_path):
     import imageio.v3 as iio
 
