@@ -93,6 +93,7 @@ def _with_sources(study: BaseStudy, source: Source | None, run_sources: bool) ->
     for name, path in study.sources().items():
         if path.suffix.lower() in (".yaml", ".yml"):
             made = plan(path, run_sources=run_sources)
+            _must_have_volumes(made.study, name, path, source)
             root = Path("runs") / made.name
             if run_sources:
                 found[name] = run(made).path.resolve()
@@ -103,11 +104,40 @@ def _with_sources(study: BaseStudy, source: Source | None, run_sources: bool) ->
                 raise StudyError([Problem((name,), words)], source)
         path = found.get(name, path)
         if (path / "run.json").is_file():
-            state = Run(path).status()["state"]
+            other = Run(path)
+            _must_have_volumes(other.study, name, path, source)
+            state = other.status()["state"]
             if state != "complete":
-                words = f"is a run that is {state}; see it with: membrane-dask status {path} (got {str(path)!r})"
-                raise StudyError([Problem((name,), words)], source)
+                words = (
+                    f"this run is not finished but {state}; first: membrane-dask run {path / 'study.yaml'} --out {path}"
+                )
+                raise StudyError([Problem((name,), f"{words} (got {str(path)!r})")], source)
     return study.model_copy(update=found)
+
+
+def _must_have_volumes(study: BaseStudy, name: str, path: Path, source: Source | None) -> None:
+    kind = getattr(study, "kind", "")
+    if kind != "reconstruct":
+        words = f"is of the kind {kind}, which makes no volume; that of a reconstruction is needed (got {str(path)!r})"
+        raise StudyError([Problem((name,), words)], source)
+
+
+def unrun_sources(study: BaseStudy, source: Source | None = None) -> list[Path]:
+    """Studies that this one reads from and that were not run yet; all of them are checked.
+
+    Raises
+    ------
+    StudyError
+        If one of them cannot be run.
+    """
+    found = []
+    for name, path in study.sources().items():
+        if path.suffix.lower() in (".yaml", ".yml"):
+            made = plan(path)
+            _must_have_volumes(made.study, name, path, source)
+            if not (Path("runs") / made.name / "run.json").is_file():
+                found.append(path)
+    return found
 
 
 def run(

@@ -70,7 +70,11 @@ def check(study: StudyPath, set_: Overrides = None) -> None:
     from membrane_dask.study_file import load_study_with_source
 
     found, source = load_study_with_source(study, set_ or ())
-    api.plan(found, source=source)
+    first = api.unrun_sources(found, source)
+    if not first:
+        api.plan(found, source=source)
+    for path in first:
+        _say(f"{path.name} was not run yet: `run` does so first, and then looks at what it made")
     _say(f"{study}: a sound {found.kind} study")
 
 

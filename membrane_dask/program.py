@@ -183,6 +183,10 @@ class Program(Protocol):
     attrs: Mapping[str, Any]
 
     @property
+    def about(self) -> Sequence[tuple[str, str]]:
+        """What a plan says of the inputs, as pairs of words."""
+
+    @property
     def work(self) -> Work: ...  # noqa: D102
 
     def proposer(self) -> Proposer:

@@ -145,6 +145,7 @@ class Plan:
             ("units", f"{'at most ' if self.sparse else ''}{self.total} ({units})"),
             *([("batches", f"of {batches}")] if batches else []),
             ("seed", str(self.study.seed)),
+            *self.program.about,
             ("result", f"{as_bytes(self.result_bytes)} before compression"),
             ("memory", f"{as_bytes(self.needed_memory())} for each worker"),
         ]
@@ -152,7 +153,9 @@ class Plan:
         if self.cost is not None:
             each = ", ".join(f"{self.seconds[kind]:.3g} s a unit of {kind}" for kind in kinds if kind in self.seconds)
             most = "at most " if self.sparse else ""
-            rows.append(("cost", f"{most}{as_seconds(self.cost)} of one core ({each}, measured)"))
+            open_ = [kind for kind in kinds if kind not in self.seconds]
+            without = f", without {' and '.join(open_)}" if open_ else ""
+            rows.append(("cost", f"{most}{as_seconds(self.cost)} of one core ({each}, measured{without})"))
             rows.append(("time", f"about {as_seconds(self.cost / workers)} on {workers} worker{'s' * (workers > 1)}"))
         return rows
 

@@ -22,7 +22,7 @@ class PhysicsError(RuntimeError):
     """A model has no answer here: what was asked cannot be built or does not conduct."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PoreNetwork:
     """Straight cylindrical pores between junctions, inlets and outlets.
 
@@ -92,6 +92,9 @@ class PoreNetwork:
             junctions, ends, length, radius, share.argmax(axis=1), share * length[:, None], extent,
             bodies or {}, throats or {},
         )  # fmt: skip
+
+    def __repr__(self) -> str:
+        return f"<PoreNetwork: {len(self.junctions)} junctions, {len(self.ends)} pores, extent {self.extent}>"
 
     @property
     def n_bands(self) -> int:

@@ -141,19 +141,22 @@ def diffusion(space: PoreSpace, tolerance: float = 1e-3, most: int = 5000) -> Di
     n_z, n_y, n_x = space.shape
     cell = max(_CELL, math.ceil((n_z * n_y * n_x / _GROUPS) ** (1 / 3)))
     degree = np.ones(space.count, np.uint8)
-    group, n_groups = _grouped_cells(space.bits, space.first, shape, reached, degree, cell)
+    group, base = _grouped_cells(space.bits, space.first, shape, reached, degree, cell)
+    while np.diff(base).max() > np.iinfo(np.uint16).max:  # so many groups in one layer of cells
+        cell *= 2
+        group, base = _grouped_cells(space.bits, space.first, shape, reached, degree, cell)
     del reached
-    diagonal, faces = _coarse(space.bits, space.first, shape, group, n_groups)
+    n_groups, base = int(base[-1]), base[np.arange(n_z) // cell]
+    diagonal, faces = _coarse(space.bits, space.first, shape, group, base, n_groups)
     pairs, count = np.unique(faces, return_counts=True)
     del faces
     upper = sparse.coo_array((-count.astype(float), np.divmod(pairs, n_groups)), shape=(n_groups, n_groups))
     matrix = (upper + upper.T + sparse.diags_array(diagonal)).tocsc()
     factors = splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
-    group[group < 0] = n_groups  # what is not reached has no part in it
-    restricted, coarse = np.zeros(n_groups + 1), np.zeros(n_groups + 1)
+    restricted = np.zeros(n_groups)
 
     def preconditioned(rr: float) -> tuple[float, np.ndarray]:
-        coarse[:-1] = factors.solve(restricted[:-1])
+        coarse = factors.solve(restricted)
         return float(rr + restricted @ coarse), coarse.astype(np.float32)
 
     c, r, p = (np.zeros(space.count, np.float32) for _ in range(3))
@@ -162,19 +165,19 @@ def diffusion(space: PoreSpace, tolerance: float = 1e-3, most: int = 5000) -> Di
     for step in range(most):
         if step % _LOOK == 0 or rz <= _ROUNDING * begun:
             # The residual anew, as rounding adds up in the one that is carried on.
-            rr, flux = _residual(*where, group, degree, c, r, restricted)
+            rr, flux = _residual(*where, group, base, degree, c, r, restricted)
             spread = float((flux.max() - flux.min()) / flux.mean())
             if spread <= tolerance:
                 return Diffusion(float(flux.mean() * n_z / (n_y * n_x)), spread, step)
             if rz <= _ROUNDING * begun:
                 rz, y = preconditioned(rr)
                 begun = rz
-                _direct(p, r, degree, group, y, np.float32(0.0))
+                _direct(space.first, shape, p, r, degree, group, base, y, np.float32(0.0))
         alpha = rz / _energy(*where, degree, p)
-        rr = _advance(*where, group, degree, c, r, p, np.float32(alpha), restricted)
+        rr = _advance(*where, group, base, degree, c, r, p, np.float32(alpha), restricted)
         before = rz
         rz, y = preconditioned(rr)
-        _direct(p, r, degree, group, y, np.float32(rz / before))
+        _direct(space.first, shape, p, r, degree, group, base, y, np.float32(rz / before))
     raise PhysicsError(f"diffusion: after {most} steps the flux still differs by {spread:.1%} from plane to plane")
 
 
@@ -314,10 +317,11 @@ def _march(bits, first, shape):
 
 @kernel
 def _grouped_cells(bits, first, shape, reached, degree, cell):
-    """Number of the group of every pore voxel that is reached (-1 elsewhere), and how many; fills the degrees.
+    """Group of every pore voxel, numbered from 1 in each layer of cells, and how many stand before each layer.
 
-    A group is a connected part of the pores in one cubic cell. The degree counts the faces to other pores, twice
-    each of those on the faces of the volume where the concentration is given.
+    A group is a connected part of the pores in one cubic cell; group 0 of every layer holds what is not reached.
+    Fills the degrees: faces to other pores, and twice each of those on the faces of the volume where the
+    concentration is given.
     """
     n_z, n_y, n_x = shape
     parent = np.full(first[-1], -1, np.int32)
@@ -354,32 +358,32 @@ def _grouped_cells(bits, first, shape, reached, degree, cell):
                         parent[b] = a
                     elif b < a:
                         parent[a] = b
-    n = 0
-    for i in range(parent.size):  # the first of a group is its root
-        if parent[i] < 0:
-            continue
-        if parent[i] == i:
-            parent[i] = -2 - n
-            n += 1
-        else:
-            a = parent[i]
-            while parent[a] >= 0:
+    group = np.zeros(parent.size, np.uint16)
+    base = np.zeros((n_z + cell - 1) // cell + 1, np.int64)
+    for layer in range(base.size - 1):
+        n = 0
+        for i in range(first[layer * cell * n_y], first[min((layer + 1) * cell, n_z) * n_y]):
+            if parent[i] < 0:
+                continue
+            a = i
+            while parent[a] != a:
                 a = parent[a]
-            parent[i] = a
-    for i in range(parent.size):
-        if parent[i] >= 0:
-            parent[i] = parent[parent[i]]
-    for i in range(parent.size):
-        parent[i] = -2 - parent[i] if parent[i] < -1 else -1
-    return parent, n
+            if a == i:  # the first of a group is its root
+                n += 1
+                group[i] = n
+            else:
+                group[i] = group[a]
+        base[layer + 1] = base[layer] + n + 1
+    return group, base
 
 
 @kernel
-def _coarse(bits, first, shape, group, n):
+def _coarse(bits, first, shape, group, base, n):
     """Diagonal of the coarse problem, and for every face between two groups their pair as one number."""
     n_z, n_y, n_x = shape
     planes = np.empty((3, n_y, n_x), np.int64)
     diagonal = np.zeros(n)
+    diagonal[base] = 1.0  # of what is not reached
     pairs, size = np.empty(1 << 16, np.int64), 0
     for z in range(n_z):
         _, here, above = _planes(bits, first, z, shape, planes)
@@ -388,9 +392,9 @@ def _coarse(bits, first, shape, group, n):
         for y in range(n_y):
             for x in range(n_x):
                 i = here[y, x]
-                if i < 0 or group[i] < 0:
+                if i < 0 or group[i] == 0:
                     continue
-                a = group[i]
+                a = base[z] + group[i]
                 diagonal[a] += 2.0 * (z == 0) + 2.0 * (z == n_z - 1)
                 for side in range(3):
                     if side == 0:
@@ -399,9 +403,11 @@ def _coarse(bits, first, shape, group, n):
                         j = here[y + 1, x] if y + 1 < n_y else -1
                     else:
                         j = here[y, x + 1] if x + 1 < n_x else -1
-                    if j < 0 or group[j] == a:
+                    if j < 0:
                         continue
-                    b = group[j]
+                    b = base[z + 1 if side == 0 else z] + group[j]
+                    if a == b:
+                        continue
                     diagonal[a] += 1.0
                     diagonal[b] += 1.0
                     pairs[size] = np.int64(min(a, b)) * n + max(a, b)
@@ -469,7 +475,7 @@ def _apply(bits, first, shape, z, degree, p, out):
 
 
 @kernel
-def _residual(bits, first, shape, group, degree, c, r, restricted):
+def _residual(bits, first, shape, group, base, degree, c, r, restricted):
     """What is missing to the solution for a concentration of 1 beyond low z and 0 beyond high z.
 
     Fills the residual and its sums over the groups; returns r.D^-1.r and the flux through every plane between
@@ -479,7 +485,7 @@ def _residual(bits, first, shape, group, degree, c, r, restricted):
     out = np.empty(n_y * shape[2], np.float64)
     flux = np.zeros(n_z + 1)
     for i in range(first[n_y]):
-        flux[0] += 2.0 * (1.0 - c[i]) * (group[i] + 1 < restricted.size)
+        flux[0] += 2.0 * (1.0 - c[i]) * (group[i] > 0)
     restricted[:] = 0.0
     total = 0.0
     for z in range(n_z):
@@ -487,11 +493,11 @@ def _residual(bits, first, shape, group, degree, c, r, restricted):
         begin, end = first[z * n_y], first[(z + 1) * n_y]
         kept = 0.0
         for i in range(begin, end):
-            missing = (2.0 if z == 0 and group[i] + 1 < restricted.size else 0.0) - out[i - begin]
+            missing = (2.0 if z == 0 and group[i] > 0 else 0.0) - out[i - begin]
             r[i] = missing
             kept += missing
             total += np.float64(r[i]) * r[i] / degree[i]
-            restricted[group[i]] += r[i]
+            restricted[base[z] + group[i]] += r[i]
         flux[z + 1] = flux[z] - kept
     return total, flux
 
@@ -513,7 +519,7 @@ def _energy(bits, first, shape, degree, p):
 
 
 @kernel
-def _advance(bits, first, shape, group, degree, c, r, p, alpha, restricted):
+def _advance(bits, first, shape, group, base, degree, c, r, p, alpha, restricted):
     """Step along p: new solution and residual, its sums over the groups; returns r.D^-1.r."""
     n_z, n_y, _ = shape
     out = np.empty(n_y * shape[2], np.float64)
@@ -526,12 +532,13 @@ def _advance(bits, first, shape, group, degree, c, r, p, alpha, restricted):
             c[i] += alpha * p[i]
             r[i] -= np.float32(alpha * out[i - begin])
             total += np.float64(r[i]) * r[i] / degree[i]
-            restricted[group[i]] += r[i]
+            restricted[base[z] + group[i]] += r[i]
     return total
 
 
 @kernel
-def _direct(p, r, degree, group, y, beta):
+def _direct(first, shape, p, r, degree, group, base, y, beta):
     """Next direction: the preconditioned residual and ``beta`` of the last one."""
-    for i in range(p.size):
-        p[i] = r[i] / degree[i] + y[group[i]] + beta * p[i]
+    for z in range(shape[0]):
+        for i in range(first[z * shape[1]], first[(z + 1) * shape[1]]):
+            p[i] = r[i] / degree[i] + y[base[z] + group[i]] + beta * p[i]

@@ -36,7 +36,7 @@ QUARTERS = 4
 #: Bytes of working memory for every voxel that is read about a block, and for every voxel of the block.
 _BYTES_READ, _BYTES_OWN = 11, 26
 #: Bytes for every pore voxel of a volume whose ways are found, and for every voxel.
-_BYTES_PORE, _BYTES_VOXEL = 17.5, 0.2
+_BYTES_PORE, _BYTES_VOXEL = 15.5, 0.2
 #: Planes that tell how many pore voxels there will be, about.
 _PLANES_SEEN = 4
 
@@ -56,6 +56,8 @@ def pore_network(network: Any, *, bands: int = QUARTERS) -> PoreNetwork:
     PoreNetwork
         In metres. Its junctions are the pores, its pores the throats; ``radius`` is that of equal area.
     """
+    if "position" not in network:
+        raise ValueError("network: must be a group such as run.result['network_0'] or ['reference_network']")
     metre = {"nm": 1e-9, "nm2": 1e-18, "nm3": 1e-27, "1": 1}
     known = {v.name: np.asarray(network[v.name].values) * metre[v.units] for v in NETWORK}
     return PoreNetwork.between(
@@ -102,6 +104,7 @@ class CharacterizeProgram:
                 raise StudyError([Problem(("reference",), words)], source)
             found.append(self._sized(compared[0], "reference", source))
         self.given = found
+        self.shares = [self._share(volume, number, source) for number, volume in enumerate(found)]
         settings = study.network
         markers = Markers(settings.sigma, settings.radius, settings.smallest, settings.nearby)
         self.blocks = [_blocks(volume.shape, study.block) for volume in found]
@@ -151,6 +154,31 @@ class CharacterizeProgram:
             raise StudyError([Problem(("voxel_size",), f"{words} ({field}: {volume.path})")], source)
         return replace(volume, voxel_nm=known)
 
+    def _share(self, volume: GivenVolume, number: int, source: Source | None) -> float:
+        """Porosity of a few planes."""
+        field = "input" if number < self.replicates else "reference"
+        planes = np.linspace(0, volume.shape[0] - 1, 2 * _PLANES_SEEN + 1).astype(int)[1::2]
+        whole = (slice(0, volume.shape[1]), slice(0, volume.shape[2]))
+        try:
+            share = float(np.mean([volume.read((slice(z, z + 1), *whole)).mean() for z in planes]))
+        except ValueError as error:
+            raise StudyError([Problem((field,), f"{error} (got {volume.path!r})")], source) from error
+        if share == 1.0:
+            which = "grey.threshold" if volume.grey else "pores"
+            words = f"is all pores, no solid, in all planes that were looked at; see {which} (got {volume.path!r})"
+            raise StudyError([Problem((field,), words)], source)
+        return share
+
+    @property
+    def about(self) -> Sequence[tuple[str, str]]:
+        """What will be measured."""
+        rows = []
+        for number, volume in enumerate(self.given):
+            sizes = " x ".join(map(str, volume.shape))
+            share = f"porosity {self.shares[number]:.3f} in {_PLANES_SEEN} planes"
+            rows.append((self.name(number), f"{sizes} voxels of {volume.voxel_nm:g} nm, {share}"))
+        return rows
+
     def name(self, volume: int) -> str:
         """Name of a volume in the keys of its units."""
         return "reference" if volume >= self.replicates else f"replicate={volume}"
@@ -188,16 +216,13 @@ class CharacterizeProgram:
     def memory(self) -> Mapping[str, int]:
         """Peak bytes of a block, and of a search for the ways, by the pores that a few planes show."""
         most = {"blocks": 0, "ways": 0}
-        for volume, blocks in zip(self.given, self.blocks, strict=True):
+        for volume, blocks, share in zip(self.given, self.blocks, self.shares, strict=True):
             for start, stop in blocks:
                 box = Box(start, stop, _HALO, volume.shape)
                 read = math.prod(at.stop - at.start for at in box.known)
                 own = math.prod(b - a + 16 for a, b in zip(start, stop, strict=True))
                 most["blocks"] = max(most["blocks"], _BYTES_READ * read + _BYTES_OWN * own)
             if self.study.tortuosity:
-                planes = np.linspace(0, volume.shape[0] - 1, 2 * _PLANES_SEEN + 1).astype(int)[1::2]
-                whole = (slice(0, volume.shape[1]), slice(0, volume.shape[2]))
-                share = float(np.mean([volume.read((slice(z, z + 1), *whole)).mean() for z in planes]))
                 most["ways"] = max(most["ways"], int((share * _BYTES_PORE + _BYTES_VOXEL) * math.prod(volume.shape)))
         return most if self.study.tortuosity else {"blocks": most["blocks"]}
 
@@ -217,7 +242,8 @@ class CharacterizeProgram:
         if compared:
             found |= _tables([compared], "reference_", ())
         if any(mine) and compared:
-            found["difference"] = _difference(found["properties"][2], found["reference_properties"][2])
+            alike = self.given[0].shape == self.given[-1].shape and self.given[0].voxel_nm == self.given[-1].voxel_nm
+            found["difference"] = _difference(found["properties"][2], found["reference_properties"][2], alike)
         for number, one in measured.items():
             place = "reference_network" if number == self.replicates else f"network_{number}"
             found[place] = (NETWORK, (), one.network())
@@ -332,8 +358,8 @@ def _stacked(
     return found
 
 
-def _difference(mine: Mapping[str, np.ndarray], compared: Mapping[str, np.ndarray]) -> tuple[Any, ...]:
-    """Relative differences of all properties that are numbers."""
+def _difference(mine: Mapping[str, np.ndarray], compared: Mapping[str, np.ndarray], alike: bool) -> tuple[Any, ...]:
+    """Relative differences of all properties; of counts only where both volumes are alike in size."""
     variables, values = [], {}
     for v in PROPERTIES:
         if v.name == "percolates" or v.dims:
@@ -342,6 +368,8 @@ def _difference(mine: Mapping[str, np.ndarray], compared: Mapping[str, np.ndarra
         variables.append(Variable(v.name, (), "f8", "1", long_name, v.source, nullable=True))
         with np.errstate(invalid="ignore", divide="ignore"):
             values[v.name] = mine[v.name] / np.float64(compared[v.name]) - 1.0
+        if v.name.startswith("n_") and not alike:
+            values[v.name][:] = np.nan
     return tuple(variables), ("replicate",), values
 
 

@@ -46,6 +46,7 @@ class GradedProgram:
     kind = "graded"
     volumes: Sequence[Volume] = ()
     parts: Sequence[Parts] = ()
+    about: Sequence[tuple[str, str]] = ()
     static: Sequence[Dataset] = ()
 
     def __init__(self, study: GradedStudy, source: Source | None = None) -> None:

@@ -69,6 +69,7 @@ class ReconstructProgram:
 
     kind = "reconstruct"
     parts: Sequence[Parts] = ()
+    about: Sequence[tuple[str, str]] = ()
 
     def __init__(self, study: ReconstructStudy, source: Source | None = None) -> None:
         self.study = study

@@ -60,7 +60,9 @@ def segment_window(
         beyond.append((halo - (at.start - known[-1].start), halo - (known[-1].stop - at.stop)))
     grey = np.pad(np.asarray(source[tuple(known)]), beyond, mode="edge")
     if not np.isfinite(grey).all():
-        raise ValueError(f"values that are not finite lie in voxels {[(at.start, at.stop - 1) for at in known]}")
+        place = [int(k) + at.start - low for k, at, (low, _) in
+                 zip(np.argwhere(~np.isfinite(grey))[0], known, beyond, strict=True)]  # fmt: skip
+        raise ValueError(f"a value that is not finite stands at voxel {place} (z, y, x)")
     if reach:
         grey = smoothed(grey, sigma)
     solid = grey > threshold if pores == "dark" else grey < threshold

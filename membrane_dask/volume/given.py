@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -105,9 +107,16 @@ def open_given(path: Path, pores: Literal["dark", "bright"] | int = "dark",
         array, voxel, told_by = _look(path)
         shape = tuple(int(n) for n in array.shape)
         if len(shape) != 3 or min(shape) < 2:
-            raise _RefusedError(f"{path.name} has the shape {shape}; a volume of three dimensions is needed")
-        one_of_many = isinstance(pores, int) and not isinstance(pores, bool)
-        low, high = (0, "") if grey or one_of_many else _phases(str(path))
+            words = "a volume of three dimensions, each of two voxels at least, is needed"
+            raise _RefusedError(f"{path.name} has the shape {shape}; {words}")
+        if np.dtype(array.dtype).kind not in "buif":
+            raise _RefusedError(f"{path.name} holds {array.dtype}; grey values or labels are needed")
+        if grey is None and isinstance(pores, int):
+            seen = {value for plane in _planes_of(array) for value in np.unique(plane).tolist()}
+            if pores not in seen:
+                shown = ", ".join(f"{v:g}" for v in sorted(seen)[:6]) + (", ..." if len(seen) > 6 else "")
+                raise _RefusedError(f"{path.name} holds {shown}, but no {pores} (pores)")
+        low, high = (0, "") if grey or isinstance(pores, int) else _phases(str(path))
     except _RefusedError:
         raise
     except Exception as error:  # every decoder fails in its own words
@@ -140,11 +149,9 @@ def _looked_at(path: str, changed: int) -> tuple[Any, Any]:
     array = _open(path)
     if np.dtype(array.dtype).kind == "b":
         return False, True
-    planes = max(1, min(array.shape[0], _LOOKED_AT // max(1, array.shape[1] * array.shape[2])))
-    chosen = np.unique(np.linspace(0, array.shape[0] - 1, planes).astype(int))
     values: set[Any] = set()
-    for z in chosen:
-        values |= set(np.unique(np.asarray(array[int(z)])).tolist())
+    for plane in _planes_of(array):
+        values |= set(np.unique(plane).tolist())
         if any(v != v for v in values):
             return None, "values that are not numbers"
         if len(values) > 2:
@@ -161,14 +168,26 @@ def _looked_at(path: str, changed: int) -> tuple[Any, Any]:
     return None, f"nothing but {only:g}"
 
 
+def _planes_of(array: Any) -> Iterator[np.ndarray]:
+    """Planes of the depth: all of a small volume, some of a large one."""
+    count = max(1, min(array.shape[0], _LOOKED_AT // max(1, array.shape[1] * array.shape[2])))
+    for z in np.unique(np.linspace(0, array.shape[0] - 1, count).astype(int)):
+        yield np.asarray(array[int(z)])
+
+
 def _look(path: Path) -> tuple[Any, float | None, str]:
     """A volume that can be sliced, the edge of its voxels in nm, and where that stands."""
     if path.is_dir() and ((path / "zarr.json").exists() or (path / ".zattrs").exists() or (path / ".zgroup").exists()):
         return _ome_zarr(path)
     if path.is_dir():
-        files = sorted([*path.glob("*.tif"), *path.glob("*.tiff")])
+        files = sorted([*path.glob("*.tif"), *path.glob("*.tiff")], key=_in_order)
         if not files:
             raise _RefusedError(f"{path.name} is a folder without TIFF images, and no OME-Zarr")
+        numbers = [int(found[-1]) for found in (re.findall(r"\d+", file.stem) for file in files) if found]
+        if len(numbers) == len(files):
+            for before, after in itertools.pairwise(numbers):
+                if after != before + 1:
+                    raise _RefusedError(f"{path.name} holds an image {before} and then {after}: some are missing")
         return _Images(tuple(map(str, files))), None, "single images name no distance between them"
     if path.suffix.lower() == ".npy":
         return np.load(path, mmap_mode="r"), None, "a NumPy file names no voxel size"
@@ -177,6 +196,11 @@ def _look(path: Path) -> tuple[Any, float | None, str]:
     raise _RefusedError(
         f"{path.name} is no volume that is known: OME-Zarr, .tif, .tiff, .npy or a folder of TIFF images"
     )
+
+
+def _in_order(path: Path) -> list[Any]:
+    """Names by their numbers: 2 before 10."""
+    return [(int(word), "") if word.isdigit() else (-1, word) for word in re.split(r"(\d+)", path.stem)]
 
 
 def _ome_zarr(path: Path) -> tuple[Any, float | None, str]:
@@ -219,7 +243,14 @@ def _tiff(path: Path) -> tuple[Any, float | None, str]:
             raise _RefusedError(
                 f"{path.name} has {series.shape[-1]} colour channels; a segmented or grey volume is needed"
             )
+        if "T" in series.axes and series.shape[series.axes.index("T")] > 1:
+            raise _RefusedError(f"{path.name} is a series in time (axes {series.axes}); one volume is needed")
         shape, dtype = series.shape, series.dtype
+        tags = file.pages[0].tags  # type: ignore[union-attr]
+        if pixel and "XResolution" in tags and "YResolution" in tags:
+            (across, per), (along, unit_) = tags["XResolution"].value, tags["YResolution"].value
+            if across and along:
+                _cube([pixel * (across / per) / (along / unit_), pixel], path)
         imagej: Mapping[str, Any] = file.imagej_metadata or {}
         depth = imagej.get("spacing")
         if file.is_ome and pixel:

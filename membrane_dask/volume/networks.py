@@ -72,7 +72,15 @@ def write_vtk(network: PoreNetwork, path: str | Path) -> Path:
     -------
     Path
         The file, in VTK's legacy format.
+
+    Raises
+    ------
+    ValueError
+        If it has another ending.
     """
+    path = Path(path)
+    if path.suffix != ".vtk":
+        raise ValueError(f"path: must end with .vtk, by which ParaView knows the format (got {path.name!r})")
     inner = network.ends[:, 1] >= 0
     lines = network.ends[inner]
     text = ["# vtk DataFile Version 3.0", "pore network", "ASCII", "DATASET POLYDATA"]
@@ -93,6 +101,5 @@ def write_vtk(network: PoreNetwork, path: str | Path) -> Path:
         text.append(f"{what} {count}")
         for name, column in values.items():
             text += [f"SCALARS {name} double 1", "LOOKUP_TABLE default", *(f"{v:.9g}" for v in column)]
-    path = Path(path)
     path.write_text("\n".join(text) + "\n", encoding="ascii")
     return path

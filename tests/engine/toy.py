@@ -48,6 +48,7 @@ class ToyProgram:
     kind = "toy"
     volumes: Sequence[Any] = ()
     parts: Sequence[Any] = ()
+    about: Sequence[Any] = ()
     static: Sequence[Any] = ()
     attrs: Mapping[str, Any] = {}
 

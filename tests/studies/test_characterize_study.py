@@ -138,21 +138,38 @@ def test_every_replicate_of_a_run(tmp_path):
     assert porosity.sizes["replicate"] == 2
     np.testing.assert_allclose(porosity, made.result["structures"].volume_porosity)
     assert np.isnan(run.result["properties"].tortuosity_diffusive).all()
+    assert "48 voxels of 3 nm, porosity" in str(md.plan(path))
+    with pytest.raises(ValueError, match="network_0"):
+        md.pore_network(run.result)
     # A study in place of its run is refused until it was run, with the command to be given.
     path.write_text("kind: characterize\ninput: make.yaml\ntortuosity: false\n")
     with pytest.raises(md.StudyError, match=r"first: membrane-dask run .*make\.yaml"):
         md.plan(path)
+    path.write_text(f"kind: characterize\ninput: {run.path}\n")
+    with pytest.raises(md.StudyError, match="of the kind characterize, which makes no volume"):
+        md.plan(path)
 
 
-@pytest.mark.parametrize(("pore", "words"), [(False, "solid"), (True, "pore")])
-def test_volumes_of_one_phase(tmp_path, pore, words):
-    np.save(tmp_path / "one.npy", np.full((40, 40, 40), 0 if pore else 255, np.uint8))
+def test_all_pore_is_refused(tmp_path):
+    np.save(tmp_path / "one.npy", np.zeros((40, 40, 40), np.uint8))
     (tmp_path / "one.yaml").write_text("kind: characterize\ninput: one.npy\nvoxel_size: 1 um\n")
-    run = md.run(md.load_study(tmp_path / "one.yaml", cluster=SYNC, execution={"retries": 0}), tmp_path / "run")
-    if pore:
-        assert run.failures
-        assert "no solid" in run.failures[0]["error"]
-        return
+    with pytest.raises(md.StudyError, match="no solid, in all planes that were looked at; see pores"):
+        md.plan(tmp_path / "one.yaml")
+    grey = np.random.default_rng(0).random((40, 40, 40))
+    np.save(tmp_path / "one.npy", grey)
+    (tmp_path / "one.yaml").write_text("kind: characterize\ninput: one.npy\nvoxel_size: 1 um\ngrey: {threshold: 110}\n")
+    with pytest.raises(md.StudyError, match=r"see grey\.threshold"):
+        md.plan(tmp_path / "one.yaml")
+    grey[4, 3, 2] = np.nan
+    np.save(tmp_path / "one.npy", grey)
+    with pytest.raises(md.StudyError, match=r"yaml:2:1: input: a value that is not finite"):
+        md.plan(tmp_path / "one.yaml")
+
+
+def test_all_solid(tmp_path):
+    np.save(tmp_path / "one.npy", np.full((40, 40, 40), 255, np.uint8))
+    (tmp_path / "one.yaml").write_text("kind: characterize\ninput: one.npy\nvoxel_size: 1 um\n")
+    run = md.run(md.load_study(tmp_path / "one.yaml", cluster=SYNC), tmp_path / "run")
     found = run.result["properties"].to_dataset().isel(replicate=0)
     assert (float(found.porosity), float(found.percolates), float(found.n_pores)) == (0, 0, 0)
     for name in ("body_radius_mean", "tortuosity_geometric", "tortuosity_diffusive", "pore_radius_mean"):

@@ -59,5 +59,5 @@ def test_what_is_refused(tomogram):
         segment_window(tomogram, (slice(0, 21), slice(30, 41), slice(0, 33)), threshold=0.5)
     with pytest.raises(ValueError, match="dark or bright"):
         segment_window(tomogram, WHOLE, threshold=0.5, pores="light")
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(ValueError, match="not finite stands at voxel"):
         segment_window(np.where(tomogram > 0.99, np.nan, tomogram), WHOLE, threshold=0.5)

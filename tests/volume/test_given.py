@@ -116,6 +116,35 @@ def test_what_is_refused(tmp_path, make, words):
         open_given(tmp_path / "a.npy")
 
 
+def test_a_folder_in_the_order_of_its_numbers(tmp_path):
+    grey = np.where(SOLID, 255, 0).astype(np.uint8)
+    grey = np.concatenate([grey, grey[:3]])
+    for z, image in enumerate(grey):
+        tifffile.imwrite(tmp_path / f"slice_{z}.tif", image)  # 10 stands before 2 in the alphabet
+    volume = open_given(tmp_path)
+    np.testing.assert_array_equal(volume.read(tuple(slice(0, n) for n in grey.shape)), grey == 0)
+    (tmp_path / "slice_7.tif").unlink()
+    with pytest.raises(ValueError, match="an image 6 and then 8"):
+        open_given(tmp_path)
+
+
+def test_a_value_that_the_volume_does_not_hold(tmp_path):
+    with pytest.raises(ValueError, match=r"holds 0, 255, but no 7 \(pores\)"):
+        open_given(write(tmp_path, ".tif"), 7)
+
+
+def test_pixels_that_are_no_squares_and_series_in_time(tmp_path):
+    grey = np.where(SOLID, 255, 0).astype(np.uint8)
+    how = {"imagej": True, "metadata": {"unit": "um", "spacing": 0.05}}
+    tifffile.imwrite(tmp_path / "a.tif", grey, resolution=(20, 10), **how)
+    with pytest.raises(ValueError, match="must be cubes"):
+        open_given(tmp_path / "a.tif")
+    how["metadata"] = {"unit": "um", "axes": "TYX"}
+    tifffile.imwrite(tmp_path / "b.tif", grey, resolution=(20, 20), **how)
+    with pytest.raises(ValueError, match="a series in time"):
+        open_given(tmp_path / "b.tif")
+
+
 def test_a_truncated_file_is_refused(tmp_path):
     path = write(tmp_path, ".tif")
     path.write_bytes(path.read_bytes()[:300])

@@ -65,6 +65,9 @@ def test_vtk(network, tmp_path):
     count = int(lines[where].split()[1])
     assert count == (network.ends[:, 1] >= 0).sum()
     assert [int(v) for v in lines[where + 1].split()] == [2, *network.ends[0]]
+    with pytest.raises(ValueError, match=r"\.vtk"):
+        write_vtk(network, tmp_path / "network.vtp")
+    assert repr(network).startswith(f"<PoreNetwork: {len(network.junctions)} junctions")
     assert sum(line.startswith("SCALARS") for line in lines) == len(network.bodies) + 2 + len(network.throats)
 
 
