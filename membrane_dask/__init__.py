@@ -30,6 +30,7 @@ _FACE = {
     "texture": "membrane_dask.studies.texture",
     "pore_network": "membrane_dask.studies.characterize",
     "read_statoil": "membrane_dask.volume.networks",
+    "write_statoil": "membrane_dask.volume.networks",
     "write_vtk": "membrane_dask.volume.networks",
 }
 
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from membrane_dask.studies.texture import texture as texture
     from membrane_dask.study_file import load_study as load_study
     from membrane_dask.volume.networks import read_statoil as read_statoil
+    from membrane_dask.volume.networks import write_statoil as write_statoil
     from membrane_dask.volume.networks import write_vtk as write_vtk
 
 

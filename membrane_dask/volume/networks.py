@@ -58,6 +58,72 @@ def read_statoil(prefix: str | Path) -> PoreNetwork:
     )
 
 
+#: Shape factor (area over squared perimeter) of a circle: what is written where none is known.
+_CIRCLE = 1 / (4 * np.pi)
+
+
+def write_statoil(network: PoreNetwork, prefix: str | Path) -> list[Path]:
+    """Write a network as Statoil's four files; :func:`read_statoil` reads the same network from them.
+
+    Parameters
+    ----------
+    network : PoreNetwork
+        In metres. Bodies need ``inscribed_radius`` and ``volume``; a shape factor that is not known is that of a
+        circle, a throat's volume that is not known is 0 (bodies hold all of the pore space), and of its own length
+        the bodies' radii are taken off, as far as half of it.
+    prefix : str or Path
+        What stands before ``_node1.dat`` and the others.
+
+    Returns
+    -------
+    list of Path
+        The four files.
+
+    Raises
+    ------
+    ValueError
+        If radii or volumes of the bodies are missing.
+    """
+    missing = [name for name in ("inscribed_radius", "volume") if name not in network.bodies]
+    if missing:
+        raise ValueError(f"network: its bodies have no {missing[0]}")
+    count, ends = len(network.junctions), network.ends
+    size = network.bodies["inscribed_radius"]
+    others: list[list[int]] = [[] for _ in range(count)]
+    throats: list[list[int]] = [[] for _ in range(count)]
+    outside = {INLET: -1, OUTLET: 0}
+    link1, link2 = [f"{len(ends)}"], []
+    own = network.throats.get("own_length")
+    volume = network.throats.get("volume", np.zeros(len(ends)))
+    shape = network.throats.get("shape_factor", np.full(len(ends), _CIRCLE))
+    for k, (a, b) in enumerate(ends.tolist()):
+        other = outside.get(b, b + 1)
+        others[a].append(other)
+        throats[a].append(k + 1)
+        if b >= 0:
+            others[b].append(a + 1)
+            throats[b].append(k + 1)
+        length = network.length[k]
+        parts = [min(size[a], length / 4), min(size[b], length / 4) if b >= 0 else 0.0]
+        middle = own[k] if own is not None else length - sum(parts)
+        link1.append(f"{k + 1:6d} {a + 1:6d} {other:6d} {network.radius[k]:.9E} {shape[k]:.9E} {length:.9E}")
+        link2.append(
+            f"{k + 1:6d} {a + 1:6d} {other:6d} {parts[0]:.9E} {parts[1]:.9E} {middle:.9E} {volume[k]:.9E} {0.0:.6E}"
+        )
+    node1, node2 = [f"{count} " + " ".join(f"{n:.9E}" for n in network.extent)], []
+    factor = network.bodies.get("shape_factor", np.full(count, _CIRCLE))
+    for k, place in enumerate(network.junctions):
+        at = " ".join(f"{v:.9E}" for v in place)
+        words = [*others[k], int(-1 in others[k]), int(0 in others[k]), *throats[k]]
+        node1.append(f"{k + 1:6d} {at} {len(others[k])} " + " ".join(map(str, words)))
+        node2.append(f"{k + 1:6d} {network.bodies['volume'][k]:.9E} {size[k]:.9E} {factor[k]:.9E} {0.0:.6E}")
+    files = []
+    for name, lines in (("node1", node1), ("node2", node2), ("link1", link1), ("link2", link2)):
+        files.append(Path(f"{prefix}_{name}.dat"))
+        files[-1].write_text("\n".join(lines) + "\n", encoding="ascii")
+    return files
+
+
 def write_vtk(network: PoreNetwork, path: str | Path) -> Path:
     """Write a network for ParaView: a point for every junction, a line for every pore between two of them.
 

@@ -10,7 +10,7 @@ from membrane_dask.physics.basins import Box, Markers, basins, squared_distances
 from membrane_dask.physics.extraction import assemble
 from membrane_dask.physics.network import INLET, OUTLET, PoreNetwork
 from membrane_dask.physics.problems import GradedMembrane
-from membrane_dask.volume.networks import read_statoil, write_vtk
+from membrane_dask.volume.networks import read_statoil, write_statoil, write_vtk
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +92,31 @@ def test_statoil(tmp_path):
     (tmp_path / "small_node2.dat").unlink()
     with pytest.raises(ValueError, match="small_node2"):
         read_statoil(tmp_path / "small")
+
+
+def test_statoil_and_back(network, tmp_path):
+    files = write_statoil(network, tmp_path / "ours")
+    assert [path.name for path in files] == [f"ours_{n}.dat" for n in ("node1", "node2", "link1", "link2")]
+    found = read_statoil(tmp_path / "ours")
+    np.testing.assert_array_equal(found.ends, network.ends)
+    for name in ("junctions", "length", "radius"):
+        np.testing.assert_allclose(getattr(found, name), getattr(network, name), rtol=1e-8)
+    np.testing.assert_allclose(found.bodies["volume"], network.bodies["volume"], rtol=1e-8)
+    assert found.extent == pytest.approx(network.extent)
+    assert (found.throats["own_length"] > 0).all()
+    with pytest.raises(ValueError, match="inscribed_radius"):
+        write_statoil(read_openpnm_without_radii(network), tmp_path / "bad")
+
+
+def read_openpnm_without_radii(network: PoreNetwork) -> PoreNetwork:
+    return PoreNetwork.from_openpnm(
+        {
+            k: v
+            for k, v in network.to_openpnm().items()
+            if k not in ("pore.inscribed_diameter", "pore.inlets", "pore.outlets")
+        },
+        network.extent,
+    )
 
 
 def test_the_berea_network(shared):
