@@ -26,7 +26,7 @@ ALLOWED = {
     "program": {"variables"},
     "variables": set(),
     "errors": set(),
-    "__init__": {"api", "errors", "report", "studies", "study_file"},
+    "__init__": {"api", "errors", "report", "studies", "study_file", "volume"},
 }
 #: Libraries that a room must not know.
 FORBIDDEN = {

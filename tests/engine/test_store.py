@@ -20,7 +20,7 @@ PLAN = {"cluster": {"profile": "sync"}, "execution": {"batch": 6}}
 def sink(tmp_path) -> store.TableSink:
     plan = toy.toy_plan(**PLAN)
     run = prepare(plan, tmp_path / "run")
-    return store.sinks(run.path, plan.program.tables, (), run.batch)["toy"]
+    return store.sinks(run.path, plan.program, run.batch)["toy"]
 
 
 def unit(row: int, column: int) -> Unit:
