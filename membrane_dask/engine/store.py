@@ -197,7 +197,7 @@ class PartFiles:
 
     def read(self, name: str, index: tuple[int, ...]) -> dict[str, np.ndarray]:
         """Arrays of one unit."""
-        with np.load(self.place(name, index), allow_pickle=False) as found:
+        with np.load(self.place(name, index)) as found:
             return dict(found)
 
 
