@@ -101,7 +101,11 @@ def test_workers_as_jobs(slurm, study, reference, command, values_of, tmp_path):
 def test_submit_from_a_shell_that_is_then_closed(slurm, study, local_run, command, files_of, wait_until, tmp_path):
     out = tmp_path / "run"
     line = f"{command.words} submit {study} --cluster slurm --yes --out {out} {' '.join(map(repr, SMALL))}"
-    shell = subprocess.Popen(["bash", "-c", f"{line}; sleep 600"], start_new_session=True, stdout=subprocess.PIPE)
+    # Whoever runs the tests may ignore hangups, which is inherited.
+    shell = subprocess.Popen(
+        ["bash", "-c", f"{line}; sleep 600"], start_new_session=True, stdout=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+    )  # fmt: skip
     assert shell.stdout is not None
     assert shell.stdout.readline().decode().strip() == str(out)  # at once, with the run's name
     os.killpg(shell.pid, signal.SIGHUP)
