@@ -47,19 +47,13 @@ def peak() -> int:
 
 
 def ours(pores: np.ndarray) -> dict[str, float]:
-    from membrane_dask.physics.basins import Box, Markers, basins, fitting, squared_distances, suffices
+    from membrane_dask.physics.basins import Markers, basins, fitting, surroundings
     from membrane_dask.physics.extraction import assemble
     from membrane_dask.studies.characterize import _blocks
 
     markers, parts = Markers(), []
     for start, stop in _blocks(pores.shape, BLOCK):
-        halo = 32
-        while True:
-            box = Box(start, stop, halo, pores.shape)
-            squares = squared_distances(pores[box.known])
-            if suffices(squares, box, markers.margin):
-                break
-            halo *= 2
+        box, squares = surroundings(pores.__getitem__, start, stop, pores.shape, margin=markers.margin)
         fitting(squares, box)
         parts.append(basins(squares, box, markers)[0])
     network = assemble(parts, pores.shape, 1.0, markers).network

@@ -90,33 +90,39 @@ def plan(
 def _with_sources(study: BaseStudy, source: Source | None, run_sources: bool) -> BaseStudy:
     """The study with finished runs in place of the studies that it reads from."""
     found = {}
-    for name, path in study.sources().items():
-        if path.suffix.lower() in (".yaml", ".yml"):
-            made = plan(path, run_sources=run_sources)
-            _must_have_volumes(made.study, name, path, source)
-            root = Path("runs") / made.name
-            if run_sources:
-                found[name] = run(made).path.resolve()
-            elif (root / "run.json").is_file():
-                found[name] = root.resolve()
-            else:
-                words = f"is a study that was not run yet; first: membrane-dask run {path} (got {str(path)!r})"
-                raise StudyError([Problem((name,), words)], source)
-        path = found.get(name, path)
+    for name, made in _plans_of_sources(study, source).items():
+        root = Path("runs") / made.name
+        if run_sources:
+            found[name] = run(made).path.resolve()
+        elif (root / "run.json").is_file():
+            found[name] = root.resolve()
+        else:
+            path = study.sources()[name]
+            words = f"is a study that was not run yet; first: membrane-dask run {path} (got {str(path)!r})"
+            raise StudyError([Problem((name,), words)], source)
+    for name, path in (study.sources() | found).items():
         if (path / "run.json").is_file():
             other = Run(path)
-            _must_have_volumes(other.study, name, path, source)
+            _must_have_volumes(other.kind, name, path, source)
             state = other.status()["state"]
             if state != "complete":
-                words = (
-                    f"this run is not finished but {state}; first: membrane-dask run {path / 'study.yaml'} --out {path}"
-                )
+                words = f"is a run that is {state}; first: membrane-dask run {path / 'study.yaml'} --out {path}"
                 raise StudyError([Problem((name,), f"{words} (got {str(path)!r})")], source)
     return study.model_copy(update=found)
 
 
-def _must_have_volumes(study: BaseStudy, name: str, path: Path, source: Source | None) -> None:
-    kind = getattr(study, "kind", "")
+def _plans_of_sources(study: BaseStudy, source: Source | None) -> dict[str, Plan]:
+    """Plans of the studies that this one reads from, by field; they run where this one does."""
+    found = {}
+    for name, path in study.sources().items():
+        if path.suffix.lower() in (".yaml", ".yml"):
+            other = load_study(path)
+            _must_have_volumes(other.kind, name, path, source)
+            found[name] = plan(other.model_copy(update={"cluster": study.cluster}))
+    return found
+
+
+def _must_have_volumes(kind: str, name: str, path: Path, source: Source | None) -> None:
     if kind != "reconstruct":
         words = f"is of the kind {kind}, which makes no volume; that of a reconstruction is needed (got {str(path)!r})"
         raise StudyError([Problem((name,), words)], source)
@@ -130,14 +136,8 @@ def unrun_sources(study: BaseStudy, source: Source | None = None) -> list[Path]:
     StudyError
         If one of them cannot be run.
     """
-    found = []
-    for name, path in study.sources().items():
-        if path.suffix.lower() in (".yaml", ".yml"):
-            made = plan(path)
-            _must_have_volumes(made.study, name, path, source)
-            if not (Path("runs") / made.name / "run.json").is_file():
-                found.append(path)
-    return found
+    plans = _plans_of_sources(study, source)
+    return [study.sources()[name] for name, made in plans.items() if not (Path("runs") / made.name).exists()]
 
 
 def run(

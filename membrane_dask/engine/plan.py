@@ -146,7 +146,7 @@ class Plan:
             *([("batches", f"of {batches}")] if batches else []),
             ("seed", str(self.study.seed)),
             *self.program.about,
-            ("result", f"{as_bytes(self.result_bytes)} before compression"),
+            *([("result", f"{as_bytes(self.result_bytes)} before compression")] if self.result_bytes else []),
             ("memory", f"{as_bytes(self.needed_memory())} for each worker"),
         ]
         rows.append(("cluster", self._cluster()))

@@ -66,6 +66,15 @@ def part(function: Function) -> Function:
 
 
 @part
+def root_of(parent, i):
+    """Root of a tree of parents, whose ways are halved on the way."""
+    while parent[i] != i:
+        parent[i] = parent[parent[i]]
+        i = parent[i]
+    return i
+
+
+@part
 def exponential(x):
     """``exp(x)`` of non-positive numbers, in place: eight at a time, where the library's goes one by one.
 

@@ -10,7 +10,7 @@ the faces between them, and does not depend on the order in which blocks are put
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +18,7 @@ import numpy as np
 
 from membrane_dask.physics._jit import kernel
 from membrane_dask.physics.filters import dilated, pack_rows, smoothed
+from membrane_dask.physics.network import PhysicsError
 
 #: Neighbours of a voxel: 6 across faces, then 12 across edges, then 8 across corners.
 _STEPS = np.array(
@@ -32,6 +33,9 @@ _STEPS = np.array(
 N_SUMS = 13
 #: What is added up of the faces between two basins: those across each axis (0 to 2), their places in half voxels.
 N_FACE_SUMS = 6
+
+#: Voxels that are read at most where a block's surroundings are widened.
+_MOST = 1 << 28
 
 Part = Mapping[str, np.ndarray]
 
@@ -143,6 +147,55 @@ def suffices(squares: np.ndarray, box: Box, margin: int) -> bool:
     high = np.array([at.stop for at in box.known], np.int64)
     open_low, open_high = low > 0, high < np.array(box.shape)  # beyond the volume there is nothing to know
     return bool(_suffices(squares, np.array(box.start) - low, np.array(box.stop) - low, open_low, open_high, margin))
+
+
+def surroundings(
+    read: Callable[[tuple[slice, ...]], np.ndarray],
+    start: tuple[int, ...],
+    stop: tuple[int, ...],
+    shape: tuple[int, ...],
+    *,
+    margin: int,
+    halo: int = 32,
+) -> tuple[Box, np.ndarray]:
+    """As much of what lies about a block as its distances need.
+
+    Parameters
+    ----------
+    read : callable
+        Gives the pores of a window of the volume, ``(z, y, x)`` bool.
+    start, stop, shape : tuple of int
+        As of :class:`Box`.
+    margin : int
+        Voxels about the block whose own distances must be right.
+    halo : int
+        Voxels that are read about it at first; doubled until they suffice.
+
+    Returns
+    -------
+    box : Box
+        The block with what is known about it.
+    squares : (z, y, x) ndarray of float32
+        Squared distances to the solid there.
+
+    Raises
+    ------
+    PhysicsError
+        If the volume holds no solid, or pores too wide to be read at once.
+    """
+    while True:
+        box = Box(start, stop, halo, shape)
+        squares = squared_distances(read(box.known))
+        if suffices(squares, box, margin):
+            return box, squares
+        if squares.shape == tuple(shape) and not np.isfinite(squares[0, 0, 0]):
+            raise PhysicsError("the volume holds no solid at all; check which phase the pores are (pores)")
+        halo *= 2
+        if math.prod(at.stop - at.start for at in Box(start, stop, halo, shape).known) > _MOST:
+            raise PhysicsError(
+                f"the block at {start} has pores wider than {halo // 2} voxels, too wide to be read at once; measure "
+                "the volume at a coarser resolution, or check which phase the pores are (pores)"
+            )
 
 
 def basins(squares: np.ndarray, box: Box, markers: Markers, diagonal: bool = False) -> tuple[Part, np.ndarray]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from membrane_dask.physics._jit import kernel
+from membrane_dask.physics._jit import kernel, root_of
 from membrane_dask.physics.basins import N_SUMS, Markers, Part, added
 from membrane_dask.physics.network import INLET, OUTLET, PoreNetwork
 
@@ -239,22 +239,13 @@ def _flood(pair, n, chosen):
     for k in range(chosen.size):
         pore[chosen[k]] = k
     for e in range(pair.shape[0]):
-        a, b = pair[e, 0], pair[e, 1]
-        while parent[a] != a:
-            parent[a] = parent[parent[a]]
-            a = parent[a]
-        while parent[b] != b:
-            parent[b] = parent[parent[b]]
-            b = parent[b]
+        a, b = root_of(parent, pair[e, 0]), root_of(parent, pair[e, 1])
         if a != b and (pore[a] < 0 or pore[b] < 0):
             parent[b] = a
             pore[a] = max(pore[a], pore[b])
     found = np.empty(n, np.int64)
     for i in range(n):
-        a = i
-        while parent[a] != a:
-            a = parent[a]
-        found[i] = pore[a]
+        found[i] = pore[root_of(parent, i)]
     return found
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from membrane_dask.physics._jit import kernel, part
+from membrane_dask.physics._jit import kernel, part, root_of
 from membrane_dask.physics.network import PhysicsError
 
 #: Groups of voxels in the coarse problem of a diffusion at most, about.
@@ -62,8 +62,8 @@ class PoreSpace:
         return int(self.first[-1])
 
 
-def shortest_path(space: PoreSpace) -> float:
-    """Length of the shortest way through the pores from the face at low z to that at high z, over the depth.
+def distances(space: PoreSpace) -> np.ndarray:
+    """Distance of every pore voxel from the face at high z through pores that share faces.
 
     Parameters
     ----------
@@ -72,16 +72,32 @@ def shortest_path(space: PoreSpace) -> float:
 
     Returns
     -------
-    float
-        Mean over the pore voxels at low z from which there is a way, >= 1; NaN if there is none.
+    (count,) ndarray of float32
+        In voxels; infinite where there is no way.
 
     Notes
     -----
-    Distances solve the eikonal equation by fast sweeping (Zhao, Math. Comput. 74, 603, 2005) through pores that share
-    a face, from one face of the volume to the other.
+    They solve the eikonal equation by fast sweeping (Zhao, Math. Comput. 74, 603, 2005).
     """
-    found = _march(space.bits, space.first, np.array(space.shape))
-    inlet = found[: space.first[space.shape[1]]]
+    return np.asarray(_march(space.bits, space.first, np.array(space.shape)))
+
+
+def shortest_path(space: PoreSpace, distance: np.ndarray) -> float:
+    """Length of the shortest way through the pores from the face at low z to that at high z, over the depth.
+
+    Parameters
+    ----------
+    space : PoreSpace
+        The pores.
+    distance : (count,) ndarray
+        Their :func:`distances`.
+
+    Returns
+    -------
+    float
+        Mean over the pore voxels at low z from which there is a way, >= 1; NaN if there is none.
+    """
+    inlet = distance[: space.first[space.shape[1]]]
     reached = inlet[np.isfinite(inlet)]
     return float((reached.astype(float) + 0.5).mean() / space.shape[0]) if reached.size else float("nan")
 
@@ -105,13 +121,15 @@ class Diffusion:
     iterations: int
 
 
-def diffusion(space: PoreSpace, tolerance: float = 1e-3, most: int = 5000) -> Diffusion:
+def diffusion(space: PoreSpace, reached: np.ndarray, tolerance: float = 1e-3, most: int = 5000) -> Diffusion:
     """Solve for the steady diffusion between the faces at low and high z; all other faces let nothing through.
 
     Parameters
     ----------
     space : PoreSpace
         The pores.
+    reached : (count,) ndarray of bool
+        Those that are connected to the face at high z.
     tolerance : float
         The flux through any two planes differs by no more than this share, > 0.
     most : int
@@ -135,7 +153,6 @@ def diffusion(space: PoreSpace, tolerance: float = 1e-3, most: int = 5000) -> Di
     from scipy.sparse.linalg import splu
 
     shape = np.array(space.shape)
-    reached = np.isfinite(_march(space.bits, space.first, shape))
     if not reached[: space.first[space.shape[1]]].any():
         return Diffusion(0.0, 0.0, 0)
     n_z, n_y, n_x = space.shape
@@ -145,7 +162,6 @@ def diffusion(space: PoreSpace, tolerance: float = 1e-3, most: int = 5000) -> Di
     while np.diff(base).max() > np.iinfo(np.uint16).max:  # so many groups in one layer of cells
         cell *= 2
         group, base = _grouped_cells(space.bits, space.first, shape, reached, degree, cell)
-    del reached
     n_groups, base = int(base[-1]), base[np.arange(n_z) // cell]
     diagonal, faces = _coarse(space.bits, space.first, shape, group, base, n_groups)
     pairs, count = np.unique(faces, return_counts=True)
@@ -347,13 +363,7 @@ def _grouped_cells(bits, first, shape, reached, degree, cell):
                         j = here[y, x - 1] if x % cell else -1
                     if j < 0:
                         continue
-                    a, b = i, j
-                    while parent[a] != a:
-                        parent[a] = parent[parent[a]]
-                        a = parent[a]
-                    while parent[b] != b:
-                        parent[b] = parent[parent[b]]
-                        b = parent[b]
+                    a, b = root_of(parent, i), root_of(parent, j)
                     if a < b:
                         parent[b] = a
                     elif b < a:
@@ -365,9 +375,7 @@ def _grouped_cells(bits, first, shape, reached, degree, cell):
         for i in range(first[layer * cell * n_y], first[min((layer + 1) * cell, n_z) * n_y]):
             if parent[i] < 0:
                 continue
-            a = i
-            while parent[a] != a:
-                a = parent[a]
+            a = root_of(parent, i)
             if a == i:  # the first of a group is its root
                 n += 1
                 group[i] = n

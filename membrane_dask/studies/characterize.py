@@ -17,10 +17,10 @@ import numpy as np
 
 from membrane_dask.config import CharacterizeStudy
 from membrane_dask.errors import Problem, Source, StudyError
-from membrane_dask.physics.basins import N_SUMS, Box, Markers, basins, fitting, pore_radii, squared_distances, suffices
+from membrane_dask.physics.basins import N_SUMS, Box, Markers, basins, fitting, pore_radii, surroundings
 from membrane_dask.physics.extraction import assemble, surface_areas
 from membrane_dask.physics.network import PhysicsError, PoreNetwork
-from membrane_dask.physics.transport import PoreSpace, diffusion, shortest_path
+from membrane_dask.physics.transport import PoreSpace, diffusion, distances, shortest_path
 from membrane_dask.program import Dataset, History, Parts, Proposer, Table, Unit, Volume, Work
 from membrane_dask.variables import CHAMANI, NETWORK, PORE_SIZES, PROFILES, PROPERTIES, Variable
 from membrane_dask.volume.given import GivenVolume, open_given, volumes_of
@@ -29,8 +29,6 @@ from membrane_dask.volume.given import GivenVolume, open_given, volumes_of
 _KIND = 3
 #: Voxels about a block that are read at first; more where the pores are wider.
 _HALO = 48
-#: Voxels that are read at most to measure a block.
-_MOST = 1 << 28
 #: Parts of the depth that are told apart.
 QUARTERS = 4
 #: Bytes of working memory for every voxel that is read about a block, and for every voxel of the block.
@@ -408,9 +406,12 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
         for z in range(0, volume.shape[0], depth)
     )
     space = PoreSpace.of(slabs, volume.shape)
-    found = diffusion(space, context["tolerance"])
+    distance = distances(space)
+    shortest, reached = shortest_path(space, distance), np.isfinite(distance)
+    del distance
+    found = diffusion(space, reached, context["tolerance"])
     numbers = {
-        "shortest": shortest_path(space),
+        "shortest": shortest,
         "conductivity": found.conductivity,
         "spread": found.spread,
         "iterations": found.iterations,
@@ -423,26 +424,10 @@ def _block(
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Distances to the solid, pore sizes and basins of a block."""
     markers: Markers = context["markers"]
-    halo = max(_HALO, 2 * markers.margin)
-    while True:
-        box = Box(start, stop, halo, volume.shape)
-        squares = squared_distances(volume.read(box.known))
-        if suffices(squares, box, markers.margin):
-            break
-        if squares.shape == volume.shape:
-            raise PhysicsError(f"{volume.path} holds no solid at all; check which phase the pores are (pores)")
-        read = math.prod(at.stop - at.start for at in Box(start, stop, 2 * halo, volume.shape).known)
-        if read > _MOST:
-            raise PhysicsError(
-                f"the block at {start} of {volume.path} has pores wider than {halo} voxels, too wide to be read "
-                "at once; measure the volume at a coarser resolution, or check which phase the pores are (pores)"
-            )
-        halo *= 2
+    box, squares = surroundings(volume.read, start, stop, volume.shape, margin=markers.margin, halo=_HALO)
     sizes = fitting(squares, box)
     part, _ = basins(squares, box, markers, context["diagonal"])
-    return {**part, "fitting": sizes, "depth": np.array([start[0], stop[0]])}, {
-        "pores": float(part["sums"][:, 0].sum())
-    }
+    return {**part, "fitting": sizes, "depth": np.array([start[0], stop[0]])}, {}
 
 
 class _PartsOf:

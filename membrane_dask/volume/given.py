@@ -224,9 +224,7 @@ def _ome_zarr(path: Path) -> tuple[Any, float | None, str]:
             raise _RefusedError(f"{path.name} has several channels or times: shape {array.shape}; one volume is needed")
         array = _Squeezed(array)
     scale = next((t["scale"] for t in level.get("coordinateTransformations", []) if t["type"] == "scale"), None)
-    short = {"nanometer": "nm", "micrometer": "um", "millimeter": "mm"}
-    names = [str(axis.get("unit")) for axis in axes[-3:]]
-    units = [UNITS.get(short.get(name, name)) for name in names]
+    units = [UNITS.get(str(axis.get("unit"))) for axis in axes[-3:]]
     if scale is None or not units or None in units:
         return array, None, "its metadata name no voxel size with a unit"
     edges = [float(s) * float(u) for s, u in zip(scale[-3:], units, strict=True) if u]

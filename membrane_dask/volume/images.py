@@ -12,7 +12,7 @@ import numpy as np
 #: Nanometres in the units in which files give lengths.
 UNITS = {
     "m": 1e9, "mm": 1e6, "µm": 1e3, "μm": 1e3, "um": 1e3, "micron": 1e3, "microns": 1e3, "\\u00b5m": 1e3,
-    "nm": 1.0, "nanometer": 1.0, "pm": 1e-3, "å": 0.1, "angstrom": 0.1,
+    "millimeter": 1e6, "micrometer": 1e3, "nm": 1.0, "nanometer": 1.0, "pm": 1e-3, "å": 0.1, "angstrom": 0.1,
 }  # fmt: skip
 #: A pixel larger than this, in nm, tells how an image is to be printed.
 _PRINTED = 50_000.0

@@ -10,9 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from membrane_dask.physics.basins import Box, Markers, basins, fitting, pore_radii, squared_distances, suffices
+from membrane_dask.physics.basins import (
+    Box,
+    Markers,
+    basins,
+    fitting,
+    pore_radii,
+    squared_distances,
+    suffices,
+    surroundings,
+)
 from membrane_dask.physics.extraction import Extraction, assemble
-from membrane_dask.physics.network import INLET, OUTLET
+from membrane_dask.physics.network import INLET, OUTLET, PhysicsError
 
 MARKERS = Markers()
 
@@ -29,13 +38,7 @@ def extract(pores, block=None, *, halo=8, markers=MARKERS, diagonal=False, order
     parts, places, sizes = [], [], np.zeros((60, pores.shape[0]), int)
     for spans in list(itertools.product(*axes))[::order]:
         start, stop = zip(*spans, strict=True)
-        wide = halo
-        while True:
-            box = Box(start, stop, wide, pores.shape)
-            squares = squared_distances(pores[box.known])
-            if suffices(squares, box, markers.margin):
-                break
-            wide *= 2
+        box, squares = surroundings(pores.__getitem__, start, stop, pores.shape, margin=markers.margin, halo=halo)
         part, labels = basins(squares, box, markers, diagonal)
         parts.append(part)
         places.append((tuple(slice(*span) for span in spans), labels))
@@ -161,6 +164,12 @@ def test_missing_blocks_are_missed():
     assert assemble(parts, pores.shape, 1.0, MARKERS)
     with pytest.raises(ValueError, match="missing"):
         assemble(parts[:1], pores.shape, 1.0, MARKERS)
+
+
+def test_a_volume_without_solid_is_refused():
+    pores = np.ones((20, 20, 20), bool)
+    with pytest.raises(PhysicsError, match="no solid at all"):
+        surroundings(pores.__getitem__, (0, 0, 0), (10, 10, 10), pores.shape, margin=7, halo=8)
 
 
 def test_all_solid():

@@ -11,11 +11,20 @@ import scipy.sparse as sparse
 from scipy import ndimage
 from scipy.sparse.csgraph import dijkstra
 
-from membrane_dask.physics.transport import PoreSpace, diffusion, shortest_path
+from membrane_dask.physics import transport
+from membrane_dask.physics.transport import Diffusion, PoreSpace, distances
 
 
 def space_of(pores: np.ndarray, slab: int = 7) -> PoreSpace:
     return PoreSpace.of((pores[z : z + slab] for z in range(0, len(pores), slab)), pores.shape)
+
+
+def shortest_path(space: PoreSpace) -> float:
+    return transport.shortest_path(space, distances(space))
+
+
+def diffusion(space: PoreSpace, tolerance: float = 1e-3) -> Diffusion:
+    return transport.diffusion(space, np.isfinite(distances(space)), tolerance)
 
 
 def random_pores(shape, seed, porosity, sigma=1.5):
