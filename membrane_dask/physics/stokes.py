@@ -88,7 +88,7 @@ class Grid:
         neighbours = _neighbours(numbers, n, sides == "periodic")
         resistance = _resistance(numbers, neighbours, n, kind, surface == "voxels")
         del numbers
-        return cls(pores.shape, np.argwhere(through).astype(np.int16), neighbours, resistance, inlets)
+        return cls(pores.shape, _places(through, n), neighbours, resistance, inlets)
 
     @property
     def n(self) -> int:
@@ -104,6 +104,11 @@ class Grid:
     def size(self) -> int:
         """Voxels of the volume."""
         return int(np.prod(self.shape))
+
+    @property
+    def operator(self) -> tuple[np.ndarray, np.ndarray, int, int]:
+        """What the kernels need to know."""
+        return self.neighbours, self.resistance, self.inlets, self.n
 
     def weights(self) -> np.ndarray:
         """Volume of each velocity, ``(m + 1, 3)`` float32: 1, half at the ends, 0 where a face is closed."""
@@ -160,24 +165,7 @@ def percolating(pores: np.ndarray, *, periodic: bool = False) -> np.ndarray:
     -------
     (z, y, x) ndarray of bool
     """
-    from scipy.ndimage import label
-
-    found, count = label(pores)
-    root = np.arange(count + 1)
-    if periodic:
-        from scipy.sparse import coo_array
-        from scipy.sparse.csgraph import connected_components
-
-        low = np.concatenate([found[:, 0].ravel(), found[:, :, 0].ravel()])
-        high = np.concatenate([found[:, -1].ravel(), found[:, :, -1].ravel()])
-        both = (low > 0) & (high > 0)
-        links = coo_array((np.ones(both.sum()), (low[both], high[both])), shape=(count + 1, count + 1))
-        root = connected_components(links, directed=False)[1]
-        root[0] = -1
-    ends = np.intersect1d(root[np.unique(found[0])], root[np.unique(found[-1])])
-    through = np.isin(root, ends)
-    through[0] = False
-    return np.asarray(through[found])
+    return np.asarray(_flooded(_flooded(pores, 0, periodic), pores.shape[0] - 1, periodic))
 
 
 def stokes(
@@ -219,86 +207,84 @@ def stokes(
     dissipated where they alone hold against the force. Both err by the square of what the fields err by. Each
     round's velocities are made to conserve mass by one more Darcy flow, and the result is scaled to its lower bound.
     """
-    neighbours, resistance, n = grid.neighbours, grid.resistance, grid.n
-    weights, where = grid.weights(), (neighbours, resistance, grid.inlets, n)
-    force = weights.copy()
-    force[:, 1:] = 0
-    conductance, slowest = _mobility(grid, weights)
+    neighbours, n, where = grid.neighbours, grid.n, grid.operator
+    conductance, slowest = _mobility(grid)
     darcy = Conduction(neighbours, conductance, grid.places)
 
-    def driven(pressures: np.ndarray, body: np.ndarray) -> np.ndarray:
-        """Forces on the faces."""
-        return _forces(neighbours, resistance, pressures, n, body)
+    def conserving(velocity: np.ndarray, excess: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+        """Velocities from which a Darcy flow has taken the excess, and its pressures."""
+        correction = darcy.solve(excess, tolerance)
+        return _corrected(*where, velocity, conductance, correction), correction
 
-    pressures = darcy.solve(_inflow(neighbours, conductance * force, n), _PRESSURE)
-    start = conductance * driven(pressures, force)
-    screening = _sum(force, start) / grid.size
+    velocity = _corrected(*where, np.zeros_like(conductance), conductance, np.zeros(n, np.float32), True)
+    velocity, pressures = conserving(velocity, _inflow(neighbours, velocity, n), _PRESSURE)
+    screening = _throughput(velocity, grid.inlets, n) / grid.size
     inner = min(np.sqrt(0.1 * tolerance), 0.03)
-    velocity = _velocities(grid, driven(pressures, force), inner, start)
-    del start
+    velocity = _velocities(grid, _forces(*where, pressures, True), inner, velocity)
     excess = _inflow(neighbours, velocity, n)
-    nothing = np.zeros_like(velocity)
-    direction, product, history = np.zeros(n, np.float32), np.empty_like(velocity), []
+    direction = np.zeros(n, np.float32)
+    history: list[tuple[float, float]] = []
     before, fresh = 1.0, True
     for round_ in range(most):
-        correction = darcy.solve(excess, _PRESSURE)
-        conserving = velocity + conductance * driven(correction, nothing)
-        power = _product(*where, conserving, product)
-        lower = _sum(force, conserving) ** 2 / power / grid.size
-        upper, unsure = _dissipated(grid, driven(pressures, force), velocity, slowest)
+        candidate, correction = conserving(velocity, excess, _PRESSURE)
+        lower = _throughput(candidate, grid.inlets, n) ** 2 / _power(*where, candidate) / grid.size
+        upper, unsure = _dissipated(grid, _forces(*where, pressures, True), velocity, slowest)
         history.append((lower, upper))
         watch(round_, lower, upper)
         if upper - lower <= tolerance * lower:
             break
+        candidate = velocity  # frees its memory
         if unsure > (upper - lower) / 2:  # the velocities' own error hides what the pressures' is
             inner /= 4
-            velocity = _velocities(grid, driven(pressures, force), inner, velocity)
+            velocity = _velocities(grid, _forces(*where, pressures, True), inner, velocity)
             excess = _inflow(neighbours, velocity, n)
             fresh = True
             continue
-        size = _sum(excess, correction)
+        size = dot(excess, correction)
         direction = correction + np.float32(0.0 if fresh else size / before) * direction
         fresh = False
-        change = _velocities(grid, driven(direction, nothing), inner)
+        change = _velocities(grid, _forces(*where, direction, False), inner)
         effect = _inflow(neighbours, change, n)
-        step = np.float32(-size / _sum(direction, effect))
+        step = np.float32(-size / dot(direction, effect))
         pressures += step * direction
-        velocity += step * change
+        change *= step
+        velocity += change
         excess += step * effect
         before = size
+        del change, effect
     else:
         raise PhysicsError(
             f"flow: after {most} rounds the permeability lies between {lower:.4g} and {upper:.4g} voxels squared, "
             f"further apart than {tolerance:.1%}"
         )
-    del velocity, excess, pressures, direction
+    del velocity, excess, pressures, direction, correction
     for _ in range(_MENDS):
-        flux = grid.fluxes(conserving)
+        flux = grid.fluxes(candidate)
         residual = float(np.ptp(flux) / flux.mean())
         if residual <= _CONSERVED:
             break
-        correction = darcy.solve(_inflow(neighbours, conserving, n), _PRESSURE)
-        conserving += conductance * driven(correction, nothing)
-    power = _product(*where, conserving, product)
-    work = _sum(force, conserving)
-    lower = work**2 / power / grid.size
-    conserving *= np.float32(work / power)
-    conserving[resistance >= _CLOSED] = 0
-    return Flow(lower, max(upper, lower), screening, conserving, residual, history)
+        candidate, _ = conserving(candidate, _inflow(neighbours, candidate, n), _PRESSURE)
+    power, through = _power(*where, candidate), _throughput(candidate, grid.inlets, n)
+    lower = through**2 / power / grid.size
+    candidate *= np.float32(through / power)
+    candidate[grid.resistance >= _CLOSED] = 0
+    return Flow(lower, max(upper, lower), screening, candidate, residual, history)
 
 
-def _mobility(grid: Grid, weights: np.ndarray) -> tuple[np.ndarray, float]:
+def _mobility(grid: Grid) -> tuple[np.ndarray, float]:
     """Velocities under a unit force everywhere, and the smallest eigenvalue of the scaled resistances."""
+    from scipy.linalg import eigvalsh_tridiagonal
+
     steps: list[tuple[float, float]] = []
-    found = _velocities(grid, weights, _MOBILITY, steps=steps)
+    found = _velocities(grid, grid.weights(), _MOBILITY, steps=steps)
     np.maximum(found, np.float32(1e-6), out=found)
-    conductance = np.divide(found, weights, out=np.zeros_like(found), where=weights > 0)
+    found[grid.resistance >= _CLOSED] = 0
+    found[: grid.inlets, 0] *= 2  # over their weight
+    found[grid.n :, 0] *= 2
     alpha, beta = np.array(steps).T
     main, beside = 1 / alpha, np.sqrt(beta[:-1]) / alpha[:-1]
     main[1:] += beta[:-1] / alpha[:-1]
-    from scipy.linalg import eigvalsh_tridiagonal
-
-    return conductance, float(eigvalsh_tridiagonal(main, beside, select="i", select_range=(0, 0))[0])
+    return found, float(eigvalsh_tridiagonal(main, beside, select="i", select_range=(0, 0))[0])
 
 
 def _velocities(
@@ -308,22 +294,22 @@ def _velocities(
     start: np.ndarray | None = None,
     steps: list[tuple[float, float]] | None = None,
 ) -> np.ndarray:
-    """Velocities under given forces on the faces, by conjugate gradients."""
-    where = (grid.neighbours, grid.resistance, grid.inlets, grid.n)
-    q = np.empty_like(force)
+    """Velocities under given forces on the faces, by conjugate gradients; uses the forces' and the start's memory."""
+    wanted = tolerance**2 * _size(force, grid.resistance)
+    r, q = force, np.empty_like(force)
     if start is None:
-        x, r = np.zeros_like(force), force.copy()
+        x = np.zeros_like(force)
     else:
         x = start
-        _product(*where, x, q)
-        r = force - q
-    wanted = tolerance**2 * _size(force, grid.resistance)
+        _product(*grid.operator, x, q)
+        r -= q
     rz = _size(r, grid.resistance)
-    d = r / grid.resistance
+    d = np.zeros_like(force)
+    _turn(d, r, grid.resistance, np.float32(0.0))
     for _ in range(_MOST):
         if rz <= wanted:
             return x
-        alpha = rz / _product(*where, d, q)
+        alpha = rz / _product(*grid.operator, d, q)
         new = _advance(x, d, r, q, grid.resistance, np.float32(alpha))
         if steps is not None:
             steps.append((alpha, new / rz))
@@ -334,11 +320,59 @@ def _velocities(
 
 def _dissipated(grid: Grid, force: np.ndarray, velocity: np.ndarray, slowest: float) -> tuple[float, float]:
     """At least the permeability of forces on a grid, by velocities that nearly balance them; how much is unsure."""
+    worked = dot(velocity.ravel(), force.ravel())
     left = np.empty_like(force)
-    _product(grid.neighbours, grid.resistance, grid.inlets, grid.n, velocity, left)
+    _product(*grid.operator, velocity, left)
     np.subtract(force, left, out=left)
     unsure = _size(left, grid.resistance) / slowest / grid.size
-    return (_sum(velocity, force) + _sum(velocity, left)) / grid.size + unsure, unsure
+    return (worked + dot(velocity.ravel(), left.ravel())) / grid.size + unsure, unsure
+
+
+@kernel
+def _flooded(pores, plane, periodic):
+    """Pores from which a way leads to those of one plane."""
+    n_z, n_y, n_x = pores.shape
+    found = np.zeros(pores.shape, np.bool_)
+    waiting = np.empty((n_y * n_x, 3), np.int16)
+    count = 0
+    for y in range(n_y):
+        for x in range(n_x):
+            if pores[plane, y, x]:
+                found[plane, y, x] = True
+                waiting[count, 0], waiting[count, 1], waiting[count, 2] = plane, y, x
+                count += 1
+    while count > 0:
+        count -= 1
+        place = (np.int64(waiting[count, 0]), np.int64(waiting[count, 1]), np.int64(waiting[count, 2]))
+        if waiting.shape[0] < count + 6:
+            larger = np.empty((2 * count + 6, 3), np.int16)
+            larger[:count] = waiting[:count]
+            waiting = larger
+        for side in range(6):
+            step = 2 * (side % 2) - 1
+            z = place[0] + (step if side < 2 else 0)
+            y = place[1] + (step if side // 2 == 1 else 0)
+            x = place[2] + (step if side >= 4 else 0)
+            if periodic:
+                y, x = y % n_y, x % n_x
+            if 0 <= z < n_z and 0 <= y < n_y and 0 <= x < n_x and pores[z, y, x] and not found[z, y, x]:
+                found[z, y, x] = True
+                waiting[count, 0], waiting[count, 1], waiting[count, 2] = z, y, x
+                count += 1
+    return found
+
+
+@kernel
+def _places(pores, n):
+    n_z, n_y, n_x = pores.shape
+    found, i = np.empty((n, 3), np.int16), 0
+    for z in range(n_z):
+        for y in range(n_y):
+            for x in range(n_x):
+                if pores[z, y, x]:
+                    found[i, 0], found[i, 1], found[i, 2] = z, y, x
+                    i += 1
+    return found
 
 
 @kernel
@@ -494,22 +528,40 @@ def _edges_along(neighbours, i, k, c, place, size, closed):
     return count
 
 
+@part
+def _balance(neighbours, resistance, weight, x, i):
+    """Forces that hold the velocities of a pore's faces; about a face at an end half the volume is on this side."""
+    a, b, c = neighbours[i, 0], neighbours[i, 1], neighbours[i, 2]
+    d, e, f = neighbours[i, 3], neighbours[i, 4], neighbours[i, 5]
+    beside = (x[c, 0] + x[d, 0]) + (x[e, 0] + x[f, 0])
+    y0 = resistance[i, 0] * x[i, 0] - ((x[a, 0] + x[b, 0]) + weight * beside)
+    y1 = resistance[i, 1] * x[i, 1] - (((x[a, 1] + x[b, 1]) + (x[c, 1] + x[d, 1])) + (x[e, 1] + x[f, 1]))
+    y2 = resistance[i, 2] * x[i, 2] - (((x[a, 2] + x[b, 2]) + (x[c, 2] + x[d, 2])) + (x[e, 2] + x[f, 2]))
+    return y0, y1, y2
+
+
 @kernel
 def _product(neighbours, resistance, inlets, n, x, y):
     """Forces ``y`` that hold velocities ``x``; the power that they dissipate."""
     half, m = np.float32(0.5), neighbours.shape[0] - 1
-    y[m] = 0.0
     e0, e1, e2 = 0.0, 0.0, 0.0
     for i in range(m):
-        a, b, c = neighbours[i, 0], neighbours[i, 1], neighbours[i, 2]
-        d, e, f = neighbours[i, 3], neighbours[i, 4], neighbours[i, 5]
-        y0 = resistance[i, 0] * x[i, 0] - (((x[a, 0] + x[b, 0]) + (x[c, 0] + x[d, 0])) + (x[e, 0] + x[f, 0]))
-        y1 = resistance[i, 1] * x[i, 1] - (((x[a, 1] + x[b, 1]) + (x[c, 1] + x[d, 1])) + (x[e, 1] + x[f, 1]))
-        y2 = resistance[i, 2] * x[i, 2] - (((x[a, 2] + x[b, 2]) + (x[c, 2] + x[d, 2])) + (x[e, 2] + x[f, 2]))
-        if i < inlets or i >= n:  # half a voxel's volume is on this side of the end
-            beside = (x[c, 0] + x[d, 0]) + (x[e, 0] + x[f, 0])
-            y0 = resistance[i, 0] * x[i, 0] - half * beside - (x[a, 0] + x[b, 0])
+        y0, y1, y2 = _balance(neighbours, resistance, half if i < inlets or i >= n else np.float32(1.0), x, i)
         y[i, 0], y[i, 1], y[i, 2] = y0, y1, y2
+        e0 += np.float64(y0) * x[i, 0]
+        e1 += np.float64(y1) * x[i, 1]
+        e2 += np.float64(y2) * x[i, 2]
+    y[m] = 0.0
+    return e0 + e1 + e2
+
+
+@kernel
+def _power(neighbours, resistance, inlets, n, x):
+    """The same power, without the forces."""
+    half, m = np.float32(0.5), neighbours.shape[0] - 1
+    e0, e1, e2 = 0.0, 0.0, 0.0
+    for i in range(m):
+        y0, y1, y2 = _balance(neighbours, resistance, half if i < inlets or i >= n else np.float32(1.0), x, i)
         e0 += np.float64(y0) * x[i, 0]
         e1 += np.float64(y1) * x[i, 1]
         e2 += np.float64(y2) * x[i, 2]
@@ -547,13 +599,21 @@ def _size(r, resistance):
     return e0 + e1 + e2
 
 
-def _sum(a: np.ndarray, b: np.ndarray) -> float:
-    return float(dot(a.ravel(), b.ravel()))
+@kernel
+def _throughput(velocity, inlets, n):
+    """Work of a unit force along z."""
+    ends, inside = 0.0, 0.0
+    for i in range(velocity.shape[0] - 1):
+        if i < inlets or i >= n:
+            ends += velocity[i, 0]
+        else:
+            inside += velocity[i, 0]
+    return inside + 0.5 * ends
 
 
 @kernel
-def _forces(neighbours, resistance, pressures, n, body):
-    """Forces of pressures, 0 beyond the ends, on the faces, and others."""
+def _forces(neighbours, resistance, inlets, n, pressures, driven):
+    """Forces of pressures, 0 beyond the ends, on the faces; with those of a unit force along z where driven."""
     m = neighbours.shape[0] - 1
     found = np.zeros((m + 1, 3), np.float32)
     for i in range(m):
@@ -561,7 +621,25 @@ def _forces(neighbours, resistance, pressures, n, body):
         for c in range(3):
             if resistance[i, c] < _CLOSED:
                 j = neighbours[i, 2 * c]
-                found[i, c] = body[i, c] + ((pressures[j] if j < n else np.float32(0.0)) - here)
+                found[i, c] = (pressures[j] if j < n else np.float32(0.0)) - here
+        if driven and resistance[i, 0] < _CLOSED:
+            found[i, 0] += np.float32(0.5) if i < inlets or i >= n else np.float32(1.0)
+    return found
+
+
+@kernel
+def _corrected(neighbours, resistance, inlets, n, velocity, conductance, pressures, driven=False):
+    """Velocities with those of a Darcy flow under pressures, 0 beyond the ends, and a unit force where driven."""
+    m = neighbours.shape[0] - 1
+    found = np.zeros((m + 1, 3), np.float32)
+    for i in range(m):
+        here = pressures[i] if i < n else np.float32(0.0)
+        for c in range(3):
+            j = neighbours[i, 2 * c]
+            force = (pressures[j] if j < n else np.float32(0.0)) - here
+            if driven and c == 0:
+                force += np.float32(0.5) if i < inlets or i >= n else np.float32(1.0)
+            found[i, c] = velocity[i, c] + conductance[i, c] * force
     return found
 
 
