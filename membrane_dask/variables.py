@@ -259,6 +259,41 @@ PROPERTIES: tuple[Variable, ...] = (
     _measured("diffusion_flux_spread", "1", "largest difference of the diffusive flux between planes, over its mean"),
 )  # fmt: skip
 
+#: The same of the flow through it.
+FLOW: tuple[Variable, ...] = (
+    _measured("permeability", "m2", "permeability along the depth, by the flow itself"),
+    _measured("permeability_upper", "m2", "upper bound of what the discrete problem's permeability can be"),
+    _measured(
+        "permeability_other_surface", "m2",
+        "permeability where the solid's surface is taken the other way: as that of the voxels, or as smooth",
+    ),
+    _measured("permeability_millidarcy", "mD", "permeability along the depth, by the flow itself"),
+    _measured("permeance", "L m-2 h-1 bar-1", "flux over the pressure between both faces"),
+    _measured("permeance_psi", "L m-2 h-1 psi-1", "flux over the pressure between both faces", "Chamani Table 1"),
+    _measured("tortuosity_hydraulic", "1", "mean speed in the pores over mean velocity along the depth"),
+    _measured("flux_residual", "1", "largest difference of the flux through two planes of the depth, over its mean"),
+    _measured("narrow_flow_share", "1", "share of the flow in pores one voxel wide, which no grid resolves"),
+    _measured(
+        "permeability_screening", "m2", "estimate from local mobilities alone, 1.1 to 1.4 times the permeability"
+    ),
+    _measured(
+        "permeability_network_inscribed", "m2",
+        "permeability of the pore network, its throats taken for round tubes of the inscribed radius",
+    ),
+    _measured(
+        "permeability_network_equivalent", "m2",
+        "permeability of the pore network, its throats taken for round tubes of the same area",
+    ),
+    _measured(
+        "permeability_kozeny_carman", "m2", "from connected porosity and surface (Kozeny and Carman, constant 5)"
+    ),
+)  # fmt: skip
+
+#: Speeds of the flow in a section.
+FLOW_SECTION: tuple[Variable, ...] = (
+    _measured("speed", "m s-1", "speed in the middle section, under the study's pressure", dims=("z", "x")),
+)
+
 #: How sizes are distributed over the pore space of a volume.
 PORE_SIZES: tuple[Variable, ...] = (
     _measured(
@@ -303,7 +338,8 @@ TABLES: Mapping[str, tuple[Variable, ...]] = {
     "optimum": OPTIMUM,
     "trials": TRIALS,
     "structures": STRUCTURES,
-    "properties": PROPERTIES,
+    "properties": PROPERTIES + FLOW,
+    "flow": FLOW_SECTION,
     "pore_sizes": PORE_SIZES,
     "profiles": PROFILES,
     "network": NETWORK,

@@ -122,6 +122,14 @@ class Grid:
         plane = np.append(self.places[:, 0], np.full(self.m - self.n, self.shape[0]))
         return np.bincount(plane, velocity[: self.m, 0], self.shape[0] + 1)
 
+    def at_centres(self, velocity: np.ndarray) -> np.ndarray:
+        """Velocities in the middle of the pores, ``(n, 3)``: means of those on opposite faces."""
+        found = velocity[: self.n].copy()
+        for axis in range(3):
+            found[:, axis] += velocity[self.neighbours[: self.n, 2 * axis + 1], axis]
+        found *= 0.5
+        return found
+
 
 @dataclass(frozen=True)
 class Flow:

@@ -1,0 +1,172 @@
+"""Flow through a volume that is characterized: what a worker does, and what its numbers say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from membrane_dask.config import FlowSettings
+from membrane_dask.physics.flow import flow_graph, place, solve_pressures
+from membrane_dask.physics.network import PhysicsError, PoreNetwork
+from membrane_dask.physics.stokes import Grid, Surface, percolating, stokes
+from membrane_dask.volume.given import GivenVolume
+
+#: Bytes for every pore voxel, and for every voxel of the volume.
+_BYTES_PORE, _BYTES_VOXEL = 185, 8
+#: Bounds of the second reading's permeability: its lower one errs by far less.
+_SECOND = 0.05
+#: Kozeny's constant for random pores.
+_KOZENY = 5.0
+#: Error of the pressures in a network.
+_NETWORK = 1e-6
+#: Square metres in a millidarcy; L m-2 h-1 bar-1 in m s-1 Pa-1; bar in a psi.
+_MILLIDARCY, _PERMEANCE, _PSI = 9.869233e-16, 3.6e11, 0.0689476
+
+
+def flow_memory(settings: FlowSettings, volume: GivenVolume, porosity: float) -> int:
+    """Peak bytes of a solution."""
+    voxels = math.prod(volume.shape) * settings.refine**3
+    return int((_BYTES_PORE * porosity + _BYTES_VOXEL) * voxels)
+
+
+def flow_through(
+    volume: GivenVolume, settings: FlowSettings, network: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Permeability of a volume by the flow itself and by others' short cuts; a section of the speeds.
+
+    Parameters
+    ----------
+    volume : GivenVolume
+        The volume.
+    settings : FlowSettings
+        What is asked.
+    network : mapping of str to ndarray
+        What is known of its pore network, in nm.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Permeabilities in nm2; ``speed`` ``(z, x)``, that of the middle plane of y, over the mean speed's product of
+        pressure gradient and viscosity, in nm2.
+    """
+    pores = np.empty(volume.shape, bool)
+    depth = max(1, (1 << 24) // (volume.shape[1] * volume.shape[2]))
+    for z in range(0, volume.shape[0], depth):
+        window = slice(z, min(z + depth, volume.shape[0])), slice(0, volume.shape[1]), slice(0, volume.shape[2])
+        pores[window[0]] = volume.read(window)
+    voxel = float(volume.voxel_nm or math.nan)
+    found: dict[str, Any] = {f"network_{name}": value for name, value in _by_conduits(network).items()}
+    fine = settings.refine
+    wide = _wider_than_one(pores)
+    if fine > 1:
+        pores = pores.repeat(fine, 0).repeat(fine, 1).repeat(fine, 2)
+    if not percolating(pores, periodic=settings.sides == "periodic").any():
+        found |= dict.fromkeys(("permeability", "upper", "screening", "other_surface"), 0.0)
+        found |= dict.fromkeys(("residual", "tortuosity", "narrow"), math.nan)
+        found["speed"] = np.zeros((volume.shape[0], volume.shape[2]), np.float32)
+        return {name: np.asarray(value) for name, value in found.items()}
+    grid = Grid.of(pores, settings.sides, settings.surface)
+    flow = stokes(grid, settings.tolerance)
+    at_centres = grid.at_centres(flow.velocity)
+    places = grid.places // fine
+    narrow = ~wide[tuple(places.T)]
+    along = np.abs(at_centres[:, 0]).astype(float)
+    speeds = np.sqrt((at_centres.astype(float) ** 2).sum(axis=1))
+    section = np.zeros((volume.shape[0], volume.shape[2]))
+    middle = places[:, 1] == volume.shape[1] // 2
+    np.add.at(section, (places[middle, 0], places[middle, 2]), speeds[middle] / fine**3)
+    unit = (voxel / fine) ** 2
+    found |= {
+        "permeability": flow.permeability * unit,
+        "upper": flow.upper * unit,
+        "screening": flow.screening * unit,
+        "residual": flow.residual,
+        "tortuosity": speeds.sum() / at_centres[:, 0].sum(dtype=float),
+        "narrow": along[narrow].sum() / along.sum(),
+        "speed": (section * unit).astype(np.float32),
+    }
+    del flow, at_centres, grid, along, speeds
+    other: Surface = "voxels" if settings.surface == "smooth" else "smooth"
+    found["other_surface"] = stokes(Grid.of(pores, settings.sides, other), _SECOND).permeability * unit
+    return {name: np.asarray(value) for name, value in found.items()}
+
+
+def _wider_than_one(pores: np.ndarray) -> np.ndarray:
+    """Pores that a cube of two voxels can reach."""
+    fits = pores[:-1] & pores[1:]
+    fits = fits[:, :-1] & fits[:, 1:]
+    fits = fits[:, :, :-1] & fits[:, :, 1:]
+    found = np.zeros_like(pores)
+    for corner in np.ndindex(2, 2, 2):
+        found[tuple(slice(k, n - 1 + k) for k, n in zip(corner, pores.shape, strict=True))] |= fits
+    return found
+
+
+def _by_conduits(network: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Permeability of a pore network, nm2, whose throats are taken for round tubes of two kinds of radius."""
+    extent = network["extent"]
+    found = {}
+    for name in ("inscribed", "equivalent"):
+        radius = network[f"throat_{name}_radius"]
+        tubes = PoreNetwork.between(
+            junctions=network["position"], ends=network["ends"].astype(np.int32), length=network["throat_length"],
+            radius=np.maximum(radius, 1e-6 * radius.max(initial=1.0)), extent=tuple(extent.tolist()), bands=1,
+        )  # fmt: skip
+        graph = flow_graph(tubes)
+        conductance = math.pi * tubes.radius**4 / (8 * tubes.length)
+        placed = place(graph, conductance, 0.0)
+        pressure = np.zeros(len(tubes.junctions))
+        if solve_pressures(graph, placed, pressure, _NETWORK) < 0:
+            raise PhysicsError("the pressures in the pore network were not found")
+        inlets = graph.lower.size + np.arange(graph.inlet.size)
+        inflow = float((placed[inlets] * (1 - pressure[graph.inlet])).sum())
+        found[name] = inflow * extent[0] / (extent[1] * extent[2])
+    return found
+
+
+def flow_properties(
+    part: Mapping[str, np.ndarray], settings: FlowSettings, depth_nm: float, properties: Mapping[str, Any]
+) -> dict[str, float]:
+    """Single numbers of a flow.
+
+    Parameters
+    ----------
+    part : mapping of str to ndarray
+        What :func:`flow_through` has found; empty if it is not known.
+    settings : FlowSettings
+        What was asked.
+    depth_nm : float
+        Of the volume.
+    properties : mapping
+        What else is known of it.
+    """
+    known = {name: float(value) for name, value in part.items() if np.ndim(value) == 0}
+    lengths = "permeability", "upper", "screening", "other_surface", "network_inscribed", "network_equivalent"
+    nm2 = {name: known.get(name, math.nan) * 1e-18 for name in lengths}
+    permeance = nm2["permeability"] / (settings.viscosity * depth_nm * 1e-9) * _PERMEANCE
+    surface = float(properties["specific_surface"])
+    porosity = float(properties["connected_porosity"])
+    return {
+        "permeability": nm2["permeability"],
+        "permeability_upper": nm2["upper"],
+        "permeability_other_surface": nm2["other_surface"],
+        "permeability_millidarcy": nm2["permeability"] / _MILLIDARCY,
+        "permeance": permeance,
+        "permeance_psi": permeance * _PSI,
+        "tortuosity_hydraulic": known.get("tortuosity", math.nan),
+        "flux_residual": known.get("residual", math.nan),
+        "narrow_flow_share": known.get("narrow", math.nan),
+        "permeability_screening": nm2["screening"],
+        "permeability_network_inscribed": nm2["network_inscribed"],
+        "permeability_network_equivalent": nm2["network_equivalent"],
+        "permeability_kozeny_carman": porosity**3 / (_KOZENY * surface**2) * 1e-18 if surface else math.nan,
+    }
+
+
+def flow_section(part: Mapping[str, np.ndarray], settings: FlowSettings, depth_nm: float) -> dict[str, np.ndarray]:
+    """Speeds in a section, m/s, under the pressure that was asked."""
+    gradient = settings.pressure / (depth_nm * 1e-9)
+    return {"speed": part["speed"] * 1e-18 * gradient / settings.viscosity}
