@@ -320,6 +320,7 @@ def _commented(model: type[BaseModel], lines: list[str], indent: str) -> None:
     # What a kind adds stands before what every study shares.
     shared = set(BaseStudy.model_fields) if issubclass(model, BaseStudy) else set()
     order = sorted(model.model_fields, key=lambda name: name in shared)
+    written = model.model_construct().model_dump(mode="json", warnings=False)
     for name in order:
         info = model.model_fields[name]
         if name == "kind":
@@ -341,7 +342,10 @@ def _commented(model: type[BaseModel], lines: list[str], indent: str) -> None:
         elif info.is_required():
             lines.append(f"{indent}{name}: {extra['example']}{comment} REQUIRED")
         else:
-            value = json.dumps(list(info.default) if isinstance(info.default, tuple) else info.default)
+            written = next(
+                (m.func(info.default) for m in info.metadata if isinstance(m, PlainSerializer)), info.default
+            )
+            value = json.dumps(list(written) if isinstance(written, tuple) else written)
             lines.append(f"{indent}{name}: {value}{comment}")
 
 
