@@ -342,11 +342,7 @@ def _commented(model: type[BaseModel], lines: list[str], indent: str) -> None:
         elif info.is_required():
             lines.append(f"{indent}{name}: {extra['example']}{comment} REQUIRED")
         else:
-            written = next(
-                (m.func(info.default) for m in info.metadata if isinstance(m, PlainSerializer)), info.default
-            )
-            value = json.dumps(list(written) if isinstance(written, tuple) else written)
-            lines.append(f"{indent}{name}: {value}{comment}")
+            lines.append(f"{indent}{name}: {json.dumps(written[name])}{comment}")
 
 
 def _bounds(metadata: Sequence[Any]) -> str:
