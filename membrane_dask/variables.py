@@ -289,6 +289,37 @@ FLOW: tuple[Variable, ...] = (
     ),
 )  # fmt: skip
 
+#: The same of what the pores hold back.
+RETENTION: tuple[Variable, ...] = (
+    _measured("critical_pore_radius", "nm", "radius of the largest ball for which there is a way through"),
+    _measured(
+        "log_reduction_value", "1",
+        "decimal logarithm of the concentration of balls in the feed over that behind; infinite where none can pass",
+        "Chamani Sec. 3.6",
+    ),
+    _measured(
+        "log_reduction_value_bound", "1",
+        "lower bound (95 %) of the log reduction that balls followed one by one show, as in an experiment",
+    ),
+)  # fmt: skip
+
+#: What balls of many sizes do.
+REJECTION: tuple[Variable, ...] = (
+    _measured(
+        "log_reduction_sieving", "1", "log reduction where a ball moves on along a wall that it touches",
+        dims=("particle_diameter",),
+    ),
+    _measured(
+        "log_reduction_first_touch", "1", "log reduction where a ball sticks to the first wall that it touches",
+        dims=("particle_diameter",),
+    ),
+)  # fmt: skip
+
+#: Where balls stick.
+DEPOSITION: tuple[Variable, ...] = (
+    _measured("caught", "1", "share of the balls caught at first touch that each plane catches", dims=("z",)),
+)
+
 #: Speeds of the flow in a section.
 FLOW_SECTION: tuple[Variable, ...] = (
     _measured("speed", "m s-1", "speed in the middle section, under the study's pressure", dims=("z", "x")),
@@ -338,7 +369,9 @@ TABLES: Mapping[str, tuple[Variable, ...]] = {
     "optimum": OPTIMUM,
     "trials": TRIALS,
     "structures": STRUCTURES,
-    "properties": PROPERTIES + FLOW,
+    "properties": PROPERTIES + FLOW + RETENTION,
+    "rejection": REJECTION,
+    "deposition": DEPOSITION,
     "flow": FLOW_SECTION,
     "pore_sizes": PORE_SIZES,
     "profiles": PROFILES,
@@ -377,6 +410,7 @@ COORDINATES: Mapping[str, Coordinate] = {
         Coordinate("x", "nm", "position along the section"),
         Coordinate("axis", "1", "axis of the volume, 0 the depth z, 1 y, 2 x"),
         Coordinate("pore_radius", "nm", "radius of a ball"),
+        Coordinate("particle_diameter", "nm", "diameter of a ball in the liquid"),
         Coordinate("pore", "1", "number of the pore"),
         Coordinate("throat", "1", "number of the throat"),
         Coordinate("section", "1", "part of the depth: 0 the skin, 1 the support"),

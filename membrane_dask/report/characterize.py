@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from membrane_dask.engine.run import Run
 from membrane_dask.report.page import STYLE, Grid, Section, picture
 from membrane_dask.studies.reconstruct import interval
-from membrane_dask.variables import FLOW, PROPERTIES
+from membrane_dask.variables import FLOW, PROPERTIES, RETENTION
 
 #: Confidence of the intervals over replicates.
 _CONFIDENCE = 0.9
@@ -38,6 +38,8 @@ def sections(run: Run) -> list[Section]:
     found = [_properties(groups), _with_depth(groups), _sizes(groups)]
     if "permeability" in groups["properties"]:
         found.insert(1, _flow(groups))
+    if "rejection" in groups:
+        found.insert(2, _retention(groups))
     networks = [(name, groups[name]) for name in ("network_0", "reference_network") if name in groups]
     if any(network.sizes["pore"] for _, network in networks):
         found += [_distributions(groups), _drawn(networks)]
@@ -51,7 +53,7 @@ def _properties(groups: dict[str, xr.Dataset]) -> Section:
     if compared is not None:
         header += ["reference", "difference"]
     rows = []
-    for variable in PROPERTIES + FLOW:
+    for variable in PROPERTIES + FLOW + RETENTION:
         if variable.dims or variable.name == "percolates" or variable.name not in mine:
             continue
         values = mine[variable.name]
@@ -125,7 +127,45 @@ def _flow(groups: dict[str, xr.Dataset]) -> Section:
     return Section("Flow", text + ".", [picture(figure, words, words)])
 
 
+def _retention(groups: dict[str, xr.Dataset]) -> Section:
+    """What the pores hold back, by the size of balls and what they do at walls."""
+    one, curve = groups["properties"].isel(replicate=0), groups["rejection"].isel(replicate=0)
+    radius, reduction = float(one.critical_pore_radius), float(one.log_reduction_value)
+    bound = float(one.log_reduction_value_bound)
+    text = (
+        f"Balls wider than {2 * radius:.3g} nm find no way through: all of them are held back, whatever the flow. "
+        "Of narrower ones it depends on what they do where they touch a wall: go on along it (sieving), or stick to "
+        "it (first touch). The truth lies between. "
+    )
+    if np.isinf(reduction):
+        text += "Of those that were asked for none can pass. "
+    else:
+        text += (
+            f"Of those that were asked for one in {10**reduction:.3g} passes, a log reduction of {reduction:.2f}; a "
+            f"count of balls followed one by one shows {bound:.2f} at least (95 %). "
+        )
+    text += "No forces but the flow's and Brownian motion act on them; near walls they move as freely as elsewhere."
+    rules = (("sieving", "log_reduction_sieving", "o-"), ("first touch", "log_reduction_first_touch", "s--"))
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(9, 3.2), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        diameters = curve.particle_diameter.values
+        for name, variable, style in rules:
+            values = curve[variable].values
+            left.plot(diameters[np.isfinite(values)], values[np.isfinite(values)], style, color=_FOUND, label=name)
+        left.axvline(2 * radius, color=_REFERENCE, lw=0.9, ls=":", label="widest that passes")
+        left.set(xlabel="diameter [nm]", ylabel="log reduction", xscale="log", ylim=(0, None))
+        left.set_yscale("symlog", linthresh=1)
+        left.legend()
+        _both(right, groups, "deposition", lambda d: (d.z.values, d.caught.values))
+        right.set(xlabel="depth [nm]", ylabel="share caught in a plane", yscale="log", ylim=(1e-6, 1))
+    words = "Log reduction by the size of balls; and at what depth they stick where they stick to the first wall."
+    return Section("Retention", text, [picture(figure, words, words)])
+
+
 def _number(value: float) -> str:
+    if np.isposinf(value):
+        return "infinite"
     if not np.isfinite(value):
         return "-"
     return f"{value:.0f}" if value == round(value) and abs(value) >= 10 else f"{value:.4g}"

@@ -15,15 +15,27 @@ from typing import Any
 
 import numpy as np
 
-from membrane_dask.config import CharacterizeStudy, FlowSettings
+from membrane_dask.config import CharacterizeStudy
 from membrane_dask.errors import Problem, Source, StudyError
 from membrane_dask.physics.basins import N_SUMS, Box, Markers, basins, fitting, pore_radii, surroundings
 from membrane_dask.physics.extraction import assemble, surface_areas
 from membrane_dask.physics.network import PhysicsError, PoreNetwork
 from membrane_dask.physics.transport import PoreSpace, diffusion, distances, shortest_path
 from membrane_dask.program import Dataset, History, Parts, Proposer, Table, Unit, Volume, Work
-from membrane_dask.studies.flow import flow_memory, flow_properties, flow_section, flow_through
-from membrane_dask.variables import CHAMANI, FLOW, FLOW_SECTION, NETWORK, PORE_SIZES, PROFILES, PROPERTIES, Variable
+from membrane_dask.studies.flow import flow_memory, flow_properties, flow_section, flow_through, retention_properties
+from membrane_dask.variables import (
+    CHAMANI,
+    DEPOSITION,
+    FLOW,
+    FLOW_SECTION,
+    NETWORK,
+    PORE_SIZES,
+    PROFILES,
+    PROPERTIES,
+    REJECTION,
+    RETENTION,
+    Variable,
+)
 from membrane_dask.volume.given import GivenVolume, open_given, volumes_of
 
 #: Enters every spawn key, so that no two study kinds share a random stream.
@@ -116,6 +128,7 @@ class CharacterizeProgram:
             "diagonal": study.connectivity == 26,
             "tolerance": study.tolerance,
             "flow": study.flow,
+            "retention": study.retention,
         }
         self.work: Work = work
         self.attrs: Mapping[str, Any] = {
@@ -240,7 +253,7 @@ class CharacterizeProgram:
         for (number,), part in networks.items():
             voxel = float(self.given[number].voxel_nm or math.nan)
             others = ways.get((number,), {}), flows.get((number,), {})
-            measured[number] = _Measured(part, *others, self.given[number].shape, voxel, self.study.flow)
+            measured[number] = _Measured(part, *others, self.given[number].shape, voxel, self.study)
         found: dict[str, Any] = {}
         mine = [measured.get(number) for number in range(self.replicates)]
         if any(mine):
@@ -262,7 +275,7 @@ class _Measured:
 
     def __init__(
         self, part: Mapping[str, np.ndarray], ways: Mapping[str, np.ndarray], flow: Mapping[str, np.ndarray],
-        shape: tuple[int, ...], voxel: float, asked: FlowSettings,
+        shape: tuple[int, ...], voxel: float, asked: CharacterizeStudy,
     ) -> None:  # fmt: skip
         self.part, self.ways, self.flow, self.shape, self.voxel, self.asked = part, ways, flow, shape, voxel, asked
         # How many pore voxels lie in balls of each radius, by plane; the last row of radii is beyond the widest.
@@ -302,13 +315,25 @@ class _Measured:
             "effective_diffusivity": conductivity,
             "diffusion_flux_spread": float(self.ways["spread"]) if self.ways else math.nan,
         }
-        if self.asked.solve:
-            found |= flow_properties(self.flow, self.asked, self.shape[0] * voxel, found)
+        if self.asked.flow.solve:
+            found |= flow_properties(self.flow, self.asked.flow, self.shape[0] * voxel, found)
+        if self.asked.retention.solve:
+            found |= retention_properties(self.flow)
         return found
 
     def section(self) -> dict[str, np.ndarray] | None:
         """Speeds of the flow in a section, if it is known."""
-        return flow_section(self.flow, self.asked, self.shape[0] * self.voxel) if self.flow else None
+        return flow_section(self.flow, self.asked.flow, self.shape[0] * self.voxel) if self.flow else None
+
+    def rejection(self) -> dict[str, np.ndarray] | None:
+        """Log reductions by the size of balls, if they are known."""
+        if not self.flow:
+            return None
+        return {"log_reduction_sieving": self.flow["sieving"], "log_reduction_first_touch": self.flow["first_touch"]}
+
+    def deposition(self) -> dict[str, np.ndarray] | None:
+        """Where balls stick, if it is known."""
+        return {"caught": self.flow["caught"]} if self.flow else None
 
     def sizes(self, n_radii: int) -> dict[str, np.ndarray]:
         """How sizes are distributed."""
@@ -353,16 +378,21 @@ def _tables(volumes: Sequence[_Measured | None], prefix: str, dims: tuple[str, .
     n_radii = max(1, *(len(v.fitting) for v in volumes if v))
     radii = {"pore_radius": pore_radii(n_radii) * good.voxel}
     depth = {"z": (np.arange(good.shape[0]) + 0.5) * good.voxel}
-    properties = PROPERTIES + FLOW if good.asked.solve else PROPERTIES
+    study = good.asked
+    properties = PROPERTIES + (FLOW if study.flow.solve else ()) + (RETENTION if study.retention.solve else ())
     rows: list[tuple[Any, str, Any, dict[str, Any]]] = [
         (properties, "properties", [v.properties() if v else None for v in volumes], {}),
         (PORE_SIZES, "pore_sizes", [v.sizes(n_radii) if v else None for v in volumes], radii),
         (PROFILES, "profiles", [v.profile() if v else None for v in volumes], depth),
     ]
-    sections = [v.section() if v else None for v in volumes]
-    if any(sections):
-        across = {"x": (np.arange(good.shape[2]) + 0.5) * good.voxel}
-        rows.append((FLOW_SECTION, "flow", sections, depth | across))
+    across = {"x": (np.arange(good.shape[2]) + 0.5) * good.voxel}
+    balls: dict[str, Any] = {"particle_diameter": np.array(study.retention.diameters)}
+    more: list[tuple[bool, Any, str, Any, dict[str, Any]]] = [
+        (study.flow.solve, FLOW_SECTION, "flow", [v.section() if v else None for v in volumes], depth | across),
+        (study.retention.solve, REJECTION, "rejection", [v.rejection() if v else None for v in volumes], balls),
+        (study.retention.solve, DEPOSITION, "deposition", [v.deposition() if v else None for v in volumes], depth),
+    ]
+    rows += [tuple(row) for asked, *row in more if asked and any(row[2])]
     return {f"{prefix}{name}": (variables, dims, _stacked(variables, values, dims) | labels)
             for variables, name, values, labels in rows}  # fmt: skip
 
@@ -424,7 +454,8 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
     if unit.task == "networks":
         return _network(context, volume, unit.params["volume"])
     if unit.task == "flows":
-        return flow_through(volume, context["flow"], context["parts"].read("networks", unit.index)), {}
+        network = context["parts"].read("networks", unit.index)
+        return flow_through(volume, context["flow"], context["retention"], network, unit.seed_sequence()), {}
     depth = max(1, (1 << 24) // (volume.shape[1] * volume.shape[2]))
     slabs = (
         volume.read((slice(z, min(z + depth, volume.shape[0])), slice(0, volume.shape[1]), slice(0, volume.shape[2])))

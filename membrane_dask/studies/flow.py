@@ -1,4 +1,4 @@
-"""Flow through a volume that is characterized: what a worker does, and what its numbers say."""
+"""Flow through a volume that is characterized, and what it holds back: what a worker does, and what its numbers say."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from membrane_dask.config import FlowSettings
+from membrane_dask.config import FlowSettings, RetentionSettings
 from membrane_dask.physics.flow import flow_graph, place, solve_pressures
 from membrane_dask.physics.network import PhysicsError, PoreNetwork
-from membrane_dask.physics.stokes import Grid, Surface, percolating, stokes
+from membrane_dask.physics.retention import clearances, critical_radius, diffusivity, log_reduction_bound, passage
+from membrane_dask.physics.stokes import Flow, Grid, Surface, percolating, stokes
+from membrane_dask.physics.tracking import PASSED, UNDECIDED, walk
 from membrane_dask.volume.given import GivenVolume
 
 #: Bytes for every pore voxel, and for every voxel of the volume.
 _BYTES_PORE, _BYTES_VOXEL = 185, 8
 #: Bounds of the second reading's permeability: its lower one errs by far less.
 _SECOND = 0.05
+#: Steps after which a ball is left alone.
+_STEPS = 1_000_000
 #: Kozeny's constant for random pores.
 _KOZENY = 5.0
 #: Error of the pressures in a network.
@@ -33,7 +37,11 @@ def flow_memory(settings: FlowSettings, volume: GivenVolume, porosity: float) ->
 
 
 def flow_through(
-    volume: GivenVolume, settings: FlowSettings, network: Mapping[str, np.ndarray]
+    volume: GivenVolume,
+    settings: FlowSettings,
+    retention: RetentionSettings,
+    network: Mapping[str, np.ndarray],
+    seed: np.random.SeedSequence,
 ) -> dict[str, np.ndarray]:
     """Permeability of a volume by the flow itself and by others' short cuts; a section of the speeds.
 
@@ -41,16 +49,18 @@ def flow_through(
     ----------
     volume : GivenVolume
         The volume.
-    settings : FlowSettings
+    settings, retention : FlowSettings, RetentionSettings
         What is asked.
     network : mapping of str to ndarray
         What is known of its pore network, in nm.
+    seed : SeedSequence
+        For balls that are followed.
 
     Returns
     -------
     dict of str to ndarray
-        Permeabilities in nm2; ``speed`` ``(z, x)``, that of the middle plane of y, over the mean speed's product of
-        pressure gradient and viscosity, in nm2.
+        Permeabilities in nm2; ``speed`` ``(z, x)`` in the middle of y under a unit pressure gradient and viscosity,
+        nm2; and what is held back.
     """
     pores = np.empty(volume.shape, bool)
     depth = max(1, (1 << 24) // (volume.shape[1] * volume.shape[2]))
@@ -67,6 +77,8 @@ def flow_through(
         found |= dict.fromkeys(("permeability", "upper", "screening", "other_surface"), 0.0)
         found |= dict.fromkeys(("residual", "tortuosity", "narrow"), math.nan)
         found["speed"] = np.zeros((volume.shape[0], volume.shape[2]), np.float32)
+        if retention.solve:
+            found |= _nothing_passes(retention, volume.shape[0])
         return {name: np.asarray(value) for name, value in found.items()}
     grid = Grid.of(pores, settings.sides, settings.surface)
     flow = stokes(grid, settings.tolerance)
@@ -88,10 +100,68 @@ def flow_through(
         "narrow": along[narrow].sum() / along.sum(),
         "speed": (section * unit).astype(np.float32),
     }
-    del flow, at_centres, grid, along, speeds
+    del at_centres, along, speeds, narrow
+    if retention.solve:
+        found |= _held_back(pores, grid, flow, voxel / fine, settings, retention, seed)
+    del flow, grid
     other: Surface = "voxels" if settings.surface == "smooth" else "smooth"
     found["other_surface"] = stokes(Grid.of(pores, settings.sides, other), _SECOND).permeability * unit
     return {name: np.asarray(value) for name, value in found.items()}
+
+
+def _nothing_passes(retention: RetentionSettings, depth: int) -> dict[str, Any]:
+    whole = np.full(len(retention.diameters), math.inf)
+    return {"critical_radius": 0.0, "log_reduction": math.inf, "log_reduction_bound": math.inf, "sieving": whole,
+            "first_touch": whole, "caught": np.full(depth, math.nan)}  # fmt: skip
+
+
+def _held_back(
+    pores: np.ndarray,
+    grid: Grid,
+    flow: Flow,
+    voxel: float,
+    settings: FlowSettings,
+    retention: RetentionSettings,
+    seed: np.random.SeedSequence,
+) -> dict[str, Any]:
+    """Log reductions, and where balls stick."""
+    periodic = settings.sides == "periodic"
+    if settings.sides == "wall":
+        pores = np.pad(pores, [(0, 0), (1, 1), (1, 1)])
+    clearance = clearances(pores, periodic=periodic)
+    found = _nothing_passes(retention, 0) | {"critical_radius": critical_radius(clearance, periodic=periodic) * voxel}
+    if settings.sides == "wall":
+        clearance = clearance[:, 1:-1, 1:-1]
+    clear = clearance[tuple(grid.places.T)]
+    del clearance
+    # Velocities are those of a unit pressure gradient and viscosity, in voxels squared.
+    gradient = settings.pressure / (grid.shape[0] * voxel * 1e-9)
+
+    def balls(diameter: float) -> tuple[float, float]:
+        """Radius in voxels, diffusivity in the velocity's unit."""
+        moved = diffusivity(diameter * 1e-9, settings.viscosity, retention.temperature)
+        return diameter / 2 / voxel, moved * settings.viscosity / (gradient * (voxel * 1e-9) ** 3)
+
+    curves: dict[str, list[float]] = {"sieve": [], "touch": []}
+    for rule, curve in curves.items():
+        for diameter in retention.diameters:
+            curve.append(passage(grid, flow.velocity, clear, *balls(diameter), rule).log_reduction)  # type: ignore[arg-type]
+    mine = balls(retention.diameter)
+    caught = passage(grid, flow.velocity, clear, *mine, "touch").depth_profile
+    fine = settings.refine
+    entropy = int(seed.generate_state(1, np.uint32)[0])
+    walks = walk(grid, flow.velocity, clear, *mine, retention.collision, retention.particles, entropy, _STEPS)
+    bound = math.inf  # where none can come in
+    if len(walks.fate):
+        passed = int(np.isin(walks.fate, (PASSED, UNDECIDED)).sum())  # those on their way may still pass
+        bound = log_reduction_bound(passed, len(walks.fate)) - math.log10(walks.entered)
+    return found | {
+        "log_reduction": passage(grid, flow.velocity, clear, *mine, retention.collision).log_reduction,
+        "log_reduction_bound": bound,
+        "sieving": np.array(curves["sieve"]),
+        "first_touch": np.array(curves["touch"]),
+        "caught": caught.reshape(-1, fine).sum(axis=1),
+    }
 
 
 def _wider_than_one(pores: np.ndarray) -> np.ndarray:
@@ -164,6 +234,13 @@ def flow_properties(
         "permeability_network_equivalent": nm2["network_equivalent"],
         "permeability_kozeny_carman": porosity**3 / (_KOZENY * surface**2) * 1e-18 if surface else math.nan,
     }
+
+
+def retention_properties(part: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Single numbers of what is held back."""
+    names = {"critical_pore_radius": "critical_radius", "log_reduction_value": "log_reduction",
+             "log_reduction_value_bound": "log_reduction_bound"}  # fmt: skip
+    return {name: float(part.get(key, math.nan)) for name, key in names.items()}
 
 
 def flow_section(part: Mapping[str, np.ndarray], settings: FlowSettings, depth_nm: float) -> dict[str, np.ndarray]:
