@@ -23,6 +23,8 @@ Collision = Literal["touch", "sieve"]
 _GROUPS = 6000
 #: Sweeps over the voxels in a round.
 _SWEEPS = 4
+#: A ball that stays so many times as long as it takes to diffuse a voxel is held back for good.
+_FOREVER = 1e9
 #: Boltzmann's constant, J/K.
 BOLTZMANN = 1.380649e-23
 
@@ -289,7 +291,7 @@ def _rates(neighbours, velocity, number, n, shape, places, diffusivity, sticks):
     m, all_ = neighbours.shape[0] - 1, number.size
     beside = np.full((n, 6), n, np.int32)
     rates = np.zeros((n, 6), np.float32)
-    out, lost = np.zeros(n), np.zeros(n)
+    out, lost = np.zeros(n), np.full(n, diffusivity / _FOREVER)
     feed, leave, stick = np.zeros(n), np.zeros(n), np.zeros(n)
     for k in range(all_):
         i = number[k]
