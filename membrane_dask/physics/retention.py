@@ -164,8 +164,8 @@ def passage(
     Finite volumes with fluxes that are exact for steady convection and diffusion along a line (Scharfetter and
     Gummel, IEEE Trans. Electron Devices 16, 64, 1969), solved by sweeps of Gauss-Seidel. Nothing is subtracted, so
     that concentrations stay right in relation to themselves, however small; those of each plane carry a scale of
-    their own. Where balls do not stick, a problem for the amounts in groups of voxels takes turns with the sweeps
-    and is multiplied onto the concentrations (aggregation and disaggregation).
+    their own. A problem for the amounts in groups of voxels takes turns with the sweeps and is multiplied onto the
+    concentrations (aggregation and disaggregation).
     """
     through = float(grid.fluxes(velocity)[0])
     reached = _reached(grid.neighbours, clearance >= radius, grid.inlets, grid.n)
@@ -177,9 +177,9 @@ def passage(
     beside, rates, out, lost, feed, leave, stick = _rates(
         grid.neighbours, velocity, number, len(places), np.array(grid.shape), grid.places, diffusivity, sticks
     )
-    if not sticks:
-        group, count = _grouped(beside, places)
-    first = np.searchsorted(places[:, 0], np.arange(grid.shape[0] + 1))
+    group, count = _grouped(beside, places)
+    plane = places[:, 0].astype(np.int64)
+    first = np.searchsorted(plane, np.arange(grid.shape[0] + 1))
     c, scale = np.ones(len(places)), np.zeros(grid.shape[0])
     found: list[float] = []
     while len(found) < 2 or abs(found[-1] - found[-2]) > tolerance:
@@ -188,12 +188,10 @@ def passage(
             raise PhysicsError(f"retention: what passes still changes by {change:.1e} after {most} rounds")
         for _ in range(_SWEEPS):
             _sweep(beside, rates, out, feed, first, scale, c)
-        if sticks:
-            _rescale(first, scale, c)
-        else:
-            c *= _amounts(beside, rates, feed, lost, group, count, c)[group]
+        _rescale(first, scale, c)
+        c *= _amounts(beside, rates, feed, lost, group, count, plane, scale, c)[group]
         found.append(math.log(float(leave @ c)) + scale[-1])
-    caught = np.bincount(places[:, 0], stick * c, grid.shape[0]) * np.exp(scale)
+    caught = np.bincount(plane, stick * c, grid.shape[0]) * np.exp(scale)
     profile = caught / caught.sum() if sticks else np.full(grid.shape[0], np.nan)
     return Passage((math.log(through) - found[-1]) / math.log(10), profile, float(feed.sum()) / through, len(found))
 
@@ -210,19 +208,18 @@ def _grouped(beside: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, int]:
 
 def _amounts(
     beside: np.ndarray, rates: np.ndarray, feed: np.ndarray, lost: np.ndarray, group: np.ndarray, count: int,
-    c: np.ndarray,
+    plane: np.ndarray, scale: np.ndarray, c: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
     """What the amounts in groups must be multiplied with to balance each other."""
     import scipy.sparse as sparse
     from scipy.sparse.linalg import spsolve
 
-    into, out_of, amount, n = _between(beside, rates, group, c)
+    level = np.bincount(group, scale[plane], count) / np.bincount(group, minlength=count)
+    into, out_of, amount, n, leaving = _between(beside, rates, lost, group, plane, scale, level, c)
     moved = sparse.coo_array((amount[:n], (into[:n], out_of[:n])), shape=(count, count)).tocsc()
-    ends = np.bincount(group, lost * c, count)
-    diagonal = np.asarray(moved.sum(axis=0)) + ends
-    diagonal[diagonal == 0] = 1.0  # groups that hold nothing
-    matrix = sparse.diags_array(diagonal) - moved
-    return np.asarray(spsolve(matrix.tocsc(), np.bincount(group, feed, count)))
+    fed = np.bincount(group, feed, count)
+    fed[fed > 0] *= np.exp(-level[fed > 0])
+    return np.asarray(spsolve((sparse.diags_array(leaving) - moved).tocsc(), fed))
 
 
 def log_reduction_bound(passed: int, entered: int, confidence: float = 0.95) -> float:
@@ -390,20 +387,29 @@ def _cells(beside, places, shift):
 
 
 @kernel
-def _between(beside, rates, group, c):
-    """What moves between groups: into which, out of which, how much."""
+def _between(beside, rates, lost, group, plane, scale, level, c):
+    """What moves between groups: into which, out of which, how much, at the level of those it comes to.
+
+    Then how many such there are, and what leaves each group, at its own level.
+    """
     n = c.size
-    into, out_of, amount = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n)
+    into, out_of, amount, leaving = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n), np.zeros(level.size)
     count = 0
-    for i in range(n):
+    for j in range(n):
+        here = group[j]
+        relative = c[j] * math.exp(scale[plane[j]] - level[here])
+        leaving[here] += lost[j] * relative
         if into.size < count + 6:
             size = 2 * into.size + 6
             more_into, more_out, more = np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size)
             more_into[:count], more_out[:count], more[:count] = into[:count], out_of[:count], amount[:count]
             into, out_of, amount = more_into, more_out, more
         for side in range(6):
-            j = beside[i, side]
-            if j < n and group[j] != group[i]:
-                into[count], out_of[count], amount[count] = group[i], group[j], rates[i, side] * c[j]
+            i = beside[j, side]
+            if i < n and group[i] != here:
+                moved = rates[i, side ^ 1] * relative
+                leaving[here] += moved
+                into[count], out_of[count] = group[i], here
+                amount[count] = moved * math.exp(level[here] - level[group[i]])
                 count += 1
-    return into, out_of, amount, count
+    return into, out_of, amount, count, leaving

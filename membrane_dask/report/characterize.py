@@ -130,6 +130,8 @@ def _flow(groups: dict[str, xr.Dataset]) -> Section:
 def _retention(groups: dict[str, xr.Dataset]) -> Section:
     """What the pores hold back, by the size of balls and what they do at walls."""
     one, curve = groups["properties"].isel(replicate=0), groups["rejection"].isel(replicate=0)
+    if not float(one.critical_pore_radius):
+        return Section("Retention", "Nothing passes, for nothing flows.")
     radius, reduction = float(one.critical_pore_radius), float(one.log_reduction_value)
     bound = float(one.log_reduction_value_bound)
     text = (
@@ -157,8 +159,9 @@ def _retention(groups: dict[str, xr.Dataset]) -> Section:
         left.set(xlabel="diameter [nm]", ylabel="log reduction", xscale="log", ylim=(0, None))
         left.set_yscale("symlog", linthresh=1)
         left.legend()
-        _both(right, groups, "deposition", lambda d: (d.z.values, d.caught.values))
-        right.set(xlabel="depth [nm]", ylabel="share caught in a plane", yscale="log", ylim=(1e-6, 1))
+        _both(right, groups, "deposition", lambda d: (d.z.values, np.nan_to_num(d.caught.values)))
+        right.set(xlabel="depth [nm]", ylabel="share caught in a plane", ylim=(1e-6, 1))
+        right.set_yscale("log", nonpositive="mask")
     words = "Log reduction by the size of balls; and at what depth they stick where they stick to the first wall."
     return Section("Retention", text, [picture(figure, words, words)])
 

@@ -96,7 +96,11 @@ def test_a_mirror_image_is_the_same_but_for_ties(reference):
 @pytest.fixture(scope="module")
 def flowing(study, tmp_path_factory):
     path = study.with_name("flowing.yaml")
-    path.write_text(study.read_text() + "tortuosity: false\nflow: {solve: true, pressure: 2.1 bar, tolerance: 0.02}\n")
+    path.write_text(
+        study.read_text() + "tortuosity: false\nflow: {solve: true, pressure: 2.1 bar, tolerance: 0.02}\n"
+        "retention: {solve: true, diameter: 6 nm, diameters: [6 nm, 10 nm, 20 nm], temperature: 25 degC, "
+        "particles: 40}\n"
+    )
     return md.run(md.load_study(path, cluster=SYNC), tmp_path_factory.mktemp("flowing") / "run")
 
 
@@ -125,16 +129,41 @@ def test_the_flow_through_a_volume(flowing, membrane):
     assert f"The permeability is {k:.3g} m²" in page
 
 
+def test_what_a_volume_holds_back(flowing):
+    found = flowing.result["properties"].to_dataset().isel(replicate=0)
+    curve = flowing.result["rejection"].to_dataset().isel(replicate=0)
+    widest = 2 * float(found.critical_pore_radius)
+    assert 10 < widest < 20
+    sieved, stuck = curve.log_reduction_sieving.values, curve.log_reduction_first_touch.values
+    assert sieved[0] == pytest.approx(float(found.log_reduction_value), rel=1e-4)
+    assert (np.diff(sieved[:2]) > 0).all()
+    assert (stuck[:2] > 10 * sieved[:2]).all()
+    assert np.isposinf(sieved[2])
+    assert np.isposinf(stuck[2])
+    # Few balls show less than is true.
+    assert float(found.log_reduction_value_bound) < float(found.log_reduction_value)
+    caught = flowing.result["deposition"].caught.isel(replicate=0)
+    assert float(caught.sum()) == pytest.approx(1)
+    assert caught.values.argmax() == 0
+    assert abs(float(flowing.result["difference"].log_reduction_value[0])) < 1e-3
+    assert f"wider than {widest:.3g} nm find no way" in md.write_report(flowing).read_text()
+
+
 def test_nothing_flows_through_a_wall(membrane, tmp_path):
     walled = membrane.copy()
     walled[50] = 255
     np.save(tmp_path / "walled.npy", walled)
     path = tmp_path / "walled.yaml"
-    path.write_text("kind: characterize\ninput: walled.npy\nvoxel_size: 3 nm\ntortuosity: false\nflow: {solve: true}\n")
+    path.write_text(
+        "kind: characterize\ninput: walled.npy\nvoxel_size: 3 nm\ntortuosity: false\n"
+        "flow: {solve: true}\nretention: {solve: true}\n"
+    )
     run = md.run(md.load_study(path, cluster=SYNC), tmp_path / "run")
     found = run.result["properties"].to_dataset().isel(replicate=0)
     assert float(found.percolates) == float(found.permeability) == float(found.permeance) == 0
     assert np.isnan(found.tortuosity_hydraulic)
+    assert np.isposinf(found.log_reduction_value)
+    assert np.isposinf(run.result["rejection"].log_reduction_sieving).all()
     assert "The permeability is 0." in md.write_report(run).read_text()
 
 
@@ -152,6 +181,24 @@ def test_nothing_flows_through_a_wall(membrane, tmp_path):
 def test_a_flow_that_cannot_be_asked_for(study, line, words):
     path = study.with_name("wrong.yaml")
     path.write_text(study.read_text() + f"flow: {{solve: true, {line}}}\n")
+    with pytest.raises(md.StudyError, match=words):
+        md.load_study(path)
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ("retention: {solve: true}", "needs the flow: set flow.solve: true as well"),
+        ("flow: {solve: true}\nretention: {temperature: 0 K}", "must be greater than 0"),
+        ("flow: {solve: true}\nretention: {temperature: -300 degC}", "must be greater than 0"),
+        ("flow: {solve: true}\nretention: {diameter: 20}", "a number with a unit is needed"),
+        ("flow: {solve: true}\nretention: {diameters: [20 nm, 5 kPa]}", "not a quantity in units like 'nm'"),
+        ("flow: {solve: true}\nretention: {collision: glue}", "sieve"),
+    ],
+)
+def test_a_retention_that_cannot_be_asked_for(study, lines, words):
+    path = study.with_name("wrong.yaml")
+    path.write_text(study.read_text() + lines + "\n")
     with pytest.raises(md.StudyError, match=words):
         md.load_study(path)
 
