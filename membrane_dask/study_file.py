@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
@@ -275,8 +275,10 @@ def _section(model: type[BaseModel], where: Where) -> type[BaseModel]:
     for part in where:
         info = model.model_fields.get(str(part))
         if info is None:
-            break
+            continue
         inner = info.annotation
+        if get_origin(inner) is dict:  # entries by name: the name after this one leads into a section
+            inner = get_args(inner)[1]
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             model = inner
     return model
@@ -320,6 +322,7 @@ def _commented(model: type[BaseModel], lines: list[str], indent: str) -> None:
     # What a kind adds stands before what every study shares.
     shared = set(BaseStudy.model_fields) if issubclass(model, BaseStudy) else set()
     order = sorted(model.model_fields, key=lambda name: name in shared)
+    defaults = model.model_construct().model_dump(mode="json", warnings=False)
     for name in order:
         info = model.model_fields[name]
         if name == "kind":
@@ -341,8 +344,7 @@ def _commented(model: type[BaseModel], lines: list[str], indent: str) -> None:
         elif info.is_required():
             lines.append(f"{indent}{name}: {extra['example']}{comment} REQUIRED")
         else:
-            value = json.dumps(list(info.default) if isinstance(info.default, tuple) else info.default)
-            lines.append(f"{indent}{name}: {value}{comment}")
+            lines.append(f"{indent}{name}: {json.dumps(defaults[name])}{comment}")
 
 
 def _bounds(metadata: Sequence[Any]) -> str:
