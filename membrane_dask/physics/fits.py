@@ -303,7 +303,8 @@ def _deming(pressure: np.ndarray, flux: np.ndarray, ratio: float) -> Fit:
     dp, dj = pressure - pressure.mean(), flux - flux.mean()
     spp, sjj, spj = float(dp @ dp), float(dj @ dj), float(dp @ dj)
     half = sjj - ratio**2 * spp
-    slope = (half + math.hypot(half, 2 * ratio * spj)) / (2 * spj)
+    root = math.hypot(half, 2 * ratio * spj)
+    slope = (half + root) / (2 * spj) if half > 0 else 2 * ratio**2 * spj / (root - half)
     intercept = flux.mean() - slope * pressure.mean()
     apart = flux - slope * pressure - intercept
     moved = pressure + slope * apart / (ratio**2 + slope**2)

@@ -260,15 +260,16 @@ class DarcyCurve:
             If the threshold exceeds :attr:`log_threshold`: no line from there touches the branch.
         """
         share = self.threshold / self.log_threshold
-        if share > 1:
+        if share > 1 + 1e-12:
             raise PhysicsError(
                 f"no tangent: the threshold pressure, {self.threshold / 1e3:.4g} kPa, exceeds that of the logarithmic "
                 f"branch, {self.log_threshold / 1e3:.4g} kPa"
             )
         if abs(share) < 1e-9:
             return math.e * self.log_threshold
-        # From here on W leaves its branch point by a square root, below which doubles do not resolve it.
-        return self.threshold / -float(lambertw(max(-share / math.e, -1 / math.e)).real)
+        if share > 1 - 1e-12:
+            return self.threshold
+        return -self.threshold / float(lambertw(-share / math.e).real)
 
     @property
     def critical_flux(self) -> float:

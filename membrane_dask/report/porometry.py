@@ -27,6 +27,8 @@ _FOUND, _POINTS, _QUIET = "#1f5fa8", "#1c2530", "#9aa6b4"
 _LMH = 3.6e6
 #: Membranes of which figures with one part each are drawn, and parts in a row.
 _DRAWN, _ACROSS = 24, 4
+#: Membranes whose ridge and distribution are drawn.
+_SHOWN = 4
 #: Thicknesses at which the ridge is drawn, m.
 _LAYERS = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
 _MARKS = {"reproduced": "✓", "rounding": "≈", "decade": "10ˣ", "by eye": "≈ by eye", "plausible": "~", "not": "✗"}
@@ -243,7 +245,7 @@ def _pores(made: xr.Dataset) -> Section:
 
 
 def _ridge(fits: xr.Dataset, made: xr.Dataset) -> Section:
-    places = np.flatnonzero(np.isfinite(made.radius_median).values)[:8]
+    places = np.flatnonzero(np.isfinite(made.radius_median).values)[:_SHOWN]
     with mpl.rc_context(STYLE):
         figure, axes = _grid(len(places), 2.5, sharex=True, sharey=True)
         draws = made.isel(membrane=places)
@@ -325,7 +327,7 @@ def _published(fits: xr.Dataset) -> Section:
 
 
 def _distributions(known: xr.Dataset) -> Any:
-    count = min(known.sizes["membrane"], 4)
+    count = min(known.sizes["membrane"], _SHOWN)
     with mpl.rc_context(STYLE):
         figure, axes = _grid(count, 2.3)
         for axis, k in zip(axes.ravel(), range(count), strict=False):
