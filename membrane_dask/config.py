@@ -838,6 +838,18 @@ class PublishedSettings(Model):
     thickness: Annotated[(float, *_measure("m", "107.5 um"))] | None = knob(
         None, "thickness y of the membrane; required", unit="nm, um, ...", source="Palencia Table 2"
     )
+    young_laplace_power: Whole | None = knob(
+        None, "power of ten of the Young-Laplace radius, -3 for backward scaling; default as the table", ge=-9, le=9
+    )
+    porosity_power: Whole | None = knob(
+        None, "power of ten of the porosity; default such that it lies in [0.1, 1)", ge=-12, le=12
+    )
+    pore_number_powers: Annotated[tuple[Whole, Whole], BeforeValidator(_pair)] | None = knob(
+        None, "powers of ten of the pore number at the lower and the upper radius; default to 10^13 and 10^12"
+    )
+    rounded_cosine: bool | None = knob(
+        None, "cosine of the contact angle to two digits; default as the table", unit="", source="Palencia Table 14"
+    )
     literal_numbers: bool | None = knob(
         None,
         "pore numbers without the porosity's power of ten; default as the table",
@@ -953,6 +965,8 @@ class PorometryStudy(BaseStudy):
             for name in ("pressure_error", "flux_error"):
                 if getattr(self, name) is None:
                     yield Problem((name,), "required with regression: deming")
+        if self.replicates == "runs" and self.regression == "weighted":
+            yield Problem(("regression",), "weighted goes with replicates: readings; runs weigh alike")
         if self.curve == "darcy" and (self.regression != "ols" or self.replicates == "runs"):
             yield Problem(
                 ("curve",), "darcy is fitted by least squares to all readings (regression: ols, replicates: readings)"

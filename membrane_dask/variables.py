@@ -327,6 +327,7 @@ POROMETRY: tuple[Variable, ...] = (
     _flux("structure_number", "m", "porosity times radius squared over thickness, 8 viscosity L", "Eq. 9"),
     _flux("intercept_flux", "m s-1", "flux of the line at no pressure", "Eq. 14"),
     _flux("intercept_flux_error", "m s-1", "its standard error"),
+    _flux("permeability_intercept_covariance", "m2 s-2 Pa-1", "covariance of hydraulic permeability and intercept"),
     _flux("r_squared", "1", "share of the variance of the flux that the law explains"),
     _flux("residual_deviation", "m s-1", "standard deviation of the residuals"),
     _flux("freedom", "1", "degrees of freedom of the errors"),

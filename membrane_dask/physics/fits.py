@@ -270,6 +270,8 @@ def _told(
         return Fit(law, values, np.full((p, p), np.nan), 0, math.nan, r_squared)
     design = known.slopes(pressure, values) / scale[:, None]
     norms = np.linalg.norm(design, axis=0)
+    if not (norms > 0).all():
+        raise PhysicsError(f"law {law}: the points do not tell its parameters")
     inverse = np.linalg.pinv((design / norms).T @ (design / norms)) / np.outer(norms, norms)
     # With Huber's weights (1973): residuals count with what they pull, corrected for the share that pulls less.
     steady = max(float((pull >= 1).mean()), 1 / n)

@@ -245,8 +245,13 @@ class DarcyCurve:
 
     @property
     def log_threshold(self) -> float:
-        """Pressure at which the logarithm's branch would meet no flux, ``exp(-m0 / m1)``, Pa."""
-        return math.exp(-self.offset / self.slope)
+        """Pressure at which the logarithm's branch would meet no flux, ``exp(-m0 / m1)``, Pa.
+
+        NaN where the branch does not grow.
+        """
+        if not self.slope > 0:
+            return math.nan
+        return math.exp(min(-self.offset / self.slope, 700.0))
 
     @property
     def critical_pressure(self) -> float:

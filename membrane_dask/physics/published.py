@@ -75,6 +75,7 @@ class Convention:
     def preset(
         cls, name: Preset, *, surface_tension: float, contact_angle: float, viscosity: float, thickness: float,
         area: float,
+        rounded_cosine: bool | None = None,
     ) -> Convention:  # fmt: skip
         """As one of the paper's tables was computed.
 
@@ -85,9 +86,11 @@ class Convention:
             whose radii lack a division.
         surface_tension, contact_angle, viscosity, thickness, area : float
             N m-1, degrees, Pa s, m, m2.
+        rounded_cosine : bool, optional
+            Whether the cosine is rounded; default as in the table.
         """
         cosine = math.cos(math.radians(contact_angle))
-        if name == "table14":
+        if name == "table14" if rounded_cosine is None else rounded_cosine:
             cosine = round(cosine, 2)
         return cls(
             laplace=2 * surface_tension * cosine,

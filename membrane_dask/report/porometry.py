@@ -125,11 +125,9 @@ def _flux(axis: Axes, fit: xr.Dataset, member: Member) -> None:
         axis.plot(pressure / 1e3, (slope * pressure + intercept) * _LMH, color=_FOUND, lw=1.2)
         error, other = float(fit.hydraulic_permeability_error), float(fit.intercept_flux_error)
         if math.isfinite(error) and math.isfinite(other):
-            # The line's variance is least in the middle of the pressures.
-            middle = float(np.mean(data.pressure if isinstance(data, Curve) else data.pressures))
-            level = math.sqrt(max(other**2 - (error * middle) ** 2, 0.0))
+            variance = (error * pressure) ** 2 + 2 * float(fit.permeability_intercept_covariance) * pressure + other**2
             reach = (float(fit.hydraulic_permeability_upper) - slope) / error if error else 0.0
-            half = reach * np.hypot(level, error * (pressure - middle))
+            half = reach * np.sqrt(np.maximum(variance, 0.0))
             line = slope * pressure + intercept
             axis.fill_between(
                 pressure / 1e3, (line - half) * _LMH, (line + half) * _LMH, color=_FOUND, alpha=0.15, lw=0

@@ -192,9 +192,10 @@ def _repeated(member: Member, study: PorometryStudy, rng: np.random.Generator) -
         return _simulated(data, error, count, rng) if error else {v.name: np.full(count, np.nan) for v in BOOTSTRAP}
     line = analyse(member, study, rng).line
     if isinstance(data, Line) or study.replicates == "runs" or study.bootstrap.method == "parametric":
-        size = np.abs(line.values) + line.errors()
         if not np.isfinite(line.covariance).all():
             return {v.name: np.full(count, np.nan) for v in BOOTSTRAP}
+        size = np.abs(line.values) + line.errors()
+        size[size == 0] = 1.0
         drawn = line.values + size * rng.multivariate_normal(np.zeros(2), line.covariance / np.outer(size, size), count)
     else:
         drawn = np.array([_redrawn(data, line, study, rng) for _ in range(count)])
@@ -239,6 +240,7 @@ def _numbers(member: Member, study: PorometryStudy, found: Analysis) -> dict[str
         # As it was printed, whatever its sign.
         "intercept_flux": data.intercept if isinstance(data, Line) else intercept,
         "intercept_flux_error": errors[1],
+        "permeability_intercept_covariance": line.covariance[0, 1],
         "r_squared": line.r_squared,
         "residual_deviation": line.deviation,
         "freedom": line.freedom,
@@ -255,7 +257,8 @@ def _numbers(member: Member, study: PorometryStudy, found: Analysis) -> dict[str
         numbers |= _young_laplace(found.threshold, laplace_constant(water.surface_tension, study.contact_angle))
     if found.log:
         slope, offset = found.log.values.tolist()
-        numbers |= {"log_slope": slope, "log_offset": offset, "log_threshold_pressure": math.exp(-offset / slope)}
+        at_zero = DarcyCurve(slope, offset, found.threshold.pressure).log_threshold
+        numbers |= {"log_slope": slope, "log_offset": offset, "log_threshold_pressure": at_zero}
     if found.darcy:
         numbers |= {"critical_pressure": found.darcy.critical_pressure, "critical_flux": found.darcy.critical_flux}
     if study.convention == "published" and value > 0 and found.threshold.pressure > 0:
@@ -289,13 +292,20 @@ def _published(
     assert data.area is not None
     convention = Convention.preset(
         preset, surface_tension=water.surface_tension, contact_angle=study.contact_angle, viscosity=water.viscosity,
-        thickness=settings.thickness, area=data.area,
+        thickness=settings.thickness, area=data.area, rounded_cosine=settings.rounded_cosine,
     ).with_defects(
         literal_numbers=settings.literal_numbers,
         literal_equation_22=settings.literal_equation_22,
         dropped_division=settings.dropped_division,
     )  # fmt: skip
-    made = structure(permeability, zero, convention, scales_of(data.membrane, preset))
+    scales = scales_of(data.membrane, preset)
+    given: dict[str, Any] = {
+        "young_laplace": settings.young_laplace_power,
+        "porosity": settings.porosity_power,
+        "number": settings.pore_number_powers,
+    }
+    scales = replace(scales, **{name: power for name, power in given.items() if power is not None})
+    made = structure(permeability, zero, convention, scales)
     return {
         "young_laplace_radius": made.young_laplace_radius,
         "surface_porosity": made.porosity,

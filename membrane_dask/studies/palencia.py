@@ -25,7 +25,7 @@ from membrane_dask.physics.porometry import DarcyCurve, cubic_threshold, error_o
 from membrane_dask.physics.published import Convention, PublishedStructure, Scales, scales_of, structure
 
 #: What the paper takes for water at 25 degC, its membranes' contact angle, and their area and thickness (Table 2).
-LIQUID = {"surface_tension": 0.07197, "contact_angle": 75.6, "viscosity": 0.891e-3}
+LIQUID: dict[str, Any] = {"surface_tension": 0.07197, "contact_angle": 75.6, "viscosity": 0.891e-3}
 AREA, THICKNESS = 0.0034, 1.075e-4
 #: Pressures of the measurements, Pa.
 PRESSURES = np.array([1e5, 2e5, 3e5, 4e5])

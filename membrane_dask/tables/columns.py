@@ -177,7 +177,8 @@ class Reader:
         value = _cell(row, column)
         if value is None:
             if column:
-                self.say(row, f"{column.header} is empty")
+                more = ": each row needs the label" if role == "membrane" else ""
+                self.say(row, f"{column.header} is empty{more}")
             return ""
         if isinstance(value, float) and value.is_integer():
             value = int(value)
@@ -210,6 +211,9 @@ class Reader:
             return math.nan
         if above is not None and number <= above and column.role != "temperature":
             self.say(row, f"{column.header} must be greater than {above:g} (got {text})")
+            return math.nan
+        if number and not 1e-30 < abs(number) < 1e30:
+            self.say(row, f"{column.header} is out of any range (got {text})")
             return math.nan
         if not column.unit:
             return number

@@ -283,6 +283,7 @@ def test_files_that_are_no_table(tmp_path, bench):
         ("membranes: {A: {radus: 3 nm}}", ["membranes.A.radus", "did you mean 'radius'?"]),
         ("regression: deming", ["pressure_error", "required with regression: deming"]),
         ("curve: darcy", ["curve", "needs 4 pressures"]),
+        ("replicates: runs\nregression: weighted", ["regression", "weighted goes with replicates: readings"]),
         ("replicates: runs", ["replicates", "two runs at least"]),
         ("convention: published", ["contact_angle", "area", "published.thickness"]),
         ("plausible: {radius: 3 nm}", ["plausible.radius", "must be a range"]),
@@ -396,6 +397,39 @@ def test_a_table_of_lines_alone(tmp_path):
         (tmp_path / "bad.csv").write_text(table.splitlines()[0] + "\n" + bad + "\n")
         with pytest.raises(TableError, match=words):
             read_measurements(tmp_path / "bad.csv")
+
+
+def test_the_published_convention_and_its_switches(tmp_path):
+    """A line of one's own by the paper's rules; each switch changes what it says and nothing else."""
+    table = "membrane,permeability [LMH/bar],intercept [LMH],r2,pressures [bar]\nmine,97.56,8.746,0.9965,1 2 3 4\n"
+    more = "convention: published\ncontact_angle: 75.6\narea: 34 cm2\nviscosity: 0.891 mPa s\n"
+    more += "surface_tension: 71.97 mN/m\npublished: {thickness: 107.5 um}\n"
+    path = study(tmp_path, table, more)
+
+    def published(**switches):
+        one = md.load_study(path, published=switches, cluster=SYNC)
+        program = md.plan(one).program
+        values, _ = program.work(program.context, program.unit("porometry", 0))
+        return {name: float(values[name]) for name in REQUIRED}
+
+    plain = published()
+    assert plain["surface_porosity"] == pytest.approx(0.1302, abs=1e-4)  # that of PESm-1, whose line it is
+    assert plain["hagen_poiseuille_radius_lower"] == pytest.approx(1.263e-9, abs=1e-12)
+    assert plain["threshold_pressure"] > 0 < plain["intercept_flux"]  # the sign that is printed, its absolute value
+    backward = published(young_laplace_power=-3)
+    assert backward["young_laplace_radius"] == pytest.approx(plain["young_laplace_radius"] / 1e3)
+    for name in ("surface_porosity", "hagen_poiseuille_radius_lower", "pore_number_upper"):
+        assert backward[name] == pytest.approx(plain[name], rel=1e-12)
+    numbers = published(literal_numbers=True)
+    assert numbers["pore_number_lower"] == pytest.approx(plain["pore_number_lower"] / 10)
+    literal = published(literal_equation_22=True)
+    assert literal["hagen_poiseuille_radius_lower"] == pytest.approx(0.399e-9, abs=1e-12)
+    assert published(rounded_cosine=True)["young_laplace_radius"] == pytest.approx(
+        plain["young_laplace_radius"] * 0.25 / np.cos(np.deg2rad(75.6))
+    )
+    assert published(porosity_power=2)["surface_porosity"] == pytest.approx(10 * plain["surface_porosity"])
+    given = published(pore_number_powers=[8, 7])
+    assert given["hagen_poiseuille_radius_lower"] == pytest.approx(plain["hagen_poiseuille_radius_lower"] / 10**0.5)
 
 
 # ---------------------------------------------------------------------------------------------
