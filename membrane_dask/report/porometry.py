@@ -290,7 +290,7 @@ def _further(made: xr.Dataset) -> Section:
         rows.append([words, *(number(float(f), 2) for f in factors.isel(measurement=k).values)])
     text = (
         "Upper over lower end of each interval after one further measurement, on average over what it may show; median "
-        "of the membranes. How well each measures is set under `further` in the study."
+        "of the membranes. How well each measures is set under further in the study."
     )
     header = ("measured next", *(str(q).replace("_", " ") for q in known.quantity.values))
     return Section("What to measure next", text, [Grid(header, rows)])
