@@ -131,7 +131,7 @@ def _line(pressure: np.ndarray, flux: np.ndarray, data: Curve, study: PorometryS
     if study.regression == "deming":
         assert study.flux_error is not None
         options = {"pressure_deviation": study.pressure_error, "flux_deviation": study.flux_error * float(flux.mean())}
-    if study.replicates == "runs" and study.regression != "weighted":
+    if study.replicates == "runs":
         return fit_runs(pressure, flux, data.replicate, "linear", study.regression, **options)
     if study.regression == "weighted":
         options = {"deviation": data.deviation if data.deviation is not None else data.flux}
