@@ -53,9 +53,10 @@ def _quantity(unit: str, example: str) -> Any:
             raise ValueError(f"a number with a unit is needed, for example '{example}' (got {value!r})")
         try:
             # pint reads arithmetic; a quantity is one number and one unit
-            if not re.fullmatch(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*[a-zA-Zµμ]+\s*", value):
+            parts = re.fullmatch(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([a-zA-Zµμ][a-zA-Zµμ ]*)", value)
+            if not parts:
                 raise ValueError
-            found = float(_units().Quantity(value).to(unit).magnitude)
+            found = float(_units().Quantity(float(parts[1]), parts[2].strip()).to(unit).magnitude)
         except Exception as error:
             raise ValueError(
                 f"not a quantity in units like '{unit}', for example '{example}' (got {value!r})"
@@ -127,8 +128,12 @@ LengthNm = Annotated[Length]  # type: ignore[valid-type]
 Bytes = Annotated[(float, *_quantity("MB", "2 GB"))]
 _TIME = _quantity("s", "90 min")
 Duration = Annotated[float, BeforeValidator(_duration), *_TIME[1:]]
+Pressure = Annotated[(float, *_quantity("Pa", "210 kPa"))]
+Viscosity = Annotated[(float, *_quantity("Pa s", "0.89 mPa s"))]
+Temperature = Annotated[(float, *_quantity("K", "25 degC"))]
 InputFile = Annotated[Path, BeforeValidator(_file), WithJsonSchema({"type": "string"})]
 InputVolume = Annotated[Path, BeforeValidator(_volume), WithJsonSchema({"type": "string"})]
+Lengths = Annotated[tuple[LengthNm, ...], BeforeValidator(_listed), Field(min_length=1)]
 Numbers = Annotated[tuple[Number, ...], BeforeValidator(_listed), Field(min_length=1)]
 Range = Annotated[tuple[Number, Number], BeforeValidator(_pair)]
 
@@ -661,8 +666,48 @@ class NetworkSettings(Model):
     )
 
 
+class FlowSettings(Model):
+    """The flow of a liquid through the pores, under a pressure that drives it along the depth."""
+
+    solve: bool = knob(
+        False, "whether to solve for it; takes a worker some 185 bytes for every pore voxel of a volume", unit=""
+    )
+    sides: Literal["symmetric", "periodic", "wall"] = knob(
+        "symmetric", "beyond the sides lies the mirror image, the volume once more, or a wall", unit=""
+    )
+    surface: Literal["smooth", "voxels"] = knob(
+        "smooth",
+        "voxels sample a body with a smooth surface, or are the body itself with all their edges; the other reading's "
+        "permeability is given beside",
+        unit="",
+    )
+    refine: Whole = knob(
+        1, "parts into which a voxel is cut along each axis; 2 takes eight times as much memory", ge=1, le=4
+    )
+    tolerance: Number = knob(0.01, "distance of two bounds of the permeability, over the lower", ge=1e-4, le=0.2)
+    pressure: Pressure = knob(210e3, "between both faces; for speeds", unit="kPa, bar, psi, ...", source="Chamani")
+    viscosity: Viscosity = knob(0.89e-3, "of the liquid; that of water at 25 degrees Celsius", unit="mPa s, ...")
+
+
+class RetentionSettings(Model):
+    """Balls in the liquid: how many of them pass the pores (needs the flow)."""
+
+    solve: bool = knob(False, "whether to find it", unit="")
+    diameter: LengthNm = knob(20.0, "of the balls whose log reduction is given", unit="nm, ...", source="Chamani")
+    diameters: Lengths = knob(
+        (5.0, 10.0, 15.0, 20.0, 30.0, 50.0, 100.0), "of those of the rejection curve", unit="nm, ..."
+    )
+    collision: Literal["sieve", "touch"] = knob(
+        "sieve", "a ball that touches a wall moves on along it, or sticks; the rejection curve has both", unit=""
+    )
+    temperature: Temperature = knob(298.15, "of the liquid; drives Brownian motion", unit="degC, K")
+    particles: Whole = knob(
+        500, "balls followed one by one: what such a count would show in an experiment", ge=1, le=1_000_000
+    )
+
+
 class CharacterizeStudy(BaseStudy):
-    """What a three-dimensional structure is: connectivity, pore sizes, pore network, tortuosity (Chamani)."""
+    """What a three-dimensional structure is: connectivity, pore sizes, network, tortuosity, permeability (Chamani)."""
 
     kind: Literal["characterize"] = "characterize"
     input: InputVolume = Field(
@@ -688,6 +733,8 @@ class CharacterizeStudy(BaseStudy):
     tolerance: Number = knob(
         1e-3, "largest difference of the diffusive flux from plane to plane, over the flux", ge=1e-4, le=0.1
     )
+    flow: FlowSettings = knob(FlowSettings(), "permeability, by the flow itself", unit="")
+    retention: RetentionSettings = knob(RetentionSettings(), "what the pores hold back", unit="")
     block: Whole = knob(256, "edge of a block of work; does not change the result", unit="voxel", ge=32, le=1024)
 
     def sources(self) -> dict[str, Path]:
@@ -698,6 +745,8 @@ class CharacterizeStudy(BaseStudy):
         yield from super()._inconsistencies()
         if self.grey.threshold is not None and not isinstance(self.pores, str):
             yield Problem(("pores",), f"must be dark or bright where a grey volume is cut (got {self.pores})")
+        if self.retention.solve and not self.flow.solve:
+            yield Problem(("retention", "solve"), "needs the flow: set flow.solve: true as well")
 
 
 def _measure(unit: str, example: str, low: float = 0.0, high: float = math.inf) -> Any:

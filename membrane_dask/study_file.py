@@ -322,7 +322,7 @@ def _commented(model: type[BaseModel], lines: list[str], indent: str) -> None:
     # What a kind adds stands before what every study shares.
     shared = set(BaseStudy.model_fields) if issubclass(model, BaseStudy) else set()
     order = sorted(model.model_fields, key=lambda name: name in shared)
-    defaults = model.model_construct().model_dump(mode="json", warnings=False)
+    written = model.model_construct().model_dump(mode="json", warnings=False)
     for name in order:
         info = model.model_fields[name]
         if name == "kind":
@@ -344,7 +344,7 @@ def _commented(model: type[BaseModel], lines: list[str], indent: str) -> None:
         elif info.is_required():
             lines.append(f"{indent}{name}: {extra['example']}{comment} REQUIRED")
         else:
-            lines.append(f"{indent}{name}: {json.dumps(defaults[name])}{comment}")
+            lines.append(f"{indent}{name}: {json.dumps(written[name])}{comment}")
 
 
 def _bounds(metadata: Sequence[Any]) -> str:

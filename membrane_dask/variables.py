@@ -260,6 +260,72 @@ PROPERTIES: tuple[Variable, ...] = (
     _measured("diffusion_flux_spread", "1", "largest difference of the diffusive flux between planes, over its mean"),
 )  # fmt: skip
 
+#: The same of the flow through it.
+FLOW: tuple[Variable, ...] = (
+    _measured("permeability", "m2", "permeability along the depth, by the flow itself"),
+    _measured("permeability_upper", "m2", "upper bound of what the discrete problem's permeability can be"),
+    _measured(
+        "permeability_other_surface", "m2",
+        "permeability where the solid's surface is taken the other way: as that of the voxels, or as smooth",
+    ),
+    _measured("permeability_millidarcy", "mD", "permeability along the depth, by the flow itself"),
+    _measured("permeance", "L m-2 h-1 bar-1", "flux over the pressure between both faces"),
+    _measured("permeance_psi", "L m-2 h-1 psi-1", "flux over the pressure between both faces", "Chamani Table 1"),
+    _measured("tortuosity_hydraulic", "1", "mean speed in the pores over mean velocity along the depth"),
+    _measured("flux_residual", "1", "largest difference of the flux through two planes of the depth, over its mean"),
+    _measured("narrow_flow_share", "1", "share of the flow in pores one voxel wide, which no grid resolves"),
+    _measured(
+        "permeability_screening", "m2", "estimate from local mobilities alone, 1.1 to 1.4 times the permeability"
+    ),
+    _measured(
+        "permeability_network_inscribed", "m2",
+        "permeability of the pore network, its throats taken for round tubes of the inscribed radius",
+    ),
+    _measured(
+        "permeability_network_equivalent", "m2",
+        "permeability of the pore network, its throats taken for round tubes of the same area",
+    ),
+    _measured(
+        "permeability_kozeny_carman", "m2", "from connected porosity and surface (Kozeny and Carman, constant 5)"
+    ),
+)  # fmt: skip
+
+#: The same of what the pores hold back.
+RETENTION: tuple[Variable, ...] = (
+    _measured("critical_pore_radius", "nm", "radius of the largest ball for which there is a way through"),
+    _measured(
+        "log_reduction_value", "1",
+        "decimal logarithm of the concentration of balls in the feed over that behind; infinite where none can pass",
+        "Chamani Sec. 3.6",
+    ),
+    _measured(
+        "log_reduction_value_bound", "1",
+        "lower bound (95 %) of the log reduction that balls followed one by one show, as in an experiment",
+    ),
+)  # fmt: skip
+
+#: What balls of many sizes do.
+REJECTION: tuple[Variable, ...] = (
+    _measured(
+        "log_reduction_sieving", "1", "log reduction where a ball moves on along a wall that it touches",
+        dims=("particle_diameter",),
+    ),
+    _measured(
+        "log_reduction_first_touch", "1", "log reduction where a ball sticks to the first wall that it touches",
+        dims=("particle_diameter",),
+    ),
+)  # fmt: skip
+
+#: Where balls stick.
+DEPOSITION: tuple[Variable, ...] = (
+    _measured("caught", "1", "share of the balls caught at first touch that each plane catches", dims=("z",)),
+)
+
+#: Speeds of the flow in a section.
+FLOW_SECTION: tuple[Variable, ...] = (
+    _measured("speed", "m s-1", "speed in the middle section, under the study's pressure", dims=("z", "x")),
+)
+
 #: How sizes are distributed over the pore space of a volume.
 PORE_SIZES: tuple[Variable, ...] = (
     _measured(
@@ -439,7 +505,10 @@ TABLES: Mapping[str, tuple[Variable, ...]] = {
     "optimum": OPTIMUM,
     "trials": TRIALS,
     "structures": STRUCTURES,
-    "properties": PROPERTIES,
+    "properties": PROPERTIES + FLOW + RETENTION,
+    "rejection": REJECTION,
+    "deposition": DEPOSITION,
+    "flow": FLOW_SECTION,
     "pore_sizes": PORE_SIZES,
     "profiles": PROFILES,
     "network": NETWORK,
@@ -484,6 +553,7 @@ COORDINATES: Mapping[str, Coordinate] = {
         Coordinate("x", "nm", "position along the section"),
         Coordinate("axis", "1", "axis of the volume, 0 the depth z, 1 y, 2 x"),
         Coordinate("pore_radius", "nm", "radius of a ball"),
+        Coordinate("particle_diameter", "nm", "diameter of a ball in the liquid"),
         Coordinate("pore", "1", "number of the pore"),
         Coordinate("throat", "1", "number of the throat"),
         Coordinate("section", "1", "part of the depth: 0 the skin, 1 the support"),

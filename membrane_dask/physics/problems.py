@@ -127,3 +127,66 @@ class GaussianExcursion:
         """Mean area of the pores' surface in a unit volume (Rice's formula in three dimensions)."""
         level = float(ndtri(self.porosity))
         return 2 / math.pi * math.sqrt(1 / (2 * self.sigma**2)) * math.exp(-(level**2) / 2)
+
+
+@dataclass(frozen=True)
+class KnownFlow:
+    """Pores whose permeability is known.
+
+    Parameters
+    ----------
+    pores : (z, y, x) ndarray of bool
+        The pores.
+    permeability : float
+        Mean velocity along z over the whole volume, under unit viscosity and pressure gradient: voxels squared.
+    """
+
+    pores: np.ndarray
+    permeability: float
+
+
+def slit(width: int) -> KnownFlow:
+    """Between two planes, ``width`` voxels apart (Poiseuille): ``width**2 / 12``."""
+    return _straight(np.ones((width, 4), bool), width**2 / 12, rim=(1, 0))
+
+
+def square_duct(width: int) -> KnownFlow:
+    """Duct of square section, ``width`` voxels wide (Boussinesq's series): ``0.035144 width**2``."""
+    return _straight(np.ones((width, width), bool), 0.0351443 * width**2)
+
+
+def tube(radius: float) -> KnownFlow:
+    """Round tube of a radius in voxels (Hagen and Poiseuille): ``radius**2 / 8`` in the tube itself."""
+    at = np.arange(2 * math.ceil(radius)) + 0.5 - math.ceil(radius)
+    disc = at[:, None] ** 2 + at**2 < radius**2
+    return _straight(disc, radius**2 / 8 * math.pi * radius**2 / disc.sum())
+
+
+def triangular_duct(edge: int) -> KnownFlow:
+    """Duct whose section is an equilateral triangle: ``edge**2 / 80`` in the duct itself."""
+    height = math.ceil(edge * math.sqrt(3) / 2)
+    down, along = np.arange(height)[:, None] + 0.5, np.arange(edge) + 0.5 - edge / 2
+    triangle = np.abs(along) < edge / 2 - down / math.sqrt(3)
+    return _straight(triangle, edge**2 / 80 * math.sqrt(3) / 4 * edge**2 / triangle.sum())
+
+
+def _straight(section: np.ndarray, permeability: float, rim: tuple[int, int] = (1, 1)) -> KnownFlow:
+    """A pore of one section all along, within solid; its permeability is given over the section's voxels."""
+    whole = np.pad(section, [(rim[0], rim[0]), (rim[1], rim[1])])
+    return KnownFlow(np.repeat(whole[None], 4, axis=0), permeability * section.sum() / whole.size)
+
+
+#: Drag on a sphere of a simple cubic packing over Stokes's, by the share of the solid (Zick and Homsy, J. Fluid Mech.
+#: 115, 13, 1982); in the last the spheres touch.
+CUBIC_DRAG = {0.027: 2.008, 0.064: 2.810, 0.125: 4.292, 0.216: 7.442, 0.343: 15.4, 0.45: 28.1, math.pi / 6: 42.1}
+
+
+def cubic_spheres(cell: int, solid: float) -> KnownFlow:
+    """A sphere in a cube of ``cell`` voxels, which its mirror images continue: ``cell**3 / (6 pi a K)``.
+
+    ``solid``, the share of the sphere, is one of :data:`CUBIC_DRAG`.
+    """
+    radius = cell * (3 * solid / (4 * math.pi)) ** (1 / 3)
+    at = np.arange(cell) + 0.5 - cell / 2
+    squares = at[:, None, None] ** 2 + at[:, None] ** 2 + at**2
+    return KnownFlow(squares > radius**2, cell**3 / (6 * math.pi * radius * CUBIC_DRAG[solid]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,10 +16,14 @@ from matplotlib.figure import Figure
 from membrane_dask.engine.run import Run
 from membrane_dask.report.page import STYLE, Grid, Section, picture
 from membrane_dask.studies.reconstruct import interval
-from membrane_dask.variables import PROPERTIES
+from membrane_dask.variables import FLOW, PROPERTIES, RETENTION
 
 #: Confidence of the intervals over replicates.
 _CONFIDENCE = 0.9
+#: Share of the flow in pores one voxel wide from which on a reader is warned.
+_NARROW = 0.05
+#: Powers in a unit, and how they are printed.
+_POWER, _RAISED = re.compile(r"(?<=[a-z])-?\d"), str.maketrans("-123", "⁻¹²³")
 _REFERENCE, _FOUND = "#111111", "#1f5fa8"
 #: Thickness of what is drawn of a network, as a share of the volume's width.
 _SHEET = 0.06
@@ -31,6 +36,10 @@ def sections(run: Run) -> list[Section]:
     if "properties" not in groups:
         return [Section("What was measured", "Nothing yet: properties follow when all blocks are measured.")]
     found = [_properties(groups), _with_depth(groups), _sizes(groups)]
+    if "permeability" in groups["properties"]:
+        found.insert(1, _flow(groups))
+    if "rejection" in groups:
+        found.insert(2, _retention(groups))
     networks = [(name, groups[name]) for name in ("network_0", "reference_network") if name in groups]
     if any(network.sizes["pore"] for _, network in networks):
         found += [_distributions(groups), _drawn(networks)]
@@ -44,11 +53,12 @@ def _properties(groups: dict[str, xr.Dataset]) -> Section:
     if compared is not None:
         header += ["reference", "difference"]
     rows = []
-    for variable in PROPERTIES:
-        if variable.dims or variable.name == "percolates":
+    for variable in PROPERTIES + FLOW + RETENTION:
+        if variable.dims or variable.name == "percolates" or variable.name not in mine:
             continue
         values = mine[variable.name]
-        unit = "" if variable.units == "1" else f", {variable.units.replace('-1', '⁻¹')}"
+        raised = _POWER.sub(lambda found: found[0].translate(_RAISED), variable.units)
+        unit = "" if variable.units == "1" else f", {raised}"
         row = [f"{variable.long_name}{unit} ({variable.name})", _with_interval(values)]
         if compared is not None:
             other = float(compared[variable.name])
@@ -69,7 +79,93 @@ def _properties(groups: dict[str, xr.Dataset]) -> Section:
     return Section("What it is", text, [Grid(header, rows)])
 
 
+def _flow(groups: dict[str, xr.Dataset]) -> Section:
+    """What the flow says, how sure it is, and how far off the usual short cuts are."""
+    one = groups["properties"].isel(replicate=0)
+    k = float(one.permeability)
+    if not np.isfinite(k):
+        return Section("Flow", "Its flow was not solved for: see the failures.")
+    if k == 0:
+        return Section(
+            "Flow", "Nothing can flow: no pores reach from the feed side to the other. The permeability is 0."
+        )
+    other, screening = (float(one[f"permeability_{name}"]) / k for name in ("other_surface", "screening"))
+    sure, narrow = float(one.permeability_upper) / k - 1, float(one.narrow_flow_share)
+    text = (
+        f"The permeability is {k:.3g} m², a flux of {float(one.permeance):.3g} L m⁻² h⁻¹ bar⁻¹. The equations on this "
+        f"grid are solved to {sure:.1%} or better, and the flux is the same through all planes to "
+        f"{float(one.flux_residual):.0e}. What the voxels leave open is more: with their surface taken the other way "
+        f"the permeability is {other - 1:+.0%}. "
+    )
+    if narrow > _NARROW:
+        text += (
+            f"{narrow:.0%} of the flow passes pores one voxel wide, which no grid resolves: cut the voxels "
+            "(flow.refine) or image more finely. "
+        )
+    shortcuts = [
+        ("network, throats as tubes of the inscribed radius", float(one.permeability_network_inscribed) / k),
+        ("network, throats as tubes of the same area", float(one.permeability_network_equivalent) / k),
+        ("Kozeny and Carman", float(one.permeability_kozeny_carman) / k),
+        ("local mobilities", screening),
+    ]
+    text += "Short cuts, which are no measure of it, would give: " + "; ".join(
+        f"{name}, {ratio:.2g} times as much" for name, ratio in shortcuts if np.isfinite(ratio)
+    )
+    shown = [(name, groups[name]) for name in ("flow", "reference_flow") if name in groups]
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(9, 4.2), layout="constrained")
+        axes = figure.subplots(1, len(shown), squeeze=False)[0]
+        sheets = [group.speed.isel(replicate=0) if name == "flow" else group.speed for name, group in shown]
+        top = max(float(sheet.quantile(0.995)) for sheet in sheets) or 1.0
+        for axis, (name, _), sheet in zip(axes, shown, sheets, strict=True):
+            extent = (0, float(sheet.x[-1] + sheet.x[0]), float(sheet.z[-1] + sheet.z[0]), 0)
+            drawn = axis.imshow(sheet.values * 1e3, extent=extent, cmap="magma", vmin=0, vmax=top * 1e3)
+            axis.set(title="the reference" if name == "reference_flow" else "measured", xlabel="x [nm]")
+        axes[0].set_ylabel("depth [nm]")
+        figure.colorbar(drawn, ax=axes, label="speed [mm s⁻¹]", shrink=0.8)
+    words = "Speed of the flow in the middle section, under the study's pressure."
+    return Section("Flow", text + ".", [picture(figure, words, words)])
+
+
+def _retention(groups: dict[str, xr.Dataset]) -> Section:
+    """What the pores hold back, by the size of balls and what they do at walls."""
+    one, curve = groups["properties"].isel(replicate=0), groups["rejection"].isel(replicate=0)
+    radius, reduction = float(one.critical_pore_radius), float(one.log_reduction_value)
+    bound = float(one.log_reduction_value_bound)
+    text = (
+        f"Balls wider than {2 * radius:.3g} nm find no way through: all of them are held back, whatever the flow. "
+        "Of narrower ones it depends on what they do where they touch a wall: go on along it (sieving), or stick to "
+        "it (first touch). The truth lies between. "
+    )
+    if np.isinf(reduction):
+        text += "Of those that were asked for none can pass. "
+    else:
+        text += (
+            f"Of those that were asked for one in {10**reduction:.3g} passes, a log reduction of {reduction:.2f}; a "
+            f"count of balls followed one by one shows {bound:.2f} at least (95 %). "
+        )
+    text += "No forces but the flow's and Brownian motion act on them; near walls they move as freely as elsewhere."
+    rules = (("sieving", "log_reduction_sieving", "o-"), ("first touch", "log_reduction_first_touch", "s--"))
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(9, 3.2), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        diameters = curve.particle_diameter.values
+        for name, variable, style in rules:
+            values = curve[variable].values
+            left.plot(diameters[np.isfinite(values)], values[np.isfinite(values)], style, color=_FOUND, label=name)
+        left.axvline(2 * radius, color=_REFERENCE, lw=0.9, ls=":", label="widest that passes")
+        left.set(xlabel="diameter [nm]", ylabel="log reduction", xscale="log", ylim=(0, None))
+        left.set_yscale("symlog", linthresh=1)
+        left.legend()
+        _both(right, groups, "deposition", lambda d: (d.z.values, d.caught.values))
+        right.set(xlabel="depth [nm]", ylabel="share caught in a plane", yscale="log", ylim=(1e-6, 1))
+    words = "Log reduction by the size of balls; and at what depth they stick where they stick to the first wall."
+    return Section("Retention", text, [picture(figure, words, words)])
+
+
 def _number(value: float) -> str:
+    if np.isposinf(value):
+        return "infinite"
     if not np.isfinite(value):
         return "-"
     return f"{value:.0f}" if value == round(value) and abs(value) >= 10 else f"{value:.4g}"

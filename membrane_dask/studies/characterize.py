@@ -22,7 +22,20 @@ from membrane_dask.physics.extraction import assemble, surface_areas
 from membrane_dask.physics.network import PhysicsError, PoreNetwork
 from membrane_dask.physics.transport import PoreSpace, diffusion, distances, shortest_path
 from membrane_dask.program import Dataset, History, Parts, Proposer, Table, Unit, Volume, Work
-from membrane_dask.variables import CHAMANI, NETWORK, PORE_SIZES, PROFILES, PROPERTIES, Variable
+from membrane_dask.studies.flow import flow_memory, flow_properties, flow_section, flow_through, retention_properties
+from membrane_dask.variables import (
+    CHAMANI,
+    DEPOSITION,
+    FLOW,
+    FLOW_SECTION,
+    NETWORK,
+    PORE_SIZES,
+    PROFILES,
+    PROPERTIES,
+    REJECTION,
+    RETENTION,
+    Variable,
+)
 from membrane_dask.volume.given import GivenVolume, open_given, volumes_of
 
 #: Enters every spawn key, so that no two study kinds share a random stream.
@@ -114,6 +127,8 @@ class CharacterizeProgram:
             "markers": markers,
             "diagonal": study.connectivity == 26,
             "tolerance": study.tolerance,
+            "flow": study.flow,
+            "retention": study.retention,
         }
         self.work: Work = work
         self.attrs: Mapping[str, Any] = {
@@ -128,6 +143,7 @@ class CharacterizeProgram:
             Parts("blocks", (int(self._first[-1]),)),
             Parts("networks", (n,)),
             *([Parts("ways", (n,))] if study.tortuosity else []),
+            *([Parts("flows", (n,))] if study.flow.solve else []),
         )
 
     def _opened(self, field: str, source: Source | None) -> list[GivenVolume]:
@@ -201,6 +217,8 @@ class CharacterizeProgram:
                     units.append(network)
                 if self.study.tortuosity and network.key in history:
                     units.append(self.unit("ways", volume))
+                if self.study.flow.solve and network.key in history:
+                    units.append(self.unit("flows", volume))
             fresh = [unit for unit in units if unit.key not in proposed]
             proposed.update(unit.key for unit in fresh)
             return fresh
@@ -213,7 +231,7 @@ class CharacterizeProgram:
 
     def memory(self) -> Mapping[str, int]:
         """Peak bytes of a block, and of a search for the ways, by the pores that a few planes show."""
-        most = {"blocks": 0, "ways": 0}
+        most = {"blocks": 0, "ways": 0, "flows": 0}
         for volume, blocks, share in zip(self.given, self.blocks, self.shares, strict=True):
             for start, stop in blocks:
                 box = Box(start, stop, _HALO, volume.shape)
@@ -222,16 +240,20 @@ class CharacterizeProgram:
                 most["blocks"] = max(most["blocks"], _BYTES_READ * read + _BYTES_OWN * own)
             if self.study.tortuosity:
                 most["ways"] = max(most["ways"], int((share * _BYTES_PORE + _BYTES_VOXEL) * math.prod(volume.shape)))
-        return most if self.study.tortuosity else {"blocks": most["blocks"]}
+            if self.study.flow.solve:
+                most["flows"] = max(most["flows"], flow_memory(self.study.flow, volume, share))
+        return {task: bytes_ for task, bytes_ in most.items() if bytes_}
 
     def collect(self, read: Callable[[str], Any], history: History) -> Mapping[str, Any]:
         """Properties of all volumes, distributions, profiles and networks."""
         networks = read("networks")
         ways = read("ways") if self.study.tortuosity else {}
+        flows = read("flows") if self.study.flow.solve else {}
         measured = {}
         for (number,), part in networks.items():
             voxel = float(self.given[number].voxel_nm or math.nan)
-            measured[number] = _Measured(part, ways.get((number,), {}), self.given[number].shape, voxel)
+            others = ways.get((number,), {}), flows.get((number,), {})
+            measured[number] = _Measured(part, *others, self.given[number].shape, voxel, self.study)
         found: dict[str, Any] = {}
         mine = [measured.get(number) for number in range(self.replicates)]
         if any(mine):
@@ -241,7 +263,7 @@ class CharacterizeProgram:
             found |= _tables([compared], "reference_", ())
         if any(mine) and compared:
             alike = self.given[0].shape == self.given[-1].shape and self.given[0].voxel_nm == self.given[-1].voxel_nm
-            found["difference"] = _difference(found["properties"][2], found["reference_properties"][2], alike)
+            found["difference"] = _difference(found["properties"], found["reference_properties"], alike)
         for number, one in measured.items():
             place = "reference_network" if number == self.replicates else f"network_{number}"
             found[place] = (NETWORK, (), one.network())
@@ -251,9 +273,11 @@ class CharacterizeProgram:
 class _Measured:
     """What is known of one volume."""
 
-    def __init__(self, part: Mapping[str, np.ndarray], ways: Mapping[str, np.ndarray], shape: tuple[int, ...],
-                 voxel: float) -> None:  # fmt: skip
-        self.part, self.ways, self.shape, self.voxel = part, ways, shape, voxel
+    def __init__(
+        self, part: Mapping[str, np.ndarray], ways: Mapping[str, np.ndarray], flow: Mapping[str, np.ndarray],
+        shape: tuple[int, ...], voxel: float, asked: CharacterizeStudy,
+    ) -> None:  # fmt: skip
+        self.part, self.ways, self.flow, self.shape, self.voxel, self.asked = part, ways, flow, shape, voxel, asked
         # How many pore voxels lie in balls of each radius, by plane; the last row of radii is beyond the widest.
         self.fitting = part["fitting"]
         self.radii = pore_radii(len(self.fitting))
@@ -271,7 +295,7 @@ class _Measured:
         }
         conductivity = float(self.ways["conductivity"]) if self.ways else math.nan
         porosity = float(part["porosity"])
-        return {
+        found = {
             "porosity": porosity,
             "connected_porosity": float(part["through"][0]),
             "through_porosity": part["through"],
@@ -291,6 +315,25 @@ class _Measured:
             "effective_diffusivity": conductivity,
             "diffusion_flux_spread": float(self.ways["spread"]) if self.ways else math.nan,
         }
+        if self.asked.flow.solve:
+            found |= flow_properties(self.flow, self.asked.flow, self.shape[0] * voxel, found)
+        if self.asked.retention.solve:
+            found |= retention_properties(self.flow)
+        return found
+
+    def section(self) -> dict[str, np.ndarray] | None:
+        """Speeds of the flow in a section, if it is known."""
+        return flow_section(self.flow, self.asked.flow, self.shape[0] * self.voxel) if self.flow else None
+
+    def rejection(self) -> dict[str, np.ndarray] | None:
+        """Log reductions by the size of balls, if they are known."""
+        if not self.flow:
+            return None
+        return {"log_reduction_sieving": self.flow["sieving"], "log_reduction_first_touch": self.flow["first_touch"]}
+
+    def deposition(self) -> dict[str, np.ndarray] | None:
+        """Where balls stick, if it is known."""
+        return {"caught": self.flow["caught"]} if self.flow else None
 
     def sizes(self, n_radii: int) -> dict[str, np.ndarray]:
         """How sizes are distributed."""
@@ -335,11 +378,21 @@ def _tables(volumes: Sequence[_Measured | None], prefix: str, dims: tuple[str, .
     n_radii = max(1, *(len(v.fitting) for v in volumes if v))
     radii = {"pore_radius": pore_radii(n_radii) * good.voxel}
     depth = {"z": (np.arange(good.shape[0]) + 0.5) * good.voxel}
+    study = good.asked
+    properties = PROPERTIES + (FLOW if study.flow.solve else ()) + (RETENTION if study.retention.solve else ())
     rows: list[tuple[Any, str, Any, dict[str, Any]]] = [
-        (PROPERTIES, "properties", [v.properties() if v else None for v in volumes], {}),
+        (properties, "properties", [v.properties() if v else None for v in volumes], {}),
         (PORE_SIZES, "pore_sizes", [v.sizes(n_radii) if v else None for v in volumes], radii),
         (PROFILES, "profiles", [v.profile() if v else None for v in volumes], depth),
     ]
+    across = {"x": (np.arange(good.shape[2]) + 0.5) * good.voxel}
+    balls: dict[str, Any] = {"particle_diameter": np.array(study.retention.diameters)}
+    more: list[tuple[bool, Any, str, Any, dict[str, Any]]] = [
+        (study.flow.solve, FLOW_SECTION, "flow", [v.section() if v else None for v in volumes], depth | across),
+        (study.retention.solve, REJECTION, "rejection", [v.rejection() if v else None for v in volumes], balls),
+        (study.retention.solve, DEPOSITION, "deposition", [v.deposition() if v else None for v in volumes], depth),
+    ]
+    rows += [tuple(row) for asked, *row in more if asked and any(row[2])]
     return {f"{prefix}{name}": (variables, dims, _stacked(variables, values, dims) | labels)
             for variables, name, values, labels in rows}  # fmt: skip
 
@@ -356,16 +409,16 @@ def _stacked(
     return found
 
 
-def _difference(mine: Mapping[str, np.ndarray], compared: Mapping[str, np.ndarray], alike: bool) -> tuple[Any, ...]:
+def _difference(mine: tuple[Any, ...], compared: tuple[Any, ...], alike: bool) -> tuple[Any, ...]:
     """Relative differences of all properties; of counts only where both volumes are alike in size."""
     variables, values = [], {}
-    for v in PROPERTIES:
+    for v in mine[0]:
         if v.name == "percolates" or v.dims:
             continue
         long_name = f"relative difference to the reference: {v.long_name}"
         variables.append(Variable(v.name, (), "f8", "1", long_name, v.source, nullable=True))
         with np.errstate(invalid="ignore", divide="ignore"):
-            values[v.name] = mine[v.name] / np.float64(compared[v.name]) - 1.0
+            values[v.name] = mine[2][v.name] / np.float64(compared[2][v.name]) - 1.0
         if v.name.startswith("n_") and not alike:
             values[v.name][:] = np.nan
     return tuple(variables), ("replicate",), values
@@ -400,6 +453,9 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
         return _block(context, volume, *context["blocks"][unit.params["volume"]][unit.params["block"]])
     if unit.task == "networks":
         return _network(context, volume, unit.params["volume"])
+    if unit.task == "flows":
+        network = context["parts"].read("networks", unit.index)
+        return flow_through(volume, context["flow"], context["retention"], network, unit.seed_sequence()), {}
     depth = max(1, (1 << 24) // (volume.shape[1] * volume.shape[2]))
     slabs = (
         volume.read((slice(z, min(z + depth, volume.shape[0])), slice(0, volume.shape[1]), slice(0, volume.shape[2])))

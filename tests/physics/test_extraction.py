@@ -83,6 +83,16 @@ def test_blocks_do_not_show(data):
     np.testing.assert_array_equal(same_pore, pore)
 
 
+def test_the_usual_blocks_do_not_show():
+    pores = random_pores((150, 140, 130), porosity=0.25, sigma=3.0)
+    whole, sizes, pore = extract(pores)
+    for edge in (64, 100, 128):
+        found, same_sizes, same_pore = extract(pores, (edge,) * 3, halo=32)
+        assert values_of(found) == values_of(whole)
+        np.testing.assert_array_equal(same_sizes, sizes)
+        np.testing.assert_array_equal(same_pore, pore)
+
+
 @pytest.mark.parametrize("diagonal", [False, True])
 @pytest.mark.parametrize("porosity", [0.12, 0.2, 0.35])
 def test_connectivity_is_what_scipy_labels(porosity, diagonal):

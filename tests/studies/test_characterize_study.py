@@ -14,6 +14,7 @@ from scipy import ndimage
 
 import membrane_dask as md
 from membrane_dask.physics.problems import GradedMembrane
+from membrane_dask.physics.stokes import Grid, stokes
 
 SYNC = {"profile": "sync"}
 
@@ -90,6 +91,69 @@ def test_a_mirror_image_is_the_same_but_for_ties(reference):
         assert abs(float(apart[name])) < 0.03
     assert abs(float(apart.tortuosity_geometric)) < 1e-3
     assert abs(float(apart.tortuosity_diffusive)) < 2e-3  # twice the tolerance of the flux
+
+
+@pytest.fixture(scope="module")
+def flowing(study, tmp_path_factory):
+    path = study.with_name("flowing.yaml")
+    path.write_text(study.read_text() + "tortuosity: false\nflow: {solve: true, pressure: 2.1 bar, tolerance: 0.02}\n")
+    return md.run(md.load_study(path, cluster=SYNC), tmp_path_factory.mktemp("flowing") / "run")
+
+
+def test_the_flow_through_a_volume(flowing, membrane):
+    found = flowing.result["properties"].to_dataset().isel(replicate=0)
+    k = float(found.permeability)
+    grid = Grid.of(membrane == 0)
+    flow = stokes(grid, 0.02)
+    assert k == pytest.approx(flow.permeability * 9e-18, rel=1e-12)
+    assert k <= float(found.permeability_upper) <= 1.02 * k * (1 + 1e-6)
+    assert float(found.permeability_other_surface) < k  # edges hold the liquid back
+    assert float(found.tortuosity_hydraulic) > 1
+    assert float(found.flux_residual) < 1e-6
+    # 0.89 mPa s over 330 nm, and 1 bar is 14.5038 psi.
+    assert float(found.permeance) == pytest.approx(k / (0.89e-3 * 330e-9) * 1e3 * 3600 * 1e5)
+    assert float(found.permeance_psi) == pytest.approx(float(found.permeance) / 14.5038, rel=1e-5)
+    assert float(found.permeability_millidarcy) == pytest.approx(k / 9.869233e-16)
+    # Mean of the middle section's speeds beside those of the whole: the same order, under the study's pressure.
+    speed = flowing.result["flow"].speed.isel(replicate=0)
+    superficial = k * 2.1e5 / 330e-9 / 0.89e-3
+    assert superficial < float(speed.mean()) < 3 * superficial
+    assert float(speed.where(membrane[:, 35] > 0).max()) == 0
+    apart = flowing.result["difference"].to_dataset().isel(replicate=0)
+    assert abs(float(apart.permeability)) < 1e-3
+    page = md.write_report(flowing).read_text()
+    assert f"The permeability is {k:.3g} m²" in page
+
+
+def test_nothing_flows_through_a_wall(membrane, tmp_path):
+    walled = membrane.copy()
+    walled[50] = 255
+    np.save(tmp_path / "walled.npy", walled)
+    path = tmp_path / "walled.yaml"
+    path.write_text("kind: characterize\ninput: walled.npy\nvoxel_size: 3 nm\ntortuosity: false\nflow: {solve: true}\n")
+    run = md.run(md.load_study(path, cluster=SYNC), tmp_path / "run")
+    found = run.result["properties"].to_dataset().isel(replicate=0)
+    assert float(found.percolates) == float(found.permeability) == float(found.permeance) == 0
+    assert np.isnan(found.tortuosity_hydraulic)
+    assert "The permeability is 0." in md.write_report(run).read_text()
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("pressure: 210", "a number with a unit is needed"),
+        ("pressure: -210 kPa", "must be greater than 0"),
+        ("pressure: 3 nm", "not a quantity in units like 'Pa'"),
+        ("viscosity: 0.89 mPa", "not a quantity in units like 'Pa s'"),
+        ("sides: open", "symmetric"),
+        ("refine: 0", "refine"),
+    ],
+)
+def test_a_flow_that_cannot_be_asked_for(study, line, words):
+    path = study.with_name("wrong.yaml")
+    path.write_text(study.read_text() + f"flow: {{solve: true, {line}}}\n")
+    with pytest.raises(md.StudyError, match=words):
+        md.load_study(path)
 
 
 @pytest.mark.parametrize("key", ["blocks,replicate=0,block=0", "networks,reference", "ways,replicate=0"])

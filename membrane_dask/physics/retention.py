@@ -1,0 +1,407 @@
+"""What of a suspension passes the pores: balls carried by a flow and by Brownian motion.
+
+A ball's centre keeps its radius away from the solid. Where it comes that near, it either sticks (first touch) or goes
+on along the wall (sieving): between the two lies what adhesion makes of it. Lengths are voxels.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from membrane_dask.physics._jit import kernel, root_of
+from membrane_dask.physics.basins import squared_distances
+from membrane_dask.physics.network import PhysicsError
+from membrane_dask.physics.stokes import Grid, percolating
+
+Collision = Literal["touch", "sieve"]
+
+#: Groups of voxels of the coarse problem at most, about.
+_GROUPS = 6000
+#: Sweeps over the voxels in a round.
+_SWEEPS = 4
+#: Boltzmann's constant, J/K.
+BOLTZMANN = 1.380649e-23
+
+
+def diffusivity(diameter: float, viscosity: float, temperature: float) -> float:
+    """Of a ball in a liquid at rest (Stokes and Einstein), m2/s.
+
+    Parameters
+    ----------
+    diameter : float
+        m, > 0.
+    viscosity : float
+        Pa s, > 0.
+    temperature : float
+        K, > 0.
+    """
+    return BOLTZMANN * temperature / (3 * math.pi * viscosity * diameter)
+
+
+def clearances(pores: np.ndarray, *, periodic: bool = False) -> np.ndarray:
+    """Distance of the middle of every pore voxel from the nearest wall.
+
+    Parameters
+    ----------
+    pores : (z, y, x) ndarray of bool
+        The pores.
+    periodic : bool
+        Whether the volume goes on with itself across its sides.
+
+    Returns
+    -------
+    (z, y, x) ndarray of float32
+        0 in the solid; infinite where there is none.
+
+    Notes
+    -----
+    To the nearest solid voxel's middle, less the half voxel by which its face is nearer.
+    """
+    if not periodic:
+        return np.maximum(np.sqrt(squared_distances(pores)) - np.float32(0.5), 0)
+    wide = [n // 2 for n in pores.shape[1:]]
+    around = np.pad(pores, [(0, 0), (wide[0],) * 2, (wide[1],) * 2], mode="wrap")
+    inner = tuple(slice(w, w + n) for w, n in zip(wide, pores.shape[1:], strict=True))
+    return clearances(around)[(slice(None), *inner)]
+
+
+def critical_radius(clearance: np.ndarray, *, periodic: bool = False) -> float:
+    """Radius of the largest ball for which there is a way through.
+
+    Parameters
+    ----------
+    clearance : (z, y, x) ndarray
+        As :func:`clearances` gives it.
+    periodic : bool
+        Whether the volume goes on with itself across its sides.
+
+    Returns
+    -------
+    float
+        0 if there is none for any.
+    """
+    values = np.unique(clearance[np.isfinite(clearance) & (clearance > 0)])
+    low, high = -1, len(values)  # the widest that passes, the narrowest that does not
+    while high - low > 1:
+        middle = (low + high) // 2
+        if percolating(clearance >= values[middle], periodic=periodic).any():
+            low = middle
+        else:
+            high = middle
+    return float(values[low]) if low >= 0 else 0.0
+
+
+@dataclass(frozen=True)
+class Passage:
+    """What passes.
+
+    Parameters
+    ----------
+    log_reduction : float
+        Decimal logarithm of the concentration in the feed over that behind; infinite where there is no way.
+    depth_profile : (n_z,) ndarray
+        Share of what is caught in each plane of the depth; NaN where nothing is.
+    entered : float
+        What enters by convection and diffusion together, over what the liquid would carry in.
+    iterations : int
+        Of the solver.
+    """
+
+    log_reduction: float
+    depth_profile: np.ndarray
+    entered: float
+    iterations: int
+
+
+def passage(
+    grid: Grid,
+    velocity: np.ndarray,
+    clearance: np.ndarray,
+    radius: float,
+    diffusivity: float,
+    collision: Collision,
+    tolerance: float = 1e-5,
+    most: int = 2000,
+) -> Passage:
+    """Steady concentration of balls in a flow, from the feed at low z, which is well mixed, to the other side.
+
+    Parameters
+    ----------
+    grid : Grid
+        The pores.
+    velocity : (m + 1, 3) ndarray
+        Of the liquid on their faces.
+    clearance : (n,) ndarray
+        Distance of every pore's middle from the wall.
+    radius : float
+        Of the balls, >= 0.
+    diffusivity : float
+        In units of the velocity times a voxel, > 0.
+    collision : {'touch', 'sieve'}
+        Whether a ball sticks where it touches the wall, or moves on.
+    tolerance : float
+        Relative change of what passes, in a round, from which on it counts as found.
+    most : int
+        Rounds after which to give up.
+
+    Returns
+    -------
+    Passage
+
+    Raises
+    ------
+    PhysicsError
+        If the solver does not come so far.
+
+    Notes
+    -----
+    Finite volumes with fluxes that are exact for steady convection and diffusion along a line (Scharfetter and
+    Gummel, IEEE Trans. Electron Devices 16, 64, 1969), solved by sweeps of Gauss-Seidel. Nothing is subtracted, so
+    that concentrations stay right in relation to themselves, however small; those of each plane carry a scale of
+    their own. Where balls do not stick, a problem for the amounts in groups of voxels takes turns with the sweeps
+    and is multiplied onto the concentrations (aggregation and disaggregation).
+    """
+    through = float(grid.fluxes(velocity)[0])
+    reached = _reached(grid.neighbours, clearance >= radius, grid.inlets, grid.n)
+    places = grid.places[reached]
+    if not len(places) or places[-1, 0] < grid.shape[0] - 1:
+        return Passage(math.inf, np.full(grid.shape[0], np.nan), 0.0, 0)
+    sticks = collision == "touch"
+    number = np.where(reached, np.cumsum(reached) - 1, -1)
+    beside, rates, out, lost, feed, leave, stick = _rates(
+        grid.neighbours, velocity, number, len(places), np.array(grid.shape), grid.places, diffusivity, sticks
+    )
+    if not sticks:
+        group, count = _grouped(beside, places)
+    first = np.searchsorted(places[:, 0], np.arange(grid.shape[0] + 1))
+    c, scale = np.ones(len(places)), np.zeros(grid.shape[0])
+    found: list[float] = []
+    while len(found) < 2 or abs(found[-1] - found[-2]) > tolerance:
+        if len(found) == most:
+            change = abs(found[-1] - found[-2])
+            raise PhysicsError(f"retention: what passes still changes by {change:.1e} after {most} rounds")
+        for _ in range(_SWEEPS):
+            _sweep(beside, rates, out, feed, first, scale, c)
+        if sticks:
+            _rescale(first, scale, c)
+        else:
+            c *= _amounts(beside, rates, feed, lost, group, count, c)[group]
+        found.append(math.log(float(leave @ c)) + scale[-1])
+    caught = np.bincount(places[:, 0], stick * c, grid.shape[0]) * np.exp(scale)
+    profile = caught / caught.sum() if sticks else np.full(grid.shape[0], np.nan)
+    return Passage((math.log(through) - found[-1]) / math.log(10), profile, float(feed.sum()) / through, len(found))
+
+
+def _grouped(beside: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, int]:
+    """Groups of voxels that are connected within cubic cells, few enough to be solved for at once."""
+    shift = 1
+    while True:
+        group, count = _cells(beside, places, shift)
+        if count <= _GROUPS or shift > 15:
+            return group, count
+        shift += 1
+
+
+def _amounts(
+    beside: np.ndarray, rates: np.ndarray, feed: np.ndarray, lost: np.ndarray, group: np.ndarray, count: int,
+    c: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """What the amounts in groups must be multiplied with to balance each other."""
+    import scipy.sparse as sparse
+    from scipy.sparse.linalg import spsolve
+
+    into, out_of, amount, n = _between(beside, rates, group, c)
+    moved = sparse.coo_array((amount[:n], (into[:n], out_of[:n])), shape=(count, count)).tocsc()
+    ends = np.bincount(group, lost * c, count)
+    diagonal = np.asarray(moved.sum(axis=0)) + ends
+    diagonal[diagonal == 0] = 1.0  # groups that hold nothing
+    matrix = sparse.diags_array(diagonal) - moved
+    return np.asarray(spsolve(matrix.tocsc(), np.bincount(group, feed, count)))
+
+
+def log_reduction_bound(passed: int, entered: int, confidence: float = 0.95) -> float:
+    """What a count of particles shows: the log reduction is at least this.
+
+    Parameters
+    ----------
+    passed, entered : int
+        Counts, ``0 <= passed <= entered``, ``entered > 0``.
+    confidence : float
+        In (0, 1).
+
+    Returns
+    -------
+    float
+        By Clopper and Pearson; with none that passes, about ``log10(entered / 3)`` at 95 %.
+    """
+    from scipy.stats import beta
+
+    if not 0 <= passed <= entered or entered == 0:
+        raise ValueError(
+            f"passed: must lie between 0 and entered, of which there must be some (got {passed}, {entered})"
+        )
+    upper = 1.0 if passed == entered else float(beta.ppf(confidence, passed + 1, entered - passed))
+    return -math.log10(upper)
+
+
+@kernel
+def bernoulli(x):
+    """``x / (exp(x) - 1)``."""
+    if abs(x) < 1e-5:
+        return 1.0 - 0.5 * x
+    if x > 500.0:
+        return 0.0
+    return x / np.expm1(x)
+
+
+@kernel
+def _reached(neighbours, fits, inlets, n):
+    """Pores that a ball's centre can reach from the feed."""
+    found = np.zeros(n, np.bool_)
+    waiting, count = np.empty(n, np.int32), 0
+    for i in range(inlets):
+        if fits[i]:
+            found[i] = True
+            waiting[count] = i
+            count += 1
+    while count > 0:
+        count -= 1
+        i = waiting[count]
+        for side in range(6):
+            j = neighbours[i, side]
+            if j < n and fits[j] and not found[j]:
+                found[j] = True
+                waiting[count] = j
+                count += 1
+    return found
+
+
+@kernel
+def _rates(neighbours, velocity, number, n, shape, places, diffusivity, sticks):
+    """Who lies beside whom, and at what rates balls go from there to here.
+
+    Then of every voxel at what rates they go out, are lost for good, come from the feed, leave with the liquid, stick.
+    """
+    m, all_ = neighbours.shape[0] - 1, number.size
+    beside = np.full((n, 6), n, np.int32)
+    rates = np.zeros((n, 6), np.float32)
+    out, lost = np.zeros(n), np.zeros(n)
+    feed, leave, stick = np.zeros(n), np.zeros(n), np.zeros(n)
+    for k in range(all_):
+        i = number[k]
+        if i < 0:
+            continue
+        for side in range(6):
+            axis, high = side // 2, side % 2
+            j = neighbours[k, side]
+            inward = velocity[k, axis] if high == 0 else -velocity[j, axis]
+            if axis == 0 and (places[k, 0] == 0 and high == 0):
+                feed[i] = 2 * diffusivity * bernoulli(-0.5 * inward / diffusivity)
+                lost[i] += 2 * diffusivity * bernoulli(0.5 * inward / diffusivity)
+            elif axis == 0 and high == 1 and places[k, 0] == shape[0] - 1:
+                leave[i] = max(-np.float64(inward), 0.0)
+                lost[i] += leave[i]
+            elif j < all_ and number[j] >= 0:
+                beside[i, side] = number[j]
+                # Not nothing where a strong flow comes against it, so that no voxel is cut off.
+                rates[i, side] = diffusivity * max(bernoulli(-inward / diffusivity), 1e-30)
+            elif sticks:
+                at = places[k, axis] + 2 * high - 1
+                if j < m or 0 <= at < shape[axis]:
+                    gone = 2 * diffusivity * bernoulli(0.5 * inward / diffusivity)
+                    stick[i] += gone
+                    lost[i] += gone
+    for i in range(n):
+        out[i] = lost[i]
+        for side in range(6):
+            j = beside[i, side]
+            if j < n:
+                out[i] += rates[j, side ^ 1]
+    return beside, rates, out, lost, feed, leave, stick
+
+
+@kernel
+def _sweep(beside, rates, out, feed, first, scale, c):
+    """Concentrations that balance with their neighbours', one after the other, downwards and upwards."""
+    n, n_z = c.size, scale.size
+    for turn in range(2):
+        for k in range(n_z):
+            z = k if turn == 0 else n_z - 1 - k
+            here = math.exp(-scale[z])
+            below = math.exp(scale[z - 1] - scale[z]) if z > 0 else 0.0
+            above = math.exp(scale[z + 1] - scale[z]) if z + 1 < n_z else 0.0
+            for q in range(first[z], first[z + 1]):
+                i = q if turn == 0 else first[z] + first[z + 1] - 1 - q
+                total = feed[i] * here if z == 0 else 0.0
+                if beside[i, 0] < n:
+                    total += below * rates[i, 0] * c[beside[i, 0]]
+                if beside[i, 1] < n:
+                    total += above * rates[i, 1] * c[beside[i, 1]]
+                for side in range(2, 6):
+                    j = beside[i, side]
+                    if j < n:
+                        total += rates[i, side] * c[j]
+                c[i] = total / out[i]
+
+
+@kernel
+def _rescale(first, scale, c):
+    """Give each plane the scale of its highest concentration."""
+    for z in range(scale.size):
+        top = 0.0
+        for i in range(first[z], first[z + 1]):
+            top = max(top, c[i])
+        if top > 0.0:
+            for i in range(first[z], first[z + 1]):
+                c[i] /= top
+            scale[z] += math.log(top)
+
+
+@kernel
+def _cells(beside, places, shift):
+    """Groups of voxels that are connected within cubic cells of ``2 ** shift`` voxels, and how many there are."""
+    n = places.shape[0]
+    parent = np.empty(n, np.int32)
+    for i in range(n):
+        parent[i] = i
+        for axis in range(3):
+            j = beside[i, 2 * axis]
+            if j < i and places[i, axis] >> shift == places[j, axis] >> shift:
+                a, b = root_of(parent, i), root_of(parent, j)
+                if a < b:
+                    parent[b] = a
+                elif b < a:
+                    parent[a] = b
+    group, count = np.empty(n, np.int32), 0
+    for i in range(n):
+        a = root_of(parent, i)
+        if a == i:
+            group[i] = count
+            count += 1
+        else:
+            group[i] = group[a]
+    return group, count
+
+
+@kernel
+def _between(beside, rates, group, c):
+    """What moves between groups: into which, out of which, how much."""
+    n = c.size
+    into, out_of, amount = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n)
+    count = 0
+    for i in range(n):
+        if into.size < count + 6:
+            size = 2 * into.size + 6
+            more_into, more_out, more = np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size)
+            more_into[:count], more_out[:count], more[:count] = into[:count], out_of[:count], amount[:count]
+            into, out_of, amount = more_into, more_out, more
+        for side in range(6):
+            j = beside[i, side]
+            if j < n and group[j] != group[i]:
+                into[count], out_of[count], amount[count] = group[i], group[j], rates[i, side] * c[j]
+                count += 1
+    return into, out_of, amount, count

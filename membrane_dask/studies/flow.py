@@ -1,0 +1,249 @@
+"""Flow through a volume that is characterized, and what it holds back: what a worker does, and what its numbers say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from membrane_dask.config import FlowSettings, RetentionSettings
+from membrane_dask.physics.flow import flow_graph, place, solve_pressures
+from membrane_dask.physics.network import PhysicsError, PoreNetwork
+from membrane_dask.physics.retention import clearances, critical_radius, diffusivity, log_reduction_bound, passage
+from membrane_dask.physics.stokes import Flow, Grid, Surface, percolating, stokes
+from membrane_dask.physics.tracking import PASSED, UNDECIDED, walk
+from membrane_dask.volume.given import GivenVolume
+
+#: Bytes for every pore voxel, and for every voxel of the volume.
+_BYTES_PORE, _BYTES_VOXEL = 185, 8
+#: Bounds of the second reading's permeability: its lower one errs by far less.
+_SECOND = 0.05
+#: Steps after which a ball is left alone.
+_STEPS = 1_000_000
+#: Kozeny's constant for random pores.
+_KOZENY = 5.0
+#: Error of the pressures in a network.
+_NETWORK = 1e-6
+#: Square metres in a millidarcy; L m-2 h-1 bar-1 in m s-1 Pa-1; bar in a psi.
+_MILLIDARCY, _PERMEANCE, _PSI = 9.869233e-16, 3.6e11, 0.0689476
+
+
+def flow_memory(settings: FlowSettings, volume: GivenVolume, porosity: float) -> int:
+    """Peak bytes of a solution."""
+    voxels = math.prod(volume.shape) * settings.refine**3
+    return int((_BYTES_PORE * porosity + _BYTES_VOXEL) * voxels)
+
+
+def flow_through(
+    volume: GivenVolume,
+    settings: FlowSettings,
+    retention: RetentionSettings,
+    network: Mapping[str, np.ndarray],
+    seed: np.random.SeedSequence,
+) -> dict[str, np.ndarray]:
+    """Permeability of a volume by the flow itself and by others' short cuts; a section of the speeds.
+
+    Parameters
+    ----------
+    volume : GivenVolume
+        The volume.
+    settings, retention : FlowSettings, RetentionSettings
+        What is asked.
+    network : mapping of str to ndarray
+        What is known of its pore network, in nm.
+    seed : SeedSequence
+        For balls that are followed.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Permeabilities in nm2; ``speed`` ``(z, x)`` in the middle of y under a unit pressure gradient and viscosity,
+        nm2; and what is held back.
+    """
+    pores = np.empty(volume.shape, bool)
+    depth = max(1, (1 << 24) // (volume.shape[1] * volume.shape[2]))
+    for z in range(0, volume.shape[0], depth):
+        window = slice(z, min(z + depth, volume.shape[0])), slice(0, volume.shape[1]), slice(0, volume.shape[2])
+        pores[window[0]] = volume.read(window)
+    voxel = float(volume.voxel_nm or math.nan)
+    found: dict[str, Any] = {f"network_{name}": value for name, value in _by_conduits(network).items()}
+    fine = settings.refine
+    wide = _wider_than_one(pores)
+    if fine > 1:
+        pores = pores.repeat(fine, 0).repeat(fine, 1).repeat(fine, 2)
+    if not percolating(pores, periodic=settings.sides == "periodic").any():
+        found |= dict.fromkeys(("permeability", "upper", "screening", "other_surface"), 0.0)
+        found |= dict.fromkeys(("residual", "tortuosity", "narrow"), math.nan)
+        found["speed"] = np.zeros((volume.shape[0], volume.shape[2]), np.float32)
+        if retention.solve:
+            found |= _nothing_passes(retention, volume.shape[0])
+        return {name: np.asarray(value) for name, value in found.items()}
+    grid = Grid.of(pores, settings.sides, settings.surface)
+    flow = stokes(grid, settings.tolerance)
+    at_centres = grid.at_centres(flow.velocity)
+    places = grid.places // fine
+    narrow = ~wide[tuple(places.T)]
+    along = np.abs(at_centres[:, 0]).astype(float)
+    speeds = np.sqrt((at_centres.astype(float) ** 2).sum(axis=1))
+    section = np.zeros((volume.shape[0], volume.shape[2]))
+    middle = places[:, 1] == volume.shape[1] // 2
+    np.add.at(section, (places[middle, 0], places[middle, 2]), speeds[middle] / fine**3)
+    unit = (voxel / fine) ** 2
+    found |= {
+        "permeability": flow.permeability * unit,
+        "upper": flow.upper * unit,
+        "screening": flow.screening * unit,
+        "residual": flow.residual,
+        "tortuosity": speeds.sum() / at_centres[:, 0].sum(dtype=float),
+        "narrow": along[narrow].sum() / along.sum(),
+        "speed": (section * unit).astype(np.float32),
+    }
+    del at_centres, along, speeds, narrow
+    if retention.solve:
+        found |= _held_back(pores, grid, flow, voxel / fine, settings, retention, seed)
+    del flow, grid
+    other: Surface = "voxels" if settings.surface == "smooth" else "smooth"
+    found["other_surface"] = stokes(Grid.of(pores, settings.sides, other), _SECOND).permeability * unit
+    return {name: np.asarray(value) for name, value in found.items()}
+
+
+def _nothing_passes(retention: RetentionSettings, depth: int) -> dict[str, Any]:
+    whole = np.full(len(retention.diameters), math.inf)
+    return {"critical_radius": 0.0, "log_reduction": math.inf, "log_reduction_bound": math.inf, "sieving": whole,
+            "first_touch": whole, "caught": np.full(depth, math.nan)}  # fmt: skip
+
+
+def _held_back(
+    pores: np.ndarray,
+    grid: Grid,
+    flow: Flow,
+    voxel: float,
+    settings: FlowSettings,
+    retention: RetentionSettings,
+    seed: np.random.SeedSequence,
+) -> dict[str, Any]:
+    """Log reductions, and where balls stick."""
+    periodic = settings.sides == "periodic"
+    if settings.sides == "wall":
+        pores = np.pad(pores, [(0, 0), (1, 1), (1, 1)])
+    clearance = clearances(pores, periodic=periodic)
+    found = _nothing_passes(retention, 0) | {"critical_radius": critical_radius(clearance, periodic=periodic) * voxel}
+    if settings.sides == "wall":
+        clearance = clearance[:, 1:-1, 1:-1]
+    clear = clearance[tuple(grid.places.T)]
+    del clearance
+    # Velocities are those of a unit pressure gradient and viscosity, in voxels squared.
+    gradient = settings.pressure / (grid.shape[0] * voxel * 1e-9)
+
+    def balls(diameter: float) -> tuple[float, float]:
+        """Radius in voxels, diffusivity in the velocity's unit."""
+        moved = diffusivity(diameter * 1e-9, settings.viscosity, retention.temperature)
+        return diameter / 2 / voxel, moved * settings.viscosity / (gradient * (voxel * 1e-9) ** 3)
+
+    curves: dict[str, list[float]] = {"sieve": [], "touch": []}
+    for rule, curve in curves.items():
+        for diameter in retention.diameters:
+            curve.append(passage(grid, flow.velocity, clear, *balls(diameter), rule).log_reduction)  # type: ignore[arg-type]
+    mine = balls(retention.diameter)
+    caught = passage(grid, flow.velocity, clear, *mine, "touch").depth_profile
+    fine = settings.refine
+    entropy = int(seed.generate_state(1, np.uint32)[0])
+    walks = walk(grid, flow.velocity, clear, *mine, retention.collision, retention.particles, entropy, _STEPS)
+    bound = math.inf  # where none can come in
+    if len(walks.fate):
+        passed = int(np.isin(walks.fate, (PASSED, UNDECIDED)).sum())  # those on their way may still pass
+        bound = log_reduction_bound(passed, len(walks.fate)) - math.log10(walks.entered)
+    return found | {
+        "log_reduction": passage(grid, flow.velocity, clear, *mine, retention.collision).log_reduction,
+        "log_reduction_bound": bound,
+        "sieving": np.array(curves["sieve"]),
+        "first_touch": np.array(curves["touch"]),
+        "caught": caught.reshape(-1, fine).sum(axis=1),
+    }
+
+
+def _wider_than_one(pores: np.ndarray) -> np.ndarray:
+    """Pores that a cube of two voxels can reach."""
+    fits = pores[:-1] & pores[1:]
+    fits = fits[:, :-1] & fits[:, 1:]
+    fits = fits[:, :, :-1] & fits[:, :, 1:]
+    found = np.zeros_like(pores)
+    for corner in np.ndindex(2, 2, 2):
+        found[tuple(slice(k, n - 1 + k) for k, n in zip(corner, pores.shape, strict=True))] |= fits
+    return found
+
+
+def _by_conduits(network: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Permeability of a pore network, nm2, whose throats are taken for round tubes of two kinds of radius."""
+    extent = network["extent"]
+    found = {}
+    for name in ("inscribed", "equivalent"):
+        radius = network[f"throat_{name}_radius"]
+        tubes = PoreNetwork.between(
+            junctions=network["position"], ends=network["ends"].astype(np.int32), length=network["throat_length"],
+            radius=np.maximum(radius, 1e-6 * radius.max(initial=1.0)), extent=tuple(extent.tolist()), bands=1,
+        )  # fmt: skip
+        graph = flow_graph(tubes)
+        conductance = math.pi * tubes.radius**4 / (8 * tubes.length)
+        placed = place(graph, conductance, 0.0)
+        pressure = np.zeros(len(tubes.junctions))
+        if solve_pressures(graph, placed, pressure, _NETWORK) < 0:
+            raise PhysicsError("the pressures in the pore network were not found")
+        inlets = graph.lower.size + np.arange(graph.inlet.size)
+        inflow = float((placed[inlets] * (1 - pressure[graph.inlet])).sum())
+        found[name] = inflow * extent[0] / (extent[1] * extent[2])
+    return found
+
+
+def flow_properties(
+    part: Mapping[str, np.ndarray], settings: FlowSettings, depth_nm: float, properties: Mapping[str, Any]
+) -> dict[str, float]:
+    """Single numbers of a flow.
+
+    Parameters
+    ----------
+    part : mapping of str to ndarray
+        What :func:`flow_through` has found; empty if it is not known.
+    settings : FlowSettings
+        What was asked.
+    depth_nm : float
+        Of the volume.
+    properties : mapping
+        What else is known of it.
+    """
+    known = {name: float(value) for name, value in part.items() if np.ndim(value) == 0}
+    lengths = "permeability", "upper", "screening", "other_surface", "network_inscribed", "network_equivalent"
+    nm2 = {name: known.get(name, math.nan) * 1e-18 for name in lengths}
+    permeance = nm2["permeability"] / (settings.viscosity * depth_nm * 1e-9) * _PERMEANCE
+    surface = float(properties["specific_surface"])
+    porosity = float(properties["connected_porosity"])
+    return {
+        "permeability": nm2["permeability"],
+        "permeability_upper": nm2["upper"],
+        "permeability_other_surface": nm2["other_surface"],
+        "permeability_millidarcy": nm2["permeability"] / _MILLIDARCY,
+        "permeance": permeance,
+        "permeance_psi": permeance * _PSI,
+        "tortuosity_hydraulic": known.get("tortuosity", math.nan),
+        "flux_residual": known.get("residual", math.nan),
+        "narrow_flow_share": known.get("narrow", math.nan),
+        "permeability_screening": nm2["screening"],
+        "permeability_network_inscribed": nm2["network_inscribed"],
+        "permeability_network_equivalent": nm2["network_equivalent"],
+        "permeability_kozeny_carman": porosity**3 / (_KOZENY * surface**2) * 1e-18 if surface else math.nan,
+    }
+
+
+def retention_properties(part: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Single numbers of what is held back."""
+    names = {"critical_pore_radius": "critical_radius", "log_reduction_value": "log_reduction",
+             "log_reduction_value_bound": "log_reduction_bound"}  # fmt: skip
+    return {name: float(part.get(key, math.nan)) for name, key in names.items()}
+
+
+def flow_section(part: Mapping[str, np.ndarray], settings: FlowSettings, depth_nm: float) -> dict[str, np.ndarray]:
+    """Speeds in a section, m/s, under the pressure that was asked."""
+    gradient = settings.pressure / (depth_nm * 1e-9)
+    return {"speed": part["speed"] * 1e-18 * gradient / settings.viscosity}
