@@ -828,7 +828,7 @@ def _belief(unit: str, example: str, high: float = math.inf) -> Any:
 
 _KELVIN = _measure("K", "25 degC", 273.16, 373.0)
 _CELSIUS = PlainSerializer(lambda value: f"{round(value - 273.15, 9)!r} degC", return_type=str)
-Temperature = Annotated[float, _KELVIN[0], _CELSIUS, _KELVIN[2]]
+WaterTemperature = Annotated[float, _KELVIN[0], _CELSIUS, _KELVIN[2]]
 _Belief = tuple[str, float, float]
 BeliefLength = Annotated[(_Belief, *_belief("m", "3.15 +- 0.25 nm"))]
 BeliefShare = Annotated[(_Belief, *_belief("1", "0.13 +- 0.02", 1.0))]
@@ -942,7 +942,7 @@ class PorometryStudy(BaseStudy):
     area: Annotated[(float, *_measure("m2", "34 cm2"))] | None = knob(
         None, "membrane area, where no column tells; without it pore numbers are those of 1 m2", unit="cm2, m2, ..."
     )
-    temperature: Temperature = knob(298.15, "of the water, where no column tells", unit="degC, K")
+    temperature: WaterTemperature = knob(298.15, "of the water, where no column tells", unit="degC, K")
     viscosity: Annotated[(float, *_measure("Pa s", "0.89 mPa s", 1e-5, 0.1))] | None = knob(
         None, "of the liquid; default water's at its temperature (IAPWS)", unit="mPa s, ..."
     )
