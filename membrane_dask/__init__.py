@@ -29,6 +29,7 @@ _FACE = {
     "interval": "membrane_dask.studies.reconstruct",
     "texture": "membrane_dask.studies.texture",
     "pore_network": "membrane_dask.studies.characterize",
+    "verdicts": "membrane_dask.studies.verdicts",
     "read_statoil": "membrane_dask.volume.networks",
     "write_statoil": "membrane_dask.volume.networks",
     "write_vtk": "membrane_dask.volume.networks",
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from membrane_dask.studies.graded import at_flux_threshold as at_flux_threshold
     from membrane_dask.studies.reconstruct import interval as interval
     from membrane_dask.studies.texture import texture as texture
+    from membrane_dask.studies.verdicts import verdicts as verdicts
     from membrane_dask.study_file import load_study as load_study
     from membrane_dask.volume.networks import read_statoil as read_statoil
     from membrane_dask.volume.networks import write_statoil as write_statoil

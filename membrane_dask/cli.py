@@ -56,7 +56,7 @@ def _overrides(given: list[str] | None, cluster: str | None) -> list[str]:
 
 
 @app.command()
-def new(kind: Annotated[str, typer.Argument(help="graded, reconstruct or characterize")]) -> None:
+def new(kind: Annotated[str, typer.Argument(help="graded, reconstruct, characterize or porometry")]) -> None:
     """Print a commented study: every knob with its default, unit, bounds and source."""
     from membrane_dask.study_file import commented_study
 

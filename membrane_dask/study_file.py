@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
@@ -275,8 +275,10 @@ def _section(model: type[BaseModel], where: Where) -> type[BaseModel]:
     for part in where:
         info = model.model_fields.get(str(part))
         if info is None:
-            break
+            continue
         inner = info.annotation
+        if get_origin(inner) is dict:  # entries by name: the name after this one leads into a section
+            inner = get_args(inner)[1]
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             model = inner
     return model

@@ -317,7 +317,7 @@ def _create(
     dtype: np.dtype[Any], attrs: Mapping[str, Any],
 ) -> Any:  # fmt: skip
     # Both are needed: Zarr's own fill value for what is unwritten, xarray's to read it as missing.
-    fill: Any = np.nan if dtype.kind == "f" else attrs.get("_FillValue", TODO)
+    fill: Any = {"f": np.nan, "T": ""}.get(dtype.kind, attrs.get("_FillValue", TODO))
     return group.create_array(
         name,
         shape=shape,

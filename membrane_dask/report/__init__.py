@@ -31,7 +31,7 @@ def write_report(run: Run | str | Path, out: str | Path | None = None) -> Path:
     if not isinstance(run, Run):
         run = find_run(run)
     try:
-        from membrane_dask.report import characterize, graded, page, reconstruct
+        from membrane_dask.report import characterize, graded, page, porometry, reconstruct
     except ImportError as error:
         raise ReportError(f"a report needs {error.name}: pip install 'membrane-dask[viz]'") from error
     path = Path(out) if out else run.path / "report.html"
@@ -39,6 +39,7 @@ def write_report(run: Run | str | Path, out: str | Path | None = None) -> Path:
         "graded": graded.sections,
         "reconstruct": reconstruct.sections,
         "characterize": characterize.sections,
+        "porometry": porometry.sections,
     }[run.kind]
     text = page.render(run, sections(run))
     path.write_text(text, encoding="utf-8")

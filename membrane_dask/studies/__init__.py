@@ -28,4 +28,8 @@ def build(study: BaseStudy, source: Source | None = None) -> Program:
         from membrane_dask.studies.characterize import CharacterizeProgram
 
         return CharacterizeProgram(study, source)  # type: ignore[arg-type]
+    if kind == "porometry":
+        from membrane_dask.studies.porometry import PorometryProgram
+
+        return PorometryProgram(study, source)  # type: ignore[arg-type]
     raise TypeError(f"not a study: {study!r}")

@@ -206,7 +206,11 @@ def test_commented_study_holds_every_knob_at_its_default(kind, tmp_path, microgr
     code, out, _ = command("new", kind)
     assert (code, out) == (0, text)
     path = tmp_path / "new.yaml"
-    path.write_text(text.replace("micrograph.tif", "membrane.png").replace("volume.tif", "membrane.png"))
+    path.write_text(
+        text.replace("micrograph.tif", "membrane.png")
+        .replace("volume.tif", "membrane.png")
+        .replace("flux.csv", "membrane.png")
+    )
     study = load_study(path)
     plain = load_study(path, **{}) if kind == "graded" else None
     shortest = tmp_path / "short.yaml"

@@ -75,6 +75,8 @@ def test_the_first_screen_has_both_commands(root, readme):
         "reconstruct-quickstart",
         "reconstruct-full",
         "characterize-quickstart",
+        "porometry-quickstart",
+        "porometry-palencia",
     ],
 )
 def test_shipped_studies_are_sound(root, name):
@@ -102,6 +104,7 @@ def test_python_in_the_readme_uses_names_that_exist(readme):
         ("graded", {"graded-ten", "graded-search", "graded-foulants"}),
         ("reconstruct", {"reconstruct-twelve", "reconstruct-part", "part.png"}),
         ("characterize", {"reconstruct-three", "characterize-three"}),
+        ("porometry", {"porometry-bench", "porometry-closed", "porometry-paper"}),
     ],
 )
 def test_the_notebooks_run(root, tmp_path, name, left):
@@ -175,11 +178,32 @@ def test_the_characterize_page_names_what_exists(root):
         assert hasattr(md, name)
 
 
+def test_the_porometry_page_names_what_exists(root):
+    import membrane_dask as md
+    from membrane_dask.config import PorometryStudy, PublishedSettings
+    from membrane_dask.variables import BOOTSTRAP, PAIRS, POPULATIONS, POROMETRY, POSTERIOR, REPRODUCTION, RESAMPLED
+
+    page = (root / "docs/porometry.md").read_text()
+    for name in ("further", "decimal", "flux_error", "replicates", "curve", "known", "membranes"):
+        assert f"`{name}" in page or f"{name}:" in page
+        assert name in PorometryStudy.model_fields
+    for name in re.findall(r"^\| `(\w+)` \|", page.split("| switch |")[1].split("| result |")[0], re.M):
+        assert name in PublishedSettings.model_fields
+    names = {v.name for v in (*POROMETRY, *POSTERIOR, *BOOTSTRAP, *RESAMPLED, *PAIRS, *POPULATIONS, *REPRODUCTION)}
+    rows = page.split("| result | what |")[1].split("##")[0]
+    for name in re.findall(r"`([a-z]+_[a-z_]+)`", rows):
+        assert name in names, name
+    for path in re.findall(r"`((?:configs|benchmarks|notebooks|tests)/[\w/.-]+)`", page):
+        assert (root / path).exists(), path
+    for name in re.findall(r"\bmd\.(\w+)", page):
+        assert hasattr(md, name)
+
+
 def _figures(cell) -> int:
     return sum("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
 
 
-@pytest.mark.parametrize("name", ["quickstart", "graded"])
+@pytest.mark.parametrize("name", ["quickstart", "graded", "porometry"])
 def test_notebooks_are_kept_with_their_results_and_without_places(root, name):
     text = (root / f"notebooks/{name}.ipynb").read_text()
     notebook = nbformat.reads(text, 4)
