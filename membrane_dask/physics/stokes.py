@@ -434,6 +434,13 @@ def _neighbours(numbers, n, periodic):
 
 
 @part
+def _open_beside(neighbours, i, k, low, high):
+    """Whether the face between two pores has open ones on both sides."""
+    m = neighbours.shape[0] - 1
+    return max(max(neighbours[i, low], neighbours[k, low]), max(neighbours[i, high], neighbours[k, high])) < m
+
+
+@part
 def _outlook(neighbours, i, k, side, at, size, closed):
     """Open faces from one on until the end of the channel, and what ends it: 0 goes on, 1 wall, 2 edge, 3 the volume.
 
@@ -485,6 +492,10 @@ def _resistance(numbers, neighbours, n, sides, edges):
                             continue
                         closed = sides != 1 or t == 0
                         mirror = closed and t > 0 and sides == 0
+                        inside = t > 0 or 0 < z < n_z - 1
+                        if inside and _open_beside(neighbours, i, k, 2 * t, 2 * t + 1):
+                            total += 2.0
+                            continue
                         low, low_end = _outlook(neighbours, i, k, 2 * t, place[t], size[t], closed)
                         high, high_end = _outlook(neighbours, i, k, 2 * t + 1, place[t], size[t], closed)
                         width = low + high + 1 + 0.5 * (low_end == 2) + 0.5 * (high_end == 2)
