@@ -25,6 +25,8 @@ _GROUPS = 6000
 _SWEEPS = 4
 #: A ball that stays so many times as long as it takes to diffuse a voxel is held back for good.
 _FOREVER = 1e9
+#: Amounts in a group, beside the highest concentration of its plane, that are not told from nothing.
+_NOTHING = 1e-280
 #: Boltzmann's constant, J/K.
 BOLTZMANN = 1.380649e-23
 
@@ -217,6 +219,7 @@ def _amounts(
     level = np.bincount(group, scale[plane], count) / np.bincount(group, minlength=count)
     into, out_of, amount, n, leaving = _between(beside, rates, lost, group, plane, scale, level, c)
     moved = sparse.coo_array((amount[:n], (into[:n], out_of[:n])), shape=(count, count)).tocsc()
+    leaving[leaving < _NOTHING] = 1.0
     fed = np.bincount(group, feed, count)
     fed[fed > 0] *= np.exp(-level[fed > 0])
     return np.asarray(spsolve((sparse.diags_array(leaving) - moved).tocsc(), fed))

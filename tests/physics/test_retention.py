@@ -152,6 +152,18 @@ def test_reductions_beyond_what_a_number_can_hold():
     assert found.log_reduction == pytest.approx(2 * half.log_reduction, rel=0.02)
 
 
+def test_pockets_that_hold_less_than_a_number_can():
+    # Beside a wide duct a narrow one winds up from the far side to where it ends: no ball gets there unstuck.
+    pores = np.zeros((300, 8, 14), bool)
+    pores[:, 1:7, 1:7] = True
+    pores[1:, 3, 8] = True
+    pores[-1, 3, 7] = True
+    grid, velocity, clear = flowing(pores)
+    found = passage(grid, velocity, clear, 0.0, 0.5, "touch")
+    alone = passage(*flowing(pores[:, :, :8] & (np.arange(8) < 7)), 0.0, 0.5, "touch")
+    assert found.log_reduction == pytest.approx(alone.log_reduction, rel=0.02)
+
+
 def test_clearances():
     pores = np.zeros((9, 9, 9), bool)
     pores[:, 2:7, :] = True
