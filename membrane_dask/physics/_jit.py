@@ -75,6 +75,30 @@ def root_of(parent, i):
 
 
 @part
+def join(parent, i, j):
+    """Put the trees of two together, under the smaller root."""
+    a, b = root_of(parent, i), root_of(parent, j)
+    if a < b:
+        parent[b] = a
+    elif b < a:
+        parent[a] = b
+
+
+@part
+def numbered(parent):
+    """Number of each one's tree, in the order of their roots, and how many trees there are."""
+    found, count = np.empty(parent.size, np.int32), 0
+    for i in range(parent.size):
+        root = root_of(parent, i)
+        if root == i:  # the smallest of a tree is its root
+            found[i] = count
+            count += 1
+        else:
+            found[i] = found[root]
+    return found, count
+
+
+@part
 def exponential(x):
     """``exp(x)`` of non-positive numbers, in place: eight at a time, where the library's goes one by one.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from membrane_dask.physics._jit import kernel, part, root_of
+from membrane_dask.physics._jit import join, kernel, numbered, part
 from membrane_dask.physics.network import PhysicsError
 
 #: Groups that are few enough to be solved for at once.
@@ -216,12 +216,9 @@ def _grouped(neighbours, places):
         for axis in range(3):
             j = neighbours[i, 2 * axis]
             if places[i, axis] % 2 == 1 and j < n:
-                a, b = root_of(parent, i), root_of(parent, j)
-                if a < b:
-                    parent[b] = a
-                elif b < a:
-                    parent[a] = b
-    return _numbered(parent, places)
+                join(parent, i, j)
+    group, count = numbered(parent)
+    return group, _halved(group, count, places)
 
 
 @kernel
@@ -236,31 +233,19 @@ def _regrouped(first, other, places):
             for axis in range(3):
                 near = near and places[i, axis] >> 1 == places[j, axis] >> 1
             if near:
-                a, b = root_of(parent, i), root_of(parent, j)
-                if a < b:
-                    parent[b] = a
-                elif b < a:
-                    parent[a] = b
-    return _numbered(parent, places)
+                join(parent, i, j)
+    group, count = numbered(parent)
+    return group, _halved(group, count, places)
 
 
 @part
-def _numbered(parent, places):
-    n, count = parent.size, 0
-    for i in range(n):
-        count += parent[i] == i
-    group, cells = np.empty(n, np.int32), np.empty((count, 3), np.int16)
-    count = 0
-    for i in range(n):
-        a = root_of(parent, i)
-        if a == i:  # the first of a group is its root
-            group[i] = count
-            for axis in range(3):
-                cells[count, axis] = places[i, axis] >> 1
-            count += 1
-        else:
-            group[i] = group[a]
-    return group, cells
+def _halved(group, count, places):
+    """Cells of groups, twice as wide as those of their members."""
+    cells = np.empty((count, 3), np.int16)
+    for i in range(group.size):
+        for axis in range(3):
+            cells[group[i], axis] = places[i, axis] >> 1
+    return cells
 
 
 @kernel

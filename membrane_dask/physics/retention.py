@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from membrane_dask.physics._jit import kernel, root_of
+from membrane_dask.physics._jit import join, kernel, numbered
 from membrane_dask.physics.basins import squared_distances
 from membrane_dask.physics.network import PhysicsError
 from membrane_dask.physics.stokes import Grid, percolating
@@ -373,20 +373,8 @@ def _cells(beside, places, shift):
         for axis in range(3):
             j = beside[i, 2 * axis]
             if j < i and places[i, axis] >> shift == places[j, axis] >> shift:
-                a, b = root_of(parent, i), root_of(parent, j)
-                if a < b:
-                    parent[b] = a
-                elif b < a:
-                    parent[a] = b
-    group, count = np.empty(n, np.int32), 0
-    for i in range(n):
-        a = root_of(parent, i)
-        if a == i:
-            group[i] = count
-            count += 1
-        else:
-            group[i] = group[a]
-    return group, count
+                join(parent, i, j)
+    return numbered(parent)
 
 
 @kernel

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from membrane_dask.physics._jit import kernel, part, root_of
+from membrane_dask.physics._jit import join, kernel, part, root_of
 from membrane_dask.physics.network import PhysicsError
 
 #: Groups of voxels in the coarse problem of a diffusion at most, about.
@@ -363,11 +363,7 @@ def _grouped_cells(bits, first, shape, reached, degree, cell):
                         j = here[y, x - 1] if x % cell else -1
                     if j < 0:
                         continue
-                    a, b = root_of(parent, i), root_of(parent, j)
-                    if a < b:
-                        parent[b] = a
-                    elif b < a:
-                        parent[a] = b
+                    join(parent, i, j)
     group = np.zeros(parent.size, np.uint16)
     base = np.zeros((n_z + cell - 1) // cell + 1, np.int64)
     for layer in range(base.size - 1):

@@ -75,6 +75,7 @@ def test_the_first_screen_has_both_commands(root, readme):
         "reconstruct-quickstart",
         "reconstruct-full",
         "characterize-quickstart",
+        "characterize-flow",
         "porometry-quickstart",
         "porometry-palencia",
     ],
@@ -103,7 +104,7 @@ def test_python_in_the_readme_uses_names_that_exist(readme):
         ("quickstart", {"graded-quickstart", "reconstruct-quickstart", "quickstart.png"}),
         ("graded", {"graded-ten", "graded-search", "graded-foulants"}),
         ("reconstruct", {"reconstruct-twelve", "reconstruct-part", "part.png"}),
-        ("characterize", {"reconstruct-three", "characterize-three"}),
+        ("characterize", {"reconstruct-three", "characterize-three", "corner", "corner.npy"}),
         ("porometry", {"porometry-bench", "porometry-closed", "porometry-paper"}),
     ],
 )
@@ -176,6 +177,22 @@ def test_the_characterize_page_names_what_exists(root):
         assert (root / path).exists(), path
     for name in re.findall(r"\bmd\.(\w+)", page):
         assert hasattr(md, name)
+
+
+def test_the_flow_page_names_what_exists(root):
+    from membrane_dask.config import FlowSettings, RetentionSettings
+    from membrane_dask.variables import FLOW, RETENTION
+
+    page = (root / "docs/flow.md").read_text()
+    names = {v.name for v in (*FLOW, *RETENTION)}
+    told = re.findall(r"`((?:permeab|permeance|tortuosity_h|critical_p|log_red|narrow_|flux_)\w*)`", page)
+    assert len(set(told)) > 8
+    assert set(told) <= names
+    for settings in (FlowSettings, RetentionSettings):
+        for name in settings.model_fields:
+            assert re.search(rf"`{name}|\b{name}: ", page), name
+    for path in re.findall(r"`((?:configs|benchmarks|notebooks|tests)/[\w/.-]+)`", page):
+        assert (root / path).exists(), path
 
 
 def test_the_porometry_page_names_what_exists(root):
