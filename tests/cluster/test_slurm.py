@@ -270,11 +270,12 @@ def test_poison_costs_one_unit(slurm, toy_reference, tmp_path):
     assert all(failure["killed_its_worker"] for failure in run.failures)
 
 
-def test_twenty_deaths(slurm, toy_reference, values_of, wait_until, tmp_path):
+@pytest.mark.parametrize("times", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_ten_deaths_and_on_demand_twenty(slurm, toy_reference, values_of, wait_until, tmp_path, times):
     """Workers, nannies, jobs, the driver with Dask's scheduler in it, and slurmctld, at random moments."""
     rng = random.Random(20)
     cluster = {**TOY, "jobs": 2, "workers": 2}
-    victims = ["worker", "nanny", "job", "driver", "slurmctld"] * 4
+    victims = ["worker", "nanny", "job", "driver", "slurmctld"] * times
     rng.shuffle(victims)
     deaths: list[str] = []
     done: list[Path] = []
@@ -321,7 +322,7 @@ def test_twenty_deaths(slurm, toy_reference, values_of, wait_until, tmp_path):
             os.kill(slurm.pid("slurmctld"), signal.SIGKILL)
             time.sleep(rng.uniform(0.0, 3.0))
             slurm.up()
-    assert len(deaths) == 20
+    assert len(deaths) == 5 * times
     assert given_up <= 2, deaths
     for out in done:
         run = md.open_run(out)

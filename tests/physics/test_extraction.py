@@ -84,7 +84,7 @@ def test_blocks_do_not_show(data):
 
 
 def test_the_usual_blocks_do_not_show():
-    pores = random_pores((132, 110, 102), porosity=0.25, sigma=3.0)
+    pores = random_pores((130, 102, 66), porosity=0.25, sigma=2.5)
     whole, sizes, pore = extract(pores)
     for edge in (64, 100, 128):
         found, same_sizes, same_pore = extract(pores, (edge,) * 3, halo=32)

@@ -60,7 +60,7 @@ def test_edges_of_voxels_count_as_those_of_a_finer_grid_do(name):
         section = ndimage.gaussian_filter(np.random.default_rng(1).standard_normal((30, 30)), 2)
         pores = np.repeat((section < np.quantile(section, 0.4))[None], 4, axis=0)
     else:
-        pores = random_pores((24, 24, 24), 3, 0.45, 2.0)
+        pores = random_pores((18, 18, 18), 3, 0.45, 2.0)
 
     def refined(f, surface):
         deep = 1 if name == "prism" else f

@@ -98,7 +98,7 @@ def flowing(study, tmp_path_factory):
     path = study.with_name("flowing.yaml")
     path.write_text(
         study.read_text() + "tortuosity: false\nflow: {solve: true, pressure: 2.1 bar, tolerance: 0.02}\n"
-        "retention: {solve: true, diameter: 6 nm, diameters: [6 nm, 10 nm, 20 nm], temperature: 25 degC, "
+        "retention: {solve: true, diameter: 6 nm, diameters: [6 nm, 20 nm], temperature: 25 degC, "
         "particles: 40}\n"
     )
     return md.run(md.load_study(path, cluster=SYNC), tmp_path_factory.mktemp("flowing") / "run")
@@ -136,10 +136,8 @@ def test_what_a_volume_holds_back(flowing):
     assert 10 < widest < 20
     sieved, stuck = curve.log_reduction_sieving.values, curve.log_reduction_first_touch.values
     assert sieved[0] == pytest.approx(float(found.log_reduction_value), rel=1e-4)
-    assert (np.diff(sieved[:2]) > 0).all()
-    assert (stuck[:2] > 10 * sieved[:2]).all()
-    assert np.isposinf(sieved[2])
-    assert np.isposinf(stuck[2])
+    assert stuck[0] > 10 * sieved[0] > 0
+    assert np.isposinf([sieved[1], stuck[1]]).all()
     # Few balls show less than is true.
     assert float(found.log_reduction_value_bound) < float(found.log_reduction_value)
     caught = flowing.result["deposition"].caught.isel(replicate=0)
