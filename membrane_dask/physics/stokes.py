@@ -202,7 +202,7 @@ def stokes(
     Raises
     ------
     PhysicsError
-        If the bounds do not come so near to each other.
+        If the bounds do not come so near to each other, or mass is not conserved from plane to plane.
 
     Notes
     -----
@@ -219,13 +219,13 @@ def stokes(
     conductance, slowest = _mobility(grid)
     darcy = Conduction(neighbours, conductance, grid.places)
 
-    def conserving(velocity: np.ndarray, excess: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+    def conserving(velocity: np.ndarray, excess: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Velocities from which a Darcy flow has taken the excess, and its pressures."""
-        correction = darcy.solve(excess, tolerance)
+        correction = darcy.solve(excess, _PRESSURE)
         return _corrected(*where, velocity, conductance, correction), correction
 
     velocity = _corrected(*where, np.zeros_like(conductance), conductance, np.zeros(n, np.float32), True)
-    velocity, pressures = conserving(velocity, _inflow(neighbours, velocity, n), _PRESSURE)
+    velocity, pressures = conserving(velocity, _inflow(neighbours, velocity, n))
     screening = _throughput(velocity, grid.inlets, n) / grid.size
     inner = min(np.sqrt(0.1 * tolerance), 0.03)
     velocity = _velocities(grid, _forces(*where, pressures, True), inner, velocity)
@@ -234,7 +234,7 @@ def stokes(
     history: list[tuple[float, float]] = []
     before, fresh = 1.0, True
     for round_ in range(most):
-        candidate, correction = conserving(velocity, excess, _PRESSURE)
+        candidate, correction = conserving(velocity, excess)
         lower = _throughput(candidate, grid.inlets, n) ** 2 / _power(*where, candidate) / grid.size
         upper, unsure = _dissipated(grid, _forces(*where, pressures, True), velocity, slowest)
         history.append((lower, upper))
@@ -271,7 +271,9 @@ def stokes(
         residual = float(np.ptp(flux) / flux.mean())
         if residual <= _CONSERVED:
             break
-        candidate, _ = conserving(candidate, _inflow(neighbours, candidate, n), _PRESSURE)
+        candidate, _ = conserving(candidate, _inflow(neighbours, candidate, n))
+    else:
+        raise PhysicsError(f"flow: the flux still differs by {residual:.1e} from plane to plane")
     power, through = _power(*where, candidate), _throughput(candidate, grid.inlets, n)
     lower = through**2 / power / grid.size
     candidate *= np.float32(through / power)

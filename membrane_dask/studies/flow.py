@@ -11,7 +11,14 @@ import numpy as np
 from membrane_dask.config import FlowSettings, RetentionSettings
 from membrane_dask.physics.flow import flow_graph, place, solve_pressures
 from membrane_dask.physics.network import PhysicsError, PoreNetwork
-from membrane_dask.physics.retention import clearances, critical_radius, diffusivity, log_reduction_bound, passage
+from membrane_dask.physics.retention import (
+    Collision,
+    clearances,
+    critical_radius,
+    diffusivity,
+    log_reduction_bound,
+    passage,
+)
 from membrane_dask.physics.stokes import Flow, Grid, Surface, percolating, stokes
 from membrane_dask.physics.tracking import PASSED, UNDECIDED, walk
 from membrane_dask.volume.given import GivenVolume
@@ -142,25 +149,34 @@ def _held_back(
         moved = diffusivity(diameter * 1e-9, settings.viscosity, retention.temperature)
         return diameter / 2 / voxel, moved * settings.viscosity / (gradient * (voxel * 1e-9) ** 3)
 
-    curves: dict[str, list[float]] = {"sieve": [], "touch": []}
-    for rule, curve in curves.items():
-        for diameter in retention.diameters:
-            curve.append(passage(grid, flow.velocity, clear, *balls(diameter), rule).log_reduction)  # type: ignore[arg-type]
-    mine = balls(retention.diameter)
-    caught = passage(grid, flow.velocity, clear, *mine, "touch").depth_profile
+    rules: tuple[Collision, ...] = ("sieve", "touch")
+    passages = {
+        (rule, diameter): passage(grid, flow.velocity, clear, *balls(diameter), rule)
+        for rule in rules
+        for diameter in {*retention.diameters, retention.diameter}
+    }
     fine = settings.refine
     entropy = int(seed.generate_state(1, np.uint32)[0])
-    walks = walk(grid, flow.velocity, clear, *mine, retention.collision, retention.particles, entropy, _STEPS)
+    walks = walk(
+        grid,
+        flow.velocity,
+        clear,
+        *balls(retention.diameter),
+        retention.collision,
+        retention.particles,
+        entropy,
+        _STEPS,
+    )
     bound = math.inf  # where none can come in
     if len(walks.fate):
         passed = int(np.isin(walks.fate, (PASSED, UNDECIDED)).sum())  # those on their way may still pass
         bound = log_reduction_bound(passed, len(walks.fate)) - math.log10(walks.entered)
     return found | {
-        "log_reduction": passage(grid, flow.velocity, clear, *mine, retention.collision).log_reduction,
+        "log_reduction": passages[retention.collision, retention.diameter].log_reduction,
         "log_reduction_bound": bound,
-        "sieving": np.array(curves["sieve"]),
-        "first_touch": np.array(curves["touch"]),
-        "caught": caught.reshape(-1, fine).sum(axis=1),
+        "sieving": np.array([passages["sieve", diameter].log_reduction for diameter in retention.diameters]),
+        "first_touch": np.array([passages["touch", diameter].log_reduction for diameter in retention.diameters]),
+        "caught": passages["touch", retention.diameter].depth_profile.reshape(-1, fine).sum(axis=1),
     }
 
 

@@ -131,7 +131,7 @@ def test_mass_is_conserved_and_the_bounds_hold(seed):
     assert 1.0 < flow.screening / exact.permeability < 1.5
 
 
-def test_velocities_satisfy_the_equations():
+def test_every_pore_lets_out_what_comes_in():
     pores = random_pores((20, 18, 16), 5, 0.5)
     grid = Grid.of(pores)
     velocity = stokes(grid, 1e-4).velocity
