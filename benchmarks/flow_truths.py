@@ -31,7 +31,8 @@ from membrane_dask.physics.problems import (
     triangular_duct,
     tube,
 )
-from membrane_dask.physics.stokes import Grid, stokes
+from membrane_dask.physics.staggered import Grid
+from membrane_dask.physics.stokes import stokes
 
 SURFACES = ("smooth", "voxels")
 

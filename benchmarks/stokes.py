@@ -86,7 +86,7 @@ def gaussian(size: int) -> np.ndarray:
 def image(kind: str, rock: str | None) -> np.ndarray:
     """Pores, of which all have a way to both ends."""
     from membrane_dask.physics.problems import cubic_spheres
-    from membrane_dask.physics.stokes import percolating
+    from membrane_dask.physics.staggered import percolating
 
     if kind == "rock":
         import tifffile
@@ -115,7 +115,8 @@ def mirrored(kind: str, pores: np.ndarray) -> np.ndarray:
 
 
 def ours(pores: np.ndarray, seconds: float) -> list[Row]:
-    from membrane_dask.physics.stokes import Grid, stokes
+    from membrane_dask.physics.staggered import Grid
+    from membrane_dask.physics.stokes import stokes
 
     del seconds
     clock, history = Clock(), []

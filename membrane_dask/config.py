@@ -670,8 +670,9 @@ class FlowSettings(Model):
     """The flow of a liquid through the pores, under a pressure that drives it along the depth."""
 
     solve: bool = knob(
-        False, "whether to solve for it; takes a worker some 185 bytes for every pore voxel of a volume", unit=""
-    )
+        False, "whether to solve for it; takes a worker some 185 bytes for every pore voxel of a volume, and half as "
+        "much for large ones, by slabs", unit=""
+    )  # fmt: skip
     sides: Literal["symmetric", "periodic", "wall"] = knob(
         "symmetric", "beyond the sides lies the mirror image, the volume once more, or a wall", unit=""
     )
@@ -684,6 +685,12 @@ class FlowSettings(Model):
     refine: Whole = knob(
         1, "parts into which a voxel is cut along each axis; 2 takes eight times as much memory", ge=1, le=4
     )
+    slab: Whole | None = knob(
+        None,
+        "planes of the depth whose velocities are found at a time, as units of work; default: 128 where a volume has "
+        "more than 20 million pore voxels, else all at once",
+        unit="voxel", ge=16,
+    )  # fmt: skip
     tolerance: Number = knob(0.01, "distance of two bounds of the permeability, over the lower", ge=1e-4, le=0.2)
     pressure: Pressure = knob(210e3, "between both faces; for speeds", unit="kPa, bar, psi, ...", source="Chamani")
     viscosity: Viscosity = knob(0.89e-3, "of the liquid; that of water at 25 degrees Celsius", unit="mPa s, ...")

@@ -138,17 +138,24 @@ class Parts:
         Folder below ``parts/``; also the task of the units that fill it.
     unit_shape : tuple of int
         Number of units along each of their dimensions.
+    sparse : bool
+        Whether the program decides on the way which units there are; ``unit_shape`` is then the most.
+    passing : bool
+        Whether they are steps on a way, large and soon of no more use: not compressed, and removed once the run is
+        complete.
     """
 
     name: str
     unit_shape: tuple[int, ...]
+    sparse: bool = False
+    passing: bool = False
 
 
 class PartReader(Protocol):
     """Finds what earlier units of the run have left; units get it as ``context["parts"]``."""
 
-    def read(self, name: str, index: tuple[int, ...]) -> dict[str, np.ndarray]:
-        """Arrays that one unit of ``name`` has left."""
+    def read(self, name: str, index: tuple[int, ...], only: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """Arrays that one unit of ``name`` has left, or some of them."""
 
 
 @dataclass(frozen=True)

@@ -315,7 +315,9 @@ class Execution:
             self._busy.clear()
         done, failed = self._counts()
         left = self.total - done - failed
-        if reason == "finished" and any(table.sparse for table in self.program.tables):
+        if reason == "finished" and (
+            any(table.sparse for table in self.program.tables) or any(part.sparse for part in self.program.parts)
+        ):
             left = 0
         if reason == "finished" and left:
             raise RuntimeError(f"the program proposed {done + failed} of {self.total} planned units and no more")
@@ -486,6 +488,10 @@ class Execution:
             coords = {dim: known.get(dim, np.arange(size)) for dim, size in sizes.items()}
             store.create_dataset(result, Dataset(name, contents, coords))
         self.journal.append({"collected": True})
+        if not self._failed:
+            for sink in self.sinks.values():
+                if isinstance(sink, store.PartSink) and sink.passing:
+                    sink.remove()
 
     def _read(self, name: str) -> Any:
         """A table, or the arrays of every finished unit of parts."""

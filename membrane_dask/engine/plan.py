@@ -89,7 +89,8 @@ class Plan:
     @property
     def sparse(self) -> bool:
         """Whether the run decides on its way how many of the units are needed."""
-        return any(table.sparse for table in self.program.tables)
+        tables, parts = self.program.tables, self.program.parts
+        return any(table.sparse for table in tables) or any(part.sparse for part in parts)
 
     @property
     def result_bytes(self) -> int:

@@ -195,10 +195,10 @@ class PartFiles:
         """File of one unit."""
         return Path(self.root) / "parts" / name / f"{'-'.join(map(str, index))}.npz"
 
-    def read(self, name: str, index: tuple[int, ...]) -> dict[str, np.ndarray]:
-        """Arrays of one unit."""
+    def read(self, name: str, index: tuple[int, ...], only: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """Arrays of one unit, or some of them."""
         with np.load(self.place(name, index)) as found:
-            return dict(found)
+            return dict(found) if only is None else {name: found[name] for name in only}
 
 
 @dataclass(frozen=True)
@@ -207,6 +207,7 @@ class PartSink:
 
     files: PartFiles
     name: str
+    passing: bool = False
 
     def chunk(self, unit: Unit) -> tuple[int, ...]:
         """File: one unit fills it."""
@@ -232,7 +233,8 @@ class PartSink:
             path = self.files.place(self.name, unit.index)
             path.parent.mkdir(parents=True, exist_ok=True)
             fresh = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-            np.savez_compressed(fresh, **arrays)  # type: ignore[arg-type]
+            save: Any = np.savez if self.passing else np.savez_compressed
+            save(fresh, **arrays)
             fresh.replace(path)
 
     def read(self, unit: Unit) -> dict[str, np.ndarray]:
@@ -249,6 +251,10 @@ class PartSink:
 
     def mark(self, units: Sequence[Unit], status: int) -> None:
         """Parts carry no status; the journal does."""
+
+    def remove(self) -> None:
+        """Remove all of them."""
+        shutil.rmtree(self.files.place(self.name, ()).parent, ignore_errors=True)
 
 
 Sink = TableSink | VolumeSink | PartSink
@@ -365,7 +371,7 @@ def sinks(root: Path, program: Program, batch: Mapping[str, int]) -> dict[str, S
     for volume in program.volumes:
         found[volume.name] = VolumeSink(str(volume_path(root, volume.name)), volume.shape, volume.block)
     for part in program.parts:
-        found[part.name] = PartSink(PartFiles(str(root)), part.name)
+        found[part.name] = PartSink(PartFiles(str(root)), part.name, part.passing)
     return found
 
 

@@ -52,42 +52,30 @@ class Conduction:
         import scipy.sparse as sparse
         from scipy.sparse.linalg import splu
 
-        n, m = len(places), len(neighbours) - 1
-        self.neighbours, self.conductance, self.n = neighbours, conductance, n
-        self.diagonal = _diagonal(neighbours, conductance, n)
+        self.low, self.conductance, self.n = neighbours[:, ::2], conductance, len(places)
+        self.inverse = _inverse_diagonal(neighbours, conductance, self.n)
+        self.wraps = _wraps(self.low, self.n)
         self.group, places = _grouped(neighbours, places)
-        count = len(places)
-        pairs = []
-        for axis in range(3):
-            c, low = conductance[:m, axis], neighbours[:m, 2 * axis]
-            inner = np.flatnonzero((c[:n] > 0) & (low[:n] < n)).astype(np.int32)
-            a, b = self.group[inner], self.group[low[inner]]
-            apart = a != b
-            pairs.append(sparse.coo_array((c[inner][apart], (a[apart], b[apart])), shape=(count, count)).tocsr())
-        entry = np.flatnonzero((conductance[:n, 0] > 0) & (neighbours[:n, 0] == m))
-        outer = np.bincount(self.group[entry], conductance[entry, 0], count)
-        outer += np.bincount(self.group[neighbours[n:m, 0]], conductance[n:m, 0], count)
-        matrix = (pairs[0] + pairs[1] + pairs[2]).tocsr()
-        del pairs
-        matrix = (matrix + matrix.T).tocsr()
+        begin, members = _members(self.group, len(places))
+        first, other, weights, outer = _between_voxels(neighbours, conductance, self.n, begin, members, self.group)
         self.levels: list[_Level] = []
         while True:
-            first, other = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32)
             group, places = _regrouped(first, other, places)
-            weights = matrix.data.astype(np.float32)
-            diagonal = (matrix.sum(axis=1) + outer).astype(np.float32)
-            self.levels.append(_Level(first, other, weights, diagonal, group))
+            diagonal = np.add.reduceat(np.append(weights, np.float32(0)), first[:-1], dtype=float) + outer
+            self.levels.append(_Level(first, other, weights, diagonal.astype(np.float32), group))
             few = len(places)
             if len(diagonal) <= _COARSEST or few > 0.9 * len(diagonal):
                 break
-            ones = np.ones(len(group), np.float32)
-            gather = sparse.csr_array((ones, group, np.arange(len(group) + 1)), shape=(len(group), few))
-            outer = np.bincount(group, outer, few)
-            matrix = (gather.T @ matrix @ gather).tocsr()
-            matrix.setdiag(0)
-            matrix.eliminate_zeros()
-        whole = sparse.diags_array(diagonal.astype(float)) - matrix.astype(float)
+            begin, members = _members(group, few)
+            first, other, weights, outer = _between_groups(first, other, weights, outer, begin, members, group)
+        del begin, members
+        matrix = sparse.csr_array((weights.astype(float), other, first), shape=(len(diagonal),) * 2)
+        whole = sparse.diags_array(diagonal) - matrix
         self._factors = splu(whole.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
+
+    def compact(self) -> None:
+        """Let go of the neighbours across the high faces, which are of no use any more, where nobody else has them."""
+        self.low = np.ascontiguousarray(self.low)
 
     def solve(self, load: np.ndarray, tolerance: float) -> np.ndarray:
         """Pressures under a load.
@@ -113,29 +101,38 @@ class Conduction:
         wanted = tolerance**2 * dot(r, r)
         if wanted == 0:
             return x
-        z, p = (np.zeros(len(self.neighbours), np.float32) for _ in range(2))
-        q, before = np.empty_like(r), np.empty_like(r)
-        rz = 1.0
-        for step in range(_MOST):
+        z, p, q = (np.zeros(len(self.low), np.float32) for _ in range(3))
+        rz, alpha = 1.0, 0.0
+        for _ in range(_MOST):
             self._precondition(r, z)
-            new = dot(r, z)
-            beta = (new - dot(before, z)) / rz if step else 0.0
-            rz = new
+            beta = -alpha * dot(q, z) / rz if alpha else 0.0  # the cycle is not the same each time
+            rz = dot(r, z)
             _turn(p, z, np.float32(beta))
-            pq = _conduct(self.neighbours, self.conductance, self.diagonal, p, q)
-            before[:] = r
-            if _advance(x, p, r, q, np.float32(rz / pq)) <= wanted:
+            alpha = rz / _conduct(self.low, self.conductance, self.inverse, p, q)
+            if _advance(x, p, r, q, np.float32(alpha)) <= wanted:
                 return x
         raise PhysicsError(f"pressures: no balance to {tolerance:g} after {_MOST} steps")
 
+    def residual(self, load: np.ndarray, pressures: np.ndarray) -> np.ndarray:
+        """What of a load pressures leave unbalanced.
+
+        Parameters
+        ----------
+        load, pressures : (n,) ndarray of float32
+            As :meth:`solve` takes and gives them.
+
+        Returns
+        -------
+        (n,) ndarray of float32
+        """
+        return np.asarray(_unbalanced(self.low, self.conductance, load, pressures))
+
     def _precondition(self, r: np.ndarray, z: np.ndarray) -> None:
-        z[:] = 0
-        fine = (self.neighbours, self.conductance, self.diagonal)
-        _sweep_voxels(*fine, r, z, True)
+        """A cycle: sweeps of Gauss-Seidel upwards from nothing and downwards, and groups between them."""
+        fine = (self.low, self.conductance, self.inverse, self.wraps)
         left = np.zeros(len(self.levels[0].diagonal), np.float32)
-        _gather_voxels(*fine, r, z, self.group, left)
-        _scatter(z, self.group, self._corrected(0, left))
-        _sweep_voxels(*fine, r, z, False)
+        _upwards(*fine, r, z, self.group, left)
+        _downwards(*fine, r, z, self.group, self._corrected(0, left))
 
     def _corrected(self, level: int, b: np.ndarray) -> np.ndarray:
         """One or two steps of conjugate gradients at a level, each preconditioned by a cycle from there on."""
@@ -166,11 +163,9 @@ class Conduction:
         here = self.levels[level]
         x = np.zeros_like(b)
         rows = (here.first, here.other, here.conductance, here.diagonal)
-        _sweep(*rows, b, x, True)
         left = np.zeros(len(self.levels[level + 1].diagonal), np.float32)
-        _gather(*rows, b, x, here.group, left)
-        _scatter(x, here.group, self._corrected(level + 1, left))
-        _sweep(*rows, b, x, False)
+        _upwards_groups(*rows, b, x, here.group, left)
+        _downwards_groups(*rows, b, x, here.group, self._corrected(level + 1, left))
         return x
 
 
@@ -249,48 +244,189 @@ def _halved(group, count, places):
 
 
 @kernel
-def _diagonal(neighbours, conductance, n):
+def _members(group, count):
+    """Where the members of each group begin in a list of all, and the list."""
+    begin = np.zeros(count + 1, np.int64)
+    for i in range(group.size):
+        begin[group[i] + 1] += 1
+    for k in range(count):
+        begin[k + 1] += begin[k]
+    at, found = begin[:-1].copy(), np.empty(group.size, np.int32)
+    for i in range(group.size):
+        found[at[group[i]]] = i
+        at[group[i]] += 1
+    return begin, found
+
+
+@part
+def _add(other, weights, seen, start, size, j, c):
+    """Add a conductance to group ``j`` in the row that begins at ``start``; the new size of all rows."""
+    at = seen[j]
+    if at < start:
+        at = seen[j] = size
+        other[at], weights[at] = j, np.float32(0.0)
+        size += 1
+    weights[at] += c
+    return size
+
+
+@part
+def _longer(values, size):
+    found = np.empty(2 * values.size + size, values.dtype)
+    found[: values.size] = values
+    return found
+
+
+@kernel
+def _between_voxels(neighbours, conductance, n, begin, members, group):
+    """Conductances between groups of voxels as compressed rows, and those of each group to what lies beyond."""
+    count = begin.size - 1
+    first, outer = np.zeros(count + 1, np.int64), np.zeros(count)
+    other, weights = np.empty(8 * count, np.int32), np.empty(8 * count, np.float32)
+    seen, size = np.full(count, -1, np.int64), 0
+    for k in range(count):
+        first[k] = size
+        if other.size < size + 6 * (begin[k + 1] - begin[k]):
+            other, weights = _longer(other, 64), _longer(weights, 64)
+        for e in range(begin[k], begin[k + 1]):
+            i = members[e]
+            for side in range(6):
+                j = np.int64(neighbours[i, side])
+                c = conductance[j if side % 2 else i, side // 2]
+                if c == 0.0:
+                    continue
+                if j >= n:
+                    outer[k] += c
+                elif group[j] != k:
+                    size = _add(other, weights, seen, first[k], size, group[j], c)
+    first[count] = size
+    return first, other[:size].copy(), weights[:size].copy(), outer
+
+
+@kernel
+def _between_groups(fine_first, fine_other, fine_weights, fine_outer, begin, members, group):
+    """The same of groups of groups."""
+    count = begin.size - 1
+    first, outer = np.zeros(count + 1, np.int64), np.zeros(count)
+    other, weights = np.empty(fine_other.size, np.int32), np.empty(fine_other.size, np.float32)
+    seen, size = np.full(count, -1, np.int64), 0
+    for k in range(count):
+        first[k] = size
+        for e in range(begin[k], begin[k + 1]):
+            i = members[e]
+            outer[k] += fine_outer[i]
+            for f in range(fine_first[i], fine_first[i + 1]):
+                j = group[fine_other[f]]
+                if j != k:
+                    size = _add(other, weights, seen, first[k], size, j, fine_weights[f])
+    first[count] = size
+    return first, other[:size].copy(), weights[:size].copy(), outer
+
+
+@kernel
+def _inverse_diagonal(neighbours, conductance, n):
     found = np.empty(n, np.float32)
     for i in range(n):
         low = conductance[i, 0] + conductance[i, 1] + conductance[i, 2]
         above, right, ahead = neighbours[i, 1], neighbours[i, 3], neighbours[i, 5]
-        found[i] = low + (conductance[above, 0] + conductance[right, 1] + conductance[ahead, 2])
+        found[i] = np.float32(1.0) / (low + (conductance[above, 0] + conductance[right, 1] + conductance[ahead, 2]))
     return found
 
 
-@part
-def _inflow(neighbours, c, p, i):
-    """What the neighbours' pressures drive into a voxel."""
-    b, d, f = neighbours[i, 1], neighbours[i, 3], neighbours[i, 5]
-    along_z = c[i, 0] * p[neighbours[i, 0]] + c[b, 0] * p[b]
-    along_y = c[i, 1] * p[neighbours[i, 2]] + c[d, 1] * p[d]
-    along_x = c[i, 2] * p[neighbours[i, 4]] + c[f, 2] * p[f]
-    return along_z + along_y + along_x
-
-
 @kernel
-def _conduct(neighbours, conductance, diagonal, p, q):
-    pq = 0.0
-    for i in range(diagonal.size):
-        q[i] = diagonal[i] * p[i] - _inflow(neighbours, conductance, p, i)
+def _conduct(low, conductance, inverse, p, q):
+    """What pressures ``p``, 0 beyond the ends, drive out of every voxel; its product with ``p``."""
+    n, pq = inverse.size, 0.0
+    for i in range(n):
+        q[i] = p[i] / inverse[i]
+    for i in range(n):
+        for axis in range(3):
+            j, c = low[i, axis], conductance[i, axis]
+            q[i] -= c * p[j]
+            q[j] -= c * p[i]
+    for i in range(n):
         pq += np.float64(p[i]) * q[i]
     return pq
 
 
 @kernel
-def _sweep_voxels(neighbours, conductance, diagonal, b, p, upwards):
-    """A sweep of Gauss-Seidel."""
-    n = diagonal.size
-    for k in range(n):
-        i = k if upwards else n - 1 - k
-        p[i] = (b[i] + _inflow(neighbours, conductance, p, i)) / diagonal[i]
+def _unbalanced(low, conductance, load, p):
+    """Load less what flows away, by differences of pressures, which round less."""
+    n = p.size
+    found = load.astype(np.float64)
+    for i in range(low.shape[0] - 1):
+        for axis in range(3):
+            j, c = low[i, axis], np.float64(conductance[i, axis])
+            here, there = p[i] if i < n else np.float32(0.0), p[j] if j < n else np.float32(0.0)
+            if i < n:
+                found[i] -= c * (here - there)
+            if j < n:
+                found[j] -= c * (there - here)
+    return found.astype(np.float32)
 
 
 @kernel
-def _gather_voxels(neighbours, conductance, diagonal, b, p, group, left):
-    """Add up over the groups what is not balanced."""
-    for i in range(diagonal.size):
-        left[group[i]] += b[i] + _inflow(neighbours, conductance, p, i) - diagonal[i] * p[i]
+def _wraps(low, n):
+    """Faces across the sides of a periodic volume, whose pores at low and high stand in the other order."""
+    count = 0
+    for i in range(n):
+        for axis in range(1, 3):
+            count += i < low[i, axis] < n
+    found, k = np.empty((count, 2), np.int32), 0
+    for i in range(n):
+        for axis in range(1, 3):
+            if i < low[i, axis] < n:
+                found[k, 0], found[k, 1] = i, axis
+                k += 1
+    return found
+
+
+@kernel
+def _upwards(low, conductance, inverse, wraps, b, p, group, left):
+    """A sweep of Gauss-Seidel from nothing; adds up over the groups what is not balanced then.
+
+    As pressures above are still nothing, this is what each one drives into those below it. Neither of those beside a
+    wrapped face knows of the other.
+    """
+    n = inverse.size
+    if wraps.size:
+        p[:] = 0.0
+    for i in range(n):
+        share = inverse[i]
+        inflow = (conductance[i, 0] * p[low[i, 0]] + conductance[i, 1] * p[low[i, 1]]) + b[i]
+        # The pore just before is known last; nothing but this waits for it.
+        p[i] = share * inflow + (share * conductance[i, 2]) * p[low[i, 2]]
+        for axis in range(3):
+            j = low[i, axis]
+            if j < n:
+                left[group[j]] += conductance[i, axis] * p[i]
+    for k in range(wraps.shape[0]):
+        i, axis = wraps[k]
+        left[group[i]] += conductance[i, axis] * p[low[i, axis]]
+
+
+@kernel
+def _downwards(low, conductance, inverse, wraps, b, p, group, coarse):
+    """Add the groups' pressures, and a sweep of Gauss-Seidel back."""
+    n = inverse.size
+    for i in range(n):
+        p[i] += coarse[group[i]]
+    known = np.zeros(p.size, np.float32)  # what flows in from those that are known already
+    for k in range(wraps.shape[0]):
+        i, axis = wraps[k]
+        j = low[i, axis]
+        known[i] += conductance[i, axis] * p[j]
+        known[j] += conductance[i, axis] * p[i]
+    for k in range(n):
+        i = n - 1 - k
+        inflow = b[i]
+        for axis in range(3):
+            j = low[i, axis]
+            if j < i:
+                inflow += conductance[i, axis] * p[j]
+        p[i] = inverse[i] * inflow + inverse[i] * known[i]
+        for axis in range(3):
+            known[low[i, axis]] += conductance[i, axis] * p[i]
 
 
 @kernel
@@ -306,26 +442,27 @@ def _product(first, other, conductance, diagonal, x, y):
 
 
 @kernel
-def _sweep(first, other, conductance, diagonal, b, x, upwards):
-    n = diagonal.size
-    for k in range(n):
-        i = k if upwards else n - 1 - k
+def _upwards_groups(first, other, conductance, diagonal, b, x, group, left):
+    """The first half of a cycle over groups, as :func:`_upwards` is over voxels."""
+    for i in range(diagonal.size):
         s = b[i]
         for e in range(first[i], first[i + 1]):
             s += conductance[e] * x[other[e]]
         x[i] = s / diagonal[i]
+        for e in range(first[i], first[i + 1]):
+            if other[e] < i:
+                left[group[other[e]]] += conductance[e] * x[i]
 
 
 @kernel
-def _gather(first, other, conductance, diagonal, b, x, group, left):
-    for i in range(diagonal.size):
-        s = b[i] - diagonal[i] * x[i]
+def _downwards_groups(first, other, conductance, diagonal, b, x, group, coarse):
+    """The second half."""
+    n = diagonal.size
+    for i in range(n):
+        x[i] += coarse[group[i]]
+    for k in range(n):
+        i = n - 1 - k
+        s = b[i]
         for e in range(first[i], first[i + 1]):
             s += conductance[e] * x[other[e]]
-        left[group[i]] += s
-
-
-@kernel
-def _scatter(x, group, values):
-    for i in range(group.size):
-        x[i] += values[group[i]]
+        x[i] = s / diagonal[i]

@@ -15,7 +15,7 @@ import numpy as np
 from membrane_dask.physics._jit import join, kernel, numbered
 from membrane_dask.physics.basins import squared_distances
 from membrane_dask.physics.network import PhysicsError
-from membrane_dask.physics.stokes import Grid, percolating
+from membrane_dask.physics.staggered import Grid, percolating
 
 Collision = Literal["touch", "sieve"]
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from membrane_dask.physics._jit import kernel, part
 from membrane_dask.physics.retention import Collision, bernoulli
-from membrane_dask.physics.stokes import Grid
+from membrane_dask.physics.staggered import Grid
 
 #: Largest part of a voxel by which a ball moves at once.
 _STEP = 0.25

@@ -22,7 +22,16 @@ from membrane_dask.physics.extraction import assemble, surface_areas
 from membrane_dask.physics.network import PhysicsError, PoreNetwork
 from membrane_dask.physics.transport import PoreSpace, diffusion, distances, shortest_path
 from membrane_dask.program import Dataset, History, Parts, Proposer, Table, Unit, Volume, Work
-from membrane_dask.studies.flow import flow_memory, flow_properties, flow_section, flow_through, retention_properties
+from membrane_dask.studies.flow import (
+    flow_by_slabs,
+    flow_memory,
+    flow_properties,
+    flow_section,
+    flow_through,
+    retention_properties,
+)
+from membrane_dask.studies.slab_flow import TASKS as SLAB_TASKS
+from membrane_dask.studies.slab_flow import SlabFlow, slab_edges, slab_memory, slab_parts, slab_work
 from membrane_dask.variables import (
     CHAMANI,
     DEPOSITION,
@@ -119,6 +128,10 @@ class CharacterizeProgram:
         settings = study.network
         markers = Markers(settings.sigma, settings.radius, settings.smallest, settings.nearby)
         self.blocks = [_blocks(volume.shape, study.block) for volume in found]
+        self.slabs: list[tuple[int, ...] | None] = [None] * len(found)
+        if study.flow.solve:
+            sizes = zip(found, self.shares, strict=True)
+            self.slabs = [slab_edges(study.flow, volume.shape, share) for volume, share in sizes]
         self._first = np.concatenate([[0], np.cumsum([len(blocks) for blocks in self.blocks])])
         self.context: Mapping[str, Any] = {
             "volumes": found,
@@ -129,6 +142,7 @@ class CharacterizeProgram:
             "tolerance": study.tolerance,
             "flow": study.flow,
             "retention": study.retention,
+            "slabs": self.slabs,
         }
         self.work: Work = work
         self.attrs: Mapping[str, Any] = {
@@ -144,6 +158,7 @@ class CharacterizeProgram:
             Parts("networks", (n,)),
             *([Parts("ways", (n,))] if study.tortuosity else []),
             *([Parts("flows", (n,))] if study.flow.solve else []),
+            *slab_parts(self.slabs),
         )
 
     def _opened(self, field: str, source: Source | None) -> list[GivenVolume]:
@@ -197,15 +212,23 @@ class CharacterizeProgram:
         """Name of a volume in the keys of its units."""
         return "reference" if volume >= self.replicates else f"replicate={volume}"
 
-    def unit(self, task: str, volume: int, block: int = 0) -> Unit:
+    def _seed(self, volume: int) -> tuple[int, ...]:
+        return self.study.seed, _KIND, volume
+
+    def unit(self, task: str, volume: int, block: int = 0, told: Mapping[str, Any] | None = None) -> Unit:
         """A block, or what is made of all blocks of a volume."""
         key = f"{task},{self.name(volume)}" + (f",block={block}" if task == "blocks" else "")
         index = (int(self._first[volume]) + block,) if task == "blocks" else (volume,)
-        return Unit(key, task, index, {"volume": volume, "block": block}, (self.study.seed, _KIND, volume))
+        return Unit(key, task, index, {"volume": volume, "block": block, **(told or {})}, self._seed(volume))
 
     def proposer(self) -> Proposer:
         """Blocks at once; the network of a volume when its blocks are over, and then the ways through it."""
         proposed: set[str] = set()
+        by_slabs = {
+            number: SlabFlow(number, self.name(number), len(edges) - 1, self.study.flow, self._seed(number))
+            for number, edges in enumerate(self.slabs)
+            if edges
+        }
 
         def propose(history: History) -> list[Unit]:
             units = []
@@ -217,7 +240,12 @@ class CharacterizeProgram:
                     units.append(network)
                 if self.study.tortuosity and network.key in history:
                     units.append(self.unit("ways", volume))
-                if self.study.flow.solve and network.key in history:
+                if volume in by_slabs and network.key in history:
+                    more, told = by_slabs[volume].propose(history)
+                    units += more
+                    if told is not None:
+                        units.append(self.unit("flows", volume, told=told))
+                elif self.study.flow.solve and network.key in history:
                     units.append(self.unit("flows", volume))
             fresh = [unit for unit in units if unit.key not in proposed]
             proposed.update(unit.key for unit in fresh)
@@ -231,8 +259,8 @@ class CharacterizeProgram:
 
     def memory(self) -> Mapping[str, int]:
         """Peak bytes of a block, and of a search for the ways, by the pores that a few planes show."""
-        most = {"blocks": 0, "ways": 0, "flows": 0}
-        for volume, blocks, share in zip(self.given, self.blocks, self.shares, strict=True):
+        most = dict.fromkeys(("blocks", "ways", "flows", *SLAB_TASKS), 0)
+        for volume, blocks, share, edges in zip(self.given, self.blocks, self.shares, self.slabs, strict=True):
             for start, stop in blocks:
                 box = Box(start, stop, _HALO, volume.shape)
                 read = math.prod(at.stop - at.start for at in box.known)
@@ -241,7 +269,11 @@ class CharacterizeProgram:
             if self.study.tortuosity:
                 most["ways"] = max(most["ways"], int((share * _BYTES_PORE + _BYTES_VOXEL) * math.prod(volume.shape)))
             if self.study.flow.solve:
-                most["flows"] = max(most["flows"], flow_memory(self.study.flow, volume, share))
+                whole = flow_memory(self.study.flow, self.study.retention, volume, share, bool(edges))
+                most["flows"] = max(most["flows"], whole)
+            if edges:
+                for task, bytes_ in slab_memory(self.study.flow, volume.shape, share, edges).items():
+                    most[task] = max(most[task], bytes_)
         return {task: bytes_ for task, bytes_ in most.items() if bytes_}
 
     def collect(self, read: Callable[[str], Any], history: History) -> Mapping[str, Any]:
@@ -327,13 +359,13 @@ class _Measured:
 
     def rejection(self) -> dict[str, np.ndarray] | None:
         """Log reductions by the size of balls, if they are known."""
-        if not self.flow:
+        if "sieving" not in self.flow:
             return None
         return {"log_reduction_sieving": self.flow["sieving"], "log_reduction_first_touch": self.flow["first_touch"]}
 
     def deposition(self) -> dict[str, np.ndarray] | None:
         """Where balls stick, if it is known."""
-        return {"caught": self.flow["caught"]} if self.flow else None
+        return {"caught": self.flow["caught"]} if "caught" in self.flow else None
 
     def sizes(self, n_radii: int) -> dict[str, np.ndarray]:
         """How sizes are distributed."""
@@ -453,8 +485,12 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
         return _block(context, volume, *context["blocks"][unit.params["volume"]][unit.params["block"]])
     if unit.task == "networks":
         return _network(context, volume, unit.params["volume"])
+    if unit.task in SLAB_TASKS:
+        return slab_work(context, unit)
     if unit.task == "flows":
         network = context["parts"].read("networks", unit.index)
+        if context["slabs"][unit.params["volume"]]:
+            return flow_by_slabs(context, unit, volume, network), {}
         return flow_through(volume, context["flow"], context["retention"], network, unit.seed_sequence()), {}
     depth = max(1, (1 << 24) // (volume.shape[1] * volume.shape[2]))
     slabs = (

@@ -19,14 +19,18 @@ from membrane_dask.physics.retention import (
     log_reduction_bound,
     passage,
 )
-from membrane_dask.physics.stokes import Flow, Grid, Surface, percolating, stokes
+from membrane_dask.physics.staggered import Grid, percolating
+from membrane_dask.physics.stokes import stokes
 from membrane_dask.physics.tracking import PASSED, UNDECIDED, walk
+from membrane_dask.program import Unit
+from membrane_dask.studies.slab_flow import merged
+from membrane_dask.studies.streams import SECOND, other, planes_of, refined, seen, wider_than_one
 from membrane_dask.volume.given import GivenVolume
 
 #: Bytes for every pore voxel, and for every voxel of the volume.
 _BYTES_PORE, _BYTES_VOXEL = 185, 8
-#: Bounds of the second reading's permeability: its lower one errs by far less.
-_SECOND = 0.05
+#: The same for what is held back.
+_BYTES_RETENTION = 250
 #: Steps after which a ball is left alone.
 _STEPS = 1_000_000
 #: Kozeny's constant for random pores.
@@ -37,9 +41,13 @@ _NETWORK = 1e-6
 _MILLIDARCY, _PERMEANCE, _PSI = 9.869233e-16, 3.6e11, 0.0689476
 
 
-def flow_memory(settings: FlowSettings, volume: GivenVolume, porosity: float) -> int:
-    """Peak bytes of a solution."""
+def flow_memory(
+    settings: FlowSettings, retention: RetentionSettings, volume: GivenVolume, porosity: float, by_slabs: bool
+) -> int:
+    """Peak bytes of a solution; of a volume by slabs, of what is held back alone."""
     voxels = math.prod(volume.shape) * settings.refine**3
+    if by_slabs:
+        return int((_BYTES_RETENTION * porosity + _BYTES_VOXEL) * voxels) if retention.solve else 0
     return int((_BYTES_PORE * porosity + _BYTES_VOXEL) * voxels)
 
 
@@ -69,50 +77,67 @@ def flow_through(
         Permeabilities in nm2; ``speed`` ``(z, x)`` in the middle of y under a unit pressure gradient and viscosity,
         nm2; and what is held back.
     """
-    pores = np.empty(volume.shape, bool)
-    depth = max(1, (1 << 24) // (volume.shape[1] * volume.shape[2]))
-    for z in range(0, volume.shape[0], depth):
-        window = slice(z, min(z + depth, volume.shape[0])), slice(0, volume.shape[1]), slice(0, volume.shape[2])
-        pores[window[0]] = volume.read(window)
-    voxel = float(volume.voxel_nm or math.nan)
-    found: dict[str, Any] = {f"network_{name}": value for name, value in _by_conduits(network).items()}
-    fine = settings.refine
-    wide = _wider_than_one(pores)
-    if fine > 1:
-        pores = pores.repeat(fine, 0).repeat(fine, 1).repeat(fine, 2)
+    coarse, fine = planes_of(volume), settings.refine
+    wide, pores = wider_than_one(coarse), refined(coarse, fine)
+    del coarse
     if not percolating(pores, periodic=settings.sides == "periodic").any():
-        found |= dict.fromkeys(("permeability", "upper", "screening", "other_surface"), 0.0)
-        found |= dict.fromkeys(("residual", "tortuosity", "narrow"), math.nan)
-        found["speed"] = np.zeros((volume.shape[0], volume.shape[2]), np.float32)
-        if retention.solve:
-            found |= _nothing_passes(retention, volume.shape[0])
-        return {name: np.asarray(value) for name, value in found.items()}
+        return _nothing_flows(volume, retention, network)
     grid = Grid.of(pores, settings.sides, settings.surface)
     flow = stokes(grid, settings.tolerance)
-    at_centres = grid.at_centres(flow.velocity)
-    places = grid.places // fine
-    narrow = ~wide[tuple(places.T)]
-    along = np.abs(at_centres[:, 0]).astype(float)
-    speeds = np.sqrt((at_centres.astype(float) ** 2).sum(axis=1))
-    section = np.zeros((volume.shape[0], volume.shape[2]))
-    middle = places[:, 1] == volume.shape[1] // 2
-    np.add.at(section, (places[middle, 0], places[middle, 2]), speeds[middle] / fine**3)
-    unit = (voxel / fine) ** 2
-    found |= {
-        "permeability": flow.permeability * unit,
-        "upper": flow.upper * unit,
-        "screening": flow.screening * unit,
+    found = {
+        "permeability": flow.permeability,
+        "upper": flow.upper,
+        "screening": flow.screening,
         "residual": flow.residual,
-        "tortuosity": speeds.sum() / at_centres[:, 0].sum(dtype=float),
-        "narrow": along[narrow].sum() / along.sum(),
-        "speed": (section * unit).astype(np.float32),
+        **seen(grid, flow.velocity, slice(0, grid.n), wide, fine),
     }
-    del at_centres, along, speeds, narrow
-    if retention.solve:
-        found |= _held_back(pores, grid, flow, voxel / fine, settings, retention, seed)
+    held = _held_back(pores, grid, flow.velocity, volume, settings, retention, seed) if retention.solve else {}
     del flow, grid
-    other: Surface = "voxels" if settings.surface == "smooth" else "smooth"
-    found["other_surface"] = stokes(Grid.of(pores, settings.sides, other), _SECOND).permeability * unit
+    found["other_surface"] = stokes(Grid.of(pores, settings.sides, other(settings.surface)), SECOND).permeability
+    return _told(found, volume, fine, network) | held
+
+
+def flow_by_slabs(
+    context: Mapping[str, Any], unit: Unit, volume: GivenVolume, network: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """The same of a volume whose slabs were solved for."""
+    settings, retention = context["flow"], context["retention"]
+    found, field = merged(context, unit)
+    if not found:
+        return _nothing_flows(volume, retention, network)
+    held = {}
+    if field:
+        pores = refined(planes_of(volume), settings.refine)
+        held = _held_back(pores, *field, volume, settings, retention, unit.seed_sequence())
+    return _told(found, volume, settings.refine, network) | held
+
+
+def _told(
+    found: Mapping[str, Any], volume: GivenVolume, fine: int, network: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """What was found in voxels, in nm, beside the short cuts."""
+    unit = (float(volume.voxel_nm or math.nan) / fine) ** 2
+    lengths = "permeability", "upper", "screening", "other_surface"
+    numbers = {
+        **{f"network_{name}": value for name, value in _by_conduits(network).items()},
+        **{name: found[name] * unit for name in lengths},
+        "residual": found["residual"],
+        "tortuosity": found["speed"] / found["forward"],
+        "narrow": found["narrow"] / found["along"],
+        "speed": (found["section"] * unit).astype(np.float32),
+    }
+    return {name: np.asarray(value) for name, value in numbers.items()}
+
+
+def _nothing_flows(
+    volume: GivenVolume, retention: RetentionSettings, network: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    found: dict[str, Any] = {f"network_{name}": value for name, value in _by_conduits(network).items()}
+    found |= dict.fromkeys(("permeability", "upper", "screening", "other_surface"), 0.0)
+    found |= dict.fromkeys(("residual", "tortuosity", "narrow"), math.nan)
+    found["speed"] = np.zeros((volume.shape[0], volume.shape[2]), np.float32)
+    if retention.solve:
+        found |= _nothing_passes(retention, volume.shape[0])
     return {name: np.asarray(value) for name, value in found.items()}
 
 
@@ -125,13 +150,14 @@ def _nothing_passes(retention: RetentionSettings, depth: int) -> dict[str, Any]:
 def _held_back(
     pores: np.ndarray,
     grid: Grid,
-    flow: Flow,
-    voxel: float,
+    velocity: np.ndarray,
+    volume: GivenVolume,
     settings: FlowSettings,
     retention: RetentionSettings,
     seed: np.random.SeedSequence,
-) -> dict[str, Any]:
+) -> dict[str, np.ndarray]:
     """Log reductions, and where balls stick."""
+    voxel = float(volume.voxel_nm or math.nan) / settings.refine
     periodic = settings.sides == "periodic"
     if settings.sides == "wall":
         pores = np.pad(pores, [(0, 0), (1, 1), (1, 1)])
@@ -151,7 +177,7 @@ def _held_back(
 
     rules: tuple[Collision, ...] = ("sieve", "touch")
     passages = {
-        (rule, diameter): passage(grid, flow.velocity, clear, *balls(diameter), rule)
+        (rule, diameter): passage(grid, velocity, clear, *balls(diameter), rule)
         for rule in rules
         for diameter in {*retention.diameters, retention.diameter}
     }
@@ -159,7 +185,7 @@ def _held_back(
     entropy = int(seed.generate_state(1, np.uint32)[0])
     walks = walk(
         grid,
-        flow.velocity,
+        velocity,
         clear,
         *balls(retention.diameter),
         retention.collision,
@@ -171,24 +197,14 @@ def _held_back(
     if len(walks.fate):
         passed = int(np.isin(walks.fate, (PASSED, UNDECIDED)).sum())  # those on their way may still pass
         bound = log_reduction_bound(passed, len(walks.fate)) - math.log10(walks.entered)
-    return found | {
+    found |= {
         "log_reduction": passages[retention.collision, retention.diameter].log_reduction,
         "log_reduction_bound": bound,
         "sieving": np.array([passages["sieve", diameter].log_reduction for diameter in retention.diameters]),
         "first_touch": np.array([passages["touch", diameter].log_reduction for diameter in retention.diameters]),
         "caught": passages["touch", retention.diameter].depth_profile.reshape(-1, fine).sum(axis=1),
     }
-
-
-def _wider_than_one(pores: np.ndarray) -> np.ndarray:
-    """Pores that a cube of two voxels can reach."""
-    fits = pores[:-1] & pores[1:]
-    fits = fits[:, :-1] & fits[:, 1:]
-    fits = fits[:, :, :-1] & fits[:, :, 1:]
-    found = np.zeros_like(pores)
-    for corner in np.ndindex(2, 2, 2):
-        found[tuple(slice(k, n - 1 + k) for k, n in zip(corner, pores.shape, strict=True))] |= fits
-    return found
+    return {name: np.asarray(value) for name, value in found.items()}
 
 
 def _by_conduits(network: Mapping[str, np.ndarray]) -> dict[str, float]:

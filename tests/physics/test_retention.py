@@ -16,7 +16,8 @@ from membrane_dask.physics.retention import (
     log_reduction_bound,
     passage,
 )
-from membrane_dask.physics.stokes import Grid, percolating, stokes
+from membrane_dask.physics.staggered import Grid, percolating
+from membrane_dask.physics.stokes import stokes
 from membrane_dask.physics.tracking import CAUGHT, PASSED, RETURNED, UNDECIDED, walk
 
 

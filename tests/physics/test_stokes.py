@@ -11,7 +11,8 @@ from scipy import ndimage
 
 from membrane_dask.physics.network import PhysicsError
 from membrane_dask.physics.problems import KnownFlow, cubic_spheres, slit, square_duct, triangular_duct, tube
-from membrane_dask.physics.stokes import Flow, Grid, percolating, stokes
+from membrane_dask.physics.staggered import Grid, percolating
+from membrane_dask.physics.stokes import Flow, stokes
 
 
 def random_pores(shape, seed=0, porosity=0.35, sigma=2.5):

@@ -14,7 +14,8 @@ from scipy import ndimage
 
 import membrane_dask as md
 from membrane_dask.physics.problems import GradedMembrane
-from membrane_dask.physics.stokes import Grid, stokes
+from membrane_dask.physics.staggered import Grid
+from membrane_dask.physics.stokes import stokes
 
 SYNC = {"profile": "sync"}
 

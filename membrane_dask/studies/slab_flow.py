@@ -1,0 +1,476 @@
+"""The flow through a large volume, slab by slab: its units, in which order they come, and what each does.
+
+``through`` finds the pores that lead through. ``mobilities`` of all slabs make the Darcy flow; then rounds of
+``pressures`` (one unit), ``bounds`` and ``velocities`` (a unit a slab) follow one another until the bounds are near
+enough, and ``streams`` of all slabs end them. Each leaves its arrays as parts, so a run goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from membrane_dask.config import FlowSettings
+from membrane_dask.physics.basins import pore_radii
+from membrane_dask.physics.network import PhysicsError
+from membrane_dask.physics.slabs import (
+    MARGIN,
+    Reader,
+    Section,
+    Slabs,
+    all_inflow,
+    halo,
+    slab_mobility,
+    whole_darcy,
+)
+from membrane_dask.physics.staggered import Grid, Surface, percolating
+from membrane_dask.physics.stokes import Bounds, Pressures, Sums, conserved, corrected, darcy_flow, first_inner
+from membrane_dask.program import History, Parts, Unit
+from membrane_dask.studies.streams import SECOND, other, planes_of, refined, seen, wider_than_one
+from membrane_dask.volume.given import GivenVolume
+
+#: Rounds after which to give up.
+MOST_ROUNDS = 30
+#: Pore voxels from which on a volume is cut, and planes of a slab then.
+_LARGE, _PLANES = 20_000_000, 128
+#: Bytes for every pore voxel: of a slab with its halo, of the pressures.
+_BYTES_SLAB, _BYTES_WHOLE = 145, 100
+#: Planes of halo that memory is planned for.
+_HALO = 32
+#: Bytes for every voxel of a volume whose ways through are looked for.
+_BYTES_THROUGH = 6
+
+TASKS = ("through", "mobilities", "pressures", "bounds", "velocities", "streams")
+
+
+def slab_edges(settings: FlowSettings, shape: Sequence[int], porosity: float) -> tuple[int, ...] | None:
+    """First planes of a volume's slabs and its depth, in its own voxels; None if it is not cut."""
+    planes = settings.slab
+    if planes is None:
+        if porosity * math.prod(shape) * settings.refine**3 <= _LARGE:
+            return None
+        planes = max(16, _PLANES // settings.refine)
+    count = max(1, round(shape[0] / planes))
+    return tuple(round(shape[0] * k / count) for k in range(count + 1)) if count > 1 else None
+
+
+def slab_parts(cuts: Sequence[tuple[int, ...] | None]) -> tuple[Parts, ...]:
+    """Where the units of all volumes leave their arrays."""
+    most = max((len(edges) - 1 for edges in cuts if edges), default=0)
+    if not most:
+        return ()
+    n = len(cuts)
+    return (
+        Parts("through", (n,), sparse=True),
+        Parts("mobilities", (n, 2, most), sparse=True, passing=True),
+        Parts("pressures", (n, 2, MOST_ROUNDS + 2), sparse=True, passing=True),
+        Parts("bounds", (n, 2, MOST_ROUNDS, most), sparse=True),
+        Parts("velocities", (n, 2, MOST_ROUNDS, most), sparse=True, passing=True),
+        Parts("streams", (n, most), sparse=True),
+    )
+
+
+def slab_memory(settings: FlowSettings, shape: Sequence[int], porosity: float, edges: Sequence[int]) -> dict[str, int]:
+    """Peak bytes of the units, by task."""
+    fine = settings.refine
+    plane = porosity * shape[1] * shape[2] * fine**3
+    deepest = max(b - a for a, b in itertools.pairwise(edges))
+    slab = int(_BYTES_SLAB * plane * min(shape[0], deepest + 2 * math.ceil(_HALO / fine)))
+    return {
+        "through": int(_BYTES_THROUGH * math.prod(shape)),
+        "mobilities": slab,
+        "pressures": int(_BYTES_WHOLE * plane * shape[0]),
+        "bounds": slab,
+        "velocities": slab,
+        "streams": slab,
+    }
+
+
+# ---------------------------------------------------------------------------------------------
+# Which units
+
+
+@dataclass(frozen=True)
+class SlabFlow:
+    """Units of one volume.
+
+    Parameters
+    ----------
+    volume : int
+        Its number.
+    name : str
+        Its name in the keys.
+    slabs : int
+        How many.
+    settings : FlowSettings
+        What is asked.
+    seed : tuple of int
+        Of the units.
+    """
+
+    volume: int
+    name: str
+    slabs: int
+    settings: FlowSettings
+    seed: tuple[int, ...]
+
+    def propose(self, history: History) -> tuple[list[Unit], dict[str, Any] | None]:
+        """All units that the history allows; and what to tell the last one of the volume, once it may come."""
+        units = [self._unit("through")]
+        found = history.get(units[0].key)
+        if found is None:
+            return units, None
+        if found.status == "failed" or not found.feedback["pores"]:
+            return units, {"failed": units[0].key if found.status == "failed" else ""}
+        ends = []
+        for reading, tolerance in enumerate((self.settings.tolerance, SECOND)):
+            more, end = self._rounds(history, reading, tolerance)
+            units += more
+            ends.append(end)
+        if None in ends:
+            return units, None
+        told = {f"{name}_{reading}": value for reading, end in enumerate(ends) for name, value in (end or {}).items()}
+        return units, {"failed": "", **told}
+
+    def _unit(self, task: str, *place: int, **params: Any) -> Unit:
+        names = {"mobilities": ("reading", "slab"), "pressures": ("reading", "round"), "streams": ("slab",)}
+        labels = names.get(task, ("reading", "round", "slab"))[: len(place)]
+        where = dict(zip(labels, place, strict=True))
+        key = ",".join([task, self.name, *(f"{label}={number}" for label, number in where.items())])
+        return Unit(key, task, (self.volume, *place), {"volume": self.volume, **where, **params}, self.seed)
+
+    def _rounds(self, history: History, reading: int, tolerance: float) -> tuple[list[Unit], dict[str, Any] | None]:
+        """The units of one reading of the surface, and how they ended, if they have."""
+        units: list[Unit] = []
+
+        def over(*fresh: Unit) -> bool:
+            units.extend(fresh)
+            return all(unit.key in history for unit in fresh)
+
+        def broken() -> list[str]:
+            return [unit.key for unit in units if unit.key in history and history[unit.key].status == "failed"]
+
+        def of_slabs(task: str, *place: int, **params: Any) -> list[Unit]:
+            return [self._unit(task, reading, *place, slab, **params) for slab in range(self.slabs)]
+
+        inner = first_inner(tolerance)
+        last: dict[str, Any] = {"kind": "darcy", "inner": inner}
+        mobile = of_slabs("mobilities")
+        if not over(*mobile) or broken():
+            return units, {"failed": broken()[0]} if broken() else None
+        slowest = min(history[unit.key].feedback["slowest"] for unit in mobile)
+        size = self.settings.refine**3 * history[self._unit("through").key].feedback["voxels"]
+        after, bounds = "", Bounds(0.0, math.inf, 0.0)
+        for number in range(MOST_ROUNDS):
+            ready = over(self._unit("pressures", reading, number, after=after)) and not broken()
+            if ready and number:
+                judged = of_slabs("bounds", number)
+                ready = over(*judged) and not broken()
+                if ready:
+                    feedback = [history[unit.key].feedback for unit in judged]
+                    sums = Sums.of([Sums(**{name: f[name] for name in Sums.__annotations__}) for f in feedback])
+                    bounds = sums.bounds(int(size), slowest)
+                    verdict = bounds.verdict(tolerance)
+                    if verdict == "enough":
+                        end = {"rounds": number, "through": sums.through, "lower": bounds.lower, "upper": bounds.upper}
+                        return self._ended(history, units, reading, end)
+                    inner = inner / 4 if verdict == "velocities" else inner
+                    last = {"kind": verdict, "inner": inner}
+            if ready:
+                ready = over(*of_slabs("velocities", number, **last)) and not broken()
+            if not ready:
+                return units, {"failed": broken()[0]} if broken() else None
+            after = str(last["kind"])
+        return units, {"failed": "", "far": str(bounds.far(MOST_ROUNDS, tolerance))}
+
+    def _ended(
+        self, history: History, units: list[Unit], reading: int, end: dict[str, Any]
+    ) -> tuple[list[Unit], dict[str, Any] | None]:
+        """The last units of a reading; only of the first are the velocities wanted."""
+        if reading == 0:
+            number = end["rounds"] + 1
+            mend = self._unit("pressures", 0, number, after="enough", through=end["through"])
+            final = [self._unit("streams", slab, round=end["rounds"]) for slab in range(self.slabs)]
+            for stage in ([mend], final):
+                units += stage
+                bad = [u.key for u in stage if u.key in history and history[u.key].status == "failed"]
+                if bad:
+                    return units, {"failed": bad[0]}
+                if any(unit.key not in history for unit in stage):
+                    return units, None
+        return units, {"failed": "", **end}
+
+
+# ---------------------------------------------------------------------------------------------
+# On a worker
+
+
+@dataclass(frozen=True)
+class _Site:
+    """What a unit finds of its volume, and what earlier ones left."""
+
+    parts: Any
+    settings: FlowSettings
+    edges: tuple[int, ...]
+    params: Mapping[str, Any]
+
+    @property
+    def volume(self) -> int:
+        return int(self.params["volume"])
+
+    @property
+    def reading(self) -> int:
+        return int(self.params.get("reading", 0))
+
+    @cached_property
+    def surface(self) -> Surface:
+        return self.settings.surface if self.reading == 0 else other(self.settings.surface)
+
+    @cached_property
+    def known(self) -> dict[str, np.ndarray]:
+        found: dict[str, np.ndarray] = self.parts.read("through", (self.volume,))
+        return found
+
+    @cached_property
+    def slabs(self) -> Slabs:
+        fine = self.settings.refine
+        planes = np.repeat(self.known["pores"].astype(np.int64) * fine**2, fine)
+        return Slabs(tuple(fine * edge for edge in self.edges), np.concatenate([[0], np.cumsum(planes)]))
+
+    @property
+    def size(self) -> int:
+        """Voxels."""
+        return self.slabs.depth * math.prod(int(n) for n in self.known["extent"][1:]) * self.settings.refine**2
+
+    @property
+    def margin(self) -> int:
+        return halo(float(self.known["widest"]) * self.settings.refine)
+
+    def pores(self, low: int, high: int) -> np.ndarray:
+        """Pores of some planes that lead through."""
+        fine = self.settings.refine
+        a, b = low // fine, -(-high // fine)
+        found = np.unpackbits(self.known["bits"][a:b], axis=2, count=int(self.known["extent"][2])).astype(bool)
+        found = refined(found, fine)
+        return found[low - a * fine : high - a * fine]
+
+    def mobility(self, name: str) -> Reader:
+        return lambda slab: self.parts.read("mobilities", (self.volume, self.reading, slab), (name,))[name]
+
+    def pressed(self, number: int, name: str) -> Reader:
+        """What the pressures' unit of a round left for slabs."""
+
+        def read(slab: int) -> np.ndarray:
+            found: np.ndarray = self.parts.read(
+                "pressures", (self.volume, self.reading, number), (f"{name}_{slab}",)
+            )[f"{name}_{slab}"]  # fmt: skip
+            return found
+
+        return read
+
+    def scalar(self, number: int, name: str) -> np.ndarray:
+        found: np.ndarray = self.parts.read("pressures", (self.volume, self.reading, number), (name,))[name]
+        return found
+
+    def section(self, margin: int) -> Section:
+        """The unit's slab with so many planes about it."""
+        window = self.slabs.window(int(self.params["slab"]), margin)
+        pores = self.pores(window.low, window.high)
+        return Section.of(self.slabs, window, pores, self.settings.sides, self.mobility("resistance"))
+
+    def velocity(self, number: int) -> Reader:
+        """Velocities under the pressures of a round: sums of what earlier rounds found."""
+        weights = self.scalar(number, "weights")
+
+        def read(slab: int) -> np.ndarray:
+            total = None
+            for round_ in np.flatnonzero(weights):
+                part = self.parts.read("velocities", (self.volume, self.reading, int(round_), slab), ("velocity",))
+                step = part["velocity"]
+                step *= np.float32(weights[round_])
+                total = step if total is None else np.add(total, step, out=total)
+            return np.asarray(total)
+
+        return read
+
+
+def slab_work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """What a unit finds.
+
+    Raises
+    ------
+    PhysicsError
+        If it does not.
+    """
+    volume: GivenVolume = context["volumes"][unit.params["volume"]]
+    if unit.task == "through":
+        return _through(context, unit, volume)
+    site = _Site(context["parts"], context["flow"], context["slabs"][unit.params["volume"]], unit.params)
+    if unit.task == "mobilities":
+        window = site.slabs.window(unit.params["slab"], site.margin)
+        pores = site.pores(window.low, window.high)
+        if site.settings.sides != "wall" and pores.all():
+            raise PhysicsError(
+                f"planes {window.low} to {window.high} hold no solid to hold the liquid back; leave out what lies "
+                "before and behind the membrane, or set flow.slab to more planes"
+            )
+        found = slab_mobility(site.slabs, window, pores, site.settings.sides, site.surface)
+        return found, {"slowest": float(found["slowest"])}
+    if unit.task == "pressures":
+        return _pressures(site), {}
+    number = int(unit.params["round"])
+    if unit.task == "velocities":
+        return _velocities(site, number), {}
+    section = site.section(MARGIN * site.settings.refine)
+    velocity, conductance = section.faces(site.velocity(number)), section.faces(site.mobility("conductance"))
+    if unit.task == "bounds":
+        pressures, correction = (section.pores(site.pressed(number, name)) for name in ("pressures", "correction"))
+        sums = section.sums(velocity, pressures, conductance, correction)
+        feedback = {name: float(getattr(sums, name)) for name in Sums.__annotations__}
+        return {"sums": np.array(list(feedback.values()))}, feedback
+    return _streams(site, section, velocity, conductance, number), {}
+
+
+def _through(
+    context: Mapping[str, Any], unit: Unit, volume: GivenVolume
+) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Pores that lead through, as bits; how many lie in each plane; and how wide they are."""
+    settings: FlowSettings = context["flow"]
+    pores = percolating(planes_of(volume), periodic=settings.sides == "periodic")
+    if settings.sides != "wall" and pores.all():
+        raise PhysicsError("there is no solid to hold the liquid back; check which phase the pores are (pores)")
+    fitting = context["parts"].read("networks", (unit.params["volume"],), ("fitting",))["fitting"]
+    arrays = {
+        "bits": np.packbits(pores, axis=2),
+        "pores": np.count_nonzero(pores, axis=(1, 2)),
+        "extent": np.array(pores.shape),
+        "widest": np.asarray(pore_radii(len(fitting))[-1]),
+    }
+    return arrays, {"pores": float(arrays["pores"].sum()), "voxels": float(pores.size)}
+
+
+def _pressures(site: _Site) -> dict[str, np.ndarray]:
+    """Pressures of a round, and which way they go on."""
+    slabs, number, after = site.slabs, int(site.params["round"]), site.params["after"]
+    pores = site.pores(0, slabs.depth)
+    grid, darcy = whole_darcy(slabs, pores, site.settings.sides, site.mobility("conductance"))
+    del pores
+    n, before = grid.n, number - 1
+    if number == 0:
+        search, _, screening = darcy_flow(grid, darcy)
+        return {**_cut(slabs, "pressures", search.pressures), "screening": np.asarray(screening)}
+    if after == "enough":
+        planes = grid.places[:, 0].copy()
+        del grid
+        darcy.compact()
+        search = Pressures(darcy, np.empty(0, np.float32))
+        search.excess = site.scalar(before, "excess")
+        search.correction = slabs.whole(site.pressed(before, "correction"), n)
+        return _cut(slabs, "correction", search.mended(planes, site.params["through"]))
+    del grid
+    darcy.compact()
+    place, wanted = (site.volume, site.reading, before), ("inflow", "before")
+    fed = all_inflow(slabs, lambda slab: site.parts.read("velocities", (*place, slab), wanted))
+    search = Pressures(darcy, slabs.whole(site.pressed(before, "pressures"), n))
+    if after == "pressures":
+        search.excess, search.size = site.scalar(before, "excess"), float(site.scalar(before, "size"))
+        search.direction = slabs.whole(site.pressed(before, "direction"), n)
+        weights = np.append(site.scalar(before, "weights"), search.step(fed))
+        del fed
+        search.turn()
+    else:
+        search.begin(fed)
+        weights = np.append(np.zeros(before), 1.0)
+    return {
+        **_cut(slabs, "pressures", search.pressures),
+        **_cut(slabs, "direction", search.direction),
+        **_cut(slabs, "correction", search.correction),
+        "excess": search.excess,
+        "size": np.asarray(search.size),
+        "weights": weights,
+    }
+
+
+def _cut(slabs: Slabs, name: str, values: np.ndarray) -> dict[str, np.ndarray]:
+    """What each slab reads of values of all pores."""
+    edges = slabs.first[list(slabs.edges)]
+    return {f"{name}_{k}": values[a:b] for k, (a, b) in enumerate(itertools.pairwise(edges.tolist()))}
+
+
+def _velocities(site: _Site, number: int) -> dict[str, np.ndarray]:
+    """Velocities of a slab: those that balance all forces, or those that the next change of the pressures drives."""
+    kind, inner = site.params["kind"], site.params["inner"]
+    section = site.section(site.margin)
+    if kind == "pressures":
+        return section.answer(section.pores(site.pressed(number, "direction")), inner)
+    pressures = section.pores(site.pressed(number, "pressures"))
+    if kind == "darcy":
+        velocity = section.darcy_velocity(section.faces(site.mobility("conductance")), pressures)
+    else:
+        velocity = section.faces(site.velocity(number))
+    return section.balanced(velocity, pressures, inner)
+
+
+def _streams(
+    site: _Site, section: Section, velocity: np.ndarray, conductance: np.ndarray, number: int
+) -> dict[str, np.ndarray]:
+    """The slab's part of the flow as it was found, not yet scaled, and what can be seen in it."""
+    correction = section.pores(site.pressed(number + 1, "correction"))
+    flow = corrected(*section.grid.operator, velocity, conductance, correction)
+    own, window, fine = site.slabs.own(section.window), section.window, site.settings.refine
+    grid = section.grid
+    through, power = section.work_and_power(flow)
+    rows = site.slabs.own(window, faces=False)
+    wide = wider_than_one(site.pores(window.low, window.high)[::fine, ::fine, ::fine])
+    own_planes = slice((window.start - window.low) // fine, (window.stop - window.low) // fine)
+    looks = seen(grid, flow, rows, wide, fine)
+    looks["section"] = looks["section"][own_planes]
+    flux = grid.fluxes(flow)[window.start - window.low : window.stop - window.low + (window.stop == window.depth)]
+    return {"velocity": flow[own].copy(), "work": np.array([through, power]), "flux": flux, **looks}
+
+
+def merged(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, Any], tuple[Grid, np.ndarray] | None]:
+    """What the slabs of a volume found, as :func:`membrane_dask.studies.flow.flow_through` gives it, in voxels.
+
+    And the grid with the velocities, where what is held back is asked for.
+    """
+    params = unit.params
+    for told in ("failed", "failed_0", "failed_1"):
+        if params.get(told):
+            raise PhysicsError(f"flow: {params[told]} was set aside; `membrane-dask logs RUN --unit KEY` tells why")
+    for told in ("far_0", "far_1"):
+        if params.get(told):
+            raise PhysicsError(params[told])
+    volume = int(params["volume"])
+    site = _Site(context["parts"], context["flow"], context["slabs"][volume], params)
+    if not site.known["pores"].sum():
+        return {}, None
+    number = len(site.slabs)
+    small = [name for name in ("work", "flux", "along", "narrow", "speed", "forward", "section")]
+    parts = [site.parts.read("streams", (volume, slab), small) for slab in range(number)]
+    through, power = (float(sum(part["work"][k] for part in parts)) for k in range(2))
+    lower = through**2 / power / site.size
+    looks = {name: sum(part[name] for part in parts) for name in ("along", "narrow", "speed", "forward")}
+    found: dict[str, Any] = {
+        "permeability": lower,
+        "upper": max(float(params["upper_0"]), lower),
+        "screening": float(site.scalar(0, "screening")),
+        "residual": conserved(np.concatenate([part["flux"] for part in parts])),
+        "section": np.concatenate([part["section"] for part in parts]) * (through / power),
+        "other_surface": float(params["lower_1"]),
+        **looks,
+    }
+    if not context["retention"].solve:
+        return found, None
+    grid = Grid.within(site.pores(0, site.slabs.depth), site.settings.sides, None)
+    velocity = site.slabs.whole(
+        lambda slab: site.parts.read("streams", (volume, slab), ("velocity",))["velocity"], grid.m + 1
+    )
+    velocity *= np.float32(through / power)
+    return found, (grid, velocity)
