@@ -312,11 +312,12 @@ class Lines:
         self._stream, self._every = stream, every
         self._start = self._last = time.monotonic()
         self._total = self._first = 0
+        self._at_most = False
 
     def __call__(self, event: Event) -> None:
         """Say what is worth saying."""
         if isinstance(event, Started):
-            self._total, self._first = event.total, event.done + event.failed
+            self._total, self._first, self._at_most = event.total, event.done + event.failed, event.at_most
             if event.done or event.failed:
                 self._say(f"resuming: {event.done} of {event.total} units are done, {event.failed} failed")
             if event.dashboard:
@@ -333,8 +334,10 @@ class Lines:
                 self._last = time.monotonic()
                 spent = self._last - self._start
                 rate = (finished - self._first) / spent
-                left = f", {as_seconds((self._total - finished) / rate)} left" if 0 < finished < self._total else ""
-                self._say(f"{finished} of {self._total} units after {as_seconds(spent)}{left}")
+                known = 0 < finished < self._total and not self._at_most
+                left = f", {as_seconds((self._total - finished) / rate)} left" if known else ""
+                of = f"of at most {self._total}" if self._at_most else f"of {self._total}"
+                self._say(f"{finished} {of} units after {as_seconds(spent)}{left}")
 
     def _say(self, text: str) -> None:
         print(text, file=self._stream, flush=True)

@@ -273,7 +273,8 @@ class Bar:
         from membrane_dask.engine.execute import Collecting, Progressed, Retried, SetAside, Started, Told
 
         if isinstance(event, Started):
-            self._progress.update(self._task, total=event.total, completed=event.done + event.failed)
+            total = None if event.at_most else event.total
+            self._progress.update(self._task, total=total, completed=event.done + event.failed)
             if event.dashboard:
                 from membrane_dask.api import dashboard_line
 

@@ -130,12 +130,13 @@ def run_batch(work: Work, context: Mapping[str, Any], sink: store.Sink, units: S
 
 @dataclass(frozen=True)
 class Started:
-    """The loop begins."""
+    """The loop begins; ``total`` units at most, where the program decides on the way how many."""
 
     total: int
     done: int
     failed: int
     dashboard: str | None
+    at_most: bool = False
 
 
 @dataclass(frozen=True)
@@ -280,7 +281,8 @@ class Execution:
         deadline = math.inf if seconds is None else time.monotonic() + seconds
         self.propose()
         done, failed = self._counts()
-        self.emit(Started(self.total, done, failed, pool.dashboard))
+        sparse = any(table.sparse for table in self.program.tables) or any(part.sparse for part in self.program.parts)
+        self.emit(Started(self.total, done, failed, pool.dashboard, sparse))
         start = len(self.history)
         reason = "finished"
         try:
@@ -315,9 +317,7 @@ class Execution:
             self._busy.clear()
         done, failed = self._counts()
         left = self.total - done - failed
-        if reason == "finished" and (
-            any(table.sparse for table in self.program.tables) or any(part.sparse for part in self.program.parts)
-        ):
+        if reason == "finished" and sparse:
             left = 0
         if reason == "finished" and left:
             raise RuntimeError(f"the program proposed {done + failed} of {self.total} planned units and no more")

@@ -40,7 +40,7 @@ MOST_ROUNDS = 30
 #: Pore voxels from which on a volume is cut, and planes of a slab then.
 _LARGE, _PLANES = 20_000_000, 128
 #: Bytes for every pore voxel: of a slab with its halo, of the pressures.
-_BYTES_SLAB, _BYTES_WHOLE = 145, 100
+_BYTES_SLAB, _BYTES_WHOLE = 145, 105
 #: Planes of halo that memory is planned for.
 _HALO = 32
 #: Bytes for every voxel of a volume whose ways through are looked for.
@@ -72,7 +72,7 @@ def slab_parts(cuts: Sequence[tuple[int, ...] | None]) -> tuple[Parts, ...]:
         Parts("pressures", (n, 2, MOST_ROUNDS + 2), sparse=True, passing=True),
         Parts("bounds", (n, 2, MOST_ROUNDS, most), sparse=True),
         Parts("velocities", (n, 2, MOST_ROUNDS, most), sparse=True, passing=True),
-        Parts("streams", (n, most), sparse=True),
+        Parts("streams", (n, most), sparse=True, passing=True),
     )
 
 
@@ -315,11 +315,6 @@ def slab_work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndar
     if unit.task == "mobilities":
         window = site.slabs.window(unit.params["slab"], site.margin)
         pores = site.pores(window.low, window.high)
-        if site.settings.sides != "wall" and pores.all():
-            raise PhysicsError(
-                f"planes {window.low} to {window.high} hold no solid to hold the liquid back; leave out what lies "
-                "before and behind the membrane, or set flow.slab to more planes"
-            )
         found = slab_mobility(site.slabs, window, pores, site.settings.sides, site.surface)
         return found, {"slowest": float(found["slowest"])}
     if unit.task == "pressures":
