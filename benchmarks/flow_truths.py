@@ -26,11 +26,14 @@ from membrane_dask.physics.problems import (
     CUBIC_DRAG,
     KnownFlow,
     cubic_spheres,
+    ferry,
+    hindered,
     slit,
     square_duct,
     triangular_duct,
     tube,
 )
+from membrane_dask.physics.retention import clearances, passage
 from membrane_dask.physics.staggered import Grid
 from membrane_dask.physics.stokes import stokes
 
@@ -63,6 +66,17 @@ def exact() -> None:
                 f"{surface} " + ", ".join(f"{size:g}: {100 * e:+.2f}" for size, e in zip(sizes, errors, strict=True))
             )
         print(f"{name:28s} {'; '.join(rows)}", flush=True)
+
+
+def balls() -> None:
+    """What a strong flow carries through a tube: found, by the balls' size alone, with the drag of the wall."""
+    grid = Grid.of(np.repeat(tube(16).pores[:1], 40, axis=0))
+    velocity = stokes(grid, 1e-2).velocity
+    clear = clearances(np.repeat(tube(16).pores[:1], 40, axis=0))[tuple(grid.places.T)]
+    for radius in (1, 2, 4, 6, 8):
+        found = 10 ** -passage(grid, velocity, clear, radius, 2.0, "sieve").log_reduction
+        print(f"balls in a tube, share {radius / 16:.3f}: passes {found:.3f}, by size alone {ferry(radius / 16):.3f}, "
+              f"with drag {hindered(radius / 16):.3f}", flush=True)  # fmt: skip
 
 
 def sampled(edge: int = 160, sigma: float = 16.0) -> None:
@@ -128,4 +142,5 @@ if __name__ == "__main__":
         rock(asked.rock, asked.published, asked.refine, asked.blocks)
     else:
         exact()
+        balls()
         sampled()

@@ -673,6 +673,10 @@ class FlowSettings(Model):
         False, "whether to solve for it; takes a worker some 185 bytes for every pore voxel of a volume, and half as "
         "much for large ones, by slabs", unit=""
     )  # fmt: skip
+    method: Literal["stokes", "screening"] = knob(
+        "stokes", "the flow itself, or only an estimate from local mobilities: a third of the time, but 1.1 to 1.4 "
+        "times the permeability, without bounds", unit="",
+    )  # fmt: skip
     sides: Literal["symmetric", "periodic", "wall"] = knob(
         "symmetric", "beyond the sides lies the mirror image, the volume once more, or a wall", unit=""
     )
@@ -754,6 +758,8 @@ class CharacterizeStudy(BaseStudy):
             yield Problem(("pores",), f"must be dark or bright where a grey volume is cut (got {self.pores})")
         if self.retention.solve and not self.flow.solve:
             yield Problem(("retention", "solve"), "needs the flow: set flow.solve: true as well")
+        if self.retention.solve and self.flow.method == "screening":
+            yield Problem(("flow", "method"), "screening finds no flow for retention to use: must be stokes")
 
 
 def _measure(unit: str, example: str, low: float = 0.0, high: float = math.inf) -> Any:

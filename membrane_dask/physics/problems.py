@@ -190,3 +190,18 @@ def cubic_spheres(cell: int, solid: float) -> KnownFlow:
     at = np.arange(cell) + 0.5 - cell / 2
     squares = at[:, None, None] ** 2 + at[:, None] ** 2 + at**2
     return KnownFlow(squares > radius**2, cell**3 / (6 * math.pi * radius * CUBIC_DRAG[solid]))
+
+
+def ferry(share: float) -> float:
+    """What a strong flow carries through a round tube of balls ``share`` times as wide, over the feed (Ferry).
+
+    They go with the liquid wherever their centres can be.
+    """
+    core = (1 - share) ** 2
+    return core * (2 - core)
+
+
+def hindered(share: float) -> float:
+    """The same with the drag of the wall on the balls (Dechadilok and Deen, Ind. Eng. Chem. Res. 45, 6953, 2006)."""
+    drag = (1 + 3.867 * share - 1.907 * share**2 - 0.834 * share**3) / (1 + 1.867 * share - 0.741 * share**2)
+    return (1 - share) ** 2 * drag

@@ -232,7 +232,9 @@ def stokes(
     """
     n, where = grid.n, grid.operator
     conductance, slowest = mobility(grid)
-    search, velocity, screening = darcy_flow(grid, Conduction(grid.neighbours, conductance, grid.places))
+    darcy = Conduction(grid.neighbours, conductance, grid.places)
+    search, screening = darcy_flow(darcy, *darcy_load(grid, conductance), grid.size)
+    velocity = corrected(*where, np.zeros_like(conductance), conductance, search.pressures, True)
     inner = first_inner(tolerance)
     velocity += velocities_change(grid, forces(*where, search.pressures, True), inner, velocity)
     search.begin(inflow(grid.neighbours, velocity, n))
@@ -266,6 +268,24 @@ def stokes(
     return scaled(grid, velocity, bounds, screening, history)
 
 
+def screening(grid: Grid) -> float:
+    """Estimate of the permeability from local mobilities: one Darcy flow instead of the flow itself.
+
+    Parameters
+    ----------
+    grid : Grid
+        The pores.
+
+    Returns
+    -------
+    float
+        1.1 to 1.4 times the permeability (1.2 to 1.35 in random media); voxels squared.
+    """
+    conductance, _ = mobility(grid)
+    darcy = Conduction(grid.neighbours, conductance, grid.places)
+    return darcy_flow(darcy, *darcy_load(grid, conductance), grid.size)[1]
+
+
 def first_inner(tolerance: float) -> float:
     """How well velocities are solved for at first, over the forces, for bounds so far apart."""
     return float(min(np.sqrt(0.1 * tolerance), 0.03))
@@ -287,13 +307,17 @@ def mobility(grid: Grid) -> tuple[np.ndarray, float]:
     return found, float(eigvalsh_tridiagonal(main, beside, select="i", select_range=(0, 0))[0])
 
 
-def darcy_flow(grid: Grid, darcy: Conduction) -> tuple[Pressures, np.ndarray, float]:
-    """The Darcy flow under a unit force along z: its pressures, its velocities, and its permeability."""
-    where, n = grid.operator, grid.n
-    force = corrected(*where, np.zeros_like(darcy.conductance), darcy.conductance, np.zeros(n, np.float32), True)
-    pressures = darcy.solve(inflow(grid.neighbours, force, n), _PRESSURE)
-    velocity = corrected(*where, force, darcy.conductance, pressures)
-    return Pressures(darcy, pressures), velocity, throughput(velocity, grid.inlets, n) / grid.size
+def darcy_load(grid: Grid, conductance: np.ndarray) -> tuple[np.ndarray, float]:
+    """What a unit force along z brings into each pore by its conductances, and the work that it does."""
+    none = np.zeros(grid.n, np.float32)
+    driven = corrected(*grid.operator, np.zeros_like(conductance), conductance, none, True)
+    return inflow(grid.neighbours, driven, grid.n), throughput(driven, grid.inlets, grid.n)
+
+
+def darcy_flow(darcy: Conduction, load: np.ndarray, work: float, size: int) -> tuple[Pressures, float]:
+    """Pressures of the Darcy flow under a unit force along z, and its permeability in a volume of so many voxels."""
+    pressures = darcy.solve(load, _PRESSURE)
+    return Pressures(darcy, pressures), (work - dot(load, pressures)) / size
 
 
 def velocities(

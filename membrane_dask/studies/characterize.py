@@ -355,7 +355,9 @@ class _Measured:
 
     def section(self) -> dict[str, np.ndarray] | None:
         """Speeds of the flow in a section, if it is known."""
-        return flow_section(self.flow, self.asked.flow, self.shape[0] * self.voxel) if self.flow else None
+        if "speed" not in self.flow:
+            return None
+        return flow_section(self.flow, self.asked.flow, self.shape[0] * self.voxel)
 
     def rejection(self) -> dict[str, np.ndarray] | None:
         """Log reductions by the size of balls, if they are known."""

@@ -20,7 +20,7 @@ from membrane_dask.physics.retention import (
     passage,
 )
 from membrane_dask.physics.staggered import Grid, percolating
-from membrane_dask.physics.stokes import stokes
+from membrane_dask.physics.stokes import screening, stokes
 from membrane_dask.physics.tracking import PASSED, UNDECIDED, walk
 from membrane_dask.program import Unit
 from membrane_dask.studies.slab_flow import merged
@@ -83,6 +83,8 @@ def flow_through(
     if not percolating(pores, periodic=settings.sides == "periodic").any():
         return _nothing_flows(volume, retention, network)
     grid = Grid.of(pores, settings.sides, settings.surface)
+    if settings.method == "screening":
+        return _told({"screening": screening(grid)}, volume, fine, network)
     flow = stokes(grid, settings.tolerance)
     found = {
         "permeability": flow.permeability,
@@ -118,9 +120,11 @@ def _told(
     """What was found in voxels, in nm, beside the short cuts."""
     unit = (float(volume.voxel_nm or math.nan) / fine) ** 2
     lengths = "permeability", "upper", "screening", "other_surface"
-    numbers = {
-        **{f"network_{name}": value for name, value in _by_conduits(network).items()},
-        **{name: found[name] * unit for name in lengths},
+    numbers: dict[str, Any] = {f"network_{name}": value for name, value in _by_conduits(network).items()}
+    numbers |= {name: found[name] * unit for name in lengths if name in found}
+    if "permeability" not in found:
+        return {name: np.asarray(value) for name, value in numbers.items()}
+    numbers |= {
         "residual": found["residual"],
         "tortuosity": found["speed"] / found["forward"],
         "narrow": found["narrow"] / found["along"],

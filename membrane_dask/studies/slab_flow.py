@@ -30,7 +30,16 @@ from membrane_dask.physics.slabs import (
     whole_darcy,
 )
 from membrane_dask.physics.staggered import Grid, Surface, percolating
-from membrane_dask.physics.stokes import Bounds, Pressures, Sums, conserved, corrected, darcy_flow, first_inner
+from membrane_dask.physics.stokes import (
+    Bounds,
+    Pressures,
+    Sums,
+    conserved,
+    corrected,
+    darcy_flow,
+    darcy_load,
+    first_inner,
+)
 from membrane_dask.program import History, Parts, Unit
 from membrane_dask.studies.streams import SECOND, other, planes_of, refined, seen, wider_than_one
 from membrane_dask.volume.given import GivenVolume
@@ -40,9 +49,9 @@ MOST_ROUNDS = 30
 #: Pore voxels from which on a volume is cut, and planes of a slab then.
 _LARGE, _PLANES = 20_000_000, 128
 #: Bytes for every pore voxel: of a slab with its halo, of the pressures.
-_BYTES_SLAB, _BYTES_WHOLE = 145, 105
+_BYTES_SLAB, _BYTES_WHOLE = 145, 90
 #: Planes of halo that memory is planned for.
-_HALO = 32
+_HALO = 48
 #: Bytes for every voxel of a volume whose ways through are looked for.
 _BYTES_THROUGH = 6
 
@@ -129,7 +138,8 @@ class SlabFlow:
         if found.status == "failed" or not found.feedback["pores"]:
             return units, {"failed": units[0].key if found.status == "failed" else ""}
         ends = []
-        for reading, tolerance in enumerate((self.settings.tolerance, SECOND)):
+        tolerances = (self.settings.tolerance, SECOND) if self.settings.method == "stokes" else (math.inf,)
+        for reading, tolerance in enumerate(tolerances):
             more, end = self._rounds(history, reading, tolerance)
             units += more
             ends.append(end)
@@ -169,6 +179,8 @@ class SlabFlow:
         after, bounds = "", Bounds(0.0, math.inf, 0.0)
         for number in range(MOST_ROUNDS):
             ready = over(self._unit("pressures", reading, number, after=after)) and not broken()
+            if ready and self.settings.method == "screening":
+                return units, {"failed": ""}
             if ready and number:
                 judged = of_slabs("bounds", number)
                 ready = over(*judged) and not broken()
@@ -358,7 +370,10 @@ def _pressures(site: _Site) -> dict[str, np.ndarray]:
     del pores
     n, before = grid.n, number - 1
     if number == 0:
-        search, _, screening = darcy_flow(grid, darcy)
+        load, size = darcy_load(grid, darcy.conductance), grid.size
+        del grid
+        darcy.compact()
+        search, screening = darcy_flow(darcy, *load, size)
         return {**_cut(slabs, "pressures", search.pressures), "screening": np.asarray(screening)}
     if after == "enough":
         planes = grid.places[:, 0].copy()
@@ -446,6 +461,8 @@ def merged(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, Any], tupl
     site = _Site(context["parts"], context["flow"], context["slabs"][volume], params)
     if not site.known["pores"].sum():
         return {}, None
+    if site.settings.method == "screening":
+        return {"screening": float(site.scalar(0, "screening"))}, None
     number = len(site.slabs)
     small = [name for name in ("work", "flux", "along", "narrow", "speed", "forward", "section")]
     parts = [site.parts.read("streams", (volume, slab), small) for slab in range(number)]

@@ -209,6 +209,19 @@ def test_slabs_go_on_after_a_kill(by_slabs, study, values_of, kill_and_resume, t
     assert values_of(md.open_run(tmp_path / "run")) == values_of(by_slabs)
 
 
+@pytest.mark.parametrize("slab", ["", ", slab: 30"])
+def test_screening_alone(flowing, study, tmp_path, slab):
+    path = study.with_name("screening.yaml")
+    text = study.read_text().replace("reference: mirrored.npy\n", "")
+    path.write_text(text + f"tortuosity: false\nflow: {{solve: true, method: screening{slab}}}\n")
+    run = md.run(md.load_study(path, cluster=SYNC), tmp_path / "run")
+    found, flow = (one.result["properties"].to_dataset().isel(replicate=0) for one in (run, flowing))
+    assert float(found.permeability_screening) == pytest.approx(float(flow.permeability_screening), rel=5e-3)
+    assert 1.1 < float(found.permeability_screening) / float(flow.permeability) < 1.42  # as is known of it
+    assert np.isnan(found.permeability)
+    assert "1.1 to 1.4 times as high" in md.write_report(run).read_text()
+
+
 def test_a_slab_that_fails_is_named(study, tmp_path, monkeypatch):
     def fails(*what):
         raise PhysicsError("no mobility today")
@@ -264,6 +277,7 @@ def test_a_flow_that_cannot_be_asked_for(study, line, words):
     ("lines", "words"),
     [
         ("retention: {solve: true}", "needs the flow: set flow.solve: true as well"),
+        ("flow: {solve: true, method: screening}\nretention: {solve: true}", "must be stokes"),
         ("flow: {solve: true}\nretention: {temperature: 0 K}", "must be greater than 0"),
         ("flow: {solve: true}\nretention: {temperature: -300 degC}", "must be greater than 0"),
         ("flow: {solve: true}\nretention: {diameter: 20}", "a number with a unit is needed"),
