@@ -696,6 +696,9 @@ class FlowSettings(Model):
         unit="voxel", ge=16,
     )  # fmt: skip
     tolerance: Number = knob(0.01, "distance of two bounds of the permeability, over the lower", ge=1e-4, le=0.2)
+    velocities: bool = knob(
+        False, "whether to keep the velocities in all voxels, 12 bytes each before compression", unit=""
+    )
     pressure: Pressure = knob(210e3, "between both faces; for speeds", unit="kPa, bar, psi, ...", source="Chamani")
     viscosity: Viscosity = knob(0.89e-3, "of the liquid; that of water at 25 degrees Celsius", unit="mPa s, ...")
 
@@ -760,6 +763,8 @@ class CharacterizeStudy(BaseStudy):
             yield Problem(("retention", "solve"), "needs the flow: set flow.solve: true as well")
         if self.retention.solve and self.flow.method == "screening":
             yield Problem(("flow", "method"), "screening finds no flow for retention to use: must be stokes")
+        if self.flow.velocities and self.flow.method == "screening":
+            yield Problem(("flow", "method"), "screening finds no velocities to keep: must be stokes")
 
 
 def _measure(unit: str, example: str, low: float = 0.0, high: float = math.inf) -> Any:

@@ -129,6 +129,41 @@ class Volume:
 
 
 @dataclass(frozen=True)
+class Field:
+    """Numbers in all voxels of a volume, ``(component, z, y, x)``, filled slab by slab along ``z``.
+
+    Parameters
+    ----------
+    name : str
+        Group in ``result.zarr``; also the task of the units that fill it.
+    variable : Variable
+        What each unit returns: its planes of it.
+    coords : mapping of str to (N,) array
+        Labels of every dimension.
+    planes : int
+        Planes of ``z`` in a slab; the last slab may be thinner.
+    attrs : mapping
+        Attributes of the group.
+    """
+
+    name: str
+    variable: Variable
+    coords: Mapping[str, np.ndarray]
+    planes: int
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Components, and voxels along ``z, y, x``."""
+        return tuple(len(self.coords[dim]) for dim in self.variable.dims)
+
+    @property
+    def unit_shape(self) -> tuple[int, ...]:
+        """Number of slabs."""
+        return (-(-self.shape[1] // self.planes),)
+
+
+@dataclass(frozen=True)
 class Parts:
     """Arrays of any length, one file for every unit: what units leave for later ones and for ``collect``.
 
@@ -184,6 +219,7 @@ class Program(Protocol):
     kind: str
     tables: Sequence[Table]
     volumes: Sequence[Volume]
+    fields: Sequence[Field]
     parts: Sequence[Parts]
     static: Sequence[Dataset]
     context: Mapping[str, Any]

@@ -326,6 +326,12 @@ FLOW_SECTION: tuple[Variable, ...] = (
     _measured("speed", "m s-1", "speed in the middle section, under the study's pressure", dims=("z", "x")),
 )
 
+#: The whole field of them.
+VELOCITY = Variable(
+    "velocity", ("component", "z", "y", "x"), "f4", "m s-1",
+    "velocity in the middle of the voxels, under the study's pressure; 0 in the solid",
+)  # fmt: skip
+
 #: How sizes are distributed over the pore space of a volume.
 PORE_SIZES: tuple[Variable, ...] = (
     _measured(
@@ -509,6 +515,7 @@ TABLES: Mapping[str, tuple[Variable, ...]] = {
     "rejection": REJECTION,
     "deposition": DEPOSITION,
     "flow": FLOW_SECTION,
+    "velocity": (VELOCITY,),
     "pore_sizes": PORE_SIZES,
     "profiles": PROFILES,
     "network": NETWORK,
@@ -551,6 +558,7 @@ COORDINATES: Mapping[str, Coordinate] = {
         Coordinate("z", "nm", "depth below the feed-side surface"),
         Coordinate("y", "nm", "position across the sections"),
         Coordinate("x", "nm", "position along the section"),
+        Coordinate("component", "", "axis along which the velocity is"),
         Coordinate("axis", "1", "axis of the volume, 0 the depth z, 1 y, 2 x"),
         Coordinate("pore_radius", "nm", "radius of a ball"),
         Coordinate("particle_diameter", "nm", "diameter of a ball in the liquid"),

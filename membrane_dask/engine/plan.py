@@ -15,7 +15,7 @@ import psutil
 from membrane_dask.config import BaseStudy
 from membrane_dask.errors import Problem, StudyError
 from membrane_dask.profiles import Profile, resolve
-from membrane_dask.program import Parts, Program, Table, Volume
+from membrane_dask.program import Field, Parts, Program, Table, Volume
 
 #: Aim for this much work in a batch, in seconds: dear enough to hide a task's overhead, short
 #: enough that a lost worker costs little.
@@ -78,7 +78,9 @@ class Plan:
     @property
     def counts(self) -> dict[str, int]:
         """Number of units, by task."""
-        places: list[Table | Volume | Parts] = [*self.program.tables, *self.program.volumes, *self.program.parts]
+        program = self.program
+        places: list[Table | Volume | Field | Parts]
+        places = [*program.tables, *program.volumes, *program.fields, *program.parts]
         return {place.name: math.prod(place.unit_shape) for place in places}
 
     @property
@@ -100,7 +102,8 @@ class Plan:
             sizes = {dim: len(values) for dim, values in table.coords.items()}
             each = sum(math.prod(sizes[dim] for dim in v.dims) * np.dtype(v.dtype).itemsize for v in table.variables)
             found += each * math.prod(table.unit_shape)
-        return found + sum(math.prod(volume.shape) for volume in self.program.volumes)
+        found += sum(math.prod(volume.shape) for volume in self.program.volumes)
+        return found + sum(math.prod(f.shape) * np.dtype(f.variable.dtype).itemsize for f in self.program.fields)
 
     @property
     def cost(self) -> float | None:

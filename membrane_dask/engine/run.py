@@ -332,7 +332,7 @@ def _create(plan: Plan, root: Path) -> Run:
         for path in study.inputs().values():
             shutil.copyfile(path, building / "inputs" / path.name)
         program = plan.program
-        store.create_result(building, program.tables, program.static, plan.batch, dict(program.attrs))
+        store.create_result(building, program, plan.batch)
         for volume in program.volumes:
             from membrane_dask.volume import ome
 

@@ -22,10 +22,12 @@ import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
 
-from membrane_dask.program import Dataset, Program, Table, Unit
+from membrane_dask.program import Dataset, Field, Program, Table, Unit
 from membrane_dask.variables import COORDINATES, DONE, STATUS, TODO, Variable
 
 _INTEGER_FILL = -1
+#: Planes in a chunk of a field at most, and half of what is along the other axes.
+_CHUNK = 64
 
 
 class ResultError(ValueError):
@@ -180,6 +182,63 @@ class VolumeSink:
 
 
 @dataclass(frozen=True)
+class FieldSink:
+    """Place of a field's slabs on disk."""
+
+    path: str
+    variable: Variable
+    shape: tuple[int, ...]
+    planes: int
+
+    def chunk(self, unit: Unit) -> tuple[int, ...]:
+        """Slab: whole chunks, which one unit fills."""
+        return unit.index
+
+    def _place(self, unit: Unit) -> slice:
+        start = unit.index[0] * self.planes
+        return slice(start, min(start + self.planes, self.shape[1]))
+
+    def check(self, unit: Unit, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The slab, if it has the shape and the type of its place and no NaN.
+
+        Raises
+        ------
+        ResultError
+            For anything else.
+        """
+        name, place = self.variable.name, self._place(unit)
+        if set(values) != {name}:
+            raise ResultError(f"{unit.key} returned {sorted(values)}, planned {[name]}")
+        slab, wanted = np.asarray(values[name]), (self.shape[0], place.stop - place.start, *self.shape[2:])
+        if slab.shape != wanted or slab.dtype != np.dtype(self.variable.dtype):
+            raise ResultError(
+                f"{unit.key}: {name} is {slab.dtype} {slab.shape}, planned {self.variable.dtype} {wanted}"
+            )
+        if not np.isfinite(slab).all():
+            raise ResultError(f"{unit.key}: {name} is not finite")
+        return {name: slab}
+
+    def write(self, units: Sequence[Unit], values: Sequence[Mapping[str, np.ndarray]]) -> None:
+        """Write checked slabs."""
+        array = _open_array(f"{self.path}/{self.variable.name}")
+        for unit, value in zip(units, values, strict=True):
+            array[:, self._place(unit)] = value[self.variable.name]
+
+    def read(self, unit: Unit) -> dict[str, np.ndarray]:
+        """A slab that is on disk."""
+        array = _open_array(f"{self.path}/{self.variable.name}")
+        return {self.variable.name: np.asarray(array[:, self._place(unit)])}
+
+    def digests(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, str]]:
+        """Digest of each slab as it stands on disk."""
+        for unit in units:
+            yield unit, digest(self.read(unit))
+
+    def mark(self, units: Sequence[Unit], status: int) -> None:
+        """Slabs carry no status; the journal does."""
+
+
+@dataclass(frozen=True)
 class PartFiles:
     """What units of a run have left for later ones.
 
@@ -257,7 +316,7 @@ class PartSink:
         shutil.rmtree(self.files.place(self.name, ()).parent, ignore_errors=True)
 
 
-Sink = TableSink | VolumeSink | PartSink
+Sink = TableSink | VolumeSink | FieldSink | PartSink
 
 
 def _runs(units: Sequence[Unit], batch: int = 0) -> Iterator[tuple[int, int]]:
@@ -336,6 +395,18 @@ def _create(
     )
 
 
+def create_field(result: Path, field: Field) -> None:
+    """Lay out a field: labels, type and attributes, and no data."""
+    group = zarr.create_group(str(result / field.name), attributes=dict(field.attrs))
+    for dim, labels in field.coords.items():
+        _create(group, dim, (dim,), labels.shape, labels.shape, labels.dtype, _coordinate_attrs(dim))[...] = labels
+    # A slab is whole chunks, of planes that divide it.
+    deep = max(n for n in range(1, min(field.planes, _CHUNK) + 1) if field.planes % n == 0)
+    chunks = (1, deep, *(min(n, 2 * _CHUNK) for n in field.shape[2:]))
+    variable = field.variable
+    _create(group, variable.name, variable.dims, field.shape, chunks, np.dtype(variable.dtype), variable.attributes())
+
+
 def create_dataset(result: Path, dataset: Dataset) -> None:
     """Write data that are known before the run starts, replacing what an earlier attempt left."""
     target, fresh = result / dataset.name, result / f".{dataset.name}.partial"
@@ -350,14 +421,15 @@ def create_dataset(result: Path, dataset: Dataset) -> None:
     fresh.rename(target)
 
 
-def create_result(root: Path, tables: Sequence[Table], static: Sequence[Dataset], batch: Mapping[str, int],
-                  attrs: Mapping[str, Any]) -> None:  # fmt: skip
+def create_result(root: Path, program: Program, batch: Mapping[str, int]) -> None:
     """Lay out the whole ``result.zarr`` of a run."""
     result = root / "result.zarr"
-    zarr.create_group(str(result), attributes=dict(attrs))
-    for table in tables:
+    zarr.create_group(str(result), attributes=dict(program.attrs))
+    for table in program.tables:
         create_table(result, table, batch[table.name])
-    for dataset in static:
+    for field in program.fields:
+        create_field(result, field)
+    for dataset in program.static:
         create_dataset(result, dataset)
 
 
@@ -370,6 +442,9 @@ def sinks(root: Path, program: Program, batch: Mapping[str, int]) -> dict[str, S
         found[table.name] = TableSink(path, table.variables, sizes, table.unit_shape, batch[table.name])
     for volume in program.volumes:
         found[volume.name] = VolumeSink(str(volume_path(root, volume.name)), volume.shape, volume.block)
+    for field in program.fields:
+        path = str(root / "result.zarr" / field.name)
+        found[field.name] = FieldSink(path, field.variable, field.shape, field.planes)
     for part in program.parts:
         found[part.name] = PartSink(PartFiles(str(root)), part.name, part.passing)
     return found

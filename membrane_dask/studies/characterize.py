@@ -21,7 +21,7 @@ from membrane_dask.physics.basins import N_SUMS, Box, Markers, basins, fitting, 
 from membrane_dask.physics.extraction import assemble, surface_areas
 from membrane_dask.physics.network import PhysicsError, PoreNetwork
 from membrane_dask.physics.transport import PoreSpace, diffusion, distances, shortest_path
-from membrane_dask.program import Dataset, History, Parts, Proposer, Table, Unit, Volume, Work
+from membrane_dask.program import Dataset, Field, History, Parts, Proposer, Table, Unit, Volume, Work
 from membrane_dask.studies.flow import (
     flow_by_slabs,
     flow_memory,
@@ -31,7 +31,7 @@ from membrane_dask.studies.flow import (
     retention_properties,
 )
 from membrane_dask.studies.slab_flow import TASKS as SLAB_TASKS
-from membrane_dask.studies.slab_flow import SlabFlow, slab_edges, slab_memory, slab_parts, slab_work
+from membrane_dask.studies.slab_flow import SlabFlow, slab_edges, slab_fields, slab_memory, slab_parts, slab_work
 from membrane_dask.variables import (
     CHAMANI,
     DEPOSITION,
@@ -144,6 +144,11 @@ class CharacterizeProgram:
             "retention": study.retention,
             "slabs": self.slabs,
         }
+        self.fields: Sequence[Field] = [
+            slab_fields(study.flow, volume, edges, self._field(number))
+            for number, (volume, edges) in enumerate(zip(found, self.slabs, strict=True))
+            if edges and study.flow.velocities
+        ]
         self.work: Work = work
         self.attrs: Mapping[str, Any] = {
             "title": "What a porous structure is",
@@ -212,6 +217,10 @@ class CharacterizeProgram:
         """Name of a volume in the keys of its units."""
         return "reference" if volume >= self.replicates else f"replicate={volume}"
 
+    def _field(self, volume: int) -> str:
+        """Where the velocities of a volume are kept."""
+        return "reference_velocity" if volume >= self.replicates else f"velocity_{volume}"
+
     def _seed(self, volume: int) -> tuple[int, ...]:
         return self.study.seed, _KIND, volume
 
@@ -225,7 +234,9 @@ class CharacterizeProgram:
         """Blocks at once; the network of a volume when its blocks are over, and then the ways through it."""
         proposed: set[str] = set()
         by_slabs = {
-            number: SlabFlow(number, self.name(number), len(edges) - 1, self.study.flow, self._seed(number))
+            number: SlabFlow(
+                number, self.name(number), len(edges) - 1, self.study.flow, self._seed(number), self._field(number)
+            )
             for number, edges in enumerate(self.slabs)
             if edges
         }
@@ -487,7 +498,7 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
         return _block(context, volume, *context["blocks"][unit.params["volume"]][unit.params["block"]])
     if unit.task == "networks":
         return _network(context, volume, unit.params["volume"])
-    if unit.task in SLAB_TASKS:
+    if unit.task in SLAB_TASKS or unit.params.get("field"):
         return slab_work(context, unit)
     if unit.task == "flows":
         network = context["parts"].read("networks", unit.index)

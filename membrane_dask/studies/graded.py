@@ -14,7 +14,7 @@ from membrane_dask.errors import Problem, Source, StudyError
 from membrane_dask.physics.banded import RadiusSpread, band_radii, generate, junction_counts
 from membrane_dask.physics.fouling import FilterLife, filter_lives, threshold_crossing, until
 from membrane_dask.physics.network import PhysicsError, PoreNetwork
-from membrane_dask.program import Dataset, History, Parts, Proposer, Table, Unit, Volume, Work
+from membrane_dask.program import Dataset, Field, History, Parts, Proposer, Table, Unit, Volume, Work
 from membrane_dask.studies import optimum
 from membrane_dask.variables import GRADED, GU, OPTIMUM, Variable
 
@@ -45,6 +45,7 @@ class GradedProgram:
 
     kind = "graded"
     volumes: Sequence[Volume] = ()
+    fields: Sequence[Field] = ()
     parts: Sequence[Parts] = ()
     about: Sequence[tuple[str, str]] = ()
     static: Sequence[Dataset] = ()

@@ -23,7 +23,7 @@ from membrane_dask.physics.comparison import population
 from membrane_dask.physics.fits import LAWS, ratio_interval
 from membrane_dask.physics.posterior import QUANTITIES, Known
 from membrane_dask.physics.water import STANDARD, Water
-from membrane_dask.program import Dataset, History, Parts, Proposer, Table, Unit, Volume, Work
+from membrane_dask.program import Dataset, Field, History, Parts, Proposer, Table, Unit, Volume, Work
 from membrane_dask.studies import palencia
 from membrane_dask.studies.membranes import MEASUREMENTS, Member, work
 from membrane_dask.tables.files import TableError
@@ -63,6 +63,7 @@ class PorometryProgram:
 
     kind = "porometry"
     volumes: Sequence[Volume] = ()
+    fields: Sequence[Field] = ()
     parts: Sequence[Parts] = ()
     static: Sequence[Dataset] = ()
 

@@ -32,7 +32,7 @@ from membrane_dask.physics.matching import (
 )
 from membrane_dask.physics.micrograph import Segmentation, distance_features, distance_objective, segment
 from membrane_dask.physics.structure import Graded, Structure, TwoLayers, block, cut, gaussian_field, working_bytes
-from membrane_dask.program import Dataset, History, Parts, Proposer, Table, Unit, Volume, Work
+from membrane_dask.program import Dataset, Field, History, Parts, Proposer, Table, Unit, Volume, Work
 from membrane_dask.studies.search import BayesianSearch, CandidateSearch, Progress
 from membrane_dask.variables import CHAMANI, STRUCTURES, TRIALS, Variable
 from membrane_dask.volume.images import read_micrograph
@@ -68,6 +68,7 @@ class ReconstructProgram:
     """
 
     kind = "reconstruct"
+    fields: Sequence[Field] = ()
     parts: Sequence[Parts] = ()
     about: Sequence[tuple[str, str]] = ()
 

@@ -40,8 +40,9 @@ from membrane_dask.physics.stokes import (
     darcy_load,
     first_inner,
 )
-from membrane_dask.program import History, Parts, Unit
+from membrane_dask.program import Field, History, Parts, Unit
 from membrane_dask.studies.streams import SECOND, other, planes_of, refined, seen, wider_than_one
+from membrane_dask.variables import VELOCITY
 from membrane_dask.volume.given import GivenVolume
 
 #: Rounds after which to give up.
@@ -62,11 +63,12 @@ def slab_edges(settings: FlowSettings, shape: Sequence[int], porosity: float) ->
     """First planes of a volume's slabs and its depth, in its own voxels; None if it is not cut."""
     planes = settings.slab
     if planes is None:
-        if porosity * math.prod(shape) * settings.refine**3 <= _LARGE:
-            return None
-        planes = max(16, _PLANES // settings.refine)
-    count = max(1, round(shape[0] / planes))
-    return tuple(round(shape[0] * k / count) for k in range(count + 1)) if count > 1 else None
+        large = porosity * math.prod(shape) * settings.refine**3 > _LARGE
+        planes = max(16, _PLANES // settings.refine) if large else shape[0]
+    planes = min(planes, shape[0])
+    planes = math.ceil(shape[0] / round(shape[0] / planes))  # slabs of one thickness, but for the last
+    edges = (*range(0, shape[0], planes), shape[0])
+    return edges if len(edges) > 2 or settings.velocities else None
 
 
 def slab_parts(cuts: Sequence[tuple[int, ...] | None]) -> tuple[Parts, ...]:
@@ -83,6 +85,14 @@ def slab_parts(cuts: Sequence[tuple[int, ...] | None]) -> tuple[Parts, ...]:
         Parts("velocities", (n, 2, MOST_ROUNDS, most), sparse=True, passing=True),
         Parts("streams", (n, most), sparse=True, passing=True),
     )
+
+
+def slab_fields(settings: FlowSettings, volume: GivenVolume, edges: Sequence[int], name: str) -> Field:
+    """Where the velocities of a volume are kept."""
+    voxel = float(volume.voxel_nm or math.nan)
+    labels: dict[str, np.ndarray] = {"component": np.array(list("zyx"), np.dtypes.StringDType())}
+    labels |= {axis: (np.arange(n) + 0.5) * voxel for axis, n in zip("zyx", volume.shape, strict=True)}
+    return Field(name, VELOCITY, labels, edges[1], {"pressure_Pa": settings.pressure})
 
 
 def slab_memory(settings: FlowSettings, shape: Sequence[int], porosity: float, edges: Sequence[int]) -> dict[str, int]:
@@ -121,6 +131,8 @@ class SlabFlow:
         What is asked.
     seed : tuple of int
         Of the units.
+    field : str
+        Where its velocities are kept.
     """
 
     volume: int
@@ -128,6 +140,7 @@ class SlabFlow:
     slabs: int
     settings: FlowSettings
     seed: tuple[int, ...]
+    field: str
 
     def propose(self, history: History) -> tuple[list[Unit], dict[str, Any] | None]:
         """All units that the history allows; and what to tell the last one of the volume, once it may come."""
@@ -136,6 +149,8 @@ class SlabFlow:
         if found is None:
             return units, None
         if found.status == "failed" or not found.feedback["pores"]:
+            if found.status == "done":
+                units += self._kept(-1)
             return units, {"failed": units[0].key if found.status == "failed" else ""}
         ends = []
         tolerances = (self.settings.tolerance, SECOND) if self.settings.method == "stokes" else (math.inf,)
@@ -147,6 +162,15 @@ class SlabFlow:
             return units, None
         told = {f"{name}_{reading}": value for reading, end in enumerate(ends) for name, value in (end or {}).items()}
         return units, {"failed": "", **told}
+
+    def _kept(self, rounds: int) -> list[Unit]:
+        """Units that keep the velocities, after so many rounds; none was needed where nothing flows."""
+        slabs = range(self.slabs if self.settings.velocities else 0)
+        told = {"volume": self.volume, "rounds": rounds}
+        return [
+            Unit(f"{self.field},slab={k}", self.field, (k,), {**told, "slab": k, "field": True}, self.seed)
+            for k in slabs
+        ]
 
     def _unit(self, task: str, *place: int, **params: Any) -> Unit:
         names = {"mobilities": ("reading", "slab"), "pressures": ("reading", "round"), "streams": ("slab",)}
@@ -216,6 +240,7 @@ class SlabFlow:
                     return units, {"failed": bad[0]}
                 if any(unit.key not in history for unit in stage):
                     return units, None
+            units += self._kept(end["rounds"])
         return units, {"failed": "", **end}
 
 
@@ -296,6 +321,11 @@ class _Site:
         pores = self.pores(window.low, window.high)
         return Section.of(self.slabs, window, pores, self.settings.sides, self.mobility("resistance"))
 
+    def streams(self, slab: int) -> np.ndarray:
+        """Velocities of a slab as they were found in the end."""
+        found: np.ndarray = self.parts.read("streams", (self.volume, slab), ("velocity",))["velocity"]
+        return found
+
     def velocity(self, number: int) -> Reader:
         """Velocities under the pressures of a round: sums of what earlier rounds found."""
         weights = self.scalar(number, "weights")
@@ -324,6 +354,8 @@ def slab_work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndar
     if unit.task == "through":
         return _through(context, unit, volume)
     site = _Site(context["parts"], context["flow"], context["slabs"][unit.params["volume"]], unit.params)
+    if unit.params.get("field"):
+        return {"velocity": _field(site, context["volumes"][site.volume])}, {}
     if unit.task == "mobilities":
         window = site.slabs.window(unit.params["slab"], site.margin)
         pores = site.pores(window.low, window.high)
@@ -445,6 +477,26 @@ def _streams(
     return {"velocity": flow[own].copy(), "work": np.array([through, power]), "flux": flux, **looks}
 
 
+def _field(site: _Site, volume: GivenVolume) -> np.ndarray:
+    """Velocities in the middle of a slab's voxels, ``(component, z, y, x)`` in m/s."""
+    settings, fine = site.settings, site.settings.refine
+    window = site.slabs.window(int(site.params["slab"]), 1)
+    found = np.zeros((3, (window.stop - window.start) // fine, *volume.shape[1:]), np.float32)
+    if site.params["rounds"] < 0:
+        return found
+    work = sum(site.parts.read("streams", (site.volume, k), ("work",))["work"] for k in range(len(site.slabs)))
+    grid = Grid.within(site.pores(window.low, window.high), settings.sides, None)
+    at_centres = grid.at_centres(site.slabs.around(site.streams, window, grid.m + 1))
+    own = site.slabs.own(window, faces=False)
+    places = (grid.places[own] - np.array([window.start - window.low, 0, 0], np.int16)) // fine
+    voxel = float(volume.voxel_nm or math.nan) / fine * 1e-9
+    drop = settings.pressure / (site.slabs.depth * voxel)
+    scale = np.float32(work[0] / work[1] * voxel**2 * drop / settings.viscosity / fine**3)
+    for component in range(3):
+        np.add.at(found[component], tuple(places.T), at_centres[own, component] * scale)
+    return found
+
+
 def merged(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, Any], tuple[Grid, np.ndarray] | None]:
     """What the slabs of a volume found, as :func:`membrane_dask.studies.flow.flow_through` gives it, in voxels.
 
@@ -481,8 +533,6 @@ def merged(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, Any], tupl
     if not context["retention"].solve:
         return found, None
     grid = Grid.within(site.pores(0, site.slabs.depth), site.settings.sides, None)
-    velocity = site.slabs.whole(
-        lambda slab: site.parts.read("streams", (volume, slab), ("velocity",))["velocity"], grid.m + 1
-    )
+    velocity = site.slabs.whole(site.streams, grid.m + 1)
     velocity *= np.float32(through / power)
     return found, (grid, velocity)

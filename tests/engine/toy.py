@@ -47,6 +47,7 @@ class ToyProgram:
 
     kind = "toy"
     volumes: Sequence[Any] = ()
+    fields: Sequence[Any] = ()
     parts: Sequence[Any] = ()
     about: Sequence[Any] = ()
     static: Sequence[Any] = ()

@@ -155,7 +155,8 @@ def test_what_a_volume_holds_back(flowing):
 def by_slabs(study, tmp_path_factory):
     path = study.with_name("by_slabs.yaml")
     path.write_text(
-        study.read_text().replace("reference: mirrored.npy\n", "") + FLOWING.replace("tolerance", "slab: 30, tolerance")
+        study.read_text().replace("reference: mirrored.npy\n", "")
+        + FLOWING.replace("tolerance", "slab: 30, velocities: true, tolerance")
     )
     return md.run(md.load_study(path, cluster=SYNC), tmp_path_factory.mktemp("by_slabs") / "run")
 
@@ -179,6 +180,23 @@ def test_slabs_find_the_same_flow(flowing, by_slabs):
     assert not left & {"mobilities", "pressures", "velocities", "streams"}
 
 
+def test_velocities_are_kept(by_slabs, flowing, membrane):
+    kept = by_slabs.result["velocity_0"].velocity
+    assert kept.dims == ("component", "z", "y", "x")
+    assert kept.units == "m s-1"
+    assert float(kept.y[0]) == 1.5
+    velocity = kept.values
+    assert not velocity[:, membrane > 0].any()
+    k = float(flowing.result["properties"].permeability[0])
+    superficial = k * 2.1e5 / 330e-9 / 0.89e-3
+    # In every plane, as what flows through the faces below and above does.
+    np.testing.assert_allclose(velocity[0].mean(axis=(1, 2)), superficial, rtol=1e-4)
+    speed = flowing.result["flow"].speed.isel(replicate=0).values
+    np.testing.assert_allclose(
+        np.sqrt((velocity[:, :, 35] ** 2).sum(axis=0)), speed, rtol=0.02, atol=1e-3 * speed.max()
+    )
+
+
 def whole_values(run, name):
     return {v: a.values for v, a in run.result[name].to_dataset().isel(replicate=0).data_vars.items()}
 
@@ -187,7 +205,7 @@ def top(values):
     return np.abs(values[np.isfinite(values)]).max(initial=0)
 
 
-@pytest.mark.parametrize("settings", ["sides: periodic", "sides: wall, surface: voxels", "refine: 2"])
+@pytest.mark.parametrize("settings", ["sides: periodic", "sides: wall, surface: voxels", "refine: 2, velocities: true"])
 def test_slabs_of_any_flow(membrane, tmp_path, settings):
     np.save(tmp_path / "corner.npy", membrane[:64, :32, :32])
     found = []
@@ -199,6 +217,10 @@ def test_slabs_of_any_flow(membrane, tmp_path, settings):
         )
         run = md.run(md.load_study(path, cluster=SYNC), tmp_path / f"run{len(found)}")
         found.append(run.result["properties"].to_dataset().isel(replicate=0))
+        if "velocities" in settings:  # in one slab, and in four
+            forward = run.result["velocity_0"].velocity.sel(component="z").mean(("y", "x"))
+            expected = float(found[-1].permeability) * 210e3 / (64 * 3e-9) / 0.89e-3
+            np.testing.assert_allclose(forward, expected, rtol=1e-4)
     assert float(found[0].permeability) > 0
     for name in ("permeability", "permeability_upper", "permeability_other_surface", "tortuosity_hydraulic"):
         assert float(found[1][name]) == pytest.approx(float(found[0][name]), rel=2e-3)
@@ -243,9 +265,10 @@ def test_nothing_flows_through_a_wall(membrane, tmp_path):
     path = tmp_path / "walled.yaml"
     path.write_text(
         "kind: characterize\ninput: walled.npy\nvoxel_size: 3 nm\ntortuosity: false\n"
-        "flow: {solve: true}\nretention: {solve: true}\n"
+        "flow: {solve: true, velocities: true}\nretention: {solve: true}\n"
     )
     run = md.run(md.load_study(path, cluster=SYNC), tmp_path / "run")
+    assert not run.result["velocity_0"].velocity.values.any()
     found = run.result["properties"].to_dataset().isel(replicate=0)
     assert float(found.percolates) == float(found.permeability) == float(found.permeance) == 0
     assert np.isnan(found.tortuosity_hydraulic)
