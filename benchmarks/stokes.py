@@ -11,9 +11,10 @@ with its mirror image, whose flow is the same one; ours solves that too, and all
 ours          all of it, until the bounds of the permeability are 1 % apart
   its value   until the lower of its bounds lies within 1 % of what a tolerance of 0.1 % gives
 ours alone    the same without the mirror image, which it does not need
-lattice       lattice Boltzmann in Numba: D3Q19, two relaxation times (magic parameter 3/16), pore voxels only, one
-              array (Bailey et al., ICPP 2009), single precision, linear equilibrium; the usual viscosity of 1/6
-lattice quick the same at the viscosity with which it came to rest soonest, of some that were tried
+lattice plain lattice Boltzmann in Numba: D3Q19, two relaxation times (magic parameter 3/16), pore voxels only, two
+              arrays, single precision, linear equilibrium; the usual viscosity of 1/6
+lattice       the same with one array, read and written in place (Bailey et al., ICPP 2009)
+lattice quick that at the viscosity with which it came to rest soonest, of some that were tried
 lbmpy         the same method and viscosity, generated C, all voxels
 xlb warp, xlb jax   Autodesk's XLB: D3Q19, one relaxation time (that of the same magic number), all voxels. Its masks
               of the solid do not go round the periodic sides; they are replaced
@@ -202,16 +203,56 @@ def compiled_step():  # type: ignore[no-untyped-def]
     return step
 
 
-STEP = None
+def compiled_plain_step():  # type: ignore[no-untyped-def]
+    """One step from one array into another: collide, then go to the neighbour, or back where there is none."""
+    from numba import njit
+
+    pairs = np.float32(DIRECTIONS)
+    shares = np.float32([1 / 18 if p < 3 else 1 / 36 for p in range(9)])
+    f4 = np.float32
+
+    @njit(fastmath=True, nogil=True)
+    def step(f, g, where, n, even_rate, odd_rate):
+        total = 0.0
+        for i in range(n):
+            still = f[18 * n + i]
+            density, along = still, np.zeros(3, np.float32)
+            along[0] = f4(0.5)  # half the force, which is 1
+            for p in range(9):
+                there, back = f[2 * p * n + i], f[(2 * p + 1) * n + i]
+                density += there + back
+                for axis in range(3):
+                    along[axis] += pairs[p, axis] * (there - back)
+            total += along[0]
+            g[18 * n + i] = still - even_rate * (still - density / f4(3))
+            for p in range(9):
+                there, back, share = f[2 * p * n + i], f[(2 * p + 1) * n + i], f4(3) * shares[p]
+                drift = f4(0)
+                for axis in range(3):
+                    drift += share * pairs[p, axis] * along[axis]
+                even = f4(0.5) * even_rate * (there + back - f4(2) * shares[p] * density)
+                odd = odd_rate * (f4(0.5) * (there - back) - drift)
+                odd -= (f4(1) - f4(0.5) * odd_rate) * share * pairs[p, 0]
+                g[where[2 * p, i]] = there - even - odd
+                g[where[2 * p + 1, i]] = back - even + odd
+        return total
+
+    return step
 
 
-def lattice(pores: np.ndarray, seconds: float, viscosity: float) -> list[Row]:
+STEP = PLAIN_STEP = None
+
+
+def lattice(pores: np.ndarray, seconds: float, viscosity: float, plain: bool = False) -> list[Row]:
     """Populations are kept as differences from a liquid at rest; the wall is half a voxel away (bounce-back)."""
-    global STEP
-    step = STEP = STEP or compiled_step()
+    global STEP, PLAIN_STEP
+    if plain:
+        step = PLAIN_STEP = PLAIN_STEP or compiled_plain_step()
+    else:
+        step = STEP = STEP or compiled_step()
     n = int(pores.sum())
 
-    def prepared() -> tuple[np.ndarray, np.ndarray]:
+    def prepared() -> tuple[np.ndarray, list[np.ndarray]]:
         number = np.full(pores.shape, -1, np.int32)
         number[pores] = np.arange(n)
         where = np.empty((18, n), np.int32)
@@ -219,7 +260,7 @@ def lattice(pores: np.ndarray, seconds: float, viscosity: float) -> list[Row]:
             ahead = [(2 * (q % 2) - 1) * c for c in DIRECTIONS[q // 2]]
             there = np.roll(number, ahead, (0, 1, 2))[pores]
             where[q] = np.where(there >= 0, q * n + there, (q ^ 1) * n + np.arange(n, dtype=np.int32))
-        return where, np.zeros(19 * n, np.float32)
+        return where, [np.zeros(19 * n, np.float32) for _ in range(2 if plain else 1)]
 
     clock = Clock()
     where, f = prepared()
@@ -228,7 +269,11 @@ def lattice(pores: np.ndarray, seconds: float, viscosity: float) -> list[Row]:
 
     def advance(steps: int) -> float:
         for i in range(steps):
-            total = step(f, where, n, even, odd, i % 2 == 1)
+            total = (
+                step(f[i % 2], f[1 - i % 2], where, n, even, odd)
+                if plain
+                else step(f[0], where, n, even, odd, i % 2 == 1)
+            )
         return viscosity * total / pores.size
 
     (row,) = march(advance, seconds)
@@ -368,6 +413,7 @@ def solvers(kind: str) -> dict[str, tuple[Callable[[np.ndarray, float], list[Row
     return {
         "ours": (ours, True),
         "ours alone": (ours, False),
+        "lattice plain": (lambda pores, seconds: lattice(pores, seconds, USUAL, plain=True), True),
         "lattice": (lambda pores, seconds: lattice(pores, seconds, USUAL), True),
         "lattice quick": (lambda pores, seconds: lattice(pores, seconds, QUICK[kind]), True),
         "lbmpy": (lambda pores, seconds: lbmpy(pores, seconds, QUICK[kind]), True),

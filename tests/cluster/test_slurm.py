@@ -369,7 +369,7 @@ def test_drivers_that_achieve_nothing_end_the_chain(slurm, study, command, wait_
     assert "finished no unit" in md.open_run(out).provenance["stops"][-1]["reason"]
 
 
-@pytest.mark.parametrize("realizations", [130, pytest.param(1300, marks=[pytest.mark.slow, pytest.mark.timeout(5000)])])
+@pytest.mark.parametrize("realizations", [90, pytest.param(1300, marks=[pytest.mark.slow, pytest.mark.timeout(5000)])])
 def test_walltime_costs_no_result(slurm, command, values_of, wait_until, tmp_path, realizations):
     """Jobs of a minute, for one minute's work and, on demand, for ten: drivers and workers follow one another."""
     path = tmp_path / "long.yaml"
