@@ -98,6 +98,36 @@ def numbered(parent):
     return found, count
 
 
+@kernel
+def members_of(group, count):
+    """Where the members of each group begin in a list of all, and the list."""
+    begin = np.zeros(count + 1, np.int64)
+    for i in range(group.size):
+        begin[group[i] + 1] += 1
+    for k in range(count):
+        begin[k + 1] += begin[k]
+    at, found = begin[:-1].copy(), np.empty(group.size, np.int32)
+    for i in range(group.size):
+        found[at[group[i]]] = i
+        at[group[i]] += 1
+    return begin, found
+
+
+@part
+def add_to_row(other, weights, seen, start, size, j, c):
+    """Add a weight in column ``j`` to the row of a sparse matrix that begins at ``start``; the new size of all rows.
+
+    ``seen`` knows where each column came last, in any row.
+    """
+    at = seen[j]
+    if at < start:
+        at = seen[j] = size
+        other[at], weights[at] = j, 0.0
+        size += 1
+    weights[at] += c
+    return size
+
+
 @part
 def exponential(x):
     """``exp(x)`` of non-positive numbers, in place: eight at a time, where the library's goes one by one.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from membrane_dask.physics._jit import join, kernel, numbered, part
+from membrane_dask.physics._jit import add_to_row, join, kernel, members_of, numbered, part
 from membrane_dask.physics.network import PhysicsError
 
 #: Groups that are few enough to be solved for at once.
@@ -56,7 +56,7 @@ class Conduction:
         self.inverse = _inverse_diagonal(neighbours, conductance, self.n)
         self.wraps = _wraps(self.low, self.n)
         self.group, places = _grouped(neighbours, places)
-        begin, members = _members(self.group, len(places))
+        begin, members = members_of(self.group, len(places))
         first, other, weights, outer = _between_voxels(neighbours, conductance, self.n, begin, members, self.group)
         self.levels: list[_Level] = []
         while True:
@@ -66,7 +66,7 @@ class Conduction:
             few = len(places)
             if len(diagonal) <= _COARSEST or few > 0.9 * len(diagonal):
                 break
-            begin, members = _members(group, few)
+            begin, members = members_of(group, few)
             first, other, weights, outer = _between_groups(first, other, weights, outer, begin, members, group)
         del begin, members
         matrix = sparse.csr_array((weights.astype(float), other, first), shape=(len(diagonal),) * 2)
@@ -243,33 +243,6 @@ def _halved(group, count, places):
     return cells
 
 
-@kernel
-def _members(group, count):
-    """Where the members of each group begin in a list of all, and the list."""
-    begin = np.zeros(count + 1, np.int64)
-    for i in range(group.size):
-        begin[group[i] + 1] += 1
-    for k in range(count):
-        begin[k + 1] += begin[k]
-    at, found = begin[:-1].copy(), np.empty(group.size, np.int32)
-    for i in range(group.size):
-        found[at[group[i]]] = i
-        at[group[i]] += 1
-    return begin, found
-
-
-@part
-def _add(other, weights, seen, start, size, j, c):
-    """Add a conductance to group ``j`` in the row that begins at ``start``; the new size of all rows."""
-    at = seen[j]
-    if at < start:
-        at = seen[j] = size
-        other[at], weights[at] = j, np.float32(0.0)
-        size += 1
-    weights[at] += c
-    return size
-
-
 @part
 def _longer(values, size):
     found = np.empty(2 * values.size + size, values.dtype)
@@ -298,7 +271,7 @@ def _between_voxels(neighbours, conductance, n, begin, members, group):
                 if j >= n:
                     outer[k] += c
                 elif group[j] != k:
-                    size = _add(other, weights, seen, first[k], size, group[j], c)
+                    size = add_to_row(other, weights, seen, first[k], size, group[j], c)
     first[count] = size
     return first, other[:size].copy(), weights[:size].copy(), outer
 
@@ -318,7 +291,7 @@ def _between_groups(fine_first, fine_other, fine_weights, fine_outer, begin, mem
             for f in range(fine_first[i], fine_first[i + 1]):
                 j = group[fine_other[f]]
                 if j != k:
-                    size = _add(other, weights, seen, first[k], size, j, fine_weights[f])
+                    size = add_to_row(other, weights, seen, first[k], size, j, fine_weights[f])
     first[count] = size
     return first, other[:size].copy(), weights[:size].copy(), outer
 

@@ -12,21 +12,18 @@ from typing import Literal
 
 import numpy as np
 
-from membrane_dask.physics._jit import join, kernel, numbered
+from membrane_dask.physics._jit import kernel
+from membrane_dask.physics.amounts import Groups, factors
 from membrane_dask.physics.basins import squared_distances
 from membrane_dask.physics.network import PhysicsError
 from membrane_dask.physics.staggered import Grid, percolating
 
 Collision = Literal["touch", "sieve"]
 
-#: Groups of voxels of the coarse problem at most, about.
-_GROUPS = 6000
 #: Sweeps over the voxels in a round.
-_SWEEPS = 4
+_SWEEPS = 2
 #: A ball that stays so many times as long as it takes to diffuse a voxel is held back for good.
 _FOREVER = 1e9
-#: Amounts in a group, beside the highest concentration of its plane, that are not told from nothing.
-_NOTHING = 1e-280
 #: Boltzmann's constant, J/K.
 BOLTZMANN = 1.380649e-23
 
@@ -128,8 +125,8 @@ def passage(
     radius: float,
     diffusivity: float,
     collision: Collision,
-    tolerance: float = 1e-5,
-    most: int = 2000,
+    tolerance: float = 1e-4,
+    most: int = 200,
 ) -> Passage:
     """Steady concentration of balls in a flow, from the feed at low z, which is well mixed, to the other side.
 
@@ -148,7 +145,7 @@ def passage(
     collision : {'touch', 'sieve'}
         Whether a ball sticks where it touches the wall, or moves on.
     tolerance : float
-        Relative change of what passes, in a round, from which on it counts as found.
+        Relative error of what passes that may be left.
     most : int
         Rounds after which to give up.
 
@@ -179,50 +176,31 @@ def passage(
     beside, rates, out, lost, feed, leave, stick = _rates(
         grid.neighbours, velocity, number, len(places), np.array(grid.shape), grid.places, diffusivity, sticks
     )
-    group, count = _grouped(beside, places)
+    groups = Groups.of(beside, places)
     plane = places[:, 0].astype(np.int64)
     first = np.searchsorted(plane, np.arange(grid.shape[0] + 1))
     c, scale = np.ones(len(places)), np.zeros(grid.shape[0])
-    found: list[float] = []
-    while len(found) < 2 or abs(found[-1] - found[-2]) > tolerance:
-        if len(found) == most:
-            change = abs(found[-1] - found[-2])
-            raise PhysicsError(f"retention: what passes still changes by {change:.1e} after {most} rounds")
+    found, changes = [0.0], [math.inf]
+    while not _settled(changes, tolerance):
+        if len(changes) > most:
+            raise PhysicsError(f"retention: what passes still changes by {changes[-1]:.1e} after {most} rounds")
         for _ in range(_SWEEPS):
             _sweep(beside, rates, out, feed, first, scale, c)
         _rescale(first, scale, c)
-        c *= _amounts(beside, rates, feed, lost, group, count, plane, scale, c)[group]
+        c *= factors(groups, beside, rates, lost, feed, plane, scale, c)
         found.append(math.log(float(leave @ c)) + scale[-1])
+        changes.append(abs(found[-1] - found[-2]))
     caught = np.bincount(plane, stick * c, grid.shape[0]) * np.exp(scale)
     profile = caught / caught.sum() if sticks else np.full(grid.shape[0], np.nan)
-    return Passage((math.log(through) - found[-1]) / math.log(10), profile, float(feed.sum()) / through, len(found))
+    return Passage((math.log(through) - found[-1]) / math.log(10), profile, float(feed.sum()) / through, len(found) - 1)
 
 
-def _grouped(beside: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, int]:
-    """Groups of voxels that are connected within cubic cells, few enough to be solved for at once."""
-    shift = 1
-    while True:
-        group, count = _cells(beside, places, shift)
-        if count <= _GROUPS or shift > 15:
-            return group, count
-        shift += 1
-
-
-def _amounts(
-    beside: np.ndarray, rates: np.ndarray, feed: np.ndarray, lost: np.ndarray, group: np.ndarray, count: int,
-    plane: np.ndarray, scale: np.ndarray, c: np.ndarray,
-) -> np.ndarray:  # fmt: skip
-    """What the amounts in groups must be multiplied with to balance each other."""
-    import scipy.sparse as sparse
-    from scipy.sparse.linalg import spsolve
-
-    level = np.bincount(group, scale[plane], count) / np.bincount(group, minlength=count)
-    into, out_of, amount, n, leaving = _between(beside, rates, lost, group, plane, scale, level, c)
-    moved = sparse.coo_array((amount[:n], (into[:n], out_of[:n])), shape=(count, count)).tocsc()
-    leaving[leaving < _NOTHING] = 1.0
-    fed = np.bincount(group, feed, count)
-    fed[fed > 0] *= np.exp(-level[fed > 0])
-    return np.asarray(spsolve((sparse.diags_array(leaving) - moved).tocsc(), fed))
+def _settled(changes: list[float], tolerance: float) -> bool:
+    """Whether all changes that are still to come add up to little, if they go on falling as the last ones did."""
+    if len(changes) < 4:
+        return False
+    fall = math.sqrt(changes[-1] / changes[-3]) if changes[-3] else 0.0
+    return fall < 1 and changes[-1] * fall / (1 - fall) <= tolerance
 
 
 def log_reduction_bound(passed: int, entered: int, confidence: float = 0.95) -> float:
@@ -361,46 +339,3 @@ def _rescale(first, scale, c):
             for i in range(first[z], first[z + 1]):
                 c[i] /= top
             scale[z] += math.log(top)
-
-
-@kernel
-def _cells(beside, places, shift):
-    """Groups of voxels that are connected within cubic cells of ``2 ** shift`` voxels, and how many there are."""
-    n = places.shape[0]
-    parent = np.empty(n, np.int32)
-    for i in range(n):
-        parent[i] = i
-        for axis in range(3):
-            j = beside[i, 2 * axis]
-            if j < i and places[i, axis] >> shift == places[j, axis] >> shift:
-                join(parent, i, j)
-    return numbered(parent)
-
-
-@kernel
-def _between(beside, rates, lost, group, plane, scale, level, c):
-    """What moves between groups: into which, out of which, how much, at the level of those it comes to.
-
-    Then how many such there are, and what leaves each group, at its own level.
-    """
-    n = c.size
-    into, out_of, amount, leaving = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n), np.zeros(level.size)
-    count = 0
-    for j in range(n):
-        here = group[j]
-        relative = c[j] * math.exp(scale[plane[j]] - level[here])
-        leaving[here] += lost[j] * relative
-        if into.size < count + 6:
-            size = 2 * into.size + 6
-            more_into, more_out, more = np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size)
-            more_into[:count], more_out[:count], more[:count] = into[:count], out_of[:count], amount[:count]
-            into, out_of, amount = more_into, more_out, more
-        for side in range(6):
-            i = beside[j, side]
-            if i < n and group[i] != here:
-                moved = rates[i, side ^ 1] * relative
-                leaving[here] += moved
-                into[count], out_of[count] = group[i], here
-                amount[count] = moved * math.exp(level[here] - level[group[i]])
-                count += 1
-    return into, out_of, amount, count, leaving

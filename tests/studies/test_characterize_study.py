@@ -172,12 +172,21 @@ def test_slabs_find_the_same_flow(flowing, by_slabs):
     for name in ("flow", "rejection", "deposition"):
         for variable, values in whole_values(flowing, name).items():
             np.testing.assert_allclose(
-                whole_values(by_slabs, name)[variable], values, rtol=0.02, atol=1e-6 + 1e-3 * top(values)
+                whole_values(by_slabs, name)[variable], values, rtol=0.05, atol=1e-6 + 1e-3 * top(values)
             )
     # What later rounds needed is of no more use.
     left = {path.name for path in (by_slabs.path / "parts").iterdir()}
     assert "flows" in left
     assert not left & {"mobilities", "pressures", "velocities", "streams"}
+
+
+def test_replaying_a_step_on_the_way(by_slabs):
+    assert md.replay(by_slabs.path, "through,replicate=0")[1]
+    with pytest.raises(md.StudyError, match="removed once a run is complete"):
+        md.replay(by_slabs.path, "velocities,replicate=0,reading=0,round=0,slab=1")
+    values, same = md.replay(by_slabs.path, "mobilities,replicate=0,reading=0,slab=1")
+    assert values["slowest"] > 0
+    assert same is None
 
 
 def test_velocities_are_kept(by_slabs, flowing, membrane):
@@ -193,7 +202,7 @@ def test_velocities_are_kept(by_slabs, flowing, membrane):
     np.testing.assert_allclose(velocity[0].mean(axis=(1, 2)), superficial, rtol=1e-4)
     speed = flowing.result["flow"].speed.isel(replicate=0).values
     np.testing.assert_allclose(
-        np.sqrt((velocity[:, :, 35] ** 2).sum(axis=0)), speed, rtol=0.02, atol=1e-3 * speed.max()
+        np.sqrt((velocity[:, :, 35] ** 2).sum(axis=0)), speed, rtol=0.05, atol=1e-3 * speed.max()
     )
 
 
