@@ -99,6 +99,20 @@ def numbered(parent):
 
 
 @kernel
+def cells_of(beside, places, shift):
+    """Groups of voxels that are connected within cubic cells of ``2 ** shift`` voxels, and how many there are."""
+    n = places.shape[0]
+    parent = np.empty(n, np.int32)
+    for i in range(n):
+        parent[i] = i
+        for axis in range(3):
+            j = beside[i, 2 * axis]
+            if j < i and places[i, axis] >> shift == places[j, axis] >> shift:
+                join(parent, i, j)
+    return numbered(parent)
+
+
+@kernel
 def members_of(group, count):
     """Where the members of each group begin in a list of all, and the list."""
     begin = np.zeros(count + 1, np.int64)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from membrane_dask.physics._jit import add_to_row, join, kernel, members_of, numbered, part
+from membrane_dask.physics._jit import add_to_row, cells_of, kernel, members_of, part
 
 #: Groups that are few enough to be solved for at once, about; widest cell of a group, as a power of two.
 _FEW, _WIDEST = 1500, 15
@@ -45,12 +45,12 @@ class Groups:
     @classmethod
     def of(cls, beside: np.ndarray, places: np.ndarray) -> Groups:
         """From each voxel's six neighbours (``n`` where there is none) and places ``(n, 3)``."""
-        group, count = _cells(beside, places, 1)
+        group, count = cells_of(beside, places, 1)
         found, of_voxels = [], group
         for shift in range(2, _WIDEST + 1):
             if count <= _FEW:
                 break
-            wider, fewer = _cells(beside, places, shift)
+            wider, fewer = cells_of(beside, places, shift)
             parent = np.empty(count, np.int32)
             parent[group] = wider
             found.append(parent)
@@ -114,20 +114,6 @@ def _balanced(level: _Level, parents: Sequence[np.ndarray]) -> np.ndarray:
         y *= _balanced(wider, parents[1:])[parent] ** _OVER
     _sweep(*rows, level.fed, y, 1)
     return y
-
-
-@kernel
-def _cells(beside, places, shift):
-    """Groups of voxels that are connected within cubic cells of ``2 ** shift`` voxels, and how many there are."""
-    n = places.shape[0]
-    parent = np.empty(n, np.int32)
-    for i in range(n):
-        parent[i] = i
-        for axis in range(3):
-            j = beside[i, 2 * axis]
-            if j < i and places[i, axis] >> shift == places[j, axis] >> shift:
-                join(parent, i, j)
-    return numbered(parent)
 
 
 @part

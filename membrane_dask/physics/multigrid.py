@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from membrane_dask.physics._jit import add_to_row, join, kernel, members_of, numbered, part
+from membrane_dask.physics._jit import add_to_row, cells_of, join, kernel, members_of, numbered, part
 from membrane_dask.physics.network import PhysicsError
 
 #: Groups that are few enough to be solved for at once.
@@ -55,8 +55,9 @@ class Conduction:
         self.low, self.conductance, self.n = neighbours[:, ::2], conductance, len(places)
         self.inverse = _inverse_diagonal(neighbours, conductance, self.n)
         self.wraps = _wraps(self.low, self.n)
-        self.group, places = _grouped(neighbours, places)
-        begin, members = members_of(self.group, len(places))
+        self.group, count = cells_of(neighbours, places, 1)
+        places = _halved(self.group, count, places)
+        begin, members = members_of(self.group, count)
         first, other, weights, outer = _between_voxels(neighbours, conductance, self.n, begin, members, self.group)
         self.levels: list[_Level] = []
         while True:
@@ -202,21 +203,6 @@ def _advance(x, p, r, q, alpha):
 
 
 @kernel
-def _grouped(neighbours, places):
-    """Group of every voxel: those connected within a cell of 2 x 2 x 2 voxels; and the groups' cells."""
-    n = places.shape[0]
-    parent = np.empty(n, np.int32)
-    for i in range(n):
-        parent[i] = i
-        for axis in range(3):
-            j = neighbours[i, 2 * axis]
-            if places[i, axis] % 2 == 1 and j < n:
-                join(parent, i, j)
-    group, count = numbered(parent)
-    return group, _halved(group, count, places)
-
-
-@kernel
 def _regrouped(first, other, places):
     """The same of groups: those connected within a cell twice as wide."""
     n = places.shape[0]
@@ -233,7 +219,7 @@ def _regrouped(first, other, places):
     return group, _halved(group, count, places)
 
 
-@part
+@kernel
 def _halved(group, count, places):
     """Cells of groups, twice as wide as those of their members."""
     cells = np.empty((count, 3), np.int16)
