@@ -46,9 +46,8 @@ def flow_memory(
 ) -> int:
     """Peak bytes of a solution; of a volume by slabs, of what is held back alone."""
     voxels = math.prod(volume.shape) * settings.refine**3
-    if by_slabs:
-        return int((_BYTES_RETENTION * porosity + _BYTES_VOXEL) * voxels) if retention.solve else 0
-    return int((_BYTES_PORE * porosity + _BYTES_VOXEL) * voxels)
+    each = _BYTES_RETENTION if retention.solve else _BYTES_PORE
+    return int((each * porosity + _BYTES_VOXEL) * voxels) if retention.solve or not by_slabs else 0
 
 
 def flow_through(
