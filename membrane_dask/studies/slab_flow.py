@@ -306,7 +306,7 @@ def merged(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, Any], tupl
     if site.settings.method == "screening":
         return {"screening": float(site.scalar(0, "screening"))}, None
     number = len(site.slabs)
-    small = [name for name in ("work", "flux", "along", "narrow", "speed", "forward", "section")]
+    small = ("work", "flux", "along", "narrow", "speed", "forward", "section")
     parts = [site.parts.read("streams", (volume, slab), small) for slab in range(number)]
     through, power = (float(sum(part["work"][k] for part in parts)) for k in range(2))
     lower = through**2 / power / site.size
