@@ -759,6 +759,10 @@ class CharacterizeStudy(BaseStudy):
         yield from super()._inconsistencies()
         if self.grey.threshold is not None and not isinstance(self.pores, str):
             yield Problem(("pores",), f"must be dark or bright where a grey volume is cut (got {self.pores})")
+        asked = [name for name in ("method", "slab", "velocities") if name in self.flow.model_fields_set]
+        asked = [name for name in asked if getattr(self.flow, name) != type(self.flow).model_fields[name].default]
+        if asked and not self.flow.solve:
+            yield Problem(("flow", asked[0]), "needs the flow: set flow.solve: true as well")
         if self.retention.solve and not self.flow.solve:
             yield Problem(("retention", "solve"), "needs the flow: set flow.solve: true as well")
         if self.retention.solve and self.flow.method == "screening":

@@ -156,8 +156,8 @@ class Plan:
         rows.append(("cluster", self._cluster()))
         if self.cost is not None:
             each = ", ".join(f"{self.seconds[kind]:.3g} s a unit of {kind}" for kind in kinds if kind in self.seconds)
-            most = "at most " if self.sparse else ""
             open_ = [kind for kind in kinds if kind not in self.seconds]
+            most = "at most " if self.sparse and not open_ else ""
             without = f", without {' and '.join(open_)}" if open_ else ""
             rows.append(("cost", f"{most}{as_seconds(self.cost)} of one core ({each}, measured{without})"))
             rows.append(("time", f"about {as_seconds(self.cost / workers)} on {workers} worker{'s' * (workers > 1)}"))
@@ -227,7 +227,7 @@ def make_plan(study: BaseStudy, program: Program) -> Plan:
 
 def _stem(task: str) -> str:
     """Name of a task without the number of its volume: the slabs of all volumes are alike."""
-    return task.rstrip("0123456789").rstrip("-")
+    return task.rstrip("0123456789").rstrip("-_")
 
 
 def choose_batch(table: Table, asked: int | None) -> int:

@@ -154,9 +154,12 @@ def _retention(groups: dict[str, xr.Dataset]) -> Section:
         )
     text += "No forces but the flow's and Brownian motion act on them; near walls they move as freely as elsewhere."
     rules = (("sieving", "log_reduction_sieving", "o-"), ("first touch", "log_reduction_first_touch", "s--"))
+    # Where no ball of the size asked for can pass, there is no steady profile of those that stick.
+    sticking = [name for name in ("deposition", "reference_deposition") if name in groups]
+    told = any(np.isfinite(groups[name].caught.values).any() for name in sticking)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9, 3.2), layout="constrained")
-        left, right = figure.subplots(1, 2)
+        figure = Figure(figsize=(9 if told else 4.6, 3.2), layout="constrained")
+        left, *more = figure.subplots(1, 1 + told, squeeze=False)[0]
         diameters = curve.particle_diameter.values
         for name, variable, style in rules:
             values = curve[variable].values
@@ -164,11 +167,15 @@ def _retention(groups: dict[str, xr.Dataset]) -> Section:
         left.axvline(2 * radius, color=_REFERENCE, lw=0.9, ls=":", label="widest that passes")
         left.set(xlabel="diameter [nm]", ylabel="log reduction", xscale="log", ylim=(0, None))
         left.set_yscale("symlog", linthresh=1)
+        left.xaxis.set_major_formatter("{x:g}")
+        left.xaxis.set_minor_formatter("{x:g}")
         left.legend()
-        _both(right, groups, "deposition", lambda d: (d.z.values, np.nan_to_num(d.caught.values)))
-        right.set(xlabel="depth [nm]", ylabel="share caught in a plane", ylim=(1e-6, 1))
-        right.set_yscale("log", nonpositive="mask")
-    words = "Log reduction by the size of balls; and at what depth they stick where they stick to the first wall."
+        for right in more:
+            _both(right, groups, "deposition", lambda d: (d.z.values, np.nan_to_num(d.caught.values)))
+            right.set(xlabel="depth [nm]", ylabel="share caught in a plane", ylim=(1e-6, 1))
+            right.set_yscale("log", nonpositive="mask")
+    words = "Log reduction by the size of balls"
+    words += "; and at what depth they stick where they stick to the first wall." if told else "."
     return Section("Retention", text, [picture(figure, words, words)])
 
 

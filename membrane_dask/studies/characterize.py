@@ -151,7 +151,7 @@ class CharacterizeProgram:
             Parts("networks", (n,)),
             *([Parts("ways", (n,))] if study.tortuosity else []),
             *([Parts("flows", (n,))] if study.flow.solve else []),
-            *slab_parts(self.slabs),
+            *slab_parts(study.flow, self.slabs),
         )
 
     def _opened(self, field: str, source: Source | None) -> list[GivenVolume]:

@@ -46,17 +46,23 @@ def slab_edges(settings: FlowSettings, shape: Sequence[int], porosity: float) ->
         large = porosity * math.prod(shape) * settings.refine**3 > _LARGE
         planes = max(16, _PLANES // settings.refine) if large else shape[0]
     planes = min(planes, shape[0])
-    planes = math.ceil(shape[0] / round(shape[0] / planes))  # slabs of one thickness, but for the last
+    planes = math.ceil(shape[0] / math.ceil(shape[0] / planes))  # slabs of one thickness, but for the last
     edges = (*range(0, shape[0], planes), shape[0])
     return edges if len(edges) > 2 or settings.velocities else None
 
 
-def slab_parts(cuts: Sequence[tuple[int, ...] | None]) -> tuple[Parts, ...]:
+def slab_parts(settings: FlowSettings, cuts: Sequence[tuple[int, ...] | None]) -> tuple[Parts, ...]:
     """Where the units of all volumes leave their arrays."""
     most = max((len(edges) - 1 for edges in cuts if edges), default=0)
     if not most:
         return ()
     n = len(cuts)
+    if settings.method == "screening":
+        return (
+            Parts("through", (n,), sparse=True),
+            Parts("mobilities", (n, 1, most), sparse=True, passing=True),
+            Parts("pressures", (n, 1, 1), sparse=True, passing=True),
+        )
     return (
         Parts("through", (n,), sparse=True),
         Parts("mobilities", (n, 2, most), sparse=True, passing=True),

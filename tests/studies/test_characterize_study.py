@@ -308,6 +308,7 @@ def test_a_flow_that_cannot_be_asked_for(study, line, words):
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
+        ("flow: {velocities: true}", "flow.velocities: needs the flow: set flow.solve: true as well"),
         ("retention: {solve: true}", "needs the flow: set flow.solve: true as well"),
         ("flow: {solve: true, method: screening}\nretention: {solve: true}", "must be stokes"),
         ("flow: {solve: true}\nretention: {temperature: 0 K}", "must be greater than 0"),
