@@ -564,20 +564,20 @@ def replay(path: str | Path, key: str) -> tuple[dict[str, Any], bool | None]:
     """
     found = find_run(path)
     unit, program = find_unit(found, key)
-    removed = [part.name for part in program.parts if part.passing]
-    if removed and found.status()["state"] == "complete":
-        try:
-            values, _ = program.work(store.context(found.path.resolve(), program), unit)
-        except FileNotFoundError as error:
-            words = (
-                f"{key} needs what earlier units left on the way ({', '.join(removed)}), which is removed once a run "
-                f"is complete; run {found.path / 'study.yaml'} once more with --out and stop it before its end"
-            )
-            raise StudyError([Problem((), words)]) from error
-        if unit.task in removed:
-            return values, None
-    else:
+    complete = found.status()["state"] == "complete"
+    removed = [part.name for part in program.parts if part.passing and complete]
+    try:
         values, _ = program.work(store.context(found.path.resolve(), program), unit)
+    except FileNotFoundError as error:
+        if not removed:
+            raise
+        words = (
+            f"{key} needs what earlier units left on the way ({', '.join(removed)}), which is removed once a run "
+            f"is complete; run {found.path / 'study.yaml'} once more with --out and stop it before its end"
+        )
+        raise StudyError([Problem((), words)]) from error
+    if unit.task in removed:
+        return values, None
     outcome = found.journal.history().get(key)
     if outcome is None or outcome.status != "done":
         return values, None

@@ -674,7 +674,7 @@ class FlowSettings(Model):
         "much for large ones, by slabs", unit=""
     )  # fmt: skip
     method: Literal["stokes", "screening"] = knob(
-        "stokes", "the flow itself, or only an estimate from local mobilities: a third of the time, but 1.1 to 1.4 "
+        "stokes", "the flow itself, or only an estimate from local mobilities: sooner, but 1.1 to 1.4 "
         "times the permeability, without bounds", unit="",
     )  # fmt: skip
     sides: Literal["symmetric", "periodic", "wall"] = knob(
