@@ -30,7 +30,7 @@ from membrane_dask.config import BaseStudy
 from membrane_dask.engine.plan import make_plan
 from membrane_dask.engine.run import prepare
 from membrane_dask.program import History, Proposer, Table, Unit
-from membrane_dask.variables import Variable
+from membrane_dask.schema import Variable
 
 NAMES = ("first", "second", "third")
 ROW = 1000

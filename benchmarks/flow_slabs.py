@@ -63,9 +63,9 @@ def solved(study: Path, run: Path, workers: int, slab: int | None) -> tuple[floa
 
 def put_together(pores: np.ndarray, parts: int) -> tuple[float, float]:
     """Permeability from those of slabs in a row, and of tiles side by side and in a row, each solved for by itself."""
-    from membrane_dask.physics.network import PhysicsError
-    from membrane_dask.physics.staggered import Grid
-    from membrane_dask.physics.stokes import stokes
+    from membrane_dask.physics.networks.pore_network import PhysicsError
+    from membrane_dask.physics.stokes.mac_grid import Grid
+    from membrane_dask.physics.stokes.solver import stokes
 
     def alone(part: np.ndarray) -> float:
         try:
@@ -86,8 +86,8 @@ def put_together(pores: np.ndarray, parts: int) -> tuple[float, float]:
 
 def usual_ways(size: int) -> None:
     """What permeabilities of parts give, over that of the whole."""
-    from membrane_dask.physics.staggered import Grid
-    from membrane_dask.physics.stokes import stokes
+    from membrane_dask.physics.stokes.mac_grid import Grid
+    from membrane_dask.physics.stokes.solver import stokes
 
     pores = gaussian(size) == 0
     whole = stokes(Grid.of(pores)).permeability

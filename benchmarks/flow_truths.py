@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from membrane_dask.physics.problems import (
+from membrane_dask.physics.analytic_problems import (
     CUBIC_DRAG,
     KnownFlow,
     cubic_spheres,
@@ -33,9 +33,9 @@ from membrane_dask.physics.problems import (
     triangular_duct,
     tube,
 )
-from membrane_dask.physics.retention import clearances, passage
-from membrane_dask.physics.staggered import Grid
-from membrane_dask.physics.stokes import stokes
+from membrane_dask.physics.stokes.mac_grid import Grid
+from membrane_dask.physics.stokes.solver import stokes
+from membrane_dask.physics.transport.retention import clearances, passage
 
 SURFACES = ("smooth", "voxels")
 

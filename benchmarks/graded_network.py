@@ -26,9 +26,9 @@ import numpy as np
 from scipy.sparse import csc_matrix
 from scipy.sparse.linalg import splu, spsolve
 
-from membrane_dask.physics.banded import band_radii, generate
-from membrane_dask.physics.fouling import filter_life
-from membrane_dask.physics.network import INLET, OUTLET, PoreNetwork
+from membrane_dask.physics.networks.fouling import filter_life
+from membrane_dask.physics.networks.pore_network import INLET, OUTLET, PoreNetwork
+from membrane_dask.physics.networks.random_network import band_radii, generate
 
 DEPOSITION, TIME_STEP = 5e-7, 2.5e-4
 

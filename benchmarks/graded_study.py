@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 import membrane_dask as md
-from membrane_dask.engine.execute import Event, Progressed
+from membrane_dask.engine.events import Event, Progressed
 
 STUDY = Path(__file__).parents[1] / "configs/graded-gu-2023.yaml"
 

@@ -35,7 +35,7 @@ def cube(kind: str, size: int, rock: str | None) -> np.ndarray:
         import tifffile
 
         return np.asarray(tifffile.imread(rock))[:size, :size, :size] == 0
-    from membrane_dask.physics.structure import Graded, block
+    from membrane_dask.physics.reconstruction.random_field import Graded, block
 
     structure = Graded(knots=(0, 1), sigma=(3.0, 5.0), porosity=(0.25, 0.35), closing_radius=2.0)
     return block(structure, depth=size, start=(0, 0, 0), shape=(size,) * 3, seed=7) == 0
@@ -47,9 +47,10 @@ def peak() -> int:
 
 
 def ours(pores: np.ndarray) -> dict[str, float]:
-    from membrane_dask.physics.basins import Markers, basins, fitting, surroundings
-    from membrane_dask.physics.extraction import assemble
-    from membrane_dask.studies.characterize import _blocks
+    from membrane_dask.physics.imaging.distance import fitting, surroundings
+    from membrane_dask.physics.imaging.network_extraction import assemble
+    from membrane_dask.physics.imaging.watershed import Markers, basins
+    from membrane_dask.studies.characterize.program import _blocks
 
     markers, parts = Markers(), []
     for start, stop in _blocks(pores.shape, BLOCK):
@@ -123,8 +124,8 @@ def measure(who: str, kind: str, size: int, rock: str | None) -> None:
 def grow() -> None:
     """Ours on membranes from Zarr, as the study runs it, on one core."""
     import membrane_dask as md
-    from membrane_dask.physics.structure import Graded, block
-    from membrane_dask.volume import ome
+    from membrane_dask.io import ome_zarr as ome
+    from membrane_dask.physics.reconstruction.random_field import Graded, block
 
     structure = Graded(knots=(0, 1), sigma=(3.0, 5.0), porosity=(0.25, 0.35), closing_radius=2.0)
     print(f"\n{'volume':>18}{'voxels':>10}{'s':>9}{'ns/voxel':>10}{'MB a block':>12}{'MB network':>12}")

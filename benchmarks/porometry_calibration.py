@@ -18,10 +18,10 @@ from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 
-from membrane_dask.physics.fits import fit
-from membrane_dask.physics.porometry import hydraulic_permeability, pore_number, threshold
-from membrane_dask.physics.posterior import QUANTITIES, Known, Permeability, posterior
-from membrane_dask.physics.published import Convention, structure
+from membrane_dask.physics.porometry.flux_laws import fit
+from membrane_dask.physics.porometry.palencia_convention import Convention, structure
+from membrane_dask.physics.porometry.pore_estimates import hydraulic_permeability, pore_number, threshold
+from membrane_dask.physics.porometry.posterior import QUANTITIES, Known, Permeability, posterior
 
 PRESSURES = np.repeat([1e5, 2e5, 3e5, 4e5, 5e5], 3)
 VISCOSITY, AREA, NOISE, RADIUS_ERROR, THICKNESS_ERROR = 0.89e-3, 0.0034, 0.02, 0.08, 0.10

@@ -19,9 +19,9 @@ import numpy as np
 import reconstruct_search as search
 
 import membrane_dask as md
-from membrane_dask.physics.descriptors import average, half_correlation_length
-from membrane_dask.physics.matching import Scale, Windows
-from membrane_dask.physics.structure import Graded, block
+from membrane_dask.physics.reconstruction.descriptors import average, half_correlation_length
+from membrane_dask.physics.reconstruction.matching import Scale, Windows
+from membrane_dask.physics.reconstruction.random_field import Graded, block
 
 SIZE, REPLICATES, CONFIDENCE = 320, 6, 0.9
 

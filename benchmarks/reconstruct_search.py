@@ -28,9 +28,9 @@ import imageio.v3 as iio
 import numpy as np
 
 import membrane_dask as md
-from membrane_dask.physics.matching import parameters
-from membrane_dask.physics.micrograph import distance_features, distance_objective
-from membrane_dask.physics.structure import Graded, Structure, TwoLayers, block
+from membrane_dask.physics.imaging.micrograph import distance_features, distance_objective
+from membrane_dask.physics.reconstruction.matching import parameters
+from membrane_dask.physics.reconstruction.random_field import Graded, Structure, TwoLayers, block
 
 DEPTH, WIDTH, SECTIONS = 512, 450, 24
 PARTS = ((0.0, 0.2), (0.5, 1.0))

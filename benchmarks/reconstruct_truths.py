@@ -27,11 +27,12 @@ import numpy as np
 import reconstruct_search as search
 
 import membrane_dask as md
-from membrane_dask.physics.basins import Box, Markers, basins, squared_distances
-from membrane_dask.physics.descriptors import chord_lengths
-from membrane_dask.physics.extraction import assemble
-from membrane_dask.physics.filters import dilated, pack_rows
-from membrane_dask.physics.structure import Graded, TwoLayers, block
+from membrane_dask.physics.imaging.distance import Box, squared_distances
+from membrane_dask.physics.imaging.filters import dilated, pack_rows
+from membrane_dask.physics.imaging.network_extraction import assemble
+from membrane_dask.physics.imaging.watershed import Markers, basins
+from membrane_dask.physics.reconstruction.descriptors import chord_lengths
+from membrane_dask.physics.reconstruction.random_field import Graded, TwoLayers, block
 
 SHAPE = (512, 160, 450)
 SQUARES = np.array([1, 2, 4, 6, 9, 12, 16, 20, 25, 30, 36, 42, 49, 56, 64, 72, 81, 100, 121])

@@ -25,7 +25,7 @@ from distributed import Client, LocalCluster, Worker
 from engine_overhead import IdleProgram, IdleStudy
 
 from membrane_dask import api
-from membrane_dask.engine import execute
+from membrane_dask.engine import executor as execute
 from membrane_dask.engine.plan import make_plan
 from membrane_dask.engine.run import prepare
 

@@ -86,8 +86,8 @@ def gaussian(size: int) -> np.ndarray:
 
 def image(kind: str, rock: str | None) -> np.ndarray:
     """Pores, of which all have a way to both ends."""
-    from membrane_dask.physics.problems import cubic_spheres
-    from membrane_dask.physics.staggered import percolating
+    from membrane_dask.physics.analytic_problems import cubic_spheres
+    from membrane_dask.physics.stokes.mac_grid import percolating
 
     if kind == "rock":
         import tifffile
@@ -102,7 +102,7 @@ def image(kind: str, rock: str | None) -> np.ndarray:
 
 def known(kind: str) -> float | None:
     """Permeability, if it is known."""
-    from membrane_dask.physics.problems import cubic_spheres
+    from membrane_dask.physics.analytic_problems import cubic_spheres
 
     return cubic_spheres(64, 0.343).permeability if kind == "spheres" else None
 
@@ -116,8 +116,8 @@ def mirrored(kind: str, pores: np.ndarray) -> np.ndarray:
 
 
 def ours(pores: np.ndarray, seconds: float) -> list[Row]:
-    from membrane_dask.physics.staggered import Grid
-    from membrane_dask.physics.stokes import stokes
+    from membrane_dask.physics.stokes.mac_grid import Grid
+    from membrane_dask.physics.stokes.solver import stokes
 
     del seconds
     clock, history = Clock(), []
@@ -490,8 +490,8 @@ def measure(who: str, kind: str, rock: str | None, seconds: float) -> None:
 
 def counted(size: int) -> None:
     """In a process of its own: ours on a field of ``size`` voxels along each axis, and how much work it was."""
-    from membrane_dask.physics import multigrid
-    from membrane_dask.physics import stokes as solver
+    from membrane_dask.physics.stokes import multigrid
+    from membrane_dask.physics.stokes import solver as solver
 
     pinned()
     solver.stokes(solver.Grid.of(gaussian(48), "periodic"), 0.01)

@@ -32,7 +32,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.special import ndtri
 
-from membrane_dask.physics.structure import (
+from membrane_dask.physics.reconstruction.random_field import (
     Graded,
     TwoLayers,
     block,
@@ -57,14 +57,14 @@ def ball(square: int) -> np.ndarray:
 
 def zarr_at(path: str, shape: tuple[int, int, int], chunk: int):  # type: ignore[no-untyped-def]
     """An empty volume."""
-    from membrane_dask.volume.ome import create_volume
+    from membrane_dask.io.ome_zarr import create_volume
 
     create_volume(Path(path), shape=shape, block=chunk, voxel_size_nm=3.0, name="benchmark", levels=1)
 
 
 def ours(path: str, shape: tuple[int, int, int], part: int = 0, parts: int = 1) -> None:
     """Slabs ``part``, ``part + parts``, ..."""
-    from membrane_dask.volume.ome import write_slab
+    from membrane_dask.io.ome_zarr import write_slab
 
     planes = PLANES[shape]
     for y in range(part * planes, shape[1], parts * planes):

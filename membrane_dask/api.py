@@ -2,45 +2,35 @@
 
 from __future__ import annotations
 
-import contextlib
-import getpass
-import logging
 import multiprocessing
-import re
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from membrane_dask import studies
 from membrane_dask.config import BaseStudy
-from membrane_dask.engine import journal as journals
-from membrane_dask.engine import store
-from membrane_dask.engine.batch import BatchSystem, batch_system
-from membrane_dask.engine.clusters import GUARD as _GUARD
-from membrane_dask.engine.clusters import open_pool
-from membrane_dask.engine.execute import (
-    Event,
-    Execution,
-    Listener,
-    Progressed,
-    Retried,
-    SetAside,
-    Started,
-    Summary,
-    Told,
-    failure_path,
-)  # fmt: skip
+from membrane_dask.engine import inspect
+from membrane_dask.engine.cluster.driver_series import Chain, cancel_drivers, kept_profile, queued, start_chain
+from membrane_dask.engine.cluster.pools import GUARD as _GUARD
+from membrane_dask.engine.cluster.pools import open_pool
+from membrane_dask.engine.cluster.probe import scripts, try_cluster
+from membrane_dask.engine.cluster.profiles import Profile, profiles, resolve, user_file
+from membrane_dask.engine.events import Event, Listener, Summary, Told
+from membrane_dask.engine.executor import Execution
+from membrane_dask.engine.lock import Driver, RunBusyError
+from membrane_dask.engine.logs import _logged, logger
 from membrane_dask.engine.plan import Plan, as_seconds, make_plan, worker_memory
+from membrane_dask.engine.provenance import Provenance
 from membrane_dask.engine.run import Run, RunList, RunNotFoundError, find_run, find_runs, prepare
-from membrane_dask.engine.submit import Chain, cancel_drivers, kept_profile, queued, start_chain
-from membrane_dask.engine.trial import scripts, try_cluster
+from membrane_dask.engine.schedulers import batch_system
+from membrane_dask.engine.schedulers.base import BatchSystem
 from membrane_dask.errors import ClusterError, Problem, Source, StudyError
-from membrane_dask.profiles import Profile, profiles, resolve, user_file
-from membrane_dask.program import Unit
+from membrane_dask.files import now, write_atomically
+from membrane_dask.progress import Lines
 from membrane_dask.study_file import load_study, load_study_with_source, parse_cluster
 
 __all__ = [
@@ -48,8 +38,6 @@ __all__ = [
     "cancel", "list_runs", "load_study", "open_run", "plan", "replay", "retry", "run", "submit", "try_cluster",
     "user_file",
 ]  # fmt: skip
-
-logger = logging.getLogger("membrane_dask")
 
 
 def plan(
@@ -204,8 +192,8 @@ def execute(
         raise ValueError(f"limit must be at least 0 (got {limit})")
     settings = plan.study.execution
     listener = listener or Lines(sys.stderr)
-    with journals.Driver(run.path) as driver, _logged(run.path / "logs" / "driver.log"):
-        provenance = journals.Provenance(run.path)
+    with Driver(run.path) as driver, _logged(run.path / "logs" / "driver.log"):
+        provenance = Provenance(run.path)
         run.keep(plan.study)
         provenance.started(cluster=plan.cluster.model_dump(mode="json", exclude_none=True))
         reason = "error"
@@ -226,7 +214,7 @@ def execute(
                 chain.begin(len(execution.history))
             open_units = sum(run.counts.values()) - len(execution.history)
             if limit == 0 or not open_units or run.journal.collected():  # no cluster for nothing
-                from membrane_dask.engine.clusters import SyncPool
+                from membrane_dask.engine.cluster.pools import SyncPool
 
                 summary = execution.run(SyncPool(), driver, 0)
             else:
@@ -258,89 +246,6 @@ def _reopen(run: Run) -> None:
     keys = [failure["key"] for failure in run.failures]
     if keys:
         run.journal.append({"reopened": keys})
-
-
-#: First names of the loggers whose records go to the run's log while a run is worked on.
-_TALKATIVE = ("distributed", "tornado", "asyncio", "bokeh")
-
-
-@contextlib.contextmanager
-def _logged(path: Path) -> Iterator[None]:
-    """Keep what the engine and Dask say in the run's own log, and Dask's alarms off the screen.
-
-    Dask and Tornado give several of their loggers a handler each; a cluster that is lost would print
-    pages of tracebacks beside the one line that we say.
-    """
-    import distributed  # noqa: F401  # sets its loggers up
-
-    handler, ours = logging.FileHandler(path, encoding="utf-8"), logging.FileHandler(path, encoding="utf-8")
-    words = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
-    handler.setFormatter(words)
-    ours.setFormatter(words)  # two, as clusters raise the level of Dask's
-    names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in _TALKATIVE]
-    loggers = [logger, *(logging.getLogger(name) for name in {*names, *_TALKATIVE})]
-    loggers = [one for one in loggers if one.handlers or one.name in (logger.name, *_TALKATIVE)]
-    before = [(one, one.handlers[:], one.propagate, one.level) for one in loggers]
-    for one in loggers:
-        one.handlers[:] = [ours if one is logger else handler]
-        one.propagate = False
-    logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        for one, handlers, propagate, level in before:
-            one.handlers[:] = handlers
-            one.propagate = propagate
-            one.setLevel(level)
-        handler.close()
-        ours.close()
-
-
-def dashboard_line(link: str) -> str:
-    """Where Dask's own view of the work is, and the way to it from another machine."""
-    port = re.search(r"//(?:127\.0\.0\.1|localhost):(\d+)", link)
-    if port is None:
-        return f"dashboard: {link}"
-    tunnel = f"ssh -L {port[1]}:127.0.0.1:{port[1]} {getpass.getuser()}@{socket.gethostname()}"
-    return f"dashboard: {link} (from another machine, first: {tunnel})"
-
-
-class Lines:
-    """Progress as plain lines, one every 30 s at most: for logs, pipes and notebooks."""
-
-    def __init__(self, stream: TextIO, every: float = 30.0) -> None:
-        self._stream, self._every = stream, every
-        self._start = self._last = time.monotonic()
-        self._total = self._first = 0
-        self._at_most = False
-
-    def __call__(self, event: Event) -> None:
-        """Say what is worth saying."""
-        if isinstance(event, Started):
-            self._total, self._first, self._at_most = event.total, event.done + event.failed, event.at_most
-            if event.done or event.failed:
-                self._say(f"resuming: {event.done} of {event.total} units are done, {event.failed} failed")
-            if event.dashboard:
-                self._say(dashboard_line(event.dashboard))
-        elif isinstance(event, Told):
-            self._say(event.words)
-        elif isinstance(event, SetAside):
-            self._say(f"set aside: {event.key}: {event.error.splitlines()[0]}")
-        elif isinstance(event, Retried):
-            self._say(f"trying again: {event.keys[0]}{', ...' * (len(event.keys) > 1)}: {event.reason.splitlines()[0]}")
-        elif isinstance(event, Progressed):
-            finished = event.done + event.failed
-            if finished == self._total or time.monotonic() - self._last >= self._every:
-                self._last = time.monotonic()
-                spent = self._last - self._start
-                rate = (finished - self._first) / spent
-                known = 0 < finished < self._total and not self._at_most
-                left = f", {as_seconds((self._total - finished) / rate)} left" if known else ""
-                of = f"of at most {self._total}" if self._at_most else f"of {self._total}"
-                self._say(f"{finished} {of} units after {as_seconds(spent)}{left}")
-
-    def _say(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
 
 
 def open_run(path: str | Path) -> Run:
@@ -397,13 +302,13 @@ def submit(
     require_batch_system(made)
     found = prepare(made, Path(out) if out is not None else None, fresh=fresh)
     waiting = queued(found.path)
-    if journals.Driver.alive(found.path) or waiting:
+    if Driver.alive(found.path) or waiting:
         numbers = ", ".join(waiting) or "no job"
-        raise journals.RunBusyError(
+        raise RunBusyError(
             f"{found.path} is being worked on already (driver: {numbers}); watch it with: "
             f"membrane-dask status {found.path}, or stop it with: membrane-dask cancel {found.path}"
         )
-    with journals.Driver(found.path):
+    with Driver(found.path):
         found.keep(made.study)
         if retry_failed:
             _reopen(found)
@@ -495,10 +400,10 @@ def drive(path: str | Path, listener: Listener | None = None) -> Summary:
 
 def _await_silence(root: Path) -> None:
     """A driver that was killed on another node is known to be gone once it was silent for a while."""
-    before = journals.Driver.alive(root)
+    before = Driver.alive(root)
     while before is not None and before["host"] != socket.gethostname():
         time.sleep(2)
-        now = journals.Driver.alive(root)
+        now = Driver.alive(root)
         if now is not None and now["beat"] != before["beat"]:
             return  # it lives; the lock says so in words
         before = now
@@ -518,31 +423,10 @@ def retry(path: str | Path, listener: Listener | None = None) -> Run:
 def cancel(path: str | Path) -> bool:
     """Ask a run's driver, wherever it is, to stop; False if none is at work or in the queue."""
     found = find_run(path)
-    if journals.Driver.alive(found.path) is None:
+    if Driver.alive(found.path) is None:
         return cancel_drivers(found.path)
-    journals.write_atomically(found.path / "cancel", journals.now() + "\n")  # it cancels its successor itself
+    write_atomically(found.path / "cancel", now() + "\n")  # it cancels its successor itself
     return True
-
-
-def find_unit(run: Run, key: str) -> tuple[Unit, Any]:
-    """A unit that the run has proposed, and the program it belongs to.
-
-    Raises
-    ------
-    StudyError
-        If there is none of that key.
-    """
-    from membrane_dask.errors import nearest
-
-    made = plan(run.study)
-    units = {unit.key: unit for unit in made.program.proposer()(run.journal.history())}
-    if key not in units:
-        import difflib
-
-        close = difflib.get_close_matches(key, list(units), n=1, cutoff=0.3)
-        hint = nearest(key, close) if close else "it has proposed none yet"
-        raise StudyError([Problem((), f"{run.name} has no unit {key!r}; {hint}")])
-    return units[key], made.program
 
 
 def replay(path: str | Path, key: str) -> tuple[dict[str, Any], bool | None]:
@@ -563,41 +447,4 @@ def replay(path: str | Path, key: str) -> tuple[dict[str, Any], bool | None]:
         Whether these are the bits that stand in the result; None if the result has none.
     """
     found = find_run(path)
-    unit, program = find_unit(found, key)
-    complete = found.status()["state"] == "complete"
-    removed = [part.name for part in program.parts if part.passing and complete]
-    try:
-        values, _ = program.work(store.context(found.path.resolve(), program), unit)
-    except FileNotFoundError as error:
-        if not removed:
-            raise
-        words = (
-            f"{key} needs what earlier units left on the way ({', '.join(removed)}), which is removed once a run "
-            f"is complete; run {found.path / 'study.yaml'} once more with --out and stop it before its end"
-        )
-        raise StudyError([Problem((), words)]) from error
-    if unit.task in removed:
-        return values, None
-    outcome = found.journal.history().get(key)
-    if outcome is None or outcome.status != "done":
-        return values, None
-    sink = store.sinks(found.path, program, found.batch)[unit.task]
-    stored = sink.read(unit)
-    return values, store.digest(sink.check(unit, values)) == store.digest(stored)
-
-
-def unit_report(run: Run, key: str) -> dict[str, Any] | None:
-    """What the journal and the failures say of one unit; None if nothing."""
-    failure = journals.read_json(failure_path(run.path, key))
-    found: dict[str, Any] | None = None
-    for record in run.journal.records():
-        if key in record.get("done", ()):
-            place = record["done"].index(key)
-            found = {"key": key, "state": "done", "time": record["time"]}
-            found |= {name: record[name][place] for name in ("seconds", "memory", "sha256")}
-            found |= {name: record[name] for name in ("worker", "attempt")}
-        elif key in record.get("failed", ()):
-            found = {"state": "failed", "time": record["time"], **(failure or {"key": key})}
-        elif key in record.get("reopened", ()):
-            found = {"key": key, "state": "open", "time": record["time"]}
-    return found
+    return inspect.replay(found, plan(found.study).program, key)

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from membrane_dask.variables import Variable
+from membrane_dask.schema import Variable
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,6 @@ class Outcome:
 
 
 History = Mapping[str, Outcome]
-
-
 #: Units that the history newly allows. Called first with what the journal holds, then after every
 #: finished batch; each unit is returned once, finished or not (the engine leaves out what is
 #: finished). The answers depend on the history alone, so a resumed run proposes what the first would.

@@ -11,8 +11,9 @@ from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from membrane_dask.config import KINDS, BaseStudy, ClusterSettings, Study
+from membrane_dask.config import BaseStudy, ClusterSettings
 from membrane_dask.errors import Problem, Source, StudyError, Where, nearest
+from membrane_dask.studies.registry import KINDS, Study
 
 
 def load_study(path: str | Path, overrides: Sequence[str] = (), **values: Any) -> Study:
@@ -282,10 +283,6 @@ def _section(model: type[BaseModel], where: Where) -> type[BaseModel]:
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             model = inner
     return model
-
-
-# ---------------------------------------------------------------------------------------------
-# Writing
 
 
 def to_yaml(study: BaseStudy) -> str:

@@ -13,8 +13,8 @@ import numpy as np
 import psutil
 
 from membrane_dask.config import BaseStudy
+from membrane_dask.engine.cluster.profiles import Profile, resolve
 from membrane_dask.errors import Problem, StudyError
-from membrane_dask.profiles import Profile, resolve
 from membrane_dask.program import Field, Parts, Program, Table, Volume
 
 #: Aim for this much work in a batch, in seconds: dear enough to hide a task's overhead, short

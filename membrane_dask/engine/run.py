@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from membrane_dask.config import BaseStudy
-from membrane_dask.engine import journal as journals
 from membrane_dask.engine import store
+from membrane_dask.engine.cluster.driver_series import queued
 from membrane_dask.engine.html import bar, grid, table
+from membrane_dask.engine.journal import Journal
+from membrane_dask.engine.lock import Driver
 from membrane_dask.engine.plan import Plan, as_seconds
-from membrane_dask.engine.submit import queued
+from membrane_dask.engine.provenance import Provenance
 from membrane_dask.errors import Problem, StudyError, nearest
+from membrane_dask.files import read_json, write_atomically, write_json
+from membrane_dask.schema import STATUS
+from membrane_dask.studies.registry import TABLES
 from membrane_dask.study_file import load_study, to_yaml
-from membrane_dask.variables import STATUS, TABLES
 
 SCHEMA = 1
 _REGISTERED = [v.name for variables in TABLES.values() for v in variables] + [STATUS.name]
@@ -48,7 +52,7 @@ class Run:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        about = journals.read_json(self.path / "run.json")
+        about = read_json(self.path / "run.json")
         if about is None:
             raise RunNotFoundError(f"{self.path} holds no run; see the runs here with: membrane-dask list")
         self._about: dict[str, Any] = about
@@ -88,12 +92,12 @@ class Run:
     @property
     def provenance(self) -> dict[str, Any]:
         """Versions, machine, inputs, and every start and stop."""
-        return journals.Provenance(self.path).read()
+        return Provenance(self.path).read()
 
     @property
-    def journal(self) -> journals.Journal:
+    def journal(self) -> Journal:
         """Record of every finished batch."""
-        return journals.Journal(self.path / "journal")
+        return Journal(self.path / "journal")
 
     def keep(self, study: BaseStudy) -> None:
         """Note how the run is carried out from now on, as the same study with other circumstances says."""
@@ -101,7 +105,7 @@ class Run:
             raise ValueError(f"{self.path} is the run of another study")
         text = _kept(study)
         if text != (self.path / "study.yaml").read_text(encoding="utf-8"):
-            journals.write_atomically(self.path / "study.yaml", text)
+            write_atomically(self.path / "study.yaml", text)
 
     # -- what it found ------------------------------------------------------------------
 
@@ -136,7 +140,7 @@ class Run:
         KeyError
             If there is no such volume.
         """
-        from membrane_dask.volume import ome
+        from membrane_dask.io import ome_zarr as ome
 
         if name not in self.volumes:
             raise KeyError(f"no volume {name!r}; {nearest(name, self.volumes)}")
@@ -146,7 +150,7 @@ class Run:
     def failures(self) -> list[dict[str, Any]]:
         """Units that were set aside: parameters, seed, traceback and the line that replays each."""
         failed = {key for key, outcome in self.journal.history().items() if outcome.status == "failed"}
-        found = [journals.read_json(path) for path in sorted((self.path / "failures").glob("*.json"))]
+        found = [read_json(path) for path in sorted((self.path / "failures").glob("*.json"))]
         return [failure for failure in found if failure and failure["key"] in failed]
 
     def status(self) -> dict[str, Any]:
@@ -163,7 +167,7 @@ class Run:
         failed = sum(outcome.status == "failed" for outcome in history.values())
         done = len(history) - failed
         left = 0 if collected else sum(self.counts.values()) - len(history)
-        driver = journals.Driver.alive(self.path)
+        driver = Driver.alive(self.path)
         running = min(left, int(driver["in_flight"])) if driver else 0
         if driver:
             state = "running"
@@ -300,7 +304,7 @@ def prepare(plan: Plan, out: Path | None, *, fresh: bool = False) -> Run:
     if (root / "run.json").is_file():
         run = Run(root)
         if fresh:
-            with journals.Driver(root):  # not under the feet of somebody who works on it
+            with Driver(root):  # not under the feet of somebody who works on it
                 kept = root.with_name(f"{root.name}.old-{int(time.time())}")
                 root.rename(kept)
         elif run.identity == plan.study.identity():
@@ -334,7 +338,7 @@ def _create(plan: Plan, root: Path) -> Run:
         program = plan.program
         store.create_result(building, program, plan.batch)
         for volume in program.volumes:
-            from membrane_dask.volume import ome
+            from membrane_dask.io import ome_zarr as ome
 
             ome.create_volume(
                 store.volume_path(building, volume.name),
@@ -344,11 +348,11 @@ def _create(plan: Plan, root: Path) -> Run:
                 name=volume.name,
             )
         (building / "study.yaml").write_text(_kept(study), encoding="utf-8")
-        journals.Provenance(building).create(
+        Provenance(building).create(
             study=study.identity(),
             inputs={name: {"path": str(p), "sha256": _sha(p)} for name, p in study.inputs().items()},
         )
-        journals.write_json(
+        write_json(
             building / "run.json",
             {
                 "schema": SCHEMA,

@@ -23,7 +23,7 @@ import zarr
 from zarr.codecs import ZstdCodec
 
 from membrane_dask.program import Dataset, Field, Program, Table, Unit
-from membrane_dask.variables import COORDINATES, DONE, STATUS, TODO, Variable
+from membrane_dask.schema import COORDINATES, DONE, STATUS, TODO, Variable
 
 _INTEGER_FILL = -1
 #: Planes in a chunk of a field at most, and half of what is along the other axes.
@@ -32,10 +32,6 @@ _CHUNK = 64
 
 class ResultError(ValueError):
     """A unit returned something that does not fit its place in the result."""
-
-
-# ---------------------------------------------------------------------------------------------
-# Sinks: what a worker needs to know to put values in their place
 
 
 @dataclass(frozen=True)
@@ -166,7 +162,7 @@ class VolumeSink:
 
     def write(self, units: Sequence[Unit], values: Sequence[Mapping[str, np.ndarray]]) -> None:
         """Write checked slabs."""
-        from membrane_dask.volume import ome
+        from membrane_dask.io import ome_zarr as ome
 
         for unit, value in zip(units, values, strict=True):
             ome.write_slab(Path(self.path), unit.index[0] * self.block, value["volume"])
@@ -345,10 +341,6 @@ def digest(values: Mapping[str, np.ndarray]) -> str:
         found.update(name.encode())
         found.update(np.ascontiguousarray(values[name]).data)
     return found.hexdigest()[:32]
-
-
-# ---------------------------------------------------------------------------------------------
-# Templates
 
 
 def create_table(result: Path, table: Table, batch: int) -> None:

@@ -31,7 +31,11 @@ def write_report(run: Run | str | Path, out: str | Path | None = None) -> Path:
     if not isinstance(run, Run):
         run = find_run(run)
     try:
-        from membrane_dask.report import characterize, graded, page, porometry, reconstruct
+        from membrane_dask.report import page
+        from membrane_dask.studies.characterize import report as characterize
+        from membrane_dask.studies.graded import report as graded
+        from membrane_dask.studies.porometry import report as porometry
+        from membrane_dask.studies.reconstruct import report as reconstruct
     except ImportError as error:
         raise ReportError(f"a report needs {error.name}: pip install 'membrane-dask[viz]'") from error
     path = Path(out) if out else run.path / "report.html"

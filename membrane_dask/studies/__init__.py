@@ -17,19 +17,19 @@ def build(study: BaseStudy, source: Source | None = None) -> Program:
     """
     kind = getattr(study, "kind", None)
     if kind == "graded":
-        from membrane_dask.studies.graded import GradedProgram
+        from membrane_dask.studies.graded.program import GradedProgram
 
         return GradedProgram(study, source)  # type: ignore[arg-type]
     if kind == "reconstruct":
-        from membrane_dask.studies.reconstruct import ReconstructProgram
+        from membrane_dask.studies.reconstruct.program import ReconstructProgram
 
         return ReconstructProgram(study, source)  # type: ignore[arg-type]
     if kind == "characterize":
-        from membrane_dask.studies.characterize import CharacterizeProgram
+        from membrane_dask.studies.characterize.program import CharacterizeProgram
 
         return CharacterizeProgram(study, source)  # type: ignore[arg-type]
     if kind == "porometry":
-        from membrane_dask.studies.porometry import PorometryProgram
+        from membrane_dask.studies.porometry.program import PorometryProgram
 
         return PorometryProgram(study, source)  # type: ignore[arg-type]
     raise TypeError(f"not a study: {study!r}")

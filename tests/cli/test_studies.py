@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from membrane_dask.cli import main
-from membrane_dask.config import KINDS
 from membrane_dask.errors import StudyError
+from membrane_dask.studies.registry import KINDS
 from membrane_dask.study_file import commented_study, json_schema, load_study, to_yaml
 
 

@@ -11,9 +11,9 @@ import pytest
 import membrane_dask as md
 from membrane_dask.config import ClusterSettings
 from membrane_dask.engine import batch
-from membrane_dask.engine import journal as journals
-from membrane_dask.engine.jobs import JobBook
-from membrane_dask.profiles import resolve
+from membrane_dask.engine.cluster.profiles import resolve
+from membrane_dask.engine.cluster.worker_jobs import JobBook
+from membrane_dask.engine.lock import Driver
 
 SMALL = ("--set", "cluster.jobs=2", "--set", "cluster.workers=2", "--set", "cluster.memory=600 MB")
 
@@ -42,7 +42,7 @@ def test_killed_worker_and_killed_driver(gridengine, study, command, values_of, 
     wait_until(lambda: md.open_run(out).status()["done"], "first units are done")
     book = JobBook(out).read()
     subprocess.run(["qdel", book["workers"][0]], check=True, capture_output=True, timeout=60)
-    first = journals.Driver.alive(out)
+    first = Driver.alive(out)
     assert first is not None
     os.kill(first["pid"], signal.SIGKILL)
     wait_until(lambda: md.open_run(out).status()["state"] == "complete", "the run is complete")

@@ -11,9 +11,9 @@ import pytest
 
 from membrane_dask.config import ClusterSettings
 from membrane_dask.engine import batch
-from membrane_dask.engine.jobs import lifetime
+from membrane_dask.engine.cluster.profiles import profiles, resolve
+from membrane_dask.engine.cluster.worker_jobs import lifetime
 from membrane_dask.errors import StudyError
-from membrane_dask.profiles import profiles, resolve
 from membrane_dask.study_file import parse_cluster
 
 SYSTEMS = ("slurm", "pbs", "lsf", "sge", "htcondor", "oar")

@@ -17,8 +17,8 @@ import pytest
 
 import membrane_dask as md
 from membrane_dask.engine import batch
-from membrane_dask.engine import journal as journals
-from membrane_dask.engine.jobs import JobBook
+from membrane_dask.engine.cluster.worker_jobs import JobBook
+from membrane_dask.engine.lock import Driver
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "engine"))
@@ -337,7 +337,7 @@ def test_a_killed_driver_job_is_followed(slurm, study, reference, command, value
     out = tmp_path / "run"
     assert command("submit", study, "--cluster", "slurm", "--yes", "--out", out, *SMALL, "--no-measure").returncode == 0
     wait_until(lambda: md.open_run(out).status()["done"], "first units are done")
-    first = journals.Driver.alive(out)
+    first = Driver.alive(out)
     assert first is not None
     os.kill(first["pid"], signal.SIGKILL)
     wait_until(lambda: md.open_run(out).status()["state"] == "complete", "its successor finished the run")
@@ -357,11 +357,11 @@ def test_drivers_that_achieve_nothing_end_the_chain(slurm, study, command, wait_
     known: set[str] = set()
     for count in (1, 2, 3):
         wait_until(lambda count=count: len(md.open_run(out).provenance["starts"]) == count, f"driver {count}")
-        wait_until(lambda: journals.Driver.alive(out), "it is at work")
+        wait_until(lambda: Driver.alive(out), "it is at work")
         fresh = 2 if count == 1 else 1
         wait_until(lambda n=fresh: len(set(JobBook(out).read()["drivers"]) - known) >= n, "its successor is queued")
         known.update(JobBook(out).read()["drivers"])
-        alive = journals.Driver.alive(out)
+        alive = Driver.alive(out)
         assert alive is not None
         os.kill(alive["pid"], signal.SIGKILL)
     wait_until(lambda: not jobs("PD"), "the chain has ended")
@@ -444,7 +444,7 @@ def test_switching_encryption_off_is_told(slurm, study, command, tmp_path):
 def test_squeue_answers_for_many_jobs_at_once(slurm, tmp_path):
     """States and reasons as this Slurm spells them."""
     from membrane_dask.config import ClusterSettings
-    from membrane_dask.profiles import resolve
+    from membrane_dask.engine.cluster.profiles import resolve
 
     system = batch.batch_system(resolve(ClusterSettings(profile="slurm")))
     script = tmp_path / "job.sh"

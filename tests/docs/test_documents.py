@@ -127,8 +127,8 @@ def test_the_notebooks_run(root, tmp_path, name, left):
 def test_the_graded_page_names_what_exists(root):
     """Knobs and variables that the page tells of, and the files it points to."""
     import membrane_dask as md
-    from membrane_dask.config import GradedStudy
-    from membrane_dask.variables import GRADED
+    from membrane_dask.studies.graded.config import GradedStudy
+    from membrane_dask.studies.graded.variables import GRADED
 
     page = (root / "docs/graded.md").read_text()
     knobs = page.split("## Knobs")[1].split("##")[0]
@@ -147,8 +147,8 @@ def test_the_graded_page_names_what_exists(root):
 
 def test_the_reconstruct_page_names_what_exists(root):
     import membrane_dask as md
-    from membrane_dask.config import ReconstructStudy
-    from membrane_dask.variables import STRUCTURES, TRIALS
+    from membrane_dask.studies.reconstruct.config import ReconstructStudy
+    from membrane_dask.studies.reconstruct.variables import STRUCTURES, TRIALS
 
     page = (root / "docs/reconstruct.md").read_text()
     knobs = page.split("## Knobs")[1].split("##")[0]
@@ -164,8 +164,8 @@ def test_the_reconstruct_page_names_what_exists(root):
 
 def test_the_characterize_page_names_what_exists(root):
     import membrane_dask as md
-    from membrane_dask.config import CharacterizeStudy
-    from membrane_dask.variables import PROPERTIES
+    from membrane_dask.studies.characterize.config import CharacterizeStudy
+    from membrane_dask.studies.characterize.variables import PROPERTIES
 
     page = (root / "docs/characterize.md").read_text()
     for name in re.findall(r"`(tortuosity_\w+|unassigned_share)`", page):
@@ -180,8 +180,8 @@ def test_the_characterize_page_names_what_exists(root):
 
 
 def test_the_flow_page_names_what_exists(root):
-    from membrane_dask.config import FlowSettings, RetentionSettings
-    from membrane_dask.variables import FLOW, RETENTION
+    from membrane_dask.studies.characterize.config import FlowSettings, RetentionSettings
+    from membrane_dask.studies.characterize.variables import FLOW, RETENTION
 
     page = (root / "docs/flow.md").read_text()
     names = {v.name for v in (*FLOW, *RETENTION)}
@@ -197,8 +197,16 @@ def test_the_flow_page_names_what_exists(root):
 
 def test_the_porometry_page_names_what_exists(root):
     import membrane_dask as md
-    from membrane_dask.config import PorometryStudy, PublishedSettings
-    from membrane_dask.variables import BOOTSTRAP, PAIRS, POPULATIONS, POROMETRY, POSTERIOR, REPRODUCTION, RESAMPLED
+    from membrane_dask.studies.porometry.config import PorometryStudy, PublishedSettings
+    from membrane_dask.studies.porometry.variables import (
+        BOOTSTRAP,
+        PAIRS,
+        POPULATIONS,
+        POROMETRY,
+        POSTERIOR,
+        REPRODUCTION,
+        RESAMPLED,
+    )
 
     page = (root / "docs/porometry.md").read_text()
     for name in ("further", "decimal", "flux_error", "replicates", "curve", "known", "membranes"):

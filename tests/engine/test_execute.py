@@ -17,9 +17,11 @@ import toy
 import zarr
 
 from membrane_dask import __version__, api
-from membrane_dask.engine import journal as journals
-from membrane_dask.engine.execute import Retried, SetAside, Terms, run_batch
+from membrane_dask.engine.events import Retried, SetAside
+from membrane_dask.engine.journal import Journal
+from membrane_dask.engine.lock import Driver, RunBusyError
 from membrane_dask.engine.run import prepare
+from membrane_dask.engine.worker import Terms, run_batch
 from membrane_dask.errors import ClusterError
 from membrane_dask.program import Unit
 
@@ -163,7 +165,7 @@ def test_killed_driver_resumes_to_the_same_bits(tmp_path, reference, profile, wa
     script.write_text(DRIVER.format(here=str(Path(__file__).parent), root=str(root), profile=profile))
     driver = subprocess.Popen([sys.executable, str(script)])
     deadline = time.monotonic() + 120
-    while len(list(journals.Journal(root / "journal").records())) < wait:  # killed after so many batches
+    while len(list(Journal(root / "journal").records())) < wait:  # killed after so many batches
         assert driver.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -203,7 +205,7 @@ def test_values_lost_from_the_result_are_computed_again(tmp_path, reference, val
 
 def test_one_driver_at_a_time(tmp_path):
     run = toy.run_toy(tmp_path / "run", cluster=SYNC, limit=1)
-    with journals.Driver(run.path), pytest.raises(journals.RunBusyError, match="is being run by process"):
+    with Driver(run.path), pytest.raises(RunBusyError, match="is being run by process"):
         toy.run_toy(tmp_path / "run", cluster=SYNC)
 
 

@@ -18,10 +18,11 @@ import toy
 
 import membrane_dask as md
 from membrane_dask import api
-from membrane_dask.engine import journal as journals
-from membrane_dask.engine.execute import failure_path
+from membrane_dask.engine.executor import failure_path
 from membrane_dask.engine.html import table
+from membrane_dask.engine.lock import Driver, RunBusyError
 from membrane_dask.engine.run import prepare
+from membrane_dask.files import write_json
 
 SYNC = {"profile": "sync"}
 
@@ -63,7 +64,7 @@ def test_a_full_disk_stops_the_run_and_costs_nothing(small_disk, command, values
 def _elsewhere(run, beat: float) -> None:
     """A driver's sign of life as another host would write it."""
     about = {"host": "another-host", "pid": 1, "born": 0.0, "beat": beat, "in_flight": 3, "dashboard": None}
-    journals.write_json(run.path / "driver.json", about)
+    write_json(run.path / "driver.json", about)
 
 
 def test_a_driver_on_another_host_keeps_others_out(tmp_path, command):
@@ -72,7 +73,7 @@ def test_a_driver_on_another_host_keeps_others_out(tmp_path, command):
     _elsewhere(run, time.time())
     assert run.status()["state"] == "running"
     assert run.status()["running"] == 3
-    with pytest.raises(journals.RunBusyError, match="process 1 on another-host"), journals.Driver(run.path):
+    with pytest.raises(RunBusyError, match="process 1 on another-host"), Driver(run.path):
         pass
     _elsewhere(run, time.time() - 61)
     assert run.status()["state"] == "empty"
@@ -84,8 +85,8 @@ def test_the_number_of_a_dead_driver_may_be_anothers(tmp_path):
     """Process numbers are used again: the time of birth tells."""
     run = prepare(toy.toy_plan(cluster=SYNC), tmp_path / "run")
     about = {"host": socket.gethostname(), "pid": os.getppid(), "born": 1.0, "beat": time.time(), "in_flight": 0}
-    journals.write_json(run.path / "driver.json", about)
-    assert journals.Driver.alive(run.path) is None
+    write_json(run.path / "driver.json", about)
+    assert Driver.alive(run.path) is None
 
 
 DRIVER = """
@@ -174,7 +175,7 @@ def test_an_answer_that_died_with_its_worker_is_computed_again():
     """Finished, but not fetched yet: Dask says it is lost, and computes it on another worker."""
     from distributed import Client, LocalCluster
 
-    from membrane_dask.engine.clusters import DaskPool
+    from membrane_dask.engine.cluster.pools import DaskPool
 
     def answer() -> int:
         time.sleep(1.0)  # so long it stays lost

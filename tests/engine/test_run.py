@@ -16,9 +16,9 @@ import toy
 
 import membrane_dask as md
 from membrane_dask import api
-from membrane_dask.engine import journal as journals
 from membrane_dask.engine.run import RunNotFoundError, find_run, prepare
 from membrane_dask.errors import StudyError
+from membrane_dask.files import write_json
 
 SYNC = {"profile": "sync"}
 RAISING = {"raising": [3], "cluster": SYNC, "execution": {"retries": 0}}
@@ -93,10 +93,10 @@ def test_running_state_is_seen_from_outside(tmp_path):
 def test_a_silent_driver_elsewhere_counts_as_gone(tmp_path):
     run = toy.run_toy(tmp_path / "run", cluster=SYNC, limit=5)
     about = {"host": "elsewhere", "pid": 1, "beat": time.time(), "in_flight": 4}
-    journals.write_json(run.path / "driver.json", about)
+    write_json(run.path / "driver.json", about)
     assert run.status()["state"] == "running"
     assert run.status()["running"] == 4
-    journals.write_json(run.path / "driver.json", about | {"beat": time.time() - 1000})
+    write_json(run.path / "driver.json", about | {"beat": time.time() - 1000})
     assert run.status()["state"] == "partial"
 
 

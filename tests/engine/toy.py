@@ -16,7 +16,7 @@ from membrane_dask.config import BaseStudy
 from membrane_dask.engine.plan import Plan, make_plan
 from membrane_dask.engine.run import Run, prepare
 from membrane_dask.program import History, Proposer, Table, Unit
-from membrane_dask.variables import Variable
+from membrane_dask.schema import Variable
 
 VARIABLES = (
     Variable("value", (), "f8", "1", "a random number"),

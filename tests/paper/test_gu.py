@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import membrane_dask as md
-from membrane_dask.physics.banded import band_radii, connect
-from membrane_dask.physics.fouling import filter_life, threshold_crossing, until
+from membrane_dask.physics.networks.fouling import filter_life, threshold_crossing, until
+from membrane_dask.physics.networks.random_network import band_radii, connect
 
 pytestmark = pytest.mark.paper
 

@@ -11,11 +11,11 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from membrane_dask.physics.fits import fit
-from membrane_dask.physics.network import PhysicsError
-from membrane_dask.physics.porometry import DarcyCurve, cubic_threshold
-from membrane_dask.physics.published import Convention, Scales, scales_of, structure
-from membrane_dask.studies import palencia
+from membrane_dask.physics.networks.pore_network import PhysicsError
+from membrane_dask.physics.porometry.flux_laws import fit
+from membrane_dask.physics.porometry.palencia_convention import Convention, Scales, scales_of, structure
+from membrane_dask.physics.porometry.pore_estimates import DarcyCurve, cubic_threshold
+from membrane_dask.studies.porometry import reproduction as palencia
 
 pytestmark = pytest.mark.paper
 
@@ -191,7 +191,7 @@ def test_modified_membranes(cells, k):
 
 
 def test_the_shipped_curves_are_the_recovered_ones(root, cells):
-    from membrane_dask.tables.measurements import read_measurements
+    from membrane_dask.io.tables.flux_curves import read_measurements
 
     curves = read_measurements(root / "configs/porometry-palencia-curves.csv").found
     assert len(curves) == 12

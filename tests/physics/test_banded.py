@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from membrane_dask.physics.banded import (
+from membrane_dask.physics.networks.pore_network import INLET, OUTLET, PhysicsError
+from membrane_dask.physics.networks.random_network import (
     RadiusSpread,
     band_radii,
     connect,
     expected_band_porosity,
     generate,
     junction_counts,
-)  # fmt: skip
-from membrane_dask.physics.network import INLET, OUTLET, PhysicsError
+)
 
 GU = {"l_min": 0.06, "porosity": 0.6}
 

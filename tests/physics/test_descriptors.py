@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from membrane_dask.physics.descriptors import average, chord_lengths, describe, half_correlation_length
-from membrane_dask.physics.problems import GaussianExcursion
-from membrane_dask.physics.structure import Graded, block
+from membrane_dask.physics.analytic_problems import GaussianExcursion
+from membrane_dask.physics.reconstruction.descriptors import average, chord_lengths, describe, half_correlation_length
+from membrane_dask.physics.reconstruction.random_field import Graded, block
 
 
 @pytest.fixture(scope="module")

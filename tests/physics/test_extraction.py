@@ -10,18 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from membrane_dask.physics.basins import (
-    Box,
-    Markers,
-    basins,
-    fitting,
-    pore_radii,
-    squared_distances,
-    suffices,
-    surroundings,
-)
-from membrane_dask.physics.extraction import Extraction, assemble
-from membrane_dask.physics.network import INLET, OUTLET, PhysicsError
+from membrane_dask.physics.imaging.distance import Box, fitting, pore_radii, squared_distances, suffices, surroundings
+from membrane_dask.physics.imaging.network_extraction import Extraction, assemble
+from membrane_dask.physics.imaging.watershed import Markers, basins
+from membrane_dask.physics.networks.pore_network import INLET, OUTLET, PhysicsError
 
 MARKERS = Markers()
 

@@ -11,9 +11,9 @@ import pytest
 from scipy.sparse.linalg import spsolve
 from test_network import network_of
 
-from membrane_dask.physics.banded import RadiusSpread, band_radii, generate
-from membrane_dask.physics.fouling import filter_life, filter_lives
-from membrane_dask.physics.network import INLET, OUTLET, PhysicsError, PoreNetwork
+from membrane_dask.physics.networks.fouling import filter_life, filter_lives
+from membrane_dask.physics.networks.pore_network import INLET, OUTLET, PhysicsError, PoreNetwork
+from membrane_dask.physics.networks.random_network import RadiusSpread, band_radii, generate
 
 GU = {"deposition": 5e-7, "time_step": 2.5e-4, "flux_threshold": 2e-6}
 SEVEN = [

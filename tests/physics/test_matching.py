@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from membrane_dask.physics.descriptors import half_correlation_length
-from membrane_dask.physics.matching import (
+from membrane_dask.physics.reconstruction.descriptors import half_correlation_length
+from membrane_dask.physics.reconstruction.matching import (
     Scale,
     Sections,
     Windows,
@@ -18,7 +18,7 @@ from membrane_dask.physics.matching import (
     objective,
     parameters,
 )
-from membrane_dask.physics.structure import Graded, Structure, TwoLayers, block
+from membrane_dask.physics.reconstruction.random_field import Graded, Structure, TwoLayers, block
 
 DEPTH, WIDTH = 256, 320
 

@@ -7,9 +7,9 @@ import pytest
 from scipy import ndimage
 from skimage.filters import threshold_local, threshold_otsu
 
-from membrane_dask.physics import micrograph
-from membrane_dask.physics.micrograph import distance_features, distance_objective
-from membrane_dask.physics.problems import GradedMembrane
+from membrane_dask.physics.analytic_problems import GradedMembrane
+from membrane_dask.physics.imaging import micrograph
+from membrane_dask.physics.imaging.micrograph import distance_features, distance_objective
 
 
 def segment(image: np.ndarray, method: str = "adaptive", **how) -> np.ndarray:

@@ -6,7 +6,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from membrane_dask.physics.network import INLET, OUTLET, PoreNetwork, adjacency, flowing
+from membrane_dask.physics.networks.pore_network import INLET, OUTLET, PoreNetwork, adjacency, flowing
 
 
 def network_of(pores, n_junctions: int) -> PoreNetwork:

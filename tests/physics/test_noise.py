@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from membrane_dask.physics.noise import philox, uniform
+from membrane_dask.physics.reconstruction.noise import philox, uniform
 
 
 @pytest.mark.parametrize(

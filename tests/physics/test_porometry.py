@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from membrane_dask.physics.comparison import compare, left_out_error, population
-from membrane_dask.physics.fits import LAWS, fit, fit_many, fit_runs, ratio_interval
-from membrane_dask.physics.network import PhysicsError
-from membrane_dask.physics.porometry import (
+from membrane_dask.physics.networks.pore_network import PhysicsError
+from membrane_dask.physics.porometry.flux_laws import LAWS, fit, fit_many, fit_runs, ratio_interval
+from membrane_dask.physics.porometry.model_selection import compare, left_out_error, population
+from membrane_dask.physics.porometry.pore_estimates import (
     DarcyCurve,
     cubic_threshold,
     error_of_line,
@@ -32,9 +32,9 @@ from membrane_dask.physics.porometry import (
     threshold,
     young_laplace_radius,
 )
-from membrane_dask.physics.posterior import QUANTITIES, Known, Permeability, narrowing, posterior
-from membrane_dask.physics.radii import LogNormalRadii, NormalRadii, weighted_normal
-from membrane_dask.physics.water import Water
+from membrane_dask.physics.porometry.posterior import QUANTITIES, Known, Permeability, narrowing, posterior
+from membrane_dask.physics.porometry.radius_distributions import LogNormalRadii, NormalRadii, weighted_normal
+from membrane_dask.physics.porometry.water import Water
 
 P = np.array([1e5, 2e5, 3e5, 4e5])
 EXACT = 2.71e-7 * (P - 8964.5)
@@ -197,7 +197,7 @@ def test_recovered_curves_are_logarithmic(root):
 
     Powers are fitted to the fluxes' logarithms, as they were for the known numbers.
     """
-    from membrane_dask.tables.measurements import read_measurements
+    from membrane_dask.io.tables.flux_curves import read_measurements
 
     errors = {law: [] for law in ("log", "power", "quadratic", "linear")}
     for curve in read_measurements(root / "configs/porometry-palencia-curves.csv").found:

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from membrane_dask.physics.problems import ferry, hindered, tube
-from membrane_dask.physics.retention import (
+from membrane_dask.physics.analytic_problems import ferry, hindered, tube
+from membrane_dask.physics.stokes.mac_grid import Grid, percolating
+from membrane_dask.physics.stokes.solver import stokes
+from membrane_dask.physics.transport.particle_tracking import CAUGHT, PASSED, RETURNED, UNDECIDED, walk
+from membrane_dask.physics.transport.retention import (
     clearances,
     critical_radius,
     diffusivity,
     log_reduction_bound,
     passage,
 )
-from membrane_dask.physics.staggered import Grid, percolating
-from membrane_dask.physics.stokes import stokes
-from membrane_dask.physics.tracking import CAUGHT, PASSED, RETURNED, UNDECIDED, walk
 
 
 def random_pores(shape=(32, 32, 32), seed=0, porosity=0.4, sigma=3.0):

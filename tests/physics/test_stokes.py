@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from membrane_dask.physics.network import PhysicsError
-from membrane_dask.physics.problems import KnownFlow, cubic_spheres, slit, square_duct, triangular_duct, tube
-from membrane_dask.physics.staggered import Grid, percolating
-from membrane_dask.physics.stokes import Flow, stokes
+from membrane_dask.physics.analytic_problems import KnownFlow, cubic_spheres, slit, square_duct, triangular_duct, tube
+from membrane_dask.physics.networks.pore_network import PhysicsError
+from membrane_dask.physics.stokes.mac_grid import Grid, percolating
+from membrane_dask.physics.stokes.solver import Flow, stokes
 
 
 def random_pores(shape, seed=0, porosity=0.35, sigma=2.5):

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from scipy.special import ndtri
 
-from membrane_dask.physics.filters import kernel_weights
-from membrane_dask.physics.noise import uniform
-from membrane_dask.physics.problems import GaussianExcursion, GradedMembrane
-from membrane_dask.physics.structure import (
+from membrane_dask.physics.analytic_problems import GaussianExcursion, GradedMembrane
+from membrane_dask.physics.imaging.filters import kernel_weights
+from membrane_dask.physics.reconstruction.noise import uniform
+from membrane_dask.physics.reconstruction.random_field import (
     Graded,
     Structure,
     TwoLayers,
@@ -126,7 +126,7 @@ def test_a_second_program_agrees_on_a_graded_field():
 
 def test_a_deep_membrane_is_made_in_lots(monkeypatch):
     """The same bits, however many planes are held in memory at a time."""
-    from membrane_dask.physics import structure
+    from membrane_dask.physics.reconstruction import random_field as structure
 
     whole = block(GRADED, depth=DEPTH, start=(0, 0, 0), shape=(DEPTH, 6, 70), seed=2)
     monkeypatch.setattr(structure, "_LOT", 13)

@@ -11,8 +11,8 @@ import scipy.sparse as sparse
 from scipy import ndimage
 from scipy.sparse.csgraph import dijkstra
 
-from membrane_dask.physics import transport
-from membrane_dask.physics.transport import Diffusion, PoreSpace, distances
+from membrane_dask.physics.transport import tortuosity as transport
+from membrane_dask.physics.transport.tortuosity import Diffusion, PoreSpace, distances
 
 
 def space_of(pores: np.ndarray, slab: int = 7) -> PoreSpace:

@@ -13,11 +13,11 @@ import tifffile
 from scipy import ndimage
 
 import membrane_dask as md
-from membrane_dask.physics.network import PhysicsError
-from membrane_dask.physics.problems import GradedMembrane
-from membrane_dask.physics.staggered import Grid
-from membrane_dask.physics.stokes import stokes
-from membrane_dask.studies import slab_flow
+from membrane_dask.physics.analytic_problems import GradedMembrane
+from membrane_dask.physics.networks.pore_network import PhysicsError
+from membrane_dask.physics.stokes.mac_grid import Grid
+from membrane_dask.physics.stokes.solver import stokes
+from membrane_dask.studies.characterize import decomposed_tasks as slab_flow
 
 SYNC = {"profile": "sync"}
 FLOWING = """\

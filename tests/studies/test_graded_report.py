@@ -10,7 +10,7 @@ import pytest
 
 import membrane_dask as md
 from membrane_dask.errors import ReportError
-from membrane_dask.studies.optimum import best_gradient
+from membrane_dask.studies.graded.optimum import best_gradient
 
 
 @pytest.fixture(scope="module")

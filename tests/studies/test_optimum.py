@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import membrane_dask as md
-from membrane_dask.studies.optimum import best_gradient, candidates, next_round, tied
+from membrane_dask.studies.graded.optimum import best_gradient, candidates, next_round, tied
 
 GRID = np.arange(9) * 0.5e-3
 

@@ -13,9 +13,9 @@ import pytest
 
 import membrane_dask as md
 from membrane_dask.cli import main
-from membrane_dask.physics.water import Water
-from membrane_dask.tables.files import TableError
-from membrane_dask.tables.measurements import read_measurements
+from membrane_dask.io.tables.files import TableError
+from membrane_dask.io.tables.flux_curves import read_measurements
+from membrane_dask.physics.porometry.water import Water
 
 SYNC = {"profile": "sync"}
 REQUIRED = (

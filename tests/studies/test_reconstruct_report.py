@@ -6,7 +6,7 @@ import imageio.v3 as iio
 import pytest
 
 import membrane_dask as md
-from membrane_dask.physics.problems import GradedMembrane
+from membrane_dask.physics.analytic_problems import GradedMembrane
 
 
 @pytest.fixture(scope="module")

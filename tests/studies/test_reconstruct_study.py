@@ -11,7 +11,7 @@ import pytest
 import tifffile
 
 import membrane_dask as md
-from membrane_dask.physics.problems import GradedMembrane
+from membrane_dask.physics.analytic_problems import GradedMembrane
 
 SYNC = {"profile": "sync"}
 
@@ -57,8 +57,8 @@ def test_replicates_are_independent(study, reference):
 
 def test_a_trial_sees_the_volumes_own_sections(study, tmp_path):
     """The objective of the best trial is that of the volume that was written."""
-    from membrane_dask.physics.matching import Scale, Windows, average, objective
-    from membrane_dask.physics.structure import Graded
+    from membrane_dask.physics.reconstruction.matching import Scale, Windows, average, objective
+    from membrane_dask.physics.reconstruction.random_field import Graded
 
     run = md.run(md.load_study(study, replicates=1, volume={"width": None}, cluster=SYNC), tmp_path / "run")
     solid = run.result["micrograph"].to_dataset().solid.values > 0

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from membrane_dask.studies.search import BayesianSearch, CandidateSearch, Progress, told
+from membrane_dask.studies.reconstruct.search import BayesianSearch, CandidateSearch, Progress, told
 
 BOUNDS = {"x": (-2.0, 1.0), "y": (0.0, 4.0)}
 

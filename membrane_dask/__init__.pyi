@@ -1,0 +1,25 @@
+"""Public names of the package; ``__init__.py`` imports each on first use."""
+
+from .api import Run as Run
+from .api import cancel as cancel
+from .api import list_runs as list_runs
+from .api import open_run as open_run
+from .api import plan as plan
+from .api import replay as replay
+from .api import retry as retry
+from .api import run as run
+from .api import submit as submit
+from .errors import ClusterError as ClusterError
+from .errors import StudyError as StudyError
+from .io.network_files import read_statoil as read_statoil
+from .io.network_files import write_statoil as write_statoil
+from .io.network_files import write_vtk as write_vtk
+from .report import write_report as write_report
+from .studies.characterize.program import pore_network as pore_network
+from .studies.graded.program import at_flux_threshold as at_flux_threshold
+from .studies.porometry.summary import verdicts as verdicts
+from .studies.reconstruct.compare_descriptors import texture as texture
+from .studies.reconstruct.program import interval as interval
+from .study_file import load_study as load_study
+
+__version__: str

@@ -1,0 +1,96 @@
+"""The command line: parse, call the functions of :mod:`membrane_dask.api`, print.
+
+Results go to stdout, messages to stderr; :mod:`.exit_codes` lists the exit codes.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from membrane_dask.cli import clusters, run, runs, studies
+from membrane_dask.cli.exit_codes import BUG, CLUSTER, DONE, INTERRUPTED, STOPPED, USAGE, _say
+
+app = typer.Typer(
+    name="membrane-dask",
+    help="Distributed batch simulation of porous filtration membranes.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from membrane_dask import __version__
+
+        print(f"membrane-dask {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    pass
+
+
+for command in (studies.new, studies.check, studies.plan, run.run, run.submit, runs.status):
+    app.command()(command)
+app.command("list")(runs.list_)
+for command in (runs.logs, runs.cancel, run.retry, runs.report, runs.replay, studies.schema):
+    app.command()(command)
+app.command(hidden=True)(run.drive)
+app.add_typer(clusters.clusters_app, name="clusters")
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run a command and leave with its exit code; troubles are told in words."""
+    code = BUG
+    try:
+        app(arguments, prog_name="membrane-dask")
+        code = DONE
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else DONE if leaving.code is None else BUG
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = DONE
+    except Exception as error:
+        code = _explain(error)
+    sys.stdout.flush()
+    sys.exit(code)
+
+
+def _explain(error: Exception) -> int:
+    """Say what went wrong; the exit code that tells whose turn it is."""
+    from membrane_dask.errors import StudyError
+
+    if isinstance(error, StudyError):
+        _say(str(error))
+        return USAGE
+    from membrane_dask.engine.lock import RunBusyError
+    from membrane_dask.engine.run import RunNotFoundError
+    from membrane_dask.errors import ClusterError, ReportError
+
+    if isinstance(error, (RunNotFoundError, RunBusyError, ReportError)):
+        _say(str(error))
+        return USAGE
+    if isinstance(error, ClusterError):
+        _say(f"cluster trouble: {error}")
+        _say("what is finished is kept; the same command resumes")
+        return CLUSTER
+    if isinstance(error, OSError):
+        _say(f"stopped by the system: {error}; what is finished is kept, run again to resume")
+        return STOPPED
+    import traceback
+
+    traceback.print_exc()
+    _say("this is a bug in membrane-dask; what is finished is kept")
+    return BUG

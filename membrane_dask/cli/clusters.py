@@ -1,0 +1,51 @@
+"""Commands that list, show and test cluster profiles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from membrane_dask.cli.exit_codes import CLUSTER, _leave, _say
+from membrane_dask.cli.options import Overrides
+from membrane_dask.cli.runs import _table
+
+clusters_app = typer.Typer(help="List cluster profiles, show their job scripts, try one out.")
+ProfileName = Annotated[str, typer.Argument(metavar="P", help="A profile of `membrane-dask clusters`.")]
+
+
+@clusters_app.callback(invoke_without_command=True)
+def clusters(context: typer.Context) -> None:
+    """List cluster profiles, show their job scripts, try one out."""
+    if context.invoked_subcommand is None:
+        from membrane_dask import api
+
+        _table(("profile", "here", "size", "walltime", "about"), api.cluster_rows())
+        _say(f"one's own profiles: {api.user_file()}; what a word means: membrane-dask new graded")
+
+
+@clusters_app.command("show")
+def clusters_show(profile: ProfileName, set_: Overrides = None) -> None:
+    """Print the job scripts that a profile leads to."""
+    from membrane_dask import api
+
+    for name, script in api.job_scripts(api.cluster(profile, set_ or ())).items():
+        print(f"# ---- job of the {name} ----\n{script}")
+
+
+@clusters_app.command("test")
+def clusters_test(
+    profile: ProfileName,
+    set_: Overrides = None,
+    out: Annotated[Path, typer.Option(help="Where runs will lie; the nodes must see it too.")] = Path("runs"),
+) -> None:
+    """Submit one job, wait for its worker, import the package and write a file there."""
+    from membrane_dask import api
+
+    try:
+        api.try_cluster(api.cluster(profile, set_ or ()), out, _say)
+    except api.ClusterError as error:
+        _say(str(error))
+        _leave(CLUSTER)
+    _say(f"{profile}: all steps passed")

@@ -1,0 +1,91 @@
+"""Inspection of single units of a run: lookup, record and replay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from membrane_dask.engine import store
+from membrane_dask.engine.executor import failure_path
+from membrane_dask.engine.run import Run
+from membrane_dask.errors import Problem, StudyError
+from membrane_dask.files import read_json
+from membrane_dask.program import Program, Unit
+
+
+def find_unit(run: Run, program: Program, key: str) -> Unit:
+    """A unit that the program of a run has proposed.
+
+    Raises
+    ------
+    StudyError
+        If there is none of that key.
+    """
+    from membrane_dask.errors import nearest
+
+    units = {unit.key: unit for unit in program.proposer()(run.journal.history())}
+    if key not in units:
+        import difflib
+
+        close = difflib.get_close_matches(key, list(units), n=1, cutoff=0.3)
+        hint = nearest(key, close) if close else "it has proposed none yet"
+        raise StudyError([Problem((), f"{run.name} has no unit {key!r}; {hint}")])
+    return units[key]
+
+
+def replay(run: Run, program: Program, key: str) -> tuple[dict[str, Any], bool | None]:
+    """Run one unit again in this process.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    program : Program
+        Its study made ready to run.
+    key : str
+        The unit, as named in the journal or in ``failures/``.
+
+    Returns
+    -------
+    values : dict of str to ndarray
+        What the unit returns.
+    same : bool or None
+        Whether these are the bits that stand in the result; None if the result has none.
+    """
+    unit = find_unit(run, program, key)
+    complete = run.status()["state"] == "complete"
+    removed = [part.name for part in program.parts if part.passing and complete]
+    try:
+        values, _ = program.work(store.context(run.path.resolve(), program), unit)
+    except FileNotFoundError as error:
+        if not removed:
+            raise
+        words = (
+            f"{key} needs what earlier units left on the way ({', '.join(removed)}), which is removed once a run "
+            f"is complete; run {run.path / 'study.yaml'} once more with --out and stop it before its end"
+        )
+        raise StudyError([Problem((), words)]) from error
+    if unit.task in removed:
+        return values, None
+    outcome = run.journal.history().get(key)
+    if outcome is None or outcome.status != "done":
+        return values, None
+    sink = store.sinks(run.path, program, run.batch)[unit.task]
+    stored = sink.read(unit)
+    return values, store.digest(sink.check(unit, values)) == store.digest(stored)
+
+
+def unit_report(run: Run, key: str) -> dict[str, Any] | None:
+    """What the journal and the failures say of one unit; None if nothing."""
+    failure = read_json(failure_path(run.path, key))
+    found: dict[str, Any] | None = None
+    for record in run.journal.records():
+        if key in record.get("done", ()):
+            place = record["done"].index(key)
+            found = {"key": key, "state": "done", "time": record["time"]}
+            found |= {name: record[name][place] for name in ("seconds", "memory", "sha256")}
+            found |= {name: record[name] for name in ("worker", "attempt")}
+        elif key in record.get("failed", ()):
+            found = {"state": "failed", "time": record["time"], **(failure or {"key": key})}
+        elif key in record.get("reopened", ()):
+            found = {"key": key, "state": "open", "time": record["time"]}
+    return found

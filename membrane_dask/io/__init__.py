@@ -1,0 +1,1 @@
+"""Readers and writers of files: volumes, micrographs, OME-Zarr, pore networks, tables."""

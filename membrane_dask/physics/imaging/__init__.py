@@ -1,0 +1,1 @@
+"""Image analysis of porous structures: filters, distances, watershed, pore-network extraction."""

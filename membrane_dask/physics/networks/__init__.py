@@ -1,0 +1,1 @@
+"""Pore networks: generation, flow and fouling."""

@@ -1,0 +1,1 @@
+"""Flux-pressure analysis of membranes."""

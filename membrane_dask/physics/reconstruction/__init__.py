@@ -1,0 +1,1 @@
+"""Gaussian random-field structures and their match with a micrograph."""

@@ -1,0 +1,1 @@
+"""Stokes flow in voxel images."""

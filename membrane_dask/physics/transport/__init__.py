@@ -1,0 +1,1 @@
+"""Transport in the pore space: tortuosity, diffusion, particle retention."""

@@ -1,0 +1,1 @@
+"""Characterization of 3-D structures: connectivity, pore network, tortuosity, flow, retention."""

@@ -1,0 +1,321 @@
+"""What a worker does for the flow through a large volume by slabs; :mod:`.slab_units` tells in which order."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from membrane_dask.io.volumes import GivenVolume
+from membrane_dask.physics.imaging.distance import pore_radii
+from membrane_dask.physics.networks.pore_network import PhysicsError
+from membrane_dask.physics.stokes.mac_grid import Grid, Surface, percolating
+from membrane_dask.physics.stokes.solver import Pressures, Sums, conserved, corrected, darcy_flow, darcy_load
+from membrane_dask.physics.stokes.subdomains import (
+    MARGIN,
+    Reader,
+    Section,
+    Slabs,
+    all_inflow,
+    halo,
+    slab_mobility,
+    whole_darcy,
+)
+from membrane_dask.program import Unit
+from membrane_dask.studies.characterize.config import FlowSettings
+from membrane_dask.studies.characterize.flow_diagnostics import other, planes_of, refined, seen, wider_than_one
+
+
+@dataclass(frozen=True)
+class _Site:
+    """What a unit finds of its volume, and what earlier ones left."""
+
+    parts: Any
+    settings: FlowSettings
+    edges: tuple[int, ...]
+    params: Mapping[str, Any]
+
+    @property
+    def volume(self) -> int:
+        return int(self.params["volume"])
+
+    @property
+    def reading(self) -> int:
+        return int(self.params.get("reading", 0))
+
+    @cached_property
+    def surface(self) -> Surface:
+        return self.settings.surface if self.reading == 0 else other(self.settings.surface)
+
+    @cached_property
+    def known(self) -> dict[str, np.ndarray]:
+        found: dict[str, np.ndarray] = self.parts.read("through", (self.volume,))
+        return found
+
+    @cached_property
+    def slabs(self) -> Slabs:
+        fine = self.settings.refine
+        planes = np.repeat(self.known["pores"].astype(np.int64) * fine**2, fine)
+        return Slabs(tuple(fine * edge for edge in self.edges), np.concatenate([[0], np.cumsum(planes)]))
+
+    @property
+    def size(self) -> int:
+        """Voxels."""
+        return self.slabs.depth * math.prod(int(n) for n in self.known["extent"][1:]) * self.settings.refine**2
+
+    @property
+    def margin(self) -> int:
+        return halo(float(self.known["widest"]) * self.settings.refine)
+
+    def pores(self, low: int, high: int) -> np.ndarray:
+        """Pores of some planes that lead through."""
+        fine = self.settings.refine
+        a, b = low // fine, -(-high // fine)
+        found = np.unpackbits(self.known["bits"][a:b], axis=2, count=int(self.known["extent"][2])).astype(bool)
+        found = refined(found, fine)
+        return found[low - a * fine : high - a * fine]
+
+    def mobility(self, name: str) -> Reader:
+        return lambda slab: self.parts.read("mobilities", (self.volume, self.reading, slab), (name,))[name]
+
+    def pressed(self, number: int, name: str) -> Reader:
+        """What the pressures' unit of a round left for slabs."""
+
+        def read(slab: int) -> np.ndarray:
+            found: np.ndarray = self.parts.read(
+                "pressures", (self.volume, self.reading, number), (f"{name}_{slab}",)
+            )[f"{name}_{slab}"]  # fmt: skip
+            return found
+
+        return read
+
+    def scalar(self, number: int, name: str) -> np.ndarray:
+        found: np.ndarray = self.parts.read("pressures", (self.volume, self.reading, number), (name,))[name]
+        return found
+
+    def section(self, margin: int) -> Section:
+        """The unit's slab with so many planes about it."""
+        window = self.slabs.window(int(self.params["slab"]), margin)
+        pores = self.pores(window.low, window.high)
+        return Section.of(self.slabs, window, pores, self.settings.sides, self.mobility("resistance"))
+
+    def streams(self, slab: int) -> np.ndarray:
+        """Velocities of a slab as they were found in the end."""
+        found: np.ndarray = self.parts.read("streams", (self.volume, slab), ("velocity",))["velocity"]
+        return found
+
+    def velocity(self, number: int) -> Reader:
+        """Velocities under the pressures of a round: sums of what earlier rounds found."""
+        weights = self.scalar(number, "weights")
+
+        def read(slab: int) -> np.ndarray:
+            total = None
+            for round_ in np.flatnonzero(weights):
+                part = self.parts.read("velocities", (self.volume, self.reading, int(round_), slab), ("velocity",))
+                step = part["velocity"]
+                step *= np.float32(weights[round_])
+                total = step if total is None else np.add(total, step, out=total)
+            return np.asarray(total)
+
+        return read
+
+
+def slab_work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """What a unit finds.
+
+    Raises
+    ------
+    PhysicsError
+        If it does not.
+    """
+    volume: GivenVolume = context["volumes"][unit.params["volume"]]
+    if unit.task == "through":
+        return _through(context, unit, volume)
+    site = _Site(context["parts"], context["flow"], context["slabs"][unit.params["volume"]], unit.params)
+    if unit.params.get("field"):
+        return {"velocity": _field(site, context["volumes"][site.volume])}, {}
+    if unit.task == "mobilities":
+        window = site.slabs.window(unit.params["slab"], site.margin)
+        pores = site.pores(window.low, window.high)
+        found = slab_mobility(site.slabs, window, pores, site.settings.sides, site.surface)
+        return found, {"slowest": float(found["slowest"])}
+    if unit.task == "pressures":
+        return _pressures(site), {}
+    number = int(unit.params["round"])
+    if unit.task == "velocities":
+        return _velocities(site, number), {}
+    section = site.section(MARGIN * site.settings.refine)
+    velocity, conductance = section.faces(site.velocity(number)), section.faces(site.mobility("conductance"))
+    if unit.task == "bounds":
+        pressures, correction = (section.pores(site.pressed(number, name)) for name in ("pressures", "correction"))
+        sums = section.sums(velocity, pressures, conductance, correction)
+        feedback = {name: float(getattr(sums, name)) for name in Sums.__annotations__}
+        return {"sums": np.array(list(feedback.values()))}, feedback
+    return _streams(site, section, velocity, conductance, number), {}
+
+
+def _through(
+    context: Mapping[str, Any], unit: Unit, volume: GivenVolume
+) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Pores that lead through, as bits; how many lie in each plane; and how wide they are."""
+    settings: FlowSettings = context["flow"]
+    pores = percolating(planes_of(volume), periodic=settings.sides == "periodic")
+    if settings.sides != "wall" and pores.all():
+        raise PhysicsError("there is no solid to hold the liquid back; check which phase the pores are (pores)")
+    fitting = context["parts"].read("networks", (unit.params["volume"],), ("fitting",))["fitting"]
+    arrays = {
+        "bits": np.packbits(pores, axis=2),
+        "pores": np.count_nonzero(pores, axis=(1, 2)),
+        "extent": np.array(pores.shape),
+        "widest": np.asarray(pore_radii(len(fitting))[-1]),
+    }
+    return arrays, {"pores": float(arrays["pores"].sum()), "voxels": float(pores.size)}
+
+
+def _pressures(site: _Site) -> dict[str, np.ndarray]:
+    """Pressures of a round, and which way they go on."""
+    slabs, number, after = site.slabs, int(site.params["round"]), site.params["after"]
+    pores = site.pores(0, slabs.depth)
+    grid, darcy = whole_darcy(slabs, pores, site.settings.sides, site.mobility("conductance"))
+    del pores
+    n, before = grid.n, number - 1
+    if number == 0:
+        load, size = darcy_load(grid, darcy.conductance), grid.size
+        del grid
+        darcy.compact()
+        search, screening = darcy_flow(darcy, *load, size)
+        return {**_cut(slabs, "pressures", search.pressures), "screening": np.asarray(screening)}
+    if after == "enough":
+        planes = grid.places[:, 0].copy()
+        del grid
+        darcy.compact()
+        search = Pressures(darcy, np.empty(0, np.float32))
+        search.excess = site.scalar(before, "excess")
+        search.correction = slabs.whole(site.pressed(before, "correction"), n)
+        return _cut(slabs, "correction", search.mended(planes, site.params["through"]))
+    del grid
+    darcy.compact()
+    place, wanted = (site.volume, site.reading, before), ("inflow", "before")
+    fed = all_inflow(slabs, lambda slab: site.parts.read("velocities", (*place, slab), wanted))
+    search = Pressures(darcy, slabs.whole(site.pressed(before, "pressures"), n))
+    if after == "pressures":
+        search.excess, search.size = site.scalar(before, "excess"), float(site.scalar(before, "size"))
+        search.direction = slabs.whole(site.pressed(before, "direction"), n)
+        weights = np.append(site.scalar(before, "weights"), search.step(fed))
+        del fed
+        search.turn()
+    else:
+        search.begin(fed)
+        weights = np.append(np.zeros(before), 1.0)
+    return {
+        **_cut(slabs, "pressures", search.pressures),
+        **_cut(slabs, "direction", search.direction),
+        **_cut(slabs, "correction", search.correction),
+        "excess": search.excess,
+        "size": np.asarray(search.size),
+        "weights": weights,
+    }
+
+
+def _cut(slabs: Slabs, name: str, values: np.ndarray) -> dict[str, np.ndarray]:
+    """What each slab reads of values of all pores."""
+    edges = slabs.first[list(slabs.edges)]
+    return {f"{name}_{k}": values[a:b] for k, (a, b) in enumerate(itertools.pairwise(edges.tolist()))}
+
+
+def _velocities(site: _Site, number: int) -> dict[str, np.ndarray]:
+    """Velocities of a slab: those that balance all forces, or those that the next change of the pressures drives."""
+    kind, inner = site.params["kind"], site.params["inner"]
+    section = site.section(site.margin)
+    if kind == "pressures":
+        return section.answer(section.pores(site.pressed(number, "direction")), inner)
+    pressures = section.pores(site.pressed(number, "pressures"))
+    if kind == "darcy":
+        velocity = section.darcy_velocity(section.faces(site.mobility("conductance")), pressures)
+    else:
+        velocity = section.faces(site.velocity(number))
+    return section.balanced(velocity, pressures, inner)
+
+
+def _streams(
+    site: _Site, section: Section, velocity: np.ndarray, conductance: np.ndarray, number: int
+) -> dict[str, np.ndarray]:
+    """The slab's part of the flow as it was found, not yet scaled, and what can be seen in it."""
+    correction = section.pores(site.pressed(number + 1, "correction"))
+    flow = corrected(*section.grid.operator, velocity, conductance, correction)
+    own, window, fine = site.slabs.own(section.window), section.window, site.settings.refine
+    grid = section.grid
+    through, power = section.work_and_power(flow)
+    rows = site.slabs.own(window, faces=False)
+    wide = wider_than_one(site.pores(window.low, window.high)[::fine, ::fine, ::fine])
+    own_planes = slice((window.start - window.low) // fine, (window.stop - window.low) // fine)
+    looks = seen(grid, flow, rows, wide, fine)
+    looks["section"] = looks["section"][own_planes]
+    flux = grid.fluxes(flow)[window.start - window.low : window.stop - window.low + (window.stop == window.depth)]
+    return {"velocity": flow[own].copy(), "work": np.array([through, power]), "flux": flux, **looks}
+
+
+def _field(site: _Site, volume: GivenVolume) -> np.ndarray:
+    """Velocities in the middle of a slab's voxels, ``(component, z, y, x)`` in m/s."""
+    settings, fine = site.settings, site.settings.refine
+    window = site.slabs.window(int(site.params["slab"]), 1)
+    found = np.zeros((3, (window.stop - window.start) // fine, *volume.shape[1:]), np.float32)
+    if site.params["rounds"] < 0:
+        return found
+    work = sum(site.parts.read("streams", (site.volume, k), ("work",))["work"] for k in range(len(site.slabs)))
+    grid = Grid.within(site.pores(window.low, window.high), settings.sides, None)
+    at_centres = grid.at_centres(site.slabs.around(site.streams, window, grid.m + 1))
+    own = site.slabs.own(window, faces=False)
+    places = (grid.places[own] - np.array([window.start - window.low, 0, 0], np.int16)) // fine
+    voxel = float(volume.voxel_nm or math.nan) / fine * 1e-9
+    drop = settings.pressure / (site.slabs.depth * voxel)
+    scale = np.float32(work[0] / work[1] * voxel**2 * drop / settings.viscosity / fine**3)
+    for component in range(3):
+        np.add.at(found[component], tuple(places.T), at_centres[own, component] * scale)
+    return found
+
+
+def merged(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, Any], tuple[Grid, np.ndarray] | None]:
+    """What the slabs of a volume found, as :func:`membrane_dask.studies.flow.flow_through` gives it, in voxels.
+
+    And the grid with the velocities, where what is held back is asked for.
+    """
+    params = unit.params
+    for told in ("failed", "failed_0", "failed_1"):
+        if params.get(told):
+            raise PhysicsError(f"flow: {params[told]} was set aside; `membrane-dask logs RUN --unit KEY` tells why")
+    for told in ("far_0", "far_1"):
+        if params.get(told):
+            raise PhysicsError(params[told])
+    volume = int(params["volume"])
+    site = _Site(context["parts"], context["flow"], context["slabs"][volume], params)
+    if not site.known["pores"].sum():
+        return {}, None
+    if site.settings.method == "screening":
+        return {"screening": float(site.scalar(0, "screening"))}, None
+    number = len(site.slabs)
+    small = ("work", "flux", "along", "narrow", "speed", "forward", "section")
+    parts = [site.parts.read("streams", (volume, slab), small) for slab in range(number)]
+    through, power = (float(sum(part["work"][k] for part in parts)) for k in range(2))
+    lower = through**2 / power / site.size
+    looks = {name: sum(part[name] for part in parts) for name in ("along", "narrow", "speed", "forward")}
+    found: dict[str, Any] = {
+        "permeability": lower,
+        "upper": max(float(params["upper_0"]), lower),
+        "screening": float(site.scalar(0, "screening")),
+        "residual": conserved(np.concatenate([part["flux"] for part in parts])),
+        "section": np.concatenate([part["section"] for part in parts]) * (through / power),
+        "other_surface": float(params["lower_1"]),
+        **looks,
+    }
+    if not context["retention"].solve:
+        return found, None
+    grid = Grid.within(site.pores(0, site.slabs.depth), site.settings.sides, None)
+    velocity = site.slabs.whole(site.streams, grid.m + 1)
+    velocity *= np.float32(through / power)
+    return found, (grid, velocity)

@@ -1,0 +1,1 @@
+"""Graded filters: ensembles of random pore networks, fouled over a filter's life."""

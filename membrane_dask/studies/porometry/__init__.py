@@ -1,0 +1,1 @@
+"""Porometry: pore sizes from flux and pressure."""

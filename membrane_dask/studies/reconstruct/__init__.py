@@ -1,0 +1,1 @@
+"""Reconstruction of 3-D structures from one micrograph."""

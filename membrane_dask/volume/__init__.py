@@ -1,1 +1,0 @@
-"""The only users of chunked volumes: images in, OME-Zarr out."""

@@ -1,0 +1,63 @@
+"""Given volumes in windows: what SciPy makes of the whole array, whatever the windows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import zarr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from membrane_dask.io.segmentation import segment_window
+
+HOW = {"threshold": 0.5, "sigma": 1.3, "closing_radius": 2.3}
+
+
+@pytest.fixture(scope="module")
+def tomogram() -> np.ndarray:
+    return np.random.default_rng(3).random((21, 40, 33)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def expected(tomogram) -> np.ndarray:
+    """On whole arrays, with the edge repeated."""
+    smooth = ndimage.gaussian_filter(np.pad(tomogram.astype(float), 16, mode="edge"), HOW["sigma"], truncate=4.0)
+    ball = (np.mgrid[-2:3, -2:3, -2:3] ** 2).sum(0) <= 5
+    return ndimage.binary_closing(smooth > 0.5, ball)[16:-16, 16:-16, 16:-16]
+
+
+WHOLE = (slice(0, 21), slice(0, 40), slice(0, 33))
+
+
+def test_the_whole_is_scipys(tomogram, expected):
+    found = ~segment_window(tomogram, WHOLE, **HOW)
+    assert (found != expected).sum() <= 2  # single precision
+    assert 0.2 < found.mean() < 0.9
+
+
+@settings(deadline=None, max_examples=25)
+@given(data=st.data())
+def test_windows_do_not_show(tomogram, data):
+    starts = [data.draw(st.integers(0, n - 1)) for n in tomogram.shape]
+    where = tuple(slice(a, data.draw(st.integers(a + 1, n))) for a, n in zip(starts, tomogram.shape, strict=True))
+    whole = segment_window(tomogram, WHOLE, **HOW)
+    np.testing.assert_array_equal(segment_window(tomogram, where, **HOW), whole[where])
+
+
+def test_a_zarr_array_and_bright_pores(tomogram, tmp_path):
+    array = zarr.create_array(tmp_path / "grey.zarr", data=tomogram, chunks=(21, 8, 16))
+    where = (slice(3, 21), slice(5, 12), slice(0, 33))
+    dark = segment_window(array, where, threshold=0.5)
+    bright = segment_window(1 - tomogram, where, threshold=0.5, pores="bright")
+    np.testing.assert_array_equal(dark, tomogram[where] <= 0.5)
+    np.testing.assert_array_equal(dark, bright)
+
+
+def test_what_is_refused(tomogram):
+    with pytest.raises(ValueError, match="must lie within"):
+        segment_window(tomogram, (slice(0, 21), slice(30, 41), slice(0, 33)), threshold=0.5)
+    with pytest.raises(ValueError, match="dark or bright"):
+        segment_window(tomogram, WHOLE, threshold=0.5, pores="light")
+    with pytest.raises(ValueError, match="not finite stands at voxel"):
+        segment_window(np.where(tomogram > 0.99, np.nan, tomogram), WHOLE, threshold=0.5)
