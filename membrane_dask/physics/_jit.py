@@ -1,9 +1,9 @@
-"""The one door to the compiler: ``@kernel`` compiles a function with Numba.
+"""Compilation of kernels with Numba: one set of compiler options and one cache directory for all of them.
 
-Kernels are compiled without fast-math and without parallel reductions, so that a number never
-depends on the machine's threads, and release the interpreter lock. Compiled code is kept between
-processes in a directory of its own per version of the sources: a cached kernel is never older than
-the code it calls, and machines that share a file system do not share the cache.
+Kernels are compiled without fast-math and without parallel reductions, so that results do not depend on
+the number of threads, and they release the interpreter lock. Compiled code is cached between processes in a
+node-local directory that is named after a digest of the sources: a cached kernel is never older than the code it
+calls, and machines that share a file system do not share the cache.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def _cache_directory() -> str:
-    """Node-local directory named after the user and a digest of the sources of ``physics``."""
+    """Return a node-local directory named after the user and a digest of the sources of ``physics``."""
     digest = hashlib.sha256()
     for source in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(source.read_bytes())
@@ -34,18 +34,18 @@ def _cache_directory() -> str:
     except (KeyError, OSError):  # no name for this user id, as in some containers
         user = str(os.getuid())
     base = os.environ.get("MEMBRANE_DASK_CACHE") or tempfile.gettempdir()
-    found = Path(base) / f"membrane-dask-{user}-{digest.hexdigest()[:12]}"
-    return str(found) if _is_ours(found) else tempfile.mkdtemp(prefix="membrane-dask-")
+    directory = Path(base) / f"membrane-dask-{user}-{digest.hexdigest()[:12]}"
+    return str(directory) if _is_private(directory) else tempfile.mkdtemp(prefix="membrane-dask-")
 
 
-def _is_ours(folder: Path) -> bool:
-    """Whether nobody else can have put code there: the folder for temporary files is everybody's."""
+def _is_private(directory: Path) -> bool:
+    """Create the directory and check that only this user can write to it: its files are executed."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        about = folder.lstat()
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = directory.lstat()
     except OSError:
         return False
-    return stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid() and not about.st_mode & 0o022
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o022
 
 
 if not os.environ.get("NUMBA_CACHE_DIR"):
@@ -53,24 +53,30 @@ if not os.environ.get("NUMBA_CACHE_DIR"):
 
 
 def kernel(function: Function) -> Function:
-    """Compile ``function`` strictly (no fast-math), without the interpreter lock, cached on disk."""
+    """Compile a function that Python calls: no fast-math, no interpreter lock, cached on disk."""
     return cast(Function, njit(cache=True, nogil=True, fastmath=False, error_model="numpy")(function))
 
 
-def part(function: Function) -> Function:
-    """Compile as :func:`kernel` does what only kernels call: not callable from Python, which compiles faster."""
+def inline_kernel(function: Function) -> Function:
+    """Compile a function that only kernels call, with the options of :func:`kernel`.
+
+    It has no wrapper for Python, which shortens compilation, and is cached as a part of the kernels that call it.
+    """
     compile_ = njit(  # type: ignore[call-overload]
         nogil=True, fastmath=False, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
     )
     return cast(Function, compile_(function))
 
 
-@part
-def exponential(x):
-    """``exp(x)`` of non-positive numbers, in place: eight at a time, where the library's goes one by one.
+part = inline_kernel  # until every module has adopted the new name
 
-    ``x = k ln 2 + r`` with ``|r| <= ln 2 / 2``; a polynomial in ``r`` (relative error below 1e-16) is
-    scaled by adding ``k`` to the exponent's bits. Below -700 the result is 0.
+
+@inline_kernel
+def exponential(x: np.ndarray) -> None:
+    """Replace non-positive numbers by their exponentials, eight at a time in vector registers.
+
+    The argument is reduced to ``x = k ln 2 + r`` with ``|r| <= ln 2 / 2``; a polynomial in ``r`` (relative error
+    below 1e-16) is scaled by adding ``k`` to the bits of the exponent. Below -700 the result is 0.
     """
     bits = np.empty(x.size, np.int64)
     for i in range(x.size):

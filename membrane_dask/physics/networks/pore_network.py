@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from membrane_dask.physics._jit import kernel
+from membrane_dask.physics.errors import PhysicsError as PhysicsError
 
 if TYPE_CHECKING:
     import networkx
 
 #: What stands in ``ends[:, 1]`` of a pore that opens to the feed, or to the filtrate.
 INLET, OUTLET = -1, -2
-
-
-class PhysicsError(RuntimeError):
-    """A model has no answer here: what was asked cannot be built or does not conduct."""
 
 
 @dataclass(frozen=True, repr=False)
