@@ -14,15 +14,20 @@ from typing import Any
 from membrane_dask import studies
 from membrane_dask.config import BaseStudy
 from membrane_dask.engine import inspect
-from membrane_dask.engine.cluster.driver_series import Chain, cancel_drivers, kept_profile, queued, start_chain
-from membrane_dask.engine.cluster.pools import GUARD as _GUARD
-from membrane_dask.engine.cluster.pools import open_pool
-from membrane_dask.engine.cluster.probe import scripts, try_cluster
+from membrane_dask.engine.cluster.driver_series import (
+    DriverSeries,
+    cancel_drivers,
+    queued_drivers,
+    start_driver_series,
+    submitted_profile,
+)
+from membrane_dask.engine.cluster.pools import MAIN_GUARD_HINT, open_pool
+from membrane_dask.engine.cluster.probe import example_scripts, probe_cluster
 from membrane_dask.engine.cluster.profiles import Profile, profiles, resolve, user_file
 from membrane_dask.engine.events import Event, Listener, Summary, Told
 from membrane_dask.engine.executor import Execution
-from membrane_dask.engine.lock import Driver, RunBusyError
-from membrane_dask.engine.logs import _logged, logger
+from membrane_dask.engine.lock import DriverLock, RunBusyError
+from membrane_dask.engine.logs import log_to_file, logger
 from membrane_dask.engine.plan import Plan, as_seconds, make_plan, worker_memory
 from membrane_dask.engine.provenance import Provenance
 from membrane_dask.engine.run import Run, RunList, RunNotFoundError, find_run, find_runs, prepare
@@ -35,7 +40,7 @@ from membrane_dask.study_file import load_study, load_study_with_source, parse_c
 
 __all__ = [
     "ClusterError", "Plan", "Run", "RunList", "RunNotFoundError", "StudyError",
-    "cancel", "list_runs", "load_study", "open_run", "plan", "replay", "retry", "run", "submit", "try_cluster",
+    "cancel", "list_runs", "load_study", "open_run", "plan", "probe_cluster", "replay", "retry", "run", "submit",
     "user_file",
 ]  # fmt: skip
 
@@ -168,7 +173,7 @@ def run(
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         # A worker process of a run, which imports the script that started the run.
-        raise SystemExit(f"a worker imports the script that runs the study: {_GUARD}")
+        raise SystemExit(f"a worker imports the script that runs the study: {MAIN_GUARD_HINT}")
     made = study if isinstance(study, Plan) else plan(study, run_sources=True)
     found = prepare(made, Path(out) if out is not None else None, fresh=fresh)
     execute(found, made, limit=limit, retry_failed=retry_failed, listener=listener)
@@ -182,17 +187,17 @@ def execute(
     limit: int | None = None,
     retry_failed: bool = False,
     listener: Listener | None = None,
-    chain: Chain | None = None,
+    series: DriverSeries | None = None,
 ) -> Summary:
     """Work on a run until it is finished; the lower half of :func:`run`.
 
-    With a ``chain`` this driver is a job, whose time ends and whom another one follows.
+    With a ``series`` this driver is a job with a time limit, and has a successor.
     """
     if limit is not None and limit < 0:
         raise ValueError(f"limit must be at least 0 (got {limit})")
     settings = plan.study.execution
     listener = listener or Lines(sys.stderr)
-    with Driver(run.path) as driver, _logged(run.path / "logs" / "driver.log"):
+    with DriverLock(run.path) as driver, log_to_file(run.path / "logs" / "driver.log"):
         provenance = Provenance(run.path)
         run.keep(plan.study)
         provenance.started(cluster=plan.cluster.model_dump(mode="json", exclude_none=True))
@@ -210,8 +215,8 @@ def execute(
                 retries=settings.retries, failure_limit=settings.failure_limit,
                 timeout=settings.timeout, memory=_worker_memory(plan), listener=tell,
             )  # fmt: skip
-            if chain:
-                chain.begin(len(execution.history))
+            if series:
+                series.begin(len(execution.history))
             open_units = sum(run.counts.values()) - len(execution.history)
             if limit == 0 or not open_units or run.journal.collected():  # no cluster for nothing
                 from membrane_dask.engine.cluster.pools import SyncPool
@@ -219,7 +224,7 @@ def execute(
                 summary = execution.run(SyncPool(), driver, 0)
             else:
                 with open_pool(plan.cluster, run.path, lambda words: tell(Told(words))) as pool:
-                    summary = execution.run(pool, driver, limit, chain.seconds if chain else None)
+                    summary = execution.run(pool, driver, limit, series.time_limit if series else None)
             if not summary.left and not run.journal.collected():
                 execution.collect()
             reason = summary.reason
@@ -232,8 +237,8 @@ def execute(
             logger.exception("stopped")
             raise
         finally:
-            if chain:
-                chain.end(resume=reason in ("time is up", "interrupted"))
+            if series:
+                series.end(resume=reason in ("time is up", "interrupted"))
             provenance.stopped(reason=reason)
 
 
@@ -301,18 +306,18 @@ def submit(
     made = study if isinstance(study, Plan) else plan(study)
     require_batch_system(made)
     found = prepare(made, Path(out) if out is not None else None, fresh=fresh)
-    waiting = queued(found.path)
-    if Driver.alive(found.path) or waiting:
+    waiting = queued_drivers(found.path)
+    if DriverLock.active_driver(found.path) or waiting:
         numbers = ", ".join(waiting) or "no job"
         raise RunBusyError(
             f"{found.path} is being worked on already (driver: {numbers}); watch it with: "
             f"membrane-dask status {found.path}, or stop it with: membrane-dask cancel {found.path}"
         )
-    with Driver(found.path):
+    with DriverLock(found.path):
         found.keep(made.study)
         if retry_failed:
             _reopen(found)
-    start_chain(made.cluster, found.path, links=made.links())
+    start_driver_series(made.cluster, found.path, made.driver_count())
     return found
 
 
@@ -331,7 +336,7 @@ def require_batch_system(plan: Plan) -> None:
 
 def was_submitted(run: Run) -> bool:
     """Whether a run's driver is, or was, a job of a batch system."""
-    return kept_profile(run.path) is not None
+    return submitted_profile(run.path) is not None
 
 
 def cluster(name: str, overrides: Sequence[str] = ()) -> Profile:
@@ -360,7 +365,7 @@ def cluster_rows() -> list[list[str]]:
 
 def _is_here(system: BatchSystem) -> str:
     try:
-        system.require()
+        system.check_commands()
     except ClusterError:
         return "no"
     return "yes"
@@ -376,7 +381,7 @@ def job_scripts(profile: Profile) -> dict[str, str]:
     """
     if not profile.is_batch:
         raise StudyError([Problem((), f"{profile.name} needs no job scripts: it is no batch system")])
-    return scripts(profile)
+    return example_scripts(profile)
 
 
 def drive(path: str | Path, listener: Listener | None = None) -> Summary:
@@ -388,22 +393,22 @@ def drive(path: str | Path, listener: Listener | None = None) -> Summary:
         If there is no such run, or it was not submitted.
     """
     found = find_run(path)
-    profile = kept_profile(found.path)
+    profile = submitted_profile(found.path)
     if profile is None:
         raise RunNotFoundError(f"{found.path} was not submitted; work on it with: membrane-dask run")
     made = replace(plan(found.study), cluster=profile)
     listener = listener or Lines(sys.stderr)
-    chain = Chain(found.path, profile, lambda words: listener(Told(words)))
+    series = DriverSeries(found.path, profile, lambda words: listener(Told(words)))
     _await_silence(found.path)
-    return execute(found, made, listener=listener, chain=chain)
+    return execute(found, made, listener=listener, series=series)
 
 
 def _await_silence(root: Path) -> None:
     """A driver that was killed on another node is known to be gone once it was silent for a while."""
-    before = Driver.alive(root)
+    before = DriverLock.active_driver(root)
     while before is not None and before["host"] != socket.gethostname():
         time.sleep(2)
-        now = Driver.alive(root)
+        now = DriverLock.active_driver(root)
         if now is not None and now["beat"] != before["beat"]:
             return  # it lives; the lock says so in words
         before = now
@@ -415,7 +420,7 @@ def retry(path: str | Path, listener: Listener | None = None) -> Run:
     A run that was submitted is submitted again.
     """
     found = find_run(path)
-    if kept_profile(found.path) is not None:
+    if submitted_profile(found.path) is not None:
         return submit(plan(found.study), found.path, retry_failed=True)
     return run(plan(found.study), found.path, retry_failed=True, listener=listener)
 
@@ -423,7 +428,7 @@ def retry(path: str | Path, listener: Listener | None = None) -> Run:
 def cancel(path: str | Path) -> bool:
     """Ask a run's driver, wherever it is, to stop; False if none is at work or in the queue."""
     found = find_run(path)
-    if Driver.alive(found.path) is None:
+    if DriverLock.active_driver(found.path) is None:
         return cancel_drivers(found.path)
     write_atomically(found.path / "cancel", now() + "\n")  # it cancels its successor itself
     return True

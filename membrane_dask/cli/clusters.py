@@ -44,7 +44,7 @@ def clusters_test(
     from membrane_dask import api
 
     try:
-        api.try_cluster(api.cluster(profile, set_ or ()), out, _say)
+        api.probe_cluster(api.cluster(profile, set_ or ()), out, _say)
     except api.ClusterError as error:
         _say(str(error))
         _leave(CLUSTER)

@@ -31,10 +31,10 @@ from membrane_dask.engine.events import (
     Summary,
 )
 from membrane_dask.engine.journal import Journal
-from membrane_dask.engine.limits import note_path
-from membrane_dask.engine.lock import Driver
+from membrane_dask.engine.limits import timeout_note_path
+from membrane_dask.engine.lock import DriverLock
 from membrane_dask.engine.plan import as_bytes
-from membrane_dask.engine.worker import Failure, Receipt, Terms, run_batch
+from membrane_dask.engine.worker import BatchOptions, BatchResult, UnitFailure, run_batch
 from membrane_dask.files import write_json
 from membrane_dask.program import Outcome, Program, Unit
 from membrane_dask.schema import FAILED
@@ -97,7 +97,7 @@ class Execution:
         self._verified: set[str] = set()
         self._torn: set[str] = set()
         self._notes = root.resolve() / "logs" / "timeouts"
-        self._terms = Terms(__version__, timeout, str(self._notes))
+        self._terms = BatchOptions(__version__, timeout, str(self._notes))
 
     # -- proposing ------------------------------------------------------------------------
 
@@ -116,7 +116,7 @@ class Execution:
 
     # -- the loop -------------------------------------------------------------------------
 
-    def run(self, pool: Pool, driver: Driver, limit: int | None = None, seconds: float | None = None) -> Summary:
+    def run(self, pool: Pool, driver: DriverLock, limit: int | None = None, seconds: float | None = None) -> Summary:
         """Work until all is finished, ``limit`` units are, time is up, or somebody asks to stop."""
         deadline = math.inf if seconds is None else time.monotonic() + seconds
         self.propose()
@@ -127,7 +127,7 @@ class Execution:
         reason = "finished"
         try:
             while self._queue or self._flight:
-                driver.beat(sum(len(b.units) for b in self._flight.values()), pool.dashboard)
+                driver.heartbeat(sum(len(b.units) for b in self._flight.values()), pool.dashboard)
                 if driver.cancelled() or time.monotonic() > deadline:
                     reason = "cancelled" if driver.cancelled() else "time is up"
                     break
@@ -139,7 +139,7 @@ class Execution:
                     break
                 finished = pool.wait(list(self._flight), timeout=1.0)
                 seconds = 0.0
-                with self.journal.together():
+                with self.journal.buffered():
                     for handle, result in zip(finished, pool.results(finished), strict=True):
                         seconds += self._settle(handle, result, pool)
                 if finished:  # said once it is on disk
@@ -190,7 +190,7 @@ class Execution:
             self._busy.add(chunk)
             budget -= len(batch.units)
 
-    def _settle(self, handle: Handle, result: Receipt | Exception, pool: Pool) -> float:
+    def _settle(self, handle: Handle, result: BatchResult | Exception, pool: Pool) -> float:
         batch = self._flight.pop(handle)
         self._busy.discard(self._chunk(batch.units[0]))
         handle.release()
@@ -201,28 +201,28 @@ class Execution:
         self._record(batch, result)
         return sum(result.seconds.values())
 
-    def _suspect(self, batch: _Batch, error: BaseException) -> Receipt:
+    def _suspect(self, batch: _Batch, error: BaseException) -> BatchResult:
         """A batch whose workers died: one of its units may be the cause, so each goes alone."""
         for unit in batch.units:
-            note = note_path(self._notes, unit.key)
+            note = timeout_note_path(self._notes, unit.key)
             if note.exists():  # the worker ended itself, as this unit did not stop
                 words = note.read_text(encoding="utf-8")
                 note.unlink()
                 others = tuple(other for other in batch.units if other is not unit)
                 if others:
                     self._queue.appendleft(_Batch(others, batch.attempt))
-                return Receipt(failures={unit.key: Failure(f"TimeoutError: {words}", words, killed=True)})
+                return BatchResult(failures={unit.key: UnitFailure(f"TimeoutError: {words}", words, killed=True)})
         if len(batch.units) > 1:
             self._queue.extendleft(_Batch((unit,), batch.attempt) for unit in reversed(batch.units))
             self.emit(Retried(tuple(u.key for u in batch.units), "their worker died; each is sent alone"))
-            return Receipt()
+            return BatchResult()
         words = f"the worker process died while it ran this unit ({ALLOWED_FAILURES + 1} times)"
         if self.memory:
             words += f"; a worker is ended when it takes more than {as_bytes(self.memory)}, which the log would tell"
         logger.warning("%s: %s", batch.units[0].key, error)
-        return Receipt(failures={batch.units[0].key: Failure(f"KilledWorker: {words}", words, killed=True)})
+        return BatchResult(failures={batch.units[0].key: UnitFailure(f"KilledWorker: {words}", words, killed=True)})
 
-    def _record(self, batch: _Batch, receipt: Receipt) -> None:
+    def _record(self, batch: _Batch, receipt: BatchResult) -> None:
         if receipt.seconds:
             keys = list(receipt.seconds)
             self.journal.append(
@@ -249,7 +249,7 @@ class Execution:
             self._queue.extend(_Batch((unit,), batch.attempt + 1) for unit in again)
             self.emit(Retried(tuple(u.key for u in again), receipt.failures[again[0].key].error))
 
-    def _set_aside(self, unit: Unit, attempts: int, failure: Failure) -> None:
+    def _set_aside(self, unit: Unit, attempts: int, failure: UnitFailure) -> None:
         """Write down all that is needed to understand a failure, then mark it."""
         write_json(
             failure_path(self.root, unit.key),

@@ -1,4 +1,4 @@
-"""Small HTML tables for notebooks, readable on light and dark pages."""
+"""HTML tables and progress bars for notebooks, legible on light and dark pages."""
 
 from __future__ import annotations
 
@@ -7,17 +7,37 @@ from html import escape
 
 
 def table(title: str, rows: Sequence[tuple[str, str]], extra: str = "") -> str:
-    """A titled table of names and words, with more HTML below it."""
+    """Table of names and values with a title.
+
+    Parameters
+    ----------
+    title : str
+        Title, as text.
+    rows : sequence of (str, str)
+        Names and values, as text.
+    extra : str
+        HTML below the table.
+    """
     body = "".join(
         f"<tr><th style='text-align:left;padding:1px 12px 1px 0'>{escape(name)}</th>"
-        f"<td style='text-align:left'>{escape(words)}</td></tr>"
-        for name, words in rows
+        f"<td style='text-align:left'>{escape(value)}</td></tr>"
+        for name, value in rows
     )
     return f"<div><b>{escape(title)}</b><table>{body}</table>{extra}</div>"
 
 
 def grid(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A titled table with a header."""
+    """Table with a title and a header row.
+
+    Parameters
+    ----------
+    title : str
+        Title, as text.
+    header : sequence of str
+        Names of the columns, as text.
+    rows : sequence of sequence of str
+        Cells, as text.
+    """
     head = "".join(f"<th style='text-align:left'>{escape(name)}</th>" for name in header)
     body = "".join(
         "<tr>" + "".join(f"<td style='text-align:left'>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
@@ -26,7 +46,7 @@ def grid(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> st
 
 
 def bar(done: int, failed: int, total: int) -> str:
-    """A bar of finished, failed and open units."""
+    """Progress bar of the finished and the failed units among ``total``."""
     total = max(total, 1)
     return (
         "<div style='width:24em;height:0.7em;background:#8884;border-radius:3px;overflow:hidden;display:flex'>"

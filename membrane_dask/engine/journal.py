@@ -1,8 +1,8 @@
-"""What is finished, who is working, and how it came about: journal, lock, provenance.
+"""Journal of a run: an append-only record of its finished and failed units.
 
-The journal is the truth about a run. Each driver appends to a file of its own, one line a batch,
-after the batch's data are on disk; a run resumes by taking what the journal holds from what is
-planned. A line torn by a crash is ignored, and its units are computed again.
+The journal alone decides which units are finished. Each driver appends to a file of its own, one line per
+batch, after the values of the batch are on disk; a run resumes with the planned units that the journal does
+not list. A line that a crash truncated is ignored, and its units are computed again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from membrane_dask.program import Outcome
 
 
 class Journal:
-    """Append-only record of a run, in ``<run>/journal/<driver>.jsonl``.
+    """The files ``<run>/journal/<driver>.jsonl``.
 
     Parameters
     ----------
@@ -36,13 +36,13 @@ class Journal:
         self._depth = 0
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Write one line and wait until it is on disk."""
-        with self.together():
+        """Write one line and wait until it is on disk, or until the end of :meth:`buffered`."""
+        with self.buffered():
             self._lines.append(json.dumps({"time": now(), **record}, allow_nan=False) + "\n")
 
     @contextlib.contextmanager
-    def together(self) -> Iterator[None]:
-        """Write the lines that are appended inside at its end, and wait for the disk once."""
+    def buffered(self) -> Iterator[None]:
+        """Write the lines that are appended inside together at the end, with one synchronization of the disk."""
         self._depth += 1
         try:
             yield
@@ -54,7 +54,7 @@ class Journal:
 
     def _write(self, lines: list[str]) -> None:
         if self._own is None:
-            name = f"{time.time_ns()}-{socket.gethostname()}-{os.getpid()}.jsonl"  # sorts by start
+            name = f"{time.time_ns()}-{socket.gethostname()}-{os.getpid()}.jsonl"  # sorts by time
             self._own = self.folder / name
         with self._own.open("a", encoding="utf-8") as stream:
             stream.write("".join(lines))
@@ -62,33 +62,33 @@ class Journal:
             os.fsync(stream.fileno())
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """All whole lines, oldest driver first."""
+        """All complete lines, those of the oldest driver first."""
         for path in sorted(self.folder.glob("*.jsonl")):
             for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
                 try:
                     record = json.loads(line)
                 except json.JSONDecodeError:
-                    continue  # torn by a crash: what it told is done again
+                    continue  # truncated by a crash
                 if isinstance(record, dict):
                     yield record
 
     def history(self) -> dict[str, Outcome]:
-        """State of every unit that is finished, by key."""
-        found: dict[str, Outcome] = {}
+        """Outcome of every unit that is finished or failed, by key."""
+        outcomes: dict[str, Outcome] = {}
         for record in self.records():
             for key in record.get("reopened", ()):
-                found.pop(key, None)
+                outcomes.pop(key, None)
             for key in record.get("done", ()):
-                found[key] = Outcome("done", record.get("feedback", {}).get(key, {}))
+                outcomes[key] = Outcome("done", record.get("feedback", {}).get(key, {}))
             for key in record.get("failed", ()):
-                found[key] = Outcome("failed")
-        return found
+                outcomes[key] = Outcome("failed")
+        return outcomes
 
     def collected(self) -> bool:
-        """Whether the closing step came after the last unit."""
-        last = False
+        """Whether the results that depend on all units were computed after the last unit."""
+        collected = False
         for record in self.records():
             if "done" in record or "reopened" in record or "failed" in record:
-                last = False
-            last = last or bool(record.get("collected"))
-        return last
+                collected = False
+            collected = collected or bool(record.get("collected"))
+        return collected

@@ -1,4 +1,4 @@
-"""What one unit takes on its worker: time, with a limit that holds, and memory."""
+"""Time limit and peak memory of one unit on its worker."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-#: Seconds that a unit which was told to stop may take to do so, before its worker process is ended.
-GRACE = 5.0
+#: Time in seconds in which a unit must react to the exception at its time limit, before its process is killed.
+GRACE_PERIOD = 5.0
 
 
 def reset_peak_memory() -> None:
-    """Let the peak be that of what comes now, where the system can (Linux)."""
+    """Reset the peak memory of this process, where the system supports it (Linux)."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
@@ -26,75 +26,91 @@ def reset_peak_memory() -> None:
 def peak_memory() -> int:
     """Largest resident memory of this process since the last reset, in bytes."""
     try:
-        found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+        match = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     except OSError:
-        found = None
-    return int(found[1]) * 1024 if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        match = None
+    return int(match[1]) * 1024 if match else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def note_path(folder: Path, key: str) -> Path:
-    """Where the worker leaves a last word on a unit that it could not stop."""
+def timeout_note_path(folder: Path, key: str) -> Path:
+    """Path of the note that a worker writes before it kills itself because of a unit."""
     return folder / (re.sub(r"[^A-Za-z0-9=.,_+-]", "_", key) + ".txt")
 
 
 @contextlib.contextmanager
 def time_limit(seconds: float | None, key: str, notes: str) -> Iterator[None]:
-    """Raise TimeoutError in this thread when it takes longer.
+    """Raise TimeoutError in this thread when the code inside exceeds a time limit.
 
-    Python code stops at once. Compiled code cannot be interrupted: on a worker, whose nanny starts
-    it again, the process is ended after a grace, with a note that says why.
+    Python code stops at once. Compiled code cannot be interrupted: a worker whose nanny restarts it writes a
+    note and kills its own process after :data:`GRACE_PERIOD`.
+
+    Parameters
+    ----------
+    seconds : float or None
+        Time limit; None for no limit.
+    key : str
+        Key of the unit.
+    notes : str
+        Folder of the notes.
+
+    Raises
+    ------
+    TimeoutError
+        If the limit is exceeded.
     """
     if seconds is None:
         yield
         return
-    thread, over, told = threading.get_ident(), threading.Event(), threading.Event()
+    thread, ended, expired = threading.get_ident(), threading.Event(), threading.Event()
     lock = threading.Lock()
-    replaceable = _has_nanny()
+    restartable = _has_nanny()
 
-    def watch() -> None:
-        if over.wait(seconds):
+    def enforce() -> None:
+        if ended.wait(seconds):
             return
-        with lock:  # never after the unit has ended: the exception would strike what comes next
-            if over.is_set():
+        with lock:  # never after the unit has ended: the exception would hit the code that follows
+            if ended.is_set():
                 return
-            told.set()
-            _raise_in(thread, _OverTimeError)
-        if not over.wait(GRACE) and replaceable:
+            expired.set()
+            _raise_in_thread(thread, _TimeLimitExceeded)
+        if not ended.wait(GRACE_PERIOD) and restartable:
             folder = Path(notes)
             folder.mkdir(parents=True, exist_ok=True)
-            words = f"longer than the limit of {seconds:g} s, and not to be stopped; its worker process was ended"
-            note_path(folder, key).write_text(words, encoding="utf-8")
+            message = (
+                f"longer than the limit of {seconds:g} s in code that cannot be interrupted; its worker was killed"
+            )
+            timeout_note_path(folder, key).write_text(message, encoding="utf-8")
             os.kill(os.getpid(), signal.SIGKILL)
 
-    threading.Thread(target=watch, daemon=True, name="time limit").start()
+    threading.Thread(target=enforce, daemon=True, name="time limit").start()
     try:
         try:
             yield
         finally:
             with lock:
-                over.set()
-            if told.is_set():
-                _take_back(thread)
-    except _OverTimeError:
+                ended.set()
+            if expired.is_set():
+                _clear_exception(thread)
+    except _TimeLimitExceeded:
         raise TimeoutError(f"longer than the limit of {seconds:g} s") from None
-    if told.is_set():  # it ended between the alarm and its arrival
+    if expired.is_set():  # the unit ended after the exception was set and before it was raised
         raise TimeoutError(f"longer than the limit of {seconds:g} s")
 
 
-class _OverTimeError(BaseException):
-    """Passes through ``except Exception`` in the unit."""
+class _TimeLimitExceeded(BaseException):
+    """Not an Exception, so that ``except Exception`` in a unit does not catch it."""
 
 
-def _raise_in(thread: int, kind: type[BaseException]) -> None:
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(kind))
+def _raise_in_thread(thread: int, exception: type[BaseException]) -> None:
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(exception))
 
 
-def _take_back(thread: int) -> None:
+def _clear_exception(thread: int) -> None:
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), None)
 
 
 def _has_nanny() -> bool:
-    """Whether this thread runs a task of a worker that somebody starts again."""
+    """Whether this thread executes a task of a Dask worker that a nanny restarts."""
     if "distributed" not in sys.modules:
         return False
     from distributed import get_worker

@@ -1,4 +1,4 @@
-"""Log files of a run."""
+"""Log file of a run."""
 
 from __future__ import annotations
 
@@ -8,37 +8,43 @@ from collections.abc import Iterator
 from pathlib import Path
 
 logger = logging.getLogger("membrane_dask")
-#: First names of the loggers whose records go to the run's log while a run is worked on.
-_TALKATIVE = ("distributed", "tornado", "asyncio", "bokeh")
+#: Packages whose log records go to the log file of the run instead of the screen.
+_LIBRARIES = ("distributed", "tornado", "asyncio", "bokeh")
 
 
 @contextlib.contextmanager
-def _logged(path: Path) -> Iterator[None]:
-    """Keep what the engine and Dask say in the run's own log, and Dask's alarms off the screen.
+def log_to_file(path: Path) -> Iterator[None]:
+    """Write the log records of this package and of Dask to a file, and none of them to the screen.
 
-    Dask and Tornado give several of their loggers a handler each; a cluster that is lost would print
-    pages of tracebacks beside the one line that we say.
+    Dask and Tornado attach handlers to several of their loggers; without this, a lost cluster would print pages
+    of tracebacks around the one line of our own error.
+
+    Parameters
+    ----------
+    path : Path
+        Log file, to which records are appended.
     """
-    import distributed  # noqa: F401  # sets its loggers up
+    import distributed  # noqa: F401  # configures its loggers
 
-    handler, ours = logging.FileHandler(path, encoding="utf-8"), logging.FileHandler(path, encoding="utf-8")
-    words = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
-    handler.setFormatter(words)
-    ours.setFormatter(words)  # two, as clusters raise the level of Dask's
-    names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in _TALKATIVE]
-    loggers = [logger, *(logging.getLogger(name) for name in {*names, *_TALKATIVE})]
-    loggers = [one for one in loggers if one.handlers or one.name in (logger.name, *_TALKATIVE)]
-    before = [(one, one.handlers[:], one.propagate, one.level) for one in loggers]
-    for one in loggers:
-        one.handlers[:] = [ours if one is logger else handler]
-        one.propagate = False
+    # Two handlers, as Dask's clusters change the level of the handlers of its loggers.
+    own_handler, library_handler = (logging.FileHandler(path, encoding="utf-8") for _ in range(2))
+    formatter = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    own_handler.setFormatter(formatter)
+    library_handler.setFormatter(formatter)
+    names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in _LIBRARIES]
+    loggers = [logger, *(logging.getLogger(name) for name in {*names, *_LIBRARIES})]
+    loggers = [item for item in loggers if item.handlers or item.name in (logger.name, *_LIBRARIES)]
+    states = [(item, item.handlers[:], item.propagate, item.level) for item in loggers]
+    for item in loggers:
+        item.handlers[:] = [own_handler if item is logger else library_handler]
+        item.propagate = False
     logger.setLevel(logging.INFO)
     try:
         yield
     finally:
-        for one, handlers, propagate, level in before:
-            one.handlers[:] = handlers
-            one.propagate = propagate
-            one.setLevel(level)
-        handler.close()
-        ours.close()
+        for item, handlers, propagate, level in states:
+            item.handlers[:] = handlers
+            item.propagate = propagate
+            item.setLevel(level)
+        own_handler.close()
+        library_handler.close()

@@ -126,8 +126,8 @@ class Plan:
             times.setdefault(unit.task, []).append(time.perf_counter() - start)
         return replace(self, seconds={_stem(task): float(np.mean(found)) for task, found in times.items()})
 
-    def links(self) -> int:
-        """Drivers in a row that are submitted at once: more than one where nodes may not submit."""
+    def driver_count(self) -> int:
+        """Number of drivers of a series to submit at once: more than one where nodes may not submit jobs."""
         profile = self.cluster
         if not profile.single_allocation or not profile.walltime:
             return 1

@@ -1,4 +1,4 @@
-"""Provenance of a run: versions, machine, inputs, and every start and stop."""
+"""Provenance of a run: versions, machine, inputs, and every start and stop of a driver."""
 
 from __future__ import annotations
 
@@ -14,43 +14,52 @@ from typing import Any
 
 from membrane_dask.files import now, read_json, write_json
 
+#: Packages whose versions are recorded.
+_PACKAGES = (
+    "numpy", "scipy", "numba", "xarray", "zarr", "dask", "distributed", "scikit-image", "scikit-optimize",
+)  # fmt: skip
+
 
 class Provenance:
-    """``provenance.json``: how a run came about, with every start and stop."""
+    """The file ``<run>/provenance.json``.
+
+    Parameters
+    ----------
+    root : Path
+        The run directory.
+    """
 
     def __init__(self, root: Path) -> None:
         self._path = root / "provenance.json"
 
     def read(self) -> dict[str, Any]:
-        """All that is recorded."""
+        """All entries."""
         return read_json(self._path) or {}
 
-    def create(self, **facts: Any) -> None:
-        """Record what holds for the whole run."""
-        write_json(self._path, {"created": now(), **facts, "starts": [], "stops": []})
+    def create(self, **entries: Any) -> None:
+        """Write the entries that hold for the whole run."""
+        write_json(self._path, {"created": now(), **entries, "starts": [], "stops": []})
 
-    def started(self, **facts: Any) -> None:
-        """Record a start."""
-        self._add("starts", {"time": now(), **surroundings(), **facts})
+    def started(self, **entries: Any) -> None:
+        """Add the start of a driver."""
+        self._append("starts", {"time": now(), **describe_process(), **entries})
 
-    def stopped(self, **facts: Any) -> None:
-        """Record a stop."""
-        self._add("stops", {"time": now(), **facts})
+    def stopped(self, **entries: Any) -> None:
+        """Add the stop of a driver."""
+        self._append("stops", {"time": now(), **entries})
 
-    def _add(self, name: str, entry: dict[str, Any]) -> None:
-        known = self.read()
-        known.setdefault(name, []).append(entry)
-        write_json(self._path, known)
+    def _append(self, name: str, entry: dict[str, Any]) -> None:
+        entries = self.read()
+        entries.setdefault(name, []).append(entry)
+        write_json(self._path, entries)
 
 
-def surroundings() -> dict[str, Any]:
-    """Versions, machine and command of this process."""
+def describe_process() -> dict[str, Any]:
+    """Host, platform, command and package versions of this process."""
     from membrane_dask import __version__
 
     versions = {"membrane-dask": __version__, "python": platform.python_version()}
-    for name in (
-        "numpy", "scipy", "numba", "xarray", "zarr", "dask", "distributed", "scikit-image", "scikit-optimize"
-    ):  # fmt: skip
+    for name in _PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
     return {
@@ -64,15 +73,15 @@ def surroundings() -> dict[str, Any]:
 
 
 def _git_commit() -> str | None:
-    """Commit of the checkout that the package runs from, if it runs from one."""
+    """Commit of the git checkout from which the package runs; None if it is installed otherwise."""
     package = Path(__file__).resolve().parents[1]
     if not (package.parent / ".git").exists():
         return None
     try:
-        found = subprocess.run(
+        process = subprocess.run(
             ["git", "-C", str(package), "describe", "--always", "--dirty", "--abbrev=40"],
             capture_output=True, text=True, timeout=10, check=True,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return None
-    return found.stdout.strip() or None
+    return process.stdout.strip() or None

@@ -10,10 +10,10 @@ from typing import Any
 
 from membrane_dask.config import BaseStudy
 from membrane_dask.engine import store
-from membrane_dask.engine.cluster.driver_series import queued
+from membrane_dask.engine.cluster.driver_series import queued_drivers
 from membrane_dask.engine.html import bar, grid, table
 from membrane_dask.engine.journal import Journal
-from membrane_dask.engine.lock import Driver
+from membrane_dask.engine.lock import DriverLock
 from membrane_dask.engine.plan import Plan, as_seconds
 from membrane_dask.engine.provenance import Provenance
 from membrane_dask.errors import Problem, StudyError, nearest
@@ -167,11 +167,11 @@ class Run:
         failed = sum(outcome.status == "failed" for outcome in history.values())
         done = len(history) - failed
         left = 0 if collected else sum(self.counts.values()) - len(history)
-        driver = Driver.alive(self.path)
+        driver = DriverLock.active_driver(self.path)
         running = min(left, int(driver["in_flight"])) if driver else 0
         if driver:
             state = "running"
-        elif not collected and queued(self.path):
+        elif not collected and queued_drivers(self.path):
             state = "queued"
         elif not collected:
             state = "partial" if history else "empty"
@@ -196,7 +196,7 @@ class Run:
             ("study", f"{self.kind}, seed {self._about['seed']}"),
             ("state", status["state"]),
             ("units", f"{status['done']} of {_all(status)} done, {status['failed']} failed, {status['left']} left"),
-            *(("driver", f"job {number}: {words}") for number, words in queued(self.path).items()),
+            *(("driver", f"job {number}: {words}") for number, words in queued_drivers(self.path).items()),
             ("groups", ", ".join(sorted(p.name for p in self.path.glob("result.zarr/*") if p.is_dir()))),
         ]
         if self.volumes:
@@ -304,7 +304,7 @@ def prepare(plan: Plan, out: Path | None, *, fresh: bool = False) -> Run:
     if (root / "run.json").is_file():
         run = Run(root)
         if fresh:
-            with Driver(root):  # not under the feet of somebody who works on it
+            with DriverLock(root):  # not under the feet of somebody who works on it
                 kept = root.with_name(f"{root.name}.old-{int(time.time())}")
                 root.rename(kept)
         elif run.identity == plan.study.identity():

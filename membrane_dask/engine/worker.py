@@ -17,47 +17,17 @@ from membrane_dask.program import Unit, Work
 
 
 @dataclass(frozen=True)
-class Failure:
-    """Why one attempt at a unit failed."""
-
-    error: str
-    traceback: str
-    killed: bool = False
-
-
-@dataclass
-class Receipt:
-    """What a worker says of a batch whose values are on disk."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    memory: dict[str, int] = field(default_factory=dict)
-    sha256: dict[str, str] = field(default_factory=dict)
-    feedback: dict[str, dict[str, float]] = field(default_factory=dict)
-    failures: dict[str, Failure] = field(default_factory=dict)
-    worker: str = ""
-
-
-def _pass_on_a_stop(error: Exception) -> None:
-    """Compiled code reports Ctrl-C and termination as a SystemError: no fault of the unit."""
-    stop: BaseException | None = error
-    while isinstance(stop, SystemError):
-        stop = stop.__cause__
-    if stop is not None and not isinstance(stop, Exception):
-        raise stop
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What a batch may take, and who sent it.
+class BatchOptions:
+    """Options of the driver for a batch.
 
     Parameters
     ----------
     version : str
-        The driver's version of the package; another one on a node would give other numbers.
+        The driver's version of the package; results of another version could differ.
     timeout : float, optional
-        Seconds a unit may take.
+        Time limit of a unit, in seconds.
     notes : str
-        Folder for a last word on a unit that does not stop.
+        Folder of the notes on units that exceeded the time limit and could not be stopped.
     """
 
     version: str
@@ -65,37 +35,109 @@ class Terms:
     notes: str = ""
 
 
-def run_batch(work: Work, context: Mapping[str, Any], sink: store.Sink, units: Sequence[Unit], terms: Terms) -> Receipt:
-    """Compute the units of a batch one after another and write what succeeded.
+@dataclass(frozen=True)
+class UnitFailure:
+    """Why an attempt at a unit failed.
+
+    Parameters
+    ----------
+    error : str
+        Type and message of the exception.
+    traceback : str
+        Traceback, or a description where there is none.
+    killed : bool
+        Whether the unit ended its worker process.
+    """
+
+    error: str
+    traceback: str
+    killed: bool = False
+
+
+@dataclass
+class BatchResult:
+    """Result of a batch whose values are on disk.
+
+    Parameters
+    ----------
+    seconds : dict of str to float
+        Time of each finished unit, in seconds, by key.
+    memory : dict of str to int
+        Peak memory of the worker process during each finished unit, in bytes.
+    sha256 : dict of str to str
+        Digest of the values of each finished unit.
+    feedback : dict of str to dict
+        Feedback of each finished unit to the program.
+    failures : dict of str to UnitFailure
+        Units that failed.
+    worker : str
+        Host and process of the worker.
+    """
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    memory: dict[str, int] = field(default_factory=dict)
+    sha256: dict[str, str] = field(default_factory=dict)
+    feedback: dict[str, dict[str, float]] = field(default_factory=dict)
+    failures: dict[str, UnitFailure] = field(default_factory=dict)
+    worker: str = ""
+
+
+def _reraise_interrupt(error: Exception) -> None:
+    """Raise the Ctrl-C or termination behind an error: compiled code reports both as a SystemError."""
+    cause: BaseException | None = error
+    while isinstance(cause, SystemError):
+        cause = cause.__cause__
+    if cause is not None and not isinstance(cause, Exception):
+        raise cause
+
+
+def run_batch(
+    work: Work, context: Mapping[str, Any], sink: store.Sink, units: Sequence[Unit], options: BatchOptions
+) -> BatchResult:
+    """Compute the units of a batch one after another and write the values of those that succeed.
+
+    Parameters
+    ----------
+    work : callable
+        ``work(context, unit) -> (arrays, feedback)``.
+    context : mapping
+        Data of the study that all units share.
+    sink : Sink
+        Where the values are written.
+    units : sequence of Unit
+        Units of the batch, all of one chunk of the result.
+    options : BatchOptions
+        Options of the driver.
 
     Raises
     ------
     ClusterError
         If this worker has another version of the package than the driver.
     """
-    if terms.version != __version__:
+    if options.version != __version__:
         raise ClusterError(
-            f"{os.uname().nodename} has membrane-dask {__version__}, the driver {terms.version}; install the same"
+            f"{os.uname().nodename} has membrane-dask {__version__}, the driver {options.version}; "
+            "install the same version on both"
         )
-    receipt = Receipt(worker=f"{os.uname().nodename}-{os.getpid()}")
-    done: list[Unit] = []
+    result = BatchResult(worker=f"{os.uname().nodename}-{os.getpid()}")
+    finished: list[Unit] = []
     values: list[dict[str, Any]] = []
     for unit in units:
         reset_peak_memory()
         start = time.perf_counter()
         try:
-            with time_limit(terms.timeout, unit.key, terms.notes):
+            with time_limit(options.timeout, unit.key, options.notes):
                 arrays, feedback = work(context, unit)
             values.append(sink.check(unit, arrays))
         except Exception as error:
-            _pass_on_a_stop(error)
-            receipt.failures[unit.key] = Failure(f"{type(error).__name__}: {error}", traceback.format_exc())
+            _reraise_interrupt(error)
+            result.failures[unit.key] = UnitFailure(f"{type(error).__name__}: {error}", traceback.format_exc())
             continue
-        done.append(unit)
-        receipt.seconds[unit.key] = round(time.perf_counter() - start, 6)
-        receipt.memory[unit.key] = peak_memory()
-        receipt.sha256[unit.key] = store.digest(values[-1])
-        receipt.feedback[unit.key] = dict(feedback)
-    if done:
-        sink.write(done, values)
-    return receipt
+        finished.append(unit)
+        result.seconds[unit.key] = round(time.perf_counter() - start, 6)
+        result.memory[unit.key] = peak_memory()
+        result.sha256[unit.key] = store.digest(values[-1])
+        result.feedback[unit.key] = dict(feedback)
+    if finished:
+        sink.write(finished, values)
+    return result

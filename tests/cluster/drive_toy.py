@@ -1,4 +1,4 @@
-"""A driver of the toy study as a process of its own: ``drive_toy.py RUN FIELDS-as-JSON``."""
+"""Run the toy study in a process of its own: ``drive_toy.py RUN FIELDS``, with FIELDS as JSON."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""On a real Grid Engine, which ends jobs without grace: the same bytes, and nothing lost."""
+"""Runs on a real Grid Engine, which kills jobs without warning: identical results after failures."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ import pytest
 
 import membrane_dask as md
 from membrane_dask.config import ClusterSettings
-from membrane_dask.engine import batch
 from membrane_dask.engine.cluster.profiles import resolve
-from membrane_dask.engine.cluster.worker_jobs import JobBook
-from membrane_dask.engine.lock import Driver
+from membrane_dask.engine.cluster.worker_jobs import JobRecord
+from membrane_dask.engine.lock import DriverLock
+from membrane_dask.engine.schedulers import batch_system
+from membrane_dask.engine.schedulers.base import NOT_IN_QUEUE, JobState
 
 SMALL = ("--set", "cluster.jobs=2", "--set", "cluster.workers=2", "--set", "cluster.memory=600 MB")
 
 
 def queue() -> list[str]:
-    """Numbers of the jobs in the queue."""
-    said = subprocess.run(["qstat"], capture_output=True, text=True, timeout=60).stdout
-    return [line.split()[0] for line in said.splitlines()[2:]]
+    """Ids of the jobs in the queue."""
+    output = subprocess.run(["qstat"], capture_output=True, text=True, timeout=60).stdout
+    return [line.split()[0] for line in output.splitlines()[2:]]
 
 
 @pytest.fixture
@@ -34,15 +35,15 @@ def study(tmp_path):
     return path
 
 
-def test_killed_worker_and_killed_driver(gridengine, study, command, values_of, wait_until, tmp_path):
-    """Submitted; a worker job and the driver's job are deleted (SIGKILL); the successor finishes."""
+def test_a_run_survives_killed_workers_and_drivers(gridengine, study, command, values_of, wait_until, tmp_path):
+    """A worker job is deleted (SIGKILL) and the driver is killed; the successor finishes the run."""
     out = tmp_path / "run"
-    said = command("submit", study, "--cluster", "sge", "--yes", "--no-measure", "--out", out, *SMALL)
-    assert said.returncode == 0, said.stderr
+    process = command("submit", study, "--cluster", "sge", "--yes", "--no-measure", "--out", out, *SMALL)
+    assert process.returncode == 0, process.stderr
     wait_until(lambda: md.open_run(out).status()["done"], "first units are done")
-    book = JobBook(out).read()
-    subprocess.run(["qdel", book["workers"][0]], check=True, capture_output=True, timeout=60)
-    first = Driver.alive(out)
+    record = JobRecord(out).read()
+    subprocess.run(["qdel", record["workers"][0]], check=True, capture_output=True, timeout=60)
+    first = DriverLock.active_driver(out)
     assert first is not None
     os.kill(first["pid"], signal.SIGKILL)
     wait_until(lambda: md.open_run(out).status()["state"] == "complete", "the run is complete")
@@ -53,28 +54,28 @@ def test_killed_worker_and_killed_driver(gridengine, study, command, values_of, 
     wait_until(lambda: not queue(), "no job is left behind")
 
 
-def test_trouble_is_told_in_words(gridengine, study, command, tmp_path):
-    found = command("run", study, "--cluster", "sge", "--out", tmp_path / "run", "--set", "cluster.queue=nope")
-    assert found.returncode == 4
-    assert "Grid Engine refused a job" in found.stderr
-    assert "nope" in found.stderr
-    assert "#$ -q nope" in found.stderr
+def test_a_refused_job_is_reported_with_its_reason_and_script(gridengine, study, command, tmp_path):
+    process = command("run", study, "--cluster", "sge", "--out", tmp_path / "run", "--set", "cluster.queue=nope")
+    assert process.returncode == 4
+    assert "Grid Engine refused a job" in process.stderr
+    assert "nope" in process.stderr
+    assert "#$ -q nope" in process.stderr
     assert not queue()
 
 
-def test_states_as_it_spells_them(gridengine, tmp_path):
-    system = batch.batch_system(resolve(ClusterSettings(profile="sge")))
+def test_job_states_are_read_from_qstat(gridengine, tmp_path):
+    system = batch_system(resolve(ClusterSettings(profile="sge")))
     script = tmp_path / "job.sh"
     script.write_text(f"#!/bin/sh\n#$ -S /bin/sh\n#$ -o {tmp_path}\n#$ -e {tmp_path}\nsleep 60\n")
     first = system.submit(script)
     second = system.submit(script, after=first)
-    states = system.states([first, second, "9999"])
-    assert states[second] == batch.JobState("pending", "hqw")
-    assert states["9999"] == batch.GONE
+    states = system.job_states([first, second, "9999"])
+    assert states[second] == JobState("pending", "hqw")
+    assert states["9999"] == NOT_IN_QUEUE
     system.cancel([second, first])
 
 
-def test_clusters_test(gridengine, command, tmp_path):
-    said = command("clusters", "test", "sge", "--out", tmp_path)
-    assert said.returncode == 0, said.stderr
-    assert "all steps passed" in said.stderr
+def test_the_profile_passes_clusters_test(gridengine, command, tmp_path):
+    process = command("clusters", "test", "sge", "--out", tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert "all steps passed" in process.stderr

@@ -1,4 +1,4 @@
-"""Profiles are laid over one another, and lead to exactly these job scripts."""
+"""Merging of cluster profiles, the job scripts that follow from them, and commands of batch systems."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from membrane_dask.config import ClusterSettings
-from membrane_dask.engine import batch
 from membrane_dask.engine.cluster.profiles import profiles, resolve
-from membrane_dask.engine.cluster.worker_jobs import lifetime
+from membrane_dask.engine.cluster.worker_jobs import worker_lifetime
+from membrane_dask.engine.schedulers import batch_system
+from membrane_dask.engine.schedulers.base import NOT_IN_QUEUE, SubmissionRefusedError, WorkerCommand, import_job_class
+from membrane_dask.engine.schedulers.slurm import Slurm
 from membrane_dask.errors import StudyError
 from membrane_dask.study_file import parse_cluster
 
@@ -22,127 +24,127 @@ GOLDEN = Path(__file__).parent / "golden"
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch) -> Path:
-    """Nobody's own profiles."""
+    """The folder of the user's profiles, empty."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     folder = tmp_path / "config" / "membrane-dask"
     folder.mkdir(parents=True)
     return folder
 
 
-def test_every_profile_of_the_design_is_there():
+def test_each_batch_system_has_a_profile():
     assert set(profiles()) == {*SYSTEMS, "local"}
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_job_scripts_are_these(name, command):
-    """To renew one, after reading what changed: the command below > tests/cluster/golden/NAME.txt."""
+def test_job_scripts_equal_the_golden_files(name, command):
+    """To update a golden file, review the difference and write the output of the command below to it."""
     queue = [] if name == "htcondor" else ["--set", "queue=main"]
-    said = command(
+    process = command(
         "clusters", "show", name, "--set", "python=/opt/python/bin/python", "--set", "account=mine", *queue,
         "--set", "interface=ib0", "--set", "prologue=[module load python]",
     )  # fmt: skip
-    assert said.returncode == 0, said.stderr
+    assert process.returncode == 0, process.stderr
     expected = (GOLDEN / f"{name}.txt").read_text()
-    assert said.stdout == expected, "\n".join(difflib.unified_diff(expected.split("\n"), said.stdout.split("\n")))
+    assert process.stdout == expected, "\n".join(difflib.unified_diff(expected.split("\n"), process.stdout.split("\n")))
 
 
-def test_layers_are_laid_over_one_another(home):
+def test_layers_override_one_another(home):
     (home / "clusters.yaml").write_text(
-        "slurm:\n  queue: long\n  jobs: 7\nmine:\n  scheduler: slurm\n  queue: mine\n  walltime: 02:30:00\n"
+        "slurm:\n  queue: long\n  jobs: 7\nown:\n  scheduler: slurm\n  queue: own\n  walltime: 02:30:00\n"
     )
-    found = profiles()
-    assert (found["slurm"].queue, found["slurm"].jobs, found["slurm"].workers) == ("long", 7, 4)
-    # One's own profile starts from what comes with the package, not from one's own `slurm`.
-    assert (found["mine"].queue, found["mine"].jobs, found["mine"].walltime) == ("mine", 4, 9000)
-    study = resolve(ClusterSettings(profile="mine", jobs=2))
-    assert (study.queue, study.jobs, study.scheduler) == ("mine", 2, "slurm")
+    merged = profiles()
+    assert (merged["slurm"].queue, merged["slurm"].jobs, merged["slurm"].workers) == ("long", 7, 4)
+    # A new profile starts from the one in the package, not from the user's `slurm`.
+    assert (merged["own"].queue, merged["own"].jobs, merged["own"].walltime) == ("own", 4, 9000)
+    study = resolve(ClusterSettings(profile="own", jobs=2))
+    assert (study.queue, study.jobs, study.scheduler) == ("own", 2, "slurm")
 
 
-def test_what_dask_jobqueue_is_told_stays(monkeypatch):
-    """Words that we do not set come from its own configuration, ours are added to its directives."""
+def test_the_configuration_of_dask_jobqueue_applies(monkeypatch):
+    """Keys that no profile sets come from jobqueue.yaml; directives of a profile replace those there."""
     import dask
 
-    batch._job_class(*batch.Slurm.job_class)  # brings dask-jobqueue's own defaults
+    import_job_class(*Slurm.job_class)  # loads the defaults of dask-jobqueue
     site = {"jobqueue.slurm.account": "of-the-site", "jobqueue.slurm.job-extra-directives": ["--constraint=fast"]}
     with dask.config.set(site):
-        script = batch.batch_system(resolve(ClusterSettings(profile="slurm"))).worker_script(
-            batch.WorkerCall("tls://x:1", "w"), "logs"
-        )
-        ours = resolve(ClusterSettings(profile="slurm", account="ours", directives="--exclusive"))
-        other = batch.batch_system(ours).worker_script(batch.WorkerCall("tls://x:1", "w"), "logs")
-    assert "#SBATCH -A of-the-site\n" in script
-    assert "#SBATCH --constraint=fast\n" in script
-    assert "#SBATCH -A ours\n" in other
-    assert "#SBATCH --exclusive\n" in other
-    assert "constraint" not in other
+        site_profile = resolve(ClusterSettings(profile="slurm"))
+        own_profile = resolve(ClusterSettings(profile="slurm", account="own", directives="--exclusive"))
+        worker = WorkerCommand("tls://x:1", "w")
+        site_script = batch_system(site_profile).worker_script(worker, "logs")
+        own_script = batch_system(own_profile).worker_script(worker, "logs")
+    assert "#SBATCH -A of-the-site\n" in site_script
+    assert "#SBATCH --constraint=fast\n" in site_script
+    assert "#SBATCH -A own\n" in own_script
+    assert "#SBATCH --exclusive\n" in own_script
+    assert "constraint" not in own_script
 
 
-def test_size_of_a_job_follows_from_that_of_a_simulation():
+def test_the_size_of_a_job_follows_from_that_of_a_simulation():
     profile = resolve(parse_cluster("slurm", ["workers=3", "threads=2", "memory=2 GB"]))
-    script = batch.batch_system(profile).worker_script(batch.WorkerCall("tls://x:1", "w"), "logs")
+    script = batch_system(profile).worker_script(WorkerCommand("tls://x:1", "w"), "logs")
     assert "--cpus-per-task=6\n" in script  # 3 simulations of 2 cores
-    assert "--mem=6300M\n" in script  # and 300 MB for the job itself
+    assert "--mem=6300M\n" in script  # 3 x 2 GB and 300 MB for the job itself
     assert "--nworkers 3 --nanny" in script
-    assert "--nthreads 1 " in script  # never two units at a time in one process
+    assert "--nthreads 1 " in script  # one unit at a time in each process
     assert "export NUMBA_NUM_THREADS=2\n" in script
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "messages"),
     [
         ("slurm:\n  wrokers: 3\n", ["clusters.yaml:2:3", "slurm.wrokers", "did you mean 'workers'?"]),
         ("slurm:\n  memory: 3\n", ["clusters.yaml:2:3", "slurm.memory", "a number with a unit"]),
         ("slurm:\n  walltime: 3\n", ["slurm.walltime", "a number with a unit", "90 min"]),
         ("slurm:\n  queue: \"a\\nb\"\n", ["slurm.queue", "must be one line"]),
-        ("mine:\n  queue: long\n", ["mine.scheduler", "required", "slurm"]),
-        ("mine:\n  scheduler: slrum\n", ["mine.scheduler", "did you mean 'slurm'?"]),
+        ("own:\n  queue: long\n", ["own.scheduler", "required", "slurm"]),
+        ("own:\n  scheduler: slrum\n", ["own.scheduler", "did you mean 'slurm'?"]),
         ("../up:\n  scheduler: slurm\n", ["../up", "letters, digits"]),
-        ("slurm: 3\n", ["slurm", "section of names and values"]),
+        ("slurm: 3\n", ["slurm", "section of keys and values"]),
         ("slurm: !!python/object/apply:os.system [touch /tmp/never]\n", ["clusters.yaml"]),
     ],
 )  # fmt: skip
-def test_faults_of_a_file_of_profiles_are_named(home, text, words):
+def test_errors_in_a_file_of_profiles_name_line_and_key(home, text, messages):
     (home / "clusters.yaml").write_text(text)
     with pytest.raises(StudyError) as error:
         profiles()
-    for word in words:
-        assert word in str(error.value)
+    for message in messages:
+        assert message in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("settings", "messages"),
     [
         ({"profile": "slrum"}, ["cluster.profile", "did you mean 'slurm'?", "membrane-dask clusters"]),
         ({"profile": "local", "queue": "main"}, ["cluster.queue", "on a batch system only"]),
         ({"profile": "htcondor", "queue": "main"}, ["cluster.queue", "HTCondor has no queues"]),
     ],
 )
-def test_words_without_a_meaning_are_refused(settings, words):
+def test_unsupported_settings_are_refused(settings, messages):
     with pytest.raises(StudyError) as error:
         resolve(ClusterSettings.model_validate(settings))
-    for word in words:
-        assert word in str(error.value)
+    for message in messages:
+        assert message in str(error.value)
 
 
 @pytest.mark.parametrize("walltime", [60.0, 600.0, 3600.0, 86400.0])
-def test_workers_leave_before_the_walltime(walltime):
-    seconds, stagger = lifetime(walltime)
+def test_workers_stop_before_the_walltime(walltime):
+    seconds, stagger = worker_lifetime(walltime)
     assert seconds - stagger > 0
     assert seconds + stagger < walltime
-    assert walltime - seconds < max(0.35 * walltime, 1)  # and do not waste it
+    assert walltime - seconds < max(0.35 * walltime, 1)  # most of the walltime is used
     assert stagger < seconds / 4
 
 
-def test_blanks_in_a_path_are_refused(tmp_path):
-    system = batch.batch_system(resolve(ClusterSettings(profile="slurm")))
-    with pytest.raises(batch.RefusedError, match="no blanks"):
-        system.worker_script(batch.WorkerCall("tls://x:1", "w"), str(tmp_path / "my runs"))
+def test_spaces_in_a_path_are_refused(tmp_path):
+    system = batch_system(resolve(ClusterSettings(profile="slurm")))
+    with pytest.raises(SubmissionRefusedError, match="no spaces"):
+        system.worker_script(WorkerCommand("tls://x:1", "w"), str(tmp_path / "my runs"))
 
 
 # ---------------------------------------------------------------------------------------------
-# Batch systems that do not run here: their commands, played back
+# Batch systems that are not installed here: their commands are replaced by scripts that print recorded output
 
-ANSWERS = {
+LISTINGS = {
     "pbs": (
         "qstat",
         "Job Id: 11.head\n    Job_Name = w\n    job_state = Q\n    comment = Not Running: Insufficient\n\tamount of"
@@ -174,7 +176,7 @@ ANSWERS = {
         "no core is free",
     ),
 }
-SUBMITTED = {
+SUBMISSIONS = {
     "pbs": ("qsub", "11.head\n", "11.head", ["-W", "depend=afterany:7.head"]),
     "lsf": ("bsub", "Job <11> is submitted to queue <normal>.\n", "11", ["-w", "ended(7.head)"]),
     "htcondor": ("condor_submit", "Submitting job(s).\n1 job(s) submitted to cluster 11.\n", "11", []),
@@ -182,37 +184,37 @@ SUBMITTED = {
 }
 
 
-def _play(folder: Path, name: str, answer: str, code: int = 0) -> Path:
-    """A command that writes down how it was called and gives this answer."""
+def _replace_command(folder: Path, name: str, output: str, code: int = 0) -> Path:
+    """A script that records its arguments in a file, whose path is returned, and prints ``output``."""
     folder.mkdir(exist_ok=True)
-    (folder / "answer").write_text(answer)
+    (folder / "output").write_text(output)
     script = folder / name
-    script.write_text(f'#!/bin/sh\necho "$@" > {folder}/called\ncat {folder}/answer\nexit {code}\n')
+    script.write_text(f'#!/bin/sh\necho "$@" > {folder}/arguments\ncat {folder}/output\nexit {code}\n')
     script.chmod(script.stat().st_mode | stat.S_IEXEC)
-    return folder / "called"
+    return folder / "arguments"
 
 
-@pytest.mark.parametrize("name", ANSWERS)
-def test_queues_are_read(name, tmp_path, monkeypatch):
-    program, answer, numbers, states, reason = ANSWERS[name]
-    _play(tmp_path / "bin", program, answer)
+@pytest.mark.parametrize("name", LISTINGS)
+def test_job_states_are_read(name, tmp_path, monkeypatch):
+    program, output, job_ids, states, reason = LISTINGS[name]
+    _replace_command(tmp_path / "bin", program, output)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    found = batch.batch_system(resolve(ClusterSettings(profile=name))).states(numbers)
-    assert [found[number].state for number in numbers] == list(states)
-    assert reason in found[numbers[0]].words
-    assert found[numbers[3]] == batch.GONE
+    jobs = batch_system(resolve(ClusterSettings(profile=name))).job_states(job_ids)
+    assert [jobs[job_id].state for job_id in job_ids] == list(states)
+    assert reason in jobs[job_ids[0]].description
+    assert jobs[job_ids[3]] == NOT_IN_QUEUE
 
 
-@pytest.mark.parametrize("name", SUBMITTED)
-def test_submissions_are_read(name, tmp_path, monkeypatch):
-    program, answer, number, words = SUBMITTED[name]
-    called = _play(tmp_path / "bin", program, answer)
+@pytest.mark.parametrize("name", SUBMISSIONS)
+def test_job_ids_are_read(name, tmp_path, monkeypatch):
+    program, output, job_id, options = SUBMISSIONS[name]
+    arguments = _replace_command(tmp_path / "bin", program, output)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    system = batch.batch_system(resolve(ClusterSettings(profile=name)))
+    system = batch_system(resolve(ClusterSettings(profile=name)))
     script = tmp_path / "job.sh"
     script.write_text("#!/bin/sh\n")
-    assert system.submit(script, after="7.head") == number
-    assert called.read_text().split()[: len(words)] == words
-    _play(tmp_path / "bin", program, "no such queue\n", code=1)
-    with pytest.raises(batch.RefusedError, match="no such queue"):
+    assert system.submit(script, after="7.head") == job_id
+    assert arguments.read_text().split()[: len(options)] == options
+    _replace_command(tmp_path / "bin", program, "no such queue\n", code=1)
+    with pytest.raises(SubmissionRefusedError, match="no such queue"):
         system.submit(script)

@@ -1,4 +1,4 @@
-"""Disks that fill up, drivers on other hosts, names that want out of their directory."""
+"""Full disks, several drivers of one run, and safety of paths, HTML, caches and stored data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import membrane_dask as md
 from membrane_dask import api
 from membrane_dask.engine.executor import failure_path
 from membrane_dask.engine.html import table
-from membrane_dask.engine.lock import Driver, RunBusyError
+from membrane_dask.engine.lock import DriverLock, RunBusyError
 from membrane_dask.engine.run import prepare
 from membrane_dask.files import write_json
 
@@ -32,14 +32,14 @@ def small_disk(tmp_path):
     """A file system of 1.5 MB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1500k", "none", folder], capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"no small disk can be mounted here: {done.stderr.strip()}")
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1500k", "none", folder], capture_output=True, text=True)
+    if mount.returncode:
+        pytest.skip(f"cannot mount a small file system: {mount.stderr.strip()}")
     yield folder
     subprocess.run(["umount", "-l", folder], check=True)
 
 
-def test_a_full_disk_stops_the_run_and_costs_nothing(small_disk, command, values_of, tmp_path):
+def test_a_run_stopped_by_a_full_disk_resumes(small_disk, command, values_of, tmp_path):
     study = tmp_path / "filter.yaml"
     study.write_text(
         "kind: graded\nbands: 2\nl_max: 0.25\nradius: 0.02\ngradient: [0.0, 0.01, 0.02]\nrealizations: 30\n"
@@ -50,43 +50,43 @@ def test_a_full_disk_stops_the_run_and_costs_nothing(small_disk, command, values
     assert "No space left on device" in full.stderr
     assert "run again to resume" in full.stderr
     before = md.open_run(small_disk / "run").status()
-    assert 0 < before["done"] < 90, "the disk was too small or too large to prove anything"
+    assert 0 < before["done"] < 90, "the disk is too small or too large for this test"
     subprocess.run(["mount", "-o", "remount,size=40m", small_disk], check=True)
-    again = command("run", study, "--out", small_disk / "run")
-    assert again.returncode == 0, again.stderr
+    resumed = command("run", study, "--out", small_disk / "run")
+    assert resumed.returncode == 0, resumed.stderr
     reference = command("run", study, "--out", tmp_path / "reference")
     assert reference.returncode == 0
     run = md.open_run(small_disk / "run")
     assert values_of(run) == values_of(md.open_run(tmp_path / "reference"))
-    assert f"{before['done']} of 90 units are done" in again.stderr
+    assert f"{before['done']} of 90 units are done" in resumed.stderr
 
 
-def _elsewhere(run, beat: float) -> None:
-    """A driver's sign of life as another host would write it."""
-    about = {"host": "another-host", "pid": 1, "born": 0.0, "beat": beat, "in_flight": 3, "dashboard": None}
-    write_json(run.path / "driver.json", about)
+def _write_heartbeat(run, beat: float) -> None:
+    """Write the heartbeat of a driver on another host."""
+    driver = {"host": "another-host", "pid": 1, "born": 0.0, "beat": beat, "in_flight": 3, "dashboard": None}
+    write_json(run.path / "driver.json", driver)
 
 
-def test_a_driver_on_another_host_keeps_others_out(tmp_path, command):
-    """Also on a file system whose locks do not reach from host to host; until it was silent for a minute."""
+def test_a_driver_on_another_host_locks_the_run(tmp_path, command):
+    """By its heartbeat, for file systems whose locks do not work between hosts; for a minute after the last one."""
     run = prepare(toy.toy_plan(cluster=SYNC), tmp_path / "run")
-    _elsewhere(run, time.time())
+    _write_heartbeat(run, time.time())
     assert run.status()["state"] == "running"
     assert run.status()["running"] == 3
-    with pytest.raises(RunBusyError, match="process 1 on another-host"), Driver(run.path):
+    with pytest.raises(RunBusyError, match="process 1 on another-host"), DriverLock(run.path):
         pass
-    _elsewhere(run, time.time() - 61)
+    _write_heartbeat(run, time.time() - 61)
     assert run.status()["state"] == "empty"
     api.execute(run, toy.toy_plan(cluster=SYNC), listener=lambda event: None)
     assert run.status()["state"] == "complete"
 
 
-def test_the_number_of_a_dead_driver_may_be_anothers(tmp_path):
-    """Process numbers are used again: the time of birth tells."""
+def test_a_process_that_reuses_the_number_of_a_driver_is_no_driver(tmp_path):
+    """The start times of the processes differ."""
     run = prepare(toy.toy_plan(cluster=SYNC), tmp_path / "run")
-    about = {"host": socket.gethostname(), "pid": os.getppid(), "born": 1.0, "beat": time.time(), "in_flight": 0}
-    write_json(run.path / "driver.json", about)
-    assert Driver.alive(run.path) is None
+    driver = {"host": socket.gethostname(), "pid": os.getppid(), "born": 1.0, "beat": time.time(), "in_flight": 0}
+    write_json(run.path / "driver.json", driver)
+    assert DriverLock.active_driver(run.path) is None
 
 
 DRIVER = """
@@ -97,23 +97,23 @@ if __name__ == "__main__":
 """
 
 
-def test_two_drivers_at_once(tmp_path, values_of):
-    """One works, the other is told who does; the result is as if there had been one."""
+def test_of_two_drivers_one_works(tmp_path, values_of):
+    """One works, the other stops with an error; the result is that of a single driver."""
     script = tmp_path / "driver.py"
     script.write_text(DRIVER.format(here=str(Path(__file__).parent)))
-    both = [
+    drivers = [
         subprocess.Popen([sys.executable, script, tmp_path / "run"], stderr=subprocess.PIPE, text=True)
         for _ in range(2)
     ]  # fmt: skip
-    ends = [(process.communicate(timeout=120)[1], process.returncode) for process in both]
+    ends = [(process.communicate(timeout=120)[1], process.returncode) for process in drivers]
     assert sorted(code for _, code in ends) == [0, 1]
-    loser = next(words for words, code in ends if code)
-    assert "RunBusyError" in loser
+    message = next(stderr for stderr, code in ends if code)
+    assert "RunBusyError" in message
     reference = toy.run_toy(tmp_path / "reference", rows=4, cluster=SYNC)
     assert values_of(md.open_run(tmp_path / "run")) == values_of(reference)
 
 
-def test_keys_stay_in_their_directory(tmp_path):
+def test_failure_files_stay_in_their_directory(tmp_path):
     for key in ("../../etc/passwd", "/etc/passwd", "a/b", "..", "a\0b", "a\nb"):
         path = failure_path(tmp_path, key)
         assert path.parent == tmp_path / "failures", key
@@ -121,7 +121,7 @@ def test_keys_stay_in_their_directory(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../up", "/abs", "a/b", "..", ".hidden", "a b", "a\nb", "-rf"])
-def test_names_of_runs_stay_in_their_directory(tmp_path, name):
+def test_names_of_runs_are_no_paths(tmp_path, name):
     study = tmp_path / "filter.yaml"
     study.write_text(f"kind: graded\nname: {json.dumps(name)}\n")
     with pytest.raises(md.StudyError, match="name"):
@@ -132,8 +132,8 @@ def test_names_are_escaped_in_html():
     assert "<script>" not in table("<script>alert(1)</script>", [("<script>", "<script>")])
 
 
-def test_nothing_is_unpickled(root):
-    """A run directory is data from elsewhere: no module reads pickles, evaluates, or loads YAML unsafely."""
+def test_no_module_executes_stored_data(root):
+    """A run directory may come from others: no module reads pickles, evaluates text, or loads YAML unsafely."""
     for path in sorted((root / "membrane_dask").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             names = []
@@ -150,8 +150,8 @@ def test_nothing_is_unpickled(root):
                 assert name not in ("pickle", "cloudpickle", "joblib", "shelve", "eval", "exec", "marshal"), path
 
 
-def test_the_compilers_cache_is_nobody_elses(tmp_path):
-    """A folder that another user made first could hold code of theirs."""
+def test_the_compilation_cache_belongs_to_the_user(tmp_path):
+    """A folder that another user created could hold their code."""
     code = "from membrane_dask.physics import _jit; import numba; print(numba.config.CACHE_DIR)"
     environment = {**os.environ, "MEMBRANE_DASK_CACHE": str(tmp_path)}
     environment.pop("NUMBA_CACHE_DIR", None)
@@ -161,24 +161,24 @@ def test_the_compilers_cache_is_nobody_elses(tmp_path):
             [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
         ).stdout.strip()
 
-    ours = Path(folder())
-    assert ours.parent == tmp_path
-    assert ours.stat().st_mode & 0o777 == 0o700
-    ours.chmod(0o777)
-    assert Path(folder()) != ours
-    shutil.rmtree(ours)
-    ours.symlink_to(tmp_path)
-    assert Path(folder()) != ours
+    own = Path(folder())
+    assert own.parent == tmp_path
+    assert own.stat().st_mode & 0o777 == 0o700
+    own.chmod(0o777)
+    assert Path(folder()) != own
+    shutil.rmtree(own)
+    own.symlink_to(tmp_path)
+    assert Path(folder()) != own
 
 
-def test_an_answer_that_died_with_its_worker_is_computed_again():
-    """Finished, but not fetched yet: Dask says it is lost, and computes it on another worker."""
+def test_a_result_lost_with_its_worker_is_computed_again():
+    """The call has finished and its result is not read yet: Dask repeats the call on another worker."""
     from distributed import Client, LocalCluster
 
     from membrane_dask.engine.cluster.pools import DaskPool
 
-    def answer() -> int:
-        time.sleep(1.0)  # so long it stays lost
+    def process_id() -> int:
+        time.sleep(1.0)  # time during which the result is missing
         return os.getpid()
 
     with (
@@ -186,7 +186,7 @@ def test_an_answer_that_died_with_its_worker_is_computed_again():
         Client(cluster) as client,
     ):
         pool = DaskPool(client, 2, None)
-        handle = pool.submit("answer", answer)
+        handle = pool.submit("process-id", process_id)
         while not pool.wait([handle], timeout=5.0):
             pass
         (holder,) = client.who_has([handle])[handle.key]
@@ -195,7 +195,7 @@ def test_an_answer_that_died_with_its_worker_is_computed_again():
         os.kill(first, signal.SIGKILL)
         deadline = time.monotonic() + 60
         while handle.status == "finished" and time.monotonic() < deadline:
-            time.sleep(0.01)  # until the loss is known
+            time.sleep(0.01)  # until Dask notices the loss
         assert handle.status != "finished"
         while not pool.wait([handle], timeout=0.1):
             assert time.monotonic() < deadline

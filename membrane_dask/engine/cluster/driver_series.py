@@ -1,8 +1,8 @@
-"""The driver as a job of the batch system: submitted, followed by a successor, cancelled.
+"""Driver series: the driver of a run as a job of the batch system, followed by successors until the run is finished.
 
-The job runs ``membrane-dask drive RUN``. Before it works it queues its own successor, to start once
-it has ended however it ended; when the run is finished it cancels it. So a driver that is killed, or
-whose time is up, is followed by one that resumes.
+The job runs ``membrane-dask drive RUN``. Before it starts work it submits its own successor, which starts
+after it has ended, however it ended; when the run is finished it cancels the successor. A driver that is
+killed, or whose time limit is reached, is therefore followed by one that resumes the run.
 """
 
 from __future__ import annotations
@@ -10,186 +10,231 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from membrane_dask.engine.cluster.profiles import Profile
-from membrane_dask.engine.cluster.worker_jobs import JobBook, lifetime
-from membrane_dask.engine.schedulers import batch_system, own_number
-from membrane_dask.engine.schedulers.base import BatchSystem, RefusedError, SilentError, WorkerCall
+from membrane_dask.engine.cluster.worker_jobs import JobRecord, job_folder, worker_lifetime
+from membrane_dask.engine.schedulers import batch_system, own_job_id
+from membrane_dask.engine.schedulers.base import (
+    BatchSystem,
+    JobState,
+    SchedulerUnavailableError,
+    SubmissionRefusedError,
+    WorkerCommand,
+)
 from membrane_dask.errors import ClusterError
 from membrane_dask.files import write_atomically
 
-#: Memory of a driver beside what a job itself needs, in MB (measured on 100,000 units, rounded up).
-DRIVER_MB = 1500
-#: So many drivers in a row that finished no unit are not followed by another.
-FRUITLESS = 3
+#: Memory of a driver in addition to JOB_OVERHEAD_MB, in MB (measured on 100,000 units, rounded up).
+DRIVER_MEMORY_MB = 1500
+#: A series ends after this number of consecutive drivers that finished no unit.
+MAX_DRIVERS_WITHOUT_PROGRESS = 3
 
 
-def driver_script(system: BatchSystem, root: Path) -> str:
-    """Script of the job that drives a run."""
+def driver_job_script(system: BatchSystem, root: Path) -> str:
+    """Script of the job that drives a run.
+
+    Parameters
+    ----------
+    system : BatchSystem
+        Batch system that runs the job.
+    root : Path
+        The run directory.
+    """
     profile, command = system.profile, ["-m", "membrane_dask.cli", "drive", str(root.resolve())]
-    cores, memory, nodes = 1, system.memory_mb(0) + DRIVER_MB, 1
-    if profile.single_allocation:  # workers beside the driver
-        cores, memory = system.cores + 1, system.memory_mb(profile.workers or 1) + DRIVER_MB
+    cores, memory, nodes = 1, system.memory_mb(0) + DRIVER_MEMORY_MB, 1
+    if profile.single_allocation:  # the job holds the workers too
+        cores, memory = system.cores + 1, system.memory_mb(profile.workers or 1) + DRIVER_MEMORY_MB
         nodes = (profile.jobs or 1) if profile.scheduler == "slurm" else 1
-    logs = str((root / "logs" / "jobs").resolve())
-    return system.command_script(command, job_name(root), logs, cores, memory, nodes)
+    return system.driver_script(command, driver_job_name(root), str(job_folder(root).resolve()), cores, memory, nodes)
 
 
-def job_name(root: Path) -> str:
-    """Name of a driver's job in the queue: that of its run, as far as batch systems take it."""
+def driver_job_name(root: Path) -> str:
+    """Name of a run's driver jobs in the queue: the name of the run in characters that all batch systems accept."""
     return re.sub(r"[^A-Za-z0-9_-]", "-", f"md-{root.resolve().name}")[:60]
 
 
-def submit_driver(profile: Profile, root: Path, after: str | None = None, *, rehearse: bool = True) -> str:
-    """Submit the driver of a run; the job's number.
+def submit_driver(profile: Profile, root: Path, after: str | None = None, *, validate: bool = True) -> str:
+    """Submit a driver of a run.
+
+    Parameters
+    ----------
+    profile : Profile
+        Resolved cluster profile.
+    root : Path
+        The run directory.
+    after : str, optional
+        Id of the job after whose end this driver starts.
+    validate : bool
+        Ask the batch system first whether it would accept the script.
+
+    Returns
+    -------
+    str
+        Id of the job.
 
     Raises
     ------
     ClusterError
-        If the batch system refuses, in its own words.
+        If the batch system refuses the job, with its message.
     """
     system = batch_system(profile)
-    system.require()
-    folder = root / "logs" / "jobs"
+    system.check_commands()
+    folder = job_folder(root)
     folder.mkdir(parents=True, exist_ok=True)
     script = folder / "driver.sh"
-    text = driver_script(system, root)
+    text = driver_job_script(system, root)
     if not script.exists() or script.read_text(encoding="utf-8") != text:
         write_atomically(script, text)
-    if rehearse:
-        system.rehearse(script)
+    if validate:
+        system.validate_script(script)
     return system.submit(script.resolve(), after)
 
 
-def start_chain(profile: Profile, root: Path, links: int = 1) -> list[str]:
-    """Submit a run's driver, and as many successors at once as its nodes cannot submit themselves.
+def start_driver_series(profile: Profile, root: Path, drivers: int = 1) -> list[str]:
+    """Submit the first driver of a run, and with it the successors that its node cannot submit.
 
     Parameters
     ----------
     profile : Profile
-        Resolved; kept with the run, so that every driver of the chain finds the same.
+        Resolved cluster profile; stored with the run, so that all drivers use the same.
     root : Path
         The run directory.
-    links : int
-        Drivers in a row.
+    drivers : int
+        Number of drivers to submit, each of which starts after the one before.
+
+    Returns
+    -------
+    list of str
+        Ids of the jobs.
+
+    Raises
+    ------
+    ClusterError
+        If the batch system refuses a driver job or a worker job, with its message.
     """
-    book = JobBook(root)
+    record = JobRecord(root)
     (root / "cancel").unlink(missing_ok=True)
-    if not profile.single_allocation:  # what the driver would find out only once its own job runs
-        system = batch_system(profile)
-        system.require()
-        folder = root / "logs" / "jobs"
-        folder.mkdir(parents=True, exist_ok=True)
-        rehearsal = folder / "worker-rehearsal.sh"
-        rehearsal.write_text(system.worker_script(WorkerCall("tls://DRIVER:PORT", "worker"), str(folder.resolve())))
-        system.rehearse(rehearsal)
-        rehearsal.unlink()
-    book.note(profile=profile.model_dump(mode="json", exclude_none=True), chain=[], drivers=[])
-    numbers: list[str] = []
-    for _ in range(links):
-        numbers.append(submit_driver(profile, root, numbers[-1] if numbers else None, rehearse=not numbers))
-        book.note(drivers=numbers)
-    return numbers
+    if not profile.single_allocation:
+        _validate_worker_script(profile, root)
+    record.update(profile=profile.model_dump(mode="json", exclude_none=True), finished_at_start=[], drivers=[])
+    job_ids: list[str] = []
+    for _ in range(drivers):
+        job_ids.append(submit_driver(profile, root, job_ids[-1] if job_ids else None, validate=not job_ids))
+        record.update(drivers=job_ids)
+    return job_ids
 
 
-class Chain:
-    """A driver's place in the row of drivers of its run.
+def _validate_worker_script(profile: Profile, root: Path) -> None:
+    """Refuse at once what the batch system would refuse only when the driver submits its first worker job."""
+    system = batch_system(profile)
+    system.check_commands()
+    folder = job_folder(root)
+    folder.mkdir(parents=True, exist_ok=True)
+    script = folder / "worker-validation.sh"
+    script.write_text(system.worker_script(WorkerCommand("tls://DRIVER:PORT", "worker"), str(folder.resolve())))
+    system.validate_script(script)
+    script.unlink()
+
+
+class DriverSeries:
+    """The series of drivers of a run, used by the driver that runs at present.
 
     Parameters
     ----------
     root : Path
         The run directory.
     profile : Profile
-        As it was submitted.
-    tell : callable
-        Gets what people should know.
+        Profile with which the run was submitted.
+    notify : callable
+        Receives messages for the user.
     """
 
-    def __init__(self, root: Path, profile: Profile, tell: Callable[[str], None]) -> None:
-        self.root, self.profile, self._tell = root, profile, tell
+    def __init__(self, root: Path, profile: Profile, notify: Callable[[str], None]) -> None:
+        self.root, self.profile, self._notify = root, profile, notify
         self.system = batch_system(profile)
-        self.number = own_number(profile) if profile.scheduler != "htcondor" else ""
-        self._book = JobBook(root)
+        # HTCondor restarts a driver itself: there are no successors to submit.
+        self.job_id = own_job_id(profile) if profile.scheduler != "htcondor" else ""
+        self._record = JobRecord(root)
 
     @property
-    def seconds(self) -> float | None:
-        """After how long this driver should stop, to be gone before its time is up."""
-        return float(lifetime(self.profile.walltime)[0]) if self.profile.walltime else None
+    def time_limit(self) -> float | None:
+        """Time in seconds after which this driver should stop, to end before the time limit of its job."""
+        return float(worker_lifetime(self.profile.walltime)[0]) if self.profile.walltime else None
 
     def begin(self, finished: int) -> None:
-        """Queue the successor.
+        """Submit the successor of this driver.
 
         Parameters
         ----------
         finished : int
-            Units that are finished now.
+            Number of units that are finished now.
 
         Raises
         ------
         ClusterError
-            If driver after driver finished nothing.
+            If the last drivers finished no unit.
         """
-        past = self._book.read().get("chain", [])
-        chain = [*past, finished][-FRUITLESS - 1 :]
-        self._book.note(chain=chain)
-        if len(chain) > FRUITLESS and len(set(chain)) == 1:
+        counts = [*self._record.read().get("finished_at_start", []), finished][-MAX_DRIVERS_WITHOUT_PROGRESS - 1 :]
+        self._record.update(finished_at_start=counts)
+        if len(counts) > MAX_DRIVERS_WITHOUT_PROGRESS and len(set(counts)) == 1:
             raise ClusterError(
-                f"{FRUITLESS} drivers in a row finished no unit; no further one is submitted. What they wrote is in "
-                f"{self.root / 'logs'}; a longer walltime or fewer units in a batch may help"
+                f"{MAX_DRIVERS_WITHOUT_PROGRESS} consecutive drivers finished no unit, so no further one is "
+                f"submitted. Their output is in {self.root / 'logs'}; a longer `walltime` or a smaller "
+                "`execution.batch` may help"
             )
-        waiting = [n for n in self._book.read().get("drivers", []) if n != self.number]
-        if not self.number or any(s.state != "ended" for s in self._states(waiting).values()):
-            return  # the successors were submitted with it, or the batch system starts it again itself
+        successors = [job_id for job_id in self._record.read().get("drivers", []) if job_id != self.job_id]
+        if not self.job_id or any(state.state != "ended" for state in self._states(successors).values()):
+            return  # the successors were submitted with this driver, or the batch system restarts it
         try:
-            successor = submit_driver(self.profile, self.root, self.number, rehearse=False)
+            successor = submit_driver(self.profile, self.root, self.job_id, validate=False)
         except ClusterError as error:
-            self._tell(f"no successor could be queued ({error}); after this job's time, submit the run again")
+            self._notify(f"the successor of this driver could not be submitted ({error}); after its time limit "
+                         f"submit the run again with: membrane-dask retry {self.root}")  # fmt: skip
             return
-        self._book.note(drivers=[self.number, successor])
+        self._record.update(drivers=[self.job_id, successor])
 
     def end(self, *, resume: bool) -> None:
-        """Leave the row; unless the run is to be resumed, cancel those that follow."""
-        drivers = [n for n in self._book.read().get("drivers", []) if n != self.number]
+        """Remove this driver from the series, and cancel its successors unless the run is to be resumed."""
+        drivers = [job_id for job_id in self._record.read().get("drivers", []) if job_id != self.job_id]
         if not resume:
             self.system.cancel(drivers)
             drivers = []
-        self._book.note(drivers=drivers)
+        self._record.update(drivers=drivers)
 
-    def _states(self, numbers: list[str]) -> dict[str, Any]:
+    def _states(self, job_ids: list[str]) -> dict[str, JobState]:
         try:
-            return self.system.states(numbers)
+            return self.system.job_states(job_ids)
         except ClusterError:
             return {}
 
 
-def kept_profile(root: Path) -> Profile | None:
-    """The profile that a run was submitted with; None if it never was."""
-    words = JobBook(root).read().get("profile")
-    return Profile.model_validate(words) if words else None
+def submitted_profile(root: Path) -> Profile | None:
+    """The profile with which a run was submitted; None if it never was."""
+    settings = JobRecord(root).read().get("profile")
+    return Profile.model_validate(settings) if settings else None
 
 
-def queued(root: Path) -> dict[str, str]:
-    """Drivers of a run that wait in the queue or run, and what the batch system says of each.
+def queued_drivers(root: Path) -> dict[str, str]:
+    """Drivers of a run that are pending or running: description of the state by job id.
 
-    Where its commands are missing, on a machine that only shares the directory, what was noted counts.
+    On a machine without the batch system's commands, or while it does not answer, all recorded drivers count.
     """
-    numbers = JobBook(root).read().get("drivers", [])
-    profile = kept_profile(root)
-    if not numbers or profile is None:
+    job_ids = JobRecord(root).read().get("drivers", [])
+    profile = submitted_profile(root)
+    if not job_ids or profile is None:
         return {}
     try:
-        states = batch_system(profile).states(numbers)
-    except (RefusedError, SilentError):
-        return dict.fromkeys(numbers, "submitted")
-    return {number: state.words for number, state in states.items() if state.state != "ended"}
+        states = batch_system(profile).job_states(job_ids)
+    except (SubmissionRefusedError, SchedulerUnavailableError):
+        return dict.fromkeys(job_ids, "submitted")
+    return {job_id: state.description for job_id, state in states.items() if state.state != "ended"}
 
 
 def cancel_drivers(root: Path) -> bool:
     """Cancel a run's drivers in the batch system; False if there is none."""
-    numbers, profile = list(queued(root)), kept_profile(root)
-    if not numbers or profile is None:
+    job_ids, profile = list(queued_drivers(root)), submitted_profile(root)
+    if not job_ids or profile is None:
         return False
-    batch_system(profile).cancel(numbers)
-    JobBook(root).note(drivers=[])
+    batch_system(profile).cancel(job_ids)
+    JobRecord(root).update(drivers=[])
     return True

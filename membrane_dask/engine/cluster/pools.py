@@ -1,10 +1,9 @@
-"""Where units run: this process, processes of this machine, jobs of a batch system, a Dask cluster."""
+"""Worker pools: this process, processes on this machine, jobs of a batch system, or a running Dask cluster."""
 
 from __future__ import annotations
 
 import importlib.util
 import logging
-import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,53 +13,60 @@ from typing import Any, Protocol
 from membrane_dask.engine.cluster.profiles import Profile
 from membrane_dask.engine.cluster.worker_jobs import WorkerJobs, job_cluster
 from membrane_dask.engine.plan import default_workers, environment, worker_memory
-from membrane_dask.engine.schedulers import batch_system, own_number
+from membrane_dask.engine.schedulers import batch_system, own_job_id
 from membrane_dask.engine.schedulers.slurm import SlurmSteps
 from membrane_dask.errors import ClusterError
 
-#: Deaths of a worker that a task survives before it is handed back as suspect. Every task assigned
-#: to a dying worker counts as suspect, so the execution loop then sends the units one by one.
+#: Deaths of its worker after which Dask returns a task as failed, less one. Dask counts every task assigned to
+#: a dying worker, so the executor then sends the units of the batch one by one.
 ALLOWED_FAILURES = 1
-#: What a script must do, as worker processes import it.
-GUARD = 'in a script, call run() under `if __name__ == "__main__":`'
+#: Worker processes import the script that calls run().
+MAIN_GUARD_HINT = 'in a script, call run() under `if __name__ == "__main__":`'
+#: Time in which the scheduler of a running Dask cluster must answer.
+SCHEDULER_TIMEOUT = "20s"
+#: Time in which a running Dask cluster must have a worker, in seconds, unless the profile sets it.
+DEFAULT_WORKER_TIMEOUT = 60.0
 
 
 class Handle(Protocol):
-    """A submitted batch."""
+    """A submitted call."""
 
     def result(self) -> Any:
-        """What the batch returned; raises what it raised."""
+        """Return what the call returned, or raise what it raised."""
 
     def release(self) -> None:
-        """Forget the batch."""
+        """Forget the call and its result."""
 
 
 class Pool(Protocol):
-    """Workers that carry out functions."""
+    """Workers that execute calls."""
 
+    #: URL of Dask's dashboard, if there is one.
     dashboard: str | None
 
     @property
     def slots(self) -> int:
-        """Batches that run side by side at present."""
+        """Number of calls that run at the same time at present."""
 
     def demand(self, batches: int) -> None:
-        """Say how many batches are open, sent out or not."""
+        """Set the number of open batches, submitted or not, from which the number of workers follows."""
 
     def submit(self, name: str, function: Callable[..., Any], *args: Any) -> Handle:
-        """Send out one call."""
+        """Submit one call under a unique name."""
 
     def wait(self, handles: list[Handle], timeout: float) -> list[Handle]:
-        """Handles that are finished; empty if none is within ``timeout`` seconds."""
+        """Wait for the first calls to finish, at most ``timeout`` seconds, and return the finished ones."""
 
     def results(self, handles: list[Handle]) -> list[Any]:
-        """What finished calls returned, or the Exception that each raised."""
+        """Results of finished calls; for a call that failed, the Exception that it raised."""
 
     def is_lost_worker(self, error: BaseException) -> bool:
-        """Whether a call ended because its workers died."""
+        """Whether a call failed because its workers died."""
 
 
-class _Call:
+class _LocalCall:
+    """A call that runs when its result is requested."""
+
     def __init__(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         self._function, self._args = function, args
 
@@ -71,7 +77,7 @@ class _Call:
         pass
 
 
-def _outcome(handle: Handle) -> Any:
+def _result_or_error(handle: Handle) -> Any:
     try:
         return handle.result()
     except Exception as error:
@@ -79,42 +85,42 @@ def _outcome(handle: Handle) -> Any:
 
 
 class SyncPool:
-    """Calls run in this process when their result is asked for: breakpoints work, nothing is hidden."""
+    """Execution in this process, one call after another, for debuggers."""
 
     slots = 1
     dashboard: str | None = None
 
     def demand(self, batches: int) -> None:
-        """One after another is done, whatever their number."""
+        """Do nothing: there is one worker."""
 
     def submit(self, name: str, function: Callable[..., Any], *args: Any) -> Handle:
-        """Note a call for later."""
-        return _Call(function, args)
+        """Store a call until its result is requested."""
+        return _LocalCall(function, args)
 
     def wait(self, handles: list[Handle], timeout: float) -> list[Handle]:
-        """The first call, which runs when its result is read."""
+        """Return the first call at once."""
         return handles[:1]
 
     def results(self, handles: list[Handle]) -> list[Any]:
-        """Run the calls."""
-        return [_outcome(handle) for handle in handles]
+        """Execute the calls."""
+        return [_result_or_error(handle) for handle in handles]
 
     def is_lost_worker(self, error: BaseException) -> bool:
-        """There is no worker to lose."""
+        """Return False: there is no worker process."""
         return False
 
 
 class DaskPool:
-    """Workers of a Dask cluster.
+    """Workers of a Dask cluster of fixed size.
 
     Parameters
     ----------
     client : distributed.Client
         Connected client.
     slots : int
-        Batches that run side by side.
+        Number of calls that run at the same time.
     dashboard : str or None
-        Address of Dask's own view of the work.
+        URL of Dask's dashboard.
     """
 
     def __init__(self, client: Any, slots: int, dashboard: str | None) -> None:
@@ -124,19 +130,19 @@ class DaskPool:
 
     @property
     def slots(self) -> int:
-        """Batches that run side by side at present."""
+        """Number of calls that run at the same time at present."""
         return self._slots
 
     def demand(self, batches: int) -> None:
-        """The number of workers is not ours to change."""
+        """Do nothing: the number of workers is fixed."""
 
     def submit(self, name: str, function: Callable[..., Any], *args: Any) -> Handle:
-        """Send out one call under a name of its own."""
+        """Submit one call under a unique name."""
         future: Handle = self._client.submit(function, *args, key=name, pure=False)
         return future
 
     def wait(self, handles: list[Handle], timeout: float) -> list[Handle]:
-        """Handles that are finished.
+        """Wait for the first calls to finish, at most ``timeout`` seconds, and return the finished ones.
 
         Raises
         ------
@@ -151,42 +157,44 @@ class DaskPool:
         except (TimeoutError, DaskTimeoutError):
             finished = ()
         if self._client.status not in ("running", "connecting"):
-            raise ClusterError(f"the connection to the scheduler was lost (client is {self._client.status})")
-        # One that is "lost" had ended on a worker that died before its answer was fetched: Dask computes it again.
-        lost = [handle for handle in handles if getattr(handle, "status", "") == "cancelled"]
-        if lost:
-            raise ClusterError(f"the scheduler lost {len(lost)} batches; run again to resume")
+            raise ClusterError(
+                f"the connection to the scheduler was lost (client is {self._client.status}); run again to resume"
+            )
+        # A call with status "lost" finished on a worker that died before the result was read: Dask repeats it.
+        cancelled = [handle for handle in handles if getattr(handle, "status", "") == "cancelled"]
+        if cancelled:
+            raise ClusterError(f"the scheduler lost {len(cancelled)} batches; run again to resume")
         return [handle for handle in handles if handle in finished]
 
     def results(self, handles: list[Handle]) -> list[Any]:
-        """What finished calls returned, fetched in one go."""
-        sound: list[Any] = [handle for handle in handles if getattr(handle, "status", "") == "finished"]
+        """Results of finished calls, transferred together; for a call that failed, its Exception."""
+        succeeded: list[Any] = [handle for handle in handles if getattr(handle, "status", "") == "finished"]
         try:
-            values = dict(zip(sound, self._client.gather(sound), strict=True))
-        except Exception:  # a worker was lost just now; one by one shows which
+            values = dict(zip(succeeded, self._client.gather(succeeded), strict=True))
+        except Exception:  # a worker died just now; reading the results one by one shows which are lost
             values = {}
-        return [values[handle] if handle in values else _outcome(handle) for handle in handles]
+        return [values[handle] if handle in values else _result_or_error(handle) for handle in handles]
 
     def is_lost_worker(self, error: BaseException) -> bool:
-        """Whether the call's workers died under it."""
+        """Whether a call failed because its workers died."""
         from distributed import KilledWorker
 
         return isinstance(error, KilledWorker)
 
 
 class JobPool(DaskPool):
-    """Workers that are jobs of a batch system.
+    """Workers in jobs of a batch system, whose number follows the open batches.
 
     Parameters
     ----------
     client : distributed.Client
         Connected client.
     scheduler : distributed.Scheduler
-        Lives in this process.
+        Scheduler in this process.
     jobs : WorkerJobs
-        Keeps the jobs at the number that is needed.
+        The worker jobs.
     dashboard : str or None
-        Address of Dask's own view of the work.
+        URL of Dask's dashboard.
     """
 
     def __init__(self, client: Any, scheduler: Any, jobs: WorkerJobs, dashboard: str | None) -> None:
@@ -195,45 +203,56 @@ class JobPool(DaskPool):
 
     @property
     def slots(self) -> int:
-        """Batches that run side by side at present; one while there is no worker yet."""
+        """Number of calls that run at the same time at present; one while no worker is connected."""
         return max(1, len(self._scheduler.workers))
 
     def demand(self, batches: int) -> None:
-        """Ask for as many jobs as these batches can use."""
+        """Set the number of open batches, from which the number of jobs follows."""
         self._jobs.demand(batches)
 
     def wait(self, handles: list[Handle], timeout: float) -> list[Handle]:
-        """Look after the jobs, then wait for batches."""
-        self._jobs.keep(len(self._scheduler.workers))
+        """Update the worker jobs, then wait for the first calls to finish.
+
+        Raises
+        ------
+        ClusterError
+            If no worker connects, or if the connection to the scheduler is lost.
+        """
+        self._jobs.update(len(self._scheduler.workers))
         return super().wait(handles, timeout)
 
 
 @contextmanager
-def _loss_of_the_scheduler() -> Iterator[None]:
-    """The many ways in which Dask says that nobody is there any more, told as one."""
+def _scheduler_loss_as_cluster_error() -> Iterator[None]:
+    """Raise one ClusterError for the several exceptions by which Dask reports that its scheduler is gone."""
     from concurrent.futures import CancelledError
 
-    from distributed.comm import CommClosedError
+    from distributed.comm.core import CommClosedError
 
     try:
         yield
     except (CancelledError, CommClosedError) as error:
-        words = str(error).strip().splitlines()
-        raise ClusterError(f"the connection to the scheduler was lost ({words[0] if words else error!r})") from error
+        lines = str(error).strip().splitlines()
+        reason = lines[0] if lines else repr(error)
+        raise ClusterError(f"the connection to the scheduler was lost ({reason}); run again to resume") from error
 
 
 @contextmanager
-def open_pool(profile: Profile, root: Path, tell: Callable[[str], None]) -> Iterator[Pool]:
-    """Workers as a profile says, closed at the end.
+def open_pool(profile: Profile, root: Path, notify: Callable[[str], None]) -> Iterator[Pool]:
+    """Start or connect to the workers of a profile; they are stopped or disconnected at the end.
 
     Parameters
     ----------
     profile : Profile
-        Resolved.
+        Resolved cluster profile.
     root : Path
-        The run directory; jobs keep their scripts, logs and certificates there.
-    tell : callable
-        Gets what people should know, in words.
+        The run directory; jobs keep their scripts, output and certificates there.
+    notify : callable
+        Receives messages for the user.
+
+    Yields
+    ------
+    Pool
 
     Raises
     ------
@@ -247,57 +266,61 @@ def open_pool(profile: Profile, root: Path, tell: Callable[[str], None]) -> Iter
 
     settings = {
         "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
-        "distributed.admin.tick.limit": "60s",  # a busy machine is no news
+        "distributed.admin.tick.limit": "60s",  # no warnings on a busy machine
         "distributed.nanny.pre-spawn-environ": environment(profile.threads or 1),
     }
     with dask.config.set(settings):
-        if profile.is_batch and profile.single_allocation and not own_number(profile):
+        if profile.is_batch and profile.single_allocation and not own_job_id(profile):
             raise ClusterError(
-                "single_allocation: driver and workers share one job, and this process is in none; "
-                "give the study to: membrane-dask submit"
+                "single_allocation: driver and workers run in one job, and this process runs in none; "
+                "submit the study with: membrane-dask submit"
             )
         if profile.is_batch and not (profile.single_allocation and profile.scheduler != "slurm"):
             system = SlurmSteps(profile) if profile.single_allocation else batch_system(profile)
-            with job_cluster(profile, root, system, tell) as (client, cluster, jobs), _loss_of_the_scheduler():
-                yield JobPool(client, cluster.scheduler, jobs, _drawn(_dashboard(cluster.scheduler)))
+            with (
+                job_cluster(profile, root, system, notify) as (client, scheduler, jobs),
+                _scheduler_loss_as_cluster_error(),
+            ):
+                yield JobPool(client, scheduler, jobs, _if_rendered(_dashboard_url(scheduler)))
         elif profile.scheduler == "local" or profile.single_allocation:
             from distributed import Client
 
-            with _local_cluster(profile) as local, Client(local) as client, _loss_of_the_scheduler():
-                yield DaskPool(client, default_workers(profile), _drawn(client.dashboard_link))
+            with _local_cluster(profile) as cluster, Client(cluster) as client, _scheduler_loss_as_cluster_error():
+                yield DaskPool(client, default_workers(profile), _if_rendered(client.dashboard_link))
         else:
-            with _standing_cluster(profile, tell) as client, _loss_of_the_scheduler():
+            with _running_cluster(profile, notify) as client, _scheduler_loss_as_cluster_error():
                 yield DaskPool(client, max(1, sum(client.nthreads().values())), client.dashboard_link)
 
 
-def _dashboard(scheduler: Any) -> str | None:
-    """It listens on the loopback alone, whatever address the workers use."""
+def _dashboard_url(scheduler: Any) -> str | None:
+    """URL of the dashboard, which listens on the loopback interface only, whatever address the workers use."""
     server = scheduler.services.get("dashboard")
     return f"http://127.0.0.1:{server.port}/status" if server else None
 
 
-def _drawn(link: str | None) -> str | None:
-    return link if importlib.util.find_spec("bokeh") is not None else None  # without it the page is empty
+def _if_rendered(url: str | None) -> str | None:
+    """``url`` if Bokeh is installed; without it the dashboard is an empty page."""
+    return url if importlib.util.find_spec("bokeh") is not None else None
 
 
 @contextmanager
-def _standing_cluster(profile: Profile, tell: Callable[[str], None]) -> Iterator[Any]:
+def _running_cluster(profile: Profile, notify: Callable[[str], None]) -> Iterator[Any]:
     from distributed import Client
 
     address = profile.name
     host = re.sub(r"^\w+://|:\d+$", "", address).strip("[]")
     if not address.startswith(("tls://", "wss://")) and host not in ("127.0.0.1", "localhost", "::1"):
-        tell(f"WARNING: {address} is not encrypted: whoever reaches it over the network can run code as you")
+        notify(f"WARNING: {address} is not encrypted: whoever reaches it over the network can run code as you")
     try:
-        client = Client(address, timeout="20s")
+        client = Client(address, timeout=SCHEDULER_TIMEOUT)
     except (OSError, TimeoutError, ValueError, TypeError) as error:
         raise ClusterError(f"no Dask scheduler answers at {address}: {error}") from error
     with client:
-        patience = profile.patience or 60.0
+        timeout = profile.patience or DEFAULT_WORKER_TIMEOUT
         try:
-            client.wait_for_workers(1, timeout=patience)
+            client.wait_for_workers(1, timeout=timeout)
         except TimeoutError as error:
-            raise ClusterError(f"the scheduler at {address} got no worker within {patience:g} s") from error
+            raise ClusterError(f"the scheduler at {address} got no worker within {timeout:g} s") from error
         yield client
 
 
@@ -307,7 +330,7 @@ def _local_cluster(profile: Profile) -> Any:
     try:
         return LocalCluster(
             n_workers=default_workers(profile),
-            threads_per_worker=1,  # kernels use one core each; threads would share the interpreter
+            threads_per_worker=1,  # a kernel uses one core; threads would share the interpreter's lock
             processes=True,
             memory_limit=worker_memory(profile),
             dashboard_address="127.0.0.1:0",
@@ -315,9 +338,4 @@ def _local_cluster(profile: Profile) -> Any:
             silence_logs=logging.CRITICAL,
         )
     except (OSError, RuntimeError, TimeoutError) as error:
-        raise ClusterError(f"the local cluster did not start ({error}); {GUARD}") from error
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+        raise ClusterError(f"the local cluster did not start ({error}); {MAIN_GUARD_HINT}") from error

@@ -1,8 +1,8 @@
-"""Cluster profiles: what a site, a person and a study say of a cluster, laid over one another.
+"""Cluster profiles: named settings of a cluster, merged from the layers that a site, a user and a study write.
 
-The layers, each over the one before: dask-jobqueue's own configuration (``jobqueue.yaml``), the
-profile that comes with the package (``deploy/clusters/``), ``~/.config/membrane-dask/clusters.yaml``,
-and the study's section ``cluster``.
+Each layer overrides those before it: dask-jobqueue's own configuration (``jobqueue.yaml``), the profile
+that comes with the package (``deploy/clusters/``), ``~/.config/membrane-dask/clusters.yaml``, and the
+section ``cluster`` of the study.
 """
 
 from __future__ import annotations
@@ -21,21 +21,28 @@ from membrane_dask.study_file import problems_of, read_mapping
 
 BatchSystemName = Literal["slurm", "pbs", "lsf", "sge", "htcondor", "oar"]
 BATCH_SYSTEMS: tuple[str, ...] = ("slurm", "pbs", "lsf", "sge", "htcondor", "oar")
+#: Values of the keys that no layer of a batch system's profile sets; memory in MB, times in seconds.
+BATCH_DEFAULTS: Mapping[str, Any] = {
+    "workers": 1, "memory": 1000.0, "jobs": 1, "patience": 3600.0, "tls": True, "single_allocation": False,
+}  # fmt: skip
+#: Keys that only a batch system understands.
+BATCH_KEYS = ("jobs", "walltime", "queue", "account", "directives", "single_allocation")
 _ADDRESS = re.compile(r"(tcp|tls|ws|wss|ucx)://\S+")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class Profile(ClusterWords):
-    """A cluster by name.
+    """A named cluster profile.
 
-    In a file, None leaves a word to the layer below; in a resolved profile what has a default is
-    filled in.
+    In a file, a key that is None keeps the value of the layer below. In a resolved profile every key that
+    has a default is set.
     """
 
-    name: Line = knob("", "what --cluster calls it", unit="")
+    name: Line = knob("", "name that --cluster selects", unit="")
     scheduler: Literal["sync", "local", "address", "slurm", "pbs", "lsf", "sge", "htcondor", "oar"] | None = knob(
         None, "the batch system, or local", unit=""
     )
-    about: Line | None = knob(None, "a line for people", unit="")
+    about: Line | None = knob(None, "one line for the list of profiles", unit="")
 
     @property
     def is_batch(self) -> bool:
@@ -44,116 +51,123 @@ class Profile(ClusterWords):
 
 
 def user_file() -> Path:
-    """Where a person's own profiles stand."""
+    """Path of the user's own profiles."""
     base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     return Path(base) / "membrane-dask" / "clusters.yaml"
 
 
-def _shipped_folder() -> Path:
-    inside = Path(__file__).parents[2] / "clusters"  # in an installed package; a checkout has them at its top
-    return inside if inside.is_dir() else Path(__file__).parents[3] / "deploy" / "clusters"
+def _packaged_folder() -> Path:
+    installed = Path(__file__).parents[2] / "clusters"
+    return installed if installed.is_dir() else Path(__file__).parents[3] / "deploy" / "clusters"  # a checkout
 
 
-def _shipped() -> dict[str, Profile]:
-    found = {}
-    for path in sorted(_shipped_folder().glob("*.yaml")):
+def _packaged_profiles() -> dict[str, Profile]:
+    packaged = {}
+    for path in sorted(_packaged_folder().glob("*.yaml")):
         data, lines = read_mapping(path, "profile")
-        found[path.stem] = _profile(data, path.stem, Source(str(path), lines), ())
-    return found
+        packaged[path.stem] = _validated(data, path.stem, Source(str(path), lines), ())
+    return packaged
 
 
-def _users() -> dict[str, Profile]:
+def _user_profiles() -> dict[str, Profile]:
     path = user_file()
     if not path.is_file():
         return {}
     data, lines = read_mapping(path, "file of profiles")
-    found = {}
+    users: dict[str, Profile] = {}
     problems: list[Problem] = []
     source = Source(str(path), lines)
-    for name, words in data.items():
-        if name == "sync" or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-            problems.append(Problem((name,), "a profile's name has letters, digits, '.', '_' and '-'; 'sync' is taken"))
-        elif not isinstance(words, Mapping):
-            problems.append(Problem((name,), f"must be a section of names and values (got {words!r})"))
+    for name, settings in data.items():
+        if name == "sync" or not _NAME.fullmatch(name):
+            message = f"the name of a profile has letters, digits, '.', '_' and '-', and is not 'sync' (got {name!r})"
+            problems.append(Problem((name,), message))
+        elif not isinstance(settings, Mapping):
+            problems.append(Problem((name,), f"must be a section of keys and values (got {settings!r})"))
         else:
             try:
-                found[name] = _profile(words, name, source, (name,))
+                users[name] = _validated(settings, name, source, (name,))
             except StudyError as error:
                 problems += error.problems
     if problems:
         raise StudyError(problems, source)
-    return found
+    return users
 
 
-def _profile(words: Mapping[str, Any], name: str, source: Source, where: tuple[str, ...]) -> Profile:
+def _validated(settings: Mapping[str, Any], name: str, source: Source, where: tuple[str, ...]) -> Profile:
     try:
-        return Profile.model_validate({**words, "name": name})
+        return Profile.model_validate({**settings, "name": name})
     except ValidationError as error:
-        found = [Problem((*where, *p.where), p.message) for p in problems_of(error, Profile)]
-        raise StudyError(found, source) from None
+        problems = [Problem((*where, *p.where), p.message) for p in problems_of(error, Profile)]
+        raise StudyError(problems, source) from None
 
 
 def profiles() -> dict[str, Profile]:
-    """All profiles by name, a person's laid over those that come with the package.
+    """All profiles by name: those of the user, merged over those that come with the package.
 
     Raises
     ------
     StudyError
-        If a file of profiles is not sound.
+        If a file of profiles is not valid.
     """
-    shipped, users = _shipped(), _users()
-    found = dict(shipped)
-    for name, words in users.items():
-        base = shipped.get(name) or shipped.get(words.scheduler or "")
+    packaged, users = _packaged_profiles(), _user_profiles()
+    merged = dict(packaged)
+    for name, profile in users.items():
+        base = packaged.get(name) or packaged.get(profile.scheduler or "")
         if base is None:
-            systems = ", ".join(sorted(shipped))
-            raise StudyError(
-                [Problem((name, "scheduler"), f"required for a profile of one's own; one of {systems}")],
-                Source(str(user_file())),
-            )
-        if name in shipped and words.scheduler not in (None, shipped[name].scheduler):
-            base = shipped[str(words.scheduler)]
-        found[name] = _over(base, words)
-    return found
+            message = f"required for a profile with a new name; one of {', '.join(sorted(packaged))}"
+            raise StudyError([Problem((name, "scheduler"), message)], Source(str(user_file())))
+        if name in packaged and profile.scheduler not in (None, packaged[name].scheduler):
+            base = packaged[str(profile.scheduler)]
+        merged[name] = _merge(base, profile)
+    return merged
 
 
-def _over(base: Profile, words: ClusterWords) -> Profile:
-    """``words`` laid over ``base``."""
-    said = {name: getattr(words, name) for name in words.model_fields_set if name in Profile.model_fields}
-    return base.model_copy(update={name: value for name, value in said.items() if value is not None})
+def _merge(base: Profile, layer: ClusterWords) -> Profile:
+    """``base`` with the values that ``layer`` sets."""
+    values = {name: getattr(layer, name) for name in layer.model_fields_set if name in Profile.model_fields}
+    return base.model_copy(update={name: value for name, value in values.items() if value is not None})
 
 
 def resolve(settings: ClusterSettings) -> Profile:
-    """The cluster that a study asks for, with every word that has a default filled in.
+    """The profile that a study selects, with the study's settings and all defaults.
+
+    Parameters
+    ----------
+    settings : ClusterSettings
+        The section ``cluster`` of the study.
 
     Raises
     ------
     StudyError
-        If there is no such profile, or a word has no meaning there.
+        If there is no such profile, or if it does not support one of the settings.
     """
     name = settings.profile
     if _ADDRESS.fullmatch(name):
-        found = Profile(name=name, scheduler="address")
+        profile = Profile(name=name, scheduler="address")
     elif name == "sync":
-        found = Profile(name=name, scheduler="sync")
+        profile = Profile(name=name, scheduler="sync")
     else:
-        known = profiles()
-        if name not in known:
-            hint = nearest(name, [*known, "sync"])
-            words = f"unknown; {hint} See them with: membrane-dask clusters. An address starts with tls:// or tcp://"
-            raise StudyError([Problem(("cluster", "profile"), f"{words} (got {name!r})")])
-        found = known[name]
-    found = _over(found, settings)
+        available = profiles()
+        if name not in available:
+            hint = nearest(name, [*available, "sync"])
+            message = (
+                f"unknown profile; {hint} List them with: membrane-dask clusters. "
+                f"An address starts with tls:// or tcp:// (got {name!r})"
+            )
+            raise StudyError([Problem(("cluster", "profile"), message)])
+        profile = available[name]
+    profile = _merge(profile, settings)
     defaults: dict[str, Any] = {"threads": 1}
-    if found.is_batch:
-        defaults |= {"workers": 1, "memory": 1000.0, "jobs": 1, "patience": 3600.0, "tls": True}
-        defaults |= {"single_allocation": False}
-        if found.scheduler == "htcondor" and found.queue:
-            raise StudyError([Problem(("cluster", "queue"), f"HTCondor has no queues (got {found.queue!r})")])
+    if profile.is_batch:
+        defaults |= BATCH_DEFAULTS
+        if profile.scheduler == "htcondor" and profile.queue:
+            message = f"HTCondor has no queues; remove this key (got {profile.queue!r})"
+            raise StudyError([Problem(("cluster", "queue"), message)])
     else:
-        alone = ("jobs", "walltime", "queue", "account", "directives", "single_allocation")
-        said = [word for word in alone if getattr(settings, word) is not None]
-        if said:
-            words = f"has a meaning on a batch system only, and {name!r} is none; see: membrane-dask clusters"
-            raise StudyError([Problem(("cluster", word), words) for word in said])
-    return found.model_copy(update={key: v for key, v in defaults.items() if getattr(found, key) is None})
+        unsupported = [key for key in BATCH_KEYS if getattr(settings, key) is not None]
+        if unsupported:
+            message = (
+                f"is supported on a batch system only, and {name!r} is none; list them with: membrane-dask clusters"
+            )
+            raise StudyError([Problem(("cluster", key), message) for key in unsupported])
+    return profile.model_copy(update={key: v for key, v in defaults.items() if getattr(profile, key) is None})

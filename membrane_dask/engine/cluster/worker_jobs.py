@@ -1,9 +1,9 @@
-"""Workers as jobs of a batch system, kept at the number that the work left needs.
+"""Worker jobs: the number of jobs in the queue follows the number of open batches.
 
-dask-jobqueue makes the scripts, but its own scaling never replaces a job of several workers that
-died, and keeps silent when a job is refused. Here the jobs that are held are compared with the
-batch system's queue again and again: what ended is replaced, what is too many is given back, and
-where no worker comes, the reasons are said.
+dask-jobqueue writes the scripts, but its own scaling never replaces a job of several workers that died, and
+reports nothing when a job is refused. Here the jobs of a driver are compared with the queue at regular
+intervals: jobs that ended are replaced, surplus jobs are cancelled, and when no worker connects the states
+and their reasons are reported.
 """
 
 from __future__ import annotations
@@ -11,9 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import os
 import secrets
-import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -21,28 +19,69 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from membrane_dask.engine.cluster.certificates import Certificates
 from membrane_dask.engine.cluster.profiles import Profile
 from membrane_dask.engine.plan import as_seconds
-from membrane_dask.engine.schedulers import last_words
-from membrane_dask.engine.schedulers.base import BatchSystem, JobState, RefusedError, SilentError, WorkerCall
+from membrane_dask.engine.schedulers import job_output_tail
+from membrane_dask.engine.schedulers.base import (
+    BatchSystem,
+    JobState,
+    SchedulerUnavailableError,
+    SubmissionRefusedError,
+    WorkerCommand,
+)
 from membrane_dask.errors import ClusterError
 from membrane_dask.files import read_json, write_json
 
 logger = logging.getLogger("membrane_dask")
-#: So many jobs in a row that ended without a single worker mean that none ever will have one.
-STILLBORN = 3
-#: A job that runs this long, in seconds, without a worker that reached the driver never will.
-CONNECT_WITHIN = 300.0
-#: Jobs that were not needed for so many seconds are given back: the next round of a search may need them.
-SPARE_AFTER = 60.0
-#: Jobs submitted in one round: a batch system is not flooded.
-AT_ONCE = 20
+#: The run stops after this number of consecutive jobs that ended without a worker.
+MAX_JOBS_WITHOUT_WORKER = 3
+#: The run stops when a job has run for this time, in seconds, and none of its workers has connected.
+CONNECT_TIMEOUT = 300.0
+#: Surplus jobs are cancelled after this time, in seconds, as the next round of a search may need them.
+RELEASE_DELAY = 60.0
+#: Jobs submitted at a time, so as not to flood the batch system.
+MAX_SUBMISSIONS_PER_ROUND = 20
+#: Time between two requests to the queue, in seconds: short while states change, longer while they do not.
+MIN_POLL_INTERVAL, MAX_POLL_INTERVAL = 1.0, 15.0
+#: After a refusal the next job is submitted after this time, in seconds.
+REFUSAL_DELAY = 60.0
+#: The same message is reported again after this time, in seconds.
+REPEAT_INTERVAL = 30.0
+#: Jobs named in a message.
+LISTED_JOBS = 5
 
 
-def lifetime(walltime: float) -> tuple[int, int]:
-    """After how many seconds workers leave, and by how much each may differ, to be gone before the limit."""
+def worker_lifetime(walltime: float) -> tuple[int, int]:
+    """When workers stop, so that all have stopped before the time limit of their job.
+
+    Parameters
+    ----------
+    walltime : float
+        Time limit of the job, in seconds.
+
+    Returns
+    -------
+    lifetime : int
+        Mean lifetime of a worker, in seconds.
+    stagger : int
+        Largest random deviation of a worker from it, in seconds.
+    """
     margin = min(120.0, 0.2 * walltime)
     return math.floor(walltime - 1.5 * margin), math.floor(0.5 * margin)
+
+
+def lifetime_arguments(profile: Profile) -> list[str]:
+    """Arguments of ``dask worker`` for the lifetime of workers."""
+    if not profile.walltime:
+        return []
+    lifetime, stagger = worker_lifetime(profile.walltime)
+    return ["--lifetime", f"{lifetime}s", "--lifetime-stagger", f"{stagger}s"]
+
+
+def job_folder(root: Path) -> Path:
+    """Folder of a run's job scripts and of the output of its jobs."""
+    return root / "logs" / "jobs"
 
 
 SUBMITTED = JobState("pending", "submitted")
@@ -50,16 +89,15 @@ SUBMITTED = JobState("pending", "submitted")
 
 @dataclass
 class _Job:
-    number: str
+    job_id: str
     name: str
-    since: float
     state: JobState = SUBMITTED
     running_since: float | None = None
     had_worker: bool = False
 
 
-class JobBook:
-    """Numbers of a run's jobs, in ``<run>/jobs.json``: so that any other process can find them.
+class JobRecord:
+    """Ids of a run's jobs in ``<run>/jobs.json``, where other processes read them.
 
     Parameters
     ----------
@@ -71,310 +109,301 @@ class JobBook:
         self._path = root / "jobs.json"
 
     def read(self) -> dict[str, Any]:
-        """All that is noted: ``workers`` and ``drivers`` are lists of job numbers."""
+        """All entries; ``workers`` and ``drivers`` are lists of job ids."""
         return read_json(self._path) or {}
 
-    def note(self, **entries: Any) -> None:
+    def update(self, **entries: Any) -> None:
         """Replace entries."""
         write_json(self._path, {**self.read(), **entries})
 
 
 class WorkerJobs:
-    """The jobs that one driver holds.
+    """The worker jobs of one driver.
 
     Parameters
     ----------
     system : BatchSystem
-        Where they run.
+        Batch system that runs them.
     root : Path
-        The run directory, which the nodes see too.
-    call : callable
-        ``call(name) -> WorkerCall``: how the workers of a new job find the driver.
-    workers : callable
-        ``workers() -> names`` of those that are connected.
-    idle : callable
-        ``idle(name) -> bool``: whether the workers of the job of that name have nothing to do.
-    tell : callable
-        Gets what people should know, in words.
+        The run directory, on a file system shared with the nodes.
+    worker_command : callable
+        ``worker_command(name) -> WorkerCommand`` of a new job.
+    connected_workers : callable
+        ``connected_workers() -> list of str``: names of the workers that are connected to the driver.
+    is_idle : callable
+        ``is_idle(name) -> bool``: whether no worker of that job computes.
+    notify : callable
+        Receives messages for the user.
     clock : callable
-        Seconds that only grow.
+        Monotonic time in seconds.
     """
 
     def __init__(
-        self, system: BatchSystem, root: Path, *, call: Callable[[str], WorkerCall],
-        workers: Callable[[], list[str]], idle: Callable[[str], bool], tell: Callable[[str], None],
+        self, system: BatchSystem, root: Path, *, worker_command: Callable[[str], WorkerCommand],
+        connected_workers: Callable[[], list[str]], is_idle: Callable[[str], bool], notify: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self.system, self.profile = system, system.profile
-        self.folder = root / "logs" / "jobs"
+        self.folder = job_folder(root)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._book = JobBook(root)
-        self._call, self._workers, self._idle, self._tell, self._clock = call, workers, idle, tell, clock
-        self._run = secrets.token_hex(3)  # two drivers of a run never share a worker's name
-        self._count = 0
-        self._held: list[_Job] = []
+        self._record = JobRecord(root)
+        self._worker_command, self._connected_workers, self._is_idle = worker_command, connected_workers, is_idle
+        self._notify, self._clock = notify, clock
+        self._driver = secrets.token_hex(3)  # two drivers of a run never use the same worker names
+        self._submitted = 0
+        self._jobs: list[_Job] = []
         self._demand = 0
-        self._next = self._quiet_since = self._last_worker = clock()
-        self._interval = 1.0
-        self._stillborn: list[_Job] = []
-        self._told = ""
-        self._told_at = -math.inf
+        self._next_poll = self._needed_since = self._last_worker = self._enough_since = clock()
+        self._interval = MIN_POLL_INTERVAL
+        self._without_worker: list[_Job] = []
+        self._ended_without_worker = 0
+        self._message = ""
+        self._message_time = -math.inf
         self._connected = 0
-        self._fruitless = 0
-        self._refused_until = -math.inf
-        self._enough_since = clock()
+        self._submit_after = -math.inf
 
-    # -- what is wanted -------------------------------------------------------------------
+    # -- the number of jobs that is needed ------------------------------------------------
 
     def demand(self, batches: int) -> None:
-        """Say how many batches are open: no more workers than that are of use."""
+        """Set the number of open batches; more workers than that are not needed."""
         if (batches == 0) != (self._demand == 0):
-            self._next = self._clock()
+            self._next_poll = self._clock()
         self._demand = batches
 
     @property
-    def wanted(self) -> int:
-        """Jobs that the work left needs, and the profile allows."""
+    def needed(self) -> int:
+        """Number of jobs that the open batches need, at most ``jobs`` of the profile."""
         per_job = self.profile.workers or 1
         return min(self.profile.jobs or 1, math.ceil(self._demand / per_job))
 
-    # -- the loop -------------------------------------------------------------------------
+    # -- comparison with the queue --------------------------------------------------------
 
-    def keep(self, connected: int) -> None:
-        """Compare the jobs held with the queue, when it is time, and bring both to what is wanted.
+    def update(self, connected: int) -> None:
+        """Compare the jobs with the queue, if it is time, and submit or cancel jobs.
 
         Parameters
         ----------
         connected : int
-            Workers at present.
+            Number of workers that are connected.
 
         Raises
         ------
         ClusterError
-            If no worker comes; with all that is known of why.
+            If no worker connects; with states, reasons, output and script of the jobs.
         """
         now = self._clock()
         if connected:
             self._last_worker = now
         if connected < self._connected:
-            self._next = min(self._next, now + 0.5)  # a job may have died
+            self._next_poll = min(self._next_poll, now + 0.5)  # a job may have died
         self._connected = connected
-        if now < self._next:
+        if now < self._next_poll:
             return
-        self._welcome()
-        changed = self._look(now)
-        changed = self._adjust(now) or changed
-        # Often while things move, seldom while they do not: a queue is not asked in vain.
-        self._interval = 1.0 if changed else min(self._interval * 1.5, 15.0)
-        self._next = now + self._interval
+        self._mark_connected_jobs()
+        changed = self._update_states(now)
+        changed = self._adjust_number(now) or changed
+        self._interval = MIN_POLL_INTERVAL if changed else min(self._interval * 1.5, MAX_POLL_INTERVAL)
+        self._next_poll = now + self._interval
         if changed:
-            self._note()
-        self._judge(now, connected > 0)
+            self._save()
+        self._check_for_workers(now, connected > 0)
 
-    def _welcome(self) -> None:
-        """Note which jobs have workers that reached the driver."""
-        present = {job for name in self._workers() for job in (name, name.rpartition("-")[0])}
-        for job in self._held:
-            if not job.had_worker and job.name in present:
+    def _mark_connected_jobs(self) -> None:
+        """Mark the jobs that have had a connected worker."""
+        names = {name for worker in self._connected_workers() for name in (worker, worker.rpartition("-")[0])}
+        for job in self._jobs:
+            if not job.had_worker and job.name in names:
                 job.had_worker = True
-                self._stillborn.clear()
-                self._fruitless = 0
+                self._without_worker.clear()
+                self._ended_without_worker = 0
 
-    def _note(self) -> None:
-        numbers = [job.number for job in self._held]
-        self._book.note(workers=numbers, workers_in=self.system.title)
+    def _save(self) -> None:
+        self._record.update(workers=[job.job_id for job in self._jobs], workers_in=self.system.title)
 
-    def _look(self, now: float) -> bool:
+    def _update_states(self, now: float) -> bool:
+        """Read the states from the queue and drop ended jobs; whether any state changed."""
         try:
-            states = self.system.states(job.number for job in self._held)
-        except SilentError as error:
-            self._say(f"{self.system.title} does not answer ({error}); what runs goes on")
+            states = self.system.job_states(job.job_id for job in self._jobs)
+        except SchedulerUnavailableError as error:
+            self._report(f"{self.system.title} does not answer ({error}); running jobs continue")
             return False
         changed = False
-        for job in list(self._held):
-            state = states[job.number]
+        for job in list(self._jobs):
+            state = states[job.job_id]
             changed = changed or state != job.state
             if state != job.state:
-                logger.info("job %s (%s): %s", job.number, job.name, state.words)
+                logger.info("job %s (%s): %s", job.job_id, job.name, state.description)
             job.state = state
             if state.state == "running" and job.running_since is None:
                 job.running_since = now
             if state.state == "ended":
-                self._held.remove(job)
+                self._jobs.remove(job)
                 if not job.had_worker:
-                    self._stillborn.append(job)
-                    self._fruitless += 1
-                    if self._fruitless > 1:  # a node that ends every job at once is not fed without end
-                        self._refused_until = now + min(60.0, 2.0**self._fruitless)
+                    self._without_worker.append(job)
+                    self._ended_without_worker += 1
+                    if self._ended_without_worker > 1:  # a node may end every job at once
+                        self._submit_after = now + min(60.0, 2.0**self._ended_without_worker)
         return changed
 
-    def _adjust(self, now: float) -> bool:
-        missing = self.wanted - len(self._held)
+    def _adjust_number(self, now: float) -> bool:
+        """Submit missing jobs or cancel surplus ones; whether any was."""
+        missing = self.needed - len(self._jobs)
         if missing >= 0:
             self._enough_since = now
-        if missing > 0 and now >= self._refused_until:
-            return self._submit(min(missing, AT_ONCE), now)
-        if missing < 0 and now - self._enough_since > SPARE_AFTER:
-            waiting = [job for job in self._held if job.state.state == "pending"]
-            idle = [job for job in self._held if job.had_worker and self._idle(job.name)]
-            spare = [*waiting, *idle][:-missing]
-            self.system.cancel(job.number for job in spare)
-            for job in spare:
-                logger.info("job %s (%s) is given back", job.number, job.name)
-                self._held.remove(job)
-            return bool(spare)
+        if missing > 0 and now >= self._submit_after:
+            return self._submit(min(missing, MAX_SUBMISSIONS_PER_ROUND), now)
+        if missing < 0 and now - self._enough_since > RELEASE_DELAY:
+            pending = [job for job in self._jobs if job.state.state == "pending"]
+            idle = [job for job in self._jobs if job.had_worker and self._is_idle(job.name)]
+            surplus = [*pending, *idle][:-missing]
+            self.system.cancel(job.job_id for job in surplus)
+            for job in surplus:
+                logger.info("job %s (%s) is not needed and was cancelled", job.job_id, job.name)
+                self._jobs.remove(job)
+            return bool(surplus)
         return False
 
     def _submit(self, number: int, now: float) -> bool:
         for _ in range(number):
-            self._count += 1
-            name = f"worker-{self._run}-{self._count}"
+            self._submitted += 1
+            name = f"worker-{self._driver}-{self._submitted}"
             script = self.folder / f"{name}.sh"
-            script.write_text(self.system.worker_script(self._call(name), str(self.folder)), encoding="utf-8")
+            text = self.system.worker_script(self._worker_command(name), str(self.folder))
+            script.write_text(text, encoding="utf-8")
             try:
-                if self._count == 1:
-                    self.system.rehearse(script)
-                job = _Job(self.system.submit(script), name, now)
-            except SilentError as error:
-                self._say(f"{self.system.title} does not answer ({error}); trying again")
+                if self._submitted == 1:
+                    self.system.validate_script(script)
+                job = _Job(self.system.submit(script), name)
+            except SchedulerUnavailableError as error:
+                self._report(f"{self.system.title} does not answer ({error}); trying again")
                 return False
-            except RefusedError as error:
-                if not self._held:
-                    raise self._trouble(f"{self.system.title} refused a job", str(error), script) from error
-                # A limit on the number of jobs, most likely: those that are held do the work.
-                self._say(f"{self.system.title} takes no further job: {str(error).splitlines()[0]}")
-                self._refused_until = now + 60
+            except SubmissionRefusedError as error:
+                if not self._jobs:
+                    raise self._failure(f"{self.system.title} refused a job", str(error), script) from error
+                # Probably a limit on the number of jobs: those that were accepted do the work.
+                self._report(f"{self.system.title} accepts no more jobs: {str(error).splitlines()[0]}")
+                self._submit_after = now + REFUSAL_DELAY
                 return True
-            self._held.append(job)
-            self._note()
-            logger.info("job %s (%s) submitted", job.number, job.name)
+            self._jobs.append(job)
+            self._save()
+            logger.info("job %s (%s) submitted", job.job_id, job.name)
         return True
 
-    # -- silence is a defect --------------------------------------------------------------
+    # -- reports and errors ---------------------------------------------------------------
 
-    def _judge(self, now: float, working: bool) -> None:
-        if working or not self.wanted:
-            self._quiet_since = now
+    def _check_for_workers(self, now: float, connected: bool) -> None:
+        """Report that no worker is connected, and stop when none can be expected."""
+        if connected or not self.needed:
+            self._needed_since = now
             return
-        if len(self._stillborn) >= STILLBORN:
-            raise self._trouble(f"{len(self._stillborn)} jobs in a row ended without a worker", "")
-        for job in self._held:
+        if len(self._without_worker) >= MAX_JOBS_WITHOUT_WORKER:
+            raise self._failure(f"{len(self._without_worker)} consecutive jobs ended without a worker")
+        for job in self._jobs:
             running = now - job.running_since if job.running_since is not None else 0.0
-            if running > CONNECT_WITHIN:
-                words = f"job {job.number} has run for {as_seconds(running)} and no worker of it reached this driver"
-                raise self._trouble(
-                    words, "do the nodes reach this machine? the word `interface` says by which network"
+            if running > CONNECT_TIMEOUT:
+                raise self._failure(
+                    f"job {job.job_id} has run for {as_seconds(running)} and none of its workers reached this driver",
+                    "can the nodes reach this machine? the key `interface` selects the network",
                 )
-        patience = self.profile.patience or math.inf
-        silence = now - max(self._quiet_since, self._last_worker)
-        if silence > patience:
-            raise self._trouble(f"no worker for {as_seconds(silence)}", "the word `patience` says how long to wait")
-        self._say(f"no worker yet; {self.overview()}")
+        waiting = now - max(self._needed_since, self._last_worker)
+        if waiting > (self.profile.patience or math.inf):
+            raise self._failure(f"no worker for {as_seconds(waiting)}", "the key `patience` sets this limit")
+        self._report(f"no worker yet; {self.summary()}")
 
-    def overview(self) -> str:
-        """The jobs held and what the queue says of them, in a line."""
-        if not self._held:
+    def summary(self) -> str:
+        """The jobs and their states in the queue, in one line."""
+        if not self._jobs:
             return f"no job in the queue of {self.system.title}"
-        return ", ".join(f"job {job.number} {job.state.words}" for job in self._held[:5]) + (
-            f" and {len(self._held) - 5} more" if len(self._held) > 5 else ""
-        )
+        listed = ", ".join(f"job {job.job_id} {job.state.description}" for job in self._jobs[:LISTED_JOBS])
+        return listed + (f" and {len(self._jobs) - LISTED_JOBS} more" if len(self._jobs) > LISTED_JOBS else "")
 
-    def _say(self, words: str) -> None:
+    def _report(self, message: str) -> None:
+        """Notify the user, unless the last message was the same and recent."""
         now = self._clock()
-        if words != self._told or now - self._told_at > 30:
-            self._told, self._told_at = words, now
-            self._tell(words)
+        if message != self._message or now - self._message_time > REPEAT_INTERVAL:
+            self._message, self._message_time = message, now
+            self._notify(message)
 
-    def _trouble(self, what: str, why: str, script: Path | None = None) -> ClusterError:
-        """All that is known: states and reasons, refusals, the workers' last words, the script."""
-        lines = [what + (f": {why}" if why else "")]
-        suspects = [*self._stillborn[-STILLBORN:], *self._held]
-        for job in suspects[:5]:
-            lines.append(f"  job {job.number} ({job.name}): {job.state.words}")
-            said = last_words(self.folder, job.number)
-            lines += [f"    | {line}" for line in said.splitlines()] or ["    | (it wrote nothing)"]
-        script = script or (self.folder / f"{suspects[-1].name}.sh" if suspects else None)
+    def _failure(self, problem: str, hint: str = "", script: Path | None = None) -> ClusterError:
+        """An error with states, reasons and output of the jobs, and with the script of the last one."""
+        lines = [f"{problem}: {hint}" if hint else problem]
+        jobs = [*self._without_worker[-MAX_JOBS_WITHOUT_WORKER:], *self._jobs]
+        for job in jobs[:LISTED_JOBS]:
+            lines.append(f"  job {job.job_id} ({job.name}): {job.state.description}")
+            output = job_output_tail(self.folder, job.job_id)
+            lines += [f"    | {line}" for line in output.splitlines()] or ["    | (no output)"]
+        script = script or (self.folder / f"{jobs[-1].name}.sh" if jobs else None)
         if script is not None and script.exists():
             lines.append(f"  script {script}:")
             lines += [f"    {line}" for line in script.read_text(encoding="utf-8").strip().splitlines()]
         return ClusterError("\n".join(lines))
 
     def close(self) -> None:
-        """Give all jobs back."""
-        self.system.cancel(job.number for job in self._held)
-        self._held.clear()
-        with contextlib.suppress(OSError):  # a full disk, or a run that was moved: the jobs end by themselves
-            self._note()
+        """Cancel all jobs."""
+        self.system.cancel(job.job_id for job in self._jobs)
+        self._jobs.clear()
+        with contextlib.suppress(OSError):  # a full disk, or a run that was moved: the jobs end without this
+            self._save()
 
 
-def _belongs(worker: str, job: str) -> bool:
-    """Dask names the workers of a job after it, with a number where there are several."""
+def _is_worker_of(worker: str, job: str) -> bool:
+    """Whether a worker belongs to a job; Dask appends a number where a job has several workers."""
     return worker == job or worker.startswith(f"{job}-")
 
 
-def cancel_leftovers(system: BatchSystem, root: Path) -> int:
-    """Cancel worker jobs of a driver that died; their number. The caller holds the run's lock."""
-    book = JobBook(root)
-    known = book.read()
-    left = known.get("workers", []) if known.get("workers_in") == system.title else []
-    if left:  # numbers mean something only where they were given
-        system.cancel(left)
-        book.note(workers=[])
-    return len(left)
+def cancel_orphaned_jobs(system: BatchSystem, root: Path) -> int:
+    """Cancel worker jobs of a driver that died; the caller holds the lock of the run.
 
-
-@dataclass
-class _Certificates:
-    """A run's own certificate authority, for this driver only."""
-
-    driver: Any = None
-    nodes: Any = None
-    folder: Path | None = None
-
-    @classmethod
-    def make(cls, root: Path) -> _Certificates:
-        from distributed import Security
-
-        driver = Security.temporary()
-        folder = root / f".tls-{os.getpid()}-{secrets.token_hex(3)}"
-        folder.mkdir(mode=0o700)
-        paths = {}
-        for name, text in driver.get_tls_config_for_role("worker").items():
-            if name in ("ca_file", "cert", "key"):
-                path = folder / f"{name}.pem"
-                with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-                    stream.write(text)
-                paths[name] = str(path.resolve())
-        nodes = Security(
-            require_encryption=True,
-            tls_ca_file=paths["ca_file"], tls_worker_cert=paths["cert"], tls_worker_key=paths["key"],
-        )  # fmt: skip
-        return cls(driver, nodes, folder)
-
-    def remove(self) -> None:
-        if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+    Returns
+    -------
+    int
+        Number of jobs.
+    """
+    record = JobRecord(root)
+    entries = record.read()
+    # An id is valid only in the batch system that assigned it.
+    orphaned = entries.get("workers", []) if entries.get("workers_in") == system.title else []
+    if orphaned:
+        system.cancel(orphaned)
+        record.update(workers=[])
+    return len(orphaned)
 
 
 @contextlib.contextmanager
-def job_cluster(profile: Profile, root: Path, system: BatchSystem, tell: Callable[[str], None]) -> Iterator[Any]:
-    """A Dask scheduler in this process, a client of it, and the jobs that work for it.
+def job_cluster(
+    profile: Profile, root: Path, system: BatchSystem, notify: Callable[[str], None]
+) -> Iterator[tuple[Any, Any, WorkerJobs]]:
+    """A Dask scheduler in this process with worker jobs, closed at the end.
+
+    Parameters
+    ----------
+    profile : Profile
+        Resolved cluster profile.
+    root : Path
+        The run directory; scripts, output and certificates of the jobs are kept there.
+    system : BatchSystem
+        Batch system that runs the jobs.
+    notify : callable
+        Receives messages for the user.
 
     Yields
     ------
     client : distributed.Client
-    cluster : distributed.SpecCluster
+        Client of the scheduler.
+    scheduler : distributed.Scheduler
+        The scheduler.
     jobs : WorkerJobs
+        The worker jobs.
     """
     from distributed import Client, Scheduler, SpecCluster
 
-    system.require()
-    left = cancel_leftovers(system, root)
-    if left:
-        tell(f"{left} worker job{'s' * (left > 1)} of an earlier driver cancelled")
-    certificates = _Certificates.make(root) if profile.tls else _Certificates()
+    system.check_commands()
+    orphaned = cancel_orphaned_jobs(system, root)
+    if orphaned:
+        notify(f"{orphaned} worker job{'s' * (orphaned > 1)} of an earlier driver cancelled")
+    certificates = Certificates.create(root) if profile.tls else Certificates()
     if not profile.tls:
-        tell(
+        notify(
             "WARNING: tls is off: whoever reaches this machine over the network can run code as you while the run lasts"
         )
     options: dict[str, Any] = {
@@ -385,10 +414,7 @@ def job_cluster(profile: Profile, root: Path, system: BatchSystem, tell: Callabl
     }
     if profile.interface:
         options["interface"] = profile.interface
-    arguments = ["--no-dashboard"]
-    if profile.walltime:
-        seconds, stagger = lifetime(profile.walltime)
-        arguments += ["--lifetime", f"{seconds}s", "--lifetime-stagger", f"{stagger}s"]
+    arguments = ["--no-dashboard", *lifetime_arguments(profile)]
     try:
         try:
             cluster = SpecCluster(
@@ -398,21 +424,21 @@ def job_cluster(profile: Profile, root: Path, system: BatchSystem, tell: Callabl
         except (OSError, ValueError, RuntimeError) as error:
             raise ClusterError(f"the Dask scheduler did not start on {socket.gethostname()}: {error}") from error
         with cluster, Client(cluster, security=certificates.driver) as client:
-            scheduler = cluster.scheduler
+            scheduler: Any = cluster.scheduler
 
-            def names() -> list[str]:
+            def connected_workers() -> list[str]:
                 return [str(worker.name) for worker in list(scheduler.workers.values())]
 
-            def idle(job: str) -> bool:
-                mine = [w for w in list(scheduler.workers.values()) if _belongs(str(w.name), job)]
-                return all(not worker.processing for worker in mine)
+            def is_idle(job: str) -> bool:
+                workers = [w for w in list(scheduler.workers.values()) if _is_worker_of(str(w.name), job)]
+                return all(not worker.processing for worker in workers)
 
             jobs = WorkerJobs(
-                system, root.resolve(), workers=names, idle=idle, tell=tell,
-                call=lambda name: WorkerCall(scheduler.address, name, certificates.nodes, arguments),
+                system, root.resolve(), connected_workers=connected_workers, is_idle=is_idle, notify=notify,
+                worker_command=lambda name: WorkerCommand(scheduler.address, name, certificates.workers, arguments),
             )  # fmt: skip
             try:
-                yield client, cluster, jobs
+                yield client, scheduler, jobs
             finally:
                 jobs.close()
     finally:

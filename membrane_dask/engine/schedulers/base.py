@@ -1,4 +1,4 @@
-"""What all batch systems share: job scripts, submission, job states."""
+"""Job scripts, submission, job states and cancellation, as far as all batch systems have them in common."""
 
 from __future__ import annotations
 
@@ -24,53 +24,56 @@ from membrane_dask.engine.cluster.profiles import Profile
 from membrane_dask.engine.plan import environment
 from membrane_dask.errors import ClusterError
 
-#: What a job's own processes (interpreter, nannies) need beside its workers, in MB.
+#: Memory of a job's own processes (interpreter, nannies) in addition to its workers, in MB.
 JOB_OVERHEAD_MB = 300
-#: A batch system that does not answer within this many seconds counts as silent.
-ANSWER_WITHIN = 60
+#: Time limit of each command of a batch system, in seconds.
+COMMAND_TIMEOUT = 60
+#: ``cancel`` tries again so many times while the batch system is unavailable, after so many seconds.
+CANCEL_ATTEMPTS = 4
+CANCEL_RETRY_DELAY = 3.0
 
 
-class RefusedError(ClusterError):
-    """The batch system said no."""
+class SubmissionRefusedError(ClusterError):
+    """The batch system does not accept a job, or cannot accept any on this machine."""
 
 
-class SilentError(ClusterError):
-    """The batch system does not answer at present."""
+class SchedulerUnavailableError(ClusterError):
+    """The batch system does not answer at present; its jobs continue."""
 
 
 @dataclass(frozen=True)
 class JobState:
-    """What the batch system says of a job.
+    """State of a job in the queue.
 
     Parameters
     ----------
-    state : str
-        ``pending``, ``running`` or ``ended``.
-    words : str
-        Its own words: the state's name, and a reason where it gives one.
+    state : {"pending", "running", "ended"}
+        State, the same for all batch systems.
+    description : str
+        State as the batch system spells it, with its reason in parentheses if there is one.
     """
 
     state: Literal["pending", "running", "ended"]
-    words: str
+    description: str
 
 
-GONE = JobState("ended", "no longer in the queue")
+NOT_IN_QUEUE = JobState("ended", "no longer in the queue")
 
 
 @dataclass(frozen=True)
-class WorkerCall:
-    """How the workers of a job find their scheduler.
+class WorkerCommand:
+    """Arguments of ``dask worker`` in a worker job.
 
     Parameters
     ----------
     address : str
-        The Dask scheduler's.
+        Address of the Dask scheduler.
     name : str
-        The job's; workers are named after it.
+        Name of the job; Dask derives the names of its workers from it.
     security : distributed.Security, optional
-        With the paths of certificates that the nodes can read.
+        Paths of certificates, which the nodes must be able to read.
     arguments : sequence of str
-        Further arguments of ``dask worker``.
+        Further arguments.
     """
 
     address: str
@@ -80,29 +83,29 @@ class WorkerCall:
 
 
 class BatchSystem:
-    """One kind of batch system, and a profile of it.
+    """Base class of the batch systems: job scripts by dask-jobqueue, jobs by the batch system's own commands.
 
     Parameters
     ----------
     profile : Profile
-        Resolved.
+        Resolved cluster profile.
     """
 
+    #: Name in messages.
+    title: ClassVar[str] = ""
     #: Commands that must be on the PATH: the first submits, the second lists, the third cancels.
     commands: ClassVar[tuple[str, ...]] = ()
-    #: dask-jobqueue's class of job, as module and name.
+    #: A command of another batch system that has a ``commands[0]`` too; it must not be on the PATH.
+    conflicting_command: ClassVar[str] = ""
+    #: dask-jobqueue's class of job: module and name.
     job_class: ClassVar[tuple[str, str]] = ("", "")
-    #: Finds the job's number in what the submission prints.
-    number: ClassVar[str] = r"\d+"
-    #: What people call it.
-    title: ClassVar[str] = ""
-    #: A command that tells it from another one whose commands have the same names.
-    not_with: ClassVar[str] = ""
+    #: Regular expression of the job id in the output of the submission.
+    job_id_pattern: ClassVar[str] = r"\d+"
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
 
-    # -- scripts --------------------------------------------------------------------------
+    # -- job scripts ----------------------------------------------------------------------
 
     @property
     def cores(self) -> int:
@@ -110,234 +113,313 @@ class BatchSystem:
         return (self.profile.workers or 1) * (self.profile.threads or 1)
 
     def memory_mb(self, workers: int) -> int:
-        """Memory of a job that holds so many workers, in MB."""
+        """Memory of a job with ``workers`` workers, in MB."""
         return math.ceil(workers * (self.profile.memory or 0)) + JOB_OVERHEAD_MB
 
-    def worker_script(self, call: WorkerCall, logs: str) -> str:
-        """Script of a job of workers."""
-        with self._job(call, logs, self.cores, self.memory_mb(self.profile.workers or 1)) as job:
+    def worker_script(self, worker: WorkerCommand, log_folder: str) -> str:
+        """Script of a worker job.
+
+        Parameters
+        ----------
+        worker : WorkerCommand
+            The command that the job runs.
+        log_folder : str
+            Folder of the job's output files.
+
+        Raises
+        ------
+        SubmissionRefusedError
+            If no script can be made of the profile.
+        """
+        with self._dask_job(worker, log_folder, self.cores, self.memory_mb(self.profile.workers or 1)) as job:
             return str(job.job_script())
 
-    def command_script(
-        self, command: Sequence[str], name: str, logs: str, cores: int, memory_mb: int, nodes: int = 1
+    def driver_script(
+        self, command: Sequence[str], name: str, log_folder: str, cores: int, memory_mb: int, nodes: int = 1
     ) -> str:
-        """Script of a job that runs one command of ours, on the first of its nodes; cores and memory are of each."""
-        with self._job(WorkerCall("", name), logs, cores, memory_mb, nodes) as job:
-            self.restart_after_its_time(job)
-            # All classes build their script from this one line; a test pins it for each.
-            job._command_template = " ".join([f"exec {job_python(self.profile)}", *map(shlex.quote, command)])
+        """Script of a driver job, which runs one Python command on the first of its nodes.
+
+        Parameters
+        ----------
+        command : sequence of str
+            Arguments of the Python interpreter.
+        name : str
+            Name of the job.
+        log_folder : str
+            Folder of the job's output files.
+        cores, memory_mb : int
+            Cores and memory (MB) of each node.
+        nodes : int
+            Number of nodes.
+
+        Raises
+        ------
+        SubmissionRefusedError
+            If no script can be made of the profile.
+        """
+        with self._dask_job(WorkerCommand("", name), log_folder, cores, memory_mb, nodes) as job:
+            self.enable_restart(job)
+            # dask-jobqueue has no public way to run another command than `dask worker`; a test pins each script.
+            job._command_template = " ".join([f"exec {python_command(self.profile)}", *map(shlex.quote, command)])
             if self.profile.scheduler == "htcondor":
                 job._command_template = "; ".join([*self._prologue(), job._command_template])
             return str(job.job_script())
 
     @contextlib.contextmanager
-    def _job(self, call: WorkerCall, logs: str, cores: int, memory_mb: int, nodes: int = 1) -> Iterator[Any]:
+    def _dask_job(
+        self, worker: WorkerCommand, log_folder: str, cores: int, memory_mb: int, nodes: int = 1
+    ) -> Iterator[Any]:
+        """Job object of dask-jobqueue, valid inside the context."""
         profile = self.profile
         workers = profile.workers or 1
-        keywords = {
-            "name": call.name,
-            "job_name": call.name,
-            "cores": workers,  # one thread a worker, whatever the cores that the thread's kernels use
+        options = {
+            "name": worker.name,
+            "job_name": worker.name,
+            "cores": workers,  # one thread per worker; `threads` are the cores that its kernels use
             "processes": workers,
             "memory": f"{round(workers * (profile.memory or 0) * 1e6)}B",
-            "python": f"exec {job_python(profile)}",
+            "python": f"exec {python_command(profile)}",
             "interface": profile.interface,
             "local_directory": profile.scratch,
             "death_timeout": 60,
-            "protocol": "tls://" if call.security else None,
-            "security": call.security,
-            "worker_extra_args": list(call.arguments),
+            "protocol": "tls://" if worker.security else None,
+            "security": worker.security,
+            "worker_extra_args": list(worker.arguments),
             "job_script_prologue": self._prologue(),
         }
-        if not re.fullmatch(r"[\w./+=,:@%-]+", logs):
-            raise RefusedError(
-                f"batch systems take no blanks and quotes in a path (got {logs!r}); choose another --out"
+        if not re.fullmatch(r"[\w./+=,:@%-]+", log_folder):
+            raise SubmissionRefusedError(
+                f"batch systems accept no spaces and no quotes in a path (got {log_folder!r}); choose another --out"
             )
-        keywords |= self.header(cores, memory_mb, nodes)
-        # dask-jobqueue makes the folder that it is told, and a script is shown before there is a run.
-        with tempfile.TemporaryDirectory() as there:
-            folder = logs if Path(logs).is_dir() else there
-            if isinstance(keywords["job_extra_directives"], list):
-                keywords["job_extra_directives"] += self.output(folder)
-            job = self._make(call, keywords | {"log_directory": folder})
-            script = job.job_script
-            job.job_script = lambda: script().replace(there, logs)
+        options |= self.job_options(cores, memory_mb, nodes)
+        # dask-jobqueue creates its log folder; a script is also shown before the run's folder exists.
+        with tempfile.TemporaryDirectory() as placeholder:
+            folder = log_folder if Path(log_folder).is_dir() else placeholder
+            if isinstance(options["job_extra_directives"], list):
+                options["job_extra_directives"] += self.output_directives(folder)
+            job = self._create_job(worker, options | {"log_directory": folder})
+            job_script = job.job_script
+            job.job_script = lambda: job_script().replace(placeholder, log_folder)
             yield job
 
-    def _make(self, call: WorkerCall, keywords: Mapping[str, Any]) -> Any:
+    def _create_job(self, worker: WorkerCommand, options: Mapping[str, Any]) -> Any:
         try:
-            return _job_class(*self.job_class)(call.address, **keywords)
+            return import_job_class(*self.job_class)(worker.address, **options)
         except (TypeError, ValueError) as error:
-            raise RefusedError(f"dask-jobqueue cannot make a job script of this: {error}") from error
+            raise SubmissionRefusedError(f"dask-jobqueue cannot make a job script of this profile: {error}") from error
 
     def _prologue(self) -> list[str]:
         threads = str(self.profile.threads or 1)
         lines = [f"export {name}={threads}" for name in environment()]
         if threads != "1":  # Dask's nanny would set these to 1 again
             lines += [f"export DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON__{n}={threads}" for n in environment()]
-        # Many batch systems give each job a temporary folder of its own, where each would compile anew.
+        # Many batch systems give each job a temporary folder of its own, where each job would compile again.
         return ["export MEMBRANE_DASK_CACHE=/tmp", *(self.profile.prologue or ()), *lines]
 
-    def restart_after_its_time(self, job: Any) -> None:
-        """Have the batch system itself start a driver again, where it can; elsewhere a successor is queued."""
+    def enable_restart(self, job: Any) -> None:
+        """Let the batch system restart a driver whose time limit is reached; by default a successor is queued."""
 
-    def header(self, cores: int, memory_mb: int, nodes: int = 1) -> dict[str, Any]:
-        """What this class of job is told of the job's size, time, queue and account."""
+    def job_options(self, cores: int, memory_mb: int, nodes: int = 1) -> dict[str, Any]:
+        """Options of dask-jobqueue's job class for size, time limit, queue and account."""
         raise NotImplementedError
 
-    def output(self, logs: str) -> list[str]:
-        """Directives that send a job's output to a folder, where dask-jobqueue has none."""
+    def output_directives(self, folder: str) -> list[str]:
+        """Directives that write a job's output to ``folder``, where dask-jobqueue adds none."""
         return []
 
-    def _header(self, account: str = "account") -> dict[str, Any]:
+    def _common_options(self, account_option: str = "account") -> dict[str, Any]:
+        """Options that all job classes have; only the name of the account differs."""
         profile = self.profile
-        found: dict[str, Any] = {"queue": profile.queue, account: profile.account}
+        options: dict[str, Any] = {"queue": profile.queue, account_option: profile.account}
         if profile.walltime:
-            found["walltime"] = clock(profile.walltime)
+            options["walltime"] = format_walltime(profile.walltime)
         directives = profile.directives
-        if directives is None:  # what we add ourselves must not hide what the site says
-            directives = self._site("job-extra-directives") or ()
-        return found | {"job_extra_directives": list(directives)}
+        if directives is None:  # directives that a subclass adds must not replace those of the site
+            directives = self._site_setting("job-extra-directives") or ()
+        return options | {"job_extra_directives": list(directives)}
 
-    def _site(self, word: str) -> Any:
-        """What dask-jobqueue's own configuration says; None if nothing."""
+    def _site_setting(self, key: str) -> Any:
+        """Setting in dask-jobqueue's own configuration (``jobqueue.yaml``); None if there is none."""
         import dask
 
-        return dask.config.get(f"jobqueue.{self.profile.scheduler}.{word}", None)
+        return dask.config.get(f"jobqueue.{self.profile.scheduler}.{key}", None)
 
     # -- jobs -----------------------------------------------------------------------------
 
-    def require(self) -> None:
-        """Refuse early where the batch system's commands are not here.
+    def check_commands(self) -> None:
+        """Check that the batch system's commands are on the PATH.
 
         Raises
         ------
-        RefusedError
-            With the command that is missing.
+        SubmissionRefusedError
+            If one is missing, or belongs to another batch system.
         """
         missing = [name for name in self.commands if shutil.which(name) is None]
         if missing:
-            raise RefusedError(
-                f"{missing[0]}: no such command here; is this a machine that submits to {self.title}? "
-                f"(needed: {', '.join(self.commands)})"
+            raise SubmissionRefusedError(
+                f"{missing[0]}: command not found; {self.title} needs {', '.join(self.commands)} on the PATH. "
+                "Run this on a machine that submits jobs, such as a login node"
             )
-        if self.not_with and shutil.which(self.not_with):
-            raise RefusedError(f"{self.commands[0]} is not that of {self.title} here, as there is also {self.not_with}")
+        if self.conflicting_command and shutil.which(self.conflicting_command):
+            raise SubmissionRefusedError(
+                f"{self.commands[0]} does not belong to {self.title} on this machine, as {self.conflicting_command} "
+                "is on the PATH too; choose another profile of: membrane-dask clusters"
+            )
 
     def submit(self, script: Path, after: str | None = None) -> str:
-        """Submit a script, to start once job ``after`` has ended if one is named; the job's number.
+        """Submit a job.
+
+        Parameters
+        ----------
+        script : Path
+            Job script.
+        after : str, optional
+            Id of a job; the new one starts once that job has ended, however it ended.
+
+        Returns
+        -------
+        str
+            Id of the new job.
 
         Raises
         ------
-        RefusedError
-            With the batch system's own words.
-        """
-        said = self._ask(self.submission(script, after), refusal=True)
-        found = re.search(self.number, said)
-        if not found:
-            raise RefusedError(f"{self.title} took {script.name} but gave no job number: {said.strip()!r}")
-        return found.group(0)
-
-    def submission(self, script: Path, after: str | None) -> list[str]:
-        """Command that submits."""
-        raise NotImplementedError
-
-    def rehearse(self, script: Path) -> None:
-        """Ask whether a script would be taken, where the batch system can tell.
-
-        Raises
-        ------
-        RefusedError
-            With the batch system's own words.
-        """
-
-    def states(self, numbers: Iterable[str]) -> dict[str, JobState]:
-        """What has become of jobs; one that is not listed any more has ended.
-
-        Raises
-        ------
-        SilentError
+        SubmissionRefusedError
+            With the message of the batch system.
+        SchedulerUnavailableError
             If the batch system does not answer.
         """
-        wanted = list(numbers)
-        if not wanted:
-            return {}
-        known = self.listing(wanted)
-        return {number: known.get(number, GONE) for number in wanted}
+        output = self._run_command(self.submit_command(script, after), submits=True)
+        match = re.search(self.job_id_pattern, output)
+        if not match:
+            raise SubmissionRefusedError(
+                f"{self.title} accepted {script.name} but printed no job id (got {output.strip()!r})"
+            )
+        return match.group(0)
 
-    def listing(self, numbers: Sequence[str]) -> dict[str, JobState]:
-        """Jobs that the batch system lists, of these or of more."""
+    def submit_command(self, script: Path, after: str | None) -> list[str]:
+        """Command that submits a script, to start after the job ``after``; a leading ``<``, FILE redirects stdin."""
         raise NotImplementedError
 
-    def cancel(self, numbers: Iterable[str]) -> None:
-        """Cancel jobs; those that have ended are no trouble, and a batch system that is away is asked again."""
-        numbers = list(numbers)
-        for attempt in range(4):
-            if not numbers:
-                return
+    def validate_script(self, script: Path) -> None:
+        """Ask the batch system whether it would accept a script, where it has a command for that.
+
+        Raises
+        ------
+        SubmissionRefusedError
+            With the message of the batch system.
+        """
+
+    def job_states(self, job_ids: Iterable[str]) -> dict[str, JobState]:
+        """States of jobs by id; a job that is not in the queue has ended.
+
+        Raises
+        ------
+        SchedulerUnavailableError
+            If the batch system does not answer.
+        """
+        job_ids = list(job_ids)
+        if not job_ids:
+            return {}
+        listed = self.list_jobs(job_ids)
+        return {job_id: listed.get(job_id, NOT_IN_QUEUE) for job_id in job_ids}
+
+    def list_jobs(self, job_ids: Sequence[str]) -> dict[str, JobState]:
+        """Jobs in the queue by id: at least those of ``job_ids``."""
+        raise NotImplementedError
+
+    def cancel(self, job_ids: Iterable[str]) -> None:
+        """Cancel jobs; ids of jobs that have ended are ignored."""
+        job_ids = list(job_ids)
+        if not job_ids:
+            return
+        for attempt in range(CANCEL_ATTEMPTS):
             try:
-                self._ask(self.cancellation(numbers))
+                self._run_command(self.cancel_command(job_ids))
                 return
             except ClusterError as error:
-                if not self.unreachable(str(error)):
+                if not self.is_unavailable(str(error)):
                     return
-                time.sleep(3.0 if attempt < 3 else 0.0)
+                time.sleep(CANCEL_RETRY_DELAY if attempt < CANCEL_ATTEMPTS - 1 else 0.0)
 
-    def cancellation(self, numbers: Sequence[str]) -> list[str]:
-        """Command that cancels."""
-        return [self.commands[2], *numbers]
+    def cancel_command(self, job_ids: Sequence[str]) -> list[str]:
+        """Command that cancels jobs."""
+        return [self.commands[2], *job_ids]
 
-    def _ask(self, command: Sequence[str], *, refusal: bool = False, tolerate: tuple[int, ...] = ()) -> str:
+    def _run_command(
+        self, command: Sequence[str], *, submits: bool = False, allowed_exit_codes: tuple[int, ...] = ()
+    ) -> str:
+        """Output of a command of the batch system.
+
+        A failure of a command that ``submits`` is a refusal; that of another one means that the batch system
+        is unavailable.
+        """
         stdin = None
-        if command[0] == "<":  # the script comes on standard input
+        if command[0] == "<":
             stdin, command = Path(command[1]), command[2:]
         try:
             with stdin.open() if stdin else contextlib.nullcontext(subprocess.DEVNULL) as source:
-                done = subprocess.run(command, stdin=source, capture_output=True, text=True, timeout=ANSWER_WITHIN,
-                                      env=self.surroundings())  # fmt: skip
+                process = subprocess.run(
+                    command, stdin=source, capture_output=True, text=True, timeout=COMMAND_TIMEOUT,
+                    env=self.command_environment(),
+                )  # fmt: skip
         except FileNotFoundError as error:
-            raise RefusedError(f"{command[0]}: no such command here; is this a machine that submits?") from error
+            raise SubmissionRefusedError(
+                f"{command[0]}: command not found; run this on a machine that submits jobs, such as a login node"
+            ) from error
         except subprocess.TimeoutExpired as error:
-            raise SilentError(f"{command[0]} did not answer within {ANSWER_WITHIN} s") from error
-        if done.returncode and done.returncode not in tolerate:
-            words = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}")[-2000:]
-            kind = SilentError if not refusal or self.unreachable(words) else RefusedError
-            raise kind(f"{command[0]}: {words}")
-        return done.stdout
+            raise SchedulerUnavailableError(f"{command[0]} did not answer within {COMMAND_TIMEOUT} s") from error
+        if process.returncode and process.returncode not in allowed_exit_codes:
+            exit_code = f"exit code {process.returncode}"
+            message = (process.stderr.strip() or process.stdout.strip() or exit_code)[-2000:]
+            refused = submits and not self.is_unavailable(message)
+            raise (SubmissionRefusedError if refused else SchedulerUnavailableError)(f"{command[0]}: {message}")
+        return process.stdout
 
-    def surroundings(self) -> dict[str, str]:
-        """Environment of the batch system's commands."""
+    def command_environment(self) -> dict[str, str]:
+        """Environment variables of the batch system's commands."""
         return dict(os.environ)
 
-    def unreachable(self, words: str) -> bool:
-        """Whether the words of a failed command mean that the batch system itself is away."""
-        return bool(re.search(r"unable to contact|connection (refused|failure)|timed out|cannot connect", words, re.I))
+    def is_unavailable(self, message: str) -> bool:
+        """Whether the message of a failed command means that the batch system itself cannot be reached."""
+        return bool(
+            re.search(r"unable to contact|connection (refused|failure)|timed out|cannot connect", message, re.I)
+        )
 
 
-def job_python(profile: Profile) -> str:
-    """The interpreter of a job, as a shell reads it: it may be a command, such as ``apptainer exec X python``."""
+def python_command(profile: Profile) -> str:
+    """The interpreter of a job, quoted for a shell; may be a command such as ``apptainer exec IMAGE python``."""
     return profile.python or shlex.quote(sys.executable)
 
 
-def clock(seconds: float) -> str:
-    """``hh:mm:ss``."""
+def format_walltime(seconds: float) -> str:
+    """A duration as ``hh:mm:ss``, rounded up to whole seconds."""
     whole = math.ceil(seconds)
     return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 
 
-def _job_class(module: str, name: str) -> Any:
-    """A class of dask-jobqueue; importing that package takes Ctrl-C away, so it is given back."""
+def import_job_class(module: str, name: str) -> Any:
+    """Import a job class of dask-jobqueue and restore the handler of Ctrl-C, which that package replaces."""
     if "dask_jobqueue" not in sys.modules and threading.current_thread() is threading.main_thread():
-        before = signal.getsignal(signal.SIGINT)
+        handler = signal.getsignal(signal.SIGINT)
         importlib.import_module("dask_jobqueue")
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, handler)
     return getattr(importlib.import_module(module), name)
 
 
-def _state(table: Mapping[str, Iterable[str]], name: str, reason: str = "") -> JobState:
-    """Our three states from the batch system's many; what is not listed runs."""
-    words = f"{name} ({reason})" if reason and reason not in ("None", name) else name
+def classify_state(table: Mapping[str, Iterable[str]], name: str, reason: str = "") -> JobState:
+    """State of a job from the batch system's name for it.
+
+    Parameters
+    ----------
+    table : mapping of str to iterable of str
+        Names of the states that are ``pending`` and ``ended``; all others are ``running``.
+    name : str
+        The batch system's name.
+    reason : str
+        The batch system's reason, if it gives one.
+    """
+    description = f"{name} ({reason})" if reason and reason not in ("None", name) else name
     for state in ("pending", "ended"):
         if name in table[state]:
-            return JobState(state, words)
-    return JobState("running", words)
+            return JobState(state, description)
+    return JobState("running", description)

@@ -1,4 +1,4 @@
-"""OAR: oarsub and oarstat."""
+"""Jobs of OAR, by oarsub, oarstat and oardel."""
 
 from __future__ import annotations
 
@@ -8,47 +8,45 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from membrane_dask.engine.schedulers.base import (
-    BatchSystem,
-    JobState,
-    SilentError,
-    _state,
-)
+from membrane_dask.engine.schedulers.base import BatchSystem, JobState, SchedulerUnavailableError, classify_state
 
 
 class OAR(BatchSystem):
-    """OAR."""
+    """OAR: ``oarsub`` submits, ``oarstat`` lists, ``oardel`` cancels."""
 
     title = "OAR"
-    commands = ("oarsub", "oarstat", "oardel")
+    commands: ClassVar[tuple[str, ...]] = ("oarsub", "oarstat", "oardel")
     job_class = ("dask_jobqueue.oar", "OARJob")
-    number = r"(?<=OAR_JOB_ID=)\d+"
+    job_id_pattern = r"(?<=OAR_JOB_ID=)\d+"
     _states: ClassVar[dict[str, tuple[str, ...]]] = {
         "pending": ("Waiting", "Hold", "toLaunch", "Launching", "toAckReservation"),
         "ended": ("Terminated", "Error", "toError"),
     }
 
-    def header(self, cores: int, memory_mb: int, nodes: int = 1) -> dict[str, Any]:
-        """Cores of one node; how memory is asked for is the site's own word, in jobqueue.yaml."""
-        found = self._header("project") | {"resource_spec": f"/nodes=1/core={cores}"}
-        if self._site("memory-per-core-property-name") is None:
-            found["memory_per_core_property_name"] = "not_applicable"
-        return found
+    def job_options(self, cores: int, memory_mb: int, nodes: int = 1) -> dict[str, Any]:
+        """Cores of one node; the name of the memory property differs between sites and is set in ``jobqueue.yaml``."""
+        options = self._common_options("project") | {"resource_spec": f"/nodes=1/core={cores}"}
+        if self._site_setting("memory-per-core-property-name") is None:
+            options["memory_per_core_property_name"] = "not_applicable"
+        return options
 
-    def output(self, logs: str) -> list[str]:
-        """OAR's own words for its output files."""
-        return [f"-O {logs}/%jobname%-%jobid%.out", f"-E {logs}/%jobname%-%jobid%.err"]
+    def output_directives(self, folder: str) -> list[str]:
+        """Output files, whose names OAR completes."""
+        return [f"-O {folder}/%jobname%-%jobid%.out", f"-E {folder}/%jobname%-%jobid%.err"]
 
-    def submission(self, script: Path, after: str | None) -> list[str]:
-        """Command that submits; OAR runs the file itself."""
+    def submit_command(self, script: Path, after: str | None) -> list[str]:
+        """``oarsub -S``, which executes the script itself."""
         script.chmod(0o700)
         return ["oarsub", *(["-a", after] if after else []), "-S", str(script.resolve())]
 
-    def listing(self, numbers: Sequence[str]) -> dict[str, JobState]:
-        """All jobs of a person."""
-        said = self._ask(["oarstat", "-u", getpass.getuser(), "--json"], tolerate=(1,))
+    def list_jobs(self, job_ids: Sequence[str]) -> dict[str, JobState]:
+        """``oarstat -u USER --json``: state and message of each job."""
+        output = self._run_command(["oarstat", "-u", getpass.getuser(), "--json"], allowed_exit_codes=(1,))
         try:
-            jobs = json.loads(said or "{}")
+            jobs = json.loads(output or "{}")
         except json.JSONDecodeError as error:
-            raise SilentError(f"oarstat answered no JSON: {said[:200]!r}") from error
-        return {str(n): _state(self._states, job["state"], job.get("message") or "") for n, job in jobs.items()}
+            raise SchedulerUnavailableError(f"oarstat printed no JSON (got {output[:200]!r})") from error
+        return {
+            str(job_id): classify_state(self._states, job["state"], job.get("message") or "")
+            for job_id, job in jobs.items()
+        }

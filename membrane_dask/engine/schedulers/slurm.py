@@ -1,4 +1,4 @@
-"""Slurm: sbatch, squeue, sacct and srun."""
+"""Jobs of Slurm, by sbatch, squeue and scancel, and steps of one job, by srun."""
 
 from __future__ import annotations
 
@@ -11,18 +11,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from membrane_dask.engine.cluster.profiles import Profile
-from membrane_dask.engine.schedulers.base import (
-    BatchSystem,
-    JobState,
-    _state,
-)
+from membrane_dask.engine.schedulers.base import BatchSystem, JobState, classify_state
 
 
 class Slurm(BatchSystem):
-    """Slurm."""
+    """Slurm: ``sbatch`` submits, ``sbatch --test-only`` validates a script, ``squeue`` lists, ``scancel`` cancels."""
 
     title = "Slurm"
-    commands = ("sbatch", "squeue", "scancel")
+    commands: ClassVar[tuple[str, ...]] = ("sbatch", "squeue", "scancel")
     job_class = ("dask_jobqueue.slurm", "SLURMJob")
     _states: ClassVar[dict[str, tuple[str, ...]]] = {
         "pending": ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"),
@@ -32,73 +28,76 @@ class Slurm(BatchSystem):
         ),
     }  # fmt: skip
 
-    def header(self, cores: int, memory_mb: int, nodes: int = 1) -> dict[str, Any]:
-        """One task a node."""
-        found = self._header()
-        found["job_extra_directives"] = [f"-N {nodes}", f"-n {nodes}", *found["job_extra_directives"]]
-        found["job_directives_skip"] = ["#SBATCH -n 1"]
-        return found | {"job_cpu": cores, "job_mem": f"{memory_mb}M"}
+    def job_options(self, cores: int, memory_mb: int, nodes: int = 1) -> dict[str, Any]:
+        """One task per node."""
+        options = self._common_options()
+        options["job_extra_directives"] = [f"-N {nodes}", f"-n {nodes}", *options["job_extra_directives"]]
+        options["job_directives_skip"] = ["#SBATCH -n 1"]
+        return options | {"job_cpu": cores, "job_mem": f"{memory_mb}M"}
 
-    def submission(self, script: Path, after: str | None) -> list[str]:
-        """Command that submits."""
+    def submit_command(self, script: Path, after: str | None) -> list[str]:
+        """``sbatch --parsable``."""
         return ["sbatch", "--parsable", *([f"--dependency=afterany:{after}"] if after else []), str(script)]
 
-    def surroundings(self) -> dict[str, str]:
-        """A driver that is a job itself hands none of its own job's settings on."""
+    def command_environment(self) -> dict[str, str]:
+        """Without the variables of the driver's own job, which ``sbatch`` would take for its options."""
         return {name: value for name, value in os.environ.items() if not re.match(r"SLURM_(?!CONF$)", name)}
 
-    def rehearse(self, script: Path) -> None:
+    def validate_script(self, script: Path) -> None:
         """``sbatch --test-only``."""
-        self._ask(["sbatch", "--test-only", str(script)], refusal=True)
+        self._run_command(["sbatch", "--test-only", str(script)], submits=True)
 
-    def listing(self, numbers: Sequence[str]) -> dict[str, JobState]:
-        """All jobs of this person: one question whatever their number, and no error for a job that is gone."""
-        said = self._ask(["squeue", "-h", "-u", getpass.getuser(), "-t", "all", "-o", "%i|%T|%r"])
-        rows = [line.split("|", 2) for line in said.splitlines() if line.count("|") >= 2]
-        return {number: _state(self._states, state, reason) for number, state, reason in rows}
+    def list_jobs(self, job_ids: Sequence[str]) -> dict[str, JobState]:
+        """``squeue -u USER``: one command for any number of jobs, and no error for those that have ended."""
+        output = self._run_command(["squeue", "-h", "-u", getpass.getuser(), "-t", "all", "-o", "%i|%T|%r"])
+        rows = [line.split("|", 2) for line in output.splitlines() if line.count("|") >= 2]
+        return {job_id: classify_state(self._states, state, reason) for job_id, state, reason in rows}
 
 
 class SlurmSteps(Slurm):
-    """The nodes of the one job that this process runs in: a worker job is a step of it, by srun."""
+    """The nodes of the job in which this process runs: ``srun`` starts each worker job as a step of it.
+
+    The id of a step is the number of its ``srun`` process.
+    """
 
     title = "srun"
-    commands = ("srun",)  # type: ignore[assignment]
+    commands = ("srun",)
 
     def __init__(self, profile: Profile) -> None:
         super().__init__(profile)
         self._steps: dict[str, subprocess.Popen[bytes]] = {}
 
-    def rehearse(self, script: Path) -> None:
-        """A step needs no queue."""
+    def validate_script(self, script: Path) -> None:
+        """Accept every script: steps pass no queue."""
 
     def submit(self, script: Path, after: str | None = None) -> str:
-        """Start a step on a node that has room; the number is that of its srun process."""
+        """Start a step on a node with free cores; ``after`` is ignored."""
         command = [
             "srun", "--nodes=1", "--ntasks=1", "--exact", f"--cpus-per-task={self.cores}",
             f"--mem={self.memory_mb(self.profile.workers or 1)}M", "--kill-on-bad-exit=1", "bash", str(script),
         ]  # fmt: skip
         with script.with_suffix(".log").open("ab") as log:
             step = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        number = str(step.pid)
-        script.with_suffix(".log").rename(script.with_name(f"{script.stem}-{number}.log"))
-        self._steps[number] = step
-        return number
+        step_id = str(step.pid)
+        script.with_suffix(".log").rename(script.with_name(f"{script.stem}-{step_id}.log"))
+        self._steps[step_id] = step
+        return step_id
 
-    def listing(self, numbers: Sequence[str]) -> dict[str, JobState]:
-        """Whether each srun process lives."""
-        found = {}
-        for number in numbers:
-            step = self._steps.get(number)
+    def list_jobs(self, job_ids: Sequence[str]) -> dict[str, JobState]:
+        """Whether each ``srun`` process runs."""
+        jobs = {}
+        for step_id in job_ids:
+            step = self._steps.get(step_id)
             code = step.poll() if step else 0
-            found[number] = JobState("running", "RUNNING") if code is None else JobState("ended", f"exit code {code}")
-        return found
+            jobs[step_id] = JobState("running", "RUNNING") if code is None else JobState("ended", f"exit code {code}")
+        return jobs
 
-    def cancel(self, numbers: Iterable[str]) -> None:
-        """End steps; srun passes the signal on."""
-        mine = [self._steps[number] for number in numbers if number in self._steps]
-        for step in mine:
+    def cancel(self, job_ids: Iterable[str]) -> None:
+        """Terminate steps: ``srun`` forwards the signal to its processes."""
+        steps = [self._steps[step_id] for step_id in job_ids if step_id in self._steps]
+        for step in steps:
             step.terminate()
-        for step in mine:
+        for step in steps:
             try:
                 step.wait(timeout=10)
             except subprocess.TimeoutExpired:
