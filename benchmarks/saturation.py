@@ -1,16 +1,16 @@
-"""Where Dask's scheduler saturates: many workers that do next to nothing, on one machine.
+"""Batches per second at which Dask's scheduler saturates, with many idle workers on one machine.
 
     python benchmarks/saturation.py [--workers 50 200 800] [--seconds 1]
 
-Workers are objects in a few processes, each with a thread of its own as in a real run; units sleep and write nothing,
-so the cores are left to the scheduler and the driver, which share a process as they do in a run. A row gives how many
-batches a second came back through the whole path (sent, received, journalled, next one sent) and how busy the workers
-were. As these workers share the cores with the scheduler, a real cluster does better; the row says what is safe.
+Workers are objects in a few processes, each with a thread of its own as in a real run. Units sleep and write nothing,
+so that the cores are free for the scheduler and the driver, which share a process as they do in a run. A row gives the
+number of batches per second that went through the whole path (submit, receive, journal, submit the next) and the
+fraction of the time in which the workers were busy. The workers share the cores with the scheduler here, so the rate is
+a lower bound for a real cluster.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import logging
 import multiprocessing
@@ -21,22 +21,23 @@ from pathlib import Path
 
 import dask
 import psutil
+from _common import argument_parser
 from distributed import Client, LocalCluster, Worker
-from engine_overhead import IdleProgram, IdleStudy
+from engine_overhead import COLUMNS, IdleProgram, IdleStudy
 
 from membrane_dask import api
-from membrane_dask.engine import executor as execute
+from membrane_dask.engine import executor
 from membrane_dask.engine.plan import make_plan
 from membrane_dask.engine.run import prepare
 
-PER_PROCESS = 100
+WORKERS_PER_PROCESS = 100
 
 
 def _host(address: str, number: int) -> None:
-    """Keep so many workers in this process until the scheduler is gone."""
+    """Run workers in this process until the scheduler stops."""
     sys.path.insert(0, str(Path(__file__).parent))
     logging.disable(logging.CRITICAL)
-    # A thousand profilers and monitors on one machine would be all that is measured.
+    # The profilers and monitors of a thousand workers on one machine would dominate the measurement.
     dask.config.set({"distributed.worker.profile.enabled": False, "distributed.admin.tick.interval": "10s",
                      "distributed.admin.system-monitor.interval": "10s"})  # fmt: skip
 
@@ -50,19 +51,19 @@ def _host(address: str, number: int) -> None:
     asyncio.run(work())
 
 
-def idle_batch(work: object, context: dict, sink: object, units: list, terms: object) -> execute.Receipt:
-    """Stands for a batch on a worker: it sleeps and says that all went well."""
+def idle_batch(work: object, context: dict, sink: object, units: list, terms: object) -> executor.Receipt:
+    """Replace the engine's ``run_batch``: sleep, and report success."""
     time.sleep(context["seconds"])
     keys = [unit.key for unit in units]
-    return execute.Receipt(
+    return executor.Receipt(
         seconds=dict.fromkeys(keys, context["seconds"]), memory=dict.fromkeys(keys, 0),
         sha256=dict.fromkeys(keys, "0" * 32), feedback={key: {} for key in keys}, worker="idle",
     )  # fmt: skip
 
 
-def one(number: int, seconds: float) -> None:
-    """Ten batches a worker, each of one unit."""
-    units = -(-number * 10 // 1000) * 1000
+def measure_row(number: int, seconds: float, columns: int) -> None:
+    """Print one row: ten batches of one unit per worker."""
+    units = -(-number * 10 // columns) * columns
     with (
         LocalCluster(
             n_workers=0, processes=False, protocol="tcp://", host="127.0.0.1", dashboard_address=None, silence_logs=50
@@ -71,20 +72,20 @@ def one(number: int, seconds: float) -> None:
         tempfile.TemporaryDirectory() as folder,
     ):
         spawn = multiprocessing.get_context("spawn")
-        shares = [min(PER_PROCESS, number - first) for first in range(0, number, PER_PROCESS)]
-        hosts = [spawn.Process(target=_host, args=(cluster.scheduler_address, share), daemon=True) for share in shares]
+        counts = [min(WORKERS_PER_PROCESS, number - first) for first in range(0, number, WORKERS_PER_PROCESS)]
+        hosts = [spawn.Process(target=_host, args=(cluster.scheduler_address, count), daemon=True) for count in counts]
         for host in hosts:
             host.start()
         client.wait_for_workers(number, timeout=600)
         study = IdleStudy.model_validate(
             {
-                "name": "idle", "units": units, "milliseconds": 1000 * seconds,
+                "name": "idle", "units": units, "milliseconds": 1000 * seconds, "columns": columns,
                 "cluster": {"profile": cluster.scheduler_address}, "execution": {"batch": 1},
             }
         )  # fmt: skip
-        # Workers write nothing here: all of them on one machine would show the disk and its cores, not the scheduler.
-        execute.run_batch = idle_batch
-        execute.Execution._verify = lambda self: None
+        # All workers are on one machine: writing would measure its disk, not the scheduler.
+        executor.run_batch = idle_batch
+        executor.Execution._verify = lambda self: None
         plan = make_plan(study, IdleProgram(study))
         run = prepare(plan, Path(folder) / "run")
         before, start = psutil.Process().cpu_times(), time.perf_counter()
@@ -99,15 +100,23 @@ def one(number: int, seconds: float) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Print a row for each number of workers."""
+    parser = argument_parser(__doc__)
     parser.add_argument("--workers", type=int, nargs="+", default=[50, 200, 800])
-    parser.add_argument("--seconds", type=float, default=1.0, help="of each batch")
+    parser.add_argument("--seconds", type=float, default=1.0, help="duration of each batch")
     arguments = parser.parse_args()
-    print("workers s a batch batches  wall s  batches/s  workers busy  cores of driver  MB driver")
+    columns = COLUMNS
+    if arguments.smoke:
+        arguments.workers, arguments.seconds, columns = [2], 0.01, 10
+    print("workers   s/batch batches  wall s  batches/s  workers busy  cores of driver  MB driver")
     for number in arguments.workers:
-        process = multiprocessing.get_context("spawn").Process(target=one, args=(number, arguments.seconds))
+        process = multiprocessing.get_context("spawn").Process(
+            target=measure_row, args=(number, arguments.seconds, columns)
+        )
         process.start()
         process.join()
+        if process.exitcode:
+            raise SystemExit(f"the row of {number} workers failed")
 
 
 if __name__ == "__main__":

@@ -19,8 +19,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One process takes a whole file, and one alone all batch systems."""
+    """Assign tests to processes: each file to one, all batch systems to one; a test may name its own group."""
     for item in items:
+        if item.get_closest_marker("xdist_group"):
+            continue
         group = "cluster" if item.path.parent.name == "cluster" else item.path.name
         item.add_marker(pytest.mark.xdist_group(group))
 

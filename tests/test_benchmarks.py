@@ -1,0 +1,29 @@
+"""Every benchmark runs from start to end on its smallest input."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = sorted((Path(__file__).resolve().parents[1] / "benchmarks").glob("[a-z]*.py"))
+
+
+@pytest.mark.parametrize(
+    "script", [pytest.param(script, id=script.stem, marks=pytest.mark.xdist_group(script.name)) for script in SCRIPTS]
+)
+def test_a_benchmark_runs_with_its_smallest_input(script, tmp_path):
+    """In a folder without reference data. Packages of third parties may be absent: their rows are skipped."""
+    completed = subprocess.run(
+        [sys.executable, script, "--smoke"],
+        cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    assert len(completed.stdout.splitlines()) >= 2, completed.stdout
