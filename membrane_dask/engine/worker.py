@@ -101,7 +101,7 @@ def run_batch(
     work : callable
         ``work(context, unit) -> (arrays, feedback)``.
     context : mapping
-        Data of the study that all units share.
+        Data of the study, the same for all units.
     sink : Sink
         Where the values are written.
     units : sequence of Unit

@@ -122,7 +122,7 @@ def test_a_run_continues_after_its_shell_is_closed(slurm, study, local_run, comm
     assert [stop["reason"] for stop in stops] == ["finished"]
 
 
-def test_driver_and_workers_share_one_allocation(slurm, study, reference, command, values_of, wait_until, tmp_path):
+def test_driver_and_workers_in_one_allocation(slurm, study, reference, command, values_of, wait_until, tmp_path):
     """One job of two nodes, which submits no job itself."""
     out = tmp_path / "run"
     single = ("--set", "cluster.single_allocation=true")

@@ -330,7 +330,7 @@ def _local_cluster(profile: Profile) -> Any:
     try:
         return LocalCluster(
             n_workers=default_workers(profile),
-            threads_per_worker=1,  # a kernel uses one core; threads would share the interpreter's lock
+            threads_per_worker=1,  # a kernel uses one core; threads would wait for the interpreter's lock
             processes=True,
             memory_limit=worker_memory(profile),
             dashboard_address="127.0.0.1:0",

@@ -155,5 +155,5 @@ def _check_content(path: Path) -> None:
     if not path.exists() or path.read_bytes() != _CONTENT:
         raise ClusterError(
             f"a file that the node wrote does not appear here within {_FILE_TIMEOUT:g} s; choose with --out a "
-            "directory on a file system that this machine and the nodes share"
+            "directory on a file system that the nodes mount too"
         )

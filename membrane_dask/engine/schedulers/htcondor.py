@@ -11,7 +11,7 @@ from membrane_dask.engine.schedulers.base import BatchSystem, JobState, classify
 
 
 class HTCondor(BatchSystem):
-    """HTCondor pools whose nodes share the run directory.
+    """HTCondor pools whose nodes mount the file system of the run directory.
 
     ``condor_submit`` submits, ``condor_submit -dry-run`` validates a submit file, ``condor_q`` lists, ``condor_rm``
     cancels. HTCondor itself restarts a driver, so that there is one driver job and no series.
