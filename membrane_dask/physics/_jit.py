@@ -68,9 +68,6 @@ def inline_kernel(function: Function) -> Function:
     return cast(Function, compile_(function))
 
 
-part = inline_kernel  # until every module has adopted the new name
-
-
 @inline_kernel
 def exponential(x: np.ndarray) -> None:
     """Replace non-positive numbers by their exponentials, eight at a time in vector registers.

@@ -1,24 +1,24 @@
-"""Disjoint sets (union-find) for connected components, and lists of their members."""
+"""Connected components by disjoint sets (union-find), and lists of their members."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from membrane_dask.physics._jit import kernel, part
+from membrane_dask.physics._jit import inline_kernel, kernel
 
 
-@part
-def root_of(parent, i):
-    """Root of a tree of parents, whose ways are halved on the way."""
+@inline_kernel
+def root_of(parent: np.ndarray, i: int) -> int:
+    """Root of the tree that contains ``i``; halves the paths of the tree that it follows."""
     while parent[i] != i:
         parent[i] = parent[parent[i]]
         i = parent[i]
     return i
 
 
-@part
-def join(parent, i, j):
-    """Put the trees of two together, under the smaller root."""
+@inline_kernel
+def join(parent: np.ndarray, i: int, j: int) -> None:
+    """Merge the trees that contain ``i`` and ``j``; the smaller root remains."""
     a, b = root_of(parent, i), root_of(parent, j)
     if a < b:
         parent[b] = a
@@ -26,44 +26,76 @@ def join(parent, i, j):
         parent[a] = b
 
 
-@part
-def numbered(parent):
-    """Number of each one's tree, in the order of their roots, and how many trees there are."""
-    found, count = np.empty(parent.size, np.int32), 0
+@inline_kernel
+def component_labels(parent: np.ndarray) -> tuple[np.ndarray, int]:
+    """Label of the tree that contains each element, in the order of the roots, and the number of trees."""
+    labels, count = np.empty(parent.size, np.int32), 0
     for i in range(parent.size):
         root = root_of(parent, i)
-        if root == i:  # the smallest of a tree is its root
-            found[i] = count
+        if root == i:  # the smallest element of a tree is its root
+            labels[i] = count
             count += 1
         else:
-            found[i] = found[root]
-    return found, count
+            labels[i] = labels[root]
+    return labels, count
 
 
 @kernel
-def cells_of(beside, places, shift):
-    """Groups of voxels that are connected within cubic cells of ``2 ** shift`` voxels, and how many there are."""
-    n = places.shape[0]
+def cell_components(neighbours: np.ndarray, coordinates: np.ndarray, shift: int) -> tuple[np.ndarray, int]:
+    """Label voxels that are connected within cubic cells.
+
+    Parameters
+    ----------
+    neighbours : (n, 6) ndarray of int32
+        Neighbours of each voxel across the faces at low and high ``z, y, x``; ``n`` or larger where there is none.
+    coordinates : (n, 3) ndarray of int16
+        Indices ``z, y, x`` of the voxels.
+    shift : int
+        Edge of a cell is ``2 ** shift`` voxels.
+
+    Returns
+    -------
+    labels : (n,) ndarray of int32
+        Component of each voxel, from 0 on.
+    count : int
+        Number of components.
+    """
+    n = coordinates.shape[0]
     parent = np.empty(n, np.int32)
     for i in range(n):
         parent[i] = i
         for axis in range(3):
-            j = beside[i, 2 * axis]
-            if j < i and places[i, axis] >> shift == places[j, axis] >> shift:
+            j = neighbours[i, 2 * axis]
+            if j < i and coordinates[i, axis] >> shift == coordinates[j, axis] >> shift:
                 join(parent, i, j)
-    return numbered(parent)
+    return component_labels(parent)
 
 
 @kernel
-def members_of(group, count):
-    """Where the members of each group begin in a list of all, and the list."""
-    begin = np.zeros(count + 1, np.int64)
+def group_members(group: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """List the members of groups.
+
+    Parameters
+    ----------
+    group : (n,) ndarray of int
+        Group of each element, in ``range(count)``.
+    count : int
+        Number of groups.
+
+    Returns
+    -------
+    start : (count + 1,) ndarray of int64
+        Members of group ``k`` are ``members[start[k] : start[k + 1]]``.
+    members : (n,) ndarray of int32
+        Elements, group by group, in rising order within a group.
+    """
+    start = np.zeros(count + 1, np.int64)
     for i in range(group.size):
-        begin[group[i] + 1] += 1
+        start[group[i] + 1] += 1
     for k in range(count):
-        begin[k + 1] += begin[k]
-    at, found = begin[:-1].copy(), np.empty(group.size, np.int32)
+        start[k + 1] += start[k]
+    position, members = start[:-1].copy(), np.empty(group.size, np.int32)
     for i in range(group.size):
-        found[at[group[i]]] = i
-        at[group[i]] += 1
-    return begin, found
+        members[position[group[i]]] = i
+        position[group[i]] += 1
+    return start, members

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from membrane_dask.physics._jit import kernel, part
+from membrane_dask.physics._jit import inline_kernel, kernel
 
 #: Voxels of single precision in a cache line; in a tile of a row, so that its neighbours stay in the nearest cache.
 LINE, TILE = 16, 192
@@ -100,7 +100,7 @@ def scratch(shape: tuple[int, ...]) -> np.ndarray:
     return found[skip : skip + size].reshape(shape)
 
 
-@part
+@inline_kernel
 def smooth_row(out, source, centre, stride, taps, reach):
     """Weighted sum of ``source`` at ``centre`` and every ``stride`` from it; the order is the same in every window.
 

@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from membrane_dask.physics._jit import exponential, kernel, part
-from membrane_dask.physics.networks.network_flow import dot, flow_graph, place, solve_pressures
+from membrane_dask.physics._jit import exponential, inline_kernel, kernel
+from membrane_dask.physics.linear_solvers import dot
+from membrane_dask.physics.networks.network_flow import flow_graph, place, solve_pressures
 from membrane_dask.physics.networks.pore_network import INLET, PhysicsError, PoreNetwork, adjacency, flowing
 
 #: A pore whose radius falls to this is closed: r_1/dt steps of dt end at 0 only up to rounding.
@@ -387,7 +388,7 @@ def _life(
     return flux, inflow, leaving, porosity, closed_inside, -1
 
 
-@part
+@inline_kernel
 def _narrow(shrinkage, rate, per_length, radius, square, conductance):
     """Let the pores shrink, and give them their new conductance; whether any closed."""
     closing = False
@@ -400,7 +401,7 @@ def _narrow(shrinkage, rate, per_length, radius, square, conductance):
     return closing
 
 
-@part
+@inline_kernel
 def _extrapolate(pressure, earlier, order, guess):
     """Next pressures from the polynomial through the last ones: they change smoothly."""
     for i in range(pressure.size):
@@ -412,7 +413,7 @@ def _extrapolate(pressure, earlier, order, guess):
             guess[i] += weight * earlier[j, i]
 
 
-@part
+@inline_kernel
 def _flows(graph, conductance, pressure, flow):
     """Flow of every pore: from the upper to the lower junction, from the feed, to the filtrate."""
     between, inlets = graph.lower.size, graph.inlet.size
@@ -426,7 +427,7 @@ def _flows(graph, conductance, pressure, flow):
         flow[between + inlets + e] = conductance[between + inlets + e] * pressure[graph.outlet[e]]
 
 
-@part
+@inline_kernel
 def _sort_falling(order, pressure):
     """Bring ``order`` into falling pressure, in place; quick, as steps leave it almost sorted."""
     for a in range(1, order.size):
@@ -438,7 +439,7 @@ def _sort_falling(order, pressure):
         order[b] = i
 
 
-@part
+@inline_kernel
 def _transport(graph, flow, passed, order, concentration):
     """Concentration at every junction, in one sweep in the order of falling pressure."""
     first, lower = graph.first, graph.lower
@@ -476,7 +477,7 @@ def _transport(graph, flow, passed, order, concentration):
         concentration[i] = (carried[i] + (c0 + c1)) / total if total > 0.0 else 0.0
 
 
-@part
+@inline_kernel
 def _enter(graph, flow, concentration, rate):
     """Concentration that enters every pore; 0 where nothing flows."""
     between, inlets = graph.lower.size, graph.inlet.size

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from membrane_dask.physics._jit import kernel, part
+from membrane_dask.physics._jit import inline_kernel, kernel
+from membrane_dask.physics.linear_solvers import dot
 from membrane_dask.physics.networks.pore_network import INLET, OUTLET, PoreNetwork, grouped
 
 #: Over-relaxation of the sweeps. Random networks take the fewest iterations between 1.2 and 1.5.
@@ -102,7 +103,7 @@ def place(graph: FlowGraph, values: np.ndarray, empty: float) -> np.ndarray:
     return np.append(np.asarray(values, float), empty)[graph.pores]  # -1 is the last
 
 
-@part
+@inline_kernel
 def weighted_sum(start, stop, weight, column, x):
     """Sum of ``weight * x[column]`` over a row, in four parts: additions need not wait for each other."""
     a = b = c = d = 0.0
@@ -114,21 +115,6 @@ def weighted_sum(start, stop, weight, column, x):
         d += weight[s + np.uint64(3)] * x[column[s + np.uint64(3)]]
         s += np.uint64(4)
     return (a + b) + (c + d)
-
-
-@part
-def dot(a, b):
-    """Sum of products in four interleaved parts: additions need not wait for each other."""
-    s0 = s1 = s2 = s3 = 0.0
-    whole = a.size - a.size % 4
-    for i in range(0, whole, 4):
-        s0 += a[i] * b[i]
-        s1 += a[i + 1] * b[i + 1]
-        s2 += a[i + 2] * b[i + 2]
-        s3 += a[i + 3] * b[i + 3]
-    for i in range(whole, a.size):
-        s0 += a[i] * b[i]
-    return (s0 + s1) + (s2 + s3)
 
 
 @kernel
@@ -225,7 +211,7 @@ def solve_pressures(graph, conductance, pressure, tolerance):
     return -1
 
 
-@part
+@inline_kernel
 def _balance(graph, conductance, scale, inflow, pressure):
     """Shift all pressures by the constant at which as much leaves as enters: the best one in dissipation, too."""
     between, inlets = graph.lower.size, graph.inlet.size

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ndtr
 
-from membrane_dask.physics._jit import kernel, part
+from membrane_dask.physics._jit import inline_kernel, kernel
 from membrane_dask.physics.networks.pore_network import PhysicsError, PoreNetwork, grouped
 
 #: Points outside the membrane reach this far beyond either face; no pore may be longer.
@@ -306,7 +306,7 @@ def connect(inside: np.ndarray, outside: np.ndarray, *, l_min: float, l_max: flo
     return _join(points, np.arange(len(points)), len(inside), l_min, l_max, radii, _ALIKE)
 
 
-@part
+@inline_kernel
 def _mixed(z):
     """Bits of a number, well mixed (the last step of SplitMix64: Steele et al., OOPSLA 2014)."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -314,7 +314,7 @@ def _mixed(z):
     return z ^ (z >> np.uint64(31))
 
 
-@part
+@inline_kernel
 def _radius(base, a, b, factor):
     """Radius of the pore between points named ``a`` and ``b``: the same whenever it is asked for."""
     kind, scale, slope, key = factor
@@ -332,7 +332,7 @@ def _radius(base, a, b, factor):
             return base * (scale * np.exp(slope * x) if kind == 2 else 1.0 + slope * x)
 
 
-@part
+@inline_kernel
 def _share(a, b, length, share):
     """Length of a pore in every band, cut at the faces, into ``share``; the band that has most of it."""
     bands = share.size
@@ -378,7 +378,7 @@ def _by_cells(points: np.ndarray, l_max: float) -> _Cells:
     return _Cells(side, first, number, cell[number], *points[number].T.copy())
 
 
-@part
+@inline_kernel
 def _near(p, begin, end, z, y, x, least, most, hits, squares, count):
     """Append the places from ``begin`` to ``end`` whose squared distance from ``p`` is in range, without branches."""
     here_z, here_y, here_x = z[p], y[p], x[p]
@@ -434,7 +434,7 @@ def _pairs(cells, n_inside, l_min, l_max):
     return lower[:count], upper[:count], distances[:count]
 
 
-@part
+@inline_kernel
 def _grown(values, capacity):
     """The same values with room for more; an assignment of slices takes seconds to compile."""
     more = np.empty(capacity, values.dtype)

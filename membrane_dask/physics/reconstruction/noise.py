@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from membrane_dask.physics._jit import kernel, part
+from membrane_dask.physics._jit import inline_kernel, kernel
 
 #: Added to all coordinates, so that the surroundings of a volume have places too.
 _ORIGIN = 1 << 20
@@ -54,7 +54,7 @@ def split_key(seed: int) -> np.ndarray:
     return np.array([seed & 0xFFFFFFFF, seed >> 32], np.uint32)
 
 
-@part
+@inline_kernel
 def _round(c0, c1, c2, c3, k0, k1):
     p0 = _M0 * c0
     p1 = _M1 * c2
@@ -87,7 +87,7 @@ def philox(words, counter, c1, c2, c3, key_0, key_1):
         word_3[i] = d3
 
 
-@part
+@inline_kernel
 def _units(line, words, part):
     """Both halves of each word as numbers between -0.5 and 0.5, at their places; ``part`` says which word of the four.
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from membrane_dask.physics._jit import kernel, part
+from membrane_dask.physics._jit import inline_kernel, kernel
 from membrane_dask.physics.networks.pore_network import PhysicsError
 
 Sides = Literal["symmetric", "periodic", "wall"]
@@ -268,14 +268,14 @@ def _neighbours(numbers, n, periodic):
     return found
 
 
-@part
+@inline_kernel
 def _open_beside(neighbours, i, k, low, high):
     """Whether the face between two pores has open ones on both sides."""
     m = neighbours.shape[0] - 1
     return max(max(neighbours[i, low], neighbours[k, low]), max(neighbours[i, high], neighbours[k, high])) < m
 
 
-@part
+@inline_kernel
 def _outlook(neighbours, i, k, side, at, size, closed):
     """Open faces from one on until the end of the channel, and what ends it: 0 goes on, 1 wall, 2 edge, 3 the volume.
 
@@ -353,7 +353,7 @@ def _resistance(numbers, neighbours, n, sides, edges):
     return found
 
 
-@part
+@inline_kernel
 def _edges_along(neighbours, i, k, c, place, size, closed):
     """How many edges of the solid run along a velocity right beside it; those of half its length count half."""
     m = neighbours.shape[0] - 1

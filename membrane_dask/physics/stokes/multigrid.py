@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from membrane_dask.physics._jit import kernel, part
+from membrane_dask.physics._jit import kernel
+from membrane_dask.physics.linear_solvers import dot
 from membrane_dask.physics.networks.pore_network import PhysicsError
-from membrane_dask.physics.sparse_rows import add_to_row
-from membrane_dask.physics.union_find import cells_of, join, members_of, numbered
+from membrane_dask.physics.sparse_rows import add_to_row, enlarged
+from membrane_dask.physics.union_find import cell_components, component_labels, group_members, join
 
 #: Groups that are few enough to be solved for at once.
 _COARSEST = 1500
@@ -57,9 +58,9 @@ class Conduction:
         self.low, self.conductance, self.n = neighbours[:, ::2], conductance, len(places)
         self.inverse = _inverse_diagonal(neighbours, conductance, self.n)
         self.wraps = _wraps(self.low, self.n)
-        self.group, count = cells_of(neighbours, places, 1)
+        self.group, count = cell_components(neighbours, places, 1)
         places = _halved(self.group, count, places)
-        begin, members = members_of(self.group, count)
+        begin, members = group_members(self.group, count)
         first, other, weights, outer = _between_voxels(neighbours, conductance, self.n, begin, members, self.group)
         self.levels: list[_Level] = []
         while True:
@@ -69,7 +70,7 @@ class Conduction:
             few = len(places)
             if len(diagonal) <= _COARSEST or few > 0.9 * len(diagonal):
                 break
-            begin, members = members_of(group, few)
+            begin, members = group_members(group, few)
             first, other, weights, outer = _between_groups(first, other, weights, outer, begin, members, group)
         del begin, members
         matrix = sparse.csr_array((weights.astype(float), other, first), shape=(len(diagonal),) * 2)
@@ -173,21 +174,6 @@ class Conduction:
 
 
 @kernel
-def dot(a, b):
-    """Inner product in double precision, over the length of the first."""
-    s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
-    n = a.size - a.size % 4
-    for i in range(0, n, 4):
-        s0 += np.float64(a[i]) * b[i]
-        s1 += np.float64(a[i + 1]) * b[i + 1]
-        s2 += np.float64(a[i + 2]) * b[i + 2]
-        s3 += np.float64(a[i + 3]) * b[i + 3]
-    for i in range(n, a.size):
-        s0 += np.float64(a[i]) * b[i]
-    return (s0 + s1) + (s2 + s3)
-
-
-@kernel
 def _turn(p, z, beta):
     for i in range(p.size):
         p[i] = z[i] + beta * p[i]
@@ -217,7 +203,7 @@ def _regrouped(first, other, places):
                 near = near and places[i, axis] >> 1 == places[j, axis] >> 1
             if near:
                 join(parent, i, j)
-    group, count = numbered(parent)
+    group, count = component_labels(parent)
     return group, _halved(group, count, places)
 
 
@@ -231,13 +217,6 @@ def _halved(group, count, places):
     return cells
 
 
-@part
-def _longer(values, size):
-    found = np.empty(2 * values.size + size, values.dtype)
-    found[: values.size] = values
-    return found
-
-
 @kernel
 def _between_voxels(neighbours, conductance, n, begin, members, group):
     """Conductances between groups of voxels as compressed rows, and those of each group to what lies beyond."""
@@ -248,7 +227,7 @@ def _between_voxels(neighbours, conductance, n, begin, members, group):
     for k in range(count):
         first[k] = size
         if other.size < size + 6 * (begin[k + 1] - begin[k]):
-            other, weights = _longer(other, 64), _longer(weights, 64)
+            other, weights = enlarged(other, 64), enlarged(weights, 64)
         for e in range(begin[k], begin[k + 1]):
             i = members[e]
             for side in range(6):

@@ -12,10 +12,11 @@ from typing import Literal
 
 import numpy as np
 
-from membrane_dask.physics._jit import kernel, part
+from membrane_dask.physics._jit import inline_kernel, kernel
+from membrane_dask.physics.linear_solvers import dot
 from membrane_dask.physics.networks.pore_network import PhysicsError
 from membrane_dask.physics.stokes.mac_grid import CLOSED, Grid
-from membrane_dask.physics.stokes.multigrid import Conduction, dot
+from membrane_dask.physics.stokes.multigrid import Conduction
 
 #: How well the mobility and the pressures are solved for on the way.
 _MOBILITY, _PRESSURE = 3e-2, 1e-2
@@ -388,7 +389,7 @@ def conserved(flux: np.ndarray) -> float:
     return spread
 
 
-@part
+@inline_kernel
 def _balance(neighbours, resistance, weight, x, i):
     """Forces that hold the velocities of a pore's faces; about a face at an end half the volume is on this side."""
     a, b, c = neighbours[i, 0], neighbours[i, 1], neighbours[i, 2]

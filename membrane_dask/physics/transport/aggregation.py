@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from membrane_dask.physics._jit import kernel, part
-from membrane_dask.physics.sparse_rows import add_to_row
-from membrane_dask.physics.union_find import cells_of, members_of
+from membrane_dask.physics._jit import inline_kernel, kernel
+from membrane_dask.physics.sparse_rows import add_to_row, enlarged
+from membrane_dask.physics.union_find import cell_components, group_members
 
 #: Groups that are few enough to be solved for at once, about; widest cell of a group, as a power of two.
 _FEW, _WIDEST = 1500, 15
@@ -47,12 +47,12 @@ class Groups:
     @classmethod
     def of(cls, beside: np.ndarray, places: np.ndarray) -> Groups:
         """From each voxel's six neighbours (``n`` where there is none) and places ``(n, 3)``."""
-        group, count = cells_of(beside, places, 1)
+        group, count = cell_components(beside, places, 1)
         found, of_voxels = [], group
         for shift in range(2, _WIDEST + 1):
             if count <= _FEW:
                 break
-            wider, fewer = cells_of(beside, places, shift)
+            wider, fewer = cell_components(beside, places, shift)
             parent = np.empty(count, np.int32)
             parent[group] = wider
             found.append(parent)
@@ -95,7 +95,7 @@ def factors(
         Concentrations, >= 0.
     """
     count = int(groups.of_voxels.max()) + 1
-    begin, members = members_of(groups.of_voxels, count)
+    begin, members = group_members(groups.of_voxels, count)
     level = _Level(*_between_voxels(beside, rates, lost, feed, groups.of_voxels, begin, members, plane, scale, c))
     return np.asarray(_balanced(level, groups.parents)[groups.of_voxels])
 
@@ -109,7 +109,7 @@ def _balanced(level: _Level, parents: Sequence[np.ndarray]) -> np.ndarray:
         moved = sparse.csr_array((level.moved, level.other, level.first), shape=(len(level.fed),) * 2)
         return np.asarray(spsolve((sparse.diags_array(level.leaving) - moved).tocsc(), level.fed))
     y, parent = np.ones(len(level.fed)), parents[0]
-    begin, members = members_of(parent, int(parent.max()) + 1)
+    begin, members = group_members(parent, int(parent.max()) + 1)
     for _ in range(_ROUNDS):
         _sweep(*rows, level.fed, y, _SWEEPS)
         wider = _Level(*_between_groups(*rows, level.lost, level.fed, level.scale, parent, begin, members, y))
@@ -118,13 +118,13 @@ def _balanced(level: _Level, parents: Sequence[np.ndarray]) -> np.ndarray:
     return y
 
 
-@part
+@inline_kernel
 def _beside_scale(value, scale):
     """``exp`` of a scale beside another, within what a number can hold."""
     return math.exp(min(max(value - scale, -_FAR), _FAR))
 
 
-@part
+@inline_kernel
 def _tidied(leaving, scale):
     for k in range(leaving.size):
         if leaving[k] < _NOTHING:
@@ -147,9 +147,7 @@ def _between_voxels(beside, rates, lost, feed, group, begin, members, plane, sca
     for k in range(count):
         first[k] = size
         if other.size < size + 6 * (begin[k + 1] - begin[k]):
-            longer, more = np.empty(2 * other.size + size, np.int32), np.empty(2 * other.size + size)
-            longer[:size], more[:size] = other[:size], moved[:size]
-            other, moved = longer, more
+            other, moved = enlarged(other, size), enlarged(moved, size)
         for e in range(begin[k], begin[k + 1]):
             i = members[e]
             held = c[i] * _beside_scale(scale[plane[i]], tops[k])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from membrane_dask.physics._jit import kernel, part
+from membrane_dask.physics._jit import inline_kernel, kernel
 from membrane_dask.physics.stokes.mac_grid import Grid
 from membrane_dask.physics.transport.retention import Collision, bernoulli
 
@@ -95,7 +95,7 @@ def walk(
     return Walks(fate, depth, steps, float(rates.sum()) / float(grid.fluxes(velocity)[0]))
 
 
-@part
+@inline_kernel
 def _random(state):
     """Next state and 64 random bits (SplitMix)."""
     state = state + np.uint64(0x9E3779B97F4A7C15)
@@ -105,7 +105,7 @@ def _random(state):
     return state, z ^ (z >> np.uint64(31))
 
 
-@part
+@inline_kernel
 def _cross(neighbours, open_, places, shape, i, axis, ahead, carried):
     """Where a ball comes by the face of a pore: there, and what becomes of it; -1 if it moves on, -2 if it bounces."""
     n = open_.size

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from membrane_dask.physics._jit import kernel, part
+from membrane_dask.physics._jit import inline_kernel, kernel
 from membrane_dask.physics.networks.pore_network import PhysicsError
 from membrane_dask.physics.union_find import join, root_of
 
@@ -198,7 +198,7 @@ def diffusion(space: PoreSpace, reached: np.ndarray, tolerance: float = 1e-3, mo
     raise PhysicsError(f"diffusion: after {most} steps the flux still differs by {spread:.1%} from plane to plane")
 
 
-@part
+@inline_kernel
 def _number_plane(bits, first, z, n_x, found):
     """Numbers of the pore voxels of a plane, -1 in the solid."""
     n_y = found.shape[0]
@@ -212,7 +212,7 @@ def _number_plane(bits, first, z, n_x, found):
                 found[y, x] = -1
 
 
-@part
+@inline_kernel
 def _planes(bits, first, z, shape, planes):
     """Turn three planes of numbers on to ``z``: below, here, above (-1 beyond the volume)."""
     n_z, _, n_x = shape
@@ -227,7 +227,7 @@ def _planes(bits, first, z, shape, planes):
     return below, here, above
 
 
-@part
+@inline_kernel
 def _arrival(a, b, c):
     """Solution of the upwind eikonal equation from the nearest known neighbour along each axis (inf for none)."""
     if a > b:
@@ -245,7 +245,7 @@ def _arrival(a, b, c):
     return t
 
 
-@part
+@inline_kernel
 def _settle_row(time, below, here, above, y, n_y, n_x, along):
     """Bring a row to rest with its neighbours as they are; whether anything became earlier."""
     changed = False
@@ -420,7 +420,7 @@ def _coarse(bits, first, shape, group, base, n):
     return diagonal, pairs[:size]
 
 
-@part
+@inline_kernel
 def _ones(word):
     """Number of bits that are set; compiles to one instruction."""
     word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
@@ -429,7 +429,7 @@ def _ones(word):
     return np.int64((word * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
-@part
+@inline_kernel
 def _apply(bits, first, shape, z, degree, p, out):
     """The operator on a plane of the depth: every voxel's degree times its value, less its neighbours' values."""
     n_z, n_y, _ = shape
