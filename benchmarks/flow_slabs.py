@@ -1,17 +1,16 @@
-"""The flow through a volume by slabs, beside the same volume in one piece: error, work, time and memory.
+"""Flow through a volume by slabs, compared with the same volume in one piece: error, work, time and memory.
 
     python benchmarks/flow_slabs.py [--size 256] [--slabs 128 64 32] [--volume VOLUME] [--workers 2]
 
-The volume is a Gaussian field (sigma 4 voxels, porosity 0.25), or one of your own (any that a study takes, with its
-voxel size in the file), which is then measured by its slabs alone. Every row is a study of its own, on local worker
-processes. Work is that of the flow's units, both readings of the solid's surface; memory the most that a unit of the
-kind took, with the 0.25 GB of its process. Before them, what permeabilities of slabs and tiles that are solved for by
-themselves would make of a field of half the size.
+The volume is a Gaussian random field (sigma 4 voxels, porosity 0.25), or one of your own (any that a study reads, with
+its voxel size in the file), which runs by slabs only. Every row is a study of its own on local worker processes. Work
+is the sum over the units of the flow, for both wall models; memory is the maximum over the units of a task, including
+about 0.25 GB of the process. The first lines give the permeability that follows from separate solutions of slabs and of
+cubes, for a field of half the size.
 """
 
 from __future__ import annotations
 
-import argparse
 import collections
 import itertools
 import tempfile
@@ -19,109 +18,115 @@ import time
 from pathlib import Path
 
 import numpy as np
+from _common import argument_parser
 
 import membrane_dask as md
 
-#: Units that are not the flow's.
-OTHERS = ("blocks", "networks", "ways")
+#: Tasks of a characterization that do not belong to the flow.
+OTHER_TASKS = ("blocks", "networks", "ways")
 
 
-def gaussian(size: int) -> np.ndarray:
-    """Solid 255 and pores 0."""
+def gaussian(size: int, sigma: float) -> np.ndarray:
+    """Gaussian random field, solid 255 and pores 0."""
     from scipy import ndimage
 
-    field = ndimage.gaussian_filter(np.random.default_rng(0).standard_normal((size,) * 3), 4, mode="wrap")
+    field = ndimage.gaussian_filter(np.random.default_rng(0).standard_normal((size,) * 3), sigma, mode="wrap")
     return np.where(field < np.quantile(field, 0.25), 0, 255).astype(np.uint8)
 
 
-def solved(study: Path, run: Path, workers: int, slab: int | None) -> tuple[float, float]:
-    """Permeability in m2 by slabs of so many planes, and its upper bound; prints what it took."""
-    text = study.read_text()
-    asked = run.with_suffix(".yaml")
-    asked.write_text(text + (f"flow: {{solve: true, slab: {slab}}}\n" if slab else "flow: {solve: true}\n"))
-    begun = time.perf_counter()
-    found = md.run(md.load_study(asked, cluster={"workers": workers}), run, listener=lambda event: None)
-    wall = time.perf_counter() - begun
+def permeability_by_slabs(study: Path, run: Path, workers: int, slab: int | None) -> tuple[float, float]:
+    """Permeability in m2 with slabs of ``slab`` planes, and its upper bound; prints work, time and memory."""
+    flow_study = run.with_suffix(".yaml")
+    slabs = f", slab: {slab}" if slab else ""
+    flow_study.write_text(study.read_text() + f"flow: {{solve: true{slabs}}}\n")
+    start = time.perf_counter()
+    complete = md.run(md.load_study(flow_study, cluster={"workers": workers}), run, listener=lambda event: None)
+    wall = time.perf_counter() - start
     seconds: dict[str, float] = collections.Counter()
     memory: dict[str, float] = collections.Counter()
     rounds = 0
-    for record in found.journal.records():
-        for key, spent, most in zip(*(record.get(name, ()) for name in ("done", "seconds", "memory")), strict=True):
+    for record in complete.journal.records():
+        columns = (record.get(name, ()) for name in ("done", "seconds", "memory"))
+        for key, unit_seconds, unit_memory in zip(*columns, strict=True):
             task = key.split(",")[0]
-            seconds[task] += spent
-            memory[task] = max(memory[task], most)
+            seconds[task] += unit_seconds
+            memory[task] = max(memory[task], unit_memory)
             rounds += key.startswith("pressures,replicate=0,reading=0")
-    one = found.result["properties"].to_dataset().isel(replicate=0)
-    k, upper = float(one.permeability), float(one.permeability_upper)
-    work = sum(spent for task, spent in seconds.items() if task not in OTHERS)
-    most = ", ".join(f"{task} {size / 1e9:.2f}" for task, size in memory.items() if task not in OTHERS)
-    times = ", ".join(f"{task} {spent:.0f}" for task, spent in seconds.items() if task not in OTHERS)
+    properties = complete.result["properties"].to_dataset().isel(replicate=0)
+    tasks = [task for task in seconds if task not in OTHER_TASKS]
+    work = sum(seconds[task] for task in tasks)
+    times = ", ".join(f"{task} {seconds[task]:.0f}" for task in tasks)
     print(f"   rounds {max(rounds - 2, 0) or '-'}, work {work:.0f} s ({times}), wall {wall:.0f} s with the network")
-    print(f"   GB: {most}", flush=True)
-    return k, upper
+    print("   GB: " + ", ".join(f"{task} {memory[task] / 1e9:.2f}" for task in tasks), flush=True)
+    return float(properties.permeability), float(properties.permeability_upper)
 
 
-def put_together(pores: np.ndarray, parts: int) -> tuple[float, float]:
-    """Permeability from those of slabs in a row, and of tiles side by side and in a row, each solved for by itself."""
-    from membrane_dask.physics.networks.pore_network import PhysicsError
+def separate_solutions(pores: np.ndarray, count: int) -> tuple[float, float]:
+    """Permeability from ``count`` slabs in series, and from ``count**3`` cubes in parallel and in series."""
+    from membrane_dask.physics.errors import PhysicsError
     from membrane_dask.physics.stokes.mac_grid import Grid
     from membrane_dask.physics.stokes.solver import stokes
 
-    def alone(part: np.ndarray) -> float:
+    def permeability(piece: np.ndarray) -> float:
         try:
-            return stokes(Grid.of(np.ascontiguousarray(part))).permeability
-        except PhysicsError:  # no way leads through
+            return stokes(Grid.of(np.ascontiguousarray(piece))).permeability
+        except PhysicsError:  # no percolating path
             return 0.0
 
-    def in_a_row(values: list[float]) -> float:
+    def in_series(values: list[float]) -> float:
         return len(values) / sum(1 / value for value in values) if all(values) else 0.0
 
-    slabs = np.array_split(pores, parts)
-    tiles = [
-        [alone(tile) for row in np.array_split(slab, parts, 1) for tile in np.array_split(row, parts, 2)]
+    slabs = np.array_split(pores, count)
+    cubes = [
+        [permeability(cube) for row in np.array_split(slab, count, 1) for cube in np.array_split(row, count, 2)]
         for slab in slabs
     ]
-    return in_a_row([alone(slab) for slab in slabs]), in_a_row([float(np.mean(layer)) for layer in tiles])
+    by_slabs = in_series([permeability(slab) for slab in slabs])
+    return by_slabs, in_series([float(np.mean(layer)) for layer in cubes])
 
 
-def usual_ways(size: int) -> None:
-    """What permeabilities of parts give, over that of the whole."""
+def compare_separate_solutions(size: int, sigma: float, counts: tuple[int, ...]) -> None:
+    """Print the permeability from separate solutions over that of the whole field."""
     from membrane_dask.physics.stokes.mac_grid import Grid
     from membrane_dask.physics.stokes.solver import stokes
 
-    pores = gaussian(size) == 0
+    pores = gaussian(size, sigma) == 0
     whole = stokes(Grid.of(pores)).permeability
-    for parts in (2, 3, 4):
-        slabs, tiles = (value / whole for value in put_together(pores, parts))
-        print(f"a field of {size} voxels in {parts}: slabs by themselves in a row {slabs:.2f} times the permeability, "
-              f"{parts**3} tiles side by side and in a row {tiles:.2f} times", flush=True)  # fmt: skip
+    for count in counts:
+        slabs, cubes = (value / whole for value in separate_solutions(pores, count))
+        print(f"a field of {size} voxels: {count} separate slabs in series give {slabs:.2f} times the permeability, "
+              f"{count**3} separate cubes {cubes:.2f} times", flush=True)  # fmt: skip
 
 
 def main() -> None:
-    """Print the rows."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Print a row for each thickness of slabs."""
+    parser = argument_parser(__doc__)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--slabs", type=int, nargs="*", default=[128, 64, 32])
     parser.add_argument("--volume", type=Path)
     parser.add_argument("--workers", type=int, default=2)
-    asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as place:
-        folder, number = Path(place), itertools.count()
-        volume = asked.volume or folder / "field.npy"
-        size = "" if asked.volume else "voxel_size: 3 nm\n"
-        if not asked.volume:
-            np.save(volume, gaussian(asked.size))
+    arguments = parser.parse_args()
+    sigma, counts = 4.0, (2, 3, 4)
+    if arguments.smoke:
+        arguments.size, arguments.slabs, sigma, counts = 48, [24], 2.0, (2,)
+    with tempfile.TemporaryDirectory() as name:
+        folder, number = Path(name), itertools.count()
+        volume = arguments.volume or folder / "field.npy"
+        voxel_size = "" if arguments.volume else "voxel_size: 3 nm\n"
+        if not arguments.volume:
+            np.save(volume, gaussian(arguments.size, sigma))
+            compare_separate_solutions(arguments.size // 2, sigma, counts)
         study = folder / "study.yaml"
-        study.write_text(f"kind: characterize\ninput: {volume.resolve()}\n{size}tortuosity: false\n")
-        truth = None
-        if not asked.volume:
-            usual_ways(asked.size // 2)
-        for slab in (*(() if asked.volume else (None,)), *asked.slabs):
+        study.write_text(f"kind: characterize\ninput: {volume.resolve()}\n{voxel_size}tortuosity: false\n")
+        reference = None
+        for slab in (*(() if arguments.volume else (None,)), *arguments.slabs):
             print(f"{f'slabs of {slab} planes' if slab else 'in one piece'}", flush=True)
-            k, upper = solved(study, folder / f"run-{next(number)}", asked.workers, slab)
-            apart = f", {k / truth - 1:+.1e} beside that in one piece" if truth else ""
-            print(f"   permeability {k:.6g} m2, at most {upper / k - 1:.2%} more{apart}", flush=True)
-            truth = truth or (None if asked.volume else k)
+            run = folder / f"run-{next(number)}"
+            permeability, upper = permeability_by_slabs(study, run, arguments.workers, slab)
+            error = f", {permeability / reference - 1:+.1e} from that in one piece" if reference else ""
+            bound = f"upper bound {upper / permeability - 1:.2%} higher"
+            print(f"   permeability {permeability:.6g} m2, {bound}{error}", flush=True)
+            reference = reference or (None if arguments.volume else permeability)
 
 
 if __name__ == "__main__":
