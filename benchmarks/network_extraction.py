@@ -3,19 +3,20 @@
     pip install porespy
     python benchmarks/network_extraction.py [--rock berea.tif] [--sizes 100 200 300] [--grow]
 
-Cubes are cut from a reconstruction-like membrane (graded Gaussian field) and from ``--rock`` (a stack of binary
-images, 0 pore). Both sides run in a process of their own, once to compile and then measured; ours in blocks of 128
-on one core, distances to the solid, pore sizes, basins, connectivity and network included. PoreSpy runs as it is
-(one core, ``parallel_kw=None``) and in its own parallel mode (as installed, all cores). Peak memory is what the
-process took beyond what it held before. As snow2's watershed floods through the solid, pores of one region may be
-apart and touch far neighbours: "in one piece" counts its throats again with every region reduced to its largest
-connected piece. ``--grow`` measures ours alone on larger and larger membranes read from Zarr, until one takes more
-than 20 minutes.
+Cubes are cut from a membrane like those of a reconstruction (graded Gaussian field) and from ``--rock`` (a stack of
+binary images, 0 pore). Each extraction runs in a process of its own, once to compile and then timed. Ours runs in
+blocks of 128 voxels on one core and includes distances, pore sizes, watershed, connectivity and network. PoreSpy runs
+on one core (``parallel_kw=None``) and in its own parallel mode (default settings, all cores). Peak memory is the
+increase over the memory that the process held before.
+
+The watershed of snow2 floods through the solid, so that a region may consist of separate components with neighbours
+far from each other. The column "connected" counts its throats after every region has been reduced to its largest
+connected component. ``--grow`` runs ours on membranes of increasing size, read from Zarr, until one takes more than ten
+minutes.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import resource
 import subprocess
@@ -25,12 +26,13 @@ import time
 from pathlib import Path
 
 import numpy as np
+from _common import argument_parser, missing_packages, skipped
 
 BLOCK = 128
 
 
-def cube(kind: str, size: int, rock: str | None) -> np.ndarray:
-    """Where the pores are."""
+def pore_space(kind: str, size: int, rock: str | None) -> np.ndarray:
+    """Cube of a membrane or of a rock, True in the pores."""
     if kind == "rock":
         import tifffile
 
@@ -41,23 +43,24 @@ def cube(kind: str, size: int, rock: str | None) -> np.ndarray:
     return block(structure, depth=size, start=(0, 0, 0), shape=(size,) * 3, seed=7) == 0
 
 
-def peak() -> int:
-    """Bytes that this process has held at most."""
+def peak_memory() -> int:
+    """Peak memory of this process in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def ours(pores: np.ndarray) -> dict[str, float]:
+def extract(pores: np.ndarray) -> dict[str, float]:
+    """Extract the network with membrane-dask."""
     from membrane_dask.physics.imaging.distance import fitting, surroundings
     from membrane_dask.physics.imaging.network_extraction import assemble
     from membrane_dask.physics.imaging.watershed import Markers, basins
     from membrane_dask.studies.characterize.program import _blocks
 
-    markers, parts = Markers(), []
+    markers, blocks = Markers(), []
     for start, stop in _blocks(pores.shape, BLOCK):
         box, squares = surroundings(pores.__getitem__, start, stop, pores.shape, margin=markers.margin)
         fitting(squares, box)
-        parts.append(basins(squares, box, markers)[0])
-    network = assemble(parts, pores.shape, 1.0, markers).network
+        blocks.append(basins(squares, box, markers)[0])
+    network = assemble(blocks, pores.shape, 1.0, markers).network
     inner = network.ends[:, 1] >= 0
     return {
         "pores": len(network.junctions),
@@ -68,81 +71,107 @@ def ours(pores: np.ndarray) -> dict[str, float]:
     }
 
 
-def porespys(pores: np.ndarray, parallel: bool) -> dict[str, float]:
+def snow2(pores: np.ndarray, parallel: bool) -> tuple[dict[str, float], np.ndarray]:
+    """Extract the network with PoreSpy; also its regions."""
     import porespy
 
     porespy.settings.tqdm = {"disable": True}
-    how = {} if parallel else {"parallel_kw": None}
-    found = porespy.networks.snow2(pores, boundary_width=0, **how)
-    network = found.network
-    answer = {
+    options = {} if parallel else {"parallel_kw": None}
+    result = porespy.networks.snow2(pores, boundary_width=0, **options)
+    network = result.network
+    statistics = {
         "pores": len(network["pore.coords"]),
         "throats": len(network["throat.conns"]),
         "body": float(network["pore.equivalent_diameter"].mean() / 2),
         "throat": float(network["throat.equivalent_diameter"].mean() / 2),
         "inscribed": float(network["throat.inscribed_diameter"].mean() / 2),
     }
-    return answer | {"regions": found.regions}
+    return statistics, result.regions
 
 
-def in_one_piece(regions: np.ndarray) -> int:
-    """Throats between the largest connected pieces of the regions."""
+def throats_of_connected_regions(regions: np.ndarray) -> int:
+    """Number of throats after each region is reduced to its largest connected component."""
     from scipy import ndimage
 
-    kept = np.zeros_like(regions)
-    for number, place in enumerate(ndimage.find_objects(regions), start=1):
-        if place is None:
+    reduced = np.zeros_like(regions)
+    for number, box in enumerate(ndimage.find_objects(regions), start=1):
+        if box is None:
             continue
-        pieces, count = ndimage.label(regions[place] == number)
+        components, count = ndimage.label(regions[box] == number)
         if count:
-            largest = np.bincount(pieces.ravel())[1:].argmax() + 1
-            kept[place][pieces == largest] = number
+            largest = np.bincount(components.ravel())[1:].argmax() + 1
+            reduced[box][components == largest] = number
     pairs: set[tuple[int, int]] = set()
     for axis in range(3):
-        turned = np.moveaxis(kept, axis, 0)
-        a, b = turned[:-1].ravel(), turned[1:].ravel()
-        touch = (a != b) & (a > 0) & (b > 0)
-        pairs |= set(map(tuple, np.unique(np.sort(np.stack([a[touch], b[touch]], 1), axis=1), axis=0).tolist()))
+        along_axis = np.moveaxis(reduced, axis, 0)
+        a, b = along_axis[:-1].ravel(), along_axis[1:].ravel()
+        contact = (a != b) & (a > 0) & (b > 0)
+        pairs |= set(map(tuple, np.unique(np.sort(np.stack([a[contact], b[contact]], 1), axis=1), axis=0).tolist()))
     return len(pairs)
 
 
-def measure(who: str, kind: str, size: int, rock: str | None) -> None:
-    """In a process of its own: compile, then measure, and print what was found."""
-    run = {"ours": ours, "snow2": lambda p: porespys(p, False), "snow2 parallel": lambda p: porespys(p, True)}[who]
-    run(cube(kind, 64, rock))
-    pores = cube(kind, size, rock)
-    before, start = peak(), time.perf_counter()
-    found = run(pores)
+def measure(method: str, kind: str, size: int, rock: str | None) -> None:
+    """Compile with a small cube, run on the cube, and print the results as JSON. Needs a process of its own."""
+
+    def run(pores: np.ndarray) -> tuple[dict[str, float], np.ndarray | None]:
+        return (extract(pores), None) if method == "membrane-dask" else snow2(pores, method == "snow2 parallel")
+
+    run(pore_space(kind, 64, rock))
+    pores = pore_space(kind, size, rock)
+    before, start = peak_memory(), time.perf_counter()
+    statistics, regions = run(pores)
     seconds = time.perf_counter() - start
-    answer = {"seconds": seconds, "bytes": max(0, peak() - before) / pores.size}
-    regions = found.pop("regions", None)
-    if regions is not None and who == "snow2":
-        found["whole"] = in_one_piece(regions)
-    print(json.dumps(answer | found))
+    row = {"seconds": seconds, "bytes": max(0, peak_memory() - before) / pores.size, **statistics}
+    if method == "snow2" and regions is not None:
+        row["connected"] = throats_of_connected_regions(regions)
+    print(json.dumps(row))
 
 
-def grow() -> None:
-    """Ours on membranes from Zarr, as the study runs it, on one core."""
+def compare(kinds: list[str], sizes: list[int], methods: list[str], rock: str | None) -> None:
+    """Print a row for each cube and method."""
+    columns = ("s", "ratio", "B/voxel", "pores", "throats", "connected", "z", "z conn.", "body", "throat", "inscribed")
+    print(f"{'':28}" + "".join(f"{name:>10}" for name in columns))
+    for kind in kinds:
+        for size in sizes:
+            baseline = None
+            for method in methods:
+                command = [sys.executable, __file__, "--row", method, kind, str(size)]
+                command += ["--rock", rock] if rock else []
+                process = subprocess.run(command, capture_output=True, text=True)
+                if process.returncode:
+                    error = process.stderr.strip().splitlines()[-1][:100]
+                    if method == "membrane-dask":
+                        raise SystemExit(f"{kind} {size}^3 {method}: {error}")
+                    print(f"{kind} {size}^3 {method}: failed: {error}")
+                    continue
+                row = json.loads(process.stdout.splitlines()[-1])
+                baseline = baseline or row["seconds"]
+                # Our regions are connected by construction; snow2's parallel mode returns none to reduce.
+                connected = row.get("connected", row["throats"] if method == "membrane-dask" else float("nan"))
+                values = [
+                    f"{row['seconds']:.2f}", f"{row['seconds'] / baseline:.1f}", f"{row['bytes']:.0f}",
+                    f"{row['pores']}", f"{row['throats']}", f"{connected:.0f}",
+                    f"{2 * row['throats'] / row['pores']:.2f}", f"{2 * connected / row['pores']:.2f}",
+                    f"{row['body']:.2f}", f"{row['throat']:.2f}", f"{row['inscribed']:.2f}",
+                ]  # fmt: skip
+                print(f"{kind:9}{size:4}  {method:13.13}" + "".join(f"{value:>10}" for value in values), flush=True)
+
+
+def grow(shapes: list[tuple[int, int, int]]) -> None:
+    """Print time and memory of characterize studies of membranes from Zarr, on one core."""
     import membrane_dask as md
-    from membrane_dask.io import ome_zarr as ome
+    from membrane_dask.io import ome_zarr
     from membrane_dask.physics.reconstruction.random_field import Graded, block
 
     structure = Graded(knots=(0, 1), sigma=(3.0, 5.0), porosity=(0.25, 0.35), closing_radius=2.0)
-    print(f"\n{'volume':>18}{'voxels':>10}{'s':>9}{'ns/voxel':>10}{'MB a block':>12}{'MB network':>12}")
-    for shape in (
-        (256, 128, 256),
-        (512, 128, 512),
-        (512, 256, 512),
-        (512, 400, 899),
-        (1024, 400, 899),
-        (2048, 400, 899),
-    ):
+    print(f"\n{'volume':>18}{'voxels':>10}{'s':>9}{'ns/voxel':>10}{'MB block':>12}{'MB network':>12}")
+    for shape in shapes:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "volume.ome.zarr"
-            ome.create_volume(path, shape=shape, block=64, voxel_size_nm=3.0, name="v", levels=1)
+            ome_zarr.create_volume(path, shape=shape, block=64, voxel_size_nm=3.0, name="v", levels=1)
             for y in range(0, shape[1], 64):
-                part = (shape[0], min(64, shape[1] - y), shape[2])
-                ome.write_slab(path, y, block(structure, depth=shape[0], start=(0, y, 0), shape=part, seed=7))
+                slab = (shape[0], min(64, shape[1] - y), shape[2])
+                ome_zarr.write_slab(path, y, block(structure, depth=shape[0], start=(0, y, 0), shape=slab, seed=7))
             study = Path(folder) / "study.yaml"
             study.write_text("kind: characterize\ninput: volume.ome.zarr\ntortuosity: false\ncluster: {workers: 1}\n")
             start = time.perf_counter()
@@ -158,45 +187,38 @@ def grow() -> None:
             f"{' x '.join(map(str, shape)):>18}{voxels:10.2g}{seconds:9.1f}{1e9 * seconds / voxels:10.0f}"
             f"{peaks['blocks'] / 1e6:12.0f}{peaks['networks'] / 1e6:12.0f}", flush=True,
         )  # fmt: skip
-        if seconds > 1200 / 2:
+        if seconds > 600:
             break
 
 
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rock")
+    parser = argument_parser(__doc__)
+    parser.add_argument("--rock", help="stack of binary images, 0 pore")
     parser.add_argument("--sizes", type=int, nargs="*", default=[100, 200, 300])
     parser.add_argument("--grow", action="store_true")
-    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.one:
-        measure(asked.one[0], asked.one[1], int(asked.one[2]), asked.rock)
+    parser.add_argument("--row", nargs=3, help="internal: measure one row in this process")
+    arguments = parser.parse_args()
+    if arguments.row:
+        method, kind, size = arguments.row
+        measure(method, kind, int(size), arguments.rock)
         return
-    header = ("s", "ratio", "B/voxel", "pores", "throats", "whole", "z", "z whole", "body", "throat", "inscribed")
-    if asked.sizes:
-        print(f"{'':24}" + "".join(f"{name:>10}" for name in header))
-    for kind in ("membrane", *(["rock"] if asked.rock else [])):
-        for size in asked.sizes:
-            baseline = None
-            for who in ("ours", "snow2", "snow2 parallel"):
-                command = [sys.executable, __file__, "--one", who, kind, str(size)]
-                command += ["--rock", asked.rock] if asked.rock else []
-                done = subprocess.run(command, capture_output=True, text=True)
-                if done.returncode:
-                    print(f"{kind} {size}^3 {who}: failed: {done.stderr.strip().splitlines()[-1][:100]}")
-                    continue
-                a = json.loads(done.stdout.splitlines()[-1])
-                baseline = baseline or a["seconds"]
-                whole = a.get("whole", a["throats"] if who == "ours" else float("nan"))
-                row = [
-                    f"{a['seconds']:.2f}", f"{a['seconds'] / baseline:.1f}", f"{a['bytes']:.0f}", f"{a['pores']}",
-                    f"{a['throats']}", f"{whole:.0f}", f"{2 * a['throats'] / a['pores']:.2f}",
-                    f"{2 * whole / a['pores']:.2f}", f"{a['body']:.2f}", f"{a['throat']:.2f}", f"{a['inscribed']:.2f}",
-                ]  # fmt: skip
-                print(f"{kind:9}{size:4}  {who:9.9}" + "".join(f"{value:>10}" for value in row), flush=True)
-    if asked.grow:
-        grow()
+    shapes = [
+        (256, 128, 256), (512, 128, 512), (512, 256, 512), (512, 400, 899), (1024, 400, 899), (2048, 400, 899)
+    ]  # fmt: skip
+    methods = ["membrane-dask", "snow2", "snow2 parallel"]
+    if arguments.smoke:
+        arguments.sizes, arguments.grow, shapes, methods = [64], True, [(64, 64, 64)], methods[:1]
+        skipped("snow2", "a third-party code, which --smoke leaves out")
+    elif missing_packages("porespy"):
+        methods = methods[:1]
+        skipped("snow2", "porespy is not installed")
+    if not arguments.rock:
+        skipped("rock", "--rock names no image")
+    if arguments.sizes:
+        compare(["membrane", *(["rock"] if arguments.rock else [])], arguments.sizes, methods, arguments.rock)
+    if arguments.grow:
+        grow(shapes)
 
 
 if __name__ == "__main__":
