@@ -26,9 +26,10 @@ from _common import argument_parser, timed
 from scipy.sparse import csc_matrix
 from scipy.sparse.linalg import splu, spsolve
 
+from membrane_dask.physics.networks.band_porosity import band_radii
 from membrane_dask.physics.networks.fouling import filter_life
 from membrane_dask.physics.networks.pore_network import INLET, OUTLET, PoreNetwork
-from membrane_dask.physics.networks.random_network import band_radii, generate
+from membrane_dask.physics.networks.random_network import generate
 
 DEPOSITION, TIME_STEP = 5e-7, 2.5e-4
 
@@ -56,7 +57,7 @@ def naive(network: PoreNetwork) -> float:
     """Throughput by a graph, a sparse matrix and loops."""
     graph = nx.Graph()
     faces = {INLET: "in", OUTLET: "out"}
-    for e, (a, b) in enumerate(network.ends.tolist()):
+    for e, (a, b) in enumerate(network.throat_conns.tolist()):
         end = (faces[b], e) if b < 0 else b
         lengths = network.band_length[e].tolist()
         graph.add_edge(a, end, r=float(network.radius[e]), l=float(network.length[e]), lengths=lengths)
@@ -103,7 +104,7 @@ def naive(network: PoreNetwork) -> float:
 def vectorised(network: PoreNetwork) -> float:
     """Throughput by array operations and a sparse factorisation."""
     n = len(network.junctions)
-    a, b = network.ends[:, 0].astype(int), network.ends[:, 1].astype(int)
+    a, b = network.throat_conns[:, 0].astype(int), network.throat_conns[:, 1].astype(int)
     inner, inlet, outlet = b >= 0, b == INLET, b == OUTLET
     radius, flux, histories = network.radius.copy(), [], []
     rows = np.concatenate([np.arange(n), a[inner], b[inner]])

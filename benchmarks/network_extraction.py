@@ -61,7 +61,7 @@ def extract(pores: np.ndarray) -> dict[str, float]:
         fitting(squares, box)
         blocks.append(basins(squares, box, markers)[0])
     network = assemble(blocks, pores.shape, 1.0, markers).network
-    inner = network.ends[:, 1] >= 0
+    inner = network.throat_conns[:, 1] >= 0
     return {
         "pores": len(network.junctions),
         "throats": int(inner.sum()),

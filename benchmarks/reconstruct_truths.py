@@ -111,7 +111,7 @@ def network(pores: np.ndarray) -> dict[str, np.ndarray]:
     box = Box((0, 0, 0), pores.shape, markers.margin, pores.shape)
     part, _ = basins(squared_distances(pores), box, markers)
     found = assemble([part], pores.shape, 1.0, markers).network
-    inner = found.ends[:, 1] >= 0
+    inner = found.throat_conns[:, 1] >= 0
     return {
         "pores": np.array([len(found.junctions)]),
         "body": np.array([found.bodies["equivalent_radius"].mean()]),

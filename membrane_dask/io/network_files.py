@@ -47,9 +47,9 @@ def read_statoil(prefix: str | Path) -> PoreNetwork:
     # Pores count from 1; -1 is the inlet and 0 the outlet, here in the second place.
     ends = np.where(pairs > 0, pairs - 1, np.where(pairs == -1, INLET, OUTLET))
     ends = np.where(ends[:, :1] < 0, ends[:, ::-1], ends)
-    return PoreNetwork.between(
+    return PoreNetwork.from_straight_pores(
         junctions=np.array([row[1:4] for row in nodes], float).reshape(-1, 3),
-        ends=ends.astype(np.int32),
+        throat_conns=ends.astype(np.int32),
         length=link[:, 2],
         radius=link[:, 0],
         extent=tuple(float(n) for n in extent),
@@ -87,7 +87,7 @@ def write_statoil(network: PoreNetwork, prefix: str | Path) -> list[Path]:
     missing = [name for name in ("inscribed_radius", "volume") if name not in network.bodies]
     if missing:
         raise ValueError(f"network: its bodies have no {missing[0]}")
-    count, ends = len(network.junctions), network.ends
+    count, ends = len(network.junctions), network.throat_conns
     size = network.bodies["inscribed_radius"]
     others: list[list[int]] = [[] for _ in range(count)]
     throats: list[list[int]] = [[] for _ in range(count)]
@@ -147,8 +147,8 @@ def write_vtk(network: PoreNetwork, path: str | Path) -> Path:
     path = Path(path)
     if path.suffix != ".vtk":
         raise ValueError(f"path: must end with .vtk, by which ParaView knows the format (got {path.name!r})")
-    inner = network.ends[:, 1] >= 0
-    lines = network.ends[inner]
+    inner = network.throat_conns[:, 1] >= 0
+    lines = network.throat_conns[inner]
     text = ["# vtk DataFile Version 3.0", "pore network", "ASCII", "DATASET POLYDATA"]
     text.append(f"POINTS {len(network.junctions)} double")
     text += [" ".join(f"{v:.9g}" for v in row) for row in network.junctions[:, ::-1]]

@@ -22,7 +22,7 @@ def network() -> PoreNetwork:
 
 
 def assert_same(a: PoreNetwork, b: PoreNetwork) -> None:
-    for name in ("junctions", "ends", "length", "radius", "band", "band_length"):
+    for name in ("junctions", "throat_conns", "length", "radius", "band", "band_length"):
         np.testing.assert_allclose(getattr(a, name), getattr(b, name), rtol=1e-12, atol=1e-30)
     assert a.extent == pytest.approx(b.extent)
 
@@ -43,16 +43,16 @@ def test_networkx_and_back(network):
 
 def test_openpnm_and_back(network):
     words = network.to_openpnm()
-    inner = network.ends[:, 1] >= 0
+    inner = network.throat_conns[:, 1] >= 0
     assert len(words["throat.conns"]) == inner.sum()
-    assert words["pore.inlets"].sum() == (network.ends[:, 1] == INLET).sum()
+    assert words["pore.inlets"].sum() == (network.throat_conns[:, 1] == INLET).sum()
     np.testing.assert_allclose(words["pore.inscribed_diameter"], 2 * network.bodies["inscribed_radius"])
     found = PoreNetwork.from_openpnm(words, network.extent)
-    again = found.ends[:, 1] >= 0
-    np.testing.assert_array_equal(found.ends[again], np.sort(network.ends[inner], axis=1))
+    again = found.throat_conns[:, 1] >= 0
+    np.testing.assert_array_equal(found.throat_conns[again], np.sort(network.throat_conns[inner], axis=1))
     np.testing.assert_allclose(found.length[again], network.length[inner])
     np.testing.assert_allclose(found.bodies["volume"], network.bodies["volume"])
-    assert (found.ends[:, 1] == OUTLET).sum() == (network.ends[:, 1] == OUTLET).sum()
+    assert (found.throat_conns[:, 1] == OUTLET).sum() == (network.throat_conns[:, 1] == OUTLET).sum()
     with pytest.raises(ValueError, match=r"throat\.length"):
         PoreNetwork.from_openpnm({k: v for k, v in words.items() if k != "throat.length"}, network.extent)
 
@@ -64,8 +64,8 @@ def test_vtk(network, tmp_path):
     np.testing.assert_allclose(z, network.junctions[:, 0], rtol=1e-8)
     where = lines.index(next(line for line in lines if line.startswith("LINES")))
     count = int(lines[where].split()[1])
-    assert count == (network.ends[:, 1] >= 0).sum()
-    assert [int(v) for v in lines[where + 1].split()] == [2, *network.ends[0]]
+    assert count == (network.throat_conns[:, 1] >= 0).sum()
+    assert [int(v) for v in lines[where + 1].split()] == [2, *network.throat_conns[0]]
     with pytest.raises(ValueError, match=r"\.vtk"):
         write_vtk(network, tmp_path / "network.vtp")
     assert repr(network).startswith(f"<PoreNetwork: {len(network.junctions)} junctions")
@@ -84,7 +84,7 @@ def test_statoil(tmp_path):
     for name, text in STATOIL.items():
         (tmp_path / f"small_{name}.dat").write_text(text)
     found = read_statoil(tmp_path / "small")
-    assert found.ends.tolist() == [[0, INLET], [0, 1], [1, OUTLET]]
+    assert found.throat_conns.tolist() == [[0, INLET], [0, 1], [1, OUTLET]]
     assert found.radius.tolist() == [3e-5, 4e-5, 5e-5]
     assert found.junctions[:, 0].tolist() == [1e-3, 2e-3]
     (tmp_path / "small_link1.dat").write_text(STATOIL["link1"].replace("3\n1", "4\n1", 1))
@@ -99,7 +99,7 @@ def test_statoil_and_back(network, tmp_path):
     files = write_statoil(network, tmp_path / "ours")
     assert [path.name for path in files] == [f"ours_{n}.dat" for n in ("node1", "node2", "link1", "link2")]
     found = read_statoil(tmp_path / "ours")
-    np.testing.assert_array_equal(found.ends, network.ends)
+    np.testing.assert_array_equal(found.throat_conns, network.throat_conns)
     for name in ("junctions", "length", "radius"):
         np.testing.assert_allclose(getattr(found, name), getattr(network, name), rtol=1e-8)
     np.testing.assert_allclose(found.bodies["volume"], network.bodies["volume"], rtol=1e-8)
@@ -123,8 +123,8 @@ def read_openpnm_without_radii(network: PoreNetwork) -> PoreNetwork:
 def test_the_berea_network(shared):
     """Sizes, porosity and coordination that its source states."""
     found = md.read_statoil(shared / "data/networks/Berea")
-    assert (len(found.junctions), len(found.ends)) == (6298, 12545)
+    assert (len(found.junctions), len(found.throat_conns)) == (6298, 12545)
     volume = found.bodies["volume"].sum() + found.throats["volume"].sum()
     assert volume / np.prod(found.extent) == pytest.approx(0.1961, abs=5e-5)
-    ends = found.ends[found.ends >= 0]
+    ends = found.throat_conns[found.throat_conns >= 0]
     assert len(ends) / len(found.junctions) == pytest.approx(3.91, abs=0.005)

@@ -1,4 +1,4 @@
-"""Gu's networks against an independent implementation: one network exactly, ensembles in the mean."""
+"""Comparison with an independent implementation of Gu's model: one network exactly, ensembles by their means."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 import membrane_dask as md
-from membrane_dask.physics.networks.fouling import filter_life, threshold_crossing, until
-from membrane_dask.physics.networks.random_network import band_radii, connect
+from membrane_dask.physics.networks.band_porosity import band_radii
+from membrane_dask.physics.networks.filter_metrics import accumulated_metrics, threshold_crossing
+from membrane_dask.physics.networks.fouling import filter_life
+from membrane_dask.physics.networks.random_network import connect
 
 pytestmark = pytest.mark.paper
 
-#: Names of the reference table and ours; threshold values by both definitions.
+#: Names in the reference table and in the result; threshold values by both definitions.
 NAMES = {
     "h_final": "throughput",
     "q_out0": "initial_flux",
@@ -33,7 +35,7 @@ NAMES = {
     "n_pores": "n_pores",
     "n_inlets": "n_inlets",
 }
-#: Mean and standard deviation over 195 networks of another program, at l_max = 0.2 and the quickstart's gradients.
+#: Mean and standard deviation over 195 networks of the reference, at l_max = 0.2 and the quickstart's gradients.
 REFERENCE = {
     "h_final": [
         (0.037356282, 0.000651292),
@@ -81,13 +83,13 @@ REFERENCE = {
 
 
 def standard_score(values: np.ndarray, mean: float, sd: float, n_reference: int = 195) -> float:
-    """Difference of two ensemble means in standard errors; both have the reference's spread."""
+    """Difference of two ensemble means in standard errors, with the standard deviation of the reference for both."""
     return (values.mean() - mean) / (sd * np.sqrt(1 / values.size + 1 / n_reference))
 
 
 @pytest.fixture(scope="module")
 def graded(root, tmp_path_factory):
-    """The quickstart as it is run by a newcomer."""
+    """Result of the quickstart study."""
     run = md.run(root / "configs/graded-quickstart.yaml", tmp_path_factory.mktemp("gu") / "run")
     assert run.status()["state"] == "complete"
     return run.result["graded"].to_dataset().isel(deposition=0)
@@ -101,26 +103,26 @@ def test_quickstart_means_agree(graded, metric):
 
 
 def metrics_of(point) -> dict[str, np.ndarray]:
-    """All metrics of the reference table for one design point, a number a network."""
+    """All metrics of the reference table at one design point, one value per network."""
     flux, concentration = point.flux.values, point.foulant_concentration_out.values
     porosity, time_step = point.band_porosity.values, float(point.time[1])
-    found = {metric: point[name].values for metric, name in NAMES.items()}
-    found |= {f"dPhi_{k}": point.band_porosity_usage.sel(band=k).values for k in range(1, 5)}
-    found["c_out0"] = concentration[:, 0]
-    found["Phi0"] = porosity[:, 0].mean(axis=-1)
-    found["threshold_over_q0"] = 2e-6 / point.initial_flux.values
-    found["n_inlets_stagnant_open_at_end"] = point.n_stagnant_inlets.values
-    found["n_interior_closed"] = point.n_closed_inside.values
+    metrics = {metric: point[name].values for metric, name in NAMES.items()}
+    metrics |= {f"dPhi_{k}": point.band_porosity_usage.sel(band=k).values for k in range(1, 5)}
+    metrics["c_out0"] = concentration[:, 0]
+    metrics["Phi0"] = porosity[:, 0].mean(axis=-1)
+    metrics["threshold_over_q0"] = 2e-6 / point.initial_flux.values
+    metrics["n_inlets_stagnant_open_at_end"] = point.n_stagnant_inlets.values
+    metrics["n_interior_closed"] = point.n_closed_inside.values
     last = np.isfinite(flux).sum(axis=-1) - 1
-    left, _ = until(flux, concentration, porosity, last, 5e-7, time_step, "left")
-    found["h_final_leftRiemann"], found["c_final_leftRiemann"] = left["throughput"], left["foulant_concentration"]
+    left, _ = accumulated_metrics(flux, concentration, porosity, last, 5e-7, time_step, "left")
+    metrics["h_final_leftRiemann"], metrics["c_final_leftRiemann"] = left["throughput"], left["foulant_concentration"]
     _, step = threshold_crossing(flux, 2e-6)
-    _, usage = until(flux, concentration, porosity, step, 5e-7, time_step)
-    return found | {f"dPhi_ths_{k + 1}": usage[:, k] for k in range(4)}
+    _, usage = accumulated_metrics(flux, concentration, porosity, step, 5e-7, time_step)
+    return metrics | {f"dPhi_ths_{k + 1}": usage[:, k] for k in range(4)}
 
 
-def test_the_whole_reference_table(root, shared, tmp_path):
-    """Both l_max that the table has, all nine gradients, all 31 metrics, 20 networks against 195."""
+def test_reference_table(root, shared, tmp_path):
+    """Both l_max of the table, all nine gradients, all 31 metrics, 20 networks compared with 195."""
     with (shared / "spec/graded/reference.csv").open() as stream:
         table = {(float(r["l_max"]), float(r["s"]), r["metric"]): r for r in csv.DictReader(stream)}
     study = md.load_study(root / "configs/graded-gu-2023.yaml", l_max=[0.1, 0.2], realizations=20)
@@ -131,25 +133,25 @@ def test_the_whole_reference_table(root, shared, tmp_path):
     compared = 0
     for l_max in result.l_max.values:
         for gradient in result.gradient.values:
-            found = metrics_of(result.sel(l_max=l_max, gradient=gradient))
-            for metric, values in found.items():
+            metrics = metrics_of(result.sel(l_max=l_max, gradient=gradient))
+            for metric, values in metrics.items():
                 row = table[round(float(l_max), 6), round(float(gradient), 6), metric]
                 mean, sd, n = float(row["mean"]), float(row["sd"]), float(row["n_networks"])
-                own = values.std(ddof=1) ** 2 / len(values)
-                error = np.sqrt(max(own, sd**2 / len(values)) + sd**2 / n)
+                variance = values.std(ddof=1) ** 2 / len(values)
+                error = np.sqrt(max(variance, sd**2 / len(values)) + sd**2 / n)
                 assert abs(values.mean() - mean) <= 4 * error + 1e-9 * abs(mean), (l_max, gradient, metric)
                 compared += 1
     assert compared == 18 * 31
 
 
-def test_lifetime_is_the_first_bands_radius(graded):
+def test_lifetime_equals_the_radius_of_the_first_band(graded):
     np.testing.assert_allclose(
         graded.lifetime, (0.01 + 1.5 * graded.gradient).broadcast_like(graded.lifetime), rtol=1e-9
     )
     assert float(graded.flux_residual.max()) < 1e-6
 
 
-def test_what_the_paper_found(graded):
+def test_findings_of_the_paper(graded):
     """Throughput is largest at s = 2e-3; flux and foulant fall with s; usage peaks at 3e-3 (Gu, Table III)."""
     mean = graded.isel(l_max=0).mean("realization")
     assert float(mean.throughput.idxmax("gradient")) == 2e-3
@@ -159,7 +161,7 @@ def test_what_the_paper_found(graded):
     assert float(mean.throughput.max() / mean.throughput.sel(gradient=0)) == pytest.approx(1.158, abs=0.02)
 
 
-def test_variables_say_what_they_are(graded):
+def test_variables_have_units_and_long_names(graded):
     for variable in graded.data_vars.values():
         assert variable.attrs["units"]
         assert variable.attrs["long_name"]
@@ -168,7 +170,7 @@ def test_variables_say_what_they_are(graded):
 
 
 def test_one_network_exactly(shared):
-    """Points in, answers out: 915 junctions, 15,697 pores."""
+    """From given points: 915 junctions, 15,697 pores."""
     data = np.load(shared / "spec/graded/fixture_l0.2_s0.002.npz")
     points = data["points"][:, [2, 1, 0]]
     inside = points[(points[:, 0] >= 0) & (points[:, 0] < 1)]
@@ -189,7 +191,7 @@ def test_one_network_exactly(shared):
         "porosity_usage_threshold_step": 0.225886893375,
     }
     for name, value in expected.items():
-        assert getattr(life, name) == pytest.approx(value, rel=2e-9), name  # the solver's tolerance is 1e-9
+        assert getattr(life, name) == pytest.approx(value, rel=2e-9), name  # the solver tolerance is 1e-9
     np.testing.assert_allclose(life.band_porosity_usage, [0.5254705, 0.36671611, 0.24113014, 0.15091036], rtol=5e-8)
     history = data["hist"][: len(life.flux)]
     np.testing.assert_allclose(life.flux, history[:, 1], rtol=1e-7, atol=1e-14)

@@ -124,7 +124,7 @@ def test_two_balls_and_a_neck():
     found = extract(pores, (30, 25, 40))[0]
     network = found.network
     assert len(network.junctions) == 2
-    assert network.ends.tolist() == [[0, 1]]
+    assert network.throat_conns.tolist() == [[0, 1]]
     neck = np.sqrt(12**2 - 10**2)
     assert network.throats["inscribed_radius"][0] / 2.0 == pytest.approx(neck, abs=0.6)
     assert network.radius[0] / 2.0 == pytest.approx(neck, rel=0.05)
@@ -146,7 +146,7 @@ def test_a_tube_from_face_to_face():
     found = extract(pores, (25, 16, 31))[0]
     assert found.connectivity.connected.tolist() == [pores.mean(), 0, 0]
     assert found.connectivity.centroid_path == 1.0
-    ends = found.network.ends
+    ends = found.network.throat_conns
     assert (ends[:, 1] == INLET).sum() == (ends[:, 1] == OUTLET).sum() == 1
     openings = ends[:, 1] < 0
     np.testing.assert_allclose(found.network.throats["area"][openings] / 4.0, pores[0].sum())
@@ -176,7 +176,7 @@ def test_a_volume_without_solid_is_refused():
 
 def test_all_solid():
     found, sizes, _ = extract(np.zeros((10, 11, 12), bool), (5, 11, 12))
-    assert len(found.network.junctions) == len(found.network.ends) == 0
+    assert len(found.network.junctions) == len(found.network.throat_conns) == 0
     assert found.connectivity.porosity == found.connectivity.n_components == sizes.sum() == 0
 
 

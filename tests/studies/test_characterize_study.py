@@ -347,7 +347,7 @@ def test_the_network_of_a_result(reference):
     network = md.pore_network(group)
     assert network.extent == pytest.approx((110 * 3e-9, 70 * 3e-9, 90 * 3e-9))
     np.testing.assert_allclose(network.junctions * 1e9, group.position.values)
-    np.testing.assert_array_equal(network.ends, group.ends.values)
+    np.testing.assert_array_equal(network.throat_conns, group.ends.values)
     np.testing.assert_allclose(network.band_length.sum(axis=1), network.length)
     volume = network.bodies["volume"].sum() / np.prod(network.extent)
     held = 1 - float(reference.result["properties"].unassigned_share[0])

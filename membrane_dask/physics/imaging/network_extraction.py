@@ -281,9 +281,9 @@ def _network(
     area = np.concatenate([area, *(o[1] for o in opening)])
     inscribed = np.concatenate([inscribed, *(o[2] for o in opening)])
     length = np.maximum(np.concatenate([length, *(o[3] for o in opening)]), _SHORTEST)
-    return PoreNetwork.between(
+    return PoreNetwork.from_straight_pores(
         junctions=centre * voxel,
-        ends=ends,
+        throat_conns=ends,
         length=length * voxel,
         radius=np.sqrt(area / np.pi) * voxel,
         extent=tuple(n * voxel for n in shape),

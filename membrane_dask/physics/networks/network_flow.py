@@ -1,10 +1,14 @@
-"""Flow through a pore network: the pressures at its junctions, solved again and again as pores narrow.
+"""Pressures of the flow through a pore network, by preconditioned conjugate gradients on its graph Laplacian.
 
-Flow conservation at the junctions is a weighted graph Laplacian. It is solved by conjugate
-gradients with symmetric successive over-relaxation as preconditioner, in Eisenstat's form (SIAM J.
-Sci. Stat. Comput. 2, 1, 1981): each iteration reads every pore once on the way up and once on the
-way down, no more than a product with the matrix does, and takes fewer than half the iterations of
-diagonal scaling.
+Mass conservation at the junctions is a weighted graph Laplacian. It is solved again and again while pores narrow, each
+time from a good initial guess. The preconditioner is symmetric successive over-relaxation in Eisenstat's form [1]_:
+an iteration reads every pore twice, as often as a product with the matrix does, and there are fewer than half the
+iterations of diagonal scaling.
+
+References
+----------
+.. [1] S. C. Eisenstat, Efficient implementation of a class of preconditioned conjugate gradient methods,
+   SIAM J. Sci. Stat. Comput. 2, 1 (1981).
 """
 
 from __future__ import annotations
@@ -16,33 +20,34 @@ import numpy as np
 
 from membrane_dask.physics._jit import inline_kernel, kernel
 from membrane_dask.physics.linear_solvers import dot
-from membrane_dask.physics.networks.pore_network import INLET, OUTLET, PoreNetwork, grouped
+from membrane_dask.physics.networks.connectivity import group_indices
+from membrane_dask.physics.networks.pore_network import INLET, OUTLET, PoreNetwork
 
-#: Over-relaxation of the sweeps. Random networks take the fewest iterations between 1.2 and 1.5.
+#: Relaxation factor. Random networks need the fewest iterations between 1.2 and 1.5.
 _RELAXATION = 1.35
-#: Rows are filled up to a multiple of this many pores, so that sums have no remainders, whose branches cannot
-#: be predicted. :func:`weighted_sum` is written for this number.
+#: Rows are padded to a multiple of this many pores, so that sums have no remainder loops, whose branches are
+#: unpredictable. :func:`weighted_sum` is written for this number.
 _LANES = 4
 
 
 class FlowGraph(NamedTuple):
-    """A network in the order in which its flow is solved: junctions by depth, pores by upper junction.
+    """A network in the memory layout of the solver: junctions sorted by depth, pores by their upper junction.
 
-    Places for pores between junctions come first, then inlets, then outlets, then one that stays empty.
-    Indices are unsigned, as that spares every access a test for those counted from the end.
+    The entries of pore arrays are: pores between junctions in padded rows, inlet pores, outlet pores, and one empty
+    entry. Indices are unsigned, which saves the check for negative ones at every access.
 
     Attributes
     ----------
-    pores : (n_places,) ndarray of int64
-        The network's number of the pore at each place, -1 where there is none.
+    pores : (n_entries,) ndarray of int64
+        Index in the network of the pore of each entry, -1 for padding.
     first : (n + 1,) ndarray of uint64
-        Junction ``i`` is the upper end of the pores at places ``first[i]`` to ``first[i + 1]``.
+        Junction ``i`` is the upper end of the pores ``first[i]`` to ``first[i + 1]``.
     lower : ndarray of uint32
         Lower junction of each pore between junctions.
     first_above : (n + 1,) ndarray of uint64
-        Extent in ``above`` and ``pore_above`` of the pores whose lower end is junction ``i``.
+        Junction ``i`` is the lower end of the pores ``pore_above[first_above[i]:first_above[i + 1]]``.
     above, pore_above : ndarray of uint32
-        Upper junction of such a pore, and its place.
+        Upper junction of such a pore, and its entry.
     inlet, outlet : ndarray of uint32
         Junction of each inlet and each outlet pore.
     depth : (n,) ndarray of float64
@@ -61,51 +66,53 @@ class FlowGraph(NamedTuple):
 
 
 def flow_graph(network: PoreNetwork) -> FlowGraph:
-    """Bring a network into the order of its flow."""
-    depth, ends = network.junctions[:, 0], network.ends
+    """Convert a network to the memory layout of the solver."""
+    depth, conns = network.junctions[:, 0], network.throat_conns
     order = np.argsort(depth, kind="stable")
     n = len(order)
     rank = np.empty(n, np.int64)
     rank[order] = np.arange(n)
-    inside, inlets, outlets = (
-        np.flatnonzero(kind) for kind in (ends[:, 1] >= 0, ends[:, 1] == INLET, ends[:, 1] == OUTLET)
+    internal, inlets, outlets = (
+        np.flatnonzero(kind) for kind in (conns[:, 1] >= 0, conns[:, 1] == INLET, conns[:, 1] == OUTLET)
     )
-    a, b = rank[ends[inside, 0]], rank[ends[inside, 1]]
+    a, b = rank[conns[internal, 0]], rank[conns[internal, 1]]
     upper, lower = np.minimum(a, b), np.maximum(a, b)
-    first, place_below, own = _rows(upper, n)
-    first_above, place_above, own_above = _rows(lower, n)
+    # Padding refers to the row's own junction.
+    first, entry_below, below = _padded_rows(upper, n)
+    first_above, entry_above, above = _padded_rows(lower, n)
     pores = np.full(first[-1] + len(inlets) + len(outlets) + 1, -1)
-    pores[place_below] = inside
+    pores[entry_below] = internal
     pores[first[-1] : -1] = np.concatenate([inlets, outlets])
-    own[place_below] = lower
-    own_above[place_above] = upper
+    below[entry_below] = lower
+    above[entry_above] = upper
     pore_above = np.full(first_above[-1], len(pores) - 1)
-    pore_above[place_above] = place_below
-    extents = first.astype(np.uint64), first_above.astype(np.uint64)
-    numbers = own, own_above, pore_above, rank[ends[inlets, 0]], rank[ends[outlets, 0]]
-    below, above, pore_above, inlet, outlet = (found.astype(np.uint32) for found in numbers)
-    return FlowGraph(pores, extents[0], below, extents[1], above, pore_above, inlet, outlet, depth[order])
+    pore_above[entry_above] = entry_below
+    return FlowGraph(
+        pores, first.astype(np.uint64), below.astype(np.uint32), first_above.astype(np.uint64),
+        above.astype(np.uint32), pore_above.astype(np.uint32), rank[conns[inlets, 0]].astype(np.uint32),
+        rank[conns[outlets, 0]].astype(np.uint32), depth[order],
+    )  # fmt: skip
 
 
-def _rows(row: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Extents of ``n`` rows of whole lanes, the place of every pore in its row, and the row of every place."""
-    begin, pore = grouped(row, n)
+def _padded_rows(row: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Lay out ``n`` padded rows: their extents, the entry of every pore, and the row of every entry."""
+    begin, pore = group_indices(row, n)
     counts = np.diff(begin)
     lanes = -(-counts // _LANES) * _LANES
     first = np.concatenate([[0], np.cumsum(lanes)])
-    place = np.empty(len(row), np.int64)
-    place[pore] = np.arange(len(row)) + np.repeat(first[:-1] - begin[:-1], counts)
-    return first, place, np.repeat(np.arange(n), lanes)
+    entry = np.empty(len(row), np.int64)
+    entry[pore] = np.arange(len(row)) + np.repeat(first[:-1] - begin[:-1], counts)
+    return first, entry, np.repeat(np.arange(n), lanes)
 
 
-def place(graph: FlowGraph, values: np.ndarray, empty: float) -> np.ndarray:
-    """Values of the network's pores at their places in the graph, ``empty`` where there is no pore."""
-    return np.append(np.asarray(values, float), empty)[graph.pores]  # -1 is the last
+def scatter(graph: FlowGraph, values: np.ndarray, padding: float) -> np.ndarray:
+    """Arrange values of the network's pores in the entries of the graph, with ``padding`` where there is no pore."""
+    return np.asarray(np.append(np.asarray(values, float), padding)[graph.pores])  # -1 is the last one
 
 
 @inline_kernel
-def weighted_sum(start, stop, weight, column, x):
-    """Sum of ``weight * x[column]`` over a row, in four parts: additions need not wait for each other."""
+def weighted_sum(start: np.uint64, stop: np.uint64, weight: np.ndarray, column: np.ndarray, x: np.ndarray) -> float:
+    """Sum ``weight * x[column]`` over a padded row, with four partial sums that let additions overlap."""
     a = b = c = d = 0.0
     s = start
     while s < stop:
@@ -118,30 +125,30 @@ def weighted_sum(start, stop, weight, column, x):
 
 
 @kernel
-def solve_pressures(graph, conductance, pressure, tolerance):
-    """Pressures at the junctions from a guess of them, in place; the number of iterations.
+def solve_pressures(graph: FlowGraph, conductance: np.ndarray, pressure: np.ndarray, tolerance: float) -> int:
+    """Solve for the pressures at the junctions, in place, with pressure 1 at the feed and 0 at the filtrate.
 
     Parameters
     ----------
     graph : FlowGraph
-    conductance : (n_places,) ndarray
-        Of the pore at each place; 0 where there is none or it carries no flow.
+    conductance : (n_entries,) ndarray
+        Conductance of each entry's pore; 0 for padding and for pores without flow.
     pressure : (n,) ndarray
-        A guess; becomes the solution. Junctions without a conducting pore are given 0.
+        Initial guess, replaced by the solution. Junctions without a conducting pore get 0.
     tolerance : float
-        Stop at this relative error of the pressures in the norm of dissipation ``sum k (dp)^2``,
-        estimated from the preconditioned residual. Inflow and outflow agree to rounding.
+        Relative error of the pressures in the norm of dissipation ``sum k (dp)^2`` at which to stop, estimated from
+        the preconditioned residual. Inflow and outflow agree to rounding errors in any case.
 
     Returns
     -------
     int
-        Iterations, or -1 if they did not suffice.
+        Number of iterations, or -1 without convergence.
     """
     first, lower = graph.first, graph.lower
     first_above, above, pore_above = graph.first_above, graph.above, graph.pore_above
     inlet, outlet = graph.inlet, graph.outlet
     n = pressure.size
-    between = lower.size
+    n_internal = lower.size
     weight_above = np.empty(above.size)
     for s in range(above.size):
         weight_above[s] = conductance[pore_above[s]]
@@ -154,10 +161,10 @@ def solve_pressures(graph, conductance, pressure, tolerance):
             total += weight_above[s]
         diagonal[i] = total
     for e in range(inlet.size):
-        diagonal[inlet[e]] += conductance[between + e]
-        feed[inlet[e]] += conductance[between + e]
+        diagonal[inlet[e]] += conductance[n_internal + e]
+        feed[inlet[e]] += conductance[n_internal + e]
     for e in range(outlet.size):
-        diagonal[outlet[e]] += conductance[between + inlet.size + e]
+        diagonal[outlet[e]] += conductance[n_internal + inlet.size + e]
     scale = np.zeros(n)  # 1 / sqrt(diagonal)
     for i in range(n):
         if diagonal[i] > 0.0:
@@ -165,7 +172,7 @@ def solve_pressures(graph, conductance, pressure, tolerance):
         else:
             pressure[i] = 0.0
 
-    # The residual of the preconditioned system is what one sweep of successive over-relaxation would change.
+    # The residual of the preconditioned system is the update of one sweep of successive over-relaxation.
     residual, direction = np.zeros(n), np.empty(n)
     swept = np.zeros(n)
     rho = 0.0
@@ -178,15 +185,15 @@ def solve_pressures(graph, conductance, pressure, tolerance):
         direction[i] = residual[i]
         rho += residual[i] * residual[i]
 
-    # 2 / w - 1 makes the residual's square an estimate of the error in the norm of dissipation.
+    # With the factor 2 / w - 1 the squared residual estimates the error in the norm of dissipation.
     excess = 2.0 / _RELAXATION - 1.0
     upward, relaxed, product = np.zeros(n), np.zeros(n), np.zeros(n)
     for iteration in range(20 * n + 1000):
         inflow = 0.0
         for e in range(inlet.size):
-            inflow += conductance[between + e] * (1.0 - pressure[inlet[e]])
+            inflow += conductance[n_internal + e] * (1.0 - pressure[inlet[e]])
         if excess * rho <= tolerance * tolerance * inflow:
-            _balance(graph, conductance, scale, inflow, pressure)
+            _balance_flow(graph, conductance, scale, inflow, pressure)
             return iteration
         for j in range(n):
             i = n - 1 - j
@@ -204,22 +211,24 @@ def solve_pressures(graph, conductance, pressure, tolerance):
         for i in range(n):
             pressure[i] += alpha * upward[i]
             residual[i] -= alpha * product[i]
-        before = rho
+        last_rho = rho
         rho = dot(residual, residual)
         for i in range(n):
-            direction[i] = residual[i] + rho / before * direction[i]
+            direction[i] = residual[i] + rho / last_rho * direction[i]
     return -1
 
 
 @inline_kernel
-def _balance(graph, conductance, scale, inflow, pressure):
-    """Shift all pressures by the constant at which as much leaves as enters: the best one in dissipation, too."""
-    between, inlets = graph.lower.size, graph.inlet.size
+def _balance_flow(
+    graph: FlowGraph, conductance: np.ndarray, scale: np.ndarray, inflow: float, pressure: np.ndarray
+) -> None:
+    """Shift all pressures by the constant that makes outflow equal inflow; it also minimises dissipation."""
+    n_internal, n_inlets = graph.lower.size, graph.inlet.size
     outflow, at_faces = 0.0, 0.0
     for e in range(graph.outlet.size):
-        outflow += conductance[between + inlets + e] * pressure[graph.outlet[e]]
-    for e in range(between, conductance.size):
-        at_faces += conductance[e]  # the last place is empty
+        outflow += conductance[n_internal + n_inlets + e] * pressure[graph.outlet[e]]
+    for e in range(n_internal, conductance.size):
+        at_faces += conductance[e]  # the last entry is empty
     if at_faces > 0.0:
         shift = (inflow - outflow) / at_faces
         for i in range(pressure.size):

@@ -1,4 +1,4 @@
-"""A network of cylindrical pores between the two faces of a membrane, and which of its pores flow."""
+"""A network of cylindrical pores between the two faces of a membrane, and its conversion to other packages."""
 
 from __future__ import annotations
 
@@ -9,43 +9,48 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from membrane_dask.physics._jit import kernel
 from membrane_dask.physics.errors import PhysicsError as PhysicsError
 
 if TYPE_CHECKING:
     import networkx
 
-#: What stands in ``ends[:, 1]`` of a pore that opens to the feed, or to the filtrate.
+#: Values in the second column of ``throat_conns`` for a pore that opens to the feed, or to the filtrate.
 INLET, OUTLET = -1, -2
+_FACES = {INLET: "feed", OUTLET: "filtrate"}
 
 
 @dataclass(frozen=True, repr=False)
 class PoreNetwork:
-    """Straight cylindrical pores between junctions, inlets and outlets.
+    """Straight cylindrical pores that connect junctions with each other, with the feed and with the filtrate.
 
-    In a generated network all lengths are in units of the membrane's thickness. In one extracted from a volume they
-    are in metres, junctions are the pore bodies and what is called a pore here is a throat.
+    In a generated network all lengths are in units of the membrane thickness. In a network extracted from an image
+    they are in metres; its junctions are the pore bodies and its pores the throats of the pore-network literature.
 
     Parameters
     ----------
     junctions : (n_junctions, 3) ndarray
-        Positions ``(z, y, x)``; ``z`` = 0 is the feed side.
-    ends : (n_pores, 2) ndarray of int32
-        Junction at one end; junction, ``INLET`` or ``OUTLET`` at the other.
+        Positions ``(z, y, x)``; the feed side is at ``z = 0``.
+    throat_conns : (n_pores, 2) ndarray of int32
+        Junctions at the two ends of each pore; the second one may be ``INLET`` or ``OUTLET`` instead.
     length, radius : (n_pores,) ndarray
         Length inside the membrane and radius of each pore, > 0.
     band : (n_pores,) ndarray of int
-        Band that holds the longest part of the pore, from 0 at the feed side.
+        Band that contains the longest segment of the pore, from 0 at the feed side.
     band_length : (n_pores, n_bands) ndarray
-        Length of each pore in each band.
+        Length of each pore inside each band.
     extent : tuple of float
         Size of the membrane along ``z, y, x``, in the unit of all lengths.
     bodies, throats : mapping of str to ndarray
-        What else is known of every junction, and of every pore.
+        Further properties, one value per junction and one value per pore.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, a length or radius is not positive and finite, or a junction does not exist.
     """
 
     junctions: np.ndarray
-    ends: np.ndarray
+    throat_conns: np.ndarray
     length: np.ndarray
     radius: np.ndarray
     band: np.ndarray
@@ -56,42 +61,62 @@ class PoreNetwork:
 
     def __post_init__(self) -> None:
         n, (pores, bands) = len(self.junctions), np.shape(self.band_length)
-        for name, shape in (("ends", (pores, 2)), ("length", (pores,)), ("radius", (pores,)), ("band", (pores,))):
+        for name, shape in (
+            ("throat_conns", (pores, 2)),
+            ("length", (pores,)),
+            ("radius", (pores,)),
+            ("band", (pores,)),
+        ):
             if np.shape(getattr(self, name)) != shape:
                 raise ValueError(f"{name}: shape must be {shape} (got {np.shape(getattr(self, name))})")
         for name in ("length", "radius"):
             values = getattr(self, name)
             if not (np.isfinite(values).all() and (values > 0).all()):
                 raise ValueError(f"{name}: must be greater than 0 and finite")
-        if pores and not (self.ends[:, 0].min() >= 0 and self.ends.max() < n and self.ends[:, 1].min() >= OUTLET):
-            raise ValueError(f"ends: must number the {n} junctions, or be INLET or OUTLET in the second column")
+        conns = self.throat_conns
+        if pores and not (conns[:, 0].min() >= 0 and conns.max() < n and conns[:, 1].min() >= OUTLET):
+            raise ValueError(
+                f"throat_conns: must contain indices of the {n} junctions, or INLET or OUTLET in the second column"
+            )
         if bands < 1:
             raise ValueError("band_length: at least one band is needed")
-        for where, count in (("bodies", n), ("throats", pores)):
-            for name, values in getattr(self, where).items():
+        for mapping, count in (("bodies", n), ("throats", pores)):
+            for name, values in getattr(self, mapping).items():
                 if len(values) != count:
-                    raise ValueError(f"{where}[{name!r}]: must hold {count} values (got {len(values)})")
+                    raise ValueError(f"{mapping}[{name!r}]: must have {count} values (got {len(values)})")
 
     @classmethod
-    def between(
-        cls, *, junctions: np.ndarray, ends: np.ndarray, length: np.ndarray, radius: np.ndarray,
+    def from_straight_pores(
+        cls, *, junctions: np.ndarray, throat_conns: np.ndarray, length: np.ndarray, radius: np.ndarray,
         extent: tuple[float, ...], bands: int = 4, bodies: Mapping[str, np.ndarray] | None = None,
         throats: Mapping[str, np.ndarray] | None = None,
     ) -> PoreNetwork:  # fmt: skip
-        """A network with bands of equal depth, whose pores lie along the straight lines between their ends."""
+        """Build a network with bands of equal depth, whose pores lie along the straight lines between their ends.
+
+        Parameters
+        ----------
+        junctions, throat_conns, length, radius, extent, bodies, throats
+            As for the class.
+        bands : int
+            Number of bands, >= 1.
+
+        Returns
+        -------
+        PoreNetwork
+        """
         depth = junctions[:, 0] / extent[0] if len(junctions) else np.zeros(1)
         first, second = (
-            depth[ends[:, 0]],
-            np.where(ends[:, 1] >= 0, depth[np.maximum(ends[:, 1], 0)], ends[:, 1] == OUTLET),
+            depth[throat_conns[:, 0]],
+            np.where(throat_conns[:, 1] >= 0, depth[np.maximum(throat_conns[:, 1], 0)], throat_conns[:, 1] == OUTLET),
         )
-        share = _shares(np.minimum(first, second), np.maximum(first, second), bands)
+        fraction = _band_fractions(np.minimum(first, second), np.maximum(first, second), bands)
         return cls(
-            junctions, ends, length, radius, share.argmax(axis=1), share * length[:, None], extent,
+            junctions, throat_conns, length, radius, fraction.argmax(axis=1), fraction * length[:, None], extent,
             bodies or {}, throats or {},
         )  # fmt: skip
 
     def __repr__(self) -> str:
-        return f"<PoreNetwork: {len(self.junctions)} junctions, {len(self.ends)} pores, extent {self.extent}>"
+        return f"<PoreNetwork: {len(self.junctions)} junctions, {len(self.throat_conns)} pores, extent {self.extent}>"
 
     @property
     def n_bands(self) -> int:
@@ -99,234 +124,153 @@ class PoreNetwork:
         return int(self.band_length.shape[1])
 
     def band_porosity(self) -> np.ndarray:
-        """Pore volume in each band over the band's volume (Gu, Eqs. 3 and 27), shape ``(n_bands,)``."""
-        return self.n_bands * np.pi * (self.radius**2 @ self.band_length) / math.prod(self.extent)
+        """Return the pore volume in each band over the band's volume (Gu, Eqs. 3 and 27), shape ``(n_bands,)``."""
+        porosity: np.ndarray = self.n_bands * np.pi * (self.radius**2 @ self.band_length) / math.prod(self.extent)
+        return porosity
 
     def band_surface_area(self) -> np.ndarray:
-        """Area of the pore walls in each band, per area of the membrane, shape ``(n_bands,)``."""
+        """Return the area of the pore walls in each band per area of the membrane, shape ``(n_bands,)``."""
         return np.asarray(2 * np.pi * (self.radius @ self.band_length)) / math.prod(self.extent[1:])
 
-    def band_degree(self) -> np.ndarray:
-        """Mean number of pores that meet at a junction of each band, NaN without one, shape ``(n_bands,)``."""
-        ends = self.ends[self.ends >= 0]
-        degree = np.bincount(ends, minlength=len(self.junctions))
+    def band_coordination_number(self) -> np.ndarray:
+        """Return the mean number of pores per junction of each band, NaN without a junction, shape ``(n_bands,)``."""
+        conns = self.throat_conns[self.throat_conns >= 0]
+        coordination_number = np.bincount(conns, minlength=len(self.junctions))
         band = np.minimum((self.junctions[:, 0] / self.extent[0] * self.n_bands).astype(int), self.n_bands - 1)
         with np.errstate(invalid="ignore"):
-            return np.bincount(band, degree, self.n_bands) / np.bincount(band, minlength=self.n_bands)
+            total = np.bincount(band, coordination_number, self.n_bands)
+            return np.asarray(total / np.bincount(band, minlength=self.n_bands))
 
     def to_networkx(self) -> networkx.MultiGraph:
-        """The same as a graph: junctions 0..n-1, ``"feed"`` and ``"filtrate"``; both kinds carry all that is known."""
+        """Return the network as a graph.
+
+        Its nodes are the junctions 0 to n - 1, ``"feed"`` and ``"filtrate"``; ``bodies`` are node attributes and
+        ``throats`` edge attributes.
+        """
         import networkx as nx
 
         graph = nx.MultiGraph(extent=self.extent)
         for number, (z, y, x) in enumerate(self.junctions.tolist()):
             graph.add_node(number, z=z, y=y, x=x, **{k: v[number].item() for k, v in self.bodies.items()})
-        graph.add_nodes_from(["feed", "filtrate"])
-        outside = {INLET: "feed", OUTLET: "filtrate"}
-        rows = zip(self.ends.tolist(), self.length, self.radius, self.band, strict=True)
+        graph.add_nodes_from(_FACES.values())
+        rows = zip(self.throat_conns.tolist(), self.length, self.radius, self.band, strict=True)
         for number, ((a, b), length, radius, band) in enumerate(rows):
-            known = {k: v[number].item() for k, v in self.throats.items()}
+            properties = {k: v[number].item() for k, v in self.throats.items()}
             graph.add_edge(
-                a, outside.get(b, b), key=number, length=float(length), radius=float(radius), band=int(band), **known
-            )
+                a, _FACES.get(b, b), key=number, length=float(length), radius=float(radius), band=int(band),
+                **properties,
+            )  # fmt: skip
         return graph
 
     @classmethod
     def from_networkx(cls, graph: networkx.MultiGraph, *, bands: int = 4) -> PoreNetwork:
-        """A network from a graph as :meth:`to_networkx` makes it; pores lie in bands of equal depth.
+        """Build a network from a graph in the form of :meth:`to_networkx`, with bands of equal depth.
 
         Raises
         ------
         ValueError
-            If a junction has no place, or a pore no length or radius.
+            If a junction has no position, or a pore no length or radius.
         """
-        outside = {"feed": INLET, "filtrate": OUTLET}
-        nodes = [node for node in graph.nodes if node not in outside]
-        number = {node: k for k, node in enumerate(nodes)} | outside
+        faces = {name: value for value, name in _FACES.items()}
+        nodes = [node for node in graph.nodes if node not in faces]
+        number = {node: k for k, node in enumerate(nodes)} | faces
         rows = sorted(graph.edges(keys=True, data=True), key=lambda row: row[2])
         try:
             junctions = np.array([[graph.nodes[n][axis] for axis in "zyx"] for n in nodes], float).reshape(-1, 3)
             length, radius = (np.array([row[3][name] for row in rows], float) for name in ("length", "radius"))
         except KeyError as error:
             raise ValueError(f"graph: a junction or a pore has no {error}") from error
-        # What lies outside stands in the second place.
-        ends = np.array([sorted((number[a], number[b]), key=lambda n: (n < 0, n)) for a, b, *_ in rows], np.int32)
-        extra = [k for k in (graph.nodes[nodes[0]] if nodes else ()) if k not in "zyx"]
-        more = [k for k in (rows[0][3] if rows else ()) if k not in ("length", "radius", "band")]
-        return cls.between(
-            junctions=junctions, ends=ends.reshape(-1, 2), length=length, radius=radius,
+        # INLET and OUTLET belong in the second column.
+        conns = np.array([sorted((number[a], number[b]), key=lambda n: (n < 0, n)) for a, b, *_ in rows], np.int32)
+        node_names = [k for k in (graph.nodes[nodes[0]] if nodes else ()) if k not in "zyx"]
+        edge_names = [k for k in (rows[0][3] if rows else ()) if k not in ("length", "radius", "band")]
+        return cls.from_straight_pores(
+            junctions=junctions, throat_conns=conns.reshape(-1, 2), length=length, radius=radius,
             extent=tuple(graph.graph.get("extent", (1.0, 1.0, 1.0))), bands=bands,
-            bodies={k: np.array([graph.nodes[n][k] for n in nodes]) for k in extra},
-            throats={k: np.array([row[3][k] for row in rows]) for k in more},
+            bodies={k: np.array([graph.nodes[n][k] for n in nodes]) for k in node_names},
+            throats={k: np.array([row[3][k] for row in rows]) for k in edge_names},
         )  # fmt: skip
 
     def to_openpnm(self) -> dict[str, np.ndarray]:
-        """The same as OpenPNM and PoreSpy name it: junctions are ``pore``s, pores between two of them ``throat``s.
+        """Return the network as a dictionary of OpenPNM and PoreSpy.
 
-        Axes stay ``z, y, x``. Junctions that open to the feed or the filtrate are marked ``pore.inlets`` and
-        ``pore.outlets``; the openings themselves have no place there.
+        Junctions become ``pore`` entries and pores between two junctions ``throat`` entries; axes stay ``z, y, x``.
+        Junctions that open to the feed or the filtrate are marked by ``pore.inlets`` and ``pore.outlets``; the inlet
+        and outlet pores themselves are left out.
         """
-        inner = self.ends[:, 1] >= 0
-        found = {
+        internal = self.throat_conns[:, 1] >= 0
+        arrays = {
             "pore.coords": self.junctions,
-            "throat.conns": np.sort(self.ends[inner], axis=1),
-            "throat.diameter": 2 * self.radius[inner],
-            "throat.length": self.length[inner],
+            "throat.conns": np.sort(self.throat_conns[internal], axis=1),
+            "throat.diameter": 2 * self.radius[internal],
+            "throat.length": self.length[internal],
         }
-        for name, outside in (("inlets", INLET), ("outlets", OUTLET)):
-            found[f"pore.{name}"] = np.isin(np.arange(len(self.junctions)), self.ends[self.ends[:, 1] == outside, 0])
-        for where, known, rows in (("pore", self.bodies, slice(None)), ("throat", self.throats, inner)):
-            for name, values in known.items():
-                radius = name.endswith("radius")
-                found[f"{where}.{name.replace('radius', 'diameter')}"] = (2 if radius else 1) * values[rows]
-        return found
+        for name, face in (("inlets", INLET), ("outlets", OUTLET)):
+            at_face = self.throat_conns[self.throat_conns[:, 1] == face, 0]
+            arrays[f"pore.{name}"] = np.isin(np.arange(len(self.junctions)), at_face)
+        for element, properties, rows in (("pore", self.bodies, slice(None)), ("throat", self.throats, internal)):
+            for name, values in properties.items():
+                factor = 2 if name.endswith("radius") else 1
+                arrays[f"{element}.{name.replace('radius', 'diameter')}"] = factor * values[rows]
+        return arrays
 
     @classmethod
     def from_openpnm(
         cls, network: Mapping[str, np.ndarray], extent: tuple[float, ...], *, bands: int = 4
     ) -> PoreNetwork:
-        """A network from a dictionary of OpenPNM or PoreSpy.
+        """Build a network from a dictionary of OpenPNM or PoreSpy.
 
         Parameters
         ----------
         network : mapping of str to ndarray
-            With ``pore.coords`` ``(z, y, x)``, ``throat.conns`` and the throats' ``diameter`` (or ``equivalent`` or
-            ``inscribed_diameter``) and ``length`` (or ``total_length``). Junctions marked ``inlets`` or ``xmin``
-            open to the feed, those marked ``outlets`` or ``xmax`` to the filtrate, through pores of no more than
-            their own radius.
+            Needs ``pore.coords`` ``(z, y, x)``, ``throat.conns``, and for the throats ``diameter`` (or ``equivalent``
+            or ``inscribed_diameter``) and ``length`` (or ``total_length``). Junctions marked as ``inlets`` or ``xmin``
+            open to the feed, those marked as ``outlets`` or ``xmax`` to the filtrate, through pores of the junction's
+            radius.
         extent : tuple of float
             Size along ``z, y, x``.
         bands : int
-            Parts of the depth.
+            Number of bands of equal depth.
+
+        Raises
+        ------
+        ValueError
+            If a required array is missing.
         """
 
-        def first(where: str, *names: str) -> np.ndarray:
+        def array(element: str, *names: str) -> np.ndarray:
             for name in names:
-                if f"{where}.{name}" in network:
-                    return np.asarray(network[f"{where}.{name}"], float)
-            raise ValueError(f"network: has no {' or '.join(f'{where}.{name}' for name in names)}")
+                if f"{element}.{name}" in network:
+                    return np.asarray(network[f"{element}.{name}"], float)
+            raise ValueError(f"network: has no {' or '.join(f'{element}.{name}' for name in names)}")
 
-        junctions = first("pore", "coords")
-        ends = np.asarray(network["throat.conns"], np.int32).reshape(-1, 2)
-        radius = first("throat", "diameter", "equivalent_diameter", "inscribed_diameter") / 2
-        length = first("throat", "length", "total_length", "direct_length")
-        for outside, names, level in ((INLET, ("inlets", "xmin"), 0.0), (OUTLET, ("outlets", "xmax"), extent[0])):
+        junctions = array("pore", "coords")
+        conns = np.asarray(network["throat.conns"], np.int32).reshape(-1, 2)
+        radius = array("throat", "diameter", "equivalent_diameter", "inscribed_diameter") / 2
+        length = array("throat", "length", "total_length", "direct_length")
+        for face, names, level in ((INLET, ("inlets", "xmin"), 0.0), (OUTLET, ("outlets", "xmax"), extent[0])):
             marked = next((np.flatnonzero(network[f"pore.{n}"]) for n in names if f"pore.{n}" in network), ())
             if len(marked):
-                size = first("pore", "diameter", "inscribed_diameter", "equivalent_diameter")[marked] / 2
-                away = np.abs(junctions[marked, 0] - level)
-                ends = np.concatenate([ends, np.stack([marked, np.full(len(marked), outside)], 1).astype(np.int32)])
-                radius, length = np.append(radius, size), np.append(length, np.maximum(away, 1e-3 * size))
-        known = {k.split(".", 1)[1]: np.asarray(v) for k, v in network.items() if k.startswith("pore.")}
+                size = array("pore", "diameter", "inscribed_diameter", "equivalent_diameter")[marked] / 2
+                distance = np.abs(junctions[marked, 0] - level)
+                conns = np.concatenate([conns, np.stack([marked, np.full(len(marked), face)], 1).astype(np.int32)])
+                radius, length = np.append(radius, size), np.append(length, np.maximum(distance, 1e-3 * size))
+        pore_arrays = {k.split(".", 1)[1]: np.asarray(v) for k, v in network.items() if k.startswith("pore.")}
         bodies = {
             name.replace("diameter", "radius"): values / 2 if "diameter" in name else values
-            for name, values in known.items()
+            for name, values in pore_arrays.items()
             if values.ndim == 1 and values.dtype.kind in "iuf"
         }
-        return cls.between(
-            junctions=junctions, ends=ends, length=length, radius=radius, extent=extent, bands=bands, bodies=bodies
-        )
+        return cls.from_straight_pores(
+            junctions=junctions, throat_conns=conns, length=length, radius=radius, extent=extent, bands=bands,
+            bodies=bodies,
+        )  # fmt: skip
 
 
-def _shares(low: np.ndarray, high: np.ndarray, bands: int) -> np.ndarray:
-    """Share of each stretch of the depth (0 to 1) that lies in each of equal bands, ``(n, bands)``."""
+def _band_fractions(low: np.ndarray, high: np.ndarray, bands: int) -> np.ndarray:
+    """Return the fraction of each depth interval (within 0 to 1) in each of equal bands, shape ``(n, bands)``."""
     edges = np.arange(bands + 1) / bands
-    parts = np.maximum(np.minimum(high[:, None], edges[1:]) - np.maximum(low[:, None], edges[:-1]), 0.0)
-    level = parts.sum(axis=1) <= 0
-    parts[level, np.minimum((low[level] * bands).astype(int), bands - 1)] = 1.0
-    return np.asarray(parts / parts.sum(axis=1, keepdims=True))
-
-
-@kernel
-def grouped(group, n):
-    """Where each of ``n`` groups begins and ends, and all members in the order of their groups (a counting sort)."""
-    first = np.zeros(n + 1, np.int64)
-    for i in range(group.size):
-        first[group[i] + 1] += 1
-    for k in range(n):
-        first[k + 1] += first[k]
-    fill, member = first.copy(), np.empty(group.size, np.int64)
-    for i in range(group.size):
-        member[fill[group[i]]] = i
-        fill[group[i]] += 1
-    return first, member
-
-
-def adjacency(ends: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pores at every node, by node: ``(first, pore, other)``; node n is the feed, n + 1 the filtrate."""
-    nodes = np.where(ends >= 0, ends, n - 1 - ends).astype(np.int64).ravel()
-    first, end = grouped(nodes, n + 2)
-    return first, end >> 1, nodes[end ^ 1]
-
-
-@kernel
-def flowing(first, pore, other, is_open):
-    """Mark the pores that can carry flow: those on some simple path from the feed to the filtrate.
-
-    They are the biconnected component (Tarjan 1972) of a virtual pore that joins feed and filtrate:
-    dead ends, loops that hang on one junction and islands lie outside it. A search of the graph
-    decides this exactly, where the sign of a computed flow of about 1e-20 would not.
-
-    Parameters
-    ----------
-    first, pore, other : ndarray
-        From :func:`adjacency`.
-    is_open : (n_pores,) ndarray of bool
-        Pores that are not closed.
-
-    Returns
-    -------
-    (n_pores,) ndarray of bool
-    """
-    n = first.size - 3
-    feed, filtrate = n, n + 1
-    n_pores = is_open.size
-    live = np.zeros(n_pores, np.bool_)
-    entry = np.full(n + 2, -1, np.int64)  # order of discovery
-    low = np.zeros(n + 2, np.int64)  # earliest node that the subtree reaches
-    via = np.full(n + 2, -1, np.int64)  # pore by which the node was found
-    place = first[:-1].copy()  # next neighbour to look at
-    path = np.empty(n + 2, np.int64)
-    edges = np.empty(n_pores, np.int64)
-    n_edges = 0
-    # The search starts by crossing the virtual pore, from the feed to the filtrate.
-    entry[feed] = 0
-    entry[filtrate] = 1
-    path[0] = filtrate
-    depth, clock = 1, 2
-    while depth > 0:
-        v = path[depth - 1]
-        if place[v] < first[v + 1]:
-            e, w = pore[place[v]], other[place[v]]
-            place[v] += 1
-            if not is_open[e] or e == via[v]:
-                continue
-            if entry[w] < 0:
-                entry[w] = clock
-                low[w] = clock
-                clock += 1
-                via[w] = e
-                path[depth] = w
-                depth += 1
-                edges[n_edges] = e
-                n_edges += 1
-            elif entry[w] < entry[v]:
-                edges[n_edges] = e
-                n_edges += 1
-                low[v] = min(low[v], entry[w])
-        else:
-            depth -= 1
-            if depth == 0:
-                break
-            parent = path[depth - 1]
-            if low[v] >= entry[parent]:  # what hangs below this pore is a component of its own
-                while True:
-                    n_edges -= 1
-                    if edges[n_edges] == via[v]:
-                        break
-            else:
-                low[parent] = min(low[parent], low[v])
-    # Left on the stack: the pores on a cycle with the virtual one.
-    for i in range(n_edges):
-        live[edges[i]] = True
-    return live
+    overlap = np.maximum(np.minimum(high[:, None], edges[1:]) - np.maximum(low[:, None], edges[:-1]), 0.0)
+    horizontal = overlap.sum(axis=1) <= 0
+    overlap[horizontal, np.minimum((low[horizontal] * bands).astype(int), bands - 1)] = 1.0
+    return np.asarray(overlap / overlap.sum(axis=1, keepdims=True))

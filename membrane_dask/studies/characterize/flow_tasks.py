@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.io.volumes import GivenVolume
-from membrane_dask.physics.networks.network_flow import flow_graph, place, solve_pressures
+from membrane_dask.physics.networks.network_flow import flow_graph, scatter, solve_pressures
 from membrane_dask.physics.networks.pore_network import PhysicsError, PoreNetwork
 from membrane_dask.physics.stokes.mac_grid import Grid, percolating
 from membrane_dask.physics.stokes.solver import screening, stokes
@@ -223,13 +223,14 @@ def _by_conduits(network: Mapping[str, np.ndarray]) -> dict[str, float]:
     found = {}
     for name in ("inscribed", "equivalent"):
         radius = network[f"throat_{name}_radius"]
-        tubes = PoreNetwork.between(
-            junctions=network["position"], ends=network["ends"].astype(np.int32), length=network["throat_length"],
-            radius=np.maximum(radius, 1e-6 * radius.max(initial=1.0)), extent=tuple(extent.tolist()), bands=1,
+        tubes = PoreNetwork.from_straight_pores(
+            junctions=network["position"], throat_conns=network["ends"].astype(np.int32),
+            length=network["throat_length"], radius=np.maximum(radius, 1e-6 * radius.max(initial=1.0)),
+            extent=tuple(extent.tolist()), bands=1,
         )  # fmt: skip
         graph = flow_graph(tubes)
         conductance = math.pi * tubes.radius**4 / (8 * tubes.length)
-        placed = place(graph, conductance, 0.0)
+        placed = scatter(graph, conductance, 0.0)
         pressure = np.zeros(len(tubes.junctions))
         if solve_pressures(graph, placed, pressure, _NETWORK) < 0:
             raise PhysicsError("the pressures in the pore network were not found")

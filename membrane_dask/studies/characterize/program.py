@@ -69,9 +69,9 @@ def pore_network(network: Any, *, bands: int = QUARTERS) -> PoreNetwork:
         raise ValueError("network: must be a group such as run.result['network_0'] or ['reference_network']")
     metre = {"nm": 1e-9, "nm2": 1e-18, "nm3": 1e-27, "1": 1}
     known = {v.name: np.asarray(network[v.name].values) * metre[v.units] for v in NETWORK}
-    return PoreNetwork.between(
+    return PoreNetwork.from_straight_pores(
         junctions=known["position"],
-        ends=known["ends"].astype(np.int32),
+        throat_conns=known["ends"].astype(np.int32),
         length=known["throat_length"],
         radius=known["throat_equivalent_radius"],
         extent=tuple(known["extent"].tolist()),
@@ -411,7 +411,7 @@ def _network(
         "inscribed_radius": network.bodies["inscribed_radius"],
         "surface_area": network.bodies["surface_area"],
         "coordination_number": network.bodies["coordination_number"],
-        "ends": network.ends,
+        "ends": network.throat_conns,
         "throat_equivalent_radius": network.radius,
         "throat_inscribed_radius": network.throats["inscribed_radius"],
         "throat_area": network.throats["area"],

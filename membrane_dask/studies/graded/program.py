@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from membrane_dask.errors import Problem, Source, StudyError
-from membrane_dask.physics.networks.fouling import FilterLife, filter_lives, threshold_crossing, until
-from membrane_dask.physics.networks.pore_network import PhysicsError, PoreNetwork
-from membrane_dask.physics.networks.random_network import RadiusSpread, band_radii, generate, junction_counts
+from membrane_dask.physics.errors import PhysicsError
+from membrane_dask.physics.networks.band_porosity import band_radii, junction_counts
+from membrane_dask.physics.networks.filter_metrics import accumulated_metrics, threshold_crossing
+from membrane_dask.physics.networks.fouling import FilterLife, filter_lives
+from membrane_dask.physics.networks.pore_network import PoreNetwork
+from membrane_dask.physics.networks.radius_distribution import RadiusSpread
+from membrane_dask.physics.networks.random_network import generate
 from membrane_dask.program import Dataset, Field, History, Parts, Proposer, Table, Unit, Volume, Work
 from membrane_dask.schema import Variable
 from membrane_dask.studies.graded import optimum
@@ -203,7 +207,7 @@ def at_flux_threshold(graded: xr.DataTree, threshold: float) -> xr.Dataset:
         one = history.sel(deposition=coefficient).transpose(..., "time", "band")
         flux = one.flux.values
         crossing, _ = threshold_crossing(flux, threshold)
-        metrics, usage = until(
+        metrics, usage = accumulated_metrics(
             flux, one.foulant_concentration_out.values, one.band_porosity.values, crossing, float(coefficient),
             time_step, graded.attrs["quadrature"],
         )  # fmt: skip
@@ -335,8 +339,12 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
 
 def _value(variable: Variable, network: PoreNetwork, lives: Sequence[FilterLife], n_times: int) -> np.ndarray:
     """One variable of a unit, histories filled up with NaN."""
-    if variable.name in ("band_degree", "band_surface_area"):
-        return np.asarray(getattr(network, variable.name)())
+    if variable.name == "band_degree":
+        return network.band_coordination_number()
+    if variable.name == "band_surface_area":
+        return network.band_surface_area()
+    if variable.name == "mean_degree":
+        return np.asarray(lives[0].coordination_number_mean)
     if "deposition" not in variable.dims:
         return np.asarray(getattr(lives[0], variable.name))
     found = [np.asarray(getattr(life, variable.name)) for life in lives]

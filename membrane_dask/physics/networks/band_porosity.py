@@ -1,0 +1,122 @@
+"""Expected porosity of the bands of a random pore network, and the number of junctions that it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.optimize import brentq
+
+from membrane_dask.physics.errors import PhysicsError
+
+#: Fewest junctions in a band from which a network can form, and most that are tried.
+_MIN_JUNCTIONS, _MAX_JUNCTIONS = 4, 1e7
+
+
+def band_radii(radius: float | Sequence[float], gradient: float, bands: int) -> np.ndarray:
+    """Return the pore radius of every band from the feed side on (Gu, Eqs. 1 and 2).
+
+    Parameters
+    ----------
+    radius : float or (bands,) sequence of float
+        Mean pore radius, or one radius per band to which the gradient is added.
+    gradient : float
+        Decrease of the radius from one band to the next.
+    bands : int
+        Number of bands.
+
+    Returns
+    -------
+    (bands,) ndarray
+    """
+    return np.asarray(np.broadcast_to(radius, bands) + gradient * ((bands - 1) / 2 - np.arange(bands)))
+
+
+def expected_band_porosity(counts: np.ndarray, radii: np.ndarray, l_min: float, l_max: float) -> np.ndarray:
+    """Return the mean porosity of every band over all networks with these numbers of junctions.
+
+    Parameters
+    ----------
+    counts : (bands,) ndarray
+        Number of junctions in each band; need not be integers.
+    radii : (bands,) ndarray
+        Pore radius of each band.
+    l_min, l_max : float
+        Limits of the pore length, ``l_max <= min(1/bands, 1/2)``.
+
+    Returns
+    -------
+    (bands,) ndarray
+
+    Notes
+    -----
+    Two points at a distance ``d`` in depth are connected if their distance in the plane lies in a ring. The integral
+    of the pore length over the ring is ``2 pi/3 (l_max^3 - max(l_min, d)^3)``. Its integrals over ``d`` and over the
+    position of the pair relative to the band boundaries are elementary.
+    """
+    bands = len(counts)
+    density = counts * bands
+    pairs = density * (counts - 1) * bands  # a point is not its own neighbour
+    cube = l_max**3 - l_min**3
+    # Integrals over d from 0 to l_max of l_max^3 - max(l_min, d)^3, and of d times this function.
+    zeroth = cube * l_min + l_max**3 * (l_max - l_min) - (l_max**4 - l_min**4) / 4
+    first = cube * l_min**2 / 2 + l_max**3 * (l_max**2 - l_min**2) / 2 - (l_max**5 - l_min**5) / 5
+    square = radii**2
+    volume = pairs * square * (zeroth / bands - first)
+    # A pair across a band boundary has a depth a in this band, uniformly distributed on [0, d], and the radius of this
+    # band if a > d/2. Of a pair across a face only the segment inside the membrane counts.
+    across = density[1:] * density[:-1] * first / 8
+    volume[:-1] += across * (3 * square[:-1] + square[1:])
+    volume[1:] += across * (3 * square[1:] + square[:-1])
+    for face in (0, -1):
+        volume[face] += density[face] ** 2 * square[face] * first / 2
+    return np.asarray(bands * np.pi * 2 * np.pi / 3 * volume)
+
+
+def junction_counts(*, l_min: float, l_max: float, radii: np.ndarray, porosity: float) -> np.ndarray:
+    """Return the number of junctions per band from which the generation starts.
+
+    Parameters
+    ----------
+    l_min, l_max : float
+        Limits of the pore length.
+    radii : (bands,) ndarray
+        Pore radius of each band.
+    porosity : float
+        Porosity of every band.
+
+    Returns
+    -------
+    (bands,) ndarray of int
+
+    Raises
+    ------
+    PhysicsError
+        If the porosity needs more than 1e7 or fewer than 4 junctions in a band.
+
+    Notes
+    -----
+    The last band gets the number that brings its expected porosity to ``porosity``; the others follow from
+    ``r_m^2 N_m (N_m - 1) = r_k^2 N_k (N_k - 1)`` (Gu, Eq. 9).
+    """
+
+    def all_counts(last: float) -> np.ndarray:
+        pairs = (radii[-1] / radii) ** 2 * last * (last - 1)
+        return np.asarray(0.5 + np.sqrt(0.25 + pairs))
+
+    def excess(last: float) -> float:
+        return float(expected_band_porosity(all_counts(last), radii, l_min, l_max)[-1] - porosity)
+
+    upper = 2.0
+    while excess(upper) < 0:
+        upper *= 2
+        if upper > _MAX_JUNCTIONS:
+            raise PhysicsError(f"a porosity of {porosity} needs more than {upper:.0e} junctions per band")
+    last = brentq(excess, 1.0, upper) if excess(1.0) < 0 else 1.0
+    counts = np.round(all_counts(round(last))).astype(np.int64)
+    if counts.min() < _MIN_JUNCTIONS:
+        raise PhysicsError(
+            f"a porosity of {porosity} needs only {counts.min()} junctions in a band, too few for a network "
+            f"(at least {_MIN_JUNCTIONS})"
+        )
+    return counts
