@@ -19,10 +19,11 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 from _common import argument_parser
 
-from membrane_dask.physics.porometry.flux_laws import fit
-from membrane_dask.physics.porometry.palencia_convention import Convention, structure
-from membrane_dask.physics.porometry.pore_estimates import hydraulic_permeability, pore_number, threshold
-from membrane_dask.physics.porometry.posterior import QUANTITIES, Known, Permeability, posterior
+from membrane_dask.physics.porometry.cylindrical_pores import hydraulic_permeability, pore_number
+from membrane_dask.physics.porometry.palencia_convention import Convention, published_structure
+from membrane_dask.physics.porometry.posterior import QUANTITIES, PermeabilityEstimate, Prior, posterior
+from membrane_dask.physics.porometry.regression import fit
+from membrane_dask.physics.porometry.threshold_pressure import threshold_pressure
 
 PRESSURES = np.repeat([1e5, 2e5, 3e5, 4e5, 5e5], 3)
 VISCOSITY, AREA, NOISE, RADIUS_ERROR, THICKNESS_ERROR = 0.89e-3, 0.0034, 0.02, 0.08, 0.10
@@ -45,24 +46,25 @@ def one_membrane(seed: int) -> tuple[list[bool], list[bool]]:
     flux = true_permeability * (PRESSURES - true_threshold)
     flux = flux + NOISE * flux.mean() * rng.standard_normal(len(flux))
     line = fit(PRESSURES, flux)
-    interval = threshold(line)
-    value, error = float(line.values[0]), float(line.errors()[0])
+    interval = threshold_pressure(line)
+    value, error = float(line.values[0]), float(line.standard_errors()[0])
     priors = {
-        "radius": Known("normal", radius * (1 + RADIUS_ERROR * rng.standard_normal()), RADIUS_ERROR * radius),
-        "thickness": Known(
+        "radius": Prior("normal", radius * (1 + RADIUS_ERROR * rng.standard_normal()), RADIUS_ERROR * radius),
+        "thickness": Prior(
             "normal", thickness * (1 + THICKNESS_ERROR * rng.standard_normal()), THICKNESS_ERROR * thickness
         ),
     }
-    distribution = posterior(Permeability(value, error, line.freedom, VISCOSITY, AREA), priors, RANGES)
+    estimate = PermeabilityEstimate(value, error, line.degrees_of_freedom, VISCOSITY, AREA)
+    distribution = posterior(estimate, priors, RANGES)
     limits = dict(zip(QUANTITIES, distribution.quantiles((0.025, 0.975)), strict=True))
     truth = {"radius": radius, "porosity": porosity, "pore_number": number, "thickness": thickness}
     covered = [
-        abs(value - true_permeability) <= line.reach(0.95) * error,
+        abs(value - true_permeability) <= line.t_quantile(0.95) * error,
         interval.low <= true_threshold <= interval.high,
     ]
     covered += [bool(limits[name][0] <= truth[name] <= limits[name][1]) for name in QUANTITIES]
     # The paper takes the intercept without its sign.
-    printed = structure(value, abs(interval.pressure), CONVENTION)
+    printed = published_structure(value, abs(interval.pressure), CONVENTION)
     low, high = sorted(printed.radius)
     few, many = sorted(printed.number)
     published = [low <= radius <= high, abs(printed.porosity / porosity - 1) <= 0.1, few <= number <= many]

@@ -1,4 +1,4 @@
-"""Palencia's tables, cell by cell; what cannot be reproduced is asserted to be so."""
+"""Palencia's tables recomputed cell by cell, with the cells that cannot be reproduced."""
 
 from __future__ import annotations
 
@@ -11,17 +11,23 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from membrane_dask.physics.networks.pore_network import PhysicsError
-from membrane_dask.physics.porometry.flux_laws import fit
-from membrane_dask.physics.porometry.palencia_convention import Convention, Scales, scales_of, structure
-from membrane_dask.physics.porometry.pore_estimates import DarcyCurve, cubic_threshold
+from membrane_dask.io.tables.flux_curves import read_flux_table
+from membrane_dask.physics.errors import PhysicsError
+from membrane_dask.physics.porometry.darcy_curve import DarcyCurve, cubic_threshold
+from membrane_dask.physics.porometry.palencia_convention import (
+    Convention,
+    ScalingFactors,
+    published_structure,
+    scaling_of,
+)
+from membrane_dask.physics.porometry.regression import fit
 from membrane_dask.studies.porometry import reproduction as palencia
 
 pytestmark = pytest.mark.paper
 
 CONVENTION = Convention.preset("table6", thickness=palencia.THICKNESS, area=palencia.AREA, **palencia.LIQUID)
 #: L_m (1e-7 s/m) and P_0 (Pa) as printed, then r_YL um, eps %, log s_eps, r_HP,0 um, n_p0, log s_n (lower, upper),
-#: n_p,l, r_l nm, r_u nm, mean nm, sigma nm, geometric mean nm: computed by another program.
+#: n_p,l, r_l nm, r_u nm, mean nm, sigma nm, geometric mean nm: from an independent implementation.
 PRISTINE = """\
 2.71 8964.5 3.9931 13.023 1 1.2627 8.8393e+06 7 6 8.8393e+13 1.2627 3.9931 2.6279 1.9307 98.64
 2.59 12086.3 2.9617 22.625 1 0.9366 2.7914e+07 6 5 2.7914e+13 2.9617 9.3658 6.1638 4.5284 130.10
@@ -46,11 +52,11 @@ CURVES = {
 }
 
 
-def to_the_digit(found, printed: str) -> None:
-    """Each number is the printed one, rounded to as many digits."""
-    for value, word in zip(found, printed.split(), strict=True):
-        unit = 10.0 ** Decimal(word).as_tuple().exponent
-        assert abs(value - float(word)) <= 0.5 * unit * (1 + 1e-6), (value, word)
+def assert_printed(values, printed: str) -> None:
+    """Each value, rounded to the printed digits, is the printed number."""
+    for value, text in zip(values, printed.split(), strict=True):
+        unit = 10.0 ** Decimal(text).as_tuple().exponent
+        assert abs(value - float(text)) <= 0.5 * unit * (1 + 1e-6), (value, text)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +65,7 @@ def cells(root):
 
 
 @pytest.fixture(scope="module")
-def found(cells):
+def recomputed(cells):
     return palencia.reproduce(cells)
 
 
@@ -70,29 +76,33 @@ def expected(root):
         return {(r["table"], r["membrane"], r["quantity"]): (float(r["recomputed"]), r["verdict"]) for r in rows}
 
 
-def places(found):
-    return list(zip(found["table"], found["membrane_name"], found["quantity_name"], strict=True))
+def keys(columns):
+    return list(zip(columns["table"], columns["membrane_name"], columns["quantity_name"], strict=True))
 
 
-def test_every_cell(found, expected):
-    """Numbers to six digits, as another program found most of them, and what each verdict must be."""
-    assert set(places(found)) == set(expected)
+def test_every_cell(recomputed, expected):
+    """Values to six digits, most of them from an independent implementation, and the outcome of each cell."""
+    assert set(keys(recomputed)) == set(expected)
     wrong = []
-    for place, value, verdict in zip(places(found), found["recomputed"], found["verdict"], strict=True):
-        number, wanted = expected[place]
-        # Averages of random errors differ by the random numbers: 500 averages of 20 are known to 2 %, maxima likewise.
-        near = 0.05 if place[0] in ("4", "5") else 1e-5
-        same = math.isnan(number) if math.isnan(value) else math.isclose(value, number, rel_tol=near, abs_tol=1e-12)
-        if verdict != wanted or not same:
-            wrong.append((place, value, number, verdict, wanted))
+    for key, value, outcome in zip(keys(recomputed), recomputed["recomputed"], recomputed["verdict"], strict=True):
+        expected_value, expected_outcome = expected[key]
+        # Averages of random errors differ by the random numbers: 500 averages of 20 have an error of 2 %.
+        tolerance = 0.05 if key[0] in ("4", "5") else 1e-5
+        equal = (
+            math.isnan(expected_value)
+            if math.isnan(value)
+            else math.isclose(value, expected_value, rel_tol=tolerance, abs_tol=1e-12)
+        )
+        if outcome != expected_outcome or not equal:
+            wrong.append((key, value, expected_value, outcome, expected_outcome))
     assert wrong == []
 
 
-def test_as_many_cells_as_were_found_before(found):
-    """By table: to the digit or within rounding, off by powers of ten, plausible, not."""
+def test_number_of_cells_by_outcome(recomputed):
+    """By table: to the digit or within rounding, by a power of ten, plausible, not reproduced."""
     count: dict[str, Counter[str]] = {}
-    for table, verdict in zip(found["table"], found["verdict"], strict=True):
-        count.setdefault(table, Counter())[verdict] += 1
+    for table, outcome in zip(recomputed["table"], recomputed["verdict"], strict=True):
+        count.setdefault(table, Counter())[outcome] += 1
     agreed = {t: c["reproduced"] + c["rounding"] + c["by eye"] for t, c in count.items()}
     assert agreed == {"2": 1, "3": 22, "4": 0, "5": 0, "6": 46, "7": 31, "8": 88, "9": 23, "10": 20, "11": 20, "12": 16,
                       "13": 68, "14": 84, "text": 5}  # fmt: skip
@@ -103,74 +113,75 @@ def test_as_many_cells_as_were_found_before(found):
     assert (count["4"]["plausible"], count["5"]["plausible"]) == (4, 14)
 
 
-def test_a_changed_digit_is_found(cells):
-    """The verdicts do tell: another last digit is no longer reproduced."""
+def test_a_changed_digit_is_not_reproduced(cells):
     cell = cells["8", "PESm-8", "r_p,2"]
     assert cell.printed == "9.81"
-    place = (cell.table, cell.membrane, cell.quantity)
+    key = (cell.table, cell.membrane, cell.quantity)
     for printed in ("9.83", "9.79"):
-        found = palencia.reproduce({**cells, place: replace(cell, printed=printed)})
-        assert found["verdict"][places(found).index(place)] == "not"
+        changed = palencia.reproduce({**cells, key: replace(cell, printed=printed)})
+        assert changed["verdict"][keys(changed).index(key)] == "not"
 
 
 @pytest.mark.parametrize("k", range(12))
 def test_pristine_membranes(k):
     permeability, zero, printed = PRISTINE[k].split(maxsplit=2)
     permeability, zero = float(permeability), float(zero)
-    scales = scales_of(f"PESm-{k + 1}", "table6")
-    made = structure(permeability * 1e-10, zero, CONVENTION, scales)
-    geometric, _ = made.geometric()
-    found = (
-        made.young_laplace_radius * 1e6, made.porosity * 100, made.porosity_scale, made.first_radius * 1e6,
-        made.first_number, *made.number_scale, made.number[0], made.radius[0] * 1e9, made.radius[1] * 1e9,
-        made.mean * 1e9, made.deviation * 1e9, geometric * 1e9,
+    scaling = scaling_of(f"PESm-{k + 1}", "table6")
+    structure = published_structure(permeability * 1e-10, zero, CONVENTION, scaling)
+    geometric, _ = structure.geometric()
+    values = (
+        structure.young_laplace_radius * 1e6, structure.porosity * 100, structure.porosity_scale,
+        structure.first_radius * 1e6, structure.first_number, *structure.number_scale, structure.number[0],
+        structure.radius[0] * 1e9, structure.radius[1] * 1e9, structure.mean * 1e9,
+        structure.standard_deviation * 1e9, geometric * 1e9,
     )  # fmt: skip
-    to_the_digit(found, printed)
-    # Reading by which numbers obey Eq. 2, to machine precision.
-    for radius, number, scale in zip(made.radius, made.number, made.number_scale, strict=True):
-        assert radius == pytest.approx(made.young_laplace_radius / math.sqrt(10.0**scale), rel=1e-12)
-        assert made.porosity == pytest.approx(number * math.pi * radius**2 / palencia.AREA, rel=1e-12)
-    # Backwards the same structure follows.
-    back = structure(permeability * 1e-10, zero, CONVENTION, replace(scales, young_laplace=-3))
-    assert back.young_laplace_radius == pytest.approx(made.young_laplace_radius / 1e3, rel=1e-12)
-    assert back.porosity_scale == made.porosity_scale - 6
+    assert_printed(values, printed)
+    # The pore numbers obey Eq. 2, to machine precision.
+    for radius, number, scale in zip(structure.radius, structure.number, structure.number_scale, strict=True):
+        assert radius == pytest.approx(structure.young_laplace_radius / math.sqrt(10.0**scale), rel=1e-12)
+        assert structure.porosity == pytest.approx(number * math.pi * radius**2 / palencia.AREA, rel=1e-12)
+    # Backward scaling gives the same structure.
+    back = published_structure(permeability * 1e-10, zero, CONVENTION, replace(scaling, young_laplace=-3))
+    assert back.young_laplace_radius == pytest.approx(structure.young_laplace_radius / 1e3, rel=1e-12)
+    assert back.porosity_scale == structure.porosity_scale - 6
     np.testing.assert_allclose((back.porosity, *back.number, *back.radius),
-                               (made.porosity, *made.number, *made.radius), rtol=1e-12)  # fmt: skip
+                               (structure.porosity, *structure.number, *structure.radius), rtol=1e-12)  # fmt: skip
 
 
 def test_equation_22_as_printed():
-    """Without the porosity's power of ten it does not give the printed radii; Table 8's numbers miss Eq. 2 by it."""
-    literal = structure(2.71e-10, 8964.5, CONVENTION.with_defects(literal_equation_22=True))
+    """It lacks the scaling factor of the porosity: it does not give the printed radii, and Table 8 violates Eq. 2."""
+    literal = published_structure(2.71e-10, 8964.5, CONVENTION.with_options(literal_equation_22=True))
     assert literal.radius[0] * 1e9 == pytest.approx(0.3993, abs=5e-5)
-    numbers = structure(2.71e-10, 8964.5, CONVENTION.with_defects(literal_numbers=True))
+    numbers = published_structure(2.71e-10, 8964.5, CONVENTION.with_options(literal_numbers=True))
     assert numbers.number == pytest.approx((8.8393e12, 8.8393e11), rel=1e-5)
-    assert numbers.radius == structure(2.71e-10, 8964.5, CONVENTION).radius
+    assert numbers.radius == published_structure(2.71e-10, 8964.5, CONVENTION).radius
 
 
-def test_table_14_needs_its_defect():
+def test_table_14_without_the_division_by_the_radius():
     modified = Convention.preset("table14", thickness=palencia.THICKNESS, area=palencia.AREA, **palencia.LIQUID)
-    scales = scales_of("MPESm-1", "table14")
-    assert structure(5.685e-11, 13459, modified, scales).radius[0] * 1e9 == pytest.approx(2.26, abs=0.005)
+    scaling = scaling_of("MPESm-1", "table14")
+    assert published_structure(5.685e-11, 13459, modified, scaling).radius[0] * 1e9 == pytest.approx(2.26, abs=0.005)
     for power in range(-3, 4):
-        sound = structure(5.685e-11, 13459, modified.with_defects(dropped_division=False),
-                          replace(scales, number=(power, power)))  # fmt: skip
-        assert abs(sound.radius[0] * 1e9 - 2.26) > 0.1
+        correct = published_structure(
+            5.685e-11, 13459, modified.with_options(dropped_division=False), replace(scaling, number=(power, power))
+        )
+        assert abs(correct.radius[0] * 1e9 - 2.26) > 0.1
 
 
 def test_membranes_without_an_entry_follow_the_rules():
-    assert scales_of("mine", "table6") == Scales()
-    made = structure(1e-10, 2e4, CONVENTION)
-    assert 0.1 <= made.porosity < 1
-    assert 1e13 <= made.number[0] < 1e14
-    assert 1e12 <= made.number[1] < 1e13
+    assert scaling_of("M1", "table6") == ScalingFactors()
+    structure = published_structure(1e-10, 2e4, CONVENTION)
+    assert 0.1 <= structure.porosity < 1
+    assert 1e13 <= structure.number[0] < 1e14
+    assert 1e12 <= structure.number[1] < 1e13
     for values in ((0.0, 1e4), (1e-10, -1.0), (math.nan, 1e4)):
         with pytest.raises(ValueError, match="must be greater than 0"):
-            structure(*values, CONVENTION)
+            published_structure(*values, CONVENTION)
 
 
 @pytest.mark.parametrize("k", [*CURVES, 5, 9, 10])
 def test_modified_membranes(cells, k):
-    """From printed models, once their powers of ten are right; three have no line that touches, or no threshold."""
+    """Printed models with corrected powers of ten; three membranes have no tangent, or no threshold pressure."""
     name = f"MPESm-{k}"
     table = str(9 + (k - 1) // 3)
     log = tuple(cells[table, name, q].value for q in ("m1 (log)", "m0 (log)"))
@@ -180,20 +191,18 @@ def test_modified_membranes(cells, k):
     zero = cubic_threshold(np.array(cubic) * 10.0 ** np.array(powers), 1e5)
     curve = DarcyCurve(log[0] * 1e-3, log[1] * 1e-2, zero)
     if k not in CURVES:
-        to_the_digit([zero / 1e3], {5: "43.538", 9: "-8.67", 10: "37.814"}[k])
+        assert_printed([zero / 1e3], {5: "43.538", 9: "-8.67", 10: "37.814"}[k])
         if k != 9:
             with pytest.raises(PhysicsError, match="no tangent"):
                 _ = DarcyCurve(*fit(palencia.PRESSURES, flux, "log").values, zero).critical_pressure
         return
-    found = (*flux * 1e3, zero / 1e3, curve.log_threshold / 1e3, curve.critical_pressure / 1e3,
-             curve.critical_flux * 1e3, curve.permeability * 1e8, -curve.permeability * zero)  # fmt: skip
-    to_the_digit(found, CURVES[k])
+    values = (*flux * 1e3, zero / 1e3, curve.log_threshold / 1e3, curve.critical_pressure / 1e3,
+              curve.critical_flux * 1e3, curve.permeability * 1e8, -curve.permeability * zero)  # fmt: skip
+    assert_printed(values, CURVES[k])
 
 
 def test_the_shipped_curves_are_the_recovered_ones(root, cells):
-    from membrane_dask.io.tables.flux_curves import read_measurements
-
-    curves = read_measurements(root / "configs/porometry-palencia-curves.csv").found
+    curves = read_flux_table(root / "configs/porometry-palencia-curves.csv").membranes
     assert len(curves) == 12
     for k, curve in enumerate(curves, 1):
         table = str(9 + (k - 1) // 3)

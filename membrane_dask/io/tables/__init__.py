@@ -1,1 +1,1 @@
-"""Tables of measurements in CSV, Excel or JSON, with units in the headers."""
+"""Tables of laboratory measurements in CSV, Excel or JSON, with units in their headers."""

@@ -1,4 +1,4 @@
-"""Columns by what people call them, with their units; cells as numbers, with every problem kept."""
+"""Recognise columns by their headers and convert their cells to SI units, collecting all problems."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from membrane_dask.quantities import convert, fits, parse_unit
 
 @dataclass(frozen=True)
 class _Role:
-    """What a column may hold: the names it goes by, and its unit inside; none for words."""
+    """A quantity that a column may hold: its usual names and its SI units; no units for labels."""
 
     names: tuple[str, ...]
     units: tuple[str, ...] = ()
-    listed: bool = False
 
 
 _ROLES: Mapping[str, _Role] = {
@@ -47,40 +46,39 @@ _ROLES: Mapping[str, _Role] = {
     "intercept": _Role(("intercept flux", "intercept", "j_0", "j0"), ("m s-1", "kg m-2 s-1")),
     "r squared": _Role(("r squared", "r_squared", "r2", "r^2", "r²")),
     "threshold": _Role(("threshold pressure", "threshold", "p_0", "p0"), ("Pa",)),
-    "pressures": _Role(("pressures", "fitted pressures"), ("Pa",), listed=True),
+    "pressures": _Role(("pressures", "fitted pressures"), ("Pa",)),
 }
-_WORDS = ("membrane", "state", "replicate")
 _EXAMPLES = {"pressure": "pressure [bar]", "flux": "flux [L m-2 h-1]", "mass": "mass [g]", "time": "time [s]"}
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column that is of use.
+    """A recognised column.
 
     Parameters
     ----------
     role : str
-        What it holds.
-    place : int
-        Which of the columns it is, from 0.
+        Quantity that it holds.
+    index : int
+        Its position in the table, from 0.
     header : str
         Its header.
     unit : str
         Unit in the header.
-    number : int
-        Which replicate it holds, of several columns of one role.
+    replicate : int
+        Number of the replicate where several columns hold one quantity (``flux 1``, ``flux 2``), else 0.
     """
 
     role: str
-    place: int
+    index: int
     header: str
     unit: str = ""
-    number: int = 0  # of several columns of replicates
+    replicate: int = 0
 
 
 @dataclass
 class Columns:
-    """Columns of a table, and what is wrong or of no use in its header."""
+    """Recognised columns of a table, problems of the header, and headers that were not recognised."""
 
     columns: list[Column] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -91,137 +89,163 @@ class Columns:
         return next((c for c in self.columns if c.role == role), None)
 
     def all(self, role: str) -> list[Column]:
-        """Columns of a role."""
+        """All columns of a role."""
         return [c for c in self.columns if c.role == role]
 
 
 def _candidates(header: str) -> list[tuple[str, int, str]]:
-    """Roles that a header may name, with the number behind the name and the unit that it carries."""
-    words = re.sub(r"\s+", " ", header.strip())
-    found = []
-    for role, about in _ROLES.items():
-        for name in about.names:
-            spelled = re.escape(name).replace(r"\ ", "[ _]")
+    """Roles that a header may name, each with the number of the replicate and the unit in the header."""
+    text = re.sub(r"\s+", " ", header.strip())
+    matches = []
+    for role, definition in _ROLES.items():
+        for name in definition.names:
+            pattern = re.escape(name).replace(r"\ ", "[ _]")
             match = re.fullmatch(
-                rf"{spelled}(?:[ _]?(\d+))?(?:[ _]*[\[(,/][ ]*(.+?)[ ]*[\])]?|[ _]+(\S.*))?", words, re.I
+                rf"{pattern}(?:[ _]?(\d+))?(?:[ _]*[\[(,/][ ]*(.+?)[ ]*[\])]?|[ _]+(\S.*))?", text, re.I
             )
-            if match and (about.units or not (match[2] or match[3])):
+            if match and (definition.units or not (match[2] or match[3])):
                 unit = match[2] or match[3] or ""
                 if match[2] and unit.count("(") > unit.count(")"):
                     unit += ")"
-                found.append((len(name), role, int(match[1] or 0), unit))
-    found.sort(key=lambda item: -item[0])
-    return [(role, number, unit) for length, role, number, unit in found if length == found[0][0]]
+                matches.append((len(name), role, int(match[1] or 0), unit))
+    matches.sort(key=lambda item: -item[0])
+    # The longest name decides; roles of names of equal length remain, as `t` of time and temperature.
+    return [(role, number, unit) for length, role, number, unit in matches if length == matches[0][0]]
 
 
 def read_header(headers: Sequence[str]) -> Columns:
-    """Columns of use in a header, and what is wrong with others."""
-    found = Columns()
-    for place, header in enumerate(headers):
+    """Recognise the columns of a table by their headers.
+
+    Parameters
+    ----------
+    headers : sequence of str
+        Headers such as ``pressure [bar]``, ``TMP (kPa)`` or ``Jv (LMH)``.
+
+    Returns
+    -------
+    Columns
+        With a problem for each column that has no unit, a unit of another quantity, or the role of another column.
+    """
+    columns = Columns()
+    for index, header in enumerate(headers):
         candidates = _candidates(header)
         if not candidates:
             if header.strip():
-                found.ignored.append(header.strip())
+                columns.ignored.append(header.strip())
             continue
-        fitting = [
+        compatible = [
             (role, number, unit)
             for role, number, unit in candidates
             if not _ROLES[role].units or any(fits(unit, u) for u in _ROLES[role].units)
         ]
-        if fitting:
-            role, number, unit = fitting[0]
-            column = Column(role, place, header.strip(), unit, number)
-            other = next((c for c in found.columns if (c.role, c.number) == (role, number)), None)
-            if other:
-                found.problems.append(f"columns {other.header!r} and {column.header!r} both hold the {role}: keep one")
+        if compatible:
+            role, number, unit = compatible[0]
+            column = Column(role, index, header.strip(), unit, number)
+            duplicate = next((c for c in columns.columns if (c.role, c.replicate) == (role, number)), None)
+            if duplicate:
+                columns.problems.append(
+                    f"columns {duplicate.header!r} and {column.header!r} both hold the {role}: keep one"
+                )
             else:
-                found.columns.append(column)
+                columns.columns.append(column)
             continue
         role, _, unit = candidates[0]
-        example = _EXAMPLES.get(role, f"{role} [{_ROLES[role].units[0]}]")
-        if not unit:
-            found.problems.append(f"column {header.strip()!r} names no unit; for example '{example}'")
-        else:
-            try:
-                parse_unit(unit)
-                words = f"is no unit of {role}"
-            except ValueError:
-                words = "is not a unit that is known"
-            found.problems.append(f"column {header.strip()!r}: {unit!r} {words}; for example '{example}'")
-    return found
+        columns.problems.append(_unit_problem(header.strip(), role, unit))
+    return columns
+
+
+def _unit_problem(header: str, role: str, unit: str) -> str:
+    """Message on a column without a unit, or with a wrong one."""
+    example = _EXAMPLES.get(role, f"{role} [{_ROLES[role].units[0]}]")
+    if not unit:
+        return f"column {header!r} has no unit; for example '{example}'"
+    try:
+        parse_unit(unit)
+        reason = f"is not a unit of {role}"
+    except ValueError:
+        reason = "is not a recognised unit"
+    return f"column {header!r}: {unit!r} {reason}; for example '{example}'"
 
 
 def _cell(row: Row, column: Column | None) -> Any:
-    return row.at(column.place) if column else None
+    return row.cell(column.index) if column else None
 
 
-class Reader:
-    """Cells as numbers, with every problem kept."""
+class CellReader:
+    """Convert cells to labels and to numbers in SI units; problems are collected in ``problems``.
 
-    def __init__(self, found: Columns, decimal: str) -> None:
-        self.found, self.decimal = found, decimal
-        self.problems = list(found.problems)
+    Parameters
+    ----------
+    columns : Columns
+        Recognised columns.
+    decimal : {".", ","}
+        Decimal separator of numbers that are stored as text.
+    """
 
-    def say(self, row: Row, words: str) -> None:
-        """Keep a problem of a row."""
-        name = _cell(row, self.found.get("membrane"))
-        self.problems.append(f"row {row.number}{f' ({name})' if name is not None else ''}: {words}")
+    def __init__(self, columns: Columns, decimal: str) -> None:
+        self.columns, self.decimal = columns, decimal
+        self.problems = list(columns.problems)
 
-    def filled(self, row: Row, column: Column) -> bool:
-        """Whether a row has something in a column."""
+    def add_problem(self, row: Row, message: str) -> None:
+        """Record a problem of a row."""
+        name = _cell(row, self.columns.get("membrane"))
+        self.problems.append(f"row {row.number}{f' ({name})' if name is not None else ''}: {message}")
+
+    def is_filled(self, row: Row, column: Column) -> bool:
+        """Whether a cell is not empty."""
         return _cell(row, column) is not None
 
-    def word(self, row: Row, role: str) -> str:
-        """A word; none, and a problem, where a column's cell is empty."""
-        column = self.found.get(role)
+    def label(self, row: Row, role: str) -> str:
+        """Text of a cell; empty without such a column. An empty cell is a problem."""
+        column = self.columns.get(role)
         value = _cell(row, column)
         if value is None:
             if column:
-                more = ": each row needs the label" if role == "membrane" else ""
-                self.say(row, f"{column.header} is empty{more}")
+                advice = ": each row needs the label" if role == "membrane" else ""
+                self.add_problem(row, f"{column.header} is empty{advice}")
             return ""
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         return str(value).strip()
 
     def number(self, row: Row, column: Column, *, above: float | None = 0.0) -> float:
-        """A number in the unit inside; NaN, and a problem, where it is none."""
+        """Number of a cell in SI units, greater than ``above``; NaN where it has a problem."""
         value = _cell(row, column)
         if value is None:
-            self.say(row, f"{column.header} is empty")
+            self.add_problem(row, f"{column.header} is empty")
             return math.nan
-        return self._read(row, column, value, above)
+        return self._convert(row, column, value, above)
 
-    def _read(self, row: Row, column: Column, value: Any, above: float | None) -> float:
+    def numbers(self, row: Row, column: Column) -> np.ndarray:
+        """Several numbers of one cell, in SI units, greater than 0."""
+        value = _cell(row, column)
+        items = re.split(r"[;\s]+" if self.decimal == "," else r"[,;\s]+", str(value or "").strip())
+        return np.array([self._convert(row, column, item, 0.0) for item in items if item])
+
+    def _convert(self, row: Row, column: Column, value: Any, above: float | None) -> float:
         text = str(value).strip()
         if self.decimal == "," and isinstance(value, str):
             text = text.replace(",", ".")
         try:
             number = float(text)
         except ValueError:
-            words = f"{column.header} must be a number (got {text!r})"
+            message = f"{column.header} must be a number (got {text!r})"
             if re.fullmatch(r"[-+]?\d*,\d+", text):
-                words += f"; it has a decimal comma: write {text.replace(',', '.')}, or set decimal: ','"
+                message += f"; it has a decimal comma: write {text.replace(',', '.')}, or set decimal: ','"
             elif re.match(r"[-+]?[\d.]+\s*[A-Za-z°µ]", text):
-                words += "; the unit belongs into the header, and is one for the whole column"
-            self.say(row, words)
+                message += "; the unit belongs in the header, and is one for the whole column"
+            self.add_problem(row, message)
             return math.nan
         if not math.isfinite(number):
-            self.say(row, f"{column.header} must be finite (got {text})")
+            self.add_problem(row, f"{column.header} must be finite (got {text})")
             return math.nan
         if above is not None and number <= above and column.role != "temperature":
-            self.say(row, f"{column.header} must be greater than {above:g} (got {text})")
+            self.add_problem(row, f"{column.header} must be greater than {above:g} (got {text})")
             return math.nan
         if number and not 1e-30 < abs(number) < 1e30:
-            self.say(row, f"{column.header} is out of any range (got {text})")
+            self.add_problem(row, f"{column.header} must be within 1e-30 and 1e30 (got {text})")
             return math.nan
         if not column.unit:
             return number
         unit = next(u for u in _ROLES[column.role].units if fits(column.unit, u))
         return convert(number, column.unit, unit)
-
-    def numbers(self, row: Row, column: Column) -> np.ndarray:
-        """Several numbers in one cell."""
-        value = _cell(row, column)
-        words = re.split(r"[;\s]+" if self.decimal == "," else r"[,;\s]+", str(value or "").strip())
-        return np.array([self._read(row, column, word, 0.0) for word in words if word])

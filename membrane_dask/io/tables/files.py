@@ -1,4 +1,4 @@
-"""Files to rows: CSV, Excel or JSON, each row with the number that it has in the file."""
+"""Read CSV, Excel or JSON files as rows that keep their numbers in the file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class TableError(ValueError):
-    """What is wrong with a table, all of it.
+    """A table has errors; all of them are reported together.
 
     Parameters
     ----------
@@ -39,43 +39,57 @@ class Row:
     number: int
     cells: Sequence[Any]
 
-    def at(self, place: int) -> Any:
-        """Content of a cell; None where there is none."""
-        value = self.cells[place] if place < len(self.cells) else None
+    def cell(self, index: int) -> Any:
+        """Content of a cell; None where it is missing, blank or NaN."""
+        value = self.cells[index] if index < len(self.cells) else None
         return None if value is None or (isinstance(value, str) and not value.strip()) or value != value else value
 
 
 def read_rows(path: Path, sheet: str | None = None) -> tuple[list[str], list[Row]]:
-    """Header and rows of a table; rows keep the numbers they have in the file.
+    """Read the header and the rows of a table.
+
+    Parameters
+    ----------
+    path : Path
+        .csv, .tsv, .txt, .xlsx, .xlsm, .xls, .ods or .json.
+    sheet : str, optional
+        Sheet of a workbook with several sheets.
+
+    Returns
+    -------
+    header : list of str
+        Names of the columns.
+    rows : list of Row
+        Rows that are not blank, with their numbers in the file.
 
     Raises
     ------
     TableError
-        If the file is no table.
+        If the file cannot be read as a table.
     """
     suffix = path.suffix.lower()
     try:
         if suffix in (".xlsx", ".xlsm", ".xls", ".ods"):
-            lines = _excel(path, sheet)
+            lines = _read_workbook(path, sheet)
         elif suffix == ".json":
-            lines = _json(path)
+            lines = _read_json(path)
         elif suffix in (".csv", ".tsv", ".txt"):
-            lines = _csv(path)
+            lines = _read_csv(path)
         else:
-            raise TableError([f"{path.name} is no table that is known: .csv, .tsv, .txt, .xlsx or .json"])
+            raise TableError([f"{path.name} is not a table: it must be .csv, .tsv, .txt, .xlsx or .json"])
     except (OSError, ValueError, KeyError) as error:
         if isinstance(error, TableError):
             raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TableError([f"{path.name} cannot be read as a table: {reason}"]) from error
     if not lines:
-        raise TableError([f"{path.name} holds no row"])
+        raise TableError([f"{path.name} has no rows"])
     header = [str(cell) if cell is not None and cell == cell else "" for cell in lines[0].cells]
     rows = [row for row in lines[1:] if any(c is not None and c == c and str(c).strip() for c in row.cells)]
     return header, rows
 
 
-def _csv(path: Path) -> list[Row]:
+def _read_csv(path: Path) -> list[Row]:
     raw = path.read_bytes()
     try:
         text = raw.decode("utf-8-sig")
@@ -83,20 +97,24 @@ def _csv(path: Path) -> list[Row]:
         text = raw.decode("cp1252")  # as spreadsheets on Windows write it
     if "\0" in text:
         raise ValueError("it is not text")
-    kept = [(k, line) for k, line in enumerate(text.splitlines(), 1) if line.strip() and not line.startswith("#")]
-    if not kept:
+    lines = [(k, line) for k, line in enumerate(text.splitlines(), 1) if line.strip() and not line.startswith("#")]
+    if not lines:
         return []
-    delimiter = next((d for d in ("\t", ";") if d in kept[0][1]), ",")
-    rows = [Row(k, next(csv.reader([line], delimiter=delimiter))) for k, line in kept]
-    wide = len(rows[0].cells)
-    long = [row for row in rows if len([c for c in row.cells if c.strip()]) > wide]
-    if long:
-        words = "are there decimal commas? Then separate the fields by semicolons" if delimiter == "," else "look at it"
-        raise TableError([f"row {row.number} has {len(row.cells)} fields, the header {wide}: {words}" for row in long])
+    delimiter = next((d for d in ("\t", ";") if d in lines[0][1]), ",")
+    rows = [Row(k, next(csv.reader([line], delimiter=delimiter))) for k, line in lines]
+    width = len(rows[0].cells)
+    too_long = [row for row in rows if len([c for c in row.cells if c.strip()]) > width]
+    if too_long:
+        advice = "check the row"
+        if delimiter == ",":
+            advice = "if commas are decimal separators, separate the fields by semicolons and set decimal: ','"
+        raise TableError(
+            [f"row {row.number} has {len(row.cells)} fields, the header {width}: {advice}" for row in too_long]
+        )
     return rows
 
 
-def _excel(path: Path, sheet: str | None) -> list[Row]:
+def _read_workbook(path: Path, sheet: str | None) -> list[Row]:
     import pandas as pd
 
     try:
@@ -105,9 +123,9 @@ def _excel(path: Path, sheet: str | None) -> list[Row]:
         reason = f"{path.name} needs {error.name or 'openpyxl'}: pip install 'membrane-dask[excel]'"
         raise TableError([reason]) from error
     if sheet is not None and sheet not in book:
-        raise TableError([f"{path.name} has no sheet {sheet!r}; it has {', '.join(map(repr, book))}"])
+        raise TableError([f"{path.name} has no sheet {sheet!r}; its sheets are {', '.join(map(repr, book))}"])
     if sheet is None and len(book) > 1:
-        filled = [name for name, found in book.items() if not found.dropna(how="all").empty]
+        filled = [name for name, frame in book.items() if not frame.dropna(how="all").empty]
         if len(filled) > 1:
             raise TableError([f"{path.name} has several sheets; name one: sheet: {filled[0]!r} (it has {filled})"])
         sheet = filled[0] if filled else next(iter(book))
@@ -116,16 +134,17 @@ def _excel(path: Path, sheet: str | None) -> list[Row]:
     return [row for row in rows if any(cell == cell and cell is not None for cell in row.cells)]
 
 
-def _json(path: Path) -> list[Row]:
-    known = json.loads(path.read_text(encoding="utf-8"))
-    if isinstance(known, dict):
-        lengths = {name: len(column) if isinstance(column, list) else -1 for name, column in known.items()}
+def _read_json(path: Path) -> list[Row]:
+    """Rows from a list of objects, or from an object of columns."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if isinstance(content, dict):
+        lengths = {name: len(column) if isinstance(column, list) else -1 for name, column in content.items()}
         if len(set(lengths.values())) != 1 or -1 in lengths.values():
-            told = ", ".join(f"{name} {n}" if n >= 0 else f"{name} no list" for name, n in lengths.items())
-            raise TableError([f"{path.name}: columns must be lists of one length ({told})"])
-        header = list(known)
-        return [Row(0, header), *(Row(k, cells) for k, cells in enumerate(zip(*known.values(), strict=True), 1))]
-    if not isinstance(known, list) or not all(isinstance(row, dict) for row in known):
-        raise TableError([f"{path.name} must hold a list of rows, or a mapping of columns"])
-    header = list(dict.fromkeys(name for row in known for name in row))
-    return [Row(0, header), *(Row(k, [row.get(name) for name in header]) for k, row in enumerate(known, 1))]
+            text = ", ".join(f"{name} {n}" if n >= 0 else f"{name} no list" for name, n in lengths.items())
+            raise TableError([f"{path.name}: columns must be lists of one length ({text})"])
+        header = list(content)
+        return [Row(0, header), *(Row(k, cells) for k, cells in enumerate(zip(*content.values(), strict=True), 1))]
+    if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
+        raise TableError([f"{path.name} must be a list of rows, or a mapping of columns"])
+    header = list(dict.fromkeys(name for row in content for name in row))
+    return [Row(0, header), *(Row(k, [row.get(name) for name in header]) for k, row in enumerate(content, 1))]

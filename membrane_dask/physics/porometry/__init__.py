@@ -1,1 +1,1 @@
-"""Flux-pressure analysis of membranes."""
+"""Porometry: pore structure of a membrane from its flux against pressure."""

@@ -1,4 +1,4 @@
-"""Which law of the flux serves best, and what several membranes have in common."""
+"""Ranking of flux laws by leave-one-out cross-validation and the Bayesian information criterion."""
 
 from __future__ import annotations
 
@@ -7,129 +7,83 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.stats import t as student
 
-from membrane_dask.physics.networks.pore_network import PhysicsError
-from membrane_dask.physics.porometry.flux_laws import LAWS, fit
+from membrane_dask.physics.errors import PhysicsError
+from membrane_dask.physics.porometry.flux_laws import LAWS
+from membrane_dask.physics.porometry.regression import fit
 
-#: A law of three parameters or more is compared from so many pressures on.
-_FOR_THREE = 6
+#: Distinct pressures that a law of three or more parameters needs to be ranked.
+_PRESSURES_FOR_THREE_PARAMETERS = 6
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """How a law does beside others.
+class LawScore:
+    """Predictive power of a law.
 
     Parameters
     ----------
     law : str
         Its name.
-    left_out : float
-        Root of the mean squared error at pressures that were left out of the fit, over the mean flux; NaN where
-        it cannot be had.
+    leave_one_out_error : float
+        Root mean square error of leave-one-out cross-validation over the mean flux; NaN where the law is excluded.
     bic : float
-        Bayesian information criterion; smaller is better.
-    refused : str
-        Why it is not ranked; empty where it is.
+        Bayesian information criterion; smaller is better; NaN where the law is excluded.
+    excluded : str
+        Reason why the law is not ranked; empty where it is.
     """
 
     law: str
-    left_out: float
+    leave_one_out_error: float
     bic: float
-    refused: str = ""
+    excluded: str = ""
 
 
-def left_out_error(pressure: np.ndarray, flux: np.ndarray, law: str) -> float:
-    """Root mean squared error of predicting each pressure, all its replicates, from the others, over the mean flux."""
+def leave_one_out_error(pressure: np.ndarray, flux: np.ndarray, law: str) -> float:
+    """Root mean square error of leave-one-out cross-validation, over the mean flux.
+
+    One pressure at a time is left out with all its replicates, and predicted from the others.
+    """
     squares = []
     for value in np.unique(pressure):
         out = pressure == value
-        found = fit(pressure[~out], flux[~out], law)
-        squares.append((flux[out] - found.flux(pressure[out])) ** 2)
+        partial = fit(pressure[~out], flux[~out], law)
+        squares.append((flux[out] - partial.flux(pressure[out])) ** 2)
     return float(np.sqrt(np.concatenate(squares).mean()) / flux.mean())
 
 
-def compare(pressure: np.ndarray, flux: np.ndarray, laws: Sequence[str] = tuple(LAWS)) -> list[Candidate]:
-    """Rank laws by how they predict pressures that they were not fitted to; refuse those with too few pressures.
+def rank_laws(pressure: np.ndarray, flux: np.ndarray, laws: Sequence[str] = tuple(LAWS)) -> list[LawScore]:
+    """Rank laws by leave-one-out cross-validation.
 
     Parameters
     ----------
     pressure, flux : (n,) float array
         Pa and m s-1, > 0.
     laws : sequence of str
-        Names in :data:`LAWS`.
+        Names in :data:`~membrane_dask.physics.porometry.flux_laws.LAWS`.
 
     Returns
     -------
-    list of Candidate
-        The best first; those that are refused last. A law is refused where there are no more than ``parameters + 1``
-        pressures, and one of three parameters or more with fewer than six.
+    list of LawScore
+        The best first, excluded laws last. A law is excluded if there are fewer than ``parameters + 2`` distinct
+        pressures, or fewer than six for three or more parameters.
     """
-    pressures = len(np.unique(pressure))
-    found = []
+    distinct = len(np.unique(pressure))
+    scores = []
     for law in laws:
         p = len(LAWS[law].parameters)
-        least = max(p + 2, _FOR_THREE if p >= 3 else 0)
-        if pressures < least:
-            words = f"{p} parameters need {least} pressures to be judged, there are {pressures}"
-            found.append(Candidate(law, math.nan, math.nan, words))
+        needed = max(p + 2, _PRESSURES_FOR_THREE_PARAMETERS if p >= 3 else 0)
+        if distinct < needed:
+            reason = f"{p} parameters need at least {needed} pressures for cross-validation (got {distinct})"
+            scores.append(LawScore(law, math.nan, math.nan, reason))
             continue
         try:
-            whole = fit(pressure, flux, law)
-            left_out = left_out_error(pressure, flux, law)
-        except PhysicsError as error:
-            found.append(Candidate(law, math.nan, math.nan, str(error)))
+            full = fit(pressure, flux, law)
+            error = leave_one_out_error(pressure, flux, law)
+        except PhysicsError as failure:
+            scores.append(LawScore(law, math.nan, math.nan, str(failure)))
             continue
         n = len(flux)
-        square = float(((flux - whole.flux(pressure)) ** 2).mean()) / float((flux**2).mean())
+        square = float(((flux - full.flux(pressure)) ** 2).mean()) / float((flux**2).mean())
         bic = n * math.log(max(square, 1e-300)) + (p + 1) * math.log(n)
-        found.append(Candidate(law, left_out, bic))
-    return sorted(found, key=lambda c: (bool(c.refused), c.left_out))
-
-
-@dataclass(frozen=True)
-class Population:
-    """Members of a population, each measured with an error of its own.
-
-    Parameters
-    ----------
-    mean, low, high : float
-        Mean of the population and its interval.
-    deviation : float
-        Standard deviation between members, errors of measurement taken away.
-    """
-
-    mean: float
-    low: float
-    high: float
-    deviation: float
-
-
-def population(values: np.ndarray, errors: np.ndarray, confidence: float = 0.95) -> Population:
-    """Mean and spread of a population from members that are measured with different errors (random effects).
-
-    The spread is that of Paule and Mandel (1982), at which weighted squares are as many as expected; the interval of
-    the mean is that of Hartung and Knapp (2001).
-
-    Parameters
-    ----------
-    values, errors : (n,) float array
-        Estimates and their standard errors, n >= 2.
-    confidence : float
-        Of the interval.
-    """
-    n = len(values)
-
-    def excess(square: float) -> float:
-        weights = 1 / (errors**2 + square)
-        mean = float(weights @ values / weights.sum())
-        return float(weights @ (values - mean) ** 2) - (n - 1)
-
-    top = float(np.ptp(values) ** 2) + 1e-300
-    square = 0.0 if excess(0.0) <= 0 else float(brentq(excess, 0.0, n * top, xtol=1e-12 * top))
-    weights = 1 / (errors**2 + square)
-    mean = float(weights @ values / weights.sum())
-    error = math.sqrt(float(weights @ (values - mean) ** 2) / (n - 1) / float(weights.sum()))
-    reach = float(student.ppf((1 + confidence) / 2, n - 1)) * error
-    return Population(mean, mean - reach, mean + reach, math.sqrt(square))
+        scores.append(LawScore(law, error, bic))
+    return sorted(scores, key=lambda s: (bool(s.excluded), s.leave_one_out_error))

@@ -1,9 +1,9 @@
-"""Palencia's structure of a membrane as it was really computed: powers of ten chosen, defects as switches.
+"""Pore structure by the procedure that Palencia et al. published, with its scaling factors and its errors as options.
 
-From one permeability and one threshold pressure the paper has a radius, a porosity and two pore numbers. Their first
-digits follow from the data (``r = k / P0``, ``eps ~ L P0^2``, ``n ~ L P0^4``); their powers of ten do not, but are
-chosen so that the porosity lies in [0.1, 1) and the pore number near 1e12 and 1e13. With one pair of powers,
-``r_HP = r_YL / sqrt(s_n)`` whatever was measured.
+From one permeability and one threshold pressure the procedure computes a radius, a porosity and two pore numbers.
+Their leading digits follow from the data (``r ~ 1 / P0``, ``eps ~ L P0^2``, ``n ~ L P0^4``). Their scaling factors,
+powers of ten, do not: they are chosen such that the porosity is in [0.1, 1) and the pore numbers are near 1e13 and
+1e12. With one such pair, ``r_HP = r_YL / sqrt(s_n)`` for any data.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 Preset = Literal["table6", "table8", "table14"]
-#: The paper's fluxes are in litres: its permeability is this times the SI one.
-LITRES = 1e3
+#: The published fluxes are in litres; the published permeability is this many times that in SI units.
+_LITRES = 1e3
 
 
 @dataclass(frozen=True)
-class Scales:
-    """Powers of ten of one membrane; None leaves one to the paper's rule.
+class ScalingFactors:
+    """Exponents of the powers of ten by which the results of one membrane are multiplied; None: the published rule.
 
     Parameters
     ----------
     young_laplace : int
-        Of the Young-Laplace radius: 0 (forward), -3 or -4 (backward).
+        Of the Young-Laplace radius: 0 (forward scaling), -3 or -4 (backward scaling).
     porosity : int or None
-        Of the porosity. The rule: such that it lies in [0.1, 1).
+        Of the porosity. The rule: such that it is in [0.1, 1).
     number : tuple of int or None
-        Of the pore number at the lower and at the upper radius. The rule: such that the numbers have the powers
-        of ten ``decades``.
+        Of the pore number at the lower and at the upper radius. The rule: such that the pore numbers have the orders
+        of magnitude ``decades``.
     decades : tuple of int
         13 and 12 by the rule (Eq. 21, ``m = 13 - n`` and ``m = 12 - n``).
     """
@@ -43,24 +43,24 @@ class Scales:
 
 @dataclass(frozen=True)
 class Convention:
-    """Constants of the liquid and the cell, and which defects of the paper are switched on.
+    """Constants of liquid and cell, and which errors of the paper are reproduced.
 
     Parameters
     ----------
     laplace : float
         ``2 gamma cos(theta)``, N m-1.
     resistance : float
-        Viscosity times thickness, Pa s m. The paper pairs it with a permeability in litres, which makes porosities
-        1000 times too large before they are scaled.
+        Viscosity times membrane thickness, Pa s m. The paper combines it with a permeability in litres, which makes
+        porosities 1000 times too large before scaling.
     area : float
         m2.
     literal_numbers : bool
-        Pore numbers of Table 8: those that Eq. 22 needs as it is printed, without the porosity's power of ten.
-        They are off from Eq. 2 by that power.
+        Pore numbers as in Table 8: those that Eq. 22 needs as it is printed, without the scaling factor of the
+        porosity. They differ from Eq. 2 by that factor.
     literal_equation_22 : bool
         Eq. 22 as printed, with pore numbers that obey Eq. 2: it does not give the printed radii.
     dropped_division : bool
-        Table 14: Eq. 22 without ``1 / r_YL``, an area in m2 that is printed as nm.
+        As in Table 14: Eq. 22 without ``1 / r_YL``, an area in m2 that is printed as nm.
     """
 
     laplace: float
@@ -76,13 +76,13 @@ class Convention:
         area: float,
         rounded_cosine: bool | None = None,
     ) -> Convention:  # fmt: skip
-        """As one of the paper's tables was computed.
+        """Convention of one of the published tables.
 
         Parameters
         ----------
         name : {"table6", "table8", "table14"}
-            Tables 6 and 7; Table 8, with other pore numbers; Table 14, whose cosine is rounded to two digits and
-            whose radii lack a division.
+            Tables 6 and 7; Table 8, with other pore numbers; Table 14, with a cosine rounded to two digits and
+            without the division by the radius.
         surface_tension, contact_angle, viscosity, thickness, area : float
             N m-1, degrees, Pa s, m, m2.
         rounded_cosine : bool, optional
@@ -99,34 +99,34 @@ class Convention:
             dropped_division=name == "table14",
         )
 
-    def with_defects(self, **switches: bool | None) -> Convention:
-        """The same with defects switched on or off; None leaves one as it is."""
-        return replace(self, **{name: on for name, on in switches.items() if on is not None})
+    def with_options(self, **options: bool | None) -> Convention:
+        """Copy with options switched on or off; None leaves an option unchanged."""
+        return replace(self, **{name: on for name, on in options.items() if on is not None})
 
 
 @dataclass(frozen=True)
 class PublishedStructure:
-    """A membrane's structure by the published steps; every power of ten in it was assigned, not measured.
+    """Pore structure by the published procedure; every value contains an assigned scaling factor.
 
     Parameters
     ----------
     young_laplace_radius : float
         m.
-    porosity, first_porosity : float
-        After and before its power of ten.
+    porosity, unscaled_porosity : float
+        With and without its scaling factor.
     first_radius, first_number : float
-        Eqs. 15 and 16, m and 1.
+        Hagen-Poiseuille radius and pore number before the pore number is scaled (Eqs. 15 and 16), m and 1.
     radius, number : tuple of float
-        Hagen-Poiseuille radius and pore number, at the lower and the upper radius.
+        Hagen-Poiseuille radius, m, and pore number, at the lower and the upper radius.
     porosity_scale : int
-        Power of ten of the porosity.
+        Exponent of the scaling factor of the porosity.
     number_scale : tuple of int
-        Powers of ten of the pore number.
+        Exponents of the scaling factors of the pore numbers.
     """
 
     young_laplace_radius: float
     porosity: float
-    first_porosity: float
+    unscaled_porosity: float
     first_radius: float
     first_number: float
     radius: tuple[float, float]
@@ -136,40 +136,40 @@ class PublishedStructure:
 
     @property
     def width(self) -> float:
-        """Upper less lower radius (Eq. 31), m: ``sqrt(10) - 1`` times the lower one."""
+        """Upper less lower radius (Eq. 31), m: ``sqrt(10) - 1`` times the lower radius."""
         return self.radius[1] - self.radius[0]
 
     @property
     def mean(self) -> float:
-        """Mean of both radii, m. What Table 6 prints as the mean is half the width."""
+        """Mean of both radii, m. Table 6 prints half the width in its place."""
         return sum(self.radius) / 2
 
     @property
-    def deviation(self) -> float:
-        """Sample standard deviation of two numbers, ``width / sqrt(2)``, m."""
+    def standard_deviation(self) -> float:
+        """Sample standard deviation of both radii, ``width / sqrt(2)``, m."""
         return abs(self.width) / math.sqrt(2)
 
     def geometric(self) -> tuple[float, float]:
-        """Mean and deviation of ``sqrt(r_YL r_HP)`` over both radii (Eq. 18), m."""
+        """Mean and standard deviation of ``sqrt(r_YL r_HP)`` over both radii (Eq. 18), m."""
         low, high = (math.sqrt(self.young_laplace_radius * r) for r in self.radius)
         return (low + high) / 2, abs(high - low) / math.sqrt(2)
 
 
-def structure(
-    permeability: float, threshold: float, convention: Convention, scales: Scales | None = None
+def published_structure(
+    permeability: float, threshold: float, convention: Convention, scaling: ScalingFactors | None = None
 ) -> PublishedStructure:
-    """A membrane's structure by the published steps (Palencia Sec. 3.3).
+    """Pore structure by the published procedure (Palencia Sec. 3.3).
 
     Parameters
     ----------
     permeability : float
         m s-1 Pa-1, > 0.
     threshold : float
-        Pa, > 0.
+        Threshold pressure, Pa, > 0.
     convention : Convention
-        Constants and switches.
-    scales : Scales, optional
-        Powers of ten; default the paper's rules, forward.
+        Constants and options.
+    scaling : ScalingFactors, optional
+        Default the published rules with forward scaling.
 
     Returns
     -------
@@ -178,40 +178,40 @@ def structure(
     Raises
     ------
     ValueError
-        If permeability or threshold are not greater than 0.
+        If permeability or threshold pressure are not greater than 0.
     """
     for name, value in (("hydraulic permeability", permeability), ("threshold pressure", threshold)):
         if not 0 < value < math.inf:
             raise ValueError(f"{name}: must be greater than 0 (got {value})")
-    scales = scales or Scales()
-    c, litres = convention, permeability * LITRES
+    scaling = scaling or ScalingFactors()
+    c, litres = convention, permeability * _LITRES
     conductance = 8 * c.resistance * litres
-    radius = c.laplace / threshold * 10.0**scales.young_laplace
-    first_porosity = conductance / radius**2
-    power = -math.floor(math.log10(first_porosity)) - 1 if scales.porosity is None else scales.porosity
-    porosity = first_porosity * 10.0**power
+    young_laplace = c.laplace / threshold * 10.0**scaling.young_laplace
+    unscaled_porosity = conductance / young_laplace**2
+    power = -math.floor(math.log10(unscaled_porosity)) - 1 if scaling.porosity is None else scaling.porosity
+    porosity = unscaled_porosity * 10.0**power
     first_radius = math.sqrt(conductance / porosity)
-    first_number = porosity * c.area / (math.pi * radius**2)
+    first_number = porosity * c.area / (math.pi * young_laplace**2)
     exponent = math.floor(math.log10(first_number))
-    lower, upper = scales.number or tuple(d - exponent for d in scales.decades)
+    lower, upper = scaling.number or tuple(d - exponent for d in scaling.decades)
 
-    def again(scale: int) -> float:
+    def hagen_poiseuille_radius(scale: int) -> float:
         """Eq. 22."""
         number = first_number * 10.0**scale
-        inside = conductance * c.area / (math.pi * number)
+        squared = conductance * c.area / (math.pi * number)
         if c.dropped_division:
-            return math.sqrt(inside) * 1e15 * 1e-9  # m2, times 1e15, called nm
-        return math.sqrt(inside * (1.0 if c.literal_equation_22 else 10.0**power)) / radius
+            return math.sqrt(squared) * 1e15 * 1e-9  # m2 times 1e15, printed as nm
+        return math.sqrt(squared * (1.0 if c.literal_equation_22 else 10.0**power)) / young_laplace
 
     shift = -power if c.literal_numbers else 0
-    low, high = again(lower), again(upper)
+    low, high = hagen_poiseuille_radius(lower), hagen_poiseuille_radius(upper)
     return PublishedStructure(
-        young_laplace_radius=radius,
+        young_laplace_radius=young_laplace,
         porosity=porosity,
-        first_porosity=first_porosity,
+        unscaled_porosity=unscaled_porosity,
         first_radius=first_radius,
         first_number=first_number,
-        radius=(low, radius) if c.dropped_division else (low, high),
+        radius=(low, young_laplace) if c.dropped_division else (low, high),
         # Table 14 prints one number for both radii.
         number=(first_number, first_number)
         if c.dropped_division
@@ -221,12 +221,12 @@ def structure(
     )
 
 
-#: Membranes of the paper whose powers of ten follow from no rule of it: two of Table 8, all of Table 14.
-EXCEPTIONS: Mapping[str, Scales] = {
-    "PESm-5": Scales(decades=(12, 11)),
-    "PESm-10": Scales(decades=(14, 13)),
+#: Scaling factors that follow no published rule: two membranes of Table 8, all of Table 14.
+EXCEPTIONS: Mapping[str, ScalingFactors] = {
+    "PESm-5": ScalingFactors(decades=(12, 11)),
+    "PESm-10": ScalingFactors(decades=(14, 13)),
     **{
-        f"MPESm-{k}": Scales(
+        f"MPESm-{k}": ScalingFactors(
             young_laplace=-4 if k in (3, 9, 12) else -3,
             porosity=-6 if k in (3, 10) else -5,
             number=(-1, 0) if k in (4, 12) else (0, 0),
@@ -236,6 +236,6 @@ EXCEPTIONS: Mapping[str, Scales] = {
 }
 
 
-def scales_of(membrane: str, preset: Preset) -> Scales:
-    """Powers of ten of a membrane: the paper's own, or its rules, backward where Table 14 is the model."""
-    return EXCEPTIONS.get(membrane, Scales(young_laplace=-3) if preset == "table14" else Scales())
+def scaling_of(membrane: str, preset: Preset) -> ScalingFactors:
+    """Scaling factors of a membrane: those of the paper, else its rules, with backward scaling for ``table14``."""
+    return EXCEPTIONS.get(membrane, ScalingFactors(young_laplace=-3) if preset == "table14" else ScalingFactors())

@@ -1,7 +1,8 @@
-"""What a permeability says of radius, porosity, pore number and thickness: two relations for four unknowns.
+"""Posterior distribution of pore radius, porosity, pore number and thickness from a permeability and prior data.
 
-``L = eps r^2 / (8 mu y)`` and ``eps = n pi r^2 / A`` are linear in the logarithms. Two further independent data close
-them, any two of the four; with fewer, a ridge is left, along which ``eps r^2 / y`` is known and nothing else.
+``L = eps r^2 / (8 mu y)`` and ``eps = n pi r^2 / A`` are two relations for four unknowns, linear in the logarithms.
+Two independent data, of any two of the four, determine them. With fewer, only ``eps r^2 / y`` is determined: the
+posterior is a ridge along which the permeability is constant.
 """
 
 from __future__ import annotations
@@ -14,32 +15,32 @@ from typing import Literal
 import numpy as np
 from scipy.special import ndtri
 from scipy.stats import qmc
-from scipy.stats import t as student
+from scipy.stats import t as t_distribution
 
-from membrane_dask.physics.networks.pore_network import PhysicsError
-from membrane_dask.physics.porometry.pore_estimates import check_viscosity, largest_thickness
+from membrane_dask.physics.errors import PhysicsError
+from membrane_dask.physics.porometry.cylindrical_pores import check_viscosity, largest_thickness
 
 #: The four unknowns, in the order of all arrays.
 QUANTITIES = ("radius", "porosity", "pore_number", "thickness")
-#: Points of the quadrature: a power of 2, as Sobol's sequence wants.
+#: Points of the quadrature: a power of 2, as Sobol's sequence requires.
 _POINTS = 2**15
-#: With fewer effective points than this the answer would be noise.
-_LEAST = 200
-#: Truths that are supposed in turn, to see what a further measurement would tell.
-_SUPPOSED = 32
-#: Points that are enough for that.
-_FEWER = 4096
+#: Effective sample size below which quantiles are too noisy.
+_MIN_EFFECTIVE_SAMPLE_SIZE = 200
+#: Draws of the posterior by which the gain of a further measurement is estimated.
+_INTERVAL_POINTS = 4096
+#: Draws among these that serve as the outcome of the further measurement.
+_OUTCOMES = 32
 
 
 @dataclass(frozen=True)
-class Known:
-    """What is known of one quantity apart from the flux.
+class Prior:
+    """Independent information on one quantity.
 
     Parameters
     ----------
     kind : {"exact", "normal", "loguniform", "uniform"}
-        A value; a value with a standard deviation; or a range within which its logarithm, or itself, may be
-        anything.
+        An exact value; a normal distribution; or a distribution that is uniform in the logarithm, or in the value
+        itself.
     first, second : float
         Value and standard deviation, or the ends of the range; SI units.
     """
@@ -49,44 +50,44 @@ class Known:
     second: float = 0.0
 
     @property
-    def width(self) -> float:
-        """About how wide it is, in the logarithm."""
+    def log_width(self) -> float:
+        """Approximate width in the logarithm, by which priors are ordered."""
         if self.kind == "exact":
             return 0.0
         if self.kind == "normal":
             return 4 * self.second / self.first
         return math.log(self.second / max(self.first, 1e-300))
 
-    def quantile(self, share: np.ndarray) -> np.ndarray:
-        """Logarithms of values at shares of the probability."""
+    def log_quantiles(self, probability: np.ndarray) -> np.ndarray:
+        """Logarithms of the quantiles at probabilities in (0, 1)."""
         if self.kind == "exact":
-            return np.full_like(share, math.log(self.first))
+            return np.full_like(probability, math.log(self.first))
         if self.kind == "normal":
-            # Of the part above 0; a standard deviation is a small share of its value as a rule.
+            # Truncated at 0.
             below = 0.5 * math.erfc(self.first / self.second / math.sqrt(2))
-            return np.log(self.first + self.second * ndtri(below + (1 - below) * share))
+            return np.asarray(np.log(self.first + self.second * ndtri(below + (1 - below) * probability)))
         if self.kind == "uniform":
-            return np.log(self.first + (self.second - self.first) * share)
-        return math.log(self.first) + self.width * share
+            return np.asarray(np.log(self.first + (self.second - self.first) * probability))
+        return np.asarray(math.log(self.first) + self.log_width * probability)
 
     def log_density(self, logarithm: np.ndarray) -> np.ndarray:
-        """Logarithm of the density over the logarithm, up to a constant."""
+        """Logarithm of the density with respect to the logarithm, up to a constant."""
         if self.kind == "normal":
-            return -(((np.exp(logarithm) - self.first) / self.second) ** 2) / 2 + logarithm
+            return np.asarray(-(((np.exp(logarithm) - self.first) / self.second) ** 2) / 2 + logarithm)
         inside = (logarithm >= math.log(max(self.first, 1e-300))) & (logarithm <= math.log(self.second))
         return np.where(inside, logarithm if self.kind == "uniform" else 0.0, -math.inf)
 
 
 @dataclass(frozen=True)
-class Permeability:
-    """A permeability with its error, as a fit gives it.
+class PermeabilityEstimate:
+    """Hydraulic permeability with its error, as a fit gives it.
 
     Parameters
     ----------
-    value, error : float
-        m s-1 Pa-1, > 0, and its standard error.
-    freedom : int
-        Degrees of freedom of the error.
+    value, standard_error : float
+        m s-1 Pa-1, > 0.
+    degrees_of_freedom : int
+        Of the standard error.
     viscosity : float
         Pa s.
     area : float
@@ -96,8 +97,8 @@ class Permeability:
     """
 
     value: float
-    error: float
-    freedom: int
+    standard_error: float
+    degrees_of_freedom: int
     viscosity: float
     area: float
     viscosity_error: float = 0.0
@@ -106,63 +107,65 @@ class Permeability:
 
 @dataclass(frozen=True)
 class Posterior:
-    """Weighted points of the four unknowns.
+    """Weighted sample of the four unknowns.
 
     Parameters
     ----------
     logarithms : (4, n) float array
-        Of :data:`QUANTITIES` in SI units.
+        Logarithms of :data:`QUANTITIES` in SI units.
     weights : (n,) float array
         Sum 1.
-    data : int
-        Independent data beside the permeability; with fewer than two it is but the set of what is feasible.
+    independent_data : int
+        Number of priors; with fewer than two the sample shows what is feasible within the prior ranges.
     """
 
     logarithms: np.ndarray
     weights: np.ndarray
-    data: int
+    independent_data: int
 
     @property
-    def effective(self) -> float:
-        """Number of equally weighted points that would be worth as much."""
+    def effective_sample_size(self) -> float:
+        """Number of equally weighted points of the same precision (Kish)."""
         return float(1 / (self.weights**2).sum())
 
-    def quantiles(self, shares: tuple[float, ...]) -> np.ndarray:
-        """Quantiles of each quantity, (4, len(shares))."""
-        return np.exp(np.stack([_quantiles(row, self.weights, shares) for row in self.logarithms]))
+    def quantiles(self, probabilities: tuple[float, ...]) -> np.ndarray:
+        """Quantiles of each quantity, (4, len(probabilities))."""
+        rows = [_weighted_quantiles(row, self.weights, probabilities) for row in self.logarithms]
+        return np.asarray(np.exp(np.stack(rows)))
 
     def draws(self, count: int) -> np.ndarray:
-        """Points of equal weight, (4, count): every share of the whole is met once (systematic resampling)."""
+        """Points of equal weight by systematic resampling, (4, count), in the order of the radius."""
         order = np.argsort(self.logarithms[0], kind="stable")
-        ends = np.cumsum(self.weights[order])
-        chosen = np.searchsorted(ends / ends[-1], (np.arange(count) + 0.5) / count)
-        return np.exp(self.logarithms[:, order[chosen]])
+        cumulative = np.cumsum(self.weights[order])
+        chosen = np.searchsorted(cumulative / cumulative[-1], (np.arange(count) + 0.5) / count)
+        return np.asarray(np.exp(self.logarithms[:, order[chosen]]))
 
 
-def _quantiles(values: np.ndarray, weights: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
+def _weighted_quantiles(values: np.ndarray, weights: np.ndarray, probabilities: tuple[float, ...]) -> np.ndarray:
     order = np.argsort(values, kind="stable")
-    ends = np.cumsum(weights[order])
-    middles = (ends - weights[order] / 2) / ends[-1]
-    return np.interp(shares, middles, values[order])
+    cumulative = np.cumsum(weights[order])
+    middles = (cumulative - weights[order] / 2) / cumulative[-1]
+    return np.asarray(np.interp(probabilities, middles, values[order]))
 
 
 def posterior(
-    permeability: Permeability, known: Mapping[str, Known], ranges: Mapping[str, tuple[float, float]]
+    permeability: PermeabilityEstimate, priors: Mapping[str, Prior], prior_ranges: Mapping[str, tuple[float, float]]
 ) -> Posterior:
-    """Weighted points of radius, porosity, pore number and thickness, given a permeability and what else is known.
+    """Posterior of radius, porosity, pore number and thickness by quasi-Monte Carlo quadrature.
 
-    Where nothing is known, all powers of ten are alike: the logarithms are spread evenly, which is the same measure
-    whichever two of the four one begins with. The two best known ones are drawn from what is known of them (Sobol's
-    sequence), the others follow; what is known of those, and that the porosity is less than 1, gives the weights.
+    Quantities without a prior are uniform in the logarithm. This measure does not depend on the pair of quantities
+    that is drawn, as the relations are linear in the logarithms. The two narrowest priors are drawn by Sobol's
+    sequence and the other two quantities follow; further priors, and the condition that the porosity is less than 1,
+    give the weights.
 
     Parameters
     ----------
-    permeability : Permeability
-        Student's distribution about the fitted value.
-    known : mapping of str to Known
-        Independent data, by quantity.
-    ranges : mapping of str to (low, high)
-        ``radius`` and ``thickness`` in m: within these, in place of data, where there are fewer than two.
+    permeability : PermeabilityEstimate
+        Student's t distribution about the fitted value, truncated at 0.
+    priors : mapping of str to Prior
+        Independent data by quantity.
+    prior_ranges : mapping of str to (low, high)
+        ``radius`` and ``thickness`` in m: log-uniform ranges in place of data where there are fewer than two priors.
 
     Returns
     -------
@@ -171,110 +174,121 @@ def posterior(
     Raises
     ------
     PhysicsError
-        If hardly any of what is known allows a porosity below 1, or the data contradict each other.
+        If the priors hardly allow a porosity below 1, or contradict each other.
     """
     check_viscosity(permeability.viscosity)
-    drivers = dict(sorted(known.items(), key=lambda item: item[1].width)[:2])
+    drawn = dict(sorted(priors.items(), key=lambda item: item[1].log_width)[:2])
     for name in ("radius", "thickness"):
-        if len(drivers) < 2 and name not in known:
-            drivers[name] = Known("loguniform", *ranges[name])
-    first, second = drivers
-    share = qmc.Sobol(5, seed=0).random(_POINTS).T
-    share = np.clip(share, 1e-9, 1 - 1e-9)
-    # Student's quantiles, cut off where the permeability would not be above 0.
+        if len(drawn) < 2 and name not in priors:
+            drawn[name] = Prior("loguniform", *prior_ranges[name])
+    first, second = drawn
+    uniform = qmc.Sobol(5, seed=0).random(_POINTS).T
+    uniform = np.clip(uniform, 1e-9, 1 - 1e-9)
     p = permeability
     value = np.full(_POINTS, p.value)
-    if p.error > 0:
-        floor = student.cdf(-p.value / p.error, p.freedom)
-        value = p.value + p.error * student.ppf(floor + (1 - floor) * share[0], p.freedom)
-    conductance = np.log(8 * p.viscosity * np.maximum(value, 1e-300)) + p.viscosity_error * ndtri(share[1])
-    area = math.log(p.area / math.pi) + p.area_error * ndtri(share[2])
-    given = {first: drivers[first].quantile(share[3]), second: drivers[second].quantile(share[4])}
-    logarithms = _closed(given, conductance, area)
-    weight = np.where(logarithms[1] < 0, 0.0, -math.inf)
-    feasible = float((weight == 0).mean())
-    for name, of in known.items():
-        if name not in drivers:
-            weight += of.log_density(logarithms[QUANTITIES.index(name)])
-    largest = weight.max()
-    weights = np.exp(weight - largest) if math.isfinite(largest) else np.zeros(_POINTS)
+    if p.standard_error > 0:
+        below_zero = t_distribution.cdf(-p.value / p.standard_error, p.degrees_of_freedom)
+        quantile = t_distribution.ppf(below_zero + (1 - below_zero) * uniform[0], p.degrees_of_freedom)
+        value = p.value + p.standard_error * quantile
+    conductance = np.log(8 * p.viscosity * np.maximum(value, 1e-300)) + p.viscosity_error * ndtri(uniform[1])
+    area = math.log(p.area / math.pi) + p.area_error * ndtri(uniform[2])
+    pair = {first: drawn[first].log_quantiles(uniform[3]), second: drawn[second].log_quantiles(uniform[4])}
+    logarithms = _complete(pair, conductance, area)
+    log_weights = np.where(logarithms[1] < 0, 0.0, -math.inf)
+    feasible = float((log_weights == 0).mean())
+    for name, prior in priors.items():
+        if name not in drawn:
+            log_weights += prior.log_density(logarithms[QUANTITIES.index(name)])
+    largest = log_weights.max()
+    weights = np.exp(log_weights - largest) if math.isfinite(largest) else np.zeros(_POINTS)
     total = weights.sum()
-    found = Posterior(logarithms, weights / total if total > 0 else weights, len(known))
-    if total == 0 or found.effective < _LEAST:
-        raise PhysicsError(_contradiction(permeability, known, feasible))
-    return found
+    sample = Posterior(logarithms, weights / total if total > 0 else weights, len(priors))
+    if total == 0 or sample.effective_sample_size < _MIN_EFFECTIVE_SAMPLE_SIZE:
+        raise PhysicsError(_contradiction(permeability, priors, feasible))
+    return sample
 
 
-def _closed(given: Mapping[str, np.ndarray], conductance: np.ndarray, area: np.ndarray) -> np.ndarray:
-    """All four logarithms from any two; ``conductance`` is ``ln(8 mu L)``, ``area`` is ``ln(A / pi)``."""
-    eps, n, y = (given.get(name) for name in QUANTITIES[1:])
-    if "radius" in given:
-        radius = given["radius"]
-    elif eps is not None and n is not None:
-        radius = (eps + area - n) / 2
-    elif eps is not None:
-        radius = (conductance + y - eps) / 2
+def _complete(pair: Mapping[str, np.ndarray], conductance: np.ndarray, area: np.ndarray) -> np.ndarray:
+    """Logarithms of all four quantities from those of two.
+
+    ``conductance`` is ``ln(8 mu L)``, ``area`` is ``ln(A / pi)``.
+    """
+    porosity, number, thickness = (pair.get(name) for name in QUANTITIES[1:])
+    if "radius" in pair:
+        radius = pair["radius"]
+    elif porosity is not None and number is not None:
+        radius = (porosity + area - number) / 2
+    elif porosity is not None:
+        assert thickness is not None
+        radius = (conductance + thickness - porosity) / 2
     else:
-        radius = (conductance + y + area - n) / 4
-    if eps is None:
-        eps = conductance + y - 2 * radius if y is not None else n - area + 2 * radius
-    number = eps + area - 2 * radius
-    return np.stack([radius, eps, number, eps + 2 * radius - conductance])
+        assert thickness is not None
+        assert number is not None
+        radius = (conductance + thickness + area - number) / 4
+    if porosity is None:
+        if thickness is not None:
+            porosity = conductance + thickness - 2 * radius
+        else:
+            assert number is not None
+            porosity = number - area + 2 * radius
+    number = porosity + area - 2 * radius
+    return np.stack([radius, porosity, number, porosity + 2 * radius - conductance])
 
 
-def _contradiction(permeability: Permeability, known: Mapping[str, Known], feasible: float) -> str:
-    names = " and ".join(name.replace("_", " ") for name in known)
+def _contradiction(permeability: PermeabilityEstimate, priors: Mapping[str, Prior], feasible: float) -> str:
+    names = " and ".join(name.replace("_", " ") for name in priors)
     if feasible >= 0.01:
-        return f"what is known of {names} contradicts itself, given the permeability"
-    words = f"with what is known of {names}, this permeability would need a porosity of 1 or more"
-    if "radius" in known:
-        most = largest_thickness(permeability.value, known["radius"].first, permeability.viscosity)
-        words += (
-            f"; with a radius of {known['radius'].first * 1e9:.3g} nm only a layer thinner than {most * 1e6:.3g} um"
-        )
-        words += " lets so much pass"
-    return words
+        return f"the priors of {names} contradict each other, given the permeability"
+    message = f"with the priors of {names}, this permeability would need a porosity of 1 or more"
+    if "radius" in priors:
+        radius = priors["radius"].first
+        thickness = largest_thickness(permeability.value, radius, permeability.viscosity)
+        message += f"; with a radius of {radius * 1e9:.3g} nm the selective layer must be thinner than "
+        message += f"{thickness * 1e6:.3g} um"
+    return message
 
 
-def narrowing(
-    found: Posterior, measurements: Mapping[str, tuple[str, float]], confidence: float = 0.95
+def interval_factors(
+    sample: Posterior, measurements: Mapping[str, tuple[str, float]], confidence: float = 0.95
 ) -> dict[str, np.ndarray]:
-    """How wide the intervals would be after one further measurement, on average over what it may show.
+    """Expected widths of the intervals after one further measurement.
+
+    The outcome of the measurement is taken in turn from draws of the posterior; the widths of the resulting
+    intervals are averaged in the logarithm.
 
     Parameters
     ----------
-    found : Posterior
-        What is known now.
+    sample : Posterior
+        Present posterior.
     measurements : mapping of str to (str, float)
-        Name of each possible measurement -> the quantity that it measures, and its relative standard deviation.
+        Name of each candidate measurement -> the quantity that it measures, and its relative standard deviation.
     confidence : float
         Of the intervals.
 
     Returns
     -------
     dict of str to (4,) float array
-        Upper over lower end of each quantity's interval: under ``"now"``, and under the name of each measurement
-        (geometric mean).
+        Upper over lower end of each quantity's interval: under ``"now"``, and under the name of each measurement.
     """
-    logarithms = np.log(found.draws(_FEWER))
+    logarithms = np.log(sample.draws(_INTERVAL_POINTS))
     orders = np.argsort(logarithms, axis=1, kind="stable")
 
-    def widths(weights: np.ndarray) -> np.ndarray:
-        """Width of each quantity's interval under each row of weights, (rows, 4)."""
-        found = []
+    def log_widths(weights: np.ndarray) -> np.ndarray:
+        """Width of each quantity's interval for each row of weights, (rows, 4)."""
+        columns = []
         for row, order in zip(logarithms, orders, strict=True):
-            ends = np.cumsum(weights[:, order], axis=1)
+            cumulative = np.cumsum(weights[:, order], axis=1)
             low, high = (
-                row[order[np.minimum((ends < share * ends[:, -1:]).sum(axis=1), _FEWER - 1)]]
-                for share in ((1 - confidence) / 2, (1 + confidence) / 2)
+                row[order[np.minimum((cumulative < p * cumulative[:, -1:]).sum(axis=1), _INTERVAL_POINTS - 1)]]
+                for p in ((1 - confidence) / 2, (1 + confidence) / 2)
             )
-            found.append(high - low)
-        return np.stack(found, axis=1)
+            columns.append(high - low)
+        return np.stack(columns, axis=1)
 
-    supposed = logarithms[:, :: _FEWER // _SUPPOSED]
-    result = {"now": np.exp(widths(np.ones((1, _FEWER)))[0])}
+    outcomes = logarithms[:, :: _INTERVAL_POINTS // _OUTCOMES]
+    factors: dict[str, np.ndarray] = {"now": np.exp(log_widths(np.ones((1, _INTERVAL_POINTS)))[0])}
     for name, (quantity, error) in measurements.items():
         row = QUANTITIES.index(quantity)
-        weights = np.exp(-(((logarithms[row] - supposed[row][:, None]) / error) ** 2) / 2)
-        result[name] = np.exp(widths(weights).mean(axis=0))
-    return result
+        weights = np.exp(-(((logarithms[row] - outcomes[row][:, None]) / error) ** 2) / 2)
+        factors[name] = np.exp(log_widths(weights).mean(axis=0))
+    return factors

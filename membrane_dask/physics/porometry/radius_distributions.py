@@ -1,4 +1,4 @@
-"""Distributions of pore radii: normal as published, log-normal, and how flow and open area weigh them."""
+"""Normal and log-normal distributions of the pore radius, by number, area and flow."""
 
 from __future__ import annotations
 
@@ -11,78 +11,73 @@ import numpy as np
 
 @dataclass(frozen=True)
 class NormalRadii:
-    """Normal distribution of pore radii, as published (Palencia Eq. 25): part of it lies below 0.
+    """Normal distribution of the pore radius, as published (Palencia Eq. 25); negative radii have a probability.
 
     Parameters
     ----------
-    mean, deviation : float
+    mean, standard_deviation : float
         m, > 0.
     """
 
     mean: float
-    deviation: float
+    standard_deviation: float
 
     def density(self, radius: np.ndarray) -> np.ndarray:
-        """Share of pores for each radius, m-1."""
-        apart = (np.asarray(radius) - self.mean) / self.deviation
-        return np.exp(-(apart**2) / 2) / (math.sqrt(2 * math.pi) * self.deviation)
+        """Probability density at radii in m, m-1."""
+        z = (np.asarray(radius) - self.mean) / self.standard_deviation
+        return np.asarray(np.exp(-(z**2) / 2) / (math.sqrt(2 * math.pi) * self.standard_deviation))
 
     @property
-    def impossible(self) -> float:
-        """Share of its pores that would have a radius below 0."""
-        return 0.5 * math.erfc(self.mean / self.deviation / math.sqrt(2))
+    def negative_fraction(self) -> float:
+        """Probability of a radius below 0."""
+        return 0.5 * math.erfc(self.mean / self.standard_deviation / math.sqrt(2))
 
 
 @dataclass(frozen=True)
 class LogNormalRadii:
-    """Log-normal distribution of pore radii.
+    """Log-normal distribution of the pore radius, by number.
 
     Parameters
     ----------
     median : float
         m, > 0.
-    width : float
+    log_standard_deviation : float
         Standard deviation of the logarithm, > 0.
     """
 
     median: float
-    width: float
+    log_standard_deviation: float
 
     @classmethod
-    def of(cls, mean: float, deviation: float) -> LogNormalRadii:
-        """The one of a mean and a standard deviation, m."""
-        square = math.log1p((deviation / mean) ** 2)
-        return cls(mean * math.exp(-square / 2), math.sqrt(square))
+    def from_moments(cls, mean: float, standard_deviation: float) -> LogNormalRadii:
+        """The distribution with a mean and a standard deviation, m."""
+        variance = math.log1p((standard_deviation / mean) ** 2)
+        return cls(mean * math.exp(-variance / 2), math.sqrt(variance))
 
     @property
     def mean(self) -> float:
         """Mean radius, m."""
-        return self.median * math.exp(self.width**2 / 2)
+        return self.median * math.exp(self.log_standard_deviation**2 / 2)
 
     @property
-    def deviation(self) -> float:
+    def standard_deviation(self) -> float:
         """Standard deviation of the radius, m."""
-        return self.mean * math.sqrt(math.expm1(self.width**2))
+        return self.mean * math.sqrt(math.expm1(self.log_standard_deviation**2))
 
     def density(self, radius: np.ndarray) -> np.ndarray:
-        """Share of pores for each radius, m-1."""
+        """Probability density at radii in m, m-1."""
         radius = np.asarray(radius, float)
-        apart = np.log(radius / self.median) / self.width
-        return np.exp(-(apart**2) / 2) / (math.sqrt(2 * math.pi) * self.width * radius)
+        z = np.log(radius / self.median) / self.log_standard_deviation
+        return np.asarray(np.exp(-(z**2) / 2) / (math.sqrt(2 * math.pi) * self.log_standard_deviation * radius))
 
     def weighted(self, by: Literal["flow", "area"]) -> LogNormalRadii:
-        """How the flow (r^4) or the open area (r^2) is distributed over radii: log-normal again, and as wide."""
+        """Distribution weighted by flow (r^4) or open area (r^2): log-normal, with the same log-standard deviation."""
         power = {"flow": 4, "area": 2}[by]
-        return LogNormalRadii(self.median * math.exp(power * self.width**2), self.width)
+        return LogNormalRadii(
+            self.median * math.exp(power * self.log_standard_deviation**2), self.log_standard_deviation
+        )
 
     @property
-    def effective_radius(self) -> float:
-        """Radius of equal pores of the same open area and the same flow, ``sqrt(<r^4> / <r^2>)``, m."""
-        return self.median * math.exp(3 * self.width**2)
-
-
-def weighted_normal(radii: tuple[float, float], numbers: tuple[float, float]) -> NormalRadii:
-    """The published weighting by pore numbers (Palencia Sec. 3.5): mean and deviation of two radii with weights."""
-    weight = np.array(numbers) / sum(numbers)
-    mean = float(weight @ np.array(radii))
-    return NormalRadii(mean, math.sqrt(float(weight @ (np.array(radii) - mean) ** 2)))
+    def hydraulic_radius(self) -> float:
+        """Radius of uniform pores with the same open area and permeability, ``sqrt(<r^4> / <r^2>)``, m."""
+        return self.median * math.exp(3 * self.log_standard_deviation**2)

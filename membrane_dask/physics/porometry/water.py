@@ -1,4 +1,4 @@
-"""Properties of pure water at a temperature, from the formulations of IAPWS."""
+"""Viscosity, density and surface tension of pure water at a temperature (IAPWS)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from chemicals.interface import sigma_IAPWS
 from chemicals.viscosity import mu_IAPWS
 
 #: Temperature to which permeabilities are normalised, K.
-STANDARD = 298.15
+REFERENCE_TEMPERATURE = 298.15
 _ATMOSPHERE = 101_325.0
 
 
@@ -33,18 +33,18 @@ class Water:
 
     @classmethod
     def at(cls, temperature: float) -> Water:
-        """Water at a temperature, K, of 273.16 to 373.
+        """Water at a temperature in K, 273.16 to 373.
 
         Raises
         ------
         ValueError
-            Where water is not liquid.
+            Outside this range.
 
         References
         ----------
         IAPWS R6-95 (density), R12-08 (viscosity), R1-76 (surface tension).
         """
         if not 273.16 <= temperature <= 373.0:
-            raise ValueError(f"temperature: must lie within 273.16 and 373 K, as water is liquid (got {temperature} K)")
-        density = iapws95_rho(temperature, _ATMOSPHERE)
+            raise ValueError(f"temperature: liquid water is needed, 273.16 to 373 K (got {temperature} K)")
+        density = float(iapws95_rho(temperature, _ATMOSPHERE))  # type: ignore[no-untyped-call]
         return cls(mu_IAPWS(temperature, density), density, sigma_IAPWS(temperature))

@@ -19,11 +19,11 @@ from scipy.stats import t as student
 
 from membrane_dask.errors import Problem, Source, StudyError, nearest
 from membrane_dask.io.tables.files import TableError
-from membrane_dask.io.tables.flux_curves import Curve, Line, read_measurements
-from membrane_dask.physics.porometry.flux_laws import LAWS, ratio_interval
-from membrane_dask.physics.porometry.model_selection import population
-from membrane_dask.physics.porometry.posterior import QUANTITIES, Known
-from membrane_dask.physics.porometry.water import STANDARD, Water
+from membrane_dask.io.tables.flux_curves import FittedLine, FluxCurve, read_flux_table
+from membrane_dask.physics.porometry.flux_laws import LAWS
+from membrane_dask.physics.porometry.intervals import random_effects, ratio_interval
+from membrane_dask.physics.porometry.posterior import QUANTITIES, Prior
+from membrane_dask.physics.porometry.water import REFERENCE_TEMPERATURE, Water
 from membrane_dask.program import Dataset, Field, History, Parts, Proposer, Table, Unit, Volume, Work
 from membrane_dask.studies.porometry import reproduction as palencia
 from membrane_dask.studies.porometry.config import KnownSettings, PorometryStudy
@@ -106,29 +106,29 @@ class PorometryProgram:
             ),
         )  # fmt: skip
 
-    def _read(self, source: Source | None) -> tuple[list[Curve | Line], list[str]]:
+    def _read(self, source: Source | None) -> tuple[list[FluxCurve | FittedLine], list[str]]:
         """Measurements of all tables, and the columns that are of no use."""
         study, problems = self.study, []
-        found: list[Curve | Line] = []
+        found: list[FluxCurve | FittedLine] = []
         ignored: list[str] = []
         for name in ("input", "more"):
             path = getattr(study, name)
             if path is None:
                 continue
             try:
-                one = read_measurements(
+                one = read_flux_table(
                     path, sheet=study.sheet, decimal=study.decimal, area=study.area, temperature=study.temperature
                 )
             except TableError as error:
                 problems += [Problem((name,), f"{path.name}: {words}") for words in error.problems]
                 continue
-            found += one.found
-            ignored += one.ignored
+            found += one.membranes
+            ignored += one.ignored_columns
         if problems:
             raise StudyError(problems, source)
         return found, ignored
 
-    def _check(self, data: Sequence[Curve | Line], labels: Sequence[str], source: Source | None) -> None:
+    def _check(self, data: Sequence[FluxCurve | FittedLine], labels: Sequence[str], source: Source | None) -> None:
         """Refuse what only shows with the tables read."""
         study = self.study
         problems: list[Problem] = []
@@ -139,7 +139,7 @@ class PorometryProgram:
                 words = f"no such membrane in the tables; {nearest(name, labels)} (got {name!r})"
                 problems.append(Problem(("membranes", name), words))
         for one, label in zip(data, labels, strict=True):
-            if not isinstance(one, Curve):
+            if not isinstance(one, FluxCurve):
                 continue
             if study.replicates == "runs":
                 runs = [len(np.unique(one.pressure[one.replicate == k])) for k in np.unique(one.replicate)]
@@ -152,19 +152,19 @@ class PorometryProgram:
         if problems:
             raise StudyError(problems, source)
 
-    def _member(self, data: Curve | Line, label: str) -> Member:
+    def _member(self, data: FluxCurve | FittedLine, label: str) -> Member:
         study = self.study
         water = Water.at(data.temperature)
         own = {"viscosity": study.viscosity, "surface_tension": study.surface_tension}
         water = replace(water, **{name: value for name, value in own.items() if value is not None})
         settings: KnownSettings = study.membranes.get(label) or study.membranes.get(data.membrane) or study.known
-        known = {name: Known(*value) for name in QUANTITIES if (value := getattr(settings, name)) is not None}
+        known = {name: Prior(*value) for name in QUANTITIES if (value := getattr(settings, name)) is not None}
         return Member(data, water, known)
 
     @property
     def about(self) -> Sequence[tuple[str, str]]:
         """What was read."""
-        curves = [one.data for one in self.members if isinstance(one.data, Curve)]
+        curves = [one.data for one in self.members if isinstance(one.data, FluxCurve)]
         words = []
         if curves:
             counts = sorted({len(np.unique(curve.pressure)) for curve in curves})
@@ -246,14 +246,14 @@ class PorometryProgram:
             known = np.isfinite(value) & np.isfinite(error) & (error > 0)
             if known.sum() < 3:
                 continue
-            among = population(value[known], error[known], self.study.confidence)
+            among = random_effects(value[known], error[known], self.study.confidence)
             states.append(state)
-            rows.append((known.sum(), among.mean, among.low, among.high, among.deviation))
+            rows.append((known.sum(), among.mean, among.low, among.high, among.standard_deviation))
         columns = np.array(rows, float).reshape(-1, len(POPULATIONS)).T
         return states, {v.name: column for v, column in zip(POPULATIONS, columns, strict=True)}
 
 
-def _labels(data: Sequence[Curve | Line]) -> list[str]:
+def _labels(data: Sequence[FluxCurve | FittedLine]) -> list[str]:
     """Names of the membranes; with the state where one stands in several."""
     states: dict[str, set[str]] = {}
     for one in data:
@@ -280,7 +280,7 @@ def _pair(fits: Any, confidence: float) -> dict[str, float]:
         low, high = ratio_interval(value[1], value[0], np.diag(error[::-1] ** 2), reach)
     else:
         low, high = math.nan, math.nan
-    resistance = 1 / (Water.at(STANDARD).viscosity * value)
+    resistance = 1 / (Water.at(REFERENCE_TEMPERATURE).viscosity * value)
     return {
         "permeability_ratio": value[1] / value[0],
         "permeability_ratio_lower": low,

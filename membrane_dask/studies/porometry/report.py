@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from membrane_dask.engine.run import Run
-from membrane_dask.io.tables.flux_curves import Curve, Line
-from membrane_dask.physics.porometry.pore_estimates import DarcyCurve
+from membrane_dask.io.tables.flux_curves import FittedLine, FluxCurve
+from membrane_dask.physics.porometry.darcy_curve import DarcyCurve
 from membrane_dask.physics.porometry.radius_distributions import LogNormalRadii, NormalRadii
 from membrane_dask.report.page import STYLE, Grid, Section, picture
 from membrane_dask.studies.porometry.program import PorometryProgram
@@ -102,13 +102,13 @@ def _fluxes(fits: xr.Dataset, members: list[Member]) -> Any:
 
 def _flux(axis: Axes, fit: xr.Dataset, member: Member) -> None:
     data = member.data
-    top = float(data.pressure.max() if isinstance(data, Curve) else data.pressures.max())
+    top = float(data.pressure.max() if isinstance(data, FluxCurve) else data.pressures.max())
     pressure = np.linspace(0, 1.05 * top, 200)
     slope, intercept = float(fit.hydraulic_permeability), float(fit.intercept_flux)
     zero = float(fit.threshold_pressure)
-    if isinstance(data, Line) and fit.attrs["convention"] == "published":
+    if isinstance(data, FittedLine) and fit.attrs["convention"] == "published":
         intercept = -slope * zero
-    curved = fit.attrs["curve"] == "darcy" and isinstance(data, Curve)
+    curved = fit.attrs["curve"] == "darcy" and isinstance(data, FluxCurve)
     if curved and math.isfinite(slope):
         law = DarcyCurve(float(fit.log_slope), float(fit.log_offset), zero)
         axis.plot(pressure / 1e3, law.flux(pressure) * _LMH, color=_COLOURS[1], lw=1.2)
@@ -128,7 +128,7 @@ def _flux(axis: Axes, fit: xr.Dataset, member: Member) -> None:
             axis.fill_between(
                 pressure / 1e3, (line - half) * _LMH, (line + half) * _LMH, color=_FOUND, alpha=0.15, lw=0
             )
-    if isinstance(data, Curve):
+    if isinstance(data, FluxCurve):
         for k in np.unique(data.replicate):
             mine = data.replicate == k
             axis.plot(data.pressure[mine] / 1e3, data.flux[mine] * _LMH, "o^sD"[k % 4], color=_POINTS, ms=3)
@@ -320,7 +320,7 @@ def _distributions(known: xr.Dataset) -> Any:
         for axis, k in zip(axes.ravel(), range(count), strict=False):
             one = known.isel(membrane=k)
             mean, deviation = float(one.pore_radius_mean), float(one.pore_radius_deviation)
-            normal, log = NormalRadii(mean, deviation), LogNormalRadii.of(mean, deviation)
+            normal, log = NormalRadii(mean, deviation), LogNormalRadii.from_moments(mean, deviation)
             radius = np.linspace(mean - 3 * deviation, mean + 5 * deviation, 400)
             axis.plot(radius * 1e9, normal.density(radius) / 1e9, color=_COLOURS[1], lw=1.2, label="normal, published")
             below = radius < 0

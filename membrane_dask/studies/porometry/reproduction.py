@@ -19,16 +19,17 @@ from typing import Any, Literal
 
 import numpy as np
 
-from membrane_dask.physics.networks.pore_network import PhysicsError
-from membrane_dask.physics.porometry.flux_laws import fit
+from membrane_dask.physics.errors import PhysicsError
+from membrane_dask.physics.porometry.darcy_curve import DarcyCurve, cubic_threshold
+from membrane_dask.physics.porometry.measurement_errors import line_errors
 from membrane_dask.physics.porometry.palencia_convention import (
     Convention,
     PublishedStructure,
-    Scales,
-    scales_of,
-    structure,
+    ScalingFactors,
+    published_structure,
+    scaling_of,
 )
-from membrane_dask.physics.porometry.pore_estimates import DarcyCurve, cubic_threshold, error_of_line
+from membrane_dask.physics.porometry.regression import fit
 
 #: What the paper takes for water at 25 degC, its membranes' contact angle, and their area and thickness (Table 2).
 LIQUID: dict[str, Any] = {"surface_tension": 0.07197, "contact_angle": 75.6, "viscosity": 0.891e-3}
@@ -98,13 +99,13 @@ class _Rule:
 def _structure(membrane: str, permeability: float, threshold: float, **how: Any) -> PublishedStructure:
     """Structure from a permeability in 1e-7 s/m and a threshold pressure in Pa."""
     convention = replace(Convention.preset("table6", thickness=THICKNESS, area=AREA, **LIQUID), **how)
-    return structure(permeability * 1e-10, threshold, convention, scales_of(membrane, "table6"))
+    return published_structure(permeability * 1e-10, threshold, convention, scaling_of(membrane, "table6"))
 
 
 def _backward(membrane: str, permeability: float, threshold: float) -> PublishedStructure:
     convention = Convention.preset("table6", thickness=THICKNESS, area=AREA, **LIQUID)
-    scales = replace(scales_of(membrane, "table6"), young_laplace=-3)
-    return structure(permeability * 1e-10, threshold, convention, scales)
+    scales = replace(scaling_of(membrane, "table6"), young_laplace=-3)
+    return published_structure(permeability * 1e-10, threshold, convention, scales)
 
 
 _LINE: tuple[Key, ...] = (("3", "", "L_m"), ("3", "", "P_0"))
@@ -145,7 +146,7 @@ _STRUCTURE: Mapping[tuple[str, str], _Rule] = {
     ("6", "width"): _of(lambda s: s.width * 1e9),
     ("6", "mean r_HP"): _of(lambda s: s.mean * 1e9),
     ("6", "half the width as the mean"): _of(lambda s: s.width / 2 * 1e9),
-    ("6", "sigma"): _of(lambda s: s.deviation * 1e9),
+    ("6", "sigma"): _of(lambda s: s.standard_deviation * 1e9),
     ("6", "surface mean radius"): _of(lambda s: s.geometric()[0] * 1e9),
     ("6", "sigma of the surface mean"): _of(lambda s: s.geometric()[1] * 1e9),
     ("7", "r_YL"): _of_backward(lambda s: s.young_laplace_radius * 1e9),
@@ -164,7 +165,7 @@ _STRUCTURE: Mapping[tuple[str, str], _Rule] = {
     ("8", "r_p,1"): _of(lambda s: s.radius[0] * 1e9),
     ("8", "r_p,2"): _of(lambda s: s.radius[1] * 1e9),
     ("8", "mean"): _of(lambda s: s.mean * 1e9),
-    ("8", "sigma"): _of(lambda s: s.deviation * 1e9),
+    ("8", "sigma"): _of(lambda s: s.standard_deviation * 1e9),
     ("8", "n_p,1 of Eq. 22 as printed"): replace(_of(lambda s: s.number[0] / 1e11, literal_numbers=True), decade=True),
     ("8", "n_p,2 of Eq. 22 as printed"): replace(_of(lambda s: s.number[1] / 1e10, literal_numbers=True), decade=True),
     ("8", "n_p,1 of Tables 6 and 7"): replace(_of(lambda s: s.number[0] / 1e11), decade=True),
@@ -288,17 +289,19 @@ _BOTH: tuple[Key, ...] = (("14", "", "r_YL"), ("14", "", "r_HP"))
 
 
 def _modified(
-    membrane: str, permeability: float, threshold: float, scales: Scales | None = None, **how: Any
+    membrane: str, permeability: float, threshold: float, scales: ScalingFactors | None = None, **how: Any
 ) -> PublishedStructure:
     """Structure from a permeability in 1e-8 s/m and a threshold pressure in kPa."""
     convention = replace(Convention.preset("table14", thickness=THICKNESS, area=AREA, **LIQUID), **how)
-    return structure(permeability * 1e-11, threshold * 1e3, convention, scales or scales_of(membrane, "table14"))
+    return published_structure(
+        permeability * 1e-11, threshold * 1e3, convention, scales or scaling_of(membrane, "table14")
+    )
 
 
 def _nearest_by_equation_22(membrane: str, permeability: float, threshold: float, printed: float) -> float:
     """The radius nearest to the printed one that Eq. 22 gives with a power of ten of the pore number from 0 to 2."""
     radii = [
-        _modified(membrane, permeability, threshold, replace(scales_of(membrane, "table14"), number=(power, power)),
+        _modified(membrane, permeability, threshold, replace(scaling_of(membrane, "table14"), number=(power, power)),
                   dropped_division=False).radius[0] * 1e9
         for power in (0, 1, 2)
     ]  # fmt: skip
@@ -363,7 +366,7 @@ def _errors(lines: tuple[tuple[float, float], ...]) -> dict[tuple[str, str, floa
     for what, largest in itertools.product(whats, (5.0, 2.0, 1.0)):
         for reading, line in itertools.product(readings, lines):
             rng = np.random.default_rng(1)
-            errors = error_of_line(line, PRESSURES, what, largest, rng, cycles=_AVERAGES * _CYCLES, reading=reading)
+            errors = line_errors(line, PRESSURES, what, largest, rng, cycles=_AVERAGES * _CYCLES, sign=reading)
             for name, values in errors.items():
                 table = {"permeability": "4", "threshold": "5"}[name]
                 cycles = values.reshape(_AVERAGES, _CYCLES)
