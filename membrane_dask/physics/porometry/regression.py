@@ -265,7 +265,7 @@ def fit_runs(
 ) -> Fit:  # fmt: skip
     """Fit each run separately and average the parameters.
 
-    Points of one run share the errors of that run, so that runs, not points, are the independent observations.
+    Points of one run have the errors of that run in common, so that runs, not points, are the independent observations.
 
     Parameters
     ----------

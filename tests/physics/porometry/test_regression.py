@@ -124,7 +124,7 @@ def test_lack_of_fit():
 
 
 def test_separate_fits_of_runs():
-    """Points of one run share its slope: intervals of one fit to all points are too narrow."""
+    """Points of one run have its slope in common: intervals of one fit to all points are too narrow."""
     rng, pressure = np.random.default_rng(5), np.linspace(1e5, 5e5, 5)
     runs, readings = 0, 0
     for _ in range(300):
