@@ -19,4 +19,8 @@ __all__ = ["__version__", *__all__]
 def __getattr__(name: str) -> Any:
     if name in __all__:
         return _import(name)
+    from membrane_dask.former_names import renamed_function
+
+    if (present := renamed_function(name)) in __all__:
+        return _import(present)
     raise AttributeError(f"module 'membrane_dask' has no attribute {name!r}; it has {', '.join(__all__)}")

@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from membrane_dask import studies
 from membrane_dask.config import BaseStudy
 from membrane_dask.engine import inspect
 from membrane_dask.engine.cluster.driver_series import (
@@ -36,6 +35,7 @@ from membrane_dask.engine.schedulers.base import BatchSystem
 from membrane_dask.errors import ClusterError, Problem, Source, StudyError
 from membrane_dask.files import now, write_atomically
 from membrane_dask.progress import Lines
+from membrane_dask.studies.registry import find_kind, kinds
 from membrane_dask.study_file import load_study, load_study_with_source, parse_cluster
 
 __all__ = [
@@ -45,21 +45,18 @@ __all__ = [
 ]  # fmt: skip
 
 
-def plan(
-    study: BaseStudy | str | Path, *, measure: bool = False, source: Source | None = None, run_sources: bool = False
-) -> Plan:
-    """Plan a study: units, batches, memory, and what it will cost.
+def plan(study: BaseStudy | str | Path, *, measure: bool = False, source: Source | None = None) -> Plan:
+    """Plan a study: units, batches, memory, and cost. Runs nothing but pilot units.
 
     Parameters
     ----------
     study : study, str or Path
-        A study, or the path of one.
+        A study, or the path of one. The studies whose volumes it reads must have been run: see
+        :func:`resolve_sources`.
     measure : bool
         Run a few pilot units here to measure the cost.
     source : Source, optional
-        Where the study's words stand, for the errors.
-    run_sources : bool
-        Run the studies whose volumes this one reads, as far as they are not finished.
+        Positions of the study's entries, for the errors.
 
     Returns
     -------
@@ -72,57 +69,45 @@ def plan(
     """
     if not isinstance(study, BaseStudy):
         study, source = load_study_with_source(study)
-    study = _with_sources(study, source, run_sources)
+    study = _with_finished_sources(study, source)
     try:
-        made = make_plan(study, studies.build(study, source))
+        program = find_kind(study.kind).build(study, source)
+        planned = make_plan(study, program)
     except StudyError as error:
         raise StudyError(error.problems, source) from None
-    return made.measured() if measure else made
+    return planned.measured() if measure else planned
 
 
-def _with_sources(study: BaseStudy, source: Source | None, run_sources: bool) -> BaseStudy:
-    """The study with finished runs in place of the studies that it reads from."""
-    found = {}
-    for name, made in _plans_of_sources(study, source).items():
-        root = Path("runs") / made.name
-        if run_sources:
-            found[name] = run(made).path.resolve()
-        elif (root / "run.json").is_file():
-            found[name] = root.resolve()
-        else:
-            path = study.sources()[name]
-            words = f"is a study that was not run yet; first: membrane-dask run {path} (got {str(path)!r})"
-            raise StudyError([Problem((name,), words)], source)
-    for name, path in (study.sources() | found).items():
-        if (path / "run.json").is_file():
-            other = Run(path)
-            _must_have_volumes(other.kind, name, path, source)
-            state = other.status()["state"]
-            if state != "complete":
-                words = f"is a run that is {state}; first: membrane-dask run {path / 'study.yaml'} --out {path}"
-                raise StudyError([Problem((name,), f"{words} (got {str(path)!r})")], source)
-    return study.model_copy(update=found)
+def resolve_sources(study: BaseStudy, source: Source | None = None, listener: Listener | None = None) -> BaseStudy:
+    """Run the studies whose volumes a study reads, as far as they are not finished.
+
+    Parameters
+    ----------
+    study : study
+        Its inputs may name study files.
+    source : Source, optional
+        Positions of the study's entries, for the errors.
+    listener : callable, optional
+        Receives every event of those runs.
+
+    Returns
+    -------
+    BaseStudy
+        The study with finished runs in place of studies.
+
+    Raises
+    ------
+    StudyError
+        If one of them cannot be run, or its kind provides no volume.
+    """
+    runs = {}
+    for name, planned in _plans_of_sources(study, source).items():
+        runs[name] = run(planned, listener=listener).path.resolve()
+    return study.model_copy(update=runs)
 
 
-def _plans_of_sources(study: BaseStudy, source: Source | None) -> dict[str, Plan]:
-    """Plans of the studies that this one reads from, by field; they run where this one does."""
-    found = {}
-    for name, path in study.sources().items():
-        if path.suffix.lower() in (".yaml", ".yml"):
-            other = load_study(path)
-            _must_have_volumes(other.kind, name, path, source)
-            found[name] = plan(other.model_copy(update={"cluster": study.cluster}))
-    return found
-
-
-def _must_have_volumes(kind: str, name: str, path: Path, source: Source | None) -> None:
-    if kind != "reconstruct":
-        words = f"is of the kind {kind}, which makes no volume; that of a reconstruction is needed (got {str(path)!r})"
-        raise StudyError([Problem((name,), words)], source)
-
-
-def unrun_sources(study: BaseStudy, source: Source | None = None) -> list[Path]:
-    """Studies that this one reads from and that were not run yet; all of them are checked.
+def sources_to_run(study: BaseStudy, source: Source | None = None) -> list[Path]:
+    """Studies that a study reads from and that were not run yet; all of them are checked.
 
     Raises
     ------
@@ -130,7 +115,46 @@ def unrun_sources(study: BaseStudy, source: Source | None = None) -> list[Path]:
         If one of them cannot be run.
     """
     plans = _plans_of_sources(study, source)
-    return [study.sources()[name] for name, made in plans.items() if not (Path("runs") / made.name).exists()]
+    return [study.sources()[name] for name, planned in plans.items() if not (Path("runs") / planned.name).exists()]
+
+
+def _plans_of_sources(study: BaseStudy, source: Source | None) -> dict[str, Plan]:
+    """Plans of the studies that this one reads from, by field; they run where this one does."""
+    plans = {}
+    for name, path in study.sources().items():
+        if path.suffix.lower() in (".yaml", ".yml"):
+            source_study = load_study(path)
+            _must_provide_volume(source_study.kind, name, path, source)
+            plans[name] = plan(source_study.model_copy(update={"cluster": study.cluster}))
+    return plans
+
+
+def _with_finished_sources(study: BaseStudy, source: Source | None) -> BaseStudy:
+    """The study with finished runs in place of the studies that it reads from."""
+    runs = {}
+    for name, planned in _plans_of_sources(study, source).items():
+        root = Path("runs") / planned.name
+        if not (root / "run.json").is_file():
+            path = study.sources()[name]
+            message = f"is a study that was not run yet; first: membrane-dask run {path} (got {str(path)!r})"
+            raise StudyError([Problem((name,), message)], source)
+        runs[name] = root.resolve()
+    for name, path in (study.sources() | runs).items():
+        if (path / "run.json").is_file():
+            source_run = Run(path)
+            _must_provide_volume(source_run.kind, name, path, source)
+            state = source_run.status()["state"]
+            if state != "complete":
+                message = f"is a run that is {state}; first: membrane-dask run {path / 'study.yaml'} --out {path}"
+                raise StudyError([Problem((name,), f"{message} (got {str(path)!r})")], source)
+    return study.model_copy(update=runs)
+
+
+def _must_provide_volume(kind: str, name: str, path: Path, source: Source | None) -> None:
+    if "volume" not in find_kind(kind).provides:
+        providers = [other.name for other in kinds().values() if "volume" in other.provides]
+        message = f"is of the kind {kind}, which provides no volume; {' or '.join(providers)} does (got {str(path)!r})"
+        raise StudyError([Problem((name,), message)], source)
 
 
 def run(
@@ -174,10 +198,17 @@ def run(
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         # A worker process of a run, which imports the script that started the run.
         raise SystemExit(f"a worker imports the script that runs the study: {MAIN_GUARD_HINT}")
-    made = study if isinstance(study, Plan) else plan(study, run_sources=True)
+    made = study if isinstance(study, Plan) else _plan_with_sources(study, listener)
     found = prepare(made, Path(out) if out is not None else None, fresh=fresh)
     execute(found, made, limit=limit, retry_failed=retry_failed, listener=listener)
     return found
+
+
+def _plan_with_sources(study: BaseStudy | str | Path, listener: Listener | None) -> Plan:
+    source = None
+    if not isinstance(study, BaseStudy):
+        study, source = load_study_with_source(study)
+    return plan(resolve_sources(study, source, listener), source=source)
 
 
 def execute(

@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -29,7 +29,7 @@ from membrane_dask.quantities import (
     Duration,
     Number,
     Whole,
-    _listed,
+    as_tuple,
 )
 
 
@@ -65,11 +65,42 @@ InputFile = Annotated[Path, BeforeValidator(_file), WithJsonSchema({"type": "str
 InputVolume = Annotated[Path, BeforeValidator(_volume), WithJsonSchema({"type": "string"})]
 
 
-def knob(default: Any, description: str, *, unit: str = "1", source: str = "", **bounds: Any) -> Any:
-    """Field with all that a reader of the commented study wants to know of it."""
+def parameter(
+    default: Any,
+    description: str,
+    *,
+    unit: str = "1",
+    source: str = "",
+    formerly: str = "",
+    former_values: Mapping[str, str] | None = None,
+    **bounds: Any,
+) -> Any:
+    """Setting of a study, documented for the commented study that ``membrane-dask new`` prints.
+
+    Parameters
+    ----------
+    default
+        Value where the study says nothing.
+    description : str
+        Meaning, in words of the field.
+    unit : str
+        ``"1"`` is dimensionless; empty for text and switches.
+    source : str
+        Paper and equation.
+    formerly : str
+        Key of earlier versions, which is accepted with a warning.
+    former_values : mapping of str to str
+        Values of earlier versions and their present names, likewise.
+    **bounds
+        Of ``pydantic.Field``: ``gt``, ``ge``, ``lt``, ``le``, ...
+    """
     extra: dict[str, Any] = {"unit": unit}
     if source:
         extra["source"] = source
+    if formerly:
+        extra["formerly"] = formerly
+    if former_values:
+        extra["former_values"] = dict(former_values)
     return Field(default, description=description, json_schema_extra=extra, **bounds)
 
 
@@ -102,44 +133,48 @@ def _one_line(value: str) -> str:
 
 
 Line = Annotated[str, Strict(), AfterValidator(_one_line)]
-Lines = Annotated[tuple[Line, ...], BeforeValidator(_listed)]
+Lines = Annotated[tuple[Line, ...], BeforeValidator(as_tuple)]
 
 
-class ClusterWords(Model):
-    """What can be said of a cluster, by its profile, by a site, by a person, or by a study.
+class ClusterOptions(Model):
+    """Options of a cluster, in the profile of a site or a person, or in a study.
 
-    None leaves the word to the layer below. Nothing here changes a result.
+    None leaves an option to the layer below. No option changes a result.
     """
 
-    workers: Whole | None = knob(
+    workers: Whole | None = parameter(
         None, "worker processes of this machine (default one a core), or of each job", ge=1, le=100_000
     )
-    threads: Whole | None = knob(None, "cores of one worker; units are sized for one", ge=1, le=1024)
-    memory: Bytes | None = knob(
-        None, "memory of one worker; default its share of this machine, or the profile's", unit="GB, MiB, ..."
+    threads: Whole | None = parameter(None, "cores of one worker; units are sized for one", ge=1, le=1024)
+    memory: Bytes | None = parameter(
+        None, "memory of one worker; default an equal fraction of this machine's, or the profile's", unit="GB, MiB, ..."
     )
-    jobs: Whole | None = knob(None, "worker jobs at most, on a batch system", ge=1, le=100_000)
-    walltime: Duration | None = knob(None, "time limit of each job", unit="h, min or hh:mm:ss")
-    queue: Line | None = knob(None, "queue or partition", unit="")
-    account: Line | None = knob(None, "account or project that is charged", unit="")
-    directives: Lines | None = knob(
+    jobs: Whole | None = parameter(None, "worker jobs at most, on a batch system", ge=1, le=100_000)
+    walltime: Duration | None = parameter(None, "time limit of each job", unit="h, min or hh:mm:ss")
+    queue: Line | None = parameter(None, "queue or partition", unit="")
+    account: Line | None = parameter(None, "account or project that is charged", unit="")
+    directives: Lines | None = parameter(
         None, "further options for the batch system, as its own scripts write them", unit=""
     )
-    prologue: Lines | None = knob(None, "shell lines before a job's command, such as module load", unit="")
-    python: Line | None = knob(None, "Python on the nodes, a path or a command; default the one that submits", unit="")
-    interface: Line | None = knob(None, "network interface that nodes reach the driver by, such as ib0", unit="")
-    scratch: Line | None = knob(None, "local directory of workers on their nodes", unit="")
-    patience: Duration | None = knob(None, "give up after so long without any worker", unit="h, min or hh:mm:ss")
-    single_allocation: bool | None = knob(
+    prologue: Lines | None = parameter(None, "shell lines before a job's command, such as module load", unit="")
+    python: Line | None = parameter(
+        None, "Python on the nodes, a path or a command; default the one that submits", unit=""
+    )
+    interface: Line | None = parameter(None, "network interface that nodes reach the driver by, such as ib0", unit="")
+    scratch: Line | None = parameter(None, "local directory of workers on their nodes", unit="")
+    worker_timeout: Duration | None = parameter(
+        None, "stop the run after so long without any worker", unit="h, min or hh:mm:ss", formerly="patience"
+    )
+    single_allocation: bool | None = parameter(
         None, "one job holds driver and workers, for nodes that may not submit jobs", unit=""
     )
-    tls: bool | None = knob(None, "encrypt, and let in only those who hold the run's own certificate", unit="")
+    tls: bool | None = parameter(None, "encrypt, and let in only those who hold the run's own certificate", unit="")
 
 
-class ClusterSettings(ClusterWords):
+class ClusterSettings(ClusterOptions):
     """Where the units run. Nothing here changes a result."""
 
-    profile: Annotated[str, Strict()] = knob(
+    profile: Annotated[str, Strict()] = parameter(
         "local",
         "local (worker processes on this machine), sync (in this process, for debugging), a profile of "
         "`membrane-dask clusters`, or the address of a running Dask scheduler such as tls://host:8786",
@@ -150,29 +185,32 @@ class ClusterSettings(ClusterWords):
 class ExecutionSettings(Model):
     """How units are sent out and what happens when one fails. Nothing here changes a result."""
 
-    batch: Whole | None = knob(
+    batch: Whole | None = parameter(
         None, "units in one task and one chunk of the result; default about 10 s of work", ge=1, le=100_000
     )
-    retries: Whole = knob(1, "further attempts before a failing unit is set aside", ge=0, le=100)
-    timeout: Duration | None = knob(
+    retries: Whole = parameter(1, "further attempts before a failing unit is quarantined", ge=0, le=100)
+    timeout: Duration | None = parameter(
         None, "a unit that takes longer has failed; default no limit", unit="h, min or hh:mm:ss"
     )
-    failure_limit: Number = knob(
-        0.5, "stop when more than this share of the finished units has failed (judged from 20 on)", gt=0, le=1
+    failure_limit: Number = parameter(
+        0.5, "stop when more than this fraction of the finished units has failed (judged from 20 on)", gt=0, le=1
     )
 
 
 class BaseStudy(Model):
-    """What every study kind shares."""
+    """Settings that all study kinds share; a kind adds ``kind: Literal["its name"]`` and its own."""
 
-    name: Annotated[str, Strict()] = knob(
+    kind: str
+    name: Annotated[str, Strict()] = parameter(
         "", "names the run directory; default the file's name", unit="", max_length=80
     )
-    seed: Whole = knob(2023, "seed of the whole study", ge=0, lt=2**63)
-    cluster: ClusterSettings = knob(ClusterSettings(), "where the units run", unit="")
-    execution: ExecutionSettings = knob(ExecutionSettings(), "how units are sent out", unit="")
+    seed: Whole = parameter(2023, "seed of the whole study", ge=0, lt=2**63)
+    cluster: ClusterSettings = parameter(ClusterSettings(), "where the units run", unit="")
+    execution: ExecutionSettings = parameter(ExecutionSettings(), "how units are sent out", unit="")
 
-    # How a run is carried out; left out of its identity, as none of it changes a result.
+    #: Raised by a kind when a change of the code changes numbers of its results.
+    results_version: ClassVar[int] = 1
+    # How a run is carried out; excluded from its identity, as none of it changes a result.
     _circumstances: ClassVar[frozenset[str]] = frozenset({"name", "cluster", "execution"})
 
     def inputs(self) -> dict[str, Path]:
@@ -186,14 +224,13 @@ class BaseStudy(Model):
     def identity(self) -> str:
         """Digest of all that decides the result: same digest, same bits.
 
-        Input files count by content, so a run finds itself again wherever they lie.
+        Input files enter by their content, wherever they are; the code enters by ``results_version``, so that a new
+        version of the package resumes earlier runs unless it changes their numbers.
         """
-        from membrane_dask import __version__
-
-        known = self.model_dump(mode="json", exclude=set(self._circumstances))
+        settings = self.model_dump(mode="json", exclude=set(self._circumstances))
         for name, path in (self.inputs() | self.sources()).items():
-            known[name] = content_digest(path)
-        text = json.dumps({"version": __version__, "study": known}, sort_keys=True)
+            settings[name] = content_digest(path)
+        text = json.dumps({"results_version": self.results_version, "study": settings}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def _inconsistencies(self) -> Iterator[Problem]:

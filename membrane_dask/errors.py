@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 Where = tuple[str | int, ...]
 
@@ -27,8 +28,15 @@ class Source:
     """Where the words of a study came from: a file, its lines, and ``--set`` arguments."""
 
     name: str = "study"
-    lines: Mapping[Where, tuple[int, int]] = field(default_factory=dict)
-    overrides: Mapping[Where, str] = field(default_factory=dict)
+    lines: dict[Where, tuple[int, int]] = field(default_factory=dict)
+    overrides: dict[Where, str] = field(default_factory=dict)
+
+    def rename(self, former: Where, present: Where) -> None:
+        """Give the entries at and below one field the positions of another."""
+        positions: Any
+        for positions in (self.lines, self.overrides):
+            for where in [key for key in positions if key[: len(former)] == former]:
+                positions[(*present, *where[len(former) :])] = positions[where]
 
     def locate(self, where: Where) -> str:
         """``file:line:column`` or the ``--set`` argument that holds ``where`` or its nearest parent."""

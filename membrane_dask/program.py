@@ -1,18 +1,18 @@
-"""The contract between a study and the engine: what is to be done, and where each answer goes.
+"""The contract of a study kind and the engine: which units of work there are, and what their results are.
 
-A study knows its physics and hands the engine a :class:`Program`; the engine knows clusters and
-files and never learns what a unit computes. Neither imports the other; both import this.
+A study kind hands the engine a :class:`Program`. The engine runs units on a cluster and writes files, and does not
+know what a unit computes; the program does not know clusters or files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
-from membrane_dask.schema import Variable
+from membrane_dask.schema import TableSchema, Variable
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class Unit:
     Parameters
     ----------
     key : str
-        Names the unit in the journal, the logs and on the command line; safe as a file name.
+        Name of the unit in the journal, the logs and on the command line; safe as a file name.
     task : str
-        What kind of unit it is; also names where its answer goes.
+        Name of the table, image or scratch data that its result belongs to.
     index : tuple of int
-        Its place along the unit dimensions of that table or volume.
+        Position along the unit dimensions there.
     params : mapping
         All that distinguishes it, as plain JSON values.
     seed : tuple of int
@@ -40,7 +40,7 @@ class Unit:
     seed: tuple[int, ...]
 
     def seed_sequence(self) -> np.random.SeedSequence:
-        """Independent stream of this unit: the same wherever and whenever it runs."""
+        """Independent random stream of this unit: the same wherever and whenever it runs."""
         return np.random.SeedSequence(entropy=self.seed[0], spawn_key=self.seed[1:])
 
 
@@ -50,199 +50,299 @@ Work = Callable[[Mapping[str, Any], Unit], tuple[dict[str, np.ndarray], dict[str
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the journal knows of a unit that is finished."""
+    """Record of a finished unit in the journal."""
 
     status: Literal["done", "failed"]
     feedback: Mapping[str, float] = field(default_factory=dict)
 
 
 History = Mapping[str, Outcome]
-#: Units that the history newly allows. Called first with what the journal holds, then after every
-#: finished batch; each unit is returned once, finished or not (the engine leaves out what is
-#: finished). The answers depend on the history alone, so a resumed run proposes what the first would.
+
+
+# ---------------------------------------------------------------------------------------------
+# Rounds: which units follow from the outcomes of earlier ones
+
+
+class UnitFailed(Exception):
+    """Units that a round waited for have failed.
+
+    Parameters
+    ----------
+    keys : sequence of str
+        The units that failed.
+    outcomes : sequence
+        What the round would have received: outcomes of units, results of branches (None for a branch that ended by
+        this exception).
+    """
+
+    def __init__(self, keys: Sequence[str], outcomes: Sequence[Any] = ()) -> None:
+        self.keys, self.outcomes = tuple(keys), list(outcomes)
+        super().__init__(f"{', '.join(self.keys)} failed")
+
+
+@dataclass(frozen=True)
+class Submit:
+    """Request of a round to start units without waiting for them; yield the units later to wait."""
+
+    units: Sequence[Unit]
+
+
+#: Generator that decides which units there are. It yields units and further generators, which run concurrently, and
+#: receives the list of their outcomes and return values once all have ended; :class:`UnitFailed` is raised in it when
+#: one of them failed. What it yields may depend on what it received and on nothing else, so that a resumed run, which
+#: drives it again with the outcomes in the journal, asks for the same units.
+Rounds = Generator[Any, Any, Any]
+
+
+def settle(units: Sequence[Unit]) -> Generator[Sequence[Unit], Any, list[Outcome]]:
+    """Wait for units whether they fail or not; use as ``outcomes = yield from settle(units)``."""
+    try:
+        outcomes: list[Outcome] = yield units
+    except UnitFailed as failure:
+        return failure.outcomes
+    return outcomes
+
+
+#: For kinds that have no rounds yet.
 Proposer = Callable[[History], Sequence[Unit]]
+
+
+# ---------------------------------------------------------------------------------------------
+# Where the results of units are stored
 
 
 @dataclass(frozen=True)
 class Table:
-    """One labelled table of the result, with a place for every unit.
+    """A table of the result with an entry for every unit.
 
     Parameters
     ----------
-    name : str
-        Group in ``result.zarr``; also the task of the units that fill it.
+    schema : TableSchema
+        Its declaration.
     unit_dims : tuple of str
         Dimensions that number the units; batches run along the last.
-    variables : tuple of Variable
-        What each unit returns.
-    coords : mapping of str to (N,) array
+    labels : mapping of str to (N,) array
         Labels of every dimension, units' own included.
     attrs : mapping
         Attributes of the group.
     seconds : float
-        Rough time of a unit, to choose batches; 0 stands for "each unit is a batch of its own".
-    sparse : bool
-        Whether the program decides on the way which places are filled, and may leave some empty.
+        Rough time of a unit, to choose batches; 0 makes each unit a batch of its own.
+    name : str
+        Group in ``result.zarr``, also the task of the units that fill it; default the schema's name.
     """
 
-    name: str
+    schema: TableSchema
     unit_dims: tuple[str, ...]
-    variables: tuple[Variable, ...]
-    coords: Mapping[str, np.ndarray]
+    labels: Mapping[str, np.ndarray]
     attrs: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
-    sparse: bool = False
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.name or self.schema.name)
+        _check_declared(self.schema, self.name, self.unit_dims, self.labels)
 
     @property
     def unit_shape(self) -> tuple[int, ...]:
         """Number of units along each unit dimension."""
-        return tuple(len(self.coords[dim]) for dim in self.unit_dims)
-
-
-@dataclass(frozen=True)
-class Volume:
-    """One three-dimensional image ``(z, y, x)``, filled slab by slab along ``y``.
-
-    Parameters
-    ----------
-    name : str
-        Name of the image; also the task of the units that fill it.
-    shape : tuple of int
-        Voxels along ``z, y, x``.
-    block : int
-        Planes of ``y`` in a slab; the last slab may be thinner.
-    voxel_size_nm : float
-        Edge of a voxel in nanometres, > 0.
-    """
-
-    name: str
-    shape: tuple[int, int, int]
-    block: int
-    voxel_size_nm: float
+        return tuple(len(self.labels[dim]) for dim in self.unit_dims)
 
     @property
-    def unit_shape(self) -> tuple[int, ...]:
-        """Number of slabs."""
-        return (-(-self.shape[1] // self.block),)
+    def nbytes(self) -> int:
+        """Bytes before compression."""
+        sizes = {dim: len(values) for dim, values in self.labels.items()}
+        unit = sum(
+            int(np.prod([sizes[dim] for dim in v.dims])) * np.dtype(v.dtype).itemsize for v in self.schema.variables
+        )
+        return unit * int(np.prod(self.unit_shape))
 
 
 @dataclass(frozen=True)
-class Field:
-    """Numbers in all voxels of a volume, ``(component, z, y, x)``, filled slab by slab along ``z``.
+class Image:
+    """An image filled slab by slab along one axis, a unit a slab.
 
     Parameters
     ----------
-    name : str
-        Group in ``result.zarr``; also the task of the units that fill it.
-    variable : Variable
-        What each unit returns: its planes of it.
-    coords : mapping of str to (N,) array
-        Labels of every dimension.
-    planes : int
-        Planes of ``z`` in a slab; the last slab may be thinner.
+    schema : TableSchema
+        Its declaration, of one variable, whose dimensions are the axes of the image.
+    labels : mapping of str to (N,) array
+        Labels of every axis.
+    axis : str
+        The axis along which slabs follow one another.
+    thickness : int
+        Planes of a slab; the last one may be thinner.
+    voxel_size_nm : float, optional
+        Edge of a voxel in nanometres, > 0. Where it is given, the image is written as an OME-Zarr volume with a
+        resolution pyramid; otherwise as a group of ``result.zarr``.
     attrs : mapping
         Attributes of the group.
+    name : str
+        Name of the image, also the task of the units that fill it; default the schema's name.
     """
 
-    name: str
-    variable: Variable
-    coords: Mapping[str, np.ndarray]
-    planes: int
+    schema: TableSchema
+    labels: Mapping[str, np.ndarray]
+    axis: str
+    thickness: int
+    voxel_size_nm: float | None = None
     attrs: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.name or self.schema.name)
+        _check_declared(self.schema, self.name, (), self.labels)
+
+    @property
+    def variable(self) -> Variable:
+        """What each unit returns: its planes of it."""
+        return self.schema.variables[0]
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Components, and voxels along ``z, y, x``."""
-        return tuple(len(self.coords[dim]) for dim in self.variable.dims)
+        """Length of every axis."""
+        return tuple(len(self.labels[dim]) for dim in self.variable.dims)
 
     @property
     def unit_shape(self) -> tuple[int, ...]:
         """Number of slabs."""
-        return (-(-self.shape[1] // self.planes),)
+        return (-(-len(self.labels[self.axis]) // self.thickness),)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes before compression."""
+        return int(np.prod(self.shape)) * np.dtype(self.variable.dtype).itemsize
 
 
 @dataclass(frozen=True)
-class Parts:
-    """Arrays of any length, one file for every unit: what units leave for later ones and for ``collect``.
+class Scratch:
+    """Arrays of any length that units leave for later units and for ``collect``: one file a unit.
 
     Parameters
     ----------
     name : str
-        Folder below ``parts/``; also the task of the units that fill it.
+        Folder below ``scratch/``; also the task of the units that fill it.
     unit_shape : tuple of int
-        Number of units along each of their dimensions.
-    sparse : bool
-        Whether the program decides on the way which units there are; ``unit_shape`` is then the most.
-    passing : bool
-        Whether they are steps on a way, large and soon of no more use: not compressed, and removed once the run is
-        complete.
+        Number of units along each of their dimensions; the largest possible one in an adaptive program.
+    temporary : bool
+        Whether they are large intermediate steps: not compressed, and removed once the run is complete.
     """
 
     name: str
     unit_shape: tuple[int, ...]
-    sparse: bool = False
-    passing: bool = False
+    temporary: bool = False
 
 
-class PartReader(Protocol):
-    """Finds what earlier units of the run have left; units get it as ``context["parts"]``."""
+@dataclass(frozen=True)
+class Dataset:
+    """A table written as a whole: an input that is known before the run starts, or what follows from finished units.
+
+    Parameters
+    ----------
+    schema : TableSchema
+        Its declaration.
+    values : mapping of str to ndarray
+        Variables by name; each has the dimensions ``dims`` and then those of its declaration.
+    dims : tuple of str
+        Leading dimensions of all variables.
+    labels : mapping of str to (N,) array
+        Labels of the dimensions; one without labels is numbered from 0.
+    attrs : mapping
+        Attributes of the group.
+    name : str
+        Group in ``result.zarr``; default the schema's name.
+    """
+
+    schema: TableSchema
+    values: Mapping[str, np.ndarray]
+    dims: tuple[str, ...] = ()
+    labels: Mapping[str, np.ndarray] = field(default_factory=dict)
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.name or self.schema.name)
+        _check_declared(self.schema, self.name, self.dims, self.labels)
+        for name in self.values:
+            self.schema.variable(name)
+
+
+def _check_declared(schema: TableSchema, name: str, dims: Sequence[str], labels: Mapping[str, np.ndarray]) -> None:
+    """Refuse names and dimensions that the declaration of a table does not have."""
+    if not schema.matches(name):
+        raise ValueError(f"a table of the form {schema.name!r} cannot have the name {name!r}")
+    for dim in (*dims, *labels):
+        schema.coordinate(dim)
+
+
+class ScratchReader(Protocol):
+    """Reads what earlier units of the run have left; units receive it as ``context["scratch"]``."""
 
     def read(self, name: str, index: tuple[int, ...], only: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Arrays that one unit of ``name`` has left, or some of them."""
 
 
-@dataclass(frozen=True)
-class Dataset:
-    """Data that are known before the run starts, kept with the result: an input, its features."""
-
-    name: str
-    variables: Mapping[str, tuple[tuple[str, ...], np.ndarray, Mapping[str, Any]]]
-    coords: Mapping[str, np.ndarray]
-    attrs: Mapping[str, Any] = field(default_factory=dict)
-
-
-class Program(Protocol):
-    """A study made ready to run.
+class Program:
+    """A study made ready to run; a study kind derives its own and overrides what it has.
 
     Attributes
     ----------
-    work : callable
-        ``work(context, unit) -> (arrays, feedback)``: a module-level function. ``arrays`` holds one
-        array for every variable of the unit's table (or ``{"volume": block}``, or any for parts), ``feedback``
-        the few numbers that later proposals read.
+    kind : str
+        Name of the study kind.
+    adaptive : bool
+        Whether outcomes decide which units are needed; the number of units is then the largest possible one.
+    tables, images, scratch : sequence
+        Where the results of units are stored; the task of a unit is the name of one of them.
+    inputs : sequence of Dataset
+        Data that are known before the run starts.
     context : mapping
-        What every unit shares; small, sent with every batch. The engine adds ``parts``, a :class:`PartReader`.
+        What all units share; small, as it is sent with every batch. The engine adds ``scratch``, a
+        :class:`ScratchReader`.
+    attrs : mapping
+        Attributes of the result.
+    summary : sequence of (str, str)
+        Rows of the printed plan that describe the inputs.
+    work : callable
+        ``work(context, unit) -> (arrays, feedback)``: a function of a module, made a ``staticmethod``. ``arrays`` holds
+        an array for every variable of the unit's table or image, or any arrays for scratch data; ``feedback`` the
+        few numbers that later rounds read.
     """
 
-    kind: str
-    tables: Sequence[Table]
-    volumes: Sequence[Volume]
-    fields: Sequence[Field]
-    parts: Sequence[Parts]
-    static: Sequence[Dataset]
-    context: Mapping[str, Any]
-    attrs: Mapping[str, Any]
+    kind: ClassVar[str]
+    adaptive: bool = False
+    tables: Sequence[Table] = ()
+    images: Sequence[Image] = ()
+    scratch: Sequence[Scratch] = ()
+    inputs: Sequence[Dataset] = ()
+    context: Mapping[str, Any] = {}
+    attrs: Mapping[str, Any] = {}
+    work: Work
 
     @property
-    def about(self) -> Sequence[tuple[str, str]]:
-        """What a plan says of the inputs, as pairs of words."""
+    def summary(self) -> Sequence[tuple[str, str]]:
+        """Rows of the printed plan that describe the inputs."""
+        return ()
 
-    @property
-    def work(self) -> Work: ...  # noqa: D102
-
-    def proposer(self) -> Proposer:
-        """A fresh proposer, which has proposed nothing yet."""
+    def rounds(self) -> Rounds:
+        """A fresh generator of all units; see :data:`Rounds`."""
+        raise NotImplementedError
 
     def pilots(self) -> Sequence[Unit]:
-        """Few units that stand for the rest, to measure what a run will cost."""
+        """Few units that represent the rest, to measure the cost of a run."""
+        return ()
 
     def memory(self) -> Mapping[str, int]:
         """Peak bytes of one unit's working memory, by task."""
+        return {}
 
-    def collect(
-        self, read: Callable[[str], Any], history: History
-    ) -> Mapping[str, tuple[tuple[Variable, ...], tuple[str, ...], Mapping[str, np.ndarray]]]:
-        """Tables that follow from the finished ones: name -> (variables, dims, values by name, labels by dimension).
+    def collect(self, read: Callable[[str], Any], history: History) -> Sequence[Dataset]:
+        """Tables that follow from the finished units.
 
-        ``read`` gives a table as a dataset, and parts as a mapping from the index of each unit to its arrays.
+        Parameters
+        ----------
+        read : callable
+            Takes the name of a table and returns a dataset, or that of scratch data and returns a mapping from the
+            index of each finished unit to its arrays.
+        history : mapping of str to Outcome
+            All finished units.
         """
+        return ()

@@ -15,37 +15,118 @@ from pydantic import (
     WithJsonSchema,
 )
 
+_WORDS = {
+    "lmh": "L/m**2/h",
+    "gfd": "gallon/ft**2/day",
+    "lmh/bar": "L/m**2/h/bar",
+    "barg": "bar",
+    "psig": "psi",
+    "sec": "s",
+    "c": "degC",
+    "°c": "degC",
+    "degc": "degC",
+}
+_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻\u2212\u2013·∙⋅*µ", "0123456789---" + "    " + "u")
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+
 
 @lru_cache(maxsize=1)
-def _units() -> Any:
-    import pint  # slow to import, and only studies with units need it
+def unit_registry() -> Any:
+    """The registry of all units."""
+    import pint  # slow to import, and only some studies need it
 
     return pint.UnitRegistry()
 
 
-def _quantity(unit: str, example: str) -> Any:
-    """Annotations for a positive quantity written with a unit and held in ``unit``."""
+@lru_cache(maxsize=256)
+def parse_unit(text: str) -> Any:
+    """A unit.
+
+    Parameters
+    ----------
+    text : str
+        UDUNITS spelling, slashes, superscripts, or a trade's short form; gauge pressures are differences to the
+        atmosphere, as that of a permeate which leaves into it.
+
+    Returns
+    -------
+    pint.Unit
+
+    Raises
+    ------
+    ValueError
+        If it is no unit.
+    """
+    word = text.strip().translate(_RAISED)
+    word = _WORDS.get(word.lower(), word)
+    word = re.sub(r"(?<=[A-Za-z])\^?(-?\d)", r"**\1", word).replace("^", "**") if "**" not in word else word
+    word = re.sub(r"\s+", " ", word)
+    if not re.fullmatch(r"[A-Za-z%°() /*0-9.-]+", word) or not re.search(r"[A-Za-z°%]", word):
+        raise ValueError(f"not a unit: {text!r}")
+    try:
+        return unit_registry().Unit(word)
+    except Exception as error:
+        raise ValueError(f"not a unit: {text!r}") from error
+
+
+def fits(text: str, unit: str) -> bool:
+    """Whether a unit measures what another one does."""
+    try:
+        return bool(parse_unit(text).is_compatible_with(parse_unit(unit)))
+    except ValueError:
+        return False
+
+
+def convert(value: float, text: str, unit: str) -> float:
+    """A number in one unit, told in another; both in any spelling of :func:`parse_unit`."""
+    found = unit_registry().Quantity(value, parse_unit(text)).to(parse_unit(unit)).magnitude
+    return float(f"{found:.15g}")  # 34 cm2 are 0.0034 m2
+
+
+def split_quantity(text: str) -> tuple[list[float], str]:
+    """Numbers and the unit of ``3 nm``, ``3.15 +- 0.25 nm``, ``0.1 to 1 um``.
+
+    Raises
+    ------
+    ValueError
+        If there is no number.
+    """
+    found = re.fullmatch(rf"\s*({_NUMBER})\s*(?:(?:±|\+-|\+/-|to)\s*({_NUMBER}))?\s*(.*?)\s*", text)
+    if not found:
+        raise ValueError(f"not a quantity: {text!r}")
+    return [float(n) for n in found.groups()[:2] if n], found[3]
+
+
+def quantity(unit: str, example: str, low: float = 0.0, high: float = math.inf) -> Any:
+    """Annotations for a quantity written with a unit and held in ``unit``.
+
+    Parameters
+    ----------
+    unit : str
+        Unit of the value that is held.
+    example : str
+        Shown in error messages.
+    low, high : float
+        Bounds in ``unit``, both excluded.
+    """
 
     def read(value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, str):
             raise ValueError(f"a number with a unit is needed, for example '{example}' (got {value!r})")
         try:
-            # pint reads arithmetic; a quantity is one number and one unit
-            parts = re.fullmatch(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([a-zA-Zµμ][a-zA-Zµμ ]*)", value)
-            if not parts:
-                raise ValueError
-            found = float(_units().Quantity(float(parts[1]), parts[2].strip()).to(unit).magnitude)
-        except Exception as error:
-            raise ValueError(
-                f"not a quantity in units like '{unit}', for example '{example}' (got {value!r})"
-            ) from error
-        if not (0 < found < float("inf")):
-            raise ValueError(f"must be greater than 0 (got {value!r})")
-        return found
+            (number,), unit_text = split_quantity(value)
+            converted = convert(number, unit_text, unit)
+        except Exception as error:  # no quantity, or a unit of another dimension
+            message = f"not a quantity in units like '{unit}', for example '{example}' (got {value!r})"
+            raise ValueError(message) from error
+        if not low < converted < high:
+            bounds = f"within {low:g} and {high:g} {unit}" if high < math.inf else f"greater than {low:g}"
+            raise ValueError(f"must be {bounds} (got {value!r})")
+        return converted
 
     return (
         BeforeValidator(read),
-        PlainSerializer(lambda value: f"{value:.15g} {unit}", return_type=str),
+        PlainSerializer(lambda value: f"{value!r} {unit}", return_type=str),
         WithJsonSchema({"type": "string", "examples": [example]}),
     )
 
@@ -60,64 +141,40 @@ def _duration(value: object) -> float:
     return float(_TIME[0].func(value))
 
 
-def _listed(value: object) -> object:
-    """Let one value stand for a list of one, and a YAML list for a tuple."""
+def as_tuple(value: object) -> object:
+    """Accept one value as a list of one, and a YAML list as a tuple."""
     if isinstance(value, (list, tuple)):
         return tuple(value)
     return (value,)
 
 
-def _pair(value: object) -> object:
+def list_as_tuple(value: object) -> object:
+    """Accept a YAML list as a tuple."""
     return tuple(value) if isinstance(value, list) else value
 
 
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Whole = Annotated[int, Strict()]
-Length = (float, *_quantity("nm", "3 nm"))
+Length = (float, *quantity("nm", "3 nm"))
 LengthNm = Annotated[Length]  # type: ignore[valid-type]
-Bytes = Annotated[(float, *_quantity("MB", "2 GB"))]
-_TIME = _quantity("s", "90 min")
+Bytes = Annotated[(float, *quantity("MB", "2 GB"))]
+_TIME = quantity("s", "90 min")
 Duration = Annotated[float, BeforeValidator(_duration), *_TIME[1:]]
-Pressure = Annotated[(float, *_quantity("Pa", "210 kPa"))]
-Viscosity = Annotated[(float, *_quantity("Pa s", "0.89 mPa s"))]
-Temperature = Annotated[(float, *_quantity("K", "25 degC"))]
-Lengths = Annotated[tuple[LengthNm, ...], BeforeValidator(_listed), Field(min_length=1)]
-Numbers = Annotated[tuple[Number, ...], BeforeValidator(_listed), Field(min_length=1)]
-Range = Annotated[tuple[Number, Number], BeforeValidator(_pair)]
+Pressure = Annotated[(float, *quantity("Pa", "210 kPa"))]
+Viscosity = Annotated[(float, *quantity("Pa s", "0.89 mPa s"))]
+Temperature = Annotated[(float, *quantity("K", "25 degC"))]
+Lengths = Annotated[tuple[LengthNm, ...], BeforeValidator(as_tuple), Field(min_length=1)]
+Numbers = Annotated[tuple[Number, ...], BeforeValidator(as_tuple), Field(min_length=1)]
+Range = Annotated[tuple[Number, Number], BeforeValidator(list_as_tuple)]
 
 
-def _listed_within(most: float) -> Any:
+def numbers_up_to(most: float) -> Any:
     """Positive numbers up to ``most``, or one that stands for a list of one."""
     number = Annotated[Number, Field(gt=0, le=most)]
-    return Annotated[tuple[number, ...], BeforeValidator(_listed), Field(min_length=1)]
+    return Annotated[tuple[number, ...], BeforeValidator(as_tuple), Field(min_length=1)]
 
 
-def _measure(unit: str, example: str, low: float = 0.0, high: float = math.inf) -> Any:
-    """Annotations for a quantity in any unit of its kind, held in ``unit``, between bounds (both left out)."""
-
-    def read(value: object) -> float:
-        if isinstance(value, bool) or not isinstance(value, str):
-            raise ValueError(f"a number with a unit is needed, for example '{example}' (got {value!r})")
-        try:
-            (number,), told = split_quantity(value)
-            found = convert(number, told, unit)
-        except ValueError:
-            raise ValueError(f"not a quantity in '{unit}', for example '{example}' (got {value!r})") from None
-        except Exception as error:  # units of another kind
-            raise ValueError(f"not a quantity in '{unit}', for example '{example}' (got {value!r})") from error
-        if not low < found < high:
-            within = f"within {low:g} and {high:g} {unit}" if high < math.inf else f"greater than {low:g}"
-            raise ValueError(f"must be {within} (got {value!r})")
-        return found
-
-    return (
-        BeforeValidator(read),
-        PlainSerializer(lambda value: f"{value!r} {unit}", return_type=str),
-        WithJsonSchema({"type": "string", "examples": [example]}),
-    )
-
-
-def _belief(unit: str, example: str, high: float = math.inf) -> Any:
+def prior(unit: str, example: str, high: float = math.inf) -> Any:
     """Annotations for what is known of a quantity: a value, a value +- its deviation, or a range `low to high`.
 
     Held as its kind and two numbers in ``unit``. A range is even in the logarithm; `uniform low to high` in itself.
@@ -169,89 +226,10 @@ def _belief(unit: str, example: str, high: float = math.inf) -> Any:
     )
 
 
-_KELVIN = _measure("K", "25 degC", 273.16, 373.0)
+_KELVIN = quantity("K", "25 degC", 273.16, 373.0)
 _CELSIUS = PlainSerializer(lambda value: f"{round(value - 273.15, 9)!r} degC", return_type=str)
 WaterTemperature = Annotated[float, _KELVIN[0], _CELSIUS, _KELVIN[2]]
-_Belief = tuple[str, float, float]
-BeliefLength = Annotated[(_Belief, *_belief("m", "3.15 +- 0.25 nm"))]
-BeliefShare = Annotated[(_Belief, *_belief("1", "0.13 +- 0.02", 1.0))]
-BeliefNumber = Annotated[(_Belief, *_belief("1", "7.5e9 +- 1e9"))]
-_WORDS = {
-    "lmh": "L/m**2/h",
-    "gfd": "gallon/ft**2/day",
-    "lmh/bar": "L/m**2/h/bar",
-    "barg": "bar",
-    "psig": "psi",
-    "sec": "s",
-    "c": "degC",
-    "°c": "degC",
-    "degc": "degC",
-}
-_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻\u2212\u2013·∙⋅*µ", "0123456789---" + "    " + "u")
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-
-
-@lru_cache(maxsize=1)
-def _registry() -> Any:
-    import pint  # slow to import, and only some studies need it
-
-    return pint.UnitRegistry()
-
-
-@lru_cache(maxsize=256)
-def parse_unit(text: str) -> Any:
-    """A unit.
-
-    Parameters
-    ----------
-    text : str
-        UDUNITS spelling, slashes, superscripts, or a trade's short form; gauge pressures are differences to the
-        atmosphere, as that of a permeate which leaves into it.
-
-    Returns
-    -------
-    pint.Unit
-
-    Raises
-    ------
-    ValueError
-        If it is no unit.
-    """
-    word = text.strip().translate(_RAISED)
-    word = _WORDS.get(word.lower(), word)
-    word = re.sub(r"(?<=[A-Za-z])\^?(-?\d)", r"**\1", word).replace("^", "**") if "**" not in word else word
-    word = re.sub(r"\s+", " ", word)
-    if not re.fullmatch(r"[A-Za-z%°() /*0-9.-]+", word) or not re.search(r"[A-Za-z°%]", word):
-        raise ValueError(f"not a unit: {text!r}")
-    try:
-        return _registry().Unit(word)
-    except Exception as error:
-        raise ValueError(f"not a unit: {text!r}") from error
-
-
-def fits(text: str, unit: str) -> bool:
-    """Whether a unit measures what another one does."""
-    try:
-        return bool(parse_unit(text).is_compatible_with(parse_unit(unit)))
-    except ValueError:
-        return False
-
-
-def convert(value: float, text: str, unit: str) -> float:
-    """A number in one unit, told in another; both in any spelling of :func:`parse_unit`."""
-    found = _registry().Quantity(value, parse_unit(text)).to(parse_unit(unit)).magnitude
-    return float(f"{found:.15g}")  # 34 cm2 are 0.0034 m2
-
-
-def split_quantity(text: str) -> tuple[list[float], str]:
-    """Numbers and the unit of ``3 nm``, ``3.15 +- 0.25 nm``, ``0.1 to 1 um``.
-
-    Raises
-    ------
-    ValueError
-        If there is no number.
-    """
-    found = re.fullmatch(rf"\s*({_NUMBER})\s*(?:(?:±|\+-|\+/-|to)\s*({_NUMBER}))?\s*(.*?)\s*", text)
-    if not found:
-        raise ValueError(f"not a quantity: {text!r}")
-    return [float(n) for n in found.groups()[:2] if n], found[3]
+_Prior = tuple[str, float, float]
+PriorLength = Annotated[(_Prior, *prior("m", "3.15 +- 0.25 nm"))]
+PriorFraction = Annotated[(_Prior, *prior("1", "0.13 +- 0.02", 1.0))]
+PriorNumber = Annotated[(_Prior, *prior("1", "7.5e9 +- 1e9"))]

@@ -1,4 +1,4 @@
-"""Study files: YAML with positions in, ``--set`` applied, every problem in words; commented YAML out."""
+"""Study files: reads and checks YAML with the position of every entry, and writes commented YAML."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from membrane_dask.config import BaseStudy, ClusterSettings
 from membrane_dask.errors import Problem, Source, StudyError, Where, nearest
-from membrane_dask.studies.registry import KINDS, Study
+from membrane_dask.former_names import present_settings
+from membrane_dask.studies.registry import find_kind, kind_names, kinds
 
 
-def load_study(path: str | Path, overrides: Sequence[str] = (), **values: Any) -> Study:
+def load_study(path: str | Path, overrides: Sequence[str] = (), **values: Any) -> BaseStudy:
     """Read and check a study.
 
     Parameters
@@ -31,8 +32,9 @@ def load_study(path: str | Path, overrides: Sequence[str] = (), **values: Any) -
 
     Returns
     -------
-    GradedStudy or ReconstructStudy
-        Frozen; every default filled in.
+    BaseStudy
+        Of the class of its kind.
+        It is frozen, with every default filled in.
 
     Raises
     ------
@@ -42,7 +44,7 @@ def load_study(path: str | Path, overrides: Sequence[str] = (), **values: Any) -
     return load_study_with_source(path, overrides, **values)[0]
 
 
-def load_study_with_source(path: str | Path, overrides: Sequence[str] = (), **values: Any) -> tuple[Study, Source]:
+def load_study_with_source(path: str | Path, overrides: Sequence[str] = (), **values: Any) -> tuple[BaseStudy, Source]:
     """Like :func:`load_study`, with the places of the words, for problems that are found later."""
     path = Path(path)
     data, lines = read_mapping(path)
@@ -62,18 +64,19 @@ def load_study_with_source(path: str | Path, overrides: Sequence[str] = (), **va
     return parse_study(data, source, base=path.parent), source
 
 
-def parse_study(data: Mapping[str, Any], source: Source | None = None, base: Path | None = None) -> Study:
+def parse_study(data: Mapping[str, Any], source: Source | None = None, base: Path | None = None) -> BaseStudy:
     """Check a study given as a mapping; see :func:`load_study`."""
     source = source or Source()
     kind = data.get("kind")
     if "kind" not in data:
-        raise StudyError([Problem((), f"kind: required; one of {', '.join(KINDS)}")], source)
-    if not isinstance(kind, str) or kind not in KINDS:
-        hint = nearest(str(kind), list(KINDS))
-        raise StudyError([Problem(("kind",), f"unknown study kind; {hint} (got {kind!r})")], source)
-    model = KINDS[kind]
+        raise StudyError([Problem((), f"kind: required; one of {', '.join(kind_names())}")], source)
     try:
-        return model.model_validate(dict(data), context={"base": base or Path()})  # type: ignore[return-value]
+        model = find_kind(kind).settings_class
+    except StudyError as error:
+        raise StudyError(error.problems, source) from None
+    settings = present_settings(model, data, source)
+    try:
+        return model.model_validate(settings, context={"base": base or Path()})
     except ValidationError as error:
         raise StudyError(problems_of(error, model), source) from None
 
@@ -91,10 +94,11 @@ def parse_cluster(profile: str, overrides: Sequence[str] = ()) -> ClusterSetting
     problems = [problem for text in overrides if (problem := _apply(data, text.removeprefix("cluster."), marks))]
     if problems:
         raise StudyError(problems, Source("--set"))
+    source = Source(profile, {}, marks)
     try:
-        return ClusterSettings.model_validate(data)
+        return ClusterSettings.model_validate(present_settings(ClusterSettings, data, source))
     except ValidationError as error:
-        raise StudyError(problems_of(error, ClusterSettings), Source(profile, {}, marks)) from None
+        raise StudyError(problems_of(error, ClusterSettings), source) from None
 
 
 def _merge(data: dict[str, Any], values: Mapping[str, Any]) -> None:
@@ -307,9 +311,7 @@ def commented_study(kind: str) -> str:
     StudyError
         If there is no such kind.
     """
-    if kind not in KINDS:
-        raise StudyError([Problem((), f"unknown study kind {kind!r}; {nearest(kind, list(KINDS))}")])
-    model = KINDS[kind]
+    model = find_kind(kind).settings_class
     lines = [f"# {(model.__doc__ or '').strip()}", f"kind: {kind}"]
     _commented(model, lines, "")
     return "\n".join(lines) + "\n"
@@ -357,8 +359,9 @@ def _bounds(metadata: Sequence[Any]) -> str:
 
 def json_schema() -> dict[str, Any]:
     """JSON schema of all study kinds, for editors."""
-    adapter: TypeAdapter[Any] = TypeAdapter(Annotated[Study, Field(discriminator="kind")])
+    models = tuple(kind.settings_class for kind in kinds().values())
+    union: Any = Union[models]  # noqa: UP007 - the members are known at run time only
+    adapter: TypeAdapter[Any] = TypeAdapter(Annotated[union, Field(discriminator="kind")] if len(models) > 1 else union)
     schema = adapter.json_schema(mode="validation")
     schema["title"] = "membrane-dask study"
-    assert set(get_args(Study)) == set(KINDS.values())
     return schema

@@ -31,7 +31,7 @@ def run(
     from membrane_dask.study_file import load_study_with_source
 
     found, source = load_study_with_source(study, _overrides(set_, cluster))
-    made = api.plan(found, source=source, run_sources=True)
+    made = api.plan(api.resolve_sources(found, source), source=source)
     _execute(prepare(made, out, fresh=fresh), made, limit=limit)
 
 

@@ -24,7 +24,7 @@ def check(study: StudyPath, set_: Overrides = None) -> None:
     from membrane_dask.study_file import load_study_with_source
 
     found, source = load_study_with_source(study, set_ or ())
-    first = api.unrun_sources(found, source)
+    first = api.sources_to_run(found, source)
     if not first:
         api.plan(found, source=source)
     for path in first:

@@ -1,8 +1,8 @@
-"""The one loop: propose, submit, collect, retry, set aside. It emits events and prints nothing.
+"""Execution of a run: submits batches of units, records results, retries and quarantines, and emits events.
 
-A batch is finished when its values are on disk and its journal line after them; only then is its
-future let go. So a lost worker costs the batches it held, a lost driver those in flight, and a
-second start takes up where the journal ends.
+A batch is finished when its values and then its journal line are on disk; only then is its future released. A lost
+worker therefore costs the batches it held, a lost driver those in flight, and a second start continues where the
+journal ends.
 """
 
 from __future__ import annotations
@@ -34,8 +34,10 @@ from membrane_dask.engine.journal import Journal
 from membrane_dask.engine.limits import timeout_note_path
 from membrane_dask.engine.lock import DriverLock
 from membrane_dask.engine.plan import as_bytes
+from membrane_dask.engine.rounds import schedule
 from membrane_dask.engine.worker import BatchOptions, BatchResult, UnitFailure, run_batch
 from membrane_dask.files import write_json
+from membrane_dask.io import ome_zarr
 from membrane_dask.program import Outcome, Program, Unit
 from membrane_dask.schema import FAILED
 
@@ -89,7 +91,8 @@ class Execution:
         self.history: dict[str, Outcome] = self.journal.history()
         self._failed = {key for key, outcome in self.history.items() if outcome.status == "failed"}
         self.known: dict[str, Unit] = {}
-        self._proposer = program.proposer()
+        self._schedule = schedule(program, self.history)
+        self._finished: list[str] = []
         self._queue: deque[_Batch] = deque()
         self._flight: dict[Handle, _Batch] = {}
         self._busy: set[tuple[str, tuple[int, ...]]] = set()
@@ -103,7 +106,8 @@ class Execution:
 
     def propose(self) -> None:
         """Queue the units that the history newly allows, as batches of whole chunks."""
-        fresh = self._proposer(self.history)
+        fresh = self._schedule.propose(self._finished)
+        self._finished = []
         self.known.update((unit.key, unit) for unit in fresh)
         chunks: dict[tuple[str, tuple[int, ...]], list[Unit]] = {}
         for unit in fresh:
@@ -121,8 +125,7 @@ class Execution:
         deadline = math.inf if seconds is None else time.monotonic() + seconds
         self.propose()
         done, failed = self._counts()
-        sparse = any(table.sparse for table in self.program.tables) or any(part.sparse for part in self.program.parts)
-        self.emit(Started(self.total, done, failed, pool.dashboard, sparse))
+        self.emit(Started(self.total, done, failed, pool.dashboard, self.program.adaptive))
         start = len(self.history)
         reason = "finished"
         try:
@@ -157,8 +160,8 @@ class Execution:
             self._busy.clear()
         done, failed = self._counts()
         left = self.total - done - failed
-        if reason == "finished" and sparse:
-            left = 0
+        if reason == "finished" and (self.program.adaptive or failed):
+            left = 0  # no more units are needed, or those left need units that failed
         if reason == "finished" and left:
             raise RuntimeError(f"the program proposed {done + failed} of {self.total} planned units and no more")
         return Summary(done, failed, left, reason)
@@ -237,6 +240,7 @@ class Execution:
                 }
             )
             self.history.update((key, Outcome("done", receipt.feedback[key])) for key in keys)
+            self._finished += keys
         again = []
         for unit in batch.units:
             if unit.key not in receipt.failures:
@@ -268,6 +272,7 @@ class Execution:
         self.sinks[unit.task].mark([unit], FAILED)
         self.journal.append({"failed": [unit.key], "error": failure.error, "attempt": attempts})
         self.history[unit.key] = Outcome("failed")
+        self._finished.append(unit.key)
         self._failed.add(unit.key)
         self.emit(SetAside(unit.key, failure.error))
 
@@ -289,7 +294,7 @@ class Execution:
         ]
         torn = []
         for task, sink in self.sinks.items():
-            if not isinstance(sink, store.VolumeSink):  # a slab of a volume has one writer, ever
+            if sink.verified:
                 mine = [unit for unit in open_ if unit.task == task]
                 torn += [unit for unit, sha in sink.digests(mine) if sha != written.get(unit.key)]
         self._verified.update(unit.key for unit in open_)
@@ -308,51 +313,26 @@ class Execution:
     # -- after the loop -------------------------------------------------------------------
 
     def collect(self) -> None:
-        """Write what follows from the finished units."""
-        import numpy as np
-
-        from membrane_dask.program import Dataset
-
+        """Write the tables that follow from the finished units, and the pyramids of volumes."""
         self.emit(Collecting())
-        for volume in self.program.volumes:
-            _build_pyramid(store.volume_path(self.root, volume.name))
-        result = self.root / "result.zarr"
-        found = self.program.collect(self._read, self.history)
-        labels = {dim: values for table in self.program.tables for dim, values in table.coords.items()}
-        for name, (variables, dims, values) in found.items():
-            contents = {v.name: ((*dims, *v.dims), values[v.name], v.attributes()) for v in variables}
-            sizes = {
-                dim: size for names, array, _ in contents.values() for dim, size in zip(names, array.shape, strict=True)
-            }
-            known = labels | {dim: values[dim] for dim in sizes if dim in values and dim not in contents}
-            coords = {dim: known.get(dim, np.arange(size)) for dim, size in sizes.items()}
-            store.create_dataset(result, Dataset(name, contents, coords))
+        for image in self.program.images:
+            if image.voxel_size_nm is not None:
+                ome_zarr.build_pyramid(store.volume_path(self.root, image.name))
+        for dataset in self.program.collect(self._read, self.history):
+            store.create_dataset(self.root / "result.zarr", dataset)
         self.journal.append({"collected": True})
         if not self._failed:
             for sink in self.sinks.values():
-                if isinstance(sink, store.PartSink) and sink.passing:
+                if sink.temporary:
                     sink.remove()
 
-    def _read(self, name: str) -> Any:
-        """A table, or the arrays of every finished unit of parts."""
-        sink = self.sinks[name]
-        if not isinstance(sink, store.PartSink):
-            return _read_table(self.root / "result.zarr" / name)
-        done = [unit for key, unit in self.known.items() if unit.task == name and self.history[key].status == "done"]
-        return {unit.index: sink.read(unit) for unit in done}
+    def _read(self, task: str) -> Any:
+        """A table, or the arrays of every finished unit of scratch data."""
+        finished = [unit for key, unit in self.known.items() if unit.task == task and self._is_done(key)]
+        return self.sinks[task].collect(finished)
 
-
-def _build_pyramid(path: Path) -> None:
-    from membrane_dask.io import ome_zarr as ome
-
-    for level in range(1, ome.count_levels(path)):
-        ome.build_level(path, level)
-
-
-def _read_table(path: Path) -> Any:
-    import xarray as xr
-
-    return xr.open_zarr(path, consolidated=False, chunks=None)
+    def _is_done(self, key: str) -> bool:
+        return key in self.history and self.history[key].status == "done"
 
 
 def failure_path(root: Path, key: str) -> Path:

@@ -6,6 +6,7 @@ from typing import Any
 
 from membrane_dask.engine import store
 from membrane_dask.engine.executor import failure_path
+from membrane_dask.engine.rounds import all_units
 from membrane_dask.engine.run import Run
 from membrane_dask.errors import Problem, StudyError
 from membrane_dask.files import read_json
@@ -22,7 +23,7 @@ def find_unit(run: Run, program: Program, key: str) -> Unit:
     """
     from membrane_dask.errors import nearest
 
-    units = {unit.key: unit for unit in program.proposer()(run.journal.history())}
+    units = {unit.key: unit for unit in all_units(program, run.journal.history())}
     if key not in units:
         import difflib
 
@@ -53,7 +54,7 @@ def replay(run: Run, program: Program, key: str) -> tuple[dict[str, Any], bool |
     """
     unit = find_unit(run, program, key)
     complete = run.status()["state"] == "complete"
-    removed = [part.name for part in program.parts if part.passing and complete]
+    removed = [scratch.name for scratch in program.scratch if scratch.temporary and complete]
     try:
         values, _ = program.work(store.context(run.path.resolve(), program), unit)
     except FileNotFoundError as error:

@@ -15,7 +15,7 @@ import psutil
 from membrane_dask.config import BaseStudy
 from membrane_dask.engine.cluster.profiles import Profile, resolve
 from membrane_dask.errors import Problem, StudyError
-from membrane_dask.program import Field, Parts, Program, Table, Volume
+from membrane_dask.program import Program, Table
 
 #: Aim for this much work in a batch, in seconds: dear enough to hide a task's overhead, short
 #: enough that a lost worker costs little.
@@ -79,9 +79,9 @@ class Plan:
     def counts(self) -> dict[str, int]:
         """Number of units, by task."""
         program = self.program
-        places: list[Table | Volume | Field | Parts]
-        places = [*program.tables, *program.volumes, *program.fields, *program.parts]
-        return {place.name: math.prod(place.unit_shape) for place in places}
+        return {
+            target.name: math.prod(target.unit_shape) for target in (*program.tables, *program.images, *program.scratch)
+        }
 
     @property
     def total(self) -> int:
@@ -89,21 +89,9 @@ class Plan:
         return sum(self.counts.values())
 
     @property
-    def sparse(self) -> bool:
-        """Whether the run decides on its way how many of the units are needed."""
-        tables, parts = self.program.tables, self.program.parts
-        return any(table.sparse for table in tables) or any(part.sparse for part in parts)
-
-    @property
     def result_bytes(self) -> int:
         """Bytes of the whole result before compression."""
-        found = 0
-        for table in self.program.tables:
-            sizes = {dim: len(values) for dim, values in table.coords.items()}
-            each = sum(math.prod(sizes[dim] for dim in v.dims) * np.dtype(v.dtype).itemsize for v in table.variables)
-            found += each * math.prod(table.unit_shape)
-        found += sum(math.prod(volume.shape) for volume in self.program.volumes)
-        return found + sum(math.prod(f.shape) * np.dtype(f.variable.dtype).itemsize for f in self.program.fields)
+        return sum(target.nbytes for target in (*self.program.tables, *self.program.images))
 
     @property
     def cost(self) -> float | None:
@@ -146,10 +134,10 @@ class Plan:
         rows = [
             ("study", f"{self.study.name} ({self.study.kind})"),  # type: ignore[attr-defined]
             ("run", self.name),
-            ("units", f"{'at most ' if self.sparse else ''}{self.total} ({units})"),
+            ("units", f"{'at most ' if self.program.adaptive else ''}{self.total} ({units})"),
             *([("batches", f"of {batches}")] if batches else []),
             ("seed", str(self.study.seed)),
-            *self.program.about,
+            *self.program.summary,
             *([("result", f"{as_bytes(self.result_bytes)} before compression")] if self.result_bytes else []),
             ("memory", f"{as_bytes(self.needed_memory())} for each worker"),
         ]
@@ -157,7 +145,7 @@ class Plan:
         if self.cost is not None:
             each = ", ".join(f"{self.seconds[kind]:.3g} s a unit of {kind}" for kind in kinds if kind in self.seconds)
             open_ = [kind for kind in kinds if kind not in self.seconds]
-            most = "at most " if self.sparse and not open_ else ""
+            most = "at most " if self.program.adaptive and not open_ else ""
             without = f", without {' and '.join(open_)}" if open_ else ""
             rows.append(("cost", f"{most}{as_seconds(self.cost)} of one core ({each}, measured{without})"))
             rows.append(("time", f"about {as_seconds(self.cost / workers)} on {workers} worker{'s' * (workers > 1)}"))

@@ -18,18 +18,37 @@ from membrane_dask.engine.plan import Plan, as_seconds
 from membrane_dask.engine.provenance import Provenance
 from membrane_dask.errors import Problem, StudyError, nearest
 from membrane_dask.files import read_json, write_atomically, write_json
-from membrane_dask.schema import STATUS
-from membrane_dask.studies.registry import TABLES
+from membrane_dask.schema import STATUS, TableSchema, find_table, renamed_group
+from membrane_dask.studies import registry
 from membrane_dask.study_file import load_study, to_yaml
 
 SCHEMA = 1
-_REGISTERED = [v.name for variables in TABLES.values() for v in variables] + [STATUS.name]
-_ORDER = {name: place for place, name in reversed(list(enumerate(_REGISTERED)))}
 
 
-def _in_order(dataset: Any) -> Any:
-    """Variables in the order of the registry; a directory has none."""
-    return dataset[sorted(dataset.data_vars, key=lambda name: _ORDER.get(name, -1))]
+def under_present_names(tree: Any, tables: Sequence[TableSchema]) -> Any:
+    """A result tree with the present names of groups and variables, variables in the order of their declaration.
+
+    Parameters
+    ----------
+    tree : xarray.DataTree
+        As stored, perhaps by an earlier version.
+    tables : sequence of TableSchema
+        Declarations of the study kind.
+    """
+    import xarray as xr
+
+    datasets = {"/": tree.to_dataset()}
+    for node in tree.descendants:
+        _, group, *path = node.path.split("/")
+        dataset, table = node.to_dataset(inherit=False), find_table(tables, group)
+        if table is not None:
+            group = renamed_group(table, group)
+            variables = [variable for variable in table.variables if variable.group == "/".join(path)]
+            dataset = dataset.rename({v.formerly: v.name for v in variables if v.formerly in dataset.variables})
+            order = {variable.name: number for number, variable in enumerate((*variables, STATUS))}
+            dataset = dataset[sorted(dataset.data_vars, key=lambda name, order=order: order.get(name, len(order)))]
+        datasets["/".join(["", group, *path])] = dataset
+    return xr.DataTree.from_dict(datasets)
 
 
 class RunNotFoundError(FileNotFoundError):
@@ -118,7 +137,8 @@ class Run:
         import xarray as xr
 
         tree = xr.open_datatree(self.path / "result.zarr", engine="zarr", consolidated=False, chunks=None)
-        return tree.map_over_datasets(_in_order)
+        kind = registry.kinds().get(self.kind)  # None: a run of a plug-in that is not installed here
+        return under_present_names(tree, kind.schemas) if kind else tree
 
     @property
     def volumes(self) -> list[str]:
@@ -337,16 +357,6 @@ def _create(plan: Plan, root: Path) -> Run:
             shutil.copyfile(path, building / "inputs" / path.name)
         program = plan.program
         store.create_result(building, program, plan.batch)
-        for volume in program.volumes:
-            from membrane_dask.io import ome_zarr as ome
-
-            ome.create_volume(
-                store.volume_path(building, volume.name),
-                shape=volume.shape,
-                block=volume.block,
-                voxel_size_nm=volume.voxel_size_nm,
-                name=volume.name,
-            )
         (building / "study.yaml").write_text(_kept(study), encoding="utf-8")
         Provenance(building).create(
             study=study.identity(),

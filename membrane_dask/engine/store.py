@@ -1,8 +1,7 @@
-"""The result on disk: a labelled template first, then each unit's values in their place.
+"""Storage of results: a labelled template is laid out first, then each unit's values are written into it.
 
-One batch of units fills whole Zarr chunks and has one writer. Neither xarray nor Zarr guards
-against two writers of a chunk, so a sink checks names, types, shapes and NaNs itself and the engine
-never has two batches of one chunk in flight.
+A batch of units fills whole Zarr chunks and has one writer. Neither xarray nor Zarr detects two writers of one chunk,
+so sinks check names, types, shapes and NaNs, and the engine never has two batches of one chunk in flight.
 """
 
 from __future__ import annotations
@@ -16,27 +15,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
 
-from membrane_dask.program import Dataset, Field, Program, Table, Unit
-from membrane_dask.schema import COORDINATES, DONE, STATUS, TODO, Variable
+from membrane_dask.program import Dataset, Image, Program, Table, Unit
+from membrane_dask.schema import DONE, STATUS, TODO, TableSchema, Variable
 
 _INTEGER_FILL = -1
-#: Planes in a chunk of a field at most, and half of what is along the other axes.
+#: Largest number of planes in a chunk of an image, and half of its largest extent along the other axes.
 _CHUNK = 64
 
 
 class ResultError(ValueError):
-    """A unit returned something that does not fit its place in the result."""
+    """A unit returned something else than its table, image or scratch data holds."""
 
 
 @dataclass(frozen=True)
 class TableSink:
-    """Place of a table's units on disk.
+    """Storage of the units of a table.
 
     Parameters
     ----------
@@ -57,6 +56,8 @@ class TableSink:
     sizes: Mapping[str, int]
     unit_shape: tuple[int, ...]
     batch: int
+    temporary: ClassVar[bool] = False
+    verified: ClassVar[bool] = True
 
     def chunk(self, unit: Unit) -> tuple[int, ...]:
         """Chunk that holds the unit; units of one chunk have one writer at a time."""
@@ -127,116 +128,107 @@ class TableSink:
                 done = status[i] == DONE
                 yield unit, digest({path: block[i] for path, block in blocks.items()}) if done else ""
 
+    def collect(self, units: Sequence[Unit]) -> Any:
+        """The table as a dataset, whatever units are finished."""
+        import xarray as xr
 
-@dataclass(frozen=True)
-class VolumeSink:
-    """Place of a volume's slabs on disk."""
+        return xr.open_zarr(self.path, consolidated=False, chunks=None)
 
-    path: str
-    shape: tuple[int, int, int]
-    block: int
-
-    def chunk(self, unit: Unit) -> tuple[int, ...]:
-        """Slab: one unit fills it whole."""
-        return unit.index
-
-    def check(self, unit: Unit, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The slab, if it has the shape and the values of its place.
-
-        Raises
-        ------
-        ResultError
-            For another shape, type, or a value that is neither pore (0) nor solid (255).
-        """
-        if set(values) != {"volume"}:
-            raise ResultError(f"{unit.key} returned {sorted(values)}, planned ['volume']")
-        block = np.asarray(values["volume"])
-        depth, planes, width = self.shape
-        start = unit.index[0] * self.block
-        shape = (depth, min(self.block, planes - start), width)
-        if block.shape != shape or block.dtype != np.uint8:
-            raise ResultError(f"{unit.key}: volume is {block.dtype} {block.shape}, planned uint8 {shape}")
-        if not ((block == 0) | (block == 255)).all():
-            raise ResultError(f"{unit.key}: volume holds values other than 0 (pore) and 255 (solid)")
-        return {"volume": block}
-
-    def write(self, units: Sequence[Unit], values: Sequence[Mapping[str, np.ndarray]]) -> None:
-        """Write checked slabs."""
-        from membrane_dask.io import ome_zarr as ome
-
-        for unit, value in zip(units, values, strict=True):
-            ome.write_slab(Path(self.path), unit.index[0] * self.block, value["volume"])
-
-    def read(self, unit: Unit) -> dict[str, np.ndarray]:
-        """A slab that is on disk."""
-        start = unit.index[0] * self.block
-        array = _open_array(f"{self.path}/0")
-        return {"volume": np.asarray(array[:, start : start + self.block, :])}
-
-    def mark(self, units: Sequence[Unit], status: int) -> None:
-        """Slabs carry no status; the journal does."""
+    def remove(self) -> None:
+        """Tables are kept."""
 
 
 @dataclass(frozen=True)
-class FieldSink:
-    """Place of a field's slabs on disk."""
+class ImageSink:
+    """Storage of the slabs of an image.
+
+    Parameters
+    ----------
+    path : str
+        The image's Zarr array.
+    variable : Variable
+        What a unit must return.
+    shape : tuple of int
+        Of the whole image.
+    axis : int
+        Number of the axis along which slabs follow one another.
+    thickness : int
+        Planes of a slab.
+    verified : bool
+        Whether finished slabs are read back before the run is complete.
+    """
 
     path: str
     variable: Variable
     shape: tuple[int, ...]
-    planes: int
+    axis: int
+    thickness: int
+    verified: bool = True
+    temporary: ClassVar[bool] = False
 
     def chunk(self, unit: Unit) -> tuple[int, ...]:
         """Slab: whole chunks, which one unit fills."""
         return unit.index
 
-    def _place(self, unit: Unit) -> slice:
-        start = unit.index[0] * self.planes
-        return slice(start, min(start + self.planes, self.shape[1]))
+    def _region(self, unit: Unit) -> tuple[slice, ...]:
+        start = unit.index[0] * self.thickness
+        stop = min(start + self.thickness, self.shape[self.axis])
+        return (*[slice(None)] * self.axis, slice(start, stop))
 
     def check(self, unit: Unit, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The slab, if it has the shape and the type of its place and no NaN.
+        """The slab, if its shape, type and values are as planned.
 
         Raises
         ------
         ResultError
-            For anything else.
+            For another name, shape or type, for NaN, or for a value that is not one of the variable's flags.
         """
-        name, place = self.variable.name, self._place(unit)
+        name, region = self.variable.name, self._region(unit)[self.axis]
         if set(values) != {name}:
             raise ResultError(f"{unit.key} returned {sorted(values)}, planned {[name]}")
-        slab, wanted = np.asarray(values[name]), (self.shape[0], place.stop - place.start, *self.shape[2:])
-        if slab.shape != wanted or slab.dtype != np.dtype(self.variable.dtype):
+        slab = np.asarray(values[name])
+        shape = (*self.shape[: self.axis], region.stop - region.start, *self.shape[self.axis + 1 :])
+        if slab.shape != shape or slab.dtype != np.dtype(self.variable.dtype):
             raise ResultError(
-                f"{unit.key}: {name} is {slab.dtype} {slab.shape}, planned {self.variable.dtype} {wanted}"
+                f"{unit.key}: {name} is {slab.dtype} {slab.shape}, planned {np.dtype(self.variable.dtype)} {shape}"
             )
-        if not np.isfinite(slab).all():
+        if slab.dtype.kind == "f" and not np.isfinite(slab).all():
             raise ResultError(f"{unit.key}: {name} is not finite")
+        flags: Any = self.variable.attrs.get("flag_values")
+        if flags is not None and not np.logical_or.reduce([slab == flag for flag in flags]).all():
+            meanings = self.variable.attrs.get("flag_meanings", "")
+            raise ResultError(f"{unit.key}: {name} holds values other than {flags} ({meanings})")
         return {name: slab}
 
     def write(self, units: Sequence[Unit], values: Sequence[Mapping[str, np.ndarray]]) -> None:
         """Write checked slabs."""
-        array = _open_array(f"{self.path}/{self.variable.name}")
+        array = _open_array(self.path)
         for unit, value in zip(units, values, strict=True):
-            array[:, self._place(unit)] = value[self.variable.name]
+            array[self._region(unit)] = value[self.variable.name]
 
     def read(self, unit: Unit) -> dict[str, np.ndarray]:
         """A slab that is on disk."""
-        array = _open_array(f"{self.path}/{self.variable.name}")
-        return {self.variable.name: np.asarray(array[:, self._place(unit)])}
+        return {self.variable.name: np.asarray(_open_array(self.path)[self._region(unit)])}
 
     def digests(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, str]]:
-        """Digest of each slab as it stands on disk."""
+        """Digest of each slab as it is on disk."""
         for unit in units:
             yield unit, digest(self.read(unit))
 
     def mark(self, units: Sequence[Unit], status: int) -> None:
-        """Slabs carry no status; the journal does."""
+        """Slabs have no status; the journal records it."""
+
+    def collect(self, units: Sequence[Unit]) -> Any:
+        """The image, as a Zarr array."""
+        return _open_array(self.path)
+
+    def remove(self) -> None:
+        """Images are kept."""
 
 
 @dataclass(frozen=True)
-class PartFiles:
-    """What units of a run have left for later ones.
+class ScratchFiles:
+    """Arrays that units of a run have left for later ones.
 
     Parameters
     ----------
@@ -246,23 +238,24 @@ class PartFiles:
 
     root: str
 
-    def place(self, name: str, index: tuple[int, ...]) -> Path:
+    def path(self, name: str, index: tuple[int, ...]) -> Path:
         """File of one unit."""
-        return Path(self.root) / "parts" / name / f"{'-'.join(map(str, index))}.npz"
+        return Path(self.root) / "scratch" / name / f"{'-'.join(map(str, index))}.npz"
 
     def read(self, name: str, index: tuple[int, ...], only: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Arrays of one unit, or some of them."""
-        with np.load(self.place(name, index)) as found:
-            return dict(found) if only is None else {name: found[name] for name in only}
+        with np.load(self.path(name, index)) as arrays:
+            return dict(arrays) if only is None else {name: arrays[name] for name in only}
 
 
 @dataclass(frozen=True)
-class PartSink:
-    """Place of the units of :class:`~membrane_dask.program.Parts`."""
+class ScratchSink:
+    """Storage of the units of :class:`~membrane_dask.program.Scratch`."""
 
-    files: PartFiles
+    files: ScratchFiles
     name: str
-    passing: bool = False
+    temporary: bool = False
+    verified: ClassVar[bool] = True
 
     def chunk(self, unit: Unit) -> tuple[int, ...]:
         """File: one unit fills it."""
@@ -276,28 +269,28 @@ class PartSink:
         ResultError
             For anything else.
         """
-        found = {name: np.asarray(value) for name, value in values.items()}
-        wrong = [name for name, value in found.items() if value.dtype.kind not in "biuf"]
-        if wrong:
-            raise ResultError(f"{unit.key}: {wrong[0]} holds {found[wrong[0]].dtype}; parts hold numbers")
-        return found
+        arrays = {name: np.asarray(value) for name, value in values.items()}
+        for name, array in arrays.items():
+            if array.dtype.kind not in "biuf":
+                raise ResultError(f"{unit.key}: {name} holds {array.dtype}; scratch data are numbers")
+        return arrays
 
     def write(self, units: Sequence[Unit], values: Sequence[Mapping[str, np.ndarray]]) -> None:
         """Write each unit's file, whole or not at all."""
         for unit, arrays in zip(units, values, strict=True):
-            path = self.files.place(self.name, unit.index)
+            path = self.files.path(self.name, unit.index)
             path.parent.mkdir(parents=True, exist_ok=True)
-            fresh = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-            save: Any = np.savez if self.passing else np.savez_compressed
-            save(fresh, **arrays)
-            fresh.replace(path)
+            partial = path.with_name(f".{path.stem}.{os.getpid()}.npz")
+            save: Any = np.savez if self.temporary else np.savez_compressed
+            save(partial, **arrays)
+            partial.replace(path)
 
     def read(self, unit: Unit) -> dict[str, np.ndarray]:
         """Arrays that are on disk."""
         return self.files.read(self.name, unit.index)
 
     def digests(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, str]]:
-        """Digest of each unit as it stands on disk; that of nothing where there is no whole file."""
+        """Digest of each unit as it is on disk; empty where there is no whole file."""
         for unit in units:
             try:
                 yield unit, digest(self.read(unit))
@@ -305,14 +298,18 @@ class PartSink:
                 yield unit, ""
 
     def mark(self, units: Sequence[Unit], status: int) -> None:
-        """Parts carry no status; the journal does."""
+        """Scratch data have no status; the journal records it."""
+
+    def collect(self, units: Sequence[Unit]) -> Mapping[tuple[int, ...], dict[str, np.ndarray]]:
+        """Arrays of finished units, by index."""
+        return {unit.index: self.read(unit) for unit in units}
 
     def remove(self) -> None:
         """Remove all of them."""
-        shutil.rmtree(self.files.place(self.name, ()).parent, ignore_errors=True)
+        shutil.rmtree(self.files.path(self.name, ()).parent, ignore_errors=True)
 
 
-Sink = TableSink | VolumeSink | FieldSink | PartSink
+Sink = TableSink | ImageSink | ScratchSink
 
 
 def _runs(units: Sequence[Unit], batch: int = 0) -> Iterator[tuple[int, int]]:
@@ -345,15 +342,16 @@ def digest(values: Mapping[str, np.ndarray]) -> str:
 
 def create_table(result: Path, table: Table, batch: int) -> None:
     """Lay out a table: every label, type and attribute, and no data."""
-    sizes = {dim: len(values) for dim, values in table.coords.items()}
+    sizes = {dim: len(labels) for dim, labels in table.labels.items()}
     group = zarr.create_group(str(result / table.name), attributes=dict(table.attrs))
-    for dim, values in table.coords.items():
-        # A dimension of one sub-group alone has its labels there; the others are inherited by all.
-        users = {v.group for v in table.variables if dim in v.dims}
-        home = group.require_group(users.pop()) if len(users) == 1 and "" not in users else group
-        _create(home, dim, (dim,), values.shape, values.shape, values.dtype, _coordinate_attrs(dim))[...] = values
+    variables = table.schema.variables
+    for dim, labels in table.labels.items():
+        # The labels of a dimension that one sub-group alone uses are stored there; all groups inherit the others.
+        users = {v.group for v in variables if dim in v.dims}
+        parent = group.require_group(users.pop()) if len(users) == 1 and "" not in users else group
+        _create_labels(parent, table.schema, dim, labels)
     unit_chunk = (1,) * (len(table.unit_dims) - 1) + (batch,)
-    for variable in (*table.variables, STATUS):
+    for variable in (*variables, STATUS):
         parent = group.require_group(variable.group) if variable.group else group
         dims = (*table.unit_dims, *variable.dims)
         shape = tuple(sizes[dim] for dim in dims)
@@ -364,9 +362,9 @@ def create_table(result: Path, table: Table, batch: int) -> None:
         _create(parent, variable.name, dims, shape, chunks, np.dtype(variable.dtype), attrs)
 
 
-def _coordinate_attrs(name: str) -> dict[str, Any]:
-    known = COORDINATES.get(name)
-    return dict(known.attributes()) if known else {}
+def _create_labels(group: Any, schema: TableSchema, dim: str, labels: np.ndarray) -> None:
+    attrs = schema.coordinate(dim).attributes()
+    _create(group, dim, (dim,), labels.shape, labels.shape, labels.dtype, attrs)[...] = labels
 
 
 def _create(
@@ -387,66 +385,104 @@ def _create(
     )
 
 
-def create_field(result: Path, field: Field) -> None:
-    """Lay out a field: labels, type and attributes, and no data."""
-    group = zarr.create_group(str(result / field.name), attributes=dict(field.attrs))
-    for dim, labels in field.coords.items():
-        _create(group, dim, (dim,), labels.shape, labels.shape, labels.dtype, _coordinate_attrs(dim))[...] = labels
-    # A slab is whole chunks, of planes that divide it.
-    deep = max(n for n in range(1, min(field.planes, _CHUNK) + 1) if field.planes % n == 0)
-    chunks = (1, deep, *(min(n, 2 * _CHUNK) for n in field.shape[2:]))
-    variable = field.variable
-    _create(group, variable.name, variable.dims, field.shape, chunks, np.dtype(variable.dtype), variable.attributes())
+def create_image(root: Path, image: Image) -> None:
+    """Lay out an image: labels, type and attributes, and no data."""
+    if image.voxel_size_nm is not None:
+        from membrane_dask.io import ome_zarr
+
+        ome_zarr.create_volume(
+            volume_path(root, image.name),
+            shape=image.shape,  # type: ignore[arg-type]
+            block=image.thickness,
+            voxel_size_nm=image.voxel_size_nm,
+            name=image.name,
+        )
+        return
+    group = zarr.create_group(str(root / "result.zarr" / image.name), attributes=dict(image.attrs))
+    for dim, labels in image.labels.items():
+        _create_labels(group, image.schema, dim, labels)
+    variable = image.variable
+    axis = variable.dims.index(image.axis)
+    # A slab is whole chunks: their thickness divides that of a slab.
+    thickness = max(n for n in range(1, min(image.thickness, _CHUNK) + 1) if image.thickness % n == 0)
+    chunks = tuple(
+        thickness if number == axis else 1 if dim == "component" else min(size, 2 * _CHUNK)
+        for number, (dim, size) in enumerate(zip(variable.dims, image.shape, strict=True))
+    )
+    _create(group, variable.name, variable.dims, image.shape, chunks, np.dtype(variable.dtype), variable.attributes())
 
 
 def create_dataset(result: Path, dataset: Dataset) -> None:
-    """Write data that are known before the run starts, replacing what an earlier attempt left."""
-    target, fresh = result / dataset.name, result / f".{dataset.name}.partial"
-    shutil.rmtree(fresh, ignore_errors=True)
-    group = zarr.create_group(str(fresh), attributes=dict(dataset.attrs))
-    for dim, labels in dataset.coords.items():
-        _create(group, dim, (dim,), labels.shape, labels.shape, labels.dtype, _coordinate_attrs(dim))[...] = labels
-    for name, (dims, values, attrs) in dataset.variables.items():
-        values = np.asarray(values)
-        _create(group, name, dims, values.shape, values.shape, values.dtype, attrs)[...] = values
+    """Write a table as a whole, replacing what an earlier attempt left.
+
+    Raises
+    ------
+    ResultError
+        If a variable does not have the dimensions and the type of its declaration.
+    """
+    target, partial = result / dataset.name, result / f".{dataset.name}.partial"
+    arrays: dict[str, tuple[Variable, np.ndarray]] = {}
+    labels = dict(dataset.labels)
+    for name, value in dataset.values.items():
+        variable, array = dataset.schema.variable(name), np.asarray(value)
+        dims = (*dataset.dims, *variable.dims)
+        target_type = np.dtype(variable.dtype or array.dtype)
+        if array.ndim != len(dims) or not np.can_cast(array.dtype, target_type, "same_kind"):
+            raise ResultError(
+                f"{dataset.name}/{name} is {array.dtype} {array.shape}, declared {target_type} with dimensions {dims}"
+            )
+        for dim, size in zip(dims, array.shape, strict=True):
+            if len(labels.setdefault(dim, np.arange(size))) != size:
+                raise ResultError(f"{dataset.name}/{name} has {size} entries along {dim}, which has {len(labels[dim])}")
+        arrays[name] = variable, array.astype(target_type)
+    shutil.rmtree(partial, ignore_errors=True)
+    group = zarr.create_group(str(partial), attributes=dict(dataset.attrs))
+    for dim, values in labels.items():
+        if dim not in arrays:
+            _create_labels(group, dataset.schema, dim, np.asarray(values))
+    for name, (variable, array) in arrays.items():
+        dims = (*dataset.dims, *variable.dims)
+        _create(group, name, dims, array.shape, array.shape, array.dtype, variable.attributes())[...] = array
     shutil.rmtree(target, ignore_errors=True)
-    fresh.rename(target)
+    partial.rename(target)
 
 
 def create_result(root: Path, program: Program, batch: Mapping[str, int]) -> None:
-    """Lay out the whole ``result.zarr`` of a run."""
+    """Lay out all results of a run."""
     result = root / "result.zarr"
     zarr.create_group(str(result), attributes=dict(program.attrs))
     for table in program.tables:
         create_table(result, table, batch[table.name])
-    for field in program.fields:
-        create_field(result, field)
-    for dataset in program.static:
+    for image in program.images:
+        create_image(root, image)
+    for dataset in program.inputs:
         create_dataset(result, dataset)
 
 
+def volume_path(root: Path, name: str) -> Path:
+    """Directory of a volume, outside the result: a multiscale group cannot be part of a tree."""
+    return root / "volumes" / f"{name}.ome.zarr"
+
+
 def sinks(root: Path, program: Program, batch: Mapping[str, int]) -> dict[str, Sink]:
-    """Where the units of every task put their answers."""
-    found: dict[str, Sink] = {}
+    """Storage of the units of every task."""
+    by_task: dict[str, Sink] = {}
     for table in program.tables:
-        sizes = {dim: len(values) for dim, values in table.coords.items()}
+        sizes = {dim: len(labels) for dim, labels in table.labels.items()}
         path = str(root / "result.zarr" / table.name)
-        found[table.name] = TableSink(path, table.variables, sizes, table.unit_shape, batch[table.name])
-    for volume in program.volumes:
-        found[volume.name] = VolumeSink(str(volume_path(root, volume.name)), volume.shape, volume.block)
-    for field in program.fields:
-        path = str(root / "result.zarr" / field.name)
-        found[field.name] = FieldSink(path, field.variable, field.shape, field.planes)
-    for part in program.parts:
-        found[part.name] = PartSink(PartFiles(str(root)), part.name, part.passing)
-    return found
+        by_task[table.name] = TableSink(path, table.schema.variables, sizes, table.unit_shape, batch[table.name])
+    for image in program.images:
+        axis, ome = image.variable.dims.index(image.axis), image.voxel_size_nm is not None
+        path = str(
+            volume_path(root, image.name) / "0" if ome else root / "result.zarr" / image.name / image.variable.name
+        )
+        # A slab of a volume has one writer, ever: it is not read back.
+        by_task[image.name] = ImageSink(path, image.variable, image.shape, axis, image.thickness, verified=not ome)
+    for scratch in program.scratch:
+        by_task[scratch.name] = ScratchSink(ScratchFiles(str(root)), scratch.name, scratch.temporary)
+    return by_task
 
 
 def context(root: Path, program: Program) -> dict[str, Any]:
-    """What every unit of a run is told: what the program says, and where earlier units' parts are."""
-    return {**program.context, "parts": PartFiles(str(root))}
-
-
-def volume_path(root: Path, name: str) -> Path:
-    """Directory of a volume. It stands beside the result, as a multiscale group cannot be part of a tree."""
-    return root / "volumes" / f"{name}.ome.zarr"
+    """What every unit of a run receives: the program's context, and the scratch data of earlier units."""
+    return {**program.context, "scratch": ScratchFiles(str(root))}

@@ -116,6 +116,12 @@ def build_level(path: Path, level: int) -> None:
         target[:, y:stop, :] = source[:, 2 * y : 2 * stop, :][::2, ::2, ::2]
 
 
+def build_pyramid(path: Path) -> None:
+    """Fill all levels above the finest, which must be complete."""
+    for level in range(1, count_levels(path)):
+        build_level(path, level)
+
+
 def open_volume(path: Path, level: int = 0) -> Any:
     """Open a level of a volume, without reading it.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from membrane_dask.engine.run import Run, find_run
 from membrane_dask.errors import ReportError
+from membrane_dask.studies.registry import find_kind
 
 
 def write_report(run: Run | str | Path, out: str | Path | None = None) -> Path:
@@ -30,21 +31,16 @@ def write_report(run: Run | str | Path, out: str | Path | None = None) -> Path:
     """
     if not isinstance(run, Run):
         run = find_run(run)
+    kind = find_kind(run.kind)
+    if not kind.report:
+        raise ReportError(f"the study kind {run.kind!r} has no report; open the result with membrane_dask.open_run")
     try:
         from membrane_dask.report import page
-        from membrane_dask.studies.characterize import report as characterize
-        from membrane_dask.studies.graded import report as graded
-        from membrane_dask.studies.porometry import report as porometry
-        from membrane_dask.studies.reconstruct import report as reconstruct
+
+        sections = kind.report_sections(run)
     except ImportError as error:
         raise ReportError(f"a report needs {error.name}: pip install 'membrane-dask[viz]'") from error
     path = Path(out) if out else run.path / "report.html"
-    sections = {
-        "graded": graded.sections,
-        "reconstruct": reconstruct.sections,
-        "characterize": characterize.sections,
-        "porometry": porometry.sections,
-    }[run.kind]
-    text = page.render(run, sections(run))
+    text = page.render(run, sections)
     path.write_text(text, encoding="utf-8")
     return path

@@ -1,66 +1,156 @@
-"""The registry of study kinds."""
+"""The registry of study kinds, which are plug-ins found by entry points."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any
 
-from membrane_dask.config import (
-    BaseStudy,
-)
-from membrane_dask.schema import Variable
-from membrane_dask.studies.characterize.config import CharacterizeStudy
-from membrane_dask.studies.characterize.variables import (
-    DEPOSITION,
-    FLOW,
-    FLOW_SECTION,
-    NETWORK,
-    PORE_SIZES,
-    PROFILES,
-    PROPERTIES,
-    REJECTION,
-    RETENTION,
-    VELOCITY,
-)
-from membrane_dask.studies.graded.config import GradedStudy
-from membrane_dask.studies.graded.variables import GRADED, OPTIMUM
-from membrane_dask.studies.porometry.config import PorometryStudy
-from membrane_dask.studies.porometry.variables import (
-    BOOTSTRAP,
-    PAIRS,
-    POPULATIONS,
-    POROMETRY,
-    POSTERIOR,
-    REPRODUCTION,
-    RESAMPLED,
-)
-from membrane_dask.studies.reconstruct.config import ReconstructStudy
-from membrane_dask.studies.reconstruct.variables import STRUCTURES, TRIALS
+from membrane_dask.errors import Problem, Source, StudyError, nearest
 
-Study = GradedStudy | ReconstructStudy | CharacterizeStudy | PorometryStudy
-KINDS: Mapping[str, type[BaseStudy]] = {
-    "graded": GradedStudy,
-    "reconstruct": ReconstructStudy,
-    "characterize": CharacterizeStudy,
-    "porometry": PorometryStudy,
-}
-TABLES: Mapping[str, tuple[Variable, ...]] = {
-    "graded": GRADED,
-    "optimum": OPTIMUM,
-    "trials": TRIALS,
-    "structures": STRUCTURES,
-    "properties": PROPERTIES + FLOW + RETENTION,
-    "rejection": REJECTION,
-    "deposition": DEPOSITION,
-    "flow": FLOW_SECTION,
-    "velocity": (VELOCITY,),
-    "pore_sizes": PORE_SIZES,
-    "profiles": PROFILES,
-    "network": NETWORK,
-    "porometry": POROMETRY,
-    "posterior": POSTERIOR,
-    "bootstrap": BOOTSTRAP,
-    "resampled": RESAMPLED,
-    "pairs": PAIRS,
-    "populations": POPULATIONS,
-    "reproduction": REPRODUCTION,
-}
+if TYPE_CHECKING:
+    from membrane_dask.config import BaseStudy
+    from membrane_dask.program import Program
+    from membrane_dask.schema import TableSchema
+
+#: Group of the entry points, e.g. in pyproject.toml: ``[project.entry-points."membrane_dask.studies"]``.
+GROUP = "membrane_dask.studies"
+
+
+@dataclass(frozen=True)
+class StudyKind:
+    """One kind of study: its settings, what it computes, its result tables and its report.
+
+    All references have the form ``"package.module:name"`` and are imported on first use.
+
+    Parameters
+    ----------
+    name : str
+        Value of ``kind`` in study files; also the name of the entry point.
+    model : str
+        Class of the settings, derived from :class:`membrane_dask.config.BaseStudy`.
+    program : str
+        Class derived from :class:`membrane_dask.program.Program`, called with the settings and their source.
+    tables : str
+        Sequence of :class:`membrane_dask.schema.TableSchema`: all tables and images of its results.
+    seed_key : int
+        First number of the spawn key of its units' seeds, so that no two kinds share a random stream.
+    report : str, optional
+        Function from a run to the sections of its report.
+    provides : tuple of str
+        What studies of other kinds can read from its runs: ``"volume"`` for OME-Zarr volumes.
+    """
+
+    name: str
+    model: str
+    program: str
+    tables: str
+    seed_key: int
+    report: str = ""
+    provides: tuple[str, ...] = ()
+
+    @cached_property
+    def settings_class(self) -> type[BaseStudy]:
+        """Class of the settings."""
+        model: type[BaseStudy] = _load(self.model)
+        return model
+
+    @cached_property
+    def schemas(self) -> tuple[TableSchema, ...]:
+        """Declarations of all tables."""
+        return tuple(_load(self.tables))
+
+    def build(self, study: BaseStudy, source: Source | None = None) -> Program:
+        """Make a checked study ready to run; reads its inputs.
+
+        Raises
+        ------
+        StudyError
+            If an input cannot be used.
+        """
+        program: Program = _load(self.program)(study, source)
+        return program
+
+    def report_sections(self, run: Any) -> Any:
+        """Sections of the report of a run.
+
+        Raises
+        ------
+        ImportError
+            If a plotting library is missing.
+        """
+        return _load(self.report)(run)
+
+
+def _load(reference: str) -> Any:
+    module, _, name = reference.partition(":")
+    return getattr(import_module(module), name)
+
+
+def kind_names() -> list[str]:
+    """Names of all installed study kinds, without importing them."""
+    return list(dict.fromkeys(point.name for point in _entry_points()))
+
+
+def _entry_points() -> list[EntryPoint]:
+    # A distribution that is found twice on the path, as an editable one may be, is listed once.
+    points = {(point.name, point.value): point for point in entry_points(group=GROUP)}
+    # The package's own kinds precede those of others.
+    return sorted(points.values(), key=lambda point: (not point.value.startswith("membrane_dask."), point.name))
+
+
+@lru_cache(maxsize=1)
+def kinds() -> Mapping[str, StudyKind]:
+    """All installed study kinds, by name.
+
+    Raises
+    ------
+    StudyError
+        If a kind cannot be imported, or two kinds have one name or one seed key.
+    """
+    loaded: dict[str, StudyKind] = {}
+    origins: dict[str, str] = {}
+    problems = []
+    for point in _entry_points():
+        origin = f"{point.value} of {point.dist.name if point.dist else 'an unknown package'}"
+        try:
+            kind = point.load()
+        except Exception as error:
+            problems.append(
+                f"the study kind {point.name!r} ({origin}) cannot be imported: {error}; repair or uninstall"
+            )
+            continue
+        if not isinstance(kind, StudyKind):
+            problems.append(f"the study kind {point.name!r} ({origin}) must be a StudyKind (got {kind!r})")
+            continue
+        if kind.name != point.name:
+            problems.append(f"{origin} is the study kind {kind.name!r}, but its entry point is called {point.name!r}")
+        same = [name for name, other in loaded.items() if name == kind.name or other.seed_key == kind.seed_key]
+        for name in same:
+            equal = f"the name {name!r}" if name == kind.name else f"the seed key {kind.seed_key}"
+            problems.append(f"two study kinds have {equal}: {origins[name]}, and {origin}; uninstall one of them")
+        if not same:
+            loaded[kind.name], origins[kind.name] = kind, origin
+    if not loaded and not problems:
+        problems.append("no study kind is installed; install the package again, for example: pip install -e .")
+    if problems:
+        raise StudyError([Problem((), problem) for problem in problems], Source("study kinds"))
+    return loaded
+
+
+def find_kind(name: object) -> StudyKind:
+    """The study kind of a name.
+
+    Raises
+    ------
+    StudyError
+        If there is none.
+    """
+    registered = kinds()
+    if not isinstance(name, str) or name not in registered:
+        hint = nearest(str(name), list(registered))
+        raise StudyError([Problem(("kind",), f"unknown study kind; {hint} (got {name!r})")])
+    return registered[name]

@@ -201,8 +201,8 @@ def test_a_pending_driver_is_cancelled(slurm, study, command, tmp_path):
             ["consecutive jobs ended without a worker", "FAILED", "/no/such/python: No such file"],
         ),
         (
-            ["cluster.directives=--begin=now+1hour", "cluster.patience=3 s"],
-            ["no worker for", "PENDING (BeginTime)", "`patience`"],
+            ["cluster.directives=--begin=now+1hour", "cluster.worker_timeout=3 s"],
+            ["no worker for", "PENDING (BeginTime)", "`worker_timeout`"],
         ),
     ],
 )

@@ -12,6 +12,7 @@ from membrane_dask.engine import store
 from membrane_dask.engine.plan import choose_batch
 from membrane_dask.engine.run import prepare
 from membrane_dask.program import Table, Unit
+from membrane_dask.schema import Coordinate, TableSchema
 
 PLAN = {"cluster": {"profile": "sync"}, "execution": {"batch": 6}}
 
@@ -104,7 +105,8 @@ def test_flipped_bits_are_noticed(sink):
 )
 def test_batches(shape, seconds, asked, batch):
     dims = tuple("abc"[: len(shape)])
-    table = Table("t", dims, (), {d: np.arange(n) for d, n in zip(dims, shape, strict=True)}, {}, seconds)
+    schema = TableSchema("t", (), tuple(Coordinate(dim, "1", "label") for dim in dims))
+    table = Table(schema, dims, {d: np.arange(n) for d, n in zip(dims, shape, strict=True)}, {}, seconds)
     assert choose_batch(table, asked) == batch
 
 

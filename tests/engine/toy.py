@@ -15,8 +15,8 @@ from membrane_dask import api
 from membrane_dask.config import BaseStudy
 from membrane_dask.engine.plan import Plan, make_plan
 from membrane_dask.engine.run import Run, prepare
-from membrane_dask.program import History, Proposer, Table, Unit
-from membrane_dask.schema import Variable
+from membrane_dask.program import Dataset, History, Program, Rounds, Table, Unit, settle
+from membrane_dask.schema import Coordinate, TableSchema, Variable
 
 VARIABLES = (
     Variable("value", (), "f8", "1", "a random number"),
@@ -42,57 +42,42 @@ class ToyStudy(BaseStudy):
     switch: str = ""  # failing units succeed once this file exists
 
 
-class ToyProgram:
+COORDINATES = (
+    Coordinate("row", "1", "number of the row"),
+    Coordinate("column", "1", "number of the column"),
+    Coordinate("time", "1", "time"),
+    Coordinate("one", "1", "the only entry"),
+)
+TOY = TableSchema("toy", VARIABLES, COORDINATES)
+SUMMARY = TableSchema("summary", (Variable("mean", (), "f8", "1", "mean of all"),), COORDINATES)
+
+
+class ToyProgram(Program):
     """A round a row: what a row computes depends on what the row before returned."""
 
     kind = "toy"
-    volumes: Sequence[Any] = ()
-    fields: Sequence[Any] = ()
-    parts: Sequence[Any] = ()
-    about: Sequence[Any] = ()
-    static: Sequence[Any] = ()
-    attrs: Mapping[str, Any] = {}
 
     def __init__(self, study: ToyStudy) -> None:
         self.study = study
         self.work = work
         self.context = study.model_dump(exclude=set(BaseStudy.model_fields) | {"kind", "rows", "columns"})
-        coords = {
+        labels = {
             "row": np.arange(study.rows),
             "column": np.arange(study.columns),
             "time": np.arange(4) * 0.5,
         }
-        self.tables = (Table("toy", ("row", "column"), VARIABLES, coords, {}, 0.5),)
+        self.tables = (Table(TOY, ("row", "column"), labels, {}, 0.5),)
 
-    def proposer(self) -> Proposer:
-        rows = iter(range(self.study.rows))
-        waiting = [next(rows)]
+    def rounds(self) -> Rounds:
+        outcomes: list[Any] = []
+        for row in range(self.study.rows):
+            salt = sum(int(1e6 * o.feedback["value"]) for o in outcomes if o.status == "done") % 2**31
+            outcomes = yield from settle([self._unit(row, column, salt) for column in range(self.study.columns)])
 
-        def propose(history: History) -> list[Unit]:
-            found = []
-            while waiting and (waiting[0] == 0 or self._finished(waiting[0] - 1, history)):
-                found += self._row(waiting.pop(), history)
-                waiting.extend(row for row in [next(rows, None)] if row is not None)
-            return found
-
-        return propose
-
-    def _finished(self, row: int, history: History) -> bool:
-        return all(self._key(row, column) in history for column in range(self.study.columns))
-
-    def _row(self, row: int, history: History) -> list[Unit]:
-        found = []
-        before = [history.get(self._key(row - 1, c)) for c in range(self.study.columns)] if row else []
-        salt = sum(int(1e6 * o.feedback["value"]) for o in before if o and o.status == "done") % 2**31
-        for column in range(self.study.columns):
-            seed = (self.study.seed, 99, row, column)
-            number = row * self.study.columns + column
-            found.append(Unit(self._key(row, column), "toy", (row, column), {"number": number, "salt": salt}, seed))
-        return found
-
-    @staticmethod
-    def _key(row: int, column: int) -> str:
-        return f"toy,row={row},column={column}"
+    def _unit(self, row: int, column: int, salt: int) -> Unit:
+        number = row * self.study.columns + column
+        seed = (self.study.seed, 99, row, column)
+        return Unit(f"toy,row={row},column={column}", "toy", (row, column), {"number": number, "salt": salt}, seed)
 
     def pilots(self) -> Sequence[Unit]:
         return [Unit("pilot", "toy", (0, 0), {"number": -1, "salt": 0}, (0,))]
@@ -100,9 +85,9 @@ class ToyProgram:
     def memory(self) -> Mapping[str, int]:
         return {"toy": 1000}
 
-    def collect(self, read: Any, history: History) -> Mapping[str, Any]:
+    def collect(self, read: Any, history: History) -> Sequence[Dataset]:
         mean = np.array([float(read("toy")["value"].mean())])
-        return {"summary": ((Variable("mean", (), "f8", "1", "mean of all"),), ("one",), {"mean": mean})}
+        return [Dataset(SUMMARY, {"mean": mean}, ("one",))]
 
 
 def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray], dict[str, float]]:

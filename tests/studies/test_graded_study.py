@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import membrane_dask as md
-from membrane_dask.studies import build
+from membrane_dask.studies.registry import find_kind
 
 TINY = "kind: graded\nl_max: [0.15, 0.2]\ngradient: [0, 2e-3]\nrealizations: 6\nporosity: 0.3\n"
 
@@ -41,8 +41,8 @@ def test_a_killed_driver_loses_nothing(study, reference, values_of, kill_and_res
 
 def test_a_design_point_does_not_depend_on_its_company(study):
     """Adding a point to a sweep leaves the networks of the others as they were."""
-    alone = build(md.load_study(study, l_max=0.2, gradient=2e-3))
-    among = build(md.load_study(study))
+    alone = find_kind("graded").build(md.load_study(study, l_max=0.2, gradient=2e-3))
+    among = find_kind("graded").build(md.load_study(study))
     units = {unit.key: unit for unit in among.proposer()({})}
     for unit in alone.proposer()({}):
         assert units[unit.key].seed == unit.seed

@@ -316,7 +316,7 @@ def _running_cluster(profile: Profile, notify: Callable[[str], None]) -> Iterato
     except (OSError, TimeoutError, ValueError, TypeError) as error:
         raise ClusterError(f"no Dask scheduler answers at {address}: {error}") from error
     with client:
-        timeout = profile.patience or DEFAULT_WORKER_TIMEOUT
+        timeout = profile.worker_timeout or DEFAULT_WORKER_TIMEOUT
         try:
             client.wait_for_workers(1, timeout=timeout)
         except TimeoutError as error:

@@ -15,15 +15,16 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from membrane_dask.config import ClusterSettings, ClusterWords, Line, knob
+from membrane_dask.config import ClusterOptions, ClusterSettings, Line, parameter
 from membrane_dask.errors import Problem, Source, StudyError, nearest
+from membrane_dask.former_names import present_settings
 from membrane_dask.study_file import problems_of, read_mapping
 
 BatchSystemName = Literal["slurm", "pbs", "lsf", "sge", "htcondor", "oar"]
 BATCH_SYSTEMS: tuple[str, ...] = ("slurm", "pbs", "lsf", "sge", "htcondor", "oar")
 #: Values of the keys that no layer of a batch system's profile sets; memory in MB, times in seconds.
 BATCH_DEFAULTS: Mapping[str, Any] = {
-    "workers": 1, "memory": 1000.0, "jobs": 1, "patience": 3600.0, "tls": True, "single_allocation": False,
+    "workers": 1, "memory": 1000.0, "jobs": 1, "worker_timeout": 3600.0, "tls": True, "single_allocation": False,
 }  # fmt: skip
 #: Keys that only a batch system understands.
 BATCH_KEYS = ("jobs", "walltime", "queue", "account", "directives", "single_allocation")
@@ -31,18 +32,18 @@ _ADDRESS = re.compile(r"(tcp|tls|ws|wss|ucx)://\S+")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-class Profile(ClusterWords):
+class Profile(ClusterOptions):
     """A named cluster profile.
 
     In a file, a key that is None keeps the value of the layer below. In a resolved profile every key that
     has a default is set.
     """
 
-    name: Line = knob("", "name that --cluster selects", unit="")
-    scheduler: Literal["sync", "local", "address", "slurm", "pbs", "lsf", "sge", "htcondor", "oar"] | None = knob(
+    name: Line = parameter("", "name that --cluster selects", unit="")
+    scheduler: Literal["sync", "local", "address", "slurm", "pbs", "lsf", "sge", "htcondor", "oar"] | None = parameter(
         None, "the batch system, or local", unit=""
     )
-    about: Line | None = knob(None, "one line for the list of profiles", unit="")
+    about: Line | None = parameter(None, "one line for the list of profiles", unit="")
 
     @property
     def is_batch(self) -> bool:
@@ -95,7 +96,7 @@ def _user_profiles() -> dict[str, Profile]:
 
 def _validated(settings: Mapping[str, Any], name: str, source: Source, where: tuple[str, ...]) -> Profile:
     try:
-        return Profile.model_validate({**settings, "name": name})
+        return Profile.model_validate({**present_settings(Profile, settings, source), "name": name})
     except ValidationError as error:
         problems = [Problem((*where, *p.where), p.message) for p in problems_of(error, Profile)]
         raise StudyError(problems, source) from None
@@ -122,7 +123,7 @@ def profiles() -> dict[str, Profile]:
     return merged
 
 
-def _merge(base: Profile, layer: ClusterWords) -> Profile:
+def _merge(base: Profile, layer: ClusterOptions) -> Profile:
     """``base`` with the values that ``layer`` sets."""
     values = {name: getattr(layer, name) for name in layer.model_fields_set if name in Profile.model_fields}
     return base.model_copy(update={name: value for name, value in values.items() if value is not None})

@@ -306,8 +306,8 @@ class WorkerJobs:
                     "can the nodes reach this machine? the key `interface` selects the network",
                 )
         waiting = now - max(self._needed_since, self._last_worker)
-        if waiting > (self.profile.patience or math.inf):
-            raise self._failure(f"no worker for {as_seconds(waiting)}", "the key `patience` sets this limit")
+        if waiting > (self.profile.worker_timeout or math.inf):
+            raise self._failure(f"no worker for {as_seconds(waiting)}", "the key `worker_timeout` sets this limit")
         self._report(f"no worker yet; {self.summary()}")
 
     def summary(self) -> str:

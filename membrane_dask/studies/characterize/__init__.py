@@ -1,1 +1,12 @@
 """Characterization of 3-D structures: connectivity, pore network, tortuosity, flow, retention."""
+
+from membrane_dask.studies.registry import StudyKind
+
+KIND = StudyKind(
+    name="characterize",
+    model="membrane_dask.studies.characterize.config:CharacterizeStudy",
+    program="membrane_dask.studies.characterize.program:CharacterizeProgram",
+    tables="membrane_dask.studies.characterize.variables:TABLES",
+    seed_key=3,
+    report="membrane_dask.studies.characterize.report:sections",
+)

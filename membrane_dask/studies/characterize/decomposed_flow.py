@@ -18,10 +18,10 @@ import numpy as np
 
 from membrane_dask.io.volumes import GivenVolume
 from membrane_dask.physics.stokes.solver import Bounds, Sums, first_inner
-from membrane_dask.program import Field, History, Parts, Unit
+from membrane_dask.program import History, Image, Scratch, Unit
 from membrane_dask.studies.characterize.config import FlowSettings
 from membrane_dask.studies.characterize.flow_diagnostics import SECOND
-from membrane_dask.studies.characterize.variables import VELOCITY
+from membrane_dask.studies.characterize.variables import REFERENCE_VELOCITY_IMAGE, VELOCITY_IMAGE
 
 #: Rounds after which to give up.
 MOST_ROUNDS = 30
@@ -50,7 +50,7 @@ def slab_edges(settings: FlowSettings, shape: Sequence[int], porosity: float) ->
     return edges if len(edges) > 2 or settings.velocities else None
 
 
-def slab_parts(settings: FlowSettings, cuts: Sequence[tuple[int, ...] | None]) -> tuple[Parts, ...]:
+def slab_parts(settings: FlowSettings, cuts: Sequence[tuple[int, ...] | None]) -> tuple[Scratch, ...]:
     """Where the units of all volumes leave their arrays."""
     most = max((len(edges) - 1 for edges in cuts if edges), default=0)
     if not most:
@@ -58,26 +58,27 @@ def slab_parts(settings: FlowSettings, cuts: Sequence[tuple[int, ...] | None]) -
     n = len(cuts)
     if settings.method == "screening":
         return (
-            Parts("through", (n,), sparse=True),
-            Parts("mobilities", (n, 1, most), sparse=True, passing=True),
-            Parts("pressures", (n, 1, 1), sparse=True, passing=True),
+            Scratch("through", (n,)),
+            Scratch("mobilities", (n, 1, most), temporary=True),
+            Scratch("pressures", (n, 1, 1), temporary=True),
         )
     return (
-        Parts("through", (n,), sparse=True),
-        Parts("mobilities", (n, 2, most), sparse=True, passing=True),
-        Parts("pressures", (n, 2, MOST_ROUNDS + 2), sparse=True, passing=True),
-        Parts("bounds", (n, 2, MOST_ROUNDS, most), sparse=True),
-        Parts("velocities", (n, 2, MOST_ROUNDS, most), sparse=True, passing=True),
-        Parts("streams", (n, most), sparse=True, passing=True),
+        Scratch("through", (n,)),
+        Scratch("mobilities", (n, 2, most), temporary=True),
+        Scratch("pressures", (n, 2, MOST_ROUNDS + 2), temporary=True),
+        Scratch("bounds", (n, 2, MOST_ROUNDS, most)),
+        Scratch("velocities", (n, 2, MOST_ROUNDS, most), temporary=True),
+        Scratch("streams", (n, most), temporary=True),
     )
 
 
-def slab_fields(settings: FlowSettings, volume: GivenVolume, edges: Sequence[int], name: str) -> Field:
+def slab_fields(settings: FlowSettings, volume: GivenVolume, edges: Sequence[int], name: str) -> Image:
     """Where the velocities of a volume are kept."""
     voxel = float(volume.voxel_nm or math.nan)
     labels: dict[str, np.ndarray] = {"component": np.array(list("zyx"), np.dtypes.StringDType())}
     labels |= {axis: (np.arange(n) + 0.5) * voxel for axis, n in zip("zyx", volume.shape, strict=True)}
-    return Field(name, VELOCITY, labels, edges[1], {"pressure_Pa": settings.pressure})
+    schema = REFERENCE_VELOCITY_IMAGE if name == "reference_velocity" else VELOCITY_IMAGE
+    return Image(schema, labels, "z", edges[1], attrs={"pressure_Pa": settings.pressure}, name=name)
 
 
 def slab_memory(settings: FlowSettings, shape: Sequence[int], porosity: float, edges: Sequence[int]) -> dict[str, int]:

@@ -136,7 +136,7 @@ def slab_work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndar
     volume: GivenVolume = context["volumes"][unit.params["volume"]]
     if unit.task == "through":
         return _through(context, unit, volume)
-    site = _Site(context["parts"], context["flow"], context["slabs"][unit.params["volume"]], unit.params)
+    site = _Site(context["scratch"], context["flow"], context["slabs"][unit.params["volume"]], unit.params)
     if unit.params.get("field"):
         return {"velocity": _field(site, context["volumes"][site.volume])}, {}
     if unit.task == "mobilities":
@@ -167,7 +167,7 @@ def _through(
     pores = percolating(planes_of(volume), periodic=settings.sides == "periodic")
     if settings.sides != "wall" and pores.all():
         raise PhysicsError("there is no solid to hold the liquid back; check which phase the pores are (pores)")
-    fitting = context["parts"].read("networks", (unit.params["volume"],), ("fitting",))["fitting"]
+    fitting = context["scratch"].read("networks", (unit.params["volume"],), ("fitting",))["fitting"]
     arrays = {
         "bits": np.packbits(pores, axis=2),
         "pores": np.count_nonzero(pores, axis=(1, 2)),
@@ -293,7 +293,7 @@ def merged(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, Any], tupl
         if params.get(told):
             raise PhysicsError(params[told])
     volume = int(params["volume"])
-    site = _Site(context["parts"], context["flow"], context["slabs"][volume], params)
+    site = _Site(context["scratch"], context["flow"], context["slabs"][volume], params)
     if not site.known["pores"].sum():
         return {}, None
     if site.settings.method == "screening":

@@ -22,7 +22,7 @@ from membrane_dask.physics.imaging.network_extraction import assemble, surface_a
 from membrane_dask.physics.imaging.watershed import N_SUMS, Markers, basins
 from membrane_dask.physics.networks.pore_network import PhysicsError, PoreNetwork
 from membrane_dask.physics.transport.tortuosity import PoreSpace, diffusion, distances, shortest_path
-from membrane_dask.program import Dataset, Field, History, Parts, Proposer, Table, Unit, Volume, Work
+from membrane_dask.program import Dataset, History, Image, Program, Proposer, Scratch, Unit
 from membrane_dask.studies.characterize.config import CharacterizeStudy
 from membrane_dask.studies.characterize.decomposed_flow import TASKS as SLAB_TASKS
 from membrane_dask.studies.characterize.decomposed_flow import (
@@ -35,7 +35,7 @@ from membrane_dask.studies.characterize.decomposed_flow import (
 from membrane_dask.studies.characterize.decomposed_tasks import slab_work
 from membrane_dask.studies.characterize.flow_tasks import flow_by_slabs, flow_memory, flow_through
 from membrane_dask.studies.characterize.tables import QUARTERS, Measured, differences, tables_of
-from membrane_dask.studies.characterize.variables import NETWORK
+from membrane_dask.studies.characterize.variables import NETWORK, NETWORK_TABLE, REFERENCE_NETWORK_TABLE
 from membrane_dask.studies.reconstruct.variables import CHAMANI
 
 #: Enters every spawn key, so that no two study kinds share a random stream.
@@ -81,7 +81,7 @@ def pore_network(network: Any, *, bands: int = QUARTERS) -> PoreNetwork:
     )
 
 
-class CharacterizeProgram:
+class CharacterizeProgram(Program):
     """Blocks of every volume; then the network of each, and the ways through it.
 
     Parameters
@@ -98,9 +98,6 @@ class CharacterizeProgram:
     """
 
     kind = "characterize"
-    tables: Sequence[Table] = ()
-    volumes: Sequence[Volume] = ()
-    static: Sequence[Dataset] = ()
 
     def __init__(self, study: CharacterizeStudy, source: Source | None = None) -> None:
         self.study = study
@@ -133,12 +130,12 @@ class CharacterizeProgram:
             "retention": study.retention,
             "slabs": self.slabs,
         }
-        self.fields: Sequence[Field] = [
+        self.images: Sequence[Image] = [
             slab_fields(study.flow, volume, edges, self._field(number))
             for number, (volume, edges) in enumerate(zip(found, self.slabs, strict=True))
             if edges and study.flow.velocities
         ]
-        self.work: Work = work
+        self.adaptive = any(self.slabs)
         self.attrs: Mapping[str, Any] = {
             "title": "What a porous structure is",
             "references": CHAMANI,
@@ -147,11 +144,11 @@ class CharacterizeProgram:
             "connectivity": study.connectivity,
         }
         n = len(found)
-        self.parts: Sequence[Parts] = (
-            Parts("blocks", (int(self._first[-1]),)),
-            Parts("networks", (n,)),
-            *([Parts("ways", (n,))] if study.tortuosity else []),
-            *([Parts("flows", (n,))] if study.flow.solve else []),
+        self.scratch: Sequence[Scratch] = (
+            Scratch("blocks", (int(self._first[-1]),)),
+            Scratch("networks", (n,)),
+            *([Scratch("ways", (n,))] if study.tortuosity else []),
+            *([Scratch("flows", (n,))] if study.flow.solve else []),
             *slab_parts(study.flow, self.slabs),
         )
 
@@ -193,7 +190,7 @@ class CharacterizeProgram:
         return share
 
     @property
-    def about(self) -> Sequence[tuple[str, str]]:
+    def summary(self) -> Sequence[tuple[str, str]]:
         """What will be measured."""
         rows = []
         for number, volume in enumerate(self.given):
@@ -276,7 +273,7 @@ class CharacterizeProgram:
                     most[task] = max(most[task], bytes_)
         return {task: bytes_ for task, bytes_ in most.items() if bytes_}
 
-    def collect(self, read: Callable[[str], Any], history: History) -> Mapping[str, Any]:
+    def collect(self, read: Callable[[str], Any], history: History) -> Sequence[Dataset]:
         """Properties of all volumes, distributions, profiles and networks."""
         networks = read("networks")
         ways = read("ways") if self.study.tortuosity else {}
@@ -286,19 +283,21 @@ class CharacterizeProgram:
             voxel = float(self.given[number].voxel_nm or math.nan)
             others = ways.get((number,), {}), flows.get((number,), {})
             measured[number] = Measured(part, *others, self.given[number].shape, voxel, self.study)
-        found: dict[str, Any] = {}
+        found: list[Dataset] = []
         mine = [measured.get(number) for number in range(self.replicates)]
         if any(mine):
-            found |= tables_of(mine, "", ("replicate",))
+            found += tables_of(mine, "", ("replicate",))
         compared = measured.get(self.replicates)
         if compared:
-            found |= tables_of([compared], "reference_", ())
+            found += tables_of([compared], "reference_", ())
         if any(mine) and compared:
             alike = self.given[0].shape == self.given[-1].shape and self.given[0].voxel_nm == self.given[-1].voxel_nm
-            found["difference"] = differences(found["properties"], found["reference_properties"], alike)
+            properties = {dataset.name: dataset for dataset in found}
+            found.append(differences(properties["properties"], properties["reference_properties"], alike))
         for number, one in measured.items():
-            place = "reference_network" if number == self.replicates else f"network_{number}"
-            found[place] = (NETWORK, (), one.network())
+            name = "reference_network" if number == self.replicates else f"network_{number}"
+            schema = REFERENCE_NETWORK_TABLE if number == self.replicates else NETWORK_TABLE
+            found.append(Dataset(schema, one.network(), name=name))
         return found
 
 
@@ -330,7 +329,7 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
     if unit.task in SLAB_TASKS or unit.params.get("field"):
         return slab_work(context, unit)
     if unit.task == "flows":
-        network = context["parts"].read("networks", unit.index)
+        network = context["scratch"].read("networks", unit.index)
         if context["slabs"][unit.params["volume"]]:
             return flow_by_slabs(context, unit, volume, network), {}
         return flow_through(volume, context["flow"], context["retention"], network, unit.seed_sequence()), {}
@@ -368,7 +367,7 @@ class _PartsOf:
     """What the blocks of a volume have left, read anew whenever it is gone through."""
 
     def __init__(self, context: Mapping[str, Any], volume: GivenVolume, number: int) -> None:
-        self._reader, self._volume = context["parts"], volume
+        self._reader, self._volume = context["scratch"], volume
         self._span = range(int(context["first"][number]), int(context["first"][number + 1]))
 
     def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
@@ -419,3 +418,6 @@ def _network(
         "extent": np.array(network.extent),
     }
     return {name: np.asarray(value) for name, value in arrays.items()}, {}
+
+
+CharacterizeProgram.work = staticmethod(work)

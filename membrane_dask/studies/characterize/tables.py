@@ -10,17 +10,22 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.physics.imaging.distance import pore_radii
+from membrane_dask.program import Dataset
 from membrane_dask.schema import Variable
 from membrane_dask.studies.characterize.config import CharacterizeStudy
 from membrane_dask.studies.characterize.flow_tasks import flow_properties, flow_section, retention_properties
 from membrane_dask.studies.characterize.variables import (
     DEPOSITION,
+    DIFFERENCE,
+    DIFFERENCE_TABLE,
     FLOW,
     FLOW_SECTION,
+    MEASURED_TABLES,
     NETWORK,
     PORE_SIZES,
     PROFILES,
     PROPERTIES,
+    REFERENCE_TABLES,
     REJECTION,
     RETENTION,
 )
@@ -133,7 +138,7 @@ def _mean_radius(counts: np.ndarray, radii: np.ndarray) -> float:
     return float((inside * (radii + upper) / 2).sum() / counts[0])
 
 
-def tables_of(volumes: Sequence[Measured | None], prefix: str, dims: tuple[str, ...]) -> dict[str, Any]:
+def tables_of(volumes: Sequence[Measured | None], prefix: str, dims: tuple[str, ...]) -> list[Dataset]:
     """Tables of one group of volumes; NaN for one that failed."""
     good = next(v for v in volumes if v)
     n_radii = max(1, *(len(v.fitting) for v in volumes if v))
@@ -154,8 +159,12 @@ def tables_of(volumes: Sequence[Measured | None], prefix: str, dims: tuple[str, 
         (study.retention.solve, DEPOSITION, "deposition", [v.deposition() if v else None for v in volumes], depth),
     ]
     rows += [tuple(row) for asked, *row in more if asked and any(row[2])]
-    return {f"{prefix}{name}": (variables, dims, _stacked(variables, values, dims) | labels)
-            for variables, name, values, labels in rows}  # fmt: skip
+    schemas = {schema.name: schema for schema in (*MEASURED_TABLES, *REFERENCE_TABLES)}
+    number = {"replicate": np.arange(len(volumes))} if dims else {}
+    return [
+        Dataset(schemas[f"{prefix}{name}"], _stacked(variables, values, dims), dims, number | labels)
+        for variables, name, values, labels in rows
+    ]
 
 
 def _stacked(
@@ -170,16 +179,14 @@ def _stacked(
     return found
 
 
-def differences(mine: tuple[Any, ...], compared: tuple[Any, ...], alike: bool) -> tuple[Any, ...]:
+def differences(mine: Dataset, compared: Dataset, alike: bool) -> Dataset:
     """Relative differences of all properties; of counts only where both volumes are alike in size."""
-    variables, values = [], {}
-    for v in mine[0]:
-        if v.name == "percolates" or v.dims:
+    values = {}
+    for v in DIFFERENCE:
+        if v.name not in mine.values:
             continue
-        long_name = f"relative difference to the reference: {v.long_name}"
-        variables.append(Variable(v.name, (), "f8", "1", long_name, v.source, nullable=True))
         with np.errstate(invalid="ignore", divide="ignore"):
-            values[v.name] = mine[2][v.name] / np.float64(compared[2][v.name]) - 1.0
+            values[v.name] = mine.values[v.name] / np.float64(compared.values[v.name]) - 1.0
         if v.name.startswith("n_") and not alike:
             values[v.name][:] = np.nan
-    return tuple(variables), ("replicate",), values
+    return Dataset(DIFFERENCE_TABLE, values, ("replicate",), mine.labels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from membrane_dask.schema import _FLAG, Variable
+from membrane_dask.schema import FLAG, Coordinate, TableSchema, Variable
 
 
 def _measured(
@@ -31,7 +31,7 @@ PROPERTIES: tuple[Variable, ...] = (
     ),
     _measured("dead_end_porosity", "1", "fraction of the volume in pores that reach one of the two sides only"),
     _measured("closed_porosity", "1", "fraction of the volume in pores that reach neither side"),
-    _measured("percolates", "1", "whether pores reach from the feed side to the other", attrs=_FLAG),
+    _measured("percolates", "1", "whether pores reach from the feed side to the other", attrs=FLAG),
     _measured("n_components", "1", "number of separate parts of the pore space"),
     _measured("specific_surface", "nm-1", "area of the pores' surface in a unit volume (Crofton's formula)"),
     _measured("pore_radius_mean", "nm", "mean radius of the largest ball in the pores that holds a point of them"),
@@ -160,3 +160,52 @@ NETWORK: tuple[Variable, ...] = (
     Variable("throat_length", ("throat",), "f8", "nm", "from centre to centre by way of the throat's middle"),
     Variable("extent", ("axis",), "f8", "nm", "size of the volume"),
 )
+
+
+#: Dimensions of all tables.
+COORDINATES = (
+    Coordinate("replicate", "1", "number of the reconstruction"),
+    Coordinate("z", "nm", "depth below the feed-side surface"),
+    Coordinate("y", "nm", "position across the sections"),
+    Coordinate("x", "nm", "position along the section"),
+    Coordinate("component", "", "axis of the velocity component"),
+    Coordinate("axis", "1", "axis of the volume: 0 the depth z, 1 y, 2 x"),
+    Coordinate("quarter", "1", "quarter of the depth, 0 at the feed side"),
+    Coordinate("pore_radius", "nm", "radius of an inscribed sphere"),
+    Coordinate("particle_diameter", "nm", "diameter of a particle"),
+    Coordinate("pore", "1", "number of the pore"),
+    Coordinate("throat", "1", "number of the throat"),
+    Coordinate("end", "1", "end of the throat"),
+)
+
+
+def _difference(variable: Variable) -> Variable:
+    long_name = f"relative difference to the reference: {variable.long_name}"
+    return Variable(variable.name, (), "f8", "1", long_name, variable.source, nullable=True)
+
+
+#: Replicates compared with the reference.
+DIFFERENCE = tuple(
+    _difference(v) for v in PROPERTIES + FLOW + RETENTION if not v.dims and v.name != "percolates"
+)  # fmt: skip
+
+PROPERTIES_TABLE = TableSchema("properties", PROPERTIES + FLOW + RETENTION, COORDINATES)
+REJECTION_TABLE = TableSchema("rejection", REJECTION, COORDINATES)
+DEPOSITION_TABLE = TableSchema("deposition", DEPOSITION, COORDINATES)
+FLOW_TABLE = TableSchema("flow", FLOW_SECTION, COORDINATES)
+PORE_SIZES_TABLE = TableSchema("pore_sizes", PORE_SIZES, COORDINATES)
+PROFILES_TABLE = TableSchema("profiles", PROFILES, COORDINATES)
+DIFFERENCE_TABLE = TableSchema("difference", DIFFERENCE, COORDINATES)
+NETWORK_TABLE = TableSchema("network_*", NETWORK, COORDINATES)
+VELOCITY_IMAGE = TableSchema("velocity_*", (VELOCITY,), COORDINATES)
+REFERENCE_VELOCITY_IMAGE = TableSchema("reference_velocity", (VELOCITY,), COORDINATES)
+REFERENCE_NETWORK_TABLE = TableSchema("reference_network", NETWORK, COORDINATES)
+#: Tables of each volume; those of the reference have the prefix ``reference_``.
+MEASURED_TABLES = (
+    PROPERTIES_TABLE, REJECTION_TABLE, DEPOSITION_TABLE, FLOW_TABLE, PORE_SIZES_TABLE, PROFILES_TABLE,
+)  # fmt: skip
+REFERENCE_TABLES = tuple(TableSchema(f"reference_{t.name}", t.variables, COORDINATES) for t in MEASURED_TABLES)
+TABLES = (
+    *MEASURED_TABLES, *REFERENCE_TABLES, DIFFERENCE_TABLE, NETWORK_TABLE, REFERENCE_NETWORK_TABLE, VELOCITY_IMAGE,
+    REFERENCE_VELOCITY_IMAGE,
+)  # fmt: skip

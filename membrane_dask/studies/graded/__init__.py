@@ -1,1 +1,12 @@
 """Graded filters: ensembles of random pore networks, fouled over a filter's life."""
+
+from membrane_dask.studies.registry import StudyKind
+
+KIND = StudyKind(
+    name="graded",
+    model="membrane_dask.studies.graded.config:GradedStudy",
+    program="membrane_dask.studies.graded.program:GradedProgram",
+    tables="membrane_dask.studies.graded.variables:TABLES",
+    seed_key=1,
+    report="membrane_dask.studies.graded.report:sections",
+)

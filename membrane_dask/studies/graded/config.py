@@ -8,24 +8,26 @@ from typing import Literal
 from membrane_dask.config import (
     BaseStudy,
     Model,
-    knob,
+    parameter,
 )
 from membrane_dask.errors import Problem
 from membrane_dask.quantities import (
     Number,
     Numbers,
     Whole,
-    _listed_within,
+    numbers_up_to,
 )
 
 
 class RadiusSpreadSettings(Model):
     """How pore radii vary within a band, about the band's own."""
 
-    distribution: Literal["normal", "lognormal", "uniform"] = knob(
+    distribution: Literal["normal", "lognormal", "uniform"] = parameter(
         "normal", "of the radii; the normal ones end at three standard deviations", unit=""
     )
-    deviation: Number = knob(0.0, "standard deviation over the mean; 0 leaves all radii of a band alike", ge=0, le=1)
+    deviation: Number = parameter(
+        0.0, "standard deviation over the mean; 0 leaves all radii of a band alike", ge=0, le=1
+    )
 
     def _inconsistencies(self) -> Iterator[Problem]:
         most = {"normal": 0.3, "lognormal": 1.0, "uniform": 0.55}[self.distribution]
@@ -37,68 +39,74 @@ class RadiusSpreadSettings(Model):
 class OptimumSettings(Model):
     """When `design: optimum` has found the best gradient."""
 
-    metric: Literal["throughput", "throughput_threshold", "porosity_usage", "porosity_usage_threshold"] = knob(
+    metric: Literal["throughput", "throughput_threshold", "porosity_usage", "porosity_usage_threshold"] = parameter(
         "throughput", "what is to be as large as possible", unit=""
     )
-    interval: Number = knob(2e-4, "stop when the best gradient's interval is no wider than this", unit="W", gt=0)
-    tolerance: Number = knob(
+    interval: Number = parameter(2e-4, "stop when the best gradient's interval is no wider than this", unit="W", gt=0)
+    tolerance: Number = parameter(
         0.002, "or when the best candidates are known to differ by less than this share of the metric", ge=0, lt=1
     )
-    confidence: Number = knob(0.95, "confidence of the intervals", ge=0.5, lt=1)
-    round: Whole = knob(10, "networks added to every candidate left, a round", ge=4, le=10_000)
+    confidence: Number = parameter(0.95, "confidence of the intervals", ge=0.5, lt=1)
+    round: Whole = parameter(10, "networks added to every candidate left, a round", ge=4, le=10_000)
 
 
 class GradedStudy(BaseStudy):
     """Ensembles of random banded pore networks, fouled over a filter's life (Gu)."""
 
     kind: Literal["graded"] = "graded"
-    design: Literal["grid", "optimum"] = knob(
+    design: Literal["grid", "optimum"] = parameter(
         "grid",
         "grid: all gradients get all realizations; optimum: only as many, where they matter, as the best needs",
         unit="",
     )
-    l_max: Numbers = knob((0.2,), "largest pore length", unit="W", source="Gu Table I")
-    gradient: Numbers = knob(
+    l_max: Numbers = parameter((0.2,), "largest pore length", unit="W", source="Gu Table I")
+    gradient: Numbers = parameter(
         (0.0, 1e-3, 2e-3, 3e-3, 4e-3),
         "pore-radius gradient s: radius lost from one band to the next",
         unit="W",
         source="Gu Eq. 1",
     )
-    realizations: Whole = knob(
+    realizations: Whole = parameter(
         20, "random networks at every design point; at most, to find an optimum", ge=1, le=10_000_000
     )
-    optimum: OptimumSettings = knob(OptimumSettings(), "with design: optimum, what is sought and how well", unit="")
-    bands: Whole = knob(4, "bands m across the membrane", source="Gu Table I", ge=1, le=100)
-    radius: _listed_within(0.1) = knob(  # type: ignore[valid-type]
+    optimum: OptimumSettings = parameter(
+        OptimumSettings(), "with design: optimum, what is sought and how well", unit=""
+    )
+    bands: Whole = parameter(4, "bands m across the membrane", source="Gu Table I", ge=1, le=100)
+    radius: numbers_up_to(0.1) = parameter(  # type: ignore[valid-type]
         (0.01,),
         "mean pore radius r_0, or one for each band, to which the gradient is added",
         unit="W",
         source="Gu Table I",
     )
-    radius_spread: RadiusSpreadSettings = knob(RadiusSpreadSettings(), "variation of the radii within a band", unit="")
-    l_min: Number = knob(0.06, "smallest pore length", unit="W", source="Gu Table I", ge=0, lt=1)
-    porosity: Number = knob(0.6, "porosity of every band of the clean filter", source="Gu Eq. 5", gt=0, lt=1)
-    porosity_tolerance: Number = knob(
+    radius_spread: RadiusSpreadSettings = parameter(
+        RadiusSpreadSettings(), "variation of the radii within a band", unit=""
+    )
+    l_min: Number = parameter(0.06, "smallest pore length", unit="W", source="Gu Table I", ge=0, lt=1)
+    porosity: Number = parameter(0.6, "porosity of every band of the clean filter", source="Gu Eq. 5", gt=0, lt=1)
+    porosity_tolerance: Number = parameter(
         0.005, "relative tolerance of the band porosities", source="Gu Sec. II", gt=0, le=0.5
     )
-    deposition: _listed_within(1) = knob(  # type: ignore[valid-type]
+    deposition: numbers_up_to(1) = parameter(  # type: ignore[valid-type]
         (5e-7,), "deposition coefficient lambda; several share networks and their first flow", source="Gu Table I"
     )
-    band_deposition: _listed_within(1e6) | None = knob(  # type: ignore[valid-type]
+    band_deposition: numbers_up_to(1e6) | None = parameter(  # type: ignore[valid-type]
         None, "deposition coefficient of each band over `deposition`; default 1 in all", source="Gu Sec. VII"
     )
-    time_step: Number = knob(2.5e-4, "step dt of the integration", source="Gu Sec. VI", gt=0, le=0.1)
-    integrator: Literal["euler", "adams-bashforth"] = knob(
+    time_step: Number = parameter(2.5e-4, "step dt of the integration", source="Gu Sec. VI", gt=0, le=0.1)
+    integrator: Literal["euler", "adams-bashforth"] = parameter(
         "euler",
         "of the radii: first order as published, or second order at the same cost",
         unit="",
         source="Gu Sec. VI",
     )
-    quadrature: Literal["trapezoid", "left"] = knob(
+    quadrature: Literal["trapezoid", "left"] = parameter(
         "trapezoid", "rule for the integrals over time; left counts a step at the flux it begins with", unit=""
     )
-    flux_threshold: Number = knob(2e-6, "flux at which the filter is taken out of service", source="Gu Sec. VI", gt=0)
-    solver_tolerance: Number = knob(
+    flux_threshold: Number = parameter(
+        2e-6, "flux at which the filter is taken out of service", source="Gu Sec. VI", gt=0
+    )
+    solver_tolerance: Number = parameter(
         1e-6, "relative error of the pressures, in the norm of dissipation", ge=1e-12, le=1e-4
     )
 

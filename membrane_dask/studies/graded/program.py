@@ -17,11 +17,11 @@ from membrane_dask.physics.networks.fouling import FilterLife, filter_lives
 from membrane_dask.physics.networks.pore_network import PoreNetwork
 from membrane_dask.physics.networks.radius_distribution import RadiusSpread
 from membrane_dask.physics.networks.random_network import generate
-from membrane_dask.program import Dataset, Field, History, Parts, Proposer, Table, Unit, Volume, Work
+from membrane_dask.program import Dataset, History, Program, Proposer, Table, Unit
 from membrane_dask.schema import Variable
 from membrane_dask.studies.graded import optimum
 from membrane_dask.studies.graded.config import GradedStudy
-from membrane_dask.studies.graded.variables import GRADED, GU, OPTIMUM
+from membrane_dask.studies.graded.variables import GRADED, GRADED_TABLE, GU, OPTIMUM, OPTIMUM_TABLE
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -32,7 +32,7 @@ _KIND = 1
 METRICS = ("throughput", "throughput_threshold", "porosity_usage", "porosity_usage_threshold")
 
 
-class GradedProgram:
+class GradedProgram(Program):
     """One unit is one network: drawn, filled with flow, fouled until nothing passes.
 
     Parameters
@@ -49,11 +49,6 @@ class GradedProgram:
     """
 
     kind = "graded"
-    volumes: Sequence[Volume] = ()
-    fields: Sequence[Field] = ()
-    parts: Sequence[Parts] = ()
-    about: Sequence[tuple[str, str]] = ()
-    static: Sequence[Dataset] = ()
 
     def __init__(self, study: GradedStudy, source: Source | None = None) -> None:
         self.study = study
@@ -73,7 +68,7 @@ class GradedProgram:
             "n_steps": self.n_steps,
             "metric": study.optimum.metric if study.design == "optimum" else None,
         }
-        self.work: Work = work
+        self.adaptive = study.design == "optimum"
         self.attrs: Mapping[str, Any] = {
             "title": "Fouling of random banded pore networks",
             "references": f"{GU}, doi:10.1103/PhysRevFluids.8.044502",
@@ -89,8 +84,7 @@ class GradedProgram:
         }
         scale = study.model_dump(mode="json", exclude={"name", "cluster", "execution", "kind", "seed", *coords})
         self.tables: Sequence[Table] = (
-            Table("graded", ("l_max", "gradient", "realization"), GRADED, coords, _flat(scale), self._seconds(),
-                  sparse=study.design == "optimum"),
+            Table(GRADED_TABLE, ("l_max", "gradient", "realization"), coords, _flat(scale), self._seconds()),
         )  # fmt: skip
 
     def _count_junctions(self, source: Source | None) -> dict[tuple[float, float], int]:
@@ -153,16 +147,16 @@ class GradedProgram:
         history = 8 * self.n_steps * (4 + self.study.bands) * len(self.study.deposition)
         return {"graded": int(600 * self._pores() + history + 20_000_000)}
 
-    def collect(self, read: Callable[[str], Any], history: History) -> Mapping[str, Any]:
+    def collect(self, read: Callable[[str], Any], history: History) -> Sequence[Dataset]:
         """Best gradient of every metric, with its interval; of the one that was sought, where one was."""
         study = self.study
         order = np.argsort(study.gradient)
         if len(order) < 3:
-            return {}
+            return ()
         ended = ["design"] * len(study.l_max)
         if study.design == "optimum":
             ended = [_Search(self, i).replay(history) for i in range(len(study.l_max))]
-        table, found = read("graded"), {}
+        table, found = read("graded"), []
         for metric in (study.optimum.metric,) if study.design == "optimum" else METRICS:
             samples = table[metric].transpose("l_max", "deposition", "realization", "gradient").values[..., order]
             rows = [
@@ -170,7 +164,8 @@ class GradedProgram:
                 for i, row in enumerate(samples)
             ]
             values = {v.name: np.array([[row[v.name] for row in line] for line in rows], v.dtype) for v in OPTIMUM}
-            found[f"optimum_{metric}"] = (OPTIMUM, ("l_max", "deposition"), values)
+            labels = {name: np.array(getattr(study, name)) for name in ("l_max", "deposition")}
+            found.append(Dataset(OPTIMUM_TABLE, values, ("l_max", "deposition"), labels, name=f"optimum_{metric}"))
         return found
 
 
@@ -354,3 +349,6 @@ def _value(variable: Variable, network: PoreNetwork, lives: Sequence[FilterLife]
     for row, value in zip(padded, found, strict=True):
         row[: len(value)] = value
     return padded
+
+
+GradedProgram.work = staticmethod(work)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from membrane_dask.schema import _FLAG, Variable
+from membrane_dask.schema import FLAG, Coordinate, TableSchema, Variable
 
 GU = "Gu, Kondic & Cummings, Phys. Rev. Fluids 8, 044502 (2023)"
 
@@ -87,7 +87,7 @@ OPTIMUM: tuple[Variable, ...] = (
     _gu("gain", "share by which the metric there exceeds that of the first gradient", nullable=True),
     _gu("gain_low", "lower end of the gain's interval", nullable=True),
     _gu("gain_high", "upper end of the gain's interval", nullable=True),
-    Variable("at_edge", (), "u1", "1", "whether the metric is largest at an end of the grid", attrs=_FLAG),
+    Variable("at_edge", (), "u1", "1", "whether the metric is largest at an end of the grid", attrs=FLAG),
     Variable("networks", (), "i4", "1", "networks that were simulated"),
     Variable(
         "ended",
@@ -98,3 +98,19 @@ OPTIMUM: tuple[Variable, ...] = (
         attrs={"flag_values": [0, 1, 2, 3], "flag_meanings": "design interval tie realizations"},
     ),
 )
+
+
+#: Dimensions of all tables.
+COORDINATES = (
+    Coordinate("l_max", "1", "largest pore length, in membrane thicknesses"),
+    Coordinate("gradient", "1", "pore-radius gradient: decrease of the radius from one band to the next"),
+    Coordinate("deposition", "1", "deposition coefficient"),
+    Coordinate("realization", "1", "number of the random network; networks of one number share their random numbers"),
+    Coordinate("band", "1", "band, 1 at the feed side"),
+    Coordinate("time", "1", "time since the filter was clean"),
+)
+
+
+GRADED_TABLE = TableSchema("graded", GRADED, COORDINATES)
+OPTIMUM_TABLE = TableSchema("optimum_*", OPTIMUM, COORDINATES)
+TABLES = (GRADED_TABLE, OPTIMUM_TABLE)

@@ -1,1 +1,12 @@
 """Porometry: pore sizes from flux and pressure."""
+
+from membrane_dask.studies.registry import StudyKind
+
+KIND = StudyKind(
+    name="porometry",
+    model="membrane_dask.studies.porometry.config:PorometryStudy",
+    program="membrane_dask.studies.porometry.program:PorometryProgram",
+    tables="membrane_dask.studies.porometry.variables:TABLES",
+    seed_key=4,
+    report="membrane_dask.studies.porometry.report:sections",
+)

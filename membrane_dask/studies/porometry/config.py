@@ -16,18 +16,18 @@ from membrane_dask.config import (
     InputFile,
     Line,
     Model,
-    knob,
+    parameter,
 )
 from membrane_dask.errors import Problem
 from membrane_dask.quantities import (
-    BeliefLength,
-    BeliefNumber,
-    BeliefShare,
     Number,
+    PriorFraction,
+    PriorLength,
+    PriorNumber,
     WaterTemperature,
     Whole,
-    _measure,
-    _pair,
+    list_as_tuple,
+    quantity,
 )
 
 
@@ -38,10 +38,10 @@ class KnownSettings(Model):
     logarithm, `uniform 0.1 to 1 um` in itself.
     """
 
-    radius: BeliefLength | None = knob(None, "pore radius, such as from a rejection point", unit="nm, um, ...")
-    porosity: BeliefShare | None = knob(None, "surface porosity, such as from micrographs")
-    pore_number: BeliefNumber | None = knob(None, "number of pores in the area, such as counted on micrographs")
-    thickness: BeliefLength | None = knob(None, "thickness of the layer that resists", unit="nm, um, ...")
+    radius: PriorLength | None = parameter(None, "pore radius, such as from a rejection point", unit="nm, um, ...")
+    porosity: PriorFraction | None = parameter(None, "surface porosity, such as from micrographs")
+    pore_number: PriorNumber | None = parameter(None, "number of pores in the area, such as counted on micrographs")
+    thickness: PriorLength | None = parameter(None, "thickness of the layer that resists", unit="nm, um, ...")
 
     def _inconsistencies(self) -> Iterator[Problem]:
         exact = [name for name in type(self).model_fields if (getattr(self, name) or ("",))[0] == "exact"]
@@ -53,8 +53,8 @@ class KnownSettings(Model):
 class PlausibleSettings(Model):
     """Ranges, even in the logarithm, that take the place of data where fewer than two are known."""
 
-    radius: BeliefLength = knob(("loguniform", 0.5e-9, 1e-5), "pore radius", unit="nm, um, ...")
-    thickness: BeliefLength = knob(
+    radius: PriorLength = parameter(("loguniform", 0.5e-9, 1e-5), "pore radius", unit="nm, um, ...")
+    thickness: PriorLength = parameter(
         ("loguniform", 1e-8, 2e-4), "thickness of the layer that resists", unit="nm, um, ..."
     )
 
@@ -67,44 +67,46 @@ class PlausibleSettings(Model):
 class FurtherSettings(Model):
     """Relative standard deviations of measurements that could be made next."""
 
-    rejection_point: Number = knob(0.08, "pore radius from a rejection curve", source="Palencia Table 2", gt=0, lt=1)
-    displacement_porometry: Number = knob(0.05, "pore radius from liquid-liquid displacement", gt=0, lt=1)
-    micrograph_porosity: Number = knob(0.1, "open share of the surface on micrographs (SEM)", gt=0, lt=1)
-    micrograph_count: Number = knob(0.1, "pores counted on micrographs (SEM)", gt=0, lt=1)
-    thickness: Number = knob(0.1, "thickness of the layer on cross-sections (SEM)", gt=0, lt=1)
+    rejection_point: Number = parameter(
+        0.08, "pore radius from a rejection curve", source="Palencia Table 2", gt=0, lt=1
+    )
+    displacement_porometry: Number = parameter(0.05, "pore radius from liquid-liquid displacement", gt=0, lt=1)
+    micrograph_porosity: Number = parameter(0.1, "open share of the surface on micrographs (SEM)", gt=0, lt=1)
+    micrograph_count: Number = parameter(0.1, "pores counted on micrographs (SEM)", gt=0, lt=1)
+    thickness: Number = parameter(0.1, "thickness of the layer on cross-sections (SEM)", gt=0, lt=1)
 
 
 class PublishedSettings(Model):
     """With convention: published, which of the paper's tables is the model, and which of its defects are on."""
 
-    preset: Literal["table6", "table8", "table14"] | None = knob(
+    preset: Literal["table6", "table8", "table14"] | None = parameter(
         None, "default: table6 for lines, table14 for curves beyond a critical pressure", unit="", source="Palencia"
     )
-    thickness: Annotated[(float, *_measure("m", "107.5 um"))] | None = knob(
+    thickness: Annotated[(float, *quantity("m", "107.5 um"))] | None = parameter(
         None, "thickness y of the membrane; required", unit="nm, um, ...", source="Palencia Table 2"
     )
-    young_laplace_power: Whole | None = knob(
+    young_laplace_power: Whole | None = parameter(
         None, "power of ten of the Young-Laplace radius, -3 for backward scaling; default as the table", ge=-9, le=9
     )
-    porosity_power: Whole | None = knob(
+    porosity_power: Whole | None = parameter(
         None, "power of ten of the porosity; default such that it lies in [0.1, 1)", ge=-12, le=12
     )
-    pore_number_powers: Annotated[tuple[Whole, Whole], BeforeValidator(_pair)] | None = knob(
+    pore_number_powers: Annotated[tuple[Whole, Whole], BeforeValidator(list_as_tuple)] | None = parameter(
         None, "powers of ten of the pore number at the lower and the upper radius; default to 10^13 and 10^12"
     )
-    rounded_cosine: bool | None = knob(
+    rounded_cosine: bool | None = parameter(
         None, "cosine of the contact angle to two digits; default as the table", unit="", source="Palencia Table 14"
     )
-    literal_numbers: bool | None = knob(
+    literal_numbers: bool | None = parameter(
         None,
         "pore numbers without the porosity's power of ten; default as the table",
         unit="",
         source="Palencia Eq. 22",
     )
-    literal_equation_22: bool | None = knob(
+    literal_equation_22: bool | None = parameter(
         None, "Eq. 22 as printed, which does not give the printed radii; default no", unit="", source="Palencia Eq. 22"
     )
-    dropped_division: bool | None = knob(
+    dropped_division: bool | None = parameter(
         None, "Eq. 22 without its 1/r, an area called nm; default as the table", unit="", source="Palencia Table 14"
     )
 
@@ -112,14 +114,14 @@ class PublishedSettings(Model):
 class BootstrapSettings(Model):
     """Fits repeated on data drawn anew."""
 
-    method: Literal["residual", "pairs", "parametric"] = knob(
+    method: Literal["residual", "pairs", "parametric"] = parameter(
         "parametric",
         "parametric: normal errors of the size found; residual: residuals drawn anew; pairs: points drawn anew. "
         "Printed lines and curves beyond a critical pressure are always parametric",
         unit="",
     )
-    draws: Whole = knob(2000, "fits of each membrane; 0 for none", ge=0, le=1_000_000)
-    batch: Whole = knob(1000, "fits in a unit of work", ge=10, le=100_000)
+    draws: Whole = parameter(2000, "fits of each membrane; 0 for none", ge=0, le=1_000_000)
+    batch: Whole = parameter(1000, "fits in a unit of work", ge=10, le=100_000)
 
 
 class PorometryStudy(BaseStudy):
@@ -132,68 +134,68 @@ class PorometryStudy(BaseStudy):
         "lines that were fitted: permeability, intercept, r2, pressures",
         json_schema_extra={"unit": "", "example": "flux.csv"},
     )
-    more: InputFile | None = knob(None, "a second such table", unit="")
-    sheet: Line | None = knob(None, "sheet of a workbook with several", unit="")
-    decimal: Literal[".", ","] = knob(".", "what stands before decimals in the tables", unit="")
-    area: Annotated[(float, *_measure("m2", "34 cm2"))] | None = knob(
+    more: InputFile | None = parameter(None, "a second such table", unit="")
+    sheet: Line | None = parameter(None, "sheet of a workbook with several", unit="")
+    decimal: Literal[".", ","] = parameter(".", "what stands before decimals in the tables", unit="")
+    area: Annotated[(float, *quantity("m2", "34 cm2"))] | None = parameter(
         None, "membrane area, where no column tells; without it pore numbers are those of 1 m2", unit="cm2, m2, ..."
     )
-    temperature: WaterTemperature = knob(298.15, "of the water, where no column tells", unit="degC, K")
-    viscosity: Annotated[(float, *_measure("Pa s", "0.89 mPa s", 1e-5, 0.1))] | None = knob(
+    temperature: WaterTemperature = parameter(298.15, "of the water, where no column tells", unit="degC, K")
+    viscosity: Annotated[(float, *quantity("Pa s", "0.89 mPa s", 1e-5, 0.1))] | None = parameter(
         None, "of the liquid; default water's at its temperature (IAPWS)", unit="mPa s, ..."
     )
-    surface_tension: Annotated[(float, *_measure("N m-1", "72 mN m-1"))] | None = knob(
+    surface_tension: Annotated[(float, *quantity("N m-1", "72 mN m-1"))] | None = parameter(
         None, "of the liquid; default water's at its temperature (IAPWS)", unit="mN m-1, ..."
     )
-    contact_angle: Number | None = knob(
+    contact_angle: Number | None = parameter(
         None, "of the liquid on the membrane; default none, and no Young-Laplace radius", unit="degrees", ge=0, lt=90
     )
-    convention: Literal["si", "published"] = knob(
+    convention: Literal["si", "published"] = parameter(
         "si",
         "si: what the data determine, in consistent units; published: the paper's structure as well, whose powers of "
         "ten are assigned",
         unit="",
     )
-    curve: Literal["linear", "darcy"] = knob(
+    curve: Literal["linear", "darcy"] = parameter(
         "linear",
         "linear: one line through all pressures; darcy: a line from the threshold (root of the cubic through the "
         "points) to a critical pressure, from where the flux grows with the logarithm",
         unit="",
         source="Palencia Sec. 3.6",
     )
-    regression: Literal["ols", "weighted", "deming", "huber"] = knob(
+    regression: Literal["ols", "weighted", "deming", "huber"] = parameter(
         "ols",
         "ols: least squares; weighted: by a column 'flux sd', or errors in proportion to the flux; deming: errors of "
         "the gauge as well; huber: outliers pull little",
         unit="",
     )
-    pressure_error: Annotated[(float, *_measure("Pa", "1 kPa"))] | None = knob(
+    pressure_error: Annotated[(float, *quantity("Pa", "1 kPa"))] | None = parameter(
         None, "standard deviation of a pressure, for deming", unit="kPa, ..."
     )
-    flux_error: Number | None = knob(
+    flux_error: Number | None = parameter(
         None, "relative standard deviation of a flux: for deming, and for curves that leave no residuals", gt=0, lt=1
     )
-    replicates: Literal["readings", "runs"] = knob(
+    replicates: Literal["readings", "runs"] = parameter(
         "readings",
         "readings: replicates differ by errors of reading, each a point; runs: each replicate is a run with its own "
         "line, whose scatter gives the intervals",
         unit="",
     )
-    confidence: Number = knob(0.95, "of all intervals", ge=0.5, lt=1)
-    viscosity_error: Number = knob(0.0, "relative standard deviation of the viscosity", ge=0, lt=0.5)
-    area_error: Number = knob(0.0, "relative standard deviation of the area", ge=0, lt=0.5)
-    known: KnownSettings = knob(KnownSettings(), "independent data", unit="")
-    membranes: dict[Line, KnownSettings] = knob(
+    confidence: Number = parameter(0.95, "of all intervals", ge=0.5, lt=1)
+    viscosity_error: Number = parameter(0.0, "relative standard deviation of the viscosity", ge=0, lt=0.5)
+    area_error: Number = parameter(0.0, "relative standard deviation of the area", ge=0, lt=0.5)
+    known: KnownSettings = parameter(KnownSettings(), "independent data", unit="")
+    membranes: dict[Line, KnownSettings] = parameter(
         {},
         "independent data of single membranes, by label, in place of those of all: {M1: {radius: 3 +- 0.2 nm}}",
         unit="",
     )
-    plausible: PlausibleSettings = knob(PlausibleSettings(), "ranges in place of data", unit="")
-    further: FurtherSettings = knob(FurtherSettings(), "errors of measurements that could be made next", unit="")
-    published: PublishedSettings = knob(PublishedSettings(), "the paper's way", unit="")
-    bootstrap: BootstrapSettings = knob(BootstrapSettings(), "fits repeated on data drawn anew", unit="")
-    draws: Whole = knob(1000, "points of each posterior that are kept", ge=10, le=100_000)
-    reference: InputFile | None = knob(
+    plausible: PlausibleSettings = parameter(PlausibleSettings(), "ranges in place of data", unit="")
+    further: FurtherSettings = parameter(FurtherSettings(), "errors of measurements that could be made next", unit="")
+    published: PublishedSettings = parameter(PublishedSettings(), "the paper's way", unit="")
+    bootstrap: BootstrapSettings = parameter(BootstrapSettings(), "fits repeated on data drawn anew", unit="")
+    draws: Whole = parameter(1000, "points of each posterior that are kept", ge=10, le=100_000)
+    reference: InputFile | None = parameter(
         None, "printed cells of the paper's tables, which are computed again and held beside what is printed", unit=""
     )
 

@@ -24,19 +24,21 @@ from membrane_dask.physics.porometry.flux_laws import LAWS
 from membrane_dask.physics.porometry.intervals import random_effects, ratio_interval
 from membrane_dask.physics.porometry.posterior import QUANTITIES, Prior
 from membrane_dask.physics.porometry.water import REFERENCE_TEMPERATURE, Water
-from membrane_dask.program import Dataset, Field, History, Parts, Proposer, Table, Unit, Volume, Work
+from membrane_dask.program import Dataset, History, Program, Proposer, Table, Unit
 from membrane_dask.studies.porometry import reproduction as palencia
 from membrane_dask.studies.porometry.config import KnownSettings, PorometryStudy
 from membrane_dask.studies.porometry.tasks import MEASUREMENTS, Member, work
 from membrane_dask.studies.porometry.variables import (
-    BOOTSTRAP,
+    BOOTSTRAP_TABLE,
     PAIRS,
+    PAIRS_TABLE,
     PALENCIA,
     POPULATIONS,
-    POROMETRY,
-    POSTERIOR,
-    REPRODUCTION,
-    RESAMPLED,
+    POPULATIONS_TABLE,
+    POROMETRY_TABLE,
+    POSTERIOR_TABLE,
+    REPRODUCTION_TABLE,
+    RESAMPLED_TABLE,
 )
 
 #: Enters every unit's spawn key, so that no two study kinds share a random stream.
@@ -45,7 +47,7 @@ _KIND = 4
 _SECONDS = {"porometry": 0.1, "posterior": 0.3, "bootstrap": 1e-4}
 
 
-class PorometryProgram:
+class PorometryProgram(Program):
     """A fit, a posterior and repeated fits of every membrane.
 
     Parameters
@@ -62,10 +64,6 @@ class PorometryProgram:
     """
 
     kind = "porometry"
-    volumes: Sequence[Volume] = ()
-    fields: Sequence[Field] = ()
-    parts: Sequence[Parts] = ()
-    static: Sequence[Dataset] = ()
 
     def __init__(self, study: PorometryStudy, source: Source | None = None) -> None:
         self.study = study
@@ -78,7 +76,6 @@ class PorometryProgram:
         settings = study.bootstrap
         self.batches = math.ceil(settings.draws / settings.batch)
         self.context: Mapping[str, Any] = {"members": self.members, "study": study}
-        self.work: Work = work
         self.attrs: Mapping[str, Any] = {
             "title": "What flux against pressure says of pores",
             "references": f"{PALENCIA}, doi:10.3390/surfaces9010005",
@@ -92,13 +89,13 @@ class PorometryProgram:
         shared = {"membrane": self.labels}
         measurements = np.array(["now", *MEASUREMENTS], "T")
         self.tables: Sequence[Table] = (
-            Table("porometry", ("membrane",), POROMETRY, shared | {"law": np.array(list(LAWS), "T")}, about,
+            Table(POROMETRY_TABLE, ("membrane",), shared | {"law": np.array(list(LAWS), "T")}, about,
                   _SECONDS["porometry"]),
-            Table("posterior", ("membrane",), POSTERIOR,
+            Table(POSTERIOR_TABLE, ("membrane",),
                   shared | {"draw": np.arange(study.draws), "measurement": measurements,
                             "quantity": np.array(QUANTITIES, "T")}, about, _SECONDS["posterior"]),
             *(
-                [Table("bootstrap", ("membrane", "batch"), BOOTSTRAP,
+                [Table(BOOTSTRAP_TABLE, ("membrane", "batch"),
                        shared | {"batch": np.arange(self.batches), "resample": np.arange(settings.batch)}, about,
                        _SECONDS["bootstrap"] * settings.batch)]
                 if self.batches
@@ -162,7 +159,7 @@ class PorometryProgram:
         return Member(data, water, known)
 
     @property
-    def about(self) -> Sequence[tuple[str, str]]:
+    def summary(self) -> Sequence[tuple[str, str]]:
         """What was read."""
         curves = [one.data for one in self.members if isinstance(one.data, FluxCurve)]
         words = []
@@ -203,22 +200,23 @@ class PorometryProgram:
         """Peak bytes of a unit: the quadrature's points, and the libraries."""
         return {table.name: 60_000_000 for table in self.tables}
 
-    def collect(self, read: Callable[[str], Any], history: History) -> Mapping[str, Any]:
+    def collect(self, read: Callable[[str], Any], history: History) -> Sequence[Dataset]:
         """Summaries of the repeated fits, pairs of states, populations, and the paper's tables."""
         fits = read("porometry")
-        found: dict[str, Any] = {}
+        found = []
         if self.batches:
-            found["resampled"] = (RESAMPLED, ("membrane",), _resampled(read("bootstrap"), self.study.confidence))
+            values = _resampled(read("bootstrap"), self.study.confidence)
+            found.append(Dataset(RESAMPLED_TABLE, values, ("membrane",), {"membrane": self.labels}))
         pairs, names = self._pairs(fits)
         if names:
-            found["pairs"] = (PAIRS, ("pair",), pairs | {"pair": np.array(names, "T")})
+            found.append(Dataset(PAIRS_TABLE, pairs, ("pair",), {"pair": np.array(names, "T")}))
         states, values = self._populations(fits)
         if states:
             labels = np.array([state or "all" for state in states], "T")
-            found["populations"] = (POPULATIONS, ("state",), values | {"state": labels})
+            found.append(Dataset(POPULATIONS_TABLE, values, ("state",), {"state": labels}))
         if self.study.reference:
             cells = palencia.reproduce(palencia.read_cells(self.study.reference))
-            found["reproduction"] = (REPRODUCTION, ("cell",), cells)
+            found.append(Dataset(REPRODUCTION_TABLE, cells, ("cell",)))
         return found
 
     def _states(self) -> list[str]:
@@ -305,3 +303,6 @@ def _resampled(draws: Any, confidence: float) -> dict[str, np.ndarray]:
     none = (rows <= 0).sum(axis=1)
     found["no_threshold"] = np.divide(none, known, out=np.full(len(rows), np.nan), where=known > 0)
     return found
+
+
+PorometryProgram.work = staticmethod(work)

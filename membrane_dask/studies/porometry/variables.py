@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from membrane_dask.schema import _FLAG, Variable
+from membrane_dask.schema import FLAG, Coordinate, TableSchema, Variable
 
 PALENCIA = "Palencia et al., Surfaces 9, 5 (2026)"
 
@@ -44,7 +44,7 @@ POROMETRY: tuple[Variable, ...] = (
     _flux("threshold_pressure_lower", "Pa", "lower end of its interval (Fieller)"),
     _flux("threshold_pressure_upper", "Pa", "upper end of its interval (Fieller)"),
     _flux("threshold_pressure_error", "Pa", "its standard error, to first order"),
-    _flux("threshold_resolved", "1", "whether the data tell the threshold pressure from 0", attrs=_FLAG),
+    _flux("threshold_resolved", "1", "whether the data tell the threshold pressure from 0", attrs=FLAG),
     _flux("young_laplace_radius", "m", "radius of pores that the threshold pressure opens", "Eq. 7"),
     _flux("young_laplace_radius_lower", "m", "least radius that the interval of the threshold pressure allows"),
     _flux("young_laplace_radius_upper", "m", "largest radius that it allows; none where it holds 0"),
@@ -134,3 +134,31 @@ REPRODUCTION: tuple[Variable, ...] = (
     _flux("recomputed", "1", "the same from what the paper prints, in the same unit"),
     Variable("verdict", (), "T", "", "reproduced, rounding, truncated, decade, by eye, plausible or not"),
 )
+
+
+#: Dimensions of all tables.
+COORDINATES = (
+    Coordinate("membrane", "", "membrane and its state"),
+    Coordinate("law", "", "law of the flux"),
+    Coordinate("draw", "1", "number of the posterior draw; all have the same weight"),
+    Coordinate("measurement", "", "candidate measurement; now: no further one"),
+    Coordinate("quantity", "", "one of the four unknowns"),
+    Coordinate("batch", "1", "batch of bootstrap fits"),
+    Coordinate("resample", "1", "number of the bootstrap fit in its batch"),
+    Coordinate("pair", "", "membrane and its two states"),
+    Coordinate("state", "", "state of the membranes"),
+    Coordinate("cell", "1", "number of the printed cell"),
+)
+
+
+POROMETRY_TABLE = TableSchema("porometry", POROMETRY, COORDINATES)
+POSTERIOR_TABLE = TableSchema("posterior", POSTERIOR, COORDINATES)
+BOOTSTRAP_TABLE = TableSchema("bootstrap", BOOTSTRAP, COORDINATES)
+RESAMPLED_TABLE = TableSchema("resampled", RESAMPLED, COORDINATES)
+PAIRS_TABLE = TableSchema("pairs", PAIRS, COORDINATES)
+POPULATIONS_TABLE = TableSchema("populations", POPULATIONS, COORDINATES)
+REPRODUCTION_TABLE = TableSchema("reproduction", REPRODUCTION, COORDINATES)
+TABLES = (
+    POROMETRY_TABLE, POSTERIOR_TABLE, BOOTSTRAP_TABLE, RESAMPLED_TABLE, PAIRS_TABLE, POPULATIONS_TABLE,
+    REPRODUCTION_TABLE,
+)  # fmt: skip

@@ -40,11 +40,16 @@ from membrane_dask.physics.reconstruction.random_field import (
     gaussian_field,
     working_bytes,
 )
-from membrane_dask.program import Dataset, Field, History, Parts, Proposer, Table, Unit, Volume, Work
-from membrane_dask.schema import Variable
+from membrane_dask.program import Dataset, History, Image, Program, Proposer, Table, Unit
 from membrane_dask.studies.reconstruct.config import ReconstructStudy
 from membrane_dask.studies.reconstruct.search import BayesianSearch, CandidateSearch, Progress
-from membrane_dask.studies.reconstruct.variables import CHAMANI, STRUCTURES, TRIALS
+from membrane_dask.studies.reconstruct.variables import (
+    CHAMANI,
+    MICROGRAPH_TABLE,
+    STRUCTURE_IMAGE,
+    STRUCTURES_TABLE,
+    TRIALS_TABLE,
+)
 
 #: Enters every spawn key, so that no two study kinds share a random stream.
 _KIND = 2
@@ -60,7 +65,7 @@ _PUBLISHED_PLANES = 5
 _EDGES = np.linspace(1.0, 30.0, 51)
 
 
-class ReconstructProgram:
+class ReconstructProgram(Program):
     """Trials until the search is over, then the slabs of the best structure, for every replicate.
 
     Parameters
@@ -77,9 +82,6 @@ class ReconstructProgram:
     """
 
     kind = "reconstruct"
-    fields: Sequence[Field] = ()
-    parts: Sequence[Parts] = ()
-    about: Sequence[tuple[str, str]] = ()
 
     def __init__(self, study: ReconstructStudy, source: Source | None = None) -> None:
         self.study = study
@@ -117,7 +119,6 @@ class ReconstructProgram:
         }
         search = self._search(0)
         self.trials = search.trials if isinstance(search, CandidateSearch) else study.search.trials
-        self.work: Work = work
         self.attrs: Mapping[str, Any] = {
             "title": "Reconstruction of a membrane from one micrograph",
             "references": CHAMANI,
@@ -130,11 +131,13 @@ class ReconstructProgram:
             "trial": np.arange(self.trials),
             "knot": np.array(knots) * max(depth - 1, 1) * pixel,
         }
-        self.tables: Sequence[Table] = (Table("trials", ("replicate", "trial"), TRIALS, coords),)
-        self.volumes: Sequence[Volume] = tuple(
-            Volume(f"structure-{r}", (depth, slices, wide), study.volume.block, pixel) for r in range(study.replicates)
+        self.tables: Sequence[Table] = (Table(TRIALS_TABLE, ("replicate", "trial"), coords),)
+        voxels = {axis: np.arange(n) * pixel for axis, n in zip("zyx", (depth, slices, wide), strict=True)}
+        self.images: Sequence[Image] = tuple(
+            Image(STRUCTURE_IMAGE, voxels, "y", study.volume.block, pixel, name=f"structure-{r}")
+            for r in range(study.replicates)
         )
-        self.static: Sequence[Dataset] = (_micrograph_dataset(image, segmented, features, pixel),)
+        self.inputs: Sequence[Dataset] = (_micrograph_dataset(image, segmented, features, pixel),)
 
     @staticmethod
     def _check_phases(solid: np.ndarray, parts: Sequence[tuple[float, float]], source: Source | None) -> None:
@@ -251,7 +254,7 @@ class ReconstructProgram:
         fields = 4 * len(sections.planes) * (depth + halo) * (1 + halo) * (sections.width + halo)
         return {"structure": slab, "trials": fields + working_bytes(widest, (depth, 1, sections.width))}
 
-    def collect(self, read: Callable[[str], Any], history: History) -> Mapping[str, Any]:
+    def collect(self, read: Callable[[str], Any], history: History) -> Sequence[Dataset]:
         """The structure that was chosen for each replicate, and its porosity."""
         trials = read("trials").load()
         objective = np.nan_to_num(trials["objective"].values, nan=np.inf)
@@ -271,14 +274,15 @@ class ReconstructProgram:
         depth, slices, width = self.context["shape"]
         rows_of = np.diff([round(depth * q / 4) for q in range(5)])
         quarters = np.full((len(best), 4), np.nan)
-        for r, volume in enumerate(self.volumes):
+        for r, volume in enumerate(self.images):
             keys = [f"{volume.name},block={b}" for b in range(volume.unit_shape[0])]
             if all(history[key].status == "done" for key in keys):
                 pores = [sum(history[key].feedback[f"pore_voxels_{q}"] for key in keys) for q in range(4)]
                 quarters[r] = np.array(pores) / (rows_of * slices * width)
         values["quarter_porosity"] = quarters
         values["volume_porosity"] = quarters @ rows_of / depth
-        return {"structures": (STRUCTURES, ("replicate",), values)}
+        labels = {"replicate": self.tables[0].labels["replicate"], "knot": self.tables[0].labels["knot"]}
+        return [Dataset(STRUCTURES_TABLE, values, ("replicate",), labels)]
 
 
 class _Replicate:
@@ -308,7 +312,7 @@ class _Replicate:
             self.over = True
             known = [outcome for outcome in outcomes if outcome]
             self.found = min(known, key=lambda outcome: outcome["objective"], default={})
-            volume = program.volumes[number]
+            volume = program.images[number]
             slab = {"structure": as_params(program.structure(self.found))} if self.found else {}
             units += [program.unit(volume.name, number, b, slab) for b in range(volume.unit_shape[0])]
         return units
@@ -499,20 +503,7 @@ def _segmented(study: ReconstructStudy, image: np.ndarray, source: Source | None
 
 def _micrograph_dataset(image: np.ndarray, segmented: Segmentation, features: np.ndarray, pixel: float) -> Dataset:
     """The input and what was read from it, kept with the result."""
-    flags = {"flag_values": [0, 255], "flag_meanings": "pore solid"}
-    grey = Variable("image", ("z", "x"), image.dtype.str, "1", "micrograph as it was read")
-    phases = Variable("solid", ("z", "x"), "u1", "1", "micrograph after segmentation", attrs=flags)
-    distances = Variable(
-        "distance_features",
-        ("section", "phase", "distance"),
-        "f8",
-        "1",
-        "share of a section's pixels in each bin of distance to the other phase; the last bin is open",
-        CHAMANI,
-        attrs={"section_meanings": "skin support", "phase_meanings": "pore solid"},
-    )
     values = {"image": image, "solid": np.where(segmented.solid, 255, 0).astype("u1"), "distance_features": features}
-    variables = {v.name: (v.dims, values[v.name], v.attributes()) for v in (grey, phases, distances)}
     coords = {
         "z": np.arange(image.shape[0]) * pixel,
         "x": np.arange(image.shape[1]) * pixel,
@@ -524,4 +515,7 @@ def _micrograph_dataset(image: np.ndarray, segmented: Segmentation, features: np
         f"segmentation_{name}": getattr(segmented, name)
         for name in ("method", "shading", "curtaining", "separation", "bias")
     }
-    return Dataset("micrograph", variables, coords, attrs)
+    return Dataset(MICROGRAPH_TABLE, values, (), coords, attrs)
+
+
+ReconstructProgram.work = staticmethod(work)
