@@ -1,99 +1,112 @@
-"""How often the intervals of a reconstruction hold the truth.
+"""Coverage of the 90 % intervals of a reconstruction.
 
     python benchmarks/reconstruct_calibration.py [--trials 100] [--processes 2] [--rock berea.tif]
 
-Structures are drawn at random, half with two layers and half graded, and each is shown as one segmented section of
-320 x 320 pixels. A study with six replicates gives 90 % intervals of the porosity and of the correlation length at
-the knots; the truth is that of 48 other sections. ``--rock`` adds sections of a stack of binary images (0 pore),
-each judged by the whole stack. Asked are 85 to 95 %.
+Structures are drawn at random, half with two layers and half graded; a study gets one segmented section of 320 x 320
+pixels of each. Six replicates give 90 % intervals of the porosity and of the correlation length at the knots; the true
+values are those of 48 other sections. ``--rock`` adds sections of a stack of binary images (0 pore), whose true values
+are those of the whole stack. Between 85 and 95 % of the intervals must contain the true value.
 """
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import reconstruct_search as search
+import reconstruct_search
+from _common import argument_parser, skipped
 
 import membrane_dask as md
 from membrane_dask.physics.reconstruction.descriptors import average, half_correlation_length
 from membrane_dask.physics.reconstruction.matching import Scale, Windows
 from membrane_dask.physics.reconstruction.random_field import Graded, block
 
-SIZE, REPLICATES, CONFIDENCE = 320, 6, 0.9
+SIZE, REFERENCE_SECTIONS, REPLICATES, CONFIDENCE = 320, 48, 6, 0.9
+
+#: Coverage of the porosity and of the length at each knot, and the relative half-widths of both intervals.
+Coverage = tuple[bool, list[bool], float, float]
 
 
-def covered(solid: np.ndarray, others: list[np.ndarray], seed: int) -> tuple[bool, list[bool], float, float]:
-    """Whether the intervals hold the truth: of the porosity, and of the length at every knot; and the half-widths."""
+def coverage(solid: np.ndarray, references: list[np.ndarray], seed: int, replicates: int) -> Coverage:
+    """Whether the intervals from one section contain the true values of the reference sections."""
     with tempfile.TemporaryDirectory() as folder:
-        how = {"search": {"roughness": [0.0, 0.2]}, "replicates": REPLICATES, "seed": seed}
-        path = search.study(Path(folder), solid, **how)
+        settings = {"search": {"roughness": [0.0, 0.2]}, "replicates": replicates, "seed": seed}
+        path = reconstruct_search.study(Path(folder), solid, **settings)
         run = md.run(path, Path(folder) / "run", listener=lambda event: None)
-        chosen = run.result["structures"].to_dataset().load()
-    knots = tuple(chosen.knot.values / 3.0 / (len(solid) - 1))
+        structures = run.result["structures"].to_dataset().load()
+    knots = tuple(structures.knot.values / 3.0 / (len(solid) - 1))
     prototype = Graded(knots=knots, sigma=(1.0,) * len(knots), porosity=(0.5,) * len(knots))
     scale = Scale.of(solid)
     windows = Windows.of(prototype, len(solid), ())
-    true = windows.target(average([scale.describe(other) for other in others]))
-    lengths = half_correlation_length(true.texture.correlation, scale.lags) * 3.0
-    porosity = 1 - np.mean(others)
-    low, high = (found.values for found in md.interval(chosen.volume_porosity, CONFIDENCE))
-    short, long = (found.values for found in md.interval(chosen.correlation_length, CONFIDENCE))
-    held = [bool(a <= length <= b) for a, length, b in zip(short, lengths, long, strict=True)]
+    target = windows.target(average([scale.describe(reference) for reference in references]))
+    lengths = half_correlation_length(target.texture.correlation, scale.lags) * 3.0
+    porosity = 1 - np.mean(references)
+    low, high = (limit.values for limit in md.interval(structures.volume_porosity, CONFIDENCE))
+    short, long = (limit.values for limit in md.interval(structures.correlation_length, CONFIDENCE))
     return (
         bool(low <= porosity <= high),
-        held,
+        [bool(a <= length <= b) for a, length, b in zip(short, lengths, long, strict=True)],
         float(high - low) / 2 / porosity,
         float(((long - short) / 2 / lengths).mean()),
     )
 
 
-def one(number: int) -> tuple[bool, list[bool], float, float]:
-    """A structure drawn at random; another one where closing left no pores at some depth, which a study refuses."""
-    truth = search.drawn(("layers", "graded")[number % 2], number)
-    shape = (SIZE, 1, SIZE)
+def coverage_of_structure(number: int, size: int, references: int, replicates: int) -> Coverage:
+    """Coverage for a random structure; the next one where closing leaves no pores, which a study refuses."""
+    structure = reconstruct_search.random_structure(("layers", "graded")[number % 2], number)
     solids = [
-        block(truth, depth=SIZE, start=(0, 1000 * i, 0), shape=shape, seed=500 + number)[:, 0] > 0 for i in range(49)
+        block(structure, depth=size, start=(0, 1000 * i, 0), shape=(size, 1, size), seed=500 + number)[:, 0] > 0
+        for i in range(references + 1)
     ]
     try:
-        return covered(solids[0], solids[1:], number)
-    except md.StudyError as refused:
-        print(f"structure {number}: {refused}; another is drawn", flush=True)
-        return one(number + 1000)
+        return coverage(solids[0], solids[1:], number, replicates)
+    except md.StudyError as error:
+        print(f"structure {number}: {error}; replaced by structure {number + 1000}", flush=True)
+        return coverage_of_structure(number + 1000, size, references, replicates)
 
 
-def rock(task: tuple[str, int]) -> tuple[bool, list[bool], float, float]:
-    """A section of a stack."""
+def coverage_of_rock(path: str, number: int) -> Coverage:
+    """Coverage for one section of a stack."""
     import tifffile
 
-    path, number = task
     stack = np.asarray(tifffile.imread(path)) > 0
-    return covered(stack[number], list(stack[:: max(1, len(stack) // 100)]), number)
+    return coverage(stack[number], list(stack[:: max(1, len(stack) // 100)]), number, REPLICATES)
 
 
 def main() -> None:
-    """Print how many intervals hold the truth."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=100)
+    """Print the coverage of the intervals."""
+    parser = argument_parser(__doc__)
+    parser.add_argument("--trials", type=int, default=100, help="number of random structures")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--rock", help="stack of binary images, TIFF")
-    asked = parser.parse_args()
-    with ProcessPoolExecutor(asked.processes) as pool:
-        groups = [("synthetic", list(pool.map(one, range(asked.trials))))]
-        if asked.rock:
-            sections = [(asked.rock, number) for number in range(10, 400, 20)]
-            groups.append(("rock", list(pool.map(rock, sections))))
-    for name, answers in groups:
-        porosity = np.array([a[0] for a in answers])
-        lengths = np.concatenate([a[1] for a in answers])
-        widths = np.nanmedian([a[2:] for a in answers], axis=0)
-        print(f"{name}: {len(answers)} sections, {CONFIDENCE:.0%} intervals from {REPLICATES} replicates")
-        for what, held, width in (("porosity", porosity, widths[0]), ("correlation length", lengths, widths[1])):
-            error = 1.96 * np.sqrt(held.mean() * (1 - held.mean()) / len(held))
-            print(f"  {what:20}{held.mean():6.1%} +- {error:.1%} of {len(held)}; half-width {width:.1%} of the value")
+    arguments = parser.parse_args()
+    size, references, replicates = SIZE, REFERENCE_SECTIONS, REPLICATES
+    if arguments.smoke:
+        size, references, replicates, arguments.trials = 128, 2, 3, 1
+    if not arguments.rock:
+        skipped("rock", "--rock names no image")
+    with ProcessPoolExecutor(arguments.processes) as pool:
+        futures = {
+            "synthetic": [
+                pool.submit(coverage_of_structure, number, size, references, replicates)
+                for number in range(arguments.trials)
+            ]
+        }
+        if arguments.rock:
+            futures["rock"] = [pool.submit(coverage_of_rock, arguments.rock, number) for number in range(10, 400, 20)]
+        groups = {name: [future.result() for future in group] for name, group in futures.items()}
+    for name, results in groups.items():
+        porosity = np.array([result[0] for result in results])
+        lengths = np.concatenate([result[1] for result in results])
+        widths = np.nanmedian([result[2:] for result in results], axis=0)
+        print(f"{name}: {len(results)} sections, {CONFIDENCE:.0%} intervals from {replicates} replicates")
+        for quantity, covered, width in (("porosity", porosity, widths[0]), ("correlation length", lengths, widths[1])):
+            fraction = covered.mean()
+            error = 1.96 * np.sqrt(fraction * (1 - fraction) / len(covered))
+            print(f"  {quantity:20}{fraction:6.1%} +- {error:.1%} of {len(covered)}; "
+                  f"half-width {width:.1%} of the value")  # fmt: skip
 
 
 if __name__ == "__main__":

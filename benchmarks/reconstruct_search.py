@@ -1,39 +1,40 @@
-"""How near each search comes to a structure that is known, given one section of it.
+"""Error of each search method on random structures that are known, from one section of each.
 
     python benchmarks/reconstruct_search.py [--truths 20] [--processes 2] [--family layers]
 
-Truths are drawn at random: two layers, as the paper has them (``layers``), or a width that grows with depth
-(``graded``). Each is shown as one section of 512 x 450 pixels, already segmented. Searched by the study's own
-methods, with the kind of structure that the truth has:
+Structures are drawn at random: two layers, as in the paper (``layers``), or a correlation width that grows with depth
+(``graded``). A study gets one segmented section of 512 x 450 pixels, and a model of the same family. The methods are
+those of the study:
 
-direct      widths and porosity corrected by what is seen, for eight closings, with four sections
-bayesian    32 trials of four sections: as many sections as ``direct`` cuts
-random      the first 32 trials of a search that never learns
-published   60 trials, each of one section in noise of its own, as the paper's program did it, with its two layers
+direct      widths and porosity corrected from the descriptors, for eight closing radii, with four sections each
+bayesian    32 trials of four sections: as many sections as ``direct`` simulates
+random      the first 32 trials of a search without a surrogate model
+published   60 trials of one section, each with noise of its own, as in the paper's program, with its two layers
 
-The true error is the difference of the mean distance distributions of 24 sections of the truth and of what was
-found, none of which was seen (0 the same, 2 disjoint). The floor is that of a single section of the truth.
+The true error is the difference between the mean distance distributions of 24 sections of the structure and 24 of the
+reconstruction, none of which was input (0 equal, 2 disjoint). The row "floor" gives the error of a single section of
+the structure itself.
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
+from _common import argument_parser
 
 import membrane_dask as md
 from membrane_dask.physics.imaging.micrograph import distance_features, distance_objective
-from membrane_dask.physics.reconstruction.matching import parameters
 from membrane_dask.physics.reconstruction.random_field import Graded, Structure, TwoLayers, block
 
-DEPTH, WIDTH, SECTIONS = 512, 450, 24
-PARTS = ((0.0, 0.2), (0.5, 1.0))
+WIDTH, SECTIONS = 450, 24
+DEPTH_RANGES = ((0.0, 0.2), (0.5, 1.0))
 EDGES = np.linspace(1.0, 30.0, 51)
 METHODS = {
     "direct": {"method": "direct", "roughness": [0.0]},
@@ -43,8 +44,8 @@ METHODS = {
 }
 
 
-def drawn(family: str, number: int) -> Structure:
-    """A structure drawn at random."""
+def random_structure(family: str, number: int) -> Structure:
+    """Draw a structure of a family."""
     rng = np.random.default_rng([number, family == "graded"])
     closing = float(np.sqrt(rng.choice([0, 1, 2, 4, 6, 9])))
     fine, coarse = rng.uniform(1.2, 2.5), rng.uniform(3.0, 5.5)
@@ -57,95 +58,102 @@ def drawn(family: str, number: int) -> Structure:
     )
 
 
-def sections(structure: Structure, seed: int, count: int) -> list[np.ndarray]:
-    """Sections that know nothing of each other, True in the solid."""
-    shape = (DEPTH, 1, WIDTH)
+def sections(structure: Structure, seed: int, count: int, depth: int) -> list[np.ndarray]:
+    """Independent sections of a structure, True in the solid."""
+    shape = (depth, 1, WIDTH)
     return [
-        block(structure, depth=DEPTH, start=(0, 1000 * i, 0), shape=shape, seed=seed)[:, 0] > 0 for i in range(count)
+        block(structure, depth=depth, start=(0, 1000 * i, 0), shape=shape, seed=seed)[:, 0] > 0 for i in range(count)
     ]
 
 
 def features(solids: list[np.ndarray]) -> np.ndarray:
-    """Mean distance distributions."""
-    return np.mean([distance_features(solid, edges=EDGES, sections=PARTS) for solid in solids], axis=0)
+    """Mean distance distributions of some sections."""
+    return np.mean([distance_features(solid, edges=EDGES, sections=DEPTH_RANGES) for solid in solids], axis=0)
 
 
-def study(folder: Path, solid: np.ndarray, **how: object) -> Path:
-    """A study of a section that is segmented already; its volume is a strip."""
+def study(folder: Path, solid: np.ndarray, **settings: object) -> Path:
+    """Write the study file of a segmented section, whose volume is a narrow strip."""
     import yaml
 
     iio.imwrite(folder / "section.png", np.where(solid, 255, 0).astype(np.uint8))
-    words = {
+    defaults = {
         "kind": "reconstruct", "input": "section.png", "pixel_size": "3 nm", "seed": 1,
         "segmentation": {"method": "otsu", "presmooth": 0.0, "median": 1},
         "volume": {"slices": 1024, "width": 8, "block": 1024}, "cluster": {"profile": "sync"},
     }  # fmt: skip
     path = folder / "study.yaml"
-    path.write_text(yaml.safe_dump(words | how))
+    path.write_text(yaml.safe_dump(defaults | settings))
     return path
 
 
-def found(run: md.Run, replicate: int, prototype: Structure) -> Structure:  # type: ignore[name-defined]
-    """The structure that a run chose, in voxels."""
-    chosen = run.result["structures"].to_dataset().isel(replicate=replicate)
-    sigma, porosity = chosen.sigma.values / 3.0, chosen.porosity.values
-    radius = float(chosen.closing_radius) / 3.0 + 1e-9
+def reconstructed(run: Any, prototype: Structure, depth: int) -> Structure:
+    """Structure that a run selected, in voxels."""
+    selected = run.result["structures"].to_dataset().isel(replicate=0)
+    sigma, porosity = selected.sigma.values / 3.0, selected.porosity.values
+    radius = float(selected.closing_radius) / 3.0 + 1e-9
     if isinstance(prototype, TwoLayers):
         return TwoLayers(
             sigma_1=sigma[0], sigma_2=sigma[1], porosity=porosity[0], closing_radius=radius, closing_depth=0.25,
             keep_variance=prototype.keep_variance,
         )  # fmt: skip
-    knots = tuple(chosen.knot.values / 3.0 / (DEPTH - 1))
     return Graded(
-        knots=knots,
-        sigma=tuple(sigma),
-        porosity=tuple(porosity),
-        closing_radius=radius,
-        roughness=float(chosen.roughness),
-    )
+        knots=tuple(selected.knot.values / 3.0 / (depth - 1)), sigma=tuple(sigma), porosity=tuple(porosity),
+        closing_radius=radius, roughness=float(selected.roughness),
+    )  # fmt: skip
 
 
-def one(task: tuple[str, int]) -> dict[str, tuple[float, float, float]]:
-    """True error, error of the widths, and CPU seconds of every method on one truth."""
-    family, number = task
-    truth = drawn(family, number)
-    true = features(sections(truth, 100 + number, SECTIONS))
-    seen = sections(truth, 100 + number, SECTIONS + 1)[-1]
-    answers = {"floor": (distance_objective(features([seen]), true), 0.0, 0.0)}
-    for name, search in METHODS.items():
+def errors_of_methods(
+    family: str, number: int, depth: int, count: int, methods: dict[str, dict[str, object]]
+) -> dict[str, tuple[float, float, float]]:
+    """True error, relative error of the widths, and CPU seconds of every method on one structure."""
+    structure = random_structure(family, number)
+    target = features(sections(structure, 100 + number, count, depth))
+    section = sections(structure, 100 + number, count + 1, depth)[-1]
+    results = {"floor": (distance_objective(features([section]), target), 0.0, 0.0)}
+    for name, search in methods.items():
         model = {"depth": "layers" if name == "published" else family}
         with tempfile.TemporaryDirectory() as folder:
-            path = study(Path(folder), seen, search=search, model=model)
-            begin = time.process_time()
+            path = study(Path(folder), section, search=search, model=model)
+            start = time.process_time()
             run = md.run(path, Path(folder) / "run", listener=lambda event: None)
-            seconds = time.process_time() - begin
-            plain = TwoLayers(keep_variance=name != "published") if model["depth"] == "layers" else Graded()
-            answer = found(run, 0, plain)
-        error = distance_objective(features(sections(answer, 7, SECTIONS)), true)
+            seconds = time.process_time() - start
+            prototype = TwoLayers(keep_variance=name != "published") if model["depth"] == "layers" else Graded()
+            result = reconstructed(run, prototype, depth)
+        error = distance_objective(features(sections(result, 7, count, depth)), target)
         heights = np.array([0.0, 1.0])
-        widths = [
+        true_widths, widths = (
             s.sigmas(heights)[[0, -1], [0, -1]] if isinstance(s, TwoLayers) else s.sigmas(heights)[0]
-            for s in (truth, answer)
-        ]
-        answers[name] = (error, float(np.abs(widths[1] / widths[0] - 1).mean()), seconds)
-    assert parameters(truth) is not None
-    return answers
+            for s in (structure, result)
+        )
+        results[name] = (error, float(np.abs(widths / true_widths - 1).mean()), seconds)
+    return results
 
 
 def main() -> None:
-    """Print medians and quartiles over the truths."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--truths", type=int, default=20)
+    """Print medians and quartiles over the structures."""
+    parser = argument_parser(__doc__)
+    parser.add_argument("--truths", type=int, default=20, help="number of random structures")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--family", choices=["layers", "graded", "both"], default="both")
-    asked = parser.parse_args()
-    for family in ("layers", "graded") if asked.family == "both" else (asked.family,):
-        with ProcessPoolExecutor(asked.processes) as pool:
-            answers = list(pool.map(one, [(family, number) for number in range(asked.truths)]))
-        print(f"{family}: {asked.truths} truths")
-        print(f"{'':12}{'true error':>12}{'quartiles':>18}{'mean':>8}{'widths off':>12}{'CPU s':>8}")
-        for name in answers[0]:
-            errors, widths, seconds = (np.array(column) for column in zip(*(a[name] for a in answers), strict=True))
+    arguments = parser.parse_args()
+    depth, count, methods = 512, SECTIONS, METHODS
+    if arguments.smoke:
+        depth, count, arguments.truths, arguments.family = 128, 2, 1, "graded"
+        methods = {
+            "direct": {"method": "direct", "closing_radius": [2.0], "roughness": [0.0]},
+            "bayesian": {"method": "bayesian", "trials": 2, "initial": 2, "in_flight": 1, "roughness": [0.0]},
+        }
+    for family in ("layers", "graded") if arguments.family == "both" else (arguments.family,):
+        with ProcessPoolExecutor(arguments.processes) as pool:
+            futures = [
+                pool.submit(errors_of_methods, family, number, depth, count, methods)
+                for number in range(arguments.truths)
+            ]
+            results = [future.result() for future in futures]
+        print(f"{family}: {arguments.truths} structures")
+        print(f"{'':12}{'true error':>12}{'quartiles':>18}{'mean':>8}{'width error':>12}{'CPU s':>8}")
+        for name in results[0]:
+            errors, widths, seconds = (np.array(column) for column in zip(*(r[name] for r in results), strict=True))
             low, middle, high = np.quantile(errors, [0.25, 0.5, 0.75])
             print(f"{name:12}{middle:12.3f}{low:10.3f}{high:8.3f}{errors.mean():8.3f}"
                   f"{statistics.median(widths):12.1%}{statistics.median(seconds):8.1f}")  # fmt: skip
