@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
+from strategies import block_shapes, pore_space, pore_spaces
 
 from membrane_dask.physics.imaging.distance import Box, fitting, pore_radii, squared_distances, suffices, surroundings
 from membrane_dask.physics.imaging.network_extraction import Extraction, assemble
@@ -16,11 +17,6 @@ from membrane_dask.physics.imaging.watershed import Markers, basins
 from membrane_dask.physics.networks.pore_network import INLET, OUTLET, PhysicsError
 
 MARKERS = Markers()
-
-
-def random_pores(shape, seed=0, porosity=0.4, sigma=1.5):
-    field = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal(shape), sigma)
-    return field < np.quantile(field, porosity)
 
 
 def extract(pores, block=None, *, halo=8, markers=MARKERS, diagonal=False, order=1):
@@ -55,8 +51,7 @@ def values_of(found: Extraction) -> dict[str, bytes]:
 @settings(deadline=None, max_examples=40)
 @given(data=st.data())
 def test_blocks_do_not_show(data):
-    shape = tuple(data.draw(st.integers(3, 40)) for _ in range(3))
-    pores = random_pores(shape, data.draw(st.integers(0, 9)), data.draw(st.sampled_from([0.15, 0.3, 0.6, 0.9])))
+    pores = data.draw(pore_spaces())
     how = {
         "diagonal": data.draw(st.booleans()),
         "markers": data.draw(
@@ -64,9 +59,7 @@ def test_blocks_do_not_show(data):
         ),
     }
     whole, sizes, pore = extract(pores, **how)
-    block = tuple(data.draw(st.integers(1, n)) for n in shape)
-    if np.prod([-(-n // b) for n, b in zip(shape, block, strict=True)]) > 60:
-        block = tuple(max(b, n // 3) for n, b in zip(shape, block, strict=True))
+    block = data.draw(block_shapes(pores.shape))
     found, same_sizes, same_pore = extract(
         pores, block, halo=data.draw(st.integers(1, 12)), order=data.draw(st.sampled_from([1, -1])), **how
     )
@@ -76,7 +69,7 @@ def test_blocks_do_not_show(data):
 
 
 def test_the_usual_blocks_do_not_show():
-    pores = random_pores((130, 102, 66), porosity=0.25, sigma=2.5)
+    pores = pore_space((130, 102, 66), porosity=0.25, sigma=2.5)
     whole, sizes, pore = extract(pores)
     for edge in (64, 100, 128):
         found, same_sizes, same_pore = extract(pores, (edge,) * 3, halo=32)
@@ -88,7 +81,7 @@ def test_the_usual_blocks_do_not_show():
 @pytest.mark.parametrize("diagonal", [False, True])
 @pytest.mark.parametrize("porosity", [0.12, 0.2, 0.35])
 def test_connectivity_is_what_scipy_labels(porosity, diagonal):
-    pores = random_pores((30, 33, 36), 4, porosity, sigma=1.0)
+    pores = pore_space((30, 33, 36), 4, porosity, sigma=1.0)
     found = extract(pores, (16, 11, 20), diagonal=diagonal)[0].connectivity
     labels, count = ndimage.label(pores, np.ones((3, 3, 3)) if diagonal else None)
     assert found.n_components == count
@@ -103,7 +96,7 @@ def test_connectivity_is_what_scipy_labels(porosity, diagonal):
 
 
 def test_a_pore_holds_what_is_connected_only():
-    pores = random_pores((40, 40, 40), 2, 0.25, sigma=1.2)
+    pores = pore_space((40, 40, 40), 2, 0.25, sigma=1.2)
     found, _, pore = extract(pores)
     labels, _ = ndimage.label(pores)
     for number in range(len(found.network.junctions)):
@@ -158,7 +151,7 @@ def test_a_tube_from_face_to_face():
 
 
 def test_missing_blocks_are_missed():
-    pores = random_pores((20, 20, 20))
+    pores = pore_space((20, 20, 20))
     parts = []
     for start in (0, 10):
         box = Box((start, 0, 0), (start + 10, 20, 20), 20, pores.shape)
@@ -181,7 +174,7 @@ def test_all_solid():
 
 
 def test_distances_and_what_must_be_known():
-    pores = random_pores((24, 30, 40), 1, 0.5, sigma=3)
+    pores = pore_space((24, 30, 40), 1, 0.5, sigma=3)
     expected = np.round(ndimage.distance_transform_edt(pores) ** 2)
     np.testing.assert_array_equal(squared_distances(pores), expected)
     assert np.isinf(squared_distances(np.ones((3, 3, 3), bool))).all()
@@ -201,7 +194,7 @@ def test_distances_and_what_must_be_known():
 
 def test_sizes_are_openings():
     """Voxels in balls that fit, by SciPy's distances: dilated to less than r what lies at least r from the solid."""
-    pores = random_pores((40, 36, 50), 3, 0.5, sigma=3)
+    pores = pore_space((40, 36, 50), 3, 0.5, sigma=3)
     sizes = extract(pores, (20, 36, 23))[1]
     distance = ndimage.distance_transform_edt(pores)
     for radius, counts in zip(pore_radii(30), sizes, strict=False):

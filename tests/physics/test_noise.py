@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from strategies import windows
 
 from membrane_dask.physics.reconstruction.noise import philox, uniform
 
@@ -38,11 +39,10 @@ def cube() -> np.ndarray:
 @settings(deadline=None, max_examples=60)
 @given(data=st.data())
 def test_every_window_is_a_crop(cube, data):
-    start = [data.draw(st.integers(0, n - 1)) for n in cube.shape]
-    shape = [data.draw(st.integers(1, n - s)) for n, s in zip(cube.shape, start, strict=True)]
-    window = uniform(7, 1, tuple(s + o for s, o in zip(start, (-5, -9, -70), strict=True)), tuple(shape))
-    crop = cube[tuple(slice(s, s + n) for s, n in zip(start, shape, strict=True))]
-    assert window.tobytes() == crop.tobytes()
+    window = data.draw(windows(cube.shape))
+    start = tuple(span.start + first for span, first in zip(window, (-5, -9, -70), strict=True))
+    crop = cube[window]
+    assert uniform(7, 1, start, crop.shape).tobytes() == crop.tobytes()
 
 
 def test_numbers_are_uniform_and_independent():

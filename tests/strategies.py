@@ -1,0 +1,46 @@
+"""Hypothesis strategies for volumes and for the ways to divide them, shared by the tests."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from hypothesis import strategies as st
+
+Window = tuple[slice, ...]
+
+
+def shapes(smallest: int = 3, largest: int = 40, ndim: int = 3) -> st.SearchStrategy[tuple[int, ...]]:
+    """Shapes of volumes."""
+    return st.tuples(*[st.integers(smallest, largest)] * ndim)
+
+
+@st.composite
+def windows(draw: st.DrawFn, shape: tuple[int, ...]) -> Window:
+    """Non-empty windows within a shape, as slices."""
+    starts = [draw(st.integers(0, n - 1)) for n in shape]
+    return tuple(slice(a, draw(st.integers(a + 1, n))) for a, n in zip(starts, shape, strict=True))
+
+
+@st.composite
+def block_shapes(draw: st.DrawFn, shape: tuple[int, ...], max_blocks: int = 60) -> tuple[int, ...]:
+    """Shapes of blocks that divide a volume into at most ``max_blocks``, the last block along an axis maybe thinner."""
+    block = tuple(draw(st.integers(1, n)) for n in shape)
+    if math.prod(-(-n // b) for n, b in zip(shape, block, strict=True)) > max_blocks:
+        block = tuple(max(b, -(-n // 3)) for n, b in zip(shape, block, strict=True))
+    return block
+
+
+def pore_space(shape: tuple[int, ...], seed: int = 0, porosity: float = 0.4, sigma: float = 1.5) -> np.ndarray:
+    """Gaussian random field below the quantile ``porosity``: True in the pores."""
+    from scipy import ndimage
+
+    field = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal(shape), sigma)
+    return field < np.quantile(field, porosity)
+
+
+@st.composite
+def pore_spaces(draw: st.DrawFn, smallest: int = 3, largest: int = 40) -> np.ndarray:
+    """Pore spaces of any shape, from nearly dense to nearly open."""
+    shape = draw(shapes(smallest, largest))
+    return pore_space(shape, draw(st.integers(0, 9)), draw(st.sampled_from([0.15, 0.3, 0.6, 0.9])))
