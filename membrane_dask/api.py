@@ -390,7 +390,7 @@ def cluster_rows() -> list[list[str]]:
             size = f"{words.jobs} jobs x {words.workers} workers x {words.threads} cores, {words.memory:g} MB each"
             here = _is_here(batch_system(words))
         walltime = as_seconds(words.walltime) if words.walltime else "-"
-        rows.append([name, here, size, walltime, words.about or ""])
+        rows.append([name, here, size, walltime, words.description or ""])
     return rows
 
 

@@ -34,7 +34,9 @@ def warn(message: str, stacklevel: int = 2) -> None:
     warnings.warn(text, FutureWarning, stacklevel=stacklevel)
 
 
-def present_settings(model: type[BaseModel], settings: Mapping[str, Any], source: Source) -> dict[str, Any]:
+def present_settings(
+    model: type[BaseModel], settings: Mapping[str, Any], source: Source, where: Where = ()
+) -> dict[str, Any]:
     """Settings with present names in place of those of earlier versions.
 
     Parameters
@@ -45,6 +47,8 @@ def present_settings(model: type[BaseModel], settings: Mapping[str, Any], source
         As read from a file.
     source : Source
         Position of every entry; those of renamed entries are added to it.
+    where : tuple of str
+        Position of the settings in the file, if they are a section of it.
 
     Raises
     ------
@@ -52,7 +56,7 @@ def present_settings(model: type[BaseModel], settings: Mapping[str, Any], source
         If a setting is given under both its names.
     """
     problems: list[Problem] = []
-    present = _present(model, settings, source, (), problems)
+    present = _present(model, settings, source, where, problems)
     if problems:
         raise StudyError(problems, source)
     return present

@@ -21,7 +21,7 @@ def clusters(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         from membrane_dask import api
 
-        _table(("profile", "here", "size", "walltime", "about"), api.cluster_rows())
+        _table(("profile", "here", "size", "walltime", "description"), api.cluster_rows())
         _say(f"one's own profiles: {api.user_file()}; what a word means: membrane-dask new graded")
 
 

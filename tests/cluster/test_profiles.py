@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from membrane_dask.config import ClusterSettings
+from membrane_dask.engine.cluster.driver_series import queued_drivers, submitted_profile
 from membrane_dask.engine.cluster.profiles import profiles, resolve
 from membrane_dask.engine.cluster.worker_jobs import worker_lifetime
 from membrane_dask.engine.schedulers import batch_system
 from membrane_dask.engine.schedulers.base import NOT_IN_QUEUE, SubmissionRefusedError, WorkerCommand, import_job_class
 from membrane_dask.engine.schedulers.slurm import Slurm
 from membrane_dask.errors import StudyError
+from membrane_dask.files import write_json
 from membrane_dask.study_file import parse_cluster
 
 SYSTEMS = ("slurm", "pbs", "lsf", "sge", "htcondor", "oar")
@@ -58,6 +60,34 @@ def test_layers_override_one_another(home):
     assert (merged["own"].queue, merged["own"].jobs, merged["own"].walltime) == ("own", 4, 9000)
     study = resolve(ClusterSettings(profile="own", jobs=2))
     assert (study.queue, study.jobs, study.scheduler) == ("own", 2, "slurm")
+
+
+def test_former_keys_are_accepted_with_a_warning(home):
+    (home / "clusters.yaml").write_text("slurm:\n  about: fast\n  patience: 2 h\n")
+    with pytest.warns(FutureWarning) as warnings:
+        profile = profiles()["slurm"]
+    assert (profile.description, profile.worker_timeout) == ("fast", 7200)
+    messages = sorted(str(warning.message) for warning in warnings)
+    assert len(messages) == 2
+    assert "clusters.yaml:2:3: slurm.about is now slurm.description" in messages[0]
+    assert "clusters.yaml:3:3: slurm.patience is now slurm.worker_timeout" in messages[1]
+
+
+def test_a_key_under_both_names_is_refused(home):
+    (home / "clusters.yaml").write_text("slurm:\n  worker_timeout: 1 h\n  patience: 2 h\n")
+    with pytest.raises(StudyError, match=r"clusters.yaml:3:3: slurm.patience: .* keep 'worker_timeout'"):
+        profiles()
+
+
+def test_the_profile_of_a_run_submitted_by_version_0_1_is_read(tmp_path):
+    """Its jobs.json holds the former keys; reading it gives no warning."""
+    profile = {"name": "slurm", "scheduler": "slurm", "about": "jobs of Slurm", "patience": "3600 s", "jobs": 4}
+    record = {"profile": profile, "chain": [0, 12], "drivers": [], "workers": ["7"], "workers_in": "Slurm"}
+    write_json(tmp_path / "jobs.json", record)
+    stored = submitted_profile(tmp_path)
+    assert stored is not None
+    assert (stored.scheduler, stored.description, stored.worker_timeout) == ("slurm", "jobs of Slurm", 3600.0)
+    assert queued_drivers(tmp_path) == {}
 
 
 def test_the_configuration_of_dask_jobqueue_applies(monkeypatch):

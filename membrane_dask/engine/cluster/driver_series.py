@@ -8,6 +8,7 @@ killed, or whose time limit is reached, is therefore followed by one that resume
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,8 +22,9 @@ from membrane_dask.engine.schedulers.base import (
     SubmissionRefusedError,
     WorkerCommand,
 )
-from membrane_dask.errors import ClusterError
+from membrane_dask.errors import ClusterError, Source
 from membrane_dask.files import write_atomically
+from membrane_dask.former_names import present_settings
 
 #: Memory of a driver in addition to JOB_OVERHEAD_MB, in MB (measured on 100,000 units, rounded up).
 DRIVER_MEMORY_MB = 1500
@@ -211,7 +213,11 @@ class DriverSeries:
 def submitted_profile(root: Path) -> Profile | None:
     """The profile with which a run was submitted; None if it never was."""
     settings = JobRecord(root).read().get("profile")
-    return Profile.model_validate(settings) if settings else None
+    if not settings:
+        return None
+    with warnings.catch_warnings():  # no user writes this file, so former names in it need no warning
+        warnings.simplefilter("ignore", FutureWarning)
+        return Profile.model_validate(present_settings(Profile, settings, Source("jobs.json")))
 
 
 def queued_drivers(root: Path) -> dict[str, str]:

@@ -43,7 +43,7 @@ class Profile(ClusterOptions):
     scheduler: Literal["sync", "local", "address", "slurm", "pbs", "lsf", "sge", "htcondor", "oar"] | None = parameter(
         None, "the batch system, or local", unit=""
     )
-    about: Line | None = parameter(None, "one line for the list of profiles", unit="")
+    description: Line | None = parameter(None, "one line for the list of profiles", unit="", formerly="about")
 
     @property
     def is_batch(self) -> bool:
@@ -96,7 +96,7 @@ def _user_profiles() -> dict[str, Profile]:
 
 def _validated(settings: Mapping[str, Any], name: str, source: Source, where: tuple[str, ...]) -> Profile:
     try:
-        return Profile.model_validate({**present_settings(Profile, settings, source), "name": name})
+        return Profile.model_validate({**present_settings(Profile, settings, source, where), "name": name})
     except ValidationError as error:
         problems = [Problem((*where, *p.where), p.message) for p in problems_of(error, Profile)]
         raise StudyError(problems, source) from None
