@@ -37,10 +37,11 @@ def pore_space(kind: str, size: int, rock: str | None) -> np.ndarray:
         import tifffile
 
         return np.asarray(tifffile.imread(rock))[:size, :size, :size] == 0
-    from membrane_dask.physics.reconstruction.random_field import Graded, block
+    from membrane_dask.physics.reconstruction.random_field import generate_window
+    from membrane_dask.physics.reconstruction.structures import Graded
 
     structure = Graded(knots=(0, 1), sigma=(3.0, 5.0), porosity=(0.25, 0.35), closing_radius=2.0)
-    return block(structure, depth=size, start=(0, 0, 0), shape=(size,) * 3, seed=7) == 0
+    return generate_window(structure, depth=size, start=(0, 0, 0), shape=(size,) * 3, seed=7) == 0
 
 
 def peak_memory() -> int:
@@ -50,17 +51,18 @@ def peak_memory() -> int:
 
 def extract(pores: np.ndarray) -> dict[str, float]:
     """Extract the network with membrane-dask."""
-    from membrane_dask.physics.imaging.distance import fitting, surroundings
-    from membrane_dask.physics.imaging.network_extraction import assemble
-    from membrane_dask.physics.imaging.watershed import Markers, basins
+    from membrane_dask.physics.imaging.distance import block_squared_distances
+    from membrane_dask.physics.imaging.local_thickness import local_thickness_counts
+    from membrane_dask.physics.imaging.network_extraction import extract_network
+    from membrane_dask.physics.imaging.watershed import SnowParameters, block_watershed
     from membrane_dask.studies.characterize.program import _blocks
 
-    markers, blocks = Markers(), []
+    snow, contributions = SnowParameters(), []
     for start, stop in _blocks(pores.shape, BLOCK):
-        box, squares = surroundings(pores.__getitem__, start, stop, pores.shape, margin=markers.margin)
-        fitting(squares, box)
-        blocks.append(basins(squares, box, markers)[0])
-    network = assemble(blocks, pores.shape, 1.0, markers).network
+        block, squares = block_squared_distances(pores.__getitem__, start, stop, pores.shape, margin=snow.margin)
+        local_thickness_counts(squares, block)
+        contributions.append(block_watershed(squares, block, snow)[0])
+    network = extract_network(contributions, pores.shape, 1.0, snow).network
     inner = network.throat_conns[:, 1] >= 0
     return {
         "pores": len(network.junctions),
@@ -161,7 +163,8 @@ def grow(shapes: list[tuple[int, int, int]]) -> None:
     """Print time and memory of characterize studies of membranes from Zarr, on one core."""
     import membrane_dask as md
     from membrane_dask.io import ome_zarr
-    from membrane_dask.physics.reconstruction.random_field import Graded, block
+    from membrane_dask.physics.reconstruction.random_field import generate_window
+    from membrane_dask.physics.reconstruction.structures import Graded
 
     structure = Graded(knots=(0, 1), sigma=(3.0, 5.0), porosity=(0.25, 0.35), closing_radius=2.0)
     print(f"\n{'volume':>18}{'voxels':>10}{'s':>9}{'ns/voxel':>10}{'MB block':>12}{'MB network':>12}")
@@ -171,7 +174,9 @@ def grow(shapes: list[tuple[int, int, int]]) -> None:
             ome_zarr.create_volume(path, shape=shape, block=64, voxel_size_nm=3.0, name="v", levels=1)
             for y in range(0, shape[1], 64):
                 slab = (shape[0], min(64, shape[1] - y), shape[2])
-                ome_zarr.write_slab(path, y, block(structure, depth=shape[0], start=(0, y, 0), shape=slab, seed=7))
+                ome_zarr.write_slab(
+                    path, y, generate_window(structure, depth=shape[0], start=(0, y, 0), shape=slab, seed=7)
+                )
             study = Path(folder) / "study.yaml"
             study.write_text("kind: characterize\ninput: volume.ome.zarr\ntortuosity: false\ncluster: {workers: 1}\n")
             start = time.perf_counter()

@@ -19,9 +19,10 @@ import reconstruct_search
 from _common import argument_parser, skipped
 
 import membrane_dask as md
-from membrane_dask.physics.reconstruction.descriptors import average, half_correlation_length
-from membrane_dask.physics.reconstruction.matching import Scale, Windows
-from membrane_dask.physics.reconstruction.random_field import Graded, block
+from membrane_dask.physics.reconstruction.descriptors import DescriptorScales, average, half_correlation_length
+from membrane_dask.physics.reconstruction.matching import DepthWindows
+from membrane_dask.physics.reconstruction.random_field import generate_window
+from membrane_dask.physics.reconstruction.structures import Graded
 
 SIZE, REFERENCE_SECTIONS, REPLICATES, CONFIDENCE = 320, 48, 6, 0.9
 
@@ -38,10 +39,10 @@ def coverage(solid: np.ndarray, references: list[np.ndarray], seed: int, replica
         structures = run.result["structures"].to_dataset().load()
     knots = tuple(structures.knot.values / 3.0 / (len(solid) - 1))
     prototype = Graded(knots=knots, sigma=(1.0,) * len(knots), porosity=(0.5,) * len(knots))
-    scale = Scale.of(solid)
-    windows = Windows.of(prototype, len(solid), ())
-    target = windows.target(average([scale.describe(reference) for reference in references]))
-    lengths = half_correlation_length(target.texture.correlation, scale.lags) * 3.0
+    scales = DescriptorScales.suited_to(solid)
+    windows = DepthWindows.of(prototype, len(solid), ())
+    target = windows.target(average([scales.describe(reference) for reference in references]))
+    lengths = half_correlation_length(target.descriptors.correlation, scales.lags) * 3.0
     porosity = 1 - np.mean(references)
     low, high = (limit.values for limit in md.interval(structures.volume_porosity, CONFIDENCE))
     short, long = (limit.values for limit in md.interval(structures.correlation_length, CONFIDENCE))
@@ -57,7 +58,8 @@ def coverage_of_structure(number: int, size: int, references: int, replicates: i
     """Coverage for a random structure; the next one where closing leaves no pores, which a study refuses."""
     structure = reconstruct_search.random_structure(("layers", "graded")[number % 2], number)
     solids = [
-        block(structure, depth=size, start=(0, 1000 * i, 0), shape=(size, 1, size), seed=500 + number)[:, 0] > 0
+        generate_window(structure, depth=size, start=(0, 1000 * i, 0), shape=(size, 1, size), seed=500 + number)[:, 0]
+        > 0
         for i in range(references + 1)
     ]
     try:

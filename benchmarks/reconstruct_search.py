@@ -30,8 +30,9 @@ import numpy as np
 from _common import argument_parser
 
 import membrane_dask as md
-from membrane_dask.physics.imaging.micrograph import distance_features, distance_objective
-from membrane_dask.physics.reconstruction.random_field import Graded, Structure, TwoLayers, block
+from membrane_dask.physics.reconstruction.distance_objective import distance_features, distance_objective
+from membrane_dask.physics.reconstruction.random_field import generate_window
+from membrane_dask.physics.reconstruction.structures import Graded, Structure, TwoLayers
 
 WIDTH, SECTIONS = 450, 24
 DEPTH_RANGES = ((0.0, 0.2), (0.5, 1.0))
@@ -62,7 +63,8 @@ def sections(structure: Structure, seed: int, count: int, depth: int) -> list[np
     """Independent sections of a structure, True in the solid."""
     shape = (depth, 1, WIDTH)
     return [
-        block(structure, depth=depth, start=(0, 1000 * i, 0), shape=shape, seed=seed)[:, 0] > 0 for i in range(count)
+        generate_window(structure, depth=depth, start=(0, 1000 * i, 0), shape=shape, seed=seed)[:, 0] > 0
+        for i in range(count)
     ]
 
 

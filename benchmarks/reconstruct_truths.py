@@ -28,12 +28,14 @@ import reconstruct_search
 from _common import argument_parser, skipped
 
 import membrane_dask as md
-from membrane_dask.physics.imaging.distance import Box, squared_distances
-from membrane_dask.physics.imaging.filters import dilated, pack_rows
-from membrane_dask.physics.imaging.network_extraction import assemble
-from membrane_dask.physics.imaging.watershed import Markers, basins
+from membrane_dask.physics.imaging.blocks import Block
+from membrane_dask.physics.imaging.distance import squared_distances
+from membrane_dask.physics.imaging.morphology import pack_rows, packed_dilation
+from membrane_dask.physics.imaging.network_extraction import extract_network
+from membrane_dask.physics.imaging.watershed import SnowParameters, block_watershed
 from membrane_dask.physics.reconstruction.descriptors import chord_lengths
-from membrane_dask.physics.reconstruction.random_field import Graded, TwoLayers, block
+from membrane_dask.physics.reconstruction.random_field import generate_window
+from membrane_dask.physics.reconstruction.structures import Graded, TwoLayers
 
 SHAPE = (512, 160, 450)
 #: Squared radii of the structuring elements.
@@ -60,7 +62,7 @@ def known_structure(name: str, seed: int, path: str | None, shape: tuple[int, in
         "layers": TwoLayers(sigma_1=1.6, sigma_2=4.2, porosity=0.3, closing_depth=0.25, **closing),
         "graded": Graded(knots=(0, 1), sigma=(1.2, 5.0), porosity=(0.22, 0.36), **closing),
     }[name]
-    return block(structure, depth=shape[0], start=(0, 0, 0), shape=shape, seed=40 + seed) > 0
+    return generate_window(structure, depth=shape[0], start=(0, 0, 0), shape=shape, seed=40 + seed) > 0
 
 
 def spheres(seed: int, shape: tuple[int, int, int], porosity: float = 0.28) -> np.ndarray:
@@ -109,10 +111,10 @@ def measure(solid: np.ndarray) -> dict[str, np.ndarray]:
 
 def network_descriptors(pores: np.ndarray) -> dict[str, np.ndarray]:
     """Descriptors of the pore network."""
-    markers = Markers()
-    box = Box((0, 0, 0), pores.shape, markers.margin, pores.shape)
-    regions, _ = basins(squared_distances(pores), box, markers)
-    network = assemble([regions], pores.shape, 1.0, markers).network
+    snow = SnowParameters()
+    whole = Block((0, 0, 0), pores.shape, snow.margin, pores.shape)
+    regions, _ = block_watershed(squared_distances(pores), whole, snow)
+    network = extract_network([regions], pores.shape, 1.0, snow).network
     inner = network.throat_conns[:, 1] >= 0
     return {
         "pores": np.array([len(network.junctions)]),
@@ -138,8 +140,8 @@ def cumulative_fraction(pores: np.ndarray) -> np.ndarray:
 
     counts = [count_by_quarter(bits)]
     for square in SQUARES:
-        eroded = inside & ~dilated(inside & ~bits, int(square))
-        counts.append(count_by_quarter(inside & dilated(eroded, int(square))))
+        eroded = inside & ~packed_dilation(inside & ~bits, int(square))
+        counts.append(count_by_quarter(inside & packed_dilation(eroded, int(square))))
     volumes = np.array(counts, float).T
     return volumes / volumes[:, :1]
 

@@ -35,14 +35,12 @@ from scipy import ndimage
 from scipy.special import ndtri
 
 from membrane_dask.physics.reconstruction.random_field import (
-    Graded,
-    TwoLayers,
-    block,
-    cut,
+    cut_and_close,
     gaussian_field,
-    smoothed_sd,
+    generate_window,
     working_bytes,
 )
+from membrane_dask.physics.reconstruction.structures import Graded, TwoLayers
 
 STRUCTURE = TwoLayers(sigma_1=3.2, sigma_2=8.4, porosity=0.3, closing_radius=4.0)
 STEADY = Graded(knots=(0.0, 1.0), sigma=(1.6, 6.0), porosity=(0.3, 0.38), closing_radius=2.0)
@@ -71,13 +69,19 @@ def write_slabs(path: str, shape: tuple[int, int, int], worker: int = 0, workers
     planes = PLANES[shape]
     for y in range(worker * planes, shape[1], workers * planes):
         size = (shape[0], min(planes, shape[1] - y), shape[2])
-        write_slab(Path(path), y, block(STRUCTURE, depth=shape[0], start=(0, y, 0), shape=size, seed=1))
+        write_slab(Path(path), y, generate_window(STRUCTURE, depth=shape[0], start=(0, y, 0), shape=size, seed=1))
 
 
 def blend(shape: tuple[int, int, int]) -> np.ndarray:
     """Weights of both fields divided by their standard deviations, ``(2, depth)``."""
-    sd = np.array([[smoothed_sd(taps)] for taps in map(one_side, (STRUCTURE.sigma_1, STRUCTURE.sigma_2))])
+    sd = np.array([[smoothed_deviation(taps)] for taps in map(one_side, (STRUCTURE.sigma_1, STRUCTURE.sigma_2))])
     return np.float32(STRUCTURE.weights(np.linspace(0, 1, shape[0])) / sd)
+
+
+def smoothed_deviation(taps: np.ndarray) -> float:
+    """Standard deviation of uniform noise on a unit interval after smoothing along three axes."""
+    squares = taps.astype(float) ** 2
+    return float(np.sqrt((squares[0] + 2 * squares[1:].sum()) ** 3 / 12))
 
 
 def one_side(sigma: float) -> np.ndarray:
@@ -166,7 +170,7 @@ IMPLEMENTATIONS: dict[str, Callable[..., None]] = {
 def run_child(name: str, path: str, shape: tuple[int, int, int], worker: int, workers: int) -> None:
     """Load the code, print "ready", wait for a line, run, and print time and memory. Needs a process of its own."""
     if name == "membrane-dask":
-        block(STRUCTURE, depth=64, start=(0, 0, 0), shape=(64, 4, 64), seed=0)
+        generate_window(STRUCTURE, depth=64, start=(0, 0, 0), shape=(64, 4, 64), seed=0)
     if name == "dask-image":
         import dask_image.ndfilters
         import dask_image.ndmorph  # noqa: F401
@@ -237,7 +241,7 @@ def closing_and_sections(repeats: int, size: int, full: tuple[int, int, int]) ->
     field = gaussian_field(STRUCTURE, depth=size, start=(-8, -8, -8), shape=tuple(n + 16 for n in shape), seed=1)
     without_closing = TwoLayers(sigma_1=3.2, sigma_2=8.4, porosity=0.3)
     inner = field[8:-8, 8:-8, 8:-8]
-    solid = np.pad(cut(without_closing, inner, depth=size, z_start=0) > 0, 8, constant_values=True)
+    solid = np.pad(cut_and_close(without_closing, inner, depth=size, z_start=0) > 0, 8, constant_values=True)
 
     def timed(function: Callable[[], object]) -> float:
         times = []
@@ -247,18 +251,22 @@ def closing_and_sections(repeats: int, size: int, full: tuple[int, int, int]) ->
             times.append(time.perf_counter() - start)
         return statistics.median(times)
 
-    cut(STRUCTURE, field, depth=size, z_start=-8)
-    both = timed(lambda: cut(STRUCTURE, field, depth=size, z_start=-8))
-    threshold = timed(lambda: cut(without_closing, inner, depth=size, z_start=0))
+    cut_and_close(STRUCTURE, field, depth=size, z_start=-8)
+    both = timed(lambda: cut_and_close(STRUCTURE, field, depth=size, z_start=-8))
+    threshold = timed(lambda: cut_and_close(without_closing, inner, depth=size, z_start=0))
     scipy_seconds = timed(lambda: ndimage.binary_closing(solid, structuring_element(16)))
     closing = both - threshold
     print(f"closing, radius 4: scipy {scipy_seconds:.2f} s, membrane-dask {closing:.4f} s, ratio "
           f"{scipy_seconds / closing:.0f}; with threshold and output {scipy_seconds / both:.0f}")  # fmt: skip
     depth, planes, width = full
     section_start = (0, planes // 2, 0)
-    section = timed(lambda: block(STRUCTURE, depth=depth, start=section_start, shape=(depth, 1, width), seed=1))
+    section = timed(
+        lambda: generate_window(STRUCTURE, depth=depth, start=section_start, shape=(depth, 1, width), seed=1)
+    )
     thickness = planes // 4
-    slab = timed(lambda: block(STRUCTURE, depth=depth, start=(0, 0, 0), shape=(depth, thickness, width), seed=1))
+    slab = timed(
+        lambda: generate_window(STRUCTURE, depth=depth, start=(0, 0, 0), shape=(depth, thickness, width), seed=1)
+    )
     print(f"a section of {depth} x {width}: {section:.3f} s; the volume of {planes} planes {slab * 4:.1f} s, "
           f"ratio {slab * 4 / section:.0f}")  # fmt: skip
 
@@ -272,7 +280,7 @@ def slab_thickness(full: tuple[int, int, int], thicknesses: tuple[int, ...]) -> 
         for y in range(0, full[1], planes):
             size = (full[0], min(planes, full[1] - y), full[2])
             start = time.perf_counter()
-            volume[:, y : y + size[1]] = block(STEADY, depth=full[0], start=(0, y, 0), shape=size, seed=1)
+            volume[:, y : y + size[1]] = generate_window(STEADY, depth=full[0], start=(0, y, 0), shape=size, seed=1)
             seconds += time.perf_counter() - start
         digest = hashlib.sha256(volume.tobytes()).hexdigest()[:16]
         digests.add(digest)
@@ -290,7 +298,7 @@ def deep_membrane(width: int, thickness: int) -> None:
     cases = ((thickness // 2, 0, thickness // 2), *((whole, start, thickness) for start in (0, 16_000, last)))
     for depth, first, count in cases:
         start = time.perf_counter()
-        volume = block(STEADY, depth=depth, start=(first, 0, 0), shape=(count, planes, width), seed=1)
+        volume = generate_window(STEADY, depth=depth, start=(first, 0, 0), shape=(count, planes, width), seed=1)
         seconds = time.perf_counter() - start
         print(f"  planes {first} to {first + count} of {depth}: {1e9 * seconds / volume.size:.1f} ns/voxel")
 

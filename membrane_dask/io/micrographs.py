@@ -1,4 +1,4 @@
-"""Micrographs from files, with what their files say of the size of a pixel."""
+"""Reader of micrographs, and of the pixel size in the metadata of their files."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import Any
 
 import numpy as np
 
-#: Nanometres in the units in which files give lengths.
+#: Nanometres in the units of length that files use.
 UNITS = {
     "m": 1e9, "mm": 1e6, "µm": 1e3, "μm": 1e3, "um": 1e3, "micron": 1e3, "microns": 1e3, "\\u00b5m": 1e3,
     "millimeter": 1e6, "micrometer": 1e3, "nm": 1.0, "nanometer": 1.0, "pm": 1e-3, "å": 0.1, "angstrom": 0.1,
 }  # fmt: skip
-#: A pixel larger than this, in nm, tells how an image is to be printed.
-_PRINTED = 50_000.0
+#: Pixels larger than this, in nm, are those of a print resolution.
+_MAX_PIXEL = 50_000.0
 
 
 @dataclass(frozen=True)
 class Micrograph:
-    """An image as it stands in a file.
+    """A grey image and its pixel size.
 
     Parameters
     ----------
     image : (rows, columns) ndarray
-        Grey values; black-and-white images as 0 and 255. Without the banner that the microscope wrote below it.
+        Grey values; black-and-white images as 0 and 255. Without the banner that the microscope adds below it.
     pixel_nm : float or None
-        Size of a pixel by the file, nm.
+        Pixel size by the metadata of the file, nm; None without.
     source : str
-        Where that stands, or why there is none.
+        Which metadata hold the pixel size, or why it is unknown.
     """
 
     image: np.ndarray
@@ -45,7 +45,7 @@ def read_micrograph(path: Path, page: int | None = None) -> Micrograph:
     path : Path
         File of one grey image, or of a stack.
     page : int, optional
-        Which image of a stack, from 0.
+        Number of the image in a stack, from 0.
 
     Returns
     -------
@@ -54,11 +54,11 @@ def read_micrograph(path: Path, page: int | None = None) -> Micrograph:
     Raises
     ------
     ValueError
-        If the file cannot be read as an image, has colours, or has several pages and ``page`` names none.
+        If the file cannot be read as an image, has colours, or has several pages and ``page`` is not one of them.
     """
     try:
         image, pixel, source, banner = _decode(path)
-    except Exception as error:  # every decoder fails in its own words, some with SyntaxError
+    except Exception as error:  # decoders raise many types, some of them SyntaxError
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{path.name} cannot be read as an image: {reason}") from error
     if image.ndim == 3 and image.shape[-1] in (2, 3, 4):
@@ -72,7 +72,8 @@ def read_micrograph(path: Path, page: int | None = None) -> Micrograph:
         image = image[page]
     if image.ndim != 2:
         raise ValueError(
-            f"{path.name} has the shape {image.shape}; one grey image is needed: name its 'page', or save it"
+            f"{path.name} has the shape {image.shape}; one grey image is needed: select it with 'page', or save it "
+            "as a file of its own"
         )
     image = image[: len(image) - banner]
     if image.dtype == bool:
@@ -83,24 +84,38 @@ def read_micrograph(path: Path, page: int | None = None) -> Micrograph:
 
 
 def _decode(path: Path) -> tuple[np.ndarray, float | None, str, int]:
-    """Image, size of a pixel, where that stands, and rows of a banner."""
+    """Image, pixel size, its source, and rows of the banner."""
     import imageio.v3 as iio
     import tifffile
 
     if path.suffix.lower() == ".npy":
-        return np.load(path), None, "a NumPy file names no pixel size", 0
+        return np.load(path), None, "a NumPy file has no pixel size", 0
     if path.suffix.lower() in (".tif", ".tiff"):
         try:
             with tifffile.TiffFile(path) as file:
-                return np.asarray(file.asarray()), *pixel_of(file)
+                return np.asarray(file.asarray()), *tiff_pixel_size(file)
         except ValueError as error:
-            if "imagecodecs" not in str(error):  # a compression that Pillow may know
+            if "imagecodecs" not in str(error):  # a compression that Pillow may support
                 raise
-    return np.asarray(iio.imread(path, plugin="pillow")), None, "the file names no pixel size", 0
+    return np.asarray(iio.imread(path, plugin="pillow")), None, "the file has no pixel size", 0
 
 
-def pixel_of(file: Any) -> tuple[float | None, str, int]:
-    """Size of a pixel in nm by a TIFF's metadata, where it stands, and rows of the microscope's banner."""
+def tiff_pixel_size(file: Any) -> tuple[float | None, str, int]:
+    """Pixel size of a TIFF file.
+
+    Parameters
+    ----------
+    file : tifffile.TiffFile
+
+    Returns
+    -------
+    pixel_nm : float or None
+        Pixel size in nm, None without.
+    source : str
+        Which metadata hold it, or why it is unknown.
+    banner : int
+        Rows of the banner that the microscope adds below the image.
+    """
     page = file.pages[0]
     fei: Mapping[str, Any] = file.fei_metadata or {}
     if "PixelWidth" in fei.get("Scan", {}):
@@ -111,26 +126,33 @@ def pixel_of(file: Any) -> tuple[float | None, str, int]:
         if name in zeiss and str(zeiss[name][2]).lower() in UNITS:
             return float(zeiss[name][1]) * UNITS[str(zeiss[name][2]).lower()], "Zeiss metadata", 0
     if file.is_ome:
-        import tifffile
-
-        images = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]
-        pixels = (images[0] if isinstance(images, list) else images)["Pixels"]
-        unit = str(pixels.get("PhysicalSizeXUnit", "µm")).lower()
-        if "PhysicalSizeX" in pixels and unit in UNITS:
-            return float(pixels["PhysicalSizeX"]) * UNITS[unit], "OME metadata", 0
+        pixel = ome_pixel_size(file, "X")
+        if pixel is not None:
+            return pixel, "OME metadata", 0
     if "XResolution" not in page.tags:
-        return None, "the file names no pixel size", 0
-    above, below = page.tags["XResolution"].value
-    resolution = above / below if below else 0.0
+        return None, "the file has no pixel size", 0
+    pixels, per_units = page.tags["XResolution"].value
+    resolution = pixels / per_units if per_units else 0.0
     imagej: Mapping[str, Any] = file.imagej_metadata or {}
     unit = str(imagej.get("unit", "")).lower()
     if unit in UNITS and resolution > 0:
         return UNITS[unit] / resolution, "ImageJ metadata", 0
     if unit in ("inch", "inches", "cm"):
-        return None, f"the file gives its resolution per {unit}, which tells how it is printed", 0
+        return None, f"the file has a resolution per {unit}, which is a print resolution", 0
     kind = int(page.tags["ResolutionUnit"].value) if "ResolutionUnit" in page.tags else 1
-    if kind == 3 and resolution > 0 and 1e7 / resolution < _PRINTED:
+    if kind == 3 and resolution > 0 and 1e7 / resolution < _MAX_PIXEL:
         return 1e7 / resolution, "TIFF resolution per centimetre", 0
     if kind == 2:
-        return None, "the file gives its resolution per inch, which tells how it is printed", 0
-    return None, "the file names no pixel size", 0
+        return None, "the file has a resolution per inch, which is a print resolution", 0
+    return None, "the file has no pixel size", 0
+
+
+def ome_pixel_size(file: Any, axis: str) -> float | None:
+    """Pixel size of an OME-TIFF file along an axis, ``X``, ``Y`` or ``Z``, in nm; None without."""
+    import tifffile
+
+    images = tifffile.xml2dict(str(file.ome_metadata))["OME"]["Image"]
+    pixels = (images[0] if isinstance(images, list) else images)["Pixels"]
+    unit = UNITS.get(str(pixels.get(f"PhysicalSize{axis}Unit", "µm")).lower())
+    name = f"PhysicalSize{axis}"
+    return float(pixels[name]) * unit if name in pixels and unit else None

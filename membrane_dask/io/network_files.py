@@ -1,4 +1,4 @@
-"""Pore networks in the files of other programs: Statoil's four, and VTK for ParaView."""
+"""Reader and writer of pore networks in Statoil's format, and writer of VTK files for ParaView."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ def read_statoil(prefix: str | Path) -> PoreNetwork:
     Parameters
     ----------
     prefix : str or Path
-        What stands before those endings.
+        Path of the files without these endings.
 
     Returns
     -------
     PoreNetwork
-        In metres; the files' x, along which they flow, is ``z``. Bodies have their volume, inscribed radius and
-        shape factor, throats their volume, shape factor and own length, without the bodies' parts.
+        In metres; the x axis of the files, which is their direction of flow, becomes ``z``. Bodies have a volume, an
+        inscribed radius and a shape factor; throats a volume, a shape factor and an own length, without the radii of
+        the bodies.
 
     Raises
     ------
     ValueError
-        If a file is missing or has another number of rows than it says.
+        If a file is missing, or its number of rows differs from its first line.
     """
     rows = {}
     for name in ("node1", "node2", "link1", "link2"):
@@ -37,28 +38,28 @@ def read_statoil(prefix: str | Path) -> PoreNetwork:
     (n_nodes, *extent), *nodes = rows["node1"]
     (n_links,), *links = rows["link1"]
     counts = {"node1": len(nodes), "node2": len(rows["node2"]), "link1": len(links), "link2": len(rows["link2"])}
-    for name, said in (("node1", n_nodes), ("node2", n_nodes), ("link1", n_links), ("link2", n_links)):
-        if counts[name] != int(said):
-            raise ValueError(f"{prefix}_{name}.dat holds {counts[name]} rows, not {said}")
+    for name, expected in (("node1", n_nodes), ("node2", n_nodes), ("link1", n_links), ("link2", n_links)):
+        if counts[name] != int(expected):
+            raise ValueError(f"{prefix}_{name}.dat holds {counts[name]} rows, not {expected}")
     body = np.array([row[1:4] for row in rows["node2"]], float).reshape(-1, 3)
     link = np.array([row[3:6] for row in links], float).reshape(-1, 3)
-    more = np.array([row[5:7] for row in rows["link2"]], float).reshape(-1, 2)
+    volume = np.array([row[5:7] for row in rows["link2"]], float).reshape(-1, 2)
     pairs = np.array([row[1:3] for row in links], int).reshape(-1, 2)
-    # Pores count from 1; -1 is the inlet and 0 the outlet, here in the second place.
-    ends = np.where(pairs > 0, pairs - 1, np.where(pairs == -1, INLET, OUTLET))
-    ends = np.where(ends[:, :1] < 0, ends[:, ::-1], ends)
+    # Pores are numbered from 1; -1 is the inlet and 0 the outlet, which PoreNetwork has in the second column.
+    conns = np.where(pairs > 0, pairs - 1, np.where(pairs == -1, INLET, OUTLET))
+    conns = np.where(conns[:, :1] < 0, conns[:, ::-1], conns)
     return PoreNetwork.from_straight_pores(
         junctions=np.array([row[1:4] for row in nodes], float).reshape(-1, 3),
-        throat_conns=ends.astype(np.int32),
+        throat_conns=conns.astype(np.int32),
         length=link[:, 2],
         radius=link[:, 0],
         extent=tuple(float(n) for n in extent),
         bodies={"volume": body[:, 0], "inscribed_radius": body[:, 1], "shape_factor": body[:, 2]},
-        throats={"shape_factor": link[:, 1], "own_length": more[:, 0], "volume": more[:, 1]},
+        throats={"shape_factor": link[:, 1], "own_length": volume[:, 0], "volume": volume[:, 1]},
     )
 
 
-#: Shape factor (area over squared perimeter) of a circle: what is written where none is known.
+#: Shape factor (area over squared perimeter) of a circle, the default.
 _CIRCLE = 1 / (4 * np.pi)
 
 
@@ -68,11 +69,11 @@ def write_statoil(network: PoreNetwork, prefix: str | Path) -> list[Path]:
     Parameters
     ----------
     network : PoreNetwork
-        In metres. Bodies need ``inscribed_radius`` and ``volume``; a shape factor that is not known is that of a
-        circle, a throat's volume that is not known is 0 (bodies hold all of the pore space), and of its own length
-        the bodies' radii are taken off, as far as half of it.
+        In metres. Bodies need ``inscribed_radius`` and ``volume``. Defaults: the shape factor of a circle; 0 for the
+        volume of a throat, as bodies hold all of the pore space; and for its own length, the length without the
+        radii of the bodies, each limited to a quarter of it.
     prefix : str or Path
-        What stands before ``_node1.dat`` and the others.
+        Path of the files without ``_node1.dat`` and the other endings.
 
     Returns
     -------
@@ -82,41 +83,42 @@ def write_statoil(network: PoreNetwork, prefix: str | Path) -> list[Path]:
     Raises
     ------
     ValueError
-        If radii or volumes of the bodies are missing.
+        If the radii or the volumes of the bodies are missing.
     """
     missing = [name for name in ("inscribed_radius", "volume") if name not in network.bodies]
     if missing:
         raise ValueError(f"network: its bodies have no {missing[0]}")
-    count, ends = len(network.junctions), network.throat_conns
-    size = network.bodies["inscribed_radius"]
-    others: list[list[int]] = [[] for _ in range(count)]
+    count, conns = len(network.junctions), network.throat_conns
+    radius = network.bodies["inscribed_radius"]
+    neighbours: list[list[int]] = [[] for _ in range(count)]
     throats: list[list[int]] = [[] for _ in range(count)]
-    outside = {INLET: -1, OUTLET: 0}
-    link1, link2 = [f"{len(ends)}"], []
-    own = network.throats.get("own_length")
-    volume = network.throats.get("volume", np.zeros(len(ends)))
-    shape = network.throats.get("shape_factor", np.full(len(ends), _CIRCLE))
-    for k, (a, b) in enumerate(ends.tolist()):
-        other = outside.get(b, b + 1)
-        others[a].append(other)
+    boundary = {INLET: -1, OUTLET: 0}
+    link1, link2 = [f"{len(conns)}"], []
+    own_length = network.throats.get("own_length")
+    volume = network.throats.get("volume", np.zeros(len(conns)))
+    shape = network.throats.get("shape_factor", np.full(len(conns), _CIRCLE))
+    for k, (a, b) in enumerate(conns.tolist()):
+        neighbour = boundary.get(b, b + 1)
+        neighbours[a].append(neighbour)
         throats[a].append(k + 1)
         if b >= 0:
-            others[b].append(a + 1)
+            neighbours[b].append(a + 1)
             throats[b].append(k + 1)
         length = network.length[k]
-        parts = [min(size[a], length / 4), min(size[b], length / 4) if b >= 0 else 0.0]
-        middle = own[k] if own is not None else length - sum(parts)
-        link1.append(f"{k + 1:6d} {a + 1:6d} {other:6d} {network.radius[k]:.9E} {shape[k]:.9E} {length:.9E}")
+        in_bodies = [min(radius[a], length / 4), min(radius[b], length / 4) if b >= 0 else 0.0]
+        own = own_length[k] if own_length is not None else length - sum(in_bodies)
+        link1.append(f"{k + 1:6d} {a + 1:6d} {neighbour:6d} {network.radius[k]:.9E} {shape[k]:.9E} {length:.9E}")
         link2.append(
-            f"{k + 1:6d} {a + 1:6d} {other:6d} {parts[0]:.9E} {parts[1]:.9E} {middle:.9E} {volume[k]:.9E} {0.0:.6E}"
+            f"{k + 1:6d} {a + 1:6d} {neighbour:6d} {in_bodies[0]:.9E} {in_bodies[1]:.9E} {own:.9E} {volume[k]:.9E} "
+            f"{0.0:.6E}"
         )
     node1, node2 = [f"{count} " + " ".join(f"{n:.9E}" for n in network.extent)], []
     factor = network.bodies.get("shape_factor", np.full(count, _CIRCLE))
-    for k, place in enumerate(network.junctions):
-        at = " ".join(f"{v:.9E}" for v in place)
-        words = [*others[k], int(-1 in others[k]), int(0 in others[k]), *throats[k]]
-        node1.append(f"{k + 1:6d} {at} {len(others[k])} " + " ".join(map(str, words)))
-        node2.append(f"{k + 1:6d} {network.bodies['volume'][k]:.9E} {size[k]:.9E} {factor[k]:.9E} {0.0:.6E}")
+    for k, junction in enumerate(network.junctions):
+        position = " ".join(f"{v:.9E}" for v in junction)
+        columns = [*neighbours[k], int(-1 in neighbours[k]), int(0 in neighbours[k]), *throats[k]]
+        node1.append(f"{k + 1:6d} {position} {len(neighbours[k])} " + " ".join(map(str, columns)))
+        node2.append(f"{k + 1:6d} {network.bodies['volume'][k]:.9E} {radius[k]:.9E} {factor[k]:.9E} {0.0:.6E}")
     files = []
     for name, lines in (("node1", node1), ("node2", node2), ("link1", link1), ("link2", link2)):
         files.append(Path(f"{prefix}_{name}.dat"))
@@ -130,9 +132,9 @@ def write_vtk(network: PoreNetwork, path: str | Path) -> Path:
     Parameters
     ----------
     network : PoreNetwork
-        What is written; points are ``x, y, z``.
+        The network; points are written as ``x, y, z``.
     path : str or Path
-        File, ending in ``.vtk``.
+        File with the extension ``.vtk``.
 
     Returns
     -------
@@ -142,11 +144,11 @@ def write_vtk(network: PoreNetwork, path: str | Path) -> Path:
     Raises
     ------
     ValueError
-        If it has another ending.
+        If it has another extension.
     """
     path = Path(path)
     if path.suffix != ".vtk":
-        raise ValueError(f"path: must end with .vtk, by which ParaView knows the format (got {path.name!r})")
+        raise ValueError(f"path: must end with .vtk, from which ParaView infers the format (got {path.name!r})")
     inner = network.throat_conns[:, 1] >= 0
     lines = network.throat_conns[inner]
     text = ["# vtk DataFile Version 3.0", "pore network", "ASCII", "DATASET POLYDATA"]
@@ -163,8 +165,8 @@ def write_vtk(network: PoreNetwork, path: str | Path) -> Path:
             | {f"throat_{name}": values[inner] for name, values in network.throats.items()},
         ),
     )
-    for what, count, values in tables:
-        text.append(f"{what} {count}")
+    for section, count, values in tables:
+        text.append(f"{section} {count}")
         for name, column in values.items():
             text += [f"SCALARS {name} double 1", "LOOKUP_TABLE default", *(f"{v:.9g}" for v in column)]
     path.write_text("\n".join(text) + "\n", encoding="ascii")

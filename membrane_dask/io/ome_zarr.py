@@ -1,21 +1,22 @@
-"""Volumes as OME-Zarr 0.5.
+"""Writer and reader of volumes as OME-Zarr 0.5 with a pyramid of resolutions.
 
-A volume is a Zarr group with the image at level 0 and coarser copies above it, each of every second
-voxel of the one below. Voxels are taken as they are, not averaged: a mean of pore and solid is
-neither, and a majority drifts (porosity 0.51, 0.53, 0.57 up the levels).
+A volume is a Zarr group with the image at level 0 and coarser copies above it, each of every second voxel of the
+level below. Levels are subsampled, not averaged: the mean of pore and solid is neither of them, and a majority vote
+shifts the porosity (0.51, 0.53, 0.57 up the levels).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-#: Edge of a chunk along z and x; along y it is the volume's block.
+#: Edge of a chunk along z and x; along y chunks are as thick as a slab.
 _CHUNK = 128
-#: The coarsest level is no longer than this along any axis.
+#: Largest extent of the coarsest level along any axis, voxels.
 _COARSEST = 128
 
 
@@ -28,7 +29,7 @@ def create_volume(
     name: str,
     levels: int | None = None,
 ) -> None:
-    """Lay out an empty volume.
+    """Create an empty volume.
 
     Parameters
     ----------
@@ -37,13 +38,18 @@ def create_volume(
     shape : tuple of int
         Voxels along ``z, y, x``.
     block : int
-        Planes of ``y`` in a slab, written by one call of :func:`write_slab`.
+        Planes of ``y`` in a slab, which one call of :func:`write_slab` writes.
     voxel_size_nm : float
         Edge of a voxel in nanometres.
     name : str
-        Name of the image, shown by viewers.
+        Name of the image, which viewers show.
     levels : int, optional
-        Number of levels; by default down to an image of at most 128 voxels along any axis.
+        Number of levels; by default so many that the coarsest has at most 128 voxels along any axis.
+
+    Raises
+    ------
+    FileExistsError
+        If the directory exists.
     """
     import zarr
     from zarr.codecs import ZstdCodec
@@ -77,14 +83,14 @@ def create_volume(
 
 
 def write_slab(path: Path, y_start: int, data: np.ndarray) -> None:
-    """Write whole planes of level 0; slabs of whole blocks may be written at the same time.
+    """Write a slab of level 0; different slabs may be written at the same time.
 
     Parameters
     ----------
     path : Path
         Volume.
     y_start : int
-        First plane, a multiple of the block.
+        First plane, a multiple of the thickness of a slab.
     data : (z, n, x) ndarray of uint8
         Planes.
     """
@@ -100,7 +106,7 @@ def count_levels(path: Path) -> int:
 
 
 def build_level(path: Path, level: int) -> None:
-    """Fill a level from the one below it, a row of chunks at a time.
+    """Subsample a level from the one below it, one row of chunks at a time.
 
     Parameters
     ----------
@@ -123,7 +129,7 @@ def build_pyramid(path: Path) -> None:
 
 
 def open_volume(path: Path, level: int = 0) -> Any:
-    """Open a level of a volume, without reading it.
+    """Open a level of a volume as a lazy array.
 
     Parameters
     ----------
@@ -151,13 +157,14 @@ def open_volume(path: Path, level: int = 0) -> Any:
     if not 0 <= level < len(levels):
         raise ValueError(f"level: must lie in [0, {len(levels) - 1}] (got {level})")
     array = _open(path, level, "r")
+    from_zarr: Callable[[Any], Any] = da.from_zarr
     scale = levels[level]["coordinateTransformations"][0]["scale"]
     coords = {
         axis: (axis, np.arange(n) * size, {"units": "nm"})
         for axis, n, size in zip("zyx", array.shape, scale, strict=True)
     }
     return xr.DataArray(
-        da.from_zarr(array),
+        from_zarr(array),
         dims=("z", "y", "x"),
         coords=coords,
         name=multiscale["name"],

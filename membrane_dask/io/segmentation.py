@@ -1,4 +1,4 @@
-"""Volumes that are given, cut into pores and solid window by window: no more than a window is held in memory."""
+"""Segmentation of a grey volume window by window, so that only one window is in memory at a time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from membrane_dask.physics.imaging.filters import closed, kernel_weights, smoothed
+from membrane_dask.physics.imaging.blocks import Block
+from membrane_dask.physics.imaging.gaussian import gaussian_filter, gaussian_taps
+from membrane_dask.physics.imaging.morphology import closing, squared_radius
 
 
 def segment_window(
@@ -19,51 +21,48 @@ def segment_window(
     closing_radius: float = 0.0,
     pores: Literal["dark", "bright"] = "dark",
 ) -> np.ndarray:
-    """Smooth, cut and close a window of a grey volume, such as a tomogram.
+    """Segment a window of a grey volume: Gaussian filter, threshold and closing.
 
     Parameters
     ----------
     source : array, ``(z, y, x)``
-        Grey values; anything with a shape that can be sliced, as a Zarr array.
+        Grey values; anything with a shape that can be sliced, such as a Zarr array.
     where : tuple of slice
         The window.
     threshold : float
-        Grey value that parts the phases.
+        Grey value that separates the phases.
     sigma : float
-        Standard deviation, in voxels, of a Gaussian filter before; 0 for none.
+        Standard deviation, in voxels, of the Gaussian filter; 0 for none.
     closing_radius : float
-        Radius, in voxels, of the ball that closes the solid afterwards; only its square's whole part counts.
+        Radius, in voxels, of the spherical structuring element that closes the solid; rounded down to a whole square.
     pores : {"dark", "bright"}
         Which phase the pores are.
 
     Returns
     -------
     (z, y, x) ndarray of bool
-        True in the pores: the same whatever windows the volume is cut into. Beyond its faces the volume goes on
-        as at the face.
+        True in the pores, independent of how the volume is divided into windows. Beyond the faces of the volume its
+        edge values are repeated.
 
     Raises
     ------
     ValueError
-        If the window lies outside, or holds values that are not finite.
+        If the window lies outside the volume, or holds values that are not finite.
     """
     if pores not in ("dark", "bright"):
         raise ValueError(f"pores: must be dark or bright (got {pores!r})")
-    if not all(0 <= at.start < at.stop <= n for at, n in zip(where, source.shape, strict=True)):
+    if not all(0 <= axis.start < axis.stop <= n for axis, n in zip(where, source.shape, strict=True)):
         raise ValueError(f"where: must lie within {tuple(source.shape)} (got {where})")
-    square = math.floor(closing_radius**2 + 1e-9)
-    reach = len(kernel_weights(sigma, 4.0)) - 1 if sigma > 0 else 0
+    square = squared_radius(closing_radius)
+    reach = len(gaussian_taps(sigma, 4.0)) - 1 if sigma > 0 else 0
     halo = 2 * math.isqrt(square) + reach
-    known, beyond = [], []
-    for at, n in zip(where, source.shape, strict=True):
-        known.append(slice(max(0, at.start - halo), min(n, at.stop + halo)))
-        beyond.append((halo - (at.start - known[-1].start), halo - (known[-1].stop - at.stop)))
-    grey = np.pad(np.asarray(source[tuple(known)]), beyond, mode="edge")
-    if not np.isfinite(grey).all():
-        place = [int(k) + at.start - low for k, at, (low, _) in
-                 zip(np.argwhere(~np.isfinite(grey))[0], known, beyond, strict=True)]  # fmt: skip
-        raise ValueError(f"a value that is not finite stands at voxel {place} (z, y, x)")
+    block = Block(tuple(axis.start for axis in where), tuple(axis.stop for axis in where), halo, tuple(source.shape))
+    values = np.asarray(source[block.extended])
+    if not np.isfinite(values).all():
+        voxel = (np.argwhere(~np.isfinite(values))[0] + block.offset).tolist()
+        raise ValueError(f"the value at voxel {voxel} (z, y, x) is not finite")
+    grey = block.crop(values, halo, "edge")
     if reach:
-        grey = smoothed(grey, sigma)
+        grey = gaussian_filter(grey, sigma)
     solid = grey > threshold if pores == "dark" else grey < threshold
-    return ~closed(np.ascontiguousarray(solid), square)
+    return ~closing(np.ascontiguousarray(solid), square)

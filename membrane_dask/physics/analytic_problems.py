@@ -10,7 +10,8 @@ from scipy.integrate import quad
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 from scipy.special import ndtri
 
-from membrane_dask.physics.reconstruction.random_field import Graded, Structure, TwoLayers, block
+from membrane_dask.physics.reconstruction.random_field import generate_window
+from membrane_dask.physics.reconstruction.structures import Graded, Structure, TwoLayers
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,12 @@ class GradedMembrane:
     def section(self, y: int) -> np.ndarray:
         """One plane ``(depth, width)``: 0 pore, 255 solid."""
         shape = (self.depth, 1, self.width)
-        return block(self.structure, depth=self.depth, start=(0, y, 0), shape=shape, seed=self.seed)[:, 0]
+        return generate_window(self.structure, depth=self.depth, start=(0, y, 0), shape=shape, seed=self.seed)[:, 0]
 
     def volume(self) -> np.ndarray:
         """The whole membrane ``(depth, slices, width)``: 0 pore, 255 solid."""
         shape = (self.depth, self.slices, self.width)
-        return block(self.structure, depth=self.depth, start=(0, 0, 0), shape=shape, seed=self.seed)
+        return generate_window(self.structure, depth=self.depth, start=(0, 0, 0), shape=shape, seed=self.seed)
 
     def micrograph(
         self,
@@ -102,7 +103,8 @@ class GaussianExcursion:
     """Pores where a Gaussian field of covariance ``exp(-r^2 / (4 sigma^2))`` lies below a level.
 
     White noise smoothed with a Gaussian of width ``sigma`` has this covariance, so an ungraded
-    :class:`~membrane_dask.physics.structure.Graded` structure without closing tends to it as ``sigma`` grows.
+    :class:`~membrane_dask.physics.reconstruction.structures.Graded` structure without closing tends to it as
+    ``sigma`` grows.
 
     Parameters
     ----------

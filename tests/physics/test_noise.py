@@ -1,4 +1,4 @@
-"""Noise that belongs to places."""
+"""Counter-based noise: published test vectors, independence of the window, and its distribution."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from membrane_dask.physics.reconstruction.noise import philox, uniform
 
 @pytest.mark.parametrize(
     ("counter", "key", "answer"),
-    [  # known answers published with Random123 (kat_vectors)
+    [  # test vectors published with Random123 (kat_vectors)
         ((0, 0, 0, 0), (0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
         ((0xFFFFFFFF,) * 4, (0xFFFFFFFF,) * 2, (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),
         (
@@ -24,21 +24,21 @@ from membrane_dask.physics.reconstruction.noise import philox, uniform
         ),
     ],
 )
-def test_known_answers(counter, key, answer):
-    words = np.zeros((4, 1), np.uint64)
-    philox(words, counter[0], *(np.uint64(word) for word in (*counter[1:], *key)))
-    assert tuple(int(word) for word in words[:, 0]) == answer
+def test_published_test_vectors(counter, key, answer):
+    block = np.zeros((4, 1), np.uint64)
+    philox(block, counter[0], *(np.uint64(word) for word in (*counter[1:], *key)))
+    assert tuple(int(word) for word in block[:, 0]) == answer
 
 
 @pytest.fixture(scope="module")
 def cube() -> np.ndarray:
-    """A window that begins outside the first octant."""
+    """A window that starts at negative coordinates."""
     return uniform(7, 1, (-5, -9, -70), (24, 30, 200))
 
 
 @settings(deadline=None, max_examples=60)
 @given(data=st.data())
-def test_every_window_is_a_crop(cube, data):
+def test_a_window_equals_the_crop_of_a_larger_one(cube, data):
     window = data.draw(windows(cube.shape))
     start = tuple(span.start + first for span, first in zip(window, (-5, -9, -70), strict=True))
     crop = cube[window]
@@ -50,16 +50,16 @@ def test_numbers_are_uniform_and_independent():
     assert noise.dtype == float
     assert noise.min() >= -0.5
     assert noise.max() < 0.5
-    # One in 10,000 of sound generators would fail this; the seed is fixed, so it does or does not.
+    # A valid generator fails this with a probability of 1e-4; the seed is fixed.
     assert stats.kstest(noise.ravel() + 0.5, "uniform").pvalue > 1e-4
     for axis in range(3):
         product = (noise * np.roll(noise, 1, axis)).mean() * 12
         assert abs(product) < 4 / np.sqrt(noise.size)  # 4 standard errors of a correlation of 0
-    for other in (uniform(1, 1, (0, 0, 0), noise.shape), uniform(2, 0, (0, 0, 0), noise.shape)):
-        assert abs((noise * other).mean() * 12) < 4 / np.sqrt(noise.size)
+    for independent in (uniform(1, 1, (0, 0, 0), noise.shape), uniform(2, 0, (0, 0, 0), noise.shape)):
+        assert abs((noise * independent).mean() * 12) < 4 / np.sqrt(noise.size)
 
 
-def test_both_halves_of_a_seed_count():
+def test_both_halves_of_the_seed_matter():
     low, high = (uniform(seed, 0, (0, 0, 0), (1, 1, 64)) for seed in (1, 1 + (1 << 40)))
     assert low.tobytes() != high.tobytes()
     with pytest.raises(ValueError, match="seed"):

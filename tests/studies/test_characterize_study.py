@@ -395,7 +395,7 @@ def test_all_pore_is_refused(tmp_path):
         md.plan(tmp_path / "one.yaml")
     grey[4, 3, 2] = np.nan
     np.save(tmp_path / "one.npy", grey)
-    with pytest.raises(md.StudyError, match=r"yaml:2:1: input: a value that is not finite"):
+    with pytest.raises(md.StudyError, match=r"yaml:2:1: input: the value at voxel .* is not finite"):
         md.plan(tmp_path / "one.yaml")
 
 
@@ -424,7 +424,7 @@ def test_no_way_through(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("", "voxel_size: required: a NumPy file names no voxel size"),
+        ("", "voxel_size: required: a NumPy file has no voxel size"),
         ("voxel_size: 3", "a number with a unit is needed"),
         ("voxel_size: 3 nm\nblock: 8", "block"),
         ("voxel_size: 3 nm\npores: light", "pores"),

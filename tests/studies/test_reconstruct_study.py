@@ -57,17 +57,18 @@ def test_replicates_are_independent(study, reference):
 
 def test_a_trial_sees_the_volumes_own_sections(study, tmp_path):
     """The objective of the best trial is that of the volume that was written."""
-    from membrane_dask.physics.reconstruction.matching import Scale, Windows, average, objective
-    from membrane_dask.physics.reconstruction.random_field import Graded
+    from membrane_dask.physics.reconstruction.descriptors import DescriptorScales, average
+    from membrane_dask.physics.reconstruction.matching import DepthWindows, objective
+    from membrane_dask.physics.reconstruction.structures import Graded
 
     run = md.run(md.load_study(study, replicates=1, volume={"width": None}, cluster=SYNC), tmp_path / "run")
     solid = run.result["micrograph"].to_dataset().solid.values > 0
     sections = [run.volume("structure-0").isel(y=y).values > 0 for y in (25, 75)]
-    scale = Scale.of(solid)
-    windows = Windows.of(Graded(knots=(0, 1), sigma=(1, 1), porosity=(0.5, 0.5)), len(solid), ())
+    scale = DescriptorScales.suited_to(solid)
+    windows = DepthWindows.of(Graded(knots=(0, 1), sigma=(1, 1), porosity=(0.5, 0.5)), len(solid), ())
     found = windows.target(average([scale.describe(section) for section in sections]))
     chosen = run.result["structures"].to_dataset().isel(replicate=0)
-    expected = objective(found.texture, windows.target(scale.describe(solid)).texture)
+    expected = objective(found.descriptors, windows.target(scale.describe(solid)).descriptors)
     assert float(chosen.objective) == pytest.approx(expected, rel=1e-12)
     trials = run.result["trials"].to_dataset().isel(replicate=0)
     assert int(chosen.best_trial) == int(trials.objective.argmin("trial"))
@@ -96,7 +97,7 @@ def test_the_size_of_a_pixel_comes_from_the_file(study, tmp_path):
     run = md.run(md.load_study(tmp_path / "a.yaml", volume={"slices": 8}, cluster=SYNC), tmp_path / "run")
     assert float(run.volume("structure-0").z[1]) == pytest.approx(2.0)
     (tmp_path / "b.yaml").write_text(f"kind: reconstruct\ninput: {study.parent / 'membrane.png'}\n")
-    with pytest.raises(md.StudyError, match="pixel_size: required: the file names no pixel size"):
+    with pytest.raises(md.StudyError, match="pixel_size: required: the file has no pixel size"):
         md.plan(tmp_path / "b.yaml", measure=False)
     with pytest.raises(md.StudyError, match="crop: leaves nothing"):
         md.plan(md.load_study(tmp_path / "a.yaml", crop={"left": 100, "right": 60}), measure=False)

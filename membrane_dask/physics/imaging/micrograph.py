@@ -1,51 +1,55 @@
-"""One cross-section micrograph: pores and solid told apart, and what is compared of them (Chamani)."""
+"""Segmentation of a cross-section micrograph into pores and solid, with a measure of its own bias."""
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-import edt
 import numpy as np
 from scipy import ndimage
 from skimage.filters import apply_hysteresis_threshold, threshold_otsu
 
-#: Share of the variance of grey between the phases without which there are no two phases.
-_SEPARATE = 0.7
-#: Share of an image's pixels that may have its largest value, or its smallest.
-_SATURATED = 0.6
-#: Shading from which on the brightness is made even, and half of it for curtains.
-_UNEVEN = 0.05
-#: Rounds in which phases and brightness are told from each other.
-_ROUNDS = 5
-#: Blur of a rendered micrograph, pixels: an electron microscope's.
+#: Smallest separability of the phases: fraction of the variance of grey that lies between them.
+_MIN_SEPARATION = 0.7
+#: Largest fraction of the pixels that may have the largest, or the smallest, grey value of the image.
+_MAX_SATURATED = 0.6
+#: Shading from which on it is corrected; half of it for curtaining.
+_CORRECTED_SHADING = 0.05
+#: Iterations in which the phases and the brightness of the solid are estimated from each other.
+_ITERATIONS = 5
+#: Standard deviation of the blur of a rendered micrograph, pixels: that of an electron microscope.
 _BLUR = 1.0
-#: Fewer pixels along either axis carry no statistics.
-_LEAST = 32
+#: Smallest number of pixels along either axis; fewer carry no statistics.
+_MIN_SIZE = 32
+#: What each method is called in reports; that of ``auto`` depends on the image.
+_LABELS = {"otsu": "Otsu", "hysteresis": "Otsu with hysteresis", "adaptive": "local mean"}
+
+_otsu: Callable[[np.ndarray], Any] = threshold_otsu
+_hysteresis: Callable[[np.ndarray, Any, Any], np.ndarray] = apply_hysteresis_threshold
 
 
 @dataclass(frozen=True)
 class Segmentation:
-    """A segmented micrograph and what is known of how well it was.
+    """A segmented micrograph and the quality of its segmentation.
 
     Parameters
     ----------
     solid : (depth, width) ndarray of bool
         True in the solid.
     method : str
-        The method that was used.
+        Name of the method that was used.
     shading, curtaining : float
         Relative difference of the brightness of the solid between the brightest and the darkest tenth of the image,
-        and its relative standard deviation from column to column.
+        and its relative standard deviation between columns.
     separation : float
-        Share of the variance of grey that lies between the phases: 0.64 for one bell curve cut in two, 1 for
-        two sharp values.
+        Separability of the phases by Otsu's criterion, in [0, 1]: fraction of the variance of grey that lies between
+        them. 0.64 for a single normal distribution cut in two, 1 for two sharp values.
     bias : float
-        What segmentation adds to the porosity: found by rendering the result, with blur and the image's own
-        noise, and segmenting that again.
+        Porosity that the segmentation adds: estimated by rendering the result, with the blur and noise of the image,
+        and segmenting it again.
     """
 
     solid: np.ndarray
@@ -71,17 +75,17 @@ def segment(
     median: int = 3,
     pores: Literal["dark", "bright"] = "dark",
 ) -> Segmentation:
-    """Tell the solid from the pores.
+    """Segment a micrograph into pores and solid.
 
     Parameters
     ----------
     image : (depth, width) ndarray
-        Grey values, >= 0; whole numbers or floats.
+        Grey values, >= 0; integers or floats.
     method : {"auto", "adaptive", "otsu", "hysteresis"}
-        ``adaptive``: a pixel is compared with the mean of a window of an eighth of the image around it, times a
-        factor; it follows shading, and adds pores. ``otsu``: one threshold for the whole image.
-        ``hysteresis``: the same, but pores must hold a pixel that lies half-way from it to their mean.
-        ``auto``: Otsu's threshold, after the brightness of the solid has been made even where it is not.
+        ``adaptive``: threshold by the mean of a window of an eighth of the image around each pixel, times a factor;
+        it follows shading, and adds pores. ``otsu``: one threshold for the whole image. ``hysteresis``: the same,
+        but a pore must contain a pixel darker than the middle between the threshold and the mean of the pores.
+        ``auto``: Otsu's threshold, after shading correction where the image is shaded.
     sensitivity : float
         In [0, 1]; the adaptive factor is ``1.6 - sensitivity`` for a bright solid and
         ``0.4 + sensitivity`` for a dark one. Larger gives more solid.
@@ -99,30 +103,34 @@ def segment(
     Raises
     ------
     ValueError
-        If the image is not grey, too small, constant, saturated, without two phases, or holds values that are
-        no grey values.
+        If the image is not grey, too small, constant, saturated, without two phases, or holds negative or non-finite
+        values.
 
     Notes
     -----
-    ``adaptive`` has the window and the factors of MATLAB's ``imbinarize(I, 'adaptive')``, which the
-    paper used.
+    ``adaptive`` has the window and the factors of MATLAB's ``imbinarize(I, 'adaptive')``, which Chamani et al. used.
+
+    References
+    ----------
+    Otsu, IEEE Trans. Syst. Man Cybern. 9, 62 (1979); Bradley & Roth, J. Graph. Tools 12 (2), 13 (2007).
     """
-    grey = _grey(image)
+    grey = _normalised(image)
     top = grey.max() + grey.min()
     if pores == "bright":
         grey = top - grey  # the solid is the brighter phase from here on
     smooth = ndimage.gaussian_filter(grey, presmooth, mode="nearest") if presmooth > 0 else grey
-    shading, curtaining, even = _evened(smooth)
-    separation = _separation(even)
-    if separation < _SEPARATE and np.unique(image).size > 2:
+    shading, curtaining, corrected = _shading_correction(smooth)
+    separation = _separation(corrected)
+    is_binary = np.unique(image).size <= 2
+    if separation < _MIN_SEPARATION and not is_binary:
         raise ValueError(
             f"its grey values do not separate into two phases: {separation:.2f} of their variance lies between the "
-            f"halves that Otsu's threshold makes, {_SEPARATE} is needed (0.64 is one bell curve cut in two); segment "
-            "it by hand and give the binary image"
+            f"halves that Otsu's threshold makes, {_MIN_SEPARATION} is needed (0.64 is one normal distribution cut in "
+            "two); segment the image by hand and use the binary image as input"
         )
-    uneven = shading > _UNEVEN or curtaining > _UNEVEN / 2
+    is_shaded = shading > _CORRECTED_SHADING or curtaining > _CORRECTED_SHADING / 2
 
-    def tell(grey: np.ndarray) -> np.ndarray:
+    def threshold(grey: np.ndarray) -> np.ndarray:
         if method == "adaptive":
             bright = pores == "dark"
             grey = grey if bright else top - grey
@@ -130,32 +138,32 @@ def segment(
             factor = 1.6 - sensitivity if bright else 0.4 + sensitivity
             solid = (grey > np.clip(factor * ndimage.uniform_filter(grey, window, mode="nearest"), 0, 1)) == bright
         else:
-            if method == "auto" and uneven:
-                grey = _evened(grey)[2]
-            middle = threshold_otsu(grey)
+            if method == "auto" and is_shaded:
+                grey = _shading_correction(grey)[2]
+            middle = _otsu(grey)
             solid = grey > middle
             if method == "hysteresis":
                 core = (middle + grey[~solid].mean()) / 2
-                solid = ~apply_hysteresis_threshold(-grey, -middle, -core)
+                solid = ~_hysteresis(-grey, -middle, -core)
         return np.asarray(ndimage.median_filter(solid, median, mode="nearest") if median > 1 else solid, bool)
 
-    solid = tell(smooth)
+    solid = threshold(smooth)
     bias = 0.0
-    if 0 < solid.mean() < 1 and np.unique(image).size > 2:
-        again = _rendered(grey, solid)
-        again = ndimage.gaussian_filter(again, presmooth, mode="nearest") if presmooth > 0 else again
-        bias = float(solid.mean() - tell(again).mean())
-    name = method if method != "auto" else "otsu, evened" if uneven else "otsu"
-    return Segmentation(solid, name, shading, curtaining, separation, bias)
+    if 0 < solid.mean() < 1 and not is_binary:
+        rendering = _render(grey, solid)
+        rendering = ndimage.gaussian_filter(rendering, presmooth, mode="nearest") if presmooth > 0 else rendering
+        bias = float(solid.mean() - threshold(rendering).mean())
+    label = "Otsu after shading correction" if method == "auto" and is_shaded else _LABELS.get(method, "Otsu")
+    return Segmentation(solid, label, shading, curtaining, separation, bias)
 
 
-def _grey(image: np.ndarray) -> np.ndarray:
-    """Grey values from 0 to 1, if they are any."""
+def _normalised(image: np.ndarray) -> np.ndarray:
+    """Grey values from 0 to 1, after a check that the image can be segmented."""
     if image.ndim != 2:
-        raise ValueError(f"a grey image is needed, rows by columns; this one has the shape {image.shape}")
-    if min(image.shape) < _LEAST:
+        raise ValueError(f"a grey image of rows by columns is needed (got the shape {image.shape})")
+    if min(image.shape) < _MIN_SIZE:
         raise ValueError(
-            f"at least {_LEAST} x {_LEAST} pixels are needed; this image has {image.shape[0]} x {image.shape[1]}"
+            f"at least {_MIN_SIZE} x {_MIN_SIZE} pixels are needed; this image has {image.shape[0]} x {image.shape[1]}"
         )
     grey = image.astype(np.float64)
     if not np.isfinite(grey).all():
@@ -165,116 +173,72 @@ def _grey(image: np.ndarray) -> np.ndarray:
     if grey.min() == grey.max():
         raise ValueError(f"the image is constant: every pixel has the value {grey.max():g}")
     if np.unique(image).size > 2:
-        for words, end in (("brightest", grey.max()), ("darkest", grey.min())):
-            share = float((grey == end).mean())
-            if share > _SATURATED:
+        for name, extreme in (("brightest", grey.max()), ("darkest", grey.min())):
+            fraction = float((grey == extreme).mean())
+            if fraction > _MAX_SATURATED:
                 raise ValueError(
-                    f"the image is saturated: {share:.0%} of its pixels have the {words} value, {end:g}; at most "
-                    f"{_SATURATED:.0%} may"
+                    f"the image is saturated: {fraction:.0%} of its pixels have the {name} value, {extreme:g}; at most "
+                    f"{_MAX_SATURATED:.0%} may"
                 )
     return np.asarray(grey / (np.iinfo(image.dtype).max if np.issubdtype(image.dtype, np.integer) else grey.max()))
 
 
 def _separation(grey: np.ndarray) -> float:
-    """Share of the variance between the two phases that Otsu's threshold makes."""
-    bright = grey > threshold_otsu(grey)
-    share = bright.mean()
-    apart = grey[bright].mean() - grey[~bright].mean() if 0 < share < 1 else 0.0
-    return float(share * (1 - share) * apart**2 / grey.var())
+    """Fraction of the variance that lies between the phases of Otsu's threshold."""
+    bright = grey > _otsu(grey)
+    fraction = bright.mean()
+    contrast = grey[bright].mean() - grey[~bright].mean() if 0 < fraction < 1 else 0.0
+    return float(fraction * (1 - fraction) * contrast**2 / grey.var())
 
 
-def _evened(grey: np.ndarray) -> tuple[float, float, np.ndarray]:
+def _shading_correction(grey: np.ndarray) -> tuple[float, float, np.ndarray]:
     """Shading and curtaining of the solid, and the image without them.
 
-    Brightness is taken as that of each pixel's phase times a smooth surface times a factor of its column. Which
-    phase a pixel is of is decided anew with every estimate, so that a porosity that changes with depth is not
-    taken for shading.
+    The brightness is modelled as that of each pixel's phase, times a quadratic surface, times a factor for each
+    column. The phases are segmented anew in every iteration, so that a porosity gradient is not mistaken for shading.
     """
     depth, width = grey.shape
     z, x = np.linspace(-1, 1, depth), np.linspace(-1, 1, width)
     terms = [(a, b) for a in range(3) for b in range(3) if a + b <= 2]
-    step = max(1, int((depth * width / 40_000) ** 0.5))  # some ten thousand pixels tell a smooth surface
+    step = max(1, int((depth * width / 40_000) ** 0.5))  # some ten thousand pixels suffice for a quadratic surface
     design = np.stack([np.outer(z[::step] ** a, x[::step] ** b).ravel() for a, b in terms], axis=1)
-    even, gain = grey, np.ones_like(grey)
+    corrected = grey
     surface, columns = np.ones_like(grey), np.ones(width)
-    for _ in range(_ROUNDS):
-        bright = even > threshold_otsu(even)
+    for _ in range(_ITERATIONS):
+        bright = corrected > _otsu(corrected)
         if not 0 < bright.mean() < 1:
             break
-        core = bright & (even >= np.quantile(even[bright], 0.25))  # blurred edges say nothing of brightness
+        # Without the darkest quarter of the solid, which is blurred by its edges.
+        core = bright & (corrected >= np.quantile(corrected[bright], 0.25))
         level = grey[core].mean()
-        picked = core[::step, ::step].ravel()
-        if picked.sum() < 4 * len(terms):
+        sample = core[::step, ::step].ravel()
+        if sample.sum() < 4 * len(terms):
             break
         ratio = (grey / level / columns)[::step, ::step].ravel()
-        fit = np.linalg.lstsq(design[picked], ratio[picked], rcond=None)[0]
+        fit = np.linalg.lstsq(design[sample], ratio[sample], rcond=None)[0]
         surface = sum(c * np.outer(z**a, x**b) for c, (a, b) in zip(fit, terms, strict=True)).clip(0.2, 5)
         flat = np.where(core, grey / level / surface, np.nan)
-        counted = core.sum(axis=0) >= 8
+        is_covered = core.sum(axis=0) >= 8
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # a column without solid
-            columns = np.where(counted, np.nanmedian(flat, axis=0), 1.0)
-        gain = surface * columns
-        even = grey / gain
+            columns = np.where(is_covered, np.nanmedian(flat, axis=0), 1.0)
+        corrected = grey / (surface * columns)
     low, high = np.quantile(surface, [0.1, 0.9])
-    noise = 0.0  # the columns' scatter, less what their own medians scatter by
-    core = even > threshold_otsu(even)
+    noise = 0.0  # standard error of the medians of the columns
+    core = corrected > _otsu(corrected)
     if core.any():
-        spread = even[core].std() / even[core].mean()
-        noise = spread * 1.2533 / math.sqrt(max(1.0, core.sum(axis=0).mean()))
+        deviation = corrected[core].std() / corrected[core].mean()
+        noise = deviation * 1.2533 / math.sqrt(max(1.0, core.sum(axis=0).mean()))
     curtaining = math.sqrt(max(0.0, float(columns.std()) ** 2 - noise**2))
-    return float(high / low - 1), curtaining, even
+    return float(high / low - 1), curtaining, corrected
 
 
-def _rendered(grey: np.ndarray, solid: np.ndarray) -> np.ndarray:
-    """A micrograph of a known structure with an image's grey levels, blur and noise."""
+def _render(grey: np.ndarray, solid: np.ndarray) -> np.ndarray:
+    """A micrograph of a segmented section with the grey levels, blur and noise of an image."""
     levels = np.where(solid, np.median(grey[solid]), np.median(grey[~solid]))
-    flat = ndimage.binary_erosion(solid, iterations=2) | ndimage.binary_erosion(~solid, iterations=2)
-    rough = grey - ndimage.uniform_filter(
-        grey, 3, mode="nearest"
-    )  # away from edges, eight ninths of the noise's variance
-    noise = (rough[flat] if flat.any() else rough).std() * math.sqrt(9 / 8)
+    interior = ndimage.binary_erosion(solid, iterations=2) | ndimage.binary_erosion(~solid, iterations=2)
+    # Away from edges the residuals of a mean of 3 x 3 pixels have eight ninths of the variance of the noise.
+    residuals = grey - ndimage.uniform_filter(grey, 3, mode="nearest")
+    noise = (residuals[interior] if interior.any() else residuals).std() * math.sqrt(9 / 8)
     rng = np.random.default_rng(0)
     return np.asarray(ndimage.gaussian_filter(levels, _BLUR, mode="nearest") + noise * rng.standard_normal(grey.shape))
-
-
-def distance_features(solid: np.ndarray, *, edges: np.ndarray, sections: Sequence[tuple[float, float]]) -> np.ndarray:
-    """Distribution of the distance to the other phase, in parts of the depth.
-
-    Parameters
-    ----------
-    solid : (depth, width) ndarray of bool
-        Segmented section.
-    edges : (n_bins + 1,) ndarray
-        Edges of the bins in pixels, rising, the first 1: no distance is smaller.
-    sections : sequence of (float, float)
-        Parts of the depth, as shares of it from the top.
-
-    Returns
-    -------
-    (n_sections, 2, n_bins + 1) ndarray
-        Share of the section's pixels that are pore (0) or solid (1) and that far from the other
-        phase. The last bin is open: distances beyond the last edge, and pixels of a section
-        that has no other phase.
-
-    Notes
-    -----
-    The combined distance function of the paper. A section is cut out before distances are measured.
-    """
-    features = np.zeros((len(sections), 2, len(edges)))
-    depth = len(solid)
-    bounds = np.append(edges, np.inf)
-    for s, (top, bottom) in enumerate(sections):
-        part = np.ascontiguousarray(solid[round(top * depth) : round(bottom * depth)])
-        for phase, mask in enumerate((~part, part)):
-            if mask.all():
-                features[s, phase, -1] = 1.0
-            elif mask.any():
-                distance = edt.edt(mask)[mask]
-                features[s, phase] = np.histogram(distance, bounds)[0] / part.size
-    return features
-
-
-def distance_objective(features: np.ndarray, target: np.ndarray) -> float:
-    """Half the summed absolute difference: 0 the same, 1 a section that has nothing in common."""
-    return float(0.5 * np.abs(features - target).sum())

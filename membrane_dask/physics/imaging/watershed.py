@@ -1,198 +1,230 @@
-"""Watershed segmentation of the pore space of a block by its distance map."""
+"""Watershed of a block of the pore space by steepest ascent on its distance map.
+
+Every pore voxel steps to its highest neighbour until it arrives at a peak; the voxels that arrive at one peak are a
+region. Which of the regions become pores is decided for the whole volume, in
+:mod:`membrane_dask.physics.imaging.network_extraction`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from membrane_dask.physics._jit import kernel
-from membrane_dask.physics.imaging.distance import (
-    Box,
-)
-from membrane_dask.physics.imaging.filters import smoothed
+from membrane_dask.physics.imaging.blocks import Block
+from membrane_dask.physics.imaging.gaussian import gaussian_filter
+from membrane_dask.physics.union_find import root_of
 
-#: Neighbours of a voxel: 6 across faces, then 12 across edges, then 8 across corners.
-_STEPS = np.array(
+#: Offsets of the neighbours of a voxel: 6 across faces, then 12 across edges, then 8 across corners.
+_NEIGHBOURS = np.array(
     sorted(
         ((z, y, x) for z in (-1, 0, 1) for y in (-1, 0, 1) for x in (-1, 0, 1) if (z, y, x) != (0, 0, 0)),
-        key=lambda step: (sum(map(abs, step)), step),
+        key=lambda offset: (sum(map(abs, offset)), offset),
     ),
     np.int64,
 )
-#: What is added up of a basin, in whole numbers: its voxels (0), their coordinates (1 to 3), the solid's voxels at
-#: their faces, edges and corners (4 to 6), and their faces on those of the volume: low z, high z, low y, ... (7 to 12).
-N_SUMS = 13
-#: What is added up of the faces between two basins: those across each axis (0 to 2), their places in half voxels.
+#: Sums over a region, whole numbers: its voxels (0), their coordinates (1 to 3), the solid voxels across their faces,
+#: edges and corners (4 to 6), and their faces on those of the volume: low z, high z, low y, ... (7 to 12).
+N_REGION_SUMS = 13
+#: Sums over the faces between two regions: faces normal to each axis (0 to 2), coordinates in half voxels (3 to 5).
 N_FACE_SUMS = 6
-Part = Mapping[str, np.ndarray]
+#: Arrays that a block contributes to the watershed of the volume, by name; see :func:`block_watershed`.
+Contribution = Mapping[str, np.ndarray]
+#: Names of these arrays in runs of membrane-dask 0.1.0.
+FORMER_NAMES = {
+    "summit": "peak",
+    "widest": "max_squared_distance",
+    "marker": "is_marker",
+    "pair_pass": "pair_saddle",
+    "seam": "boundary",
+    "seam_sums": "boundary_sums",
+    "seam_pass": "boundary_saddle",
+    "gate": "interface",
+    "slice": "plane_sums",
+}
 
 
 @dataclass(frozen=True)
-class Markers:
-    """Which summits of the distance map become pores (SNOW).
+class SnowParameters:
+    """Which peaks of the distance map are markers, each of which becomes a pore (SNOW).
 
     Parameters
     ----------
     sigma : float
-        Standard deviation of the Gaussian filter of the distance map, in voxels; 0 for none.
-    radius : float
-        A marker is the highest voxel of the smoothed map within this many voxels.
-    smallest : float
-        Smallest height of a marker, in voxels.
-    nearby : float
-        Of two markers nearer to each other than this times the distance to the solid, the lower one goes.
+        Standard deviation of the Gaussian filter of the distance map, voxels; 0 for none.
+    r_max : float
+        A marker is the highest voxel of the filtered map within this radius, voxels.
+    min_peak_distance : float
+        Smallest height of a marker in the filtered map, voxels.
+    min_separation : float
+        The lower one of two markers is removed if they are nearer to each other than this times the distance of one
+        of them to the solid.
+
+    References
+    ----------
+    Gostick, Phys. Rev. E 96, 023307 (2017).
     """
 
     sigma: float = 0.4
-    radius: float = 4.0
-    smallest: float = 2.0
-    nearby: float = 1.0
+    r_max: float = 4.0
+    min_peak_distance: float = 2.0
+    min_separation: float = 1.0
 
     @property
     def rim(self) -> int:
-        """Voxels about a block whose heights must be known."""
-        return max(int(self.radius), 1) + 1
+        """Voxels around a block whose filtered distances are needed."""
+        return max(int(self.r_max), 1) + 1
 
     @property
     def margin(self) -> int:
-        """Voxels about a block whose distances to the solid must be known."""
+        """Voxels around a block whose distances to the solid are needed."""
         return self.rim + int(4.0 * self.sigma + 0.5)
 
 
-def basins(squares: np.ndarray, box: Box, markers: Markers, diagonal: bool = False) -> tuple[Part, np.ndarray]:
-    """Basins of a block.
+def block_watershed(
+    squares: np.ndarray, block: Block, snow: SnowParameters, diagonal: bool = False
+) -> tuple[Contribution, np.ndarray]:
+    """Watershed regions of a block.
 
     Parameters
     ----------
     squares : (z, y, x) ndarray of float32
-        Squared distances to the solid of what is known; right within ``markers.margin`` of the block.
-    box : Box
-        The block.
-    markers : Markers
-        Which summits may be markers.
+        Squared distances in the extended block, exact within ``snow.margin`` of the block.
+    block : Block
+        The block and its halo.
+    snow : SnowParameters
+        Which peaks may be markers.
     diagonal : bool
-        Whether voxels that share no more than an edge or a corner are connected.
+        Whether voxels with only a common edge or corner are connected.
 
     Returns
     -------
-    part : dict of str to ndarray
-        ``summit`` (n,): voxels of the volume that the basins lead to; ``inside`` (n,): whether the block holds them.
-        ``sums`` (n, N_SUMS). ``widest`` (n, 3): largest squared distance to the solid, anywhere and on the
-        volume's faces at low and high z. ``height`` (n, 2): of the smoothed map and of the squared distances at
-        summits inside; ``marker`` (n,): whether a marker may stand there. ``pair`` (m, 2): basins that touch;
-        ``pair_sums`` (m, N_FACE_SUMS); ``pair_pass`` (m, 2): highest pass between them, of the smoothed map and of
-        the squared distances. ``seam`` (k, 2): basin, and voxel of the volume beyond the block that it touches;
-        ``seam_sums``, ``seam_pass``: as of pairs. ``gate`` (l, 2): voxels of the block that others refer to, and
-        the basin of each. ``slice`` (s, 5): basin, plane of the depth, its voxels there and sums of their y and x.
+    contribution : dict of str to ndarray
+        ``peak`` (n,): voxel of the volume that a region ascends to, within the block or in the layer around it;
+        ``inside`` (n,): whether the block holds it. ``sums`` (n, N_REGION_SUMS). ``max_squared_distance`` (n, 3):
+        largest squared distance to the solid, anywhere and on the faces of the volume at low and high z.
+        ``height`` (n, 2): filtered and squared distance at the peaks inside; ``is_marker`` (n,): whether a peak may
+        be a marker. ``pair`` (m, 2): adjacent regions; ``pair_sums`` (m, N_FACE_SUMS); ``pair_saddle`` (m, 2): the
+        saddle between them, in filtered and squared distance. ``boundary`` (k, 2): region, and voxel of the volume
+        that is adjacent to it across the boundary of the block; ``boundary_sums``, ``boundary_saddle``: as of pairs.
+        ``interface`` (l, 2): voxels of the block that its neighbours refer to, and their regions. ``plane_sums``
+        (s, 5): region, plane of the depth, voxels of the region there and sums of their y and x.
     labels : (z, y, x) ndarray of int32
-        Basin of each voxel of the block, -1 in the solid.
+        Region of each voxel of the block, -1 in the solid.
     """
-    rim = markers.rim
-    ground = np.ascontiguousarray(box.window(squares, rim, "constant"))
-    if markers.margin > rim:
-        heights = smoothed(np.sqrt(box.window(squares, markers.margin, "edge")), markers.sigma)
-        heights[ground == 0] = 0  # and beyond the volume, where a summit has no rival
+    rim = snow.rim
+    ground = np.ascontiguousarray(block.crop(squares, rim, "constant"))
+    if snow.margin > rim:
+        heights = gaussian_filter(np.sqrt(block.crop(squares, snow.margin, "edge")), snow.sigma)
+        heights[ground == 0] = 0  # beyond the volume, too: a peak at its face has no rival there
     else:
         heights = np.sqrt(ground)
-    start, shape = np.array(box.start, np.int64), np.array(box.shape, np.int64)
-    parents, asked = _ascents(ground, heights, rim, _STEPS, diagonal)
-    labels, roots = _labelled(parents, np.array(ground.shape), rim)
-    places = np.stack(np.unravel_index(roots, ground.shape), axis=1)
-    inside = ((places >= rim) & (places < np.array(ground.shape) - rim)).all(axis=1)
-    sums, widest = _summed(ground, labels, len(roots), rim, _STEPS, start, shape)
+    start, shape = np.array(block.start, np.int64), np.array(block.shape, np.int64)
+    parents, is_interface = _steepest_ascent(ground, heights, rim, _NEIGHBOURS, diagonal)
+    labels, roots = _label_regions(parents, np.array(ground.shape), rim)
+    n = len(roots)
+    coordinates = np.stack(np.unravel_index(roots, ground.shape), axis=1)
+    inside = ((coordinates >= rim) & (coordinates < np.array(ground.shape) - rim)).all(axis=1)
+    sums, max_squared_distance = _region_sums(ground, labels, n, rim, _NEIGHBOURS, start, shape)
     height = np.stack([heights.ravel()[roots], ground.ravel()[roots]], axis=1)
     height[~inside] = 0
-    key, pair_sums, pair_pass, seam, seam_sums, seam_pass = _faces(
-        ground, heights, labels, len(roots), rim, _STEPS, start, shape, diagonal
+    key, pair_sums, pair_saddle, boundary, boundary_sums, boundary_saddle = _region_faces(
+        ground, heights, labels, n, rim, _NEIGHBOURS, start, shape, diagonal
     )
-    pair, pair_sums, pair_pass = added(key, pair_sums, pair_pass)
-    gates = np.stack(np.nonzero(asked[rim:-rim, rim:-rim, rim:-rim]), axis=1)
-    found = {
-        "summit": np.ravel_multi_index(tuple((places + start - rim).T), box.shape),
+    pair, pair_sums, pair_saddle = aggregate_by_key(key, pair_sums, pair_saddle)
+    interface = np.stack(np.nonzero(is_interface[rim:-rim, rim:-rim, rim:-rim]), axis=1)
+    interface_voxel = np.ravel_multi_index(tuple((interface + start).T), block.shape)
+    contribution = {
+        "peak": np.ravel_multi_index(tuple((coordinates + start - rim).T), block.shape),
         "inside": inside,
         "sums": sums,
-        "widest": widest,
+        "max_squared_distance": max_squared_distance,
         "height": height,
-        "marker": _highest(heights, roots, inside, _ball(markers.radius), markers.smallest),
-        "pair": np.stack(np.divmod(pair, max(len(roots), 1)), axis=1),
+        "is_marker": _is_maximum(heights, roots, inside, _within(snow.r_max), snow.min_peak_distance),
+        "pair": np.stack(np.divmod(pair, max(n, 1)), axis=1),
         "pair_sums": pair_sums,
-        "pair_pass": pair_pass,
-        "seam": seam,
-        "seam_sums": seam_sums,
-        "seam_pass": seam_pass,
-        "gate": np.stack([np.ravel_multi_index(tuple((gates + start).T), box.shape), labels[tuple(gates.T)]], axis=1),
-        "slice": _sliced(labels, len(roots), start),
+        "pair_saddle": pair_saddle,
+        "boundary": boundary,
+        "boundary_sums": boundary_sums,
+        "boundary_saddle": boundary_saddle,
+        "interface": np.stack([interface_voxel, labels[tuple(interface.T)]], axis=1),
+        "plane_sums": _plane_sums(labels, n, start),
     }
-    return found, labels
+    return contribution, labels
 
 
-def added(key: np.ndarray, sums: np.ndarray, highest: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows of one key together: keys in rising order, sums of ``sums`` and largest of ``highest``."""
+def aggregate_by_key(
+    key: np.ndarray, sums: np.ndarray, maxima: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Merge rows of equal keys: the keys, rising, the sums of ``sums`` and the maxima of ``maxima``."""
     if not len(key):
-        return key, sums, highest
+        return key, sums, maxima
     order = np.argsort(key, kind="stable")
-    ranked = key[order]
-    first = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
-    return ranked[first], np.add.reduceat(sums[order], first), np.maximum.reduceat(highest[order], first)
+    sorted_key = key[order]
+    first = np.flatnonzero(np.concatenate([[True], sorted_key[1:] != sorted_key[:-1]]))
+    return sorted_key[first], np.add.reduceat(sums[order], first), np.maximum.reduceat(maxima[order], first)
 
 
-def _ball(radius: float) -> np.ndarray:
-    """Steps to all voxels within a radius."""
+def _within(radius: float) -> np.ndarray:
+    """Offsets of all voxels within a radius, without the centre."""
     r = int(radius)
-    steps = np.stack(np.meshgrid(*[np.arange(-r, r + 1)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
-    return steps[((steps**2).sum(axis=1) <= radius**2) & (steps != 0).any(axis=1)]
+    offsets = np.stack(np.meshgrid(*[np.arange(-r, r + 1)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    return np.asarray(offsets[((offsets**2).sum(axis=1) <= radius**2) & (offsets != 0).any(axis=1)])
 
 
 @kernel
-def _ascents(ground, heights, rim, steps, diagonal):
-    """Where each pore voxel of the block leads, and which of its voxels others refer to.
+def _steepest_ascent(ground: Any, heights: Any, rim: int, neighbours: Any, diagonal: bool) -> Any:
+    """The neighbour that each pore voxel of the block ascends to, and the voxels that other blocks refer to.
 
-    Places count through the window. A voxel of the layer about the block leads to itself; -1 is solid. A voxel
-    at the solid steps only where no step leads through the solid, so that a basin stays within what is connected.
+    Voxels are numbered through the cropped array. A voxel of the layer around the block is its own parent; the solid
+    has -1. Next to the solid only those neighbours count whose line of sight cannot cross it, so that a region
+    is connected.
     """
     n_z, n_y, n_x = ground.shape
-    level, height = ground.reshape(-1), heights.reshape(-1)
-    jump = (steps[:, 0] * n_y + steps[:, 1]) * n_x + steps[:, 2]
-    inverse = 1.0 / np.sqrt((steps * steps).sum(axis=1))
-    parent = np.full(level.size, -1, np.int32)
-    asked = np.zeros(ground.shape, np.bool_)
+    square, height = ground.reshape(-1), heights.reshape(-1)
+    jump = (neighbours[:, 0] * n_y + neighbours[:, 1]) * n_x + neighbours[:, 2]
+    inverse = 1.0 / np.sqrt((neighbours * neighbours).sum(axis=1))
+    parent = np.full(square.size, -1, np.int32)
+    is_interface = np.zeros(ground.shape, np.bool_)
     for z in range(rim - 1, n_z - rim + 1):
         for y in range(rim - 1, n_y - rim + 1):
             for x in range(rim - 1, n_x - rim + 1):
                 i = (z * n_y + y) * n_x + x
-                if level[i] == 0:
+                if square[i] == 0:
                     continue
-                reach = 26 if diagonal or level[i] > 2 else 18 if level[i] > 1 else 6
-                best, slope, way = i, -1.0, -1
+                reach = 26 if diagonal or square[i] > 2 else 18 if square[i] > 1 else 6
+                best, slope, direction = i, -1.0, -1
                 for k in range(reach):
                     j = i + jump[k]
-                    if level[j] == 0:
+                    if square[j] == 0:
                         continue
                     rise = (np.float64(height[j]) - np.float64(height[i])) * inverse[k]
                     if rise < 0 or (rise == 0 and j < i):
                         continue
                     if rise > slope or (rise == slope and j > best):
-                        best, slope, way = j, rise, k
+                        best, slope, direction = j, rise, k
                 if rim <= z < n_z - rim and rim <= y < n_y - rim and rim <= x < n_x - rim:
                     parent[i] = best
                     continue
                 parent[i] = i
-                # What this voxel leads to, and what looks back at it across a face, has its name in other blocks.
+                # Another block, to which this voxel belongs, refers to the voxel that it ascends to and to those
+                # that lie across its faces.
                 for k in range(26):
                     across = (k < 6 or diagonal) and jump[k] > 0
-                    if k != way and not across:
+                    if k != direction and not across:
                         continue
-                    a, b, c = z + steps[k, 0], y + steps[k, 1], x + steps[k, 2]
+                    a, b, c = z + neighbours[k, 0], y + neighbours[k, 1], x + neighbours[k, 2]
                     if rim <= a < n_z - rim and rim <= b < n_y - rim and rim <= c < n_x - rim and ground[a, b, c] > 0:
-                        asked[a, b, c] = True
-    return parent, asked
+                        is_interface[a, b, c] = True
+    return parent, is_interface
 
 
 @kernel
-def _labelled(parent, shape, rim):
-    """Number of the basin of every voxel of the block, and the place that each basin leads to."""
+def _label_regions(parent: Any, shape: Any, rim: int) -> Any:
+    """Number of the region of every voxel of the block, and the voxel that each region ascends to."""
     n_z, n_y, n_x = shape
     labels = np.full((n_z - 2 * rim, n_y - 2 * rim, n_x - 2 * rim), -1, np.int32)
     number = np.full(parent.size, -1, np.int32)
@@ -208,11 +240,7 @@ def _labelled(parent, shape, rim):
                 i = ((z + rim) * n_y + y + rim) * n_x + x + rim
                 if parent[i] < 0:
                     continue
-                root = i
-                while parent[root] != root:
-                    root = parent[root]
-                while parent[i] != root:
-                    parent[i], i = root, parent[i]
+                root = root_of(parent, i)
                 if number[root] < 0:
                     number[root] = n
                     roots[n] = root
@@ -222,11 +250,11 @@ def _labelled(parent, shape, rim):
 
 
 @kernel
-def _summed(ground, labels, n, rim, steps, start, shape):
-    """Sums and largest squared distances of the basins."""
-    sums = np.zeros((n, N_SUMS), np.int64)
-    widest = np.zeros((n, 3), np.float32)
-    at = np.empty(3, np.int64)
+def _region_sums(ground: Any, labels: Any, n: int, rim: int, neighbours: Any, start: Any, shape: Any) -> Any:
+    """Sums over the voxels of each region, and its largest squared distances."""
+    sums = np.zeros((n, N_REGION_SUMS), np.int64)
+    largest = np.zeros((n, 3), np.float32)
+    voxel = np.empty(3, np.int64)
     for z in range(labels.shape[0]):
         for y in range(labels.shape[1]):
             for x in range(labels.shape[2]):
@@ -234,34 +262,34 @@ def _summed(ground, labels, n, rim, steps, start, shape):
                 if k < 0:
                     continue
                 square = ground[z + rim, y + rim, x + rim]
-                at[0], at[1], at[2] = z + start[0], y + start[1], x + start[2]
+                voxel[0], voxel[1], voxel[2] = z + start[0], y + start[1], x + start[2]
                 sums[k, 0] += 1
-                widest[k, 0] = max(widest[k, 0], square)
+                largest[k, 0] = max(largest[k, 0], square)
                 for axis in range(3):
-                    sums[k, 1 + axis] += at[axis]
-                    sums[k, 7 + 2 * axis] += at[axis] == 0
-                    sums[k, 8 + 2 * axis] += at[axis] == shape[axis] - 1
-                if at[0] == 0:
-                    widest[k, 1] = max(widest[k, 1], square)
-                if at[0] == shape[0] - 1:
-                    widest[k, 2] = max(widest[k, 2], square)
+                    sums[k, 1 + axis] += voxel[axis]
+                    sums[k, 7 + 2 * axis] += voxel[axis] == 0
+                    sums[k, 8 + 2 * axis] += voxel[axis] == shape[axis] - 1
+                if voxel[0] == 0:
+                    largest[k, 1] = max(largest[k, 1], square)
+                if voxel[0] == shape[0] - 1:
+                    largest[k, 2] = max(largest[k, 2], square)
                 if square > 3:
                     continue
                 for s in range(26):
-                    a, b, c = at[0] + steps[s, 0], at[1] + steps[s, 1], at[2] + steps[s, 2]
+                    a, b, c = voxel[0] + neighbours[s, 0], voxel[1] + neighbours[s, 1], voxel[2] + neighbours[s, 2]
                     if not (0 <= a < shape[0] and 0 <= b < shape[1] and 0 <= c < shape[2]):
                         continue
                     if ground[a - start[0] + rim, b - start[1] + rim, c - start[2] + rim] == 0:
                         sums[k, 4 if s < 6 else 5 if s < 18 else 6] += 1
-    return sums, widest
+    return sums, largest
 
 
 @kernel
-def _sliced(labels, n, start):
-    """Voxels of every basin in every plane of the depth: basin, plane, voxels, sums of y and of x."""
+def _plane_sums(labels: Any, n: int, start: Any) -> Any:
+    """Region, plane of the depth, number of voxels and sums of their y and x, for every region in every plane."""
     row = np.full(n, -1, np.int64)
     count = 0
-    for fill in range(2):  # first how many rows there are
+    for fill in range(2):  # the first pass counts the rows
         rows = np.zeros((count if fill else 0, 5), np.int64)
         row[:] = -1
         count, before = 0, 0
@@ -286,79 +314,81 @@ def _sliced(labels, n, start):
 
 
 @kernel
-def _highest(heights, roots, inside, ball, smallest):
-    """Whether each summit is the highest voxel of its ball; of equal ones, the last."""
+def _is_maximum(heights: Any, roots: Any, inside: Any, offsets: Any, min_height: float) -> Any:
+    """Whether each peak is the highest voxel within the offsets; of equally high voxels the last counts."""
     _, n_y, n_x = heights.shape
     height = heights.reshape(-1)
-    jump = (ball[:, 0] * n_y + ball[:, 1]) * n_x + ball[:, 2]
-    found = np.zeros(roots.size, np.bool_)
+    jumps = (offsets[:, 0] * n_y + offsets[:, 1]) * n_x + offsets[:, 2]
+    result = np.zeros(roots.size, np.bool_)
     for k in range(roots.size):
         i = roots[k]
-        if not inside[k] or height[i] < smallest:
+        if not inside[k] or height[i] < min_height:
             continue
         is_highest = True
-        for step in jump:
-            other = height[i + step]
-            if other > height[i] or (other == height[i] and step > 0):
+        for jump in jumps:
+            neighbour = height[i + jump]
+            if neighbour > height[i] or (neighbour == height[i] and jump > 0):
                 is_highest = False
                 break
-        found[k] = is_highest
-    return found
+        result[k] = is_highest
+    return result
 
 
 @kernel
-def _faces(ground, heights, labels, n, rim, steps, start, shape, diagonal):
-    """Every face between two basins, once: within the block, and to what lies beyond its high faces."""
+def _region_faces(
+    ground: Any, heights: Any, labels: Any, n: int, rim: int, neighbours: Any, start: Any, shape: Any, diagonal: bool
+) -> Any:
+    """Every face between two regions, once: within the block, and across its boundaries at high z, y and x."""
     size = np.array(labels.shape)
     n_within, n_across = 0, 0
-    key, seam = np.empty(0, np.int64), np.empty((0, 2), np.int64)
-    sums, seam_sums = np.empty((0, N_FACE_SUMS), np.int64), np.empty((0, N_FACE_SUMS), np.int64)
-    passes, seam_passes = np.empty((0, 2), np.float32), np.empty((0, 2), np.float32)
-    for count in range(2):  # first how many there are
-        if count == 1:
+    key, boundary = np.empty(0, np.int64), np.empty((0, 2), np.int64)
+    sums, boundary_sums = np.empty((0, N_FACE_SUMS), np.int64), np.empty((0, N_FACE_SUMS), np.int64)
+    saddles, boundary_saddles = np.empty((0, 2), np.float32), np.empty((0, 2), np.float32)
+    for fill in range(2):  # the first pass counts them
+        if fill == 1:
             key = np.empty(n_within, np.int64)
             sums = np.zeros((n_within, N_FACE_SUMS), np.int64)
-            passes = np.empty((n_within, 2), np.float32)
-            seam = np.empty((n_across, 2), np.int64)
-            seam_sums = np.zeros((n_across, N_FACE_SUMS), np.int64)
-            seam_passes = np.empty((n_across, 2), np.float32)
+            saddles = np.empty((n_within, 2), np.float32)
+            boundary = np.empty((n_across, 2), np.int64)
+            boundary_sums = np.zeros((n_across, N_FACE_SUMS), np.int64)
+            boundary_saddles = np.empty((n_across, 2), np.float32)
             n_within, n_across = 0, 0
         for z in range(size[0]):
             for y in range(size[1]):
                 for x in range(size[2]):
-                    here = labels[z, y, x]
-                    if here < 0:
+                    label = labels[z, y, x]
+                    if label < 0:
                         continue
                     for s in range(26 if diagonal else 6):
-                        dz, dy, dx = steps[s]
+                        dz, dy, dx = neighbours[s]
                         if dz < 0 or (dz == 0 and (dy < 0 or (dy == 0 and dx < 0))):
                             continue
                         a, b, c = z + dz, y + dy, x + dx
-                        level = ground[a + rim, b + rim, c + rim]
-                        if level == 0:
+                        square = ground[a + rim, b + rim, c + rim]
+                        if square == 0:
                             continue
                         beyond = a >= size[0] or not 0 <= b < size[1] or not 0 <= c < size[2]
-                        there = -1 if beyond else labels[a, b, c]
-                        if there == here:
+                        neighbour = -1 if beyond else labels[a, b, c]
+                        if neighbour == label:
                             continue
-                        if count == 1:
+                        if fill == 1:
                             row = n_across if beyond else n_within
-                            total = seam_sums[row] if beyond else sums[row]
+                            total = boundary_sums[row] if beyond else sums[row]
                             if s < 6:
                                 total[0 if dz else 1 if dy else 2] = 1
                                 total[3] = 2 * (z + start[0]) + dz
                                 total[4] = 2 * (y + start[1]) + dy
                                 total[5] = 2 * (x + start[2]) + dx
-                            over = seam_passes[row] if beyond else passes[row]
-                            over[0] = min(heights[z + rim, y + rim, x + rim], heights[a + rim, b + rim, c + rim])
-                            over[1] = min(ground[z + rim, y + rim, x + rim], level)
+                            saddle = boundary_saddles[row] if beyond else saddles[row]
+                            saddle[0] = min(heights[z + rim, y + rim, x + rim], heights[a + rim, b + rim, c + rim])
+                            saddle[1] = min(ground[z + rim, y + rim, x + rim], square)
                             if beyond:
-                                seam[row, 0] = here
-                                seam[row, 1] = ((a + start[0]) * shape[1] + b + start[1]) * shape[2] + c + start[2]
+                                boundary[row, 0] = label
+                                boundary[row, 1] = ((a + start[0]) * shape[1] + b + start[1]) * shape[2] + c + start[2]
                             else:
-                                key[row] = np.int64(min(here, there)) * n + max(here, there)
+                                key[row] = np.int64(min(label, neighbour)) * n + max(label, neighbour)
                         if beyond:
                             n_across += 1
                         else:
                             n_within += 1
-    return key, sums, passes, seam, seam_sums, seam_passes
+    return key, sums, saddles, boundary, boundary_sums, boundary_saddles

@@ -1,55 +1,102 @@
-"""What is measured of a section, row by row of its depth: any part of the depth is a mean of its rows."""
+"""Two-point correlation and granulometry of a section, row by row of its depth.
+
+A descriptor of any range of the depth is a weighted mean of those of its rows.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from membrane_dask.physics._jit import kernel
-from membrane_dask.physics.imaging.filters import dilated, pack_rows
+from membrane_dask.physics.imaging.morphology import pack_rows, packed_dilation, squared_radius
+
+#: Smallest length of the shorter side of a micrograph, in half-correlation lengths.
+_MIN_LENGTHS = 20
 
 
 @dataclass(frozen=True)
 class Descriptors:
-    """Row by row, the two-point function along the row and openings of both phases, each a share of the row.
+    """Two-point function along each row, and openings of both phases, as fractions of the row.
 
     Parameters
     ----------
     two_point : (depth, n_lags) ndarray
-        Share of the pairs of pixels at each lag that both lie in pores; at lag 0, the porosity.
+        Fraction of the pairs of pixels at each lag that both lie in pores; at lag 0, the porosity.
     opened : (depth, 2, n_radii) ndarray
-        Share of the pixels in discs of each radius that fit into the pores (0) or the solid (1).
+        Fraction of the pixels that an opening with a disc of each radius leaves of the pores (0) and the solid (1).
     """
 
     two_point: np.ndarray
     opened: np.ndarray
 
     def mean(self, weights: np.ndarray) -> Descriptors:
-        """Weighted means over the depth: ``weights`` is ``(n_windows, depth)``, each row of sum 1."""
+        """Weighted means over the depth; ``weights`` is ``(n_windows, depth)``, and each of its rows sums to 1."""
         return Descriptors(weights @ self.two_point, np.tensordot(weights, self.opened, axes=1))
 
     @property
     def porosity(self) -> np.ndarray:
-        """Share of pores."""
-        return self.two_point[..., 0]
+        """Pore fraction, the shape of ``two_point`` without its last axis."""
+        return np.asarray(self.two_point[..., 0])
 
     @property
     def correlation(self) -> np.ndarray:
-        """Two-point function less the square of the porosity, 1 at lag 0; 0 where there is one phase only."""
+        """Autocovariance of the pores over their variance: 1 at lag 0, and 0 where there is only one phase."""
         phi = self.porosity[..., None]
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.nan_to_num((self.two_point - phi**2) / (phi - phi**2))
+            return np.asarray(np.nan_to_num((self.two_point - phi**2) / (phi - phi**2)))
 
 
-def average(found: list[Descriptors]) -> Descriptors:
+@dataclass(frozen=True)
+class DescriptorScales:
+    """Lags of the two-point function and radii of the openings at which a micrograph is described, in pixels."""
+
+    lags: np.ndarray
+    radii: np.ndarray
+
+    @classmethod
+    def suited_to(cls, solid: np.ndarray) -> DescriptorScales:
+        """Lags and radii that suit a segmented micrograph ``(depth, width)``, True in the solid.
+
+        Raises
+        ------
+        ValueError
+            If the micrograph is too small for its correlation length.
+        """
+        depth, width = solid.shape
+        lags = np.arange(min(width // 2, 400))
+        descriptors = describe(solid, lags=lags, radii=np.array([1.0])).mean(np.full((1, depth), 1 / depth))
+        half = float(half_correlation_length(descriptors.correlation, lags)[0])
+        if not half * _MIN_LENGTHS <= min(depth, width):
+            count = f"{min(depth, width) / half:.0f}" if half > 0 else "less than 2"
+            raise ValueError(
+                f"the image shows too few pores: its shorter side is {count} correlation lengths long, and at least "
+                f"{_MIN_LENGTHS} are needed"
+            )
+        long_lags = np.geomspace(12, max(13, 6 * half), 16).round()
+        squares = np.geomspace(1, max(2.0, 3 * half), 9) ** 2
+        return cls(
+            np.unique(np.concatenate([np.arange(12), long_lags])).astype(int), np.sqrt(np.unique(squares.round()))
+        )
+
+    def describe(self, solid: np.ndarray) -> Descriptors:
+        """Descriptors of a section at these scales."""
+        return describe(solid, lags=self.lags, radii=self.radii)
+
+
+def average(descriptors: Sequence[Descriptors]) -> Descriptors:
     """Mean of the descriptors of several sections."""
-    return Descriptors(np.mean([d.two_point for d in found], axis=0), np.mean([d.opened for d in found], axis=0))
+    return Descriptors(
+        np.mean([d.two_point for d in descriptors], axis=0), np.mean([d.opened for d in descriptors], axis=0)
+    )
 
 
 def describe(solid: np.ndarray, *, lags: np.ndarray, radii: np.ndarray) -> Descriptors:
-    """Measure a section.
+    """Compute the descriptors of a section.
 
     Parameters
     ----------
@@ -58,7 +105,7 @@ def describe(solid: np.ndarray, *, lags: np.ndarray, radii: np.ndarray) -> Descr
     lags : (n_lags,) ndarray of int
         Distances along the row in pixels, rising from 0, less than the width.
     radii : (n_radii,) ndarray
-        Radii of the discs in pixels, rising, > 0; only their squares' whole parts count.
+        Radii of the discs in pixels, rising, > 0; rounded down to whole squares.
 
     Returns
     -------
@@ -66,29 +113,42 @@ def describe(solid: np.ndarray, *, lags: np.ndarray, radii: np.ndarray) -> Descr
 
     Notes
     -----
-    A disc may lie partly outside the section: what is there is taken for the phase that is opened.
+    Beyond the edges of the section the phase that is opened is assumed to continue.
     """
     pores = np.ascontiguousarray(~solid)
-    two_point = _pairs(pores.view(np.uint8), np.asarray(lags, np.int64))
+    two_point = _count_pairs(pores.view(np.uint8), np.asarray(lags, np.int64))
     two_point /= pores.shape[1] - np.asarray(lags)
     opened = np.stack([_openings(phase, radii) for phase in (pores, ~pores)], axis=1)
     return Descriptors(two_point, opened)
 
 
 def half_correlation_length(correlation: np.ndarray, lags: np.ndarray) -> np.ndarray:
-    """Lag at which the correlation has fallen to a half, linear between lags; NaN if it has not, shape ``(...)``."""
+    """Lag at which the correlation falls to one half, interpolated linearly.
+
+    Parameters
+    ----------
+    correlation : (..., n_lags) ndarray
+        Of :attr:`Descriptors.correlation`.
+    lags : (n_lags,) ndarray of int
+        In pixels.
+
+    Returns
+    -------
+    (...) ndarray
+        In pixels; NaN where the correlation stays above one half.
+    """
     below = np.argmax(correlation < 0.5, axis=-1)
     flat = correlation.reshape(-1, correlation.shape[-1])
-    found = np.full(len(flat), np.nan)
+    length = np.full(len(flat), np.nan)
     for i, k in enumerate(below.ravel()):
         if k > 0:
             a, b = flat[i, k - 1], flat[i, k]
-            found[i] = lags[k - 1] + (a - 0.5) / (a - b) * (lags[k] - lags[k - 1])
-    return found.reshape(below.shape)
+            length[i] = lags[k - 1] + (a - 0.5) / (a - b) * (lags[k] - lags[k - 1])
+    return length.reshape(below.shape)
 
 
 def chord_lengths(phase: np.ndarray) -> np.ndarray:
-    """Lengths, in pixels, of all chords along the last axis that do not touch the edges."""
+    """Lengths, in pixels, of all chords of a phase along the last axis that do not end at the edges."""
     padded = np.zeros((*phase.shape[:-1], phase.shape[-1] + 2), np.int8)
     padded[..., 1:-1] = phase
     steps = np.diff(padded.reshape(-1, padded.shape[-1]), axis=-1)
@@ -99,30 +159,30 @@ def chord_lengths(phase: np.ndarray) -> np.ndarray:
 
 
 @kernel
-def _pairs(pores, lags):
-    """Number of pairs in pores at each lag, by row."""
-    found = np.zeros((pores.shape[0], lags.size))
+def _count_pairs(pores: Any, lags: Any) -> Any:
+    """Number of pairs of pore pixels at each lag, by row."""
+    counts = np.zeros((pores.shape[0], lags.size))
     n = pores.shape[1]
     for row in range(pores.shape[0]):
         for k in range(lags.size):
-            here, there = pores[row, : n - lags[k]], pores[row, lags[k] :]
+            first, second = pores[row, : n - lags[k]], pores[row, lags[k] :]
             count = 0
-            for i in range(here.size):
-                count += here[i] & there[i]
-            found[row, k] = count
-    return found
+            for i in range(first.size):
+                count += first[i] & second[i]
+            counts[row, k] = count
+    return counts
 
 
 def _openings(phase: np.ndarray, radii: np.ndarray) -> np.ndarray:
-    """Share of each row left by openings with discs of the radii, ``(depth, n_radii)``."""
+    """Fraction of each row that openings with discs of the radii leave, ``(depth, n_radii)``."""
     depth, width = phase.shape
-    squares = [math.floor(radius**2 + 1e-9) for radius in radii]
-    margin = math.isqrt(max(squares))  # room for what spills over the end of a row
+    squares = [squared_radius(radius) for radius in radii]
+    margin = math.isqrt(max(squares))  # bits spill over the end of a row by the radius
     bits = pack_rows(phase, width + margin)
     inside = pack_rows(np.ones_like(phase), width + margin)
-    left = np.empty((depth, len(radii)))
+    fraction = np.empty((depth, len(radii)))
     for k, square in enumerate(squares):
-        eroded = inside & ~dilated((inside & ~bits)[None], square)[0]
-        opened = inside & dilated(eroded[None], square)[0]
-        left[:, k] = np.bitwise_count(opened).sum(axis=1) / width
-    return left
+        eroded = inside & ~packed_dilation((inside & ~bits)[None], square)[0]
+        opened = inside & packed_dilation(eroded[None], square)[0]
+        fraction[:, k] = np.bitwise_count(opened).sum(axis=1) / width
+    return fraction

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from membrane_dask.io.volumes import GivenVolume
+from membrane_dask.io.volumes import VolumeSource
 from membrane_dask.physics.stokes.solver import Bounds, Sums, first_inner
 from membrane_dask.program import History, Image, Scratch, Unit
 from membrane_dask.studies.characterize.config import FlowSettings
@@ -72,7 +72,7 @@ def slab_parts(settings: FlowSettings, cuts: Sequence[tuple[int, ...] | None]) -
     )
 
 
-def slab_fields(settings: FlowSettings, volume: GivenVolume, edges: Sequence[int], name: str) -> Image:
+def slab_fields(settings: FlowSettings, volume: VolumeSource, edges: Sequence[int], name: str) -> Image:
     """Where the velocities of a volume are kept."""
     voxel = float(volume.voxel_nm or math.nan)
     labels: dict[str, np.ndarray] = {"component": np.array(list("zyx"), np.dtypes.StringDType())}

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from membrane_dask.io.volumes import GivenVolume
-from membrane_dask.physics.imaging.distance import pore_radii
+from membrane_dask.io.volumes import VolumeSource
+from membrane_dask.physics.imaging.local_thickness import pore_radii
 from membrane_dask.physics.networks.pore_network import PhysicsError
 from membrane_dask.physics.stokes.mac_grid import Grid, Surface, percolating
 from membrane_dask.physics.stokes.solver import Pressures, Sums, conserved, corrected, darcy_flow, darcy_load
@@ -133,7 +133,7 @@ def slab_work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndar
     PhysicsError
         If it does not.
     """
-    volume: GivenVolume = context["volumes"][unit.params["volume"]]
+    volume: VolumeSource = context["volumes"][unit.params["volume"]]
     if unit.task == "through":
         return _through(context, unit, volume)
     site = _Site(context["scratch"], context["flow"], context["slabs"][unit.params["volume"]], unit.params)
@@ -160,7 +160,7 @@ def slab_work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndar
 
 
 def _through(
-    context: Mapping[str, Any], unit: Unit, volume: GivenVolume
+    context: Mapping[str, Any], unit: Unit, volume: VolumeSource
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Pores that lead through, as bits; how many lie in each plane; and how wide they are."""
     settings: FlowSettings = context["flow"]
@@ -260,7 +260,7 @@ def _streams(
     return {"velocity": flow[own].copy(), "work": np.array([through, power]), "flux": flux, **looks}
 
 
-def _field(site: _Site, volume: GivenVolume) -> np.ndarray:
+def _field(site: _Site, volume: VolumeSource) -> np.ndarray:
     """Velocities in the middle of a slab's voxels, ``(component, z, y, x)`` in m/s."""
     settings, fine = site.settings, site.settings.refine
     window = site.slabs.window(int(site.params["slab"]), 1)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from membrane_dask.io.volumes import GivenVolume
+from membrane_dask.io.volumes import VolumeSource
 from membrane_dask.physics.stokes.mac_grid import Grid, Surface
 
 #: Bounds of the second reading's permeability: its lower one errs by far less.
@@ -20,7 +20,7 @@ def other(surface: Surface) -> Surface:
     return "voxels" if surface == "smooth" else "smooth"
 
 
-def planes_of(volume: GivenVolume) -> np.ndarray:
+def planes_of(volume: VolumeSource) -> np.ndarray:
     """Pores of a volume, ``(z, y, x)`` bool."""
     pores = np.empty(volume.shape, bool)
     depth = max(1, _READ // (volume.shape[1] * volume.shape[2]))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from membrane_dask.io.volumes import GivenVolume
+from membrane_dask.io.volumes import VolumeSource
 from membrane_dask.physics.networks.network_flow import flow_graph, scatter, solve_pressures
 from membrane_dask.physics.networks.pore_network import PhysicsError, PoreNetwork
 from membrane_dask.physics.stokes.mac_grid import Grid, percolating
@@ -49,7 +49,7 @@ _MILLIDARCY, _PERMEANCE, _PSI = 9.869233e-16, 3.6e11, 0.0689476
 
 
 def flow_memory(
-    settings: FlowSettings, retention: RetentionSettings, volume: GivenVolume, porosity: float, by_slabs: bool
+    settings: FlowSettings, retention: RetentionSettings, volume: VolumeSource, porosity: float, by_slabs: bool
 ) -> int:
     """Peak bytes of a solution; of a volume by slabs, of what is held back alone."""
     voxels = math.prod(volume.shape) * settings.refine**3
@@ -58,7 +58,7 @@ def flow_memory(
 
 
 def flow_through(
-    volume: GivenVolume,
+    volume: VolumeSource,
     settings: FlowSettings,
     retention: RetentionSettings,
     network: Mapping[str, np.ndarray],
@@ -68,7 +68,7 @@ def flow_through(
 
     Parameters
     ----------
-    volume : GivenVolume
+    volume : VolumeSource
         The volume.
     settings, retention : FlowSettings, RetentionSettings
         What is asked.
@@ -106,7 +106,7 @@ def flow_through(
 
 
 def flow_by_slabs(
-    context: Mapping[str, Any], unit: Unit, volume: GivenVolume, network: Mapping[str, np.ndarray]
+    context: Mapping[str, Any], unit: Unit, volume: VolumeSource, network: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
     """The same of a volume whose slabs were solved for."""
     settings, retention = context["flow"], context["retention"]
@@ -121,7 +121,7 @@ def flow_by_slabs(
 
 
 def _told(
-    found: Mapping[str, Any], volume: GivenVolume, fine: int, network: Mapping[str, np.ndarray]
+    found: Mapping[str, Any], volume: VolumeSource, fine: int, network: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
     """What was found in voxels, in nm, beside the short cuts."""
     unit = (float(volume.voxel_nm or math.nan) / fine) ** 2
@@ -140,7 +140,7 @@ def _told(
 
 
 def _nothing_flows(
-    volume: GivenVolume, retention: RetentionSettings, network: Mapping[str, np.ndarray]
+    volume: VolumeSource, retention: RetentionSettings, network: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
     found: dict[str, Any] = {f"network_{name}": value for name, value in _by_conduits(network).items()}
     found |= dict.fromkeys(("permeability", "upper", "screening", "other_surface"), 0.0)
@@ -161,7 +161,7 @@ def _held_back(
     pores: np.ndarray,
     grid: Grid,
     velocity: np.ndarray,
-    volume: GivenVolume,
+    volume: VolumeSource,
     settings: FlowSettings,
     retention: RetentionSettings,
     seed: np.random.SeedSequence,

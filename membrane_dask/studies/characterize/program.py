@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.errors import Problem, Source, StudyError
-from membrane_dask.io.volumes import GivenVolume, open_given, volumes_of
-from membrane_dask.physics.imaging.distance import Box, fitting, surroundings
-from membrane_dask.physics.imaging.network_extraction import assemble, surface_areas
-from membrane_dask.physics.imaging.watershed import N_SUMS, Markers, basins
+from membrane_dask.io.volumes import VolumeSource, open_volume_source, volume_paths
+from membrane_dask.physics.imaging.blocks import Block
+from membrane_dask.physics.imaging.distance import block_squared_distances
+from membrane_dask.physics.imaging.local_thickness import local_thickness_counts
+from membrane_dask.physics.imaging.network_extraction import extract_network, surface_areas
+from membrane_dask.physics.imaging.watershed import FORMER_NAMES, N_REGION_SUMS, SnowParameters, block_watershed
 from membrane_dask.physics.networks.pore_network import PhysicsError, PoreNetwork
 from membrane_dask.physics.transport.tortuosity import PoreSpace, diffusion, distances, shortest_path
 from membrane_dask.program import Dataset, History, Image, Program, Proposer, Scratch, Unit
@@ -112,7 +114,7 @@ class CharacterizeProgram(Program):
         self.given = found
         self.shares = [self._share(volume, number, source) for number, volume in enumerate(found)]
         settings = study.network
-        markers = Markers(settings.sigma, settings.radius, settings.smallest, settings.nearby)
+        markers = SnowParameters(settings.sigma, settings.radius, settings.smallest, settings.nearby)
         self.blocks = [_blocks(volume.shape, study.block) for volume in found]
         self.slabs: list[tuple[int, ...] | None] = [None] * len(found)
         if study.flow.solve:
@@ -152,29 +154,30 @@ class CharacterizeProgram(Program):
             *slab_parts(study.flow, self.slabs),
         )
 
-    def _opened(self, field: str, source: Source | None) -> list[GivenVolume]:
+    def _opened(self, field: str, source: Source | None) -> list[VolumeSource]:
         """Volumes that a field of the study names."""
         study, path = self.study, getattr(self.study, field)
         grey = study.grey.model_dump() if study.grey.threshold is not None else None
         try:
             if path.suffix.lower() in (".yaml", ".yml"):
                 raise ValueError(f"is a study that must be run first: membrane-dask run {path}")
-            return [open_given(one, study.pores, grey) for one in volumes_of(path)]
+            return [open_volume_source(one, study.pores, grey) for one in volume_paths(path)]
         except ValueError as error:
             raise StudyError([Problem((field,), f"{error} (got {str(path)!r})")], source) from error
 
-    def _sized(self, volume: GivenVolume, field: str, source: Source | None) -> GivenVolume:
+    def _sized(self, volume: VolumeSource, field: str, source: Source | None) -> VolumeSource:
         size: Any = self.study.voxel_size
         if size and volume.voxel_nm and abs(size / volume.voxel_nm - 1) > 1e-3:
-            words = f"is {size:g} nm, but by its {volume.told_by} {volume.path} has voxels of {volume.voxel_nm:g} nm"
+            metadata, in_file = volume.voxel_size_source, volume.voxel_nm
+            words = f"is {size:g} nm, but {volume.path} has voxels of {in_file:g} nm ({metadata})"
             raise StudyError([Problem(("voxel_size",), words)], source)
         known = volume.voxel_nm or size
         if not known:
-            words = f"required: {volume.told_by}; for example voxel_size: 3 nm"
+            words = f"required: {volume.voxel_size_source}; for example voxel_size: 3 nm"
             raise StudyError([Problem(("voxel_size",), f"{words} ({field}: {volume.path})")], source)
         return replace(volume, voxel_nm=known)
 
-    def _share(self, volume: GivenVolume, number: int, source: Source | None) -> float:
+    def _share(self, volume: VolumeSource, number: int, source: Source | None) -> float:
         """Porosity of a few planes."""
         field = "input" if number < self.replicates else "reference"
         planes = np.linspace(0, volume.shape[0] - 1, 2 * _PLANES_SEEN + 1).astype(int)[1::2]
@@ -259,8 +262,8 @@ class CharacterizeProgram(Program):
         most = dict.fromkeys(("blocks", "ways", "flows", *SLAB_TASKS), 0)
         for volume, blocks, share, edges in zip(self.given, self.blocks, self.shares, self.slabs, strict=True):
             for start, stop in blocks:
-                box = Box(start, stop, _HALO, volume.shape)
-                read = math.prod(at.stop - at.start for at in box.known)
+                box = Block(start, stop, _HALO, volume.shape)
+                read = math.prod(at.stop - at.start for at in box.extended)
                 own = math.prod(b - a + 16 for a, b in zip(start, stop, strict=True))
                 most["blocks"] = max(most["blocks"], _BYTES_READ * read + _BYTES_OWN * own)
             if self.study.tortuosity:
@@ -321,7 +324,7 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
     PhysicsError
         If its pores are too wide to be measured in blocks, or the ways cannot be found.
     """
-    volume: GivenVolume = context["volumes"][unit.params["volume"]]
+    volume: VolumeSource = context["volumes"][unit.params["volume"]]
     if unit.task == "blocks":
         return _block(context, volume, *context["blocks"][unit.params["volume"]][unit.params["block"]])
     if unit.task == "networks":
@@ -353,37 +356,38 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
 
 
 def _block(
-    context: Mapping[str, Any], volume: GivenVolume, start: tuple[int, ...], stop: tuple[int, ...]
+    context: Mapping[str, Any], volume: VolumeSource, start: tuple[int, ...], stop: tuple[int, ...]
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Distances to the solid, pore sizes and basins of a block."""
-    markers: Markers = context["markers"]
-    box, squares = surroundings(volume.read, start, stop, volume.shape, margin=markers.margin, halo=_HALO)
-    sizes = fitting(squares, box)
-    part, _ = basins(squares, box, markers, context["diagonal"])
-    return {**part, "fitting": sizes, "depth": np.array([start[0], stop[0]])}, {}
+    snow: SnowParameters = context["markers"]
+    block, squares = block_squared_distances(volume.read, start, stop, volume.shape, margin=snow.margin, halo=_HALO)
+    sizes = local_thickness_counts(squares, block)
+    regions, _ = block_watershed(squares, block, snow, context["diagonal"])
+    return {**regions, "fitting": sizes, "depth": np.array([start[0], stop[0]])}, {}
 
 
 class _PartsOf:
     """What the blocks of a volume have left, read anew whenever it is gone through."""
 
-    def __init__(self, context: Mapping[str, Any], volume: GivenVolume, number: int) -> None:
+    def __init__(self, context: Mapping[str, Any], volume: VolumeSource, number: int) -> None:
         self._reader, self._volume = context["scratch"], volume
         self._span = range(int(context["first"][number]), int(context["first"][number + 1]))
 
     def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
         for k in self._span:
             try:
-                yield self._reader.read("blocks", (k,))
+                arrays = self._reader.read("blocks", (k,))
+                yield {FORMER_NAMES.get(name, name): values for name, values in arrays.items()}
             except FileNotFoundError as error:
                 raise PhysicsError(f"block {k - self._span[0]} of {self._volume.path} was not measured") from error
 
 
 def _network(
-    context: Mapping[str, Any], volume: GivenVolume, number: int
+    context: Mapping[str, Any], volume: VolumeSource, number: int
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """The network and the connectivity of a volume, and its pore sizes."""
     parts = _PartsOf(context, volume, number)
-    sizes, sums = np.zeros((0, volume.shape[0]), np.int64), np.zeros((1, N_SUMS), np.int64)
+    sizes, sums = np.zeros((0, volume.shape[0]), np.int64), np.zeros((1, N_REGION_SUMS), np.int64)
     for part in parts:
         counts, (a, b) = part["fitting"], part["depth"]
         if len(counts) > len(sizes):
@@ -391,7 +395,7 @@ def _network(
         sizes[: len(counts), a:b] += counts
         sums += part["sums"].sum(axis=0)
     voxel = float(volume.voxel_nm or math.nan)
-    found = assemble(parts, volume.shape, voxel, context["markers"])
+    found = extract_network(parts, volume.shape, voxel, context["markers"])
     connectivity, network = found.connectivity, found.network
     arrays = {
         "fitting": sizes,
@@ -403,7 +407,7 @@ def _network(
         "n_components": connectivity.n_components,
         "centroid_path": connectivity.centroid_path,
         "surface": surface_areas(sums)[0],
-        "unassigned": found.unassigned,
+        "unassigned": found.unassigned_fraction,
         "position": network.junctions,
         "volume": network.bodies["volume"],
         "equivalent_radius": network.bodies["equivalent_radius"],

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from membrane_dask.physics.imaging.distance import pore_radii
+from membrane_dask.physics.imaging.local_thickness import pore_radii
 from membrane_dask.program import Dataset
 from membrane_dask.schema import Variable
 from membrane_dask.studies.characterize.config import CharacterizeStudy

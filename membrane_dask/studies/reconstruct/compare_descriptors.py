@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from membrane_dask.physics.reconstruction.descriptors import average, chord_lengths
-from membrane_dask.physics.reconstruction.matching import Scale
+from membrane_dask.physics.reconstruction.descriptors import DescriptorScales, average, chord_lengths
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -38,7 +37,7 @@ def texture(micrograph: xr.Dataset, volumes: Sequence[Any]) -> xr.Dataset:
 
     solid = micrograph.solid.values > 0
     pixel = float(micrograph.x[1] - micrograph.x[0])
-    scale = Scale.of(solid)
+    scale = DescriptorScales.suited_to(solid)
     sources = [solid[None], *(_planes(volume) for volume in volumes)]
     found = [average([scale.describe(plane) for plane in planes]) for planes in sources]
     whole = [one.mean(np.full((1, len(solid)), 1 / len(solid))) for one in found]

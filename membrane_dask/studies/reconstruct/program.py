@@ -18,28 +18,24 @@ import numpy as np
 
 from membrane_dask.errors import Problem, Source, StudyError
 from membrane_dask.io.micrographs import read_micrograph
-from membrane_dask.physics.imaging.micrograph import Segmentation, distance_features, distance_objective, segment
-from membrane_dask.physics.reconstruction.descriptors import half_correlation_length
+from membrane_dask.physics.imaging.micrograph import Segmentation, segment
+from membrane_dask.physics.reconstruction.descriptors import DescriptorScales, half_correlation_length
+from membrane_dask.physics.reconstruction.distance_objective import distance_features, distance_objective
+from membrane_dask.physics.reconstruction.knot_selection import choose_knots
 from membrane_dask.physics.reconstruction.matching import (
     Match,
-    Scale,
     Sections,
     Target,
-    choose_knots,
-    first_guess,
+    initial_structure,
     match,
-    parameters,
-    with_parameters,
 )
 from membrane_dask.physics.reconstruction.random_field import (
-    Graded,
-    Structure,
-    TwoLayers,
-    block,
-    cut,
+    cut_and_close,
     gaussian_field,
+    generate_window,
     working_bytes,
 )
+from membrane_dask.physics.reconstruction.structures import Graded, Structure, TwoLayers
 from membrane_dask.program import Dataset, History, Image, Program, Proposer, Table, Unit
 from membrane_dask.studies.reconstruct.config import ReconstructStudy
 from membrane_dask.studies.reconstruct.search import BayesianSearch, CandidateSearch, Progress
@@ -93,7 +89,7 @@ class ReconstructProgram(Program):
         parts = ((0.0, study.model.skin), (1.0 - study.model.support, 1.0))
         self._check_phases(solid, parts if self.layers else ((0.0, 1.0),), source)
         try:
-            scale = Scale.of(solid)
+            scale = DescriptorScales.suited_to(solid)
         except ValueError as error:
             raise StudyError([Problem(("input",), f"{error} (got {str(study.input)!r})")], source) from error
         self._structure = self._prototype(
@@ -188,7 +184,7 @@ class ReconstructProgram(Program):
         seed = np.random.SeedSequence(entropy=self.study.seed, spawn_key=(_KIND, replicate, 1))
         if search.method == "published":
             return BayesianSearch(_PUBLISHED, search.initial, search.in_flight, seed)
-        guess = parameters(first_guess(self._structure, self.context["target"], self.context["scale"]))[0]
+        guess = initial_structure(self._structure, self.context["target"], self.context["scale"]).parameters()[0]
         ranges = [search.sigma or (_NARROWEST * sigma, _WIDEST * sigma) for sigma in guess]
         bounds = {f"log_sigma_{i}": (math.log(low), math.log(high)) for i, (low, high) in enumerate(ranges)}
         for name, values in (("closing_radius", search.closing_radius), ("roughness", roughness)):
@@ -198,12 +194,12 @@ class ReconstructProgram(Program):
 
     def structure(self, point: Mapping[str, float]) -> Structure:
         """Structure of a point that the search proposed, or of what is known of a trial; lengths in voxels."""
-        sigma, porosity = (np.array(values) for values in parameters(self._structure))
+        sigma, porosity = (np.array(values) for values in self._structure.parameters())
         for i in range(len(sigma)):
             sigma[i] = point.get(f"sigma_{i}", math.exp(point.get(f"log_sigma_{i}", 0.0)))
         for i in range(len(porosity)):
             porosity[i] = point.get(f"porosity_{i}", porosity[i])
-        found = with_parameters(self._structure, sigma, porosity)
+        found = self._structure.with_parameters(sigma, porosity)
         found = replace(found, closing_radius=point.get("closing_radius", min(self.study.search.closing_radius)))
         if isinstance(found, Graded):
             found = replace(found, roughness=point.get("roughness", min(self.study.search.roughness)))
@@ -237,16 +233,16 @@ class ReconstructProgram(Program):
             {"log_sigma_0": 1.0, "closing_radius": float(np.median(self.study.search.closing_radius))}
         )
         target = self.context["target"]
-        likely = as_params(first_guess(middle, target, self.context["scale"]))
+        likely = as_params(initial_structure(middle, target, self.context["scale"]))
         return [self.unit("trials", 0, 0, {"structure": likely}), self.unit("structure-0", 0, 0, {"structure": likely})]
 
     def memory(self) -> Mapping[str, int]:
         """Peak bytes of a slab and of a trial, for the widest structure that is likely."""
         search = self.study.search
-        widest = first_guess(self._structure, self.context["target"], self.context["scale"])
-        sigma, porosity = parameters(widest)
+        widest = initial_structure(self._structure, self.context["target"], self.context["scale"])
+        sigma, porosity = widest.parameters()
         widths = np.full(len(sigma), search.sigma[1]) if search.sigma else 2.0 * sigma
-        widest = replace(with_parameters(widest, widths, porosity), closing_radius=max(search.closing_radius))
+        widest = replace(widest.with_parameters(widths, porosity), closing_radius=max(search.closing_radius))
         depth, slices, width = self.context["shape"]
         slab = working_bytes(widest, (depth, min(self.context["block"], slices), width))
         sections = self.context["sections"]
@@ -397,13 +393,13 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
     if context["method"] == "published":
         found = _as_published(context, unit, structure, noise)
     elif context["method"] == "direct":
-        found = match(first_guess(structure, target, context["scale"]), target, context["scale"], sections)
+        found = match(initial_structure(structure, target, context["scale"]), target, context["scale"], sections)
     else:
-        sigma, _ = parameters(structure)
-        structure = with_parameters(structure, sigma, target.porosity)
-        found = match(structure, target, context["scale"], sections, steps=0)
-    features = [distance_features(solid, edges=_EDGES, sections=sections.parts) for solid in found.solids]
-    sigma, porosity = parameters(found.structure)
+        sigma, _ = structure.parameters()
+        structure = structure.with_parameters(sigma, target.porosity)
+        found = match(structure, target, context["scale"], sections, iterations=0)
+    features = [distance_features(solid, edges=_EDGES, sections=sections.ranges) for solid in found.solids]
+    sigma, porosity = found.structure.parameters()
     roughness = getattr(found.structure, "roughness", 0.0)
     values: dict[str, Any] = {
         "sigma": sigma * context["pixel"],
@@ -428,13 +424,13 @@ def _slab(
     depth, planes, wide = context["shape"]
     start = unit.index[0] * context["block"]
     shape = (depth, min(context["block"], planes - start), wide)
-    volume = block(structure, depth=depth, start=(0, start, 0), shape=shape, seed=noise)
+    volume = generate_window(structure, depth=depth, start=(0, start, 0), shape=shape, seed=noise)
     bounds = [round(depth * q / 4) for q in range(5)]
     pores = [float(volume[a:b].size - np.count_nonzero(volume[a:b])) for a, b in itertools.pairwise(bounds)]
     return {"volume": volume}, {f"pore_voxels_{q}": count for q, count in enumerate(pores)}
 
 
-def _pair(model: Structure, sections: Sections, scale: Scale) -> tuple[Target, Target]:
+def _pair(model: Structure, sections: Sections, scale: DescriptorScales) -> tuple[Target, Target]:
     """Two sections of a structure that know nothing of each other."""
     apart = replace(sections, planes=(0, 1 << 18))
     one, two = (apart.windows(model).target(scale.describe(solid)) for solid in apart.cut(model, apart.fields(model)))
@@ -451,14 +447,14 @@ def _as_published(context: Mapping[str, Any], unit: Unit, structure: Structure, 
         structure, depth=sections.depth, start=(-halo, 2 - halo, -halo),
         shape=(sections.depth + 2 * halo, 1 + 2 * halo, sections.width + 2 * halo), seed=seed, period=_PUBLISHED_PLANES,
     )  # fmt: skip
-    solid = cut(structure, field, depth=sections.depth, z_start=-halo)[:, 0] > 0
-    scale: Scale = context["scale"]
-    texture = sections.windows(structure).target(scale.describe(solid)).texture
+    solid = cut_and_close(structure, field, depth=sections.depth, z_start=-halo)[:, 0] > 0
+    scale: DescriptorScales = context["scale"]
+    descriptors = sections.windows(structure).target(scale.describe(solid)).descriptors
     # Its distances end with the last edge, and 1 is added to every share.
     target = context["features"][..., :-1]
-    found = distance_features(solid, edges=_EDGES, sections=sections.parts)[..., :-1]
+    found = distance_features(solid, edges=_EDGES, sections=sections.ranges)[..., :-1]
     objective = float((np.abs(found - target) / (1 + target)).mean())
-    return Match(structure, objective, half_correlation_length(texture.correlation, scale.lags), [solid])
+    return Match(structure, objective, half_correlation_length(descriptors.correlation, scale.lags), [solid])
 
 
 def _read(study: ReconstructStudy, source: Source | None) -> tuple[np.ndarray, float]:

@@ -1,4 +1,4 @@
-"""Structures: bit-equal windows, a second program, and what theory says of Gaussian fields."""
+"""Gaussian structures: independence of the window, a second implementation, and theory of excursion sets."""
 
 from __future__ import annotations
 
@@ -15,16 +15,11 @@ from scipy.special import ndtri
 from strategies import windows
 
 from membrane_dask.physics.analytic_problems import GaussianExcursion, GradedMembrane
-from membrane_dask.physics.imaging.filters import kernel_weights
+from membrane_dask.physics.imaging.gaussian import gaussian_taps
+from membrane_dask.physics.reconstruction import random_field
 from membrane_dask.physics.reconstruction.noise import uniform
-from membrane_dask.physics.reconstruction.random_field import (
-    Graded,
-    Structure,
-    TwoLayers,
-    block,
-    gaussian_field,
-    smoothed_sd,
-)
+from membrane_dask.physics.reconstruction.random_field import gaussian_field, generate_window
+from membrane_dask.physics.reconstruction.structures import Graded, Structure, TwoLayers
 
 LAYERS = TwoLayers(sigma_1=1.1, sigma_2=2.6, porosity=0.35, closing_radius=2.3, closing_depth=0.25, blend_power=3)
 GRADED = Graded(
@@ -33,40 +28,42 @@ GRADED = Graded(
 DEPTH = 48
 
 
-def alike(sigma: float, porosity: float, **how) -> Graded:
-    """One field, alike at all depths."""
-    return Graded(sigma=(sigma,), porosity=(porosity,), **how)
+def homogeneous(sigma: float, porosity: float, **options) -> Graded:
+    """One field, the same at all depths."""
+    return Graded(sigma=(sigma,), porosity=(porosity,), **options)
 
 
 @pytest.fixture(scope="module", params=[LAYERS, GRADED], ids=["layers", "graded"])
 def whole(request) -> tuple[Structure, np.ndarray]:
-    """A membrane and some of what lies beyond its faces."""
-    return request.param, block(request.param, depth=DEPTH, start=(-4, 0, 0), shape=(DEPTH + 8, 30, 150), seed=9)
+    """A membrane, and four planes beyond each of its faces."""
+    return request.param, generate_window(
+        request.param, depth=DEPTH, start=(-4, 0, 0), shape=(DEPTH + 8, 30, 150), seed=9
+    )
 
 
 @settings(deadline=None, max_examples=40)
 @given(data=st.data())
-def test_every_window_is_a_crop(whole, data):
+def test_a_window_equals_the_crop_of_a_larger_one(whole, data):
     structure, whole = whole
     z, y, x = data.draw(windows(whole.shape))
     crop = whole[z, y, x]
-    window = block(structure, depth=DEPTH, start=(z.start - 4, y.start, x.start), shape=crop.shape, seed=9)
+    window = generate_window(structure, depth=DEPTH, start=(z.start - 4, y.start, x.start), shape=crop.shape, seed=9)
     assert window.tobytes() == crop.tobytes()
 
 
-def ball(square: int) -> np.ndarray:
-    """Digital ball ``d**2 <= square``."""
+def sphere(square: int) -> np.ndarray:
+    """Digital sphere ``d**2 <= square``."""
     radius = int(square**0.5)
     return (np.mgrid[(slice(-radius, radius + 1),) * 3] ** 2).sum(0) <= square
 
 
 def by_scipy(structure: Structure, depth: int, shape, seed: int) -> np.ndarray:
-    """The same volume by other means: whole arrays, double precision, scipy's filters."""
+    """The same volume from whole arrays in double precision, by SciPy's filters."""
     halo = 2 * int(structure.closing_radius)
     field = 0
     z = np.arange(-halo, shape[0] + halo)
     weight = ((depth - 1 - np.clip(z, 0, depth - 1)) / (depth - 1)) ** structure.blend_power
-    for number, (sigma, share) in enumerate(((structure.sigma_1, weight), (structure.sigma_2, 1 - weight))):
+    for number, (sigma, fraction) in enumerate(((structure.sigma_1, weight), (structure.sigma_2, 1 - weight))):
         reach = int(structure.truncate * sigma + 0.5)
         pad = halo + reach
         noise = uniform(seed, number, (-pad,) * 3, tuple(n + 2 * pad for n in shape)).astype(float)
@@ -75,29 +72,29 @@ def by_scipy(structure: Structure, depth: int, shape, seed: int) -> np.ndarray:
         for axis in range(3):
             noise = ndimage.correlate1d(noise, taps, axis)
         inner = (slice(reach, -reach or None),) * 3
-        field = field + share[:, None, None] * noise[inner] / np.sqrt((taps**2).sum() ** 3 / 12)
+        field = field + fraction[:, None, None] * noise[inner] / np.sqrt((taps**2).sum() ** 3 / 12)
     field /= np.sqrt(weight**2 + (1 - weight) ** 2)[:, None, None]
     solid = field >= ndtri(structure.porosity)
-    closed = ndimage.binary_closing(solid, ball(int(structure.closing_radius**2)))
+    closed = ndimage.binary_closing(solid, sphere(int(structure.closing_radius**2)))
     solid = np.where((z >= structure.closing_depth * depth)[:, None, None], closed, solid)
     inner = (slice(halo, -halo or None),) * 3
     return np.where(solid[inner], 255, 0).astype(np.uint8)
 
 
 @pytest.mark.parametrize("closing_radius", [0, 1, 3])
-def test_a_second_program_agrees(closing_radius):
+def test_two_layers_equal_a_second_implementation(closing_radius):
     structure = TwoLayers(
         sigma_1=1.3, sigma_2=3.2, porosity=0.3, closing_radius=closing_radius, closing_depth=0.25, blend_power=4
     )
-    ours = block(structure, depth=40, start=(0, 0, 0), shape=(40, 36, 50), seed=3)
-    other = by_scipy(structure, 40, (40, 36, 50), 3)
+    volume = generate_window(structure, depth=40, start=(0, 0, 0), shape=(40, 36, 50), seed=3)
+    expected = by_scipy(structure, 40, (40, 36, 50), 3)
     # Single precision moves the field by some 1e-6 of its sd: at most a few voxels of 72,000 cross the level.
-    assert (ours != other).sum() <= 5
-    assert 0.05 < (ours == 0).mean() < 0.5
+    assert (volume != expected).sum() <= 5
+    assert 0.05 < (volume == 0).mean() < 0.5
 
 
-def test_a_second_program_agrees_on_a_graded_field():
-    """Plane by plane in double precision: each smoothed by its own kernel, then along z by that of the result."""
+def test_a_graded_field_equals_a_second_implementation():
+    """In double precision: each plane smoothed by its own kernel, then along z by that of the result."""
     structure, depth, n = Graded(knots=(0.0, 0.6, 1.0), sigma=(0.8, 2.4, 1.5), porosity=(0.3, 0.5, 0.4)), 30, 24
 
     def taps(z: int) -> np.ndarray:
@@ -117,33 +114,32 @@ def test_a_second_program_agrees_on_a_graded_field():
     for z in range(depth):
         along = taps(z)
         reach = len(along) // 2
-        lot = slice(z + pad - reach, z + pad + reach + 1)
-        field = np.tensordot(along, planes[lot], axes=1) / np.sqrt((along**2) @ variances[lot])
+        window = slice(z + pad - reach, z + pad + reach + 1)
+        field = np.tensordot(along, planes[window], axes=1) / np.sqrt((along**2) @ variances[window])
         level = np.interp(z / (depth - 1), structure.knots, ndtri(structure.porosity))
         expected[z] = np.where(field[pad:-pad, pad:-pad] >= level, 255, 0)
-    found = block(structure, depth=depth, start=(0, 0, 0), shape=(depth, n, n), seed=3)
-    assert (found != expected).sum() <= 5  # single precision
+    volume = generate_window(structure, depth=depth, start=(0, 0, 0), shape=(depth, n, n), seed=3)
+    assert (volume != expected).sum() <= 5  # single precision
 
 
-def test_a_deep_membrane_is_made_in_lots(monkeypatch):
-    """The same bits, however many planes are held in memory at a time."""
-    from membrane_dask.physics.reconstruction import random_field as structure
+def test_a_deep_membrane_is_generated_piece_by_piece(monkeypatch):
+    """The same bits, however many planes are in memory at a time."""
+    whole = generate_window(GRADED, depth=DEPTH, start=(0, 0, 0), shape=(DEPTH, 6, 70), seed=2)
+    monkeypatch.setattr(random_field, "_MAX_PLANES", 13)
+    pieces = generate_window(GRADED, depth=DEPTH, start=(0, 0, 0), shape=(DEPTH, 6, 70), seed=2)
+    assert pieces.tobytes() == whole.tobytes()
 
-    whole = block(GRADED, depth=DEPTH, start=(0, 0, 0), shape=(DEPTH, 6, 70), seed=2)
-    monkeypatch.setattr(structure, "_LOT", 13)
-    assert block(GRADED, depth=DEPTH, start=(0, 0, 0), shape=(DEPTH, 6, 70), seed=2).tobytes() == whole.tobytes()
 
-
-def test_the_widest_kernel_lies_at_a_knot():
-    """The plane of the knot reaches further than its neighbours: windows agree there, too."""
+def test_windows_at_the_knot_with_the_widest_kernel():
+    """The kernel of this plane reaches further than those of its neighbours."""
     peak = Graded(knots=(0.0, 0.3, 1.0), sigma=(1.0, 2.6251, 1.0), porosity=(0.5,) * 3)
-    whole = block(peak, depth=11, start=(0, 0, 0), shape=(11, 4, 30), seed=1)
+    whole = generate_window(peak, depth=11, start=(0, 0, 0), shape=(11, 4, 30), seed=1)
     for z in range(11):
-        window = block(peak, depth=11, start=(z, 1, 5), shape=(1, 2, 20), seed=1)
+        window = generate_window(peak, depth=11, start=(z, 1, 5), shape=(1, 2, 20), seed=1)
         np.testing.assert_array_equal(window, whole[z : z + 1, 1:3, 5:25])
 
 
-def test_a_ring_of_planes_repeats():
+def test_a_periodic_field():
     period = 5
     shape = (20, 3 * period, 40)
     field = gaussian_field(GRADED, depth=DEPTH, start=(4, -2, 0), shape=shape, seed=2, period=period)
@@ -152,39 +148,43 @@ def test_a_ring_of_planes_repeats():
 
 
 @pytest.mark.parametrize("square", [1, 2, 3, 4, 5, 6, 8, 9, 12, 16, 20, 25])
-def test_closing_is_exact(square):
-    """Voxel by voxel scipy's closing by the same ball, far from the border."""
-    open_one = alike(1.5, 0.4)
-    closed_one = alike(1.5, 0.4, closing_radius=square**0.5)
+def test_closing_equals_that_of_scipy(square):
+    """Voxel by voxel, by the same structuring element, away from the border."""
+    unclosed = homogeneous(1.5, 0.4)
+    closed = homogeneous(1.5, 0.4, closing_radius=square**0.5)
     margin, size = 12, 24
-    wide = block(open_one, depth=24, start=(-margin,) * 3, shape=(size + 2 * margin,) * 3, seed=1) > 0
-    expected = ndimage.binary_closing(wide, ball(square))[(slice(margin, -margin),) * 3]
-    found = block(closed_one, depth=24, start=(0, 0, 0), shape=(size,) * 3, seed=1) > 0
-    np.testing.assert_array_equal(found, expected)
+    wide = generate_window(unclosed, depth=24, start=(-margin,) * 3, shape=(size + 2 * margin,) * 3, seed=1) > 0
+    expected = ndimage.binary_closing(wide, sphere(square))[(slice(margin, -margin),) * 3]
+    solid = generate_window(closed, depth=24, start=(0, 0, 0), shape=(size,) * 3, seed=1) > 0
+    np.testing.assert_array_equal(solid, expected)
 
 
-def test_only_the_square_of_the_closing_radius_counts():
+def test_the_closing_radius_is_rounded_down_to_a_whole_square():
     assert [Structure(closing_radius=r).closing_square for r in (0, 0.9, 2**0.5, 5**0.5, 2.99)] == [
         0, 0, 2, 5, 8,
     ]  # fmt: skip
 
 
 def test_taps_and_their_standard_deviation():
-    taps = kernel_weights(2.0, 4.0)
+    taps = gaussian_taps(2.0, 4.0)
     assert len(taps) == 9
     assert taps[0] + 2 * taps[1:].sum() == pytest.approx(1, abs=1e-6)  # float32
     # A wide kernel tends to sum w^2 = 1 / (2 sqrt(pi) sigma).
-    assert smoothed_sd(kernel_weights(5.0, 6.0)) == pytest.approx((2 * np.pi**0.5 * 5) ** -1.5 / 12**0.5, rel=1e-4)
+    taps = gaussian_taps(5.0, 6.0)
+    deviation = random_field._smoothed_deviation(np.tile(taps, (2 * len(taps) - 1, 1)))
+    assert deviation == pytest.approx((2 * np.pi**0.5 * 5) ** -1.5 / 12**0.5, rel=1e-4)
 
 
 def ensemble(structure: Structure, shape, n: int = 12) -> np.ndarray:
     """Independent windows, pores as 1."""
-    return np.stack([block(structure, depth=shape[0], start=(0, 0, 0), shape=shape, seed=s) == 0 for s in range(n)])
+    return np.stack(
+        [generate_window(structure, depth=shape[0], start=(0, 0, 0), shape=shape, seed=s) == 0 for s in range(n)]
+    )
 
 
 @pytest.mark.parametrize("porosity", [0.15, 0.5, 0.7])
-def test_porosity_is_the_excursion_sets(porosity):
-    pores = ensemble(alike(2.0, porosity), (32, 64, 64))
+def test_porosity_of_the_excursion_set(porosity):
+    pores = ensemble(homogeneous(2.0, porosity), (32, 64, 64))
     each = pores.mean((1, 2, 3))
     assert abs(each.mean() - porosity) < 4 * each.std(ddof=1) / np.sqrt(len(each))  # 4 standard errors
     assert each.std() / np.sqrt(len(each)) < 0.01
@@ -202,7 +202,7 @@ def test_two_point_correlation():
     truth = GaussianExcursion(3.0, 0.3)
     assert truth.two_point(0) == pytest.approx(0.3, rel=1e-8)
     assert truth.two_point(1e3) == pytest.approx(0.09, rel=1e-12)
-    pores = ensemble(alike(3.0, 0.3), (48, 64, 64), n=24)
+    pores = ensemble(homogeneous(3.0, 0.3), (48, 64, 64), n=24)
     for lag in (1, 2, 4, 8):
         for axis in (1, 2, 3):
             here, there = np.moveaxis(pores, axis, 0)[:-lag], np.moveaxis(pores, axis, 0)[lag:]
@@ -213,33 +213,34 @@ def test_two_point_correlation():
 def test_specific_surface():
     """Crossings of lines: a surface of area S per volume cuts a line S/2 times per length (Cauchy)."""
     sigma = 5.0
-    pores = ensemble(alike(sigma, 0.4), (64, 64, 64), n=16)
+    pores = ensemble(homogeneous(sigma, 0.4), (64, 64, 64), n=16)
     each = np.mean([np.diff(pores, axis=axis).mean((1, 2, 3)) for axis in (1, 2, 3)], axis=0) * 2
     truth = GaussianExcursion(sigma, 0.4).specific_surface()
-    # Lines sampled at whole voxels miss pairs of crossings: 2 % at this width, besides the chance.
+    # Lines sampled at whole voxels miss pairs of crossings: a bias of 2 % at this width.
     assert abs(each.mean() - truth) < 0.02 * truth + 4 * each.std(ddof=1) / np.sqrt(len(each))
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from /proc, which is not here")
-def test_memory_is_what_was_promised():
-    """Peak of a fresh process; ``ru_maxrss`` would begin with the parent's."""
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from /proc")
+def test_predicted_memory():
+    """Compared with the peak of a new process; ``ru_maxrss`` would include that of its parent."""
     script = """
 from pathlib import Path
-from membrane_dask.physics.structure import TwoLayers, block, working_bytes
+from membrane_dask.physics.reconstruction.random_field import generate_window, working_bytes
+from membrane_dask.physics.reconstruction.structures import TwoLayers
 
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
 
 structure = TwoLayers(sigma_1=3.0, sigma_2=8.0, porosity=0.3, closing_radius=3.0)
-block(structure, depth=64, start=(0, 0, 0), shape=(64, 4, 16), seed=0)
+generate_window(structure, depth=64, start=(0, 0, 0), shape=(64, 4, 16), seed=0)
 before = peak()
-block(structure, depth=600, start=(0, 0, 0), shape=(600, 64, 900), seed=0)
+generate_window(structure, depth=600, start=(0, 0, 0), shape=(600, 64, 900), seed=0)
 print(peak() - before, working_bytes(structure, (600, 64, 900)))
 """
     out = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
-    grown, promised = (int(word) for word in out.split())
-    assert 0.5 * promised < grown < 1.1 * promised  # compiling has left some free memory behind
+    growth, predicted = (int(number) for number in out.split())
+    assert 0.5 * predicted < growth < 1.1 * predicted  # compilation leaves some free memory
 
 
 @pytest.mark.parametrize(
@@ -254,17 +255,17 @@ print(peak() - before, working_bytes(structure, (600, 64, 900)))
         {"truncate": 0},
     ],
 )
-def test_graded_structures_that_make_no_sense_are_refused(change):
+def test_invalid_graded_structures_are_refused(change):
     with pytest.raises(ValueError, match=next(iter(change))):
         Graded(**change)
 
 
-def test_a_blend_that_loses_variance_keeps_its_porosity_as_a_whole():
-    """The paper's: between the layers porosity dips, the level makes up for it."""
+def test_mean_porosity_of_a_blend_that_loses_variance():
+    """The model of the paper, whose porosity dips between the layers."""
     layers = TwoLayers(sigma_1=1.5, sigma_2=2.5, porosity=0.3, blend_power=1.0, keep_variance=False)
     pores = ensemble(layers, (64, 64, 64), n=16)
     each = pores.mean((1, 2, 3))
-    assert abs(each.mean() - 0.3) < 4 * each.std(ddof=1) / np.sqrt(len(each)) + 0.003  # planes are few
+    assert abs(each.mean() - 0.3) < 4 * each.std(ddof=1) / np.sqrt(len(each)) + 0.003  # few independent planes
     profile = pores.mean((0, 2, 3))
     assert profile[28:36].mean() < 0.9 * profile[[0, 1, 2, -3, -2, -1]].mean()
 
@@ -273,12 +274,12 @@ def test_a_blend_that_loses_variance_keeps_its_porosity_as_a_whole():
     "change",
     [{"sigma_1": 0}, {"sigma_2": -1}, {"porosity": 0}, {"porosity": 1}, {"closing_radius": -1}, {"closing_depth": 2}],
 )
-def test_structures_that_make_no_sense_are_refused(change):
+def test_invalid_structures_are_refused(change):
     with pytest.raises(ValueError, match=next(iter(change))):
         TwoLayers(**{"sigma_1": 1, "sigma_2": 2, "porosity": 0.3} | change)
 
 
-def test_the_known_membrane():
+def test_the_synthetic_membrane():
     truth = GradedMembrane(depth=64, slices=16, width=80)
     volume = truth.volume()
     assert volume.shape == (64, 16, 80)
@@ -286,4 +287,4 @@ def test_the_known_membrane():
     image = truth.micrograph()
     assert image.dtype == np.uint8
     solid = truth.section(8) > 0
-    assert image[solid].mean() > image[~solid].mean() + 60  # grey levels apart: 0.66 and 0.24 of 255, blurred
+    assert image[solid].mean() > image[~solid].mean() + 60  # grey levels of 0.66 and 0.24 times 255, blurred

@@ -1,4 +1,4 @@
-"""Volumes from files: the same pores whatever the format, their voxel size, and what is refused."""
+"""Volumes from files: all formats, their voxel size, and files that are refused."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tifffile
 import zarr
 
 from membrane_dask.io import ome_zarr as ome
-from membrane_dask.io.volumes import open_given
+from membrane_dask.io.volumes import open_volume_source
 
 SOLID = np.random.default_rng(0).random((9, 12, 15)) < 0.6
 WHERE = (slice(2, 8), slice(0, 11), slice(3, 15))
@@ -55,53 +55,53 @@ def write(folder, kind):
      (".packed.tif", None), (".tif", None)],
 )  # fmt: skip
 def test_every_format(tmp_path, kind, voxel):
-    volume = open_given(write(tmp_path, kind))
+    volume = open_volume_source(write(tmp_path, kind))
     assert volume.shape == SOLID.shape
     assert volume.voxel_nm == pytest.approx(voxel)
     np.testing.assert_array_equal(volume.read(WHERE), ~SOLID[WHERE])
 
 
-def test_which_phase_the_pores_are(tmp_path):
+def test_selection_of_the_pore_phase(tmp_path):
     path = write(tmp_path, ".npy")
-    np.testing.assert_array_equal(open_given(path, "bright").read(WHERE), SOLID[WHERE])
+    np.testing.assert_array_equal(open_volume_source(path, "bright").read(WHERE), SOLID[WHERE])
     labels = np.where(SOLID, 170, 85)
     labels[0, 0, :5] = 255
     np.save(tmp_path / "labels.npy", labels)
     with pytest.raises(ValueError, match=r"more than two values \(85, 170, 255, ...\)"):
-        open_given(tmp_path / "labels.npy")
-    np.testing.assert_array_equal(open_given(tmp_path / "labels.npy", 85).read(WHERE), labels[WHERE] == 85)
+        open_volume_source(tmp_path / "labels.npy")
+    np.testing.assert_array_equal(open_volume_source(tmp_path / "labels.npy", 85).read(WHERE), labels[WHERE] == 85)
 
 
-def test_a_grey_volume_is_cut(tmp_path):
+def test_a_grey_volume_is_segmented(tmp_path):
     grey = np.random.default_rng(1).random((9, 12, 15)).astype(np.float32)
     np.save(tmp_path / "grey.npy", grey)
-    with pytest.raises(ValueError, match="cut a grey volume"):
-        open_given(tmp_path / "grey.npy")
-    found = open_given(tmp_path / "grey.npy", "dark", {"threshold": 0.4})
-    np.testing.assert_array_equal(found.read(WHERE), grey[WHERE] <= 0.4)
+    with pytest.raises(ValueError, match="segment a grey volume"):
+        open_volume_source(tmp_path / "grey.npy")
+    volume = open_volume_source(tmp_path / "grey.npy", "dark", {"threshold": 0.4})
+    np.testing.assert_array_equal(volume.read(WHERE), grey[WHERE] <= 0.4)
 
 
-def test_a_value_beyond_the_two_is_found_where_it_is_read(tmp_path):
+def test_a_third_value_is_refused_where_it_is_read(tmp_path):
     grey = np.where(np.random.default_rng(0).random((300, 300, 300)) < 0.5, 255, 0).astype(np.uint8)
-    grey[99, 5, 5] = 7  # among more voxels than are looked at beforehand
+    grey[99, 5, 5] = 7  # in a volume larger than the sample that is inspected
     np.save(tmp_path / "large.npy", grey)
-    volume = open_given(tmp_path / "large.npy")
+    volume = open_volume_source(tmp_path / "large.npy")
     assert volume.read((slice(0, 90),) * 3).shape == (90, 90, 90)
-    with pytest.raises(ValueError, match=r"holds \[7\] beside the two values 0 and 255"):
+    with pytest.raises(ValueError, match=r"holds \[7\] in addition to the values 0 and 255"):
         volume.read((slice(90, 110), slice(0, 20), slice(0, 20)))
 
 
 @pytest.mark.parametrize(("value", "pore"), [(0, True), (255, False), (1, False)])
 def test_all_of_one_phase(tmp_path, value, pore):
     np.save(tmp_path / "one.npy", np.full((4, 4, 4), value, np.uint8))
-    assert (open_given(tmp_path / "one.npy").read((slice(0, 4),) * 3) == pore).all()
+    assert (open_volume_source(tmp_path / "one.npy").read((slice(0, 4),) * 3) == pore).all()
     np.save(tmp_path / "one.npy", np.full((4, 4, 5), 77, np.uint8))
     with pytest.raises(ValueError, match="nothing but 77"):
-        open_given(tmp_path / "one.npy")
+        open_volume_source(tmp_path / "one.npy")
 
 
 @pytest.mark.parametrize(
-    ("make", "words"),
+    ("make", "message"),
     [
         (lambda p: np.save(p / "a.npy", np.zeros((4, 5))), r"shape \(4, 5\)"),
         (lambda p: np.save(p / "a.npy", np.zeros((1, 5, 5))), r"shape \(1, 5, 5\)"),
@@ -110,50 +110,50 @@ def test_all_of_one_phase(tmp_path, value, pore):
         (lambda p: (p / "a.npy").mkdir(), "without TIFF images"),
     ],
 )
-def test_what_is_refused(tmp_path, make, words):
+def test_invalid_files_are_refused(tmp_path, make, message):
     make(tmp_path)
-    with pytest.raises(ValueError, match=words):
-        open_given(tmp_path / "a.npy")
+    with pytest.raises(ValueError, match=message):
+        open_volume_source(tmp_path / "a.npy")
 
 
 def test_a_folder_in_the_order_of_its_numbers(tmp_path):
     grey = np.where(SOLID, 255, 0).astype(np.uint8)
     grey = np.concatenate([grey, grey[:3]])
     for z, image in enumerate(grey):
-        tifffile.imwrite(tmp_path / f"slice_{z}.tif", image)  # 10 stands before 2 in the alphabet
-    volume = open_given(tmp_path)
+        tifffile.imwrite(tmp_path / f"slice_{z}.tif", image)  # 10 precedes 2 in alphabetical order
+    volume = open_volume_source(tmp_path)
     np.testing.assert_array_equal(volume.read(tuple(slice(0, n) for n in grey.shape)), grey == 0)
     (tmp_path / "slice_7.tif").unlink()
     with pytest.raises(ValueError, match="an image 6 and then 8"):
-        open_given(tmp_path)
+        open_volume_source(tmp_path)
 
 
-def test_a_value_that_the_volume_does_not_hold(tmp_path):
+def test_a_pore_value_that_the_volume_does_not_hold(tmp_path):
     with pytest.raises(ValueError, match=r"holds 0, 255, but no 7 \(pores\)"):
-        open_given(write(tmp_path, ".tif"), 7)
+        open_volume_source(write(tmp_path, ".tif"), 7)
 
 
-def test_pixels_that_are_no_squares_and_series_in_time(tmp_path):
+def test_pixels_that_are_not_square_and_time_series_are_refused(tmp_path):
     grey = np.where(SOLID, 255, 0).astype(np.uint8)
-    how = {"imagej": True, "metadata": {"unit": "um", "spacing": 0.05}}
-    tifffile.imwrite(tmp_path / "a.tif", grey, resolution=(20, 10), **how)
+    options = {"imagej": True, "metadata": {"unit": "um", "spacing": 0.05}}
+    tifffile.imwrite(tmp_path / "a.tif", grey, resolution=(20, 10), **options)
     with pytest.raises(ValueError, match="must be cubes"):
-        open_given(tmp_path / "a.tif")
-    how["metadata"] = {"unit": "um", "axes": "TYX"}
-    tifffile.imwrite(tmp_path / "b.tif", grey, resolution=(20, 20), **how)
-    with pytest.raises(ValueError, match="a series in time"):
-        open_given(tmp_path / "b.tif")
+        open_volume_source(tmp_path / "a.tif")
+    options["metadata"] = {"unit": "um", "axes": "TYX"}
+    tifffile.imwrite(tmp_path / "b.tif", grey, resolution=(20, 20), **options)
+    with pytest.raises(ValueError, match="a time series"):
+        open_volume_source(tmp_path / "b.tif")
 
 
 def test_a_truncated_file_is_refused(tmp_path):
     path = write(tmp_path, ".tif")
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(ValueError, match=r"volume\.tif"):
-        open_given(path)
+        open_volume_source(path)
 
 
-def test_voxels_that_are_no_cubes_are_refused(tmp_path):
+def test_voxels_that_are_not_cubes_are_refused(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.where(SOLID, 255, 0).astype(np.uint8), imagej=True,
                      resolution=(1 / 0.003, 1 / 0.003), metadata={"unit": "um", "spacing": 0.01})  # fmt: skip
     with pytest.raises(ValueError, match="10 x 3 nm; they must be cubes"):
-        open_given(tmp_path / "a.tif")
+        open_volume_source(tmp_path / "a.tif")

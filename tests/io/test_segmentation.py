@@ -1,4 +1,4 @@
-"""Given volumes in windows: what SciPy makes of the whole array, whatever the windows."""
+"""Segmentation of volumes in windows, compared with SciPy on the whole array."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from strategies import windows
 
 from membrane_dask.io.segmentation import segment_window
 
-HOW = {"threshold": 0.5, "sigma": 1.3, "closing_radius": 2.3}
+OPTIONS = {"threshold": 0.5, "sigma": 1.3, "closing_radius": 2.3}
 
 
 @pytest.fixture(scope="module")
@@ -22,27 +22,27 @@ def tomogram() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def expected(tomogram) -> np.ndarray:
-    """On whole arrays, with the edge repeated."""
-    smooth = ndimage.gaussian_filter(np.pad(tomogram.astype(float), 16, mode="edge"), HOW["sigma"], truncate=4.0)
-    ball = (np.mgrid[-2:3, -2:3, -2:3] ** 2).sum(0) <= 5
-    return ndimage.binary_closing(smooth > 0.5, ball)[16:-16, 16:-16, 16:-16]
+    """Computed on the whole array, with its edge values repeated."""
+    smooth = ndimage.gaussian_filter(np.pad(tomogram.astype(float), 16, mode="edge"), OPTIONS["sigma"], truncate=4.0)
+    sphere = (np.mgrid[-2:3, -2:3, -2:3] ** 2).sum(0) <= 5
+    return ndimage.binary_closing(smooth > 0.5, sphere)[16:-16, 16:-16, 16:-16]
 
 
 WHOLE = (slice(0, 21), slice(0, 40), slice(0, 33))
 
 
-def test_the_whole_is_scipys(tomogram, expected):
-    found = ~segment_window(tomogram, WHOLE, **HOW)
-    assert (found != expected).sum() <= 2  # single precision
-    assert 0.2 < found.mean() < 0.9
+def test_the_whole_volume_equals_that_of_scipy(tomogram, expected):
+    solid = ~segment_window(tomogram, WHOLE, **OPTIONS)
+    assert (solid != expected).sum() <= 2  # single precision
+    assert 0.2 < solid.mean() < 0.9
 
 
 @settings(deadline=None, max_examples=25)
 @given(data=st.data())
-def test_windows_do_not_show(tomogram, data):
+def test_segmentation_is_independent_of_the_windows(tomogram, data):
     window = data.draw(windows(tomogram.shape))
-    whole = segment_window(tomogram, WHOLE, **HOW)
-    np.testing.assert_array_equal(segment_window(tomogram, window, **HOW), whole[window])
+    whole = segment_window(tomogram, WHOLE, **OPTIONS)
+    np.testing.assert_array_equal(segment_window(tomogram, window, **OPTIONS), whole[window])
 
 
 def test_a_zarr_array_and_bright_pores(tomogram, tmp_path):
@@ -54,10 +54,10 @@ def test_a_zarr_array_and_bright_pores(tomogram, tmp_path):
     np.testing.assert_array_equal(dark, bright)
 
 
-def test_what_is_refused(tomogram):
+def test_invalid_arguments_are_refused(tomogram):
     with pytest.raises(ValueError, match="must lie within"):
         segment_window(tomogram, (slice(0, 21), slice(30, 41), slice(0, 33)), threshold=0.5)
     with pytest.raises(ValueError, match="dark or bright"):
         segment_window(tomogram, WHOLE, threshold=0.5, pores="light")
-    with pytest.raises(ValueError, match="not finite stands at voxel"):
+    with pytest.raises(ValueError, match=r"at voxel \[\d+, \d+, \d+\] \(z, y, x\) is not finite"):
         segment_window(np.where(tomogram > 0.99, np.nan, tomogram), WHOLE, threshold=0.5)

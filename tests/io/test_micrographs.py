@@ -1,4 +1,4 @@
-"""Micrographs from files: grey values as they stand there, and what files say of the size of a pixel."""
+"""Micrographs from files: their grey values and the pixel size in their metadata."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ def test_a_stack_of_pages_is_refused(tmp_path):
 
 def test_numpy_files(tmp_path):
     np.save(tmp_path / "a.npy", IMAGE)
-    found = read_micrograph(tmp_path / "a.npy")
-    np.testing.assert_array_equal(found.image, IMAGE)
-    assert found.pixel_nm is None
+    micrograph = read_micrograph(tmp_path / "a.npy")
+    np.testing.assert_array_equal(micrograph.image, IMAGE)
+    assert micrograph.pixel_nm is None
     np.save(tmp_path / "b.npy", np.array([object()]), allow_pickle=True)
     with pytest.raises(ValueError, match="cannot be read"):
         read_micrograph(tmp_path / "b.npy")
 
 
 @pytest.mark.parametrize(
-    ("how", "nm"),
+    ("options", "nm"),
     [
         ({"imagej": True, "resolution": (1 / 2.5, 1 / 2.5), "metadata": {"unit": "nm"}}, 2.5),
         ({"imagej": True, "resolution": (200.0, 200.0), "metadata": {"unit": "um"}}, 5.0),
@@ -66,13 +66,13 @@ def test_numpy_files(tmp_path):
         ({"resolution": (2e6, 2e6), "resolutionunit": "CENTIMETER"}, 5.0),
     ],
 )
-def test_the_files_own_pixel_size(tmp_path, how, nm):
-    tifffile.imwrite(tmp_path / "a.tif", IMAGE, **how)
+def test_pixel_size_in_the_metadata(tmp_path, options, nm):
+    tifffile.imwrite(tmp_path / "a.tif", IMAGE, **options)
     assert read_micrograph(tmp_path / "a.tif").pixel_nm == pytest.approx(nm, rel=1e-5)  # resolutions are rounded ratios
 
 
 @pytest.mark.parametrize(
-    "how",
+    "options",
     [
         {"resolution": (300, 300), "resolutionunit": "INCH"},
         {"imagej": True, "resolution": (300, 300), "metadata": {"unit": "inch"}},
@@ -80,17 +80,17 @@ def test_the_files_own_pixel_size(tmp_path, how, nm):
         {},
     ],
 )
-def test_a_resolution_for_printing_is_no_pixel_size(tmp_path, how):
-    tifffile.imwrite(tmp_path / "a.tif", IMAGE, **how)
-    found = read_micrograph(tmp_path / "a.tif")
-    assert found.pixel_nm is None
-    assert found.source
+def test_a_print_resolution_is_not_a_pixel_size(tmp_path, options):
+    tifffile.imwrite(tmp_path / "a.tif", IMAGE, **options)
+    micrograph = read_micrograph(tmp_path / "a.tif")
+    assert micrograph.pixel_nm is None
+    assert micrograph.source
 
 
 def test_the_banner_of_a_microscope_is_cut_off(tmp_path):
-    """FEI's metadata tell the rows of the image without it."""
-    words = "[Scan]\r\nPixelWidth=2.5e-09\r\n[Image]\r\nResolutionX=50\r\nResolutionY=36\r\n"
-    tifffile.imwrite(tmp_path / "a.tif", IMAGE, metadata=None, extratags=[(34682, "s", 0, words, True)])
-    found = read_micrograph(tmp_path / "a.tif")
-    assert found.pixel_nm == pytest.approx(2.5)
-    np.testing.assert_array_equal(found.image, IMAGE[:36])
+    """FEI metadata hold the number of rows without it."""
+    metadata = "[Scan]\r\nPixelWidth=2.5e-09\r\n[Image]\r\nResolutionX=50\r\nResolutionY=36\r\n"
+    tifffile.imwrite(tmp_path / "a.tif", IMAGE, metadata=None, extratags=[(34682, "s", 0, metadata, True)])
+    micrograph = read_micrograph(tmp_path / "a.tif")
+    assert micrograph.pixel_nm == pytest.approx(2.5)
+    np.testing.assert_array_equal(micrograph.image, IMAGE[:36])

@@ -1,0 +1,219 @@
+"""Volumes in files as arrays that can be sliced: OME-Zarr, TIFF stacks, folders of TIFF images, NumPy files."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from membrane_dask.io.micrographs import UNITS, ome_pixel_size, tiff_pixel_size
+
+#: Largest relative difference of the edges of a voxel that counts as a cube.
+_CUBE_TOLERANCE = 0.01
+
+
+class VolumeError(ValueError):
+    """A file that is not a volume of one of the formats; the message says why."""
+
+
+def open_array(path: Path) -> tuple[Any, float | None, str]:
+    """Open a volume without reading it.
+
+    Parameters
+    ----------
+    path : Path
+        OME-Zarr (0.4 or 0.5) or Zarr array, TIFF stack, folder of TIFF images, or ``.npy``.
+
+    Returns
+    -------
+    array : array, ``(z, y, x)``
+        With a shape and a data type; slices are read on demand.
+    voxel_nm : float or None
+        Edge of a voxel, nm; None without.
+    source : str
+        Which metadata hold it, or why it is unknown.
+
+    Raises
+    ------
+    VolumeError
+        If the format is unknown, images of a folder are missing, or the voxels are not cubes.
+    """
+    if path.is_dir() and ((path / "zarr.json").exists() or (path / ".zattrs").exists() or (path / ".zgroup").exists()):
+        return _open_zarr(path)
+    if path.is_dir():
+        return _open_folder(path), None, "single images have no distance between them"
+    if path.suffix.lower() == ".npy":
+        return np.load(path, mmap_mode="r"), None, "a NumPy file has no voxel size"
+    if path.suffix.lower() in (".tif", ".tiff"):
+        return _open_tiff(path)
+    raise VolumeError(
+        f"{path.name} has an unknown format; supported: OME-Zarr, .tif, .tiff, .npy and folders of TIFF images"
+    )
+
+
+def _open_zarr(path: Path) -> tuple[Any, float | None, str]:
+    import zarr
+
+    group: Any = zarr.open(path, mode="r")
+    if not isinstance(group, zarr.Group):
+        return group, None, "a Zarr array has no voxel size"
+    attrs: Any = dict(group.attrs)
+    multiscales: Any = attrs.get("ome", attrs).get("multiscales")
+    if not multiscales:
+        raise VolumeError(f"{path.name} is a Zarr group without an image: OME-Zarr or a Zarr array is needed")
+    level = multiscales[0]["datasets"][0]
+    array: Any = group[level["path"]]
+    axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in multiscales[0].get("axes", [])]
+    if [axis.get("name") for axis in axes[-3:]] not in ([], ["z", "y", "x"]):
+        raise VolumeError(f"{path.name} has the axes {[a.get('name') for a in axes]}; they must end with z, y, x")
+    if array.ndim > 3:
+        if any(n != 1 for n in array.shape[:-3]):
+            raise VolumeError(f"{path.name} has several channels or times: shape {array.shape}; one volume is needed")
+        array = _Squeezed(array)
+    scale = next((t["scale"] for t in level.get("coordinateTransformations", []) if t["type"] == "scale"), None)
+    units = [UNITS.get(str(axis.get("unit"))) for axis in axes[-3:]]
+    if scale is None or not units or None in units:
+        return array, None, "its metadata have no voxel size with a unit"
+    edges = [float(s) * float(u) for s, u in zip(scale[-3:], units, strict=True) if u]
+    _check_cubic(edges, path)
+    return array, edges[-1], "OME-Zarr metadata"
+
+
+def _open_folder(path: Path) -> _Images:
+    files = sorted([*path.glob("*.tif"), *path.glob("*.tiff")], key=_natural_order)
+    if not files:
+        raise VolumeError(f"{path.name} is a folder without TIFF images, and no OME-Zarr")
+    numbers = [int(digits[-1]) for digits in (re.findall(r"\d+", file.stem) for file in files) if digits]
+    if len(numbers) == len(files):
+        for before, after in itertools.pairwise(numbers):
+            if after != before + 1:
+                raise VolumeError(f"{path.name} holds an image {before} and then {after}: some are missing")
+    return _Images(tuple(map(str, files)))
+
+
+def _natural_order(path: Path) -> list[Any]:
+    """Key that sorts names by their numbers: 2 before 10."""
+    return [(int(run), "") if run.isdigit() else (-1, run) for run in re.split(r"(\d+)", path.stem)]
+
+
+def _open_tiff(path: Path) -> tuple[Any, float | None, str]:
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        pixel, source, _ = tiff_pixel_size(file)
+        series = file.series[0]
+        if series.ndim == 4 and series.shape[-1] in (3, 4):
+            raise VolumeError(
+                f"{path.name} has {series.shape[-1]} colour channels; a segmented or grey volume is needed"
+            )
+        if "T" in series.axes and series.shape[series.axes.index("T")] > 1:
+            raise VolumeError(f"{path.name} is a time series (axes {series.axes}); one volume is needed")
+        shape, dtype = series.shape, series.dtype
+        if pixel:
+            _check_cubic_tiff(file, pixel, path)
+        one_page_a_plane = len(series.pages) == shape[0] if len(shape) == 3 else False
+    return (_Pages(str(path), shape, dtype) if one_page_a_plane else tifffile.imread(path)), pixel, source
+
+
+def _check_cubic_tiff(file: Any, pixel: float, path: Path) -> None:
+    """Compare the pixel size along x with those along y and z, where the metadata have them."""
+    tags = file.pages[0].tags
+    if "XResolution" in tags and "YResolution" in tags:
+        (x_pixels, x_units), (y_pixels, y_units) = tags["XResolution"].value, tags["YResolution"].value
+        if x_pixels and y_pixels:
+            _check_cubic([pixel * (x_pixels / x_units) / (y_pixels / y_units), pixel], path)
+    imagej: Mapping[str, Any] = file.imagej_metadata or {}
+    spacing, unit = imagej.get("spacing"), UNITS.get(str(imagej.get("unit", "")).lower())
+    if file.is_ome:
+        depth = ome_pixel_size(file, "Z")
+        if depth is not None:
+            _check_cubic([depth, pixel], path)
+    elif spacing and unit:
+        _check_cubic([float(spacing) * unit, pixel], path)
+
+
+def _check_cubic(edges: list[float], path: Path) -> None:
+    if max(edges) > (1 + _CUBE_TOLERANCE) * min(edges):
+        raise VolumeError(
+            f"{path.name} has voxels of {' x '.join(f'{e:g}' for e in edges)} nm; they must be cubes: resample it first"
+        )
+
+
+@dataclass(frozen=True)
+class _Pages:
+    """A TIFF file with one page for each plane."""
+
+    path: str
+    shape: tuple[int, ...]
+    dtype: Any
+
+    def __getitem__(self, where: Any) -> np.ndarray:
+        import tifffile
+
+        planes, *inside = where if isinstance(where, tuple) else (where,)
+        number = range(self.shape[0])[planes]
+        with tifffile.TiffFile(self.path) as file:
+            pages = [
+                np.asarray(file.pages[k].asarray()[tuple(inside)])
+                for k in ([number] if isinstance(number, int) else number)
+            ]
+        return pages[0] if isinstance(number, int) else np.stack(pages)
+
+
+@dataclass(frozen=True)
+class _Images:
+    """A folder of TIFF images, one for each plane, in the order of their names."""
+
+    paths: tuple[str, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.paths), *_read_image(self.paths[0]).shape)
+
+    @property
+    def dtype(self) -> Any:
+        return _read_image(self.paths[0]).dtype
+
+    def __getitem__(self, where: Any) -> np.ndarray:
+        planes, *inside = where if isinstance(where, tuple) else (where,)
+        selected = self.paths[planes]
+        shape = self.shape[1:]
+        images: list[np.ndarray] = []
+        for path in [selected] if isinstance(selected, str) else selected:
+            image = _read_image(path)
+            if image.shape != shape:
+                raise VolumeError(f"{Path(path).name} has {image.shape} pixels, the first image {shape}")
+            images.append(image[tuple(inside)])
+        return images[0] if isinstance(selected, str) else np.stack(images)
+
+
+@lru_cache(maxsize=8)
+def _read_image(path: str) -> np.ndarray:
+    import tifffile
+
+    return np.asarray(tifffile.imread(path))
+
+
+@dataclass(frozen=True)
+class _Squeezed:
+    """An array without its leading axes of length one."""
+
+    array: Any
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.array.shape[-3:])
+
+    @property
+    def dtype(self) -> Any:
+        return self.array.dtype
+
+    def __getitem__(self, where: Any) -> np.ndarray:
+        where = where if isinstance(where, tuple) else (where,)
+        return np.asarray(self.array[(0,) * (self.array.ndim - 3) + where])

@@ -1,0 +1,53 @@
+"""Objective of Chamani et al.: difference of the distributions of the distance to the other phase."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import edt
+import numpy as np
+
+
+def distance_features(solid: np.ndarray, *, edges: np.ndarray, sections: Sequence[tuple[float, float]]) -> np.ndarray:
+    """Distribution of the distance to the other phase, in ranges of the depth.
+
+    Parameters
+    ----------
+    solid : (depth, width) ndarray of bool
+        Segmented section.
+    edges : (n_bins + 1,) ndarray
+        Edges of the bins in pixels, rising, the first 1, which is the smallest distance.
+    sections : sequence of (float, float)
+        Ranges of the depth, as fractions of it from the top.
+
+    Returns
+    -------
+    (n_sections, 2, n_bins + 1) ndarray
+        Fraction of the pixels of the range that are pore (0) or solid (1) and at that distance from the other
+        phase. The last bin is open: distances beyond the last edge, and all pixels of a range that has no other phase.
+
+    Notes
+    -----
+    Distances are computed within each range, as in the paper.
+
+    References
+    ----------
+    Chamani et al. (2023), combined distance function.
+    """
+    features = np.zeros((len(sections), 2, len(edges)))
+    depth = len(solid)
+    bounds = np.append(edges, np.inf)
+    for s, (top, bottom) in enumerate(sections):
+        rows = np.ascontiguousarray(solid[round(top * depth) : round(bottom * depth)])
+        for phase, mask in enumerate((~rows, rows)):
+            if mask.all():
+                features[s, phase, -1] = 1.0
+            elif mask.any():
+                distance = edt.edt(mask)[mask]
+                features[s, phase] = np.histogram(distance, bounds)[0] / rows.size
+    return features
+
+
+def distance_objective(features: np.ndarray, target: np.ndarray) -> float:
+    """Half the summed absolute difference: 0 for equal features; each range that has nothing in common adds 1."""
+    return float(0.5 * np.abs(features - target).sum())
