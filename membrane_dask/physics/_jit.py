@@ -3,7 +3,7 @@
 Kernels are compiled without fast-math and without parallel reductions, so that results do not depend on
 the number of threads, and they release the interpreter lock. Compiled code is cached between processes in a
 node-local directory that is named after a digest of the sources: a cached kernel is never older than the code it
-calls, and machines that share a file system do not share the cache.
+calls, and machines with a common file system have separate caches.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def generate(
     ----------
     rng : numpy.random.Generator
         Random numbers of this network. Each band uses a child generator of its own, so that networks with other radii
-        generated from an equal ``rng`` share almost all of their junctions.
+        generated from an equal ``rng`` have almost all junctions in common.
     l_min, l_max : float
         Pores are longer than ``l_min`` and shorter than ``l_max``, in membrane thicknesses;
         ``0 <= l_min < l_max <= min(1/bands, 1/2)``.
