@@ -16,7 +16,7 @@ from .io.network_files import write_statoil as write_statoil
 from .io.network_files import write_vtk as write_vtk
 from .report import write_report as write_report
 from .studies.characterize.program import pore_network as pore_network
-from .studies.graded.program import at_flux_threshold as at_flux_threshold
+from .studies.graded.flux_threshold import at_flux_threshold as at_flux_threshold
 from .studies.porometry.summary import verdicts as verdicts
 from .studies.reconstruct.compare_descriptors import texture as texture
 from .studies.reconstruct.program import interval as interval

@@ -1,81 +1,75 @@
-"""Settings of a graded study."""
+"""Parameters of a graded study."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Literal
 
-from membrane_dask.config import (
-    BaseStudy,
-    Model,
-    parameter,
-)
+from membrane_dask.config import BaseStudy, Model, parameter
 from membrane_dask.errors import Problem
-from membrane_dask.quantities import (
-    Number,
-    Numbers,
-    Whole,
-    numbers_up_to,
-)
+from membrane_dask.quantities import Number, Numbers, Whole, numbers_up_to
+
+#: Largest `radius_spread.deviation` of each distribution, at which the smallest radius is well above 0.
+_MAX_DEVIATION = {"normal": 0.3, "lognormal": 1.0, "uniform": 0.55}
+#: Largest number of time steps of a filter's life.
+_MAX_STEPS = 100_000
 
 
 class RadiusSpreadSettings(Model):
-    """How pore radii vary within a band, about the band's own."""
+    """Variation of pore radii within a band around the radius of the band."""
 
     distribution: Literal["normal", "lognormal", "uniform"] = parameter(
-        "normal", "of the radii; the normal ones end at three standard deviations", unit=""
+        "normal", "distribution of the radii; normal and lognormal are truncated at three standard deviations", unit=""
     )
-    deviation: Number = parameter(
-        0.0, "standard deviation over the mean; 0 leaves all radii of a band alike", ge=0, le=1
-    )
+    deviation: Number = parameter(0.0, "relative standard deviation; with 0 all radii of a band are equal", ge=0, le=1)
 
     def _inconsistencies(self) -> Iterator[Problem]:
-        most = {"normal": 0.3, "lognormal": 1.0, "uniform": 0.55}[self.distribution]
-        if self.deviation > most:
-            words = f"must be at most {most} for {self.distribution} radii (got {self.deviation})"
-            yield Problem(("deviation",), words)
+        limit = _MAX_DEVIATION[self.distribution]
+        if self.deviation > limit:
+            message = f"must be at most {limit} for {self.distribution} radii (got {self.deviation})"
+            yield Problem(("deviation",), message)
 
 
 class OptimumSettings(Model):
-    """When `design: optimum` has found the best gradient."""
+    """Objective and stopping rule of the search with `design: optimum`."""
 
     metric: Literal["throughput", "throughput_threshold", "porosity_usage", "porosity_usage_threshold"] = parameter(
-        "throughput", "what is to be as large as possible", unit=""
+        "throughput", "metric to maximise", unit=""
     )
-    interval: Number = parameter(2e-4, "stop when the best gradient's interval is no wider than this", unit="W", gt=0)
+    interval: Number = parameter(
+        2e-4, "stop at this width of the confidence interval of the best gradient", unit="W", gt=0
+    )
     tolerance: Number = parameter(
-        0.002, "or when the best candidates are known to differ by less than this share of the metric", ge=0, lt=1
+        0.002, "or stop when the best candidates differ by less than this fraction of the metric", ge=0, lt=1
     )
-    confidence: Number = parameter(0.95, "confidence of the intervals", ge=0.5, lt=1)
-    round: Whole = parameter(10, "networks added to every candidate left, a round", ge=4, le=10_000)
+    confidence: Number = parameter(0.95, "confidence level of the intervals", ge=0.5, lt=1)
+    round: Whole = parameter(10, "networks added to every candidate gradient per round", ge=4, le=10_000)
 
 
 class GradedStudy(BaseStudy):
-    """Ensembles of random banded pore networks, fouled over a filter's life (Gu)."""
+    """Ensembles of random pore networks with a pore-radius gradient, fouled until flux extinction (Gu)."""
 
     kind: Literal["graded"] = "graded"
     design: Literal["grid", "optimum"] = parameter(
         "grid",
-        "grid: all gradients get all realizations; optimum: only as many, where they matter, as the best needs",
+        "grid: all realizations at every gradient; optimum: add networks in rounds until the best gradient is known",
         unit="",
     )
     l_max: Numbers = parameter((0.2,), "largest pore length", unit="W", source="Gu Table I")
     gradient: Numbers = parameter(
         (0.0, 1e-3, 2e-3, 3e-3, 4e-3),
-        "pore-radius gradient s: radius lost from one band to the next",
+        "pore-radius gradient s: decrease of the radius from one band to the next",
         unit="W",
         source="Gu Eq. 1",
     )
     realizations: Whole = parameter(
-        20, "random networks at every design point; at most, to find an optimum", ge=1, le=10_000_000
+        20, "random networks per design point; with design: optimum, the largest number", ge=1, le=10_000_000
     )
-    optimum: OptimumSettings = parameter(
-        OptimumSettings(), "with design: optimum, what is sought and how well", unit=""
-    )
-    bands: Whole = parameter(4, "bands m across the membrane", source="Gu Table I", ge=1, le=100)
+    optimum: OptimumSettings = parameter(OptimumSettings(), "objective and stopping rule with design: optimum", unit="")
+    bands: Whole = parameter(4, "number m of bands across the membrane", source="Gu Table I", ge=1, le=100)
     radius: numbers_up_to(0.1) = parameter(  # type: ignore[valid-type]
         (0.01,),
-        "mean pore radius r_0, or one for each band, to which the gradient is added",
+        "mean pore radius r_0, or one radius per band, to which the gradient is added",
         unit="W",
         source="Gu Table I",
     )
@@ -88,26 +82,24 @@ class GradedStudy(BaseStudy):
         0.005, "relative tolerance of the band porosities", source="Gu Sec. II", gt=0, le=0.5
     )
     deposition: numbers_up_to(1) = parameter(  # type: ignore[valid-type]
-        (5e-7,), "deposition coefficient lambda; several share networks and their first flow", source="Gu Table I"
+        (5e-7,), "deposition coefficient lambda; several are simulated on the same networks", source="Gu Table I"
     )
     band_deposition: numbers_up_to(1e6) | None = parameter(  # type: ignore[valid-type]
-        None, "deposition coefficient of each band over `deposition`; default 1 in all", source="Gu Sec. VII"
+        None, "deposition coefficient of each band relative to `deposition`; default 1", source="Gu Sec. VII"
     )
-    time_step: Number = parameter(2.5e-4, "step dt of the integration", source="Gu Sec. VI", gt=0, le=0.1)
+    time_step: Number = parameter(2.5e-4, "time step dt of the integration", source="Gu Sec. VI", gt=0, le=0.1)
     integrator: Literal["euler", "adams-bashforth"] = parameter(
         "euler",
-        "of the radii: first order as published, or second order at the same cost",
+        "time integration of the radii: euler is first order as published, adams-bashforth second order",
         unit="",
         source="Gu Sec. VI",
     )
     quadrature: Literal["trapezoid", "left"] = parameter(
-        "trapezoid", "rule for the integrals over time; left counts a step at the flux it begins with", unit=""
+        "trapezoid", "rule for the integrals over time; left uses the flux at the start of each step", unit=""
     )
-    flux_threshold: Number = parameter(
-        2e-6, "flux at which the filter is taken out of service", source="Gu Sec. VI", gt=0
-    )
+    flux_threshold: Number = parameter(2e-6, "flux at the end of life of the filter", source="Gu Sec. VI", gt=0)
     solver_tolerance: Number = parameter(
-        1e-6, "relative error of the pressures, in the norm of dissipation", ge=1e-12, le=1e-4
+        1e-6, "relative error of the pressures in the norm of dissipation", ge=1e-12, le=1e-4
     )
 
     def _inconsistencies(self) -> Iterator[Problem]:
@@ -116,10 +108,10 @@ class GradedStudy(BaseStudy):
             values = getattr(self, name)
             for i, value in enumerate(values):
                 if value in values[:i]:
-                    yield Problem((name, i), f"stands in the list twice (got {value})")
+                    yield Problem((name, i), f"is listed twice (got {value})")
         for i, value in enumerate(self.l_max):
             if value > min(1 / self.bands, 0.5):
-                reason = "a pore meets two bands at most" if self.bands > 2 else "no pore meets both faces"
+                reason = "a pore crosses at most one band boundary" if self.bands > 2 else "no pore meets both faces"
                 limit = f"1/bands = {1 / self.bands:.6g}" if self.bands > 2 else "0.5"
                 yield Problem(("l_max", i), f"must be at most {limit}, so that {reason} (got {value})")
             if value <= self.l_min:
@@ -127,54 +119,57 @@ class GradedStudy(BaseStudy):
         for name in ("radius", "band_deposition"):
             values = getattr(self, name) or (1.0,)
             if len(values) not in (1, self.bands):
-                words = f"must hold one number, or one for each of the {self.bands} bands (got {len(values)})"
-                yield Problem((name,), words)
+                message = f"must have one value, or one for each of the {self.bands} bands (got {len(values)})"
+                yield Problem((name,), message)
                 return
         if self.design == "optimum":
-            yield from self._without_optimum()
-        yield from self._impossible_radii()
+            yield from self._search_inconsistencies()
+        yield from self._radius_inconsistencies()
 
-    def _without_optimum(self) -> Iterator[Problem]:
-        """What keeps an optimum from being found."""
+    def _search_inconsistencies(self) -> Iterator[Problem]:
+        """Check what the search for an optimum needs."""
         if len(self.gradient) < 3:
-            yield Problem(("gradient",), f"an optimum is sought among at least 3 gradients (got {len(self.gradient)})")
+            yield Problem(("gradient",), f"design: optimum needs at least 3 gradients (got {len(self.gradient)})")
         if len(self.deposition) > 1:
-            words = f"an optimum is sought for one coefficient (got {len(self.deposition)}); give each a study"
-            yield Problem(("deposition",), words)
+            yield Problem(
+                ("deposition",),
+                f"design: optimum needs a single coefficient (got {len(self.deposition)}); run one study for each",
+            )
         if self.realizations < 2 * self.optimum.round:
             yield Problem(
                 ("realizations",),
-                f"must be at least two rounds of {self.optimum.round} for an optimum (got {self.realizations})",
+                f"design: optimum needs at least two rounds of {self.optimum.round} (got {self.realizations})",
             )
 
-    def _impossible_radii(self) -> Iterator[Problem]:
-        """Gradients that leave a band no radius, and steps that do not suit the radii."""
-        reach = (self.bands - 1) / 2
+    def _radius_inconsistencies(self) -> Iterator[Problem]:
+        """Check that every band has a positive radius, and that the time step suits the radii."""
+        center = (self.bands - 1) / 2
         radii = self.radius * self.bands if len(self.radius) == 1 else self.radius
-        places = [reach - k for k in range(self.bands)]
+        offsets = [center - k for k in range(self.bands)]
         for i, value in enumerate(self.gradient):
             if value < 0:
                 yield Problem(("gradient", i), f"must be at least 0: pores narrow with depth (got {value})")
-            elif min(r + value * place for r, place in zip(radii, places, strict=True)) <= 0:
-                limit = min(r / -place for r, place in zip(radii, places, strict=True) if place < 0)
+            elif min(r + value * offset for r, offset in zip(radii, offsets, strict=True)) <= 0:
+                limit = min(r / -offset for r, offset in zip(radii, offsets, strict=True) if offset < 0)
                 yield Problem(
                     ("gradient", i),
-                    f"must be less than {limit:.6g}, where the radius of a band falls to 0 (got {value})",
+                    f"must be less than {limit:.6g}, where the radius of a band becomes 0 (got {value})",
                 )
         if min(self.gradient) < 0:
             return
-        steep = max(self.gradient)
-        found = [r + s * place for r, place in zip(radii, places, strict=True) for s in (0.0, steep)]
+        steepest = max(self.gradient)
+        extremes = [r + s * offset for r, offset in zip(radii, offsets, strict=True) for s in (0.0, steepest)]
         fastest = max(self.band_deposition or (1.0,))
-        most = max(found) / min(self.band_deposition or (1.0,)) / self.time_step
-        if most > 100_000:
+        n_steps = max(extremes) / min(self.band_deposition or (1.0,)) / self.time_step
+        if n_steps > _MAX_STEPS:
             yield Problem(
                 ("time_step",),
-                f"too small: a filter's life would take {most:.3g} steps, at most 100000 are run",
+                f"too small: the life of a filter would take {n_steps:.3g} steps, at most {_MAX_STEPS} are allowed "
+                f"(got {self.time_step})",
             )
-        elif 0 < min(found) < 2 * self.time_step * fastest:
+        elif 0 < min(extremes) < 2 * self.time_step * fastest:
             yield Problem(
                 ("time_step",),
-                f"too large: the narrowest pores, of radius {min(found):.3g}, must last two steps at least; "
-                f"at most {min(found) / 2 / fastest:.3g} (got {self.time_step})",
+                f"too large: the narrowest pores, of radius {min(extremes):.3g}, must take at least two steps to "
+                f"close; at most {min(extremes) / 2 / fastest:.3g} (got {self.time_step})",
             )

@@ -1,9 +1,9 @@
-"""Which gradient is best, how sure that is, and where more networks would tell.
+"""Best gradient with its confidence interval from paired samples, and the allocation of further networks.
 
-Networks of one realization share their random numbers across gradients (see
-:func:`~membrane_dask.physics.banded.generate`), so that their metrics rise and fall together and
-differences between gradients are known from far fewer networks than the metrics themselves.
-Everything here works on such paired samples.
+Networks of one realization have common random numbers across gradients (see
+:func:`~membrane_dask.physics.networks.random_network.generate`). Their metrics are therefore strongly correlated, and
+differences between gradients need far fewer networks than the metrics themselves. All functions work on paired samples:
+arrays of shape ``(n_realizations, n_gradients)`` with NaN where a network is missing.
 """
 
 from __future__ import annotations
@@ -16,35 +16,38 @@ from typing import Literal
 import numpy as np
 from scipy.stats import t as student
 
-#: Fewest realizations that an interval is built on.
-LEAST = 4
-#: Places at which the slope of the curve is looked at.
-_PLACES = 4001
+#: Fewest realizations for an interval.
+MIN_REALIZATIONS = 4
+#: Points at which the interpolated curve and its slope are evaluated.
+_N_POINTS = 4001
+
+#: Why a search ended; ``design`` if there was none.
+StopReason = Literal["design", "interval", "tie", "realizations"]
+STOP_REASONS: tuple[StopReason, ...] = ("design", "interval", "tie", "realizations")
 
 
 @dataclass(frozen=True)
 class Optimum:
-    """The best gradient of a sample, off the grid as well.
+    """Best gradient of a sample, interpolated between the gradients of the grid.
 
     Parameters
     ----------
-    gradient, low, high : float
-        Highest point of the curve through the best gradients on the grid (:func:`neighbourhood`), with
-        the interval of all gradients about it at which the slope cannot be told from 0 (as in
-        Fieller's theorem). All within the range of the grid.
+    gradient, gradient_low, gradient_high : float
+        Maximum of the interpolated curve (:func:`window`) and its confidence interval: all adjacent gradients at which
+        the slope does not differ significantly from 0, as in Fieller's theorem. All within the range of the grid.
     grid_gradient : float
-        Best gradient on the grid.
+        Best gradient of the grid.
     value : float
-        The metric at ``gradient``.
+        Metric at ``gradient``.
     gain, gain_low, gain_high : float
-        By what share it exceeds that of the first gradient.
+        Relative improvement over the first gradient, and its confidence interval.
     at_edge : bool
-        Whether the metric is largest at an end of the grid, so that the best may lie beyond.
+        Whether the metric is largest at an end of the grid, so that the optimum may lie outside.
     """
 
     gradient: float
-    low: float
-    high: float
+    gradient_low: float
+    gradient_high: float
     grid_gradient: float
     value: float
     gain: float
@@ -56,70 +59,70 @@ class Optimum:
 def best_gradient(
     gradients: Sequence[float] | np.ndarray, samples: np.ndarray, confidence: float = 0.95
 ) -> Optimum | None:
-    """Best gradient of paired samples, with its interval.
+    """Estimate the best gradient from paired samples.
 
     Parameters
     ----------
     gradients : (n_gradients,) sequence of float
-        In rising order, at least 3.
+        In ascending order, at least 3.
     samples : (n_realizations, n_gradients) ndarray
-        The metric of every network; NaN where there is none.
+        Metric of every network, NaN where it is missing.
     confidence : float
-        Of the intervals.
+        Confidence level of the intervals, between 0 and 1.
 
     Returns
     -------
     Optimum or None
-        None if fewer than :data:`LEAST` realizations have the networks it takes.
+        None with fewer than :data:`MIN_REALIZATIONS` complete realizations.
     """
     s = np.asarray(gradients, float)
-    best = grid_best(samples)
+    best = best_on_grid(samples)
     if best is None:
         return None
-    window = neighbourhood(best, len(s))
-    sample = samples[:, window]
+    columns = window(best, len(s))
+    sample = samples[:, columns]
     sample = sample[np.isfinite(sample).all(axis=1)]
-    if len(sample) < LEAST:
+    if len(sample) < MIN_REALIZATIONS:
         return None
 
-    # The slope of the curve through the window's points is a weighted sum of their values, at any place.
-    x = np.linspace(s[window[0]], s[window[-1]], _PLACES)
-    lagrange = [np.polynomial.Polynomial.fromroots(np.delete(s[window], j)) for j in range(len(window))]
-    lagrange = [curve / curve(s[window[j]]) for j, curve in enumerate(lagrange)]
-    level = np.stack([curve(x) for curve in lagrange])
-    weights = np.stack([curve.deriv()(x) for curve in lagrange])
+    # The slope of the polynomial through the window's points is a weighted sum of their values.
+    x = np.linspace(s[columns[0]], s[columns[-1]], _N_POINTS)
+    lagrange = [np.polynomial.Polynomial.fromroots(np.delete(s[columns], j)) for j in range(len(columns))]
+    lagrange = [polynomial / polynomial(s[columns[j]]) for j, polynomial in enumerate(lagrange)]
+    value_weights = np.stack([polynomial(x) for polynomial in lagrange])
+    slope_weights = np.stack([polynomial.deriv()(x) for polynomial in lagrange])
     mean, covariance = sample.mean(axis=0), np.cov(sample.T) / len(sample)
-    reach = student.ppf((1 + confidence) / 2, len(sample) - 1)
-    error = np.sqrt(np.einsum("ip,ij,jp->p", weights, covariance, weights).clip(0))
-    flat = np.abs(mean @ weights) <= reach * error
-    top = int(np.argmax(mean @ level))
+    quantile = student.ppf((1 + confidence) / 2, len(sample) - 1)
+    error = np.sqrt(np.einsum("ip,ij,jp->p", slope_weights, covariance, slope_weights).clip(0))
+    flat = np.abs(mean @ slope_weights) <= quantile * error
+    top = int(np.argmax(mean @ value_weights))
     steep = np.flatnonzero(~flat)
     first = steep[steep < top].max(initial=-1) + 1
-    last = steep[steep > top].min(initial=_PLACES) - 1
+    last = steep[steep > top].min(initial=_N_POINTS) - 1
     low, high = float(x[first]), float(x[last])
-    # Gradients that may still be the best are not forgotten where they lie beyond the grid points about the
-    # interval, or where the window does not hold the interval.
-    left = s[candidates(samples, confidence)]
-    if first == 0 or left.min() < s[s <= low].max():
-        low = min(low, left.min())
-    if last == _PLACES - 1 or left.max() > s[s >= high].min():
-        high = max(high, left.max())
+    # Extend the interval to all candidates if it reaches the end of the window, or if a candidate lies outside the
+    # grid points next to the interval.
+    remaining = s[candidates(samples, confidence)]
+    if first == 0 or remaining.min() < s[s <= low].max():
+        low = min(low, remaining.min())
+    if last == _N_POINTS - 1 or remaining.max() > s[s >= high].min():
+        high = max(high, remaining.max())
 
-    share = level[:, top]
-    paired = samples[np.isfinite(samples[:, [0, *window]]).all(axis=1)]
+    weights = value_weights[:, top]
+    paired = samples[np.isfinite(samples[:, [0, *columns]]).all(axis=1)]
     gain = gain_low = gain_high = math.nan
-    if len(paired) >= LEAST:
-        reached, base = paired[:, window] @ share, paired[:, 0]
-        gain = float(reached.mean() / base.mean() - 1)
-        half = (reached - (1 + gain) * base).std(ddof=1) / abs(base.mean()) / math.sqrt(len(paired))
-        half = float(half * student.ppf((1 + confidence) / 2, len(paired) - 1))
-        gain_low, gain_high = gain - half, gain + half
+    if len(paired) >= MIN_REALIZATIONS:
+        optimal, reference = paired[:, columns] @ weights, paired[:, 0]
+        gain = float(optimal.mean() / reference.mean() - 1)
+        half_width = (optimal - (1 + gain) * reference).std(ddof=1) / abs(reference.mean()) / math.sqrt(len(paired))
+        half_width = float(half_width * student.ppf((1 + confidence) / 2, len(paired) - 1))
+        gain_low, gain_high = gain - half_width, gain + half_width
     return Optimum(
         gradient=float(x[top]),
-        low=low,
-        high=high,
+        gradient_low=low,
+        gradient_high=high,
         grid_gradient=float(s[best]),
-        value=float(mean @ share),
+        value=float(mean @ weights),
         gain=gain,
         gain_low=gain_low,
         gain_high=gain_high,
@@ -127,67 +130,73 @@ def best_gradient(
     )
 
 
-def neighbourhood(best: int, n_gradients: int) -> list[int]:
-    """The best gradient and those about it that its interval rests on: five, or three of a small grid.
+def window(best: int, n_gradients: int) -> list[int]:
+    """Return the indices of the gradients that are interpolated: five around the best, three of a small grid.
 
-    Three points give a parabola, whose vertex is off where the curve rises and falls unequally; an
-    interval about it misses the truth the more surely the more networks there are.
+    The polynomial is a quartic through five points or a parabola through three. The vertex of a parabola is biased where
+    the curve is asymmetric, so that its interval would miss the optimum if there are many networks.
     """
     half = 2 if n_gradients >= 5 else 1
     middle = min(max(best, half), n_gradients - 1 - half)
     return list(range(middle - half, middle + half + 1))
 
 
-def grid_best(samples: np.ndarray) -> int | None:
-    """Number of the gradient with the largest mean, each compared over the realizations that all finalists share."""
+def best_on_grid(samples: np.ndarray) -> int | None:
+    """Return the index of the gradient with the largest mean, None with too few realizations.
+
+    Only gradients with at least half of the largest number of realizations are compared, over the realizations that all
+    of them have.
+    """
     counts = np.isfinite(samples).sum(axis=0)
-    if counts.max(initial=0) < LEAST:
+    if counts.max(initial=0) < MIN_REALIZATIONS:
         return None
-    finalists = np.flatnonzero(counts >= max(LEAST, counts.max() // 2))
-    shared = samples[np.isfinite(samples[:, finalists]).all(axis=1)]
-    if len(shared) < LEAST:
+    finalists = np.flatnonzero(counts >= max(MIN_REALIZATIONS, counts.max() // 2))
+    common = samples[np.isfinite(samples[:, finalists]).all(axis=1)]
+    if len(common) < MIN_REALIZATIONS:
         return None
-    return int(finalists[np.argmax(shared[:, finalists].mean(axis=0))])
+    return int(finalists[np.argmax(common[:, finalists].mean(axis=0))])
 
 
-def behind(samples: np.ndarray, best: int, other: int) -> tuple[float, float, int] | None:
-    """How far a gradient lies behind another on the networks both have: mean, standard error, degrees of freedom."""
-    found = samples[:, best] - samples[:, other]
-    found = found[np.isfinite(found)]
-    if len(found) < LEAST:
+def paired_difference(samples: np.ndarray, a: int, b: int) -> tuple[float, float, int] | None:
+    """Return mean, standard error and degrees of freedom of the difference between two gradients.
+
+    It is taken over the realizations that have both; None if there are too few.
+    """
+    difference = samples[:, a] - samples[:, b]
+    difference = difference[np.isfinite(difference)]
+    if len(difference) < MIN_REALIZATIONS:
         return None
-    return float(found.mean()), float(found.std(ddof=1)) / math.sqrt(len(found)), len(found) - 1
+    error = float(difference.std(ddof=1)) / math.sqrt(len(difference))
+    return float(difference.mean()), error, len(difference) - 1
 
 
 def candidates(samples: np.ndarray, confidence: float) -> list[int]:
-    """Gradients that may still be the best: not behind it by more than chance explains."""
-    best = grid_best(samples)
+    """Return the gradients that are not significantly worse than the best one (one-sided, Bonferroni-corrected)."""
+    best = best_on_grid(samples)
     n = samples.shape[1]
     if best is None:
         return list(range(n))
-    level = 1 - (1 - confidence) / max(n - 1, 1)  # as many comparisons are made
-    found = []
+    level = 1 - (1 - confidence) / max(n - 1, 1)
+    result = []
     for j in range(n):
-        known = behind(samples, best, j)
-        if j == best or known is None or known[0] <= known[1] * student.ppf(level, known[2]):
-            found.append(j)
-    return found
+        difference = paired_difference(samples, best, j)
+        if j == best or difference is None or difference[0] <= difference[1] * student.ppf(level, difference[2]):
+            result.append(j)
+    return result
 
 
 def tied(samples: np.ndarray, tolerance: float, confidence: float) -> bool:
-    """Whether all gradients that may be the best are known to differ by less than ``tolerance`` of the metric."""
-    best = grid_best(samples)
+    """Return whether all candidates differ from the best gradient by less than ``tolerance`` times the metric."""
+    best = best_on_grid(samples)
     if best is None:
         return False
-    most = tolerance * abs(float(np.nanmean(samples[:, best])))
-    rivals = [behind(samples, best, j) for j in candidates(samples, confidence) if j != best]
-    return bool(rivals) and all(
-        known is not None and known[0] + known[1] * student.ppf((1 + confidence) / 2, known[2]) <= most
-        for known in rivals
+    limit = tolerance * abs(float(np.nanmean(samples[:, best])))
+    differences = [paired_difference(samples, best, j) for j in candidates(samples, confidence) if j != best]
+    return bool(differences) and all(
+        difference is not None
+        and difference[0] + difference[1] * student.ppf((1 + confidence) / 2, difference[2]) <= limit
+        for difference in differences
     )
-
-
-Reason = Literal["interval", "tie", "realizations"]
 
 
 def next_round(
@@ -197,37 +206,40 @@ def next_round(
     interval: float,
     tolerance: float,
     confidence: float,
-) -> list[int] | Reason:
-    """Gradients that the next round of networks goes to, or why no more are needed.
+) -> list[int] | StopReason:
+    """Decide which gradients get further networks, or why no more are needed.
 
     Parameters
     ----------
     gradients, samples, confidence
-        As for :func:`best_gradient`; ``samples`` holds at least one round of all gradients.
+        As for :func:`best_gradient`; ``samples`` has at least one round of all gradients.
     interval : float
-        Width of the interval that is good enough.
+        Width of the confidence interval at which to stop.
     tolerance : float
-        Share of the metric that makes no difference.
+        Relative difference of the metric below which gradients are equivalent.
 
     Returns
     -------
     list of int or str
-        The gradients that may be the best, the best one's neighbours, which its interval rests on, and
-        the first, which the gain is measured from. ``"interval"`` or ``"tie"`` where it is enough.
+        Indices of the gradients (:func:`informative_gradients`), or ``"interval"`` or ``"tie"``.
     """
-    found = best_gradient(gradients, samples, confidence)
-    if found is None:
+    optimum = best_gradient(gradients, samples, confidence)
+    if optimum is None:
         return list(range(len(gradients)))
-    if found.high - found.low <= interval:
+    if optimum.gradient_high - optimum.gradient_low <= interval:
         return "interval"
     if tied(samples, tolerance, confidence):
         return "tie"
-    return contenders(samples, confidence)
+    return informative_gradients(samples, confidence)
 
 
-def contenders(samples: np.ndarray, confidence: float) -> list[int]:
-    """The first gradient, those that may be the best, and those about the best: where more networks tell more."""
-    best = grid_best(samples)
+def informative_gradients(samples: np.ndarray, confidence: float) -> list[int]:
+    """Return the gradients at which more networks narrow an interval.
+
+    They are the candidates, the window of the best gradient, on which its interval depends, and the first gradient,
+    to which the gain refers.
+    """
+    best = best_on_grid(samples)
     if best is None:
         return list(range(samples.shape[1]))
-    return sorted({0, *neighbourhood(best, samples.shape[1]), *candidates(samples, confidence)})
+    return sorted({0, *window(best, samples.shape[1]), *candidates(samples, confidence)})

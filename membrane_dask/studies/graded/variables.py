@@ -1,116 +1,136 @@
-"""Result variables of a graded study."""
+"""Tables of the result of a graded study."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from membrane_dask.schema import FLAG, Coordinate, TableSchema, Variable
 
 GU = "Gu, Kondic & Cummings, Phys. Rev. Fluids 8, 044502 (2023)"
+#: Metrics for which the best gradient is estimated.
+METRICS = ("throughput", "throughput_threshold", "porosity_usage", "porosity_usage_threshold")
 
 
-def _gu(name: str, long_name: str, source: str = "", dims: tuple[str, ...] = (), **more: object) -> Variable:
-    """A dimensionless variable of Gu's model."""
-    return Variable(name, dims, "f8", "1", long_name, f"{GU}, {source}" if source else "", **more)  # type: ignore[arg-type]
+def _gu(name: str, long_name: str, source: str = "", dims: tuple[str, ...] = (), **options: Any) -> Variable:
+    """Declare a dimensionless variable of Gu's model."""
+    return Variable(name, dims, "f8", "1", long_name, f"{GU}, {source}" if source else "", **options)
 
 
-_UNTIL = {
+#: End times of the metrics: suffix of the name, end of the long name, and whether the concentration may be undefined.
+_END_TIMES: Mapping[str, tuple[str, bool]] = {
     "": ("", False),
-    "_threshold": (" when the flux falls to the threshold (crossing interpolated)", True),
-    "_threshold_step": (" at the first time step with a flux below the threshold", True),
+    "_threshold": (" until the flux falls to the threshold, interpolated between steps", True),
+    "_threshold_step": (" until the first time step with a flux below the threshold", True),
 }
 
 
-def _life_metrics() -> tuple[Variable, ...]:
-    found = []
+def _metrics() -> tuple[Variable, ...]:
+    variables = []
     dims = ("deposition",)
-    for suffix, (until, nullable) in _UNTIL.items():
-        found += [
-            _gu(f"throughput{suffix}", f"filtrate volume over the filter's life{until}", "Eq. 28a", dims),
+    for suffix, (end, nullable) in _END_TIMES.items():
+        variables += [
+            _gu(f"throughput{suffix}", f"filtrate volume{end or ' until flux extinction'}", "Eq. 28a", dims),
             _gu(
                 f"foulant_concentration{suffix}",
-                f"accumulated foulant concentration of the filtrate{until}",
+                f"accumulated foulant concentration of the filtrate{end or ' until flux extinction'}",
                 "Eq. 28b",
                 dims,
                 nullable=nullable,
             ),
-            _gu(f"lifetime{suffix}", f"lifetime of the filter{until}", "Sec. III", dims),
-            _gu(f"porosity_usage{suffix}", f"loss of membrane porosity{until}", "Eq. 21b", dims),
+            _gu(f"lifetime{suffix}", f"time{end or ' until flux extinction'}", "Sec. III", dims),
+            _gu(
+                f"porosity_usage{suffix}",
+                f"loss of membrane porosity{end or ' until flux extinction'}",
+                "Eq. 21b",
+                dims,
+            ),
         ]
         if suffix != "_threshold_step":
-            long_name = f"loss of porosity in each band{until or ' over the life of the filter'}"
-            found.append(_gu(f"band_porosity_usage{suffix}", long_name, "Eq. 21a", (*dims, "band")))
-    return tuple(found)
+            long_name = f"loss of porosity in each band{end or ' until flux extinction'}"
+            variables.append(_gu(f"band_porosity_usage{suffix}", long_name, "Eq. 21a", (*dims, "band")))
+    return tuple(variables)
 
 
-#: Result of a graded study: one unit is one random network, and its life for every deposition coefficient.
-GRADED: tuple[Variable, ...] = (
-    *_life_metrics(),
-    _gu("initial_flux", "flux through the clean filter", "Eq. 28a"),
-    Variable("n_junctions", (), "i4", "1", "number of pore junctions in the membrane"),
-    Variable("n_pores", (), "i4", "1", "number of pores in the membrane"),
-    Variable("n_inlets", (), "i4", "1", "number of pore inlets on the feed side"),
-    Variable("n_stagnant_inlets", (), "i4", "1", "number of inlets from which no path leads to the filtrate"),
-    Variable("n_closed_inside", ("deposition",), "i4", "1", "number of pores between junctions that closed by the end"),
-    _gu("mean_degree", "mean number of pores that meet at a junction"),
-    _gu("band_degree", "mean number of pores that meet at a junction of each band", "", ("band",), nullable=True),
-    _gu("band_surface_area", "area of the clean pores' walls in each band, per area of the membrane", "", ("band",)),
-    _gu(
-        "flux_residual",
-        "largest difference of inflow and outflow at any time, relative to the flux then",
-        "",
-        ("deposition",),
+#: A unit is one random network, fouled with every deposition coefficient.
+GRADED = TableSchema(
+    "graded",
+    (
+        *_metrics(),
+        _gu("initial_flux", "flux through the clean filter", "Eq. 28a"),
+        Variable("n_junctions", (), "i4", "1", "number of pore junctions in the membrane"),
+        Variable("n_pores", (), "i4", "1", "number of pores in the membrane"),
+        Variable("n_inlets", (), "i4", "1", "number of pore inlets on the feed side"),
+        Variable("n_stagnant_inlets", (), "i4", "1", "number of inlets without a path to the filtrate"),
+        Variable(
+            "n_closed_inside", ("deposition",), "i4", "1", "number of closed pores between junctions at flux extinction"
+        ),
+        _gu("coordination_number_mean", "mean coordination number: pores per junction", formerly="mean_degree"),
+        _gu(
+            "band_coordination_number",
+            "mean coordination number of each band: pores per junction",
+            dims=("band",),
+            nullable=True,
+            formerly="band_degree",
+        ),
+        _gu("band_surface_area", "area of the clean pore walls in each band, per area of the membrane", dims=("band",)),
+        _gu("flux_residual", "largest relative difference of inflow and outflow at any time", dims=("deposition",)),
+        _gu("flux", "flux through the filter", "Eq. 28a", ("deposition", "time"), group="history", nullable=True),
+        _gu(
+            "foulant_concentration_out",
+            "foulant concentration at the outlets",
+            "Eq. 28b",
+            ("deposition", "time"),
+            group="history",
+            nullable=True,
+        ),
+        _gu(
+            "band_porosity",
+            "porosity of each band",
+            "Eq. 3",
+            ("deposition", "time", "band"),
+            group="history",
+            nullable=True,
+        ),
     ),
-    _gu("flux", "flux through the filter", "Eq. 28a", ("deposition", "time"), group="history", nullable=True),
-    _gu(
-        "foulant_concentration_out",
-        "foulant concentration leaving the filter",
-        "Eq. 28b",
-        ("deposition", "time"),
-        group="history",
-        nullable=True,
+    (
+        Coordinate("l_max", "1", "largest pore length, in membrane thicknesses"),
+        Coordinate("gradient", "1", "pore-radius gradient: decrease of the radius from one band to the next"),
+        Coordinate("realization", "1", "number of the random network; equal numbers have common random numbers"),
+        Coordinate("deposition", "1", "deposition coefficient"),
+        Coordinate("band", "1", "band, 1 at the feed side"),
+        Coordinate("time", "1", "time since the start of filtration with a clean filter"),
     ),
-    _gu(
-        "band_porosity",
-        "porosity of each band",
-        "Eq. 3",
-        ("deposition", "time", "band"),
-        group="history",
-        nullable=True,
-    ),
+    "metrics and histories of every random network",
 )
-#: What follows from a graded study, for each metric: the gradient at which it is largest.
-OPTIMUM: tuple[Variable, ...] = (
-    _gu("gradient", "best gradient, between those of the grid as well", nullable=True),
-    _gu("low", "lower end of the best gradient's interval", nullable=True),
-    _gu("high", "upper end of the best gradient's interval", nullable=True),
-    _gu("grid_gradient", "best gradient of the grid", nullable=True),
-    _gu("value", "the metric at the best gradient", nullable=True),
-    _gu("gain", "share by which the metric there exceeds that of the first gradient", nullable=True),
-    _gu("gain_low", "lower end of the gain's interval", nullable=True),
-    _gu("gain_high", "upper end of the gain's interval", nullable=True),
-    Variable("at_edge", (), "u1", "1", "whether the metric is largest at an end of the grid", attrs=FLAG),
-    Variable("networks", (), "i4", "1", "networks that were simulated"),
-    Variable(
-        "ended",
-        (),
-        "u1",
-        "1",
-        "why no more were",
-        attrs={"flag_values": [0, 1, 2, 3], "flag_meanings": "design interval tie realizations"},
+#: Estimated from a finished study, for each of ``METRICS``.
+OPTIMUM = TableSchema(
+    "optimum_*",
+    (
+        _gu("gradient", "best gradient, interpolated between those of the grid", nullable=True),
+        _gu("gradient_low", "lower end of the confidence interval of the gradient", nullable=True, formerly="low"),
+        _gu("gradient_high", "upper end of the confidence interval of the gradient", nullable=True, formerly="high"),
+        _gu("grid_gradient", "best gradient of the grid", nullable=True),
+        _gu("value", "metric at the best gradient", nullable=True),
+        _gu("gain", "relative improvement of the metric over the first gradient", nullable=True),
+        _gu("gain_low", "lower end of the confidence interval of the gain", nullable=True),
+        _gu("gain_high", "upper end of the confidence interval of the gain", nullable=True),
+        Variable("at_edge", (), "u1", "1", "whether the metric is largest at an end of the grid", attrs=FLAG),
+        Variable("networks", (), "i4", "1", "number of simulated networks"),
+        Variable(
+            "stop_reason",
+            (),
+            "u1",
+            "1",
+            "reason why no more networks were simulated",
+            attrs={"flag_values": [0, 1, 2, 3], "flag_meanings": "design interval tie realizations"},
+            formerly="ended",
+        ),
     ),
+    (
+        Coordinate("l_max", "1", "largest pore length, in membrane thicknesses"),
+        Coordinate("deposition", "1", "deposition coefficient"),
+    ),
+    "best gradient and improvement for one metric, with confidence intervals",
 )
-
-
-#: Dimensions of all tables.
-COORDINATES = (
-    Coordinate("l_max", "1", "largest pore length, in membrane thicknesses"),
-    Coordinate("gradient", "1", "pore-radius gradient: decrease of the radius from one band to the next"),
-    Coordinate("deposition", "1", "deposition coefficient"),
-    Coordinate("realization", "1", "number of the random network; networks of one number share their random numbers"),
-    Coordinate("band", "1", "band, 1 at the feed side"),
-    Coordinate("time", "1", "time since the filter was clean"),
-)
-
-
-GRADED_TABLE = TableSchema("graded", GRADED, COORDINATES)
-OPTIMUM_TABLE = TableSchema("optimum_*", OPTIMUM, COORDINATES)
-TABLES = (GRADED_TABLE, OPTIMUM_TABLE)
+TABLES = (GRADED, OPTIMUM)

@@ -1,0 +1,68 @@
+"""Unit of work of a graded study: generate one random network and simulate its fouling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from membrane_dask.physics.networks.band_porosity import band_radii
+from membrane_dask.physics.networks.fouling import FilterLife, filter_lives
+from membrane_dask.physics.networks.pore_network import PoreNetwork
+from membrane_dask.physics.networks.random_network import generate
+from membrane_dask.program import Unit
+from membrane_dask.schema import Variable
+from membrane_dask.studies.graded.variables import GRADED
+
+
+def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Generate one network and simulate its fouling with every deposition coefficient.
+
+    Parameters
+    ----------
+    context : mapping
+        Parameters of the study, all dimensionless.
+    unit : Unit
+        ``params`` has ``l_max`` and ``gradient``.
+
+    Returns
+    -------
+    arrays : dict of str to ndarray
+        One array for every variable of the table ``graded``.
+    feedback : dict
+        ``metric``, the value that a search for an optimum maximises, if there is one.
+    """
+    rng = np.random.Generator(np.random.PCG64(unit.seed_sequence()))
+    network = generate(
+        rng,
+        l_min=context["l_min"],
+        l_max=unit.params["l_max"],
+        radii=band_radii(context["radius"], unit.params["gradient"], context["bands"]),
+        porosity=context["porosity"],
+        porosity_tolerance=context["porosity_tolerance"],
+        spread=context["spread"],
+    )
+    names = ("deposition", "time_step", "flux_threshold", "integrator", "quadrature", "solver_tolerance")
+    band_deposition = context["band_deposition"]
+    if band_deposition is not None:
+        band_deposition = np.broadcast_to(band_deposition, context["bands"])
+    lives = filter_lives(network, **{name: context[name] for name in names}, band_deposition=band_deposition)
+    arrays = {v.path: _array(v, network, lives, context["n_steps"] + 1) for v in GRADED.variables}
+    metric = context["metric"]
+    return arrays, {"metric": float(arrays[metric][0])} if metric else {}
+
+
+def _array(variable: Variable, network: PoreNetwork, lives: Sequence[FilterLife], n_times: int) -> np.ndarray:
+    """Return one variable of a unit, with histories padded by NaN."""
+    if variable.name in ("band_coordination_number", "band_surface_area"):
+        return np.asarray(getattr(network, variable.name)())
+    if "deposition" not in variable.dims:
+        return np.asarray(getattr(lives[0], variable.name))
+    values = [np.asarray(getattr(life, variable.name)) for life in lives]
+    if "time" not in variable.dims:
+        return np.stack(values)
+    padded = np.full((len(lives), n_times, *values[0].shape[1:]), np.nan)
+    for row, value in zip(padded, values, strict=True):
+        row[: len(value)] = value
+    return padded
