@@ -1,4 +1,4 @@
-"""The report of a graded run: every figure, the numbers of the run, and one file that needs nothing else."""
+"""Report of a graded run: figures, numbers equal to those of the run, and a self-contained file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run(tmp_path_factory):
 
 
 class Page(HTMLParser):
-    """Text, and whether what is opened is closed again."""
+    """Collects text and links, and checks that every element is closed."""
 
     VOID = frozenset({"meta", "link", "br", "use", "path"})
 
@@ -61,43 +61,42 @@ def page(run):
 
 
 def test_one_file_with_all_figures(page):
-    text, words, links = page
-    assert all(link.startswith("#") for link in links)  # nothing is fetched from anywhere
+    html, text, links = page
+    assert all(link.startswith("#") for link in links)  # the file is self-contained
     for caption in ("Gu, Fig. 3", "Gu, Fig. 4", "Gu, Fig. 5", "Gu, Fig. 6", "Gu, Fig. 8"):
-        assert caption in words
-    assert text.count("<svg") == 2 * 5  # for each of two coefficients
-    names = re.findall(r'\bid="([^"]+)"', text)
+        assert caption in text
+    assert html.count("<svg") == 2 * 5  # for each of two coefficients
+    names = re.findall(r'\bid="([^"]+)"', html)
     assert len(names) == len(set(names))
-    assert " nan" not in words
-    assert "<i>" not in text  # names are escaped
+    assert " nan" not in text
+    assert "<i>" not in html  # names are escaped
 
 
-def test_the_tables_numbers_are_the_runs(page, run):
-    _, words, _ = page
+def test_numbers_of_the_tables_equal_those_of_the_run(page, run):
+    _, text, _ = page
     table = run.result["graded"].to_dataset().isel(deposition=0)
     for l_max in table.l_max.values:
         samples = table.throughput.sel(l_max=l_max).transpose("realization", "gradient").values
         best = best_gradient(table.gradient.values, samples)
-        assert f"{best.gradient * 1e3:.2f} [{best.low * 1e3:.2f}, {best.high * 1e3:.2f}]" in words
-        assert f"{best.gain * 100:.1f} [{best.gain_low * 100:.1f}, {best.gain_high * 100:.1f}]" in words
+        assert f"{best.gradient * 1e3:.2f} [{best.gradient_low * 1e3:.2f}, {best.gradient_high * 1e3:.2f}]" in text
+        assert f"{best.gain * 100:.1f} [{best.gain_low * 100:.1f}, {best.gain_high * 100:.1f}]" in text
 
 
-def test_claims_are_judged(page):
-    text, _, _ = page
-    verdicts = re.findall(r'class="verdict (\w+)"', text)
-    assert len(verdicts) == 18
-    assert set(verdicts) <= {"holds", "fails", "open"}
-    block = text[text.index("The filtrate gets cleaner with the gradient") - 200 :][:200]
+def test_claims_of_the_paper(page):
+    html, _, _ = page
+    outcomes = re.findall(r'class="\w+ (holds|fails|open)"', html)
+    assert len(outcomes) == 18
+    block = html[html.index("The foulant concentration decreases with the gradient") - 200 :][:200]
     assert "holds" in block
 
 
-def test_the_same_run_gives_the_same_report(run, page, tmp_path):
-    again = md.write_report(run, tmp_path / "again.html")
-    assert again.read_text(encoding="utf-8") == page[0]
+def test_report_is_reproducible(run, page, tmp_path):
+    repeated = md.write_report(run, tmp_path / "repeated.html")
+    assert repeated.read_text(encoding="utf-8") == page[0]
 
 
-def test_a_run_that_has_only_begun(tmp_path):
-    path = tmp_path / "begun.yaml"
+def test_incomplete_run(tmp_path):
+    path = tmp_path / "incomplete.yaml"
     path.write_text("kind: graded\nl_max: 0.25\nporosity: 0.3\nrealizations: 4\nporosity_tolerance: 0.02\n")
     study = md.load_study(path, cluster={"profile": "sync"}, execution={"batch": 1})
     run = md.run(study, tmp_path / "run", limit=5)
@@ -108,16 +107,16 @@ def test_a_run_that_has_only_begun(tmp_path):
         md.write_report(empty)
 
 
-def test_other_thresholds_from_the_history(run):
-    """At the study's own threshold the history gives the numbers of the run; a higher one ends filters earlier."""
+def test_other_flux_thresholds_from_the_histories(run):
+    """The study's threshold gives the metrics of the run; a higher threshold gives a shorter lifetime."""
     graded = run.result["graded"]
-    own = md.at_flux_threshold(graded, 3e-7)
+    same = md.at_flux_threshold(graded, 3e-7)
     for name in ("throughput", "foulant_concentration", "lifetime", "porosity_usage"):
-        np.testing.assert_allclose(own[name], graded[f"{name}_threshold"], rtol=1e-12)
-    np.testing.assert_allclose(own.band_porosity_usage, graded["band_porosity_usage_threshold"], rtol=1e-12)
+        np.testing.assert_allclose(same[name], graded[f"{name}_threshold"], rtol=1e-12)
+    np.testing.assert_allclose(same.band_porosity_usage, graded["band_porosity_usage_threshold"], rtol=1e-12)
     higher = md.at_flux_threshold(graded, 5e-7)
-    assert (higher.lifetime < own.lifetime).all()
-    assert (higher.foulant_concentration > own.foulant_concentration).all()
-    assert own.throughput.attrs["units"] == "1"
+    assert (higher.lifetime < same.lifetime).all()
+    assert (higher.foulant_concentration > same.foulant_concentration).all()
+    assert same.throughput.attrs["units"] == "1"
     with pytest.raises(ValueError, match="threshold"):
         md.at_flux_threshold(graded, -1.0)

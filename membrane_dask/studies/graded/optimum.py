@@ -133,8 +133,8 @@ def best_gradient(
 def window(best: int, n_gradients: int) -> list[int]:
     """Return the indices of the gradients that are interpolated: five around the best, three of a small grid.
 
-    The polynomial is a quartic through five points or a parabola through three. The vertex of a parabola is biased where
-    the curve is asymmetric, so that its interval would miss the optimum if there are many networks.
+    The polynomial is a quartic through five points or a parabola through three. The vertex of a parabola is biased
+    where the curve is asymmetric: its interval would miss the optimum with many networks.
     """
     half = 2 if n_gradients >= 5 else 1
     middle = min(max(best, half), n_gradients - 1 - half)

@@ -104,7 +104,8 @@ class GradedProgram(Program):
 
     def _unit_seconds(self) -> float:
         """Estimate the time of a unit, to choose batches; it is proportional to pores times steps."""
-        return max(0.005, 3e-8 * self._max_pores() * self.n_steps * len(self.study.deposition))
+        seconds: float = 3e-8 * self._max_pores() * self.n_steps * len(self.study.deposition)
+        return max(0.005, seconds)
 
     def rounds(self) -> Rounds:
         """Yield all units at once or, with ``design: optimum``, one search per ``l_max``."""
