@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,8 +30,8 @@ from membrane_dask import api
 from membrane_dask.config import BaseStudy
 from membrane_dask.engine.plan import make_plan
 from membrane_dask.engine.run import prepare
-from membrane_dask.program import History, Proposer, Table, Unit
-from membrane_dask.schema import Variable
+from membrane_dask.program import Program, Rounds, Table, Unit
+from membrane_dask.schema import Coordinate, TableSchema, Variable
 
 NAMES = ("first", "second", "third")
 COLUMNS = 1000
@@ -47,50 +47,33 @@ class IdleStudy(BaseStudy):
     columns: int = COLUMNS
 
 
-class IdleProgram:
+COORDINATES = (Coordinate("row", "1", "number of the row"), Coordinate("column", "1", "number of the column"))
+SCHEMA = TableSchema("idle", tuple(Variable(name, (), "f8", "1", name) for name in NAMES), COORDINATES)
+
+
+class IdleProgram(Program):
     """All units in one round; the table has ``columns`` units per row."""
 
     kind = "idle"
-    volumes: Sequence[Any] = ()
-    fields: Sequence[Any] = ()
-    parts: Sequence[Any] = ()
-    about: Sequence[Any] = ()
-    static: Sequence[Any] = ()
-    attrs: Mapping[str, Any] = {}
 
     def __init__(self, study: IdleStudy) -> None:
         self.work = work
         self.context = {"seconds": study.milliseconds / 1000, "busy": study.busy}
         self.study = study
-        coords = {"row": np.arange(-(-study.units // study.columns)), "column": np.arange(study.columns)}
-        variables = tuple(Variable(name, (), "f8", "1", name) for name in NAMES)
-        self.tables = (Table("idle", ("row", "column"), variables, coords, {}, max(study.milliseconds / 1000, 1e-3)),)
+        labels = {"row": np.arange(-(-study.units // study.columns)), "column": np.arange(study.columns)}
+        self.tables = (Table(SCHEMA, ("row", "column"), labels, seconds=max(study.milliseconds / 1000, 1e-3)),)
 
-    def proposer(self) -> Proposer:
-        """Propose every unit at the first call."""
+    def rounds(self) -> Rounds:
+        """Ask for all units at once."""
         rows, columns = self.tables[0].unit_shape
-        remaining = [
+        yield [
             Unit(f"idle,row={r},column={c}", "idle", (r, c), {"n": r * columns + c}, (self.study.seed, r, c))
             for r in range(rows) for c in range(columns)
         ]  # fmt: skip
 
-        def propose(history: History) -> list[Unit]:
-            units, remaining[:] = remaining[:], []
-            return units
-
-        return propose
-
-    def pilots(self) -> Sequence[Unit]:
-        """No units need to be timed before the run."""
-        return []
-
     def memory(self) -> Mapping[str, int]:
         """Bytes of one unit."""
         return {"idle": 1000}
-
-    def collect(self, read: Any, history: History) -> Mapping[str, Any]:
-        """No table follows from the units."""
-        return {}
 
 
 def spend(seconds: float, busy: bool) -> None:

@@ -29,6 +29,7 @@ from membrane_dask import api
 from membrane_dask.engine import executor
 from membrane_dask.engine.plan import make_plan
 from membrane_dask.engine.run import prepare
+from membrane_dask.engine.worker import BatchOptions, BatchResult
 
 WORKERS_PER_PROCESS = 100
 
@@ -51,11 +52,11 @@ def _host(address: str, number: int) -> None:
     asyncio.run(work())
 
 
-def idle_batch(work: object, context: dict, sink: object, units: list, terms: object) -> executor.Receipt:
+def idle_batch(work: object, context: dict, sink: object, units: list, options: BatchOptions) -> BatchResult:
     """Replace the engine's ``run_batch``: sleep, and report success."""
     time.sleep(context["seconds"])
     keys = [unit.key for unit in units]
-    return executor.Receipt(
+    return BatchResult(
         seconds=dict.fromkeys(keys, context["seconds"]), memory=dict.fromkeys(keys, 0),
         sha256=dict.fromkeys(keys, "0" * 32), feedback={key: {} for key in keys}, worker="idle",
     )  # fmt: skip
