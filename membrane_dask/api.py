@@ -1,4 +1,4 @@
-"""What a person can ask for: the same functions behind the command line and the notebook."""
+"""Public functions behind the command line and notebooks: plan, run, submit, open, retry, cancel, replay."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from membrane_dask.engine.cluster.driver_series import (
 from membrane_dask.engine.cluster.pools import MAIN_GUARD_HINT, open_pool
 from membrane_dask.engine.cluster.probe import example_scripts, probe_cluster
 from membrane_dask.engine.cluster.profiles import Profile, profiles, resolve, user_file
-from membrane_dask.engine.events import Event, Listener, Summary, Told
+from membrane_dask.engine.events import Event, Listener, Message, Summary
 from membrane_dask.engine.executor import Execution
 from membrane_dask.engine.lock import DriverLock, RunBusyError
 from membrane_dask.engine.logs import log_to_file, logger
@@ -34,7 +34,7 @@ from membrane_dask.engine.schedulers import batch_system
 from membrane_dask.engine.schedulers.base import BatchSystem
 from membrane_dask.errors import ClusterError, Problem, Source, StudyError
 from membrane_dask.files import now, write_atomically
-from membrane_dask.progress import Lines
+from membrane_dask.progress import ProgressLines
 from membrane_dask.studies.registry import find_kind, kinds
 from membrane_dask.study_file import load_study, load_study_with_source, parse_cluster
 
@@ -166,7 +166,7 @@ def run(
     retry_failed: bool = False,
     listener: Listener | None = None,
 ) -> Run:
-    """Run a study, or take up its run where it ended.
+    """Run a study, or resume its run where it ended.
 
     Parameters
     ----------
@@ -175,18 +175,18 @@ def run(
     out : str or Path, optional
         Run directory; default ``runs/<name>``.
     limit : int, optional
-        Stop after so many units.
+        Stop after this number of units.
     fresh : bool
-        Move an existing run aside and begin anew.
+        Move an existing run away and start anew.
     retry_failed : bool
-        Try the units again that were set aside.
+        Retry the units that failed.
     listener : callable, optional
-        Gets every event of the engine; default is a line on stderr every 30 s.
+        Receives every event; default prints a line to stderr every 30 s.
 
     Returns
     -------
     Run
-        ``Run.status()`` tells how far it came; units that failed are in ``Run.failures``.
+        ``Run.status()`` is its state; units that failed are in ``Run.failures``.
 
     Raises
     ------
@@ -198,10 +198,10 @@ def run(
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         # A worker process of a run, which imports the script that started the run.
         raise SystemExit(f"a worker imports the script that runs the study: {MAIN_GUARD_HINT}")
-    made = study if isinstance(study, Plan) else _plan_with_sources(study, listener)
-    found = prepare(made, Path(out) if out is not None else None, fresh=fresh)
-    execute(found, made, limit=limit, retry_failed=retry_failed, listener=listener)
-    return found
+    planned = study if isinstance(study, Plan) else _plan_with_sources(study, listener)
+    prepared = prepare(planned, Path(out) if out is not None else None, fresh=fresh)
+    execute(prepared, planned, limit=limit, retry_failed=retry_failed, listener=listener)
+    return prepared
 
 
 def _plan_with_sources(study: BaseStudy | str | Path, listener: Listener | None) -> Plan:
@@ -220,17 +220,17 @@ def execute(
     listener: Listener | None = None,
     series: DriverSeries | None = None,
 ) -> Summary:
-    """Work on a run until it is finished; the lower half of :func:`run`.
+    """Execute a run that is laid out; the second half of :func:`run`.
 
     With a ``series`` this driver is a job with a time limit, and has a successor.
     """
     if limit is not None and limit < 0:
         raise ValueError(f"limit must be at least 0 (got {limit})")
     settings = plan.study.execution
-    listener = listener or Lines(sys.stderr)
+    listener = listener or ProgressLines(sys.stderr)
     with DriverLock(run.path) as driver, log_to_file(run.path / "logs" / "driver.log"):
         provenance = Provenance(run.path)
-        run.keep(plan.study)
+        run.update_study(plan.study)
         provenance.started(cluster=plan.cluster.model_dump(mode="json", exclude_none=True))
         reason = "error"
         try:
@@ -254,7 +254,7 @@ def execute(
 
                 summary = execution.run(SyncPool(), driver, 0)
             else:
-                with open_pool(plan.cluster, run.path, lambda words: tell(Told(words))) as pool:
+                with open_pool(plan.cluster, run.path, lambda text: tell(Message(text))) as pool:
                     summary = execution.run(pool, driver, limit, series.time_limit if series else None)
             if not summary.left and not run.journal.collected():
                 execution.collect()
@@ -278,7 +278,7 @@ def _worker_memory(plan: Plan) -> int | None:
 
 
 def _reopen(run: Run) -> None:
-    """Take the units that were set aside back into the work."""
+    """Mark the units that failed as open again."""
     keys = [failure["key"] for failure in run.failures]
     if keys:
         run.journal.append({"reopened": keys})
@@ -296,7 +296,7 @@ def open_run(path: str | Path) -> Run:
 
 
 def list_runs(folder: str | Path = "runs") -> RunList:
-    """All runs in a directory, shown as a table."""
+    """All runs in a directory, printed as a table."""
     return find_runs(Path(folder))
 
 
@@ -307,53 +307,53 @@ def submit(
     fresh: bool = False,
     retry_failed: bool = False,
 ) -> Run:
-    """Hand a study to a batch system: its driver becomes a job, which starts jobs of workers.
+    """Submit a study to a batch system: its driver is a job, which submits jobs of workers.
 
     Parameters
     ----------
     study : study, str, Path or Plan
         What to run; its section ``cluster`` names a profile of a batch system.
     out : str or Path, optional
-        Run directory, on a file system that the nodes share; default ``runs/<name>``.
+        Run directory, on a file system that the nodes mount; default ``runs/<name>``.
     fresh : bool
-        Move an existing run aside and begin anew.
+        Move an existing run away and start anew.
     retry_failed : bool
-        Try the units again that were set aside.
+        Retry the units that failed.
 
     Returns
     -------
     Run
-        At once; ``Run.status()`` tells how it goes, from any machine that sees the directory.
+        Returned at once; ``Run.status()`` is its state, on any machine that mounts the directory.
 
     Raises
     ------
     StudyError
         If the study cannot be run or its cluster is no batch system.
     ClusterError
-        If the batch system refuses the job, in its own words.
+        If the batch system refuses the job; with its message.
     RunBusyError
-        If a driver is at work on the run, or waits in the queue.
+        If the run has an active driver, or one in the queue.
     """
-    made = study if isinstance(study, Plan) else plan(study)
-    require_batch_system(made)
-    found = prepare(made, Path(out) if out is not None else None, fresh=fresh)
-    waiting = queued_drivers(found.path)
-    if DriverLock.active_driver(found.path) or waiting:
+    planned = study if isinstance(study, Plan) else plan(study)
+    require_batch_system(planned)
+    run = prepare(planned, Path(out) if out is not None else None, fresh=fresh)
+    waiting = queued_drivers(run.path)
+    if DriverLock.active_driver(run.path) or waiting:
         numbers = ", ".join(waiting) or "no job"
         raise RunBusyError(
-            f"{found.path} is being worked on already (driver: {numbers}); watch it with: "
-            f"membrane-dask status {found.path}, or stop it with: membrane-dask cancel {found.path}"
+            f"{run.path} has a driver already (job: {numbers}); watch it with: membrane-dask status {run.path}, or "
+            f"stop it with: membrane-dask cancel {run.path}"
         )
-    with DriverLock(found.path):
-        found.keep(made.study)
+    with DriverLock(run.path):
+        run.update_study(planned.study)
         if retry_failed:
-            _reopen(found)
-    start_driver_series(made.cluster, found.path, made.driver_count())
-    return found
+            _reopen(run)
+    start_driver_series(planned.cluster, run.path, planned.driver_count())
+    return run
 
 
 def require_batch_system(plan: Plan) -> None:
-    """Refuse to submit where there is no queue.
+    """Refuse a plan whose cluster has no queue.
 
     Raises
     ------
@@ -361,8 +361,8 @@ def require_batch_system(plan: Plan) -> None:
         If the plan's cluster is not a profile of a batch system.
     """
     if not plan.cluster.is_batch:
-        words = f"submitting needs a batch system's profile (got {plan.cluster.name!r}); see: membrane-dask clusters"
-        raise StudyError([Problem(("cluster", "profile"), words)])
+        message = f"submit needs the profile of a batch system (got {plan.cluster.name!r}); see: membrane-dask clusters"
+        raise StudyError([Problem(("cluster", "profile"), message)])
 
 
 def was_submitted(run: Run) -> bool:
@@ -371,30 +371,31 @@ def was_submitted(run: Run) -> bool:
 
 
 def cluster(name: str, overrides: Sequence[str] = ()) -> Profile:
-    """A profile by name, with ``word=value`` assignments laid over it.
+    """A profile by name, with ``key=value`` assignments that override it.
 
     Raises
     ------
     StudyError
-        If there is no such profile, or a word or value is not sound.
+        If there is no such profile, or a key or value is not valid.
     """
     return resolve(parse_cluster(name, overrides))
 
 
 def cluster_rows() -> list[list[str]]:
-    """A row for each profile: its name, whether its commands are here, its size and time, and a line about it."""
+    """A row for each profile: name, whether its commands are installed, size, walltime, description."""
     rows = []
-    for name, words in sorted(profiles().items(), key=lambda item: (item[1].is_batch, item[0])):
-        size, here = "this machine", "yes"
-        if words.is_batch:
-            size = f"{words.jobs} jobs x {words.workers} workers x {words.threads} cores, {words.memory:g} MB each"
-            here = _is_here(batch_system(words))
-        walltime = as_seconds(words.walltime) if words.walltime else "-"
-        rows.append([name, here, size, walltime, words.description or ""])
+    for name, profile in sorted(profiles().items(), key=lambda item: (item[1].is_batch, item[0])):
+        size, available = "this machine", "yes"
+        if profile.is_batch:
+            workers = f"{profile.workers} workers x {profile.threads} cores, {profile.memory:g} MB each"
+            size = f"{profile.jobs} jobs x {workers}"
+            available = _has_commands(batch_system(profile))
+        walltime = as_seconds(profile.walltime) if profile.walltime else "-"
+        rows.append([name, available, size, walltime, profile.description or ""])
     return rows
 
 
-def _is_here(system: BatchSystem) -> str:
+def _has_commands(system: BatchSystem) -> str:
     try:
         system.check_commands()
     except ClusterError:
@@ -403,12 +404,12 @@ def _is_here(system: BatchSystem) -> str:
 
 
 def job_scripts(profile: Profile) -> dict[str, str]:
-    """Scripts of a batch system's jobs, with placeholders for what only a run knows.
+    """Scripts of the jobs of a batch system, with placeholders for values that depend on the run.
 
     Raises
     ------
     StudyError
-        If the profile is not a batch system's.
+        If the profile is not that of a batch system.
     """
     if not profile.is_batch:
         raise StudyError([Problem((), f"{profile.name} needs no job scripts: it is no batch system")])
@@ -416,52 +417,52 @@ def job_scripts(profile: Profile) -> dict[str, str]:
 
 
 def drive(path: str | Path, listener: Listener | None = None) -> Summary:
-    """Be the driver of a run that was submitted; what its job calls.
+    """Drive a submitted run; its job calls this.
 
     Raises
     ------
     RunNotFoundError
         If there is no such run, or it was not submitted.
     """
-    found = find_run(path)
-    profile = submitted_profile(found.path)
+    run = find_run(path)
+    profile = submitted_profile(run.path)
     if profile is None:
-        raise RunNotFoundError(f"{found.path} was not submitted; work on it with: membrane-dask run")
-    made = replace(plan(found.study), cluster=profile)
-    listener = listener or Lines(sys.stderr)
-    series = DriverSeries(found.path, profile, lambda words: listener(Told(words)))
-    _await_silence(found.path)
-    return execute(found, made, listener=listener, series=series)
+        raise RunNotFoundError(f"{run.path} was not submitted; run it with: membrane-dask run")
+    planned = replace(plan(run.study), cluster=profile)
+    listener = listener or ProgressLines(sys.stderr)
+    series = DriverSeries(run.path, profile, lambda text: listener(Message(text)))
+    _await_remote_driver(run.path)
+    return execute(run, planned, listener=listener, series=series)
 
 
-def _await_silence(root: Path) -> None:
-    """A driver that was killed on another node is known to be gone once it was silent for a while."""
-    before = DriverLock.active_driver(root)
-    while before is not None and before["host"] != socket.gethostname():
+def _await_remote_driver(root: Path) -> None:
+    """Wait until a driver on another node has sent a heartbeat, or none for so long that it is known to be gone."""
+    earlier = DriverLock.active_driver(root)
+    while earlier is not None and earlier["host"] != socket.gethostname():
         time.sleep(2)
-        now = DriverLock.active_driver(root)
-        if now is not None and now["beat"] != before["beat"]:
-            return  # it lives; the lock says so in words
-        before = now
+        driver = DriverLock.active_driver(root)
+        if driver is not None and driver["beat"] != earlier["beat"]:
+            return  # it is active; the lock reports it
+        earlier = driver
 
 
 def retry(path: str | Path, listener: Listener | None = None) -> Run:
-    """Try the units again that were set aside, and finish what is open.
+    """Retry the units that failed, and finish those that are open.
 
     A run that was submitted is submitted again.
     """
-    found = find_run(path)
-    if submitted_profile(found.path) is not None:
-        return submit(plan(found.study), found.path, retry_failed=True)
-    return run(plan(found.study), found.path, retry_failed=True, listener=listener)
+    failed_run = find_run(path)
+    if submitted_profile(failed_run.path) is not None:
+        return submit(plan(failed_run.study), failed_run.path, retry_failed=True)
+    return run(plan(failed_run.study), failed_run.path, retry_failed=True, listener=listener)
 
 
 def cancel(path: str | Path) -> bool:
-    """Ask a run's driver, wherever it is, to stop; False if none is at work or in the queue."""
-    found = find_run(path)
-    if DriverLock.active_driver(found.path) is None:
-        return cancel_drivers(found.path)
-    write_atomically(found.path / "cancel", now() + "\n")  # it cancels its successor itself
+    """Stop the driver of a run, on whatever machine; False if none is active or in the queue."""
+    run = find_run(path)
+    if DriverLock.active_driver(run.path) is None:
+        return cancel_drivers(run.path)
+    write_atomically(run.path / "cancel", now() + "\n")  # the driver cancels its successor itself
     return True
 
 
@@ -480,7 +481,7 @@ def replay(path: str | Path, key: str) -> tuple[dict[str, Any], bool | None]:
     values : dict of str to ndarray
         What the unit returns.
     same : bool or None
-        Whether these are the bits that stand in the result; None if the result has none.
+        Whether the result has the same bits; None if it has no values of the unit.
     """
-    found = find_run(path)
-    return inspect.replay(found, plan(found.study).program, key)
+    run = find_run(path)
+    return inspect.replay(run, plan(run.study).program, key)

@@ -1,4 +1,4 @@
-"""Settings that all study kinds share: name, seed, cluster and execution."""
+"""Settings common to all study kinds: name, seed, cluster and execution."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ class ExecutionSettings(Model):
 
 
 class BaseStudy(Model):
-    """Settings that all study kinds share; a kind adds ``kind: Literal["its name"]`` and its own."""
+    """Settings common to all study kinds; a kind adds ``kind: Literal["its name"]`` and its own."""
 
     kind: str
     name: Annotated[str, Strict()] = parameter(
@@ -245,13 +245,13 @@ def content_digest(path: Path) -> str:
     """SHA-256 of a file's content; of a folder's files; of a run, the digest of all that decides its result."""
     if path.is_file():
         return file_digest(path)
-    about = path / "run.json"
-    if about.is_file():
-        return str(json.loads(about.read_text(encoding="utf-8"))["identity"])
-    found = hashlib.sha256()
+    metadata = path / "run.json"
+    if metadata.is_file():
+        return str(json.loads(metadata.read_text(encoding="utf-8"))["identity"])
+    sha = hashlib.sha256()
     for file in sorted(p for p in path.rglob("*") if p.is_file()):
-        found.update(f"{file.relative_to(path).as_posix()}\0{file_digest(file)}\n".encode())
-    return found.hexdigest()
+        sha.update(f"{file.relative_to(path).as_posix()}\0{file_digest(file)}\n".encode())
+    return sha.hexdigest()
 
 
 def file_digest(path: Path) -> str:

@@ -20,7 +20,7 @@ class Problem:
     @property
     def field(self) -> str:
         """Dotted name of the field, e.g. ``search.sigma_1``; list items count from 0."""
-        return ".".join(str(part) for part in self.where)
+        return ".".join(str(name) for name in self.where)
 
 
 @dataclass(frozen=True)

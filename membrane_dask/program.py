@@ -295,7 +295,7 @@ class Program:
     inputs : sequence of Dataset
         Data that are known before the run starts.
     context : mapping
-        What all units share; small, as it is sent with every batch. The engine adds ``scratch``, a
+        Common data of all units; small, as it is sent with every batch. The engine adds ``scratch``, a
         :class:`ScratchReader`.
     attrs : mapping
         Attributes of the result.

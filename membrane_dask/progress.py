@@ -6,17 +6,14 @@ import getpass
 import re
 import socket
 import time
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
-from membrane_dask.engine.events import Event, Progressed, Retried, SetAside, Started, Told
+from membrane_dask.engine.events import Collecting, Event, Message, Progressed, Retried, Started, UnitQuarantined
 from membrane_dask.engine.plan import as_seconds
-
-if TYPE_CHECKING:
-    from membrane_dask.engine.events import Event
 
 
 def dashboard_line(link: str) -> str:
-    """Where Dask's own view of the work is, and the way to it from another machine."""
+    """Address of the Dask dashboard, with the SSH tunnel that leads to it from another machine."""
     port = re.search(r"//(?:127\.0\.0\.1|localhost):(\d+)", link)
     if port is None:
         return f"dashboard: {link}"
@@ -24,46 +21,67 @@ def dashboard_line(link: str) -> str:
     return f"dashboard: {link} (from another machine, first: {tunnel})"
 
 
-class Lines:
-    """Progress as plain lines, one every 30 s at most: for logs, pipes and notebooks."""
+def _quarantined_line(event: UnitQuarantined) -> str:
+    return f"failed: {event.key}: {event.error.splitlines()[0]}"
 
-    def __init__(self, stream: TextIO, every: float = 30.0) -> None:
-        self._stream, self._every = stream, every
+
+def _retried_line(event: Retried) -> str:
+    more = ", ..." if len(event.keys) > 1 else ""
+    return f"retrying: {event.keys[0]}{more}: {event.reason.splitlines()[0]}"
+
+
+class ProgressLines:
+    """Progress as plain lines, at most one every 30 s: for logs, pipes and notebooks.
+
+    Parameters
+    ----------
+    stream : file object
+        Receives the lines.
+    interval : float
+        Shortest time between two lines, in seconds.
+    """
+
+    def __init__(self, stream: TextIO, interval: float = 30.0) -> None:
+        self._stream, self._interval = stream, interval
         self._start = self._last = time.monotonic()
-        self._total = self._first = 0
-        self._at_most = False
+        self._total = self._finished_before = 0
+        self._adaptive = False
 
     def __call__(self, event: Event) -> None:
-        """Say what is worth saying."""
+        """Print what is new."""
         if isinstance(event, Started):
-            self._total, self._first, self._at_most = event.total, event.done + event.failed, event.at_most
-            if event.done or event.failed:
-                self._say(f"resuming: {event.done} of {event.total} units are done, {event.failed} failed")
+            self._total, self._adaptive = event.total, event.adaptive
+            self._finished_before = event.done + event.failed
+            if self._finished_before:
+                self._print(f"resuming: {event.done} of {event.total} units are done, {event.failed} failed")
             if event.dashboard:
-                self._say(dashboard_line(event.dashboard))
-        elif isinstance(event, Told):
-            self._say(event.words)
-        elif isinstance(event, SetAside):
-            self._say(f"set aside: {event.key}: {event.error.splitlines()[0]}")
+                self._print(dashboard_line(event.dashboard))
+        elif isinstance(event, Message):
+            self._print(event.text)
+        elif isinstance(event, UnitQuarantined):
+            self._print(_quarantined_line(event))
         elif isinstance(event, Retried):
-            self._say(f"trying again: {event.keys[0]}{', ...' * (len(event.keys) > 1)}: {event.reason.splitlines()[0]}")
+            self._print(_retried_line(event))
         elif isinstance(event, Progressed):
             finished = event.done + event.failed
-            if finished == self._total or time.monotonic() - self._last >= self._every:
+            if finished == self._total or time.monotonic() - self._last >= self._interval:
                 self._last = time.monotonic()
-                spent = self._last - self._start
-                rate = (finished - self._first) / spent
-                known = 0 < finished < self._total and not self._at_most
-                left = f", {as_seconds((self._total - finished) / rate)} left" if known else ""
-                of = f"of at most {self._total}" if self._at_most else f"of {self._total}"
-                self._say(f"{finished} {of} units after {as_seconds(spent)}{left}")
+                self._print(self._progress(finished, self._last - self._start))
 
-    def _say(self, text: str) -> None:
+    def _progress(self, finished: int, elapsed: float) -> str:
+        limit = "at most " if self._adaptive else ""
+        line = f"{finished} of {limit}{self._total} units after {as_seconds(elapsed)}"
+        if 0 < finished < self._total and not self._adaptive:
+            rate = (finished - self._finished_before) / elapsed
+            line += f", {as_seconds((self._total - finished) / rate)} left"
+        return line
+
+    def _print(self, text: str) -> None:
         print(text, file=self._stream, flush=True)
 
 
-class Bar:
-    """A progress bar for a person at a terminal; what must be said stands above it."""
+class ProgressBar:
+    """A progress bar on a terminal, with messages above it."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -81,30 +99,29 @@ class Bar:
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("units"),
             TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=self._console,
         )  # fmt: skip
-        self._task = self._progress.add_task("working", total=None)
+        self._task = self._progress.add_task("running", total=None)
         self._progress.start()
 
     def __call__(self, event: Event) -> None:
         """Show an event."""
-        from membrane_dask.engine.events import Collecting, Progressed, Retried, SetAside, Started, Told
-
         if isinstance(event, Started):
-            total = None if event.at_most else event.total
+            total = None if event.adaptive else event.total
             self._progress.update(self._task, total=total, completed=event.done + event.failed)
             if event.dashboard:
-                from membrane_dask.progress import dashboard_line
-
-                self._console.print(dashboard_line(event.dashboard), highlight=False, soft_wrap=True)
-        elif isinstance(event, Told):
-            self._console.print(event.words, markup=False, highlight=False, soft_wrap=True)
+                self._print(dashboard_line(event.dashboard))
+        elif isinstance(event, Message):
+            self._print(event.text)
         elif isinstance(event, Progressed):
             self._progress.update(self._task, completed=event.done + event.failed)
-        elif isinstance(event, SetAside):
-            self._console.print(f"set aside: {event.key}: {event.error.splitlines()[0]}", markup=False)
+        elif isinstance(event, UnitQuarantined):
+            self._print(_quarantined_line(event))
         elif isinstance(event, Retried):
-            self._console.print(f"trying again: {event.keys[0]}: {event.reason.splitlines()[0]}", markup=False)
+            self._print(_retried_line(event))
         elif isinstance(event, Collecting):
             self._progress.update(self._task, description="collecting")
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         """Leave the terminal as it was."""

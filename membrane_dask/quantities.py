@@ -15,7 +15,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-_WORDS = {
+_SPELLINGS = {
     "lmh": "L/m**2/h",
     "gfd": "gallon/ft**2/day",
     "lmh/bar": "L/m**2/h/bar",
@@ -58,7 +58,7 @@ def parse_unit(text: str) -> Any:
         If it is no unit.
     """
     word = text.strip().translate(_RAISED)
-    word = _WORDS.get(word.lower(), word)
+    word = _SPELLINGS.get(word.lower(), word)
     word = re.sub(r"(?<=[A-Za-z])\^?(-?\d)", r"**\1", word).replace("^", "**") if "**" not in word else word
     word = re.sub(r"\s+", " ", word)
     if not re.fullmatch(r"[A-Za-z%°() /*0-9.-]+", word) or not re.search(r"[A-Za-z°%]", word):
@@ -78,9 +78,9 @@ def fits(text: str, unit: str) -> bool:
 
 
 def convert(value: float, text: str, unit: str) -> float:
-    """A number in one unit, told in another; both in any spelling of :func:`parse_unit`."""
-    found = unit_registry().Quantity(value, parse_unit(text)).to(parse_unit(unit)).magnitude
-    return float(f"{found:.15g}")  # 34 cm2 are 0.0034 m2
+    """A number in one unit, converted to another; both in any spelling of :func:`parse_unit`."""
+    converted = unit_registry().Quantity(value, parse_unit(text)).to(parse_unit(unit)).magnitude
+    return float(f"{converted:.15g}")  # 34 cm2 are 0.0034 m2
 
 
 def split_quantity(text: str) -> tuple[list[float], str]:
@@ -91,10 +91,10 @@ def split_quantity(text: str) -> tuple[list[float], str]:
     ValueError
         If there is no number.
     """
-    found = re.fullmatch(rf"\s*({_NUMBER})\s*(?:(?:±|\+-|\+/-|to)\s*({_NUMBER}))?\s*(.*?)\s*", text)
-    if not found:
+    match = re.fullmatch(rf"\s*({_NUMBER})\s*(?:(?:±|\+-|\+/-|to)\s*({_NUMBER}))?\s*(.*?)\s*", text)
+    if not match:
         raise ValueError(f"not a quantity: {text!r}")
-    return [float(n) for n in found.groups()[:2] if n], found[3]
+    return [float(n) for n in match.groups()[:2] if n], match[3]
 
 
 def quantity(unit: str, example: str, low: float = 0.0, high: float = math.inf) -> Any:
@@ -136,7 +136,7 @@ def _duration(value: object) -> float:
     if isinstance(value, str):
         clock = re.fullmatch(r"\s*(?:(\d+)-)?(\d+):([0-5]?\d):([0-5]?\d)\s*", value)
         if clock:
-            days, hours, minutes, seconds = (int(part or 0) for part in clock.groups())
+            days, hours, minutes, seconds = (int(number or 0) for number in clock.groups())
             value = f"{((days * 24 + hours) * 60 + minutes) * 60 + seconds} s"
     return float(_TIME[0].func(value))
 
@@ -168,32 +168,32 @@ Numbers = Annotated[tuple[Number, ...], BeforeValidator(as_tuple), Field(min_len
 Range = Annotated[tuple[Number, Number], BeforeValidator(list_as_tuple)]
 
 
-def numbers_up_to(most: float) -> Any:
-    """Positive numbers up to ``most``, or one that stands for a list of one."""
-    number = Annotated[Number, Field(gt=0, le=most)]
+def numbers_up_to(maximum: float) -> Any:
+    """Positive numbers up to ``maximum``, or one as a list of one."""
+    number = Annotated[Number, Field(gt=0, le=maximum)]
     return Annotated[tuple[number, ...], BeforeValidator(as_tuple), Field(min_length=1)]
 
 
 def prior(unit: str, example: str, high: float = math.inf) -> Any:
-    """Annotations for what is known of a quantity: a value, a value +- its deviation, or a range `low to high`.
+    """Annotations for the prior of a quantity: a value, a value +- its standard deviation, or a range `low to high`.
 
-    Held as its kind and two numbers in ``unit``. A range is even in the logarithm; `uniform low to high` in itself.
+    It is held as its distribution and two numbers in ``unit``. A range is log-uniform, `uniform low to high` uniform.
     """
 
     def read(value: object) -> tuple[str, float, float]:
-        words = f"a value, value +- deviation or low to high is needed, for example '{example}' (got {value!r})"
+        message = f"a value, value +- deviation or low to high is needed, for example '{example}' (got {value!r})"
         if isinstance(value, (int, float)) and not isinstance(value, bool) and unit == "1":
             value = repr(float(value))
         if not isinstance(value, str):
-            raise ValueError(words)
+            raise ValueError(message)
         try:
             text = value.strip().removeprefix("uniform")
-            numbers, told = split_quantity(text)
-            if unit == "1" and told not in ("", "1", "%"):
+            numbers, unit_text = split_quantity(text)
+            if unit == "1" and unit_text not in ("", "1", "%"):
                 raise ValueError
-            factor = {"": 1.0, "1": 1.0, "%": 0.01}[told] if unit == "1" else convert(1.0, told, unit)
+            factor = {"": 1.0, "1": 1.0, "%": 0.01}[unit_text] if unit == "1" else convert(1.0, unit_text, unit)
         except Exception as error:
-            raise ValueError(words) from error
+            raise ValueError(message) from error
         first, second = ([number * factor for number in numbers] + [0.0])[:2]
         if len(numbers) == 1:
             kind = "exact"
@@ -213,11 +213,11 @@ def prior(unit: str, example: str, high: float = math.inf) -> Any:
             raise ValueError(f"the deviation must be greater than 0 and less than the value (got {value!r})")
         return kind, first, second
 
-    def write(known: tuple[str, float, float]) -> str:
-        kind, first, second = known
-        told = "" if unit == "1" else f" {unit}"
+    def write(distribution: tuple[str, float, float]) -> str:
+        kind, first, second = distribution
+        suffix = "" if unit == "1" else f" {unit}"
         join = {"exact": "", "normal": " +- ", "loguniform": " to ", "uniform": " to "}[kind]
-        return ("uniform " if kind == "uniform" else "") + f"{first!r}{join}{f'{second!r}' if join else ''}{told}"
+        return ("uniform " if kind == "uniform" else "") + f"{first!r}{join}{f'{second!r}' if join else ''}{suffix}"
 
     return (
         BeforeValidator(read),

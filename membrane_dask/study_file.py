@@ -45,7 +45,7 @@ def load_study(path: str | Path, overrides: Sequence[str] = (), **values: Any) -
 
 
 def load_study_with_source(path: str | Path, overrides: Sequence[str] = (), **values: Any) -> tuple[BaseStudy, Source]:
-    """Like :func:`load_study`, with the places of the words, for problems that are found later."""
+    """Like :func:`load_study`, with the position of every entry, for problems that appear later."""
     path = Path(path)
     data, lines = read_mapping(path)
     source = Source(str(path), lines)
@@ -82,7 +82,7 @@ def parse_study(data: Mapping[str, Any], source: Source | None = None, base: Pat
 
 
 def parse_cluster(profile: str, overrides: Sequence[str] = ()) -> ClusterSettings:
-    """The section ``cluster`` of a study that says no more than a profile and ``word=value`` assignments.
+    """The section ``cluster`` of a study that has only a profile and ``key=value`` assignments.
 
     Raises
     ------
@@ -110,9 +110,9 @@ def _merge(data: dict[str, Any], values: Mapping[str, Any]) -> None:
 
 
 def _apply(data: dict[str, Any], text: str, marks: dict[Where, str]) -> Problem | None:
-    """Carry out one ``a.b=value``; say what is wrong with it, if anything is."""
-    name, equals, value = text.partition("=")
-    where: Where = tuple(name.strip().split("."))
+    """Apply one assignment ``a.b=value``; returns the problem with it, if there is one."""
+    key, equals, value = text.partition("=")
+    where: Where = tuple(key.strip().split("."))
     if not equals or not all(where):
         return Problem((), f"an assignment like section.field=value is needed (got {text!r})")
     try:
@@ -122,12 +122,12 @@ def _apply(data: dict[str, Any], text: str, marks: dict[Where, str]) -> Problem 
     if where == ("input",) and isinstance(parsed, str):
         parsed = str(Path.cwd() / Path(parsed).expanduser())  # typed at a prompt, so relative to it
     node: Any = data
-    for part in where[:-1]:
-        if node.get(part) is None:
-            node[part] = {}
-        node = node[part]
+    for name in where[:-1]:
+        if node.get(name) is None:
+            node[name] = {}
+        node = node[name]
         if not isinstance(node, dict):
-            return Problem((), f"{part!r} is not a section (got {text!r})")
+            return Problem((), f"{name!r} is not a section (got {text!r})")
     node[where[-1]] = parsed
     marks[where] = text
     return None
@@ -156,16 +156,16 @@ def read_mapping(path: Path, what: str = "study") -> tuple[dict[str, Any], dict[
         hint = f"did you mean {close[0]!r}?" if close else "write one with: membrane-dask new KIND > study.yaml"
         raise StudyError([Problem((), f"no such {what} file; {hint}")], source)
     try:
-        found = _yaml().load(path.read_text(encoding="utf-8"))
-        plain = _plain(found)
+        document = _yaml().load(path.read_text(encoding="utf-8"))
+        plain = _plain(document)
     except MarkedYAMLError as error:
         mark = error.problem_mark
-        place: dict[Where, tuple[int, int]] = {(): (mark.line + 1, mark.column + 1)} if mark else {}
-        words = (error.problem or "cannot be read").split("\n")[0]
-        raise StudyError([Problem((), f"not valid YAML: {words}")], Source(str(path), place)) from None
+        position: dict[Where, tuple[int, int]] = {(): (mark.line + 1, mark.column + 1)} if mark else {}
+        message = (error.problem or "cannot be read").split("\n")[0]
+        raise StudyError([Problem((), f"not valid YAML: {message}")], Source(str(path), position)) from None
     except (YAMLError, UnicodeDecodeError, OSError, ValueError, RecursionError) as error:
-        words = str(error).split("\n")[0] or type(error).__name__
-        raise StudyError([Problem((), f"not valid YAML: {words}")], source) from None
+        message = str(error).split("\n")[0] or type(error).__name__
+        raise StudyError([Problem((), f"not valid YAML: {message}")], source) from None
     if not isinstance(plain, dict):
         kind = {list: "a list", str: "text", type(None): "empty"}.get(type(plain), type(plain).__name__)
         raise StudyError(
@@ -179,7 +179,7 @@ def read_mapping(path: Path, what: str = "study") -> tuple[dict[str, Any], dict[
             source,
         )
     lines: dict[Where, tuple[int, int]] = {}
-    _positions(found, (), lines)
+    _positions(document, (), lines)
     return plain, lines
 
 
@@ -203,19 +203,19 @@ def _positions(node: Any, where: Where, lines: dict[Where, tuple[int, int]]) -> 
     """Line and column (from 1) of every key and list item."""
     if isinstance(node, Mapping):
         for key, value in node.items():
-            place = node.lc.data.get(key) if hasattr(node, "lc") and node.lc.data else None
-            if place:
-                lines[(*where, str(key))] = (place[0] + 1, place[1] + 1)
+            position = node.lc.data.get(key) if hasattr(node, "lc") and node.lc.data else None
+            if position:
+                lines[(*where, str(key))] = (position[0] + 1, position[1] + 1)
             _positions(value, (*where, str(key)), lines)
     elif isinstance(node, list):
         for i, value in enumerate(node):
-            place = node.lc.data.get(i) if hasattr(node, "lc") and node.lc.data else None
-            if place:
-                lines[(*where, i)] = (place[0] + 1, place[1] + 1)
+            position = node.lc.data.get(i) if hasattr(node, "lc") and node.lc.data else None
+            if position:
+                lines[(*where, i)] = (position[0] + 1, position[1] + 1)
             _positions(value, (*where, i), lines)
 
 
-_WORDS = {
+_MESSAGES = {
     "missing": "required",
     "greater_than": "must be greater than {gt}",
     "greater_than_equal": "must be at least {ge}",
@@ -237,14 +237,14 @@ _WORDS = {
 
 
 def problems_of(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
-    """What pydantic found, in a person's words."""
-    found: list[Problem] = []
+    """Problems in plain words, from an error of pydantic."""
+    problems: list[Problem] = []
     for item in error.errors(include_url=False):
         where: Where = tuple(item["loc"])
         value, context, kind = item.get("input"), item.get("ctx", {}), item["type"]
         got = f" (got {_short(value)})"
         if kind == "inconsistent":
-            found += [Problem((*where, *p.where), p.message) for p in context["problems"]]
+            problems += [Problem((*where, *p.where), p.message) for p in context["problems"]]
             continue
         if kind == "extra_forbidden":
             valid = list(_section(model, where[:-1]).model_fields)
@@ -253,21 +253,21 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> list[Problem]
             field_info = _section(model, where[:-1]).model_fields.get(str(where[-1]))
             extra = (field_info.json_schema_extra or {}) if field_info else {}
             example = extra.get("example") if isinstance(extra, dict) else None
-            words = field_info.description if field_info else ""
-            message = f"required: {words}" + (f"; for example '{example}'" if example else "")
+            description = field_info.description if field_info else ""
+            message = f"required: {description}" + (f"; for example '{example}'" if example else "")
         elif kind == "value_error":
             message = str(context.get("error", item["msg"]))
         else:
-            words = _WORDS.get(kind)
-            message = (words.format(**context) if words else item["msg"]) + got
+            template = _MESSAGES.get(kind)
+            message = (template.format(**context) if template else item["msg"]) + got
             if kind == "literal_error" and isinstance(value, str):
                 options = re.findall(r"'([^']*)'", str(context.get("expected", "")))
                 close = difflib.get_close_matches(value, options, n=1)
                 message += f"; did you mean {close[0]!r}?" if close else ""
         problem = Problem(where, message)
-        if problem not in found:
-            found.append(problem)
-    return found
+        if problem not in problems:
+            problems.append(problem)
+    return problems
 
 
 def _short(value: object) -> str:
@@ -276,13 +276,13 @@ def _short(value: object) -> str:
 
 
 def _section(model: type[BaseModel], where: Where) -> type[BaseModel]:
-    """Model of the section that ``where`` leads to."""
-    for part in where:
-        info = model.model_fields.get(str(part))
+    """Model of the section at ``where``."""
+    for name in where:
+        info = model.model_fields.get(str(name))
         if info is None:
             continue
         inner = info.annotation
-        if get_origin(inner) is dict:  # entries by name: the name after this one leads into a section
+        if get_origin(inner) is dict:  # entries by name: the next name is that of an entry
             inner = get_args(inner)[1]
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             model = inner
@@ -290,7 +290,7 @@ def _section(model: type[BaseModel], where: Where) -> type[BaseModel]:
 
 
 def to_yaml(study: BaseStudy) -> str:
-    """The study with every default written out, as it is kept in the run directory."""
+    """The study with all defaults written out, as it is stored in the run directory."""
     from io import StringIO
 
     from ruamel.yaml import YAML
@@ -304,7 +304,7 @@ def to_yaml(study: BaseStudy) -> str:
 
 
 def commented_study(kind: str) -> str:
-    """A study of ``kind`` with every knob, its default, unit, bounds and source.
+    """A study of ``kind`` with every parameter, its default, unit, bounds and source.
 
     Raises
     ------
@@ -318,9 +318,9 @@ def commented_study(kind: str) -> str:
 
 
 def _commented(model: type[BaseModel], lines: list[str], indent: str) -> None:
-    # What a kind adds stands before what every study shares.
-    shared = set(BaseStudy.model_fields) if issubclass(model, BaseStudy) else set()
-    order = sorted(model.model_fields, key=lambda name: name in shared)
+    # The parameters of the kind precede those of all studies.
+    common = set(BaseStudy.model_fields) if issubclass(model, BaseStudy) else set()
+    order = sorted(model.model_fields, key=lambda name: name in common)
     written = model.model_construct().model_dump(mode="json", warnings=False)
     for name in order:
         info = model.model_fields[name]
@@ -348,13 +348,13 @@ def _commented(model: type[BaseModel], lines: list[str], indent: str) -> None:
 
 def _bounds(metadata: Sequence[Any]) -> str:
     signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
-    found = []
+    bounds = []
     for item in metadata:
         for name, sign in signs.items():
             limit = getattr(item, name, None)
             if limit is not None:
-                found.append(f"{sign} {limit:g}")
-    return ", ".join(found)
+                bounds.append(f"{sign} {limit:g}")
+    return ", ".join(bounds)
 
 
 def json_schema() -> dict[str, Any]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from typing import Annotated, NoReturn
 
 import typer
 
 from membrane_dask.cli import clusters, run, runs, studies
-from membrane_dask.cli.exit_codes import BUG, CLUSTER, DONE, INTERRUPTED, STOPPED, USAGE, _say
+from membrane_dask.cli.exit_codes import BUG, CLUSTER, DONE, INTERRUPTED, STOPPED, USAGE, say
 
 app = typer.Typer(
     name="membrane-dask",
@@ -40,9 +41,10 @@ def _main(
     pass
 
 
-for command in (studies.new, studies.check, studies.plan, run.run, run.submit, runs.status):
+app.command(cls=studies.KindCommand)(studies.new)
+for command in (studies.check, studies.plan, run.run, run.submit, runs.status):
     app.command()(command)
-app.command("list")(runs.list_)
+app.command("list")(runs.list_runs)
 for command in (runs.logs, runs.cancel, run.retry, runs.report, runs.replay, studies.schema):
     app.command()(command)
 app.command(hidden=True)(run.drive)
@@ -50,47 +52,54 @@ app.add_typer(clusters.clusters_app, name="clusters")
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run a command and leave with its exit code; troubles are told in words."""
+    """Run a command and exit with its code; errors are printed as messages."""
     code = BUG
     try:
-        app(arguments, prog_name="membrane-dask")
+        with warnings.catch_warnings():
+            warnings.showwarning = _print_warning
+            app(arguments, prog_name="membrane-dask")
         code = DONE
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else DONE if leaving.code is None else BUG
     except KeyboardInterrupt:
         code = INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has had enough
+    except BrokenPipeError:  # the reader of the output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = DONE
     except Exception as error:
-        code = _explain(error)
+        code = _print_error(error)
     sys.stdout.flush()
     sys.exit(code)
 
 
-def _explain(error: Exception) -> int:
-    """Say what went wrong; the exit code that tells whose turn it is."""
+def _print_warning(message: Warning | str, category: type[Warning], *position: object) -> None:
+    """Print a warning as one line, without the position in the source."""
+    say(f"warning: {message}")
+
+
+def _print_error(error: Exception) -> int:
+    """Print what went wrong; returns the exit code."""
     from membrane_dask.errors import StudyError
 
     if isinstance(error, StudyError):
-        _say(str(error))
+        say(str(error))
         return USAGE
     from membrane_dask.engine.lock import RunBusyError
     from membrane_dask.engine.run import RunNotFoundError
     from membrane_dask.errors import ClusterError, ReportError
 
     if isinstance(error, (RunNotFoundError, RunBusyError, ReportError)):
-        _say(str(error))
+        say(str(error))
         return USAGE
     if isinstance(error, ClusterError):
-        _say(f"cluster trouble: {error}")
-        _say("what is finished is kept; the same command resumes")
+        say(f"cluster failure: {error}")
+        say("what is finished is kept; the same command resumes")
         return CLUSTER
     if isinstance(error, OSError):
-        _say(f"stopped by the system: {error}; what is finished is kept, run again to resume")
+        say(f"stopped by the system: {error}; what is finished is kept, run again to resume")
         return STOPPED
     import traceback
 
     traceback.print_exc()
-    _say("this is a bug in membrane-dask; what is finished is kept")
+    say("this is a bug in membrane-dask; what is finished is kept")
     return BUG

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from membrane_dask.cli.exit_codes import CLUSTER, _leave, _say
-from membrane_dask.cli.options import Overrides
-from membrane_dask.cli.runs import _table
+from membrane_dask.cli.exit_codes import CLUSTER, exit_with, say
+from membrane_dask.cli.options import Overrides, print_table
 
 clusters_app = typer.Typer(help="List cluster profiles, show their job scripts, try one out.")
 ProfileName = Annotated[str, typer.Argument(metavar="P", help="A profile of `membrane-dask clusters`.")]
@@ -21,31 +20,31 @@ def clusters(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         from membrane_dask import api
 
-        _table(("profile", "here", "size", "walltime", "description"), api.cluster_rows())
-        _say(f"one's own profiles: {api.user_file()}; what a word means: membrane-dask new graded")
+        print_table(("profile", "here", "size", "walltime", "description"), api.cluster_rows())
+        say(f"your profiles: {api.user_file()}; keys of a profile: membrane-dask new graded")
 
 
 @clusters_app.command("show")
-def clusters_show(profile: ProfileName, set_: Overrides = None) -> None:
+def clusters_show(profile: ProfileName, overrides: Overrides = None) -> None:
     """Print the job scripts that a profile leads to."""
     from membrane_dask import api
 
-    for name, script in api.job_scripts(api.cluster(profile, set_ or ())).items():
+    for name, script in api.job_scripts(api.cluster(profile, overrides or ())).items():
         print(f"# ---- job of the {name} ----\n{script}")
 
 
 @clusters_app.command("test")
 def clusters_test(
     profile: ProfileName,
-    set_: Overrides = None,
+    overrides: Overrides = None,
     out: Annotated[Path, typer.Option(help="Where runs will lie; the nodes must see it too.")] = Path("runs"),
 ) -> None:
     """Submit one job, wait for its worker, import the package and write a file there."""
     from membrane_dask import api
 
     try:
-        api.probe_cluster(api.cluster(profile, set_ or ()), out, _say)
+        api.probe_cluster(api.cluster(profile, overrides or ()), out, say)
     except api.ClusterError as error:
-        _say(str(error))
-        _leave(CLUSTER)
-    _say(f"{profile}: all steps passed")
+        say(str(error))
+        exit_with(CLUSTER)
+    say(f"{profile}: all steps passed")

@@ -1,4 +1,8 @@
-"""Exit codes of the command line."""
+"""Exit codes of the command line, and the functions that print a message or exit with a code.
+
+0 done; 1 a bug of membrane-dask; 2 invalid study or usage, nothing was started; 3 finished with failed units; 4 cluster
+failure; 75 stopped early, resumable; 130 interrupted with Ctrl-C, resumable.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,14 @@ from typing import NoReturn
 
 import typer
 
-DONE, BUG, USAGE, SET_ASIDE, CLUSTER, STOPPED, INTERRUPTED = 0, 1, 2, 3, 4, 75, 130
+DONE, BUG, USAGE, FAILED_UNITS, CLUSTER, STOPPED, INTERRUPTED = 0, 1, 2, 3, 4, 75, 130
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Print a message to stderr; stdout is for results."""
     print(text, file=sys.stderr, flush=True)
 
 
-def _leave(code: int) -> NoReturn:
+def exit_with(code: int) -> NoReturn:
+    """End the command with an exit code."""
     raise typer.Exit(code)

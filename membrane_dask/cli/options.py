@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share."""
+"""Arguments and options of several commands."""
 
 from __future__ import annotations
 
@@ -13,10 +13,21 @@ Overrides = Annotated[
     typer.Option("--set", metavar="A.B=VALUE", help="Change an entry of the study; may be repeated."),
 ]
 ClusterName = Annotated[
-    str | None, typer.Option("--cluster", metavar="P", help="A profile of `clusters`, sync, or a scheduler's address.")
+    str | None,
+    typer.Option("--cluster", metavar="P", help="A profile of `clusters`, sync, or the address of a scheduler."),
 ]
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's directory, its name, or the name's beginning.")]
+RunDirectory = Annotated[Path | None, typer.Option("--out", help="Run directory; default runs/<name>.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Move an existing run away and start anew.")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="Directory of a run, its name, or the start of its name.")]
 
 
-def _overrides(given: list[str] | None, cluster: str | None) -> list[str]:
-    return [*(given or []), *([f"cluster.profile={cluster}"] if cluster else [])]
+def with_cluster(overrides: list[str] | None, cluster: str | None) -> list[str]:
+    """All ``--set`` arguments, that of ``--cluster`` included."""
+    return [*(overrides or []), *([f"cluster.profile={cluster}"] if cluster else [])]
+
+
+def print_table(header: tuple[str, ...], rows: list[list[str]]) -> None:
+    """Print rows of text in aligned columns."""
+    widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
+    for row in (header, *rows):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

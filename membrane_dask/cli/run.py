@@ -5,143 +5,148 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from membrane_dask.cli.exit_codes import FAILED_UNITS, INTERRUPTED, STOPPED, USAGE, exit_with, say
+from membrane_dask.cli.options import ClusterName, Fresh, Overrides, RunDirectory, RunName, StudyPath, with_cluster
+
 if TYPE_CHECKING:
     from membrane_dask.engine.run import Run
-from membrane_dask.cli.exit_codes import INTERRUPTED, SET_ASIDE, STOPPED, USAGE, _leave, _say
-from membrane_dask.cli.options import ClusterName, Overrides, RunName, StudyPath, _overrides
-from membrane_dask.progress import Bar
 
 
 def run(
-    study: StudyPath,
-    out: Annotated[Path | None, typer.Option(help="Run directory; default runs/<name>.")] = None,
-    set_: Overrides = None,
+    path: StudyPath,
+    out: RunDirectory = None,
+    overrides: Overrides = None,
     cluster: ClusterName = None,
-    limit: Annotated[int | None, typer.Option(min=0, help="Stop after so many units.")] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Move an existing run aside and begin anew.")] = False,
+    limit: Annotated[int | None, typer.Option(min=0, help="Stop after this number of units.")] = None,
+    fresh: Fresh = False,
 ) -> None:
     """Run a study, or resume its run where it ended."""
     from membrane_dask import api
     from membrane_dask.engine.run import prepare
     from membrane_dask.study_file import load_study_with_source
 
-    found, source = load_study_with_source(study, _overrides(set_, cluster))
-    made = api.plan(api.resolve_sources(found, source), source=source)
-    _execute(prepare(made, out, fresh=fresh), made, limit=limit)
+    study, source = load_study_with_source(path, with_cluster(overrides, cluster))
+    plan = api.plan(api.resolve_sources(study, source), source=source)
+    _execute(prepare(plan, out, fresh=fresh), plan, limit=limit)
 
 
 def submit(
-    study: StudyPath,
+    path: StudyPath,
     cluster: ClusterName = None,
-    out: Annotated[Path | None, typer.Option(help="Run directory; default runs/<name>.")] = None,
-    set_: Overrides = None,
+    out: RunDirectory = None,
+    overrides: Overrides = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the job scripts, submit nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     measure: Annotated[bool, typer.Option(help="Run a few pilot units to measure the cost.")] = True,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Move an existing run aside and begin anew.")] = False,
+    fresh: Fresh = False,
 ) -> None:
-    """Hand a study to a batch system and return: the driver is a job, which starts jobs of workers."""
+    """Submit a study to a batch system and return: the driver is a job, which submits jobs of workers."""
     from membrane_dask import api
     from membrane_dask.study_file import load_study_with_source
 
-    found, source = load_study_with_source(study, _overrides(set_, cluster))
-    made = api.plan(found, source=source)
-    api.require_batch_system(made)
+    study, source = load_study_with_source(path, with_cluster(overrides, cluster))
+    plan = api.plan(study, source=source)
+    api.require_batch_system(plan)
     if measure:
-        made = made.measured()
-    _say(str(made))
+        plan = plan.measured()
+    say(str(plan))
     if dry_run:
-        for name, script in api.job_scripts(made.cluster).items():
+        for name, script in api.job_scripts(plan.cluster).items():
             print(f"# ---- job of the {name} ----\n{script}")
         return
     if not yes:
         if not sys.stdin.isatty():
-            _say("nothing was submitted: there is nobody to ask here; to agree beforehand give --yes")
-            _leave(USAGE)
+            say("nothing was submitted: confirmation needs a terminal; to confirm beforehand give --yes")
+            exit_with(USAGE)
         if not typer.confirm("Submit?", default=True, err=True):
-            _leave(USAGE)
-    run = api.submit(made, out, fresh=fresh)
-    _submitted(run)
+            exit_with(USAGE)
+    _print_submitted(api.submit(plan, out, fresh=fresh))
 
 
-def _submitted(run: Run) -> None:
-    for name, words in run.rows():
+def _print_submitted(run: Run) -> None:
+    for name, text in run.rows():
         if name == "driver":
-            _say(f"submitted: {words}")
-    _say(f"watch it with: membrane-dask status {run.path} --watch, or membrane-dask logs {run.path} -f")
+            say(f"submitted: {text}")
+    say(f"watch it with: membrane-dask status {run.path} --watch, or membrane-dask logs {run.path} -f")
     print(run.path)
 
 
-def drive(run: RunName) -> None:
-    """Be the driver of a run that was submitted; its job calls this."""
+def drive(name: RunName) -> None:
+    """Drive a submitted run; its job calls this."""
     from membrane_dask import api
 
-    found = api.open_run(run)
-    _run(found, lambda listener: api.drive(found.path, listener))
+    run = api.open_run(name)
+    _report_execution(run, lambda listener: api.drive(run.path, listener))
 
 
 def retry(
-    run: RunName,
-    failed: Annotated[bool, typer.Option("--failed", help="Only say what would be tried again.")] = False,
-    here: Annotated[bool, typer.Option("--here", help="Drive it from here, also if it was submitted.")] = False,
+    name: RunName,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the units that would be retried.")] = False,
+    local: Annotated[bool, typer.Option("--local", help="Drive it from here, also if it was submitted.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", hidden=True)] = False,
+    here: Annotated[bool, typer.Option("--here", hidden=True)] = False,
 ) -> None:
-    """Try the units again that were set aside, and finish what is open.
+    """Retry the units that failed, and finish those that are open.
 
     A run that was submitted is submitted again.
     """
     from membrane_dask import api
+    from membrane_dask.former_names import warn
 
-    found = api.open_run(run)
     if failed:
-        for failure in found.failures:
+        warn("the option --failed is now --dry-run")
+    if here:
+        warn("the option --here is now --local")
+    run = api.open_run(name)
+    if dry_run or failed:
+        for failure in run.failures:
             print(failure["key"])
-    elif api.was_submitted(found) and not here:
-        _submitted(api.retry(found.path))
+    elif api.was_submitted(run) and not (local or here):
+        _print_submitted(api.retry(run.path))
     else:
-        _execute(found, api.plan(found.study), retry_failed=True)
+        _execute(run, api.plan(run.study), retry_failed=True)
 
 
 def _execute(run: Run, plan: Any, **options: Any) -> None:
     from membrane_dask import api
 
-    _run(run, lambda listener: api.execute(run, plan, listener=listener, **options))
+    _report_execution(run, lambda listener: api.execute(run, plan, listener=listener, **options))
 
 
-def _run(run: Run, work: Callable[[Any], Any]) -> None:
-    """Work on a run, show how it goes, and leave with the exit code that says how it went."""
-    from membrane_dask import api
+def _report_execution(run: Run, execute: Callable[[Any], Any]) -> None:
+    """Execute a run, show its progress, and exit with the code of its result."""
+    from membrane_dask.progress import ProgressBar, ProgressLines
 
     signal.signal(signal.SIGTERM, _terminate)
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup has it ignored
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup ignores it
         signal.signal(signal.SIGHUP, _terminate)
-    _say(f"run: {run.path}")
-    listener = Bar() if sys.stderr.isatty() else api.Lines(sys.stderr)
+    say(f"run: {run.path}")
+    listener = ProgressBar() if sys.stderr.isatty() else ProgressLines(sys.stderr)
     try:
-        summary = work(listener)
+        summary = execute(listener)
     except KeyboardInterrupt:
-        _say(f"interrupted; resume with: membrane-dask run {run.path / 'study.yaml'} --out {run.path}")
-        _leave(INTERRUPTED)
+        say(f"interrupted; resume with: membrane-dask run {run.path / 'study.yaml'} --out {run.path}")
+        exit_with(INTERRUPTED)
     except SystemExit:
-        _say("terminated; the run can be resumed")
-        _leave(STOPPED)
+        say(f"terminated; resume with: membrane-dask run {run.path / 'study.yaml'} --out {run.path}")
+        exit_with(STOPPED)
     finally:
-        if isinstance(listener, Bar):
+        if isinstance(listener, ProgressBar):
             listener.close()
-    _say(str(run))
+    say(str(run))
     if summary.reason == "too many failures":
         finished = summary.done + summary.failed
-        _say(f"stopped: {summary.failed} of {finished} finished units failed; see {run.path}/failures")
-        _leave(SET_ASIDE)
+        say(f"stopped: {summary.failed} of {finished} finished units failed; see {run.path}/failures")
+        exit_with(FAILED_UNITS)
     if summary.reason in ("cancelled", "time is up"):
-        _say(f"stopped: {summary.reason}; {summary.left} units are left")
-        _leave(STOPPED)
+        say(f"stopped: {summary.reason}; {summary.left} units are left")
+        exit_with(STOPPED)
     if summary.failed:
-        _leave(SET_ASIDE)
+        exit_with(FAILED_UNITS)
     print(run.path)
 
 

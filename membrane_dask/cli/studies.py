@@ -3,47 +3,61 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-from membrane_dask.cli.exit_codes import _say
-from membrane_dask.cli.options import ClusterName, Overrides, StudyPath, _overrides
+from membrane_dask.cli.exit_codes import say
+from membrane_dask.cli.options import ClusterName, Overrides, StudyPath, with_cluster
 
 
-def new(kind: Annotated[str, typer.Argument(help="graded, reconstruct, characterize or porometry")]) -> None:
-    """Print a commented study: every knob with its default, unit, bounds and source."""
+class KindCommand(TyperCommand):
+    """A command whose help lists the installed study kinds."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Name the kinds in the help of the argument, then print it."""
+        from membrane_dask.studies.registry import kind_names
+
+        for argument in self.params:
+            if argument.name == "kind":
+                argument.help = f"one of {', '.join(kind_names())}"  # type: ignore[attr-defined]
+        super().format_help(ctx, formatter)
+
+
+def new(kind: Annotated[str, typer.Argument(help="a study kind")]) -> None:
+    """Print a commented study: every parameter with its default, unit, bounds and source."""
     from membrane_dask.study_file import commented_study
 
     print(commented_study(kind), end="")
 
 
-def check(study: StudyPath, set_: Overrides = None) -> None:
-    """Report all that is wrong with a study; read its inputs, start nothing."""
+def check(path: StudyPath, overrides: Overrides = None) -> None:
+    """Report all problems of a study; reads its inputs, starts nothing."""
     from membrane_dask import api
     from membrane_dask.study_file import load_study_with_source
 
-    found, source = load_study_with_source(study, set_ or ())
-    first = api.sources_to_run(found, source)
-    if not first:
-        api.plan(found, source=source)
-    for path in first:
-        _say(f"{path.name} was not run yet: `run` does so first, and then looks at what it made")
-    _say(f"{study}: a sound {found.kind} study")
+    study, source = load_study_with_source(path, overrides or ())
+    sources = api.sources_to_run(study, source)
+    if not sources:
+        api.plan(study, source=source)
+    for source_path in sources:
+        say(f"{source_path.name} was not run yet: `run` runs it first and then checks what it has made")
+    say(f"{path}: a valid {study.kind} study")
 
 
 def plan(
-    study: StudyPath,
-    set_: Overrides = None,
+    path: StudyPath,
+    overrides: Overrides = None,
     cluster: ClusterName = None,
     measure: Annotated[bool, typer.Option(help="Run a few pilot units to measure the cost.")] = True,
 ) -> None:
-    """Print what a run would do: units, batches, memory, and its cost, measured on a few units."""
+    """Print what a run would do: units, batches, memory, and the cost, measured on a few units."""
     from membrane_dask import api
     from membrane_dask.study_file import load_study_with_source
 
-    found, source = load_study_with_source(study, _overrides(set_, cluster))
-    print(api.plan(found, measure=measure, source=source))
+    study, source = load_study_with_source(path, with_cluster(overrides, cluster))
+    print(api.plan(study, measure=measure, source=source))
 
 
 def schema() -> None:

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Started:
-    """The loop begins; ``total`` units at most, where the program decides on the way how many."""
+    """Execution starts; ``total`` is an upper limit where the program is adaptive."""
 
     total: int
     done: int
     failed: int
     dashboard: str | None
-    at_most: bool = False
+    adaptive: bool = False
 
 
 @dataclass(frozen=True)
 class Progressed:
-    """Batches came back."""
+    """Batches have finished."""
 
     done: int
     failed: int
@@ -28,44 +28,44 @@ class Progressed:
 
 @dataclass(frozen=True)
 class Retried:
-    """Units are tried again."""
+    """Units are submitted again."""
 
     keys: tuple[str, ...]
     reason: str
 
 
 @dataclass(frozen=True)
-class SetAside:
-    """A unit is given up; the rest goes on."""
+class UnitQuarantined:
+    """A unit has failed for the last time; the others continue."""
 
     key: str
     error: str
 
 
 @dataclass(frozen=True)
-class Told:
-    """What the cluster has to say."""
+class Message:
+    """Information for the user, such as the state of the cluster."""
 
-    words: str
+    text: str
 
 
 @dataclass(frozen=True)
 class Collecting:
-    """All units are finished; what follows from them is computed."""
+    """All units have finished; tables that follow from them are computed."""
 
 
-Event = Started | Progressed | Retried | SetAside | Told | Collecting
+Event = Started | Progressed | Retried | UnitQuarantined | Message | Collecting
 Listener = Callable[[Event], None]
 
 
 @dataclass(frozen=True)
 class Summary:
-    """How a loop ended.
+    """Result of an execution.
 
     Parameters
     ----------
     done, failed, left : int
-        Units finished, set aside and still open.
+        Units finished, quarantined and open.
     reason : str
         ``finished``, ``limit``, ``cancelled``, ``time is up`` or ``too many failures``.
     """

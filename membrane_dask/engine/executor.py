@@ -26,9 +26,9 @@ from membrane_dask.engine.events import (
     Listener,
     Progressed,
     Retried,
-    SetAside,
     Started,
     Summary,
+    UnitQuarantined,
 )
 from membrane_dask.engine.journal import Journal
 from membrane_dask.engine.limits import timeout_note_path
@@ -42,8 +42,8 @@ from membrane_dask.program import Outcome, Program, Unit
 from membrane_dask.schema import FAILED
 
 logger = logging.getLogger("membrane_dask")
-#: Finished units from which on the share of failures is judged.
-JUDGED_FROM = 20
+#: Number of finished units from which on the fraction of failures is checked.
+MIN_FINISHED = 20
 
 
 @dataclass
@@ -53,7 +53,7 @@ class _Batch:
 
 
 class Execution:
-    """One driver's work on one run.
+    """Execution of one run by one driver.
 
     Parameters
     ----------
@@ -66,15 +66,15 @@ class Execution:
     total : int
         Number of units of the whole run.
     retries : int
-        Further attempts before a unit is set aside.
+        Further attempts before a unit is quarantined.
     failure_limit : float
-        Share of failed units above which the run stops.
+        Fraction of failed units above which the run stops.
     timeout : float, optional
         Seconds after which a unit has failed.
     memory : int, optional
-        Bytes that a worker has.
+        Memory of a worker in bytes.
     listener : callable
-        Gets every event.
+        Receives every event.
     """
 
     def __init__(
@@ -90,25 +90,23 @@ class Execution:
         self.journal = Journal(root / "journal")
         self.history: dict[str, Outcome] = self.journal.history()
         self._failed = {key for key, outcome in self.history.items() if outcome.status == "failed"}
-        self.known: dict[str, Unit] = {}
+        self.units: dict[str, Unit] = {}
         self._schedule = schedule(program, self.history)
         self._finished: list[str] = []
         self._queue: deque[_Batch] = deque()
-        self._flight: dict[Handle, _Batch] = {}
+        self._in_flight: dict[Handle, _Batch] = {}
         self._busy: set[tuple[str, tuple[int, ...]]] = set()
-        self._sent = 0
+        self._n_submitted = 0
         self._verified: set[str] = set()
-        self._torn: set[str] = set()
-        self._notes = root.resolve() / "logs" / "timeouts"
-        self._terms = BatchOptions(__version__, timeout, str(self._notes))
+        self._lost: set[str] = set()
+        self._timeout_notes = root.resolve() / "logs" / "timeouts"
+        self._options = BatchOptions(__version__, timeout, str(self._timeout_notes))
 
-    # -- proposing ------------------------------------------------------------------------
-
-    def propose(self) -> None:
-        """Queue the units that the history newly allows, as batches of whole chunks."""
+    def enqueue(self) -> None:
+        """Queue the units that follow from newly finished ones, in batches of whole chunks."""
         fresh = self._schedule.propose(self._finished)
         self._finished = []
-        self.known.update((unit.key, unit) for unit in fresh)
+        self.units.update((unit.key, unit) for unit in fresh)
         chunks: dict[tuple[str, tuple[int, ...]], list[Unit]] = {}
         for unit in fresh:
             if unit.key not in self.history:
@@ -118,63 +116,61 @@ class Execution:
     def _chunk(self, unit: Unit) -> tuple[str, tuple[int, ...]]:
         return unit.task, self.sinks[unit.task].chunk(unit)
 
-    # -- the loop -------------------------------------------------------------------------
-
     def run(self, pool: Pool, driver: DriverLock, limit: int | None = None, seconds: float | None = None) -> Summary:
-        """Work until all is finished, ``limit`` units are, time is up, or somebody asks to stop."""
+        """Execute units until all have finished, ``limit`` of them have, time is up, or the run is cancelled."""
         deadline = math.inf if seconds is None else time.monotonic() + seconds
-        self.propose()
+        self.enqueue()
         done, failed = self._counts()
         self.emit(Started(self.total, done, failed, pool.dashboard, self.program.adaptive))
         start = len(self.history)
         reason = "finished"
         try:
-            while self._queue or self._flight:
-                driver.heartbeat(sum(len(b.units) for b in self._flight.values()), pool.dashboard)
+            while self._queue or self._in_flight:
+                driver.heartbeat(sum(len(b.units) for b in self._in_flight.values()), pool.dashboard)
                 if driver.cancelled() or time.monotonic() > deadline:
                     reason = "cancelled" if driver.cancelled() else "time is up"
                     break
-                pool.demand(len(self._queue) + len(self._flight))
-                sent = sum(len(batch.units) for batch in self._flight.values())
+                pool.demand(len(self._queue) + len(self._in_flight))
+                sent = sum(len(batch.units) for batch in self._in_flight.values())
                 self._submit(pool, self.total if limit is None else limit - (len(self.history) - start) - sent)
-                if not self._flight:
+                if not self._in_flight:
                     reason = "limit"
                     break
-                finished = pool.wait(list(self._flight), timeout=1.0)
+                finished = pool.wait(list(self._in_flight), timeout=1.0)
                 seconds = 0.0
                 with self.journal.buffered():
                     for handle, result in zip(finished, pool.results(finished), strict=True):
                         seconds += self._settle(handle, result, pool)
-                if finished:  # said once it is on disk
+                if finished:  # reported once it is on disk
                     self.emit(Progressed(*self._counts(), seconds))
                 if self._too_many_failures():
                     reason = "too many failures"
                     break
-                self.propose()
-                if not self._queue and not self._flight:
+                self.enqueue()
+                if not self._queue and not self._in_flight:
                     self._verify()
         finally:
-            for handle in self._flight:
+            for handle in self._in_flight:
                 handle.release()
-            self._flight.clear()
+            self._in_flight.clear()
             self._busy.clear()
         done, failed = self._counts()
         left = self.total - done - failed
         if reason == "finished" and (self.program.adaptive or failed):
             left = 0  # no more units are needed, or those left need units that failed
         if reason == "finished" and left:
-            raise RuntimeError(f"the program proposed {done + failed} of {self.total} planned units and no more")
+            raise RuntimeError(f"the program asked for {done + failed} of {self.total} planned units only")
         return Summary(done, failed, left, reason)
 
     def _counts(self) -> tuple[int, int]:
         return len(self.history) - len(self._failed), len(self._failed)
 
     def _submit(self, pool: Pool, budget: int) -> None:
-        """Fill the window with at most ``budget`` units; a chunk in flight has its other batches wait."""
-        # None is sent ahead: it would wait at one worker while another has nothing to do.
-        window = pool.slots
+        """Submit at most ``budget`` units to idle slots; of the batches of one chunk, one is in flight at a time."""
+        # No batch is submitted ahead: it would wait at one worker while another one is idle.
+        slots = pool.slots
         for _ in range(len(self._queue)):
-            if len(self._flight) >= window or budget <= 0:
+            if len(self._in_flight) >= slots or budget <= 0:
                 break
             batch = self._queue.popleft()
             chunk = self._chunk(batch.units[0])
@@ -184,77 +180,77 @@ class Execution:
             if len(batch.units) > budget:
                 self._queue.append(_Batch(batch.units[budget:], batch.attempt))
                 batch = _Batch(batch.units[:budget], batch.attempt)
-            self._sent += 1
-            name = f"{batch.units[0].key}-{os.getpid()}-{self._sent}"
+            self._n_submitted += 1
+            name = f"{batch.units[0].key}-{os.getpid()}-{self._n_submitted}"
             sink = self.sinks[batch.units[0].task]
             handle = pool.submit(name, run_batch, self.program.work, self._context, sink, batch.units,
-                                 self._terms)  # fmt: skip
-            self._flight[handle] = batch
+                                 self._options)  # fmt: skip
+            self._in_flight[handle] = batch
             self._busy.add(chunk)
             budget -= len(batch.units)
 
     def _settle(self, handle: Handle, result: BatchResult | Exception, pool: Pool) -> float:
-        batch = self._flight.pop(handle)
+        batch = self._in_flight.pop(handle)
         self._busy.discard(self._chunk(batch.units[0]))
         handle.release()
         if isinstance(result, Exception):
             if not pool.is_lost_worker(result):
-                raise result  # writing failed (a full disk, say): no unit's fault, and no worker's
-            result = self._suspect(batch, result)
+                raise result  # writing failed, for example on a full disk: no fault of the unit or the worker
+            result = self._isolate(batch, result)
         self._record(batch, result)
         return sum(result.seconds.values())
 
-    def _suspect(self, batch: _Batch, error: BaseException) -> BatchResult:
-        """A batch whose workers died: one of its units may be the cause, so each goes alone."""
+    def _isolate(self, batch: _Batch, error: BaseException) -> BatchResult:
+        """Handle a batch whose workers died: one of its units may be the cause, so each is submitted alone."""
         for unit in batch.units:
-            note = timeout_note_path(self._notes, unit.key)
-            if note.exists():  # the worker ended itself, as this unit did not stop
-                words = note.read_text(encoding="utf-8")
+            note = timeout_note_path(self._timeout_notes, unit.key)
+            if note.exists():  # the worker ended itself, because this unit did not stop
+                message = note.read_text(encoding="utf-8")
                 note.unlink()
-                others = tuple(other for other in batch.units if other is not unit)
-                if others:
-                    self._queue.appendleft(_Batch(others, batch.attempt))
-                return BatchResult(failures={unit.key: UnitFailure(f"TimeoutError: {words}", words, killed=True)})
+                remaining = tuple(other for other in batch.units if other is not unit)
+                if remaining:
+                    self._queue.appendleft(_Batch(remaining, batch.attempt))
+                return BatchResult(failures={unit.key: UnitFailure(f"TimeoutError: {message}", message, killed=True)})
         if len(batch.units) > 1:
             self._queue.extendleft(_Batch((unit,), batch.attempt) for unit in reversed(batch.units))
-            self.emit(Retried(tuple(u.key for u in batch.units), "their worker died; each is sent alone"))
+            self.emit(Retried(tuple(u.key for u in batch.units), "their worker died; each is submitted alone"))
             return BatchResult()
-        words = f"the worker process died while it ran this unit ({ALLOWED_FAILURES + 1} times)"
+        message = f"the worker process died while it ran this unit ({ALLOWED_FAILURES + 1} times)"
         if self.memory:
-            words += f"; a worker is ended when it takes more than {as_bytes(self.memory)}, which the log would tell"
+            message += f"; a worker that uses more than {as_bytes(self.memory)} is ended, see the log"
         logger.warning("%s: %s", batch.units[0].key, error)
-        return BatchResult(failures={batch.units[0].key: UnitFailure(f"KilledWorker: {words}", words, killed=True)})
+        return BatchResult(failures={batch.units[0].key: UnitFailure(f"KilledWorker: {message}", message, killed=True)})
 
-    def _record(self, batch: _Batch, receipt: BatchResult) -> None:
-        if receipt.seconds:
-            keys = list(receipt.seconds)
+    def _record(self, batch: _Batch, result: BatchResult) -> None:
+        if result.seconds:
+            keys = list(result.seconds)
             self.journal.append(
                 {
                     "done": keys,
-                    "seconds": list(receipt.seconds.values()),
-                    "memory": list(receipt.memory.values()),
-                    "sha256": list(receipt.sha256.values()),
-                    "feedback": {key: value for key, value in receipt.feedback.items() if value},
-                    "worker": receipt.worker,
+                    "seconds": list(result.seconds.values()),
+                    "memory": list(result.memory.values()),
+                    "sha256": list(result.sha256.values()),
+                    "feedback": {key: value for key, value in result.feedback.items() if value},
+                    "worker": result.worker,
                     "attempt": batch.attempt,
                 }
             )
-            self.history.update((key, Outcome("done", receipt.feedback[key])) for key in keys)
+            self.history.update((key, Outcome("done", result.feedback[key])) for key in keys)
             self._finished += keys
-        again = []
+        retried = []
         for unit in batch.units:
-            if unit.key not in receipt.failures:
+            if unit.key not in result.failures:
                 continue
             if batch.attempt <= self.retries:
-                again.append(unit)
+                retried.append(unit)
             else:
-                self._set_aside(unit, batch.attempt, receipt.failures[unit.key])
-        if again:
-            self._queue.extend(_Batch((unit,), batch.attempt + 1) for unit in again)
-            self.emit(Retried(tuple(u.key for u in again), receipt.failures[again[0].key].error))
+                self._quarantine(unit, batch.attempt, result.failures[unit.key])
+        if retried:
+            self._queue.extend(_Batch((unit,), batch.attempt + 1) for unit in retried)
+            self.emit(Retried(tuple(u.key for u in retried), result.failures[retried[0].key].error))
 
-    def _set_aside(self, unit: Unit, attempts: int, failure: UnitFailure) -> None:
-        """Write down all that is needed to understand a failure, then mark it."""
+    def _quarantine(self, unit: Unit, attempts: int, failure: UnitFailure) -> None:
+        """Record all that is needed to understand a failure, then mark the unit."""
         write_json(
             failure_path(self.root, unit.key),
             {
@@ -274,43 +270,40 @@ class Execution:
         self.history[unit.key] = Outcome("failed")
         self._finished.append(unit.key)
         self._failed.add(unit.key)
-        self.emit(SetAside(unit.key, failure.error))
+        self.emit(UnitQuarantined(unit.key, failure.error))
 
     def _too_many_failures(self) -> bool:
         done, failed = self._counts()
-        return done + failed >= JUDGED_FROM and failed > self.failure_limit * (done + failed)
+        return done + failed >= MIN_FINISHED and failed > self.failure_limit * (done + failed)
 
     def _verify(self) -> None:
-        """Read back what the journal calls done, and queue again what is not what was written.
+        """Read finished units back, and queue those again whose values are not what was written.
 
-        A worker that was given up and went on writing, a second driver that was cut off, or a chunk
-        lost with a file system leave such traces; in a sound run there are none.
+        Values are lost when a worker that was given up continues to write, or with a file system.
         """
         written: dict[str, str] = {}
         for record in self.journal.records():
             written.update(zip(record.get("done", ()), record.get("sha256", ()), strict=False))
-        open_ = [
-            unit for key, unit in self.known.items() if key not in self._verified and self.history[key].status == "done"
+        unverified = [
+            unit for key, unit in self.units.items() if key not in self._verified and self.history[key].status == "done"
         ]
-        torn = []
+        lost = []
         for task, sink in self.sinks.items():
             if sink.verified:
-                mine = [unit for unit in open_ if unit.task == task]
-                torn += [unit for unit, sha in sink.digests(mine) if sha != written.get(unit.key)]
-        self._verified.update(unit.key for unit in open_)
-        twice = [unit.key for unit in torn if unit.key in self._torn]
-        if twice:
-            raise OSError(f"what is written to {self.root} does not stay written: {twice[0]} was lost twice")
-        if torn:
-            self._torn.update(unit.key for unit in torn)
-            self._verified.difference_update(self._torn)
-            self.journal.append({"reopened": [unit.key for unit in torn]})
-            for unit in torn:
+                finished = [unit for unit in unverified if unit.task == task]
+                lost += [unit for unit, sha in sink.digests(finished) if sha != written.get(unit.key)]
+        self._verified.update(unit.key for unit in unverified)
+        lost_again = [unit.key for unit in lost if unit.key in self._lost]
+        if lost_again:
+            raise OSError(f"{self.root} loses data, check its file system: {lost_again[0]} was lost twice")
+        if lost:
+            self._lost.update(unit.key for unit in lost)
+            self._verified.difference_update(self._lost)
+            self.journal.append({"reopened": [unit.key for unit in lost]})
+            for unit in lost:
                 del self.history[unit.key]
                 self._queue.append(_Batch((unit,)))
-            self.emit(Retried(tuple(u.key for u in torn), "their values were missing from the result"))
-
-    # -- after the loop -------------------------------------------------------------------
+            self.emit(Retried(tuple(u.key for u in lost), "their values were missing from the result"))
 
     def collect(self) -> None:
         """Write the tables that follow from the finished units, and the pyramids of volumes."""
@@ -328,7 +321,7 @@ class Execution:
 
     def _read(self, task: str) -> Any:
         """A table, or the arrays of every finished unit of scratch data."""
-        finished = [unit for key, unit in self.known.items() if unit.task == task and self._is_done(key)]
+        finished = [unit for key, unit in self.units.items() if unit.task == task and self._is_done(key)]
         return self.sinks[task].collect(finished)
 
     def _is_done(self, key: str) -> bool:
@@ -336,5 +329,5 @@ class Execution:
 
 
 def failure_path(root: Path, key: str) -> Path:
-    """Where a unit that was set aside is described."""
+    """Description of a quarantined unit."""
     return root / "failures" / f"{re.sub(r'[^A-Za-z0-9=.,_+-]', '_', key)}.json"

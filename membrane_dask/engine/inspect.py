@@ -50,7 +50,7 @@ def replay(run: Run, program: Program, key: str) -> tuple[dict[str, Any], bool |
     values : dict of str to ndarray
         What the unit returns.
     same : bool or None
-        Whether these are the bits that stand in the result; None if the result has none.
+        Whether the result has the same bits; None if it has no values of the unit.
     """
     unit = find_unit(run, program, key)
     complete = run.status()["state"] == "complete"
@@ -60,11 +60,11 @@ def replay(run: Run, program: Program, key: str) -> tuple[dict[str, Any], bool |
     except FileNotFoundError as error:
         if not removed:
             raise
-        words = (
+        message = (
             f"{key} needs what earlier units left on the way ({', '.join(removed)}), which is removed once a run "
             f"is complete; run {run.path / 'study.yaml'} once more with --out and stop it before its end"
         )
-        raise StudyError([Problem((), words)]) from error
+        raise StudyError([Problem((), message)]) from error
     if unit.task in removed:
         return values, None
     outcome = run.journal.history().get(key)
@@ -75,18 +75,18 @@ def replay(run: Run, program: Program, key: str) -> tuple[dict[str, Any], bool |
     return values, store.digest(sink.check(unit, values)) == store.digest(stored)
 
 
-def unit_report(run: Run, key: str) -> dict[str, Any] | None:
-    """What the journal and the failures say of one unit; None if nothing."""
+def unit_record(run: Run, key: str) -> dict[str, Any] | None:
+    """Record of one unit in the journal and in ``failures/``; None if there is none."""
     failure = read_json(failure_path(run.path, key))
-    found: dict[str, Any] | None = None
+    latest: dict[str, Any] | None = None
     for record in run.journal.records():
         if key in record.get("done", ()):
-            place = record["done"].index(key)
-            found = {"key": key, "state": "done", "time": record["time"]}
-            found |= {name: record[name][place] for name in ("seconds", "memory", "sha256")}
-            found |= {name: record[name] for name in ("worker", "attempt")}
+            position = record["done"].index(key)
+            latest = {"key": key, "state": "done", "time": record["time"]}
+            latest |= {name: record[name][position] for name in ("seconds", "memory", "sha256")}
+            latest |= {name: record[name] for name in ("worker", "attempt")}
         elif key in record.get("failed", ()):
-            found = {"state": "failed", "time": record["time"], **(failure or {"key": key})}
+            latest = {"state": "failed", "time": record["time"], **(failure or {"key": key})}
         elif key in record.get("reopened", ()):
-            found = {"key": key, "state": "open", "time": record["time"]}
-    return found
+            latest = {"key": key, "state": "open", "time": record["time"]}
+    return latest

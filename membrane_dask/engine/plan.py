@@ -1,4 +1,4 @@
-"""From a study's program to a plan: what will be computed, in which pieces, at what cost."""
+"""Plan of a run: its units of work, their batches, memory and cost."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from membrane_dask.engine.cluster.profiles import Profile, resolve
 from membrane_dask.errors import Problem, StudyError
 from membrane_dask.program import Program, Table
 
-#: Aim for this much work in a batch, in seconds: dear enough to hide a task's overhead, short
-#: enough that a lost worker costs little.
+#: Target for the work in a batch, in seconds: long compared with the overhead of a task, short enough that a lost
+#: worker costs little.
 BATCH_SECONDS = 10.0
-#: A study of more batches than this is cut coarser, up to a minute each, as only thousands of
-#: workers are worth it and one driver handles some 160 batches in a second (benchmarks/saturation.py).
+#: Above this number of batches they become longer, up to a minute, as such a study pays on thousands of workers only
+#: and one driver handles some 160 batches in a second (benchmarks/saturation.py).
 MANY_BATCHES = 10_000
 LONGEST_BATCH_SECONDS = 60.0
-#: Short studies are cut into 64 batches, but into none shorter than this: writing one costs tens of ms.
+#: Short studies are divided into 64 batches, none shorter than this: writing one takes tens of milliseconds.
 SHORTEST_BATCH_SECONDS = 1.0
 #: Memory of a worker's interpreter and libraries before any unit runs, in bytes (measured, rounded up).
 WORKER_BYTES = 400_000_000
 
 
 def default_workers(profile: Profile) -> int:
-    """Simulations that run side by side."""
+    """Number of workers: simulations that run at the same time."""
     if profile.scheduler == "sync":
         return 1
     if profile.is_batch and not (profile.single_allocation and profile.scheduler != "slurm"):
@@ -40,7 +40,7 @@ def default_workers(profile: Profile) -> int:
 
 
 def worker_memory(profile: Profile) -> int:
-    """Bytes one worker may use."""
+    """Memory that one worker may use, in bytes."""
     if profile.memory is not None:
         return int(profile.memory * 1e6)
     return int(psutil.virtual_memory().total * 0.9 / default_workers(profile))
@@ -48,7 +48,7 @@ def worker_memory(profile: Profile) -> int:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that is decided before a run starts.
+    """What a run will do, decided before it starts.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Plan:
     program : Program
         The study made ready to run.
     cluster : Profile
-        Where it will run.
+        The cluster on which it will run.
     batch : mapping of str to int
         Units in a batch, which is a chunk of the result, by table.
     seconds : mapping of str to float
@@ -72,8 +72,8 @@ class Plan:
 
     @property
     def name(self) -> str:
-        """Name of the run: the study's own, and eight digits of what decides its result."""
-        return f"{self.study.name or self.study.kind}-{self.study.identity()[:8]}"  # type: ignore[attr-defined]
+        """Name of the run: that of the study, and eight digits of its identity."""
+        return f"{self.study.name or self.study.kind}-{self.study.identity()[:8]}"
 
     @property
     def counts(self) -> dict[str, int]:
@@ -90,12 +90,12 @@ class Plan:
 
     @property
     def result_bytes(self) -> int:
-        """Bytes of the whole result before compression."""
+        """Size of the result before compression, in bytes."""
         return sum(target.nbytes for target in (*self.program.tables, *self.program.images))
 
     @property
     def cost(self) -> float | None:
-        """Core-seconds of all units, if they were measured."""
+        """Work of all units in core-seconds, if it was measured."""
         if not self.seconds:
             return None
         return sum(self.seconds.get(_stem(task), 0.0) * count for task, count in self.counts.items())
@@ -103,7 +103,7 @@ class Plan:
     def measured(self) -> Plan:
         """The same plan with the times of a few pilot units, run here and now.
 
-        The first pilot of a task runs twice, so that compiling is not taken for work.
+        The first pilot of a task runs twice, so that the time to compile is not counted.
         """
         times: dict[str, list[float]] = {}
         for unit in self.program.pilots():
@@ -112,7 +112,7 @@ class Plan:
             start = time.perf_counter()
             self.program.work(self.program.context, unit)
             times.setdefault(unit.task, []).append(time.perf_counter() - start)
-        return replace(self, seconds={_stem(task): float(np.mean(found)) for task, found in times.items()})
+        return replace(self, seconds={_stem(task): float(np.mean(samples)) for task, samples in times.items()})
 
     def driver_count(self) -> int:
         """Number of drivers of a series to submit at once: more than one where nodes may not submit jobs."""
@@ -123,7 +123,7 @@ class Plan:
         return min(100, 1 + math.ceil(work / (0.8 * profile.walltime)))
 
     def rows(self) -> list[tuple[str, str]]:
-        """What the plan says, as pairs of words."""
+        """Rows of the printed plan: name and text."""
         cluster = self.cluster
         workers = default_workers(cluster)
         kinds: dict[str, int] = {}
@@ -132,7 +132,7 @@ class Plan:
         units = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
         batches = ", ".join(f"{n} {task}" for task, n in self.batch.items())
         rows = [
-            ("study", f"{self.study.name} ({self.study.kind})"),  # type: ignore[attr-defined]
+            ("study", f"{self.study.name} ({self.study.kind})"),
             ("run", self.name),
             ("units", f"{'at most ' if self.program.adaptive else ''}{self.total} ({units})"),
             *([("batches", f"of {batches}")] if batches else []),
@@ -145,9 +145,9 @@ class Plan:
         if self.cost is not None:
             each = ", ".join(f"{self.seconds[kind]:.3g} s a unit of {kind}" for kind in kinds if kind in self.seconds)
             open_ = [kind for kind in kinds if kind not in self.seconds]
-            most = "at most " if self.program.adaptive and not open_ else ""
+            limit = "at most " if self.program.adaptive and not open_ else ""
             without = f", without {' and '.join(open_)}" if open_ else ""
-            rows.append(("cost", f"{most}{as_seconds(self.cost)} of one core ({each}, measured{without})"))
+            rows.append(("cost", f"{limit}{as_seconds(self.cost)} of one core ({each}, measured{without})"))
             rows.append(("time", f"about {as_seconds(self.cost / workers)} on {workers} worker{'s' * (workers > 1)}"))
         return rows
 
@@ -159,18 +159,18 @@ class Plan:
         if not profile.is_batch:
             return f"{profile.name}, {workers} worker{'s' * (workers > 1)}"
         jobs, each = profile.jobs or 1, profile.workers or 1
-        words = f"{profile.name}, up to {jobs} job{'s' * (jobs > 1)} of {each} worker{'s' * (each > 1)}"
+        text = f"{profile.name}, up to {jobs} job{'s' * (jobs > 1)} of {each} worker{'s' * (each > 1)}"
         if profile.walltime:
-            words += f" for {as_seconds(profile.walltime)}"
-        return words + "".join(f", {name} {word}" for name, word in
-                               (("queue", profile.queue), ("account", profile.account)) if word)  # fmt: skip
+            text += f" for {as_seconds(profile.walltime)}"
+        options = (("queue", profile.queue), ("account", profile.account))
+        return text + "".join(f", {name} {value}" for name, value in options if value)
 
     def needed_memory(self) -> int:
         """Bytes a worker needs: its interpreter and the largest unit."""
         return WORKER_BYTES + max(self.program.memory().values(), default=0)
 
     def __str__(self) -> str:
-        return "\n".join(f"{name:<8} {words}" for name, words in self.rows())
+        return "\n".join(f"{name:<8} {text}" for name, text in self.rows())
 
     def __repr__(self) -> str:
         return f"<Plan {self.name}: {self.total} units>"
@@ -200,13 +200,13 @@ def make_plan(study: BaseStudy, program: Program) -> Plan:
         available = worker_memory(cluster)
         if plan.needed_memory() > available:
             task, size = max(program.memory().items(), key=lambda item: item[1])
-            fewer = "" if cluster.is_batch else f"take fewer than {default_workers(cluster)} workers, or "
+            fewer = "" if cluster.is_batch else f"use fewer than {default_workers(cluster)} workers, or "
             raise StudyError(
                 [
                     Problem(
                         ("cluster", "memory"),
                         f"a unit of {task} needs {as_bytes(size)} and its worker {as_bytes(WORKER_BYTES)}, but a "
-                        f"worker has {as_bytes(available)}; give it more, {fewer}take smaller blocks of work",
+                        f"worker has {as_bytes(available)}; give it more, {fewer}use smaller blocks",
                     )
                 ]
             )
@@ -218,8 +218,8 @@ def _stem(task: str) -> str:
     return task.rstrip("0123456789").rstrip("-_")
 
 
-def choose_batch(table: Table, asked: int | None) -> int:
-    """Units in a batch, which is a chunk of the result: as asked, or about ten seconds' work.
+def choose_batch(table: Table, requested: int | None) -> int:
+    """Units in a batch, which is a chunk of the result: as requested, or about ten seconds' work.
 
     The study alone decides, not the cluster, so that a run is the same to the last byte wherever it
     was made. Short studies are cut finer, to keep workers busy.
@@ -230,8 +230,8 @@ def choose_batch(table: Table, asked: int | None) -> int:
     total = math.prod(table.unit_shape)
     seconds = min(max(BATCH_SECONDS, total * table.seconds / MANY_BATCHES), LONGEST_BATCH_SECONDS)
     shortest = math.ceil(SHORTEST_BATCH_SECONDS / table.seconds)
-    wanted = asked or min(math.ceil(seconds / table.seconds), max(math.ceil(total / 64), shortest), 1000)
-    return max(1, min(wanted, longest))
+    units = requested or min(math.ceil(seconds / table.seconds), max(math.ceil(total / 64), shortest), 1000)
+    return max(1, min(units, longest))
 
 
 def as_bytes(size: float) -> str:

@@ -1,4 +1,4 @@
-"""A run: the directory that a study's results land in, and how a person looks into it."""
+"""Runs: directories that hold a study and its results, opened for reading or laid out to be executed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from membrane_dask.schema import STATUS, TableSchema, find_table, renamed_group
 from membrane_dask.studies import registry
 from membrane_dask.study_file import load_study, to_yaml
 
-SCHEMA = 1
+#: Version of the layout of run directories; 1 is that of version 0.1.
+SCHEMA = 2
 
 
 def under_present_names(tree: Any, tables: Sequence[TableSchema]) -> Any:
@@ -71,12 +72,10 @@ class Run:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        about = read_json(self.path / "run.json")
-        if about is None:
+        metadata = read_json(self.path / "run.json")
+        if metadata is None:
             raise RunNotFoundError(f"{self.path} holds no run; see the runs here with: membrane-dask list")
-        self._about: dict[str, Any] = about
-
-    # -- what it is ---------------------------------------------------------------------
+        self._metadata: dict[str, Any] = metadata
 
     @property
     def name(self) -> str:
@@ -86,22 +85,22 @@ class Run:
     @property
     def kind(self) -> str:
         """Kind of its study."""
-        return str(self._about["kind"])
+        return str(self._metadata["kind"])
 
     @property
     def identity(self) -> str:
         """Digest of all that decides the result."""
-        return str(self._about["identity"])
+        return str(self._metadata["identity"])
 
     @property
     def batch(self) -> dict[str, int]:
-        """Units in a chunk, by table, as laid out when the run was made."""
-        return dict(self._about["batch"])
+        """Units in a chunk, by table, as the result was laid out."""
+        return dict(self._metadata["batch"])
 
     @property
     def counts(self) -> dict[str, int]:
         """Number of units, by task."""
-        return dict(self._about["units"])
+        return dict(self._metadata["units"])
 
     @property
     def study(self) -> BaseStudy:
@@ -115,24 +114,28 @@ class Run:
 
     @property
     def journal(self) -> Journal:
-        """Record of every finished batch."""
+        """Records of all finished batches."""
         return Journal(self.path / "journal")
 
-    def keep(self, study: BaseStudy) -> None:
-        """Note how the run is carried out from now on, as the same study with other circumstances says."""
+    def update_study(self, study: BaseStudy) -> None:
+        """Store the same study with other settings of cluster and execution.
+
+        Raises
+        ------
+        ValueError
+            If it is another study.
+        """
         if study.identity() != self.identity:
             raise ValueError(f"{self.path} is the run of another study")
-        text = _kept(study)
+        text = _portable_yaml(study)
         if text != (self.path / "study.yaml").read_text(encoding="utf-8"):
             write_atomically(self.path / "study.yaml", text)
-
-    # -- what it found ------------------------------------------------------------------
 
     @property
     def result(self) -> Any:
         """The result as an ``xarray.DataTree``, read when values are asked for.
 
-        Works from the first second of a run: what is not finished is NaN, and ``status`` tells.
+        It can be opened while the run is active: values of unfinished units are NaN, and ``status`` is their state.
         """
         import xarray as xr
 
@@ -168,10 +171,10 @@ class Run:
 
     @property
     def failures(self) -> list[dict[str, Any]]:
-        """Units that were set aside: parameters, seed, traceback and the line that replays each."""
+        """Units that failed: parameters, seed, traceback, and the command that replays each."""
         failed = {key for key, outcome in self.journal.history().items() if outcome.status == "failed"}
-        found = [read_json(path) for path in sorted((self.path / "failures").glob("*.json"))]
-        return [failure for failure in found if failure and failure["key"] in failed]
+        records = [read_json(path) for path in sorted((self.path / "failures").glob("*.json"))]
+        return [failure for failure in records if failure and failure["key"] in failed]
 
     def status(self) -> dict[str, Any]:
         """State of the run: ``empty``, ``queued``, ``running``, ``partial``, ``failed`` or ``complete``.
@@ -207,23 +210,21 @@ class Run:
             "left": left - running,
         }
 
-    # -- how it looks -------------------------------------------------------------------
-
     def rows(self) -> list[tuple[str, str]]:
-        """What there is to say of the run, as pairs of words."""
+        """Rows of the printed summary: name and text."""
         status = self.status()
         rows = [
-            ("study", f"{self.kind}, seed {self._about['seed']}"),
+            ("study", f"{self.kind}, seed {self._metadata['seed']}"),
             ("state", status["state"]),
-            ("units", f"{status['done']} of {_all(status)} done, {status['failed']} failed, {status['left']} left"),
-            *(("driver", f"job {number}: {words}") for number, words in queued_drivers(self.path).items()),
+            ("units", f"{status['done']} of {_total(status)} done, {status['failed']} failed, {status['left']} left"),
+            *(("driver", f"job {number}: {state}") for number, state in queued_drivers(self.path).items()),
             ("groups", ", ".join(sorted(p.name for p in self.path.glob("result.zarr/*") if p.is_dir()))),
         ]
         if self.volumes:
             rows.append(("volumes", ", ".join(self.volumes)))
-        busy = sum(sum(record.get("seconds", ())) for record in self.journal.records())
-        if busy:
-            rows.append(("work", f"{as_seconds(busy)} of one core"))
+        seconds = sum(sum(record.get("seconds", ())) for record in self.journal.records())
+        if seconds:
+            rows.append(("work", f"{as_seconds(seconds)} of one core"))
         rows += [("failure", f"{f['key']}: {f['error'].splitlines()[0][:120]}") for f in self.failures[:5]]
         if status["state"] in ("empty", "partial"):
             rows.append(("next", f"membrane-dask run {self.path / 'study.yaml'} --out {self.path}"))
@@ -233,23 +234,23 @@ class Run:
 
     def __repr__(self) -> str:
         status = self.status()
-        return f"<Run {self.name}: {status['state']}, {status['done']} of {_all(status)} units>"
+        return f"<Run {self.name}: {status['state']}, {status['done']} of {_total(status)} units>"
 
     def __str__(self) -> str:
-        return "\n".join([f"Run {self.path}", *(f"  {name:<8} {words}" for name, words in self.rows())])
+        return "\n".join([f"Run {self.path}", *(f"  {name:<8} {text}" for name, text in self.rows())])
 
     def _repr_html_(self) -> str:
         status = self.status()
-        return table(f"Run {self.name}", self.rows(), bar(status["done"], status["failed"], _all(status)))
+        return table(f"Run {self.name}", self.rows(), bar(status["done"], status["failed"], _total(status)))
 
 
-def _all(status: dict[str, Any]) -> int:
-    """All units of a run, as its status counts them."""
+def _total(status: dict[str, Any]) -> int:
+    """Number of all units of a run, by its status."""
     return sum(status[name] for name in ("done", "running", "failed", "left"))
 
 
 class RunList(Sequence[Run]):
-    """Runs, shown as a table."""
+    """Runs, printed as a table."""
 
     HEADER = ("run", "kind", "state", "done", "running", "failed", "left")
 
@@ -266,7 +267,7 @@ class RunList(Sequence[Run]):
         return iter(self._runs)
 
     def rows(self) -> list[list[str]]:
-        """One row of words for each run, in the order of ``HEADER``."""
+        """One row of text for each run, in the order of ``HEADER``."""
         return [[str(status[name]) for name in self.HEADER] for status in (run.status() for run in self)]
 
     def __repr__(self) -> str:
@@ -312,7 +313,7 @@ def prepare(plan: Plan, out: Path | None, *, fresh: bool = False) -> Run:
     out : Path, optional
         Its directory; default ``runs/<name>``.
     fresh : bool
-        Move a run that is there aside and begin anew.
+        Move an existing run away and start anew.
 
     Raises
     ------
@@ -324,15 +325,15 @@ def prepare(plan: Plan, out: Path | None, *, fresh: bool = False) -> Run:
     if (root / "run.json").is_file():
         run = Run(root)
         if fresh:
-            with DriverLock(root):  # not under the feet of somebody who works on it
-                kept = root.with_name(f"{root.name}.old-{int(time.time())}")
-                root.rename(kept)
+            with DriverLock(root):  # not while a driver is active on it
+                moved = root.with_name(f"{root.name}.old-{int(time.time())}")
+                root.rename(moved)
         elif run.identity == plan.study.identity():
             return run
         else:
             problem = (
                 f"{root} holds the run of another study (digest {run.identity[:8]}, this one is "
-                f"{plan.study.identity()[:8]}); choose another --out, or move it aside with --fresh"
+                f"{plan.study.identity()[:8]}); choose another --out, or move it away with --fresh"
             )
     elif root.exists() and (not root.is_dir() or any(root.iterdir())):
         problem = f"{root} exists and is not a run; choose another --out"
@@ -342,7 +343,7 @@ def prepare(plan: Plan, out: Path | None, *, fresh: bool = False) -> Run:
 
 
 def _create(plan: Plan, root: Path) -> Run:
-    """Lay out a run beside its place, then move it there: it exists whole or not at all."""
+    """Lay out a run in a temporary directory, then move it to its own: it exists whole or not at all."""
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
         building = root.with_name(f".{root.name}.{time.time_ns()}.partial")
@@ -357,7 +358,7 @@ def _create(plan: Plan, root: Path) -> Run:
             shutil.copyfile(path, building / "inputs" / path.name)
         program = plan.program
         store.create_result(building, program, plan.batch)
-        (building / "study.yaml").write_text(_kept(study), encoding="utf-8")
+        (building / "study.yaml").write_text(_portable_yaml(study), encoding="utf-8")
         Provenance(building).create(
             study=study.identity(),
             inputs={name: {"path": str(p), "sha256": _sha(p)} for name, p in study.inputs().items()},
@@ -377,13 +378,13 @@ def _create(plan: Plan, root: Path) -> Run:
     except BaseException as error:
         shutil.rmtree(building, ignore_errors=True)
         if isinstance(error, OSError) and (root / "run.json").is_file():
-            return prepare(plan, root)  # somebody else was faster
+            return prepare(plan, root)  # another process was faster
         raise
     return Run(root)
 
 
-def _kept(study: BaseStudy) -> str:
-    """The study as the run keeps it, with inputs of its own: it can be moved, resumed and replayed without theirs."""
+def _portable_yaml(study: BaseStudy) -> str:
+    """The study with the copies of its inputs in the run, so that the run can be moved, resumed and replayed."""
     return to_yaml(study.model_copy(update={name: Path("inputs") / p.name for name, p in study.inputs().items()}))
 
 

@@ -72,11 +72,11 @@ class TableSink:
         ResultError
             For a missing or unknown name, another shape or kind of number, or NaN where none may be.
         """
-        wanted = {v.path for v in self.variables}
-        if set(values) != wanted:
+        planned = {v.path for v in self.variables}
+        if set(values) != planned:
             raise ResultError(
-                f"{unit.key} returned other variables than planned: missing {sorted(wanted - set(values))}, "
-                f"unknown {sorted(set(values) - wanted)}"
+                f"{unit.key} returned other variables than planned: missing {sorted(planned - set(values))}, "
+                f"unknown {sorted(set(values) - planned)}"
             )
         return {v.path: self._fit(unit, v, np.asarray(values[v.path])) for v in self.variables}
 
@@ -100,10 +100,10 @@ class TableSink:
         """Write checked values of units of one chunk; their status comes last."""
         for first, last in _runs(units):
             span = slice(units[first].index[-1], units[last].index[-1] + 1)
-            place = (*units[first].index[:-1], span)
+            region = (*units[first].index[:-1], span)
             for variable in self.variables:
                 block = np.stack([v[variable.path] for v in values[first : last + 1]])
-                _open_array(f"{self.path}/{variable.path}")[place] = block
+                _open_array(f"{self.path}/{variable.path}")[region] = block
         self.mark(units, 1)
 
     def mark(self, units: Sequence[Unit], status: int) -> None:
@@ -121,9 +121,9 @@ class TableSink:
         """Digest of each unit as it stands on disk; that of nothing where its status is not done."""
         units = sorted(units, key=lambda unit: unit.index)
         for first, last in _runs(units, self.batch):
-            place = (*units[first].index[:-1], slice(units[first].index[-1], units[last].index[-1] + 1))
-            status = np.asarray(_open_array(f"{self.path}/{STATUS.name}")[place])
-            blocks = {v.path: np.asarray(_open_array(f"{self.path}/{v.path}")[place]) for v in self.variables}
+            region = (*units[first].index[:-1], slice(units[first].index[-1], units[last].index[-1] + 1))
+            status = np.asarray(_open_array(f"{self.path}/{STATUS.name}")[region])
+            blocks = {v.path: np.asarray(_open_array(f"{self.path}/{v.path}")[region]) for v in self.variables}
             for i, unit in enumerate(units[first : last + 1]):
                 done = status[i] == DONE
                 yield unit, digest({path: block[i] for path, block in blocks.items()}) if done else ""
@@ -313,9 +313,9 @@ Sink = TableSink | ImageSink | ScratchSink
 
 
 def _runs(units: Sequence[Unit], batch: int = 0) -> Iterator[tuple[int, int]]:
-    """First and last position of every stretch of neighbours along the last unit dimension.
+    """First and last position of every run of consecutive units along the last unit dimension.
 
-    With ``batch``, none reaches over the edge of a chunk.
+    With ``batch``, no run extends over a chunk boundary.
     """
     first = 0
     for i in range(1, len(units) + 1):
@@ -333,11 +333,11 @@ def _open_array(path: str) -> Any:
 
 def digest(values: Mapping[str, np.ndarray]) -> str:
     """First half of the SHA-256 of a unit's values, in the order of their names."""
-    found = hashlib.sha256()
+    sha = hashlib.sha256()
     for name in sorted(values):
-        found.update(name.encode())
-        found.update(np.ascontiguousarray(values[name]).data)
-    return found.hexdigest()[:32]
+        sha.update(name.encode())
+        sha.update(np.ascontiguousarray(values[name]).data)
+    return sha.hexdigest()[:32]
 
 
 def create_table(result: Path, table: Table, batch: int) -> None:

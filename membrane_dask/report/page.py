@@ -1,4 +1,4 @@
-"""One HTML file from sections of words, tables and figures."""
+"""The HTML page of a report: sections of text, tables, figures and claims in one self-contained file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from membrane_dask.engine.run import Run
 
-#: How all figures look. Fonts stay text, so that a figure can be searched and read aloud.
+#: Style of all figures. Text stays text, so that a figure can be searched and read aloud.
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -49,20 +49,20 @@ class Grid:
 
 @dataclass(frozen=True)
 class Claim:
-    """What was claimed, what this run says of it (``holds``, ``fails`` or ``open``), and why."""
+    """A published claim, its outcome in this run (``holds``, ``fails`` or ``open``), and the numbers behind it."""
 
     text: str
-    verdict: str
+    outcome: str
     numbers: str
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page, its contents in their order."""
+    """A section of the page."""
 
     title: str
     text: str = ""
-    parts: Sequence[Picture | Grid | Claim] = field(default_factory=tuple)
+    contents: Sequence[Picture | Grid | Claim] = field(default_factory=tuple)
 
 
 def picture(figure: Figure, caption: str, alt: str) -> Picture:
@@ -92,75 +92,85 @@ figure { margin: 1.2rem 0; overflow-x: auto } figure svg { max-width: 100%; heig
 figcaption, caption { color: #5a6675; font-size: .9rem; text-align: left; caption-side: top }
 .claim { display: grid; grid-template-columns: 5.5rem 1fr; gap: 0 1rem; margin: .5rem 0 }
 .claim small { grid-column: 2; color: #5a6675 }
-.verdict { font-weight: 600 } .holds { color: #1c7c43 } .fails { color: #b3341f } .open { color: #7a6a1f }
+.outcome { font-weight: 600 } .holds { color: #1c7c43 } .fails { color: #b3341f } .open { color: #7a6a1f }
 .note { background: #fff6d8; padding: .4rem .8rem; border-radius: 4px }
 </style>
 </head>
 <body>
 <h1>{{ run.name }}</h1>
-<p class="lead">{{ about.title }}. membrane-dask {{ version }}, seed {{ about.seed }}.</p>
+<p class="lead">{{ metadata.title }}. membrane-dask {{ version }}, seed {{ metadata.seed }}.</p>
 {% if status.state != "complete" %}
 <p class="note">This run is not complete: {{ status.done }} of {{ status.done + status.failed + status.left +
-status.running }} units are done, {{ status.failed }} failed ({{ status.state }}). All below rests on what is done.</p>
+status.running }} units are done, {{ status.failed }} failed ({{ status.state }}). All numbers below are those of
+finished units.</p>
 {% endif %}
 {% for section in sections %}
 <h2>{{ section.title }}</h2>
 {% if section.text %}<p>{{ section.text }}</p>{% endif %}
-{% for part in section.parts %}
-{% if part.svg is defined %}
-<figure role="group" aria-label="{{ part.alt }}">{{ part.svg | safe }}
-<figcaption>{{ part.caption }}</figcaption></figure>
-{% elif part.header is defined %}
-<table>{% if part.caption %}<caption>{{ part.caption }}</caption>{% endif %}
-<thead><tr>{% for cell in part.header %}<th scope="col">{{ cell }}</th>{% endfor %}</tr></thead>
-<tbody>{% for row in part.rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% for item in section.contents %}
+{% if item.svg is defined %}
+<figure role="group" aria-label="{{ item.alt }}">{{ item.svg | safe }}
+<figcaption>{{ item.caption }}</figcaption></figure>
+{% elif item.header is defined %}
+<table>{% if item.caption %}<caption>{{ item.caption }}</caption>{% endif %}
+<thead><tr>{% for cell in item.header %}<th scope="col">{{ cell }}</th>{% endfor %}</tr></thead>
+<tbody>{% for row in item.rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
 {% endfor %}</tbody></table>
 {% else %}
-<div class="claim"><span class="verdict {{ part.verdict }}">{{ words[part.verdict] }}</span><span>{{ part.text }}</span>
-<small>{{ part.numbers }}</small></div>
+<div class="claim"><span class="outcome {{ item.outcome }}">{{ labels[item.outcome] }}</span>
+<span>{{ item.text }}</span>
+<small>{{ item.numbers }}</small></div>
 {% endif %}
 {% endfor %}
 {% endfor %}
-<h2>The run</h2>
+<h2>Run</h2>
 <table>{% for name, value in rows %}<tr><th scope="row">{{ name }}</th><td>{{ value }}</td></tr>{% endfor %}</table>
-<h2>The study</h2>
+<h2>Study</h2>
 <pre>{{ study }}</pre>
-<p class="lead">{{ about.references }}</p>
+<p class="lead">{{ metadata.references }}</p>
 </body>
 </html>
 """
 
 
 def render(run: Run, sections: Sequence[Section]) -> str:
-    """The page."""
+    """HTML of the page.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    sections : sequence of Section
+        Contents, in their order.
+    """
     from membrane_dask import __version__
 
-    about: dict[str, Any] = dict(run.result.attrs)
-    sections = [_own_names(section, number) for number, section in enumerate(sections)]
+    metadata: dict[str, Any] = dict(run.result.attrs)
+    sections = [_unique_identifiers(section, number) for number, section in enumerate(sections)]
     return (
         Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
         .from_string(_TEMPLATE)
         .render(
             run=run,
-            about=about,
+            metadata=metadata,
             version=__version__,
             status=run.status(),
             sections=sections,
             rows=run.rows(),
             study=(run.path / "study.yaml").read_text(encoding="utf-8"),
-            words={"holds": "holds", "fails": "fails", "open": "undecided"},
+            labels={"holds": "holds", "fails": "fails", "open": "undecided"},
         )
     )
 
 
-def _own_names(section: Section, number: int) -> Section:
-    """Figures name their parts alike; on one page each needs names of its own."""
-    parts: list[Any] = []
-    for place, part in enumerate(section.parts):
-        if isinstance(part, Picture):
-            prefix = f"f{number}-{place}-"
-            svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}", part.svg)
-            parts.append(Picture(Markup(svg), part.caption, part.alt))
+def _unique_identifiers(section: Section, number: int) -> Section:
+    """Make the identifiers of the elements of each figure unique on the page."""
+    contents: list[Any] = []
+    for position, item in enumerate(section.contents):
+        if isinstance(item, Picture):
+            prefix = f"f{number}-{position}-"
+            svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}", item.svg)
+            contents.append(Picture(Markup(svg), item.caption, item.alt))
         else:
-            parts.append(part)
-    return Section(section.title, section.text, parts)
+            contents.append(item)
+    return Section(section.title, section.text, contents)
