@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "membrane_dask"
 
 #: What a module of each top-level part may import of ours, besides its own part.
 ALLOWED = {
-    "cli": {"api", "engine", "errors", "progress", "registry", "report", "study_file", "__init__"},
+    "cli": {"api", "engine", "errors", "former_names", "progress", "registry", "report", "study_file", "__init__"},
     "api": {"registry", "engine", "config", "errors", "files", "program", "progress", "study_file", "__init__"},
     "progress": {"engine"},
     "report": {"engine", "registry", "schema", "errors", "__init__"},

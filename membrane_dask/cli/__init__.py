@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -42,11 +42,18 @@ def _main(
 
 
 app.command(cls=studies.KindCommand)(studies.new)
-for command in (studies.check, studies.plan, run.run, run.submit, runs.status):
-    app.command()(command)
+app.command()(studies.check)
+app.command()(studies.plan)
+app.command()(run.run)
+app.command()(run.submit)
+app.command()(runs.status)
 app.command("list")(runs.list_runs)
-for command in (runs.logs, runs.cancel, run.retry, runs.report, runs.replay, studies.schema):
-    app.command()(command)
+app.command()(runs.logs)
+app.command()(runs.cancel)
+app.command()(run.retry)
+app.command()(runs.report)
+app.command()(runs.replay)
+app.command()(studies.schema)
 app.command(hidden=True)(run.drive)
 app.add_typer(clusters.clusters_app, name="clusters")
 
@@ -56,7 +63,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     code = BUG
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = _print_warning
+            warnings.showwarning = _print_warning  # type: ignore[assignment]
             app(arguments, prog_name="membrane-dask")
         code = DONE
     except SystemExit as leaving:
@@ -72,7 +79,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     sys.exit(code)
 
 
-def _print_warning(message: Warning | str, category: type[Warning], *position: object) -> None:
+def _print_warning(message: Warning | str, *position: Any) -> None:
     """Print a warning as one line, without the position in the source."""
     say(f"warning: {message}")
 

@@ -15,7 +15,7 @@ import psutil
 from membrane_dask.config import BaseStudy
 from membrane_dask.engine.cluster.profiles import Profile, resolve
 from membrane_dask.errors import Problem, StudyError
-from membrane_dask.program import Program, Table
+from membrane_dask.program import Image, Program, Scratch, Table
 
 #: Target for the work in a batch, in seconds: long compared with the overhead of a task, short enough that a lost
 #: worker costs little.
@@ -79,9 +79,8 @@ class Plan:
     def counts(self) -> dict[str, int]:
         """Number of units, by task."""
         program = self.program
-        return {
-            target.name: math.prod(target.unit_shape) for target in (*program.tables, *program.images, *program.scratch)
-        }
+        targets: list[Table | Image | Scratch] = [*program.tables, *program.images, *program.scratch]
+        return {target.name: math.prod(target.unit_shape) for target in targets}
 
     @property
     def total(self) -> int:
@@ -91,7 +90,8 @@ class Plan:
     @property
     def result_bytes(self) -> int:
         """Size of the result before compression, in bytes."""
-        return sum(target.nbytes for target in (*self.program.tables, *self.program.images))
+        targets: list[Table | Image] = [*self.program.tables, *self.program.images]
+        return sum(target.nbytes for target in targets)
 
     @property
     def cost(self) -> float | None:

@@ -46,8 +46,9 @@ def under_present_names(tree: Any, tables: Sequence[TableSchema]) -> Any:
             group = renamed_group(table, group)
             variables = [variable for variable in table.variables if variable.group == "/".join(path)]
             dataset = dataset.rename({v.formerly: v.name for v in variables if v.formerly in dataset.variables})
-            order = {variable.name: number for number, variable in enumerate((*variables, STATUS))}
-            dataset = dataset[sorted(dataset.data_vars, key=lambda name, order=order: order.get(name, len(order)))]
+            declared = [variable.name for variable in (*variables, STATUS)]
+            dataset = dataset[[*(name for name in declared if name in dataset.data_vars),
+                               *(name for name in dataset.data_vars if name not in declared)]]  # fmt: skip
         datasets["/".join(["", group, *path])] = dataset
     return xr.DataTree.from_dict(datasets)
 
