@@ -24,10 +24,10 @@ from scipy import ndimage
 
 from membrane_dask.physics.analytic_problems import (
     CUBIC_DRAG,
-    KnownFlow,
+    AnalyticFlow,
     cubic_spheres,
-    ferry,
-    hindered,
+    ferry_transmission,
+    hindered_transmission,
     slit,
     square_duct,
     triangular_duct,
@@ -37,7 +37,7 @@ from membrane_dask.physics.stokes.mac_grid import Grid
 from membrane_dask.physics.stokes.solver import stokes
 from membrane_dask.physics.transport.retention import clearances, passage
 
-WALL_MODELS = ("smooth", "voxels")
+WALL_MODELS = ("smooth", "staircase")
 
 
 def permeability(pores: np.ndarray, wall_model: str, boundary: str = "symmetric", tolerance: float = 1e-3) -> float:
@@ -47,7 +47,7 @@ def permeability(pores: np.ndarray, wall_model: str, boundary: str = "symmetric"
 
 def exact_flows(smoke: bool) -> None:
     """Print errors for ducts and sphere packings whose permeability is known."""
-    families: list[tuple[str, Callable[[float], KnownFlow], tuple[float, ...]]] = [
+    families: list[tuple[str, Callable[[float], AnalyticFlow], tuple[float, ...]]] = [
         ("slit, width", slit, (2, 4, 8, 16)),
         ("square duct, width", square_duct, (2, 4, 8, 16, 32)),
         ("round tube, radius", tube, (4, 5.2, 8, 16, 32)),
@@ -75,11 +75,12 @@ def retention_in_a_tube(tube_radius: int, particle_radii: tuple[int, ...]) -> No
     pores = np.repeat(tube(tube_radius).pores[:1], 40, axis=0)
     grid = Grid.of(pores)
     velocity = stokes(grid, 1e-2).velocity
-    clearance = clearances(pores)[tuple(grid.places.T)]
+    clearance = clearances(pores)[tuple(grid.coordinates.T)]
     for radius in particle_radii:
-        passed = 10 ** -passage(grid, velocity, clearance, radius, 2.0, "sieve").log_reduction
+        passed = 10 ** -passage(grid, velocity, clearance, radius, 2.0, "reflecting").log_reduction
         ratio = radius / tube_radius
-        references = f"steric exclusion {ferry(ratio):.3f}, with hydrodynamic hindrance {hindered(ratio):.3f}"
+        steric, hindered = ferry_transmission(ratio), hindered_transmission(ratio)
+        references = f"steric exclusion {steric:.3f}, with hydrodynamic hindrance {hindered:.3f}"
         print(f"particle in a tube, radius ratio {ratio:.3f}: passage {passed:.3f}, {references}", flush=True)
 
 

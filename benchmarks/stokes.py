@@ -73,7 +73,7 @@ def gaussian(size: int) -> np.ndarray:
 def image(kind: str, rock: str | None) -> np.ndarray:
     """Percolating pores of an image."""
     from membrane_dask.physics.analytic_problems import cubic_spheres
-    from membrane_dask.physics.stokes.mac_grid import percolating
+    from membrane_dask.physics.percolation import percolating
 
     if kind == "rock":
         import tifffile
@@ -108,7 +108,7 @@ def stokes_solver(pores: np.ndarray, seconds: float) -> list[Row]:
 
     clock, history = Clock(), []
     grid = Grid.of(pores, "periodic")
-    flow = stokes(grid, 0.01, watch=lambda iteration, lower, upper: history.append((iteration + 1, *clock(), lower)))
+    flow = stokes(grid, 0.01, callback=lambda iteration, lower, upper: history.append((iteration + 1, *clock(), lower)))
     cpu, wall = clock()
     memory = peak_memory()
     final = stokes(grid, 1e-3).permeability
@@ -201,7 +201,7 @@ def measure(solver: str, kind: str, rock: str | None, seconds: float) -> None:
 
 def count_products(size: int) -> None:
     """Solve a field of ``size`` voxels along each axis and print work, time and memory as JSON."""
-    from membrane_dask.physics.stokes import multigrid, solver
+    from membrane_dask.physics.stokes import momentum, multigrid, solver
 
     pin_to_one_core()
     solver.stokes(solver.Grid.of(gaussian(32), "periodic"), 0.01)
@@ -214,8 +214,8 @@ def count_products(size: int) -> None:
 
         return run
 
-    solver._product = counting(solver._product, "velocity")  # type: ignore[assignment]
-    multigrid._conduct = counting(multigrid._conduct, "pressure")  # type: ignore[assignment]
+    momentum.viscous_forces = counting(momentum.viscous_forces, "velocity")  # type: ignore[assignment]
+    multigrid._net_outflow = counting(multigrid._net_outflow, "pressure")  # type: ignore[assignment]
     pores = gaussian(size)
     before, clock = reset_peak(), Clock()
     grid = solver.Grid.of(pores, "periodic")
@@ -223,7 +223,7 @@ def count_products(size: int) -> None:
     cpu, wall = clock()
     row = {
         "n": grid.n, "iterations": len(flow.history), "cpu": cpu, "wall": wall, "bytes": peak_memory() - before,
-        "k": flow.permeability, "gap": flow.upper / flow.permeability - 1, "residual": flow.residual,
+        "k": flow.permeability, "gap": flow.upper_bound / flow.permeability - 1, "residual": flow.residual,
     }  # fmt: skip
     print(json.dumps([row | counts]))
 

@@ -15,12 +15,14 @@ import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numba
 import numpy as np
 from numba import njit
 
+#: Indices in kernels, whose widths are those of the arrays that they come from.
+Integer: TypeAlias = int | np.integer[Any]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 

@@ -1,4 +1,4 @@
-"""What balls do in a flow: pores whose answer is known, a walk ball by ball, and what must hold anywhere."""
+"""Retention of particles: analytic solutions, particle tracking, and monotonicity."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from membrane_dask.physics.analytic_problems import ferry, hindered, tube
-from membrane_dask.physics.stokes.mac_grid import Grid, percolating
+from membrane_dask.physics.analytic_problems import ferry_transmission, hindered_transmission, tube
+from membrane_dask.physics.percolation import percolating
+from membrane_dask.physics.stokes.mac_grid import Grid
 from membrane_dask.physics.stokes.solver import stokes
-from membrane_dask.physics.transport.particle_tracking import CAUGHT, PASSED, RETURNED, UNDECIDED, walk
+from membrane_dask.physics.transport.particle_tracking import DEPOSITED, PASSED, RETURNED, UNDECIDED, track_particles
 from membrane_dask.physics.transport.retention import (
     clearances,
     critical_radius,
@@ -26,144 +27,147 @@ def random_pores(shape=(32, 32, 32), seed=0, porosity=0.4, sigma=3.0):
     return field < np.quantile(field, porosity)
 
 
-def flowing(pores, sides="symmetric"):
-    """Grid, velocities and clearances of the pores that flow."""
-    grid = Grid.of(pores, sides)
-    clear = clearances(pores, periodic=sides == "periodic")[tuple(grid.places.T)]
+def flow_through(pores):
+    """Grid, velocities and clearances of the percolating pores."""
+    grid = Grid.of(pores)
+    clear = clearances(pores)[tuple(grid.coordinates.T)]
     return grid, stokes(grid, 0.01).velocity, clear
 
 
 @pytest.fixture(scope="module")
-def rough():
-    return flowing(random_pores())
+def random_flow():
+    return flow_through(random_pores())
 
 
 @pytest.fixture(scope="module")
-def round_tube():
-    return flowing(np.repeat(tube(16).pores[:1], 40, axis=0))
+def tube_flow():
+    return flow_through(np.repeat(tube(16).pores[:1], 40, axis=0))
 
 
-def test_balls_in_a_tube_are_held_back_by_their_size_alone(round_tube):
-    # Ferry: what of the parabola lies where centres can be. Radii are right to about half a voxel of 16.
-    grid, velocity, clear = round_tube
+def test_steric_exclusion_in_a_tube(tube_flow):
+    # Ferry: the flow where centres can be. The radius of the tube is accurate to about half a voxel of 16.
+    grid, velocity, clear = tube_flow
     for radius in (0, 2, 4, 6):
-        found = 10 ** -passage(grid, velocity, clear, radius, 2.0, "sieve").log_reduction
-        assert ferry((radius + 0.6) / 16) < found < ferry((radius - 0.6) / 16) or radius == 0
-        assert found == pytest.approx(ferry(radius / 16), rel=0.06 if radius else 1e-6)
-        # The walls' drag, which is left out, holds back more: nothing of the smallest, a sixth of the largest.
-        assert 0.8 < hindered(radius / 16) / found < 1.01
-    assert hindered(0.4) / ferry(0.4) == pytest.approx(0.82, abs=0.01)
+        transmission = 10 ** -passage(grid, velocity, clear, radius, 2.0, "reflecting").log_reduction
+        low, high = (ferry_transmission((radius + error) / 16) for error in (0.6, -0.6))
+        assert low < transmission < high or radius == 0
+        assert transmission == pytest.approx(ferry_transmission(radius / 16), rel=0.06 if radius else 1e-6)
+        # The drag of the wall, which the model neglects, retains more: none of the smallest, a sixth of the largest.
+        assert 0.8 < hindered_transmission(radius / 16) / transmission < 1.01
+    assert hindered_transmission(0.4) / ferry_transmission(0.4) == pytest.approx(0.82, abs=0.01)
 
 
-def test_capture_in_a_tube_decays_as_graetz_says():
-    # Far from the mouth the concentration falls as exp(-2.7044^2 z D / (2 R^2 U)) (Graetz, Levich). The Peclet number
-    # U R / D is 25, so that diffusion along the tube changes that by 1 %; walls are right to half a voxel of 12.
-    grid, velocity, clear = flowing(np.repeat(tube(12).pores[:1], 150, axis=0))
+def test_deposition_in_a_tube_decays_as_in_the_graetz_problem():
+    # Far from the inlet the concentration decays as exp(-2.7044^2 z D / (2 R^2 U)) (Graetz, Levich). The Peclet number
+    # U R / D is 25, so that axial diffusion changes this by 1 %; the radius is accurate to half a voxel of 12.
+    grid, velocity, clear = flow_through(np.repeat(tube(12).pores[:1], 150, axis=0))
     mean = float(grid.fluxes(velocity)[0]) / (math.pi * 12**2)
-    moved = mean * 12 / 25
-    caught = passage(grid, velocity, clear, 0.0, moved, "touch").depth_profile
-    slope = -np.polyfit(np.arange(50, 130), np.log(caught[50:130]), 1)[0]
+    profile = passage(grid, velocity, clear, 0.0, mean * 12 / 25, "perfect_sink").depth_profile
+    slope = -np.polyfit(np.arange(50, 130), np.log(profile[50:130]), 1)[0]
     assert slope == pytest.approx(2.7044**2 / (2 * 12 * 25), rel=0.06)
 
 
-def test_diffusion_in_a_slab():
-    # Without flow through the walls, a slab's concentration is what the liquid makes of it: flat under sieving.
+def test_reflecting_walls_of_a_slit():
+    # Without deposition the concentration of points is uniform, whatever their diffusivity.
     pores = np.zeros((12, 3, 9), bool)
     pores[:, :, 1:8] = True
-    grid, velocity, clear = flowing(pores)
-    for moved in (1e-3, 1.0, 1e3):
-        whole = passage(grid, velocity, clear, 0.0, moved, "sieve")
-        assert whole.log_reduction == pytest.approx(0, abs=1e-6)
-        wide = 7 - 2 * 1.5
-        within = passage(grid, velocity, clear, 1.5, moved, "sieve")
-        # The middle part of a parabola, by voxels.
-        assert 10**-within.log_reduction == pytest.approx(1.5 * wide / 7 - 0.5 * (wide / 7) ** 3, rel=0.2)
+    grid, velocity, clear = flow_through(pores)
+    for diffusivity_ in (1e-3, 1.0, 1e3):
+        points = passage(grid, velocity, clear, 0.0, diffusivity_, "reflecting")
+        assert points.log_reduction == pytest.approx(0, abs=1e-6)
+        width = 7 - 2 * 1.5
+        spheres = passage(grid, velocity, clear, 1.5, diffusivity_, "reflecting")
+        # The flow in the middle of the parabolic profile, to the accuracy of the voxels.
+        assert 10**-spheres.log_reduction == pytest.approx(1.5 * width / 7 - 0.5 * (width / 7) ** 3, rel=0.2)
 
 
 @pytest.mark.parametrize(
-    ("collision", "radius", "peclet", "count"), [("sieve", 1.0, 20, 1500), ("touch", 0.5, 400, 60_000)]
+    ("wall_interaction", "radius", "peclet", "count"),
+    [("reflecting", 1.0, 20, 1500), ("perfect_sink", 0.5, 400, 60_000)],
 )
-def test_the_walk_agrees(rough, collision, radius, peclet, count):
-    grid, velocity, clear = rough
-    moved = float(grid.fluxes(velocity)[0]) / grid.shape[1] / grid.shape[2] * grid.shape[0] / peclet
-    solved = 10 ** -passage(grid, velocity, clear, radius, moved, collision).log_reduction
-    walks = walk(grid, velocity, clear, radius, moved, collision, count, 7, 200_000)
-    passed = (walks.fate == PASSED).sum()
-    open_ = (walks.fate == UNDECIDED).sum() / passed
+def test_particle_tracking_agrees(random_flow, wall_interaction, radius, peclet, count):
+    grid, velocity, clear = random_flow
+    mean = float(grid.fluxes(velocity)[0]) / grid.shape[1] / grid.shape[2]
+    arguments = grid, velocity, clear, radius, mean * grid.shape[0] / peclet, wall_interaction
+    expected = 10 ** -passage(*arguments).log_reduction
+    tracked = track_particles(*arguments, count, 7, 200_000)
+    passed = (tracked.fate == PASSED).sum()
+    undecided = (tracked.fate == UNDECIDED).sum() / passed
     assert passed > 200
-    # Four standard errors; a wall at a face is first order in the voxel: 5 %.
-    assert walks.passage == pytest.approx(solved, rel=4 / math.sqrt(passed) + 0.05 + open_)
-    if collision == "touch":
-        caught = np.bincount(walks.depth[walks.fate == CAUGHT].astype(int), minlength=grid.shape[0])
-        profile = passage(grid, velocity, clear, radius, moved, collision).depth_profile
-        assert np.abs(np.cumsum(caught / caught.sum()) - np.cumsum(profile)).max() < 0.05
+    # Four standard errors; the position of the wall is first order in the voxel size: 5 %.
+    assert tracked.passage == pytest.approx(expected, rel=4 / math.sqrt(passed) + 0.05 + undecided)
+    if wall_interaction == "perfect_sink":
+        deposited = np.bincount(tracked.depth[tracked.fate == DEPOSITED].astype(int), minlength=grid.shape[0])
+        profile = passage(*arguments).depth_profile
+        assert np.abs(np.cumsum(deposited / deposited.sum()) - np.cumsum(profile)).max() < 0.05
     else:
-        assert not (walks.fate == CAUGHT).any()
+        assert not (tracked.fate == DEPOSITED).any()
 
 
-def test_each_ball_has_its_own_numbers(rough):
-    grid, velocity, clear = rough
-    arguments = grid, velocity, clear, 0.5, 0.05, "touch"
-    few, more = walk(*arguments, 50, 3), walk(*arguments, 200, 3)
-    np.testing.assert_array_equal(few.fate, more.fate[:50])
-    np.testing.assert_array_equal(few.depth, more.depth[:50])
-    assert (walk(*arguments, 200, 4).depth != more.depth).any()
-    assert set(more.fate) <= {PASSED, CAUGHT, RETURNED}
+def test_trajectories_do_not_depend_on_the_number_of_particles(random_flow):
+    grid, velocity, clear = random_flow
+    arguments = grid, velocity, clear, 0.5, 0.05, "perfect_sink"
+    few, many = track_particles(*arguments, 50, 3), track_particles(*arguments, 200, 3)
+    np.testing.assert_array_equal(few.fate, many.fate[:50])
+    np.testing.assert_array_equal(few.depth, many.depth[:50])
+    assert (track_particles(*arguments, 200, 4).depth != many.depth).any()
+    assert set(many.fate) <= {PASSED, DEPOSITED, RETURNED}
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_widest_ball_that_passes(seed):
+def test_critical_radius_is_the_percolation_threshold(seed):
     pores = random_pores((24, 24, 24), seed)
     clearance = clearances(pores)
-    widest = critical_radius(clearance)
-    assert percolating(clearance >= widest).any()
-    assert not percolating(clearance > widest).any()
-    grid, velocity, clear = flowing(pores)
-    for collision in ("sieve", "touch"):
-        assert math.isinf(passage(grid, velocity, clear, widest + 1e-3, 0.05, collision).log_reduction)
-        assert math.isfinite(passage(grid, velocity, clear, widest, 0.05, collision).log_reduction)
+    radius = critical_radius(clearance)
+    assert percolating(clearance >= radius).any()
+    assert not percolating(clearance > radius).any()
+    grid, velocity, clear = flow_through(pores)
+    for wall_interaction in ("reflecting", "perfect_sink"):
+        assert math.isinf(passage(grid, velocity, clear, radius + 1e-3, 0.05, wall_interaction).log_reduction)
+        assert math.isfinite(passage(grid, velocity, clear, radius, 0.05, wall_interaction).log_reduction)
 
 
-def test_sticking_holds_back_more_and_so_does_size(rough):
-    grid, velocity, clear = rough
-    sieved, stuck = (
-        [passage(grid, velocity, clear, radius, 0.1, collision).log_reduction for radius in (0.0, 0.6, 1.0)]
-        for collision in ("sieve", "touch")
+def test_deposition_and_size_increase_the_log_reduction(random_flow):
+    grid, velocity, clear = random_flow
+    reflected, deposited = (
+        [passage(grid, velocity, clear, radius, 0.1, wall_interaction).log_reduction for radius in (0.0, 0.6, 1.0)]
+        for wall_interaction in ("reflecting", "perfect_sink")
     )
-    assert all(a < b for a, b in zip(sieved, stuck, strict=True))
-    assert sieved == sorted(sieved)
-    assert sieved[0] == pytest.approx(0, abs=1e-5)  # points that do not stick all pass
+    assert all(a < b for a, b in zip(reflected, deposited, strict=True))
+    assert reflected == sorted(reflected)
+    assert reflected[0] == pytest.approx(0, abs=1e-5)  # all points pass that do not deposit
 
 
-def test_a_strong_flow_holds_balls_where_it_cannot_pass(rough):
-    # It presses them into places that they leave less and less often; without any diffusion few get around.
-    grid, velocity, clear = rough
-    found = [passage(grid, velocity, clear, 1.0, moved, "sieve").log_reduction for moved in (1.0, 0.1, 0.01, 1e-4)]
-    assert found == sorted(found)
-    assert math.isfinite(found[-1])
+def test_retention_increases_with_the_peclet_number(random_flow):
+    # A strong flow carries particles into constrictions that they can leave by diffusion alone.
+    grid, velocity, clear = random_flow
+    diffusivities = (1.0, 0.1, 0.01, 1e-4)
+    reductions = [passage(grid, velocity, clear, 1.0, d, "reflecting").log_reduction for d in diffusivities]
+    assert reductions == sorted(reductions)
+    assert math.isfinite(reductions[-1])
 
 
-def test_reductions_beyond_what_a_number_can_hold():
-    # A narrow duct 700 voxels long: far fewer pass than the smallest double.
+def test_log_reductions_beyond_the_range_of_double_precision():
+    # In a narrow duct of 700 voxels the concentration falls below the smallest double.
     pores = np.zeros((700, 5, 5), bool)
     pores[:, 1:4, 1:4] = True
-    grid, velocity, clear = flowing(pores)
-    found = passage(grid, velocity, clear, 0.0, 5.0, "touch")
-    half = passage(*flowing(pores[:350]), 0.0, 5.0, "touch")
-    assert found.log_reduction > 320
-    assert found.log_reduction == pytest.approx(2 * half.log_reduction, rel=0.02)
+    grid, velocity, clear = flow_through(pores)
+    full = passage(grid, velocity, clear, 0.0, 5.0, "perfect_sink")
+    half = passage(*flow_through(pores[:350]), 0.0, 5.0, "perfect_sink")
+    assert full.log_reduction > 320
+    assert full.log_reduction == pytest.approx(2 * half.log_reduction, rel=0.02)
 
 
-def test_pockets_that_hold_less_than_a_number_can():
-    # Beside a wide duct a narrow one winds up from the far side to where it ends: no ball gets there unstuck.
+def test_dead_end_whose_concentration_underflows():
+    # A narrow duct, parallel to a wide one, leads back from its outlet to a dead end.
     pores = np.zeros((300, 8, 14), bool)
     pores[:, 1:7, 1:7] = True
     pores[1:, 3, 8] = True
     pores[-1, 3, 7] = True
-    grid, velocity, clear = flowing(pores)
-    found = passage(grid, velocity, clear, 0.0, 0.5, "touch")
-    alone = passage(*flowing(pores[:, :, :8] & (np.arange(8) < 7)), 0.0, 0.5, "touch")
-    assert found.log_reduction == pytest.approx(alone.log_reduction, rel=0.02)
+    grid, velocity, clear = flow_through(pores)
+    both = passage(grid, velocity, clear, 0.0, 0.5, "perfect_sink")
+    alone = passage(*flow_through(pores[:, :, :8] & (np.arange(8) < 7)), 0.0, 0.5, "perfect_sink")
+    assert both.log_reduction == pytest.approx(alone.log_reduction, rel=0.02)
 
 
 def test_clearances():
@@ -175,8 +179,8 @@ def test_clearances():
     assert critical_radius(np.zeros((3, 3, 3), np.float32)) == 0
 
 
-def test_bounds_of_counts():
-    # With none of n that passes: 1 - 0.05^(1/n), about 3 / n.
+def test_confidence_bound_of_the_log_reduction():
+    # If none of n passes: 1 - 0.05^(1/n), about 3 / n.
     assert log_reduction_bound(0, 500) == pytest.approx(-math.log10(1 - 0.05 ** (1 / 500)))
     assert log_reduction_bound(0, 1500) == pytest.approx(math.log10(500), abs=2e-3)
     assert log_reduction_bound(5, 5) == 0
@@ -185,6 +189,6 @@ def test_bounds_of_counts():
         log_reduction_bound(3, 2)
 
 
-def test_a_ball_in_water():
-    # 20 nm at 25 degrees Celsius: 2.45e-11 m2/s.
+def test_diffusivity_in_water():
+    # A sphere of 20 nm at 25 degrees Celsius: 2.45e-11 m2/s.
     assert diffusivity(20e-9, 0.89e-3, 298.15) == pytest.approx(2.45e-11, rel=2e-3)

@@ -1,4 +1,4 @@
-"""Permeability: what is known exactly, what must not change it, and what a refined grid says."""
+"""Stokes flow: exact solutions, symmetries, bounds, conservation of mass and convergence under refinement."""
 
 from __future__ import annotations
 
@@ -9,9 +9,16 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from membrane_dask.physics.analytic_problems import KnownFlow, cubic_spheres, slit, square_duct, triangular_duct, tube
-from membrane_dask.physics.networks.pore_network import PhysicsError
-from membrane_dask.physics.stokes.mac_grid import Grid, percolating
+from membrane_dask.physics.analytic_problems import (
+    AnalyticFlow,
+    cubic_spheres,
+    slit,
+    square_duct,
+    triangular_duct,
+    tube,
+)
+from membrane_dask.physics.errors import PhysicsError
+from membrane_dask.physics.stokes.mac_grid import Grid
 from membrane_dask.physics.stokes.solver import Flow, stokes
 
 
@@ -20,61 +27,62 @@ def random_pores(shape, seed=0, porosity=0.35, sigma=2.5):
     return field < np.quantile(field, porosity)
 
 
-def solved(pores, sides="symmetric", surface="smooth", tolerance=1e-3) -> Flow:
-    return stokes(Grid.of(pores, sides, surface), tolerance)
+def solve(pores, lateral_boundary="symmetric", wall_model="smooth", tolerance=1e-3) -> Flow:
+    return stokes(Grid.of(pores, lateral_boundary, wall_model), tolerance)
 
 
-def error(known: KnownFlow, sides="symmetric", surface="smooth") -> float:
-    return solved(known.pores, sides, surface).permeability / known.permeability - 1
+def relative_error(exact: AnalyticFlow) -> float:
+    return solve(exact.pores).permeability / exact.permeability - 1
 
 
 @pytest.mark.parametrize("width", [1, 2, 5, 16])
-def test_a_slit_is_exact_at_any_width(width):
-    # The walls' links are chosen for it; single precision and the tolerance are left.
-    assert abs(error(slit(width))) < 1e-4
+def test_slit_is_exact_at_any_width(width):
+    # The links to walls are chosen for it; single precision and the tolerance remain.
+    assert abs(relative_error(slit(width))) < 1e-4
 
 
 def test_ducts_and_tubes_converge():
-    ducts = [error(square_duct(n)) for n in (4, 8, 16, 32)]
-    assert abs(ducts[1]) < 0.02  # 0.059 with walls' links of 2
+    ducts = [relative_error(square_duct(n)) for n in (4, 8, 16, 32)]
+    assert abs(ducts[1]) < 0.02  # 0.059 with links of 2 to the walls
     for coarse, fine in itertools.pairwise(ducts):
         assert 1.7 < math.log2(coarse / fine) < 2.2
-    # Staircases for curves: what is left falls with the size of a voxel, but not evenly.
-    tubes = [abs(error(tube(r))) for r in (5.2, 8, 16, 32)]
+    # Staircases approximate curves: the error decreases with the voxel size, but not monotonically.
+    tubes = [abs(relative_error(tube(r))) for r in (5.2, 8, 16, 32)]
     assert max(tubes[:2]) < 0.08
     assert max(tubes[2:]) < 0.015
-    assert abs(error(triangular_duct(40))) < 0.02
+    assert abs(relative_error(triangular_duct(40))) < 0.02
 
 
 @pytest.mark.parametrize("solid", [0.027, 0.125, 0.343, math.pi / 6])
 def test_cubic_spheres_converge(solid):
-    found = [abs(error(cubic_spheres(n, solid))) for n in (8, 16, 32, 48)]
-    assert found[2] < 0.035
-    assert found[3] < 0.02
-    assert found[3] < max(found[:2]) / 3
+    errors = [abs(relative_error(cubic_spheres(n, solid))) for n in (8, 16, 32, 48)]
+    assert errors[2] < 0.035
+    assert errors[3] < 0.02
+    assert errors[3] < max(errors[:2]) / 3
 
 
 @pytest.mark.parametrize("name", ["prism", "rough"])
-def test_edges_of_voxels_count_as_those_of_a_finer_grid_do(name):
-    # The limit is extrapolated from grids three and four times as fine, whose error falls with the voxel.
+def test_staircase_walls_agree_with_a_refined_grid(name):
+    # The limit is extrapolated from grids three and four times as fine, whose error is proportional to the voxel size.
     if name == "prism":
         section = ndimage.gaussian_filter(np.random.default_rng(1).standard_normal((30, 30)), 2)
         pores = np.repeat((section < np.quantile(section, 0.4))[None], 4, axis=0)
     else:
         pores = random_pores((18, 18, 18), 3, 0.45, 2.0)
 
-    def refined(f, surface):
-        deep = 1 if name == "prism" else f
-        return solved(pores.repeat(deep, 0).repeat(f, 1).repeat(f, 2), "wall", surface).permeability / f**2
+    def refined(f, wall_model):
+        along_z = 1 if name == "prism" else f
+        fine = pores.repeat(along_z, 0).repeat(f, 1).repeat(f, 2)
+        return solve(fine, "no_slip", wall_model).permeability / f**2
 
-    limit = 4 * refined(4, "voxels") - 3 * refined(3, "voxels")
-    as_voxels, as_samples = refined(1, "voxels") / limit - 1, refined(1, "smooth") / limit - 1
-    assert abs(as_voxels) < (0.02 if name == "prism" else 0.1)
-    assert abs(as_voxels) < abs(as_samples) / 4
+    limit = 4 * refined(4, "staircase") - 3 * refined(3, "staircase")
+    staircase, smooth = refined(1, "staircase") / limit - 1, refined(1, "smooth") / limit - 1
+    assert abs(staircase) < (0.02 if name == "prism" else 0.1)
+    assert abs(staircase) < abs(smooth) / 4
 
 
-def test_voxels_that_sample_a_smooth_body():
-    # The same body by voxels of four sizes; the finest stands for the truth.
+def test_smooth_walls_converge_when_voxels_sample_a_smooth_body():
+    # The same body sampled at three resolutions; the finest is the reference.
     field = ndimage.gaussian_filter(np.random.default_rng(3).standard_normal((96, 96, 96)), 12, mode="wrap")
     level = np.quantile(field, 0.45)
 
@@ -86,33 +94,33 @@ def test_voxels_that_sample_a_smooth_body():
                 values = (values.take(low, axis) + values.take(high, axis)) / 2
         return values < level
 
-    truth = solved(sampled(1), "periodic").permeability
-    assert abs(16 * solved(sampled(4), "periodic").permeability / truth - 1) < 0.03
-    assert abs(4 * solved(sampled(2), "periodic").permeability / truth - 1) < 0.015
+    reference = solve(sampled(1), "periodic").permeability
+    assert abs(16 * solve(sampled(4), "periodic").permeability / reference - 1) < 0.03
+    assert abs(4 * solve(sampled(2), "periodic").permeability / reference - 1) < 0.015
 
 
-def test_mirrors_and_turns_do_not_matter():
+def test_permeability_is_invariant_under_reflections_and_transposition():
     pores = random_pores((40, 32, 24))
-    for sides in ("symmetric", "periodic", "wall"):
-        expected = solved(pores, sides).permeability
+    for lateral_boundary in ("symmetric", "periodic", "no_slip"):
+        expected = solve(pores, lateral_boundary).permeability
         assert expected > 0
         for same in (pores[::-1], pores[:, ::-1], pores[:, :, ::-1], pores.transpose(0, 2, 1)):
-            assert solved(same, sides).permeability == pytest.approx(expected, rel=1e-3)
+            assert solve(same, lateral_boundary).permeability == pytest.approx(expected, rel=1e-3)
 
 
-def test_what_lies_beyond():
+def test_lateral_boundaries_are_equivalent_to_extended_volumes():
     pores = random_pores((24, 20, 16), 2, 0.45)
     mirrored = np.concatenate([pores, pores[:, ::-1]], axis=1)
     mirrored = np.concatenate([mirrored, mirrored[:, :, ::-1]], axis=2)
-    expected = solved(pores).permeability
-    assert solved(mirrored, "periodic").permeability == pytest.approx(expected, rel=2e-3)
-    assert solved(np.concatenate([pores, pores[::-1]])).permeability == pytest.approx(expected, rel=2e-3)
+    expected = solve(pores).permeability
+    assert solve(mirrored, "periodic").permeability == pytest.approx(expected, rel=2e-3)
+    assert solve(np.concatenate([pores, pores[::-1]])).permeability == pytest.approx(expected, rel=2e-3)
     rolled = np.roll(pores, (7, 5), (1, 2))
-    expected = solved(pores, "periodic").permeability
-    assert solved(rolled, "periodic").permeability == pytest.approx(expected, rel=2e-3)
-    walled = np.pad(pores, [(0, 0), (1, 1), (1, 1)])
-    expected = solved(pores, "wall").permeability * pores[0].size / walled[0].size
-    assert solved(walled).permeability == pytest.approx(expected, rel=2e-3)
+    expected = solve(pores, "periodic").permeability
+    assert solve(rolled, "periodic").permeability == pytest.approx(expected, rel=2e-3)
+    enclosed = np.pad(pores, [(0, 0), (1, 1), (1, 1)])
+    expected = solve(pores, "no_slip").permeability * pores[0].size / enclosed[0].size
+    assert solve(enclosed).permeability == pytest.approx(expected, rel=2e-3)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -123,16 +131,16 @@ def test_mass_is_conserved_and_the_bounds_hold(seed):
     flux = grid.fluxes(flow.velocity)
     assert np.ptp(flux) <= 1e-6 * flux.mean()
     assert flow.residual <= 1e-6
-    # Its mean velocity is the permeability; the true one, known to 1e-4, lies within the bounds.
+    # The mean velocity is the permeability; the exact permeability (to 1e-4) is within the bounds.
     assert flux.mean() / pores[0].size == pytest.approx(flow.permeability, rel=1e-5)
     assert flow.permeability <= exact.permeability * (1 + 1e-5)
-    assert exact.permeability <= flow.upper
-    # The lower bound errs by much less than the bounds' distance; the mobility's estimate is high, as is known.
+    assert exact.permeability <= flow.upper_bound
+    # The error of the lower bound is much smaller than the difference of the bounds; the mobility overestimates.
     assert flow.permeability == pytest.approx(exact.permeability, rel=0.01)
-    assert 1.0 < flow.screening / exact.permeability < 1.5
+    assert 1.0 < flow.mobility_estimate / exact.permeability < 1.5
 
 
-def test_every_pore_lets_out_what_comes_in():
+def test_velocity_is_divergence_free_in_every_voxel():
     pores = random_pores((20, 18, 16), 5, 0.5)
     grid = Grid.of(pores)
     velocity = stokes(grid, 1e-4).velocity
@@ -142,35 +150,32 @@ def test_every_pore_lets_out_what_comes_in():
     assert (velocity[: grid.n][:, 1:][low[:, 1:] == grid.m] == 0).all()
 
 
-def test_pores_that_lead_nowhere():
+def test_dead_ends_and_closed_pores_do_not_contribute():
     pores = np.zeros((10, 9, 9), bool)
     pores[:, 4, 4] = True
-    expected = solved(pores).permeability
+    expected = solve(pores).permeability
     pores[:6, 1, 1] = True  # a dead end
     pores[3:5, 7, 7] = True  # a closed pore
-    assert percolating(pores).sum() == 10
-    assert solved(pores).permeability == expected
+    assert solve(pores).permeability == expected
     pores[5, 4, 4] = False
-    with pytest.raises(PhysicsError, match="no way leads through"):
+    with pytest.raises(PhysicsError, match="no path through the pores"):
         Grid.of(pores)
 
 
-def test_ways_across_periodic_sides():
+def test_paths_across_periodic_faces():
     pores = np.zeros((8, 6, 6), bool)
     pores[:4, 3, 0] = pores[3:, 3, 5] = True
-    assert not percolating(pores).any()
-    assert percolating(pores, periodic=True).sum() == 9
     moved = np.roll(pores, 3, 2)
-    assert solved(pores, "periodic").permeability == pytest.approx(solved(moved, "periodic").permeability, rel=1e-3)
+    assert solve(pores, "periodic").permeability == pytest.approx(solve(moved, "periodic").permeability, rel=1e-3)
 
 
-def test_one_voxel_and_all_pores():
-    assert error(KnownFlow(np.pad(np.ones((3, 1, 1), bool), [(0, 0), (1, 1), (1, 1)]), 0.0351443 / 9)) < 0.2
-    # Nothing but mirrors holds the liquid back but the ends, whose flow comes in straight: none at all.
+def test_single_voxel_duct_and_volume_without_solid():
+    assert relative_error(AnalyticFlow(np.pad(np.ones((3, 1, 1), bool), [(0, 0), (1, 1), (1, 1)]), 0.0351443 / 9)) < 0.2
+    # Between symmetry planes nothing resists the flow.
     with pytest.raises(PhysicsError, match="no solid"):
         Grid.of(np.ones((5, 5, 5), bool))
 
 
-def test_it_refuses_what_has_not_converged():
-    with pytest.raises(PhysicsError, match=r"lies between .* and .* voxels squared"):
-        stokes(Grid.of(random_pores((30, 30, 30))), 1e-3, most=1)
+def test_error_without_convergence():
+    with pytest.raises(PhysicsError, match=r"is between .* and .* voxels squared"):
+        stokes(Grid.of(random_pores((30, 30, 30))), 1e-3, max_iterations=1)

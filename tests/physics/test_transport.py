@@ -1,4 +1,4 @@
-"""Shortest ways and diffusion: what is known exactly, what SciPy finds, and what the reference data say."""
+"""Geodesic paths and diffusion, compared with exact solutions, SciPy and reference data."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ import scipy.sparse as sparse
 from scipy import ndimage
 from scipy.sparse.csgraph import dijkstra
 
-from membrane_dask.physics.transport import tortuosity as transport
-from membrane_dask.physics.transport.tortuosity import Diffusion, PoreSpace, distances
+from membrane_dask.physics.transport import diffusion as diffusion_module
+from membrane_dask.physics.transport import geodesic_paths
+from membrane_dask.physics.transport.diffusion import Diffusion
+from membrane_dask.physics.transport.geodesic_paths import geodesic_distances
+from membrane_dask.physics.transport.pore_space import PoreSpace
 
 
 def space_of(pores: np.ndarray, slab: int = 7) -> PoreSpace:
@@ -20,11 +23,11 @@ def space_of(pores: np.ndarray, slab: int = 7) -> PoreSpace:
 
 
 def shortest_path(space: PoreSpace) -> float:
-    return transport.shortest_path(space, distances(space))
+    return geodesic_paths.shortest_path(space, geodesic_distances(space))
 
 
 def diffusion(space: PoreSpace, tolerance: float = 1e-3) -> Diffusion:
-    return transport.diffusion(space, np.isfinite(distances(space)), tolerance)
+    return diffusion_module.diffusion(space, np.isfinite(geodesic_distances(space)), tolerance)
 
 
 def random_pores(shape, seed, porosity, sigma=1.5):
@@ -33,18 +36,18 @@ def random_pores(shape, seed, porosity, sigma=1.5):
 
 
 def graph_of(pores):
-    """Pairs of pore voxels that share a face, by their numbers; and the numbers."""
+    """Pairs of the numbers of pore voxels with a common face; the numbers in the volume."""
     number = np.where(pores, np.cumsum(pores.ravel()).reshape(pores.shape) - 1, -1)
     pairs = []
     for axis in range(3):
-        turned = np.moveaxis(number, axis, 0)
-        a, b = turned[:-1].ravel(), turned[1:].ravel()
+        moved = np.moveaxis(number, axis, 0)
+        a, b = moved[:-1].ravel(), moved[1:].ravel()
         pairs.append(np.stack([a, b])[:, (a >= 0) & (b >= 0)])
     return np.concatenate(pairs, axis=1), number
 
 
 def exact_conductivity(pores) -> float:
-    """By a direct solver on whatever reaches a face."""
+    """Conductivity by a direct solver on the components at a face."""
     (a, b), number = graph_of(pores)
     n = int(pores.sum())
     ones = np.ones(len(a))
@@ -56,10 +59,10 @@ def exact_conductivity(pores) -> float:
     np.add.at(ends, outlet, 2.0)
     source = np.zeros(n)
     source[inlet] = 2.0
-    kept = np.isin(component, np.unique(np.r_[component[inlet], component[outlet]]))
+    active = np.isin(component, np.unique(np.r_[component[inlet], component[outlet]]))
     matrix = sparse.diags_array(both.sum(axis=1) + ends) - both
     c = np.zeros(n)
-    c[kept] = sparse.linalg.spsolve(matrix.tocsc()[kept][:, kept], source[kept])
+    c[active] = sparse.linalg.spsolve(matrix.tocsc()[active][:, active], source[active])
     flux = 2.0 * (1.0 - c[inlet]).sum()
     return flux * len(pores) / (pores.shape[1] * pores.shape[2])
 
@@ -71,12 +74,12 @@ def test_straight_channels():
     pores[5:20, 50:60, 20:30] = True  # closed
     space = space_of(pores)
     assert shortest_path(space) == 1.0
-    found = diffusion(space)
-    assert found.conductivity == pytest.approx(pores[0].mean(), rel=1e-5)
-    assert found.spread < 1e-3
+    result = diffusion(space)
+    assert result.conductivity == pytest.approx(pores[0].mean(), rel=1e-5)
+    assert result.spread < 1e-3
 
 
-def test_nothing_leads_through():
+def test_pores_without_a_percolating_path():
     pores = np.zeros((20, 20, 20), bool)
     pores[:12, 4:9] = True
     pores[13:, 4:9] = True
@@ -87,23 +90,24 @@ def test_nothing_leads_through():
 
 
 @pytest.mark.parametrize(("seed", "porosity"), [(0, 0.25), (1, 0.4), (2, 0.7)])
-def test_diffusion_is_that_of_a_direct_solver(seed, porosity):
+def test_diffusion_agrees_with_a_direct_solver(seed, porosity):
     pores = random_pores((24, 20, 70), seed, porosity)
     expected = exact_conductivity(pores)
-    found = diffusion(space_of(pores), tolerance=1e-4)
-    # The flux through all planes agrees to 1e-4, so its mean is as near to the true one.
-    assert found.conductivity == pytest.approx(expected, rel=2e-4)
-    assert 0 < found.conductivity < pores.mean()  # Wiener's bound
+    conductivity = diffusion(space_of(pores), tolerance=1e-4).conductivity
+    # The fluxes through all planes agree to 1e-4, and so does their mean with the exact flux.
+    assert conductivity == pytest.approx(expected, rel=2e-4)
+    assert 0 < conductivity < pores.mean()  # Wiener bound
 
 
-def test_a_mirror_image_conducts_alike():
+def test_conductivity_is_invariant_under_reflections():
     pores = random_pores((30, 25, 66), 5, 0.35)
-    found = [diffusion(space_of(p), 1e-4).conductivity for p in (pores, pores[::-1], pores[:, ::-1, ::-1])]
-    np.testing.assert_allclose(found, found[0], rtol=3e-4)
+    images = (pores, pores[::-1], pores[:, ::-1, ::-1])
+    conductivities = [diffusion(space_of(image), 1e-4).conductivity for image in images]
+    np.testing.assert_allclose(conductivities, conductivities[0], rtol=3e-4)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_ways_lie_between_the_straight_one_and_those_along_the_axes(seed):
+def test_paths_are_longer_than_the_depth_and_shorter_than_along_the_axes(seed):
     pores = random_pores((30, 28, 70), seed, 0.4)
     space = space_of(pores)
     (a, b), number = graph_of(pores)
@@ -118,18 +122,18 @@ def test_ways_lie_between_the_straight_one_and_those_along_the_axes(seed):
     assert along_axes > 1.02
 
 
-def test_a_way_round_a_wall():
-    """From an edge of a wall the front is a circle: first-order sweeping is a little late, never early."""
+def test_path_around_an_edge():
+    """Behind an edge the front is circular: first-order sweeping overestimates its arrival time slightly."""
     pores = np.ones((61, 4, 128), bool)
     pores[30, :, :64] = False
-    way = shortest_path(space_of(pores))
+    length = shortest_path(space_of(pores))
     x = np.arange(128) + 0.5
-    half = np.where(x < 64, np.hypot(30.0, 64 - x), 30.0)  # from the inlet to the wall's plane
+    half = np.where(x < 64, np.hypot(30.0, 64 - x), 30.0)  # from the inlet to the plane of the wall
     exact = (half + 31.0).mean() / 61
-    assert exact < way < 1.03 * exact
+    assert exact < length < 1.03 * exact
 
 
-def test_the_open_box():
+def test_volume_without_solid():
     space = space_of(np.ones((16, 15, 14), bool))
     assert shortest_path(space) == 1.0
     assert diffusion(space).conductivity == pytest.approx(1.0, rel=1e-6)
@@ -137,15 +141,15 @@ def test_the_open_box():
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_the_tortuosity_factors_of_taufactor(shared):
+def test_tortuosity_factors_of_taufactor(shared):
     """Diffusive tortuosity factors of a synthetic image, by an independent solver: 1.1513, 1.3905 and 4.2431."""
     import tifffile
 
     with zipfile.ZipFile(shared / "data/TF-500x500x500-1x2x6-v3.tiff.zip") as archive:
         name = next(n for n in archive.namelist() if n.endswith(".tiff") and "MACOSX" not in n)
         pores = tifffile.imread(io.BytesIO(archive.read(name))) == 255
-    found = []
+    factors = []
     for axis in range(3):
-        turned = np.ascontiguousarray(np.moveaxis(pores, axis, 0))
-        found.append(pores.mean() / diffusion(space_of(turned, 64)).conductivity)
-    np.testing.assert_allclose(sorted(found), [1.1513, 1.3905, 4.2431], rtol=0.01)
+        moved = np.ascontiguousarray(np.moveaxis(pores, axis, 0))
+        factors.append(pores.mean() / diffusion(space_of(moved, 64)).conductivity)
+    np.testing.assert_allclose(sorted(factors), [1.1513, 1.3905, 4.2431], rtol=0.01)

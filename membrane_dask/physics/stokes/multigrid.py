@@ -1,4 +1,4 @@
-"""Pressures of a network of voxels whose faces conduct: multigrid over ever larger groups of connected voxels."""
+"""Multigrid solver for the pressures of a Darcy flow through pore voxels, by aggregation of connected voxels."""
 
 from __future__ import annotations
 
@@ -7,89 +7,97 @@ from dataclasses import dataclass
 import numpy as np
 
 from membrane_dask.physics._jit import kernel
+from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.linear_solvers import dot
-from membrane_dask.physics.networks.pore_network import PhysicsError
 from membrane_dask.physics.sparse_rows import add_to_row, enlarged
 from membrane_dask.physics.union_find import cell_components, component_labels, group_members, join
 
-#: Groups that are few enough to be solved for at once.
+#: Number of groups from which on a level is solved directly.
 _COARSEST = 1500
-#: Fall of the residual in one step from which on a second one is not worth its price.
-_ENOUGH = 0.25
-#: Steps after which to give up.
-_MOST = 200
+#: Reduction of the residual by the first step at a level that makes a second step unnecessary.
+_SUFFICIENT_REDUCTION = 0.25
+_MAX_ITERATIONS = 200
 
 
 @dataclass(frozen=True)
 class _Level:
-    """Groups of one size: who conducts to whom (compressed rows), and the larger group that each belongs to."""
+    """Matrix of the groups of one level in compressed rows, and the group of the next level that holds each group."""
 
-    first: np.ndarray
-    other: np.ndarray
+    row_start: np.ndarray
+    column: np.ndarray
     conductance: np.ndarray
     diagonal: np.ndarray
     group: np.ndarray
 
 
 class Conduction:
-    """Solves ``sum of conductance * (p_i - p_j) = load_i`` over the faces of every voxel, 0 beyond the ends.
+    """Solver for ``sum(conductance * (p_i - p_j)) = load_i`` over the faces of every voxel, with 0 beyond the ends.
 
     Parameters
     ----------
     neighbours : (m + 1, 6) ndarray of int32
-        Voxels across the faces at low and high ``z, y, x``; ``m`` where there is none. Those from ``n`` on lie beyond
-        the volume's end.
+        Voxels across the faces at low and high ``z, y, x``; ``m`` where there is none. Those from ``n`` on are beyond
+        the end of the volume.
     conductance : (m + 1, 3) ndarray of float32
-        Of the faces at low ``z, y, x``; 0 where nothing goes through.
-    places : (n, 3) ndarray of int16
-        ``z, y, x`` of the voxels.
+        Conductances of the faces at low ``z, y, x``; 0 at closed faces.
+    coordinates : (n, 3) ndarray of int16
+        Indices ``z, y, x`` of the voxels.
 
     Notes
     -----
-    Conjugate gradients, preconditioned by a cycle over groups of voxels that are connected within cells of 2, 4, 8...
-    voxels, whose pressures are constant (Notay, Electron. Trans. Numer. Anal. 37, 123, 2010: two steps at each level
-    make up for that).
+    Flexible conjugate gradients, preconditioned by a K-cycle over groups of voxels that are connected within cubic
+    cells of 2, 4, 8... voxels. Pressure corrections are constant in a group; the two steps of conjugate gradients at
+    each level compensate for that [1]_.
+
+    References
+    ----------
+    .. [1] Y. Notay, "An aggregation-based algebraic multigrid method", Electronic Transactions on Numerical Analysis
+       37, 123, 2010.
     """
 
-    def __init__(self, neighbours: np.ndarray, conductance: np.ndarray, places: np.ndarray) -> None:
+    def __init__(self, neighbours: np.ndarray, conductance: np.ndarray, coordinates: np.ndarray) -> None:
         import scipy.sparse as sparse
         from scipy.sparse.linalg import splu
 
-        self.low, self.conductance, self.n = neighbours[:, ::2], conductance, len(places)
-        self.inverse = _inverse_diagonal(neighbours, conductance, self.n)
-        self.wraps = _wraps(self.low, self.n)
-        self.group, count = cell_components(neighbours, places, 1)
-        places = _halved(self.group, count, places)
-        begin, members = group_members(self.group, count)
-        first, other, weights, outer = _between_voxels(neighbours, conductance, self.n, begin, members, self.group)
+        self.low, self.conductance, self.n = neighbours[:, ::2], conductance, len(coordinates)
+        self.inverse_diagonal = _inverse_diagonal(neighbours, conductance, self.n)
+        self.periodic_faces = _periodic_faces(self.low, self.n)
+        self.group, count = cell_components(neighbours, coordinates, 1)
+        cells = _group_cells(self.group, count, coordinates)
+        start, members = group_members(self.group, count)
+        row_start, column, weights, outer = _aggregate_voxels(
+            neighbours, conductance, self.n, start, members, self.group
+        )
         self.levels: list[_Level] = []
         while True:
-            group, places = _regrouped(first, other, places)
-            diagonal = np.add.reduceat(np.append(weights, np.float32(0)), first[:-1], dtype=float) + outer
-            self.levels.append(_Level(first, other, weights, diagonal.astype(np.float32), group))
-            few = len(places)
-            if len(diagonal) <= _COARSEST or few > 0.9 * len(diagonal):
+            group, cells = _coarsen(row_start, column, cells)
+            diagonal = np.add.reduceat(np.append(weights, np.float32(0)), row_start[:-1], dtype=float) + outer
+            self.levels.append(_Level(row_start, column, weights, diagonal.astype(np.float32), group))
+            count = len(cells)
+            if len(diagonal) <= _COARSEST or count > 0.9 * len(diagonal):
                 break
-            begin, members = group_members(group, few)
-            first, other, weights, outer = _between_groups(first, other, weights, outer, begin, members, group)
-        del begin, members
-        matrix = sparse.csr_array((weights.astype(float), other, first), shape=(len(diagonal),) * 2)
-        whole = sparse.diags_array(diagonal) - matrix
-        self._factors = splu(whole.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
+            start, members = group_members(group, count)
+            row_start, column, weights, outer = _aggregate_groups(
+                row_start, column, weights, outer, start, members, group
+            )
+        del start, members
+        off_diagonal = sparse.csr_array((weights.astype(float), column, row_start), shape=(len(diagonal),) * 2)
+        matrix = sparse.diags_array(diagonal) - off_diagonal
+        self._coarsest = splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
 
     def compact(self) -> None:
-        """Let go of the neighbours across the high faces, which are of no use any more, where nobody else has them."""
+        """Copy the neighbours across low faces, so that the array of all neighbours can be freed."""
         self.low = np.ascontiguousarray(self.low)
 
     def solve(self, load: np.ndarray, tolerance: float) -> np.ndarray:
-        """Pressures under a load.
+        """Solve for the pressures under a load.
 
         Parameters
         ----------
         load : (n,) ndarray of float32
-            What flows into each voxel from without.
+            Source in each voxel.
         tolerance : float
-            Norm of what is not balanced, over that of the load.
+            Norm of the residual over the norm of the load.
 
         Returns
         -------
@@ -98,90 +106,93 @@ class Conduction:
         Raises
         ------
         PhysicsError
-            If the solver does not come so far.
+            If the solver does not converge.
         """
         x = np.zeros(self.n, np.float32)
         r = load.astype(np.float32)
-        wanted = tolerance**2 * dot(r, r)
-        if wanted == 0:
+        limit = tolerance**2 * dot(r, r)
+        if limit == 0:
             return x
         z, p, q = (np.zeros(len(self.low), np.float32) for _ in range(3))
         rz, alpha = 1.0, 0.0
-        for _ in range(_MOST):
+        for _ in range(_MAX_ITERATIONS):
             self._precondition(r, z)
-            beta = -alpha * dot(q, z) / rz if alpha else 0.0  # the cycle is not the same each time
+            beta = -alpha * dot(q, z) / rz if alpha else 0.0  # flexible, as the K-cycle is not a linear operator
             rz = dot(r, z)
-            _turn(p, z, np.float32(beta))
-            alpha = rz / _conduct(self.low, self.conductance, self.inverse, p, q)
-            if _advance(x, p, r, q, np.float32(alpha)) <= wanted:
+            _update_direction(p, z, np.float32(beta))
+            alpha = rz / _net_outflow(self.low, self.conductance, self.inverse_diagonal, p, q)
+            if _step(x, p, r, q, np.float32(alpha)) <= limit:
                 return x
-        raise PhysicsError(f"pressures: no balance to {tolerance:g} after {_MOST} steps")
+        raise PhysicsError(
+            f"pressures: the relative residual is still above {tolerance:g} after {_MAX_ITERATIONS} iterations"
+        )
 
     def residual(self, load: np.ndarray, pressures: np.ndarray) -> np.ndarray:
-        """What of a load pressures leave unbalanced.
+        """Residual of pressures under a load.
 
         Parameters
         ----------
         load, pressures : (n,) ndarray of float32
-            As :meth:`solve` takes and gives them.
+            As in :meth:`solve`.
 
         Returns
         -------
         (n,) ndarray of float32
         """
-        return np.asarray(_unbalanced(self.low, self.conductance, load, pressures))
+        return np.asarray(_residual(self.low, self.conductance, load, pressures))
 
     def _precondition(self, r: np.ndarray, z: np.ndarray) -> None:
-        """A cycle: sweeps of Gauss-Seidel upwards from nothing and downwards, and groups between them."""
-        fine = (self.low, self.conductance, self.inverse, self.wraps)
-        left = np.zeros(len(self.levels[0].diagonal), np.float32)
-        _upwards(*fine, r, z, self.group, left)
-        _downwards(*fine, r, z, self.group, self._corrected(0, left))
+        """Apply one cycle: a forward Gauss-Seidel sweep from zero, the coarse correction and a backward sweep."""
+        operator = (self.low, self.conductance, self.inverse_diagonal, self.periodic_faces)
+        coarse_residual = np.zeros(len(self.levels[0].diagonal), np.float32)
+        _forward_sweep(*operator, r, z, self.group, coarse_residual)
+        _backward_sweep(*operator, r, z, self.group, self._coarse_correction(0, coarse_residual))
 
-    def _corrected(self, level: int, b: np.ndarray) -> np.ndarray:
-        """One or two steps of conjugate gradients at a level, each preconditioned by a cycle from there on."""
+    def _coarse_correction(self, level: int, b: np.ndarray) -> np.ndarray:
+        """Solve approximately at a level: one or two steps of conjugate gradients, preconditioned by its cycle."""
         c = self._cycle(level, b)
         if level == len(self.levels) - 1:
             return c
-        here = self.levels[level]
+        matrix = self.levels[level]
         v, w, r = (np.empty_like(b) for _ in range(3))
-        cv = _product(here.first, here.other, here.conductance, here.diagonal, c, v)
+        cv = _matrix_product(matrix.row_start, matrix.column, matrix.conductance, matrix.diagonal, c, v)
         if cv <= 0:
             return c
         alpha = dot(c, b) / cv
         np.subtract(b, np.float32(alpha) * v, out=r)
-        if dot(r, r) <= _ENOUGH**2 * dot(b, b):
+        if dot(r, r) <= _SUFFICIENT_REDUCTION**2 * dot(b, b):
             return np.float32(alpha) * c
         d = self._cycle(level, r)
-        dw = _product(here.first, here.other, here.conductance, here.diagonal, d, w)
+        dw = _matrix_product(matrix.row_start, matrix.column, matrix.conductance, matrix.diagonal, d, w)
         dv = dot(d, v)
-        rest = dw - dv**2 / cv
-        if rest <= 0:
+        curvature = dw - dv**2 / cv
+        if curvature <= 0:
             return np.float32(alpha) * c
-        step = dot(d, r) / rest
+        step = dot(d, r) / curvature
         return np.float32(alpha - dv * step / cv) * c + np.float32(step) * d
 
     def _cycle(self, level: int, b: np.ndarray) -> np.ndarray:
+        """Apply the cycle that starts at a level; solve directly at the coarsest one."""
         if level == len(self.levels) - 1:
-            return self._factors.solve(b.astype(float)).astype(np.float32)
-        here = self.levels[level]
+            return np.asarray(self._coarsest.solve(b.astype(float)).astype(np.float32))
+        matrix = self.levels[level]
         x = np.zeros_like(b)
-        rows = (here.first, here.other, here.conductance, here.diagonal)
-        left = np.zeros(len(self.levels[level + 1].diagonal), np.float32)
-        _upwards_groups(*rows, b, x, here.group, left)
-        _downwards_groups(*rows, b, x, here.group, self._corrected(level + 1, left))
+        rows = (matrix.row_start, matrix.column, matrix.conductance, matrix.diagonal)
+        coarse_residual = np.zeros(len(self.levels[level + 1].diagonal), np.float32)
+        _forward_sweep_groups(*rows, b, x, matrix.group, coarse_residual)
+        _backward_sweep_groups(*rows, b, x, matrix.group, self._coarse_correction(level + 1, coarse_residual))
         return x
 
 
 @kernel
-def _turn(p, z, beta):
+def _update_direction(p: np.ndarray, z: np.ndarray, beta: np.float32) -> None:
     for i in range(p.size):
         p[i] = z[i] + beta * p[i]
 
 
 @kernel
-def _advance(x, p, r, q, alpha):
-    """Step along ``p``; square of the residual that is left."""
+def _step(x: np.ndarray, p: np.ndarray, r: np.ndarray, q: np.ndarray, alpha: np.float32) -> float:
+    """Move along ``p``; square of the norm of the new residual."""
     rr = 0.0
     for i in range(r.size):
         x[i] += alpha * p[i]
@@ -191,44 +202,46 @@ def _advance(x, p, r, q, alpha):
 
 
 @kernel
-def _regrouped(first, other, places):
-    """The same of groups: those connected within a cell twice as wide."""
-    n = places.shape[0]
+def _coarsen(row_start: np.ndarray, column: np.ndarray, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Group of every group at the next level, and the cells there: groups that are connected within a wider cell."""
+    n = cells.shape[0]
     parent = np.arange(n).astype(np.int32)
     for i in range(n):
-        for e in range(first[i], first[i + 1]):
-            j = other[e]
-            near = j < i
+        for e in range(row_start[i], row_start[i + 1]):
+            j = column[e]
+            same_cell = j < i
             for axis in range(3):
-                near = near and places[i, axis] >> 1 == places[j, axis] >> 1
-            if near:
+                same_cell = same_cell and cells[i, axis] >> 1 == cells[j, axis] >> 1
+            if same_cell:
                 join(parent, i, j)
     group, count = component_labels(parent)
-    return group, _halved(group, count, places)
+    return group, _group_cells(group, count, cells)
 
 
 @kernel
-def _halved(group, count, places):
-    """Cells of groups, twice as wide as those of their members."""
-    cells = np.empty((count, 3), np.int16)
+def _group_cells(group: np.ndarray, count: int, cells: np.ndarray) -> np.ndarray:
+    """Indices ``z, y, x`` of the cells of groups, which are twice as wide as the cells of their members."""
+    wider = np.empty((count, 3), np.int16)
     for i in range(group.size):
         for axis in range(3):
-            cells[group[i], axis] = places[i, axis] >> 1
-    return cells
+            wider[group[i], axis] = cells[i, axis] >> 1
+    return wider
 
 
 @kernel
-def _between_voxels(neighbours, conductance, n, begin, members, group):
-    """Conductances between groups of voxels as compressed rows, and those of each group to what lies beyond."""
-    count = begin.size - 1
-    first, outer = np.zeros(count + 1, np.int64), np.zeros(count)
-    other, weights = np.empty(8 * count, np.int32), np.empty(8 * count, np.float32)
-    seen, size = np.full(count, -1, np.int64), 0
+def _aggregate_voxels(
+    neighbours: np.ndarray, conductance: np.ndarray, n: int, start: np.ndarray, members: np.ndarray, group: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Conductances between groups of voxels in compressed rows, and those from each group to beyond the ends."""
+    count = start.size - 1
+    row_start, outer = np.zeros(count + 1, np.int64), np.zeros(count)
+    column, weights = np.empty(8 * count, np.int32), np.empty(8 * count, np.float32)
+    last_entry, size = np.full(count, -1, np.int64), 0
     for k in range(count):
-        first[k] = size
-        if other.size < size + 6 * (begin[k + 1] - begin[k]):
-            other, weights = enlarged(other, 64), enlarged(weights, 64)
-        for e in range(begin[k], begin[k + 1]):
+        row_start[k] = size
+        if column.size < size + 6 * (start[k + 1] - start[k]):
+            column, weights = enlarged(column, 64), enlarged(weights, 64)
+        for e in range(start[k], start[k + 1]):
             i = members[e]
             for side in range(6):
                 j = np.int64(neighbours[i, side])
@@ -238,47 +251,54 @@ def _between_voxels(neighbours, conductance, n, begin, members, group):
                 if j >= n:
                     outer[k] += c
                 elif group[j] != k:
-                    size = add_to_row(other, weights, seen, first[k], size, group[j], c)
-    first[count] = size
-    return first, other[:size].copy(), weights[:size].copy(), outer
+                    size = add_to_row(column, weights, last_entry, row_start[k], size, group[j], c)
+    row_start[count] = size
+    return row_start, column[:size].copy(), weights[:size].copy(), outer
 
 
 @kernel
-def _between_groups(fine_first, fine_other, fine_weights, fine_outer, begin, members, group):
-    """The same of groups of groups."""
-    count = begin.size - 1
-    first, outer = np.zeros(count + 1, np.int64), np.zeros(count)
-    other, weights = np.empty(fine_other.size, np.int32), np.empty(fine_other.size, np.float32)
-    seen, size = np.full(count, -1, np.int64), 0
+def _aggregate_groups(
+    fine_row_start: np.ndarray, fine_column: np.ndarray, fine_weights: np.ndarray, fine_outer: np.ndarray,
+    start: np.ndarray, members: np.ndarray, group: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    """The same for groups of groups."""
+    count = start.size - 1
+    row_start, outer = np.zeros(count + 1, np.int64), np.zeros(count)
+    column, weights = np.empty(fine_column.size, np.int32), np.empty(fine_column.size, np.float32)
+    last_entry, size = np.full(count, -1, np.int64), 0
     for k in range(count):
-        first[k] = size
-        for e in range(begin[k], begin[k + 1]):
+        row_start[k] = size
+        for e in range(start[k], start[k + 1]):
             i = members[e]
             outer[k] += fine_outer[i]
-            for f in range(fine_first[i], fine_first[i + 1]):
-                j = group[fine_other[f]]
+            for f in range(fine_row_start[i], fine_row_start[i + 1]):
+                j = group[fine_column[f]]
                 if j != k:
-                    size = add_to_row(other, weights, seen, first[k], size, j, fine_weights[f])
-    first[count] = size
-    return first, other[:size].copy(), weights[:size].copy(), outer
+                    size = add_to_row(column, weights, last_entry, row_start[k], size, j, fine_weights[f])
+    row_start[count] = size
+    return row_start, column[:size].copy(), weights[:size].copy(), outer
 
 
 @kernel
-def _inverse_diagonal(neighbours, conductance, n):
-    found = np.empty(n, np.float32)
+def _inverse_diagonal(neighbours: np.ndarray, conductance: np.ndarray, n: int) -> np.ndarray:
+    inverse = np.empty(n, np.float32)
     for i in range(n):
         low = conductance[i, 0] + conductance[i, 1] + conductance[i, 2]
-        above, right, ahead = neighbours[i, 1], neighbours[i, 3], neighbours[i, 5]
-        found[i] = np.float32(1.0) / (low + (conductance[above, 0] + conductance[right, 1] + conductance[ahead, 2]))
-    return found
+        high_z, high_y, high_x = neighbours[i, 1], neighbours[i, 3], neighbours[i, 5]
+        inverse[i] = np.float32(1.0) / (
+            low + (conductance[high_z, 0] + conductance[high_y, 1] + conductance[high_x, 2])
+        )
+    return inverse
 
 
 @kernel
-def _conduct(low, conductance, inverse, p, q):
-    """What pressures ``p``, 0 beyond the ends, drive out of every voxel; its product with ``p``."""
-    n, pq = inverse.size, 0.0
+def _net_outflow(
+    low: np.ndarray, conductance: np.ndarray, inverse_diagonal: np.ndarray, p: np.ndarray, q: np.ndarray
+) -> float:
+    """Net outflow ``q`` of every voxel under pressures ``p``, which are 0 beyond the ends; the product ``p.q``."""
+    n, pq = inverse_diagonal.size, 0.0
     for i in range(n):
-        q[i] = p[i] / inverse[i]
+        q[i] = p[i] / inverse_diagonal[i]
     for i in range(n):
         for axis in range(3):
             j, c = low[i, axis], conductance[i, axis]
@@ -290,73 +310,79 @@ def _conduct(low, conductance, inverse, p, q):
 
 
 @kernel
-def _unbalanced(low, conductance, load, p):
-    """Load less what flows away, by differences of pressures, which round less."""
+def _residual(low: np.ndarray, conductance: np.ndarray, load: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """Load less net outflow; from differences of pressures, which have smaller rounding errors than products."""
     n = p.size
-    found = load.astype(np.float64)
+    residual = load.astype(np.float64)
     for i in range(low.shape[0] - 1):
         for axis in range(3):
             j, c = low[i, axis], np.float64(conductance[i, axis])
-            here, there = p[i] if i < n else np.float32(0.0), p[j] if j < n else np.float32(0.0)
+            p_i, p_j = p[i] if i < n else np.float32(0.0), p[j] if j < n else np.float32(0.0)
             if i < n:
-                found[i] -= c * (here - there)
+                residual[i] -= c * (p_i - p_j)
             if j < n:
-                found[j] -= c * (there - here)
-    return found.astype(np.float32)
+                residual[j] -= c * (p_j - p_i)
+    return residual.astype(np.float32)
 
 
 @kernel
-def _wraps(low, n):
-    """Faces across the sides of a periodic volume, whose pores at low and high stand in the other order."""
+def _periodic_faces(low: np.ndarray, n: int) -> np.ndarray:
+    """Voxel and axis of the faces across which a volume is periodic: their low neighbour has the higher index."""
     count = 0
     for i in range(n):
         for axis in range(1, 3):
             count += i < low[i, axis] < n
-    found, k = np.empty((count, 2), np.int32), 0
+    faces, k = np.empty((count, 2), np.int32), 0
     for i in range(n):
         for axis in range(1, 3):
             if i < low[i, axis] < n:
-                found[k, 0], found[k, 1] = i, axis
+                faces[k, 0], faces[k, 1] = i, axis
                 k += 1
-    return found
+    return faces
 
 
 @kernel
-def _upwards(low, conductance, inverse, wraps, b, p, group, left):
-    """A sweep of Gauss-Seidel from nothing; adds up over the groups what is not balanced then.
+def _forward_sweep(
+    low: np.ndarray, conductance: np.ndarray, inverse_diagonal: np.ndarray, periodic_faces: np.ndarray, b: np.ndarray,
+    p: np.ndarray, group: np.ndarray, coarse_residual: np.ndarray,
+) -> None:  # fmt: skip
+    """Sweep forward by Gauss-Seidel, starting from zero, and sum the residual over the groups.
 
-    As pressures above are still nothing, this is what each one drives into those below it. Neither of those beside a
-    wrapped face knows of the other.
+    As pressures of higher index are still zero, the residual is the flow that each voxel drives into its lower
+    neighbours. Across a periodic face neither pressure has been used for the other.
     """
-    n = inverse.size
-    if wraps.size:
+    n = inverse_diagonal.size
+    if periodic_faces.size:
         p[:] = 0.0
     for i in range(n):
-        share = inverse[i]
+        inverse = inverse_diagonal[i]
         inflow = (conductance[i, 0] * p[low[i, 0]] + conductance[i, 1] * p[low[i, 1]]) + b[i]
-        # The pore just before is known last; nothing but this waits for it.
-        p[i] = share * inflow + (share * conductance[i, 2]) * p[low[i, 2]]
+        # The pressure of the preceding voxel is computed last; only this line depends on it.
+        p[i] = inverse * inflow + (inverse * conductance[i, 2]) * p[low[i, 2]]
         for axis in range(3):
             j = low[i, axis]
             if j < n:
-                left[group[j]] += conductance[i, axis] * p[i]
-    for k in range(wraps.shape[0]):
-        i, axis = wraps[k]
-        left[group[i]] += conductance[i, axis] * p[low[i, axis]]
+                coarse_residual[group[j]] += conductance[i, axis] * p[i]
+    for k in range(periodic_faces.shape[0]):
+        i, axis = periodic_faces[k]
+        coarse_residual[group[i]] += conductance[i, axis] * p[low[i, axis]]
 
 
 @kernel
-def _downwards(low, conductance, inverse, wraps, b, p, group, coarse):
-    """Add the groups' pressures, and a sweep of Gauss-Seidel back."""
-    n = inverse.size
+def _backward_sweep(
+    low: np.ndarray, conductance: np.ndarray, inverse_diagonal: np.ndarray, periodic_faces: np.ndarray, b: np.ndarray,
+    p: np.ndarray, group: np.ndarray, correction: np.ndarray,
+) -> None:  # fmt: skip
+    """Add the pressure corrections of the groups, and sweep backward by Gauss-Seidel."""
+    n = inverse_diagonal.size
     for i in range(n):
-        p[i] += coarse[group[i]]
-    known = np.zeros(p.size, np.float32)  # what flows in from those that are known already
-    for k in range(wraps.shape[0]):
-        i, axis = wraps[k]
+        p[i] += correction[group[i]]
+    from_high = np.zeros(p.size, np.float32)  # inflow from neighbours of higher index, which are up to date
+    for k in range(periodic_faces.shape[0]):
+        i, axis = periodic_faces[k]
         j = low[i, axis]
-        known[i] += conductance[i, axis] * p[j]
-        known[j] += conductance[i, axis] * p[i]
+        from_high[i] += conductance[i, axis] * p[j]
+        from_high[j] += conductance[i, axis] * p[i]
     for k in range(n):
         i = n - 1 - k
         inflow = b[i]
@@ -364,45 +390,55 @@ def _downwards(low, conductance, inverse, wraps, b, p, group, coarse):
             j = low[i, axis]
             if j < i:
                 inflow += conductance[i, axis] * p[j]
-        p[i] = inverse[i] * inflow + inverse[i] * known[i]
+        p[i] = inverse_diagonal[i] * inflow + inverse_diagonal[i] * from_high[i]
         for axis in range(3):
-            known[low[i, axis]] += conductance[i, axis] * p[i]
+            from_high[low[i, axis]] += conductance[i, axis] * p[i]
 
 
 @kernel
-def _product(first, other, conductance, diagonal, x, y):
+def _matrix_product(
+    row_start: np.ndarray, column: np.ndarray, conductance: np.ndarray, diagonal: np.ndarray, x: np.ndarray,
+    y: np.ndarray,
+) -> float:  # fmt: skip
+    """Product ``y`` of the matrix of a level with ``x``; the product ``x.y``."""
     xy = 0.0
     for i in range(diagonal.size):
         s = diagonal[i] * x[i]
-        for e in range(first[i], first[i + 1]):
-            s -= conductance[e] * x[other[e]]
+        for e in range(row_start[i], row_start[i + 1]):
+            s -= conductance[e] * x[column[e]]
         y[i] = s
         xy += np.float64(x[i]) * s
     return xy
 
 
 @kernel
-def _upwards_groups(first, other, conductance, diagonal, b, x, group, left):
-    """The first half of a cycle over groups, as :func:`_upwards` is over voxels."""
+def _forward_sweep_groups(
+    row_start: np.ndarray, column: np.ndarray, conductance: np.ndarray, diagonal: np.ndarray, b: np.ndarray,
+    x: np.ndarray, group: np.ndarray, coarse_residual: np.ndarray,
+) -> None:  # fmt: skip
+    """First half of the cycle over groups, as :func:`_forward_sweep` is for voxels."""
     for i in range(diagonal.size):
         s = b[i]
-        for e in range(first[i], first[i + 1]):
-            s += conductance[e] * x[other[e]]
+        for e in range(row_start[i], row_start[i + 1]):
+            s += conductance[e] * x[column[e]]
         x[i] = s / diagonal[i]
-        for e in range(first[i], first[i + 1]):
-            if other[e] < i:
-                left[group[other[e]]] += conductance[e] * x[i]
+        for e in range(row_start[i], row_start[i + 1]):
+            if column[e] < i:
+                coarse_residual[group[column[e]]] += conductance[e] * x[i]
 
 
 @kernel
-def _downwards_groups(first, other, conductance, diagonal, b, x, group, coarse):
-    """The second half."""
+def _backward_sweep_groups(
+    row_start: np.ndarray, column: np.ndarray, conductance: np.ndarray, diagonal: np.ndarray, b: np.ndarray,
+    x: np.ndarray, group: np.ndarray, correction: np.ndarray,
+) -> None:  # fmt: skip
+    """Second half of the cycle over groups."""
     n = diagonal.size
     for i in range(n):
-        x[i] += coarse[group[i]]
+        x[i] += correction[group[i]]
     for k in range(n):
         i = n - 1 - k
         s = b[i]
-        for e in range(first[i], first[i + 1]):
-            s += conductance[e] * x[other[e]]
+        for e in range(row_start[i], row_start[i + 1]):
+            s += conductance[e] * x[column[e]]
         x[i] = s / diagonal[i]

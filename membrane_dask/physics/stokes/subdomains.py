@@ -1,9 +1,9 @@
-"""The flow through a volume by slabs of its depth: velocities are found slab by slab, only the pressures together.
+"""Stokes flow by domain decomposition: the momentum equation is solved by slabs, the pressures of all at once.
 
-What a slab's velocities answer to pressures is decided within a few pore radii: walls all around hold the liquid
-back. So each slab solves for its own with a halo about it, whose outcome is thrown away, and what is left of the
-error goes into the bounds of the permeability as any other. The method is that of
-:func:`membrane_dask.physics.stokes.stokes`.
+The response of a velocity to pressures decays within a few pore radii, as the walls resist the flow everywhere. Each
+slab therefore solves for its velocities together with those of a halo, which are discarded. What remains of this error
+enters the bounds of the permeability as any other. The method is that of
+:func:`membrane_dask.physics.stokes.solver.stokes`.
 """
 
 from __future__ import annotations
@@ -14,40 +14,38 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from membrane_dask.physics.stokes.mac_grid import CLOSED, Grid, Sides, Surface
+from membrane_dask.physics.stokes.bounds import BoundSums
+from membrane_dask.physics.stokes.mac_grid import CLOSED, Grid, LateralBoundary, WallModel
+from membrane_dask.physics.stokes.momentum import mobility, velocities, velocity_correction
 from membrane_dask.physics.stokes.multigrid import Conduction
-from membrane_dask.physics.stokes.solver import (
-    Sums,
-    added_up,
-    corrected,
+from membrane_dask.physics.stokes.operators import (
+    add_darcy_velocity,
+    bound_sums,
     forces,
-    inflow,
-    mobility,
-    velocities,
-    velocities_change,
-    work_and_power,
+    net_inflow,
+    work_and_dissipation,
 )
 
-#: Gives an array of the slab of a number.
+#: Reads an array of the slab with a given number.
 Reader = Callable[[int], np.ndarray]
-#: Planes about a slab that tell what its flow adds up to.
+#: Planes around a slab that its sums over faces depend on.
 MARGIN = 2
 
 
-def halo(widest: float) -> int:
-    """Planes about a slab in which its velocities are solved for as well.
+def halo(max_radius: float) -> int:
+    """Number of planes on each side of a slab for which its velocities are solved as well.
 
     Parameters
     ----------
-    widest : float
+    max_radius : float
         Radius of the widest pore, voxels.
     """
-    return max(16, math.ceil(2 * widest))
+    return max(16, math.ceil(2 * max_radius))
 
 
 @dataclass(frozen=True)
 class Window:
-    """Planes of a slab, from ``start`` to ``stop``, and those about it, from ``low`` to ``high``, of ``depth``."""
+    """Planes ``start`` to ``stop`` of a slab within the planes ``low`` to ``high`` of a volume of ``depth`` planes."""
 
     low: int
     start: int
@@ -56,26 +54,26 @@ class Window:
     depth: int
 
     @property
-    def ends(self) -> tuple[bool, bool]:
-        """Whether it reaches to the volume's first and last plane."""
+    def open_ends(self) -> tuple[bool, bool]:
+        """Whether the window includes the first and the last plane of the volume."""
         return self.low == 0, self.high == self.depth
 
 
 @dataclass(frozen=True)
 class Slabs:
-    """A volume cut along its depth.
+    """Partition of a volume into slabs along its depth.
 
     Parameters
     ----------
     edges : tuple of int
         First plane of every slab, and the number of planes.
     first : (n_z + 1,) ndarray of int64
-        Pores before each plane, and how many there are.
+        Number of pore voxels before each plane, and in all.
 
     Notes
     -----
-    Rows of a slab's arrays are its pores, as a :class:`Grid` numbers them; those of the last one's faces go on with
-    the pores just beyond the end.
+    Rows of the arrays of a slab are its pore voxels, in the order of :class:`Grid`. Arrays on the faces of the last
+    slab continue with the ghost voxels beyond the end.
     """
 
     edges: tuple[int, ...]
@@ -83,58 +81,58 @@ class Slabs:
 
     @property
     def depth(self) -> int:
-        """Planes."""
+        """Number of planes."""
         return self.edges[-1]
 
     def __len__(self) -> int:
         return len(self.edges) - 1
 
     def window(self, number: int, margin: int) -> Window:
-        """A slab with so many planes about it."""
+        """Window of a slab with ``margin`` planes on each side, as far as the volume reaches."""
         start, stop = self.edges[number : number + 2]
         return Window(max(0, start - margin), start, stop, min(self.depth, stop + margin), self.depth)
 
-    def own(self, window: Window, *, faces: bool = True) -> slice:
-        """Rows of the slab's own pores, or faces, in the grid of a window."""
+    def owned_rows(self, window: Window, *, faces: bool = True) -> slice:
+        """Rows, in arrays of a window, of the faces or of the pore voxels that belong to its slab."""
         start, stop = (int(self.first[plane] - self.first[window.low]) for plane in (window.start, window.stop))
-        beyond = int(self.first[-1] - self.first[-2]) if faces and window.stop == self.depth else 0
-        return slice(start, stop + beyond)
+        ghosts = int(self.first[-1] - self.first[-2]) if faces and window.stop == self.depth else 0
+        return slice(start, stop + ghosts)
 
-    def around(self, read: Reader, window: Window, rows: int) -> np.ndarray:
-        """Rows of a window, from what the slabs hold; 0 beyond."""
-        found, done = np.empty(0), 0
+    def gather(self, read: Reader, window: Window, rows: int) -> np.ndarray:
+        """Assemble an array of a window from those of the slabs; rows beyond them are 0."""
+        values, filled = np.empty(0), 0
         for number in range(len(self)):
             start, stop = self.edges[number : number + 2]
             if start >= window.high or stop <= window.low:
                 continue
-            held = read(number)
-            if not done:
-                found = np.zeros((rows, *held.shape[1:]), held.dtype)
+            slab_values = read(number)
+            if not filled:
+                values = np.zeros((rows, *slab_values.shape[1:]), slab_values.dtype)
             a, b = max(start, window.low), min(stop, window.high)
-            last = len(held) if b == stop else int(self.first[b] - self.first[start])
-            piece = held[int(self.first[a] - self.first[start]) : last]
-            found[done : done + len(piece)] = piece
-            done += len(piece)
-            del held, piece
-        return found
+            last = len(slab_values) if b == stop else int(self.first[b] - self.first[start])
+            piece = slab_values[int(self.first[a] - self.first[start]) : last]
+            values[filled : filled + len(piece)] = piece
+            filled += len(piece)
+            del slab_values, piece
+        return values
 
-    def whole(self, read: Reader, rows: int) -> np.ndarray:
-        """Rows of the volume."""
-        return self.around(read, Window(0, 0, self.depth, self.depth, self.depth), rows)
+    def gather_all(self, read: Reader, rows: int) -> np.ndarray:
+        """Assemble an array of the whole volume."""
+        return self.gather(read, Window(0, 0, self.depth, self.depth, self.depth), rows)
 
 
 @dataclass(frozen=True)
-class Section:
-    """A slab and what is about it, ready to be worked on.
+class Subdomain:
+    """A slab with the planes around it, and the operations of the solver on them.
 
     Parameters
     ----------
     slabs : Slabs
-        All of them.
+        Partition of the volume.
     window : Window
-        Its planes.
+        Planes of the subdomain.
     grid : Grid
-        Pores of these planes.
+        Pore voxels of these planes.
     """
 
     slabs: Slabs
@@ -142,90 +140,128 @@ class Section:
     grid: Grid
 
     @classmethod
-    def of(cls, slabs: Slabs, window: Window, pores: np.ndarray, sides: Sides, resistance: Reader) -> Section:
-        """From the pores of the window and the resistances that the slabs hold."""
-        bare = Grid.within(pores, sides, None)
-        known = slabs.around(resistance, window, bare.m + 1)
-        known[bare.m] = CLOSED
-        return cls(slabs, window, replace(bare, resistance=known).cut(window.ends))
+    def of(
+        cls, slabs: Slabs, window: Window, pores: np.ndarray, lateral_boundary: LateralBoundary, resistance: Reader
+    ) -> Subdomain:
+        """Build a subdomain from the percolating pores of its window and the resistances of the slabs."""
+        grid = Grid.of_percolating(pores, lateral_boundary, None)
+        values = slabs.gather(resistance, window, grid.m + 1)
+        values[grid.m] = CLOSED
+        return cls(slabs, window, replace(grid, resistance=values).close_ends(window.open_ends))
 
-    def faces(self, read: Reader) -> np.ndarray:
-        """Values on the faces, from what the slabs hold."""
-        return self.slabs.around(read, self.window, self.grid.m + 1)
+    def face_values(self, read: Reader) -> np.ndarray:
+        """Values on the faces of the window, from those of the slabs."""
+        return self.slabs.gather(read, self.window, self.grid.m + 1)
 
-    def pores(self, read: Reader) -> np.ndarray:
-        """Values of the pores, from what the slabs hold."""
-        return self.slabs.around(read, self.window, self.grid.n)
+    def pore_values(self, read: Reader) -> np.ndarray:
+        """Values of the pore voxels of the window, from those of the slabs."""
+        return self.slabs.gather(read, self.window, self.grid.n)
 
-    def own(self, values: np.ndarray) -> np.ndarray:
-        """The slab's own part of values on the faces."""
-        return values[self.slabs.own(self.window)].copy()
+    def owned(self, values: np.ndarray) -> np.ndarray:
+        """Values on the faces that belong to the slab, from those of the window."""
+        return values[self.slabs.owned_rows(self.window)].copy()
 
-    def inflow(self, velocity: np.ndarray) -> dict[str, np.ndarray]:
-        """What the slab's own faces bring into pores: its own, and those of the plane before."""
-        own = self.slabs.own(self.window)
-        mine = np.zeros_like(velocity)
-        mine[own] = velocity[own]
-        found = inflow(self.grid.neighbours, mine, self.grid.n)
-        start = self.slabs.own(self.window, faces=False).start
-        before = start - int(self.slabs.first[self.window.start] - self.slabs.first[max(self.window.start - 1, 0)])
-        return {"inflow": found[self.slabs.own(self.window, faces=False)].copy(), "before": found[before:start].copy()}
+    def net_inflow(self, velocity: np.ndarray) -> dict[str, np.ndarray]:
+        """Net inflow through the slab's own faces.
 
-    def answer(self, pressures: np.ndarray, inner: float) -> dict[str, np.ndarray]:
-        """Velocities that pressures alone drive, and what they bring in."""
-        found = velocities(self.grid, forces(*self.grid.operator, pressures, False), inner)
-        return {"velocity": self.own(found), **self.inflow(found)}
+        Parameters
+        ----------
+        velocity : (m + 1, 3) ndarray of float32
+            Velocities on the faces of the window.
 
-    def balanced(self, velocity: np.ndarray, pressures: np.ndarray, inner: float) -> dict[str, np.ndarray]:
-        """Velocities that balance pressures and a unit force along z, from some that nearly do."""
-        driven = forces(*self.grid.operator, pressures, True)
-        found = velocities_change(self.grid, driven, inner, velocity, self.window.ends)
-        del driven
-        found += velocity
-        return {"velocity": self.own(found), **self.inflow(found)}
+        Returns
+        -------
+        dict of str to ndarray
+            ``inflow`` into the pore voxels of the slab, ``inflow_before`` into those of the plane before it.
+        """
+        faces = self.slabs.owned_rows(self.window)
+        own_velocity = np.zeros_like(velocity)
+        own_velocity[faces] = velocity[faces]
+        inflow = net_inflow(self.grid.neighbours, own_velocity, self.grid.n)
+        rows = self.slabs.owned_rows(self.window, faces=False)
+        previous = rows.start - int(
+            self.slabs.first[self.window.start] - self.slabs.first[max(self.window.start - 1, 0)]
+        )
+        return {"inflow": inflow[rows].copy(), "inflow_before": inflow[previous : rows.start].copy()}
+
+    def pressure_response(self, pressures: np.ndarray, tolerance: float) -> dict[str, np.ndarray]:
+        """Velocities of the slab that pressures drive without any other force, and their net inflow."""
+        velocity = velocities(self.grid, forces(*self.grid.operator, pressures, False), tolerance)
+        return {"velocity": self.owned(velocity), **self.net_inflow(velocity)}
+
+    def balance_momentum(self, velocity: np.ndarray, pressures: np.ndarray, tolerance: float) -> dict[str, np.ndarray]:
+        """Velocities of the slab under pressures and a unit force along z, from approximate ones; their net inflow."""
+        force = forces(*self.grid.operator, pressures, True)
+        balanced = velocity_correction(self.grid, force, tolerance, velocity, self.window.open_ends)
+        del force
+        balanced += velocity
+        return {"velocity": self.owned(balanced), **self.net_inflow(balanced)}
 
     def darcy_velocity(self, conductance: np.ndarray, pressures: np.ndarray) -> np.ndarray:
-        """Velocities of the Darcy flow."""
-        return corrected(*self.grid.operator, np.zeros_like(conductance), conductance, pressures, True)
+        """Velocities of the Darcy flow under pressures and a unit force along z."""
+        zero = np.zeros_like(conductance)
+        return add_darcy_velocity(*self.grid.operator, zero, conductance, pressures, True)
 
-    def sums(
+    def bound_sums(
         self, velocity: np.ndarray, pressures: np.ndarray, conductance: np.ndarray, correction: np.ndarray
-    ) -> Sums:
-        """What the slab's own faces add up to."""
-        own, where = self.slabs.own(self.window), self.grid.operator
-        driven = forces(*where, pressures, True)
-        conserving = corrected(*where, velocity, conductance, correction)
-        return Sums(*added_up(*where, own.start, own.stop, velocity, driven, conserving))
+    ) -> BoundSums:
+        """Sums over the slab's own faces that bound the permeability."""
+        own, operator = self.slabs.owned_rows(self.window), self.grid.operator
+        force = forces(*operator, pressures, True)
+        divergence_free = add_darcy_velocity(*operator, velocity, conductance, correction)
+        return BoundSums(*bound_sums(*operator, own.start, own.stop, velocity, force, divergence_free))
 
-    def work_and_power(self, velocity: np.ndarray) -> tuple[float, float]:
-        """Work of a unit force along z on the slab's own faces, and the power that is dissipated there."""
-        own = self.slabs.own(self.window)
-        through, power = work_and_power(*self.grid.operator, own.start, own.stop, velocity)
-        return float(through), float(power)
+    def work_and_dissipation(self, velocity: np.ndarray) -> tuple[float, float]:
+        """Work of a unit force along z on the slab's own faces, and the dissipation there."""
+        own = self.slabs.owned_rows(self.window)
+        work, dissipation = work_and_dissipation(*self.grid.operator, own.start, own.stop, velocity)
+        return float(work), float(dissipation)
 
 
 def slab_mobility(
-    slabs: Slabs, window: Window, pores: np.ndarray, sides: Sides, surface: Surface
+    slabs: Slabs, window: Window, pores: np.ndarray, lateral_boundary: LateralBoundary, wall_model: WallModel
 ) -> dict[str, np.ndarray]:
-    """Resistances and conductances of a slab's own faces, and the smallest eigenvalue of what it solved."""
-    grid = Grid.within(pores, sides, surface)
-    own = slabs.own(window)
+    """Compute the mobility of a slab.
+
+    Parameters
+    ----------
+    slabs : Slabs
+        Partition of the volume.
+    window : Window
+        Planes of the slab with its halo.
+    pores : (z, y, x) ndarray of bool
+        Percolating pores of the window.
+    lateral_boundary, wall_model : str
+        As in :meth:`Grid.of`.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``resistance`` and ``conductance`` of the slab's own faces, and ``min_eigenvalue``
+        (:func:`membrane_dask.physics.stokes.momentum.mobility`).
+    """
+    grid = Grid.of_percolating(pores, lateral_boundary, wall_model)
+    own = slabs.owned_rows(window)
     resistance = grid.resistance[own].copy()
-    conductance, slowest = mobility(grid.cut(window.ends))
-    return {"resistance": resistance, "conductance": conductance[own].copy(), "slowest": np.asarray(slowest)}
+    conductance, min_eigenvalue = mobility(grid.close_ends(window.open_ends))
+    return {
+        "resistance": resistance, "conductance": conductance[own].copy(), "min_eigenvalue": np.asarray(min_eigenvalue),
+    }  # fmt: skip
 
 
-def all_inflow(slabs: Slabs, read: Callable[[int], dict[str, np.ndarray]]) -> np.ndarray:
-    """What flows into each pore and not out of it, from :meth:`Section.inflow` of every slab."""
-    found = np.zeros(int(slabs.first[-1]), np.float32)
+def total_net_inflow(slabs: Slabs, read: Callable[[int], dict[str, np.ndarray]]) -> np.ndarray:
+    """Net inflow of each pore voxel of the volume, from :meth:`Subdomain.net_inflow` of every slab."""
+    total = np.zeros(int(slabs.first[-1]), np.float32)
     for number in range(len(slabs)):
-        part, start = read(number), int(slabs.first[slabs.edges[number]])
-        found[start : start + len(part["inflow"])] += part["inflow"]
-        found[start - len(part["before"]) : start] += part["before"]
-    return found
+        arrays, start = read(number), int(slabs.first[slabs.edges[number]])
+        total[start : start + len(arrays["inflow"])] += arrays["inflow"]
+        total[start - len(arrays["inflow_before"]) : start] += arrays["inflow_before"]
+    return total
 
 
-def whole_darcy(slabs: Slabs, pores: np.ndarray, sides: Sides, conductance: Reader) -> tuple[Grid, Conduction]:
-    """The pressures' solver of all slabs together."""
-    grid = Grid.within(pores, sides, None)
-    return grid, Conduction(grid.neighbours, slabs.whole(conductance, grid.m + 1), grid.places)
+def global_darcy(
+    slabs: Slabs, pores: np.ndarray, lateral_boundary: LateralBoundary, conductance: Reader
+) -> tuple[Grid, Conduction]:
+    """Grid without resistances and Darcy flow of the whole volume, from its percolating pores."""
+    grid = Grid.of_percolating(pores, lateral_boundary, None)
+    return grid, Conduction(grid.neighbours, slabs.gather_all(conductance, grid.m + 1), grid.coordinates)

@@ -1,8 +1,13 @@
-"""Amounts in groups of voxels, and in groups of groups, that balance what moves between them.
+"""Coarse corrections of particle concentrations by iterative aggregation and disaggregation.
 
-Concentrations may differ by hundreds of orders of magnitude, and each must be right in relation to itself. So nothing
-is subtracted: groups multiply what they hold (iterative aggregation and disaggregation; Horton and Leutenegger, ACM
-SIGMETRICS 22, 191, 1994), and amounts are told beside a scale of their own, a logarithm.
+Concentrations may differ by hundreds of orders of magnitude, and each must be accurate relative to itself. Therefore
+nothing is subtracted: the concentrations in nested groups of voxels are multiplied by factors that balance the groups
+[1]_, and every group and plane has a scale of its own, the logarithm of the unit of its concentrations.
+
+References
+----------
+.. [1] G. Horton and S. T. Leutenegger, "A multi-level solution algorithm for steady-state Markov chains", ACM
+   SIGMETRICS Performance Evaluation Review 22, 191, 1994.
 """
 
 from __future__ import annotations
@@ -17,197 +22,224 @@ from membrane_dask.physics._jit import inline_kernel, kernel
 from membrane_dask.physics.sparse_rows import add_to_row, enlarged
 from membrane_dask.physics.union_find import cell_components, group_members
 
-#: Groups that are few enough to be solved for at once, about; widest cell of a group, as a power of two.
-_FEW, _WIDEST = 1500, 15
-#: Rounds at each level, and sweeps in a round.
-_ROUNDS, _SWEEPS = 2, 2
-#: Power of a wider level's factors: groups that hold one amount throughout exchange too much with each other.
-_OVER = 1.5
-#: What leaves a group that is not told from nothing.
-_NOTHING = 1e-280
-#: Scales further apart, in natural logarithms, are told apart no more.
-_FAR = 600.0
+#: Approximate number of groups that are solved directly; edge of the largest cells of groups, as a power of two.
+_COARSEST, _MAX_SHIFT = 1500, 15
+#: Cycles at each level, and sweeps before each.
+_CYCLES, _SWEEPS = 2, 2
+#: Power of the correction by a coarser level: the assumption of uniform groups overestimates their exchange.
+_OVERCORRECTION = 1.5
+#: Outflow of a group that is treated as none.
+_MIN_OUTFLOW = 1e-280
+#: Largest difference of scales, in natural logarithms, that is resolved.
+_MAX_SCALE_DIFFERENCE = 600.0
 
 
 @dataclass(frozen=True)
 class Groups:
-    """Nested groups of voxels: those connected within cells of 2, 4, 8, ... voxels.
+    """Nested groups of voxels: those connected within cubic cells of 2, 4, 8, ... voxels.
 
     Parameters
     ----------
     of_voxels : (n,) ndarray of int32
         Group of every voxel.
     parents : list of (m,) ndarray of int32
-        Group of every group, level by level.
+        Group of every group at the next level, level by level.
     """
 
     of_voxels: np.ndarray
     parents: list[np.ndarray]
 
     @classmethod
-    def of(cls, beside: np.ndarray, places: np.ndarray) -> Groups:
-        """From each voxel's six neighbours (``n`` where there is none) and places ``(n, 3)``."""
-        group, count = cell_components(beside, places, 1)
-        found, of_voxels = [], group
-        for shift in range(2, _WIDEST + 1):
-            if count <= _FEW:
+    def of(cls, neighbours: np.ndarray, coordinates: np.ndarray) -> Groups:
+        """Build groups from the neighbours ``(n, 6)`` of each voxel (``n``: none) and the indices ``(n, 3)``."""
+        group, count = cell_components(neighbours, coordinates, 1)
+        parents, of_voxels = [], group
+        for shift in range(2, _MAX_SHIFT + 1):
+            if count <= _COARSEST:
                 break
-            wider, fewer = cell_components(beside, places, shift)
+            wider, wider_count = cell_components(neighbours, coordinates, shift)
             parent = np.empty(count, np.int32)
             parent[group] = wider
-            found.append(parent)
-            group, count = wider, fewer
-        return cls(of_voxels, found)
+            parents.append(parent)
+            group, count = wider, wider_count
+        return cls(of_voxels, parents)
 
 
 @dataclass(frozen=True)
 class _Level:
-    """What moves between groups, by receiver (compressed rows), in its scale; what leaves, is lost and comes in."""
+    """Balance of the groups of one level.
 
-    first: np.ndarray
-    other: np.ndarray
-    moved: np.ndarray
-    leaving: np.ndarray
-    lost: np.ndarray
-    fed: np.ndarray
+    ``transfer`` (compressed rows) are the flows into each group from the others, ``outflow`` all flows out of it,
+    ``loss`` those that leave for good, ``source`` those from outside; all in the ``scale`` of the receiving group.
+    """
+
+    row_start: np.ndarray
+    column: np.ndarray
+    transfer: np.ndarray
+    outflow: np.ndarray
+    loss: np.ndarray
+    source: np.ndarray
     scale: np.ndarray
 
 
-def factors(
-    groups: Groups, beside: np.ndarray, rates: np.ndarray, lost: np.ndarray, feed: np.ndarray, plane: np.ndarray,
+def coarse_correction(
+    groups: Groups, neighbours: np.ndarray, rates: np.ndarray, loss: np.ndarray, source: np.ndarray, plane: np.ndarray,
     scale: np.ndarray, c: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
-    """What the concentrations of each voxel's group must be multiplied with for the groups to balance.
+    """Compute the factors for the concentrations of each group that balance the groups.
 
     Parameters
     ----------
     groups : Groups
-        Of the voxels.
-    beside, rates : (n, 6) ndarray
-        Neighbours, and at what rates balls go from there to here.
-    lost, feed : (n,) ndarray
-        Rates at which they are lost for good, and come from without.
+        Groups of the voxels.
+    neighbours, rates : (n, 6) ndarray
+        Neighbours of each voxel, and the rates of transfer from them to it.
+    loss, source : (n,) ndarray
+        Rates of loss for good, and of inflow from outside.
     plane : (n,) ndarray of int
-        Which scale is a voxel's.
+        Plane of each voxel.
     scale : (n_z,) ndarray
-        Logarithm of what the concentrations of a plane are multiples of.
+        Natural logarithm of the unit of the concentrations of each plane.
     c : (n,) ndarray
         Concentrations, >= 0.
+
+    Returns
+    -------
+    (n,) ndarray
+        Factor for every voxel.
     """
     count = int(groups.of_voxels.max()) + 1
-    begin, members = group_members(groups.of_voxels, count)
-    level = _Level(*_between_voxels(beside, rates, lost, feed, groups.of_voxels, begin, members, plane, scale, c))
-    return np.asarray(_balanced(level, groups.parents)[groups.of_voxels])
+    start, members = group_members(groups.of_voxels, count)
+    level = _Level(
+        *_aggregate_voxels(neighbours, rates, loss, source, groups.of_voxels, start, members, plane, scale, c)
+    )
+    return np.asarray(_balance(level, groups.parents)[groups.of_voxels])
 
 
-def _balanced(level: _Level, parents: Sequence[np.ndarray]) -> np.ndarray:
+def _balance(level: _Level, parents: Sequence[np.ndarray]) -> np.ndarray:
+    """Factors that balance the groups of a level, ``parents`` being its groups and those of all coarser levels."""
     import scipy.sparse as sparse
     from scipy.sparse.linalg import spsolve
 
-    rows = level.first, level.other, level.moved, level.leaving
+    rows = level.row_start, level.column, level.transfer, level.outflow
     if not parents:
-        moved = sparse.csr_array((level.moved, level.other, level.first), shape=(len(level.fed),) * 2)
-        return np.asarray(spsolve((sparse.diags_array(level.leaving) - moved).tocsc(), level.fed))
-    y, parent = np.ones(len(level.fed)), parents[0]
-    begin, members = group_members(parent, int(parent.max()) + 1)
-    for _ in range(_ROUNDS):
-        _sweep(*rows, level.fed, y, _SWEEPS)
-        wider = _Level(*_between_groups(*rows, level.lost, level.fed, level.scale, parent, begin, members, y))
-        y *= _balanced(wider, parents[1:])[parent] ** _OVER
-    _sweep(*rows, level.fed, y, 1)
+        transfer = sparse.csr_array((level.transfer, level.column, level.row_start), shape=(len(level.source),) * 2)
+        return np.asarray(spsolve((sparse.diags_array(level.outflow) - transfer).tocsc(), level.source))
+    y, parent = np.ones(len(level.source)), parents[0]
+    start, members = group_members(parent, int(parent.max()) + 1)
+    for _ in range(_CYCLES):
+        _sweep(*rows, level.source, y, _SWEEPS)
+        coarser = _Level(*_aggregate_groups(*rows, level.loss, level.source, level.scale, parent, start, members, y))
+        y *= _balance(coarser, parents[1:])[parent] ** _OVERCORRECTION
+    _sweep(*rows, level.source, y, 1)
     return y
 
 
 @inline_kernel
-def _beside_scale(value, scale):
-    """``exp`` of a scale beside another, within what a number can hold."""
-    return math.exp(min(max(value - scale, -_FAR), _FAR))
+def _relative_scale(value: float, scale: float) -> float:
+    """Ratio of two units whose logarithms are given, within the range of double precision."""
+    return math.exp(min(max(value - scale, -_MAX_SCALE_DIFFERENCE), _MAX_SCALE_DIFFERENCE))
 
 
 @inline_kernel
-def _tidied(leaving, scale):
-    for k in range(leaving.size):
-        if leaving[k] < _NOTHING:
-            leaving[k] = 1.0
+def _avoid_zero_outflow(outflow: np.ndarray) -> None:
+    for k in range(outflow.size):
+        if outflow[k] < _MIN_OUTFLOW:
+            outflow[k] = 1.0
 
 
 @kernel
-def _between_voxels(beside, rates, lost, feed, group, begin, members, plane, scale, c):
-    n, count = c.size, begin.size - 1
-    tops, first = np.full(count, -np.inf), np.zeros(count + 1, np.int64)
-    leaving, gone, fed = np.zeros(count), np.zeros(count), np.zeros(count)
+def _aggregate_voxels(
+    neighbours: np.ndarray, rates: np.ndarray, loss: np.ndarray, source: np.ndarray, group: np.ndarray,
+    start: np.ndarray, members: np.ndarray, plane: np.ndarray, scale: np.ndarray, c: np.ndarray,
+) -> tuple[np.ndarray, ...]:  # fmt: skip
+    """Fields of :class:`_Level` for groups of voxels."""
+    n, count = c.size, start.size - 1
+    group_scale, row_start = np.full(count, -np.inf), np.zeros(count + 1, np.int64)
+    outflow, group_loss, group_source = np.zeros(count), np.zeros(count), np.zeros(count)
     for i in range(n):
         if c[i] > 0.0:
-            tops[group[i]] = max(tops[group[i]], scale[plane[i]] + math.log(c[i]))
+            group_scale[group[i]] = max(group_scale[group[i]], scale[plane[i]] + math.log(c[i]))
     for k in range(count):
-        if tops[k] == -np.inf:
-            tops[k] = 0.0
-    other, moved = np.empty(8 * count + 64, np.int32), np.empty(8 * count + 64)
-    seen, size = np.full(count, -1, np.int64), 0
+        if group_scale[k] == -np.inf:
+            group_scale[k] = 0.0
+    column, transfer = np.empty(8 * count + 64, np.int32), np.empty(8 * count + 64)
+    last_entry, size = np.full(count, -1, np.int64), 0
     for k in range(count):
-        first[k] = size
-        if other.size < size + 6 * (begin[k + 1] - begin[k]):
-            other, moved = enlarged(other, size), enlarged(moved, size)
-        for e in range(begin[k], begin[k + 1]):
+        row_start[k] = size
+        if column.size < size + 6 * (start[k + 1] - start[k]):
+            column, transfer = enlarged(column, size), enlarged(transfer, size)
+        for e in range(start[k], start[k + 1]):
             i = members[e]
-            held = c[i] * _beside_scale(scale[plane[i]], tops[k])
-            gone[k] += lost[i] * held
-            if feed[i] > 0.0:
-                fed[k] += feed[i] * _beside_scale(0.0, tops[k])
+            amount = c[i] * _relative_scale(scale[plane[i]], group_scale[k])
+            group_loss[k] += loss[i] * amount
+            if source[i] > 0.0:
+                group_source[k] += source[i] * _relative_scale(0.0, group_scale[k])
             for side in range(6):
-                j = beside[i, side]
+                j = neighbours[i, side]
                 if j >= n or group[j] == k:
                     continue
-                leaving[k] += rates[j, side ^ 1] * held
-                coming = rates[i, side] * c[j] * _beside_scale(scale[plane[j]], tops[k])
-                size = add_to_row(other, moved, seen, first[k], size, group[j], coming)
-    first[count] = size
-    leaving += gone
-    _tidied(leaving, tops)
-    return first, other[:size].copy(), moved[:size].copy(), leaving, gone, fed, tops
+                outflow[k] += rates[j, side ^ 1] * amount
+                inflow = rates[i, side] * c[j] * _relative_scale(scale[plane[j]], group_scale[k])
+                size = add_to_row(column, transfer, last_entry, row_start[k], size, group[j], inflow)
+    row_start[count] = size
+    outflow += group_loss
+    _avoid_zero_outflow(outflow)
+    return row_start, column[:size].copy(), transfer[:size].copy(), outflow, group_loss, group_source, group_scale
 
 
 @kernel
-def _between_groups(first, other, moved, leaving, lost, fed, scale, parent, begin, members, y):
-    """The same of groups of groups."""
-    n, count = y.size, begin.size - 1
-    tops, starts = np.full(count, -np.inf), np.zeros(count + 1, np.int64)
-    going, gone, coming_in = np.zeros(count), np.zeros(count), np.zeros(count)
+def _aggregate_groups(
+    row_start: np.ndarray, column: np.ndarray, transfer: np.ndarray, outflow: np.ndarray, loss: np.ndarray,
+    source: np.ndarray, scale: np.ndarray, parent: np.ndarray, start: np.ndarray, members: np.ndarray, y: np.ndarray,
+) -> tuple[np.ndarray, ...]:  # fmt: skip
+    """Fields of :class:`_Level` for groups of groups, whose factors so far are ``y``."""
+    n, count = y.size, start.size - 1
+    group_scale, group_row_start = np.full(count, -np.inf), np.zeros(count + 1, np.int64)
+    group_outflow, group_loss, group_source = np.zeros(count), np.zeros(count), np.zeros(count)
     for i in range(n):
         if y[i] > 0.0:
-            tops[parent[i]] = max(tops[parent[i]], scale[i] + math.log(y[i]))
+            group_scale[parent[i]] = max(group_scale[parent[i]], scale[i] + math.log(y[i]))
     for k in range(count):
-        if tops[k] == -np.inf:
-            tops[k] = 0.0
-    columns, weights = np.empty(other.size, np.int32), np.empty(other.size)
-    seen, size = np.full(count, -1, np.int64), 0
+        if group_scale[k] == -np.inf:
+            group_scale[k] = 0.0
+    group_column, group_transfer = np.empty(column.size, np.int32), np.empty(column.size)
+    last_entry, size = np.full(count, -1, np.int64), 0
     for k in range(count):
-        starts[k] = size
-        for e in range(begin[k], begin[k + 1]):
+        group_row_start[k] = size
+        for e in range(start[k], start[k + 1]):
             i = members[e]
-            here = _beside_scale(scale[i], tops[k])
-            gone[k] += lost[i] * y[i] * here
-            coming_in[k] += fed[i] * here
-            for f in range(first[i], first[i + 1]):
-                j = other[f]
+            unit = _relative_scale(scale[i], group_scale[k])
+            group_loss[k] += loss[i] * y[i] * unit
+            group_source[k] += source[i] * unit
+            for f in range(row_start[i], row_start[i + 1]):
+                j = column[f]
                 if parent[j] == k:
                     continue
-                going[parent[j]] += moved[f] * y[j] * _beside_scale(scale[i], tops[parent[j]])
-                size = add_to_row(columns, weights, seen, starts[k], size, parent[j], moved[f] * y[j] * here)
-    starts[count] = size
-    going += gone
-    _tidied(going, tops)
-    return starts, columns[:size].copy(), weights[:size].copy(), going, gone, coming_in, tops
+                unit_there = _relative_scale(scale[i], group_scale[parent[j]])
+                group_outflow[parent[j]] += transfer[f] * y[j] * unit_there
+                inflow = transfer[f] * y[j] * unit
+                size = add_to_row(group_column, group_transfer, last_entry, group_row_start[k], size, parent[j], inflow)
+    group_row_start[count] = size
+    group_outflow += group_loss
+    _avoid_zero_outflow(group_outflow)
+    return (
+        group_row_start, group_column[:size].copy(), group_transfer[:size].copy(), group_outflow, group_loss,
+        group_source, group_scale,
+    )  # fmt: skip
 
 
 @kernel
-def _sweep(first, other, moved, leaving, fed, y, times):
-    """Amounts that balance with the others', one after the other, to and fro."""
+def _sweep(
+    row_start: np.ndarray, column: np.ndarray, transfer: np.ndarray, outflow: np.ndarray, source: np.ndarray,
+    y: np.ndarray, times: int,
+) -> None:  # fmt: skip
+    """Sweep over the groups by symmetric Gauss-Seidel."""
     n = y.size
-    for turn in range(2 * times):
+    for sweep in range(2 * times):
         for k in range(n):
-            i = k if turn % 2 == 0 else n - 1 - k
-            total = fed[i]
-            for e in range(first[i], first[i + 1]):
-                total += moved[e] * y[other[e]]
-            y[i] = total / leaving[i]
+            i = k if sweep % 2 == 0 else n - 1 - k
+            total = source[i]
+            for e in range(row_start[i], row_start[i + 1]):
+                total += transfer[e] * y[column[e]]
+            y[i] = total / outflow[i]

@@ -1,7 +1,7 @@
-"""What of a suspension passes the pores: balls carried by a flow and by Brownian motion.
+"""Retention of suspended particles by pores: steady convection and diffusion of particle centres.
 
-A ball's centre keeps its radius away from the solid. Where it comes that near, it either sticks (first touch) or goes
-on along the wall (sieving): between the two lies what adhesion makes of it. Lengths are voxels.
+The centre of a particle keeps its radius away from the solid. There the particle either deposits at first contact
+(perfect sink) or is reflected (steric exclusion alone); partial adhesion lies between the two. Lengths are in voxels.
 """
 
 from __future__ import annotations
@@ -13,102 +13,109 @@ from typing import Literal
 import numpy as np
 
 from membrane_dask.physics._jit import kernel
+from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.imaging.distance import squared_distances
-from membrane_dask.physics.networks.pore_network import PhysicsError
-from membrane_dask.physics.stokes.mac_grid import Grid, percolating
-from membrane_dask.physics.transport.aggregation import Groups, factors
+from membrane_dask.physics.percolation import percolating
+from membrane_dask.physics.stokes.mac_grid import Grid
+from membrane_dask.physics.transport.aggregation import Groups, coarse_correction
 
-Collision = Literal["touch", "sieve"]
-#: Sweeps over the voxels in a round.
+WallInteraction = Literal["perfect_sink", "reflecting"]
+#: Sweeps over the voxels in an iteration.
 _SWEEPS = 2
-#: A ball that stays so many times as long as it takes to diffuse a voxel is held back for good.
-_FOREVER = 1e9
-#: Boltzmann's constant, J/K.
+#: Residence time, over the time of diffusion across a voxel, after which a particle counts as retained.
+_MAX_RESIDENCE = 1e9
+#: Boltzmann constant, J/K.
 BOLTZMANN = 1.380649e-23
 
 
 def diffusivity(diameter: float, viscosity: float, temperature: float) -> float:
-    """Of a ball in a liquid at rest (Stokes and Einstein), m2/s.
+    """Diffusivity of a sphere in a liquid at rest (Stokes-Einstein equation).
 
     Parameters
     ----------
     diameter : float
-        m, > 0.
+        Diameter of the sphere in m, > 0.
     viscosity : float
-        Pa s, > 0.
+        Viscosity of the liquid in Pa s, > 0.
     temperature : float
-        K, > 0.
+        Temperature in K, > 0.
+
+    Returns
+    -------
+    float
+        In m2/s.
     """
     return BOLTZMANN * temperature / (3 * math.pi * viscosity * diameter)
 
 
 def clearances(pores: np.ndarray, *, periodic: bool = False) -> np.ndarray:
-    """Distance of the middle of every pore voxel from the nearest wall.
+    """Distance from the centre of every pore voxel to the nearest wall.
 
     Parameters
     ----------
     pores : (z, y, x) ndarray of bool
-        The pores.
+        Pore voxels.
     periodic : bool
-        Whether the volume goes on with itself across its sides.
+        Whether the volume is periodic along y and x.
 
     Returns
     -------
     (z, y, x) ndarray of float32
-        0 in the solid; infinite where there is none.
+        0 in the solid; infinite if there is no solid.
 
     Notes
     -----
-    To the nearest solid voxel's middle, less the half voxel by which its face is nearer.
+    Distance to the centre of the nearest solid voxel, less the half voxel from there to its face.
     """
     if not periodic:
-        return np.maximum(np.sqrt(squared_distances(pores)) - np.float32(0.5), 0)
-    wide = [n // 2 for n in pores.shape[1:]]
-    around = np.pad(pores, [(0, 0), (wide[0],) * 2, (wide[1],) * 2], mode="wrap")
-    inner = tuple(slice(w, w + n) for w, n in zip(wide, pores.shape[1:], strict=True))
-    return clearances(around)[(slice(None), *inner)]
+        return np.asarray(np.maximum(np.sqrt(squared_distances(pores)) - np.float32(0.5), 0))
+    margins = [n // 2 for n in pores.shape[1:]]
+    extended = np.pad(pores, [(0, 0), (margins[0],) * 2, (margins[1],) * 2], mode="wrap")
+    inner = tuple(slice(margin, margin + n) for margin, n in zip(margins, pores.shape[1:], strict=True))
+    return clearances(extended)[(slice(None), *inner)]
 
 
 def critical_radius(clearance: np.ndarray, *, periodic: bool = False) -> float:
-    """Radius of the largest ball for which there is a way through.
+    """Radius of the largest sphere that can pass through the pores (percolation threshold).
 
     Parameters
     ----------
     clearance : (z, y, x) ndarray
-        As :func:`clearances` gives it.
+        From :func:`clearances`.
     periodic : bool
-        Whether the volume goes on with itself across its sides.
+        Whether the volume is periodic along y and x.
 
     Returns
     -------
     float
-        0 if there is none for any.
+        0 if no path percolates.
     """
-    values = np.unique(clearance[np.isfinite(clearance) & (clearance > 0)])
-    low, high = -1, len(values)  # the widest that passes, the narrowest that does not
+    radii = np.unique(clearance[np.isfinite(clearance) & (clearance > 0)])
+    low, high = -1, len(radii)  # bisection: the largest radius that percolates, the smallest that does not
     while high - low > 1:
         middle = (low + high) // 2
-        if percolating(clearance >= values[middle], periodic=periodic).any():
+        if percolating(clearance >= radii[middle], periodic=periodic).any():
             low = middle
         else:
             high = middle
-    return float(values[low]) if low >= 0 else 0.0
+    return float(radii[low]) if low >= 0 else 0.0
 
 
 @dataclass(frozen=True)
 class Passage:
-    """What passes.
+    """Passage of particles through pores.
 
     Parameters
     ----------
     log_reduction : float
-        Decimal logarithm of the concentration in the feed over that behind; infinite where there is no way.
+        Decimal logarithm of the concentration in the feed over that in the filtrate; infinite if no path is wide
+        enough.
     depth_profile : (n_z,) ndarray
-        Share of what is caught in each plane of the depth; NaN where nothing is.
+        Fraction of the deposited particles in each plane; NaN if none deposit.
     entered : float
-        What enters by convection and diffusion together, over what the liquid would carry in.
+        Inflow by convection and diffusion over the inflow by convection alone.
     iterations : int
-        Of the solver.
+        Iterations of the solver.
     """
 
     log_reduction: float
@@ -123,30 +130,30 @@ def passage(
     clearance: np.ndarray,
     radius: float,
     diffusivity: float,
-    collision: Collision,
+    wall_interaction: WallInteraction,
     tolerance: float = 1e-4,
-    most: int = 200,
+    max_iterations: int = 200,
 ) -> Passage:
-    """Steady concentration of balls in a flow, from the feed at low z, which is well mixed, to the other side.
+    """Solve for the steady concentration of particles between a well-mixed feed at low z and the filtrate at high z.
 
     Parameters
     ----------
     grid : Grid
-        The pores.
+        Pore voxels.
     velocity : (m + 1, 3) ndarray
-        Of the liquid on their faces.
+        Velocities of the liquid at their faces.
     clearance : (n,) ndarray
-        Distance of every pore's middle from the wall.
+        Distance from the centre of every pore voxel to the wall.
     radius : float
-        Of the balls, >= 0.
+        Radius of the particles, >= 0.
     diffusivity : float
-        In units of the velocity times a voxel, > 0.
-    collision : {'touch', 'sieve'}
-        Whether a ball sticks where it touches the wall, or moves on.
+        Diffusivity of the particles, in units of the velocity times a voxel, > 0.
+    wall_interaction : {'perfect_sink', 'reflecting'}
+        Whether particles deposit where they reach the wall, or are reflected.
     tolerance : float
-        Relative error of what passes that may be left.
-    most : int
-        Rounds after which to give up.
+        Relative error of the concentration in the filtrate.
+    max_iterations : int
+        Maximum number of iterations.
 
     Returns
     -------
@@ -155,186 +162,219 @@ def passage(
     Raises
     ------
     PhysicsError
-        If the solver does not come so far.
+        If the solver does not converge.
 
     Notes
     -----
-    Finite volumes with fluxes that are exact for steady convection and diffusion along a line (Scharfetter and
-    Gummel, IEEE Trans. Electron Devices 16, 64, 1969), solved by sweeps of Gauss-Seidel. Nothing is subtracted, so
-    that concentrations stay right in relation to themselves, however small; those of each plane carry a scale of
-    their own. A problem for the amounts in groups of voxels takes turns with the sweeps and is multiplied onto the
-    concentrations (aggregation and disaggregation).
+    Finite volumes with fluxes that are exact for steady convection and diffusion along a line [1]_, solved by
+    symmetric Gauss-Seidel sweeps that alternate with a coarse correction
+    (:func:`membrane_dask.physics.transport.aggregation.coarse_correction`). Nothing is subtracted, so that
+    concentrations are accurate relative to themselves, however small they are; each plane has a scale of its own.
+
+    References
+    ----------
+    .. [1] D. L. Scharfetter and H. K. Gummel, "Large-signal analysis of a silicon Read diode oscillator", IEEE
+       Transactions on Electron Devices 16, 64, 1969.
     """
-    through = float(grid.fluxes(velocity)[0])
-    reached = _reached(grid.neighbours, clearance >= radius, grid.inlets, grid.n)
-    places = grid.places[reached]
-    if not len(places) or places[-1, 0] < grid.shape[0] - 1:
+    discharge = float(grid.fluxes(velocity)[0])
+    accessible = _accessible(grid.neighbours, clearance >= radius, grid.inlets, grid.n)
+    coordinates = grid.coordinates[accessible]
+    if not len(coordinates) or coordinates[-1, 0] < grid.shape[0] - 1:
         return Passage(math.inf, np.full(grid.shape[0], np.nan), 0.0, 0)
-    sticks = collision == "touch"
-    number = np.where(reached, np.cumsum(reached) - 1, -1)
-    beside, rates, out, lost, feed, leave, stick = _rates(
-        grid.neighbours, velocity, number, len(places), np.array(grid.shape), grid.places, diffusivity, sticks
+    deposits = wall_interaction == "perfect_sink"
+    index = np.where(accessible, np.cumsum(accessible) - 1, -1)
+    neighbours, rates, outflow, loss, source, discharge_rate, deposition_rate = _transfer_rates(
+        grid.neighbours,
+        velocity,
+        index,
+        len(coordinates),
+        np.array(grid.shape),
+        grid.coordinates,
+        diffusivity,
+        deposits,
     )
-    groups = Groups.of(beside, places)
-    plane = places[:, 0].astype(np.int64)
+    groups = Groups.of(neighbours, coordinates)
+    plane = coordinates[:, 0].astype(np.int64)
     first = np.searchsorted(plane, np.arange(grid.shape[0] + 1))
-    c, scale = np.ones(len(places)), np.zeros(grid.shape[0])
-    found, changes = [0.0], [math.inf]
-    while not _settled(changes, tolerance):
-        if len(changes) > most:
-            raise PhysicsError(f"retention: what passes still changes by {changes[-1]:.1e} after {most} rounds")
+    c, scale = np.ones(len(coordinates)), np.zeros(grid.shape[0])
+    log_discharge, changes = [0.0], [math.inf]
+    while not _converged(changes, tolerance):
+        if len(changes) > max_iterations:
+            raise PhysicsError(
+                f"retention: the concentration in the filtrate still changes by {changes[-1]:.1e} after "
+                f"{max_iterations} iterations"
+            )
         for _ in range(_SWEEPS):
-            _sweep(beside, rates, out, feed, first, scale, c)
+            _sweep(neighbours, rates, outflow, source, first, scale, c)
         _rescale(first, scale, c)
-        c *= factors(groups, beside, rates, lost, feed, plane, scale, c)
-        found.append(math.log(float(leave @ c)) + scale[-1])
-        changes.append(abs(found[-1] - found[-2]))
-    caught = np.bincount(plane, stick * c, grid.shape[0]) * np.exp(scale)
-    profile = caught / caught.sum() if sticks else np.full(grid.shape[0], np.nan)
-    return Passage((math.log(through) - found[-1]) / math.log(10), profile, float(feed.sum()) / through, len(found) - 1)
+        c *= coarse_correction(groups, neighbours, rates, loss, source, plane, scale, c)
+        log_discharge.append(math.log(float(discharge_rate @ c)) + scale[-1])
+        changes.append(abs(log_discharge[-1] - log_discharge[-2]))
+    deposited = np.bincount(plane, deposition_rate * c, grid.shape[0]) * np.exp(scale)
+    profile = deposited / deposited.sum() if deposits else np.full(grid.shape[0], np.nan)
+    log_reduction = (math.log(discharge) - log_discharge[-1]) / math.log(10)
+    return Passage(log_reduction, profile, float(source.sum()) / discharge, len(log_discharge) - 1)
 
 
-def _settled(changes: list[float], tolerance: float) -> bool:
-    """Whether all changes that are still to come add up to little, if they go on falling as the last ones did."""
+def _converged(changes: list[float], tolerance: float) -> bool:
+    """Whether the sum of all further changes is small if they decay geometrically like the last ones."""
     if len(changes) < 4:
         return False
-    fall = math.sqrt(changes[-1] / changes[-3]) if changes[-3] else 0.0
-    return fall < 1 and changes[-1] * fall / (1 - fall) <= tolerance
+    ratio = math.sqrt(changes[-1] / changes[-3]) if changes[-3] else 0.0
+    return ratio < 1 and changes[-1] * ratio / (1 - ratio) <= tolerance
 
 
 def log_reduction_bound(passed: int, entered: int, confidence: float = 0.95) -> float:
-    """What a count of particles shows: the log reduction is at least this.
+    """Lower confidence bound of the log reduction from a count of particles.
 
     Parameters
     ----------
     passed, entered : int
-        Counts, ``0 <= passed <= entered``, ``entered > 0``.
+        Particles in the filtrate and in the feed, ``0 <= passed <= entered``, ``entered > 0``.
     confidence : float
-        In (0, 1).
+        Confidence level, in (0, 1).
 
     Returns
     -------
     float
-        By Clopper and Pearson; with none that passes, about ``log10(entered / 3)`` at 95 %.
+        From the Clopper-Pearson interval; if none passed, approximately ``log10(entered / 3)`` at 95 %.
+
+    Raises
+    ------
+    ValueError
+        If the counts are not in these ranges.
     """
     from scipy.stats import beta
 
     if not 0 <= passed <= entered or entered == 0:
         raise ValueError(
-            f"passed: must lie between 0 and entered, of which there must be some (got {passed}, {entered})"
+            f"passed: must be between 0 and entered, and entered must be positive (got {passed}, {entered})"
         )
     upper = 1.0 if passed == entered else float(beta.ppf(confidence, passed + 1, entered - passed))
     return -math.log10(upper)
 
 
 @kernel
-def bernoulli(x):
-    """``x / (exp(x) - 1)``."""
+def bernoulli(x: float) -> float:
+    """Bernoulli function ``x / (exp(x) - 1)``."""
     if abs(x) < 1e-5:
         return 1.0 - 0.5 * x
     if x > 500.0:
         return 0.0
-    return x / np.expm1(x)
+    return float(x / np.expm1(x))
 
 
 @kernel
-def _reached(neighbours, fits, inlets, n):
-    """Pores that a ball's centre can reach from the feed."""
-    found = np.zeros(n, np.bool_)
-    waiting, count = np.empty(n, np.int32), 0
+def _accessible(neighbours: np.ndarray, fits: np.ndarray, inlets: int, n: int) -> np.ndarray:
+    """Pore voxels that the centre of a particle can reach from the feed (flood fill)."""
+    reached = np.zeros(n, np.bool_)
+    stack, count = np.empty(n, np.int32), 0
     for i in range(inlets):
         if fits[i]:
-            found[i] = True
-            waiting[count] = i
+            reached[i] = True
+            stack[count] = i
             count += 1
     while count > 0:
         count -= 1
-        i = waiting[count]
+        i = stack[count]
         for side in range(6):
             j = neighbours[i, side]
-            if j < n and fits[j] and not found[j]:
-                found[j] = True
-                waiting[count] = j
+            if j < n and fits[j] and not reached[j]:
+                reached[j] = True
+                stack[count] = j
                 count += 1
-    return found
+    return reached
 
 
 @kernel
-def _rates(neighbours, velocity, number, n, shape, places, diffusivity, sticks):
-    """Who lies beside whom, and at what rates balls go from there to here.
+def _transfer_rates(
+    pore_neighbours: np.ndarray, velocity: np.ndarray, index: np.ndarray, n: int, shape: np.ndarray,
+    coordinates: np.ndarray, diffusivity: float, deposits: bool,
+) -> tuple[np.ndarray, ...]:  # fmt: skip
+    """Rates of transfer of particles between the ``n`` accessible voxels.
 
-    Then of every voxel at what rates they go out, are lost for good, come from the feed, leave with the liquid, stick.
+    ``index`` is the number of each pore voxel among the accessible ones, -1 for none.
+
+    Returns
+    -------
+    neighbours, rates : (n, 6) ndarray
+        Neighbours of each voxel (``n`` for none), and the rates from them to it.
+    outflow, loss, source, discharge, deposition : (n,) ndarray
+        Rates of all outflow, of loss for good, of inflow from the feed, of outflow with the filtrate, of deposition.
     """
-    m, all_ = neighbours.shape[0] - 1, number.size
-    beside = np.full((n, 6), n, np.int32)
+    m, n_pores = pore_neighbours.shape[0] - 1, index.size
+    neighbours = np.full((n, 6), n, np.int32)
     rates = np.zeros((n, 6), np.float32)
-    out, lost = np.zeros(n), np.full(n, diffusivity / _FOREVER)
-    feed, leave, stick = np.zeros(n), np.zeros(n), np.zeros(n)
-    for k in range(all_):
-        i = number[k]
+    outflow, loss = np.zeros(n), np.full(n, diffusivity / _MAX_RESIDENCE)
+    source, discharge, deposition = np.zeros(n), np.zeros(n), np.zeros(n)
+    for k in range(n_pores):
+        i = index[k]
         if i < 0:
             continue
         for side in range(6):
             axis, high = side // 2, side % 2
-            j = neighbours[k, side]
+            j = pore_neighbours[k, side]
             inward = velocity[k, axis] if high == 0 else -velocity[j, axis]
-            if axis == 0 and (places[k, 0] == 0 and high == 0):
-                feed[i] = 2 * diffusivity * bernoulli(-0.5 * inward / diffusivity)
-                lost[i] += 2 * diffusivity * bernoulli(0.5 * inward / diffusivity)
-            elif axis == 0 and high == 1 and places[k, 0] == shape[0] - 1:
-                leave[i] = max(-np.float64(inward), 0.0)
-                lost[i] += leave[i]
-            elif j < all_ and number[j] >= 0:
-                beside[i, side] = number[j]
-                # Not nothing where a strong flow comes against it, so that no voxel is cut off.
+            if axis == 0 and (coordinates[k, 0] == 0 and high == 0):
+                source[i] = 2 * diffusivity * bernoulli(-0.5 * inward / diffusivity)
+                loss[i] += 2 * diffusivity * bernoulli(0.5 * inward / diffusivity)
+            elif axis == 0 and high == 1 and coordinates[k, 0] == shape[0] - 1:
+                discharge[i] = max(-np.float64(inward), 0.0)
+                loss[i] += discharge[i]
+            elif j < n_pores and index[j] >= 0:
+                neighbours[i, side] = index[j]
+                # Positive even against a strong flow, so that no voxel is isolated.
                 rates[i, side] = diffusivity * max(bernoulli(-inward / diffusivity), 1e-30)
-            elif sticks:
-                at = places[k, axis] + 2 * high - 1
-                if j < m or 0 <= at < shape[axis]:
-                    gone = 2 * diffusivity * bernoulli(0.5 * inward / diffusivity)
-                    stick[i] += gone
-                    lost[i] += gone
+            elif deposits:
+                position = coordinates[k, axis] + 2 * high - 1
+                if j < m or 0 <= position < shape[axis]:
+                    rate = 2 * diffusivity * bernoulli(0.5 * inward / diffusivity)
+                    deposition[i] += rate
+                    loss[i] += rate
     for i in range(n):
-        out[i] = lost[i]
+        outflow[i] = loss[i]
         for side in range(6):
-            j = beside[i, side]
+            j = neighbours[i, side]
             if j < n:
-                out[i] += rates[j, side ^ 1]
-    return beside, rates, out, lost, feed, leave, stick
+                outflow[i] += rates[j, side ^ 1]
+    return neighbours, rates, outflow, loss, source, discharge, deposition
 
 
 @kernel
-def _sweep(beside, rates, out, feed, first, scale, c):
-    """Concentrations that balance with their neighbours', one after the other, downwards and upwards."""
+def _sweep(
+    neighbours: np.ndarray, rates: np.ndarray, outflow: np.ndarray, source: np.ndarray, first: np.ndarray,
+    scale: np.ndarray, c: np.ndarray,
+) -> None:  # fmt: skip
+    """Sweep over the concentrations by symmetric Gauss-Seidel, plane by plane."""
     n, n_z = c.size, scale.size
-    for turn in range(2):
+    for sweep in range(2):
         for k in range(n_z):
-            z = k if turn == 0 else n_z - 1 - k
-            here = math.exp(-scale[z])
+            z = k if sweep == 0 else n_z - 1 - k
+            feed_unit = math.exp(-scale[z])
             below = math.exp(scale[z - 1] - scale[z]) if z > 0 else 0.0
             above = math.exp(scale[z + 1] - scale[z]) if z + 1 < n_z else 0.0
             for q in range(first[z], first[z + 1]):
-                i = q if turn == 0 else first[z] + first[z + 1] - 1 - q
-                total = feed[i] * here if z == 0 else 0.0
-                if beside[i, 0] < n:
-                    total += below * rates[i, 0] * c[beside[i, 0]]
-                if beside[i, 1] < n:
-                    total += above * rates[i, 1] * c[beside[i, 1]]
+                i = q if sweep == 0 else first[z] + first[z + 1] - 1 - q
+                total = source[i] * feed_unit if z == 0 else 0.0
+                if neighbours[i, 0] < n:
+                    total += below * rates[i, 0] * c[neighbours[i, 0]]
+                if neighbours[i, 1] < n:
+                    total += above * rates[i, 1] * c[neighbours[i, 1]]
                 for side in range(2, 6):
-                    j = beside[i, side]
+                    j = neighbours[i, side]
                     if j < n:
                         total += rates[i, side] * c[j]
-                c[i] = total / out[i]
+                c[i] = total / outflow[i]
 
 
 @kernel
-def _rescale(first, scale, c):
-    """Give each plane the scale of its highest concentration."""
+def _rescale(first: np.ndarray, scale: np.ndarray, c: np.ndarray) -> None:
+    """Change the scale of each plane to its highest concentration."""
     for z in range(scale.size):
-        top = 0.0
+        highest = 0.0
         for i in range(first[z], first[z + 1]):
-            top = max(top, c[i])
-        if top > 0.0:
+            highest = max(highest, c[i])
+        if highest > 0.0:
             for i in range(first[z], first[z + 1]):
-                c[i] /= top
-            scale[z] += math.log(top)
+                c[i] /= highest
+            scale[z] += math.log(highest)

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.io.volumes import VolumeSource
-from membrane_dask.physics.stokes.solver import Bounds, Sums, first_inner
+from membrane_dask.physics.stokes.bounds import Bounds, BoundSums
+from membrane_dask.physics.stokes.solver import initial_inner_tolerance
 from membrane_dask.program import History, Image, Scratch, Unit
 from membrane_dask.studies.characterize.config import FlowSettings
 from membrane_dask.studies.characterize.flow_diagnostics import SECOND
@@ -34,7 +35,7 @@ _HALO = 48
 #: How much better velocities are solved for than in one piece: a round more costs more here than a few steps.
 _CLOSER = 3
 #: Bytes for every voxel of a volume whose ways through are looked for.
-_BYTES_THROUGH = 6
+_BYTES_THROUGH = 8
 TASKS = ("through", "mobilities", "pressures", "bounds", "velocities", "streams")
 
 
@@ -175,12 +176,12 @@ class SlabFlow:
         def of_slabs(task: str, *place: int, **params: Any) -> list[Unit]:
             return [self._unit(task, reading, *place, slab, **params) for slab in range(self.slabs)]
 
-        inner = first_inner(tolerance) / _CLOSER
+        inner = initial_inner_tolerance(tolerance) / _CLOSER
         last: dict[str, Any] = {"kind": "darcy", "inner": inner}
         mobile = of_slabs("mobilities")
         if not over(*mobile) or broken():
             return units, {"failed": broken()[0]} if broken() else None
-        slowest = min(history[unit.key].feedback["slowest"] for unit in mobile)
+        min_eigenvalue = min(history[unit.key].feedback["min_eigenvalue"] for unit in mobile)
         size = self.settings.refine**3 * history[self._unit("through").key].feedback["voxels"]
         after, bounds = "", Bounds(0.0, math.inf, 0.0)
         for number in range(MOST_ROUNDS):
@@ -192,20 +193,22 @@ class SlabFlow:
                 ready = over(*judged) and not broken()
                 if ready:
                     feedback = [history[unit.key].feedback for unit in judged]
-                    sums = Sums.of([Sums(**{name: f[name] for name in Sums.__annotations__}) for f in feedback])
-                    bounds = sums.bounds(int(size), slowest)
-                    verdict = bounds.verdict(tolerance)
-                    if verdict == "enough":
-                        end = {"rounds": number, "through": sums.through, "lower": bounds.lower, "upper": bounds.upper}
+                    sums = BoundSums.total(
+                        BoundSums(**{name: f[name] for name in BoundSums.__annotations__}) for f in feedback
+                    )
+                    bounds = sums.bounds(int(size), min_eigenvalue)
+                    status = bounds.status(tolerance)
+                    if status == "converged":
+                        end = {"rounds": number, "work": sums.work, "lower": bounds.lower, "upper": bounds.upper}
                         return self._ended(history, units, reading, end)
-                    inner = inner / 4 if verdict == "velocities" else inner
-                    last = {"kind": verdict, "inner": inner}
+                    inner = inner / 4 if status == "velocities" else inner
+                    last = {"kind": status, "inner": inner}
             if ready:
                 ready = over(*of_slabs("velocities", number, **last)) and not broken()
             if not ready:
                 return units, {"failed": broken()[0]} if broken() else None
             after = str(last["kind"])
-        return units, {"failed": "", "far": str(bounds.far(MOST_ROUNDS, tolerance))}
+        return units, {"failed": "", "not_converged": str(bounds.not_converged(MOST_ROUNDS, tolerance))}
 
     def _ended(
         self, history: History, units: list[Unit], reading: int, end: dict[str, Any]
@@ -213,7 +216,7 @@ class SlabFlow:
         """The last units of a reading; only of the first are the velocities wanted."""
         if reading == 0:
             number = end["rounds"] + 1
-            mend = self._unit("pressures", 0, number, after="enough", through=end["through"])
+            mend = self._unit("pressures", 0, number, after="converged", work=end["work"])
             final = [self._unit("streams", slab, round=end["rounds"]) for slab in range(self.slabs)]
             for stage in ([mend], final):
                 units += stage

@@ -14,21 +14,32 @@ import numpy as np
 from membrane_dask.io.volumes import VolumeSource
 from membrane_dask.physics.imaging.local_thickness import pore_radii
 from membrane_dask.physics.networks.pore_network import PhysicsError
-from membrane_dask.physics.stokes.mac_grid import Grid, Surface, percolating
-from membrane_dask.physics.stokes.solver import Pressures, Sums, conserved, corrected, darcy_flow, darcy_load
+from membrane_dask.physics.percolation import percolating
+from membrane_dask.physics.stokes.bounds import BoundSums
+from membrane_dask.physics.stokes.mac_grid import NO_SOLID, Grid, LateralBoundary, WallModel
+from membrane_dask.physics.stokes.operators import add_darcy_velocity
+from membrane_dask.physics.stokes.solver import PressureSolver, darcy_flow, darcy_load, flux_spread
 from membrane_dask.physics.stokes.subdomains import (
     MARGIN,
     Reader,
-    Section,
     Slabs,
-    all_inflow,
+    Subdomain,
+    global_darcy,
     halo,
     slab_mobility,
-    whole_darcy,
+    total_net_inflow,
 )
 from membrane_dask.program import Unit
 from membrane_dask.studies.characterize.config import FlowSettings
-from membrane_dask.studies.characterize.flow_diagnostics import other, planes_of, refined, seen, wider_than_one
+from membrane_dask.studies.characterize.flow_diagnostics import (
+    LATERAL_BOUNDARIES,
+    WALL_MODELS,
+    alternate,
+    planes_of,
+    refined,
+    seen,
+    wider_than_one,
+)
 
 
 @dataclass(frozen=True)
@@ -48,9 +59,14 @@ class _Site:
     def reading(self) -> int:
         return int(self.params.get("reading", 0))
 
+    @property
+    def lateral_boundary(self) -> LateralBoundary:
+        return LATERAL_BOUNDARIES[self.settings.sides]
+
     @cached_property
-    def surface(self) -> Surface:
-        return self.settings.surface if self.reading == 0 else other(self.settings.surface)
+    def wall_model(self) -> WallModel:
+        wall_model = WALL_MODELS[self.settings.surface]
+        return wall_model if self.reading == 0 else alternate(wall_model)
 
     @cached_property
     def known(self) -> dict[str, np.ndarray]:
@@ -98,11 +114,11 @@ class _Site:
         found: np.ndarray = self.parts.read("pressures", (self.volume, self.reading, number), (name,))[name]
         return found
 
-    def section(self, margin: int) -> Section:
+    def section(self, margin: int) -> Subdomain:
         """The unit's slab with so many planes about it."""
         window = self.slabs.window(int(self.params["slab"]), margin)
         pores = self.pores(window.low, window.high)
-        return Section.of(self.slabs, window, pores, self.settings.sides, self.mobility("resistance"))
+        return Subdomain.of(self.slabs, window, pores, self.lateral_boundary, self.mobility("resistance"))
 
     def streams(self, slab: int) -> np.ndarray:
         """Velocities of a slab as they were found in the end."""
@@ -142,19 +158,24 @@ def slab_work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndar
     if unit.task == "mobilities":
         window = site.slabs.window(unit.params["slab"], site.margin)
         pores = site.pores(window.low, window.high)
-        found = slab_mobility(site.slabs, window, pores, site.settings.sides, site.surface)
-        return found, {"slowest": float(found["slowest"])}
+        found = slab_mobility(site.slabs, window, pores, site.lateral_boundary, site.wall_model)
+        return found, {"min_eigenvalue": float(found["min_eigenvalue"])}
     if unit.task == "pressures":
         return _pressures(site), {}
     number = int(unit.params["round"])
     if unit.task == "velocities":
         return _velocities(site, number), {}
     section = site.section(MARGIN * site.settings.refine)
-    velocity, conductance = section.faces(site.velocity(number)), section.faces(site.mobility("conductance"))
+    velocity, conductance = (
+        section.face_values(site.velocity(number)),
+        section.face_values(site.mobility("conductance")),
+    )
     if unit.task == "bounds":
-        pressures, correction = (section.pores(site.pressed(number, name)) for name in ("pressures", "correction"))
-        sums = section.sums(velocity, pressures, conductance, correction)
-        feedback = {name: float(getattr(sums, name)) for name in Sums.__annotations__}
+        pressures, correction = (
+            section.pore_values(site.pressed(number, name)) for name in ("pressures", "correction")
+        )
+        sums = section.bound_sums(velocity, pressures, conductance, correction)
+        feedback = {name: float(getattr(sums, name)) for name in BoundSums.__annotations__}
         return {"sums": np.array(list(feedback.values()))}, feedback
     return _streams(site, section, velocity, conductance, number), {}
 
@@ -166,7 +187,7 @@ def _through(
     settings: FlowSettings = context["flow"]
     pores = percolating(planes_of(volume), periodic=settings.sides == "periodic")
     if settings.sides != "wall" and pores.all():
-        raise PhysicsError("there is no solid to hold the liquid back; check which phase the pores are (pores)")
+        raise PhysicsError(NO_SOLID)
     fitting = context["scratch"].read("networks", (unit.params["volume"],), ("fitting",))["fitting"]
     arrays = {
         "bits": np.packbits(pores, axis=2),
@@ -181,7 +202,7 @@ def _pressures(site: _Site) -> dict[str, np.ndarray]:
     """Pressures of a round, and which way they go on."""
     slabs, number, after = site.slabs, int(site.params["round"]), site.params["after"]
     pores = site.pores(0, slabs.depth)
-    grid, darcy = whole_darcy(slabs, pores, site.settings.sides, site.mobility("conductance"))
+    grid, darcy = global_darcy(slabs, pores, site.lateral_boundary, site.mobility("conductance"))
     del pores
     n, before = grid.n, number - 1
     if number == 0:
@@ -190,34 +211,37 @@ def _pressures(site: _Site) -> dict[str, np.ndarray]:
         darcy.compact()
         search, screening = darcy_flow(darcy, *load, size)
         return {**_cut(slabs, "pressures", search.pressures), "screening": np.asarray(screening)}
-    if after == "enough":
-        planes = grid.places[:, 0].copy()
+    if after == "converged":
+        planes = grid.coordinates[:, 0].copy()
         del grid
         darcy.compact()
-        search = Pressures(darcy, np.empty(0, np.float32))
-        search.excess = site.scalar(before, "excess")
-        search.correction = slabs.whole(site.pressed(before, "correction"), n)
-        return _cut(slabs, "correction", search.mended(planes, site.params["through"]))
+        search = PressureSolver(darcy, np.empty(0, np.float32))
+        search.net_inflow = site.scalar(before, "net_inflow")
+        search.correction = slabs.gather_all(site.pressed(before, "correction"), n)
+        return _cut(slabs, "correction", search.project_mass(planes, site.params["work"]))
     del grid
     darcy.compact()
-    place, wanted = (site.volume, site.reading, before), ("inflow", "before")
-    fed = all_inflow(slabs, lambda slab: site.parts.read("velocities", (*place, slab), wanted))
-    search = Pressures(darcy, slabs.whole(site.pressed(before, "pressures"), n))
+    place, wanted = (site.volume, site.reading, before), ("inflow", "inflow_before")
+    fed = total_net_inflow(slabs, lambda slab: site.parts.read("velocities", (*place, slab), wanted))
+    search = PressureSolver(darcy, slabs.gather_all(site.pressed(before, "pressures"), n))
     if after == "pressures":
-        search.excess, search.size = site.scalar(before, "excess"), float(site.scalar(before, "size"))
-        search.direction = slabs.whole(site.pressed(before, "direction"), n)
+        search.net_inflow, search.residual_square = (
+            site.scalar(before, "net_inflow"),
+            float(site.scalar(before, "residual_square")),
+        )
+        search.direction = slabs.gather_all(site.pressed(before, "direction"), n)
         weights = np.append(site.scalar(before, "weights"), search.step(fed))
         del fed
-        search.turn()
+        search.update_direction()
     else:
-        search.begin(fed)
+        search.restart(fed)
         weights = np.append(np.zeros(before), 1.0)
     return {
         **_cut(slabs, "pressures", search.pressures),
         **_cut(slabs, "direction", search.direction),
         **_cut(slabs, "correction", search.correction),
-        "excess": search.excess,
-        "size": np.asarray(search.size),
+        "net_inflow": search.net_inflow,
+        "residual_square": np.asarray(search.residual_square),
         "weights": weights,
     }
 
@@ -233,25 +257,25 @@ def _velocities(site: _Site, number: int) -> dict[str, np.ndarray]:
     kind, inner = site.params["kind"], site.params["inner"]
     section = site.section(site.margin)
     if kind == "pressures":
-        return section.answer(section.pores(site.pressed(number, "direction")), inner)
-    pressures = section.pores(site.pressed(number, "pressures"))
+        return section.pressure_response(section.pore_values(site.pressed(number, "direction")), inner)
+    pressures = section.pore_values(site.pressed(number, "pressures"))
     if kind == "darcy":
-        velocity = section.darcy_velocity(section.faces(site.mobility("conductance")), pressures)
+        velocity = section.darcy_velocity(section.face_values(site.mobility("conductance")), pressures)
     else:
-        velocity = section.faces(site.velocity(number))
-    return section.balanced(velocity, pressures, inner)
+        velocity = section.face_values(site.velocity(number))
+    return section.balance_momentum(velocity, pressures, inner)
 
 
 def _streams(
-    site: _Site, section: Section, velocity: np.ndarray, conductance: np.ndarray, number: int
+    site: _Site, section: Subdomain, velocity: np.ndarray, conductance: np.ndarray, number: int
 ) -> dict[str, np.ndarray]:
     """The slab's part of the flow as it was found, not yet scaled, and what can be seen in it."""
-    correction = section.pores(site.pressed(number + 1, "correction"))
-    flow = corrected(*section.grid.operator, velocity, conductance, correction)
-    own, window, fine = site.slabs.own(section.window), section.window, site.settings.refine
+    correction = section.pore_values(site.pressed(number + 1, "correction"))
+    flow = add_darcy_velocity(*section.grid.operator, velocity, conductance, correction)
+    own, window, fine = site.slabs.owned_rows(section.window), section.window, site.settings.refine
     grid = section.grid
-    through, power = section.work_and_power(flow)
-    rows = site.slabs.own(window, faces=False)
+    through, power = section.work_and_dissipation(flow)
+    rows = site.slabs.owned_rows(window, faces=False)
     wide = wider_than_one(site.pores(window.low, window.high)[::fine, ::fine, ::fine])
     own_planes = slice((window.start - window.low) // fine, (window.stop - window.low) // fine)
     looks = seen(grid, flow, rows, wide, fine)
@@ -268,10 +292,10 @@ def _field(site: _Site, volume: VolumeSource) -> np.ndarray:
     if site.params["rounds"] < 0:
         return found
     work = sum(site.parts.read("streams", (site.volume, k), ("work",))["work"] for k in range(len(site.slabs)))
-    grid = Grid.within(site.pores(window.low, window.high), settings.sides, None)
-    at_centres = grid.at_centres(site.slabs.around(site.streams, window, grid.m + 1))
-    own = site.slabs.own(window, faces=False)
-    places = (grid.places[own] - np.array([window.start - window.low, 0, 0], np.int16)) // fine
+    grid = Grid.of_percolating(site.pores(window.low, window.high), site.lateral_boundary, None)
+    at_centres = grid.at_centres(site.slabs.gather(site.streams, window, grid.m + 1))
+    own = site.slabs.owned_rows(window, faces=False)
+    places = (grid.coordinates[own] - np.array([window.start - window.low, 0, 0], np.int16)) // fine
     voxel = float(volume.voxel_nm or math.nan) / fine * 1e-9
     drop = settings.pressure / (site.slabs.depth * voxel)
     scale = np.float32(work[0] / work[1] * voxel**2 * drop / settings.viscosity / fine**3)
@@ -289,7 +313,7 @@ def merged(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, Any], tupl
     for told in ("failed", "failed_0", "failed_1"):
         if params.get(told):
             raise PhysicsError(f"flow: {params[told]} was set aside; `membrane-dask logs RUN --unit KEY` tells why")
-    for told in ("far_0", "far_1"):
+    for told in ("not_converged_0", "not_converged_1"):
         if params.get(told):
             raise PhysicsError(params[told])
     volume = int(params["volume"])
@@ -308,14 +332,14 @@ def merged(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, Any], tupl
         "permeability": lower,
         "upper": max(float(params["upper_0"]), lower),
         "screening": float(site.scalar(0, "screening")),
-        "residual": conserved(np.concatenate([part["flux"] for part in parts])),
+        "residual": flux_spread(np.concatenate([part["flux"] for part in parts])),
         "section": np.concatenate([part["section"] for part in parts]) * (through / power),
         "other_surface": float(params["lower_1"]),
         **looks,
     }
     if not context["retention"].solve:
         return found, None
-    grid = Grid.within(site.pores(0, site.slabs.depth), site.settings.sides, None)
-    velocity = site.slabs.whole(site.streams, grid.m + 1)
+    grid = Grid.of_percolating(site.pores(0, site.slabs.depth), site.lateral_boundary, None)
+    velocity = site.slabs.gather_all(site.streams, grid.m + 1)
     velocity *= np.float32(through / power)
     return found, (grid, velocity)

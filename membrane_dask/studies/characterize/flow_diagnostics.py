@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.io.volumes import VolumeSource
-from membrane_dask.physics.stokes.mac_grid import Grid, Surface
+from membrane_dask.physics.stokes.mac_grid import Grid, LateralBoundary, WallModel
+from membrane_dask.physics.transport.retention import WallInteraction
 
 #: Bounds of the second reading's permeability: its lower one errs by far less.
 SECOND = 0.05
@@ -15,9 +16,15 @@ SECOND = 0.05
 _READ = 1 << 24
 
 
-def other(surface: Surface) -> Surface:
-    """The other reading of the solid's surface."""
-    return "voxels" if surface == "smooth" else "smooth"
+#: The solvers' names of the values of settings.
+LATERAL_BOUNDARIES: dict[str, LateralBoundary] = {"symmetric": "symmetric", "periodic": "periodic", "wall": "no_slip"}
+WALL_MODELS: dict[str, WallModel] = {"smooth": "smooth", "voxels": "staircase"}
+WALL_INTERACTIONS: dict[str, WallInteraction] = {"touch": "perfect_sink", "sieve": "reflecting"}
+
+
+def alternate(wall_model: WallModel) -> WallModel:
+    """The other model of the solid's surface."""
+    return "staircase" if wall_model == "smooth" else "smooth"
 
 
 def planes_of(volume: VolumeSource) -> np.ndarray:
@@ -69,7 +76,7 @@ def seen(grid: Grid, velocity: np.ndarray, rows: slice, wide: np.ndarray, fine: 
         the sizes of these, in all pores and in narrow ones. ``section``: speeds ``(z, x)`` in the middle of y.
     """
     at_centres = grid.at_centres(velocity)[rows]
-    places = grid.places[rows] // fine
+    places = grid.coordinates[rows] // fine
     narrow = ~wide[tuple(places.T)]
     along = np.abs(at_centres[:, 0]).astype(float)
     forward = float(at_centres[:, 0].sum(dtype=float))

@@ -11,11 +11,12 @@ import numpy as np
 from membrane_dask.io.volumes import VolumeSource
 from membrane_dask.physics.networks.network_flow import flow_graph, scatter, solve_pressures
 from membrane_dask.physics.networks.pore_network import PhysicsError, PoreNetwork
-from membrane_dask.physics.stokes.mac_grid import Grid, percolating
-from membrane_dask.physics.stokes.solver import screening, stokes
-from membrane_dask.physics.transport.particle_tracking import PASSED, UNDECIDED, walk
+from membrane_dask.physics.percolation import percolating
+from membrane_dask.physics.stokes.mac_grid import Grid
+from membrane_dask.physics.stokes.solver import mobility_estimate, stokes
+from membrane_dask.physics.transport.particle_tracking import PASSED, UNDECIDED, track_particles
 from membrane_dask.physics.transport.retention import (
-    Collision,
+    WallInteraction,
     clearances,
     critical_radius,
     diffusivity,
@@ -26,8 +27,11 @@ from membrane_dask.program import Unit
 from membrane_dask.studies.characterize.config import FlowSettings, RetentionSettings
 from membrane_dask.studies.characterize.decomposed_tasks import merged
 from membrane_dask.studies.characterize.flow_diagnostics import (
+    LATERAL_BOUNDARIES,
     SECOND,
-    other,
+    WALL_INTERACTIONS,
+    WALL_MODELS,
+    alternate,
     planes_of,
     refined,
     seen,
@@ -88,20 +92,21 @@ def flow_through(
     del coarse
     if not percolating(pores, periodic=settings.sides == "periodic").any():
         return _nothing_flows(volume, retention, network)
-    grid = Grid.of(pores, settings.sides, settings.surface)
+    lateral_boundary, wall_model = LATERAL_BOUNDARIES[settings.sides], WALL_MODELS[settings.surface]
+    grid = Grid.of(pores, lateral_boundary, wall_model)
     if settings.method == "screening":
-        return _told({"screening": screening(grid)}, volume, fine, network)
+        return _told({"screening": mobility_estimate(grid)}, volume, fine, network)
     flow = stokes(grid, settings.tolerance)
     found = {
         "permeability": flow.permeability,
-        "upper": flow.upper,
-        "screening": flow.screening,
+        "upper": flow.upper_bound,
+        "screening": flow.mobility_estimate,
         "residual": flow.residual,
         **seen(grid, flow.velocity, slice(0, grid.n), wide, fine),
     }
     held = _held_back(pores, grid, flow.velocity, volume, settings, retention, seed) if retention.solve else {}
     del flow, grid
-    found["other_surface"] = stokes(Grid.of(pores, settings.sides, other(settings.surface)), SECOND).permeability
+    found["other_surface"] = stokes(Grid.of(pores, lateral_boundary, alternate(wall_model)), SECOND).permeability
     return _told(found, volume, fine, network) | held
 
 
@@ -175,7 +180,7 @@ def _held_back(
     found = _nothing_passes(retention, 0) | {"critical_radius": critical_radius(clearance, periodic=periodic) * voxel}
     if settings.sides == "wall":
         clearance = clearance[:, 1:-1, 1:-1]
-    clear = clearance[tuple(grid.places.T)]
+    clear = clearance[tuple(grid.coordinates.T)]
     del clearance
     # Velocities are those of a unit pressure gradient and viscosity, in voxels squared.
     gradient = settings.pressure / (grid.shape[0] * voxel * 1e-9)
@@ -185,7 +190,7 @@ def _held_back(
         moved = diffusivity(diameter * 1e-9, settings.viscosity, retention.temperature)
         return diameter / 2 / voxel, moved * settings.viscosity / (gradient * (voxel * 1e-9) ** 3)
 
-    rules: tuple[Collision, ...] = ("sieve", "touch")
+    rules: tuple[WallInteraction, ...] = ("reflecting", "perfect_sink")
     passages = {
         (rule, diameter): passage(grid, velocity, clear, *balls(diameter), rule)
         for rule in rules
@@ -193,12 +198,12 @@ def _held_back(
     }
     fine = settings.refine
     entropy = int(seed.generate_state(1, np.uint32)[0])
-    walks = walk(
+    walks = track_particles(
         grid,
         velocity,
         clear,
         *balls(retention.diameter),
-        retention.collision,
+        WALL_INTERACTIONS[retention.collision],
         retention.particles,
         entropy,
         _STEPS,
@@ -208,11 +213,11 @@ def _held_back(
         passed = int(np.isin(walks.fate, (PASSED, UNDECIDED)).sum())  # those on their way may still pass
         bound = log_reduction_bound(passed, len(walks.fate)) - math.log10(walks.entered)
     found |= {
-        "log_reduction": passages[retention.collision, retention.diameter].log_reduction,
+        "log_reduction": passages[WALL_INTERACTIONS[retention.collision], retention.diameter].log_reduction,
         "log_reduction_bound": bound,
-        "sieving": np.array([passages["sieve", diameter].log_reduction for diameter in retention.diameters]),
-        "first_touch": np.array([passages["touch", diameter].log_reduction for diameter in retention.diameters]),
-        "caught": passages["touch", retention.diameter].depth_profile.reshape(-1, fine).sum(axis=1),
+        "sieving": np.array([passages["reflecting", diameter].log_reduction for diameter in retention.diameters]),
+        "first_touch": np.array([passages["perfect_sink", diameter].log_reduction for diameter in retention.diameters]),
+        "caught": passages["perfect_sink", retention.diameter].depth_profile.reshape(-1, fine).sum(axis=1),
     }
     return {name: np.asarray(value) for name, value in found.items()}
 

@@ -23,7 +23,9 @@ from membrane_dask.physics.imaging.local_thickness import local_thickness_counts
 from membrane_dask.physics.imaging.network_extraction import extract_network, surface_areas
 from membrane_dask.physics.imaging.watershed import FORMER_NAMES, N_REGION_SUMS, SnowParameters, block_watershed
 from membrane_dask.physics.networks.pore_network import PhysicsError, PoreNetwork
-from membrane_dask.physics.transport.tortuosity import PoreSpace, diffusion, distances, shortest_path
+from membrane_dask.physics.transport.diffusion import diffusion
+from membrane_dask.physics.transport.geodesic_paths import geodesic_distances, shortest_path
+from membrane_dask.physics.transport.pore_space import PoreSpace
 from membrane_dask.program import Dataset, History, Image, Program, Proposer, Scratch, Unit
 from membrane_dask.studies.characterize.config import CharacterizeStudy
 from membrane_dask.studies.characterize.decomposed_flow import TASKS as SLAB_TASKS
@@ -342,7 +344,7 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
         for z in range(0, volume.shape[0], depth)
     )
     space = PoreSpace.of(slabs, volume.shape)
-    distance = distances(space)
+    distance = geodesic_distances(space)
     shortest, reached = shortest_path(space, distance), np.isfinite(distance)
     del distance
     found = diffusion(space, reached, context["tolerance"])

@@ -1,0 +1,161 @@
+"""Geodesic distances through a pore space, and the length of its shortest paths."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from membrane_dask.physics._jit import inline_kernel, kernel
+from membrane_dask.physics.transport.pore_space import PoreSpace, number_plane
+
+
+def geodesic_distances(space: PoreSpace) -> np.ndarray:
+    """Distance of every pore voxel from the face at high z, through pores that are connected by faces.
+
+    Parameters
+    ----------
+    space : PoreSpace
+        Pore voxels.
+
+    Returns
+    -------
+    (count,) ndarray of float32
+        In voxels; infinite for pores that are not connected to the face.
+
+    Notes
+    -----
+    Solution of the eikonal equation by fast sweeping [1]_.
+
+    References
+    ----------
+    .. [1] H. Zhao, "A fast sweeping method for eikonal equations", Mathematics of Computation 74, 603, 2005.
+    """
+    return np.asarray(_sweep(space.bits, space.first, np.array(space.shape)))
+
+
+def shortest_path(space: PoreSpace, distance: np.ndarray) -> float:
+    """Mean length of the shortest paths from the face at low z to the face at high z, over the depth.
+
+    Parameters
+    ----------
+    space : PoreSpace
+        Pore voxels.
+    distance : (count,) ndarray
+        From :func:`geodesic_distances`.
+
+    Returns
+    -------
+    float
+        Geometric tortuosity: mean over the pore voxels at low z that are connected to the other face, >= 1; NaN if
+        there are none.
+    """
+    inlet = distance[: space.first[space.shape[1]]]
+    connected = inlet[np.isfinite(inlet)]
+    return float((connected.astype(float) + 0.5).mean() / space.shape[0]) if connected.size else float("nan")
+
+
+@inline_kernel
+def _arrival_time(a: float, b: float, c: float) -> float:
+    """Solution of the upwind eikonal equation from the smallest neighbouring times along each axis (inf: none)."""
+    if a > b:
+        a, b = b, a
+    if b > c:
+        b, c = c, b
+    if a > b:
+        a, b = b, a
+    t = a + 1.0
+    if t > b:
+        t = 0.5 * (a + b + np.sqrt(2.0 - (a - b) ** 2))
+        if t > c:
+            s = a + b + c
+            t = (s + np.sqrt(s * s - 3.0 * (a * a + b * b + c * c - 1.0))) / 3.0
+    return t
+
+
+@inline_kernel
+def _relax_row(
+    time: np.ndarray, below: np.ndarray, here: np.ndarray, above: np.ndarray, y: int, n_y: int, n_x: int, forward: bool
+) -> bool:
+    """Sweep along a row until its times are consistent with their neighbours; whether any became smaller."""
+    changed = False
+    for sweep in range(2 * n_x):
+        smaller = False
+        rising = (sweep % 2 == 0) == forward
+        for k in range(n_x):
+            x = k if rising else n_x - 1 - k
+            i = here[y, x]
+            if i < 0:
+                continue
+            a, b, c = np.inf, np.inf, np.inf
+            if below[y, x] >= 0:
+                a = min(a, time[below[y, x]])
+            if above[y, x] >= 0:
+                a = min(a, time[above[y, x]])
+            if y > 0 and here[y - 1, x] >= 0:
+                b = min(b, time[here[y - 1, x]])
+            if y + 1 < n_y and here[y + 1, x] >= 0:
+                b = min(b, time[here[y + 1, x]])
+            if x > 0 and here[y, x - 1] >= 0:
+                c = min(c, time[i - 1])
+            if x + 1 < n_x and here[y, x + 1] >= 0:
+                c = min(c, time[i + 1])
+            if min(a, b, c) >= time[i]:
+                continue
+            t = np.float32(_arrival_time(a, b, c))
+            if t < time[i]:
+                time[i] = t
+                smaller = True
+        if not smaller:
+            break
+        changed = True
+    return changed
+
+
+@kernel
+def _sweep(bits: np.ndarray, first: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """Arrival times of a front from the face at high z, inf where it does not arrive.
+
+    Sweeps over the planes, up and down, and over their rows, to and fro, until no row has a neighbouring row that
+    changed since it was last relaxed.
+    """
+    n_z, n_y, n_x = shape
+    time = np.full(first[-1], np.inf, np.float32)
+    time[first[(n_z - 1) * n_y] :] = 0.5
+    pending = np.zeros((n_z, n_y), np.bool_)
+    pending[n_z - 1] = True
+    if n_z > 1:
+        pending[n_z - 2] = True
+    planes = np.full((3, n_y, n_x), -1, np.int64)
+    numbered = np.full(3, -1, np.int64)  # plane whose numbers each slot contains
+    solid = np.full((n_y, n_x), -1, np.int64)
+    sweep = 0
+    while pending.any():
+        up = sweep % 2 == 1
+        for k in range(n_z):
+            z = k if up else n_z - 1 - k
+            if not pending[z].any():
+                continue
+            for a in range(max(z - 1, 0), min(z + 2, n_z)):
+                if numbered[a % 3] != a:
+                    number_plane(bits, first, a, n_x, planes[a % 3])
+                    numbered[a % 3] = a
+            here = planes[z % 3]
+            below = planes[(z - 1) % 3] if z > 0 else solid
+            above = planes[(z + 1) % 3] if z + 1 < n_z else solid
+            for direction in range(2):
+                for m in range(n_y):
+                    y = m if direction == 0 else n_y - 1 - m
+                    if not pending[z, y]:
+                        continue
+                    pending[z, y] = False
+                    if not _relax_row(time, below, here, above, y, n_y, n_x, direction == 0):
+                        continue
+                    if z > 0:
+                        pending[z - 1, y] = True
+                    if z + 1 < n_z:
+                        pending[z + 1, y] = True
+                    if y > 0:
+                        pending[z, y - 1] = True
+                    if y + 1 < n_y:
+                        pending[z, y + 1] = True
+        sweep += 1
+    return time
