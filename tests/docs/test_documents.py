@@ -124,27 +124,6 @@ def test_the_notebooks_run(root, tmp_path, name, left):
         assert (tmp_path / "runs/quickstart.png").stat().st_size > 50_000
 
 
-def test_the_graded_page_names_what_exists(root):
-    """Knobs and variables that the page tells of, and the files it points to."""
-    import membrane_dask as md
-    from membrane_dask.studies.graded.config import GradedStudy
-    from membrane_dask.studies.graded.variables import GRADED
-
-    page = (root / "docs/graded.md").read_text()
-    knobs = page.split("## Knobs")[1].split("##")[0]
-    for name in re.findall(r"^\| `(\w+)", knobs, re.M):
-        assert name in GradedStudy.model_fields
-    results = page.split("| result | what |")[1].split("##")[0]
-    names = {variable.path for variable in GRADED}
-    for row in re.findall(r"^\| (`.*?) \|", results, re.M):
-        for name in re.findall(r"`([\w/]+)`", row):
-            assert name in names or name.startswith("_") or name == "optimum_METRIC", name
-    for path in re.findall(r"`((?:configs|benchmarks|notebooks|tests)/[\w/.-]+)`", page):
-        assert (root / path).exists(), path
-    for name in re.findall(r"\bmd\.(\w+)", page):
-        assert hasattr(md, name)
-
-
 def test_the_reconstruct_page_names_what_exists(root):
     import membrane_dask as md
     from membrane_dask.studies.reconstruct.config import ReconstructStudy

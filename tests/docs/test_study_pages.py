@@ -1,0 +1,87 @@
+"""Tables of parameters and results on the pages of the study kinds equal the declarations.
+
+``python tests/docs/test_study_pages.py KIND`` prints both tables.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+import membrane_dask as md
+from membrane_dask.config import BaseStudy
+from membrane_dask.studies.registry import StudyKind, find_kind
+
+ROOT = Path(__file__).resolve().parents[2]
+#: Kinds whose page has the sections Parameters and Results.
+KINDS = ["graded"]
+
+
+def parameter_rows(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Rows of the table of parameters, without those that all kinds have."""
+    for name, field in model.model_fields.items():
+        if name in BaseStudy.model_fields or name == "kind":
+            continue
+        if isinstance(field.default, BaseModel):
+            yield from parameter_rows(type(field.default), f"{prefix}{name}.")
+            continue
+        unit = dict(field.json_schema_extra or {}).get("unit", "1")
+        yield f"| `{prefix}{name}` | {_text(field.default)} | {unit} | {field.description} |"
+
+
+def variable_rows(kind: StudyKind) -> Iterator[str]:
+    """Rows of the table of results; variables of a sub-group are preceded by its name."""
+    for table in kind.schemas:
+        for variable in table.variables:
+            dims = ", ".join(variable.dims)
+            source = variable.source.rpartition(", ")[2]
+            yield f"| `{table.name}/{variable.path}` | {dims} | {variable.units} | {variable.long_name} | {source} |"
+
+
+def _text(value: object) -> str:
+    """Default of a parameter as a study file has it."""
+    if isinstance(value, (tuple, list)):
+        items = [_text(item) for item in value]
+        return items[0] if len(items) == 1 else f"[{', '.join(items)}]"
+    return f"{value:g}" if isinstance(value, float) else "" if value is None else str(value)
+
+
+def _section(page: str, title: str) -> str:
+    return page.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def _rows(section: str) -> list[str]:
+    return re.findall(r"^\| `.*\|$", section, re.M)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_tables_equal_the_declarations(name):
+    page = (ROOT / f"docs/{name}.md").read_text(encoding="utf-8")
+    kind = find_kind(name)
+    hint = f"print the table with: python tests/docs/test_study_pages.py {name}"
+    assert _rows(_section(page, "Parameters")) == list(parameter_rows(kind.settings_class)), hint
+    assert _rows(_section(page, "Results")) == list(variable_rows(kind)), hint
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_files_and_functions_of_the_page_exist(name):
+    page = (ROOT / f"docs/{name}.md").read_text(encoding="utf-8")
+    files = re.findall(r"\b((?:configs|benchmarks|notebooks|tests|docs)/[\w/.-]*\w)", page)
+    assert files
+    for file in files:
+        assert (ROOT / file).exists(), file
+    for function in re.findall(r"\bmd\.(\w+)", page):
+        assert hasattr(md, function), function
+
+
+if __name__ == "__main__":
+    requested = find_kind(sys.argv[1])
+    print("| key | default | unit | meaning |\n| --- | --- | --- | --- |")
+    print("\n".join(parameter_rows(requested.settings_class)))
+    print("\n| variable | dimensions | unit | meaning | source |\n| --- | --- | --- | --- | --- |")
+    print("\n".join(variable_rows(requested)))
