@@ -14,7 +14,7 @@ from scipy import ndimage
 
 import membrane_dask as md
 from membrane_dask.physics.analytic_problems import GradedMembrane
-from membrane_dask.physics.networks.pore_network import PhysicsError
+from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.stokes.mac_grid import Grid
 from membrane_dask.physics.stokes.solver import stokes
 from membrane_dask.studies.characterize import decomposed_tasks as slab_flow

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from membrane_dask.physics.errors import PhysicsError as PhysicsError
-
 if TYPE_CHECKING:
     import networkx
 

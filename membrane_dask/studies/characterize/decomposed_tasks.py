@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.io.volumes import VolumeSource
+from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.imaging.local_thickness import pore_radii
-from membrane_dask.physics.networks.pore_network import PhysicsError
 from membrane_dask.physics.percolation import percolating
 from membrane_dask.physics.stokes.bounds import BoundSums
 from membrane_dask.physics.stokes.mac_grid import NO_SOLID, Grid, LateralBoundary, WallModel

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.io.volumes import VolumeSource
+from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.networks.network_flow import flow_graph, scatter, solve_pressures
-from membrane_dask.physics.networks.pore_network import PhysicsError, PoreNetwork
+from membrane_dask.physics.networks.pore_network import PoreNetwork
 from membrane_dask.physics.percolation import percolating
 from membrane_dask.physics.stokes.mac_grid import Grid
 from membrane_dask.physics.stokes.solver import mobility_estimate, stokes

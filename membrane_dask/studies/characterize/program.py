@@ -17,12 +17,13 @@ import numpy as np
 
 from membrane_dask.errors import Problem, Source, StudyError
 from membrane_dask.io.volumes import VolumeSource, open_volume_source, volume_paths
+from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.imaging.blocks import Block
 from membrane_dask.physics.imaging.distance import block_squared_distances
 from membrane_dask.physics.imaging.local_thickness import local_thickness_counts
 from membrane_dask.physics.imaging.network_extraction import extract_network, surface_areas
 from membrane_dask.physics.imaging.watershed import FORMER_NAMES, N_REGION_SUMS, SnowParameters, block_watershed
-from membrane_dask.physics.networks.pore_network import PhysicsError, PoreNetwork
+from membrane_dask.physics.networks.pore_network import PoreNetwork
 from membrane_dask.physics.transport.diffusion import diffusion
 from membrane_dask.physics.transport.geodesic_paths import geodesic_distances, shortest_path
 from membrane_dask.physics.transport.pore_space import PoreSpace
