@@ -1,4 +1,4 @@
-"""Operations that the iterative linear solvers of this package share."""
+"""Inner product of the iterative linear solvers."""
 
 from __future__ import annotations
 
