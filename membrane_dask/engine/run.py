@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,9 @@ class Run:
     @property
     def study(self) -> BaseStudy:
         """The study, with every default written out."""
-        return load_study(self.path / "study.yaml")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # former names of a run's own study are no fault of the user
+            return load_study(self.path / "study.yaml")
 
     @property
     def provenance(self) -> dict[str, Any]:
