@@ -44,8 +44,8 @@ def coverage(solid: np.ndarray, references: list[np.ndarray], seed: int, replica
     target = windows.target(average([scales.describe(reference) for reference in references]))
     lengths = half_correlation_length(target.descriptors.correlation, scales.lags) * 3.0
     porosity = 1 - np.mean(references)
-    low, high = (limit.values for limit in md.interval(structures.volume_porosity, CONFIDENCE))
-    short, long = (limit.values for limit in md.interval(structures.correlation_length, CONFIDENCE))
+    low, high = (limit.values for limit in md.replicate_interval(structures.volume_porosity, CONFIDENCE))
+    short, long = (limit.values for limit in md.replicate_interval(structures.correlation_length, CONFIDENCE))
     return (
         bool(low <= porosity <= high),
         [bool(a <= length <= b) for a, length, b in zip(short, lengths, long, strict=True)],

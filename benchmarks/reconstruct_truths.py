@@ -49,7 +49,7 @@ METHODS: dict[str, dict[str, object]] = {
 SMOKE_METHOD: dict[str, object] = {"search": {"closing_radius": [2.0], "roughness": [0.0]}}
 
 
-def known_structure(name: str, seed: int, path: str | None, shape: tuple[int, int, int]) -> np.ndarray:
+def true_structure(name: str, seed: int, path: str | None, shape: tuple[int, int, int]) -> np.ndarray:
     """Structure ``(z, y, x)``, True in the solid."""
     if name == "rock":
         import tifffile
@@ -177,7 +177,7 @@ def errors_of_methods(
 ) -> dict[str, dict[str, float]]:
     """Errors of every method on one structure; each seed takes another section."""
     name, seed, path = task
-    solid = known_structure(name, seed, path, shape)
+    solid = true_structure(name, seed, path, shape)
     truth = measure(solid)
     section = solid[:, (30 + 40 * seed) % solid.shape[1]]
     results = {}
@@ -201,7 +201,7 @@ def intervals(task: tuple[str, str | None], shape: tuple[int, int, int], replica
         corner = list(product((0, 128, 256), repeat=3))[int(name)]
         solid = np.asarray(tifffile.imread(path))[tuple(slice(c, c + 128) for c in corner)] > 0
     else:
-        solid = known_structure(name, 0, None, shape)
+        solid = true_structure(name, 0, None, shape)
     with tempfile.TemporaryDirectory() as folder:
         volume = {"slices": solid.shape[1], "width": solid.shape[2], "block": 128}
         seed = int(name) if name.isdigit() else 0
@@ -213,7 +213,7 @@ def intervals(task: tuple[str, str | None], shape: tuple[int, int, int], replica
     # Descriptor, index and digits; at a lag of four voxels the correlation is near a half.
     for descriptor, index, digits in (("porosity", 0, 3), ("S2", 3, 3), ("chord", 0, 2)):
         samples, reference = [result[descriptor][index] for result in results], truth[descriptor][index]
-        low, high = (float(v) for v in md.interval(xr.DataArray(samples, dims="replicate")))
+        low, high = (float(v) for v in md.replicate_interval(xr.DataArray(samples, dims="replicate")))
         mark = "" if low <= reference <= high else " *"
         row.append(f"{reference:.{digits}f}: {samples[0]:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]{mark}")
     return row

@@ -87,6 +87,17 @@ class Submit:
     units: Sequence[Unit]
 
 
+@dataclass(frozen=True)
+class Recall:
+    """Request of a round for the outcome of a unit that an earlier driver of this run has finished; None without.
+
+    For units whose parameters are expensive to decide: their feedback holds the parameters, so that a resumed run asks
+    for the same unit without deciding again.
+    """
+
+    key: str
+
+
 #: Generator that decides which units there are. It yields units and further generators, which run concurrently, and
 #: receives the list of their outcomes and return values once all have ended; :class:`UnitFailed` is raised in it when
 #: one of them failed. What it yields may depend on what it received and on nothing else, so that a resumed run, which

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from membrane_dask.program import History, Outcome, Program, Rounds, Submit, Unit, UnitFailed
+from membrane_dask.program import History, Outcome, Program, Recall, Rounds, Submit, Unit, UnitFailed
 
 
 @dataclass(eq=False)
@@ -67,7 +67,10 @@ class Schedule:
             else:
                 request = branch.generator.send(received if branch.started else None)
             branch.started = True
-            while isinstance(request, Submit):
+            while isinstance(request, Submit | Recall):
+                if isinstance(request, Recall):
+                    request = branch.generator.send(self._history.get(request.key))
+                    continue
                 for unit in request.units:
                     self._propose(unit)
                 request = branch.generator.send(None)

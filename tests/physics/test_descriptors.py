@@ -68,7 +68,7 @@ def test_a_section_of_one_phase_has_no_correlation():
     assert (descriptors.opened[:, 1] == 1).all()
 
 
-def test_chords_that_end_at_the_edge_are_left_out():
+def test_chords_that_end_at_the_edge_are_excluded():
     phase = np.array([[1, 1, 0, 1, 1, 1, 0, 1], [0, 1, 0, 0, 1, 1, 0, 0]], bool)
     assert sorted(chord_lengths(phase).tolist()) == [1, 2, 3]
     assert chord_lengths(phase[None]).tolist() == chord_lengths(phase).tolist()

@@ -23,31 +23,31 @@ def study(tmp_path_factory):
     return path
 
 
-def test_the_whole_page(study, tmp_path):
+def test_the_report_of_a_complete_run(study, tmp_path):
     run = md.run(study, tmp_path / "run")
     text = md.write_report(run).read_text(encoding="utf-8")
-    for title in ("What was seen", "What was found", "The structure", "Texture", "The search"):
+    for title in ("Segmentation", "Reconstruction", "Structure", "Descriptors", "Search"):
         assert f"<h2>{title}</h2>" in text
     assert text.count("<svg") == 4
-    chosen = run.result["structures"].to_dataset().load()
-    low, high = (float(end) for end in md.interval(chosen.volume_porosity, 0.9))
-    assert f"{float(chosen.volume_porosity[0]):.3f} [{low:.3f}, {high:.3f}]" in text
-    assert "times this area are needed" in text or "big enough" in text
+    structures = run.result["structures"].to_dataset().load()
+    low, high = (float(limit) for limit in md.replicate_interval(structures.volume_porosity, 0.9))
+    assert f"{float(structures.volume_porosity[0]):.3f} [{low:.3f}, {high:.3f}]" in text
+    assert "times this area is needed" in text or "large enough" in text
     assert " nan" not in text.split("<svg")[0]
 
 
-def test_a_run_that_has_only_begun(study, tmp_path):
+def test_the_report_of_an_incomplete_run(study, tmp_path):
     run = md.run(md.load_study(study), tmp_path / "run", limit=1)
     text = md.write_report(run).read_text(encoding="utf-8")
     assert "This run is not complete" in text
-    assert "<h2>What was seen</h2>" in text
-    assert "What was found" not in text
+    assert "<h2>Segmentation</h2>" in text
+    assert "<h2>Reconstruction</h2>" not in text
 
 
 def test_an_interval_needs_three_replicates(study, tmp_path):
     run = md.run(md.load_study(study, replicates=1), tmp_path / "run")
     text = md.write_report(run).read_text(encoding="utf-8")
-    assert "Ask for replicates" in text
-    low, high = md.interval(run.result["structures"].volume_porosity.load())
+    assert "For confidence intervals set replicates: 6 or more" in text
+    low, high = md.replicate_interval(run.result["structures"].volume_porosity.load())
     assert low.isnull()
     assert high.isnull()

@@ -1,99 +1,144 @@
-"""Searches: what they propose follows from what they wait for, and from nothing else."""
+"""Searches: their proposals depend on the outcomes that they wait for, and on nothing else."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
 
-from membrane_dask.studies.reconstruct.search import BayesianSearch, CandidateSearch, Progress, told
+from membrane_dask.engine.rounds import Schedule
+from membrane_dask.program import Outcome, Program, Rounds, Unit
+from membrane_dask.studies.reconstruct.search import BayesianSearch, CandidateSearch, Search, log_objectives
 
 BOUNDS = {"x": (-2.0, 1.0), "y": (0.0, 4.0)}
 
 
-def bowl(point: dict[str, float]) -> float:
+def bowl(point: Mapping[str, float]) -> float:
     return 0.01 + (point["x"] + 1) ** 2 + (point["y"] - 3) ** 2
 
 
-def search(trials: int = 20, in_flight: int = 3) -> Progress:
-    return Progress(BayesianSearch(BOUNDS, 8, in_flight, np.random.SeedSequence(4)), trials)
+def bayesian(trials: int = 20, in_flight: int = 3) -> BayesianSearch:
+    return BayesianSearch(BOUNDS, trials=trials, initial=8, in_flight=in_flight, seed=np.random.SeedSequence(4))
 
 
-def run(order: str, trials: int = 20) -> list[dict[str, float]]:
-    """Trials of a search whose answers come back in another order than they were asked."""
-    progress = search(trials)
-    outcomes: list[dict[str, float] | None] = [None] * trials
-    points: dict[int, dict[str, float]] = {}
-    waiting: list[int] = []
-    while len([o for o in outcomes if o]) < trials:
-        for number, point in progress.propose(outcomes):
-            points[number] = point
-            waiting.append(number)
-        number = waiting.pop(0 if order == "first" else -1)
-        outcomes[number] = {"objective": bowl(points[number]), **points[number]}
-    return [points[number] for number in range(trials)]
+class SearchProgram(Program):
+    """A program of one search."""
+
+    kind = "search"
+
+    def __init__(self, search: Search) -> None:
+        self.search = search
+        self.outcomes: list[Outcome] = []
+
+    def rounds(self) -> Rounds:
+        def trial(number: int, point: Mapping[str, float]) -> Unit:
+            return Unit(str(number), "trials", (number,), dict(point), (0,))
+
+        self.outcomes = yield from self.search.rounds(trial, str)
 
 
-def test_the_order_of_answers_does_not_count():
-    assert run("first") == run("last")
+class Driver:
+    """The units that a search has asked for, and their outcomes, which the test decides."""
+
+    def __init__(self, search: Search, history: Mapping[str, Outcome] | None = None) -> None:
+        self.program = SearchProgram(search)
+        self.history = dict(history or {})
+        self.schedule = Schedule(self.program, self.history)
+        self.points: dict[int, Mapping[str, float]] = {}
+
+    def propose(self, *finished: int) -> list[int]:
+        """Numbers of the trials that are proposed once some have finished."""
+        units = self.schedule.propose([str(number) for number in finished])
+        self.points |= {unit.index[0]: unit.params for unit in units}
+        return [unit.index[0] for unit in units]
+
+    def finish(self, number: int, objective: float) -> list[int]:
+        """End a trial, and return the numbers of those that are proposed next."""
+        self.history[str(number)] = Outcome("done", {"objective": objective, **self.points[number]})
+        return self.propose(number)
 
 
-def test_nobody_waits_for_a_round_to_end():
-    """With all but the oldest under way known, the next ones are proposed already."""
-    progress = search(in_flight=3)
-    outcomes: list[dict[str, float] | None] = [None] * 20
-    first = progress.propose(outcomes)
-    assert [number for number, _ in first] == list(range(8))
-    for number, point in first[:6]:
-        outcomes[number] = {"objective": bowl(point), **point}
-    assert [number for number, _ in progress.propose(outcomes)] == [8]  # waits for no. 0 to 5
-    outcomes[7] = {"objective": 1.0, **first[7][1]}
-    assert progress.propose(outcomes) == []  # no. 6 is missing
-    outcomes[6] = {"objective": 1.0, **first[6][1]}
-    assert [number for number, _ in progress.propose(outcomes)] == [9, 10]
+def run(search: Search, order: str = "first") -> list[Mapping[str, float]]:
+    """Points of a whole search whose trials end in the order in which they start, or in reverse."""
+    driver = Driver(search)
+    running = driver.propose()
+    while running:
+        number = running.pop(0 if order == "first" else -1)
+        running += driver.finish(number, bowl(driver.points[number]))
+    assert len(driver.program.outcomes) == search.trials
+    return [driver.points[number] for number in range(search.trials)]
 
 
-def test_it_finds_the_bottom_of_a_bowl():
-    points = run("first", 24)
-    assert min(map(bowl, points)) < 0.05  # a chance of 0.22 for 24 points at random: a disc of 0.04 pi in a box of 12
+def test_the_order_in_which_trials_end_does_not_matter():
+    assert run(bayesian(), "first") == run(bayesian(), "last")
+
+
+def test_trials_are_proposed_before_earlier_ones_have_ended():
+    """Trial n is proposed when all up to n - in_flight have ended."""
+    driver = Driver(bayesian(in_flight=3))
+    assert driver.propose() == list(range(8))
+    for number in range(5):
+        assert driver.finish(number, bowl(driver.points[number])) == []
+    assert driver.finish(5, bowl(driver.points[5])) == [8]
+    assert driver.finish(7, 1.0) == []  # number 6 has not ended
+    assert driver.finish(6, 1.0) == [9, 10]
+
+
+def test_it_approaches_the_minimum():
+    points = run(bayesian(24))
+    # Of 24 random points, one is as near with a probability of 0.22: a disc of 0.04 pi in a box of 12.
+    assert min(map(bowl, points)) < 0.05
     assert all(low <= point[name] <= high for point in points for name, (low, high) in BOUNDS.items())
 
 
-def test_a_search_is_taken_up_where_it_was_left():
-    points = run("first")
-    outcomes: list[dict[str, float] | None] = [{"objective": bowl(p), **p} for p in points[:13]] + [None] * 7
-    resumed = dict(search().propose(outcomes))
-    assert [resumed[number] for number in range(13)] == points[:13]
-    assert resumed[13] == points[13]
-    assert max(resumed) == 15
+def test_a_resumed_search_continues_with_the_recorded_points(monkeypatch):
+    """It does not repeat the optimisation of trials that have ended."""
+    points = run(bayesian())
+    history = {str(n): Outcome("done", {"objective": bowl(p), **p}) for n, p in enumerate(points[:13])}
+    proposed = []
+    propose = BayesianSearch.propose
+    monkeypatch.setattr(
+        BayesianSearch,
+        "propose",
+        lambda self, number, *rest: (proposed.append(number), propose(self, number, *rest))[1],
+    )
+    driver = Driver(bayesian(), history)
+    assert driver.propose() == list(range(16))
+    assert [driver.points[number] for number in range(14)] == points[:14]
+    assert proposed == [13, 14, 15]
 
 
-def test_a_failed_trial_counts_as_the_worst():
-    values = told([{"objective": 0.5}, {}, {"objective": 0.1}])
+def test_a_failed_trial_has_the_largest_objective():
+    failed = Outcome("failed")
+    values = log_objectives([Outcome("done", {"objective": 0.5}), failed, Outcome("done", {"objective": 0.1})])
     np.testing.assert_allclose(values, [math.log(0.5), math.log(0.5), math.log(0.1)])
-    assert np.isfinite(told([{}])).all()
+    assert np.isfinite(log_objectives([failed])).all()
     with pytest.raises(ValueError, match="finite"):
-        BayesianSearch(BOUNDS, 2, 1, np.random.SeedSequence(0)).point(2, [{"x": 0, "y": 0}] * 2, [0.0, math.nan])
+        bayesian().propose(8, [{"x": 0, "y": 0}] * 8, [0.0, math.nan])
 
 
-def test_candidates_come_in_two_rounds():
-    """All closings smooth, then roughness at the best one and its neighbours."""
-    candidates = CandidateSearch([0.0, 1.0, 2.0, 3.0], [0.0, 0.2, 0.4])
-    assert candidates.trials == 4 + 2 * 3
-    progress = Progress(candidates, candidates.trials)
-    outcomes: list[dict[str, float] | None] = [None] * candidates.trials
-    first = progress.propose(outcomes)
-    assert [point["closing_radius"] for _, point in first] == [0.0, 1.0, 2.0, 3.0]
-    for number, point in first:
-        outcomes[number] = {"objective": abs(point["closing_radius"] - 3.0), **point}
-    second = progress.propose(outcomes)
-    assert [(p["closing_radius"], p["roughness"]) for _, p in second] == [
+def test_candidates_have_two_rounds():
+    """All closings of a smooth structure, then roughness at the best one and its neighbours."""
+    search = CandidateSearch([0.0, 1.0, 2.0, 3.0], [0.0, 0.2, 0.4])
+    assert search.trials == 4 + 2 * 3
+    driver = Driver(search)
+    assert driver.propose() == [0, 1, 2, 3]
+    assert [driver.points[n]["closing_radius"] for n in range(4)] == [0.0, 1.0, 2.0, 3.0]
+    for number in range(3):
+        assert driver.finish(number, 3.0 - number) == []
+    assert driver.finish(3, 0.0) == [4, 5, 6, 7, 8, 9]
+    assert [(p["closing_radius"], p["roughness"]) for p in list(driver.points.values())[4:]] == [
         (1.0, 0.2), (2.0, 0.2), (3.0, 0.2), (1.0, 0.4), (2.0, 0.4), (3.0, 0.4),
     ]  # fmt: skip
 
 
 def test_a_single_candidate():
-    candidates = CandidateSearch([1.0], [0.0])
-    assert candidates.trials == 1
-    assert Progress(candidates, 1).propose([None]) == [(0, {"closing_radius": 1.0, "roughness": 0.0})]
+    search = CandidateSearch([1.0], [0.0])
+    assert search.trials == 1
+    driver = Driver(search)
+    assert driver.propose() == [0]
+    assert driver.points[0] == {"closing_radius": 1.0, "roughness": 0.0}
+    assert driver.finish(0, 1.0) == []
+    assert len(driver.program.outcomes) == 1

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from membrane_dask.engine.run import Run
 from membrane_dask.report.page import STYLE, Grid, Section, picture
 from membrane_dask.studies.characterize.variables import FLOW, PROPERTIES, RETENTION
-from membrane_dask.studies.reconstruct.program import interval
+from membrane_dask.studies.reconstruct.replicate_interval import replicate_interval
 
 #: Confidence of the intervals over replicates.
 _CONFIDENCE = 0.9
@@ -188,7 +188,7 @@ def _number(value: float) -> str:
 
 
 def _with_interval(values: xr.DataArray) -> str:
-    low, high = (float(end) for end in interval(values, _CONFIDENCE))
+    low, high = (float(end) for end in replicate_interval(values, _CONFIDENCE))
     best = _number(float(values.isel(replicate=0)))
     return f"{best} [{_number(low)}, {_number(high)}]" if np.isfinite(low) else best
 

@@ -3,56 +3,48 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from pydantic import (
-    Field,
-)
+from pydantic import Field
 
-from membrane_dask.config import (
-    BaseStudy,
-    InputFile,
-    Model,
-    _ordered,
-    parameter,
-)
+from membrane_dask.config import BaseStudy, InputFile, Model, _ordered, parameter
 from membrane_dask.errors import Problem
-from membrane_dask.quantities import (
-    LengthNm,
-    Number,
-    Numbers,
-    Range,
-    Whole,
-)
+from membrane_dask.physics.imaging.morphology import squared_radius
+from membrane_dask.quantities import LengthNm, Number, Numbers, Range, Whole
 
 
 class Crop(Model):
-    """Pixels that are cut off each side of the micrograph: a banner, what lies above the skin."""
+    """Margins that are cropped from the micrograph, such as a banner or resin above the skin."""
 
     top: Whole = parameter(0, "rows above the feed side", unit="pixel", ge=0)
-    bottom: Whole = parameter(0, "rows below; a banner that the file tells of is cut off anyway", unit="pixel", ge=0)
+    bottom: Whole = parameter(
+        0, "rows below; a banner that is declared in the metadata of the file is removed anyway", unit="pixel", ge=0
+    )
     left: Whole = parameter(0, "columns", unit="pixel", ge=0)
     right: Whole = parameter(0, "columns", unit="pixel", ge=0)
 
 
 class Segmentation(Model):
-    """How pores and solid are told apart in the micrograph."""
+    """Segmentation of the micrograph into pores and solid."""
 
     method: Literal["auto", "otsu", "hysteresis", "adaptive"] = parameter(
         "auto",
-        "auto: one threshold, after uneven brightness has been made even; otsu: one threshold; hysteresis: the same, "
-        "for pores with a dark core only; adaptive: threshold by the local mean, as the paper (adds pores)",
+        "auto: Otsu's threshold after shading correction; otsu: Otsu's threshold; hysteresis: the same, for pores with "
+        "a dark core only; adaptive: threshold by the local mean, as in the paper (overestimates the porosity)",
         unit="",
     )
     sensitivity: Number = parameter(
-        0.65, "adaptive: share of the local mean that counts as solid; larger gives more solid", ge=0, le=1
+        0.65, "adaptive: fraction of the local mean from which a pixel is solid; larger gives more solid", ge=0, le=1
     )
-    presmooth: Number = parameter(1.0, "Gaussian smoothing before the threshold, 0 for none", unit="pixel", ge=0, le=20)
-    median: Whole = parameter(3, "median filter after the threshold, odd; 1 for none", unit="pixel", ge=1, le=21)
-    pores: Literal["dark", "bright"] = parameter("dark", "which phase the pores are", unit="")
+    presmooth: Number = parameter(
+        1.0, "standard deviation of a Gaussian filter before the threshold, 0 for none", unit="pixel", ge=0, le=20
+    )
+    median: Whole = parameter(
+        3, "width of a median filter after the threshold, odd; 1 for none", unit="pixel", ge=1, le=21
+    )
+    pores: Literal["dark", "bright"] = parameter("dark", "brightness of the pores", unit="")
 
     def _inconsistencies(self) -> Iterator[Problem]:
         if self.median % 2 == 0:
@@ -60,34 +52,39 @@ class Segmentation(Model):
 
 
 class Search(Model):
-    """How the structure is found that belongs to the micrograph."""
+    """Search for the structure that matches the micrograph."""
 
     method: Literal["direct", "bayesian", "published"] = parameter(
         "direct",
-        "direct: widths and porosity corrected by what is seen, for each candidate of closing and roughness; "
-        "bayesian: widths, closing and roughness by Bayesian optimisation, porosity matched; "
-        "published: the paper's search as its program did it, with its two layers",
+        "direct: fixed-point iteration on widths and porosities for each candidate of closing and roughness; "
+        "bayesian: Bayesian optimisation of widths, closing and roughness, with matched porosity; "
+        "published: the search of the paper's program, for its two-layer model",
         unit="",
     )
     slices: Whole = parameter(4, "sections of a trial that are compared (direct, bayesian)", ge=1, le=64)
     closing_radius: Numbers = parameter(
         (0.0, 1.0, 1.4143, 2.0, 2.4495, 3.0, 3.4642, 4.0),
-        "candidates (direct) or the range (bayesian) of the radius of the ball that closes narrow pores; only its "
-        "square's whole part counts",
+        "candidates (direct) or range (bayesian) of the radius of the structuring element that closes narrow pores; "
+        "rounded down to a whole square",
         unit="voxel",
     )
     roughness: Numbers = parameter(
-        (0.0, 0.1, 0.2, 0.35), "candidates or the range of the finer field's share of the variance (graded model)"
+        (0.0, 0.1, 0.2, 0.35),
+        "candidates (direct) or range (bayesian) of the fraction of the variance in the finer field (graded model)",
     )
     trials: Whole = parameter(60, "trial structures for each replicate (bayesian, published)", ge=2, le=2000)
-    initial: Whole = parameter(16, "trials placed by a quasi-random design before the model takes over", ge=2, le=1000)
+    initial: Whole = parameter(16, "trials of the initial Latin hypercube design (bayesian, published)", ge=2, le=1000)
     in_flight: Whole = parameter(
-        4, "trials proposed before the first of them is known; no more than so many run side by side", ge=1, le=100
+        4,
+        "trials that run concurrently after the initial design: a trial is proposed before the outcomes of the last "
+        "in_flight - 1 are available",
+        ge=1,
+        le=100,
     )
     sigma: Range | None = parameter(
         None,
-        "range of the fields' widths (bayesian); default from 0.3 to 1.3 times what theory says of a field of the "
-        "micrograph's correlation length, each at its depth",
+        "range of the widths (bayesian); default 0.3 to 1.3 times the theoretical width of an unclosed field with the "
+        "correlation length of the micrograph at the same depth",
         unit="voxel",
     )
 
@@ -99,45 +96,52 @@ class Search(Model):
             values = getattr(self, name) or (low,)
             if min(values) < low or max(values) > high:
                 yield Problem((name,), f"must lie within [{low:g}, {high:g}] (got {list(values)})")
-        for name in ("closing_radius", "roughness"):
-            values = getattr(self, name)
-            seen = [math.floor(v**2 + 1e-9) for v in values] if name == "closing_radius" else list(values)
-            for i, value in enumerate(seen):
-                if value in seen[:i]:
-                    more = "; only the whole part of its square counts" if name == "closing_radius" else ""
-                    yield Problem((name, i), f"stands in the list twice{more} (got {values[i]})")
+        squares = [squared_radius(radius) for radius in self.closing_radius]
+        yield from _repeated(
+            "closing_radius", squares, self.closing_radius, "; radii are rounded down to whole squares"
+        )
+        yield from _repeated("roughness", self.roughness, self.roughness)
         if self.initial > self.trials:
             yield Problem(("initial",), f"must be at most trials = {self.trials} (got {self.initial})")
         if self.in_flight > self.initial:
             yield Problem(("in_flight",), f"must be at most initial = {self.initial} (got {self.in_flight})")
 
 
+def _repeated(
+    name: str, effective: list[int] | tuple[float, ...], values: tuple[float, ...], reason: str = ""
+) -> Iterator[Problem]:
+    """Problems of entries that have the same effect as an earlier one."""
+    for i, value in enumerate(effective):
+        if value in effective[:i]:
+            yield Problem((name, i), f"repeats an earlier entry of the list{reason} (got {values[i]})")
+
+
 class StructureModel(Model):
-    """What kind of structure is looked for."""
+    """Model of the structure."""
 
     depth: Literal["graded", "layers"] = parameter(
         "graded",
-        "graded: one Gaussian field whose width and porosity change steadily with depth; "
-        "layers: a fine field that gives way to a coarse one (Chamani)",
+        "graded: one Gaussian field whose width and porosity vary with depth; layers: a fine field that blends into a "
+        "coarse one (Chamani)",
         unit="",
     )
     knots: Literal["auto"] | Numbers = parameter(
         "auto",
-        "graded: depths, as shares of the whole, between which width and porosity change evenly; auto: as few as the "
-        "micrograph does not contradict",
+        "graded: depth fractions between which width and porosity are interpolated; auto: the smallest set that the "
+        "micrograph does not reject",
         unit="",
     )
     blend_power: Number = parameter(
-        10.0, "layers: exponent of the depth weight (1 - z/H)^power of the fine field", source="Chamani", gt=0, le=100
+        10.0, "layers: exponent of the weight (1 - z/H)^power of the fine field", source="Chamani", gt=0, le=100
     )
     skin: Number = parameter(
-        0.2, "layers: share of the depth that decides the fine field's width", source="Chamani", gt=0, lt=1
+        0.2, "layers: depth fraction from the top that determines the fine width", source="Chamani", gt=0, lt=1
     )
     support: Number = parameter(
-        0.5, "layers: share of the depth, from below, that decides the coarse one's", source="Chamani", gt=0, lt=1
+        0.5, "layers: depth fraction from the bottom that determines the coarse width", source="Chamani", gt=0, lt=1
     )
     closing_depth: Number | None = parameter(
-        None, "depth fraction below which narrow pores are closed; default 0, with layers 0.25", ge=0, le=1
+        None, "depth fraction below which narrow pores are closed; default 0, for layers 0.25", ge=0, le=1
     )
     truncate: Number = parameter(4.0, "half-width of the Gaussian kernel, in standard deviations", ge=1, le=8)
 
@@ -149,42 +153,44 @@ class StructureModel(Model):
 
 
 class VolumeSettings(Model):
-    """The volume that is written; its depth is the micrograph's."""
+    """Size of the generated volume; its depth is that of the micrograph."""
 
-    slices: Whole = parameter(256, "planes across the sections (y)", unit="voxel", ge=8, le=100_000)
+    slices: Whole = parameter(256, "planes normal to the sections (y)", unit="voxel", ge=8, le=100_000)
     width: Whole | None = parameter(
-        None, "voxels along the section (x); default the micrograph's width", unit="voxel", ge=8, le=100_000
+        None, "voxels along the section (x); default the width of the micrograph", unit="voxel", ge=8, le=100_000
     )
-    block: Whole = parameter(64, "planes in one block of work and one row of chunks", unit="voxel", ge=1, le=4096)
+    block_size: Whole = parameter(
+        64, "planes of one unit of work and of one row of chunks", unit="voxel", ge=1, le=4096, formerly="block"
+    )
 
 
 class ReconstructStudy(BaseStudy):
-    """A three-dimensional structure from one cross-section micrograph (Chamani)."""
+    """Three-dimensional structures that match one cross-section micrograph (Chamani)."""
 
     kind: Literal["reconstruct"] = "reconstruct"
     input: InputFile = Field(
-        description="micrograph, TIFF, PNG or .npy, grey; rows run along the depth, the feed side on top",
+        description="micrograph, TIFF, PNG or .npy, grey; rows run along the depth, from the feed side down",
         json_schema_extra={"unit": "", "example": "micrograph.tif"},
     )
-    page: Whole | None = parameter(None, "which image of a stack, from 0", unit="", ge=0)
+    page: Whole | None = parameter(None, "number of the image in a stack, from 0", unit="", ge=0)
     pixel_size: LengthNm | None = parameter(
         None,
-        "edge of a pixel, with its unit, for example 3 nm; becomes the edge of a voxel. Default: what the file says "
-        "(FEI, Zeiss, OME, ImageJ); required where it says nothing",
+        "edge of a pixel, with its unit, for example 3 nm; becomes the edge of a voxel. Default: that in the metadata "
+        "of the file (FEI, Zeiss, OME, ImageJ); required where there is none",
         unit="nm, um, ...",
     )
-    crop: Crop = parameter(Crop(), "what is cut off the image", unit="")
+    crop: Crop = parameter(Crop(), "margins that are cropped", unit="")
     replicates: Whole = parameter(
         1,
-        "reconstructions, each with its own random field; the first is the best match, the others are matched to what "
-        "other sections of it would have shown, so that all of them together tell how sure the answer is",
+        "structures, each from its own random field; the first is the best match, the others are matched to the "
+        "micrograph as perturbed by the variance between sections, so that they sample the uncertainty",
         ge=1,
         le=10_000,
     )
-    segmentation: Segmentation = parameter(Segmentation(), "how pores and solid are told apart", unit="")
-    model: StructureModel = parameter(StructureModel(), "what kind of structure is looked for", unit="")
-    search: Search = parameter(Search(), "how it is found", unit="")
-    volume: VolumeSettings = parameter(VolumeSettings(), "the volume that is written", unit="")
+    segmentation: Segmentation = parameter(Segmentation(), "segmentation into pores and solid", unit="")
+    model: StructureModel = parameter(StructureModel(), "model of the structure", unit="")
+    search: Search = parameter(Search(), "search for the matching structure", unit="")
+    volume: VolumeSettings = parameter(VolumeSettings(), "generated volume", unit="")
 
     def inputs(self) -> dict[str, Path]:
         """Files that the study reads, by field."""

@@ -1,57 +1,100 @@
-"""Searches for the structure that belongs to a micrograph, as sequences of proposals.
+"""Searches for the parameters of a structure, as rounds of trials.
 
-What a search proposes depends on nothing but the study and what it was told of the trials it waits
-for, in their order: whoever replays it, on however many workers, gets the same trials.
+The trials that a search proposes depend on the study and on the outcomes that it waited for, and not on the order in
+which they arrive: they are the same on any number of workers.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
+from membrane_dask.program import Outcome, Recall, Submit, Unit, settle
+
+#: Parameters of a trial by name.
+Point = Mapping[str, float]
+#: Makes the unit of a trial from its number and its parameters.
+MakeTrial = Callable[[int, Point], Unit]
+#: Key of the unit of a trial.
+TrialKey = Callable[[int], str]
+#: Yields units and returns the outcomes of all trials, in order.
+SearchRounds = Generator[Any, Any, list[Outcome]]
+
+#: Smallest objective whose logarithm enters a search.
+_MIN_OBJECTIVE = 1e-6
+
 
 class BayesianSearch:
-    """Search for the minimum of an expensive function within a box, several points at a time.
+    """Bayesian optimisation of an expensive function within a box, with several trials at a time.
 
-    The only place that imports scikit-optimize. Trial ``n`` is proposed once trials up to ``n -
-    in_flight`` are known; the smallest value so far stands for those under way. So nobody waits for a
-    round to end, and the trials do not depend on which of them came back first.
+    Trial ``n`` is proposed once the outcomes of trials up to ``n - in_flight`` are available; those that are still
+    running enter with the smallest value so far (constant liar).
 
     Parameters
     ----------
     bounds : mapping of str to (low, high)
         Box to search.
+    trials : int
+        Number of trials.
     initial : int
-        Points of a Latin hypercube that come first.
+        Trials of the Latin hypercube design at the beginning, at most ``trials``.
     in_flight : int
-        Trials proposed before the first of them is known, at most ``initial``.
+        Trials that run concurrently, at most ``initial``.
     seed : numpy.random.SeedSequence
-        Decides the hypercube and the search.
+        Of the design and the optimiser.
+
+    References
+    ----------
+    Ginsbourger, Le Riche & Carraro, Kriging is well-suited to parallelize optimization (2010).
     """
 
     def __init__(
-        self, bounds: Mapping[str, tuple[float, float]], initial: int, in_flight: int, seed: np.random.SeedSequence
+        self,
+        bounds: Mapping[str, tuple[float, float]],
+        *,
+        trials: int,
+        initial: int,
+        in_flight: int,
+        seed: np.random.SeedSequence,
     ) -> None:
         from scipy.stats import qmc
 
-        self.bounds = dict(bounds)
+        self.bounds, self.trials = dict(bounds), trials
         self.initial, self.in_flight = initial, in_flight
         self._low = np.array([low for low, _ in bounds.values()])
         self._high = np.array([high for _, high in bounds.values()])
         design_seed, optimizer_seed = seed.spawn(2)
         self._seed = int(optimizer_seed.generate_state(1)[0])
         design = qmc.LatinHypercube(len(self.bounds), rng=np.random.default_rng(design_seed))
-        self._design = self._clipped(qmc.scale(design.random(initial), self._low, self._high))
+        self._design = self._clip(qmc.scale(design.random(initial), self._low, self._high))
 
-    def known(self, number: int) -> int:
-        """How many trials must be known, from the first on, before trial ``number`` is proposed."""
-        return 0 if number < self.initial else number - self.in_flight + 1
+    def rounds(self, trial: MakeTrial, key: TrialKey) -> SearchRounds:
+        """All trials.
 
-    def point(self, number: int, points: Sequence[Mapping[str, float]], values: Sequence[float]) -> dict[str, float]:
+        The outcome of a trial holds its point, which a resumed run reads instead of repeating the optimisation.
+        """
+        points: list[Point] = []
+        units: list[Unit] = []
+        outcomes: list[Outcome] = []
+        for number in range(self.trials):
+            needed = 0 if number < self.initial else number - self.in_flight + 1
+            outcomes += yield from settle(units[len(outcomes) : needed])
+            recorded: Outcome | None = yield Recall(key(number))
+            if recorded is not None and all(name in recorded.feedback for name in self.bounds):
+                point: Point = {name: float(recorded.feedback[name]) for name in self.bounds}
+            else:
+                point = self.propose(number, points, log_objectives(outcomes[:needed]))
+            points.append(point)
+            units.append(trial(number, point))
+            yield Submit(units[-1:])
+        outcomes += yield from settle(units[len(outcomes) :])
+        return outcomes
+
+    def propose(self, number: int, points: Sequence[Point], values: Sequence[float]) -> dict[str, float]:
         """Propose a trial.
 
         Parameters
@@ -61,7 +104,11 @@ class BayesianSearch:
         points : sequence of mapping
             All points before it.
         values : sequence of float
-            Of the first of them, as many as :meth:`known` says.
+            Values of the first of these points.
+
+        Returns
+        -------
+        dict of str to float
 
         Raises
         ------
@@ -69,11 +116,11 @@ class BayesianSearch:
             If a value is not finite.
         """
         if number < self.initial:
-            return self._named(self._design[number])
-        values = [float(value) for value in values[: self.known(number)]]
+            return self._by_name(self._design[number])
+        values = [float(value) for value in values]
         if not np.isfinite(values).all():
-            raise ValueError(f"a search can only be told finite values (got {values})")
-        with self._quiet():
+            raise ValueError(f"the values of a search must be finite (got {values})")
+        with self._one_thread_without_warnings():
             from skopt import Optimizer
             from skopt.space import Real
 
@@ -84,20 +131,20 @@ class BayesianSearch:
                 acq_func="EI",
                 random_state=(self._seed + number) % 2**32,
             )
-            guessed = values + [min(values)] * (number - len(values))
-            optimizer.tell([[point[name] for name in self.bounds] for point in points[:number]], guessed)
-            return self._named(self._clipped(np.array(optimizer.ask())))
+            values = values + [min(values)] * (number - len(values))
+            optimizer.tell([[point[name] for name in self.bounds] for point in points[:number]], values)
+            return self._by_name(self._clip(np.array(optimizer.ask())))
 
-    def _clipped(self, points: np.ndarray) -> np.ndarray:
-        return np.clip(points, self._low, self._high)  # scaling may leave the box by a rounding error
+    def _clip(self, points: np.ndarray) -> np.ndarray:
+        return np.asarray(np.clip(points, self._low, self._high))  # scaling may exceed the box by a rounding error
 
-    def _named(self, point: np.ndarray) -> dict[str, float]:
+    def _by_name(self, point: np.ndarray) -> dict[str, float]:
         return dict(zip(self.bounds, map(float, point), strict=True))
 
     @staticmethod
     @contextmanager
-    def _quiet() -> Iterator[None]:
-        """One thread, so that sums do not depend on the machine; no talk of points tried before."""
+    def _one_thread_without_warnings() -> Iterator[None]:
+        """One thread, so that sums do not depend on the machine; no warnings about repeated points."""
         from threadpoolctl import threadpool_limits
 
         with warnings.catch_warnings(), threadpool_limits(1):
@@ -106,93 +153,47 @@ class BayesianSearch:
 
 
 class CandidateSearch:
-    """Try all closings of a smooth structure, then roughness with the best of them and its neighbours.
+    """All candidates of the closing with the smallest roughness, then larger ones with the best closings.
 
     Parameters
     ----------
-    closings : sequence of float
-        Closing radii.
+    closing_radii : sequence of float
+        Candidates of the first round.
     roughness : sequence of float
-        Shares of the variance; those but the smallest are tried in the second round.
+        Fractions of the variance; those but the smallest are candidates of the second round, each with the best
+        closing radius and its two neighbours.
     """
 
-    def __init__(self, closings: Sequence[float], roughness: Sequence[float]) -> None:
-        self.closings, self.roughness = sorted(closings), sorted(roughness)
-        self._neighbours = min(3, len(self.closings))
+    def __init__(self, closing_radii: Sequence[float], roughness: Sequence[float]) -> None:
+        self.closing_radii, self.roughness = sorted(closing_radii), sorted(roughness)
+        self._n_best = min(3, len(self.closing_radii))
 
     @property
     def trials(self) -> int:
         """Number of trials."""
-        return len(self.closings) + (len(self.roughness) - 1) * self._neighbours
+        return len(self.closing_radii) + (len(self.roughness) - 1) * self._n_best
 
-    def known(self, number: int) -> int:
-        """How many trials must be known, from the first on, before trial ``number`` is proposed."""
-        return 0 if number < len(self.closings) else len(self.closings)
-
-    def point(self, number: int, points: Sequence[Mapping[str, float]], values: Sequence[float]) -> dict[str, float]:
-        """Propose a trial; arguments as of :meth:`BayesianSearch.point`."""
-        del points
-        n = len(self.closings)
-        if number < n:
-            return {"closing_radius": self.closings[number], "roughness": self.roughness[0]}
-        best = int(np.argmin(values[:n]))
-        first = min(max(best - 1, 0), n - self._neighbours)
-        rough, closing = divmod(number - n, self._neighbours)
-        return {"closing_radius": self.closings[first + closing], "roughness": self.roughness[1 + rough]}
+    def rounds(self, trial: MakeTrial, key: TrialKey) -> SearchRounds:
+        """All trials."""
+        del key  # all points follow from the outcomes at no cost
+        points = [{"closing_radius": radius, "roughness": self.roughness[0]} for radius in self.closing_radii]
+        outcomes = yield from settle([trial(number, point) for number, point in enumerate(points)])
+        best = int(np.argmin(log_objectives(outcomes)))
+        first = min(max(best - 1, 0), len(points) - self._n_best)
+        points = [
+            {"closing_radius": radius, "roughness": roughness}
+            for roughness in self.roughness[1:]
+            for radius in self.closing_radii[first : first + self._n_best]
+        ]
+        outcomes += yield from settle([trial(len(outcomes) + i, point) for i, point in enumerate(points)])
+        return outcomes
 
 
 Search = BayesianSearch | CandidateSearch
 
 
-class Progress:
-    """How far a search has been replayed.
-
-    Parameters
-    ----------
-    search : BayesianSearch or CandidateSearch
-    trials : int
-        Of the whole search.
-    """
-
-    def __init__(self, search: Search, trials: int) -> None:
-        self.search, self.trials = search, trials
-        self._points: list[dict[str, float]] = []
-
-    def propose(self, outcomes: Sequence[Mapping[str, Any] | None]) -> list[tuple[int, dict[str, float]]]:
-        """Trials that have not been proposed yet and may be now.
-
-        Parameters
-        ----------
-        outcomes : sequence of mapping or None
-            For every trial what is known of it: its ``objective``, as a rule with its point; empty if it
-            failed, None if it is not finished.
-        """
-        found: list[tuple[int, dict[str, float]]] = []
-        while len(self._points) < self.trials:
-            number = len(self._points)
-            needed = self.search.known(number)
-            if any(outcome is None for outcome in outcomes[:needed]):
-                break
-            outcome = outcomes[number] or {}
-            names = self._points[0] if self._points else ()
-            if names and all(name in outcome for name in names):  # as it was proposed then
-                point = {name: float(outcome[name]) for name in names}
-            else:
-                point = self.search.point(number, self._points, told(outcomes[:needed]))
-            self._points.append(point)
-            found.append((number, point))
-        return found
-
-
-#: Smaller objectives are told as this.
-_LEAST = 1e-6
-
-
-def told(outcomes: Sequence[Mapping[str, Any] | None]) -> list[float]:
-    """What a search is told: logarithms, so that differences near the optimum count as much as those far from it.
-
-    A trial that failed is told as the worst that did not.
-    """
-    objectives = [outcome.get("objective") if outcome else None for outcome in outcomes]
-    worst = max((value for value in objectives if value is not None), default=1.0)
-    return [float(np.log(max(worst if value is None else value, _LEAST))) for value in objectives]
+def log_objectives(outcomes: Sequence[Outcome]) -> list[float]:
+    """Logarithms of the objectives, so that relative differences matter; a failed trial has the largest of them."""
+    objectives = [outcome.feedback.get("objective") for outcome in outcomes]
+    largest = max((value for value in objectives if value is not None), default=1.0)
+    return [float(np.log(max(largest if value is None else value, _MIN_OBJECTIVE))) for value in objectives]

@@ -1,0 +1,149 @@
+"""Input of a reconstruction: the cropped and segmented micrograph, checked for what a reconstruction needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from membrane_dask.errors import Problem, Source, StudyError
+from membrane_dask.io.micrographs import read_micrograph
+from membrane_dask.physics.imaging.micrograph import Segmentation, segment
+from membrane_dask.physics.reconstruction.descriptors import DescriptorScales
+from membrane_dask.program import Dataset
+from membrane_dask.studies.reconstruct.config import ReconstructStudy
+from membrane_dask.studies.reconstruct.tasks import DISTANCE_EDGES
+from membrane_dask.studies.reconstruct.variables import MICROGRAPH
+
+#: Smallest fraction of each phase in a range of depth for which descriptors are meaningful.
+_MIN_FRACTION = 0.005
+
+
+@dataclass(frozen=True)
+class SegmentedMicrograph:
+    """A segmented micrograph.
+
+    Parameters
+    ----------
+    image : (depth, width) ndarray
+        Grey values, cropped.
+    pixel_nm : float
+        Pixel size, nm.
+    segmentation : Segmentation
+        Its segmentation.
+    """
+
+    image: np.ndarray
+    pixel_nm: float
+    segmentation: Segmentation
+
+    @property
+    def solid(self) -> np.ndarray:
+        """Segmented image, ``(depth, width)`` bool, True in the solid."""
+        return self.segmentation.solid
+
+    def dataset(self, features: np.ndarray) -> Dataset:
+        """Table ``micrograph`` of the result, with the distance distributions ``features``."""
+        values = {
+            "image": self.image,
+            "solid": np.where(self.solid, 255, 0).astype("u1"),
+            "distance_features": features,
+        }
+        labels = {
+            "z": np.arange(self.image.shape[0]) * self.pixel_nm,
+            "x": np.arange(self.image.shape[1]) * self.pixel_nm,
+            "section": np.arange(features.shape[0]),
+            "phase": np.arange(features.shape[1]),
+            "distance": DISTANCE_EDGES * self.pixel_nm,
+        }
+        attrs = {
+            f"segmentation_{name}": getattr(self.segmentation, name)
+            for name in ("method", "shading", "curtaining", "separation", "bias")
+        }
+        return Dataset(MICROGRAPH, values, (), labels, attrs)
+
+
+def load_micrograph(study: ReconstructStudy, source: Source | None) -> SegmentedMicrograph:
+    """Read, crop and segment the micrograph of a study.
+
+    Raises
+    ------
+    StudyError
+        If it cannot be read or segmented, has no pixel size, or nothing remains after cropping.
+    """
+    try:
+        micrograph = read_micrograph(study.input, study.page)
+    except ValueError as error:
+        message = str(error)
+        field = "page" if message.startswith("page: ") else "input"
+        raise _error(f"{message.removeprefix('page: ')} (got {str(study.input)!r})", source, field) from error
+    pixel = study.pixel_size or micrograph.pixel_nm
+    if pixel is None:
+        raise _error(f"required: {micrograph.source}; for example pixel_size: 3 nm", source, "pixel_size")
+    rows, columns = micrograph.image.shape
+    crop = study.crop
+    image = micrograph.image[crop.top : rows - crop.bottom, crop.left : columns - crop.right]
+    if not image.size:
+        raise _error(f"leaves nothing of an image of {rows} x {columns} pixels", source, "crop")
+    try:
+        segmentation = segment(image, **study.segmentation.model_dump())
+    except ValueError as error:
+        raise _error(f"{error} (got {str(study.input)!r})", source) from error
+    return SegmentedMicrograph(image, pixel, segmentation)
+
+
+def descriptor_scales(study: ReconstructStudy, solid: np.ndarray, source: Source | None) -> DescriptorScales:
+    """Lags and radii at which the micrograph is described.
+
+    Raises
+    ------
+    StudyError
+        If the micrograph is too small for its correlation length.
+    """
+    try:
+        return DescriptorScales.suited_to(solid)
+    except ValueError as error:
+        raise _error(f"{error} (got {str(study.input)!r})", source) from error
+
+
+def check_phases(solid: np.ndarray, ranges: Sequence[tuple[float, float]], source: Source | None) -> None:
+    """Check that each range of depth holds both phases.
+
+    Raises
+    ------
+    StudyError
+        If one does not.
+    """
+    for top, bottom in ranges:
+        rows = solid[round(top * len(solid)) : round(bottom * len(solid))]
+        fraction = float(rows.mean()) if rows.size else 0.0
+        if not _MIN_FRACTION <= fraction <= 1 - _MIN_FRACTION:
+            content = "almost all solid" if fraction > 0.5 else "almost all pore" if rows.size else "empty"
+            raise _error(
+                f"after segmentation the micrograph is {content} from {top:.0%} to {bottom:.0%} of its depth "
+                f"({fraction:.1%} solid); try another segmentation.method, .sensitivity or .pores",
+                source,
+            )
+
+
+def check_knots(knots: Sequence[float], porosity: np.ndarray, source: Source | None) -> None:
+    """Check that the micrograph shows both phases at each knot.
+
+    Raises
+    ------
+    StudyError
+        If it does not.
+    """
+    for knot, fraction in zip(knots, porosity, strict=True):
+        if not _MIN_FRACTION <= fraction <= 1 - _MIN_FRACTION:
+            content = "hardly any pores" if fraction < 0.5 else "hardly any solid"
+            raise _error(
+                f"the micrograph shows {content} around {knot:.0%} of its depth ({fraction:.1%} pores); crop what is "
+                "not membrane, or set model.knots to depths that show both phases",
+                source,
+            )
+
+
+def _error(message: str, source: Source | None, field: str = "input") -> StudyError:
+    return StudyError([Problem((field,), message)], source)

@@ -1,0 +1,40 @@
+"""Confidence interval of a property from the replicates of a reconstruction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def replicate_interval(values: xr.DataArray, confidence: float = 0.9) -> tuple[xr.DataArray, xr.DataArray]:
+    """Confidence interval of a property of the membrane.
+
+    Parameters
+    ----------
+    values : xarray.DataArray
+        The property of every replicate, with the dimension ``replicate``: a variable of the group ``structures``, or
+        computed from the volumes.
+    confidence : float
+        Probability, in (0, 1), that the interval contains the true value.
+
+    Returns
+    -------
+    low, high : xarray.DataArray
+        Without the dimension ``replicate``; NaN for fewer than three replicates.
+
+    Notes
+    -----
+    The first replicate is the best match. The others deviate from it as it deviates from the truth, so that Student's
+    interval around it follows from their mean squared deviation, with as many degrees of freedom.
+    """
+    from scipy.stats import t as student
+
+    best = values.isel(replicate=0, drop=True)
+    deviations = values.isel(replicate=slice(1, None)) - best
+    n = deviations.notnull().sum("replicate").where(lambda n: n > 1)
+    half = np.sqrt((deviations**2).mean("replicate")) * student.ppf((1 + confidence) / 2, n)
+    return best - half, best + half

@@ -1,0 +1,149 @@
+"""Units of a reconstruction: comparison of a trial structure with the micrograph, and slabs of a structure."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+
+from membrane_dask.physics.reconstruction.descriptors import DescriptorScales, half_correlation_length
+from membrane_dask.physics.reconstruction.distance_objective import distance_features, distance_objective
+from membrane_dask.physics.reconstruction.matching import Match, Sections, Target, initial_structure, match
+from membrane_dask.physics.reconstruction.random_field import cut_and_close, gaussian_field, generate_window
+from membrane_dask.physics.reconstruction.structures import Graded, Structure, TwoLayers
+from membrane_dask.program import Unit
+
+#: Edges of the bins of the distance distributions, pixels (Chamani).
+DISTANCE_EDGES = np.linspace(1.0, 30.0, 51)
+#: Planes of the periodic structure in which the paper's program evaluates one section.
+_PUBLISHED_PLANES = 5
+#: Distance along y, voxels, from which on sections are independent for any width.
+_INDEPENDENT = 1 << 18
+
+
+def as_params(structure: Structure) -> dict[str, Any]:
+    """Structure as plain JSON values."""
+    return {"kind": type(structure).__name__} | {
+        name: list(value) if isinstance(value, tuple) else value for name, value in asdict(structure).items()
+    }
+
+
+def from_params(params: Mapping[str, Any]) -> Structure:
+    """Structure from plain JSON values."""
+    model: type[Structure] = {"TwoLayers": TwoLayers, "Graded": Graded}[params["kind"]]
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in params.items() if name != "kind"
+    }
+    return model(**values)
+
+
+def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Compare a trial structure with the micrograph, or generate a slab of a structure.
+
+    Parameters
+    ----------
+    context : mapping
+        ``method`` of the search, ``sections``, ``scales``, ``target`` and ``features`` of the micrograph,
+        ``pixel_nm``, ``shape`` of the volumes and ``block_size``.
+    unit : Unit
+        ``params["structure"]`` as of :func:`as_params`. For replicates but the first ``params["model"]`` is the best
+        match, whose sections perturb the target.
+
+    Returns
+    -------
+    values : dict of str to ndarray
+        A value for every variable of ``trials``, or the planes of ``volume``.
+    feedback : dict
+        ``objective`` and the parameters of a trial, in voxels; ``pore_voxels_0`` to ``_3`` of a slab, by quarter of
+        the depth.
+    """
+    structure = from_params(unit.params["structure"])
+    noise, perturbation_noise = (int(word) for word in unit.seed_sequence().generate_state(2, np.uint64))
+    if unit.task != "trials":
+        return _slab(context, unit, structure, noise)
+    sections: Sections = replace(context["sections"], seed=noise)
+    target: Target = context["target"]
+    scales: DescriptorScales = context["scales"]
+    if "model" in unit.params:
+        model = from_params(unit.params["model"])
+        target = target.perturbed(*_independent_pair(model, replace(sections, seed=perturbation_noise), scales))
+    if context["method"] == "published":
+        result = _published_trial(context, unit, structure, noise)
+    elif context["method"] == "direct":
+        result = match(initial_structure(structure, target, scales), target, scales, sections)
+    else:
+        sigma, _ = structure.parameters()
+        structure = structure.with_parameters(sigma, target.porosity)
+        result = match(structure, target, scales, sections, iterations=0)
+    return _trial_values(context, unit, result)
+
+
+def _trial_values(
+    context: Mapping[str, Any], unit: Unit, result: Match
+) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    structure, pixel = result.structure, context["pixel_nm"]
+    ranges = context["sections"].ranges
+    features = [distance_features(solid, edges=DISTANCE_EDGES, sections=ranges) for solid in result.solids]
+    sigma, porosity = structure.parameters()
+    roughness = getattr(structure, "roughness", 0.0)
+    values: dict[str, Any] = {
+        "sigma": sigma * pixel,
+        "porosity": np.broadcast_to(porosity, sigma.shape),
+        "correlation_length": result.length * pixel,
+        "closing_radius": structure.closing_radius * pixel,
+        "roughness": roughness,
+        "objective": result.objective,
+        "distance_objective": distance_objective(np.mean(features, axis=0), context["features"]),
+        "section_porosity": 1 - np.mean(result.solids),
+    }
+    feedback = {"objective": result.objective, "closing_radius": structure.closing_radius, "roughness": roughness}
+    feedback |= {f"sigma_{i}": float(value) for i, value in enumerate(sigma)}
+    feedback |= {f"porosity_{i}": float(value) for i, value in enumerate(porosity)}
+    # The point to the last bit, as the search proposed it: later proposals depend on it.
+    feedback |= unit.params.get("point", {})
+    return {name: np.asarray(value, dtype=float) for name, value in values.items()}, feedback
+
+
+def _slab(
+    context: Mapping[str, Any], unit: Unit, structure: Structure, noise: int
+) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    depth, n_planes, width = context["shape"]
+    start = unit.index[0] * context["block_size"]
+    shape = (depth, min(context["block_size"], n_planes - start), width)
+    volume = generate_window(structure, depth=depth, start=(0, start, 0), shape=shape, seed=noise)
+    bounds = [round(depth * q / 4) for q in range(5)]
+    pores = [float(volume[a:b].size - np.count_nonzero(volume[a:b])) for a, b in itertools.pairwise(bounds)]
+    return {"volume": volume}, {f"pore_voxels_{q}": count for q, count in enumerate(pores)}
+
+
+def _independent_pair(model: Structure, sections: Sections, scales: DescriptorScales) -> tuple[Target, Target]:
+    """Targets from two independent sections of a structure."""
+    pair = replace(sections, planes=(0, _INDEPENDENT))
+    solids = pair.cut(model, pair.fields(model))
+    first, second = (pair.windows(model).target(scales.describe(solid)) for solid in solids)
+    return first, second
+
+
+def _published_trial(context: Mapping[str, Any], unit: Unit, structure: Structure, noise: int) -> Match:
+    """Trial of the paper's program: the middle plane of five periodic ones, from noise of its own."""
+    sections: Sections = context["sections"]
+    own_noise = np.random.SeedSequence(entropy=noise, spawn_key=(unit.index[-1],))
+    seed = int(own_noise.generate_state(1, np.uint64)[0])
+    halo = 2 * math.isqrt(structure.closing_square)
+    shape = (sections.depth + 2 * halo, 1 + 2 * halo, sections.width + 2 * halo)
+    field = gaussian_field(
+        structure, depth=sections.depth, start=(-halo, 2 - halo, -halo), shape=shape, seed=seed,
+        period=_PUBLISHED_PLANES,
+    )  # fmt: skip
+    solid = cut_and_close(structure, field, depth=sections.depth, z_start=-halo)[:, 0] > 0
+    scales: DescriptorScales = context["scales"]
+    descriptors = sections.windows(structure).target(scales.describe(solid)).descriptors
+    # That program has no open bin, and adds 1 to every fraction in its relative differences.
+    target = context["features"][..., :-1]
+    features = distance_features(solid, edges=DISTANCE_EDGES, sections=sections.ranges)[..., :-1]
+    objective = float((np.abs(features - target) / (1 + target)).mean())
+    return Match(structure, objective, half_correlation_length(descriptors.correlation, scales.lags), [solid])
