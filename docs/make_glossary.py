@@ -63,7 +63,8 @@ def commands_table() -> str:
             add(f"{name} {sub_name}", sub_command)
 
     for name, command in get_command(app).commands.items():
-        add(name, command)
+        if not command.hidden:
+            add(name, command)
     return table(("command, option", "meaning"), rows)
 
 
