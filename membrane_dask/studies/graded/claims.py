@@ -5,19 +5,27 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 from scipy.stats import t as student
 
-from membrane_dask.report.page import Claim
 from membrane_dask.studies.graded.optimum import best_gradient
 
-#: Outcome and numbers of a claim; an outcome is ``holds``, ``fails`` or ``open``.
+#: Outcome (``holds``, ``fails`` or ``open``) and the numbers that support it.
 Evaluation = tuple[str, str]
 
 
-def paper_claims(table: xr.Dataset) -> Iterator[Claim]:
+class PaperClaim(NamedTuple):
+    """A claim of the paper, whether it holds in this run (``holds``, ``fails`` or ``open``), and the numbers."""
+
+    text: str
+    outcome: str
+    numbers: str
+
+
+def paper_claims(table: xr.Dataset) -> Iterator[PaperClaim]:
     """Evaluate the claims that the design of this run covers.
 
     Parameters
@@ -27,7 +35,7 @@ def paper_claims(table: xr.Dataset) -> Iterator[Claim]:
 
     Yields
     ------
-    Claim
+    PaperClaim
     """
     s = table.gradient.values
     yield _optimum_in(
@@ -110,7 +118,7 @@ def _optimum_in(
     *,
     minimum: bool = False,
     interpolated: bool = True,
-) -> Claim:
+) -> PaperClaim:
     """Evaluate whether the maximum of a metric over the grid, or its minimum, lies within limits.
 
     The best gradient inside the limits is compared with the best one outside; the numbers include the interpolated
@@ -139,10 +147,10 @@ def _optimum_in(
         outcome = "holds" if percent > half else "fails" if percent < -half else "open"
         return outcome, numbers
 
-    return Claim(text, *_for_each_l_max(table, evaluate))
+    return PaperClaim(text, *_for_each_l_max(table, evaluate))
 
 
-def _gain_in(table: xr.Dataset, metric: str, claimed: tuple[float, float], text: str) -> Claim:
+def _gain_in(table: xr.Dataset, metric: str, claimed: tuple[float, float], text: str) -> PaperClaim:
     """Evaluate whether the confidence interval of the gain overlaps the claimed range."""
 
     def evaluate(one: xr.Dataset) -> Evaluation:
@@ -153,13 +161,13 @@ def _gain_in(table: xr.Dataset, metric: str, claimed: tuple[float, float], text:
         interval = format_interval(best.gain, best.gain_low, best.gain_high, 100, 1)
         return "holds" if overlap else "fails", f"{interval} %"
 
-    return Claim(text, *_for_each_l_max(table, evaluate))
+    return PaperClaim(text, *_for_each_l_max(table, evaluate))
 
 
-def _monotonic(table: xr.Dataset, metric: str, dim: str, sign: int, text: str) -> Claim:
+def _monotonic(table: xr.Dataset, metric: str, dim: str, sign: int, text: str) -> PaperClaim:
     """Evaluate whether a metric increases (``sign`` 1) or decreases (-1) between all adjacent values of ``dim``."""
     if table.sizes[dim] < 2:
-        return Claim(text, "open", f"only one {dim}")
+        return PaperClaim(text, "open", f"only one {dim}")
     opposite, undecided, steps = [], 0, 0
     fixed = "gradient" if dim == "l_max" else "l_max"
     for value in table[fixed].values:
@@ -177,16 +185,20 @@ def _monotonic(table: xr.Dataset, metric: str, dim: str, sign: int, text: str) -
                 undecided += 1
     if opposite:
         remaining = f" and {len(opposite) - 3} more" if len(opposite) > 3 else ""
-        return Claim(text, "fails", f"opposite trend for {'; '.join(opposite[:3])}{remaining}; {steps} steps in total")
+        return PaperClaim(
+            text, "fails", f"opposite trend for {'; '.join(opposite[:3])}{remaining}; {steps} steps in total"
+        )
     if undecided:
-        return Claim(text, "open", f"{steps - undecided} of {steps} steps significant, none opposite")
-    return Claim(text, "holds", f"all {steps} steps significant")
+        return PaperClaim(text, "open", f"{steps - undecided} of {steps} steps significant, none opposite")
+    return PaperClaim(text, "holds", f"all {steps} steps significant")
 
 
-def _positive(values: xr.DataArray, text: str) -> Claim:
+def _positive(values: xr.DataArray, text: str) -> PaperClaim:
     """Evaluate whether all networks have a positive value."""
     finite = values.values[np.isfinite(values.values)]
     if not finite.size:
-        return Claim(text, "open", "no filter reached the threshold")
+        return PaperClaim(text, "open", "no filter reached the threshold")
     fraction = float((finite > 0).mean())
-    return Claim(text, "holds" if fraction == 1 else "fails", f"in {100 * fraction:.4g} % of {finite.size} networks")
+    return PaperClaim(
+        text, "holds" if fraction == 1 else "fails", f"in {100 * fraction:.4g} % of {finite.size} networks"
+    )

@@ -15,7 +15,7 @@ from scipy.stats import t as student
 
 from membrane_dask.engine.run import Run
 from membrane_dask.errors import ReportError
-from membrane_dask.report.page import STYLE, Grid, Picture, Section, picture
+from membrane_dask.report.page import STYLE, Claim, Grid, Picture, Section, picture
 from membrane_dask.studies.graded.claims import format_interval, paired_samples, paper_claims
 from membrane_dask.studies.graded.flux_threshold import at_flux_threshold
 from membrane_dask.studies.graded.optimum import Optimum, best_gradient
@@ -64,7 +64,8 @@ def sections(run: Run) -> list[Section]:
             "Each claim is tested with the networks of this run alone. It holds or fails if the 95 % interval of the "
             "relevant difference excludes 0, and is undecided otherwise."
         )
-        result.append(Section("Claims of the paper", text, list(paper_claims(table.isel(deposition=0)))))
+        claims = [Claim(*claim) for claim in paper_claims(table.isel(deposition=0))]
+        result.append(Section("Claims of the paper", text, claims))
     return result
 
 
