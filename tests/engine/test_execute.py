@@ -17,7 +17,7 @@ import toy
 import zarr
 
 from membrane_dask import __version__, api
-from membrane_dask.engine.events import Retried, SetAside
+from membrane_dask.engine.events import Retried, UnitQuarantined
 from membrane_dask.engine.journal import Journal
 from membrane_dask.engine.lock import DriverLock, RunBusyError
 from membrane_dask.engine.run import prepare
@@ -129,7 +129,7 @@ def test_a_wrong_setup_stops_the_run(tmp_path):
     summary = api.execute(run, plan, listener=events.append)
     assert summary.reason == "too many failures"
     assert 20 <= summary.failed < 40  # judged from 20 on, one batch at a time
-    assert sum(isinstance(event, SetAside) for event in events) == summary.failed
+    assert sum(isinstance(event, UnitQuarantined) for event in events) == summary.failed
 
 
 def test_killed_worker_costs_nothing_but_time(tmp_path, reference, values_of):
