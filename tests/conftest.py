@@ -35,7 +35,7 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """Reference data that are not part of the project, beside the checkout; absent on most machines."""
+    """Reference data that are not part of the project, next to the checkout; absent on most machines."""
     folder = ROOT.parent / "shared"
     if not folder.is_dir():
         pytest.skip(f"reference data not found: {folder} does not exist")
@@ -44,11 +44,11 @@ def shared() -> Path:
 
 def _values_of(run) -> dict[str, bytes]:
     """Every variable and volume of a run as raw bytes."""
-    found = {name: run.volume(name).values.tobytes() for name in run.volumes}
+    values = {name: run.volume(name).values.tobytes() for name in run.volumes}
     for node in run.result.subtree:
         for name, variable in node.to_dataset(inherit=False).variables.items():
-            found[f"{node.path}/{name}"] = variable.values.tobytes()
-    return found
+            values[f"{node.path}/{name}"] = variable.values.tobytes()
+    return values
 
 
 def _files_of(run) -> dict[str, bytes]:
@@ -59,13 +59,13 @@ def _files_of(run) -> dict[str, bytes]:
 
 @pytest.fixture(scope="session")
 def values_of() -> Callable[..., dict[str, bytes]]:
-    """What two runs must share to the last bit."""
+    """Values that must be equal in two runs, bit for bit."""
     return _values_of
 
 
 @pytest.fixture(scope="session")
 def files_of() -> Callable[..., dict[str, bytes]]:
-    """What two runs share that were cut alike: wherever a study runs, unless `execution.batch` says otherwise."""
+    """Files that are equal in two runs with the same batches, which depend on the study and `execution.batch` only."""
     return _files_of
 
 
@@ -181,17 +181,17 @@ def gridengine(gridengine_box, monkeypatch) -> Iterator[Box]:
 def command() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run ``membrane-dask`` as its own process: ``command("status", run)``."""
 
-    def run(*words: object, timeout: float = 300, **options: object) -> subprocess.CompletedProcess[str]:
-        line = [sys.executable, "-m", "membrane_dask.cli", *map(str, words)]
+    def run(*command: object, timeout: float = 300, **options: object) -> subprocess.CompletedProcess[str]:
+        line = [sys.executable, "-m", "membrane_dask.cli", *map(str, command)]
         return subprocess.run(line, capture_output=True, text=True, timeout=timeout, **options)
 
-    run.words = shlex.join([sys.executable, "-m", "membrane_dask.cli"])
+    run.prefix = shlex.join([sys.executable, "-m", "membrane_dask.cli"])
     return run
 
 
 @pytest.fixture(scope="session")
 def wait_until() -> Callable[..., None]:
-    """Wait for a condition, and fail in words when it does not come."""
+    """Wait for a condition, and fail with a message if it does not hold in time."""
 
     def wait(condition: Callable[[], object], what: str, seconds: float = 120.0) -> None:
         deadline = time.monotonic() + seconds

@@ -48,41 +48,41 @@ EXEMPT = {("physics/_jit.py", "pathlib")}
 
 def room(path: Path) -> str:
     """Part of a module: its folder, or itself at the top level; the registry and reports of kinds are their own."""
-    parts = path.relative_to(PACKAGE).parts
-    if parts[0] == "studies" and parts[-1] in ("registry.py", "report.py"):
-        return "registry" if parts[-1] == "registry.py" else "study_report"
-    return parts[0] if len(parts) > 1 else path.stem
+    components = path.relative_to(PACKAGE).components
+    if components[0] == "studies" and components[-1] in ("registry.py", "report.py"):
+        return "registry" if components[-1] == "registry.py" else "study_report"
+    return components[0] if len(components) > 1 else path.stem
 
 
 def imports(tree: ast.AST) -> set[str]:
     """Dotted names of all modules that a tree imports, wherever the import stands."""
-    found = set()
+    names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return found
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
 
 
 def wrong_arrows(room_name: str, names: set[str], relative: str = "") -> list[str]:
     """Imports that a room must not have."""
     wrong = []
     for name in names:
-        parts = name.split(".")
-        if parts[0] == "membrane_dask":
-            target = parts[1] if len(parts) > 1 else "__init__"
+        components = name.split(".")
+        if components[0] == "membrane_dask":
+            target = components[1] if len(components) > 1 else "__init__"
             target = "__init__" if target == "__version__" else target
-            if parts[1:3] == ["studies", "registry"]:
+            if components[1:3] == ["studies", "registry"]:
                 target = "registry"
             elif name == "membrane_dask.studies" and f"{name}.registry" in names:
                 continue  # from membrane_dask.studies import registry
             inside = target == "registry" or (PACKAGE / target).is_dir() or (PACKAGE / f"{target}.py").is_file()
-            if len(parts) == 1 or not inside:
+            if len(components) == 1 or not inside:
                 continue  # the names themselves are looked at in their longer form
             if target not in ALLOWED[room_name] and target != room_name:
                 wrong.append(name)
-        elif parts[0] in FORBIDDEN.get(room_name, ()) and (relative, parts[0]) not in EXEMPT:
+        elif components[0] in FORBIDDEN.get(room_name, ()) and (relative, components[0]) not in EXEMPT:
             wrong.append(name)
     return wrong
 
@@ -109,7 +109,7 @@ def test_imports_point_down(path):
         ("io", "from membrane_dask.studies.graded.program import work"),
     ],
 )
-def test_an_arrow_that_points_up_is_found(room_name, line):
+def test_an_import_that_points_up_is_refused(room_name, line):
     assert wrong_arrows(room_name, imports(ast.parse(line)))
 
 

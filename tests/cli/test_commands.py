@@ -117,8 +117,8 @@ def test_replay_gives_the_same_bits(folder, finished):
 
 
 def test_runs_that_are_not_there(folder, finished):
-    for words in (("status", "nothing"), ("replay", "nothing", "key"), ("cancel", "nothing"), ("retry", "nothing")):
-        said = command(*words, folder=folder)
+    for arguments in (("status", "nothing"), ("replay", "nothing", "key"), ("cancel", "nothing"), ("retry", "nothing")):
+        said = command(*arguments, folder=folder)
         assert said.returncode == 2
         assert "Traceback" not in said.stderr
         assert "nothing" in said.stderr
@@ -136,8 +136,8 @@ def test_a_run_in_two_pieces(folder):
     assert md.open_run(folder / "pieces").status()["state"] == "complete"
 
 
-def test_units_that_fail_are_set_aside(folder):
-    """No network meets a porosity to 1e-9: every unit fails, and says so in its own words."""
+def test_units_that_fail_are_quarantined(folder):
+    """No network meets a porosity to 1e-9: every unit fails, and says so."""
     impossible = ("--set", "porosity_tolerance=1e-9", "--set", "realizations=1", "--set", "gradient=0")
     ended = command("run", "filter.yaml", "--out", "failing", *impossible, folder=folder)
     assert ended.returncode == 3
@@ -158,9 +158,9 @@ def test_units_that_fail_are_set_aside(folder):
 def test_stopping_early(folder, stop, code):
     """Whatever stops a run, the same command takes it up."""
     out = folder / f"stopped-{code}-{stop}"
-    words = ["run", "filter.yaml", "--out", str(out), "--set", "realizations=400"]
+    arguments = ["run", "filter.yaml", "--out", str(out), "--set", "realizations=400"]
     running = subprocess.Popen(
-        [*COMMAND, *words], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [*COMMAND, *arguments], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not ((out / "run.json").exists() and md.open_run(out).status()["done"] >= 2):
@@ -169,9 +169,9 @@ def test_stopping_early(folder, stop, code):
         assert command("cancel", out, folder=folder).returncode == 0
     else:
         running.send_signal(stop)
-    _, words_said = running.communicate(timeout=60)
-    assert running.returncode == code, words_said
-    assert "Traceback" not in words_said
+    _, printed = running.communicate(timeout=60)
+    assert running.returncode == code, printed
+    assert "Traceback" not in printed
     status = md.open_run(out).status()
     assert status["state"] == "partial"
     assert 2 <= status["done"] < 800
@@ -201,16 +201,16 @@ def test_a_running_scheduler_by_address(folder, finished):
 
 
 def test_a_scheduler_that_dies(folder, finished):
-    """Exit 4 and words; what was finished is kept, and another cluster takes the run up."""
+    """Exit 4 with a message; what was finished is kept, and another cluster resumes the run."""
     port = 20_000 + os.getpid() % 20_000
     address = f"tcp://127.0.0.1:{port}"
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     dask = [sys.executable, "-m", "dask"]
     scheduler = subprocess.Popen([*dask, "scheduler", "--port", str(port), "--no-dashboard"], **quiet)
     worker = subprocess.Popen([*dask, "worker", address, "--nthreads", "1", "--death-timeout", "60"], **quiet)
-    words = [*COMMAND, "run", "filter.yaml", "--out", "orphan", "--cluster", address, "--set", "realizations=300"]
+    arguments = [*COMMAND, "run", "filter.yaml", "--out", "orphan", "--cluster", address, "--set", "realizations=300"]
     try:
-        running = subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        running = subprocess.Popen(arguments, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and running.poll() is None:
             if (folder / "orphan/run.json").exists() and md.open_run(folder / "orphan").status()["done"] >= 3:
@@ -225,11 +225,11 @@ def test_a_scheduler_that_dies(folder, finished):
     assert running.returncode == 4, said
     assert "connection to the scheduler was lost" in said
     assert "Traceback" not in said
-    kept = md.open_run(folder / "orphan").status()["done"]
-    assert 3 <= kept < 600
+    stored = md.open_run(folder / "orphan").status()["done"]
+    assert 3 <= stored < 600
     more = ("--set", "realizations=300", "--limit", 3)
     assert command("run", "filter.yaml", "--out", "orphan", *more, folder=folder).returncode == 0
-    assert md.open_run(folder / "orphan").status()["done"] >= kept + 3
+    assert md.open_run(folder / "orphan").status()["done"] >= stored + 3
 
 
 def test_plan_measures_a_few_units(folder):
@@ -247,17 +247,17 @@ def test_progress_at_a_terminal(folder):
         env=os.environ | {"TERM": "xterm", "COLUMNS": "100"},
     )  # fmt: skip
     os.close(other)
-    seen = b""
+    screen = b""
     while select.select([main], [], [], 120)[0]:
         try:
-            part = os.read(main, 65536)
+            text = os.read(main, 65536)
         except OSError:  # the child has closed its end
             break
-        if not part:
+        if not text:
             break
-        seen += part
+        screen += text
     assert child.wait(timeout=60) == 0
-    assert b"6/6" in seen
+    assert b"6/6" in screen
     os.close(main)
 
 

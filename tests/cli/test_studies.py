@@ -1,4 +1,4 @@
-"""Bad studies end with exit 2, before any work, in words that lead to the fault."""
+"""Bad studies end with exit 2, before any work, with messages that name the fault."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def micrograph(tmp_path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("line", "words"),
+    ("line", "messages"),
     [
         ("radus: 0.01", ["filter.yaml:5:1", "radus", "did you mean 'radius'?", "0.01"]),
         ("radius: -0.01", ["filter.yaml:5:1", "radius", "must be greater than 0", "-0.01"]),
@@ -69,13 +69,13 @@ def micrograph(tmp_path) -> Path:
         ("radius: [", ["filter.yaml:6:1", "not valid YAML"]),
     ],
 )
-def test_faults_are_named(graded, line, words):
+def test_faults_are_named(graded, line, messages):
     graded.write_text(graded.read_text() + line + "\n")
     for arguments in (("check", graded), ("run", graded, "--out", graded.parent / "out")):
         code, out, err = command(*arguments)
         assert code == 2
         assert out == ""
-        assert all(word in err for word in words), err
+        assert all(word in err for word in messages), err
     assert not (graded.parent / "out").exists()
 
 
@@ -88,7 +88,7 @@ def test_all_faults_at_once(graded):
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "messages"),
     [
         ("- a\n- b\n", "this file is a list"),
         ("hello\n", "this file is text"),
@@ -99,12 +99,12 @@ def test_all_faults_at_once(graded):
         ("\x00\x01", "not valid YAML"),
     ],
 )
-def test_files_that_are_no_study(tmp_path, text, words):
+def test_files_that_are_no_study(tmp_path, text, messages):
     path = tmp_path / "x.yaml"
     path.write_text(text)
     code, _, err = command("check", path)
     assert code == 2
-    assert words in err
+    assert messages in err
 
 
 def test_missing_study_names_its_neighbour(graded):
@@ -201,7 +201,7 @@ def test_sound_studies_pass(graded, micrograph):
 
 
 @pytest.mark.parametrize("kind", kind_names())
-def test_commented_study_holds_every_knob_at_its_default(kind, tmp_path, micrograph):
+def test_commented_study_has_every_parameter_at_its_default(kind, tmp_path, micrograph):
     text = commented_study(kind)
     code, out, _ = command("new", kind)
     assert (code, out) == (0, text)
@@ -267,31 +267,31 @@ ANY = st.one_of(
 
 def leaves(data: dict, before: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     """Paths of all entries of a study."""
-    found = []
+    problems = []
     for key, value in data.items():
-        found.append((*before, key))
+        problems.append((*before, key))
         if isinstance(value, dict):
-            found += leaves(value, (*before, key))
-    return found
+            problems += leaves(value, (*before, key))
+    return problems
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_mutated_studies_never_end_in_a_traceback(data, graded, micrograph):
-    """Exit 0 or 2 and words, whatever a study holds."""
+    """Exit 0 or 2 with messages, whatever a study holds."""
     base = data.draw(st.sampled_from([graded, micrograph]))
-    known = load_study(base).model_dump(mode="json")
+    fields = load_study(base).model_dump(mode="json")
     changes = {}
     for _ in range(data.draw(st.integers(1, 3))):
-        path = data.draw(st.sampled_from([*leaves(known), ("nonsense",)]))
+        path = data.draw(st.sampled_from([*leaves(fields), ("nonsense",)]))
         changes[path] = data.draw(ANY)
     for path, value in changes.items():
-        node = known
-        for part in path[:-1]:
-            node = node[part] if isinstance(node.get(part), dict) else node.setdefault(f"{part}x", {})
+        node = fields
+        for name in path[:-1]:
+            node = node[name] if isinstance(node.get(name), dict) else node.setdefault(f"{name}x", {})
         node[path[-1]] = value
     study = base.with_name("mutated.yaml")
-    study.write_text(json.dumps(known))  # JSON is YAML; NaN and Infinity are not JSON, which is one more mutation
+    study.write_text(json.dumps(fields))  # JSON is YAML; NaN and Infinity are not JSON, which is one more mutation
     assignment = data.draw(st.one_of(st.just("seed=3"), st.text(max_size=12).filter(lambda s: "\0" not in s)))
     out = base.parent / f"out-{os.urandom(4).hex()}"
     for arguments in (("check", study), ("run", study, "--limit", "0", "--out", out)):

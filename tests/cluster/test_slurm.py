@@ -101,7 +101,7 @@ def test_workers_run_as_jobs(slurm, study, reference, command, values_of, tmp_pa
 
 def test_a_run_continues_after_its_shell_is_closed(slurm, study, local_run, command, files_of, wait_until, tmp_path):
     out = tmp_path / "run"
-    line = f"{command.words} submit {study} --cluster slurm --yes --out {out} {' '.join(map(repr, SMALL))}"
+    line = f"{command.prefix} submit {study} --cluster slurm --yes --out {out} {' '.join(map(repr, SMALL))}"
     # The shell that runs the tests may ignore SIGHUP, which is inherited.
     shell = subprocess.Popen(
         ["bash", "-c", f"{line}; sleep 600"], start_new_session=True, stdout=subprocess.PIPE,

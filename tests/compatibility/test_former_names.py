@@ -43,10 +43,10 @@ def test_studies_of_0_1_are_read(path, tmp_path):
         for source in (*FILES.glob("configs/*"), CONFIGS / "graded-membrane.tif", CONFIGS / "steady-membrane.png"):
             shutil.copy(source, tmp_path)
         path = tmp_path / path.name
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as recorded:
         warnings.simplefilter("always")
         study = load_study(path)
-    assert all(issubclass(w.category, FutureWarning) and " is now " in str(w.message) for w in caught)
+    assert all(issubclass(w.category, FutureWarning) and " is now " in str(w.message) for w in recorded)
     present = tmp_path / "present.yaml"
     present.write_text(to_yaml(study), encoding="utf-8")
     with warnings.catch_warnings():
@@ -87,7 +87,7 @@ def test_a_former_key_is_named_with_its_position(tmp_path):
         assert parse_cluster("slurm", ["patience=2 s"]).worker_timeout == 2
 
 
-def test_a_former_key_beside_its_present_one_is_refused(tmp_path):
+def test_a_former_key_together_with_its_present_one_is_refused(tmp_path):
     path = tmp_path / "study.yaml"
     path.write_text("kind: graded\ncluster: {patience: 5 min, worker_timeout: 5 min}\n", encoding="utf-8")
     with pytest.raises(StudyError, match="is the former name of 'worker_timeout', which is given as well"):

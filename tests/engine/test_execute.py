@@ -36,7 +36,7 @@ def reference(tmp_path_factory, values_of) -> dict[str, bytes]:
     return values_of(run)
 
 
-def test_every_unit_is_in_its_place(tmp_path):
+def test_every_unit_is_stored_at_its_index(tmp_path):
     run = toy.run_toy(tmp_path / "run", cluster=SYNC)
     table = run.result["toy"]
     assert table["count"].dims == ("row", "column")
@@ -71,7 +71,7 @@ def test_worker_processes_do_not_show(tmp_path, reference, values_of):
     assert len({record["worker"] for record in run.journal.records() if "worker" in record}) == 2
 
 
-def test_failing_units_are_set_aside_and_the_rest_is_there(tmp_path):
+def test_failing_units_are_quarantined_and_the_others_are_stored(tmp_path):
     run = toy.run_toy(
         tmp_path / "run",
         raising=[3], nan=[25], misshapen=[47], killing=[10],
@@ -112,10 +112,10 @@ def test_a_stop_inside_compiled_code_is_no_failure_of_the_unit(stop):
     """Compiled code returns with the exception set, which the interpreter reports as a SystemError."""
 
     def work(context, unit):
-        words = "returned a result with an exception set"  # by the kernel, then by what called it
-        inner = SystemError(words)
+        message = "returned a result with an exception set"  # by the kernel, then by what called it
+        inner = SystemError(message)
         inner.__cause__ = stop()
-        raise SystemError(words) from inner
+        raise SystemError(message) from inner
 
     unit = Unit("a", "toy", (0,), {}, (1,))
     with pytest.raises(stop):
@@ -247,7 +247,7 @@ def test_units_have_a_time_limit(tmp_path):
     assert errors[25] == message
 
 
-def test_a_unit_that_eats_memory_is_set_aside(tmp_path):
+def test_a_unit_that_uses_too_much_memory_is_quarantined(tmp_path):
     run = toy.run_toy(
         tmp_path / "run",
         eating=[7], rows=1,

@@ -80,23 +80,23 @@ def test_every_state_can_be_looked_at(tmp_path, state, done, failed, left):
     assert state in listed.text
 
 
-def test_running_state_is_seen_from_outside(tmp_path):
+def test_running_state_in_another_process(tmp_path):
     plan = toy.toy_plan(cluster=SYNC, execution={"batch": 5})
     run = prepare(plan, tmp_path / "run")
-    seen = []
-    api.execute(run, plan, listener=lambda event: seen.append(run.status()))
-    assert {status["state"] for status in seen} == {"running"}
-    assert all(s["done"] + s["running"] + s["failed"] + s["left"] == 60 for s in seen)
+    states = []
+    api.execute(run, plan, listener=lambda event: states.append(run.status()))
+    assert {status["state"] for status in states} == {"running"}
+    assert all(s["done"] + s["running"] + s["failed"] + s["left"] == 60 for s in states)
     assert run.status()["state"] == "complete"
 
 
 def test_a_silent_driver_elsewhere_counts_as_gone(tmp_path):
     run = toy.run_toy(tmp_path / "run", cluster=SYNC, limit=5)
-    about = {"host": "elsewhere", "pid": 1, "beat": time.time(), "in_flight": 4}
-    write_json(run.path / "driver.json", about)
+    metadata = {"host": "elsewhere", "pid": 1, "beat": time.time(), "in_flight": 4}
+    write_json(run.path / "driver.json", metadata)
     assert run.status()["state"] == "running"
     assert run.status()["running"] == 4
-    write_json(run.path / "driver.json", about | {"beat": time.time() - 1000})
+    write_json(run.path / "driver.json", metadata | {"beat": time.time() - 1000})
     assert run.status()["state"] == "partial"
 
 
@@ -132,7 +132,7 @@ def test_a_layout_that_fails_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_layout_killed_half_way_is_not_mistaken_for_a_run(tmp_path):
+def test_layout_killed_before_its_end_is_no_run(tmp_path):
     root = tmp_path / "run"
     pid = os.fork()
     if not pid:
@@ -145,7 +145,7 @@ def test_layout_killed_half_way_is_not_mistaken_for_a_run(tmp_path):
     assert toy.run_toy(root, cluster=SYNC).status()["state"] == "complete"
 
 
-def test_runs_are_found_by_name(tmp_path, monkeypatch):
+def test_find_runs_by_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     plan = toy.toy_plan(cluster=SYNC)
     run = prepare(plan, None)
@@ -172,7 +172,7 @@ def test_the_run_directory_is_as_designed(tmp_path):
     assert json.loads((run.path / "run.json").read_text())["units"] == {"toy": 60}
 
 
-def test_a_script_without_a_guard_is_told_so(tmp_path):
+def test_a_script_without_a_guard_gets_an_error(tmp_path):
     """Worker processes import the script; the second run that this would start is not begun."""
     script = tmp_path / "script.py"
     script.write_text("import membrane_dask as md\nmd.run(md.load_study('filter.yaml'), 'run')\n")

@@ -35,7 +35,7 @@ def values(number: float) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "messages"),
     [
         ({"value": None}, "missing \\['value'\\]"),
         ({"extra": np.zeros(())}, "unknown \\['extra'\\]"),
@@ -49,18 +49,18 @@ def values(number: float) -> dict[str, np.ndarray]:
         ({"count": np.asarray(1.0)}, "float64, planned int32"),
     ],
 )
-def test_what_does_not_fit_is_refused(sink, change, words):
+def test_what_does_not_fit_is_refused(sink, change, messages):
     wrong = {name: value for name, value in (values(1) | change).items() if value is not None}
-    with pytest.raises(store.ResultError, match=words):
+    with pytest.raises(store.ResultError, match=messages):
         sink.check(unit(0, 0), wrong)
 
 
-def test_nan_is_kept_where_it_may_be(sink):
+def test_nan_is_stored_in_nullable_variables(sink):
     fine = values(1) | {"history/trace": np.array([1, np.nan, 2, np.nan])}
     assert np.isnan(sink.check(unit(0, 0), fine)["history/trace"]).sum() == 2
 
 
-def test_units_with_gaps_land_in_their_places(sink):
+def test_units_with_gaps_are_stored_at_their_indices(sink):
     units = [unit(1, c) for c in (0, 1, 3, 5)]
     sink.write(units, [sink.check(u, values(u.index[1])) for u in units])
     stored = xr.open_zarr(sink.path, consolidated=False, chunks=None)
@@ -91,7 +91,7 @@ def test_flipped_bits_are_noticed(sink):
 
 
 @pytest.mark.parametrize(
-    ("shape", "seconds", "asked", "batch"),
+    ("shape", "seconds", "requested", "batch"),
     [
         ((3, 9, 1000), 0.2, None, 50),  # ten seconds of work
         ((3, 9, 10_000), 1e-4, None, 1000),  # never more than 1000
@@ -103,11 +103,11 @@ def test_flipped_bits_are_noticed(sink):
         ((2, 30), 0.0, 8, 1),  # a table whose units go one by one
     ],
 )
-def test_batches(shape, seconds, asked, batch):
+def test_batches(shape, seconds, requested, batch):
     dims = tuple("abc"[: len(shape)])
     schema = TableSchema("t", (), tuple(Coordinate(dim, "1", "label") for dim in dims))
     table = Table(schema, dims, {d: np.arange(n) for d, n in zip(dims, shape, strict=True)}, {}, seconds)
-    assert choose_batch(table, asked) == batch
+    assert choose_batch(table, requested) == batch
 
 
 def test_a_nan_is_a_nan(sink, tmp_path):
@@ -117,7 +117,7 @@ def test_a_nan_is_a_nan(sink, tmp_path):
     nullable = next(v for v in sink.variables if v.nullable)
     values = {v.path: np.zeros([sink.sizes[d] for d in v.dims], v.dtype) for v in sink.variables}
     values[nullable.path] = np.full_like(values[nullable.path], -np.nan)
-    units = [unit(0, place) for place in range(sink.batch)]
+    units = [unit(0, index) for index in range(sink.batch)]
     checked = [sink.check(u, values) for u in units]
     sink.write(units, checked)
     assert [sha for _, sha in sink.digests(units)] == [digest(each) for each in checked]
