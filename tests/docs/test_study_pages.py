@@ -19,7 +19,7 @@ from membrane_dask.studies.registry import StudyKind, find_kind
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Kinds whose page has the sections Parameters and Results.
-KINDS = ["graded"]
+KINDS = ["graded", "reconstruct"]
 
 
 def parameter_rows(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
@@ -31,7 +31,8 @@ def parameter_rows(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
             yield from parameter_rows(type(field.default), f"{prefix}{name}.")
             continue
         unit = dict(field.json_schema_extra or {}).get("unit", "1")
-        yield f"| `{prefix}{name}` | {_text(field.default)} | {unit} | {field.description} |"
+        default = "required" if field.is_required() else _text(field.default)
+        yield f"| `{prefix}{name}` | {default} | {unit} | {field.description} |"
 
 
 def variable_rows(kind: StudyKind) -> Iterator[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from membrane_dask.schema import Coordinate, TableSchema, Variable
 
-CHAMANI = "Chamani et al., single-micrograph reconstruction (2023)"
+CHAMANI = "Chamani et al., Data-science-based reconstruction of 3-D membrane pore structure (2023)"
+_FEATURES, _GENERATION = f"{CHAMANI}, Sec. 3.2", f"{CHAMANI}, Sec. 3.3"
 #: Attributes of a segmented image.
 _PHASES = {"flag_values": [0, 255], "flag_meanings": "pore solid"}
 
@@ -21,20 +22,20 @@ COORDINATES = (
     Coordinate("distance", "nm", "lower edge of the bin of distance to the other phase"),
 )
 
-_SECTION_POROSITY = Variable("section_porosity", (), "f8", "1", "porosity of the sections after closing", CHAMANI)
+_SECTION_POROSITY = Variable("section_porosity", (), "f8", "1", "porosity of the sections after closing")
 _STRUCTURE = (
-    Variable("sigma", ("knot",), "f8", "nm", "width of the smoothing kernel of the Gaussian field", CHAMANI),
-    Variable("porosity", ("knot",), "f8", "1", "porosity before closing", CHAMANI),
+    Variable("sigma", ("knot",), "f8", "nm", "width of the smoothing kernel of the Gaussian field", _GENERATION),
+    Variable("porosity", ("knot",), "f8", "1", "porosity before closing", _GENERATION),
     Variable(
         "correlation_length", ("knot",), "f8", "nm",
         "lag along the sections at which their autocorrelation falls to one half", nullable=True,
     ),
-    Variable("closing_radius", (), "f8", "nm", "radius of the structuring element of the closing", CHAMANI),
+    Variable("closing_radius", (), "f8", "nm", "radius of the structuring element of the closing", _GENERATION),
     Variable("roughness", (), "f8", "1", "fraction of the variance in a second field 0.4 times as wide"),
     Variable("objective", (), "f8", "1", "objective of the search: difference of sections and micrograph, 0 equal"),
     Variable(
         "distance_objective", (), "f8", "1",
-        "difference of the distance distributions of sections and micrograph, 0 equal, 2 disjoint", CHAMANI,
+        "difference of the distance distributions of sections and micrograph, 0 equal, 2 disjoint", _FEATURES,
     ),
 )  # fmt: skip
 
@@ -63,7 +64,7 @@ MICROGRAPH = TableSchema(
         Variable(
             "distance_features", ("section", "phase", "distance"), "f8", "1",
             "fraction of the pixels of a range of depth in each bin of distance to the other phase; the last is open",
-            CHAMANI, attrs={"section_meanings": "skin support", "phase_meanings": "pore solid"},
+            _FEATURES, attrs={"section_meanings": "skin support", "phase_meanings": "pore solid"},
         ),
     ),
     COORDINATES,
