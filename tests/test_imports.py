@@ -1,4 +1,7 @@
-"""Imports point down only; importing the package is light."""
+"""Modules import only from the layers below them, and importing the package is fast.
+
+`docs/architecture.md` explains the layers.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,9 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "membrane_dask"
+KINDS = ("characterize", "graded", "porometry", "reconstruct")
 
-#: What a module of each top-level part may import of ours, besides its own part.
+#: Layers of the package that the modules of a layer may import, besides their own.
 ALLOWED = {
     "cli": {"api", "engine", "errors", "former_names", "progress", "registry", "report", "study_file", "__init__"},
     "api": {"registry", "engine", "config", "errors", "files", "program", "progress", "study_file", "__init__"},
@@ -35,27 +39,29 @@ ALLOWED = {
     "errors": set(),
     "__init__": {"former_names"},
 }  # fmt: skip
-#: Libraries that a part must not know.
+#: Libraries that a layer does not import.
 FORBIDDEN = {
     "physics": {"dask", "distributed", "zarr", "xarray", "pydantic", "pathlib", "time", "datetime"},
     "studies": {"dask", "distributed", "zarr", "time", "datetime"},
     "config": {"dask", "distributed", "numpy", "zarr", "xarray"},
     "schema": {"dask", "distributed", "numpy", "zarr", "xarray"},
 }
-#: The door to the compiler keeps its cache in files.
+#: The compiler's cache is a folder.
 EXEMPT = {("physics/_jit.py", "pathlib")}
+#: Libraries that take long to import.
+SLOW = {"dask", "distributed", "matplotlib", "numba", "numpy", "pandas", "pydantic", "scipy", "skopt", "xarray", "zarr"}
 
 
-def room(path: Path) -> str:
-    """Part of a module: its folder, or itself at the top level; the registry and reports of kinds are their own."""
-    components = path.relative_to(PACKAGE).components
+def layer(path: Path) -> str:
+    """Layer of a module: its folder, or its own name at the top level; the registry and the reports of kinds apart."""
+    components = path.relative_to(PACKAGE).parts
     if components[0] == "studies" and components[-1] in ("registry.py", "report.py"):
         return "registry" if components[-1] == "registry.py" else "study_report"
     return components[0] if len(components) > 1 else path.stem
 
 
 def imports(tree: ast.AST) -> set[str]:
-    """Dotted names of all modules that a tree imports, wherever the import stands."""
+    """Dotted names of all modules that a tree imports, at any level of nesting."""
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -65,38 +71,55 @@ def imports(tree: ast.AST) -> set[str]:
     return names
 
 
-def wrong_arrows(room_name: str, names: set[str], relative: str = "") -> list[str]:
-    """Imports that a room must not have."""
-    wrong = []
+def target_layer(name: str, names: set[str]) -> str | None:
+    """Layer of an imported name of this package; None for a name that a longer name covers, or that is no module."""
+    components = name.split(".")
+    if components[1:3] == ["studies", "registry"]:
+        return "registry"
+    if name == "membrane_dask.studies" and f"{name}.registry" in names:
+        return None
+    if components[1:] == ["__version__"]:
+        return "__init__"
+    if len(components) == 1:
+        return None
+    module = PACKAGE / components[1]
+    return components[1] if module.is_dir() or module.with_suffix(".py").is_file() else None
+
+
+def forbidden_imports(layer_name: str, names: set[str], relative: str = "") -> list[str]:
+    """Imports that a module of a layer must not have; ``relative`` is its path within the package."""
+    forbidden = []
     for name in names:
-        components = name.split(".")
-        if components[0] == "membrane_dask":
-            target = components[1] if len(components) > 1 else "__init__"
-            target = "__init__" if target == "__version__" else target
-            if components[1:3] == ["studies", "registry"]:
-                target = "registry"
-            elif name == "membrane_dask.studies" and f"{name}.registry" in names:
-                continue  # from membrane_dask.studies import registry
-            inside = target == "registry" or (PACKAGE / target).is_dir() or (PACKAGE / f"{target}.py").is_file()
-            if len(components) == 1 or not inside:
-                continue  # the names themselves are looked at in their longer form
-            if target not in ALLOWED[room_name] and target != room_name:
-                wrong.append(name)
-        elif components[0] in FORBIDDEN.get(room_name, ()) and (relative, components[0]) not in EXEMPT:
-            wrong.append(name)
-    return wrong
+        library = name.split(".")[0]
+        if library == "membrane_dask":
+            target = target_layer(name, names)
+            if target is not None and target != layer_name and target not in ALLOWED[layer_name]:
+                forbidden.append(name)
+        elif library in FORBIDDEN.get(layer_name, ()) and (relative, library) not in EXEMPT:
+            forbidden.append(name)
+    return forbidden
 
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_imports_point_down(path):
-    assert wrong_arrows(room(path), imports(ast.parse(path.read_text())), str(path.relative_to(PACKAGE))) == []
+def test_modules_import_from_lower_layers(path):
+    names = imports(ast.parse(path.read_text()))
+    assert forbidden_imports(layer(path), names, str(path.relative_to(PACKAGE))) == []
+
+
+@pytest.mark.xfail(strict=False, reason="characterize imports replicate_interval from reconstruct")
+@pytest.mark.parametrize("kind", KINDS)
+def test_study_kinds_do_not_import_one_another(kind):
+    other_kinds = {f"membrane_dask.studies.{name}" for name in KINDS if name != kind}
+    for path in (PACKAGE / "studies" / kind).rglob("*.py"):
+        names = {".".join(name.split(".")[:3]) for name in imports(ast.parse(path.read_text()))}
+        assert not names & other_kinds, path
 
 
 @pytest.mark.parametrize(
-    ("room_name", "line"),
+    ("layer_name", "line"),
     [
         ("physics", "import dask.array"),
         ("physics", "from membrane_dask.engine import store"),
@@ -109,20 +132,24 @@ def test_imports_point_down(path):
         ("io", "from membrane_dask.studies.graded.program import work"),
     ],
 )
-def test_an_import_that_points_up_is_refused(room_name, line):
-    assert wrong_arrows(room_name, imports(ast.parse(line)))
+def test_an_import_from_a_higher_layer_is_reported(layer_name, line):
+    assert forbidden_imports(layer_name, imports(ast.parse(line)))
 
 
-def test_importing_the_package_is_light():
-    script = (
-        "import sys, membrane_dask; from membrane_dask import load_study, StudyError\n"
-        "heavy = {'dask', 'distributed', 'matplotlib', 'xarray', 'zarr', 'numba', 'skopt'} & set(sys.modules)\n"
-        "assert not heavy, heavy"
-    )
+@pytest.mark.parametrize(
+    ("statement", "allowed"),
+    [
+        ("import membrane_dask", set()),
+        ("import membrane_dask.cli", set()),
+        ("from membrane_dask import load_study, StudyError", {"pydantic"}),
+    ],
+)
+def test_importing_is_fast(statement, allowed):
+    script = f"import sys; {statement}; slow = {SLOW - allowed} & set(sys.modules); assert not slow, slow"
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-def test_the_face_says_what_it_has():
+def test_the_package_has_its_public_names():
     import membrane_dask as md
 
     with pytest.raises(AttributeError, match="load_study"):
