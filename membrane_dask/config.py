@@ -217,6 +217,10 @@ class BaseStudy(Model):
         """Files that the study reads, by field; a run keeps copies of them."""
         return {}
 
+    def with_inputs(self, paths: Mapping[str, Path]) -> BaseStudy:
+        """The study with other paths of its files, by field as in :meth:`inputs`."""
+        return self.model_copy(update=dict(paths))
+
     def sources(self) -> dict[str, Path]:
         """Volumes, runs and studies that the study reads where they lie, by field: too large to be copied."""
         return {}
@@ -227,8 +231,9 @@ class BaseStudy(Model):
         Input files enter by their content, wherever they are; the code enters by ``results_version``, so that a new
         version of the package resumes earlier runs unless it changes their numbers.
         """
-        settings = self.model_dump(mode="json", exclude=set(self._circumstances))
-        for name, path in (self.inputs() | self.sources()).items():
+        digests = {name: Path(content_digest(path)) for name, path in self.inputs().items()}
+        settings = self.with_inputs(digests).model_dump(mode="json", exclude=set(self._circumstances))
+        for name, path in self.sources().items():
             settings[name] = content_digest(path)
         text = json.dumps({"results_version": self.results_version, "study": settings}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()

@@ -284,6 +284,8 @@ def _section(model: type[BaseModel], where: Where) -> type[BaseModel]:
         inner = info.annotation
         if get_origin(inner) is dict:  # entries by name: the next name is that of an entry
             inner = get_args(inner)[1]
+        elif get_origin(inner) is tuple:  # a list of sections: the number after this one leads into a section
+            inner = get_args(inner)[0]
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             model = inner
     return model
@@ -340,8 +342,8 @@ def _commented(model: type[BaseModel], lines: list[str], indent: str) -> None:
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             lines.append(f"{indent}{name}:{comment}")
             _commented(inner, lines, indent + "  ")
-        elif info.is_required():
-            lines.append(f"{indent}{name}: {extra['example']}{comment} REQUIRED")
+        elif "example" in extra:
+            lines.append(f"{indent}{name}: {extra['example']}{comment}{' REQUIRED' if info.is_required() else ''}")
         else:
             lines.append(f"{indent}{name}: {json.dumps(written[name])}{comment}")
 

@@ -389,7 +389,7 @@ def _create(plan: Plan, root: Path) -> Run:
 
 def _portable_yaml(study: BaseStudy) -> str:
     """The study with the copies of its inputs in the run, so that the run can be moved, resumed and replayed."""
-    return to_yaml(study.model_copy(update={name: Path("inputs") / p.name for name, p in study.inputs().items()}))
+    return to_yaml(study.with_inputs({name: Path("inputs") / path.name for name, path in study.inputs().items()}))
 
 
 def _sha(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Porometry: pore sizes from flux and pressure."""
+"""Porometry: hydraulic permeability and pore structure from water flux against pressure."""
 
 from membrane_dask.studies.registry import StudyKind
 

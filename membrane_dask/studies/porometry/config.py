@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-)
+from pydantic import BeforeValidator, Field
 
-from membrane_dask.config import (
-    BaseStudy,
-    InputFile,
-    Line,
-    Model,
-    parameter,
-)
-from membrane_dask.errors import Problem
+from membrane_dask.config import BaseStudy, InputFile, Line, Model, parameter
+from membrane_dask.errors import Problem, Source, StudyError, Where
+from membrane_dask.former_names import warn
 from membrane_dask.quantities import (
     Number,
     PriorFraction,
@@ -31,32 +23,43 @@ from membrane_dask.quantities import (
 )
 
 
-class KnownSettings(Model):
-    """What is known of every membrane apart from its flux: any two close the relations, with fewer a ridge is left.
+class DataSettings(Model):
+    """One table of measurements."""
 
-    `3 nm` is exact, `3.15 +- 0.25 nm` a value with its standard deviation, `0.1 to 1 um` a range even in the
-    logarithm, `uniform 0.1 to 1 um` in itself.
+    input: InputFile = Field(
+        description="table, as for the key input of the study", json_schema_extra={"unit": "", "example": "flux.csv"}
+    )
+
+
+class PriorSettings(Model):
+    """Independent data of a membrane: with two of the four, the permeability determines the other two.
+
+    `3 nm` is an exact value, `3.15 +- 0.25 nm` a value with its standard deviation, `0.1 to 1 um` a range with a
+    uniform distribution of the logarithm, `uniform 0.1 to 1 um` one with a uniform distribution of the value.
     """
 
-    radius: PriorLength | None = parameter(None, "pore radius, such as from a rejection point", unit="nm, um, ...")
-    porosity: PriorFraction | None = parameter(None, "surface porosity, such as from micrographs")
-    pore_number: PriorNumber | None = parameter(None, "number of pores in the area, such as counted on micrographs")
-    thickness: PriorLength | None = parameter(None, "thickness of the layer that resists", unit="nm, um, ...")
+    radius: PriorLength | None = parameter(None, "pore radius, e.g. from a rejection curve", unit="nm, um, ...")
+    porosity: PriorFraction | None = parameter(None, "surface porosity, e.g. from micrographs")
+    pore_number: PriorNumber | None = parameter(None, "number of pores in the area, e.g. counted on micrographs")
+    thickness: PriorLength | None = parameter(
+        None, "selective-layer thickness, e.g. from a cross-section", unit="nm, um, ..."
+    )
 
     def _inconsistencies(self) -> Iterator[Problem]:
         exact = [name for name in type(self).model_fields if (getattr(self, name) or ("",))[0] == "exact"]
         if len(exact) > 2:
-            words = f"is the third exact value ({', '.join(exact)}): two fix everything; give its deviation with +-"
-            yield Problem((exact[2],), words)
+            message = (
+                f"is the third exact value ({', '.join(exact)}), but two determine all four quantities; "
+                "give its standard deviation with +-"
+            )
+            yield Problem((exact[2],), message)
 
 
-class PlausibleSettings(Model):
-    """Ranges, even in the logarithm, that take the place of data where fewer than two are known."""
+class PriorRangeSettings(Model):
+    """Ranges, uniform in the logarithm, that complete the priors of a membrane with fewer than two."""
 
     radius: PriorLength = parameter(("loguniform", 0.5e-9, 1e-5), "pore radius", unit="nm, um, ...")
-    thickness: PriorLength = parameter(
-        ("loguniform", 1e-8, 2e-4), "thickness of the layer that resists", unit="nm, um, ..."
-    )
+    thickness: PriorLength = parameter(("loguniform", 1e-8, 2e-4), "selective-layer thickness", unit="nm, um, ...")
 
     def _inconsistencies(self) -> Iterator[Problem]:
         for name in type(self).model_fields:
@@ -64,160 +67,238 @@ class PlausibleSettings(Model):
                 yield Problem((name,), "must be a range, low to high")
 
 
-class FurtherSettings(Model):
-    """Relative standard deviations of measurements that could be made next."""
+class MeasurementSettings(Model):
+    """Relative standard deviations of further measurements, whose effect on the intervals is predicted."""
 
     rejection_point: Number = parameter(
         0.08, "pore radius from a rejection curve", source="Palencia Table 2", gt=0, lt=1
     )
     displacement_porometry: Number = parameter(0.05, "pore radius from liquid-liquid displacement", gt=0, lt=1)
-    micrograph_porosity: Number = parameter(0.1, "open share of the surface on micrographs (SEM)", gt=0, lt=1)
-    micrograph_count: Number = parameter(0.1, "pores counted on micrographs (SEM)", gt=0, lt=1)
-    thickness: Number = parameter(0.1, "thickness of the layer on cross-sections (SEM)", gt=0, lt=1)
+    micrograph_porosity: Number = parameter(0.1, "surface porosity from micrographs (SEM)", gt=0, lt=1)
+    micrograph_count: Number = parameter(0.1, "number of pores on micrographs (SEM)", gt=0, lt=1)
+    thickness: Number = parameter(0.1, "selective-layer thickness from cross-sections (SEM)", gt=0, lt=1)
 
 
 class PublishedSettings(Model):
-    """With convention: published, which of the paper's tables is the model, and which of its defects are on."""
+    """Options of `convention: published`: the published table to follow, its scaling factors and its errors."""
 
     preset: Literal["table6", "table8", "table14"] | None = parameter(
-        None, "default: table6 for lines, table14 for curves beyond a critical pressure", unit="", source="Palencia"
+        None,
+        "published table to follow; default table6 for lines, table14 for curves with a critical pressure",
+        unit="",
+        source="Palencia",
     )
     thickness: Annotated[(float, *quantity("m", "107.5 um"))] | None = parameter(
-        None, "thickness y of the membrane; required", unit="nm, um, ...", source="Palencia Table 2"
+        None,
+        "membrane thickness y; required with convention: published",
+        unit="nm, um, ...",
+        source="Palencia Table 2",
     )
     young_laplace_power: Whole | None = parameter(
-        None, "power of ten of the Young-Laplace radius, -3 for backward scaling; default as the table", ge=-9, le=9
+        None,
+        "exponent of the scaling factor of the Young-Laplace radius (-3: backward scaling); default as in the table",
+        ge=-9,
+        le=9,
     )
     porosity_power: Whole | None = parameter(
-        None, "power of ten of the porosity; default such that it lies in [0.1, 1)", ge=-12, le=12
+        None,
+        "exponent of the scaling factor of the porosity; default such that the porosity is in [0.1, 1)",
+        ge=-12,
+        le=12,
     )
     pore_number_powers: Annotated[tuple[Whole, Whole], BeforeValidator(list_as_tuple)] | None = parameter(
-        None, "powers of ten of the pore number at the lower and the upper radius; default to 10^13 and 10^12"
+        None,
+        "exponents of the scaling factors of the pore number at the lower and at the upper radius; default such that "
+        "the pore numbers are of the orders 10^13 and 10^12",
     )
     rounded_cosine: bool | None = parameter(
-        None, "cosine of the contact angle to two digits; default as the table", unit="", source="Palencia Table 14"
+        None,
+        "round the cosine of the contact angle to two digits; default as in the table",
+        unit="",
+        source="Palencia Table 14",
     )
     literal_numbers: bool | None = parameter(
         None,
-        "pore numbers without the porosity's power of ten; default as the table",
+        "omit the scaling factor of the porosity from the pore numbers; default as in the table",
         unit="",
         source="Palencia Eq. 22",
     )
     literal_equation_22: bool | None = parameter(
-        None, "Eq. 22 as printed, which does not give the printed radii; default no", unit="", source="Palencia Eq. 22"
+        None,
+        "use Eq. 22 as printed, which does not give the printed radii; default no",
+        unit="",
+        source="Palencia Eq. 22",
     )
     dropped_division: bool | None = parameter(
-        None, "Eq. 22 without its 1/r, an area called nm; default as the table", unit="", source="Palencia Table 14"
+        None,
+        "omit the division by the radius from Eq. 22, as for the radii of Table 14; default as in the table",
+        unit="",
+        source="Palencia Table 14",
     )
 
 
 class BootstrapSettings(Model):
-    """Fits repeated on data drawn anew."""
+    """Bootstrap: repeated fits of resampled or simulated data."""
 
     method: Literal["residual", "pairs", "parametric"] = parameter(
         "parametric",
-        "parametric: normal errors of the size found; residual: residuals drawn anew; pairs: points drawn anew. "
-        "Printed lines and curves beyond a critical pressure are always parametric",
+        "parametric: parameters from the normal distribution of their estimates; residual: resampled residuals; "
+        "pairs: resampled points. Published lines, runs and curves with a critical pressure are always parametric",
         unit="",
     )
-    draws: Whole = parameter(2000, "fits of each membrane; 0 for none", ge=0, le=1_000_000)
-    batch: Whole = parameter(1000, "fits in a unit of work", ge=10, le=100_000)
+    draws: Whole = parameter(2000, "bootstrap fits of each membrane; 0 for none", ge=0, le=1_000_000)
+    batch: Whole = parameter(1000, "bootstrap fits in one unit of work", ge=10, le=100_000)
 
 
 class PorometryStudy(BaseStudy):
-    """What flux against pressure says of a membrane's pores, and what it leaves open (Palencia)."""
+    """Hydraulic permeability, threshold pressure and pore structure from water flux against pressure (Palencia)."""
 
     kind: Literal["porometry"] = "porometry"
-    input: InputFile = Field(
-        description="table (.csv, .xlsx, .json) with units in its headers: membrane, pressure [bar], flux [L m-2 h-1] "
-        "(or mass [g] and time [s]), perhaps replicate, state (before, after), temperature [degC], area [cm2]; or of "
-        "lines that were fitted: permeability, intercept, r2, pressures",
+    input: InputFile | None = Field(
+        None,
+        description="table (.csv, .xlsx, .json) with units in its headers: membrane, pressure [bar], "
+        "flux [L m-2 h-1] (or mass [g] and time [s]), optionally replicate, state (e.g. before, after), "
+        "temperature [degC], area [cm2]; or a table of published lines: membrane, permeability, intercept, r2, "
+        "pressures. Required, unless data lists several tables",
         json_schema_extra={"unit": "", "example": "flux.csv"},
     )
-    more: InputFile | None = parameter(None, "a second such table", unit="")
-    sheet: Line | None = parameter(None, "sheet of a workbook with several", unit="")
-    decimal: Literal[".", ","] = parameter(".", "what stands before decimals in the tables", unit="")
-    area: Annotated[(float, *quantity("m2", "34 cm2"))] | None = parameter(
-        None, "membrane area, where no column tells; without it pore numbers are those of 1 m2", unit="cm2, m2, ..."
+    data: tuple[DataSettings, ...] = parameter(
+        (), "several tables in place of input: [{input: a.csv}, {input: b.csv}]", unit=""
     )
-    temperature: WaterTemperature = parameter(298.15, "of the water, where no column tells", unit="degC, K")
+    sheet: Line | None = parameter(None, "sheet, of a workbook with several", unit="")
+    decimal: Literal[".", ","] = parameter(".", "decimal separator of the tables", unit="")
+    area: Annotated[(float, *quantity("m2", "34 cm2"))] | None = parameter(
+        None, "membrane area, for tables without such a column; default 1 m2 for pore numbers", unit="cm2, m2, ..."
+    )
+    temperature: WaterTemperature = parameter(
+        298.15, "temperature of the water, for tables without such a column", unit="degC, K"
+    )
     viscosity: Annotated[(float, *quantity("Pa s", "0.89 mPa s", 1e-5, 0.1))] | None = parameter(
-        None, "of the liquid; default water's at its temperature (IAPWS)", unit="mPa s, ..."
+        None, "viscosity of the liquid; default that of water at its temperature (IAPWS)", unit="mPa s, ..."
     )
     surface_tension: Annotated[(float, *quantity("N m-1", "72 mN m-1"))] | None = parameter(
-        None, "of the liquid; default water's at its temperature (IAPWS)", unit="mN m-1, ..."
+        None, "surface tension of the liquid; default that of water at its temperature (IAPWS)", unit="mN m-1, ..."
     )
     contact_angle: Number | None = parameter(
-        None, "of the liquid on the membrane; default none, and no Young-Laplace radius", unit="degrees", ge=0, lt=90
+        None,
+        "contact angle of the liquid on the membrane; default none, without Young-Laplace radii",
+        unit="degrees",
+        ge=0,
+        lt=90,
     )
     convention: Literal["si", "published"] = parameter(
         "si",
-        "si: what the data determine, in consistent units; published: the paper's structure as well, whose powers of "
-        "ten are assigned",
+        "si: what the data determine, in consistent units; published: in addition the structure by the published "
+        "procedure, with assigned scaling factors",
         unit="",
     )
     curve: Literal["linear", "darcy"] = parameter(
         "linear",
-        "linear: one line through all pressures; darcy: a line from the threshold (root of the cubic through the "
-        "points) to a critical pressure, from where the flux grows with the logarithm",
+        "linear: one line through all pressures; darcy: a line from the threshold pressure (root of the cubic through "
+        "the points) to a critical pressure, and a logarithmic branch above it",
         unit="",
         source="Palencia Sec. 3.6",
     )
     regression: Literal["ols", "weighted", "deming", "huber"] = parameter(
         "ols",
-        "ols: least squares; weighted: by a column 'flux sd', or errors in proportion to the flux; deming: errors of "
-        "the gauge as well; huber: outliers pull little",
+        "ols: ordinary least squares; weighted: weights from a column 'flux sd', else errors in proportion to the "
+        "flux; deming: errors of pressure and flux; huber: Huber's robust estimate",
         unit="",
     )
     pressure_error: Annotated[(float, *quantity("Pa", "1 kPa"))] | None = parameter(
-        None, "standard deviation of a pressure, for deming", unit="kPa, ..."
+        None, "standard deviation of the pressure, for deming", unit="kPa, ..."
     )
     flux_error: Number | None = parameter(
-        None, "relative standard deviation of a flux: for deming, and for curves that leave no residuals", gt=0, lt=1
+        None,
+        "relative standard deviation of the flux, for deming and for curves with a critical pressure",
+        gt=0,
+        lt=1,
     )
     replicates: Literal["readings", "runs"] = parameter(
         "readings",
-        "readings: replicates differ by errors of reading, each a point; runs: each replicate is a run with its own "
-        "line, whose scatter gives the intervals",
+        "readings: replicates differ by reading errors, and each is a point; runs: each replicate is an independent "
+        "run with its own line, and the scatter of the lines gives the intervals",
         unit="",
     )
-    confidence: Number = parameter(0.95, "of all intervals", ge=0.5, lt=1)
+    confidence: Number = parameter(0.95, "confidence of all intervals", ge=0.5, lt=1)
     viscosity_error: Number = parameter(0.0, "relative standard deviation of the viscosity", ge=0, lt=0.5)
     area_error: Number = parameter(0.0, "relative standard deviation of the area", ge=0, lt=0.5)
-    known: KnownSettings = parameter(KnownSettings(), "independent data", unit="")
-    membranes: dict[Line, KnownSettings] = parameter(
+    priors: PriorSettings = parameter(PriorSettings(), "independent data of every membrane", unit="", formerly="known")
+    membranes: dict[Line, PriorSettings] = parameter(
         {},
-        "independent data of single membranes, by label, in place of those of all: {M1: {radius: 3 +- 0.2 nm}}",
+        "independent data of single membranes by label, in place of priors: {M1: {radius: 3 +- 0.2 nm}}",
         unit="",
     )
-    plausible: PlausibleSettings = parameter(PlausibleSettings(), "ranges in place of data", unit="")
-    further: FurtherSettings = parameter(FurtherSettings(), "errors of measurements that could be made next", unit="")
-    published: PublishedSettings = parameter(PublishedSettings(), "the paper's way", unit="")
-    bootstrap: BootstrapSettings = parameter(BootstrapSettings(), "fits repeated on data drawn anew", unit="")
-    draws: Whole = parameter(1000, "points of each posterior that are kept", ge=10, le=100_000)
-    reference: InputFile | None = parameter(
-        None, "printed cells of the paper's tables, which are computed again and held beside what is printed", unit=""
+    prior_ranges: PriorRangeSettings = parameter(
+        PriorRangeSettings(), "ranges for membranes with fewer than two priors", unit="", formerly="plausible"
     )
+    candidate_measurements: MeasurementSettings = parameter(
+        MeasurementSettings(), "relative errors of possible further measurements", unit="", formerly="further"
+    )
+    published: PublishedSettings = parameter(PublishedSettings(), "options of convention: published", unit="")
+    bootstrap: BootstrapSettings = parameter(BootstrapSettings(), "repeated fits", unit="")
+    draws: Whole = parameter(1000, "stored points of each posterior", ge=10, le=100_000)
+    reference: InputFile | None = parameter(
+        None, "numbers of the published tables, which are recomputed and compared", unit=""
+    )
+
+    @property
+    def tables(self) -> dict[Where, Path]:
+        """Tables of measurements, by field."""
+        single: dict[Where, Path] = {("input",): self.input} if self.input else {}
+        return single | {("data", number, "input"): entry.input for number, entry in enumerate(self.data)}
+
+    @property
+    def _files(self) -> dict[Where, Path]:
+        return self.tables | ({("reference",): self.reference} if self.reference else {})
 
     def inputs(self) -> dict[str, Path]:
         """Files that the study reads, by field."""
-        return {name: path for name in ("input", "more", "reference") if (path := getattr(self, name))}
+        return {".".join(map(str, where)): path for where, path in self._files.items()}
+
+    def with_inputs(self, paths: Mapping[str, Path]) -> PorometryStudy:
+        """The study with other paths of its files, by field as in :meth:`inputs`."""
+        entries = [
+            entry.model_copy(update={"input": paths[f"data.{number}.input"]}) for number, entry in enumerate(self.data)
+        ]
+        fields = {name: path for name, path in paths.items() if name in ("input", "reference")}
+        return self.model_copy(update={**fields, "data": tuple(entries)})
+
+    @classmethod
+    def _present_layout(cls, settings: Mapping[str, Any], source: Source) -> Mapping[str, Any]:
+        """Settings with an entry of ``data`` in place of ``more``, the former key of a second table."""
+        if "more" not in settings:
+            return settings
+        present = {name: value for name, value in settings.items() if name != "more"}
+        location = source.locate(("more",))
+        if settings["more"] is None:
+            warn(f"{location}: more is now an entry of data; leave it out", 7)
+            return present
+        if settings.get("data"):
+            raise StudyError([Problem(("more",), "is now an entry of data; move it there")], source)
+        warn(f"{location}: more is now an entry of data: [{{input: a.csv}}, {{input: b.csv}}]", 7)
+        entries = [(name, settings[name]) for name in ("input", "more") if settings.get(name) is not None]
+        for number, (name, _) in enumerate(entries):
+            source.rename((name,), ("data", number, "input"))
+        present.pop("input", None)
+        return present | {"data": [{"input": path} for _, path in entries]}
 
     def _inconsistencies(self) -> Iterator[Problem]:
         yield from super()._inconsistencies()
-        names = [path.name for path in self.inputs().values()]
-        if len(set(names)) < len(names):
-            yield Problem(("more",), f"has the name of another file of the study; a run keeps copies (got {names})")
+        if not self.tables:
+            yield Problem(("input",), "required: a table, for example input: flux.csv, or several tables under data")
+        if self.input and self.data:
+            yield Problem(("data",), "is given as well as input; list all tables under data")
+        yield from self._repeated_names()
         if self.regression == "deming":
             for name in ("pressure_error", "flux_error"):
                 if getattr(self, name) is None:
                     yield Problem((name,), "required with regression: deming")
         if self.replicates == "runs" and self.regression == "weighted":
-            yield Problem(("regression",), "weighted goes with replicates: readings; runs weigh alike")
+            message = "weighted is not possible with replicates: runs, which have equal weights; use readings"
+            yield Problem(("regression",), message)
         if self.curve == "darcy" and (self.regression != "ols" or self.replicates == "runs"):
-            yield Problem(
-                ("curve",), "darcy is fitted by least squares to all readings (regression: ols, replicates: readings)"
-            )
+            yield Problem(("curve",), "darcy is possible with regression: ols and replicates: readings only")
         if self.convention == "published":
             for where, value in (
                 (("contact_angle",), self.contact_angle),
@@ -231,3 +312,12 @@ class PorometryStudy(BaseStudy):
                 ("bootstrap", "draws"),
                 f"must be 0, or at least batch = {self.bootstrap.batch} (got {self.bootstrap.draws})",
             )
+
+    def _repeated_names(self) -> Iterator[Problem]:
+        """Files of the same name: a run keeps copies of all files in one folder."""
+        names: set[str] = set()
+        for where, path in self._files.items():
+            if path.name in names:
+                message = "another file of the study has the same name, but a run keeps copies of both; rename one"
+                yield Problem(where, f"{message} (got {path.name!r})")
+            names.add(path.name)

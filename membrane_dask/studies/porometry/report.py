@@ -1,4 +1,4 @@
-"""The report of a porometry study: a verdict per membrane, fluxes, intervals, the ridge, and the paper's tables."""
+"""Sections of the report of a porometry study: summaries, fits, pore structure, and the published tables."""
 
 from __future__ import annotations
 
@@ -13,402 +13,447 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from membrane_dask.engine.run import Run
-from membrane_dask.io.tables.flux_curves import FittedLine, FluxCurve
 from membrane_dask.physics.porometry.darcy_curve import DarcyCurve
 from membrane_dask.physics.porometry.radius_distributions import LogNormalRadii, NormalRadii
-from membrane_dask.report.page import STYLE, Grid, Section, picture
-from membrane_dask.studies.porometry.program import PorometryProgram
-from membrane_dask.studies.porometry.summary import LMH_BAR, number, verdicts
-from membrane_dask.studies.porometry.tasks import Member
+from membrane_dask.report.page import STYLE, Grid, Picture, Section, picture
+from membrane_dask.studies.porometry.config import PorometryStudy
+from membrane_dask.studies.porometry.measurements import read_measurements
+from membrane_dask.studies.porometry.summary import LMH_BAR, format_number, membrane_summary
 
 _COLOURS = ("#1f5fa8", "#d1702a", "#2a8a57", "#8a3f9b", "#a33a3a", "#4d4d4d")
-_FOUND, _POINTS, _QUIET = "#1f5fa8", "#1c2530", "#9aa6b4"
+_FIT, _CURVE, _INTERVAL = _COLOURS[0], _COLOURS[1], _COLOURS[4]
+_POINTS, _GREY, _TEXT = "#1c2530", "#9aa6b4", "#5a6675"
 #: m s-1 in L m-2 h-1.
 _LMH = 3.6e6
-#: Membranes of which figures with one part each are drawn, and parts in a row.
-_DRAWN, _ACROSS = 24, 4
-#: Membranes whose ridge and distribution are drawn.
-_SHOWN = 4
-#: Thicknesses at which the ridge is drawn, m.
-_LAYERS = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
-_MARKS = {"reproduced": "✓", "rounding": "≈", "decade": "10ˣ", "by eye": "≈ by eye", "plausible": "~", "not": "✗"}
-
-
-def sections(run: Run) -> list[Section]:
-    """All of the page, for what is done."""
-    tree = run.result
-    groups = {name: node.to_dataset().load() for name, node in tree.children.items()}
-    members = PorometryProgram(run.study).members  # type: ignore[arg-type]
-    fits, posteriors = groups["porometry"], groups["posterior"]
-    rows = [(label, " ".join(words)) for label, words in verdicts(tree).items()]
-    found = [
-        Section("What the data say", _told(fits), [Grid(("membrane", "verdict"), rows)]),
-        Section("Flux against pressure", "", [_fluxes(fits, members), _lines(fits, groups.get("resampled"))]),
-    ]
-    if np.isfinite(fits.left_out_error).any():
-        found.append(_laws(fits))
-    if np.isfinite(posteriors.radius_median).any():
-        found += [_pores(posteriors), _ridge(fits, posteriors), _further(posteriors)]
-    if np.isfinite(fits.surface_porosity).any():
-        found.append(_published(fits))
-    if "pairs" in groups:
-        found.append(_pairs(groups["pairs"]))
-    if "populations" in groups:
-        found.append(_populations(groups["populations"]))
-    if "reproduction" in groups:
-        found.append(_reproduction(groups["reproduction"]))
-    return found
-
-
-def _told(fits: xr.Dataset) -> str:
-    words = f"Intervals are those of {fits.attrs['confidence']:.0%} confidence."
-    if fits.attrs["convention"] == "published":
-        words += (
-            " Convention: published. Its radii, porosities and pore numbers carry powers of ten that were assigned, "
-            "not measured; the sentences below are of what was measured."
-        )
-    return words
-
-
-def _grid(count: int, height: float, **options: Any) -> tuple[Figure, np.ndarray]:
-    """A figure of ``count`` parts in rows."""
-    rows = math.ceil(count / _ACROSS)
-    figure = Figure(figsize=(2.6 * min(count, _ACROSS), height * rows), layout="constrained")
-    axes = figure.subplots(rows, min(count, _ACROSS), squeeze=False, **options)
-    for axis in axes.ravel()[count:]:
-        axis.set_visible(False)
-    return figure, axes
-
-
-def _fluxes(fits: xr.Dataset, members: list[Member]) -> Any:
-    with mpl.rc_context(STYLE):
-        shown = members[:_DRAWN]
-        figure, axes = _grid(len(shown), 2.1)
-        for k, (axis, member) in enumerate(zip(axes.ravel(), shown, strict=False)):
-            _flux(axis, fits.isel(membrane=k), member)
-        for axis in axes[:, 0]:
-            axis.set_ylabel("flux [L m⁻² h⁻¹]")
-        for axis in axes.ravel()[max(0, len(shown) - axes.shape[1]) : len(shown)]:
-            axis.set_xlabel("pressure [kPa]")
-    words = (
-        "Fluxes (points; of printed lines only the line is left), the fitted line with its interval, and in orange a "
-        "curve that grows with the logarithm above its critical pressure. The bar on the axis is the interval of the "
-        "threshold pressure."
-    )
-    if len(members) > _DRAWN:
-        words += f" The first {_DRAWN} of {len(members)} membranes."
-    return picture(figure, words, "flux against pressure of each membrane, with the fitted law")
-
-
-def _flux(axis: Axes, fit: xr.Dataset, member: Member) -> None:
-    data = member.data
-    top = float(data.pressure.max() if isinstance(data, FluxCurve) else data.pressures.max())
-    pressure = np.linspace(0, 1.05 * top, 200)
-    slope, intercept = float(fit.hydraulic_permeability), float(fit.intercept_flux)
-    zero = float(fit.threshold_pressure)
-    if isinstance(data, FittedLine) and fit.attrs["convention"] == "published":
-        intercept = -slope * zero
-    curved = fit.attrs["curve"] == "darcy" and isinstance(data, FluxCurve)
-    if curved and math.isfinite(slope):
-        law = DarcyCurve(float(fit.log_slope), float(fit.log_offset), zero)
-        axis.plot(pressure / 1e3, law.flux(pressure) * _LMH, color=_COLOURS[1], lw=1.2)
-        axis.plot(law.critical_pressure / 1e3, law.critical_flux * _LMH, "o", color=_COLOURS[1], ms=3)
-    elif curved:
-        above = pressure[pressure > float(fit.log_threshold_pressure)]
-        law_flux = float(fit.log_slope) * np.log(above) + float(fit.log_offset)
-        axis.plot(above / 1e3, law_flux * _LMH, color=_COLOURS[1], lw=1.2, ls="--")
-    elif math.isfinite(slope):
-        axis.plot(pressure / 1e3, (slope * pressure + intercept) * _LMH, color=_FOUND, lw=1.2)
-        error, other = float(fit.hydraulic_permeability_error), float(fit.intercept_flux_error)
-        if math.isfinite(error) and math.isfinite(other):
-            variance = (error * pressure) ** 2 + 2 * float(fit.permeability_intercept_covariance) * pressure + other**2
-            reach = (float(fit.hydraulic_permeability_upper) - slope) / error if error else 0.0
-            half = reach * np.sqrt(np.maximum(variance, 0.0))
-            line = slope * pressure + intercept
-            axis.fill_between(
-                pressure / 1e3, (line - half) * _LMH, (line + half) * _LMH, color=_FOUND, alpha=0.15, lw=0
-            )
-    if isinstance(data, FluxCurve):
-        for k in np.unique(data.replicate):
-            mine = data.replicate == k
-            axis.plot(data.pressure[mine] / 1e3, data.flux[mine] * _LMH, "o^sD"[k % 4], color=_POINTS, ms=3)
-    low, high = float(fit.threshold_pressure_lower), float(fit.threshold_pressure_upper)
-    if math.isfinite(low) and math.isfinite(high):
-        shown = np.clip([low, high], 0, 1.05 * top) / 1e3
-        axis.plot(shown, [0, 0], color=_COLOURS[4], lw=3, solid_capstyle="butt", clip_on=False)
-    axis.set(xlim=(0, 1.05 * top / 1e3), ylim=(0, None), title=str(fit.membrane.item()))
-
-
-def _between(low: float, high: float) -> str:
-    return f"[{number(low)}, {number(high)}]" if math.isfinite(low) or math.isfinite(high) else ""
-
-
-def _lines(fits: xr.Dataset, resampled: xr.Dataset | None) -> Grid:
-    header = ["membrane", "L, L m⁻² h⁻¹ bar⁻¹", "resistance, m⁻¹", "r²", "P₀, kPa", "P₀ resolved", "misfit p"]
-    if resampled is not None:
-        header += ["P₀ ≤ 0 in repeated fits"]
-    critical = bool(np.isfinite(fits.critical_pressure).any())
-    if critical:
-        header += ["critical pressure, kPa", "critical flux, L m⁻² h⁻¹"]
-    rows = []
-    for k, label in enumerate(fits.membrane.values):
-        one = fits.isel(membrane=k)
-        ends = [float(one[f"hydraulic_permeability_{end}"]) * LMH_BAR for end in ("lower", "upper")]
-        zeros = [float(one[f"threshold_pressure_{end}"]) / 1e3 for end in ("lower", "upper")]
-        row = [
-            str(label),
-            f"{number(float(one.hydraulic_permeability) * LMH_BAR)} {_between(*ends)}",
-            number(float(one.hydraulic_resistance)),
-            f"{float(one.r_squared):.4f}",
-            f"{number(float(one.threshold_pressure) / 1e3)} {_between(*zeros)}",
-            "yes" if float(one.threshold_resolved) == 1 else "no",
-            number(float(one.lack_of_fit), 2),
-        ]
-        if resampled is not None:
-            share = float(resampled.no_threshold.isel(membrane=k))
-            row.append(f"{share:.0%}" if math.isfinite(share) else "-")
-        if critical:
-            row += [number(float(one.critical_pressure) / 1e3, 4), number(float(one.critical_flux) * _LMH, 4)]
-        rows.append(row)
-    return Grid(header, rows, "Hydraulic permeability L and threshold pressure P₀, with their intervals.")
-
-
-def _laws(fits: xr.Dataset) -> Section:
-    judged = fits.isel(membrane=np.isfinite(fits.left_out_error).any("law").values)
-    rows = []
-    for k, label in enumerate(judged.membrane.values):
-        errors = judged.left_out_error.isel(membrane=k)
-        best = int(errors.argmin("law"))
-        cells = [
-            f"{e:.1%}{' ←' if j == best else ''}" if math.isfinite(e) else "-" for j, e in enumerate(errors.values)
-        ]
-        rows.append([str(label), *cells])
-    text = (
-        "How well each law predicts a pressure that it was not fitted to: root mean square error over the mean flux. "
-        "The best is marked. A dash: too few pressures to judge so many parameters."
-    )
-    return Section("Which law", text, [Grid(("membrane", *map(str, fits.law.values)), rows)])
-
-
+#: Largest number of membranes in a figure with one panel each, and panels in a row.
+_MAX_PANELS, _COLUMNS = 24, 4
+#: Membranes whose posterior and published distribution are drawn.
+_EXAMPLES = 4
+#: Selective-layer thicknesses for which the ridge is drawn, m.
+_RIDGE_THICKNESSES = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
+#: Factor from SI units and label of the four unknowns.
 _UNKNOWNS = (
     ("radius", 1e9, "radius [nm]"),
     ("porosity", 1.0, "surface porosity"),
     ("pore_number", 1.0, "pore number"),
     ("thickness", 1e6, "thickness [µm]"),
 )
+_OUTCOMES = {
+    "reproduced": "✓ reproduced",
+    "rounding": "≈ rounding",
+    "decade": "10ˣ decade",
+    "by eye": "≈ by eye",
+    "plausible": "~ plausible",
+    "not": "✗ not",
+}
+_MARKS = {"reproduced": "✓", "rounding": "≈", "decade": "10ˣ", "by eye": "≈ by eye", "plausible": "~", "not": "✗"}
 
 
-def _pores(made: xr.Dataset) -> Section:
-    known = made.isel(membrane=np.isfinite(made.radius_median).values)
-    count = known.sizes["membrane"]
+def sections(run: Run) -> list[Section]:
+    """Sections of the report, as far as the run is finished."""
+    tree = run.result
+    groups = {name: node.to_dataset().load() for name, node in tree.children.items()}
+    fits, posteriors = groups["porometry"], groups["posterior"]
+    rows = [(label, " ".join(sentences)) for label, sentences in membrane_summary(tree).items()]
+    page = [
+        Section("Summary of each membrane", _conditions(fits), [Grid(("membrane", "summary"), rows)]),
+        Section(
+            "Flux against pressure",
+            "",
+            [_flux_figure(fits, _measured_points(run, groups)), _fit_table(fits, groups.get("bootstrap_summary"))],
+        ),
+    ]
+    if np.isfinite(fits.leave_one_out_error).any():
+        page.append(_laws(fits))
+    if np.isfinite(posteriors.radius_median).any():
+        page += [_pore_structure(posteriors), _ridge(fits, posteriors), _candidate_measurements(posteriors)]
+    if np.isfinite(fits.surface_porosity).any():
+        page.append(_published_structure(fits))
+    if "pairs" in groups:
+        page.append(_pairs(groups["pairs"]))
+    if "populations" in groups:
+        page.append(_populations(groups["populations"]))
+    if "reproduction" in groups:
+        page.append(_reproduction(groups["reproduction"]))
+    return page
+
+
+def _measured_points(run: Run, groups: dict[str, xr.Dataset]) -> xr.Dataset:
+    """Measured points of all membranes."""
+    if "measurements" in groups:
+        return groups["measurements"]
+    # A run of version 0.1.0, which has copies of its tables only.
+    study = run.study
+    assert isinstance(study, PorometryStudy)
+    return xr.Dataset({name: ("point", values) for name, values in read_measurements(study).columns().items()})
+
+
+def _conditions(fits: xr.Dataset) -> str:
+    text = f"The confidence of all intervals is {fits.attrs['confidence']:.0%}."
+    if fits.attrs["convention"] == "published":
+        text += (
+            " Convention: published. Its radii, porosities and pore numbers contain scaling factors, powers of ten "
+            "that are assigned, not measured. The summaries describe what was measured."
+        )
+    return text
+
+
+def _interval(dataset: xr.Dataset, name: str, scale: float) -> str:
+    """Interval of a variable; empty if it is unbounded."""
+    low, high = (float(dataset[f"{name}_{end}"]) * scale for end in ("low", "high"))
+    bounded = math.isfinite(low) or math.isfinite(high)
+    return f" [{format_number(low)}, {format_number(high)}]" if bounded else ""
+
+
+def _with_interval(dataset: xr.Dataset, name: str, scale: float, suffix: str = "") -> str:
+    return format_number(float(dataset[name + suffix]) * scale) + _interval(dataset, name, scale)
+
+
+def _panels(count: int, height: float, **options: Any) -> tuple[Figure, np.ndarray]:
+    """A figure of ``count`` panels in rows."""
+    rows = math.ceil(count / _COLUMNS)
+    figure = Figure(figsize=(2.6 * min(count, _COLUMNS), height * rows), layout="constrained")
+    axes = figure.subplots(rows, min(count, _COLUMNS), squeeze=False, **options)
+    for axis in axes.ravel()[count:]:
+        axis.set_visible(False)
+    return figure, axes
+
+
+# ---------------------------------------------------------------------------------------------
+# Fits
+
+
+def _flux_figure(fits: xr.Dataset, points: xr.Dataset) -> Picture:
+    count = min(fits.sizes["membrane"], _MAX_PANELS)
+    with mpl.rc_context(STYLE):
+        figure, axes = _panels(count, 2.1)
+        for k, axis in zip(range(count), axes.ravel(), strict=False):
+            fit = fits.isel(membrane=k)
+            _flux_panel(axis, fit, points.isel(point=points.membrane_name.values == fit.membrane.item()))
+        for axis in axes[:, 0]:
+            axis.set_ylabel("flux [L m⁻² h⁻¹]")
+        for axis in axes.ravel()[max(0, count - axes.shape[1]) : count]:
+            axis.set_xlabel("pressure [kPa]")
+    caption = (
+        "Measured fluxes (points; published lines have none) and the fitted line with its interval; in orange a curve "
+        "that is logarithmic above its critical pressure. The bar on the axis is the interval of the threshold "
+        "pressure."
+    )
+    if count < fits.sizes["membrane"]:
+        caption += f" The first {count} of {fits.sizes['membrane']} membranes."
+    return picture(figure, caption, "flux against pressure of each membrane, with the fitted law")
+
+
+def _flux_panel(axis: Axes, fit: xr.Dataset, points: xr.Dataset) -> None:
+    has_points = bool(np.isfinite(points.flux).any())
+    top = 1.05 * float(points.pressure.max())
+    pressure = np.linspace(0, top, 200)
+    slope, threshold = float(fit.hydraulic_permeability), float(fit.threshold_pressure)
+    if fit.attrs["curve"] == "darcy" and has_points:
+        if math.isfinite(slope):
+            law = DarcyCurve(float(fit.log_slope), float(fit.log_offset), threshold)
+            axis.plot(pressure / 1e3, law.flux(pressure) * _LMH, color=_CURVE, lw=1.2)
+            axis.plot(law.critical_pressure / 1e3, law.critical_flux * _LMH, "o", color=_CURVE, ms=3)
+        else:
+            above = pressure[pressure > float(fit.log_threshold_pressure)]
+            flux = float(fit.log_slope) * np.log(above) + float(fit.log_offset)
+            axis.plot(above / 1e3, flux * _LMH, color=_CURVE, lw=1.2, ls="--")
+    elif math.isfinite(slope):
+        # The published convention takes the absolute value of a printed intercept.
+        is_published_line = not has_points and fit.attrs["convention"] == "published"
+        line = slope * pressure + (-slope * threshold if is_published_line else float(fit.intercept_flux))
+        axis.plot(pressure / 1e3, line * _LMH, color=_FIT, lw=1.2)
+        half_width = _half_width(fit, pressure)
+        if half_width is not None:
+            low, high = (line - half_width) * _LMH, (line + half_width) * _LMH
+            axis.fill_between(pressure / 1e3, low, high, color=_FIT, alpha=0.15, lw=0)
+    for k in np.unique(points.replicate[np.isfinite(points.flux)]):
+        replicate = points.isel(point=points.replicate.values == k)
+        axis.plot(replicate.pressure / 1e3, replicate.flux * _LMH, "o^sD"[int(k) % 4], color=_POINTS, ms=3)
+    low, high = float(fit.threshold_pressure_low), float(fit.threshold_pressure_high)
+    if math.isfinite(low) and math.isfinite(high):
+        ends = np.clip([low, high], 0, top) / 1e3
+        axis.plot(ends, [0, 0], color=_INTERVAL, lw=3, solid_capstyle="butt", clip_on=False)
+    axis.set(xlim=(0, top / 1e3), ylim=(0, None), title=str(fit.membrane.item()))
+
+
+def _half_width(fit: xr.Dataset, pressure: np.ndarray) -> np.ndarray | None:
+    """Half-width of the confidence interval of a line, m s-1; None without standard errors."""
+    slope_error, intercept_error = float(fit.hydraulic_permeability_error), float(fit.intercept_flux_error)
+    if not (math.isfinite(slope_error) and math.isfinite(intercept_error)):
+        return None
+    covariance = float(fit.permeability_intercept_covariance)
+    variance = (slope_error * pressure) ** 2 + 2 * covariance * pressure + intercept_error**2
+    width = float(fit.hydraulic_permeability_high) - float(fit.hydraulic_permeability)
+    return np.asarray((width / slope_error if slope_error else 0.0) * np.sqrt(np.maximum(variance, 0.0)))
+
+
+def _fit_table(fits: xr.Dataset, bootstrap: xr.Dataset | None) -> Grid:
+    header = ["membrane", "L, L m⁻² h⁻¹ bar⁻¹", "resistance, m⁻¹", "r²", "P₀, kPa", "P₀ resolved", "lack-of-fit p"]
+    if bootstrap is not None:
+        header += ["bootstrap fits with P₀ ≤ 0"]
+    critical = bool(np.isfinite(fits.critical_pressure).any())
+    if critical:
+        header += ["critical pressure, kPa", "critical flux, L m⁻² h⁻¹"]
+    rows = []
+    for k, label in enumerate(fits.membrane.values):
+        fit = fits.isel(membrane=k)
+        row = [
+            str(label),
+            _with_interval(fit, "hydraulic_permeability", LMH_BAR),
+            format_number(float(fit.hydraulic_resistance)),
+            f"{float(fit.r_squared):.4f}",
+            _with_interval(fit, "threshold_pressure", 1e-3),
+            "yes" if float(fit.threshold_resolved) == 1 else "no",
+            format_number(float(fit.lack_of_fit), 2),
+        ]
+        if bootstrap is not None:
+            fraction = float(bootstrap.no_threshold.isel(membrane=k))
+            row.append(f"{fraction:.0%}" if math.isfinite(fraction) else "-")
+        if critical:
+            row.append(format_number(float(fit.critical_pressure) / 1e3, 4))
+            row.append(format_number(float(fit.critical_flux) * _LMH, 4))
+        rows.append(row)
+    return Grid(header, rows, "Hydraulic permeability L and threshold pressure P₀, with their intervals.")
+
+
+def _laws(fits: xr.Dataset) -> Section:
+    ranked = fits.isel(membrane=np.isfinite(fits.leave_one_out_error).any("law").values)
+    rows = []
+    for k, label in enumerate(ranked.membrane.values):
+        errors = ranked.leave_one_out_error.isel(membrane=k)
+        best = int(errors.argmin("law"))
+        cells = [
+            f"{error:.1%}{' ←' if j == best else ''}" if math.isfinite(error) else "-"
+            for j, error in enumerate(errors.values)
+        ]
+        rows.append([str(label), *cells])
+    text = (
+        "Root mean square error of leave-one-out cross-validation over the mean flux: one pressure at a time is "
+        "predicted from the others. An arrow marks the best law; a dash, a law with too many parameters for the number "
+        "of pressures."
+    )
+    return Section("Laws of the flux", text, [Grid(("membrane", *map(str, fits.law.values)), rows)])
+
+
+# ---------------------------------------------------------------------------------------------
+# Pore structure
+
+
+def _pore_structure(posteriors: xr.Dataset) -> Section:
+    solved = posteriors.isel(membrane=np.isfinite(posteriors.radius_median).values)
+    count = solved.sizes["membrane"]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(10.4, 1.0 + 0.19 * count), layout="constrained")
         axes = figure.subplots(1, 4, sharey=True)
-        place = np.arange(count)[::-1]
-        for axis, (name, scale, words) in zip(axes, _UNKNOWNS, strict=True):
-            median, low, high = (known[f"{name}_{end}"].values * scale for end in ("median", "lower", "upper"))
-            axis.hlines(place, low, high, color=_FOUND, lw=1.6)
-            axis.plot(median, place, "o", color=_FOUND, ms=3)
-            axis.set(xscale="log", xlabel=words)
+        heights = np.arange(count)[::-1]
+        for axis, (name, scale, label) in zip(axes, _UNKNOWNS, strict=True):
+            median, low, high = (solved[f"{name}_{end}"].values * scale for end in ("median", "low", "high"))
+            axis.hlines(heights, low, high, color=_FIT, lw=1.6)
+            axis.plot(median, heights, "o", color=_FIT, ms=3)
+            axis.set(xscale="log", xlabel=label)
             if high.max() / low.min() < 12:
                 axis.set_xscale("linear")
                 axis.set_xlim(0, 1.1 * high.max())
-        axes[0].set_yticks(place, [str(label) for label in known.membrane.values])
+        axes[0].set_yticks(heights, [str(label) for label in solved.membrane.values])
     rows = []
-    for k, label in enumerate(known.membrane.values):
-        one = known.isel(membrane=k)
-        cells = [
-            f"{number(float(one[f'{name}_median']) * s)} "
-            f"{_between(float(one[f'{name}_lower']) * s, float(one[f'{name}_upper']) * s)}"
-            for name, s, _ in _UNKNOWNS
-        ]
-        rows.append([str(label), f"{int(one.independent_data)}", *cells])
-    few = bool((known.independent_data < 2).any())
+    for k, label in enumerate(solved.membrane.values):
+        posterior = solved.isel(membrane=k)
+        cells = [_with_interval(posterior, name, scale, "_median") for name, scale, _ in _UNKNOWNS]
+        rows.append([str(label), f"{int(posterior.independent_data)}", *cells])
     text = (
-        "Radius, porosity, pore number and thickness that the permeability and the independent data allow together, "
-        "with porosity below 1. Four unknowns, two relations: two further data close them."
+        "Posterior of pore radius, surface porosity, pore number and selective-layer thickness, given the "
+        "permeability, the priors, and a porosity below 1. The four unknowns have two relations: two priors determine "
+        "them."
     )
-    if few:
-        text += " With fewer than two, the rows below are no findings but all that is plausible and feasible."
-    words = "Medians and intervals of the four unknowns."
-    header = ("membrane", "data", *(words.replace("[", "(").replace("]", ")") for _, _, words in _UNKNOWNS))
-    return Section("Pores", text, [picture(figure, words, words), Grid(header, rows)])
+    if bool((solved.independent_data < 2).any()):
+        text += " With fewer than two priors the intervals below are not results but what the prior ranges allow."
+    caption = "Medians and intervals of the four unknowns."
+    header = ("membrane", "priors", *(label.replace("[", "(").replace("]", ")") for _, _, label in _UNKNOWNS))
+    return Section("Pore structure", text, [picture(figure, caption, caption), Grid(header, rows)])
 
 
-def _ridge(fits: xr.Dataset, made: xr.Dataset) -> Section:
-    places = np.flatnonzero(np.isfinite(made.radius_median).values)[:_SHOWN]
+def _ridge(fits: xr.Dataset, posteriors: xr.Dataset) -> Section:
+    indices = np.flatnonzero(np.isfinite(posteriors.radius_median).values)[:_EXAMPLES]
     with mpl.rc_context(STYLE):
-        figure, axes = _grid(len(places), 2.5, sharex=True, sharey=True)
-        draws = made.isel(membrane=places)
-        low = min(1e-9, float(draws.radius.min()) / 2)
-        radius = np.geomspace(low, max(1e-6, float(draws.radius.max()) * 2), 200)
-        floor = min(1e-4, float(draws.porosity.min()) / 3)
-        for axis, k in zip(axes.ravel(), places, strict=False):
-            ratio = float(fits.structure_number.isel(membrane=k))
-            for layer in _LAYERS:
-                porosity = ratio * layer / radius**2
-                shown = (porosity < 1) & (porosity > floor)
-                axis.plot(radius[shown] * 1e9, porosity[shown], color=_QUIET, lw=0.9)
-                if shown.any():
-                    at = int(np.flatnonzero(shown)[0])
-                    axis.annotate(
-                        f" {layer * 1e6:g} µm", (radius[at] * 1e9, porosity[at]), color="#5a6675", fontsize=6.5,
-                        rotation=-55, va="top", zorder=5,
-                    )  # fmt: skip
-            one = made.isel(membrane=k)
-            axis.plot(one.radius.values * 1e9, one.porosity.values, ".", color=_FOUND, ms=2, alpha=0.35)
-            axis.set(xscale="log", yscale="log", title=str(one.membrane.item()))
+        figure, axes = _panels(len(indices), 2.5, sharex=True, sharey=True)
+        examples = posteriors.isel(membrane=indices)
+        low = min(1e-9, float(examples.radius.min()) / 2)
+        radius = np.geomspace(low, max(1e-6, float(examples.radius.max()) * 2), 200)
+        floor = min(1e-4, float(examples.porosity.min()) / 3)
+        for axis, k in zip(axes.ravel(), indices, strict=False):
+            _ridge_lines(axis, float(fits.structure_number.isel(membrane=k)), radius, floor)
+            posterior = posteriors.isel(membrane=k)
+            axis.plot(posterior.radius.values * 1e9, posterior.porosity.values, ".", color=_FIT, ms=2, alpha=0.35)
+            axis.set(xscale="log", yscale="log", title=str(posterior.membrane.item()))
             axis.set(xlim=(radius[0] * 1e9, radius[-1] * 1e9), ylim=(floor, 1.0))
         for axis in axes[:, 0]:
             axis.set_ylabel("surface porosity")
         for axis in axes[-1]:
             axis.set_xlabel("radius [nm]")
-    words = (
-        "The ridge: on a grey line, of one thickness of the layer, every pair of radius and porosity gives the "
-        "measured permeability. Points are what the independent data leave; above the frame the porosity is over 1."
+    caption = (
+        "Every point of a grey line, for one selective-layer thickness, has the measured permeability: flux alone "
+        "determines a ridge. Blue points are draws of the posterior. Above the frame the porosity exceeds 1."
     )
-    if len(places) < int(np.isfinite(made.radius_median).sum()):
-        words += f" The first {len(places)} membranes."
-    return Section(
-        "What flux cannot tell", "", [picture(figure, words, "radius and porosity that give the permeability")]
-    )
+    if len(indices) < int(np.isfinite(posteriors.radius_median).sum()):
+        caption += f" The first {len(indices)} membranes."
+    alt = "radius and porosity that give the permeability"
+    return Section("Radius and porosity of equal permeability", "", [picture(figure, caption, alt)])
 
 
-def _further(made: xr.Dataset) -> Section:
-    known = made.isel(membrane=np.isfinite(made.radius_median).values)
-    factors = np.exp(np.log(known.interval_factor).median("membrane"))
+def _ridge_lines(axis: Axes, structure_number: float, radius: np.ndarray, floor: float) -> None:
+    """Porosity against radius for several thicknesses, labelled at their upper ends."""
+    for thickness in _RIDGE_THICKNESSES:
+        porosity = structure_number * thickness / radius**2
+        visible = (porosity < 1) & (porosity > floor)
+        axis.plot(radius[visible] * 1e9, porosity[visible], color=_GREY, lw=0.9)
+        if visible.any():
+            first = int(np.flatnonzero(visible)[0])
+            axis.annotate(
+                f" {thickness * 1e6:g} µm", (radius[first] * 1e9, porosity[first]), color=_TEXT, fontsize=6.5,
+                rotation=-55, va="top", zorder=5,
+            )  # fmt: skip
+
+
+def _candidate_measurements(posteriors: xr.Dataset) -> Section:
+    solved = posteriors.isel(membrane=np.isfinite(posteriors.radius_median).values)
+    factors = np.exp(np.log(solved.interval_factor).median("membrane"))
     rows = []
-    for k, name in enumerate(known.measurement.values):
-        words = str(name).replace("_", " ") if k else "nothing further"
-        rows.append([words, *(number(float(f), 2) for f in factors.isel(measurement=k).values)])
+    for k, name in enumerate(solved.measurement.values):
+        label = str(name).replace("_", " ") if k else "none"
+        rows.append([label, *(format_number(float(factor), 2) for factor in factors.isel(measurement=k).values)])
     text = (
-        "Upper over lower end of each interval after one further measurement, on average over what it may show; median "
-        "of the membranes. How well each measures is set under further in the study."
+        "Upper over lower end of each interval after one further measurement, averaged over its possible outcomes; "
+        "median of the membranes. The errors of the measurements are set under candidate_measurements in the study."
     )
-    header = ("measured next", *(str(q).replace("_", " ") for q in known.quantity.values))
-    return Section("What to measure next", text, [Grid(header, rows)])
+    header = ("further measurement", *(str(name).replace("_", " ") for name in solved.quantity.values))
+    return Section("Candidate measurements", text, [Grid(header, rows)])
 
 
-def _published(fits: xr.Dataset) -> Section:
-    known = fits.isel(membrane=np.isfinite(fits.surface_porosity).values)
+def _published_structure(fits: xr.Dataset) -> Section:
+    published = fits.isel(membrane=np.isfinite(fits.surface_porosity).values)
     rows = []
-    for k, label in enumerate(known.membrane.values):
-        one = known.isel(membrane=k)
+    for k, label in enumerate(published.membrane.values):
+        fit = published.isel(membrane=k)
         rows.append([
             str(label),
-            number(float(one.young_laplace_radius) * 1e9),
-            f"{float(one.surface_porosity):.1%}",
-            *(number(float(one[f"hagen_poiseuille_radius_{end}"]) * 1e9) for end in ("lower", "upper")),
-            *(number(float(one[f"pore_number_{end}"])) for end in ("lower", "upper")),
-            f"{int(one.porosity_scale)}; {int(one.pore_number_scale_lower)}, {int(one.pore_number_scale_upper)}",
+            format_number(float(fit.young_laplace_radius) * 1e9),
+            f"{float(fit.surface_porosity):.1%}",
+            *(format_number(float(fit[f"hagen_poiseuille_radius_{limit}"]) * 1e9) for limit in ("lower", "upper")),
+            *(format_number(float(fit[f"pore_number_{limit}"])) for limit in ("lower", "upper")),
+            f"{int(fit.porosity_scale)}; {int(fit.pore_number_scale_lower)}, {int(fit.pore_number_scale_upper)}",
         ])  # fmt: skip
     header = (
-        "membrane", "Young-Laplace radius, nm", "surface porosity", "lower radius, nm", "upper radius, nm",
-        "pore number, lower", "pore number, upper", "powers of ten: porosity; numbers",
+        "membrane", "pore radius by Young-Laplace, nm", "surface porosity", "lower radius, nm", "upper radius, nm",
+        "pore number, lower", "pore number, upper", "exponents of the scaling factors: porosity; numbers",
     )  # fmt: skip
     text = (
-        "Structure by the paper's steps. Every value carries a power of ten that was chosen, not measured (last "
-        "column); the first digits follow from the permeability and the threshold pressure."
+        "Structure by the published procedure. The leading digits follow from the permeability and the threshold "
+        "pressure; the scaling factors, powers of ten, are assigned (last column)."
     )
-    return Section("Structure as published", text, [_distributions(known), Grid(header, rows)])
+    return Section("Published structure", text, [_distributions(published), Grid(header, rows)])
 
 
-def _distributions(known: xr.Dataset) -> Any:
-    count = min(known.sizes["membrane"], _SHOWN)
+def _distributions(published: xr.Dataset) -> Picture:
+    count = min(published.sizes["membrane"], _EXAMPLES)
     with mpl.rc_context(STYLE):
-        figure, axes = _grid(count, 2.3)
+        figure, axes = _panels(count, 2.3)
         for axis, k in zip(axes.ravel(), range(count), strict=False):
-            one = known.isel(membrane=k)
-            mean, deviation = float(one.pore_radius_mean), float(one.pore_radius_deviation)
-            normal, log = NormalRadii(mean, deviation), LogNormalRadii.from_moments(mean, deviation)
-            radius = np.linspace(mean - 3 * deviation, mean + 5 * deviation, 400)
-            axis.plot(radius * 1e9, normal.density(radius) / 1e9, color=_COLOURS[1], lw=1.2, label="normal, published")
-            below = radius < 0
-            axis.fill_between(
-                radius[below] * 1e9, normal.density(radius[below]) / 1e9, color=_COLOURS[1], alpha=0.3, lw=0
-            )
-            above = radius[radius > 0]
-            for weighted, colour, words in (
-                (log, _COLOURS[0], "log-normal"),
-                (log.weighted("area"), _COLOURS[2], "by area, r²"),
-                (log.weighted("flow"), _COLOURS[3], "by flow, r⁴"),
-            ):
-                axis.plot(above * 1e9, weighted.density(above) / 1e9, color=colour, lw=1.0, label=words)
-            axis.set(title=str(one.membrane.item()), xlabel="pore radius [nm]", ylim=(0, None))
+            fit = published.isel(membrane=k)
+            _distribution_panel(axis, float(fit.pore_radius_mean), float(fit.pore_radius_deviation))
+            axis.set(title=str(fit.membrane.item()), xlabel="pore radius [nm]", ylim=(0, None))
         axes[0, 0].set_ylabel("density [nm⁻¹]")
         axes[0, 0].legend(fontsize=6.5)
-    words = (
-        "Distributions of pore radii from the two published limits. The published normal one has part of its pores "
-        "below 0 (shaded); the log-normal one of the same mean and deviation has none. Neither width was measured."
+    caption = (
+        "Distributions of the pore radius from the two published limits. The published normal distribution includes "
+        "radii below 0 (shaded); the log-normal one of the same mean and standard deviation does not. Neither width "
+        "was measured."
     )
-    return picture(figure, words, "pore size distributions")
+    return picture(figure, caption, "pore size distributions")
+
+
+def _distribution_panel(axis: Axes, mean: float, deviation: float) -> None:
+    normal, log_normal = NormalRadii(mean, deviation), LogNormalRadii.from_moments(mean, deviation)
+    radius = np.linspace(mean - 3 * deviation, mean + 5 * deviation, 400)
+    axis.plot(radius * 1e9, normal.density(radius) / 1e9, color=_CURVE, lw=1.2, label="normal, published")
+    negative, positive = radius[radius < 0], radius[radius > 0]
+    axis.fill_between(negative * 1e9, normal.density(negative) / 1e9, color=_CURVE, alpha=0.3, lw=0)
+    for distribution, colour, label in (
+        (log_normal, _COLOURS[0], "log-normal"),
+        (log_normal.weighted("area"), _COLOURS[2], "by area, r²"),
+        (log_normal.weighted("flow"), _COLOURS[3], "by flow, r⁴"),
+    ):
+        axis.plot(positive * 1e9, distribution.density(positive) / 1e9, color=colour, lw=1.0, label=label)
+
+
+# ---------------------------------------------------------------------------------------------
+# Comparisons
 
 
 def _pairs(pairs: xr.Dataset) -> Section:
     rows = []
     for k, label in enumerate(pairs.pair.values):
-        one = pairs.isel(pair=k)
+        pair = pairs.isel(pair=k)
+        resistance, error = float(pair.added_resistance), float(pair.added_resistance_error)
         rows.append([
             str(label),
-            f"{number(float(one.permeability_ratio))} "
-            f"{_between(float(one.permeability_ratio_lower), float(one.permeability_ratio_upper))}",
-            f"{number(float(one.added_resistance))} ± {number(float(one.added_resistance_error), 2)}",
+            _with_interval(pair, "permeability_ratio", 1.0),
+            f"{format_number(resistance)} ± {format_number(error, 2)}",
         ])  # fmt: skip
-    text = (
-        "Each membrane against itself, both at 25 °C. A ratio whose interval holds 1 is no change that the data show."
-    )
-    header = ("membrane", "permeability, later over first", "added resistance, m⁻¹ (± standard error)")
-    return Section("Before and after", text, [Grid(header, rows)])
+    text = "Each membrane in two states, both at 25 °C. An interval of the ratio that includes 1 shows no change."
+    header = ("membrane", "permeability ratio, later over first state", "added resistance, m⁻¹ (± standard error)")
+    return Section("Change between states", text, [Grid(header, rows)])
 
 
 def _populations(populations: xr.Dataset) -> Section:
     rows = []
-    for k, state in enumerate(populations.state.values):
-        one = populations.isel(state=k)
-        ends = [float(one[f"hydraulic_permeability_mean{end}"]) * LMH_BAR for end in ("", "_lower", "_upper")]
-        spread = float(one.hydraulic_permeability_deviation) * LMH_BAR
-        rows.append([str(state), str(int(one.membranes)), f"{number(ends[0])} {_between(*ends[1:])}", number(spread)])
-    text = "All membranes of a state at 25 °C, each with its error, and a spread between them."
+    for k, label in enumerate(populations.state.values):
+        state = populations.isel(state=k)
+        rows.append([
+            str(label),
+            str(int(state.membranes)),
+            _with_interval(state, "hydraulic_permeability_mean", LMH_BAR),
+            format_number(float(state.hydraulic_permeability_deviation) * LMH_BAR),
+        ])  # fmt: skip
+    text = "Random-effects model of all membranes in a state, at 25 °C: errors of each, and a deviation between them."
     header = ("state", "membranes", "mean, L m⁻² h⁻¹ bar⁻¹", "standard deviation between membranes")
-    return Section("All membranes together", text, [Grid(header, rows)])
+    return Section("Population of membranes", text, [Grid(header, rows)])
 
 
 def _reproduction(cells: xr.Dataset) -> Section:
     tables = list(dict.fromkeys(cells.table.values.tolist()))
-    kinds = list(_MARKS)
     rows = []
     for table in tables:
-        counts = Counter(cells.verdict.values[cells.table.values == table].tolist())
-        rows.append([table, *(str(counts.get(kind, 0) or "") for kind in kinds)])
-    total = Counter(cells.verdict.values.tolist())
-    rows.append(["all", *(str(total.get(kind, 0)) for kind in kinds)])
-    header = ("table", *(f"{mark} {kind}" if mark != kind else kind for kind, mark in _MARKS.items()))
-    header = tuple(words.replace("≈ by eye by eye", "≈ by eye") for words in header)
+        counts = Counter(cells.outcome.values[cells.table.values == table].tolist())
+        rows.append([table, *(str(counts.get(outcome, 0) or "") for outcome in _OUTCOMES)])
+    totals = Counter(cells.outcome.values.tolist())
+    rows.append(["all", *(str(totals.get(outcome, 0)) for outcome in _OUTCOMES)])
     text = (
-        f"{sum(total.values())} printed numbers of the paper, each computed again from the others that it prints. ✓ to "
-        "the printed digit; ≈ within the rounding of what it was computed from, or of a figure that was read by eye; "
-        "10ˣ right but for a power of ten; ~ where averages of random errors lie; ✗ not. Tables 6 and 14 hold "
-        "deliberate controls that must fail: Eq. 22 as printed, and Eq. 22 with the division that Table 14 dropped."
+        f"{sum(totals.values())} printed numbers, each recomputed from other printed numbers. ✓: agrees to the printed "
+        "digit. ≈: agrees within the rounding of its inputs, or, by eye, within the precision of reading a figure. "
+        "10ˣ: agrees except for a power of ten. ~: within the range of averages of random errors. ✗: does not agree. "
+        "Tables 6 and 14 include controls that must fail: Eq. 22 as printed, and Eq. 22 with the division that Table "
+        "14 omits."
     )
+    counts_table = Grid(("table", *_OUTCOMES.values()), rows)
     return Section(
-        "The paper's tables, computed again", text, [Grid(header, rows), *(_cells(cells, t) for t in tables)]
+        "Reproduction of the published tables", text, [counts_table, *(_cells(cells, table) for table in tables)]
     )
 
 
 def _cells(cells: xr.Dataset, table: str) -> Grid:
-    mine = cells.isel(cell=cells.table.values == table)
-    quantities = list(dict.fromkeys(mine.quantity_name.values.tolist()))
-    membranes = list(dict.fromkeys(mine.membrane_name.values.tolist()))
-    known = {
-        (m, q): f"{printed}\u00a0{_MARKS[verdict]}" + ("" if verdict == "reproduced" else f" {number(float(value), 4)}")
-        for m, q, printed, value, verdict in zip(
-            mine.membrane_name.values, mine.quantity_name.values, mine.printed.values, mine.recomputed.values,
-            mine.verdict.values, strict=True,
-        )
-    }  # fmt: skip
+    selection = cells.isel(cell=cells.table.values == table)
+    columns = ("membrane_name", "quantity_name", "printed", "recomputed", "outcome")
+    texts = {}
+    for membrane, quantity, printed, recomputed, outcome in zip(*(selection[c].values for c in columns), strict=True):
+        value = "" if outcome == "reproduced" else f" {format_number(float(recomputed), 4)}"
+        texts[membrane, quantity] = f"{printed}\u00a0{_MARKS[outcome]}{value}"
+    quantities = list(dict.fromkeys(selection.quantity_name.values.tolist()))
+    membranes = list(dict.fromkeys(selection.membrane_name.values.tolist()))
     name = "Numbers in the text" if table == "text" else f"Table {table}"
+    caption = f"{name}: as printed, and recomputed where the two differ"
     if len(membranes) <= len(quantities):  # the longer side runs down the page
-        rows = [[q, *(known.get((m, q), "") for m in membranes)] for q in quantities]
-        return Grid(("", *membranes), rows, f"{name}: as printed, and where that is not reproduced, computed again")
-    rows = [[m, *(known.get((m, q), "") for q in quantities)] for m in membranes]
-    return Grid(("", *quantities), rows, f"{name}: as printed, and where that is not reproduced, computed again")
+        rows = [[q, *(texts.get((m, q), "") for m in membranes)] for q in quantities]
+        return Grid(("", *membranes), rows, caption)
+    rows = [[m, *(texts.get((m, q), "") for q in quantities)] for m in membranes]
+    return Grid(("", *quantities), rows, caption)

@@ -1,4 +1,4 @@
-"""What the data of each membrane say, and leave open, in words."""
+"""Summary of each membrane in sentences: what its data determine, and what remains undetermined."""
 
 from __future__ import annotations
 
@@ -7,30 +7,34 @@ from typing import Any
 
 import numpy as np
 
-#: m s-1 Pa-1 in the unit of the trade, L m-2 h-1 bar-1.
+from membrane_dask.schema import DONE, FAILED, TODO
+
+#: m s-1 Pa-1 in L m-2 h-1 bar-1.
 LMH_BAR = 3.6e11
-#: A law must predict left-out pressures so many times better than a line, which must miss by so much of the mean flux.
-_BETTER, _MISSED = 2.0, 0.05
-#: Misfit that is rarer than this is told.
-_RARE = 0.05
+#: A line is rejected if its cross-validation error exceeds that of the best law by this factor, and this fraction.
+_MIN_ERROR_RATIO, _MIN_ERROR = 2.0, 0.05
+#: Significance level of the lack-of-fit test.
+_SIGNIFICANCE = 0.05
 _MINUS, _TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
-_SCALES = {
+_EXPONENT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+#: Factor from SI units, unit and name of the four unknowns.
+_UNKNOWNS = {
     "radius": (1e9, "nm", "radius"),
     "porosity": (100, "%", "surface porosity"),
     "pore_number": (1, "", "pore number"),
     "thickness": (1e6, "µm", "thickness"),
 }
-_WORDS = {
-    "rejection_point": "a rejection point",
-    "displacement_porometry": "displacement porometry",
-    "micrograph_porosity": "the open share of the surface on micrographs",
-    "micrograph_count": "a count of pores on micrographs",
-    "thickness": "the thickness of the layer on a cross-section",
+_MEASUREMENTS = {
+    "rejection_point": "a rejection curve",
+    "displacement_porometry": "liquid-liquid displacement porometry",
+    "micrograph_porosity": "the surface porosity on micrographs",
+    "micrograph_count": "the number of pores on micrographs",
+    "thickness": "the selective-layer thickness on a cross-section",
 }
 
 
-def verdicts(result: Any) -> dict[str, list[str]]:
-    """What a porometry run says of each membrane, in sentences.
+def membrane_summary(result: Any) -> dict[str, list[str]]:
+    """Summary of a porometry run in sentences.
 
     Parameters
     ----------
@@ -40,13 +44,13 @@ def verdicts(result: Any) -> dict[str, list[str]]:
     Returns
     -------
     dict of str to list of str
-        By membrane, in the order of the table; those that failed say so.
+        By membrane, in the order of the table; membranes whose fit failed are included.
 
     Examples
     --------
     >>> import membrane_dask as md
     >>> run = md.open_run("runs/porometry-quickstart")  # doctest: +SKIP
-    >>> md.verdicts(run.result)["M1"]  # doctest: +SKIP
+    >>> md.membrane_summary(run.result)["M1, before"]  # doctest: +SKIP
     """
     fits, posteriors = (result[name].to_dataset().load() for name in ("porometry", "posterior"))
     return {
@@ -55,17 +59,8 @@ def verdicts(result: Any) -> dict[str, list[str]]:
     }
 
 
-def _sentences(fit: Any, made: Any) -> list[str]:
-    if int(fit.status) != 1:
-        return ["Nothing: this membrane was not fitted."]
-    found = [_permeability(fit), *_straight(fit), *_threshold(fit)]
-    if math.isfinite(fit.hydraulic_permeability):
-        found += _structure(fit, made)
-    return found
-
-
-def number(value: float, digits: int = 3) -> str:
-    """A number as people write it: 0.00345, 97.6, 6.77 times a power of ten."""
+def format_number(value: float, digits: int = 3) -> str:
+    """A number with the given significant digits: 0.00345, 97.6, 6.77 × 10⁻¹³; a dash for NaN."""
     if not math.isfinite(value):
         return "-" if math.isnan(value) else ("∞" if value > 0 else f"{_MINUS}∞")
     if value == 0:
@@ -75,117 +70,120 @@ def number(value: float, digits: int = 3) -> str:
     if -3 <= exponent < 5:
         return f"{value:.{max(digits - 1 - exponent, 0)}f}".replace("-", _MINUS)
     mantissa, power = f"{value:.{digits - 1}e}".replace("-", _MINUS, value < 0).split("e")
-    return f"{mantissa} {_TIMES} 10{str(int(power)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+    return f"{mantissa} {_TIMES} 10{str(int(power)).translate(_EXPONENT)}"
 
 
-def _percent(fit: Any) -> str:
-    return f"{fit.attrs['confidence']:.0%}".replace("%", " %")
+def _sentences(fit: Any, posterior: Any) -> list[str]:
+    if int(fit.status) != DONE:
+        return [f"No result: the fit {'failed' if int(fit.status) == FAILED else 'is not finished'}."]
+    sentences = [_permeability(fit), *_linearity(fit), *_threshold(fit)]
+    if math.isfinite(fit.hydraulic_permeability):
+        sentences += _structure(fit, posterior)
+    return sentences
 
 
 def _permeability(fit: Any) -> str:
     value = float(fit.hydraulic_permeability) * LMH_BAR
     if not math.isfinite(value):
-        return "No hydraulic permeability: no line from the threshold pressure touches the logarithmic branch."
-    low, high = (float(fit[f"hydraulic_permeability_{end}"]) * LMH_BAR for end in ("lower", "upper"))
-    words = f"Hydraulic permeability {number(value)} L m⁻² h⁻¹ bar⁻¹"
+        return "No hydraulic permeability: no line from the threshold pressure is tangent to the logarithmic branch."
+    low, high = (float(fit[f"hydraulic_permeability_{end}"]) * LMH_BAR for end in ("low", "high"))
+    sentence = f"Hydraulic permeability {format_number(value)} L m⁻² h⁻¹ bar⁻¹"
     if not math.isfinite(low):
-        return f"{words}; nothing tells how sure that is."
-    return f"{words} ({_percent(fit)} interval {number(low)} to {number(high)})."
+        return f"{sentence}, without a standard error."
+    confidence = f"{fit.attrs['confidence']:.0%}".replace("%", " %")
+    return f"{sentence} ({confidence} confidence interval {format_number(low)} to {format_number(high)})."
 
 
-def _straight(fit: Any) -> list[str]:
-    """Whether a line is the right law at all."""
-    found = []
-    if fit.attrs["curve"] == "linear" and np.isfinite(fit.left_out_error).any():
-        best = fit.left_out_error.isel(law=int(fit.left_out_error.argmin("law")))
-        line = float(fit.left_out_error.sel(law="linear"))
-        if line > _MISSED and line > _BETTER * float(best):
-            found.append(
-                f"The curve bends: the law {best.law.item()} predicts left-out pressures to {float(best):.1%} of the "
-                f"mean flux, a line to {line:.1%}; its slope is an average."
+def _linearity(fit: Any) -> list[str]:
+    """Evidence against a line as the law of the flux."""
+    sentences = []
+    if fit.attrs["curve"] == "linear" and np.isfinite(fit.leave_one_out_error).any():
+        best = fit.leave_one_out_error.isel(law=int(fit.leave_one_out_error.argmin("law")))
+        line = float(fit.leave_one_out_error.sel(law="linear"))
+        if line > _MIN_ERROR and line > _MIN_ERROR_RATIO * float(best):
+            sentences.append(
+                f"The flux is not linear: in leave-one-out cross-validation the law {best.law.item()} has an error of "
+                f"{float(best):.1%} of the mean flux, a line {line:.1%}; the permeability is an average slope."
             )
-    if float(fit.lack_of_fit) < _RARE:
-        found.append(
-            f"Replicates agree better than the points follow the line (p = {number(float(fit.lack_of_fit), 2)})."
+    if float(fit.lack_of_fit) < _SIGNIFICANCE:
+        sentences.append(
+            "Lack of fit: the points deviate from the line by more than the scatter of the replicates explains "
+            f"(p = {format_number(float(fit.lack_of_fit), 2)})."
         )
-    return found
+    return sentences
 
 
 def _threshold(fit: Any) -> list[str]:
-    zero, low, high = (float(fit[f"threshold_pressure{end}"]) / 1e3 for end in ("", "_lower", "_upper"))
-    radius = float(fit.young_laplace_radius_lower) * 1e6
+    threshold, low, high = (float(fit[f"threshold_pressure{end}"]) / 1e3 for end in ("", "_low", "_high"))
+    radius = float(fit.young_laplace_radius_low) * 1e6
     published = fit.attrs["convention"] == "published"
-    if math.isnan(zero):
-        return ["No threshold pressure: the cubic has no single root below the data."]
+    if math.isnan(threshold):
+        return ["No threshold pressure: the cubic does not have exactly one real root below the data."]
+    value, interval = format_number(threshold), f"{format_number(low)} to {format_number(high)}"
     if float(fit.threshold_resolved) == 1:
-        found = [f"Threshold pressure {number(zero)} kPa ({number(low)} to {number(high)})."]
+        sentences = [f"Threshold pressure {value} kPa ({interval})."]
         resolved = float(fit.young_laplace_radius) * 1e6
         if math.isfinite(resolved) and not published:
-            found.append(f"As a capillary pressure it would open pores of {number(resolved)} µm.")
-        return found
+            sentences.append(f"Pore radius by Young-Laplace {format_number(resolved)} µm.")
+        return sentences
     if not math.isfinite(low) and not math.isfinite(high):
-        found = [f"No threshold pressure is resolved: {number(zero)} kPa, and no interval of it can be given."]
+        sentences = [f"No threshold pressure is resolved: the value is {value} kPa, and its interval is unbounded."]
     elif high <= 0:
-        found = [
-            f"There is no threshold pressure: the line has a flux at no pressure ({number(low)} to {number(high)} kPa)."
-        ]
+        sentences = [f"No threshold pressure exists: the line has a flux at zero pressure (interval {interval} kPa)."]
     else:
-        found = [
-            f"No threshold pressure is resolved: {number(zero)} kPa, but {number(low)} to {number(high)} kPa holds 0."
+        sentences = [
+            f"No threshold pressure is resolved: the value is {value} kPa, and its interval of {interval} kPa "
+            "includes 0."
         ]
-    if published and zero > 0:
-        found.append("The published structure is computed from it all the same.")
+    if published and threshold > 0:
+        sentences.append("The published structure is computed from it nevertheless.")
     elif math.isfinite(radius):
-        found.append(f"A Young-Laplace radius could be anything above {number(radius)} µm.")
-    return found
+        sentences.append(f"The pore radius by Young-Laplace is at least {format_number(radius)} µm.")
+    return sentences
 
 
-def _structure(fit: Any, made: Any) -> list[str]:
-    if int(made.status) != 1:
-        return ["What is known of its pores contradicts its permeability; see the run's failures."]
-    data = int(made.independent_data)
-    if not np.isfinite(made.radius_median):
-        return ["Without an error of the permeability nothing is said of its pores."]
-    found = []
-    if data < 2:
-        known = ["nothing", "one datum"][data]
-        ratio = float(fit.structure_number)
-        found.append(
-            f"Its pores are not determined: with {known} known beside the flux, only porosity times radius squared "
-            f"over thickness is, {number(ratio)} m."
-        )
-        if math.isfinite(made.largest_thickness):
-            found.append(f"The layer must be thinner than {number(float(made.largest_thickness) * 1e6)} µm.")
-        if math.isfinite(made.smallest_radius):
-            found.append(f"Pores must be wider than {number(float(made.smallest_radius) * 1e9)} nm.")
-    else:
-        words = "; ".join(_interval(made, name) for name in _SCALES)
-        found.append(f"{words[0].upper()}{words[1:]}.")
-    return [*found, *_next(made, data)]
-
-
-def _interval(made: Any, name: str) -> str:
-    scale, unit, words = _SCALES[name]
-    median, low, high = (float(made[f"{name}_{end}"]) * scale for end in ("median", "lower", "upper"))
-    unit = f" {unit}" if unit else ""
-    if high / low < 1 + 1e-6:
-        return f"{words} {number(median)}{unit} (given)"
-    return f"{words} {number(median)}{unit} ({number(low)} to {number(high)})"
-
-
-def best_measurement(made: Any) -> tuple[str, np.ndarray, np.ndarray]:
-    """The further measurement after which all four intervals together are narrowest, and their factors now and then."""
-    factors = np.log(made.interval_factor.values)
-    best = int(factors[1:].mean(axis=1).argmin()) + 1
-    return str(made.measurement.values[best]), np.exp(factors[0]), np.exp(factors[best])
-
-
-def _next(made: Any, data: int) -> list[str]:
-    name, now, then = best_measurement(made)
-    widest = int(now.argmax())
-    quantity = _SCALES[str(made.quantity.values[widest])][2]
-    among = "" if data >= 2 else ", of all that is plausible,"
-    return [
-        f"Measured next, {_WORDS[name]} would narrow the intervals most: that of the {quantity}, the widest, from a "
-        f"factor of {number(float(now[widest]), 2)}{among} to {number(float(then[widest]), 2)}."
+def _structure(fit: Any, posterior: Any) -> list[str]:
+    if int(posterior.status) != DONE:
+        state = {TODO: "the posterior is not finished", FAILED: "the priors contradict the permeability"}
+        return [f"No pore structure: {state[int(posterior.status)]}."]
+    if not np.isfinite(posterior.radius_median):
+        return ["No pore structure: the permeability has no standard error."]
+    priors = int(posterior.independent_data)
+    if priors >= 2:
+        values = "; ".join(_value(posterior, name) for name in _UNKNOWNS)
+        return [f"{values[0].upper()}{values[1:]}.", _best_measurement_sentence(posterior)]
+    count = ("no prior", "one prior")[priors]
+    sentences = [
+        f"The pore structure is not determined: with {count}, only surface porosity times radius squared over "
+        f"thickness is, {format_number(float(fit.structure_number))} m."
     ]
+    if math.isfinite(posterior.largest_thickness):
+        thickness = format_number(float(posterior.largest_thickness) * 1e6)
+        sentences.append(f"The selective layer must be thinner than {thickness} µm.")
+    if math.isfinite(posterior.smallest_radius):
+        radius = format_number(float(posterior.smallest_radius) * 1e9)
+        sentences.append(f"The pore radius must be larger than {radius} nm.")
+    return [*sentences, _best_measurement_sentence(posterior)]
+
+
+def _value(posterior: Any, name: str) -> str:
+    scale, unit, description = _UNKNOWNS[name]
+    median, low, high = (float(posterior[f"{name}_{end}"]) * scale for end in ("median", "low", "high"))
+    value = f"{description} {format_number(median)}{f' {unit}' if unit else ''}"
+    if high / low < 1 + 1e-6:
+        return f"{value} (exact)"
+    return f"{value} ({format_number(low)} to {format_number(high)})"
+
+
+def _best_measurement_sentence(posterior: Any) -> str:
+    """The candidate measurement after which the four intervals are narrowest on average."""
+    factors = np.log(posterior.interval_factor.values)
+    best = int(factors[1:].mean(axis=1).argmin()) + 1
+    now, after = np.exp(factors[0]), np.exp(factors[best])
+    widest = int(now.argmax())
+    quantity = _UNKNOWNS[str(posterior.quantity.values[widest])][2]
+    return (
+        f"Best further measurement: {_MEASUREMENTS[str(posterior.measurement.values[best])]}. It would narrow the "
+        f"intervals most, that of the {quantity}, the widest, from a factor of {format_number(float(now[widest]), 2)} "
+        f"to {format_number(float(after[widest]), 2)}."
+    )

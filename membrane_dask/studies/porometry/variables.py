@@ -1,4 +1,7 @@
-"""Result variables of a porometry study."""
+"""Result tables of a porometry study.
+
+All numbers are in SI units. NaN stands for a quantity that the data or the convention of the study do not give.
+"""
 
 from __future__ import annotations
 
@@ -7,158 +10,197 @@ from collections.abc import Mapping
 from membrane_dask.schema import FLAG, Coordinate, TableSchema, Variable
 
 PALENCIA = "Palencia et al., Surfaces 9, 5 (2026)"
+_PERMEABILITY = "m s-1 Pa-1"
+_SCALED = " (published convention: contains an assigned scaling factor)"
 
 
-def _flux(
+def _variable(
     name: str,
     units: str,
     long_name: str,
-    source: str = "",
+    equation: str = "",
     *,
     dims: tuple[str, ...] = (),
     attrs: Mapping[str, object] | None = None,
+    formerly: str = "",
 ) -> Variable:
-    """What follows from flux against pressure; NaN where the data or the convention have no such thing."""
-    told = f"{PALENCIA}, {source}" if source else ""
-    return Variable(name, dims, "f8", units, long_name, told, nullable=True, attrs=attrs or {})
+    source = f"{PALENCIA}, {equation}" if equation else ""
+    return Variable(name, dims, "f8", units, long_name, source, nullable=True, attrs=attrs or {}, formerly=formerly)
 
 
-_L, _SCALED = "m s-1 Pa-1", " (published convention: its power of ten is assigned)"
-#: Result of a porometry study: one unit is one membrane's flux against pressure.
-POROMETRY: tuple[Variable, ...] = (
-    _flux("hydraulic_permeability", _L, "hydraulic permeability: slope of the flux over the pressure", "Eq. 14"),
-    _flux("hydraulic_permeability_lower", _L, "lower end of its interval"),
-    _flux("hydraulic_permeability_upper", _L, "upper end of its interval"),
-    _flux("hydraulic_permeability_error", _L, "its standard error"),
-    _flux("hydraulic_permeability_25", _L, "hydraulic permeability with water of 25 degC"),
-    _flux("hydraulic_resistance", "m-1", "resistance of the membrane, 1 / (viscosity L)"),
-    _flux("structure_number", "m", "porosity times radius squared over thickness, 8 viscosity L", "Eq. 9"),
-    _flux("intercept_flux", "m s-1", "flux of the line at no pressure", "Eq. 14"),
-    _flux("intercept_flux_error", "m s-1", "its standard error"),
-    _flux("permeability_intercept_covariance", "m2 s-2 Pa-1", "covariance of hydraulic permeability and intercept"),
-    _flux("r_squared", "1", "share of the variance of the flux that the law explains"),
-    _flux("residual_deviation", "m s-1", "standard deviation of the residuals"),
-    _flux("freedom", "1", "degrees of freedom of the errors"),
-    _flux("lack_of_fit", "1", "probability of so much misfit if the law is right, judged by replicates"),
-    _flux("threshold_pressure", "Pa", "pressure of no flux", "Sec. 3.3"),
-    _flux("threshold_pressure_lower", "Pa", "lower end of its interval (Fieller)"),
-    _flux("threshold_pressure_upper", "Pa", "upper end of its interval (Fieller)"),
-    _flux("threshold_pressure_error", "Pa", "its standard error, to first order"),
-    _flux("threshold_resolved", "1", "whether the data tell the threshold pressure from 0", attrs=FLAG),
-    _flux("young_laplace_radius", "m", "radius of pores that the threshold pressure opens", "Eq. 7"),
-    _flux("young_laplace_radius_lower", "m", "least radius that the interval of the threshold pressure allows"),
-    _flux("young_laplace_radius_upper", "m", "largest radius that it allows; none where it holds 0"),
-    _flux("log_slope", "m s-1", "slope m1 of the flux over the logarithm of the pressure", "Eq. 14"),
-    _flux("log_offset", "m s-1", "offset m0 of that law", "Eq. 14"),
-    _flux("log_threshold_pressure", "Pa", "pressure at which that law has no flux"),
-    _flux("critical_pressure", "Pa", "pressure above which the flux grows with the logarithm", "Sec. 3.6"),
-    _flux("critical_flux", "m s-1", "flux at the critical pressure", "Sec. 3.6"),
-    _flux("surface_porosity", "1", f"surface porosity{_SCALED}", "Eq. 20"),
-    _flux("hagen_poiseuille_radius_lower", "m", f"lower limit of the pore radius{_SCALED}", "Eq. 22"),
-    _flux("hagen_poiseuille_radius_upper", "m", f"upper limit of the pore radius{_SCALED}", "Eq. 22"),
-    _flux("pore_number_lower", "1", f"number of pores at the lower limit of the radius{_SCALED}", "Eq. 16"),
-    _flux("pore_number_upper", "1", f"number of pores at the upper limit of the radius{_SCALED}", "Eq. 16"),
-    _flux("porosity_scale", "1", "power of ten by which the porosity was multiplied", "Eq. 20"),
-    _flux("pore_number_scale_lower", "1", "power of ten of the pore number at the lower limit", "Eq. 21"),
-    _flux("pore_number_scale_upper", "1", "power of ten of the pore number at the upper limit", "Eq. 21"),
-    _flux("pore_radius_mean", "m", f"mean of both limits of the radius{_SCALED}", "Sec. 3.5"),
-    _flux("pore_radius_deviation", "m", f"standard deviation of both limits of the radius{_SCALED}", "Sec. 3.5"),
-    _flux("left_out_error", "1", "error of predicting left-out pressures, over the mean flux", dims=("law",)),
-    _flux("bic", "1", "Bayesian information criterion", dims=("law",)),
-    _flux("temperature", "K", "temperature of the water"),
-    _flux("viscosity", "Pa s", "viscosity of the liquid"),
+def _interval(name: str, units: str, long_name: str) -> tuple[Variable, Variable]:
+    """Ends of the confidence interval of a variable."""
+    return (
+        _variable(f"{name}_low", units, f"{long_name}: lower end of the interval", formerly=f"{name}_lower"),
+        _variable(f"{name}_high", units, f"{long_name}: upper end of the interval", formerly=f"{name}_upper"),
+    )
+
+
+_MEMBRANE = Coordinate("membrane", "", "membrane, with its state if it has several")
+
+POROMETRY = TableSchema(
+    "porometry",
+    (
+        _variable("hydraulic_permeability", _PERMEABILITY, "hydraulic permeability: slope of the flux", "Eq. 14"),
+        *_interval("hydraulic_permeability", _PERMEABILITY, "hydraulic permeability"),
+        _variable("hydraulic_permeability_error", _PERMEABILITY, "standard error of the hydraulic permeability"),
+        _variable("hydraulic_permeability_25", _PERMEABILITY, "hydraulic permeability to water of 25 degC"),
+        _variable("hydraulic_resistance", "m-1", "hydraulic resistance, 1 / (viscosity x hydraulic permeability)"),
+        _variable("structure_number", "m", "surface porosity x radius2 / thickness, 8 x viscosity x permeability",
+                  "Eq. 9"),
+        _variable("intercept_flux", "m s-1", "flux of the fitted line at zero pressure", "Eq. 14"),
+        _variable("intercept_flux_error", "m s-1", "standard error of the intercept flux"),
+        _variable("permeability_intercept_covariance", "m2 s-2 Pa-1",
+                  "covariance of hydraulic permeability and intercept flux"),
+        _variable("r_squared", "1", "coefficient of determination"),
+        _variable("residual_standard_deviation", "m s-1", "standard deviation of the residuals",
+                  formerly="residual_deviation"),
+        _variable("degrees_of_freedom", "1", "degrees of freedom of the standard errors", formerly="freedom"),
+        _variable("lack_of_fit", "1", "p value of the lack-of-fit F test, with replicates only"),
+        _variable("threshold_pressure", "Pa", "threshold pressure, at which the flux is 0", "Sec. 3.3"),
+        *_interval("threshold_pressure", "Pa", "threshold pressure (Fieller)"),
+        _variable("threshold_pressure_error", "Pa", "standard error of the threshold pressure, to first order"),
+        _variable("threshold_resolved", "1", "whether the threshold pressure is significantly greater than 0",
+                  attrs=FLAG),
+        _variable("young_laplace_radius", "m", "pore radius by Young-Laplace from the threshold pressure", "Eq. 7"),
+        *_interval("young_laplace_radius", "m", "pore radius by Young-Laplace"),
+        _variable("log_slope", "m s-1", "slope m1 of the logarithmic branch", "Eq. 14"),
+        _variable("log_offset", "m s-1", "offset m0 of the logarithmic branch", "Eq. 14"),
+        _variable("log_threshold_pressure", "Pa", "pressure at which the logarithmic branch has no flux"),
+        _variable("critical_pressure", "Pa", "pressure above which the flux is logarithmic", "Sec. 3.6"),
+        _variable("critical_flux", "m s-1", "flux at the critical pressure", "Sec. 3.6"),
+        _variable("surface_porosity", "1", f"surface porosity{_SCALED}", "Eq. 20"),
+        _variable("hagen_poiseuille_radius_lower", "m", f"lower limit of the pore radius{_SCALED}", "Eq. 22"),
+        _variable("hagen_poiseuille_radius_upper", "m", f"upper limit of the pore radius{_SCALED}", "Eq. 22"),
+        _variable("pore_number_lower", "1", f"number of pores at the lower limit of the radius{_SCALED}", "Eq. 16"),
+        _variable("pore_number_upper", "1", f"number of pores at the upper limit of the radius{_SCALED}", "Eq. 16"),
+        _variable("porosity_scale", "1", "exponent of the scaling factor of the porosity", "Eq. 20"),
+        _variable("pore_number_scale_lower", "1", "exponent of the scaling factor of the lower pore number", "Eq. 21"),
+        _variable("pore_number_scale_upper", "1", "exponent of the scaling factor of the upper pore number", "Eq. 21"),
+        _variable("pore_radius_mean", "m", f"mean of both limits of the radius{_SCALED}", "Sec. 3.5"),
+        _variable("pore_radius_deviation", "m", f"standard deviation of both limits of the radius{_SCALED}",
+                  "Sec. 3.5"),
+        _variable("leave_one_out_error", "1", "root mean square error of leave-one-out cross-validation / mean flux",
+                  dims=("law",), formerly="left_out_error"),
+        _variable("bic", "1", "Bayesian information criterion", dims=("law",)),
+        _variable("temperature", "K", "temperature of the water"),
+        _variable("viscosity", "Pa s", "viscosity of the liquid"),
+    ),
+    (_MEMBRANE, Coordinate("law", "", "law of the flux")),
+    "fit of each membrane",
 )  # fmt: skip
-_KNOWN = (
+
+_UNKNOWNS = (
     ("radius", "m", "pore radius"),
     ("porosity", "1", "surface porosity"),
     ("pore_number", "1", "number of pores"),
-    ("thickness", "m", "thickness of the layer that resists"),
+    ("thickness", "m", "selective-layer thickness"),
 )
-#: What flux and independent data say together of each membrane.
-POSTERIOR: tuple[Variable, ...] = (
-    *(_flux(name, unit, words, "Eqs. 2 and 9", dims=("draw",)) for name, unit, words in _KNOWN),
-    *(
-        _flux(f"{name}_{end}", unit, f"{words}: {told}")
-        for name, unit, words in _KNOWN
-        for end, told in (
-            ("median", "median"),
-            ("lower", "lower end of the interval"),
-            ("upper", "upper end of the interval"),
-        )
+
+
+def _summary(name: str, units: str, long_name: str) -> tuple[Variable, ...]:
+    return _variable(f"{name}_median", units, f"{long_name}: median"), *_interval(name, units, long_name)
+
+
+POSTERIOR = TableSchema(
+    "posterior",
+    (
+        *(_variable(name, units, long_name, "Eqs. 2 and 9", dims=("draw",)) for name, units, long_name in _UNKNOWNS),
+        *(variable for unknown in _UNKNOWNS for variable in _summary(*unknown)),
+        _variable("independent_data", "1", "number of priors; with fewer than 2 the posterior is a ridge"),
+        _variable("effective_points", "1", "effective sample size of the quadrature"),
+        _variable("largest_thickness", "m", "thickness at which pores of the prior radius would have a porosity of 1"),
+        _variable("smallest_radius", "m", "radius at which pores of the prior thickness would have a porosity of 1"),
+        _variable("interval_factor", "1", "upper / lower end of the interval, now and after a further measurement",
+                  dims=("measurement", "quantity")),
     ),
-    _flux("independent_data", "1", "independent data beside the permeability; fewer than 2 leave a ridge"),
-    _flux("effective_points", "1", "effective number of the quadrature's points"),
-    _flux("largest_thickness", "m", "thickness at which pores of the known radius would fill the whole membrane"),
-    _flux("smallest_radius", "m", "radius below which pores through the known thickness would fill the whole membrane"),
-    _flux(
-        "interval_factor", "1", "upper over lower end of the interval, now and after a further measurement",
-        dims=("measurement", "quantity"),
+    (
+        _MEMBRANE,
+        Coordinate("draw", "1", "number of the draw; all draws have the same weight"),
+        Coordinate("measurement", "", "candidate measurement; now: without a further one"),
+        Coordinate("quantity", "", "one of the four unknowns"),
     ),
+    "posterior distribution of radius, porosity, pore number and thickness of each membrane",
 )  # fmt: skip
-#: Fits repeated on data drawn anew.
-BOOTSTRAP: tuple[Variable, ...] = tuple(
-    _flux(v.name, v.units, v.long_name, dims=("resample",))
-    for v in POROMETRY
-    if v.name in ("hydraulic_permeability", "intercept_flux", "threshold_pressure")
+
+BOOTSTRAP = TableSchema(
+    "bootstrap",
+    (
+        _variable("hydraulic_permeability", _PERMEABILITY, "hydraulic permeability", dims=("resample",)),
+        _variable("intercept_flux", "m s-1", "flux of the fitted line at zero pressure", dims=("resample",)),
+        _variable("threshold_pressure", "Pa", "threshold pressure, at which the flux is 0", dims=("resample",)),
+    ),
+    (
+        _MEMBRANE,
+        Coordinate("batch", "1", "batch of bootstrap fits"),
+        Coordinate("resample", "1", "number of the bootstrap fit in its batch"),
+    ),
+    "bootstrap fits of each membrane",
 )
-#: What the repeated fits say together.
-RESAMPLED: tuple[Variable, ...] = (
-    _flux("hydraulic_permeability_lower", _L, "lower end of the interval"),
-    _flux("hydraulic_permeability_upper", _L, "upper end of the interval"),
-    _flux("threshold_pressure_lower", "Pa", "lower end of the interval"),
-    _flux("threshold_pressure_upper", "Pa", "upper end of the interval"),
-    _flux("no_threshold", "1", "share of fits without a threshold pressure above 0"),
-)
-#: A membrane in one state against the same in another.
-PAIRS: tuple[Variable, ...] = (
-    _flux("permeability_ratio", "1", "hydraulic permeability in the later state over that in the first, at 25 degC"),
-    _flux("permeability_ratio_lower", "1", "lower end of its interval (Fieller)"),
-    _flux("permeability_ratio_upper", "1", "upper end of its interval (Fieller)"),
-    _flux("added_resistance", "m-1", "resistance in the later state less that in the first"),
-    _flux("added_resistance_error", "m-1", "its standard error"),
-)
-#: All membranes of a state: mixed effects, with errors of each and a spread between them.
-POPULATIONS: tuple[Variable, ...] = (
-    _flux("membranes", "1", "membranes in this state"),
-    _flux("hydraulic_permeability_mean", _L, "mean over the membranes that these were drawn from, at 25 degC"),
-    _flux("hydraulic_permeability_mean_lower", _L, "lower end of its interval"),
-    _flux("hydraulic_permeability_mean_upper", _L, "upper end of its interval"),
-    _flux("hydraulic_permeability_deviation", _L, "standard deviation between membranes, their errors taken away"),
-)
-#: Printed cells of the paper's tables, computed again.
-REPRODUCTION: tuple[Variable, ...] = (
-    Variable("table", (), "T", "", "table of the paper", PALENCIA),
-    Variable("membrane_name", (), "T", "", "membrane, or what else the row is", PALENCIA),
-    Variable("quantity_name", (), "T", "", "what is printed", PALENCIA),
-    Variable("printed", (), "T", "", "as printed, in the unit of the header", PALENCIA),
-    _flux("recomputed", "1", "the same from what the paper prints, in the same unit"),
-    Variable("verdict", (), "T", "", "reproduced, rounding, truncated, decade, by eye, plausible or not"),
+BOOTSTRAP_SUMMARY = TableSchema(
+    "bootstrap_summary",
+    (
+        *_interval("hydraulic_permeability", _PERMEABILITY, "hydraulic permeability"),
+        *_interval("threshold_pressure", "Pa", "threshold pressure"),
+        _variable("no_threshold", "1", "fraction of bootstrap fits without a threshold pressure above 0"),
+    ),
+    (_MEMBRANE,),
+    "percentiles of the bootstrap fits",
+    formerly="resampled",
 )
 
+PAIRS = TableSchema(
+    "pairs",
+    (
+        _variable("permeability_ratio", "1", "hydraulic permeability in the later / first state, both at 25 degC"),
+        *_interval("permeability_ratio", "1", "permeability ratio (Fieller)"),
+        _variable("added_resistance", "m-1", "resistance in the later state - resistance in the first"),
+        _variable("added_resistance_error", "m-1", "standard error of the added resistance"),
+    ),
+    (Coordinate("pair", "", "membrane and its two states"),),
+    "change of each membrane between two states",
+)
+POPULATIONS = TableSchema(
+    "populations",
+    (
+        _variable("membranes", "1", "number of membranes in this state"),
+        _variable("hydraulic_permeability_mean", _PERMEABILITY,
+                  "mean hydraulic permeability of the population, at 25 degC"),
+        *_interval("hydraulic_permeability_mean", _PERMEABILITY, "mean hydraulic permeability of the population"),
+        _variable("hydraulic_permeability_deviation", _PERMEABILITY,
+                  "standard deviation between membranes, without errors of measurement"),
+    ),
+    (Coordinate("state", "", "state of the membranes"),),
+    "random-effects model of all membranes in a state",
+)  # fmt: skip
 
-#: Dimensions of all tables.
-COORDINATES = (
-    Coordinate("membrane", "", "membrane and its state"),
-    Coordinate("law", "", "law of the flux"),
-    Coordinate("draw", "1", "number of the posterior draw; all have the same weight"),
-    Coordinate("measurement", "", "candidate measurement; now: no further one"),
-    Coordinate("quantity", "", "one of the four unknowns"),
-    Coordinate("batch", "1", "batch of bootstrap fits"),
-    Coordinate("resample", "1", "number of the bootstrap fit in its batch"),
-    Coordinate("pair", "", "membrane and its two states"),
-    Coordinate("state", "", "state of the membranes"),
-    Coordinate("cell", "1", "number of the printed cell"),
+REPRODUCTION = TableSchema(
+    "reproduction",
+    (
+        Variable("table", (), "T", "", "table of the paper", PALENCIA),
+        Variable("membrane_name", (), "T", "", "membrane, or statistic of all", PALENCIA),
+        Variable("quantity_name", (), "T", "", "quantity", PALENCIA),
+        Variable("printed", (), "T", "", "number as printed, in the unit of the header", PALENCIA),
+        _variable("recomputed", "1", "the number recomputed from other printed ones, in the same unit"),
+        Variable("outcome", (), "T", "", "reproduced, rounding, decade, by eye, plausible or not", formerly="verdict"),
+    ),
+    (Coordinate("cell", "1", "number of the printed cell"),),
+    "published numbers, recomputed",
 )
 
+MEASUREMENTS = TableSchema(
+    "measurements",
+    (
+        Variable("membrane_name", (), "T", "", "label of the membrane"),
+        _variable("pressure", "Pa", "pressure difference"),
+        _variable("flux", "m s-1", "volumetric flux at the temperature of the fit; NaN for published lines"),
+        _variable("flux_standard_deviation", "m s-1", "standard deviation of the flux, where the table has it"),
+        _variable("replicate", "1", "number of the replicate"),
+    ),
+    (Coordinate("point", "1", "number of the measured point"),),
+    "measured points of all membranes, and the pressures of published lines",
+)
 
-POROMETRY_TABLE = TableSchema("porometry", POROMETRY, COORDINATES)
-POSTERIOR_TABLE = TableSchema("posterior", POSTERIOR, COORDINATES)
-BOOTSTRAP_TABLE = TableSchema("bootstrap", BOOTSTRAP, COORDINATES)
-RESAMPLED_TABLE = TableSchema("resampled", RESAMPLED, COORDINATES)
-PAIRS_TABLE = TableSchema("pairs", PAIRS, COORDINATES)
-POPULATIONS_TABLE = TableSchema("populations", POPULATIONS, COORDINATES)
-REPRODUCTION_TABLE = TableSchema("reproduction", REPRODUCTION, COORDINATES)
 TABLES = (
-    POROMETRY_TABLE, POSTERIOR_TABLE, BOOTSTRAP_TABLE, RESAMPLED_TABLE, PAIRS_TABLE, POPULATIONS_TABLE,
-    REPRODUCTION_TABLE,
+    POROMETRY, POSTERIOR, BOOTSTRAP, BOOTSTRAP_SUMMARY, PAIRS, POPULATIONS, REPRODUCTION, MEASUREMENTS,
 )  # fmt: skip
