@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import warnings
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -298,9 +299,9 @@ def test_former_keys_are_accepted_with_a_warning(two_tables):
         "kind: porometry\ninput: first.csv\nmore: second.csv\nknown: {radius: 4 nm}\n"
         "plausible: {radius: 1 to 100 nm}\nfurther: {thickness: 0.2}\n"
     )
-    with pytest.warns(FutureWarning) as warnings:
+    with pytest.warns(FutureWarning) as caught:
         loaded = md.load_study(path)
-    messages = [str(warning.message) for warning in warnings]
+    messages = [str(warning.message) for warning in caught]
     renamed = ("3:1: more is now an entry of data", "4:1: known is now priors", "5:1: plausible is now prior_ranges",
                "6:1: further is now candidate_measurements")  # fmt: skip
     for message in renamed:
@@ -318,9 +319,11 @@ def test_former_keys_are_accepted_with_a_warning(two_tables):
 def test_errors_of_former_keys_name_their_position(two_tables):
     path = two_tables / "study.yaml"
     path.write_text("kind: porometry\ninput: first.csv\nmore: third.csv\n")
-    with pytest.warns(FutureWarning, match="more is now an entry of data"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")  # as on the command line
         code, _, err = command("check", path)
     assert code == 2
+    assert "study.yaml:3:1: more is now an entry of data" in err
     assert "study.yaml:3:1: data.1.input: no such file" in err
 
 
