@@ -1,4 +1,4 @@
-"""Command line and clocks that all benchmarks share."""
+"""Command line and clocks of all benchmarks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lattice Boltzmann solver in Numba, and the march to a steady permeability that all lattice Boltzmann runs share.
+"""Lattice Boltzmann solver in Numba, and the march to a steady permeability for all lattice Boltzmann runs.
 
 D3Q19, two relaxation times, pore voxels only, single precision, linear equilibrium. The benchmark ``stokes.py``
 compares it with the Stokes solver.

@@ -3,10 +3,10 @@
     python benchmarks/saturation.py [--workers 50 200 800] [--seconds 1]
 
 Workers are objects in a few processes, each with a thread of its own as in a real run. Units sleep and write nothing,
-so that the cores are free for the scheduler and the driver, which share a process as they do in a run. A row gives the
-number of batches per second that went through the whole path (submit, receive, journal, submit the next) and the
-fraction of the time in which the workers were busy. The workers share the cores with the scheduler here, so the rate is
-a lower bound for a real cluster.
+so that the cores are free for the scheduler and the driver, which are threads of one process as in a run. A row gives
+the number of batches per second that went through the whole path (submit, receive, journal, submit the next) and the
+fraction of the time in which the workers were busy. Workers and scheduler compete for the cores here, so the rate is a
+lower bound for a real cluster.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ def settings_rows(model: type[Model], prefix: str = "", skip: frozenset[str] = f
 
 
 def settings_tables() -> str:
-    """Settings that all kinds share, then those of each kind."""
+    """Settings common to all kinds, then those of each kind."""
     header = ("key", "unit", "meaning")
     shared = frozenset(BaseStudy.model_fields)
     sections = ["### All kinds", table(header, settings_rows(BaseStudy))]
