@@ -71,7 +71,7 @@ def test_worker_processes_do_not_show(tmp_path, reference, values_of):
     assert len({record["worker"] for record in run.journal.records() if "worker" in record}) == 2
 
 
-def test_failing_units_are_quarantined_and_the_others_are_stored(tmp_path):
+def test_failing_units_are_quarantined_and_all_further_ones_are_stored(tmp_path):
     run = toy.run_toy(
         tmp_path / "run",
         raising=[3], nan=[25], misshapen=[47], killing=[10],
