@@ -1,4 +1,4 @@
-"""What is wrong with a study, said in a person's words and with the line it stands on."""
+"""Errors of membrane-dask; those of a study name the field, its position in the file and the fix."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Where = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with a study, and the field it stands in."""
+    """One problem of a study, and the field that has it."""
 
     where: Where
     message: str
@@ -25,7 +25,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Source:
-    """Where the words of a study came from: a file, its lines, and ``--set`` arguments."""
+    """Position of the entries of a study: a file with lines and columns, and ``--set`` arguments."""
 
     name: str = "study"
     lines: dict[Where, tuple[int, int]] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Source:
     def locate(self, where: Where) -> str:
         """``file:line:column`` or the ``--set`` argument that holds ``where`` or its nearest parent."""
         prefixes = [where[:stop] for stop in range(len(where), -1, -1)]
-        for prefix in prefixes:  # an override stands for all below it, so it is looked for first
+        for prefix in prefixes:  # an override replaces all entries below it, so it comes first
             if prefix in self.overrides:
                 return f"--set {self.overrides[prefix]}"
         for prefix in prefixes:
@@ -57,9 +57,9 @@ class StudyError(ValueError):
     Parameters
     ----------
     problems : sequence of Problem
-        All that is wrong.
+        All problems.
     source : Source
-        Where the study's words stand.
+        Position of the entries.
     """
 
     def __init__(self, problems: Sequence[Problem], source: Source | None = None) -> None:
@@ -76,11 +76,11 @@ class StudyError(ValueError):
 
 
 class ClusterError(RuntimeError):
-    """The cluster cannot be used, or was lost; what is finished is kept."""
+    """The cluster cannot be used, or was lost; finished units are kept."""
 
 
 def nearest(name: str, valid: Sequence[str]) -> str:
-    """`` did you mean 'x'?`` for a name close to a valid one, else the list of what is valid."""
+    """``did you mean 'x'?`` for a name close to a valid one, otherwise the list of valid names."""
     close = difflib.get_close_matches(name, valid, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
@@ -88,4 +88,4 @@ def nearest(name: str, valid: Sequence[str]) -> str:
 
 
 class ReportError(RuntimeError):
-    """There is nothing to report of a run, yet or at all."""
+    """A run has nothing to report yet, or its kind has no report."""

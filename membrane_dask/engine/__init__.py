@@ -1,1 +1,1 @@
-"""Plans and runs any program of units on a Dask cluster; knows no physics."""
+"""Planning, execution and storage of any program of units on a Dask cluster, independent of what units compute."""

@@ -1,1 +1,1 @@
-"""The science on plain arrays: no Dask, no Zarr, no xarray, no files, no clocks."""
+"""Models and numerical methods on NumPy arrays, without Dask, Zarr, xarray, files or clocks."""

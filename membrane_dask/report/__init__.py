@@ -1,4 +1,4 @@
-"""The report of a run: figures, tables and what they say, in one HTML file that needs nothing else."""
+"""Reports of runs: one self-contained HTML file with the sections that the study kind provides."""
 
 from __future__ import annotations
 
