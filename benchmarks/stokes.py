@@ -108,7 +108,7 @@ def stokes_solver(pores: np.ndarray, seconds: float) -> list[Row]:
 
     clock, history = Clock(), []
     grid = Grid.of(pores, "periodic")
-    flow = stokes(grid, 0.01, callback=lambda iteration, lower, upper: history.append((iteration + 1, *clock(), lower)))
+    flow = stokes(grid, 0.01, callback=lambda iteration, lower, upper: history.append((iteration, *clock(), lower)))
     cpu, wall = clock()
     memory = peak_memory()
     final = stokes(grid, 1e-3).permeability

@@ -18,8 +18,24 @@ from membrane_dask.physics.analytic_problems import (
     tube,
 )
 from membrane_dask.physics.errors import PhysicsError
+from membrane_dask.physics.stokes import solver
+from membrane_dask.physics.stokes.bounds import BoundSums
+from membrane_dask.physics.stokes.iteration import (
+    ComputeMobility,
+    CorrectVelocity,
+    ProjectMass,
+    SolveDarcy,
+    SolveMomentum,
+    SumBounds,
+    UpdatePressures,
+    bound_permeability,
+    estimate_permeability,
+    initial_inner_tolerance,
+    run_iteration,
+    solve_flow,
+)
 from membrane_dask.physics.stokes.mac_grid import Grid
-from membrane_dask.physics.stokes.solver import Flow, stokes
+from membrane_dask.physics.stokes.solver import Flow, mobility_estimate, stokes
 
 
 def random_pores(shape, seed=0, porosity=0.35, sigma=2.5):
@@ -179,3 +195,52 @@ def test_single_voxel_duct_and_volume_without_solid():
 def test_error_without_convergence():
     with pytest.raises(PhysicsError, match=r"is between .* and .* voxels squared"):
         stokes(Grid.of(random_pores((30, 30, 30))), 1e-3, max_iterations=1)
+
+
+def test_requests_follow_from_the_bounds():
+    # Work, dissipation, functional and residual: the pressures dominate the difference of the bounds, the velocities
+    # do, and at last the bounds agree.
+    replies = iter([BoundSums(1, 1, 2, 0), BoundSums(1, 1, 1.1, 1), BoundSums(1, 1, 1.001, 0)])
+    requests = []
+
+    def answer(request):
+        requests.append(request)
+        return next(replies) if isinstance(request, SumBounds) else 0.5 if request == ComputeMobility() else None
+
+    convergence = run_iteration(solve_flow(bound_permeability(1, 0.01, 0.03, 60)), answer)
+    assert requests == [
+        ComputeMobility(), SolveDarcy(),
+        SolveMomentum(0, "darcy", 0.03), UpdatePressures(1, "darcy"), SumBounds(1),
+        SolveMomentum(1, "pressures", 0.03), UpdatePressures(2, "pressures"), SumBounds(2),
+        SolveMomentum(2, "velocities", 0.0075), UpdatePressures(3, "velocities"), SumBounds(3),
+        ProjectMass(3, 1), CorrectVelocity(3),
+    ]  # fmt: skip
+    assert convergence.history == [(1, 2), (1, 3.1), (1, 1.001)]
+    assert (convergence.bounds.upper, convergence.work, convergence.iterations) == (1.001, 1, 3)
+
+
+def test_iteration_depends_on_replies_only(monkeypatch):
+    # A record of the replies drives the same iteration without a grid, as the journal of a run does.
+    grid, records, answer = Grid.of(random_pores((20, 18, 16), 5, 0.5)), [], solver._WholeVolume.answer
+
+    def recorded(volume, request):
+        records.append((request, answer(volume, request)))
+        return records[-1][1]
+
+    monkeypatch.setattr(solver._WholeVolume, "answer", recorded)
+    flow, callbacks = stokes(grid, 1e-4), []
+    bound = bound_permeability(
+        grid.size, 1e-4, initial_inner_tolerance(1e-4), 60, callback=lambda *values: callbacks.append(values)
+    )
+    convergence = run_iteration(solve_flow(bound), dict(records).get)
+    assert convergence.history == flow.history
+    assert callbacks == [(k, *values) for k, values in enumerate(flow.history, 1)]
+    assert max(convergence.bounds.upper, flow.permeability) == flow.upper_bound
+    kinds = [request.kind for request, _ in records if isinstance(request, SolveMomentum)]
+    assert kinds[0] == "darcy"
+    assert {"velocities", "pressures"} <= set(kinds)
+    # The estimate needs the first two requests only.
+    records.clear()
+    assert mobility_estimate(grid) == flow.mobility_estimate
+    assert [request for request, _ in records] == [ComputeMobility(), SolveDarcy()]
+    assert run_iteration(estimate_permeability(), dict(records).get) == records[0][1]

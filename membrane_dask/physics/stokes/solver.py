@@ -13,6 +13,21 @@ import numpy as np
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.linear_solvers import dot
 from membrane_dask.physics.stokes.bounds import Bounds, BoundSums
+from membrane_dask.physics.stokes.iteration import (
+    ComputeMobility,
+    CorrectVelocity,
+    ProjectMass,
+    Request,
+    SolveDarcy,
+    SolveMomentum,
+    SumBounds,
+    UpdatePressures,
+    bound_permeability,
+    estimate_permeability,
+    initial_inner_tolerance,
+    run_iteration,
+    solve_flow,
+)
 from membrane_dask.physics.stokes.mac_grid import CLOSED, Grid
 from membrane_dask.physics.stokes.momentum import mobility, velocities, velocity_correction
 from membrane_dask.physics.stokes.multigrid import Conduction
@@ -168,7 +183,7 @@ def stokes(
     max_iterations : int
         Maximum number of iterations on the pressures.
     callback : callable
-        Called after each iteration with its number and the lower and upper bound.
+        Called after each iteration with its number, from 1, and the lower and upper bound.
 
     Returns
     -------
@@ -189,46 +204,16 @@ def stokes(
     divergence-free velocities of the lower bound are those of the iteration, corrected by one more Darcy flow; the
     result is scaled to its lower bound.
 
-    :mod:`membrane_dask.physics.stokes.subdomains` is the same method by slabs of a volume.
+    :mod:`membrane_dask.physics.stokes.iteration` controls the iteration, here and by slabs of a volume
+    (:mod:`membrane_dask.physics.stokes.subdomains`).
     """
-    n, operator = grid.n, grid.operator
-    conductance, min_eigenvalue = mobility(grid)
-    darcy = Conduction(grid.neighbours, conductance, grid.coordinates)
-    solver, estimate = darcy_flow(darcy, *darcy_load(grid, conductance), grid.size)
-    velocity = add_darcy_velocity(*operator, np.zeros_like(conductance), conductance, solver.pressures, True)
+    volume = _WholeVolume(grid)
     inner_tolerance = initial_inner_tolerance(tolerance)
-    velocity += velocity_correction(grid, forces(*operator, solver.pressures, True), inner_tolerance, velocity)
-    solver.restart(net_inflow(grid.neighbours, velocity, n))
-    history: list[tuple[float, float]] = []
-    for iteration in range(max_iterations):
-        force = forces(*operator, solver.pressures, True)
-        divergence_free = add_darcy_velocity(*operator, velocity, conductance, solver.correction)
-        sums = BoundSums(*bound_sums(*operator, 0, grid.m, velocity, force, divergence_free))
-        del divergence_free
-        bounds = sums.bounds(grid.size, min_eigenvalue)
-        history.append((bounds.lower, bounds.upper))
-        callback(iteration, bounds.lower, bounds.upper)
-        status = bounds.status(tolerance)
-        if status == "converged":
-            break
-        if status == "velocities":
-            inner_tolerance /= 4
-            velocity += velocity_correction(grid, force, inner_tolerance, velocity)
-            solver.restart(net_inflow(grid.neighbours, velocity, n))
-            continue
-        del force
-        change = velocities(grid, forces(*operator, solver.direction, False), inner_tolerance)
-        change *= np.float32(solver.step(net_inflow(grid.neighbours, change, n)))
-        velocity += change
-        del change
-        solver.update_direction()
-    else:
-        raise bounds.not_converged(max_iterations, tolerance)
-    velocity = add_darcy_velocity(
-        *operator, velocity, conductance, solver.project_mass(grid.coordinates[:, 0], sums.work)
-    )
-    del solver
-    return scaled(grid, velocity, bounds, estimate, history)
+    iteration = bound_permeability(grid.size, tolerance, inner_tolerance, max_iterations, callback)
+    convergence = run_iteration(solve_flow(iteration), volume.answer)
+    velocity, estimate = volume.velocity, volume.estimate
+    del volume
+    return scaled(grid, velocity, convergence.bounds, estimate, convergence.history)
 
 
 def mobility_estimate(grid: Grid) -> float:
@@ -244,14 +229,91 @@ def mobility_estimate(grid: Grid) -> float:
     float
         1.1 to 1.4 times the permeability (1.2 to 1.35 in random media); voxels squared.
     """
-    conductance, _ = mobility(grid)
-    darcy = Conduction(grid.neighbours, conductance, grid.coordinates)
-    return darcy_flow(darcy, *darcy_load(grid, conductance), grid.size)[1]
+    volume = _WholeVolume(grid)
+    run_iteration(estimate_permeability(), volume.answer)
+    return volume.estimate
 
 
-def initial_inner_tolerance(tolerance: float) -> float:
-    """Relative residual of the momentum equation at first, for a tolerance of the bounds."""
-    return float(min(np.sqrt(0.1 * tolerance), 0.03))
+class _WholeVolume:
+    """Carries out the requests of an iteration on the grid of a whole volume, in memory.
+
+    Parameters
+    ----------
+    grid : Grid
+        Pore voxels.
+
+    Attributes
+    ----------
+    conductance : (m + 1, 3) ndarray of float32
+        Conductances of the Darcy flow.
+    estimate : float
+        Permeability of the Darcy flow, voxels squared.
+    solver : PressureSolver
+        Pressures.
+    velocity : (m + 1, 3) ndarray of float32
+        Velocities under the pressures.
+    change : (m + 1, 3) ndarray of float32
+        Velocities that the search direction of the pressures drives.
+    correction : (n,) ndarray of float32
+        Pressures of the Darcy flow that makes the flux equal in all planes.
+    """
+
+    conductance: np.ndarray
+    estimate: float
+    solver: PressureSolver
+    velocity: np.ndarray
+    change: np.ndarray
+    correction: np.ndarray
+
+    def __init__(self, grid: Grid) -> None:
+        self.grid = grid
+
+    def answer(self, request: Request) -> float | BoundSums | None:
+        """Carry out a request and return the reply."""
+        match request:
+            case ComputeMobility():
+                self.conductance, min_eigenvalue = mobility(self.grid)
+                return min_eigenvalue
+            case SolveDarcy():
+                darcy = Conduction(self.grid.neighbours, self.conductance, self.grid.coordinates)
+                self.solver, self.estimate = darcy_flow(darcy, *darcy_load(self.grid, self.conductance), self.grid.size)
+            case SolveMomentum(kind="pressures", tolerance=tolerance):
+                force = forces(*self.grid.operator, self.solver.direction, False)
+                self.change = velocities(self.grid, force, tolerance)
+            case SolveMomentum(kind=kind, tolerance=tolerance):
+                if kind == "darcy":
+                    self.velocity = self._darcy_velocity()
+                force = forces(*self.grid.operator, self.solver.pressures, True)
+                self.velocity += velocity_correction(self.grid, force, tolerance, self.velocity)
+            case UpdatePressures(after="pressures"):
+                self.change *= np.float32(self.solver.step(self._net_inflow(self.change)))
+                self.velocity += self.change
+                del self.change
+                self.solver.update_direction()
+            case UpdatePressures():
+                self.solver.restart(self._net_inflow(self.velocity))
+            case SumBounds():
+                return self._bound_sums()
+            case ProjectMass(work=work):
+                self.correction = self.solver.project_mass(self.grid.coordinates[:, 0], work)
+            case CorrectVelocity():
+                self.velocity = add_darcy_velocity(
+                    *self.grid.operator, self.velocity, self.conductance, self.correction
+                )
+        return None
+
+    def _darcy_velocity(self) -> np.ndarray:
+        zero = np.zeros_like(self.conductance)
+        return add_darcy_velocity(*self.grid.operator, zero, self.conductance, self.solver.pressures, True)
+
+    def _net_inflow(self, velocity: np.ndarray) -> np.ndarray:
+        return net_inflow(self.grid.neighbours, velocity, self.grid.n)
+
+    def _bound_sums(self) -> BoundSums:
+        operator = self.grid.operator
+        force = forces(*operator, self.solver.pressures, True)
+        divergence_free = add_darcy_velocity(*operator, self.velocity, self.conductance, self.solver.correction)
+        return BoundSums(*bound_sums(*operator, 0, self.grid.m, self.velocity, force, divergence_free))
 
 
 def darcy_load(grid: Grid, conductance: np.ndarray) -> tuple[np.ndarray, float]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from membrane_dask.io.volumes import VolumeSource
 from membrane_dask.physics.stokes.bounds import Bounds, BoundSums
-from membrane_dask.physics.stokes.solver import initial_inner_tolerance
+from membrane_dask.physics.stokes.iteration import initial_inner_tolerance
 from membrane_dask.program import History, Image, Scratch, Unit
 from membrane_dask.studies.characterize.config import FlowSettings
 from membrane_dask.studies.characterize.flow_diagnostics import SECOND
