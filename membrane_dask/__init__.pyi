@@ -14,12 +14,12 @@ from .errors import StudyError as StudyError
 from .io.network_files import read_statoil as read_statoil
 from .io.network_files import write_statoil as write_statoil
 from .io.network_files import write_vtk as write_vtk
+from .physics.reconstruction.replicate_interval import replicate_interval as replicate_interval
 from .report import write_report as write_report
 from .studies.characterize.program import pore_network as pore_network
 from .studies.graded.flux_threshold import at_flux_threshold as at_flux_threshold
 from .studies.porometry.summary import membrane_summary as membrane_summary
 from .studies.reconstruct.compare_descriptors import compare_descriptors as compare_descriptors
-from .studies.reconstruct.replicate_interval import replicate_interval as replicate_interval
 from .study_file import load_study as load_study
 
 __version__: str

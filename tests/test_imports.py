@@ -109,7 +109,6 @@ def test_modules_import_from_lower_layers(path):
     assert forbidden_imports(layer(path), names, str(path.relative_to(PACKAGE))) == []
 
 
-@pytest.mark.xfail(strict=False, reason="characterize imports replicate_interval from reconstruct")
 @pytest.mark.parametrize("kind", KINDS)
 def test_study_kinds_do_not_import_one_another(kind):
     other_kinds = {f"membrane_dask.studies.{name}" for name in KINDS if name != kind}

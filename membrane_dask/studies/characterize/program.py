@@ -40,8 +40,7 @@ from membrane_dask.studies.characterize.decomposed_flow import (
 from membrane_dask.studies.characterize.decomposed_tasks import slab_work
 from membrane_dask.studies.characterize.flow_tasks import flow_by_slabs, flow_memory, flow_through
 from membrane_dask.studies.characterize.tables import QUARTERS, Measured, differences, tables_of
-from membrane_dask.studies.characterize.variables import NETWORK, NETWORK_TABLE, REFERENCE_NETWORK_TABLE
-from membrane_dask.studies.reconstruct.variables import CHAMANI
+from membrane_dask.studies.characterize.variables import CHAMANI, NETWORK, NETWORK_TABLE, REFERENCE_NETWORK_TABLE
 
 #: Enters every spawn key, so that no two study kinds share a random stream.
 _KIND = 3

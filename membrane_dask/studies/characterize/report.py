@@ -14,9 +14,9 @@ from matplotlib.collections import EllipseCollection, LineCollection
 from matplotlib.figure import Figure
 
 from membrane_dask.engine.run import Run
+from membrane_dask.physics.reconstruction.replicate_interval import replicate_interval
 from membrane_dask.report.page import STYLE, Grid, Section, picture
 from membrane_dask.studies.characterize.variables import FLOW, PROPERTIES, RETENTION
-from membrane_dask.studies.reconstruct.replicate_interval import replicate_interval
 
 #: Confidence of the intervals over replicates.
 _CONFIDENCE = 0.9

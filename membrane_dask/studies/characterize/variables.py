@@ -20,6 +20,7 @@ def _measured(
     return Variable(name, dims, "f8", units, long_name, source, nullable=True, attrs=attrs or {})
 
 
+CHAMANI = "Chamani et al., Data-science-based reconstruction of 3-D membrane pore structure (2023)"
 _AVIZO = "Chamani Table 1 (Avizo)"
 #: Result of a characterize study: what a volume is, in single numbers.
 PROPERTIES: tuple[Variable, ...] = (

@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Affine2D
 
 from membrane_dask.engine.run import Run
+from membrane_dask.physics.reconstruction.replicate_interval import replicate_interval
 from membrane_dask.report.page import STYLE, Grid, Section, picture
 from membrane_dask.studies.reconstruct.compare_descriptors import compare_descriptors
-from membrane_dask.studies.reconstruct.replicate_interval import replicate_interval
 
 #: Confidence of the intervals.
 _CONFIDENCE = 0.9

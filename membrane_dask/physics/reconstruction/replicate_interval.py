@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    import xarray as xr
 
-
-def replicate_interval(values: xr.DataArray, confidence: float = 0.9) -> tuple[xr.DataArray, xr.DataArray]:
+def replicate_interval(values: Any, confidence: float = 0.9) -> tuple[Any, Any]:
     """Confidence interval of a property of the membrane.
 
     Parameters
