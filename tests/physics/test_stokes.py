@@ -221,20 +221,22 @@ def test_requests_follow_from_the_bounds():
 
 def test_iteration_depends_on_replies_only(monkeypatch):
     # A record of the replies drives the same iteration without a grid, as the journal of a run does.
-    grid, records, answer = Grid.of(random_pores((20, 18, 16), 5, 0.5)), [], solver._WholeVolume.answer
+    grid = Grid.of(random_pores((48, 20, 24), 3, 0.6, 3.0))
+    records, callbacks, tolerance = [], [], 1e-3
+    answer = solver._WholeVolume.answer
 
     def recorded(volume, request):
         records.append((request, answer(volume, request)))
         return records[-1][1]
 
     monkeypatch.setattr(solver._WholeVolume, "answer", recorded)
-    flow, callbacks = stokes(grid, 1e-4), []
+    flow = stokes(grid, tolerance)
     bound = bound_permeability(
-        grid.size, 1e-4, initial_inner_tolerance(1e-4), 60, callback=lambda *values: callbacks.append(values)
+        grid.size, tolerance, initial_inner_tolerance(tolerance), 60, lambda *values: callbacks.append(values)
     )
     convergence = run_iteration(solve_flow(bound), dict(records).get)
     assert convergence.history == flow.history
-    assert callbacks == [(k, *values) for k, values in enumerate(flow.history, 1)]
+    assert callbacks == [(number, *bounds) for number, bounds in enumerate(flow.history, 1)]
     assert max(convergence.bounds.upper, flow.permeability) == flow.upper_bound
     kinds = [request.kind for request, _ in records if isinstance(request, SolveMomentum)]
     assert kinds[0] == "darcy"
