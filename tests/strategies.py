@@ -31,11 +31,13 @@ def block_shapes(draw: st.DrawFn, shape: tuple[int, ...], max_blocks: int = 60) 
     return block
 
 
-def pore_space(shape: tuple[int, ...], seed: int = 0, porosity: float = 0.4, sigma: float = 1.5) -> np.ndarray:
-    """Gaussian random field below the quantile ``porosity``: True in the pores."""
+def pore_space(
+    shape: tuple[int, ...], seed: int = 0, porosity: float = 0.4, sigma: float = 1.5, mode: str = "reflect"
+) -> np.ndarray:
+    """Gaussian random field below the quantile ``porosity``: True in the pores; periodic with the mode "wrap"."""
     from scipy import ndimage
 
-    field = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal(shape), sigma)
+    field = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal(shape), sigma, mode=mode)
     return field < np.quantile(field, porosity)
 
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy import ndimage
+from strategies import pore_space
 
 from membrane_dask.physics.analytic_problems import ferry_transmission, hindered_transmission, tube
 from membrane_dask.physics.percolation import percolating
@@ -23,8 +23,7 @@ from membrane_dask.physics.transport.retention import (
 
 
 def random_pores(shape=(32, 32, 32), seed=0, porosity=0.4, sigma=3.0):
-    field = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal(shape), sigma, mode="wrap")
-    return field < np.quantile(field, porosity)
+    return pore_space(shape, seed, porosity, sigma, mode="wrap")
 
 
 def flow_through(pores):

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 from scipy import ndimage
+from strategies import pore_space
 
 from membrane_dask.physics.analytic_problems import (
     AnalyticFlow,
@@ -39,8 +40,7 @@ from membrane_dask.physics.stokes.solver import Flow, mobility_estimate, stokes
 
 
 def random_pores(shape, seed=0, porosity=0.35, sigma=2.5):
-    field = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal(shape), sigma, mode="wrap")
-    return field < np.quantile(field, porosity)
+    return pore_space(shape, seed, porosity, sigma, mode="wrap")
 
 
 def solve(pores, lateral_boundary="symmetric", wall_model="smooth", tolerance=1e-3) -> Flow:

@@ -8,8 +8,8 @@ import zipfile
 import numpy as np
 import pytest
 import scipy.sparse as sparse
-from scipy import ndimage
 from scipy.sparse.csgraph import dijkstra
+from strategies import pore_space
 
 from membrane_dask.physics.transport import diffusion as diffusion_module
 from membrane_dask.physics.transport import geodesic_paths
@@ -28,11 +28,6 @@ def shortest_path(space: PoreSpace) -> float:
 
 def diffusion(space: PoreSpace, tolerance: float = 1e-3) -> Diffusion:
     return diffusion_module.diffusion(space, np.isfinite(geodesic_distances(space)), tolerance)
-
-
-def random_pores(shape, seed, porosity, sigma=1.5):
-    field = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal(shape), sigma)
-    return field < np.quantile(field, porosity)
 
 
 def graph_of(pores):
@@ -91,7 +86,7 @@ def test_pores_without_a_percolating_path():
 
 @pytest.mark.parametrize(("seed", "porosity"), [(0, 0.25), (1, 0.4), (2, 0.7)])
 def test_diffusion_agrees_with_a_direct_solver(seed, porosity):
-    pores = random_pores((24, 20, 70), seed, porosity)
+    pores = pore_space((24, 20, 70), seed, porosity)
     expected = exact_conductivity(pores)
     conductivity = diffusion(space_of(pores), tolerance=1e-4).conductivity
     # The fluxes through all planes agree to 1e-4, and so does their mean with the exact flux.
@@ -100,7 +95,7 @@ def test_diffusion_agrees_with_a_direct_solver(seed, porosity):
 
 
 def test_conductivity_is_invariant_under_reflections():
-    pores = random_pores((30, 25, 66), 5, 0.35)
+    pores = pore_space((30, 25, 66), 5, 0.35)
     images = (pores, pores[::-1], pores[:, ::-1, ::-1])
     conductivities = [diffusion(space_of(image), 1e-4).conductivity for image in images]
     np.testing.assert_allclose(conductivities, conductivities[0], rtol=3e-4)
@@ -108,7 +103,7 @@ def test_conductivity_is_invariant_under_reflections():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_paths_are_longer_than_the_depth_and_shorter_than_along_the_axes(seed):
-    pores = random_pores((30, 28, 70), seed, 0.4)
+    pores = pore_space((30, 28, 70), seed, 0.4)
     space = space_of(pores)
     (a, b), number = graph_of(pores)
     n = int(pores.sum())
