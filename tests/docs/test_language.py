@@ -100,6 +100,9 @@ NAME_SEQUENCES = {
     "short_cuts": "simplified_models",
 }
 
+#: Terms of the field that contain a word of the first table.
+STANDARD_SEQUENCES = ("degrees_of_freedom",)
+
 #: Names of whole modules that say too little or something else.
 MODULES = {
     "amounts": "aggregation",
@@ -151,6 +154,9 @@ RESULTS = {
     "low": "the variable's name with _low",
     "high": "the variable's name with _high",
 }
+
+#: Variables whose lower and upper values are limits, not ends of an interval.
+LIMITS = ("hagen_poiseuille_radius", "pore_number")
 
 #: Terms that no message, docstring, comment or page contains.
 PHRASES = {
@@ -251,12 +257,13 @@ def split_identifier(name: str) -> list[str]:
 
 def check_identifier(name: str) -> tuple[str, str] | None:
     """Forbidden term in an identifier and its replacement."""
-    tokens = split_identifier(name)
-    text = "_".join(tokens)
+    text = "_".join(split_identifier(name))
+    for term in STANDARD_SEQUENCES:
+        text = text.replace(term, "")
     for term, replacement in NAME_SEQUENCES.items():
         if f"_{term}_" in f"_{text}_":
             return term, replacement
-    for token in tokens:
+    for token in text.split("_"):
         if token in NAME_WORDS:
             return token, NAME_WORDS[token]
     return None
@@ -267,7 +274,7 @@ def check_result(name: str) -> tuple[str, str] | None:
     name = name.rsplit("/", 1)[-1]
     if name in RESULTS:
         return name, RESULTS[name]
-    if re.search(r"_(lower|upper)$", name) and not name.startswith("hagen_poiseuille_radius"):
+    if re.search(r"_(lower|upper)$", name) and not name.startswith(LIMITS):
         return name, re.sub(r"lower$", "low", re.sub(r"upper$", "high", name))
     return check_identifier(name)
 
@@ -586,7 +593,7 @@ def test_a_forbidden_name_is_reported(source, term):
 @pytest.mark.parametrize(
     "source",
     [
-        "partition = shared = halfway = particle = path.parts",
+        "partition = shared = halfway = particle = degrees_of_freedom = path.parts",
         "Variable('hagen_poiseuille_radius_upper', ())",
         "class S(Model):\n    radius: int = parameter(1, '')",
         "Variable('permeability_upper_bound', ())",
