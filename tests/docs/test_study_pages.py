@@ -19,11 +19,12 @@ from membrane_dask.studies.registry import StudyKind, find_kind
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Kinds whose page has the sections Parameters and Results.
-KINDS = ["graded", "reconstruct"]
+KINDS = ["graded", "porometry", "reconstruct"]
 
 
 def parameter_rows(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """Rows of the table of parameters, without those that all kinds have."""
+    written = model.model_construct().model_dump(mode="json", warnings=False)
     for name, field in model.model_fields.items():
         if name in BaseStudy.model_fields or name == "kind":
             continue
@@ -31,7 +32,7 @@ def parameter_rows(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
             yield from parameter_rows(type(field.default), f"{prefix}{name}.")
             continue
         unit = dict(field.json_schema_extra or {}).get("unit", "1")
-        default = "required" if field.is_required() else _text(field.default)
+        default = "required" if field.is_required() else _text(field.default, written[name])
         yield f"| `{prefix}{name}` | {default} | {unit} | {field.description} |"
 
 
@@ -44,8 +45,10 @@ def variable_rows(kind: StudyKind) -> Iterator[str]:
             yield f"| `{table.name}/{variable.path}` | {dims} | {variable.units} | {variable.long_name} | {source} |"
 
 
-def _text(value: object) -> str:
-    """Default of a parameter as a study file has it."""
+def _text(value: object, written: object = None) -> str:
+    """Default of a parameter as a study file has it; ``written``: quantities with their units."""
+    if isinstance(written, str) and not isinstance(value, str):
+        return written
     if isinstance(value, (tuple, list)):
         items = [_text(item) for item in value]
         return items[0] if len(items) == 1 else f"[{', '.join(items)}]"

@@ -221,8 +221,10 @@ class PorometryStudy(BaseStudy):
         unit="",
     )
     confidence: Number = parameter(0.95, "confidence of all intervals", ge=0.5, lt=1)
-    viscosity_error: Number = parameter(0.0, "relative standard deviation of the viscosity", ge=0, lt=0.5)
-    area_error: Number = parameter(0.0, "relative standard deviation of the area", ge=0, lt=0.5)
+    viscosity_error: Number = parameter(
+        0.0, "relative standard deviation of the viscosity, for the posterior", ge=0, lt=0.5
+    )
+    area_error: Number = parameter(0.0, "relative standard deviation of the area, for the posterior", ge=0, lt=0.5)
     priors: PriorSettings = parameter(PriorSettings(), "independent data of every membrane", unit="", formerly="known")
     membranes: dict[Line, PriorSettings] = parameter(
         {},
