@@ -90,8 +90,8 @@ def _permeability(fit: Any) -> str:
     sentence = f"Hydraulic permeability {format_number(value)} L m⁻² h⁻¹ bar⁻¹"
     if not math.isfinite(low):
         return f"{sentence}, without a standard error."
-    confidence = f"{fit.attrs['confidence']:.0%}".replace("%", " %")
-    return f"{sentence} ({confidence} confidence interval {format_number(low)} to {format_number(high)})."
+    confidence = f"{100 * fit.attrs['confidence']:.0f} % confidence interval"
+    return f"{sentence} ({confidence} {format_number(low)} to {format_number(high)})."
 
 
 def _linearity(fit: Any) -> list[str]:
@@ -103,7 +103,8 @@ def _linearity(fit: Any) -> list[str]:
         if line > _MIN_ERROR and line > _MIN_ERROR_RATIO * float(best):
             sentences.append(
                 f"The flux is not linear: in leave-one-out cross-validation the law {best.law.item()} has an error of "
-                f"{float(best):.1%} of the mean flux, a line {line:.1%}; the permeability is an average slope."
+                f"{100 * float(best):.1f} % of the mean flux, a line {100 * line:.1f} %; the permeability is an average "
+                "slope."
             )
     if float(fit.lack_of_fit) < _SIGNIFICANCE:
         sentences.append(
