@@ -103,8 +103,8 @@ def _linearity(fit: Any) -> list[str]:
         if line > _MIN_ERROR and line > _MIN_ERROR_RATIO * float(best):
             sentences.append(
                 f"The flux is not linear: in leave-one-out cross-validation the law {best.law.item()} has an error of "
-                f"{100 * float(best):.1f} % of the mean flux, a line {100 * line:.1f} %; the permeability is an average "
-                "slope."
+                f"{100 * float(best):.1f} % of the mean flux, a line {100 * line:.1f} %; the permeability is an "
+                "average slope."
             )
     if float(fit.lack_of_fit) < _SIGNIFICANCE:
         sentences.append(
