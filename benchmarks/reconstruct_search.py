@@ -81,7 +81,7 @@ def study(folder: Path, solid: np.ndarray, **settings: object) -> Path:
     defaults = {
         "kind": "reconstruct", "input": "section.png", "pixel_size": "3 nm", "seed": 1,
         "segmentation": {"method": "otsu", "presmooth": 0.0, "median": 1},
-        "volume": {"slices": 1024, "width": 8, "block": 1024}, "cluster": {"profile": "sync"},
+        "volume": {"slices": 1024, "width": 8, "block_size": 1024}, "cluster": {"profile": "sync"},
     }  # fmt: skip
     path = folder / "study.yaml"
     path.write_text(yaml.safe_dump(defaults | settings))

@@ -183,7 +183,7 @@ def errors_of_methods(
     results = {}
     for method, settings in methods.items():
         with tempfile.TemporaryDirectory() as folder:
-            volume = {"slices": solid.shape[1], "width": solid.shape[2], "block": 128}
+            volume = {"slices": solid.shape[1], "width": solid.shape[2], "block_size": 128}
             file = reconstruct_search.study(Path(folder), section, **{**settings, "volume": volume, "seed": seed})
             run = md.run(file, Path(folder) / "run", listener=lambda event: None)
             results[method] = errors(measure(run.volume("structure-0").values > 0), truth)
@@ -203,7 +203,7 @@ def intervals(task: tuple[str, str | None], shape: tuple[int, int, int], replica
     else:
         solid = true_structure(name, 0, None, shape)
     with tempfile.TemporaryDirectory() as folder:
-        volume = {"slices": solid.shape[1], "width": solid.shape[2], "block": 128}
+        volume = {"slices": solid.shape[1], "width": solid.shape[2], "block_size": 128}
         seed = int(name) if name.isdigit() else 0
         section = solid[:, solid.shape[1] // 2]
         file = reconstruct_search.study(Path(folder), section, volume=volume, seed=seed, replicates=replicates)

@@ -361,7 +361,7 @@ def test_every_replicate_of_a_run(tmp_path):
     (tmp_path / "make.yaml").write_text(
         "kind: reconstruct\ninput: membrane.png\npixel_size: 3 nm\nreplicates: 2\n"
         "model: {knots: [0, 1]}\nsearch: {closing_radius: [0], roughness: [0], slices: 2}\n"
-        "volume: {slices: 40, width: 48, block: 32}\n"
+        "volume: {slices: 40, width: 48, block_size: 32}\n"
     )
     made = md.run(md.load_study(tmp_path / "make.yaml", cluster=SYNC), tmp_path / "made")
     path = tmp_path / "measure.yaml"
