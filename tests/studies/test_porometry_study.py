@@ -498,7 +498,7 @@ def test_report_of_a_run_without_stored_measurements(quickstart, tmp_path):
     shutil.copytree(quickstart.path, tmp_path / "run")
     shutil.rmtree(tmp_path / "run/result.zarr/measurements")
     pages = [
-        md.write_report(path, tmp_path / f"{number}.html").read_text().split("<h2>The run</h2>")[0]
+        md.write_report(path, tmp_path / f"{number}.html").read_text().split("<h2>Run</h2>")[0]
         for number, path in enumerate((quickstart, md.open_run(tmp_path / "run")))
     ]
     assert pages[0] == pages[1]
