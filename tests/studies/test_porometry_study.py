@@ -299,9 +299,9 @@ def test_former_keys_are_accepted_with_a_warning(two_tables):
         "kind: porometry\ninput: first.csv\nmore: second.csv\nknown: {radius: 4 nm}\n"
         "plausible: {radius: 1 to 100 nm}\nfurther: {thickness: 0.2}\n"
     )
-    with pytest.warns(FutureWarning) as caught:
+    with pytest.warns(FutureWarning) as recorded:
         loaded = md.load_study(path)
-    messages = [str(warning.message) for warning in caught]
+    messages = [str(warning.message) for warning in recorded]
     renamed = ("3:1: more is now an entry of data", "4:1: known is now priors", "5:1: plausible is now prior_ranges",
                "6:1: further is now candidate_measurements")  # fmt: skip
     for message in renamed:
