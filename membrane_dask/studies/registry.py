@@ -95,6 +95,7 @@ def kind_names() -> list[str]:
     return list(dict.fromkeys(point.name for point in _entry_points()))
 
 
+@lru_cache(maxsize=1)
 def _entry_points() -> list[EntryPoint]:
     # A distribution that is found twice on the path, as an editable one may be, is listed once.
     points = {(point.name, point.value): point for point in entry_points(group=GROUP)}
