@@ -52,6 +52,7 @@ def replay(run: Run, program: Program, key: str) -> tuple[dict[str, Any], bool |
     same : bool or None
         Whether the result has the same bits; None if it has no values of the unit.
     """
+    run.require_present_layout("replayed")
     unit = find_unit(run, program, key)
     complete = run.status()["state"] == "complete"
     removed = [scratch.name for scratch in program.scratch if scratch.temporary and complete]

@@ -94,6 +94,21 @@ class Run:
         """Digest of all that decides the result."""
         return str(self._metadata["identity"])
 
+    def require_present_layout(self, action: str) -> None:
+        """Refuse to change or replay a run of an earlier layout, which can be opened only.
+
+        Raises
+        ------
+        StudyError
+            If the run has the layout of an earlier version.
+        """
+        if int(self._metadata.get("schema", 1)) < SCHEMA:
+            message = (
+                f"{self.path} was made by version 0.1, whose units have other names: its result and report can be "
+                f"opened, but it cannot be {action}; run its study again: membrane-dask run {self.path / 'study.yaml'}"
+            )
+            raise StudyError([Problem((), message)])
+
     @property
     def batch(self) -> dict[str, int]:
         """Units in a chunk, by table, as the result was laid out."""
@@ -328,6 +343,8 @@ def prepare(plan: Plan, out: Path | None, *, fresh: bool = False) -> Run:
     problem = None
     if (root / "run.json").is_file():
         run = Run(root)
+        if not fresh:
+            run.require_present_layout("resumed")
         if fresh:
             with DriverLock(root):  # not while a driver is active on it
                 moved = root.with_name(f"{root.name}.old-{int(time.time())}")

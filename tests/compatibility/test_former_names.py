@@ -126,6 +126,18 @@ def test_runs_of_0_1_open_under_the_present_names(archive, former_run):
         assert present_name not in {v.formerly for v in table.variables}
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_runs_of_0_1_are_neither_resumed_nor_replayed(former_run):
+    """Their units have other names: they are refused with the fix, and stay as they are."""
+    path = former_run(FILES / "finished" / "graded.zip")
+    files = {p: p.stat().st_mtime_ns for p in path.rglob("*")}
+    key = next(iter(md.open_run(path).journal.history()))
+    for call in (lambda: md.replay(path, key), lambda: md.retry(path), lambda: md.run(path / "study.yaml", path)):
+        with pytest.raises(StudyError, match=r"was made by version 0\.1.*run its study again"):
+            call()
+    assert {p: p.stat().st_mtime_ns for p in path.rglob("*")} == files
+
+
 @pytest.mark.parametrize("archive", FINISHED, ids=lambda p: p.stem)
 def test_reports_of_runs_of_0_1(archive, former_run, tmp_path):
     page = md.write_report(former_run(archive), tmp_path / "report.html").read_text(encoding="utf-8")
