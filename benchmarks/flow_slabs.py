@@ -108,7 +108,7 @@ def main() -> None:
     arguments = parser.parse_args()
     sigma, counts = 4.0, (2, 3, 4)
     if arguments.smoke:
-        arguments.size, arguments.slabs, sigma, counts = 48, [24], 2.0, (2,)
+        arguments.size, arguments.slabs, arguments.workers, sigma, counts = 48, [24], 1, 2.0, (2,)
     with tempfile.TemporaryDirectory() as name:
         folder, number = Path(name), itertools.count()
         volume = arguments.volume or folder / "field.npy"
