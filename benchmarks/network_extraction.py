@@ -55,10 +55,10 @@ def extract(pores: np.ndarray) -> dict[str, float]:
     from membrane_dask.physics.imaging.local_thickness import local_thickness_counts
     from membrane_dask.physics.imaging.network_extraction import extract_network
     from membrane_dask.physics.imaging.watershed import SnowParameters, block_watershed
-    from membrane_dask.studies.characterize.program import _blocks
+    from membrane_dask.studies.characterize.program import divide
 
     snow, contributions = SnowParameters(), []
-    for start, stop in _blocks(pores.shape, BLOCK):
+    for start, stop in divide(pores.shape, BLOCK):
         block, squares = block_squared_distances(pores.__getitem__, start, stop, pores.shape, margin=snow.margin)
         local_thickness_counts(squares, block)
         contributions.append(block_watershed(squares, block, snow)[0])

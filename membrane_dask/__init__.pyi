@@ -16,7 +16,7 @@ from .io.network_files import write_statoil as write_statoil
 from .io.network_files import write_vtk as write_vtk
 from .physics.reconstruction.replicate_interval import replicate_interval as replicate_interval
 from .report import write_report as write_report
-from .studies.characterize.program import pore_network as pore_network
+from .studies.characterize.network import pore_network as pore_network
 from .studies.graded.flux_threshold import at_flux_threshold as at_flux_threshold
 from .studies.porometry.summary import membrane_summary as membrane_summary
 from .studies.reconstruct.compare_descriptors import compare_descriptors as compare_descriptors

@@ -6,153 +6,201 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from pydantic import (
-    Field,
-)
+from pydantic import Field
 
-from membrane_dask.config import (
-    BaseStudy,
-    InputVolume,
-    Model,
-    parameter,
-)
+from membrane_dask.config import BaseStudy, InputVolume, Model, parameter
 from membrane_dask.errors import Problem
-from membrane_dask.quantities import (
-    LengthNm,
-    Lengths,
-    Number,
-    Pressure,
-    Temperature,
-    Viscosity,
-    Whole,
-)
+from membrane_dask.quantities import LengthNm, Lengths, Number, Pressure, Temperature, Viscosity, Whole
 
 
 class GreySettings(Model):
-    """How a grey volume, such as a tomogram, is cut into pores and solid."""
+    """Segmentation of a greyscale volume, such as a tomogram, into pores and solid."""
 
-    threshold: Number | None = parameter(None, "grey value that parts the phases; default: the volume has two values")
-    sigma: Number = parameter(0.0, "Gaussian filter before, 0 for none", unit="voxel", ge=0, le=20)
+    threshold: Number | None = parameter(
+        None, "grey value between the two phases; required unless the volume has two values"
+    )
+    sigma: Number = parameter(
+        0.0, "standard deviation of a Gaussian filter before thresholding, 0 for none", unit="voxel", ge=0, le=20
+    )
     closing_radius: Number = parameter(
-        0.0, "ball that closes the solid afterwards; only its square's whole part counts", unit="voxel", ge=0, le=16
+        0.0,
+        "radius of the sphere for a morphological closing of the solid, 0 for none; rounded down to the square root "
+        "of an integer",
+        unit="voxel",
+        ge=0,
+        le=16,
     )
 
     def _inconsistencies(self) -> Iterator[Problem]:
         if self.threshold is None:
             for name in ("sigma", "closing_radius"):
                 if getattr(self, name):
-                    yield Problem((name,), f"needs a threshold beside it (got {getattr(self, name)})")
+                    message = f"needs a threshold: set grey.threshold as well (got {getattr(self, name)})"
+                    yield Problem((name,), message)
 
 
 class NetworkSettings(Model):
-    """Which places of the pore space count as pores of the network (SNOW)."""
+    """Extraction of the pore network (SNOW)."""
 
     sigma: Number = parameter(
-        0.4, "Gaussian filter of the distance map, 0 for none", unit="voxel", source="Gostick 2017", ge=0, le=5
+        0.4,
+        "standard deviation of a Gaussian filter of the distance map, 0 for none",
+        unit="voxel",
+        source="Gostick 2017",
+        ge=0,
+        le=5,
     )
-    radius: Number = parameter(
+    r_max: Number = parameter(
         4.0,
-        "a pore's centre is the point farthest from the solid within this distance; larger merges more",
+        "radius of the spherical neighbourhood in which a peak of the distance map is the maximum; larger merges more",
         unit="voxel",
         source="Gostick 2017",
         ge=1,
         le=32,
+        formerly="radius",
     )
-    smallest: Number = parameter(2.0, "least distance of a pore's centre from the solid", unit="voxel", ge=0, le=32)
-    nearby: Number = parameter(
+    min_peak_distance: Number = parameter(
+        2.0,
+        "smallest distance from the solid of a peak that becomes a pore",
+        unit="voxel",
+        ge=0,
+        le=32,
+        formerly="smallest",
+    )
+    min_separation: Number = parameter(
         1.0,
-        "of two centres nearer to each other than this times the distance to the solid, the lower one goes; larger "
-        "merges more",
+        "of two peaks closer to each other than this multiple of their distance to the solid, the lower is removed; "
+        "larger merges more",
         source="Gostick 2017",
         ge=0,
         le=10,
+        formerly="nearby",
     )
 
 
 class FlowSettings(Model):
-    """The flow of a liquid through the pores, under a pressure that drives it along the depth."""
+    """Stokes flow along the depth, driven by a pressure difference."""
 
-    solve: bool = parameter(
-        False, "whether to solve for it; takes a worker some 185 bytes for every pore voxel of a volume, and half as "
-        "much for large ones, by slabs", unit=""
-    )  # fmt: skip
-    method: Literal["stokes", "screening"] = parameter(
-        "stokes", "the flow itself, or only an estimate from local mobilities: sooner, but 1.1 to 1.4 "
-        "times the permeability, without bounds", unit="",
-    )  # fmt: skip
-    sides: Literal["symmetric", "periodic", "wall"] = parameter(
-        "symmetric", "beyond the sides lies the mirror image, the volume once more, or a wall", unit=""
-    )
-    surface: Literal["smooth", "voxels"] = parameter(
-        "smooth",
-        "voxels sample a body with a smooth surface, or are the body itself with all their edges; the other reading's "
-        "permeability is given beside",
+    enabled: bool = parameter(
+        False,
+        "compute the flow; needs a worker with about 185 bytes per pore voxel, or 90 where the volume is divided into "
+        "slabs",
         unit="",
+        formerly="solve",
     )
-    refine: Whole = parameter(
-        1, "parts into which a voxel is cut along each axis; 2 takes eight times as much memory", ge=1, le=4
+    method: Literal["stokes", "mobility_estimate"] = parameter(
+        "stokes",
+        "stokes solves for the flow; mobility_estimate is faster, but gives 1.1 to 1.4 times the permeability, without "
+        "bounds",
+        unit="",
+        former_values={"screening": "mobility_estimate"},
     )
-    slab: Whole | None = parameter(
+    lateral_boundary: Literal["symmetric", "periodic", "no_slip"] = parameter(
+        "symmetric",
+        "boundary condition on the faces parallel to the flow",
+        unit="",
+        formerly="sides",
+        former_values={"wall": "no_slip"},
+    )
+    wall_model: Literal["smooth", "staircase"] = parameter(
+        "smooth",
+        "surface of the solid: smooth and sampled by the voxels, or the faces of the voxels; the permeability of the "
+        "other model is a result as well",
+        unit="",
+        formerly="surface",
+        former_values={"voxels": "staircase"},
+    )
+    refinement: Whole = parameter(
+        1, "grid cells per voxel along each axis; 2 takes eight times the memory", ge=1, le=4, formerly="refine"
+    )
+    slab_thickness: Whole | None = parameter(
         None,
-        "planes of the depth whose velocities are found at a time, as units of work; default: 128 where a volume has "
-        "more than 20 million pore voxels, else all at once",
-        unit="voxel", ge=16,
-    )  # fmt: skip
-    tolerance: Number = parameter(0.01, "distance of two bounds of the permeability, over the lower", ge=1e-4, le=0.2)
-    velocities: bool = parameter(
-        False, "whether to keep the velocities in all voxels, 12 bytes each before compression", unit=""
+        "planes per slab of the domain decomposition; default: 128 for more than 20 million pore voxels, else the "
+        "whole depth",
+        unit="voxel",
+        ge=16,
+        formerly="slab",
     )
-    pressure: Pressure = parameter(210e3, "between both faces; for speeds", unit="kPa, bar, psi, ...", source="Chamani")
-    viscosity: Viscosity = parameter(0.89e-3, "of the liquid; that of water at 25 degrees Celsius", unit="mPa s, ...")
+    tolerance: Number = parameter(
+        0.01,
+        "difference between the bounds of the permeability, relative to the lower bound",
+        ge=1e-4,
+        le=0.2,
+    )
+    velocities: bool = parameter(
+        False, "store the velocities of all voxels; 12 bytes per voxel before compression", unit=""
+    )
+    pressure: Pressure = parameter(
+        210e3, "pressure difference between the faces; scales the velocities", unit="kPa, bar, psi, ...",
+        source="Chamani",
+    )  # fmt: skip
+    viscosity: Viscosity = parameter(
+        0.89e-3, "viscosity of the liquid; default that of water at 25 degrees Celsius", unit="mPa s, ..."
+    )
 
 
 class RetentionSettings(Model):
-    """Balls in the liquid: how many of them pass the pores (needs the flow)."""
+    """Retention of particles in the flow."""
 
-    solve: bool = parameter(False, "whether to find it", unit="")
-    diameter: LengthNm = parameter(20.0, "of the balls whose log reduction is given", unit="nm, ...", source="Chamani")
+    enabled: bool = parameter(False, "compute the retention; needs the flow", unit="", formerly="solve")
+    diameter: LengthNm = parameter(
+        20.0, "diameter of the particles of the log reduction value", unit="nm, ...", source="Chamani"
+    )
     diameters: Lengths = parameter(
-        (5.0, 10.0, 15.0, 20.0, 30.0, 50.0, 100.0), "of those of the rejection curve", unit="nm, ..."
+        (5.0, 10.0, 15.0, 20.0, 30.0, 50.0, 100.0), "diameters of the rejection curve", unit="nm, ..."
     )
-    collision: Literal["sieve", "touch"] = parameter(
-        "sieve", "a ball that touches a wall moves on along it, or sticks; the rejection curve has both", unit=""
+    wall_interaction: Literal["reflecting", "perfect_sink"] = parameter(
+        "reflecting",
+        "particles that touch a wall slide along it, or are deposited at first contact; the rejection curve has both",
+        unit="",
+        formerly="collision",
+        former_values={"sieve": "reflecting", "touch": "perfect_sink"},
     )
-    temperature: Temperature = parameter(298.15, "of the liquid; drives Brownian motion", unit="degC, K")
+    temperature: Temperature = parameter(298.15, "temperature of the liquid; drives Brownian motion", unit="degC, K")
     particles: Whole = parameter(
-        500, "balls followed one by one: what such a count would show in an experiment", ge=1, le=1_000_000
+        500, "particles that are tracked one by one for the bound of a challenge test", ge=1, le=1_000_000
     )
 
 
 class CharacterizeStudy(BaseStudy):
-    """What a three-dimensional structure is: connectivity, pore sizes, network, tortuosity, permeability (Chamani)."""
+    """Properties of a 3-D structure: connectivity, pore sizes, pore network, tortuosity, permeability, retention."""
 
     kind: Literal["characterize"] = "characterize"
     input: InputVolume = Field(
         description="segmented volume (OME-Zarr, TIFF stack, folder of TIFF images, .npy), depth first; or a run of "
-        "a reconstruction, or its study, which is run first",
+        "a reconstruct study, or the study, which is run first",
         json_schema_extra={"unit": "", "example": "volume.tif"},
     )
-    reference: InputVolume | None = parameter(None, "a volume to compare with, measured in the same way", unit="")
+    reference: InputVolume | None = parameter(
+        None, "volume that is characterized in the same way and compared", unit=""
+    )
     voxel_size: LengthNm | None = parameter(
         None,
-        "edge of a voxel, with its unit, for example 3 nm. Default: what the file says; required where it says nothing",
+        "edge length of a voxel, for example 3 nm; default from the file, required where the file has none",
         unit="nm, um, ...",
     )
     pores: Literal["dark", "bright"] | Whole = parameter(
-        "dark", "which of two values the pores are; or their value among many, such as 85", unit=""
+        "dark", "pores are the lower (dark) or the higher (bright) of two values, or a label such as 85", unit=""
     )
-    grey: GreySettings = parameter(GreySettings(), "how a grey volume is cut into pores and solid", unit="")
+    grey: GreySettings = parameter(GreySettings(), "segmentation of a greyscale volume", unit="")
     connectivity: Literal[6, 26] = parameter(
-        6, "voxels are connected across faces (6), or across edges and corners as well (26)"
+        6, "neighbours of a voxel: across faces (6), or across edges and corners as well (26)"
     )
-    network: NetworkSettings = parameter(NetworkSettings(), "which places count as pores of the network", unit="")
-    tortuosity: bool = parameter(True, "whether to measure shortest paths and diffusion as well", unit="")
+    network: NetworkSettings = parameter(NetworkSettings(), "extraction of the pore network", unit="")
+    tortuosity: bool = parameter(True, "compute geodesic paths and diffusion", unit="")
     tolerance: Number = parameter(
-        1e-3, "largest difference of the diffusive flux from plane to plane, over the flux", ge=1e-4, le=0.1
+        1e-3, "largest difference of the diffusive flux between planes, relative to its mean", ge=1e-4, le=0.1
     )
-    flow: FlowSettings = parameter(FlowSettings(), "permeability, by the flow itself", unit="")
-    retention: RetentionSettings = parameter(RetentionSettings(), "what the pores hold back", unit="")
-    block: Whole = parameter(256, "edge of a block of work; does not change the result", unit="voxel", ge=32, le=1024)
+    flow: FlowSettings = parameter(FlowSettings(), "Stokes flow and permeability", unit="")
+    retention: RetentionSettings = parameter(RetentionSettings(), "retention of particles", unit="")
+    block_size: Whole = parameter(
+        256,
+        "edge length of the blocks, which are the units of work; does not change the result",
+        unit="voxel",
+        ge=32,
+        le=1024,
+        formerly="block",
+    )
 
     def sources(self) -> dict[str, Path]:
         """Volumes, by field."""
@@ -161,14 +209,19 @@ class CharacterizeStudy(BaseStudy):
     def _inconsistencies(self) -> Iterator[Problem]:
         yield from super()._inconsistencies()
         if self.grey.threshold is not None and not isinstance(self.pores, str):
-            yield Problem(("pores",), f"must be dark or bright where a grey volume is cut (got {self.pores})")
-        asked = [name for name in ("method", "slab", "velocities") if name in self.flow.model_fields_set]
-        asked = [name for name in asked if getattr(self.flow, name) != type(self.flow).model_fields[name].default]
-        if asked and not self.flow.solve:
-            yield Problem(("flow", asked[0]), "needs the flow: set flow.solve: true as well")
-        if self.retention.solve and not self.flow.solve:
-            yield Problem(("retention", "solve"), "needs the flow: set flow.solve: true as well")
-        if self.retention.solve and self.flow.method == "screening":
-            yield Problem(("flow", "method"), "screening finds no flow for retention to use: must be stokes")
-        if self.flow.velocities and self.flow.method == "screening":
-            yield Problem(("flow", "method"), "screening finds no velocities to keep: must be stokes")
+            yield Problem(
+                ("pores",), f"must be dark or bright where grey.threshold segments the volume (got {self.pores})"
+            )
+        enable = "needs the flow: set flow.enabled: true as well"
+        if not self.flow.enabled:
+            for name in ("method", "slab_thickness", "velocities"):
+                if getattr(self.flow, name) != FlowSettings.model_fields[name].default:
+                    yield Problem(("flow", name), enable)
+            if self.retention.enabled:
+                yield Problem(("retention", "enabled"), enable)
+        if self.flow.method == "mobility_estimate":
+            message = "must be stokes, as mobility_estimate computes no velocities for"
+            if self.retention.enabled:
+                yield Problem(("flow", "method"), f"{message} the retention")
+            if self.flow.velocities:
+                yield Problem(("flow", "method"), f"{message} flow.velocities")

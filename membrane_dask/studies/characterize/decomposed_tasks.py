@@ -1,4 +1,7 @@
-"""What a worker does for the flow through a large volume by slabs; :mod:`.slab_units` tells in which order."""
+"""Units of the flow through a large volume by domain decomposition into slabs.
+
+Their order is that of :mod:`membrane_dask.studies.characterize.decomposed_flow`.
+"""
 
 from __future__ import annotations
 
@@ -29,24 +32,49 @@ from membrane_dask.physics.stokes.subdomains import (
     slab_mobility,
     total_net_inflow,
 )
-from membrane_dask.program import Unit
+from membrane_dask.program import ScratchReader, Unit
 from membrane_dask.studies.characterize.config import FlowSettings
-from membrane_dask.studies.characterize.flow_diagnostics import (
-    LATERAL_BOUNDARIES,
-    WALL_MODELS,
-    alternate,
-    planes_of,
-    refined,
-    seen,
-    wider_than_one,
+from membrane_dask.studies.characterize.flow_diagnostics import Field, flow_sums, resolved_pores
+from membrane_dask.studies.characterize.flow_grid import (
+    alternate_wall_model,
+    read_pores,
+    refine,
 )
+
+Result = tuple[dict[str, np.ndarray], dict[str, float]]
+
+
+def decomposed_work(context: Mapping[str, Any], unit: Unit) -> Result:
+    """Compute a unit of a flow by slabs.
+
+    Raises
+    ------
+    PhysicsError
+        If a solver does not converge.
+    """
+    number = unit.params["volume"]
+    volume: VolumeSource = context["volumes"][number]
+    if unit.task == "percolating":
+        return _percolating(context, unit, volume)
+    data = _SlabData(context["scratch"], context["flow"], context["slab_edges"][number], unit.params)
+    if unit.task == "mobilities":
+        return _mobility(data)
+    if unit.task == "pressures":
+        return _pressures(data), {}
+    if unit.task == "velocities":
+        return _velocities(data), {}
+    if unit.task == "bounds":
+        return _bounds(data)
+    if unit.task == "final_velocity":
+        return _final_velocity(data), {}
+    return {"velocity": _velocity_image(data, volume)}, {}
 
 
 @dataclass(frozen=True)
-class _Site:
-    """What a unit finds of its volume, and what earlier ones left."""
+class _SlabData:
+    """What a unit reads: the settings, its parameters, and scratch data of earlier units of its volume."""
 
-    parts: Any
+    scratch: ScratchReader
     settings: FlowSettings
     edges: tuple[int, ...]
     params: Mapping[str, Any]
@@ -56,290 +84,296 @@ class _Site:
         return int(self.params["volume"])
 
     @property
-    def reading(self) -> int:
-        return int(self.params.get("reading", 0))
+    def wall(self) -> int:
+        """0 for the wall model of the study, 1 for the alternate one."""
+        return int(self.params.get("wall", 0))
 
     @property
-    def lateral_boundary(self) -> LateralBoundary:
-        return LATERAL_BOUNDARIES[self.settings.sides]
+    def iteration(self) -> int:
+        return int(self.params["iteration"])
 
-    @cached_property
+    @property
+    def boundary(self) -> LateralBoundary:
+        return self.settings.lateral_boundary
+
+    @property
     def wall_model(self) -> WallModel:
-        wall_model = WALL_MODELS[self.settings.surface]
-        return wall_model if self.reading == 0 else alternate(wall_model)
+        wall_model = self.settings.wall_model
+        return wall_model if self.wall == 0 else alternate_wall_model(wall_model)
 
     @cached_property
-    def known(self) -> dict[str, np.ndarray]:
-        found: dict[str, np.ndarray] = self.parts.read("through", (self.volume,))
-        return found
+    def percolating(self) -> dict[str, np.ndarray]:
+        """Arrays of the unit ``percolating``."""
+        return self.scratch.read("percolating", (self.volume,))
 
     @cached_property
     def slabs(self) -> Slabs:
-        fine = self.settings.refine
-        planes = np.repeat(self.known["pores"].astype(np.int64) * fine**2, fine)
-        return Slabs(tuple(fine * edge for edge in self.edges), np.concatenate([[0], np.cumsum(planes)]))
+        """Slabs of the refined volume."""
+        fine = self.settings.refinement
+        counts = np.repeat(self.percolating["pores"].astype(np.int64) * fine**2, fine)
+        return Slabs(tuple(fine * edge for edge in self.edges), np.concatenate([[0], np.cumsum(counts)]))
 
     @property
     def size(self) -> int:
-        """Voxels."""
-        return self.slabs.depth * math.prod(int(n) for n in self.known["extent"][1:]) * self.settings.refine**2
+        """Number of voxels of the refined volume."""
+        _, height, width = (int(n) for n in self.percolating["extent"])
+        return self.slabs.depth * height * width * self.settings.refinement**2
 
     @property
-    def margin(self) -> int:
-        return halo(float(self.known["widest"]) * self.settings.refine)
+    def halo(self) -> int:
+        """Planes around a slab for which its velocities are solved."""
+        return halo(float(self.percolating["max_radius"]) * self.settings.refinement)
 
     def pores(self, low: int, high: int) -> np.ndarray:
-        """Pores of some planes that lead through."""
-        fine = self.settings.refine
+        """Percolating pores of some planes of the refined volume."""
+        fine = self.settings.refinement
         a, b = low // fine, -(-high // fine)
-        found = np.unpackbits(self.known["bits"][a:b], axis=2, count=int(self.known["extent"][2])).astype(bool)
-        found = refined(found, fine)
-        return found[low - a * fine : high - a * fine]
+        width = int(self.percolating["extent"][2])
+        pores = np.unpackbits(self.percolating["bits"][a:b], axis=2, count=width).astype(bool)
+        return refine(pores, fine)[low - a * fine : high - a * fine]
+
+    def whole_grid(self) -> Grid:
+        """Grid of the whole refined volume, without resistances."""
+        return Grid.of_percolating(self.pores(0, self.slabs.depth), self.boundary, None)
+
+    def subdomain(self, margin: int) -> Subdomain:
+        """The slab of the unit with a margin of planes on each side."""
+        window = self.slabs.window(int(self.params["slab"]), margin)
+        return Subdomain.of(
+            self.slabs, window, self.pores(window.low, window.high), self.boundary, self.mobility("resistance")
+        )
+
+    # -- scratch data
 
     def mobility(self, name: str) -> Reader:
-        return lambda slab: self.parts.read("mobilities", (self.volume, self.reading, slab), (name,))[name]
+        """Reads an array of the unit ``mobilities`` of a slab."""
+        return lambda slab: self.scratch.read("mobilities", (self.volume, self.wall, slab), (name,))[name]
 
-    def pressed(self, number: int, name: str) -> Reader:
-        """What the pressures' unit of a round left for slabs."""
+    def pressures(self, iteration: int, name: str) -> Reader:
+        """Reads an array over the pores of a slab from the unit ``pressures`` of an iteration."""
+        index = (self.volume, self.wall, iteration)
+        return lambda slab: self.scratch.read("pressures", index, (f"{name}_{slab}",))[f"{name}_{slab}"]
 
-        def read(slab: int) -> np.ndarray:
-            found: np.ndarray = self.parts.read(
-                "pressures", (self.volume, self.reading, number), (f"{name}_{slab}",)
-            )[f"{name}_{slab}"]  # fmt: skip
-            return found
+    def global_array(self, iteration: int, name: str) -> np.ndarray:
+        """An array of the unit ``pressures`` of an iteration that is not divided into slabs."""
+        return self.scratch.read("pressures", (self.volume, self.wall, iteration), (name,))[name]
 
-        return read
-
-    def scalar(self, number: int, name: str) -> np.ndarray:
-        found: np.ndarray = self.parts.read("pressures", (self.volume, self.reading, number), (name,))[name]
-        return found
-
-    def section(self, margin: int) -> Subdomain:
-        """The unit's slab with so many planes about it."""
-        window = self.slabs.window(int(self.params["slab"]), margin)
-        pores = self.pores(window.low, window.high)
-        return Subdomain.of(self.slabs, window, pores, self.lateral_boundary, self.mobility("resistance"))
-
-    def streams(self, slab: int) -> np.ndarray:
-        """Velocities of a slab as they were found in the end."""
-        found: np.ndarray = self.parts.read("streams", (self.volume, slab), ("velocity",))["velocity"]
-        return found
-
-    def velocity(self, number: int) -> Reader:
-        """Velocities under the pressures of a round: sums of what earlier rounds found."""
-        weights = self.scalar(number, "weights")
+    def velocity(self, iteration: int) -> Reader:
+        """Reads the velocities of a slab in an iteration: a weighted sum of those of the units up to then."""
+        weights = self.global_array(iteration, "weights")
 
         def read(slab: int) -> np.ndarray:
             total = None
-            for round_ in np.flatnonzero(weights):
-                part = self.parts.read("velocities", (self.volume, self.reading, int(round_), slab), ("velocity",))
-                step = part["velocity"]
-                step *= np.float32(weights[round_])
+            for earlier in np.flatnonzero(weights).tolist():
+                index = (self.volume, self.wall, earlier, slab)
+                step = self.scratch.read("velocities", index, ("velocity",))["velocity"]
+                step *= np.float32(weights[earlier])
                 total = step if total is None else np.add(total, step, out=total)
             return np.asarray(total)
 
         return read
 
+    def final_velocity(self, slab: int) -> np.ndarray:
+        """Divergence-free velocities of a slab, not yet scaled."""
+        return self.scratch.read("final_velocity", (self.volume, slab), ("velocity",))["velocity"]
 
-def slab_work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """What a unit finds.
-
-    Raises
-    ------
-    PhysicsError
-        If it does not.
-    """
-    volume: VolumeSource = context["volumes"][unit.params["volume"]]
-    if unit.task == "through":
-        return _through(context, unit, volume)
-    site = _Site(context["scratch"], context["flow"], context["slabs"][unit.params["volume"]], unit.params)
-    if unit.params.get("field"):
-        return {"velocity": _field(site, context["volumes"][site.volume])}, {}
-    if unit.task == "mobilities":
-        window = site.slabs.window(unit.params["slab"], site.margin)
-        pores = site.pores(window.low, window.high)
-        found = slab_mobility(site.slabs, window, pores, site.lateral_boundary, site.wall_model)
-        return found, {"min_eigenvalue": float(found["min_eigenvalue"])}
-    if unit.task == "pressures":
-        return _pressures(site), {}
-    number = int(unit.params["round"])
-    if unit.task == "velocities":
-        return _velocities(site, number), {}
-    section = site.section(MARGIN * site.settings.refine)
-    velocity, conductance = (
-        section.face_values(site.velocity(number)),
-        section.face_values(site.mobility("conductance")),
-    )
-    if unit.task == "bounds":
-        pressures, correction = (
-            section.pore_values(site.pressed(number, name)) for name in ("pressures", "correction")
-        )
-        sums = section.bound_sums(velocity, pressures, conductance, correction)
-        feedback = {name: float(getattr(sums, name)) for name in BoundSums.__annotations__}
-        return {"sums": np.array(list(feedback.values()))}, feedback
-    return _streams(site, section, velocity, conductance, number), {}
+    def split(self, name: str, values: np.ndarray) -> dict[str, np.ndarray]:
+        """Divide values of all pores into those of the slabs."""
+        edges = self.slabs.first[list(self.slabs.edges)].tolist()
+        return {f"{name}_{slab}": values[a:b] for slab, (a, b) in enumerate(itertools.pairwise(edges))}
 
 
-def _through(
-    context: Mapping[str, Any], unit: Unit, volume: VolumeSource
-) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """Pores that lead through, as bits; how many lie in each plane; and how wide they are."""
+def _percolating(context: Mapping[str, Any], unit: Unit, volume: VolumeSource) -> Result:
+    """Percolating pores of a volume, as bits; how many each plane has; and the radius of the widest pore."""
     settings: FlowSettings = context["flow"]
-    pores = percolating(planes_of(volume), periodic=settings.sides == "periodic")
-    if settings.sides != "wall" and pores.all():
+    pores = percolating(read_pores(volume), periodic=settings.lateral_boundary == "periodic")
+    if settings.lateral_boundary != "no_slip" and pores.all():
         raise PhysicsError(NO_SOLID)
-    fitting = context["scratch"].read("networks", (unit.params["volume"],), ("fitting",))["fitting"]
+    counts = context["scratch"].read("networks", (unit.params["volume"],), ("thickness_counts",))["thickness_counts"]
     arrays = {
         "bits": np.packbits(pores, axis=2),
         "pores": np.count_nonzero(pores, axis=(1, 2)),
         "extent": np.array(pores.shape),
-        "widest": np.asarray(pore_radii(len(fitting))[-1]),
+        "max_radius": np.asarray(pore_radii(len(counts))[-1]),
     }
     return arrays, {"pores": float(arrays["pores"].sum()), "voxels": float(pores.size)}
 
 
-def _pressures(site: _Site) -> dict[str, np.ndarray]:
-    """Pressures of a round, and which way they go on."""
-    slabs, number, after = site.slabs, int(site.params["round"]), site.params["after"]
-    pores = site.pores(0, slabs.depth)
-    grid, darcy = global_darcy(slabs, pores, site.lateral_boundary, site.mobility("conductance"))
-    del pores
-    n, before = grid.n, number - 1
-    if number == 0:
+def _mobility(data: _SlabData) -> Result:
+    """Resistances and Darcy conductances of a slab."""
+    window = data.slabs.window(int(data.params["slab"]), data.halo)
+    arrays = slab_mobility(data.slabs, window, data.pores(window.low, window.high), data.boundary, data.wall_model)
+    return arrays, {"min_eigenvalue": float(arrays["min_eigenvalue"])}
+
+
+def _pressures(data: _SlabData) -> dict[str, np.ndarray]:
+    """Pressures of an iteration and the next search direction, of the whole volume."""
+    slabs, last, after = data.slabs, data.iteration - 1, data.params["after"]
+    grid, darcy = global_darcy(slabs, data.pores(0, slabs.depth), data.boundary, data.mobility("conductance"))
+    n = grid.n
+    if not after:
         load, size = darcy_load(grid, darcy.conductance), grid.size
         del grid
         darcy.compact()
-        search, screening = darcy_flow(darcy, *load, size)
-        return {**_cut(slabs, "pressures", search.pressures), "screening": np.asarray(screening)}
+        solver, estimate = darcy_flow(darcy, *load, size)
+        return {**data.split("pressures", solver.pressures), "mobility_estimate": np.asarray(estimate)}
     if after == "converged":
         planes = grid.coordinates[:, 0].copy()
         del grid
         darcy.compact()
-        search = PressureSolver(darcy, np.empty(0, np.float32))
-        search.net_inflow = site.scalar(before, "net_inflow")
-        search.correction = slabs.gather_all(site.pressed(before, "correction"), n)
-        return _cut(slabs, "correction", search.project_mass(planes, site.params["work"]))
+        solver = PressureSolver(darcy, np.empty(0, np.float32))
+        solver.net_inflow = data.global_array(last, "net_inflow")
+        solver.correction = slabs.gather_all(data.pressures(last, "correction"), n)
+        return data.split("correction", solver.project_mass(planes, data.params["work"]))
     del grid
     darcy.compact()
-    place, wanted = (site.volume, site.reading, before), ("inflow", "inflow_before")
-    fed = total_net_inflow(slabs, lambda slab: site.parts.read("velocities", (*place, slab), wanted))
-    search = PressureSolver(darcy, slabs.gather_all(site.pressed(before, "pressures"), n))
+    index = (data.volume, data.wall, last)
+    inflow = total_net_inflow(
+        slabs, lambda slab: data.scratch.read("velocities", (*index, slab), ("inflow", "inflow_before"))
+    )
+    solver = PressureSolver(darcy, slabs.gather_all(data.pressures(last, "pressures"), n))
     if after == "pressures":
-        search.net_inflow, search.residual_square = (
-            site.scalar(before, "net_inflow"),
-            float(site.scalar(before, "residual_square")),
-        )
-        search.direction = slabs.gather_all(site.pressed(before, "direction"), n)
-        weights = np.append(site.scalar(before, "weights"), search.step(fed))
-        del fed
-        search.update_direction()
+        solver.net_inflow = data.global_array(last, "net_inflow")
+        solver.residual_square = float(data.global_array(last, "residual_square"))
+        solver.direction = slabs.gather_all(data.pressures(last, "direction"), n)
+        weights = np.append(data.global_array(last, "weights"), solver.step(inflow))
+        del inflow
+        solver.update_direction()
     else:
-        search.restart(fed)
-        weights = np.append(np.zeros(before), 1.0)
+        solver.restart(inflow)
+        weights = np.append(np.zeros(last), 1.0)
     return {
-        **_cut(slabs, "pressures", search.pressures),
-        **_cut(slabs, "direction", search.direction),
-        **_cut(slabs, "correction", search.correction),
-        "net_inflow": search.net_inflow,
-        "residual_square": np.asarray(search.residual_square),
+        **data.split("pressures", solver.pressures),
+        **data.split("direction", solver.direction),
+        **data.split("correction", solver.correction),
+        "net_inflow": solver.net_inflow,
+        "residual_square": np.asarray(solver.residual_square),
         "weights": weights,
     }
 
 
-def _cut(slabs: Slabs, name: str, values: np.ndarray) -> dict[str, np.ndarray]:
-    """What each slab reads of values of all pores."""
-    edges = slabs.first[list(slabs.edges)]
-    return {f"{name}_{k}": values[a:b] for k, (a, b) in enumerate(itertools.pairwise(edges.tolist()))}
-
-
-def _velocities(site: _Site, number: int) -> dict[str, np.ndarray]:
-    """Velocities of a slab: those that balance all forces, or those that the next change of the pressures drives."""
-    kind, inner = site.params["kind"], site.params["inner"]
-    section = site.section(site.margin)
+def _velocities(data: _SlabData) -> dict[str, np.ndarray]:
+    """Velocities of a slab that balance all forces, or those that the search direction of the pressures drives."""
+    kind, tolerance, iteration = data.params["kind"], data.params["inner_tolerance"], data.iteration
+    subdomain = data.subdomain(data.halo)
     if kind == "pressures":
-        return section.pressure_response(section.pore_values(site.pressed(number, "direction")), inner)
-    pressures = section.pore_values(site.pressed(number, "pressures"))
+        return subdomain.pressure_response(subdomain.pore_values(data.pressures(iteration, "direction")), tolerance)
+    pressures = subdomain.pore_values(data.pressures(iteration, "pressures"))
     if kind == "darcy":
-        velocity = section.darcy_velocity(section.face_values(site.mobility("conductance")), pressures)
+        velocity = subdomain.darcy_velocity(subdomain.face_values(data.mobility("conductance")), pressures)
     else:
-        velocity = section.face_values(site.velocity(number))
-    return section.balance_momentum(velocity, pressures, inner)
+        velocity = subdomain.face_values(data.velocity(iteration))
+    return subdomain.balance_momentum(velocity, pressures, tolerance)
 
 
-def _streams(
-    site: _Site, section: Subdomain, velocity: np.ndarray, conductance: np.ndarray, number: int
-) -> dict[str, np.ndarray]:
-    """The slab's part of the flow as it was found, not yet scaled, and what can be seen in it."""
-    correction = section.pore_values(site.pressed(number + 1, "correction"))
-    flow = add_darcy_velocity(*section.grid.operator, velocity, conductance, correction)
-    own, window, fine = site.slabs.owned_rows(section.window), section.window, site.settings.refine
-    grid = section.grid
-    through, power = section.work_and_dissipation(flow)
-    rows = site.slabs.owned_rows(window, faces=False)
-    wide = wider_than_one(site.pores(window.low, window.high)[::fine, ::fine, ::fine])
-    own_planes = slice((window.start - window.low) // fine, (window.stop - window.low) // fine)
-    looks = seen(grid, flow, rows, wide, fine)
-    looks["section"] = looks["section"][own_planes]
-    flux = grid.fluxes(flow)[window.start - window.low : window.stop - window.low + (window.stop == window.depth)]
-    return {"velocity": flow[own].copy(), "work": np.array([through, power]), "flux": flux, **looks}
+def _bounds(data: _SlabData) -> Result:
+    """Sums of a slab that bound the permeability."""
+    subdomain = data.subdomain(MARGIN * data.settings.refinement)
+    velocity = subdomain.face_values(data.velocity(data.iteration))
+    conductance = subdomain.face_values(data.mobility("conductance"))
+    pressures, correction = (
+        subdomain.pore_values(data.pressures(data.iteration, name)) for name in ("pressures", "correction")
+    )
+    sums = subdomain.bound_sums(velocity, pressures, conductance, correction)
+    feedback = {name: float(getattr(sums, name)) for name in BoundSums.__annotations__}
+    return {"sums": np.array(list(feedback.values()))}, feedback
 
 
-def _field(site: _Site, volume: VolumeSource) -> np.ndarray:
-    """Velocities in the middle of a slab's voxels, ``(component, z, y, x)`` in m/s."""
-    settings, fine = site.settings, site.settings.refine
-    window = site.slabs.window(int(site.params["slab"]), 1)
-    found = np.zeros((3, (window.stop - window.start) // fine, *volume.shape[1:]), np.float32)
-    if site.params["rounds"] < 0:
-        return found
-    work = sum(site.parts.read("streams", (site.volume, k), ("work",))["work"] for k in range(len(site.slabs)))
-    grid = Grid.of_percolating(site.pores(window.low, window.high), site.lateral_boundary, None)
-    at_centres = grid.at_centres(site.slabs.gather(site.streams, window, grid.m + 1))
-    own = site.slabs.owned_rows(window, faces=False)
-    places = (grid.coordinates[own] - np.array([window.start - window.low, 0, 0], np.int16)) // fine
-    voxel = float(volume.voxel_nm or math.nan) / fine * 1e-9
-    drop = settings.pressure / (site.slabs.depth * voxel)
-    scale = np.float32(work[0] / work[1] * voxel**2 * drop / settings.viscosity / fine**3)
+def _final_velocity(data: _SlabData) -> dict[str, np.ndarray]:
+    """Divergence-free velocities of a slab, not yet scaled, and sums over them."""
+    iteration, refinement = data.iteration, data.settings.refinement
+    subdomain = data.subdomain(MARGIN * refinement)
+    grid, window = subdomain.grid, subdomain.window
+    velocity = subdomain.face_values(data.velocity(iteration))
+    conductance = subdomain.face_values(data.mobility("conductance"))
+    correction = subdomain.pore_values(data.pressures(iteration + 1, "correction"))
+    flow = add_darcy_velocity(*grid.operator, velocity, conductance, correction)
+    work, dissipation = subdomain.work_and_dissipation(flow)
+    resolved = resolved_pores(data.pores(window.low, window.high)[::refinement, ::refinement, ::refinement])
+    sums = flow_sums(grid, flow, data.slabs.owned_rows(window, faces=False), resolved, refinement)
+    first, last = ((plane - window.low) // refinement for plane in (window.start, window.stop))
+    sums["section"] = sums["section"][first:last]
+    ends = window.stop == window.depth
+    flux = grid.fluxes(flow)[window.start - window.low : window.stop - window.low + ends]
+    own = flow[data.slabs.owned_rows(window)].copy()
+    return {"velocity": own, "work": np.array([work, dissipation]), "flux": flux, **sums}
+
+
+def _velocity_image(data: _SlabData, volume: VolumeSource) -> np.ndarray:
+    """Velocities at the centres of the voxels of a slab, ``(component, z, y, x)`` float32 in m/s."""
+    settings, refinement = data.settings, data.settings.refinement
+    window = data.slabs.window(int(data.params["slab"]), 1)
+    image = np.zeros((3, (window.stop - window.start) // refinement, *volume.shape[1:]), np.float32)
+    if data.params["iterations"] < 0:
+        return image
+    work, dissipation = _work_and_dissipation(data)
+    grid = Grid.of_percolating(data.pores(window.low, window.high), data.boundary, None)
+    centre_velocity = grid.at_centres(data.slabs.gather(data.final_velocity, window, grid.m + 1))
+    own = data.slabs.owned_rows(window, faces=False)
+    voxels = (grid.coordinates[own] - np.array([window.start - window.low, 0, 0], np.int16)) // refinement
+    cell = float(volume.voxel_nm or math.nan) / refinement * 1e-9
+    gradient = settings.pressure / (data.slabs.depth * cell)
+    scale = np.float32(work / dissipation * cell**2 * gradient / settings.viscosity / refinement**3)
     for component in range(3):
-        np.add.at(found[component], tuple(places.T), at_centres[own, component] * scale)
-    return found
+        np.add.at(image[component], tuple(voxels.T), centre_velocity[own, component] * scale)
+    return image
 
 
-def merged(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, Any], tuple[Grid, np.ndarray] | None]:
-    """What the slabs of a volume found, as :func:`membrane_dask.studies.flow.flow_through` gives it, in voxels.
+def _work_and_dissipation(data: _SlabData) -> tuple[float, float]:
+    """Work of the unit force on the final velocities, and their dissipation, of the whole volume."""
+    slabs = range(len(data.slabs))
+    sums = [data.scratch.read("final_velocity", (data.volume, slab), ("work",))["work"] for slab in slabs]
+    return float(sum(work for work, _ in sums)), float(sum(dissipation for _, dissipation in sums))
 
-    And the grid with the velocities, where what is held back is asked for.
+
+def collect_slabs(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, Any], Field | None]:
+    """Add up the results of the slabs of a volume.
+
+    Parameters
+    ----------
+    context : mapping
+        Of all units.
+    unit : Unit
+        Its parameters hold the final bounds of both wall models.
+
+    Returns
+    -------
+    flow : dict
+        Results in voxels; empty if no pores percolate.
+    field : Field or None
+        Velocities, where retention needs them.
+
+    Raises
+    ------
+    PhysicsError
+        If the bounds did not converge.
     """
-    params = unit.params
-    for told in ("failed", "failed_0", "failed_1"):
-        if params.get(told):
-            raise PhysicsError(f"flow: {params[told]} was set aside; `membrane-dask logs RUN --unit KEY` tells why")
-    for told in ("not_converged_0", "not_converged_1"):
-        if params.get(told):
-            raise PhysicsError(params[told])
-    volume = int(params["volume"])
-    site = _Site(context["scratch"], context["flow"], context["slabs"][volume], params)
-    if not site.known["pores"].sum():
+    for name in ("bounds", "alternate_bounds"):
+        if unit.params.get(name, {}).get("error"):
+            raise PhysicsError(unit.params[name]["error"])
+    edges = context["slab_edges"][unit.params["volume"]]
+    data = _SlabData(context["scratch"], context["flow"], edges, unit.params)
+    if not data.percolating["pores"].sum():
         return {}, None
-    if site.settings.method == "screening":
-        return {"screening": float(site.scalar(0, "screening"))}, None
-    number = len(site.slabs)
-    small = ("work", "flux", "along", "narrow", "speed", "forward", "section")
-    parts = [site.parts.read("streams", (volume, slab), small) for slab in range(number)]
-    through, power = (float(sum(part["work"][k] for part in parts)) for k in range(2))
-    lower = through**2 / power / site.size
-    looks = {name: sum(part[name] for part in parts) for name in ("along", "narrow", "speed", "forward")}
-    found: dict[str, Any] = {
-        "permeability": lower,
-        "upper": max(float(params["upper_0"]), lower),
-        "screening": float(site.scalar(0, "screening")),
-        "residual": flux_spread(np.concatenate([part["flux"] for part in parts])),
-        "section": np.concatenate([part["section"] for part in parts]) * (through / power),
-        "other_surface": float(params["lower_1"]),
-        **looks,
+    estimate = {"permeability_mobility_estimate": float(data.global_array(0, "mobility_estimate"))}
+    if data.settings.method == "mobility_estimate":
+        return estimate, None
+    names = ("work", "flux", "total", "unresolved", "speed", "forward", "section")
+    slabs = [data.scratch.read("final_velocity", (data.volume, k), names) for k in range(len(data.slabs))]
+    work, dissipation = _work_and_dissipation(data)
+    permeability = work**2 / dissipation / data.size
+    flow = {
+        **estimate,
+        "permeability": permeability,
+        "permeability_upper_bound": max(float(unit.params["bounds"]["upper"]), permeability),
+        "permeability_alternate_wall": float(unit.params["alternate_bounds"]["lower"]),
+        "flux_residual": flux_spread(np.concatenate([slab["flux"] for slab in slabs])),
+        "section": np.concatenate([slab["section"] for slab in slabs]) * (work / dissipation),
+        **{name: sum(slab[name] for slab in slabs) for name in ("total", "unresolved", "speed", "forward")},
     }
-    if not context["retention"].solve:
-        return found, None
-    grid = Grid.of_percolating(site.pores(0, site.slabs.depth), site.lateral_boundary, None)
-    velocity = site.slabs.gather_all(site.streams, grid.m + 1)
-    velocity *= np.float32(through / power)
-    return found, (grid, velocity)
+    if not context["retention"].enabled:
+        return flow, None
+    grid = data.whole_grid()
+    velocity = data.slabs.gather_all(data.final_velocity, grid.m + 1)
+    velocity *= np.float32(work / dissipation)
+    return flow, Field(grid, velocity)

@@ -1,93 +1,69 @@
-"""What is read of a volume for its flow, and what is seen in a flow, whole or by slabs."""
+"""Diagnostics of a flow, computed over a whole volume or over a slab of it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from membrane_dask.io.volumes import VolumeSource
-from membrane_dask.physics.stokes.mac_grid import Grid, LateralBoundary, WallModel
-from membrane_dask.physics.transport.retention import WallInteraction
-
-#: Bounds of the second reading's permeability: its lower one errs by far less.
-SECOND = 0.05
-#: Voxels that are read at a time.
-_READ = 1 << 24
+from membrane_dask.physics.stokes.mac_grid import Grid
 
 
-#: The solvers' names of the values of settings.
-LATERAL_BOUNDARIES: dict[str, LateralBoundary] = {"symmetric": "symmetric", "periodic": "periodic", "wall": "no_slip"}
-WALL_MODELS: dict[str, WallModel] = {"smooth": "smooth", "voxels": "staircase"}
-WALL_INTERACTIONS: dict[str, WallInteraction] = {"touch": "perfect_sink", "sieve": "reflecting"}
+@dataclass(frozen=True)
+class Field:
+    """Velocities on the faces of a grid, in voxels squared, under a unit pressure gradient and viscosity."""
+
+    grid: Grid
+    velocity: np.ndarray
 
 
-def alternate(wall_model: WallModel) -> WallModel:
-    """The other model of the solid's surface."""
-    return "staircase" if wall_model == "smooth" else "smooth"
-
-
-def planes_of(volume: VolumeSource) -> np.ndarray:
-    """Pores of a volume, ``(z, y, x)`` bool."""
-    pores = np.empty(volume.shape, bool)
-    depth = max(1, _READ // (volume.shape[1] * volume.shape[2]))
-    for z in range(0, volume.shape[0], depth):
-        window = slice(z, min(z + depth, volume.shape[0])), slice(0, volume.shape[1]), slice(0, volume.shape[2])
-        pores[window[0]] = volume.read(window)
-    return pores
-
-
-def refined(pores: np.ndarray, fine: int) -> np.ndarray:
-    """Pores whose voxels are cut into so many along each axis."""
-    return pores if fine == 1 else pores.repeat(fine, 0).repeat(fine, 1).repeat(fine, 2)
-
-
-def wider_than_one(pores: np.ndarray) -> np.ndarray:
-    """Pores that a cube of two voxels can reach."""
+def resolved_pores(pores: np.ndarray) -> np.ndarray:
+    """Morphological opening of the pores by a cube of two voxels: pores more than one voxel wide."""
     fits = pores[:-1] & pores[1:]
     fits = fits[:, :-1] & fits[:, 1:]
     fits = fits[:, :, :-1] & fits[:, :, 1:]
-    found = np.zeros_like(pores)
+    opening = np.zeros_like(pores)
     for corner in np.ndindex(2, 2, 2):
-        found[tuple(slice(k, n - 1 + k) for k, n in zip(corner, pores.shape, strict=True))] |= fits
-    return found
+        opening[tuple(slice(k, n - 1 + k) for k, n in zip(corner, pores.shape, strict=True))] |= fits
+    return opening
 
 
-def seen(grid: Grid, velocity: np.ndarray, rows: slice, wide: np.ndarray, fine: int) -> dict[str, Any]:
-    """What a flow looks like.
+def flow_sums(grid: Grid, velocity: np.ndarray, rows: slice, resolved: np.ndarray, refinement: int) -> dict[str, Any]:
+    """Sums of velocities over pore voxels, and speeds in the middle section.
 
     Parameters
     ----------
     grid : Grid
         The pores.
     velocity : (m + 1, 3) ndarray
-        On their faces.
+        Velocities on their faces.
     rows : slice
-        Those pores that are looked at.
-    wide : (z, y, x) ndarray of bool
-        Of the volume's voxels, those that :func:`wider_than_one` finds.
-    fine : int
-        Parts into which these are cut along each axis.
+        Pore voxels of the grid that are summed over.
+    resolved : (z, y, x) ndarray of bool
+        Voxels of the volume that are in :func:`resolved_pores`.
+    refinement : int
+        Cells per voxel along each axis.
 
     Returns
     -------
     dict
-        ``speed`` and ``forward``: sums of the speeds, and of the velocities along z. ``along`` and ``narrow``: sums of
-        the sizes of these, in all pores and in narrow ones. ``section``: speeds ``(z, x)`` in the middle of y.
+        ``speed``: sum of the speeds; ``forward``: of the velocities along z; ``total`` and ``unresolved``: of their
+        magnitudes, in all pores and in those that are not resolved. ``section``: speeds ``(z, x)`` in the middle of y.
     """
-    at_centres = grid.at_centres(velocity)[rows]
-    places = grid.coordinates[rows] // fine
-    narrow = ~wide[tuple(places.T)]
-    along = np.abs(at_centres[:, 0]).astype(float)
-    forward = float(at_centres[:, 0].sum(dtype=float))
-    speed = np.sqrt(np.einsum("ij,ij->i", at_centres, at_centres, dtype=float))
-    section = np.zeros((wide.shape[0], wide.shape[2]))
-    middle = places[:, 1] == wide.shape[1] // 2
-    np.add.at(section, (places[middle, 0], places[middle, 2]), speed[middle] / fine**3)
+    centre_velocity = grid.at_centres(velocity)[rows]
+    voxels = grid.coordinates[rows] // refinement
+    unresolved = ~resolved[tuple(voxels.T)]
+    magnitude = np.abs(centre_velocity[:, 0]).astype(float)
+    forward = float(centre_velocity[:, 0].sum(dtype=float))
+    speed = np.sqrt(np.einsum("ij,ij->i", centre_velocity, centre_velocity, dtype=float))
+    section = np.zeros((resolved.shape[0], resolved.shape[2]))
+    middle = voxels[:, 1] == resolved.shape[1] // 2
+    np.add.at(section, (voxels[middle, 0], voxels[middle, 2]), speed[middle] / refinement**3)
     return {
         "speed": float(speed.sum()),
         "forward": forward,
-        "along": float(along.sum()),
-        "narrow": float(along[narrow].sum()),
+        "total": float(magnitude.sum()),
+        "unresolved": float(magnitude[unresolved].sum()),
         "section": section,
     }

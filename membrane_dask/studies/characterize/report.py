@@ -1,9 +1,9 @@
-"""The report of a characterization: properties, what changes with depth, sizes, and the network drawn."""
+"""Report of a characterize run: properties, flow, retention, profiles, pore sizes and the pore network."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import matplotlib as mpl
@@ -16,167 +16,185 @@ from matplotlib.figure import Figure
 from membrane_dask.engine.run import Run
 from membrane_dask.physics.reconstruction.replicate_interval import replicate_interval
 from membrane_dask.report.page import STYLE, Grid, Section, picture
-from membrane_dask.studies.characterize.variables import FLOW, PROPERTIES, RETENTION
+from membrane_dask.studies.characterize.variables import REPLICATE_TABLES
 
 #: Confidence of the intervals over replicates.
 _CONFIDENCE = 0.9
-#: Share of the flow in pores one voxel wide from which on a reader is warned.
-_NARROW = 0.05
-#: Powers in a unit, and how they are printed.
-_POWER, _RAISED = re.compile(r"(?<=[a-z])-?\d"), str.maketrans("-123", "⁻¹²³")
-_REFERENCE, _FOUND = "#111111", "#1f5fa8"
-#: Thickness of what is drawn of a network, as a share of the volume's width.
-_SHEET = 0.06
+#: Fraction of the flow in pores one voxel wide, and of the pore volume outside the network, above which the text warns.
+_MAX_UNRESOLVED, _MAX_UNASSIGNED = 0.05, 0.01
+#: Exponents of units in superscript.
+_EXPONENT, _SUPERSCRIPT = re.compile(r"(?<=[a-z])-?\d"), str.maketrans("-123", "⁻¹²³")
+_REFERENCE, _REPLICATE = "#111111", "#1f5fa8"
+#: Thickness of the drawn section of a network, as a fraction of the width of the volume.
+_SECTION = 0.06
+
+Groups = Mapping[str, xr.Dataset]
 
 
 def sections(run: Run) -> list[Section]:
-    """All of the page, for what is done."""
-    tree = run.result
-    groups = {name: node.to_dataset().load() for name, node in tree.children.items()}
+    """Sections of the report, from the tables that are complete.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    """
+    groups = {name: node.to_dataset().load() for name, node in run.result.children.items()}
     if "properties" not in groups:
-        return [Section("What was measured", "Nothing yet: properties follow when all blocks are measured.")]
-    found = [_properties(groups), _with_depth(groups), _sizes(groups)]
+        return [Section("Properties", "No volume is complete yet: its properties follow once all blocks are computed.")]
+    content = [_properties(groups)]
     if "permeability" in groups["properties"]:
-        found.insert(1, _flow(groups))
+        content += _flow(groups)
     if "rejection" in groups:
-        found.insert(2, _retention(groups))
-    networks = [(name, groups[name]) for name in ("network_0", "reference_network") if name in groups]
-    if any(network.sizes["pore"] for _, network in networks):
-        found += [_distributions(groups), _drawn(networks)]
-    return found
+        content.append(_retention(groups))
+    content += [_profiles(groups), _pore_sizes(groups)]
+    networks = {name: groups[name] for name in ("network_0", "reference_network") if name in groups}
+    if any(network.sizes["pore"] for network in networks.values()):
+        content += [_network_statistics(groups), _network_section(networks)]
+    return content
 
 
-def _properties(groups: dict[str, xr.Dataset]) -> Section:
-    mine, compared = groups["properties"], groups.get("reference_properties")
-    several = mine.sizes["replicate"] > 2
+def _properties(groups: Groups) -> Section:
+    replicates, reference = groups["properties"], groups.get("reference_properties")
+    several = replicates.sizes["replicate"] > 2
     header = ["property", f"value [{_CONFIDENCE:.0%} interval]" if several else "value"]
-    if compared is not None:
+    if reference is not None:
         header += ["reference", "difference"]
     rows = []
-    for variable in PROPERTIES + FLOW + RETENTION:
-        if variable.dims or variable.name == "percolates" or variable.name not in mine:
+    for variable in REPLICATE_TABLES["properties"].variables:
+        if variable.dims or variable.name == "percolates" or variable.name not in replicates:
             continue
-        values = mine[variable.name]
-        raised = _POWER.sub(lambda found: found[0].translate(_RAISED), variable.units)
-        unit = "" if variable.units == "1" else f", {raised}"
+        values = replicates[variable.name]
+        unit = _EXPONENT.sub(lambda exponent: exponent[0].translate(_SUPERSCRIPT), variable.units)
+        unit = "" if variable.units == "1" else f", {unit}"
         row = [f"{variable.long_name}{unit} ({variable.name})", _with_interval(values)]
-        if compared is not None:
-            other = float(compared[variable.name])
-            apart = float(values.isel(replicate=0)) / other - 1 if other else np.nan
-            row += [_number(other), f"{apart:+.1%}" if np.isfinite(apart) else "-"]
+        if reference is not None:
+            reference_value = float(reference[variable.name])
+            difference = float(values.isel(replicate=0)) / reference_value - 1 if reference_value else np.nan
+            row += [_number(reference_value), f"{difference:+.1%}" if np.isfinite(difference) else "-"]
         rows.append(row)
-    through = [bool(v) for v in mine.percolates.values]
-    text = "Pores reach from the feed side to the other." if all(through) else (
-        "No pores reach from the feed side to the other: nothing can flow."
-        if not any(through)
-        else f"Pores reach from the feed side to the other in {sum(through)} of {len(through)} replicates."
-    )  # fmt: skip
+    percolates = [bool(value) for value in replicates.percolates.values]
+    if all(percolates):
+        text = "The pores percolate from the feed side to the filtrate."
+    elif not any(percolates):
+        text = "No pores percolate from the feed side to the filtrate: the permeability is 0."
+    else:
+        text = f"The pores percolate in {sum(percolates)} of {len(percolates)} replicates."
     if several:
-        text += " The value is that of the best match, replicate 0; the interval is that of all replicates."
-    lost = float(mine.unassigned_share.max())
-    if lost > 0.01:
-        text += f" No pore of the network holds {lost:.1%} of the pore volume: parts too narrow to have a centre."
-    return Section("What it is", text, [Grid(header, rows)])
-
-
-def _flow(groups: dict[str, xr.Dataset]) -> Section:
-    """What the flow says, how sure it is, and how far off the usual short cuts are."""
-    one = groups["properties"].isel(replicate=0)
-    k = float(one.permeability)
-    if not np.isfinite(k) and float(one.permeability_screening) > 0:
-        words = (
-            f"Screening: by local mobilities the permeability is {float(one.permeability_screening):.3g} m² or less. "
-            "Such an estimate is 1.1 to 1.4 times as high as the flow itself gives (flow.method: stokes)."
-        )
-        return Section("Flow", words)
-    if not np.isfinite(k):
-        return Section("Flow", "Its flow was not solved for: see the failures.")
-    if k == 0:
-        return Section(
-            "Flow", "Nothing can flow: no pores reach from the feed side to the other. The permeability is 0."
-        )
-    other, screening = (float(one[f"permeability_{name}"]) / k for name in ("other_surface", "screening"))
-    sure, narrow = float(one.permeability_upper) / k - 1, float(one.narrow_flow_share)
-    text = (
-        f"The permeability is {k:.3g} m², a flux of {float(one.permeance):.3g} L m⁻² h⁻¹ bar⁻¹. The equations on this "
-        f"grid are solved to {sure:.1%} or better, and the flux is the same through all planes to "
-        f"{float(one.flux_residual):.0e}. What the voxels leave open is more: with their surface taken the other way "
-        f"the permeability is {other - 1:+.0%}. "
-    )
-    if narrow > _NARROW:
+        text += " Values are those of replicate 0, the best match; intervals are those of all replicates."
+    unassigned = float(replicates.unassigned_fraction.max())
+    if unassigned > _MAX_UNASSIGNED:
         text += (
-            f"{narrow:.0%} of the flow passes pores one voxel wide, which no grid resolves: cut the voxels "
-            "(flow.refine) or image more finely. "
+            f" {unassigned:.1%} of the pore volume belongs to no pore of the network, as it is too narrow to have a "
+            "peak of the distance map."
         )
-    shortcuts = [
-        ("network, throats as tubes of the inscribed radius", float(one.permeability_network_inscribed) / k),
-        ("network, throats as tubes of the same area", float(one.permeability_network_equivalent) / k),
-        ("Kozeny and Carman", float(one.permeability_kozeny_carman) / k),
-        ("local mobilities", screening),
-    ]
-    text += "Short cuts, which are no measure of it, would give: " + "; ".join(
-        f"{name}, {ratio:.2g} times as much" for name, ratio in shortcuts if np.isfinite(ratio)
+    return Section("Properties", text, [Grid(header, rows)])
+
+
+def _flow(groups: Groups) -> list[Section]:
+    """Permeability with its errors, compared with simplified models; speeds in a section."""
+    first = groups["properties"].isel(replicate=0)
+    k = float(first.permeability)
+    if not np.isfinite(k) and float(first.permeability_mobility_estimate) > 0:
+        text = (
+            f"Local mobilities give a permeability of {float(first.permeability_mobility_estimate):.3g} m². Such an "
+            "estimate is 1.1 to 1.4 times as high as that by Stokes flow (flow.method: stokes)."
+        )
+        return [Section("Permeability estimate", text)]
+    if not np.isfinite(k):
+        return [Section("Flow", "The flow was not computed; see the failed units.")]
+    if k == 0:
+        text = "No pores percolate from the feed side to the filtrate. The permeability is 0."
+        return [Section("Flow", text)]
+    bound, alternate = float(first.permeability_upper_bound) / k, float(first.permeability_alternate_wall) / k
+    unresolved = float(first.unresolved_flow_fraction)
+    text = (
+        f"The permeability is {k:.3g} m², a permeance of {float(first.permeance):.3g} L m⁻² h⁻¹ bar⁻¹. On this grid it "
+        f"is known to {bound - 1:.1%} or better, and the flux differs by {float(first.flux_residual):.0e} between "
+        f"planes. The resolution adds an error: with the other wall model the permeability is {alternate - 1:+.0%}."
     )
-    shown = [(name, groups[name]) for name in ("flow", "reference_flow") if name in groups]
+    if unresolved > _MAX_UNRESOLVED:
+        text += (
+            f" {unresolved:.0%} of the flow is in pores one voxel wide, which the grid does not resolve: increase "
+            "flow.refinement, or use an image of higher resolution."
+        )
+    shown = {name: groups[name] for name in ("flow", "reference_flow") if name in groups}
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9, 4.2), layout="constrained")
         axes = figure.subplots(1, len(shown), squeeze=False)[0]
-        sheets = [group.speed.isel(replicate=0) if name == "flow" else group.speed for name, group in shown]
-        top = max(float(sheet.quantile(0.995)) for sheet in sheets) or 1.0
-        for axis, (name, _), sheet in zip(axes, shown, sheets, strict=True):
-            extent = (0, float(sheet.x[-1] + sheet.x[0]), float(sheet.z[-1] + sheet.z[0]), 0)
-            drawn = axis.imshow(sheet.values * 1e3, extent=extent, cmap="magma", vmin=0, vmax=top * 1e3)
-            axis.set(title="the reference" if name == "reference_flow" else "measured", xlabel="x [nm]")
+        speeds = [group.speed.isel(replicate=0) if name == "flow" else group.speed for name, group in shown.items()]
+        top = max(float(speed.quantile(0.995)) for speed in speeds) or 1.0
+        for axis, name, speed in zip(axes, shown, speeds, strict=True):
+            extent = (0, float(speed.x[-1] + speed.x[0]), float(speed.z[-1] + speed.z[0]), 0)
+            image = axis.imshow(speed.values * 1e3, extent=extent, cmap="magma", vmin=0, vmax=top * 1e3)
+            axis.set(title="reference" if name == "reference_flow" else "replicate 0", xlabel="x [nm]")
         axes[0].set_ylabel("depth [nm]")
-        figure.colorbar(drawn, ax=axes, label="speed [mm s⁻¹]", shrink=0.8)
-    words = "Speed of the flow in the middle section, under the study's pressure."
-    return Section("Flow", text + ".", [picture(figure, words, words)])
+        figure.colorbar(image, ax=axes, label="speed [mm s⁻¹]", shrink=0.8)
+    caption = "Speed in the middle section under the pressure difference of the study."
+    models = {
+        "pore network, throats as circular tubes of the inscribed radius": "network_inscribed",
+        "pore network, throats as circular tubes of equal area": "network_equivalent",
+        "Kozeny and Carman": "kozeny_carman",
+        "local mobilities": "mobility_estimate",
+    }
+    ratios = {label: float(first[f"permeability_{name}"]) / k for label, name in models.items()}
+    rows = [[label, f"{ratio:.2g}"] for label, ratio in ratios.items() if np.isfinite(ratio)]
+    return [
+        Section("Flow", text, [picture(figure, caption, caption)]),
+        Section(
+            "Simplified models",
+            "Permeability by simplified models, for comparison.",
+            [Grid(["model", "permeability over that by Stokes flow"], rows)],
+        ),
+    ]
 
 
-def _retention(groups: dict[str, xr.Dataset]) -> Section:
-    """What the pores hold back, by the size of balls and what they do at walls."""
-    one, curve = groups["properties"].isel(replicate=0), groups["rejection"].isel(replicate=0)
-    if not float(one.critical_pore_radius):
-        return Section("Retention", "Nothing passes, for nothing flows.")
-    radius, reduction = float(one.critical_pore_radius), float(one.log_reduction_value)
-    bound = float(one.log_reduction_value_bound)
+def _retention(groups: Groups) -> Section:
+    """Critical pore size, log reductions and depth of deposition."""
+    first, curve = groups["properties"].isel(replicate=0), groups["rejection"].isel(replicate=0)
+    diameter = 2 * float(first.critical_pore_radius)
+    if not diameter:
+        return Section("Retention", "No pores percolate, so that no particle passes.")
+    reduction, bound = float(first.log_reduction_value), float(first.log_reduction_value_bound)
     text = (
-        f"Balls wider than {2 * radius:.3g} nm find no way through: all of them are held back, whatever the flow. "
-        "Of narrower ones it depends on what they do where they touch a wall: go on along it (sieving), or stick to "
-        "it (first touch). The truth lies between. "
+        f"Particles with a diameter above {diameter:.3g} nm have no percolating path: their log reduction is infinite. "
+        "That of smaller ones depends on their interaction with walls: particles slide along them (reflecting), or are "
+        "deposited at first contact (perfect sink). The two limits bracket the retention. "
     )
     if np.isinf(reduction):
-        text += "Of those that were asked for none can pass. "
+        text += "Particles of the study's diameter cannot pass. "
     else:
         text += (
-            f"Of those that were asked for one in {10**reduction:.3g} passes, a log reduction of {reduction:.2f}; a "
-            f"count of balls followed one by one shows {bound:.2f} at least (95 %). "
+            f"One in {10**reduction:.3g} particles of the study's diameter passes, a log reduction of {reduction:.2f}; "
+            f"a count of tracked particles shows {bound:.2f} or more (95 %). "
         )
-    text += "No forces but the flow's and Brownian motion act on them; near walls they move as freely as elsewhere."
-    rules = (("sieving", "log_reduction_sieving", "o-"), ("first touch", "log_reduction_first_touch", "s--"))
-    # Where no ball of the size asked for can pass, there is no steady profile of those that stick.
-    sticking = [name for name in ("deposition", "reference_deposition") if name in groups]
-    told = any(np.isfinite(groups[name].caught.values).any() for name in sticking)
+    text += "The flow and Brownian motion are the only forces; hydrodynamic hindrance by walls is neglected."
+    interactions = {"reflecting": "o-", "perfect_sink": "s--"}
+    # There is no steady profile of deposition where particles of the study's diameter cannot pass.
+    tables = [groups[name] for name in ("deposition", "reference_deposition") if name in groups]
+    has_profile = any(np.isfinite(table.deposited_fraction.values).any() for table in tables)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9 if told else 4.6, 3.2), layout="constrained")
-        left, *more = figure.subplots(1, 1 + told, squeeze=False)[0]
+        figure = Figure(figsize=(9 if has_profile else 4.6, 3.2), layout="constrained")
+        left, *right = figure.subplots(1, 1 + has_profile, squeeze=False)[0]
         diameters = curve.particle_diameter.values
-        for name, variable, style in rules:
-            values = curve[variable].values
-            left.plot(diameters[np.isfinite(values)], values[np.isfinite(values)], style, color=_FOUND, label=name)
-        left.axvline(2 * radius, color=_REFERENCE, lw=0.9, ls=":", label="widest that passes")
-        left.set(xlabel="diameter [nm]", ylabel="log reduction", xscale="log", ylim=(0, None))
+        for interaction, style in interactions.items():
+            values = curve[f"log_reduction_{interaction}"].values
+            finite = np.isfinite(values)
+            label = interaction.replace("_", " ")
+            left.plot(diameters[finite], values[finite], style, color=_REPLICATE, label=label)
+        left.axvline(diameter, color=_REFERENCE, lw=0.9, ls=":", label="critical pore diameter")
+        left.set(xlabel="particle diameter [nm]", ylabel="log reduction", xscale="log", ylim=(0, None))
         left.set_yscale("symlog", linthresh=1)
         left.xaxis.set_major_formatter("{x:g}")
         left.xaxis.set_minor_formatter("{x:g}")
         left.legend()
-        for right in more:
-            _both(right, groups, "deposition", lambda d: (d.z.values, np.nan_to_num(d.caught.values)))
-            right.set(xlabel="depth [nm]", ylabel="share caught in a plane", ylim=(1e-6, 1))
-            right.set_yscale("log", nonpositive="mask")
-    words = "Log reduction by the size of balls"
-    words += "; and at what depth they stick where they stick to the first wall." if told else "."
-    return Section("Retention", text, [picture(figure, words, words)])
+        for axis in right:
+            _plot(axis, groups, "deposition", lambda d: (d.z.values, np.nan_to_num(d.deposited_fraction.values)))
+            axis.set(xlabel="depth [nm]", ylabel="deposited fraction per plane", ylim=(1e-6, 1))
+            axis.set_yscale("log", nonpositive="mask")
+    caption = "Log reduction by particle diameter"
+    caption += ", and depth of deposition with perfect-sink walls." if has_profile else "."
+    return Section("Retention", text, [picture(figure, caption, caption)])
 
 
 def _number(value: float) -> str:
@@ -193,111 +211,114 @@ def _with_interval(values: xr.DataArray) -> str:
     return f"{best} [{_number(low)}, {_number(high)}]" if np.isfinite(low) else best
 
 
-def _with_depth(groups: dict[str, xr.Dataset]) -> Section:
+def _profiles(groups: Groups) -> Section:
+    labels = {"connected_porosity": "connected porosity", "pore_radius_mean": "mean pore radius [nm]"}
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9, 3.2), layout="constrained")
         axes = figure.subplots(1, 2)
-        for axis, name, words in zip(
-            axes,
-            ("connected_porosity", "pore_radius_mean"),
-            ("connected porosity", "mean pore radius [nm]"),
-            strict=True,
-        ):
-            _both(axis, groups, "profiles", lambda d, name=name: (d.z.values, d[name].values))  # type: ignore[misc]
-            axis.set(xlabel="depth [nm]", ylabel=words, ylim=(0, None))
+        for axis, (name, label) in zip(axes, labels.items(), strict=True):
+            _plot(axis, groups, "profiles", lambda d, name=name: (d.z.values, d[name].values))  # type: ignore[misc]
+            axis.set(xlabel="depth [nm]", ylabel=label, ylim=(0, None))
         _legend(axes[0], groups)
-    words = "Plane by plane of the depth, from the feed side: what is connected, and the balls that fit into the pores."
-    return Section("With depth", "", [picture(figure, words, words)])
+    caption = "Connected porosity and mean pore radius (local thickness) of every plane, from the feed side."
+    return Section("Depth profiles", "", [picture(figure, caption, caption)])
 
 
-def _sizes(groups: dict[str, xr.Dataset]) -> Section:
+def _pore_sizes(groups: Groups) -> Section:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9, 2.8), layout="constrained")
         axes = figure.subplots(1, 4, sharey=True)
         for quarter, axis in enumerate(axes):
-            _both(axis, groups, "pore_sizes", lambda d, q=quarter: (  # type: ignore[misc]
-                d.pore_radius.values, d.quarter_share_wider.isel(quarter=q).values
+            _plot(axis, groups, "pore_sizes", lambda d, q=quarter: (  # type: ignore[misc]
+                d.pore_radius.values, d.quarter_cumulative_volume_fraction.isel(quarter=q).values
             ))  # fmt: skip
-            axis.set(title=f"quarter {quarter + 1} of the depth", xlabel="radius [nm]", xlim=(0, None), ylim=(0, 1))
-        axes[0].set_ylabel("share of the pores in balls\nof this radius or larger")
+            axis.set(title=f"quarter {quarter + 1}", xlabel="pore radius [nm]", xlim=(0, None), ylim=(0, 1))
+        axes[0].set_ylabel("fraction of the pore volume\nwith at least this radius")
         _legend(axes[3], groups)
-    words = "How much of the pore space balls of each radius fill (local thickness), by quarter of the depth."
-    return Section("Pore sizes", "", [picture(figure, words, words)])
+    caption = "Cumulative pore size distribution by local thickness, for each quarter of the depth."
+    return Section("Pore sizes", "", [picture(figure, caption, caption)])
 
 
-def _both(axis: Axes, groups: dict[str, xr.Dataset], group: str, of: Callable[[Any], tuple[Any, Any]]) -> None:
-    mine = groups[group]
-    for number in range(mine.sizes["replicate"]):
-        axis.plot(*of(mine.isel(replicate=number)), color=_FOUND, lw=0.9, alpha=0.8)
+def _plot(axis: Axes, groups: Groups, group: str, curve: Callable[[Any], tuple[Any, Any]]) -> None:
+    """Draw a curve of every replicate, and that of the reference."""
+    replicates = groups[group]
+    for number in range(replicates.sizes["replicate"]):
+        axis.plot(*curve(replicates.isel(replicate=number)), color=_REPLICATE, lw=0.9, alpha=0.8)
     if f"reference_{group}" in groups:
-        axis.plot(*of(groups[f"reference_{group}"]), color=_REFERENCE, lw=1.4)
+        axis.plot(*curve(groups[f"reference_{group}"]), color=_REFERENCE, lw=1.4)
 
 
-def _legend(axis: Axes, groups: dict[str, xr.Dataset]) -> None:
+def _legend(axis: Axes, groups: Groups) -> None:
     if "reference_properties" in groups:
         axis.plot([], [], color=_REFERENCE, label="reference")
-        axis.plot([], [], color=_FOUND, label="measured")
+        axis.plot([], [], color=_REPLICATE, label="replicates")
         axis.legend()
 
 
-def _distributions(groups: dict[str, xr.Dataset]) -> Section:
+def _throat_radii(network: xr.Dataset) -> np.ndarray:
+    """Radii of the throats between pores, without the openings on the faces of the volume."""
+    radii: np.ndarray = network.throat_equivalent_radius.values[network.throat_conns.values[:, 1] >= 0]
+    return radii
+
+
+def _network_statistics(groups: Groups) -> Section:
     names = [name for name in groups if name.startswith("network_")]
-    what = (
-        ("radius of the pores (equal volume) [nm]", lambda n: n.equivalent_radius.values),
-        (
-            "radius of the throats (equal area) [nm]",
-            lambda n: n.throat_equivalent_radius.values[n.ends.values[:, 1] >= 0],
-        ),
-        ("throats at a pore", lambda n: n.coordination_number.values),
-    )
+    reference = ["reference_network"] if "reference_network" in groups else []
+    statistics: dict[str, Callable[[xr.Dataset], np.ndarray]] = {
+        "equivalent radius of pores [nm]": lambda network: network.equivalent_radius.values,
+        "equivalent radius of throats [nm]": _throat_radii,
+        "coordination number": lambda network: network.coordination_number.values,
+    }
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9, 2.8), layout="constrained")
-        for axis, (words, values_of) in zip(figure.subplots(1, 3), what, strict=True):
+        for axis, (label, values_of) in zip(figure.subplots(1, 3), statistics.items(), strict=True):
             pooled = np.concatenate([values_of(groups[name]) for name in names])
             if not len(pooled):
                 continue
             top = float(np.quantile(pooled, 0.995))
             bins = np.arange(-0.5, max(top, 1) + 1) if pooled.dtype.kind == "i" else np.linspace(0, top, 31)
-            for name in [*names, *(["reference_network"] if "reference_network" in groups else [])]:
-                share, edges = np.histogram(values_of(groups[name]), bins)
-                color = _REFERENCE if name == "reference_network" else _FOUND
-                axis.stairs(share / max(share.sum(), 1), edges, color=color, lw=1.1 if name in names else 1.4)
-            axis.set(xlabel=words)
-            axis.set_ylabel("share")
-    words = "Pores and throats of every network; the reference in black."
-    return Section("The network in numbers", "", [picture(figure, words, words)])
+            for name in [*names, *reference]:
+                counts, edges = np.histogram(values_of(groups[name]), bins)
+                color, width = (_REPLICATE, 1.1) if name in names else (_REFERENCE, 1.4)
+                axis.stairs(counts / max(counts.sum(), 1), edges, color=color, lw=width)
+            axis.set(xlabel=label)
+            axis.set_ylabel("fraction")
+    caption = "Distributions over the pores and throats of every network; reference in black."
+    return Section("Network statistics", "", [picture(figure, caption, caption)])
 
 
-def _drawn(networks: list[tuple[str, xr.Dataset]]) -> Section:
+def _network_section(networks: Mapping[str, xr.Dataset]) -> Section:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9, 4.6), layout="constrained")
         axes = figure.subplots(1, len(networks), squeeze=False)[0]
-        for axis, (name, network) in zip(axes, networks, strict=True):
-            _draw(axis, network)
-            axis.set(title="the reference" if name == "reference_network" else "measured", xlabel="x [nm]")
+        for axis, (name, network) in zip(axes, networks.items(), strict=True):
+            _draw_network(axis, network)
+            axis.set(title="reference" if name == "reference_network" else "replicate 0", xlabel="x [nm]")
         axes[0].set_ylabel("depth [nm]")
-    words = (
-        f"A sheet of the network seen from the side, {_SHEET:.0%} of its breadth thick: pores as their largest balls "
-        "(darker in front), throats as lines half as thick as they are wide."
+    caption = (
+        f"Section of the network, {_SECTION:.0%} of the width thick: pores as inscribed spheres (darker in "
+        "front), throats as lines of their inscribed radius."
     )
-    return Section("The network", "", [picture(figure, words, words)])
+    return Section("Pore network", "", [picture(figure, caption, caption)])
 
 
-def _draw(axis: Axes, network: xr.Dataset) -> None:
+def _draw_network(axis: Axes, network: xr.Dataset) -> None:
     position = network.position.values
     if not len(position):
         return
     y = position[:, 1]
-    front, back = np.quantile(y, 0.5) - _SHEET / 2 * np.ptp(y), np.quantile(y, 0.5) + _SHEET / 2 * np.ptp(y)
+    front, back = (np.quantile(y, 0.5) + sign * _SECTION / 2 * np.ptp(y) for sign in (-1, 1))
     inside = (y >= front) & (y <= back)
-    ends = network.ends.values
-    drawn = (ends[:, 1] >= 0) & inside[ends[:, 0]] & inside[np.maximum(ends[:, 1], 0)]
+    throat_conns = network.throat_conns.values
+    is_drawn = (throat_conns[:, 1] >= 0) & inside[throat_conns[:, 0]] & inside[np.maximum(throat_conns[:, 1], 0)]
     width, depth = position[:, 2].max(), position[:, 0].max()
     axis.set(xlim=(0, width), ylim=(depth, 0), aspect="equal")
-    points = 72 * 3.4 / max(width, depth)  # points on paper for a nanometre, about
-    lines = position[ends[drawn]][:, :, [2, 0]]
-    thick = points * network.throat_inscribed_radius.values[drawn]
-    axis.add_collection(LineCollection(list(lines), linewidths=thick, colors="#c4763a", alpha=0.7, capstyle="round"))
+    points = 72 * 3.4 / max(width, depth)  # of the printed figure per nanometre, approximately
+    lines = position[throat_conns[is_drawn]][:, :, [2, 0]]
+    line_widths = points * network.throat_inscribed_radius.values[is_drawn]
+    axis.add_collection(
+        LineCollection(list(lines), linewidths=line_widths, colors="#c4763a", alpha=0.7, capstyle="round")
+    )
     order = np.argsort(-y[inside])
     size = 2 * network.inscribed_radius.values[inside][order]
     nearness = (back - y[inside][order]) / max(back - front, 1e-300)
@@ -305,6 +326,6 @@ def _draw(axis: Axes, network: xr.Dataset) -> None:
         EllipseCollection(
             size, size, np.zeros(len(size)), units="xy", offsets=position[inside][order][:, [2, 0]],
             offset_transform=axis.transData, facecolors=mpl.colormaps["Blues"](0.35 + 0.5 * nearness),
-            edgecolors="white",            linewidths=0.3, alpha=0.9,
+            edgecolors="white", linewidths=0.3, alpha=0.9,
         )
     )  # fmt: skip

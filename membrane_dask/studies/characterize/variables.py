@@ -1,4 +1,4 @@
-"""Result variables of a characterize study."""
+"""Tables of the result of a characterize study."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from collections.abc import Mapping
 
 from membrane_dask.schema import FLAG, Coordinate, TableSchema, Variable
 
+CHAMANI = "Chamani et al., Data-science-based reconstruction of 3-D membrane pore structure (2023)"
+_AVIZO = "Chamani Table 1 (Avizo)"
 
-def _measured(
+
+def _property(
     name: str,
     units: str,
     long_name: str,
@@ -15,159 +18,127 @@ def _measured(
     *,
     dims: tuple[str, ...] = (),
     attrs: Mapping[str, object] | None = None,
+    formerly: str = "",
 ) -> Variable:
-    """A property of a volume; NaN where the volume has no such thing."""
-    return Variable(name, dims, "f8", units, long_name, source, nullable=True, attrs=attrs or {})
+    """Declare a property of a volume; NaN where it is not defined or was not computed."""
+    return Variable(name, dims, "f8", units, long_name, source, nullable=True, attrs=attrs or {}, formerly=formerly)
 
 
-CHAMANI = "Chamani et al., Data-science-based reconstruction of 3-D membrane pore structure (2023)"
-_AVIZO = "Chamani Table 1 (Avizo)"
-#: Result of a characterize study: what a volume is, in single numbers.
-PROPERTIES: tuple[Variable, ...] = (
-    _measured("porosity", "1", "pore fraction of the volume"),
-    _measured("connected_porosity", "1", "fraction of the volume in pores that reach from the feed side to the other"),
-    _measured(
-        "through_porosity", "1", "fraction of the volume in pores that reach from face to face along each axis",
-        dims=("axis",),
+#: Properties of the structure.
+STRUCTURE: tuple[Variable, ...] = (
+    _property("porosity", "1", "fraction of the volume in pores"),
+    _property(
+        "connected_porosity", "1", "fraction of the volume in pores that percolate from the feed side to the filtrate"
     ),
-    _measured("dead_end_porosity", "1", "fraction of the volume in pores that reach one of the two sides only"),
-    _measured("closed_porosity", "1", "fraction of the volume in pores that reach neither side"),
-    _measured("percolates", "1", "whether pores reach from the feed side to the other", attrs=FLAG),
-    _measured("n_components", "1", "number of separate parts of the pore space"),
-    _measured("specific_surface", "nm-1", "area of the pores' surface in a unit volume (Crofton's formula)"),
-    _measured("pore_radius_mean", "nm", "mean radius of the largest ball in the pores that holds a point of them"),
-    _measured("n_pores", "1", "number of pores of the network"),
-    _measured("n_throats", "1", "number of throats between pores of the network"),
-    _measured("body_radius_mean", "nm", "mean radius of balls of the pores' volumes", _AVIZO),
-    _measured("body_inscribed_radius_mean", "nm", "mean radius of the largest balls in the pores"),
-    _measured("throat_radius_mean", "nm", "mean radius of discs of the throats' areas", _AVIZO),
-    _measured("throat_inscribed_radius_mean", "nm", "mean radius of the largest balls that pass the throats"),
-    _measured("coordination_number_mean", "1", "mean number of throats at a pore", _AVIZO),
-    _measured("unassigned_share", "1", "share of the pore volume that no pore of the network holds"),
-    _measured(
-        "tortuosity_geometric", "1",
-        "mean length of the shortest ways through the pores from the feed side to the other, over the depth",
+    _property(
+        "through_porosity", "1", "fraction of the volume in pores that percolate along each axis", dims=("axis",)
     ),
-    _measured(
-        "tortuosity_centroid", "1",
-        "length of the line through the centroids, plane by plane, of the connected pores, over the depth", _AVIZO,
+    _property("dead_end_porosity", "1", "fraction of the volume in pores open to either feed or filtrate"),
+    _property("closed_porosity", "1", "fraction of the volume in pores open to neither feed nor filtrate"),
+    _property("percolates", "1", "whether a pore path leads from the feed side to the filtrate", attrs=FLAG),
+    _property("n_components", "1", "number of connected components of the pore space"),
+    _property("specific_surface", "nm-1", "area of the pore walls per volume (Crofton's formula)"),
+    _property("pore_radius_mean", "nm", "mean pore radius (local thickness) over the pore space"),
+    _property("n_pores", "1", "number of pores of the network"),
+    _property("n_throats", "1", "number of throats between pores of the network"),
+    _property("body_radius_mean", "nm", "mean pore radius of the network, of spheres of equal volume", _AVIZO),
+    _property("body_inscribed_radius_mean", "nm", "mean pore radius of the network, of inscribed spheres"),
+    _property("throat_radius_mean", "nm", "mean throat radius, of circles of equal area", _AVIZO),
+    _property("throat_inscribed_radius_mean", "nm", "mean throat radius, of inscribed spheres"),
+    _property("coordination_number_mean", "1", "mean coordination number: throats per pore", _AVIZO),
+    _property(
+        "unassigned_fraction", "1", "fraction of the pore volume that belongs to no pore of the network",
+        formerly="unassigned_share",
     ),
-    _measured(
-        "tortuosity_diffusive", "1",
-        "porosity over effective diffusivity (tortuosity factor); missing where nothing leads through",
+    _property(
+        "tortuosity_geometric", "1", "mean length of the geodesic paths from feed side to filtrate, over the depth"
     ),
-    _measured("effective_diffusivity", "1", "diffusivity of the pore space along the depth, over that of a free fluid"),
-    _measured("diffusion_flux_spread", "1", "largest difference of the diffusive flux between planes, over its mean"),
+    _property(
+        "tortuosity_centroid", "1", "length of the line through the centroids of the percolating pores, plane by "
+        "plane, over the depth", _AVIZO,
+    ),
+    _property("tortuosity_diffusive", "1", "porosity over relative effective diffusivity (tortuosity factor)"),
+    _property("effective_diffusivity", "1", "effective diffusivity along the depth, over that in free fluid"),
+    _property("diffusion_flux_spread", "1", "largest difference of the diffusive flux between planes, over its mean"),
 )  # fmt: skip
-#: The same of the flow through it.
+#: Properties of the Stokes flow.
 FLOW: tuple[Variable, ...] = (
-    _measured("permeability", "m2", "permeability along the depth, by the flow itself"),
-    _measured("permeability_upper", "m2", "upper bound of what the discrete problem's permeability can be"),
-    _measured(
-        "permeability_other_surface", "m2",
-        "permeability where the solid's surface is taken the other way: as that of the voxels, or as smooth",
+    _property("permeability", "m2", "permeability along the depth by Stokes flow"),
+    _property(
+        "permeability_upper_bound", "m2", "upper bound of the permeability of the discrete problem",
+        formerly="permeability_upper",
     ),
-    _measured("permeability_millidarcy", "mD", "permeability along the depth, by the flow itself"),
-    _measured("permeance", "L m-2 h-1 bar-1", "flux over the pressure between both faces"),
-    _measured("permeance_psi", "L m-2 h-1 psi-1", "flux over the pressure between both faces", "Chamani Table 1"),
-    _measured("tortuosity_hydraulic", "1", "mean speed in the pores over mean velocity along the depth"),
-    _measured("flux_residual", "1", "largest difference of the flux through two planes of the depth, over its mean"),
-    _measured("narrow_flow_share", "1", "share of the flow in pores one voxel wide, which no grid resolves"),
-    _measured(
-        "permeability_screening", "m2", "estimate from local mobilities alone, 1.1 to 1.4 times the permeability"
+    _property(
+        "permeability_alternate_wall", "m2", "permeability with the other wall model (smooth or staircase)",
+        formerly="permeability_other_surface",
     ),
-    _measured(
+    _property("permeability_millidarcy", "mD", "permeability along the depth by Stokes flow"),
+    _property("permeance", "L m-2 h-1 bar-1", "flux over the pressure difference between the faces"),
+    _property("permeance_psi", "L m-2 h-1 psi-1", "flux over the pressure difference", "Chamani Table 1"),
+    _property("tortuosity_hydraulic", "1", "mean speed in the pores over mean velocity along the depth"),
+    _property("flux_residual", "1", "largest difference of the flux between two planes, over its mean"),
+    _property(
+        "unresolved_flow_fraction", "1", "fraction of the flow in pores one voxel wide, which are not resolved",
+        formerly="narrow_flow_share",
+    ),
+    _property(
+        "permeability_mobility_estimate", "m2", "estimate from local mobilities, 1.1 to 1.4 times the permeability",
+        formerly="permeability_screening",
+    ),
+    _property(
         "permeability_network_inscribed", "m2",
-        "permeability of the pore network, its throats taken for round tubes of the inscribed radius",
+        "permeability of the pore network with throats as circular tubes of the inscribed radius",
     ),
-    _measured(
+    _property(
         "permeability_network_equivalent", "m2",
-        "permeability of the pore network, its throats taken for round tubes of the same area",
+        "permeability of the pore network with throats as circular tubes of equal area",
     ),
-    _measured(
-        "permeability_kozeny_carman", "m2", "from connected porosity and surface (Kozeny and Carman, constant 5)"
+    _property(
+        "permeability_kozeny_carman", "m2",
+        "permeability by Kozeny and Carman (constant 5), from connected porosity and specific surface",
     ),
 )  # fmt: skip
-#: The same of what the pores hold back.
+#: Properties of the retention of particles.
 RETENTION: tuple[Variable, ...] = (
-    _measured("critical_pore_radius", "nm", "radius of the largest ball for which there is a way through"),
-    _measured(
-        "log_reduction_value", "1",
-        "decimal logarithm of the concentration of balls in the feed over that behind; infinite where none can pass",
-        "Chamani Sec. 3.6",
+    _property("critical_pore_radius", "nm", "radius of the largest particle with a percolating path"),
+    _property(
+        "log_reduction_value", "1", "decimal logarithm of the particle concentration in feed over filtrate; infinite "
+        "where no particle passes", "Chamani Sec. 3.6",
     ),
-    _measured(
+    _property(
         "log_reduction_value_bound", "1",
-        "lower bound (95 %) of the log reduction that balls followed one by one show, as in an experiment",
+        "lower 95 % confidence bound of the log reduction from a count of tracked particles",
     ),
 )  # fmt: skip
-#: What balls of many sizes do.
-REJECTION: tuple[Variable, ...] = (
-    _measured(
-        "log_reduction_sieving", "1", "log reduction where a ball moves on along a wall that it touches",
-        dims=("particle_diameter",),
-    ),
-    _measured(
-        "log_reduction_first_touch", "1", "log reduction where a ball sticks to the first wall that it touches",
-        dims=("particle_diameter",),
-    ),
-)  # fmt: skip
-#: Where balls stick.
-DEPOSITION: tuple[Variable, ...] = (
-    _measured("caught", "1", "share of the balls caught at first touch that each plane catches", dims=("z",)),
-)
-#: Speeds of the flow in a section.
-FLOW_SECTION: tuple[Variable, ...] = (
-    _measured("speed", "m s-1", "speed in the middle section, under the study's pressure", dims=("z", "x")),
-)
-#: The whole field of them.
+_LOG_REDUCTION = "log reduction of particles that"
+#: Velocities of all voxels.
 VELOCITY = Variable(
     "velocity", ("component", "z", "y", "x"), "f4", "m s-1",
-    "velocity in the middle of the voxels, under the study's pressure; 0 in the solid",
+    "velocity at the centres of the voxels under the pressure difference of the study; 0 in the solid",
 )  # fmt: skip
-#: How sizes are distributed over the pore space of a volume.
-PORE_SIZES: tuple[Variable, ...] = (
-    _measured(
-        "share_wider", "1", "share of the pore volume in balls of this radius or larger that fit into the pores",
-        dims=("pore_radius",),
-    ),
-    _measured("quarter_share_wider", "1", "the same for each quarter of the depth", dims=("quarter", "pore_radius")),
-    _measured("quarter_pore_radius_mean", "nm", "mean radius of those balls in each quarter", dims=("quarter",)),
-)  # fmt: skip
-#: What changes with the depth of a volume.
-PROFILES: tuple[Variable, ...] = (
-    _measured("porosity", "1", "pore fraction of each plane of the depth", dims=("z",)),
-    _measured("connected_porosity", "1", "the same of pores that reach from the feed side to the other", dims=("z",)),
-    _measured("pore_radius_mean", "nm", "mean radius of the largest balls in the pores of each plane", dims=("z",)),
-)  # fmt: skip
-#: A pore network: a row for every pore, and one for every throat.
+#: Pore network: pores and throats in rows.
 NETWORK: tuple[Variable, ...] = (
     Variable("position", ("pore", "axis"), "f8", "nm", "centroid of the pore, from the corner of the volume"),
     Variable("volume", ("pore",), "f8", "nm3", "volume of the pore"),
-    Variable("equivalent_radius", ("pore",), "f8", "nm", "radius of a ball of the pore's volume", _AVIZO),
-    Variable("inscribed_radius", ("pore",), "f8", "nm", "radius of the largest ball in the pore"),
+    Variable("equivalent_radius", ("pore",), "f8", "nm", "radius of a sphere of the pore's volume", _AVIZO),
+    Variable("inscribed_radius", ("pore",), "f8", "nm", "radius of the largest sphere inscribed in the pore"),
     Variable("surface_area", ("pore",), "f8", "nm2", "area of the pore's walls (Crofton's formula)"),
-    Variable("coordination_number", ("pore",), "i4", "1", "number of throats at the pore"),
+    Variable("coordination_number", ("pore",), "i4", "1", "number of throats of the pore"),
     Variable(
-        "ends",
-        ("throat", "end"),
-        "i4",
-        "1",
-        "pores at both ends; -1 and -2 in the second place: the feed side, the other",
+        "throat_conns", ("throat", "end"), "i4", "1",
+        "the two pores of the throat; second entry -1: feed side, -2: filtrate", formerly="ends",
     ),
-    Variable("throat_equivalent_radius", ("throat",), "f8", "nm", "radius of a disc of the throat's area", _AVIZO),
-    Variable("throat_inscribed_radius", ("throat",), "f8", "nm", "radius of the largest ball that passes the throat"),
-    Variable("throat_area", ("throat",), "f8", "nm2", "area of the faces between both pores, across the throat"),
-    Variable("throat_length", ("throat",), "f8", "nm", "from centre to centre by way of the throat's middle"),
+    Variable("throat_equivalent_radius", ("throat",), "f8", "nm", "radius of a circle of the throat's area", _AVIZO),
+    Variable("throat_inscribed_radius", ("throat",), "f8", "nm", "radius of the largest sphere that passes the throat"),
+    Variable("throat_area", ("throat",), "f8", "nm2", "cross-sectional area of the throat"),
+    Variable("throat_length", ("throat",), "f8", "nm", "length from pore centre to pore centre through the throat"),
     Variable("extent", ("axis",), "f8", "nm", "size of the volume"),
-)
+)  # fmt: skip
 
-
-#: Dimensions of all tables.
 COORDINATES = (
-    Coordinate("replicate", "1", "number of the reconstruction"),
+    Coordinate("replicate", "1", "number of the replicate of the reconstruction"),
     Coordinate("z", "nm", "depth below the feed-side surface"),
-    Coordinate("y", "nm", "position across the sections"),
+    Coordinate("y", "nm", "position perpendicular to the section"),
     Coordinate("x", "nm", "position along the section"),
     Coordinate("component", "", "axis of the velocity component"),
     Coordinate("axis", "1", "axis of the volume: 0 the depth z, 1 y, 2 x"),
@@ -180,33 +151,105 @@ COORDINATES = (
 )
 
 
-def _difference(variable: Variable) -> Variable:
-    long_name = f"relative difference to the reference: {variable.long_name}"
-    return Variable(variable.name, (), "f8", "1", long_name, variable.source, nullable=True)
+def _table(name: str, description: str, variables: tuple[Variable, ...]) -> TableSchema:
+    return TableSchema(name, variables, COORDINATES, description)
 
 
-#: Replicates compared with the reference.
-DIFFERENCE = tuple(
-    _difference(v) for v in PROPERTIES + FLOW + RETENTION if not v.dims and v.name != "percolates"
+#: Tables of the volumes of the input, each with the dimension ``replicate``.
+REPLICATE_TABLES: Mapping[str, TableSchema] = {
+    table.name: table
+    for table in (
+        _table("properties", "single numbers of every volume", STRUCTURE + FLOW + RETENTION),
+        _table(
+            "pore_sizes", "pore size distributions by local thickness",
+            (
+                _property(
+                    "cumulative_volume_fraction", "1",
+                    "fraction of the pore volume with at least this pore radius (local thickness)",
+                    dims=("pore_radius",), formerly="share_wider",
+                ),
+                _property(
+                    "quarter_cumulative_volume_fraction", "1", "the same for each quarter of the depth",
+                    dims=("quarter", "pore_radius"), formerly="quarter_share_wider",
+                ),
+                _property(
+                    "quarter_pore_radius_mean", "nm", "mean pore radius in each quarter of the depth",
+                    dims=("quarter",),
+                ),
+            ),
+        ),
+        _table(
+            "profiles", "properties of every plane of the depth",
+            (
+                _property("porosity", "1", "fraction of the plane in pores", dims=("z",)),
+                _property(
+                    "connected_porosity", "1", "fraction of the plane in pores that percolate from feed side to "
+                    "filtrate", dims=("z",),
+                ),
+                _property("pore_radius_mean", "nm", "mean pore radius (local thickness) in the plane", dims=("z",)),
+            ),
+        ),
+        _table(
+            "flow", "speed of the flow in the middle section",
+            (
+                _property(
+                    "speed", "m s-1", "speed in the middle section under the pressure difference of the study",
+                    dims=("z", "x"),
+                ),
+            ),
+        ),
+        _table(
+            "rejection", "log reductions by particle size",
+            (
+                _property(
+                    "log_reduction_reflecting", "1", f"{_LOG_REDUCTION} slide along walls", dims=("particle_diameter",),
+                    formerly="log_reduction_sieving",
+                ),
+                _property(
+                    "log_reduction_perfect_sink", "1", f"{_LOG_REDUCTION} are deposited at first contact with a wall",
+                    dims=("particle_diameter",), formerly="log_reduction_first_touch",
+                ),
+            ),
+        ),
+        _table(
+            "deposition", "depth at which particles are deposited",
+            (
+                _property(
+                    "deposited_fraction", "1", "fraction of the deposited particles in each plane, for walls that are "
+                    "perfect sinks", dims=("z",), formerly="caught",
+                ),
+            ),
+        ),
+    )
+}  # fmt: skip
+#: The same tables of the reference, without the dimension ``replicate``.
+REFERENCE_TABLES: Mapping[str, TableSchema] = {
+    name: _table(f"reference_{name}", f"{table.description}, of the reference", table.variables)
+    for name, table in REPLICATE_TABLES.items()
+}
+DIFFERENCE_TABLE = _table(
+    "difference",
+    "relative differences between the replicates and the reference",
+    tuple(
+        Variable(
+            v.name, (), "f8", "1", f"relative difference from the reference: {v.long_name}", v.source, nullable=True,
+            formerly=v.formerly,
+        )
+        for v in STRUCTURE + FLOW + RETENTION
+        if not v.dims and v.name != "percolates"
+    ),
 )  # fmt: skip
+NETWORK_TABLE = _table("network_*", "pore network of a replicate", NETWORK)
+REFERENCE_NETWORK_TABLE = _table("reference_network", "pore network of the reference", NETWORK)
+VELOCITY_IMAGE = _table("velocity_*", "velocities of a replicate", (VELOCITY,))
+REFERENCE_VELOCITY_IMAGE = _table("reference_velocity", "velocities of the reference", (VELOCITY,))
 
-PROPERTIES_TABLE = TableSchema("properties", PROPERTIES + FLOW + RETENTION, COORDINATES)
-REJECTION_TABLE = TableSchema("rejection", REJECTION, COORDINATES)
-DEPOSITION_TABLE = TableSchema("deposition", DEPOSITION, COORDINATES)
-FLOW_TABLE = TableSchema("flow", FLOW_SECTION, COORDINATES)
-PORE_SIZES_TABLE = TableSchema("pore_sizes", PORE_SIZES, COORDINATES)
-PROFILES_TABLE = TableSchema("profiles", PROFILES, COORDINATES)
-DIFFERENCE_TABLE = TableSchema("difference", DIFFERENCE, COORDINATES)
-NETWORK_TABLE = TableSchema("network_*", NETWORK, COORDINATES)
-VELOCITY_IMAGE = TableSchema("velocity_*", (VELOCITY,), COORDINATES)
-REFERENCE_VELOCITY_IMAGE = TableSchema("reference_velocity", (VELOCITY,), COORDINATES)
-REFERENCE_NETWORK_TABLE = TableSchema("reference_network", NETWORK, COORDINATES)
-#: Tables of each volume; those of the reference have the prefix ``reference_``.
-MEASURED_TABLES = (
-    PROPERTIES_TABLE, REJECTION_TABLE, DEPOSITION_TABLE, FLOW_TABLE, PORE_SIZES_TABLE, PROFILES_TABLE,
-)  # fmt: skip
-REFERENCE_TABLES = tuple(TableSchema(f"reference_{t.name}", t.variables, COORDINATES) for t in MEASURED_TABLES)
 TABLES = (
-    *MEASURED_TABLES, *REFERENCE_TABLES, DIFFERENCE_TABLE, NETWORK_TABLE, REFERENCE_NETWORK_TABLE, VELOCITY_IMAGE,
+    *REPLICATE_TABLES.values(),
+    *REFERENCE_TABLES.values(),
+    DIFFERENCE_TABLE,
+    NETWORK_TABLE,
+    REFERENCE_NETWORK_TABLE,
+    VELOCITY_IMAGE,
     REFERENCE_VELOCITY_IMAGE,
-)  # fmt: skip
+)

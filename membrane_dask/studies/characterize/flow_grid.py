@@ -1,0 +1,34 @@
+"""Pore voxels and wall models of the grids on which the flow through a volume is computed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from membrane_dask.io.volumes import VolumeSource
+from membrane_dask.physics.stokes.mac_grid import WallModel
+
+#: Tolerance of the bounds for the alternate wall model; the lower bound is much closer to the permeability.
+ALTERNATE_TOLERANCE = 0.05
+#: Voxels that are read at a time.
+_SLAB_VOXELS = 1 << 24
+
+
+def alternate_wall_model(wall_model: WallModel) -> WallModel:
+    """The wall model that the study does not set, whose permeability shows the error of the resolution."""
+    return "staircase" if wall_model == "smooth" else "smooth"
+
+
+def read_pores(volume: VolumeSource) -> np.ndarray:
+    """Pore voxels of a volume, ``(z, y, x)`` bool."""
+    pores = np.empty(volume.shape, bool)
+    depth, height, width = volume.shape
+    planes = max(1, _SLAB_VOXELS // (height * width))
+    for z in range(0, depth, planes):
+        slab = slice(z, min(z + planes, depth))
+        pores[slab] = volume.read((slab, slice(0, height), slice(0, width)))
+    return pores
+
+
+def refine(pores: np.ndarray, refinement: int) -> np.ndarray:
+    """Pore voxels of a grid with ``refinement`` cells per voxel along each axis."""
+    return pores if refinement == 1 else pores.repeat(refinement, 0).repeat(refinement, 1).repeat(refinement, 2)

@@ -1,0 +1,78 @@
+"""Permeability by simplified models: a network of circular tubes, and the formula of Kozeny and Carman."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from membrane_dask.physics.errors import PhysicsError
+from membrane_dask.physics.networks.network_flow import flow_graph, scatter, solve_pressures
+from membrane_dask.physics.networks.pore_network import PoreNetwork
+
+#: Constant of Kozeny and Carman for random pores.
+_KOZENY = 5.0
+#: Relative residual of the pressures in a network.
+_TOLERANCE = 1e-6
+#: Smallest radius of a tube, relative to the largest.
+_MIN_RADIUS = 1e-6
+
+
+def tube_network_permeabilities(network: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Permeability of a pore network whose throats are circular tubes (Hagen-Poiseuille).
+
+    Parameters
+    ----------
+    network : mapping of str to ndarray
+        Arrays of the network table, in nm.
+
+    Returns
+    -------
+    dict of str to float
+        In nm2, for the radius of each kind: ``inscribed`` and ``equivalent``.
+
+    Raises
+    ------
+    PhysicsError
+        If the pressures do not converge.
+    """
+    extent = network["extent"]
+    permeability = {}
+    for kind in ("inscribed", "equivalent"):
+        radius = network[f"throat_{kind}_radius"]
+        tubes = PoreNetwork.from_straight_pores(
+            junctions=network["position"],
+            throat_conns=network["throat_conns"].astype(np.int32),
+            length=network["throat_length"],
+            radius=np.maximum(radius, _MIN_RADIUS * radius.max(initial=1.0)),
+            extent=tuple(extent.tolist()),
+            bands=1,
+        )
+        graph = flow_graph(tubes)
+        conductance = scatter(graph, math.pi * tubes.radius**4 / (8 * tubes.length), 0.0)
+        pressure = np.zeros(len(tubes.junctions))
+        if solve_pressures(graph, conductance, pressure, _TOLERANCE) < 0:
+            raise PhysicsError("flow: the pressures in the pore network did not converge")
+        inlets = graph.lower.size + np.arange(graph.inlet.size)
+        inflow = float((conductance[inlets] * (1 - pressure[graph.inlet])).sum())
+        permeability[kind] = inflow * extent[0] / (extent[1] * extent[2])
+    return permeability
+
+
+def kozeny_carman(porosity: float, specific_surface: float) -> float:
+    """Permeability by Kozeny and Carman.
+
+    Parameters
+    ----------
+    porosity : float
+        Connected porosity.
+    specific_surface : float
+        Area of the walls per volume of the structure, nm-1.
+
+    Returns
+    -------
+    float
+        In nm2; NaN without walls.
+    """
+    return porosity**3 / (_KOZENY * specific_surface**2) if specific_surface else math.nan

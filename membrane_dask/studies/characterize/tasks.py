@@ -1,0 +1,134 @@
+"""Units of a characterize study: blocks of a volume, its pore network, its tortuosity, its flow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from membrane_dask.io.volumes import VolumeSource
+from membrane_dask.physics.imaging.distance import block_squared_distances
+from membrane_dask.physics.imaging.local_thickness import local_thickness_counts
+from membrane_dask.physics.imaging.network_extraction import extract_network, surface_areas
+from membrane_dask.physics.imaging.watershed import N_REGION_SUMS, SnowParameters, block_watershed
+from membrane_dask.physics.transport.diffusion import diffusion
+from membrane_dask.physics.transport.geodesic_paths import geodesic_distances, shortest_path
+from membrane_dask.physics.transport.pore_space import PoreSpace
+from membrane_dask.program import Unit
+from membrane_dask.studies.characterize.decomposed_tasks import decomposed_work
+from membrane_dask.studies.characterize.flow_tasks import flow_work
+
+#: Voxels around a block that are read at first; more where the pores are wider.
+HALO = 48
+#: Voxels that are read at a time for the geodesic paths.
+_SLAB_VOXELS = 1 << 24
+
+Result = tuple[dict[str, np.ndarray], dict[str, float]]
+
+
+def work(context: Mapping[str, Any], unit: Unit) -> Result:
+    """Compute a unit.
+
+    Raises
+    ------
+    ValueError
+        If the volume has invalid values.
+    PhysicsError
+        If the pores are too wide for blocks, or a solver does not converge.
+    """
+    number = unit.params["volume"]
+    volume: VolumeSource = context["volumes"][number]
+    if unit.task == "blocks":
+        return _block(context, volume, *context["blocks"][number][unit.params["block"]])
+    if unit.task == "networks":
+        return _network(context, volume, number)
+    if unit.task == "tortuosity":
+        return _tortuosity(volume, context["tolerance"])
+    if unit.task == "flows":
+        return flow_work(context, unit)
+    return decomposed_work(context, unit)
+
+
+def _block(context: Mapping[str, Any], volume: VolumeSource, start: tuple[int, ...], stop: tuple[int, ...]) -> Result:
+    """Distances to the solid, pore sizes and watershed regions of a block."""
+    snow: SnowParameters = context["snow"]
+    block, squares = block_squared_distances(volume.read, start, stop, volume.shape, margin=snow.margin, halo=HALO)
+    counts = local_thickness_counts(squares, block)
+    contribution, _ = block_watershed(squares, block, snow, context["diagonal"])
+    return {**contribution, "thickness_counts": counts, "depth": np.array([start[0], stop[0]])}, {}
+
+
+class _Contributions:
+    """Arrays of the blocks of a volume, read again in every iteration, so that they need not all be in memory."""
+
+    def __init__(self, context: Mapping[str, Any], number: int) -> None:
+        self._scratch = context["scratch"]
+        self._indices = range(int(context["first_block"][number]), int(context["first_block"][number + 1]))
+
+    def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
+        for index in self._indices:
+            yield self._scratch.read("blocks", (index,))
+
+
+def _network(context: Mapping[str, Any], volume: VolumeSource, number: int) -> Result:
+    """Pore network, connectivity and pore sizes of a volume, from its blocks."""
+    contributions = _Contributions(context, number)
+    thickness_counts, sums = np.zeros((0, volume.shape[0]), np.int64), np.zeros((1, N_REGION_SUMS), np.int64)
+    for block in contributions:
+        counts, (a, b) = block["thickness_counts"], block["depth"]
+        if len(counts) > len(thickness_counts):
+            rows = np.zeros((len(counts) - len(thickness_counts), volume.shape[0]), np.int64)
+            thickness_counts = np.concatenate([thickness_counts, rows])
+        thickness_counts[: len(counts), a:b] += counts
+        sums += block["sums"].sum(axis=0)
+    extraction = extract_network(contributions, volume.shape, float(volume.voxel_nm or math.nan), context["snow"])
+    connectivity, network = extraction.connectivity, extraction.network
+    arrays = {
+        "thickness_counts": thickness_counts,
+        "profile": connectivity.profile,
+        "porosity": connectivity.porosity,
+        "through_porosity": connectivity.connected,
+        "dead_end_porosity": connectivity.dead_end,
+        "closed_porosity": connectivity.closed,
+        "n_components": connectivity.n_components,
+        "tortuosity_centroid": connectivity.centroid_path,
+        "wall_area": surface_areas(sums)[0],
+        "unassigned_fraction": extraction.unassigned_fraction,
+        "position": network.junctions,
+        "volume": network.bodies["volume"],
+        "equivalent_radius": network.bodies["equivalent_radius"],
+        "inscribed_radius": network.bodies["inscribed_radius"],
+        "surface_area": network.bodies["surface_area"],
+        "coordination_number": network.bodies["coordination_number"],
+        "throat_conns": network.throat_conns,
+        "throat_equivalent_radius": network.radius,
+        "throat_inscribed_radius": network.throats["inscribed_radius"],
+        "throat_area": network.throats["area"],
+        "throat_length": network.length,
+        "extent": np.array(network.extent),
+    }
+    return {name: np.asarray(value) for name, value in arrays.items()}, {}
+
+
+def _tortuosity(volume: VolumeSource, tolerance: float) -> Result:
+    """Geodesic paths and diffusion through a volume."""
+    depth, height, width = volume.shape
+    planes = max(1, _SLAB_VOXELS // (height * width))
+    slabs = (
+        volume.read((slice(z, min(z + planes, depth)), slice(0, height), slice(0, width)))
+        for z in range(0, depth, planes)
+    )
+    space = PoreSpace.of(slabs, volume.shape)
+    distance = geodesic_distances(space)
+    geometric, connected = shortest_path(space, distance), np.isfinite(distance)
+    del distance
+    solution = diffusion(space, connected, tolerance)
+    arrays = {
+        "tortuosity_geometric": geometric,
+        "effective_diffusivity": solution.conductivity,
+        "diffusion_flux_spread": solution.spread,
+        "iterations": solution.iterations,
+    }
+    return {name: np.asarray(value) for name, value in arrays.items()}, {}
