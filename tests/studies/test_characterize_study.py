@@ -349,6 +349,7 @@ def test_invalid_retention_settings(study, lines, message):
         md.load_study(path)
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_former_settings_are_accepted(study):
     path = study.with_name("former.yaml")
     path.write_text(
@@ -471,7 +472,7 @@ def test_every_replicate_of_a_run(tmp_path):
     with pytest.raises(md.StudyError, match=r"first: membrane-dask run .*reconstruction\.yaml"):
         md.plan(path)
     path.write_text(f"kind: characterize\ninput: {run.path}\n")
-    with pytest.raises(md.StudyError, match="of the kind characterize, which makes no volume"):
+    with pytest.raises(md.StudyError, match="of the kind characterize, which provides no volume"):
         md.plan(path)
 
 
