@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import itertools
 import zipfile
@@ -16,6 +17,7 @@ import membrane_dask as md
 from membrane_dask.engine.rounds import Schedule
 from membrane_dask.physics.analytic_problems import GradedMembrane
 from membrane_dask.physics.errors import PhysicsError
+from membrane_dask.physics.stokes.bounds import BoundSums
 from membrane_dask.physics.stokes.mac_grid import Grid
 from membrane_dask.physics.stokes.solver import stokes
 from membrane_dask.program import Outcome
@@ -410,6 +412,42 @@ def test_proposing_units_takes_linear_work(program, monkeypatch):
 def test_a_failed_block_ends_its_volume(program):
     keys = propose_all(program, lambda unit: Outcome("failed" if unit.key.endswith("block=7") else "done"))
     assert len(keys) == len(program.blocks[0])
+
+
+def test_units_of_slabs_carry_out_the_requests_of_the_iteration(membrane, tmp_path):
+    # tests/physics/test_stokes.py has the requests that follow from the same sums of the two slabs.
+    np.save(tmp_path / "membrane.npy", membrane)
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        "kind: characterize\ninput: membrane.npy\nvoxel_size: 3 nm\ntortuosity: false\n"
+        "flow: {enabled: true, slab_thickness: 55, tolerance: 0.01}\n"
+    )
+    sums = {1: BoundSums(1, 1, 2, 0), 2: BoundSums(1, 1, 1.1, 1), 3: BoundSums(1, 1, 1.001, 0)}
+    units = []
+
+    def outcome_of(unit):
+        units.append(unit)
+        feedback = {"pores": 1.0, "voxels": 1.0, "min_eigenvalue": 0.5 + unit.params.get("slab", 0)}
+        if unit.task == "bounds":
+            total = dataclasses.asdict(sums[unit.params["iteration"]])
+            feedback = {name: value / 2 for name, value in total.items()}
+        return Outcome("done", feedback)
+
+    propose_all(CharacterizeProgram(md.load_study(path)), outcome_of)
+    flow = [unit for unit in units if unit.params.get("wall", 0) == 0 and unit.params.get("slab", 1) == 1]
+    steps = [(u.task, u.params.get("iteration"), u.params.get("kind", u.params.get("after"))) for u in flow]
+    first = steps.index(("mobilities", None, None))
+    assert steps[first:] == [
+        ("mobilities", None, None), ("pressures", 0, ""),
+        ("velocities", 0, "darcy"), ("pressures", 1, "darcy"), ("bounds", 1, None),
+        ("velocities", 1, "pressures"), ("pressures", 2, "pressures"), ("bounds", 2, None),
+        ("velocities", 2, "velocities"), ("pressures", 3, "velocities"), ("bounds", 3, None),
+        ("pressures", 4, "converged"), ("final_velocity", 3, None),
+        ("flows", None, None),
+    ]  # fmt: skip
+    tolerances = [unit.params["inner_tolerance"] for unit in flow if unit.task == "velocities"]
+    assert tolerances == [tolerances[0], tolerances[0], tolerances[0] / 4]
+    assert flow[-1].params["bounds"] == {"iterations": 3, "lower": 1.0, "upper": 1.001}
 
 
 def test_a_failed_block_is_reported(study, tmp_path, monkeypatch):

@@ -1,9 +1,10 @@
 """Domain decomposition of the flow through a large volume: its slabs, their memory, and the units of each iteration.
 
-The unit ``percolating`` finds the percolating pores. The ``mobilities`` of all slabs make the Darcy flow; then
-iterations of ``pressures`` (one unit), ``bounds`` and ``velocities`` (a unit per slab) follow until the bounds agree.
-At last, units ``final_velocity`` make the velocities divergence-free. All leave their arrays as scratch data, so that
-a run continues where it was stopped. What each computes is in
+The unit ``percolating`` finds the percolating pores. The iteration is that of a flow in one piece
+(:mod:`membrane_dask.physics.stokes.iteration`); units carry out its requests. ``mobilities`` of all slabs make the
+Darcy flow; then ``velocities`` (a unit per slab), ``pressures`` (one unit) and ``bounds`` (a unit per slab) follow each
+other until the bounds agree. At last, units ``final_velocity`` make the velocities divergence-free. All leave their
+arrays as scratch data, so that a run continues where it was stopped. What each computes is in
 :mod:`membrane_dask.studies.characterize.decomposed_tasks`.
 """
 
@@ -11,15 +12,31 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from membrane_dask.io.volumes import VolumeSource
-from membrane_dask.physics.stokes.bounds import Bounds, BoundSums
-from membrane_dask.physics.stokes.iteration import initial_inner_tolerance
+from membrane_dask.physics.errors import PhysicsError
+from membrane_dask.physics.stokes.bounds import BoundSums
+from membrane_dask.physics.stokes.iteration import (
+    ComputeMobility,
+    Convergence,
+    CorrectVelocity,
+    Iteration,
+    ProjectMass,
+    Request,
+    SolveDarcy,
+    SolveMomentum,
+    SumBounds,
+    UpdatePressures,
+    bound_permeability,
+    estimate_permeability,
+    initial_inner_tolerance,
+    solve_flow,
+)
 from membrane_dask.program import Image, Outcome, Rounds, Scratch, Unit
 from membrane_dask.studies.characterize.config import FlowSettings
 from membrane_dask.studies.characterize.flow_grid import ALTERNATE_TOLERANCE, alternate_wall_model
@@ -150,8 +167,8 @@ class DecomposedFlow:
         Returns
         -------
         dict
-            For each wall model, its final bounds and the iterations they took; empty where no pores percolate, or
-            where only mobilities are needed.
+            For each wall model, its final bounds and the number of iterations, or the error where they do not
+            converge; empty where no pores percolate, and with the method ``mobility_estimate``.
         """
         percolating: list[Outcome] = yield [self._unit("percolating")]
         if not percolating[0].feedback["pores"]:
@@ -159,45 +176,58 @@ class DecomposedFlow:
             return {}
         size = int(self.settings.refinement**3 * percolating[0].feedback["voxels"])
         if self.settings.method == "mobility_estimate":
-            yield self._slab_units("mobilities", 0)
-            yield [self._unit("pressures", 0, 0, after="")]
+            yield from self._carry_out(0, estimate_permeability())
             return {}
         main, alternate = yield [
-            self._solution(0, size, self.settings.tolerance),
-            self._solution(1, size, ALTERNATE_TOLERANCE),
+            self._main_solution(size),
+            self._solution(1, _bound(size, ALTERNATE_TOLERANCE)),
         ]
         return {"bounds": main, "alternate_bounds": alternate}
 
-    def _solution(self, wall: int, size: int, tolerance: float) -> Rounds:
-        """Units of one wall model; returns its final bounds."""
-        bounds = yield from self._iterations(wall, size, tolerance)
-        if wall == 0 and bounds["converged"]:
-            iterations = bounds["iterations"]
-            yield [self._unit("pressures", 0, iterations + 1, after="converged", work=bounds["work"])]
-            yield [self._unit("final_velocity", slab, iteration=iterations) for slab in range(self.slabs)]
-            yield self._image_units(iterations)
+    def _main_solution(self, size: int) -> Rounds:
+        """The flow with the wall model of the study, and its image; returns the bounds."""
+        bounds = yield from self._solution(0, solve_flow(_bound(size, self.settings.tolerance)))
+        if "error" not in bounds:
+            yield self._image_units(bounds["iterations"])
         return bounds
 
-    def _iterations(self, wall: int, size: int, tolerance: float) -> Rounds:
-        mobilities: list[Outcome] = yield self._slab_units("mobilities", wall)
-        min_eigenvalue = min(outcome.feedback["min_eigenvalue"] for outcome in mobilities)
-        yield [self._unit("pressures", wall, 0, after="")]
-        kind, inner_tolerance = "darcy", initial_inner_tolerance(tolerance) / _INNER_TOLERANCE_DIVISOR
-        bounds = Bounds(0.0, math.inf, 0.0)
-        for iteration in range(1, MAX_ITERATIONS + 1):
-            parameters = {"kind": kind, "inner_tolerance": inner_tolerance}
-            yield self._slab_units("velocities", wall, iteration - 1, **parameters)
-            yield [self._unit("pressures", wall, iteration, after=kind)]
-            outcomes: list[Outcome] = yield self._slab_units("bounds", wall, iteration)
-            sums = BoundSums.total(BoundSums(**{n: o.feedback[n] for n in BoundSums.__annotations__}) for o in outcomes)
-            bounds = sums.bounds(size, min_eigenvalue)
-            kind = bounds.status(tolerance)
-            if kind == "converged":
-                limits = {"lower": bounds.lower, "upper": bounds.upper}
-                return {"converged": True, "iterations": iteration, "work": sums.work, **limits}
-            if kind == "velocities":
-                inner_tolerance /= 4
-        return {"converged": False, "error": str(bounds.not_converged(MAX_ITERATIONS, tolerance))}
+    def _solution(self, wall: int, iteration: Iteration[Convergence]) -> Rounds:
+        """Units of one wall model; returns its final bounds, or the error where they do not converge."""
+        try:
+            convergence: Convergence = yield from self._carry_out(wall, iteration)
+        except PhysicsError as error:
+            return {"error": str(error)}
+        bounds = convergence.bounds
+        return {"iterations": convergence.iterations, "lower": bounds.lower, "upper": bounds.upper}
+
+    def _carry_out(self, wall: int, iteration: Iteration[Any]) -> Rounds:
+        """Units of the requests of an iteration; returns its result."""
+        reply = None
+        while True:
+            try:
+                request = iteration.send(reply)
+            except StopIteration as stop:
+                return stop.value
+            outcomes: list[Outcome] = yield self._units(wall, request)
+            reply = _reply(request, [outcome.feedback for outcome in outcomes])
+
+    def _units(self, wall: int, request: Request) -> list[Unit]:
+        """Units that carry out a request."""
+        match request:
+            case ComputeMobility():
+                return self._slab_units("mobilities", wall)
+            case SolveDarcy():
+                return [self._unit("pressures", wall, 0, after="")]
+            case SolveMomentum(iteration, kind, tolerance):
+                return self._slab_units("velocities", wall, iteration, kind=kind, inner_tolerance=tolerance)
+            case UpdatePressures(iteration, after):
+                return [self._unit("pressures", wall, iteration, after=after)]
+            case SumBounds(iteration):
+                return self._slab_units("bounds", wall, iteration)
+            case ProjectMass(iteration, work):
+                return [self._unit("pressures", wall, iteration + 1, after="converged", work=work)]
+            case CorrectVelocity(iteration):
+                return self._slab_units("final_velocity", iteration=iteration)
 
     def _unit(self, task: str, *index: int, **parameters: Any) -> Unit:
         """A unit by its position: wall model, iteration and slab, as far as the task has them."""
@@ -224,3 +254,20 @@ class DecomposedFlow:
 
     def _wall_model(self, number: int) -> str:
         return self.settings.wall_model if number == 0 else alternate_wall_model(self.settings.wall_model)
+
+
+def _bound(size: int, tolerance: float) -> Iteration[Convergence]:
+    """The iteration of a flow by slabs."""
+    inner_tolerance = initial_inner_tolerance(tolerance) / _INNER_TOLERANCE_DIVISOR
+    return bound_permeability(size, tolerance, inner_tolerance, MAX_ITERATIONS)
+
+
+def _reply(request: Request, feedback: Sequence[Mapping[str, float]]) -> float | BoundSums | None:
+    """Reply to a request from the feedback of its units."""
+    match request:
+        case ComputeMobility():
+            return min(slab["min_eigenvalue"] for slab in feedback)
+        case SumBounds():
+            names = BoundSums.__annotations__
+            return BoundSums.total(BoundSums(**{name: slab[name] for name in names}) for slab in feedback)
+    return None
