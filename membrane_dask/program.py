@@ -114,10 +114,6 @@ def settle(units: Sequence[Unit]) -> Generator[Sequence[Unit], Any, list[Outcome
     return outcomes
 
 
-#: For kinds that have no rounds yet.
-Proposer = Callable[[History], Sequence[Unit]]
-
-
 # ---------------------------------------------------------------------------------------------
 # Where the results of units are stored
 

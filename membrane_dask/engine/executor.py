@@ -34,7 +34,7 @@ from membrane_dask.engine.journal import Journal
 from membrane_dask.engine.limits import timeout_note_path
 from membrane_dask.engine.lock import DriverLock
 from membrane_dask.engine.plan import as_bytes
-from membrane_dask.engine.rounds import schedule
+from membrane_dask.engine.rounds import Schedule
 from membrane_dask.engine.worker import BatchOptions, BatchResult, UnitFailure, run_batch
 from membrane_dask.files import write_json
 from membrane_dask.io import ome_zarr
@@ -91,7 +91,7 @@ class Execution:
         self.history: dict[str, Outcome] = self.journal.history()
         self._failed = {key for key, outcome in self.history.items() if outcome.status == "failed"}
         self.units: dict[str, Unit] = {}
-        self._schedule = schedule(program, self.history)
+        self._schedule = Schedule(program, self.history)
         self._finished: list[str] = []
         self._queue: deque[_Batch] = deque()
         self._in_flight: dict[Handle, _Batch] = {}

@@ -116,23 +116,6 @@ class Schedule:
             self._resolve(*branch.parent, result, failed)
 
 
-class _ProposerSchedule:
-    """Units of a program that still has a proposer; until all kinds have rounds."""
-
-    def __init__(self, program: Any, history: History) -> None:
-        self._history, self._proposer = history, program.proposer()
-
-    def propose(self, finished: Iterable[str] = ()) -> Sequence[Unit]:
-        del finished
-        units: Sequence[Unit] = self._proposer(self._history)
-        return units
-
-
-def schedule(program: Program, history: History) -> Schedule:
-    """The schedule of a program."""
-    return _ProposerSchedule(program, history) if hasattr(program, "proposer") else Schedule(program, history)  # type: ignore[return-value]
-
-
 def all_units(program: Program, history: History) -> Iterator[Unit]:
     """Units that a program has asked for, given what is finished."""
-    yield from schedule(program, history).propose()
+    yield from Schedule(program, history).propose()
