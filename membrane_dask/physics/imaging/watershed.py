@@ -33,18 +33,6 @@ N_REGION_SUMS = 13
 N_FACE_SUMS = 6
 #: Arrays that a block contributes to the watershed of the volume, by name; see :func:`block_watershed`.
 Contribution = Mapping[str, np.ndarray]
-#: Names of these arrays in runs of membrane-dask 0.1.0.
-FORMER_NAMES: Mapping[str, str] = dict(
-    summit="peak",
-    widest="max_squared_distance",
-    marker="is_marker",
-    pair_pass="pair_saddle",
-    seam="boundary",
-    seam_sums="boundary_sums",
-    seam_pass="boundary_saddle",
-    gate="interface",
-    slice="plane_sums",
-)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 
 from membrane_dask.physics._jit import exponential, inline_kernel, kernel
 from membrane_dask.physics.errors import PhysicsError
-from membrane_dask.physics.linear_solvers import dot
+from membrane_dask.physics.inner_product import dot
 from membrane_dask.physics.networks.connectivity import adjacency, flowing_pores
 from membrane_dask.physics.networks.filter_metrics import accumulated_metrics, threshold_crossing
 from membrane_dask.physics.networks.network_flow import FlowGraph, flow_graph, scatter, solve_pressures
