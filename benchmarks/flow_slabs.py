@@ -23,7 +23,7 @@ from _common import argument_parser
 import membrane_dask as md
 
 #: Tasks of a characterization that do not belong to the flow.
-OTHER_TASKS = ("blocks", "networks", "ways")
+OTHER_TASKS = ("blocks", "networks", "tortuosity")
 
 
 def gaussian(size: int, sigma: float) -> np.ndarray:
@@ -37,8 +37,8 @@ def gaussian(size: int, sigma: float) -> np.ndarray:
 def permeability_by_slabs(study: Path, run: Path, workers: int, slab: int | None) -> tuple[float, float]:
     """Permeability in m2 with slabs of ``slab`` planes, and its upper bound; prints work, time and memory."""
     flow_study = run.with_suffix(".yaml")
-    slabs = f", slab: {slab}" if slab else ""
-    flow_study.write_text(study.read_text() + f"flow: {{solve: true{slabs}}}\n")
+    slabs = f", slab_thickness: {slab}" if slab else ""
+    flow_study.write_text(study.read_text() + f"flow: {{enabled: true{slabs}}}\n")
     start = time.perf_counter()
     complete = md.run(md.load_study(flow_study, cluster={"workers": workers}), run, listener=lambda event: None)
     wall = time.perf_counter() - start
@@ -51,14 +51,14 @@ def permeability_by_slabs(study: Path, run: Path, workers: int, slab: int | None
             task = key.split(",")[0]
             seconds[task] += unit_seconds
             memory[task] = max(memory[task], unit_memory)
-            rounds += key.startswith("pressures,replicate=0,reading=0")
+            rounds += key.startswith("pressures,replicate=0,wall_model=smooth")
     properties = complete.result["properties"].to_dataset().isel(replicate=0)
     tasks = [task for task in seconds if task not in OTHER_TASKS]
     work = sum(seconds[task] for task in tasks)
     times = ", ".join(f"{task} {seconds[task]:.0f}" for task in tasks)
     print(f"   rounds {max(rounds - 2, 0) or '-'}, work {work:.0f} s ({times}), wall {wall:.0f} s with the network")
     print("   GB: " + ", ".join(f"{task} {memory[task] / 1e9:.2f}" for task in tasks), flush=True)
-    return float(properties.permeability), float(properties.permeability_upper)
+    return float(properties.permeability), float(properties.permeability_upper_bound)
 
 
 def separate_solutions(pores: np.ndarray, count: int) -> tuple[float, float]:

@@ -56,7 +56,7 @@ def commands_table() -> str:
     def add(name: str, command: Any) -> None:
         rows.append((f"`{name}`", (command.help or "").split("\n\n")[0]))
         for parameter in command.params:
-            if parameter.param_type_name == "option" and "--help" not in parameter.opts:
+            if parameter.param_type_name == "option" and not parameter.hidden and "--help" not in parameter.opts:
                 names = "/".join(f"`{option}`" for option in (*parameter.opts, *parameter.secondary_opts))
                 rows.append((f"`{name}` {names}", parameter.help or ""))
         for sub_name, sub_command in getattr(command, "commands", {}).items():

@@ -37,7 +37,7 @@ class StudyKind:
     tables : str
         Sequence of :class:`membrane_dask.schema.TableSchema`: all tables and images of its results.
     seed_key : int
-        First number of the spawn key of its units' seeds, so that no two kinds share a random stream.
+        First number of the spawn key of its units' seeds, so that no two kinds use one random stream.
     report : str, optional
         Function from a run to the sections of its report.
     provides : tuple of str

@@ -99,7 +99,7 @@ def test_former_names_of_groups_and_variables():
             (Variable("b", (), "f8", "1", "b"), Variable("a", (), "f8", "1", "a", formerly="alpha")),
             formerly="resampled",
         ),
-        TableSchema("best_*", (Variable("low", (), "f8", "1", "low"),), formerly="optimum_*"),
+        TableSchema("best_*", (Variable("value", (), "f8", "1", "value"),), formerly="optimum_*"),
     )
     assert renamed_group(tables[1], "optimum_throughput") == "best_throughput"
     assert renamed_group(tables[1], "best_throughput") == "best_throughput"
