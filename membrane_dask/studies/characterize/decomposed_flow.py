@@ -1,10 +1,8 @@
-"""Domain decomposition of the flow through a large volume: its slabs, their memory, and the units of each iteration.
+"""Domain decomposition of the flow through a large volume: its slabs, their memory, and the units of its iteration.
 
-The unit ``percolating`` finds the percolating pores. The iteration is that of a flow in one piece
-(:mod:`membrane_dask.physics.stokes.iteration`); units carry out its requests. ``mobilities`` of all slabs make the
-Darcy flow; then ``velocities`` (a unit per slab), ``pressures`` (one unit) and ``bounds`` (a unit per slab) follow each
-other until the bounds agree. At last, units ``final_velocity`` make the velocities divergence-free. All leave their
-arrays as scratch data, so that a run continues where it was stopped. What each computes is in
+The iteration is that of :mod:`membrane_dask.physics.stokes.iteration`; each of its requests becomes units of work,
+one per slab or one for the pressures of the whole volume. Units leave their arrays as scratch data, so that a run
+continues where it was stopped. What they compute is in
 :mod:`membrane_dask.studies.characterize.decomposed_tasks`.
 """
 
@@ -43,7 +41,7 @@ from membrane_dask.studies.characterize.flow_grid import ALTERNATE_TOLERANCE, al
 from membrane_dask.studies.characterize.variables import REFERENCE_VELOCITY_IMAGE, VELOCITY_IMAGE
 
 #: Largest number of iterations on the pressures.
-MAX_ITERATIONS = 29
+MAX_ITERATIONS = 30
 #: Pore voxels from which on a volume is decomposed, and planes of a slab then.
 _LARGE, _PLANES = 20_000_000, 128
 #: Bytes per pore voxel: of a slab with its halo, of the pressures of the volume.
@@ -162,71 +160,70 @@ class DecomposedFlow:
     image: str
 
     def rounds(self) -> Rounds:
-        """All units but the last one of the volume; returns the parameters of that one.
+        """All units but the last one of the volume.
 
         Returns
         -------
         dict
-            For each wall model, its final bounds and the number of iterations, or the error where they do not
-            converge; empty where no pores percolate, and with the method ``mobility_estimate``.
+            Parameters of the last unit: ``upper_bound``, that of the permeability, and ``alternate_permeability``, the
+            lower bound with the alternate wall model, or ``error``, why the bounds do not converge; empty where no
+            pores percolate, or where only mobilities are needed.
         """
         percolating: list[Outcome] = yield [self._unit("percolating")]
         if not percolating[0].feedback["pores"]:
-            yield self._image_units(iterations=-1)
+            yield self._image_units(percolates=False)
+            return {}
+        if self.settings.method == "mobility_estimate":
+            yield from self._carry_out(estimate_permeability())
             return {}
         size = int(self.settings.refinement**3 * percolating[0].feedback["voxels"])
-        if self.settings.method == "mobility_estimate":
-            yield from self._carry_out(0, estimate_permeability())
-            return {}
-        main, alternate = yield [
-            self._main_solution(size),
-            self._solution(1, _bound(size, ALTERNATE_TOLERANCE)),
-        ]
-        return {"bounds": main, "alternate_bounds": alternate}
+        solution, alternate = yield [self._solution(size), self._alternate_solution(size)]
+        return {**solution, **alternate}
 
-    def _main_solution(self, size: int) -> Rounds:
-        """The flow with the wall model of the study, and its image; returns the bounds."""
-        bounds = yield from self._solution(0, solve_flow(_bound(size, self.settings.tolerance)))
-        if "error" not in bounds:
-            yield self._image_units(bounds["iterations"])
-        return bounds
-
-    def _solution(self, wall: int, iteration: Iteration[Convergence]) -> Rounds:
-        """Units of one wall model; returns its final bounds, or the error where they do not converge."""
+    def _solution(self, size: int) -> Rounds:
+        """Units of the flow with the wall model of the study."""
         try:
-            convergence: Convergence = yield from self._carry_out(wall, iteration)
+            convergence = yield from self._carry_out(solve_flow(_bounds(size, self.settings.tolerance)))
         except PhysicsError as error:
             return {"error": str(error)}
-        bounds = convergence.bounds
-        return {"iterations": convergence.iterations, "lower": bounds.lower, "upper": bounds.upper}
+        yield self._image_units(percolates=True)
+        return {"upper_bound": convergence.bounds.upper}
 
-    def _carry_out(self, wall: int, iteration: Iteration[Any]) -> Rounds:
-        """Units of the requests of an iteration; returns its result."""
+    def _alternate_solution(self, size: int) -> Rounds:
+        """Units of the bounds with the alternate wall model."""
+        try:
+            convergence = yield from self._carry_out(_bounds(size, ALTERNATE_TOLERANCE), wall=1)
+        except PhysicsError as error:
+            return {"error": str(error)}
+        return {"alternate_permeability": convergence.bounds.lower}
+
+    def _carry_out(self, iteration: Iteration[Any], wall: int = 0) -> Rounds:
+        """Units that carry out the requests of an iteration, whose result is returned."""
         reply = None
         while True:
             try:
                 request = iteration.send(reply)
             except StopIteration as stop:
                 return stop.value
-            outcomes: list[Outcome] = yield self._units(wall, request)
+            outcomes: list[Outcome] = yield self._units(request, wall)
             reply = _reply(request, [outcome.feedback for outcome in outcomes])
 
-    def _units(self, wall: int, request: Request) -> list[Unit]:
+    def _units(self, request: Request, wall: int) -> list[Unit]:
         """Units that carry out a request."""
         match request:
             case ComputeMobility():
                 return self._slab_units("mobilities", wall)
             case SolveDarcy():
                 return [self._unit("pressures", wall, 0, after="")]
-            case SolveMomentum(iteration, kind, tolerance):
+            case SolveMomentum(iteration=iteration, kind=kind, inner_tolerance=tolerance):
                 return self._slab_units("velocities", wall, iteration, kind=kind, inner_tolerance=tolerance)
-            case UpdatePressures(iteration, after):
+            case UpdatePressures(iteration=iteration, after=after):
                 return [self._unit("pressures", wall, iteration, after=after)]
-            case SumBounds(iteration):
+            case SumBounds(iteration=iteration):
                 return self._slab_units("bounds", wall, iteration)
-            case ProjectMass(iteration, work):
+            case ProjectMass(iteration=iteration, work=work):
                 return [self._unit("pressures", wall, iteration + 1, after="converged", work=work)]
-            case CorrectVelocity(iteration):
+            case CorrectVelocity(iteration=iteration):
                 return self._slab_units("final_velocity", iteration=iteration)
 
     def _unit(self, task: str, *index: int, **parameters: Any) -> Unit:
@@ -243,10 +240,10 @@ class DecomposedFlow:
         """A unit per slab."""
         return [self._unit(task, *index, slab, **parameters) for slab in range(self.slabs)]
 
-    def _image_units(self, iterations: int) -> list[Unit]:
-        """Units that write the velocities, if they are to be stored; ``iterations`` is -1 where nothing flows."""
+    def _image_units(self, percolates: bool) -> list[Unit]:
+        """Units that write the velocities, if they are to be stored."""
         slabs = range(self.slabs if self.settings.velocities else 0)
-        parameters = {"volume": self.volume, "iterations": iterations}
+        parameters = {"volume": self.volume, "percolates": percolates}
         return [
             Unit(f"{self.image},slab={slab}", self.image, (slab,), {**parameters, "slab": slab}, self.seed)
             for slab in slabs
@@ -256,18 +253,16 @@ class DecomposedFlow:
         return self.settings.wall_model if number == 0 else alternate_wall_model(self.settings.wall_model)
 
 
-def _bound(size: int, tolerance: float) -> Iteration[Convergence]:
-    """The iteration of a flow by slabs."""
+def _bounds(size: int, tolerance: float) -> Iteration[Convergence]:
     inner_tolerance = initial_inner_tolerance(tolerance) / _INNER_TOLERANCE_DIVISOR
     return bound_permeability(size, tolerance, inner_tolerance, MAX_ITERATIONS)
 
 
 def _reply(request: Request, feedback: Sequence[Mapping[str, float]]) -> float | BoundSums | None:
-    """Reply to a request from the feedback of its units."""
+    """Reply to a request, from the feedback of the units that carried it out."""
     match request:
         case ComputeMobility():
             return min(slab["min_eigenvalue"] for slab in feedback)
         case SumBounds():
-            names = BoundSums.__annotations__
-            return BoundSums.total(BoundSums(**{name: slab[name] for name in names}) for slab in feedback)
+            return BoundSums.total(BoundSums(**slab) for slab in feedback)
     return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +18,6 @@ from membrane_dask.io.volumes import VolumeSource
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.imaging.local_thickness import pore_radii
 from membrane_dask.physics.percolation import percolating
-from membrane_dask.physics.stokes.bounds import BoundSums
 from membrane_dask.physics.stokes.mac_grid import NO_SOLID, Grid, LateralBoundary, WallModel
 from membrane_dask.physics.stokes.operators import add_darcy_velocity
 from membrane_dask.physics.stokes.solver import PressureSolver, darcy_flow, darcy_load, flux_spread
@@ -275,7 +274,7 @@ def _bounds(data: _SlabData) -> Result:
         subdomain.pore_values(data.pressures(data.iteration, name)) for name in ("pressures", "correction")
     )
     sums = subdomain.bound_sums(velocity, pressures, conductance, correction)
-    feedback = {name: float(getattr(sums, name)) for name in BoundSums.__annotations__}
+    feedback = {name: float(value) for name, value in asdict(sums).items()}
     return {"sums": np.array(list(feedback.values()))}, feedback
 
 
@@ -304,7 +303,7 @@ def _velocity_image(data: _SlabData, volume: VolumeSource) -> np.ndarray:
     settings, refinement = data.settings, data.settings.refinement
     window = data.slabs.window(int(data.params["slab"]), 1)
     image = np.zeros((3, (window.stop - window.start) // refinement, *volume.shape[1:]), np.float32)
-    if data.params["iterations"] < 0:
+    if not data.params["percolates"]:
         return image
     work, dissipation = _work_and_dissipation(data)
     grid = Grid.of_percolating(data.pores(window.low, window.high), data.boundary, None)
@@ -334,7 +333,7 @@ def collect_slabs(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, Any
     context : mapping
         Of all units.
     unit : Unit
-        Its parameters hold the final bounds of both wall models.
+        Its parameters hold the final bounds; see :meth:`DecomposedFlow.rounds`.
 
     Returns
     -------
@@ -348,9 +347,8 @@ def collect_slabs(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, Any
     PhysicsError
         If the bounds did not converge.
     """
-    for name in ("bounds", "alternate_bounds"):
-        if unit.params.get(name, {}).get("error"):
-            raise PhysicsError(unit.params[name]["error"])
+    if "error" in unit.params:
+        raise PhysicsError(unit.params["error"])
     edges = context["slab_edges"][unit.params["volume"]]
     data = _SlabData(context["scratch"], context["flow"], edges, unit.params)
     if not data.percolating["pores"].sum():
@@ -365,8 +363,8 @@ def collect_slabs(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, Any
     flow = {
         **estimate,
         "permeability": permeability,
-        "permeability_upper_bound": max(float(unit.params["bounds"]["upper"]), permeability),
-        "permeability_alternate_wall": float(unit.params["alternate_bounds"]["lower"]),
+        "permeability_upper_bound": max(float(unit.params["upper_bound"]), permeability),
+        "permeability_alternate_wall": float(unit.params["alternate_permeability"]),
         "flux_residual": flux_spread(np.concatenate([slab["flux"] for slab in slabs])),
         "section": np.concatenate([slab["section"] for slab in slabs]) * (work / dissipation),
         **{name: sum(slab[name] for slab in slabs) for name in ("total", "unresolved", "speed", "forward")},
