@@ -215,7 +215,7 @@ class DecomposedFlow:
                 return self._slab_units("mobilities", wall)
             case SolveDarcy():
                 return [self._unit("pressures", wall, 0, after="")]
-            case SolveMomentum(iteration=iteration, kind=kind, inner_tolerance=tolerance):
+            case SolveMomentum(iteration=iteration, kind=kind, tolerance=tolerance):
                 return self._slab_units("velocities", wall, iteration, kind=kind, inner_tolerance=tolerance)
             case UpdatePressures(iteration=iteration, after=after):
                 return [self._unit("pressures", wall, iteration, after=after)]
