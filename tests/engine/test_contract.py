@@ -106,7 +106,7 @@ def test_former_names_of_groups_and_variables():
     assert find_table(tables, "optimum_x") is tables[1]
     assert find_table(tables, "unknown") is None
     tree = xr.DataTree.from_dict(
-        {"/resampled": xr.Dataset({"alpha": 1.0, "b": 2.0}), "/optimum_x": xr.Dataset({"low": 3.0})}
+        {"/resampled": xr.Dataset({"alpha": 1.0, "b": 2.0}), "/optimum_x": xr.Dataset({"value": 3.0})}
     )
     present = under_present_names(tree, tables)
     assert list(present.children) == ["bootstrap_summary", "best_x"]
