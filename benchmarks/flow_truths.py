@@ -2,7 +2,7 @@
 
     python benchmarks/flow_truths.py
     python benchmarks/flow_truths.py --rock berea.tif --published berea_permeability_blocks_0-13.csv
-        [--refine 2] [--blocks 0 1]
+        [--refinement 2] [--blocks 0 1]
 
 Errors are in per cent, for both models of the solid's surface. The rock is the image of Berea sandstone, 400 voxels of
 5.345 um, of https://github.com/LukasMosser/PorousMediaGan (pores 0), with the permeabilities published there
@@ -104,10 +104,10 @@ def smooth_body(edge: int, sigma: float, porosities: tuple[float, ...]) -> None:
             errors = ", ".join(
                 f"sigma {sigma / step:g}: {100 * (results[step, wall_model] / reference - 1):+.1f}" for step in steps
             )
-            print(f"smooth body, porosity {porosity}, {wall_model:7s} {errors}", flush=True)
+            print(f"smooth body, porosity {porosity}, {wall_model:9s} {errors}", flush=True)
 
 
-def rock(image: Path, published: Path, refine: int, blocks: list[int] | None) -> None:
+def rock(image: Path, published: Path, refinement: int, blocks: list[int] | None) -> None:
     """Print errors for the blocks of a rock along all axes."""
     import tifffile
 
@@ -123,10 +123,11 @@ def rock(image: Path, published: Path, refine: int, blocks: list[int] | None) ->
             z, y, x = corners[number]
             block = pores[z : z + 128, y : y + 128, x : x + 128]
             for axis in range(3):
-                if refine > 1:
-                    block = block.repeat(refine, axis)
+                if refinement > 1:
+                    block = block.repeat(refinement, axis)
             ours = sorted(
-                permeability(np.ascontiguousarray(np.moveaxis(block, axis, 0)), wall_model, tolerance=0.03) / refine**2
+                permeability(np.ascontiguousarray(np.moveaxis(block, axis, 0)), wall_model, tolerance=0.03)
+                / refinement**2
                 for axis in range(3)
             )
             reference = np.sort(references[number])
@@ -134,7 +135,7 @@ def rock(image: Path, published: Path, refine: int, blocks: list[int] | None) ->
             print(f"{wall_model} block {number:2d}", np.round(ours, 4), np.round(reference, 4),
                   np.round(100 * errors[-1], 1), flush=True)  # fmt: skip
         percent = 100 * np.concatenate(errors)
-        print(f"{wall_model}, refinement {refine}: mean error {percent.mean():+.1f} %, mean absolute error "
+        print(f"{wall_model}, refinement {refinement}: mean error {percent.mean():+.1f} %, mean absolute error "
               f"{np.abs(percent).mean():.1f} %, largest {np.abs(percent).max():.1f} %, "
               f"{time.perf_counter() - start:.0f} s")  # fmt: skip
 
@@ -144,11 +145,11 @@ def main() -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("--rock", type=Path)
     parser.add_argument("--published", type=Path)
-    parser.add_argument("--refine", type=int, default=1)
+    parser.add_argument("--refinement", type=int, default=1)
     parser.add_argument("--blocks", type=int, nargs="+")
     arguments = parser.parse_args()
     if arguments.rock and arguments.published:
-        rock(arguments.rock, arguments.published, arguments.refine, arguments.blocks)
+        rock(arguments.rock, arguments.published, arguments.refinement, arguments.blocks)
         return
     exact_flows(arguments.smoke)
     if arguments.smoke:
