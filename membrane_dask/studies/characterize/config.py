@@ -168,7 +168,7 @@ class CharacterizeStudy(BaseStudy):
     kind: Literal["characterize"] = "characterize"
     input: InputVolume = Field(
         description="segmented volume (OME-Zarr, TIFF stack, folder of TIFF images, .npy), depth first; or a run of "
-        "a reconstruct study, or the study, which is run first",
+        "a reconstruct study; or such a study, which is run first",
         json_schema_extra={"unit": "", "example": "volume.tif"},
     )
     reference: InputVolume | None = parameter(
