@@ -127,7 +127,7 @@ def test_errors_are_public():
     [
         ("quickstart", {"graded-quickstart", "reconstruct-quickstart", "quickstart.png"}),
         ("graded", {"graded-ten", "graded-search", "graded-foulants"}),
-        ("reconstruct", {"reconstruct-twelve", "reconstruct-part", "part.png"}),
+        ("reconstruct", {"reconstruct-twelve", "reconstruct-third", "third.png"}),
         ("characterize", {"reconstruct-three", "characterize-three", "corner", "corner.npy"}),
         ("porometry", {"porometry-bench", "porometry-closed", "porometry-paper"}),
     ],
