@@ -123,7 +123,7 @@ NETWORK: tuple[Variable, ...] = (
     Variable("equivalent_radius", ("pore",), "f8", "nm", "radius of a sphere of the pore's volume", _AVIZO),
     Variable("inscribed_radius", ("pore",), "f8", "nm", "radius of the largest sphere inscribed in the pore"),
     Variable("surface_area", ("pore",), "f8", "nm2", "area of the pore's walls (Crofton's formula)"),
-    Variable("coordination_number", ("pore",), "i4", "1", "number of throats of the pore"),
+    Variable("coordination_number", ("pore",), "i8", "1", "number of throats of the pore"),
     Variable(
         "throat_conns", ("throat", "end"), "i4", "1",
         "the two pores of the throat; second entry -1: feed side, -2: filtrate", formerly="ends",
