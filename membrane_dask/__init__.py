@@ -6,21 +6,33 @@ neither Dask nor Matplotlib.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
-
-import lazy_loader
 
 __version__ = "0.2.0"
 
-_import, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
-__all__ = ["__version__", *__all__]
+
+@lru_cache(maxsize=1)
+def _public() -> tuple[Any, list[str]]:
+    """The function that imports a public name, and all public names."""
+    import lazy_loader
+
+    import_name, _, names = lazy_loader.attach_stub(__name__, __file__)
+    return import_name, ["__version__", *names]
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        return _import(name)
+    import_name, names = _public()
+    if name == "__all__":
+        return names
+    if name in names:
+        return import_name(name)
     from membrane_dask.former_names import renamed_function
 
-    if (present := renamed_function(name)) in __all__:
-        return _import(present)
-    raise AttributeError(f"module 'membrane_dask' has no attribute {name!r}; it has {', '.join(__all__)}")
+    if (present := renamed_function(name)) in names:
+        return import_name(present)
+    raise AttributeError(f"module 'membrane_dask' has no attribute {name!r}; it has {', '.join(names)}")
+
+
+def __dir__() -> list[str]:
+    return list(_public()[1])

@@ -67,6 +67,9 @@ class StudyError(ValueError):
         self.source = source or Source()
         super().__init__(str(self))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.problems, self.source)  # the arguments of the message alone do not restore it
+
     def __str__(self) -> str:
         lines = []
         for problem in self.problems:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any, get_args
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any, get_args
 
 from membrane_dask.errors import Problem, Source, StudyError, Where
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 #: First version that refuses the former names.
 REFUSED_FROM = "0.3.0"
@@ -94,6 +95,8 @@ def _present(
 
 def _section(annotation: Any) -> type[BaseModel] | None:
     """Model of a section of settings; None for a single setting, or for entries by name."""
+    from pydantic import BaseModel  # slow to import, and not needed for names of functions
+
     for candidate in (annotation, *get_args(annotation)):
         if isinstance(candidate, type) and issubclass(candidate, BaseModel):
             return candidate

@@ -130,3 +130,13 @@ def test_all_kinds_declare_what_their_tables_need():
             for variable in table.variables:
                 assert variable.long_name, (table.name, variable.name)
                 assert variable.units or variable.dtype in ("T", ""), (table.name, variable.name)
+
+
+def test_errors_of_a_study_survive_pickling():
+    """They may be raised in another process."""
+    import pickle
+
+    from membrane_dask.errors import Problem, Source
+
+    error = StudyError([Problem(("flow", "pressure"), "must be greater than 0")], Source("a.yaml", {("flow",): (3, 1)}))
+    assert str(pickle.loads(pickle.dumps(error))) == str(error) == "a.yaml:3:1: flow.pressure: must be greater than 0"
