@@ -111,7 +111,7 @@ def _flow(groups: Groups) -> list[Section]:
     text = (
         f"The permeability is {k:.3g} m², a permeance of {float(first.permeance):.3g} L m⁻² h⁻¹ bar⁻¹. On this grid it "
         f"is known to {bound - 1:.1%} or better, and the flux differs by {float(first.flux_residual):.0e} between "
-        f"planes. The resolution adds an error: with the other wall model the permeability is {alternate - 1:+.0%}."
+        f"planes. The resolution adds an error: the other wall model changes the permeability by {alternate - 1:+.0%}."
     )
     if unresolved > _MAX_UNRESOLVED:
         text += (
