@@ -547,20 +547,17 @@ def names_in_registry() -> Iterator[Violation]:
 # --- tests
 
 
-@pytest.mark.xfail(strict=False, reason="the renames are under way")
 def test_names_are_terms_of_the_field():
     report = violations(names)
     report += [v for v in names_in_registry() if not any(is_exception(v, *row) for row in EXCEPTIONS)]
     assert not report, "\n" + "\n".join(map(str, report))
 
 
-@pytest.mark.xfail(strict=False, reason="the renames are under way")
 def test_texts_are_plain_technical_english():
     report = violations(phrases)
     assert not report, "\n" + "\n".join(map(str, report))
 
 
-@pytest.mark.xfail(strict=False, reason="the renames are under way")
 def test_every_exception_is_needed():
     reports = [violation for path in files() for check in (names, phrases) for violation in check(path)]
     reports += names_in_registry()
