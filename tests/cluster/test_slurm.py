@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -71,9 +72,10 @@ def workers_of(run: Path) -> list[psutil.Process]:
     workers = []
     for process in psutil.process_iter(["cmdline", "create_time"]):
         command_line = " ".join(process.info["cmdline"] or ())
-        parent = process.parent() if "multiprocessing.spawn" in command_line else None
-        if parent is not None and f"{run}/" in " ".join(parent.cmdline()):
-            workers.append(process)
+        with contextlib.suppress(psutil.Error):  # the process has just ended
+            parent = process.parent() if "multiprocessing.spawn" in command_line else None
+            if parent is not None and f"{run}/" in " ".join(parent.cmdline()):
+                workers.append(process)
     return sorted(workers, key=lambda process: process.info["create_time"])
 
 

@@ -200,3 +200,28 @@ def test_a_result_lost_with_its_worker_is_computed_again():
         while not pool.wait([handle], timeout=0.1):
             assert time.monotonic() < deadline
         assert pool.results([handle])[0] != first
+
+
+def test_a_worker_that_restarts_slowly_stays_in_the_pool(tmp_path):
+    """Dask would remove a worker that is absent for `lost-worker-timeout` after its death."""
+    import dask
+
+    from membrane_dask.config import ClusterSettings
+    from membrane_dask.engine.cluster.pools import open_pool
+    from membrane_dask.engine.cluster.profiles import resolve
+
+    profile = resolve(ClusterSettings(profile="local", workers=1))
+    process_ids = []
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "10ms"}),
+        open_pool(profile, tmp_path, print) as pool,
+    ):
+        for number in range(2):
+            handle = pool.submit(f"process-id-{number}", os.getpid)
+            deadline = time.monotonic() + 60
+            while not pool.wait([handle], timeout=1.0):
+                assert time.monotonic() < deadline, "the worker does not come back"
+            process_ids += pool.results([handle])
+            handle.release()
+            os.kill(process_ids[-1], signal.SIGKILL)
+    assert len(set(process_ids)) == 2

@@ -267,6 +267,9 @@ def open_pool(profile: Profile, root: Path, notify: Callable[[str], None]) -> It
     settings = {
         "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
         "distributed.admin.tick.limit": "60s",  # no warnings on a busy machine
+        # A local cluster removes a worker for good that is absent this time after its death, even if its nanny is
+        # just starting it again: on a busy machine a run would lose all its workers and wait for ever.
+        "distributed.deploy.lost-worker-timeout": "10000h",
         "distributed.nanny.pre-spawn-environ": environment(profile.threads or 1),
     }
     with dask.config.set(settings):
