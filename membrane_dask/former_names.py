@@ -31,7 +31,7 @@ def renamed_function(name: str, stacklevel: int = 3) -> str:
 
 def warn(message: str, stacklevel: int = 2) -> None:
     """Say that a former name is used, and how long it is accepted."""
-    text = f"{message}; the former name is accepted up to version {REFUSED_FROM}, which refuses it"
+    text = f"{message}; the former name is accepted until version {REFUSED_FROM}"
     warnings.warn(text, FutureWarning, stacklevel=stacklevel)
 
 

@@ -28,7 +28,8 @@ def find_unit(run: Run, program: Program, key: str) -> Unit:
         import difflib
 
         close = difflib.get_close_matches(key, list(units), n=1, cutoff=0.3)
-        hint = nearest(key, close) if close else "it has proposed none yet"
+        example = f"its units have keys such as {next(iter(units))!r}" if units else "it has no units yet"
+        hint = nearest(key, close) if close else example
         raise StudyError([Problem((), f"{run.name} has no unit {key!r}; {hint}")])
     return units[key]
 

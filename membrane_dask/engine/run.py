@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 import warnings
@@ -303,7 +304,14 @@ def find_runs(folder: Path) -> RunList:
 
 
 def find_run(text: str | Path, folder: Path = Path("runs")) -> Run:
-    """The run at a path, or of that name (or the only one whose name starts so) in ``folder``.
+    """The run at a path, or with that name in ``folder``.
+
+    Parameters
+    ----------
+    text : str or Path
+        Directory of a run, its name, the name of its study, or the start of its name if only one run has it.
+    folder : Path
+        Directory that holds runs.
 
     Raises
     ------
@@ -314,12 +322,18 @@ def find_run(text: str | Path, folder: Path = Path("runs")) -> Run:
     if (path / "run.json").is_file():
         return Run(path)
     names = [run.path.name for run in find_runs(folder)] if folder.is_dir() else []
-    matching = [name for name in names if name == str(text)] or [n for n in names if n.startswith(str(text))]
+    requested = path.name if path.parent == folder else str(text)
+    study_name = re.compile(rf"{re.escape(requested)}-[0-9a-f]{{8}}")  # the name of a run adds a digest
+    matching = (
+        [name for name in names if name == requested]
+        or [name for name in names if study_name.fullmatch(name)]
+        or [name for name in names if name.startswith(requested)]
+    )
     if len(matching) == 1:
         return Run(folder / matching[0])
     if matching:
         raise RunNotFoundError(f"{text!s} fits several runs: {', '.join(matching)}")
-    raise RunNotFoundError(f"no run {text!s}; {nearest(str(text), names)} See them with: membrane-dask list")
+    raise RunNotFoundError(f"no run {text!s}; {nearest(str(text), names)} (list them with: membrane-dask list)")
 
 
 def prepare(plan: Plan, out: Path | None, *, fresh: bool = False) -> Run:

@@ -158,6 +158,10 @@ def test_find_runs_by_name(tmp_path, monkeypatch):
     with pytest.raises(RunNotFoundError, match="membrane-dask list"):
         md.open_run("nothing")
     assert len(md.list_runs()) == 2
+    longer = prepare(toy.toy_plan(cluster=SYNC, name="toy_long"), None)
+    assert find_run("toy_long").name == find_run("runs/toy_long").name == longer.name
+    prepare(toy.toy_plan(cluster=SYNC, name="toy_long2"), None)
+    assert find_run("toy_long").name == longer.name  # the name of its study takes precedence over the start of a name
 
 
 def test_the_run_directory_is_as_designed(tmp_path):
