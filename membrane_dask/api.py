@@ -226,6 +226,7 @@ def execute(
     """
     if limit is not None and limit < 0:
         raise ValueError(f"limit must be at least 0 (got {limit})")
+    run.require_present_layout("resumed")
     settings = plan.study.execution
     listener = listener or ProgressLines(sys.stderr)
     with DriverLock(run.path) as driver, log_to_file(run.path / "logs" / "driver.log"):

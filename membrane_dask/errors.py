@@ -90,5 +90,9 @@ def nearest(name: str, valid: Sequence[str]) -> str:
     return "valid: " + ", ".join(valid) if valid else "nothing is valid here"
 
 
+class ProgramError(RuntimeError):
+    """A study kind asks for something that cannot be done: an error of its package, not of the study."""
+
+
 class ReportError(RuntimeError):
     """A run has nothing to report yet, or its kind has no report."""

@@ -77,10 +77,20 @@ def fits(text: str, unit: str) -> bool:
         return False
 
 
-def convert(value: float, text: str, unit: str) -> float:
-    """A number in one unit, converted to another; both in any spelling of :func:`parse_unit`."""
+def convert(value: float, text: str, unit: str, *, rounded: bool = True) -> float:
+    """Convert a number from one unit to another; both in any spelling of :func:`parse_unit`.
+
+    Parameters
+    ----------
+    value : float
+        The number.
+    text, unit : str
+        Its unit, and that of the result.
+    rounded : bool
+        Whether to round to 15 digits, so that 34 cm2 are 0.0034 m2.
+    """
     converted = unit_registry().Quantity(value, parse_unit(text)).to(parse_unit(unit)).magnitude
-    return float(f"{converted:.15g}")  # 34 cm2 are 0.0034 m2
+    return float(f"{converted:.15g}") if rounded else float(converted)
 
 
 def split_quantity(text: str) -> tuple[list[float], str]:
@@ -97,7 +107,7 @@ def split_quantity(text: str) -> tuple[list[float], str]:
     return [float(n) for n in match.groups()[:2] if n], match[3]
 
 
-def quantity(unit: str, example: str, low: float = 0.0, high: float = math.inf) -> Any:
+def quantity(unit: str, example: str, low: float = 0.0, high: float = math.inf, *, rounded: bool = True) -> Any:
     """Annotations for a quantity written with a unit and held in ``unit``.
 
     Parameters
@@ -108,6 +118,8 @@ def quantity(unit: str, example: str, low: float = 0.0, high: float = math.inf) 
         Shown in error messages.
     low, high : float
         Bounds in ``unit``, both excluded.
+    rounded : bool
+        Whether the converted value is rounded to 15 digits. Numbers of results depend on it in their last digit.
     """
 
     def read(value: object) -> float:
@@ -115,7 +127,7 @@ def quantity(unit: str, example: str, low: float = 0.0, high: float = math.inf) 
             raise ValueError(f"a number with a unit is needed, for example '{example}' (got {value!r})")
         try:
             (number,), unit_text = split_quantity(value)
-            converted = convert(number, unit_text, unit)
+            converted = convert(number, unit_text, unit, rounded=rounded)
         except Exception as error:  # no quantity, or a unit of another dimension
             message = f"not a quantity in units like '{unit}', for example '{example}' (got {value!r})"
             raise ValueError(message) from error
@@ -155,14 +167,14 @@ def list_as_tuple(value: object) -> object:
 
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Whole = Annotated[int, Strict()]
-Length = (float, *quantity("nm", "3 nm"))
+Length = (float, *quantity("nm", "3 nm", rounded=False))
 LengthNm = Annotated[Length]  # type: ignore[valid-type]
-Bytes = Annotated[(float, *quantity("MB", "2 GB"))]
-_TIME = quantity("s", "90 min")
+Bytes = Annotated[(float, *quantity("MB", "2 GB", rounded=False))]
+_TIME = quantity("s", "90 min", rounded=False)
 Duration = Annotated[float, BeforeValidator(_duration), *_TIME[1:]]
-Pressure = Annotated[(float, *quantity("Pa", "210 kPa"))]
-Viscosity = Annotated[(float, *quantity("Pa s", "0.89 mPa s"))]
-Temperature = Annotated[(float, *quantity("K", "25 degC"))]
+Pressure = Annotated[(float, *quantity("Pa", "210 kPa", rounded=False))]
+Viscosity = Annotated[(float, *quantity("Pa s", "0.89 mPa s", rounded=False))]
+Temperature = Annotated[(float, *quantity("K", "25 degC", rounded=False))]
 Lengths = Annotated[tuple[LengthNm, ...], BeforeValidator(as_tuple), Field(min_length=1)]
 Numbers = Annotated[tuple[Number, ...], BeforeValidator(as_tuple), Field(min_length=1)]
 Range = Annotated[tuple[Number, Number], BeforeValidator(list_as_tuple)]

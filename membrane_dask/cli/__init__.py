@@ -93,7 +93,7 @@ def _print_error(error: Exception) -> int:
         return USAGE
     from membrane_dask.engine.lock import RunBusyError
     from membrane_dask.engine.run import RunNotFoundError
-    from membrane_dask.errors import ClusterError, ReportError
+    from membrane_dask.errors import ClusterError, ProgramError, ReportError
 
     if isinstance(error, (RunNotFoundError, RunBusyError, ReportError)):
         say(str(error))
@@ -102,6 +102,9 @@ def _print_error(error: Exception) -> int:
         say(f"cluster failure: {error}")
         say("what is finished is kept; the same command resumes")
         return CLUSTER
+    if isinstance(error, ProgramError):
+        say(f"{error}; this is an error of the package of that study kind; what is finished is kept")
+        return BUG
     if isinstance(error, OSError):
         say(f"stopped by the system: {error}; what is finished is kept, run again to resume")
         return STOPPED

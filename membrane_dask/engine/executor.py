@@ -36,10 +36,12 @@ from membrane_dask.engine.lock import DriverLock
 from membrane_dask.engine.plan import as_bytes
 from membrane_dask.engine.rounds import Schedule
 from membrane_dask.engine.worker import BatchOptions, BatchResult, UnitFailure, run_batch
+from membrane_dask.errors import ProgramError
 from membrane_dask.files import write_json
 from membrane_dask.io import ome_zarr
-from membrane_dask.program import Outcome, Program, Unit
-from membrane_dask.schema import FAILED
+from membrane_dask.program import Dataset, Image, Outcome, Program, Scratch, Table, Unit
+from membrane_dask.schema import FAILED, find_table
+from membrane_dask.studies import registry
 
 logger = logging.getLogger("membrane_dask")
 #: Number of finished units from which on the fraction of failures is checked.
@@ -91,6 +93,9 @@ class Execution:
         self.history: dict[str, Outcome] = self.journal.history()
         self._failed = {key for key, outcome in self.history.items() if outcome.status == "failed"}
         self.units: dict[str, Unit] = {}
+        targets: list[Table | Image | Scratch] = [*program.tables, *program.images, *program.scratch]
+        self._unit_shapes = {target.name: target.unit_shape for target in targets}
+        self._keys: dict[tuple[str, tuple[int, ...]], str] = {}
         self._schedule = Schedule(program, self.history)
         self._finished: list[str] = []
         self._queue: deque[_Batch] = deque()
@@ -106,12 +111,33 @@ class Execution:
         """Queue the units that follow from newly finished ones, in batches of whole chunks."""
         fresh = self._schedule.propose(self._finished)
         self._finished = []
-        self.units.update((unit.key, unit) for unit in fresh)
+        for unit in fresh:
+            self._check(unit)
+            self.units[unit.key] = unit
         chunks: dict[tuple[str, tuple[int, ...]], list[Unit]] = {}
         for unit in fresh:
             if unit.key not in self.history:
                 chunks.setdefault(self._chunk(unit), []).append(unit)
         self._queue.extend(_Batch(tuple(units)) for units in chunks.values())
+
+    def _check(self, unit: Unit) -> None:
+        """Refuse a unit that has no storage, or that of another unit.
+
+        Raises
+        ------
+        ProgramError
+            For an unknown task, an index outside its table, image or scratch data, or an index that is taken.
+        """
+        shape = self._unit_shapes.get(unit.task)
+        message = ""
+        if shape is None:
+            message = f"the unit {unit.key!r} has the task {unit.task!r}; valid: {', '.join(self._unit_shapes)}"
+        elif len(unit.index) != len(shape) or not all(0 <= i < n for i, n in zip(unit.index, shape, strict=True)):
+            message = f"the unit {unit.key!r} has the index {unit.index}, but {unit.task!r} has the units {shape}"
+        elif (other := self._keys.setdefault((unit.task, unit.index), unit.key)) != unit.key:
+            message = f"the units {other!r} and {unit.key!r} have the same index {unit.index} in {unit.task!r}"
+        if message:
+            raise ProgramError(f"study kind {self.program.kind!r}: {message}")
 
     def _chunk(self, unit: Unit) -> tuple[str, tuple[int, ...]]:
         return unit.task, self.sinks[unit.task].chunk(unit)
@@ -159,7 +185,10 @@ class Execution:
         if reason == "finished" and (self.program.adaptive or failed):
             left = 0  # no more units are needed, or those left need units that failed
         if reason == "finished" and left:
-            raise RuntimeError(f"the program asked for {done + failed} of {self.total} planned units only")
+            message = (
+                f"rounds() asked for {done + failed} of {self.total} units; an adaptive program sets adaptive = True"
+            )
+            raise ProgramError(f"study kind {self.program.kind!r}: {message}")
         return Summary(done, failed, left, reason)
 
     def _counts(self) -> tuple[int, int]:
@@ -312,12 +341,20 @@ class Execution:
             if image.voxel_size_nm is not None:
                 ome_zarr.build_pyramid(store.volume_path(self.root, image.name))
         for dataset in self.program.collect(self._read, self.history):
+            self._check_declared(dataset)
             store.create_dataset(self.root / "result.zarr", dataset)
         self.journal.append({"collected": True})
         if not self._failed:
             for sink in self.sinks.values():
                 if sink.temporary:
                     sink.remove()
+
+    def _check_declared(self, dataset: Dataset) -> None:
+        """Refuse a table that the study kind does not declare."""
+        kind = registry.kinds().get(self.program.kind)
+        if kind is not None and find_table(kind.schemas, dataset.name) is None:
+            message = f"collect() returned the table {dataset.name!r}, which is not declared in {kind.tables}"
+            raise ProgramError(f"study kind {kind.name!r}: {message}")
 
     def _read(self, task: str) -> Any:
         """A table, or the arrays of every finished unit of scratch data."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from membrane_dask.errors import ProgramError
 from membrane_dask.program import History, Outcome, Program, Recall, Rounds, Submit, Unit, UnitFailed
 
 
@@ -37,7 +38,8 @@ class Schedule:
     def __init__(self, program: Program, history: History) -> None:
         self._history = history
         self._waiting: dict[str, list[tuple[_Branch, int]]] = {}
-        self._proposed: set[str] = set()
+        self._kind = program.kind
+        self._proposed: dict[str, Unit] = {}
         self._fresh: list[Unit] = []
         self._ready: deque[_Branch] = deque([_Branch(program.rounds())])
 
@@ -79,6 +81,9 @@ class Schedule:
         except UnitFailed as failure:
             self._end(branch, None, list(failure.keys))
         else:
+            if not isinstance(request, Iterable) or isinstance(request, str):
+                message = f"rounds() must yield a list of units and generators (got {request!r})"
+                raise ProgramError(f"study kind {self._kind!r}: {message}")
             self._wait(branch, list(request))
 
     def _wait(self, branch: _Branch, items: list[Any]) -> None:
@@ -97,9 +102,12 @@ class Schedule:
                 self._deliver(branch, position, outcome, item.key)
 
     def _propose(self, unit: Unit) -> None:
-        if unit.key not in self._proposed:
-            self._proposed.add(unit.key)
+        earlier = self._proposed.get(unit.key)
+        if earlier is None:
+            self._proposed[unit.key] = unit
             self._fresh.append(unit)
+        elif (earlier.task, earlier.index, earlier.seed) != (unit.task, unit.index, unit.seed):
+            raise ProgramError(f"study kind {self._kind!r}: two different units have the key {unit.key!r}")
 
     def _deliver(self, branch: _Branch, position: int, outcome: Outcome, key: str) -> None:
         self._resolve(branch, position, outcome, [key] if outcome.status == "failed" else [])

@@ -145,6 +145,7 @@ class Run:
         ValueError
             If it is another study.
         """
+        self.require_present_layout("resumed")
         if study.identity() != self.identity:
             raise ValueError(f"{self.path} is the run of another study")
         text = _portable_yaml(study)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 import traceback
@@ -91,6 +92,23 @@ def _reraise_interrupt(error: Exception) -> None:
         raise cause
 
 
+def _finite_numbers(unit: Unit, feedback: Mapping[str, Any]) -> dict[str, float]:
+    """The feedback of a unit as plain numbers, which the journal can hold.
+
+    Raises
+    ------
+    ValueError
+        If one of them is no finite number.
+    """
+    numbers: dict[str, float] = {}
+    for name, value in feedback.items():
+        number = value if isinstance(value, int | float) else float(value)
+        if not math.isfinite(number):
+            raise ValueError(f"{unit.key}: the feedback {name!r} must be a finite number (got {value!r})")
+        numbers[name] = number
+    return numbers
+
+
 def run_batch(
     work: Work, context: Mapping[str, Any], sink: store.Sink, units: Sequence[Unit], options: BatchOptions
 ) -> BatchResult:
@@ -128,16 +146,18 @@ def run_batch(
         try:
             with time_limit(options.timeout, unit.key, options.notes):
                 arrays, feedback = work(context, unit)
-            values.append(sink.check(unit, arrays))
+            checked = sink.check(unit, arrays)
+            numbers = _finite_numbers(unit, feedback)
         except Exception as error:
             _reraise_interrupt(error)
             result.failures[unit.key] = UnitFailure(f"{type(error).__name__}: {error}", traceback.format_exc())
             continue
         finished.append(unit)
+        values.append(checked)
         result.seconds[unit.key] = round(time.perf_counter() - start, 6)
         result.memory[unit.key] = peak_memory()
         result.sha256[unit.key] = store.digest(values[-1])
-        result.feedback[unit.key] = dict(feedback)
+        result.feedback[unit.key] = numbers
     if finished:
         sink.write(finished, values)
     return result

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from membrane_dask.errors import Problem, Source, StudyError, nearest
 
@@ -56,6 +56,10 @@ class StudyKind:
     def settings_class(self) -> type[BaseStudy]:
         """Class of the settings."""
         model: type[BaseStudy] = _load(self.model)
+        field = model.model_fields.get("kind")
+        if field is None or get_args(field.annotation) != (self.name,) or field.default != self.name:
+            message = f"{self.model} must have the field  kind: Literal[{self.name!r}] = {self.name!r}"
+            raise StudyError([Problem((), message)], Source(f"study kind {self.name}"))
         return model
 
     @cached_property

@@ -300,3 +300,41 @@ def test_what_does_not_stand_in_the_result_is_computed_again(tmp_path, reference
     assert set(again[0].keys) == {"toy,row=0,column=7", "toy,row=1,column=2"}
     assert values_of(run) == reference
     assert run.status()["state"] == "complete"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"task": "nothing"}, "has the task 'nothing'; valid: toy"),
+        ({"index": (0, 20)}, r"has the index \(0, 20\), but 'toy' has the units \(3, 20\)"),
+        ({"index": (0,)}, r"has the index \(0,\)"),
+        ({"index": (0, 3)}, "have the same index"),
+    ],
+)
+def test_units_without_storage_of_their_own_are_refused(tmp_path, monkeypatch, change, message):
+    """Before any unit is submitted, with the name of the kind and of the unit."""
+    from dataclasses import replace
+
+    from membrane_dask.errors import ProgramError
+
+    unit = toy.ToyProgram._unit
+    monkeypatch.setattr(
+        toy.ToyProgram, "_unit", lambda self, row, column, salt: replace(unit(self, row, column, salt), **change)
+        if (row, column) == (0, 5) else unit(self, row, column, salt),
+    )  # fmt: skip
+    with pytest.raises(ProgramError, match=f"study kind 'toy': .*{message}"):
+        toy.run_toy(tmp_path / "run", cluster=SYNC)
+    assert not list((tmp_path / "run" / "journal").glob("*"))
+
+
+def test_feedback_that_is_no_finite_number_fails_its_unit(tmp_path, monkeypatch):
+    work = toy.work
+
+    def bad_feedback(context, unit):
+        values, feedback = work(context, unit)
+        return values, feedback | {"value": np.nan if unit.params["number"] == 4 else feedback["value"]}
+
+    monkeypatch.setattr(toy, "work", bad_feedback)
+    run = toy.run_toy(tmp_path / "run", cluster=SYNC, rows=1)
+    assert [failure["key"] for failure in run.failures] == ["toy,row=0,column=4"]
+    assert "feedback 'value' must be a finite number" in run.failures[0]["error"]

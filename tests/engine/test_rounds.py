@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from membrane_dask.engine.rounds import Schedule
+from membrane_dask.errors import ProgramError
 from membrane_dask.program import Outcome, Program, Rounds, Submit, Unit, UnitFailed, settle
 
 
@@ -186,3 +187,23 @@ def test_work_grows_linearly_with_the_number_of_units(n):
     for number in range(n):
         finish(schedule, history, str(number))
     assert steps <= 2 * n
+
+
+def test_requests_that_cannot_be_carried_out_name_the_study_kind():
+    def nothing():
+        yield None
+
+    def single():
+        yield unit("a")
+
+    def same_key():
+        yield [unit("a"), Unit("a", "task", (1,), {}, (0,))]
+
+    def twice():
+        yield [unit("a")]
+        yield [unit("a")]
+
+    for rounds, message in ((nothing, "got None"), (single, "must yield a list"), (same_key, "two different units")):
+        with pytest.raises(ProgramError, match=f"study kind 'rounds': .*{message}"):
+            Schedule(RoundsProgram(rounds), {}).propose()
+    assert [u.key for u in Schedule(RoundsProgram(twice), {"a": Outcome("done")}).propose()] == ["a"]

@@ -150,3 +150,18 @@ def test_a_kind_that_cannot_be_imported_is_named(command, tmp_path):
     assert result.returncode == 2
     assert "no_module:KIND of broken" in result.stderr
     assert "cannot be imported" in result.stderr
+
+
+def test_settings_without_the_name_of_their_kind_are_refused(command, tmp_path, installed):
+    changed = tmp_path / "changed" / "tube_bundle"
+    changed.mkdir(parents=True)
+    for path in (installed / "tube_bundle").glob("*.py"):
+        text = path.read_text(encoding="utf-8").replace('Literal["tube-bundle"] = "tube-bundle"', 'str = "tube-bundle"')
+        (changed / path.name).write_text(text, encoding="utf-8")
+    script = f"import sys; sys.path.insert(0, {str(changed.parent)!r}); from membrane_dask.cli import main; main()"
+    schema = subprocess.run(
+        [sys.executable, "-c", script, "schema"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(installed)}, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert schema.returncode == 2
+    assert "TubeBundleStudy must have the field" in schema.stderr
