@@ -174,9 +174,8 @@ def grow(shapes: list[tuple[int, int, int]]) -> None:
             ome_zarr.create_volume(path, shape=shape, block=64, voxel_size_nm=3.0, name="v", levels=1)
             for y in range(0, shape[1], 64):
                 slab = (shape[0], min(64, shape[1] - y), shape[2])
-                ome_zarr.write_slab(
-                    path, y, generate_window(structure, depth=shape[0], start=(0, y, 0), shape=slab, seed=7)
-                )
+                window = generate_window(structure, depth=shape[0], start=(0, y, 0), shape=slab, seed=7)
+                ome_zarr.open_level(path)[:, y : y + slab[1]] = window
             study = Path(folder) / "study.yaml"
             study.write_text("kind: characterize\ninput: volume.ome.zarr\ntortuosity: false\ncluster: {workers: 1}\n")
             start = time.perf_counter()

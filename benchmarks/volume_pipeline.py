@@ -64,12 +64,13 @@ def zarr_at(path: str, shape: tuple[int, int, int], chunk: int):  # type: ignore
 
 def write_slabs(path: str, shape: tuple[int, int, int], worker: int = 0, workers: int = 1) -> None:
     """Compute the slabs ``worker``, ``worker + workers``, ... with membrane-dask."""
-    from membrane_dask.io.ome_zarr import write_slab
+    from membrane_dask.io.ome_zarr import open_level
 
-    planes = PLANES[shape]
+    array, planes = open_level(Path(path)), PLANES[shape]
     for y in range(worker * planes, shape[1], workers * planes):
         size = (shape[0], min(planes, shape[1] - y), shape[2])
-        write_slab(Path(path), y, generate_window(STRUCTURE, depth=shape[0], start=(0, y, 0), shape=size, seed=1))
+        window = generate_window(STRUCTURE, depth=shape[0], start=(0, y, 0), shape=size, seed=1)
+        array[:, y : y + size[1]] = window
 
 
 def blend(shape: tuple[int, int, int]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, get_args
@@ -22,17 +23,20 @@ FUNCTIONS: Mapping[str, str] = {
 }
 
 
-def renamed_function(name: str, stacklevel: int = 3) -> str:
+def renamed_function(name: str) -> str:
     """Present name of a public function, with a warning if ``name`` is its former one."""
     if name in FUNCTIONS:
-        warn(f"membrane_dask.{name} is now membrane_dask.{FUNCTIONS[name]}", stacklevel=stacklevel + 1)
+        warn(f"membrane_dask.{name} is now membrane_dask.{FUNCTIONS[name]}")
     return FUNCTIONS.get(name, name)
 
 
-def warn(message: str, stacklevel: int = 2) -> None:
-    """Say that a former name is used, and how long it is accepted."""
+def warn(message: str) -> None:
+    """Warn the caller of the package that a former name is used, and until when it is accepted."""
+    frame, level = sys._getframe(), 1
+    while frame.f_back is not None and frame.f_globals["__name__"].partition(".")[0] == "membrane_dask":
+        frame, level = frame.f_back, level + 1
     text = f"{message}; the former name is accepted until version {REFUSED_FROM}"
-    warnings.warn(text, FutureWarning, stacklevel=stacklevel)
+    warnings.warn(text, FutureWarning, stacklevel=level)
 
 
 def present_settings(
@@ -78,14 +82,14 @@ def _present(
                 continue
             location = source.locate((*where, former))
             source.rename((*where, former), (*where, name))
-            warn(f"{location}: {'.'.join(map(str, (*where, former)))} is now {'.'.join(map(str, (*where, name)))}", 6)
+            warn(f"{location}: {'.'.join(map(str, (*where, former)))} is now {'.'.join(map(str, (*where, name)))}")
             present = {name if key == former else key: value for key, value in present.items()}
         if name not in present:
             continue
         value, former_values = present[name], extra.get("former_values") or {}
         if isinstance(former_values, Mapping) and isinstance(value, str) and value in former_values:
             location, field = source.locate((*where, name)), ".".join(map(str, (*where, name)))
-            warn(f"{location}: {field}: {value} is now {former_values[value]}", 6)
+            warn(f"{location}: {field}: {value} is now {former_values[value]}")
             present[name] = former_values[value]
         section, entries = _section(info.annotation), present[name]
         if section is not None and isinstance(entries, Mapping):

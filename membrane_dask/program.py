@@ -198,6 +198,9 @@ class Image:
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.name or self.schema.name)
         _check_declared(self.schema, self.name, (), self.labels)
+        if self.voxel_size_nm is not None and (self.variable.dims, self.variable.dtype) != (("z", "y", "x"), "u1"):
+            form = f"{self.variable.dtype} {self.variable.dims}"
+            raise ValueError(f"an OME-Zarr volume is u1 ('z', 'y', 'x'), {self.name!r} is {form}: omit voxel_size_nm")
 
     @property
     def variable(self) -> Variable:

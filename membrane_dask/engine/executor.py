@@ -39,8 +39,8 @@ from membrane_dask.engine.worker import BatchOptions, BatchResult, UnitFailure, 
 from membrane_dask.errors import ProgramError
 from membrane_dask.files import write_json
 from membrane_dask.io import ome_zarr
-from membrane_dask.program import Dataset, Image, Outcome, Program, Scratch, Table, Unit
-from membrane_dask.schema import FAILED, find_table
+from membrane_dask.program import Image, Outcome, Program, Scratch, Table, Unit
+from membrane_dask.schema import FAILED
 from membrane_dask.studies import registry
 
 logger = logging.getLogger("membrane_dask")
@@ -340,21 +340,16 @@ class Execution:
         for image in self.program.images:
             if image.voxel_size_nm is not None:
                 ome_zarr.build_pyramid(store.volume_path(self.root, image.name))
+        kind = registry.kinds().get(self.program.kind)
         for dataset in self.program.collect(self._read, self.history):
-            self._check_declared(dataset)
+            if kind is not None:
+                kind.require_declared(dataset.name)
             store.create_dataset(self.root / "result.zarr", dataset)
         self.journal.append({"collected": True})
         if not self._failed:
             for sink in self.sinks.values():
                 if sink.temporary:
                     sink.remove()
-
-    def _check_declared(self, dataset: Dataset) -> None:
-        """Refuse a table that the study kind does not declare."""
-        kind = registry.kinds().get(self.program.kind)
-        if kind is not None and find_table(kind.schemas, dataset.name) is None:
-            message = f"collect() returned the table {dataset.name!r}, which is not declared in {kind.tables}"
-            raise ProgramError(f"study kind {kind.name!r}: {message}")
 
     def _read(self, task: str) -> Any:
         """A table, or the arrays of every finished unit of scratch data."""

@@ -396,6 +396,7 @@ def create_image(root: Path, image: Image) -> None:
             block=image.thickness,
             voxel_size_nm=image.voxel_size_nm,
             name=image.name,
+            axis=image.axis,
         )
         return
     group = zarr.create_group(str(root / "result.zarr" / image.name), attributes=dict(image.attrs))
@@ -406,8 +407,8 @@ def create_image(root: Path, image: Image) -> None:
     # A slab is whole chunks: their thickness divides that of a slab.
     thickness = max(n for n in range(1, min(image.thickness, _CHUNK) + 1) if image.thickness % n == 0)
     chunks = tuple(
-        thickness if number == axis else 1 if dim == "component" else min(size, 2 * _CHUNK)
-        for number, (dim, size) in enumerate(zip(variable.dims, image.shape, strict=True))
+        thickness if number == axis else 1 if number < len(image.shape) - 3 else min(size, 2 * _CHUNK)
+        for number, size in enumerate(image.shape)  # the last three axes are those of space
     )
     _create(group, variable.name, variable.dims, image.shape, chunks, np.dtype(variable.dtype), variable.attributes())
 

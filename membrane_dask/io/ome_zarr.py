@@ -27,6 +27,7 @@ def create_volume(
     block: int,
     voxel_size_nm: float,
     name: str,
+    axis: str = "y",
     levels: int | None = None,
 ) -> None:
     """Create an empty volume.
@@ -38,11 +39,13 @@ def create_volume(
     shape : tuple of int
         Voxels along ``z, y, x``.
     block : int
-        Planes of ``y`` in a slab, which one call of :func:`write_slab` writes.
+        Planes of a slab, which has one writer: the edge of a chunk along ``axis``.
     voxel_size_nm : float
         Edge of a voxel in nanometres.
     name : str
         Name of the image, which viewers show.
+    axis : str
+        Axis along which slabs follow one another: ``z``, ``y`` or ``x``.
     levels : int, optional
         Number of levels; by default so many that the coarsest has at most 128 voxels along any axis.
 
@@ -60,7 +63,7 @@ def create_volume(
     datasets: list[Any] = []
     for level in range(levels):
         size = tuple(-(-n // 2**level) for n in shape)
-        chunk = tuple(min(n, c) for n, c in zip(size, (_CHUNK, block, _CHUNK), strict=True))
+        chunk = tuple(min(n, block if dim == axis else _CHUNK) for dim, n in zip("zyx", size, strict=True))
         group.create_array(
             str(level), shape=size, chunks=chunk, dtype="uint8", fill_value=0, compressors=ZstdCodec(checksum=True),
             dimension_names=("z", "y", "x"),
@@ -82,20 +85,11 @@ def create_volume(
     }
 
 
-def write_slab(path: Path, y_start: int, data: np.ndarray) -> None:
-    """Write a slab of level 0; different slabs may be written at the same time.
+def open_level(path: Path, level: int = 0, mode: Any = "r+") -> Any:
+    """The Zarr array of a level of a volume; level 0 is filled slab by slab."""
+    import zarr
 
-    Parameters
-    ----------
-    path : Path
-        Volume.
-    y_start : int
-        First plane, a multiple of the thickness of a slab.
-    data : (z, n, x) ndarray of uint8
-        Planes.
-    """
-    array = _open(path, 0, "r+")
-    array[:, y_start : y_start + data.shape[1], :] = data
+    return zarr.open_array(Path(path) / str(level), mode=mode)
 
 
 def count_levels(path: Path) -> int:
@@ -115,7 +109,7 @@ def build_level(path: Path, level: int) -> None:
     level : int
         Level, >= 1; the one below must be complete.
     """
-    source, target = _open(path, level - 1, "r"), _open(path, level, "r+")
+    source, target = open_level(path, level - 1, "r"), open_level(path, level)
     step = target.chunks[1]
     for y in range(0, target.shape[1], step):
         stop = min(y + step, target.shape[1])
@@ -156,7 +150,7 @@ def open_volume(path: Path, level: int = 0) -> Any:
     levels = multiscale["datasets"]
     if not 0 <= level < len(levels):
         raise ValueError(f"level: must lie in [0, {len(levels) - 1}] (got {level})")
-    array = _open(path, level, "r")
+    array = open_level(path, level, "r")
     from_zarr: Callable[[Any], Any] = da.from_zarr
     scale = levels[level]["coordinateTransformations"][0]["scale"]
     coords = {
@@ -176,12 +170,6 @@ def open_volume(path: Path, level: int = 0) -> Any:
             "voxel_size_nm": scale[0],
         },
     )
-
-
-def _open(path: Path, level: int, mode: Any) -> Any:
-    import zarr
-
-    return zarr.open_array(Path(path) / str(level), mode=mode)
 
 
 def _multiscale(group: Any) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, get_args
 
-from membrane_dask.errors import Problem, Source, StudyError, nearest
+from membrane_dask.errors import Problem, ProgramError, Source, StudyError, nearest
+from membrane_dask.schema import find_table
 
 if TYPE_CHECKING:
     from membrane_dask.config import BaseStudy
@@ -74,9 +75,28 @@ class StudyKind:
         ------
         StudyError
             If an input cannot be used.
+        ProgramError
+            If the program has a table that the kind does not declare.
         """
         program: Program = _load(self.program)(study, source)
+        for name in [
+            *(t.name for t in program.tables),
+            *(i.name for i in program.images),
+            *(d.name for d in program.inputs),
+        ]:
+            self.require_declared(name)
         return program
+
+    def require_declared(self, table: str) -> None:
+        """Refuse a table that the kind does not declare.
+
+        Raises
+        ------
+        ProgramError
+            If there is no declaration.
+        """
+        if find_table(self.schemas, table) is None:
+            raise ProgramError(f"study kind {self.name!r}: the table {table!r} is not declared in {self.tables}")
 
     def report_sections(self, run: Any) -> Any:
         """Sections of the report of a run.
@@ -108,42 +128,45 @@ def _entry_points() -> list[EntryPoint]:
 
 
 @lru_cache(maxsize=1)
-def kinds() -> Mapping[str, StudyKind]:
-    """All installed study kinds, by name.
-
-    Raises
-    ------
-    StudyError
-        If a kind cannot be imported, or two kinds have one name or one seed key.
-    """
+def _registered() -> tuple[Mapping[str, StudyKind], Mapping[str, str]]:
+    """All study kinds that can be imported, and the errors of those that cannot, by name."""
     loaded: dict[str, StudyKind] = {}
     origins: dict[str, str] = {}
-    problems = []
+    errors: dict[str, str] = {}
+    conflicts = []
     for point in _entry_points():
         origin = f"{point.value} of {point.dist.name if point.dist else 'an unknown package'}"
         try:
             kind = point.load()
+            if not isinstance(kind, StudyKind):
+                raise TypeError(f"it is no StudyKind but {kind!r}")
         except Exception as error:
-            problems.append(
-                f"the study kind {point.name!r} ({origin}) cannot be imported: {error}; repair or uninstall"
-            )
-            continue
-        if not isinstance(kind, StudyKind):
-            problems.append(f"the study kind {point.name!r} ({origin}) must be a StudyKind (got {kind!r})")
+            errors[point.name] = f"({origin}) cannot be imported: {error}; repair or uninstall that package"
             continue
         if kind.name != point.name:
-            problems.append(f"{origin} is the study kind {kind.name!r}, but its entry point is called {point.name!r}")
+            conflicts.append(f"{origin} is the study kind {kind.name!r}, but its entry point is called {point.name!r}")
         same = [name for name, other in loaded.items() if name == kind.name or other.seed_key == kind.seed_key]
         for name in same:
             equal = f"the name {name!r}" if name == kind.name else f"the seed key {kind.seed_key}"
-            problems.append(f"two study kinds have {equal}: {origins[name]}, and {origin}; uninstall one of them")
+            conflicts.append(f"two study kinds have {equal}: {origins[name]}, and {origin}; uninstall one of them")
         if not same:
             loaded[kind.name], origins[kind.name] = kind, origin
-    if not loaded and not problems:
-        problems.append("no study kind is installed; install the package again, for example: pip install -e .")
-    if problems:
-        raise StudyError([Problem((), problem) for problem in problems], Source("study kinds"))
-    return loaded
+    if not loaded and not errors:
+        conflicts.append("no study kind is installed; install the package again, for example: pip install -e .")
+    if conflicts:
+        raise StudyError([Problem((), conflict) for conflict in conflicts], Source("study kinds"))
+    return loaded, errors
+
+
+def kinds() -> Mapping[str, StudyKind]:
+    """All installed study kinds, by name; those that cannot be imported are left out.
+
+    Raises
+    ------
+    StudyError
+        If two kinds have one name or one seed key.
+    """
+    return _registered()[0]
 
 
 def find_kind(name: object) -> StudyKind:
@@ -152,9 +175,11 @@ def find_kind(name: object) -> StudyKind:
     Raises
     ------
     StudyError
-        If there is none.
+        If there is none, or if it cannot be imported.
     """
-    registered = kinds()
+    registered, errors = _registered()
+    if name in errors:
+        raise StudyError([Problem(("kind",), f"the study kind {name!r} {errors[str(name)]}")])
     if not isinstance(name, str) or name not in registered:
         hint = nearest(str(name), list(registered))
         raise StudyError([Problem(("kind",), f"unknown study kind; {hint} (got {name!r})")])

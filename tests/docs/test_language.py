@@ -167,6 +167,7 @@ PHRASES = {
     "shortest way": "geodesic path",
     "shortest ways": "geodesic paths",
     "told": "reported, given by",
+    "tells": "reports, shows",
     "beside": "compared with, adjacent to, neighbours",
     "knob": "parameter",
     "knobs": "parameters",

@@ -140,3 +140,43 @@ def test_errors_of_a_study_survive_pickling():
 
     error = StudyError([Problem(("flow", "pressure"), "must be greater than 0")], Source("a.yaml", {("flow",): (3, 1)}))
     assert str(pickle.loads(pickle.dumps(error))) == str(error) == "a.yaml:3:1: flow.pressure: must be greater than 0"
+
+
+@pytest.mark.parametrize("axis", ["z", "y", "x"])
+def test_slabs_of_a_volume_are_whole_chunks_along_any_axis(tmp_path, axis):
+    """Slabs are written at the same time: no chunk may belong to two of them."""
+    coordinates = (Coordinate("z", "nm", "z"), Coordinate("y", "nm", "y"), X)
+    phase = Variable("phase", ("z", "y", "x"), "u1", "1", "phase")
+    labels = {"z": np.arange(150.0), "y": np.arange(140.0), "x": np.arange(160.0)}
+    program = Program()
+    program.images = (Image(TableSchema("body", (phase,), coordinates), labels, axis, 40, voxel_size_nm=1.0),)
+    store.create_result(tmp_path, program, {})
+    array = zarr.open_array(store.volume_path(tmp_path, "body") / "0")
+    assert array.chunks["zyx".index(axis)] == 40
+    sink = store.sinks(tmp_path, program, {})["body"]
+    whole = np.random.default_rng(0).integers(0, 2, array.shape, np.uint8)
+    for number in range(program.images[0].unit_shape[0]):
+        slab = whole.take(range(40 * number, min(40 * number + 40, whole.shape["zyx".index(axis)])), "zyx".index(axis))
+        unit = Unit(f"body,slab={number}", "body", (number,), {}, (0,))
+        sink.write([unit], [sink.check(unit, {"phase": slab})])
+    assert zarr.open_array(store.volume_path(tmp_path, "body") / "0")[:].tobytes() == whole.tobytes()
+
+
+def test_a_volume_of_another_form_is_refused():
+    coordinates = (Coordinate("z", "nm", "z"), Coordinate("y", "nm", "y"), X)
+    grey = TableSchema("grey", (Variable("grey", ("z", "y", "x"), "f4", "1", "grey"),), coordinates)
+    labels = {"z": np.arange(3.0), "y": np.arange(3.0), "x": np.arange(3.0)}
+    with pytest.raises(ValueError, match="an OME-Zarr volume is u1"):
+        Image(grey, labels, "z", 1, voxel_size_nm=1.0)
+
+
+def test_a_program_with_an_undeclared_table_is_refused_before_it_runs(monkeypatch):
+    from membrane_dask.errors import ProgramError
+    from membrane_dask.studies.graded.program import GradedProgram
+
+    def with_another_table(self, study, source=None):
+        self.tables = (Table(FLUX, ("n",), {"n": np.arange(2), "x": np.arange(2)}),)
+
+    monkeypatch.setattr(GradedProgram, "__init__", with_another_table)
+    with pytest.raises(ProgramError, match=r"the table .flux. is not declared"):
+        kinds()["graded"].build(parse_study({"kind": "graded"}))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import zarr
 
-from membrane_dask.io.ome_zarr import build_level, count_levels, create_volume, open_volume, write_slab
+from membrane_dask.io.ome_zarr import build_level, count_levels, create_volume, open_level, open_volume
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def path(image, tmp_path_factory):
     path = tmp_path_factory.mktemp("volume") / "image.ome.zarr"
     create_volume(path, shape=image.shape, block=32, voxel_size_nm=3.5, name="image")
     for y in (64, 0, 32):  # in any order
-        write_slab(path, y, image[:, y : y + 32])
+        open_level(path)[:, y : y + 32] = image[:, y : y + 32]
     for level in range(1, count_levels(path)):
         build_level(path, level)
     return path

@@ -20,7 +20,7 @@ def write(folder, kind):
     if kind == ".ome.zarr":
         ome.create_volume(path, shape=SOLID.shape, block=5, voxel_size_nm=3.0, name="v")
         for y in range(0, 12, 5):
-            ome.write_slab(path, y, grey[:, y : y + 5])
+            ome.open_level(path)[:, y : y + 5] = grey[:, y : y + 5]
     elif kind == ".zarr":
         group = zarr.open_group(path, mode="w", zarr_format=2)
         group.create_array("s0", data=grey[None, None], chunks=(1, 1, 4, 4, 4))

@@ -20,7 +20,6 @@ from membrane_dask.errors import Problem, Source, StudyError, nearest
 from membrane_dask.former_names import present_settings
 from membrane_dask.study_file import problems_of, read_mapping
 
-BatchSystemName = Literal["slurm", "pbs", "lsf", "sge", "htcondor", "oar"]
 BATCH_SYSTEMS: tuple[str, ...] = ("slurm", "pbs", "lsf", "sge", "htcondor", "oar")
 #: Values of the keys that no layer of a batch system's profile sets; memory in MB, times in seconds.
 BATCH_DEFAULTS: Mapping[str, Any] = {

@@ -13,8 +13,8 @@ from membrane_dask.engine.schedulers.base import BatchSystem, JobState, Submissi
 class GridEngine(BatchSystem):
     """Son of Grid Engine, Univa and Altair Grid Engine.
 
-    ``qsub`` submits, ``qsub -w v`` validates a script, ``qstat`` lists, ``qdel`` cancels; ``qconf`` tells
-    Grid Engine from PBS, which has commands of the same names.
+    ``qsub`` submits, ``qsub -w v`` validates a script, ``qstat`` lists, ``qdel`` cancels; ``qconf``
+    distinguishes Grid Engine from PBS, which has commands of the same names.
     """
 
     title = "Grid Engine"

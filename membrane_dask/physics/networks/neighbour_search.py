@@ -99,7 +99,7 @@ def pairs_in_range(
     searched, as earlier ones have already reported the pair, and three rows of the next layer.
     """
     side, first, number, cell = cells.side, cells.first, cells.number, cells.cell
-    z, y, x = cells.z.copy(), cells.y.copy(), cells.x.copy()  # tells the compiler that they do not alias outputs
+    z, y, x = cells.z.copy(), cells.y.copy(), cells.x.copy()  # shows the compiler that they do not alias outputs
     n = number.size
     neighbours, squares = np.empty(n + 1, np.int64), np.empty(n + 1)
     capacity = 12 * n + 64

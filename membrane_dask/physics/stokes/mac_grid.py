@@ -27,9 +27,36 @@ CLOSED = np.float32(1e20)
 #: the discrete balance of forces holds for the exact flow around an edge: r^(2/3) along it, and the exponent 0.544
 #: across it (Moffatt, J. Fluid Mech. 18, 1, 1964).
 _ALONG_EDGE, _ACROSS_EDGE = 0.258, 1.263
-NO_SOLID = "pores: the volume holds no solid, so nothing resists the flow; check which phase the pores are"
 #: Ends of a channel: none within the volume, a wall, an edge of the solid, the boundary of the volume.
 _CONTINUES, _WALL, _EDGE, _BOUNDARY = range(4)
+
+
+def flow_pores(pores: np.ndarray, lateral_boundary: LateralBoundary) -> np.ndarray:
+    """Find the pores through which liquid flows: the percolating ones.
+
+    Parameters
+    ----------
+    pores : (z, y, x) ndarray of bool
+        Pore voxels.
+    lateral_boundary : {'symmetric', 'periodic', 'no_slip'}
+        Condition at the faces at low and high y and x.
+
+    Returns
+    -------
+    (z, y, x) ndarray of bool
+        Percolating pores; none where no path percolates.
+
+    Raises
+    ------
+    PhysicsError
+        If there is neither solid nor a wall that resists the flow.
+    """
+    cluster = percolating(pores, periodic=lateral_boundary == "periodic")
+    if lateral_boundary != "no_slip" and cluster.all():
+        raise PhysicsError(
+            "pores: the volume holds no solid, so nothing resists the flow; check which phase the pores are"
+        )
+    return cluster
 
 
 @dataclass(frozen=True)
@@ -84,12 +111,10 @@ class Grid:
         PhysicsError
             If no path percolates, or if there is no solid that resists the flow.
         """
-        percolating_pores = percolating(pores, periodic=lateral_boundary == "periodic")
-        if not percolating_pores.any():
+        pores = flow_pores(pores, lateral_boundary)
+        if not pores.any():
             raise PhysicsError("no path through the pores connects the face at low z to the face at high z")
-        if lateral_boundary != "no_slip" and percolating_pores.all():
-            raise PhysicsError(NO_SOLID)
-        return cls.of_percolating(percolating_pores, lateral_boundary, wall_model)
+        return cls.of_percolating(pores, lateral_boundary, wall_model)
 
     @classmethod
     def of_percolating(

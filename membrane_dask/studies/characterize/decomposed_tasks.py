@@ -17,8 +17,7 @@ import numpy as np
 from membrane_dask.io.volumes import VolumeSource
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.imaging.local_thickness import pore_radii
-from membrane_dask.physics.percolation import percolating
-from membrane_dask.physics.stokes.mac_grid import NO_SOLID, Grid, LateralBoundary, WallModel
+from membrane_dask.physics.stokes.mac_grid import Grid, LateralBoundary, WallModel, flow_pores
 from membrane_dask.physics.stokes.operators import add_darcy_velocity
 from membrane_dask.physics.stokes.solver import PressureSolver, darcy_flow, darcy_load, flux_spread
 from membrane_dask.physics.stokes.subdomains import (
@@ -185,9 +184,7 @@ class _SlabData:
 def _percolating(context: Mapping[str, Any], unit: Unit, volume: VolumeSource) -> Result:
     """Percolating pores of a volume, as bits; how many each plane has; and the radius of the widest pore."""
     settings: FlowSettings = context["flow"]
-    pores = percolating(read_pores(volume), periodic=settings.lateral_boundary == "periodic")
-    if settings.lateral_boundary != "no_slip" and pores.all():
-        raise PhysicsError(NO_SOLID)
+    pores = flow_pores(read_pores(volume), settings.lateral_boundary)
     counts = context["scratch"].read("networks", (unit.params["volume"],), ("thickness_counts",))["thickness_counts"]
     arrays = {
         "bits": np.packbits(pores, axis=2),

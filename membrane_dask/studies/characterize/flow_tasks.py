@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.io.volumes import VolumeSource
-from membrane_dask.physics.percolation import percolating
-from membrane_dask.physics.stokes.mac_grid import Grid
+from membrane_dask.physics.stokes.mac_grid import Grid, flow_pores
 from membrane_dask.physics.stokes.solver import mobility_estimate, stokes
 from membrane_dask.program import Unit
 from membrane_dask.studies.characterize.config import FlowSettings, RetentionSettings
@@ -91,17 +90,17 @@ def solve_flow(volume: VolumeSource, settings: FlowSettings) -> tuple[dict[str, 
         Velocities with the wall model of the study, if they were computed.
     """
     voxels = read_pores(volume)
-    pores = refine(voxels, settings.refinement)
     boundary, wall_model = settings.lateral_boundary, settings.wall_model
-    if not percolating(pores, periodic=boundary == "periodic").any():
+    pores = flow_pores(refine(voxels, settings.refinement), boundary)
+    if not pores.any():
         return {}, None
     if settings.method == "mobility_estimate":
-        estimate = mobility_estimate(Grid.of(pores, boundary, wall_model))
+        estimate = mobility_estimate(Grid.of_percolating(pores, boundary, wall_model))
         return {"permeability_mobility_estimate": estimate}, None
-    alternate = Grid.of(pores, boundary, alternate_wall_model(wall_model))
+    alternate = Grid.of_percolating(pores, boundary, alternate_wall_model(wall_model))
     alternate_permeability = stokes(alternate, ALTERNATE_TOLERANCE).permeability
     del alternate
-    grid = Grid.of(pores, boundary, wall_model)
+    grid = Grid.of_percolating(pores, boundary, wall_model)
     del pores
     solution = stokes(grid, settings.tolerance)
     flow = {

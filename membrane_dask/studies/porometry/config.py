@@ -274,11 +274,11 @@ class PorometryStudy(BaseStudy):
         present = {name: value for name, value in settings.items() if name != "more"}
         location = source.locate(("more",))
         if settings["more"] is None:
-            warn(f"{location}: more is now an entry of data; leave it out", 7)
+            warn(f"{location}: more is now an entry of data; leave it out")
             return present
         if settings.get("data"):
             raise StudyError([Problem(("more",), "is now an entry of data; move it there")], source)
-        warn(f"{location}: more is now an entry of data: [{{input: a.csv}}, {{input: b.csv}}]", 7)
+        warn(f"{location}: more is now an entry of data: [{{input: a.csv}}, {{input: b.csv}}]")
         entries = [(name, settings[name]) for name in ("input", "more") if settings.get(name) is not None]
         for number, (name, _) in enumerate(entries):
             source.rename((name,), ("data", number, "input"))

@@ -36,11 +36,6 @@ class MembraneData:
     water: Water
     priors: Mapping[str, Prior]
 
-    @property
-    def is_line(self) -> bool:
-        """Whether it is a published line without its points."""
-        return isinstance(self.curve, FittedLine)
-
 
 @dataclass(frozen=True)
 class Measurements:
