@@ -178,8 +178,8 @@ def find_kind(name: object) -> StudyKind:
         If there is none, or if it cannot be imported.
     """
     registered, errors = _registered()
-    if name in errors:
-        raise StudyError([Problem(("kind",), f"the study kind {name!r} {errors[str(name)]}")])
+    if isinstance(name, str) and name in errors:
+        raise StudyError([Problem(("kind",), f"the study kind {name!r} {errors[name]}")])
     if not isinstance(name, str) or name not in registered:
         hint = nearest(str(name), list(registered))
         raise StudyError([Problem(("kind",), f"unknown study kind; {hint} (got {name!r})")])
