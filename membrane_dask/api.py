@@ -27,7 +27,7 @@ from membrane_dask.engine.events import Event, Listener, Message, Summary
 from membrane_dask.engine.executor import Execution
 from membrane_dask.engine.lock import DriverLock, RunBusyError
 from membrane_dask.engine.logs import log_to_file, logger
-from membrane_dask.engine.plan import Plan, as_seconds, make_plan, worker_memory
+from membrane_dask.engine.plan import Plan, as_seconds, make_plan
 from membrane_dask.engine.provenance import Provenance
 from membrane_dask.engine.run import Run, RunList, RunNotFoundError, find_run, find_runs, prepare
 from membrane_dask.engine.schedulers import batch_system
@@ -245,7 +245,7 @@ def execute(
             execution = Execution(
                 run.path, plan.program, run.batch, sum(run.counts.values()),
                 retries=settings.retries, failure_limit=settings.failure_limit,
-                timeout=settings.timeout, memory=_worker_memory(plan), listener=tell,
+                timeout=settings.timeout, memory=plan.worker_memory(), listener=tell,
             )  # fmt: skip
             if series:
                 series.begin(len(execution.history))
@@ -272,10 +272,6 @@ def execute(
             if series:
                 series.end(resume=reason in ("time is up", "interrupted"))
             provenance.stopped(reason=reason)
-
-
-def _worker_memory(plan: Plan) -> int | None:
-    return None if plan.cluster.scheduler in ("address", "sync") else worker_memory(plan.cluster)
 
 
 def _reopen(run: Run) -> None:

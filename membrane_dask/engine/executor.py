@@ -21,6 +21,7 @@ from typing import Any
 from membrane_dask import __version__
 from membrane_dask.engine import store
 from membrane_dask.engine.cluster.pools import ALLOWED_FAILURES, Handle, Pool
+from membrane_dask.engine.control_groups import memory_kills, memory_limit
 from membrane_dask.engine.events import (
     Collecting,
     Listener,
@@ -73,15 +74,15 @@ class Execution:
         Fraction of failed units above which the run stops.
     timeout : float, optional
         Seconds after which a unit has failed.
-    memory : int, optional
-        Memory of a worker in bytes.
+    memory : str
+        Memory at which a worker is ended, with its unit and its source, for messages.
     listener : callable
         Receives every event.
     """
 
     def __init__(
         self, root: Path, program: Program, batch: Mapping[str, int], total: int,
-        *, retries: int, failure_limit: float, timeout: float | None = None, memory: int | None = None,
+        *, retries: int, failure_limit: float, timeout: float | None = None, memory: str = "",
         listener: Listener,
     ) -> None:  # fmt: skip
         self.root, self.program, self.total, self.memory = root, program, total, memory
@@ -104,6 +105,7 @@ class Execution:
         self._n_submitted = 0
         self._verified: set[str] = set()
         self._lost: set[str] = set()
+        self._memory_kills = memory_kills()
         self._timeout_notes = root.resolve() / "logs" / "timeouts"
         self._options = BatchOptions(__version__, timeout, str(self._timeout_notes))
 
@@ -246,7 +248,14 @@ class Execution:
             return BatchResult()
         message = f"the worker process died while it ran this unit ({ALLOWED_FAILURES + 1} times)"
         if self.memory:
-            message += f"; a worker that uses more than {as_bytes(self.memory)} is ended, see the log"
+            message += f"; a worker that uses more than {self.memory} is ended, see the log"
+        if (kills := memory_kills() - self._memory_kills) > 0:
+            limit = memory_limit()
+            message = (
+                f"the system killed the worker process that ran this unit: all processes together needed more than "
+                f"{as_bytes(limit.value)}, {limit.source} ({kills} killed in this run); use fewer workers, smaller "
+                f"blocks, or a container or job with more memory, then: membrane-dask retry {self.root}"
+            )
         logger.warning("%s: %s", batch.units[0].key, error)
         return BatchResult(failures={batch.units[0].key: UnitFailure(f"KilledWorker: {message}", message, killed=True)})
 

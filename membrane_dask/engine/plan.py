@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import psutil
 
 from membrane_dask.config import BaseStudy
 from membrane_dask.engine.cluster.profiles import Profile, resolve
+from membrane_dask.engine.control_groups import cpu_limit, memory_limit
 from membrane_dask.errors import Problem, StudyError
 from membrane_dask.program import Image, Program, Scratch, Table
 
@@ -30,20 +29,41 @@ SHORTEST_BATCH_SECONDS = 1.0
 WORKER_BYTES = 400_000_000
 
 
-def default_workers(profile: Profile) -> int:
-    """Number of workers: simulations that run at the same time."""
+#: Memory of the driver, and of the scheduler in its process, beside local workers, in bytes (measured, rounded up).
+DRIVER_BYTES = 250_000_000
+
+
+def default_workers(profile: Profile, worker_bytes: int = WORKER_BYTES) -> int:
+    """Number of workers: simulations that run at the same time.
+
+    Parameters
+    ----------
+    profile : Profile
+        Resolved cluster profile.
+    worker_bytes : int
+        Memory that a worker needs: without a number in the profile, all local workers have it.
+    """
     if profile.scheduler == "sync":
         return 1
     if profile.is_batch and not (profile.single_allocation and profile.scheduler != "slurm"):
         return (profile.jobs or 1) * (profile.workers or 1)
-    return profile.workers or max(1, len(os.sched_getaffinity(0)) // (profile.threads or 1))
+    if profile.workers:
+        return profile.workers
+    each = profile.memory * 1e6 if profile.memory else worker_bytes
+    return max(1, min(cpu_limit().value // (profile.threads or 1), int(local_memory(profile) // each)))
+
+
+def local_memory(profile: Profile) -> int:
+    """Memory of this machine, or of this container or job, that workers on it may use together, in bytes."""
+    limit = memory_limit().value
+    return limit - max(limit // 10, 0 if profile.scheduler == "sync" else DRIVER_BYTES)
 
 
 def worker_memory(profile: Profile) -> int:
     """Memory that one worker may use, in bytes."""
     if profile.memory is not None:
         return int(profile.memory * 1e6)
-    return int(psutil.virtual_memory().total * 0.9 / default_workers(profile))
+    return max(0, local_memory(profile) // default_workers(profile))
 
 
 @dataclass(frozen=True)
@@ -131,6 +151,7 @@ class Plan:
             kinds[_stem(task)] = kinds.get(_stem(task), 0) + count
         units = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
         batches = ", ".join(f"{n} {task}" for task, n in self.batch.items())
+        limit = self._memory_limit()
         rows = [
             ("study", f"{self.study.name} ({self.study.kind})"),
             ("run", self.name),
@@ -139,7 +160,7 @@ class Plan:
             ("seed", str(self.study.seed)),
             *self.program.summary,
             *([("result", f"{as_bytes(self.result_bytes)} before compression")] if self.result_bytes else []),
-            ("memory", f"{as_bytes(self.needed_memory())} for each worker"),
+            ("memory", f"{as_bytes(self.needed_memory())} for each worker" + (f"; there are {limit}" if limit else "")),
         ]
         rows.append(("cluster", self._cluster()))
         if self.cost is not None:
@@ -165,6 +186,19 @@ class Plan:
         options = (("queue", profile.queue), ("account", profile.account))
         return text + "".join(f", {name} {value}" for name, value in options if value)
 
+    def _memory_limit(self) -> str:
+        """The limit of a container, which surprises more than the memory of a machine."""
+        limit = memory_limit()
+        is_local = self.cluster.scheduler in ("local", "sync")
+        return f"{as_bytes(limit.value)}, {limit.source}" if limit.is_group and is_local else ""
+
+    def worker_memory(self) -> str:
+        """Memory at which a worker is ended, with its source, for messages; empty if workers are never ended."""
+        if self.cluster.scheduler in ("address", "sync"):
+            return ""
+        limit = self._memory_limit()
+        return as_bytes(worker_memory(self.cluster)) + (f" (of {limit})" if limit else "")
+
     def needed_memory(self) -> int:
         """Bytes a worker needs: its interpreter and the largest unit."""
         return WORKER_BYTES + max(self.program.memory().values(), default=0)
@@ -182,35 +216,51 @@ class Plan:
 
 
 def make_plan(study: BaseStudy, program: Program) -> Plan:
-    """Decide batches, and refuse what cannot work.
+    """Decide batches and the number of local workers, and refuse what cannot work.
 
     Raises
     ------
     StudyError
-        If a unit needs more memory than a worker has.
+        If a unit needs more memory than a worker has, or the workers more than there is.
     """
-    cluster = resolve(study.cluster)
     plan = Plan(
         study,
         program,
-        cluster,
+        resolve(study.cluster),
         {t.name: choose_batch(t, study.execution.batch) for t in program.tables},
     )
-    if cluster.scheduler != "address":
-        available = worker_memory(cluster)
-        if plan.needed_memory() > available:
-            task, size = max(program.memory().items(), key=lambda item: item[1])
-            fewer = "" if cluster.is_batch else f"use fewer than {default_workers(cluster)} workers, or "
-            raise StudyError(
-                [
-                    Problem(
-                        ("cluster", "memory"),
-                        f"a unit of {task} needs {as_bytes(size)} and its worker {as_bytes(WORKER_BYTES)}, but a "
-                        f"worker has {as_bytes(available)}; give it more, {fewer}use smaller blocks",
-                    )
-                ]
-            )
+    if plan.cluster.scheduler == "local":
+        workers = default_workers(plan.cluster, plan.needed_memory())
+        plan = replace(plan, cluster=plan.cluster.model_copy(update={"workers": workers}))
+    if plan.cluster.scheduler != "address":
+        _require_memory(plan)
     return plan
+
+
+def _require_memory(plan: Plan) -> None:
+    cluster, workers, limit = plan.cluster, default_workers(plan.cluster), memory_limit()
+    available, needed = worker_memory(cluster), plan.needed_memory()
+    place = f"{as_bytes(limit.value)}, {limit.source}"
+    if needed > available:
+        task, size = max(plan.program.memory().items(), key=lambda item: item[1], default=("any task", 0))
+        message = f"a unit of {task} needs {as_bytes(size)} and its worker {as_bytes(WORKER_BYTES)}, but a worker has "
+        message += as_bytes(available)
+        if cluster.memory is None:
+            message += f" of {place}"
+        fewer = f"use fewer than {workers} workers, " if workers > 1 and not cluster.is_batch else ""
+        message += f"; give it more, {fewer}or use smaller blocks"
+    elif cluster.is_batch:  # its workers run elsewhere
+        return
+    elif available > limit.value:
+        message = f"must be at most the memory that there is: {place} (got {cluster.memory:g} MB for each worker)"
+    elif workers * needed > local_memory(cluster):
+        fitting = local_memory(cluster) // needed
+        advice = f"use at most {fitting} workers" if fitting else "they need more memory, or smaller blocks"
+        message = f"{workers} workers need {as_bytes(needed)} each and the driver {as_bytes(DRIVER_BYTES)}, but there "
+        message += f"are {place}; {advice}"
+    else:
+        return
+    raise StudyError([Problem(("cluster", "memory"), message)])
 
 
 def _stem(task: str) -> str:
@@ -237,7 +287,7 @@ def choose_batch(table: Table, requested: int | None) -> int:
 def as_bytes(size: float) -> str:
     """Size in the unit that reads best."""
     for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
+        if size < 999.5:  # which three digits would show as 1e+03
             return f"{size:.3g} {unit}"
         size /= 1000
     return f"{size:.3g} TB"
