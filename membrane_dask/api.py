@@ -242,6 +242,8 @@ def execute(
                 logger.info("%s", event)
                 listener(event)
 
+            if driver.notice:
+                tell(Message(driver.notice))
             execution = Execution(
                 run.path, plan.program, run.batch, sum(run.counts.values()),
                 retries=settings.retries, failure_limit=settings.failure_limit,

@@ -33,5 +33,5 @@ def read_json(path: Path) -> Any:
     """Content of a JSON file; None where there is none."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return None

@@ -1,17 +1,26 @@
-"""Lock of a run, which allows one driver at a time, with a heartbeat for drivers on other hosts."""
+"""Lock of a run, which allows one driver at a time, on file systems with and without file locks.
+
+Two things exclude a second driver. The file lock ends with its process, but not every file system has one, and some
+have one for each host. The owner file works everywhere: drivers number their files ``logs/drivers/N.json``, a file is
+created only where there is none, and the driver that created the highest number works, until it has ended or sends no
+heartbeat. Of several drivers that see a dead one, therefore, one takes over.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import json
 import os
+import re
 import socket
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
+from membrane_dask.engine.processes import describe, file_system_time, is_alive
 from membrane_dask.files import read_json, write_json
 
 
@@ -22,7 +31,7 @@ class RunBusyError(RuntimeError):
 class DriverLock:
     """The lock of the driver that works on a run, held inside a ``with`` block.
 
-    ``<run>/driver.json`` holds the driver's heartbeat, for file systems whose locks do not work between hosts.
+    ``<run>/driver.json`` describes the driver; a thread renews it and the owner file as its heartbeat.
 
     Parameters
     ----------
@@ -32,49 +41,127 @@ class DriverLock:
     Raises
     ------
     RunBusyError
-        On entry, if another driver works on the run.
+        On entry, if another driver works on the run; from :meth:`heartbeat`, if another one has taken it over.
     """
 
     #: A driver on another host is considered dead after this time without a heartbeat, in seconds.
     HEARTBEAT_TIMEOUT = 60.0
     _HEARTBEAT_INTERVAL = 5.0
+    #: Owner files that are kept. A driver that looks at one of them while so many others start is none that there is.
+    _OWNER_FILES = 20
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._lock = FileLock(root / ".lock")
-        self._last_heartbeat = 0.0
+        #: What the user should know about the kind of lock; empty if there is nothing special.
+        self.notice = ""
+        self._descriptor: int | None = None
+        self._number = 0
+        self._state: dict[str, Any] = {"in_flight": 0, "dashboard": None}
+        self._ended = threading.Event()
+        self._lost = False
+        self._thread: threading.Thread | None = None
 
     @property
     def _path(self) -> Path:
         return self.root / "driver.json"
 
+    def _owner_file(self, number: int) -> Path:
+        return self.root / "logs" / "drivers" / f"{number}.json"
+
     def __enter__(self) -> DriverLock:
+        self._acquire_file_lock()
         try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise self._busy(read_json(self._path) or {}) from None
-        other = self.active_driver(self.root)
-        if other is not None and (other["host"], other["pid"]) != (socket.gethostname(), os.getpid()):
-            self._lock.release()
-            raise self._busy(other)
-        with contextlib.suppress(FileNotFoundError):
-            (self.root / "cancel").unlink()
-        self.heartbeat(0, force=True)
+            other = self.active_driver(self.root)
+            if other is not None and (other.get("host"), other.get("pid")) != (socket.gethostname(), os.getpid()):
+                raise self._busy(other, f"{self._path} has its heartbeat")
+            self._acquire_owner_file()
+            with contextlib.suppress(FileNotFoundError):
+                (self.root / "cancel").unlink()
+            self._beat()
+        except BaseException:
+            self._release()
+            raise
+        self._ended.clear()
+        self._thread = threading.Thread(target=self._beat_until_end, daemon=True, name="heartbeat")
+        self._thread.start()
         return self
 
-    def _busy(self, driver: Mapping[str, Any]) -> RunBusyError:
+    def _acquire_file_lock(self) -> None:
+        self._descriptor = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._release()
+            raise self._busy(read_json(self._path) or {}, f"it holds the file lock {self.root / '.lock'}") from None
+        except OSError as error:  # ENOLCK, ENOSYS, EOPNOTSUPP, ENOTSUPP: the owner file suffices
+            self.notice = (
+                f"{self.root} is on a file system without file locks (errno {error.errno}, {error.strerror}); "
+                "an owner file with a heartbeat excludes other drivers"
+            )
+
+    def _acquire_owner_file(self) -> None:
+        folder = self._owner_file(0).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        numbers = sorted(int(path.stem) for path in folder.glob("*.json") if re.fullmatch("[1-9][0-9]{0,9}", path.stem))
+        number = numbers[-1] if numbers else 0
+        while not self._number:
+            if number:
+                self._require_dead(number)
+            number += 1
+            with contextlib.suppress(FileExistsError):
+                descriptor = os.open(self._owner_file(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+                self._number = number
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(json.dumps(describe()) + "\n")
+        for old in numbers:
+            if old <= number - self._OWNER_FILES:
+                self._owner_file(old).unlink(missing_ok=True)
+
+    def _require_dead(self, number: int) -> None:
+        """Refuse while the driver with an owner file works, or may be about to write it."""
+        path = self._owner_file(number)
+        driver = read_json(path)
+        driver = driver if isinstance(driver, dict) else {}
+        try:
+            beat = path.stat().st_mtime
+        except FileNotFoundError:  # removed as old
+            return
+        if beat == 0.0:  # released
+            return
+        alive = is_alive(driver) if driver else None
+        if alive is None:
+            alive = abs(file_system_time(self.root) - beat) < self.HEARTBEAT_TIMEOUT
+            if not alive:  # or the clock of the file system was stepped: a living driver soon shows itself
+                time.sleep(self._HEARTBEAT_INTERVAL + 1.0)
+                alive = path.exists() and path.stat().st_mtime != beat
+        if alive:
+            raise self._busy(driver, f"its owner file is {path}")
+
+    def _busy(self, driver: Mapping[str, Any], lock: str) -> RunBusyError:
         return RunBusyError(
-            f"{self.root} is being run by process {driver.get('pid', '?')} on {driver.get('host', '?')}; "
+            f"{self.root} is being run by process {driver.get('pid', '?')} on {driver.get('host', '?')} ({lock}); "
             f"watch it with: membrane-dask status {self.root}"
         )
 
     def __exit__(self, *exc: object) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            self._path.unlink()
-        self._lock.release()
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+        if not self._lost:
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+        self._release()
 
-    def heartbeat(self, in_flight: int, dashboard: str | None = None, *, force: bool = False) -> None:
-        """Record that this driver is alive.
+    def _release(self) -> None:
+        if self._number:
+            with contextlib.suppress(OSError):  # needs no space on the disk, unlike a note in the file
+                os.utime(self._owner_file(self._number), (0, 0))
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+        self._number, self._descriptor = 0, None
+
+    def heartbeat(self, in_flight: int, dashboard: str | None = None) -> None:
+        """Set what the next heartbeat says of this driver.
 
         Parameters
         ----------
@@ -82,23 +169,28 @@ class DriverLock:
             Number of units that are submitted and not finished.
         dashboard : str, optional
             URL of Dask's dashboard.
-        force : bool
-            Write even if the last heartbeat is recent.
+
+        Raises
+        ------
+        RunBusyError
+            If another driver has taken over, as this one was stopped for longer than :attr:`HEARTBEAT_TIMEOUT`.
         """
-        if not force and time.monotonic() - self._last_heartbeat < self._HEARTBEAT_INTERVAL:
-            return
-        self._last_heartbeat = time.monotonic()
-        write_json(
-            self._path,
-            {
-                "host": socket.gethostname(),
-                "pid": os.getpid(),
-                "born": _start_time(os.getpid()),
-                "beat": time.time(),
-                "in_flight": in_flight,
-                "dashboard": dashboard,
-            },
-        )
+        self._state = {"in_flight": in_flight, "dashboard": dashboard}
+        if self._lost:
+            raise self._busy(read_json(self._path) or {}, "which took over while this process was stopped")
+
+    def _beat_until_end(self) -> None:
+        while not self._ended.wait(self._HEARTBEAT_INTERVAL):
+            self._lost = self._lost or self._owner_file(self._number + 1).exists()
+            if self._lost:
+                return
+            with contextlib.suppress(OSError):  # a disk that is full stops the run where results are written
+                self._beat()
+
+    def _beat(self) -> None:
+        os.utime(self._owner_file(self._number))
+        # ``beat`` is for readers that see the file's content only.
+        write_json(self._path, {**describe(), "beat": time.time(), **self._state})
 
     def cancelled(self) -> bool:
         """Whether the user has cancelled the run."""
@@ -107,19 +199,16 @@ class DriverLock:
     @classmethod
     def active_driver(cls, root: Path) -> dict[str, Any] | None:
         """Last heartbeat of the driver that works on a run; None if there is no such driver."""
-        driver = read_json(root / "driver.json")
-        if not isinstance(driver, dict):
+        path = root / "driver.json"
+        driver = read_json(path)
+        if not isinstance(driver, dict) or not isinstance(driver.get("beat"), int | float):
             return None
-        if driver.get("host") == socket.gethostname():
-            return driver if driver.get("born") == _start_time(int(driver["pid"])) else None
-        return driver if time.time() - float(driver["beat"]) < cls.HEARTBEAT_TIMEOUT else None
-
-
-def _start_time(pid: int) -> float | None:
-    """Start time of a process on this host, which distinguishes it from a later process with the same number."""
-    import psutil
-
-    try:
-        return float(psutil.Process(pid).create_time())
-    except psutil.Error:
-        return None
+        if not isinstance(driver.get("in_flight"), int):
+            driver["in_flight"] = 0
+        alive = is_alive(driver)
+        if alive is None and "machine" in driver:
+            with contextlib.suppress(OSError):
+                alive = abs(file_system_time(root) - path.stat().st_mtime) < cls.HEARTBEAT_TIMEOUT
+        elif alive is None:  # of an earlier version
+            alive = time.time() - driver["beat"] < cls.HEARTBEAT_TIMEOUT
+        return driver if alive else None

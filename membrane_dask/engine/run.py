@@ -361,9 +361,9 @@ def prepare(plan: Plan, out: Path | None, *, fresh: bool = False) -> Run:
         if not fresh:
             run.require_present_layout("resumed")
         if fresh:
-            with DriverLock(root):  # not while a driver is active on it
-                moved = root.with_name(f"{root.name}.old-{int(time.time())}")
-                root.rename(moved)
+            with DriverLock(root) as driver:  # not while a driver is active on it
+                driver.root = root.with_name(f"{root.name}.old-{int(time.time())}")
+                root.rename(driver.root)
         elif run.identity == plan.study.identity():
             return run
         else:
