@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import socket
 import sys
@@ -33,7 +34,7 @@ from membrane_dask.engine.run import Run, RunList, RunNotFoundError, find_run, f
 from membrane_dask.engine.schedulers import batch_system
 from membrane_dask.engine.schedulers.base import BatchSystem
 from membrane_dask.errors import ClusterError, Problem, Source, StudyError
-from membrane_dask.files import now, write_atomically
+from membrane_dask.files import DiskError, disk_errors, now, write_atomically
 from membrane_dask.progress import ProgressLines
 from membrane_dask.studies.registry import find_kind, kinds
 from membrane_dask.study_file import load_study, load_study_with_source, parse_cluster
@@ -229,7 +230,7 @@ def execute(
     run.require_present_layout("resumed")
     settings = plan.study.execution
     listener = listener or ProgressLines(sys.stderr)
-    with DriverLock(run.path) as driver, log_to_file(run.path / "logs" / "driver.log"):
+    with disk_errors(run.path), DriverLock(run.path) as driver, log_to_file(run.path / "logs" / "driver.log"):
         provenance = Provenance(run.path)
         run.update_study(plan.study)
         provenance.started(cluster=plan.cluster.model_dump(mode="json", exclude_none=True))
@@ -273,7 +274,8 @@ def execute(
         finally:
             if series:
                 series.end(resume=reason in ("time is up", "interrupted"))
-            provenance.stopped(reason=reason)
+            with contextlib.suppress(DiskError):  # the error that stopped the run says more
+                provenance.stopped(reason=reason)
 
 
 def _reopen(run: Run) -> None:

@@ -1,9 +1,13 @@
-"""Small files: atomic replacement, JSON, and the time of day."""
+"""Small files: atomic replacement, JSON, errors of the disk, and the time of day."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
+import socket
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,14 +18,81 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+class DiskError(OSError):
+    """A file could not be written: its disk is full, read-only or broken; the message says which and what to do."""
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+
+@contextlib.contextmanager
+def disk_errors(path: str | Path) -> Iterator[None]:
+    """Raise errors of the disk as :class:`DiskError`.
+
+    Parameters
+    ----------
+    path : str or Path
+        What is written, for errors that name no file.
+    """
+    try:
+        yield
+    except DiskError:
+        raise
+    except OSError as error:
+        advice = _ADVICE.get(error.errno or 0)
+        if advice is None:
+            raise
+        name = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else Path(path)
+        verb = "read or write" if error.errno == errno.EIO else "write"
+        message = f"cannot {verb} {name} on {socket.gethostname()}: {os.strerror(error.errno or 0)}"
+        raise DiskError(error.errno, f"{message}{_free(name, error.errno)}; {advice}") from error
+
+
+#: What to do about errors of the disk.
+_ADVICE = {
+    errno.ENOSPC: "remove files there",
+    errno.EDQUOT: "your quota is used up: remove files there, or have it raised",
+    errno.EROFS: "the file system is mounted read-only: have it repaired or mounted for writing",
+    errno.EIO: "the disk or its server fails: have the file system checked",
+    errno.EFBIG: "a limit on the size of files is reached: raise it (ulimit -f)",
+}
+
+
+def _free(path: Path, number: int | None) -> str:
+    """Free space, or free inodes where those are missing, of the file system that was to hold a file."""
+    folder = next((parent for parent in path.absolute().parents if parent.is_dir()), Path("/"))
+    if number != errno.ENOSPC:
+        return ""
+    status = os.statvfs(folder)
+    if status.f_files and not status.f_favail:
+        return f" (no inodes: all {status.f_files} files that {_mount(folder)} can hold exist)"
+    free, size = (blocks * status.f_frsize / 1e6 for blocks in (status.f_bavail, status.f_blocks))
+    return f" ({free:.3g} of {size:.3g} MB of {_mount(folder)} are free)"
+
+
+def _mount(folder: Path) -> Path:
+    return next(parent for parent in (folder.resolve(), *folder.resolve().parents) if parent.is_mount())
+
+
 def write_atomically(path: Path, text: str) -> None:
-    """Replace a small file so that a reader sees the old content or the new, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    """Replace a small file so that a reader sees the old content or the new, never a part.
+
+    Raises
+    ------
+    DiskError
+        If its disk is full, read-only or broken; the old content stays.
+    """
+    temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
+    with disk_errors(path):
+        try:
+            with temporary.open("w", encoding="utf-8") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -20,7 +20,7 @@ ALLOWED = {
     "cli": {"api", "engine", "errors", "former_names", "progress", "registry", "report", "study_file", "__init__"},
     "api": {"registry", "engine", "config", "errors", "files", "program", "progress", "study_file", "__init__"},
     "progress": {"engine"},
-    "report": {"engine", "registry", "schema", "errors", "__init__"},
+    "report": {"engine", "registry", "schema", "errors", "files", "__init__"},
     "study_report": {"studies", "report", "engine", "io", "physics", "config", "errors", "schema"},
     "engine": {
         "io", "config", "errors", "files", "former_names", "program", "registry", "schema", "study_file", "__init__",

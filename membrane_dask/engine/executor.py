@@ -167,7 +167,9 @@ class Execution:
                 finished = pool.wait(list(self._in_flight), timeout=1.0)
                 seconds = 0.0
                 with self.journal.buffered():
-                    for handle, result in zip(finished, pool.results(finished), strict=True):
+                    results = zip(finished, pool.results(finished), strict=True)
+                    # An error that stops the run comes after what is finished.
+                    for handle, result in sorted(results, key=lambda pair: isinstance(pair[1], Exception)):
                         seconds += self._settle(handle, result, pool)
                 if finished:  # reported once it is on disk
                     self.emit(Progressed(*self._counts(), seconds))

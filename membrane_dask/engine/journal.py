@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from membrane_dask.files import now
+from membrane_dask.files import disk_errors, now
 from membrane_dask.program import Outcome
 
 
@@ -56,10 +56,17 @@ class Journal:
         if self._own is None:
             name = f"{time.time_ns()}-{socket.gethostname()}-{os.getpid()}.jsonl"  # sorts by time
             self._own = self.folder / name
-        with self._own.open("a", encoding="utf-8") as stream:
-            stream.write("".join(lines))
-            stream.flush()
-            os.fsync(stream.fileno())
+        with disk_errors(self._own), self._own.open("ab", buffering=0) as stream:
+            end = stream.seek(0, os.SEEK_END)
+            try:
+                text = memoryview("".join(lines).encode())
+                while text:  # a disk that is almost full takes a part
+                    text = text[stream.write(text) :]
+                os.fsync(stream.fileno())
+            except OSError:
+                with contextlib.suppress(OSError):
+                    stream.truncate(end)  # no half line, to which a later one would be appended
+                raise
 
     def records(self) -> Iterator[dict[str, Any]]:
         """All complete lines, those of the oldest driver first."""

@@ -19,7 +19,7 @@ from membrane_dask.engine.lock import DriverLock
 from membrane_dask.engine.plan import Plan, as_seconds
 from membrane_dask.engine.provenance import Provenance
 from membrane_dask.errors import Problem, StudyError, nearest
-from membrane_dask.files import read_json, write_atomically, write_json
+from membrane_dask.files import disk_errors, read_json, write_atomically, write_json
 from membrane_dask.schema import STATUS, TableSchema, find_table, renamed_group
 from membrane_dask.studies import registry
 from membrane_dask.study_file import load_study, to_yaml
@@ -415,7 +415,8 @@ def _create(plan: Plan, root: Path) -> Run:
         shutil.rmtree(building, ignore_errors=True)
         if isinstance(error, OSError) and (root / "run.json").is_file():
             return prepare(plan, root)  # another process was faster
-        raise
+        with disk_errors(root):
+            raise
     return Run(root)
 
 

@@ -257,6 +257,11 @@ class ScratchSink:
     temporary: bool = False
     verified: ClassVar[bool] = True
 
+    @property
+    def path(self) -> str:
+        """Folder of the files."""
+        return str(Path(self.files.root) / "scratch" / self.name)
+
     def chunk(self, unit: Unit) -> tuple[int, ...]:
         """File: one unit fills it."""
         return unit.index

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
+import tempfile
 import time
 import traceback
 from collections.abc import Mapping, Sequence
@@ -14,6 +16,7 @@ from membrane_dask import __version__
 from membrane_dask.engine import store
 from membrane_dask.engine.limits import peak_memory, reset_peak_memory, time_limit
 from membrane_dask.errors import ClusterError
+from membrane_dask.files import disk_errors
 from membrane_dask.program import Unit, Work
 
 
@@ -150,6 +153,9 @@ def run_batch(
             numbers = _finite_numbers(unit, feedback)
         except Exception as error:
             _reraise_interrupt(error)
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+                with disk_errors(tempfile.gettempdir()):  # for example the cache of compiled code: no fault of the unit
+                    raise
             result.failures[unit.key] = UnitFailure(f"{type(error).__name__}: {error}", traceback.format_exc())
             continue
         finished.append(unit)
@@ -159,5 +165,6 @@ def run_batch(
         result.sha256[unit.key] = store.digest(values[-1])
         result.feedback[unit.key] = numbers
     if finished:
-        sink.write(finished, values)
+        with disk_errors(sink.path):
+            sink.write(finished, values)
     return result

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from membrane_dask.engine.run import Run, find_run
 from membrane_dask.errors import ReportError
+from membrane_dask.files import write_atomically
 from membrane_dask.studies.registry import find_kind
 
 
@@ -42,5 +43,8 @@ def write_report(run: Run | str | Path, out: str | Path | None = None) -> Path:
         raise ReportError(f"a report needs {error.name}: pip install 'membrane-dask[viz]'") from error
     path = Path(out) if out else run.path / "report.html"
     text = page.render(run, sections)
-    path.write_text(text, encoding="utf-8")
+    if path.exists() and not path.is_file():  # such as /dev/stdout
+        path.write_text(text, encoding="utf-8")
+    else:
+        write_atomically(path.resolve(), text)
     return path
