@@ -30,7 +30,8 @@ from membrane_dask.engine.lock import DriverLock, RunBusyError
 from membrane_dask.engine.logs import log_to_file, logger
 from membrane_dask.engine.plan import Plan, as_seconds, make_plan
 from membrane_dask.engine.provenance import Provenance
-from membrane_dask.engine.run import Run, RunList, RunNotFoundError, find_run, find_runs, prepare
+from membrane_dask.engine.run import Run, RunNotFoundError, prepare
+from membrane_dask.engine.run_list import BrokenRun, RunList, broken_run, find_run, find_runs
 from membrane_dask.engine.schedulers import batch_system
 from membrane_dask.engine.schedulers.base import BatchSystem
 from membrane_dask.errors import ClusterError, Problem, Source, StudyError
@@ -232,6 +233,8 @@ def execute(
     listener = listener or ProgressLines(sys.stderr)
     with disk_errors(run.path), DriverLock(run.path) as driver, log_to_file(run.path / "logs" / "driver.log"):
         provenance = Provenance(run.path)
+        if damage := provenance.put_aside_if_damaged():
+            listener(Message(damage))
         run.update_study(plan.study)
         provenance.started(cluster=plan.cluster.model_dump(mode="json", exclude_none=True))
         reason = "error"
@@ -280,9 +283,10 @@ def execute(
 
 def _reopen(run: Run) -> None:
     """Mark the units that failed as open again."""
-    keys = [failure["key"] for failure in run.failures]
-    if keys:
-        run.journal.append({"reopened": keys})
+    keys = run.failed_keys
+    with run.journal.buffered() as journal:
+        for start in range(0, len(keys), 1000):  # lines of a bounded length
+            journal.append({"reopened": keys[start : start + 1000]})
 
 
 def open_run(path: str | Path) -> Run:
@@ -296,8 +300,27 @@ def open_run(path: str | Path) -> Run:
     return find_run(path)
 
 
+def open_runs(names: Sequence[str | Path]) -> RunList:
+    """Runs by directory or name; those that cannot be read are in ``RunList.broken``.
+
+    Raises
+    ------
+    RunNotFoundError
+        If there is none of one name.
+    """
+    runs: list[Run | BrokenRun] = []
+    for name in names:
+        try:
+            runs.append(open_run(name))
+        except RunNotFoundError:
+            raise
+        except Exception as error:  # whatever is wrong with one run, the others are reported
+            runs.append(broken_run(Path(name), error))
+    return RunList(runs)
+
+
 def list_runs(folder: str | Path = "runs") -> RunList:
-    """All runs in a directory, printed as a table."""
+    """All runs in a directory, printed as a table; those that cannot be read are in ``RunList.broken``."""
     return find_runs(Path(folder))
 
 

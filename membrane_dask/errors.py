@@ -90,6 +90,10 @@ def nearest(name: str, valid: Sequence[str]) -> str:
     return "valid: " + ", ".join(valid) if valid else "nothing is valid here"
 
 
+class UnreadableRunError(ValueError):
+    """A run directory that cannot be read: a file of it is damaged, or it was made by a later version."""
+
+
 class ProgramError(RuntimeError):
     """A study kind asks for something that cannot be done: an error of its package, not of the study."""
 

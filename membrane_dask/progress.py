@@ -10,6 +10,7 @@ from typing import TextIO
 
 from membrane_dask.engine.events import Collecting, Event, Message, Progressed, Retried, Started, UnitQuarantined
 from membrane_dask.engine.plan import as_seconds
+from membrane_dask.engine.terminal import printable
 
 
 def dashboard_line(link: str) -> str:
@@ -77,7 +78,7 @@ class ProgressLines:
         return line
 
     def _print(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
+        print(printable(text), file=self._stream, flush=True)
 
 
 class ProgressBar:
@@ -121,7 +122,7 @@ class ProgressBar:
             self._progress.update(self._task, description="collecting")
 
     def _print(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         """Leave the terminal as it was."""

@@ -5,6 +5,7 @@ Results go to stdout, messages to stderr; :mod:`.exit_codes` lists the exit code
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import warnings
@@ -13,7 +14,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from membrane_dask.cli import clusters, run, runs, studies
-from membrane_dask.cli.exit_codes import BUG, CLUSTER, DONE, INTERRUPTED, STOPPED, USAGE, say
+from membrane_dask.cli.exit_codes import BUG, CLUSTER, DONE, INTERRUPTED, STOPPED, USAGE
+from membrane_dask.engine.terminal import say, show
 
 app = typer.Typer(
     name="membrane-dask",
@@ -28,7 +30,7 @@ def _version(value: bool) -> None:
     if value:
         from membrane_dask import __version__
 
-        print(f"membrane-dask {__version__}")
+        show(f"membrane-dask {__version__}")
         raise typer.Exit
 
 
@@ -61,6 +63,9 @@ app.add_typer(clusters.clusters_app, name="clusters")
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run a command and exit with its code; errors are printed as messages."""
     code = BUG
+    for stream in (sys.stdout, sys.stderr):  # characters that the terminal's encoding lacks are no error
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _print_warning  # type: ignore[assignment]
@@ -93,9 +98,9 @@ def _print_error(error: Exception) -> int:
         return USAGE
     from membrane_dask.engine.lock import RunBusyError
     from membrane_dask.engine.run import RunNotFoundError
-    from membrane_dask.errors import ClusterError, ProgramError, ReportError
+    from membrane_dask.errors import ClusterError, ProgramError, ReportError, UnreadableRunError
 
-    if isinstance(error, (RunNotFoundError, RunBusyError, ReportError)):
+    if isinstance(error, (RunNotFoundError, RunBusyError, ReportError, UnreadableRunError)):
         say(str(error))
         return USAGE
     if isinstance(error, ClusterError):
@@ -110,6 +115,6 @@ def _print_error(error: Exception) -> int:
         return STOPPED
     import traceback
 
-    traceback.print_exc()
+    say(traceback.format_exc().rstrip())
     say("this is a bug in membrane-dask; what is finished is kept")
     return BUG

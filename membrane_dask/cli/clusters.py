@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from membrane_dask.cli.exit_codes import CLUSTER, exit_with, say
+from membrane_dask.cli.exit_codes import CLUSTER, exit_with
 from membrane_dask.cli.options import Overrides, print_table
+from membrane_dask.engine.terminal import say, show
 
 clusters_app = typer.Typer(help="List cluster profiles, show their job scripts, try one out.")
 ProfileName = Annotated[str, typer.Argument(metavar="P", help="A profile of `membrane-dask clusters`.")]
@@ -30,7 +31,7 @@ def clusters_show(profile: ProfileName, overrides: Overrides = None) -> None:
     from membrane_dask import api
 
     for name, script in api.job_scripts(api.cluster(profile, overrides or ())).items():
-        print(f"# ---- job of the {name} ----\n{script}")
+        show(f"# ---- job of the {name} ----\n{script}")
 
 
 @clusters_app.command("test")

@@ -1,4 +1,4 @@
-"""Exit codes of the command line, and the functions that print a message or exit with a code.
+"""Exit codes of the command line.
 
 0 done; 1 a bug of membrane-dask; 2 invalid study or usage, nothing was started; 3 finished with failed units; 4 cluster
 failure; 75 stopped early, resumable; 130 interrupted with Ctrl-C, resumable.
@@ -6,17 +6,11 @@ failure; 75 stopped early, resumable; 130 interrupted with Ctrl-C, resumable.
 
 from __future__ import annotations
 
-import sys
 from typing import NoReturn
 
 import typer
 
 DONE, BUG, USAGE, FAILED_UNITS, CLUSTER, STOPPED, INTERRUPTED = 0, 1, 2, 3, 4, 75, 130
-
-
-def say(text: str) -> None:
-    """Print a message to stderr; stdout is for results."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def exit_with(code: int) -> NoReturn:

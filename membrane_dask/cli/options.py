@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from membrane_dask.engine.terminal import printable_line, show
+
 StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="YAML file; write one with: membrane-dask new KIND")]
 Overrides = Annotated[
     list[str] | None,
@@ -28,6 +30,7 @@ def with_cluster(overrides: list[str] | None, cluster: str | None) -> list[str]:
 
 def print_table(header: tuple[str, ...], rows: list[list[str]]) -> None:
     """Print rows of text in aligned columns."""
+    rows = [[printable_line(cell) for cell in row] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
     for row in (header, *rows):
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        show("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from membrane_dask.cli.exit_codes import FAILED_UNITS, INTERRUPTED, STOPPED, USAGE, exit_with, say
+from membrane_dask.cli.exit_codes import FAILED_UNITS, INTERRUPTED, STOPPED, USAGE, exit_with
 from membrane_dask.cli.options import ClusterName, Fresh, Overrides, RunDirectory, RunName, StudyPath, with_cluster
+from membrane_dask.engine.terminal import say, show
 
 if TYPE_CHECKING:
     from membrane_dask.engine.run import Run
@@ -56,7 +57,7 @@ def submit(
     say(str(plan))
     if dry_run:
         for name, script in api.job_scripts(plan.cluster).items():
-            print(f"# ---- job of the {name} ----\n{script}")
+            show(f"# ---- job of the {name} ----\n{script}")
         return
     if not yes:
         if not sys.stdin.isatty():
@@ -72,7 +73,7 @@ def _print_submitted(run: Run) -> None:
         if name == "driver":
             say(f"submitted: {text}")
     say(f"watch it with: membrane-dask status {run.path} --watch, or membrane-dask logs {run.path} -f")
-    print(run.path)
+    show(run.path)
 
 
 def drive(name: RunName) -> None:
@@ -103,8 +104,8 @@ def retry(
         warn("the option --here is now --local")
     run = api.open_run(name)
     if dry_run or failed:
-        for failure in run.failures:
-            print(failure["key"])
+        for key in run.failed_keys:
+            show(key)
     elif api.was_submitted(run) and not (local or here):
         _print_submitted(api.retry(run.path))
     else:
@@ -147,7 +148,7 @@ def _report_execution(run: Run, execute: Callable[[Any], Any]) -> None:
         exit_with(STOPPED)
     if summary.failed:
         exit_with(FAILED_UNITS)
-    print(run.path)
+    show(run.path)
 
 
 def _terminate(signum: int, frame: object) -> NoReturn:

@@ -6,15 +6,17 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from membrane_dask.cli.exit_codes import BUG, FAILED_UNITS, exit_with, say
+from membrane_dask.cli.exit_codes import BUG, FAILED_UNITS, USAGE, exit_with
 from membrane_dask.cli.options import RunName, print_table
+from membrane_dask.engine.terminal import say, show
 
 if TYPE_CHECKING:
     from membrane_dask.engine.run import Run
+    from membrane_dask.engine.run_list import RunList
 
 JsonOutput = Annotated[bool, typer.Option("--json", help="Print a list of objects.")]
 
@@ -24,32 +26,45 @@ def status(
     as_json: JsonOutput = False,
     watch: Annotated[bool, typer.Option("--watch", help="Print again every 2 s until no run is active.")] = False,
 ) -> None:
-    """Print the progress of runs."""
+    """Print the progress of runs.
+
+    A run that cannot be read has the state broken, and its problem is printed too; the exit code is 2 if it was named.
+    """
     from membrane_dask import api
 
     while True:
-        runs = api.RunList([api.open_run(name) for name in names] if names else list(api.list_runs()))
-        if as_json:
-            print(json.dumps([run.status() for run in runs], indent=1))
-        else:
-            print_table(runs.HEADER, runs.rows())
-        if not watch or not any(run.status()["state"] in ("running", "queued") for run in runs):
-            return
+        runs = api.open_runs(names) if names else api.list_runs()
+        statuses = runs.statuses()
+        _print_statuses(runs, statuses, as_json)
+        if not watch or not any(status["state"] in ("running", "queued") for status in statuses):
+            break
         time.sleep(2)
+    if names and any(status["state"] == "broken" for status in statuses):
+        exit_with(USAGE)
+
+
+def _print_statuses(runs: RunList, statuses: list[dict[str, Any]], as_json: bool) -> None:
+    """Print the states of runs to stdout, and what is wrong with them to stderr."""
+    if as_json:
+        show(json.dumps(statuses, indent=1))
+    else:
+        print_table(runs.HEADER, runs.rows(statuses))
+    for status in statuses:
+        if status["problem"]:
+            say(f"{status['run']}: {status['problem']}")
 
 
 def list_runs(
     folder: Annotated[Path, typer.Argument(help="Directory that holds runs.")] = Path("runs"),
     as_json: JsonOutput = False,
 ) -> None:
-    """List the runs in a directory."""
+    """List the runs in a directory; one that cannot be read has the state broken, and its problem is printed too."""
     from membrane_dask import api
 
     runs = api.list_runs(folder)
-    if as_json:
-        print(json.dumps([{**run.status(), "path": str(run.path)} for run in runs], indent=1))
-    elif runs:
-        print_table(runs.HEADER, runs.rows())
+    statuses = runs.statuses()
+    if statuses or as_json:
+        _print_statuses(runs, statuses, as_json)
     else:
         say(f"no runs in {folder}/")
 
@@ -67,18 +82,19 @@ def logs(
         _print_unit(run, key)
         return
     path = run.path / "logs" / "driver.log"
-    while follow and not path.exists() and run.status()["state"] in ("queued", "running"):
+    while follow and not path.exists() and run.is_active():
         time.sleep(1)
     if not path.exists():
         say("the run has no log yet")
         return
     with path.open(encoding="utf-8", errors="replace") as stream:
         while True:
-            sys.stdout.write(stream.read())
-            sys.stdout.flush()
-            if not follow or run.status()["state"] not in ("running", "queued"):
-                sys.stdout.write(stream.read())
+            active = follow and run.is_active()
+            while text := stream.read(1_000_000):
+                show(text, end="")
+            if not active:
                 return
+            sys.stdout.flush()
             time.sleep(1)
 
 
@@ -91,9 +107,9 @@ def _print_unit(run: Run, key: str) -> None:
         inspect.find_unit(run, api.plan(run.study).program, key)  # raises if there is no such unit
         record = {"key": key, "state": "open"}
     traceback = record.pop("traceback", "")
-    print(json.dumps(record, indent=1))
+    show(json.dumps(record, indent=1))
     if traceback:
-        print(traceback.rstrip())
+        show(traceback.rstrip())
 
 
 def cancel(name: RunName) -> None:
@@ -113,7 +129,7 @@ def report(
     """Write the figures, tables and conclusions of a run into one HTML file."""
     from membrane_dask.report import write_report
 
-    print(write_report(name, out))
+    show(write_report(name, out))
 
 
 def replay(
@@ -136,11 +152,11 @@ def replay(
             debugger.post_mortem(error.__traceback__)
         import traceback
 
-        traceback.print_exc()
+        say(traceback.format_exc().rstrip())
         say(f"{key} fails here too")
         exit_with(FAILED_UNITS)
     for variable, value in values.items():
-        print(f"{variable} = {value}" if value.size <= 8 else f"{variable}: {value.dtype} {value.shape}")
+        show(f"{variable} = {value}" if value.size <= 8 else f"{variable}: {value.dtype} {value.shape}")
     message = {
         True: "the same bits as in the result",
         False: "OTHER BITS than in the result",

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from membrane_dask.cli.exit_codes import say
 from membrane_dask.cli.options import ClusterName, Overrides, StudyPath, with_cluster
+from membrane_dask.engine.terminal import say, show
 
 
 class KindCommand(TyperCommand):
@@ -29,7 +29,7 @@ def new(kind: Annotated[str, typer.Argument(help="a study kind")]) -> None:
     """Print a commented study: every parameter with its default, unit, bounds and source."""
     from membrane_dask.study_file import commented_study
 
-    print(commented_study(kind), end="")
+    show(commented_study(kind), end="")
 
 
 def check(path: StudyPath, overrides: Overrides = None) -> None:
@@ -57,11 +57,11 @@ def plan(
     from membrane_dask.study_file import load_study_with_source
 
     study, source = load_study_with_source(path, with_cluster(overrides, cluster))
-    print(api.plan(study, measure=measure, source=source))
+    show(api.plan(study, measure=measure, source=source))
 
 
 def schema() -> None:
     """Print the JSON schema of a study, for editors."""
     from membrane_dask.study_file import json_schema
 
-    print(json.dumps(json_schema(), indent=2))
+    show(json.dumps(json_schema(), indent=2))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import re
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -25,16 +24,18 @@ from membrane_dask.engine.control_groups import memory_kills, memory_limit
 from membrane_dask.engine.events import (
     Collecting,
     Listener,
+    Message,
     Progressed,
     Retried,
     Started,
     Summary,
     UnitQuarantined,
 )
-from membrane_dask.engine.journal import Journal
+from membrane_dask.engine.journal import Damage, Journal
 from membrane_dask.engine.limits import timeout_note_path
 from membrane_dask.engine.lock import DriverLock
 from membrane_dask.engine.plan import as_bytes
+from membrane_dask.engine.records import failure_path
 from membrane_dask.engine.rounds import Schedule
 from membrane_dask.engine.worker import BatchOptions, BatchResult, UnitFailure, run_batch
 from membrane_dask.errors import ProgramError
@@ -91,8 +92,10 @@ class Execution:
         self.sinks = store.sinks(root.resolve(), program, batch)
         self._context = store.context(root.resolve(), program)
         self.journal = Journal(root / "journal")
-        self.history: dict[str, Outcome] = self.journal.history()
+        self._damage = Damage()
+        self.history: dict[str, Outcome] = self.journal.history(self._damage)
         self._failed = {key for key, outcome in self.history.items() if outcome.status == "failed"}
+        self._unknown = set(self.history)  # units of the journal that the program has not asked for
         self.units: dict[str, Unit] = {}
         targets: list[Table | Image | Scratch] = [*program.tables, *program.images, *program.scratch]
         self._unit_shapes = {target.name: target.unit_shape for target in targets}
@@ -116,6 +119,7 @@ class Execution:
         for unit in fresh:
             self._check(unit)
             self.units[unit.key] = unit
+        self._unknown.difference_update(unit.key for unit in fresh)
         chunks: dict[tuple[str, tuple[int, ...]], list[Unit]] = {}
         for unit in fresh:
             if unit.key not in self.history:
@@ -150,6 +154,8 @@ class Execution:
         self.enqueue()
         done, failed = self._counts()
         self.emit(Started(self.total, done, failed, pool.dashboard, self.program.adaptive))
+        if str(self._damage):
+            self.emit(Message(f"the journal of {self.root} is {self._damage}"))
         start = len(self.history)
         reason = "finished"
         try:
@@ -196,7 +202,8 @@ class Execution:
         return Summary(done, failed, left, reason)
 
     def _counts(self) -> tuple[int, int]:
-        return len(self.history) - len(self._failed), len(self._failed)
+        failed = len(self._failed - self._unknown) if self._unknown else len(self._failed)
+        return len(self.history) - len(self._unknown) - failed, failed
 
     def _submit(self, pool: Pool, budget: int) -> None:
         """Submit at most ``budget`` units to idle slots; of the batches of one chunk, one is in flight at a time."""
@@ -352,7 +359,11 @@ class Execution:
             if image.voxel_size_nm is not None:
                 ome_zarr.build_pyramid(store.volume_path(self.root, image.name))
         kind = registry.kinds().get(self.program.kind)
-        for dataset in self.program.collect(self._read, self.history):
+        if self._unknown:
+            number, example = len(self._unknown), min(self._unknown)
+            self.emit(Message(f"the journal lists {number} units that the study does not have, such as {example!r}"))
+        history = {key: o for key, o in self.history.items() if key in self.units} if self._unknown else self.history
+        for dataset in self.program.collect(self._read, history):
             if kind is not None:
                 kind.require_declared(dataset.name)
             store.create_dataset(self.root / "result.zarr", dataset)
@@ -369,8 +380,3 @@ class Execution:
 
     def _is_done(self, key: str) -> bool:
         return key in self.history and self.history[key].status == "done"
-
-
-def failure_path(root: Path, key: str) -> Path:
-    """Description of a quarantined unit."""
-    return root / "failures" / f"{re.sub(r'[^A-Za-z0-9=.,_+-]', '_', key)}.json"

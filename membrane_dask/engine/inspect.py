@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from membrane_dask.engine import store
-from membrane_dask.engine.executor import failure_path
+from membrane_dask.engine import records, store
 from membrane_dask.engine.rounds import all_units
 from membrane_dask.engine.run import Run
 from membrane_dask.errors import Problem, StudyError
-from membrane_dask.files import read_json
 from membrane_dask.program import Program, Unit
 
 
@@ -79,16 +78,17 @@ def replay(run: Run, program: Program, key: str) -> tuple[dict[str, Any], bool |
 
 def unit_record(run: Run, key: str) -> dict[str, Any] | None:
     """Record of one unit in the journal and in ``failures/``; None if there is none."""
-    failure = read_json(failure_path(run.path, key))
+    failure = records.read_failure(run.path, key)
     latest: dict[str, Any] | None = None
+    record: Mapping[str, Any]
     for record in run.journal.records():
         if key in record.get("done", ()):
             position = record["done"].index(key)
             latest = {"key": key, "state": "done", "time": record["time"]}
             latest |= {name: record[name][position] for name in ("seconds", "memory", "sha256")}
-            latest |= {name: record[name] for name in ("worker", "attempt")}
+            latest |= {name: record[name] for name in ("worker", "attempt") if name in record}
         elif key in record.get("failed", ()):
-            latest = {"state": "failed", "time": record["time"], **(failure or {"key": key})}
+            latest = {"state": "failed", "time": record["time"], **failure}
         elif key in record.get("reopened", ()):
             latest = {"key": key, "state": "open", "time": record["time"]}
     return latest

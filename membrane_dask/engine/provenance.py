@@ -8,11 +8,14 @@ import platform
 import socket
 import subprocess
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from membrane_dask.files import now, read_json, write_json
+from membrane_dask.engine import records
+from membrane_dask.errors import UnreadableRunError
+from membrane_dask.files import now, write_json
 
 #: Packages whose versions are recorded.
 _PACKAGES = (
@@ -33,8 +36,25 @@ class Provenance:
         self._path = root / "provenance.json"
 
     def read(self) -> dict[str, Any]:
-        """All entries."""
-        return read_json(self._path) or {}
+        """All entries.
+
+        Raises
+        ------
+        UnreadableRunError
+            If the file is damaged.
+        """
+        remedy = "the results are not affected; the next start of the run puts this file aside and begins a new one"
+        return dict(records.read(records.ProvenanceRecord, self._path, remedy) or {})
+
+    def put_aside_if_damaged(self) -> str:
+        """Rename a damaged file, so that a new one is begun; returns a message, empty if there is no damage."""
+        try:
+            self.read()
+        except UnreadableRunError as error:
+            aside = self._path.with_name(f"provenance.damaged-{time.time_ns()}.json")
+            self._path.rename(aside)
+            return f"{str(error).split(';')[0]}; it was renamed to {aside.name} and a new one is begun"
+        return ""
 
     def create(self, **entries: Any) -> None:
         """Write the entries that hold for the whole run."""

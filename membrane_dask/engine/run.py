@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from membrane_dask.config import BaseStudy
-from membrane_dask.engine import store
+from membrane_dask.engine import records, store
 from membrane_dask.engine.cluster.driver_series import queued_drivers
-from membrane_dask.engine.html import bar, grid, table
-from membrane_dask.engine.journal import Journal
+from membrane_dask.engine.html import bar, table
+from membrane_dask.engine.journal import Journal, JournalSummary
 from membrane_dask.engine.lock import DriverLock
 from membrane_dask.engine.plan import Plan, as_seconds
 from membrane_dask.engine.provenance import Provenance
+from membrane_dask.engine.records import SCHEMA
+from membrane_dask.engine.terminal import printable_line
 from membrane_dask.errors import Problem, StudyError, nearest
-from membrane_dask.files import disk_errors, read_json, write_atomically, write_json
+from membrane_dask.files import disk_errors, write_atomically, write_json
 from membrane_dask.schema import STATUS, TableSchema, find_table, renamed_group
 from membrane_dask.studies import registry
 from membrane_dask.study_file import load_study, to_yaml
-
-#: Version of the layout of run directories; 1 is that of version 0.1.
-SCHEMA = 2
 
 
 def under_present_names(tree: Any, tables: Sequence[TableSchema]) -> Any:
@@ -71,14 +69,16 @@ class Run:
     ------
     RunNotFoundError
         If the directory holds no run.
+    UnreadableRunError
+        If it holds a run that is damaged, or that a later version has made.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        metadata = read_json(self.path / "run.json")
+        metadata = records.read_run(self.path)
         if metadata is None:
             raise RunNotFoundError(f"{self.path} holds no run; see the runs here with: membrane-dask list")
-        self._metadata: dict[str, Any] = metadata
+        self._metadata = metadata
 
     @property
     def name(self) -> str:
@@ -88,12 +88,12 @@ class Run:
     @property
     def kind(self) -> str:
         """Kind of its study."""
-        return str(self._metadata["kind"])
+        return self._metadata["kind"]
 
     @property
     def identity(self) -> str:
         """Digest of all that decides the result."""
-        return str(self._metadata["identity"])
+        return self._metadata["identity"]
 
     def require_present_layout(self, action: str) -> None:
         """Refuse to change or replay a run of an earlier layout, which can be opened only.
@@ -103,7 +103,7 @@ class Run:
         StudyError
             If the run has the layout of an earlier version.
         """
-        if int(self._metadata.get("schema", 1)) < SCHEMA:
+        if self._metadata["schema"] < SCHEMA:
             message = (
                 f"{self.path} was made by version 0.1, whose units have other names: its result and report can be "
                 f"opened, but it cannot be {action}; run its study again: membrane-dask run {self.path / 'study.yaml'}"
@@ -142,15 +142,38 @@ class Run:
 
         Raises
         ------
-        ValueError
+        StudyError
             If it is another study.
         """
         self.require_present_layout("resumed")
-        if study.identity() != self.identity:
-            raise ValueError(f"{self.path} is the run of another study")
-        text = _portable_yaml(study)
-        if text != (self.path / "study.yaml").read_text(encoding="utf-8"):
-            write_atomically(self.path / "study.yaml", text)
+        self.require_same_study(study)
+        path, text = self.path / "study.yaml", _portable_yaml(study)
+        if not path.is_file() or text.encode() != path.read_bytes():
+            write_atomically(path, text)
+
+    def require_same_study(self, study: BaseStudy) -> None:
+        """Refuse a study that is not the one of this run.
+
+        Raises
+        ------
+        StudyError
+            If it is another study, or if this version of the package computes other numbers of the same study.
+        """
+        identity = study.identity()
+        if identity == self.identity:
+            return
+        try:
+            same = self.study.identity() == identity
+        except (StudyError, OSError):
+            same = False
+        digests = f"(digest {self.identity[:8]}, this one is {identity[:8]})"
+        message = f"{self.path} holds the run of another study {digests}"
+        if same:
+            message = (
+                f"{self.path} holds a run of this study by a version of membrane-dask that computes other numbers "
+                f"{digests}: its result and report can be opened, but it cannot be resumed"
+            )
+        raise StudyError([Problem((), f"{message}; choose another --out, or move it away with --fresh")])
 
     @property
     def result(self) -> Any:
@@ -191,11 +214,18 @@ class Run:
         return ome.open_volume(store.volume_path(self.path, name), level)
 
     @property
-    def failures(self) -> list[dict[str, Any]]:
+    def failed_keys(self) -> tuple[str, ...]:
+        """Keys of the units that failed."""
+        return self.journal.summary().failed
+
+    @property
+    def failures(self) -> list[Mapping[str, Any]]:
         """Units that failed: parameters, seed, traceback, and the command that replays each."""
-        failed = {key for key, outcome in self.journal.history().items() if outcome.status == "failed"}
-        records = [read_json(path) for path in sorted((self.path / "failures").glob("*.json"))]
-        return [failure for failure in records if failure and failure["key"] in failed]
+        return [records.read_failure(self.path, key) for key in self.failed_keys]
+
+    def is_active(self) -> bool:
+        """Whether a driver works on the run, or is in the queue."""
+        return DriverLock.active_driver(self.path) is not None or bool(queued_drivers(self.path))
 
     def status(self) -> dict[str, Any]:
         """State of the run: ``empty``, ``queued``, ``running``, ``partial``, ``failed`` or ``complete``.
@@ -206,19 +236,19 @@ class Run:
             ``run, kind, state, done, running, failed, left``: the last four add up to all units; to the
             most there can be, until it is known that no more follow.
         """
-        history = self.journal.history()
-        collected = self.journal.collected()
-        failed = sum(outcome.status == "failed" for outcome in history.values())
-        done = len(history) - failed
-        left = 0 if collected else sum(self.counts.values()) - len(history)
+        return self._status(self.journal.summary())
+
+    def _status(self, journal: JournalSummary) -> dict[str, Any]:
+        done, failed = journal.done, len(journal.failed)
+        left = 0 if journal.collected else max(0, sum(self.counts.values()) - done - failed)
         driver = DriverLock.active_driver(self.path)
-        running = min(left, int(driver["in_flight"])) if driver else 0
+        running = min(left, max(0, int(driver["in_flight"]))) if driver else 0
         if driver:
             state = "running"
-        elif not collected and queued_drivers(self.path):
+        elif not journal.collected and queued_drivers(self.path):
             state = "queued"
-        elif not collected:
-            state = "partial" if history else "empty"
+        elif not journal.collected:
+            state = "partial" if done + failed else "empty"
         else:
             state = "failed" if failed else "complete"
         return {
@@ -233,7 +263,8 @@ class Run:
 
     def rows(self) -> list[tuple[str, str]]:
         """Rows of the printed summary: name and text."""
-        status = self.status()
+        journal = self.journal.summary()
+        status = self._status(journal)
         rows = [
             ("study", f"{self.kind}, seed {self._metadata['seed']}"),
             ("state", status["state"]),
@@ -243,22 +274,24 @@ class Run:
         ]
         if self.volumes:
             rows.append(("volumes", ", ".join(self.volumes)))
-        seconds = sum(sum(record.get("seconds", ())) for record in self.journal.records())
-        if seconds:
-            rows.append(("work", f"{as_seconds(seconds)} of one core"))
-        rows += [("failure", f"{f['key']}: {f['error'].splitlines()[0][:120]}") for f in self.failures[:5]]
+        if journal.seconds:
+            rows.append(("work", f"{as_seconds(journal.seconds)} of one core"))
+        if journal.damage:
+            rows.append(("journal", journal.damage))
+        failures = [records.read_failure(self.path, key) for key in journal.failed[:5]]
+        rows += [("failure", f"{f['key']}: {f['error'].strip().split(chr(10))[0][:120]}") for f in failures]
         if status["state"] in ("empty", "partial"):
             rows.append(("next", f"membrane-dask run {self.path / 'study.yaml'} --out {self.path}"))
         elif status["failed"]:
             rows.append(("next", f"membrane-dask retry {self.path}"))
-        return rows
+        return [(name, printable_line(text)) for name, text in rows]
 
     def __repr__(self) -> str:
         status = self.status()
-        return f"<Run {self.name}: {status['state']}, {status['done']} of {_total(status)} units>"
+        return f"<Run {printable_line(self.name)}: {status['state']}, {status['done']} of {_total(status)} units>"
 
     def __str__(self) -> str:
-        return "\n".join([f"Run {self.path}", *(f"  {name:<8} {text}" for name, text in self.rows())])
+        return "\n".join([f"Run {printable_line(self.path)}", *(f"  {name:<8} {text}" for name, text in self.rows())])
 
     def _repr_html_(self) -> str:
         status = self.status()
@@ -268,73 +301,6 @@ class Run:
 def _total(status: dict[str, Any]) -> int:
     """Number of all units of a run, by its status."""
     return sum(status[name] for name in ("done", "running", "failed", "left"))
-
-
-class RunList(Sequence[Run]):
-    """Runs, printed as a table."""
-
-    HEADER = ("run", "kind", "state", "done", "running", "failed", "left")
-
-    def __init__(self, runs: Sequence[Run]) -> None:
-        self._runs = list(runs)
-
-    def __len__(self) -> int:
-        return len(self._runs)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._runs[index]
-
-    def __iter__(self) -> Iterator[Run]:
-        return iter(self._runs)
-
-    def rows(self) -> list[list[str]]:
-        """One row of text for each run, in the order of ``HEADER``."""
-        return [[str(status[name]) for name in self.HEADER] for status in (run.status() for run in self)]
-
-    def __repr__(self) -> str:
-        return "\n".join(["  ".join(self.HEADER), *("  ".join(row) for row in self.rows())])
-
-    def _repr_html_(self) -> str:
-        return grid(f"{len(self)} run{'s' * (len(self) != 1)}", self.HEADER, self.rows())
-
-
-def find_runs(folder: Path) -> RunList:
-    """All runs in a directory, oldest first."""
-    paths = [path.parent for path in folder.glob("*/run.json")]
-    return RunList([Run(path) for path in sorted(paths, key=lambda p: (p / "run.json").stat().st_mtime)])
-
-
-def find_run(text: str | Path, folder: Path = Path("runs")) -> Run:
-    """The run at a path, or with that name in ``folder``.
-
-    Parameters
-    ----------
-    text : str or Path
-        Directory of a run, its name, the name of its study, or the start of its name if only one run has it.
-    folder : Path
-        Directory that holds runs.
-
-    Raises
-    ------
-    RunNotFoundError
-        If there is none, or more than one.
-    """
-    path = Path(text)
-    if (path / "run.json").is_file():
-        return Run(path)
-    names = [run.path.name for run in find_runs(folder)] if folder.is_dir() else []
-    requested = path.name if path.parent == folder else str(text)
-    study_name = re.compile(rf"{re.escape(requested)}-[0-9a-f]{{8}}")  # the name of a run adds a digest
-    matching = (
-        [name for name in names if name == requested]
-        or [name for name in names if study_name.fullmatch(name)]
-        or [name for name in names if name.startswith(requested)]
-    )
-    if len(matching) == 1:
-        return Run(folder / matching[0])
-    if matching:
-        raise RunNotFoundError(f"{text!s} fits several runs: {', '.join(matching)}")
-    raise RunNotFoundError(f"no run {text!s}; {nearest(str(text), names)} (list them with: membrane-dask list)")
 
 
 def prepare(plan: Plan, out: Path | None, *, fresh: bool = False) -> Run:
@@ -355,26 +321,17 @@ def prepare(plan: Plan, out: Path | None, *, fresh: bool = False) -> Run:
         If the directory holds something else.
     """
     root = out or Path("runs") / plan.name
-    problem = None
     if (root / "run.json").is_file():
-        run = Run(root)
         if not fresh:
+            run = Run(root)
             run.require_present_layout("resumed")
-        if fresh:
-            with DriverLock(root) as driver:  # not while a driver is active on it
-                driver.root = root.with_name(f"{root.name}.old-{int(time.time())}")
-                root.rename(driver.root)
-        elif run.identity == plan.study.identity():
+            run.require_same_study(plan.study)
             return run
-        else:
-            problem = (
-                f"{root} holds the run of another study (digest {run.identity[:8]}, this one is "
-                f"{plan.study.identity()[:8]}); choose another --out, or move it away with --fresh"
-            )
+        with DriverLock(root) as driver:  # not while a driver is active on it
+            driver.root = root.with_name(f"{root.name}.old-{int(time.time())}")
+            root.rename(driver.root)
     elif root.exists() and (not root.is_dir() or any(root.iterdir())):
-        problem = f"{root} exists and is not a run; choose another --out"
-    if problem:
-        raise StudyError([Problem((), problem)])
+        raise StudyError([Problem((), f"{root} exists and is not a run; choose another --out")])
     return _create(plan, root)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from membrane_dask.engine.run import Run, find_run
+from membrane_dask.engine.run import Run
+from membrane_dask.engine.run_list import find_run
 from membrane_dask.errors import ReportError
 from membrane_dask.files import write_atomically
 from membrane_dask.studies.registry import find_kind

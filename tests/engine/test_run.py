@@ -16,7 +16,8 @@ import toy
 
 import membrane_dask as md
 from membrane_dask import api
-from membrane_dask.engine.run import RunNotFoundError, find_run, prepare
+from membrane_dask.engine.run import RunNotFoundError, prepare
+from membrane_dask.engine.run_list import find_run
 from membrane_dask.errors import StudyError
 from membrane_dask.files import write_json
 
