@@ -14,6 +14,7 @@ from typing import Any
 
 from membrane_dask.config import BaseStudy
 from membrane_dask.engine import inspect
+from membrane_dask.engine.cluster.certificates import Certificates
 from membrane_dask.engine.cluster.driver_series import (
     DriverSeries,
     cancel_drivers,
@@ -232,6 +233,7 @@ def execute(
     settings = plan.study.execution
     listener = listener or ProgressLines(sys.stderr)
     with disk_errors(run.path), DriverLock(run.path) as driver, log_to_file(run.path / "logs" / "driver.log"):
+        Certificates.remove_stale(run.path)
         provenance = Provenance(run.path)
         if damage := provenance.put_aside_if_damaged():
             listener(Message(damage))
@@ -369,6 +371,7 @@ def submit(
             f"stop it with: membrane-dask cancel {run.path}"
         )
     with DriverLock(run.path):
+        Certificates.remove_stale(run.path)
         run.update_study(planned.study)
         if retry_failed:
             _reopen(run)

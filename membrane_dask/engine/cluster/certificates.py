@@ -49,6 +49,13 @@ class Certificates:
         )  # fmt: skip
         return cls(driver, workers, folder)
 
+    @staticmethod
+    def remove_stale(root: Path) -> None:
+        """Remove the files of drivers that were killed; the caller holds the run's lock, so no driver uses them."""
+        for folder in root.glob(".tls-*"):
+            if not folder.is_symlink():
+                shutil.rmtree(folder, ignore_errors=True)
+
     def remove(self) -> None:
         """Remove the files."""
         if self.folder is not None:

@@ -263,6 +263,7 @@ def open_pool(profile: Profile, root: Path, notify: Callable[[str], None]) -> It
         yield SyncPool()
         return
     import dask
+    import distributed  # noqa: F401  # its defaults must be there before the settings, which are undone at the end
 
     settings = {
         "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
@@ -271,6 +272,11 @@ def open_pool(profile: Profile, root: Path, notify: Callable[[str], None]) -> It
         # just starting it again: on a busy machine a run would lose all its workers and wait for ever.
         "distributed.deploy.lost-worker-timeout": "10000h",
         "distributed.nanny.pre-spawn-environ": environment(profile.threads or 1),
+        # Pages of the dashboard only: no proxy to other servers, and nothing that workers answer to every user.
+        "distributed.scheduler.http.routes": [
+            f"distributed.http.{name}" for name in ("scheduler.info", "scheduler.json", "health", "statics")
+        ],
+        "distributed.worker.http.routes": [],
     }
     with dask.config.set(settings):
         if profile.is_batch and profile.single_allocation and not own_job_id(profile):
@@ -311,9 +317,11 @@ def _running_cluster(profile: Profile, notify: Callable[[str], None]) -> Iterato
     from distributed import Client
 
     address = profile.name
-    host = re.sub(r"^\w+://|:\d+$", "", address).strip("[]")
-    if not address.startswith(("tls://", "wss://")) and host not in ("127.0.0.1", "localhost", "::1"):
-        notify(f"WARNING: {address} is not encrypted: whoever reaches it over the network can run code as you")
+    if not address.startswith(("tls://", "wss://")):
+        host = re.sub(r"^\w+://|:\d+$", "", address).strip("[]")
+        local = host in ("127.0.0.1", "localhost", "::1")
+        others = "every user of this machine" if local else "whoever reaches it over the network"
+        notify(f"WARNING: {address} is not encrypted: {others} can run code as you")
     try:
         client = Client(address, timeout=SCHEDULER_TIMEOUT)
     except (OSError, TimeoutError, ValueError, TypeError) as error:
@@ -328,10 +336,11 @@ def _running_cluster(profile: Profile, notify: Callable[[str], None]) -> Iterato
 
 
 def _local_cluster(profile: Profile) -> Any:
-    from distributed import LocalCluster
+    from distributed import LocalCluster, Security
 
     try:
         return LocalCluster(
+            security=Security.temporary(),  # without it every user of this machine could run code as this one
             n_workers=default_workers(profile),
             threads_per_worker=1,  # a kernel uses one core; threads would wait for the interpreter's lock
             processes=True,

@@ -13,7 +13,7 @@ from typing import Any
 from membrane_dask.engine.cluster.driver_series import driver_job_script
 from membrane_dask.engine.cluster.pools import Pool, open_pool
 from membrane_dask.engine.cluster.profiles import Profile
-from membrane_dask.engine.cluster.worker_jobs import lifetime_arguments
+from membrane_dask.engine.cluster.worker_jobs import WORKER_HTTP, lifetime_arguments
 from membrane_dask.engine.schedulers import BATCH_SYSTEM_CLASSES, batch_system
 from membrane_dask.engine.schedulers.base import WorkerCommand
 from membrane_dask.errors import ClusterError
@@ -38,7 +38,7 @@ def example_scripts(profile: Profile) -> dict[str, str]:
         Scripts of a ``worker`` and of the ``driver``.
     """
     system = batch_system(profile)
-    arguments = ["--no-dashboard", *lifetime_arguments(profile)]
+    arguments = [*WORKER_HTTP, *lifetime_arguments(profile)]
     security = None
     if profile.tls:
         from distributed import Security

@@ -48,6 +48,8 @@ MIN_POLL_INTERVAL, MAX_POLL_INTERVAL = 1.0, 15.0
 REFUSAL_DELAY = 60.0
 #: The same message is reported again after this time, in seconds.
 REPEAT_INTERVAL = 30.0
+#: Arguments of ``dask worker`` for its HTTP server: no pages, and no other machine reaches it.
+WORKER_HTTP = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")
 #: Jobs named in a message.
 LISTED_JOBS = 5
 
@@ -414,7 +416,7 @@ def job_cluster(
     }
     if profile.interface:
         options["interface"] = profile.interface
-    arguments = ["--no-dashboard", *lifetime_arguments(profile)]
+    arguments = [*WORKER_HTTP, *lifetime_arguments(profile)]
     try:
         try:
             cluster = SpecCluster(
