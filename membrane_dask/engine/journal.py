@@ -153,7 +153,7 @@ class Journal:
     def history(self, report: Callable[[str], None] | None = None) -> dict[str, Outcome]:
         """Outcome of every unit that is finished or failed, by key; ``report`` as in :meth:`records`."""
         outcomes: dict[str, Outcome] = {}
-        done, failed = Outcome("done"), Outcome("failed")  # most units have no feedback: they share one object
+        done, failed = Outcome("done"), Outcome("failed")  # one object for all units without feedback
         for record in self.records(report):
             for key in record.get("reopened", ()):
                 outcomes.pop(key, None)

@@ -26,12 +26,12 @@ INTRUDER = Path(__file__).parent / "intruder.py"
 
 def listening(processes: list[psutil.Process]) -> list[tuple[str, int]]:
     """Addresses on which processes accept connections."""
-    found = set()
+    addresses = set()
     for process in processes:
         for connection in process.net_connections(kind="inet"):
             if connection.status == psutil.CONN_LISTEN:
-                found.add((connection.laddr.ip, connection.laddr.port))
-    return sorted(found)
+                addresses.add((connection.laddr.ip, connection.laddr.port))
+    return sorted(addresses)
 
 
 def my_ports(before: list[tuple[str, int]]) -> list[tuple[str, int]]:

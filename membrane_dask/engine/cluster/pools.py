@@ -320,8 +320,8 @@ def _running_cluster(profile: Profile, notify: Callable[[str], None]) -> Iterato
     if not address.startswith(("tls://", "wss://")):
         host = re.sub(r"^\w+://|:\d+$", "", address).strip("[]")
         local = host in ("127.0.0.1", "localhost", "::1")
-        others = "every user of this machine" if local else "whoever reaches it over the network"
-        notify(f"WARNING: {address} is not encrypted: {others} can run code as you")
+        attackers = "every user of this machine" if local else "whoever reaches it over the network"
+        notify(f"WARNING: {address} is not encrypted: {attackers} can run code as you")
     try:
         client = Client(address, timeout=SCHEDULER_TIMEOUT)
     except (OSError, TimeoutError, ValueError, TypeError) as error:
