@@ -7,13 +7,13 @@ import multiprocessing
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from membrane_dask.config import BaseStudy
-from membrane_dask.engine import inspect
+from membrane_dask.engine import inspect, layout_record
 from membrane_dask.engine.cluster.certificates import Certificates
 from membrane_dask.engine.cluster.driver_series import (
     DriverSeries,
@@ -31,12 +31,16 @@ from membrane_dask.engine.lock import DriverLock, RunBusyError
 from membrane_dask.engine.logs import log_to_file, logger
 from membrane_dask.engine.plan import Plan, as_seconds, make_plan
 from membrane_dask.engine.provenance import Provenance
+from membrane_dask.engine.rounds import all_units
 from membrane_dask.engine.run import Run, RunNotFoundError, prepare
 from membrane_dask.engine.run_list import BrokenRun, RunList, broken_run, find_run, find_runs
 from membrane_dask.engine.schedulers import batch_system
 from membrane_dask.engine.schedulers.base import BatchSystem
+from membrane_dask.engine.store import Sink, sinks
+from membrane_dask.engine.verification import Fault, verify_run
 from membrane_dask.errors import ClusterError, Problem, Source, StudyError
 from membrane_dask.files import DiskError, disk_errors, now, write_atomically
+from membrane_dask.program import Unit
 from membrane_dask.progress import ProgressLines
 from membrane_dask.studies.registry import find_kind, kinds
 from membrane_dask.study_file import load_study, load_study_with_source, parse_cluster
@@ -44,7 +48,7 @@ from membrane_dask.study_file import load_study, load_study_with_source, parse_c
 __all__ = [
     "ClusterError", "Plan", "Run", "RunList", "RunNotFoundError", "StudyError",
     "cancel", "list_runs", "load_study", "open_run", "plan", "probe_cluster", "replay", "retry", "run", "submit",
-    "user_file",
+    "user_file", "verify",
 ]  # fmt: skip
 
 
@@ -250,22 +254,27 @@ def execute(
 
             if driver.notice:
                 tell(Message(driver.notice))
+            for name in layout_record.repair_layout(run.path, plan.program, run.batch):
+                tell(Message(f"{name} was missing or altered; it was laid out again"))
+            lost_tables = layout_record.damaged_collected(run.path)
+            for name, problem in lost_tables:
+                tell(Message(f"{name} is {problem}; it is computed again"))
             execution = Execution(
                 run.path, plan.program, run.batch, sum(run.counts.values()),
                 retries=settings.retries, failure_limit=settings.failure_limit,
-                timeout=settings.timeout, memory=plan.worker_memory(), listener=tell,
+                timeout=settings.timeout, memory=plan.worker_memory(), sync=settings.sync, listener=tell,
             )  # fmt: skip
+            execution.resume(driver)
             if series:
                 series.begin(len(execution.history))
-            open_units = sum(run.counts.values()) - len(execution.history)
-            if limit == 0 or not open_units or run.journal.collected():  # no cluster for nothing
+            if limit == 0 or not execution.has_open_units:  # no cluster for nothing
                 from membrane_dask.engine.cluster.pools import SyncPool
 
                 summary = execution.run(SyncPool(), driver, 0)
             else:
                 with open_pool(plan.cluster, run.path, lambda text: tell(Message(text))) as pool:
                     summary = execution.run(pool, driver, limit, series.time_limit if series else None)
-            if not summary.left and not run.journal.collected():
+            if not summary.left and (lost_tables or not run.journal.collected()):
                 execution.collect()
             reason = summary.reason
             return summary
@@ -482,6 +491,31 @@ def retry(path: str | Path, listener: Listener | None = None) -> Run:
     if submitted_profile(failed_run.path) is not None:
         return submit(plan(failed_run.study), failed_run.path, retry_failed=True)
     return run(plan(failed_run.study), failed_run.path, retry_failed=True, listener=listener)
+
+
+def verify(path: str | Path, progress: Callable[[int, int], None] = lambda done, total: None) -> list[Fault]:
+    """Compare all files and values of a run with the digests that were recorded when they were written.
+
+    Parameters
+    ----------
+    path : str or Path
+        The run.
+    progress : callable
+        Receives the numbers of compared units and of all.
+
+    Returns
+    -------
+    list of Fault
+        What is missing or altered; :func:`run` computes it again.
+    """
+    run = find_run(path)
+    run.require_present_layout("verified")
+
+    def storage() -> tuple[dict[str, Sink], list[Unit]]:
+        program = plan(run.study).program
+        return sinks(run.path, program, run.batch), list(all_units(program, run.journal.history()))
+
+    return verify_run(run.path, run.journal, storage, progress)
 
 
 def cancel(path: str | Path) -> bool:

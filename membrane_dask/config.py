@@ -192,6 +192,12 @@ class ExecutionSettings(Model):
     timeout: Duration | None = parameter(
         None, "a unit that takes longer has failed; default no limit", unit="h, min or hh:mm:ss"
     )
+    sync: bool = parameter(
+        True,
+        "wait until values are on disk before they are recorded as finished, so that a power cut loses none; false on "
+        "file systems in memory",
+        unit="",
+    )
     failure_limit: Number = parameter(
         0.5, "stop when more than this fraction of the finished units has failed (judged from 20 on)", gt=0, le=1
     )

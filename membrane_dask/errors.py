@@ -98,5 +98,9 @@ class ProgramError(RuntimeError):
     """A study kind asks for something that cannot be done: an error of its package, not of the study."""
 
 
+class DataLossError(RuntimeError):
+    """Files of a run are missing or altered; the message names them, and the command that computes them again."""
+
+
 class ReportError(RuntimeError):
     """A run has nothing to report yet, or its kind has no report."""

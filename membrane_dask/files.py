@@ -95,6 +95,18 @@ def write_atomically(path: Path, text: str) -> None:
             raise
 
 
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on disk; without effect where a file system cannot."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.ENOSYS):
+            raise
+    finally:
+        os.close(descriptor)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Replace a JSON file atomically."""
     write_atomically(path, json.dumps(value, indent=1, allow_nan=False) + "\n")

@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from membrane_dask.cli import clusters, run, runs, studies
-from membrane_dask.cli.exit_codes import BUG, CLUSTER, DONE, INTERRUPTED, STOPPED, USAGE
+from membrane_dask.cli.exit_codes import ALTERED, BUG, CLUSTER, DONE, INTERRUPTED, STOPPED, USAGE
 from membrane_dask.engine.terminal import say, show
 
 app = typer.Typer(
@@ -54,6 +54,7 @@ app.command()(runs.logs)
 app.command()(runs.cancel)
 app.command()(run.retry)
 app.command()(runs.report)
+app.command()(runs.verify)
 app.command()(runs.replay)
 app.command()(studies.schema)
 app.command(hidden=True)(run.drive)
@@ -98,7 +99,7 @@ def _print_error(error: Exception) -> int:
         return USAGE
     from membrane_dask.engine.lock import RunBusyError
     from membrane_dask.engine.run import RunNotFoundError
-    from membrane_dask.errors import ClusterError, ProgramError, ReportError, UnreadableRunError
+    from membrane_dask.errors import ClusterError, DataLossError, ProgramError, ReportError, UnreadableRunError
 
     if isinstance(error, (RunNotFoundError, RunBusyError, ReportError, UnreadableRunError)):
         say(str(error))
@@ -107,6 +108,9 @@ def _print_error(error: Exception) -> int:
         say(f"cluster failure: {error}")
         say("what is finished is kept; the same command resumes")
         return CLUSTER
+    if isinstance(error, DataLossError):
+        say(str(error))
+        return ALTERED
     if isinstance(error, ProgramError):
         say(f"{error}; this is an error of the package of that study kind; what is finished is kept")
         return BUG

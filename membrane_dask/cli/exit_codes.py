@@ -1,7 +1,8 @@
 """Exit codes of the command line.
 
-0 done; 1 a bug of membrane-dask; 2 invalid study or usage, nothing was started; 3 finished with failed units; 4 cluster
-failure; 75 stopped early, resumable; 130 interrupted with Ctrl-C, resumable.
+0 done; 1 values of a run that are missing or altered, or a bug of membrane-dask; 2 invalid study or usage, nothing was
+started; 3 finished with failed units; 4 cluster failure; 75 stopped early, resumable; 130 interrupted with Ctrl-C,
+resumable.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-DONE, BUG, USAGE, FAILED_UNITS, CLUSTER, STOPPED, INTERRUPTED = 0, 1, 2, 3, 4, 75, 130
+DONE, ALTERED, BUG, USAGE, FAILED_UNITS, CLUSTER, STOPPED, INTERRUPTED = 0, 1, 1, 2, 3, 4, 75, 130
 
 
 def exit_with(code: int) -> NoReturn:

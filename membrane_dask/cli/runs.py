@@ -1,16 +1,17 @@
-"""Commands that look at runs: status, list, logs, report, replay; and the one that cancels them."""
+"""Commands that look at runs: status, list, logs, report, verify, replay; and the one that cancels them."""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from membrane_dask.cli.exit_codes import BUG, FAILED_UNITS, USAGE, exit_with
+from membrane_dask.cli.exit_codes import ALTERED, BUG, FAILED_UNITS, USAGE, exit_with
 from membrane_dask.cli.options import RunName, print_table
 from membrane_dask.engine.terminal import say, show
 
@@ -130,6 +131,33 @@ def report(
     from membrane_dask.report import write_report
 
     show(write_report(name, out))
+
+
+def verify(name: RunName, as_json: JsonOutput = False) -> None:
+    """Compare all files and values of a run with their recorded digests; exit code 1 if any are missing or altered."""
+    from membrane_dask import api
+
+    start = shown = time.monotonic()
+
+    def progress(done: int, total: int) -> None:
+        nonlocal shown
+        if time.monotonic() - shown > 2:
+            shown = time.monotonic()
+            say(f"{done} of {total} units verified after {shown - start:.0f} s")
+
+    run = api.open_run(name)
+    faults = api.verify(run.path, progress)
+    if as_json:
+        show(json.dumps([asdict(fault) for fault in faults], indent=1))
+    elif faults:
+        print_table(("file", "problem", "units"), [[fault.path, fault.problem, fault.count] for fault in faults])
+    done = run.status()["done"]
+    if faults:
+        command = f"membrane-dask run {run.path / 'study.yaml'} --out {run.path}"
+        files = "file is" if len(faults) == 1 else "files are"
+        say(f"{len(faults)} {files} missing or altered; what is lost is computed again by: {command}")
+        exit_with(ALTERED)
+    say(f"{done} units are on disk as they were written")
 
 
 def replay(

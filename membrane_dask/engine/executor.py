@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from membrane_dask import __version__
-from membrane_dask.engine import store
+from membrane_dask.engine import durability, layout, layout_record, store, verification
 from membrane_dask.engine.cluster.pools import ALLOWED_FAILURES, Handle, Pool
 from membrane_dask.engine.control_groups import memory_kills, memory_limit
 from membrane_dask.engine.events import (
@@ -39,7 +39,7 @@ from membrane_dask.engine.records import failure_path
 from membrane_dask.engine.rounds import Schedule
 from membrane_dask.engine.worker import BatchOptions, BatchResult, UnitFailure, run_batch
 from membrane_dask.errors import ProgramError
-from membrane_dask.files import write_json
+from membrane_dask.files import sync_folder, write_json
 from membrane_dask.io import ome_zarr
 from membrane_dask.program import Image, Outcome, Program, Scratch, Table, Unit
 from membrane_dask.schema import FAILED
@@ -48,6 +48,8 @@ from membrane_dask.studies import registry
 logger = logging.getLogger("membrane_dask")
 #: Number of finished units from which on the fraction of failures is checked.
 MIN_FINISHED = 20
+#: Largest number of messages on lost values.
+_MESSAGES = 10
 
 
 @dataclass
@@ -77,6 +79,8 @@ class Execution:
         Seconds after which a unit has failed.
     memory : str
         Memory at which a worker is ended, with its unit and its source, for messages.
+    sync : bool
+        Whether a batch is recorded only once its files are on disk.
     listener : callable
         Receives every event.
     """
@@ -84,7 +88,7 @@ class Execution:
     def __init__(
         self, root: Path, program: Program, batch: Mapping[str, int], total: int,
         *, retries: int, failure_limit: float, timeout: float | None = None, memory: str = "",
-        listener: Listener,
+        sync: bool = True, listener: Listener,
     ) -> None:  # fmt: skip
         self.root, self.program, self.total, self.memory = root, program, total, memory
         self.retries, self.failure_limit, self.emit = retries, failure_limit, listener
@@ -110,7 +114,21 @@ class Execution:
         self._lost: set[str] = set()
         self._memory_kills = memory_kills()
         self._timeout_notes = root.resolve() / "logs" / "timeouts"
-        self._options = BatchOptions(__version__, timeout, str(self._timeout_notes))
+        self._sync_root = str(root.resolve()) if sync else ""
+        self._options = BatchOptions(__version__, timeout, str(self._timeout_notes), self._sync_root)
+
+    @property
+    def has_open_units(self) -> bool:
+        """Whether there are units to compute; more may follow from them."""
+        return bool(self._queue)
+
+    def resume(self, driver: DriverLock) -> None:
+        """Queue the units of the run that are open, after what is finished was read back.
+
+        What was lost since it was recorded is queued again, before units that need it.
+        """
+        self.enqueue()
+        self._verify(driver)
 
     def enqueue(self) -> None:
         """Queue the units that follow from newly finished ones, in batches of whole chunks."""
@@ -149,9 +167,11 @@ class Execution:
         return unit.task, self.sinks[unit.task].chunk(unit)
 
     def run(self, pool: Pool, driver: DriverLock, limit: int | None = None, seconds: float | None = None) -> Summary:
-        """Execute units until all have finished, ``limit`` of them have, time is up, or the run is cancelled."""
+        """Execute units until all have finished, ``limit`` of them have, time is up, or the run is cancelled.
+
+        :meth:`resume` comes first.
+        """
         deadline = math.inf if seconds is None else time.monotonic() + seconds
-        self.enqueue()
         done, failed = self._counts()
         self.emit(Started(self.total, done, failed, pool.dashboard, self.program.adaptive))
         if str(self._damage):
@@ -184,7 +204,7 @@ class Execution:
                     break
                 self.enqueue()
                 if not self._queue and not self._in_flight:
-                    self._verify()
+                    self._verify(driver)
         finally:
             for handle in self._in_flight:
                 handle.release()
@@ -274,6 +294,8 @@ class Execution:
             self.journal.append(
                 {
                     "done": keys,
+                    "task": batch.units[0].task,
+                    "index": [unit.index for unit in batch.units if unit.key in result.seconds],
                     "seconds": list(result.seconds.values()),
                     "memory": list(result.memory.values()),
                     "sha256": list(result.sha256.values()),
@@ -323,41 +345,67 @@ class Execution:
         done, failed = self._counts()
         return done + failed >= MIN_FINISHED and failed > self.failure_limit * (done + failed)
 
-    def _verify(self) -> None:
+    def _verify(self, driver: DriverLock) -> None:
         """Read finished units back, and queue those again whose values are not what was written.
 
-        Values are lost when a worker that was given up continues to write, or with a file system.
+        Values are lost when a worker that was given up continues to write, with a node, or with a file system.
         """
-        written: dict[str, str] = {}
-        for record in self.journal.records():
-            written.update(zip(record.get("done", ()), record.get("sha256", ()), strict=False))
+        written = verification.written_units(self.journal)
+        complete = self.journal.collected() and not self._failed
+        gone = {task for task, sink in self.sinks.items() if sink.temporary and complete}
         unverified = [
-            unit for key, unit in self.units.items() if key not in self._verified and self.history[key].status == "done"
+            unit
+            for key, unit in self.units.items()
+            if self._is_done(key) and key not in self._verified and unit.task not in gone
         ]
-        lost = []
-        for task, sink in self.sinks.items():
-            if sink.verified:
-                finished = [unit for unit in unverified if unit.task == task]
-                lost += [unit for unit, sha in sink.digests(finished) if sha != written.get(unit.key)]
+        faults = verification.verify_units(
+            self.sinks, unverified, written, self.root.resolve(), lambda count: driver.heartbeat(0)
+        )
         self._verified.update(unit.key for unit in unverified)
-        lost_again = [unit.key for unit in lost if unit.key in self._lost]
+        self._mark_failed()
+        lost = [key for fault in faults for key in fault.units]
+        if lost:
+            # Units that are computed again may need what a complete run has removed.
+            lost += [key for key, unit in self.units.items() if self._is_done(key) and unit.task in gone]
+            self._reopen(lost, [str(fault) for fault in faults])
+
+    def _reopen(self, lost: list[str], reasons: list[str]) -> None:
+        """Compute units again, in the order that the rounds of the program give them."""
+        lost_again = [key for key in lost if key in self._lost]
         if lost_again:
             raise OSError(f"{self.root} loses data, check its file system: {lost_again[0]} was lost twice")
-        if lost:
-            self._lost.update(unit.key for unit in lost)
-            self._verified.difference_update(self._lost)
-            self.journal.append({"reopened": [unit.key for unit in lost]})
-            for unit in lost:
-                del self.history[unit.key]
-                self._queue.append(_Batch((unit,)))
-            self.emit(Retried(tuple(u.key for u in lost), "their values were missing from the result"))
+        self._lost.update(lost)
+        self._verified.difference_update(lost)
+        self.journal.append({"reopened": lost})
+        for key in lost:
+            del self.history[key]
+        for reason in reasons[:_MESSAGES]:
+            self.emit(Message(f"lost: {reason}"))
+        if len(reasons) > _MESSAGES:
+            self.emit(Message(f"lost: {len(reasons) - _MESSAGES} more files or chunks"))
+        self.emit(Retried(tuple(lost), "their values were missing from the result, or altered"))
+        self._schedule = Schedule(self.program, self.history)
+        self._queue.clear()
+        self.enqueue()
+
+    def _mark_failed(self) -> None:
+        """Set the status of failed units that was lost with its chunk."""
+        for task, sink in self.sinks.items() if self._failed else ():
+            failed = [unit for key, unit in self.units.items() if unit.task == task and key in self._failed]
+            sink.mark(sink.unmarked(failed, FAILED), FAILED)
 
     def collect(self) -> None:
-        """Write the tables that follow from the finished units, and the pyramids of volumes."""
+        """Write the tables that follow from the finished units, and the pyramids of volumes.
+
+        :meth:`run` has read the units back.
+        """
         self.emit(Collecting())
+        folders: list[Path] = []
         for image in self.program.images:
             if image.voxel_size_nm is not None:
-                ome_zarr.build_pyramid(store.volume_path(self.root, image.name))
+                ome_zarr.build_pyramid(layout.volume_path(self.root, image.name))
+                volume = layout.volume_path(self.root, image.name)
+                folders += [volume / str(level) for level in range(1, ome_zarr.count_levels(volume))]
         kind = registry.kinds().get(self.program.kind)
         if self._unknown:
             number, example = len(self._unknown), min(self._unknown)
@@ -366,7 +414,13 @@ class Execution:
         for dataset in self.program.collect(self._read, history):
             if kind is not None:
                 kind.require_declared(dataset.name)
-            store.create_dataset(self.root / "result.zarr", dataset)
+            layout.create_dataset(self.root / "result.zarr", dataset)
+            folders.append(self.root / "result.zarr" / dataset.name)
+        if self._sync_root:
+            for folder in folders:
+                durability.sync_tree(folder)
+                sync_folder(folder.parent)
+        layout_record.record_collected(self.root, folders)
         self.journal.append({"collected": True})
         if not self._failed:
             for sink in self.sinks.values():

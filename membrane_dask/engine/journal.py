@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from membrane_dask.engine.records import JournalRecord, journal_line, parse_journal_line
-from membrane_dask.files import disk_errors, now
+from membrane_dask.files import disk_errors, now, sync_folder
 from membrane_dask.program import Outcome
 
 #: Longest line that is read, in bytes; a batch has a few hundred bytes for each of its units.
@@ -121,6 +121,8 @@ class Journal:
                 with contextlib.suppress(OSError):
                     stream.truncate(end)  # no half line, to which a later one would be appended
                 raise
+        if not end:
+            sync_folder(self.folder)  # the name of the new file is on disk as well
 
     def _files(self) -> list[Path]:
         """Files of all drivers, that of the oldest first."""

@@ -28,6 +28,8 @@ _STRICT = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
 _Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$", max_length=200)]
 _Word = Annotated[str, StringConstraints(pattern=r"^\P{C}*$", max_length=1000)]
 _Key = Annotated[str, StringConstraints(pattern=r"^\P{C}+$", max_length=1000)]
+# A file or folder of the results, below the run.
+_Path = Annotated[str, StringConstraints(pattern=r"^(result\.zarr|volumes)(/[^/\x00.][^/\x00]*)*$", max_length=1000)]
 _Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{1,128}$")]
 _Count = Annotated[int, Field(ge=0, lt=2**63)]
 _Seconds = Annotated[float, Field(ge=0)]
@@ -48,6 +50,31 @@ class RunRecord(TypedDict):
     seed: int
     units: dict[_Name, _Count]
     batch: dict[_Name, Annotated[int, Field(ge=1)]]
+
+
+@with_config(_STRICT)
+class StorageRecord(TypedDict, total=False):
+    """Where the units of a task are stored: in a table, an image or scratch files."""
+
+    table: _Path
+    batch: Annotated[int, Field(ge=1)]
+    variables: dict[_Word, Annotated[int, Field(ge=0, le=32)]]
+    image: _Path
+    variable: _Word
+    shape: list[_Count]
+    axis: Annotated[int, Field(ge=0, le=32)]
+    thickness: Annotated[int, Field(ge=1)]
+    scratch: _Name
+    temporary: bool
+
+
+@with_config(_STRICT)
+class LayoutRecord(TypedDict):
+    """``layout.json``: where units are stored, and digests of the files that no unit writes, by path below the run."""
+
+    storage: dict[_Name, StorageRecord]
+    layout: dict[_Path, _Digest]
+    collected: dict[_Path, _Digest]
 
 
 @with_config(_STRICT)
@@ -83,6 +110,8 @@ class JournalRecord(TypedDict, total=False):
     seconds: list[_Seconds]
     memory: list[_Count]
     sha256: list[_Digest]
+    task: _Word
+    index: list[list[_Count]]
     feedback: dict[_Key, dict[str, int | float]]
     worker: _Word
     attempt: _Count
@@ -147,6 +176,8 @@ def parse_journal_line(text: bytes) -> JournalRecord:
         for name in ("seconds", "memory", "sha256"):
             if len(record.get(name, ())) != len(record["done"]):
                 raise ValueError(f"{name!r} must have a value for each of {len(record['done'])} units")
+        if len(record.get("index", record["done"])) != len(record["done"]):  # earlier versions do not write it
+            raise ValueError(f"'index' must have a value for each of {len(record['done'])} units")
     return record
 
 

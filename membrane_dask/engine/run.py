@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from membrane_dask.config import BaseStudy
-from membrane_dask.engine import records, store
+from membrane_dask.engine import durability, layout, layout_record, records, store, verification
 from membrane_dask.engine.cluster.driver_series import queued_drivers
 from membrane_dask.engine.html import bar, table
 from membrane_dask.engine.journal import Journal, JournalSummary
@@ -19,8 +19,8 @@ from membrane_dask.engine.plan import Plan, as_seconds
 from membrane_dask.engine.provenance import Provenance
 from membrane_dask.engine.records import SCHEMA
 from membrane_dask.engine.terminal import printable_line
-from membrane_dask.errors import Problem, StudyError, nearest
-from membrane_dask.files import disk_errors, write_atomically, write_json
+from membrane_dask.errors import DataLossError, Problem, StudyError, nearest
+from membrane_dask.files import disk_errors, sync_folder, write_atomically, write_json
 from membrane_dask.schema import STATUS, TableSchema, find_table, renamed_group
 from membrane_dask.studies import registry
 from membrane_dask.study_file import load_study, to_yaml
@@ -180,9 +180,15 @@ class Run:
         """The result as an ``xarray.DataTree``, read when values are asked for.
 
         It can be opened while the run is active: values of unfinished units are NaN, and ``status`` is their state.
+
+        Raises
+        ------
+        DataLossError
+            If a file that the run has written is missing or empty; or, for metadata and labels, altered.
         """
         import xarray as xr
 
+        self._require_intact("result.zarr")
         tree = xr.open_datatree(self.path / "result.zarr", engine="zarr", consolidated=False, chunks=None)
         kind = registry.kinds().get(self.kind)  # None: a run of a plug-in that is not installed here
         return under_present_names(tree, kind.schemas) if kind else tree
@@ -206,12 +212,20 @@ class Run:
         ------
         KeyError
             If there is no such volume.
+        DataLossError
+            If a file of the volume that the run has written is missing or empty.
         """
         from membrane_dask.io import ome_zarr as ome
 
         if name not in self.volumes:
             raise KeyError(f"no volume {name!r}; {nearest(name, self.volumes)}")
-        return ome.open_volume(store.volume_path(self.path, name), level)
+        self._require_intact(f"volumes/{name}.ome.zarr")
+        return ome.open_volume(layout.volume_path(self.path, name), level)
+
+    def _require_intact(self, component: str) -> None:
+        faults = verification.opening_faults(self.path, self.journal, component)
+        if faults:
+            raise DataLossError(verification.summary(faults, self.path))
 
     @property
     def failed_keys(self) -> tuple[str, ...]:
@@ -350,12 +364,13 @@ def _create(plan: Plan, root: Path) -> Run:
         for path in study.inputs().values():
             shutil.copyfile(path, building / "inputs" / path.name)
         program = plan.program
-        store.create_result(building, program, plan.batch)
+        layout.create_result(building, program, plan.batch)
         (building / "study.yaml").write_text(_portable_yaml(study), encoding="utf-8")
         Provenance(building).create(
             study=study.identity(),
             inputs={name: {"path": str(p), "sha256": _sha(p)} for name, p in study.inputs().items()},
         )
+        layout_record.record_layout(building, store.sinks(building, program, plan.batch))
         write_json(
             building / "run.json",
             {
@@ -367,7 +382,9 @@ def _create(plan: Plan, root: Path) -> Run:
                 "batch": dict(plan.batch),
             },
         )
+        durability.sync_tree(building)
         building.rename(root)
+        sync_folder(root.parent)
     except BaseException as error:
         shutil.rmtree(building, ignore_errors=True)
         if isinstance(error, OSError) and (root / "run.json").is_file():

@@ -1,12 +1,14 @@
-"""Storage of results: a labelled template is laid out first, then each unit's values are written into it.
+"""Storage of the values of units, in the results that :mod:`.layout` has laid out.
 
 A batch of units fills whole Zarr chunks and has one writer. Neither xarray nor Zarr detects two writers of one chunk,
-so sinks check names, types, shapes and NaNs, and the engine never has two batches of one chunk in flight.
+so sinks check names, types, shapes and NaNs, and the engine never has two batches of one chunk in flight. Every chunk
+is written, one of nothing but fill values too: a chunk that is missing has lost its values.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import shutil
 import zipfile
@@ -19,18 +21,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import zarr
-from zarr.codecs import ZstdCodec
 
-from membrane_dask.program import Dataset, Image, Program, Table, Unit
-from membrane_dask.schema import DONE, STATUS, TODO, TableSchema, Variable
-
-_INTEGER_FILL = -1
-#: Largest number of planes in a chunk of an image, and half of its largest extent along the other axes.
-_CHUNK = 64
-
-
-class ResultError(ValueError):
-    """A unit returned something else than its table, image or scratch data holds."""
+from membrane_dask.engine.layout import EVERY_CHUNK, ResultError, volume_path
+from membrane_dask.program import Program, Unit
+from membrane_dask.schema import DONE, STATUS, Variable
 
 
 @dataclass(frozen=True)
@@ -57,7 +51,6 @@ class TableSink:
     unit_shape: tuple[int, ...]
     batch: int
     temporary: ClassVar[bool] = False
-    verified: ClassVar[bool] = True
 
     def chunk(self, unit: Unit) -> tuple[int, ...]:
         """Chunk that holds the unit; units of one chunk have one writer at a time."""
@@ -91,7 +84,7 @@ class TableSink:
             raise ResultError(f"{unit.key}: {variable.path} is not finite ({value.ravel()[:4]})")
         fitted = value.astype(target)
         if target.kind == "f":
-            fitted[np.isnan(fitted)] = np.nan  # one NaN: a chunk that holds nothing else is not written at all
+            fitted[np.isnan(fitted)] = np.nan  # one NaN, whose bits are those of the fill value
         if target.kind in "iu" and not (fitted == value).all():
             raise ResultError(f"{unit.key}: {variable.path} = {value} does not fit into {target}")
         return fitted
@@ -103,30 +96,79 @@ class TableSink:
             region = (*units[first].index[:-1], span)
             for variable in self.variables:
                 block = np.stack([v[variable.path] for v in values[first : last + 1]])
-                _open_array(f"{self.path}/{variable.path}")[region] = block
-        self.mark(units, 1)
+                self._write_region(variable, self.chunk(units[first]), region, block)
+        self.mark(units, DONE)
 
     def mark(self, units: Sequence[Unit], status: int) -> None:
         """Set the units' status."""
-        array = _open_array(f"{self.path}/{STATUS.name}")
-        for first, last in _runs(units):
-            span = slice(units[first].index[-1], units[last].index[-1] + 1)
-            array[(*units[first].index[:-1], span)] = np.uint8(status)
+        for first, last in _runs(units, self.batch):
+            region = (*units[first].index[:-1], slice(units[first].index[-1], units[last].index[-1] + 1))
+            self._write_region(STATUS, self.chunk(units[first]), region, np.uint8(status))
+
+    def _write_region(self, variable: Variable, chunk: tuple[int, ...], region: Any, block: Any) -> None:
+        array = _open_array(f"{self.path}/{variable.path}")
+        try:
+            array[region] = block
+        except _UNDECODABLE:  # what the chunk held is lost: the units whose values these were are computed again
+            os.unlink(self._file(variable, chunk))
+            array[region] = block
+
+    def _file(self, variable: Variable, chunk: tuple[int, ...]) -> str:
+        # A chunk is whole along the dimensions of a unit's value.
+        return f"{self.path}/{variable.path}/c/{'/'.join(map(str, chunk))}{'/0' * len(variable.dims)}"
+
+    def chunk_files(self, chunk: tuple[int, ...]) -> list[str]:
+        """Files that hold a chunk: one of every variable."""
+        return [self._file(variable, chunk) for variable in (*self.variables, STATUS)]
 
     def read(self, unit: Unit) -> dict[str, np.ndarray]:
         """Values of a unit that is on disk."""
         return {v.path: np.asarray(_open_array(f"{self.path}/{v.path}")[unit.index]) for v in self.variables}
 
     def digests(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, str]]:
-        """Digest of each unit as it stands on disk; that of nothing where its status is not done."""
+        """Digest of each unit as it stands on disk; empty where its chunk cannot be decoded, or it is not done."""
         units = sorted(units, key=lambda unit: unit.index)
-        for first, last in _runs(units, self.batch):
-            region = (*units[first].index[:-1], slice(units[first].index[-1], units[last].index[-1] + 1))
+        for first, last in _runs(units):
+            yield from self._digests_of_run(units[first : last + 1])
+
+    def _digests_of_run(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, str]]:
+        region = (*units[0].index[:-1], slice(units[0].index[-1], units[-1].index[-1] + 1))
+        try:
             status = np.asarray(_open_array(f"{self.path}/{STATUS.name}")[region])
             blocks = {v.path: np.asarray(_open_array(f"{self.path}/{v.path}")[region]) for v in self.variables}
-            for i, unit in enumerate(units[first : last + 1]):
-                done = status[i] == DONE
-                yield unit, digest({path: block[i] for path, block in blocks.items()}) if done else ""
+        except _UNDECODABLE:
+            chunks = [units[first : last + 1] for first, last in _runs(units, self.batch)]
+            for chunk in chunks if len(chunks) > 1 else ():
+                yield from self._digests_of_run(chunk)
+            if len(chunks) == 1:
+                yield from ((unit, "") for unit in units)
+            return
+        for i, unit in enumerate(units):
+            yield unit, digest({path: block[i] for path, block in blocks.items()}) if status[i] == DONE else ""
+
+    def unmarked(self, units: Sequence[Unit], status: int) -> list[Unit]:
+        """Units whose status on disk is another one."""
+        array = _open_array(f"{self.path}/{STATUS.name}")
+
+        def stored(unit: Unit) -> int:
+            try:
+                return int(array[unit.index])
+            except _UNDECODABLE:
+                return -1
+
+        return [unit for unit in units if stored(unit) != status]
+
+    def locate_fault(self, unit: Unit) -> tuple[str, str]:
+        """File that has lost the unit's values, and how; the table where all of its files can be decoded."""
+        for variable in (*self.variables, STATUS):
+            path = self._file(variable, self.chunk(unit))
+            if not variable.nullable and not os.path.exists(path):
+                return path, "missing"
+            try:
+                _open_array(f"{self.path}/{variable.path}")[unit.index]
+            except _UNDECODABLE:
+                return path, "cannot be decoded"
+        return self.path, "altered"
 
     def collect(self, units: Sequence[Unit]) -> Any:
         """The table as a dataset, whatever units are finished."""
@@ -154,8 +196,6 @@ class ImageSink:
         Number of the axis along which slabs follow one another.
     thickness : int
         Planes of a slab.
-    verified : bool
-        Whether finished slabs are read back before the run is complete.
     """
 
     path: str
@@ -163,17 +203,18 @@ class ImageSink:
     shape: tuple[int, ...]
     axis: int
     thickness: int
-    verified: bool = True
     temporary: ClassVar[bool] = False
 
     def chunk(self, unit: Unit) -> tuple[int, ...]:
         """Slab: whole chunks, which one unit fills."""
         return unit.index
 
+    def _slab(self, index: tuple[int, ...]) -> slice:
+        start = index[0] * self.thickness
+        return slice(start, min(start + self.thickness, self.shape[self.axis]))
+
     def _region(self, unit: Unit) -> tuple[slice, ...]:
-        start = unit.index[0] * self.thickness
-        stop = min(start + self.thickness, self.shape[self.axis])
-        return (*[slice(None)] * self.axis, slice(start, stop))
+        return (*[slice(None)] * self.axis, self._slab(unit.index))
 
     def check(self, unit: Unit, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The slab, if its shape, type and values are as planned.
@@ -204,19 +245,43 @@ class ImageSink:
         """Write checked slabs."""
         array = _open_array(self.path)
         for unit, value in zip(units, values, strict=True):
-            array[self._region(unit)] = value[self.variable.name]
+            array[self._region(unit)] = value[self.variable.name]  # whole chunks: nothing is read before
+
+    def chunk_files(self, chunk: tuple[int, ...]) -> list[str]:
+        """Files that hold a slab."""
+        array = _open_array(self.path)
+        slab = self._slab(chunk)
+        ranges = [range(-(-size // edge)) for size, edge in zip(array.shape, array.chunks, strict=True)]
+        edge = array.chunks[self.axis]
+        ranges[self.axis] = range(slab.start // edge, -(-slab.stop // edge))
+        return [f"{self.path}/c/{'/'.join(map(str, numbers))}" for numbers in itertools.product(*ranges)]
 
     def read(self, unit: Unit) -> dict[str, np.ndarray]:
         """A slab that is on disk."""
         return {self.variable.name: np.asarray(_open_array(self.path)[self._region(unit)])}
 
     def digests(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, str]]:
-        """Digest of each slab as it is on disk."""
+        """Digest of each slab as it is on disk; empty where a chunk of it cannot be decoded."""
         for unit in units:
-            yield unit, digest(self.read(unit))
+            try:
+                yield unit, digest(self.read(unit))
+            except _UNDECODABLE:
+                yield unit, ""
 
     def mark(self, units: Sequence[Unit], status: int) -> None:
         """Slabs have no status; the journal records it."""
+
+    def unmarked(self, units: Sequence[Unit], status: int) -> list[Unit]:
+        """Slabs have no status; the journal records it."""
+        return []
+
+    def locate_fault(self, unit: Unit) -> tuple[str, str]:
+        """The image, and how it has lost the unit's values."""
+        try:
+            self.read(unit)
+        except _UNDECODABLE:
+            return self.path, "cannot be decoded"
+        return self.path, "altered"
 
     def collect(self, units: Sequence[Unit]) -> Any:
         """The image, as a Zarr array."""
@@ -244,7 +309,7 @@ class ScratchFiles:
 
     def read(self, name: str, index: tuple[int, ...], only: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Arrays of one unit, or some of them."""
-        with np.load(self.path(name, index)) as arrays:
+        with self.path(name, index).open("rb") as stream, np.load(stream) as arrays:
             return dict(arrays) if only is None else {name: arrays[name] for name in only}
 
 
@@ -255,7 +320,6 @@ class ScratchSink:
     files: ScratchFiles
     name: str
     temporary: bool = False
-    verified: ClassVar[bool] = True
 
     @property
     def path(self) -> str:
@@ -290,6 +354,10 @@ class ScratchSink:
             save(partial, **arrays)
             partial.replace(path)
 
+    def chunk_files(self, chunk: tuple[int, ...]) -> list[str]:
+        """The file of one unit."""
+        return [str(self.files.path(self.name, chunk))]
+
     def read(self, unit: Unit) -> dict[str, np.ndarray]:
         """Arrays that are on disk."""
         return self.files.read(self.name, unit.index)
@@ -305,6 +373,21 @@ class ScratchSink:
     def mark(self, units: Sequence[Unit], status: int) -> None:
         """Scratch data have no status; the journal records it."""
 
+    def unmarked(self, units: Sequence[Unit], status: int) -> list[Unit]:
+        """Scratch data have no status; the journal records it."""
+        return []
+
+    def locate_fault(self, unit: Unit) -> tuple[str, str]:
+        """File that has lost the unit's values, and how."""
+        path = self.files.path(self.name, unit.index)
+        try:
+            self.read(unit)
+        except FileNotFoundError:
+            return str(path), "missing"
+        except _UNDECODABLE:
+            return str(path), "cannot be decoded"
+        return str(path), "altered"
+
     def collect(self, units: Sequence[Unit]) -> Mapping[tuple[int, ...], dict[str, np.ndarray]]:
         """Arrays of finished units, by index."""
         return {unit.index: self.read(unit) for unit in units}
@@ -315,6 +398,8 @@ class ScratchSink:
 
 
 Sink = TableSink | ImageSink | ScratchSink
+#: What decoders raise for a chunk that is truncated, empty or altered.
+_UNDECODABLE = (RuntimeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def _runs(units: Sequence[Unit], batch: int = 0) -> Iterator[tuple[int, int]]:
@@ -331,9 +416,13 @@ def _runs(units: Sequence[Unit], batch: int = 0) -> Iterator[tuple[int, int]]:
             first = i
 
 
-@lru_cache(maxsize=256)
 def _open_array(path: str) -> Any:
-    return zarr.open_array(path, mode="r+")
+    return _array_of_version(path, os.stat(f"{path}/zarr.json").st_mtime_ns)  # a run may be laid out anew
+
+
+@lru_cache(maxsize=256)
+def _array_of_version(path: str, modified: int) -> Any:
+    return zarr.open_array(path, mode="r+").with_config(EVERY_CHUNK)
 
 
 def digest(values: Mapping[str, np.ndarray]) -> str:
@@ -343,131 +432,6 @@ def digest(values: Mapping[str, np.ndarray]) -> str:
         sha.update(name.encode())
         sha.update(np.ascontiguousarray(values[name]).data)
     return sha.hexdigest()[:32]
-
-
-def create_table(result: Path, table: Table, batch: int) -> None:
-    """Lay out a table: every label, type and attribute, and no data."""
-    sizes = {dim: len(labels) for dim, labels in table.labels.items()}
-    group = zarr.create_group(str(result / table.name), attributes=dict(table.attrs))
-    variables = table.schema.variables
-    for dim, labels in table.labels.items():
-        # The labels of a dimension that one sub-group alone uses are stored there; all groups inherit the others.
-        users = {v.group for v in variables if dim in v.dims}
-        parent = group.require_group(users.pop()) if len(users) == 1 and "" not in users else group
-        _create_labels(parent, table.schema, dim, labels)
-    unit_chunk = (1,) * (len(table.unit_dims) - 1) + (batch,)
-    for variable in (*variables, STATUS):
-        parent = group.require_group(variable.group) if variable.group else group
-        dims = (*table.unit_dims, *variable.dims)
-        shape = tuple(sizes[dim] for dim in dims)
-        chunks = tuple(min(c, n) for c, n in zip(unit_chunk, shape, strict=False)) + shape[len(unit_chunk) :]
-        attrs = variable.attributes()
-        if np.dtype(variable.dtype).kind == "i":
-            attrs["_FillValue"] = _INTEGER_FILL  # what is unwritten reads as missing
-        _create(parent, variable.name, dims, shape, chunks, np.dtype(variable.dtype), attrs)
-
-
-def _create_labels(group: Any, schema: TableSchema, dim: str, labels: np.ndarray) -> None:
-    attrs = schema.coordinate(dim).attributes()
-    _create(group, dim, (dim,), labels.shape, labels.shape, labels.dtype, attrs)[...] = labels
-
-
-def _create(
-    group: Any, name: str, dims: tuple[str, ...], shape: tuple[int, ...], chunks: tuple[int, ...],
-    dtype: np.dtype[Any], attrs: Mapping[str, Any],
-) -> Any:  # fmt: skip
-    # Both are needed: Zarr's own fill value for what is unwritten, xarray's to read it as missing.
-    fill: Any = {"f": np.nan, "T": ""}.get(dtype.kind, attrs.get("_FillValue", TODO))
-    return group.create_array(
-        name,
-        shape=shape,
-        chunks=tuple(max(c, 1) for c in chunks),
-        dtype=dtype,
-        fill_value=fill,
-        compressors=[ZstdCodec(level=3, checksum=True)],  # without the checksum a flipped bit goes unnoticed
-        dimension_names=dims,
-        attributes=dict(attrs),
-    )
-
-
-def create_image(root: Path, image: Image) -> None:
-    """Lay out an image: labels, type and attributes, and no data."""
-    if image.voxel_size_nm is not None:
-        from membrane_dask.io import ome_zarr
-
-        ome_zarr.create_volume(
-            volume_path(root, image.name),
-            shape=image.shape,  # type: ignore[arg-type]
-            block=image.thickness,
-            voxel_size_nm=image.voxel_size_nm,
-            name=image.name,
-            axis=image.axis,
-        )
-        return
-    group = zarr.create_group(str(root / "result.zarr" / image.name), attributes=dict(image.attrs))
-    for dim, labels in image.labels.items():
-        _create_labels(group, image.schema, dim, labels)
-    variable = image.variable
-    axis = variable.dims.index(image.axis)
-    # A slab is whole chunks: their thickness divides that of a slab.
-    thickness = max(n for n in range(1, min(image.thickness, _CHUNK) + 1) if image.thickness % n == 0)
-    chunks = tuple(
-        thickness if number == axis else 1 if number < len(image.shape) - 3 else min(size, 2 * _CHUNK)
-        for number, size in enumerate(image.shape)  # the last three axes are those of space
-    )
-    _create(group, variable.name, variable.dims, image.shape, chunks, np.dtype(variable.dtype), variable.attributes())
-
-
-def create_dataset(result: Path, dataset: Dataset) -> None:
-    """Write a table as a whole, replacing what an earlier attempt left.
-
-    Raises
-    ------
-    ResultError
-        If a variable does not have the dimensions and the type of its declaration.
-    """
-    target, partial = result / dataset.name, result / f".{dataset.name}.partial"
-    arrays: dict[str, tuple[Variable, np.ndarray]] = {}
-    labels = dict(dataset.labels)
-    for name, value in dataset.values.items():
-        variable, array = dataset.schema.variable(name), np.asarray(value)
-        dims = (*dataset.dims, *variable.dims)
-        target_type = np.dtype(variable.dtype or array.dtype)
-        if array.ndim != len(dims) or not np.can_cast(array.dtype, target_type, "same_kind"):
-            raise ResultError(
-                f"{dataset.name}/{name} is {array.dtype} {array.shape}, declared {target_type} with dimensions {dims}"
-            )
-        for dim, size in zip(dims, array.shape, strict=True):
-            if len(labels.setdefault(dim, np.arange(size))) != size:
-                raise ResultError(f"{dataset.name}/{name} has {size} entries along {dim}, which has {len(labels[dim])}")
-        arrays[name] = variable, array.astype(target_type)
-    shutil.rmtree(partial, ignore_errors=True)
-    group = zarr.create_group(str(partial), attributes=dict(dataset.attrs))
-    for dim, values in labels.items():
-        if dim not in arrays:
-            _create_labels(group, dataset.schema, dim, np.asarray(values))
-    for name, (variable, array) in arrays.items():
-        dims = (*dataset.dims, *variable.dims)
-        _create(group, name, dims, array.shape, array.shape, array.dtype, variable.attributes())[...] = array
-    shutil.rmtree(target, ignore_errors=True)
-    partial.rename(target)
-
-
-def create_result(root: Path, program: Program, batch: Mapping[str, int]) -> None:
-    """Lay out all results of a run."""
-    result = root / "result.zarr"
-    zarr.create_group(str(result), attributes=dict(program.attrs))
-    for table in program.tables:
-        create_table(result, table, batch[table.name])
-    for image in program.images:
-        create_image(root, image)
-    for dataset in program.inputs:
-        create_dataset(result, dataset)
-
-
-def volume_path(root: Path, name: str) -> Path:
-    """Directory of a volume, outside the result: a multiscale group cannot be part of a tree."""
-    return root / "volumes" / f"{name}.ome.zarr"
 
 
 def sinks(root: Path, program: Program, batch: Mapping[str, int]) -> dict[str, Sink]:
@@ -482,11 +446,45 @@ def sinks(root: Path, program: Program, batch: Mapping[str, int]) -> dict[str, S
         path = str(
             volume_path(root, image.name) / "0" if ome else root / "result.zarr" / image.name / image.variable.name
         )
-        # A slab of a volume has one writer, ever: it is not read back.
-        by_task[image.name] = ImageSink(path, image.variable, image.shape, axis, image.thickness, verified=not ome)
+        by_task[image.name] = ImageSink(path, image.variable, image.shape, axis, image.thickness)
     for scratch in program.scratch:
         by_task[scratch.name] = ScratchSink(ScratchFiles(str(root)), scratch.name, scratch.temporary)
     return by_task
+
+
+def describe(by_task: Mapping[str, Sink], root: Path) -> dict[str, dict[str, Any]]:
+    """Storage of every task as plain JSON values, from which :func:`described` makes it without the program."""
+
+    def entry(sink: Sink) -> dict[str, Any]:
+        if isinstance(sink, TableSink):
+            dims = {variable.path: len(variable.dims) for variable in sink.variables}
+            return {"table": str(Path(sink.path).relative_to(root)), "batch": sink.batch, "variables": dims}
+        if isinstance(sink, ImageSink):
+            names = {"image": str(Path(sink.path).relative_to(root)), "variable": sink.variable.name}
+            return {**names, "shape": list(sink.shape), "axis": sink.axis, "thickness": sink.thickness}
+        return {"scratch": sink.name, "temporary": sink.temporary}
+
+    return {task: entry(sink) for task, sink in by_task.items()}
+
+
+def described(storage: Mapping[str, Mapping[str, Any]], root: Path) -> dict[str, Sink]:
+    """Storage of every task of a run, to read values back, from what :func:`describe` has recorded."""
+
+    def sink(entry: Mapping[str, Any]) -> Sink:
+        if "table" in entry:
+            variables = tuple(
+                Variable(path.rpartition("/")[2], ("",) * n, "", "", "", group=path.rpartition("/")[0])
+                for path, n in entry["variables"].items()
+            )
+            return TableSink(str(root / entry["table"]), variables, {}, (), entry["batch"])
+        if "image" in entry:
+            variable = Variable(entry["variable"], (), "", "", "")
+            return ImageSink(
+                str(root / entry["image"]), variable, tuple(entry["shape"]), entry["axis"], entry["thickness"]
+            )
+        return ScratchSink(ScratchFiles(str(root)), entry["scratch"], entry["temporary"])
+
+    return {task: sink(entry) for task, entry in storage.items()}
 
 
 def context(root: Path, program: Program) -> dict[str, Any]:

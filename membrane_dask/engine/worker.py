@@ -10,10 +10,11 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from membrane_dask import __version__
-from membrane_dask.engine import store
+from membrane_dask.engine import durability, store
 from membrane_dask.engine.limits import peak_memory, reset_peak_memory, time_limit
 from membrane_dask.errors import ClusterError
 from membrane_dask.files import disk_errors
@@ -32,11 +33,14 @@ class BatchOptions:
         Time limit of a unit, in seconds.
     notes : str
         Folder of the notes on units that exceeded the time limit and could not be stopped.
+    sync_root : str
+        The run directory, if a batch is finished only once its files and their folders there are on disk.
     """
 
     version: str
     timeout: float | None = None
     notes: str = ""
+    sync_root: str = ""
 
 
 @dataclass(frozen=True)
@@ -167,4 +171,8 @@ def run_batch(
     if finished:
         with disk_errors(sink.path):
             sink.write(finished, values)
+            if options.sync_root:
+                chunks = {sink.chunk(unit) for unit in finished}
+                files = [file for chunk in chunks for file in sink.chunk_files(chunk)]
+                durability.sync_files(files, Path(options.sync_root))
     return result

@@ -18,6 +18,8 @@ import numpy as np
 _CHUNK = 128
 #: Largest extent of the coarsest level along any axis, voxels.
 _COARSEST = 128
+#: A chunk of nothing but pores is written too, so that one that is missing was lost.
+_EVERY_CHUNK: Any = {"write_empty_chunks": True}
 
 
 def create_volume(
@@ -66,7 +68,7 @@ def create_volume(
         chunk = tuple(min(n, block if dim == axis else _CHUNK) for dim, n in zip("zyx", size, strict=True))
         group.create_array(
             str(level), shape=size, chunks=chunk, dtype="uint8", fill_value=0, compressors=ZstdCodec(checksum=True),
-            dimension_names=("z", "y", "x"),
+            dimension_names=("z", "y", "x"), config=_EVERY_CHUNK,
         )  # fmt: skip
         scale = [voxel_size_nm * 2**level] * 3
         datasets.append({"path": str(level), "coordinateTransformations": [{"type": "scale", "scale": scale}]})
@@ -89,7 +91,7 @@ def open_level(path: Path, level: int = 0, mode: Any = "r+") -> Any:
     """The Zarr array of a level of a volume; level 0 is filled slab by slab."""
     import zarr
 
-    return zarr.open_array(Path(path) / str(level), mode=mode)
+    return zarr.open_array(Path(path) / str(level), mode=mode).with_config(_EVERY_CHUNK)
 
 
 def count_levels(path: Path) -> int:

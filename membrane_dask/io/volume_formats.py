@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.io.micrographs import UNITS, ome_pixel_size, tiff_pixel_size
+from membrane_dask.io.zarr_chunks import ZarrVolume
 
 #: Largest relative difference of the edges of a voxel that counts as a cube.
 _CUBE_TOLERANCE = 0.01
@@ -22,13 +23,15 @@ class VolumeError(ValueError):
     """A file that is not a volume of one of the formats; the message says why."""
 
 
-def open_array(path: Path) -> tuple[Any, float | None, str]:
+def open_array(path: Path, fill: bool = False) -> tuple[Any, float | None, str]:
     """Open a volume without reading it.
 
     Parameters
     ----------
     path : Path
         OME-Zarr (0.4 or 0.5) or Zarr array, TIFF stack, folder of TIFF images, or ``.npy``.
+    fill : bool
+        Whether missing chunks of Zarr arrays are read as the fill value, or refused.
 
     Returns
     -------
@@ -44,8 +47,8 @@ def open_array(path: Path) -> tuple[Any, float | None, str]:
     VolumeError
         If the format is unknown, images of a folder are missing, or the voxels are not cubes.
     """
-    if path.is_dir() and ((path / "zarr.json").exists() or (path / ".zattrs").exists() or (path / ".zgroup").exists()):
-        return _open_zarr(path)
+    if path.is_dir() and any((path / name).exists() for name in ("zarr.json", ".zattrs", ".zgroup", ".zarray")):
+        return _open_zarr(path, fill)
     if path.is_dir():
         return _open_folder(path), None, "single images have no distance between them"
     if path.suffix.lower() == ".npy":
@@ -57,12 +60,13 @@ def open_array(path: Path) -> tuple[Any, float | None, str]:
     )
 
 
-def _open_zarr(path: Path) -> tuple[Any, float | None, str]:
+def _open_zarr(path: Path, fill: bool) -> tuple[Any, float | None, str]:
     import zarr
 
     group: Any = zarr.open(path, mode="r")
     if not isinstance(group, zarr.Group):
-        return group, None, "a Zarr array has no voxel size"
+        volume = ZarrVolume(str(path), group, fill) if group.ndim == 3 else group
+        return volume, None, "a Zarr array has no voxel size"
     attrs: Any = dict(group.attrs)
     multiscales: Any = attrs.get("ome", attrs).get("multiscales")
     if not multiscales:
@@ -72,10 +76,10 @@ def _open_zarr(path: Path) -> tuple[Any, float | None, str]:
     axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in multiscales[0].get("axes", [])]
     if [axis.get("name") for axis in axes[-3:]] not in ([], ["z", "y", "x"]):
         raise VolumeError(f"{path.name} has the axes {[a.get('name') for a in axes]}; they must end with z, y, x")
-    if array.ndim > 3:
-        if any(n != 1 for n in array.shape[:-3]):
-            raise VolumeError(f"{path.name} has several channels or times: shape {array.shape}; one volume is needed")
-        array = _Squeezed(array)
+    if any(n != 1 for n in array.shape[:-3]):
+        raise VolumeError(f"{path.name} has several channels or times: shape {array.shape}; one volume is needed")
+    if array.ndim >= 3:
+        array = ZarrVolume(str(path), array, fill)
     scale = next((t["scale"] for t in level.get("coordinateTransformations", []) if t["type"] == "scale"), None)
     units = [UNITS.get(str(axis.get("unit"))) for axis in axes[-3:]]
     if scale is None or not units or None in units:
@@ -198,22 +202,3 @@ def _read_image(path: str) -> np.ndarray:
     import tifffile
 
     return np.asarray(tifffile.imread(path))
-
-
-@dataclass(frozen=True)
-class _Squeezed:
-    """An array without its leading axes of length one."""
-
-    array: Any
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(self.array.shape[-3:])
-
-    @property
-    def dtype(self) -> Any:
-        return self.array.dtype
-
-    def __getitem__(self, where: Any) -> np.ndarray:
-        where = where if isinstance(where, tuple) else (where,)
-        return np.asarray(self.array[(0,) * (self.array.ndim - 3) + where])

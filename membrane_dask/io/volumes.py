@@ -12,6 +12,7 @@ import numpy as np
 
 from membrane_dask.io.segmentation import segment_window
 from membrane_dask.io.volume_formats import VolumeError, open_array
+from membrane_dask.io.zarr_chunks import MissingChunkError, ZarrVolume
 
 #: Voxels that are read to determine which values a volume holds.
 _INSPECTED_VOXELS = 1 << 24
@@ -35,6 +36,8 @@ class VolumeSource:
         Which of the two values the pores have, or the value of the pores in a volume of many labels.
     grey : mapping, optional
         Segmentation of a grey volume: arguments of :func:`membrane_dask.io.segmentation.segment_window`.
+    missing_chunks : {"refuse", "fill"}
+        Whether missing chunks of a Zarr array are refused, or read as its fill value.
     """
 
     path: str
@@ -43,6 +46,7 @@ class VolumeSource:
     voxel_size_source: str
     pores: Literal["dark", "bright"] | int = "dark"
     grey: Mapping[str, float] | None = None
+    missing_chunks: Literal["refuse", "fill"] = "refuse"
 
     def read(self, where: tuple[slice, ...]) -> np.ndarray:
         """Pores in a window, ``(z, y, x)`` bool.
@@ -52,7 +56,7 @@ class VolumeSource:
         ValueError
             If the window cannot be read, or holds a value that is neither pore nor solid.
         """
-        array = _cached_array(self.path)
+        array = _cached_array(self.path, self.missing_chunks == "fill")
         if self.grey is not None:
             assert self.pores in ("dark", "bright")
             return segment_window(array, where, pores=self.pores, **self.grey)
@@ -61,7 +65,7 @@ class VolumeSource:
     def _is_pore(self, values: np.ndarray) -> np.ndarray:
         if isinstance(self.pores, int) and not isinstance(self.pores, bool):
             return np.asarray(values == self.pores)
-        low, high = _phase_values(self.path)
+        low, high = _phase_values(self.path, self.missing_chunks == "fill")
         pore, solid = (low, high) if self.pores == "dark" else (high, low)
         is_pore = values == pore
         is_invalid = ~is_pore & (values != solid)
@@ -72,7 +76,10 @@ class VolumeSource:
 
 
 def open_volume_source(
-    path: Path, pores: Literal["dark", "bright"] | int = "dark", grey: Mapping[str, float] | None = None
+    path: Path,
+    pores: Literal["dark", "bright"] | int = "dark",
+    grey: Mapping[str, float] | None = None,
+    missing_chunks: Literal["refuse", "fill"] = "refuse",
 ) -> VolumeSource:
     """Open a volume, reading no more of it than needed to identify its phases.
 
@@ -80,7 +87,7 @@ def open_volume_source(
     ----------
     path : Path
         OME-Zarr (0.4 or 0.5), TIFF stack, folder of TIFF images of one size, or ``.npy``.
-    pores, grey
+    pores, grey, missing_chunks
         As in :class:`VolumeSource`.
 
     Returns
@@ -90,12 +97,12 @@ def open_volume_source(
     Raises
     ------
     ValueError
-        If it cannot be read, is not three-dimensional, has voxels that are not cubes, or holds values that do not
-        identify pores and solid.
+        If it cannot be read, has missing chunks, is not three-dimensional, has voxels that are not cubes, or holds
+        values that do not identify pores and solid.
     """
-    message = ""
+    message, fill = "", missing_chunks == "fill"
     try:
-        array, voxel, voxel_size_source = open_array(path)
+        array, voxel, voxel_size_source = open_array(path, fill)
         shape = tuple(int(n) for n in array.shape)
         if len(shape) != 3 or min(shape) < 2:
             raise VolumeError(
@@ -104,15 +111,19 @@ def open_volume_source(
             )
         if np.dtype(array.dtype).kind not in "buif":
             raise VolumeError(f"{path.name} holds {array.dtype}; grey values or labels are needed")
+        if isinstance(array, ZarrVolume):
+            array.require_complete()
         if grey is None and isinstance(pores, int):
             values = {value for plane in _sample_planes(array) for value in np.unique(plane).tolist()}
             if pores not in values:
                 shown = ", ".join(f"{v:g}" for v in sorted(values)[:6]) + (", ..." if len(values) > 6 else "")
                 raise VolumeError(f"{path.name} holds {shown}, but no {pores} (pores)")
         if not grey and not isinstance(pores, int):
-            message = _invalid_phases(str(path))
+            message = _invalid_phases(str(path), fill)
     except VolumeError:
         raise
+    except MissingChunkError as error:
+        raise ValueError(f"{path.name}: {error}") from error
     except Exception as error:  # decoders raise many types
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{path.name} cannot be read as a volume: {reason}") from error
@@ -121,7 +132,7 @@ def open_volume_source(
             f"{path.name} holds {message}; a segmented volume has two: set the value of the pores (pores: 0), or "
             "segment a grey volume (grey.threshold)"
         )
-    return VolumeSource(str(path), shape, voxel, voxel_size_source, pores, grey)
+    return VolumeSource(str(path), shape, voxel, voxel_size_source, pores, grey, missing_chunks)
 
 
 def volume_paths(path: Path) -> list[Path]:
@@ -140,29 +151,29 @@ def volume_paths(path: Path) -> list[Path]:
     return volumes
 
 
-def _cached_array(path: str) -> Any:
-    return _array_of_version(path, Path(path).stat().st_mtime_ns)
+def _cached_array(path: str, fill: bool) -> Any:
+    return _array_of_version(path, fill, Path(path).stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=64)
-def _array_of_version(path: str, modified: int) -> Any:
-    return open_array(Path(path))[0]
+def _array_of_version(path: str, fill: bool, modified: int) -> Any:
+    return open_array(Path(path), fill)[0]
 
 
-def _phase_values(path: str) -> tuple[Any, Any]:
+def _phase_values(path: str, fill: bool) -> tuple[Any, Any]:
     """Smaller and larger value of a segmented volume."""
-    return _phases_of_version(path, Path(path).stat().st_mtime_ns)[0]
+    return _phases_of_version(path, fill, Path(path).stat().st_mtime_ns)[0]
 
 
-def _invalid_phases(path: str) -> str:
+def _invalid_phases(path: str, fill: bool) -> str:
     """Which values a volume holds that is not segmented into two phases; empty if it is."""
-    return _phases_of_version(path, Path(path).stat().st_mtime_ns)[1]
+    return _phases_of_version(path, fill, Path(path).stat().st_mtime_ns)[1]
 
 
 @lru_cache(maxsize=64)
-def _phases_of_version(path: str, modified: int) -> tuple[tuple[Any, Any], str]:
+def _phases_of_version(path: str, fill: bool, modified: int) -> tuple[tuple[Any, Any], str]:
     """The two values of a volume, and why it has no two phases."""
-    array = _cached_array(path)
+    array = _cached_array(path, fill)
     if np.dtype(array.dtype).kind == "b":
         return (False, True), ""
     values: set[Any] = set()

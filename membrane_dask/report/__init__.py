@@ -6,7 +6,8 @@ from pathlib import Path
 
 from membrane_dask.engine.run import Run
 from membrane_dask.engine.run_list import find_run
-from membrane_dask.errors import ReportError
+from membrane_dask.engine.verification import summary, verify_run
+from membrane_dask.errors import DataLossError, ReportError
 from membrane_dask.files import write_atomically
 from membrane_dask.studies.registry import find_kind
 
@@ -30,6 +31,8 @@ def write_report(run: Run | str | Path, out: str | Path | None = None) -> Path:
     ------
     ReportError
         If the run has no results yet, is of a kind without a report, or matplotlib is missing.
+    DataLossError
+        If a file of the result is missing or altered.
     """
     if not isinstance(run, Run):
         run = find_run(run)
@@ -39,6 +42,8 @@ def write_report(run: Run | str | Path, out: str | Path | None = None) -> Path:
     try:
         from membrane_dask.report import page
 
+        if faults := verify_run(run.path, run.journal):
+            raise DataLossError(summary(faults, run.path))
         sections = kind.report_sections(run)
     except ImportError as error:
         raise ReportError(f"a report needs {error.name}: pip install 'membrane-dask[viz]'") from error

@@ -8,7 +8,7 @@ import zarr
 
 import membrane_dask
 import membrane_dask as md
-from membrane_dask.engine import store
+from membrane_dask.engine import layout, store
 from membrane_dask.engine.run import under_present_names
 from membrane_dask.errors import StudyError
 from membrane_dask.program import Dataset, Image, Program, Table, Unit
@@ -50,7 +50,7 @@ def test_each_dataset_has_its_own_labels(tmp_path):
     for name, labels in (("flux_0", [1.0, 2.0]), ("flux_1", [5.0, 6.0, 7.0])):
         schema = TableSchema("flux_*", FLUX.variables, FLUX.coordinates)
         values = {"mean": np.ones(len(labels))}
-        store.create_dataset(tmp_path / "result.zarr", Dataset(schema, values, (), {"x": np.array(labels)}, name=name))
+        layout.create_dataset(tmp_path / "result.zarr", Dataset(schema, values, (), {"x": np.array(labels)}, name=name))
         group = zarr.open_group(tmp_path / "result.zarr" / name)
         assert group["x"][:].tolist() == labels
         assert group["x"].attrs["units"] == "nm"
@@ -66,8 +66,8 @@ def test_each_dataset_has_its_own_labels(tmp_path):
 )
 def test_a_dataset_that_does_not_fit_its_declaration_is_refused(tmp_path, values, labels, message):
     zarr.create_group(tmp_path / "result.zarr")
-    with pytest.raises(store.ResultError, match=message):
-        store.create_dataset(tmp_path / "result.zarr", Dataset(FLUX, {"mean": values}, (), {"x": np.array(labels)}))
+    with pytest.raises(layout.ResultError, match=message):
+        layout.create_dataset(tmp_path / "result.zarr", Dataset(FLUX, {"mean": values}, (), {"x": np.array(labels)}))
 
 
 @pytest.mark.parametrize("axis", ["z", "y"])
@@ -77,13 +77,13 @@ def test_an_image_is_filled_slab_by_slab_along_its_axis(tmp_path, axis):
     labels = {"z": np.arange(5.0), "y": np.arange(7.0), "x": np.arange(3.0)}
     program = Program()
     program.images = (Image(schema, labels, axis, 2),)
-    store.create_result(tmp_path, program, {})
+    layout.create_result(tmp_path, program, {})
     sink = store.sinks(tmp_path, program, {})["speed"]
     whole = np.random.default_rng(0).random((5, 7, 3)).astype("f4")
     for number in range(program.images[0].unit_shape[0]):
         unit = Unit(f"speed,slab={number}", "speed", (number,), {}, (0,))
         slab = whole.take(range(2 * number, min(2 * number + 2, whole.shape["zyx".index(axis)])), "zyx".index(axis))
-        with pytest.raises(store.ResultError, match="planned float32"):
+        with pytest.raises(layout.ResultError, match="planned float32"):
             sink.check(unit, {"speed": slab.astype("f8")})
         sink.write([unit], [sink.check(unit, {"speed": slab})])
         assert [digest for _, digest in sink.digests([unit])] == [store.digest({"speed": slab})]
@@ -150,8 +150,8 @@ def test_slabs_of_a_volume_are_whole_chunks_along_any_axis(tmp_path, axis):
     labels = {"z": np.arange(150.0), "y": np.arange(140.0), "x": np.arange(160.0)}
     program = Program()
     program.images = (Image(TableSchema("body", (phase,), coordinates), labels, axis, 40, voxel_size_nm=1.0),)
-    store.create_result(tmp_path, program, {})
-    array = zarr.open_array(store.volume_path(tmp_path, "body") / "0")
+    layout.create_result(tmp_path, program, {})
+    array = zarr.open_array(layout.volume_path(tmp_path, "body") / "0")
     assert array.chunks["zyx".index(axis)] == 40
     sink = store.sinks(tmp_path, program, {})["body"]
     whole = np.random.default_rng(0).integers(0, 2, array.shape, np.uint8)
@@ -159,7 +159,7 @@ def test_slabs_of_a_volume_are_whole_chunks_along_any_axis(tmp_path, axis):
         slab = whole.take(range(40 * number, min(40 * number + 40, whole.shape["zyx".index(axis)])), "zyx".index(axis))
         unit = Unit(f"body,slab={number}", "body", (number,), {}, (0,))
         sink.write([unit], [sink.check(unit, {"phase": slab})])
-    assert zarr.open_array(store.volume_path(tmp_path, "body") / "0")[:].tobytes() == whole.tobytes()
+    assert zarr.open_array(layout.volume_path(tmp_path, "body") / "0")[:].tobytes() == whole.tobytes()
 
 
 def test_a_volume_of_another_form_is_refused():

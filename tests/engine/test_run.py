@@ -124,10 +124,10 @@ def test_foreign_directories_are_not_touched(tmp_path):
 
 
 def test_a_layout_that_fails_leaves_nothing(tmp_path, monkeypatch):
-    from membrane_dask.engine import store
+    from membrane_dask.engine import layout
 
-    monkeypatch.setattr(store, "create_dataset", lambda *args: None)
-    monkeypatch.setattr(store, "create_table", lambda *args: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(layout, "create_dataset", lambda *args: None)
+    monkeypatch.setattr(layout, "create_table", lambda *args: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         prepare(toy.toy_plan(cluster=SYNC), tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
@@ -137,9 +137,9 @@ def test_layout_killed_before_its_end_is_no_run(tmp_path):
     root = tmp_path / "run"
     pid = os.fork()
     if not pid:
-        from membrane_dask.engine import store
+        from membrane_dask.engine import layout
 
-        store.create_table = lambda *args: os.kill(os.getpid(), signal.SIGKILL)
+        layout.create_table = lambda *args: os.kill(os.getpid(), signal.SIGKILL)
         prepare(toy.toy_plan(cluster=SYNC), root)
     os.waitpid(pid, 0)
     assert not root.exists()
@@ -169,7 +169,8 @@ def test_the_run_directory_is_as_designed(tmp_path):
     run = toy.run_toy(tmp_path / "run", **RAISING)
     names = {path.name for path in run.path.iterdir()} - {".lock"}
     assert names == {
-        "study.yaml", "run.json", "provenance.json", "journal", "result.zarr", "volumes", "inputs", "failures", "logs",
+        "study.yaml", "run.json", "layout.json", "provenance.json", "journal", "result.zarr", "volumes", "inputs",
+        "failures", "logs",
     }  # fmt: skip
     assert len(list((run.path / "failures").glob("*.json"))) == 1
     record = next(r for r in run.journal.records() if "done" in r)

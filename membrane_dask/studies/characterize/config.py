@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -182,6 +182,12 @@ class CharacterizeStudy(BaseStudy):
     pores: Literal["dark", "bright"] | Whole = parameter(
         "dark", "pores are the lower (dark) or the higher (bright) of two values, or a label such as 85", unit=""
     )
+    missing_chunks: Literal["refuse", "fill"] = parameter(
+        "refuse",
+        "chunks that a Zarr volume does not have: refuse the volume, or fill them with its fill value, as writers mean "
+        "that leave out chunks of nothing else",
+        unit="",
+    )
     grey: GreySettings = parameter(GreySettings(), "segmentation of a greyscale volume", unit="")
     connectivity: Literal[6, 26] = parameter(
         6, "neighbours of a voxel: across faces (6), or across edges and corners as well (26)"
@@ -201,6 +207,9 @@ class CharacterizeStudy(BaseStudy):
         le=1024,
         formerly="block",
     )
+
+    # Which volumes are accepted, not what they hold.
+    _circumstances: ClassVar[frozenset[str]] = BaseStudy._circumstances | {"missing_chunks"}
 
     def sources(self) -> dict[str, Path]:
         """Volumes, by field."""

@@ -64,7 +64,7 @@ def _open(study: CharacterizeStudy, field: str, source: Source | None) -> list[V
     try:
         if path.suffix.lower() in (".yaml", ".yml"):
             raise ValueError(f"is a study that must be run first: membrane-dask run {path}")
-        return [open_volume_source(volume, study.pores, grey) for volume in volume_paths(path)]
+        return [open_volume_source(volume, study.pores, grey, study.missing_chunks) for volume in volume_paths(path)]
     except ValueError as error:
         raise StudyError([Problem((field,), f"{error} (got {str(path)!r})")], source) from error
 

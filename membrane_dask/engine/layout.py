@@ -1,0 +1,151 @@
+"""Layout of results: labels, types and attributes of tables and images, which are there before any value."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.codecs import ZstdCodec
+
+from membrane_dask.program import Dataset, Image, Program, Table
+from membrane_dask.schema import STATUS, TODO, TableSchema, Variable
+
+#: Options of every array: a chunk of nothing but fill values is written too, so that one that is missing was lost.
+EVERY_CHUNK: Any = {"write_empty_chunks": True}
+_INTEGER_FILL = -1
+#: Largest number of planes in a chunk of an image, and half of its largest extent along the other axes.
+_CHUNK = 64
+
+
+class ResultError(ValueError):
+    """Values that are not what their table, image or scratch data holds."""
+
+
+def create_table(result: Path, table: Table, batch: int) -> None:
+    """Lay out a table: every label, type and attribute, and no data."""
+    sizes = {dim: len(labels) for dim, labels in table.labels.items()}
+    group = zarr.create_group(str(result / table.name), attributes=dict(table.attrs))
+    variables = table.schema.variables
+    for dim, labels in table.labels.items():
+        # The labels of a dimension that one sub-group alone uses are stored there; all groups inherit the others.
+        users = {v.group for v in variables if dim in v.dims}
+        parent = group.require_group(users.pop()) if len(users) == 1 and "" not in users else group
+        _create_labels(parent, table.schema, dim, labels)
+    unit_chunk = (1,) * (len(table.unit_dims) - 1) + (batch,)
+    for variable in (*variables, STATUS):
+        parent = group.require_group(variable.group) if variable.group else group
+        dims = (*table.unit_dims, *variable.dims)
+        shape = tuple(sizes[dim] for dim in dims)
+        chunks = tuple(min(c, n) for c, n in zip(unit_chunk, shape, strict=False)) + shape[len(unit_chunk) :]
+        attrs = variable.attributes()
+        if np.dtype(variable.dtype).kind == "i":
+            attrs["_FillValue"] = _INTEGER_FILL  # what is unwritten reads as missing
+        _create(parent, variable.name, dims, shape, chunks, np.dtype(variable.dtype), attrs)
+
+
+def _create_labels(group: Any, schema: TableSchema, dim: str, labels: np.ndarray) -> None:
+    attrs = schema.coordinate(dim).attributes()
+    _create(group, dim, (dim,), labels.shape, labels.shape, labels.dtype, attrs)[...] = labels
+
+
+def _create(
+    group: Any, name: str, dims: tuple[str, ...], shape: tuple[int, ...], chunks: tuple[int, ...],
+    dtype: np.dtype[Any], attrs: Mapping[str, Any],
+) -> Any:  # fmt: skip
+    # Both are needed: Zarr's own fill value for what is unwritten, xarray's to read it as missing.
+    fill: Any = {"f": np.nan, "T": ""}.get(dtype.kind, attrs.get("_FillValue", TODO))
+    return group.create_array(
+        name,
+        shape=shape,
+        chunks=tuple(max(c, 1) for c in chunks),
+        dtype=dtype,
+        fill_value=fill,
+        compressors=[ZstdCodec(level=3, checksum=True)],  # without the checksum a flipped bit goes unnoticed
+        dimension_names=dims,
+        attributes=dict(attrs),
+        config=EVERY_CHUNK,
+    )
+
+
+def create_image(root: Path, image: Image) -> None:
+    """Lay out an image: labels, type and attributes, and no data."""
+    if image.voxel_size_nm is not None:
+        from membrane_dask.io import ome_zarr
+
+        ome_zarr.create_volume(
+            volume_path(root, image.name),
+            shape=image.shape,  # type: ignore[arg-type]
+            block=image.thickness,
+            voxel_size_nm=image.voxel_size_nm,
+            name=image.name,
+            axis=image.axis,
+        )
+        return
+    group = zarr.create_group(str(root / "result.zarr" / image.name), attributes=dict(image.attrs))
+    for dim, labels in image.labels.items():
+        _create_labels(group, image.schema, dim, labels)
+    variable = image.variable
+    axis = variable.dims.index(image.axis)
+    # A slab is whole chunks: their thickness divides that of a slab.
+    thickness = max(n for n in range(1, min(image.thickness, _CHUNK) + 1) if image.thickness % n == 0)
+    chunks = tuple(
+        thickness if number == axis else 1 if number < len(image.shape) - 3 else min(size, 2 * _CHUNK)
+        for number, size in enumerate(image.shape)  # the last three axes are those of space
+    )
+    _create(group, variable.name, variable.dims, image.shape, chunks, np.dtype(variable.dtype), variable.attributes())
+
+
+def create_dataset(result: Path, dataset: Dataset) -> None:
+    """Write a table as a whole, replacing what an earlier attempt left.
+
+    Raises
+    ------
+    ResultError
+        If a variable does not have the dimensions and the type of its declaration.
+    """
+    target, partial = result / dataset.name, result / f".{dataset.name}.partial"
+    arrays: dict[str, tuple[Variable, np.ndarray]] = {}
+    labels = dict(dataset.labels)
+    for name, value in dataset.values.items():
+        variable, array = dataset.schema.variable(name), np.asarray(value)
+        dims = (*dataset.dims, *variable.dims)
+        target_type = np.dtype(variable.dtype or array.dtype)
+        if array.ndim != len(dims) or not np.can_cast(array.dtype, target_type, "same_kind"):
+            raise ResultError(
+                f"{dataset.name}/{name} is {array.dtype} {array.shape}, declared {target_type} with dimensions {dims}"
+            )
+        for dim, size in zip(dims, array.shape, strict=True):
+            if len(labels.setdefault(dim, np.arange(size))) != size:
+                raise ResultError(f"{dataset.name}/{name} has {size} entries along {dim}, which has {len(labels[dim])}")
+        arrays[name] = variable, array.astype(target_type)
+    shutil.rmtree(partial, ignore_errors=True)
+    group = zarr.create_group(str(partial), attributes=dict(dataset.attrs))
+    for dim, values in labels.items():
+        if dim not in arrays:
+            _create_labels(group, dataset.schema, dim, np.asarray(values))
+    for name, (variable, array) in arrays.items():
+        dims = (*dataset.dims, *variable.dims)
+        _create(group, name, dims, array.shape, array.shape, array.dtype, variable.attributes())[...] = array
+    shutil.rmtree(target, ignore_errors=True)
+    partial.rename(target)
+
+
+def create_result(root: Path, program: Program, batch: Mapping[str, int]) -> None:
+    """Lay out all results of a run."""
+    result = root / "result.zarr"
+    zarr.create_group(str(result), attributes=dict(program.attrs))
+    for table in program.tables:
+        create_table(result, table, batch[table.name])
+    for image in program.images:
+        create_image(root, image)
+    for dataset in program.inputs:
+        create_dataset(result, dataset)
+
+
+def volume_path(root: Path, name: str) -> Path:
+    """Directory of a volume, outside the result: a multiscale group cannot be part of a tree."""
+    return root / "volumes" / f"{name}.ome.zarr"

@@ -1,0 +1,160 @@
+"""Record of a run's layout: where units are stored, and digests of all files that no unit writes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from membrane_dask.config import file_digest
+from membrane_dask.engine import durability, records, store
+from membrane_dask.engine.layout import create_result
+from membrane_dask.errors import Problem, StudyError, UnreadableRunError
+from membrane_dask.files import sync_folder, write_json
+from membrane_dask.program import Program
+
+NAME = "layout.json"
+_FOLDERS = ("result.zarr", "volumes")
+
+
+@dataclass(frozen=True)
+class LayoutRecord:
+    """The file ``<run>/layout.json``; a run of an earlier version has none until it is resumed.
+
+    Parameters
+    ----------
+    storage : mapping
+        Where the units of every task are stored, as :func:`membrane_dask.engine.store.describe` writes it.
+    layout : mapping of str to str
+        SHA-256 of metadata, labels and input tables, by path below the run.
+    collected : mapping of str to str
+        SHA-256 of the files that follow from finished units: further tables, and coarser levels of volumes.
+    """
+
+    storage: Mapping[str, Mapping[str, Any]]
+    layout: Mapping[str, str]
+    collected: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, root: Path) -> LayoutRecord | None:
+        """The record of a run; None where there is none, or no valid one."""
+        remedy = "it is made again when the run is resumed"
+        try:
+            content = records.read(records.LayoutRecord, root / NAME, remedy)
+            if content is None:
+                return None
+            store.described(content["storage"], root)
+        except (UnreadableRunError, KeyError):
+            return None
+        return cls(content["storage"], content["layout"], content["collected"])
+
+    def write(self, root: Path) -> None:
+        """Write the record of a run; it is on disk afterwards."""
+        content = {"storage": self.storage, "layout": self.layout, "collected": self.collected}
+        write_json(root / NAME, content)
+        sync_folder(root)
+
+    def damaged(self, root: Path, names: Iterable[str] | None = None) -> Iterator[tuple[str, str]]:
+        """Files that are missing or altered, and which of both; of all of them, or of some."""
+        files = {**self.layout, **self.collected}
+        for name in files if names is None else names:
+            path = root / name
+            if not path.is_file():
+                yield name, "missing"
+            elif file_digest(path) != files[name]:
+                yield name, "altered" if path.stat().st_size else "empty"
+
+
+def _files(root: Path) -> dict[str, Path]:
+    """All files of the results of a run, by path below it."""
+    paths = (path for folder in _FOLDERS for path in (root / folder).rglob("*") if path.is_file())
+    return {path.relative_to(root).as_posix(): path for path in paths}
+
+
+def record_layout(root: Path, storage: Mapping[str, store.Sink]) -> None:
+    """Record a layout that was just created and holds no values yet."""
+    digests = {name: file_digest(path) for name, path in _files(root).items()}
+    LayoutRecord(store.describe(storage, root), digests).write(root)
+
+
+def record_collected(root: Path, folders: Iterable[Path]) -> None:
+    """Record the files that follow from finished units, which are all files of some folders."""
+    record = LayoutRecord.read(root)
+    if record is None:
+        return
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    names = {path.relative_to(root).as_posix(): path for path in files}
+    digests = {name: file_digest(path) for name, path in names.items() if name not in record.layout}
+    replace(record, collected=digests).write(root)
+
+
+def damaged_collected(root: Path) -> list[tuple[str, str]]:
+    """Files that follow from finished units and are missing, empty or altered, and which of these."""
+    record = LayoutRecord.read(root)
+    return list(record.damaged(root, record.collected)) if record else []
+
+
+def repair_layout(root: Path, program: Program, batch: Mapping[str, int]) -> list[str]:
+    """Lay out again what is missing or altered of a run's layout, and remove what interrupted writers have left.
+
+    Parameters
+    ----------
+    root : Path
+        Run directory.
+    program : Program
+        The study made ready to run.
+    batch : mapping of str to int
+        Units in a chunk, by table, as the result was laid out.
+
+    Returns
+    -------
+    list of str
+        Files that were laid out again, by path below the run.
+
+    Raises
+    ------
+    StudyError
+        If this version of the package lays out no such file.
+    """
+    for path in [path for folder in _FOLDERS for path in (root / folder).rglob("*.partial")]:
+        shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            path.unlink()
+    record = LayoutRecord.read(root)
+    damaged = [] if record is None else [name for name, _ in record.damaged(root, record.layout)]
+    if record is not None and not damaged:
+        return []
+    with TemporaryDirectory(dir=root, prefix=".layout.") as folder:
+        create_result(Path(folder), program, batch)
+        created = _files(Path(folder))
+        if record is None:  # a run of an earlier version, whose metadata may differ in details
+            damaged = [name for name in created if not _is_readable(root / name)]
+        unknown = [name for name in damaged if name not in created]
+        if unknown:
+            message = f"{root / unknown[0]} is damaged, and this version makes no such file; start anew with --fresh"
+            raise StudyError([Problem((), message)])
+        for name in damaged:
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            created[name].replace(root / name)
+    durability.sync_files([root / name for name in damaged], root)
+    digests = {name: file_digest(root / name) for name in (created if record is None else record.layout)}
+    storage = store.describe(store.sinks(root, program, batch), root)
+    LayoutRecord(storage, digests, record.collected if record else {}).write(root)
+    return damaged
+
+
+def _is_readable(path: Path) -> bool:
+    """Whether a file is there and not empty, and holds JSON if it is metadata."""
+    if not path.is_file() or not path.stat().st_size:
+        return False
+    if path.name != "zarr.json":
+        return True
+    try:
+        return isinstance(json.loads(path.read_bytes()), dict)
+    except ValueError:
+        return False
