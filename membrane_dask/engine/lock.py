@@ -113,6 +113,8 @@ class DriverLock:
                 self._number = number
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.write(json.dumps(describe()) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())  # after a power cut it says which driver is dead
         for old in numbers:
             if old <= number - self._OWNER_FILES:
                 self._owner_file(old).unlink(missing_ok=True)
