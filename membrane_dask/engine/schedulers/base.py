@@ -48,13 +48,16 @@ class JobState:
     Parameters
     ----------
     state : {"pending", "running", "ended"}
-        State, the same for all batch systems.
+        State, the same for all batch systems; a job that is held, suspended or queued again is pending.
     description : str
         State as the batch system spells it, with its reason in parentheses if there is one.
+    interrupted : bool
+        Whether the batch system itself ended the job, for example to make room for another or as its node failed.
     """
 
     state: Literal["pending", "running", "ended"]
     description: str
+    interrupted: bool = False
 
 
 NOT_IN_QUEUE = JobState("ended", "no longer in the queue")
@@ -101,6 +104,8 @@ class BatchSystem:
     job_class: ClassVar[tuple[str, str]] = ("", "")
     #: Regular expression of the job id in the output of the submission.
     job_id_pattern: ClassVar[str] = r"\d+"
+    #: Regular expression of a whole job id; it starts with a digit, so that no id is an option of a command.
+    job_id_format: ClassVar[str] = r"[0-9]+"
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
@@ -327,19 +332,54 @@ class BatchSystem:
         """Jobs in the queue by id: at least those of ``job_ids``."""
         raise NotImplementedError
 
-    def cancel(self, job_ids: Iterable[str]) -> None:
-        """Cancel jobs; ids of jobs that have ended are ignored."""
-        job_ids = list(job_ids)
+    def list_names(self) -> dict[str, str]:
+        """Names of the user's jobs in the queue, in full, by id; jobs that have just ended may be among them."""
+        raise NotImplementedError
+
+    def find_jobs(self, name_part: str) -> dict[str, str]:
+        """Jobs of the user in the queue whose name contains a text.
+
+        Parameters
+        ----------
+        name_part : str
+            Part of the name.
+
+        Returns
+        -------
+        dict of str to str
+            Name by id; jobs that have just ended may be among them.
+
+        Raises
+        ------
+        SchedulerUnavailableError
+            If the batch system does not answer.
+        """
+        return {job_id: name for job_id, name in self.list_names().items() if name_part in name}
+
+    def is_job_id(self, text: str) -> bool:
+        """Whether a text has the form of a job id of this batch system."""
+        return re.fullmatch(self.job_id_format, text) is not None
+
+    def cancel(self, job_ids: Iterable[str]) -> bool:
+        """Cancel jobs; jobs that have ended, and texts that are no job id, are ignored.
+
+        Returns
+        -------
+        bool
+            False if the batch system does not answer, so that the jobs may still be in the queue.
+        """
+        job_ids = [job_id for job_id in job_ids if self.is_job_id(job_id)]
         if not job_ids:
-            return
+            return True
         for attempt in range(CANCEL_ATTEMPTS):
             try:
                 self._run_command(self.cancel_command(job_ids))
-                return
+                return True
             except ClusterError as error:
                 if not self.is_unavailable(str(error)):
-                    return
+                    return True  # some of the jobs have ended
                 time.sleep(CANCEL_RETRY_DELAY if attempt < CANCEL_ATTEMPTS - 1 else 0.0)
+        return False
 
     def cancel_command(self, job_ids: Sequence[str]) -> list[str]:
         """Command that cancels jobs."""
@@ -412,13 +452,15 @@ def classify_state(table: Mapping[str, Iterable[str]], name: str, reason: str = 
     Parameters
     ----------
     table : mapping of str to iterable of str
-        Names of the states that are ``pending`` and ``ended``; all others are ``running``.
+        Names of the states that are ``pending``, ``ended`` and ``interrupted``; all others are ``running``.
     name : str
         The batch system's name.
     reason : str
         The batch system's reason, if it gives one.
     """
     description = f"{name} ({reason})" if reason and reason not in ("None", name) else name
+    if name in table.get("interrupted", ()):
+        return JobState("ended", description, interrupted=True)
     for state in ("pending", "ended"):
         if name in table[state]:
             return JobState(state, description)

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import getpass
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
+from xml.etree import ElementTree
 
-from membrane_dask.engine.schedulers.base import BatchSystem, JobState, SubmissionRefusedError
+from membrane_dask.engine.schedulers.base import (
+    BatchSystem,
+    JobState,
+    SchedulerUnavailableError,
+    SubmissionRefusedError,
+)
 
 
 class GridEngine(BatchSystem):
@@ -41,15 +48,27 @@ class GridEngine(BatchSystem):
 
     def list_jobs(self, job_ids: Sequence[str]) -> dict[str, JobState]:
         """``qstat -u USER``; a job in an error state counts as ended, as it would wait for ever."""
-        output = self._run_command(["qstat", "-u", getpass.getuser()])
-        jobs = {}
-        for line in output.splitlines():
-            columns = line.split()
-            if len(columns) >= 5 and columns[0].isdigit():
-                job_id, state = columns[0], columns[4]
-                if "E" in state:
-                    jobs[job_id] = JobState("ended", f"{state}: an error state; see: qstat -j {job_id}")
-                else:
-                    pending = "q" in state or "h" in state
-                    jobs[job_id] = JobState("pending" if pending else "running", state)
-        return jobs
+        return {job_id: self._state(job_id, state) for job_id, _, state in self._rows()}
+
+    @staticmethod
+    def _state(job_id: str, state: str) -> JobState:
+        if "E" in state:
+            return JobState("ended", f"{state}: an error state; see: qstat -j {job_id}")
+        # Waiting, held or to be restarted: q; suspended by a user, a queue or a threshold: s, S, T.
+        return JobState("pending" if re.search("[qsST]", state) else "running", state)
+
+    def list_names(self) -> dict[str, str]:
+        """``qstat -u USER``."""
+        return {job_id: name for job_id, name, _ in self._rows()}
+
+    def _rows(self) -> list[tuple[str, str, str]]:
+        """Id, full name and state of the user's jobs: as XML, since the table of ``qstat`` cuts names."""
+        output = self._run_command(["qstat", "-xml", "-u", getpass.getuser()])
+        start = re.search(r"<\?xml|<job_info", output)  # a site's own lines may come first
+        try:
+            jobs = ElementTree.fromstring(output[start.start() :] if start else output).iter("job_list")
+        except ElementTree.ParseError as error:
+            raise SchedulerUnavailableError(f"qstat printed no XML (got {output[:200]!r})") from error
+        return [
+            (job.findtext("JB_job_number", ""), job.findtext("JB_name", ""), job.findtext("state", "")) for job in jobs
+        ]

@@ -25,7 +25,9 @@ class HTCondor(BatchSystem):
         "1": "IDLE", "2": "RUNNING", "3": "REMOVED", "4": "COMPLETED", "5": "HELD",
         "6": "TRANSFERRING", "7": "SUSPENDED",
     }  # fmt: skip
-    _states: ClassVar[dict[str, tuple[str, ...]]] = {"pending": ("IDLE", "HELD"), "ended": ("REMOVED", "COMPLETED")}
+    _states: ClassVar[dict[str, tuple[str, ...]]] = {
+        "pending": ("IDLE", "HELD", "SUSPENDED"), "ended": ("REMOVED", "COMPLETED"),
+    }  # fmt: skip
 
     def job_options(self, cores: int, memory_mb: int, nodes: int = 1) -> dict[str, Any]:
         """Requests as entries of the submit file; the time limit is a rule that removes the job."""
@@ -65,3 +67,9 @@ class HTCondor(BatchSystem):
             job_id: classify_state(self._states, self._names.get(code, code), "" if reason == "undefined" else reason)
             for job_id, code, reason in rows
         }
+
+    def list_names(self) -> dict[str, str]:
+        """``condor_q``: the name of a job is its ``batch_name``."""
+        output = self._run_command(["condor_q", "-autoformat:,", "ClusterId", "JobBatchName"])
+        rows = [line.split(",", 1) for line in output.splitlines() if "," in line]
+        return {job_id.strip(): name.strip() for job_id, name in rows}

@@ -17,7 +17,7 @@ class LSF(BatchSystem):
     commands: ClassVar[tuple[str, ...]] = ("bsub", "bjobs", "bkill")
     job_class = ("dask_jobqueue.lsf", "LSFJob")
     _states: ClassVar[dict[str, tuple[str, ...]]] = {
-        "pending": ("PEND", "PSUSP", "WAIT", "PROV"),
+        "pending": ("PEND", "PSUSP", "USUSP", "SSUSP", "WAIT", "PROV"),
         "ended": ("DONE", "EXIT", "ZOMBI"),
     }
 
@@ -38,3 +38,9 @@ class LSF(BatchSystem):
         output = self._run_command(command, allowed_exit_codes=(255,))
         rows = [line.split("|", 2) for line in output.splitlines() if line.count("|") >= 2]
         return {job_id: classify_state(self._states, state, reason.strip("- ")) for job_id, state, reason in rows}
+
+    def list_names(self) -> dict[str, str]:
+        """``bjobs -a``."""
+        command = ["bjobs", "-a", "-noheader", "-o", "jobid job_name delimiter='|'"]
+        output = self._run_command(command, allowed_exit_codes=(255,))
+        return dict(line.split("|", 1) for line in output.splitlines() if "|" in line)

@@ -19,7 +19,7 @@ class OAR(BatchSystem):
     job_class = ("dask_jobqueue.oar", "OARJob")
     job_id_pattern = r"(?<=OAR_JOB_ID=)\d+"
     _states: ClassVar[dict[str, tuple[str, ...]]] = {
-        "pending": ("Waiting", "Hold", "toLaunch", "Launching", "toAckReservation"),
+        "pending": ("Waiting", "Hold", "toLaunch", "Launching", "toAckReservation", "Suspended", "Resuming"),
         "ended": ("Terminated", "Error", "toError"),
     }
 
@@ -41,12 +41,18 @@ class OAR(BatchSystem):
 
     def list_jobs(self, job_ids: Sequence[str]) -> dict[str, JobState]:
         """``oarstat -u USER --json``: state and message of each job."""
+        return {
+            job_id: classify_state(self._states, job["state"], job.get("message") or "")
+            for job_id, job in self._attributes().items()
+        }
+
+    def list_names(self) -> dict[str, str]:
+        """``oarstat -u USER --json``."""
+        return {job_id: job.get("name") or "" for job_id, job in self._attributes().items()}
+
+    def _attributes(self) -> dict[str, dict[str, Any]]:
         output = self._run_command(["oarstat", "-u", getpass.getuser(), "--json"], allowed_exit_codes=(1,))
         try:
-            jobs = json.loads(output or "{}")
+            return {str(job_id): job for job_id, job in json.loads(output or "{}").items()}
         except json.JSONDecodeError as error:
             raise SchedulerUnavailableError(f"oarstat printed no JSON (got {output[:200]!r})") from error
-        return {
-            str(job_id): classify_state(self._states, job["state"], job.get("message") or "")
-            for job_id, job in jobs.items()
-        }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,10 @@ class PBS(BatchSystem):
     conflicting_command = "qconf"  # Grid Engine
     job_class = ("dask_jobqueue.pbs", "PBSJob")
     job_id_pattern = r"\d+(\[\])?(\.[\w.-]+)?"
-    _states: ClassVar[dict[str, tuple[str, ...]]] = {"pending": ("Q", "W", "H", "T"), "ended": ("F", "X", "C")}
+    job_id_format = r"[0-9]+(\[\])?(\.[0-9A-Za-z_.-]+)?"
+    _states: ClassVar[dict[str, tuple[str, ...]]] = {
+        "pending": ("Q", "W", "H", "T", "S", "U"), "ended": ("F", "X", "C"),
+    }  # fmt: skip
 
     def job_options(self, cores: int, memory_mb: int, nodes: int = 1) -> dict[str, Any]:
         """One chunk: ``select=1``."""
@@ -33,14 +37,28 @@ class PBS(BatchSystem):
 
     def list_jobs(self, job_ids: Sequence[str]) -> dict[str, JobState]:
         """``qstat -f``, whose format is the same in all versions of PBS."""
+        return {
+            job_id: classify_state(self._states, job["job_state"], re.sub(r"\s+", " ", job.get("comment", "")))
+            for job_id, job in self._attributes(job_ids).items()
+            if "job_state" in job
+        }
+
+    def list_names(self) -> dict[str, str]:
+        """``qselect -u USER``, then ``qstat -f`` for the jobs, as other listings cut long names."""
+        job_ids = self._run_command(["qselect", "-u", getpass.getuser()]).split()
+        if not job_ids:
+            return {}
+        return {
+            job_id: re.sub(r"\s+", "", job["Job_Name"])
+            for job_id, job in self._attributes(job_ids).items()
+            if "Job_Name" in job
+        }
+
+    def _attributes(self, job_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Attributes of jobs as ``qstat -f`` prints them; long values are continued on lines with a tab."""
         not_listed = (35, 153, 170)  # exit codes when some of the jobs are not in the queue
         output = self._run_command(["qstat", "-f", *job_ids], allowed_exit_codes=not_listed)
-        jobs = {}
-        for block in re.split(r"^Job Id:\s*", output, flags=re.M)[1:]:
-            job_id = block.split(None, 1)[0]
-            state = re.search(r"^\s*job_state = (\S+)", block, re.M)
-            comment = re.search(r"^\s*comment = (.*(?:\n\t.*)*)", block, re.M)
-            if state:
-                reason = re.sub(r"\s+", " ", comment.group(1)) if comment else ""
-                jobs[job_id] = classify_state(self._states, state.group(1), reason)
-        return jobs
+        return {
+            block.split(None, 1)[0]: dict(re.findall(r"^[ ]+(\S+) = (.*(?:\n\t.*)*)", block, re.M))
+            for block in re.split(r"^Job Id:\s*", output, flags=re.M)[1:]
+        }

@@ -21,11 +21,12 @@ class Slurm(BatchSystem):
     commands: ClassVar[tuple[str, ...]] = ("sbatch", "squeue", "scancel")
     job_class = ("dask_jobqueue.slurm", "SLURMJob")
     _states: ClassVar[dict[str, tuple[str, ...]]] = {
-        "pending": ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"),
-        "ended": (
-            "COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "BOOT_FAIL",
-            "DEADLINE", "REVOKED",
+        "pending": (
+            "PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD",
+            "SUSPENDED", "STOPPED",
         ),
+        "interrupted": ("PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REVOKED"),
+        "ended": ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "DEADLINE"),
     }  # fmt: skip
 
     def job_options(self, cores: int, memory_mb: int, nodes: int = 1) -> dict[str, Any]:
@@ -52,6 +53,15 @@ class Slurm(BatchSystem):
         output = self._run_command(["squeue", "-h", "-u", getpass.getuser(), "-t", "all", "-o", "%i|%T|%r"])
         rows = [line.split("|", 2) for line in output.splitlines() if line.count("|") >= 2]
         return {job_id: classify_state(self._states, state, reason) for job_id, state, reason in rows}
+
+    def list_names(self) -> dict[str, str]:
+        """``squeue -u USER``."""
+        output = self._run_command(["squeue", "-h", "-u", getpass.getuser(), "-t", "all", "-o", "%i|%j"])
+        return dict(line.split("|", 1) for line in output.splitlines() if "|" in line)
+
+    def cancel_command(self, job_ids: Sequence[str]) -> list[str]:
+        """``scancel``, without any further option."""
+        return ["scancel", "--", *job_ids]
 
 
 class SlurmSteps(Slurm):
@@ -92,7 +102,11 @@ class SlurmSteps(Slurm):
             jobs[step_id] = JobState("running", "RUNNING") if code is None else JobState("ended", f"exit code {code}")
         return jobs
 
-    def cancel(self, job_ids: Iterable[str]) -> None:
+    def list_names(self) -> dict[str, str]:
+        """Return nothing: steps have no names in the queue, and end with the job."""
+        return {}
+
+    def cancel(self, job_ids: Iterable[str]) -> bool:
         """Terminate steps: ``srun`` forwards the signal to its processes."""
         steps = [self._steps[step_id] for step_id in job_ids if step_id in self._steps]
         for step in steps:
@@ -102,3 +116,4 @@ class SlurmSteps(Slurm):
                 step.wait(timeout=10)
             except subprocess.TimeoutExpired:
                 step.kill()
+        return True
