@@ -17,8 +17,8 @@ from membrane_dask.engine import inspect, layout_record
 from membrane_dask.engine.cluster.certificates import Certificates
 from membrane_dask.engine.cluster.driver_series import (
     DriverSeries,
-    cancel_drivers,
-    queued_drivers,
+    cancel_jobs,
+    require_no_queued_driver,
     start_driver_series,
     submitted_profile,
 )
@@ -38,12 +38,15 @@ from membrane_dask.engine.schedulers import batch_system
 from membrane_dask.engine.schedulers.base import BatchSystem
 from membrane_dask.engine.store import Sink, sinks
 from membrane_dask.engine.verification import Fault, verify_run
-from membrane_dask.errors import ClusterError, Problem, Source, StudyError
+from membrane_dask.errors import ClusterError, Problem, Source, StudyError, resuming_helps
 from membrane_dask.files import DiskError, disk_errors, now, write_atomically
 from membrane_dask.program import Unit
 from membrane_dask.progress import ProgressLines
 from membrane_dask.studies.registry import find_kind, kinds
 from membrane_dask.study_file import load_study, load_study_with_source, parse_cluster
+
+#: A driver waits for the lock of its run for this time, in seconds.
+LOCK_TIMEOUT = 600.0
 
 __all__ = [
     "ClusterError", "Plan", "Run", "RunList", "RunNotFoundError", "StudyError",
@@ -243,7 +246,7 @@ def execute(
             listener(Message(damage))
         run.update_study(plan.study)
         provenance.started(cluster=plan.cluster.model_dump(mode="json", exclude_none=True))
-        reason = "error"
+        reason, resume = "error", False
         try:
             if retry_failed:
                 _reopen(run)
@@ -276,19 +279,19 @@ def execute(
                     summary = execution.run(pool, driver, limit, series.time_limit if series else None)
             if not summary.left and (lost_tables or not run.journal.collected()):
                 execution.collect()
-            reason = summary.reason
+            reason, resume = summary.reason, summary.reason == "time is up"
             return summary
         except (KeyboardInterrupt, SystemExit):
-            reason = "interrupted"
+            reason, resume = "interrupted", not driver.cancelled()
             raise
         except BaseException as error:
-            reason = f"{type(error).__name__}: {error}"
+            reason, resume = f"{type(error).__name__}: {error}", resuming_helps(error)
             logger.exception("stopped")
             raise
         finally:
-            if series:
-                series.end(resume=reason in ("time is up", "interrupted"))
             with contextlib.suppress(DiskError):  # the error that stopped the run says more
+                if series:
+                    series.end(resume=resume)
                 provenance.stopped(reason=reason)
 
 
@@ -372,19 +375,20 @@ def submit(
     planned = study if isinstance(study, Plan) else plan(study)
     require_batch_system(planned)
     run = prepare(planned, Path(out) if out is not None else None, fresh=fresh)
-    waiting = queued_drivers(run.path)
-    if DriverLock.active_driver(run.path) or waiting:
-        numbers = ", ".join(waiting) or "no job"
+    if DriverLock.active_driver(run.path):
         raise RunBusyError(
-            f"{run.path} has a driver already (job: {numbers}); watch it with: membrane-dask status {run.path}, or "
+            f"{run.path} has a driver already; watch it with: membrane-dask status {run.path}, or "
             f"stop it with: membrane-dask cancel {run.path}"
         )
-    with DriverLock(run.path):
+    with DriverLock(run.path) as lock:  # until the series is noted: of several submissions at once, one succeeds
+        require_no_queued_driver(run.path)
         Certificates.remove_stale(run.path)
         run.update_study(planned.study)
         if retry_failed:
             _reopen(run)
-    start_driver_series(planned.cluster, run.path, planned.driver_count())
+        start_driver_series(planned.cluster, run.path, planned.driver_count())
+        if lock.cancelled():
+            cancel_jobs(run.path)
     return run
 
 
@@ -468,7 +472,14 @@ def drive(path: str | Path, listener: Listener | None = None) -> Summary:
     listener = listener or ProgressLines(sys.stderr)
     series = DriverSeries(run.path, profile, lambda text: listener(Message(text)))
     _await_remote_driver(run.path)
-    return execute(run, planned, listener=listener, series=series)
+    deadline = time.monotonic() + LOCK_TIMEOUT
+    while True:
+        try:
+            return execute(run, planned, listener=listener, series=series)
+        except RunBusyError:  # by the process that submits this driver, or by the driver before it
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(1.0)
 
 
 def _await_remote_driver(root: Path) -> None:
@@ -519,11 +530,21 @@ def verify(path: str | Path, progress: Callable[[int, int], None] = lambda done,
 
 
 def cancel(path: str | Path) -> bool:
-    """Stop the driver of a run, on whatever machine; False if none is active or in the queue."""
+    """Stop the driver of a run, on whatever machine, and cancel the jobs of the run; False if there is nothing to stop.
+
+    Jobs are cancelled whose names carry the id of the run, whether the run notes them or not, and no others.
+
+    Raises
+    ------
+    ClusterError
+        If the batch system does not answer.
+    """
     run = find_run(path)
     if DriverLock.active_driver(run.path) is None:
-        return cancel_drivers(run.path)
-    write_atomically(run.path / "cancel", now() + "\n")  # the driver cancels its successor itself
+        return cancel_jobs(run.path)
+    write_atomically(run.path / "cancel", now() + "\n")  # the driver cancels its workers, and what is queued by then
+    with contextlib.suppress(ClusterError):
+        cancel_jobs(run.path, spare_active=True)
     return True
 
 

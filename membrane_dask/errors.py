@@ -81,6 +81,9 @@ class StudyError(ValueError):
 class ClusterError(RuntimeError):
     """The cluster cannot be used, or was lost; finished units are kept."""
 
+    #: Whether a driver that starts later may get further.
+    resuming_helps = True
+
 
 def nearest(name: str, valid: Sequence[str]) -> str:
     """``did you mean 'x'?`` for a name close to a valid one, otherwise the list of valid names."""
@@ -104,3 +107,10 @@ class DataLossError(RuntimeError):
 
 class ReportError(RuntimeError):
     """A run has nothing to report yet, or its kind has no report."""
+
+
+def resuming_helps(error: BaseException) -> bool:
+    """Whether a driver that starts later may get further than the one that ended with this error."""
+    if isinstance(error, ClusterError):
+        return error.resuming_helps
+    return not isinstance(error, (StudyError, ProgramError))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -65,7 +66,16 @@ def submit(
             exit_with(USAGE)
         if not typer.confirm("Submit?", default=True, err=True):
             exit_with(USAGE)
+    root = out or Path("runs") / plan.name
+    if (root / "run.json").is_file():
+        _report_lost_driver(api.open_run(root))
     _print_submitted(api.submit(plan, out, fresh=fresh))
+
+
+def _report_lost_driver(run: Run) -> None:
+    """Say what became of the driver that was submitted before, if it never worked on the run."""
+    if lost := run.lost_driver():
+        say(f"the driver that was submitted before: {lost}")
 
 
 def _print_submitted(run: Run) -> None:
@@ -79,9 +89,17 @@ def _print_submitted(run: Run) -> None:
 def drive(name: RunName) -> None:
     """Drive a submitted run; its job calls this."""
     from membrane_dask import api
+    from membrane_dask.errors import ClusterError
 
     run = api.open_run(name)
-    _report_execution(run, lambda listener: api.drive(run.path, listener))
+    try:
+        _report_execution(run, lambda listener: api.drive(run.path, listener))
+    except ClusterError as error:
+        if not error.resuming_helps:
+            raise
+        say(f"cluster failure: {error}")
+        say("what is finished is kept; the next driver resumes")
+        exit_with(STOPPED)  # HTCondor starts this driver again
 
 
 def retry(
@@ -107,6 +125,7 @@ def retry(
         for key in run.failed_keys:
             show(key)
     elif api.was_submitted(run) and not (local or here):
+        _report_lost_driver(run)
         _print_submitted(api.retry(run.path))
     else:
         _execute(run, api.plan(run.study), retry_failed=True)

@@ -112,7 +112,7 @@ class DriverLock:
                 descriptor = os.open(self._owner_file(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
                 self._number = number
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(json.dumps(describe()) + "\n")
+            stream.write(json.dumps(self._describe()) + "\n")
             stream.flush()
             os.fsync(stream.fileno())  # after a power cut it says which driver is dead
         for old in numbers:
@@ -124,6 +124,8 @@ class DriverLock:
         path = self._owner_file(number)
         driver = read_json(path)
         driver = driver if isinstance(driver, dict) else {}
+        if _is_of_another_directory(driver, self.root):
+            return
         try:
             beat = path.stat().st_mtime
         except FileNotFoundError:  # removed as old
@@ -192,7 +194,10 @@ class DriverLock:
     def _beat(self) -> None:
         os.utime(self._owner_file(self._number))
         # ``beat`` is for readers that see the file's content only.
-        write_json(self._path, {**describe(), "beat": time.time(), **self._state})
+        write_json(self._path, {**self._describe(), "beat": time.time(), **self._state})
+
+    def _describe(self) -> dict[str, Any]:
+        return {**describe(), "inode": self.root.stat().st_ino}
 
     def cancelled(self) -> bool:
         """Whether the user has cancelled the run."""
@@ -205,6 +210,8 @@ class DriverLock:
         driver = read_json(path)
         if not isinstance(driver, dict) or not isinstance(driver.get("beat"), int | float):
             return None
+        if _is_of_another_directory(driver, root):
+            return None
         if not isinstance(driver.get("in_flight"), int):
             driver["in_flight"] = 0
         alive = is_alive(driver)
@@ -214,3 +221,8 @@ class DriverLock:
         elif alive is None:  # of an earlier version
             alive = time.time() - driver["beat"] < cls.HEARTBEAT_TIMEOUT
         return driver if alive else None
+
+
+def _is_of_another_directory(driver: Mapping[str, Any], root: Path) -> bool:
+    """Whether a description of a driver came into the directory by copying a run that was being driven."""
+    return driver.get("inode") not in (None, root.stat().st_ino)

@@ -11,7 +11,7 @@ from typing import Any
 
 from membrane_dask.config import BaseStudy
 from membrane_dask.engine import durability, layout, layout_record, records, store, verification
-from membrane_dask.engine.cluster.driver_series import queued_drivers
+from membrane_dask.engine.cluster.driver_series import lost_driver, queued_drivers, require_no_queued_driver
 from membrane_dask.engine.html import bar, table
 from membrane_dask.engine.journal import Journal, JournalSummary
 from membrane_dask.engine.lock import DriverLock
@@ -241,6 +241,12 @@ class Run:
         """Whether a driver works on the run, or is in the queue."""
         return DriverLock.active_driver(self.path) is not None or bool(queued_drivers(self.path))
 
+    def lost_driver(self) -> str:
+        """Job of a driver that never started, or ended without a message, and why; empty if there is none."""
+        if DriverLock.active_driver(self.path) or self.journal.collected():
+            return ""
+        return printable_line(lost_driver(self.path))
+
     def status(self) -> dict[str, Any]:
         """State of the run: ``empty``, ``queued``, ``running``, ``partial``, ``failed`` or ``complete``.
 
@@ -286,6 +292,8 @@ class Run:
             *(("driver", f"job {number}: {state}") for number, state in queued_drivers(self.path).items()),
             ("groups", ", ".join(sorted(p.name for p in self.path.glob("result.zarr/*") if p.is_dir()))),
         ]
+        if lost := self.lost_driver():
+            rows.append(("driver", lost))
         if self.volumes:
             rows.append(("volumes", ", ".join(self.volumes)))
         if journal.seconds:
@@ -342,6 +350,7 @@ def prepare(plan: Plan, out: Path | None, *, fresh: bool = False) -> Run:
             run.require_same_study(plan.study)
             return run
         with DriverLock(root) as driver:  # not while a driver is active on it
+            require_no_queued_driver(root)
             driver.root = root.with_name(f"{root.name}.old-{int(time.time())}")
             root.rename(driver.root)
     elif root.exists() and (not root.is_dir() or any(root.iterdir())):

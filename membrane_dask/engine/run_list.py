@@ -65,7 +65,7 @@ class RunList(Sequence[Run]):
         """State of each run as in :meth:`Run.status`, with its ``path``.
 
         A run that cannot be read has the state ``broken`` and the reason in ``problem``, which otherwise is what is
-        damaged in its journal.
+        damaged in its journal, or the job of a driver that never started.
         """
         return [_status_of(run) for run in self._entries]
 
@@ -89,8 +89,11 @@ def _status_of(run: Run | BrokenRun) -> dict[str, Any]:
     if isinstance(run, Run):
         try:
             journal = run.journal.summary()
+            status = run._status(journal)
             problem = f"journal is {journal.damage}" if journal.damage else ""
-            return {**run._status(journal), "path": str(run.path), "problem": problem}
+            if not problem and status["state"] in ("empty", "partial"):
+                problem = run.lost_driver()
+            return {**status, "path": str(run.path), "problem": problem}
         except Exception as error:  # whatever is wrong with one run, the others are reported
             run = broken_run(run.path, error)
     numbers = dict.fromkeys(("done", "running", "failed", "left"))

@@ -51,7 +51,7 @@ def example_scripts(profile: Profile) -> dict[str, str]:
     root = Path("RUN")
     return {
         "worker": system.worker_script(worker, "RUN/logs/jobs"),
-        "driver": driver_job_script(system, root).replace(str(root.resolve()), "RUN"),
+        "driver": driver_job_script(system, root, "md-RUN").replace(str(root.resolve()), "RUN"),
     }
 
 

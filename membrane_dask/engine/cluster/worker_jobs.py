@@ -3,7 +3,8 @@
 dask-jobqueue writes the scripts, but its own scaling never replaces a job of several workers that died, and
 reports nothing when a job is refused. Here the jobs of a driver are compared with the queue at regular
 intervals: jobs that ended are replaced, surplus jobs are cancelled, and when no worker connects the states
-and their reasons are reported.
+and their reasons are reported. That workers leave at the end of their lifetime, and that a batch system suspends
+jobs or queues them again, is ordinary: each job is judged by the time since its own last start.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from membrane_dask.engine.cluster.certificates import Certificates
+from membrane_dask.engine.cluster.ownership import JobRecord, claim_run_id, queued_jobs, run_id, worker_job_name
 from membrane_dask.engine.cluster.profiles import Profile
 from membrane_dask.engine.plan import as_seconds
 from membrane_dask.engine.schedulers import job_output_tail
@@ -31,13 +33,14 @@ from membrane_dask.engine.schedulers.base import (
     WorkerCommand,
 )
 from membrane_dask.errors import ClusterError
-from membrane_dask.files import read_json, write_json
 
 logger = logging.getLogger("membrane_dask")
 #: The run stops after this number of consecutive jobs that ended without a worker.
 MAX_JOBS_WITHOUT_WORKER = 3
-#: The run stops when a job has run for this time, in seconds, and none of its workers has connected.
+#: A running job is replaced when it has no worker for this time, in seconds; the run stops if no job ever had one.
 CONNECT_TIMEOUT = 300.0
+#: A job that ended may be queued again by the batch system for this time, in seconds.
+REQUEUE_TIME = 120.0
 #: Surplus jobs are cancelled after this time, in seconds, as the next round of a search may need them.
 RELEASE_DELAY = 60.0
 #: Jobs submitted at a time, so as not to flood the batch system.
@@ -93,30 +96,21 @@ SUBMITTED = JobState("pending", "submitted")
 class _Job:
     job_id: str
     name: str
+    #: When its state last changed, or when it last had a worker.
+    since: float
     state: JobState = SUBMITTED
-    running_since: float | None = None
+    #: Since its last start.
     had_worker: bool = False
 
-
-class JobRecord:
-    """Ids of a run's jobs in ``<run>/jobs.json``, where other processes read them.
-
-    Parameters
-    ----------
-    root : Path
-        The run directory.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self._path = root / "jobs.json"
-
-    def read(self) -> dict[str, Any]:
-        """All entries; ``workers`` and ``drivers`` are lists of job ids."""
-        return read_json(self._path) or {}
-
-    def update(self, **entries: Any) -> None:
-        """Replace entries."""
-        write_json(self._path, {**self.read(), **entries})
+    def change_state(self, state: JobState, now: float) -> bool:
+        """Note its state; whether it is another one."""
+        changed = state != self.state
+        if state.description.partition(" (")[0] != self.state.description.partition(" (")[0]:  # not a new reason only
+            self.since = now
+        if state.state == "pending":  # never started, or queued again: it counts as newly started then
+            self.had_worker = False
+        self.state = state
+        return changed
 
 
 class WorkerJobs:
@@ -151,9 +145,12 @@ class WorkerJobs:
         self._record = JobRecord(root)
         self._worker_command, self._connected_workers, self._is_idle = worker_command, connected_workers, is_idle
         self._notify, self._clock = notify, clock
+        self._run_id = claim_run_id(root)
         self._driver = secrets.token_hex(3)  # two drivers of a run never use the same worker names
         self._submitted = 0
         self._jobs: list[_Job] = []
+        self._ended: list[_Job] = []
+        self._had_worker = self._was_accepted = False
         self._demand = 0
         self._next_poll = self._needed_since = self._last_worker = self._enough_since = clock()
         self._interval = MIN_POLL_INTERVAL
@@ -201,8 +198,9 @@ class WorkerJobs:
         self._connected = connected
         if now < self._next_poll:
             return
-        self._mark_connected_jobs()
+        self._mark_connected_jobs(now)
         changed = self._update_states(now)
+        changed = self._remove_silent_jobs(now) or changed
         changed = self._adjust_number(now) or changed
         self._interval = MIN_POLL_INTERVAL if changed else min(self._interval * 1.5, MAX_POLL_INTERVAL)
         self._next_poll = now + self._interval
@@ -210,42 +208,77 @@ class WorkerJobs:
             self._save()
         self._check_for_workers(now, connected > 0)
 
-    def _mark_connected_jobs(self) -> None:
-        """Mark the jobs that have had a connected worker."""
+    def _mark_connected_jobs(self, now: float) -> None:
+        """Mark the jobs that have a connected worker."""
         names = {name for worker in self._connected_workers() for name in (worker, worker.rpartition("-")[0])}
         for job in self._jobs:
-            if not job.had_worker and job.name in names:
-                job.had_worker = True
-                self._without_worker.clear()
-                self._ended_without_worker = 0
+            if job.name in names:
+                if not job.had_worker:
+                    self._without_worker.clear()
+                    self._ended_without_worker = 0
+                job.had_worker = self._had_worker = True
+                job.since = now
 
     def _save(self) -> None:
-        self._record.update(workers=[job.job_id for job in self._jobs], workers_in=self.system.title)
+        profile = self.profile.model_dump(mode="json", exclude_none=True)
+        self._record.update(workers=[job.job_id for job in self._jobs], workers_profile=profile)
 
     def _update_states(self, now: float) -> bool:
         """Read the states from the queue and drop ended jobs; whether any state changed."""
+        self._ended = [job for job in self._ended if now - job.since < REQUEUE_TIME]
         try:
-            states = self.system.job_states(job.job_id for job in self._jobs)
+            states = self.system.job_states(job.job_id for job in [*self._jobs, *self._ended])
         except SchedulerUnavailableError as error:
             self._report(f"{self.system.title} does not answer ({error}); running jobs continue")
             return False
         changed = False
+        for job in [job for job in self._ended if states[job.job_id].state != "ended"]:
+            self._ended.remove(job)  # it was queued again
+            self._jobs.append(job)
+            if job in self._without_worker:
+                self._without_worker.remove(job)
         for job in list(self._jobs):
-            state = states[job.job_id]
-            changed = changed or state != job.state
-            if state != job.state:
-                logger.info("job %s (%s): %s", job.job_id, job.name, state.description)
-            job.state = state
-            if state.state == "running" and job.running_since is None:
-                job.running_since = now
-            if state.state == "ended":
+            if job.change_state(states[job.job_id], now):
+                changed = True
+                logger.info("job %s (%s): %s", job.job_id, job.name, job.state.description)
+            if job.state.state == "ended":
                 self._jobs.remove(job)
-                if not job.had_worker:
-                    self._without_worker.append(job)
-                    self._ended_without_worker += 1
-                    if self._ended_without_worker > 1:  # a node may end every job at once
-                        self._submit_after = now + min(60.0, 2.0**self._ended_without_worker)
+                self._ended.append(job)
+                if not job.had_worker and not job.state.interrupted:
+                    self._count_without_worker(job, now)
         return changed
+
+    def _count_without_worker(self, job: _Job, now: float) -> None:
+        """Count a job that ended, or is given up, without a worker; further ones are submitted with a delay."""
+        self._without_worker.append(job)
+        self._ended_without_worker += 1
+        if self._ended_without_worker > 1:  # a node may end every job at once
+            self._submit_after = now + min(60.0, 2.0**self._ended_without_worker)
+
+    def _remove_silent_jobs(self, now: float) -> bool:
+        """Cancel jobs that run and have no worker for long, so that they are replaced; whether there were any.
+
+        Raises
+        ------
+        ClusterError
+            If no worker of any job ever reached this driver.
+        """
+        silent = [job for job in self._jobs if job.state.state == "running" and now - job.since > CONNECT_TIMEOUT]
+        if not silent or not self.needed:
+            return False
+        if not self._had_worker:
+            raise self._failure(
+                f"job {silent[0].job_id} has run for {as_seconds(now - silent[0].since)} and none of its workers "
+                "reached this driver",
+                "can the nodes reach this machine? the key `interface` selects the network",
+            )
+        self.system.cancel(job.job_id for job in silent)
+        for job in silent:
+            self._report(f"job {job.job_id} has had no worker for {as_seconds(now - job.since)} and is replaced")
+            self._jobs.remove(job)
+            if not job.had_worker:
+                self._count_without_worker(job, now)
+        return True
 
     def _adjust_number(self, now: float) -> bool:
         """Submit missing jobs or cancel surplus ones; whether any was."""
@@ -268,20 +301,22 @@ class WorkerJobs:
     def _submit(self, number: int, now: float) -> bool:
         for _ in range(number):
             self._submitted += 1
-            name = f"worker-{self._driver}-{self._submitted}"
+            name = worker_job_name(self._run_id, self._driver, self._submitted)
             script = self.folder / f"{name}.sh"
             text = self.system.worker_script(self._worker_command(name), str(self.folder))
             script.write_text(text, encoding="utf-8")
             try:
                 if self._submitted == 1:
                     self.system.validate_script(script)
-                job = _Job(self.system.submit(script), name)
+                job = _Job(self.system.submit(script), name, now)
+                self._was_accepted = True
             except SchedulerUnavailableError as error:
                 self._report(f"{self.system.title} does not answer ({error}); trying again")
                 return False
             except SubmissionRefusedError as error:
-                if not self._jobs:
-                    raise self._failure(f"{self.system.title} refused a job", str(error), script) from error
+                if not self._was_accepted:
+                    failure = self._failure(f"{self.system.title} refused a job", str(error), script)
+                    raise SubmissionRefusedError(str(failure)) from error
                 # Probably a limit on the number of jobs: those that were accepted do the work.
                 self._report(f"{self.system.title} accepts no more jobs: {str(error).splitlines()[0]}")
                 self._submit_after = now + REFUSAL_DELAY
@@ -300,13 +335,6 @@ class WorkerJobs:
             return
         if len(self._without_worker) >= MAX_JOBS_WITHOUT_WORKER:
             raise self._failure(f"{len(self._without_worker)} consecutive jobs ended without a worker")
-        for job in self._jobs:
-            running = now - job.running_since if job.running_since is not None else 0.0
-            if running > CONNECT_TIMEOUT:
-                raise self._failure(
-                    f"job {job.job_id} has run for {as_seconds(running)} and none of its workers reached this driver",
-                    "can the nodes reach this machine? the key `interface` selects the network",
-                )
         waiting = now - max(self._needed_since, self._last_worker)
         if waiting > (self.profile.worker_timeout or math.inf):
             raise self._failure(f"no worker for {as_seconds(waiting)}", "the key `worker_timeout` sets this limit")
@@ -341,8 +369,15 @@ class WorkerJobs:
         return ClusterError("\n".join(lines))
 
     def close(self) -> None:
-        """Cancel all jobs."""
-        self.system.cancel(job.job_id for job in self._jobs)
+        """Cancel all jobs, also those that the batch system took without an answer or queued again."""
+        answers = self.system.cancel(job.job_id for job in self._jobs)
+        try:
+            answers = answers and self.system.cancel(queued_jobs(self.system, self._run_id, drivers=False))
+        except ClusterError:
+            answers = False
+        if not answers:
+            names = worker_job_name(self._run_id, self._driver, "*")
+            self._notify(f"{self.system.title} does not answer; jobs named {names} may be left in the queue")
         self._jobs.clear()
         with contextlib.suppress(OSError):  # a full disk, or a run that was moved: the jobs end without this
             self._save()
@@ -361,13 +396,12 @@ def cancel_orphaned_jobs(system: BatchSystem, root: Path) -> int:
     int
         Number of jobs.
     """
-    record = JobRecord(root)
-    entries = record.read()
-    # An id is valid only in the batch system that assigned it.
-    orphaned = entries.get("workers", []) if entries.get("workers_in") == system.title else []
-    if orphaned:
-        system.cancel(orphaned)
-        record.update(workers=[])
+    run = run_id(root)
+    try:
+        orphaned = list(queued_jobs(system, run, drivers=False)) if run is not None else []
+    except ClusterError:
+        return 0  # they end by themselves, as their driver does not answer
+    system.cancel(orphaned)
     return len(orphaned)
 
 

@@ -33,7 +33,14 @@ def batch_system(profile: Profile) -> BatchSystem:
 
 def own_job_id(profile: Profile) -> str:
     """Id of the job in which this process runs; empty outside of jobs."""
-    return os.environ.get(JOB_ID_VARIABLES[str(profile.scheduler)], "")
+    value = os.environ.get(JOB_ID_VARIABLES[str(profile.scheduler)], "")
+    if profile.scheduler != "htcondor" or not value:
+        return value
+    try:
+        cluster = re.search(r"^ClusterId\s*=\s*(\d+)", Path(value).read_text(errors="replace"), re.M)
+    except OSError:
+        return ""
+    return cluster[1] if cluster else ""
 
 
 def job_output_tail(folder: Path, job_id: str, lines: int = 12) -> str:

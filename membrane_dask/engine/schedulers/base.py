@@ -36,6 +36,8 @@ CANCEL_RETRY_DELAY = 3.0
 class SubmissionRefusedError(ClusterError):
     """The batch system does not accept a job, or cannot accept any on this machine."""
 
+    resuming_helps = False
+
 
 class SchedulerUnavailableError(ClusterError):
     """The batch system does not answer at present; its jobs continue."""
