@@ -19,7 +19,7 @@ from typing import Any
 
 from membrane_dask import __version__
 from membrane_dask.engine import durability, layout, layout_record, store, verification
-from membrane_dask.engine.cluster.pools import ALLOWED_FAILURES, Handle, Pool
+from membrane_dask.engine.cluster.pools import ALLOWED_FAILURES, RESULT_LOST, Handle, Pool
 from membrane_dask.engine.control_groups import memory_kills, memory_limit
 from membrane_dask.engine.events import (
     Collecting,
@@ -196,7 +196,8 @@ class Execution:
                     results = zip(finished, pool.results(finished), strict=True)
                     # An error that stops the run comes after what is finished.
                     for handle, result in sorted(results, key=lambda pair: isinstance(pair[1], Exception)):
-                        seconds += self._settle(handle, result, pool)
+                        if result is not RESULT_LOST:
+                            seconds += self._settle(handle, result, pool)
                 if finished:  # reported once it is on disk
                     self.emit(Progressed(*self._counts(), seconds))
                 if self._too_many_failures():

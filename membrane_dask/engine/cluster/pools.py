@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib.util
 import logging
 import re
@@ -20,6 +22,10 @@ from membrane_dask.errors import ClusterError
 #: Deaths of its worker after which Dask returns a task as failed, less one. Dask counts every task assigned to
 #: a dying worker, so the executor then sends the units of the batch one by one.
 ALLOWED_FAILURES = 1
+#: In place of a result that was lost with its worker: Dask repeats the call, once there is a worker.
+RESULT_LOST: Any = object()
+#: Time in which finished results must arrive, in seconds; those of workers that died never do.
+GATHER_TIMEOUT = 20.0
 #: Worker processes import the script that calls run().
 MAIN_GUARD_HINT = 'in a script, call run() under `if __name__ == "__main__":`'
 #: Time in which the scheduler of a running Dask cluster must answer.
@@ -58,7 +64,7 @@ class Pool(Protocol):
         """Wait for the first calls to finish, at most ``timeout`` seconds, and return the finished ones."""
 
     def results(self, handles: list[Handle]) -> list[Any]:
-        """Results of finished calls; for a call that failed, the Exception that it raised."""
+        """Results of finished calls: the Exception for a call that failed, RESULT_LOST for one that is repeated."""
 
     def is_lost_worker(self, error: BaseException) -> bool:
         """Whether a call failed because its workers died."""
@@ -167,13 +173,17 @@ class DaskPool:
         return [handle for handle in handles if handle in finished]
 
     def results(self, handles: list[Handle]) -> list[Any]:
-        """Results of finished calls, transferred together; for a call that failed, its Exception."""
+        """Results of finished calls: the Exception for a call that failed, RESULT_LOST for one that is repeated.
+
+        This never waits for a worker: where the last one has just died, new jobs are submitted by :meth:`wait` only.
+        """
+        results = {handle: _result_or_error(handle) for handle in handles if getattr(handle, "status", "") == "error"}
         succeeded: list[Any] = [handle for handle in handles if getattr(handle, "status", "") == "finished"]
-        try:
-            values = dict(zip(succeeded, self._client.gather(succeeded), strict=True))
-        except Exception:  # a worker died just now; reading the results one by one shows which are lost
-            values = {}
-        return [values[handle] if handle in values else _result_or_error(handle) for handle in handles]
+        gather = functools.partial(self._client.gather, succeeded, asynchronous=True)
+        with contextlib.suppress(Exception):  # a worker died just now; what the others have is read the next time
+            values = self._client.sync(gather, callback_timeout=GATHER_TIMEOUT)
+            results.update(zip(succeeded, values, strict=True))
+        return [results.get(handle, RESULT_LOST) for handle in handles]
 
     def is_lost_worker(self, error: BaseException) -> bool:
         """Whether a call failed because its workers died."""
