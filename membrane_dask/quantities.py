@@ -144,12 +144,25 @@ def quantity(unit: str, example: str, low: float = 0.0, high: float = math.inf, 
 
 
 def _duration(value: object) -> float:
-    """Seconds of ``90 min`` or ``01:30:00``."""
-    if isinstance(value, str):
-        clock = re.fullmatch(r"\s*(?:(\d+)-)?(\d+):([0-5]?\d):([0-5]?\d)\s*", value)
-        if clock:
-            days, hours, minutes, seconds = (int(number or 0) for number in clock.groups())
-            value = f"{((days * 24 + hours) * 60 + minutes) * 60 + seconds} s"
+    """Seconds of ``90 min``, ``01:30:00``, or ``1-12:30`` (days and hours), read as Slurm reads them."""
+    text = str(value).strip() if isinstance(value, (str, int, float)) and not isinstance(value, bool) else ""
+    clock = re.fullmatch(r"(?:([0-9]+)-)?([0-9]+)(?::([0-5]?[0-9])(?::([0-5]?[0-9]))?)?", text)
+    if clock and (clock[1] or clock[4]):
+        days, hours, minutes, seconds = (int(number or 0) for number in clock.groups())
+        value = f"{((days * 24 + hours) * 60 + minutes) * 60 + seconds} s"
+    elif clock and clock[3]:
+        in_slurm = f"{int(clock[2]) // 60:02d}:{int(clock[2]) % 60:02d}:{clock[3]:0>2}"
+        raise ValueError(
+            f"ambiguous: minutes and seconds in Slurm, hours and minutes in other batch systems; write '{in_slurm}' "
+            f"for the former or '{clock[2]:0>2}:{clock[3]:0>2}:00' for the latter (got {value!r})"
+        )
+    elif re.fullmatch(r"[0-9]+(\.[0-9]*)?", text):
+        raise ValueError(
+            f"a number with a unit is needed, for example '{text} min', which Slurm means by it, or '{text} s', which "
+            f"other batch systems mean; '90 min', '1.5 h' and '01:30:00' are the same (got {value!r})"
+        )
+    elif text.lower() in ("infinite", "infinity", "unlimited", "none", "inf"):
+        raise ValueError(f"a limit is needed; a very long one is '30 days' (got {value!r})")
     return float(_TIME[0].func(value))
 
 
