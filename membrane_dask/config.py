@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -16,6 +16,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     Strict,
     ValidationInfo,
     WithJsonSchema,
@@ -136,6 +137,27 @@ Line = Annotated[str, Strict(), AfterValidator(_one_line)]
 Lines = Annotated[tuple[Line, ...], BeforeValidator(as_tuple)]
 
 
+def _port_range(value: object) -> tuple[int, int]:
+    """First and last port of ``8786``, ``9000-9100`` or ``9000:9100``."""
+    if isinstance(value, (list, tuple)) and len(value) == 2:
+        value = f"{value[0]}-{value[1]}"
+    match = re.fullmatch(
+        r"\s*([0-9]{1,5})(?:\s*[-:]\s*([0-9]{1,5}))?\s*", "" if isinstance(value, bool) else str(value)
+    )
+    ports = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if not 1 <= ports[0] <= ports[1] <= 65535:
+        raise ValueError(f"a port or a range within 1-65535 is needed, for example '9000-9100' (got {value!r})")
+    return ports
+
+
+Ports = Annotated[
+    tuple[int, int],
+    BeforeValidator(_port_range),
+    PlainSerializer(lambda ports: "-".join(map(str, dict.fromkeys(ports))), return_type=str),
+    WithJsonSchema({"type": ["string", "integer"], "examples": ["9000-9100"]}),
+]
+
+
 class ClusterOptions(Model):
     """Options of a cluster, in the profile of a site or a person, or in a study.
 
@@ -160,7 +182,19 @@ class ClusterOptions(Model):
     python: Line | None = parameter(
         None, "Python on the nodes, a path or a command; default the one that submits", unit=""
     )
+    memory_request: Literal["per_node", "per_cpu", "none"] | None = parameter(
+        None, "how a job requests its memory; default as the batch system usually does", unit=""
+    )
     interface: Line | None = parameter(None, "network interface that nodes reach the driver by, such as ib0", unit="")
+    worker_interface: Line | None = parameter(
+        None, "network interface of the workers on their nodes; default that of the driver", unit=""
+    )
+    driver_ports: Ports | None = parameter(
+        None, "port of the driver, or a range of which it takes the first free one; default any", unit=""
+    )
+    worker_ports: Ports | None = parameter(
+        None, "range of ports on the nodes, two for each worker; default any", unit=""
+    )
     scratch: Line | None = parameter(None, "local directory of workers on their nodes", unit="")
     worker_timeout: Duration | None = parameter(
         None, "stop the run after so long without any worker", unit="h, min or hh:mm:ss", formerly="patience"

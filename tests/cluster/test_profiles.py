@@ -14,7 +14,7 @@ from membrane_dask.engine.cluster.driver_series import queued_drivers, submitted
 from membrane_dask.engine.cluster.profiles import profiles, resolve
 from membrane_dask.engine.cluster.worker_jobs import worker_lifetime
 from membrane_dask.engine.schedulers import batch_system
-from membrane_dask.engine.schedulers.base import NOT_IN_QUEUE, SubmissionRefusedError, WorkerCommand, import_job_class
+from membrane_dask.engine.schedulers.base import SubmissionRefusedError, WorkerCommand, import_job_class
 from membrane_dask.engine.schedulers.slurm import Slurm
 from membrane_dask.errors import StudyError
 from membrane_dask.files import write_json
@@ -124,7 +124,12 @@ def test_the_size_of_a_job_follows_from_that_of_a_simulation():
     [
         ("slurm:\n  wrokers: 3\n", ["clusters.yaml:2:3", "slurm.wrokers", "did you mean 'workers'?"]),
         ("slurm:\n  memory: 3\n", ["clusters.yaml:2:3", "slurm.memory", "a number with a unit"]),
-        ("slurm:\n  walltime: 3\n", ["slurm.walltime", "a number with a unit", "90 min"]),
+        ("slurm:\n  walltime: 3\n", ["slurm.walltime", "a number with a unit", "'3 min'", "Slurm"]),
+        ("slurm:\n  walltime: 01:30\n", ["slurm.walltime", "ambiguous", "'00:01:30'", "'01:30:00'"]),
+        ("slurm:\n  walltime: 90:00\n", ["slurm.walltime", "ambiguous", "'01:30:00'", "'90:00:00'"]),
+        ("slurm:\n  walltime: UNLIMITED\n", ["slurm.walltime", "a limit is needed", "30 days"]),
+        ("slurm:\n  driver_ports: 99999\n", ["slurm.driver_ports", "within 1-65535", "'9000-9100'"]),
+        ("slurm:\n  worker_ports: 9100-9000\n", ["slurm.worker_ports", "within 1-65535"]),
         ("slurm:\n  queue: \"a\\nb\"\n", ["slurm.queue", "must be one line"]),
         ("own:\n  queue: long\n", ["own.scheduler", "required", "slurm"]),
         ("own:\n  scheduler: slrum\n", ["own.scheduler", "did you mean 'slurm'?"]),
@@ -147,6 +152,10 @@ def test_errors_in_a_file_of_profiles_name_line_and_key(home, text, messages):
         ({"profile": "slrum"}, ["cluster.profile", "did you mean 'slurm'?", "membrane-dask clusters"]),
         ({"profile": "local", "queue": "main"}, ["cluster.queue", "on a batch system only"]),
         ({"profile": "htcondor", "queue": "main"}, ["cluster.queue", "HTCondor has no queues"]),
+        ({"profile": "sge", "memory_request": "per_node"}, ["cluster.memory_request", "`directives`", "h_vmem"]),
+        ({"profile": "pbs", "memory_request": "per_cpu"}, ["cluster.memory_request", "per_node, none"]),
+        ({"profile": "local", "driver_ports": 8786}, ["cluster.driver_ports", "on a batch system only"]),
+        ({"profile": "slurm", "worker_ports": "9000-9006"}, ["cluster.worker_ports", "4 workers need 8"]),
     ],
 )
 def test_unsupported_settings_are_refused(settings, messages):
@@ -154,6 +163,103 @@ def test_unsupported_settings_are_refused(settings, messages):
         resolve(ClusterSettings.model_validate(settings))
     for message in messages:
         assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("01:30:00", 5400), ("1-12", 129600), ("1-12:30", 131400), ("1-02:00:00", 93600), ("1-0:30", 88200),
+        ("100:00:00", 360000), ("2 h", 7200), ("90min", 5400), ("1 day", 86400),
+    ],
+)  # fmt: skip
+def test_durations_are_read_as_slurm_reads_them(text, seconds):
+    assert resolve(parse_cluster("slurm", [f"walltime={text}"])).walltime == seconds
+
+
+@pytest.mark.parametrize("text", ["90", "90:00", "01:30", "infinite", "UNLIMITED", "PT2H", "0:10:00.5", "2h30m", "0-0"])
+def test_durations_that_batch_systems_read_differently_are_refused(text):
+    with pytest.raises(StudyError, match="walltime"):
+        parse_cluster("slurm", [f"walltime={text}"])
+
+
+def _script(name: str, site: dict[str, object] | None = None, **settings: object) -> str:
+    """Script of a worker job with settings of dask-jobqueue's own configuration and of the profile."""
+    import dask
+
+    import_job_class(*Slurm.job_class)
+    with dask.config.set({f"jobqueue.{name}.{key}": value for key, value in (site or {}).items()}):
+        system = batch_system(resolve(ClusterSettings.model_validate({"profile": name, **settings})))
+        return system.worker_script(WorkerCommand("tls://x:1", "w"), "logs")
+
+
+def test_the_site_skips_directives_and_adds_its_own(monkeypatch):
+    """Also those that this package adds; arguments, prologue, interpreter and shebang of the site are kept."""
+    script = _script(
+        "slurm",
+        {
+            "job-directives-skip": ["--mem=", "--cpus-per-task", "-N 1"],
+            "job-extra-directives": ["--mem-per-cpu=900M"],
+            "shebang": "#!/usr/bin/env bash -l", "job-script-prologue": ["module load site"], "python": "/site/python",
+            "worker-extra-args": ["--resources", "gpu=1"], "job-mem": "0GB",
+        },
+    )  # fmt: skip
+    directives = [line for line in script.splitlines() if line.startswith("#SBATCH")]
+    assert not any(text in line for line in directives for text in ("--mem=", "--cpus-per-task", "-N 1"))
+    assert "#SBATCH --mem-per-cpu=900M" in directives
+    assert "#SBATCH -n 1" in directives
+    assert script.startswith("#!/usr/bin/env bash -l\n")
+    assert "\nmodule load site\n" in script
+    assert "exec /site/python -m distributed.cli.dask_worker" in script
+    assert "--resources gpu=1" in script
+    own = _script("slurm", {"job-script-prologue": ["module load site"]}, prologue=["module load mine"])
+    assert "module load site" not in own
+    assert "#$ -pe" not in _script("sge", {"job-directives-skip": ["-pe "]})
+    assert "RequestMemory" not in _script("htcondor", {"job-directives-skip": ["RequestMemory", "absent"]})
+
+
+@pytest.mark.parametrize(
+    ("name", "request_", "present", "absent"),
+    [
+        ("slurm", "per_node", "#SBATCH --mem=4300M\n", "--mem-per-cpu"),
+        ("slurm", "per_cpu", "#SBATCH --mem-per-cpu=1075M\n", "--mem="),
+        ("slurm", "none", "#SBATCH --cpus-per-task=4\n", "--mem"),
+        ("pbs", "none", "select=1:ncpus=4\n", ":mem="),
+        ("lsf", "per_cpu", "#BSUB -M 1075000\n", "4300"),
+        ("lsf", "none", "#BSUB -n 4\n", "-M "),
+        ("htcondor", "none", "RequestCpus = 4\n", "RequestMemory"),
+        ("oar", "none", "core=4", "#OAR -p"),
+        ("sge", "none", "-pe smp 4", "-l h_vmem"),
+    ],
+)
+def test_memory_is_requested_as_the_site_wants(name, request_, present, absent):
+    script = _script(name, memory_request=request_)
+    header = script.split("exec ")[0]
+    assert present in header
+    assert absent not in header
+    if name == "slurm":  # what the profile says wins over what the site's configuration skips
+        forced = _script(name, {"job-directives-skip": ["--mem"]}, memory_request=request_)
+        assert present in forced
+
+
+def test_oar_requests_memory_per_core_by_the_property_of_the_site():
+    assert "#OAR -p mem_core>=" in _script(
+        "oar", {"memory-per-core-property-name": "mem_core"}, memory_request="per_cpu"
+    )
+    with pytest.raises(SubmissionRefusedError, match="memory-per-core-property-name"):
+        _script("oar", memory_request="per_cpu")
+
+
+def test_interfaces_and_ports_of_driver_and_workers():
+    keys = {"interface": "ib0", "worker_interface": "eth1", "worker_ports": "9000-9019", "driver_ports": "8786"}
+    script = _script("slurm", **keys)
+    assert "--interface eth1" in script
+    assert "--worker-port 9000:9019 --nanny-port 9000:9019" in script
+    system = batch_system(resolve(ClusterSettings.model_validate({"profile": "slurm", **keys})))
+    assert system.scheduler_options() == {"interface": "ib0"}
+    assert system.profile.driver_ports == (8786, 8786)
+    assert "--interface ib0" in _script("slurm", interface="ib0")
+    stored = system.profile.model_dump(mode="json", exclude_none=True)
+    assert (stored["driver_ports"], stored["worker_ports"]) == ("8786", "9000-9019")
 
 
 @pytest.mark.parametrize("walltime", [60.0, 600.0, 3600.0, 86400.0])
@@ -179,30 +285,30 @@ LISTINGS = {
         "qstat",
         "Job Id: 11.head\n    Job_Name = w\n    job_state = Q\n    comment = Not Running: Insufficient\n\tamount of"
         " resource: ncpus\n    ctime = x\n\nJob Id: 12.head\n    job_state = R\n\nJob Id: 13.head\n    job_state = F\n",
-        ("11.head", "12.head", "13.head", "14.head"),
-        ("pending", "running", "ended", "ended"),
+        ("11.head", "12.head", "13.head"),
+        ("pending", "running", "ended"),
         "Not Running: Insufficient amount of resource: ncpus",
     ),
     "lsf": (
         "bjobs",
         "11|PEND|New job is waiting for scheduling;\n12|RUN|-\n13|EXIT|-\n",
-        ("11", "12", "13", "14"),
-        ("pending", "running", "ended", "ended"),
+        ("11", "12", "13"),
+        ("pending", "running", "ended"),
         "New job is waiting for scheduling;",
     ),
     "htcondor": (
         "condor_q",
         "11,1,undefined\n12,2,undefined\n13,4,undefined\n15,5,Out of disk\n",
-        ("11", "12", "13", "14"),
-        ("pending", "running", "ended", "ended"),
+        ("11", "12", "13"),
+        ("pending", "running", "ended"),
         "IDLE",
     ),
     "oar": (
         "oarstat",
         '{"11": {"state": "Waiting", "message": "no core is free"}, "12": {"state": "Running", "message": ""},'
         ' "13": {"state": "Terminated"}}\n',
-        ("11", "12", "13", "14"),
-        ("pending", "running", "ended", "ended"),
+        ("11", "12", "13"),
+        ("pending", "running", "ended"),
         "no core is free",
     ),
 }
@@ -232,7 +338,6 @@ def test_job_states_are_read(name, tmp_path, monkeypatch):
     jobs = batch_system(resolve(ClusterSettings(profile=name))).job_states(job_ids)
     assert [jobs[job_id].state for job_id in job_ids] == list(states)
     assert reason in jobs[job_ids[0]].description
-    assert jobs[job_ids[3]] == NOT_IN_QUEUE
 
 
 @pytest.mark.parametrize("name", SUBMISSIONS)

@@ -34,6 +34,7 @@ from membrane_dask.engine.schedulers.base import (
     SchedulerUnavailableError,
     SubmissionRefusedError,
     WorkerCommand,
+    persistently,
 )
 from membrane_dask.errors import ClusterError, Problem, Source, StudyError
 from membrane_dask.files import write_atomically
@@ -43,6 +44,8 @@ logger = logging.getLogger("membrane_dask")
 
 #: Memory of a driver in addition to JOB_OVERHEAD_MB, in MB (measured on 100,000 units, rounded up).
 DRIVER_MEMORY_MB = 1500
+#: Attempts to submit a driver while the batch system does not answer, with pauses of 1, 2, 4 and 8 s.
+DRIVER_SUBMISSIONS = 5
 #: A series ends after this number of consecutive drivers that finished no unit.
 MAX_DRIVERS_WITHOUT_PROGRESS = 3
 
@@ -105,8 +108,11 @@ def submit_driver(profile: Profile, root: Path, after: str | None = None, *, val
     script = folder / f"{name}.sh"
     write_atomically(script, driver_job_script(system, root, name))
     if validate:
-        system.validate_script(script)
-    return system.submit(script.resolve(), after)
+        persistently(lambda: system.validate_script(script), DRIVER_SUBMISSIONS)
+    try:
+        return system.submit(script.resolve(), after, attempts=DRIVER_SUBMISSIONS)
+    except SchedulerUnavailableError as error:
+        raise SchedulerUnavailableError(f"{error}; to cancel it: membrane-dask cancel {root}") from error
 
 
 def start_driver_series(profile: Profile, root: Path, drivers: int = 1) -> list[str]:
@@ -160,7 +166,7 @@ def _validate_worker_script(profile: Profile, root: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     script = folder / "worker-validation.sh"
     script.write_text(system.worker_script(WorkerCommand("tls://DRIVER:PORT", "worker"), str(folder.resolve())))
-    system.validate_script(script)
+    persistently(lambda: system.validate_script(script), DRIVER_SUBMISSIONS)
     script.unlink()
 
 
@@ -252,7 +258,7 @@ class DriverSeries:
             if self.system.cancel(left):
                 self._successors = []
             else:
-                self._notify(f"{self.system.title} does not answer; cancel these jobs: {', '.join(left)}")
+                self._notify(f"{self.system.title} does not answer; cancel with: {self.system.cancel_hint(left)}")
         self._record.update(drivers=self._successors)
 
     def _queued(self, *, workers: bool = True) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +26,15 @@ BATCH_DEFAULTS: Mapping[str, Any] = {
     "workers": 1, "memory": 1000.0, "jobs": 1, "worker_timeout": 3600.0, "tls": True, "single_allocation": False,
 }  # fmt: skip
 #: Keys that only a batch system understands.
-BATCH_KEYS = ("jobs", "walltime", "queue", "account", "directives", "single_allocation")
+BATCH_KEYS = (
+    "jobs", "walltime", "queue", "account", "directives", "single_allocation", "memory_request", "worker_interface",
+    "driver_ports", "worker_ports",
+)  # fmt: skip
+#: Values of `memory_request` that a batch system has directives for; without the key it requests the first.
+MEMORY_REQUESTS: Mapping[str, tuple[str, ...]] = {
+    "slurm": ("per_node", "per_cpu", "none"), "pbs": ("per_node", "none"), "lsf": ("per_node", "per_cpu", "none"),
+    "sge": ("none",), "htcondor": ("per_node", "none"), "oar": ("per_cpu", "none"),
+}  # fmt: skip
 _ADDRESS = re.compile(r"(tcp|tls|ws|wss|ucx)://\S+")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -160,9 +168,9 @@ def resolve(settings: ClusterSettings) -> Profile:
     defaults: dict[str, Any] = {"threads": 1}
     if profile.is_batch:
         defaults |= BATCH_DEFAULTS
-        if profile.scheduler == "htcondor" and profile.queue:
-            message = f"HTCondor has no queues; remove this key (got {profile.queue!r})"
-            raise StudyError([Problem(("cluster", "queue"), message)])
+        problems = list(_unsupported_on_batch(profile))
+        if problems:
+            raise StudyError(problems)
     else:
         unsupported = [key for key in BATCH_KEYS if getattr(settings, key) is not None]
         if unsupported:
@@ -171,3 +179,25 @@ def resolve(settings: ClusterSettings) -> Profile:
             )
             raise StudyError([Problem(("cluster", key), message) for key in unsupported])
     return profile.model_copy(update={key: v for key, v in defaults.items() if getattr(profile, key) is None})
+
+
+def _unsupported_on_batch(profile: Profile) -> Iterator[Problem]:
+    """Settings that the batch system of a profile has no directives for, and ports that do not suffice."""
+    if profile.scheduler == "htcondor" and profile.queue:
+        message = f"HTCondor has no queues; remove this key (got {profile.queue!r})"
+        yield Problem(("cluster", "queue"), message)
+    possible = MEMORY_REQUESTS[str(profile.scheduler)]
+    if profile.memory_request not in (None, *possible):
+        hint = "the name of the memory resource differs between sites: request it by `directives`, "
+        hint = f"{hint}such as '-l h_vmem=2G' per slot" if profile.scheduler == "sge" else "remove this key"
+        message = f"{profile.scheduler} supports {', '.join(possible)} only; {hint} (got {profile.memory_request!r})"
+        yield Problem(("cluster", "memory_request"), message)
+    if profile.worker_ports is not None:
+        first, last = profile.worker_ports
+        workers = profile.workers or 1
+        if last - first + 1 < 2 * workers:
+            message = (
+                f"a job needs two ports for each of its workers, so {workers} workers need {2 * workers}, and each "
+                f"further job on the same node as many again (got {first}-{last}: {last - first + 1})"
+            )
+            yield Problem(("cluster", "worker_ports"), message)

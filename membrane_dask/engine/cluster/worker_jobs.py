@@ -12,8 +12,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import re
 import secrets
-import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,12 +21,14 @@ from pathlib import Path
 from typing import Any
 
 from membrane_dask.engine.cluster.certificates import Certificates
+from membrane_dask.engine.cluster.dask_scheduler import start_scheduler
 from membrane_dask.engine.cluster.ownership import JobRecord, claim_run_id, queued_jobs, run_id, worker_job_name
 from membrane_dask.engine.cluster.profiles import Profile
 from membrane_dask.engine.plan import as_seconds
 from membrane_dask.engine.schedulers import job_output_tail
 from membrane_dask.engine.schedulers.base import (
     BatchSystem,
+    JobLimitError,
     JobState,
     SchedulerUnavailableError,
     SubmissionRefusedError,
@@ -41,6 +43,8 @@ MAX_JOBS_WITHOUT_WORKER = 3
 CONNECT_TIMEOUT = 300.0
 #: A job that ended may be queued again by the batch system for this time, in seconds.
 REQUEUE_TIME = 120.0
+#: At the end, jobs whose submission got no answer are searched for so many times, with pauses in seconds.
+LATE_SEARCHES, LATE_SEARCH_DELAY = 3, 2.0
 #: Surplus jobs are cancelled after this time, in seconds, as the next round of a search may need them.
 RELEASE_DELAY = 60.0
 #: Jobs submitted at a time, so as not to flood the batch system.
@@ -311,10 +315,11 @@ class WorkerJobs:
                 job = _Job(self.system.submit(script), name, now)
                 self._was_accepted = True
             except SchedulerUnavailableError as error:
+                self._submitted -= 1  # the same script again: the batch system may have accepted it
                 self._report(f"{self.system.title} does not answer ({error}); trying again")
                 return False
             except SubmissionRefusedError as error:
-                if not self._was_accepted:
+                if not self._was_accepted and not isinstance(error, JobLimitError):
                     failure = self._failure(f"{self.system.title} refused a job", str(error), script)
                     raise SubmissionRefusedError(str(failure)) from error
                 # Probably a limit on the number of jobs: those that were accepted do the work.
@@ -361,6 +366,8 @@ class WorkerJobs:
         for job in jobs[:LISTED_JOBS]:
             lines.append(f"  job {job.job_id} ({job.name}): {job.state.description}")
             output = job_output_tail(self.folder, job.job_id)
+            if re.search(r"Could not start (Nanny|Worker) on host", output) and self.profile.worker_ports:
+                lines.append("    no free port on the node; the key `worker_ports` sets a larger range")
             lines += [f"    | {line}" for line in output.splitlines()] or ["    | (no output)"]
         script = script or (self.folder / f"{jobs[-1].name}.sh" if jobs else None)
         if script is not None and script.exists():
@@ -371,13 +378,19 @@ class WorkerJobs:
     def close(self) -> None:
         """Cancel all jobs, also those that the batch system took without an answer or queued again."""
         answers = self.system.cancel(job.job_id for job in self._jobs)
-        try:
-            answers = answers and self.system.cancel(queued_jobs(self.system, self._run_id, drivers=False))
-        except ClusterError:
-            answers = False
-        if not answers:
+        unanswered = self.system.unanswered
+        for attempt in range(LATE_SEARCHES if unanswered else 1):  # the queue may list such a job late
+            time.sleep(LATE_SEARCH_DELAY if attempt else 0.0)
+            try:
+                answers = answers and self.system.cancel(queued_jobs(self.system, self._run_id, drivers=False))
+            except ClusterError:
+                answers = False
+        if unanswered or not answers:
             names = worker_job_name(self._run_id, self._driver, "*")
-            self._notify(f"{self.system.title} does not answer; jobs named {names} may be left in the queue")
+            self._notify(
+                f"{self.system.title} did not answer; jobs named {names} may be in its queue and end a minute after "
+                f"their start; to cancel them: membrane-dask cancel {self.folder.parents[1]}"
+            )
         self._jobs.clear()
         with contextlib.suppress(OSError):  # a full disk, or a run that was moved: the jobs end without this
             self._save()
@@ -431,7 +444,7 @@ def job_cluster(
     jobs : WorkerJobs
         The worker jobs.
     """
-    from distributed import Client, Scheduler, SpecCluster
+    from distributed import Client
 
     system.check_commands()
     orphaned = cancel_orphaned_jobs(system, root)
@@ -442,23 +455,9 @@ def job_cluster(
         notify(
             "WARNING: tls is off: whoever reaches this machine over the network can run code as you while the run lasts"
         )
-    options: dict[str, Any] = {
-        "protocol": "tls://" if profile.tls else "tcp://",
-        "security": certificates.driver,
-        "dashboard_address": "127.0.0.1:0",
-        "port": 0,
-    }
-    if profile.interface:
-        options["interface"] = profile.interface
     arguments = [*WORKER_HTTP, *lifetime_arguments(profile)]
     try:
-        try:
-            cluster = SpecCluster(
-                scheduler={"cls": Scheduler, "options": options}, worker={"cls": None, "options": {}},
-                security=certificates.driver, silence_logs=logging.CRITICAL, name="membrane-dask",
-            )  # fmt: skip
-        except (OSError, ValueError, RuntimeError) as error:
-            raise ClusterError(f"the Dask scheduler did not start on {socket.gethostname()}: {error}") from error
+        cluster = start_scheduler(system, certificates.driver)
         with cluster, Client(cluster, security=certificates.driver) as client:
             scheduler: Any = cluster.scheduler
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import getpass
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 from xml.etree import ElementTree
 
-from membrane_dask.engine.schedulers.base import (
-    BatchSystem,
-    JobState,
-    SchedulerUnavailableError,
-    SubmissionRefusedError,
-)
+from membrane_dask.engine.schedulers.base import BatchSystem
+from membrane_dask.engine.schedulers.commands import SchedulerUnavailableError, SubmissionRefusedError, user_name
+from membrane_dask.engine.schedulers.queue import IN_QUEUE, NOT_IN_QUEUE, JobState
 
 
 class GridEngine(BatchSystem):
@@ -27,14 +24,15 @@ class GridEngine(BatchSystem):
     title = "Grid Engine"
     commands: ClassVar[tuple[str, ...]] = ("qsub", "qstat", "qdel", "qconf")
     job_class = ("dask_jobqueue.sge", "SGEJob")
+    directive_prefix = "#$"
+    job_id_line = r"(\d+)(?:\.\d+-\d+:\d+)?"
 
     def job_options(self, cores: int, memory_mb: int, nodes: int = 1) -> dict[str, Any]:
         """Slots of the parallel environment ``smp``; without one a job gets a single slot."""
-        options = self._common_options("project")
         directives = ["-S /bin/bash"]
-        if cores > 1 and not any(line.startswith("-pe ") for line in options["job_extra_directives"]):
+        if cores > 1 and not any(line.startswith("-pe ") for line in self.extra_directives()):
             directives.append(f"-pe smp {cores}")
-        return options | {"job_extra_directives": [*directives, *options["job_extra_directives"]]}
+        return self._common_options(directives, account_option="project")
 
     def submit_command(self, script: Path, after: str | None) -> list[str]:
         """``qsub -terse``."""
@@ -50,6 +48,17 @@ class GridEngine(BatchSystem):
         """``qstat -u USER``; a job in an error state counts as ended, as it would wait for ever."""
         return {job_id: self._state(job_id, state) for job_id, _, state in self._rows()}
 
+    def query_job(self, job_id: str) -> JobState | None:
+        """``qstat -j``, and for a job that ended ``qacct -j``, as far as the site keeps accounts."""
+        output = self._execute(["qstat", "-j", job_id])
+        if output.exit_code == 0 and re.search(rf"^job_number:\s+{job_id}\b", output.text, re.M):
+            return IN_QUEUE
+        if "do not exist" not in output.text + output.errors:
+            return None
+        account = self._execute(["qacct", "-j", job_id]) if shutil.which("qacct") else None
+        code = re.search(r"^exit_status\s+(\S+)", account.text, re.M) if account else None
+        return JobState("ended", f"exit code {code[1]}") if code else NOT_IN_QUEUE
+
     @staticmethod
     def _state(job_id: str, state: str) -> JobState:
         if "E" in state:
@@ -63,10 +72,10 @@ class GridEngine(BatchSystem):
 
     def _rows(self) -> list[tuple[str, str, str]]:
         """Id, full name and state of the user's jobs: as XML, since the table of ``qstat`` cuts names."""
-        output = self._run_command(["qstat", "-xml", "-u", getpass.getuser()])
-        start = re.search(r"<\?xml|<job_info", output)  # a site's own lines may come first
+        output = self._run_command(["qstat", "-xml", "-u", user_name()])
+        document = re.search(r"<job_info.*</job_info>", output, re.S)  # between a site's own lines
         try:
-            jobs = ElementTree.fromstring(output[start.start() :] if start else output).iter("job_list")
+            jobs = ElementTree.fromstring(document[0] if document else output).iter("job_list")
         except ElementTree.ParseError as error:
             raise SchedulerUnavailableError(f"qstat printed no XML (got {output[:200]!r})") from error
         return [

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from membrane_dask.engine.schedulers.base import BatchSystem, JobState, SchedulerUnavailableError, classify_state
+from membrane_dask.engine.schedulers.base import BatchSystem
+from membrane_dask.engine.schedulers.commands import SchedulerUnavailableError, SubmissionRefusedError, user_name
+from membrane_dask.engine.schedulers.queue import JobState, classify_state
 
 
 class OAR(BatchSystem):
@@ -17,7 +19,8 @@ class OAR(BatchSystem):
     title = "OAR"
     commands: ClassVar[tuple[str, ...]] = ("oarsub", "oarstat", "oardel")
     job_class = ("dask_jobqueue.oar", "OARJob")
-    job_id_pattern = r"(?<=OAR_JOB_ID=)\d+"
+    directive_prefix = "#OAR"
+    job_id_line = r"OAR_JOB_ID=(\d+)"
     _states: ClassVar[dict[str, tuple[str, ...]]] = {
         "pending": ("Waiting", "Hold", "toLaunch", "Launching", "toAckReservation", "Suspended", "Resuming"),
         "ended": ("Terminated", "Error", "toError"),
@@ -25,8 +28,14 @@ class OAR(BatchSystem):
 
     def job_options(self, cores: int, memory_mb: int, nodes: int = 1) -> dict[str, Any]:
         """Cores of one node; the name of the memory property differs between sites and is set in ``jobqueue.yaml``."""
-        options = self._common_options("project") | {"resource_spec": f"/nodes=1/core={cores}"}
-        if self._site_setting("memory-per-core-property-name") is None:
+        options = self._common_options(account_option="project") | {"resource_spec": f"/nodes=1/core={cores}"}
+        no_property = self._site_setting("memory-per-core-property-name") is None
+        if no_property and self.profile.memory_request == "per_cpu":
+            raise SubmissionRefusedError(
+                "memory_request: per_cpu needs the name of OAR's property for it; set "
+                "jobqueue.oar.memory-per-core-property-name in ~/.config/dask/jobqueue.yaml"
+            )
+        if no_property or self.profile.memory_request == "none":
             options["memory_per_core_property_name"] = "not_applicable"
         return options
 
@@ -41,18 +50,28 @@ class OAR(BatchSystem):
 
     def list_jobs(self, job_ids: Sequence[str]) -> dict[str, JobState]:
         """``oarstat -u USER --json``: state and message of each job."""
-        return {
-            job_id: classify_state(self._states, job["state"], job.get("message") or "")
-            for job_id, job in self._attributes().items()
-        }
+        return self._states_of(self._attributes("-u", user_name()))
+
+    def query_job(self, job_id: str) -> JobState | None:
+        """``oarstat -j``, which also shows jobs that have ended."""
+        return self._states_of(self._attributes("-j", job_id)).get(job_id)
 
     def list_names(self) -> dict[str, str]:
         """``oarstat -u USER --json``."""
-        return {job_id: job.get("name") or "" for job_id, job in self._attributes().items()}
+        return {job_id: job.get("name") or "" for job_id, job in self._attributes("-u", user_name()).items()}
 
-    def _attributes(self) -> dict[str, dict[str, Any]]:
-        output = self._run_command(["oarstat", "-u", getpass.getuser(), "--json"], allowed_exit_codes=(1,))
+    def _states_of(self, jobs: Mapping[str, dict[str, Any]]) -> dict[str, JobState]:
+        return {
+            job_id: classify_state(self._states, job["state"], job.get("message") or "")
+            for job_id, job in jobs.items()
+            if job.get("state")
+        }
+
+    def _attributes(self, *selection: str) -> dict[str, dict[str, Any]]:
+        output = self._run_command(["oarstat", *selection, "--json"], allowed_exit_codes=(1,))
+        document = re.search(r"^\s*\{.*\}", output, re.S | re.M)  # between a site's own lines
         try:
-            return {str(job_id): job for job_id, job in json.loads(output or "{}").items()}
+            jobs = json.loads(document[0]) if document else {}
         except json.JSONDecodeError as error:
             raise SchedulerUnavailableError(f"oarstat printed no JSON (got {output[:200]!r})") from error
+        return {str(job_id): job for job_id, job in jobs.items() if isinstance(job, dict)}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import getpass
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from membrane_dask.engine.schedulers.base import BatchSystem, JobState, classify_state
+from membrane_dask.engine.schedulers.base import BatchSystem
+from membrane_dask.engine.schedulers.commands import SchedulerUnavailableError, is_unavailable, user_name
+from membrane_dask.engine.schedulers.queue import NOT_IN_QUEUE, JobState, classify_state
 
 
 class PBS(BatchSystem):
@@ -18,7 +19,8 @@ class PBS(BatchSystem):
     commands: ClassVar[tuple[str, ...]] = ("qsub", "qstat", "qdel")
     conflicting_command = "qconf"  # Grid Engine
     job_class = ("dask_jobqueue.pbs", "PBSJob")
-    job_id_pattern = r"\d+(\[\])?(\.[\w.-]+)?"
+    directive_prefix = "#PBS"
+    job_id_line = r"(\d+(?:\[\])?\.[\w.-]+)"
     job_id_format = r"[0-9]+(\[\])?(\.[0-9A-Za-z_.-]+)?"
     _states: ClassVar[dict[str, tuple[str, ...]]] = {
         "pending": ("Q", "W", "H", "T", "S", "U"), "ended": ("F", "X", "C"),
@@ -28,7 +30,8 @@ class PBS(BatchSystem):
         """One chunk: ``select=1``."""
         options = self._common_options()
         if self._site_setting("resource-spec") is None:
-            options["resource_spec"] = f"select=1:ncpus={cores}:mem={memory_mb}mb"
+            memory = "" if self.profile.memory_request == "none" else f":mem={memory_mb}mb"
+            options["resource_spec"] = f"select=1:ncpus={cores}{memory}"
         return options
 
     def submit_command(self, script: Path, after: str | None) -> list[str]:
@@ -37,28 +40,46 @@ class PBS(BatchSystem):
 
     def list_jobs(self, job_ids: Sequence[str]) -> dict[str, JobState]:
         """``qstat -f``, whose format is the same in all versions of PBS."""
-        return {
-            job_id: classify_state(self._states, job["job_state"], re.sub(r"\s+", " ", job.get("comment", "")))
-            for job_id, job in self._attributes(job_ids).items()
-            if "job_state" in job
-        }
+        return self._states_of(self._list(job_ids))
+
+    def query_job(self, job_id: str) -> JobState | None:
+        """``qstat -f ID``, which says so if the job has ended or is not known."""
+        output = self._execute(["qstat", "-f", job_id])
+        state = self._states_of(_attributes(output.text)).get(job_id)
+        message = output.text + output.errors
+        if state is None and re.search(r"has finished|completed", message, re.I):
+            return JobState("ended", "finished")
+        return NOT_IN_QUEUE if state is None and re.search(r"unknown job", message, re.I) else state
 
     def list_names(self) -> dict[str, str]:
         """``qselect -u USER``, then ``qstat -f`` for the jobs, as other listings cut long names."""
-        job_ids = self._run_command(["qselect", "-u", getpass.getuser()]).split()
+        job_ids = [word for word in self._run_command(["qselect", "-u", user_name()]).split() if self.is_job_id(word)]
         if not job_ids:
             return {}
         return {
             job_id: re.sub(r"\s+", "", job["Job_Name"])
-            for job_id, job in self._attributes(job_ids).items()
+            for job_id, job in self._list(job_ids).items()
             if "Job_Name" in job
         }
 
-    def _attributes(self, job_ids: Sequence[str]) -> dict[str, dict[str, str]]:
-        """Attributes of jobs as ``qstat -f`` prints them; long values are continued on lines with a tab."""
+    def _list(self, job_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+        output = self._execute(["qstat", "-f", *job_ids])
         not_listed = (35, 153, 170)  # exit codes when some of the jobs are not in the queue
-        output = self._run_command(["qstat", "-f", *job_ids], allowed_exit_codes=not_listed)
+        if output.exit_code and (output.exit_code not in not_listed or is_unavailable(output.message)):
+            raise SchedulerUnavailableError(f"qstat: {output.message}")
+        return _attributes(output.text)
+
+    def _states_of(self, jobs: Mapping[str, dict[str, str]]) -> dict[str, JobState]:
         return {
-            block.split(None, 1)[0]: dict(re.findall(r"^[ ]+(\S+) = (.*(?:\n\t.*)*)", block, re.M))
-            for block in re.split(r"^Job Id:\s*", output, flags=re.M)[1:]
+            job_id: classify_state(self._states, job["job_state"], re.sub(r"\s+", " ", job.get("comment", "")))
+            for job_id, job in jobs.items()
+            if "job_state" in job
         }
+
+
+def _attributes(output: str) -> dict[str, dict[str, str]]:
+    """Attributes of jobs as ``qstat -f`` prints them; long values are continued on lines with a tab."""
+    return {
+        block.split(None, 1)[0]: dict(re.findall(r"^[ ]+(\S+) = (.*(?:\n\t.*)*)", block, re.M))
+        for block in re.split(r"^Job Id:\s*", output, flags=re.M)[1:]
+    }
