@@ -57,7 +57,7 @@ def replay(run: Run, program: Program, key: str) -> tuple[dict[str, Any], bool |
     complete = run.status()["state"] == "complete"
     removed = [scratch.name for scratch in program.scratch if scratch.temporary and complete]
     try:
-        values, _ = program.work(store.context(run.path.resolve(), program), unit)
+        values, _ = program.work(store.context(run.path.resolve(), program, timeout=0.0), unit)
     except FileNotFoundError as error:
         if not removed:
             raise

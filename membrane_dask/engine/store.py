@@ -22,6 +22,7 @@ from typing import Any, ClassVar
 import numpy as np
 import zarr
 
+from membrane_dask.engine.late_files import LATE_FILE_TIMEOUT, read_arrays, write_arrays
 from membrane_dask.engine.layout import EVERY_CHUNK, ResultError, volume_path
 from membrane_dask.program import Program, Unit
 from membrane_dask.schema import DONE, STATUS, Variable
@@ -299,9 +300,12 @@ class ScratchFiles:
     ----------
     root : str
         The run's directory.
+    timeout : float
+        Time in seconds to wait for files that other hosts have written.
     """
 
     root: str
+    timeout: float = 0.0
 
     def path(self, name: str, index: tuple[int, ...]) -> Path:
         """File of one unit."""
@@ -309,8 +313,7 @@ class ScratchFiles:
 
     def read(self, name: str, index: tuple[int, ...], only: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Arrays of one unit, or some of them."""
-        with self.path(name, index).open("rb") as stream, np.load(stream) as arrays:
-            return dict(arrays) if only is None else {name: arrays[name] for name in only}
+        return read_arrays(self.path(name, index), only, self.timeout)
 
 
 @dataclass(frozen=True)
@@ -349,10 +352,7 @@ class ScratchSink:
         for unit, arrays in zip(units, values, strict=True):
             path = self.files.path(self.name, unit.index)
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-            save: Any = np.savez if self.temporary else np.savez_compressed
-            save(partial, **arrays)
-            partial.replace(path)
+            write_arrays(path, arrays, compressed=not self.temporary)
 
     def chunk_files(self, chunk: tuple[int, ...]) -> list[str]:
         """The file of one unit."""
@@ -487,6 +487,6 @@ def described(storage: Mapping[str, Mapping[str, Any]], root: Path) -> dict[str,
     return {task: sink(entry) for task, entry in storage.items()}
 
 
-def context(root: Path, program: Program) -> dict[str, Any]:
+def context(root: Path, program: Program, timeout: float = LATE_FILE_TIMEOUT) -> dict[str, Any]:
     """What every unit of a run receives: the program's context, and the scratch data of earlier units."""
-    return {**program.context, "scratch": ScratchFiles(str(root))}
+    return {**program.context, "scratch": ScratchFiles(str(root), timeout)}

@@ -15,6 +15,7 @@ from typing import Any
 
 from membrane_dask import __version__
 from membrane_dask.engine import durability, store
+from membrane_dask.engine.late_files import wait_until_visible
 from membrane_dask.engine.limits import peak_memory, reset_peak_memory, time_limit
 from membrane_dask.errors import ClusterError
 from membrane_dask.files import disk_errors
@@ -169,8 +170,8 @@ def run_batch(
         result.sha256[unit.key] = store.digest(values[-1])
         result.feedback[unit.key] = numbers
     if finished:
-        with disk_errors(sink.path):
-            sink.write(finished, values)
+        with disk_errors(sink.path):  # another host has laid out what is written to
+            wait_until_visible(lambda: sink.write(finished, values), sink.path)
             if options.sync_root:
                 chunks = {sink.chunk(unit) for unit in finished}
                 files = [file for chunk in chunks for file in sink.chunk_files(chunk)]

@@ -18,6 +18,7 @@ from membrane_dask.engine.journal import Journal
 from membrane_dask.engine.logs import log_to_file, logger
 from membrane_dask.engine.run import prepare
 from membrane_dask.files import DiskError, disk_errors, write_atomically
+from membrane_dask.report import write_report
 
 STUDY = (
     "kind: graded\nbands: 2\nl_max: 0.25\nradius: 0.02\ngradient: [0.0, 0.01]\nrealizations: 20\n"
@@ -71,13 +72,15 @@ def test_a_full_disk_stops_a_run_with_one_message(disk, tmp_path, command, refer
     assert "Logging error" not in full.stderr
     assert len(full.stderr.splitlines()) <= 4
     assert 0 < md.open_run(folder / "run").status()["done"] < 40, "the disk is too small or too large for this test"
-    report = command("report", folder / "run")
-    assert report.returncode == 75, report.stderr
-    assert f"cannot write {folder}/run/report.html" in report.stderr
-    assert not list((folder / "run").glob("*report*"))
     subprocess.run(["mount", "-o", more, folder], check=True)
-    assert command("run", study, "--out", folder / "run").returncode == 0
-    assert values_of(md.open_run(folder / "run")) == values_of(reference)
+    assert values_of(md.run(study, folder / "run")) == values_of(reference)
+
+
+def test_a_report_is_written_whole_or_not_at_all(disk, reference):
+    folder = disk("size=16k")
+    with pytest.raises(DiskError, match=f"cannot write {folder}/report.html"):
+        write_report(reference, folder / "report.html")
+    assert not list(folder.iterdir())
 
 
 def test_a_run_cannot_be_laid_out_on_a_full_disk(disk, tmp_path, command):
@@ -94,15 +97,13 @@ def test_a_read_only_disk(disk, tmp_path, command):
     study = tmp_path / "filter.yaml"
     study.write_text(STUDY)
     folder = disk("size=40m")
-    assert command("run", study, "--out", folder / "run", "--limit", "3").returncode == 0
+    md.run(study, folder / "run", limit=3)
     subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
     stopped = command("run", study, "--out", folder / "run")
     assert stopped.returncode == 75, stopped.stderr
     assert "the file system is mounted read-only" in stopped.stderr
     assert "Traceback" not in stopped.stderr
-    status = command("status", folder / "run")
-    assert status.returncode == 0
-    assert "partial" in status.stdout
+    assert md.open_run(folder / "run").status()["state"] == "partial"
 
 
 def test_a_disk_that_fills_up_is_no_fault_of_a_unit(tmp_path, monkeypatch):
