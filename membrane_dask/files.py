@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -112,9 +113,21 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
+def read_bytes(path: Path) -> bytes:
+    """Content of a file, read again while NFS says that it was replaced on another host (ESTALE)."""
+    for pause in (0.05, 0.2, 1.0, 5.0):
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            if error.errno != errno.ESTALE:
+                raise
+        time.sleep(pause)
+    return path.read_bytes()
+
+
 def read_json(path: Path) -> Any:
     """Content of a JSON file; None where there is none."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_bytes(path))
     except (FileNotFoundError, ValueError, RecursionError):
         return None

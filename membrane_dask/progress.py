@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import re
 import socket
@@ -78,7 +79,8 @@ class ProgressLines:
         return line
 
     def _print(self, text: str) -> None:
-        print(printable(text), file=self._stream, flush=True)
+        with contextlib.suppress(OSError):  # a log on a full disk stops no run
+            print(printable(text), file=self._stream, flush=True)
 
 
 class ProgressBar:

@@ -81,7 +81,11 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         code = DONE
     except Exception as error:
         code = _print_error(error)
-    sys.stdout.flush()
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        code = code or _print_error(error)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes the rest when it ends
     sys.exit(code)
 
 
@@ -114,6 +118,9 @@ def _print_error(error: Exception) -> int:
     if isinstance(error, ProgramError):
         say(f"{error}; this is an error of the package of that study kind; what is finished is kept")
         return BUG
+    if type(error) is OSError and error.errno and not error.filename:  # files are named: this is what commands print
+        say(f"cannot write the output of this command: {error.strerror}")
+        return STOPPED
     if isinstance(error, OSError):
         say(f"stopped by the system: {error}; what is finished is kept, run again to resume")
         return STOPPED

@@ -16,12 +16,13 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from membrane_dask.engine.processes import describe, file_system_time, is_alive
-from membrane_dask.files import read_json, write_json
+from membrane_dask.engine.processes import describe, file_system_time, is_alive, machine
+from membrane_dask.engine.records import DriverRecord, read
+from membrane_dask.errors import UnreadableRunError
+from membrane_dask.files import write_json
 
 
 class RunBusyError(RuntimeError):
@@ -92,7 +93,7 @@ class DriverLock:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._release()
-            raise self._busy(read_json(self._path) or {}, f"it holds the file lock {self.root / '.lock'}") from None
+            raise self._busy(_read(self._path), f"it holds the file lock {self.root / '.lock'}") from None
         except OSError as error:  # ENOLCK, ENOSYS, EOPNOTSUPP, ENOTSUPP: the owner file suffices
             self.notice = (
                 f"{self.root} is on a file system without file locks (errno {error.errno}, {error.strerror}); "
@@ -122,8 +123,7 @@ class DriverLock:
     def _require_dead(self, number: int) -> None:
         """Refuse while the driver with an owner file works, or may be about to write it."""
         path = self._owner_file(number)
-        driver = read_json(path)
-        driver = driver if isinstance(driver, dict) else {}
+        driver = _read(path)
         if _is_of_another_directory(driver, self.root):
             return
         try:
@@ -141,11 +141,10 @@ class DriverLock:
         if alive:
             raise self._busy(driver, f"its owner file is {path}")
 
-    def _busy(self, driver: Mapping[str, Any], lock: str) -> RunBusyError:
-        return RunBusyError(
-            f"{self.root} is being run by process {driver.get('pid', '?')} on {driver.get('host', '?')} ({lock}); "
-            f"watch it with: membrane-dask status {self.root}"
-        )
+    def _busy(self, driver: DriverRecord | None, lock: str) -> RunBusyError:
+        process = f"process {driver['pid']} on {driver['host']}" if driver else "a process that starts just now"
+        watch = f"watch it with: membrane-dask status {self.root}"
+        return RunBusyError(f"{self.root} is being run by {process} ({lock}); {watch}")
 
     def __exit__(self, *exc: object) -> None:
         self._ended.set()
@@ -181,7 +180,7 @@ class DriverLock:
         """
         self._state = {"in_flight": in_flight, "dashboard": dashboard}
         if self._lost:
-            raise self._busy(read_json(self._path) or {}, "which took over while this process was stopped")
+            raise self._busy(_read(self._path), "which took over while this process was stopped")
 
     def _beat_until_end(self) -> None:
         while not self._ended.wait(self._HEARTBEAT_INTERVAL):
@@ -204,25 +203,36 @@ class DriverLock:
         return (self.root / "cancel").exists()
 
     @classmethod
-    def active_driver(cls, root: Path) -> dict[str, Any] | None:
+    def active_driver(cls, root: Path) -> DriverRecord | None:
         """Last heartbeat of the driver that works on a run; None if there is no such driver."""
-        path = root / "driver.json"
-        driver = read_json(path)
-        if not isinstance(driver, dict) or not isinstance(driver.get("beat"), int | float):
+        driver = _read(root / "driver.json")
+        if driver is None or "beat" not in driver or "in_flight" not in driver:
             return None
         if _is_of_another_directory(driver, root):
             return None
-        if not isinstance(driver.get("in_flight"), int):
-            driver["in_flight"] = 0
         alive = is_alive(driver)
         if alive is None and "machine" in driver:
             with contextlib.suppress(OSError):
-                alive = abs(file_system_time(root) - path.stat().st_mtime) < cls.HEARTBEAT_TIMEOUT
+                beat = (root / "driver.json").stat().st_mtime
+                alive = abs(file_system_time(root) - beat) < cls.HEARTBEAT_TIMEOUT
         elif alive is None:  # of an earlier version
             alive = time.time() - driver["beat"] < cls.HEARTBEAT_TIMEOUT
         return driver if alive else None
 
 
-def _is_of_another_directory(driver: Mapping[str, Any], root: Path) -> bool:
-    """Whether a description of a driver came into the directory by copying a run that was being driven."""
+def _is_of_another_directory(driver: DriverRecord | None, root: Path) -> bool:
+    """Whether a description of a driver came into the directory by copying a run that was being driven.
+
+    Only on its machine: some network file systems give a directory another inode on each host.
+    """
+    if driver is None or driver.get("machine") != machine():
+        return False
     return driver.get("inode") not in (None, root.stat().st_ino)
+
+
+def _read(path: Path) -> DriverRecord | None:
+    """Who drives a run, or did; None where that is not written, or not yet."""
+    try:
+        return read(DriverRecord, path, "")
+    except (UnreadableRunError, OSError):
+        return None

@@ -16,6 +16,7 @@ from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, Validati
 from typing_extensions import TypedDict
 
 from membrane_dask.errors import UnreadableRunError
+from membrane_dask.files import read_bytes
 
 #: Version of the layout of run directories; 1 is that of version 0.1.
 SCHEMA = 2
@@ -75,6 +76,21 @@ class LayoutRecord(TypedDict):
     storage: dict[_Name, StorageRecord]
     layout: dict[_Path, _Digest]
     collected: dict[_Path, _Digest]
+
+
+@with_config(_STRICT)
+class DriverRecord(TypedDict):
+    """``driver.json`` and ``logs/drivers/N.json``: who drives a run, and, of the former, the last heartbeat."""
+
+    host: _Word
+    pid: Annotated[int, Field(ge=1, lt=2**31)]
+    machine: NotRequired[_Word]
+    started: NotRequired[float | None]
+    born: NotRequired[float | None]
+    beat: NotRequired[float]
+    in_flight: NotRequired[_Count]
+    dashboard: NotRequired[_Word | None]
+    inode: NotRequired[int]
 
 
 @with_config(_STRICT)
@@ -205,7 +221,7 @@ def read(record: type[_T], path: Path, remedy: str) -> _T | None:
             raise ValueError("it is no file")
         if path.stat().st_size > MAX_FILE_SIZE:
             raise ValueError(f"it is larger than {MAX_FILE_SIZE // 1_000_000} MB")
-        return parse(record, path.read_bytes())
+        return parse(record, read_bytes(path))
     except FileNotFoundError:
         return None
     except ValueError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import unicodedata
 
@@ -36,4 +37,5 @@ def show(text: object = "", *, end: str = "\n") -> None:
 
 def say(text: object) -> None:
     """Print a message to stderr; stdout is for results."""
-    print(printable(text), file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # a log on a full disk stops no run
+        print(printable(text), file=sys.stderr, flush=True)

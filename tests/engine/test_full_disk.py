@@ -7,6 +7,7 @@ import os
 import pickle
 import resource
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -122,18 +123,18 @@ def test_a_disk_that_fills_up_is_no_fault_of_a_unit(tmp_path, monkeypatch):
 
 def test_a_line_of_the_journal_is_written_whole_or_not_at_all(tmp_path):
     journal = Journal(tmp_path)
-    journal.append({"done": ["a"]})
+    journal.append({"failed": ["a"]})
     (path,) = tmp_path.iterdir()
     before = path.read_bytes()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 20, limits[1]))
     try:
         with pytest.raises(DiskError, match="ulimit -f"):
-            journal.append({"done": ["b"] * 100})
+            journal.append({"failed": ["b"] * 100})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert path.read_bytes() == before
-    journal.append({"done": ["c"]})
+    journal.append({"failed": ["c"]})
     assert set(journal.history()) == {"a", "b", "c"}
 
 
@@ -177,3 +178,15 @@ def test_errors_of_the_disk_name_file_and_remedy(tmp_path, number):
 def test_other_errors_are_left_alone(tmp_path):
     with pytest.raises(FileNotFoundError), disk_errors(tmp_path):
         raise FileNotFoundError(errno.ENOENT, "no such file")
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["schema", "graded"]])
+def test_the_output_of_a_command_on_a_full_disk(arguments):
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full")
+    command = [sys.executable, "-m", "membrane_dask.cli", *arguments]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+        assert done.returncode == 75, done.stderr
+        assert done.stderr == "cannot write the output of this command: No space left on device\n"
+        assert subprocess.run(command, stdout=subprocess.DEVNULL, stderr=full, timeout=60).returncode == 0

@@ -20,6 +20,7 @@ from membrane_dask.engine.late_files import (
     wait_until_visible,
     write_arrays,
 )
+from membrane_dask.files import read_json
 
 # NumPy leaves a damaged file open until it is collected.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -148,3 +149,18 @@ def test_pauses_grow_and_the_folder_is_read_again(tmp_path, monkeypatch):
     assert max(pauses) == 2.0
     assert 65 < sum(pauses) < 69
     assert set(listed) == {tmp_path}
+
+
+def test_small_files_are_read_again_after_a_stale_handle(tmp_path, monkeypatch):
+    (tmp_path / "jobs.json").write_text("[1]")
+    real, calls = Path.read_bytes, []
+
+    def read(path: Path) -> bytes:
+        calls.append(path)
+        if len(calls) < 3:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    assert read_json(tmp_path / "jobs.json") == [1]
+    assert len(calls) == 3
