@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from membrane_dask import __version__
-from membrane_dask.engine import durability, layout, layout_record, store, verification
+from membrane_dask.engine import durability, late_files, layout, layout_record, store, verification
 from membrane_dask.engine.cluster.pools import ALLOWED_FAILURES, RESULT_LOST, Handle, Pool
 from membrane_dask.engine.control_groups import memory_kills, memory_limit
 from membrane_dask.engine.events import (
@@ -32,6 +32,7 @@ from membrane_dask.engine.events import (
     UnitQuarantined,
 )
 from membrane_dask.engine.journal import Damage, Journal
+from membrane_dask.engine.late_files import LATE_FILE_TIMEOUT as LATE
 from membrane_dask.engine.limits import timeout_note_path
 from membrane_dask.engine.lock import DriverLock
 from membrane_dask.engine.plan import as_bytes
@@ -112,6 +113,7 @@ class Execution:
         self._n_submitted = 0
         self._verified: set[str] = set()
         self._lost: set[str] = set()
+        self._recent: deque[tuple[float, list[str]]] = deque()
         self._memory_kills = memory_kills()
         self._timeout_notes = root.resolve() / "logs" / "timeouts"
         self._sync_root = str(root.resolve()) if sync else ""
@@ -307,6 +309,9 @@ class Execution:
             )
             self.history.update((key, Outcome("done", result.feedback[key])) for key in keys)
             self._finished += keys
+            self._recent.append((time.monotonic(), keys))
+            while self._recent[0][0] + LATE < time.monotonic():
+                self._recent.popleft()
         retried = []
         for unit in batch.units:
             if unit.key not in result.failures:
@@ -359,9 +364,16 @@ class Execution:
             for key, unit in self.units.items()
             if self._is_done(key) and key not in self._verified and unit.task not in gone
         ]
-        faults = verification.verify_units(
-            self.sinks, unverified, written, self.root.resolve(), lambda count: driver.heartbeat(0)
-        )
+
+        def faults_of(units: list[Unit]) -> list[verification.Fault]:
+            return verification.verify_units(
+                self.sinks, units, written, self.root.resolve(), lambda count: driver.heartbeat(0)
+            )
+
+        faults = faults_of(unverified)
+        if faults and self._may_be_late({key for fault in faults for key in fault.units}):
+            late = [self.units[key] for fault in faults for key in fault.units]
+            faults = late_files.check_until_visible(lambda: faults_of(late))
         self._verified.update(unit.key for unit in unverified)
         self._mark_failed()
         lost = [key for fault in faults for key in fault.units]
@@ -369,6 +381,11 @@ class Execution:
             # Units that are computed again may need what a complete run has removed.
             lost += [key for key, unit in self.units.items() if self._is_done(key) and unit.task in gone]
             self._reopen(lost, [str(fault) for fault in faults])
+
+    def _may_be_late(self, keys: set[str]) -> bool:
+        """Whether units were written so recently that their values may not be visible on this host yet."""
+        recent = {key for recorded, keys in self._recent for key in keys if time.monotonic() < recorded + LATE}
+        return not keys.isdisjoint(recent | late_files.recent_elsewhere(self.journal))
 
     def _reopen(self, lost: list[str], reasons: list[str]) -> None:
         """Compute units again, in the order that the rounds of the program give them."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from membrane_dask.config import BaseStudy
-from membrane_dask.engine import durability, layout, layout_record, records, store, verification
+from membrane_dask.engine import durability, late_files, layout, layout_record, records, store, verification
 from membrane_dask.engine.cluster.driver_series import lost_driver, queued_drivers, require_no_queued_driver
 from membrane_dask.engine.html import bar, table
 from membrane_dask.engine.journal import Journal, JournalSummary
@@ -223,7 +223,13 @@ class Run:
         return ome.open_volume(layout.volume_path(self.path, name), level)
 
     def _require_intact(self, component: str) -> None:
-        faults = verification.opening_faults(self.path, self.journal, component)
+
+        def check() -> list[verification.Fault]:
+            return verification.opening_faults(self.path, self.journal, component)
+
+        faults = check()
+        if faults and late_files.recent_elsewhere(self.journal):
+            faults = late_files.check_until_visible(check)
         if faults:
             raise DataLossError(verification.summary(faults, self.path))
 

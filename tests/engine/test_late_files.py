@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import test_verify
 
-from membrane_dask.engine import late_files
+from membrane_dask.engine import late_files, verification
 from membrane_dask.engine.late_files import (
     AlteredFileError,
     LateFileError,
@@ -20,6 +21,7 @@ from membrane_dask.engine.late_files import (
     wait_until_visible,
     write_arrays,
 )
+from membrane_dask.errors import DataLossError
 from membrane_dask.files import read_json
 
 # NumPy leaves a damaged file open until it is collected.
@@ -164,3 +166,56 @@ def test_small_files_are_read_again_after_a_stale_handle(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "read_bytes", read)
     assert read_json(tmp_path / "jobs.json") == [1]
     assert len(calls) == 3
+
+
+def test_a_run_on_a_file_system_that_shows_files_late(tmp_path, monkeypatch):
+    """Nothing is called lost or computed again, and the result is the same; each file is hidden for a moment."""
+    undisturbed, _ = test_verify.execute(tmp_path / "undisturbed")
+    expected, hidden = test_verify.contents(undisturbed), 0.15
+    real_load, real_absent, late = np.load, verification._absent, []
+
+    def is_late(path: object) -> bool:
+        if f"{tmp_path}/run/" in str(path) and time.time() - os.stat(str(path)).st_mtime < hidden:
+            late.append(path)
+            return True
+        return False
+
+    def load(path: object, *args: object, **options: object) -> object:
+        if is_late(path):
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path))
+        return real_load(path, *args, **options)
+
+    def absent(sink, chunk):
+        missing = [path for path in sink.chunk_files(chunk) if is_late(path)]
+        return (missing[0], "missing") if missing else real_absent(sink, chunk)
+
+    monkeypatch.setattr(np, "load", load)
+    monkeypatch.setattr(verification, "_absent", absent)
+    run, messages = test_verify.execute(tmp_path / "run")
+    monkeypatch.undo()
+    assert any("/scratch/" in str(path) for path in late)
+    assert any("/c/" in str(path) for path in late)
+    assert not [message for message in messages if "lost" in message]
+    assert test_verify.contents(run) == expected
+
+
+def test_a_run_that_another_host_has_just_written_is_awaited(tmp_path, monkeypatch):
+    """Its last files may not be visible here yet; one that stays away is named."""
+    run, _ = test_verify.execute(tmp_path / "run")
+    chunk = tmp_path / "run/result.zarr/sums/total/c/0"
+    hidden = chunk.with_name("hidden")
+    chunk.rename(hidden)
+    start = time.monotonic()
+    with pytest.raises(DataLossError, match="sums/total/c/0"):
+        run.result  # noqa: B018
+    assert time.monotonic() - start < 5  # written here: it is not late
+    monkeypatch.setattr(late_files.socket, "gethostname", lambda: "login-node")
+    timer = _later(0.5, lambda: hidden.rename(chunk))
+    assert np.isfinite(run.result["sums"]["total"]).all()
+    timer.join()
+    chunk.unlink()
+    monkeypatch.setattr(late_files, "LATE_FILE_TIMEOUT", 0.5)
+    for path in (tmp_path / "run/journal").iterdir():
+        os.utime(path, (time.time() - 100,) * 2)
+    with pytest.raises(DataLossError, match="sums/total/c/0"):
+        run.result  # noqa: B018
