@@ -23,19 +23,18 @@ from membrane_dask.engine.cluster.driver_series import (
     submitted_profile,
 )
 from membrane_dask.engine.cluster.pools import MAIN_GUARD_HINT, open_pool
-from membrane_dask.engine.cluster.probe import example_scripts, probe_cluster
-from membrane_dask.engine.cluster.profiles import Profile, profiles, resolve, user_file
+from membrane_dask.engine.cluster.probe import probe_cluster
+from membrane_dask.engine.cluster.profiles import user_file
+from membrane_dask.engine.confirmation import confirm, require_confirmed, require_own_study, settings_that_act
 from membrane_dask.engine.events import Event, Listener, Message, Summary
 from membrane_dask.engine.executor import Execution
 from membrane_dask.engine.lock import DriverLock, RunBusyError
 from membrane_dask.engine.logs import log_to_file, logger
-from membrane_dask.engine.plan import Plan, as_seconds, make_plan
+from membrane_dask.engine.plan import Plan, make_plan
 from membrane_dask.engine.provenance import Provenance
 from membrane_dask.engine.rounds import all_units
 from membrane_dask.engine.run import Run, RunNotFoundError, prepare
 from membrane_dask.engine.run_list import BrokenRun, RunList, broken_run, find_run, find_runs
-from membrane_dask.engine.schedulers import batch_system
-from membrane_dask.engine.schedulers.base import BatchSystem
 from membrane_dask.engine.store import Sink, sinks
 from membrane_dask.engine.verification import Fault, verify_run
 from membrane_dask.errors import ClusterError, Problem, Source, StudyError, resuming_helps
@@ -43,7 +42,7 @@ from membrane_dask.files import DiskError, disk_errors, now, write_atomically
 from membrane_dask.program import Unit
 from membrane_dask.progress import ProgressLines
 from membrane_dask.studies.registry import find_kind, kinds
-from membrane_dask.study_file import load_study, load_study_with_source, parse_cluster
+from membrane_dask.study_file import load_study, load_study_with_source
 
 #: A driver waits for the lock of its run for this time, in seconds.
 LOCK_TIMEOUT = 600.0
@@ -174,6 +173,7 @@ def run(
     limit: int | None = None,
     fresh: bool = False,
     retry_failed: bool = False,
+    trust: bool = False,
     listener: Listener | None = None,
 ) -> Run:
     """Run a study, or resume its run where it ended.
@@ -190,6 +190,9 @@ def run(
         Move an existing run away and start anew.
     retry_failed : bool
         Retry the units that failed.
+    trust : bool
+        Use the commands, files and hosts that a run directory brings along; only those that were not used before
+        need this.
     listener : callable, optional
         Receives every event; default prints a line to stderr every 30 s.
 
@@ -208,8 +211,10 @@ def run(
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         # A worker process of a run, which imports the script that started the run.
         raise SystemExit(f"a worker imports the script that runs the study: {MAIN_GUARD_HINT}")
+    require_own_study(study, trust=trust)
     planned = study if isinstance(study, Plan) else _plan_with_sources(study, listener)
     prepared = prepare(planned, Path(out) if out is not None else None, fresh=fresh)
+    require_confirmed(prepared.path, trust=trust)
     execute(prepared, planned, limit=limit, retry_failed=retry_failed, listener=listener)
     return prepared
 
@@ -241,6 +246,8 @@ def execute(
     listener = listener or ProgressLines(sys.stderr)
     with disk_errors(run.path), DriverLock(run.path) as driver, log_to_file(run.path / "logs" / "driver.log"):
         Certificates.remove_stale(run.path)
+        if series is None:
+            confirm(dict(settings_that_act(plan.study.cluster)))
         provenance = Provenance(run.path)
         if damage := provenance.put_aside_if_damaged():
             listener(Message(damage))
@@ -344,6 +351,7 @@ def submit(
     *,
     fresh: bool = False,
     retry_failed: bool = False,
+    trust: bool = False,
 ) -> Run:
     """Submit a study to a batch system: its driver is a job, which submits jobs of workers.
 
@@ -357,6 +365,8 @@ def submit(
         Move an existing run away and start anew.
     retry_failed : bool
         Retry the units that failed.
+    trust : bool
+        As for :func:`run`.
 
     Returns
     -------
@@ -372,9 +382,12 @@ def submit(
     RunBusyError
         If the run has an active driver, or one in the queue.
     """
+    require_own_study(study, trust=trust)
     planned = study if isinstance(study, Plan) else plan(study)
     require_batch_system(planned)
     run = prepare(planned, Path(out) if out is not None else None, fresh=fresh)
+    require_confirmed(run.path, trust=trust)
+    confirm(dict(settings_that_act(planned.study.cluster)))
     if DriverLock.active_driver(run.path):
         raise RunBusyError(
             f"{run.path} has a driver already; watch it with: membrane-dask status {run.path}, or "
@@ -408,52 +421,6 @@ def require_batch_system(plan: Plan) -> None:
 def was_submitted(run: Run) -> bool:
     """Whether a run's driver is, or was, a job of a batch system."""
     return submitted_profile(run.path) is not None
-
-
-def cluster(name: str, overrides: Sequence[str] = ()) -> Profile:
-    """A profile by name, with ``key=value`` assignments that override it.
-
-    Raises
-    ------
-    StudyError
-        If there is no such profile, or a key or value is not valid.
-    """
-    return resolve(parse_cluster(name, overrides))
-
-
-def cluster_rows() -> list[list[str]]:
-    """A row for each profile: name, whether its commands are installed, size, walltime, description."""
-    rows = []
-    for name, profile in sorted(profiles().items(), key=lambda item: (item[1].is_batch, item[0])):
-        size, available = "this machine", "yes"
-        if profile.is_batch:
-            workers = f"{profile.workers} workers x {profile.threads} cores, {profile.memory:g} MB each"
-            size = f"{profile.jobs} jobs x {workers}"
-            available = _has_commands(batch_system(profile))
-        walltime = as_seconds(profile.walltime) if profile.walltime else "-"
-        rows.append([name, available, size, walltime, profile.description or ""])
-    return rows
-
-
-def _has_commands(system: BatchSystem) -> str:
-    try:
-        system.check_commands()
-    except ClusterError:
-        return "no"
-    return "yes"
-
-
-def job_scripts(profile: Profile) -> dict[str, str]:
-    """Scripts of the jobs of a batch system, with placeholders for values that depend on the run.
-
-    Raises
-    ------
-    StudyError
-        If the profile is not that of a batch system.
-    """
-    if not profile.is_batch:
-        raise StudyError([Problem((), f"{profile.name} needs no job scripts: it is no batch system")])
-    return example_scripts(profile)
 
 
 def drive(path: str | Path, listener: Listener | None = None) -> Summary:
@@ -493,15 +460,23 @@ def _await_remote_driver(root: Path) -> None:
         earlier = driver
 
 
-def retry(path: str | Path, listener: Listener | None = None) -> Run:
+def retry(path: str | Path, listener: Listener | None = None, *, trust: bool = False) -> Run:
     """Retry the units that failed, and finish those that are open.
 
-    A run that was submitted is submitted again.
+    A run that was submitted is submitted again. With ``trust``, the commands, files and hosts that its directory brings
+    along are used.
+
+    Raises
+    ------
+    UnconfirmedError
+        If it brings along commands, files or hosts that were not used before.
     """
     failed_run = find_run(path)
+    study = failed_run.study
+    require_confirmed(failed_run.path, study, trust=trust)
     if submitted_profile(failed_run.path) is not None:
-        return submit(plan(failed_run.study), failed_run.path, retry_failed=True)
-    return run(plan(failed_run.study), failed_run.path, retry_failed=True, listener=listener)
+        return submit(plan(study), failed_run.path, retry_failed=True, trust=trust)
+    return run(plan(study), failed_run.path, retry_failed=True, trust=trust, listener=listener)
 
 
 def verify(path: str | Path, progress: Callable[[int, int], None] = lambda done, total: None) -> list[Fault]:

@@ -20,17 +20,18 @@ def clusters(context: typer.Context) -> None:
     """List cluster profiles, show their job scripts, try one out."""
     if context.invoked_subcommand is None:
         from membrane_dask import api
+        from membrane_dask.engine.cluster.overview import cluster_rows
 
-        print_table(("profile", "here", "size", "walltime", "description"), api.cluster_rows())
+        print_table(("profile", "here", "size", "walltime", "description"), cluster_rows())
         say(f"your profiles: {api.user_file()}; keys of a profile: membrane-dask new graded")
 
 
 @clusters_app.command("show")
 def clusters_show(profile: ProfileName, overrides: Overrides = None) -> None:
     """Print the job scripts that a profile leads to."""
-    from membrane_dask import api
+    from membrane_dask.engine.cluster.overview import cluster, job_scripts
 
-    for name, script in api.job_scripts(api.cluster(profile, overrides or ())).items():
+    for name, script in job_scripts(cluster(profile, overrides or ())).items():
         show(f"# ---- job of the {name} ----\n{script}")
 
 
@@ -42,9 +43,10 @@ def clusters_test(
 ) -> None:
     """Submit one job, wait for its worker, import the package and write a file there."""
     from membrane_dask import api
+    from membrane_dask.engine.cluster.overview import cluster
 
     try:
-        api.probe_cluster(api.cluster(profile, overrides or ()), out, say)
+        api.probe_cluster(cluster(profile, overrides or ()), out, say)
     except api.ClusterError as error:
         say(str(error))
         exit_with(CLUSTER)

@@ -20,6 +20,9 @@ ClusterName = Annotated[
 ]
 RunDirectory = Annotated[Path | None, typer.Option("--out", help="Run directory; default runs/<name>.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Move an existing run away and start anew.")]
+Trust = Annotated[
+    bool, typer.Option("--trust", help="Use the commands, files and hosts that a received run brings along.")
+]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="Directory of a run, its name, or the start of its name.")]
 
 

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from membrane_dask.cli.exit_codes import FAILED_UNITS, INTERRUPTED, STOPPED, USAGE, exit_with
-from membrane_dask.cli.options import ClusterName, Fresh, Overrides, RunDirectory, RunName, StudyPath, with_cluster
+from membrane_dask.cli.options import (
+    ClusterName,
+    Fresh,
+    Overrides,
+    RunDirectory,
+    RunName,
+    StudyPath,
+    Trust,
+    with_cluster,
+)
 from membrane_dask.engine.terminal import say, show
 
 if TYPE_CHECKING:
@@ -25,6 +34,7 @@ def run(
     cluster: ClusterName = None,
     limit: Annotated[int | None, typer.Option(min=0, help="Stop after this number of units.")] = None,
     fresh: Fresh = False,
+    trust: Trust = False,
 ) -> None:
     """Run a study, or resume its run where it ended."""
     from membrane_dask import api
@@ -32,8 +42,11 @@ def run(
     from membrane_dask.study_file import load_study_with_source
 
     study, source = load_study_with_source(path, with_cluster(overrides, cluster))
+    trust = _confirmed(lambda trust: api.require_own_study(path, trust=trust), trust)
     plan = api.plan(api.resolve_sources(study, source), source=source)
-    _execute(prepare(plan, out, fresh=fresh), plan, limit=limit)
+    run = prepare(plan, out, fresh=fresh)
+    trust = _confirmed(lambda trust: api.require_confirmed(run.path, trust=trust), trust)
+    _execute(run, plan, limit=limit)
 
 
 def submit(
@@ -45,19 +58,23 @@ def submit(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     measure: Annotated[bool, typer.Option(help="Run a few pilot units to measure the cost.")] = True,
     fresh: Fresh = False,
+    trust: Trust = False,
 ) -> None:
     """Submit a study to a batch system and return: the driver is a job, which submits jobs of workers."""
     from membrane_dask import api
     from membrane_dask.study_file import load_study_with_source
 
     study, source = load_study_with_source(path, with_cluster(overrides, cluster))
+    trust = _confirmed(lambda trust: api.require_own_study(path, trust=trust), trust)
     plan = api.plan(study, source=source)
     api.require_batch_system(plan)
     if measure:
         plan = plan.measured()
     say(str(plan))
     if dry_run:
-        for name, script in api.job_scripts(plan.cluster).items():
+        from membrane_dask.engine.cluster.overview import job_scripts
+
+        for name, script in job_scripts(plan.cluster).items():
             show(f"# ---- job of the {name} ----\n{script}")
         return
     if not yes:
@@ -69,7 +86,24 @@ def submit(
     root = out or Path("runs") / plan.name
     if (root / "run.json").is_file():
         _report_lost_driver(api.open_run(root))
-    _print_submitted(api.submit(plan, out, fresh=fresh))
+    _print_submitted(api.submit(plan, out, fresh=fresh, trust=trust))
+
+
+def _confirmed(require: Callable[[bool], None], trust: bool) -> bool:
+    """Ask in a terminal for what must be confirmed, elsewhere only --trust confirms it; whether it was confirmed."""
+    from membrane_dask.engine.confirmation import UnconfirmedError
+
+    try:
+        require(trust)
+    except UnconfirmedError as error:
+        if not sys.stdin.isatty():
+            raise
+        say(error)
+        if not typer.confirm("Use it?", default=False, err=True):
+            exit_with(USAGE)
+        require(True)
+        return True
+    return trust
 
 
 def _report_lost_driver(run: Run) -> None:
@@ -108,6 +142,7 @@ def retry(
     local: Annotated[bool, typer.Option("--local", help="Drive it from here, also if it was submitted.")] = False,
     failed: Annotated[bool, typer.Option("--failed", hidden=True)] = False,
     here: Annotated[bool, typer.Option("--here", hidden=True)] = False,
+    trust: Trust = False,
 ) -> None:
     """Retry the units that failed, and finish those that are open.
 
@@ -124,11 +159,14 @@ def retry(
     if dry_run or failed:
         for key in run.failed_keys:
             show(key)
-    elif api.was_submitted(run) and not (local or here):
+        return
+    study = run.study
+    trust = _confirmed(lambda trust: api.require_confirmed(run.path, study, trust=trust), trust)
+    if api.was_submitted(run) and not (local or here):
         _report_lost_driver(run)
-        _print_submitted(api.retry(run.path))
+        _print_submitted(api.retry(run.path, trust=trust))
     else:
-        _execute(run, api.plan(run.study), retry_failed=True)
+        _execute(run, api.plan(study), retry_failed=True)
 
 
 def _execute(run: Run, plan: Any, **options: Any) -> None:

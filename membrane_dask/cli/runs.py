@@ -167,11 +167,11 @@ def replay(
 ) -> None:
     """Run one unit in this process and compare it with the result, bit for bit."""
     from membrane_dask import api
-    from membrane_dask.errors import StudyError
+    from membrane_dask.errors import StudyError, UnreadableRunError
 
     try:
         values, same = api.replay(name, key)
-    except (StudyError, api.RunNotFoundError):
+    except (StudyError, UnreadableRunError, api.RunNotFoundError):
         raise
     except Exception as error:
         if pdb:

@@ -52,5 +52,5 @@ def write_report(run: Run | str | Path, out: str | Path | None = None) -> Path:
     if path.exists() and not path.is_file():  # such as /dev/stdout
         path.write_text(text, encoding="utf-8")
     else:
-        write_atomically(path.resolve(), text)
+        write_atomically(path.resolve() if out else path, text)  # a link in a run is replaced, not written through
     return path

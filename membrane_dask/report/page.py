@@ -14,6 +14,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from membrane_dask.engine.run import Run
+from membrane_dask.engine.terminal import printable_line
 
 #: Style of all figures. Text stays text, so that a figure can be searched and read aloud.
 STYLE: dict[Any, Any] = {
@@ -65,6 +66,11 @@ class Section:
     contents: Sequence[Picture | Grid | Claim] = field(default_factory=tuple)
 
 
+def literal_label(text: object) -> str:
+    """A label from a table of the user for a figure, where ``$`` would begin a formula."""
+    return printable_line(text).replace("$", r"\$")
+
+
 def picture(figure: Figure, caption: str, alt: str) -> Picture:
     """A finished figure as text; the same figure is the same text."""
     stream = io.StringIO()
@@ -78,6 +84,7 @@ _TEMPLATE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
 <title>{{ run.name }}</title>
 <style>
 body { font: 16px/1.5 system-ui, sans-serif; color: #1c2530; background: #fff; max-width: 68rem;

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from membrane_dask.engine.run import Run
 from membrane_dask.physics.porometry.darcy_curve import DarcyCurve
 from membrane_dask.physics.porometry.radius_distributions import LogNormalRadii, NormalRadii
-from membrane_dask.report.page import STYLE, Grid, Picture, Section, picture
+from membrane_dask.report.page import STYLE, Grid, Picture, Section, literal_label, picture
 from membrane_dask.studies.porometry.config import PorometryStudy
 from membrane_dask.studies.porometry.measurements import read_measurements
 from membrane_dask.studies.porometry.summary import LMH_BAR, format_number, membrane_summary
@@ -174,7 +174,7 @@ def _flux_panel(axis: Axes, fit: xr.Dataset, points: xr.Dataset) -> None:
     if math.isfinite(low) and math.isfinite(high):
         ends = np.clip([low, high], 0, top) / 1e3
         axis.plot(ends, [0, 0], color=_INTERVAL, lw=3, solid_capstyle="butt", clip_on=False)
-    axis.set(xlim=(0, top / 1e3), ylim=(0, None), title=str(fit.membrane.item()))
+    axis.set(xlim=(0, top / 1e3), ylim=(0, None), title=literal_label(fit.membrane.item()))
 
 
 def _half_width(fit: xr.Dataset, pressure: np.ndarray) -> np.ndarray | None:
@@ -255,7 +255,7 @@ def _pore_structure(posteriors: xr.Dataset) -> Section:
             if high.max() / low.min() < 12:
                 axis.set_xscale("linear")
                 axis.set_xlim(0, 1.1 * high.max())
-        axes[0].set_yticks(heights, [str(label) for label in solved.membrane.values])
+        axes[0].set_yticks(heights, [literal_label(label) for label in solved.membrane.values])
     rows = []
     for k, label in enumerate(solved.membrane.values):
         posterior = solved.isel(membrane=k)
@@ -285,7 +285,7 @@ def _ridge(fits: xr.Dataset, posteriors: xr.Dataset) -> Section:
             _ridge_lines(axis, float(fits.structure_number.isel(membrane=k)), radius, floor)
             posterior = posteriors.isel(membrane=k)
             axis.plot(posterior.radius.values * 1e9, posterior.porosity.values, ".", color=_FIT, ms=2, alpha=0.35)
-            axis.set(xscale="log", yscale="log", title=str(posterior.membrane.item()))
+            axis.set(xscale="log", yscale="log", title=literal_label(posterior.membrane.item()))
             axis.set(xlim=(radius[0] * 1e9, radius[-1] * 1e9), ylim=(floor, 1.0))
         for axis in axes[:, 0]:
             axis.set_ylabel("surface porosity")
@@ -361,7 +361,7 @@ def _distributions(published: xr.Dataset) -> Picture:
         for axis, k in zip(axes.ravel(), range(count), strict=False):
             fit = published.isel(membrane=k)
             _distribution_panel(axis, float(fit.pore_radius_mean), float(fit.pore_radius_deviation))
-            axis.set(title=str(fit.membrane.item()), xlabel="pore radius [nm]", ylim=(0, None))
+            axis.set(title=literal_label(fit.membrane.item()), xlabel="pore radius [nm]", ylim=(0, None))
         axes[0, 0].set_ylabel("density [nm⁻¹]")
         axes[0, 0].legend(fontsize=6.5)
     caption = (
