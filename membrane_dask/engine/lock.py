@@ -143,8 +143,8 @@ class DriverLock:
 
     def _busy(self, driver: DriverRecord | None, lock: str) -> RunBusyError:
         process = f"process {driver['pid']} on {driver['host']}" if driver else "a process that starts just now"
-        watch = f"watch it with: membrane-dask status {self.root}"
-        return RunBusyError(f"{self.root} is being run by {process} ({lock}); {watch}")
+        advice = f"watch it with: membrane-dask status {self.root}"
+        return RunBusyError(f"{self.root} is being run by {process} ({lock}); {advice}")
 
     def __exit__(self, *exc: object) -> None:
         self._ended.set()

@@ -27,9 +27,7 @@ LONGEST_BATCH_SECONDS = 60.0
 SHORTEST_BATCH_SECONDS = 1.0
 #: Memory of a worker's interpreter and libraries before any unit runs, in bytes (measured, rounded up).
 WORKER_BYTES = 400_000_000
-
-
-#: Memory of the driver, and of the scheduler in its process, beside local workers, in bytes (measured, rounded up).
+#: Memory of the driver, and of the scheduler in its process, when workers are local, in bytes (measured, rounded up).
 DRIVER_BYTES = 250_000_000
 
 
@@ -240,24 +238,24 @@ def make_plan(study: BaseStudy, program: Program) -> Plan:
 def _require_memory(plan: Plan) -> None:
     cluster, workers, limit = plan.cluster, default_workers(plan.cluster), memory_limit()
     available, needed = worker_memory(cluster), plan.needed_memory()
-    place = f"{as_bytes(limit.value)}, {limit.source}"
+    there = f"{as_bytes(limit.value)}, {limit.source}"
     if needed > available:
         task, size = max(plan.program.memory().items(), key=lambda item: item[1], default=("any task", 0))
         message = f"a unit of {task} needs {as_bytes(size)} and its worker {as_bytes(WORKER_BYTES)}, but a worker has "
         message += as_bytes(available)
         if cluster.memory is None:
-            message += f" of {place}"
+            message += f" of {there}"
         fewer = f"use fewer than {workers} workers, " if workers > 1 and not cluster.is_batch else ""
         message += f"; give it more, {fewer}or use smaller blocks"
     elif cluster.is_batch:  # its workers run elsewhere
         return
     elif available > limit.value:
-        message = f"must be at most the memory that there is: {place} (got {cluster.memory:g} MB for each worker)"
+        message = f"must be at most the memory that there is: {there} (got {cluster.memory:g} MB for each worker)"
     elif workers * needed > local_memory(cluster):
         fitting = local_memory(cluster) // needed
         advice = f"use at most {fitting} workers" if fitting else "they need more memory, or smaller blocks"
         message = f"{workers} workers need {as_bytes(needed)} each and the driver {as_bytes(DRIVER_BYTES)}, but there "
-        message += f"are {place}; {advice}"
+        message += f"are {there}; {advice}"
     else:
         return
     raise StudyError([Problem(("cluster", "memory"), message)])

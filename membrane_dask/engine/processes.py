@@ -19,7 +19,7 @@ def describe(pid: int | None = None) -> dict[str, Any]:
 
 
 def machine() -> str:
-    """Boot of this machine and the namespace of its process numbers: containers may share a name, or a kernel."""
+    """Boot of this machine and namespace of its process numbers: containers may have one name, or one kernel."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"

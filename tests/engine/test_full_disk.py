@@ -168,11 +168,11 @@ def test_a_log_that_cannot_be_written_is_reported_once(tmp_path, capfd):
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG])
 def test_errors_of_the_disk_name_file_and_remedy(tmp_path, number):
-    with pytest.raises(DiskError) as caught, disk_errors(tmp_path / "file"):
+    with pytest.raises(DiskError) as error, disk_errors(tmp_path / "file"):
         raise OSError(number, os.strerror(number))
-    assert f"{tmp_path / 'file'} on {os.uname().nodename}: {os.strerror(number)}" in str(caught.value)
-    sent = pickle.loads(pickle.dumps(caught.value))  # as from a worker
-    assert (str(sent), sent.errno, type(sent)) == (str(caught.value), number, DiskError)
+    assert f"{tmp_path / 'file'} on {os.uname().nodename}: {os.strerror(number)}" in str(error.value)
+    sent = pickle.loads(pickle.dumps(error.value))  # as from a worker
+    assert (str(sent), sent.errno, type(sent)) == (str(error.value), number, DiskError)
 
 
 def test_other_errors_are_left_alone(tmp_path):

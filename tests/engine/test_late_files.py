@@ -74,7 +74,7 @@ def test_a_file_that_appears_late_is_awaited(stored):
     timer.join()
 
 
-def test_no_part_of_a_file_is_accepted(stored):
+def test_an_incomplete_file_is_refused(stored):
     """Whatever its first bytes are; also where pages that have not arrived are zeros."""
     whole = stored.read_bytes()
     sizes = [*range(0, len(whole), 97), len(whole) - 1]
@@ -106,9 +106,9 @@ def test_other_values_under_the_same_name_are_refused(tmp_path):
 
 def test_the_error_names_file_and_host(tmp_path):
     path = tmp_path / "scratch" / "pressures" / "0-3.npz"
-    with pytest.raises(LateFileError) as caught:
+    with pytest.raises(LateFileError) as error:
         read_arrays(path, timeout=0.3)
-    message = str(caught.value)
+    message = str(error.value)
     assert message.startswith(f"{path} is not to be read on {socket.gethostname()}, 0.3 s after it was recorded")
     assert "check the file system" in message
 

@@ -96,7 +96,7 @@ def test_of_many_processes_that_race_one_wins(tmp_path, kind):
     assert len(list((tmp_path / "logs" / "drivers").iterdir())) <= DriverLock._OWNER_FILES + 1
 
 
-def test_a_second_driver_is_refused_in_words(tmp_path, flock):
+def test_a_second_driver_is_refused_with_a_message(tmp_path, flock):
     with DriverLock(tmp_path) as driver:
         assert ("without file locks" in driver.notice, f"errno {flock}" in driver.notice) == (bool(flock),) * 2
         with pytest.raises(RunBusyError, match=f"process {os.getpid()} on .*") as refused, DriverLock(tmp_path):
@@ -153,7 +153,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("age", [0, 50, -50])
-def test_a_driver_elsewhere_is_known_by_its_heartbeat(tmp_path, elsewhere, flock, age):
+def test_the_heartbeat_of_a_driver_elsewhere_counts(tmp_path, elsewhere, flock, age):
     elsewhere(age)
     assert DriverLock.active_driver(tmp_path)["in_flight"] == 3
     with pytest.raises(RunBusyError, match="process 1 on elsewhere"), DriverLock(tmp_path):
