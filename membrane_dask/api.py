@@ -83,7 +83,7 @@ def plan(study: BaseStudy | str | Path, *, measure: bool = False, source: Source
         program = find_kind(study.kind).build(study, source)
         planned = make_plan(study, program)
     except StudyError as error:
-        raise StudyError(error.problems, source) from None
+        raise StudyError(error.problems, source) from error.__cause__
     return planned.measured() if measure else planned
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,7 +24,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from membrane_dask.errors import Problem
+from membrane_dask.errors import Problem, StudyError, closest, reason, short
+from membrane_dask.files import read_bytes, require_regular
 from membrane_dask.quantities import (
     Bytes,
     Duration,
@@ -33,32 +34,68 @@ from membrane_dask.quantities import (
     as_tuple,
 )
 
+#: Size of the ``run.json`` of a run, in bytes.
+_MAX_METADATA = 10_000_000
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, (str, Path)) and bool(str(value).strip()) and "\0" not in str(value)
+
+
+def _locate(path: str | Path, base: Path) -> Path:
+    """Absolute path of what a study names, relative to its own folder.
+
+    Raises
+    ------
+    ValueError
+        If there is no such user, or symbolic links lead in a circle.
+    """
+    try:
+        expanded = Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"there is no user of this name (got {short(str(path))})") from error
+    try:
+        return (base / expanded).resolve()
+    except (OSError, RuntimeError) as error:
+        raise ValueError(f"cannot be found: {reason(error)} (got {short(str(path))})") from error
+
 
 def _file(value: object, info: ValidationInfo) -> Path:
     """Path of an existing file, relative to the study that names it."""
-    if not isinstance(value, (str, Path)) or not str(value).strip() or "\0" in str(value):
-        raise ValueError(f"the path of a file is needed (got {value!r})")
-    base = Path((info.context or {}).get("base", "."))
-    path = (base / Path(value).expanduser()).resolve()
+    if not _is_path(value):
+        raise ValueError(f"the path of a file is needed (got {short(value)})")
+    assert isinstance(value, (str, Path))
+    path = _locate(value, Path((info.context or {}).get("base", ".")))
     try:
-        if path.is_file():
-            return path
-        siblings = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
+        require_regular(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise ValueError(f"no such file{_hint(path)} (got {short(str(value))})") from None
     except OSError as error:
-        raise ValueError(f"cannot be read: {error} (got {str(value)!r})") from error
-    hint = difflib.get_close_matches(path.name, siblings, n=1)
-    more = f"; did you mean {hint[0]!r}?" if hint else f"; looked in {path.parent}"
-    raise ValueError(f"no such file{more} (got {str(value)!r})")
+        raise ValueError(f"cannot be read: {reason(error)} (got {short(str(value))})") from error
+    return path
+
+
+def _hint(path: Path) -> str:
+    """The name of a file in the same folder that resembles ``path``, or where it was looked for."""
+    try:
+        siblings = sorted(os.listdir(path.parent))
+    except OSError:
+        siblings = []
+    return closest(path.name, siblings) or f"; looked in {path.parent}"
 
 
 def _volume(value: object, info: ValidationInfo) -> Path:
     """Path of a volume, of a run or of a study that makes one, relative to the study that names it, or to here."""
-    if not isinstance(value, (str, Path)) or not str(value).strip() or "\0" in str(value):
-        raise ValueError(f"the path of a volume, a run or a study is needed (got {value!r})")
-    path = Path(value).expanduser()
+    if not _is_path(value):
+        raise ValueError(f"the path of a volume, a run or a study is needed (got {short(value)})")
+    assert isinstance(value, (str, Path))
     for base in (Path((info.context or {}).get("base", ".")), Path()):
-        if (base / path).exists():
-            return (base / path).resolve()
+        path = _locate(value, base)
+        try:
+            if path.is_dir() or path.is_file():
+                return path
+        except OSError:  # says _file
+            break
     return _file(value, info)  # says what is there instead
 
 
@@ -271,12 +308,20 @@ class BaseStudy(Model):
         Input files enter by their content, wherever they are; the code enters by ``results_version``, so that a new
         version of the package resumes earlier runs unless it changes their numbers.
         """
-        digests = {name: Path(content_digest(path)) for name, path in self.inputs().items()}
+        digests = {name: Path(self._digest(name, path)) for name, path in self.inputs().items()}
         settings = self.with_inputs(digests).model_dump(mode="json", exclude=set(self._circumstances))
         for name, path in self.sources().items():
-            settings[name] = content_digest(path)
+            settings[name] = self._digest(name, path)
         text = json.dumps({"results_version": self.results_version, "study": settings}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @staticmethod
+    def _digest(field: str, path: Path) -> str:
+        """Digest of what a field names."""
+        try:
+            return content_digest(path)
+        except (OSError, ValueError) as error:
+            raise StudyError([Problem((field,), f"cannot be read: {reason(error)} (got {str(path)!r})")]) from error
 
     def _inconsistencies(self) -> Iterator[Problem]:
         if self.name and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
@@ -292,11 +337,22 @@ def content_digest(path: Path) -> str:
         return file_digest(path)
     metadata = path / "run.json"
     if metadata.is_file():
-        return str(json.loads(metadata.read_text(encoding="utf-8"))["identity"])
+        return _run_identity(metadata)
     sha = hashlib.sha256()
     for file in sorted(p for p in path.rglob("*") if p.is_file()):
         sha.update(f"{file.relative_to(path).as_posix()}\0{file_digest(file)}\n".encode())
     return sha.hexdigest()
+
+
+def _run_identity(metadata: Path) -> str:
+    """Digest of all that decides the result of a run, from its ``run.json``."""
+    try:
+        identity = json.loads(read_bytes(metadata, _MAX_METADATA))["identity"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        identity = None
+    if not isinstance(identity, str) or not re.fullmatch("[0-9a-f]{64}", identity):
+        raise ValueError(f"{metadata} is not the description of a run: it names no identity")
+    return identity
 
 
 def file_digest(path: Path) -> str:

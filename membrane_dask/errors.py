@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from membrane_dask.plain_text import printable
+
 Where = tuple[str | int, ...]
+
+#: Problems that are listed one by one; further ones are counted.
+MAX_PROBLEMS = 30
+#: Characters of one message of a problem.
+_MAX_MESSAGE = 2000
+#: Names that are compared with a wrong one.
+_MAX_CANDIDATES = 1000
 
 
 @dataclass(frozen=True)
@@ -74,7 +83,10 @@ class StudyError(ValueError):
         lines = []
         for problem in self.problems:
             name = f"{problem.field}: " if problem.where else ""
-            lines.append(f"{self.source.locate(problem.where)}: {name}{problem.message}")
+            message = problem.message
+            if len(message) > _MAX_MESSAGE:
+                message = f"{message[: _MAX_MESSAGE - 3]}..."
+            lines.append(printable(f"{self.source.locate(problem.where)}: {name}{message}"))
         return "\n".join(lines)
 
 
@@ -85,12 +97,39 @@ class ClusterError(RuntimeError):
     resuming_helps = True
 
 
-def nearest(name: str, valid: Sequence[str]) -> str:
+def closest(name: object, valid: Sequence[str]) -> str:
+    """``; did you mean 'x'?`` for a name close to a valid one, else nothing."""
+    close = difflib.get_close_matches(str(name)[:200], valid[:_MAX_CANDIDATES], n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def nearest(name: object, valid: Sequence[str]) -> str:
     """``did you mean 'x'?`` for a name close to a valid one, otherwise the list of valid names."""
-    close = difflib.get_close_matches(name, valid, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean {close[0]!r}?"
-    return "valid: " + ", ".join(valid) if valid else "nothing is valid here"
+    close = closest(name, valid).removeprefix("; ")
+    return close or ("valid: " + ", ".join(valid[:MAX_PROBLEMS]) if valid else "nothing is valid here")
+
+
+def first_problems(problems: Sequence[str]) -> list[str]:
+    """The first problems, and how many further ones there are."""
+    further = len(problems) - MAX_PROBLEMS
+    return [*problems[:MAX_PROBLEMS], *([f"and {further} further problems"] if further > 0 else [])]
+
+
+def reason(error: Exception) -> str:
+    """What a library said when it could not read something, in one line."""
+    text = str(getattr(error, "strerror", None) or error)
+    if not text or isinstance(error, (LookupError, TypeError, AttributeError, AssertionError)):
+        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return printable(text.splitlines()[0])[:300]
+
+
+def short(value: object) -> str:
+    """A value as it is shown in a message: 80 characters at most."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of thousands of digits, or lists inside one another
+        text = f"a value of type {type(value).__name__}"
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 class UnreadableRunError(ValueError):

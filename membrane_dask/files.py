@@ -1,4 +1,4 @@
-"""Small files: atomic replacement, JSON, errors of the disk, and the time of day."""
+"""Small files: bounded reading, atomic replacement, JSON, errors of the disk, and the time of day."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import errno
 import json
 import os
 import socket
+import stat
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+#: Size of a JSON file of a run, in bytes.
+_MAX_JSON = 100_000_000
 
 
 def now() -> str:
@@ -113,21 +117,60 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
-def read_bytes(path: Path) -> bytes:
-    """Content of a file, read again while NFS says that it was replaced on another host (ESTALE)."""
+def require_regular(path: Path) -> os.stat_result:
+    """Check that a path is a regular file, as reading from a pipe or a device may never end; returns its status.
+
+    Raises
+    ------
+    OSError
+        If there is no such file, or it is something else.
+    """
+    status = path.stat()
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(f"it is {kinds.get(stat.S_IFMT(status.st_mode), 'a device')}, not a file")
+    return status
+
+
+def read_bytes(path: Path, limit: int | None = None) -> bytes:
+    """Content of a file of at most ``limit`` bytes; read again while NFS says that it was replaced (ESTALE).
+
+    Raises
+    ------
+    OSError
+        If there is no such file, it is no regular file, it is larger, or it cannot be read.
+    """
     for pause in (0.05, 0.2, 1.0, 5.0):
         try:
-            return path.read_bytes()
+            return _read_bytes(path, limit)
         except OSError as error:
             if error.errno != errno.ESTALE:
                 raise
         time.sleep(pause)
-    return path.read_bytes()
+    return _read_bytes(path, limit)
+
+
+def _read_bytes(path: Path, limit: int | None) -> bytes:
+    try:
+        size = require_regular(path).st_size
+    except ValueError as error:  # a path with a NUL character
+        raise OSError(str(error)) from error
+    if limit is None:
+        return path.read_bytes()
+    if size <= limit:
+        with path.open("rb") as stream:
+            content = stream.read(limit + 1)  # files of /proc state no size
+        size = len(content)
+        if size <= limit:
+            return content
+    raise OSError(f"it has {max(size, limit) / 1e6:.3g} MB or more; at most {limit / 1e6:g} MB are read")
 
 
 def read_json(path: Path) -> Any:
-    """Content of a JSON file; None where there is none."""
+    """Content of a JSON file; None where there is none, or no JSON."""
     try:
-        return json.loads(read_bytes(path))
-    except (FileNotFoundError, ValueError, RecursionError):
+        return json.loads(read_bytes(path, _MAX_JSON))
+    except FileNotFoundError:
+        return None
+    except (ValueError, RecursionError):  # not JSON, not text, or numbers and lists without bounds
         return None

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from membrane_dask.engine.events import Collecting, Event, Message, Progressed, Retried, Started, UnitQuarantined
 from membrane_dask.engine.plan import as_seconds
-from membrane_dask.engine.terminal import printable
+from membrane_dask.plain_text import printable
 
 
 def dashboard_line(link: str) -> str:

@@ -28,6 +28,8 @@ _SPELLINGS = {
 }
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻\u2212\u2013·∙⋅*µ", "0123456789---" + "    " + "u")
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+#: An exponent that a unit may have; pint computes m^9^9^9.
+_EXPONENT = re.compile(r"\s*(-?\d{1,2}(\.\d{1,3})?|\(\s*-?\d{1,2}(\.\d{1,3})?\s*\))(?![\d.])")
 
 
 @lru_cache(maxsize=1)
@@ -61,7 +63,11 @@ def parse_unit(text: str) -> Any:
     word = _SPELLINGS.get(word.lower(), word)
     word = re.sub(r"(?<=[A-Za-z])\^?(-?\d)", r"**\1", word).replace("^", "**") if "**" not in word else word
     word = re.sub(r"\s+", " ", word)
-    if not re.fullmatch(r"[A-Za-z%°() /*0-9.-]+", word) or not re.search(r"[A-Za-z°%]", word):
+    if not re.fullmatch(r"[A-Za-z%°() /*0-9.-]{1,100}", word) or not re.search(r"[A-Za-z°%]", word):
+        raise ValueError(f"not a unit: {text[:100]!r}")
+    factors = word.split("**")
+    chained = any(re.search(r"[\d)]$", factor) for factor in factors[1:-1])
+    if chained or not all(map(_EXPONENT.match, factors[1:])):
         raise ValueError(f"not a unit: {text!r}")
     try:
         return unit_registry().Unit(word)
@@ -69,6 +75,7 @@ def parse_unit(text: str) -> Any:
         raise ValueError(f"not a unit: {text!r}") from error
 
 
+@lru_cache(maxsize=256)
 def fits(text: str, unit: str) -> bool:
     """Whether a unit measures what another one does."""
     try:
@@ -89,8 +96,19 @@ def convert(value: float, text: str, unit: str, *, rounded: bool = True) -> floa
     rounded : bool
         Whether to round to 15 digits, so that 34 cm2 are 0.0034 m2.
     """
-    converted = unit_registry().Quantity(value, parse_unit(text)).to(parse_unit(unit)).magnitude
-    return float(f"{converted:.15g}") if rounded else float(converted)
+    factor = _factor(text, unit)
+    converted = value * factor if factor is not None else _convert(value, text, unit)
+    return float(f"{converted:.15g}") if rounded else converted
+
+
+def _convert(value: float, text: str, unit: str) -> float:
+    return float(unit_registry().Quantity(value, parse_unit(text)).to(parse_unit(unit)).magnitude)
+
+
+@lru_cache(maxsize=256)
+def _factor(text: str, unit: str) -> float | None:
+    """Factor between two units, by which pint multiplies; None for scales with an offset, such as degC."""
+    return _convert(1.0, text, unit) if _convert(0.0, text, unit) == 0.0 else None
 
 
 def split_quantity(text: str) -> tuple[list[float], str]:
@@ -101,6 +119,8 @@ def split_quantity(text: str) -> tuple[list[float], str]:
     ValueError
         If there is no number.
     """
+    if len(text) > 200:  # the time of the search grows with the square of the length
+        raise ValueError("not a quantity")
     match = re.fullmatch(rf"\s*({_NUMBER})\s*(?:(?:±|\+-|\+/-|to)\s*({_NUMBER}))?\s*(.*?)\s*", text)
     if not match:
         raise ValueError(f"not a quantity: {text!r}")

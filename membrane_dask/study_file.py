@@ -1,8 +1,7 @@
-"""Study files: reads and checks YAML with the position of every entry, and writes commented YAML."""
+"""Study files: reads and checks them with the position of every entry, and writes commented YAML."""
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -12,9 +11,10 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from membrane_dask.config import BaseStudy, ClusterSettings
-from membrane_dask.errors import Problem, Source, StudyError, Where, nearest
+from membrane_dask.errors import MAX_PROBLEMS, Problem, Source, StudyError, Where, closest, nearest, short
 from membrane_dask.former_names import present_settings
 from membrane_dask.studies.registry import find_kind, kind_names, kinds
+from membrane_dask.yaml_files import MAX_DEPTH, parse_yaml, read_mapping
 
 
 def load_study(path: str | Path, overrides: Sequence[str] = (), **values: Any) -> BaseStudy:
@@ -60,7 +60,7 @@ def load_study_with_source(path: str | Path, overrides: Sequence[str] = (), **va
     if problems:
         raise StudyError(problems, Source("--set"))
     if "name" not in data or data["name"] == "":
-        data["name"] = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._") or "study"
+        data["name"] = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")[:80] or "study"
     return parse_study(data, source, base=path.parent), source
 
 
@@ -111,108 +111,31 @@ def _merge(data: dict[str, Any], values: Mapping[str, Any]) -> None:
 
 def _apply(data: dict[str, Any], text: str, marks: dict[Where, str]) -> Problem | None:
     """Apply one assignment ``a.b=value``; returns the problem with it, if there is one."""
+    from ruamel.yaml.error import YAMLError
+
     key, equals, value = text.partition("=")
     where: Where = tuple(key.strip().split("."))
-    if not equals or not all(where):
-        return Problem((), f"an assignment like section.field=value is needed (got {text!r})")
+    if not equals or not all(where) or len(where) > MAX_DEPTH:
+        return Problem((), f"an assignment like section.field=value is needed (got {short(text)})")
     try:
-        parsed = _plain(_yaml().load(value))
-    except Exception:
-        return Problem((), f"the value is not YAML (got {text!r})")
+        parsed = parse_yaml(value)[0]
+    except (YAMLError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError):
+        return Problem((), f"the value is not YAML (got {short(text)})")
     if where == ("input",) and isinstance(parsed, str):
-        parsed = str(Path.cwd() / Path(parsed).expanduser())  # typed at a prompt, so relative to it
+        try:
+            parsed = str(Path.cwd() / Path(parsed).expanduser())  # typed at a prompt, so relative to it
+        except RuntimeError as error:
+            return Problem(where, f"{error} (got {short(parsed)})")
     node: Any = data
     for name in where[:-1]:
         if node.get(name) is None:
             node[name] = {}
         node = node[name]
         if not isinstance(node, dict):
-            return Problem((), f"{name!r} is not a section (got {text!r})")
+            return Problem((), f"{name!r} is not a section (got {short(text)})")
     node[where[-1]] = parsed
     marks[where] = text
     return None
-
-
-def _yaml() -> Any:
-    from ruamel.yaml import YAML
-
-    return YAML(typ="rt")  # YAML 1.2: 1e-3 is a number, `no` is a word; duplicate keys are refused
-
-
-def read_mapping(path: Path, what: str = "study") -> tuple[dict[str, Any], dict[Where, tuple[int, int]]]:
-    """Content of a YAML file, and line and column of every entry.
-
-    Raises
-    ------
-    StudyError
-        If there is no such file, it is not YAML, or it holds something else than a mapping.
-    """
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
-    source = Source(str(path))
-    if not path.is_file():
-        siblings = [str(path.with_name(p.name)) for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-        close = difflib.get_close_matches(str(path), siblings, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else "write one with: membrane-dask new KIND > study.yaml"
-        raise StudyError([Problem((), f"no such {what} file; {hint}")], source)
-    try:
-        document = _yaml().load(path.read_text(encoding="utf-8"))
-        plain = _plain(document)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark
-        position: dict[Where, tuple[int, int]] = {(): (mark.line + 1, mark.column + 1)} if mark else {}
-        message = (error.problem or "cannot be read").split("\n")[0]
-        raise StudyError([Problem((), f"not valid YAML: {message}")], Source(str(path), position)) from None
-    except (YAMLError, UnicodeDecodeError, OSError, ValueError, RecursionError) as error:
-        message = str(error).split("\n")[0] or type(error).__name__
-        raise StudyError([Problem((), f"not valid YAML: {message}")], source) from None
-    if not isinstance(plain, dict):
-        kind = {list: "a list", str: "text", type(None): "empty"}.get(type(plain), type(plain).__name__)
-        raise StudyError(
-            [
-                Problem(
-                    (),
-                    f"a {what} is a mapping of names to values, this file is {kind}"
-                    + ("; see: membrane-dask new graded" if what == "study" else ""),
-                )
-            ],
-            source,
-        )
-    lines: dict[Where, tuple[int, int]] = {}
-    _positions(document, (), lines)
-    return plain, lines
-
-
-def _plain(node: Any) -> Any:
-    """YAML objects with positions -> plain Python values."""
-    from ruamel.yaml.scalarbool import ScalarBoolean
-
-    if isinstance(node, Mapping):
-        return {str(key): _plain(value) for key, value in node.items()}
-    if isinstance(node, (list, tuple)):
-        return [_plain(value) for value in node]
-    if isinstance(node, (bool, ScalarBoolean)):
-        return bool(node)
-    for kind in (int, float, str):
-        if isinstance(node, kind):
-            return kind(node)
-    return node
-
-
-def _positions(node: Any, where: Where, lines: dict[Where, tuple[int, int]]) -> None:
-    """Line and column (from 1) of every key and list item."""
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            position = node.lc.data.get(key) if hasattr(node, "lc") and node.lc.data else None
-            if position:
-                lines[(*where, str(key))] = (position[0] + 1, position[1] + 1)
-            _positions(value, (*where, str(key)), lines)
-    elif isinstance(node, list):
-        for i, value in enumerate(node):
-            position = node.lc.data.get(i) if hasattr(node, "lc") and node.lc.data else None
-            if position:
-                lines[(*where, i)] = (position[0] + 1, position[1] + 1)
-            _positions(value, (*where, i), lines)
 
 
 _MESSAGES = {
@@ -239,10 +162,11 @@ _MESSAGES = {
 def problems_of(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
     """Problems in plain words, from an error of pydantic."""
     problems: list[Problem] = []
-    for item in error.errors(include_url=False):
+    items = error.errors(include_url=False)
+    for item in items[:MAX_PROBLEMS]:
         where: Where = tuple(item["loc"])
         value, context, kind = item.get("input"), item.get("ctx", {}), item["type"]
-        got = f" (got {_short(value)})"
+        got = f" (got {short(value)})"
         if kind == "inconsistent":
             problems += [Problem((*where, *p.where), p.message) for p in context["problems"]]
             continue
@@ -262,17 +186,13 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> list[Problem]
             message = (template.format(**context) if template else item["msg"]) + got
             if kind == "literal_error" and isinstance(value, str):
                 options = re.findall(r"'([^']*)'", str(context.get("expected", "")))
-                close = difflib.get_close_matches(value, options, n=1)
-                message += f"; did you mean {close[0]!r}?" if close else ""
+                message += closest(value, options)
         problem = Problem(where, message)
         if problem not in problems:
             problems.append(problem)
+    if len(items) > MAX_PROBLEMS:
+        problems.append(Problem((), f"and {len(items) - MAX_PROBLEMS} further problems"))
     return problems
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _section(model: type[BaseModel], where: Where) -> type[BaseModel]:

@@ -17,26 +17,31 @@ KINDS = ("characterize", "graded", "porometry", "reconstruct")
 
 #: Layers of the package that the modules of a layer may import, besides their own.
 ALLOWED = {
-    "cli": {"api", "engine", "errors", "former_names", "progress", "registry", "report", "study_file", "__init__"},
+    "cli": {
+        "api", "engine", "errors", "former_names", "plain_text", "progress", "registry", "report", "study_file", "__init__",
+    },
     "api": {"registry", "engine", "config", "errors", "files", "program", "progress", "study_file", "__init__"},
-    "progress": {"engine"},
-    "report": {"engine", "registry", "schema", "errors", "files", "__init__"},
+    "progress": {"engine", "plain_text"},
+    "report": {"engine", "registry", "schema", "errors", "files", "plain_text", "__init__"},
     "study_report": {"studies", "report", "engine", "io", "physics", "config", "errors", "schema"},
     "engine": {
-        "io", "config", "errors", "files", "former_names", "program", "registry", "schema", "study_file", "__init__",
+        "io", "config", "errors", "files", "former_names", "plain_text", "program", "registry", "schema", "study_file",
+        "__init__",
     },
     "studies": {"io", "physics", "quantities", "config", "errors", "former_names", "program", "registry", "schema"},
-    "study_file": {"registry", "config", "errors", "former_names"},
+    "study_file": {"registry", "config", "errors", "former_names", "yaml_files"},
+    "yaml_files": {"errors", "files", "plain_text"},
     "registry": {"config", "errors", "program", "schema"},
     "former_names": {"errors"},
-    "io": {"physics", "quantities"},
+    "io": {"physics", "quantities", "errors", "files", "plain_text"},
     "physics": set(),
     "config": {"errors", "files", "quantities", "__init__"},
     "program": {"schema"},
     "quantities": set(),
     "schema": set(),
     "files": set(),
-    "errors": set(),
+    "errors": {"plain_text"},
+    "plain_text": set(),
     "__init__": {"former_names"},
 }  # fmt: skip
 #: Libraries that a layer does not import.

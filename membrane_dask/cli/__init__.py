@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import traceback
 import warnings
 from typing import Annotated, Any, NoReturn
 
@@ -98,6 +99,9 @@ def _print_error(error: Exception) -> int:
     """Print what went wrong; returns the exit code."""
     from membrane_dask.errors import StudyError
 
+    if os.environ.get("MEMBRANE_DASK_DEBUG"):
+        say("".join(traceback.format_exception(error)).rstrip())
+
     if isinstance(error, StudyError):
         say(str(error))
         return USAGE
@@ -124,8 +128,7 @@ def _print_error(error: Exception) -> int:
     if isinstance(error, OSError):
         say(f"stopped by the system: {error}; what is finished is kept, run again to resume")
         return STOPPED
-    import traceback
-
-    say(traceback.format_exc().rstrip())
+    if not os.environ.get("MEMBRANE_DASK_DEBUG"):
+        say("".join(traceback.format_exception(error)).rstrip())
     say("this is a bug in membrane-dask; what is finished is kept")
     return BUG

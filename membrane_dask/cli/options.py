@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from membrane_dask.engine.terminal import printable_line, show
+from membrane_dask.engine.terminal import show
+from membrane_dask.plain_text import printable_line
 
 StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="YAML file; write one with: membrane-dask new KIND")]
 Overrides = Annotated[

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from membrane_dask.config import BaseStudy, ClusterSettings
 from membrane_dask.engine.cluster.profiles import Profile, profiles
-from membrane_dask.engine.terminal import printable_line
 from membrane_dask.errors import Problem, StudyError
+from membrane_dask.plain_text import printable_line
 from membrane_dask.study_file import load_study
 
 #: Settings of a cluster that are, or become part of, commands.

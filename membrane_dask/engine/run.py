@@ -18,9 +18,9 @@ from membrane_dask.engine.lock import DriverLock
 from membrane_dask.engine.plan import Plan, as_seconds
 from membrane_dask.engine.provenance import Provenance
 from membrane_dask.engine.records import SCHEMA
-from membrane_dask.engine.terminal import printable_line
 from membrane_dask.errors import DataLossError, Problem, StudyError, nearest
 from membrane_dask.files import disk_errors, sync_folder, write_atomically, write_json
+from membrane_dask.plain_text import printable_line
 from membrane_dask.schema import STATUS, TableSchema, find_table, renamed_group
 from membrane_dask.studies import registry
 from membrane_dask.study_file import load_study, to_yaml

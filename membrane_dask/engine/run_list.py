@@ -10,8 +10,8 @@ from typing import Any
 
 from membrane_dask.engine.html import grid
 from membrane_dask.engine.run import Run, RunNotFoundError
-from membrane_dask.engine.terminal import printable_line
 from membrane_dask.errors import nearest
+from membrane_dask.plain_text import printable_line
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from membrane_dask.errors import reason
+from membrane_dask.files import require_regular
+from membrane_dask.io.raster_files import check_decoded_size, checked_edge, open_npy, open_tiff, read_series
+
 #: Nanometres in the units of length that files use.
 UNITS = {
     "m": 1e9, "mm": 1e6, "µm": 1e3, "μm": 1e3, "um": 1e3, "micron": 1e3, "microns": 1e3, "\\u00b5m": 1e3,
@@ -16,6 +20,11 @@ UNITS = {
 }  # fmt: skip
 #: Pixels larger than this, in nm, are those of a print resolution.
 _MAX_PIXEL = 50_000.0
+#: What Pillow may decode: its other formats start further programs, or are no images of pixels.
+_FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP", "GIF", "PPM", "WEBP")
+#: Number of the TIFF and EXIF tag of the orientation.
+_ORIENTATION = 274
+_SMALLER = "cut out or scale down what is needed"
 
 
 @dataclass(frozen=True)
@@ -58,9 +67,8 @@ def read_micrograph(path: Path, page: int | None = None) -> Micrograph:
     """
     try:
         image, pixel, source, banner = _decode(path)
-    except Exception as error:  # decoders raise many types, some of them SyntaxError
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{path.name} cannot be read as an image: {reason}") from error
+    except Exception as error:  # decoders raise many types; MEMBRANE_DASK_DEBUG=1 shows where
+        raise ValueError(f"{path.name} cannot be read as an image: {reason(error)}") from error
     if image.ndim == 3 and image.shape[-1] in (2, 3, 4):
         raise ValueError(
             f"{path.name} has {image.shape[-1]} colour channels; a grey image is needed: save it as 8- or 16-bit grey"
@@ -85,19 +93,45 @@ def read_micrograph(path: Path, page: int | None = None) -> Micrograph:
 
 def _decode(path: Path) -> tuple[np.ndarray, float | None, str, int]:
     """Image, pixel size, its source, and rows of the banner."""
-    import imageio.v3 as iio
-    import tifffile
-
     if path.suffix.lower() == ".npy":
-        return np.load(path), None, "a NumPy file has no pixel size", 0
+        array = open_npy(path)
+        check_decoded_size("it", array.shape, array.dtype, _SMALLER)
+        return np.array(array), None, "a NumPy file has no pixel size", 0
     if path.suffix.lower() in (".tif", ".tiff"):
         try:
-            with tifffile.TiffFile(path) as file:
-                return np.asarray(file.asarray()), *tiff_pixel_size(file)
+            with open_tiff(path) as file:
+                _check_orientation(file.pages[0].tags.valueof(_ORIENTATION, 1))
+                pixel, source, banner = tiff_pixel_size(file)
+                return read_series(file), checked_edge(pixel), source, banner
         except ValueError as error:
             if "imagecodecs" not in str(error):  # a compression that Pillow may support
                 raise
+    import imageio.v3 as iio
+
+    _check_image(path)
     return np.asarray(iio.imread(path, plugin="pillow")), None, "the file has no pixel size", 0
+
+
+def _check_image(path: Path) -> None:
+    """Check the header of an image that Pillow decodes."""
+    from PIL import Image
+
+    require_regular(path)
+    with Image.open(path, formats=_FORMATS) as image:
+        bytes_each = 4 if image.mode in ("I", "F") else 2 if image.mode.startswith("I;16") else 1
+        shape = (image.height, image.width, len(image.getbands()))
+        check_decoded_size("it", shape, f"u{bytes_each}", _SMALLER)
+        if getattr(image, "is_animated", False):
+            raise ValueError("it holds several images; save the one to use as a file of its own")
+        _check_orientation(image.getexif().get(_ORIENTATION, 1))
+
+
+def _check_orientation(orientation: Any) -> None:
+    if orientation not in (0, 1):
+        raise ValueError(
+            f"its metadata turn or mirror it (orientation {orientation}), and depth would run in another direction: "
+            "save it as it is shown"
+        )
 
 
 def tiff_pixel_size(file: Any) -> tuple[float | None, str, int]:

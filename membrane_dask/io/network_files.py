@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from membrane_dask.errors import reason, short
+from membrane_dask.files import require_regular
 from membrane_dask.physics.networks.pore_network import INLET, OUTLET, PoreNetwork
 
 
@@ -29,27 +33,31 @@ def read_statoil(prefix: str | Path) -> PoreNetwork:
     ValueError
         If a file is missing, or its number of rows differs from its first line.
     """
-    rows = {}
-    for name in ("node1", "node2", "link1", "link2"):
-        path = Path(f"{prefix}_{name}.dat")
-        if not path.is_file():
-            raise ValueError(f"no such file: {path}")
-        rows[name] = [line.split() for line in path.read_text().splitlines() if line.strip()]
-    (n_nodes, *extent), *nodes = rows["node1"]
-    (n_links,), *links = rows["link1"]
-    counts = {"node1": len(nodes), "node2": len(rows["node2"]), "link1": len(links), "link2": len(rows["link2"])}
-    for name, expected in (("node1", n_nodes), ("node2", n_nodes), ("link1", n_links), ("link2", n_links)):
-        if counts[name] != int(expected):
-            raise ValueError(f"{prefix}_{name}.dat holds {counts[name]} rows, not {expected}")
-    body = np.array([row[1:4] for row in rows["node2"]], float).reshape(-1, 3)
-    link = np.array([row[3:6] for row in links], float).reshape(-1, 3)
-    volume = np.array([row[5:7] for row in rows["link2"]], float).reshape(-1, 2)
-    pairs = np.array([row[1:3] for row in links], int).reshape(-1, 2)
+    paths = {name: Path(f"{prefix}_{name}.dat") for name in ("node1", "node2", "link1", "link2")}
+    (n_nodes, *extent), nodes = _read_columns(paths["node1"], (1, 2, 3), heading=4)
+    (n_links, *_), links = _read_columns(paths["link1"], (1, 2, 3, 4, 5), heading=1)
+    _, body = _read_columns(paths["node2"], (1, 2, 3))
+    _, volume = _read_columns(paths["link2"], (5, 6))
+    for name, rows, expected in (
+        ("node1", nodes, n_nodes), ("node2", body, n_nodes), ("link1", links, n_links), ("link2", volume, n_links)
+    ):  # fmt: skip
+        if len(rows) != expected:
+            raise ValueError(f"{paths[name]} holds {len(rows)} rows, not {expected:g}")
+    if min(extent) <= 0:
+        raise ValueError(f"{paths['node1']}: the extents of the network must be greater than 0 (got {extent})")
+    pairs, link = links[:, :2].astype(int), links[:, 2:]
+    wrong = (pairs != links[:, :2]) | (pairs < -1) | (pairs > n_nodes) | (pairs <= 0).all(axis=1, keepdims=True)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong.any(axis=1))[0])
+        raise ValueError(
+            f"{paths['link1']}: row {row + 1} connects {links[row, 0]:g} and {links[row, 1]:g}; pores are numbered "
+            f"from 1 to {n_nodes:g}, and one of the two may be -1 (inlet) or 0 (outlet)"
+        )
     # Pores are numbered from 1; -1 is the inlet and 0 the outlet, which PoreNetwork has in the second column.
     conns = np.where(pairs > 0, pairs - 1, np.where(pairs == -1, INLET, OUTLET))
     conns = np.where(conns[:, :1] < 0, conns[:, ::-1], conns)
     return PoreNetwork.from_straight_pores(
-        junctions=np.array([row[1:4] for row in nodes], float).reshape(-1, 3),
+        junctions=nodes,
         throat_conns=conns.astype(np.int32),
         length=link[:, 2],
         radius=link[:, 0],
@@ -57,6 +65,34 @@ def read_statoil(prefix: str | Path) -> PoreNetwork:
         bodies={"volume": body[:, 0], "inscribed_radius": body[:, 1], "shape_factor": body[:, 2]},
         throats={"shape_factor": link[:, 1], "own_length": volume[:, 0], "volume": volume[:, 1]},
     )
+
+
+def _read_columns(path: Path, columns: Sequence[int], heading: int = 0) -> tuple[list[float], np.ndarray]:
+    """The ``heading`` numbers of the first line, and some columns of the rows below it.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file, or it holds something else than these numbers.
+    """
+    try:
+        require_regular(path)
+        with path.open(encoding="utf-8") as stream, warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a network without throats has files without rows
+            numbers: list[float] = []
+            if heading:
+                first = next((line for line in stream if line.strip()), "")
+                numbers = [float(word) for word in first.split()[:heading]]
+                if len(numbers) < heading:
+                    raise ValueError(f"its first line must start with {heading} numbers (got {short(first.strip())})")
+            rows = np.loadtxt(stream, usecols=columns, comments=None, ndmin=2).reshape(-1, len(columns))
+        if not (np.isfinite(numbers).all() and np.isfinite(rows).all()):
+            raise ValueError("it holds numbers that are not finite")
+    except FileNotFoundError as error:
+        raise ValueError(f"no such file: {path}") from error
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: {reason(error)}") from error
+    return numbers, rows
 
 
 #: Shape factor (area over squared perimeter) of a circle, the default.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,9 +13,24 @@ from typing import Any
 
 import numpy as np
 
+from membrane_dask.errors import reason
+from membrane_dask.files import require_regular
 from membrane_dask.io.micrographs import UNITS, ome_pixel_size, tiff_pixel_size
+from membrane_dask.io.raster_files import (
+    check_decoded_size,
+    checked_edge,
+    open_npy,
+    open_tiff,
+    read_page,
+    read_series,
+)
 from membrane_dask.io.zarr_chunks import ZarrVolume
 
+#: Files that describe a Zarr group or array, and their largest size in bytes.
+_ZARR_METADATA = ("zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata")
+_MAX_METADATA = 10_000_000
+#: Files of a Zarr array.
+_MAX_CHUNKS = 10_000_000
 #: Largest relative difference of the edges of a voxel that counts as a cube.
 _CUBE_TOLERANCE = 0.01
 
@@ -47,12 +63,12 @@ def open_array(path: Path, fill: bool = False) -> tuple[Any, float | None, str]:
     VolumeError
         If the format is unknown, images of a folder are missing, or the voxels are not cubes.
     """
-    if path.is_dir() and any((path / name).exists() for name in ("zarr.json", ".zattrs", ".zgroup", ".zarray")):
+    if path.is_dir() and any((path / name).exists() for name in _ZARR_METADATA):
         return _open_zarr(path, fill)
     if path.is_dir():
         return _open_folder(path), None, "single images have no distance between them"
     if path.suffix.lower() == ".npy":
-        return np.load(path, mmap_mode="r"), None, "a NumPy file has no voxel size"
+        return open_npy(path), None, "a NumPy file has no voxel size"
     if path.suffix.lower() in (".tif", ".tiff"):
         return _open_tiff(path)
     raise VolumeError(
@@ -63,17 +79,51 @@ def open_array(path: Path, fill: bool = False) -> tuple[Any, float | None, str]:
 def _open_zarr(path: Path, fill: bool) -> tuple[Any, float | None, str]:
     import zarr
 
+    _check_metadata(path)
     group: Any = zarr.open(path, mode="r")
     if not isinstance(group, zarr.Group):
+        _check_chunks(group)
         volume = ZarrVolume(str(path), group, fill) if group.ndim == 3 else group
         return volume, None, "a Zarr array has no voxel size"
     attrs: Any = dict(group.attrs)
-    multiscales: Any = attrs.get("ome", attrs).get("multiscales")
-    if not multiscales:
+    ome = attrs.get("ome", attrs)
+    if not isinstance(ome, dict) or not ome.get("multiscales"):
         raise VolumeError(f"{path.name} is a Zarr group without an image: OME-Zarr or a Zarr array is needed")
-    level = multiscales[0]["datasets"][0]
+    try:
+        return _open_image(path, group, ome["multiscales"][0], fill)
+    except VolumeError:
+        raise
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise VolumeError(f"{path.name} has metadata that do not follow OME-Zarr: {reason(error)}") from error
+
+
+def _check_metadata(folder: Path) -> None:
+    """Check the files that describe a Zarr group or array, before they are decoded."""
+    for name in _ZARR_METADATA:
+        if (folder / name).exists():
+            size = require_regular(folder / name).st_size
+            if size > _MAX_METADATA:
+                raise VolumeError(
+                    f"{folder.name}/{name} has {size / 1e6:.3g} MB; at most {_MAX_METADATA / 1e6:g} are read"
+                )
+
+
+def _check_chunks(array: Any) -> None:
+    """Check the size of a chunk of a Zarr array, which is decoded as a whole."""
+    if np.dtype(array.dtype).kind in "buif":  # others are refused later, in words
+        check_decoded_size("a chunk of it", array.chunks, array.dtype, "write it with smaller chunks")
+    count = math.prod(-(-n // edge) for n, edge in zip(array.shape, array.shards or array.chunks, strict=True))
+    if count > _MAX_CHUNKS:
+        raise VolumeError(f"its metadata state {count:,} chunks; at most {_MAX_CHUNKS:,} are read")
+
+
+def _open_image(path: Path, group: Any, multiscale: Any, fill: bool) -> tuple[Any, float | None, str]:
+    """The finest level of an image of OME-Zarr, with its voxel size."""
+    level = multiscale["datasets"][0]
+    _check_metadata(path / str(level["path"]))
     array: Any = group[level["path"]]
-    axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in multiscales[0].get("axes", [])]
+    _check_chunks(array)
+    axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in multiscale.get("axes", [])]
     if [axis.get("name") for axis in axes[-3:]] not in ([], ["z", "y", "x"]):
         raise VolumeError(f"{path.name} has the axes {[a.get('name') for a in axes]}; they must end with z, y, x")
     if any(n != 1 for n in array.shape[:-3]):
@@ -85,6 +135,10 @@ def _open_zarr(path: Path, fill: bool) -> tuple[Any, float | None, str]:
     if scale is None or not units or None in units:
         return array, None, "its metadata have no voxel size with a unit"
     edges = [float(s) * float(u) for s, u in zip(scale[-3:], units, strict=True) if u]
+    if not all(0 < edge < math.inf for edge in edges):
+        raise VolumeError(
+            f"{path.name} states voxels of {' x '.join(f'{e:g}' for e in edges)} nm, which are no lengths"
+        )
     _check_cubic(edges, path)
     return array, edges[-1], "OME-Zarr metadata"
 
@@ -103,14 +157,15 @@ def _open_folder(path: Path) -> _Images:
 
 def _natural_order(path: Path) -> list[Any]:
     """Key that sorts names by their numbers: 2 before 10."""
-    return [(int(run), "") if run.isdigit() else (-1, run) for run in re.split(r"(\d+)", path.stem)]
+    return [(int(run), "") if run.isdecimal() else (-1, run) for run in re.split(r"(\d+)", path.stem)]
 
 
 def _open_tiff(path: Path) -> tuple[Any, float | None, str]:
     import tifffile
 
-    with tifffile.TiffFile(path) as file:
+    with open_tiff(path) as file:
         pixel, source, _ = tiff_pixel_size(file)
+        checked_edge(pixel)
         series = file.series[0]
         if series.ndim == 4 and series.shape[-1] in (3, 4):
             raise VolumeError(
@@ -121,8 +176,11 @@ def _open_tiff(path: Path) -> tuple[Any, float | None, str]:
         shape, dtype = series.shape, series.dtype
         if pixel:
             _check_cubic_tiff(file, pixel, path)
-        one_page_a_plane = len(series.pages) == shape[0] if len(shape) == 3 else False
-    return (_Pages(str(path), shape, dtype) if one_page_a_plane else tifffile.imread(path)), pixel, source
+        if len(shape) == 3 and len(series.pages) == shape[0]:
+            return _Pages(str(path), shape, dtype), pixel, source
+        if series.dataoffset is None:
+            return read_series(file), pixel, source
+    return tifffile.memmap(path, mode="r"), pixel, source  # planes of one page, which are not compressed
 
 
 def _check_cubic_tiff(file: Any, pixel: float, path: Path) -> None:
@@ -130,7 +188,7 @@ def _check_cubic_tiff(file: Any, pixel: float, path: Path) -> None:
     tags = file.pages[0].tags
     if "XResolution" in tags and "YResolution" in tags:
         (x_pixels, x_units), (y_pixels, y_units) = tags["XResolution"].value, tags["YResolution"].value
-        if x_pixels and y_pixels:
+        if x_pixels and y_pixels and x_units and y_units:
             _check_cubic([pixel * (x_pixels / x_units) / (y_pixels / y_units), pixel], path)
     imagej: Mapping[str, Any] = file.imagej_metadata or {}
     spacing, unit = imagej.get("spacing"), UNITS.get(str(imagej.get("unit", "")).lower())
@@ -158,15 +216,10 @@ class _Pages:
     dtype: Any
 
     def __getitem__(self, where: Any) -> np.ndarray:
-        import tifffile
-
         planes, *inside = where if isinstance(where, tuple) else (where,)
         number = range(self.shape[0])[planes]
-        with tifffile.TiffFile(self.path) as file:
-            pages = [
-                np.asarray(file.pages[k].asarray()[tuple(inside)])
-                for k in ([number] if isinstance(number, int) else number)
-            ]
+        with open_tiff(Path(self.path)) as file:
+            pages = [read_page(file.pages[k])[tuple(inside)] for k in ([number] if isinstance(number, int) else number)]
         return pages[0] if isinstance(number, int) else np.stack(pages)
 
 
@@ -197,8 +250,7 @@ class _Images:
         return images[0] if isinstance(selected, str) else np.stack(images)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=2)  # the first, whose size the others must have, and the last
 def _read_image(path: str) -> np.ndarray:
-    import tifffile
-
-    return np.asarray(tifffile.imread(path))
+    with open_tiff(Path(path)) as file:
+        return read_series(file)

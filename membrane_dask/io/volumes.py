@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from membrane_dask.errors import reason
+from membrane_dask.io.raster_files import check_decoded_size
 from membrane_dask.io.segmentation import segment_window
 from membrane_dask.io.volume_formats import VolumeError, open_array
 from membrane_dask.io.zarr_chunks import MissingChunkError, ZarrVolume
@@ -110,7 +112,8 @@ def open_volume_source(
                 "is needed"
             )
         if np.dtype(array.dtype).kind not in "buif":
-            raise VolumeError(f"{path.name} holds {array.dtype}; grey values or labels are needed")
+            raise VolumeError(f"{path.name} holds {str(array.dtype)[:80]}; grey values or labels are needed")
+        check_decoded_size("a plane of it", shape[1:], array.dtype, "divide it")
         if isinstance(array, ZarrVolume):
             array.require_complete()
         if grey is None and isinstance(pores, int):
@@ -124,9 +127,8 @@ def open_volume_source(
         raise
     except MissingChunkError as error:
         raise ValueError(f"{path.name}: {error}") from error
-    except Exception as error:  # decoders raise many types
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{path.name} cannot be read as a volume: {reason}") from error
+    except Exception as error:  # decoders raise many types; MEMBRANE_DASK_DEBUG=1 shows where
+        raise ValueError(f"{path.name} cannot be read as a volume: {reason(error)}") from error
     if message:
         raise ValueError(
             f"{path.name} holds {message}; a segmented volume has two: set the value of the pores (pores: 0), or "

@@ -15,6 +15,9 @@ import numpy as np
 #: Offset and length of an empty chunk in the index of a shard.
 _EMPTY = np.iinfo(np.uint64).max
 
+#: Missing chunks that are counted.
+_MAX_MISSING = 1000
+
 Coords = tuple[int, ...]
 
 
@@ -86,7 +89,8 @@ class ZarrVolume:
         }
         keys = itertools.product(*map(range, self._grid))
         encode = self.array.metadata.encode_chunk_key
-        self._refuse([name for each in keys for name in self._missing(each, sizes.get(encode(each)))])
+        missing = (name for each in keys for name in self._missing(each, sizes.get(encode(each))))
+        self._refuse(list(itertools.islice(missing, _MAX_MISSING)))
 
     @property
     def _root(self) -> Path:
@@ -156,6 +160,8 @@ class ZarrVolume:
     def _refuse(self, missing: list[str]) -> None:
         if missing:
             count = f" and {len(missing) - 1} more" if missing[1:] else ""
+            if len(missing) == _MAX_MISSING:
+                count = f" and at least {_MAX_MISSING - 1} more"
             raise MissingChunkError(
                 f"its chunk {missing[0]}{count} is missing or empty; if its writer leaves out chunks of nothing but "
                 f"the fill value ({self.array.fill_value}), read them as such with: missing_chunks: fill"

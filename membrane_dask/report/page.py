@@ -14,7 +14,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from membrane_dask.engine.run import Run
-from membrane_dask.engine.terminal import printable_line
+from membrane_dask.plain_text import printable_line
 
 #: Style of all figures. Text stays text, so that a figure can be searched and read aloud.
 STYLE: dict[Any, Any] = {

@@ -9,7 +9,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, get_args
 
-from membrane_dask.errors import Problem, ProgramError, Source, StudyError, nearest
+from membrane_dask.errors import Problem, ProgramError, Source, StudyError, nearest, short
 from membrane_dask.schema import find_table
 
 if TYPE_CHECKING:
@@ -182,5 +182,5 @@ def find_kind(name: object) -> StudyKind:
         raise StudyError([Problem(("kind",), f"the study kind {name!r} {errors[name]}")])
     if not isinstance(name, str) or name not in registered:
         hint = nearest(str(name), list(registered))
-        raise StudyError([Problem(("kind",), f"unknown study kind; {hint} (got {name!r})")])
+        raise StudyError([Problem(("kind",), f"unknown study kind; {hint} (got {short(name)})")])
     return registered[name]

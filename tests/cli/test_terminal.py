@@ -12,7 +12,7 @@ import pytest
 import membrane_dask as md
 from membrane_dask.cli import main
 from membrane_dask.engine.events import Message, Retried, UnitQuarantined
-from membrane_dask.engine.terminal import printable, printable_line
+from membrane_dask.plain_text import printable, printable_line
 from membrane_dask.progress import ProgressBar, ProgressLines
 
 #: A title, a cleared screen, invisible text, a C1 sequence, a bell, another direction, a new line.

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from membrane_dask.io.tables.files import TableError
 from membrane_dask.io.tables.flux_curves import read_flux_table
+from membrane_dask.io.tables.limits import TableError
 from membrane_dask.physics.porometry.water import Water
 
 WATER, AREA = Water.at(298.15), 34e-4
@@ -82,7 +82,7 @@ def test_files_that_are_not_tables(root, tmp_path):
     for name, message in {
         "two.xlsx": "several sheets; name one: sheet: 'one'", "broken.xlsx": "cannot be read as a table",
         "list.json": "a list of rows", "ragged.json": "lists of one length", "image.png": "is not a table",
-        "binary.csv": "cannot be read",
+        "binary.csv": "is not text",
     }.items():  # fmt: skip
         with pytest.raises(TableError, match=message):
             read_flux_table(tmp_path / name)

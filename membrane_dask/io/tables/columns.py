@@ -10,8 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from membrane_dask.errors import short
 from membrane_dask.io.tables.files import Row
+from membrane_dask.plain_text import printable
 from membrane_dask.quantities import convert, fits, parse_unit
+
+#: Characters of a label.
+_MAX_LABEL = 200
 
 
 @dataclass(frozen=True)
@@ -128,10 +133,13 @@ def read_header(headers: Sequence[str]) -> Columns:
     """
     columns = Columns()
     for index, header in enumerate(headers):
-        candidates = _candidates(header)
+        if printable(header) != header:
+            columns.problems.append(f"column {index + 1}: its header has control characters (got {short(header)})")
+            continue
+        candidates = _candidates(header) if len(header) <= _MAX_LABEL else []
         if not candidates:
             if header.strip():
-                columns.ignored.append(header.strip())
+                columns.ignored.append(header.strip()[:_MAX_LABEL])
             continue
         compatible = [
             (role, number, unit)
@@ -189,7 +197,8 @@ class CellReader:
     def add_problem(self, row: Row, message: str) -> None:
         """Record a problem of a row."""
         name = _cell(row, self.columns.get("membrane"))
-        self.problems.append(f"row {row.number}{f' ({name})' if name is not None else ''}: {message}")
+        shown = f" ({printable(str(name)[:_MAX_LABEL])})" if name is not None else ""
+        self.problems.append(f"row {row.number}{shown}: {message}")
 
     def is_filled(self, row: Row, column: Column) -> bool:
         """Whether a cell is not empty."""
@@ -206,7 +215,13 @@ class CellReader:
             return ""
         if isinstance(value, float) and value.is_integer():
             value = int(value)
-        return str(value).strip()
+        text = str(value).strip()
+        if printable(text) != text or len(text) > _MAX_LABEL:
+            self.add_problem(
+                row, f"{column.header} must be at most {_MAX_LABEL} printable characters (got {short(text)})"
+            )
+            return ""
+        return text
 
     def number(self, row: Row, column: Column, *, above: float | None = 0.0) -> float:
         """Number of a cell in SI units, greater than ``above``; NaN where it has a problem."""
@@ -229,7 +244,7 @@ class CellReader:
         try:
             number = float(text)
         except ValueError:
-            message = f"{column.header} must be a number (got {text!r})"
+            message = f"{column.header} must be a number (got {short(text)})"
             if re.fullmatch(r"[-+]?\d*,\d+", text):
                 message += f"; it has a decimal comma: write {text.replace(',', '.')}, or set decimal: ','"
             elif re.match(r"[-+]?[\d.]+\s*[A-Za-z°µ]", text):
@@ -237,13 +252,13 @@ class CellReader:
             self.add_problem(row, message)
             return math.nan
         if not math.isfinite(number):
-            self.add_problem(row, f"{column.header} must be finite (got {text})")
+            self.add_problem(row, f"{column.header} must be finite (got {text[:80]})")
             return math.nan
         if above is not None and number <= above and column.role != "temperature":
-            self.add_problem(row, f"{column.header} must be greater than {above:g} (got {text})")
+            self.add_problem(row, f"{column.header} must be greater than {above:g} (got {text[:80]})")
             return math.nan
         if number and not 1e-30 < abs(number) < 1e30:
-            self.add_problem(row, f"{column.header} must be within 1e-30 and 1e30 (got {text})")
+            self.add_problem(row, f"{column.header} must be within 1e-30 and 1e30 (got {text[:80]})")
             return math.nan
         if not column.unit:
             return number

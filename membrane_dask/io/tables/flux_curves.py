@@ -10,15 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
+from membrane_dask.errors import first_problems
 from membrane_dask.io.tables.columns import CellReader, Column, read_header
-from membrane_dask.io.tables.files import Row, TableError, read_rows
+from membrane_dask.io.tables.files import Row, read_rows
+from membrane_dask.io.tables.limits import TableError
 from membrane_dask.physics.porometry.water import REFERENCE_TEMPERATURE, Water
 from membrane_dask.quantities import fits
 
 #: Distinct pressures that a line and its error need.
 MIN_PRESSURES = 3
-#: Problems that are printed; further ones are counted only.
-_MAX_PROBLEMS = 30
 
 
 @dataclass(frozen=True)
@@ -151,9 +151,7 @@ def read_flux_table(
     if not membranes and not reader.problems:
         reader.problems.append(f"{path.name} has no membrane")
     if reader.problems:
-        further = len(reader.problems) - _MAX_PROBLEMS
-        problems = [*reader.problems[:_MAX_PROBLEMS], *([f"and {further} further problems"] if further > 0 else [])]
-        raise TableError(problems)
+        raise TableError(first_problems(reader.problems))
     return FluxTable(tuple(membranes), tuple(columns.ignored))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from chemicals.iapws import iapws95_rho
 from chemicals.interface import sigma_IAPWS
@@ -32,6 +33,7 @@ class Water:
     surface_tension: float
 
     @classmethod
+    @lru_cache(maxsize=1024)  # the rows of a table share few temperatures
     def at(cls, temperature: float) -> Water:
         """Water at a temperature in K, 273.16 to 373.
 

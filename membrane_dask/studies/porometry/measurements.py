@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from membrane_dask.errors import Problem, Source, StudyError, Where, nearest
-from membrane_dask.io.tables.files import TableError
 from membrane_dask.io.tables.flux_curves import FittedLine, FluxCurve, read_flux_table
+from membrane_dask.io.tables.limits import TableError
 from membrane_dask.physics.porometry.posterior import QUANTITIES, Prior
 from membrane_dask.physics.porometry.water import Water
 from membrane_dask.studies.porometry.config import PorometryStudy
@@ -125,13 +125,14 @@ def _label_problems(
     study: PorometryStudy, curves: Sequence[FluxCurve | FittedLine], labels: Sequence[str], fields: Sequence[Where]
 ) -> list[Problem]:
     """Membranes that are in several tables, or in none."""
-    problems = [
-        Problem(fields[number], f"membrane {label} is in another table as well")
-        for number, label in enumerate(labels)
-        if label in labels[:number]
-    ]
+    problems, known = [], set()
+    for field, label in zip(fields, labels, strict=True):
+        if label in known:
+            problems.append(Problem(field, f"membrane {label} is in another table as well"))
+        known.add(label)
+    known |= {curve.membrane for curve in curves}
     for name in study.membranes:
-        if name not in labels and name not in {curve.membrane for curve in curves}:
+        if name not in known:
             message = f"no such membrane in the tables; {nearest(name, labels)} (got {name!r})"
             problems.append(Problem(("membranes", name), message))
     return problems

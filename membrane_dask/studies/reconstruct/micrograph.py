@@ -18,6 +18,8 @@ from membrane_dask.studies.reconstruct.variables import MICROGRAPH
 
 #: Smallest fraction of each phase in a range of depth for which descriptors are meaningful.
 _MIN_FRACTION = 0.005
+#: Pixels of a micrograph; its segmentation and description take about 80 bytes each.
+_MAX_PIXELS = 50_000_000
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,11 @@ def load_micrograph(study: ReconstructStudy, source: Source | None) -> Segmented
     image = micrograph.image[crop.top : rows - crop.bottom, crop.left : columns - crop.right]
     if not image.size:
         raise _error(f"leaves nothing of an image of {rows} x {columns} pixels", source, "crop")
+    if image.size > _MAX_PIXELS:
+        message = f"leaves {image.size / 1e6:.0f} million pixels of an image of {rows} x {columns}; at most"
+        raise _error(
+            f"{message} {_MAX_PIXELS // 10**6} million are described: crop more, or scale it down", source, "crop"
+        )
     try:
         segmentation = segment(image, **study.segmentation.model_dump())
     except ValueError as error:
