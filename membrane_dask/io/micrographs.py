@@ -84,6 +84,8 @@ def read_micrograph(path: Path, page: int | None = None) -> Micrograph:
             "as a file of its own"
         )
     image = image[: len(image) - banner]
+    if not image.size:
+        raise ValueError(f"{path.name} holds no pixels: its shape is {image.shape}")
     if image.dtype == bool:
         image = image.astype(np.uint8) * np.uint8(255)
     if image.dtype.kind not in "uif":

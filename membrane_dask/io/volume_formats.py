@@ -82,7 +82,7 @@ def _open_zarr(path: Path, fill: bool) -> tuple[Any, float | None, str]:
     _check_metadata(path)
     group: Any = zarr.open(path, mode="r")
     if not isinstance(group, zarr.Group):
-        _check_chunks(group)
+        _check_chunks(path, group)
         volume = ZarrVolume(str(path), group, fill) if group.ndim == 3 else group
         return volume, None, "a Zarr array has no voxel size"
     attrs: Any = dict(group.attrs)
@@ -108,13 +108,13 @@ def _check_metadata(folder: Path) -> None:
                 )
 
 
-def _check_chunks(array: Any) -> None:
+def _check_chunks(path: Path, array: Any) -> None:
     """Check the size of a chunk of a Zarr array, which is decoded as a whole."""
     if np.dtype(array.dtype).kind in "buif":  # others are refused later, in words
         check_decoded_size("a chunk of it", array.chunks, array.dtype, "write it with smaller chunks")
     count = math.prod(-(-n // edge) for n, edge in zip(array.shape, array.shards or array.chunks, strict=True))
     if count > _MAX_CHUNKS:
-        raise VolumeError(f"its metadata state {count:,} chunks; at most {_MAX_CHUNKS:,} are read")
+        raise VolumeError(f"{path.name} states {count:,} chunks; at most {_MAX_CHUNKS:,} are read")
 
 
 def _open_image(path: Path, group: Any, multiscale: Any, fill: bool) -> tuple[Any, float | None, str]:
@@ -122,7 +122,7 @@ def _open_image(path: Path, group: Any, multiscale: Any, fill: bool) -> tuple[An
     level = multiscale["datasets"][0]
     _check_metadata(path / str(level["path"]))
     array: Any = group[level["path"]]
-    _check_chunks(array)
+    _check_chunks(path, array)
     axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in multiscale.get("axes", [])]
     if [axis.get("name") for axis in axes[-3:]] not in ([], ["z", "y", "x"]):
         raise VolumeError(f"{path.name} has the axes {[a.get('name') for a in axes]}; they must end with z, y, x")

@@ -284,7 +284,7 @@ def images() -> dict[str, tuple]:
     )
     described = ome.encode() + b"\0"
     return {
-        "bomb.png": (png(30_000, 30_000, data=bytes(30_001 * 3_000)), "at most 300 MB", "900 MB"),
+        "bomb.png": (png(30_000, 30_000, data=bytes(30_001 * 3_000)), "exceeds limit"),
         "colours.png": (saved(grey.convert("RGB"), "PNG"), "colour channels"),
         "cmyk.jpg": (saved(grey.convert("CMYK"), "JPEG"), "colour channels"),
         "palette.png": (saved(grey.convert("P", palette=Image.Palette.ADAPTIVE), "PNG"), "colour channels"),
@@ -416,7 +416,12 @@ ZARR = {
         ARRAY,
         "do not follow OME-Zarr",
     ),
-    "huge-planes": (OME, changed(changed(ARRAY, ("shape",), [2, 10**6, 10**6]), GRID, [1, 64, 64]), "a plane of it"),
+    "huge-planes": (
+        OME,
+        changed(changed(ARRAY, ("shape",), [2, 10**6, 10**6]), GRID, [1, 1000, 1000]),
+        "a plane of it",
+    ),
+    "many-chunks": (OME, changed(ARRAY, ("shape",), [10**12] * 3), "chunks"),
     "huge-chunk": (OME, changed(changed(ARRAY, ("shape",), [10**4] * 3), GRID, [10**4] * 3), "a chunk of it"),
     "negative": (OME, changed(ARRAY, ("shape",), [-20, 20, 20]), "negative"),
     "text-shape": (OME, changed(ARRAY, ("shape",), "x"), "text-shape"),
@@ -500,7 +505,9 @@ def test_runs_that_are_none(bounded, tmp_path):
         shutil.rmtree(tmp_path / "r", ignore_errors=True)
         (tmp_path / "r").mkdir()
         (tmp_path / "r/run.json").write_text(content)
-        refused(bounded, tmp_path, SHORT["characterize"].format("r"), "input")
+        (tmp_path / "s.yaml").write_text(SHORT["characterize"].format("r"))
+        outcome = bounded(tmp_path, "check", "s.yaml")
+        assert (outcome.code, outcome.fault) == (2, ""), outcome
 
 
 def test_network_files(tmp_path):
