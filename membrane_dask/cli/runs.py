@@ -114,11 +114,14 @@ def _print_unit(run: Run, key: str) -> None:
 
 
 def cancel(name: RunName) -> None:
-    """Stop the driver of a run; what is finished is kept."""
+    """Stop the driver of a run and cancel its jobs; what is finished is kept."""
     from membrane_dask import api
+    from membrane_dask.engine.cluster.ownership import is_copy
 
     if api.cancel(name):
         say("the driver will stop within seconds; what is finished is kept")
+    elif is_copy(api.open_run(name).path):
+        say("nothing to cancel: this directory is a copy of a run, whose jobs belong to the original")
     else:
         say("nothing to cancel: the run has no active driver, and none in the queue")
 

@@ -3,73 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fake_queue import RUNNING, FakeQueue
 
-from membrane_dask.config import ClusterSettings
-from membrane_dask.engine.cluster.profiles import resolve
 from membrane_dask.engine.cluster.worker_jobs import CONNECT_TIMEOUT, JobRecord, WorkerJobs, worker_lifetime
-from membrane_dask.engine.schedulers.base import (
-    NOT_IN_QUEUE,
-    BatchSystem,
-    JobState,
-    SchedulerUnavailableError,
-    SubmissionRefusedError,
-    WorkerCommand,
-)
+from membrane_dask.engine.schedulers.base import JobState, SubmissionRefusedError, WorkerCommand
 from membrane_dask.errors import ClusterError
 
-RUNNING = JobState("running", "RUNNING")
-PENDING = JobState("pending", "PENDING (Priority)")
 COMPLETING = JobState("running", "COMPLETING")
 REQUEUED = JobState("pending", "PENDING (BeginTime)")
 HELD = JobState("pending", "REQUEUE_HOLD (job requeued in held state)")
 SUSPENDED = JobState("pending", "SUSPENDED")
 PREEMPTED = JobState("ended", "PREEMPTED", interrupted=True)
-
-
-class FakeQueue(BatchSystem):
-    """A queue in memory: jobs start and end when the test says so."""
-
-    title = "queue"
-
-    def __init__(self, **settings: object) -> None:
-        super().__init__(resolve(ClusterSettings.model_validate({"profile": "slurm", "workers": 1, **settings})))
-        self.jobs: dict[str, JobState] = {}
-        self.names: dict[str, str] = {}
-        self.cancelled: list[str] = []
-        self.refusal = self.silence = ""
-
-    def worker_script(self, worker: WorkerCommand, log_folder: str) -> str:
-        return "#!/bin/sh\n"
-
-    def submit(self, script: Path, after: str | None = None, **options: object) -> str:
-        if self.refusal:
-            raise SubmissionRefusedError(self.refusal)
-        job_id = str(len(self.names) + 101)
-        self.jobs[job_id], self.names[job_id] = PENDING, script.stem
-        return job_id
-
-    def job_states(self, job_ids: Iterable[str]) -> dict[str, JobState]:
-        if self.silence:
-            raise SchedulerUnavailableError(self.silence)
-        return {job_id: self.jobs.get(job_id, NOT_IN_QUEUE) for job_id in job_ids}
-
-    def list_jobs(self, job_ids: Sequence[str]) -> dict[str, JobState]:
-        return dict(self.jobs)
-
-    def list_names(self) -> dict[str, str]:
-        if self.silence:
-            raise SchedulerUnavailableError(self.silence)
-        return {job_id: self.names[job_id] for job_id in self.jobs}
-
-    def cancel(self, job_ids: Iterable[str]) -> bool:
-        for job_id in job_ids:
-            self.cancelled.append(job_id)
-            self.jobs.pop(job_id, None)
-        return not self.silence
 
 
 class Driver:

@@ -374,7 +374,7 @@ def cancel_jobs(root: Path, *, spare_active: bool = False) -> bool:
     ClusterError
         If the batch system does not answer, or if the run has jobs of an earlier version, which carry no id.
     """
-    run, found = run_id(root), False
+    run, cancelled = run_id(root), False
     profiles = [_stored_profile(root, entry) for entry in ("profile", "workers_profile")]
     systems = {str(profile.scheduler): batch_system(profile) for profile in profiles if profile is not None}
     for system in systems.values() if run is not None else ():
@@ -382,13 +382,13 @@ def cancel_jobs(root: Path, *, spare_active: bool = False) -> bool:
         job_ids = [job_id for job_id, job in states.items() if not spare_active or job.state == "pending"]
         if not system.cancel(job_ids):
             raise ClusterError(f"{system.title} does not answer; the run has these jobs: {', '.join(job_ids)}")
-        found = found or bool(job_ids)
+        cancelled = cancelled or bool(job_ids)
     if run is None and not is_copy(root) and queued_drivers(root):
         jobs = ", ".join(queued_drivers(root))
         raise ClusterError(
             f"{root} has jobs of an earlier version of membrane-dask, whose names carry no id of the run: {jobs}. "
             "Cancel them with the batch system's own command"
         )
-    if found and not spare_active:
+    if cancelled and not spare_active:
         JobRecord(root).update(drivers=[], workers=[])
-    return found
+    return cancelled

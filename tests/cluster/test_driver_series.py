@@ -1,0 +1,190 @@
+"""Series of drivers with a queue of the test: after which ends a successor goes on, and after which none does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import typer
+from fake_queue import PENDING, RUNNING, FakeQueue
+
+from membrane_dask import api
+from membrane_dask.cli import run as commands
+from membrane_dask.engine.cluster import driver_series
+from membrane_dask.engine.cluster.driver_series import DriverSeries, NoProgressError, lost_driver, submit_driver
+from membrane_dask.engine.cluster.ownership import JobRecord, claim_run_id, driver_job_name, worker_job_name
+from membrane_dask.engine.lock import RunBusyError
+from membrane_dask.engine.schedulers import own_job_id
+from membrane_dask.engine.schedulers.base import SchedulerUnavailableError, SubmissionRefusedError
+from membrane_dask.errors import ClusterError, Problem, ProgramError, StudyError, resuming_helps
+
+
+@pytest.fixture
+def queue(monkeypatch) -> FakeQueue:
+    """The queue of all series in a test; this process is its job 101."""
+    system = FakeQueue(walltime="10 min")
+    monkeypatch.setattr(driver_series, "batch_system", lambda profile: system)
+    monkeypatch.setenv("SLURM_JOB_ID", "101")
+    return system
+
+
+@pytest.fixture
+def series(queue, tmp_path) -> DriverSeries:
+    """The series of a run whose first driver has just started."""
+    assert submit_driver(queue.profile, tmp_path) == "101"
+    queue.jobs["101"] = RUNNING
+    return DriverSeries(tmp_path, queue.profile, messages.append)
+
+
+messages: list[str] = []
+
+
+def test_a_successor_stays_where_resuming_helps(series, queue, tmp_path):
+    series.begin(0)
+    assert JobRecord(tmp_path).read()["drivers"] == ["101", "102"]
+    series.end(resume=True)
+    assert JobRecord(tmp_path).read()["drivers"] == ["102"]
+    assert set(queue.jobs) == {"101", "102"}
+
+
+def test_all_other_jobs_of_the_run_are_cancelled_where_it_does_not(series, queue, tmp_path):
+    """Also those that the run lost from its notes, and none of another run."""
+    series.begin(0)
+    run = claim_run_id(tmp_path)
+    others = {"7": worker_job_name("0" * 12, "c0ffee", 1), "8": "mine", "9": f"md-x-{'0' * 12}-c0ffee"}
+    own = {"201": worker_job_name(run, "c0ffee", 1), "202": driver_job_name(tmp_path, run)}
+    queue.names |= others | own
+    queue.jobs |= dict.fromkeys(others | own, PENDING)
+    JobRecord(tmp_path).update(drivers=["8"], workers=["7"])
+    series.end(resume=False)
+    assert set(queue.jobs) == {"101", *others}
+    assert JobRecord(tmp_path).read()["drivers"] == []
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ClusterError("no worker for 60 min"), True),
+        (SchedulerUnavailableError("no answer"), True),
+        (OSError(28, "No space left on device"), True),
+        (ValueError("a bug"), True),  # as far as the limit of drivers without progress allows
+        (SubmissionRefusedError("invalid partition"), False),
+        (NoProgressError("3 drivers finished no unit"), False),
+        (StudyError([Problem((), "no such file")]), False),
+        (ProgramError("unknown task"), False),
+    ],
+)
+def test_which_errors_leave_a_successor(error, expected):
+    assert resuming_helps(error) is expected
+
+
+def test_a_lost_record_leads_to_no_second_successor(series, queue, tmp_path):
+    series.begin(0)
+    (tmp_path / "jobs.json").unlink()
+    series.begin(0)  # as after a requeue of the driver itself
+    assert set(queue.jobs) == {"101", "102"}
+    assert JobRecord(tmp_path).read()["drivers"] == ["101", "102"]
+
+
+def test_a_successor_that_could_not_be_submitted_is_submitted_at_the_end(series, queue, tmp_path):
+    messages.clear()
+    queue.silence = "Unable to contact slurm controller"
+    series.begin(0)
+    assert f"membrane-dask retry {tmp_path}" in messages[0]
+    queue.silence = ""
+    series.end(resume=True)
+    assert JobRecord(tmp_path).read()["drivers"] == ["102"]
+
+
+def test_a_successor_that_the_user_cancelled_is_not_submitted_again(series, queue):
+    series.begin(0)
+    queue.cancel(["102"])
+    series.end(resume=True)
+    assert set(queue.jobs) == {"101"}
+
+
+def test_a_batch_system_without_an_answer_is_reported_with_the_jobs(series, queue):
+    series.begin(0)
+    messages.clear()
+    queue.silence = "no answer"
+    series.end(resume=False)
+    assert "102" in messages[0]
+
+
+def test_a_series_without_progress_ends(series, queue, tmp_path):
+    for _ in range(3):
+        series.begin(5)
+    with pytest.raises(NoProgressError, match="finished no unit"):
+        series.begin(5)
+
+
+def test_a_driver_that_ended_without_a_message_is_named(series, queue, tmp_path):
+    profile = queue.profile.model_dump(mode="json", exclude_none=True)
+    JobRecord(tmp_path).update(profile=profile, drivers=["101"])
+    assert lost_driver(tmp_path) == ""
+    queue.jobs.clear()
+    assert lost_driver(tmp_path).startswith("job 101 ended before the driver started; it wrote no output")
+    (tmp_path / "logs" / "jobs" / "md-run-101.err").write_text("one\nbash: module: command not found\n")
+    assert lost_driver(tmp_path) == "job 101 ended before the driver started: bash: module: command not found"
+
+
+def test_htcondor_restarts_a_driver_by_its_exit_code(queue, tmp_path, monkeypatch):
+    """It has no successors; cluster trouble gives the exit code after which HTCondor starts the job again."""
+    profile = queue.profile.model_copy(update={"scheduler": "htcondor"})
+    (tmp_path / "ad").write_text('ClusterArgs = 3\nClusterId = 417\nCmd = "/bin/sh"\n')
+    monkeypatch.setenv("_CONDOR_JOB_AD", str(tmp_path / "ad"))
+    assert own_job_id(profile) == "417"
+    run = claim_run_id(tmp_path)
+    JobRecord(tmp_path).update(drivers=["417"])
+    queue.names |= {"417": driver_job_name(tmp_path, run), "418": worker_job_name(run, "c0ffee", 1)}
+    queue.jobs |= {"417": RUNNING, "418": RUNNING}
+    series = DriverSeries(tmp_path, profile, messages.append)
+    series.begin(0)
+    series.end(resume=True)
+    assert JobRecord(tmp_path).read()["drivers"] == ["417"]
+    series.end(resume=False)
+    assert set(queue.jobs) == {"417"}
+
+    class Run:
+        path = Path("run")
+
+    def fail(*arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr(api, "open_run", lambda name: Run())
+    monkeypatch.setattr(api, "drive", fail)
+    error = ClusterError("no worker for 60 min")
+    with pytest.raises(typer.Exit) as leaving:
+        commands.drive("run")
+    assert leaving.value.exit_code == 75
+    error = NoProgressError("3 drivers finished no unit")
+    with pytest.raises(NoProgressError):
+        commands.drive("run")
+
+
+def test_a_driver_waits_for_the_lock_that_its_submission_holds(monkeypatch, tmp_path):
+    attempts = []
+
+    def execute(*arguments: object, **options: object) -> str:
+        attempts.append(arguments)
+        if len(attempts) < 4:
+            raise RunBusyError("another process")
+        return "summary"
+
+    for name, value in {
+        "find_run": lambda path: type("Run", (), {"path": tmp_path, "study": None})(),
+        "submitted_profile": lambda root: FakeQueue().profile, "plan": lambda study: None,
+        "replace": lambda plan, cluster: None, "execute": execute, "DriverSeries": lambda *arguments: None,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(api, name, value)
+    monkeypatch.setattr(api.time, "sleep", lambda seconds: None)
+    assert api.drive(tmp_path) == "summary"
+    assert len(attempts) == 4
+
+
+def test_names_of_all_jobs_of_a_run_hold_its_id_and_differ(series, queue, tmp_path):
+    series.begin(0)
+    run = claim_run_id(tmp_path)
+    assert all(re.fullmatch(rf"md-[\w-]+-{run}-[0-9a-f]{{6}}", name) for name in queue.names.values())
+    assert len(set(queue.names.values())) == len(queue.names)
