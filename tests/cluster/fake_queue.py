@@ -24,6 +24,7 @@ class FakeQueue(BatchSystem):
     """A queue in memory; a ``refusal`` or ``silence`` is its answer to every command."""
 
     title = "queue"
+    commands = ("submit", "list", "cancel")
 
     def __init__(self, **settings: object) -> None:
         super().__init__(resolve(ClusterSettings.model_validate({"profile": "slurm", "workers": 1, **settings})))

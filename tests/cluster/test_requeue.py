@@ -68,9 +68,10 @@ def test_requeued_held_and_preempted_jobs_of_slurm_finish_the_run(
 ):
     """One job is requeued and later preempted, the other one requeued and held; no further job is needed."""
     run = tmp_path / "run"
-    driver = start_driver(3, profile="slurm", directives=["--requeue"])
+    driver = start_driver(3, profile="slurm", directives=["--requeue", "-J of-the-site"])
     wait_until(lambda: run.exists() and done(run), "first units are done")
     first, second = JobRecord(run).read()["workers"]
+    assert "of-the-site" not in execute("squeue", "-h", "-o", "%j")  # names carry the id of the run
     execute("scontrol", "requeue", first)
     execute("scontrol", "requeuehold", second)
     for job_id in (first, second):

@@ -193,7 +193,10 @@ class BatchSystem(JobScripts):
         return next((job_id for job_id in job_ids if job_id in states and states[job_id].state != "ended"), "")
 
     def submit_command(self, script: Path, after: str | None) -> list[str]:
-        """Command that submits a script, to start after the job ``after``; a leading ``<``, FILE redirects stdin."""
+        """Command that submits a script, to start after the job ``after``; a leading ``<``, FILE redirects stdin.
+
+        The name of the job is that of the script, also where a directive of the site sets another one.
+        """
         raise NotImplementedError
 
     def validate_script(self, script: Path) -> None:
@@ -244,12 +247,12 @@ class BatchSystem(JobScripts):
         """Names of the user's jobs in the queue, in full, by id; jobs that have just ended may be among them."""
         raise NotImplementedError
 
-    def find_jobs(self, name_part: str) -> dict[str, str]:
+    def find_jobs(self, text: str) -> dict[str, str]:
         """Jobs of the user in the queue whose name contains a text.
 
         Parameters
         ----------
-        name_part : str
+        text : str
             Part of the name.
 
         Returns
@@ -262,7 +265,7 @@ class BatchSystem(JobScripts):
         SchedulerUnavailableError
             If the batch system does not answer.
         """
-        return {job_id: name for job_id, name in self.list_names().items() if name_part in name}
+        return {job_id: name for job_id, name in self.list_names().items() if text in name}
 
     def is_job_id(self, text: str) -> bool:
         """Whether a text has the form of a job id of this batch system."""

@@ -36,7 +36,7 @@ class GridEngine(BatchSystem):
 
     def submit_command(self, script: Path, after: str | None) -> list[str]:
         """``qsub -terse``."""
-        return ["qsub", "-terse", *(["-hold_jid", after] if after else []), str(script)]
+        return ["qsub", "-terse", *(["-hold_jid", after] if after else []), "-N", script.stem, str(script)]
 
     def validate_script(self, script: Path) -> None:
         """``qsub -w v``, which prints its result on standard output and exits with 0 or 1 in both cases."""

@@ -40,7 +40,7 @@ class LSF(BatchSystem):
 
     def submit_command(self, script: Path, after: str | None) -> list[str]:
         """``bsub``, which reads the script from standard input."""
-        return ["<", str(script), "bsub", *(["-w", f"ended({after})"] if after else [])]
+        return ["<", str(script), "bsub", *(["-w", f"ended({after})"] if after else []), "-J", script.stem]
 
     def list_jobs(self, job_ids: Sequence[str]) -> dict[str, JobState]:
         """``bjobs -a``: state of each job and the reason why it is pending."""

@@ -36,7 +36,7 @@ class PBS(BatchSystem):
 
     def submit_command(self, script: Path, after: str | None) -> list[str]:
         """``qsub``."""
-        return ["qsub", *(["-W", f"depend=afterany:{after}"] if after else []), str(script)]
+        return ["qsub", *(["-W", f"depend=afterany:{after}"] if after else []), "-N", script.stem, str(script)]
 
     def list_jobs(self, job_ids: Sequence[str]) -> dict[str, JobState]:
         """``qstat -f``, whose format is the same in all versions of PBS."""

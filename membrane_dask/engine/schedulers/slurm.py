@@ -68,7 +68,7 @@ class Slurm(BatchSystem):
     def submit_command(self, script: Path, after: str | None) -> list[str]:
         """``sbatch --parsable``."""
         dependency = [f"--dependency=afterany:{after.partition(';')[0]}"] if after else []
-        return ["sbatch", "--parsable", *self._clusters, *dependency, str(script)]
+        return ["sbatch", "--parsable", *self._clusters, *dependency, f"--job-name={script.stem}", str(script)]
 
     def _read_job_id(self, output: str) -> str:
         """``ID``, or ``ID;CLUSTER`` with the option ``-M``; the cluster stays in the id if there are several."""
