@@ -72,8 +72,8 @@ def replay(run: Run, program: Program, key: str) -> tuple[dict[str, Any], bool |
     if outcome is None or outcome.status != "done":
         return values, None
     sink = store.sinks(run.path, program, run.batch)[unit.task]
-    stored = sink.read(unit)
-    return values, store.digest(sink.check(unit, values)) == store.digest(stored)
+    ((_, stored),) = sink.digests([unit])  # empty for values that cannot be read
+    return values, store.digest(sink.check(unit, values)) == stored
 
 
 def unit_record(run: Run, key: str) -> dict[str, Any] | None:

@@ -192,7 +192,7 @@ def parse_journal_line(text: bytes) -> JournalRecord:
         for name in ("seconds", "memory", "sha256"):
             if len(record.get(name, ())) != len(record["done"]):
                 raise ValueError(f"{name!r} must have a value for each of {len(record['done'])} units")
-        if len(record.get("index", record["done"])) != len(record["done"]):  # earlier versions do not write it
+        if "index" in record and len(record["index"]) != len(record["done"]):  # earlier versions do not write it
             raise ValueError(f"'index' must have a value for each of {len(record['done'])} units")
     return record
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from membrane_dask.engine.journal import Journal
 from membrane_dask.engine.layout_record import LayoutRecord
@@ -64,7 +64,8 @@ def summary(faults: Sequence[Fault], root: Path) -> str:
     return "\n".join([f"{root} has lost values:", *lines, f"they are computed again by: {command}"])
 
 
-class Written(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Written:
     """What the journal holds of a finished unit; task and index are None in lines of earlier versions."""
 
     sha256: str
@@ -180,7 +181,7 @@ def verify_run(
     units = [
         Unit(key, unit.task, unit.index, {}, ())
         for key, unit in written.items()
-        if unit.task in sinks and unit.index is not None
+        if unit.task is not None and unit.task in sinks and unit.index is not None
     ]
     if len(units) < len(written) and program is not None:
         sinks, program_units = program()

@@ -106,7 +106,7 @@ class ZarrVolume:
         return tuple(-(-n // edge) for n, edge in zip(self.array.shape, self._edges, strict=True))
 
     def _name(self, coords: Coords) -> str:
-        return (Path(self.array.path) / self.array.metadata.encode_chunk_key(coords)).as_posix()
+        return f"{self.array.path}/{self.array.metadata.encode_chunk_key(coords)}".lstrip("/")
 
     def _size(self, coords: Coords) -> int | None:
         try:
