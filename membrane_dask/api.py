@@ -35,13 +35,14 @@ from membrane_dask.engine.provenance import Provenance
 from membrane_dask.engine.rounds import all_units
 from membrane_dask.engine.run import Run, RunNotFoundError, prepare
 from membrane_dask.engine.run_list import BrokenRun, RunList, broken_run, find_run, find_runs
+from membrane_dask.engine.source_runs import require_source, require_volume
 from membrane_dask.engine.store import Sink, sinks
 from membrane_dask.engine.verification import Fault, verify_run
 from membrane_dask.errors import ClusterError, Problem, Source, StudyError, resuming_helps
 from membrane_dask.files import DiskError, disk_errors, now, write_atomically
 from membrane_dask.program import Unit
 from membrane_dask.progress import ProgressLines
-from membrane_dask.studies.registry import find_kind, kinds
+from membrane_dask.studies.registry import find_kind
 from membrane_dask.study_file import load_study, load_study_with_source
 
 #: A driver waits for the lock of its run for this time, in seconds.
@@ -133,7 +134,7 @@ def _plans_of_sources(study: BaseStudy, source: Source | None) -> dict[str, Plan
     for name, path in study.sources().items():
         if path.suffix.lower() in (".yaml", ".yml"):
             source_study = load_study(path)
-            _must_provide_volume(source_study.kind, name, path, source)
+            require_volume(source_study.kind, name, path, source)
             plans[name] = plan(source_study.model_copy(update={"cluster": study.cluster}))
     return plans
 
@@ -150,20 +151,8 @@ def _with_finished_sources(study: BaseStudy, source: Source | None) -> BaseStudy
         runs[name] = root.resolve()
     for name, path in (study.sources() | runs).items():
         if (path / "run.json").is_file():
-            source_run = Run(path)
-            _must_provide_volume(source_run.kind, name, path, source)
-            state = source_run.status()["state"]
-            if state != "complete":
-                message = f"is a run that is {state}; first: membrane-dask run {path / 'study.yaml'} --out {path}"
-                raise StudyError([Problem((name,), f"{message} (got {str(path)!r})")], source)
+            require_source(path, name, source)
     return study.model_copy(update=runs)
-
-
-def _must_provide_volume(kind: str, name: str, path: Path, source: Source | None) -> None:
-    if "volume" not in find_kind(kind).provides:
-        providers = [other.name for other in kinds().values() if "volume" in other.provides]
-        message = f"is of the kind {kind}, which provides no volume; {' or '.join(providers)} does (got {str(path)!r})"
-        raise StudyError([Problem((name,), message)], source)
 
 
 def run(

@@ -61,7 +61,9 @@ def summary(faults: Sequence[Fault], root: Path) -> str:
     if len(faults) > _SHOWN:
         lines.append(f"  and {len(faults) - _SHOWN} more; list them with: membrane-dask verify {root}")
     command = f"membrane-dask run {root / 'study.yaml'} --out {root}"
-    return "\n".join([f"{root} has lost values:", *lines, f"they are computed again by: {command}"])
+    return "\n".join(
+        [f"files of {root} are missing or altered:", *lines, f"what is lost is computed again by: {command}"]
+    )
 
 
 @dataclass(frozen=True, slots=True)
