@@ -38,14 +38,15 @@ def run(
 ) -> None:
     """Run a study, or resume its run where it ended."""
     from membrane_dask import api
+    from membrane_dask.engine.confirmation import require_confirmed, require_own_study
     from membrane_dask.engine.run import prepare
     from membrane_dask.study_file import load_study_with_source
 
     study, source = load_study_with_source(path, with_cluster(overrides, cluster))
-    trust = _confirmed(lambda trust: api.require_own_study(path, trust=trust), trust)
+    trust = _confirmed(require_own_study, path, trust=trust)
     plan = api.plan(api.resolve_sources(study, source), source=source)
     run = prepare(plan, out, fresh=fresh)
-    trust = _confirmed(lambda trust: api.require_confirmed(run.path, trust=trust), trust)
+    trust = _confirmed(require_confirmed, run.path, trust=trust)
     _execute(run, plan, limit=limit)
 
 
@@ -62,10 +63,11 @@ def submit(
 ) -> None:
     """Submit a study to a batch system and return: the driver is a job, which submits jobs of workers."""
     from membrane_dask import api
+    from membrane_dask.engine.confirmation import require_own_study
     from membrane_dask.study_file import load_study_with_source
 
     study, source = load_study_with_source(path, with_cluster(overrides, cluster))
-    trust = _confirmed(lambda trust: api.require_own_study(path, trust=trust), trust)
+    trust = _confirmed(require_own_study, path, trust=trust)
     plan = api.plan(study, source=source)
     api.require_batch_system(plan)
     if measure:
@@ -89,19 +91,19 @@ def submit(
     _print_submitted(api.submit(plan, out, fresh=fresh, trust=trust))
 
 
-def _confirmed(require: Callable[[bool], None], trust: bool) -> bool:
+def _confirmed(require: Callable[..., None], *arguments: Any, trust: bool) -> bool:
     """Ask in a terminal for what must be confirmed, elsewhere only --trust confirms it; whether it was confirmed."""
     from membrane_dask.engine.confirmation import UnconfirmedError
 
     try:
-        require(trust)
+        require(*arguments, trust=trust)
     except UnconfirmedError as error:
         if not sys.stdin.isatty():
             raise
         say(error)
         if not typer.confirm("Use it?", default=False, err=True):
             exit_with(USAGE)
-        require(True)
+        require(*arguments, trust=True)
         return True
     return trust
 
@@ -149,6 +151,7 @@ def retry(
     A run that was submitted is submitted again.
     """
     from membrane_dask import api
+    from membrane_dask.engine.confirmation import require_confirmed
     from membrane_dask.former_names import warn
 
     if failed:
@@ -161,7 +164,7 @@ def retry(
             show(key)
         return
     study = run.study
-    trust = _confirmed(lambda trust: api.require_confirmed(run.path, study, trust=trust), trust)
+    trust = _confirmed(require_confirmed, run.path, study, trust=trust)
     if api.was_submitted(run) and not (local or here):
         _report_lost_driver(run)
         _print_submitted(api.retry(run.path, trust=trust))

@@ -190,7 +190,8 @@ def parse_journal_line(text: bytes) -> JournalRecord:
     record = parse(JournalRecord, text)
     if "done" in record:
         for name in ("seconds", "memory", "sha256"):
-            if len(record.get(name, ())) != len(record["done"]):
+            values: Any = record.get(name, ())
+            if len(values) != len(record["done"]):
                 raise ValueError(f"{name!r} must have a value for each of {len(record['done'])} units")
         if "index" in record and len(record["index"]) != len(record["done"]):  # earlier versions do not write it
             raise ValueError(f"'index' must have a value for each of {len(record['done'])} units")
