@@ -231,6 +231,7 @@ def execute(
     if limit is not None and limit < 0:
         raise ValueError(f"limit must be at least 0 (got {limit})")
     run.require_present_layout("resumed")
+    run.require_intact_layout(plan)
     settings = plan.study.execution
     listener = listener or ProgressLines(sys.stderr)
     with disk_errors(run.path), DriverLock(run.path) as driver, log_to_file(run.path / "logs" / "driver.log"):
@@ -377,6 +378,7 @@ def submit(
     run = prepare(planned, Path(out) if out is not None else None, fresh=fresh)
     require_confirmed(run.path, trust=trust)
     confirm(dict(settings_that_act(planned.study.cluster)))
+    run.require_intact_layout(planned)
     if DriverLock.active_driver(run.path):
         raise RunBusyError(
             f"{run.path} has a driver already; watch it with: membrane-dask status {run.path}, or "

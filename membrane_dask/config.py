@@ -170,7 +170,23 @@ def _one_line(value: str) -> str:
     return value
 
 
+def _one_word(value: str) -> str:
+    """Text that a shell takes as one word, environment variables included: it is written into job scripts."""
+    if not re.fullmatch(r"[\w./${}@%+=:,~-]+", value):
+        raise ValueError(f"letters, digits, variables such as $TMPDIR, and ./@%+=:,~_- only (got {value!r})")
+    return value
+
+
+def _no_option(value: str) -> str:
+    """Text that is no further option where a job script names it."""
+    if re.search(r"^-|\s-|[\"'`;]", value):
+        raise ValueError(f"must not contain quotes, semicolons or a further option (got {value!r})")
+    return value
+
+
 Line = Annotated[str, Strict(), AfterValidator(_one_line)]
+Word = Annotated[Line, AfterValidator(_one_word)]
+NoOption = Annotated[Line, AfterValidator(_no_option)]
 Lines = Annotated[tuple[Line, ...], BeforeValidator(as_tuple)]
 
 
@@ -210,8 +226,8 @@ class ClusterOptions(Model):
     )
     jobs: Whole | None = parameter(None, "worker jobs at most, on a batch system", ge=1, le=100_000)
     walltime: Duration | None = parameter(None, "time limit of each job", unit="h, min or hh:mm:ss")
-    queue: Line | None = parameter(None, "queue or partition", unit="")
-    account: Line | None = parameter(None, "account or project that is charged", unit="")
+    queue: NoOption | None = parameter(None, "queue or partition", unit="")
+    account: NoOption | None = parameter(None, "account or project that is charged", unit="")
     directives: Lines | None = parameter(
         None, "further options for the batch system, as its own scripts write them", unit=""
     )
@@ -222,8 +238,8 @@ class ClusterOptions(Model):
     memory_request: Literal["per_node", "per_cpu", "none"] | None = parameter(
         None, "how a job requests its memory; default as the batch system usually does", unit=""
     )
-    interface: Line | None = parameter(None, "network interface that nodes reach the driver by, such as ib0", unit="")
-    worker_interface: Line | None = parameter(
+    interface: Word | None = parameter(None, "network interface that nodes reach the driver by, such as ib0", unit="")
+    worker_interface: Word | None = parameter(
         None, "network interface of the workers on their nodes; default that of the driver", unit=""
     )
     driver_ports: Ports | None = parameter(
@@ -232,7 +248,7 @@ class ClusterOptions(Model):
     worker_ports: Ports | None = parameter(
         None, "range of ports on the nodes, two for each worker; default any", unit=""
     )
-    scratch: Line | None = parameter(None, "local directory of workers on their nodes", unit="")
+    scratch: Word | None = parameter(None, "local directory of workers on their nodes", unit="")
     worker_timeout: Duration | None = parameter(
         None, "stop the run after so long without any worker", unit="h, min or hh:mm:ss", formerly="patience"
     )

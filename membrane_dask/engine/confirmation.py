@@ -20,7 +20,7 @@ from membrane_dask.plain_text import printable_line
 from membrane_dask.study_file import load_study
 
 #: Settings of a cluster that are, or become part of, commands.
-SETTINGS = ("prologue", "python", "scratch", "interface", "directives", "queue", "account")
+SETTINGS = ("prologue", "python", "scratch", "interface", "worker_interface", "directives", "queue", "account")
 
 
 class UnconfirmedError(StudyError):

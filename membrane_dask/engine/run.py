@@ -18,7 +18,7 @@ from membrane_dask.engine.lock import DriverLock
 from membrane_dask.engine.plan import Plan, as_seconds
 from membrane_dask.engine.provenance import Provenance
 from membrane_dask.engine.records import SCHEMA
-from membrane_dask.errors import DataLossError, Problem, StudyError, nearest
+from membrane_dask.errors import DataLossError, Problem, StudyError, UnreadableRunError, nearest
 from membrane_dask.files import disk_errors, sync_folder, write_atomically, write_json
 from membrane_dask.plain_text import printable_line
 from membrane_dask.schema import STATUS, TableSchema, find_table, renamed_group
@@ -51,6 +51,10 @@ def under_present_names(tree: Any, tables: Sequence[TableSchema]) -> Any:
                                *(name for name in dataset.data_vars if name not in declared)]]  # fmt: skip
         datasets["/".join(["", group, *path])] = dataset
     return xr.DataTree.from_dict(datasets)
+
+
+#: Folders of a run directory.
+FOLDERS = ("journal", "failures", "logs", "volumes", "inputs")
 
 
 class RunNotFoundError(FileNotFoundError):
@@ -150,6 +154,31 @@ class Run:
         path, text = self.path / "study.yaml", _portable_yaml(study)
         if not path.is_file() or text.encode() != path.read_bytes():
             write_atomically(path, text)
+
+    def require_intact_layout(self, plan: Plan) -> None:
+        """Refuse to work on a run whose directory does not have the layout that its study leads to.
+
+        Missing folders are made again; what was in them is computed again.
+
+        Raises
+        ------
+        UnreadableRunError
+            If a folder or the lock is something else, or if ``run.json`` has other tables or numbers of units.
+        """
+        for name in (*FOLDERS, ".lock", "cancel"):
+            path = self.path / name
+            if (path.exists() or path.is_symlink()) and path.is_dir() != (name in FOLDERS):
+                kind = "a directory" if name in FOLDERS else "a file"
+                raise UnreadableRunError(f"{path} is not {kind}; remove it and run again")
+            if name in FOLDERS:
+                path.mkdir(exist_ok=True)
+        remedy = f"the file was changed; restore it, or move the run away with --fresh ({self.path / 'run.json'})"
+        if set(self.batch) != set(plan.batch):
+            raise UnreadableRunError(
+                f"'batch' names {sorted(self.batch)}, the study has {sorted(plan.batch)}: {remedy}"
+            )
+        if self.counts != plan.counts and not plan.program.adaptive:
+            raise UnreadableRunError(f"'units' is {self.counts}, the study has {dict(plan.counts)}: {remedy}")
 
     def require_same_study(self, study: BaseStudy) -> None:
         """Refuse a study that is not the one of this run.
@@ -373,7 +402,7 @@ def _create(plan: Plan, root: Path) -> Run:
     except OSError as error:
         raise StudyError([Problem((), f"cannot write to {root.parent}: {error}")]) from error
     try:
-        for folder in ("journal", "failures", "logs", "volumes", "inputs"):
+        for folder in FOLDERS:
             (building / folder).mkdir()
         study = plan.study
         for path in study.inputs().values():

@@ -16,15 +16,17 @@ import pytest
 
 import membrane_dask as md
 from membrane_dask.engine.confirmation import UnconfirmedError
+from membrane_dask.errors import StudyError
+from membrane_dask.study_file import parse_study
 
 SETTINGS = {
     "prologue": ["echo first", "touch {marker}"],
     "python": "{marker}-python",
-    "scratch": "/tmp; touch {marker}",
-    "interface": "eth0; touch {marker}",
+    "scratch": "{marker}",
+    "interface": "eth0",
     "directives": ["--export=ALL"],
-    "queue": "main --uid=root",
-    "account": "me --wrap=x",
+    "queue": "main",
+    "account": "me",
     "tls": False,
 }
 STUDY = """\
@@ -95,6 +97,27 @@ def test_commands_show_settings_of_a_received_run(received, state, command, tmp_
         assert "--trust" in refused.stderr
     assert command("cancel", received).returncode == 0  # it uses none of them
     assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("scratch", "/tmp; touch x"), ("scratch", "$(touch x)"), ("scratch", "`touch x`"), ("scratch", "a b"),
+     ("interface", "eth0; touch x"), ("worker_interface", "eth0 --preload x.py"), ("queue", "main --uid=root"),
+     ("queue", "--wrap=x"), ("account", "me\t--uid=root"), ("account", "me; touch x")],
+)  # fmt: skip
+def test_names_in_job_scripts_are_no_commands_or_options(name, value):
+    with pytest.raises(StudyError, match=f"cluster.{name}: "):
+        parse_study({"kind": "graded", "name": "x", "gradient": 0, "cluster": {"profile": "slurm", name: value}})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("scratch", "$SLURM_TMPDIR/x"), ("scratch", "/local/${USER}"), ("queue", "all.q@host"), ("queue", "gpu,main"),
+     ("account", "a project"), ("interface", "ib0")],
+)  # fmt: skip
+def test_usual_names_in_job_scripts_are_accepted(name, value):
+    study = parse_study({"kind": "graded", "name": "x", "gradient": 0, "cluster": {"profile": "slurm", name: value}})
+    assert getattr(study.cluster, name) == value
 
 
 def test_a_scheduler_elsewhere_is_not_connected_to(received, state, command):

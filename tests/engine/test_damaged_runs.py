@@ -207,6 +207,31 @@ def test_a_run_of_a_version_with_other_numbers_is_called_that(tmp_path, monkeypa
         md.run(study, run.path)
 
 
+LAYOUTS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "a directory for the lock": (lambda root: ((root / ".lock").unlink(), (root / ".lock").mkdir()), "lock is not a f"),
+    "a directory for a note": (lambda root: (root / "cancel").mkdir(), "cancel is not a file"),
+    "a file for a folder": (lambda root: (shutil.rmtree(root / "logs"), (root / "logs").touch()), "logs is not a dir"),
+    "other tables": (change("run.json", batch={"other": 2}), "'batch' names"),
+    "other numbers": (change("run.json", units={"toy": 5}), "'units' is"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_another_layout_is_named(damaged, name):
+    damage, expected = LAYOUTS[name]
+    (damaged / ".lock").touch()
+    damage(damaged)
+    with pytest.raises(UnreadableRunError, match=expected):
+        toy.run_toy(damaged, **STUDY)
+
+
+@pytest.mark.parametrize("name", ["journal", "logs", "failures", "volumes", "inputs"])
+def test_missing_folders_are_made_again(finished, damaged, files_of, name):
+    shutil.rmtree(damaged / name)
+    toy.run_toy(damaged, **STUDY)
+    assert files_of(md.open_run(damaged)) == files_of(md.open_run(finished))
+
+
 def test_a_broken_run_can_be_moved_away(damaged):
     from membrane_dask.engine.run import prepare
 
