@@ -11,7 +11,7 @@ import pytest
 
 from membrane_dask.config import ClusterSettings
 from membrane_dask.engine.cluster.profiles import resolve
-from membrane_dask.engine.schedulers import batch_system, commands
+from membrane_dask.engine.schedulers import base, batch_system, commands
 from membrane_dask.engine.schedulers.base import SUBMIT_ATTEMPTS, BatchSystem
 from membrane_dask.engine.schedulers.commands import (
     JobLimitError,
@@ -191,6 +191,24 @@ def test_a_command_that_does_not_end_is_no_reason_to_submit_again(fake, monkeypa
     fake.set(failures=[[COMMANDS[fake.name][0], "late", True]], delay=30)
     assert fake.system.submit(fake.script) == expected_id(fake, 101)
     assert fake.submissions == 1
+
+
+def test_a_job_whose_submission_is_interrupted_is_recovered(fake, monkeypatch):
+    """By Ctrl-C, after the batch system took the job."""
+    run_command = base.run_command
+
+    def interrupted(command, *arguments):
+        output = run_command(command, *arguments)
+        if command[0] == COMMANDS[fake.name][0]:
+            raise KeyboardInterrupt
+        return output
+
+    monkeypatch.setattr(base, "run_command", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fake.system.submit(fake.script)
+    assert fake.system.unanswered == ["worker-ab-1"]
+    assert fake.system.submit(fake.script) == expected_id(fake, 101)
+    assert fake.system.unanswered == []
 
 
 def test_a_job_whose_id_is_not_printed_is_recovered_and_never_sent_twice(fake):

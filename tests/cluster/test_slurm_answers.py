@@ -98,7 +98,8 @@ def test_a_run_survives_banners_lost_answers_and_empty_listings(lie, reference, 
 
 def test_a_job_whose_submission_never_answers_is_recovered(lie, reference, values_of, tmp_path, monkeypatch):
     monkeypatch.setattr(commands, "COMMAND_TIMEOUT", 3.0)
-    submissions = lie("sbatch", 'case "$*" in *--parsable*) $real "$@" >/dev/null; exec sleep 60;; esac')
+    # The process that the script starts would submit the job once more.
+    submissions = lie("sbatch", 'case "$*" in *--parsable*) $real "$@" >/dev/null; (sleep 8; $real "$@"); exit;; esac')
     run, _ = run_study(tmp_path / "run", jobs=1)
     assert values_of(run) == reference
     assert len(jobs_of(run)) == 1

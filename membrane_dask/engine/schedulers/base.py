@@ -159,26 +159,25 @@ class BatchSystem(JobScripts):
 
     def _send(self, script: Path, after: str | None) -> str:
         """Run the command that submits; returns the id of the job, or notes that there is no answer."""
-        command = self.submit_command(script, after)
-        accepted = False
+        name, command = script.stem, self.submit_command(script, after)
+        program = command[2] if command[0] == "<" else command[0]
+        number = self._unanswered[name].number + 1 if name in self._unanswered else 1
+        self._unanswered[name] = _Attempt(number, f"{program} was interrupted", False)  # by Ctrl-C, for example
         try:
             output = self._execute(command)
         except SchedulerUnavailableError as error:
-            problem = str(error)
-        else:
-            program = command[2] if command[0] == "<" else command[0]
-            problem = f"{program}: {output.message}"
-            if output.exit_code and is_job_limit(output.message):
-                raise JobLimitError(problem)
-            if output.exit_code and is_refusal(output.message):
-                raise SubmissionRefusedError(problem)
-            if not output.exit_code:
-                job_id = self._read_job_id(output.text)
-                if job_id:
-                    return job_id
-                accepted, problem = True, f"{program} printed no job id (got {output.text.strip()[-200:]!r})"
-        number = self._unanswered[script.stem].number + 1 if script.stem in self._unanswered else 1
-        self._unanswered[script.stem] = _Attempt(number, problem, accepted)
+            self._unanswered[name] = _Attempt(number, str(error), False)
+            return ""
+        if not output.exit_code:
+            job_id = self._read_job_id(output.text)
+            problem = f"{program} printed no job id (got {output.text.strip()[-200:]!r})"
+            self._unanswered[name] = _Attempt(number, problem, True)
+            return job_id
+        problem = f"{program}: {output.message}"
+        self._unanswered[name] = _Attempt(number, problem, False)
+        if is_job_limit(output.message) or is_refusal(output.message):
+            del self._unanswered[name]
+            raise (JobLimitError if is_job_limit(output.message) else SubmissionRefusedError)(problem)
         return ""
 
     def _read_job_id(self, output: str) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import pwd
 import re
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -123,21 +124,29 @@ def run_command(command: Sequence[str], environment: Mapping[str, str], stdin: P
     """
     try:
         with stdin.open("rb") if stdin else contextlib.nullcontext(subprocess.DEVNULL) as source:
-            process = subprocess.run(
-                command, stdin=source, capture_output=True, timeout=COMMAND_TIMEOUT, env=c_locale(environment)
-            )
+            process = subprocess.Popen(
+                command, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=c_locale(environment),
+                start_new_session=True,
+            )  # fmt: skip
     except (FileNotFoundError, PermissionError) as error:
         if stdin is not None and not os.access(stdin, os.R_OK):
             raise
         raise SubmissionRefusedError(
             f"{command[0]}: command not found; run this on a machine that submits jobs, such as a login node"
         ) from error
-    except subprocess.TimeoutExpired as error:
-        raise SchedulerUnavailableError(f"{command[0]} did not answer within {COMMAND_TIMEOUT} s") from error
     except OSError as error:  # no more processes, memory or file descriptors on this machine for now
         raise SchedulerUnavailableError(f"{command[0]} could not be started: {error}") from error
-    texts = [stream.decode("utf-8", errors="replace") for stream in (process.stdout, process.stderr)]
-    return Output(texts[0], texts[1], process.returncode)
+    with process:
+        try:
+            streams = process.communicate(timeout=COMMAND_TIMEOUT)
+        except BaseException as error:  # also Ctrl-C; a script of the site may have started processes of its own
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            raise SchedulerUnavailableError(f"{command[0]} did not answer within {COMMAND_TIMEOUT} s") from error
+    text, errors = (stream.decode("utf-8", errors="replace") for stream in streams)
+    return Output(text, errors, process.returncode)
 
 
 def is_unavailable(message: str) -> bool:

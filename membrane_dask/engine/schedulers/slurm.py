@@ -62,7 +62,7 @@ class Slurm(BatchSystem):
             match = re.match(r"(?:-M\s*|--clusters?[=\s]\s*)([\w,.-]+)", line)
             if match:
                 return ["-M", match[1]]
-        from_environment = os.environ.get("SBATCH_CLUSTERS")
+        from_environment = os.environ.get("SBATCH_CLUSTERS") or os.environ.get("SLURM_CLUSTERS")
         return ["-M", from_environment] if from_environment else []
 
     def submit_command(self, script: Path, after: str | None) -> list[str]:
@@ -91,7 +91,7 @@ class Slurm(BatchSystem):
         The dry run finds no node for a job then, whereas ``sbatch`` itself accepts it unless it is too large.
         """
         output = self._execute(["sbatch", "--test-only", *self._clusters, str(script)])
-        if re.search(r"node.* not available|DOWN, DRAINED|nodes? .*busy", output.message, re.I):
+        if output.exit_code and re.search(r"node.* not available|DOWN, DRAINED|nodes? .*busy", output.message, re.I):
             output = self._execute(["sbatch", "--parsable", "--hold", *self._clusters, str(script)])
             self.cancel([self._read_job_id(output.text)])
         if output.exit_code:
