@@ -267,7 +267,7 @@ def test_jobs_on_another_cluster_of_slurm_are_listed_and_cancelled_there(directi
     system.cancel(["7;east", "8;east", "7;west"] if several else ["7"])
     calls = (tmp_path / "calls").read_text().splitlines()
     option = "-M east,west" if several else "-M east"
-    assert calls[0] == f"sbatch --parsable {option} --dependency=afterany:5 {script}"
+    assert calls[0] == f"sbatch --parsable {option} --dependency=afterany:5 --job-name=worker-1 {script}"
     assert all(call.startswith(f"squeue {option} ") for call in calls if call.startswith("squeue"))
     assert f"scontrol -M {'west' if several else 'east'} -o show job 9" in calls
     cancelled = ["scancel -M east -- 7 8", "scancel -M west -- 7"] if several else ["scancel -M east -- 7"]

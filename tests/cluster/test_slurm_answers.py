@@ -19,6 +19,7 @@ from membrane_dask.engine.cluster.worker_jobs import job_cluster
 from membrane_dask.engine.events import Message
 from membrane_dask.engine.run import Run, prepare
 from membrane_dask.engine.schedulers import batch_system, commands
+from membrane_dask.engine.schedulers.base import SubmissionRefusedError
 from membrane_dask.errors import ClusterError
 
 HERE = Path(__file__).parent
@@ -121,13 +122,19 @@ def test_a_limit_on_jobs_is_waited_for(lie, reference, values_of, tmp_path, monk
 def test_nodes_that_are_drained_at_present_are_no_reason_to_refuse(slurm, tmp_path):
     script = tmp_path / "job.sh"
     script.write_text(f"#!/bin/sh\n#SBATCH -o {tmp_path}/out\nsleep 1\n")
+    too_large = tmp_path / "large.sh"
+    too_large.write_text(f"#!/bin/sh\n#SBATCH -o {tmp_path}/out\n#SBATCH --mem=90000M\nsleep 1\n")
     system = batch_system(resolve(ClusterSettings(profile="slurm")))
     subprocess.run(["scontrol", "update", "nodename=n[1-2]", "state=drain", "reason=test"], check=True, timeout=60)
     try:
         system.validate_script(script)
+        with pytest.raises(SubmissionRefusedError, match="Memory specification can not be satisfied"):
+            system.validate_script(too_large)
         job_id = system.submit(script)
         assert system.job_states([job_id])[job_id].state == "pending"
         assert system.cancel([job_id])
+        own = [job_id for job_id, name in system.list_names().items() if name.startswith(("job", "large"))]
+        assert {state.state for state in system.job_states(own).values()} == {"ended"}
     finally:
         subprocess.run(["scontrol", "update", "nodename=n[1-2]", "state=resume"], check=True, timeout=60)
 

@@ -86,13 +86,13 @@ class Slurm(BatchSystem):
         return {name: value for name, value in os.environ.items() if not ignored.match(name)}
 
     def validate_script(self, script: Path) -> None:
-        """``sbatch --test-only``; where nodes are down or drained, a job that is held and cancelled at once.
+        """``sbatch --test-only``; where nodes are down or drained, a job for later that is cancelled at once.
 
         The dry run finds no node for a job then, whereas ``sbatch`` itself accepts it unless it is too large.
         """
         output = self._execute(["sbatch", "--test-only", *self._clusters, str(script)])
         if output.exit_code and re.search(r"node.* not available|DOWN, DRAINED|nodes? .*busy", output.message, re.I):
-            output = self._execute(["sbatch", "--parsable", "--hold", *self._clusters, str(script)])
+            output = self._execute(["sbatch", "--parsable", "--begin=now+1hour", *self._clusters, str(script)])
             self.cancel([self._read_job_id(output.text)])
         if output.exit_code:
             unavailable = is_unavailable(output.message)
