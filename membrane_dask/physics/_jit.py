@@ -68,36 +68,3 @@ def inline_kernel(function: Function) -> Function:
         nogil=True, fastmath=False, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
     )
     return cast(Function, compile_(function))
-
-
-@inline_kernel
-def exponential(x: np.ndarray) -> None:
-    """Replace non-positive numbers by their exponentials, eight at a time in vector registers.
-
-    The argument is reduced to ``x = k ln 2 + r`` with ``|r| <= ln 2 / 2``; a polynomial in ``r`` (relative error
-    below 1e-16) is scaled by adding ``k`` to the bits of the exponent. Below -700 the result is 0.
-    """
-    bits = np.empty(x.size, np.int64)
-    for i in range(x.size):
-        value = max(x[i], -700.0)
-        k = np.floor(value * 1.4426950408889634 + 0.5)
-        r = (value - k * 0.693145751953125) - k * 1.42860682030941723212e-6
-        p = 1.0 / 6227020800.0
-        p = p * r + 1.0 / 479001600.0
-        p = p * r + 1.0 / 39916800.0
-        p = p * r + 1.0 / 3628800.0
-        p = p * r + 1.0 / 362880.0
-        p = p * r + 1.0 / 40320.0
-        p = p * r + 1.0 / 5040.0
-        p = p * r + 1.0 / 720.0
-        p = p * r + 1.0 / 120.0
-        p = p * r + 1.0 / 24.0
-        p = p * r + 1.0 / 6.0
-        p = p * r + 0.5
-        p = p * r + 1.0
-        x[i] = (p * r + 1.0) if x[i] >= -700.0 else 0.0
-        bits[i] = np.int64(k)
-    whole = x.view(np.int64)
-    for i in range(x.size):
-        if whole[i] != 0:
-            whole[i] += bits[i] << 52

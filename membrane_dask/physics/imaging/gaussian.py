@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.physics._jit import inline_kernel, kernel
+from membrane_dask.physics.elementary import exp
 
 #: Single-precision values in a cache line.
 CACHE_LINE = 16
@@ -42,7 +43,7 @@ def gaussian_taps_by_plane(sigma: np.ndarray, truncate: float) -> tuple[np.ndarr
     """
     reach = (truncate * sigma + 0.5).astype(np.int64)
     k = np.arange(reach.max() + 1)[:, None]
-    weights = np.where(k <= reach, np.exp(-0.5 * (k / sigma) ** 2), 0.0)
+    weights = np.where(k <= reach, exp(-0.5 * (k / sigma) ** 2), 0.0)
     # Reduced row by row, so that the order of the sum, and every bit, is independent of the number of zeros.
     total = weights[0] + 2 * np.add.reduce(weights[1:], axis=0)
     return np.ascontiguousarray((weights / total).T, np.float32), reach

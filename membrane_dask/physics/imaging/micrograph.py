@@ -12,6 +12,10 @@ import numpy as np
 from scipy import ndimage
 from skimage.filters import apply_hysteresis_threshold, threshold_otsu
 
+from membrane_dask.physics.distributions import standard_normal
+from membrane_dask.physics.elementary import exp
+from membrane_dask.physics.fixed_order import least_squares
+
 #: Smallest separability of the phases: fraction of the variance of grey that lies between them.
 _MIN_SEPARATION = 0.7
 #: Largest fraction of the pixels that may have the largest, or the smallest, grey value of the image.
@@ -118,7 +122,7 @@ def segment(
     top = grey.max() + grey.min()
     if pores == "bright":
         grey = top - grey  # the solid is the brighter phase from here on
-    smooth = ndimage.gaussian_filter(grey, presmooth, mode="nearest") if presmooth > 0 else grey
+    smooth = _smoothed(grey, presmooth)
     shading, curtaining, corrected = _shading_correction(smooth)
     separation = _separation(corrected)
     is_binary = np.unique(image).size <= 2
@@ -150,9 +154,7 @@ def segment(
     solid = threshold(smooth)
     bias = 0.0
     if 0 < solid.mean() < 1 and not is_binary:
-        rendering = _render(grey, solid)
-        rendering = ndimage.gaussian_filter(rendering, presmooth, mode="nearest") if presmooth > 0 else rendering
-        bias = float(solid.mean() - threshold(rendering).mean())
+        bias = float(solid.mean() - threshold(_smoothed(_render(grey, solid), presmooth)).mean())
     label = "Otsu after shading correction" if method == "auto" and is_shaded else _LABELS.get(method, "Otsu")
     return Segmentation(solid, label, shading, curtaining, separation, bias)
 
@@ -199,9 +201,10 @@ def _shading_correction(grey: np.ndarray) -> tuple[float, float, np.ndarray]:
     """
     depth, width = grey.shape
     z, x = np.linspace(-1, 1, depth), np.linspace(-1, 1, width)
-    terms = [(a, b) for a in range(3) for b in range(3) if a + b <= 2]
-    step = max(1, int((depth * width / 40_000) ** 0.5))  # some ten thousand pixels suffice for a quadratic surface
-    design = np.stack([np.outer(z[::step] ** a, x[::step] ** b).ravel() for a, b in terms], axis=1)
+    powers_z, powers_x = ([np.ones_like(axis), axis, axis**2] for axis in (z, x))
+    terms = [np.outer(powers_z[a], powers_x[b]) for a in range(3) for b in range(3 - a)]
+    step = max(1, int(math.sqrt(depth * width / 40_000)))  # some ten thousand pixels suffice for a quadratic surface
+    design = np.stack([term[::step, ::step].ravel() for term in terms], axis=1)
     corrected = grey
     surface, columns = np.ones_like(grey), np.ones(width)
     for _ in range(_ITERATIONS):
@@ -215,8 +218,8 @@ def _shading_correction(grey: np.ndarray) -> tuple[float, float, np.ndarray]:
         if sample.sum() < 4 * len(terms):
             break
         ratio = (grey / level / columns)[::step, ::step].ravel()
-        fit = np.linalg.lstsq(design[sample], ratio[sample], rcond=None)[0]
-        surface = sum(c * np.outer(z**a, x**b) for c, (a, b) in zip(fit, terms, strict=True)).clip(0.2, 5)
+        fit = least_squares(design[sample], ratio[sample])
+        surface = sum(c * term for c, term in zip(fit, terms, strict=True)).clip(0.2, 5)
         flat = np.where(core, grey / level / surface, np.nan)
         is_covered = core.sum(axis=0) >= 8
         with warnings.catch_warnings():
@@ -233,6 +236,18 @@ def _shading_correction(grey: np.ndarray) -> tuple[float, float, np.ndarray]:
     return float(high / low - 1), curtaining, corrected
 
 
+def _smoothed(grey: np.ndarray, sigma: float) -> np.ndarray:
+    """Gaussian filter that repeats the values at the edges; none for a standard deviation of 0."""
+    if sigma == 0:
+        return grey
+    k = np.arange(-int(4 * sigma + 0.5), int(4 * sigma + 0.5) + 1)
+    taps = exp(-0.5 * (k / sigma) ** 2)
+    taps /= taps.sum()
+    for axis in (0, 1):
+        grey = ndimage.correlate1d(grey, taps, axis, mode="nearest")
+    return grey
+
+
 def _render(grey: np.ndarray, solid: np.ndarray) -> np.ndarray:
     """A micrograph of a segmented section with the grey levels, blur and noise of an image."""
     levels = np.where(solid, np.median(grey[solid]), np.median(grey[~solid]))
@@ -241,4 +256,4 @@ def _render(grey: np.ndarray, solid: np.ndarray) -> np.ndarray:
     residuals = grey - ndimage.uniform_filter(grey, 3, mode="nearest")
     noise = (residuals[interior] if interior.any() else residuals).std() * math.sqrt(9 / 8)
     rng = np.random.default_rng(0)
-    return np.asarray(ndimage.gaussian_filter(levels, _BLUR, mode="nearest") + noise * rng.standard_normal(grey.shape))
+    return _smoothed(levels, _BLUR) + noise * standard_normal(rng, grey.shape)

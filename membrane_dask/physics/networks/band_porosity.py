@@ -57,10 +57,13 @@ def expected_band_porosity(counts: np.ndarray, radii: np.ndarray, l_min: float, 
     bands = len(counts)
     density = counts * bands
     pairs = density * (counts - 1) * bands  # a point is not its own neighbour
-    cube = l_max**3 - l_min**3
+    # Products, as powers of numbers have other last bits on other machines.
+    min_2, max_2 = l_min * l_min, l_max * l_max
+    min_3, max_3 = min_2 * l_min, max_2 * l_max
+    cube = max_3 - min_3
     # Integrals over d from 0 to l_max of l_max^3 - max(l_min, d)^3, and of d times this function.
-    zeroth = cube * l_min + l_max**3 * (l_max - l_min) - (l_max**4 - l_min**4) / 4
-    first = cube * l_min**2 / 2 + l_max**3 * (l_max**2 - l_min**2) / 2 - (l_max**5 - l_min**5) / 5
+    zeroth = cube * l_min + max_3 * (l_max - l_min) - (max_2 * max_2 - min_2 * min_2) / 4
+    first = cube * min_2 / 2 + max_3 * (max_2 - min_2) / 2 - (max_2 * max_3 - min_2 * min_3) / 5
     square = radii**2
     volume = pairs * square * (zeroth / bands - first)
     # A pair across a band boundary has a depth a in this band, uniformly distributed on [0, d], and the radius of this

@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from membrane_dask.physics._jit import exponential, inline_kernel, kernel
+from membrane_dask.physics._jit import inline_kernel, kernel
+from membrane_dask.physics.elementary import exponential
 from membrane_dask.physics.errors import PhysicsError
-from membrane_dask.physics.inner_product import dot
+from membrane_dask.physics.fixed_order import dot
 from membrane_dask.physics.networks.connectivity import adjacency, flowing_pores
 from membrane_dask.physics.networks.filter_metrics import accumulated_metrics, threshold_crossing
 from membrane_dask.physics.networks.network_flow import FlowGraph, flow_graph, scatter, solve_pressures
@@ -141,7 +142,7 @@ def filter_lives(
     # The pressures of the clean network do not depend on the foulant.
     pressure = 1.0 - graph.depth
     flowing = flowing_pores(*adjacent, np.ones(len(network.length), bool))
-    clean = scatter(graph, flowing.astype(float), 0.0) * radius**4 / length
+    clean = scatter(graph, flowing.astype(float), 0.0) * (radius**2) ** 2 / length
     if not flowing.any():
         raise PhysicsError("no path leads through the network from the feed to the filtrate")
     not_converged = PhysicsError(f"the pressures did not converge to a relative error of {solver_tolerance:g}")
@@ -297,8 +298,7 @@ def _simulate(
         _sort_by_pressure(order, pressure)
         _pore_flows(graph, conductance, pressure, flow)
         for e in range(n_entries):
-            transmission[e] = retention[e] * radius[e] / max(abs(flow[e]), 1e-300)
-        exponential(transmission)
+            transmission[e] = exponential(retention[e] * radius[e] / max(abs(flow[e]), 1e-300))
         _transport_foulant(graph, flow, transmission, order, concentration)
 
         foulant = 0.0

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from membrane_dask.physics._jit import inline_kernel, kernel
-from membrane_dask.physics.inner_product import dot
+from membrane_dask.physics.fixed_order import dot
 from membrane_dask.physics.networks.connectivity import group_indices
 from membrane_dask.physics.networks.pore_network import INLET, OUTLET, PoreNetwork
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from membrane_dask.physics.fixed_order import product
+
 if TYPE_CHECKING:
     import networkx
 
@@ -123,12 +125,12 @@ class PoreNetwork:
 
     def band_porosity(self) -> np.ndarray:
         """Return the pore volume in each band over the band's volume (Gu, Eqs. 3 and 27), shape ``(n_bands,)``."""
-        porosity: np.ndarray = self.n_bands * np.pi * (self.radius**2 @ self.band_length) / math.prod(self.extent)
+        porosity: np.ndarray = self.n_bands * np.pi * product(self.radius**2, self.band_length) / math.prod(self.extent)
         return porosity
 
     def band_surface_area(self) -> np.ndarray:
         """Return the area of the pore walls in each band per area of the membrane, shape ``(n_bands,)``."""
-        return np.asarray(2 * np.pi * (self.radius @ self.band_length)) / math.prod(self.extent[1:])
+        return np.asarray(2 * np.pi * product(self.radius, self.band_length)) / math.prod(self.extent[1:])
 
     def band_coordination_number(self) -> np.ndarray:
         """Return the mean number of pores per junction of each band, NaN without a junction, shape ``(n_bands,)``."""

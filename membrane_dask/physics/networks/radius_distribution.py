@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.special import ndtr
 
 from membrane_dask.physics._jit import inline_kernel
+from membrane_dask.physics.distributions import normal_cdf
+from membrane_dask.physics.elementary import cosine_of_turns, exp, exponential, log1p, logarithm
 
-#: The normal distribution is truncated at this many standard deviations.
-_TRUNCATION = 3
+#: The normal distribution is truncated at this many standard deviations, which leaves this standard deviation.
+_TRUNCATION, _TRUNCATED_DEVIATION = 3, 0.9865783925581086
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,6 @@ class RadiusSpread:
     distribution: Literal["normal", "lognormal", "uniform"] = "normal"
     deviation: float = 0.0
 
-    #: Standard deviation of the truncated standard normal distribution.
-    _TRUNCATED_DEVIATION = math.sqrt(1 - 6 * math.exp(-4.5) / math.sqrt(2 * math.pi) / (2 * ndtr(3.0) - 1))
-
     def __post_init__(self) -> None:
         if self.distribution not in ("normal", "lognormal", "uniform"):
             raise ValueError(f"distribution: must be normal, lognormal or uniform (got {self.distribution!r})")
@@ -49,27 +47,27 @@ class RadiusSpread:
 
     @property
     def _log_deviation(self) -> float:
-        return math.sqrt(math.log1p(self.deviation**2))
+        return math.sqrt(log1p(self.deviation**2))
 
     def _log_moment(self, power: int) -> float:
         """Return the mean of ``exp(power * s * x)`` for a truncated standard normal variable ``x``."""
         shift = power * self._log_deviation
-        inside = ndtr(3 - shift) - ndtr(-3 - shift)
-        return math.exp(shift**2 / 2) * float(inside / (2 * ndtr(3.0) - 1))
+        inside = normal_cdf(3 - shift) - normal_cdf(-3 - shift)
+        return exp(shift**2 / 2) * float(inside / (2 * normal_cdf(3.0) - 1))
 
     @property
     def scale_and_slope(self) -> tuple[float, float]:
         """Coefficients of the factor: ``scale * exp(slope * x)`` if lognormal, ``1 + slope * x`` otherwise."""
         if self.distribution == "lognormal":
             return 1 / self._log_moment(1), self._log_deviation
-        return 1.0, self.deviation * (math.sqrt(3) if self.distribution == "uniform" else 1 / self._TRUNCATED_DEVIATION)
+        return 1.0, self.deviation * (math.sqrt(3) if self.distribution == "uniform" else 1 / _TRUNCATED_DEVIATION)
 
     @property
     def range(self) -> tuple[float, float]:
         """Smallest and largest factor."""
         scale, slope = self.scale_and_slope
         if self.distribution == "lognormal":
-            return scale * math.exp(-_TRUNCATION * slope), scale * math.exp(_TRUNCATION * slope)
+            return scale * exp(-_TRUNCATION * slope), scale * exp(_TRUNCATION * slope)
         reach = slope * (1 if self.distribution == "uniform" else _TRUNCATION)
         return 1 - reach, 1 + reach
 
@@ -121,7 +119,7 @@ def pore_radius(band_radius: float, a: int, b: int, parameters: SpreadParameters
         v = (np.float64(bits & np.uint64(0xFFFFFFFF)) + 0.5) * 2.0**-32
         if code == 3:
             return band_radius * (1.0 + slope * (2.0 * u - 1.0))
-        x = np.sqrt(-2.0 * np.log(u)) * np.cos(2.0 * np.pi * v)
+        x = np.sqrt(-2.0 * logarithm(u)) * cosine_of_turns(v)
         if abs(x) <= 3.0:
-            factor: float = scale * np.exp(slope * x) if code == 2 else 1.0 + slope * x
+            factor: float = scale * exponential(slope * x) if code == 2 else 1.0 + slope * x
             return band_radius * factor

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.physics._jit import kernel
+from membrane_dask.physics.elementary import geometric_sequence
+from membrane_dask.physics.fixed_order import product
 from membrane_dask.physics.imaging.morphology import pack_rows, packed_dilation, squared_radius
 
 #: Smallest length of the shorter side of a micrograph, in half-correlation lengths.
@@ -36,7 +38,8 @@ class Descriptors:
 
     def mean(self, weights: np.ndarray) -> Descriptors:
         """Weighted means over the depth; ``weights`` is ``(n_windows, depth)``, and each of its rows sums to 1."""
-        return Descriptors(weights @ self.two_point, np.tensordot(weights, self.opened, axes=1))
+        opened = product(weights, self.opened.reshape(len(self.opened), -1))
+        return Descriptors(product(weights, self.two_point), opened.reshape(len(weights), *self.opened.shape[1:]))
 
     @property
     def porosity(self) -> np.ndarray:
@@ -77,8 +80,8 @@ class DescriptorScales:
                 f"the image shows too few pores: its shorter side is {count} correlation lengths long, and at least "
                 f"{_MIN_LENGTHS} are needed"
             )
-        long_lags = np.geomspace(12, max(13, 6 * half), 16).round()
-        squares = np.geomspace(1, max(2.0, 3 * half), 9) ** 2
+        long_lags = geometric_sequence(12, max(13, 6 * half), 16).round()
+        squares = geometric_sequence(1, max(2.0, 3 * half), 9) ** 2
         return cls(
             np.unique(np.concatenate([np.arange(12), long_lags])).astype(int), np.sqrt(np.unique(squares.round()))
         )

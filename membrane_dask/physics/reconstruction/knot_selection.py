@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import math
 
 import numpy as np
-from scipy.special import digamma, ndtri
-from scipy.stats import f as f_distribution
 
+from membrane_dask.physics.distributions import digamma, f_survival, normal_quantile
+from membrane_dask.physics.elementary import exp, log
+from membrane_dask.physics.fixed_order import least_squares, product
 from membrane_dask.physics.reconstruction.descriptors import DescriptorScales, describe, half_correlation_length
 
 #: Sets of knots, tried in this order.
@@ -49,7 +49,9 @@ def choose_knots(solid: np.ndarray, scales: DescriptorScales, confidence: float 
     rows /= rows.sum(axis=1, keepdims=True)
     lag = np.array([0, max(1, round(half[0]))])
     tiles = [describe(solid[:, a:b], lags=lag, radii=np.array([1.0])).mean(rows) for a, b in itertools.pairwise(bounds)]
-    porosity = ndtri(np.clip([tile.porosity for tile in tiles], 0.5 / depth, 1 - 0.5 / depth))  # (across, down)
+    porosity = normal_quantile(
+        np.clip([tile.porosity for tile in tiles], 0.5 / depth, 1 - 0.5 / depth)
+    )  # (across, down)
     correlation = np.stack([tile.correlation[:, 1] for tile in tiles])
     z = (edges[:-1] + edges[1:] - 1) / 2 / max(depth - 1, 1)
     for knots in _KNOTS:
@@ -79,10 +81,11 @@ def _lack_of_fit(values: np.ndarray, basis: np.ndarray, z: np.ndarray) -> float:
     means, variance = values.mean(axis=0), np.maximum(values.var(axis=0, ddof=1), 1e-12)
     half_degrees = (n_tiles - 1) / 2
     # The digamma term removes the bias of the logarithm of a sample variance.
-    trend = np.polynomial.Polynomial.fit(z, np.log(variance) - digamma(half_degrees) + math.log(half_degrees), 1)
-    deviation = np.exp(trend(z) / 2)
+    logarithm = log(variance) - digamma(half_degrees) + log(half_degrees)
+    line = np.stack([np.ones(groups), z], axis=1)
+    deviation = exp(product(line, least_squares(line, logarithm)) / 2)
     scaled = basis / deviation[:, None]
-    residuals = means / deviation - scaled @ np.linalg.lstsq(scaled, means / deviation, rcond=None)[0]
+    residuals = means / deviation - product(scaled, least_squares(scaled, means / deviation))
     between = n_tiles * (residuals**2).sum() / (groups - basis.shape[1])
     within = (variance / deviation**2).mean()
-    return float(f_distribution.sf(between / within, groups - basis.shape[1], groups * (n_tiles - 1)))
+    return f_survival(between / within, groups - basis.shape[1], groups * (n_tiles - 1))

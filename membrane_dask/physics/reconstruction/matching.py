@@ -13,8 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr, ndtri
 
+from membrane_dask.physics.distributions import normal_cdf, normal_quantile
+from membrane_dask.physics.elementary import exp, log
+from membrane_dask.physics.fixed_order import inverse, product
 from membrane_dask.physics.reconstruction.descriptors import (
     Descriptors,
     DescriptorScales,
@@ -105,7 +107,7 @@ class DepthWindows:
         if isinstance(structure, Graded):
             hats = np.stack([np.interp(z, structure.knots, row) for row in np.eye(len(structure.knots))])
             weights = hats / hats.sum(axis=1, keepdims=True)
-            return cls(weights, weights, np.linalg.inv(weights @ hats.T))
+            return cls(weights, weights, inverse(product(weights, hats.T)))
         inside = np.stack([(z >= top) & (z <= bottom) for top, bottom in ranges]).astype(float)
         return cls(inside / inside.sum(axis=1, keepdims=True), np.full((1, depth), 1 / depth), np.eye(len(inside)))
 
@@ -205,7 +207,7 @@ def match(
         descriptors = windows.target(average([scales.describe(solid) for solid in solids])).descriptors
         length = half_correlation_length(descriptors.correlation, scales.lags)
         if iteration < iterations:
-            factor = np.exp(windows.inverse_overlap @ np.log(np.nan_to_num(goal / length, nan=1.0)))
+            factor = exp(product(windows.inverse_overlap, log(np.nan_to_num(goal / length, nan=1.0))))
             factor = np.clip(factor, 1 / _MAX_FACTOR, _MAX_FACTOR)
             sigma, porosity = structure.parameters()
             structure = structure.with_parameters(np.maximum(sigma * factor, _MIN_SIGMA), porosity)
@@ -236,15 +238,15 @@ def match_porosity(
         Its sections.
     """
     fields = sections.fields(structure)
-    goal = ndtri(np.clip(target, _MIN_FRACTION, 1 - _MIN_FRACTION))
+    goal = normal_quantile(np.clip(target, _MIN_FRACTION, 1 - _MIN_FRACTION))
     solids = sections.cut(structure, fields)
     for _ in range(_POROSITY_ITERATIONS):
         sigma, porosity = structure.parameters()
-        section_porosity = windows.porosity @ (1 - np.mean(solids, axis=(0, 2)))
-        step = goal - ndtri(np.clip(section_porosity, _MIN_FRACTION, 1 - _MIN_FRACTION))
+        section_porosity = product(windows.porosity, 1 - np.mean(solids, axis=(0, 2)))
+        step = goal - normal_quantile(np.clip(section_porosity, _MIN_FRACTION, 1 - _MIN_FRACTION))
         if len(step) == len(windows.inverse_overlap):
-            step = np.clip(windows.inverse_overlap @ step, -_MAX_STEP, _MAX_STEP)
-        porosity = np.clip(ndtr(ndtri(porosity) + step), _MIN_FRACTION, 1 - _MIN_FRACTION)
+            step = np.clip(product(windows.inverse_overlap, step), -_MAX_STEP, _MAX_STEP)
+        porosity = np.clip(normal_cdf(normal_quantile(porosity) + step), _MIN_FRACTION, 1 - _MIN_FRACTION)
         structure = structure.with_parameters(sigma, porosity)
         solids = sections.cut(structure, fields)
     return structure, solids

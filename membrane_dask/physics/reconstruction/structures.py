@@ -11,8 +11,9 @@ from typing import Self
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import ndtr, ndtri
 
+from membrane_dask.physics.distributions import normal_cdf, normal_quantile
+from membrane_dask.physics.elementary import exp, log, power
 from membrane_dask.physics.imaging.morphology import squared_radius
 
 #: Width of the rough field over that of the field that it roughens.
@@ -122,16 +123,16 @@ class TwoLayers(Structure):
 
     def weights(self, depth: np.ndarray) -> np.ndarray:
         """Weights of the blend."""
-        fine = (1 - depth) ** self.blend_power
+        fine = power(1 - depth, self.blend_power)
         blend = np.stack([fine, 1 - fine])
         return blend / np.sqrt(fine**2 + (1 - fine) ** 2) if self.keep_variance else blend
 
     def levels(self, depth: np.ndarray) -> np.ndarray:
         """Level, the same at all depths."""
-        level = float(ndtri(self.porosity))
+        level = float(normal_quantile(self.porosity))
         if not self.keep_variance:
             deviation = np.sqrt((self.weights(np.linspace(0, 1, 1001)) ** 2).sum(axis=0))
-            level = brentq(lambda t: ndtr(t / deviation).mean() - self.porosity, -10.0, 10.0)
+            level = brentq(lambda t: normal_cdf(t / deviation).mean() - self.porosity, -10.0, 10.0)
         return np.full(len(depth), level)
 
     def parameters(self) -> tuple[np.ndarray, np.ndarray]:
@@ -187,7 +188,7 @@ class Graded(Structure):
 
     def sigmas(self, depth: np.ndarray) -> np.ndarray:
         """Widths of the field and, with a roughness, of the finer one."""
-        sigma = np.exp(np.interp(depth, self.knots, np.log(self.sigma)))
+        sigma = exp(np.interp(depth, self.knots, log(self.sigma)))
         return np.stack([sigma, _ROUGH_WIDTH * sigma][: 2 if self.roughness else 1])
 
     def weights(self, depth: np.ndarray) -> np.ndarray:
@@ -197,7 +198,7 @@ class Graded(Structure):
 
     def levels(self, depth: np.ndarray) -> np.ndarray:
         """Normal quantile of the porosity at each depth."""
-        return np.asarray(np.interp(depth, self.knots, ndtri(self.porosity)))
+        return np.asarray(np.interp(depth, self.knots, normal_quantile(self.porosity)))
 
     def parameters(self) -> tuple[np.ndarray, np.ndarray]:
         """Widths and porosities at the knots."""

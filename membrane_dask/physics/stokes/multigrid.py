@@ -8,7 +8,7 @@ import numpy as np
 
 from membrane_dask.physics._jit import kernel
 from membrane_dask.physics.errors import PhysicsError
-from membrane_dask.physics.inner_product import dot
+from membrane_dask.physics.fixed_order import dot
 from membrane_dask.physics.sparse_rows import add_to_row, enlarged
 from membrane_dask.physics.union_find import cell_components, component_labels, group_members, join
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from membrane_dask.physics.errors import PhysicsError
-from membrane_dask.physics.inner_product import dot
+from membrane_dask.physics.fixed_order import dot
 from membrane_dask.physics.stokes.bounds import Bounds, BoundSums
 from membrane_dask.physics.stokes.iteration import (
     ComputeMobility,

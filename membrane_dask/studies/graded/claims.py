@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
-from scipy.stats import t as student
 
+from membrane_dask.physics.distributions import student_quantile
 from membrane_dask.studies.graded.optimum import best_gradient
 
 #: Outcome (``holds``, ``fails`` or ``open``) and the numbers that support it.
@@ -106,7 +106,7 @@ def _mean_difference(values: np.ndarray) -> tuple[float, float]:
     values = values[np.isfinite(values)]
     if len(values) < 2:
         return math.nan, math.inf
-    half = student.ppf(0.975, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
+    half = student_quantile(0.975, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
     return float(values.mean()), float(half)
 
 

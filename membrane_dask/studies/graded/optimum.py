@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.stats import t as student
+
+from membrane_dask.physics.distributions import student_quantile
+from membrane_dask.physics.fixed_order import covariance, product
 
 #: Fewest realizations for an interval.
 MIN_REALIZATIONS = 4
@@ -87,15 +89,12 @@ def best_gradient(
 
     # The slope of the polynomial through the window's points is a weighted sum of their values.
     x = np.linspace(s[columns[0]], s[columns[-1]], _N_POINTS)
-    lagrange = [np.polynomial.Polynomial.fromroots(np.delete(s[columns], j)) for j in range(len(columns))]
-    lagrange = [polynomial / polynomial(s[columns[j]]) for j, polynomial in enumerate(lagrange)]
-    value_weights = np.stack([polynomial(x) for polynomial in lagrange])
-    slope_weights = np.stack([polynomial.deriv()(x) for polynomial in lagrange])
-    mean, covariance = sample.mean(axis=0), np.cov(sample.T) / len(sample)
-    quantile = student.ppf((1 + confidence) / 2, len(sample) - 1)
-    error = np.sqrt(np.einsum("ip,ij,jp->p", slope_weights, covariance, slope_weights).clip(0))
-    flat = np.abs(mean @ slope_weights) <= quantile * error
-    top = int(np.argmax(mean @ value_weights))
+    value_weights, slope_weights = _lagrange_polynomials(s[columns], x)
+    mean = sample.mean(axis=0)
+    quantile = student_quantile((1 + confidence) / 2, len(sample) - 1)
+    variance = (slope_weights * product(covariance(sample), slope_weights)).sum(axis=0) / len(sample)
+    flat = np.abs(product(mean, slope_weights)) <= quantile * np.sqrt(variance.clip(0))
+    top = int(np.argmax(product(mean, value_weights)))
     steep = np.flatnonzero(~flat)
     first = steep[steep < top].max(initial=-1) + 1
     last = steep[steep > top].min(initial=_N_POINTS) - 1
@@ -112,22 +111,32 @@ def best_gradient(
     paired = samples[np.isfinite(samples[:, [0, *columns]]).all(axis=1)]
     gain = gain_low = gain_high = math.nan
     if len(paired) >= MIN_REALIZATIONS:
-        optimal, reference = paired[:, columns] @ weights, paired[:, 0]
+        optimal, reference = product(paired[:, columns], weights), paired[:, 0]
         gain = float(optimal.mean() / reference.mean() - 1)
         half_width = (optimal - (1 + gain) * reference).std(ddof=1) / abs(reference.mean()) / math.sqrt(len(paired))
-        half_width = float(half_width * student.ppf((1 + confidence) / 2, len(paired) - 1))
+        half_width = float(half_width * student_quantile((1 + confidence) / 2, len(paired) - 1))
         gain_low, gain_high = gain - half_width, gain + half_width
     return Optimum(
         gradient=float(x[top]),
         gradient_low=low,
         gradient_high=high,
         grid_gradient=float(s[best]),
-        value=float(mean @ weights),
+        value=float(product(mean, weights)),
         gain=gain,
         gain_low=gain_low,
         gain_high=gain_high,
         at_edge=best in (0, len(s) - 1),
     )
+
+
+def _lagrange_polynomials(nodes: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Values and slopes, ``(n_nodes, n_points)``, of the polynomials that are 1 at one node and 0 at the others."""
+    values, slopes = np.ones((len(nodes), len(x))), np.zeros((len(nodes), len(x)))
+    for j, node in enumerate(nodes):
+        for other in np.delete(nodes, j):
+            slopes[j] = (slopes[j] * (x - other) + values[j]) / (node - other)
+            values[j] *= (x - other) / (node - other)
+    return values, slopes
 
 
 def window(best: int, n_gradients: int) -> list[int]:
@@ -180,7 +189,7 @@ def candidates(samples: np.ndarray, confidence: float) -> list[int]:
     result = []
     for j in range(n):
         difference = paired_difference(samples, best, j)
-        if j == best or difference is None or difference[0] <= difference[1] * student.ppf(level, difference[2]):
+        if j == best or difference is None or difference[0] <= difference[1] * student_quantile(level, difference[2]):
             result.append(j)
     return result
 
@@ -194,7 +203,7 @@ def tied(samples: np.ndarray, tolerance: float, confidence: float) -> bool:
     differences = [paired_difference(samples, best, j) for j in candidates(samples, confidence) if j != best]
     return bool(differences) and all(
         difference is not None
-        and difference[0] + difference[1] * student.ppf((1 + confidence) / 2, difference[2]) <= limit
+        and difference[0] + difference[1] * student_quantile((1 + confidence) / 2, difference[2]) <= limit
         for difference in differences
     )
 

@@ -6,7 +6,6 @@ would have shown it, so that all of them together sample the structures that the
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.errors import Source
+from membrane_dask.physics.elementary import exp, log
+from membrane_dask.physics.fixed_order import product
 from membrane_dask.physics.reconstruction.distance_objective import distance_features
 from membrane_dask.physics.reconstruction.knot_selection import choose_knots
 from membrane_dask.physics.reconstruction.matching import Sections, initial_structure
@@ -133,7 +134,7 @@ class ReconstructProgram(Program):
         else:
             low, high = _SIGMA_RANGE
             ranges = [search.sigma or (low * sigma, high * sigma) for sigma in self._initial.parameters()[0]]
-            bounds = {f"log_sigma_{i}": (math.log(low), math.log(high)) for i, (low, high) in enumerate(ranges)}
+            bounds = {f"log_sigma_{i}": (float(log(low)), float(log(high))) for i, (low, high) in enumerate(ranges)}
             for name, values in (("closing_radius", search.closing_radius), ("roughness", roughness)):
                 if len(values) > 1:
                     bounds[name] = (min(values), max(values))
@@ -146,7 +147,7 @@ class ReconstructProgram(Program):
         """Structure of a point of the search, or of the feedback of a trial; lengths in voxels."""
         sigma, porosity = (np.array(values) for values in self._prototype.parameters())
         for i in range(len(sigma)):
-            sigma[i] = point.get(f"sigma_{i}", math.exp(point.get(f"log_sigma_{i}", 0.0)))
+            sigma[i] = point.get(f"sigma_{i}", exp(point.get(f"log_sigma_{i}", 0.0)))
         for i in range(len(porosity)):
             porosity[i] = point.get(f"porosity_{i}", porosity[i])
         structure: Structure = self._prototype.with_parameters(sigma, porosity)
@@ -243,7 +244,7 @@ class ReconstructProgram(Program):
                 pores = [sum(feedback[f"pore_voxels_{q}"] for feedback in slabs) for q in range(4)]
                 quarters[replicate] = np.array(pores) / (quarter_rows * slices * width)
         values["quarter_porosity"] = quarters
-        values["volume_porosity"] = quarters @ quarter_rows / depth
+        values["volume_porosity"] = product(quarters, quarter_rows) / depth
         labels = {"replicate": self.tables[0].labels["replicate"], "knot": self.tables[0].labels["knot"]}
         return [Dataset(STRUCTURES, values, ("replicate",), labels)]
 

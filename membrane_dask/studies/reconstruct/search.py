@@ -6,13 +6,13 @@ which they arrive: they are the same on any number of workers.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from membrane_dask.physics.elementary import log
+from membrane_dask.physics.reconstruction.gaussian_process import next_point
 from membrane_dask.program import Outcome, Recall, Submit, Unit, settle
 
 #: Parameters of a trial by name.
@@ -120,36 +120,18 @@ class BayesianSearch:
         values = [float(value) for value in values]
         if not np.isfinite(values).all():
             raise ValueError(f"the values of a search must be finite (got {values})")
-        with self._one_thread_without_warnings():
-            from skopt import Optimizer
-            from skopt.space import Real
-
-            optimizer = Optimizer(
-                [Real(low, high) for low, high in zip(self._low, self._high, strict=True)],
-                base_estimator="GP",
-                n_initial_points=1,
-                acq_func="EI",
-                random_state=(self._seed + number) % 2**32,
-            )
-            values = values + [min(values)] * (number - len(values))
-            optimizer.tell([[point[name] for name in self.bounds] for point in points[:number]], values)
-            return self._by_name(self._clip(np.array(optimizer.ask())))
+        values = values + [min(values)] * (number - len(values))
+        box = np.array([[point[name] for name in self.bounds] for point in points[:number]])
+        rng = np.random.default_rng((self._seed + number) % 2**32)
+        width = np.maximum(self._high - self._low, 1e-300)  # a range may be a single value
+        proposal = next_point((box - self._low) / width, np.array(values), rng)
+        return self._by_name(self._clip(self._low + (self._high - self._low) * proposal))
 
     def _clip(self, points: np.ndarray) -> np.ndarray:
         return np.asarray(np.clip(points, self._low, self._high))  # scaling may exceed the box by a rounding error
 
     def _by_name(self, point: np.ndarray) -> dict[str, float]:
         return dict(zip(self.bounds, map(float, point), strict=True))
-
-    @staticmethod
-    @contextmanager
-    def _one_thread_without_warnings() -> Iterator[None]:
-        """One thread, so that sums do not depend on the machine; no warnings about repeated points."""
-        from threadpoolctl import threadpool_limits
-
-        with warnings.catch_warnings(), threadpool_limits(1):
-            warnings.simplefilter("ignore")
-            yield
 
 
 class CandidateSearch:
@@ -196,4 +178,4 @@ def log_objectives(outcomes: Sequence[Outcome]) -> list[float]:
     """Logarithms of the objectives, so that relative differences matter; a failed trial has the largest of them."""
     objectives = [outcome.feedback.get("objective") for outcome in outcomes]
     largest = max((value for value in objectives if value is not None), default=1.0)
-    return [float(np.log(max(largest if value is None else value, _MIN_OBJECTIVE))) for value in objectives]
+    return [float(log(max(largest if value is None else value, _MIN_OBJECTIVE))) for value in objectives]
