@@ -85,7 +85,7 @@ def column_norms(a: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt(np.add.reduce(np.asarray(a) ** 2, axis=0)))
 
 
-def covariance(samples: np.ndarray) -> np.ndarray:
+def sample_covariance(samples: np.ndarray) -> np.ndarray:
     """Sample covariance of variables in columns, ``(p, p)`` from ``(n, p)``."""
     deviations = samples - samples.mean(axis=0)
     return product(deviations.T, deviations) / (len(samples) - 1)
@@ -106,8 +106,8 @@ def least_squares(design: np.ndarray, values: np.ndarray) -> np.ndarray:
     (p,) or (p, m) ndarray
         A column that depends on the earlier ones gets the coefficient 0.
     """
-    right = np.array(values, np.float64).reshape(len(values), -1)
-    coefficients = _least_squares(np.array(design, np.float64), right)
+    right = np.array(values, np.float64, order="C").reshape(len(values), -1)
+    coefficients = _least_squares(np.array(design, np.float64, order="C"), right)
     return np.asarray(coefficients.reshape(design.shape[1:] + values.shape[1:]))
 
 
@@ -161,7 +161,7 @@ def inverse_gram(design: np.ndarray) -> np.ndarray:
 
     Infinite where the columns depend on one another.
     """
-    triangle = np.array(design, np.float64)
+    triangle = np.array(design, np.float64, order="C")
     _reflect(triangle, np.zeros((len(triangle), 0)))
     p = design.shape[1]
     if not np.diag(triangle[:p]).all():

@@ -15,7 +15,7 @@ def pore_radii(n: int) -> np.ndarray:
     """The first ``n`` radii, in voxels, of the distribution: steps of 0.5 from 1 to 8, of 1 to 16, of 2 to 32, ..."""
     radii = [1.0]
     while len(radii) < n:
-        step = 0.5 * 2.0 ** max(0, math.floor(math.log2(radii[-1])) - 2)
+        step = 0.5 * max(1.0, 2.0 ** (math.frexp(radii[-1])[1] - 3))
         radii.append(radii[-1] + step)
     return np.array(radii[:n])
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 
+from membrane_dask.physics.elementary import cosine_of_degrees
+
 
 def laplace_constant(surface_tension: float, contact_angle: float) -> float:
     """``2 gamma cos(theta)``, N m-1 (Palencia Eq. 7).
@@ -27,7 +29,7 @@ def laplace_constant(surface_tension: float, contact_angle: float) -> float:
     _check_positive("surface tension", surface_tension, "N m-1")
     if not 0 <= contact_angle < 90:
         raise ValueError(f"contact angle: must be at least 0 and less than 90 degrees (got {contact_angle})")
-    return 2 * surface_tension * math.cos(math.radians(contact_angle))
+    return 2 * surface_tension * float(cosine_of_degrees(contact_angle))
 
 
 def young_laplace_radius(pressure: float, constant: float) -> float:

@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import lambertw
 
+from membrane_dask.physics.elementary import exp, log
 from membrane_dask.physics.errors import PhysicsError
+from membrane_dask.physics.fixed_order import real_roots
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class DarcyCurve:
         """
         if not self.slope > 0:
             return math.nan
-        return math.exp(min(-self.offset / self.slope, 700.0))
+        return float(exp(min(-self.offset / self.slope, 700.0)))
 
     @property
     def critical_pressure(self) -> float:
@@ -58,12 +59,12 @@ class DarcyCurve:
             return math.e * self.log_threshold
         if ratio > 1 - 1e-12:
             return self.threshold
-        return -self.threshold / float(lambertw(-ratio / math.e).real)
+        return -self.threshold / _lambert(-ratio / math.e)
 
     @property
     def critical_flux(self) -> float:
         """Flux at the critical pressure, m s-1."""
-        return self.slope * math.log(self.critical_pressure) + self.offset
+        return self.slope * float(log(self.critical_pressure)) + self.offset
 
     @property
     def permeability(self) -> float:
@@ -75,7 +76,20 @@ class DarcyCurve:
         pressure = np.asarray(pressure, float)
         critical = self.critical_pressure
         linear = self.permeability * np.maximum(pressure - self.threshold, 0.0)
-        return np.where(pressure <= critical, linear, self.slope * np.log(np.maximum(pressure, critical)) + self.offset)
+        return np.where(pressure <= critical, linear, self.slope * log(np.maximum(pressure, critical)) + self.offset)
+
+
+def _lambert(x: float) -> float:
+    """Principal branch of Lambert's function for ``x > -1/e``, by Halley's method."""
+    w = math.sqrt(2 * (1 + math.e * x)) - 1 if x < 0.5 else float(log(x + 1))
+    for _ in range(50):
+        growth = float(exp(w))
+        error = w * growth - x
+        step = error / (growth * (w + 1) - (w + 2) * error / (2 * w + 2))
+        w -= step
+        if abs(step) <= 1e-15 * abs(w):
+            break
+    return w
 
 
 def cubic_threshold(coefficients: np.ndarray, lowest: float) -> float:
@@ -93,9 +107,8 @@ def cubic_threshold(coefficients: np.ndarray, lowest: float) -> float:
     PhysicsError
         Unless exactly one real root is below the data.
     """
-    roots = np.roots(coefficients)
-    real = np.sort(roots[np.abs(roots.imag) <= 1e-9 * np.abs(roots)].real)
-    below = real[real < lowest]
+    roots = real_roots(coefficients)
+    below = roots[roots < lowest]
     if len(below) != 1:
         text = ", ".join(f"{root / 1e3:.4g}" for root in below) or "none"
         raise PhysicsError(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from membrane_dask.physics.elementary import exp, log, power
+from membrane_dask.physics.fixed_order import product
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ def _linear_law(parameters: tuple[str, ...], columns: Callable[[np.ndarray], Seq
     def design(pressure: np.ndarray, _values: np.ndarray) -> np.ndarray:
         return np.stack([np.broadcast_to(c, pressure.shape) for c in columns(pressure)], axis=-1)
 
-    return FluxLaw(parameters, lambda pressure, values: design(pressure, values) @ values, design)
+    return FluxLaw(parameters, lambda pressure, values: product(design(pressure, values), values), design)
 
 
 def _regression_line(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
@@ -52,13 +54,13 @@ def _threshold_guess(pressure: np.ndarray, flux: np.ndarray) -> np.ndarray:
 
 
 def _power_guess(pressure: np.ndarray, flux: np.ndarray) -> np.ndarray:
-    exponent, intercept = _regression_line(np.log(pressure), np.log(flux))
-    return np.array([math.exp(intercept), exponent])
+    exponent, intercept = _regression_line(log(pressure), log(flux))
+    return np.array([exp(intercept), exponent])
 
 
 def _compaction_guess(pressure: np.ndarray, flux: np.ndarray) -> np.ndarray:
-    slope, intercept = _regression_line(pressure, np.log(flux / pressure))
-    return np.array([math.exp(intercept), -slope])
+    slope, intercept = _regression_line(pressure, log(flux / pressure))
+    return np.array([exp(intercept), -slope])
 
 
 def _threshold_jacobian(pressure: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -75,19 +77,19 @@ LAWS: Mapping[str, FluxLaw] = {
         _threshold_jacobian,
         _threshold_guess,
     ),
-    "log": _linear_law(("slope", "offset"), lambda p: (np.log(p), np.ones(1))),
+    "log": _linear_law(("slope", "offset"), lambda p: (log(p), np.ones(1))),
     "power": FluxLaw(
         ("coefficient", "exponent"),
-        lambda p, v: v[0] * p ** v[1],
-        lambda p, v: np.stack([p ** v[1], v[0] * p ** v[1] * np.log(p)], axis=-1),
+        lambda p, v: v[0] * power(p, v[1]),
+        lambda p, v: np.stack([power(p, v[1]), v[0] * power(p, v[1]) * log(p)], axis=-1),
         _power_guess,
     ),
     "quadratic": _linear_law(("m2", "m1", "m0"), lambda p: (p**2, p, np.ones(1))),
-    "cubic": _linear_law(("m3", "m2", "m1", "m0"), lambda p: (p**3, p**2, p, np.ones(1))),
+    "cubic": _linear_law(("m3", "m2", "m1", "m0"), lambda p: (p**2 * p, p**2, p, np.ones(1))),
     "compaction": FluxLaw(
         ("permeability", "compressibility"),
-        lambda p, v: v[0] * p * np.exp(-v[1] * p),
-        lambda p, v: np.stack([p * np.exp(-v[1] * p), -v[0] * p**2 * np.exp(-v[1] * p)], axis=-1),
+        lambda p, v: v[0] * p * exp(-v[1] * p),
+        lambda p, v: np.stack([p * exp(-v[1] * p), -v[0] * p**2 * exp(-v[1] * p)], axis=-1),
         _compaction_guess,
     ),
 }

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.stats import t as t_distribution
+
+from membrane_dask.physics.distributions import student_quantile
+from membrane_dask.physics.fixed_order import dot
 
 
 def ratio_interval(
@@ -83,13 +85,13 @@ def random_effects(values: np.ndarray, standard_errors: np.ndarray, confidence: 
     def excess(variance: float) -> float:
         """Weighted sum of squares less its expectation; 0 at the estimate of the variance between members."""
         weights = 1 / (standard_errors**2 + variance)
-        mean = float(weights @ values / weights.sum())
-        return float(weights @ (values - mean) ** 2) - (n - 1)
+        mean = float(dot(weights, values) / weights.sum())
+        return float(dot(weights, (values - mean) ** 2)) - (n - 1)
 
     largest = float(np.ptp(values) ** 2) + 1e-300
     variance = 0.0 if excess(0.0) <= 0 else float(brentq(excess, 0.0, n * largest, xtol=1e-12 * largest))
     weights = 1 / (standard_errors**2 + variance)
-    mean = float(weights @ values / weights.sum())
-    error = math.sqrt(float(weights @ (values - mean) ** 2) / (n - 1) / float(weights.sum()))
-    half_width = float(t_distribution.ppf((1 + confidence) / 2, n - 1)) * error
+    mean = float(dot(weights, values) / weights.sum())
+    error = math.sqrt(float(dot(weights, (values - mean) ** 2)) / (n - 1) / float(weights.sum()))
+    half_width = float(student_quantile((1 + confidence) / 2, n - 1)) * error
     return Population(mean, mean - half_width, mean + half_width, math.sqrt(variance))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from membrane_dask.physics.elementary import log
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.porometry.flux_laws import LAWS
 from membrane_dask.physics.porometry.regression import fit
@@ -84,6 +85,6 @@ def rank_laws(pressure: np.ndarray, flux: np.ndarray, laws: Sequence[str] = tupl
             continue
         n = len(flux)
         square = float(((flux - full.flux(pressure)) ** 2).mean()) / float((flux**2).mean())
-        bic = n * math.log(max(square, 1e-300)) + (p + 1) * math.log(n)
+        bic = float(n * log(max(square, 1e-300)) + (p + 1) * log(n))
         scores.append(LawScore(law, error, bic))
     return sorted(scores, key=lambda s: (bool(s.excluded), s.leave_one_out_error))

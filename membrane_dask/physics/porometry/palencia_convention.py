@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from membrane_dask.physics.elementary import cosine_of_degrees, decimal_exponent, power_of_ten
+
 Preset = Literal["table6", "table8", "table14"]
 #: The published fluxes are in litres; the published permeability is this many times that in SI units.
 _LITRES = 1e3
@@ -88,7 +90,7 @@ class Convention:
         rounded_cosine : bool, optional
             Whether the cosine is rounded; default as in the table.
         """
-        cosine = math.cos(math.radians(contact_angle))
+        cosine = float(cosine_of_degrees(contact_angle))
         if name == "table14" if rounded_cosine is None else rounded_cosine:
             cosine = round(cosine, 2)
         return cls(
@@ -186,22 +188,22 @@ def published_structure(
     scaling = scaling or ScalingFactors()
     c, litres = convention, permeability * _LITRES
     conductance = 8 * c.resistance * litres
-    young_laplace = c.laplace / threshold * 10.0**scaling.young_laplace
+    young_laplace = c.laplace / threshold * power_of_ten(scaling.young_laplace)
     unscaled_porosity = conductance / young_laplace**2
-    power = -math.floor(math.log10(unscaled_porosity)) - 1 if scaling.porosity is None else scaling.porosity
-    porosity = unscaled_porosity * 10.0**power
+    power = -decimal_exponent(unscaled_porosity) - 1 if scaling.porosity is None else scaling.porosity
+    porosity = unscaled_porosity * power_of_ten(power)
     first_radius = math.sqrt(conductance / porosity)
     first_number = porosity * c.area / (math.pi * young_laplace**2)
-    exponent = math.floor(math.log10(first_number))
+    exponent = decimal_exponent(first_number)
     lower, upper = scaling.number or tuple(d - exponent for d in scaling.decades)
 
     def hagen_poiseuille_radius(scale: int) -> float:
         """Eq. 22."""
-        number = first_number * 10.0**scale
+        number = first_number * power_of_ten(scale)
         squared = conductance * c.area / (math.pi * number)
         if c.dropped_division:
             return math.sqrt(squared) * 1e15 * 1e-9  # m2 times 1e15, printed as nm
-        return math.sqrt(squared * (1.0 if c.literal_equation_22 else 10.0**power)) / young_laplace
+        return math.sqrt(squared * (1.0 if c.literal_equation_22 else power_of_ten(power))) / young_laplace
 
     shift = -power if c.literal_numbers else 0
     low, high = hagen_poiseuille_radius(lower), hagen_poiseuille_radius(upper)
@@ -215,7 +217,7 @@ def published_structure(
         # Table 14 prints one number for both radii.
         number=(first_number, first_number)
         if c.dropped_division
-        else (first_number * 10.0 ** (lower + shift), first_number * 10.0 ** (upper + shift)),
+        else (first_number * power_of_ten(lower + shift), first_number * power_of_ten(upper + shift)),
         porosity_scale=power,
         number_scale=(lower + shift, upper + shift),
     )

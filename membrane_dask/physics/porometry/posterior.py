@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.special import ndtri
 from scipy.stats import qmc
-from scipy.stats import t as t_distribution
 
+from membrane_dask.physics.distributions import normal_cdf, normal_quantile, student_cdf, student_quantile
+from membrane_dask.physics.elementary import exp, log
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.porometry.cylindrical_pores import check_viscosity, largest_thickness
 
@@ -56,25 +56,25 @@ class Prior:
             return 0.0
         if self.kind == "normal":
             return 4 * self.second / self.first
-        return math.log(self.second / max(self.first, 1e-300))
+        return float(log(self.second / max(self.first, 1e-300)))
 
     def log_quantiles(self, probability: np.ndarray) -> np.ndarray:
         """Logarithms of the quantiles at probabilities in (0, 1)."""
         if self.kind == "exact":
-            return np.full_like(probability, math.log(self.first))
+            return np.full_like(probability, log(self.first))
         if self.kind == "normal":
             # Truncated at 0.
-            below = 0.5 * math.erfc(self.first / self.second / math.sqrt(2))
-            return np.asarray(np.log(self.first + self.second * ndtri(below + (1 - below) * probability)))
+            below = normal_cdf(-self.first / self.second)
+            return np.asarray(log(self.first + self.second * normal_quantile(below + (1 - below) * probability)))
         if self.kind == "uniform":
-            return np.asarray(np.log(self.first + (self.second - self.first) * probability))
-        return np.asarray(math.log(self.first) + self.log_width * probability)
+            return np.asarray(log(self.first + (self.second - self.first) * probability))
+        return np.asarray(log(self.first) + self.log_width * probability)
 
     def log_density(self, logarithm: np.ndarray) -> np.ndarray:
         """Logarithm of the density with respect to the logarithm, up to a constant."""
         if self.kind == "normal":
-            return np.asarray(-(((np.exp(logarithm) - self.first) / self.second) ** 2) / 2 + logarithm)
-        inside = (logarithm >= math.log(max(self.first, 1e-300))) & (logarithm <= math.log(self.second))
+            return np.asarray(-(((exp(logarithm) - self.first) / self.second) ** 2) / 2 + logarithm)
+        inside = (logarithm >= log(max(self.first, 1e-300))) & (logarithm <= log(self.second))
         return np.where(inside, logarithm if self.kind == "uniform" else 0.0, -math.inf)
 
 
@@ -131,14 +131,14 @@ class Posterior:
     def quantiles(self, probabilities: tuple[float, ...]) -> np.ndarray:
         """Quantiles of each quantity, (4, len(probabilities))."""
         rows = [_weighted_quantiles(row, self.weights, probabilities) for row in self.logarithms]
-        return np.asarray(np.exp(np.stack(rows)))
+        return np.asarray(exp(np.stack(rows)))
 
     def draws(self, count: int) -> np.ndarray:
         """Points of equal weight by systematic resampling, (4, count), in the order of the radius."""
         order = np.argsort(self.logarithms[0], kind="stable")
         cumulative = np.cumsum(self.weights[order])
         chosen = np.searchsorted(cumulative / cumulative[-1], (np.arange(count) + 0.5) / count)
-        return np.asarray(np.exp(self.logarithms[:, order[chosen]]))
+        return np.asarray(exp(self.logarithms[:, order[chosen]]))
 
 
 def _weighted_quantiles(values: np.ndarray, weights: np.ndarray, probabilities: tuple[float, ...]) -> np.ndarray:
@@ -187,11 +187,11 @@ def posterior(
     p = permeability
     value = np.full(_POINTS, p.value)
     if p.standard_error > 0:
-        below_zero = t_distribution.cdf(-p.value / p.standard_error, p.degrees_of_freedom)
-        quantile = t_distribution.ppf(below_zero + (1 - below_zero) * uniform[0], p.degrees_of_freedom)
+        below_zero = student_cdf(-p.value / p.standard_error, p.degrees_of_freedom)
+        quantile = student_quantile(below_zero + (1 - below_zero) * uniform[0], p.degrees_of_freedom)
         value = p.value + p.standard_error * quantile
-    conductance = np.log(8 * p.viscosity * np.maximum(value, 1e-300)) + p.viscosity_error * ndtri(uniform[1])
-    area = math.log(p.area / math.pi) + p.area_error * ndtri(uniform[2])
+    conductance = log(8 * p.viscosity * np.maximum(value, 1e-300)) + p.viscosity_error * normal_quantile(uniform[1])
+    area = log(p.area / math.pi) + p.area_error * normal_quantile(uniform[2])
     pair = {first: drawn[first].log_quantiles(uniform[3]), second: drawn[second].log_quantiles(uniform[4])}
     logarithms = _complete(pair, conductance, area)
     log_weights = np.where(logarithms[1] < 0, 0.0, -math.inf)
@@ -200,7 +200,7 @@ def posterior(
         if name not in drawn:
             log_weights += prior.log_density(logarithms[QUANTITIES.index(name)])
     largest = log_weights.max()
-    weights = np.exp(log_weights - largest) if math.isfinite(largest) else np.zeros(_POINTS)
+    weights = exp(log_weights - largest) if math.isfinite(largest) else np.zeros(_POINTS)
     total = weights.sum()
     sample = Posterior(logarithms, weights / total if total > 0 else weights, len(priors))
     if total == 0 or sample.effective_sample_size < _MIN_EFFECTIVE_SAMPLE_SIZE:
@@ -270,7 +270,7 @@ def interval_factors(
     dict of str to (4,) float array
         Upper over lower end of each quantity's interval: under ``"now"``, and under the name of each measurement.
     """
-    logarithms = np.log(sample.draws(_INTERVAL_POINTS))
+    logarithms = log(sample.draws(_INTERVAL_POINTS))
     orders = np.argsort(logarithms, axis=1, kind="stable")
 
     def log_widths(weights: np.ndarray) -> np.ndarray:
@@ -286,9 +286,9 @@ def interval_factors(
         return np.stack(columns, axis=1)
 
     outcomes = logarithms[:, :: _INTERVAL_POINTS // _OUTCOMES]
-    factors: dict[str, np.ndarray] = {"now": np.exp(log_widths(np.ones((1, _INTERVAL_POINTS)))[0])}
+    factors: dict[str, np.ndarray] = {"now": exp(log_widths(np.ones((1, _INTERVAL_POINTS)))[0])}
     for name, (quantity, error) in measurements.items():
         row = QUANTITIES.index(quantity)
-        weights = np.exp(-(((logarithms[row] - outcomes[row][:, None]) / error) ** 2) / 2)
-        factors[name] = np.exp(log_widths(weights).mean(axis=0))
+        weights = exp(-(((logarithms[row] - outcomes[row][:, None]) / error) ** 2) / 2)
+        factors[name] = exp(log_widths(weights).mean(axis=0))
     return factors

@@ -7,15 +7,21 @@ the mean of separate fits of independent runs.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.optimize import least_squares
-from scipy.stats import f as f_distribution
-from scipy.stats import t as t_distribution
 
+from membrane_dask.physics.distributions import f_survival, student_quantile
 from membrane_dask.physics.errors import PhysicsError
+from membrane_dask.physics.fixed_order import (
+    column_norms,
+    dot,
+    inverse_gram,
+    least_squares,
+    sample_covariance,
+)
 from membrane_dask.physics.porometry.flux_laws import LAWS, FluxLaw
 
 Regression = Literal["ols", "weighted", "deming", "huber"]
@@ -23,6 +29,8 @@ Regression = Literal["ols", "weighted", "deming", "huber"]
 _HUBER = 1.345
 #: Median absolute value of a standard normal variable.
 _MAD = 0.6744897501960817
+#: Change of the parameters, over their size, at which a fit has converged, and iterations within which it must.
+_PRECISION, _MAX_ITERATIONS = 1e-13, 200
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,7 @@ class Fit:
     def t_quantile(self, confidence: float) -> float:
         """Half-width of a confidence interval in standard errors; infinite without degrees of freedom."""
         if self.degrees_of_freedom > 0:
-            return float(t_distribution.ppf((1 + confidence) / 2, self.degrees_of_freedom))
+            return float(student_quantile((1 + confidence) / 2, self.degrees_of_freedom))
         return math.inf
 
 
@@ -161,33 +169,48 @@ def fit_many(pressure: np.ndarray, flux: np.ndarray, law: str) -> np.ndarray:
     (m, p) float array
     """
     design = LAWS[law].jacobian(pressure, np.zeros(len(LAWS[law].parameters)))
-    norms = np.linalg.norm(design, axis=0)
-    return np.asarray((np.linalg.lstsq(design / norms, flux.T, rcond=None)[0] / norms[:, None]).T)
+    norms = column_norms(design)
+    return np.asarray((least_squares(design / norms, flux.T) / norms[:, None]).T)
 
 
 def _least_squares(law: FluxLaw, pressure: np.ndarray, flux: np.ndarray, root_weights: np.ndarray) -> np.ndarray:
     """Parameters that minimise the sum of squares of the residuals times ``root_weights``."""
     if law.initial_guess is None:
         design = law.jacobian(pressure, np.zeros(len(law.parameters))) * root_weights[:, None]
-        norms = np.linalg.norm(design, axis=0)
-        return np.asarray(np.linalg.lstsq(design / norms, flux * root_weights, rcond=None)[0] / norms)
+        norms = column_norms(design)
+        return least_squares(design / norms, flux * root_weights) / norms
     if law.parameters[-1] != "threshold" and not (flux > 0).all():
         raise PhysicsError("a power law or an exponential law needs fluxes above 0")
     guess = law.initial_guess(pressure, flux)
     if not np.isfinite(guess).all():
         raise PhysicsError("the points give no finite initial guess of the parameters")
     size = np.maximum(np.abs(guess), 1e-300)
-    solution = least_squares(
+    solution = _levenberg_marquardt(
         lambda v: (law.flux(pressure, v * size) - flux) * root_weights,
+        lambda v: law.jacobian(pressure, v * size) * root_weights[:, None] * size,
         guess / size,
-        jac=lambda v: law.jacobian(pressure, v * size) * root_weights[:, None] * size,
-        xtol=1e-14,
-        ftol=1e-14,
-        gtol=1e-14,
     )
-    if not np.isfinite(solution.x).all() or solution.status <= 0:
-        raise PhysicsError(f"the fit does not converge: {solution.message}")
-    return np.asarray(solution.x * size)
+    return solution * size
+
+
+def _levenberg_marquardt(
+    residuals: Callable[[np.ndarray], np.ndarray], jacobian: Callable[[np.ndarray], np.ndarray], values: np.ndarray
+) -> np.ndarray:
+    """Minimise the sum of squared residuals from initial values of order one."""
+    current, damping = residuals(values), 1e-3
+    for _ in range(_MAX_ITERATIONS):
+        slopes = jacobian(values)
+        damped = np.concatenate([slopes, np.diag(math.sqrt(damping) * column_norms(slopes))])
+        step = least_squares(damped, np.concatenate([-current, np.zeros(len(values))]))
+        trial = residuals(values + step)
+        # Close to the minimum the sum changes by rounding errors only, while the steps still converge.
+        if dot(trial, trial) <= dot(current, current) * (1 + 1e-13):
+            values, current, damping = values + step, trial, damping / 10
+        else:
+            damping *= 10
+        if np.abs(step).max() <= _PRECISION:
+            return values
+    raise PhysicsError(f"the fit does not converge in {_MAX_ITERATIONS} iterations")
 
 
 def _fit_statistics(
@@ -199,15 +222,15 @@ def _fit_statistics(
     residuals = (flux - LAWS[law].flux(pressure, values)) / scale
     level = np.average(flux, weights=1 / scale**2)
     total = float((((flux - level) / scale) ** 2).sum())
-    r_squared = 1 - float(residuals @ residuals) / total if total > 0 else math.nan
+    r_squared = 1 - dot(residuals, residuals) / total if total > 0 else math.nan
     degrees_of_freedom = n - p
     if degrees_of_freedom <= 0:
         return Fit(law, values, np.full((p, p), np.nan), 0, math.nan, r_squared)
     design = LAWS[law].jacobian(pressure, values) / scale[:, None]
-    norms = np.linalg.norm(design, axis=0)
+    norms = column_norms(design)
     if not (norms > 0).all():
         raise PhysicsError(f"law {law}: the points do not determine its parameters")
-    inverse = np.linalg.pinv((design / norms).T @ (design / norms)) / np.outer(norms, norms)
+    inverse = inverse_gram(design / norms) / np.outer(norms, norms)
     # Huber (1973): weighted residuals, corrected for the fraction of points that have a reduced weight.
     unreduced = max(float((weights >= 1).mean()), 1 / n)
     correction = (1 + p / n * (1 - unreduced) / unreduced) / unreduced
@@ -230,7 +253,7 @@ def _lack_of_fit(pressure: np.ndarray, residuals: np.ndarray, p: int) -> float:
     if pure_error <= 0:
         return math.nan
     ratio = (lack_of_fit / lack_of_fit_dof) / (pure_error / pure_error_dof)
-    return float(f_distribution.sf(ratio, lack_of_fit_dof, pure_error_dof))
+    return f_survival(ratio, lack_of_fit_dof, pure_error_dof)
 
 
 def _deming(pressure: np.ndarray, flux: np.ndarray, ratio: float) -> Fit:
@@ -240,9 +263,9 @@ def _deming(pressure: np.ndarray, flux: np.ndarray, ratio: float) -> Fit:
     """
     n = len(flux)
     dp, dj = pressure - pressure.mean(), flux - flux.mean()
-    spp, sjj, spj = float(dp @ dp), float(dj @ dj), float(dp @ dj)
+    spp, sjj, spj = dot(dp, dp), dot(dj, dj), dot(dp, dj)
     difference = sjj - ratio**2 * spp
-    root = math.hypot(difference, 2 * ratio * spj)
+    root = math.sqrt(difference**2 + (2 * ratio * spj) ** 2)
     # Two forms of one root, each without cancellation in its case.
     slope = (difference + root) / (2 * spj) if difference > 0 else 2 * ratio**2 * spj / (root - difference)
     intercept = flux.mean() - slope * pressure.mean()
@@ -250,10 +273,10 @@ def _deming(pressure: np.ndarray, flux: np.ndarray, ratio: float) -> Fit:
     projected = pressure + slope * residuals / (ratio**2 + slope**2)
     degrees_of_freedom = n - 2
     # Variance of the residuals: the errors of both variables, propagated to the flux.
-    variance = float(residuals @ residuals) / degrees_of_freedom if degrees_of_freedom > 0 else math.nan
+    variance = dot(residuals, residuals) / degrees_of_freedom if degrees_of_freedom > 0 else math.nan
     design = np.stack([projected, np.ones(n)], axis=-1)
-    covariance = variance * np.linalg.inv(design.T @ design)
-    r_squared = 1 - float(residuals @ residuals) / sjj
+    covariance = variance * inverse_gram(design)
+    r_squared = 1 - dot(residuals, residuals) / sjj
     values = np.array([slope, float(intercept)])
     lack_of_fit = _lack_of_fit(pressure, residuals, 2)
     return Fit("linear", values, covariance, max(degrees_of_freedom, 0), math.sqrt(variance), r_squared, lack_of_fit)
@@ -303,11 +326,11 @@ def fit_runs(
     ]
     values = np.stack([one.values for one in fits])
     size = np.abs(values).max(axis=0)
-    covariance = np.cov((values / size).T, ddof=1) * np.outer(size, size) / len(fits)
+    covariance = sample_covariance(values / size) * np.outer(size, size) / len(fits)
     mean = values.mean(axis=0)
     residuals = flux - LAWS[law].flux(pressure, mean)
-    deviation = math.sqrt(float(residuals @ residuals) / (len(flux) - len(mean)))
-    r_squared = 1 - float(residuals @ residuals) / float(((flux - flux.mean()) ** 2).sum())
+    deviation = math.sqrt(dot(residuals, residuals) / (len(flux) - len(mean)))
+    r_squared = 1 - dot(residuals, residuals) / float(((flux - flux.mean()) ** 2).sum())
     return Fit(law, mean, covariance, len(fits) - 1, deviation, r_squared)
 
 
@@ -332,5 +355,5 @@ def fit_of_printed_line(permeability: float, intercept: float, r_squared: float,
     spread = float(((pressures - pressures.mean()) ** 2).sum())
     variance = permeability**2 * spread * (1 - r_squared) / r_squared / (n - 2)
     design = np.stack([pressures, np.ones(n)], axis=-1)
-    covariance = variance * np.linalg.inv(design.T @ design)
+    covariance = variance * inverse_gram(design)
     return Fit("linear", np.array([permeability, intercept]), covariance, n - 2, math.sqrt(variance), r_squared)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from membrane_dask.physics.errors import PhysicsError
+from membrane_dask.physics.fixed_order import product
 from membrane_dask.physics.porometry.intervals import ratio_interval
 from membrane_dask.physics.porometry.regression import Fit
 
@@ -60,5 +61,5 @@ def threshold_pressure(line: Fit, confidence: float = 0.95) -> ThresholdPressure
     low, high = ratio_interval(-intercept, slope, covariance, line.t_quantile(confidence))
     pressure = -intercept / slope
     gradient = np.array([1.0, -pressure]) / slope
-    variance = float(gradient @ covariance @ gradient)
+    variance = float(product(product(gradient, covariance), gradient))
     return ThresholdPressure(pressure, low, high, math.sqrt(variance) if variance >= 0 else math.nan)

@@ -9,9 +9,13 @@ from chemicals.iapws import iapws95_rho
 from chemicals.interface import sigma_IAPWS
 from chemicals.viscosity import mu_IAPWS
 
+from membrane_dask.physics.elementary import round_to_digits
+
 #: Temperature to which permeabilities are normalised, K.
 REFERENCE_TEMPERATURE = 298.15
 _ATMOSPHERE = 101_325.0
+#: Significant digits of the properties; the formulation of the viscosity has an uncertainty of 1 %.
+_DIGITS = 10
 
 
 @dataclass(frozen=True)
@@ -49,4 +53,6 @@ class Water:
         if not 273.16 <= temperature <= 373.0:
             raise ValueError(f"temperature: liquid water is needed, 273.16 to 373 K (got {temperature} K)")
         density = float(iapws95_rho(temperature, _ATMOSPHERE))  # type: ignore[no-untyped-call]
-        return cls(mu_IAPWS(temperature, density), density, sigma_IAPWS(temperature))
+        # Powers and exponentials of the C library differ in the last bit between processors.
+        values = (mu_IAPWS(temperature, density), density, sigma_IAPWS(temperature))
+        return cls(*(round_to_digits(value, _DIGITS) for value in values))

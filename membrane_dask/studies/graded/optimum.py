@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from membrane_dask.physics.distributions import student_quantile
-from membrane_dask.physics.fixed_order import covariance, product
+from membrane_dask.physics.fixed_order import product, sample_covariance
 
 #: Fewest realizations for an interval.
 MIN_REALIZATIONS = 4
@@ -92,7 +92,7 @@ def best_gradient(
     value_weights, slope_weights = _lagrange_polynomials(s[columns], x)
     mean = sample.mean(axis=0)
     quantile = student_quantile((1 + confidence) / 2, len(sample) - 1)
-    variance = (slope_weights * product(covariance(sample), slope_weights)).sum(axis=0) / len(sample)
+    variance = (slope_weights * product(sample_covariance(sample), slope_weights)).sum(axis=0) / len(sample)
     flat = np.abs(product(mean, slope_weights)) <= quantile * np.sqrt(variance.clip(0))
     top = int(np.argmax(product(mean, value_weights)))
     steep = np.flatnonzero(~flat)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.io.tables.flux_curves import FittedLine, FluxCurve
+from membrane_dask.physics.distributions import standard_normal
 from membrane_dask.physics.porometry.regression import Fit
 from membrane_dask.studies.porometry.config import PorometryStudy
 from membrane_dask.studies.porometry.membrane_fit import fit_line, fit_membrane, simulate_darcy_curves
@@ -45,7 +46,7 @@ def bootstrap_fits(
         # Parameters of different orders of magnitude are drawn in units of their size.
         size = np.abs(line.values) + line.standard_errors()
         size[size == 0] = 1.0
-        drawn = line.values + size * rng.multivariate_normal(np.zeros(2), line.covariance / np.outer(size, size), count)
+        drawn = line.values + size * _bivariate_normal(rng, line.covariance / np.outer(size, size), count)
     else:
         drawn = np.array([_refitted_line(data, line, study, rng) for _ in range(count)])
     permeability, intercept = drawn.T
@@ -54,6 +55,20 @@ def bootstrap_fits(
         "intercept_flux": intercept,
         "threshold_pressure": -intercept / permeability,
     }
+
+
+def _bivariate_normal(rng: np.random.Generator, covariance: np.ndarray, count: int) -> np.ndarray:
+    """Normal variates ``(count, 2)`` with mean 0, from the principal axes of their covariance."""
+    (a, b), (_, c) = covariance.tolist()
+    root = math.sqrt((a - c) ** 2 + 4 * b**2)
+    # The major axis, by the form without cancellation; its sign is that of LAPACK.
+    axis = np.array([c - a - root, -2 * b] if a >= c else [2 * b, c - a + root])
+    length = math.sqrt(float((axis**2).sum()))
+    major = axis / length if length > 0 else np.array([-1.0, 0.0])
+    minor = np.array([major[1], -major[0]])
+    deviations = [math.sqrt(max((a + c + sign * root) / 2, 0.0)) for sign in (1, -1)]
+    first, second = standard_normal(rng, (count, 2)).T
+    return np.outer(first * deviations[0], major) + np.outer(second * deviations[1], minor)
 
 
 def _no_fits(count: int) -> dict[str, np.ndarray]:

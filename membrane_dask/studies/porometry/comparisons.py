@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import t as t_distribution
 
+from membrane_dask.physics.distributions import student_quantile
 from membrane_dask.physics.porometry.intervals import random_effects, ratio_interval
 from membrane_dask.physics.porometry.water import REFERENCE_TEMPERATURE, Water
 from membrane_dask.studies.porometry.measurements import MembraneData
@@ -64,7 +64,7 @@ def _compare(pair: Any, confidence: float) -> dict[str, float]:
     if (degrees_of_freedom > 0).all() and np.isfinite(variances).all() and variances.sum() > 0:
         # Degrees of freedom by Welch and Satterthwaite, as the states have independent errors.
         joint = variances.sum() ** 2 / (variances**2 / degrees_of_freedom).sum()
-        t_quantile = float(t_distribution.ppf((1 + confidence) / 2, joint))
+        t_quantile = float(student_quantile((1 + confidence) / 2, joint))
         low, high = ratio_interval(value[1], value[0], np.diag(error[::-1] ** 2), t_quantile)
     else:
         low, high = math.nan, math.nan
@@ -74,7 +74,7 @@ def _compare(pair: Any, confidence: float) -> dict[str, float]:
         "permeability_ratio_low": low,
         "permeability_ratio_high": high,
         "added_resistance": resistance[1] - resistance[0],
-        "added_resistance_error": float(np.hypot(*(resistance * error / value))),
+        "added_resistance_error": math.sqrt(((resistance * error / value) ** 2).sum()),
     }
 
 

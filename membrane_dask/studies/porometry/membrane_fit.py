@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.io.tables.flux_curves import FittedLine, FluxCurve
+from membrane_dask.physics.distributions import standard_normal
 from membrane_dask.physics.errors import PhysicsError
+from membrane_dask.physics.fixed_order import sample_covariance
 from membrane_dask.physics.porometry.darcy_curve import DarcyCurve, cubic_threshold
 from membrane_dask.physics.porometry.regression import Fit, fit, fit_many, fit_of_printed_line, fit_runs
 from membrane_dask.physics.porometry.threshold_pressure import ThresholdPressure, threshold_pressure
@@ -120,7 +122,7 @@ def _fit_darcy_curve(data: FluxCurve, study: PorometryStudy, rng: np.random.Gene
         lines = lines[:, np.isfinite(lines[0])]
         if curve and lines.shape[1] > _SIMULATED_CURVES / 2:
             size = np.abs(values)
-            covariance = np.cov(lines / size[:, None]) * np.outer(size, size)
+            covariance = sample_covariance((lines / size[:, None]).T) * np.outer(size, size)
             line = replace(line, covariance=covariance, degrees_of_freedom=lines.shape[1] - 1)
     return MembraneFit(line, threshold, log_branch, curve)
 
@@ -157,7 +159,7 @@ def simulate_darcy_curves(
         ``hydraulic_permeability``, ``intercept_flux`` and ``threshold_pressure``, SI units; NaN where a curve has no
         tangent or no threshold pressure.
     """
-    flux = data.flux * (1 + flux_error * rng.standard_normal((count, len(data.flux))))
+    flux = data.flux * (1 + flux_error * standard_normal(rng, (count, len(data.flux))))
     lowest, lines = float(data.pressure.min()), np.full((count, 3), np.nan)
     log_branches, cubics = fit_many(data.pressure, flux, "log"), fit_many(data.pressure, flux, "cubic")
     for line, log_branch, cubic in zip(lines, log_branches, cubics, strict=True):

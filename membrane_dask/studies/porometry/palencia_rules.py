@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from membrane_dask.physics.elementary import decimal_exponent, log, power_of_ten
 from membrane_dask.physics.errors import PhysicsError
+from membrane_dask.physics.fixed_order import dot
 from membrane_dask.physics.porometry.darcy_curve import DarcyCurve, cubic_threshold
 from membrane_dask.physics.porometry.palencia_convention import (
     Convention,
@@ -27,6 +29,7 @@ LIQUID: dict[str, Any] = {"surface_tension": 0.07197, "contact_angle": 75.6, "vi
 AREA, THICKNESS = 0.0034, 1.075e-4
 #: Pressures of the measurements, Pa.
 PRESSURES = np.array([1e5, 2e5, 3e5, 4e5])
+_LOG_PRESSURES = log(PRESSURES)
 PRISTINE = tuple(f"PESm-{k}" for k in range(1, 13))
 #: Tolerance of a pressure that was read off a figure, and of one that was computed by iteration, kPa.
 _BY_EYE, _BY_ITERATION = 2.0, 0.002
@@ -174,10 +177,10 @@ def true_powers(log: tuple[float, float], cubic: tuple[float, ...]) -> tuple[int
     cubic : (4,) tuple of float
         ``m3, m2, m1, m0`` as printed.
     """
-    expected = log[0] * 1e-3 * np.log(PRESSURES) + log[1] * 1e-2
+    expected = log[0] * 1e-3 * _LOG_PRESSURES + log[1] * 1e-2
 
     def deviation(shift: tuple[int, ...]) -> float:
-        scaled = [c * 10.0 ** (p + s) for c, p, s in zip(cubic, _CUBIC_POWERS, shift, strict=True)]
+        scaled = [c * power_of_ten(p + s) for c, p, s in zip(cubic, _CUBIC_POWERS, shift, strict=True)]
         return float(np.abs(np.polyval(scaled, PRESSURES) - expected).max())
 
     best = min(itertools.product((-1, 0, 1), repeat=4), key=deviation)
@@ -186,7 +189,7 @@ def true_powers(log: tuple[float, float], cubic: tuple[float, ...]) -> tuple[int
 
 def recovered_flux(cubic: Sequence[float], powers: Sequence[int]) -> np.ndarray:
     """Measured fluxes, L m-2 s-1: a cubic through four points determines them."""
-    return np.polyval([c * 10.0**p for c, p in zip(cubic, powers, strict=True)], PRESSURES)
+    return np.polyval([c * power_of_ten(p) for c, p in zip(cubic, powers, strict=True)], PRESSURES)
 
 
 def _models_table(membrane: str) -> str:
@@ -208,14 +211,13 @@ def _refit(pick: Callable[[Any], float]) -> Rule:
 
 def _power(position: int) -> Rule:
     """A printed coefficient with its correct power of ten, in units of the header's."""
-    return _models(
-        lambda membrane, powers, *numbers: numbers[2 + position] * 10.0 ** (powers[position] - _CUBIC_POWERS[position])
-    )
+    header = _CUBIC_POWERS[position]
+    return _models(lambda m, powers, *numbers: numbers[2 + position] * power_of_ten(powers[position] - header))
 
 
 def _root(membrane: str, powers: tuple[int, ...], *numbers: float) -> float:
     try:
-        scaled = [c * 10.0**p for c, p in zip(numbers[2:6], powers, strict=True)]
+        scaled = [c * power_of_ten(p) for c, p in zip(numbers[2:6], powers, strict=True)]
         return cubic_threshold(np.array(scaled), PRESSURES[0]) / 1e3
     except PhysicsError:
         return math.nan
@@ -235,7 +237,7 @@ def _tangency(membrane: str, powers: tuple[int, ...], *numbers: float) -> float:
 
 def _log_flux(numbers: Sequence[float], pressure: float) -> float:
     """Flux of the logarithmic model, 1e-3 L m-2 s-1, at a pressure in kPa."""
-    return numbers[0] * math.log(pressure * 1e3) + numbers[1] * 10
+    return numbers[0] * float(log(pressure * 1e3)) + numbers[1] * 10
 
 
 def _ordered(membrane: str, powers: tuple[int, ...], *numbers: float) -> float:
@@ -245,7 +247,7 @@ def _ordered(membrane: str, powers: tuple[int, ...], *numbers: float) -> float:
 
 def _mantissa(value: float) -> float:
     """Mantissa of a number."""
-    return value / 10.0 ** math.floor(math.log10(abs(value)))
+    return value / power_of_ten(decimal_exponent(value))
 
 
 _P0, _PC = ("13", "", "P_0"), ("13", "", "P_c")
@@ -319,8 +321,9 @@ def _radius_of_alpha(_: str, *numbers: float) -> float:
     radius = radius * 1e-6
     fraction = eps / 100 / count
     # The identity determines the powers of ten by which the pore numbers are wrong.
-    fraction = fraction / 10.0 ** np.round(np.log10(fraction / radius**2 * AREA / math.pi))
-    return float(radius @ radius / (np.sqrt(fraction) @ radius))
+    wrong = np.rint(log(fraction / radius**2 * AREA / math.pi) / log(10.0)).astype(int)
+    fraction = fraction / np.array([power_of_ten(power) for power in wrong])
+    return dot(radius, radius) / dot(np.sqrt(fraction), radius)
 
 
 _LINES = tuple(("3", f"PESm-{k}", name) for k in (1, 2, 3) for name in ("L_m", "P_0"))

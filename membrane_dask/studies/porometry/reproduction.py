@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from membrane_dask.physics.elementary import log, power_of_ten
 from membrane_dask.physics.porometry.measurement_errors import Sign, line_errors
 from membrane_dask.studies.porometry.palencia_rules import (
     PRESSURES,
@@ -60,7 +61,7 @@ class Cell:
     @property
     def unit(self) -> float:
         """One unit of its last printed digit."""
-        return float(10.0 ** int(Decimal(self.printed).as_tuple().exponent))
+        return power_of_ten(int(Decimal(self.printed).as_tuple().exponent))
 
 
 def read_cells(path: str | Path) -> dict[Key, Cell]:
@@ -131,8 +132,8 @@ def _recompute(cell: Cell, rule: Rule, cells: Mapping[Key, Cell]) -> tuple[float
         return value, "rounding"
     if difference <= rule.tolerance[0]:
         return value, rule.tolerance[1]
-    power = round(math.log10(abs(value / cell.value))) if rule.decade else 0
-    if power and abs(value / 10.0**power - cell.value) <= rounding / 10.0**power + cell.unit:
+    power = round(float(log(abs(value / cell.value)) / log(10.0))) if rule.decade else 0
+    if power and abs(value / power_of_ten(power) - cell.value) <= rounding / power_of_ten(power) + cell.unit:
         return value, "decade"
     return value, "not"
 
