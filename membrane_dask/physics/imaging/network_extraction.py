@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.physics._jit import kernel
+from membrane_dask.physics.elementary import cube_root, integer_power
+from membrane_dask.physics.fixed_order import product
 from membrane_dask.physics.imaging.connectivity import Connectivity, connectivity
 from membrane_dask.physics.imaging.region_graph import RegionGraph
 from membrane_dask.physics.imaging.watershed import Contribution, SnowParameters, aggregate_by_key
@@ -92,7 +94,7 @@ def extract_network(
 
 def surface_areas(sums: np.ndarray) -> np.ndarray:
     """Area of the pore walls, squared voxels, by Crofton's formula from the sums of regions, ``(n, N_REGION_SUMS)``."""
-    return np.asarray(2.0 * (sums[:, 4:7] @ _CROFTON))
+    return np.asarray(2.0 * (product(sums[:, 4:7], _CROFTON)))
 
 
 def _remove_ridges(graph: RegionGraph) -> np.ndarray:
@@ -166,7 +168,7 @@ def _pore_network(
     middle = faces[:, 3:] / (2.0 * n_faces[:, None]) + 0.5
     area = np.sqrt((faces[:, :3].astype(float) ** 2).sum(axis=1))
     inscribed = np.sqrt(saddle[:, 0].astype(float))
-    length = sum(np.linalg.norm(middle - centre[conns[:, i]], axis=1) for i in (0, 1))
+    length = sum(np.sqrt(((middle - centre[conns[:, i]]) ** 2).sum(axis=1)) for i in (0, 1))
     # Openings on the faces of the volume lead from there to the centre of the pore.
     openings = []
     for side, boundary, depth in ((0, INLET, 0.0), (1, OUTLET, float(shape[0]))):
@@ -190,8 +192,8 @@ def _pore_network(
         radius=np.sqrt(area / np.pi) * voxel_size,
         extent=tuple(n * voxel_size for n in shape),
         bodies={
-            "volume": volume * voxel_size**3,
-            "equivalent_radius": np.cbrt(0.75 * volume / np.pi) * voxel_size,
+            "volume": volume * integer_power(voxel_size, 3),
+            "equivalent_radius": cube_root(0.75 * volume / np.pi) * voxel_size,
             "inscribed_radius": np.sqrt(largest[:, 0].astype(float)) * voxel_size,
             "surface_area": surface_areas(sums) * voxel_size**2,
             "coordination_number": np.bincount(conns[conns[:, 1] >= 0].ravel(), minlength=count),

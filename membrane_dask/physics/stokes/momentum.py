@@ -10,6 +10,7 @@ import numpy as np
 
 from membrane_dask.physics._jit import kernel
 from membrane_dask.physics.errors import PhysicsError
+from membrane_dask.physics.fixed_order import smallest_eigenvalue
 from membrane_dask.physics.stokes.mac_grid import CLOSED, Grid
 from membrane_dask.physics.stokes.operators import viscous_forces
 
@@ -34,8 +35,6 @@ def mobility(grid: Grid) -> tuple[np.ndarray, float]:
     min_eigenvalue : float
         Estimate, by the Lanczos process, of the smallest eigenvalue of the momentum operator, scaled by its diagonal.
     """
-    from scipy.linalg import eigvalsh_tridiagonal
-
     steps: list[tuple[float, float]] = []
     conductance = velocities(grid, grid.control_volumes(), _MOBILITY_TOLERANCE, steps=steps)
     np.maximum(conductance, np.float32(1e-6), out=conductance)
@@ -45,8 +44,7 @@ def mobility(grid: Grid) -> tuple[np.ndarray, float]:
     alpha, beta = np.array(steps).T
     diagonal, off_diagonal = 1 / alpha, np.sqrt(beta[:-1]) / alpha[:-1]
     diagonal[1:] += beta[:-1] / alpha[:-1]
-    min_eigenvalue = eigvalsh_tridiagonal(diagonal, off_diagonal, select="i", select_range=(0, 0))[0]
-    return conductance, float(min_eigenvalue)
+    return conductance, float(smallest_eigenvalue(diagonal, off_diagonal))
 
 
 def velocities(

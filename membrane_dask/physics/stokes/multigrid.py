@@ -9,6 +9,7 @@ import numpy as np
 from membrane_dask.physics._jit import kernel
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.fixed_order import dot
+from membrane_dask.physics.sparse_factors import SparseFactors
 from membrane_dask.physics.sparse_rows import add_to_row, enlarged
 from membrane_dask.physics.union_find import cell_components, component_labels, group_members, join
 
@@ -57,7 +58,6 @@ class Conduction:
 
     def __init__(self, neighbours: np.ndarray, conductance: np.ndarray, coordinates: np.ndarray) -> None:
         import scipy.sparse as sparse
-        from scipy.sparse.linalg import splu
 
         self.low, self.conductance, self.n = neighbours[:, ::2], conductance, len(coordinates)
         self.inverse_diagonal = _inverse_diagonal(neighbours, conductance, self.n)
@@ -83,7 +83,7 @@ class Conduction:
         del start, members
         off_diagonal = sparse.csr_array((weights.astype(float), column, row_start), shape=(len(diagonal),) * 2)
         matrix = sparse.diags_array(diagonal) - off_diagonal
-        self._coarsest = splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
+        self._coarsest = SparseFactors(matrix, symmetric=True)
 
     def compact(self) -> None:
         """Copy the neighbours across low faces, so that the array of all neighbours can be freed."""

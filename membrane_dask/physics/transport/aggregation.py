@@ -12,13 +12,14 @@ References
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from membrane_dask.physics._jit import inline_kernel, kernel
+from membrane_dask.physics.elementary import exponential, logarithm
+from membrane_dask.physics.sparse_factors import SparseFactors, elimination_order
 from membrane_dask.physics.sparse_rows import add_to_row, enlarged
 from membrane_dask.physics.union_find import cell_components, group_members
 
@@ -26,8 +27,6 @@ from membrane_dask.physics.union_find import cell_components, group_members
 _COARSEST, _MAX_SHIFT = 1500, 15
 #: Cycles at each level, and sweeps before each.
 _CYCLES, _SWEEPS = 2, 2
-#: Power of the correction by a coarser level: the assumption of uniform groups overestimates their exchange.
-_OVERCORRECTION = 1.5
 #: Outflow of a group that is treated as none.
 _MIN_OUTFLOW = 1e-280
 #: Largest difference of scales, in natural logarithms, that is resolved.
@@ -44,10 +43,13 @@ class Groups:
         Group of every voxel.
     parents : list of (m,) ndarray of int32
         Group of every group at the next level, level by level.
+    order : list of (k,) ndarray of int
+        Order of elimination of the coarsest groups, once it is known.
     """
 
     of_voxels: np.ndarray
     parents: list[np.ndarray]
+    order: list[np.ndarray] = field(default_factory=list)
 
     @classmethod
     def of(cls, neighbours: np.ndarray, coordinates: np.ndarray) -> Groups:
@@ -113,32 +115,43 @@ def coarse_correction(
     level = _Level(
         *_aggregate_voxels(neighbours, rates, loss, source, groups.of_voxels, start, members, plane, scale, c)
     )
-    return np.asarray(_balance(level, groups.parents)[groups.of_voxels])
+    return np.asarray(_balance(level, groups.parents, groups.order)[groups.of_voxels])
 
 
-def _balance(level: _Level, parents: Sequence[np.ndarray]) -> np.ndarray:
-    """Factors that balance the groups of a level, ``parents`` being its groups and those of all coarser levels."""
+def _balance(level: _Level, parents: Sequence[np.ndarray], order: list[np.ndarray]) -> np.ndarray:
+    """Factors that balance the groups of a level.
+
+    ``parents`` are its groups and those of all coarser levels; ``order`` holds the order of elimination at the
+    coarsest one, once it is known.
+    """
     import scipy.sparse as sparse
-    from scipy.sparse.linalg import spsolve
 
     rows = level.row_start, level.column, level.transfer, level.outflow
     if not parents:
         transfer = sparse.csr_array((level.transfer, level.column, level.row_start), shape=(len(level.source),) * 2)
-        return np.asarray(spsolve((sparse.diags_array(level.outflow) - transfer).tocsc(), level.source))
+        matrix = sparse.diags_array(level.outflow) - transfer
+        if not order:
+            order.append(elimination_order(matrix))
+        return SparseFactors(matrix, symmetric=False, order=order[0]).solve(level.source)
     y, parent = np.ones(len(level.source)), parents[0]
     start, members = group_members(parent, int(parent.max()) + 1)
     for _ in range(_CYCLES):
         _sweep(*rows, level.source, y, _SWEEPS)
         coarser = _Level(*_aggregate_groups(*rows, level.loss, level.source, level.scale, parent, start, members, y))
-        y *= _balance(coarser, parents[1:])[parent] ** _OVERCORRECTION
+        y *= _overcorrected(_balance(coarser, parents[1:], order)[parent])
     _sweep(*rows, level.source, y, 1)
     return y
+
+
+def _overcorrected(factors: np.ndarray) -> np.ndarray:
+    """Power 1.5 of corrections by a coarser level: the assumption of uniform groups overestimates their exchange."""
+    return factors * np.sqrt(factors)
 
 
 @inline_kernel
 def _relative_scale(value: float, scale: float) -> float:
     """Ratio of two units whose logarithms are given, within the range of double precision."""
-    return math.exp(min(max(value - scale, -_MAX_SCALE_DIFFERENCE), _MAX_SCALE_DIFFERENCE))
+    return exponential(min(max(value - scale, -_MAX_SCALE_DIFFERENCE), _MAX_SCALE_DIFFERENCE))
 
 
 @inline_kernel
@@ -159,7 +172,7 @@ def _aggregate_voxels(
     outflow, group_loss, group_source = np.zeros(count), np.zeros(count), np.zeros(count)
     for i in range(n):
         if c[i] > 0.0:
-            group_scale[group[i]] = max(group_scale[group[i]], scale[plane[i]] + math.log(c[i]))
+            group_scale[group[i]] = max(group_scale[group[i]], scale[plane[i]] + logarithm(c[i]))
     for k in range(count):
         if group_scale[k] == -np.inf:
             group_scale[k] = 0.0
@@ -199,7 +212,7 @@ def _aggregate_groups(
     group_outflow, group_loss, group_source = np.zeros(count), np.zeros(count), np.zeros(count)
     for i in range(n):
         if y[i] > 0.0:
-            group_scale[parent[i]] = max(group_scale[parent[i]], scale[i] + math.log(y[i]))
+            group_scale[parent[i]] = max(group_scale[parent[i]], scale[i] + logarithm(y[i]))
     for k in range(count):
         if group_scale[k] == -np.inf:
             group_scale[k] = 0.0

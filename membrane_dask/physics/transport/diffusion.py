@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from membrane_dask.physics._jit import Integer, inline_kernel, kernel
 from membrane_dask.physics.errors import PhysicsError
+from membrane_dask.physics.fixed_order import dot
+from membrane_dask.physics.sparse_factors import SparseFactors
 from membrane_dask.physics.transport.pore_space import PoreSpace, advance_planes
 from membrane_dask.physics.union_find import join, root_of
 
@@ -77,13 +78,14 @@ def diffusion(
        Journal on Numerical Analysis 24, 355, 1987.
     """
     import scipy.sparse as sparse
-    from scipy.sparse.linalg import splu
 
     shape = np.array(space.shape)
     if not connected[: space.first[space.shape[1]]].any():
         return Diffusion(0.0, 0.0, 0)
     n_z, n_y, n_x = space.shape
-    cell = max(_MIN_CELL, math.ceil((n_z * n_y * n_x / _MAX_GROUPS) ** (1 / 3)))
+    cell = _MIN_CELL
+    while cell**3 * _MAX_GROUPS < n_z * n_y * n_x:
+        cell += 1
     degree = np.ones(space.count, np.uint8)
     group, base = _cell_groups(space.bits, space.first, shape, connected, degree, cell)
     while np.diff(base).max() > np.iinfo(np.uint16).max:  # too many groups in a layer of cells
@@ -95,13 +97,13 @@ def diffusion(
     del faces
     upper = sparse.coo_array((-count.astype(float), np.divmod(pairs, n_groups)), shape=(n_groups, n_groups))
     matrix = (upper + upper.T + sparse.diags_array(diagonal)).tocsc()
-    coarse = splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    coarse = SparseFactors(matrix, symmetric=True)
     group_residual = np.zeros(n_groups)
 
     def precondition(rr: float) -> tuple[float, np.ndarray]:
         """Product of the residual with the preconditioned residual, and the coarse correction of every group."""
         correction = coarse.solve(group_residual)
-        return float(rr + group_residual @ correction), correction.astype(np.float32)
+        return float(rr + dot(group_residual, correction)), correction.astype(np.float32)
 
     c, r, p = (np.zeros(space.count, np.float32) for _ in range(3))
     geometry = (space.bits, space.first, shape)

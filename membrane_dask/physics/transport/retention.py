@@ -13,7 +13,10 @@ from typing import Literal
 import numpy as np
 
 from membrane_dask.physics._jit import kernel
+from membrane_dask.physics.distributions import beta_quantile
+from membrane_dask.physics.elementary import exp, exponential, exponential_minus_one, log, logarithm
 from membrane_dask.physics.errors import PhysicsError
+from membrane_dask.physics.fixed_order import dot
 from membrane_dask.physics.imaging.distance import squared_distances
 from membrane_dask.physics.percolation import percolating
 from membrane_dask.physics.stokes.mac_grid import Grid
@@ -208,11 +211,11 @@ def passage(
             _sweep(neighbours, rates, outflow, source, first, scale, c)
         _rescale(first, scale, c)
         c *= coarse_correction(groups, neighbours, rates, loss, source, plane, scale, c)
-        log_discharge.append(math.log(float(discharge_rate @ c)) + scale[-1])
+        log_discharge.append(float(log(dot(discharge_rate, c))) + scale[-1])
         changes.append(abs(log_discharge[-1] - log_discharge[-2]))
-    deposited = np.bincount(plane, deposition_rate * c, grid.shape[0]) * np.exp(scale)
+    deposited = np.bincount(plane, deposition_rate * c, grid.shape[0]) * exp(scale)
     profile = deposited / deposited.sum() if deposits else np.full(grid.shape[0], np.nan)
-    log_reduction = (math.log(discharge) - log_discharge[-1]) / math.log(10)
+    log_reduction = float((log(discharge) - log_discharge[-1]) / log(10.0))
     return Passage(log_reduction, profile, float(source.sum()) / discharge, len(log_discharge) - 1)
 
 
@@ -244,14 +247,12 @@ def log_reduction_bound(passed: int, entered: int, confidence: float = 0.95) -> 
     ValueError
         If the counts are not in these ranges.
     """
-    from scipy.stats import beta
-
     if not 0 <= passed <= entered or entered == 0:
         raise ValueError(
             f"passed: must be between 0 and entered, and entered must be positive (got {passed}, {entered})"
         )
-    upper = 1.0 if passed == entered else float(beta.ppf(confidence, passed + 1, entered - passed))
-    return -math.log10(upper)
+    upper = 1.0 if passed == entered else beta_quantile(confidence, passed + 1.0, float(entered - passed))
+    return float(-log(upper) / log(10.0))
 
 
 @kernel
@@ -261,7 +262,7 @@ def bernoulli(x: float) -> float:
         return 1.0 - 0.5 * x
     if x > 500.0:
         return 0.0
-    return float(x / np.expm1(x))
+    return float(x / exponential_minus_one(x))
 
 
 @kernel
@@ -350,9 +351,9 @@ def _sweep(
     for sweep in range(2):
         for k in range(n_z):
             z = k if sweep == 0 else n_z - 1 - k
-            feed_unit = math.exp(-scale[z])
-            below = math.exp(scale[z - 1] - scale[z]) if z > 0 else 0.0
-            above = math.exp(scale[z + 1] - scale[z]) if z + 1 < n_z else 0.0
+            feed_unit = exponential(-scale[z])
+            below = exponential(scale[z - 1] - scale[z]) if z > 0 else 0.0
+            above = exponential(scale[z + 1] - scale[z]) if z + 1 < n_z else 0.0
             for q in range(first[z], first[z + 1]):
                 i = q if sweep == 0 else first[z] + first[z + 1] - 1 - q
                 total = source[i] * feed_unit if z == 0 else 0.0
@@ -377,4 +378,4 @@ def _rescale(first: np.ndarray, scale: np.ndarray, c: np.ndarray) -> None:
         if highest > 0.0:
             for i in range(first[z], first[z + 1]):
                 c[i] /= highest
-            scale[z] += math.log(highest)
+            scale[z] += logarithm(highest)

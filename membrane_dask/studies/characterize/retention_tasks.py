@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from membrane_dask.physics.elementary import integer_power, log
 from membrane_dask.physics.stokes.mac_grid import Grid
 from membrane_dask.physics.transport.particle_tracking import PASSED, UNDECIDED, track_particles
 from membrane_dask.physics.transport.retention import (
@@ -82,7 +83,7 @@ def particle_retention(
     def particle(diameter: float) -> tuple[float, float]:
         """Radius in voxels, and diffusivity in the unit of the velocities."""
         brownian = diffusivity(diameter * 1e-9, settings.viscosity, retention.temperature)
-        return diameter / 2 / cell_nm, brownian * settings.viscosity / (gradient * (cell_nm * 1e-9) ** 3)
+        return diameter / 2 / cell_nm, brownian * settings.viscosity / (gradient * integer_power(cell_nm * 1e-9, 3))
 
     interactions: tuple[WallInteraction, ...] = ("reflecting", "perfect_sink")
     passages = {
@@ -104,7 +105,7 @@ def particle_retention(
     if len(trajectories.fate):
         # Undecided particles may still pass.
         passed = int(np.isin(trajectories.fate, (PASSED, UNDECIDED)).sum())
-        bound = log_reduction_bound(passed, len(trajectories.fate)) - math.log10(trajectories.entered)
+        bound = log_reduction_bound(passed, len(trajectories.fate)) - float(log(trajectories.entered) / log(10.0))
     curves = {
         interaction: np.array([passages[interaction, diameter].log_reduction for diameter in retention.diameters])
         for interaction in interactions
