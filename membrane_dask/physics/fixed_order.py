@@ -82,7 +82,7 @@ def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def column_norms(a: np.ndarray) -> np.ndarray:
     """Euclidean norms of the columns of a matrix."""
-    return np.asarray(np.sqrt(np.add.reduce(np.asarray(a) ** 2, axis=0)))
+    return np.asarray(np.sqrt(np.add.reduce(np.square(np.asarray(a)), axis=0)))
 
 
 def sample_covariance(samples: np.ndarray) -> np.ndarray:

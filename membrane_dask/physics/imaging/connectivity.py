@@ -77,7 +77,7 @@ def connectivity(graph: RegionGraph, contributions: Iterable[Contribution], shap
     centroid_path = float("nan")
     if percolates[:, 0].any():
         centroids = planes[1, :, 1:] / planes[1, :, :1]
-        centroid_path = float(np.sqrt(1 + (np.diff(centroids, axis=0) ** 2).sum(axis=1)).mean())
+        centroid_path = float(np.sqrt(1 + np.square(np.diff(centroids, axis=0)).sum(axis=1)).mean())
     return Connectivity(
         porosity=float(volume.sum() / voxels),
         connected=np.array([volume[percolates[:, axis]].sum() for axis in range(3)]) / voxels,

@@ -43,7 +43,7 @@ def gaussian_taps_by_plane(sigma: np.ndarray, truncate: float) -> tuple[np.ndarr
     """
     reach = (truncate * sigma + 0.5).astype(np.int64)
     k = np.arange(reach.max() + 1)[:, None]
-    weights = np.where(k <= reach, exp(-0.5 * (k / sigma) ** 2), 0.0)
+    weights = np.where(k <= reach, exp(-0.5 * np.square(k / sigma)), 0.0)
     # Reduced row by row, so that the order of the sum, and every bit, is independent of the number of zeros.
     total = weights[0] + 2 * np.add.reduce(weights[1:], axis=0)
     return np.ascontiguousarray((weights / total).T, np.float32), reach

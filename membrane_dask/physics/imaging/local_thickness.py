@@ -51,7 +51,7 @@ def local_thickness_counts(squares: np.ndarray, block: Block) -> np.ndarray:
     counts: list[np.ndarray] = []
     while True:
         radius = float(pore_radii(len(counts) + 1)[-1])
-        square = math.ceil(radius**2 - 1e-9)
+        square = math.ceil(np.square(radius) - 1e-9)
         if square > largest:
             break
         reach = math.isqrt(square - 1)

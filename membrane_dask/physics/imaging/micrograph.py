@@ -190,7 +190,7 @@ def _separation(grey: np.ndarray) -> float:
     bright = grey > _otsu(grey)
     fraction = bright.mean()
     contrast = grey[bright].mean() - grey[~bright].mean() if 0 < fraction < 1 else 0.0
-    return float(fraction * (1 - fraction) * contrast**2 / grey.var())
+    return float(fraction * (1 - fraction) * np.square(contrast) / grey.var())
 
 
 def _shading_correction(grey: np.ndarray) -> tuple[float, float, np.ndarray]:
@@ -201,7 +201,7 @@ def _shading_correction(grey: np.ndarray) -> tuple[float, float, np.ndarray]:
     """
     depth, width = grey.shape
     z, x = np.linspace(-1, 1, depth), np.linspace(-1, 1, width)
-    powers_z, powers_x = ([np.ones_like(axis), axis, axis**2] for axis in (z, x))
+    powers_z, powers_x = ([np.ones_like(axis), axis, np.square(axis)] for axis in (z, x))
     terms = [np.outer(powers_z[a], powers_x[b]) for a in range(3) for b in range(3 - a)]
     step = max(1, int(math.sqrt(depth * width / 40_000)))  # some ten thousand pixels suffice for a quadratic surface
     design = np.stack([term[::step, ::step].ravel() for term in terms], axis=1)
@@ -232,7 +232,7 @@ def _shading_correction(grey: np.ndarray) -> tuple[float, float, np.ndarray]:
     if core.any():
         deviation = corrected[core].std() / corrected[core].mean()
         noise = deviation * 1.2533 / math.sqrt(max(1.0, core.sum(axis=0).mean()))
-    curtaining = math.sqrt(max(0.0, float(columns.std()) ** 2 - noise**2))
+    curtaining = math.sqrt(max(0.0, np.square(float(columns.std())) - np.square(noise)))
     return float(high / low - 1), curtaining, corrected
 
 
@@ -241,7 +241,7 @@ def _smoothed(grey: np.ndarray, sigma: float) -> np.ndarray:
     if sigma == 0:
         return grey
     k = np.arange(-int(4 * sigma + 0.5), int(4 * sigma + 0.5) + 1)
-    taps = exp(-0.5 * (k / sigma) ** 2)
+    taps = exp(-0.5 * np.square(k / sigma))
     taps /= taps.sum()
     for axis in (0, 1):
         grey = ndimage.correlate1d(grey, taps, axis, mode="nearest")

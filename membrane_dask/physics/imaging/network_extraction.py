@@ -166,9 +166,9 @@ def _pore_network(
     centre = (sums[:, 1:4] / volume[:, None] + 0.5) if count else np.zeros((0, 3))
     n_faces = faces[:, :3].sum(axis=1)
     middle = faces[:, 3:] / (2.0 * n_faces[:, None]) + 0.5
-    area = np.sqrt((faces[:, :3].astype(float) ** 2).sum(axis=1))
+    area = np.sqrt(np.square(faces[:, :3].astype(float)).sum(axis=1))
     inscribed = np.sqrt(saddle[:, 0].astype(float))
-    length = sum(np.sqrt(((middle - centre[conns[:, i]]) ** 2).sum(axis=1)) for i in (0, 1))
+    length = sum(np.sqrt(np.square(middle - centre[conns[:, i]]).sum(axis=1)) for i in (0, 1))
     # Openings on the faces of the volume lead from there to the centre of the pore.
     openings = []
     for side, boundary, depth in ((0, INLET, 0.0), (1, OUTLET, float(shape[0]))):
@@ -195,8 +195,8 @@ def _pore_network(
             "volume": volume * integer_power(voxel_size, 3),
             "equivalent_radius": cube_root(0.75 * volume / np.pi) * voxel_size,
             "inscribed_radius": np.sqrt(largest[:, 0].astype(float)) * voxel_size,
-            "surface_area": surface_areas(sums) * voxel_size**2,
+            "surface_area": surface_areas(sums) * np.square(voxel_size),
             "coordination_number": np.bincount(conns[conns[:, 1] >= 0].ravel(), minlength=count),
         },
-        throats={"inscribed_radius": inscribed * voxel_size, "area": area * voxel_size**2},
+        throats={"inscribed_radius": inscribed * voxel_size, "area": area * np.square(voxel_size)},
     )

@@ -160,7 +160,7 @@ def _within(radius: float) -> np.ndarray:
     """Offsets of all voxels within a radius, without the centre."""
     r = int(radius)
     offsets = np.stack(np.meshgrid(*[np.arange(-r, r + 1)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
-    return np.asarray(offsets[((offsets**2).sum(axis=1) <= radius**2) & (offsets != 0).any(axis=1)])
+    return np.asarray(offsets[(np.square(offsets).sum(axis=1) <= np.square(radius)) & (offsets != 0).any(axis=1)])
 
 
 @kernel

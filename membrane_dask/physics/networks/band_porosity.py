@@ -64,7 +64,7 @@ def expected_band_porosity(counts: np.ndarray, radii: np.ndarray, l_min: float, 
     # Integrals over d from 0 to l_max of l_max^3 - max(l_min, d)^3, and of d times this function.
     zeroth = cube * l_min + max_3 * (l_max - l_min) - (max_2 * max_2 - min_2 * min_2) / 4
     first = cube * min_2 / 2 + max_3 * (max_2 - min_2) / 2 - (max_2 * max_3 - min_2 * min_3) / 5
-    square = radii**2
+    square = np.square(radii)
     volume = pairs * square * (zeroth / bands - first)
     # A pair across a band boundary has a depth a in this band, uniformly distributed on [0, d], and the radius of this
     # band if a > d/2. Of a pair across a face only the segment inside the membrane counts.
@@ -72,7 +72,7 @@ def expected_band_porosity(counts: np.ndarray, radii: np.ndarray, l_min: float, 
     volume[:-1] += across * (3 * square[:-1] + square[1:])
     volume[1:] += across * (3 * square[1:] + square[:-1])
     for face in (0, -1):
-        volume[face] += density[face] ** 2 * square[face] * first / 2
+        volume[face] += np.square(density[face]) * square[face] * first / 2
     return np.asarray(bands * np.pi * 2 * np.pi / 3 * volume)
 
 
@@ -104,7 +104,7 @@ def junction_counts(*, l_min: float, l_max: float, radii: np.ndarray, porosity: 
     """
 
     def all_counts(last: float) -> np.ndarray:
-        pairs = (radii[-1] / radii) ** 2 * last * (last - 1)
+        pairs = np.square(radii[-1] / radii) * last * (last - 1)
         return np.asarray(0.5 + np.sqrt(0.25 + pairs))
 
     def excess(last: float) -> float:

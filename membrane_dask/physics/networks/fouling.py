@@ -142,7 +142,7 @@ def filter_lives(
     # The pressures of the clean network do not depend on the foulant.
     pressure = 1.0 - graph.depth
     flowing = flowing_pores(*adjacent, np.ones(len(network.length), bool))
-    clean = scatter(graph, flowing.astype(float), 0.0) * (radius**2) ** 2 / length
+    clean = scatter(graph, flowing.astype(float), 0.0) * np.square(np.square(radius)) / length
     if not flowing.any():
         raise PhysicsError("no path leads through the network from the feed to the filtrate")
     not_converged = PhysicsError(f"the pressures did not converge to a relative error of {solver_tolerance:g}")

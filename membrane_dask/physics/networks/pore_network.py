@@ -125,8 +125,8 @@ class PoreNetwork:
 
     def band_porosity(self) -> np.ndarray:
         """Return the pore volume in each band over the band's volume (Gu, Eqs. 3 and 27), shape ``(n_bands,)``."""
-        porosity: np.ndarray = self.n_bands * np.pi * product(self.radius**2, self.band_length) / math.prod(self.extent)
-        return porosity
+        volume = np.pi * product(np.square(self.radius), self.band_length)
+        return np.asarray(self.n_bands * volume / math.prod(self.extent))
 
     def band_surface_area(self) -> np.ndarray:
         """Return the area of the pore walls in each band per area of the membrane, shape ``(n_bands,)``."""

@@ -72,7 +72,7 @@ def hydraulic_permeability(radius: float, porosity: float, thickness: float, vis
     _check_positive("thickness", thickness, "m")
     if not 0 < porosity < 1:
         raise ValueError(f"porosity: must be greater than 0 and less than 1 (got {porosity})")
-    return porosity * radius**2 / (8 * check_viscosity(viscosity) * thickness)
+    return porosity * radius * radius / (8 * check_viscosity(viscosity) * thickness)
 
 
 def largest_thickness(permeability: float, radius: float, viscosity: float) -> float:
@@ -87,7 +87,7 @@ def largest_thickness(permeability: float, radius: float, viscosity: float) -> f
     viscosity : float
         Pa s.
     """
-    return radius**2 / (8 * viscosity * permeability)
+    return radius * radius / (8 * viscosity * permeability)
 
 
 def pore_number(porosity: float, radius: float, area: float) -> float:
@@ -102,7 +102,7 @@ def pore_number(porosity: float, radius: float, area: float) -> float:
     area : float
         Membrane area, m2.
     """
-    return porosity * area / (math.pi * radius**2)
+    return porosity * area / (math.pi * radius * radius)
 
 
 def check_viscosity(viscosity: float) -> float:

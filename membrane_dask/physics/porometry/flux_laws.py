@@ -44,7 +44,7 @@ def _linear_law(parameters: tuple[str, ...], columns: Callable[[np.ndarray], Seq
 
 def _regression_line(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     """Slope and intercept of the least-squares line."""
-    slope = float(((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum())
+    slope = float(((x - x.mean()) * (y - y.mean())).sum() / np.square(x - x.mean()).sum())
     return slope, float(y.mean() - slope * x.mean())
 
 
@@ -84,12 +84,12 @@ LAWS: Mapping[str, FluxLaw] = {
         lambda p, v: np.stack([power(p, v[1]), v[0] * power(p, v[1]) * log(p)], axis=-1),
         _power_guess,
     ),
-    "quadratic": _linear_law(("m2", "m1", "m0"), lambda p: (p**2, p, np.ones(1))),
-    "cubic": _linear_law(("m3", "m2", "m1", "m0"), lambda p: (p**2 * p, p**2, p, np.ones(1))),
+    "quadratic": _linear_law(("m2", "m1", "m0"), lambda p: (np.square(p), p, np.ones(1))),
+    "cubic": _linear_law(("m3", "m2", "m1", "m0"), lambda p: (np.square(p) * p, np.square(p), p, np.ones(1))),
     "compaction": FluxLaw(
         ("permeability", "compressibility"),
         lambda p, v: v[0] * p * exp(-v[1] * p),
-        lambda p, v: np.stack([p * exp(-v[1] * p), -v[0] * p**2 * exp(-v[1] * p)], axis=-1),
+        lambda p, v: np.stack([p * exp(-v[1] * p), -v[0] * np.square(p) * exp(-v[1] * p)], axis=-1),
         _compaction_guess,
     ),
 }

@@ -37,13 +37,13 @@ def ratio_interval(
     """
     if not math.isfinite(t_quantile) or not np.isfinite(covariance).all():
         return -math.inf, math.inf
-    squared = t_quantile**2
-    a = denominator**2 - squared * covariance[1, 1]
+    squared = np.square(t_quantile)
+    a = np.square(denominator) - squared * covariance[1, 1]
     b = numerator * denominator - squared * covariance[0, 1]
-    c = numerator**2 - squared * covariance[0, 0]
+    c = np.square(numerator) - squared * covariance[0, 0]
     if a <= 0:
         return -math.inf, math.inf
-    root = math.sqrt(max(b**2 - a * c, 0.0))
+    root = math.sqrt(max(np.square(b) - a * c, 0.0))
     return (b - root) / a, (b + root) / a
 
 
@@ -84,14 +84,14 @@ def random_effects(values: np.ndarray, standard_errors: np.ndarray, confidence: 
 
     def excess(variance: float) -> float:
         """Weighted sum of squares less its expectation; 0 at the estimate of the variance between members."""
-        weights = 1 / (standard_errors**2 + variance)
+        weights = 1 / (np.square(standard_errors) + variance)
         mean = float(dot(weights, values) / weights.sum())
-        return float(dot(weights, (values - mean) ** 2)) - (n - 1)
+        return float(dot(weights, np.square(values - mean))) - (n - 1)
 
-    largest = float(np.ptp(values) ** 2) + 1e-300
+    largest = float(np.square(np.ptp(values))) + 1e-300
     variance = 0.0 if excess(0.0) <= 0 else float(brentq(excess, 0.0, n * largest, xtol=1e-12 * largest))
-    weights = 1 / (standard_errors**2 + variance)
+    weights = 1 / (np.square(standard_errors) + variance)
     mean = float(dot(weights, values) / weights.sum())
-    error = math.sqrt(float(dot(weights, (values - mean) ** 2)) / (n - 1) / float(weights.sum()))
+    error = math.sqrt(float(dot(weights, np.square(values - mean))) / (n - 1) / float(weights.sum()))
     half_width = float(student_quantile((1 + confidence) / 2, n - 1)) * error
     return Population(mean, mean - half_width, mean + half_width, math.sqrt(variance))

@@ -70,7 +70,7 @@ def line_errors(
     else:
         flux = flux / perturb(np.ones_like(flux), largest, rng, sign)
     centred = pressure - pressure.mean(axis=1, keepdims=True)
-    slopes = (centred * flux).sum(axis=1) / (centred**2).sum(axis=1)
+    slopes = (centred * flux).sum(axis=1) / np.square(centred).sum(axis=1)
     thresholds = pressure.mean(axis=1) - flux.mean(axis=1) / slopes
     true_threshold = -intercept / slope
     return {

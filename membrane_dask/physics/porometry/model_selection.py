@@ -48,7 +48,7 @@ def leave_one_out_error(pressure: np.ndarray, flux: np.ndarray, law: str) -> flo
     for value in np.unique(pressure):
         out = pressure == value
         partial = fit(pressure[~out], flux[~out], law)
-        squares.append((flux[out] - partial.flux(pressure[out])) ** 2)
+        squares.append(np.square(flux[out] - partial.flux(pressure[out])))
     return float(np.sqrt(np.concatenate(squares).mean()) / flux.mean())
 
 
@@ -84,7 +84,7 @@ def rank_laws(pressure: np.ndarray, flux: np.ndarray, laws: Sequence[str] = tupl
             scores.append(LawScore(law, math.nan, math.nan, str(failure)))
             continue
         n = len(flux)
-        square = float(((flux - full.flux(pressure)) ** 2).mean()) / float((flux**2).mean())
+        square = float(np.square(flux - full.flux(pressure)).mean()) / float(np.square(flux).mean())
         bic = float(n * log(max(square, 1e-300)) + (p + 1) * log(n))
         scores.append(LawScore(law, error, bic))
     return sorted(scores, key=lambda s: (bool(s.excluded), s.leave_one_out_error))

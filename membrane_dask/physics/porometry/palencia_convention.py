@@ -189,11 +189,11 @@ def published_structure(
     c, litres = convention, permeability * _LITRES
     conductance = 8 * c.resistance * litres
     young_laplace = c.laplace / threshold * power_of_ten(scaling.young_laplace)
-    unscaled_porosity = conductance / young_laplace**2
+    unscaled_porosity = conductance / (young_laplace * young_laplace)
     power = -decimal_exponent(unscaled_porosity) - 1 if scaling.porosity is None else scaling.porosity
     porosity = unscaled_porosity * power_of_ten(power)
     first_radius = math.sqrt(conductance / porosity)
-    first_number = porosity * c.area / (math.pi * young_laplace**2)
+    first_number = porosity * c.area / (math.pi * young_laplace * young_laplace)
     exponent = decimal_exponent(first_number)
     lower, upper = scaling.number or tuple(d - exponent for d in scaling.decades)
 

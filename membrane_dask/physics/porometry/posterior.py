@@ -73,7 +73,7 @@ class Prior:
     def log_density(self, logarithm: np.ndarray) -> np.ndarray:
         """Logarithm of the density with respect to the logarithm, up to a constant."""
         if self.kind == "normal":
-            return np.asarray(-(((exp(logarithm) - self.first) / self.second) ** 2) / 2 + logarithm)
+            return np.asarray(-np.square((exp(logarithm) - self.first) / self.second) / 2 + logarithm)
         inside = (logarithm >= log(max(self.first, 1e-300))) & (logarithm <= log(self.second))
         return np.where(inside, logarithm if self.kind == "uniform" else 0.0, -math.inf)
 
@@ -126,7 +126,7 @@ class Posterior:
     @property
     def effective_sample_size(self) -> float:
         """Number of equally weighted points of the same precision (Kish)."""
-        return float(1 / (self.weights**2).sum())
+        return float(1 / np.square(self.weights).sum())
 
     def quantiles(self, probabilities: tuple[float, ...]) -> np.ndarray:
         """Quantiles of each quantity, (4, len(probabilities))."""
@@ -289,6 +289,6 @@ def interval_factors(
     factors: dict[str, np.ndarray] = {"now": exp(log_widths(np.ones((1, _INTERVAL_POINTS)))[0])}
     for name, (quantity, error) in measurements.items():
         row = QUANTITIES.index(quantity)
-        weights = exp(-(((logarithms[row] - outcomes[row][:, None]) / error) ** 2) / 2)
+        weights = exp(-np.square((logarithms[row] - outcomes[row][:, None]) / error) / 2)
         factors[name] = exp(log_widths(weights).mean(axis=0))
     return factors

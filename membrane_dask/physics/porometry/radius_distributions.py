@@ -28,7 +28,7 @@ class NormalRadii:
     def density(self, radius: np.ndarray) -> np.ndarray:
         """Probability density at radii in m, m-1."""
         z = (np.asarray(radius) - self.mean) / self.standard_deviation
-        return np.asarray(exp(-(z**2) / 2) / (math.sqrt(2 * math.pi) * self.standard_deviation))
+        return np.asarray(exp(-np.square(z) / 2) / (math.sqrt(2 * math.pi) * self.standard_deviation))
 
     @property
     def negative_fraction(self) -> float:
@@ -54,33 +54,33 @@ class LogNormalRadii:
     @classmethod
     def from_moments(cls, mean: float, standard_deviation: float) -> LogNormalRadii:
         """The distribution with a mean and a standard deviation, m."""
-        variance = float(log1p((standard_deviation / mean) ** 2))
+        variance = float(log1p(np.square(standard_deviation / mean)))
         return cls(mean * float(exp(-variance / 2)), math.sqrt(variance))
 
     @property
     def mean(self) -> float:
         """Mean radius, m."""
-        return self.median * float(exp(self.log_standard_deviation**2 / 2))
+        return self.median * float(exp(np.square(self.log_standard_deviation) / 2))
 
     @property
     def standard_deviation(self) -> float:
         """Standard deviation of the radius, m."""
-        return self.mean * math.sqrt(expm1(self.log_standard_deviation**2))
+        return self.mean * math.sqrt(expm1(np.square(self.log_standard_deviation)))
 
     def density(self, radius: np.ndarray) -> np.ndarray:
         """Probability density at radii in m, m-1."""
         radius = np.asarray(radius, float)
         z = log(radius / self.median) / self.log_standard_deviation
-        return np.asarray(exp(-(z**2) / 2) / (math.sqrt(2 * math.pi) * self.log_standard_deviation * radius))
+        return np.asarray(exp(-np.square(z) / 2) / (math.sqrt(2 * math.pi) * self.log_standard_deviation * radius))
 
     def weighted(self, by: Literal["flow", "area"]) -> LogNormalRadii:
         """Distribution weighted by flow (r^4) or open area (r^2): log-normal, with the same log-standard deviation."""
         power = {"flow": 4, "area": 2}[by]
         return LogNormalRadii(
-            self.median * float(exp(power * self.log_standard_deviation**2)), self.log_standard_deviation
+            self.median * float(exp(power * np.square(self.log_standard_deviation))), self.log_standard_deviation
         )
 
     @property
     def hydraulic_radius(self) -> float:
         """Radius of uniform pores with the same open area and permeability, ``sqrt(<r^4> / <r^2>)``, m."""
-        return self.median * float(exp(3 * self.log_standard_deviation**2))
+        return self.median * float(exp(3 * np.square(self.log_standard_deviation)))

@@ -220,8 +220,8 @@ def _fit_statistics(
     """Covariance and goodness of fit of estimated parameters."""
     n, p = len(flux), len(values)
     residuals = (flux - LAWS[law].flux(pressure, values)) / scale
-    level = np.average(flux, weights=1 / scale**2)
-    total = float((((flux - level) / scale) ** 2).sum())
+    level = np.average(flux, weights=1 / np.square(scale))
+    total = float(np.square((flux - level) / scale).sum())
     r_squared = 1 - dot(residuals, residuals) / total if total > 0 else math.nan
     degrees_of_freedom = n - p
     if degrees_of_freedom <= 0:
@@ -234,7 +234,7 @@ def _fit_statistics(
     # Huber (1973): weighted residuals, corrected for the fraction of points that have a reduced weight.
     unreduced = max(float((weights >= 1).mean()), 1 / n)
     correction = (1 + p / n * (1 - unreduced) / unreduced) / unreduced
-    variance = correction**2 * float(((weights * residuals) ** 2).sum()) / degrees_of_freedom
+    variance = np.square(correction) * float(np.square(weights * residuals).sum()) / degrees_of_freedom
     deviation = math.sqrt(variance) * (1.0 if weighted else float(scale[0]))
     lack_of_fit = _lack_of_fit(pressure, residuals, p)
     return Fit(law, values, variance * inverse, degrees_of_freedom, deviation, r_squared, lack_of_fit)
@@ -248,8 +248,8 @@ def _lack_of_fit(pressure: np.ndarray, residuals: np.ndarray, p: int) -> float:
     if pure_error_dof < 1 or lack_of_fit_dof < 1:
         return math.nan
     means = np.bincount(groups, residuals) / counts
-    pure_error = float(((residuals - means[groups]) ** 2).sum())
-    lack_of_fit = float((counts * means**2).sum())
+    pure_error = float(np.square(residuals - means[groups]).sum())
+    lack_of_fit = float((counts * np.square(means)).sum())
     if pure_error <= 0:
         return math.nan
     ratio = (lack_of_fit / lack_of_fit_dof) / (pure_error / pure_error_dof)
@@ -264,13 +264,13 @@ def _deming(pressure: np.ndarray, flux: np.ndarray, ratio: float) -> Fit:
     n = len(flux)
     dp, dj = pressure - pressure.mean(), flux - flux.mean()
     spp, sjj, spj = dot(dp, dp), dot(dj, dj), dot(dp, dj)
-    difference = sjj - ratio**2 * spp
-    root = math.sqrt(difference**2 + (2 * ratio * spj) ** 2)
+    difference = sjj - np.square(ratio) * spp
+    root = math.sqrt(np.square(difference) + np.square(2 * ratio * spj))
     # Two forms of one root, each without cancellation in its case.
-    slope = (difference + root) / (2 * spj) if difference > 0 else 2 * ratio**2 * spj / (root - difference)
+    slope = (difference + root) / (2 * spj) if difference > 0 else 2 * np.square(ratio) * spj / (root - difference)
     intercept = flux.mean() - slope * pressure.mean()
     residuals = flux - slope * pressure - intercept
-    projected = pressure + slope * residuals / (ratio**2 + slope**2)
+    projected = pressure + slope * residuals / (np.square(ratio) + np.square(slope))
     degrees_of_freedom = n - 2
     # Variance of the residuals: the errors of both variables, propagated to the flux.
     variance = dot(residuals, residuals) / degrees_of_freedom if degrees_of_freedom > 0 else math.nan
@@ -330,7 +330,7 @@ def fit_runs(
     mean = values.mean(axis=0)
     residuals = flux - LAWS[law].flux(pressure, mean)
     deviation = math.sqrt(dot(residuals, residuals) / (len(flux) - len(mean)))
-    r_squared = 1 - dot(residuals, residuals) / float(((flux - flux.mean()) ** 2).sum())
+    r_squared = 1 - dot(residuals, residuals) / float(np.square(flux - flux.mean()).sum())
     return Fit(law, mean, covariance, len(fits) - 1, deviation, r_squared)
 
 
@@ -352,8 +352,8 @@ def fit_of_printed_line(permeability: float, intercept: float, r_squared: float,
         As :func:`fit` returns for those points.
     """
     n = len(pressures)
-    spread = float(((pressures - pressures.mean()) ** 2).sum())
-    variance = permeability**2 * spread * (1 - r_squared) / r_squared / (n - 2)
+    spread = float(np.square(pressures - pressures.mean()).sum())
+    variance = np.square(permeability) * spread * (1 - r_squared) / r_squared / (n - 2)
     design = np.stack([pressures, np.ones(n)], axis=-1)
     covariance = variance * inverse_gram(design)
     return Fit("linear", np.array([permeability, intercept]), covariance, n - 2, math.sqrt(variance), r_squared)

@@ -51,7 +51,7 @@ class Descriptors:
         """Autocovariance of the pores over their variance: 1 at lag 0, and 0 where there is only one phase."""
         phi = self.porosity[..., None]
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(np.nan_to_num((self.two_point - phi**2) / (phi - phi**2)))
+            return np.asarray(np.nan_to_num((self.two_point - np.square(phi)) / (phi - np.square(phi))))
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class DescriptorScales:
                 f"{_MIN_LENGTHS} are needed"
             )
         long_lags = geometric_sequence(12, max(13, 6 * half), 16).round()
-        squares = geometric_sequence(1, max(2.0, 3 * half), 9) ** 2
+        squares = np.square(geometric_sequence(1, max(2.0, 3 * half), 9))
         return cls(
             np.unique(np.concatenate([np.arange(12), long_lags])).astype(int), np.sqrt(np.unique(squares.round()))
         )

@@ -86,6 +86,6 @@ def _lack_of_fit(values: np.ndarray, basis: np.ndarray, z: np.ndarray) -> float:
     deviation = exp(product(line, least_squares(line, logarithm)) / 2)
     scaled = basis / deviation[:, None]
     residuals = means / deviation - product(scaled, least_squares(scaled, means / deviation))
-    between = n_tiles * (residuals**2).sum() / (groups - basis.shape[1])
-    within = (variance / deviation**2).mean()
+    between = n_tiles * np.square(residuals).sum() / (groups - basis.shape[1])
+    within = (variance / np.square(deviation)).mean()
     return f_survival(between / within, groups - basis.shape[1], groups * (n_tiles - 1))

@@ -189,10 +189,10 @@ def _smoothed_deviation(taps: np.ndarray) -> np.ndarray:
 
     In each plane the noise is smoothed along y and x by the kernel of that plane, and along z by that of the result.
     """
-    squares = taps.astype(float).T ** 2
+    squares = np.square(taps.astype(float).T)
     widest = len(squares) - 1
     n = squares.shape[1] - 2 * widest
-    in_plane = (squares[0] + 2 * np.add.reduce(squares[1:], axis=0)) ** 2
+    in_plane = np.square(squares[0] + 2 * np.add.reduce(squares[1:], axis=0))
     along = squares[:, widest : widest + n]
     total = along[0] * in_plane[widest : widest + n]
     for k in range(1, widest + 1):

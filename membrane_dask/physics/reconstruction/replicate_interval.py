@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from membrane_dask.physics.distributions import student_quantile
+
 
 def replicate_interval(values: Any, confidence: float = 0.9) -> tuple[Any, Any]:
     """Confidence interval of a property of the membrane.
@@ -28,10 +30,9 @@ def replicate_interval(values: Any, confidence: float = 0.9) -> tuple[Any, Any]:
     The first replicate is the best match. The others deviate from it as it deviates from the truth, so that Student's
     interval around it follows from their mean squared deviation, with as many degrees of freedom.
     """
-    from scipy.stats import t as student
-
     best = values.isel(replicate=0, drop=True)
     deviations = values.isel(replicate=slice(1, None)) - best
     n = deviations.notnull().sum("replicate").where(lambda n: n > 1)
-    half = np.sqrt((deviations**2).mean("replicate")) * student.ppf((1 + confidence) / 2, n)
+    quantiles = [student_quantile((1 + confidence) / 2, count) for count in n.values.flat]
+    half = np.sqrt(np.square(deviations).mean("replicate")) * n.copy(data=np.reshape(quantiles, n.shape))
     return best - half, best + half

@@ -125,13 +125,13 @@ class TwoLayers(Structure):
         """Weights of the blend."""
         fine = power(1 - depth, self.blend_power)
         blend = np.stack([fine, 1 - fine])
-        return blend / np.sqrt(fine**2 + (1 - fine) ** 2) if self.keep_variance else blend
+        return blend / np.sqrt(np.square(fine) + np.square(1 - fine)) if self.keep_variance else blend
 
     def levels(self, depth: np.ndarray) -> np.ndarray:
         """Level, the same at all depths."""
         level = float(normal_quantile(self.porosity))
         if not self.keep_variance:
-            deviation = np.sqrt((self.weights(np.linspace(0, 1, 1001)) ** 2).sum(axis=0))
+            deviation = np.sqrt(np.square(self.weights(np.linspace(0, 1, 1001))).sum(axis=0))
             level = brentq(lambda t: normal_cdf(t / deviation).mean() - self.porosity, -10.0, 10.0)
         return np.full(len(depth), level)
 

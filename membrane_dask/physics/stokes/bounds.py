@@ -62,7 +62,8 @@ class BoundSums:
             In voxels squared.
         """
         velocity_error = self.residual_square / min_eigenvalue / size
-        return Bounds(self.work**2 / self.dissipation / size, self.functional / size + velocity_error, velocity_error)
+        lower = self.work * self.work / self.dissipation / size
+        return Bounds(lower, self.functional / size + velocity_error, velocity_error)
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def velocities(
     """
     r, q, x, d = force, np.empty_like(force), np.zeros_like(force), np.zeros_like(force)
     rz = _norm_square(r, grid.resistance)
-    limit = tolerance**2 * (rz if reference is None else reference)
+    limit = np.square(tolerance) * (rz if reference is None else reference)
     _update_direction(d, r, grid.resistance, np.float32(0.0))
     for _ in range(_MAX_ITERATIONS):
         if rz <= limit:

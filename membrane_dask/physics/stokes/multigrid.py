@@ -110,7 +110,7 @@ class Conduction:
         """
         x = np.zeros(self.n, np.float32)
         r = load.astype(np.float32)
-        limit = tolerance**2 * dot(r, r)
+        limit = np.square(tolerance) * dot(r, r)
         if limit == 0:
             return x
         z, p, q = (np.zeros(len(self.low), np.float32) for _ in range(3))
@@ -160,12 +160,12 @@ class Conduction:
             return c
         alpha = dot(c, b) / cv
         np.subtract(b, np.float32(alpha) * v, out=r)
-        if dot(r, r) <= _SUFFICIENT_REDUCTION**2 * dot(b, b):
+        if dot(r, r) <= np.square(_SUFFICIENT_REDUCTION) * dot(b, b):
             return np.float32(alpha) * c
         d = self._cycle(level, r)
         dw = _matrix_product(matrix.row_start, matrix.column, matrix.conductance, matrix.diagonal, d, w)
         dv = dot(d, v)
-        curvature = dw - dv**2 / cv
+        curvature = dw - np.square(dv) / cv
         if curvature <= 0:
             return np.float32(alpha) * c
         step = dot(d, r) / curvature

@@ -340,7 +340,7 @@ def scaled(
     work, dissipation = work_and_dissipation(*grid.operator, 0, grid.m, velocity)
     velocity *= np.float32(work / dissipation)
     velocity[grid.resistance >= CLOSED] = 0
-    lower = work**2 / dissipation / grid.size
+    lower = np.square(work) / dissipation / grid.size
     return Flow(lower, max(bounds.upper, lower), estimate, velocity, flux_spread(flux), history)
 
 

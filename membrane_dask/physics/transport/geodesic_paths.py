@@ -64,7 +64,7 @@ def _arrival_time(a: float, b: float, c: float) -> float:
         a, b = b, a
     t = a + 1.0
     if t > b:
-        t = 0.5 * (a + b + np.sqrt(2.0 - (a - b) ** 2))
+        t = 0.5 * (a + b + np.sqrt(2.0 - np.square(a - b)))
         if t > c:
             s = a + b + c
             t = (s + np.sqrt(s * s - 3.0 * (a * a + b * b + c * c - 1.0))) / 3.0

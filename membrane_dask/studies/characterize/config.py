@@ -165,6 +165,8 @@ class RetentionSettings(Model):
 class CharacterizeStudy(BaseStudy):
     """Properties of a 3-D structure: connectivity, pore sizes, pore network, tortuosity, permeability, retention."""
 
+    results_version: ClassVar[int] = 2
+
     kind: Literal["characterize"] = "characterize"
     input: InputVolume = Field(
         description="segmented volume (OME-Zarr, TIFF stack, folder of TIFF images, .npy), depth first; or a run of "

@@ -108,14 +108,14 @@ class _SlabData:
     def slabs(self) -> Slabs:
         """Slabs of the refined volume."""
         fine = self.settings.refinement
-        counts = np.repeat(self.percolating["pores"].astype(np.int64) * fine**2, fine)
+        counts = np.repeat(self.percolating["pores"].astype(np.int64) * np.square(fine), fine)
         return Slabs(tuple(fine * edge for edge in self.edges), np.concatenate([[0], np.cumsum(counts)]))
 
     @property
     def size(self) -> int:
         """Number of voxels of the refined volume."""
         _, height, width = (int(n) for n in self.percolating["extent"])
-        return self.slabs.depth * height * width * self.settings.refinement**2
+        return self.slabs.depth * height * width * np.square(self.settings.refinement)
 
     @property
     def halo(self) -> int:
@@ -309,7 +309,7 @@ def _velocity_image(data: _SlabData, volume: VolumeSource) -> np.ndarray:
     voxels = (grid.coordinates[own] - np.array([window.start - window.low, 0, 0], np.int16)) // refinement
     cell = float(volume.voxel_nm or math.nan) / refinement * 1e-9
     gradient = settings.pressure / (data.slabs.depth * cell)
-    scale = np.float32(work / dissipation * cell**2 * gradient / settings.viscosity / refinement**3)
+    scale = np.float32(work / dissipation * np.square(cell) * gradient / settings.viscosity / refinement**3)
     for component in range(3):
         np.add.at(image[component], tuple(voxels.T), centre_velocity[own, component] * scale)
     return image
@@ -356,7 +356,7 @@ def collect_slabs(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, Any
     names = ("work", "flux", "total", "unresolved", "speed", "forward", "section")
     slabs = [data.scratch.read("final_velocity", (data.volume, k), names) for k in range(len(data.slabs))]
     work, dissipation = _work_and_dissipation(data)
-    permeability = work**2 / dissipation / data.size
+    permeability = np.square(work) / dissipation / data.size
     flow = {
         **estimate,
         "permeability": permeability,

@@ -56,7 +56,7 @@ def flow_sums(grid: Grid, velocity: np.ndarray, rows: slice, resolved: np.ndarra
     unresolved = ~resolved[tuple(voxels.T)]
     magnitude = np.abs(centre_velocity[:, 0]).astype(float)
     forward = float(centre_velocity[:, 0].sum(dtype=float))
-    squares = sum(centre_velocity[:, axis].astype(float) ** 2 for axis in range(3))
+    squares = sum(np.square(centre_velocity[:, axis].astype(float)) for axis in range(3))
     speed = np.sqrt(squares)
     section = np.zeros((resolved.shape[0], resolved.shape[2]))
     middle = voxels[:, 1] == resolved.shape[1] // 2

@@ -116,13 +116,13 @@ def solve_flow(volume: VolumeSource, settings: FlowSettings) -> tuple[dict[str, 
 
 def _dimensional(flow: Mapping[str, Any], cell_nm: float) -> dict[str, Any]:
     """Results in nm2, from those in voxels."""
-    arrays = {name: value * cell_nm**2 for name, value in flow.items() if name.startswith("permeability")}
+    arrays = {name: value * np.square(cell_nm) for name, value in flow.items() if name.startswith("permeability")}
     if "permeability" in flow:
         arrays |= {
             "flux_residual": flow["flux_residual"],
             "tortuosity_hydraulic": flow["speed"] / flow["forward"],
             "unresolved_flow_fraction": flow["unresolved"] / flow["total"],
-            "speed": (flow["section"] * cell_nm**2).astype(np.float32),
+            "speed": (flow["section"] * np.square(cell_nm)).astype(np.float32),
         }
     return arrays
 

@@ -50,7 +50,7 @@ def tube_network_permeabilities(network: Mapping[str, np.ndarray]) -> dict[str, 
             bands=1,
         )
         graph = flow_graph(tubes)
-        conductance = scatter(graph, math.pi * (tubes.radius**2) ** 2 / (8 * tubes.length), 0.0)
+        conductance = scatter(graph, math.pi * np.square(np.square(tubes.radius)) / (8 * tubes.length), 0.0)
         pressure = np.zeros(len(tubes.junctions))
         if solve_pressures(graph, conductance, pressure, _TOLERANCE) < 0:
             raise PhysicsError("flow: the pressures in the pore network did not converge")
@@ -75,4 +75,4 @@ def kozeny_carman(porosity: float, specific_surface: float) -> float:
     float
         In nm2; NaN without walls.
     """
-    return porosity * porosity * porosity / (_KOZENY * specific_surface**2) if specific_surface else math.nan
+    return porosity * porosity * porosity / (_KOZENY * np.square(specific_surface)) if specific_surface else math.nan

@@ -177,7 +177,7 @@ def _monotonic(table: xr.Dataset, metric: str, dim: str, sign: int, text: str) -
                 mean, half = _mean_difference(second - first)
             else:  # networks of different l_max are independent
                 (mean_a, half_a), (mean_b, half_b) = _mean_difference(first), _mean_difference(second)
-                mean, half = mean_b - mean_a, math.hypot(half_a, half_b)
+                mean, half = mean_b - mean_a, math.sqrt(half_a * half_a + half_b * half_b)
             steps += 1
             if sign * mean < -half:
                 opposite.append(f"{dim} {a:g} → {b:g} at {fixed} {value:g}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 from membrane_dask.config import BaseStudy, Model, parameter
 from membrane_dask.errors import Problem
@@ -48,6 +48,8 @@ class OptimumSettings(Model):
 
 class GradedStudy(BaseStudy):
     """Ensembles of random pore networks with a pore-radius gradient, fouled until flux extinction (Gu)."""
+
+    results_version: ClassVar[int] = 2
 
     kind: Literal["graded"] = "graded"
     design: Literal["grid", "optimum"] = parameter(

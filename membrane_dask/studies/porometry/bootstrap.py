@@ -60,10 +60,10 @@ def bootstrap_fits(
 def _bivariate_normal(rng: np.random.Generator, covariance: np.ndarray, count: int) -> np.ndarray:
     """Normal variates ``(count, 2)`` with mean 0, from the principal axes of their covariance."""
     (a, b), (_, c) = covariance.tolist()
-    root = math.sqrt((a - c) ** 2 + 4 * b**2)
+    root = math.sqrt(np.square(a - c) + 4 * np.square(b))
     # The major axis, by the form without cancellation; its sign is that of LAPACK.
     axis = np.array([c - a - root, -2 * b] if a >= c else [2 * b, c - a + root])
-    length = math.sqrt(float((axis**2).sum()))
+    length = math.sqrt(float(np.square(axis).sum()))
     major = axis / length if length > 0 else np.array([-1.0, 0.0])
     minor = np.array([major[1], -major[0]])
     deviations = [math.sqrt(max((a + c + sign * root) / 2, 0.0)) for sign in (1, -1)]

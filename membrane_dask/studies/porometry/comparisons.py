@@ -60,12 +60,12 @@ def _compare(pair: Any, confidence: float) -> dict[str, float]:
     """Ratio and difference of the later and the first state of a membrane."""
     value, error = _permeability_at_25(pair)
     degrees_of_freedom = pair.degrees_of_freedom.values
-    variances = (error / value) ** 2
+    variances = np.square(error / value)
     if (degrees_of_freedom > 0).all() and np.isfinite(variances).all() and variances.sum() > 0:
         # Degrees of freedom by Welch and Satterthwaite, as the states have independent errors.
-        joint = variances.sum() ** 2 / (variances**2 / degrees_of_freedom).sum()
+        joint = np.square(variances.sum()) / (np.square(variances) / degrees_of_freedom).sum()
         t_quantile = float(student_quantile((1 + confidence) / 2, joint))
-        low, high = ratio_interval(value[1], value[0], np.diag(error[::-1] ** 2), t_quantile)
+        low, high = ratio_interval(value[1], value[0], np.diag(np.square(error[::-1])), t_quantile)
     else:
         low, high = math.nan, math.nan
     resistance = 1 / (Water.at(REFERENCE_TEMPERATURE).viscosity * value)
@@ -74,7 +74,7 @@ def _compare(pair: Any, confidence: float) -> dict[str, float]:
         "permeability_ratio_low": low,
         "permeability_ratio_high": high,
         "added_resistance": resistance[1] - resistance[0],
-        "added_resistance_error": math.sqrt(((resistance * error / value) ** 2).sum()),
+        "added_resistance_error": math.sqrt(np.square(resistance * error / value).sum()),
     }
 
 

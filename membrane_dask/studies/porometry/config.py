@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -152,6 +152,8 @@ class BootstrapSettings(Model):
 
 class PorometryStudy(BaseStudy):
     """Hydraulic permeability, threshold pressure and pore structure from water flux against pressure (Palencia)."""
+
+    results_version: ClassVar[int] = 2
 
     kind: Literal["porometry"] = "porometry"
     input: InputFile | None = Field(

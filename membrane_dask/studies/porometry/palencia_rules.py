@@ -321,7 +321,7 @@ def _radius_of_alpha(_: str, *numbers: float) -> float:
     radius = radius * 1e-6
     fraction = eps / 100 / count
     # The identity determines the powers of ten by which the pore numbers are wrong.
-    wrong = np.rint(log(fraction / radius**2 * AREA / math.pi) / log(10.0)).astype(int)
+    wrong = np.rint(log(fraction / np.square(radius) * AREA / math.pi) / log(10.0)).astype(int)
     fraction = fraction / np.array([power_of_ten(power) for power in wrong])
     return dot(radius, radius) / dot(np.sqrt(fraction), radius)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from membrane_dask.physics.elementary import decimal_exponent, exp, log
 from membrane_dask.schema import DONE, FAILED, TODO
 
 #: m s-1 Pa-1 in L m-2 h-1 bar-1.
@@ -65,7 +66,7 @@ def format_number(value: float, digits: int = 3) -> str:
         return "-" if math.isnan(value) else ("∞" if value > 0 else f"{_MINUS}∞")
     if value == 0:
         return "0"
-    exponent = math.floor(math.log10(abs(value)))
+    exponent = decimal_exponent(value)
     value = round(value, digits - 1 - exponent)
     if -3 <= exponent < 5:
         return f"{value:.{max(digits - 1 - exponent, 0)}f}".replace("-", _MINUS)
@@ -178,9 +179,9 @@ def _value(posterior: Any, name: str) -> str:
 
 def _best_measurement_sentence(posterior: Any) -> str:
     """The candidate measurement after which the four intervals are narrowest on average."""
-    factors = np.log(posterior.interval_factor.values)
+    factors = log(posterior.interval_factor.values)
     best = int(factors[1:].mean(axis=1).argmin()) + 1
-    now, after = np.exp(factors[0]), np.exp(factors[best])
+    now, after = exp(factors[0]), exp(factors[best])
     widest = int(now.argmax())
     quantity = _UNKNOWNS[str(posterior.quantity.values[widest])][2]
     return (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -166,6 +166,8 @@ class VolumeSettings(Model):
 
 class ReconstructStudy(BaseStudy):
     """Three-dimensional structures that match one cross-section micrograph (Chamani)."""
+
+    results_version: ClassVar[int] = 2
 
     kind: Literal["reconstruct"] = "reconstruct"
     input: InputFile = Field(

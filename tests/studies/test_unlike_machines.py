@@ -1,0 +1,78 @@
+"""A study has the same bits on machines whose processors differ.
+
+Other processors are described by the environment: the kernels of OpenBLAS, the features that NumPy and the C library
+may use, and the processor for which Numba compiles.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SCRIPT = Path(__file__).with_name("unlike_machine.py")
+QUICK = ["graded", "reconstruct", "porometry", "curves"]
+
+
+#: Features of this processor by which NumPy chooses its code, as it spells them.
+FEATURES = np.show_config(mode="dicts").get("SIMD Extensions", {}).get("found", [])
+
+
+#: Environment of each machine. Without AVX-512 a processor of 2013 remains, without FMA and AVX2 one of 2008.
+MACHINES = {
+    "2013": {
+        "OPENBLAS_CORETYPE": "Haswell",
+        "NPY_DISABLE_CPU_FEATURES": " ".join(f for f in FEATURES if f not in ("X86_V3", "AVX2", "FMA3")),
+        "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX512F",
+    },
+    "2008": {
+        "OPENBLAS_CORETYPE": "Nehalem",
+        "NPY_DISABLE_CPU_FEATURES": " ".join(FEATURES),
+        "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-FMA4,-AVX512F,-AVX",
+        "NUMBA_CPU_NAME": "generic",
+        "NUMBA_CPU_FEATURES": "",
+    },
+}
+
+
+def results(folder: Path, studies: list[str], environment: dict[str, str]) -> dict[str, dict[str, str]]:
+    """What the script prints on a machine."""
+    folder.mkdir()
+    command = [sys.executable, str(SCRIPT), str(folder), *studies]
+    kept = {name: value for name, value in os.environ.items() if name not in ("NPY_ENABLE_CPU_FEATURES",)}
+    done = subprocess.run(command, env=kept | environment, capture_output=True, text=True, timeout=500, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def this_machine(tmp_path_factory):
+    """Results of this process's machine."""
+    return results(tmp_path_factory.mktemp("bits") / "here", QUICK, {})
+
+
+def check_same(here: dict[str, dict[str, str]], there: dict[str, dict[str, str]]) -> None:
+    """All digests are equal, although the machines differ."""
+    if there["machine"] == here["machine"]:
+        pytest.skip("this processor, its C library or its BLAS has no features that can be switched off")
+    assert here["digests"].keys() == there["digests"].keys()
+    assert [name for name, value in here["digests"].items() if there["digests"][name] != value] == []
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_other_processors_compute_the_same_bits(name, this_machine, tmp_path):
+    check_same(this_machine, results(tmp_path / "there", QUICK, MACHINES[name]))
+
+
+@pytest.mark.slow  # compiles the flow and the retention twice
+def test_other_processors_compute_the_same_flow(tmp_path):
+    here, there = (
+        results(tmp_path / name, ["characterize"], machine)
+        for name, machine in (("here", {}), ("there", MACHINES["2008"]))
+    )
+    check_same(here, there)
