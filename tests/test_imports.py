@@ -55,7 +55,7 @@ FORBIDDEN = {
 #: The compiler's cache is a folder.
 EXEMPT = {("physics/_jit.py", "pathlib")}
 #: Libraries that take long to import.
-SLOW = {"dask", "distributed", "matplotlib", "numba", "numpy", "pandas", "pydantic", "scipy", "skopt", "xarray", "zarr"}
+SLOW = {"dask", "distributed", "matplotlib", "numba", "numpy", "pandas", "pydantic", "scipy", "xarray", "zarr"}
 
 
 def layer(path: Path) -> str:

@@ -19,7 +19,7 @@ from membrane_dask.files import now, write_json
 
 #: Packages whose versions are recorded.
 _PACKAGES = (
-    "numpy", "scipy", "numba", "xarray", "zarr", "dask", "distributed", "scikit-image", "scikit-optimize",
+    "numpy", "scipy", "numba", "xarray", "zarr", "dask", "distributed", "scikit-image",
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from membrane_dask.physics._jit import inline_kernel, kernel
+from membrane_dask.physics._jit import Integer, inline_kernel, kernel
 
 #: Logarithm of 2 as a sum: multiples of the first part are exact.
 _LN2_HIGH, _LN2_LOW = 0.693145751953125, 1.42860682030941723212e-6
@@ -28,7 +28,7 @@ _FRACTION, _BIAS = 52, 1023
 
 
 @inline_kernel
-def power_of_two(exponent: int) -> float:
+def power_of_two(exponent: Integer) -> float:
     """``2**exponent`` for an exponent in [-1022, 1023]."""
     return float(np.int64((exponent + _BIAS) << _FRACTION).view(np.float64))
 
@@ -58,7 +58,7 @@ def exponential(x: float) -> float:
     p = p * r + 0.5
     p = p * r + 1.0
     half = np.floor(0.5 * k)
-    return (p * r + 1.0) * power_of_two(np.int64(half)) * power_of_two(np.int64(k - half))
+    return float((p * r + 1.0) * power_of_two(np.int64(half)) * power_of_two(np.int64(k - half)))
 
 
 @inline_kernel
@@ -152,7 +152,7 @@ def cosine_of_turns(turns: float) -> float:
         p = p * z + 1.0 / 120.0
         p = p * z - 1.0 / 6.0
         value = a + a * z * p
-    return value if quarter % 4.0 in (0.0, 3.0) else -value
+    return float(value if quarter % 4.0 in (0.0, 3.0) else -value)
 
 
 @kernel

@@ -256,4 +256,4 @@ def _render(grey: np.ndarray, solid: np.ndarray) -> np.ndarray:
     residuals = grey - ndimage.uniform_filter(grey, 3, mode="nearest")
     noise = (residuals[interior] if interior.any() else residuals).std() * math.sqrt(9 / 8)
     rng = np.random.default_rng(0)
-    return _smoothed(levels, _BLUR) + noise * standard_normal(rng, grey.shape)
+    return np.asarray(_smoothed(levels, _BLUR) + noise * standard_normal(rng, grey.shape))

@@ -53,7 +53,7 @@ class RadiusSpread:
         """Return the mean of ``exp(power * s * x)`` for a truncated standard normal variable ``x``."""
         shift = power * self._log_deviation
         inside = normal_cdf(3 - shift) - normal_cdf(-3 - shift)
-        return exp(np.square(shift) / 2) * float(inside / (2 * normal_cdf(3.0) - 1))
+        return float(exp(shift * shift / 2) * inside / (2 * normal_cdf(3.0) - 1))
 
     @property
     def scale_and_slope(self) -> tuple[float, float]:
@@ -75,8 +75,8 @@ class RadiusSpread:
     def mean_square(self) -> float:
         """Mean square of the factor, by which the spread increases the porosity."""
         if self.distribution == "lognormal":
-            return self._log_moment(2) / np.square(self._log_moment(1))
-        return 1 + np.square(self.deviation)
+            return self._log_moment(2) / self._log_moment(1) / self._log_moment(1)
+        return 1 + self.deviation * self.deviation
 
 
 EQUAL_RADII = RadiusSpread()

@@ -178,7 +178,7 @@ def _least_squares(law: FluxLaw, pressure: np.ndarray, flux: np.ndarray, root_we
     if law.initial_guess is None:
         design = law.jacobian(pressure, np.zeros(len(law.parameters))) * root_weights[:, None]
         norms = column_norms(design)
-        return least_squares(design / norms, flux * root_weights) / norms
+        return np.asarray(least_squares(design / norms, flux * root_weights) / norms)
     if law.parameters[-1] != "threshold" and not (flux > 0).all():
         raise PhysicsError("a power law or an exponential law needs fluxes above 0")
     guess = law.initial_guess(pressure, flux)
@@ -190,7 +190,7 @@ def _least_squares(law: FluxLaw, pressure: np.ndarray, flux: np.ndarray, root_we
         lambda v: law.jacobian(pressure, v * size) * root_weights[:, None] * size,
         guess / size,
     )
-    return solution * size
+    return np.asarray(solution * size)
 
 
 def _levenberg_marquardt(

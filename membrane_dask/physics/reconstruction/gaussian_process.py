@@ -26,7 +26,7 @@ _MAX_FITTED = 200
 #: Random candidates of the acquisition, and how many of the best are refined.
 _CANDIDATES, _REFINED = 2000, 5
 #: Improvement that counts, in standard deviations of the values.
-_MARGIN = 0.01
+_MARGIN = 0.001
 
 
 def next_point(points: np.ndarray, values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -93,7 +93,7 @@ def _factorise(points: np.ndarray, parameters: np.ndarray) -> np.ndarray:
     matrix = np.zeros((n, n))
     for i in range(n):
         _covariances(points, points[i], parameters, matrix[i, :i])
-        matrix[i, i] = 1.0 + exponential(parameters[d]) + 1e-10
+        matrix[i, i] = 1.0 + exponential(float(parameters[d])) + 1e-10
     return cholesky(matrix)
 
 
@@ -114,7 +114,8 @@ def _most_likely(
     points: np.ndarray, values: np.ndarray, starts: np.ndarray, low: np.ndarray, high: np.ndarray
 ) -> np.ndarray:
     """Logarithms of length scales and noise that maximise the likelihood, by compass searches from several starts."""
-    best, best_misfit = starts[0].copy(), np.inf
+    best: np.ndarray = starts[0].copy()
+    best_misfit = np.inf
     for start in starts:
         x, step = start.copy(), _STEP
         misfit = _misfit(points, values, x)
@@ -168,7 +169,8 @@ def _best_candidate(
     improvements = np.empty(candidates.shape[0])
     for i in range(candidates.shape[0]):
         improvements[i] = _improvement(points, parameters, lower, weights, signal, smallest, candidates[i], covariances)
-    best, largest = candidates[0].copy(), -np.inf
+    best: np.ndarray = candidates[0].copy()
+    largest = -np.inf
     for _ in range(_REFINED):
         at = np.argmax(improvements)
         x, value, step = candidates[at].copy(), improvements[at], _MOVE

@@ -145,7 +145,7 @@ def _balance(level: _Level, parents: Sequence[np.ndarray], order: list[np.ndarra
 
 def _overcorrected(factors: np.ndarray) -> np.ndarray:
     """Power 1.5 of corrections by a coarser level: the assumption of uniform groups overestimates their exchange."""
-    return factors * np.sqrt(factors)
+    return np.asarray(factors * np.sqrt(factors))
 
 
 @inline_kernel

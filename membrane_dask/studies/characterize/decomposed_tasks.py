@@ -115,7 +115,7 @@ class _SlabData:
     def size(self) -> int:
         """Number of voxels of the refined volume."""
         _, height, width = (int(n) for n in self.percolating["extent"])
-        return self.slabs.depth * height * width * np.square(self.settings.refinement)
+        return self.slabs.depth * height * width * self.settings.refinement * self.settings.refinement
 
     @property
     def halo(self) -> int:

@@ -100,7 +100,7 @@ class GradedProgram(Program):
 
     def _max_pores(self) -> float:
         """Estimate the number of pores of the largest networks: ``n^2 l_max^3 2 pi / 3`` pairs of ``n`` points."""
-        return max(2.1 * np.square(n) * (l_max * l_max * l_max) for (l_max, _), n in self._junctions.items())
+        return max(2.1 * n * n * (l_max * l_max * l_max) for (l_max, _), n in self._junctions.items())
 
     def _unit_seconds(self) -> float:
         """Estimate the time of a unit, to choose batches; it is proportional to pores times steps."""
