@@ -33,7 +33,7 @@ from membrane_dask.engine.events import (
 )
 from membrane_dask.engine.journal import Damage, Journal
 from membrane_dask.engine.late_files import LATE_FILE_TIMEOUT as LATE
-from membrane_dask.engine.limits import timeout_note_path
+from membrane_dask.engine.limits import memory_notes, timeout_note_path
 from membrane_dask.engine.lock import DriverLock
 from membrane_dask.engine.plan import as_bytes
 from membrane_dask.engine.records import failure_path
@@ -116,6 +116,8 @@ class Execution:
         self._recent: deque[tuple[float, list[str]]] = deque()
         self._memory_kills = memory_kills()
         self._timeout_notes = root.resolve() / "logs" / "timeouts"
+        for note in self._timeout_notes.glob("memory-*.txt"):  # of earlier jobs
+            note.unlink(missing_ok=True)
         self._sync_root = str(root.resolve()) if sync else ""
         self._options = BatchOptions(__version__, timeout, str(self._timeout_notes), self._sync_root)
 
@@ -285,9 +287,11 @@ class Execution:
             limit = memory_limit()
             message = (
                 f"the system killed the worker process that ran this unit: all processes together needed more than "
-                f"{as_bytes(limit.value)}, {limit.source} ({kills} killed in this run); use fewer workers, smaller "
+                f"{as_bytes(limit.value)}, {limit.source} ({kills} killed); use fewer workers, smaller "
                 f"blocks, or a container or job with more memory, then: membrane-dask retry {self.root}"
             )
+            self._memory_kills += kills
+        message = "; ".join([message, *memory_notes(self._timeout_notes)])
         logger.warning("%s: %s", batch.units[0].key, error)
         return BatchResult(failures={batch.units[0].key: UnitFailure(f"KilledWorker: {message}", message, killed=True)})
 

@@ -8,10 +8,13 @@ import os
 import re
 import resource
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+
+from membrane_dask.engine.control_groups import memory_kills, memory_limit
 
 #: Time in seconds in which a unit must react to the exception at its time limit, before its process is killed.
 GRACE_PERIOD = 5.0
@@ -35,6 +38,25 @@ def peak_memory() -> int:
 def timeout_note_path(folder: Path, key: str) -> Path:
     """Path of the note that a worker writes before it kills itself because of a unit."""
     return folder / (re.sub(r"[^A-Za-z0-9=.,_+-]", "_", key) + ".txt")
+
+
+def write_memory_note(folder: Path) -> None:
+    """Note that the system has killed processes of this container or job for memory: the driver may be elsewhere."""
+    kills = memory_kills()
+    if kills:
+        limit = memory_limit()
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"memory-{socket.gethostname()}.txt").write_text(
+            f"on {socket.gethostname()} the system has killed {kills} processes that together needed more than "
+            f"{limit.value / 1e9:.3g} GB, {limit.source}: give workers less work at a time or their jobs more memory",
+            encoding="utf-8",
+        )
+
+
+def memory_notes(folder: Path) -> list[str]:
+    """Notes of other hosts."""
+    own = f"memory-{socket.gethostname()}.txt"
+    return [path.read_text(encoding="utf-8") for path in sorted(folder.glob("memory-*.txt")) if path.name != own]
 
 
 @contextlib.contextmanager

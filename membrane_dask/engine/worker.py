@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import math
 import os
@@ -16,7 +17,7 @@ from typing import Any
 from membrane_dask import __version__
 from membrane_dask.engine import durability, store
 from membrane_dask.engine.late_files import wait_until_visible
-from membrane_dask.engine.limits import peak_memory, reset_peak_memory, time_limit
+from membrane_dask.engine.limits import peak_memory, reset_peak_memory, time_limit, write_memory_note
 from membrane_dask.errors import ClusterError
 from membrane_dask.files import disk_errors
 from membrane_dask.program import Unit, Work
@@ -145,6 +146,9 @@ def run_batch(
             f"{os.uname().nodename} has membrane-dask {__version__}, the driver {options.version}; "
             "install the same version on both"
         )
+    if options.notes:
+        with contextlib.suppress(OSError):
+            write_memory_note(Path(options.notes))
     result = BatchResult(worker=f"{os.uname().nodename}-{os.getpid()}")
     finished: list[Unit] = []
     values: list[dict[str, Any]] = []

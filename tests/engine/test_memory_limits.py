@@ -13,9 +13,12 @@ import pytest
 import toy
 
 from membrane_dask.config import ClusterSettings
-from membrane_dask.engine import plan
+from membrane_dask.engine import limits, plan
 from membrane_dask.engine.cluster.profiles import resolve
 from membrane_dask.engine.control_groups import Limit, cpu_limit, memory_kills, memory_limit
+from membrane_dask.engine.executor import Execution, _Batch
+from membrane_dask.engine.run import prepare
+from membrane_dask.engine.worker import run_batch
 from membrane_dask.errors import StudyError
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="control groups are a feature of Linux")
@@ -173,6 +176,29 @@ def test_too_many_workers_for_the_container_are_refused(container):
     container(2e9)
     with pytest.raises(StudyError, match=r"5 workers need 400 MB each .* are 2 GB, the .*; use at most 4"):
         toy.toy_plan(cluster={"workers": 5, "memory": "1 GB"})
+
+
+def test_kills_on_other_hosts_are_reported(tmp_path, monkeypatch):
+    """The next worker of a job finds the count of its control group; the driver's own shows nothing."""
+    planned = toy.toy_plan(cluster={"profile": "sync"})
+    run = prepare(planned, tmp_path / "run")
+    execution = Execution(run.path, planned.program, run.batch, 60, retries=0, failure_limit=1.0, listener=print)
+    execution.enqueue()
+    unit = execution.units["toy,row=0,column=3"]
+    with monkeypatch.context() as node:
+        node.setattr(limits, "memory_kills", lambda: 2)
+        node.setattr(
+            limits, "memory_limit", lambda: Limit(900_000_000, "the limit of this container or job (/x)", True)
+        )
+        node.setattr(limits.socket, "gethostname", lambda: "node7")
+        run_batch(toy.work, execution._context, execution.sinks["toy"], [unit], execution._options)
+    failure = execution._isolate(_Batch((unit,)), RuntimeError()).failures[unit.key]
+    assert (
+        "the worker process died while it ran this unit (2 times); on node7 the system has killed 2 processes that "
+        in (failure.error)
+    )
+    assert "more than 0.9 GB, the limit of this container or job (/x): give workers less work" in failure.error
+    assert not limits.memory_notes(tmp_path)
 
 
 # ---- real control groups
