@@ -61,6 +61,8 @@ _ADVICE = {
     errno.EIO: "the disk or its server fails: have the file system checked",
     errno.EFBIG: "a limit on the size of files is reached: raise it (ulimit -f)",
 }
+#: Numbers of the errors of the disk.
+DISK_ERRORS = frozenset(_ADVICE)
 
 
 def _free(path: Path, number: int | None) -> str:

@@ -108,6 +108,7 @@ def _print_error(error: Exception) -> int:
     from membrane_dask.engine.lock import RunBusyError
     from membrane_dask.engine.run import RunNotFoundError
     from membrane_dask.errors import ClusterError, DataLossError, ProgramError, ReportError, UnreadableRunError
+    from membrane_dask.files import DISK_ERRORS
 
     if isinstance(error, (RunNotFoundError, RunBusyError, ReportError, UnreadableRunError)):
         say(str(error))
@@ -122,7 +123,7 @@ def _print_error(error: Exception) -> int:
     if isinstance(error, ProgramError):
         say(f"{error}; this is an error of the package of that study kind; what is finished is kept")
         return BUG
-    if type(error) is OSError and error.errno and not error.filename:  # files are named: this is what commands print
+    if type(error) is OSError and error.errno in DISK_ERRORS and not error.filename:  # files are named: it is stdout
         say(f"cannot write the output of this command: {error.strerror}")
         return STOPPED
     if isinstance(error, OSError):
