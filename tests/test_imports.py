@@ -18,8 +18,8 @@ KINDS = ("characterize", "graded", "porometry", "reconstruct")
 #: Layers of the package that the modules of a layer may import, besides their own.
 ALLOWED = {
     "cli": {
-        "api", "engine", "errors", "files", "former_names", "plain_text", "progress", "registry", "report", "study_file",
-        "__init__",
+        "api", "engine", "errors", "files", "former_names", "plain_text", "progress", "registry", "report",
+        "study_file", "__init__",
     },
     "api": {"registry", "engine", "config", "errors", "files", "program", "progress", "study_file", "__init__"},
     "progress": {"engine", "plain_text"},
