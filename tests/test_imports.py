@@ -27,7 +27,7 @@ ALLOWED = {
     "study_report": {"studies", "report", "engine", "io", "physics", "config", "errors", "schema"},
     "engine": {
         "io", "config", "errors", "files", "former_names", "plain_text", "program", "registry", "schema", "study_file",
-        "__init__",
+        "yaml_files", "__init__",
     },
     "studies": {"io", "physics", "quantities", "config", "errors", "former_names", "program", "registry", "schema"},
     "study_file": {"registry", "config", "errors", "former_names", "yaml_files"},

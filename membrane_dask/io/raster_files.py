@@ -55,7 +55,7 @@ def open_npy(path: Path) -> np.ndarray:
         if stream.read(6) != b"\x93NUMPY":
             raise ValueError("it is not a NumPy file of one array (.npy)")
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     except ValueError as error:
         if "Object arrays" in str(error) or "Array can't be memory-mapped" in str(error):
             raise ValueError("it holds Python objects; an array of numbers is needed") from error

@@ -219,7 +219,9 @@ class _Pages:
         planes, *inside = where if isinstance(where, tuple) else (where,)
         number = range(self.shape[0])[planes]
         with open_tiff(Path(self.path)) as file:
-            pages = [read_page(file.pages[k])[tuple(inside)] for k in ([number] if isinstance(number, int) else number)]
+            pages: list[np.ndarray] = [
+                read_page(file.pages[k])[tuple(inside)] for k in ([number] if isinstance(number, int) else number)
+            ]
         return pages[0] if isinstance(number, int) else np.stack(pages)
 
 

@@ -207,11 +207,12 @@ class CellReader:
     def label(self, row: Row, role: str) -> str:
         """Text of a cell; empty without such a column. An empty cell is a problem."""
         column = self.columns.get(role)
+        if column is None:
+            return ""
         value = _cell(row, column)
         if value is None:
-            if column:
-                advice = ": each row needs the label" if role == "membrane" else ""
-                self.add_problem(row, f"{column.header} is empty{advice}")
+            advice = ": each row needs the label" if role == "membrane" else ""
+            self.add_problem(row, f"{column.header} is empty{advice}")
             return ""
         if isinstance(value, float) and value.is_integer():
             value = int(value)
