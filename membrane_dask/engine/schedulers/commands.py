@@ -138,14 +138,14 @@ def run_command(command: Sequence[str], environment: Mapping[str, str], stdin: P
         raise SchedulerUnavailableError(f"{command[0]} could not be started: {error}") from error
     with process:
         try:
-            streams = process.communicate(timeout=COMMAND_TIMEOUT)
+            outputs = process.communicate(timeout=COMMAND_TIMEOUT)
         except BaseException as error:  # also Ctrl-C; a script of the site may have started processes of its own
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
             raise SchedulerUnavailableError(f"{command[0]} did not answer within {COMMAND_TIMEOUT} s") from error
-    text, errors = (stream.decode("utf-8", errors="replace") for stream in streams)
+    text, errors = (output.decode("utf-8", errors="replace") for output in outputs)
     return Output(text, errors, process.returncode)
 
 
