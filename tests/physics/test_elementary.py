@@ -15,8 +15,8 @@ from membrane_dask.physics.sparse_factors import SparseFactors, elimination_orde
 RNG = np.random.default_rng(0)
 
 
-def units_in_last_place(values: np.ndarray, x: np.ndarray, function) -> float:
-    """Largest error against the function in extended precision."""
+def error_in_ulp(values: np.ndarray, x: np.ndarray, function) -> float:
+    """Largest error in units in the last place, from the function in extended precision."""
     exact = function(x.astype(np.longdouble))
     return float(np.abs((values - exact) / np.spacing(np.abs(exact.astype(float)))).max())
 
@@ -33,7 +33,7 @@ def units_in_last_place(values: np.ndarray, x: np.ndarray, function) -> float:
 )
 def test_elementary_functions_are_accurate(name, x):
     # The documented bound is two units, three for log1p, whose quotient adds an error.
-    assert units_in_last_place(getattr(elementary, name)(x), x, getattr(np, name)) < (3 if name == "log1p" else 2)
+    assert error_in_ulp(getattr(elementary, name)(x), x, getattr(np, name)) < (3 if name == "log1p" else 2)
 
 
 def test_limits_of_elementary_functions():

@@ -22,7 +22,7 @@ def minimise(function, d: int, evaluations: int, seed: int) -> float:
 
 def test_it_finds_the_minimum_of_three_dimensions():
     centre = np.array([0.2, 0.7, 0.45])
-    # Thirty random points come within 0.02 with a probability of 0.3 (a ball of radius 0.14).
+    # Thirty random points come within 0.02 with a probability of 0.3 (a sphere of radius 0.14).
     assert max(minimise(lambda x: float(((x - centre) ** 2).sum()), 3, 30, seed) for seed in range(3)) < 1e-3
 
 

@@ -62,7 +62,7 @@ def next_point(points: np.ndarray, values: np.ndarray, rng: np.random.Generator)
     fitted = np.unique(np.linspace(0, n - 1, min(n, _MAX_FITTED)).astype(np.int64))
     starts = np.array([[*([length] * d), noise] for length, noise in _STARTS])
     low, high = (np.array([*([_LOG_LENGTH[k]] * d), _LOG_NOISE[k]]) for k in (0, 1))
-    parameters = _most_likely(points[fitted], scaled[fitted], starts, low, high)
+    parameters = _maximum_likelihood(points[fitted], scaled[fitted], starts, low, high)
     best = points[np.argsort(scaled, kind="stable")[:_REFINED]]
     near = np.repeat(best, _CANDIDATES // (4 * len(best)), axis=0)
     near = np.clip(near + 0.1 * (rng.random(near.shape) - 0.5), 0.0, 1.0)
@@ -110,7 +110,7 @@ def _misfit(points: np.ndarray, values: np.ndarray, parameters: np.ndarray) -> f
 
 
 @kernel
-def _most_likely(
+def _maximum_likelihood(
     points: np.ndarray, values: np.ndarray, starts: np.ndarray, low: np.ndarray, high: np.ndarray
 ) -> np.ndarray:
     """Logarithms of length scales and noise that maximise the likelihood, by compass searches from several starts."""
