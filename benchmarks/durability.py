@@ -77,6 +77,8 @@ def record(task: str, units: Sequence[Unit], values: Sequence[dict[str, np.ndarr
         "task": task,
         "index": [unit.index for unit in units],
         "sha256": [store.digest(value) for value in values],
+        "seconds": [1.0] * len(units),
+        "memory": [1] * len(units),
     }
 
 
@@ -125,6 +127,7 @@ def main() -> None:
 
         run = random_run(Path(folder) / "run", realizations=4 if smoke else 600, batch=4 if smoke else 50)
         units = run.status()["done"]
+        assert units == 45 * (4 if smoke else 600)
         files = sum(1 for path in (run.path / "result.zarr").rglob("*") if path.is_file())
         looking, faults = timed(lambda: verification.opening_faults(run.path, run.journal, "result.zarr"))
         assert not faults
