@@ -22,7 +22,7 @@ from membrane_dask.engine.cluster.driver_series import (
     start_driver_series,
     submitted_profile,
 )
-from membrane_dask.engine.cluster.pools import MAIN_GUARD_HINT, open_pool
+from membrane_dask.engine.cluster.pools import MAIN_GUARD_HINT, SyncPool, open_pool
 from membrane_dask.engine.cluster.probe import probe_cluster
 from membrane_dask.engine.cluster.profiles import user_file
 from membrane_dask.engine.confirmation import confirm, require_confirmed, require_own_study, settings_that_act
@@ -35,6 +35,7 @@ from membrane_dask.engine.provenance import Provenance
 from membrane_dask.engine.rounds import all_units
 from membrane_dask.engine.run import Run, RunNotFoundError, prepare
 from membrane_dask.engine.run_list import BrokenRun, RunList, broken_run, find_run, find_runs
+from membrane_dask.engine.software_check import SoftwareCheck
 from membrane_dask.engine.source_runs import require_source, require_volume
 from membrane_dask.engine.store import Sink, sinks
 from membrane_dask.engine.verification import Fault, verify_run
@@ -242,39 +243,49 @@ def execute(
         if damage := provenance.put_aside_if_damaged():
             listener(Message(damage))
         run.update_study(plan.study)
-        provenance.started(cluster=plan.cluster.model_dump(mode="json", exclude_none=True))
         reason, resume = "error", False
+
+        def tell(event: Event) -> None:
+            logger.info("%s", event)
+            listener(event)
+
+        def notify(text: str) -> None:
+            tell(Message(text))
+
+        software = SoftwareCheck(run.path, plan, notify)
+        cluster = plan.cluster.model_dump(mode="json", exclude_none=True)
+        provenance.started(cluster=cluster, sources=software.present.sources)
         try:
-            if retry_failed:
-                _reopen(run)
-
-            def tell(event: Event) -> None:
-                logger.info("%s", event)
-                listener(event)
-
+            software.require_equal_storage(run.batch)
             if driver.notice:
-                tell(Message(driver.notice))
+                notify(driver.notice)
             for name in layout_record.repair_layout(run.path, plan.program, run.batch):
-                tell(Message(f"{name} was missing or altered; it was laid out again"))
+                notify(f"{name} was missing or altered; it was laid out again")
             lost_tables = layout_record.damaged_collected(run.path)
             for name, problem in lost_tables:
-                tell(Message(f"{name} is {problem}; it is computed again"))
+                notify(f"{name} is {problem}; it is computed again")
             execution = Execution(
                 run.path, plan.program, run.batch, sum(run.counts.values()),
                 retries=settings.retries, failure_limit=settings.failure_limit,
                 timeout=settings.timeout, memory=plan.worker_memory(), sync=settings.sync, listener=tell,
+                software=software, retry_failed=retry_failed,
             )  # fmt: skip
             execution.resume(driver)
             if series:
                 series.begin(len(execution.history))
-            if limit == 0 or not execution.has_open_units:  # no cluster for nothing
-                from membrane_dask.engine.cluster.pools import SyncPool
-
-                summary = execution.run(SyncPool(), driver, 0)
+            complete = not execution.has_open_units and not lost_tables and run.journal.collected()
+            if complete and software.changed:
+                notify(f"{software.changed}; the results are those of the recorded software, see: replay, or --fresh")
+            if limit == 0 or complete or (not execution.has_open_units and software.accepted):  # no cluster for nothing
+                limit, workers = 0, contextlib.nullcontext(SyncPool())
             else:
-                with open_pool(plan.cluster, run.path, lambda text: tell(Message(text))) as pool:
-                    summary = execution.run(pool, driver, limit, series.time_limit if series else None)
-            if not summary.left and (lost_tables or not run.journal.collected()):
+                workers = open_pool(plan.cluster, run.path, notify)
+            with workers as pool:
+                summary = execution.run(pool, driver, limit, series.time_limit if series else None)
+                collects = not summary.left and (lost_tables or not run.journal.collected())
+                if collects and not execution.confirm_software(pool, driver):
+                    summary, collects = replace(summary, reason="cancelled"), False
+            if collects:
                 execution.collect()
             reason, resume = summary.reason, summary.reason == "time is up"
             return summary
@@ -289,6 +300,7 @@ def execute(
             with contextlib.suppress(DiskError):  # the error that stopped the run says more
                 if series:
                     series.end(resume=resume)
+                software.workers.save()
                 provenance.stopped(reason=reason)
 
 

@@ -256,6 +256,12 @@ class ClusterOptions(Model):
         None, "one job holds driver and workers, for nodes that may not submit jobs", unit=""
     )
     tls: bool | None = parameter(None, "encrypt, and let in only those who hold the run's own certificate", unit="")
+    version_mismatch: Literal["refuse", "record"] | None = parameter(
+        None,
+        "workers whose Python, NumPy, SciPy, Numba or other computing library has another version than the driver's: "
+        "refuse (default) them, or record what each has computed",
+        unit="",
+    )
 
 
 class ClusterSettings(ClusterOptions):

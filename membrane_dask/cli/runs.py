@@ -53,6 +53,8 @@ def _print_statuses(runs: RunList, statuses: list[dict[str, Any]], as_json: bool
     for status in statuses:
         if status["problem"]:
             say(f"{status['run']}: {status['problem']}")
+        for note in () if as_json else status.get("software", ()):
+            say(f"{status['run']}: {note}")
 
 
 def list_runs(
@@ -195,4 +197,9 @@ def replay(
     }[same]
     say(f"{key}: {message}")
     if same is False:
+        from membrane_dask.engine import inspect
+
+        run = api.open_run(name)
+        for line in inspect.explain_replay(run, api.plan(run.study), key, values):
+            say(f"  {line}")
         exit_with(BUG)

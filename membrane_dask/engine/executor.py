@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from membrane_dask import __version__
 from membrane_dask.engine import durability, late_files, layout, layout_record, store, verification
 from membrane_dask.engine.cluster.pools import ALLOWED_FAILURES, RESULT_LOST, Handle, Pool
 from membrane_dask.engine.control_groups import memory_kills, memory_limit
@@ -38,6 +37,7 @@ from membrane_dask.engine.lock import DriverLock
 from membrane_dask.engine.plan import as_bytes
 from membrane_dask.engine.records import failure_path
 from membrane_dask.engine.rounds import Schedule
+from membrane_dask.engine.software_check import SoftwareCheck, worker_error
 from membrane_dask.engine.worker import BatchOptions, BatchResult, UnitFailure, run_batch
 from membrane_dask.errors import ProgramError
 from membrane_dask.files import sync_folder, write_json
@@ -84,12 +84,16 @@ class Execution:
         Whether a batch is recorded only once its files are on disk.
     listener : callable
         Receives every event.
+    software : SoftwareCheck
+        Software that has made the run, and that of this process.
+    retry_failed : bool
+        Whether units that failed are open again.
     """
 
     def __init__(
         self, root: Path, program: Program, batch: Mapping[str, int], total: int,
         *, retries: int, failure_limit: float, timeout: float | None = None, memory: str = "",
-        sync: bool = True, listener: Listener,
+        sync: bool = True, listener: Listener, software: SoftwareCheck, retry_failed: bool = False,
     ) -> None:  # fmt: skip
         self.root, self.program, self.total, self.memory = root, program, total, memory
         self.retries, self.failure_limit, self.emit = retries, failure_limit, listener
@@ -100,6 +104,11 @@ class Execution:
         self._damage = Damage()
         self.history: dict[str, Outcome] = self.journal.history(self._damage)
         self._failed = {key for key, outcome in self.history.items() if outcome.status == "failed"}
+        self._retried: list[str] = []  # recorded once the software is confirmed
+        if retry_failed:
+            self._retried = sorted(self._failed)
+            self.history = {key: o for key, o in self.history.items() if o.status != "failed"}
+            self._failed = set()
         self._unknown = set(self.history)  # units of the journal that the program has not asked for
         self.units: dict[str, Unit] = {}
         targets: list[Table | Image | Scratch] = [*program.tables, *program.images, *program.scratch]
@@ -119,7 +128,8 @@ class Execution:
         for note in self._timeout_notes.glob("memory-*.txt"):  # of earlier jobs
             note.unlink(missing_ok=True)
         self._sync_root = str(root.resolve()) if sync else ""
-        self._options = BatchOptions(__version__, timeout, str(self._timeout_notes), self._sync_root)
+        self._software, self._deadline = software, math.inf
+        self._options = BatchOptions(software.requirement, timeout, str(self._timeout_notes), self._sync_root)
 
     @property
     def has_open_units(self) -> bool:
@@ -175,7 +185,7 @@ class Execution:
 
         :meth:`resume` comes first.
         """
-        deadline = math.inf if seconds is None else time.monotonic() + seconds
+        self._deadline = math.inf if seconds is None else time.monotonic() + seconds
         done, failed = self._counts()
         self.emit(Started(self.total, done, failed, pool.dashboard, self.program.adaptive))
         if str(self._damage):
@@ -185,7 +195,8 @@ class Execution:
         try:
             while self._queue or self._in_flight:
                 driver.heartbeat(sum(len(b.units) for b in self._in_flight.values()), pool.dashboard)
-                if driver.cancelled() or time.monotonic() > deadline:
+                stopped = driver.cancelled() or time.monotonic() > self._deadline
+                if stopped or (limit != 0 and not self.confirm_software(pool, driver)):
                     reason = "cancelled" if driver.cancelled() else "time is up"
                     break
                 pool.demand(len(self._queue) + len(self._in_flight))
@@ -199,7 +210,7 @@ class Execution:
                 with self.journal.buffered():
                     results = zip(finished, pool.results(finished), strict=True)
                     # An error that stops the run comes after what is finished.
-                    for handle, result in sorted(results, key=lambda pair: isinstance(pair[1], Exception)):
+                    for handle, result in sorted(results, key=lambda pair: _stops(pair[1])):
                         if result is not RESULT_LOST:
                             seconds += self._settle(handle, result, pool)
                 if finished:  # reported once it is on disk
@@ -225,6 +236,21 @@ class Execution:
             )
             raise ProgramError(f"study kind {self.program.kind!r}: {message}")
         return Summary(done, failed, left, reason)
+
+    def confirm_software(self, pool: Pool, driver: DriverLock) -> bool:
+        """Check, before anything is written, that the present software gives the numbers of the run; False to stop."""
+
+        def proceed(in_flight: int) -> bool:
+            driver.heartbeat(in_flight, pool.dashboard)
+            return not driver.cancelled() and time.monotonic() <= self._deadline
+
+        if not self._software.confirm(pool, self.journal, self._options, self.sinks, self._context, proceed):
+            return False
+        with self.journal.buffered() as journal:
+            for start in range(0, len(self._retried), 1000):  # lines of a bounded length
+                journal.append({"reopened": self._retried[start : start + 1000]})
+        self._retried = []
+        return True
 
     def _counts(self) -> tuple[int, int]:
         failed = len(self._failed - self._unknown) if self._unknown else len(self._failed)
@@ -260,8 +286,9 @@ class Execution:
         handle.release()
         if isinstance(result, Exception):
             if not pool.is_lost_worker(result):
-                raise result  # writing failed, for example on a full disk: no fault of the unit or the worker
+                raise worker_error(result)  # for example writing on a full disk: no fault of the unit
             result = self._isolate(batch, result)
+        self._software.accept_worker(result.worker, result.refused, result.versions, len(result.seconds))
         self._record(batch, result)
         return sum(result.seconds.values())
 
@@ -308,6 +335,7 @@ class Execution:
                     "sha256": list(result.sha256.values()),
                     "feedback": {key: value for key, value in result.feedback.items() if value},
                     "worker": result.worker,
+                    **({"versions": result.versions} if result.versions else {}),
                     "attempt": batch.attempt,
                 }
             )
@@ -361,7 +389,7 @@ class Execution:
         Values are lost when a worker that was given up continues to write, with a node, or with a file system.
         """
         written = verification.written_units(self.journal)
-        complete = self.journal.collected() and not self._failed
+        complete = self.journal.collected() and not self._failed and not self._retried
         gone = {task for task, sink in self.sinks.items() if sink.temporary and complete}
         unverified = [
             unit
@@ -456,3 +484,7 @@ class Execution:
 
     def _is_done(self, key: str) -> bool:
         return key in self.history and self.history[key].status == "done"
+
+
+def _stops(result: Any) -> bool:
+    return isinstance(result, Exception) or (isinstance(result, BatchResult) and result.refused is not None)

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from membrane_dask.engine import records, store
+from membrane_dask.engine.plan import Plan
 from membrane_dask.engine.rounds import all_units
 from membrane_dask.engine.run import Run
+from membrane_dask.engine.software_check import SoftwareCheck, recorded_environment
+from membrane_dask.engine.worker import differences
 from membrane_dask.errors import Problem, StudyError
 from membrane_dask.program import Program, Unit
 
@@ -76,6 +79,44 @@ def replay(run: Run, program: Program, key: str) -> tuple[dict[str, Any], bool |
     return values, store.digest(sink.check(unit, values)) == stored
 
 
+def explain_replay(run: Run, plan: Plan, key: str, values: Mapping[str, Any]) -> list[str]:
+    """Lines that say how a replayed unit differs from the result, and which software was recorded and is present.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    plan : Plan
+        Plan of its study.
+    key : str
+        The unit.
+    values : mapping of str to ndarray
+        What :func:`replay` returned.
+    """
+    unit = find_unit(run, plan.program, key)
+    sink = store.sinks(run.path, plan.program, run.batch)[unit.task]
+    lines = [f"{name}: {text}" for name, text in differences(sink.read(unit), sink.check(unit, values)).items()]
+    record = unit_record(run, key) or {}
+    starts = [start for start in run.provenance.get("starts", ()) if start.get("time", "") <= record.get("time", "")]
+    sources = starts[-1].get("sources") if starts else None
+    check = SoftwareCheck(run.path, plan)
+    records = [recorded for recorded in check.records if recorded["sources"] == sources]
+    if not records:
+        return [*lines, "the run does not say which code has made it"]
+    present = check.present
+    lines.append(f"recorded: sources {sources}, {_versions(records[-1]['versions'])}")
+    lines.append(f"present:  sources {present.sources}, {_versions(present.versions)}")
+    if record.get("versions"):
+        lines.append(f"its worker {record['worker']} had {_versions(record['versions'])}")
+    elif not present.changes(records[-1]):
+        lines.append("the software is the same: the machine differs, or the result was altered")
+    return lines + [line.strip() for line in recorded_environment(present, records[-1]).splitlines() if line]
+
+
+def _versions(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
 def unit_record(run: Run, key: str) -> dict[str, Any] | None:
     """Record of one unit in the journal and in ``failures/``; None if there is none."""
     failure = records.read_failure(run.path, key)
@@ -86,7 +127,7 @@ def unit_record(run: Run, key: str) -> dict[str, Any] | None:
             position = record["done"].index(key)
             latest = {"key": key, "state": "done", "time": record["time"]}
             latest |= {name: record[name][position] for name in ("seconds", "memory", "sha256")}
-            latest |= {name: record[name] for name in ("worker", "attempt") if name in record}
+            latest |= {name: record[name] for name in ("worker", "versions", "attempt") if name in record}
         elif key in record.get("failed", ()):
             latest = {"state": "failed", "time": record["time"], **failure}
         elif key in record.get("reopened", ()):

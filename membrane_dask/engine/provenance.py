@@ -1,4 +1,4 @@
-"""Provenance of a run: versions, machine, inputs, and every start and stop of a driver."""
+"""Provenance of a run: versions, machine, inputs, accepted software, and every start and stop of a driver."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,29 @@ class Provenance:
         """Write the entries that hold for the whole run."""
         write_json(self._path, {"created": now(), **entries, "starts": [], "stops": []})
 
+    def software(self) -> list[dict[str, Any]]:
+        """Records of the software that gives the numbers of the run: that of its beginning, then what was accepted.
+
+        Runs of earlier versions have none; a record that is damaged is left out.
+        """
+        records = self.read().get("software")
+        return [record for record in records if _is_software(record)] if isinstance(records, list) else []
+
+    def accept(self, software: Mapping[str, Any], **entries: Any) -> dict[str, Any]:
+        """Add the software that gives the numbers of the run; returns its record."""
+        record = software_record(software, **entries)
+        write_json(self._path, {**self.read(), "software": [*self.software(), record]})
+        return record
+
+    def workers(self) -> list[dict[str, Any]]:
+        """Workers with other versions than their driver: host, versions, and what they have computed."""
+        workers = self.read().get("workers")
+        return [row for row in workers if _is_worker(row)] if isinstance(workers, list) else []
+
+    def record_workers(self, workers: list[dict[str, Any]]) -> None:
+        """Replace the table of workers with other versions than their driver."""
+        write_json(self._path, {**self.read(), "workers": workers})
+
     def started(self, **entries: Any) -> None:
         """Add the start of a driver."""
         self._append("starts", {"time": now(), **describe_process(), **entries})
@@ -72,6 +96,82 @@ class Provenance:
         entries = self.read()
         entries.setdefault(name, []).append(entry)
         write_json(self._path, entries)
+
+
+class WorkerTable:
+    """Counts what workers with other versions than their driver compute; stored when there is a new one.
+
+    Parameters
+    ----------
+    provenance : Provenance
+        Of the run.
+    """
+
+    def __init__(self, provenance: Provenance) -> None:
+        self._provenance = provenance
+        self._rows = provenance.workers()
+
+    def add(self, worker: str, versions: Mapping[str, str], units: int) -> None:
+        """Add a batch of a worker, given by host and process."""
+        host = worker.rpartition("-")[0]
+        row = next((row for row in self._rows if (row["host"], row["versions"]) == (host, versions)), None)
+        if row is None:
+            row = {"host": host, "versions": dict(versions), "batches": 0, "units": 0}
+            self._rows.append(row)
+            self._provenance.record_workers(self._rows)
+        row["batches"] += 1
+        row["units"] += units
+
+    def save(self) -> None:
+        """Store the present counts."""
+        if self._rows:
+            self._provenance.record_workers(self._rows)
+
+
+def source_run_digests(sources: Mapping[str, Path]) -> dict[str, list[str]]:
+    """Digests of the software of the runs that a study reads from, by field."""
+    return {
+        name: [str(record["sources"]) for record in Provenance(path).software()]
+        for name, path in sources.items()
+        if (path / "run.json").is_file()
+    }
+
+
+def software_record(software: Mapping[str, Any], **entries: Any) -> dict[str, Any]:
+    """Record of accepted software, with the packages that its sources belong to."""
+    packages: dict[str, Any] = {}
+    for name in dict.fromkeys(module.partition(".")[0] for module in software["modules"]):
+        module = sys.modules.get(name)
+        packages[name] = {"version": getattr(module, "__version__", None), "git_commit": _git_commit(module)}
+    return {"time": now(), "packages": packages, **software, **entries}
+
+
+def _is_software(record: Any) -> bool:
+    return (
+        isinstance(record, dict)
+        and all(isinstance(record.get(name), str) for name in ("sources", "statements"))
+        and _is_text(record.get("versions"))
+        and isinstance(modules := record.get("modules"), dict)
+        and all(
+            isinstance(pair, list) and len(pair) == 2 and all(isinstance(d, str) for d in pair)
+            for pair in modules.values()
+        )
+        and isinstance(record.get("source_runs", {}), dict)
+        and isinstance(record.get("packages", {}), dict)
+    )
+
+
+def _is_worker(row: Any) -> bool:
+    return (
+        isinstance(row, dict)
+        and isinstance(row.get("host"), str)
+        and _is_text(row.get("versions"))
+        and all(isinstance(row.get(name), int) for name in ("batches", "units"))
+    )
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
 
 
 def describe_process() -> dict[str, Any]:
@@ -88,18 +188,21 @@ def describe_process() -> dict[str, Any]:
         "platform": platform.platform(),
         "command": sys.argv,
         "versions": versions,
-        "git_commit": _git_commit(),
+        "git_commit": _git_commit(sys.modules["membrane_dask"]),
     }
 
 
-def _git_commit() -> str | None:
-    """Commit of the git checkout from which the package runs; None if it is installed otherwise."""
-    package = Path(__file__).resolve().parents[1]
-    if not (package.parent / ".git").exists():
+def _git_commit(module: Any) -> str | None:
+    """Commit of the git checkout from which a package runs; None if it is installed otherwise."""
+    file = getattr(module, "__file__", None)
+    folder = Path(file).resolve().parent if file else None
+    while folder is not None and (folder / "__init__.py").exists():
+        folder = folder.parent
+    if folder is None or not any((parent / ".git").exists() for parent in (folder, folder.parent)):
         return None
     try:
         process = subprocess.run(
-            ["git", "-C", str(package), "describe", "--always", "--dirty", "--abbrev=40"],
+            ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40"],
             capture_output=True, text=True, timeout=10, check=True,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):

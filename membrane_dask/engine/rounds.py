@@ -41,6 +41,8 @@ class Schedule:
         self._kind = program.kind
         self._proposed: dict[str, Unit] = {}
         self._fresh: list[Unit] = []
+        #: Keys of the units whose recorded outcome a round has asked for.
+        self.recalled: list[str] = []
         self._ready: deque[_Branch] = deque([_Branch(program.rounds())])
 
     def propose(self, finished: Iterable[str] = ()) -> Sequence[Unit]:
@@ -71,6 +73,7 @@ class Schedule:
             branch.started = True
             while isinstance(request, Submit | Recall):
                 if isinstance(request, Recall):
+                    self.recalled.append(request.key)
                     request = branch.generator.send(self._history.get(request.key))
                     continue
                 for unit in request.units:

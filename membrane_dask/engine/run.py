@@ -16,8 +16,9 @@ from membrane_dask.engine.html import bar, table
 from membrane_dask.engine.journal import Journal, JournalSummary
 from membrane_dask.engine.lock import DriverLock
 from membrane_dask.engine.plan import Plan, as_seconds
-from membrane_dask.engine.provenance import Provenance
+from membrane_dask.engine.provenance import Provenance, software_record, source_run_digests
 from membrane_dask.engine.records import SCHEMA
+from membrane_dask.engine.software import software_of
 from membrane_dask.errors import DataLossError, Problem, StudyError, UnreadableRunError, nearest
 from membrane_dask.files import disk_errors, sync_folder, write_atomically, write_json
 from membrane_dask.plain_text import printable_line
@@ -316,6 +317,29 @@ class Run:
             "left": left - running,
         }
 
+    def software_notes(self) -> list[str]:
+        """Lines that say if the run was made by several codes, or by workers with other versions than their driver."""
+        provenance, notes = Provenance(self.path), []
+        try:
+            provenance.read()
+        except UnreadableRunError as error:
+            return [str(error)]
+        checks = [record for record in provenance.software() if record.get("checked") or record.get("unchecked")]
+        if checks:
+            units = sum(len(record.get("checked", ())) for record in checks)
+            notes.append(
+                f"made with {1 + len(checks)} versions of the code or its libraries; {units} units computed again had "
+                "the same bits (see software in provenance.json)"
+            )
+        if workers := provenance.workers():
+            rows = [f"{row['host']} ({', '.join(f'{n} {v}' for n, v in row['versions'].items())})" for row in workers]
+            more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
+            notes.append(
+                f"{sum(row['units'] for row in workers)} units are from workers with other versions than the driver: "
+                f"{', '.join(rows[:3])}{more} (see workers in provenance.json)"
+            )
+        return notes
+
     def rows(self) -> list[tuple[str, str]]:
         """Rows of the printed summary: name and text."""
         journal = self.journal.summary()
@@ -335,6 +359,7 @@ class Run:
             rows.append(("work", f"{as_seconds(journal.seconds)} of one core"))
         if journal.damage:
             rows.append(("journal", journal.damage))
+        rows += [("software", text) for text in self.software_notes()]
         failures = [records.read_failure(self.path, key) for key in journal.failed[:5]]
         rows += [("failure", f"{f['key']}: {f['error'].strip().split(chr(10))[0][:120]}") for f in failures]
         if status["state"] in ("empty", "partial"):
@@ -410,8 +435,10 @@ def _create(plan: Plan, root: Path) -> Run:
         program = plan.program
         layout.create_result(building, program, plan.batch)
         (building / "study.yaml").write_text(_portable_yaml(study), encoding="utf-8")
+        software = software_of(program, source_run_digests(study.sources()))
         Provenance(building).create(
             study=study.identity(),
+            software=[software_record(software.record())],
             inputs={name: {"path": str(p), "sha256": _sha(p)} for name, p in study.inputs().items()},
         )
         layout_record.record_layout(building, store.sinks(building, program, plan.batch))

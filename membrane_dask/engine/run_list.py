@@ -93,7 +93,7 @@ def _status_of(run: Run | BrokenRun) -> dict[str, Any]:
             problem = f"journal is {journal.damage}" if journal.damage else ""
             if not problem and status["state"] in ("empty", "partial"):
                 problem = run.lost_driver()
-            return {**status, "path": str(run.path), "problem": problem}
+            return {**status, "path": str(run.path), "problem": problem, "software": run.software_notes()}
         except Exception as error:  # whatever is wrong with one run, the others are reported
             run = broken_run(run.path, error)
     numbers = dict.fromkeys(("done", "running", "failed", "left"))

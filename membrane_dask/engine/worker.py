@@ -1,4 +1,4 @@
-"""Execution of one batch of units on a worker."""
+"""Execution of one batch of units on a worker, and repetition of a finished unit to compare its values."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from membrane_dask import __version__
+import numpy as np
+
 from membrane_dask.engine import durability, store
 from membrane_dask.engine.late_files import wait_until_visible
 from membrane_dask.engine.limits import peak_memory, reset_peak_memory, time_limit, write_memory_note
-from membrane_dask.errors import ClusterError
+from membrane_dask.engine.software import Requirement, Software
 from membrane_dask.files import disk_errors
 from membrane_dask.program import Unit, Work
 
@@ -29,8 +30,8 @@ class BatchOptions:
 
     Parameters
     ----------
-    version : str
-        The driver's version of the package; results of another version could differ.
+    software : Requirement, optional
+        Software that the worker must have: results of another one could differ.
     timeout : float, optional
         Time limit of a unit, in seconds.
     notes : str
@@ -39,7 +40,7 @@ class BatchOptions:
         The run directory, if a batch is finished only once its files and their folders there are on disk.
     """
 
-    version: str
+    software: Requirement | None = None
     timeout: float | None = None
     notes: str = ""
     sync_root: str = ""
@@ -82,6 +83,10 @@ class BatchResult:
         Units that failed.
     worker : str
         Host and process of the worker.
+    versions : dict of str to str
+        Versions of the worker's libraries that are not the driver's.
+    refused : Software, optional
+        Software of a worker that computed nothing, as it is not the driver's.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
@@ -90,6 +95,32 @@ class BatchResult:
     feedback: dict[str, dict[str, float]] = field(default_factory=dict)
     failures: dict[str, UnitFailure] = field(default_factory=dict)
     worker: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    refused: Software | None = None
+
+
+@dataclass
+class Repetition:
+    """Result of a finished unit that was computed again.
+
+    Parameters
+    ----------
+    key : str
+        Key of the unit.
+    outcome : str
+        ``same`` or ``other`` bits; ``unavailable`` if the data that the unit reads are gone.
+    differences : dict of str to str
+        The differences in words, by variable.
+    worker, versions, refused
+        As of :class:`BatchResult`.
+    """
+
+    key: str
+    outcome: Literal["same", "other", "unavailable"] = "same"
+    differences: dict[str, str] = field(default_factory=dict)
+    worker: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    refused: Software | None = None
 
 
 def _reraise_interrupt(error: Exception) -> None:
@@ -135,21 +166,15 @@ def run_batch(
         Units of the batch, all of one chunk of the result.
     options : BatchOptions
         Options of the driver.
-
-    Raises
-    ------
-    ClusterError
-        If this worker has another version of the package than the driver.
     """
-    if options.version != __version__:
-        raise ClusterError(
-            f"{os.uname().nodename} has membrane-dask {__version__}, the driver {options.version}; "
-            "install the same version on both"
-        )
+    result = BatchResult(worker=f"{os.uname().nodename}-{os.getpid()}")
+    if options.software is not None:
+        result.refused, result.versions = options.software.check()
+    if result.refused is not None:
+        return result
     if options.notes:
         with contextlib.suppress(OSError):
             write_memory_note(Path(options.notes))
-    result = BatchResult(worker=f"{os.uname().nodename}-{os.getpid()}")
     finished: list[Unit] = []
     values: list[dict[str, Any]] = []
     for unit in units:
@@ -181,3 +206,78 @@ def run_batch(
                 files = [file for chunk in chunks for file in sink.chunk_files(chunk)]
                 durability.sync_files(files, Path(options.sync_root))
     return result
+
+
+def repeat_unit(
+    work: Work, context: Mapping[str, Any], sink: store.Sink, unit: Unit, sha256: str, feedback: Mapping[str, float],
+    options: BatchOptions,
+) -> Repetition:  # fmt: skip
+    """Compute a finished unit again and compare it with the result; nothing is written.
+
+    Parameters
+    ----------
+    work, context, sink, options
+        As of :func:`run_batch`.
+    unit : Unit
+        The unit.
+    sha256 : str
+        Recorded digest of its values.
+    feedback : mapping of str to float
+        Its recorded feedback.
+    """
+    result = Repetition(unit.key, worker=f"{os.uname().nodename}-{os.getpid()}")
+    if options.software is not None:
+        result.refused, result.versions = options.software.check()
+    if result.refused is not None:
+        return result
+    try:
+        with time_limit(options.timeout, unit.key, options.notes):
+            arrays, numbers = work(context, unit)
+        values = sink.check(unit, arrays)
+        numbers = _finite_numbers(unit, numbers)
+    except FileNotFoundError:
+        result.outcome = "unavailable"
+        return result
+    except Exception as error:
+        _reraise_interrupt(error)
+        result.outcome, result.differences = "other", {"": f"fails with {type(error).__name__}: {error}"}
+        return result
+    if store.digest(values) != sha256:
+        result.outcome = "other"
+        try:
+            result.differences = differences(sink.read(unit), values)
+        except Exception:  # unreadable values are reported where results are verified
+            result.differences = {}
+    for name in sorted({*feedback, *numbers}):
+        if feedback.get(name) != numbers.get(name):
+            result.outcome = "other"
+            result.differences[f"feedback {name}"] = f"{feedback.get(name)} -> {numbers.get(name)}"
+    return result
+
+
+def differences(stored: Mapping[str, np.ndarray], values: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """Differences between stored values and others in words, by variable; those with equal bits are left out."""
+    texts = {}
+    for name in sorted({*stored, *values}):
+        if name not in stored or name not in values:
+            texts[name] = "exists in one of them only"
+            continue
+        old, new = np.asarray(stored[name]), np.asarray(values[name])
+        if (old.shape, old.dtype) != (new.shape, new.dtype):
+            texts[name] = f"{old.dtype} {old.shape} -> {new.dtype} {new.shape}"
+        elif np.ascontiguousarray(old).tobytes() != np.ascontiguousarray(new).tobytes():
+            texts[name] = _difference(old, new)
+    return texts
+
+
+def _difference(old: np.ndarray, new: np.ndarray) -> str:
+    if old.dtype.kind not in "biuf":
+        return f"{np.count_nonzero(old != new)} of {old.size} entries differ"
+    a, b = old.astype(float), new.astype(float)
+    different = (a != b) & ~(np.isnan(a) & np.isnan(b))
+    gap, scale = np.abs(a - b)[different], np.maximum(np.abs(a), np.abs(b))[different]
+    finite = np.isfinite(gap) & (scale > 0)
+    text = f"{np.count_nonzero(different)} of {old.size} values differ"
+    if finite.any():
+        text += f", by up to {gap[finite].max():.3g} (relative {(gap[finite] / scale[finite]).max():.2g})"
+    return text

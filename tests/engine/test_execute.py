@@ -16,13 +16,12 @@ import pytest
 import toy
 import zarr
 
-from membrane_dask import __version__, api
+from membrane_dask import api
 from membrane_dask.engine.events import Retried, UnitQuarantined
 from membrane_dask.engine.journal import Journal
 from membrane_dask.engine.lock import DriverLock, RunBusyError
 from membrane_dask.engine.run import prepare
 from membrane_dask.engine.worker import BatchOptions, run_batch
-from membrane_dask.errors import ClusterError
 from membrane_dask.program import Unit
 
 SYNC = {"profile": "sync"}
@@ -119,7 +118,7 @@ def test_a_stop_inside_compiled_code_is_no_failure_of_the_unit(stop):
 
     unit = Unit("a", "toy", (0,), {}, (1,))
     with pytest.raises(stop):
-        run_batch(work, {}, None, [unit], BatchOptions(__version__))
+        run_batch(work, {}, None, [unit], BatchOptions())
 
 
 def test_a_wrong_setup_stops_the_run(tmp_path):
@@ -277,12 +276,6 @@ def test_memory_is_that_of_each_unit(tmp_path):
     sizes = [memory[f"toy,row=0,column={i}"] for i in range(20)]
     assert sizes[3] - sizes[2] > 190e6
     assert abs(sizes[4] - sizes[2]) < 20e6
-
-
-def test_another_version_on_a_node_is_refused(tmp_path):
-    unit = Unit("a", "toy", (0,), {}, (1,))
-    with pytest.raises(ClusterError, match=r"has membrane-dask .*, the driver 9\.9; install the same"):
-        run_batch(toy.work, {}, None, [unit], BatchOptions("9.9"))
 
 
 def test_what_does_not_stand_in_the_result_is_computed_again(tmp_path, reference, values_of):

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import importlib.util
 import logging
+import pickle
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -116,6 +117,16 @@ class SyncPool:
         return False
 
 
+class _Call:
+    """A call that is made where it is unpickled, and unpickled as its result."""
+
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        self._function, self._args = function, args
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return self._function, self._args
+
+
 class DaskPool:
     """Workers of a Dask cluster of fixed size.
 
@@ -144,7 +155,12 @@ class DaskPool:
 
     def submit(self, name: str, function: Callable[..., Any], *args: Any) -> Handle:
         """Submit one call under a unique name."""
-        future: Handle = self._client.submit(function, *args, key=name, pure=False)
+        import cloudpickle
+
+        # As bytes: a worker that cannot load them, as it lacks a package or has another version, reports this as the
+        # error of the call; Dask would load arguments while it reads its messages, and lose the worker without a word.
+        call = cloudpickle.dumps(_Call(function, args))
+        future: Handle = self._client.submit(pickle.loads, call, key=name, pure=False)
         return future
 
     def wait(self, handles: list[Handle], timeout: float) -> list[Handle]:
