@@ -193,10 +193,10 @@ class Execution:
         start = len(self.history)
         reason = "finished"
         try:
-            while self._queue or self._in_flight:
+            confirmed = limit == 0 or self.confirm_software(pool, driver)
+            while self._queue or self._in_flight or not confirmed:
                 driver.heartbeat(sum(len(b.units) for b in self._in_flight.values()), pool.dashboard)
-                stopped = driver.cancelled() or time.monotonic() > self._deadline
-                if stopped or (limit != 0 and not self.confirm_software(pool, driver)):
+                if driver.cancelled() or time.monotonic() > self._deadline or not confirmed:
                     reason = "cancelled" if driver.cancelled() else "time is up"
                     break
                 pool.demand(len(self._queue) + len(self._in_flight))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import re
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -149,29 +150,36 @@ def software_record(software: Mapping[str, Any], **entries: Any) -> dict[str, An
 def _is_software(record: Any) -> bool:
     return (
         isinstance(record, dict)
-        and all(isinstance(record.get(name), str) for name in ("sources", "statements"))
-        and _is_text(record.get("versions"))
-        and isinstance(modules := record.get("modules"), dict)
-        and all(
-            isinstance(pair, list) and len(pair) == 2 and all(isinstance(d, str) for d in pair)
-            for pair in modules.values()
-        )
-        and isinstance(record.get("source_runs", {}), dict)
-        and isinstance(record.get("packages", {}), dict)
+        and all(_is_word(record.get(name)) for name in ("sources", "statements"))
+        and _maps(record.get("versions"), _is_word)
+        and _maps(record.get("modules"), lambda pair: isinstance(pair, list) and len(pair) == 2 and _are_words(pair))
+        and _maps(record.get("source_runs", {}), _are_words)
+        and _maps(record.get("packages", {}), lambda package: _maps(package, lambda v: v is None or _is_word(v)))
+        and all(isinstance(record.get(name, []), list) for name in ("checked", "unchecked"))
     )
 
 
 def _is_worker(row: Any) -> bool:
     return (
         isinstance(row, dict)
-        and isinstance(row.get("host"), str)
-        and _is_text(row.get("versions"))
+        and _is_word(row.get("host"))
+        and _maps(row.get("versions"), _is_word)
         and all(isinstance(row.get(name), int) for name in ("batches", "units"))
     )
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+def _maps(value: Any, valid: Callable[[Any], bool]) -> bool:
+    """Whether a value maps words to valid values."""
+    return isinstance(value, dict) and all(_is_word(name) and valid(item) for name, item in value.items())
+
+
+def _are_words(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_word, value))
+
+
+def _is_word(value: Any) -> bool:
+    """Whether a value is a name, a version or a digest, which messages put into commands."""
+    return isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9.+!_-]{0,199}", value) is not None
 
 
 def describe_process() -> dict[str, Any]:

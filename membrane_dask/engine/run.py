@@ -6,6 +6,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -413,9 +414,20 @@ def prepare(plan: Plan, out: Path | None, *, fresh: bool = False) -> Run:
             require_no_queued_driver(root)
             driver.root = root.with_name(f"{root.name}.old-{int(time.time())}")
             root.rename(driver.root)
+        plan = _with_moved_inputs(plan, root, driver.root)
     elif root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise StudyError([Problem((), f"{root} exists and is not a run; choose another --out")])
     return _create(plan, root)
+
+
+def _with_moved_inputs(plan: Plan, root: Path, moved: Path) -> Plan:
+    """The plan with the present paths of those inputs that are copies in a run that was moved."""
+    former, inputs = root.resolve(), plan.study.inputs()
+    paths = {
+        name: moved.resolve() / path.relative_to(former) if path.is_relative_to(former) else path
+        for name, path in inputs.items()
+    }
+    return plan if paths == inputs else replace(plan, study=plan.study.with_inputs(paths))
 
 
 def _create(plan: Plan, root: Path) -> Run:

@@ -51,7 +51,6 @@ class SoftwareCheck:
 
     def __init__(self, root: Path, plan: Plan, notify: Callable[[str], None] = lambda text: None) -> None:
         self.root, self.program, self._notify = root, plan.program, notify
-        self._study_file = root / "study.yaml"
         self._provenance = Provenance(root)
         #: Software of this process.
         self.present = software_of(plan.program, source_run_digests(plan.study.sources()))
@@ -156,13 +155,12 @@ class SoftwareCheck:
         """
         if self.accepted:
             return True
-        finished = _finished(journal)
-        history = journal.history()
+        history, finished, reopened = _recorded(journal)
         schedule = Schedule(self.program, history)
         units = {unit.key: unit for unit in schedule.propose()}
-        done = [unit for unit in units.values() if unit.key in finished and _is_done(history, unit.key)]
+        done = [unit for unit in units.values() if unit.key in finished]
         changes = self._changes()
-        problems = [*self._other_inputs(), *self._other_decisions(schedule, units, history, journal)]
+        problems = [*self._other_inputs(), *self._other_decisions(schedule, units, history, finished, reopened)]
         picks = _pick(done, finished)
         if picks:
             seconds = as_seconds(sum(finished[unit.key]["seconds"] for unit in picks))
@@ -190,9 +188,7 @@ class SoftwareCheck:
                 f"nothing of {', '.join(unchecked)} could be compared: the data that these units read are gone"
             )
         if checked:
-            self._notify(
-                f"the bits of {len(checked)} units are the same: the run goes on, and the software is recorded"
-            )
+            self._notify(f"{len(checked)} units have the same bits: the run goes on, and the software is recorded")
         self._accepted = self._provenance.accept(self.present.record(), checked=checked, unchecked=unchecked)
         return True
 
@@ -210,12 +206,9 @@ class SoftwareCheck:
         more = [f"and {len(problems) - _NAMED} more"] if len(problems) > _NAMED else []
         lines = ["gives other numbers with the present software, so nothing was written", *problems[:_NAMED], *more]
         lines.append(changes)
-        lines.append(f"start anew: membrane-dask run {self._study_file} --fresh" + self._environment())
+        anew = f"start anew: membrane-dask run {self.root / 'study.yaml'} --out {self.root} --fresh"
+        lines.append(anew + (recorded_environment(self.present, self.records[-1]) if self.records else ""))
         return "\n  ".join(lines)
-
-    def _environment(self) -> str:
-        """How to get the software that the run was made with."""
-        return recorded_environment(self.present, self.records[-1]) if self.records else ""
 
     def _other_inputs(self) -> list[str]:
         """Inputs that the present code would write differently."""
@@ -226,15 +219,19 @@ class SoftwareCheck:
         return problems
 
     def _other_decisions(
-        self, schedule: Schedule, units: Mapping[str, Unit], history: Mapping[str, Outcome], journal: Journal
+        self,
+        schedule: Schedule,
+        units: Mapping[str, Unit],
+        history: Mapping[str, Outcome],
+        finished: Mapping[str, Any],
+        reopened: bool,
     ) -> list[str]:
         """Finished units that the present code would not ask for, or would give other parameters."""
         problems = []
-        asked_again = {key for record in journal.records() for key in record.get("reopened", ())} - set(history)
         unknown = [key for key in history if key not in units]
-        if unknown and not asked_again:  # the rounds wait for units that are computed again before they ask for others
+        if unknown and not reopened:  # the rounds may have asked for others after a unit that was opened again
             problems.append(f"{len(unknown)} finished units are not asked for any more, such as {unknown[0]}")
-        recalled = [key for key in schedule.recalled if key in units and _is_done(history, key)]
+        recalled = [key for key in schedule.recalled if key in units and key in finished]
         if recalled:
             last, order = recalled[-1], list(units)
             before = {key: history[key] for key in order[: order.index(last)] if key in history}
@@ -302,19 +299,24 @@ def recorded_environment(present: Software, record: Mapping[str, Any]) -> str:
     return "".join(f"\n  or go on with the recorded software: {line}" for line in lines)
 
 
-def _is_done(history: Mapping[str, Outcome], key: str) -> bool:
-    return key in history and history[key].status == "done"
+def _recorded(journal: Journal) -> tuple[dict[str, Outcome], dict[str, dict[str, Any]], bool]:
+    """Last outcome of every unit, time and digest of those that were finished, and whether any was opened again.
 
-
-def _finished(journal: Journal) -> dict[str, dict[str, Any]]:
-    """Recorded time and digest of every unit that was ever finished."""
+    A unit that was opened again counts with what it had: its recorded digest is enough to compare it.
+    """
+    history: dict[str, Outcome] = {}
     finished: dict[str, dict[str, Any]] = {}
+    reopened = False
     for record in journal.records():
+        feedback = record.get("feedback", {})
+        reopened = reopened or "reopened" in record
         for key, seconds, sha256 in zip(
             record.get("done", ()), record.get("seconds", ()), record.get("sha256", ()), strict=False
         ):
             finished[key] = {"seconds": seconds, "sha256": sha256}
-    return finished
+            history[key] = Outcome("done", feedback.get(key, {}))
+        history |= {key: Outcome("failed") for key in record.get("failed", ()) if key not in finished}
+    return history, finished, reopened
 
 
 def _group(task: str) -> str:

@@ -13,7 +13,7 @@ import pytest
 from changing_kind import new_process, start, write
 
 from membrane_dask.engine.plan import make_plan
-from membrane_dask.engine.run import Run
+from membrane_dask.engine.run import Run, prepare
 from membrane_dask.engine.software import software_of
 from membrane_dask.errors import StudyError
 
@@ -155,7 +155,7 @@ def test_other_numbers_stop_a_resume_before_anything_is_written(tmp_path):
     assert "values-0: value 1 of 1 values differ, by up to 0.0048 (relative 0.0024)" in text
     assert "values-0: vector 2 of 3 values differ, by up to 0.0096 (relative 0.0024)" in text
     assert "the code of changingkind.helper changed since run was made" in text
-    assert f"membrane-dask run {tmp_path}/run/study.yaml --fresh" in text
+    assert f"membrane-dask run {tmp_path}/run/study.yaml --out {tmp_path}/run --fresh" in text
     assert "go on with the recorded software: changingkind" in text
     assert files(tmp_path / "run") == before
     run, _ = start(tmp_path / "a", tmp_path / "run")  # the recorded code goes on, without a check
@@ -207,9 +207,10 @@ def test_a_run_without_a_record_is_checked_and_recorded(tmp_path):
             assert len(run.provenance["software"]) == 1
 
 
-@pytest.mark.parametrize(
-    "records", [7, [{"sources": 1}], [{"sources": "a", "statements": "b", "versions": [], "modules": {}}]]
-)
+HOSTILE = {"sources": "a", "statements": "b", "modules": {}, "versions": {"numpy": "1'; rm -rf ~ #"}}
+
+
+@pytest.mark.parametrize("records", [7, [{"sources": 1}], [HOSTILE]])
 def test_a_damaged_record_counts_as_none(tmp_path, records):
     start(write(tmp_path / "a"), tmp_path / "run", limit=7)
     path = tmp_path / "run" / "provenance.json"
@@ -250,7 +251,7 @@ def test_a_complete_run_says_that_other_code_has_made_it(tmp_path):
     start(write(tmp_path / "a"), tmp_path / "run")
     before = files(tmp_path / "run")
     run, events = start(write(tmp_path / "b", helper=OTHER_NUMBERS), tmp_path / "run")
-    assert "the code of changingkind.helper changed since run was made; its results are those of the recorded" in events
+    assert "the code of changingkind.helper changed since run was made; the results are those of the recorded" in events
     assert files(tmp_path / "run") == before
     assert len(run.provenance["software"]) == 1
 
@@ -381,3 +382,16 @@ def test_replay_names_the_software(tmp_path, capsys):
     assert lines[2].startswith(f"recorded: sources {run.provenance['software'][0]['sources']}, python ")
     assert lines[3].startswith(f"present:  sources {software_of(plan.program).sources}, python ")
     assert lines[4].startswith("or go on with the recorded software: changingkind")
+
+
+def test_a_run_is_begun_anew_from_its_own_study(tmp_path, root):
+    """As the message says; the copies of the inputs lie in the directory that is moved away."""
+    from membrane_dask import api
+
+    study = api.load_study(root / "configs" / "porometry-quickstart.yaml")
+    planned = api.plan(study.model_copy(update={"cluster": study.cluster.model_copy(update={"profile": "sync"})}))
+    run = prepare(planned, tmp_path / "run")
+    again = prepare(api.plan(run.study), tmp_path / "run", fresh=True)
+    assert again.identity == run.identity
+    assert [path.name for path in (again.path / "inputs").iterdir()]
+    assert api.plan(again.study).study.identity() == run.identity
