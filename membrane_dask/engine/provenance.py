@@ -150,11 +150,11 @@ def software_record(software: Mapping[str, Any], **entries: Any) -> dict[str, An
 def _is_software(record: Any) -> bool:
     return (
         isinstance(record, dict)
-        and all(_is_word(record.get(name)) for name in ("sources", "statements"))
-        and _maps(record.get("versions"), _is_word)
-        and _maps(record.get("modules"), lambda pair: isinstance(pair, list) and len(pair) == 2 and _are_words(pair))
-        and _maps(record.get("source_runs", {}), _are_words)
-        and _maps(record.get("packages", {}), lambda package: _maps(package, lambda v: v is None or _is_word(v)))
+        and all(_is_name(record.get(name)) for name in ("sources", "statements"))
+        and _maps(record.get("versions"), _is_name)
+        and _maps(record.get("modules"), lambda pair: isinstance(pair, list) and len(pair) == 2 and _are_names(pair))
+        and _maps(record.get("source_runs", {}), _are_names)
+        and _maps(record.get("packages", {}), lambda package: _maps(package, lambda v: v is None or _is_name(v)))
         and all(isinstance(record.get(name, []), list) for name in ("checked", "unchecked"))
     )
 
@@ -162,22 +162,22 @@ def _is_software(record: Any) -> bool:
 def _is_worker(row: Any) -> bool:
     return (
         isinstance(row, dict)
-        and _is_word(row.get("host"))
-        and _maps(row.get("versions"), _is_word)
+        and _is_name(row.get("host"))
+        and _maps(row.get("versions"), _is_name)
         and all(isinstance(row.get(name), int) for name in ("batches", "units"))
     )
 
 
 def _maps(value: Any, valid: Callable[[Any], bool]) -> bool:
     """Whether a value maps words to valid values."""
-    return isinstance(value, dict) and all(_is_word(name) and valid(item) for name, item in value.items())
+    return isinstance(value, dict) and all(_is_name(name) and valid(item) for name, item in value.items())
 
 
-def _are_words(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_is_word, value))
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_name, value))
 
 
-def _is_word(value: Any) -> bool:
+def _is_name(value: Any) -> bool:
     """Whether a value is a name, a version or a digest, which messages put into commands."""
     return isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9.+!_-]{0,199}", value) is not None
 

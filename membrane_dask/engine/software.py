@@ -175,7 +175,7 @@ def software_of(program: Program, source_runs: Mapping[str, Sequence[str]] | Non
     while isinstance(work, partial):
         work = work.func
     classes = [parent for parent in type(program).__mro__ if parent not in (object, Program)]
-    names = {part.__module__ for part in (*classes, work) if getattr(part, "__module__", None)}
+    names = {owner.__module__ for owner in (*classes, work) if getattr(owner, "__module__", None)}
     roots = tuple(sorted(names - {"__main__", "builtins"}))
     own = _software(roots)
     return Software(own.roots, own.modules, own.versions, dict(source_runs or {}))

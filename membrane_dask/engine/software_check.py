@@ -29,7 +29,7 @@ from membrane_dask.errors import ClusterError, Problem, Source, StudyError
 from membrane_dask.program import Dataset, Outcome, Unit
 
 #: Units of a task that are computed again: as many as take this time in seconds, within the bounds.
-_SECONDS, _FEWEST, _MOST = 5.0, 2, 12
+_SECONDS, _SMALLEST_NUMBER, _LARGEST_NUMBER = 5.0, 2, 12
 #: A task whose units take longer than this, in seconds, is checked with one unit.
 _LONG = 60.0
 #: Differences that an error names.
@@ -114,8 +114,8 @@ class SoftwareCheck:
                 "the workers again; after a change of the code while this process runs, restart it as well"
             )
         versions = other.changed_versions({"versions": self.present.versions})
-        text = ", ".join(f"{name} {theirs} (driver {mine})" for name, (mine, theirs) in versions.items())
-        command = install_command((name, mine) for name, (mine, _) in versions.items())
+        text = ", ".join(f"{name} {other_version} (driver {own})" for name, (own, other_version) in versions.items())
+        command = install_command((name, own) for name, (own, _) in versions.items())
         return (
             f"a worker on {host} has other versions than this driver: {text}. Install the same versions"
             f"{f' there ({command})' if command else ''} and start the workers again; or accept them, and record what "
@@ -333,7 +333,7 @@ def _pick(done: Sequence[Unit], finished: Mapping[str, Mapping[str, Any]]) -> li
     for units in tasks.values():
         units.sort(key=lambda unit: (unit.task, unit.index))
         seconds = np.array([finished[unit.key]["seconds"] for unit in units])
-        number = int(np.clip(_SECONDS / max(float(np.median(seconds)), 1e-6), _FEWEST, _MOST))
+        number = int(np.clip(_SECONDS / max(float(np.median(seconds)), 1e-6), _SMALLEST_NUMBER, _LARGEST_NUMBER))
         if seconds.min() > _LONG:
             number = 1
         edges = np.linspace(0, len(units), min(number, len(units)) + 1).astype(int)

@@ -35,7 +35,7 @@ def _cache_directory() -> str:
         user = getpass.getuser()
     except (KeyError, OSError):  # no name for this user id, as in some containers
         user = str(os.getuid())
-    base = os.environ.get("MEMBRANE_DASK_CACHE") or tempfile.gettempdir()
+    base = os.environ.get("MEMBRANE_DASK_CACHE") or os.environ.get("NUMBA_CACHE_DIR") or tempfile.gettempdir()
     directory = Path(base) / f"membrane-dask-{user}-{digest.hexdigest()[:12]}"
     return str(directory) if _is_private(directory) else tempfile.mkdtemp(prefix="membrane-dask-")
 
@@ -50,8 +50,7 @@ def _is_private(directory: Path) -> bool:
     return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o022
 
 
-if not os.environ.get("NUMBA_CACHE_DIR"):
-    numba.config.CACHE_DIR = _cache_directory()  # type: ignore[attr-defined]
+numba.config.CACHE_DIR = _cache_directory()  # type: ignore[attr-defined]
 
 
 def kernel(function: Function) -> Function:

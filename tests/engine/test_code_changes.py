@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -46,7 +48,7 @@ def files(run_directory: Path) -> dict[str, bytes]:
 # The digest
 
 
-def test_the_digest_does_not_depend_on_place_time_and_compiled_files(tmp_path):
+def test_the_digest_does_not_depend_on_paths_times_and_compiled_files(tmp_path):
     first = digests(write(tmp_path / "a"))
     assert first == digests(tmp_path / "a")  # now with compiled files
     write(tmp_path / "b" / "deep")
@@ -141,6 +143,16 @@ def test_sources_are_digested_fast():
     assert software._software(roots) is software._software(roots)
 
 
+def test_compiled_kernels_are_those_of_the_present_sources(tmp_path):
+    """Numba itself does not notice that a function has changed that a cached kernel calls from another module."""
+    script = "import numba, membrane_dask.physics._jit; print(numba.config.CACHE_DIR)"
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    environment.pop("MEMBRANE_DASK_CACHE", None)
+    folder = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert Path(folder.stdout.strip()).parent == tmp_path
+    assert Path(folder.stdout.strip()).name.startswith("membrane-dask-")
+
+
 # ---------------------------------------------------------------------------------------------
 # A resume with other code
 
@@ -183,7 +195,7 @@ def test_the_same_bits_go_on_and_are_recorded(tmp_path, values_of):
     assert [entry["sources"] for entry in run.provenance["starts"]].count(records[1]["sources"]) == 3
 
 
-def test_changed_words_are_not_checked(tmp_path):
+def test_changed_docstrings_are_not_checked(tmp_path):
     start(write(tmp_path / "a"), tmp_path / "run", limit=7)
     run, events = start(write(tmp_path / "b", helper=("Docstring", "Other words")), tmp_path / "run")
     assert "computed again" not in events
@@ -284,7 +296,7 @@ def test_other_decisions_stop_a_search(tmp_path):
     assert run.status()["done"] == 12
 
 
-def test_units_that_are_not_asked_for_any_more_stop_a_run(tmp_path):
+def test_finished_units_that_are_not_proposed_any_more_stop_a_run(tmp_path):
     start(write(tmp_path / "a"), tmp_path / "run", limit=7)
     change = ("settle([self.unit(\"values\", n, n + 1.0) for n in range(self.study.units)])",
               "settle([self.unit(\"values\", n, n + 1.0) for n in range(4)])")  # fmt: skip

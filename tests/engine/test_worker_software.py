@@ -72,7 +72,7 @@ def nothing_written(tmp_path: Path) -> bool:
     return chunks == labels and Run(tmp_path / "run").status()["done"] == 0
 
 
-def test_equal_code_at_another_place_is_accepted(scheduler, tmp_path):
+def test_equal_code_in_another_directory_is_accepted(scheduler, tmp_path):
     run, _ = run_on(scheduler, tmp_path, copied_package(tmp_path / "node"))
     assert run.status()["state"] == "complete"
     assert run.software_notes() == []
@@ -99,7 +99,7 @@ def test_other_sources_of_the_package_are_refused(scheduler, tmp_path):
     assert nothing_written(tmp_path)
 
 
-def test_changed_words_on_a_worker_do_not_matter(scheduler, tmp_path):
+def test_changed_docstrings_on_a_worker_do_not_matter(scheduler, tmp_path):
     run, _ = run_on(scheduler, tmp_path, write(tmp_path / "node", helper=("Docstring", "Other words")))
     assert run.status()["state"] == "complete"
 
