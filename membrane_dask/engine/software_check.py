@@ -36,6 +36,12 @@ _LONG = 60.0
 _NAMED = 6
 
 
+class WorkerSoftwareError(ClusterError):
+    """A worker has other software than its driver."""
+
+    resuming_helps = False
+
+
 class SoftwareCheck:
     """Software of a run: that which has made its results, and that of this process.
 
@@ -94,11 +100,11 @@ class SoftwareCheck:
 
         Raises
         ------
-        ClusterError
+        WorkerSoftwareError
             With the differences between the worker and this driver.
         """
         if refused is not None:
-            raise ClusterError(self._refusal(worker, refused))
+            raise WorkerSoftwareError(self._refusal(worker, refused))
         if versions:
             self.workers.add(worker, versions, units)
 
@@ -277,7 +283,7 @@ class SoftwareCheck:
 def worker_error(error: Exception) -> Exception:
     """The error of a batch: that a worker cannot even load it is a fault of what is installed there."""
     if isinstance(error, ImportError | AttributeError):
-        return ClusterError(
+        return WorkerSoftwareError(
             f"a worker cannot execute the batches of this driver ({type(error).__name__}: {error}); install the same "
             "version of membrane-dask, and of the package of the study kind, on the workers and start them again"
         )
