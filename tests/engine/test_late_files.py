@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import test_verify
 
+from membrane_dask import files
 from membrane_dask.engine import late_files, verification
 from membrane_dask.engine.late_files import (
     AlteredFileError,
@@ -155,15 +156,15 @@ def test_pauses_grow_and_the_folder_is_read_again(tmp_path, monkeypatch):
 
 def test_small_files_are_read_again_after_a_stale_handle(tmp_path, monkeypatch):
     (tmp_path / "jobs.json").write_text("[1]")
-    real, calls = Path.read_bytes, []
+    real, calls = files._read_bytes, []
 
-    def read(path: Path) -> bytes:
+    def read(path: Path, limit: int | None) -> bytes:
         calls.append(path)
         if len(calls) < 3:
             raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
-        return real(path)
+        return real(path, limit)
 
-    monkeypatch.setattr(Path, "read_bytes", read)
+    monkeypatch.setattr(files, "_read_bytes", read)
     assert read_json(tmp_path / "jobs.json") == [1]
     assert len(calls) == 3
 
