@@ -52,13 +52,13 @@ def test_all_other_jobs_of_the_run_are_cancelled_where_it_does_not(series, queue
     """Also those that the run lost from its notes, and none of another run."""
     series.begin(0)
     run = claim_run_id(tmp_path)
-    others = {"7": worker_job_name("0" * 12, "c0ffee", 1), "8": "mine", "9": f"md-x-{'0' * 12}-c0ffee"}
+    foreign = {"7": worker_job_name("0" * 12, "c0ffee", 1), "8": "mine", "9": f"md-x-{'0' * 12}-c0ffee"}
     own = {"201": worker_job_name(run, "c0ffee", 1), "202": driver_job_name(tmp_path, run)}
-    queue.names |= others | own
-    queue.jobs |= dict.fromkeys(others | own, PENDING)
+    queue.names |= foreign | own
+    queue.jobs |= dict.fromkeys(foreign | own, PENDING)
     JobRecord(tmp_path).update(drivers=["8"], workers=["7"])
     series.end(resume=False)
-    assert set(queue.jobs) == {"101", *others}
+    assert set(queue.jobs) == {"101", *foreign}
     assert JobRecord(tmp_path).read()["drivers"] == []
 
 

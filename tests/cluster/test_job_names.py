@@ -73,7 +73,7 @@ def system_of(name: str) -> BatchSystem:
 
 
 @pytest.mark.parametrize("name", LISTINGS)
-def test_jobs_are_found_by_a_part_of_their_full_name(name, commands):
+def test_jobs_are_listed_by_a_part_of_their_full_name(name, commands):
     commands(LISTINGS[name])
     number = {"pbs": "{}.head"}.get(name, "{}")
     system = system_of(name)
@@ -83,7 +83,7 @@ def test_jobs_are_found_by_a_part_of_their_full_name(name, commands):
 
 
 @pytest.mark.parametrize("name", STATES)
-def test_requeued_suspended_and_held_jobs_have_not_ended(name, commands):
+def test_requeued_and_suspended_jobs_have_not_ended(name, commands):
     program, line, waiting, running = STATES[name]
     for state in [*waiting, *running]:
         commands({program: line.format(id="11", state=state)})
@@ -91,7 +91,7 @@ def test_requeued_suspended_and_held_jobs_have_not_ended(name, commands):
         assert system_of(name).job_states(["11"])["11"].state == expected, state
 
 
-def test_jobs_that_slurm_itself_ended_are_told_from_those_that_failed(commands):
+def test_jobs_that_slurm_itself_ended_differ_from_those_that_failed(commands):
     for state, interrupted in (("PREEMPTED", True), ("NODE_FAIL", True), ("FAILED", False), ("TIMEOUT", False)):
         commands({"squeue": f"11|{state}|None\n"})
         job = system_of("slurm").job_states(["11"])["11"]

@@ -131,7 +131,7 @@ def test_names_of_drivers_differ_and_hold_no_special_characters(tmp_path):
     assert all(name.isascii() and len(name) < 60 and " " not in name and "%" not in name for name in names)
 
 
-def test_a_record_that_names_no_batch_system_is_refused_in_words(tmp_path):
+def test_a_record_that_names_no_batch_system_is_refused(tmp_path):
     for profile in ({"scheduler": "local"}, {"scheduler": "slurm", "memory": "many"}, {"scheduler": ["x"]}):
         write_json(tmp_path / "jobs.json", {"profile": profile})
         claim_run_id(tmp_path)
@@ -159,11 +159,11 @@ def test_a_copy_cancels_nothing_and_cancel_finds_jobs_that_the_run_lost(slurm, t
     assert set(jobs()) == {driver}
     # Jobs with the id, also unrecorded ones, are cancelled, and no others, also recorded ones.
     worker = sleeping_job(f"worker-{own}-c0ffee-1", tmp_path)
-    others = [sleeping_job(f"worker-{'0' * 12}-c0ffee-1", tmp_path), sleeping_job(f"x-{own}-c0ffee-1", tmp_path)]
-    JobRecord(out).update(drivers=others[:1], workers=[*others, "--user=root"])
-    assert {worker, driver, *others} == set(jobs())
+    foreign = [sleeping_job(f"worker-{'0' * 12}-c0ffee-1", tmp_path), sleeping_job(f"x-{own}-c0ffee-1", tmp_path)]
+    JobRecord(out).update(drivers=foreign[:1], workers=[*foreign, "--user=root"])
+    assert {worker, driver, *foreign} == set(jobs())
     assert api.cancel(out)
-    assert set(jobs()) == set(others)
+    assert set(jobs()) == set(foreign)
     assert not api.cancel(out)
 
 

@@ -63,7 +63,7 @@ def done(run: Path) -> int:
     return md.open_run(run).status()["done"]
 
 
-def test_requeued_held_and_preempted_jobs_of_slurm_finish_the_run(
+def test_requeued_and_preempted_jobs_of_slurm_finish_the_run(
     slurm, start_driver, reference, values_of, wait_until, tmp_path
 ):
     """One job is requeued and later preempted, the other one requeued and held; no further job is needed."""

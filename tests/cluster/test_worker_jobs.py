@@ -15,7 +15,7 @@ from membrane_dask.errors import ClusterError
 
 COMPLETING = JobState("running", "COMPLETING")
 REQUEUED = JobState("pending", "PENDING (BeginTime)")
-HELD = JobState("pending", "REQUEUE_HOLD (job requeued in held state)")
+ON_HOLD = JobState("pending", "REQUEUE_HOLD (job requeued in held state)")
 SUSPENDED = JobState("pending", "SUSPENDED")
 PREEMPTED = JobState("ended", "PREEMPTED", interrupted=True)
 
@@ -67,7 +67,7 @@ def driver(tmp_path) -> Callable[..., Driver]:
 
 
 @pytest.mark.parametrize("states", [
-    [None], [RUNNING], [COMPLETING, None], [COMPLETING, REQUEUED, RUNNING], [REQUEUED, RUNNING], [HELD], [SUSPENDED],
+    [None], [RUNNING], [COMPLETING, None], [COMPLETING, REQUEUED, RUNNING], [REQUEUED, RUNNING], [ON_HOLD], [SUSPENDED],
     [PREEMPTED, REQUEUED], [PREEMPTED, None], [JobState("ended", "NODE_FAIL", interrupted=True), None],
 ])  # fmt: skip
 def test_a_worker_that_leaves_after_an_hour_of_work_is_replaced_or_waited_for(driver, states):
@@ -169,7 +169,7 @@ def test_jobs_that_the_batch_system_itself_ends_are_no_faults_of_the_cluster(dri
 def test_no_worker_is_waited_for_until_worker_timeout(driver):
     run = driver(worker_timeout="2 h")
     run.work(3600, "101")
-    run.set("101", HELD)
+    run.set("101", ON_HOLD)
     run.step(7100)
     with pytest.raises(ClusterError, match="`worker_timeout`") as error:
         run.step(200)
