@@ -73,7 +73,7 @@ def system_of(name: str) -> BatchSystem:
 
 
 @pytest.mark.parametrize("name", LISTINGS)
-def test_jobs_are_listed_by_a_part_of_their_full_name(name, commands):
+def test_jobs_are_listed_with_their_full_names(name, commands):
     commands(LISTINGS[name])
     number = {"pbs": "{}.head"}.get(name, "{}")
     system = system_of(name)

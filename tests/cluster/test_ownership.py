@@ -14,7 +14,7 @@ import membrane_dask as md
 from membrane_dask import api
 from membrane_dask.engine.cluster.driver_series import cancel_jobs
 from membrane_dask.engine.cluster.ownership import JobRecord, claim_run_id, driver_job_name, is_copy, run_id
-from membrane_dask.engine.lock import RunBusyError
+from membrane_dask.engine.lock import DriverLock, RunBusyError
 from membrane_dask.errors import ClusterError, StudyError
 from membrane_dask.files import write_json
 
@@ -112,6 +112,17 @@ def test_the_same_directory_under_another_device_number_keeps_its_id(tmp_path):
     elsewhere = tmp_path / "elsewhere"
     run.rename(elsewhere)  # the noted path leads nowhere, so this could be a copy on another file system
     assert run_id(elsewhere) is None
+
+
+def test_the_copy_of_a_run_at_work_has_no_driver(tmp_path):
+    run, copy = tmp_path / "run", tmp_path / "copy"
+    run.mkdir()
+    with DriverLock(run):
+        subprocess.run(["cp", "-a", run, copy], check=True)
+        assert DriverLock.active_driver(run) is not None
+        assert DriverLock.active_driver(copy) is None
+        with DriverLock(copy):
+            assert DriverLock.active_driver(copy) is not None
 
 
 @pytest.mark.parametrize("identifier", ["", "a", "-" * 12, "0123456789AB", "0123456789ab-x", 7, None])
