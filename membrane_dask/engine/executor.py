@@ -244,7 +244,7 @@ class Execution:
             driver.heartbeat(in_flight, pool.dashboard)
             return not driver.cancelled() and time.monotonic() <= self._deadline
 
-        if not self._software.confirm(pool, self.journal, self._options, self.sinks, self._context, proceed):
+        if not self._software.confirm(pool, self.journal, self._options, self.sinks, proceed):
             return False
         with self.journal.buffered() as journal:
             for start in range(0, len(self._retried), 1000):  # lines of a bounded length

@@ -130,7 +130,7 @@ class SoftwareCheck:
 
     def confirm(
         self, pool: Pool, journal: Journal, options: BatchOptions, sinks: Mapping[str, store.Sink],
-        context: Mapping[str, Any], proceed: Callable[[int], bool],
+        proceed: Callable[[int], bool],
     ) -> bool:  # fmt: skip
         """Compute finished units again if the software is not recorded, compare them, and record it.
 
@@ -144,8 +144,6 @@ class SoftwareCheck:
             Options of units.
         sinks : mapping of str to Sink
             Where the values of each task are.
-        context : mapping
-            What every unit receives.
         proceed : callable
             Called about every second with the number of units in flight; False ends the check.
 
@@ -174,6 +172,8 @@ class SoftwareCheck:
                 f"{changes}: {len(picks)} finished units are computed again to compare them ({seconds} of work)"
             )
         arguments = [(sinks[u.task], u, finished[u.key]["sha256"], history[u.key].feedback, options) for u in picks]
+        # What is gone is not waited for: a unit without its inputs is skipped.
+        context = store.context(self.root.resolve(), self.program, timeout=1.0)
         repetitions = self._repeat(pool, context, arguments, proceed)
         if repetitions is None:
             return False

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from membrane_dask.engine import durability, store
-from membrane_dask.engine.late_files import wait_until_visible
+from membrane_dask.engine.late_files import AlteredFileError, LateFileError, wait_until_visible
 from membrane_dask.engine.limits import peak_memory, reset_peak_memory, time_limit, write_memory_note
 from membrane_dask.engine.software import Requirement, Software
 from membrane_dask.files import disk_errors
@@ -235,7 +235,7 @@ def repeat_unit(
             arrays, numbers = work(context, unit)
         values = sink.check(unit, arrays)
         numbers = _finite_numbers(unit, numbers)
-    except FileNotFoundError:
+    except (FileNotFoundError, LateFileError, AlteredFileError):
         result.outcome = "unavailable"
         return result
     except Exception as error:
