@@ -15,7 +15,7 @@ from pathlib import Path
 
 from membrane_dask.config import BaseStudy, ClusterSettings
 from membrane_dask.engine.cluster.profiles import Profile, profiles
-from membrane_dask.errors import Problem, StudyError
+from membrane_dask.errors import Problem, Source, StudyError
 from membrane_dask.plain_text import printable_line
 from membrane_dask.study_file import load_study
 
@@ -99,11 +99,11 @@ def require_confirmed(root: Path, study: BaseStudy | None = None, *, trust: bool
     ]
     if lines:
         message = "\n".join([
-            f"{root} brings along what you have not used before, and what would act on your machines:",
+            "the run brings along what you have not used before, and what would act on your machines:",
             *lines,
             "read it, and confirm it with --trust (from Python: trust=True), or remove it from the run",
         ])  # fmt: skip
-        raise UnconfirmedError([Problem((), message)])
+        raise UnconfirmedError([Problem((), message)], Source(str(root)))
 
 
 def require_own_study(study: object, *, trust: bool = False) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from membrane_dask.engine import records, store
@@ -121,8 +121,8 @@ def unit_record(run: Run, key: str) -> dict[str, Any] | None:
     """Record of one unit in the journal and in ``failures/``; None if there is none."""
     failure = records.read_failure(run.path, key)
     latest: dict[str, Any] | None = None
-    record: Mapping[str, Any]
-    for record in run.journal.records():
+    lines: Iterable[Mapping[str, Any]] = run.journal.records()
+    for record in lines:
         if key in record.get("done", ()):
             position = record["done"].index(key)
             latest = {"key": key, "state": "done", "time": record["time"]}
