@@ -22,7 +22,7 @@ from membrane_dask.engine.cluster.driver_series import (
     start_driver_series,
     submitted_profile,
 )
-from membrane_dask.engine.cluster.pools import MAIN_GUARD_HINT, SyncPool, open_pool
+from membrane_dask.engine.cluster.pools import MAIN_GUARD_HINT, Pool, SyncPool, open_pool
 from membrane_dask.engine.cluster.probe import probe_cluster
 from membrane_dask.engine.cluster.profiles import user_file
 from membrane_dask.engine.confirmation import confirm, require_confirmed, require_own_study, settings_that_act
@@ -277,7 +277,8 @@ def execute(
             if complete and software.changed:
                 notify(f"{software.changed}; the results are those of the recorded software, see: replay, or --fresh")
             if limit == 0 or complete or (not execution.has_open_units and software.accepted):  # no cluster for nothing
-                limit, workers = 0, contextlib.nullcontext(SyncPool())
+                limit = 0
+                workers: contextlib.AbstractContextManager[Pool] = contextlib.nullcontext(SyncPool())
             else:
                 workers = open_pool(plan.cluster, run.path, notify)
             with workers as pool:

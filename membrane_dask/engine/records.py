@@ -130,6 +130,7 @@ class JournalRecord(TypedDict, total=False):
     index: list[list[_Count]]
     feedback: dict[_Key, dict[str, int | float]]
     worker: _Word
+    versions: dict[_Word, _Word]
     attempt: _Count
     failed: list[_Key]
     error: str
