@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from membrane_dask.config import BaseStudy
-from membrane_dask.engine import inspect, layout_record
+from membrane_dask.engine import inspect
 from membrane_dask.engine.cluster.certificates import Certificates
 from membrane_dask.engine.cluster.driver_series import (
     DriverSeries,
@@ -22,25 +22,22 @@ from membrane_dask.engine.cluster.driver_series import (
     start_driver_series,
     submitted_profile,
 )
-from membrane_dask.engine.cluster.pools import MAIN_GUARD_HINT, Pool, SyncPool, open_pool
+from membrane_dask.engine.cluster.pools import MAIN_GUARD_HINT
 from membrane_dask.engine.cluster.probe import probe_cluster
 from membrane_dask.engine.cluster.profiles import user_file
 from membrane_dask.engine.confirmation import confirm, require_confirmed, require_own_study, settings_that_act
-from membrane_dask.engine.events import Event, Listener, Message, Summary
-from membrane_dask.engine.executor import Execution
+from membrane_dask.engine.driver import drive_run
+from membrane_dask.engine.events import Listener, Message, Summary
 from membrane_dask.engine.lock import DriverLock, RunBusyError
-from membrane_dask.engine.logs import log_to_file, logger
 from membrane_dask.engine.plan import Plan, make_plan
-from membrane_dask.engine.provenance import Provenance
 from membrane_dask.engine.rounds import all_units
 from membrane_dask.engine.run import Run, RunNotFoundError, prepare
 from membrane_dask.engine.run_list import BrokenRun, RunList, broken_run, find_run, find_runs
-from membrane_dask.engine.software_check import SoftwareCheck
 from membrane_dask.engine.source_runs import require_source, require_volume
 from membrane_dask.engine.store import Sink, sinks
 from membrane_dask.engine.verification import Fault, verify_run
-from membrane_dask.errors import ClusterError, Problem, Source, StudyError, resuming_helps
-from membrane_dask.files import DiskError, disk_errors, now, write_atomically
+from membrane_dask.errors import ClusterError, Problem, Source, StudyError
+from membrane_dask.files import now, write_atomically
 from membrane_dask.program import Unit
 from membrane_dask.progress import ProgressLines
 from membrane_dask.studies.registry import find_kind
@@ -231,78 +228,8 @@ def execute(
     """
     if limit is not None and limit < 0:
         raise ValueError(f"limit must be at least 0 (got {limit})")
-    run.require_present_layout("resumed")
-    run.require_intact_layout(plan)
-    settings = plan.study.execution
     listener = listener or ProgressLines(sys.stderr)
-    with disk_errors(run.path), DriverLock(run.path) as driver, log_to_file(run.path / "logs" / "driver.log"):
-        Certificates.remove_stale(run.path)
-        if series is None:
-            confirm(dict(settings_that_act(plan.study.cluster)))
-        provenance = Provenance(run.path)
-        if damage := provenance.put_aside_if_damaged():
-            listener(Message(damage))
-        run.update_study(plan.study)
-        reason, resume = "error", False
-
-        def tell(event: Event) -> None:
-            logger.info("%s", event)
-            listener(event)
-
-        def notify(text: str) -> None:
-            tell(Message(text))
-
-        software = SoftwareCheck(run.path, plan, notify)
-        cluster = plan.cluster.model_dump(mode="json", exclude_none=True)
-        provenance.started(cluster=cluster, sources=software.present.sources)
-        try:
-            software.require_equal_storage(run.batch)
-            if driver.notice:
-                notify(driver.notice)
-            for name in layout_record.repair_layout(run.path, plan.program, run.batch):
-                notify(f"{name} was missing or altered; it was laid out again")
-            lost_tables = layout_record.damaged_collected(run.path)
-            for name, problem in lost_tables:
-                notify(f"{name} is {problem}; it is computed again")
-            execution = Execution(
-                run.path, plan.program, run.batch, sum(run.counts.values()),
-                retries=settings.retries, failure_limit=settings.failure_limit,
-                timeout=settings.timeout, memory=plan.worker_memory(), sync=settings.sync, listener=tell,
-                software=software, retry_failed=retry_failed,
-            )  # fmt: skip
-            execution.resume(driver)
-            if series:
-                series.begin(len(execution.history))
-            complete = not execution.has_open_units and not lost_tables and run.journal.collected()
-            if complete and software.changed:
-                notify(f"{software.changed}; the results are those of the recorded software, see: replay, or --fresh")
-            if limit == 0 or complete or (not execution.has_open_units and software.accepted):  # no cluster for nothing
-                limit = 0
-                workers: contextlib.AbstractContextManager[Pool] = contextlib.nullcontext(SyncPool())
-            else:
-                workers = open_pool(plan.cluster, run.path, notify)
-            with workers as pool:
-                summary = execution.run(pool, driver, limit, series.time_limit if series else None)
-                collects = not summary.left and (lost_tables or not run.journal.collected())
-                if collects and not execution.confirm_software(pool, driver):
-                    summary, collects = replace(summary, reason="cancelled"), False
-            if collects:
-                execution.collect()
-            reason, resume = summary.reason, summary.reason == "time is up"
-            return summary
-        except (KeyboardInterrupt, SystemExit):
-            reason, resume = "interrupted", not driver.cancelled()
-            raise
-        except BaseException as error:
-            reason, resume = f"{type(error).__name__}: {error}", resuming_helps(error)
-            logger.exception("stopped")
-            raise
-        finally:
-            with contextlib.suppress(DiskError):  # the error that stopped the run says more
-                if series:
-                    series.end(resume=resume)
-                software.workers.save()
-                provenance.stopped(reason=reason)
+    return drive_run(run, plan, listener, limit=limit, retry_failed=retry_failed, series=series)
 
 
 def _reopen(run: Run) -> None:
