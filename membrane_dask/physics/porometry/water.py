@@ -37,7 +37,7 @@ class Water:
     surface_tension: float
 
     @classmethod
-    @lru_cache(maxsize=1024)  # the rows of a table share few temperatures
+    @lru_cache(maxsize=1024)  # a table has few temperatures
     def at(cls, temperature: float) -> Water:
         """Water at a temperature in K, 273.16 to 373.
 

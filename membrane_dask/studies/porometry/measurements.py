@@ -125,14 +125,14 @@ def _label_problems(
     study: PorometryStudy, curves: Sequence[FluxCurve | FittedLine], labels: Sequence[str], fields: Sequence[Where]
 ) -> list[Problem]:
     """Membranes that are in several tables, or in none."""
-    problems, known = [], set()
+    problems, names = [], set()
     for field, label in zip(fields, labels, strict=True):
-        if label in known:
+        if label in names:
             problems.append(Problem(field, f"membrane {label} is in another table as well"))
-        known.add(label)
-    known |= {curve.membrane for curve in curves}
+        names.add(label)
+    names |= {curve.membrane for curve in curves}
     for name in study.membranes:
-        if name not in known:
+        if name not in names:
             message = f"no such membrane in the tables; {nearest(name, labels)} (got {name!r})"
             problems.append(Problem(("membranes", name), message))
     return problems
