@@ -86,7 +86,7 @@ def measure_row(number: int, seconds: float, columns: int) -> None:
         )  # fmt: skip
         # All workers are on one machine: writing would measure its disk, not the scheduler.
         executor.run_batch = idle_batch
-        executor.Execution._verify = lambda self: None
+        executor.Execution._verify = lambda self, driver: None
         plan = make_plan(study, IdleProgram(study))
         run = prepare(plan, Path(folder) / "run")
         before, start = psutil.Process().cpu_times(), time.perf_counter()

@@ -403,6 +403,7 @@ def retry(path: str | Path, listener: Listener | None = None, *, trust: bool = F
         If it brings along commands, files or hosts that were not used before.
     """
     failed_run = find_run(path)
+    failed_run.require_present_layout("resumed")
     study = failed_run.study
     require_confirmed(failed_run.path, study, trust=trust)
     if submitted_profile(failed_run.path) is not None:

@@ -163,6 +163,7 @@ def retry(
         for key in run.failed_keys:
             show(key)
         return
+    run.require_present_layout("resumed")
     study = run.study
     trust = _confirmed(require_confirmed, run.path, study, trust=trust)
     if api.was_submitted(run) and not (local or here):

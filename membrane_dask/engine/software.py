@@ -32,7 +32,8 @@ _ENGINE = (f"{PACKAGE}.engine.worker", f"{PACKAGE}.engine.rounds")
 _CARRIERS = frozenset({"dask", "distributed", "pydantic", "pydantic_core", "threadpoolctl", "xarray", "zarr"})
 #: Names of the distributions of libraries whose modules have another name.
 _DISTRIBUTIONS = {
-    "cc3d": "connected-components-3d", "skimage": "scikit-image", "sklearn": "scikit-learn", "skopt": "scikit-optimize",
+    "cc3d": "connected-components-3d", "PIL": "pillow", "skimage": "scikit-image",
+    "sklearn": "scikit-learn", "skopt": "scikit-optimize", "yaml": "PyYAML",
 }  # fmt: skip
 #: Libraries by which others compute.
 _COMPANIONS = {"numba": ("llvmlite",), "skopt": ("sklearn",)}

@@ -18,6 +18,7 @@ from membrane_dask.engine.cluster.profiles import resolve
 from membrane_dask.engine.control_groups import Limit, cpu_limit, memory_kills, memory_limit
 from membrane_dask.engine.executor import Execution, _Batch
 from membrane_dask.engine.run import prepare
+from membrane_dask.engine.software_check import SoftwareCheck
 from membrane_dask.engine.worker import run_batch
 from membrane_dask.errors import StudyError
 
@@ -182,7 +183,10 @@ def test_kills_on_other_hosts_are_reported(tmp_path, monkeypatch):
     """The next worker of a job finds the count of its control group; the driver's own shows nothing."""
     planned = toy.toy_plan(cluster={"profile": "sync"})
     run = prepare(planned, tmp_path / "run")
-    execution = Execution(run.path, planned.program, run.batch, 60, retries=0, failure_limit=1.0, listener=print)
+    execution = Execution(
+        run.path, planned.program, run.batch, 60, retries=0, failure_limit=1.0, listener=print,
+        software=SoftwareCheck(run.path, planned, print),
+    )  # fmt: skip
     execution.enqueue()
     unit = execution.units["toy,row=0,column=3"]
     with monkeypatch.context() as node:

@@ -126,7 +126,7 @@ def test_a_nan_is_a_nan(sink, tmp_path):
 def test_how_a_study_is_cut_does_not_depend_on_the_cluster():
     from membrane_dask.studies.graded.config import GradedStudy
 
-    clusters = ({"workers": 1}, {"workers": 64, "memory": "1 GB"}, {"profile": "slurm", "jobs": 1000, "workers": 32})
+    clusters = ({"workers": 1}, {"workers": 4, "memory": "500 MB"}, {"profile": "slurm", "jobs": 1000, "workers": 32})
     plans = [api.plan(GradedStudy(realizations=500, cluster=cluster)) for cluster in clusters]
     assert plans[0].batch == plans[1].batch == plans[2].batch
     assert plans[0].batch["graded"] > 1
