@@ -232,14 +232,6 @@ def execute(
     return drive_run(run, plan, listener, limit=limit, retry_failed=retry_failed, series=series)
 
 
-def _reopen(run: Run) -> None:
-    """Mark the units that failed as open again."""
-    keys = run.failed_keys
-    with run.journal.buffered() as journal:
-        for start in range(0, len(keys), 1000):  # lines of a bounded length
-            journal.append({"reopened": keys[start : start + 1000]})
-
-
 def open_run(path: str | Path) -> Run:
     """Open a run by its directory, its name, or the beginning of its name.
 
@@ -329,7 +321,7 @@ def submit(
         Certificates.remove_stale(run.path)
         run.update_study(planned.study)
         if retry_failed:
-            _reopen(run)
+            run.journal.reopen(run.failed_keys)
         start_driver_series(planned.cluster, run.path, planned.driver_count())
         if lock.cancelled():
             cancel_jobs(run.path)

@@ -30,7 +30,7 @@ from membrane_dask.engine.events import (
     Summary,
     UnitQuarantined,
 )
-from membrane_dask.engine.journal import Damage, Journal
+from membrane_dask.engine.journal import UNITS_PER_LINE, Damage, Journal
 from membrane_dask.engine.late_files import LATE_FILE_TIMEOUT as LATE
 from membrane_dask.engine.limits import memory_notes, timeout_note_path
 from membrane_dask.engine.lock import DriverLock
@@ -246,9 +246,7 @@ class Execution:
 
         if not self._software.confirm(pool, self.journal, self._options, self.sinks, proceed):
             return False
-        with self.journal.buffered() as journal:
-            for start in range(0, len(self._retried), 1000):  # lines of a bounded length
-                journal.append({"reopened": self._retried[start : start + 1000]})
+        self.journal.reopen(self._retried)
         self._retried = []
         return True
 
@@ -323,22 +321,26 @@ class Execution:
         return BatchResult(failures={batch.units[0].key: UnitFailure(f"KilledWorker: {message}", message, killed=True)})
 
     def _record(self, batch: _Batch, result: BatchResult) -> None:
-        if result.seconds:
-            keys = list(result.seconds)
-            self.journal.append(
-                {
-                    "done": keys,
-                    "task": batch.units[0].task,
-                    "index": [unit.index for unit in batch.units if unit.key in result.seconds],
-                    "seconds": list(result.seconds.values()),
-                    "memory": list(result.memory.values()),
-                    "sha256": list(result.sha256.values()),
-                    "feedback": {key: value for key, value in result.feedback.items() if value},
-                    "worker": result.worker,
-                    **({"versions": result.versions} if result.versions else {}),
-                    "attempt": batch.attempt,
-                }
-            )
+        finished = [unit for unit in batch.units if unit.key in result.seconds]
+        with self.journal.buffered():
+            for start in range(0, len(finished), UNITS_PER_LINE):
+                units = finished[start : start + UNITS_PER_LINE]
+                self.journal.append(
+                    {
+                        "done": [unit.key for unit in units],
+                        "task": units[0].task,
+                        "index": [unit.index for unit in units],
+                        "seconds": [result.seconds[unit.key] for unit in units],
+                        "memory": [result.memory[unit.key] for unit in units],
+                        "sha256": [result.sha256[unit.key] for unit in units],
+                        "feedback": {u.key: result.feedback[u.key] for u in units if result.feedback[u.key]},
+                        "worker": result.worker,
+                        **({"versions": result.versions} if result.versions else {}),
+                        "attempt": batch.attempt,
+                    }
+                )
+        if finished:
+            keys = [unit.key for unit in finished]
             self.history.update((key, Outcome("done", result.feedback[key])) for key in keys)
             self._finished += keys
             self._recent.append((time.monotonic(), keys))
@@ -426,7 +428,7 @@ class Execution:
             raise OSError(f"{self.root} loses data, check its file system: {lost_again[0]} was lost twice")
         self._lost.update(lost)
         self._verified.difference_update(lost)
-        self.journal.append({"reopened": lost})
+        self.journal.reopen(lost)
         for key in lost:
             del self.history[key]
         for reason in reasons[:_MESSAGES]:

@@ -13,7 +13,7 @@ import re
 import socket
 import time
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,8 +22,10 @@ from membrane_dask.engine.records import JournalRecord, journal_line, parse_jour
 from membrane_dask.files import disk_errors, now, sync_folder
 from membrane_dask.program import Outcome
 
-#: Longest line that is read, in bytes; a batch has a few hundred bytes for each of its units.
+#: Longest line that is read, in bytes.
 MAX_LINE = 16_000_000
+#: Most units in a line: each has some hundred bytes, or a few thousand where its key is long.
+UNITS_PER_LINE = 1000
 #: Damaged lines that are described; further ones are counted.
 MAX_DESCRIBED = 5
 _DONE, _FAILED, _REOPENED = 1, 2, 3
@@ -91,6 +93,12 @@ class Journal:
         """Write one line and wait until it is on disk, or until the end of :meth:`buffered`."""
         with self.buffered():
             self._lines.append(journal_line({"time": now(), **record}))
+
+    def reopen(self, keys: Sequence[str]) -> None:
+        """Record that units are to be computed again, in lines of a bounded length."""
+        with self.buffered():
+            for start in range(0, len(keys), UNITS_PER_LINE):
+                self.append({"reopened": list(keys[start : start + UNITS_PER_LINE])})
 
     @contextlib.contextmanager
     def buffered(self) -> Iterator[Journal]:

@@ -238,3 +238,22 @@ def test_a_broken_run_can_be_moved_away(damaged):
     (damaged / "run.json").write_text("{")
     assert prepare(toy.toy_plan(**STUDY), damaged, fresh=True).status()["state"] == "empty"
     assert len(list(damaged.parent.glob("run.old-*"))) == 1
+
+
+def test_lines_hold_a_bounded_number_of_units(tmp_path, monkeypatch, files_of):
+    """A line that is longer than what is read would be taken as damaged, and its units computed again for ever."""
+    from membrane_dask.engine import executor, journal
+
+    fields = {"rows": 1, "cluster": {"profile": "sync"}, "execution": {"batch": 20}}
+    undisturbed = toy.run_toy(tmp_path / "undisturbed", **fields)
+    monkeypatch.setattr(executor, "UNITS_PER_LINE", 7)
+    monkeypatch.setattr(journal, "UNITS_PER_LINE", 7)
+    run = toy.run_toy(tmp_path / "run", **fields)
+    shutil.rmtree(run.path / "result.zarr" / "toy" / "value" / "c")  # lost: all units are opened again
+    plan = toy.toy_plan(**fields)
+    md.api.execute(run, plan, listener=lambda event: None)
+    lines = [line for line in run.journal.records() if "done" in line or "reopened" in line]
+    numbers = [len(line.get("done", ())) or len(line["reopened"]) for line in lines]
+    assert max(numbers) == 7
+    assert sum(numbers) == 3 * sum(run.counts.values())  # done, opened again, done
+    assert files_of(run) == files_of(undisturbed)
