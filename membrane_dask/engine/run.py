@@ -430,6 +430,15 @@ def _with_moved_inputs(plan: Plan, root: Path, moved: Path) -> Plan:
     return plan if paths == inputs else replace(plan, study=plan.study.with_inputs(paths))
 
 
+def _remove_unfinished(folder: Path) -> None:
+    """Remove a folder, in which threads of Zarr may still be writing for a moment after an error of one of them."""
+    for pause in (0.0, 0.1, 0.5, 2.0):
+        time.sleep(pause)
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+
+
 def _create(plan: Plan, root: Path) -> Run:
     """Lay out a run in a temporary directory, then move it to its own: it exists whole or not at all."""
     try:
@@ -469,7 +478,7 @@ def _create(plan: Plan, root: Path) -> Run:
         building.rename(root)
         sync_folder(root.parent)
     except BaseException as error:
-        shutil.rmtree(building, ignore_errors=True)
+        _remove_unfinished(building)
         if isinstance(error, OSError) and (root / "run.json").is_file():
             return prepare(plan, root)  # another process was faster
         with disk_errors(root):
