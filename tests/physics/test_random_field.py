@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,10 @@ LAYERS = TwoLayers(sigma_1=1.1, sigma_2=2.6, porosity=0.35, closing_radius=2.3, 
 GRADED = Graded(
     knots=(0.1, 0.5, 1.0), sigma=(0.9, 2.5, 1.6), porosity=(0.3, 0.5, 0.4), roughness=0.2, closing_radius=2.3
 )
+ANISOTROPIC = Graded(
+    knots=(0.0, 0.4, 1.0), sigma=(0.9, 1.3, 1.1), porosity=(0.3, 0.5, 0.4), roughness=0.2, closing_radius=1.5,
+    anisotropy=(3.1, 0.4, 2.2),
+)  # fmt: skip
 DEPTH = 48
 
 
@@ -33,7 +38,7 @@ def homogeneous(sigma: float, porosity: float, **options) -> Graded:
     return Graded(sigma=(sigma,), porosity=(porosity,), **options)
 
 
-@pytest.fixture(scope="module", params=[LAYERS, GRADED], ids=["layers", "graded"])
+@pytest.fixture(scope="module", params=[LAYERS, GRADED, ANISOTROPIC], ids=["layers", "graded", "anisotropic"])
 def whole(request) -> tuple[Structure, np.ndarray]:
     """A membrane, and four planes beyond each of its faces."""
     return request.param, generate_window(
@@ -93,18 +98,20 @@ def test_two_layers_equal_a_second_implementation(closing_radius):
     assert 0.05 < (volume == 0).mean() < 0.5
 
 
-def test_a_graded_field_equals_a_second_implementation():
+@pytest.mark.parametrize("anisotropy", [(1.0,), (2.6,), (3.2, 0.7, 2.0)])
+def test_a_graded_field_equals_a_second_implementation(anisotropy):
     """In double precision: each plane smoothed by its own kernel, then along z by that of the result."""
-    structure, depth, n = Graded(knots=(0.0, 0.6, 1.0), sigma=(0.8, 2.4, 1.5), porosity=(0.3, 0.5, 0.4)), 30, 24
+    structure = Graded(knots=(0.0, 0.6, 1.0), sigma=(0.8, 2.4, 1.5), porosity=(0.3, 0.5, 0.4), anisotropy=anisotropy)
+    depth, n = 30, 24
 
-    def taps(z: int) -> np.ndarray:
+    def taps(z: int, ratios=(1.0, 1.0, 1.0)) -> np.ndarray:
         height = np.clip(z, 0, depth - 1) / (depth - 1)
-        sigma = np.exp(np.interp(height, structure.knots, np.log(structure.sigma)))
+        sigma = np.exp(np.interp(height, structure.knots, np.log(np.multiply(structure.sigma, ratios))))
         reach = int(4 * sigma + 0.5)
         weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
         return weights / weights.sum()
 
-    pad = 10
+    pad = 30  # the widest kernel reaches 26 voxels
     noise = uniform(3, 0, (-pad, -pad, -pad), (depth + 2 * pad, n + 2 * pad, n + 2 * pad)).astype(float)
     planes, variances = np.empty_like(noise), np.empty(len(noise))
     for k, plane in enumerate(noise):
@@ -112,7 +119,7 @@ def test_a_graded_field_equals_a_second_implementation():
         variances[k] = (taps(k - pad) ** 2).sum() ** 2 / 12
     expected = np.empty((depth, n, n))
     for z in range(depth):
-        along = taps(z)
+        along = taps(z, structure.anisotropy)
         reach = len(along) // 2
         window = slice(z + pad - reach, z + pad + reach + 1)
         field = np.tensordot(along, planes[window], axes=1) / np.sqrt((along**2) @ variances[window])
@@ -137,6 +144,20 @@ def test_windows_at_the_knot_with_the_widest_kernel():
     for z in range(11):
         window = generate_window(peak, depth=11, start=(z, 1, 5), shape=(1, 2, 20), seed=1)
         np.testing.assert_array_equal(window, whole[z : z + 1, 1:3, 5:25])
+
+
+def test_one_anisotropy_for_all_depths_equals_the_same_at_each_knot():
+    shape = (DEPTH, 5, 60)
+    each, single = (
+        generate_window(replace(GRADED, anisotropy=t), depth=DEPTH, start=(0, 0, 0), shape=shape, seed=4)
+        for t in ((1.7,) * 3, (1.7,))
+    )
+    np.testing.assert_array_equal(each, single)
+    isotropic, default = (
+        generate_window(structure, depth=DEPTH, start=(0, 0, 0), shape=shape, seed=4)
+        for structure in (replace(GRADED, anisotropy=(1.0,) * 3), GRADED)
+    )
+    np.testing.assert_array_equal(isotropic, default)
 
 
 def test_a_periodic_field():
@@ -171,7 +192,7 @@ def test_taps_and_their_standard_deviation():
     assert taps[0] + 2 * taps[1:].sum() == pytest.approx(1, abs=1e-6)  # float32
     # A wide kernel tends to sum w^2 = 1 / (2 sqrt(pi) sigma).
     taps = gaussian_taps(5.0, 6.0)
-    deviation = random_field._smoothed_deviation(np.tile(taps, (2 * len(taps) - 1, 1)))
+    deviation = random_field._smoothed_deviation(np.tile(taps, (2 * len(taps) - 1, 1)), taps[None])
     assert deviation == pytest.approx((2 * np.pi**0.5 * 5) ** -1.5 / 12**0.5, rel=1e-4)
 
 
@@ -210,6 +231,19 @@ def test_two_point_correlation():
             assert abs(each.mean() - truth.two_point(lag)) < 4 * each.std(ddof=1) / np.sqrt(len(each))
 
 
+def test_two_point_correlation_of_an_anisotropic_structure():
+    """At lags scaled by the anisotropy along the depth it is that in the plane."""
+    ratio = 3.0
+    truth = GaussianExcursion(2.0, 0.35)
+    pores = ensemble(homogeneous(2.0, 0.35, anisotropy=(ratio,)), (60, 64, 64), n=24)
+    for axis, scale in ((1, ratio), (2, 1.0), (3, 1.0)):
+        for lag in (1, 2, 4):
+            step = int(lag * scale)
+            here, there = np.moveaxis(pores, axis, 0)[:-step], np.moveaxis(pores, axis, 0)[step:]
+            each = (here & there).mean((0, 2, 3))
+            assert abs(each.mean() - truth.two_point(lag)) < 4 * each.std(ddof=1) / np.sqrt(len(each))
+
+
 def test_specific_surface():
     """Crossings of lines: a surface of area S per volume cuts a line S/2 times per length (Cauchy)."""
     sigma = 5.0
@@ -221,24 +255,33 @@ def test_specific_surface():
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from /proc")
-def test_predicted_memory():
+@pytest.mark.parametrize(
+    "structure",
+    [
+        "TwoLayers(sigma_1=3.0, sigma_2=8.0, porosity=0.3, closing_radius=3.0)",
+        "Graded(sigma=(4.0,), anisotropy=(8.0,))",
+    ],
+)
+def test_predicted_memory(structure):
     """Compared with the peak of a new process; ``ru_maxrss`` would include that of its parent."""
     script = """
 from pathlib import Path
 from membrane_dask.physics.reconstruction.random_field import generate_window, working_bytes
-from membrane_dask.physics.reconstruction.structures import TwoLayers
+from membrane_dask.physics.reconstruction.structures import Graded, TwoLayers
 
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
 
-structure = TwoLayers(sigma_1=3.0, sigma_2=8.0, porosity=0.3, closing_radius=3.0)
+structure = {structure}
 generate_window(structure, depth=64, start=(0, 0, 0), shape=(64, 4, 16), seed=0)
 before = peak()
 generate_window(structure, depth=600, start=(0, 0, 0), shape=(600, 64, 900), seed=0)
 print(peak() - before, working_bytes(structure, (600, 64, 900)))
 """
-    out = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+    out = subprocess.run(
+        [sys.executable, "-c", script.replace("{structure}", structure)], check=True, capture_output=True, text=True
+    ).stdout
     growth, predicted = (int(number) for number in out.split())
     assert 0.5 * predicted < growth < 1.1 * predicted  # compilation leaves some free memory
 
@@ -252,6 +295,8 @@ print(peak() - before, working_bytes(structure, (600, 64, 900)))
         {"sigma": (0.0,)},
         {"porosity": (1.0,)},
         {"roughness": 1.0},
+        {"anisotropy": (1.0, 2.0)},
+        {"anisotropy": (0.0,)},
         {"truncate": 0},
     ],
 )

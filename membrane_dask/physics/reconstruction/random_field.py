@@ -107,21 +107,25 @@ def gaussian_field(
     key = split_key(seed)
     field = np.zeros((n_y, n_z, n_x), np.float32)
     weights = structure.weights(_depth_fraction(np.arange(z0, z0 + n_z), depth))
-    # Kernels reach planes beyond the window, as far as their width there.
-    margin = _max_reach(structure)
+    # Kernels reach planes beyond the window, as far as their width along z there.
+    margin = _max_reach(structure)[1]
     sigmas = structure.sigmas(_depth_fraction(np.arange(z0 - margin, z0 + n_z + margin), depth))
-    for number, (sigma, weight) in enumerate(zip(sigmas, weights, strict=True)):
+    sigmas_z = structure.sigmas_z(_depth_fraction(np.arange(z0, z0 + n_z), depth))
+    for number, (sigma, sigma_z, weight) in enumerate(zip(sigmas, sigmas_z, weights, strict=True)):
         planes = np.flatnonzero(np.abs(weight) > _NEGLIGIBLE)
         if not planes.size:
             continue
         first, end = planes[0], planes[-1] + 1
-        taps, reach = gaussian_taps_by_plane(sigma[first : end + 2 * margin], structure.truncate)
-        widest = int(reach.max())
-        inner = slice(margin - widest, margin + widest + end - first)
-        taps, reach = taps[inner], reach[inner]
-        scale = (weight[first:end] / _smoothed_deviation(taps)).astype(np.float32)
-        buffers = (aligned_empty(size) for size in _buffer_shapes(n_y, end - first, n_x, widest))
-        _add_smoothed_noise(field[:, first:end], taps, reach, scale, key, number, z0 + first, y0, x0, period, *buffers)
+        along = gaussian_taps_by_plane(sigma_z[first:end], structure.truncate)
+        reach_z = int(along[1].max())
+        in_plane = gaussian_taps_by_plane(sigma[first + margin - reach_z : end + margin + reach_z], structure.truncate)
+        scale = (weight[first:end] / _smoothed_deviation(in_plane[0], along[0])).astype(np.float32)
+        buffers = (
+            aligned_empty(size) for size in _buffer_shapes(n_y, end - first, n_x, int(in_plane[1].max()), reach_z)
+        )
+        _add_smoothed_noise(
+            field[:, first:end], *in_plane, *along, scale, key, number, z0 + first, y0, x0, period, *buffers
+        )
     return field
 
 
@@ -166,7 +170,7 @@ def working_bytes(structure: Structure, shape: tuple[int, int, int]) -> int:
     """Peak memory, in bytes, of :func:`generate_window` for a window of this shape."""
     halo = 2 * math.isqrt(structure.closing_square)
     n_z, n_y, n_x = (n + 2 * halo for n in (min(shape[0], _MAX_PLANES), *shape[1:]))
-    noise, planes = _buffer_shapes(n_y, n_z, n_x, _max_reach(structure))
+    noise, planes = _buffer_shapes(n_y, n_z, n_x, *_max_reach(structure))
     smoothing = 4 * (math.prod(noise) + math.prod(planes) + n_y * noise[1])
     # Packed rows of the solid, of the closed solid and of two intermediate steps.
     packed = n_y * n_z * 8 * -(-n_x // 64)
@@ -174,9 +178,12 @@ def working_bytes(structure: Structure, shape: tuple[int, int, int]) -> int:
     return math.prod(shape) + 4 * n_z * n_y * n_x + max(smoothing, 4 * packed + result)
 
 
-def _max_reach(structure: Structure) -> int:
-    """Reach of the widest kernel; plus one, as the interpolated width may be rounded up."""
-    return int(structure.truncate * structure.max_sigma + 0.5) + 1
+def _max_reach(structure: Structure) -> tuple[int, int]:
+    """Reach of the widest kernels in a plane and along z; plus one, as an interpolated width may be rounded up."""
+    in_plane, along = (
+        int(structure.truncate * sigma + 0.5) + 1 for sigma in (structure.max_sigma, structure.max_sigma_z)
+    )
+    return in_plane, along
 
 
 def _depth_fraction(z: np.ndarray, depth: int) -> np.ndarray:
@@ -184,57 +191,59 @@ def _depth_fraction(z: np.ndarray, depth: int) -> np.ndarray:
     return np.asarray(np.clip(z, 0, depth - 1) / max(depth - 1, 1))
 
 
-def _smoothed_deviation(taps: np.ndarray) -> np.ndarray:
-    """Standard deviation of uniform noise after smoothing, in the planes that all kernels lie within.
+def _smoothed_deviation(in_plane: np.ndarray, along: np.ndarray) -> np.ndarray:
+    """Standard deviation of uniform noise after smoothing, in each plane of the result.
 
-    In each plane the noise is smoothed along y and x by the kernel of that plane, and along z by that of the result.
+    In each plane the noise is smoothed along y and x by the kernel ``in_plane`` of that plane, and along z by the
+    kernel ``along`` of the result. Planes reach beyond the result by that of the widest kernel along z.
     """
-    squares = np.square(taps.astype(float).T)
-    widest = len(squares) - 1
-    n = squares.shape[1] - 2 * widest
-    in_plane = np.square(squares[0] + 2 * np.add.reduce(squares[1:], axis=0))
-    along = squares[:, widest : widest + n]
-    total = along[0] * in_plane[widest : widest + n]
+    squares = np.square(in_plane.astype(float).T)
+    power = np.square(squares[0] + 2 * np.add.reduce(squares[1:], axis=0))
+    weights = np.square(along.astype(float).T)
+    widest, n = len(weights) - 1, weights.shape[1]
+    total = weights[0] * power[widest : widest + n]
     for k in range(1, widest + 1):
-        total = total + along[k] * (in_plane[widest - k : widest - k + n] + in_plane[widest + k : widest + k + n])
+        total = total + weights[k] * (power[widest - k : widest - k + n] + power[widest + k : widest + k + n])
     return np.asarray(np.sqrt(total / 12))
 
 
-def _buffer_shapes(n_y: int, n_z: int, n_x: int, reach: int) -> tuple[tuple[int, int], tuple[int, int, int]]:
+def _buffer_shapes(
+    n_y: int, n_z: int, n_x: int, reach: int, reach_z: int
+) -> tuple[tuple[int, int], tuple[int, int, int]]:
     """Shapes of the noise of one plane and of the smoothed planes, for a field of this size."""
     noise = (n_y + 2 * reach, -(-(n_x + 2 * reach) // CACHE_LINE) * CACHE_LINE)
-    return noise, (n_y, min(n_z, _PLANES_PER_PASS) + 2 * reach, -(-n_x // CACHE_LINE) * CACHE_LINE)
+    return noise, (n_y, min(n_z, _PLANES_PER_PASS) + 2 * reach_z, -(-n_x // CACHE_LINE) * CACHE_LINE)
 
 
 @kernel
 def _add_smoothed_noise(
-    field: Any, taps: Any, reach: Any, scale: Any, key: Any, number: int, z0: int, y0: int, x0: int, period: int,
-    noise: Any, planes: Any,
+    field: Any, taps: Any, reach: Any, taps_z: Any, reach_z: Any, scale: Any, key: Any, number: int, z0: int, y0: int,
+    x0: int, period: int, noise: Any, planes: Any,
 ) -> None:  # fmt: skip
     """Smooth noise along y, x and z, and add it, times the scale of each plane, to ``field`` ``(y, z, x)``.
 
-    In each plane noise is smoothed by the kernel of its own depth, along the depth by that of the result.
+    In each plane noise is smoothed by the kernel ``taps`` of its own depth, along z by ``taps_z`` of the result.
     ``noise`` and ``planes`` are buffers with rows of whole cache lines, which are processed in tiles whose neighbours
     along y or z stay in the nearest cache.
     """
     n_y, n_z, n_x = field.shape
-    widest = taps.shape[1] - 1
+    widest, deepest = taps.shape[1] - 1, taps_z.shape[1] - 1
     wide, stride = noise.shape[1], planes.shape[2]
-    per_pass = planes.shape[1] - 2 * widest
+    per_pass = planes.shape[1] - 2 * deepest
     flat_noise = noise.reshape(-1)
     rows = np.empty((n_y, wide), np.float32)
     smoothed = np.empty(TILE, np.float32)
     for first in range(0, n_z, per_pass):
         n_planes = min(per_pass, n_z - first)
-        n_reused = 2 * widest if first > 0 else 0
+        n_reused = 2 * deepest if first > 0 else 0
         for y in range(n_y):
             for j in range(n_reused):  # planes that the previous pass has smoothed
                 planes[y, j] = planes[y, per_pass + j]
-        for j in range(n_reused, n_planes + 2 * widest):
+        for j in range(n_reused, n_planes + 2 * deepest):
             z = first + j
             r = reach[z]
             window = noise[widest - r : widest + n_y + r, : n_x + 2 * widest]
-            fill_plane(window, key, number, z0 - widest + z, y0 - r, x0 - widest, period)
+            fill_plane(window, key, number, z0 - deepest + z, y0 - r, x0 - widest, period)
             for x in range(0, n_x + 2 * widest, TILE):
                 end = min(x + TILE, n_x + 2 * widest)
                 for y in range(n_y):
@@ -247,10 +256,7 @@ def _add_smoothed_noise(
                 end = min(x + TILE, n_x)
                 for j in range(n_planes):
                     z = first + j
-                    filter_row(
-                        smoothed[: end - x], flat, (j + widest) * stride + x, stride, taps[z + widest],
-                        reach[z + widest],
-                    )  # fmt: skip
+                    filter_row(smoothed[: end - x], flat, (j + deepest) * stride + x, stride, taps_z[z], reach_z[z])
                     target, s = field[y, z, x:end], scale[z]
                     for i in range(end - x):
                         target[i] += s * smoothed[i]

@@ -56,9 +56,18 @@ class Structure:
         """Largest width of any field at any depth."""
         raise NotImplementedError
 
+    @property
+    def max_sigma_z(self) -> float:
+        """Largest width along the depth."""
+        return self.max_sigma
+
     def sigmas(self, depth: np.ndarray) -> np.ndarray:
         """Widths of the fields, ``(n_fields, n)``, at depth fractions ``(n,)``."""
         raise NotImplementedError
+
+    def sigmas_z(self, depth: np.ndarray) -> np.ndarray:
+        """Widths along the depth, ``(n_fields, n)``."""
+        return self.sigmas(depth)
 
     def weights(self, depth: np.ndarray) -> np.ndarray:
         """Standard deviation that each field contributes, ``(n_fields, n)``."""
@@ -158,12 +167,16 @@ class Graded(Structure):
         Pore fraction before closing at each knot, in (0, 1); its normal quantile is interpolated linearly.
     roughness : float
         Fraction of the variance, in [0, 1), of a second field 0.4 times as wide, which roughens the walls.
+    anisotropy : tuple of float
+        Width along the depth over that in the plane of the membrane, > 0, at each knot, or a single one for all
+        depths; its logarithm is interpolated linearly.
     """
 
     knots: tuple[float, ...] = (0.0,)
     sigma: tuple[float, ...] = (1.0,)
     porosity: tuple[float, ...] = (0.5,)
     roughness: float = 0.0
+    anisotropy: tuple[float, ...] = (1.0,)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -180,16 +193,30 @@ class Graded(Structure):
             raise ValueError(f"porosity: must lie between 0 and 1 (got {self.porosity})")
         if not 0 <= self.roughness < 1:
             raise ValueError(f"roughness: must lie in [0, 1) (got {self.roughness})")
+        if len(self.anisotropy) not in (1, len(self.knots)):
+            raise ValueError(f"anisotropy: must have one value, or one for each knot (got {self.anisotropy})")
+        if not all(0 < ratio < math.inf for ratio in self.anisotropy):
+            raise ValueError(f"anisotropy: must be greater than 0 (got {self.anisotropy})")
 
     @property
     def max_sigma(self) -> float:
         """Largest width at a knot."""
         return max(self.sigma)
 
+    @property
+    def max_sigma_z(self) -> float:
+        """Largest width along the depth at a knot; between knots its logarithm is linear, too."""
+        return float(np.max(np.multiply(self.sigma, self.anisotropy)))
+
     def sigmas(self, depth: np.ndarray) -> np.ndarray:
         """Widths of the field and, with a roughness, of the finer one."""
         sigma = exp(np.interp(depth, self.knots, log(self.sigma)))
         return np.stack([sigma, _ROUGH_WIDTH * sigma][: 2 if self.roughness else 1])
+
+    def sigmas_z(self, depth: np.ndarray) -> np.ndarray:
+        """Widths along the depth: those in the plane times the anisotropy."""
+        ratios = np.broadcast_to(log(self.anisotropy), len(self.knots))
+        return self.sigmas(depth) * exp(np.interp(depth, self.knots, ratios))
 
     def weights(self, depth: np.ndarray) -> np.ndarray:
         """Standard deviations, the same at all depths."""
