@@ -320,9 +320,9 @@ def submit(
         require_no_queued_driver(run.path)
         Certificates.remove_stale(run.path)
         run.update_study(planned.study)
-        if retry_failed:
-            run.journal.reopen(run.failed_keys)
         start_driver_series(planned.cluster, run.path, planned.driver_count())
+        if retry_failed:
+            run.journal.request_retry(run.failed_keys)
         if lock.cancelled():
             cancel_jobs(run.path)
     return run

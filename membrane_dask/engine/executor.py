@@ -87,7 +87,7 @@ class Execution:
     software : SoftwareCheck
         Software that has made the run, and that of this process.
     retry_failed : bool
-        Whether units that failed are open again.
+        Whether all units that failed are open again; otherwise those are for which the journal requests it.
     """
 
     def __init__(
@@ -104,11 +104,11 @@ class Execution:
         self._damage = Damage()
         self.history: dict[str, Outcome] = self.journal.history(self._damage)
         self._failed = {key for key, outcome in self.history.items() if outcome.status == "failed"}
-        self._retried: list[str] = []  # recorded once the software is confirmed
-        if retry_failed:
-            self._retried = sorted(self._failed)
-            self.history = {key: o for key, o in self.history.items() if o.status != "failed"}
-            self._failed = set()
+        retried = self._failed if retry_failed or not self._failed else self._failed & self.journal.retry_requests()
+        self._retried = sorted(retried)  # recorded once the software is confirmed
+        if retried:
+            self.history = {key: outcome for key, outcome in self.history.items() if key not in retried}
+            self._failed = self._failed - retried
         self._unknown = set(self.history)  # units of the journal that the program has not asked for
         self.units: dict[str, Unit] = {}
         targets: list[Table | Image | Scratch] = [*program.tables, *program.images, *program.scratch]

@@ -96,9 +96,16 @@ class Journal:
 
     def reopen(self, keys: Sequence[str]) -> None:
         """Record that units are to be computed again, in lines of a bounded length."""
+        self._append_keys("reopened", keys)
+
+    def request_retry(self, keys: Sequence[str]) -> None:
+        """Record that the next driver is to retry units that failed, once it has checked its software."""
+        self._append_keys("retry", keys)
+
+    def _append_keys(self, entry: str, keys: Sequence[str]) -> None:
         with self.buffered():
             for start in range(0, len(keys), UNITS_PER_LINE):
-                self.append({"reopened": list(keys[start : start + UNITS_PER_LINE])})
+                self.append({entry: list(keys[start : start + UNITS_PER_LINE])})
 
     @contextlib.contextmanager
     def buffered(self) -> Iterator[Journal]:
@@ -173,6 +180,14 @@ class Journal:
             for key in record.get("failed", ()):
                 outcomes[key] = failed
         return outcomes
+
+    def retry_requests(self) -> set[str]:
+        """Units for which :meth:`request_retry` was called and which no driver has opened again since."""
+        requests: set[str] = set()
+        for record in self.records():
+            requests.update(record.get("retry", ()))
+            requests.difference_update(record.get("reopened", ()))
+        return requests
 
     def summary(self) -> JournalSummary:
         """Numbers of units, from one pass that keeps nine bytes a unit."""

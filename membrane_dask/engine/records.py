@@ -134,6 +134,7 @@ class JournalRecord(TypedDict, total=False):
     attempt: _Count
     failed: list[_Key]
     error: str
+    retry: list[_Key]
     reopened: list[_Key]
     collected: bool
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,13 @@ from membrane_dask.engine.cluster import driver_series
 from membrane_dask.engine.cluster.driver_series import DriverSeries, NoProgressError, lost_driver, submit_driver
 from membrane_dask.engine.cluster.ownership import JobRecord, claim_run_id, driver_job_name, worker_job_name
 from membrane_dask.engine.lock import RunBusyError
+from membrane_dask.engine.run import prepare
 from membrane_dask.engine.schedulers import own_job_id
 from membrane_dask.engine.schedulers.base import SchedulerUnavailableError, SubmissionRefusedError
 from membrane_dask.errors import ClusterError, Problem, ProgramError, StudyError, resuming_helps
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
+import toy
 
 
 @pytest.fixture
@@ -181,6 +186,21 @@ def test_a_driver_waits_for_the_lock_that_its_submission_holds(monkeypatch, tmp_
     monkeypatch.setattr(api.time, "sleep", lambda seconds: None)
     assert api.drive(tmp_path) == "summary"
     assert len(attempts) == 4
+
+
+def test_a_retry_that_is_submitted_is_requested_once_its_driver_is_accepted(queue, tmp_path):
+    """It opens no unit itself: the driver does, after the check of its software."""
+    plan = toy.toy_plan(cluster={"profile": "slurm", "workers": 1})
+    run = prepare(plan, tmp_path / "run")
+    failed = "toy,row=0,column=3"
+    run.journal.append({"failed": [failed], "error": "unit 3"})
+    queue.refusal = "invalid account"
+    with pytest.raises(SubmissionRefusedError):
+        api.submit(plan, run.path, retry_failed=True, trust=True)
+    assert run.journal.retry_requests() == set()
+    queue.refusal = ""
+    api.submit(plan, run.path, retry_failed=True, trust=True)
+    assert run.journal.retry_requests() == set(run.failed_keys) == {failed}
 
 
 def test_names_of_all_jobs_of_a_run_hold_its_id_and_differ(series, queue, tmp_path):

@@ -247,6 +247,27 @@ def test_retry_with_other_numbers_stops_and_the_unit_stays_failed(tmp_path):
     assert run.status()["state"] == "complete"
 
 
+def test_units_whose_retry_was_submitted_stay_failed_until_the_job_has_checked_its_software(tmp_path):
+    """What submits the job writes only a request: the job may have other software."""
+    fields = {"failing": 5, "switch": str(tmp_path / "switch")}
+    run, _ = start(write(tmp_path / "a"), tmp_path / "run", **fields)
+    run.journal.request_retry(run.failed_keys)
+    run, _ = start(write(tmp_path / "a"), tmp_path / "run", **fields)
+    assert run.journal.retry_requests() == set()  # it has failed again, and is not retried for ever
+    attempts = [record for record in run.journal.records() if record.get("failed")]
+    start(write(tmp_path / "a"), tmp_path / "run", **fields)
+    assert [record for record in run.journal.records() if record.get("failed")] == attempts
+    run.journal.request_retry(run.failed_keys)
+    (tmp_path / "switch").touch()
+    before = files(tmp_path / "run")
+    with pytest.raises(StudyError, match="gives other numbers"):
+        start(write(tmp_path / "b", helper=OTHER_NUMBERS), tmp_path / "run", **fields)
+    assert files(tmp_path / "run") == before
+    assert run.status()["failed"] == 1
+    run, _ = start(write(tmp_path / "c", helper=SAME_BITS), tmp_path / "run", **fields)
+    assert run.status()["state"] == "complete"
+
+
 def test_tables_are_not_collected_with_other_numbers(tmp_path, monkeypatch):
     """All units are finished, the driver died before it collected."""
     with monkeypatch.context() as patch:
