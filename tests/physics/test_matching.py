@@ -1,4 +1,4 @@
-"""Fit of structures to sections of known ones, and selection of knots."""
+"""Fit of structures to sections of known ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from membrane_dask.physics.reconstruction.descriptors import DescriptorScales, half_correlation_length
-from membrane_dask.physics.reconstruction.knot_selection import choose_knots
 from membrane_dask.physics.reconstruction.matching import (
     DepthWindows,
     Sections,
@@ -80,18 +79,6 @@ def test_perturbed_targets_have_the_variance_of_sections():
     deviation = np.std([target.porosity[0] for target in each], ddof=1)
     assert np.std(perturbed, ddof=1) == pytest.approx(deviation, rel=0.4)  # 3 standard errors of 13 %
     assert abs(np.mean(perturbed) - each[0].porosity[0]) < 4 * deviation / np.sqrt(30)
-
-
-def n_knots(structure: Structure, n: int) -> list[int]:
-    sections = [section(structure, seed) for seed in range(n)]
-    return [len(choose_knots(s, DescriptorScales.suited_to(s))) for s in sections]
-
-
-def test_knots_are_as_few_as_the_section_allows():
-    rejections = sum(n > 1 for n in n_knots(TRUTHS["homogeneous"], 20))
-    assert rejections <= 4  # at the significance level of 5 %, five or more have a probability of 0.3 %
-    steep = Graded(knots=(0.0, 1.0), sigma=(1.2, 4.0), porosity=(0.3, 0.5))
-    assert min(n_knots(steep, 5)) > 1
 
 
 def test_images_with_too_few_pores_are_refused():

@@ -127,8 +127,8 @@ class StructureModel(Model):
     )
     knots: Literal["auto"] | Numbers = parameter(
         "auto",
-        "graded: depth fractions between which width and porosity are interpolated; auto: the smallest set that the "
-        "micrograph does not reject",
+        "graded: depth fractions between which width and porosity are interpolated; auto: of 2, 3, 5 and 7 "
+        "knots those with the smallest Bayesian information criterion",
         unit="",
     )
     blend_power: Number = parameter(
