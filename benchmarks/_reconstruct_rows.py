@@ -94,10 +94,10 @@ def characterize(folder: Path, solid: np.ndarray, transport: bool = False) -> di
         ),
         "half_length": (half_lengths(solid) * VOXEL, [half_lengths(volume) * VOXEL for volume in volumes]),
     }
-    for name, (true, found) in by_quarter.items():
+    for name, (true, replicates) in by_quarter.items():
         for q in range(4):
             truth[f"{name}_{q}"] = float(true[q])
-            structures[f"{name}_{q}"] = [float(values[q]) for values in found]
+            structures[f"{name}_{q}"] = [float(values[q]) for values in replicates]
             scales[f"{name}_{q}"] = QUARTER_ROWS[name]
     return {"truth": truth, "structures": structures, "scales": scales}
 
@@ -106,7 +106,7 @@ def estimates(run: Any) -> dict[str, Any]:
     """What a run found out about the image, and the parameters of its best match, voxels."""
     result = run.result
     structure = result["structures"].to_dataset().isel(replicate=0).load()
-    found: dict[str, Any] = {
+    values: dict[str, Any] = {
         "closing_radius": float(structure.closing_radius) / VOXEL,
         "roughness": float(structure.roughness),
         "knots": (structure.knot.values / VOXEL).round().tolist(),
@@ -118,10 +118,11 @@ def estimates(run: Any) -> dict[str, Any]:
     for group in ("imaging", "goodness_of_fit"):
         if group in result:
             table = result[group].to_dataset().load()
-            found[group] = {
-                name: np.asarray(values.values).tolist() for name, values in {**table.coords, **table.data_vars}.items()
+            values[group] = {
+                name: np.asarray(variable.values).tolist()
+                for name, variable in {**table.coords, **table.data_vars}.items()
             } | {name: value for name, value in table.attrs.items() if isinstance(value, (str, float, int))}
-    return found
+    return values
 
 
 def _quarter_porosity(solid: np.ndarray) -> np.ndarray:

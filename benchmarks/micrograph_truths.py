@@ -1,6 +1,6 @@
 """Errors of reconstructions from micrographs of known membranes, with blur, noise, shading and curtains.
 
-    python benchmarks/micrograph_truths.py [--berea berea.zip] [--earlier CHECKOUT] [--lines FILE] [--parts errors cost]
+    python benchmarks/micrograph_truths.py [--berea berea.zip] [--earlier CHECKOUT] [--lines FILE] [--tables errors ...]
 
 errors      difference of the best match from each truth, of one volume of the same size, and means of absolute errors
 imaging     blur and noise that are read from 50 images, whose blur is 0 to 2 pixels
@@ -84,7 +84,7 @@ def errors_task(task: Task) -> dict[str, Any]:
         run = reconstruct(Path(folder), image, settings | METHODS[task["method"]])
         rows = characterize(Path(folder), truth.solid)
         errors = {row: 100 * (rows["structures"][row][0] / true - 1) for row, true in rows["truth"].items() if true}
-        return {"errors": errors, "found": estimates(run), "blur": truth.imaging.blur}
+        return {"errors": errors, "estimates": estimates(run), "blur": truth.imaging.blur}
 
 
 def imaging_task(task: Task) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def imaging_task(task: Task) -> dict[str, Any]:
             run = reconstruct(Path(folder), imaging.image(section), _one_trial())
         except md.StudyError as error:
             return {"true": [imaging.blur, imaging.noise, *imaging.levels], "refused": str(error)}
-        return {"true": [imaging.blur, imaging.noise, *imaging.levels], "found": estimates(run).get("imaging", {})}
+        return {"true": [imaging.blur, imaging.noise, *imaging.levels], "estimates": estimates(run).get("imaging", {})}
 
 
 def binary_task(task: Task) -> dict[str, Any]:
@@ -120,8 +120,8 @@ def fine_task(task: Task) -> dict[str, Any]:
             return {"length": truth.length.tolist(), "refused": str(error)}
         volume = run.volume("structure-0")
         edge = float(volume.x[1] - volume.x[0]) / VOXEL  # pixels
-        found = half_lengths(volume.values > 0) * edge
-        return {"length": truth.length.tolist(), "match": found.tolist(), "found": estimates(run)}
+        lengths = half_lengths(volume.values > 0) * edge
+        return {"length": truth.length.tolist(), "match": lengths.tolist(), "estimates": estimates(run)}
 
 
 def cost_task(task: Task) -> dict[str, Any]:
@@ -161,7 +161,7 @@ class Results:
 
     def __init__(self, path: Path | None, earlier: str | None, processes: int) -> None:
         self._path, self._earlier, self._processes = path, earlier, processes
-        self._known = {_key(line["task"]): line["result"] for line in read_lines(path)}
+        self._done = {_key(line["task"]): line["result"] for line in read_lines(path)}
 
     def of(self, tasks: Sequence[Task]) -> list[dict[str, Any]]:
         """Results of tasks, in order."""
@@ -169,7 +169,7 @@ class Results:
             return list(pool.map(self._one, tasks))
 
     def _one(self, task: Task) -> dict[str, Any]:
-        if _key(task) not in self._known:
+        if _key(task) not in self._done:
             environment = dict(os.environ)
             if task.get("method") == "earlier":
                 environment["PYTHONPATH"] = str(self._earlier)
@@ -178,9 +178,9 @@ class Results:
             )
             if completed.returncode:
                 raise RuntimeError(f"{task}: {completed.stderr[-2000:]}")
-            self._known[_key(task)] = json.loads(completed.stdout.splitlines()[-1])
-            append_line(self._path, {"task": task, "result": self._known[_key(task)]})
-        return self._known[_key(task)]
+            self._done[_key(task)] = json.loads(completed.stdout.splitlines()[-1])
+            append_line(self._path, {"task": task, "result": self._done[_key(task)]})
+        return self._done[_key(task)]
 
 
 def _key(task: Mapping[str, Any]) -> str:
@@ -189,12 +189,12 @@ def _key(task: Mapping[str, Any]) -> str:
 
 def errors(results: Results, names: Sequence[str], methods: Sequence[str], **common: Any) -> None:
     """Print errors of every truth and method, and means of their absolute values."""
-    tasks = [{"part": "errors", "truth": name, "method": method, **common} for name in names for method in methods]
-    found = dict(zip([(task["truth"], task["method"]) for task in tasks], results.of(tasks), strict=True))
+    tasks = [{"table": "errors", "truth": name, "method": method, **common} for name in names for method in methods]
+    outcomes = dict(zip([(task["truth"], task["method"]) for task in tasks], results.of(tasks), strict=True))
     print(f"\nerrors, %\n{'truth':12}{'method':10}" + "".join(f"{c:>10}" for c in COLUMNS)
           + f"{'half-length by quarter':>30}{'LT by quarter':>28}   match")  # fmt: skip
-    for (name, method), result in found.items():
-        values, match = result["errors"], result["found"]
+    for (name, method), result in outcomes.items():
+        values, match = result["errors"], result["estimates"]
         quarters = [" ".join(f"{values[f'{row}_{q}']:+6.1f}" for q in range(4)) for row in _QUARTERS]
         blur = np.ravel(match.get("imaging", {}).get("blur", [np.nan]))[0]
         print(f"{name:12}{method:10}" + "".join(f"{values[row]:+10.1f}" for row in COLUMNS.values())
@@ -204,13 +204,13 @@ def errors(results: Results, names: Sequence[str], methods: Sequence[str], **com
     print(f"\nmeans of absolute errors over {', '.join(table)}, %\n{'method':10}" + "".join(f"{c:>10}" for c in COLUMNS)
           + f"{'half-length by quarter':>24}{'LT by quarter':>15}")  # fmt: skip
     for method in methods:
-        rows = [found[name, method]["errors"] for name in table]
+        rows = [outcomes[name, method]["errors"] for name in table]
         means = [np.mean([abs(row[column]) for row in rows]) for column in COLUMNS.values()]
         quarters = [np.mean([abs(row[f"{c}_{q}"]) for row in rows for q in range(4)]) for c in _QUARTERS]
         print(f"{method:10}" + "".join(f"{mean:10.1f}" for mean in means) + f"{quarters[0]:24.1f}{quarters[1]:15.1f}")
     blurred = [name for name in names if name in BLURS_OF_A]
     for method in methods:
-        throats = [found[name, method]["errors"]["throat_radius_mean"] for name in blurred]
+        throats = [outcomes[name, method]["errors"]["throat_radius_mean"] for name in blurred]
         print(f"throats of {', '.join(blurred)}, {method}: mean {np.abs(throats).mean():.1f}, largest "
               f"{np.abs(throats).max():.1f} %")  # fmt: skip
 
@@ -220,10 +220,10 @@ _QUARTERS = ("half_length", "pore_radius_mean")
 
 def imaging(results: Results, count: int, shape: tuple[int, int, int]) -> None:
     """Print how well blur, noise and levels are read from images."""
-    tasks = [{"part": "imaging", "number": number, "shape": [shape[0], 1, shape[2]]} for number in range(count)]
-    found = results.of(tasks)
-    refused = [result for result in found if "refused" in result]
-    read = [result for result in found if result.get("found")]
+    tasks = [{"table": "imaging", "number": number, "shape": [shape[0], 1, shape[2]]} for number in range(count)]
+    outcomes = results.of(tasks)
+    refused = [result for result in outcomes if "refused" in result]
+    read = [result for result in outcomes if result.get("estimates")]
     print(f"\nblur, noise and levels of {count} images; {len(refused)} refused")
     for result in refused:
         print(f"  blur {result['true'][0]:.2f}, noise {result['true'][1]:.3f}: {result['refused'].strip()[:200]}")
@@ -232,7 +232,7 @@ def imaging(results: Results, count: int, shape: tuple[int, int, int]) -> None:
         return
     names = ("blur", "noise", "pore_level", "solid_level")
     true = np.array([result["true"] for result in read])
-    values = np.array([[np.ravel(result["found"][name])[0] for name in names] for result in read])
+    values = np.array([[np.ravel(result["estimates"][name])[0] for name in names] for result in read])
     sharp, blurred = true[:, 0] < 0.4, true[:, 0] >= 0.4
     error = (values - true)[blurred]
     blur = error[:, 0]
@@ -248,22 +248,22 @@ def imaging(results: Results, count: int, shape: tuple[int, int, int]) -> None:
 def binary(results: Results, shape: tuple[int, int, int]) -> None:
     """Print what the segmentation does to binary sections."""
     names = ("A, blur 0", "B", "C")
-    found = results.of([{"part": "binary", "truth": name, "shape": shape} for name in names])
+    outcomes = results.of([{"table": "binary", "truth": name, "shape": shape} for name in names])
     print("\npixels of a binary section that the segmentation changes, %: "
-          + ", ".join(f"{name[0]} {r['changed']:.2f}" for name, r in zip(names, found, strict=True)))  # fmt: skip
+          + ", ".join(f"{name[0]} {r['changed']:.2f}" for name, r in zip(names, outcomes, strict=True)))  # fmt: skip
 
 
 def fine(results: Results, count: int, shape: tuple[int, int]) -> None:
     """Print half-lengths of matches to images of sections made at half the pixel."""
     tasks = [
-        {"part": "fine", "sigma": sigma, "blur": blur, "number": number, "shape": shape}
+        {"table": "fine", "sigma": sigma, "blur": blur, "number": number, "shape": shape}
         for sigma in FINE_WIDTHS for blur in FINE_BLURS for number in range(count)
     ]  # fmt: skip
-    found = results.of(tasks)
+    outcomes = results.of(tasks)
     print(f"\nhalf-length of sections at half the pixel, {count} images each\n{'true, px':16}{'blur':>6}{'read':>8}"
-          f"{'found, px':>12}{'error, %':>10}{'mean abs.':>11}  over blur")  # fmt: skip
+          f"{'match, px':>12}{'error, %':>10}{'mean abs.':>11}  over blur")  # fmt: skip
     for start in range(0, len(tasks), count):
-        task, group = tasks[start], found[start : start + count]
+        task, group = tasks[start], outcomes[start : start + count]
         true = np.mean([result["length"] for result in group], axis=0)
         label = f"{true.mean():.2f}" if len(task["sigma"]) == 1 else f"{true[0]:.2f} to {true[-1]:.2f}"
         matches = [result for result in group if "match" in result]
@@ -271,7 +271,7 @@ def fine(results: Results, count: int, shape: tuple[int, int]) -> None:
             print(f"{label:16}{task['blur']:6}   refused: {group[0]['refused'].strip()[:150]}")
             continue
         error = 100 * np.array([np.array(r["match"]) / r["length"] - 1 for r in matches])
-        read = np.mean([np.ravel(r["found"].get("imaging", {}).get("blur", np.nan))[0] for r in matches])
+        read = np.mean([np.ravel(r["estimates"].get("imaging", {}).get("blur", np.nan))[0] for r in matches])
         length = np.mean([result["match"] for result in matches])
         print(f"{label:16}{task['blur']:6}{read:8.2f}{length:12.2f}{error.mean():+10.1f}"
               f"{np.abs(error.mean(axis=1)).mean():11.1f}  {true.min() / task['blur']:.1f}")  # fmt: skip
@@ -280,18 +280,18 @@ def fine(results: Results, count: int, shape: tuple[int, int]) -> None:
 def cost(results: Results, names: Sequence[str], methods: Sequence[str], repeats: int, **common: Any) -> None:
     """Print CPU times of a trial; versions alternate."""
     tasks = [
-        {"part": "cost", "truth": name, "method": method, "repeat": repeat, **common}
+        {"table": "cost", "truth": name, "method": method, "repeat": repeat, **common}
         for name in names for repeat in range(repeats) for method in methods
     ]  # fmt: skip
-    found = results.of(tasks)
-    print(f"\nCPU s of one trial, and of reading the micrograph; median (lowest) of {repeats}\n{'truth':12}{'method':10}"
-          f"{'trial':>18}{'plan':>10}{'ratio':>8}")  # fmt: skip
+    outcomes = results.of(tasks)
+    print(f"\nCPU s of one trial, and of reading the micrograph; median (lowest) of {repeats}\n{'truth':12}"
+          f"{'method':10}{'trial':>18}{'plan':>10}{'ratio':>8}")  # fmt: skip
     ratios = []
     for name in names:
         first = np.nan
         for method in methods:
             is_own = [(task["truth"], task["method"]) == (name, method) for task in tasks]
-            times = [result for result, own in zip(found, is_own, strict=True) if own]
+            times = [result for result, own in zip(outcomes, is_own, strict=True) if own]
             trial, plan = (np.array([time[key] for time in times]) for key in ("trial", "plan"))
             first = first if method != "earlier" else float(np.median(trial))
             ratio = np.median(trial) / first
@@ -305,27 +305,27 @@ def cost(results: Results, names: Sequence[str], methods: Sequence[str], repeats
 def main() -> None:
     """Print the tables."""
     parser = argument_parser(__doc__)
-    parser.add_argument("--parts", nargs="*", choices=list(WORK), default=list(WORK))
+    parser.add_argument("--tables", nargs="*", choices=list(WORK), default=list(WORK))
     parser.add_argument("--truths", nargs="*", default=list(dict.fromkeys([*TABLE, *BLURS_OF_A])))
     parser.add_argument("--methods", nargs="*", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--berea", help="tomogram of Berea sandstone, TIFF or ZIP")
     parser.add_argument("--earlier", help="checkout of an earlier version of the package")
     parser.add_argument("--lines", type=Path, help="file of the results; is continued")
-    parser.add_argument("--images", type=int, default=50, help="images of the part imaging")
-    parser.add_argument("--repeats", type=int, default=3, help="repetitions of the part cost")
+    parser.add_argument("--images", type=int, default=50, help="images of the table imaging")
+    parser.add_argument("--repeats", type=int, default=3, help="repetitions of the table cost")
     parser.add_argument("--seed", type=int, default=1, help="seed of the reconstructions")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--task", help="compute this task only, in JSON; for the processes that this script starts")
     arguments = parser.parse_args()
     if arguments.task:
         task = json.loads(arguments.task)
-        print(json.dumps(WORK[task["part"]](task)))
+        print(json.dumps(WORK[task["table"]](task)))
         return
     print_circumstances()
     shape, search, fine_shape, fine_images = PUBLIC_SHAPE, SEARCH, (256, 384), 4
     if arguments.smoke:
         shape, search = (96, 24, 120), {"closing_radius": [0], "roughness": [0]}
-        arguments.parts, arguments.truths, arguments.methods = ["errors", "cost"], ["A, blur 1"], ["blurred"]
+        arguments.tables, arguments.truths, arguments.methods = ["errors", "cost"], ["A, blur 1"], ["blurred"]
         arguments.images = arguments.repeats = fine_images = 1
     if not arguments.berea:
         skipped("Berea", "--berea names no tomogram")
@@ -335,15 +335,15 @@ def main() -> None:
     methods = [method for method in arguments.methods if method != "earlier" or arguments.earlier]
     results = Results(arguments.lines, arguments.earlier, arguments.processes)
     common = {"shape": list(shape), "search": search, "berea": arguments.berea}
-    if "errors" in arguments.parts:
+    if "errors" in arguments.tables:
         errors(results, names, methods, seed=arguments.seed, **common)
-    if "imaging" in arguments.parts:
+    if "imaging" in arguments.tables:
         imaging(results, arguments.images, shape)
-    if "binary" in arguments.parts:
+    if "binary" in arguments.tables:
         binary(results, shape)
-    if "fine" in arguments.parts:
+    if "fine" in arguments.tables:
         fine(results, fine_images, fine_shape)
-    if "cost" in arguments.parts:
+    if "cost" in arguments.tables:
         timed = [name for name in names if name in TABLE]
         cost(results, timed, [m for m in methods if m != "section"], arguments.repeats, **common)
 

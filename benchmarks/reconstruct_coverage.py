@@ -10,7 +10,7 @@ replicates of the same size from it; ``md.replicate_interval`` gives an interval
 properties, which should contain the value of the membrane in 90 % of the cases.
 
 ``--lines`` names a file with one JSON object for each membrane. What it holds is not computed again: the benchmark may
-be interrupted at any time and continued, and two of them may share a file if their numbers differ (``--first``). With
+be interrupted at any time and continued, and two of them may use one file if their numbers differ (``--first``). With
 ``--truths 0`` only the file is evaluated. ``--transport N`` adds tortuosities and permeability to the first N
 membranes, which takes several times as long. ``--misfits N`` reconstructs N sections of each kind that the model does
 not describe, and prints how many of them the goodness of fit reports.
@@ -75,7 +75,7 @@ def membrane(number: int, transport: bool, sizes: Sizes) -> Line:
             run = reconstruct(Path(folder), truth.image, settings)
         except md.StudyError as error:
             return line | {"refused": str(error)}
-        line |= {"found": estimates(run)} | characterize(Path(folder), truth.solid, transport)
+        line |= {"estimates": estimates(run)} | characterize(Path(folder), truth.solid, transport)
     return line | {"cpu_seconds": round(time.process_time() - start, 1)}
 
 
@@ -87,7 +87,7 @@ def misfitting(kind: str, number: int, berea: str | None, sizes: Sizes) -> Line:
     with tempfile.TemporaryDirectory() as folder:
         try:
             settings = sizes.settings(number, {"slices": 8, "width": 8})
-            return line | {"found": estimates(reconstruct(Path(folder), image, settings))}
+            return line | {"estimates": estimates(reconstruct(Path(folder), image, settings))}
         except md.StudyError as error:
             return line | {"refused": str(error)}
 
@@ -155,12 +155,14 @@ def print_coverage(lines: Sequence[Line]) -> None:
 
 def is_resolved(line: Line) -> bool:
     """Whether the run regards all depths as resolved."""
-    return bool(np.all(line["found"].get("imaging", {}).get("resolved", 1)))
+    return bool(np.all(line["estimates"].get("imaging", {}).get("resolved", 1)))
 
 
 def print_blurs(lines: Sequence[Line]) -> None:
     """Print how well blur and noise were read from the images."""
-    read = [(line["blur"], line["noise"], line["found"]["imaging"]) for line in lines if "imaging" in line["found"]]
+    read = [
+        (line["blur"], line["noise"], line["estimates"]["imaging"]) for line in lines if "imaging" in line["estimates"]
+    ]
     values = np.array([(b, n, np.ravel(i["blur"])[0], np.ravel(i["noise"])[0]) for b, n, i in read if "blur" in i])
     if len(values):
         blurred = values[values[:, 0] >= 0.4]
@@ -172,7 +174,7 @@ def print_blurs(lines: Sequence[Line]) -> None:
 
 def flagged(line: Line) -> list[str]:
     """Groups of statistics that the goodness of fit reports."""
-    fit = line["found"].get("goodness_of_fit", {})
+    fit = line["estimates"].get("goodness_of_fit", {})
     if not fit:
         return []
     names = fit.get("group", fit.get("statistic", [""] * len(np.ravel(fit["flagged"]))))
@@ -183,7 +185,7 @@ def print_fit(lines: Sequence[Line]) -> None:
     """Print how many images of each kind the goodness of fit reports, and by which statistics."""
     kinds: dict[str, list[Line]] = {}
     for line in lines:
-        if "found" in line and "goodness_of_fit" in line["found"]:
+        if "estimates" in line and "goodness_of_fit" in line["estimates"]:
             kinds.setdefault(line.get("misfit", line.get("family", "")), []).append(line)
     if not kinds:
         skipped("goodness of fit", "no run has the group goodness_of_fit")
