@@ -92,15 +92,18 @@ class Coordinate:
         UDUNITS spelling; ``"1"`` is dimensionless, empty for text.
     long_name : str
         Meaning, in words of the field.
+    attrs : mapping
+        Further attributes.
     """
 
     name: str
     units: str
     long_name: str
+    attrs: Mapping[str, object] = field(default_factory=dict)
 
     def attributes(self) -> dict[str, object]:
         """Attributes of the coordinate in the result."""
-        return {"units": self.units, "long_name": self.long_name}
+        return {"units": self.units, "long_name": self.long_name} | dict(self.attrs)
 
 
 @dataclass(frozen=True)
