@@ -113,7 +113,7 @@ def test_values_without_an_interval(values, attrs):
     assert low.attrs["interval_method"] == "no interval"
 
 
-def test_failed_replicates_are_left_out():
+def test_failed_replicates_are_ignored():
     values = replicates([[0.3, 0.3], [0.35, 0.35], [0.28, 0.28], [np.nan, 0.31]])
     low, high = md.replicate_interval(values)
     assert (float(low[0]), float(high[0])) == ends(values[:3, 0])

@@ -144,5 +144,5 @@ def _interval_of_mean(data: np.ndarray, confidence: float, name: str) -> np.ndar
         mean = np.nansum(data, axis=0) / count
         variance = np.nansum(np.square(data - mean), axis=0) / (count - 1)
         half = float(normal_quantile((1 + confidence) / 2)) * np.sqrt(variance / count)
-    ends = np.clip(np.stack([mean - half, mean + half]), _SCALES[name].low, _SCALES[name].high)
+        ends = np.clip(np.stack([mean - half, mean + half]), _SCALES[name].low, _SCALES[name].high)
     return np.where(is_defined, ends, np.nan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from membrane_dask.physics.reconstruction.replicate_interval import INDEPENDENT_SEARCHES
 from membrane_dask.schema import Coordinate, TableSchema, Variable
 
 CHAMANI = "Chamani et al., Data-science-based reconstruction of 3-D membrane pore structure (2023)"
@@ -11,6 +12,11 @@ _LOG, _LOGIT, _NONE = ({"interval_scale": scale} for scale in ("log", "logit", "
 #: Attributes of a segmented image.
 _PHASES = {"flag_values": [0, 255], "flag_meanings": "pore solid"}
 
+#: Coordinate of replicates of which none is the best match.
+SEARCHES = Coordinate(
+    "replicate", "1", "number of the search; searches are independent of each other",
+    attrs={"design": INDEPENDENT_SEARCHES},
+)  # fmt: skip
 COORDINATES = (
     Coordinate("replicate", "1", "number of the structure; 0 is the best match"),
     Coordinate("trial", "1", "number of the trial, in the order in which trials are proposed"),
