@@ -194,7 +194,7 @@ def _anisotropy(one: Comparison, section: _Section) -> str:
     advice = "the model is isotropic; set model.anisotropy: auto" if isotropic else "set model.anisotropy: by_depth"
     return (
         f"{where} are {ratio:{digits}} times as long {along} as {across} (sections of the model: "
-        f"{low:{digits}} to {high:{digits}}): {advice}."
+        f"{low:.2f} to {high:.2f}): {advice}."
     )
 
 
@@ -220,7 +220,7 @@ def _lateral_porosity(one: Comparison, section: _Section) -> str:
     )
 
 
-def _lateral_texture(one: Comparison, section: _Section) -> str:
+def _lateral_walls(one: Comparison, section: _Section) -> str:
     advice = "one section does not stand for the membrane; crop it, or give several images."
     if one.name == "deviation":
         verb = "more" if one.observed > one.mean else "less"
@@ -302,7 +302,7 @@ _SENTENCES: Mapping[str, Callable[[Comparison, _Section], str]] = {
     "anisotropy": _anisotropy,
     "anisotropy by depth": _anisotropy,
     "lateral porosity": _lateral_porosity,
-    "lateral texture": _lateral_texture,
+    "lateral texture": _lateral_walls,
     "voids": _voids,
     "voids by depth": _voids,
     "dense regions": _dense_regions,

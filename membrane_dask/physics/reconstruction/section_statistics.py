@@ -151,7 +151,7 @@ def nearly_normal(name: str, values: np.ndarray) -> np.ndarray:
 
     It is the statistic itself, but for the logarithms of largest distances, which are skewed: reciprocals are not.
     """
-    return -exp(-values) if name.endswith("largest") else values
+    return np.asarray(-exp(-values)) if name.endswith("largest") else values
 
 
 def strip_porosity(pores: np.ndarray, *, logit: bool = False) -> np.ndarray:
@@ -159,7 +159,7 @@ def strip_porosity(pores: np.ndarray, *, logit: bool = False) -> np.ndarray:
     counts = pores.sum(axis=0)
     sums, sizes = _strip_sums(counts), len(pores) * np.diff(_strip_bounds(pores.shape[1]))
     if not logit:
-        return sums / sizes
+        return np.asarray(sums / sizes)
     return np.asarray(log((sums + 0.5) / (sizes - sums + 0.5)))
 
 
@@ -201,7 +201,7 @@ def _strip_sums(columns: np.ndarray) -> np.ndarray:
 def _strip_edges(pores: np.ndarray) -> np.ndarray:
     """Fraction of the neighbours along x that differ, in each of twelve vertical strips."""
     edges = (pores[:, 1:] != pores[:, :-1]).sum(axis=0)
-    return (_strip_sums(edges) + 0.5) / (len(pores) * np.diff(_strip_bounds(len(edges))))
+    return np.asarray((_strip_sums(edges) + 0.5) / (len(pores) * np.diff(_strip_bounds(len(edges)))))
 
 
 def _distances(mask: np.ndarray) -> tuple[dict[str, float], dict[str, float]]:
