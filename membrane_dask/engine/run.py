@@ -357,8 +357,8 @@ class Run:
         ]
         if lost := self.lost_driver():
             rows.append(("driver", lost))
-        if self.volumes:
-            rows.append(("volumes", ", ".join(self.volumes)))
+        rows += [("volumes", ", ".join(self.volumes))] if self.volumes else []
+        rows += [("finding", text) for text in records.read_findings(self.path)]
         if journal.seconds:
             rows.append(("work", f"{as_seconds(journal.seconds)} of one core"))
         if journal.damage:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import imageio.v3 as iio
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.ndimage import gaussian_filter
 
 import membrane_dask as md
 from membrane_dask.physics.analytic_problems import GradedMembrane
@@ -93,10 +96,18 @@ def test_published_searches_remain_independent_from_run_to_run(tmp_path):
     assert "image is large enough" not in text
     assert "of images is needed" not in text
     (tmp_path / "properties.yaml").write_text(
-        "kind: characterize\ninput: published\ntortuosity: false\ncluster: {profile: sync}\n"
+        "kind: characterize\ninput: published\nreference: other.npy\nvoxel_size: 3 nm\ntortuosity: false\n"
+        "cluster: {profile: sync}\n"
     )
+    other = gaussian_filter(np.random.default_rng(1).standard_normal((128, 24, 64)), 6) > -0.02
+    np.save(tmp_path / "other.npy", np.where(other, 0, 255).astype(np.uint8))
     properties = md.run(tmp_path / "properties.yaml", tmp_path / "properties")
     assert are_independent_searches(properties.result["properties"].to_dataset())
     text = md.write_report(properties).read_text(encoding="utf-8")
     assert "independent searches of one image" in text
     assert "best match" not in text.split("<svg")[0]
+    # Wide pores, unlike those of the micrograph: the first line of page and printed summary says so.
+    finding = r"The reference lies outside \d+ of \d+ intervals, more than chance explains"
+    assert re.search(finding, text.split("<h2>")[0])
+    assert any(name == "finding" and re.match(finding, words) for name, words in properties.rows())
+    assert re.search("finding +The reference", str(properties))

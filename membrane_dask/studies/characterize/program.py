@@ -30,6 +30,7 @@ from membrane_dask.studies.characterize.decomposed_flow import (
 )
 from membrane_dask.studies.characterize.flow_tasks import flow_memory
 from membrane_dask.studies.characterize.inputs import SAMPLED_PLANES, InputVolumes
+from membrane_dask.studies.characterize.property_intervals import reference_finding, table_intervals
 from membrane_dask.studies.characterize.tables import (
     VolumeResult,
     difference_table,
@@ -220,6 +221,11 @@ class CharacterizeProgram(Program):
             first, last = self.volumes[0], self.volumes[-1]
             equal_size = first.shape == last.shape and first.voxel_nm == last.voxel_nm
             datasets.append(difference_table(tables["properties"], compared["properties"], equal_size))
+            finding = reference_finding(
+                table_intervals(tables["properties"], compared["properties"], equal_size=equal_size)
+            )
+            if finding:
+                datasets[-1] = replace(datasets[-1], attrs={"summary": [finding]})
         for number, result in enumerate(replicates):
             if result:
                 datasets.append(Dataset(NETWORK_TABLE, result.network_table(), name=f"network_{number}"))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from membrane_dask.physics.reconstruction.replicate_interval import INDEPENDENT_SEARCHES, replicate_interval
+from membrane_dask.program import Dataset as Table
 from membrane_dask.schema import Variable
 from membrane_dask.studies.characterize.variables import REPLICATE_TABLES
 
@@ -97,6 +98,22 @@ def property_intervals(
     return rows
 
 
+def table_intervals(properties: Table, reference: Table, *, equal_size: bool) -> list[PropertyInterval]:
+    """:func:`property_intervals` of the tables of a run that are about to be written."""
+    import xarray as xr
+
+    def labelled(table: Table) -> xr.Dataset:
+        variables = {
+            name: (table.dims, values, table.schema.variable(name).attributes())
+            for name, values in table.values.items()
+            if values.ndim == len(table.dims)
+        }
+        coordinates = {dim: (dim, table.labels[dim], table.schema.coordinate(dim).attributes()) for dim in table.dims}
+        return xr.Dataset(variables, coordinates)
+
+    return property_intervals(labelled(properties), labelled(reference), equal_size=equal_size)
+
+
 def reference_coverage(rows: Sequence[PropertyInterval]) -> tuple[int, int]:
     """Number of intervals that contain the reference, and of those that could."""
     contained = [row.contains_reference for row in rows if row.contains_reference is not None]
@@ -107,3 +124,14 @@ def misses_exceed_chance(inside: int, total: int) -> bool:
     """Whether more intervals miss the reference than 10 % plus two standard deviations of their number."""
     tail = 1 - CONFIDENCE
     return total - inside > tail * total + 2 * math.sqrt(tail * (1 - tail) * total)
+
+
+def reference_finding(rows: Sequence[PropertyInterval]) -> str:
+    """That the reference lies outside more intervals than chance explains; empty if it does not."""
+    inside, total = reference_coverage(rows)
+    if not misses_exceed_chance(inside, total):
+        return ""
+    return (
+        f"The reference lies outside {total - inside} of {total} intervals, more than chance explains: they do not "
+        "describe this structure."
+    )
