@@ -38,6 +38,32 @@ def test_openings_equal_those_of_scipy(solid, square):
         np.testing.assert_allclose(fraction[:, number, 0], opened.mean(axis=1), rtol=1e-15)
 
 
+def test_pixels_that_are_not_used_do_not_matter(solid):
+    rng = np.random.default_rng(1)
+    inside = np.ones_like(solid)
+    inside[20:50, 30:70] = False
+    inside[60] = False
+    lags, radii = np.array([0, 1, 3, 17]), np.array([1.0, 2.0])
+    window = np.full((1, len(solid)), 1 / len(solid))
+    changed = np.where(inside, solid, rng.random(solid.shape) < 0.5)
+    whole, masked, other = (
+        describe(phases, lags=lags, radii=radii, inside=used)
+        for phases, used in ((solid, np.ones_like(solid)), (solid, inside), (changed, inside))
+    )
+    plain = describe(solid, lags=lags, radii=radii)
+    np.testing.assert_array_equal(plain.two_point, whole.two_point)
+    np.testing.assert_array_equal(plain.opened, whole.opened)
+    np.testing.assert_allclose(plain.mean(window).opened, whole.mean(window).opened, rtol=1e-12)
+    np.testing.assert_array_equal(masked.two_point, other.two_point)
+    np.testing.assert_array_equal(masked.opened, other.opened)
+    pores = ~solid
+    for k, lag in enumerate(lags):
+        used = inside[:, : 130 - lag] & inside[:, lag:]
+        expected = (pores[:, : 130 - lag] & pores[:, lag:])[used].mean()
+        # Weighted by the pairs of each row, the mean is that of all pairs.
+        assert masked.mean(window).two_point[0, k] == pytest.approx(expected, rel=1e-12)
+
+
 def test_half_correlation_length_of_a_gaussian_structure():
     """Compared with the bivariate normal integral; the standard error of the sections is below 2 %."""
     sigma, porosity = 3.0, 0.35

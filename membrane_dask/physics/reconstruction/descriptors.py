@@ -31,15 +31,27 @@ class Descriptors:
         Fraction of the pairs of pixels at each lag that both lie in pores; at lag 0, the porosity.
     opened : (depth, 2, n_radii) ndarray
         Fraction of the pixels that an opening with a disc of each radius leaves of the pores (0) and the solid (1).
+    used : (depth, n_lags) ndarray, optional
+        Fraction of the pairs at each lag that are used, where pixels are left out; at lag 0, of the pixels.
     """
 
     two_point: np.ndarray
     opened: np.ndarray
+    used: np.ndarray | None = None
 
     def mean(self, weights: np.ndarray) -> Descriptors:
-        """Weighted means over the depth; ``weights`` is ``(n_windows, depth)``, and each of its rows sums to 1."""
-        opened = product(weights, self.opened.reshape(len(self.opened), -1))
-        return Descriptors(product(weights, self.two_point), opened.reshape(len(weights), *self.opened.shape[1:]))
+        """Weighted means over the depth; ``weights`` is ``(n_windows, depth)``, and each of its rows sums to 1.
+
+        Rows count by the pairs and pixels that are used.
+        """
+        opened = self.opened.reshape(len(self.opened), -1)
+        if self.used is None:
+            two_point, opened = product(weights, self.two_point), product(weights, opened)
+        else:
+            n_used = np.maximum(product(weights, self.used), 1e-12)
+            two_point = product(weights, self.two_point * self.used) / n_used
+            opened = product(weights, opened * self.used[:, :1]) / n_used[:, :1]
+        return Descriptors(two_point, opened.reshape(len(weights), *self.opened.shape[1:]))
 
     @property
     def porosity(self) -> np.ndarray:
@@ -62,8 +74,10 @@ class DescriptorScales:
     radii: np.ndarray
 
     @classmethod
-    def suited_to(cls, solid: np.ndarray) -> DescriptorScales:
+    def suited_to(cls, solid: np.ndarray, inside: np.ndarray | None = None) -> DescriptorScales:
         """Lags and radii that suit a segmented micrograph ``(depth, width)``, True in the solid.
+
+        ``inside`` are the pixels that are used; default all.
 
         Raises
         ------
@@ -72,7 +86,8 @@ class DescriptorScales:
         """
         depth, width = solid.shape
         lags = np.arange(min(width // 2, 400))
-        descriptors = describe(solid, lags=lags, radii=np.array([1.0])).mean(np.full((1, depth), 1 / depth))
+        by_row = describe(solid, lags=lags, radii=np.array([1.0]), inside=inside)
+        descriptors = by_row.mean(np.full((1, depth), 1 / depth))
         half = float(half_correlation_length(descriptors.correlation, lags)[0])
         if not half * _MIN_LENGTHS <= min(depth, width):
             count = f"{min(depth, width) / half:.0f}" if half > 0 else "less than 2"
@@ -86,9 +101,9 @@ class DescriptorScales:
             np.unique(np.concatenate([np.arange(12), long_lags])).astype(int), np.sqrt(np.unique(squares.round()))
         )
 
-    def describe(self, solid: np.ndarray) -> Descriptors:
+    def describe(self, solid: np.ndarray, inside: np.ndarray | None = None) -> Descriptors:
         """Descriptors of a section at these scales."""
-        return describe(solid, lags=self.lags, radii=self.radii)
+        return describe(solid, lags=self.lags, radii=self.radii, inside=inside)
 
 
 def average(descriptors: Sequence[Descriptors]) -> Descriptors:
@@ -98,7 +113,9 @@ def average(descriptors: Sequence[Descriptors]) -> Descriptors:
     )
 
 
-def describe(solid: np.ndarray, *, lags: np.ndarray, radii: np.ndarray) -> Descriptors:
+def describe(
+    solid: np.ndarray, *, lags: np.ndarray, radii: np.ndarray, inside: np.ndarray | None = None
+) -> Descriptors:
     """Compute the descriptors of a section.
 
     Parameters
@@ -109,6 +126,8 @@ def describe(solid: np.ndarray, *, lags: np.ndarray, radii: np.ndarray) -> Descr
         Distances along the row in pixels, rising from 0, less than the width.
     radii : (n_radii,) ndarray
         Radii of the discs in pixels, rising, > 0; rounded down to whole squares.
+    inside : (depth, width) ndarray of bool, optional
+        Pixels that are used; default all.
 
     Returns
     -------
@@ -116,13 +135,20 @@ def describe(solid: np.ndarray, *, lags: np.ndarray, radii: np.ndarray) -> Descr
 
     Notes
     -----
-    Beyond the edges of the section the phase that is opened is assumed to continue.
+    Beyond the edges of the section, and in pixels that are not used, the phase that is opened is assumed to continue.
     """
     pores = np.ascontiguousarray(~solid)
-    two_point = _count_pairs(pores.view(np.uint8), np.asarray(lags, np.int64))
-    two_point /= pores.shape[1] - np.asarray(lags)
-    opened = np.stack([_openings(phase, radii) for phase in (pores, ~pores)], axis=1)
-    return Descriptors(two_point, opened)
+    lags = np.asarray(lags, np.int64)
+    n_pairs = pores.shape[1] - lags
+    if inside is None:
+        two_point = _count_pairs(pores.view(np.uint8), lags)
+        two_point /= n_pairs
+        return Descriptors(two_point, np.stack([_openings(phase, radii) for phase in (pores, ~pores)], axis=1))
+    used = np.ascontiguousarray(inside)
+    n_used = _count_pairs(used.view(np.uint8), lags)
+    two_point = _count_pairs((pores & used).view(np.uint8), lags) / np.maximum(n_used, 1)
+    opened = [_openings(phase & used, radii, used) for phase in (pores, ~pores)]
+    return Descriptors(two_point, np.stack(opened, axis=1), n_used / n_pairs)
 
 
 def half_correlation_length(correlation: np.ndarray, lags: np.ndarray) -> np.ndarray:
@@ -176,16 +202,17 @@ def _count_pairs(pores: Any, lags: Any) -> Any:
     return counts
 
 
-def _openings(phase: np.ndarray, radii: np.ndarray) -> np.ndarray:
-    """Fraction of each row that openings with discs of the radii leave, ``(depth, n_radii)``."""
+def _openings(phase: np.ndarray, radii: np.ndarray, used: np.ndarray | None = None) -> np.ndarray:
+    """Fraction of the used pixels of each row that openings with discs of the radii leave, ``(depth, n_radii)``."""
     depth, width = phase.shape
     squares = [squared_radius(radius) for radius in radii]
     margin = math.isqrt(max(squares))  # bits spill over the end of a row by the radius
     bits = pack_rows(phase, width + margin)
-    inside = pack_rows(np.ones_like(phase), width + margin)
+    inside = pack_rows(np.ones_like(phase) if used is None else used, width + margin)
+    n_used = width if used is None else np.maximum(used.sum(axis=1), 1)
     fraction = np.empty((depth, len(radii)))
     for k, square in enumerate(squares):
         eroded = inside & ~packed_dilation((inside & ~bits)[None], square)[0]
         opened = inside & packed_dilation(eroded[None], square)[0]
-        fraction[:, k] = np.bitwise_count(opened).sum(axis=1) / width
+        fraction[:, k] = np.bitwise_count(opened).sum(axis=1) / n_used
     return fraction

@@ -73,6 +73,7 @@ def correlation(
     lags: np.ndarray,
     direction: Direction,
     inside: np.ndarray | None = None,
+    profile: np.ndarray | None = None,
 ) -> np.ndarray:
     """Correlation of sections about their profiles of the porosity.
 
@@ -90,6 +91,8 @@ def correlation(
         Direction of the lags.
     inside : (depth, width) ndarray of bool, optional
         Pixels that are used; default all.
+    profile : (depth,) ndarray, optional
+        Porosity of each row; default that of each section, as of :func:`porosity_profile`.
 
     Returns
     -------
@@ -101,12 +104,12 @@ def correlation(
     total = np.zeros((len(weights), len(lags)))
     n_pairs = np.zeros_like(total)
     for solid in sections:
-        profile = porosity_profile(solid, knots, inside)
+        porosity = porosity_profile(solid, knots, inside) if profile is None else profile
         pores = np.ascontiguousarray(~solid).view(np.uint8) & used
         for k, lag in enumerate(lags):
             dz, dx = (int(lag), 0) if direction == "depth" else (0, int(lag))
             both, first, second, n = _pair_counts(pores, used, dz, dx)
-            upper, lower = profile[: depth - dz], profile[dz:]
+            upper, lower = porosity[: depth - dz], porosity[dz:]
             products = both - lower * first - upper * second + upper * lower * n
             window = np.ascontiguousarray(weights[:, dz : 2 * depth - 1 - dz : 2])
             sums = product(window, np.stack([products, n], axis=1))
@@ -124,12 +127,13 @@ def half_lengths(
     direction: Direction,
     weights: np.ndarray | None = None,
     inside: np.ndarray | None = None,
+    profile: np.ndarray | None = None,
 ) -> np.ndarray:
     """Lag at which the correlation falls to one half, in windows of the depth.
 
     Parameters
     ----------
-    sections, knots, direction, inside
+    sections, knots, direction, inside, profile
         As of :func:`correlation`.
     weights : (n, 2 * depth - 1) ndarray, optional
         Windows; default those of the knots.
@@ -145,7 +149,9 @@ def half_lengths(
     end = min(_FIRST_LAGS, max_lag)
     while True:
         lags = np.arange(end + 1)
-        values = correlation(sections, knots=knots, weights=windows, lags=lags, direction=direction, inside=inside)
+        values = correlation(
+            sections, knots=knots, weights=windows, lags=lags, direction=direction, inside=inside, profile=profile
+        )
         lengths = half_correlation_length(values, lags)
         if end == max_lag or np.isfinite(lengths).all():
             return lengths
@@ -158,12 +164,13 @@ def log_anisotropy(
     knots: Sequence[float],
     weights: np.ndarray | None = None,
     inside: np.ndarray | None = None,
+    profile: np.ndarray | None = None,
 ) -> np.ndarray:
     """Logarithm of the half-correlation length along the depth over that along the rows.
 
     Parameters
     ----------
-    sections, knots, weights, inside
+    sections, knots, weights, inside, profile
         As of :func:`half_lengths`; for the whole section, ``weights`` is ``np.ones((1, 2 * depth - 1))``.
 
     Returns
@@ -172,7 +179,7 @@ def log_anisotropy(
         0 for an isotropic structure, but for the scatter of a section; NaN where a length is.
     """
     along, across = (
-        half_lengths(sections, knots=knots, direction=direction, weights=weights, inside=inside)
+        half_lengths(sections, knots=knots, direction=direction, weights=weights, inside=inside, profile=profile)
         for direction in ("depth", "row")
     )
     return np.asarray(log(along / across))

@@ -58,8 +58,8 @@ def weigh_knots(solid: np.ndarray, scales: DescriptorScales) -> dict[tuple[float
     for knots in _KNOTS:
         hats = np.stack([np.interp(z, knots, row) for row in np.eye(len(knots))], axis=1)
         if _is_determined(hats):
-            chi_square = _chi_square(porosity, hats, z) + _chi_square(correlation, hats, z)
-            criteria[knots] = chi_square + 2 * len(knots) * float(log(2 * len(z)))
+            residual = chi_square(porosity, hats, z) + chi_square(correlation, hats, z)
+            criteria[knots] = residual + 2 * len(knots) * float(log(2 * len(z)))
     least = min(criteria.values())
     weights = {knots: float(exp(-(criterion - least) / 2)) for knots, criterion in criteria.items()}
     total = sum(weights.values())
@@ -106,7 +106,7 @@ def _is_determined(hats: np.ndarray) -> bool:
     return down > n_knots and row < down
 
 
-def _chi_square(values: np.ndarray, basis: np.ndarray, z: np.ndarray) -> float:
+def chi_square(values: np.ndarray, basis: np.ndarray, z: np.ndarray) -> float:
     """Weighted sum of squared residuals of the means over tiles of equal depth from a linear model.
 
     Parameters

@@ -25,6 +25,7 @@ from membrane_dask.physics.imaging.gaussian import (
     gaussian_taps_by_plane,
 )
 from membrane_dask.physics.imaging.morphology import pack_rows, packed_closing, unpack_rows
+from membrane_dask.physics.reconstruction.macrovoids import carve
 from membrane_dask.physics.reconstruction.noise import fill_plane, split_key
 from membrane_dask.physics.reconstruction.structures import Structure
 
@@ -76,6 +77,8 @@ def generate_window(
         wide_shape = (n_planes + 2 * halo, shape[1] + 2 * halo, shape[2] + 2 * halo)
         field = gaussian_field(structure, depth=depth, start=wide_start, shape=wide_shape, seed=seed)
         window[first : first + n_planes] = cut_and_close(structure, field, depth=depth, z_start=wide_start[0])
+    if structure.macrovoids:
+        carve(window, structure.macrovoids, depth=depth, start=start, seed=seed)
     return window
 
 

@@ -15,6 +15,7 @@ from scipy.optimize import brentq
 from membrane_dask.physics.distributions import normal_cdf, normal_quantile
 from membrane_dask.physics.elementary import exp, log, power
 from membrane_dask.physics.imaging.morphology import squared_radius
+from membrane_dask.physics.reconstruction.macrovoids import Macrovoids
 
 #: Width of the rough field over that of the field that it roughens.
 _ROUGH_WIDTH = 0.4
@@ -32,11 +33,14 @@ class Structure:
         Depth fraction, in [0, 1], above which nothing is closed.
     truncate : float
         Half-width of the smoothing kernels in standard deviations, > 0.
+    macrovoids : Macrovoids, optional
+        Layer of macrovoids, which are pores whatever the fields.
     """
 
     closing_radius: float = 0.0
     closing_depth: float = 0.0
     truncate: float = 4.0
+    macrovoids: Macrovoids | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.truncate < math.inf:
