@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 import reconstruct_search
 from _common import argument_parser, skipped
+from _micrograph_truths import spheres
 
 import membrane_dask as md
 from membrane_dask.physics.imaging.blocks import Block
@@ -56,36 +57,13 @@ def true_structure(name: str, seed: int, path: str | None, shape: tuple[int, int
 
         return np.asarray(tifffile.imread(path))[:, 120:280] > 0
     if name == "spheres":
-        return spheres(seed, shape)
+        return spheres(np.random.default_rng(seed), shape, radius=3, growth=6, porosity=0.28, margin=12)
     closing = {"closing_radius": 2.0}
     structure = {
         "layers": TwoLayers(sigma_1=1.6, sigma_2=4.2, porosity=0.3, closing_depth=0.25, **closing),
         "graded": Graded(knots=(0, 1), sigma=(1.2, 5.0), porosity=(0.22, 0.36), **closing),
     }[name]
     return generate_window(structure, depth=shape[0], start=(0, 0, 0), shape=shape, seed=40 + seed) > 0
-
-
-def spheres(seed: int, shape: tuple[int, int, int], porosity: float = 0.28) -> np.ndarray:
-    """Overlapping solid spheres whose radius grows with depth and whose density keeps the porosity constant."""
-    rng = np.random.default_rng(seed)
-    z = np.arange(-12, shape[0] + 12)
-    radii = 3 + 6 * np.clip(z / shape[0], 0, 1)
-    density = -np.log(porosity) / (4 / 3 * np.pi * radii**3)
-    solid = np.zeros((len(z), shape[1] + 24, shape[2] + 24), bool)
-    for k, count in enumerate(rng.poisson(density * solid[0].size)):
-        r = radii[k]
-        reach = int(r)
-        for y, x in zip(rng.uniform(0, solid.shape[1], count), rng.uniform(0, solid.shape[2], count), strict=True):
-            low = [max(0, k - reach), max(0, int(y - r)), max(0, int(x - r))]
-            high = [
-                min(len(z), k + reach + 1),
-                min(solid.shape[1], int(y + r) + 2),
-                min(solid.shape[2], int(x + r) + 2),
-            ]
-            grid = np.ogrid[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-            inside = (grid[0] - k) ** 2 + (grid[1] - y) ** 2 + (grid[2] - x) ** 2 <= r * r
-            solid[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] |= inside
-    return solid[12:-12, 12:-12, 12:-12]
 
 
 def measure(solid: np.ndarray) -> dict[str, np.ndarray]:

@@ -257,7 +257,8 @@ class Dataset:
     labels : mapping of str to (N,) array
         Labels of the dimensions; one without labels is numbered from 0.
     attrs : mapping
-        Attributes of the group.
+        Attributes of the group. A list of sentences named ``summary`` is printed with the run, and stands in the first
+        lines of its report.
     name : str
         Group in ``result.zarr``; default the schema's name.
     """

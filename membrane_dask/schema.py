@@ -8,7 +8,7 @@ is not declared.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 #: A unit's entry in the variable ``status`` of its table.
@@ -92,15 +92,18 @@ class Coordinate:
         UDUNITS spelling; ``"1"`` is dimensionless, empty for text.
     long_name : str
         Meaning, in words of the field.
+    attrs : mapping
+        Further attributes.
     """
 
     name: str
     units: str
     long_name: str
+    attrs: Mapping[str, object] = field(default_factory=dict)
 
     def attributes(self) -> dict[str, object]:
         """Attributes of the coordinate in the result."""
-        return {"units": self.units, "long_name": self.long_name}
+        return {"units": self.units, "long_name": self.long_name} | dict(self.attrs)
 
 
 @dataclass(frozen=True)
@@ -169,6 +172,11 @@ class TableSchema:
         raise KeyError(
             f"table {self.name!r} declares no coordinate {dim!r}; declare it in the variables of its study kind"
         )
+
+    def with_coordinate(self, coordinate: Coordinate) -> TableSchema:
+        """The same table with this coordinate in place of the declared one of its name."""
+        coordinates = tuple(coordinate if c.name == coordinate.name else c for c in self.coordinates)
+        return replace(self, coordinates=coordinates)
 
 
 def find_table(tables: Iterable[TableSchema], group: str) -> TableSchema | None:

@@ -211,12 +211,12 @@ class DriverLock:
         if _is_of_another_directory(driver, root):
             return None
         alive = is_alive(driver)
-        if alive is None and "machine" in driver:
+        if alive is None:
             with contextlib.suppress(OSError):
                 beat = (root / "driver.json").stat().st_mtime
                 alive = abs(file_system_time(root) - beat) < cls.HEARTBEAT_TIMEOUT
-        elif alive is None:  # of an earlier version
-            alive = time.time() - driver["beat"] < cls.HEARTBEAT_TIMEOUT
+            if "machine" not in driver:  # of an earlier version: a copy does not name its directory
+                alive = alive and time.time() - driver["beat"] < cls.HEARTBEAT_TIMEOUT
         return driver if alive else None
 
 

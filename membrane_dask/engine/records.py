@@ -139,6 +139,18 @@ class JournalRecord(TypedDict, total=False):
     collected: bool
 
 
+@with_config(_STRICT)
+class _Summary(TypedDict, total=False):
+    summary: list[_Word]
+
+
+@with_config(_STRICT)
+class _GroupRecord(TypedDict):
+    """``zarr.json`` of a group of the result."""
+
+    attributes: _Summary
+
+
 _MESSAGES = {
     "json_invalid": "it is not JSON",
     "dict_type": "must be a mapping of names to values",
@@ -265,3 +277,15 @@ def read_failure(root: Path, key: str) -> Mapping[str, Any]:
         message = f"its record failures/{path.name} is missing or damaged; the unit can be retried nevertheless"
         return {"key": key, "error": message, "traceback": ""}
     return record
+
+
+def read_findings(root: Path) -> list[str]:
+    """What the results of a run say in words: the attribute ``summary`` of the groups that have one."""
+    sentences: list[str] = []
+    for path in sorted(root.glob("result.zarr/*/zarr.json")):
+        try:
+            record = read(_GroupRecord, path, "")
+        except (UnreadableRunError, OSError):  # the check of the result reports it
+            continue
+        sentences += record["attributes"].get("summary", []) if record else []
+    return sentences

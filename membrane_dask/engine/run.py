@@ -29,7 +29,7 @@ from membrane_dask.study_file import load_study, to_yaml
 
 
 def under_present_names(tree: Any, tables: Sequence[TableSchema]) -> Any:
-    """A result tree with the present names of groups and variables, variables in the order of their declaration.
+    """A result tree with the present names and attributes of groups and variables, in the order of their declaration.
 
     Parameters
     ----------
@@ -48,6 +48,9 @@ def under_present_names(tree: Any, tables: Sequence[TableSchema]) -> Any:
             group = renamed_group(table, group)
             variables = [variable for variable in table.variables if variable.group == "/".join(path)]
             dataset = dataset.rename({v.formerly: v.name for v in variables if v.formerly in dataset.variables})
+            for variable in variables:  # earlier versions did not write all attributes
+                if variable.name in dataset:
+                    dataset[variable.name].attrs = variable.attributes() | dataset[variable.name].attrs
             declared = [variable.name for variable in (*variables, STATUS)]
             dataset = dataset[[*(name for name in declared if name in dataset.data_vars),
                                *(name for name in dataset.data_vars if name not in declared)]]  # fmt: skip
@@ -354,8 +357,8 @@ class Run:
         ]
         if lost := self.lost_driver():
             rows.append(("driver", lost))
-        if self.volumes:
-            rows.append(("volumes", ", ".join(self.volumes)))
+        rows += [("volumes", ", ".join(self.volumes))] if self.volumes else []
+        rows += [("finding", text) for text in records.read_findings(self.path)]
         if journal.seconds:
             rows.append(("work", f"{as_seconds(journal.seconds)} of one core"))
         if journal.damage:

@@ -153,6 +153,14 @@ def volume_paths(path: Path) -> list[Path]:
     return volumes
 
 
+def replicate_design(path: Path) -> str:
+    """How the volumes of a run are related to each other: the attribute ``design`` of its replicates; often empty."""
+    import zarr
+
+    labels = path / "result.zarr" / "structures" / "replicate"
+    return str(zarr.open_array(labels, mode="r").attrs.get("design", "")) if labels.is_dir() else ""
+
+
 def _cached_array(path: str, fill: bool) -> Any:
     return _array_of_version(path, fill, Path(path).stat().st_mtime_ns)
 

@@ -13,6 +13,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from membrane_dask.engine.records import read_findings
 from membrane_dask.engine.run import Run
 from membrane_dask.plain_text import printable_line
 
@@ -111,6 +112,9 @@ figcaption, caption { color: #5a6675; font-size: .9rem; text-align: left; captio
 status.running }} units are done, {{ status.failed }} failed ({{ status.state }}). All numbers below are those of
 finished units.</p>
 {% endif %}
+{% if findings %}
+<p class="note">{{ findings | join(" ") }}</p>
+{% endif %}
 {% for section in sections %}
 <h2>{{ section.title }}</h2>
 {% if section.text %}<p>{{ section.text }}</p>{% endif %}
@@ -163,7 +167,8 @@ def render(run: Run, sections: Sequence[Section]) -> str:
             version=__version__,
             status=run.status(),
             sections=sections,
-            rows=run.rows(),
+            findings=[printable_line(text) for text in read_findings(run.path)],
+            rows=[(name, text) for name, text in run.rows() if name != "finding"],
             study=(run.path / "study.yaml").read_text(encoding="utf-8"),
             labels={"holds": "holds", "fails": "fails", "open": "undecided"},
         )

@@ -172,6 +172,19 @@ def test_a_silent_driver_elsewhere_is_dead(tmp_path, elsewhere, flock, age):
         assert DriverLock.active_driver(tmp_path)["pid"] == os.getpid()
 
 
+@pytest.mark.parametrize(
+    ("age", "beat", "active"),
+    [(0, 0, True), (0, 864000, True), (70, 864000, False), (70, -70, False), (0, -1e6, False)],
+    [(0, 0, True), (0, 864000, True), (70, 864000, False), (70, -70, False), (0, -1e6, False)],
+)
+def test_the_heartbeat_of_an_earlier_version_ages_by_file_system_and_clock(tmp_path, age, beat, active):
+    """A beat in the future does not hold the run for days; that of a copy, whose files are new, is old."""
+    path = tmp_path / "driver.json"
+    write_json(path, {"host": "elsewhere", "pid": 1, "born": 1.0, "beat": time.time() + beat, "in_flight": 1})
+    os.utime(path, (time.time() - age,) * 2)
+    assert (DriverLock.active_driver(tmp_path) is not None) == active
+
+
 @pytest.mark.parametrize("shift", [86400.0, 5.0, -5.0, -86400.0])
 def test_clocks_of_hosts_do_not_matter(tmp_path, elsewhere, monkeypatch, shift):
     """The clock of this host differs from that of the file system, or was stepped while a driver works here."""

@@ -7,7 +7,11 @@ import pytest
 from scipy import ndimage
 
 from membrane_dask.physics.analytic_problems import GradedMembrane
-from membrane_dask.physics.reconstruction.distance_objective import distance_features, distance_objective
+from membrane_dask.physics.reconstruction.distance_objective import (
+    distance_distributions,
+    distance_features,
+    distance_objective,
+)
 
 EDGES = np.linspace(1, 30, 51)
 SECTIONS = ((0.0, 0.2), (0.5, 1.0))
@@ -50,3 +54,17 @@ def test_objective():
     empty = distance_features(np.ones_like(solid), edges=EDGES, sections=SECTIONS)
     full = distance_features(np.zeros_like(solid), edges=EDGES, sections=SECTIONS)
     assert distance_objective(empty, full) == 2
+
+
+def test_distributions_are_those_of_the_pixels_of_a_phase():
+    """Fraction of the pixels of a phase below each distance; the open bin holds the rest."""
+    solid = GradedMembrane(depth=160, slices=8, width=240).section(3) > 0
+    distributions = distance_distributions(distance_features(solid, edges=EDGES, sections=SECTIONS))
+    for s, rows in enumerate((solid[:32], solid[80:])):
+        for phase, mask in enumerate((~rows, rows)):
+            distance = ndimage.distance_transform_edt(mask)[mask]
+            expected = [(distance < edge).mean() for edge in EDGES]
+            np.testing.assert_allclose(distributions[s, phase], expected, atol=2 / mask.sum())  # float32 at an edge
+    only_solid = distance_distributions(distance_features(np.ones((50, 50), bool), edges=EDGES, sections=((0, 1),)))
+    assert (only_solid[0, 1] == 0).all()
+    assert np.isnan(only_solid[0, 0]).all()

@@ -48,6 +48,24 @@ def distance_features(solid: np.ndarray, *, edges: np.ndarray, sections: Sequenc
     return features
 
 
+def distance_distributions(features: np.ndarray) -> np.ndarray:
+    """Distribution functions of the distance to the other phase, of each phase and range of the depth.
+
+    Parameters
+    ----------
+    features : (n_sections, 2, n_edges) ndarray
+        Of :func:`distance_features`.
+
+    Returns
+    -------
+    (n_sections, 2, n_edges) ndarray
+        Fraction of the pixels of the phase whose distance is below each edge; NaN for a phase that is missing.
+    """
+    below = np.cumsum(features, axis=-1) - features
+    with np.errstate(invalid="ignore"):
+        return np.asarray(below / features.sum(axis=-1, keepdims=True))
+
+
 def distance_objective(features: np.ndarray, target: np.ndarray) -> float:
     """Half the summed absolute difference: 0 for equal features; each range that has nothing in common adds 1."""
     return float(0.5 * np.abs(features - target).sum())

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.errors import Problem, Source, StudyError
-from membrane_dask.io.volumes import VolumeSource, open_volume_source, volume_paths
+from membrane_dask.io.volumes import VolumeSource, open_volume_source, replicate_design, volume_paths
 from membrane_dask.studies.characterize.config import CharacterizeStudy
 
 #: Number of planes from which the porosity of a volume is estimated.
@@ -29,11 +29,14 @@ class InputVolumes:
         Porosity of :data:`SAMPLED_PLANES` planes of each, to plan memory.
     replicates : int
         How many of them are replicates.
+    design : str
+        How replicates are related to each other, of :func:`membrane_dask.io.volumes.replicate_design`.
     """
 
     volumes: list[VolumeSource]
     porosities: list[float]
     replicates: int
+    design: str = ""
 
     @classmethod
     def of(cls, study: CharacterizeStudy, source: Source | None) -> InputVolumes:
@@ -54,7 +57,7 @@ class InputVolumes:
             volumes.append(_with_voxel_size(study, "reference", references[0], source))
         fields = ["input"] * replicates + ["reference"] * (len(volumes) - replicates)
         porosities = [_sample_porosity(field, volume, source) for field, volume in zip(fields, volumes, strict=True)]
-        return cls(volumes, porosities, replicates)
+        return cls(volumes, porosities, replicates, replicate_design(study.input))
 
 
 def _open(study: CharacterizeStudy, field: str, source: Source | None) -> list[VolumeSource]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from membrane_dask.errors import Source
 from membrane_dask.physics.imaging.blocks import Block
 from membrane_dask.physics.imaging.watershed import SnowParameters
 from membrane_dask.program import Dataset, History, Image, Program, Rounds, Scratch, Unit
+from membrane_dask.schema import Coordinate
 from membrane_dask.studies.characterize import KIND
 from membrane_dask.studies.characterize.config import CharacterizeStudy
 from membrane_dask.studies.characterize.decomposed_flow import (
@@ -28,6 +30,7 @@ from membrane_dask.studies.characterize.decomposed_flow import (
 )
 from membrane_dask.studies.characterize.flow_tasks import flow_memory
 from membrane_dask.studies.characterize.inputs import SAMPLED_PLANES, InputVolumes
+from membrane_dask.studies.characterize.property_intervals import reference_finding, table_intervals
 from membrane_dask.studies.characterize.tables import (
     VolumeResult,
     difference_table,
@@ -67,6 +70,7 @@ class CharacterizeProgram(Program):
     def __init__(self, study: CharacterizeStudy, source: Source | None = None) -> None:
         self.study = study
         inputs = InputVolumes.of(study, source)
+        self._design = inputs.design
         self.volumes, self.porosities, self.replicates = inputs.volumes, inputs.porosities, inputs.replicates
         self.blocks = [divide(volume.shape, study.block_size) for volume in self.volumes]
         self._first_block = np.concatenate([[0], np.cumsum([len(blocks) for blocks in self.blocks])])
@@ -207,11 +211,21 @@ class CharacterizeProgram(Program):
         reference = next(iter(results[self.replicates :]), None)
         tables = replicate_tables(replicates) if any(replicates) else {}
         compared = reference_tables(reference) if reference else {}
+        if self._design:
+            coordinate = Coordinate("replicate", "1", "number of the replicate", {"design": self._design})
+            tables = {
+                name: replace(table, schema=table.schema.with_coordinate(coordinate)) for name, table in tables.items()
+            }
         datasets = [*tables.values(), *compared.values()]
         if tables and compared:
             first, last = self.volumes[0], self.volumes[-1]
             equal_size = first.shape == last.shape and first.voxel_nm == last.voxel_nm
             datasets.append(difference_table(tables["properties"], compared["properties"], equal_size))
+            finding = reference_finding(
+                table_intervals(tables["properties"], compared["properties"], equal_size=equal_size)
+            )
+            if finding:
+                datasets[-1] = replace(datasets[-1], attrs={"summary": [finding]})
         for number, result in enumerate(replicates):
             if result:
                 datasets.append(Dataset(NETWORK_TABLE, result.network_table(), name=f"network_{number}"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -14,12 +14,17 @@ from matplotlib.collections import EllipseCollection, LineCollection
 from matplotlib.figure import Figure
 
 from membrane_dask.engine.run import Run
-from membrane_dask.physics.reconstruction.replicate_interval import replicate_interval
+from membrane_dask.physics.reconstruction.replicate_interval import MIN_REPLICATES
 from membrane_dask.report.page import STYLE, Grid, Section, picture
-from membrane_dask.studies.characterize.variables import REPLICATE_TABLES
+from membrane_dask.studies.characterize.property_intervals import (
+    CONFIDENCE,
+    PropertyInterval,
+    are_independent_searches,
+    property_intervals,
+    reference_coverage,
+    reference_finding,
+)
 
-#: Confidence of the intervals over replicates.
-_CONFIDENCE = 0.9
 #: Fraction of the flow in pores one voxel wide, and of the pore volume outside the network, above which the text warns.
 _MAX_UNRESOLVED, _MAX_UNASSIGNED = 0.05, 0.01
 #: Exponents of units in superscript.
@@ -56,39 +61,75 @@ def sections(run: Run) -> list[Section]:
 
 def _properties(groups: Groups) -> Section:
     replicates, reference = groups["properties"], groups.get("reference_properties")
-    several = replicates.sizes["replicate"] > 2
-    header = ["property", f"value [{_CONFIDENCE:.0%} interval]" if several else "value"]
+    equal_size = bool(np.isfinite(groups["difference"].n_pores).any()) if "difference" in groups else True
+    rows = property_intervals(replicates, reference, equal_size=equal_size)
+    searches, several = are_independent_searches(replicates), replicates.sizes["replicate"] >= MIN_REPLICATES
+    header = ["property", "value"]
+    if several:
+        header = ["property", "mean [± 1.96 s/√N]" if searches else f"value [{CONFIDENCE:.0%} interval]"]
     if reference is not None:
         header += ["reference", "difference"]
-    rows = []
-    for variable in REPLICATE_TABLES["properties"].variables:
-        if variable.dims or variable.name == "percolates" or variable.name not in replicates:
-            continue
-        values = replicates[variable.name]
-        unit = _EXPONENT.sub(lambda exponent: exponent[0].translate(_SUPERSCRIPT), variable.units)
-        unit = "" if variable.units == "1" else f", {unit}"
-        row = [f"{variable.long_name}{unit} ({variable.name})", _with_interval(values)]
+    cells = []
+    for row in rows:
+        unit = _EXPONENT.sub(lambda exponent: exponent[0].translate(_SUPERSCRIPT), row.variable.units)
+        unit = "" if row.variable.units == "1" else f", {unit}"
+        line = [f"{row.variable.long_name}{unit} ({row.variable.name})", _with_interval(row)]
         if reference is not None:
-            reference_value = float(reference[variable.name])
-            difference = float(values.isel(replicate=0)) / reference_value - 1 if reference_value else np.nan
-            row += [_number(reference_value), f"{difference:+.1%}" if np.isfinite(difference) else "-"]
-        rows.append(row)
-    percolates = [bool(value) for value in replicates.percolates.values]
-    if all(percolates):
-        text = "The pores percolate from the feed side to the filtrate."
-    elif not any(percolates):
-        text = "No pores percolate from the feed side to the filtrate: the permeability is 0."
-    else:
-        text = f"The pores percolate in {sum(percolates)} of {len(percolates)} replicates."
+            true_value = float(reference[row.variable.name])
+            difference = row.value / true_value - 1 if true_value and row.reference is not None else np.nan
+            mark = " *" if row.contains_reference is False else ""
+            line += [_number(true_value) + mark, f"{difference:+.1%}" if np.isfinite(difference) else "-"]
+        cells.append(line)
+    sentences = [*_reference_text(rows), _percolation_text(replicates)]
     if several:
-        text += " Values are those of replicate 0, the best match; intervals are those of all replicates."
+        sentences.append(_interval_text(groups, searches))
+    if any(row.quantiles for row in rows):
+        sentences.append(
+            "Braces: a property that is 0 in some replicates has no scale for an interval; these are quantiles of the "
+            "replicates, which contain the true value less often."
+        )
     unassigned = float(replicates.unassigned_fraction.max())
     if unassigned > _MAX_UNASSIGNED:
-        text += (
-            f" {unassigned:.1%} of the pore volume belongs to no pore of the network, as it is too narrow to have a "
+        sentences.append(
+            f"{unassigned:.1%} of the pore volume belongs to no pore of the network, as it is too narrow to have a "
             "peak of the distance map."
         )
-    return Section("Properties", text, [Grid(header, rows)])
+    return Section("Properties", " ".join(sentences), [Grid(header, cells)])
+
+
+def _reference_text(rows: Sequence[PropertyInterval]) -> list[str]:
+    """How many intervals contain the reference."""
+    inside, total = reference_coverage(rows)
+    if not total or reference_finding(rows):  # which stands in the first line of the page
+        return []
+    missed = f"; the others are marked (*), of which {1 - CONFIDENCE:.0%} are expected" if inside < total else ""
+    return [f"{inside} of {total} intervals contain the reference{missed}."]
+
+
+def _percolation_text(replicates: xr.Dataset) -> str:
+    percolates = [bool(value) for value in replicates.percolates.values]
+    if all(percolates):
+        return "The pores percolate from the feed side to the filtrate."
+    if not any(percolates):
+        return "No pores percolate from the feed side to the filtrate: the permeability is 0."
+    return f"The pores percolate in {sum(percolates)} of {len(percolates)} replicates."
+
+
+def _interval_text(groups: Groups, searches: bool) -> str:
+    """What the intervals refer to."""
+    if searches:
+        return (
+            "Replicates are independent searches of one image: values are their means, brackets mean ± 1.96 s/√N with "
+            "the standard deviation s of N searches. They describe the scatter of the search, not the distance from "
+            "the membrane."
+        )
+    size = ""
+    if "network_0" in groups:
+        size = " of " + " x ".join(f"{edge:.4g}" for edge in groups["network_0"].extent.values) + " nm"
+    return (
+        "Values are those of replicate 0, the best match; intervals, from all replicates, are those of a volume of "
+        f"the same size{size}: properties of larger volumes scatter less."
+    )
 
 
 def _flow(groups: Groups) -> list[Section]:
@@ -205,10 +246,13 @@ def _number(value: float) -> str:
     return f"{value:.0f}" if value == round(value) and abs(value) >= 10 else f"{value:.4g}"
 
 
-def _with_interval(values: xr.DataArray) -> str:
-    low, high = (float(end) for end in replicate_interval(values, _CONFIDENCE))
-    best = _number(float(values.isel(replicate=0)))
-    return f"{best} [{_number(low)}, {_number(high)}]" if np.isfinite(low) else best
+def _with_interval(row: PropertyInterval) -> str:
+    if row.n_infinite:
+        return f"infinite in {row.n_infinite} of {row.n_replicates} replicates" if row.n_replicates > 1 else "infinite"
+    if not np.isfinite(row.low):
+        return _number(row.value)
+    ends = f"{_number(row.low)}, {_number(row.high)}"
+    return f"{_number(row.value)} " + (f"{{{ends}}}" if row.quantiles else f"[{ends}]")
 
 
 def _profiles(groups: Groups) -> Section:

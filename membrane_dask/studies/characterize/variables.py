@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from membrane_dask.schema import FLAG, Coordinate, TableSchema, Variable
 
@@ -13,6 +14,7 @@ _AVIZO = "Chamani Table 1 (Avizo)"
 def _property(
     name: str,
     units: str,
+    scale: Literal["log", "logit", "log_excess", "none"],
     long_name: str,
     source: str = "",
     *,
@@ -20,93 +22,108 @@ def _property(
     attrs: Mapping[str, object] | None = None,
     formerly: str = "",
 ) -> Variable:
-    """Declare a property of a volume; NaN where it is not defined or was not computed."""
-    return Variable(name, dims, "f8", units, long_name, source, nullable=True, attrs=attrs or {}, formerly=formerly)
+    """Declare a property of a volume; NaN where it is not defined or was not computed.
+
+    ``scale`` is that of its interval over replicates (:func:`membrane_dask.replicate_interval`).
+    """
+    attrs = {**(attrs or {}), "interval_scale": scale}
+    return Variable(name, dims, "f8", units, long_name, source, nullable=True, attrs=attrs, formerly=formerly)
 
 
 #: Properties of the structure.
 STRUCTURE: tuple[Variable, ...] = (
-    _property("porosity", "1", "fraction of the volume in pores"),
+    _property("porosity", "1", "logit", "fraction of the volume in pores"),
     _property(
-        "connected_porosity", "1", "fraction of the volume in pores that percolate from the feed side to the filtrate"
+        "connected_porosity", "1", "logit",
+        "fraction of the volume in pores that percolate from the feed side to the filtrate",
     ),
     _property(
-        "through_porosity", "1", "fraction of the volume in pores that percolate along each axis", dims=("axis",)
+        "through_porosity", "1", "logit",
+        "fraction of the volume in pores that percolate along each axis", dims=("axis",),
     ),
-    _property("dead_end_porosity", "1", "fraction of the volume in pores open to either feed or filtrate"),
-    _property("closed_porosity", "1", "fraction of the volume in pores open to neither feed nor filtrate"),
-    _property("percolates", "1", "whether a pore path leads from the feed side to the filtrate", attrs=FLAG),
-    _property("n_components", "1", "number of connected components of the pore space"),
-    _property("specific_surface", "nm-1", "area of the pore walls per volume (Crofton's formula)"),
-    _property("pore_radius_mean", "nm", "mean pore radius (local thickness) over the pore space"),
-    _property("n_pores", "1", "number of pores of the network"),
-    _property("n_throats", "1", "number of throats between pores of the network"),
-    _property("body_radius_mean", "nm", "mean pore radius of the network, of spheres of equal volume", _AVIZO),
-    _property("body_inscribed_radius_mean", "nm", "mean pore radius of the network, of inscribed spheres"),
-    _property("throat_radius_mean", "nm", "mean throat radius, of circles of equal area", _AVIZO),
-    _property("throat_inscribed_radius_mean", "nm", "mean throat radius, of inscribed spheres"),
-    _property("coordination_number_mean", "1", "mean coordination number: throats per pore", _AVIZO),
+    _property("dead_end_porosity", "1", "logit", "fraction of the volume in pores open to either feed or filtrate"),
+    _property("closed_porosity", "1", "logit", "fraction of the volume in pores open to neither feed nor filtrate"),
+    _property("percolates", "1", "none", "whether a pore path leads from the feed side to the filtrate", attrs=FLAG),
+    _property("n_components", "1", "log", "number of connected components of the pore space"),
+    _property("specific_surface", "nm-1", "log", "area of the pore walls per volume (Crofton's formula)"),
+    _property("pore_radius_mean", "nm", "log", "mean pore radius (local thickness) over the pore space"),
+    _property("n_pores", "1", "log", "number of pores of the network"),
+    _property("n_throats", "1", "log", "number of throats between pores of the network"),
+    _property("body_radius_mean", "nm", "log", "mean pore radius of the network, of spheres of equal volume", _AVIZO),
+    _property("body_inscribed_radius_mean", "nm", "log", "mean pore radius of the network, of inscribed spheres"),
+    _property("throat_radius_mean", "nm", "log", "mean throat radius, of circles of equal area", _AVIZO),
+    _property("throat_inscribed_radius_mean", "nm", "log", "mean throat radius, of inscribed spheres"),
+    _property("coordination_number_mean", "1", "log", "mean coordination number: throats per pore", _AVIZO),
     _property(
-        "unassigned_fraction", "1", "fraction of the pore volume that belongs to no pore of the network",
+        "unassigned_fraction", "1", "logit", "fraction of the pore volume that belongs to no pore of the network",
         formerly="unassigned_share",
     ),
     _property(
-        "tortuosity_geometric", "1", "mean length of the geodesic paths from feed side to filtrate, over the depth"
+        "tortuosity_geometric", "1", "log_excess",
+        "mean length of the geodesic paths from feed side to filtrate, over the depth",
     ),
     _property(
-        "tortuosity_centroid", "1", "length of the line through the centroids of the percolating pores, plane by "
+        "tortuosity_centroid", "1", "log_excess",
+        "length of the line through the centroids of the percolating pores, plane by "
         "plane, over the depth", _AVIZO,
     ),
-    _property("tortuosity_diffusive", "1", "porosity over relative effective diffusivity (tortuosity factor)"),
-    _property("effective_diffusivity", "1", "effective diffusivity along the depth, over that in free fluid"),
-    _property("diffusion_flux_spread", "1", "largest difference of the diffusive flux between planes, over its mean"),
+    _property(
+        "tortuosity_diffusive", "1", "log_excess", "porosity over relative effective diffusivity (tortuosity factor)",
+    ),
+    _property("effective_diffusivity", "1", "log", "effective diffusivity along the depth, over that in free fluid"),
+    _property(
+        "diffusion_flux_spread", "1", "none", "largest difference of the diffusive flux between planes, over its mean",
+    ),
 )  # fmt: skip
 #: Properties of the Stokes flow.
 FLOW: tuple[Variable, ...] = (
-    _property("permeability", "m2", "permeability along the depth by Stokes flow"),
+    _property("permeability", "m2", "log", "permeability along the depth by Stokes flow"),
     _property(
-        "permeability_upper_bound", "m2", "upper bound of the permeability of the discrete problem",
+        "permeability_upper_bound", "m2", "none", "upper bound of the permeability of the discrete problem",
         formerly="permeability_upper",
     ),
     _property(
-        "permeability_alternate_wall", "m2", "permeability with the other wall model (smooth or staircase)",
+        "permeability_alternate_wall", "m2", "log", "permeability with the other wall model (smooth or staircase)",
         formerly="permeability_other_surface",
     ),
-    _property("permeability_millidarcy", "mD", "permeability along the depth by Stokes flow"),
-    _property("permeance", "L m-2 h-1 bar-1", "flux over the pressure difference between the faces"),
-    _property("permeance_psi", "L m-2 h-1 psi-1", "flux over the pressure difference", "Chamani Table 1"),
-    _property("tortuosity_hydraulic", "1", "mean speed in the pores over mean velocity along the depth"),
-    _property("flux_residual", "1", "largest difference of the flux between two planes, over its mean"),
+    _property("permeability_millidarcy", "mD", "log", "permeability along the depth by Stokes flow"),
+    _property("permeance", "L m-2 h-1 bar-1", "log", "flux over the pressure difference between the faces"),
+    _property("permeance_psi", "L m-2 h-1 psi-1", "log", "flux over the pressure difference", "Chamani Table 1"),
+    _property("tortuosity_hydraulic", "1", "log_excess", "mean speed in the pores over mean velocity along the depth"),
+    _property("flux_residual", "1", "none", "largest difference of the flux between two planes, over its mean"),
     _property(
-        "unresolved_flow_fraction", "1", "fraction of the flow in pores one voxel wide, which are not resolved",
+        "unresolved_flow_fraction", "1", "logit",
+        "fraction of the flow in pores one voxel wide, which are not resolved",
         formerly="narrow_flow_share",
     ),
     _property(
-        "permeability_mobility_estimate", "m2", "estimate from local mobilities, 1.1 to 1.4 times the permeability",
+        "permeability_mobility_estimate", "m2", "log",
+        "estimate from local mobilities, 1.1 to 1.4 times the permeability",
         formerly="permeability_screening",
     ),
     _property(
-        "permeability_network_inscribed", "m2",
+        "permeability_network_inscribed", "m2", "log",
         "permeability of the pore network with throats as circular tubes of the inscribed radius",
     ),
     _property(
-        "permeability_network_equivalent", "m2",
+        "permeability_network_equivalent", "m2", "log",
         "permeability of the pore network with throats as circular tubes of equal area",
     ),
     _property(
-        "permeability_kozeny_carman", "m2",
+        "permeability_kozeny_carman", "m2", "log",
         "permeability by Kozeny and Carman (constant 5), from connected porosity and specific surface",
     ),
 )  # fmt: skip
 #: Properties of the retention of particles.
 RETENTION: tuple[Variable, ...] = (
-    _property("critical_pore_radius", "nm", "radius of the largest particle with a percolating path"),
+    _property("critical_pore_radius", "nm", "log", "radius of the largest particle with a percolating path"),
     _property(
-        "log_reduction_value", "1", "decimal logarithm of the particle concentration in feed over filtrate; infinite "
-        "where no particle passes", "Chamani Sec. 3.6",
+        "log_reduction_value", "1", "log",
+        "decimal logarithm of the particle concentration in feed over filtrate; infinite where no particle passes",
+        "Chamani Sec. 3.6",
     ),
     _property(
-        "log_reduction_value_bound", "1",
+        "log_reduction_value_bound", "1", "none",
         "lower 95 % confidence bound of the log reduction from a count of tracked particles",
     ),
 )  # fmt: skip
@@ -164,16 +181,16 @@ REPLICATE_TABLES: Mapping[str, TableSchema] = {
             "pore_sizes", "pore size distributions by local thickness",
             (
                 _property(
-                    "cumulative_volume_fraction", "1",
+                    "cumulative_volume_fraction", "1", "logit",
                     "fraction of the pore volume with at least this pore radius (local thickness)",
                     dims=("pore_radius",), formerly="share_wider",
                 ),
                 _property(
-                    "quarter_cumulative_volume_fraction", "1", "the same for each quarter of the depth",
+                    "quarter_cumulative_volume_fraction", "1", "logit", "the same for each quarter of the depth",
                     dims=("quarter", "pore_radius"), formerly="quarter_share_wider",
                 ),
                 _property(
-                    "quarter_pore_radius_mean", "nm", "mean pore radius in each quarter of the depth",
+                    "quarter_pore_radius_mean", "nm", "log", "mean pore radius in each quarter of the depth",
                     dims=("quarter",),
                 ),
             ),
@@ -181,19 +198,22 @@ REPLICATE_TABLES: Mapping[str, TableSchema] = {
         _table(
             "profiles", "properties of every plane of the depth",
             (
-                _property("porosity", "1", "fraction of the plane in pores", dims=("z",)),
+                _property("porosity", "1", "logit", "fraction of the plane in pores", dims=("z",)),
                 _property(
-                    "connected_porosity", "1", "fraction of the plane in pores that percolate from feed side to "
+                    "connected_porosity", "1", "logit",
+                    "fraction of the plane in pores that percolate from feed side to "
                     "filtrate", dims=("z",),
                 ),
-                _property("pore_radius_mean", "nm", "mean pore radius (local thickness) in the plane", dims=("z",)),
+                _property(
+                    "pore_radius_mean", "nm", "log", "mean pore radius (local thickness) in the plane", dims=("z",),
+                ),
             ),
         ),
         _table(
             "flow", "speed of the flow in the middle section",
             (
                 _property(
-                    "speed", "m s-1", "speed in the middle section under the pressure difference of the study",
+                    "speed", "m s-1", "log", "speed in the middle section under the pressure difference of the study",
                     dims=("z", "x"),
                 ),
             ),
@@ -202,11 +222,13 @@ REPLICATE_TABLES: Mapping[str, TableSchema] = {
             "rejection", "log reductions by particle size",
             (
                 _property(
-                    "log_reduction_reflecting", "1", f"{_LOG_REDUCTION} slide along walls", dims=("particle_diameter",),
+                    "log_reduction_reflecting", "1", "log",
+                    f"{_LOG_REDUCTION} slide along walls", dims=("particle_diameter",),
                     formerly="log_reduction_sieving",
                 ),
                 _property(
-                    "log_reduction_perfect_sink", "1", f"{_LOG_REDUCTION} are deposited at first contact with a wall",
+                    "log_reduction_perfect_sink", "1", "log",
+                    f"{_LOG_REDUCTION} are deposited at first contact with a wall",
                     dims=("particle_diameter",), formerly="log_reduction_first_touch",
                 ),
             ),
@@ -215,7 +237,8 @@ REPLICATE_TABLES: Mapping[str, TableSchema] = {
             "deposition", "depth at which particles are deposited",
             (
                 _property(
-                    "deposited_fraction", "1", "fraction of the deposited particles in each plane, for walls that are "
+                    "deposited_fraction", "1", "logit",
+                    "fraction of the deposited particles in each plane, for walls that are "
                     "perfect sinks", dims=("z",), formerly="caught",
                 ),
             ),

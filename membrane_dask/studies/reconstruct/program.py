@@ -21,11 +21,12 @@ from membrane_dask.physics.reconstruction.matching import Sections, initial_stru
 from membrane_dask.physics.reconstruction.random_field import working_bytes
 from membrane_dask.physics.reconstruction.structures import Graded, Structure, TwoLayers
 from membrane_dask.program import Dataset, History, Image, Program, Rounds, Table, Unit
+from membrane_dask.schema import TableSchema
 from membrane_dask.studies.reconstruct import KIND, tasks
 from membrane_dask.studies.reconstruct.config import ReconstructStudy
 from membrane_dask.studies.reconstruct.micrograph import check_knots, check_phases, descriptor_scales, load_micrograph
 from membrane_dask.studies.reconstruct.search import BayesianSearch, CandidateSearch, Search
-from membrane_dask.studies.reconstruct.variables import CHAMANI, STRUCTURE_IMAGE, STRUCTURES, TRIALS
+from membrane_dask.studies.reconstruct.variables import CHAMANI, SEARCHES, STRUCTURE_IMAGE, STRUCTURES, TRIALS
 
 #: Ranges of the paper's program, in voxels: widths of both fields, porosity before closing, closing radius.
 _PUBLISHED = {"sigma_0": (0.2, 4.01), "sigma_1": (0.2, 10.01), "porosity_0": (0.06, 0.52), "closing_radius": (1.0, 4.0)}
@@ -96,13 +97,17 @@ class ReconstructProgram(Program):
             "trial": np.arange(self._search(0).trials),
             "knot": np.array(knots) * max(depth - 1, 1) * pixel,
         }
-        self.tables: Sequence[Table] = (Table(TRIALS, ("replicate", "trial"), labels),)
+        self.tables: Sequence[Table] = (Table(self._declared(TRIALS), ("replicate", "trial"), labels),)
         voxels = {axis: np.arange(n) * pixel for axis, n in zip("zyx", shape, strict=True)}
         self.images: Sequence[Image] = tuple(
             Image(STRUCTURE_IMAGE, voxels, "y", study.volume.block_size, pixel, name=f"structure-{r}")
             for r in range(study.replicates)
         )
         self.inputs: Sequence[Dataset] = (micrograph.dataset(features),)
+
+    def _declared(self, schema: TableSchema) -> TableSchema:
+        """Declaration of a table, of independent searches where replicates are that."""
+        return schema.with_coordinate(SEARCHES) if self.study.search.method == "published" else schema
 
     def _make_prototype(self, knots: tuple[float, ...]) -> TwoLayers | Graded:
         """Structure with the settings that all trials have in common."""
@@ -246,7 +251,7 @@ class ReconstructProgram(Program):
         values["quarter_porosity"] = quarters
         values["volume_porosity"] = product(quarters, quarter_rows) / depth
         labels = {"replicate": self.tables[0].labels["replicate"], "knot": self.tables[0].labels["knot"]}
-        return [Dataset(STRUCTURES, values, ("replicate",), labels)]
+        return [Dataset(self._declared(STRUCTURES), values, ("replicate",), labels)]
 
 
 def _trial_key(replicate: int, number: int) -> str:

@@ -13,12 +13,16 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Affine2D
 
 from membrane_dask.engine.run import Run
-from membrane_dask.physics.reconstruction.replicate_interval import replicate_interval
+from membrane_dask.physics.reconstruction.replicate_interval import (
+    INDEPENDENT_SEARCHES,
+    MIN_REPLICATES,
+    replicate_interval,
+)
 from membrane_dask.report.page import STYLE, Grid, Section, picture
 from membrane_dask.studies.reconstruct.compare_descriptors import compare_descriptors
 
-#: Confidence of the intervals.
-_CONFIDENCE = 0.9
+#: Confidence of the intervals of replicates around a best match, and of the mean of independent searches.
+_CONFIDENCE, _SEARCH_CONFIDENCE = 0.9, 0.95
 #: Half-width of an interval, as a fraction of the value, for which an image is large enough.
 _PRECISION = 0.05
 _MICROGRAPH: Mapping[str, Any] = {"color": "#111111", "lw": 1.6, "zorder": 2}
@@ -34,7 +38,8 @@ def sections(run: Run) -> list[Section]:
         structures = tree["structures"].to_dataset().load()
         volumes = [run.volume(f"structure-{r}") for r in range(structures.sizes["replicate"])]
         complete = [r for r, porosity in enumerate(structures.volume_porosity.values) if np.isfinite(porosity)]
-        page.append(_reconstruction(structures))
+        size = volumes[0].shape, float(volumes[0].attrs["voxel_size_nm"])
+        page.append(_reconstruction(structures, tree["trials"].to_dataset().load(), *size))
         if complete and complete[0] == 0:
             page += [_structure(micrograph, volumes[0]), _descriptors(micrograph, [volumes[r] for r in complete])]
     page.append(_search(tree["trials"].to_dataset().load()))
@@ -92,7 +97,7 @@ def _extent(data: Any) -> tuple[float, float, float, float]:
     return (0, float(data.x[-1]), float(data.z[-1]), 0)
 
 
-def _reconstruction(structures: xr.Dataset) -> Section:
+def _reconstruction(structures: xr.Dataset, trials: xr.Dataset, shape: tuple[int, ...], voxel_nm: float) -> Section:
     header = ("depth, nm", "half-correlation length, nm", "width of the field, nm", "porosity before closing")
     knots = [structures.isel(knot=number) for number in range(structures.sizes["knot"])]
     profile = [
@@ -111,37 +116,63 @@ def _reconstruction(structures: xr.Dataset) -> Section:
         ("closing radius, nm", _distinct_values(structures.closing_radius, 1)),
         ("roughness", _distinct_values(structures.roughness, 2)),
     ]
-    if structures.sizes["replicate"] > 2:
+    if structures.sizes["replicate"] < MIN_REPLICATES:
+        text = "Best match. For confidence intervals set replicates: 6 or more."
+    elif _are_independent_searches(structures):
+        text = (
+            f"Means of {structures.sizes['replicate']} independent searches of one micrograph, in brackets "
+            "mean ± 1.96 s/√N with their standard deviation s. They describe the scatter of the search, not the "
+            "distance from the membrane; for intervals that do, use search.method: direct or bayesian."
+        )
+    else:
+        voxels, lengths = (" x ".join(f"{n:.4g}" for n in sizes) for sizes in (shape, np.multiply(shape, voxel_nm)))
         text = (
             f"Best match with {_CONFIDENCE:.0%} confidence intervals from {structures.sizes['replicate'] - 1} further "
-            "replicates, each matched to the micrograph as perturbed by the variance between sections. "
-        ) + _precision(structures)
-    else:
-        text = "Best match. For confidence intervals set replicates: 6 or more."
+            "replicates, each matched to the micrograph as another section of the same membrane would have shown it. "
+            f"Intervals of porosities are those of a volume of this size, {voxels} voxels or {lengths} nm. "
+        ) + _precision(structures, trials)
     return Section("Reconstruction", text, [Grid(("property", "value"), properties), Grid(header, profile)])
 
 
-def _precision(structures: xr.Dataset) -> str:
-    """Precision of the porosity, and the area of image that a sufficient precision needs."""
-    low, high = replicate_interval(structures.volume_porosity, _CONFIDENCE)
-    half = float(high - low) / 2 / float(structures.volume_porosity.isel(replicate=0))
-    if not np.isfinite(half):
+def _are_independent_searches(structures: xr.Dataset | xr.DataArray) -> bool:
+    return bool(structures["replicate"].attrs.get("design") == INDEPENDENT_SEARCHES)
+
+
+def _precision(structures: xr.Dataset, trials: xr.Dataset) -> str:
+    """Precision of the porosity, its contributions, and the area of image that a sufficient precision needs.
+
+    The deviations of the sections of a replicate, which equal the image that it is matched to, are those of the image.
+    Those of its volume from its sections remain, whatever the image.
+    """
+    replicate = np.arange(structures.sizes["replicate"])
+    porosity = structures.volume_porosity
+    sections = porosity.copy(data=trials.section_porosity.values[replicate, structures.best_trial.values])
+    widths = [np.subtract(*replicate_interval(values, _CONFIDENCE)[::-1]) for values in (porosity, sections)]
+    half, half_of_image = (float(width) / 2 / float(porosity.isel(replicate=0)) for width in widths)
+    if not np.isfinite(half) or not np.isfinite(half_of_image):
         return ""
+    text = f"The porosity is determined within {half:.0%}"
     if half <= _PRECISION:
-        return f"The image is large enough to determine the porosity within {half:.1%}."
-    factor = (half / _PRECISION) ** 2
-    return (
-        f"The image determines the porosity within {half:.0%}: for {_PRECISION:.0%}, {factor:.1f} times this area is "
-        "needed, in one image or in several."
-    )
+        return f"{text}: the image is large enough."
+    rest = np.sqrt(max(half**2 - half_of_image**2, 0.0))
+    text += f": within {half_of_image:.0%} by the image, the rest by the size of the volume and its compared sections. "
+    if rest >= _PRECISION:
+        return text + f"For {_PRECISION:.0%}, increase volume.slices and search.slices first."
+    factor = half_of_image**2 / (_PRECISION**2 - rest**2)
+    return text + f"For {_PRECISION:.0%}, about {factor:.1f} times this area of images is needed."
 
 
 def _with_interval(values: xr.DataArray, digits: int) -> str:
-    best = float(values.isel(replicate=0))
-    low, high = (float(limit) for limit in replicate_interval(values, _CONFIDENCE))
-    if not np.isfinite(best):
+    searches = _are_independent_searches(values)
+    value = float(values.mean("replicate") if searches else values.isel(replicate=0))
+    low, high = replicate_interval(values, _SEARCH_CONFIDENCE if searches else _CONFIDENCE)
+    if not np.isfinite(value):
         return "-"
-    return f"{best:.{digits}f}" + (f" [{low:.{digits}f}, {high:.{digits}f}]" if np.isfinite(low) else "")
+    text = f"{value:.{digits}f}"
+    if low.isnull():
+        return text
+    text += f" [{float(low):.{digits}f}, {float(high):.{digits}f}]"
+    return text + (" (quantiles)" if low.attrs["interval_method"].startswith("quantiles") else "")
 
 
 def _distinct_values(values: xr.DataArray, digits: int) -> str:
@@ -150,6 +181,8 @@ def _distinct_values(values: xr.DataArray, digits: int) -> str:
     if len(distinct) == 1:
         return f"{distinct[0]:.{digits}f}"
     frequencies = ", ".join(f"{value:.{digits}f} ({count}x)" for value, count in zip(distinct, counts, strict=True))
+    if _are_independent_searches(values):
+        return frequencies
     return f"{float(values.isel(replicate=0)):.{digits}f}; all replicates: {frequencies}"
 
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from membrane_dask.physics.reconstruction.replicate_interval import INDEPENDENT_SEARCHES
 from membrane_dask.schema import Coordinate, TableSchema, Variable
 
 CHAMANI = "Chamani et al., Data-science-based reconstruction of 3-D membrane pore structure (2023)"
 _FEATURES, _GENERATION = f"{CHAMANI}, Sec. 3.2", f"{CHAMANI}, Sec. 3.3"
+#: Scales of the intervals over replicates: of positive quantities, of fractions, and of what has no interval.
+_LOG, _LOGIT, _NONE = ({"interval_scale": scale} for scale in ("log", "logit", "none"))
 #: Attributes of a segmented image.
 _PHASES = {"flag_values": [0, 255], "flag_meanings": "pore solid"}
 
+#: Coordinate of replicates of which none is the best match.
+SEARCHES = Coordinate(
+    "replicate", "1", "number of the search; searches are independent of each other",
+    attrs={"design": INDEPENDENT_SEARCHES},
+)  # fmt: skip
 COORDINATES = (
     Coordinate("replicate", "1", "number of the structure; 0 is the best match"),
     Coordinate("trial", "1", "number of the trial, in the order in which trials are proposed"),
@@ -22,20 +30,28 @@ COORDINATES = (
     Coordinate("distance", "nm", "lower edge of the bin of distance to the other phase"),
 )
 
-_SECTION_POROSITY = Variable("section_porosity", (), "f8", "1", "porosity of the sections after closing")
+_SECTION_POROSITY = Variable("section_porosity", (), "f8", "1", "porosity of the sections after closing", attrs=_LOGIT)
 _STRUCTURE = (
-    Variable("sigma", ("knot",), "f8", "nm", "width of the smoothing kernel of the Gaussian field", _GENERATION),
-    Variable("porosity", ("knot",), "f8", "1", "porosity before closing", _GENERATION),
+    Variable(
+        "sigma", ("knot",), "f8", "nm", "width of the smoothing kernel of the Gaussian field", _GENERATION, attrs=_LOG,
+    ),
+    Variable("porosity", ("knot",), "f8", "1", "porosity before closing", _GENERATION, attrs=_LOGIT),
     Variable(
         "correlation_length", ("knot",), "f8", "nm",
-        "lag along the sections at which their autocorrelation falls to one half", nullable=True,
+        "lag along the sections at which their autocorrelation falls to one half", nullable=True, attrs=_LOG,
     ),
-    Variable("closing_radius", (), "f8", "nm", "radius of the structuring element of the closing", _GENERATION),
-    Variable("roughness", (), "f8", "1", "fraction of the variance in a second field 0.4 times as wide"),
-    Variable("objective", (), "f8", "1", "objective of the search: difference of sections and micrograph, 0 equal"),
+    Variable(
+        "closing_radius", (), "f8", "nm", "radius of the structuring element of the closing", _GENERATION, attrs=_NONE,
+    ),
+    Variable("roughness", (), "f8", "1", "fraction of the variance in a second field 0.4 times as wide", attrs=_NONE),
+    Variable(
+        "objective", (), "f8", "1", "objective of the search: difference of sections and micrograph, 0 equal",
+        attrs=_NONE,
+    ),
     Variable(
         "distance_objective", (), "f8", "1",
         "difference of the distance distributions of sections and micrograph, 0 equal, 2 disjoint", _FEATURES,
+        attrs=_NONE,
     ),
 )  # fmt: skip
 
@@ -48,14 +64,17 @@ TRIALS = TableSchema(
 STRUCTURES = TableSchema(
     "structures",
     (
-        Variable("best_trial", (), "i4", "1", "trial with the smallest objective"),
+        Variable("best_trial", (), "i4", "1", "trial with the smallest objective", attrs=_NONE),
         *_STRUCTURE,
-        Variable("volume_porosity", (), "f8", "1", "pore fraction of the volume"),
-        Variable("quarter_porosity", ("quarter",), "f8", "1", "pore fraction of each quarter of the volume's depth"),
+        Variable("volume_porosity", (), "f8", "1", "pore fraction of the volume", attrs=_LOGIT),
+        Variable(
+            "quarter_porosity", ("quarter",), "f8", "1", "pore fraction of each quarter of the volume's depth",
+            attrs=_LOGIT,
+        ),
     ),
     COORDINATES,
     "Matched structure of each replicate",
-)
+)  # fmt: skip
 MICROGRAPH = TableSchema(
     "micrograph",
     (
