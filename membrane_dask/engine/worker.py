@@ -275,9 +275,12 @@ def _difference(old: np.ndarray, new: np.ndarray) -> str:
         return f"{np.count_nonzero(old != new)} of {old.size} entries differ"
     a, b = old.astype(float), new.astype(float)
     different = (a != b) & ~(np.isnan(a) & np.isnan(b))
-    gap, scale = np.abs(a - b)[different], np.maximum(np.abs(a), np.abs(b))[different]
-    finite = np.isfinite(gap) & (scale > 0)
-    text = f"{np.count_nonzero(different)} of {old.size} values differ"
+    if not different.any():
+        return "different bits of equal values (NaN or sign of 0)"
+    a, b = a[different], b[different]  # not what is infinite in both, whose difference is undefined
+    gap, scale = np.abs(a - b), np.maximum(np.abs(a), np.abs(b))
+    finite = np.isfinite(gap)
+    text = f"{len(gap)} of {old.size} values differ"
     if finite.any():
         text += f", by up to {gap[finite].max():.3g} (relative {(gap[finite] / scale[finite]).max():.2g})"
     return text

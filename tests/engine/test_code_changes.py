@@ -17,6 +17,7 @@ from changing_kind import new_process, start, write
 from membrane_dask.engine.plan import make_plan
 from membrane_dask.engine.run import Run, prepare
 from membrane_dask.engine.software import software_of
+from membrane_dask.engine.worker import differences
 from membrane_dask.errors import StudyError
 
 OTHER_NUMBERS = ("return 2.0 * x", "return 2.0048 * x")
@@ -429,3 +430,16 @@ def test_a_run_is_begun_anew_from_its_own_study(tmp_path, root):
     assert again.identity == run.identity
     assert [path.name for path in (again.path / "inputs").iterdir()]
     assert api.plan(again.study).study.identity() == run.identity
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ([np.inf, 1.0, np.nan], [np.inf, 1.25, np.nan], "1 of 3 values differ, by up to 0.25 (relative 0.2)"),
+        ([np.inf, np.nan], [-np.inf, 1.0], "2 of 2 values differ"),
+        ([0.0], [-0.0], "different bits of equal values (NaN or sign of 0)"),
+    ],
+)
+def test_differences_of_infinite_and_undefined_values_are_described_without_warnings(old, new, text):
+    assert differences({"value": np.array(old)}, {"value": np.array(new)}) == {"value": text}
