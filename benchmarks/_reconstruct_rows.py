@@ -23,10 +23,11 @@ import membrane_dask as md
 
 #: Edge of a voxel, nm.
 VOXEL = 3.0
-#: Rows that are given for each quarter of the depth, and the scale of their intervals.
-QUARTER_ROWS = {"porosity": "logit", "pore_radius_mean": "log", "half_length": "log"}
-#: Properties that are no rows: flags, solver residuals and bounds.
-_NO_ROWS = {"percolates", "diffusion_flux_spread", "flux_residual", "permeability_upper_bound"}
+#: Properties that are no rows: flags, residuals of solvers, bounds, and multiples of the permeability.
+_NO_ROWS = {
+    "percolates", "diffusion_flux_spread", "flux_residual", "permeability_upper_bound", "permeability_millidarcy",
+    "permeance", "permeance_psi",
+}  # fmt: skip
 _SILENT = {"listener": lambda event: None}
 
 
@@ -62,8 +63,7 @@ def characterize(folder: Path, solid: np.ndarray, transport: bool = False) -> di
     Returns
     -------
     dict
-        ``truth``: value of each row; ``structures``: list with a value for each replicate, the best match first;
-        ``scales``: interval scale of each row, where the package names one.
+        ``truth``: value of each row; ``structures``: list with a value for each replicate, the best match first.
     """
     np.save(folder / "truth.npy", np.where(solid, 255, 0).astype(np.uint8))
     study = {
@@ -76,13 +76,11 @@ def characterize(folder: Path, solid: np.ndarray, transport: bool = False) -> di
     result = {name: run.result[name].to_dataset().load() for name in run.result}
     truth: dict[str, float] = {}
     structures: dict[str, list[float]] = {}
-    scales: dict[str, str] = {}
     properties = result["properties"]
     for name, values in properties.data_vars.items():
         if values.dims == ("replicate",) and name not in _NO_ROWS and not values.isnull().all():
             truth[name] = float(result["reference_properties"][name])
             structures[name] = values.values.tolist()
-            scales[name] = values.attrs.get("interval_scale", "")
     volumes = [
         md.open_run(folder / "run").volume(f"structure-{r}").values > 0 for r in range(properties.sizes["replicate"])
     ]
@@ -98,8 +96,7 @@ def characterize(folder: Path, solid: np.ndarray, transport: bool = False) -> di
         for q in range(4):
             truth[f"{name}_{q}"] = float(true[q])
             structures[f"{name}_{q}"] = [float(values[q]) for values in replicates]
-            scales[f"{name}_{q}"] = QUARTER_ROWS[name]
-    return {"truth": truth, "structures": structures, "scales": scales}
+    return {"truth": truth, "structures": structures}
 
 
 def estimates(run: Any) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from _micrograph_truths import MISFITS, RANDOM_SHAPE, Imaging, misfit, random_tr
 from _reconstruct_rows import append_line, characterize, estimates, print_circumstances, read_lines, reconstruct
 
 import membrane_dask as md
+from membrane_dask.studies.characterize.variables import FLOW, STRUCTURE
 
 CONFIDENCE = 0.9
 #: Rows of the summary: sizes, network, and porosity and sizes by quarter of the depth.
@@ -43,6 +44,8 @@ ROWS = (
 )  # fmt: skip
 #: Ranges of the blur, pixels, for which the coverage is given.
 BLURS = ((0.0, 0.4), (0.4, 1.25), (1.25, 2.0))
+#: Scale of the interval of each property.
+_SCALES: dict[str, Any] = {variable.name: variable.attrs["interval_scale"] for variable in (*STRUCTURE, *FLOW)}
 #: Result of one membrane or one misfit.
 Line = dict[str, Any]
 
@@ -100,13 +103,16 @@ def intervals(lines: Sequence[Line]) -> dict[str, np.ndarray]:
     rows: dict[str, list[tuple[float, float, float, float]]] = {}
     for line in lines:
         for row, truth in line["truth"].items():
-            scale = line["scales"][row]
-            values = xr.DataArray(
-                line["structures"][row], dims="replicate", name=row, attrs={"interval_scale": scale} if scale else {}
-            )
-            low, high = md.replicate_interval(values, CONFIDENCE)
+            values = xr.DataArray(line["structures"][row], dims="replicate", name=row)
+            low, high = md.replicate_interval(values, CONFIDENCE, scale=interval_scale(row))
             rows.setdefault(row, []).append((truth, float(values[0]), float(low), float(high)))
     return {row: np.array(values) for row, values in rows.items()}
+
+
+def interval_scale(row: str) -> str:
+    """Scale of the interval of a row: that of the property, also for its values by quarter."""
+    name = row[:-2] if row[-1].isdigit() else row
+    return "log" if name == "half_length" else _SCALES[name]
 
 
 def coverage(values: np.ndarray) -> float:
