@@ -175,7 +175,6 @@ def test_a_silent_driver_elsewhere_is_dead(tmp_path, elsewhere, flock, age):
 @pytest.mark.parametrize(
     ("age", "beat", "active"),
     [(0, 0, True), (0, 864000, True), (70, 864000, False), (70, -70, False), (0, -1e6, False)],
-    [(0, 0, True), (0, 864000, True), (70, 864000, False), (70, -70, False), (0, -1e6, False)],
 )
 def test_the_heartbeat_of_an_earlier_version_ages_by_file_system_and_clock(tmp_path, age, beat, active):
     """A beat in the future does not hold the run for days; that of a copy, whose files are new, is old."""
