@@ -103,7 +103,7 @@ def _is_determined(hats: np.ndarray) -> bool:
     row = -1
     for knot in range(n_knots):
         row = next((i for i in range(row + 1, down) if hats[i, knot] > 0), down)
-    return down > n_knots and row < down
+    return bool(down > n_knots and row < down)
 
 
 def chi_square(values: np.ndarray, basis: np.ndarray, z: np.ndarray) -> float:

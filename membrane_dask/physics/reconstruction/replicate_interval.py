@@ -109,7 +109,7 @@ def _within_bounds(data: np.ndarray, name: str, variable: Any) -> np.ndarray:
             f"scale: {name} needs values in [{scale.low:g}, {scale.high:g}], but {variable or 'a value'} is "
             f"{beyond[0]:g}; pass the scale of this quantity, such as scale='linear' for differences"
         )
-    return np.clip(data, scale.low, scale.high)
+    return np.asarray(np.clip(data, scale.low, scale.high))
 
 
 def _interval_of_best_match(data: np.ndarray, confidence: float, name: str) -> tuple[str, np.ndarray]:

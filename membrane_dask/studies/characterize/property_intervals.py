@@ -82,7 +82,9 @@ def property_intervals(
             continue
         values = properties[variable.name]
         low, high = replicate_interval(values, SEARCH_CONFIDENCE if searches else CONFIDENCE)
-        compared = reference is not None and (equal_size or not variable.name.startswith("n_"))
+        true_value = None
+        if reference is not None and (equal_size or not variable.name.startswith("n_")):
+            true_value = float(reference[variable.name])
         rows.append(
             PropertyInterval(
                 variable,
@@ -92,7 +94,7 @@ def property_intervals(
                 low.attrs["interval_method"].startswith("quantiles"),
                 int((abs(values) == math.inf).sum()),
                 values.sizes["replicate"],
-                float(reference[variable.name]) if compared else None,
+                true_value,
             )
         )
     return rows
