@@ -13,11 +13,15 @@ from __future__ import annotations
 import math
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
+import imageio.v3 as imageio
+import numpy as np
 from _common import argument_parser
 
 import membrane_dask as md
+from membrane_dask.physics.analytic_problems import GradedMembrane
 from membrane_dask.studies.characterize.property_intervals import (
     PropertyInterval,
     property_intervals,
@@ -29,21 +33,30 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 COVERAGE = 0.85
 #: Least and largest possible value on each scale.
 BOUNDS = {"log": (0.0, math.inf), "logit": (0.0, 1.0), "log_excess": (1.0, math.inf)}
-SMOKE = {"search": {"closing_radius": [0.0], "roughness": [0.0]}, "volume": {"slices": 32, "width": 96}}
+
+
+def small_inputs(folder: Path) -> tuple[dict[str, object], dict[str, object]]:
+    """Settings of both studies for a small membrane of the same kind."""
+    truth = GradedMembrane(depth=128, slices=24, width=160)
+    imageio.imwrite(folder / "membrane.png", truth.micrograph())
+    np.save(folder / "truth.npy", truth.volume())
+    search = {"closing_radius": [0.0], "roughness": [0.0], "slices": 1}
+    reconstruction = {"input": str(folder / "membrane.png"), "search": search, "volume": {"slices": 24, "width": 96}}
+    return reconstruction, {"reference": str(folder / "truth.npy"), "voxel_size": "3 nm", "tortuosity": False}
 
 
 def rows_of_quickstart(
-    folder: Path, replicates: int, flow: bool, settings: dict[str, object]
+    folder: Path, replicates: int, settings: Mapping[str, object], characterization: Mapping[str, object]
 ) -> list[PropertyInterval]:
     """Properties of the reconstruction of the quickstart, with those of the true structure as reference."""
-    options = {"listener": lambda event: None}
-    name = f"quickstart-{replicates}"
     study = md.load_study(CONFIGS / "reconstruct-quickstart.yaml", replicates=replicates, **settings)
-    run = md.run(study, folder / name, **options)
-    study = md.load_study(
-        CONFIGS / "characterize-quickstart.yaml", input=str(run.path.resolve()), flow={"enabled": flow}
+    run = md.run(study, folder / f"reconstruct-quickstart-{replicates}", listener=lambda event: None)
+    path, name = (
+        str(run.path.resolve()),
+        f"characterize-quickstart-{replicates}{'-flow' * ('flow' in characterization)}",
     )
-    run = md.run(study, folder / f"{name}-properties{'-flow' * flow}", **options)
+    study = md.load_study(CONFIGS / "characterize-quickstart.yaml", input=path, **characterization)
+    run = md.run(study, folder / name, listener=lambda event: None)
     properties, reference = (run.result[group].to_dataset().load() for group in ("properties", "reference_properties"))
     equal_size = bool(run.result["difference"].n_pores.notnull().any())
     return property_intervals(properties, reference, equal_size=equal_size)
@@ -63,12 +76,14 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="where runs are kept; default a temporary folder")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        replicates = 3 if options.smoke else options.replicates
-        folder = options.folder or Path(temporary)
-        rows = rows_of_quickstart(folder, replicates, options.flow, SMOKE if options.smoke else {})
+        if options.smoke:
+            rows = rows_of_quickstart(Path(temporary), 3, *small_inputs(Path(temporary)))
+        else:
+            flow = {"flow": {"enabled": True}} if options.flow else {}
+            rows = rows_of_quickstart(options.folder or Path(temporary), options.replicates, {}, flow)
     print(f"{'property':32} {'value':>11} {'low':>11} {'high':>11} {'true':>11} {'error':>7}")
     for row in rows:
-        error = f"{row.value / row.reference - 1:+.0%}" if row.reference else ""
+        error = f"{row.value / row.reference - 1:+.0%}" if row.reference and math.isfinite(row.reference) else ""
         mark = " *" if row.contains_reference is False else ""
         numbers = " ".join(
             f"{'-' if number is None or math.isnan(number) else format(number, '.4g'):>11}"

@@ -189,9 +189,11 @@ def intervals(task: tuple[str, str | None], shape: tuple[int, int, int], replica
         results = [measure(run.volume(f"structure-{number}").values > 0) for number in range(replicates)]
     row, truth = [name], measure(solid)
     # Descriptor, index and digits; at a lag of four voxels the correlation is near a half.
-    for descriptor, index, digits in (("porosity", 0, 3), ("S2", 3, 3), ("chord", 0, 2)):
+    for descriptor, index, digits, scale in (
+        ("porosity", 0, 3, "logit"), ("S2", 3, 3, "linear"), ("chord", 0, 2, "log")
+    ):  # fmt: skip
         samples, reference = [result[descriptor][index] for result in results], truth[descriptor][index]
-        low, high = (float(v) for v in md.replicate_interval(xr.DataArray(samples, dims="replicate")))
+        low, high = (float(v) for v in md.replicate_interval(xr.DataArray(samples, dims="replicate"), scale=scale))
         mark = "" if low <= reference <= high else " *"
         row.append(f"{reference:.{digits}f}: {samples[0]:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]{mark}")
     return row
