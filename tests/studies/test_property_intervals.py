@@ -64,7 +64,9 @@ def test_a_reference_misses_exceed_chance_beyond_two_standard_deviations():
 
 def test_independent_searches_have_their_mean():
     searches = table(VALUES).assign_coords(replicate=("replicate", np.arange(4), {"design": INDEPENDENT_SEARCHES}))
-    row = property_intervals(searches)[0]
+    rows = property_intervals(searches, table({name: numbers[0] for name, numbers in VALUES.items()}, ()))
+    assert reference_coverage(rows) == (0, 0)
+    row = rows[0]
     assert row.value == pytest.approx(np.mean(VALUES["porosity"]))
     half = 1.96 * np.std(VALUES["porosity"], ddof=1) / 2
     assert (row.low, row.high) == pytest.approx((row.value - half, row.value + half), rel=1e-4)

@@ -31,6 +31,8 @@ class PropertyInterval:
         Of the best match; the mean of independent searches.
     low, high : float
         Ends of its interval; NaN without one.
+    is_mean : bool
+        Whether value and interval are those of the mean of independent searches, which make no statement on the truth.
     quantiles : bool
         Whether they are quantiles of the replicates, of a property that is on a bound in some of them.
     n_infinite, n_replicates : int
@@ -43,6 +45,7 @@ class PropertyInterval:
     value: float
     low: float
     high: float
+    is_mean: bool
     quantiles: bool
     n_infinite: int
     n_replicates: int
@@ -50,8 +53,8 @@ class PropertyInterval:
 
     @property
     def contains_reference(self) -> bool | None:
-        """Whether the interval contains the reference; None without either."""
-        if self.reference is None or not math.isfinite(self.reference) or math.isnan(self.low):
+        """Whether the interval contains the reference; None without either, and for the mean of searches."""
+        if self.is_mean or self.reference is None or not math.isfinite(self.reference) or math.isnan(self.low):
             return None
         return self.low <= self.reference <= self.high
 
@@ -91,6 +94,7 @@ def property_intervals(
                 float(values.mean("replicate") if searches else values.isel(replicate=0)),
                 float(low),
                 float(high),
+                searches,
                 low.attrs["interval_method"].startswith("quantiles"),
                 int((abs(values) == math.inf).sum()),
                 values.sizes["replicate"],
