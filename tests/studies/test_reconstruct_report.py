@@ -26,7 +26,7 @@ def study(tmp_path_factory):
 def test_the_report_of_a_complete_run(study, tmp_path):
     run = md.run(study, tmp_path / "run")
     text = md.write_report(run).read_text(encoding="utf-8")
-    for title in ("Segmentation", "Reconstruction", "Structure", "Descriptors", "Search"):
+    for title in ("Segmentation", "Imaging", "Reconstruction", "Structure", "Descriptors", "Search"):
         assert f"<h2>{title}</h2>" in text
     assert text.count("<svg") == 4
     structures = run.result["structures"].to_dataset().load()

@@ -12,6 +12,7 @@ import tifffile
 
 import membrane_dask as md
 from membrane_dask.physics.analytic_problems import GradedMembrane
+from membrane_dask.physics.reconstruction.descriptors import average, describe, half_correlation_length
 
 SYNC = {"profile": "sync"}
 
@@ -61,7 +62,8 @@ def test_trials_are_compared_by_sections_of_the_volume(study, tmp_path):
     from membrane_dask.physics.reconstruction.matching import DepthWindows, objective
     from membrane_dask.physics.reconstruction.structures import Graded
 
-    run = md.run(md.load_study(study, replicates=1, volume={"width": None}, cluster=SYNC), tmp_path / "run")
+    settings = {"replicates": 1, "volume": {"width": None}, "imaging": "none"}
+    run = md.run(md.load_study(study, cluster=SYNC, **settings), tmp_path / "run")
     solid = run.result["micrograph"].to_dataset().solid.values > 0
     sections = [run.volume("structure-0").isel(y=y).values > 0 for y in (25, 75)]
     scales = DescriptorScales.suited_to(solid)
@@ -126,7 +128,7 @@ def test_a_bayesian_search_is_independent_of_the_workers(searched, values_of, tm
 
 def test_an_interrupted_bayesian_search_is_resumed(searched, values_of, tmp_path):
     _, study, expected = searched
-    for limit in (3, 4, 9):
+    for limit in (3, 4, 6):
         run = md.run(study, tmp_path / "run", limit=limit)
     assert run.status()["state"] == "partial"
     run = md.run(study, tmp_path / "run")
@@ -157,6 +159,14 @@ def test_the_micrograph_of_the_quickstart_shows_the_synthetic_membrane(root):
     assert image.shape == (256, 512)
 
 
+def _half_length(volume: np.ndarray) -> float:
+    """Half-correlation length along x, voxels."""
+    lags = np.arange(40)
+    whole = np.full((1, len(volume)), 1 / len(volume))
+    sections = [describe(volume[:, y] > 0, lags=lags, radii=np.array([1.0])) for y in range(0, volume.shape[1], 16)]
+    return float(half_correlation_length(average(sections).mean(whole).correlation, lags)[0])
+
+
 def test_the_quickstart_reconstructs_the_synthetic_membrane(quickstart):
     """The membrane has two layers, which the knots of the structure approximate, and is closed below a quarter."""
     assert quickstart.status()["state"] == "complete"
@@ -166,11 +176,11 @@ def test_the_quickstart_reconstructs_the_synthetic_membrane(quickstart):
     section = truth.section(truth.slices // 2) == 0  # its porosity deviates from that of the volume
     volume = quickstart.volume("structure-0").values
     assert volume.shape == (256, 256, 256)
-    # Segmentation adds some 7 % of the porosity; the standard error of four sections is 4 %.
-    assert (volume == 0).mean() == pytest.approx(section.mean(), rel=0.12)
-    # The widths are those of the fine field at the skin and of the coarse one below, blurred.
-    assert float(best.sigma[0]) == pytest.approx(truth.structure.sigma_1 * 3, rel=0.25)
-    assert float(best.sigma[-1]) == pytest.approx(truth.structure.sigma_2 * 3, rel=0.15)
+    # The standard error of the porosity of a section is 7 %.
+    assert (volume == 0).mean() == pytest.approx(section.mean(), rel=0.15)
+    # Half-correlation lengths of the structure, not of its blurred image, which is 45 % coarser at the skin.
+    assert _half_length(volume[:32]) == pytest.approx(_half_length(truth.volume()[:32]), rel=0.12)
+    assert _half_length(volume[128:]) == pytest.approx(_half_length(truth.volume()[128:]), rel=0.12)
     assert float(best.distance_objective) < 0.08  # between sections of the true structure it is 0.05 to 0.1
 
 
@@ -213,4 +223,4 @@ def test_a_replicate_without_trials_has_no_volume(study):
         history |= dict.fromkeys(trials, Outcome("failed"))
         trials = [unit.key for unit in schedule.propose(trials)]
         assert all(key.startswith("trial") for key in trials)
-    assert len(history) == 8
+    assert len(history) == 4

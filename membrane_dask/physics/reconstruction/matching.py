@@ -1,5 +1,8 @@
 """Fit of a structure to a micrograph: a fixed-point iteration on the widths and porosities of its fields.
 
+Sections of the structure are compared as the microscope would have shown them: blurred, with noise, and segmented like
+the micrograph.
+
 The half-correlation length and the porosity of the sections of a structure respond almost proportionally to the
 widths and porosities of its fields. Each is corrected by the ratio of target and section, depth by depth, until they
 agree. The radius of the closing and the roughness, which openings distinguish, are searched for outside of this
@@ -11,12 +14,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from membrane_dask.physics.distributions import normal_cdf, normal_quantile
 from membrane_dask.physics.elementary import exp, log
 from membrane_dask.physics.fixed_order import inverse, product
+from membrane_dask.physics.imaging.image_model import ImageModel
+from membrane_dask.physics.imaging.segmentation import Segmenter
 from membrane_dask.physics.reconstruction.descriptors import (
     Descriptors,
     DescriptorScales,
@@ -117,6 +123,25 @@ class DepthWindows:
 
 
 @dataclass(frozen=True)
+class Imaging:
+    """How a section becomes a segmented image.
+
+    Parameters
+    ----------
+    model : ImageModel
+        Blur, grey levels and noise of the image.
+    segmenter : Segmenter
+        Segmentation of the micrograph.
+    supersampling : int
+        Voxels a pixel along either axis at which sections are cut.
+    """
+
+    model: ImageModel
+    segmenter: Segmenter
+    supersampling: int = 1
+
+
+@dataclass(frozen=True)
 class Sections:
     """Sections of a structure that are compared with the micrograph.
 
@@ -125,11 +150,13 @@ class Sections:
     depth, width : int
         Pixels of a section.
     planes : tuple of int
-        Positions along ``y``, voxels.
+        Positions along ``y``, pixels.
     seed : int
-        Key of the noise.
+        Key of the noise of the fields and of the images.
     ranges : tuple of (float, float)
         Ranges of the depth that determine the widths of two layers.
+    imaging : Imaging, optional
+        How sections become images; without it they are compared as they are.
     """
 
     depth: int
@@ -137,6 +164,12 @@ class Sections:
     planes: tuple[int, ...]
     seed: int
     ranges: tuple[tuple[float, float], ...] = ((0.0, 0.2), (0.5, 1.0))
+    imaging: Imaging | None = None
+
+    @property
+    def supersampling(self) -> int:
+        """Voxels a pixel along either axis."""
+        return self.imaging.supersampling if self.imaging else 1
 
     def windows(self, structure: Structure) -> DepthWindows:
         """Windows of depth that determine the parameters of the structure."""
@@ -144,17 +177,38 @@ class Sections:
 
     def fields(self, structure: Structure) -> list[np.ndarray]:
         """Field around each plane, with the halo that the closing needs."""
+        n = self.supersampling
+        structure = structure.scaled(n)
         halo = 2 * math.isqrt(structure.closing_square)
-        shape = (self.depth + 2 * halo, 1 + 2 * halo, self.width + 2 * halo)
+        shape = (n * self.depth + 2 * halo, 1 + 2 * halo, n * self.width + 2 * halo)
         return [
-            gaussian_field(structure, depth=self.depth, start=(-halo, y - halo, -halo), shape=shape, seed=self.seed)
+            gaussian_field(
+                structure, depth=n * self.depth, start=(-halo, n * y - halo, -halo), shape=shape, seed=self.seed
+            )
             for y in self.planes
         ]
 
     def cut(self, structure: Structure, fields: list[np.ndarray]) -> list[np.ndarray]:
-        """Sections ``(depth, width)`` of the fields, True in the solid."""
+        """Sections of the fields as they are, with ``supersampling`` voxels a pixel, True in the solid."""
+        n = self.supersampling
+        structure = structure.scaled(n)
         halo = 2 * math.isqrt(structure.closing_square)
-        return [cut_and_close(structure, field, depth=self.depth, z_start=-halo)[:, 0] > 0 for field in fields]
+        return [cut_and_close(structure, field, depth=n * self.depth, z_start=-halo)[:, 0] > 0 for field in fields]
+
+    def observe(self, structure: Structure, fields: list[np.ndarray]) -> list[np.ndarray]:
+        """Sections ``(depth, width)`` of the fields as in a segmented image, True in the solid."""
+        solids = self.cut(structure, fields)
+        if self.imaging is None:
+            return solids
+        model, segmenter, n = self.imaging.model, self.imaging.segmenter, self.supersampling
+        return [segmenter(model.render(solid, e, n)) for solid, e in zip(solids, self._noise, strict=True)]
+
+    @cached_property
+    def _noise(self) -> list[np.ndarray]:
+        """Noise of the image of each section: the same in all iterations and trials."""
+        assert self.imaging is not None
+        shape = (self.depth, self.width)
+        return [self.imaging.model.noise_of(self.seed, plane, shape) for plane in self.planes]
 
 
 @dataclass(frozen=True)
@@ -169,7 +223,7 @@ class Match:
     length : (n,) ndarray
         Half-correlation length of its sections in each window of the widths, pixels.
     solids : list of (depth, width) ndarray of bool
-        The sections.
+        The sections, as in a segmented image.
     """
 
     structure: Structure
@@ -217,7 +271,7 @@ def match(
 def match_porosity(
     structure: Structure, target: np.ndarray, sections: Sections, windows: DepthWindows
 ) -> tuple[Structure, list[np.ndarray]]:
-    """Fit the porosities before closing, so that the sections have the porosities of the target after it.
+    """Fit the porosities before closing, so that the sections have the porosities of the target in their images.
 
     Parameters
     ----------
@@ -235,11 +289,11 @@ def match_porosity(
     structure : Structure
         With the fitted porosities.
     solids : list of (depth, width) ndarray of bool
-        Its sections.
+        Its sections, as in a segmented image.
     """
     fields = sections.fields(structure)
     goal = normal_quantile(np.clip(target, _MIN_FRACTION, 1 - _MIN_FRACTION))
-    solids = sections.cut(structure, fields)
+    solids = sections.observe(structure, fields)
     for _ in range(_POROSITY_ITERATIONS):
         sigma, porosity = structure.parameters()
         section_porosity = product(windows.porosity, 1 - np.mean(solids, axis=(0, 2)))
@@ -248,7 +302,7 @@ def match_porosity(
             step = np.clip(product(windows.inverse_overlap, step), -_MAX_STEP, _MAX_STEP)
         porosity = np.clip(normal_cdf(normal_quantile(porosity) + step), _MIN_FRACTION, 1 - _MIN_FRACTION)
         structure = structure.with_parameters(sigma, porosity)
-        solids = sections.cut(structure, fields)
+        solids = sections.observe(structure, fields)
     return structure, solids
 
 

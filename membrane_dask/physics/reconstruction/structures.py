@@ -89,6 +89,13 @@ class Structure:
         """The same structure with other widths and porosities."""
         raise NotImplementedError
 
+    def scaled(self, factor: float) -> Self:
+        """The same structure with voxels smaller by a factor."""
+        if factor == 1:
+            return self
+        sigma, porosity = self.parameters()
+        return replace(self.with_parameters(sigma * factor, porosity), closing_radius=self.closing_radius * factor)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TwoLayers(Structure):

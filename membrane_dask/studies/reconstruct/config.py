@@ -5,14 +5,42 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from membrane_dask.config import BaseStudy, InputFile, Model, _ordered, parameter
 from membrane_dask.errors import Problem
 from membrane_dask.physics.imaging.morphology import squared_radius
-from membrane_dask.quantities import LengthNm, Number, Numbers, Range, Whole
+from membrane_dask.quantities import LengthNm, Number, Numbers, Range, Whole, convert, split_quantity
+
+
+def _checked_blur(text: str) -> str:
+    blur_in_pixels(text, 1.0)
+    return text
+
+
+#: Blur with its unit, as the user gave it: pixels can only be converted once the pixel size is known.
+Blur = Annotated[str, AfterValidator(_checked_blur)]
+
+
+def blur_in_pixels(text: str, pixel_nm: float) -> tuple[float, float]:
+    """Blur and its standard error, pixels; without one the error is 0.
+
+    Raises
+    ------
+    ValueError
+        If the text is no such value.
+    """
+    try:
+        numbers, unit = split_quantity(text)
+        factor = 1.0 if unit in ("px", "pixel", "pixels") else convert(1.0, unit, "nm") / pixel_nm
+        blur, deviation = ([number * factor for number in numbers] + [0.0])[:2]
+    except Exception as error:
+        raise ValueError(f"a value with its unit is needed, for example 1.2 +- 0.1 px (got {text!r})") from error
+    if " to " in text or blur < 0 or deviation < 0:
+        raise ValueError(f"must be at least 0, with an error of at least 0, for example 1.2 +- 0.1 px (got {text!r})")
+    return blur, deviation
 
 
 class Crop(Model):
@@ -38,17 +66,44 @@ class Segmentation(Model):
     sensitivity: Number = parameter(
         0.65, "adaptive: fraction of the local mean from which a pixel is solid; larger gives more solid", ge=0, le=1
     )
-    presmooth: Number = parameter(
-        1.0, "standard deviation of a Gaussian filter before the threshold, 0 for none", unit="pixel", ge=0, le=20
+    presmooth: Literal["auto"] | Annotated[Number, Field(ge=0, le=20)] = parameter(
+        "auto",
+        "standard deviation of a Gaussian filter before the threshold, 0 for none; auto: the least for which four "
+        "standard deviations of the noise are half of the contrast",
+        unit="pixel",
     )
-    median: Whole = parameter(
-        3, "width of a median filter after the threshold, odd; 1 for none", unit="pixel", ge=1, le=21
+    median: Literal["auto"] | Annotated[Whole, Field(ge=1, le=21)] = parameter(
+        "auto", "width of a median filter after the threshold, odd; 1, and auto, for none", unit="pixel"
     )
     pores: Literal["dark", "bright"] = parameter("dark", "brightness of the pores", unit="")
 
     def _inconsistencies(self) -> Iterator[Problem]:
-        if self.median % 2 == 0:
+        if self.median != "auto" and self.median % 2 == 0:
             yield Problem(("median",), f"must be odd (got {self.median})")
+
+
+class Imaging(Model):
+    """What is known of the image; what is not given is estimated from it."""
+
+    blur: Blur | None = parameter(
+        None,
+        "standard deviation of the point-spread function and its standard error, in pixels or as a length, for example "
+        "1.2 +- 0.1 px; required where the image has too few edges to estimate it",
+        unit="px, nm, ...",
+    )
+    noise: Number | None = parameter(
+        None, "standard deviation of the noise; grey values from 0, black, to 1, white", ge=0, le=1
+    )
+    levels: Range | None = parameter(None, "grey values of pores and solid, from 0, black, to 1, white")
+    supersampling: Literal["auto"] | Annotated[Whole, Field(ge=1, le=4)] = parameter(
+        "auto",
+        "voxels a pixel along either axis at which the sections of trials are cut; auto: 2 where the half-correlation "
+        "length of the structure is below 1.7 pixels, else 1",
+    )
+
+    def _inconsistencies(self) -> Iterator[Problem]:
+        if self.levels and (min(self.levels) < 0 or max(self.levels) > 1):
+            yield Problem(("levels",), f"must lie within [0, 1] (got {list(self.levels)})")
 
 
 class Search(Model):
@@ -69,8 +124,14 @@ class Search(Model):
         unit="voxel",
     )
     roughness: Numbers = parameter(
-        (0.0, 0.1, 0.2, 0.35),
+        (0.0, 0.1, 0.2),
         "candidates (direct) or range (bayesian) of the fraction of the variance in the finer field (graded model)",
+    )
+    model_choice: Literal["sample", "best"] = parameter(
+        "sample",
+        "closing, roughness and knots of the replicates (direct, bayesian). sample: drawn, each as likely as its trial "
+        "matches the micrograph; best: those that match best in a search of their own",
+        unit="",
     )
     trials: Whole = parameter(60, "trial structures for each replicate (bayesian, published)", ge=2, le=2000)
     initial: Whole = parameter(16, "trials of the initial Latin hypercube design (bayesian, published)", ge=2, le=1000)
@@ -167,7 +228,7 @@ class VolumeSettings(Model):
 class ReconstructStudy(BaseStudy):
     """Three-dimensional structures that match one cross-section micrograph (Chamani)."""
 
-    results_version: ClassVar[int] = 2
+    results_version: ClassVar[int] = 3
 
     kind: Literal["reconstruct"] = "reconstruct"
     input: InputFile = Field(
@@ -190,6 +251,13 @@ class ReconstructStudy(BaseStudy):
         le=10_000,
     )
     segmentation: Segmentation = parameter(Segmentation(), "segmentation into pores and solid", unit="")
+    imaging: Literal["auto", "none"] | Imaging = parameter(
+        "auto",
+        "how the image shows the section. auto: blur, noise and grey levels are estimated from it, and the sections of "
+        "trials are blurred, noisy and segmented likewise before they are compared; none: they are compared as they "
+        "are, as always with a binary image and with the published search",
+        unit="",
+    )
     model: StructureModel = parameter(StructureModel(), "model of the structure", unit="")
     search: Search = parameter(Search(), "search for the matching structure", unit="")
     volume: VolumeSettings = parameter(VolumeSettings(), "generated volume", unit="")

@@ -9,10 +9,11 @@ import numpy as np
 
 from membrane_dask.errors import Problem, Source, StudyError
 from membrane_dask.io.micrographs import read_micrograph
-from membrane_dask.physics.imaging.micrograph import Segmentation, segment
+from membrane_dask.physics.imaging.image_model import ImagePriors
+from membrane_dask.physics.imaging.segmentation import Segmentation, segment
 from membrane_dask.physics.reconstruction.descriptors import DescriptorScales
 from membrane_dask.program import Dataset
-from membrane_dask.studies.reconstruct.config import ReconstructStudy
+from membrane_dask.studies.reconstruct.config import Imaging, ReconstructStudy, blur_in_pixels
 from membrane_dask.studies.reconstruct.tasks import DISTANCE_EDGES
 from membrane_dask.studies.reconstruct.variables import MICROGRAPH
 
@@ -94,10 +95,19 @@ def load_micrograph(study: ReconstructStudy, source: Source | None) -> Segmented
             f"{message} {_MAX_PIXELS // 10**6} million are described: crop more, or scale it down", source, "crop"
         )
     try:
-        segmentation = segment(image, **study.segmentation.model_dump())
+        segmentation = segment(image, **study.segmentation.model_dump(), priors=_image_priors(study, pixel))
     except ValueError as error:
         raise _error(f"{error} (got {str(study.input)!r})", source) from error
     return SegmentedMicrograph(image, pixel, segmentation)
+
+
+def _image_priors(study: ReconstructStudy, pixel_nm: float) -> ImagePriors:
+    """What the user knows of the image; an image that trials are not compared through needs no estimate of the blur."""
+    imaging = study.imaging
+    if not isinstance(imaging, Imaging):
+        return ImagePriors(blur=0.0 if imaging == "none" or study.search.method == "published" else None)
+    blur, error = blur_in_pixels(imaging.blur, pixel_nm) if imaging.blur else (None, None)
+    return ImagePriors(blur=blur, blur_error=error, noise=imaging.noise, levels=imaging.levels)
 
 
 def descriptor_scales(study: ReconstructStudy, solid: np.ndarray, source: Source | None) -> DescriptorScales:

@@ -1,12 +1,13 @@
 """Plan of a reconstruction: trials until the search of a replicate has ended, then the slabs of its best structure.
 
-The first replicate is the best match. The others are matched to the micrograph as other sections of the best match
-would have shown it, so that all of them together sample the structures that the micrograph may come from.
+The first replicate is the best match. The others are matched to the micrograph as other sections, and other images of
+them, would have shown the membrane, with closing, roughness and knots drawn by their weights, so that all of them
+together sample the structures that the micrograph may come from.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,23 +16,37 @@ import numpy as np
 from membrane_dask.errors import Source
 from membrane_dask.physics.elementary import exp, log
 from membrane_dask.physics.fixed_order import product
+from membrane_dask.physics.reconstruction.descriptors import DescriptorScales
 from membrane_dask.physics.reconstruction.distance_objective import distance_features
-from membrane_dask.physics.reconstruction.knot_selection import choose_knots
+from membrane_dask.physics.reconstruction.knot_selection import weigh_knots
 from membrane_dask.physics.reconstruction.matching import Sections, initial_structure
 from membrane_dask.physics.reconstruction.random_field import working_bytes
 from membrane_dask.physics.reconstruction.structures import Graded, Structure, TwoLayers
-from membrane_dask.program import Dataset, History, Image, Program, Rounds, Table, Unit
+from membrane_dask.program import Dataset, History, Image, Program, Rounds, Table, Unit, settle
 from membrane_dask.schema import TableSchema
 from membrane_dask.studies.reconstruct import KIND, tasks
 from membrane_dask.studies.reconstruct.config import ReconstructStudy
+from membrane_dask.studies.reconstruct.imaging import imaging_of
 from membrane_dask.studies.reconstruct.micrograph import check_knots, check_phases, descriptor_scales, load_micrograph
 from membrane_dask.studies.reconstruct.search import BayesianSearch, CandidateSearch, Search
-from membrane_dask.studies.reconstruct.variables import CHAMANI, SEARCHES, STRUCTURE_IMAGE, STRUCTURES, TRIALS
+from membrane_dask.studies.reconstruct.variables import (
+    CHAMANI,
+    MATCHES,
+    MODEL_CHOICE,
+    SEARCHES,
+    STRUCTURE_IMAGE,
+    STRUCTURES,
+    TRIALS,
+)
 
 #: Ranges of the paper's program, in voxels: widths of both fields, porosity before closing, closing radius.
 _PUBLISHED = {"sigma_0": (0.2, 4.01), "sigma_1": (0.2, 10.01), "porosity_0": (0.06, 0.52), "closing_radius": (1.0, 4.0)}
 #: Range of the widths of a Bayesian search, over the theoretical ones of an unclosed field.
 _SIGMA_RANGE = (0.3, 1.3)
+#: Difference of the objectives of two trials, one of which is e times as likely to be drawn.
+_WEIGHT_SCALE = 0.005
+#: Sets of knots that are less likely than this are not drawn.
+_NEGLIGIBLE = 0.01
 
 
 class ReconstructProgram(Program):
@@ -62,25 +77,33 @@ class ReconstructProgram(Program):
         ranges = ((0.0, study.model.skin), (1.0 - study.model.support, 1.0))
         check_phases(solid, ranges if self._layered else ((0.0, 1.0),), source)
         scales = descriptor_scales(study, solid, source)
-        self._prototype = self._make_prototype(
-            choose_knots(solid, scales) if study.model.knots == "auto" else study.model.knots
-        )
+        descriptors = scales.describe(solid)
+        self._draws_models = study.search.method != "published" and study.search.model_choice == "sample"
+        self._knot_sets = self._choose_knots(solid, scales)
+        self._prototype = self._make_prototype(next(iter(self._knot_sets)))
         shape = (depth, study.volume.slices, study.volume.width or width)
         n_sections = min(study.search.slices, shape[1])
         planes = tuple(int(shape[1] * (i + 0.5) / n_sections) for i in range(n_sections))
         sections = Sections(depth, width, planes, 0, ranges)
-        target = sections.windows(self._prototype).target(scales.describe(solid))
+        target = sections.windows(self._prototype).target(descriptors)
         if isinstance(self._prototype, Graded):
             check_knots(self._prototype.knots, target.porosity, source)
         features = distance_features(solid, edges=tasks.DISTANCE_EDGES, sections=ranges)
         self._initial = initial_structure(self._prototype, target, scales)
+        imaging = imaging_of(study, micrograph, target, scales, self._initial, sections)
+        if imaging:
+            sections = replace(sections, imaging=imaging.imaging)
         self._shape = shape
+        self._target, self._scales = target, scales
+        drawn_knots = sorted({knot for knots in self._knot_sets for knot in knots})
         self.context: Mapping[str, Any] = {
             "method": study.search.method,
             "sections": sections,
             "scales": scales,
-            "target": target,
+            "descriptors": descriptors,
             "features": features,
+            "imaging_errors": imaging.errors if imaging else None,
+            "knots": np.array(drawn_knots),
             "pixel_nm": pixel,
             "shape": shape,
             "block_size": study.volume.block_size,
@@ -91,19 +114,38 @@ class ReconstructProgram(Program):
             "seed": study.seed,
             "voxel_size_nm": pixel,
         }
-        knots = self._prototype.knots if isinstance(self._prototype, Graded) else (0.0, 1.0)
-        labels = {
+        knots = np.array((0.0, 1.0) if self._layered else drawn_knots)
+        self._labels = {
             "replicate": np.arange(study.replicates),
             "trial": np.arange(self._search(0).trials),
-            "knot": np.array(knots) * max(depth - 1, 1) * pixel,
+            "knot": knots * max(depth - 1, 1) * pixel,
         }
-        self.tables: Sequence[Table] = (Table(self._declared(TRIALS), ("replicate", "trial"), labels),)
+        searched, drawn = np.split(self._labels["replicate"], [1 if self._draws_models else study.replicates])
+        tables = [Table(self._declared(TRIALS), ("replicate", "trial"), self._labels | {"replicate": searched})]
+        if drawn.size:
+            tables.append(Table(MATCHES, ("replicate",), {"replicate": drawn, "knot": self._labels["knot"]}))
+        self.tables: Sequence[Table] = tables
         voxels = {axis: np.arange(n) * pixel for axis, n in zip("zyx", shape, strict=True)}
         self.images: Sequence[Image] = tuple(
             Image(STRUCTURE_IMAGE, voxels, "y", study.volume.block_size, pixel, name=f"structure-{r}")
             for r in range(study.replicates)
         )
-        self.inputs: Sequence[Dataset] = (micrograph.dataset(features),)
+        self.inputs: Sequence[Dataset] = (
+            micrograph.dataset(features),
+            *((imaging.dataset(micrograph),) if imaging else ()),
+        )
+
+    def _choose_knots(self, solid: np.ndarray, scales: DescriptorScales) -> dict[tuple[float, ...], float]:
+        """Weights, which sum to 1, of the sets of knots that may be drawn, the most likely one first."""
+        model = self.study.model
+        if self._layered or model.knots != "auto":
+            return {(0.0, 1.0) if model.knots == "auto" else model.knots: 1.0}
+        weights = sorted(weigh_knots(solid, scales).items(), key=lambda item: item[1], reverse=True)
+        if not self._draws_models:
+            return {weights[0][0]: 1.0}
+        likely = {knots: weight for knots, weight in weights if weight > _NEGLIGIBLE}
+        total = sum(likely.values())
+        return {knots: weight / total for knots, weight in likely.items()}
 
     def _declared(self, schema: TableSchema) -> TableSchema:
         """Declaration of a table, of independent searches where replicates are that."""
@@ -150,12 +192,16 @@ class ReconstructProgram(Program):
 
     def structure(self, point: Mapping[str, float]) -> Structure:
         """Structure of a point of the search, or of the feedback of a trial; lengths in voxels."""
-        sigma, porosity = (np.array(values) for values in self._prototype.parameters())
+        prototype = self._prototype
+        if "knot_0" in point:
+            n_knots = sum(name.startswith("knot_") for name in point)
+            prototype = self._make_prototype(tuple(point[f"knot_{i}"] for i in range(n_knots)))
+        sigma, porosity = (np.array(values) for values in prototype.parameters())
         for i in range(len(sigma)):
             sigma[i] = point.get(f"sigma_{i}", exp(point.get(f"log_sigma_{i}", 0.0)))
         for i in range(len(porosity)):
             porosity[i] = point.get(f"porosity_{i}", porosity[i])
-        structure: Structure = self._prototype.with_parameters(sigma, porosity)
+        structure: Structure = prototype.with_parameters(sigma, porosity)
         structure = replace(
             structure, closing_radius=point.get("closing_radius", min(self.study.search.closing_radius))
         )
@@ -164,21 +210,51 @@ class ReconstructProgram(Program):
         return structure
 
     def rounds(self) -> Rounds:
-        """The search of the best match first; those of the other replicates once it is available."""
+        """The search of the best match first; the other replicates once it is available."""
         replicates = range(1, self.study.replicates)
         if self.study.search.method == "published":  # its replicates are independent
-            yield [self._replicate_rounds(0), *(self._replicate_rounds(r) for r in replicates)]
+            yield [self._searched_replicate(0), *(self._searched_replicate(r) for r in replicates)]
             return
-        best = yield from self._search_rounds(0)
-        model = self.structure(best) if best else None
-        yield [*self._slabs(0, best), *(self._replicate_rounds(r, model) for r in replicates)]
+        trials = yield from self._search_rounds(0)
+        best = _best(trials)
+        if not best:
+            return
+        model = self.structure(best)
+        further = [
+            self._drawn_replicate(r, trials) if self._draws_models else self._searched_replicate(r, model)
+            for r in replicates
+        ]
+        yield [*self._slabs(0, best), *further]
 
-    def _replicate_rounds(self, replicate: int, model: Structure | None = None) -> Rounds:
-        best = yield from self._search_rounds(replicate, model)
-        yield self._slabs(replicate, best)
+    def _searched_replicate(self, replicate: int, model: Structure | None = None) -> Rounds:
+        """A search of its own, and the slabs of the best trial."""
+        trials = yield from self._search_rounds(replicate, model)
+        yield self._slabs(replicate, _best(trials))
 
-    def _search_rounds(self, replicate: int, model: Structure | None = None) -> Rounds:
-        """All trials of a replicate; returns the feedback of the best one, empty if all have failed."""
+    def _drawn_replicate(self, replicate: int, trials: Sequence[Mapping[str, float]]) -> Rounds:
+        """A match with the closing and roughness of a trial, and with knots, that are drawn by their weights."""
+        seed = np.random.SeedSequence(entropy=self.study.seed, spawn_key=(KIND.seed_key, replicate, 2))
+        first, second = np.random.default_rng(seed).random(2)
+        number = _drawn(model_weights(trials), first)
+        candidate = trials[number]
+        knots = list(self._knot_sets)[_drawn(np.array(list(self._knot_sets.values())), second)]
+        choice = {"closing_radius": candidate["closing_radius"], "roughness": candidate["roughness"]}
+        if not self._layered:
+            choice |= {f"knot_{i}": knot for i, knot in enumerate(knots)}
+        params = {
+            "structure": tasks.as_params(self.structure(choice)),
+            "model": tasks.as_params(self.structure(candidate)),
+            "method": "direct",
+            "point": {"candidate": number},
+        }
+        unit = Unit(_match_key(replicate), "matches", (replicate - 1,), params, self._seed(replicate))
+        (outcome,) = yield from settle([unit])
+        yield self._slabs(replicate, outcome.feedback if outcome.status == "done" else {})
+
+    def _search_rounds(
+        self, replicate: int, model: Structure | None = None
+    ) -> Generator[Any, Any, list[Mapping[str, float]]]:
+        """All trials of a replicate; returns the feedback of each, empty of one that failed."""
         perturbation = {"model": tasks.as_params(model)} if model else {}
 
         def trial(number: int, point: Mapping[str, float]) -> Unit:
@@ -186,8 +262,7 @@ class ReconstructProgram(Program):
             return self._trial(replicate, number, params)
 
         outcomes = yield from self._search(replicate).rounds(trial, lambda number: _trial_key(replicate, number))
-        feedback = [outcome.feedback for outcome in outcomes if outcome.status == "done"]
-        return min(feedback, key=lambda values: values["objective"], default={})
+        return [outcome.feedback if outcome.status == "done" else {} for outcome in outcomes]
 
     def _trial(self, replicate: int, number: int, params: Mapping[str, Any]) -> Unit:
         return Unit(_trial_key(replicate, number), "trials", (replicate, number), params, self._seed(replicate))
@@ -212,7 +287,7 @@ class ReconstructProgram(Program):
         middle = self.structure(
             {"log_sigma_0": 1.0, "closing_radius": float(np.median(self.study.search.closing_radius))}
         )
-        likely = initial_structure(middle, self.context["target"], self.context["scales"])
+        likely = initial_structure(middle, self._target, self._scales)
         params = {"structure": tasks.as_params(likely)}
         slab = Unit(_slab_key(self.images[0], 0), self.images[0].name, (0,), params, self._seed(0))
         return [self._trial(0, 0, params), slab]
@@ -235,13 +310,19 @@ class ReconstructProgram(Program):
         trials = read("trials").load()
         objective = np.nan_to_num(trials["objective"].values, nan=np.inf)
         best = objective.argmin(axis=1)
-        values: dict[str, np.ndarray] = {"best_trial": best.astype("i4")}
+        matches = read("matches").load() if self._draws_models and self.study.replicates > 1 else {}
+        values: dict[str, np.ndarray] = {}
         for variable in STRUCTURES.variables:
             if variable.name in trials:
                 values[variable.name] = trials[variable.name].values[np.arange(len(best)), best]
+            if variable.name in matches:
+                values[variable.name] = np.concatenate([values[variable.name], matches[variable.name].values])
+        outcomes = [history.get(_match_key(r)) for r in range(len(best), self.study.replicates)]
+        drawn = [outcome.feedback.get("candidate", -1) if outcome else -1 for outcome in outcomes]
+        values["best_trial"] = np.append(best, drawn).astype("i4")
         depth, slices, width = self._shape
         quarter_rows = np.diff([round(depth * q / 4) for q in range(5)])
-        quarters = np.full((len(best), 4), np.nan)
+        quarters = np.full((self.study.replicates, 4), np.nan)
         for replicate, image in enumerate(self.images):
             outcomes = [history.get(_slab_key(image, block)) for block in range(image.unit_shape[0])]
             slabs = [outcome.feedback for outcome in outcomes if outcome and outcome.status == "done"]
@@ -250,12 +331,40 @@ class ReconstructProgram(Program):
                 quarters[replicate] = np.array(pores) / (quarter_rows * slices * width)
         values["quarter_porosity"] = quarters
         values["volume_porosity"] = product(quarters, quarter_rows) / depth
-        labels = {"replicate": self.tables[0].labels["replicate"], "knot": self.tables[0].labels["knot"]}
-        return [Dataset(self._declared(STRUCTURES), values, ("replicate",), labels)]
+        labels = {name: self._labels[name] for name in ("replicate", "knot")}
+        tables = [Dataset(self._declared(STRUCTURES), values, ("replicate",), labels)]
+        if self._draws_models:
+            weights = {
+                "weight": model_weights([{"objective": value} for value in objective[0]]),
+                "knots_weight": np.array(list(self._knot_sets.values())),
+            }
+            tables.append(Dataset(MODEL_CHOICE, weights, labels={"trial": self._labels["trial"]}))
+        return tables
+
+
+def _best(trials: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
+    """Feedback of the trial with the smallest objective; empty if all have failed."""
+    return min(filter(None, trials), key=lambda values: values["objective"], default={})
+
+
+def model_weights(trials: Sequence[Mapping[str, float]]) -> np.ndarray:
+    """Probability that the closing and roughness of each trial are drawn; 0 if it failed."""
+    objective = np.array([values.get("objective", np.inf) for values in trials])
+    weights = exp(-(objective - objective.min()) / _WEIGHT_SCALE)
+    return np.asarray(weights / weights.sum())
+
+
+def _drawn(weights: np.ndarray, number: float) -> int:
+    """Index that a uniform random number selects by weights that sum to 1."""
+    return min(int(np.searchsorted(np.cumsum(weights), number, side="right")), len(weights) - 1)
 
 
 def _trial_key(replicate: int, number: int) -> str:
     return f"trial,replicate={replicate},trial={number}"
+
+
+def _match_key(replicate: int) -> str:
+    return f"match,replicate={replicate}"
 
 
 def _slab_key(image: Image, block: int) -> str:

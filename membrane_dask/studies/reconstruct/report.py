@@ -34,12 +34,14 @@ def sections(run: Run) -> list[Section]:
     tree = run.result
     micrograph = tree["micrograph"].to_dataset().load()
     page = [_segmentation(micrograph)]
+    if "imaging" in tree.children:
+        page.append(_imaging(tree["imaging"].to_dataset().load()))
     if "structures" in tree.children:
         structures = tree["structures"].to_dataset().load()
         volumes = [run.volume(f"structure-{r}") for r in range(structures.sizes["replicate"])]
         complete = [r for r, porosity in enumerate(structures.volume_porosity.values) if np.isfinite(porosity)]
         size = volumes[0].shape, float(volumes[0].attrs["voxel_size_nm"])
-        page.append(_reconstruction(structures, tree["trials"].to_dataset().load(), *size))
+        page.append(_reconstruction(structures, *size))
         if complete and complete[0] == 0:
             page += [_structure(micrograph, volumes[0]), _descriptors(micrograph, [volumes[r] for r in complete])]
     page.append(_search(tree["trials"].to_dataset().load()))
@@ -93,6 +95,31 @@ def _segmentation(micrograph: xr.Dataset) -> Section:
     return Section("Segmentation", text, [picture(figure, caption, caption)])
 
 
+def _imaging(imaging: xr.Dataset) -> Section:
+    one = imaging.isel(image=0)
+    text = (
+        "Sections of trials were blurred, noisy and segmented like the micrograph before they were compared with it. "
+        "Sizes, lengths and networks of the volumes are those of the structure, without blur."
+    )
+    if not bool(one.resolved):
+        text += (
+            f" The blur, {float(one.blur_nm):.3g} nm, is too large for the finest pores: sizes of the finest part of "
+            "the depth are upper bounds. Use an image of higher magnification."
+        )
+    smoothing = f"{float(one.presmooth):g} pixels" if one.presmooth else "none"
+    rows = [
+        ("blur (standard deviation), pixels", f"{float(one.blur):.2f} ± {float(one.blur_standard_error):.2f}"),
+        ("blur, nm", f"{float(one.blur_nm):.3g}"),
+        ("noise, black 0 to white 1", f"{float(one.noise):.4f} ± {float(one.noise_standard_error):.4f}"),
+        ("grey level of the pores", f"{float(one.pore_level):.3f} ± {float(one.level_standard_error):.3f}"),
+        ("grey level of the solid", f"{float(one.solid_level):.3f} ± {float(one.level_standard_error):.3f}"),
+        ("Gaussian filter before the threshold", smoothing),
+        ("voxels a pixel in the sections of trials", f"{int(one.supersampling)}"),
+        ("pixels that the blur was estimated from", f"{float(one.edge_fraction):.0%}"),
+    ]
+    return Section("Imaging", text, [Grid(("property", "value ± standard error"), rows)])
+
+
 def _extent(data: Any) -> tuple[float, float, float, float]:
     return (0, float(data.x[-1]), float(data.z[-1]), 0)
 
@@ -130,7 +157,7 @@ def _reconstruction(structures: xr.Dataset, trials: xr.Dataset, shape: tuple[int
             f"Best match with {_CONFIDENCE:.0%} confidence intervals from {structures.sizes['replicate'] - 1} further "
             "replicates, each matched to the micrograph as another section of the same membrane would have shown it. "
             f"Intervals of porosities are those of a volume of this size, {voxels} voxels or {lengths} nm. "
-        ) + _precision(structures, trials)
+        ) + _precision(structures)
     return Section("Reconstruction", text, [Grid(("property", "value"), properties), Grid(header, profile)])
 
 
@@ -138,15 +165,15 @@ def _are_independent_searches(structures: xr.Dataset | xr.DataArray) -> bool:
     return bool(structures["replicate"].attrs.get("design") == INDEPENDENT_SEARCHES)
 
 
-def _precision(structures: xr.Dataset, trials: xr.Dataset) -> str:
+def _precision(structures: xr.Dataset) -> str:
     """Precision of the porosity, its contributions, and the area of image that a sufficient precision needs.
 
     The deviations of the sections of a replicate, which equal the image that it is matched to, are those of the image.
     Those of its volume from its sections remain, whatever the image.
     """
-    replicate = np.arange(structures.sizes["replicate"])
-    porosity = structures.volume_porosity
-    sections = porosity.copy(data=trials.section_porosity.values[replicate, structures.best_trial.values])
+    if "section_porosity" not in structures:  # a run of an earlier version
+        return ""
+    porosity, sections = structures.volume_porosity, structures.section_porosity
     widths = [np.subtract(*replicate_interval(values, _CONFIDENCE)[::-1]) for values in (porosity, sections)]
     half, half_of_image = (float(width) / 2 / float(porosity.isel(replicate=0)) for width in widths)
     if not np.isfinite(half) or not np.isfinite(half_of_image):

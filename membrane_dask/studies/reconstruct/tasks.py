@@ -10,9 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from membrane_dask.physics.distributions import normal_cdf
+from membrane_dask.physics.elementary import exp, log
+from membrane_dask.physics.imaging.image_model import ImageModelErrors
 from membrane_dask.physics.reconstruction.descriptors import DescriptorScales, half_correlation_length
 from membrane_dask.physics.reconstruction.distance_objective import distance_features, distance_objective
-from membrane_dask.physics.reconstruction.matching import Match, Sections, Target, initial_structure, match
+from membrane_dask.physics.reconstruction.matching import Match, Sections, initial_structure, match
 from membrane_dask.physics.reconstruction.random_field import cut_and_close, gaussian_field, generate_window
 from membrane_dask.physics.reconstruction.structures import Graded, Structure, TwoLayers
 from membrane_dask.program import Unit
@@ -47,33 +50,37 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
     Parameters
     ----------
     context : mapping
-        ``method`` of the search, ``sections``, ``scales``, ``target`` and ``features`` of the micrograph,
-        ``pixel_nm``, ``shape`` of the volumes and ``block_size``.
+        ``method`` of the search, ``sections``, ``scales``, ``descriptors`` and ``features`` of the micrograph,
+        ``imaging_errors``, ``knots`` at which results are given, ``pixel_nm``, ``shape`` of the volumes and
+        ``block_size``.
     unit : Unit
-        ``params["structure"]`` as of :func:`as_params`. For replicates but the first ``params["model"]`` is the best
-        match, whose sections perturb the target.
+        ``params["structure"]`` as of :func:`as_params`. For replicates but the first ``params["model"]`` is the
+        structure whose sections perturb the target; with it, ``params["method"]`` replaces that of the search.
 
     Returns
     -------
     values : dict of str to ndarray
-        A value for every variable of ``trials``, or the planes of ``volume``.
+        A value for every variable of ``trials`` and ``matches``, or the planes of ``volume``.
     feedback : dict
         ``objective`` and the parameters of a trial, in voxels; ``pore_voxels_0`` to ``_3`` of a slab, by quarter of
         the depth.
     """
     structure = from_params(unit.params["structure"])
     noise, perturbation_noise = (int(word) for word in unit.seed_sequence().generate_state(2, np.uint64))
-    if unit.task != "trials":
+    if unit.task not in ("trials", "matches"):
         return _slab(context, unit, structure, noise)
     sections: Sections = replace(context["sections"], seed=noise)
-    target: Target = context["target"]
     scales: DescriptorScales = context["scales"]
+    windows = sections.windows(structure)
+    target = windows.target(context["descriptors"])
     if "model" in unit.params:
         model = from_params(unit.params["model"])
-        target = target.perturbed(*_independent_pair(model, replace(sections, seed=perturbation_noise), scales))
-    if context["method"] == "published":
+        pair = _independent_pair(model, replace(sections, seed=perturbation_noise), context["imaging_errors"])
+        target = target.perturbed(*(windows.target(scales.describe(solid)) for solid in pair))
+    method = unit.params.get("method", context["method"])
+    if method == "published":
         result = _published_trial(context, unit, structure, noise)
-    elif context["method"] == "direct":
+    elif method == "direct":
         result = match(initial_structure(structure, target, scales), target, scales, sections)
     else:
         sigma, _ = structure.parameters()
@@ -89,20 +96,28 @@ def _trial_values(
     ranges = context["sections"].ranges
     features = [distance_features(solid, edges=DISTANCE_EDGES, sections=ranges) for solid in result.solids]
     sigma, porosity = structure.parameters()
-    roughness = getattr(structure, "roughness", 0.0)
+    length = result.length
+    feedback = {f"sigma_{i}": float(value) for i, value in enumerate(sigma)}
+    feedback |= {f"porosity_{i}": float(value) for i, value in enumerate(porosity)}
+    roughness = 0.0
+    if isinstance(structure, Graded):
+        roughness = structure.roughness
+        feedback |= {f"knot_{i}": knot for i, knot in enumerate(structure.knots)}
+        # Linear between the knots of the structure, which are among those of the results.
+        knots = context["knots"]
+        sigma, porosity = structure.sigmas(knots)[0], normal_cdf(structure.levels(knots))
+        length = exp(np.interp(knots, structure.knots, log(length)))
     values: dict[str, Any] = {
         "sigma": sigma * pixel,
         "porosity": np.broadcast_to(porosity, sigma.shape),
-        "correlation_length": result.length * pixel,
+        "correlation_length": length * pixel,
         "closing_radius": structure.closing_radius * pixel,
         "roughness": roughness,
         "objective": result.objective,
         "distance_objective": distance_objective(np.mean(features, axis=0), context["features"]),
         "section_porosity": 1 - np.mean(result.solids),
     }
-    feedback = {"objective": result.objective, "closing_radius": structure.closing_radius, "roughness": roughness}
-    feedback |= {f"sigma_{i}": float(value) for i, value in enumerate(sigma)}
-    feedback |= {f"porosity_{i}": float(value) for i, value in enumerate(porosity)}
+    feedback |= {"objective": result.objective, "closing_radius": structure.closing_radius, "roughness": roughness}
     # The point to the last bit, as the search proposed it: later proposals depend on it.
     feedback |= unit.params.get("point", {})
     return {name: np.asarray(value, dtype=float) for name, value in values.items()}, feedback
@@ -120,12 +135,16 @@ def _slab(
     return {"volume": volume}, {f"pore_voxels_{q}": count for q, count in enumerate(pores)}
 
 
-def _independent_pair(model: Structure, sections: Sections, scales: DescriptorScales) -> tuple[Target, Target]:
-    """Targets from two independent sections of a structure."""
-    pair = replace(sections, planes=(0, _INDEPENDENT))
-    solids = pair.cut(model, pair.fields(model))
-    first, second = (pair.windows(model).target(scales.describe(solid)) for solid in solids)
-    return first, second
+def _independent_pair(model: Structure, sections: Sections, errors: ImageModelErrors | None) -> list[np.ndarray]:
+    """Two independent sections of a structure, as in segmented images, each of which may be that of the micrograph."""
+    solids = []
+    for plane in (0, _INDEPENDENT):
+        one = replace(sections, planes=(plane,))
+        if one.imaging and errors:
+            image_model = one.imaging.model.drawn(errors, np.random.default_rng((sections.seed, plane, 1)))
+            one = replace(one, imaging=replace(one.imaging, model=image_model))
+        solids += one.observe(model, one.fields(model))
+    return solids
 
 
 def _published_trial(context: Mapping[str, Any], unit: Unit, structure: Structure, noise: int) -> Match:

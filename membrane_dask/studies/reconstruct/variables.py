@@ -28,6 +28,8 @@ COORDINATES = (
     Coordinate("section", "1", "range of the depth: 0 the skin, 1 the support"),
     Coordinate("phase", "1", "phase of the pixel: 0 pore, 1 solid"),
     Coordinate("distance", "nm", "lower edge of the bin of distance to the other phase"),
+    Coordinate("image", "1", "number of the image"),
+    Coordinate("knot_set", "1", "number of the knots of a set"),
 )
 
 _SECTION_POROSITY = Variable("section_porosity", (), "f8", "1", "porosity of the sections after closing", attrs=_LOGIT)
@@ -61,11 +63,22 @@ TRIALS = TableSchema(
     COORDINATES,
     "Trial structures and how their sections compare with the micrograph",
 )
+MATCHES = TableSchema(
+    "matches",
+    (*_STRUCTURE, _SECTION_POROSITY),
+    COORDINATES,
+    "Structures with a drawn model that are matched to the micrograph as perturbed by the variance between sections",
+)
 STRUCTURES = TableSchema(
     "structures",
     (
-        Variable("best_trial", (), "i4", "1", "trial with the smallest objective", attrs=_NONE),
+        Variable(
+            "best_trial", (), "i4", "1",
+            "trial with the smallest objective; of a drawn model, the trial whose closing and roughness it has",
+            attrs=_NONE,
+        ),
         *_STRUCTURE,
+        _SECTION_POROSITY,
         Variable("volume_porosity", (), "f8", "1", "pore fraction of the volume", attrs=_LOGIT),
         Variable(
             "quarter_porosity", ("quarter",), "f8", "1", "pore fraction of each quarter of the volume's depth",
@@ -95,4 +108,39 @@ STRUCTURE_IMAGE = TableSchema(
     COORDINATES,
     "Volume of a replicate, an OME-Zarr image",
 )
-TABLES = (TRIALS, STRUCTURES, MICROGRAPH, STRUCTURE_IMAGE)
+MODEL_CHOICE = TableSchema(
+    "model_choice",
+    (
+        Variable("weight", ("trial",), "f8", "1", "probability that closing and roughness of a trial are drawn"),
+        Variable("knots_weight", ("knot_set",), "f8", "1", "probability that a set of knots is drawn"),
+    ),
+    COORDINATES,
+    "Weights by which closing, roughness and knots of the replicates are drawn",
+)
+IMAGING = TableSchema(
+    "imaging",
+    (
+        Variable("blur", (), "f8", "pixel", "standard deviation of the point-spread function"),
+        Variable("blur_standard_error", (), "f8", "pixel", "standard error of the blur"),
+        Variable("blur_nm", (), "f8", "nm", "standard deviation of the point-spread function"),
+        Variable("noise", (), "f8", "1", "standard deviation of the noise; grey values from 0, black, to 1, white"),
+        Variable("noise_standard_error", (), "f8", "1", "standard error of the noise"),
+        Variable("pore_level", (), "f8", "1", "grey value of the pores"),
+        Variable("solid_level", (), "f8", "1", "grey value of the solid"),
+        Variable("level_standard_error", (), "f8", "1", "standard error of either grey value"),
+        Variable("shading", (), "f8", "1", "relative variation of brightness across the image"),
+        Variable("curtaining", (), "f8", "1", "relative standard deviation of brightness between columns"),
+        Variable("presmooth", (), "f8", "pixel", "standard deviation of the Gaussian filter before the threshold"),
+        Variable("median", (), "i4", "pixel", "width of the median filter after the threshold; 1 none"),
+        Variable("supersampling", (), "i4", "1", "voxels a pixel along either axis of the sections of trials"),
+        Variable("edge_fraction", (), "f8", "1", "fraction of the pixels that the blur was estimated from"),
+        Variable(
+            "resolved", (), "u1", "1",
+            "1 if the half-correlation length of the structure is at least 1.4 times the blur at all depths",
+            attrs={"flag_values": [0, 1], "flag_meanings": "below_resolution resolved"},
+        ),
+    ),
+    COORDINATES,
+    "How the image shows the section",
+)  # fmt: skip
+TABLES = (TRIALS, MATCHES, STRUCTURES, MODEL_CHOICE, IMAGING, MICROGRAPH, STRUCTURE_IMAGE)

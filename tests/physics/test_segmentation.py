@@ -7,12 +7,13 @@ import pytest
 from skimage.filters import threshold_local, threshold_otsu
 
 from membrane_dask.physics.analytic_problems import GradedMembrane
-from membrane_dask.physics.imaging import micrograph
+from membrane_dask.physics.imaging import segmentation
+from membrane_dask.physics.imaging.image_model import ImagePriors
 
 
 def segment(image: np.ndarray, method: str = "adaptive", **options) -> np.ndarray:
-    """Only the solid."""
-    return micrograph.segment(image, method=method, **options).solid
+    """Only the solid; no blur is estimated, for which some of the images are too simple."""
+    return segmentation.segment(image, method=method, priors=ImagePriors(blur=0.0), **options).solid
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def test_shading_correction(shading, curtaining, pores):
     truth = GradedMembrane()
     correct = truth.section(truth.slices // 2) > 0
     image = truth.micrograph(shading=shading, curtaining=curtaining)
-    result = micrograph.segment(image if pores == "dark" else 255 - image, pores=pores)
+    result = segmentation.segment(image if pores == "dark" else 255 - image, pores=pores)
     assert (result.solid != correct).mean() < 0.045  # 2.9 % without shading
     assert result.solid.mean() == pytest.approx(correct.mean(), abs=0.005)
     assert abs(result.bias) < 0.005
@@ -64,7 +65,7 @@ def test_the_bias_of_the_adaptive_threshold_is_estimated(truth):
     """It adds pores, most of which a rendering of its result reveals."""
     truth = GradedMembrane()
     correct = truth.section(truth.slices // 2) > 0
-    result = micrograph.segment(truth.micrograph(), method="adaptive")
+    result = segmentation.segment(truth.micrograph(), method="adaptive")
     added = correct.mean() - result.solid.mean()
     assert added > 0.015
     assert 0.4 * added < result.bias < 1.2 * added
@@ -102,6 +103,7 @@ def test_otsu_and_median():
     image = np.full((64, 64), 40, np.uint8)
     image[:, 32:] = 200
     image[10, 10] = 200
+    image[0, 0] = 41  # an image of two values is taken as it is
     assert segment(image, method="otsu", presmooth=0, median=1)[10, 10]
     solid = segment(image, method="otsu", presmooth=0, median=3)
     np.testing.assert_array_equal(solid, np.arange(64)[None, :] >= 32 * np.ones((64, 1)))

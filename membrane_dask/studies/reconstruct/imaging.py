@@ -1,0 +1,111 @@
+"""How the micrograph of a study shows its section: estimates with their errors, for its trials and its results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from membrane_dask.physics.imaging.image_model import ImageEstimate, ImageModelErrors
+from membrane_dask.physics.reconstruction.descriptors import DescriptorScales, half_correlation_length
+from membrane_dask.physics.reconstruction.matching import Imaging, Sections, Target
+from membrane_dask.physics.reconstruction.structures import Structure
+from membrane_dask.program import Dataset
+from membrane_dask.studies.reconstruct import config
+from membrane_dask.studies.reconstruct.config import ReconstructStudy
+from membrane_dask.studies.reconstruct.micrograph import SegmentedMicrograph
+from membrane_dask.studies.reconstruct.variables import IMAGING
+
+#: Blur adds this many times its variance to the square of the half-correlation length of a segmented image.
+_BROADENING = 0.7
+#: Half-correlation length, pixels, below which sections are cut at half the pixel.
+_COARSE = 1.7
+#: Half-correlation length over blur below which an image does not determine it.
+_RESOLVED = 1.4
+#: Images from which the standard errors are estimated, and their pixels.
+_IMAGES, _IMAGE_PIXELS = 8, 300_000
+
+
+@dataclass(frozen=True)
+class MicrographImaging:
+    """How the micrograph shows its section.
+
+    Parameters
+    ----------
+    imaging : Imaging
+        For the sections of trials.
+    estimate : ImageEstimate
+    errors : ImageModelErrors
+        Standard errors of its model.
+    length : (n,) ndarray
+        Half-correlation lengths of the structure, without the blur, in the windows of the knots, pixels.
+    """
+
+    imaging: Imaging
+    estimate: ImageEstimate
+    errors: ImageModelErrors
+    length: np.ndarray
+
+    @property
+    def is_resolved(self) -> bool:
+        """Whether the image determines the sizes at all depths."""
+        return bool((self.length >= _RESOLVED * self.imaging.model.blur).all())
+
+    def dataset(self, micrograph: SegmentedMicrograph) -> Dataset:
+        """Table ``imaging`` of the result."""
+        model, errors, segmentation = self.imaging.model, self.errors, micrograph.segmentation
+        values = {
+            "blur": model.blur,
+            "blur_standard_error": errors.blur,
+            "blur_nm": model.blur * micrograph.pixel_nm,
+            "noise": model.noise,
+            "noise_standard_error": errors.noise,
+            "pore_level": model.pore_level,
+            "solid_level": model.solid_level,
+            "level_standard_error": errors.level,
+            "shading": segmentation.shading,
+            "curtaining": segmentation.curtaining,
+            "presmooth": segmentation.segmenter.presmooth,
+            "median": segmentation.segmenter.median,
+            "supersampling": self.imaging.supersampling,
+            "edge_fraction": self.estimate.edge_fraction,
+            "resolved": self.is_resolved,
+        }
+        return Dataset(IMAGING, {name: np.array([value]) for name, value in values.items()}, ("image",))
+
+
+def imaging_of(
+    study: ReconstructStudy,
+    micrograph: SegmentedMicrograph,
+    target: Target,
+    scales: DescriptorScales,
+    initial: Structure,
+    sections: Sections,
+) -> MicrographImaging | None:
+    """How the micrograph shows its section; None where trials are compared as they are.
+
+    Parameters
+    ----------
+    target : Target
+        What the segmented micrograph shows.
+    scales : DescriptorScales
+        Lags of its correlation.
+    initial : Structure
+        Initial structure of the search, whose images give the standard errors.
+    sections : Sections
+        Of the trials.
+    """
+    segmentation = micrograph.segmentation
+    if study.imaging == "none" or study.search.method == "published" or segmentation.estimate is None:
+        return None
+    estimate = segmentation.estimate
+    segmented = half_correlation_length(target.descriptors.correlation, scales.lags)
+    length = np.sqrt(np.maximum(np.square(segmented) - _BROADENING * estimate.model.blur**2, 0))
+    supersampling = study.imaging.supersampling if isinstance(study.imaging, config.Imaging) else "auto"
+    if supersampling == "auto":
+        supersampling = 2 if np.nanmin(length, initial=np.inf) < _COARSE else 1
+    width = max(1, min(sections.width, _IMAGE_PIXELS // sections.depth))
+    distance = 1 << 18  # independent for any width of the fields
+    samples = replace(sections, width=width, planes=tuple(distance * k for k in range(_IMAGES)), imaging=None)
+    errors = estimate.errors(samples.cut(initial, samples.fields(initial)))
+    return MicrographImaging(Imaging(estimate.model, segmentation.segmenter, supersampling), estimate, errors, length)
