@@ -124,7 +124,7 @@ def _extent(data: Any) -> tuple[float, float, float, float]:
     return (0, float(data.x[-1]), float(data.z[-1]), 0)
 
 
-def _reconstruction(structures: xr.Dataset, trials: xr.Dataset, shape: tuple[int, ...], voxel_nm: float) -> Section:
+def _reconstruction(structures: xr.Dataset, shape: tuple[int, ...], voxel_nm: float) -> Section:
     header = ("depth, nm", "half-correlation length, nm", "width of the field, nm", "porosity before closing")
     knots = [structures.isel(knot=number) for number in range(structures.sizes["knot"])]
     profile = [
