@@ -1,4 +1,4 @@
-"""Properties of a known membrane and of the structures that a study reconstructs from its micrograph.
+"""Properties of known membranes and of the structures that a study reconstructs from their micrographs.
 
 Both go through studies as a user runs them, in this process. Only what has not changed between versions of the package
 is imported, so that a checkout of an earlier version can be measured by the same script.
@@ -48,55 +48,52 @@ def reconstruct(folder: Path, image: np.ndarray, settings: Mapping[str, Any]) ->
     return md.run(write_study(folder, image, settings), folder / "run", **_SILENT)
 
 
-def characterize(folder: Path, solid: np.ndarray, transport: bool = False) -> dict[str, Any]:
-    """Properties of the structures of ``folder / "run"`` and of the truth.
+def properties_of_volume(folder: Path, solid: np.ndarray, transport: bool = False) -> dict[str, float]:
+    """Value of each row of a volume ``(z, y, x)``, True in the solid; ``transport`` as of :func:`properties_of_run`."""
+    np.save(folder / "volume.npy", np.where(solid, 255, 0).astype(np.uint8))
+    settings = {"input": "volume.npy", "voxel_size": f"{VOXEL:g} nm"}
+    rows = _characterize(folder, "volume", settings, [solid], transport)
+    return {row: values[0] for row, values in rows.items()}
+
+
+def properties_of_run(folder: Path, transport: bool = False) -> dict[str, list[float]]:
+    """Values of each row, by replicate, of the structures of ``folder / "run"``.
 
     Parameters
     ----------
     folder : Path
         As of :func:`reconstruct`.
-    solid : (z, y, x) ndarray of bool
-        The truth.
     transport : bool
         Whether to compute tortuosities and permeability.
-
-    Returns
-    -------
-    dict
-        ``truth``: value of each row; ``structures``: list with a value for each replicate, the best match first.
     """
-    np.save(folder / "truth.npy", np.where(solid, 255, 0).astype(np.uint8))
+    run = md.open_run(folder / "run")
+    n = run.result["structures"].to_dataset().sizes["replicate"]
+    volumes = [run.volume(f"structure-{r}").values > 0 for r in range(n)]
+    return _characterize(folder, "structures", {"input": "run"}, volumes, transport)
+
+
+def _characterize(
+    folder: Path, name: str, settings: Mapping[str, Any], volumes: list[np.ndarray], transport: bool
+) -> dict[str, list[float]]:
     study = {
-        "kind": "characterize", "input": "run", "reference": "truth.npy", "voxel_size": f"{VOXEL:g} nm",
-        "tortuosity": transport, "flow": {"enabled": transport}, "cluster": {"profile": "sync"},
-    }  # fmt: skip
-    path = folder / "characterize.yaml"
+        "kind": "characterize", "tortuosity": transport, "flow": {"enabled": transport},
+        "cluster": {"profile": "sync"},
+    } | settings  # fmt: skip
+    path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(study))
-    run = md.run(path, folder / "characterized", **_SILENT)
-    result = {name: run.result[name].to_dataset().load() for name in run.result}
-    truth: dict[str, float] = {}
-    structures: dict[str, list[float]] = {}
-    properties = result["properties"]
-    for name, values in properties.data_vars.items():
-        if values.dims == ("replicate",) and name not in _NO_ROWS and not values.isnull().all():
-            truth[name] = float(result["reference_properties"][name])
-            structures[name] = values.values.tolist()
-    volumes = [
-        md.open_run(folder / "run").volume(f"structure-{r}").values > 0 for r in range(properties.sizes["replicate"])
-    ]
-    by_quarter = {
-        "porosity": (_quarter_porosity(solid), [_quarter_porosity(volume) for volume in volumes]),
-        "pore_radius_mean": (
-            result["reference_pore_sizes"].quarter_pore_radius_mean.values,
-            result["pore_sizes"].quarter_pore_radius_mean.values,
-        ),
-        "half_length": (half_lengths(solid) * VOXEL, [half_lengths(volume) * VOXEL for volume in volumes]),
+    result = md.run(path, folder / name, **_SILENT).result
+    properties, pore_sizes = (result[table].to_dataset().load() for table in ("properties", "pore_sizes"))
+    rows = {
+        str(row): values.values.tolist()
+        for row, values in properties.data_vars.items()
+        if values.dims == ("replicate",) and row not in _NO_ROWS and not values.isnull().all()
     }
-    for name, (true, replicates) in by_quarter.items():
-        for q in range(4):
-            truth[f"{name}_{q}"] = float(true[q])
-            structures[f"{name}_{q}"] = [float(values[q]) for values in replicates]
-    return {"truth": truth, "structures": structures}
+    by_quarter = {
+        "porosity": np.array([[1 - volume[q].mean() for q in quarters(len(volume))] for volume in volumes]),
+        "pore_radius_mean": pore_sizes.quarter_pore_radius_mean.values,
+        "half_length": np.array([half_lengths(volume) for volume in volumes]) * VOXEL,
+    }
+    return rows | {f"{row}_{q}": values[:, q].tolist() for row, values in by_quarter.items() for q in range(4)}
 
 
 def estimates(run: Any) -> dict[str, Any]:
@@ -120,10 +117,6 @@ def estimates(run: Any) -> dict[str, Any]:
                 for name, variable in {**table.coords, **table.data_vars}.items()
             } | {name: value for name, value in table.attrs.items() if isinstance(value, (str, float, int))}
     return values
-
-
-def _quarter_porosity(solid: np.ndarray) -> np.ndarray:
-    return np.array([1 - solid[rows].mean() for rows in quarters(len(solid))])
 
 
 def read_lines(path: Path | None) -> Iterator[dict[str, Any]]:

@@ -43,9 +43,10 @@ from _micrograph_truths import (
 from _reconstruct_rows import (
     VOXEL,
     append_line,
-    characterize,
     estimates,
     print_circumstances,
+    properties_of_run,
+    properties_of_volume,
     read_lines,
     reconstruct,
     write_study,
@@ -65,6 +66,8 @@ COLUMNS = {
     "porosity": "porosity", "LT": "pore_radius_mean", "body": "body_radius_mean", "throat": "throat_radius_mean",
     "coord.": "coordination_number_mean", "n": "n_pores",
 }  # fmt: skip
+#: Rows that are given by quarter of the depth.
+_QUARTERS = ("half_length", "pore_radius_mean")
 #: Widths of the fields of sections at half the pixel, pixels: half-correlation lengths of 0.93, 1.38, and 2.4 to 3.4.
 FINE_WIDTHS = ((0.79,), (1.18,), (2.03, 2.90))
 FINE_BLURS = (0.5, 1.0, 1.5)
@@ -74,17 +77,23 @@ Task = dict[str, Any]
 # -- one task, in a process of its own
 
 
+def truth_task(task: Task) -> dict[str, Any]:
+    """Properties of a truth."""
+    truth = public_truth(task["truth"], tuple(task["shape"]), task["berea"])
+    with tempfile.TemporaryDirectory() as folder:
+        return properties_of_volume(Path(folder), truth.solid)
+
+
 def errors_task(task: Task) -> dict[str, Any]:
-    """Relative errors of the best match in percent, and those by quarter of the depth."""
+    """Properties of the best match."""
     truth = public_truth(task["truth"], tuple(task["shape"]), task["berea"])
     image = np.where(truth.section, 255, 0).astype(np.uint8) if task["method"] == "section" else truth.image
     slices = truth.solid.shape[1]
     settings = {"search": task["search"], "volume": {"slices": slices, "block_size": slices}, "seed": task["seed"]}
     with tempfile.TemporaryDirectory() as folder:
         run = reconstruct(Path(folder), image, settings | METHODS[task["method"]])
-        rows = characterize(Path(folder), truth.solid)
-        errors = {row: 100 * (rows["structures"][row][0] / true - 1) for row, true in rows["truth"].items() if true}
-        return {"errors": errors, "estimates": estimates(run), "blur": truth.imaging.blur}
+        rows = properties_of_run(Path(folder))
+        return {"match": {row: values[0] for row, values in rows.items()}, "estimates": estimates(run)}
 
 
 def imaging_task(task: Task) -> dict[str, Any]:
@@ -149,8 +158,10 @@ def _one_trial() -> dict[str, Any]:
 
 
 WORK: dict[str, Callable[[Task], dict[str, Any]]] = {
-    "errors": errors_task, "imaging": imaging_task, "binary": binary_task, "fine": fine_task, "cost": cost_task,
+    "truth": truth_task, "errors": errors_task, "imaging": imaging_task, "binary": binary_task, "fine": fine_task,
+    "cost": cost_task,
 }  # fmt: skip
+TABLES = ["errors", "imaging", "binary", "fine", "cost"]
 
 
 # -- all tasks
@@ -164,9 +175,11 @@ class Results:
         self._done = {_key(line["task"]): line["result"] for line in read_lines(path)}
 
     def of(self, tasks: Sequence[Task]) -> list[dict[str, Any]]:
-        """Results of tasks, in order."""
+        """Results of tasks, in order; equal ones are computed once."""
+        unique = {_key(task): task for task in tasks}
         with ThreadPoolExecutor(self._processes) as pool:
-            return list(pool.map(self._one, tasks))
+            results = dict(zip(unique, pool.map(self._one, unique.values()), strict=True))
+        return [results[_key(task)] for task in tasks]
 
     def _one(self, task: Task) -> dict[str, Any]:
         if _key(task) not in self._done:
@@ -187,10 +200,23 @@ def _key(task: Mapping[str, Any]) -> str:
     return json.dumps(task, sort_keys=True)
 
 
-def errors(results: Results, names: Sequence[str], methods: Sequence[str], **common: Any) -> None:
+def print_errors(results: Results, names: Sequence[str], methods: Sequence[str], **common: Any) -> None:
     """Print errors of every truth and method, and means of their absolute values."""
-    tasks = [{"table": "errors", "truth": name, "method": method, **common} for name in names for method in methods]
-    outcomes = dict(zip([(task["truth"], task["method"]) for task in tasks], results.of(tasks), strict=True))
+    # The truths that start with A are one membrane, whose images have different blurs.
+    membranes = {name: BLURS_OF_A[0] if name in BLURS_OF_A else name for name in names}
+    pairs = [(name, method) for name in names for method in methods]
+    tasks = [
+        {"table": "errors", "truth": membranes[name] if method == "section" else name, "method": method, **common}
+        for name, method in pairs
+    ]
+    volumes = [
+        {"table": "truth", "truth": membranes[name], "shape": common["shape"], "berea": common["berea"]}
+        for name, _ in pairs
+    ]
+    outcomes = {}
+    for pair, truth, result in zip(pairs, results.of(volumes), results.of(tasks), strict=True):
+        errors = {row: 100 * (value / truth[row] - 1) for row, value in result["match"].items() if truth.get(row)}
+        outcomes[pair] = result | {"errors": errors}
     print(f"\nerrors, %\n{'truth':12}{'method':10}" + "".join(f"{c:>10}" for c in COLUMNS)
           + f"{'half-length by quarter':>30}{'LT by quarter':>28}   match")  # fmt: skip
     for (name, method), result in outcomes.items():
@@ -215,10 +241,7 @@ def errors(results: Results, names: Sequence[str], methods: Sequence[str], **com
               f"{np.abs(throats).max():.1f} %")  # fmt: skip
 
 
-_QUARTERS = ("half_length", "pore_radius_mean")
-
-
-def imaging(results: Results, count: int, shape: tuple[int, int, int]) -> None:
+def print_imaging(results: Results, count: int, shape: tuple[int, int, int]) -> None:
     """Print how well blur, noise and levels are read from images."""
     tasks = [{"table": "imaging", "number": number, "shape": [shape[0], 1, shape[2]]} for number in range(count)]
     outcomes = results.of(tasks)
@@ -245,7 +268,7 @@ def imaging(results: Results, count: int, shape: tuple[int, int, int]) -> None:
           f"levels within {np.abs(values[:, 2:] - true[:, 2:]).max():.3f}")  # fmt: skip
 
 
-def binary(results: Results, shape: tuple[int, int, int]) -> None:
+def print_binary(results: Results, shape: tuple[int, int, int]) -> None:
     """Print what the segmentation does to binary sections."""
     names = ("A, blur 0", "B", "C")
     outcomes = results.of([{"table": "binary", "truth": name, "shape": shape} for name in names])
@@ -253,7 +276,7 @@ def binary(results: Results, shape: tuple[int, int, int]) -> None:
           + ", ".join(f"{name[0]} {r['changed']:.2f}" for name, r in zip(names, outcomes, strict=True)))  # fmt: skip
 
 
-def fine(results: Results, count: int, shape: tuple[int, int]) -> None:
+def print_fine(results: Results, count: int, shape: tuple[int, int]) -> None:
     """Print half-lengths of matches to images of sections made at half the pixel."""
     tasks = [
         {"table": "fine", "sigma": sigma, "blur": blur, "number": number, "shape": shape}
@@ -277,7 +300,7 @@ def fine(results: Results, count: int, shape: tuple[int, int]) -> None:
               f"{np.abs(error.mean(axis=1)).mean():11.1f}  {true.min() / task['blur']:.1f}")  # fmt: skip
 
 
-def cost(results: Results, names: Sequence[str], methods: Sequence[str], repeats: int, **common: Any) -> None:
+def print_cost(results: Results, names: Sequence[str], methods: Sequence[str], repeats: int, **common: Any) -> None:
     """Print CPU times of a trial; versions alternate."""
     tasks = [
         {"table": "cost", "truth": name, "method": method, "repeat": repeat, **common}
@@ -305,7 +328,7 @@ def cost(results: Results, names: Sequence[str], methods: Sequence[str], repeats
 def main() -> None:
     """Print the tables."""
     parser = argument_parser(__doc__)
-    parser.add_argument("--tables", nargs="*", choices=list(WORK), default=list(WORK))
+    parser.add_argument("--tables", nargs="*", choices=TABLES, default=TABLES)
     parser.add_argument("--truths", nargs="*", default=list(dict.fromkeys([*TABLE, *BLURS_OF_A])))
     parser.add_argument("--methods", nargs="*", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--berea", help="tomogram of Berea sandstone, TIFF or ZIP")
@@ -336,16 +359,16 @@ def main() -> None:
     results = Results(arguments.lines, arguments.earlier, arguments.processes)
     common = {"shape": list(shape), "search": search, "berea": arguments.berea}
     if "errors" in arguments.tables:
-        errors(results, names, methods, seed=arguments.seed, **common)
+        print_errors(results, names, methods, seed=arguments.seed, **common)
     if "imaging" in arguments.tables:
-        imaging(results, arguments.images, shape)
+        print_imaging(results, arguments.images, shape)
     if "binary" in arguments.tables:
-        binary(results, shape)
+        print_binary(results, shape)
     if "fine" in arguments.tables:
-        fine(results, fine_images, fine_shape)
+        print_fine(results, fine_images, fine_shape)
     if "cost" in arguments.tables:
         timed = [name for name in names if name in TABLE]
-        cost(results, timed, [m for m in methods if m != "section"], arguments.repeats, **common)
+        print_cost(results, timed, [m for m in methods if m != "section"], arguments.repeats, **common)
 
 
 if __name__ == "__main__":

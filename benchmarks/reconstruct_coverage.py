@@ -31,7 +31,15 @@ import numpy as np
 import xarray as xr
 from _common import argument_parser, skipped
 from _micrograph_truths import MISFITS, RANDOM_SHAPE, Imaging, misfit, random_truth
-from _reconstruct_rows import append_line, characterize, estimates, print_circumstances, read_lines, reconstruct
+from _reconstruct_rows import (
+    append_line,
+    estimates,
+    print_circumstances,
+    properties_of_run,
+    properties_of_volume,
+    read_lines,
+    reconstruct,
+)
 
 import membrane_dask as md
 from membrane_dask.studies.characterize.variables import FLOW, STRUCTURE
@@ -78,7 +86,9 @@ def membrane(number: int, transport: bool, sizes: Sizes) -> Line:
             run = reconstruct(Path(folder), truth.image, settings)
         except md.StudyError as error:
             return line | {"refused": str(error)}
-        line |= {"estimates": estimates(run)} | characterize(Path(folder), truth.solid, transport)
+        line["estimates"] = estimates(run)
+        line["truth"] = properties_of_volume(Path(folder), truth.solid, transport)
+        line["structures"] = properties_of_run(Path(folder), transport)
     return line | {"cpu_seconds": round(time.process_time() - start, 1)}
 
 
