@@ -7,9 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from membrane_dask.physics.reconstruction.descriptors import DescriptorScales, half_correlation_length
+from membrane_dask.physics.imaging.image_model import ImageModel
+from membrane_dask.physics.imaging.segmentation import Segmenter
+from membrane_dask.physics.reconstruction.descriptors import DescriptorScales, average, half_correlation_length
 from membrane_dask.physics.reconstruction.matching import (
     DepthWindows,
+    Imaging,
     Sections,
     initial_structure,
     match,
@@ -50,6 +53,30 @@ def test_fit_reproduces_the_descriptors_of_the_image(name):
     too_closed = replace(truth, closing_radius=3.2)  # about the radius of the pores
     wrong = match(initial_structure(too_closed, target, scales), target, scales, sections, iterations=6)
     assert fit.objective < 0.7 * wrong.objective
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_the_structure_is_matched_through_blur_and_noise(n):
+    """Its half-correlation lengths are those of the true section, not those of the image, which is coarser."""
+    truth = Graded(knots=(0.0, 1.0), sigma=(1.6, 3.0), porosity=(0.35, 0.4))
+    true_section = section(truth, 5)
+    model = ImageModel(blur=1.5, noise=0.05, pore_level=0.25, solid_level=0.65)
+    segmenter = Segmenter(method="otsu", presmooth=0.0, median=1)
+    image = segmenter(model.render(true_section, model.noise_of(9, 9, true_section.shape)))
+    scales = DescriptorScales.suited_to(image)
+    sections = Sections(DEPTH, WIDTH, (0, 50), 77, imaging=Imaging(model, segmenter, n))
+    windows = sections.windows(truth)
+    target = windows.target(scales.describe(image))
+    fit = match(initial_structure(truth, target, scales), target, scales, sections, iterations=6)
+    volume = generate_window(fit.structure, depth=DEPTH, start=(0, 0, 0), shape=(DEPTH, 64, WIDTH), seed=77) > 0
+    structure = average([scales.describe(volume[:, y]) for y in range(0, 64, 8)])
+    lengths = [
+        half_correlation_length(windows.target(rows).descriptors.correlation, scales.lags)
+        for rows in (structure, scales.describe(true_section), scales.describe(image))
+    ]
+    assert lengths[2][0] > 1.1 * lengths[1][0]
+    # The section and the two sections of the fit each determine the lengths within some 2 and 4 %.
+    np.testing.assert_allclose(lengths[0], lengths[1], rtol=0.1)
 
 
 def test_objective_of_equal_descriptors_is_zero():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 
 import imageio.v3 as iio
@@ -90,6 +91,28 @@ def test_a_depth_without_pores(tmp_path):
     with pytest.raises(md.StudyError, match=r"hardly any pores around 0% of its depth .* crop"):
         md.plan(path, measure=False)
     assert md.plan(md.load_study(path, crop={"top": 24}), measure=False)
+
+
+def test_imaging_is_estimated_given_or_switched_off(study, tmp_path):
+    """The plan prints what is used, and a blur that contradicts the image."""
+    plan = str(md.plan(study, measure=False))
+    assert re.search(r"imaging +blur 1\.[01]\d \+- 0\.\d\d pixels, noise 0\.05", plan)
+    given = str(md.plan(md.load_study(study, imaging={"blur": "6 +- 0.3 nm"}), measure=False))
+    assert re.search(
+        r"blur 2\.00 \+- 0\.10 pixels.*imaging.blur: 2\.00 pixels are used; the image shows 1\.", given, re.S
+    )
+    assert "imaging" not in str(md.plan(md.load_study(study, imaging="none"), measure=False))
+    with pytest.raises(md.StudyError, match=r"imaging\.blur.* 1\.2 \+- 0\.1 px"):
+        md.load_study(study, imaging={"blur": 1.2})
+    with pytest.raises(md.StudyError, match=r"imaging\.method.*'auto' or 'none'"):
+        md.load_study(study, imaging="sharp")
+    binary = np.where(GradedMembrane(depth=128, slices=4, width=160).section(2) > 0, 255, 0).astype("u1")
+    iio.imwrite(tmp_path / "binary.png", binary)
+    (tmp_path / "b.yaml").write_text("kind: reconstruct\ninput: binary.png\npixel_size: 3 nm\nmodel: {knots: [0, 1]}\n")
+    assert "imaging" not in str(md.plan(tmp_path / "b.yaml", measure=False))
+    assert "blur 0.50" in str(md.plan(md.load_study(tmp_path / "b.yaml", imaging={"blur": "0.5 px"}), measure=False))
+    with pytest.raises(md.StudyError, match="a binary image shows no blur"):
+        md.plan(md.load_study(tmp_path / "b.yaml", imaging={"noise": 0.1}), measure=False)
 
 
 def test_the_pixel_size_is_read_from_the_file(study, tmp_path):

@@ -220,6 +220,8 @@ def _binary(solid: np.ndarray, priors: ImagePriors) -> Segmentation:
     """A binary image, as it is; of a known blur it is the segmentation of an image with that blur."""
     segmenter = Segmenter(method="otsu", presmooth=0.0, median=1)
     estimate = None
+    if priors.blur is None and (priors.noise is not None or priors.levels):
+        raise ValueError("a binary image shows no blur: give imaging.blur, or set imaging: none")
     if priors.blur:
         levels = priors.levels or (0.0, 1.0)
         model = ImageModel(blur=priors.blur, noise=priors.noise or 0.0, pore_level=levels[0], solid_level=levels[1])

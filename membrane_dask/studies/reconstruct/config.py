@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from membrane_dask.config import BaseStudy, InputFile, Model, _ordered, parameter
 from membrane_dask.errors import Problem
@@ -15,13 +15,14 @@ from membrane_dask.physics.imaging.morphology import squared_radius
 from membrane_dask.quantities import LengthNm, Number, Numbers, Range, Whole, convert, split_quantity
 
 
-def _checked_blur(text: str) -> str:
+def _checked_blur(value: object) -> str:
+    text = value if isinstance(value, str) else str(value)  # a number, whose unit is missing
     blur_in_pixels(text, 1.0)
     return text
 
 
 #: Blur with its unit, as the user gave it: pixels can only be converted once the pixel size is known.
-Blur = Annotated[str, AfterValidator(_checked_blur)]
+Blur = Annotated[str, BeforeValidator(_checked_blur)]
 
 
 def blur_in_pixels(text: str, pixel_nm: float) -> tuple[float, float]:
@@ -83,8 +84,15 @@ class Segmentation(Model):
 
 
 class Imaging(Model):
-    """What is known of the image; what is not given is estimated from it."""
+    """How the image shows the section; what is not given is estimated from it. `imaging: none` sets the method."""
 
+    method: Literal["auto", "none"] = parameter(
+        "auto",
+        "auto: sections of trials are blurred, noisy and segmented as in the image before they are compared with it; "
+        "none: they are compared as they are, as always with a binary image of no given blur and with the published "
+        "search",
+        unit="",
+    )
     blur: Blur | None = parameter(
         None,
         "standard deviation of the point-spread function and its standard error, in pixels or as a length, for example "
@@ -100,6 +108,11 @@ class Imaging(Model):
         "voxels a pixel along either axis at which the sections of trials are cut; auto: 2 where the half-correlation "
         "length of the structure is below 1.7 pixels, else 1",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _method_alone(cls, value: object) -> object:
+        return {"method": value} if isinstance(value, str) else value
 
     def _inconsistencies(self) -> Iterator[Problem]:
         if self.levels and (min(self.levels) < 0 or max(self.levels) > 1):
@@ -251,13 +264,7 @@ class ReconstructStudy(BaseStudy):
         le=10_000,
     )
     segmentation: Segmentation = parameter(Segmentation(), "segmentation into pores and solid", unit="")
-    imaging: Literal["auto", "none"] | Imaging = parameter(
-        "auto",
-        "how the image shows the section. auto: blur, noise and grey levels are estimated from it, and the sections of "
-        "trials are blurred, noisy and segmented likewise before they are compared; none: they are compared as they "
-        "are, as always with a binary image and with the published search",
-        unit="",
-    )
+    imaging: Imaging = parameter(Imaging(), "blur, noise and grey levels of the image", unit="")
     model: StructureModel = parameter(StructureModel(), "model of the structure", unit="")
     search: Search = parameter(Search(), "search for the matching structure", unit="")
     volume: VolumeSettings = parameter(VolumeSettings(), "generated volume", unit="")

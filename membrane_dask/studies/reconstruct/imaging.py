@@ -11,7 +11,6 @@ from membrane_dask.physics.reconstruction.descriptors import DescriptorScales, h
 from membrane_dask.physics.reconstruction.matching import Imaging, Sections, Target
 from membrane_dask.physics.reconstruction.structures import Structure
 from membrane_dask.program import Dataset
-from membrane_dask.studies.reconstruct import config
 from membrane_dask.studies.reconstruct.config import ReconstructStudy
 from membrane_dask.studies.reconstruct.micrograph import SegmentedMicrograph
 from membrane_dask.studies.reconstruct.variables import IMAGING
@@ -22,6 +21,8 @@ _BROADENING = 0.7
 _COARSE = 1.7
 #: Half-correlation length over blur below which an image does not determine it.
 _RESOLVED = 1.4
+#: Standard errors by which a given blur differs from the estimated one when both are reported.
+_CONTRADICTION = 3
 #: Images from which the standard errors are estimated, and their pixels.
 _IMAGES, _IMAGE_PIXELS = 8, 300_000
 
@@ -50,6 +51,38 @@ class MicrographImaging:
     def is_resolved(self) -> bool:
         """Whether the image determines the sizes at all depths."""
         return bool((self.length >= _RESOLVED * self.imaging.model.blur).all())
+
+    def summary(self) -> list[tuple[str, str]]:
+        """Rows of the printed plan."""
+        model, errors, estimated = self.imaging.model, self.errors, self.estimate.estimated
+        smoothing = self.imaging.segmenter.presmooth
+        rows = [
+            (
+                "imaging",
+                f"blur {model.blur:.2f} +- {errors.blur:.2f} pixels, noise {model.noise:.3f} +- {errors.noise:.3f}, "
+                f"levels {model.pore_level:.3f} and {model.solid_level:.3f} +- {errors.level:.3f} (black 0, white 1); "
+                + (f"smoothed by {smoothing:g} pixels before the threshold" if smoothing else "not smoothed")
+                + (f"; sections cut at 1/{self.imaging.supersampling} pixel" * (self.imaging.supersampling > 1)),
+            )
+        ]
+        error = errors.blur
+        if self.estimate.edge_fraction and abs(model.blur - estimated.blur) > _CONTRADICTION * error:
+            rows.append(
+                (
+                    "imaging",
+                    f"imaging.blur: {model.blur:.2f} pixels are used; the image shows {estimated.blur:.2f} +- "
+                    f"{error:.2f}",
+                )
+            )
+        if not self.is_resolved:
+            rows.append(
+                (
+                    "resolution",
+                    f"half-correlation lengths down to {self.length.min():.1f} pixels, less than {_RESOLVED:g} times "
+                    "the blur: sizes there are upper bounds; use an image of higher magnification",
+                )
+            )
+        return rows
 
     def dataset(self, micrograph: SegmentedMicrograph) -> Dataset:
         """Table ``imaging`` of the result."""
@@ -96,12 +129,12 @@ def imaging_of(
         Of the trials.
     """
     segmentation = micrograph.segmentation
-    if study.imaging == "none" or study.search.method == "published" or segmentation.estimate is None:
+    if study.imaging.method == "none" or study.search.method == "published" or segmentation.estimate is None:
         return None
     estimate = segmentation.estimate
     segmented = half_correlation_length(target.descriptors.correlation, scales.lags)
     length = np.sqrt(np.maximum(np.square(segmented) - _BROADENING * estimate.model.blur**2, 0))
-    supersampling = study.imaging.supersampling if isinstance(study.imaging, config.Imaging) else "auto"
+    supersampling = study.imaging.supersampling
     if supersampling == "auto":
         supersampling = 2 if np.nanmin(length, initial=np.inf) < _COARSE else 1
     width = max(1, min(sections.width, _IMAGE_PIXELS // sections.depth))

@@ -13,7 +13,7 @@ from membrane_dask.physics.imaging.image_model import ImagePriors
 from membrane_dask.physics.imaging.segmentation import Segmentation, segment
 from membrane_dask.physics.reconstruction.descriptors import DescriptorScales
 from membrane_dask.program import Dataset
-from membrane_dask.studies.reconstruct.config import Imaging, ReconstructStudy, blur_in_pixels
+from membrane_dask.studies.reconstruct.config import ReconstructStudy, blur_in_pixels
 from membrane_dask.studies.reconstruct.tasks import DISTANCE_EDGES
 from membrane_dask.studies.reconstruct.variables import MICROGRAPH
 
@@ -104,8 +104,8 @@ def load_micrograph(study: ReconstructStudy, source: Source | None) -> Segmented
 def _image_priors(study: ReconstructStudy, pixel_nm: float) -> ImagePriors:
     """What the user knows of the image; an image that trials are not compared through needs no estimate of the blur."""
     imaging = study.imaging
-    if not isinstance(imaging, Imaging):
-        return ImagePriors(blur=0.0 if imaging == "none" or study.search.method == "published" else None)
+    if imaging.method == "none" or study.search.method == "published":
+        return ImagePriors(blur=0.0)
     blur, error = blur_in_pixels(imaging.blur, pixel_nm) if imaging.blur else (None, None)
     return ImagePriors(blur=blur, blur_error=error, noise=imaging.noise, levels=imaging.levels)
 

@@ -90,7 +90,7 @@ class ReconstructProgram(Program):
             check_knots(self._prototype.knots, target.porosity, source)
         features = distance_features(solid, edges=tasks.DISTANCE_EDGES, sections=ranges)
         self._initial = initial_structure(self._prototype, target, scales)
-        imaging = imaging_of(study, micrograph, target, scales, self._initial, sections)
+        self._imaging = imaging = imaging_of(study, micrograph, target, scales, self._initial, sections)
         if imaging:
             sections = replace(sections, imaging=imaging.imaging)
         self._shape = shape
@@ -134,6 +134,11 @@ class ReconstructProgram(Program):
             micrograph.dataset(features),
             *((imaging.dataset(micrograph),) if imaging else ()),
         )
+
+    @property
+    def summary(self) -> Sequence[tuple[str, str]]:
+        """Rows of the printed plan."""
+        return self._imaging.summary() if self._imaging else ()
 
     def _choose_knots(self, solid: np.ndarray, scales: DescriptorScales) -> dict[tuple[float, ...], float]:
         """Weights, which sum to 1, of the sets of knots that may be drawn, the most likely one first."""
