@@ -18,10 +18,11 @@ not describe, and prints how many of them the goodness of fit reports.
 
 from __future__ import annotations
 
+import functools
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,6 +104,16 @@ def misfitting(kind: str, number: int, berea: str | None, sizes: Sizes) -> Line:
             return line | {"estimates": estimates(reconstruct(Path(folder), image, settings))}
         except md.StudyError as error:
             return line | {"refused": str(error)}
+
+
+def computed(work: Sequence[Callable[[], Line]], processes: int) -> Iterator[Line]:
+    """Results of calls as they are available; in this process if it is to be the only one."""
+    if processes == 1:
+        yield from (call() for call in work)
+        return
+    with ProcessPoolExecutor(processes) as pool:
+        for future in as_completed([pool.submit(call) for call in work]):
+            yield future.result()
 
 
 # -- evaluation
@@ -237,12 +248,11 @@ def main() -> None:
     kinds = [*MISFITS, *(["rock"] if arguments.berea else [])]
     misfits = [(kind, number) for number in range(arguments.misfits) for kind in kinds]
     misfits = [task for task in misfits if (*task, False) not in done]
-    with ProcessPoolExecutor(arguments.processes) as pool:
-        futures = [pool.submit(membrane, *task, sizes) for task in membranes]
-        futures += [pool.submit(misfitting, *task, arguments.berea, sizes) for task in misfits]
-        for future in as_completed(futures):
-            lines.append(future.result())
-            append_line(arguments.lines, lines[-1])
+    work = [functools.partial(membrane, *task, sizes) for task in membranes]
+    work += [functools.partial(misfitting, *task, arguments.berea, sizes) for task in misfits]
+    for line in computed(work, arguments.processes):
+        lines.append(line)
+        append_line(arguments.lines, line)
     # A membrane that was computed again with tortuosities counts once.
     latest = {line["number"]: line for line in sorted(lines, key=lambda line: line.get("transport", False))
               if "misfit" not in line}  # fmt: skip
