@@ -97,40 +97,51 @@ def errors_task(task: Task) -> dict[str, Any]:
 
 
 def imaging_task(task: Task) -> dict[str, Any]:
-    """Blur, noise and levels of an image, and what a run reads from it."""
-    rng = np.random.default_rng([31, task["number"]])
-    imaging = Imaging(rng.uniform(0, 2), rng.uniform(0.02, 0.10), (0.24, 0.66), task["number"])
-    section = random_truth(task["number"], tuple(task["shape"])).section
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            run = reconstruct(Path(folder), imaging.image(section), _one_trial())
-        except md.StudyError as error:
-            return {"true": [imaging.blur, imaging.noise, *imaging.levels], "refused": str(error)}
-        return {"true": [imaging.blur, imaging.noise, *imaging.levels], "estimates": estimates(run).get("imaging", {})}
+    """Blur, noise and levels of images, and what runs read from them."""
+    images = []
+    for number in task["numbers"]:
+        rng = np.random.default_rng([31, number])
+        imaging = Imaging(rng.uniform(0, 2), rng.uniform(0.02, 0.10), (0.24, 0.66), number)
+        section = random_truth(number, tuple(task["shape"])).section
+        image = {"true": [imaging.blur, imaging.noise, *imaging.levels]}
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                run = reconstruct(Path(folder), imaging.image(section), _one_trial())
+                images.append(image | {"estimates": estimates(run).get("imaging", {})})
+            except md.StudyError as error:
+                images.append(image | {"refused": str(error)})
+    return {"images": images}
 
 
 def binary_task(task: Task) -> dict[str, Any]:
-    """Fraction of the pixels of a binary section that the segmentation changes."""
-    truth = public_truth(task["truth"], tuple(task["shape"]))
-    with tempfile.TemporaryDirectory() as folder:
-        run = reconstruct(Path(folder), np.where(truth.section, 255, 0).astype(np.uint8), _one_trial())
-        solid = run.result["micrograph"].to_dataset().solid.values > 0
-        return {"changed": 100 * float(np.mean(solid != truth.section))}
+    """Fraction of the pixels of binary sections that the segmentation changes."""
+    changed = {}
+    for name in task["truths"]:
+        truth = public_truth(name, tuple(task["shape"]))
+        with tempfile.TemporaryDirectory() as folder:
+            run = reconstruct(Path(folder), np.where(truth.section, 255, 0).astype(np.uint8), _one_trial())
+            solid = run.result["micrograph"].to_dataset().solid.values > 0
+            changed[name] = 100 * float(np.mean(solid != truth.section))
+    return changed
 
 
 def fine_task(task: Task) -> dict[str, Any]:
-    """Half-correlation lengths, by quarter, of a section made at half the pixel and of the match."""
-    truth = half_pixel_truth(tuple(task["sigma"]), task["blur"], task["number"], tuple(task["shape"]))
-    with tempfile.TemporaryDirectory() as folder:
+    """Half-correlation lengths, by quarter, of sections made at half the pixel and of the matches."""
+    images = []
+    for number in task["numbers"]:
+        truth = half_pixel_truth(tuple(task["sigma"]), task["blur"], number, tuple(task["shape"]))
         settings = {"search": {"closing_radius": [0], "roughness": [0]}, "volume": {"slices": 64}, "seed": 1}
-        try:
-            run = reconstruct(Path(folder), truth.image, settings)
-        except md.StudyError as error:
-            return {"length": truth.length.tolist(), "refused": str(error)}
-        volume = run.volume("structure-0")
-        edge = float(volume.x[1] - volume.x[0]) / VOXEL  # pixels
-        lengths = half_lengths(volume.values > 0) * edge
-        return {"length": truth.length.tolist(), "match": lengths.tolist(), "estimates": estimates(run)}
+        image: dict[str, Any] = {"length": truth.length.tolist()}
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                run = reconstruct(Path(folder), truth.image, settings)
+                volume = run.volume("structure-0")
+                edge = float(volume.x[1] - volume.x[0]) / VOXEL  # pixels
+                lengths = half_lengths(volume.values > 0) * edge
+                images.append(image | {"match": lengths.tolist(), "estimates": estimates(run)})
+            except md.StudyError as error:
+                images.append(image | {"refused": str(error)})
+    return {"images": images}
 
 
 def cost_task(task: Task) -> dict[str, Any]:
@@ -243,8 +254,9 @@ def print_errors(results: Results, names: Sequence[str], methods: Sequence[str],
 
 def print_imaging(results: Results, count: int, shape: tuple[int, int, int]) -> None:
     """Print how well blur, noise and levels are read from images."""
-    tasks = [{"table": "imaging", "number": number, "shape": [shape[0], 1, shape[2]]} for number in range(count)]
-    outcomes = results.of(tasks)
+    numbers = [list(range(first, min(first + 10, count))) for first in range(0, count, 10)]
+    tasks = [{"table": "imaging", "numbers": batch, "shape": [shape[0], 1, shape[2]]} for batch in numbers]
+    outcomes = [image for result in results.of(tasks) for image in result["images"]]
     refused = [result for result in outcomes if "refused" in result]
     read = [result for result in outcomes if result.get("estimates")]
     print(f"\nblur, noise and levels of {count} images; {len(refused)} refused")
@@ -270,23 +282,21 @@ def print_imaging(results: Results, count: int, shape: tuple[int, int, int]) -> 
 
 def print_binary(results: Results, shape: tuple[int, int, int]) -> None:
     """Print what the segmentation does to binary sections."""
-    names = ("A, blur 0", "B", "C")
-    outcomes = results.of([{"table": "binary", "truth": name, "shape": shape} for name in names])
+    (changed,) = results.of([{"table": "binary", "truths": ["A, blur 0", "B", "C"], "shape": shape}])
     print("\npixels of a binary section that the segmentation changes, %: "
-          + ", ".join(f"{name[0]} {r['changed']:.2f}" for name, r in zip(names, outcomes, strict=True)))  # fmt: skip
+          + ", ".join(f"{name[0]} {fraction:.2f}" for name, fraction in changed.items()))  # fmt: skip
 
 
 def print_fine(results: Results, count: int, shape: tuple[int, int]) -> None:
     """Print half-lengths of matches to images of sections made at half the pixel."""
     tasks = [
-        {"table": "fine", "sigma": sigma, "blur": blur, "number": number, "shape": shape}
-        for sigma in FINE_WIDTHS for blur in FINE_BLURS for number in range(count)
+        {"table": "fine", "sigma": sigma, "blur": blur, "numbers": list(range(count)), "shape": shape}
+        for sigma in FINE_WIDTHS for blur in FINE_BLURS
     ]  # fmt: skip
-    outcomes = results.of(tasks)
     print(f"\nhalf-length of sections at half the pixel, {count} images each\n{'true, px':16}{'blur':>6}{'read':>8}"
           f"{'match, px':>12}{'error, %':>10}{'mean abs.':>11}  over blur")  # fmt: skip
-    for start in range(0, len(tasks), count):
-        task, group = tasks[start], outcomes[start : start + count]
+    for task, result in zip(tasks, results.of(tasks), strict=True):
+        group = result["images"]
         true = np.mean([result["length"] for result in group], axis=0)
         label = f"{true.mean():.2f}" if len(task["sigma"]) == 1 else f"{true[0]:.2f} to {true[-1]:.2f}"
         matches = [result for result in group if "match" in result]
