@@ -210,6 +210,9 @@ def _levenberg_marquardt(
             damping *= 10
         if np.abs(step).max() <= _PRECISION:
             return values
+    # A parameter that the points hardly determine keeps moving by rounding errors, which do not move the fit.
+    if np.abs(slopes * step).max() <= _PRECISION * np.abs(slopes * values).max():
+        return values
     raise PhysicsError(f"the fit does not converge in {_MAX_ITERATIONS} iterations")
 
 
