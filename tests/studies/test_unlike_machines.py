@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 SCRIPT = Path(__file__).with_name("unlike_machine.py")
-QUICK = ["graded", "reconstruct", "porometry", "curves"]
+QUICK = ["graded", "reconstruct", "direct", "porometry", "curves"]
 
 
 #: Features of this processor by which NumPy chooses its code, as it spells them.

@@ -30,6 +30,9 @@ SETTINGS = {
     "pixel_size: 3 nm\nreplicates: 2\nmodel: {depth: layers}\nsegmentation: {method: auto}\n"
     "search: {method: bayesian, slices: 1, closing_radius: [0, 3], trials: 6, initial: 3, in_flight: 1}\n"
     "volume: {slices: 16, width: 32, block_size: 8}\n",
+    "direct": f"kind: reconstruct\nseed: 6\ninput: {STUDIES}/reconstruct-bayesian/micrograph.png\n"
+    "pixel_size: 3 nm\nreplicates: 2\nsearch: {slices: 1, closing_radius: [0, 2], roughness: [0, 0.2]}\n"
+    "volume: {slices: 8, width: 32, block_size: 8}\n",
     "porometry": f"kind: porometry\nseed: 3\ninput: {STUDIES}/porometry/fluxes.csv\narea: 41.8 cm2\n"
     "temperature: 24 degC\ncontact_angle: 60\npriors: {radius: 4.0 +- 0.4 nm}\n"
     "bootstrap: {method: parametric, draws: 20, batch: 20}\n",
