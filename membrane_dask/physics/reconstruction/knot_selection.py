@@ -19,13 +19,15 @@ _TILES = (4, 16)
 _TILE_WIDTH, _TILE_DEPTH = 10, 4
 
 
-def choose_knots(solid: np.ndarray, scales: DescriptorScales) -> tuple[float, ...]:
+def choose_knots(solid: np.ndarray, scales: DescriptorScales, inside: np.ndarray | None = None) -> tuple[float, ...]:
     """Set of knots with the largest weight; parameters as of :func:`weigh_knots`."""
-    weights = weigh_knots(solid, scales)
+    weights = weigh_knots(solid, scales, inside)
     return max(weights, key=weights.__getitem__)
 
 
-def weigh_knots(solid: np.ndarray, scales: DescriptorScales) -> dict[tuple[float, ...], float]:
+def weigh_knots(
+    solid: np.ndarray, scales: DescriptorScales, inside: np.ndarray | None = None
+) -> dict[tuple[float, ...], float]:
     """Weights of the sets of knots between which a micrograph may be graded.
 
     Parameters
@@ -34,6 +36,8 @@ def weigh_knots(solid: np.ndarray, scales: DescriptorScales) -> dict[tuple[float
         Segmented micrograph, True in the solid.
     scales : DescriptorScales
         Lags of its correlation.
+    inside : (depth, width) ndarray of bool, optional
+        Pixels that are used; default all.
 
     Returns
     -------
@@ -53,7 +57,7 @@ def weigh_knots(solid: np.ndarray, scales: DescriptorScales) -> dict[tuple[float
     ----------
     Schwarz, Ann. Statist. 6 (1978) 461. Kass and Raftery, J. Am. Stat. Assoc. 90 (1995) 773, Sec. 4.1.
     """
-    z, porosity, correlation = _tile_values(solid, scales)
+    z, porosity, correlation = _tile_values(solid, scales, inside)
     criteria = {}
     for knots in _KNOTS:
         hats = np.stack([np.interp(z, knots, row) for row in np.eye(len(knots))], axis=1)
@@ -66,7 +70,9 @@ def weigh_knots(solid: np.ndarray, scales: DescriptorScales) -> dict[tuple[float
     return {knots: weight / total for knots, weight in weights.items()}
 
 
-def _tile_values(solid: np.ndarray, scales: DescriptorScales) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _tile_values(
+    solid: np.ndarray, scales: DescriptorScales, inside: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Values of the tiles of a micrograph.
 
     Returns
@@ -78,7 +84,7 @@ def _tile_values(solid: np.ndarray, scales: DescriptorScales) -> tuple[np.ndarra
     """
     depth, width = solid.shape
     uniform = np.full((1, depth), 1 / depth)
-    half = float(half_correlation_length(scales.describe(solid).mean(uniform).correlation, scales.lags)[0])
+    half = float(half_correlation_length(scales.describe(solid, inside).mean(uniform).correlation, scales.lags)[0])
     across, down = (
         max(_TILES[0], min(_TILES[1], int(size / (lengths * half))))
         for size, lengths in ((width, _TILE_WIDTH), (depth, _TILE_DEPTH))
@@ -88,7 +94,12 @@ def _tile_values(solid: np.ndarray, scales: DescriptorScales) -> tuple[np.ndarra
     rows = np.stack([(np.arange(depth) >= a) & (np.arange(depth) < b) for a, b in itertools.pairwise(edges)]) * 1.0
     rows /= rows.sum(axis=1, keepdims=True)
     lag = np.array([0, max(1, round(half))])
-    tiles = [describe(solid[:, a:b], lags=lag, radii=np.array([1.0])).mean(rows) for a, b in itertools.pairwise(bounds)]
+    columns = [slice(a, b) for a, b in itertools.pairwise(bounds)]
+    used = [None if inside is None else inside[:, c] for c in columns]
+    tiles = [
+        describe(solid[:, c], lags=lag, radii=np.array([1.0]), inside=u).mean(rows)
+        for c, u in zip(columns, used, strict=True)
+    ]
     porosity = normal_quantile(np.clip([tile.porosity for tile in tiles], 0.5 / depth, 1 - 0.5 / depth))
     correlation = np.stack([tile.correlation[:, 1] for tile in tiles])
     return (edges[:-1] + edges[1:] - 1) / 2 / max(depth - 1, 1), porosity, correlation

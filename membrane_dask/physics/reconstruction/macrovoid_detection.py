@@ -62,21 +62,26 @@ def detect_macrovoids(solid: np.ndarray, sections: Sequence[np.ndarray], margin:
         outline = (_distance(core, _ASPECT) <= typical[:, None]) & ~solid
         nearest = _nearest_finger(core & (ellipses > limit[:, None]))
         outlines += [outline & (nearest == finger) for finger in np.unique(nearest)]
-    rows: list[tuple[float, float, float, bool, bool]] = []
-    inside = np.ones_like(solid)
+    rows, inside = [], np.ones_like(solid)
     for outline in outlines:
         z, x = np.nonzero(outline)
         half_length = 2 * math.sqrt(float(z.var()) + 1 / 12)  # of an ellipse; 1/12 is the variance of a pixel
-        at_edges = (z.min() == 0, z.max() == depth - 1, x.min() == 0, x.max() == width - 1)
-        rows.append((float(z.mean()) / max(depth - 1, 1), len(z) / (math.pi * half_length), half_length,
-                     not any(at_edges), not at_edges[2]))  # fmt: skip
+        at_left = x.min() == 0
+        is_whole = not (at_left or x.max() == width - 1 or z.min() == 0 or z.max() == depth - 1)
+        rows.append((float(z.mean()), len(z) / (math.pi * half_length), half_length, is_whole, not at_left))
         inside &= _distance(outline, 1.0) > margin
-    centre, half_width, half_length, whole, counted = zip(*rows, strict=True) if rows else ((),) * 5
-    bands = limit[np.round(np.array(centre) * (depth - 1)).astype(int)] if rows else limit
+    z_centre, half_widths, half_lengths, whole, counted = np.array(rows, float).reshape(-1, 5).T
+    limits = limit[np.round(z_centre).astype(int)] if rows else limit
     return SectionedMacrovoids(
-        np.array(centre), np.array(half_width), np.array(half_length), np.array(whole, bool), np.array(counted, bool),
-        float(bands.mean()), width, inside,
-    )  # fmt: skip
+        centre=z_centre / max(depth - 1, 1),
+        half_width=half_widths,
+        half_length=half_lengths,
+        whole=whole > 0,
+        counted=counted > 0,
+        min_half_width=float(limits.mean()),
+        width=width,
+        inside=inside,
+    )
 
 
 def _nearest_finger(centres: np.ndarray) -> np.ndarray:

@@ -70,6 +70,15 @@ class Macrovoids:
         """Largest semi-axis in the plane."""
         return self.half_width * float(exp(_CUT_OFF * self.deviation))
 
+    def scaled(self, factor: float) -> Self:
+        """The same layer with voxels smaller by a factor."""
+        return replace(
+            self,
+            number_density=self.number_density / factor**2,
+            half_width=self.half_width * factor,
+            half_length=self.half_length * factor,
+        )
+
     def drawn(self, number: int, rng: np.random.Generator) -> Self:
         """A layer as another image of the same membrane would have shown it.
 

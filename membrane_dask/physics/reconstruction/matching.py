@@ -5,7 +5,8 @@ the micrograph.
 
 The half-correlation length and the porosity of the sections of a structure respond almost proportionally to the
 widths and porosities of its fields. Each is corrected by the ratio of target and section, depth by depth, until they
-agree. The radius of the closing and the roughness, which openings distinguish, are searched for outside of this
+agree. So is the anisotropy, by the ratio of the half-correlation lengths along the depth, where it is asked for. The
+radius of the closing and the roughness, which openings distinguish, are searched for outside of this
 iteration.
 """
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -29,6 +30,8 @@ from membrane_dask.physics.reconstruction.descriptors import (
     average,
     half_correlation_length,
 )
+from membrane_dask.physics.reconstruction.directional_correlation import half_lengths
+from membrane_dask.physics.reconstruction.macrovoids import carve
 from membrane_dask.physics.reconstruction.random_field import cut_and_close, gaussian_field
 from membrane_dask.physics.reconstruction.structures import Graded, Structure
 
@@ -36,6 +39,8 @@ from membrane_dask.physics.reconstruction.structures import Graded, Structure
 _MAX_FACTOR = 2.0
 #: Largest change of the normal quantiles of the porosity in an iteration.
 _MAX_STEP = 1.0
+#: Smallest and largest anisotropy.
+_ANISOTROPY_RANGE = (0.2, 8.0)
 #: Smallest width, in voxels; its kernel is a single voxel.
 _MIN_SIGMA = 0.2
 #: Smallest distance of a porosity from 0 and from 1.
@@ -56,10 +61,14 @@ class Target:
         Means over the windows of depth that determine the widths.
     porosity : (n,) ndarray
         Pore fraction in the windows that determine the porosities.
+    length_z : (n,) ndarray, optional
+        Half-correlation length along the depth in the windows of the widths, pixels; without it structures keep
+        their anisotropy.
     """
 
     descriptors: Descriptors
     porosity: np.ndarray
+    length_z: np.ndarray | None = None
 
     def perturbed(self, first: Target, second: Target) -> Target:
         """Target as from another section of the same membrane.
@@ -71,12 +80,16 @@ class Target:
             of a single section.
         """
         scale = math.sqrt(0.5)
+        length_z = self.length_z
+        if length_z is not None and first.length_z is not None and second.length_z is not None:
+            length_z = length_z * exp(scale * np.nan_to_num(log(first.length_z / second.length_z)))
         return Target(
             Descriptors(
                 self.descriptors.two_point + scale * (first.descriptors.two_point - second.descriptors.two_point),
                 self.descriptors.opened + scale * (first.descriptors.opened - second.descriptors.opened),
             ),
             np.clip(self.porosity + scale * (first.porosity - second.porosity), _MIN_FRACTION, 1 - _MIN_FRACTION),
+            length_z,
         )
 
 
@@ -117,9 +130,9 @@ class DepthWindows:
         inside = np.stack([(z >= top) & (z <= bottom) for top, bottom in ranges]).astype(float)
         return cls(inside / inside.sum(axis=1, keepdims=True), np.full((1, depth), 1 / depth), np.eye(len(inside)))
 
-    def target(self, descriptors: Descriptors) -> Target:
-        """Means over the windows of descriptors by row."""
-        return Target(descriptors.mean(self.sigma), descriptors.mean(self.porosity).porosity)
+    def target(self, descriptors: Descriptors, length_z: np.ndarray | None = None) -> Target:
+        """Means over the windows of descriptors by row; ``length_z`` is taken as it is."""
+        return Target(descriptors.mean(self.sigma), descriptors.mean(self.porosity).porosity, length_z)
 
 
 @dataclass(frozen=True)
@@ -193,7 +206,11 @@ class Sections:
         n = self.supersampling
         structure = structure.scaled(n)
         halo = 2 * math.isqrt(structure.closing_square)
-        return [cut_and_close(structure, field, depth=n * self.depth, z_start=-halo)[:, 0] > 0 for field in fields]
+        volumes = [cut_and_close(structure, field, depth=n * self.depth, z_start=-halo) for field in fields]
+        if structure.macrovoids:
+            for volume, y in zip(volumes, self.planes, strict=True):
+                carve(volume, structure.macrovoids, depth=n * self.depth, start=(0, n * y, 0), seed=self.seed)
+        return [volume[:, 0] > 0 for volume in volumes]
 
     def observe(self, structure: Structure, fields: list[np.ndarray]) -> list[np.ndarray]:
         """Sections ``(depth, width)`` of the fields as in a segmented image, True in the solid."""
@@ -240,7 +257,8 @@ def match(
     Parameters
     ----------
     structure : Structure
-        Initial values; its closing and its roughness are left as they are.
+        Initial values; its closing and its roughness are left as they are. A single anisotropy stays one for all
+        depths.
     target : Target
         Descriptors that its sections should have.
     scales : DescriptorScales
@@ -263,9 +281,35 @@ def match(
         if iteration < iterations:
             factor = exp(product(windows.inverse_overlap, log(np.nan_to_num(goal / length, nan=1.0))))
             factor = np.clip(factor, 1 / _MAX_FACTOR, _MAX_FACTOR)
+            if target.length_z is not None and isinstance(structure, Graded):
+                length_z = half_lengths(solids, knots=structure.knots, direction="depth")
+                structure = _stretched(structure, target.length_z / length_z, factor, windows)
             sigma, porosity = structure.parameters()
             structure = structure.with_parameters(np.maximum(sigma * factor, _MIN_SIGMA), porosity)
     return Match(structure, objective(descriptors, target.descriptors), length, solids)
+
+
+def _stretched(structure: Graded, ratio: np.ndarray, factor: np.ndarray, windows: DepthWindows) -> Graded:
+    """Correct the anisotropy.
+
+    Parameters
+    ----------
+    structure : Graded
+    ratio : (n,) ndarray
+        Half-correlation length along the depth of the target over that of the sections, in each window.
+    factor : (n,) ndarray
+        By which the widths in the plane are about to be multiplied.
+    windows : DepthWindows
+        Of the structure.
+    """
+    change = product(windows.inverse_overlap, log(np.nan_to_num(ratio, nan=1.0)))
+    change = np.clip(change, -log(_MAX_FACTOR), log(_MAX_FACTOR)) - log(factor)
+    if len(structure.anisotropy) == 1:
+        # The window of a knot counts by the depth that it covers.
+        covered = 1 / windows.sigma.max(axis=1)
+        change = np.array([(covered * change).sum() / covered.sum()])
+    values = np.clip(np.array(structure.anisotropy) * exp(change), *_ANISOTROPY_RANGE)
+    return replace(structure, anisotropy=tuple(map(float, values)))
 
 
 def match_porosity(
@@ -311,6 +355,11 @@ def initial_structure(structure: Structure, target: Target, scales: DescriptorSc
     lengths = half_correlation_length(target.descriptors.correlation, scales.lags)
     lengths = np.where(np.isfinite(lengths), lengths, np.nanmean(lengths))
     porosity = np.clip(target.porosity, _MIN_FRACTION, 1 - _MIN_FRACTION)
+    if target.length_z is not None and isinstance(structure, Graded):
+        ratio = np.clip(np.nan_to_num(target.length_z / lengths, nan=1.0), *_ANISOTROPY_RANGE)
+        if len(structure.anisotropy) == 1:
+            ratio = exp(log(ratio).mean(keepdims=True))
+        structure = replace(structure, anisotropy=tuple(map(float, ratio)))
     return structure.with_parameters(np.maximum(lengths / 1.5, _MIN_SIGMA), porosity)
 
 

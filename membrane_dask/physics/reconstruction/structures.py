@@ -94,7 +94,11 @@ class Structure:
         if factor == 1:
             return self
         sigma, porosity = self.parameters()
-        return replace(self.with_parameters(sigma * factor, porosity), closing_radius=self.closing_radius * factor)
+        return replace(
+            self.with_parameters(sigma * factor, porosity),
+            closing_radius=self.closing_radius * factor,
+            macrovoids=self.macrovoids and self.macrovoids.scaled(factor),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,8 +230,12 @@ class Graded(Structure):
 
     def sigmas_z(self, depth: np.ndarray) -> np.ndarray:
         """Widths along the depth: those in the plane times the anisotropy."""
-        ratios = np.broadcast_to(log(self.anisotropy), len(self.knots))
-        return self.sigmas(depth) * exp(np.interp(depth, self.knots, ratios))
+        return np.asarray(self.sigmas(depth) * self.anisotropies(depth))
+
+    def anisotropies(self, depth: np.ndarray) -> np.ndarray:
+        """Anisotropy at each depth."""
+        logarithm = np.broadcast_to(log(self.anisotropy), len(self.knots))
+        return np.asarray(exp(np.interp(depth, self.knots, logarithm)))
 
     def weights(self, depth: np.ndarray) -> np.ndarray:
         """Standard deviations, the same at all depths."""

@@ -218,8 +218,22 @@ class StructureModel(Model):
         None, "depth fraction below which narrow pores are closed; default 0, for layers 0.25", ge=0, le=1
     )
     truncate: Number = parameter(4.0, "half-width of the Gaussian kernel, in standard deviations", ge=1, le=8)
+    anisotropy: Literal["none", "auto", "by_depth"] = parameter(
+        "none",
+        "graded, direct: width of the pores along the depth over that across. auto: fitted if the micrograph differs "
+        "from sections of the isotropic model, one for all depths or one at each knot; by_depth: fitted at each knot",
+        unit="",
+    )
+    macrovoids: Literal["none", "auto"] = parameter(
+        "none",
+        "direct, bayesian: layer of finger-like pores, ellipsoids. auto: those of the micrograph that are larger than "
+        "any pore of sections of the model; the other pores are fitted without them",
+        unit="",
+    )
 
     def _inconsistencies(self) -> Iterator[Problem]:
+        if self.depth == "layers" and self.anisotropy != "none":
+            yield Problem(("anisotropy",), f"needs depth: graded; use none (got {self.anisotropy})")
         if self.knots != "auto":
             rising = all(a < b for a, b in itertools.pairwise(self.knots))
             if not rising or self.knots[0] < 0 or self.knots[-1] > 1:
@@ -268,6 +282,13 @@ class ReconstructStudy(BaseStudy):
     model: StructureModel = parameter(StructureModel(), "model of the structure", unit="")
     search: Search = parameter(Search(), "search for the matching structure", unit="")
     volume: VolumeSettings = parameter(VolumeSettings(), "generated volume", unit="")
+
+    def _inconsistencies(self) -> Iterator[Problem]:
+        yield from super()._inconsistencies()
+        if self.model.anisotropy != "none" and self.search.method != "direct":
+            yield Problem(("model", "anisotropy"), f"needs search.method: direct (got {self.search.method})")
+        if self.model.macrovoids != "none" and self.search.method == "published":
+            yield Problem(("model", "macrovoids"), "needs search.method: direct or bayesian (got published)")
 
     def inputs(self) -> dict[str, Path]:
         """Files that the study reads, by field."""

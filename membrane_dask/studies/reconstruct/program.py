@@ -28,6 +28,7 @@ from membrane_dask.studies.reconstruct import KIND, tasks
 from membrane_dask.studies.reconstruct.config import ReconstructStudy
 from membrane_dask.studies.reconstruct.imaging import imaging_of
 from membrane_dask.studies.reconstruct.micrograph import check_knots, check_phases, descriptor_scales, load_micrograph
+from membrane_dask.studies.reconstruct.morphology import Morphology, observe_morphology
 from membrane_dask.studies.reconstruct.search import BayesianSearch, CandidateSearch, Search
 from membrane_dask.studies.reconstruct.variables import (
     CHAMANI,
@@ -77,30 +78,28 @@ class ReconstructProgram(Program):
         ranges = ((0.0, study.model.skin), (1.0 - study.model.support, 1.0))
         check_phases(solid, ranges if self._layered else ((0.0, 1.0),), source)
         scales = descriptor_scales(study, solid, source)
-        descriptors = scales.describe(solid)
         self._draws_models = study.search.method != "published" and study.search.model_choice == "sample"
-        self._knot_sets = self._choose_knots(solid, scales)
-        self._prototype = self._make_prototype(next(iter(self._knot_sets)))
+        self._scales, self._morphology = scales, Morphology()
         shape = (depth, study.volume.slices, study.volume.width or width)
         n_sections = min(study.search.slices, shape[1])
         planes = tuple(int(shape[1] * (i + 0.5) / n_sections) for i in range(n_sections))
         sections = Sections(depth, width, planes, 0, ranges)
-        target = sections.windows(self._prototype).target(descriptors)
-        if isinstance(self._prototype, Graded):
-            check_knots(self._prototype.knots, target.porosity, source)
+        self._choose_model(solid, sections, source)
         features = distance_features(solid, edges=tasks.DISTANCE_EDGES, sections=ranges)
-        self._initial = initial_structure(self._prototype, target, scales)
-        self._imaging = imaging = imaging_of(study, micrograph, target, scales, self._initial, sections)
+        self._imaging = imaging = imaging_of(study, micrograph, self._target, scales, self._initial, sections)
         if imaging:
             sections = replace(sections, imaging=imaging.imaging)
+        if study.model.anisotropy != "none" or study.model.macrovoids != "none":
+            self._morphology = observe_morphology(study, solid, self._prototype, scales, sections, pixel)
+            self._choose_model(solid, sections, source)
         self._shape = shape
-        self._target, self._scales = target, scales
         drawn_knots = sorted({knot for knots in self._knot_sets for knot in knots})
         self.context: Mapping[str, Any] = {
             "method": study.search.method,
             "sections": sections,
             "scales": scales,
-            "descriptors": descriptors,
+            "descriptors": self._descriptors,
+            "lengths_z": self._lengths_z,
             "features": features,
             "imaging_errors": imaging.errors if imaging else None,
             "knots": np.array(drawn_knots),
@@ -138,14 +137,29 @@ class ReconstructProgram(Program):
     @property
     def summary(self) -> Sequence[tuple[str, str]]:
         """Rows of the printed plan."""
-        return self._imaging.summary() if self._imaging else ()
+        return [*(self._imaging.summary() if self._imaging else ()), *self._morphology.messages]
 
-    def _choose_knots(self, solid: np.ndarray, scales: DescriptorScales) -> dict[tuple[float, ...], float]:
+    def _choose_model(self, solid: np.ndarray, sections: Sections, source: Source | None) -> None:
+        """Choose the knots, and describe the micrograph as structures with these knots are compared with it."""
+        inside = self._morphology.inside
+        self._knot_sets = self._choose_knots(solid, self._scales, inside)
+        knots = next(iter(self._knot_sets))
+        self._prototype = self._make_prototype(knots)
+        self._descriptors = self._scales.describe(solid, inside)
+        self._lengths_z = self._morphology.lengths_z(solid, self._knot_sets)
+        self._target = sections.windows(self._prototype).target(self._descriptors, self._lengths_z.get(knots))
+        if isinstance(self._prototype, Graded):
+            check_knots(knots, self._target.porosity, source)
+        self._initial = initial_structure(self._prototype, self._target, self._scales)
+
+    def _choose_knots(
+        self, solid: np.ndarray, scales: DescriptorScales, inside: np.ndarray | None
+    ) -> dict[tuple[float, ...], float]:
         """Weights, which sum to 1, of the sets of knots that may be drawn, the most likely one first."""
         model = self.study.model
         if self._layered or model.knots != "auto":
             return {(0.0, 1.0) if model.knots == "auto" else model.knots: 1.0}
-        weights = sorted(weigh_knots(solid, scales).items(), key=lambda item: item[1], reverse=True)
+        weights = sorted(weigh_knots(solid, scales, inside).items(), key=lambda item: item[1], reverse=True)
         if not self._draws_models:
             return {weights[0][0]: 1.0}
         likely = {knots: weight for knots, weight in weights if weight > _NEGLIGIBLE}
@@ -174,6 +188,7 @@ class ReconstructProgram(Program):
             knots=knots,
             sigma=(1.0,) * len(knots),
             porosity=(0.5,) * len(knots),
+            anisotropy=self._morphology.initial_anisotropy(knots),
         )
 
     def _search(self, replicate: int) -> Search:
@@ -211,7 +226,9 @@ class ReconstructProgram(Program):
             structure, closing_radius=point.get("closing_radius", min(self.study.search.closing_radius))
         )
         if isinstance(structure, Graded):
-            structure = replace(structure, roughness=point.get("roughness", min(self.study.search.roughness)))
+            anisotropy = tuple(point.get(f"anisotropy_{i}", ratio) for i, ratio in enumerate(structure.anisotropy))
+            roughness = point.get("roughness", min(self.study.search.roughness))
+            structure = replace(structure, roughness=roughness, anisotropy=anisotropy)
         return structure
 
     def rounds(self) -> Rounds:
@@ -277,7 +294,8 @@ class ReconstructProgram(Program):
         if not best:
             return []
         image = self.images[replicate]
-        params = {"structure": tasks.as_params(self.structure(best))}
+        structure = replace(self.structure(best), macrovoids=self._morphology.layer(self.study, replicate))
+        params = {"structure": tasks.as_params(structure)}
         return [
             Unit(_slab_key(image, block), image.name, (block,), params, self._seed(replicate))
             for block in range(image.unit_shape[0])
@@ -327,17 +345,24 @@ class ReconstructProgram(Program):
         values["best_trial"] = np.append(best, drawn).astype("i4")
         depth, slices, width = self._shape
         quarter_rows = np.diff([round(depth * q / 4) for q in range(5)])
-        quarters = np.full((self.study.replicates, 4), np.nan)
+        quarters, macrovoids = np.full((self.study.replicates, 4), np.nan), np.full(self.study.replicates, np.nan)
         for replicate, image in enumerate(self.images):
             outcomes = [history.get(_slab_key(image, block)) for block in range(image.unit_shape[0])]
             slabs = [outcome.feedback for outcome in outcomes if outcome and outcome.status == "done"]
             if len(slabs) == len(outcomes):
                 pores = [sum(feedback[f"pore_voxels_{q}"] for feedback in slabs) for q in range(4)]
                 quarters[replicate] = np.array(pores) / (quarter_rows * slices * width)
+                voxels = sum(feedback.get("macrovoid_voxels", 0.0) for feedback in slabs)
+                macrovoids[replicate] = voxels / (depth * slices * width)
         values["quarter_porosity"] = quarters
         values["volume_porosity"] = product(quarters, quarter_rows) / depth
+        if self._morphology.macrovoids:
+            values |= self._morphology.values(self.study, self.context["pixel_nm"])
+            values["macrovoid_fraction"] = macrovoids
         labels = {name: self._labels[name] for name in ("replicate", "knot")}
-        tables = [Dataset(self._declared(STRUCTURES), values, ("replicate",), labels)]
+        sentences = [sentence for _, sentence in self._morphology.messages]
+        attrs = {"summary": sentences} if sentences else {}
+        tables = [Dataset(self._declared(STRUCTURES), values, ("replicate",), labels, attrs)]
         if self._draws_models:
             weights = {
                 "weight": model_weights([{"objective": value} for value in objective[0]]),

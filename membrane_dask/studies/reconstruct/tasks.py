@@ -14,7 +14,9 @@ from membrane_dask.physics.distributions import normal_cdf
 from membrane_dask.physics.elementary import exp, log
 from membrane_dask.physics.imaging.image_model import ImageModelErrors
 from membrane_dask.physics.reconstruction.descriptors import DescriptorScales, half_correlation_length
+from membrane_dask.physics.reconstruction.directional_correlation import half_lengths
 from membrane_dask.physics.reconstruction.distance_objective import distance_features, distance_objective
+from membrane_dask.physics.reconstruction.macrovoids import Macrovoids, carve
 from membrane_dask.physics.reconstruction.matching import Match, Sections, initial_structure, match
 from membrane_dask.physics.reconstruction.random_field import cut_and_close, gaussian_field, generate_window
 from membrane_dask.physics.reconstruction.structures import Graded, Structure, TwoLayers
@@ -28,19 +30,30 @@ _PUBLISHED_PLANES = 5
 _INDEPENDENT = 1 << 18
 
 
+def _as_lists(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values with lists for tuples."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def _as_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values with tuples for lists."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
 def as_params(structure: Structure) -> dict[str, Any]:
     """Structure as plain JSON values."""
-    return {"kind": type(structure).__name__} | {
-        name: list(value) if isinstance(value, tuple) else value for name, value in asdict(structure).items()
-    }
+    values = _as_lists(asdict(structure))
+    if structure.macrovoids:
+        values["macrovoids"] = _as_lists(values["macrovoids"])
+    return {"kind": type(structure).__name__} | values
 
 
 def from_params(params: Mapping[str, Any]) -> Structure:
     """Structure from plain JSON values."""
     model: type[Structure] = {"TwoLayers": TwoLayers, "Graded": Graded}[params["kind"]]
-    values: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in params.items() if name != "kind"
-    }
+    values = _as_tuples({name: value for name, value in params.items() if name != "kind"})
+    if values.get("macrovoids"):
+        values["macrovoids"] = Macrovoids(**_as_tuples(values["macrovoids"]))
     return model(**values)
 
 
@@ -51,6 +64,7 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
     ----------
     context : mapping
         ``method`` of the search, ``sections``, ``scales``, ``descriptors`` and ``features`` of the micrograph,
+        ``lengths_z``, its half-correlation lengths along the depth by the knots of anisotropic structures,
         ``imaging_errors``, ``knots`` at which results are given, ``pixel_nm``, ``shape`` of the volumes and
         ``block_size``.
     unit : Unit
@@ -72,16 +86,23 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
     sections: Sections = replace(context["sections"], seed=noise)
     scales: DescriptorScales = context["scales"]
     windows = sections.windows(structure)
-    target = windows.target(context["descriptors"])
+    length_z = context["lengths_z"].get(getattr(structure, "knots", None))
+    target = windows.target(context["descriptors"], length_z)
     if "model" in unit.params:
         model = from_params(unit.params["model"])
         pair = _independent_pair(model, replace(sections, seed=perturbation_noise), context["imaging_errors"])
-        target = target.perturbed(*(windows.target(scales.describe(solid)) for solid in pair))
+        target = target.perturbed(
+            *(
+                windows.target(scales.describe(solid), None if length_z is None else _length_z(solid, structure))
+                for solid in pair
+            )
+        )
     method = unit.params.get("method", context["method"])
     if method == "published":
         result = _published_trial(context, unit, structure, noise)
     elif method == "direct":
-        result = match(initial_structure(structure, target, scales), target, scales, sections)
+        iterations = 4 if length_z is None else 6
+        result = match(initial_structure(structure, target, scales), target, scales, sections, iterations=iterations)
     else:
         sigma, _ = structure.parameters()
         structure = structure.with_parameters(sigma, target.porosity)
@@ -96,19 +117,22 @@ def _trial_values(
     ranges = context["sections"].ranges
     features = [distance_features(solid, edges=DISTANCE_EDGES, sections=ranges) for solid in result.solids]
     sigma, porosity = structure.parameters()
-    length = result.length
+    length, anisotropy = result.length, np.ones_like(result.length)
     feedback = {f"sigma_{i}": float(value) for i, value in enumerate(sigma)}
     feedback |= {f"porosity_{i}": float(value) for i, value in enumerate(porosity)}
     roughness = 0.0
     if isinstance(structure, Graded):
         roughness = structure.roughness
         feedback |= {f"knot_{i}": knot for i, knot in enumerate(structure.knots)}
+        feedback |= {f"anisotropy_{i}": ratio for i, ratio in enumerate(structure.anisotropy)}
         # Linear between the knots of the structure, which are among those of the results.
         knots = context["knots"]
         sigma, porosity = structure.sigmas(knots)[0], normal_cdf(structure.levels(knots))
         length = exp(np.interp(knots, structure.knots, log(length)))
+        anisotropy = structure.anisotropies(knots)
     values: dict[str, Any] = {
         "sigma": sigma * pixel,
+        "anisotropy": anisotropy,
         "porosity": np.broadcast_to(porosity, sigma.shape),
         "correlation_length": length * pixel,
         "closing_radius": structure.closing_radius * pixel,
@@ -132,7 +156,19 @@ def _slab(
     volume = generate_window(structure, depth=depth, start=(0, start, 0), shape=shape, seed=noise)
     bounds = [round(depth * q / 4) for q in range(5)]
     pores = [float(volume[a:b].size - np.count_nonzero(volume[a:b])) for a, b in itertools.pairwise(bounds)]
-    return {"volume": volume}, {f"pore_voxels_{q}": count for q, count in enumerate(pores)}
+    feedback = {f"pore_voxels_{q}": count for q, count in enumerate(pores)}
+    if structure.macrovoids:
+        void = np.full(shape, 255, np.uint8)
+        carve(void, structure.macrovoids, depth=depth, start=(0, start, 0), seed=noise)
+        feedback["macrovoid_voxels"] = float(void.size - np.count_nonzero(void))
+    return {"volume": volume}, feedback
+
+
+def _length_z(solid: np.ndarray, structure: Structure) -> np.ndarray | None:
+    """Half-correlation length of a section along the depth, in the windows of the knots."""
+    if not isinstance(structure, Graded):
+        return None
+    return half_lengths([solid], knots=structure.knots, direction="depth")
 
 
 def _independent_pair(model: Structure, sections: Sections, errors: ImageModelErrors | None) -> list[np.ndarray]:

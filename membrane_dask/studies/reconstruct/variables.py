@@ -30,6 +30,7 @@ COORDINATES = (
     Coordinate("distance", "nm", "lower edge of the bin of distance to the other phase"),
     Coordinate("image", "1", "number of the image"),
     Coordinate("knot_set", "1", "number of the knots of a set"),
+    Coordinate("end", "1", "end of a range of the depth: 0 the upper, 1 the lower"),
 )
 
 _SECTION_POROSITY = Variable("section_porosity", (), "f8", "1", "porosity of the sections after closing", attrs=_LOGIT)
@@ -38,6 +39,9 @@ _STRUCTURE = (
         "sigma", ("knot",), "f8", "nm", "width of the smoothing kernel of the Gaussian field", _GENERATION, attrs=_LOG,
     ),
     Variable("porosity", ("knot",), "f8", "1", "porosity before closing", _GENERATION, attrs=_LOGIT),
+    Variable(
+        "anisotropy", ("knot",), "f8", "1", "width of the kernel along the depth over that in the plane", attrs=_LOG,
+    ),
     Variable(
         "correlation_length", ("knot",), "f8", "nm",
         "lag along the sections at which their autocorrelation falls to one half", nullable=True, attrs=_LOG,
@@ -84,6 +88,21 @@ STRUCTURES = TableSchema(
             "quarter_porosity", ("quarter",), "f8", "1", "pore fraction of each quarter of the volume's depth",
             attrs=_LOGIT,
         ),
+        Variable(
+            "macrovoid_number_density", (), "f8", "nm-2", "macrovoids per area of the membrane; only with macrovoids",
+            attrs=_LOG,
+        ),
+        Variable(
+            "macrovoid_half_width", (), "f8", "nm", "median semi-axis of the macrovoids across the depth", attrs=_LOG,
+        ),
+        Variable(
+            "macrovoid_half_length", (), "f8", "nm", "median semi-axis of the macrovoids along the depth", attrs=_LOG,
+        ),
+        Variable(
+            "macrovoid_band", ("end",), "f8", "1", "depth fractions between which the centres of the macrovoids lie",
+            attrs=_NONE,
+        ),
+        Variable("macrovoid_fraction", (), "f8", "1", "fraction of the volume in macrovoids", attrs=_NONE),
     ),
     COORDINATES,
     "Matched structure of each replicate",
