@@ -236,7 +236,7 @@ def print_errors(results: Results, names: Sequence[str], methods: Sequence[str],
         blur = np.ravel(match.get("imaging", {}).get("blur", [np.nan]))[0]
         print(f"{name:12}{method:10}" + "".join(f"{values[row]:+10.1f}" for row in COLUMNS.values())
               + f"{quarters[0]:>30}{quarters[1]:>28}   closing {match['closing_radius']:.2f} roughness "
-              f"{match['roughness']:.2f} knots {len(match['knots'])} blur {blur:.2f}")  # fmt: skip
+              f"{match['roughness']:.2f} blur {blur:.2f}")  # fmt: skip
     table = [name for name in names if name in TABLE]
     print(f"\nmeans of absolute errors over {', '.join(table)}, %\n{'method':10}" + "".join(f"{c:>10}" for c in COLUMNS)
           + f"{'half-length by quarter':>24}{'LT by quarter':>15}")  # fmt: skip
