@@ -92,8 +92,8 @@ def changed_study(text: str, choose: random.Random) -> str:
     """A study in which a value, a line or some characters are others."""
     lines = text.split("\n")
     number, chance = choose.randrange(len(lines)), choose.random()
-    if chance < 0.6:
-        fields = [k for k, line in enumerate(lines) if re.match(r"\s*[a-z_0-9]+:", line) and "kind" not in line]
+    fields = [k for k, line in enumerate(lines) if re.match(r"\s*[a-z_0-9]+:", line) and "kind" not in line]
+    if chance < 0.6 and fields:  # a change before may have removed all
         number = choose.choice(fields)
         lines[number] = f"{lines[number].split(':')[0]}: {choose.choice(VALUES)}"
     elif chance < 0.7:
