@@ -333,6 +333,10 @@ class Program:
         """Rows of the printed plan that describe the inputs."""
         return ()
 
+    def previews(self) -> Mapping[str, bytes]:
+        """Pictures of the inputs by file name, which the command `plan` writes into the folder of the study."""
+        return {}
+
     def rounds(self) -> Rounds:
         """A fresh generator of all units; see :data:`Rounds`."""
         raise NotImplementedError

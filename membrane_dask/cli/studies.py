@@ -52,12 +52,24 @@ def plan(
     cluster: ClusterName = None,
     measure: Annotated[bool, typer.Option(help="Run a few pilot units to measure the cost.")] = True,
 ) -> None:
-    """Print what a run would do: units, batches, memory, and the cost, measured on a few units."""
+    """Print what a run would do: units, batches, memory, and the cost, measured on a few units.
+
+    Pictures of the inputs, such as the segmentation of a micrograph, are written into the folder of the study.
+    """
     from membrane_dask import api
     from membrane_dask.study_file import load_study_with_source
 
     study, source = load_study_with_source(path, with_cluster(overrides, cluster))
-    show(api.plan(study, measure=measure, source=source))
+    planned = api.plan(study, measure=measure, source=source)
+    show(planned)
+    for name, content in planned.program.previews().items():
+        picture = path.parent / name
+        try:
+            picture.write_bytes(content)
+        except OSError as error:
+            say(f"cannot write {picture}: {error.strerror or error}")
+        else:
+            show(f"{'picture':<8} {picture}")
 
 
 def schema() -> None:

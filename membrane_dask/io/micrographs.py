@@ -1,8 +1,7 @@
-"""Reader of micrographs, and of the pixel size in the metadata of their files."""
+"""Reader of micrographs: one grey image of a file, and what its metadata say about it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,50 +10,92 @@ import numpy as np
 
 from membrane_dask.errors import reason
 from membrane_dask.files import require_regular
-from membrane_dask.io.raster_files import check_decoded_size, checked_edge, open_npy, open_tiff, read_series
+from membrane_dask.io.image_metadata import (
+    ImageMetadata,
+    PixelStatement,
+    image_metadata,
+    read_text_file,
+    tiff_statements,
+)
+from membrane_dask.io.raster_files import check_decoded_size, open_npy, open_tiff, read_series, white_is_zero
 
-#: Nanometres in the units of length that files use.
-UNITS = {
-    "m": 1e9, "mm": 1e6, "µm": 1e3, "μm": 1e3, "um": 1e3, "micron": 1e3, "microns": 1e3, "\\u00b5m": 1e3,
-    "millimeter": 1e6, "micrometer": 1e3, "nm": 1.0, "nanometer": 1.0, "pm": 1e-3, "å": 0.1, "angstrom": 0.1,
-}  # fmt: skip
-#: Pixels larger than this, in nm, are those of a print resolution.
-_MAX_PIXEL = 50_000.0
 #: What Pillow may decode: its other formats start further programs, or are no images of pixels.
 _FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP", "GIF", "PPM", "WEBP")
+#: Formats and TIFF compressions that change grey values.
+_LOSSY_FORMATS, _LOSSY_COMPRESSION = (".jpg", ".jpeg", ".jpe", ".jp2", ".webp"), 7
 #: Number of the TIFF and EXIF tag of the orientation.
 _ORIENTATION = 274
+#: Photometric interpretation of a TIFF image whose values are numbers of colours in a table.
+_PALETTE = 3
 _SMALLER = "cut out or scale down what is needed"
+_UNKNOWN = "the file has no pixel size"
 
 
 @dataclass(frozen=True)
 class Micrograph:
-    """A grey image and its pixel size.
+    """A grey image and what its file says about it.
 
     Parameters
     ----------
-    image : (rows, columns) ndarray
-        Grey values; black-and-white images as 0 and 255. Without the banner that the microscope adds below it.
-    pixel_nm : float or None
-        Pixel size by the metadata of the file, nm; None without.
-    source : str
-        Which metadata hold the pixel size, or why it is unknown.
+    pixels : (rows, columns) ndarray
+        Grey values with black as zero, databar included; black-and-white images as 0 and 255.
+    metadata : ImageMetadata
+        Pixel size and rows of the databar.
+    remarks : tuple of (str, str)
+        How grey values were taken from the file: what, and in which way.
+    bits : int
+        Bits of a grey value, of which its type may have more.
+    is_lossy : bool
+        Whether its compression changes grey values.
     """
 
-    image: np.ndarray
-    pixel_nm: float | None
-    source: str
+    pixels: np.ndarray
+    metadata: ImageMetadata
+    remarks: tuple[tuple[str, str], ...] = ()
+    bits: int = 8
+    is_lossy: bool = False
+
+    @property
+    def image(self) -> np.ndarray:
+        """Grey values without the databar that the metadata name."""
+        return self.pixels[: len(self.pixels) - self.metadata.databar]
+
+    @property
+    def pixel_nm(self) -> float | None:
+        """Width of a pixel by the metadata, nm; None if it is unknown or ambiguous."""
+        pixels = self.metadata.pixels
+        return pixels[0].width_nm if len(pixels) == 1 else None
+
+    @property
+    def source(self) -> str:
+        """Which metadata hold the pixel size, or why it is unknown."""
+        return self.metadata.source
 
 
-def read_micrograph(path: Path, page: int | None = None) -> Micrograph:
-    """Read a grey image from a TIFF, PNG or NumPy file.
+@dataclass(frozen=True)
+class _Decoded:
+    """Values of a file, ``(..., rows, columns)``, with a last axis of channels if it has any."""
+
+    values: np.ndarray
+    has_channels: bool
+    statements: tuple[PixelStatement, ...] = ()
+    without: str = _UNKNOWN
+    remarks: tuple[tuple[str, str], ...] = ()
+    bits: int | None = None
+    is_lossy: bool = False
+
+
+def read_micrograph(path: Path, page: int | None = None, text_file: Path | None = None) -> Micrograph:
+    """Read a grey image from a TIFF, PNG, JPEG, BMP or NumPy file.
 
     Parameters
     ----------
     path : Path
-        File of one grey image, or of a stack.
+        File of one image, or of a stack. Colour channels must be equal, opacity constant.
     page : int, optional
         Number of the image in a stack, from 0.
+    text_file : Path, optional
+        Text file that the microscope has written with the image.
 
     Returns
     -------
@@ -66,52 +107,123 @@ def read_micrograph(path: Path, page: int | None = None) -> Micrograph:
         If the file cannot be read as an image, has colours, or has several pages and ``page`` is not one of them.
     """
     try:
-        image, pixel, source, banner = _decode(path)
+        decoded = _decode(path)
+        stated = [*decoded.statements, *(read_text_file(text_file) if text_file else [])]
     except Exception as error:  # decoders raise many types; MEMBRANE_DASK_DEBUG=1 shows where
         raise ValueError(f"{path.name} cannot be read as an image: {reason(error)}") from error
-    if image.ndim == 3 and image.shape[-1] in (2, 3, 4):
-        raise ValueError(
-            f"{path.name} has {image.shape[-1]} colour channels; a grey image is needed: save it as 8- or 16-bit grey"
-        )
+    values = decoded.values
+    n_pages = len(values) if values.ndim - decoded.has_channels == 3 else 1
     if page is not None:
-        if image.ndim != 3 or not 0 <= page < len(image):
-            pages = len(image) if image.ndim == 3 else 1
-            raise ValueError(f"page: {path.name} has {pages} pages, numbered from 0 (got {page})")
-        image = image[page]
-    if image.ndim != 2:
+        if values.ndim - decoded.has_channels != 3 or not 0 <= page < n_pages:
+            raise ValueError(f"page: {path.name} has {n_pages} pages, numbered from 0 (got {page})")
+        values = values[page]
+    if values.ndim - decoded.has_channels != 2:
         raise ValueError(
-            f"{path.name} has the shape {image.shape}; one grey image is needed: select it with 'page', or save it "
+            f"{path.name} has the shape {values.shape}; one grey image is needed: select it with 'page', or save it "
             "as a file of its own"
         )
-    image = image[: len(image) - banner]
-    if not image.size:
-        raise ValueError(f"{path.name} holds no pixels: its shape is {image.shape}")
-    if image.dtype == bool:
-        image = image.astype(np.uint8) * np.uint8(255)
-    if image.dtype.kind not in "uif":
-        raise ValueError(f"{path.name} holds values of type {image.dtype}; a grey image is needed")
-    return Micrograph(image, pixel, source)
+    if not values.size:
+        raise ValueError(f"{path.name} holds no pixels: its shape is {values.shape}")
+    remarks = list(decoded.remarks)
+    if decoded.has_channels:
+        values = _grey_channel(values, path, remarks)
+    if values.dtype == bool:
+        values = values.astype(np.uint8) * np.uint8(255)
+    if values.dtype.kind not in "uif":
+        raise ValueError(f"{path.name} holds values of type {values.dtype}; a grey image is needed")
+    bits = values.dtype.itemsize * 8
+    return Micrograph(
+        values,
+        image_metadata(stated, (values.shape[0], values.shape[1]), decoded.without),
+        tuple(remarks),
+        min(bits, decoded.bits if decoded.bits and decoded.bits > 1 else bits),
+        decoded.is_lossy,
+    )
 
 
-def _decode(path: Path) -> tuple[np.ndarray, float | None, str, int]:
-    """Image, pixel size, its source, and rows of the banner."""
-    if path.suffix.lower() == ".npy":
+def _grey_channel(values: np.ndarray, path: Path, remarks: list[tuple[str, str]]) -> np.ndarray:
+    """The grey values of an image with equal colour channels; a constant opacity is dropped."""
+    n_channels = values.shape[-1]
+    if n_channels in (2, 4):
+        opacity = values[..., -1]
+        if opacity.min() != opacity.max():
+            row, column = _largest(opacity.max() - opacity)
+            raise ValueError(
+                f"{path.name} has an opacity (alpha) that varies, from {opacity.min()} to {opacity.max()} (row {row}, "
+                f"column {column}): flatten it and save it as grey"
+            )
+        remarks.append(("alpha", f"opacity {opacity.flat[0]} everywhere: dropped"))
+        values = values[..., :-1]
+    if values.shape[-1] > 1:
+        difference = values.max(axis=-1) - values.min(axis=-1)
+        if difference.any():
+            row, column = _largest(difference)
+            colours = ", ".join(str(value) for value in values[row, column])
+            raise ValueError(
+                f"{path.name} has {values.shape[-1]} colour channels that differ, by up to {difference.max()} (row "
+                f"{row}, column {column}: {colours}); a grey image is needed: crop a coloured overlay in a copy of the "
+                "file, or save it as 8- or 16-bit grey"
+            )
+        remarks.append(("colours", f"{values.shape[-1]} equal channels: one is used"))
+    return values[..., 0]
+
+
+def _largest(values: np.ndarray) -> tuple[int, int]:
+    """Row and column of the largest value."""
+    row, column = np.unravel_index(int(values.argmax()), values.shape)
+    return int(row), int(column)
+
+
+def _decode(path: Path) -> _Decoded:
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
         array = open_npy(path)
         check_decoded_size("it", array.shape, array.dtype, _SMALLER)
-        return np.array(array), None, "a NumPy file has no pixel size", 0
-    if path.suffix.lower() in (".tif", ".tiff"):
-        try:
-            with open_tiff(path) as file:
-                _check_orientation(file.pages[0].tags.valueof(_ORIENTATION, 1))
-                pixel, source, banner = tiff_pixel_size(file)
-                return read_series(file), checked_edge(pixel), source, banner
-        except ValueError as error:
-            if "imagecodecs" not in str(error):  # a compression that Pillow may support
-                raise
+        has_channels = array.ndim == 3 and array.shape[-1] in (2, 3, 4)
+        return _Decoded(np.array(array), has_channels, without="a NumPy file has no pixel size")
+    if suffix in (".tif", ".tiff"):
+        with open_tiff(path) as file:
+            return _decode_tiff(file)
+    return _decode_image(path)
+
+
+def _decode_tiff(file: Any) -> _Decoded:
+    page, series = file.pages[0], file.series[0]
+    _check_orientation(page.tags.valueof(_ORIENTATION, 1))
+    statements, without = tiff_statements(file)
+    values, axes, remarks = read_series(file), series.axes, []
+    has_channels = axes.count("S") == 1 and values.ndim == len(axes)
+    if has_channels:
+        values = np.moveaxis(values, axes.index("S"), -1)
+    elif values.ndim == 3 and values.shape[-1] in (2, 3, 4):
+        has_channels = True
+    if has_channels and values.shape[-1] not in (2, 3, 4):
+        raise ValueError(f"it has {values.shape[-1]} colour channels; a grey image is needed")
+    if int(page.photometric) == _PALETTE and page.colormap is not None:
+        colours = np.asarray(page.colormap)
+        if not (colours % 257).any():
+            colours = (colours // 257).astype(np.uint8)
+        check_decoded_size("it", (*values.shape, 3), colours.dtype, _SMALLER)
+        values, has_channels = np.moveaxis(colours[:, values], 0, -1), True
+    if int(page.photometric) == 5:
+        raise ValueError("it has the colour channels of a print (CMYK); a grey image is needed")
+    if white_is_zero(page):
+        remarks.append(("photometric", "interpretation 0, white is zero: inverted"))
+    elif int(page.photometric) == 0:
+        remarks.append(("photometric", "interpretation 0 of an array of booleans by tifffile: true is taken as bright"))
+    return _Decoded(
+        values, has_channels, tuple(statements), without, tuple(remarks),
+        None if has_channels else int(np.max(page.bitspersample)),
+        int(page.compression) == _LOSSY_COMPRESSION,
+    )  # fmt: skip
+
+
+def _decode_image(path: Path) -> _Decoded:
     import imageio.v3 as iio
 
     _check_image(path)
-    return np.asarray(iio.imread(path, plugin="pillow")), None, "the file has no pixel size", 0
+    values = np.asarray(iio.imread(path, plugin="pillow"))
+    return _Decoded(values, values.ndim == 3, is_lossy=path.suffix.lower() in _LOSSY_FORMATS)
 
 
 def _check_image(path: Path) -> None:
@@ -125,6 +237,8 @@ def _check_image(path: Path) -> None:
         check_decoded_size("it", shape, f"u{bytes_each}", _SMALLER)
         if getattr(image, "is_animated", False):
             raise ValueError("it holds several images; save the one to use as a file of its own")
+        if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "I", "F") and bytes_each == 1:
+            raise ValueError(f"it has the colour channels {image.mode}; a grey image is needed")
         _check_orientation(image.getexif().get(_ORIENTATION, 1))
 
 
@@ -134,61 +248,3 @@ def _check_orientation(orientation: Any) -> None:
             f"its metadata turn or mirror it (orientation {orientation}), and depth would run in another direction: "
             "save it as it is shown"
         )
-
-
-def tiff_pixel_size(file: Any) -> tuple[float | None, str, int]:
-    """Pixel size of a TIFF file.
-
-    Parameters
-    ----------
-    file : tifffile.TiffFile
-
-    Returns
-    -------
-    pixel_nm : float or None
-        Pixel size in nm, None without.
-    source : str
-        Which metadata hold it, or why it is unknown.
-    banner : int
-        Rows of the banner that the microscope adds below the image.
-    """
-    page = file.pages[0]
-    fei: Mapping[str, Any] = file.fei_metadata or {}
-    if "PixelWidth" in fei.get("Scan", {}):
-        rows = int(fei.get("Image", {}).get("ResolutionY", page.imagelength))
-        return float(fei["Scan"]["PixelWidth"]) * 1e9, "FEI metadata", max(0, page.imagelength - rows)
-    zeiss: Mapping[str, Any] = file.sem_metadata or {}
-    for name in ("ap_image_pixel_size", "ap_pixel_size"):
-        if name in zeiss and str(zeiss[name][2]).lower() in UNITS:
-            return float(zeiss[name][1]) * UNITS[str(zeiss[name][2]).lower()], "Zeiss metadata", 0
-    if file.is_ome:
-        pixel = ome_pixel_size(file, "X")
-        if pixel is not None:
-            return pixel, "OME metadata", 0
-    if "XResolution" not in page.tags:
-        return None, "the file has no pixel size", 0
-    pixels, per_units = page.tags["XResolution"].value
-    resolution = pixels / per_units if per_units else 0.0
-    imagej: Mapping[str, Any] = file.imagej_metadata or {}
-    unit = str(imagej.get("unit", "")).lower()
-    if unit in UNITS and resolution > 0:
-        return UNITS[unit] / resolution, "ImageJ metadata", 0
-    if unit in ("inch", "inches", "cm"):
-        return None, f"the file has a resolution per {unit}, which is a print resolution", 0
-    kind = int(page.tags["ResolutionUnit"].value) if "ResolutionUnit" in page.tags else 1
-    if kind == 3 and resolution > 0 and 1e7 / resolution < _MAX_PIXEL:
-        return 1e7 / resolution, "TIFF resolution per centimetre", 0
-    if kind == 2:
-        return None, "the file has a resolution per inch, which is a print resolution", 0
-    return None, "the file has no pixel size", 0
-
-
-def ome_pixel_size(file: Any, axis: str) -> float | None:
-    """Pixel size of an OME-TIFF file along an axis, ``X``, ``Y`` or ``Z``, in nm; None without."""
-    import tifffile
-
-    images = tifffile.xml2dict(str(file.ome_metadata))["OME"]["Image"]
-    pixels = (images[0] if isinstance(images, list) else images)["Pixels"]
-    unit = UNITS.get(str(pixels.get(f"PhysicalSize{axis}Unit", "µm")).lower())
-    name = f"PhysicalSize{axis}"
-    return float(pixels[name]) * unit if name in pixels and unit else None

@@ -23,6 +23,10 @@ _SMALL_SEGMENT = 1 << 16
 _DECOMPRESSORS: dict[int, Any] = {
     8: zlib.decompressobj, 32946: zlib.decompressobj, 34925: lzma.LZMADecompressor
 }  # fmt: skip
+#: Number of the compression of segments that are JPEG images of their own.
+_JPEG = 7
+#: Compressions that are read: none, CCITT, LZW, JPEG, DEFLATE, PackBits, LZMA, Zstandard.
+_COMPRESSIONS = frozenset((1, 2, 3, 4, 5, _JPEG, 8, 32946, 32773, 34925, 50000))
 
 
 def check_decoded_size(what: str, shape: Sequence[int], dtype: Any, advice: str) -> None:
@@ -105,21 +109,36 @@ def _check_described_images(file: Any) -> None:
         raise ValueError(f"its metadata describe {max(counts):,} images; 1 to {MAX_PAGES:,} are read")
 
 
-def checked_edge(size: float | None) -> float | None:
-    """Edge of a pixel or voxel in nm, as metadata state it.
+def white_is_zero(page: Any) -> bool:
+    """Whether the smallest value of a TIFF page is shown white: its photometric interpretation is 0.
+
+    Not so for arrays of booleans that tifffile has written, which it labels like that whatever they mean.
+    """
+    return int(page.photometric) == 0 and not is_boolean_array(page)
+
+
+def is_boolean_array(page: Any) -> bool:
+    """Whether a TIFF page is an array of booleans that tifffile has written."""
+    return page.bitspersample == 1 and str(page.parent.pages.first.software).startswith("tifffile")
+
+
+def inverted(values: np.ndarray, page: Any) -> np.ndarray:
+    """Values of a page whose photometric interpretation is 0, with black as zero.
 
     Raises
     ------
     ValueError
-        If it is no length.
+        If they are no integers, which have no largest value to subtract from.
     """
-    if size is not None and not 0 < size < math.inf:
-        raise ValueError(f"its metadata state pixels of {size} nm; set the size in the study and remove it there")
-    return size
+    if values.dtype.kind in "bi":
+        return np.asarray(~values)
+    if values.dtype.kind != "u":
+        raise ValueError("it shows zero as white (photometric interpretation 0) in floats: save it as integers")
+    return np.asarray(values.dtype.type((1 << int(page.bitspersample)) - 1) - values)
 
 
 def read_page(page: Any) -> np.ndarray:
-    """The pixels of a page of a TIFF file.
+    """The pixels of a page of a TIFF file, with black as zero.
 
     Raises
     ------
@@ -127,11 +146,12 @@ def read_page(page: Any) -> np.ndarray:
         If it is too large for memory, or a segment of it expands to more than the page has.
     """
     check_page(page)
-    return np.asarray(page.asarray())
+    values = np.asarray(page.asarray())
+    return inverted(values, page) if white_is_zero(page) else values
 
 
 def read_series(file: Any) -> np.ndarray:
-    """The pixels of the first series of images of a TIFF file, all at once.
+    """The pixels of the first series of images of a TIFF file, all at once, with black as zero.
 
     Raises
     ------
@@ -143,7 +163,8 @@ def read_series(file: Any) -> np.ndarray:
     for page in series.pages:
         if page is not None:
             check_page(page.aspage() if hasattr(page, "aspage") else page)
-    return np.asarray(file.asarray())
+    values = np.asarray(file.asarray())
+    return inverted(values, file.pages[0]) if white_is_zero(file.pages[0]) else values
 
 
 def check_page(page: Any) -> None:
@@ -160,12 +181,19 @@ def check_segments(page: Any) -> None:
     Raises
     ------
     ValueError
-        If one does.
+        If one does, or the compression is none of those that are read.
     """
-    decompressor = _DECOMPRESSORS.get(int(page.compression))
-    if decompressor is None:
+    compression, stream = int(page.compression), page.parent.filehandle
+    if compression not in _COMPRESSIONS:
+        name = getattr(page.compression, "name", compression)
+        raise ValueError(
+            f"its compression, {name}, is not read: save it without compression, or with LZW, DEFLATE or Zstandard"
+        )
+    if compression == _JPEG:
+        _check_jpeg_segments(page)
+    decompressor = _DECOMPRESSORS.get(compression)
+    if decompressor is None:  # the others are decoded into the size of a segment
         return
-    stream = page.parent.filehandle
     for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False):
         if decompressor is zlib.decompressobj and count <= _SMALL_SEGMENT:
             continue
@@ -179,3 +207,23 @@ def check_segments(page: Any) -> None:
             data = getattr(decoder, "unconsumed_tail", b"")
             if not data and getattr(decoder, "needs_input", True):
                 break
+
+
+def _check_jpeg_segments(page: Any) -> None:
+    """Check the sizes in the headers of segments that are JPEG images."""
+    stream = page.parent.filehandle
+    rows, columns = (page.tilelength, page.tilewidth) if page.is_tiled else (page.imagelength, page.imagewidth)
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False):
+        stream.seek(offset)
+        data = stream.read(min(count, 1 << 16))
+        position = 2
+        while position + 9 <= len(data) and data[position] == 0xFF:
+            marker, length = data[position + 1], int.from_bytes(data[position + 2 : position + 4], "big")
+            if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # a header of a frame
+                size = [int.from_bytes(data[position + k : position + k + 2], "big") for k in (5, 7)]
+                if size[0] > rows + 15 or size[1] > columns + 15:  # strips may be padded to whole blocks
+                    raise ValueError(
+                        f"a segment of it is a JPEG of {size[0]} x {size[1]} pixels, and should have {rows} x {columns}"
+                    )
+                break
+            position += 2 + length

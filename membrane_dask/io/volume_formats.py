@@ -15,14 +15,15 @@ import numpy as np
 
 from membrane_dask.errors import reason
 from membrane_dask.files import require_regular
-from membrane_dask.io.micrographs import UNITS, ome_pixel_size, tiff_pixel_size
+from membrane_dask.io.image_metadata import UNITS, image_metadata, ome_pixel_size, tiff_statements
 from membrane_dask.io.raster_files import (
+    MAX_DECODED,
     check_decoded_size,
-    checked_edge,
     open_npy,
     open_tiff,
     read_page,
     read_series,
+    white_is_zero,
 )
 from membrane_dask.io.zarr_chunks import ZarrVolume
 
@@ -164,9 +165,8 @@ def _open_tiff(path: Path) -> tuple[Any, float | None, str]:
     import tifffile
 
     with open_tiff(path) as file:
-        pixel, source, _ = tiff_pixel_size(file)
-        checked_edge(pixel)
         series = file.series[0]
+        pixel, source = _tiff_pixel_size(file)
         if series.ndim == 4 and series.shape[-1] in (3, 4):
             raise VolumeError(
                 f"{path.name} has {series.shape[-1]} colour channels; a segmented or grey volume is needed"
@@ -178,9 +178,22 @@ def _open_tiff(path: Path) -> tuple[Any, float | None, str]:
             _check_cubic_tiff(file, pixel, path)
         if len(shape) == 3 and len(series.pages) == shape[0]:
             return _Pages(str(path), shape, dtype), pixel, source
-        if series.dataoffset is None:
+        if series.dataoffset is None or (white_is_zero(file.pages[0]) and series.nbytes <= MAX_DECODED):
             return read_series(file), pixel, source
+        if white_is_zero(file.pages[0]):
+            raise VolumeError(
+                f"{path.name} shows zero as white (photometric interpretation 0) and is too large to be inverted at "
+                "once: save it with a page for each plane"
+            )
     return tifffile.memmap(path, mode="r"), pixel, source  # planes of one page, which are not compressed
+
+
+def _tiff_pixel_size(file: Any) -> tuple[float | None, str]:
+    """Width of a pixel in nm, None if it is unknown or ambiguous, and which metadata hold it."""
+    shape = file.pages[0].shape
+    statements, without = tiff_statements(file)
+    metadata = image_metadata(statements, (shape[0], shape[1]), without)
+    return (metadata.pixels[0].width_nm if len(metadata.pixels) == 1 else None), metadata.source
 
 
 def _check_cubic_tiff(file: Any, pixel: float, path: Path) -> None:

@@ -11,6 +11,7 @@ import struct
 import zipfile
 import zlib
 
+import imagecodecs
 import numpy as np
 import pytest
 
@@ -276,6 +277,7 @@ def images() -> dict[str, tuple]:
     from PIL import Image
 
     grey = Image.fromarray((np.arange(64 * 64).reshape(64, 64) % 251).astype("u1"))
+    coloured = Image.merge("RGB", (grey, grey, grey.rotate(90)))
     exif = Image.Exif()
     exif[274] = 6
     ome = '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="a"><Pixels SizeX="4" SizeY="4" '
@@ -285,9 +287,9 @@ def images() -> dict[str, tuple]:
     described = ome.encode() + b"\0"
     return {
         "bomb.png": (png(30_000, 30_000, data=bytes(30_001 * 3_000)), "exceeds limit"),
-        "colours.png": (saved(grey.convert("RGB"), "PNG"), "colour channels"),
+        "colours.png": (saved(coloured, "PNG"), "colour channels"),
         "cmyk.jpg": (saved(grey.convert("CMYK"), "JPEG"), "colour channels"),
-        "palette.png": (saved(grey.convert("P", palette=Image.Palette.ADAPTIVE), "PNG"), "colour channels"),
+        "palette.png": (saved(coloured.quantize(64), "PNG"), "colour channels"),
         "turned.jpg": (saved(grey, "JPEG", exif=exif), "orientation 6"),
         "truncated.png": (saved(grey, "PNG")[:-200], "truncated"),
         "truncated.jpg": (saved(grey, "JPEG")[:200], "cannot be read as an image"),
@@ -332,12 +334,28 @@ def images() -> dict[str, tuple]:
             tiff({270: (2, len(described), 516)}, data=bytes(16) + described),
             "1,000,000,000 images",
         ),
+        "photo.tif": (
+            tiff({256: 16, 257: 16, 278: 16, 259: 7, 279: len(PHOTO)}, data=PHOTO),
+            "a JPEG of 3000 x 3000 pixels",
+        ),
+        "codec.tif": (tiff({259: 34712}), "its compression, JPEG2000, is not read"),
+        "zstd.tif": (tiff({256: 400, 257: 400, 278: 400, 259: 50000, 279: len(ZSTD)}, data=ZSTD), "zstd.tif"),
+        "lzw.tif": (tiff({256: 400, 257: 400, 278: 400, 259: 5, 279: len(LZW)}, data=LZW), "lzw.tif"),
         "text.tif": (b"kind: graded\n", "not a TIFF file"),
         "empty.tif": (b"", "empty.tif"),
     }
 
 
+def photo() -> bytes:
+    from PIL import Image
+
+    return saved(Image.new("L", (3000, 3000)), "JPEG")
+
+
 EXPANDING = zlib.compress(bytes(300_000_000), 9)
+PHOTO = photo()
+ZSTD = imagecodecs.zstd_encode(bytes(300_000_000))
+LZW = imagecodecs.lzw_encode(bytes(100_000_000))
 IMAGES = images()
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from membrane_dask.config import BaseStudy, InputFile, Model, _ordered, parameter
-from membrane_dask.errors import Problem
+from membrane_dask.errors import Problem, Source, StudyError
+from membrane_dask.former_names import warn
+from membrane_dask.io.image_metadata import find_text_file
 from membrane_dask.physics.imaging.morphology import squared_radius
-from membrane_dask.quantities import LengthNm, Number, Numbers, Range, Whole, convert, split_quantity
+from membrane_dask.quantities import LengthNm, Number, Numbers, Range, Whole, as_tuple, convert, split_quantity
 
 
 def _checked_blur(value: object) -> str:
@@ -45,11 +47,11 @@ def blur_in_pixels(text: str, pixel_nm: float) -> tuple[float, float]:
 
 
 class Crop(Model):
-    """Margins that are cropped from the micrograph, such as a banner or resin above the skin."""
+    """Margins that are cropped from the micrograph as it is turned, such as resin above the skin."""
 
     top: Whole = parameter(0, "rows above the feed side", unit="pixel", ge=0)
     bottom: Whole = parameter(
-        0, "rows below; a banner that is declared in the metadata of the file is removed anyway", unit="pixel", ge=0
+        0, "rows below; a databar that the metadata of the file name is cut before", unit="pixel", ge=0
     )
     left: Whole = parameter(0, "columns", unit="pixel", ge=0)
     right: Whole = parameter(0, "columns", unit="pixel", ge=0)
@@ -76,7 +78,6 @@ class Segmentation(Model):
     median: Literal["auto"] | Annotated[Whole, Field(ge=1, le=21)] = parameter(
         "auto", "width of a median filter after the threshold, odd; 1, and auto, for none", unit="pixel"
     )
-    pores: Literal["dark", "bright"] = parameter("dark", "brightness of the pores", unit="")
 
     def _inconsistencies(self) -> Iterator[Problem]:
         if self.median != "auto" and self.median % 2 == 0:
@@ -259,15 +260,54 @@ class ReconstructStudy(BaseStudy):
 
     kind: Literal["reconstruct"] = "reconstruct"
     input: InputFile = Field(
-        description="micrograph, TIFF, PNG or .npy, grey; rows run along the depth, from the feed side down",
+        description="micrograph, TIFF, PNG, JPEG, BMP or .npy, grey; rows run along the depth, from the feed side down",
         json_schema_extra={"unit": "", "example": "micrograph.tif"},
     )
     page: Whole | None = parameter(None, "number of the image in a stack, from 0", unit="", ge=0)
     pixel_size: LengthNm | None = parameter(
         None,
         "edge of a pixel, with its unit, for example 3 nm; becomes the edge of a voxel. Default: that in the metadata "
-        "of the file (FEI, Zeiss, OME, ImageJ); required where there is none",
+        "of the file (FEI, Zeiss, TESCAN, OME, ImageJ) or in metadata_file; required where there is none, and refused "
+        "where it differs by more than 2 %",
         unit="nm, um, ...",
+    )
+    metadata_file: InputFile | None = parameter(
+        None,
+        "text file that the microscope has written with the image (JEOL, Hitachi .txt; TESCAN .hdr); default one of "
+        "the same name",
+        unit="",
+    )
+    databar: Literal["auto", "none"] = parameter(
+        "auto",
+        "auto: a databar below the image is cut, by its metadata or by its flat rows; none: nothing is cut but crop",
+        unit="",
+    )
+    rotate: Literal[0, 90, 180, 270] = parameter(
+        0, "clockwise rotation that brings the feed side to the top", unit="degree"
+    )
+    flip: Literal["none", "depth", "width"] = parameter(
+        "none", "mirror the rotated image along its depth (the feed side is below) or its width", unit=""
+    )
+    resample: Literal["none", "x", "z"] = parameter(
+        "none",
+        "pixels that are not square: x or z averages the finer pixels along the width or the depth to the size of the "
+        "coarser ones; none refuses them",
+        unit="",
+    )
+    mask: InputFile | None = parameter(
+        None,
+        "image of the same size; pixels where it is zero are left out of the checks of the image, such as that for "
+        "charged rows. The descriptors use all pixels",
+        unit="",
+    )
+    pores: Literal["dark", "bright"] | Whole | Annotated[tuple[Whole, ...], BeforeValidator(as_tuple)] = parameter(
+        "dark",
+        "dark or bright: the darker or the brighter phase; or the label of the pores in an image of labels, such as 0, "
+        "or a list of labels",
+        unit="",
+    )
+    charging: Literal["stop", "ignore"] = parameter(
+        "stop", "stop: refuse an image of which more than 2 % of the rows are charged; ignore: report them", unit=""
     )
     crop: Crop = parameter(Crop(), "margins that are cropped", unit="")
     replicates: Whole = parameter(
@@ -289,7 +329,30 @@ class ReconstructStudy(BaseStudy):
             yield Problem(("model", "anisotropy"), f"needs search.method: direct (got {self.search.method})")
         if self.model.macrovoids != "none" and self.search.method == "published":
             yield Problem(("model", "macrovoids"), "needs search.method: direct or bayesian (got published)")
+        if self.mask and self.mask.name == self.input.name:
+            yield Problem(
+                ("mask",), f"must have another name than input, as a run keeps copies of both (got {self.mask.name!r})"
+            )
+
+    @classmethod
+    def _present_layout(cls, settings: Mapping[str, Any], source: Source) -> Mapping[str, Any]:
+        """Settings with ``pores`` in place of ``segmentation.pores``, its former name."""
+        segmentation = settings.get("segmentation")
+        if not isinstance(segmentation, Mapping) or "pores" not in segmentation:
+            return settings
+        former = ("segmentation", "pores")
+        if "pores" in settings:
+            message = "is the former name of 'pores', which is given as well; keep 'pores'"
+            raise StudyError([Problem(former, message)], source)
+        warn(f"{source.locate(former)}: segmentation.pores is now pores")
+        source.rename(former, ("pores",))
+        remaining = {name: value for name, value in segmentation.items() if name != "pores"}
+        return {**settings, "segmentation": remaining, "pores": segmentation["pores"]}
 
     def inputs(self) -> dict[str, Path]:
-        """Files that the study reads, by field."""
-        return {"input": self.input}
+        """Files that the study reads, by field: the micrograph, its mask, and the text file of the microscope."""
+        files = {"input": self.input, "mask": self.mask, "metadata_file": self.metadata_file or self._text_file()}
+        return {name: path for name, path in files.items() if path}
+
+    def _text_file(self) -> Path | None:
+        return find_text_file(self.input) if isinstance(self.input, Path) else None

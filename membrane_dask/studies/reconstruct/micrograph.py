@@ -8,19 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from membrane_dask.errors import Problem, Source, StudyError
-from membrane_dask.io.micrographs import read_micrograph
 from membrane_dask.physics.imaging.image_model import ImagePriors
 from membrane_dask.physics.imaging.segmentation import Segmentation, segment
 from membrane_dask.physics.reconstruction.descriptors import DescriptorScales
 from membrane_dask.program import Dataset
 from membrane_dask.studies.reconstruct.config import ReconstructStudy, blur_in_pixels
+from membrane_dask.studies.reconstruct.intake import Section, take_in
+from membrane_dask.studies.reconstruct.section_checks import section_remarks
 from membrane_dask.studies.reconstruct.tasks import DISTANCE_EDGES
 from membrane_dask.studies.reconstruct.variables import MICROGRAPH
 
 #: Smallest fraction of each phase in a range of depth for which descriptors are meaningful.
 _MIN_FRACTION = 0.005
-#: Pixels of a micrograph; its segmentation and description take about 80 bytes each.
-_MAX_PIXELS = 50_000_000
 
 
 @dataclass(frozen=True)
@@ -29,17 +28,38 @@ class SegmentedMicrograph:
 
     Parameters
     ----------
-    image : (depth, width) ndarray
-        Grey values, cropped.
-    pixel_nm : float
-        Pixel size, nm.
+    section : Section
+        The image as it was segmented, and what was decided about it.
     segmentation : Segmentation
         Its segmentation.
     """
 
-    image: np.ndarray
-    pixel_nm: float
+    section: Section
     segmentation: Segmentation
+
+    @property
+    def image(self) -> np.ndarray:
+        """Grey values, ``(depth, width)``, cropped."""
+        return self.section.image
+
+    @property
+    def pixel_nm(self) -> float:
+        """Edge of a pixel, nm."""
+        return self.section.pixel_nm
+
+    @property
+    def mask(self) -> np.ndarray | None:
+        """Pixels that are used, ``(depth, width)`` bool; None for all."""
+        return self.section.mask
+
+    @property
+    def remarks(self) -> list[tuple[str, str]]:
+        """What was decided about the image, and what it shows that is not corrected: subject and text."""
+        return [
+            *self.section.remarks,
+            *section_remarks(self.section, self.segmentation),
+            ("phases", str(self.segmentation)),
+        ]
 
     @property
     def solid(self) -> np.ndarray:
@@ -64,41 +84,29 @@ class SegmentedMicrograph:
             f"segmentation_{name}": getattr(self.segmentation, name)
             for name in ("method", "shading", "curtaining", "separation", "bias")
         }
+        attrs["remarks"] = [f"{subject}: {text}" for subject, text in self.remarks]
         return Dataset(MICROGRAPH, values, (), labels, attrs)
 
 
 def load_micrograph(study: ReconstructStudy, source: Source | None) -> SegmentedMicrograph:
-    """Read, crop and segment the micrograph of a study.
+    """Read, cut and segment the micrograph of a study.
 
     Raises
     ------
     StudyError
         If it cannot be read or segmented, has no pixel size, or nothing remains after cropping.
     """
+    section = take_in(study, source)
     try:
-        micrograph = read_micrograph(study.input, study.page)
-    except ValueError as error:
-        message = str(error)
-        field = "page" if message.startswith("page: ") else "input"
-        raise _error(f"{message.removeprefix('page: ')} (got {str(study.input)!r})", source, field) from error
-    pixel = study.pixel_size or micrograph.pixel_nm
-    if pixel is None:
-        raise _error(f"required: {micrograph.source}; for example pixel_size: 3 nm", source, "pixel_size")
-    rows, columns = micrograph.image.shape
-    crop = study.crop
-    image = micrograph.image[crop.top : rows - crop.bottom, crop.left : columns - crop.right]
-    if not image.size:
-        raise _error(f"leaves nothing of an image of {rows} x {columns} pixels", source, "crop")
-    if image.size > _MAX_PIXELS:
-        message = f"leaves {image.size / 1e6:.0f} million pixels of an image of {rows} x {columns}; at most"
-        raise _error(
-            f"{message} {_MAX_PIXELS // 10**6} million are described: crop more, or scale it down", source, "crop"
+        segmentation = segment(
+            section.image,
+            pores=section.pores,
+            priors=_image_priors(study, section.pixel_nm),
+            **study.segmentation.model_dump(),
         )
-    try:
-        segmentation = segment(image, **study.segmentation.model_dump(), priors=_image_priors(study, pixel))
     except ValueError as error:
         raise _error(f"{error} (got {str(study.input)!r})", source) from error
-    return SegmentedMicrograph(image, pixel, segmentation)
+    return SegmentedMicrograph(section, segmentation)
 
 
 def _image_priors(study: ReconstructStudy, pixel_nm: float) -> ImagePriors:
@@ -139,7 +147,7 @@ def check_phases(solid: np.ndarray, ranges: Sequence[tuple[float, float]], sourc
             content = "almost all solid" if fraction > 0.5 else "almost all pore" if rows.size else "empty"
             raise _error(
                 f"after segmentation the micrograph is {content} from {top:.0%} to {bottom:.0%} of its depth "
-                f"({fraction:.1%} solid); try another segmentation.method, .sensitivity or .pores",
+                f"({fraction:.1%} solid); try another segmentation.method or .sensitivity, or pores",
                 source,
             )
 

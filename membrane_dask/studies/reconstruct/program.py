@@ -29,6 +29,7 @@ from membrane_dask.studies.reconstruct.config import ReconstructStudy
 from membrane_dask.studies.reconstruct.imaging import imaging_of
 from membrane_dask.studies.reconstruct.micrograph import check_knots, check_phases, descriptor_scales, load_micrograph
 from membrane_dask.studies.reconstruct.morphology import Morphology, observe_morphology
+from membrane_dask.studies.reconstruct.preview import preview
 from membrane_dask.studies.reconstruct.search import BayesianSearch, CandidateSearch, Search
 from membrane_dask.studies.reconstruct.variables import (
     CHAMANI,
@@ -72,6 +73,7 @@ class ReconstructProgram(Program):
     def __init__(self, study: ReconstructStudy, source: Source | None = None) -> None:
         self.study = study
         micrograph = load_micrograph(study, source)
+        self._micrograph = micrograph
         solid, pixel = micrograph.solid, micrograph.pixel_nm
         depth, width = solid.shape
         self._layered = study.model.depth == "layers" or study.search.method == "published"
@@ -136,8 +138,13 @@ class ReconstructProgram(Program):
 
     @property
     def summary(self) -> Sequence[tuple[str, str]]:
-        """Rows of the printed plan."""
-        return [*(self._imaging.summary() if self._imaging else ()), *self._morphology.messages]
+        """What was decided about the micrograph, its segmentation, and how it shows the section."""
+        imaging = self._imaging.summary() if self._imaging else ()
+        return [*self._micrograph.remarks, *imaging, *self._morphology.messages]
+
+    def previews(self) -> Mapping[str, bytes]:
+        """Picture of the segmented micrograph."""
+        return {"segmentation-preview.png": preview(self._micrograph.section, self._micrograph.solid)}
 
     def _choose_model(self, solid: np.ndarray, sections: Sections, source: Source | None) -> None:
         """Choose the knots, and describe the micrograph as structures with these knots are compared with it."""

@@ -92,7 +92,8 @@ def _segmentation(micrograph: xr.Dataset) -> Section:
             axis.set(title={"image": "micrograph", "solid": "pores (black) and solid"}[name], xlabel="x [nm]")
         axes[0].set_ylabel("depth [nm]")
     caption = "The micrograph and its segmentation."
-    return Section("Segmentation", text, [picture(figure, caption, caption)])
+    remarks = [str(line).partition(": ")[::2] for line in micrograph.attrs.get("remarks", ())]
+    return Section("Segmentation", text, [picture(figure, caption, caption), Grid(("micrograph", ""), remarks)])
 
 
 def _imaging(imaging: xr.Dataset) -> Section:

@@ -1,0 +1,334 @@
+"""Pixel size and databar of micrographs, as metadata in their files or text files of microscopes state them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from membrane_dask.files import read_bytes
+
+#: Nanometres in the units of length that files use.
+UNITS = {
+    "m": 1e9, "mm": 1e6, "µm": 1e3, "μm": 1e3, "um": 1e3, "micron": 1e3, "microns": 1e3, "\\u00b5m": 1e3,
+    "millimeter": 1e6, "micrometer": 1e3, "nm": 1.0, "nanometer": 1.0, "pm": 1e-3, "å": 0.1, "angstrom": 0.1,
+}  # fmt: skip
+#: Pixels larger than this, in nm, are those of a print resolution.
+_MAX_PIXEL = 50_000.0
+#: Largest relative difference of two statements of a pixel size that counts as rounding.
+PIXEL_TOLERANCE = 0.02
+#: Columns of the display that Zeiss's `Pixel Size` belongs to; `Image Pixel Size` is that of the file.
+_ZEISS_COLUMNS = 1024
+#: TIFF tag in which TESCAN writes its header.
+_TESCAN_TAG = 50431
+#: Largest text file of a microscope, in bytes.
+_MAX_TEXT = 1_000_000
+
+
+@dataclass(frozen=True)
+class PixelStatement:
+    """What one source says about the pixels of an image.
+
+    Parameters
+    ----------
+    width_nm, height_nm : float
+        Size of a pixel along a row and along a column, nm.
+    source : str
+        Which metadata say so.
+    columns, rows : int, optional
+        Size of the image that they describe, without databar.
+    databar : int
+        Rows of the databar below it, if they are stated as such.
+    """
+
+    width_nm: float
+    height_nm: float
+    source: str
+    columns: int | None = None
+    rows: int | None = None
+    databar: int = 0
+
+    def __post_init__(self) -> None:
+        if not (0 < self.width_nm < math.inf and 0 < self.height_nm < math.inf):
+            raise ValueError(
+                f"its metadata state pixels of {self.size} nm ({self.source}); set the size in the study and remove it "
+                "there"
+            )
+
+    @property
+    def size(self) -> str:
+        """Size of a pixel in nm, width x height, as text."""
+        return as_size(self.width_nm, self.height_nm)
+
+
+def as_size(width_nm: float, height_nm: float) -> str:
+    """Size of a pixel in nm as text: one number for a square, otherwise width x height."""
+    if differs(width_nm, height_nm, 1e-3):
+        return f"{width_nm:.4g} x {height_nm:.4g}"
+    return f"{width_nm:.4g}"
+
+
+def differs(first: float, second: float, tolerance: float = PIXEL_TOLERANCE) -> bool:
+    """Whether two sizes differ by more than a relative tolerance."""
+    return abs(first - second) > tolerance * min(first, second)
+
+
+@dataclass(frozen=True)
+class ImageMetadata:
+    """Pixel size and databar of an image, from all that its metadata state.
+
+    Parameters
+    ----------
+    pixels : tuple of PixelStatement
+        Possible sizes; none if they are unknown, several if metadata contradict each other or the size of the image.
+    source : str
+        Which metadata hold the size, or why it is unknown or ambiguous.
+    databar : int
+        Rows of the databar below the image.
+    """
+
+    pixels: tuple[PixelStatement, ...]
+    source: str
+    databar: int = 0
+
+
+def image_metadata(statements: list[PixelStatement], shape: tuple[int, int], without: str) -> ImageMetadata:
+    """Combine what several sources state about an image.
+
+    Parameters
+    ----------
+    statements : list of PixelStatement
+        In the order of their reliability.
+    shape : (int, int)
+        Rows and columns of the image, databar included.
+    without : str
+        Why the pixel size is unknown if there are no statements.
+    """
+    rows, columns = shape
+    if not statements:
+        return ImageMetadata((), without)
+    for statement in statements:
+        if statement.columns not in (None, columns):
+            assert statement.columns is not None
+            factor = statement.columns / columns
+            scaled = PixelStatement(
+                statement.width_nm * factor, statement.height_nm * factor, f"{statement.source}, for a scaled image"
+            )
+            return ImageMetadata(
+                (statement, scaled),
+                f"{statement.source} state pixels of {statement.size} nm in {statement.columns} columns, but the image "
+                f"has {columns}: {statement.size} nm if it was cropped, {scaled.size} nm if it was scaled",
+            )
+    for one, other in itertools.combinations(statements, 2):
+        if differs(one.width_nm, other.width_nm) or differs(one.height_nm, other.height_nm):
+            text = f"its metadata disagree: {one.size} nm ({one.source}), {other.size} nm ({other.source})"
+            return ImageMetadata((one, other), text)
+    databar = max(
+        max(0, rows - (statement.rows or rows), statement.databar if statement.databar < rows else 0)
+        for statement in statements
+    )
+    return ImageMetadata((statements[0],), statements[0].source, databar)
+
+
+def tiff_statements(file: Any) -> tuple[list[PixelStatement], str]:
+    """What the metadata of a TIFF file state about its pixels, and what is said if they state nothing.
+
+    Parameters
+    ----------
+    file : tifffile.TiffFile
+    """
+    statements = [*_fei(file), *_zeiss(file), *_tescan_tag(file), *_ome(file), *_imagej(file)]
+    if statements:
+        return statements, ""
+    statement, reason = _resolution(file)
+    return ([statement] if statement else []), reason
+
+
+def _fei(file: Any) -> Iterator[PixelStatement]:
+    metadata: Mapping[str, Any] = file.fei_metadata or {}
+    scan = metadata.get("Scan", {})
+    if "PixelWidth" not in scan:
+        return
+    image = metadata.get("Image", {})
+    width = float(scan["PixelWidth"]) * 1e9
+    yield PixelStatement(
+        width,
+        float(scan["PixelHeight"]) * 1e9 if "PixelHeight" in scan else width,
+        "FEI metadata",
+        int(image["ResolutionX"]) if "ResolutionX" in image else None,
+        int(image["ResolutionY"]) if "ResolutionY" in image else None,
+        int(metadata.get("PrivateFei", {}).get("DatabarHeight", 0)) if "ResolutionY" not in image else 0,
+    )
+
+
+def _zeiss(file: Any) -> Iterator[PixelStatement]:
+    """Sizes by Zeiss: `Image Pixel Size`, or the widths of the image and of the display that `Pixel Size` is of."""
+    metadata: Mapping[str, Any] = file.sem_metadata or {}
+    rows, columns = file.pages[0].shape[:2]
+
+    def length(name: str) -> float | None:
+        entry = metadata.get(name, ())
+        unit = UNITS.get(str(entry[2]).lower()) if len(entry) > 2 else None
+        return float(entry[1]) * unit if unit else None
+
+    image, display = length("ap_image_pixel_size"), length("ap_pixel_size")
+    width, height = length("ap_width"), length("ap_height")
+    by_width, by_height = width and width / columns, height and height / rows
+    if image:
+        yield PixelStatement(image, image, "Zeiss metadata, Image Pixel Size")
+        if by_width and differs(image, by_width):
+            yield PixelStatement(by_width, by_width, f"Zeiss metadata, Width / {columns} columns")
+        elif not by_width and display and not _explains(display, image, columns):
+            yield PixelStatement(display, display, "Zeiss metadata, Pixel Size")
+    elif by_width:
+        yield PixelStatement(by_width, by_width, f"Zeiss metadata, Width / {columns} columns")
+        if display and not _explains(display, by_width, columns):
+            yield PixelStatement(display, display, "Zeiss metadata, Pixel Size")
+        elif by_height and differs(by_width, by_height) and differs(display or by_height, by_width):
+            yield PixelStatement(by_height, by_height, f"Zeiss metadata, Height / {rows} rows")
+    elif display:
+        yield PixelStatement(display, display, "Zeiss metadata, Pixel Size", _ZEISS_COLUMNS)
+
+
+def _explains(display: float, pixel: float, columns: int) -> bool:
+    """Whether a pixel of the display is one of the image, or as many times smaller as the display has more columns."""
+    return not differs(display, pixel) or not differs(display * _ZEISS_COLUMNS / columns, pixel)
+
+
+def _tescan_tag(file: Any) -> Iterator[PixelStatement]:
+    value = file.pages[0].tags.valueof(_TESCAN_TAG, None)
+    if isinstance(value, bytes | str):
+        yield from _tescan(_decoded(value) if isinstance(value, bytes) else value, "TESCAN metadata")
+
+
+def _ome(file: Any) -> Iterator[PixelStatement]:
+    if file.is_ome:
+        width = ome_pixel_size(file, "X")
+        if width is not None:
+            yield PixelStatement(width, ome_pixel_size(file, "Y") or width, "OME metadata")
+
+
+def ome_pixel_size(file: Any, axis: str) -> float | None:
+    """Pixel size of an OME-TIFF file along an axis, ``X``, ``Y`` or ``Z``, in nm; None without."""
+    import tifffile
+
+    images = tifffile.xml2dict(str(file.ome_metadata))["OME"]["Image"]
+    pixels = (images[0] if isinstance(images, list) else images)["Pixels"]
+    unit = UNITS.get(str(pixels.get(f"PhysicalSize{axis}Unit", "µm")).lower())
+    name = f"PhysicalSize{axis}"
+    return float(pixels[name]) * unit if name in pixels and unit else None
+
+
+def _resolutions(file: Any) -> tuple[float, float] | None:
+    """Pixels in a unit of length along a row and along a column; None without."""
+    tags = file.pages[0].tags
+    values = []
+    for name in ("XResolution", "YResolution"):
+        if name in tags:
+            pixels, units = tags[name].value
+            values.append(pixels / units if units else 0.0)
+    if not values or values[0] <= 0:
+        return None
+    return values[0], values[-1] if values[-1] > 0 else values[0]
+
+
+def _imagej(file: Any) -> Iterator[PixelStatement]:
+    metadata: Mapping[str, Any] = file.imagej_metadata or {}
+    unit, resolutions = UNITS.get(str(metadata.get("unit", "")).lower()), _resolutions(file)
+    if unit and resolutions:
+        yield PixelStatement(unit / resolutions[0], unit / resolutions[1], "ImageJ metadata")
+
+
+def _resolution(file: Any) -> tuple[PixelStatement | None, str]:
+    """What the resolution of a TIFF file states, unless it is that of a print."""
+    metadata: Mapping[str, Any] = file.imagej_metadata or {}
+    unit, tags = str(metadata.get("unit", "")).lower(), file.pages[0].tags
+    kind = int(tags["ResolutionUnit"].value) if "ResolutionUnit" in tags else 1
+    resolutions = _resolutions(file)
+    if unit in ("inch", "inches", "cm") or (kind == 2 and resolutions):
+        return None, f"the file has a resolution per {unit or 'inch'}, which is a print resolution"
+    if kind == 3 and resolutions and 1e7 / resolutions[0] < _MAX_PIXEL:
+        return PixelStatement(1e7 / resolutions[0], 1e7 / resolutions[1], "TIFF resolution per centimetre"), ""
+    return None, "the file has no pixel size"
+
+
+def find_text_file(image: Path) -> Path | None:
+    """Text file of a JEOL, Hitachi or TESCAN microscope with an image, by name and content; None without."""
+    stems = (image.stem, image.name, f"{image.stem}-{image.suffix[1:]}")
+    for stem, suffix in itertools.product(stems, (".txt", ".TXT", ".hdr", ".HDR")):
+        path = image.with_name(stem + suffix)
+        if path.is_file() and read_text_file(path):
+            return path
+    return None
+
+
+def read_text_file(path: Path) -> list[PixelStatement]:
+    """What a text file of a microscope states about the pixels of its image; empty if it is no such file."""
+    try:
+        text = _decoded(read_bytes(path, _MAX_TEXT))
+    except OSError:
+        return []
+    if "$$SM_MICRON_BAR" in text:
+        return list(_jeol(text, path.name))
+    if "[SemImageFile]" in text:
+        return list(_hitachi(text, path.name))
+    return list(_tescan(text, f"TESCAN file {path.name}"))
+
+
+def _decoded(content: bytes) -> str:
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return content.decode("utf-16", "replace")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def _entry(text: str, key: str, separator: str) -> str:
+    """Value of a line ``key separator value``; empty without."""
+    for line in text.splitlines():
+        if match := re.fullmatch(rf"\s*{re.escape(key)}{separator}(.*?)\s*", line):
+            return match[1]
+    return ""
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
+
+
+def _size(text: str) -> tuple[int | None, int | None]:
+    """Columns and rows of `1280 960` or `1280x960`."""
+    match = re.fullmatch(r"(\d{1,9})\s*[x*\s]\s*(\d{1,9})", text)
+    return (int(match[1]), int(match[2])) if match else (None, None)
+
+
+def _jeol(text: str, name: str) -> Iterator[PixelStatement]:
+    """Scale bar in pixels and its length; the image without databar is `$CM_FULL_SIZE`."""
+    pixels = _number(_entry(text, "$$SM_MICRON_BAR", r"\s+"))
+    marker = re.fullmatch(r"([\d.]+)\s*(\S+)", _entry(text, "$$SM_MICRON_MARKER", r"\s+"))
+    unit = UNITS.get(marker[2].lower()) if marker else None
+    if marker and unit and pixels > 0:
+        edge = _number(marker[1]) * unit / pixels
+        yield PixelStatement(edge, edge, f"JEOL file {name}", *_size(_entry(text, "$CM_FULL_SIZE", r"\s+")))
+
+
+def _hitachi(text: str, name: str) -> Iterator[PixelStatement]:
+    """Pixel size in nm and size of the image."""
+    edge = _number(_entry(text, "PixelSize", r"\s*=\s*").removesuffix("nm").strip())
+    if edge > 0:
+        yield PixelStatement(edge, edge, f"Hitachi file {name}", *_size(_entry(text, "DataSize", r"\s*=\s*")))
+
+
+def _tescan(text: str, source: str) -> Iterator[PixelStatement]:
+    """Pixel size in m and rows of the databar."""
+    width, height = (_number(_entry(text, f"PixelSize{axis}", r"\s*=\s*")) * 1e9 for axis in "XY")
+    if width > 0:
+        strip = _number(_entry(text, "ImageStripSize", r"\s*=\s*"))
+        yield PixelStatement(width, height or width, source, databar=int(min(max(strip, 0), 1e6)))
