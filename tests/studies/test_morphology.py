@@ -60,6 +60,7 @@ def test_lengths_of_an_anisotropic_volume(write, tmp_path):
     np.testing.assert_allclose(structures.anisotropy, 3.03, rtol=0.25)
     assert np.ptp(structures.anisotropy.values[:, 0]) > 0  # replicates sample its uncertainty
     assert any("times as long along the depth" in text for text in structures.attrs["summary"])
+    assert "width along the depth over that across" in md.write_report(run).read_text(encoding="utf-8")
 
 
 def test_an_isotropic_micrograph_stays_isotropic(write, tmp_path):
@@ -88,6 +89,9 @@ def test_macrovoids_of_a_volume(write, tmp_path):
     assert fraction > 0.01
     matrix = (float(best.volume_porosity) - fraction) / (1 - fraction)
     assert matrix == pytest.approx(0.33, abs=0.06)
+    report = md.write_report(run).read_text(encoding="utf-8")
+    assert "macrovoids per µm²" in report
+    assert f"{matrix:.3f}" in report
     other = md.run(
         md.load_study(tmp_path / "run" / "study.yaml", cluster=SYNC, volume={"block_size": 48}), tmp_path / "b"
     )

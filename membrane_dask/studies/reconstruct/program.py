@@ -238,6 +238,10 @@ class ReconstructProgram(Program):
             structure = replace(structure, roughness=roughness, anisotropy=anisotropy)
         return structure
 
+    def replicate_structure(self, replicate: int, feedback: Mapping[str, float]) -> Structure:
+        """Structure of a replicate, with its macrovoids, from the feedback of its match."""
+        return replace(self.structure(feedback), macrovoids=self._morphology.layer(self.study, replicate))
+
     def rounds(self) -> Rounds:
         """The search of the best match first; the other replicates once it is available."""
         replicates = range(1, self.study.replicates)
@@ -301,8 +305,7 @@ class ReconstructProgram(Program):
         if not best:
             return []
         image = self.images[replicate]
-        structure = replace(self.structure(best), macrovoids=self._morphology.layer(self.study, replicate))
-        params = {"structure": tasks.as_params(structure)}
+        params = {"structure": tasks.as_params(self.replicate_structure(replicate, best))}
         return [
             Unit(_slab_key(image, block), image.name, (block,), params, self._seed(replicate))
             for block in range(image.unit_shape[0])

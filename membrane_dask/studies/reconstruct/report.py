@@ -126,7 +126,7 @@ def _extent(data: Any) -> tuple[float, float, float, float]:
 
 
 def _reconstruction(structures: xr.Dataset, shape: tuple[int, ...], voxel_nm: float) -> Section:
-    header = ("depth, nm", "half-correlation length, nm", "width of the field, nm", "porosity before closing")
+    header = ["depth, nm", "half-correlation length, nm", "width of the field, nm", "porosity before closing"]
     knots = [structures.isel(knot=number) for number in range(structures.sizes["knot"])]
     profile = [
         (
@@ -137,12 +137,16 @@ def _reconstruction(structures: xr.Dataset, shape: tuple[int, ...], voxel_nm: fl
         )
         for knot in knots
     ]
+    if "anisotropy" in structures and (structures.anisotropy != 1).any():
+        header.append("width along the depth over that across")
+        profile = [(*row, _with_interval(knot.anisotropy, 2)) for row, knot in zip(profile, knots, strict=True)]
     quarters = [structures.quarter_porosity.isel(quarter=q) for q in range(4)]
     properties = [
         ("porosity of the volume", _with_interval(structures.volume_porosity, 3)),
         *((f"porosity of quarter {q + 1} of the depth", _with_interval(one, 3)) for q, one in enumerate(quarters)),
         ("closing radius, nm", _distinct_values(structures.closing_radius, 1)),
         ("roughness", _distinct_values(structures.roughness, 2)),
+        *_macrovoid_rows(structures),
     ]
     if structures.sizes["replicate"] < MIN_REPLICATES:
         text = "Best match. For confidence intervals set replicates: 6 or more."
@@ -160,6 +164,27 @@ def _reconstruction(structures: xr.Dataset, shape: tuple[int, ...], voxel_nm: fl
             f"Intervals of porosities are those of a volume of this size, {voxels} voxels or {lengths} nm. "
         ) + _precision(structures)
     return Section("Reconstruction", text, [Grid(("property", "value"), properties), Grid(header, profile)])
+
+
+def _macrovoid_rows(structures: xr.Dataset) -> list[tuple[str, str]]:
+    """Rows of the macrovoids; empty without any."""
+    if "macrovoid_number_density" not in structures:
+        return []
+    fraction = structures.macrovoid_fraction
+    band = " to ".join(f"{float(end):.0%}" for end in structures.macrovoid_band.isel(replicate=0))
+    # Per square micrometre, as numbers per square nanometre are small.
+    density = (structures.macrovoid_number_density * 1e6).assign_attrs(structures.macrovoid_number_density.attrs)
+    return [
+        ("macrovoids per µm²", _with_interval(density, 3)),
+        ("median half-width of the macrovoids, nm", _with_interval(structures.macrovoid_half_width, 1)),
+        ("median half-length of the macrovoids, nm", _with_interval(structures.macrovoid_half_length, 1)),
+        ("depth of their centres", band),
+        ("fraction of the volume in macrovoids", f"{float(fraction[0]):.3f}"),
+        (
+            "porosity between the macrovoids",
+            f"{float((structures.volume_porosity[0] - fraction[0]) / (1 - fraction[0])):.3f}",
+        ),
+    ]
 
 
 def _are_independent_searches(structures: xr.Dataset | xr.DataArray) -> bool:
