@@ -118,8 +118,10 @@ def _image_priors(study: ReconstructStudy, pixel_nm: float) -> ImagePriors:
     return ImagePriors(blur=blur, blur_error=error, noise=imaging.noise, levels=imaging.levels)
 
 
-def descriptor_scales(study: ReconstructStudy, solid: np.ndarray, source: Source | None) -> DescriptorScales:
-    """Lags and radii at which the micrograph is described.
+def descriptor_scales(
+    study: ReconstructStudy, solid: np.ndarray, source: Source | None, inside: np.ndarray | None = None
+) -> DescriptorScales:
+    """Lags and radii at which the micrograph is described; ``inside`` are the pixels that are used.
 
     Raises
     ------
@@ -127,7 +129,7 @@ def descriptor_scales(study: ReconstructStudy, solid: np.ndarray, source: Source
         If the micrograph is too small for its correlation length.
     """
     try:
-        return DescriptorScales.suited_to(solid)
+        return DescriptorScales.suited_to(solid, inside)
     except ValueError as error:
         raise _error(f"{error} (got {str(study.input)!r})", source) from error
 

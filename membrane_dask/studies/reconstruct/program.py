@@ -79,9 +79,9 @@ class ReconstructProgram(Program):
         self._layered = study.model.depth == "layers" or study.search.method == "published"
         ranges = ((0.0, study.model.skin), (1.0 - study.model.support, 1.0))
         check_phases(solid, ranges if self._layered else ((0.0, 1.0),), source)
-        scales = descriptor_scales(study, solid, source)
+        scales = descriptor_scales(study, solid, source, micrograph.mask)
         self._draws_models = study.search.method != "published" and study.search.model_choice == "sample"
-        self._scales, self._morphology = scales, Morphology()
+        self._scales, self._morphology = scales, Morphology(inside=micrograph.mask)
         shape = (depth, study.volume.slices, study.volume.width or width)
         n_sections = min(study.search.slices, shape[1])
         planes = tuple(int(shape[1] * (i + 0.5) / n_sections) for i in range(n_sections))
@@ -92,7 +92,8 @@ class ReconstructProgram(Program):
         if imaging:
             sections = replace(sections, imaging=imaging.imaging)
         if study.model.anisotropy != "none" or study.model.macrovoids != "none":
-            self._morphology = observe_morphology(study, solid, self._prototype, scales, sections, pixel)
+            inside = micrograph.mask
+            self._morphology = observe_morphology(study, solid, self._prototype, scales, sections, pixel, inside)
             self._choose_model(solid, sections, source)
         self._shape = shape
         drawn_knots = sorted({knot for knots in self._knot_sets for knot in knots})
