@@ -7,6 +7,9 @@ from collections.abc import Sequence
 import edt
 import numpy as np
 
+#: Edges of the bins of the distance distributions, pixels (Chamani).
+DISTANCE_EDGES = np.linspace(1.0, 30.0, 51)
+
 
 def distance_features(solid: np.ndarray, *, edges: np.ndarray, sections: Sequence[tuple[float, float]]) -> np.ndarray:
     """Distribution of the distance to the other phase, in ranges of the depth.

@@ -27,10 +27,12 @@ from membrane_dask.physics.reconstruction.section_statistics import (
 NOTHING_FLAGGED = "No difference from the model was found that sections of this size show."
 #: Smallest standard deviation of a statistic: differences of a hundredth are of no consequence.
 _MIN_DEVIATION = 0.005
+#: Those of the noise: a correlation of about 0.1, and a variance of one phase half as large again, are of consequence.
+_MIN_NOISE_DEVIATIONS = {"correlation": 0.03, "ratio": 0.12}
 #: Logarithm of the ratio of lengths below which a model is isotropic.
 _ISOTROPIC = 0.1
 #: Largest distance to solid over that expected from which pores are called macrovoids.
-_MACROVOID = 1.25
+_MACROVOID = 1.15
 #: Groups, and others that say nothing further where both are flagged.
 _SAME_FINDING = (
     ("anisotropy", "anisotropy by depth"),
@@ -122,7 +124,8 @@ def compare(
             if n < _MIN_SECTIONS:
                 raise ValueError(f"sections: at least {_MIN_SECTIONS} are needed (got {n})")
             *normal, observation = nearly_normal(name, np.append(predicted, value))
-            deviation = max(float(np.std(normal, ddof=1)), _MIN_DEVIATION)
+            least = _MIN_NOISE_DEVIATIONS[name] if group == "noise" else _MIN_DEVIATION
+            deviation = max(float(np.std(normal, ddof=1)), least)
             z = (observation - float(np.mean(normal))) / (deviation * np.sqrt(1 + 1 / n))
             if is_one_sided(group):
                 p, outside = float(student_cdf(-z, n - 1)), value > predicted.max()
@@ -291,10 +294,24 @@ def _grey_histogram(one: Comparison, section: _Section) -> str:
     )
 
 
+def _noise(one: Comparison, section: _Section) -> str:
+    if one.name == "correlation":
+        low, high = one.expected
+        return (
+            f"The noise of neighbouring pixels correlates by {one.observed:.2f} ({low:.2f} to {high:.2f} expected): "
+            "the image was smoothed or resampled, so that blur and noise may be wrong."
+        )
+    ratio, expected = float(exp(one.observed)), _range(one, lambda value: float(exp(value)), ".2f")
+    return (
+        f"The variance of the noise in the solid is {ratio:.2f} times that in the pores ({expected} expected): noise "
+        "depends on the brightness, and the image model has one noise for both phases."
+    )
+
+
 def _objective(one: Comparison, section: _Section) -> str:
     return (
-        f"The objective of the best match is {one.observed:.3f}; fits to sections of its own have "
-        f"{_range(one, float, '.3f')}: the model does not describe pores of this shape."
+        f"The objective of the best match is {float(exp(one.observed)):.3f}; matches to sections of its own have "
+        f"{_range(one, lambda value: float(exp(value)), '.3f')}: the model does not describe pores of this shape."
     )
 
 
@@ -310,6 +327,7 @@ _SENTENCES: Mapping[str, Callable[[Comparison, _Section], str]] = {
     "openings": _openings,
     "Euler": _euler,
     "grey histogram": _grey_histogram,
+    "noise": _noise,
     "objective": _objective,
 }
 

@@ -12,6 +12,7 @@ import edt
 import numpy as np
 
 from membrane_dask.physics.elementary import exp, log
+from membrane_dask.physics.imaging.grey_filters import smooth
 from membrane_dask.physics.reconstruction.descriptors import chord_lengths, describe
 from membrane_dask.physics.reconstruction.directional_correlation import Direction, half_lengths, knot_weights
 
@@ -27,8 +28,6 @@ SHORT_CHORD = 2
 _FLAT = 3.0
 #: Smallest number of pixels of a phase from which its level is taken.
 _MIN_FLAT_PIXELS = 200
-#: Lag, in pixels, at which noise of neighbouring pixels is no longer correlated.
-_UNCORRELATED_LAG = 3
 #: Pixels per unit of the Euler number.
 _EULER_AREA = 10_000
 
@@ -75,75 +74,49 @@ def section_statistics(solid: np.ndarray, *, knots: Sequence[float]) -> dict[str
     return groups
 
 
-def grey_statistics(grey: np.ndarray, solid: np.ndarray) -> dict[str, dict[str, float]]:
-    """Grey histogram of a section, as the group ``grey histogram``.
+def grey_statistics(grey: np.ndarray, solid: np.ndarray, *, smoothing: float) -> dict[str, dict[str, float]]:
+    """Statistics of the grey values of a section, by group and name.
 
     Parameters
     ----------
     grey : (depth, width) ndarray
-        Grey values, smoothed, the solid brighter.
+        Grey values, the solid brighter.
     solid : (depth, width) ndarray of bool
-        Its segmentation.
+        Their segmentation.
+    smoothing : float
+        Standard deviation, pixels, of the Gaussian filter before the histogram, >= 0.
 
     Returns
     -------
     dict of str to dict of str to float
-        Fraction of the pixels below each of five grey values between the levels of pores and solid, less the porosity.
+        ``grey histogram``: fraction of the pixels below each of five grey values between the levels of pores and solid,
+        less the porosity. ``noise``: correlation of neighbouring pixels within the phases, and logarithm of the
+        variance within the solid over that within the pores.
 
     Notes
     -----
     The levels are the medians of the pixels inside of each phase of this very section, so that errors of the levels
-    that the micrograph is rendered with have no effect.
+    that the micrograph is rendered with have no effect. Noise is compared by semivariances at lags of 1 and 3 pixels,
+    to which shading hardly contributes.
     """
-    pore_level, solid_level = (float(np.median(grey[inside])) for inside in _flat_pixels(solid))
-    contrast = max(solid_level - pore_level, 1e-6)
-    porosity = 1 - solid.mean()
-    return {
-        "grey histogram": {
-            f"below {value:g}": float((grey < pore_level + value * contrast).mean() - porosity) for value in GREY_VALUES
-        }
+    flat = _flat_pixels(solid)
+    smoothed = smooth(grey, smoothing)
+    pore_level, solid_level = (float(np.median(smoothed[inside])) for inside in flat)
+    contrast, porosity = max(solid_level - pore_level, 1e-6), 1 - solid.mean()
+    fractions = {
+        f"below {value:g}": float((smoothed < pore_level + value * contrast).mean() - porosity) for value in GREY_VALUES
     }
-
-
-def noise_residuals(grey: np.ndarray, solid: np.ndarray) -> tuple[float, float]:
-    """Correlation of the noise of neighbouring pixels, and its variance in the solid over that in the pores.
-
-    Parameters
-    ----------
-    grey : (depth, width) ndarray
-        Grey values, corrected for shading but not smoothed.
-    solid : (depth, width) ndarray of bool
-        Its segmentation.
-
-    Returns
-    -------
-    correlation, ratio : float
-        Of pixels inside of the phases, from semivariances at lags of 1 and 3 pixels, to which shading hardly
-        contributes. 0 and 1 for white noise.
-    """
-    variances = np.zeros((2, 2))  # phase, lag
-    counts = np.zeros(2)
-    for phase, inside in enumerate(_flat_pixels(solid)):
-        for k, lag in enumerate((1, _UNCORRELATED_LAG)):
-            squares, n = 0.0, 0
-            for axis in (0, 1):
-                first = [slice(None), slice(None)]
-                second = [slice(None), slice(None)]
-                first[axis], second[axis] = slice(None, -lag), slice(lag, None)
-                both = inside[tuple(first)] & inside[tuple(second)]
-                squares += float(np.square((grey[tuple(first)] - grey[tuple(second)])[both]).sum())
-                n += int(both.sum())
-            variances[phase, k] = squares / max(2 * n, 1)
-        counts[phase] = inside.sum()
-    uncorrelated = np.maximum(variances[:, 1], 1e-12)
-    weights = counts / counts.sum()
-    correlation = 1 - float((weights * variances[:, 0]).sum() / (weights * uncorrelated).sum())
-    return correlation, float(uncorrelated[1] / uncorrelated[0])
+    (pores_1, pores_3), (solid_1, solid_3) = ([_semivariance(grey, inside, lag) for lag in (1, 3)] for inside in flat)
+    noise = {
+        "correlation": 1 - (pores_1 + solid_1) / (pores_3 + solid_3),
+        "ratio": float(log(solid_3 / pores_3)),
+    }
+    return {"grey histogram": fractions, "noise": noise}
 
 
 def is_one_sided(group: str) -> bool:
     """Whether only large values of the statistics of a group speak against the model."""
-    return group in {"voids", "voids by depth", "dense regions"}
+    return group in {"voids", "voids by depth", "dense regions", "objective"}
 
 
 def nearly_normal(name: str, values: np.ndarray) -> np.ndarray:
@@ -263,6 +236,17 @@ def _euler_number(pores: np.ndarray) -> float:
     padded[1:-1, 1:-1] = pores
     sums = padded[1:, 1:] + padded[1:, :-1] + padded[:-1, 1:] + padded[:-1, :-1]
     return float((int((sums == 1).sum()) - int((sums == 3).sum())) / 4)
+
+
+def _semivariance(grey: np.ndarray, inside: np.ndarray, lag: int) -> float:
+    """Half the mean square of the differences of pixels at a lag along either axis, both within a phase."""
+    squares, n = 0.0, 0
+    for axis in (0, 1):
+        first, second = (np.moveaxis(array, axis, 0) for array in (grey, inside))
+        both = second[:-lag] & second[lag:]
+        squares += float(np.square((first[:-lag] - first[lag:])[both]).sum())
+        n += int(both.sum())
+    return max(squares, 1e-12) / max(2 * n, 1)
 
 
 def _flat_pixels(solid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

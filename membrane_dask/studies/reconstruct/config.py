@@ -241,6 +241,35 @@ class StructureModel(Model):
                 yield Problem(("knots",), f"must rise within [0, 1] (got {list(self.knots)})")
 
 
+class GoodnessOfFit(Model):
+    """Test whether sections of the matched structures, imaged like the micrograph, look like it."""
+
+    enabled: bool = parameter(True, "whether it is done", unit="")
+    sections: Whole = parameter(
+        60,
+        "sections of the model, in equal numbers from up to 8 replicates; with fewer than 3 replicates all from the "
+        "best match",
+        ge=10,
+        le=1000,
+    )
+    refits: Whole = parameter(
+        10,
+        "matches to sections of the best match, whose objectives are compared with its own (direct); 0 for none",
+        ge=0,
+        le=100,
+    )
+    significance: Number = parameter(
+        0.05,
+        "probability that a micrograph of the model is flagged; a fifth of it with fewer than 3 replicates",
+        gt=0,
+        lt=1,
+    )
+
+    def _inconsistencies(self) -> Iterator[Problem]:
+        if 0 < self.refits < 3:
+            yield Problem(("refits",), f"must be 0 or at least 3 (got {self.refits})")
+
+
 class VolumeSettings(Model):
     """Size of the generated volume; its depth is that of the micrograph."""
 
@@ -321,6 +350,9 @@ class ReconstructStudy(BaseStudy):
     imaging: Imaging = parameter(Imaging(), "blur, noise and grey levels of the image", unit="")
     model: StructureModel = parameter(StructureModel(), "model of the structure", unit="")
     search: Search = parameter(Search(), "search for the matching structure", unit="")
+    goodness_of_fit: GoodnessOfFit = parameter(
+        GoodnessOfFit(), "test whether the model describes the micrograph", unit=""
+    )
     volume: VolumeSettings = parameter(VolumeSettings(), "generated volume", unit="")
 
     def _inconsistencies(self) -> Iterator[Problem]:

@@ -11,11 +11,11 @@ from membrane_dask.errors import Problem, Source, StudyError
 from membrane_dask.physics.imaging.image_model import ImagePriors
 from membrane_dask.physics.imaging.segmentation import Segmentation, segment
 from membrane_dask.physics.reconstruction.descriptors import DescriptorScales
+from membrane_dask.physics.reconstruction.distance_objective import DISTANCE_EDGES
 from membrane_dask.program import Dataset
 from membrane_dask.studies.reconstruct.config import ReconstructStudy, blur_in_pixels
 from membrane_dask.studies.reconstruct.intake import Section, take_in
 from membrane_dask.studies.reconstruct.section_checks import section_remarks
-from membrane_dask.studies.reconstruct.tasks import DISTANCE_EDGES
 from membrane_dask.studies.reconstruct.variables import MICROGRAPH
 
 #: Smallest fraction of each phase in a range of depth for which descriptors are meaningful.

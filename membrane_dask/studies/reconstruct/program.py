@@ -17,15 +17,17 @@ from membrane_dask.errors import Source
 from membrane_dask.physics.elementary import exp, log
 from membrane_dask.physics.fixed_order import product
 from membrane_dask.physics.reconstruction.descriptors import DescriptorScales
-from membrane_dask.physics.reconstruction.distance_objective import distance_features
+from membrane_dask.physics.reconstruction.distance_objective import DISTANCE_EDGES, distance_features
 from membrane_dask.physics.reconstruction.knot_selection import weigh_knots
 from membrane_dask.physics.reconstruction.matching import Sections, initial_structure
 from membrane_dask.physics.reconstruction.random_field import working_bytes
 from membrane_dask.physics.reconstruction.structures import Graded, Structure, TwoLayers
-from membrane_dask.program import Dataset, History, Image, Program, Rounds, Table, Unit, settle
+from membrane_dask.program import Dataset, History, Image, Program, Rounds, Scratch, Table, Unit, settle
 from membrane_dask.schema import TableSchema
 from membrane_dask.studies.reconstruct import KIND, tasks
 from membrane_dask.studies.reconstruct.config import ReconstructStudy
+from membrane_dask.studies.reconstruct.fit import FitInput, FitProgram
+from membrane_dask.studies.reconstruct.fit_tasks import FIT_SECTIONS, REFITS, imaged_statistics
 from membrane_dask.studies.reconstruct.imaging import imaging_of
 from membrane_dask.studies.reconstruct.micrograph import check_knots, check_phases, descriptor_scales, load_micrograph
 from membrane_dask.studies.reconstruct.morphology import Morphology, observe_morphology
@@ -87,7 +89,7 @@ class ReconstructProgram(Program):
         planes = tuple(int(shape[1] * (i + 0.5) / n_sections) for i in range(n_sections))
         sections = Sections(depth, width, planes, 0, ranges)
         self._choose_model(solid, sections, source)
-        features = distance_features(solid, edges=tasks.DISTANCE_EDGES, sections=ranges)
+        features = distance_features(solid, edges=DISTANCE_EDGES, sections=ranges)
         self._imaging = imaging = imaging_of(study, micrograph, self._target, scales, self._initial, sections)
         if imaging:
             sections = replace(sections, imaging=imaging.imaging)
@@ -106,10 +108,15 @@ class ReconstructProgram(Program):
             "features": features,
             "imaging_errors": imaging.errors if imaging else None,
             "knots": np.array(drawn_knots),
+            "fit_knots": self._prototype.knots if isinstance(self._prototype, Graded) else (0.0, 1.0),
             "pixel_nm": pixel,
             "shape": shape,
             "block_size": study.volume.block_size,
         }
+        self._segmentation = micrograph.segmentation
+        direct = study.search.method == "direct"
+        self._fit = FitProgram(study.goodness_of_fit, study.replicates, direct, (study.seed, KIND.seed_key, 0, 3))
+        self.scratch: Sequence[Scratch] = self._fit.scratch
         self.attrs: Mapping[str, Any] = {
             "title": "Reconstruction of a membrane from one micrograph",
             "references": CHAMANI,
@@ -244,26 +251,34 @@ class ReconstructProgram(Program):
         return replace(self.structure(feedback), macrovoids=self._morphology.layer(self.study, replicate))
 
     def rounds(self) -> Rounds:
-        """The search of the best match first; the other replicates once it is available."""
+        """The search of the best match first; the other replicates once it is available; then the goodness of fit."""
         replicates = range(1, self.study.replicates)
+        branches: list[Any] = []
         if self.study.search.method == "published":  # its replicates are independent
-            yield [self._searched_replicate(0), *(self._searched_replicate(r) for r in replicates)]
-            return
-        trials = yield from self._search_rounds(0)
-        best = _best(trials)
-        if not best:
-            return
-        model = self.structure(best)
-        further = [
-            self._drawn_replicate(r, trials) if self._draws_models else self._searched_replicate(r, model)
-            for r in replicates
-        ]
-        yield [*self._slabs(0, best), *further]
+            branches += [self._searched_replicate(r) for r in (0, *replicates)]
+        else:
+            trials = yield from self._search_rounds(0)
+            best = _best(trials)
+            if not best:
+                return
+            model = self.structure(best)
+            branches += [self._volume(0, best)] + [
+                self._drawn_replicate(r, trials) if self._draws_models else self._searched_replicate(r, model)
+                for r in replicates
+            ]
+        matches: list[Any] = yield from settle(branches)
+        yield self._fit_units(matches)
+
+    def _fit_units(self, matches: Sequence[Mapping[str, float] | None]) -> list[Unit]:
+        """Units of the goodness of fit, from the feedback of the match of each replicate."""
+        return self._fit.units(
+            [tasks.as_params(self.replicate_structure(r, match)) if match else None for r, match in enumerate(matches)]
+        )
 
     def _searched_replicate(self, replicate: int, model: Structure | None = None) -> Rounds:
         """A search of its own, and the slabs of the best trial."""
         trials = yield from self._search_rounds(replicate, model)
-        yield self._slabs(replicate, _best(trials))
+        return (yield from self._volume(replicate, _best(trials)))
 
     def _drawn_replicate(self, replicate: int, trials: Sequence[Mapping[str, float]]) -> Rounds:
         """A match with the closing and roughness of a trial, and with knots, that are drawn by their weights."""
@@ -283,7 +298,12 @@ class ReconstructProgram(Program):
         }
         unit = Unit(_match_key(replicate), "matches", (replicate - 1,), params, self._seed(replicate))
         (outcome,) = yield from settle([unit])
-        yield self._slabs(replicate, outcome.feedback if outcome.status == "done" else {})
+        return (yield from self._volume(replicate, outcome.feedback if outcome.status == "done" else {}))
+
+    def _volume(self, replicate: int, match: Mapping[str, float]) -> Rounds:
+        """The slabs of a matched structure, of which this is the feedback; returns it."""
+        yield from settle(self._slabs(replicate, match))
+        return match
 
     def _search_rounds(
         self, replicate: int, model: Structure | None = None
@@ -324,7 +344,8 @@ class ReconstructProgram(Program):
         likely = initial_structure(middle, self._target, self._scales)
         params = {"structure": tasks.as_params(likely)}
         slab = Unit(_slab_key(self.images[0], 0), self.images[0].name, (0,), params, self._seed(0))
-        return [self._trial(0, 0, params), slab]
+        fit = {unit.task: unit for unit in self._fit.units([params["structure"]])}
+        return [self._trial(0, 0, params), slab, *fit.values()]
 
     def memory(self) -> Mapping[str, int]:
         """Peak bytes of a slab and of a trial, for the widest structure that is likely."""
@@ -337,7 +358,8 @@ class ReconstructProgram(Program):
         sections: Sections = self.context["sections"]
         halo = 4 * int(widest.closing_radius)
         fields = 4 * len(sections.planes) * (depth + halo) * (1 + halo) * (sections.width + halo)
-        return {"structure": slab, "trials": fields + working_bytes(widest, (depth, 1, sections.width))}
+        trial = fields + working_bytes(widest, (depth, 1, sections.width))
+        return {"structure": slab} | dict.fromkeys(("trials", FIT_SECTIONS, REFITS), trial)
 
     def collect(self, read: Callable[[str], Any], history: History) -> Sequence[Dataset]:
         """Best structure of each replicate, and the porosity of its volume."""
@@ -380,7 +402,23 @@ class ReconstructProgram(Program):
                 "knots_weight": np.array(list(self._knot_sets.values())),
             }
             tables.append(Dataset(MODEL_CHOICE, weights, labels={"trial": self._labels["trial"]}))
+        if np.isfinite(values["objective"][0]):
+            tables += self._fit_tables(read, float(values["objective"][0]))
         return tables
+
+    def _fit_tables(self, read: Callable[[str], Any], objective: float) -> list[Dataset]:
+        """Tables of the goodness of fit, as far as its units are done."""
+        sections: Sections = self.context["sections"]
+        imaging, segmentation = sections.imaging, self._segmentation
+        statistics = imaged_statistics(
+            segmentation.solid,
+            segmentation.grey if imaging else None,
+            knots=self.context["fit_knots"],
+            presmooth=imaging.segmenter.presmooth if imaging else 0.0,
+        )
+        features, pixel = self.context["features"], self.context["pixel_nm"]
+        micrograph = FitInput(segmentation.solid, statistics, features, sections.ranges, pixel)
+        return self._fit.tables(read, micrograph, objective)
 
 
 def _best(trials: Sequence[Mapping[str, float]]) -> Mapping[str, float]:

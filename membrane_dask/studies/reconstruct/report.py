@@ -20,6 +20,7 @@ from membrane_dask.physics.reconstruction.replicate_interval import (
 )
 from membrane_dask.report.page import STYLE, Grid, Section, picture
 from membrane_dask.studies.reconstruct.compare_descriptors import compare_descriptors
+from membrane_dask.studies.reconstruct.fit_report import goodness_of_fit_section
 
 #: Confidence of the intervals of replicates around a best match, and of the mean of independent searches.
 _CONFIDENCE, _SEARCH_CONFIDENCE = 0.9, 0.95
@@ -44,6 +45,9 @@ def sections(run: Run) -> list[Section]:
         page.append(_reconstruction(structures, *size))
         if complete and complete[0] == 0:
             page += [_structure(micrograph, volumes[0]), _descriptors(micrograph, [volumes[r] for r in complete])]
+    if "goodness_of_fit" in tree.children:
+        fit, distances = (tree[name].to_dataset().load() for name in ("goodness_of_fit", "distance_distributions"))
+        page.append(goodness_of_fit_section(fit, distances))
     page.append(_search(tree["trials"].to_dataset().load()))
     return page
 

@@ -12,22 +12,21 @@ import numpy as np
 
 from membrane_dask.physics.distributions import normal_cdf
 from membrane_dask.physics.elementary import exp, log
-from membrane_dask.physics.imaging.image_model import ImageModelErrors
 from membrane_dask.physics.reconstruction.descriptors import DescriptorScales, half_correlation_length
-from membrane_dask.physics.reconstruction.directional_correlation import half_lengths
-from membrane_dask.physics.reconstruction.distance_objective import distance_features, distance_objective
+from membrane_dask.physics.reconstruction.distance_objective import (
+    DISTANCE_EDGES,
+    distance_features,
+    distance_objective,
+)
 from membrane_dask.physics.reconstruction.macrovoids import Macrovoids, carve
 from membrane_dask.physics.reconstruction.matching import Match, Sections, initial_structure, match
 from membrane_dask.physics.reconstruction.random_field import cut_and_close, gaussian_field, generate_window
 from membrane_dask.physics.reconstruction.structures import Graded, Structure, TwoLayers
 from membrane_dask.program import Unit
+from membrane_dask.studies.reconstruct.fit_tasks import FIT_SECTIONS, REFITS, fit_work, independent_sections, target_of
 
-#: Edges of the bins of the distance distributions, pixels (Chamani).
-DISTANCE_EDGES = np.linspace(1.0, 30.0, 51)
 #: Planes of the periodic structure in which the paper's program evaluates one section.
 _PUBLISHED_PLANES = 5
-#: Distance along y, voxels, from which on sections are independent for any width.
-_INDEPENDENT = 1 << 18
 
 
 def _as_lists(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,6 +80,8 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
     """
     structure = from_params(unit.params["structure"])
     noise, perturbation_noise = (int(word) for word in unit.seed_sequence().generate_state(2, np.uint64))
+    if unit.task in (FIT_SECTIONS, REFITS):
+        return fit_work(context, unit, structure)
     if unit.task not in ("trials", "matches"):
         return _slab(context, unit, structure, noise)
     sections: Sections = replace(context["sections"], seed=noise)
@@ -90,13 +91,8 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
     target = windows.target(context["descriptors"], length_z)
     if "model" in unit.params:
         model = from_params(unit.params["model"])
-        pair = _independent_pair(model, replace(sections, seed=perturbation_noise), context["imaging_errors"])
-        target = target.perturbed(
-            *(
-                windows.target(scales.describe(solid), None if length_z is None else _length_z(solid, structure))
-                for solid in pair
-            )
-        )
+        pair = independent_sections(model, replace(sections, seed=perturbation_noise), context["imaging_errors"], 2)
+        target = target.perturbed(*(target_of(context, structure, solid) for solid, _ in pair))
     method = unit.params.get("method", context["method"])
     if method == "published":
         result = _published_trial(context, unit, structure, noise)
@@ -162,25 +158,6 @@ def _slab(
         carve(void, structure.macrovoids, depth=depth, start=(0, start, 0), seed=noise)
         feedback["macrovoid_voxels"] = float(void.size - np.count_nonzero(void))
     return {"volume": volume}, feedback
-
-
-def _length_z(solid: np.ndarray, structure: Structure) -> np.ndarray | None:
-    """Half-correlation length of a section along the depth, in the windows of the knots."""
-    if not isinstance(structure, Graded):
-        return None
-    return half_lengths([solid], knots=structure.knots, direction="depth")
-
-
-def _independent_pair(model: Structure, sections: Sections, errors: ImageModelErrors | None) -> list[np.ndarray]:
-    """Two independent sections of a structure, as in segmented images, each of which may be that of the micrograph."""
-    solids = []
-    for plane in (0, _INDEPENDENT):
-        one = replace(sections, planes=(plane,))
-        if one.imaging and errors:
-            image_model = one.imaging.model.drawn(errors, np.random.default_rng((sections.seed, plane, 1)))
-            one = replace(one, imaging=replace(one.imaging, model=image_model))
-        solids += one.observe(model, one.fields(model))
-    return solids
 
 
 def _published_trial(context: Mapping[str, Any], unit: Unit, structure: Structure, noise: int) -> Match:

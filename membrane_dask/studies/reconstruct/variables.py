@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from membrane_dask.physics.reconstruction.replicate_interval import INDEPENDENT_SEARCHES
-from membrane_dask.schema import Coordinate, TableSchema, Variable
+from membrane_dask.schema import FLAG, Coordinate, TableSchema, Variable
 
 CHAMANI = "Chamani et al., Data-science-based reconstruction of 3-D membrane pore structure (2023)"
 _FEATURES, _GENERATION = f"{CHAMANI}, Sec. 3.2", f"{CHAMANI}, Sec. 3.3"
@@ -162,4 +162,50 @@ IMAGING = TableSchema(
     COORDINATES,
     "How the image shows the section",
 )  # fmt: skip
-TABLES = (TRIALS, MATCHES, STRUCTURES, MODEL_CHOICE, IMAGING, MICROGRAPH, STRUCTURE_IMAGE)
+GOODNESS_OF_FIT = TableSchema(
+    "goodness_of_fit",
+    (
+        Variable("group", ("statistic",), "T", "", "statistics that are tested together"),
+        Variable("observed", ("statistic",), "f8", "1", "statistic of the micrograph"),
+        Variable("predicted_mean", ("statistic",), "f8", "1", "mean over sections of the model"),
+        Variable(
+            "predicted_standard_deviation", ("statistic",), "f8", "1", "standard deviation between these sections"
+        ),
+        Variable("p_value", ("statistic",), "f8", "1", "p-value of Student's test for one more section"),
+        Variable(
+            "flagged", ("statistic",), "u1", "1",
+            "1 if the micrograph differs at the significance level of all statistics together", attrs=FLAG,
+        ),
+    ),
+    (Coordinate("statistic", "", "group and name of the statistic"),),
+    "Statistics of the micrograph and of sections of the model; the attribute summary says in words what differs",
+)  # fmt: skip
+_DISTANCE_DIMS = ("phase", "section", "distance")
+DISTANCE_DISTRIBUTIONS = TableSchema(
+    "distance_distributions",
+    tuple(
+        Variable(name, _DISTANCE_DIMS, "f8", "1", f"fraction of the phase below the distance: {what}", _FEATURES)
+        for name, what in (
+            ("micrograph", "micrograph"),
+            ("best_match", "mean of sections of the best match"),
+            ("envelope_low", "quantile of 5 % of sections of the model"),
+            ("envelope_high", "quantile of 95 % of sections of the model"),
+        )
+    ),
+    (
+        *(c for c in COORDINATES if c.name in ("phase", "section")),
+        Coordinate("distance", "nm", "distance to the other phase"),
+    ),
+    "Distribution functions of the distance to the other phase",
+)
+TABLES = (
+    TRIALS,
+    MATCHES,
+    STRUCTURES,
+    MODEL_CHOICE,
+    IMAGING,
+    MICROGRAPH,
+    STRUCTURE_IMAGE,
+    GOODNESS_OF_FIT,
+    DISTANCE_DISTRIBUTIONS,
+)

@@ -1,0 +1,75 @@
+"""Report of the goodness of fit: findings in words, distance distributions with envelopes, table of statistics."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import xarray as xr
+from matplotlib.figure import Figure
+
+from membrane_dask.physics.reconstruction.goodness_of_fit import NOTHING_FLAGGED
+from membrane_dask.report.page import STYLE, Grid, Picture, Section, picture
+
+_MICROGRAPH, _MODEL = "#111111", "#1f5fa8"
+
+
+def goodness_of_fit_section(fit: xr.Dataset, distances: xr.Dataset) -> Section:
+    """Section of the report.
+
+    Parameters
+    ----------
+    fit, distances : xarray.Dataset
+        Groups ``goodness_of_fit`` and ``distance_distributions``.
+    """
+    sentences = list(fit.attrs["summary"])
+    replicates = int(fit.attrs["replicates"])
+    source = f"{replicates} replicates" if replicates > 1 else "the best match"
+    method = (
+        f"{int(fit.attrs['sections'])} sections of {source}, imaged and segmented like the micrograph, were compared "
+        f"with it: statistics in {len(set(fit.group.values.tolist()))} groups, at a significance level of "
+        f"{float(fit.attrs['significance']):.0%} for all together."
+    )
+    text = " ".join([*sentences, method])
+    if sentences == [NOTHING_FLAGGED]:
+        text += " Structures unlike Gaussian level sets, such as rock, may pass unnoticed in images of this size."
+    rows = [
+        (
+            str(one.statistic.values) + (" *" if int(one.flagged) else ""),
+            f"{float(one.observed):.3f}",
+            f"{float(one.predicted_mean):.3f} ± {float(one.predicted_standard_deviation):.3f}",
+            f"{float(one.p_value):.2g}",
+        )
+        for one in (fit.isel(statistic=k) for k in range(fit.sizes["statistic"]))
+    ]
+    header = ("statistic", "micrograph", "sections of the model", "p")
+    caption = "Statistics, mostly logarithms; * differs."
+    return Section("Goodness of fit", text, [_distance_figure(distances), Grid(header, rows, caption)])
+
+
+def flagged(fit: xr.Dataset | None) -> bool:
+    """Whether the micrograph differs from the model."""
+    return fit is not None and bool((fit.flagged == 1).any())
+
+
+def _distance_figure(distances: xr.Dataset) -> Picture:
+    names = distances.attrs["section_meanings"], ("pores", "solid")
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(9, 5.2), layout="constrained")
+        axes = figure.subplots(2, 2, sharey=True)
+        for phase in range(2):
+            for section in range(2):
+                axis, one = axes[phase, section], distances.isel(phase=phase, section=section)
+                x = one.distance.values
+                axis.fill_between(x, one.envelope_low, one.envelope_high, color=_MODEL, alpha=0.25, lw=0)
+                axis.plot(x, one.best_match, color=_MODEL, lw=1.2, label="best match")
+                axis.plot(x, one.micrograph, color=_MICROGRAPH, lw=1.4, label="micrograph")
+                axis.set(title=f"{names[1][phase]}, {names[0][section]}", xlim=(0, None), ylim=(0, 1.02))
+        for axis in axes[1]:
+            axis.set_xlabel("distance to the other phase [nm]")
+        for axis in axes[:, 0]:
+            axis.set_ylabel("fraction of the phase below")
+        axes[0, 0].legend(loc="lower right")
+    caption = (
+        "Distribution of the distance to the other phase: micrograph, mean of the sections of the best match, and the "
+        "range from 5 to 95 % of all sections at each distance."
+    )
+    return picture(figure, caption, caption)
