@@ -290,15 +290,19 @@ class ReconstructProgram(Program):
         choice = {"closing_radius": candidate["closing_radius"], "roughness": candidate["roughness"]}
         if not self._layered:
             choice |= {f"knot_{i}": knot for i, knot in enumerate(knots)}
-        params = {
-            "structure": tasks.as_params(self.structure(choice)),
-            "model": tasks.as_params(self.structure(candidate)),
-            "method": "direct",
-            "point": {"candidate": number},
-        }
-        unit = Unit(_match_key(replicate), "matches", (replicate - 1,), params, self._seed(replicate))
+        unit = self._match(replicate, self.structure(choice), self.structure(candidate), number)
         (outcome,) = yield from settle([unit])
         return (yield from self._volume(replicate, outcome.feedback if outcome.status == "done" else {}))
+
+    def _match(self, replicate: int, structure: Structure, model: Structure, candidate: int) -> Unit:
+        """Fit of a structure to the micrograph as perturbed by sections of the model, which a trial has found."""
+        params = {
+            "structure": tasks.as_params(structure),
+            "model": tasks.as_params(model),
+            "method": "direct",
+            "point": {"candidate": candidate},
+        }
+        return Unit(_match_key(replicate), "matches", (replicate - 1,), params, self._seed(replicate))
 
     def _volume(self, replicate: int, match: Mapping[str, float]) -> Rounds:
         """The slabs of a matched structure, of which this is the feedback; returns it."""
@@ -337,7 +341,7 @@ class ReconstructProgram(Program):
         return (self.study.seed, KIND.seed_key, replicate)
 
     def pilots(self) -> Sequence[Unit]:
-        """A trial and a slab with average parameters."""
+        """A trial, the match of a further replicate and a slab with average parameters."""
         middle = self.structure(
             {"log_sigma_0": 1.0, "closing_radius": float(np.median(self.study.search.closing_radius))}
         )
@@ -345,7 +349,8 @@ class ReconstructProgram(Program):
         params = {"structure": tasks.as_params(likely)}
         slab = Unit(_slab_key(self.images[0], 0), self.images[0].name, (0,), params, self._seed(0))
         fit = {unit.task: unit for unit in self._fit.units([params["structure"]])}
-        return [self._trial(0, 0, params), slab, *fit.values()]
+        matches = [self._match(1, likely, likely, 0)] if self._draws_models and self.study.replicates > 1 else []
+        return [self._trial(0, 0, params), *matches, slab, *fit.values()]
 
     def memory(self) -> Mapping[str, int]:
         """Peak bytes of a slab and of a trial, for the widest structure that is likely."""
