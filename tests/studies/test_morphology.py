@@ -98,7 +98,7 @@ def test_macrovoids_of_a_volume(write, tmp_path):
     assert (other.volume("structure-1").values == run.volume("structure-1").values).all()
 
 
-def test_masked_pixels_are_left_out_of_the_fit(write, tmp_path):
+def test_masked_pixels_have_no_effect_on_the_fit(write, tmp_path):
     """A wide pore in the middle, which is masked, changes neither the widths nor the porosity of the fit."""
     image = micrograph(replace(WITH_MACROVOIDS, macrovoids=None), (160, 224), 6)
     clean = md.run(write(image, model={"knots": [0, 1]}, volume={"slices": 8}), tmp_path / "clean")

@@ -24,6 +24,8 @@ _ORIGIN = 1 << 20
 _CUT_OFF = 3.0
 #: Quantiles of the widths, and distances of the section from the centre, over which means are taken.
 _QUANTILES = _DISTANCES = (np.arange(64) + 0.5) / 64
+#: Squared coefficient of variation of the half-widths of random sections of equal spheroids, 32 / (3 pi**2) - 1.
+_SECTION_VARIANCE = 0.0808
 #: Largest standard deviation of the logarithm of the widths.
 _MAX_DEVIATION = 0.6
 #: Smallest half-width over the limit of detection: half of the sections of such a macrovoid are detected. That of a few
@@ -74,7 +76,7 @@ class Macrovoids:
         """The same layer with voxels smaller by a factor."""
         return replace(
             self,
-            number_density=self.number_density / factor**2,
+            number_density=self.number_density / (factor * factor),
             half_width=self.half_width * factor,
             half_length=self.half_length * factor,
         )
@@ -90,8 +92,7 @@ class Macrovoids:
             The number has Poisson's distribution; the mean size of as many sections scatters.
         """
         count = max(1, poisson_quantile(float(rng.random()), float(number)))
-        # The coefficient of variation of the widths of random sections of equal spheroids is 0.284.
-        error = math.sqrt((0.284**2 + self.deviation**2) / number)
+        error = math.sqrt((_SECTION_VARIANCE + self.deviation * self.deviation) / number)
         factor = float(exp(error * float(standard_normal(rng, 1)[0])))
         return replace(
             self,
@@ -278,7 +279,7 @@ def estimate_macrovoids(sections: SectionedMacrovoids) -> Macrovoids | None:
     median, deviation = float(np.median(widths)), 0.0
     if len(widths) >= _MIN_NUMBER:
         low, high = 0.0, _MAX_DEVIATION
-        variation = float(widths.var(ddof=1)) / float(widths.mean()) ** 2
+        variation = float(widths.var(ddof=1) / np.square(widths.mean()))
         for _ in range(20):
             deviation = (low + high) / 2
             smaller = _section_moments(_median_of(median, deviation, limit), deviation, limit)[1] < variation
@@ -308,12 +309,12 @@ def _section_moments(median: float, deviation: float, limit: float) -> tuple[flo
         Square of the coefficient of variation of their half-widths.
     """
     widths = median * exp(deviation * normal_quantile(_QUANTILES))
-    farthest = np.sqrt(np.maximum(np.square(widths) - limit**2, 0.0))
+    farthest = np.sqrt(np.maximum(np.square(widths) - limit * limit, 0.0))
     squares = np.square(widths)[:, None] - np.square(farthest[:, None] * _DISTANCES)
     total = float(farthest.sum())
     mean = float((farthest * np.sqrt(squares).mean(axis=1)).sum()) / total
     square = float((farthest * squares.mean(axis=1)).sum()) / total
-    return 2 * total / len(widths), max(square / mean**2 - 1, 0.0)
+    return 2 * total / len(widths), max(square / (mean * mean) - 1, 0.0)
 
 
 def _median_of(section_median: float, deviation: float, limit: float) -> float:
@@ -323,7 +324,7 @@ def _median_of(section_median: float, deviation: float, limit: float) -> float:
         median = (low + high) / 2
         squares = np.square(median * exp(deviation * normal_quantile(_QUANTILES)))
         wider, all_of_them = (
-            float(np.sqrt(np.maximum(squares - width**2, 0.0)).sum()) for width in (section_median, limit)
+            float(np.sqrt(np.maximum(squares - width * width, 0.0)).sum()) for width in (section_median, limit)
         )
         low, high = (median, high) if wider <= all_of_them / 2 else (low, median)
     return (low + high) / 2

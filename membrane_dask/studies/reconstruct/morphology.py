@@ -78,7 +78,7 @@ class Morphology:
         if not layers:
             return {}
         return {
-            "macrovoid_number_density": np.array([layer.number_density for layer in layers]) / pixel_nm**2,
+            "macrovoid_number_density": np.array([layer.number_density for layer in layers]) / (pixel_nm * pixel_nm),
             "macrovoid_half_width": np.array([layer.half_width for layer in layers]) * pixel_nm,
             "macrovoid_half_length": np.array([layer.half_length for layer in layers]) * pixel_nm,
             "macrovoid_band": np.array([layer.band for layer in layers]),
