@@ -89,14 +89,19 @@ class ImageMetadata:
         Which metadata hold the size, or why it is unknown or ambiguous.
     databar : int
         Rows of the databar below the image.
+    aspect : float
+        Height of a pixel over its width where the size is unknown, by a resolution without a unit or of a print.
     """
 
     pixels: tuple[PixelStatement, ...]
     source: str
     databar: int = 0
+    aspect: float = 1.0
 
 
-def image_metadata(statements: list[PixelStatement], shape: tuple[int, int], without: str) -> ImageMetadata:
+def image_metadata(
+    statements: list[PixelStatement], shape: tuple[int, int], without: str, aspect: float = 1.0
+) -> ImageMetadata:
     """Combine what several sources state about an image.
 
     Parameters
@@ -107,10 +112,12 @@ def image_metadata(statements: list[PixelStatement], shape: tuple[int, int], wit
         Rows and columns of the image, databar included.
     without : str
         Why the pixel size is unknown if there are no statements.
+    aspect : float
+        Height of a pixel over its width, if there are none.
     """
     rows, columns = shape
     if not statements:
-        return ImageMetadata((), without)
+        return ImageMetadata((), without, aspect=aspect)
     for statement in statements:
         if statement.columns not in (None, columns):
             assert statement.columns is not None
@@ -234,6 +241,12 @@ def _resolutions(file: Any) -> tuple[float, float] | None:
     if not values or values[0] <= 0:
         return None
     return values[0], values[-1] if values[-1] > 0 else values[0]
+
+
+def tiff_aspect(file: Any) -> float:
+    """Height of a pixel of a TIFF file over its width, whatever the unit of its resolution."""
+    along, across = _resolutions(file) or (1.0, 1.0)
+    return along / across
 
 
 def _imagej(file: Any) -> Iterator[PixelStatement]:

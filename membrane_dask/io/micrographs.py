@@ -15,6 +15,7 @@ from membrane_dask.io.image_metadata import (
     PixelStatement,
     image_metadata,
     read_text_file,
+    tiff_aspect,
     tiff_statements,
 )
 from membrane_dask.io.raster_files import check_decoded_size, open_npy, open_tiff, read_series, white_is_zero
@@ -47,6 +48,8 @@ class Micrograph:
         Bits of a grey value, of which its type may have more.
     is_lossy : bool
         Whether its compression changes grey values.
+    colours : (rows, columns) ndarray or None
+        Largest difference of the colour channels of each pixel, of which the first is used; None if all are equal.
     """
 
     pixels: np.ndarray
@@ -54,6 +57,7 @@ class Micrograph:
     remarks: tuple[tuple[str, str], ...] = ()
     bits: int = 8
     is_lossy: bool = False
+    colours: np.ndarray | None = None
 
     @property
     def image(self) -> np.ndarray:
@@ -65,6 +69,25 @@ class Micrograph:
         """Width of a pixel by the metadata, nm; None if it is unknown or ambiguous."""
         pixels = self.metadata.pixels
         return pixels[0].width_nm if len(pixels) == 1 else None
+
+    def require_grey(self, where: np.ndarray | None = None) -> None:
+        """Check that the colour channels are equal, everywhere or where a mask ``(rows, columns)`` says.
+
+        Raises
+        ------
+        ValueError
+            If they differ; with the largest difference and its pixel.
+        """
+        if self.colours is None:
+            return
+        colours = self.colours if where is None else np.where(where, self.colours, 0)
+        if colours.any():
+            row, column = _largest(colours)
+            raise ValueError(
+                f"it has colour channels that differ, by up to {colours[row, column]} (row {row}, column {column} of "
+                "the file); a grey image is needed: crop a coloured margin, or save it as 8- or 16-bit grey without "
+                "overlays"
+            )
 
     @property
     def source(self) -> str:
@@ -83,6 +106,7 @@ class _Decoded:
     remarks: tuple[tuple[str, str], ...] = ()
     bits: int | None = None
     is_lossy: bool = False
+    aspect: float = 1.0
 
 
 def read_micrograph(path: Path, page: int | None = None, text_file: Path | None = None) -> Micrograph:
@@ -91,7 +115,7 @@ def read_micrograph(path: Path, page: int | None = None, text_file: Path | None 
     Parameters
     ----------
     path : Path
-        File of one image, or of a stack. Colour channels must be equal, opacity constant.
+        File of one image, or of a stack. Opacity must be constant; :meth:`Micrograph.require_grey` checks colours.
     page : int, optional
         Number of the image in a stack, from 0.
     text_file : Path, optional
@@ -104,7 +128,8 @@ def read_micrograph(path: Path, page: int | None = None, text_file: Path | None 
     Raises
     ------
     ValueError
-        If the file cannot be read as an image, has colours, or has several pages and ``page`` is not one of them.
+        If the file cannot be read as an image, its opacity varies, or it has several pages and ``page`` is not one of
+        them.
     """
     try:
         decoded = _decode(path)
@@ -125,8 +150,9 @@ def read_micrograph(path: Path, page: int | None = None, text_file: Path | None 
     if not values.size:
         raise ValueError(f"{path.name} holds no pixels: its shape is {values.shape}")
     remarks = list(decoded.remarks)
+    colours: np.ndarray | None = None
     if decoded.has_channels:
-        values = _grey_channel(values, path, remarks)
+        values, colours = _grey_channel(values, path, remarks)
     if values.dtype == bool:
         values = values.astype(np.uint8) * np.uint8(255)
     if values.dtype.kind not in "uif":
@@ -134,17 +160,19 @@ def read_micrograph(path: Path, page: int | None = None, text_file: Path | None 
     bits = values.dtype.itemsize * 8
     return Micrograph(
         values,
-        image_metadata(stated, (values.shape[0], values.shape[1]), decoded.without),
+        image_metadata(stated, (values.shape[0], values.shape[1]), decoded.without, decoded.aspect),
         tuple(remarks),
         min(bits, decoded.bits if decoded.bits and decoded.bits > 1 else bits),
         decoded.is_lossy,
+        colours,
     )
 
 
-def _grey_channel(values: np.ndarray, path: Path, remarks: list[tuple[str, str]]) -> np.ndarray:
-    """The grey values of an image with equal colour channels; a constant opacity is dropped."""
-    n_channels = values.shape[-1]
-    if n_channels in (2, 4):
+def _grey_channel(
+    values: np.ndarray, path: Path, remarks: list[tuple[str, str]]
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """First channel of an image, and the differences of its channels if there are any; drops a constant opacity."""
+    if values.shape[-1] in (2, 4):
         opacity = values[..., -1]
         if opacity.min() != opacity.max():
             row, column = _largest(opacity.max() - opacity)
@@ -154,18 +182,13 @@ def _grey_channel(values: np.ndarray, path: Path, remarks: list[tuple[str, str]]
             )
         remarks.append(("alpha", f"opacity {opacity.flat[0]} everywhere: dropped"))
         values = values[..., :-1]
-    if values.shape[-1] > 1:
-        difference = values.max(axis=-1) - values.min(axis=-1)
-        if difference.any():
-            row, column = _largest(difference)
-            colours = ", ".join(str(value) for value in values[row, column])
-            raise ValueError(
-                f"{path.name} has {values.shape[-1]} colour channels that differ, by up to {difference.max()} (row "
-                f"{row}, column {column}: {colours}); a grey image is needed: crop a coloured overlay in a copy of the "
-                "file, or save it as 8- or 16-bit grey"
-            )
-        remarks.append(("colours", f"{values.shape[-1]} equal channels: one is used"))
-    return values[..., 0]
+    if values.shape[-1] == 1:
+        return values[..., 0], None
+    difference = values.max(axis=-1) - values.min(axis=-1)
+    if difference.any():
+        return values[..., 0], difference
+    remarks.append(("colours", f"{values.shape[-1]} equal channels: one is used"))
+    return values[..., 0], None
 
 
 def _largest(values: np.ndarray) -> tuple[int, int]:
@@ -214,20 +237,20 @@ def _decode_tiff(file: Any) -> _Decoded:
     return _Decoded(
         values, has_channels, tuple(statements), without, tuple(remarks),
         None if has_channels else int(np.max(page.bitspersample)),
-        int(page.compression) == _LOSSY_COMPRESSION,
+        int(page.compression) == _LOSSY_COMPRESSION, tiff_aspect(file),
     )  # fmt: skip
 
 
 def _decode_image(path: Path) -> _Decoded:
     import imageio.v3 as iio
 
-    _check_image(path)
+    aspect = _check_image(path)
     values = np.asarray(iio.imread(path, plugin="pillow"))
-    return _Decoded(values, values.ndim == 3, is_lossy=path.suffix.lower() in _LOSSY_FORMATS)
+    return _Decoded(values, values.ndim == 3, is_lossy=path.suffix.lower() in _LOSSY_FORMATS, aspect=aspect)
 
 
-def _check_image(path: Path) -> None:
-    """Check the header of an image that Pillow decodes."""
+def _check_image(path: Path) -> float:
+    """Check the header of an image that Pillow decodes; returns the height of a pixel over its width."""
     from PIL import Image
 
     require_regular(path)
@@ -240,6 +263,8 @@ def _check_image(path: Path) -> None:
         if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "I", "F") and bytes_each == 1:
             raise ValueError(f"it has the colour channels {image.mode}; a grey image is needed")
         _check_orientation(image.getexif().get(_ORIENTATION, 1))
+        along, across = (float(value) for value in image.info.get("dpi") or image.info.get("aspect") or (1, 1))
+        return along / across if along > 0 and across > 0 else 1.0
 
 
 def _check_orientation(orientation: Any) -> None:

@@ -220,8 +220,10 @@ def test_equal_channels_are_one_image(tmp_path, suffix, mode):
     else:
         image[11, 13] = (200, 40, 7)
         write(image)
-        with pytest.raises(ValueError, match=r"differ, by up to 193 \(row 11, column 13: 200, 40, 7\)"):
-            read_micrograph(path)
+        micrograph = read_micrograph(path)
+        with pytest.raises(ValueError, match=r"differ, by up to 193 \(row 11, column 13 of the file\)"):
+            micrograph.require_grey()
+        micrograph.require_grey(np.arange(40)[:, None] < 11)
 
 
 def test_channels_in_planes_of_their_own(tmp_path):
@@ -246,8 +248,8 @@ def test_palettes(tmp_path, suffix):
     written(
         tmp_path / "b.tif", photometric="palette", colormap=np.stack([table * 257, table * 0, table * 0]).astype("u2")
     )
-    with pytest.raises(ValueError, match="3 colour channels that differ"):
-        read_micrograph(tmp_path / "b.tif")
+    with pytest.raises(ValueError, match="colour channels that differ"):
+        read_micrograph(tmp_path / "b.tif").require_grey()
 
 
 def test_jpeg(tmp_path):
@@ -323,6 +325,16 @@ def test_pixels_that_are_not_square(tmp_path):
     tifffile.imwrite(tmp_path / "c.ome.tif", IMAGE, metadata=physical | {"PhysicalSizeYUnit": "nm"})
     (stated,) = read_micrograph(tmp_path / "c.ome.tif").metadata.pixels
     assert stated.size == "4 x 8"
+
+
+def test_the_aspect_of_pixels_of_unknown_size(tmp_path):
+    """A print resolution is no pixel size, but shows whether pixels are square."""
+    tifffile.imwrite(tmp_path / "a.tif", IMAGE, resolution=(300, 150), resolutionunit="INCH")
+    tifffile.imwrite(tmp_path / "b.tif", IMAGE, resolution=(2, 1), resolutionunit="NONE")
+    Image.fromarray(IMAGE).save(tmp_path / "c.png", dpi=(300, 150))
+    Image.fromarray(IMAGE).save(tmp_path / "d.png", dpi=(96, 96))
+    aspects = [read_micrograph(tmp_path / name).metadata.aspect for name in ("a.tif", "b.tif", "c.png", "d.png")]
+    assert aspects == pytest.approx([2, 2, 2, 1], rel=0.01)  # PNG stores whole pixels a metre
 
 
 def test_tescan(tmp_path):

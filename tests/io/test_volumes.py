@@ -61,6 +61,21 @@ def test_every_format(tmp_path, kind, voxel):
     np.testing.assert_array_equal(volume.read(WHERE), ~SOLID[WHERE])
 
 
+@pytest.mark.parametrize("kind", ["pages", "compressed", "ImageJ", "folder"])
+def test_white_is_zero(tmp_path, kind):
+    """Photometric interpretation 0: what is shown dark is stored as the larger value."""
+    stored, path = np.where(SOLID, 0, 255).astype("u1"), tmp_path / "v.tif"
+    if kind == "folder":
+        path = tmp_path / "v"
+        path.mkdir()
+        for z, image in enumerate(stored):
+            tifffile.imwrite(path / f"{z:02d}.tif", image, photometric="miniswhite")
+    else:
+        options = {"compression": "lzw"} if kind == "compressed" else {"imagej": True} if kind == "ImageJ" else {}
+        tifffile.imwrite(path, stored, photometric="miniswhite", **options)
+    np.testing.assert_array_equal(open_volume_source(path).read(WHERE), ~SOLID[WHERE])
+
+
 def test_selection_of_the_pore_phase(tmp_path):
     path = write(tmp_path, ".npy")
     np.testing.assert_array_equal(open_volume_source(path, "bright").read(WHERE), SOLID[WHERE])

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from membrane_dask.physics.imaging.charging import charged_rows, noise_of
 from membrane_dask.physics.imaging.databar import find_strips
-from membrane_dask.physics.imaging.grey_values import binary_after_compression, find_labels
+from membrane_dask.physics.imaging.grey_values import find_labels
 from membrane_dask.physics.imaging.image_model import ImageModel
 from membrane_dask.physics.imaging.plane_section import visible_depth
 from membrane_dask.physics.imaging.resampling import area_means
@@ -134,14 +134,27 @@ def test_grey_images_have_no_labels(name):
     image = micrograph(**SECTIONS[name])
     assert find_labels(image) is None
     assert find_labels((image // 4) * 4) is None  # stretched contrast: not every value occurs
-    assert name == "without noise" or binary_after_compression(image) is None
+    assert name == "without noise" or find_labels(as_jpeg(image, 90), is_lossy=True) is None
 
 
 @pytest.mark.parametrize("quality", [50, 75, 95])
 def test_a_binary_image_after_compression(quality):
     image = micrograph(binary=True)
-    phases = binary_after_compression(as_jpeg(image, quality))
-    assert (phases != (image > 0)).mean() < 0.01  # ringing moves an edge by less than a pixel
+    labels = find_labels(as_jpeg(image, quality), is_lossy=True)
+    np.testing.assert_allclose(labels.values, [0, 255], atol=2)
+
+
+@pytest.mark.parametrize("quality", [50, 75, 95])
+def test_labels_after_compression(quality):
+    """Between 0 and 255 lie values near 128, which are no third label."""
+    solid = section(widths=(4.0, 6.0))
+    image = np.where(solid, 255, 0).astype("u1")
+    image[solid & (np.arange(solid.shape[1]) > 150)] = 128
+    compressed = as_jpeg(image, quality)
+    labels = find_labels(compressed, is_lossy=True)
+    np.testing.assert_allclose(labels.values, [0, 128, 255], atol=2)
+    assigned = labels.assigned(compressed)
+    assert ((assigned < 64) != (image < 64)).mean() < 0.02  # edges move by less than a pixel
 
 
 def test_charged_rows():

@@ -138,6 +138,22 @@ def test_white_is_zero(plan, tmp_path):
     assert agreement(planned.program.inputs[0].values["solid"] > 0) > 0.95
 
 
+def test_colours(plan):
+    """Those of a databar are cut with it; others are refused with their pixel in the file."""
+    colours = np.repeat(np.vstack([IMAGE, databar()])[:, :, None], 3, axis=2)
+    assert plan(colours)[0]["colours"] == "3 equal channels: one is used"
+    colours[170:174, 20:60] = (255, 200, 0)
+    rows, solid, _ = plan(colours)
+    assert "24 rows" in rows["databar"]
+    assert agreement(solid) > 0.95
+    with pytest.raises(md.StudyError, match=r"differ, by up to 255 \(row 170, column 20 of the file\)"):
+        plan(colours, databar="none")
+    colours[5, 7] = (90, 100, 110)
+    with pytest.raises(md.StudyError, match=r"differ, by up to 20 \(row 5, column 7 of the file\)"):
+        plan(colours)
+    assert agreement(plan(colours, crop={"top": 6})[1], SOLID[6:]) > 0.95
+
+
 def test_three_labels_need_a_choice(plan):
     labels = np.where(SOLID, 255, 0).astype("u1")
     labels[SOLID & (np.arange(COLUMNS) > 90)] = 128
@@ -228,6 +244,23 @@ def test_a_turned_image_with_pixels_that_are_not_square(plan):
     _, solid, program = plan(grey(file), fei("10e-09", *file.shape[::-1]), resample="z", **options)
     assert program.attrs["voxel_size_nm"] == pytest.approx(10)
     assert agreement(solid) > 0.95
+
+
+def test_an_aspect_without_a_size(plan, tmp_path):
+    Image.fromarray(grey(np.repeat(SOLID, 2, axis=1))).save(tmp_path / "b.png", dpi=(600, 300))
+    (tmp_path / "b.yaml").write_text("kind: reconstruct\ninput: b.png\npixel_size: 5 nm\n")
+    with pytest.raises(md.StudyError, match=r"pixels are 5 x 10 nm \(x, z\), not square"):
+        md.plan(tmp_path / "b.yaml", measure=False)
+    planned = md.plan(md.load_study(tmp_path / "b.yaml", resample="x"), measure=False)
+    assert planned.program.attrs["voxel_size_nm"] == pytest.approx(10)
+
+
+def test_text_drawn_into_the_image(plan):
+    image = Image.fromarray(IMAGE)
+    ImageDraw.Draw(image).rectangle((140, 145, 190, 148), fill=255)
+    rows, _, _ = plan(np.asarray(image))
+    assert rows["drawn text"].startswith("only rows 145 to 148 of the cropped image have the value 255")
+    assert "crop: {bottom: 15}" in rows["drawn text"]
 
 
 def test_charged_rows(plan):

@@ -19,6 +19,8 @@ _VARIANCE = 0.25
 _MARGIN = 0.9
 #: Least rows of a databar; largest fraction of the rows; rows of text between flat ones, as a fraction of the rows.
 _MIN_ROWS, _MAX_FRACTION, _TEXT = 8, 0.4, 0.12
+#: Fraction of a row that has an extreme value where something is drawn; mean of that of the other rows.
+_DRAWN, _NOT_DRAWN = 0.02, 1e-4
 #: Rows outside an edge that are compared with the image.
 _EDGE_ROWS = 3
 #: Change of the pixels across an edge, in that of 95 % of the pairs of adjacent rows.
@@ -87,18 +89,23 @@ def find_strips(image: np.ndarray) -> list[Strip]:
     rows, columns = image.shape
     if rows < 4 * _MIN_ROWS or columns < _MIN_ROWS or not np.isfinite(image).all() or image.min() == image.max():
         return []
-    grey = image.astype(np.float64)
-    level = ((grey - grey.min()) * (_LEVELS / (grey.max() - grey.min()))).astype(np.int64).clip(0, _LEVELS - 1)
-    counts = np.zeros((rows, _LEVELS + 1))
+    low, high = float(image.min()), float(image.max())
+    counts, variance, change = np.zeros((rows, _LEVELS + 1)), np.zeros(rows), np.zeros(rows - 1)
+    before = np.zeros(columns)
     for row in range(rows):
-        counts[row, :-1] = np.bincount(level[row], minlength=_LEVELS) / columns
+        grey = image[row].astype(np.float64)
+        level = ((grey - low) * (_LEVELS / (high - low))).astype(np.int64).clip(0, _LEVELS - 1)
+        counts[row, :-1] = np.bincount(level, minlength=_LEVELS) / columns
+        variance[row] = grey.var()
+        if row:
+            change[row - 1] = np.abs(grey - before).mean()
+        before = grey
     pairs = counts[:, :-1] + counts[:, 1:]  # a grey value may lie at the limit between two levels
     fraction = pairs.max(axis=1)
-    variance, change = grey.var(axis=1), np.abs(np.diff(grey, axis=0)).mean(axis=1)
     each = _Rows(fraction, variance, change, float(np.median(variance)), float(np.quantile(change, 0.95)))
     is_flat = fraction >= min(_ALMOST_ALL, max(_FLAT, 1.5 * float(np.median(fraction)) + 0.1))
     is_flat |= variance < _VARIANCE * each.usual_variance
-    is_flat = _with_text(is_flat, grey, 2 * (grey.max() - grey.min()) / _LEVELS)
+    is_flat = _with_text(is_flat, image, 2 * (high - low) / _LEVELS)
     strips = []
     for first, stop in _runs(is_flat):
         start = _straight_start(first, stop, each) if stop - first >= _MIN_ROWS else -1
@@ -113,6 +120,28 @@ def find_strips(image: np.ndarray) -> list[Strip]:
     return _merged(strips, int(_TEXT * rows))
 
 
+def find_drawn_rows(image: np.ndarray) -> tuple[int, int, float] | None:
+    """Find rows that alone have the smallest or largest value, as of text or a scale bar drawn into the image.
+
+    Parameters
+    ----------
+    image : (rows, columns) ndarray
+        Grey values.
+
+    Returns
+    -------
+    (int, int, float) or None
+        First row, the row after the last, and the value; None if there are no such rows.
+    """
+    for value in (image.max(), image.min()):
+        fraction = (image == value).mean(axis=1)
+        is_drawn = fraction > _DRAWN
+        if 0 < is_drawn.sum() < _MAX_FRACTION * len(image) and fraction[~is_drawn].mean() < _NOT_DRAWN:
+            rows = np.flatnonzero(is_drawn)
+            return int(rows[0]), int(rows[-1]) + 1, float(value)
+    return None
+
+
 def _merged(strips: list[Strip], longest: int) -> list[Strip]:
     """Strips, those joined that dense text divides."""
     merged: list[Strip] = []
@@ -123,16 +152,16 @@ def _merged(strips: list[Strip], longest: int) -> list[Strip]:
     return merged
 
 
-def _with_text(is_flat: np.ndarray, grey: np.ndarray, tolerance: float) -> np.ndarray:
+def _with_text(is_flat: np.ndarray, image: np.ndarray, tolerance: float) -> np.ndarray:
     """Flat rows, and rows of text between two of them, of whose pixels 30 % continue one of them."""
     closed, flat = is_flat.copy(), np.flatnonzero(is_flat)
-    longest = max(4, int(_TEXT * len(grey)))
+    longest = max(4, int(_TEXT * len(image)))
     for before, after in itertools.pairwise(flat):
-        text = grey[before + 1 : after]
-        if 0 < len(text) <= longest:
-            continued = [(np.abs(text - grey[row]) <= tolerance).mean(axis=1) >= _FLAT for row in (before, after)]
+        if 1 < after - before <= longest + 1:
+            text = image[before + 1 : after].astype(np.float64)
+            continued = [(np.abs(text - image[row]) <= tolerance).mean(axis=1) >= _FLAT for row in (before, after)]
             closed[before + 1 : after] = (continued[0] | continued[1]).all()
-    if len(flat) and len(grey) - 3 <= flat[-1]:  # a frame below
+    if len(flat) and len(image) - 3 <= flat[-1]:  # a frame below
         closed[flat[-1] :] = True
     return closed
 

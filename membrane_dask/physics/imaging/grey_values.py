@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from membrane_dask.physics.imaging.grey_filters import otsu_threshold
-
 #: Fraction of the pixels that the labels hold; the others are interpolated between labels.
 _LABELLED = 0.95
 #: Most values of a labelled image: if they are all values of the image; if there are others, or the values are apart.
 _MAX_LABELS, _MAX_SEPARATE_LABELS = 8, 12
-#: Fraction of a phase within one grey level of its most frequent value, in a binary image after lossy compression.
-_PEAK = 0.5
+#: After lossy compression: fraction of a label's pixels within one grey level of its value; least fraction of a label
+#: that is recognised; least difference of two labels; and difference of pixels that surely have a label.
+_PEAK, _MIN_LABEL, _SEPARATION, _SPREAD = 0.5, 0.04, 16, 6
 #: Fraction of the pixels with the largest or smallest value from which on an image is reported as saturated.
 SATURATED = 0.05
 
@@ -29,34 +28,41 @@ class Labels:
         Values of the labels, rising.
     fractions : (N,) ndarray
         Fraction of the pixels of each; they add to 1 unless other values lie between labels.
+    spread : int
+        Largest difference of a pixel from its label; above 0 after lossy compression.
     """
 
     values: np.ndarray
     fractions: np.ndarray
+    spread: int = 0
 
     def __str__(self) -> str:
         values = ", ".join(f"{value:g}" for value in self.values)
         return f"{values} with {', '.join(f'{100 * fraction:.3g}' for fraction in self.fractions)} %"
 
     def assigned(self, image: np.ndarray) -> np.ndarray:
-        """The image, with the label of the nearest labelled pixel where it has another value."""
-        is_label = np.isin(image, self.values)
+        """The image with labels only: pixels of other values have the label of the nearest pixel that has one."""
+        middles = (self.values[1:] + self.values[:-1].astype(np.float64)) / 2
+        labelled = self.values[np.searchsorted(middles, image)]
+        is_label = np.abs(image.astype(np.float64) - labelled) <= self.spread
         if is_label.all():
-            return image
+            return np.asarray(labelled)
         where = ndimage.distance_transform_edt(~is_label, return_distances=False, return_indices=True)
-        return np.asarray(image[tuple(where)])
+        return np.asarray(labelled[tuple(where)])
 
 
-def find_labels(image: np.ndarray) -> Labels | None:
+def find_labels(image: np.ndarray, is_lossy: bool = False) -> Labels | None:
     """Labels of an image; None if it is grey.
 
     An image is labelled if it has at most 8 values, or if at most 12 values, no two of them adjacent integers, hold
-    95 % of its pixels. Two labels make a binary image.
+    95 % of its pixels, or if it has narrow peaks after lossy compression. Two labels make a binary image.
 
     Parameters
     ----------
     image : (rows, columns) ndarray
         Grey values.
+    is_lossy : bool
+        Whether a compression may have changed them.
     """
     values, counts = grey_counts(image)
     fractions = counts / image.size
@@ -64,11 +70,10 @@ def find_labels(image: np.ndarray) -> Labels | None:
         return Labels(values, fractions)
     order = np.argsort(-counts, kind="stable")
     n = int(np.searchsorted(np.cumsum(fractions[order]), _LABELLED)) + 1
-    if n > _MAX_SEPARATE_LABELS:
-        return None
     chosen = np.sort(order[:n])
-    is_separate = n == 1 or bool((np.diff(values[chosen].astype(np.float64)) > 1).all())
-    return Labels(values[chosen], fractions[chosen]) if is_separate and n > 1 else None
+    if 1 < n <= _MAX_SEPARATE_LABELS and (np.diff(values[chosen].astype(np.float64)) > 1).all():
+        return Labels(values[chosen], fractions[chosen])
+    return _labels_after_compression(values, counts) if is_lossy and image.dtype == np.uint8 else None
 
 
 def grey_counts(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -81,21 +86,27 @@ def grey_counts(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return values, counts
 
 
-def binary_after_compression(image: np.ndarray) -> np.ndarray | None:
-    """Phases of a binary image after lossy compression, True in the brighter one; None for other images.
+def _labels_after_compression(values: np.ndarray, counts: np.ndarray) -> Labels | None:
+    """Labels whose values were spread by lossy compression; None for other images.
 
-    Half of the pixels of each phase have its most frequent value, within one grey level; the noise of a microscope is
+    Half of the pixels that are nearest to a label have its value, within one grey level; the noise of a microscope is
     wider.
     """
-    if image.dtype.kind not in "ui" or image.min() == image.max():
+    frequency = np.zeros(values[-1] + 3)
+    frequency[values + 1] = counts / counts.sum()
+    near = frequency[:-2] + frequency[1:-1] + frequency[2:]
+    free, peaks = near.copy(), []
+    while free.max() >= _MIN_LABEL:
+        peaks.append(int(free.argmax()))
+        free[max(0, peaks[-1] - _SEPARATION) : peaks[-1] + _SEPARATION + 1] = 0
+    if not 2 <= len(peaks) <= _MAX_SEPARATE_LABELS:
         return None
-    bright = image > otsu_threshold(image.astype(np.float64))
-    for phase in (bright, ~bright):
-        values, counts = grey_counts(image[phase])
-        near = np.abs(values.astype(np.int64) - int(values[int(counts.argmax())])) <= 1
-        if counts[near].sum() < _PEAK * counts.sum():
-            return None
-    return np.asarray(bright)
+    labels = np.sort(np.array(peaks))
+    nearest = np.abs(np.arange(len(near))[:, None] - labels).argmin(axis=1)
+    fractions = np.bincount(nearest, frequency[1:-1], len(labels))
+    if (near[labels] < _PEAK * fractions).any():
+        return None
+    return Labels(labels, fractions, _SPREAD)
 
 
 def saturation(image: np.ndarray) -> tuple[float, float]:

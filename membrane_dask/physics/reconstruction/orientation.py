@@ -11,6 +11,8 @@ from membrane_dask.physics.reconstruction.descriptors import half_correlation_le
 
 #: Blocks of columns, each of which is left out once, for the standard error.
 _BLOCKS = 8
+#: Lags between which the correlation is interpolated; one pixel apart as long as they are short.
+_LAGS = 60
 #: Difference of the half-correlation lengths of both sides, in standard errors, that counts.
 _DEVIATIONS = 3.0
 
@@ -59,7 +61,7 @@ def _half_length(solid: np.ndarray) -> tuple[float, float]:
     """Half-correlation length and its standard error."""
     pores = (~solid).astype(np.float64)
     edges = np.linspace(0, pores.shape[1], _BLOCKS + 1).astype(int)
-    lags = np.arange(max(2, min(400, pores.shape[1] // _BLOCKS)))
+    lags = np.unique(np.geomspace(1, max(2, pores.shape[1] // _BLOCKS), _LAGS).round().astype(int)) - 1
     sums = np.empty((_BLOCKS, len(lags) + 1))  # products at each lag, and pores, of every block
     for block in range(_BLOCKS):
         columns = pores[:, edges[block] : edges[block + 1]]

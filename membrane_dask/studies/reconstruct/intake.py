@@ -14,11 +14,10 @@ from membrane_dask.errors import Problem, Source, StudyError
 from membrane_dask.io.image_metadata import as_size, differs
 from membrane_dask.io.micrographs import Micrograph, read_micrograph
 from membrane_dask.physics.imaging.charging import charged_rows
-from membrane_dask.physics.imaging.databar import Strip, find_strips
+from membrane_dask.physics.imaging.databar import Strip, find_drawn_rows, find_strips
 from membrane_dask.physics.imaging.grey_values import (
     SATURATED,
     Labels,
-    binary_after_compression,
     find_labels,
     saturation,
 )
@@ -149,6 +148,19 @@ class _Intake:
                 self._refuse_strip(strip, len(view), f"{rows} {look}")
         return cut
 
+    def drawn_text(self, view: np.ndarray) -> None:
+        """Report text or a scale bar that is drawn into the cropped image."""
+        drawn = find_drawn_rows(view)
+        if drawn and self.study.databar == "auto":
+            start, stop, value = drawn
+            border: Literal["top", "bottom"] = "top" if stop <= len(view) / 2 else "bottom"
+            margin = (stop if border == "top" else len(view) - start) + self._margin(border)
+            self.report(
+                "drawn text",
+                f"only rows {start} to {stop - 1} of the cropped image have the value {value:g}, as of text or a scale "
+                f"bar drawn into it; crop: {{{self.side(border)}: {margin}}} cuts them",
+            )
+
     def _margin(self, border: Literal["top", "bottom"]) -> int:
         """Pixels that the study crops at a border of the file."""
         return int(getattr(self.study.crop, self.side(border)))
@@ -183,7 +195,7 @@ class _Intake:
             width, height = stated[0].width_nm, stated[0].height_nm
             text = micrograph.source
         elif not stated:
-            width, height, text = size, size, "by the study; " + micrograph.source
+            width, height, text = size, size * micrograph.metadata.aspect, "by the study; " + micrograph.source
         else:
             matching = [pixel for pixel in stated if not differs(size, pixel.width_nm)]
             if not matching:
@@ -243,7 +255,7 @@ class _Intake:
             raise self.error(
                 f"the image holds values that are not finite, as in row {row}, column {column} of the section"
             )
-        pores, labels = self.study.pores, find_labels(image)
+        pores, labels = self.study.pores, find_labels(image, micrograph.is_lossy)
         if labels is not None and len(labels.values) != 2 and pores in ("dark", "bright"):
             if len(labels.values) < 2:
                 return image, _phase(pores), False  # constant: the segmentation says so
@@ -255,13 +267,12 @@ class _Intake:
         if not isinstance(pores, str):
             return self._labelled(image, labels, pores if isinstance(pores, tuple) else (pores,)), "dark", True
         if labels is not None:
-            if labels.fractions.sum() < 1 - 1e-12:
-                self.report("two levels", f"grey values {labels}, the others between them: taken as binary")
+            if labels.spread:
+                self.report("two levels", f"grey values {labels}, spread by lossy compression: binary, not filtered")
+            elif labels.fractions.sum() < 1 - 1e-12:
+                self.report("two levels", f"grey values {labels}, the others between them: binary, not filtered")
             middle = (float(labels.values[0]) + float(labels.values[1])) / 2
             return np.where(image > middle, 255, 0).astype(np.uint8), _phase(pores), True
-        if micrograph.is_lossy and (bright := binary_after_compression(image)) is not None:
-            self.report("two levels", "a binary image after lossy compression: taken as binary, not filtered")
-            return np.where(bright, 255, 0).astype(np.uint8), _phase(pores), True
         return self._full_range(image, micrograph.bits), _phase(pores), False
 
     def _labelled(self, image: np.ndarray, labels: Labels | None, pores: tuple[int, ...]) -> np.ndarray:
@@ -313,7 +324,9 @@ class _Intake:
         if path is None:
             return None
         try:
-            mask = np.asarray(read_micrograph(path).pixels != 0)
+            image = read_micrograph(path)
+            image.require_grey()
+            mask = np.asarray(image.pixels != 0)
         except ValueError as error:
             raise self.error(f"{error} (got {str(path)!r})", "mask") from error
         whole, cut = micrograph.pixels.shape, micrograph.image.shape
@@ -362,10 +375,15 @@ def take_in(study: ReconstructStudy, source: Source | None) -> Section:
     below = intake.burnt_in_databar(view(micrograph.pixels, 0))
     image, used = view(micrograph.pixels, below), None if mask is None else view(mask, below)
     view(inside, below)[...] = True
+    try:
+        micrograph.require_grey(inside)
+    except ValueError as error:
+        raise intake.error(str(error)) from error
     if used is not None:
         _report_mask(intake, used)
     section, pores, is_binary = intake.phases(image, micrograph)
     if not is_binary:
+        intake.drawn_text(image)
         intake.charging(image, used, int(inside.any(axis=1).argmax()))
     section, edge, factor = intake.square(intake.turned(section), pixel, is_binary)
     if used is not None:
