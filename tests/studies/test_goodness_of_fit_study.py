@@ -19,6 +19,7 @@ from membrane_dask.studies.reconstruct.config import GoodnessOfFit
 from membrane_dask.studies.reconstruct.fit import FitProgram
 
 DEPTH, WIDTH = 160, 224
+_GRADIENT = r"Porosity rises from 0\.\d\d to 0\.\d\d from left to right"
 STUDY = """
 kind: reconstruct
 input: membrane.png
@@ -97,11 +98,16 @@ def test_a_lateral_gradient_is_flagged_with_the_best_match_alone(tmp_path):
     fit = run.result["goodness_of_fit"].to_dataset().load()
     assert (fit.attrs["sections"], fit.attrs["replicates"], fit.attrs["significance"]) == (12, 1, 0.01)
     assert "objective" not in set(fit.group.values.tolist())
+    assert re.search(_GRADIENT, str(run))
+
+
+def test_the_intervals_of_a_misfit_have_no_confidence(tmp_path):
+    run = reconstruct(tmp_path, micrograph(0.14), STUDY.format(replicates=4, sections=16, refits=0))
     text = md.write_report(run).read_text(encoding="utf-8")
-    finding = r"Porosity rises from 0\.\d\d to 0\.\d\d from left to right"
-    assert re.search(finding, str(run))
-    assert re.search(finding, text.split("<h2>")[0])
-    assert re.search(finding, text.split("<h2>Goodness of fit</h2>")[1])
+    assert re.search(_GRADIENT, text.split("<h2>")[0])
+    assert re.search(_GRADIENT, text.split("<h2>Goodness of fit</h2>")[1])
+    assert "They do not have a confidence of 90%, as the micrograph differs from the model." in text
+    assert "90% confidence intervals" not in text
 
 
 def test_without_the_test_there_are_no_units_and_no_tables(tmp_path):

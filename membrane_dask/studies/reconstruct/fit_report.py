@@ -45,11 +45,6 @@ def goodness_of_fit_section(fit: xr.Dataset, distances: xr.Dataset) -> Section:
     return Section("Goodness of fit", text, [_distance_figure(distances), Grid(header, rows, caption)])
 
 
-def flagged(fit: xr.Dataset | None) -> bool:
-    """Whether the micrograph differs from the model."""
-    return fit is not None and bool((fit.flagged == 1).any())
-
-
 def _distance_figure(distances: xr.Dataset) -> Picture:
     names = distances.attrs["section_meanings"], ("pores", "solid")
     with mpl.rc_context(STYLE):

@@ -37,17 +37,17 @@ def sections(run: Run) -> list[Section]:
     page = [_segmentation(micrograph)]
     if "imaging" in tree.children:
         page.append(_imaging(tree["imaging"].to_dataset().load()))
+    fit = tree["goodness_of_fit"].to_dataset().load() if "goodness_of_fit" in tree.children else None
     if "structures" in tree.children:
         structures = tree["structures"].to_dataset().load()
         volumes = [run.volume(f"structure-{r}") for r in range(structures.sizes["replicate"])]
         complete = [r for r, porosity in enumerate(structures.volume_porosity.values) if np.isfinite(porosity)]
         size = volumes[0].shape, float(volumes[0].attrs["voxel_size_nm"])
-        page.append(_reconstruction(structures, *size))
+        page.append(_reconstruction(structures, *size, fits=fit is None or not fit.flagged.any()))
         if complete and complete[0] == 0:
             page += [_structure(micrograph, volumes[0]), _descriptors(micrograph, [volumes[r] for r in complete])]
-    if "goodness_of_fit" in tree.children:
-        fit, distances = (tree[name].to_dataset().load() for name in ("goodness_of_fit", "distance_distributions"))
-        page.append(goodness_of_fit_section(fit, distances))
+    if fit is not None:
+        page.append(goodness_of_fit_section(fit, tree["distance_distributions"].to_dataset().load()))
     page.append(_search(tree["trials"].to_dataset().load()))
     return page
 
@@ -129,10 +129,10 @@ def _extent(data: Any) -> tuple[float, float, float, float]:
     return (0, float(data.x[-1]), float(data.z[-1]), 0)
 
 
-def _reconstruction(structures: xr.Dataset, shape: tuple[int, ...], voxel_nm: float) -> Section:
+def _reconstruction(structures: xr.Dataset, shape: tuple[int, ...], voxel_nm: float, *, fits: bool) -> Section:
     header = ["depth, nm", "half-correlation length, nm", "width of the field, nm", "porosity before closing"]
     knots = [structures.isel(knot=number) for number in range(structures.sizes["knot"])]
-    profile = [
+    profile: list[tuple[str, ...]] = [
         (
             f"{float(knot.knot):.0f}",
             _with_interval(knot.correlation_length, 1),
@@ -162,11 +162,14 @@ def _reconstruction(structures: xr.Dataset, shape: tuple[int, ...], voxel_nm: fl
         )
     else:
         voxels, lengths = (" x ".join(f"{n:.4g}" for n in sizes) for sizes in (shape, np.multiply(shape, voxel_nm)))
+        intervals = f"{_CONFIDENCE:.0%} confidence intervals" if fits else "intervals"
         text = (
-            f"Best match with {_CONFIDENCE:.0%} confidence intervals from {structures.sizes['replicate'] - 1} further "
+            f"Best match with {intervals} from {structures.sizes['replicate'] - 1} further "
             "replicates, each matched to the micrograph as another section of the same membrane would have shown it. "
             f"Intervals of porosities are those of a volume of this size, {voxels} voxels or {lengths} nm. "
         ) + _precision(structures)
+        if not fits:
+            text += f" They do not have a confidence of {_CONFIDENCE:.0%}, as the micrograph differs from the model."
     return Section("Reconstruction", text, [Grid(("property", "value"), properties), Grid(header, profile)])
 
 
