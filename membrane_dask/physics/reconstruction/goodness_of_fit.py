@@ -205,7 +205,7 @@ def _lateral_porosity(one: Comparison, section: _Section) -> str:
     advice = "one section does not stand for the membrane; crop it, or give several images."
     pores = ~section.solid
     logits = strip_porosity(pores, logit=True)
-    if one.name == "slope":
+    if one.name == "slope" or section.comparisons[one.group, "slope"].flagged:
         middle, slope = float(logits.mean()), lateral_variation(logits)["slope"]
         left, right = (_fraction(middle + sign * slope / 2) for sign in (-1, 1))
         verb = "falls" if right < left else "rises"
