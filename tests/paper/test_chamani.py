@@ -39,13 +39,12 @@ def study(tmp_path_factory, root):
 
 def features(solid: np.ndarray) -> np.ndarray:
     """Fractions of a section's pixels by distance to the other phase: upper fifth and lower half, pores and solid."""
-    parts = solid[: round(0.2 * len(solid))], solid[round(0.5 * len(solid)) :]
-    rows = []
-    for part in parts:
-        for phase in (~part, part):
+    fractions = []
+    for rows in (solid[: round(0.2 * len(solid))], solid[round(0.5 * len(solid)) :]):
+        for phase in (~rows, rows):
             distance = ndimage.distance_transform_edt(phase)[phase]
-            rows.append(np.histogram(distance, EDGES)[0] / part.size)
-    return np.concatenate(rows)
+            fractions.append(np.histogram(distance, EDGES)[0] / rows.size)
+    return np.concatenate(fractions)
 
 
 def trial_section(structure: TwoLayers, seed: int) -> np.ndarray:

@@ -97,9 +97,9 @@ def test_imaging_is_estimated_given_or_switched_off(study, tmp_path):
     """The plan prints what is used, and a blur that contradicts the image."""
     plan = str(md.plan(study, measure=False))
     assert re.search(r"imaging +blur 1\.[01]\d \+- 0\.\d\d pixels, noise 0\.05", plan)
-    given = str(md.plan(md.load_study(study, imaging={"blur": "6 +- 0.3 nm"}), measure=False))
+    plan = str(md.plan(md.load_study(study, imaging={"blur": "6 +- 0.3 nm"}), measure=False))
     assert re.search(
-        r"blur 2\.00 \+- 0\.10 pixels.*imaging.blur: 2\.00 pixels are used; the image shows 1\.", given, re.S
+        r"blur 2\.00 \+- 0\.10 pixels.*imaging.blur: 2\.00 pixels are used; the image shows 1\.", plan, re.S
     )
     assert "imaging" not in str(md.plan(md.load_study(study, imaging="none"), measure=False))
     with pytest.raises(md.StudyError, match=r"imaging\.blur.* 1\.2 \+- 0\.1 px"):
