@@ -59,7 +59,9 @@ def plan(tmp_path):
             tifffile.imwrite(path, image)
         else:
             iio.imwrite(path, image)
-        (tmp_path / "s.yaml").write_text(f"kind: reconstruct\ninput: {path.name}\nvolume: {{slices: 16}}\n")
+        (tmp_path / "s.yaml").write_text(
+            f"kind: reconstruct\ninput: {path.name}\nimaging: none\nvolume: {{slices: 16}}\n"
+        )
         settings |= {"pixel_size": pixel_size} if pixel_size else {}
         planned = md.plan(md.load_study(tmp_path / "s.yaml", **settings), measure=False)
         rows: dict[str, str] = {}
@@ -313,7 +315,37 @@ def test_a_membrane_that_may_be_upside_down(plan):
 def test_saturation_is_reported(plan):
     image = IMAGE.copy()
     image[~SOLID & (IMAGE < 70)] = 0
-    assert "have the darkest value, 0: levels are biased" in plan(image)[0]["saturation"]
+    rows, _, _ = plan(image)
+    assert "have the darkest value, 0: levels are biased" in rows["saturation"]
+    assert "no section" not in rows
+
+
+def test_values_of_twelve_bits(plan):
+    """Levels are those of the bits that are used."""
+    rows, solid, program = plan(IMAGE.astype("u2") * 16, suffix=".tif")
+    assert rows["bits"] == "12 of 16 bits are used: multiplied by 16"
+    assert program.inputs[0].values["image"].max() > 40_000
+    assert agreement(solid) > 0.95
+
+
+def test_curtains_are_reported(plan):
+    rng = np.random.default_rng(5)
+    columns = ndimage.gaussian_filter1d(rng.standard_normal(COLUMNS), 1.2)
+    for strength, is_reported in ((0.05, False), (0.2, True)):
+        brightness = 1 + strength * columns / columns.std()
+        image = ndimage.gaussian_filter(np.where(SOLID, 0.66, 0.24) * brightness, 0.7)
+        image += 0.03 * rng.standard_normal(image.shape)
+        rows, _, _ = plan((255 * image.clip(0, 1)).round().astype("u1"))
+        assert ("curtains" in rows) is is_reported
+
+
+def test_a_fracture_surface_is_reported(plan):
+    rng = np.random.default_rng(6)
+    behind = ndimage.gaussian_filter(rng.standard_normal(SOLID.shape), 5)
+    pores = 0.15 + 0.2 * np.clip(behind / behind.std(), 0, 1.5)
+    image = ndimage.gaussian_filter(np.where(SOLID, 0.8, pores), 0.7) + 0.02 * rng.standard_normal(SOLID.shape)
+    assert "no plane section" in plan((255 * image.clip(0, 1)).round().astype("u1"))[0]["no section"]
+    assert "no section" not in plan(IMAGE)[0]
 
 
 def test_text_files_belong_to_a_run(tmp_path):

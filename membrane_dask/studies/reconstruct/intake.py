@@ -293,7 +293,7 @@ class _Intake:
         return np.where(np.isin(labels.assigned(image), pores), 0, 255).astype(np.uint8)
 
     def _full_range(self, image: np.ndarray, bits: int) -> np.ndarray:
-        """Grey values that fill the range of their type, as 12 of 16 bits do not; their saturation is reported."""
+        """Grey values that fill the range of their type, as those of 12 bits do not; their saturation is reported."""
         for fraction, name, value in zip(
             saturation(image), ("darkest", "brightest"), (image.min(), image.max()), strict=True
         ):
@@ -301,11 +301,15 @@ class _Intake:
                 self.report(
                     "saturation", f"{fraction:.1%} of the pixels have the {name} value, {value:g}: levels are biased"
                 )
-        spare = image.dtype.itemsize * 8 - bits
-        if image.dtype.kind != "u" or spare <= 0:
+        if image.dtype.kind not in "iu" or image.min() < 0:
             return image
-        self.report("bits", f"{bits} of {image.dtype.itemsize * 8}: multiplied by {1 << spare}")
-        return np.asarray(image << image.dtype.type(spare))
+        size = image.dtype.itemsize * 8
+        used = max(8, min(bits, int(image.max()).bit_length()))
+        if used == size:
+            return image
+        self.report("bits", f"{used} of {size} bits are used: multiplied by {1 << (size - used)}")
+        unsigned = image.astype(f"u{image.dtype.itemsize}")
+        return np.asarray(unsigned << unsigned.dtype.type(size - used))
 
     def charging(self, view: np.ndarray, mask: np.ndarray | None, first: int) -> None:
         """Report charged rows; ``first`` is the number of the first row in the file."""
