@@ -151,7 +151,7 @@ def test_labels_after_compression(quality):
     image = np.where(solid, 255, 0).astype("u1")
     image[solid & (np.arange(solid.shape[1]) > 150)] = 128
     compressed = as_jpeg(image, quality)
-    labels = find_labels(compressed, is_lossy=True)
+    labels = find_labels(compressed)
     np.testing.assert_allclose(labels.values, [0, 128, 255], atol=2)
     assigned = labels.assigned(compressed)
     assert ((assigned < 64) != (image < 64)).mean() < 0.02  # edges move by less than a pixel

@@ -55,14 +55,14 @@ def find_labels(image: np.ndarray, is_lossy: bool = False) -> Labels | None:
     """Labels of an image; None if it is grey.
 
     An image is labelled if it has at most 8 values, or if at most 12 values, no two of them adjacent integers, hold
-    95 % of its pixels, or if it has narrow peaks after lossy compression. Two labels make a binary image.
+    95 % of its pixels, or if it has narrow peaks, as after lossy compression. Two labels make a binary image.
 
     Parameters
     ----------
     image : (rows, columns) ndarray
         Grey values.
     is_lossy : bool
-        Whether a compression may have changed them.
+        Whether a compression may have changed them, so that two narrow peaks are labels.
     """
     values, counts = grey_counts(image)
     fractions = counts / image.size
@@ -73,7 +73,9 @@ def find_labels(image: np.ndarray, is_lossy: bool = False) -> Labels | None:
     chosen = np.sort(order[:n])
     if 1 < n <= _MAX_SEPARATE_LABELS and (np.diff(values[chosen].astype(np.float64)) > 1).all():
         return Labels(values[chosen], fractions[chosen])
-    return _labels_after_compression(values, counts) if is_lossy and image.dtype == np.uint8 else None
+    labels = _labels_after_compression(values, counts) if image.dtype == np.uint8 else None
+    # Two narrow peaks without such a compression are those of an image with little noise.
+    return labels if labels and (is_lossy or len(labels.values) > 2) else None
 
 
 def grey_counts(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
