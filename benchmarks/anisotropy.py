@@ -31,6 +31,8 @@ from membrane_dask.physics.reconstruction.structures import Graded
 
 #: Closings and roughnesses that are searched.
 SEARCH = {"closing_radius": [0, 1.4143, 2, 2.4495], "roughness": [0]}
+#: Settings of all studies.
+COMMON = {"search": SEARCH, "goodness_of_fit": {"enabled": False}}
 #: Structures, and how the microscope shows them.
 CASES: dict[str, tuple[Graded, Imaging]] = {
     "10.6 x 3.5 px": (Graded(sigma=(3.0,), porosity=(0.35,), anisotropy=(3.03,)), Imaging()),
@@ -78,7 +80,7 @@ def anisotropy_of(task: tuple[str, int], shape: tuple[int, int], planes: int) ->
     name, number = task
     structure, imaging = CASES[name]
     image = image_of(truth_sections(structure, shape, 1, 300 + number)[0], imaging, number)
-    settings = {"model": {"anisotropy": "auto"}, "search": SEARCH, "volume": {"slices": planes}, "seed": number}
+    settings = {"model": {"anisotropy": "auto"}, "volume": {"slices": planes}, "seed": number} | COMMON
     with tempfile.TemporaryDirectory() as folder:
         run = reconstruct(Path(folder), image, settings)
         solid = run.volume("structure-0").values > 0
@@ -98,7 +100,7 @@ def macrovoids_of(task: tuple[str, int], shape: tuple[int, int], planes: int) ->
         "none": lambda: truth_sections(FIELD, shape, 1, 400 + number)[0],
         "four ellipses": lambda: misfit("macrovoids", number, shape),
     }[name]()
-    settings = {"model": {"macrovoids": "auto"}, "search": SEARCH, "volume": {"slices": planes}, "seed": number}
+    settings = {"model": {"macrovoids": "auto"}, "volume": {"slices": planes}, "seed": number} | COMMON
     with tempfile.TemporaryDirectory() as folder:
         run = reconstruct(Path(folder), image_of(solid, Imaging(), number), settings)
         best = run.result["structures"].to_dataset().isel(replicate=0).load()

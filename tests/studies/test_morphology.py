@@ -40,7 +40,8 @@ def write(tmp_path):
         iio.imwrite(tmp_path / "membrane.png", image)
         (tmp_path / "membrane.yaml").write_text("kind: reconstruct\ninput: membrane.png\npixel_size: 2 nm\n")
         search = {"closing_radius": [0], "roughness": [0], **settings.pop("search", {})}
-        return md.load_study(tmp_path / "membrane.yaml", cluster=SYNC, search=search, **settings)
+        fit = {"enabled": False}  # which has tests of its own
+        return md.load_study(tmp_path / "membrane.yaml", cluster=SYNC, search=search, goodness_of_fit=fit, **settings)
 
     return write
 
