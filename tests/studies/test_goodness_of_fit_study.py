@@ -17,6 +17,7 @@ from membrane_dask.physics.reconstruction.random_field import gaussian_field
 from membrane_dask.physics.reconstruction.structures import Graded
 from membrane_dask.studies.reconstruct.config import GoodnessOfFit
 from membrane_dask.studies.reconstruct.fit import FitProgram
+from membrane_dask.studies.reconstruct.fit_tasks import masked
 
 DEPTH, WIDTH = 160, 224
 #: Slope, or variation between strips, of which the slope explains more in some images than in others.
@@ -116,6 +117,17 @@ def test_without_the_test_there_are_no_units_and_no_tables(tmp_path):
     run = reconstruct(tmp_path, micrograph(0.0), text)
     assert not {"goodness_of_fit", "distance_distributions"} & set(run.result.children)
     assert not any(name == "finding" for name, _ in run.rows())
+
+
+def test_pixels_outside_of_a_mask_are_alike_in_micrograph_and_sections():
+    rng = np.random.default_rng(3)
+    solid, grey, mask = rng.random((40, 50)) < 0.6, rng.random((40, 50)), rng.random((40, 50)) < 0.7
+    filled, image = masked(solid, grey, mask)
+    assert filled[~mask].all()
+    assert (filled[mask] == solid[mask]).all()
+    assert np.ptp(image[~mask]) == 0
+    assert (image[mask] == grey[mask]).all()
+    assert masked(solid, None, None) == (solid, None)
 
 
 @pytest.mark.parametrize(

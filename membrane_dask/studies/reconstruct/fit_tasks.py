@@ -76,6 +76,25 @@ def target_of(context: Mapping[str, Any], structure: Structure, solid: np.ndarra
     return sections.windows(structure).target(scales.describe(solid), length_z)
 
 
+def masked(solid: np.ndarray, grey: np.ndarray | None, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """A section whose pixels outside of a mask are solid, so that micrograph and sections of the model are alike there.
+
+    Parameters
+    ----------
+    solid : (depth, width) ndarray of bool
+        Segmented section.
+    grey : (depth, width) ndarray, optional
+        Its image.
+    mask : (depth, width) ndarray of bool, optional
+        Pixels that are used; default all.
+    """
+    if mask is None:
+        return solid, grey
+    if grey is not None:
+        grey = np.where(mask, grey, np.median(grey[solid & mask]))
+    return solid | ~mask, grey
+
+
 def imaged_statistics(
     solid: np.ndarray, grey: np.ndarray | None, *, knots: tuple[float, ...], presmooth: float
 ) -> Statistics:
@@ -94,7 +113,7 @@ def fit_work(
     Parameters
     ----------
     context : mapping
-        ``sections``, ``scales``, ``lengths_z``, ``imaging_errors`` and ``fit_knots``.
+        ``sections``, ``scales``, ``lengths_z``, ``imaging_errors``, ``fit_knots`` and ``fit_mask``.
     unit : Unit
         Of the task ``fit_sections``, with ``params["sections"]``, their number; or of the task ``refits``.
     structure : Structure
@@ -121,7 +140,8 @@ def fit_work(
         return {"objective": np.array(result.objective)}, {}
     presmooth = sections.imaging.segmenter.presmooth if sections.imaging else 0.0
     statistics, distributions = [], []
-    for solid, grey in independent_sections(structure, sections, errors, unit.params["sections"]):
+    for section in independent_sections(structure, sections, errors, unit.params["sections"]):
+        solid, grey = masked(*section, context["fit_mask"])
         groups = imaged_statistics(solid, grey, knots=context["fit_knots"], presmooth=presmooth)
         statistics.append([value for group in groups.values() for value in group.values()])
         features = distance_features(solid, edges=DISTANCE_EDGES, sections=sections.ranges)

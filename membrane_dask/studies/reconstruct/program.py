@@ -27,7 +27,7 @@ from membrane_dask.schema import TableSchema
 from membrane_dask.studies.reconstruct import KIND, tasks
 from membrane_dask.studies.reconstruct.config import ReconstructStudy
 from membrane_dask.studies.reconstruct.fit import FitInput, FitProgram
-from membrane_dask.studies.reconstruct.fit_tasks import FIT_SECTIONS, REFITS, imaged_statistics
+from membrane_dask.studies.reconstruct.fit_tasks import FIT_SECTIONS, REFITS, imaged_statistics, masked
 from membrane_dask.studies.reconstruct.imaging import imaging_of
 from membrane_dask.studies.reconstruct.micrograph import check_knots, check_phases, descriptor_scales, load_micrograph
 from membrane_dask.studies.reconstruct.morphology import Morphology, observe_morphology
@@ -108,6 +108,7 @@ class ReconstructProgram(Program):
             "features": features,
             "imaging_errors": imaging.errors if imaging else None,
             "knots": np.array(drawn_knots),
+            "fit_mask": micrograph.mask,
             "fit_knots": self._prototype.knots if isinstance(self._prototype, Graded) else (0.0, 1.0),
             "pixel_nm": pixel,
             "shape": shape,
@@ -415,14 +416,12 @@ class ReconstructProgram(Program):
         """Tables of the goodness of fit, as far as its units are done."""
         sections: Sections = self.context["sections"]
         imaging, segmentation = sections.imaging, self._segmentation
+        solid, grey = masked(segmentation.solid, segmentation.grey if imaging else None, self.context["fit_mask"])
         statistics = imaged_statistics(
-            segmentation.solid,
-            segmentation.grey if imaging else None,
-            knots=self.context["fit_knots"],
-            presmooth=imaging.segmenter.presmooth if imaging else 0.0,
+            solid, grey, knots=self.context["fit_knots"], presmooth=imaging.segmenter.presmooth if imaging else 0.0
         )
-        features, pixel = self.context["features"], self.context["pixel_nm"]
-        micrograph = FitInput(segmentation.solid, statistics, features, sections.ranges, pixel)
+        features = distance_features(solid, edges=DISTANCE_EDGES, sections=sections.ranges)
+        micrograph = FitInput(solid, statistics, features, sections.ranges, self.context["pixel_nm"])
         return self._fit.tables(read, micrograph, objective)
 
 
