@@ -93,7 +93,7 @@ def test_a_depth_without_pores(tmp_path):
     assert md.plan(md.load_study(path, crop={"top": 24}), measure=False)
 
 
-def test_imaging_is_estimated_given_or_switched_off(study, tmp_path):
+def test_imaging_is_estimated_set_or_switched_off(study, tmp_path):
     """The plan prints what is used, and a blur that contradicts the image."""
     plan = str(md.plan(study, measure=False))
     assert re.search(r"imaging +blur 1\.[01]\d \+- 0\.\d\d pixels, noise 0\.05", plan)

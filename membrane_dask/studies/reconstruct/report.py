@@ -130,7 +130,12 @@ def _extent(data: Any) -> tuple[float, float, float, float]:
 
 
 def _reconstruction(structures: xr.Dataset, shape: tuple[int, ...], voxel_nm: float, *, fits: bool) -> Section:
-    header = ["depth, nm", "half-correlation length, nm", "width of the field, nm", "porosity before closing"]
+    header = [
+        "depth, nm",
+        "half-correlation length in the image, nm",
+        "width of the field, nm",
+        "porosity before closing",
+    ]
     knots = [structures.isel(knot=number) for number in range(structures.sizes["knot"])]
     profile: list[tuple[str, ...]] = [
         (

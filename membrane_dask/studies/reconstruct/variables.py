@@ -44,7 +44,8 @@ _STRUCTURE = (
     ),
     Variable(
         "correlation_length", ("knot",), "f8", "nm",
-        "lag along the sections at which their autocorrelation falls to one half", nullable=True, attrs=_LOG,
+        "lag at which the autocorrelation along the sections, as in the segmented image, is one half",
+        nullable=True, attrs=_LOG,
     ),
     Variable(
         "closing_radius", (), "f8", "nm", "radius of the structuring element of the closing", _GENERATION, attrs=_NONE,
