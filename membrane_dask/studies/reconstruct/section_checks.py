@@ -20,7 +20,7 @@ def section_remarks(section: Section, segmentation: Segmentation) -> Iterator[tu
         yield (
             "curtains",
             f"the brightness of the solid varies by {segmentation.curtaining:.0%} between columns or more, and is "
-            "corrected in part only: the porosity is too large, by 0.01 to 0.13 in simulations; crop these columns",
+            "corrected in part only: the porosity is too large; crop these columns",
         )
     sides = side_lengths(segmentation.solid)
     if sides.is_finer_below:
