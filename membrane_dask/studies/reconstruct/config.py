@@ -325,8 +325,8 @@ class ReconstructStudy(BaseStudy):
     )
     mask: InputFile | None = parameter(
         None,
-        "image of the same size; pixels where it is zero are left out of the checks of the image, such as that for "
-        "charged rows. The descriptors use all pixels",
+        "image of the same size; pixels where it is zero are left out of the descriptors, of the choice of knots, and "
+        "of the check for charged rows",
         unit="",
     )
     pores: Literal["dark", "bright"] | Whole | Annotated[tuple[Whole, ...], BeforeValidator(as_tuple)] = parameter(
