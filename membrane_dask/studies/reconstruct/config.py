@@ -203,7 +203,8 @@ class StructureModel(Model):
     knots: Literal["auto"] | Numbers = parameter(
         "auto",
         "graded: depth fractions between which width and porosity are interpolated; auto: of 2, 3, 5 and 7 "
-        "knots those with the smallest Bayesian information criterion",
+        "knots those with the smallest Bayesian information criterion; of several likely sets the one that matches "
+        "best",
         unit="",
     )
     blend_power: Number = parameter(

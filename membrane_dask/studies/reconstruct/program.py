@@ -16,10 +16,10 @@ import numpy as np
 from membrane_dask.errors import Source
 from membrane_dask.physics.elementary import exp, log
 from membrane_dask.physics.fixed_order import product
-from membrane_dask.physics.reconstruction.descriptors import DescriptorScales
+from membrane_dask.physics.reconstruction.descriptors import DescriptorScales, average
 from membrane_dask.physics.reconstruction.distance_objective import DISTANCE_EDGES, distance_features
 from membrane_dask.physics.reconstruction.knot_selection import weigh_knots
-from membrane_dask.physics.reconstruction.matching import Sections, initial_structure
+from membrane_dask.physics.reconstruction.matching import Sections, initial_structure, match, objective
 from membrane_dask.physics.reconstruction.random_field import working_bytes
 from membrane_dask.physics.reconstruction.structures import Graded, Structure, TwoLayers
 from membrane_dask.program import Dataset, History, Image, Program, Rounds, Scratch, Table, Unit, settle
@@ -49,6 +49,8 @@ _PUBLISHED = {"sigma_0": (0.2, 4.01), "sigma_1": (0.2, 10.01), "porosity_0": (0.
 _SIGMA_RANGE = (0.3, 1.3)
 #: Difference of the objectives of two trials, one of which is e times as likely to be drawn.
 _WEIGHT_SCALE = 0.005
+#: Sets of knots that are less likely than this are not compared with the most likely one for the best match.
+_COMPARED = 0.05
 #: Sets of knots that are less likely than this are not drawn.
 _NEGLIGIBLE = 0.01
 
@@ -97,6 +99,7 @@ class ReconstructProgram(Program):
             inside = micrograph.mask
             self._morphology = observe_morphology(study, solid, self._prototype, scales, sections, pixel, inside)
             self._choose_model(solid, sections, source)
+        self._prefer_knots(sections, source)
         self._shape = shape
         drawn_knots = sorted({knot for knots in self._knot_sets for knot in knots})
         self.context: Mapping[str, Any] = {
@@ -159,14 +162,43 @@ class ReconstructProgram(Program):
         """Choose the knots, and describe the micrograph as structures with these knots are compared with it."""
         inside = self._morphology.inside
         self._knot_sets = self._choose_knots(solid, self._scales, inside)
-        knots = next(iter(self._knot_sets))
-        self._prototype = self._make_prototype(knots)
         self._descriptors = self._scales.describe(solid, inside)
         self._lengths_z = self._morphology.lengths_z(solid, self._knot_sets)
+        self._use_first_knots(sections, source)
+
+    def _use_first_knots(self, sections: Sections, source: Source | None) -> None:
+        """Target and initial values for structures with the first set of knots."""
+        knots = next(iter(self._knot_sets))
+        self._prototype = self._make_prototype(knots)
         self._target = sections.windows(self._prototype).target(self._descriptors, self._lengths_z.get(knots))
         if isinstance(self._prototype, Graded):
             check_knots(knots, self._target.porosity, source)
         self._initial = initial_structure(self._prototype, self._target, self._scales)
+
+    def _prefer_knots(self, sections: Sections, source: Source | None) -> None:
+        """Put the set of knots first whose smoothest structure matches the micrograph best, if several are likely.
+
+        All are compared in the windows of the most likely set; a set with more knots differs less only where the
+        micrograph does have its profile.
+        """
+        likely = {knots: weight for knots, weight in self._knot_sets.items() if weight > _COMPARED}
+        if len(likely) < 2:
+            return
+        windows = sections.windows(self._prototype)
+        goal = windows.target(self._descriptors).descriptors
+        noise = self._trial(0, 0, {}).seed_sequence().generate_state(2, np.uint64)[0]
+        sections = replace(sections, seed=int(noise))
+        score = {}
+        for knots, weight in likely.items():
+            structure = self.structure({f"knot_{i}": knot for i, knot in enumerate(knots)})
+            target = sections.windows(structure).target(self._descriptors, self._lengths_z.get(knots))
+            start = initial_structure(structure, target, self._scales)
+            solids = match(start, target, self._scales, sections).solids
+            descriptors = windows.target(average([self._scales.describe(solid) for solid in solids])).descriptors
+            score[knots] = objective(descriptors, goal) - _WEIGHT_SCALE * float(log(weight))
+        first = min(score, key=score.__getitem__)
+        self._knot_sets = {first: self._knot_sets[first], **self._knot_sets}
+        self._use_first_knots(sections, source)
 
     def _choose_knots(
         self, solid: np.ndarray, scales: DescriptorScales, inside: np.ndarray | None
