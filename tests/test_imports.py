@@ -61,7 +61,7 @@ SLOW = {"dask", "distributed", "matplotlib", "numba", "numpy", "pandas", "pydant
 def layer(path: Path) -> str:
     """Layer of a module: its folder, or its own name at the top level; the registry and the reports of kinds apart."""
     components = path.relative_to(PACKAGE).parts
-    if components[0] == "studies" and components[-1] in ("registry.py", "report.py"):
+    if components[0] == "studies" and components[-1].endswith(("registry.py", "report.py")):
         return "registry" if components[-1] == "registry.py" else "study_report"
     return components[0] if len(components) > 1 else path.stem
 
