@@ -63,7 +63,8 @@ class Descriptors:
         """Autocovariance of the pores over their variance: 1 at lag 0, and 0 where there is only one phase."""
         phi = self.porosity[..., None]
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(np.nan_to_num((self.two_point - np.square(phi)) / (phi - np.square(phi))))
+            correlation = (self.two_point - np.square(phi)) / (phi - np.square(phi))
+        return np.asarray(np.nan_to_num(correlation, posinf=0.0, neginf=0.0))
 
 
 @dataclass(frozen=True)

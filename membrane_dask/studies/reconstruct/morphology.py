@@ -11,6 +11,7 @@ import numpy as np
 from membrane_dask.physics.reconstruction.anisotropy import compare_with_isotropic, is_deep_enough, varies_with_depth
 from membrane_dask.physics.reconstruction.descriptors import DescriptorScales
 from membrane_dask.physics.reconstruction.directional_correlation import half_lengths
+from membrane_dask.physics.reconstruction.knot_selection import choose_knots
 from membrane_dask.physics.reconstruction.macrovoid_detection import detect_macrovoids
 from membrane_dask.physics.reconstruction.macrovoids import Macrovoids, estimate_macrovoids, poisson_interval
 from membrane_dask.physics.reconstruction.matching import Match, Sections, initial_structure, match
@@ -24,8 +25,8 @@ _N_SECTIONS = 30
 _INDEPENDENT = 1 << 18
 #: P-value below which a micrograph is anisotropic.
 _SIGNIFICANCE = 0.01
-#: Times that macrovoids are looked for: those that are left out of the fit hide smaller ones no longer.
-_PASSES = 2
+#: Largest number of times that macrovoids are looked for: those that are left out of the fit hide others no longer.
+_PASSES = 4
 #: Macrovoids below which their number is given with an interval.
 _FEW = 5
 
@@ -139,7 +140,8 @@ def observe_morphology(
     macrovoids, messages = None, []
     anisotropy: Literal["isotropic", "constant", "by_depth"] = "isotropic"
     if study.model.macrovoids == "auto":
-        macrovoids = find_macrovoids(solid, inside, prototype, scales, sections)
+        has_fixed_knots = study.model.knots != "auto"
+        macrovoids = find_macrovoids(solid, inside, prototype, scales, sections, has_fixed_knots=has_fixed_knots)
         sentence = macrovoids.describe(pixel_nm) if macrovoids else "The micrograph shows no macrovoids."
         messages.append(("macrovoids", sentence))
         inside = macrovoids.inside if macrovoids else inside
@@ -158,6 +160,8 @@ def find_macrovoids(
     prototype: Structure,
     scales: DescriptorScales,
     sections: Sections,
+    *,
+    has_fixed_knots: bool = False,
 ) -> ObservedMacrovoids | None:
     """Find the macrovoids of a micrograph.
 
@@ -173,20 +177,31 @@ def find_macrovoids(
         Lags and radii of the descriptors.
     sections : Sections
         Sections of trials, which become images like the micrograph.
+    has_fixed_knots : bool
+        Whether the knots are given by the study; otherwise they are chosen without the macrovoids.
 
     Returns
     -------
     ObservedMacrovoids or None
         None without any.
     """
-    if isinstance(prototype, Graded):  # pores that are long along the depth are no macrovoids
-        prototype = replace(prototype, anisotropy=(1.0,) * len(prototype.knots))
-    used, result = inside, None
-    for _ in range(_PASSES):
-        fit = _fit(solid, used, prototype, scales, sections, along_depth=True)
+    used, result, number = inside, None, -1
+    for n in range(_PASSES):
+        model = prototype
+        if isinstance(prototype, Graded):
+            # Knots that were chosen with the macrovoids follow them. Pores long along the depth are no macrovoids.
+            knots = prototype.knots
+            if not has_fixed_knots:
+                knots = choose_knots(solid, scales, used) if n else (0.0, 1.0)
+            ones = (1.0,) * len(knots)
+            model = replace(prototype, knots=knots, sigma=ones, porosity=(0.5,) * len(knots), anisotropy=ones)
+        fit = _fit(solid, used, model, scales, sections, along_depth=True)
         margin = float(np.nanmean(fit.length))
         result = detect_macrovoids(solid, _model_sections(fit.structure, sections), margin)
         used = result.inside if inside is None else inside & result.inside
+        if n > 0 and result.number == number:
+            break
+        number = result.number
     layer = estimate_macrovoids(result) if result else None
     if not result or not layer or used is None:
         return None
