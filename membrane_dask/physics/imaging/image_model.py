@@ -94,7 +94,7 @@ class ImageModel:
             levels = np.where(solid, self.solid_level, self.pore_level)
             phases = levels * self.gain.repeat(supersampling, 0).repeat(supersampling, 1)
         # The mean over a pixel of n voxels blurs, too: its variance is that of n equally spaced points.
-        blur = math.sqrt(max(0.0, self.blur**2 - (1 - supersampling**-2) / 12))
+        blur = math.sqrt(max(0.0, self.blur * self.blur - (1 - 1 / (supersampling * supersampling)) / 12))
         blurred = smooth(phases, blur * supersampling)
         if supersampling > 1:
             blurred = blurred.reshape(depth, supersampling, width, supersampling).mean(axis=(1, 3))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from membrane_dask.physics.elementary import geometric_sequence
 from membrane_dask.physics.reconstruction.descriptors import half_correlation_length
 
 #: Blocks of columns, each of which is left out once, for the standard error.
@@ -37,7 +38,9 @@ class SideLengths:
     @property
     def is_finer_below(self) -> bool:
         """Whether the lower quarter is finer by more than 3 standard errors."""
-        return self.upper - self.lower > _DEVIATIONS * math.hypot(self.upper_error, self.lower_error)
+        return self.upper - self.lower > _DEVIATIONS * math.sqrt(
+            self.upper_error * self.upper_error + self.lower_error * self.lower_error
+        )
 
 
 def side_lengths(solid: np.ndarray) -> SideLengths:
@@ -61,7 +64,7 @@ def _half_length(solid: np.ndarray) -> tuple[float, float]:
     """Half-correlation length and its standard error."""
     pores = (~solid).astype(np.float64)
     edges = np.linspace(0, pores.shape[1], _BLOCKS + 1).astype(int)
-    lags = np.unique(np.geomspace(1, max(2, pores.shape[1] // _BLOCKS), _LAGS).round().astype(int)) - 1
+    lags = np.unique(geometric_sequence(1, max(2, pores.shape[1] // _BLOCKS), _LAGS).round().astype(int)) - 1
     sums = np.empty((_BLOCKS, len(lags) + 1))  # products at each lag, and pores, of every block
     for block in range(_BLOCKS):
         columns = pores[:, edges[block] : edges[block + 1]]

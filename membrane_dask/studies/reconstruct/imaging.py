@@ -133,7 +133,7 @@ def imaging_of(
         return None
     estimate = segmentation.estimate
     segmented = half_correlation_length(target.descriptors.correlation, scales.lags)
-    length = np.sqrt(np.maximum(np.square(segmented) - _BROADENING * estimate.model.blur**2, 0))
+    length = np.sqrt(np.maximum(np.square(segmented) - _BROADENING * np.square(estimate.model.blur), 0))
     supersampling = study.imaging.supersampling
     if supersampling == "auto":
         supersampling = 2 if np.nanmin(length, initial=np.inf) < _COARSE else 1
