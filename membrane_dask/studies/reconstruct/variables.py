@@ -103,7 +103,7 @@ STRUCTURES = TableSchema(
             "macrovoid_band", ("end",), "f8", "1", "depth fractions between which the centres of the macrovoids lie",
             attrs=_NONE,
         ),
-        Variable("macrovoid_fraction", (), "f8", "1", "fraction of the volume in macrovoids", attrs=_NONE),
+        Variable("macrovoid_fraction", (), "f8", "1", "fraction of the volume in macrovoids", attrs=_LOGIT),
     ),
     COORDINATES,
     "Matched structure of each replicate",
