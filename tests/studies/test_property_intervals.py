@@ -111,5 +111,5 @@ def test_published_searches_remain_independent_from_run_to_run(tmp_path):
     # Wide pores, unlike those of the micrograph: the first line of page and printed summary says so.
     finding = r"The reference lies outside \d+ of \d+ intervals, more than chance explains"
     assert re.search(finding, text.split("<h2>")[0])
-    assert any(name == "finding" and re.match(finding, text) for name, text in properties.rows())
+    assert any(name == "finding" and re.match(finding, words) for name, words in properties.rows())
     assert re.search("finding +The reference", str(properties))
