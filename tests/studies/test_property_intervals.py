@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import imageio.v3 as iio
 import numpy as np
 import pytest
@@ -108,8 +106,6 @@ def test_published_searches_remain_independent_from_run_to_run(tmp_path):
     text = md.write_report(properties).read_text(encoding="utf-8")
     assert "independent searches of one image" in text
     assert "best match" not in text.split("<svg")[0]
-    # Wide pores, unlike those of the micrograph: the first line of page and printed summary says so.
-    finding = r"The reference lies outside \d+ of \d+ intervals, more than chance explains"
-    assert re.search(finding, text.split("<h2>")[0])
-    assert any(name == "finding" and re.match(finding, words) for name, words in properties.rows())
-    assert re.search("finding +The reference", str(properties))
+    # Wide pores, unlike those of the micrograph: intervals of the mean of searches make no statement on them.
+    assert "The reference lies outside" not in text
+    assert not any(name == "finding" for name, _ in properties.rows())
