@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from dataclasses import replace
 
 import imageio.v3 as iio
 import numpy as np
@@ -14,6 +15,9 @@ import tifffile
 import membrane_dask as md
 from membrane_dask.physics.analytic_problems import GradedMembrane
 from membrane_dask.physics.reconstruction.descriptors import average, describe, half_correlation_length
+from membrane_dask.physics.reconstruction.structures import Graded
+from membrane_dask.studies.reconstruct.fit_tasks import independent_sections, target_of
+from membrane_dask.studies.reconstruct.program import ReconstructProgram
 
 SYNC = {"profile": "sync"}
 
@@ -61,7 +65,6 @@ def test_trials_are_compared_by_sections_of_the_volume(study, tmp_path):
     """The objective of the best trial is that of the generated volume."""
     from membrane_dask.physics.reconstruction.descriptors import DescriptorScales, average
     from membrane_dask.physics.reconstruction.matching import DepthWindows, objective
-    from membrane_dask.physics.reconstruction.structures import Graded
 
     settings = {"replicates": 1, "volume": {"width": None}, "imaging": "none"}
     run = md.run(md.load_study(study, cluster=SYNC, **settings), tmp_path / "run")
@@ -101,6 +104,8 @@ def test_imaging_is_estimated_set_or_switched_off(study, tmp_path):
     assert re.search(
         r"blur 2\.00 \+- 0\.10 pixels.*imaging.blur: 2\.00 pixels are used; the image shows 1\.", plan, re.S
     )
+    without_error = str(md.plan(md.load_study(study, imaging={"blur": "1 px"}), measure=False))
+    assert re.search(r"blur 1\.00 \+- 0\.(0[89]|1\d) pixels", without_error)  # that of an estimate, not none
     assert "imaging" not in str(md.plan(md.load_study(study, imaging="none"), measure=False))
     with pytest.raises(md.StudyError, match=r"imaging\.blur.* 1\.2 \+- 0\.1 px"):
         md.load_study(study, imaging={"blur": 1.2})
@@ -113,6 +118,35 @@ def test_imaging_is_estimated_set_or_switched_off(study, tmp_path):
     assert "blur 0.50" in str(md.plan(md.load_study(tmp_path / "b.yaml", imaging={"blur": "0.5 px"}), measure=False))
     with pytest.raises(md.StudyError, match="a binary image shows no blur"):
         md.plan(md.load_study(tmp_path / "b.yaml", imaging={"noise": 0.1}), measure=False)
+
+
+def test_pores_finer_than_the_blur_are_upper_bounds(study, tmp_path):
+    """A skin whose half-correlation length is the blur: summary and report say so."""
+    structure = Graded(knots=(0.0, 1.0), sigma=(0.8, 3.0), porosity=(0.42, 0.42))
+    fine = GradedMembrane(structure, depth=160, slices=4, width=200)
+    iio.imwrite(tmp_path / "fine.png", fine.micrograph(blur=1.4, noise=0.02))
+    settings = {"input": str(tmp_path / "fine.png"), "imaging": {"blur": "1.4 +- 0.1 px"}, "replicates": 4}
+    run = md.run(md.load_study(study, cluster=SYNC, **settings), tmp_path / "run")
+    assert int(run.result["imaging"].resolved[0]) == 0
+    assert "are upper bounds" in str(run)
+    text = md.write_report(run).read_text(encoding="utf-8")
+    assert "are upper bounds" in text.split("<h2>")[0]
+    assert "90% confidence" not in text
+
+
+def test_masked_pixels_are_left_out_of_perturbations(study):
+    """Targets from the left quarter of sections scatter twice as much as those from whole sections."""
+    program = ReconstructProgram(md.load_study(study))
+    structure = program.structure({"sigma_0": 1.6, "sigma_1": 3.0, "porosity_0": 0.35, "porosity_1": 0.35})
+    sections = replace(program.context["sections"], seed=5)
+    quarter = np.arange(sections.width) < sections.width // 4
+    inside = np.broadcast_to(quarter, (sections.depth, sections.width))
+    scatter = []
+    for mask in (None, inside):
+        context = {**program.context, "inside": mask}
+        pairs = independent_sections(structure, sections, None, 32)
+        scatter.append(np.std([target_of(context, structure, solid).porosity for solid, _ in pairs], axis=0).mean())
+    assert 1.5 < scatter[1] / scatter[0] < 2.6  # of 32, each deviation is known within 13 %
 
 
 def test_the_pixel_size_is_read_from_the_file(study, tmp_path):
@@ -235,7 +269,6 @@ def test_a_replicate_without_trials_has_no_volume(study):
     """Slabs are not asked for when all trials of their replicate have failed."""
     from membrane_dask.engine.rounds import Schedule
     from membrane_dask.program import Outcome
-    from membrane_dask.studies.reconstruct.program import ReconstructProgram
 
     program = ReconstructProgram(md.load_study(study))
     history: dict[str, Outcome] = {}

@@ -39,7 +39,8 @@ _MIN_EDGE_PIXELS = 500
 #: An estimate uses at most so many pixels, of the columns in the middle.
 _MAX_PIXELS = 400_000
 #: Smallest standard errors: of the blur, pixels; of the noise, relative; of the levels, relative to the contrast.
-_MIN_ERRORS = (0.08, 0.02, 0.01)
+MIN_BLUR_ERROR = 0.08
+_MIN_ERRORS = (MIN_BLUR_ERROR, 0.02, 0.01)
 #: Median absolute deviation of normal values to standard deviation.
 _MAD = 1.4826
 

@@ -16,6 +16,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 
@@ -45,6 +46,10 @@ _ANISOTROPY_RANGE = (0.2, 8.0)
 _MIN_SIGMA = 0.2
 #: Smallest distance of a porosity from 0 and from 1.
 _MIN_FRACTION = 1e-4
+#: Iterations of the widths, and if the anisotropy is fitted, too.
+_ITERATIONS, _ANISOTROPIC_ITERATIONS = 4, 6
+#: Distance along y, voxels, from which on sections are independent for any width.
+_INDEPENDENT = 1 << 18
 #: Iterations of the porosity at constant widths.
 _POROSITY_ITERATIONS = 3
 #: Weight of the openings in the objective: they distinguish wide structures from narrow ones, correlations hardly do.
@@ -212,13 +217,22 @@ class Sections:
                 carve(volume, structure.macrovoids, depth=n * self.depth, start=(0, n * y, 0), seed=self.seed)
         return [volume[:, 0] > 0 for volume in volumes]
 
+    def images(self, structure: Structure, fields: list[np.ndarray]) -> list[np.ndarray]:
+        """Images ``(depth, width)`` of sections of the fields; needs ``imaging``."""
+        assert self.imaging is not None
+        model, n = self.imaging.model, self.supersampling
+        solids = self.cut(structure, fields)
+        return [model.render(solid, noise, n) for solid, noise in zip(solids, self._noise, strict=True)]
+
     def observe(self, structure: Structure, fields: list[np.ndarray]) -> list[np.ndarray]:
         """Sections ``(depth, width)`` of the fields as in a segmented image, True in the solid."""
-        solids = self.cut(structure, fields)
         if self.imaging is None:
-            return solids
-        model, segmenter, n = self.imaging.model, self.imaging.segmenter, self.supersampling
-        return [segmenter(model.render(solid, e, n)) for solid, e in zip(solids, self._noise, strict=True)]
+            return self.cut(structure, fields)
+        return [self.imaging.segmenter(image) for image in self.images(structure, fields)]
+
+    def independent(self, n: int) -> Self:
+        """``n`` sections so far apart that they are independent for any width of the fields."""
+        return replace(self, planes=tuple(_INDEPENDENT * number for number in range(n)))
 
     @cached_property
     def _noise(self) -> list[np.ndarray]:
@@ -250,7 +264,7 @@ class Match:
 
 
 def match(
-    structure: Structure, target: Target, scales: DescriptorScales, sections: Sections, *, iterations: int = 4
+    structure: Structure, target: Target, scales: DescriptorScales, sections: Sections, *, iterations: int | None = None
 ) -> Match:
     """Fit the widths and porosities of a structure to a target.
 
@@ -265,13 +279,15 @@ def match(
         Lags and radii of the descriptors.
     sections : Sections
         Where the structure is cut; all iterations use the same noise.
-    iterations : int
-        Corrections of the widths; 0 leaves them as they are.
+    iterations : int, optional
+        Corrections of the widths; 0 leaves them as they are. Default 4, and 6 if the anisotropy is fitted, too.
 
     Returns
     -------
     Match
     """
+    if iterations is None:
+        iterations = _ITERATIONS if target.length_z is None else _ANISOTROPIC_ITERATIONS
     windows = sections.windows(structure)
     goal = half_correlation_length(target.descriptors.correlation, scales.lags)
     for iteration in range(iterations + 1):

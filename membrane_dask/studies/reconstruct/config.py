@@ -27,8 +27,8 @@ def _checked_blur(value: object) -> str:
 Blur = Annotated[str, BeforeValidator(_checked_blur)]
 
 
-def blur_in_pixels(text: str, pixel_nm: float) -> tuple[float, float]:
-    """Blur and its standard error, pixels; without one the error is 0.
+def blur_in_pixels(text: str, pixel_nm: float) -> tuple[float, float | None]:
+    """Blur and its standard error, pixels; None without one.
 
     Raises
     ------
@@ -38,12 +38,12 @@ def blur_in_pixels(text: str, pixel_nm: float) -> tuple[float, float]:
     try:
         numbers, unit = split_quantity(text)
         factor = 1.0 if unit in ("px", "pixel", "pixels") else convert(1.0, unit, "nm") / pixel_nm
-        blur, deviation = ([number * factor for number in numbers] + [0.0])[:2]
+        blur, *deviation = (number * factor for number in numbers)
     except Exception as error:
         raise ValueError(f"a value with its unit is needed, for example 1.2 +- 0.1 px (got {text!r})") from error
-    if " to " in text or blur < 0 or deviation < 0:
+    if " to " in text or any(value < 0 for value in (blur, *deviation)):
         raise ValueError(f"must be at least 0, with an error of at least 0, for example 1.2 +- 0.1 px (got {text!r})")
-    return blur, deviation
+    return blur, deviation[0] if deviation else None
 
 
 class Crop(Model):
@@ -97,7 +97,7 @@ class Imaging(Model):
     blur: Blur | None = parameter(
         None,
         "standard deviation of the point-spread function and its standard error, in pixels or as a length, for example "
-        "1.2 +- 0.1 px; required where the image has too few edges to estimate it",
+        "1.2 +- 0.1 px; without an error it has that of an estimate. Required where the image has too few edges",
         unit="px, nm, ...",
     )
     noise: Number | None = parameter(

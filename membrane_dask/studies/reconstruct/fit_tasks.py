@@ -23,8 +23,6 @@ from membrane_dask.program import Unit
 
 #: Tasks of these units.
 FIT_SECTIONS, REFITS = "fit_sections", "refits"
-#: Distance along y, voxels, from which on sections are independent for any width.
-_INDEPENDENT = 1 << 18
 #: Smallest standard deviation, pixels, of the Gaussian filter before the grey histogram.
 _MIN_SMOOTHING = 0.7
 
@@ -51,29 +49,31 @@ def independent_sections(
     grey : (depth, width) ndarray or None
         Its image; None where sections are compared as they are.
     """
-    for number in range(n):
-        plane = number * _INDEPENDENT
+    for plane in sections.independent(n).planes:
         one = replace(sections, planes=(plane,))
-        (solid,) = one.cut(structure, one.fields(structure))
         if one.imaging is None:
+            (solid,) = one.cut(structure, one.fields(structure))
             yield solid, None
             continue
-        model = one.imaging.model
         if errors:
-            model = model.drawn(errors, np.random.default_rng((sections.seed, plane, 1)))
-        noise = model.noise_of(sections.seed, plane, (sections.depth, sections.width))
-        grey = model.render(solid, noise, one.imaging.supersampling)
+            model = one.imaging.model.drawn(errors, np.random.default_rng((sections.seed, plane, 1)))
+            one = replace(one, imaging=replace(one.imaging, model=model))
+        (grey,) = one.images(structure, one.fields(structure))
         yield one.imaging.segmenter(grey), grey
 
 
 def target_of(context: Mapping[str, Any], structure: Structure, solid: np.ndarray) -> Target:
-    """What a section demands of a structure: along the depth, too, where the structure may be anisotropic."""
+    """What a section demands of a structure: along the depth, too, where the structure may be anisotropic.
+
+    Pixels that the micrograph's target leaves out are left out, so that both have the same variance.
+    """
     scales: DescriptorScales = context["scales"]
+    inside: np.ndarray | None = context["inside"]
     length_z = None
     if isinstance(structure, Graded) and structure.knots in context["lengths_z"]:
-        length_z = half_lengths([solid], knots=structure.knots, direction="depth")
+        length_z = half_lengths([solid], knots=structure.knots, direction="depth", inside=inside)
     sections: Sections = context["sections"]
-    return sections.windows(structure).target(scales.describe(solid), length_z)
+    return sections.windows(structure).target(scales.describe(solid, inside), length_z)
 
 
 def masked(solid: np.ndarray, grey: np.ndarray | None, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
@@ -113,7 +113,7 @@ def fit_work(
     Parameters
     ----------
     context : mapping
-        ``sections``, ``scales``, ``lengths_z``, ``imaging_errors``, ``fit_knots`` and ``fit_mask``.
+        ``sections``, ``scales``, ``lengths_z``, ``inside``, ``imaging_errors``, ``fit_knots`` and ``fit_mask``.
     unit : Unit
         Of the task ``fit_sections``, with ``params["sections"]``, their number; or of the task ``refits``.
     structure : Structure
@@ -135,8 +135,7 @@ def fit_work(
         ((solid, _),) = independent_sections(structure, sections, errors, 1)
         target, scales = target_of(context, structure, solid), context["scales"]
         initial = initial_structure(structure, target, scales)
-        iterations = 4 if target.length_z is None else 6
-        result = match(initial, target, scales, replace(sections, seed=match_noise), iterations=iterations)
+        result = match(initial, target, scales, replace(sections, seed=match_noise))
         return {"objective": np.array(result.objective)}, {}
     presmooth = sections.imaging.segmenter.presmooth if sections.imaging else 0.0
     statistics, distributions = [], []

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from membrane_dask.physics.imaging.image_model import ImageEstimate, ImageModelErrors
+from membrane_dask.physics.imaging.image_model import MIN_BLUR_ERROR, ImageEstimate, ImageModelErrors
 from membrane_dask.physics.reconstruction.descriptors import DescriptorScales, half_correlation_length
 from membrane_dask.physics.reconstruction.matching import Imaging, Sections, Target
 from membrane_dask.physics.reconstruction.structures import Structure
@@ -50,7 +50,17 @@ class MicrographImaging:
     @property
     def is_resolved(self) -> bool:
         """Whether the image determines the sizes at all depths."""
-        return bool((self.length >= _RESOLVED * self.imaging.model.blur).all())
+        return not (self.length < _RESOLVED * self.imaging.model.blur).any()
+
+    @property
+    def findings(self) -> list[str]:
+        """What the results cannot claim, in sentences."""
+        if self.is_resolved:
+            return []
+        return [
+            f"Half-correlation lengths down to {np.nanmin(self.length):.1f} pixels are less than {_RESOLVED:g} times "
+            "the blur: sizes there are upper bounds; use an image of higher magnification."
+        ]
 
     def summary(self) -> list[tuple[str, str]]:
         """Rows of the printed plan."""
@@ -65,24 +75,15 @@ class MicrographImaging:
                 + (f"; sections cut at 1/{self.imaging.supersampling} pixel" * (self.imaging.supersampling > 1)),
             )
         ]
-        error = errors.blur
+        error = max(errors.blur, MIN_BLUR_ERROR)
         if self.estimate.edge_fraction and abs(model.blur - estimated.blur) > _CONTRADICTION * error:
             rows.append(
                 (
                     "imaging",
-                    f"imaging.blur: {model.blur:.2f} pixels are used; the image shows {estimated.blur:.2f} +- "
-                    f"{error:.2f}",
+                    f"imaging.blur: {model.blur:.2f} pixels are used; the image shows {estimated.blur:.2f}",
                 )
             )
-        if not self.is_resolved:
-            rows.append(
-                (
-                    "resolution",
-                    f"half-correlation lengths down to {self.length.min():.1f} pixels, less than {_RESOLVED:g} times "
-                    "the blur: sizes there are upper bounds; use an image of higher magnification",
-                )
-            )
-        return rows
+        return rows + [("resolution", sentence) for sentence in self.findings]
 
     def dataset(self, micrograph: SegmentedMicrograph) -> Dataset:
         """Table ``imaging`` of the result."""
@@ -104,7 +105,8 @@ class MicrographImaging:
             "edge_fraction": self.estimate.edge_fraction,
             "resolved": self.is_resolved,
         }
-        return Dataset(IMAGING, {name: np.array([value]) for name, value in values.items()}, ("image",))
+        attrs = {"summary": self.findings} if self.findings else {}
+        return Dataset(IMAGING, {name: np.array([value]) for name, value in values.items()}, ("image",), attrs=attrs)
 
 
 def imaging_of(
@@ -138,7 +140,6 @@ def imaging_of(
     if supersampling == "auto":
         supersampling = 2 if np.nanmin(length, initial=np.inf) < _COARSE else 1
     width = max(1, min(sections.width, _IMAGE_PIXELS // sections.depth))
-    distance = 1 << 18  # independent for any width of the fields
-    samples = replace(sections, width=width, planes=tuple(distance * k for k in range(_IMAGES)), imaging=None)
+    samples = replace(sections, width=width).independent(_IMAGES)
     errors = estimate.errors(samples.cut(initial, samples.fields(initial)))
     return MicrographImaging(Imaging(estimate.model, segmentation.segmenter, supersampling), estimate, errors, length)

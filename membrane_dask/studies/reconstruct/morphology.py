@@ -21,8 +21,6 @@ from membrane_dask.studies.reconstruct.config import ReconstructStudy
 
 #: Sections of a model that the micrograph is compared with: of an isotropic one, and of one without macrovoids.
 _N_SECTIONS = 30
-#: Distance between them along y, voxels, at which they are independent for any width.
-_INDEPENDENT = 1 << 18
 #: P-value below which a micrograph is anisotropic.
 _SIGNIFICANCE = 0.01
 #: Largest number of times that macrovoids are looked for: those that are left out of the fit hide others no longer.
@@ -273,5 +271,5 @@ def _fit(
 
 def _model_sections(structure: Structure, sections: Sections) -> list[np.ndarray]:
     """Independent sections of a structure, segmented from images like the micrograph."""
-    independent = replace(sections, planes=tuple(_INDEPENDENT * (k + 1) for k in range(_N_SECTIONS)))
+    independent = sections.independent(_N_SECTIONS)
     return independent.observe(structure, independent.fields(structure))

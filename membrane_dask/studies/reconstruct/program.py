@@ -111,13 +111,13 @@ class ReconstructProgram(Program):
             "features": features,
             "imaging_errors": imaging.errors if imaging else None,
             "knots": np.array(drawn_knots),
+            "inside": self._morphology.inside,
             "fit_mask": micrograph.mask,
             "fit_knots": self._prototype.knots if isinstance(self._prototype, Graded) else (0.0, 1.0),
             "pixel_nm": pixel,
             "shape": shape,
             "block_size": study.volume.block_size,
         }
-        self._segmentation = micrograph.segmentation
         direct = study.search.method == "direct"
         self._fit = FitProgram(study.goodness_of_fit, study.replicates, direct, (study.seed, KIND.seed_key, 0, 3))
         self.scratch: Sequence[Scratch] = self._fit.scratch
@@ -447,7 +447,7 @@ class ReconstructProgram(Program):
     def _fit_tables(self, read: Callable[[str], Any], objective: float) -> list[Dataset]:
         """Tables of the goodness of fit, as far as its units are done."""
         sections: Sections = self.context["sections"]
-        imaging, segmentation = sections.imaging, self._segmentation
+        imaging, segmentation = sections.imaging, self._micrograph.segmentation
         solid, grey = masked(segmentation.solid, segmentation.grey if imaging else None, self.context["fit_mask"])
         statistics = imaged_statistics(
             solid, grey, knots=self.context["fit_knots"], presmooth=imaging.segmenter.presmooth if imaging else 0.0

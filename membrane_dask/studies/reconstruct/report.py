@@ -43,7 +43,10 @@ def sections(run: Run) -> list[Section]:
         volumes = [run.volume(f"structure-{r}") for r in range(structures.sizes["replicate"])]
         complete = [r for r, porosity in enumerate(structures.volume_porosity.values) if np.isfinite(porosity)]
         size = volumes[0].shape, float(volumes[0].attrs["voxel_size_nm"])
-        page.append(_reconstruction(structures, *size, fits=fit is None or not fit.flagged.any()))
+        doubt = "as the micrograph differs from the model" if fit is not None and fit.flagged.any() else ""
+        if "imaging" in tree.children and not tree["imaging"].resolved.values.all():
+            doubt = "as the blur is too large for the finest pores, whose sizes are upper bounds"
+        page.append(_reconstruction(structures, *size, doubt=doubt))
         if complete and complete[0] == 0:
             page += [_structure(micrograph, volumes[0]), _descriptors(micrograph, [volumes[r] for r in complete])]
     if fit is not None:
@@ -129,7 +132,7 @@ def _extent(data: Any) -> tuple[float, float, float, float]:
     return (0, float(data.x[-1]), float(data.z[-1]), 0)
 
 
-def _reconstruction(structures: xr.Dataset, shape: tuple[int, ...], voxel_nm: float, *, fits: bool) -> Section:
+def _reconstruction(structures: xr.Dataset, shape: tuple[int, ...], voxel_nm: float, *, doubt: str) -> Section:
     header = [
         "depth, nm",
         "half-correlation length in the image, nm",
@@ -167,14 +170,14 @@ def _reconstruction(structures: xr.Dataset, shape: tuple[int, ...], voxel_nm: fl
         )
     else:
         voxels, lengths = (" x ".join(f"{n:.4g}" for n in sizes) for sizes in (shape, np.multiply(shape, voxel_nm)))
-        intervals = f"{_CONFIDENCE:.0%} confidence intervals" if fits else "intervals"
+        intervals = f"{_CONFIDENCE:.0%} confidence intervals" if not doubt else "intervals"
         text = (
             f"Best match with {intervals} from {structures.sizes['replicate'] - 1} further "
             "replicates, each matched to the micrograph as another section of the same membrane would have shown it. "
             f"Intervals of porosities are those of a volume of this size, {voxels} voxels or {lengths} nm. "
         ) + _precision(structures)
-        if not fits:
-            text += f" They do not have a confidence of {_CONFIDENCE:.0%}, as the micrograph differs from the model."
+        if doubt:
+            text += f" They do not have a confidence of {_CONFIDENCE:.0%}, {doubt}."
     return Section("Reconstruction", text, [Grid(("property", "value"), properties), Grid(header, profile)])
 
 

@@ -64,8 +64,8 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
     context : mapping
         ``method`` of the search, ``sections``, ``scales``, ``descriptors`` and ``features`` of the micrograph,
         ``lengths_z``, its half-correlation lengths along the depth by the knots of anisotropic structures,
-        ``imaging_errors``, ``knots`` at which results are given, ``pixel_nm``, ``shape`` of the volumes and
-        ``block_size``.
+        ``inside``, the pixels that both are taken from, ``imaging_errors``, ``knots`` at which results are given,
+        ``pixel_nm``, ``shape`` of the volumes and ``block_size``.
     unit : Unit
         ``params["structure"]`` as of :func:`as_params`. For replicates but the first ``params["model"]`` is the
         structure whose sections perturb the target; with it, ``params["method"]`` replaces that of the search.
@@ -97,8 +97,7 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
     if method == "published":
         result = _published_trial(context, unit, structure, noise)
     elif method == "direct":
-        iterations = 4 if length_z is None else 6
-        result = match(initial_structure(structure, target, scales), target, scales, sections, iterations=iterations)
+        result = match(initial_structure(structure, target, scales), target, scales, sections)
     else:
         sigma, _ = structure.parameters()
         structure = structure.with_parameters(sigma, target.porosity)
