@@ -51,15 +51,15 @@ def independent_sections(
     """
     for plane in sections.independent(n).planes:
         one = replace(sections, planes=(plane,))
-        if one.imaging is None:
-            (solid,) = one.cut(structure, one.fields(structure))
-            yield solid, None
+        fields, imaging = one.fields(structure), one.imaging
+        if imaging is None:
+            yield one.cut(structure, fields)[0], None
             continue
         if errors:
-            model = one.imaging.model.drawn(errors, np.random.default_rng((sections.seed, plane, 1)))
-            one = replace(one, imaging=replace(one.imaging, model=model))
-        (grey,) = one.images(structure, one.fields(structure))
-        yield one.imaging.segmenter(grey), grey
+            model = imaging.model.drawn(errors, np.random.default_rng((sections.seed, plane, 1)))
+            imaging = replace(imaging, model=model)
+        (grey,) = replace(one, imaging=imaging).images(structure, fields)
+        yield imaging.segmenter(grey), grey
 
 
 def target_of(context: Mapping[str, Any], structure: Structure, solid: np.ndarray) -> Target:
