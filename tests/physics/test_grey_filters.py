@@ -1,4 +1,4 @@
-"""Filters of grey images beside those of SciPy and scikit-image."""
+"""Filters of grey images compared with those of SciPy and scikit-image."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ def test_pores_finer_than_the_blur_are_upper_bounds(study, tmp_path):
     assert "90% confidence" not in text
 
 
-def test_masked_pixels_are_left_out_of_perturbations(study):
+def test_masked_pixels_do_not_enter_perturbations(study):
     """Targets from the left quarter of sections scatter twice as much as those from whole sections."""
     program = ReconstructProgram(md.load_study(study))
     structure = program.structure({"sigma_0": 1.6, "sigma_1": 3.0, "porosity_0": 0.35, "porosity_1": 0.35})
