@@ -26,9 +26,17 @@ def study(tmp_path_factory):
 def test_the_report_of_a_complete_run(study, tmp_path):
     run = md.run(study, tmp_path / "run")
     text = md.write_report(run).read_text(encoding="utf-8")
-    for title in ("Segmentation", "Imaging", "Reconstruction", "Structure", "Descriptors", "Search"):
+    for title in (
+        "Segmentation",
+        "Segmentation methods",
+        "Imaging",
+        "Reconstruction",
+        "Structure",
+        "Descriptors",
+        "Search",
+    ):
         assert f"<h2>{title}</h2>" in text
-    assert text.count("<svg") == 5
+    assert text.count("<svg") == 6
     structures = run.result["structures"].to_dataset().load()
     low, high = (float(limit) for limit in md.replicate_interval(structures.volume_porosity, 0.9))
     assert f"{float(structures.volume_porosity[0]):.3f} [{low:.3f}, {high:.3f}]" in text

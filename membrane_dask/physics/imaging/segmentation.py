@@ -92,6 +92,10 @@ class Segmentation:
         True in the solid.
     grey : (depth, width) ndarray
         Grey values from 0 to 1 that were segmented, the solid brighter; without shading where it was corrected.
+    uncorrected : (depth, width) ndarray
+        The same before the correction.
+    gain : (depth, width) ndarray or None
+        Relative brightness of each pixel, where it is uneven enough for a correction.
     segmenter : Segmenter
         Steps from ``grey`` to ``solid``.
     estimate : ImageEstimate or None
@@ -111,6 +115,8 @@ class Segmentation:
 
     solid: np.ndarray
     grey: np.ndarray
+    uncorrected: np.ndarray
+    gain: np.ndarray | None
     segmenter: Segmenter
     estimate: ImageEstimate | None
     method: str
@@ -118,6 +124,11 @@ class Segmentation:
     curtaining: float
     separation: float
     bias: float
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether the image had two values, and was taken as it is."""
+        return self.method == _LABELS["binary"]
 
     def __str__(self) -> str:
         return (
@@ -186,7 +197,8 @@ def segment(
         return _binary(grey > top / 2, priors)
     smoothed = smooth(grey, _SMOOTHING)
     shading = estimate_shading(smoothed)
-    flat = grey / shading.gain if shading.is_relevant else grey
+    gain = shading.gain if shading.is_relevant else None
+    flat = grey if gain is None else grey / gain
     separation = _separation(smoothed / shading.gain)
     if separation < _MIN_SEPARATION:
         raise ValueError(
@@ -202,17 +214,18 @@ def segment(
         sensitivity=sensitivity,
         inverted_at=top if pores == "bright" else None,
     )
-    label = _LABELS[segmenter.method]
-    if shading.is_relevant and method == "auto":
-        grey, label = flat, "Otsu after shading correction"
-    elif shading.is_relevant:  # the segmentation meets the shading of the image, and that of its renderings
-        estimate = replace(estimate, model=replace(estimate.model, gain=shading.gain))
-    solid = segmenter(grey)
+    label, segmented = _LABELS[segmenter.method], grey
+    if gain is not None and method == "auto":
+        label, segmented = "Otsu after shading correction", flat
+    elif gain is not None:  # the segmentation meets the shading of the image, and that of its renderings
+        estimate = replace(estimate, model=replace(estimate.model, gain=gain))
+    solid = segmenter(segmented)
     model = estimate.model
     rendered = segmenter(model.render(solid, model.noise_of(0, 0, solid.shape)))
     return Segmentation(
-        solid=solid, grey=grey, segmenter=segmenter, estimate=estimate, method=label, shading=shading.shading,
-        curtaining=shading.curtaining, separation=separation, bias=float(solid.mean() - rendered.mean()),
+        solid=solid, grey=segmented, uncorrected=grey, gain=gain, segmenter=segmenter, estimate=estimate, method=label,
+        shading=shading.shading, curtaining=shading.curtaining, separation=separation,
+        bias=float(solid.mean() - rendered.mean()),
     )  # fmt: skip
 
 
@@ -226,9 +239,10 @@ def _binary(solid: np.ndarray, priors: ImagePriors) -> Segmentation:
         levels = priors.levels or (0.0, 1.0)
         model = ImageModel(blur=priors.blur, noise=priors.noise or 0.0, pore_level=levels[0], solid_level=levels[1])
         estimate = ImageEstimate(model, model, priors, 0.0)
+    grey = solid.astype(float)
     return Segmentation(
-        solid=solid, grey=solid.astype(float), segmenter=segmenter, estimate=estimate, method=_LABELS["binary"],
-        shading=0.0, curtaining=0.0, separation=1.0, bias=0.0,
+        solid=solid, grey=grey, uncorrected=grey, gain=None, segmenter=segmenter, estimate=estimate,
+        method=_LABELS["binary"], shading=0.0, curtaining=0.0, separation=1.0, bias=0.0,
     )  # fmt: skip
 
 

@@ -33,6 +33,7 @@ from membrane_dask.studies.reconstruct.micrograph import check_knots, check_phas
 from membrane_dask.studies.reconstruct.morphology import Morphology, observe_morphology
 from membrane_dask.studies.reconstruct.preview import preview
 from membrane_dask.studies.reconstruct.search import BayesianSearch, CandidateSearch, Search
+from membrane_dask.studies.reconstruct.segmentations import compared_segmentations
 from membrane_dask.studies.reconstruct.variables import (
     CHAMANI,
     MATCHES,
@@ -145,6 +146,7 @@ class ReconstructProgram(Program):
         )
         self.inputs: Sequence[Dataset] = (
             micrograph.dataset(features),
+            *compared_segmentations(study.segmentation, micrograph, scales.lags),
             *((imaging.dataset(micrograph),) if imaging else ()),
         )
 

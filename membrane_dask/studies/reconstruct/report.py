@@ -21,6 +21,7 @@ from membrane_dask.physics.reconstruction.replicate_interval import (
 from membrane_dask.report.page import STYLE, Grid, Section, picture
 from membrane_dask.studies.reconstruct.compare_descriptors import compare_descriptors
 from membrane_dask.studies.reconstruct.fit_report import goodness_of_fit_section
+from membrane_dask.studies.reconstruct.segmentation_report import segmentation_methods_section
 
 #: Confidence of the intervals of replicates around a best match, and of the mean of independent searches.
 _CONFIDENCE, _SEARCH_CONFIDENCE = 0.9, 0.95
@@ -35,6 +36,8 @@ def sections(run: Run) -> list[Section]:
     tree = run.result
     micrograph = tree["micrograph"].to_dataset().load()
     page = [_segmentation(micrograph)]
+    if "segmentations" in tree.children:
+        page.append(segmentation_methods_section(tree["segmentations"].to_dataset().load(), micrograph))
     if "imaging" in tree.children:
         page.append(_imaging(tree["imaging"].to_dataset().load()))
     fit = tree["goodness_of_fit"].to_dataset().load() if "goodness_of_fit" in tree.children else None

@@ -30,6 +30,7 @@ COORDINATES = (
     Coordinate("distance", "nm", "lower edge of the bin of distance to the other phase"),
     Coordinate("image", "1", "number of the image"),
     Coordinate("knot_set", "1", "number of the knots of a set"),
+    Coordinate("method", "", "method of segmentation"),
     Coordinate("end", "1", "end of a range of the depth: 0 the upper, 1 the lower"),
 )
 
@@ -122,6 +123,28 @@ MICROGRAPH = TableSchema(
     COORDINATES,
     "Micrograph and its segmentation",
 )  # fmt: skip
+SEGMENTATIONS = TableSchema(
+    "segmentations",
+    (
+        Variable("used", (), "u1", "1", "1 for the method of the study", attrs=FLAG),
+        Variable("porosity", (), "f8", "1", "fraction of the used pixels that are pore"),
+        Variable(
+            "correlation_length", ("quarter",), "f8", "nm",
+            "lag at which the autocorrelation along the section is one half", nullable=True,
+        ),
+        Variable(
+            "difference", (), "f8", "1", "fraction of the used pixels that differ from the segmentation of the study"
+        ),
+        Variable(
+            "bias", (), "f8", "1",
+            "porosity that the method adds to an image rendered from the segmentation of the study",
+        ),
+        Variable("failure", (), "T", "", "why the method does not serve for this image; empty if it does"),
+        Variable("solid", ("z", "x"), "u1", "1", "segmented micrograph", attrs=_PHASES),
+    ),
+    COORDINATES,
+    "The micrograph as segmented by each method; none of a binary image",
+)  # fmt: skip
 STRUCTURE_IMAGE = TableSchema(
     "structure-*",
     (Variable("volume", ("z", "y", "x"), "u1", "1", "phase of each voxel", attrs=_PHASES),),
@@ -206,6 +229,7 @@ TABLES = (
     MODEL_CHOICE,
     IMAGING,
     MICROGRAPH,
+    SEGMENTATIONS,
     STRUCTURE_IMAGE,
     GOODNESS_OF_FIT,
     DISTANCE_DISTRIBUTIONS,
