@@ -11,7 +11,13 @@ import numpy as np
 DISTANCE_EDGES = np.linspace(1.0, 30.0, 51)
 
 
-def distance_features(solid: np.ndarray, *, edges: np.ndarray, sections: Sequence[tuple[float, float]]) -> np.ndarray:
+def distance_features(
+    solid: np.ndarray,
+    *,
+    edges: np.ndarray,
+    sections: Sequence[tuple[float, float]],
+    inside: np.ndarray | None = None,
+) -> np.ndarray:
     """Distribution of the distance to the other phase, in ranges of the depth.
 
     Parameters
@@ -22,16 +28,22 @@ def distance_features(solid: np.ndarray, *, edges: np.ndarray, sections: Sequenc
         Edges of the bins in pixels, rising, the first 1, which is the smallest distance.
     sections : sequence of (float, float)
         Ranges of the depth, as fractions of it from the top.
+    inside : (depth, width) ndarray of bool, optional
+        Pixels that are used; default all.
 
     Returns
     -------
     (n_sections, 2, n_bins + 1) ndarray
-        Fraction of the pixels of the range that are pore (0) or solid (1) and at that distance from the other
+        Fraction of the used pixels of the range that are pore (0) or solid (1) and at that distance from the other
         phase. The last bin is open: distances beyond the last edge, and all pixels of a range that has no other phase.
+        0 in a range of which no pixel is used.
 
     Notes
     -----
-    Distances are computed within each range, as in the paper.
+    Distances are computed within each range, as in the paper: to the nearest pixel of the other phase in the range. As
+    the edges of the range, the edge of what is used is no interface: pixels that are not used belong to neither phase,
+    and near them the distance may be larger than that to what they hide, in the micrograph as in the sections that it
+    is compared with.
 
     References
     ----------
@@ -41,13 +53,16 @@ def distance_features(solid: np.ndarray, *, edges: np.ndarray, sections: Sequenc
     depth = len(solid)
     bounds = np.append(edges, np.inf)
     for s, (top, bottom) in enumerate(sections):
-        rows = np.ascontiguousarray(solid[round(top * depth) : round(bottom * depth)])
-        for phase, mask in enumerate((~rows, rows)):
-            if mask.all():
-                features[s, phase, -1] = 1.0
-            elif mask.any():
-                distance = edt.edt(mask)[mask]
-                features[s, phase] = np.histogram(distance, bounds)[0] / rows.size
+        window = slice(round(top * depth), round(bottom * depth))
+        rows = solid[window]
+        used = np.ones_like(rows) if inside is None else inside[window]
+        phases = [np.ascontiguousarray(phase & used) for phase in (~rows, rows)]
+        n_used = np.count_nonzero(used)
+        for phase, (pixels, opposite) in enumerate(zip(phases, phases[::-1], strict=True)):
+            if not opposite.any():
+                features[s, phase, -1] = float(pixels.any())
+            elif pixels.any():
+                features[s, phase] = np.histogram(edt.edt(~opposite)[pixels], bounds)[0] / n_used
     return features
 
 

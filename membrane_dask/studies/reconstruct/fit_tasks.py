@@ -143,6 +143,6 @@ def fit_work(
         solid, grey = masked(*section, context["fit_mask"])
         groups = imaged_statistics(solid, grey, knots=context["fit_knots"], presmooth=presmooth)
         statistics.append([value for group in groups.values() for value in group.values()])
-        features = distance_features(solid, edges=DISTANCE_EDGES, sections=sections.ranges)
+        features = distance_features(solid, edges=DISTANCE_EDGES, sections=sections.ranges, inside=context["fit_mask"])
         distributions.append(distance_distributions(features))
     return {"statistics": np.array(statistics), "distributions": np.array(distributions)}, {}

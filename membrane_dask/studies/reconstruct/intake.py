@@ -405,7 +405,7 @@ def _report_mask(intake: _Intake, used: np.ndarray) -> None:
     masked = 1 - float(used.mean())
     if masked > _MAX_MASKED:
         raise intake.error(f"leaves {1 - masked:.0%} of the section; at least half is needed", "mask")
-    intake.report("mask", f"{masked:.1%} of the section is left out of the checks; the descriptors use all pixels")
+    intake.report("mask", f"{masked:.1%} of the section is left out")
 
 
 def _microns(length_nm: float) -> str:

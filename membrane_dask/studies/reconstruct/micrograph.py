@@ -134,8 +134,10 @@ def descriptor_scales(
         raise _error(f"{error} (got {str(study.input)!r})", source) from error
 
 
-def check_phases(solid: np.ndarray, ranges: Sequence[tuple[float, float]], source: Source | None) -> None:
-    """Check that each range of depth holds both phases.
+def check_phases(
+    solid: np.ndarray, ranges: Sequence[tuple[float, float]], source: Source | None, inside: np.ndarray | None = None
+) -> None:
+    """Check that each range of depth holds both phases; ``inside`` are the pixels that are used.
 
     Raises
     ------
@@ -143,7 +145,8 @@ def check_phases(solid: np.ndarray, ranges: Sequence[tuple[float, float]], sourc
         If one does not.
     """
     for top, bottom in ranges:
-        rows = solid[round(top * len(solid)) : round(bottom * len(solid))]
+        window = slice(round(top * len(solid)), round(bottom * len(solid)))
+        rows = solid[window] if inside is None else solid[window][inside[window]]
         fraction = float(rows.mean()) if rows.size else 0.0
         if not _MIN_FRACTION <= fraction <= 1 - _MIN_FRACTION:
             content = "almost all solid" if fraction > 0.5 else "almost all pore" if rows.size else "empty"

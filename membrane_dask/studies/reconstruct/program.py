@@ -83,7 +83,7 @@ class ReconstructProgram(Program):
         depth, width = solid.shape
         self._layered = study.model.depth == "layers" or study.search.method == "published"
         ranges = ((0.0, study.model.skin), (1.0 - study.model.support, 1.0))
-        check_phases(solid, ranges if self._layered else ((0.0, 1.0),), source)
+        check_phases(solid, ranges if self._layered else ((0.0, 1.0),), source, micrograph.mask)
         scales = descriptor_scales(study, solid, source, micrograph.mask)
         self._draws_models = study.search.method != "published" and study.search.model_choice == "sample"
         self._scales, self._morphology = scales, Morphology(inside=micrograph.mask)
@@ -92,7 +92,7 @@ class ReconstructProgram(Program):
         planes = tuple(int(shape[1] * (i + 0.5) / n_sections) for i in range(n_sections))
         sections = Sections(depth, width, planes, 0, ranges)
         self._choose_model(solid, sections, source)
-        features = distance_features(solid, edges=DISTANCE_EDGES, sections=ranges)
+        features = distance_features(solid, edges=DISTANCE_EDGES, sections=ranges, inside=micrograph.mask)
         self._imaging = imaging = imaging_of(study, micrograph, self._target, scales, self._initial, sections)
         if imaging:
             sections = replace(sections, imaging=imaging.imaging)
@@ -109,7 +109,7 @@ class ReconstructProgram(Program):
             "scales": scales,
             "descriptors": self._descriptors,
             "lengths_z": self._lengths_z,
-            "features": features,
+            "features": distance_features(solid, edges=DISTANCE_EDGES, sections=ranges, inside=self._morphology.inside),
             "imaging_errors": imaging.errors if imaging else None,
             "knots": np.array(drawn_knots),
             "inside": self._morphology.inside,
@@ -454,7 +454,9 @@ class ReconstructProgram(Program):
         statistics = imaged_statistics(
             solid, grey, knots=self.context["fit_knots"], presmooth=imaging.segmenter.presmooth if imaging else 0.0
         )
-        features = distance_features(solid, edges=DISTANCE_EDGES, sections=sections.ranges)
+        features = distance_features(
+            solid, edges=DISTANCE_EDGES, sections=sections.ranges, inside=self.context["fit_mask"]
+        )
         micrograph = FitInput(solid, statistics, features, sections.ranges, self.context["pixel_nm"])
         return self._fit.tables(read, micrograph, objective)
 

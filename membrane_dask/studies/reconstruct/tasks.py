@@ -109,8 +109,10 @@ def _trial_values(
     context: Mapping[str, Any], unit: Unit, result: Match
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     structure, pixel = result.structure, context["pixel_nm"]
-    ranges = context["sections"].ranges
-    features = [distance_features(solid, edges=DISTANCE_EDGES, sections=ranges) for solid in result.solids]
+    ranges, inside = context["sections"].ranges, context["inside"]
+    features = [
+        distance_features(solid, edges=DISTANCE_EDGES, sections=ranges, inside=inside) for solid in result.solids
+    ]
     sigma, porosity = structure.parameters()
     length, anisotropy = result.length, np.ones_like(result.length)
     feedback = {f"sigma_{i}": float(value) for i, value in enumerate(sigma)}
@@ -175,6 +177,8 @@ def _published_trial(context: Mapping[str, Any], unit: Unit, structure: Structur
     descriptors = sections.windows(structure).target(scales.describe(solid)).descriptors
     # That program has no open bin, and adds 1 to every fraction in its relative differences.
     target = context["features"][..., :-1]
-    features = distance_features(solid, edges=DISTANCE_EDGES, sections=sections.ranges)[..., :-1]
+    features = distance_features(solid, edges=DISTANCE_EDGES, sections=sections.ranges, inside=context["inside"])[
+        ..., :-1
+    ]
     objective = float((np.abs(features - target) / (1 + target)).mean())
     return Match(structure, objective, half_correlation_length(descriptors.correlation, scales.lags), [solid])
