@@ -103,7 +103,7 @@ def gaussian_field(
     Returns
     -------
     ndarray of float32, shape ``(y, z, x)``
-        With a standard deviation of 1 where the weights of the structure have.
+        With a standard deviation of 1 where the weights of the structure have, also of a field that repeats.
     """
     n_z, n_y, n_x = shape
     z0, y0, x0 = start
@@ -122,7 +122,7 @@ def gaussian_field(
         along = gaussian_taps_by_plane(sigma_z[first:end], structure.truncate)
         reach_z = int(along[1].max())
         in_plane = gaussian_taps_by_plane(sigma[first + margin - reach_z : end + margin + reach_z], structure.truncate)
-        scale = (weight[first:end] / _smoothed_deviation(in_plane[0], along[0])).astype(np.float32)
+        scale = (weight[first:end] / _smoothed_deviation(in_plane[0], along[0], period)).astype(np.float32)
         buffers = (
             aligned_empty(size) for size in _buffer_shapes(n_y, end - first, n_x, int(in_plane[1].max()), reach_z)
         )
@@ -194,14 +194,23 @@ def _depth_fraction(z: np.ndarray, depth: int) -> np.ndarray:
     return np.asarray(np.clip(z, 0, depth - 1) / max(depth - 1, 1))
 
 
-def _smoothed_deviation(in_plane: np.ndarray, along: np.ndarray) -> np.ndarray:
+def _smoothed_deviation(in_plane: np.ndarray, along: np.ndarray, period: int = 0) -> np.ndarray:
     """Standard deviation of uniform noise after smoothing, in each plane of the result.
 
     In each plane the noise is smoothed along y and x by the kernel ``in_plane`` of that plane, and along z by the
-    kernel ``along`` of the result. Planes reach beyond the result by that of the widest kernel along z.
+    kernel ``along`` of the result. Planes reach beyond the result by that of the widest kernel along z. Noise that
+    repeats along y enters with the sum of all taps on the same number, which raises the deviation.
     """
-    squares = np.square(in_plane.astype(float).T)
-    power = np.square(squares[0] + 2 * np.add.reduce(squares[1:], axis=0))
+    taps = in_plane.astype(float).T
+    squares = np.square(taps)
+    power_x = squares[0] + 2 * np.add.reduce(squares[1:], axis=0)
+    power_y = power_x
+    if period:
+        repeated = np.zeros((period, taps.shape[1]))
+        for k in range(-len(taps) + 1, len(taps)):
+            repeated[k % period] += taps[abs(k)]
+        power_y = np.add.reduce(np.square(repeated), axis=0)
+    power = power_x * power_y
     weights = np.square(along.astype(float).T)
     widest, n = len(weights) - 1, weights.shape[1]
     total = weights[0] * power[widest : widest + n]
