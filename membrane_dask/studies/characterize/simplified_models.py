@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from membrane_dask.physics.errors import PhysicsError
+from membrane_dask.physics.networks.connectivity import adjacency, flowing_pores
 from membrane_dask.physics.networks.network_flow import flow_graph, scatter, solve_pressures
 from membrane_dask.physics.networks.pore_network import PoreNetwork
 
@@ -30,20 +31,22 @@ def tube_network_permeabilities(network: Mapping[str, np.ndarray]) -> dict[str, 
     Returns
     -------
     dict of str to float
-        In nm2, for the radius of each kind: ``inscribed`` and ``equivalent``.
+        In nm2, for the radius of each kind: ``inscribed`` and ``equivalent``; 0 where the network does not percolate.
 
     Raises
     ------
     PhysicsError
         If the pressures do not converge.
     """
-    extent = network["extent"]
+    extent, conns = network["extent"], network["throat_conns"].astype(np.int32)
+    if not flowing_pores(*adjacency(conns, len(network["position"])), np.ones(len(conns), bool)).any():
+        return {"inscribed": 0.0, "equivalent": 0.0}
     permeability = {}
     for kind in ("inscribed", "equivalent"):
         radius = network[f"throat_{kind}_radius"]
         tubes = PoreNetwork.from_straight_pores(
             junctions=network["position"],
-            throat_conns=network["throat_conns"].astype(np.int32),
+            throat_conns=conns,
             length=network["throat_length"],
             radius=np.maximum(radius, _MIN_RADIUS * radius.max(initial=1.0)),
             extent=tuple(extent.tolist()),
