@@ -1,6 +1,6 @@
 """Error of each search method on random structures that are known, from one section of each.
 
-    python benchmarks/reconstruct_search.py [--truths 20] [--processes 2] [--family layers]
+    python benchmarks/reconstruct_search.py [--truths 20] [--processes 2] [--family layers] [--methods NAME ...]
 
 Structures are drawn at random: two layers, as in the paper (``layers``), or a correlation width that grows with depth
 (``graded``). A study gets one segmented section of 512 x 450 pixels, and a model of the same family. The methods are
@@ -137,8 +137,9 @@ def main() -> None:
     parser.add_argument("--truths", type=int, default=20, help="number of random structures")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--family", choices=["layers", "graded", "both"], default="both")
+    parser.add_argument("--methods", nargs="*", choices=METHODS, default=list(METHODS))
     arguments = parser.parse_args()
-    depth, count, methods = 512, SECTIONS, METHODS
+    depth, count, methods = 512, SECTIONS, {name: METHODS[name] for name in arguments.methods}
     if arguments.smoke:
         depth, count, arguments.truths, arguments.family = 128, 2, 1, "graded"
         methods = {

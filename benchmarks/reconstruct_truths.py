@@ -1,6 +1,6 @@
 """Error of reconstructed volumes whose structure is known in three dimensions, each from one section.
 
-    python benchmarks/reconstruct_truths.py [--seeds 3] [--processes 2] [--rock berea.tif]
+    python benchmarks/reconstruct_truths.py [--seeds 3] [--processes 2] [--rock berea.tif] [--methods NAME ...]
 
 layers    two layers as in the paper: widths 1.6 and 4.2, porosity 0.3, closed with radius 2 below a quarter
 graded    one field, width 1.2 to 5 with depth, porosity 0.22 to 0.36, closed with radius 2
@@ -207,8 +207,9 @@ def main() -> None:
     parser.add_argument("--rock", help="stack of binary images, TIFF")
     parser.add_argument("--truths", nargs="*", default=["layers", "graded", "spheres", "rock"])
     parser.add_argument("--blocks-only", action="store_true", help="only the volumes with intervals")
+    parser.add_argument("--methods", nargs="*", choices=METHODS, default=list(METHODS))
     arguments = parser.parse_args()
-    shape, methods, replicates = SHAPE, METHODS, 6
+    shape, methods, replicates = SHAPE, {name: METHODS[name] for name in arguments.methods}, 6
     if arguments.smoke:
         shape, methods, replicates = (96, 48, 96), {"direct": SMOKE_METHOD}, 3
         arguments.seeds, arguments.truths = 1, ["spheres"]
@@ -219,7 +220,10 @@ def main() -> None:
         if not arguments.blocks_only:
             tasks = [(name, seed, arguments.rock) for name in names for seed in range(arguments.seeds)]
             results = list(pool.map(functools.partial(errors_of_methods, shape=shape, methods=methods), tasks))
-            print(f"{'structure':10}{'method':16}" + "".join(f"{column:>11}" for column in results[0]["direct"]))
+            print(
+                f"{'structure':10}{'method':16}"
+                + "".join(f"{column:>11}" for column in results[0][next(iter(methods))])
+            )
             for name in names:
                 rows = [result for (n, _, _), result in zip(tasks, results, strict=True) if n == name]
                 for method in methods:
