@@ -1,6 +1,10 @@
-"""The search of Chamani's program: a trial, the segmentation and the interval, each by a second implementation."""
+"""The search of Chamani's program and its Table 1, compared with second implementations of their steps."""
 
 from __future__ import annotations
+
+import importlib
+import json
+import re
 
 import imageio.v3 as iio
 import numpy as np
@@ -61,8 +65,9 @@ def trial_section(structure: TwoLayers, seed: int) -> np.ndarray:
         taps /= taps.sum()
         for axis, mode in enumerate(("constant", "wrap", "constant")):
             noise = ndimage.correlate1d(noise, taps, axis, mode=mode)
-        # The noise repeats along y; it is divided by the deviation that it has where it does not.
-        deviation = np.sqrt(np.square(taps).sum() ** 3 / 12)
+        # Response to a single number, which repeats along y as the noise does.
+        repeated = ndimage.correlate1d(np.eye(PLANES)[0], taps, mode="wrap")
+        deviation = np.sqrt(np.square(taps).sum() ** 2 * np.square(repeated).sum() / 12)
         # Beyond the faces the structure continues with the weights at the face.
         total = total + np.pad(weight, pad, mode="edge")[:, None, None] * noise / deviation
     heights = np.linspace(0, 1, 20_001)
@@ -76,6 +81,18 @@ def trial_section(structure: TwoLayers, seed: int) -> np.ndarray:
     below = np.arange(-pad, DEPTH + pad) >= 0.25 * DEPTH
     solid = np.where(below[:, None, None], closed, solid)
     return solid[pad : pad + DEPTH, 2, pad : pad + WIDTH]
+
+
+@pytest.mark.parametrize("sigma", [2.0, 6.0])
+def test_a_trial_has_the_porosity_of_the_volume(study, sigma):
+    """Before closing, as the quantiles of the authors' five planes and of their final volume have."""
+    structure = TwoLayers(sigma_1=sigma, sigma_2=sigma, porosity=0.3, keep_variance=False)
+    program = ReconstructProgram(study)
+    units = [program._trial(0, number, {"structure": tasks.as_params(structure)}) for number in range(6)]
+    sections = [float(tasks.work(program.context, unit)[0]["section_porosity"]) for unit in units]
+    # Four standard errors; pixels of six sections are correlated within areas of 4 pi sigma^2.
+    tolerance = 4 * np.sqrt(0.3 * 0.7 * 4 * np.pi * sigma**2 / (6 * DEPTH * WIDTH))
+    assert np.mean(sections) == pytest.approx(0.3, abs=tolerance)
 
 
 @pytest.mark.parametrize("closing_radius", [1.0, 2.3])
@@ -126,3 +143,73 @@ def test_parameters_of_the_search_and_interval_of_the_five_runs(study):
     half = 1.96 * float(porosity.std("replicate", ddof=1)) / np.sqrt(5)
     assert float(high - low) / 2 == pytest.approx(half, rel=1e-3)
     assert float(high + low) / 2 == pytest.approx(float(porosity.mean()), rel=1e-12)
+
+
+@pytest.fixture(scope="module")
+def benchmark(root):
+    """Import a module of the benchmarks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(root / "benchmarks")
+        yield importlib.import_module
+
+
+def test_intervals_of_the_papers_table_have_the_divisor_n(benchmark):
+    """Its seven half-widths follow from the printed columns with the divisor N; only two of them also with N - 1."""
+    columns = benchmark("_chamani_paper").TABLE_1.values()
+    for column in columns:
+        assert round(float(np.mean(column.searches)), column.digits) == column.mean
+        assert round(column.half_width_by_divisor(unbiased=False), column.digits) == column.half_width
+        assert abs(column.mean / column.original - 1) * 100 == pytest.approx(column.error, abs=1)
+    unbiased = [round(column.half_width_by_divisor(unbiased=True), column.digits) for column in columns]
+    assert sum(half == column.half_width for half, column in zip(unbiased, columns, strict=True)) == 2
+
+
+def test_the_micrograph_of_the_study_shows_the_true_membrane(benchmark, root):
+    micrograph = benchmark("chamani_table").steady_membrane().micrograph().astype(int)
+    # Filters of other versions of SciPy round differently.
+    assert abs(micrograph - iio.imread(root / "configs/steady-membrane.png")).max() <= 1
+
+
+def test_the_table_has_the_values_of_the_volumes(benchmark, tmp_path, monkeypatch):
+    """Porosities from the volumes, throats and coordination numbers from the networks, the flow from another run."""
+    table = benchmark("chamani_table")
+    monkeypatch.chdir(tmp_path)
+    inputs = table.small_inputs(tmp_path)
+    comparison = table.compare(inputs, default=False)
+    header, *rows = table.table_1(comparison)
+    assert header == ["property", "#1", "#2", "#3", "mean ± 95 %", "true", "error"]
+    cells = {row[0]: [float(number) for number in re.findall(r"[-+]?\d[\d.e+-]*", " ".join(row[1:]))] for row in rows}
+
+    def assert_row(label: str, searches: list[float], true_value: float, digits: int) -> None:
+        mean = np.mean(searches)
+        half_width = 1.96 * np.std(searches, ddof=1) / np.sqrt(3)
+        error = 100 * (mean / true_value - 1)
+        rounding = 0.51 * 10.0**-digits
+        *values, printed_error = cells[label]
+        assert values == pytest.approx([*searches, mean, half_width, true_value], abs=rounding)
+        assert printed_error == pytest.approx(error, abs=0.51)
+
+    run = comparison.reconstructions["searches"]
+    pores = [run.volume(f"structure-{number}").values == 0 for number in range(3)]
+    true_pores = inputs.membrane.volume() == 0
+    assert_row("porosity", [volume.mean() for volume in pores], true_pores.mean(), 3)
+    last = slice(72, 96)
+    assert_row("porosity, quarter 4", [volume[last].mean() for volume in pores], true_pores[last].mean(), 3)
+    names = [f"network_{number}" for number in range(3)]
+    networks = [comparison.structures["searches"].result[name].to_dataset() for name in names]
+    networks.append(comparison.structures["true"].result["network_0"].to_dataset())
+    throats = [(network.throat_conns.values[:, 1] >= 0).sum() for network in networks]  # without those to the faces
+    coordination = [2 * n / network.sizes["pore"] for n, network in zip(throats, networks, strict=True)]
+    assert_row("mean coordination number", coordination[:-1], coordination[-1], 2)
+    assert set(comparison.flows) == {"true", *(f"search {number}" for number in range(3))}
+    corner = tmp_path / "corner.npy"
+    np.save(corner, np.where(pores[2][:, :24, :24], 0, 255).astype(np.uint8))
+    flow = {"flow": {"enabled": True}, "tortuosity": False, "cluster": {"profile": "sync"}}
+    settings = {"kind": "characterize", "input": str(corner), "voxel_size": "3 nm", **flow}
+    (tmp_path / "corner.yaml").write_text(json.dumps(settings))
+    permeance = md.run(tmp_path / "corner.yaml").result["properties"].permeance_psi
+    assert cells["permeance, L m-2 h-1 psi-1"][2] == pytest.approx(float(permeance[0]), abs=0.051)
+    benchmark("_chamani_figures").draw_figures(comparison, tmp_path)
+    assert {path.name for path in tmp_path.glob("chamani-2023-*.png")} == {
+        "chamani-2023-structures.png", "chamani-2023-distributions.png",
+    }  # fmt: skip

@@ -336,7 +336,7 @@ def _network_section(networks: Mapping[str, xr.Dataset]) -> Section:
         figure = Figure(figsize=(9, 4.6), layout="constrained")
         axes = figure.subplots(1, len(networks), squeeze=False)[0]
         for axis, (name, network) in zip(axes, networks.items(), strict=True):
-            _draw_network(axis, network)
+            draw_network(axis, network)
             axis.set(title="reference" if name == "reference_network" else "replicate 0", xlabel="x [nm]")
         axes[0].set_ylabel("depth [nm]")
     caption = (
@@ -346,7 +346,16 @@ def _network_section(networks: Mapping[str, xr.Dataset]) -> Section:
     return Section("Pore network", "", [picture(figure, caption, caption)])
 
 
-def _draw_network(axis: Axes, network: xr.Dataset) -> None:
+def draw_network(axis: Axes, network: xr.Dataset) -> None:
+    """Draw a section of a pore network: pores as inscribed spheres, darker in front, throats as lines.
+
+    Parameters
+    ----------
+    axis : Axes
+        Where it is drawn; its limits are set.
+    network : xarray.Dataset
+        A group such as ``network_0``; lengths in nm.
+    """
     position = network.position.values
     if not len(position):
         return
