@@ -10,7 +10,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.filters import apply_hysteresis_threshold
 
-from membrane_dask.physics.imaging.grey_filters import median_of_phases, otsu_threshold, smooth
+from membrane_dask.physics.imaging.grey_filters import median_of_phases, otsu_threshold, separability, smooth
 from membrane_dask.physics.imaging.image_model import (
     NO_PRIORS,
     ImageEstimate,
@@ -19,7 +19,7 @@ from membrane_dask.physics.imaging.image_model import (
     estimate_image_model,
     sufficient_smoothing,
 )
-from membrane_dask.physics.imaging.shading import estimate_shading
+from membrane_dask.physics.imaging.shading import SMOOTHING, estimate_shading
 
 #: Smallest separability of the phases: fraction of the variance of grey that lies between them.
 _MIN_SEPARATION = 0.7
@@ -27,8 +27,6 @@ _MIN_SEPARATION = 0.7
 _MAX_SATURATED = 0.6
 #: Smallest number of pixels along either axis; fewer carry no statistics.
 _MIN_SIZE = 32
-#: Gaussian filter, pixels, before shading and separation are estimated.
-_SMOOTHING = 1.0
 #: What each method is called in reports; that of ``auto`` depends on the image.
 _LABELS = {"otsu": "Otsu", "hysteresis": "Otsu with hysteresis", "adaptive": "local mean", "binary": "binary image"}
 
@@ -195,11 +193,10 @@ def segment(
         grey = top - grey  # the solid is the brighter phase from here on
     if np.unique(image).size == 2:
         return _binary(grey > top / 2, priors)
-    smoothed = smooth(grey, _SMOOTHING)
-    shading = estimate_shading(smoothed)
+    shading = estimate_shading(grey)
     gain = shading.gain if shading.is_relevant else None
     flat = grey if gain is None else grey / gain
-    separation = _separation(smoothed / shading.gain)
+    separation = separability(smooth(grey / shading.gain, SMOOTHING))
     if separation < _MIN_SEPARATION:
         raise ValueError(
             f"its grey values do not separate into two phases: {separation:.2f} of their variance lies between the "
@@ -270,11 +267,3 @@ def _normalised(image: np.ndarray) -> np.ndarray:
                     f"{_MAX_SATURATED:.0%} may"
                 )
     return np.asarray(grey / (np.iinfo(image.dtype).max if np.issubdtype(image.dtype, np.integer) else grey.max()))
-
-
-def _separation(grey: np.ndarray) -> float:
-    """Fraction of the variance that lies between the phases of Otsu's threshold."""
-    bright = grey > otsu_threshold(grey)
-    fraction = bright.mean()
-    contrast = grey[bright].mean() - grey[~bright].mean() if 0 < fraction < 1 else 0.0
-    return float(fraction * (1 - fraction) * np.square(contrast) / grey.var())
