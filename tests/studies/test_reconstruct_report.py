@@ -34,9 +34,13 @@ def test_the_report_of_a_complete_run(study, tmp_path):
         "Structure",
         "Descriptors",
         "Search",
+        "Bias of the segmentation",
     ):
         assert f"<h2>{title}</h2>" in text
     assert text.count("<svg") == 6
+    bias = run.result["segmentation_bias"].to_dataset().load()
+    assert dict(bias.sizes) == {"image": 1, "quarter": 4}
+    assert f"{float(bias.porosity[0, 0]):+.3f}" in text
     structures = run.result["structures"].to_dataset().load()
     low, high = (float(limit) for limit in md.replicate_interval(structures.volume_porosity, 0.9))
     assert f"{float(structures.volume_porosity[0]):.3f} [{low:.3f}, {high:.3f}]" in text

@@ -33,7 +33,7 @@ from membrane_dask.studies.reconstruct.micrograph import check_knots, check_phas
 from membrane_dask.studies.reconstruct.morphology import Morphology, observe_morphology
 from membrane_dask.studies.reconstruct.preview import preview
 from membrane_dask.studies.reconstruct.search import BayesianSearch, CandidateSearch, Search
-from membrane_dask.studies.reconstruct.segmentations import compared_segmentations
+from membrane_dask.studies.reconstruct.segmentations import compared_segmentations, segmentation_bias_table
 from membrane_dask.studies.reconstruct.variables import (
     CHAMANI,
     MATCHES,
@@ -442,6 +442,10 @@ class ReconstructProgram(Program):
                 "knots_weight": np.array(list(self._knot_sets.values())),
             }
             tables.append(Dataset(MODEL_CHOICE, weights, labels={"trial": self._labels["trial"]}))
+        outcome = history.get(_trial_key(0, int(best[0])))
+        if outcome and outcome.status == "done":
+            structure = self.replicate_structure(0, outcome.feedback)
+            tables += segmentation_bias_table(structure, [self.context["sections"]])
         if np.isfinite(values["objective"][0]):
             tables += self._fit_tables(read, float(values["objective"][0]))
         return tables

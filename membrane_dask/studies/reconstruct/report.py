@@ -21,7 +21,10 @@ from membrane_dask.physics.reconstruction.replicate_interval import (
 from membrane_dask.report.page import STYLE, Grid, Section, picture
 from membrane_dask.studies.reconstruct.compare_descriptors import compare_descriptors
 from membrane_dask.studies.reconstruct.fit_report import goodness_of_fit_section
-from membrane_dask.studies.reconstruct.segmentation_report import segmentation_methods_section
+from membrane_dask.studies.reconstruct.segmentation_report import (
+    segmentation_bias_section,
+    segmentation_methods_section,
+)
 
 #: Confidence of the intervals of replicates around a best match, and of the mean of independent searches.
 _CONFIDENCE, _SEARCH_CONFIDENCE = 0.9, 0.95
@@ -52,6 +55,8 @@ def sections(run: Run) -> list[Section]:
         page.append(_reconstruction(structures, *size, doubt=doubt))
         if complete and complete[0] == 0:
             page += [_structure(micrograph, volumes[0]), _descriptors(micrograph, [volumes[r] for r in complete])]
+    if "segmentation_bias" in tree.children:
+        page.append(segmentation_bias_section(tree["segmentation_bias"].to_dataset().load()))
     if fit is not None:
         page.append(goodness_of_fit_section(fit, tree["distance_distributions"].to_dataset().load()))
     page.append(_search(tree["trials"].to_dataset().load()))

@@ -1,4 +1,4 @@
-"""Report of the methods of segmentation: numbers side by side, and pictures of one part of the micrograph."""
+"""Report of the segmentation: methods side by side, with pictures of a part of the micrograph, and its bias."""
 
 from __future__ import annotations
 
@@ -56,6 +56,36 @@ def segmentation_methods_section(segmentations: xr.Dataset, micrograph: xr.Datas
         for one in methods
     ]
     return Section("Segmentation methods", text, [Grid(header, rows), _figure(methods, micrograph)])
+
+
+def segmentation_bias_section(bias: xr.Dataset) -> Section:
+    """Section of the report on the bias of the segmentation.
+
+    Parameters
+    ----------
+    bias : xarray.Dataset
+        Group ``segmentation_bias`` of the result.
+    """
+    text = (
+        "Sections of the best match, blurred, noisy and segmented like the micrograph, compared with the sections "
+        "themselves: the porosity that the segmented image adds, and by how much its half-correlation length is too "
+        "large. The reconstruction is without this bias; numbers that are measured in the segmented image have it."
+    )
+    header = ("", "porosity", "half-correlation length")
+    rows = [
+        (
+            f"quarter {quarter + 1} of the depth" + (f", image {one.image.item()}" if bias.sizes["image"] > 1 else ""),
+            f"{float(one.porosity[quarter]):+.3f}",
+            _percent(float(one.correlation_length[quarter])),
+        )
+        for one in (bias.isel(image=k) for k in range(bias.sizes["image"]))
+        for quarter in range(bias.sizes["quarter"])
+    ]
+    return Section("Bias of the segmentation", text, [Grid(header, rows)])
+
+
+def _percent(change: float) -> str:
+    return f"{change:+.0%}" if np.isfinite(change) else "-"
 
 
 def _name(one: xr.Dataset) -> str:

@@ -1,4 +1,4 @@
-"""Comparison of the methods of segmentation on the micrograph of a study."""
+"""Methods of segmentation on the micrograph of a study, and the bias of the one that is used."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ import numpy as np
 
 from membrane_dask.physics.imaging.segmentation_methods import MethodResult, compare_methods
 from membrane_dask.physics.reconstruction.descriptors import describe, half_correlation_length
+from membrane_dask.physics.reconstruction.matching import Sections
+from membrane_dask.physics.reconstruction.segmentation_bias import segmentation_bias
+from membrane_dask.physics.reconstruction.structures import Structure
 from membrane_dask.program import Dataset
 from membrane_dask.studies.reconstruct.config import Segmentation
 from membrane_dask.studies.reconstruct.micrograph import SegmentedMicrograph
-from membrane_dask.studies.reconstruct.variables import SEGMENTATIONS
+from membrane_dask.studies.reconstruct.variables import SEGMENTATION_BIAS, SEGMENTATIONS
 
 
 def compared_segmentations(settings: Segmentation, micrograph: SegmentedMicrograph, lags: np.ndarray) -> list[Dataset]:
@@ -46,6 +49,24 @@ def compared_segmentations(settings: Segmentation, micrograph: SegmentedMicrogra
         "x": np.arange(width) * micrograph.pixel_nm,
     }
     return [Dataset(SEGMENTATIONS, values, ("method",), labels)]
+
+
+def segmentation_bias_table(structure: Structure, sections: Sequence[Sections]) -> list[Dataset]:
+    """Table ``segmentation_bias`` of the result; none where sections are compared as they are.
+
+    Parameters
+    ----------
+    structure : Structure
+        The best match.
+    sections : sequence of Sections
+        Of each image.
+    """
+    biases = [segmentation_bias(structure, one) for one in sections if one.imaging]
+    if not biases:
+        return []
+    values = {name: np.array([getattr(bias, name) for bias in biases]) for name in ("porosity", "correlation_length")}
+    images = np.array([number for number, one in enumerate(sections) if one.imaging])
+    return [Dataset(SEGMENTATION_BIAS, values, ("image",), {"image": images})]
 
 
 def _quarter_lengths(results: Sequence[MethodResult], used: np.ndarray, lags: np.ndarray) -> np.ndarray:

@@ -145,6 +145,19 @@ SEGMENTATIONS = TableSchema(
     COORDINATES,
     "The micrograph as segmented by each method; none of a binary image",
 )  # fmt: skip
+SEGMENTATION_BIAS = TableSchema(
+    "segmentation_bias",
+    (
+        Variable("porosity", ("quarter",), "f8", "1", "porosity that blur, noise and segmentation add"),
+        Variable(
+            "correlation_length", ("quarter",), "f8", "1",
+            "relative change of the half-correlation length along the section by blur, noise and segmentation",
+            nullable=True,
+        ),
+    ),
+    COORDINATES,
+    "Sections of the best match as a segmented image shows them, compared with the sections themselves",
+)  # fmt: skip
 STRUCTURE_IMAGE = TableSchema(
     "structure-*",
     (Variable("volume", ("z", "y", "x"), "u1", "1", "phase of each voxel", attrs=_PHASES),),
@@ -230,6 +243,7 @@ TABLES = (
     IMAGING,
     MICROGRAPH,
     SEGMENTATIONS,
+    SEGMENTATION_BIAS,
     STRUCTURE_IMAGE,
     GOODNESS_OF_FIT,
     DISTANCE_DISTRIBUTIONS,
