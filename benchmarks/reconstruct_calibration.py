@@ -19,8 +19,8 @@ import reconstruct_search
 from _common import argument_parser, skipped
 
 import membrane_dask as md
+from membrane_dask.physics.reconstruction.depth_windows import DepthWindows
 from membrane_dask.physics.reconstruction.descriptors import DescriptorScales, average, half_correlation_length
-from membrane_dask.physics.reconstruction.matching import DepthWindows
 from membrane_dask.physics.reconstruction.random_field import generate_window
 from membrane_dask.physics.reconstruction.structures import Graded
 

@@ -13,10 +13,12 @@ from membrane_dask.physics.reconstruction.anisotropy import (
     is_deep_enough,
     varies_with_depth,
 )
+from membrane_dask.physics.reconstruction.depth_windows import DepthWindows, Target
 from membrane_dask.physics.reconstruction.descriptors import DescriptorScales
 from membrane_dask.physics.reconstruction.directional_correlation import half_lengths
-from membrane_dask.physics.reconstruction.matching import Sections, Target, initial_structure, match
+from membrane_dask.physics.reconstruction.matching import Magnification, initial_structure, match
 from membrane_dask.physics.reconstruction.random_field import generate_window
+from membrane_dask.physics.reconstruction.sections import Sections
 from membrane_dask.physics.reconstruction.structures import Graded
 
 DEPTH, WIDTH = 256, 320
@@ -67,9 +69,10 @@ def test_depth_that_an_anisotropy_at_each_knot_needs():
 def fit(solid: np.ndarray, start: Graded, planes: int = 4) -> Graded:
     scales = DescriptorScales.suited_to(solid)
     cuts = Sections(DEPTH, WIDTH, tuple(1000 * i for i in range(planes)), 77)
-    windows = cuts.windows(start)
-    target = windows.target(scales.describe(solid), half_lengths([solid], knots=start.knots, direction="depth"))
-    return match(initial_structure(start, target, scales), target, scales, cuts, iterations=6).structure
+    compared = [Magnification(scales, (cuts,))]
+    lengths = half_lengths([solid], knots=start.knots, direction="depth")
+    targets = [compared[0].windows(start).target([scales.describe(solid)], lengths)]
+    return match(initial_structure(start, targets, compared), targets, compared, iterations=6).structure
 
 
 @pytest.mark.parametrize("anisotropy", [(3.0,), (0.6,), (1.0, 2.5)])
@@ -92,15 +95,16 @@ def test_a_structure_keeps_its_anisotropy_without_a_length_along_the_depth():
     scales = DescriptorScales.suited_to(solid)
     cuts = Sections(DEPTH, WIDTH, (0,), 77)
     start = graded((1.5,))
-    target = cuts.windows(start).target(scales.describe(solid))
-    assert match(start, target, scales, cuts, iterations=2).structure.anisotropy == (1.5,)
+    compared = [Magnification(scales, (cuts,))]
+    targets = [compared[0].windows(start).target([scales.describe(solid)])]
+    assert match(start, targets, compared, iterations=2).structure.anisotropy == (1.5,)
 
 
 def test_perturbed_lengths_along_the_depth():
     """Their logarithm moves by the difference of two sections over the root of two."""
     solid = sections(graded((2.0,)), 1)[0]
     scales = DescriptorScales.suited_to(solid)
-    windows = Sections(DEPTH, WIDTH, (0,), 0).windows(graded((1.0,)))
+    windows = DepthWindows.of(graded((1.0,)), DEPTH, ())
     target = windows.target(scales.describe(solid), np.array([4.0, 5.0]))
     pair = [replace(target, length_z=np.array(values)) for values in ([4.4, 5.0], [4.0, 6.0])]
     perturbed: Target = target.perturbed(*pair)

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter, median_filter
 from membrane_dask.physics.distributions import normal_quantile
 from membrane_dask.physics.reconstruction import knot_selection
 from membrane_dask.physics.reconstruction.descriptors import DescriptorScales, describe
-from membrane_dask.physics.reconstruction.knot_selection import choose_knots, weigh_knots
+from membrane_dask.physics.reconstruction.knot_selection import Tiles, choose_knots, weigh_knots
 from membrane_dask.physics.reconstruction.random_field import generate_window
 from membrane_dask.physics.reconstruction.structures import Graded
 
@@ -105,22 +105,22 @@ def test_graded_structures_remain_graded_through_the_microscope(name):
     """The test of lack of fit found no gradient in 10, 3 and 6 of 10 such images."""
     images = [through_microscope(solid, i) for i, solid in enumerate(sections(name)[:SECTIONS])]
     assert min(len(knots_of(image)) for image in images) >= 2
-    assert all((0.0,) not in weigh_knots(image, DescriptorScales.suited_to(image)) for image in images)
+    assert all((0.0,) not in weigh_knots([Tiles.of(image, DescriptorScales.suited_to(image))]) for image in images)
 
 
 def test_weights_follow_from_the_criterion():
     """Least squares of the means of tiles by NumPy gives the same ratio of weights."""
     solid = sections("three")[0]
     scales = DescriptorScales.suited_to(solid)
-    weights = weigh_knots(solid, scales)
+    weights = weigh_knots([Tiles.of(solid, scales)])
     assert sum(weights.values()) == pytest.approx(1, rel=1e-12)
-    z, *tiles = knot_selection._tile_values(solid, scales)
-    across, down = tiles[0].shape
+    tiles = Tiles.of(solid, scales)
+    z, (across, down) = tiles.z, tiles.porosity.shape
     criteria = []
     for knots in weights:
         basis = np.stack([np.interp(z, knots, row) for row in np.eye(len(knots))], axis=1)
         criterion = 2 * len(knots) * np.log(2 * down)
-        for values in tiles:
+        for values in (tiles.porosity, tiles.correlation):
             # Mean of the logarithm of a sample variance with n degrees of freedom: -1/n, to the first order.
             trend = np.polynomial.Polynomial.fit(z, np.log(values.var(axis=0, ddof=1)) + 1 / (across - 1), 1)(z)
             weight = np.sqrt(across / np.exp(trend))
@@ -133,7 +133,7 @@ def test_weights_follow_from_the_criterion():
 def test_small_images_have_fewer_sets_and_less_certain_weights():
     """Four rows of tiles do not determine five knots."""
     small = section(TRUTHS["coarse"], 7)[-128:, :160]
-    weights = weigh_knots(small, DescriptorScales.suited_to(small))
+    weights = weigh_knots([Tiles.of(small, DescriptorScales.suited_to(small))])
     assert max(map(len, weights)) < 7
     assert max(weights.values()) < 0.999
     assert choose_knots(small, DescriptorScales.suited_to(small)) == max(weights, key=weights.get)

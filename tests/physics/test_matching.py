@@ -9,16 +9,11 @@ import pytest
 
 from membrane_dask.physics.imaging.image_model import ImageModel
 from membrane_dask.physics.imaging.segmentation import Segmenter
+from membrane_dask.physics.reconstruction.depth_windows import DepthWindows
 from membrane_dask.physics.reconstruction.descriptors import DescriptorScales, average, half_correlation_length
-from membrane_dask.physics.reconstruction.matching import (
-    DepthWindows,
-    Imaging,
-    Sections,
-    initial_structure,
-    match,
-    objective,
-)
+from membrane_dask.physics.reconstruction.matching import Magnification, Match, initial_structure, match, objective
 from membrane_dask.physics.reconstruction.random_field import generate_window
+from membrane_dask.physics.reconstruction.sections import Imaging, Sections
 from membrane_dask.physics.reconstruction.structures import Graded, Structure, TwoLayers
 
 DEPTH, WIDTH = 256, 320
@@ -35,23 +30,29 @@ TRUTHS = {
 }
 
 
+def fitted(structure: Structure, targets: list, compared: list[Magnification]) -> Match:
+    """Match with six iterations from the initial structure."""
+    return match(initial_structure(structure, targets, compared), targets, compared, iterations=6)
+
+
 @pytest.mark.parametrize("name", TRUTHS)
 def test_fit_reproduces_the_descriptors_of_the_image(name):
     """Porosity and correlation length of the fit equal those of the image; its widths are near the true ones."""
     truth = TRUTHS[name]
     image = section(truth, 5)
     scales = DescriptorScales.suited_to(image)
-    sections = Sections(DEPTH, WIDTH, (0, 50), 77)
-    target = sections.windows(truth).target(scales.describe(image))
-    fit = match(initial_structure(truth, target, scales), target, scales, sections, iterations=6)
-    porosity = sections.windows(truth).porosity @ (1 - np.mean(fit.solids, axis=(0, 2)))
+    compared = [Magnification(scales, (Sections(DEPTH, WIDTH, (0, 50), 77),))]
+    windows = compared[0].windows(truth)
+    target = windows.target([scales.describe(image)])
+    fit = fitted(truth, [target], compared)
+    porosity = windows.each[0].porosity @ (1 - np.mean(fit.solids[0], axis=(0, 2)))
     np.testing.assert_allclose(porosity, target.porosity, rtol=0.03)
     goal = half_correlation_length(target.descriptors.correlation, scales.lags)
     np.testing.assert_allclose(fit.length, goal, rtol=0.03)
     # An image of some 6,000 squared correlation lengths determines the widths within a few percent.
     np.testing.assert_allclose(fit.structure.parameters()[0], truth.parameters()[0], rtol=0.25)
     too_closed = replace(truth, closing_radius=3.2)  # about the radius of the pores
-    wrong = match(initial_structure(too_closed, target, scales), target, scales, sections, iterations=6)
+    wrong = fitted(too_closed, [target], compared)
     assert fit.objective < 0.7 * wrong.objective
 
 
@@ -64,10 +65,9 @@ def test_the_structure_is_matched_through_blur_and_noise(n):
     segmenter = Segmenter(method="otsu", presmooth=0.0, median=1)
     image = segmenter(model.render(true_section, model.noise_of(9, 9, true_section.shape)))
     scales = DescriptorScales.suited_to(image)
-    sections = Sections(DEPTH, WIDTH, (0, 50), 77, imaging=Imaging(model, segmenter, n))
-    windows = sections.windows(truth)
-    target = windows.target(scales.describe(image))
-    fit = match(initial_structure(truth, target, scales), target, scales, sections, iterations=6)
+    compared = [Magnification(scales, (Sections(DEPTH, WIDTH, (0, 50), 77, imaging=Imaging(model, segmenter, n)),))]
+    windows = compared[0].windows(truth).each[0]
+    fit = fitted(truth, [windows.target(scales.describe(image))], compared)
     volume = generate_window(fit.structure, depth=DEPTH, start=(0, 0, 0), shape=(DEPTH, 64, WIDTH), seed=77) > 0
     structure = average([scales.describe(volume[:, y]) for y in range(0, 64, 8)])
     lengths = [

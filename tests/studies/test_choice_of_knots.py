@@ -8,7 +8,7 @@ import pytest
 import membrane_dask as md
 from membrane_dask.physics.analytic_problems import GradedMembrane
 from membrane_dask.physics.reconstruction.structures import Graded
-from membrane_dask.studies.reconstruct import program
+from membrane_dask.studies.reconstruct import observation
 from membrane_dask.studies.reconstruct.program import ReconstructProgram
 
 LINE, THREE = (0.0, 1.0), (0.0, 0.3, 1.0)
@@ -28,12 +28,12 @@ STRAIGHT = Graded(knots=LINE, sigma=(1.4, 3.2), porosity=(0.34, 0.38))
 )
 def test_of_likely_sets_of_knots_the_better_match_is_first(structure, weights, first, tmp_path, monkeypatch):
     """Their weights for the other replicates remain."""
-    monkeypatch.setattr(program, "weigh_knots", lambda *_arguments: dict(weights))
+    monkeypatch.setattr(observation, "weigh_knots", lambda *_arguments: dict(weights))
     image = GradedMembrane(structure=structure, depth=160, slices=4, width=256, seed=12).micrograph()
     iio.imwrite(tmp_path / "membrane.png", image)
     path = tmp_path / "study.yaml"
     path.write_text("kind: reconstruct\ninput: membrane.png\npixel_size: 3 nm\nvolume: {slices: 32}\n")
     plan = ReconstructProgram(md.load_study(path))
-    assert plan._knot_sets == weights
-    assert next(iter(plan._knot_sets)) == first
-    assert plan.context["fit_knots"] == first
+    assert plan._observation.knot_sets == weights
+    assert next(iter(plan._observation.knot_sets)) == first
+    assert plan.context["fit_knots"] == [first]

@@ -287,8 +287,8 @@ def test_masks(plan, tmp_path):
     rows, _, program = plan(image.clip(0, 255).astype("u1"), mask=str(tmp_path / "mask.png"), crop={"top": 8})
     assert rows["mask"].startswith("2.6% of the section is left out")  # 4 of 152 rows
     assert "charging" not in rows
-    np.testing.assert_array_equal(program._micrograph.mask, mask[8:] > 0)
-    assert program._micrograph.mask.shape == program._micrograph.image.shape
+    np.testing.assert_array_equal(program._observation.micrographs[0].mask, mask[8:] > 0)
+    assert program._observation.micrographs[0].mask.shape == program._observation.micrographs[0].image.shape
     iio.imwrite(tmp_path / "small.png", mask[:50])
     with pytest.raises(md.StudyError, match="mask: has 50 x 200 pixels, the micrograph 160 x 200"):
         plan(IMAGE, mask=str(tmp_path / "small.png"))
@@ -298,7 +298,7 @@ def test_masks(plan, tmp_path):
         plan(IMAGE, mask=str(tmp_path / "mask.png"))
     (tmp_path / "other").mkdir()
     iio.imwrite(tmp_path / "other" / "a.png", mask)
-    with pytest.raises(md.StudyError, match="must have another name than input"):
+    with pytest.raises(md.StudyError, match=r"mask: must have another name than .*a\.png"):
         plan(IMAGE, mask=str(tmp_path / "other" / "a.png"))
 
 

@@ -140,5 +140,5 @@ def varies_with_depth(solid: np.ndarray, knots: Sequence[float], inside: np.ndar
     values = np.where(missing, np.nanmean(values, axis=0), values)
     z = (edges[:-1] + edges[1:] - 1) / 2 / max(depth - 1, 1)
     constant, lines = np.ones((n_down, 1)), knot_weights(knots, depth)[:, np.round(2 * z * (depth - 1)).astype(int)].T
-    criteria = [chi_square(values, basis, z) + basis.shape[1] * float(log(n_down)) for basis in (constant, lines)]
+    criteria = [chi_square([values], [basis], [z]) + basis.shape[1] * float(log(n_down)) for basis in (constant, lines)]
     return bool(criteria[1] < criteria[0])

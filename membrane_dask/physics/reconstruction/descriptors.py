@@ -53,6 +53,10 @@ class Descriptors:
             opened = product(weights, opened * self.used[:, :1]) / n_used[:, :1]
         return Descriptors(two_point, opened.reshape(len(weights), *self.opened.shape[1:]))
 
+    def at(self, windows: np.ndarray) -> Descriptors:
+        """Means over some of the windows, ``(n_windows,)`` bool."""
+        return Descriptors(self.two_point[windows], self.opened[windows])
+
     @property
     def porosity(self) -> np.ndarray:
         """Pore fraction, the shape of ``two_point`` without its last axis."""

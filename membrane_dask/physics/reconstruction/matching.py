@@ -1,30 +1,29 @@
-"""Fit of a structure to a micrograph: a fixed-point iteration on the widths and porosities of its fields.
+"""Fit of a structure to micrographs: a fixed-point iteration on the widths and porosities of its fields.
 
 Sections of the structure are compared as the microscope would have shown them: blurred, with noise, and segmented like
-the micrograph.
+the micrographs.
 
 The half-correlation length and the porosity of the sections of a structure respond almost proportionally to the
 widths and porosities of its fields. Each is corrected by the ratio of target and section, depth by depth, until they
 agree. So is the anisotropy, by the ratio of the half-correlation lengths along the depth, where it is asked for. The
 radius of the closing and the roughness, which openings distinguish, are searched for outside of this
 iteration.
+
+Micrographs of one pixel size are described at the same lags and radii, and their descriptors are averaged. Those of
+different ones are fitted together, each as far as it determines the structure.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Self
 
 import numpy as np
 
 from membrane_dask.physics.distributions import normal_cdf, normal_quantile
 from membrane_dask.physics.elementary import exp, log
-from membrane_dask.physics.fixed_order import inverse, product
-from membrane_dask.physics.imaging.image_model import ImageModel
-from membrane_dask.physics.imaging.segmentation import Segmenter
+from membrane_dask.physics.fixed_order import inverse, least_squares, product
+from membrane_dask.physics.reconstruction.depth_windows import DepthWindows, Target, effective_rows
 from membrane_dask.physics.reconstruction.descriptors import (
     Descriptors,
     DescriptorScales,
@@ -32,8 +31,7 @@ from membrane_dask.physics.reconstruction.descriptors import (
     half_correlation_length,
 )
 from membrane_dask.physics.reconstruction.directional_correlation import half_lengths
-from membrane_dask.physics.reconstruction.macrovoids import carve
-from membrane_dask.physics.reconstruction.random_field import cut_and_close, gaussian_field
+from membrane_dask.physics.reconstruction.sections import Sections
 from membrane_dask.physics.reconstruction.structures import Graded, Structure
 
 #: Largest factor by which widths change in an iteration, which damps poor initial values.
@@ -48,203 +46,150 @@ _MIN_SIGMA = 0.2
 _MIN_FRACTION = 1e-4
 #: Iterations of the widths, and if the anisotropy is fitted, too.
 _ITERATIONS, _ANISOTROPIC_ITERATIONS = 4, 6
-#: Distance along y, voxels, from which on sections are independent for any width.
-_INDEPENDENT = 1 << 18
 #: Iterations of the porosity at constant widths.
 _POROSITY_ITERATIONS = 3
 #: Weight of the openings in the objective: they distinguish wide structures from narrow ones, correlations hardly do.
 _OPENINGS_WEIGHT = 3.0
+#: Blur adds this many times its variance to the square of the half-correlation length of a segmented image.
+BROADENING = 0.7
+#: Half-correlation length over blur below which an image does not determine it.
+RESOLVED = 1.4
+#: Smallest response of the half-correlation length of an image to that of the structure.
+_MIN_RESPONSE = 0.01
 
 
 @dataclass(frozen=True)
-class Target:
-    """Descriptors and porosities that the sections of a structure should have.
+class Magnification:
+    """Sections of a structure that are compared with the micrographs of one pixel size.
 
     Parameters
     ----------
-    descriptors : Descriptors
-        Means over the windows of depth that determine the widths.
-    porosity : (n,) ndarray
-        Pore fraction in the windows that determine the porosities.
-    length_z : (n,) ndarray, optional
-        Half-correlation length along the depth in the windows of the widths, pixels; without it structures keep
-        their anisotropy.
+    scales : DescriptorScales
+        Lags and radii at which micrographs and sections are described.
+    sections : tuple of Sections
+        For each micrograph.
+    counts : tuple of float, optional
+        Fraction of an independent micrograph that each counts as; default 1.
     """
 
-    descriptors: Descriptors
-    porosity: np.ndarray
-    length_z: np.ndarray | None = None
-
-    def perturbed(self, first: Target, second: Target) -> Target:
-        """Target as from another section of the same membrane.
-
-        Parameters
-        ----------
-        first, second : Target
-            Of two independent sections of a structure. Their difference over the square root of two has the variance
-            of a single section.
-        """
-        scale = math.sqrt(0.5)
-        length_z = self.length_z
-        if length_z is not None and first.length_z is not None and second.length_z is not None:
-            length_z = length_z * exp(scale * np.nan_to_num(log(first.length_z / second.length_z)))
-        return Target(
-            Descriptors(
-                self.descriptors.two_point + scale * (first.descriptors.two_point - second.descriptors.two_point),
-                self.descriptors.opened + scale * (first.descriptors.opened - second.descriptors.opened),
-            ),
-            np.clip(self.porosity + scale * (first.porosity - second.porosity), _MIN_FRACTION, 1 - _MIN_FRACTION),
-            length_z,
-        )
-
-
-@dataclass(frozen=True)
-class DepthWindows:
-    """Windows of depth that determine the parameters of a structure.
-
-    Parameters
-    ----------
-    sigma, porosity : (n, depth) ndarray
-        Weights of the rows that determine each width and each porosity; each row sums to 1.
-    inverse_overlap : (n, n) ndarray
-        Windows overlap, so that a mean over one depends on the parameters of its neighbours, too: this is the inverse
-        of that dependence.
-    """
-
-    sigma: np.ndarray
-    porosity: np.ndarray
-    inverse_overlap: np.ndarray
-
-    @classmethod
-    def of(cls, structure: Structure, depth: int, ranges: Sequence[tuple[float, float]]) -> DepthWindows:
-        """Windows of a structure.
-
-        Parameters
-        ----------
-        structure : TwoLayers or Graded
-        depth : int
-            Rows.
-        ranges : sequence of (float, float)
-            Ranges of the depth that determine the two widths of two layers, as fractions from the top.
-        """
-        z = np.arange(depth) / max(depth - 1, 1)
-        if isinstance(structure, Graded):
-            hats = np.stack([np.interp(z, structure.knots, row) for row in np.eye(len(structure.knots))])
-            weights = hats / hats.sum(axis=1, keepdims=True)
-            return cls(weights, weights, inverse(product(weights, hats.T)))
-        inside = np.stack([(z >= top) & (z <= bottom) for top, bottom in ranges]).astype(float)
-        return cls(inside / inside.sum(axis=1, keepdims=True), np.full((1, depth), 1 / depth), np.eye(len(inside)))
-
-    def target(self, descriptors: Descriptors, length_z: np.ndarray | None = None) -> Target:
-        """Means over the windows of descriptors by row; ``length_z`` is taken as it is."""
-        return Target(descriptors.mean(self.sigma), descriptors.mean(self.porosity).porosity, length_z)
-
-
-@dataclass(frozen=True)
-class Imaging:
-    """How a section becomes a segmented image.
-
-    Parameters
-    ----------
-    model : ImageModel
-        Blur, grey levels and noise of the image.
-    segmenter : Segmenter
-        Segmentation of the micrograph.
-    supersampling : int
-        Voxels a pixel along either axis at which sections are cut.
-    """
-
-    model: ImageModel
-    segmenter: Segmenter
-    supersampling: int = 1
-
-
-@dataclass(frozen=True)
-class Sections:
-    """Sections of a structure that are compared with the micrograph.
-
-    Parameters
-    ----------
-    depth, width : int
-        Pixels of a section.
-    planes : tuple of int
-        Positions along ``y``, pixels.
-    seed : int
-        Key of the noise of the fields and of the images.
-    ranges : tuple of (float, float)
-        Ranges of the depth that determine the widths of two layers.
-    imaging : Imaging, optional
-        How sections become images; without it they are compared as they are.
-    """
-
-    depth: int
-    width: int
-    planes: tuple[int, ...]
-    seed: int
-    ranges: tuple[tuple[float, float], ...] = ((0.0, 0.2), (0.5, 1.0))
-    imaging: Imaging | None = None
+    scales: DescriptorScales
+    sections: tuple[Sections, ...]
+    counts: tuple[float, ...] = ()
 
     @property
-    def supersampling(self) -> int:
-        """Voxels a pixel along either axis."""
-        return self.imaging.supersampling if self.imaging else 1
+    def pixel(self) -> float:
+        """Edge of a pixel in voxels of the structure."""
+        return self.sections[0].pixel
 
-    def windows(self, structure: Structure) -> DepthWindows:
-        """Windows of depth that determine the parameters of the structure."""
-        return DepthWindows.of(structure, self.depth, self.ranges)
+    def seeded(self, seed: int) -> Magnification:
+        """The same with sections that follow from a seed."""
+        return replace(self, sections=tuple(sections.seeded(seed) for sections in self.sections))
 
-    def fields(self, structure: Structure) -> list[np.ndarray]:
-        """Field around each plane, with the halo that the closing needs."""
-        n = self.supersampling
-        structure = structure.scaled(n)
-        halo = 2 * math.isqrt(structure.closing_square)
-        shape = (n * self.depth + 2 * halo, 1 + 2 * halo, n * self.width + 2 * halo)
-        return [
-            gaussian_field(
-                structure, depth=n * self.depth, start=(-halo, n * y - halo, -halo), shape=shape, seed=self.seed
-            )
-            for y in self.planes
+    def describe(self, solids: Sequence[Sequence[np.ndarray]]) -> list[Descriptors]:
+        """Mean descriptors by row of the sections of each micrograph."""
+        return [average([self.scales.describe(solid) for solid in sections]) for sections in solids]
+
+    def windows(self, structure: Structure) -> PooledWindows:
+        """Windows of depth that determine the parameters of a structure."""
+        windows = tuple(
+            DepthWindows.of(structure, s.depth, s.ranges, first_row=s.first_row, thickness=s.thickness)
+            for s in self.sections
+        )
+        widths = [s.width * count for s, count in zip(self.sections, self.counts or (1.0,) * len(windows), strict=True)]
+        pixels = [
+            np.stack([width * effective_rows(weights) for width, weights in zip(widths, all_weights, strict=True)])
+            for all_weights in ([w.sigma for w in windows], [w.porosity for w in windows])
         ]
+        return PooledWindows(windows, pixels[0], pixels[1])
 
-    def cut(self, structure: Structure, fields: list[np.ndarray]) -> list[np.ndarray]:
-        """Sections of the fields as they are, with ``supersampling`` voxels a pixel, True in the solid."""
-        n = self.supersampling
-        structure = structure.scaled(n)
-        halo = 2 * math.isqrt(structure.closing_square)
-        volumes = [cut_and_close(structure, field, depth=n * self.depth, z_start=-halo) for field in fields]
-        if structure.macrovoids:
-            for volume, y in zip(volumes, self.planes, strict=True):
-                carve(volume, structure.macrovoids, depth=n * self.depth, start=(0, n * y, 0), seed=self.seed)
-        return [volume[:, 0] > 0 for volume in volumes]
 
-    def images(self, structure: Structure, fields: list[np.ndarray]) -> list[np.ndarray]:
-        """Images ``(depth, width)`` of sections of the fields; needs ``imaging``."""
-        assert self.imaging is not None
-        model, n = self.imaging.model, self.supersampling
-        solids = self.cut(structure, fields)
-        return [model.render(solid, noise, n) for solid, noise in zip(solids, self._noise, strict=True)]
+@dataclass(frozen=True)
+class PooledWindows:
+    """Windows of depth of the micrographs of one pixel size.
 
-    def observe(self, structure: Structure, fields: list[np.ndarray]) -> list[np.ndarray]:
-        """Sections ``(depth, width)`` of the fields as in a segmented image, True in the solid."""
-        if self.imaging is None:
-            return self.cut(structure, fields)
-        return [self.imaging.segmenter(image) for image in self.images(structure, fields)]
+    Parameters
+    ----------
+    each : tuple of DepthWindows
+        Of each micrograph.
+    sigma_pixels, porosity_pixels : (n_micrographs, n) ndarray
+        Pixels of equal weight that determine a mean as well as those of each window.
+    """
 
-    def independent(self, n: int) -> Self:
-        """``n`` sections so far apart that they are independent for any width of the fields."""
-        return replace(self, planes=tuple(_INDEPENDENT * number for number in range(n)))
+    each: tuple[DepthWindows, ...]
+    sigma_pixels: np.ndarray
+    porosity_pixels: np.ndarray
 
-    @cached_property
-    def _noise(self) -> list[np.ndarray]:
-        """Noise of the image of each section: the same in all iterations and trials."""
-        assert self.imaging is not None
-        shape = (self.depth, self.width)
-        return [self.imaging.model.noise_of(self.seed, plane, shape) for plane in self.planes]
+    @property
+    def is_shown(self) -> np.ndarray:
+        """Windows of the widths that a micrograph shows, ``(n,)`` bool."""
+        return np.asarray(self.sigma_pixels.sum(axis=0) > 0)
+
+    def target(self, descriptors: Sequence[Descriptors], length_z: np.ndarray | None = None) -> Target:
+        """Means over the windows of descriptors by row of each micrograph; ``length_z`` is taken as it is."""
+        targets = [windows.target(one) for windows, one in zip(self.each, descriptors, strict=True)]
+        return replace(
+            Target.pooled(targets, _fractions(self.sigma_pixels), _fractions(self.porosity_pixels)), length_z=length_z
+        )
+
+    def porosity(self, solids: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
+        """Porosity in each window of the sections of each micrograph."""
+        each = [
+            product(windows.porosity, 1 - np.mean(sections, axis=(0, 2)))
+            for windows, sections in zip(self.each, solids, strict=True)
+        ]
+        return each[0] if len(each) == 1 else np.sum(_fractions(self.porosity_pixels) * each, axis=0)
+
+    @property
+    def overlap(self) -> np.ndarray:
+        """How much the mean over each window depends on each width."""
+        return _pooled(_fractions(self.sigma_pixels), [windows.overlap for windows in self.each])
+
+    @property
+    def porosity_overlap(self) -> np.ndarray:
+        """How much the mean over each window depends on each porosity."""
+        return _pooled(_fractions(self.porosity_pixels), [windows.porosity_overlap for windows in self.each])
+
+
+def _fractions(pixels: np.ndarray) -> np.ndarray:
+    """Share of each micrograph in a window, 0 in one that none shows."""
+    total = pixels.sum(axis=0)
+    return np.asarray(np.divide(pixels, total, out=np.zeros_like(pixels), where=total > 0))
+
+
+def _pooled(fractions: np.ndarray, matrices: Sequence[np.ndarray]) -> np.ndarray:
+    if len(matrices) == 1:
+        return matrices[0]
+    return np.asarray(np.sum([f[:, None] * matrix for f, matrix in zip(fractions, matrices, strict=True)], axis=0))
+
+
+@dataclass(frozen=True)
+class _Corrections:
+    """Changes of the parameters of a structure from differences of its sections from the targets.
+
+    Parameters
+    ----------
+    overlaps : list of (n_windows, n) ndarray
+        How much the mean over each window of each magnification depends on each parameter.
+    regions : list of (n_windows,) ndarray
+        Independent regions that determine each mean.
+    """
+
+    overlaps: list[np.ndarray]
+    regions: list[np.ndarray]
+
+    def __call__(self, differences: Sequence[np.ndarray]) -> np.ndarray:
+        """Changes that remove the differences; by least squares where these are more."""
+        if len(differences) == 1 and self.regions[0].all():
+            return product(inverse(self.overlaps[0]), differences[0])
+        weights = np.sqrt(np.concatenate(self.regions))
+        shown = weights > 0
+        design = np.concatenate(self.overlaps)[shown] * weights[shown, None]
+        return least_squares(design, np.concatenate(differences)[shown] * weights[shown])
 
 
 @dataclass(frozen=True)
 class Match:
-    """A structure and the difference of its sections from the micrograph.
+    """A structure and the difference of its sections from the micrographs.
 
     Parameters
     ----------
@@ -252,32 +197,108 @@ class Match:
     objective : float
         As of :func:`objective`, >= 0; 0 for equal descriptors.
     length : (n,) ndarray
-        Half-correlation length of its sections in each window of the widths, pixels.
-    solids : list of (depth, width) ndarray of bool
-        The sections, as in a segmented image.
+        Half-correlation length of its sections in each window of the widths, voxels, as the magnification that
+        determines it best shows it.
+    solids : list of list of (depth, width) ndarray of bool
+        The sections for each micrograph, as in a segmented image.
     """
 
     structure: Structure
     objective: float
     length: np.ndarray
-    solids: list[np.ndarray]
+    solids: list[list[np.ndarray]]
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """Windows of all magnifications, and how far each determines the structure."""
+
+    magnifications: Sequence[Magnification]
+    targets: Sequence[Target]
+    windows: Sequence[PooledWindows]
+    sigma: _Corrections
+    porosity: _Corrections
+
+    @classmethod
+    def of(
+        cls, structure: Structure, targets: Sequence[Target], magnifications: Sequence[Magnification]
+    ) -> _Comparison:
+        windows = [magnification.windows(structure) for magnification in magnifications]
+        lengths, porosities, resolved = [], [], []
+        for one, target, magnification in zip(windows, targets, magnifications, strict=True):
+            square = np.square(half_correlation_length(target.descriptors.correlation, magnification.scales.lags))
+            square = np.where(np.isfinite(square), square, np.nanmax(square, initial=1.0))
+            blur = np.square(_blur(magnification.sections))
+            # What blur adds to the length of the image it takes from the response to that of the structure.
+            response = 1 - np.minimum(BROADENING * blur / square, 1.0)
+            resolved.append(response * square >= RESOLVED**2 * blur)
+            lengths.append(one.sigma_pixels.sum(axis=0) / square * np.maximum(response, _MIN_RESPONSE))
+            porosities.append(one.porosity_pixels.sum(axis=0) / square.mean())
+        for regions in (lengths, porosities):
+            _leave_out(regions, resolved)
+        return cls(
+            magnifications, targets, windows,
+            _Corrections([one.overlap for one in windows], lengths),
+            _Corrections([one.porosity_overlap for one in windows], porosities),
+        )  # fmt: skip
+
+    def lengths(self, found: Sequence[Target]) -> list[np.ndarray]:
+        """Half-correlation lengths in pixels of each magnification."""
+        return [
+            half_correlation_length(one.descriptors.correlation, magnification.scales.lags)
+            for one, magnification in zip(found, self.magnifications, strict=True)
+        ]
+
+    def voxels(self, lengths: Sequence[np.ndarray]) -> np.ndarray:
+        """Half-correlation lengths in voxels, each from the magnification that determines it best."""
+        best = np.argmax(self.sigma.regions, axis=0)
+        each = [pixels * one.pixel for pixels, one in zip(lengths, self.magnifications, strict=True)]
+        return np.asarray(np.array(each)[best, np.arange(len(best))])
+
+    def objective(self, found: Sequence[Target]) -> float:
+        """Objectives of all magnifications; each counts by the reciprocal of the scatter of its descriptors."""
+        each = [
+            objective(one.descriptors.at(w.is_shown), target.descriptors.at(w.is_shown))
+            for one, target, w in zip(found, self.targets, self.windows, strict=True)
+        ]
+        if len(each) == 1:
+            return each[0]
+        weights = np.sqrt([regions.sum() for regions in self.porosity.regions])
+        return float((weights * each).sum() / weights.sum())
+
+
+def _leave_out(regions: list[np.ndarray], resolved: Sequence[np.ndarray]) -> None:
+    """Leave out windows that a magnification does not resolve where another one does: its grey levels fail there."""
+    if any(one.shape != each.shape for one, each in zip(regions, resolved, strict=True)):
+        return  # the one porosity of two layers
+    others = np.any([each & (one > 0) for one, each in zip(regions, resolved, strict=True)], axis=0)
+    for number, each in enumerate(resolved):
+        regions[number] = np.where(each | ~others, regions[number], 0.0)
+
+
+def _blur(sections: Sequence[Sections]) -> float:
+    """Mean blur of the micrographs of one pixel size, pixels."""
+    return float(np.mean([one.imaging.model.blur if one.imaging else 0.0 for one in sections]))
 
 
 def match(
-    structure: Structure, target: Target, scales: DescriptorScales, sections: Sections, *, iterations: int | None = None
+    structure: Structure,
+    targets: Sequence[Target],
+    magnifications: Sequence[Magnification],
+    *,
+    iterations: int | None = None,
 ) -> Match:
-    """Fit the widths and porosities of a structure to a target.
+    """Fit the widths and porosities of a structure to targets.
 
     Parameters
     ----------
     structure : Structure
         Initial values; its closing and its roughness are left as they are. A single anisotropy stays one for all
         depths.
-    target : Target
-        Descriptors that its sections should have.
-    scales : DescriptorScales
-        Lags and radii of the descriptors.
-    sections : Sections
+    targets : sequence of Target
+        Descriptors that its sections should have, for each magnification; half-correlation lengths along the depth
+        for a single micrograph only.
+    magnifications : sequence of Magnification
         Where the structure is cut; all iterations use the same noise.
     iterations : int, optional
         Corrections of the widths; 0 leaves them as they are. Default 4, and 6 if the anisotropy is fitted, too.
@@ -286,23 +307,29 @@ def match(
     -------
     Match
     """
+    length_z = targets[0].length_z
     if iterations is None:
-        iterations = _ITERATIONS if target.length_z is None else _ANISOTROPIC_ITERATIONS
-    windows = sections.windows(structure)
-    goal = half_correlation_length(target.descriptors.correlation, scales.lags)
+        iterations = _ITERATIONS if length_z is None else _ANISOTROPIC_ITERATIONS
+    comparison = _Comparison.of(structure, targets, magnifications)
+    goals = comparison.lengths(targets)
     for iteration in range(iterations + 1):
-        structure, solids = match_porosity(structure, target.porosity, sections, windows)
-        descriptors = windows.target(average([scales.describe(solid) for solid in solids])).descriptors
-        length = half_correlation_length(descriptors.correlation, scales.lags)
+        structure, solids = _match_porosity(structure, comparison)
+        found = [
+            windows.target(magnification.describe(sections))
+            for windows, magnification, sections in zip(comparison.windows, magnifications, solids, strict=True)
+        ]
+        lengths = comparison.lengths(found)
         if iteration < iterations:
-            factor = exp(product(windows.inverse_overlap, log(np.nan_to_num(goal / length, nan=1.0))))
+            ratios = [goal / length for goal, length in zip(goals, lengths, strict=True)]
+            factor = exp(comparison.sigma([log(np.nan_to_num(ratio, nan=1.0)) for ratio in ratios]))
             factor = np.clip(factor, 1 / _MAX_FACTOR, _MAX_FACTOR)
-            if target.length_z is not None and isinstance(structure, Graded):
-                length_z = half_lengths(solids, knots=structure.knots, direction="depth")
-                structure = _stretched(structure, target.length_z / length_z, factor, windows)
+            if length_z is not None and isinstance(structure, Graded):
+                found_z = half_lengths(solids[0][0], knots=structure.knots, direction="depth")
+                structure = _stretched(structure, length_z / found_z, factor, comparison.windows[0].each[0])
             sigma, porosity = structure.parameters()
             structure = structure.with_parameters(np.maximum(sigma * factor, _MIN_SIGMA), porosity)
-    return Match(structure, objective(descriptors, target.descriptors), length, solids)
+    each = [sections for one in solids for sections in one]
+    return Match(structure, comparison.objective(found), comparison.voxels(lengths), each)
 
 
 def _stretched(structure: Graded, ratio: np.ndarray, factor: np.ndarray, windows: DepthWindows) -> Graded:
@@ -328,54 +355,69 @@ def _stretched(structure: Graded, ratio: np.ndarray, factor: np.ndarray, windows
     return replace(structure, anisotropy=tuple(map(float, values)))
 
 
-def match_porosity(
-    structure: Structure, target: np.ndarray, sections: Sections, windows: DepthWindows
-) -> tuple[Structure, list[np.ndarray]]:
-    """Fit the porosities before closing, so that the sections have the porosities of the target in their images.
+def _match_porosity(structure: Structure, comparison: _Comparison) -> tuple[Structure, list[list[list[np.ndarray]]]]:
+    """Fit the porosities before closing, so that the sections have the porosities of the targets in their images.
 
     Parameters
     ----------
     structure : Structure
         Initial values; its widths are left as they are.
-    target : (n,) ndarray
-        Pore fraction in each window.
-    sections : Sections
-        Where it is cut.
-    windows : DepthWindows
-        Rows that determine each porosity.
+    comparison : _Comparison
 
     Returns
     -------
     structure : Structure
         With the fitted porosities.
-    solids : list of (depth, width) ndarray of bool
-        Its sections, as in a segmented image.
+    solids : list of list of list of (depth, width) ndarray of bool
+        Its sections for each micrograph of each magnification, as in a segmented image.
     """
-    fields = sections.fields(structure)
-    goal = normal_quantile(np.clip(target, _MIN_FRACTION, 1 - _MIN_FRACTION))
-    solids = sections.observe(structure, fields)
+    sections = [magnification.sections for magnification in comparison.magnifications]
+    fields = [[one.fields(structure) for one in group] for group in sections]
+
+    def observe() -> list[list[list[np.ndarray]]]:
+        return [
+            [one.observe(structure, field) for one, field in zip(group, fields_of_group, strict=True)]
+            for group, fields_of_group in zip(sections, fields, strict=True)
+        ]
+
+    goals = [_quantile(target.porosity) for target in comparison.targets]
+    solids = observe()
     for _ in range(_POROSITY_ITERATIONS):
         sigma, porosity = structure.parameters()
-        section_porosity = product(windows.porosity, 1 - np.mean(solids, axis=(0, 2)))
-        step = goal - normal_quantile(np.clip(section_porosity, _MIN_FRACTION, 1 - _MIN_FRACTION))
-        if len(step) == len(windows.inverse_overlap):
-            step = np.clip(product(windows.inverse_overlap, step), -_MAX_STEP, _MAX_STEP)
+        found = [windows.porosity(group) for windows, group in zip(comparison.windows, solids, strict=True)]
+        step = comparison.porosity([goal - _quantile(one) for goal, one in zip(goals, found, strict=True)])
+        step = np.clip(step, -_MAX_STEP, _MAX_STEP)
         porosity = np.clip(normal_cdf(normal_quantile(porosity) + step), _MIN_FRACTION, 1 - _MIN_FRACTION)
         structure = structure.with_parameters(sigma, porosity)
-        solids = sections.observe(structure, fields)
+        solids = observe()
     return structure, solids
 
 
-def initial_structure(structure: Structure, target: Target, scales: DescriptorScales) -> Structure:
-    """Initial widths and porosities: those of an unclosed Gaussian structure with the descriptors of the target."""
-    lengths = half_correlation_length(target.descriptors.correlation, scales.lags)
-    lengths = np.where(np.isfinite(lengths), lengths, np.nanmean(lengths))
-    porosity = np.clip(target.porosity, _MIN_FRACTION, 1 - _MIN_FRACTION)
-    if target.length_z is not None and isinstance(structure, Graded):
-        ratio = np.clip(np.nan_to_num(target.length_z / lengths, nan=1.0), *_ANISOTROPY_RANGE)
+def _quantile(porosity: np.ndarray) -> np.ndarray:
+    return np.asarray(normal_quantile(np.clip(porosity, _MIN_FRACTION, 1 - _MIN_FRACTION)))
+
+
+def initial_structure(
+    structure: Structure, targets: Sequence[Target], magnifications: Sequence[Magnification]
+) -> Structure:
+    """Initial widths and porosities: those of an unclosed Gaussian structure with the descriptors of the targets."""
+    comparison = _Comparison.of(structure, targets, magnifications)
+    each = []
+    for lengths, magnification in zip(comparison.lengths(targets), magnifications, strict=True):
+        known = np.where(np.isfinite(lengths), lengths, np.nanmean(lengths))
+        each.append(known * magnification.pixel)
+    if len(targets) == 1:
+        lengths, porosity = each[0], targets[0].porosity
+    else:
+        lengths = exp(comparison.sigma([log(length) for length in each]))
+        porosity = normal_cdf(comparison.porosity([_quantile(target.porosity) for target in targets]))
+    length_z = targets[0].length_z
+    if length_z is not None and isinstance(structure, Graded):
+        ratio = np.clip(np.nan_to_num(length_z / lengths, nan=1.0), *_ANISOTROPY_RANGE)
         if len(structure.anisotropy) == 1:
             ratio = exp(log(ratio).mean(keepdims=True))
         structure = replace(structure, anisotropy=tuple(map(float, ratio)))
+    porosity = np.clip(porosity, _MIN_FRACTION, 1 - _MIN_FRACTION)
     return structure.with_parameters(np.maximum(lengths / 1.5, _MIN_SIGMA), porosity)
 
 

@@ -3,58 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field
 
-from membrane_dask.config import BaseStudy, InputFile, Model, _ordered, parameter
+from membrane_dask.config import BaseStudy, Model, _ordered, parameter
 from membrane_dask.errors import Problem, Source, StudyError
 from membrane_dask.former_names import warn
-from membrane_dask.io.image_metadata import find_text_file
 from membrane_dask.physics.imaging.morphology import squared_radius
-from membrane_dask.quantities import LengthNm, Number, Numbers, Range, Whole, as_tuple, convert, split_quantity
-
-
-def _checked_blur(value: object) -> str:
-    text = value if isinstance(value, str) else str(value)  # a number, whose unit is missing
-    blur_in_pixels(text, 1.0)
-    return text
-
-
-#: Blur with its unit, as the user gave it: pixels can only be converted once the pixel size is known.
-Blur = Annotated[str, BeforeValidator(_checked_blur)]
-
-
-def blur_in_pixels(text: str, pixel_nm: float) -> tuple[float, float | None]:
-    """Blur and its standard error, pixels; None without one.
-
-    Raises
-    ------
-    ValueError
-        If the text is no such value.
-    """
-    try:
-        numbers, unit = split_quantity(text)
-        factor = 1.0 if unit in ("px", "pixel", "pixels") else convert(1.0, unit, "nm") / pixel_nm
-        blur, *deviation = (number * factor for number in numbers)
-    except Exception as error:
-        raise ValueError(f"a value with its unit is needed, for example 1.2 +- 0.1 px (got {text!r})") from error
-    if " to " in text or any(value < 0 for value in (blur, *deviation)):
-        raise ValueError(f"must be at least 0, with an error of at least 0, for example 1.2 +- 0.1 px (got {text!r})")
-    return blur, deviation[0] if deviation else None
-
-
-class Crop(Model):
-    """Margins that are cropped from the micrograph as it is turned, such as resin above the skin."""
-
-    top: Whole = parameter(0, "rows above the feed side", unit="pixel", ge=0)
-    bottom: Whole = parameter(
-        0, "rows below; a databar that the metadata of the file name is cut before", unit="pixel", ge=0
-    )
-    left: Whole = parameter(0, "columns", unit="pixel", ge=0)
-    right: Whole = parameter(0, "columns", unit="pixel", ge=0)
+from membrane_dask.quantities import LengthNm, Number, Numbers, Range, Whole
+from membrane_dask.studies.reconstruct.image_settings import ImageSettings, MicrographSettings
 
 
 class Segmentation(Model):
@@ -82,42 +42,6 @@ class Segmentation(Model):
     def _inconsistencies(self) -> Iterator[Problem]:
         if self.median != "auto" and self.median % 2 == 0:
             yield Problem(("median",), f"must be odd (got {self.median})")
-
-
-class Imaging(Model):
-    """How the image shows the section; what is not given is estimated from it. `imaging: none` sets the method."""
-
-    method: Literal["auto", "none"] = parameter(
-        "auto",
-        "auto: sections of trials are blurred, noisy and segmented as in the image before they are compared with it; "
-        "none: they are compared as they are, as always with a binary image of no given blur and with the published "
-        "search",
-        unit="",
-    )
-    blur: Blur | None = parameter(
-        None,
-        "standard deviation of the point-spread function and its standard error, in pixels or as a length, for example "
-        "1.2 +- 0.1 px; without an error it has that of an estimate. Required where the image has too few edges",
-        unit="px, nm, ...",
-    )
-    noise: Number | None = parameter(
-        None, "standard deviation of the noise; grey values from 0, black, to 1, white", ge=0, le=1
-    )
-    levels: Range | None = parameter(None, "grey values of pores and solid, from 0, black, to 1, white")
-    supersampling: Literal["auto"] | Annotated[Whole, Field(ge=1, le=4)] = parameter(
-        "auto",
-        "voxels a pixel along either axis at which the sections of trials are cut; auto: 2 where the half-correlation "
-        "length of the structure is below 1.7 pixels, else 1",
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _method_alone(cls, value: object) -> object:
-        return {"method": value} if isinstance(value, str) else value
-
-    def _inconsistencies(self) -> Iterator[Problem]:
-        if self.levels and (min(self.levels) < 0 or max(self.levels) > 1):
-            yield Problem(("levels",), f"must lie within [0, 1] (got {list(self.levels)})")
 
 
 class Search(Model):
@@ -283,63 +207,30 @@ class VolumeSettings(Model):
     )
 
 
-class ReconstructStudy(BaseStudy):
-    """Three-dimensional structures that match one cross-section micrograph (Chamani)."""
+class ReconstructStudy(BaseStudy, MicrographSettings):
+    """Three-dimensional structures that match cross-section micrographs (Chamani)."""
 
     results_version: ClassVar[int] = 3
 
     kind: Literal["reconstruct"] = "reconstruct"
-    input: InputFile = Field(
-        description="micrograph, TIFF, PNG, JPEG, BMP or .npy, grey; rows run along the depth, from the feed side down",
-        json_schema_extra={"unit": "", "example": "micrograph.tif"},
+    images: tuple[ImageSettings, ...] = parameter(
+        (),
+        "several micrographs in place of input: [{input: a.tif}, {input: b.tif}], of one or of several magnifications; "
+        "page, pixel_size, databar, rotate, flip, resample, pores, charging, crop and imaging of the study hold for "
+        "all that do not give their own",
+        unit="",
     )
-    page: Whole | None = parameter(None, "number of the image in a stack, from 0", unit="", ge=0)
-    pixel_size: LengthNm | None = parameter(
+    thickness: LengthNm | None = parameter(
         None,
-        "edge of a pixel, with its unit, for example 3 nm; becomes the edge of a voxel. Default: that in the metadata "
-        "of the file (FEI, Zeiss, TESCAN, OME, ImageJ) or in metadata_file; required where there is none, and refused "
-        "where it differs by more than 2 %",
+        "thickness of the membrane, of which images with a depth show a part; required where no image shows the whole",
         unit="nm, um, ...",
     )
-    metadata_file: InputFile | None = parameter(
-        None,
-        "text file that the microscope has written with the image (JEOL, Hitachi .txt; TESCAN .hdr); default one of "
-        "the same name",
+    contradictions: Literal["stop", "ignore"] = parameter(
+        "stop",
+        "stop: refuse images whose porosities differ by more than 3 standard deviations at the same depth; ignore: "
+        "report them",
         unit="",
     )
-    databar: Literal["auto", "none"] = parameter(
-        "auto",
-        "auto: a databar below the image is cut, by its metadata or by its flat rows; none: nothing is cut but crop",
-        unit="",
-    )
-    rotate: Literal[0, 90, 180, 270] = parameter(
-        0, "clockwise rotation that brings the feed side to the top", unit="degree"
-    )
-    flip: Literal["none", "depth", "width"] = parameter(
-        "none", "mirror the rotated image along its depth (the feed side is below) or its width", unit=""
-    )
-    resample: Literal["none", "x", "z"] = parameter(
-        "none",
-        "pixels that are not square: x or z averages the finer pixels along the width or the depth to the size of the "
-        "coarser ones; none refuses them",
-        unit="",
-    )
-    mask: InputFile | None = parameter(
-        None,
-        "image of the same size; pixels where it is zero are left out of the descriptors, of the choice of knots, and "
-        "of the check for charged rows",
-        unit="",
-    )
-    pores: Literal["dark", "bright"] | Whole | Annotated[tuple[Whole, ...], BeforeValidator(as_tuple)] = parameter(
-        "dark",
-        "dark or bright: the darker or the brighter phase; or the label of the pores in an image of labels, such as 0, "
-        "or a list of labels",
-        unit="",
-    )
-    charging: Literal["stop", "ignore"] = parameter(
-        "stop", "stop: refuse an image of which more than 2 % of the rows are charged; ignore: report them", unit=""
-    )
-    crop: Crop = parameter(Crop(), "margins that are cropped", unit="")
     replicates: Whole = parameter(
         1,
         "structures, each from its own random field; the first is the best match, the others are matched to the "
@@ -348,7 +239,6 @@ class ReconstructStudy(BaseStudy):
         le=10_000,
     )
     segmentation: Segmentation = parameter(Segmentation(), "segmentation into pores and solid", unit="")
-    imaging: Imaging = parameter(Imaging(), "blur, noise and grey levels of the image", unit="")
     model: StructureModel = parameter(StructureModel(), "model of the structure", unit="")
     search: Search = parameter(Search(), "search for the matching structure", unit="")
     goodness_of_fit: GoodnessOfFit = parameter(
@@ -362,14 +252,50 @@ class ReconstructStudy(BaseStudy):
             yield Problem(("model", "anisotropy"), f"needs search.method: direct (got {self.search.method})")
         if self.model.macrovoids != "none" and self.search.method == "published":
             yield Problem(("model", "macrovoids"), "needs search.method: direct or bayesian (got published)")
-        if self.mask and self.mask.name == self.input.name:
-            yield Problem(
-                ("mask",), f"must have another name than input, as a run keeps copies of both (got {self.mask.name!r})"
-            )
+        if not self.input and not self.images:
+            description = type(self).model_fields["input"].description
+            yield Problem(("input",), f"required: {description}; for example 'micrograph.tif'")
+        if self.images:
+            yield from self._inconsistencies_of_images()
+        yield from self._repeated_names()
+
+    def _inconsistencies_of_images(self) -> Iterator[Problem]:
+        for name in ("input", "mask", "metadata_file"):
+            if getattr(self, name):
+                yield Problem((name,), "is given as well as images; give it with the image that it belongs to")
+        if self.search.method == "published":
+            yield Problem(("images",), "needs search.method: direct or bayesian; the published search takes one image")
+        for name in ("anisotropy", "macrovoids"):
+            if len(self.images) > 1 and (value := getattr(self.model, name)) != "none":
+                yield Problem(("model", name), f"is fitted to a single micrograph only; use none (got {value})")
+
+    def _repeated_names(self) -> Iterator[Problem]:
+        """Problems of different files of one name."""
+        paths: dict[str, Path] = {}
+        for field, path in self.inputs().items():
+            if paths.setdefault(path.name, path).resolve() != path.resolve():
+                where = tuple(int(part) if part.isdigit() else part for part in field.split("."))
+                yield Problem(
+                    where,
+                    f"must have another name than {str(paths[path.name])!r}, as a run keeps copies of both (got "
+                    f"{str(path)!r})",
+                )
 
     @classmethod
     def _present_layout(cls, settings: Mapping[str, Any], source: Source) -> Mapping[str, Any]:
-        """Settings with ``pores`` in place of ``segmentation.pores``, its former name."""
+        """Settings with ``pores`` in place of ``segmentation.pores``, and with those of each image written out."""
+        settings = cls._with_present_pores(settings, source)
+        images = settings.get("images")
+        if not isinstance(images, Sequence) or isinstance(images, str):
+            return settings
+        shared = set(MicrographSettings.model_fields) - {"input", "mask", "metadata_file"}
+        common = {name: value for name, value in settings.items() if name in shared}
+        entries = [{"input": entry} if isinstance(entry, (str, Path)) else entry for entry in images]
+        entries = [{**common, **entry} if isinstance(entry, Mapping) else entry for entry in entries]
+        return {**settings, "images": entries}
+
+    @staticmethod
+    def _with_present_pores(settings: Mapping[str, Any], source: Source) -> Mapping[str, Any]:
         segmentation = settings.get("segmentation")
         if not isinstance(segmentation, Mapping) or "pores" not in segmentation:
             return settings
@@ -382,10 +308,23 @@ class ReconstructStudy(BaseStudy):
         remaining = {name: value for name, value in segmentation.items() if name != "pores"}
         return {**settings, "segmentation": remaining, "pores": segmentation["pores"]}
 
-    def inputs(self) -> dict[str, Path]:
-        """Files that the study reads, by field: the micrograph, its mask, and the text file of the microscope."""
-        files = {"input": self.input, "mask": self.mask, "metadata_file": self.metadata_file or self._text_file()}
-        return {name: path for name, path in files.items() if path}
+    @property
+    def micrographs(self) -> tuple[MicrographSettings, ...]:
+        """Settings of each micrograph."""
+        return self.images or (self,)
 
-    def _text_file(self) -> Path | None:
-        return find_text_file(self.input) if isinstance(self.input, Path) else None
+    def inputs(self) -> dict[str, Path]:
+        """Files that the study reads, by field: micrographs, their masks, and the text files of the microscope."""
+        if not self.images:
+            return self.files
+        return {f"images.{i}.{name}": path for i, one in enumerate(self.images) for name, path in one.files.items()}
+
+    def with_inputs(self, paths: Mapping[str, Path]) -> ReconstructStudy:
+        """The study with other paths of its files, by field as in :meth:`inputs`."""
+        if not self.images:
+            return self.model_copy(update=dict(paths))
+        images = [
+            image.model_copy(update={name: paths[f"images.{number}.{name}"] for name in image.files})
+            for number, image in enumerate(self.images)
+        ]
+        return self.model_copy(update={"images": tuple(images)})

@@ -68,12 +68,15 @@ class FitProgram:
         iteration.
     seed : tuple of int
         Entropy and spawn key that no other unit has.
+    images : int
+        Number of micrographs.
     """
 
     settings: GoodnessOfFit
     replicates: int
     refits: bool
     seed: tuple[int, ...]
+    images: int = 1
 
     @property
     def sources(self) -> int:
@@ -81,10 +84,11 @@ class FitProgram:
         return min(self.replicates, _MAX_REPLICATES) if self.replicates >= _MIN_REPLICATES else 1
 
     @property
-    def _chunks(self) -> list[int]:
-        """Sections of each unit of a replicate."""
+    def _chunks(self) -> list[tuple[int, int]]:
+        """Number of the micrograph and of the sections of each unit of a replicate."""
         n = -(-self.settings.sections // self.sources)
-        return [min(_UNIT_SECTIONS, n - first) for first in range(0, n, _UNIT_SECTIONS)]
+        chunks = [min(_UNIT_SECTIONS, n - first) for first in range(0, n, _UNIT_SECTIONS)]
+        return [(image, chunk) for image in range(self.images) for chunk in chunks]
 
     @property
     def scratch(self) -> list[Scratch]:
@@ -101,11 +105,11 @@ class FitProgram:
         units = [
             Unit(
                 f"{FIT_SECTIONS},replicate={replicate},unit={number}", FIT_SECTIONS, (replicate, number),
-                {"structure": structure, "sections": n}, (*self.seed, 0, replicate, number),
+                {"structure": structure, "image": image, "sections": n}, (*self.seed, 0, replicate, number),
             )
             for replicate, structure in enumerate(structures[: self.sources])
             if structure
-            for number, n in enumerate(self._chunks)
+            for number, (image, n) in enumerate(self._chunks)
         ]  # fmt: skip
         if self.refits and structures[0]:
             units += [
@@ -117,7 +121,7 @@ class FitProgram:
     def tables(
         self,
         read: Callable[[str], Any],
-        micrograph: FitInput,
+        micrographs: Sequence[FitInput],
         objective: float,
     ) -> list[Dataset]:
         """Tables of the finished units; none before there are any.
@@ -126,8 +130,8 @@ class FitProgram:
         ----------
         read : callable
             Of :meth:`membrane_dask.program.Program.collect`.
-        micrograph : FitInput
-            Data of the micrograph.
+        micrographs : sequence of FitInput
+            Data of the micrographs.
         objective : float
             Of the best match.
         """
@@ -135,28 +139,36 @@ class FitProgram:
         if not any(index[0] == 0 for index in units):
             return []
         sources = {index[0] for index in units}
-        statistics = np.concatenate([arrays["statistics"] for arrays in units.values()])
-        columns = iter(statistics.T)
-        observed = micrograph.statistics
-        predicted = {group: {name: next(columns) for name in names} for group, names in observed.items()}
-        refits = [float(arrays["objective"]) for _, arrays in sorted(read(REFITS).items())] if self._has_refits else []
-        if len(refits) >= _MIN_REPLICATES:
-            observed = {**observed, "objective": {"best match": float(log(max(objective, 1e-6)))}}
-            predicted["objective"] = {"best match": log(np.maximum(refits, 1e-6))}
         level = self.settings.significance / (1 if len(sources) >= _MIN_REPLICATES else _BEST_MATCH_LEVEL)
-        comparisons = compare(observed, predicted, significance=level)
-        best = np.concatenate([arrays["distributions"] for index, arrays in units.items() if index[0] == 0])
-        everything = np.concatenate([arrays["distributions"] for arrays in units.values()])
-        return [
-            _fit_table(
-                comparisons,
-                summary(comparisons, micrograph.solid, micrograph.pixel_nm),
-                level,
-                len(statistics),
-                len(sources),
-            ),
-            _distance_table(micrograph, best, everything),
-        ]
+        refits = [float(arrays["objective"]) for _, arrays in sorted(read(REFITS).items())] if self._has_refits else []
+        comparisons: list[tuple[str, Comparison]] = []
+        sentences: list[str] = []
+        distances, n_sections = [], 0
+        for image, micrograph in enumerate(micrographs):
+            own = {index: arrays for index, arrays in units.items() if self._chunks[index[1]][0] == image}
+            if not any(index[0] == 0 for index in own):
+                return []
+            statistics = np.concatenate([arrays["statistics"] for arrays in own.values()])
+            columns = iter(statistics.T)
+            observed = micrograph.statistics
+            predicted = {group: {name: next(columns) for name in names} for group, names in observed.items()}
+            if image == 0 and len(refits) >= _MIN_REPLICATES:
+                observed = {**observed, "objective": {"best match": float(log(max(objective, 1e-6)))}}
+                predicted["objective"] = {"best match": log(np.maximum(refits, 1e-6))}
+            compared = compare(observed, predicted, significance=level / self.images)
+            prefix = f"Image {image}: " if self.images > 1 else ""
+            comparisons += [(prefix.lower(), one) for one in compared]
+            own_sentences = summary(compared, micrograph.solid, micrograph.pixel_nm)
+            if any(one.flagged for one in compared):
+                sentences += [prefix + sentence for sentence in own_sentences]
+            elif image == self.images - 1 and not sentences:
+                sentences = own_sentences
+            best = np.concatenate([arrays["distributions"] for index, arrays in own.items() if index[0] == 0])
+            everything = np.concatenate([arrays["distributions"] for arrays in own.values()])
+            name = f"distance_distributions-{image}" if self.images > 1 else "distance_distributions"
+            distances.append(_distance_table(micrograph, best, everything, name))
+            n_sections += len(statistics)
+        return [_fit_table(comparisons, sentences, level, n_sections, len(sources)), *distances]
 
     @property
     def _has_refits(self) -> bool:
@@ -164,8 +176,13 @@ class FitProgram:
 
 
 def _fit_table(
-    comparisons: Sequence[Comparison], sentences: Sequence[str], level: float, sections: int, replicates: int
+    labelled: Sequence[tuple[str, Comparison]],
+    sentences: Sequence[str],
+    level: float,
+    sections: int,
+    replicates: int,
 ) -> Dataset:
+    comparisons = [one for _, one in labelled]
     values = {
         "group": np.array([one.group for one in comparisons], "T"),
         "observed": np.array([one.observed for one in comparisons]),
@@ -175,11 +192,11 @@ def _fit_table(
         "flagged": np.array([one.flagged for one in comparisons], "u1"),
     }
     attrs = {"summary": list(sentences), "significance": level, "sections": sections, "replicates": replicates}
-    labels = {"statistic": np.array([f"{one.group}: {one.name}" for one in comparisons], "T")}
+    labels = {"statistic": np.array([f"{prefix}{one.group}: {one.name}" for prefix, one in labelled], "T")}
     return Dataset(GOODNESS_OF_FIT, values, (), labels, attrs)
 
 
-def _distance_table(micrograph: FitInput, best: np.ndarray, sections: np.ndarray) -> Dataset:
+def _distance_table(micrograph: FitInput, best: np.ndarray, sections: np.ndarray, name: str) -> Dataset:
     """Distributions of the micrograph, and of sections ``(n_sections, section, phase, distance)``."""
     low, high = np.nanquantile(sections, _ENVELOPE, axis=0)
     values = {
@@ -194,4 +211,5 @@ def _distance_table(micrograph: FitInput, best: np.ndarray, sections: np.ndarray
         {name: array.swapaxes(0, 1) for name, array in values.items()},
         labels={"distance": DISTANCE_EDGES * micrograph.pixel_nm},
         attrs={"section_meanings": ranges, "phase_meanings": "pore solid"},
+        name=name,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import matplotlib as mpl
 import xarray as xr
 from matplotlib.figure import Figure
@@ -12,13 +14,15 @@ from membrane_dask.report.page import STYLE, Grid, Picture, Section, picture
 _MICROGRAPH, _MODEL = "#111111", "#1f5fa8"
 
 
-def goodness_of_fit_section(fit: xr.Dataset, distances: xr.Dataset) -> Section:
+def goodness_of_fit_section(fit: xr.Dataset, distances: Sequence[xr.Dataset]) -> Section:
     """Section of the report.
 
     Parameters
     ----------
-    fit, distances : xarray.Dataset
-        Groups ``goodness_of_fit`` and ``distance_distributions``.
+    fit : xarray.Dataset
+        Group ``goodness_of_fit``.
+    distances : sequence of xarray.Dataset
+        Group ``distance_distributions`` of each micrograph.
     """
     sentences = list(fit.attrs["summary"])
     replicates = int(fit.attrs["replicates"])
@@ -42,10 +46,11 @@ def goodness_of_fit_section(fit: xr.Dataset, distances: xr.Dataset) -> Section:
     ]
     header = ("statistic", "micrograph", "sections of the model", "p")
     caption = "Statistics, mostly logarithms; * differs."
-    return Section("Goodness of fit", text, [_distance_figure(distances), Grid(header, rows, caption)])
+    figures = [_distance_figure(one, number if len(distances) > 1 else None) for number, one in enumerate(distances)]
+    return Section("Goodness of fit", text, [*figures, Grid(header, rows, caption)])
 
 
-def _distance_figure(distances: xr.Dataset) -> Picture:
+def _distance_figure(distances: xr.Dataset, image: int | None = None) -> Picture:
     names = distances.attrs["section_meanings"], ("pores", "solid")
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9, 5.2), layout="constrained")
@@ -67,4 +72,6 @@ def _distance_figure(distances: xr.Dataset) -> Picture:
         "Distribution of the distance to the other phase: micrograph, mean of the sections of the best match, and the "
         "range from 5 to 95 % of all sections at each distance."
     )
+    if image is not None:
+        caption = f"Image {image}. {caption}"
     return picture(figure, caption, caption)

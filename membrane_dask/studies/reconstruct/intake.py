@@ -22,7 +22,7 @@ from membrane_dask.physics.imaging.grey_values import (
     saturation,
 )
 from membrane_dask.physics.imaging.resampling import area_means
-from membrane_dask.studies.reconstruct.config import ReconstructStudy
+from membrane_dask.studies.reconstruct.image_settings import MicrographSettings
 
 #: Pixels of a micrograph; its segmentation and description take about 80 bytes each.
 _MAX_PIXELS = 50_000_000
@@ -71,14 +71,15 @@ class Section:
 class _Intake:
     """Steps of one micrograph, with what they report."""
 
-    study: ReconstructStudy
+    settings: MicrographSettings
+    where: tuple[str | int, ...]
     source: Source | None
     remarks: list[tuple[str, str]] = field(default_factory=list)
 
     def error(self, message: str, name: str = "input") -> StudyError:
         """Error of a field; that of the input names its file."""
-        suffix = f" (got {str(self.study.input)!r})" if name == "input" else ""
-        return StudyError([Problem((name,), f"{message}{suffix}")], self.source)
+        suffix = f" (got {str(self.settings.input)!r})" if name == "input" else ""
+        return StudyError([Problem((*self.where, name), f"{message}{suffix}")], self.source)
 
     def report(self, subject: str, text: str) -> None:
         """Add a line to the plan."""
@@ -88,14 +89,14 @@ class _Intake:
 
     def turned(self, image: np.ndarray) -> np.ndarray:
         """View of an image as the study turns and mirrors it."""
-        turned = np.rot90(image, -self.study.rotate // 90)
-        axis = {"none": None, "depth": 0, "width": 1}[self.study.flip]
+        turned = np.rot90(image, -self.settings.rotate // 90)
+        axis = {"none": None, "depth": 0, "width": 1}[self.settings.flip]
         return turned if axis is None else np.flip(turned, axis)
 
     def turned_back(self, image: np.ndarray) -> np.ndarray:
         """View of a turned image in the orientation of the file."""
-        axis = {"none": None, "depth": 0, "width": 1}[self.study.flip]
-        return np.rot90(image if axis is None else np.flip(image, axis), self.study.rotate // 90)
+        axis = {"none": None, "depth": 0, "width": 1}[self.settings.flip]
+        return np.rot90(image if axis is None else np.flip(image, axis), self.settings.rotate // 90)
 
     def side(self, border: Literal["top", "bottom"]) -> str:
         """Setting of ``crop`` for a border of the image in its file."""
@@ -107,7 +108,7 @@ class _Intake:
 
     def cropped(self, turned: np.ndarray) -> np.ndarray:
         """View of a turned image without the margins of the study."""
-        crop, (rows, columns) = self.study.crop, turned.shape
+        crop, (rows, columns) = self.settings.crop, turned.shape
         view = turned[crop.top : max(0, rows - crop.bottom), crop.left : max(0, columns - crop.right)]
         if not view.size:
             raise self.error(f"leaves nothing of an image of {rows} x {columns} pixels", "crop")
@@ -124,7 +125,7 @@ class _Intake:
         rows = micrograph.metadata.databar
         if not rows:
             return 0
-        if self.study.databar == "none":
+        if self.settings.databar == "none":
             self.report("databar", f"{rows} rows by {micrograph.source}: not cut, as databar is none")
             return 0
         self.report("databar", f"{rows} rows below the image by {micrograph.source}: cut (databar: none keeps them)")
@@ -132,7 +133,7 @@ class _Intake:
 
     def burnt_in_databar(self, view: np.ndarray) -> int:
         """Rows of a databar at the lower border of the cropped image, in the orientation of its file."""
-        if self.study.databar == "none":
+        if self.settings.databar == "none":
             return 0
         cut = 0
         for strip in find_strips(view):
@@ -151,7 +152,7 @@ class _Intake:
     def drawn_text(self, view: np.ndarray) -> None:
         """Report text or a scale bar that is drawn into the cropped image."""
         drawn = find_drawn_rows(view)
-        if drawn and self.study.databar == "auto":
+        if drawn and self.settings.databar == "auto":
             start, stop, value = drawn
             border: Literal["top", "bottom"] = "top" if stop <= len(view) / 2 else "bottom"
             margin = (stop if border == "top" else len(view) - start) + self._margin(border)
@@ -163,7 +164,7 @@ class _Intake:
 
     def _margin(self, border: Literal["top", "bottom"]) -> int:
         """Pixels that the study crops at a border of the file."""
-        return int(getattr(self.study.crop, self.side(border)))
+        return int(getattr(self.settings.crop, self.side(border)))
 
     def _refuse_strip(self, strip: Strip, rows: int, look: str) -> None:
         """Ask about a strip that is not at the lower border; a blank one at the upper border is only reported."""
@@ -185,7 +186,7 @@ class _Intake:
 
     def pixel(self, micrograph: Micrograph) -> tuple[float, float]:
         """Width and depth of a pixel of the turned image in nm, after a comparison of study and file."""
-        size: float | None = self.study.pixel_size
+        size: float | None = self.settings.pixel_size
         stated = micrograph.metadata.pixels
         if size is None and len(stated) != 1:
             verb = "required" if not stated else "required, as the file is ambiguous"
@@ -215,7 +216,7 @@ class _Intake:
                     "pixel_size",
                 )
         self.report("pixel", f"{as_size(width, height)} nm, {text}")
-        return (height, width) if self.study.rotate in (90, 270) else (width, height)
+        return (height, width) if self.settings.rotate in (90, 270) else (width, height)
 
     def square(
         self, section: np.ndarray, pixel: tuple[float, float], is_binary: bool
@@ -224,15 +225,15 @@ class _Intake:
         width, depth = pixel
         axis, finer = (1, "x") if width < depth else (0, "z")
         if not differs(width, depth, _SQUARE):
-            if self.study.resample != "none":
+            if self.settings.resample != "none":
                 raise self.error(
-                    f"the pixels are square ({width:.4g} nm): leave it out (got {self.study.resample!r})", "resample"
+                    f"the pixels are square ({width:.4g} nm): leave it out (got {self.settings.resample!r})", "resample"
                 )
             return section, width, 1.0
-        if self.study.resample != finer:
+        if self.settings.resample != finer:
             size = f"{width:.4g} x {depth:.4g} nm (x, z)"
-            reason = f"its pixels are {size}, not square" if self.study.resample == "none" else f"pixels are {size}"
-            name = "input" if self.study.resample == "none" else "resample"
+            reason = f"its pixels are {size}, not square" if self.settings.resample == "none" else f"pixels are {size}"
+            name = "input" if self.settings.resample == "none" else "resample"
             raise self.error(
                 f"{reason}; resample: {finer} averages them along {finer} to {max(pixel):.4g} x {max(pixel):.4g} nm",
                 name,
@@ -255,7 +256,7 @@ class _Intake:
             raise self.error(
                 f"the image holds values that are not finite, as in row {row}, column {column} of the section"
             )
-        pores, labels = self.study.pores, find_labels(image, micrograph.is_lossy)
+        pores, labels = self.settings.pores, find_labels(image, micrograph.is_lossy)
         if labels is not None and len(labels.values) != 2 and pores in ("dark", "bright"):
             if len(labels.values) < 2:
                 return image, _phase(pores), False  # constant: the segmentation says so
@@ -318,13 +319,13 @@ class _Intake:
             return
         listed = ", ".join(str(first + row) for row in rows[:_LISTED]) + (", ..." if len(rows) > _LISTED else "")
         text = f"{len(rows)} of {len(view)} rows deviate from their neighbours by more than 5 times the noise: {listed}"
-        if len(rows) > _MAX_CHARGED * len(view) and self.study.charging == "stop":
+        if len(rows) > _MAX_CHARGED * len(view) and self.settings.charging == "stop":
             raise self.error(f"{text}; charging: ignore uses them, mask leaves them out", "charging")
         self.report("charging", text)
 
     def mask(self, micrograph: Micrograph) -> np.ndarray | None:
         """Pixels that are used, of the whole file; None for all."""
-        path = self.study.mask
+        path = self.settings.mask
         if path is None:
             return None
         try:
@@ -349,17 +350,27 @@ def _phase(pores: object) -> Literal["dark", "bright"]:
     return "bright" if pores == "bright" else "dark"
 
 
-def take_in(study: ReconstructStudy, source: Source | None) -> Section:
-    """Read the micrograph of a study and prepare the section that is segmented.
+def take_in(settings: MicrographSettings, source: Source | None, where: tuple[str | int, ...] = ()) -> Section:
+    """Read a micrograph and prepare the section that is segmented.
+
+    Parameters
+    ----------
+    settings : MicrographSettings
+        Settings of the micrograph.
+    source : Source, optional
+        Positions of the settings, for errors.
+    where : tuple of str or int
+        Where in the study these settings are.
 
     Raises
     ------
     StudyError
         If it cannot be read, or the file leaves a choice that the study does not make.
     """
-    intake = _Intake(study, source)
+    intake = _Intake(settings, where, source)
+    assert settings.input is not None
     try:
-        micrograph = read_micrograph(study.input, study.page, study.inputs().get("metadata_file"))
+        micrograph = read_micrograph(settings.input, settings.page, settings.text_file)
     except ValueError as error:
         message = str(error)
         raise intake.error(

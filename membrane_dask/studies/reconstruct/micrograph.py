@@ -1,4 +1,4 @@
-"""Input of a reconstruction: the cropped and segmented micrograph, checked for what a reconstruction needs."""
+"""Input of a reconstruction: cropped and segmented micrographs, checked for what a reconstruction needs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from membrane_dask.physics.imaging.segmentation import Segmentation, segment
 from membrane_dask.physics.reconstruction.descriptors import DescriptorScales
 from membrane_dask.physics.reconstruction.distance_objective import DISTANCE_EDGES
 from membrane_dask.program import Dataset
-from membrane_dask.studies.reconstruct.config import ReconstructStudy, blur_in_pixels
+from membrane_dask.studies.reconstruct.config import ReconstructStudy
+from membrane_dask.studies.reconstruct.image_settings import MicrographSettings, blur_in_pixels
 from membrane_dask.studies.reconstruct.intake import Section, take_in
 from membrane_dask.studies.reconstruct.section_checks import section_remarks
 from membrane_dask.studies.reconstruct.variables import MICROGRAPH
@@ -28,12 +29,15 @@ class SegmentedMicrograph:
 
     Parameters
     ----------
+    settings : MicrographSettings
+        What the study says of it.
     section : Section
         The image as it was segmented, and what was decided about it.
     segmentation : Segmentation
         Its segmentation.
     """
 
+    settings: MicrographSettings
     section: Section
     segmentation: Segmentation
 
@@ -66,15 +70,15 @@ class SegmentedMicrograph:
         """Segmented image, ``(depth, width)`` bool, True in the solid."""
         return self.segmentation.solid
 
-    def dataset(self, features: np.ndarray) -> Dataset:
-        """Table ``micrograph`` of the result, with the distance distributions ``features``."""
+    def dataset(self, features: np.ndarray, name: str = "micrograph", depth_nm: float = 0.0) -> Dataset:
+        """Table of the result, with the distance distributions ``features``; its first row is at ``depth_nm``."""
         values = {
             "image": self.image,
             "solid": np.where(self.solid, 255, 0).astype("u1"),
             "distance_features": features,
         }
         labels = {
-            "z": np.arange(self.image.shape[0]) * self.pixel_nm,
+            "z": depth_nm + np.arange(self.image.shape[0]) * self.pixel_nm,
             "x": np.arange(self.image.shape[1]) * self.pixel_nm,
             "section": np.arange(features.shape[0]),
             "phase": np.arange(features.shape[1]),
@@ -85,33 +89,37 @@ class SegmentedMicrograph:
             for name in ("method", "shading", "curtaining", "separation", "bias")
         }
         attrs["remarks"] = [f"{subject}: {text}" for subject, text in self.remarks]
-        return Dataset(MICROGRAPH, values, (), labels, attrs)
+        return Dataset(MICROGRAPH, values, (), labels, attrs, name)
 
 
-def load_micrograph(study: ReconstructStudy, source: Source | None) -> SegmentedMicrograph:
-    """Read, cut and segment the micrograph of a study.
+def load_micrographs(study: ReconstructStudy, source: Source | None) -> list[SegmentedMicrograph]:
+    """Read, cut and segment the micrographs of a study.
 
     Raises
     ------
     StudyError
-        If it cannot be read or segmented, has no pixel size, or nothing remains after cropping.
+        If one cannot be read or segmented, has no pixel size, or nothing remains after cropping.
     """
-    section = take_in(study, source)
-    try:
-        segmentation = segment(
-            section.image,
-            pores=section.pores,
-            priors=_image_priors(study, section.pixel_nm),
-            **study.segmentation.model_dump(),
-        )
-    except ValueError as error:
-        raise _error(f"{error} (got {str(study.input)!r})", source) from error
-    return SegmentedMicrograph(section, segmentation)
+    micrographs = []
+    for number, settings in enumerate(study.micrographs):
+        where = ("images", number) if study.images else ()
+        section = take_in(settings, source, where)
+        try:
+            segmentation = segment(
+                section.image,
+                pores=section.pores,
+                priors=_image_priors(study, settings, section.pixel_nm),
+                **study.segmentation.model_dump(),
+            )
+        except ValueError as error:
+            raise _error(f"{error} (got {str(settings.input)!r})", source, where) from error
+        micrographs.append(SegmentedMicrograph(settings, section, segmentation))
+    return micrographs
 
 
-def _image_priors(study: ReconstructStudy, pixel_nm: float) -> ImagePriors:
+def _image_priors(study: ReconstructStudy, settings: MicrographSettings, pixel_nm: float) -> ImagePriors:
     """What the user knows of the image; an image that trials are not compared through needs no estimate of the blur."""
-    imaging = study.imaging
+    imaging = settings.imaging
     if imaging.method == "none" or study.search.method == "published":
         return ImagePriors(blur=0.0)
     blur, error = blur_in_pixels(imaging.blur, pixel_nm) if imaging.blur else (None, None)
@@ -119,9 +127,9 @@ def _image_priors(study: ReconstructStudy, pixel_nm: float) -> ImagePriors:
 
 
 def descriptor_scales(
-    study: ReconstructStudy, solid: np.ndarray, source: Source | None, inside: np.ndarray | None = None
+    micrograph: SegmentedMicrograph, source: Source | None, where: tuple[str | int, ...] = ()
 ) -> DescriptorScales:
-    """Lags and radii at which the micrograph is described; ``inside`` are the pixels that are used.
+    """Lags and radii at which a micrograph is described, whose settings are at ``where`` in the study.
 
     Raises
     ------
@@ -129,13 +137,17 @@ def descriptor_scales(
         If the micrograph is too small for its correlation length.
     """
     try:
-        return DescriptorScales.suited_to(solid, inside)
+        return DescriptorScales.suited_to(micrograph.solid, micrograph.mask)
     except ValueError as error:
-        raise _error(f"{error} (got {str(study.input)!r})", source) from error
+        raise _error(f"{error} (got {str(micrograph.settings.input)!r})", source, where) from error
 
 
 def check_phases(
-    solid: np.ndarray, ranges: Sequence[tuple[float, float]], source: Source | None, inside: np.ndarray | None = None
+    solid: np.ndarray,
+    ranges: Sequence[tuple[float, float]],
+    source: Source | None,
+    inside: np.ndarray | None = None,
+    where: tuple[str | int, ...] = (),
 ) -> None:
     """Check that each range of depth holds both phases; ``inside`` are the pixels that are used.
 
@@ -154,6 +166,7 @@ def check_phases(
                 f"after segmentation the micrograph is {content} from {top:.0%} to {bottom:.0%} of its depth "
                 f"({fraction:.1%} solid); try another segmentation.method or .sensitivity, or pores",
                 source,
+                where,
             )
 
 
@@ -175,5 +188,5 @@ def check_knots(knots: Sequence[float], porosity: np.ndarray, source: Source | N
             )
 
 
-def _error(message: str, source: Source | None, field: str = "input") -> StudyError:
-    return StudyError([Problem((field,), message)], source)
+def _error(message: str, source: Source | None, where: tuple[str | int, ...] = ()) -> StudyError:
+    return StudyError([Problem((*where, "input"), message)], source)

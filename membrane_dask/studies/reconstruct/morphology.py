@@ -9,12 +9,11 @@ from typing import Literal
 import numpy as np
 
 from membrane_dask.physics.reconstruction.anisotropy import compare_with_isotropic, is_deep_enough, varies_with_depth
-from membrane_dask.physics.reconstruction.descriptors import DescriptorScales
 from membrane_dask.physics.reconstruction.directional_correlation import half_lengths
 from membrane_dask.physics.reconstruction.knot_selection import choose_knots
 from membrane_dask.physics.reconstruction.macrovoid_detection import detect_macrovoids
 from membrane_dask.physics.reconstruction.macrovoids import Macrovoids, estimate_macrovoids, poisson_interval
-from membrane_dask.physics.reconstruction.matching import Match, Sections, initial_structure, match
+from membrane_dask.physics.reconstruction.matching import Magnification, Match, initial_structure, match
 from membrane_dask.physics.reconstruction.structures import Graded, Structure
 from membrane_dask.studies.reconstruct import KIND
 from membrane_dask.studies.reconstruct.config import ReconstructStudy
@@ -120,8 +119,7 @@ def observe_morphology(
     study: ReconstructStudy,
     solid: np.ndarray,
     prototype: Structure,
-    scales: DescriptorScales,
-    sections: Sections,
+    magnification: Magnification,
     pixel_nm: float,
     inside: np.ndarray | None = None,
 ) -> Morphology:
@@ -130,7 +128,7 @@ def observe_morphology(
     Parameters
     ----------
     study : ReconstructStudy
-    solid, prototype, scales, sections, inside
+    solid, prototype, magnification, inside
         As of :func:`find_macrovoids`.
     pixel_nm : float
         Pixel size, nm.
@@ -139,13 +137,13 @@ def observe_morphology(
     anisotropy: Literal["isotropic", "constant", "by_depth"] = "isotropic"
     if study.model.macrovoids == "auto":
         has_fixed_knots = study.model.knots != "auto"
-        macrovoids = find_macrovoids(solid, inside, prototype, scales, sections, has_fixed_knots=has_fixed_knots)
+        macrovoids = find_macrovoids(solid, inside, prototype, magnification, has_fixed_knots=has_fixed_knots)
         sentence = macrovoids.describe(pixel_nm) if macrovoids else "The micrograph shows no macrovoids."
         messages.append(("macrovoids", sentence))
         inside = macrovoids.inside if macrovoids else inside
     if study.model.anisotropy != "none" and isinstance(prototype, Graded):
         by_depth = study.model.anisotropy == "by_depth"
-        number, message = choose_anisotropy(solid, inside, prototype, scales, sections, by_depth=by_depth)
+        number, message = choose_anisotropy(solid, inside, prototype, magnification, by_depth=by_depth)
         if number:
             anisotropy = "by_depth" if number > 1 else "constant"
         messages.append(("anisotropy", message))
@@ -156,8 +154,7 @@ def find_macrovoids(
     solid: np.ndarray,
     inside: np.ndarray | None,
     prototype: Structure,
-    scales: DescriptorScales,
-    sections: Sections,
+    magnification: Magnification,
     *,
     has_fixed_knots: bool = False,
 ) -> ObservedMacrovoids | None:
@@ -171,9 +168,7 @@ def find_macrovoids(
         Pixels that are used; default all.
     prototype : Structure
         Model of the other pores; only its knots and its closing matter.
-    scales : DescriptorScales
-        Lags and radii of the descriptors.
-    sections : Sections
+    magnification : Magnification
         Sections of trials, which become images like the micrograph.
     has_fixed_knots : bool
         Whether the knots are given by the study; otherwise they are chosen without the macrovoids.
@@ -190,12 +185,12 @@ def find_macrovoids(
             # Knots that were chosen with the macrovoids follow them. Pores long along the depth are no macrovoids.
             knots = prototype.knots
             if not has_fixed_knots:
-                knots = choose_knots(solid, scales, used) if n else (0.0, 1.0)
+                knots = choose_knots(solid, magnification.scales, used) if n else (0.0, 1.0)
             ones = (1.0,) * len(knots)
             model = replace(prototype, knots=knots, sigma=ones, porosity=(0.5,) * len(knots), anisotropy=ones)
-        fit = _fit(solid, used, model, scales, sections, along_depth=True)
+        fit = _fit(solid, used, model, magnification, along_depth=True)
         margin = float(np.nanmean(fit.length))
-        result = detect_macrovoids(solid, _model_sections(fit.structure, sections), margin)
+        result = detect_macrovoids(solid, _model_sections(fit.structure, magnification), margin)
         used = result.inside if inside is None else inside & result.inside
         if n > 0 and result.number == number:
             break
@@ -210,8 +205,7 @@ def choose_anisotropy(
     solid: np.ndarray,
     inside: np.ndarray | None,
     prototype: Graded,
-    scales: DescriptorScales,
-    sections: Sections,
+    magnification: Magnification,
     *,
     by_depth: bool,
 ) -> tuple[int, str]:
@@ -219,7 +213,7 @@ def choose_anisotropy(
 
     Parameters
     ----------
-    solid, inside, scales, sections
+    solid, inside, magnification
         As of :func:`find_macrovoids`.
     prototype : Graded
         Isotropic model.
@@ -238,8 +232,8 @@ def choose_anisotropy(
         if len(knots) == 1 or is_deep_enough(solid, knots, inside):
             return len(knots), f"Anisotropy at each of {len(knots)} knots, as asked for."
         return 1, "One anisotropy for all depths: the micrograph is less than 20 half-correlation lengths deep."
-    fit = _fit(solid, inside, prototype, scales, sections, along_depth=False)
-    test = compare_with_isotropic(solid, _model_sections(fit.structure, sections), knots, inside)
+    fit = _fit(solid, inside, prototype, magnification, along_depth=False)
+    test = compare_with_isotropic(solid, _model_sections(fit.structure, magnification), knots, inside)
     low, high = test.expected
     message = (
         f"Pores are {test.ratio:.2f} times as long along the depth as across "
@@ -256,8 +250,7 @@ def _fit(
     solid: np.ndarray,
     inside: np.ndarray | None,
     prototype: Structure,
-    scales: DescriptorScales,
-    sections: Sections,
+    magnification: Magnification,
     *,
     along_depth: bool,
 ) -> Match:
@@ -265,11 +258,12 @@ def _fit(
     length_z = None
     if along_depth and isinstance(prototype, Graded):
         length_z = half_lengths([solid], knots=prototype.knots, direction="depth", inside=inside)
-    target = sections.windows(prototype).target(scales.describe(solid, inside), length_z)
-    return match(initial_structure(prototype, target, scales), target, scales, sections)
+    by_row = magnification.scales.describe(solid, inside)
+    targets = [magnification.windows(prototype).target([by_row], length_z)]
+    return match(initial_structure(prototype, targets, [magnification]), targets, [magnification])
 
 
-def _model_sections(structure: Structure, sections: Sections) -> list[np.ndarray]:
+def _model_sections(structure: Structure, magnification: Magnification) -> list[np.ndarray]:
     """Independent sections of a structure, segmented from images like the micrograph."""
-    independent = sections.independent(_N_SECTIONS)
+    independent = magnification.sections[0].independent(_N_SECTIONS)
     return independent.observe(structure, independent.fields(structure))

@@ -7,6 +7,7 @@ together sample the structures that the micrograph may come from.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,24 +17,21 @@ import numpy as np
 from membrane_dask.errors import Source
 from membrane_dask.physics.elementary import exp, log
 from membrane_dask.physics.fixed_order import product
-from membrane_dask.physics.reconstruction.descriptors import DescriptorScales, average
 from membrane_dask.physics.reconstruction.distance_objective import DISTANCE_EDGES, distance_features
-from membrane_dask.physics.reconstruction.knot_selection import weigh_knots
-from membrane_dask.physics.reconstruction.matching import Sections, initial_structure, match, objective
+from membrane_dask.physics.reconstruction.matching import initial_structure
 from membrane_dask.physics.reconstruction.random_field import working_bytes
-from membrane_dask.physics.reconstruction.structures import Graded, Structure, TwoLayers
+from membrane_dask.physics.reconstruction.structures import Graded, Structure
 from membrane_dask.program import Dataset, History, Image, Program, Rounds, Scratch, Table, Unit, settle
 from membrane_dask.schema import TableSchema
 from membrane_dask.studies.reconstruct import KIND, tasks
 from membrane_dask.studies.reconstruct.config import ReconstructStudy
 from membrane_dask.studies.reconstruct.fit import FitInput, FitProgram
 from membrane_dask.studies.reconstruct.fit_tasks import FIT_SECTIONS, REFITS, imaged_statistics, masked
-from membrane_dask.studies.reconstruct.imaging import imaging_of
-from membrane_dask.studies.reconstruct.micrograph import check_knots, check_phases, descriptor_scales, load_micrograph
-from membrane_dask.studies.reconstruct.morphology import Morphology, observe_morphology
+from membrane_dask.studies.reconstruct.imaging import imaging_table
+from membrane_dask.studies.reconstruct.observation import WEIGHT_SCALE, Observation
 from membrane_dask.studies.reconstruct.preview import preview
 from membrane_dask.studies.reconstruct.search import BayesianSearch, CandidateSearch, Search
-from membrane_dask.studies.reconstruct.segmentations import compared_segmentations, segmentation_bias_table
+from membrane_dask.studies.reconstruct.segmentations import segmentation_bias_table
 from membrane_dask.studies.reconstruct.variables import (
     CHAMANI,
     MATCHES,
@@ -48,12 +46,6 @@ from membrane_dask.studies.reconstruct.variables import (
 _PUBLISHED = {"sigma_0": (0.2, 4.01), "sigma_1": (0.2, 10.01), "porosity_0": (0.06, 0.52), "closing_radius": (1.0, 4.0)}
 #: Range of the widths of a Bayesian search, over the theoretical ones of an unclosed field.
 _SIGMA_RANGE = (0.3, 1.3)
-#: Difference of the objectives of two trials, one of which is e times as likely to be drawn.
-_WEIGHT_SCALE = 0.005
-#: Sets of knots that are less likely than this are not compared with the most likely one for the best match.
-_COMPARED = 0.05
-#: Sets of knots that are less likely than this are not drawn.
-_NEGLIGIBLE = 0.01
 
 
 class ReconstructProgram(Program):
@@ -77,62 +69,46 @@ class ReconstructProgram(Program):
 
     def __init__(self, study: ReconstructStudy, source: Source | None = None) -> None:
         self.study = study
-        micrograph = load_micrograph(study, source)
-        self._micrograph = micrograph
-        solid, pixel = micrograph.solid, micrograph.pixel_nm
-        depth, width = solid.shape
-        self._layered = study.model.depth == "layers" or study.search.method == "published"
-        ranges = ((0.0, study.model.skin), (1.0 - study.model.support, 1.0))
-        check_phases(solid, ranges if self._layered else ((0.0, 1.0),), source, micrograph.mask)
-        scales = descriptor_scales(study, solid, source, micrograph.mask)
-        self._draws_models = study.search.method != "published" and study.search.model_choice == "sample"
-        self._scales, self._morphology = scales, Morphology(inside=micrograph.mask)
-        shape = (depth, study.volume.slices, study.volume.width or width)
-        n_sections = min(study.search.slices, shape[1])
-        planes = tuple(int(shape[1] * (i + 0.5) / n_sections) for i in range(n_sections))
-        sections = Sections(depth, width, planes, 0, ranges)
-        self._choose_model(solid, sections, source)
-        features = distance_features(solid, edges=DISTANCE_EDGES, sections=ranges, inside=micrograph.mask)
-        self._imaging = imaging = imaging_of(study, micrograph, self._target, scales, self._initial, sections)
-        if imaging:
-            sections = replace(sections, imaging=imaging.imaging)
-        if study.model.anisotropy != "none" or study.model.macrovoids != "none":
-            inside = micrograph.mask
-            self._morphology = observe_morphology(study, solid, self._prototype, scales, sections, pixel, inside)
-            self._choose_model(solid, sections, source)
-        self._prefer_knots(sections, source)
-        self._shape = shape
-        drawn_knots = sorted({knot for knots in self._knot_sets for knot in knots})
+        self._observation = observation = Observation(study, source)
+        self._draws_models = observation.draws_models
+        micrographs, pixel, shape = observation.micrographs, observation.voxel_nm, observation.shape
+        features = [
+            distance_features(
+                micrograph.solid, edges=DISTANCE_EDGES, sections=observation.ranges, inside=observation.inside(number)
+            )
+            for number, micrograph in enumerate(micrographs)
+        ]
+        drawn_knots = sorted({knot for knots in observation.knot_sets for knot in knots})
         self.context: Mapping[str, Any] = {
             "method": study.search.method,
-            "sections": sections,
-            "scales": scales,
-            "descriptors": self._descriptors,
-            "lengths_z": self._lengths_z,
-            "features": distance_features(solid, edges=DISTANCE_EDGES, sections=ranges, inside=self._morphology.inside),
-            "imaging_errors": imaging.errors if imaging else None,
+            "observed": observation.observed,
+            "features": features,
+            "inside": [observation.inside(number) for number in range(len(micrographs))],
+            "ranges": observation.ranges,
             "knots": np.array(drawn_knots),
-            "inside": self._morphology.inside,
-            "fit_mask": micrograph.mask,
-            "fit_knots": self._prototype.knots if isinstance(self._prototype, Graded) else (0.0, 1.0),
+            "sections": observation.sections,
+            "fit_mask": [micrograph.mask for micrograph in micrographs],
+            "fit_knots": observation.fit_knots,
             "pixel_nm": pixel,
             "shape": shape,
             "block_size": study.volume.block_size,
         }
-        direct = study.search.method == "direct"
-        self._fit = FitProgram(study.goodness_of_fit, study.replicates, direct, (study.seed, KIND.seed_key, 0, 3))
+        self._fit = FitProgram(
+            study.goodness_of_fit, study.replicates, study.search.method == "direct",
+            (study.seed, KIND.seed_key, 0, 3), len(micrographs),
+        )  # fmt: skip
         self.scratch: Sequence[Scratch] = self._fit.scratch
         self.attrs: Mapping[str, Any] = {
-            "title": "Reconstruction of a membrane from one micrograph",
+            "title": "Reconstruction of a membrane from micrographs",
             "references": CHAMANI,
             "seed": study.seed,
             "voxel_size_nm": pixel,
         }
-        knots = np.array((0.0, 1.0) if self._layered else drawn_knots)
+        knots = np.array((0.0, 1.0) if observation.is_layered else drawn_knots)
         self._labels = {
             "replicate": np.arange(study.replicates),
             "trial": np.arange(self._search(0).trials),
-            "knot": knots * max(depth - 1, 1) * pixel,
+            "knot": knots * max(shape[0] - 1, 1) * pixel,
         }
         searched, drawn = np.split(self._labels["replicate"], [1 if self._draws_models else study.replicates])
         tables = [Table(self._declared(TRIALS), ("replicate", "trial"), self._labels | {"replicate": searched})]
@@ -145,112 +121,39 @@ class ReconstructProgram(Program):
             for r in range(study.replicates)
         )
         self.inputs: Sequence[Dataset] = (
-            micrograph.dataset(features),
-            *compared_segmentations(study.segmentation, micrograph, scales.lags),
-            *((imaging.dataset(micrograph),) if imaging else ()),
+            *observation.datasets(),
+            *imaging_table(observation.imaging, micrographs),
         )
 
     @property
     def summary(self) -> Sequence[tuple[str, str]]:
-        """What was decided about the micrograph, its segmentation, and how it shows the section."""
-        imaging = self._imaging.summary() if self._imaging else ()
-        return [*self._micrograph.remarks, *imaging, *self._morphology.messages]
+        """What was decided about the micrographs, their segmentation, and how they show the sections."""
+        return self._observation.summary
 
     def previews(self) -> Mapping[str, bytes]:
-        """Picture of the segmented micrograph."""
-        return {"segmentation-preview.png": preview(self._micrograph.section, self._micrograph.solid)}
-
-    def _choose_model(self, solid: np.ndarray, sections: Sections, source: Source | None) -> None:
-        """Choose the knots, and describe the micrograph as structures with these knots are compared with it."""
-        inside = self._morphology.inside
-        self._knot_sets = self._choose_knots(solid, self._scales, inside)
-        self._descriptors = self._scales.describe(solid, inside)
-        self._lengths_z = self._morphology.lengths_z(solid, self._knot_sets)
-        self._use_first_knots(sections, source)
-
-    def _use_first_knots(self, sections: Sections, source: Source | None) -> None:
-        """Target and initial values for structures with the first set of knots."""
-        knots = next(iter(self._knot_sets))
-        self._prototype = self._make_prototype(knots)
-        self._target = sections.windows(self._prototype).target(self._descriptors, self._lengths_z.get(knots))
-        if isinstance(self._prototype, Graded):
-            check_knots(knots, self._target.porosity, source)
-        self._initial = initial_structure(self._prototype, self._target, self._scales)
-
-    def _prefer_knots(self, sections: Sections, source: Source | None) -> None:
-        """Put the set of knots first whose smoothest structure matches the micrograph best, if several are likely.
-
-        All are compared in the windows of the most likely set; a set with more knots differs less only where the
-        micrograph does have its profile.
-        """
-        likely = {knots: weight for knots, weight in self._knot_sets.items() if weight > _COMPARED}
-        if len(likely) < 2:
-            return
-        windows = sections.windows(self._prototype)
-        goal = windows.target(self._descriptors).descriptors
-        noise = self._trial(0, 0, {}).seed_sequence().generate_state(2, np.uint64)[0]
-        sections = replace(sections, seed=int(noise))
-        score = {}
-        for knots, weight in likely.items():
-            structure = self.structure({f"knot_{i}": knot for i, knot in enumerate(knots)})
-            target = sections.windows(structure).target(self._descriptors, self._lengths_z.get(knots))
-            start = initial_structure(structure, target, self._scales)
-            solids = match(start, target, self._scales, sections).solids
-            descriptors = windows.target(average([self._scales.describe(solid) for solid in solids])).descriptors
-            score[knots] = objective(descriptors, goal) - _WEIGHT_SCALE * float(log(weight))
-        first = min(score, key=score.__getitem__)
-        self._knot_sets = {first: self._knot_sets[first], **self._knot_sets}
-        self._use_first_knots(sections, source)
-
-    def _choose_knots(
-        self, solid: np.ndarray, scales: DescriptorScales, inside: np.ndarray | None
-    ) -> dict[tuple[float, ...], float]:
-        """Weights, which sum to 1, of the sets of knots that may be drawn, the most likely one first."""
-        model = self.study.model
-        if self._layered or model.knots != "auto":
-            return {(0.0, 1.0) if model.knots == "auto" else model.knots: 1.0}
-        weights = sorted(weigh_knots(solid, scales, inside).items(), key=lambda item: item[1], reverse=True)
-        if not self._draws_models:
-            return {weights[0][0]: 1.0}
-        likely = {knots: weight for knots, weight in weights if weight > _NEGLIGIBLE}
-        total = sum(likely.values())
-        return {knots: weight / total for knots, weight in likely.items()}
+        """Pictures of the segmented micrographs."""
+        micrographs = self._observation.micrographs
+        names = [f"segmentation-preview-{n}.png" for n in range(len(micrographs))]
+        if len(micrographs) == 1:
+            names = ["segmentation-preview.png"]
+        return {name: preview(one.section, one.solid) for name, one in zip(names, micrographs, strict=True)}
 
     def _declared(self, schema: TableSchema) -> TableSchema:
         """Declaration of a table, of independent searches where replicates are that."""
         return schema.with_coordinate(SEARCHES) if self.study.search.method == "published" else schema
 
-    def _make_prototype(self, knots: tuple[float, ...]) -> TwoLayers | Graded:
-        """Structure with the settings that all trials have in common."""
-        model = self.study.model
-        closing_depth = model.closing_depth if model.closing_depth is not None else 0.25 if self._layered else 0.0
-        if self._layered:
-            keep_variance = self.study.search.method != "published"
-            return TwoLayers(
-                closing_depth=closing_depth,
-                truncate=model.truncate,
-                blend_power=model.blend_power,
-                keep_variance=keep_variance,
-            )
-        return Graded(
-            closing_depth=closing_depth,
-            truncate=model.truncate,
-            knots=knots,
-            sigma=(1.0,) * len(knots),
-            porosity=(0.5,) * len(knots),
-            anisotropy=self._morphology.initial_anisotropy(knots),
-        )
-
     def _search(self, replicate: int) -> Search:
         search = self.study.search
-        roughness = (0.0,) if self._layered else search.roughness
+        roughness = (0.0,) if self._observation.is_layered else search.roughness
         if search.method == "direct":
             return CandidateSearch(search.closing_radius, roughness)
         if search.method == "published":
             bounds = dict(_PUBLISHED)
         else:
             low, high = _SIGMA_RANGE
-            ranges = [search.sigma or (low * sigma, high * sigma) for sigma in self._initial.parameters()[0]]
+            ranges = [
+                search.sigma or (low * sigma, high * sigma) for sigma in self._observation.initial.parameters()[0]
+            ]
             bounds = {f"log_sigma_{i}": (float(log(low)), float(log(high))) for i, (low, high) in enumerate(ranges)}
             for name, values in (("closing_radius", search.closing_radius), ("roughness", roughness)):
                 if len(values) > 1:
@@ -262,10 +165,10 @@ class ReconstructProgram(Program):
 
     def structure(self, point: Mapping[str, float]) -> Structure:
         """Structure of a point of the search, or of the feedback of a trial; lengths in voxels."""
-        prototype = self._prototype
+        prototype = self._observation.prototype
         if "knot_0" in point:
             n_knots = sum(name.startswith("knot_") for name in point)
-            prototype = self._make_prototype(tuple(point[f"knot_{i}"] for i in range(n_knots)))
+            prototype = self._observation.make_prototype(tuple(point[f"knot_{i}"] for i in range(n_knots)))
         sigma, porosity = (np.array(values) for values in prototype.parameters())
         for i in range(len(sigma)):
             sigma[i] = point.get(f"sigma_{i}", exp(point.get(f"log_sigma_{i}", 0.0)))
@@ -283,7 +186,7 @@ class ReconstructProgram(Program):
 
     def replicate_structure(self, replicate: int, feedback: Mapping[str, float]) -> Structure:
         """Structure of a replicate, with its macrovoids, from the feedback of its match."""
-        return replace(self.structure(feedback), macrovoids=self._morphology.layer(self.study, replicate))
+        return replace(self.structure(feedback), macrovoids=self._observation.morphology.layer(self.study, replicate))
 
     def rounds(self) -> Rounds:
         """The search of the best match first; the other replicates once it is available; then the goodness of fit."""
@@ -319,11 +222,11 @@ class ReconstructProgram(Program):
         """A match with the closing and roughness of a trial, and with knots, that are drawn by their weights."""
         seed = np.random.SeedSequence(entropy=self.study.seed, spawn_key=(KIND.seed_key, replicate, 2))
         first, second = np.random.default_rng(seed).random(2)
-        number = _drawn(model_weights(trials), first)
-        candidate = trials[number]
-        knots = list(self._knot_sets)[_drawn(np.array(list(self._knot_sets.values())), second)]
+        number = _drawn(self._weights(trials), first)
+        candidate, knot_sets = trials[number], self._observation.knot_sets
+        knots = list(knot_sets)[_drawn(np.array(list(knot_sets.values())), second)]
         choice = {"closing_radius": candidate["closing_radius"], "roughness": candidate["roughness"]}
-        if not self._layered:
+        if not self._observation.is_layered:
             choice |= {f"knot_{i}": knot for i, knot in enumerate(knots)}
         unit = self._match(replicate, self.structure(choice), self.structure(candidate), number)
         (outcome,) = yield from settle([unit])
@@ -380,7 +283,7 @@ class ReconstructProgram(Program):
         middle = self.structure(
             {"log_sigma_0": 1.0, "closing_radius": float(np.median(self.study.search.closing_radius))}
         )
-        likely = initial_structure(middle, self._target, self._scales)
+        likely = initial_structure(middle, self._observation.targets(middle), self._observation.magnifications)
         params = {"structure": tasks.as_params(likely)}
         slab = Unit(_slab_key(self.images[0], 0), self.images[0].name, (0,), params, self._seed(0))
         fit = {unit.task: unit for unit in self._fit.units([params["structure"]])}
@@ -389,17 +292,21 @@ class ReconstructProgram(Program):
 
     def memory(self) -> Mapping[str, int]:
         """Peak bytes of a slab and of a trial, for the widest structure that is likely."""
-        search = self.study.search
-        sigma, porosity = self._initial.parameters()
+        search, initial = self.study.search, self._observation.initial
+        sigma, porosity = initial.parameters()
         widths = np.full(len(sigma), search.sigma[1]) if search.sigma else 2.0 * sigma
-        widest = replace(self._initial.with_parameters(widths, porosity), closing_radius=max(search.closing_radius))
-        depth, slices, width = self._shape
+        widest = replace(initial.with_parameters(widths, porosity), closing_radius=max(search.closing_radius))
+        depth, slices, width = self._observation.shape
         slab = working_bytes(widest, (depth, min(self.study.volume.block_size, slices), width))
-        sections: Sections = self.context["sections"]
-        halo = 4 * int(widest.closing_radius)
-        fields = 4 * len(sections.planes) * (depth + halo) * (1 + halo) * (sections.width + halo)
-        trial = fields + working_bytes(widest, (depth, 1, sections.width))
-        return {"structure": slab} | dict.fromkeys(("trials", FIT_SECTIONS, REFITS), trial)
+        fields, largest = 0, 0
+        for sections in self._observation.sections:
+            factor = sections.supersampling / sections.pixel
+            scaled, n = widest.scaled(factor), sections.supersampling
+            halo = 4 * int(scaled.closing_radius)
+            rows, columns = n * sections.depth, n * sections.width
+            fields += 4 * len(sections.planes) * (rows + halo) * (1 + halo) * (columns + halo)
+            largest = max(largest, working_bytes(scaled, (rows, 1, columns)))
+        return {"structure": slab} | dict.fromkeys(("trials", FIT_SECTIONS, REFITS), fields + largest)
 
     def collect(self, read: Callable[[str], Any], history: History) -> Sequence[Dataset]:
         """Best structure of each replicate, and the porosity of its volume."""
@@ -416,7 +323,7 @@ class ReconstructProgram(Program):
         outcomes = [history.get(_match_key(r)) for r in range(len(best), self.study.replicates)]
         drawn = [outcome.feedback.get("candidate", -1) if outcome else -1 for outcome in outcomes]
         values["best_trial"] = np.append(best, drawn).astype("i4")
-        depth, slices, width = self._shape
+        depth, slices, width = self._observation.shape
         quarter_rows = np.diff([round(depth * q / 4) for q in range(5)])
         quarters, macrovoids = np.full((self.study.replicates, 4), np.nan), np.full(self.study.replicates, np.nan)
         for replicate, image in enumerate(self.images):
@@ -429,40 +336,45 @@ class ReconstructProgram(Program):
                 macrovoids[replicate] = voxels / (depth * slices * width)
         values["quarter_porosity"] = quarters
         values["volume_porosity"] = product(quarters, quarter_rows) / depth
-        if self._morphology.macrovoids:
-            values |= self._morphology.values(self.study, self.context["pixel_nm"])
+        if self._observation.morphology.macrovoids:
+            values |= self._observation.morphology.values(self.study, self.context["pixel_nm"])
             values["macrovoid_fraction"] = macrovoids
         labels = {name: self._labels[name] for name in ("replicate", "knot")}
-        sentences = [sentence for _, sentence in self._morphology.messages]
+        sentences = [sentence for _, sentence in self._observation.morphology.messages]
         attrs = {"summary": sentences} if sentences else {}
         tables = [Dataset(self._declared(STRUCTURES), values, ("replicate",), labels, attrs)]
         if self._draws_models:
             weights = {
-                "weight": model_weights([{"objective": value} for value in objective[0]]),
-                "knots_weight": np.array(list(self._knot_sets.values())),
+                "weight": self._weights([{"objective": value} for value in objective[0]]),
+                "knots_weight": np.array(list(self._observation.knot_sets.values())),
             }
             tables.append(Dataset(MODEL_CHOICE, weights, labels={"trial": self._labels["trial"]}))
         outcome = history.get(_trial_key(0, int(best[0])))
         if outcome and outcome.status == "done":
             structure = self.replicate_structure(0, outcome.feedback)
-            tables += segmentation_bias_table(structure, [self.context["sections"]])
+            tables += segmentation_bias_table(structure, self._observation.sections)
         if np.isfinite(values["objective"][0]):
             tables += self._fit_tables(read, float(values["objective"][0]))
         return tables
 
     def _fit_tables(self, read: Callable[[str], Any], objective: float) -> list[Dataset]:
         """Tables of the goodness of fit, as far as its units are done."""
-        sections: Sections = self.context["sections"]
-        imaging, segmentation = sections.imaging, self._micrograph.segmentation
-        solid, grey = masked(segmentation.solid, segmentation.grey if imaging else None, self.context["fit_mask"])
-        statistics = imaged_statistics(
-            solid, grey, knots=self.context["fit_knots"], presmooth=imaging.segmenter.presmooth if imaging else 0.0
-        )
-        features = distance_features(
-            solid, edges=DISTANCE_EDGES, sections=sections.ranges, inside=self.context["fit_mask"]
-        )
-        micrograph = FitInput(solid, statistics, features, sections.ranges, self.context["pixel_nm"])
-        return self._fit.tables(read, micrograph, objective)
+        inputs = []
+        for number, micrograph in enumerate(self._observation.micrographs):
+            sections, segmentation = self._observation.sections[number], micrograph.segmentation
+            imaging, knots = sections.imaging, self._observation.fit_knots[number]
+            solid, grey = masked(segmentation.solid, segmentation.grey if imaging else None, micrograph.mask)
+            presmooth = imaging.segmenter.presmooth if imaging else 0.0
+            statistics = imaged_statistics(solid, grey, knots=knots, presmooth=presmooth)
+            features = distance_features(solid, edges=DISTANCE_EDGES, sections=sections.ranges, inside=micrograph.mask)
+            top, bottom = self._observation.range_of(number)
+            ranges = [(top + a * (bottom - top), top + b * (bottom - top)) for a, b in sections.ranges]
+            inputs.append(FitInput(solid, statistics, features, ranges, micrograph.pixel_nm))
+        return self._fit.tables(read, inputs, objective)
+
+    def _weights(self, trials: Sequence[Mapping[str, float]]) -> np.ndarray:
+        """Probability that the closing and roughness of each trial are drawn."""
+        return model_weights(trials, WEIGHT_SCALE / math.sqrt(self._observation.independent_images))
 
 
 def _best(trials: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
@@ -470,10 +382,10 @@ def _best(trials: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
     return min(filter(None, trials), key=lambda values: values["objective"], default={})
 
 
-def model_weights(trials: Sequence[Mapping[str, float]]) -> np.ndarray:
+def model_weights(trials: Sequence[Mapping[str, float]], scale: float = WEIGHT_SCALE) -> np.ndarray:
     """Probability that the closing and roughness of each trial are drawn; 0 if it failed."""
     objective = np.array([values.get("objective", np.inf) for values in trials])
-    weights = exp(-(objective - objective.min()) / _WEIGHT_SCALE)
+    weights = exp(-(objective - objective.min()) / scale)
     return np.asarray(weights / weights.sum())
 
 

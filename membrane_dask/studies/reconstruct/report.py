@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import matplotlib as mpl
@@ -37,10 +38,10 @@ _STRUCTURES: Mapping[str, Any] = {"color": "#1f5fa8", "lw": 0.9, "alpha": 0.7, "
 def sections(run: Run) -> list[Section]:
     """Sections of the report, as far as the run has come."""
     tree = run.result
-    micrograph = tree["micrograph"].to_dataset().load()
-    page = [_segmentation(micrograph)]
-    if "segmentations" in tree.children:
-        page.append(segmentation_methods_section(tree["segmentations"].to_dataset().load(), micrograph))
+    micrographs = tables(tree, "micrograph")
+    page = [_segmentation(micrograph, name) for name, micrograph in micrographs.items()]
+    for segmentations, micrograph in zip(tables(tree, "segmentations").values(), micrographs.values(), strict=False):
+        page.append(segmentation_methods_section(segmentations, micrograph))
     if "imaging" in tree.children:
         page.append(_imaging(tree["imaging"].to_dataset().load()))
     fit = tree["goodness_of_fit"].to_dataset().load() if "goodness_of_fit" in tree.children else None
@@ -50,17 +51,34 @@ def sections(run: Run) -> list[Section]:
         complete = [r for r, porosity in enumerate(structures.volume_porosity.values) if np.isfinite(porosity)]
         size = volumes[0].shape, float(volumes[0].attrs["voxel_size_nm"])
         doubt = "as the micrograph differs from the model" if fit is not None and fit.flagged.any() else ""
-        if "imaging" in tree.children and not tree["imaging"].resolved.values.all():
+        if "imaging" in tree.children and tree["imaging"].attrs.get("summary"):
             doubt = "as the blur is too large for the finest pores, whose sizes are upper bounds"
         page.append(_reconstruction(structures, *size, doubt=doubt))
         if complete and complete[0] == 0:
-            page += [_structure(micrograph, volumes[0]), _descriptors(micrograph, [volumes[r] for r in complete])]
+            page.append(_structure(next(iter(micrographs.values())), volumes[0]))
+            comparable = [one for one in micrographs.values() if _is_comparable(one, volumes[0])]
+            page += [_descriptors(one, [volumes[r] for r in complete]) for one in comparable[:1]]
     if "segmentation_bias" in tree.children:
         page.append(segmentation_bias_section(tree["segmentation_bias"].to_dataset().load()))
     if fit is not None:
-        page.append(goodness_of_fit_section(fit, tree["distance_distributions"].to_dataset().load()))
+        page.append(goodness_of_fit_section(fit, list(tables(tree, "distance_distributions").values())))
     page.append(_search(tree["trials"].to_dataset().load()))
     return page
+
+
+def tables(tree: xr.DataTree, name: str) -> dict[str, xr.Dataset]:
+    """Tables of all micrographs, by name: ``name`` of a single one, or ``name-0``, ``name-1``, ..."""
+    if name in tree.children:
+        return {name: tree[name].to_dataset().load()}
+    names = [f"{name}-{number}" for number in range(len(tree.children)) if f"{name}-{number}" in tree.children]
+    return {one: tree[one].to_dataset().load() for one in names}
+
+
+def _is_comparable(micrograph: xr.Dataset, volume: Any) -> bool:
+    """Whether a micrograph shows the depth of a volume at its voxel size."""
+    pixel = float(micrograph.x[1] - micrograph.x[0])
+    size = micrograph.sizes["z"] == volume.sizes["z"]
+    return size and bool(np.isclose(pixel, float(volume.attrs["voxel_size_nm"]), rtol=0.02))
 
 
 def draw_block(axis: Axes, volume: np.ndarray) -> None:
@@ -90,7 +108,7 @@ def draw_block(axis: Axes, volume: np.ndarray) -> None:
     axis.axis("off")
 
 
-def _segmentation(micrograph: xr.Dataset) -> Section:
+def _segmentation(micrograph: xr.Dataset, table: str) -> Section:
     attrs = {name.removeprefix("segmentation_"): value for name, value in micrograph.attrs.items()}
     porosity = float((micrograph.solid == 0).mean())
     text = (
@@ -108,32 +126,42 @@ def _segmentation(micrograph: xr.Dataset) -> Section:
         axes[0].set_ylabel("depth [nm]")
     caption = "The micrograph and its segmentation."
     remarks = [str(line).partition(": ")[::2] for line in micrograph.attrs.get("remarks", ())]
-    return Section("Segmentation", text, [picture(figure, caption, caption), Grid(("micrograph", ""), remarks)])
+    title = "Segmentation" if table == "micrograph" else f"Segmentation of {table}"
+    return Section(title, text, [picture(figure, caption, caption), Grid(("micrograph", ""), remarks)])
 
 
 def _imaging(imaging: xr.Dataset) -> Section:
-    one = imaging.isel(image=0)
+    each = [
+        SimpleNamespace(**{str(name): row[name].item() for name in row.data_vars})
+        for row in (imaging.isel(image=number) for number in range(imaging.sizes["image"]))
+    ]
     text = (
         "Sections of trials were blurred, noisy and segmented like the micrograph before they were compared with it. "
         "Sizes, lengths and networks of the volumes are those of the structure, without blur."
     )
-    if not bool(one.resolved):
+    if imaging.attrs.get("summary"):
+        blur = max(float(one.blur_nm) for one in each if not bool(one.resolved))
         text += (
-            f" The blur, {float(one.blur_nm):.3g} nm, is too large for the finest pores: sizes of the finest part of "
+            f" The blur, {blur:.3g} nm, is too large for the finest pores: sizes of the finest part of "
             "the depth are upper bounds. Use an image of higher magnification."
         )
-    smoothing = f"{float(one.presmooth):g} pixels" if one.presmooth else "none"
     rows = [
-        ("blur (standard deviation), pixels", f"{float(one.blur):.2f} ± {float(one.blur_standard_error):.2f}"),
-        ("blur, nm", f"{float(one.blur_nm):.3g}"),
-        ("noise, black 0 to white 1", f"{float(one.noise):.4f} ± {float(one.noise_standard_error):.4f}"),
-        ("grey level of the pores", f"{float(one.pore_level):.3f} ± {float(one.level_standard_error):.3f}"),
-        ("grey level of the solid", f"{float(one.solid_level):.3f} ± {float(one.level_standard_error):.3f}"),
-        ("Gaussian filter before the threshold", smoothing),
-        ("voxels a pixel in the sections of trials", f"{int(one.supersampling)}"),
-        ("pixels that the blur was estimated from", f"{float(one.edge_fraction):.0%}"),
+        ("blur (standard deviation), pixels", *(f"{one.blur:.2f} ± {one.blur_standard_error:.2f}" for one in each)),
+        ("blur, nm", *(f"{one.blur_nm:.3g}" for one in each)),
+        ("noise, black 0 to white 1", *(f"{one.noise:.4f} ± {one.noise_standard_error:.4f}" for one in each)),
+        ("grey level of the pores", *(f"{one.pore_level:.3f} ± {one.level_standard_error:.3f}" for one in each)),
+        ("grey level of the solid", *(f"{one.solid_level:.3f} ± {one.level_standard_error:.3f}" for one in each)),
+        (
+            "Gaussian filter before the threshold",
+            *(f"{one.presmooth:g} pixels" if one.presmooth else "none" for one in each),
+        ),
+        ("voxels a pixel in the sections of trials", *(f"{one.supersampling}" for one in each)),
+        ("pixels that the blur was estimated from", *(f"{one.edge_fraction:.0%}" for one in each)),
     ]
-    return Section("Imaging", text, [Grid(("property", "value ± standard error"), rows)])
+    header = [f"image {number}: value ± standard error" for number in range(len(each))]
+    if len(each) == 1:
+        header = ["value ± standard error"]
+    return Section("Imaging", text, [Grid(("property", *header), rows)])
 
 
 def _extent(data: Any) -> tuple[float, float, float, float]:

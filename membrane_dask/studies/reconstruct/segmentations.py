@@ -17,8 +17,10 @@ from membrane_dask.studies.reconstruct.micrograph import SegmentedMicrograph
 from membrane_dask.studies.reconstruct.variables import SEGMENTATION_BIAS, SEGMENTATIONS
 
 
-def compared_segmentations(settings: Segmentation, micrograph: SegmentedMicrograph, lags: np.ndarray) -> list[Dataset]:
-    """Table ``segmentations`` of the result; none of a binary image.
+def compared_segmentations(
+    settings: Segmentation, micrograph: SegmentedMicrograph, lags: np.ndarray, name: str
+) -> list[Dataset]:
+    """Table of the result; none of a binary image.
 
     Parameters
     ----------
@@ -28,6 +30,8 @@ def compared_segmentations(settings: Segmentation, micrograph: SegmentedMicrogra
         As segmented with these settings.
     lags : (n_lags,) ndarray of int
         Lags of the correlation, pixels.
+    name : str
+        Of the table.
     """
     if micrograph.segmentation.is_binary:
         return []
@@ -48,7 +52,7 @@ def compared_segmentations(settings: Segmentation, micrograph: SegmentedMicrogra
         "z": np.arange(depth) * micrograph.pixel_nm,
         "x": np.arange(width) * micrograph.pixel_nm,
     }
-    return [Dataset(SEGMENTATIONS, values, ("method",), labels)]
+    return [Dataset(SEGMENTATIONS, values, ("method",), labels, name=name)]
 
 
 def segmentation_bias_table(structure: Structure, sections: Sequence[Sections]) -> list[Dataset]:

@@ -5,25 +5,26 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from membrane_dask.physics.distributions import normal_cdf
 from membrane_dask.physics.elementary import exp, log
-from membrane_dask.physics.reconstruction.descriptors import DescriptorScales, half_correlation_length
+from membrane_dask.physics.reconstruction.descriptors import half_correlation_length
 from membrane_dask.physics.reconstruction.distance_objective import (
     DISTANCE_EDGES,
     distance_features,
     distance_objective,
 )
 from membrane_dask.physics.reconstruction.macrovoids import Macrovoids, carve
-from membrane_dask.physics.reconstruction.matching import Match, Sections, initial_structure, match
+from membrane_dask.physics.reconstruction.matching import Match, initial_structure, match
 from membrane_dask.physics.reconstruction.random_field import cut_and_close, gaussian_field, generate_window
 from membrane_dask.physics.reconstruction.structures import Graded, Structure, TwoLayers
 from membrane_dask.program import Unit
-from membrane_dask.studies.reconstruct.fit_tasks import FIT_SECTIONS, REFITS, fit_work, independent_sections, target_of
+from membrane_dask.studies.reconstruct.fit_tasks import FIT_SECTIONS, REFITS, fit_work
+from membrane_dask.studies.reconstruct.observed import Observed
 
 #: Planes of the periodic structure in which the paper's program evaluates one section.
 _PUBLISHED_PLANES = 5
@@ -62,10 +63,10 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
     Parameters
     ----------
     context : mapping
-        ``method`` of the search, ``sections``, ``scales``, ``descriptors`` and ``features`` of the micrograph,
-        ``lengths_z``, its half-correlation lengths along the depth by the knots of anisotropic structures,
-        ``inside``, the pixels that both are taken from, ``imaging_errors``, ``knots`` at which results are given,
-        ``pixel_nm``, ``shape`` of the volumes and ``block_size``.
+        ``method`` of the search; ``observed``, what the micrographs show, by pixel size; ``features``, the distance
+        distributions of each micrograph, and ``inside``, its pixels that they and those of sections are taken from;
+        ``ranges`` of the depth of these; ``knots`` at which results are given; ``pixel_nm``, ``shape`` of the volumes
+        and ``block_size``; what :func:`~membrane_dask.studies.reconstruct.fit_tasks.fit_work` needs.
     unit : Unit
         ``params["structure"]`` as of :func:`as_params`. For replicates but the first ``params["model"]`` is the
         structure whose sections perturb the target; with it, ``params["method"]`` replaces that of the search.
@@ -84,24 +85,21 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
         return fit_work(context, unit, structure)
     if unit.task not in ("trials", "matches"):
         return _slab(context, unit, structure, noise)
-    sections: Sections = replace(context["sections"], seed=noise)
-    scales: DescriptorScales = context["scales"]
-    windows = sections.windows(structure)
-    length_z = context["lengths_z"].get(getattr(structure, "knots", None))
-    target = windows.target(context["descriptors"], length_z)
+    observed: list[Observed] = context["observed"]
+    magnifications = [one.magnification.seeded(noise) for one in observed]
+    targets = [one.target(structure) for one in observed]
     if "model" in unit.params:
         model = from_params(unit.params["model"])
-        pair = independent_sections(model, replace(sections, seed=perturbation_noise), context["imaging_errors"], 2)
-        target = target.perturbed(*(target_of(context, structure, solid) for solid, _ in pair))
+        targets = [one.perturbed_target(structure, model, perturbation_noise) for one in observed]
     method = unit.params.get("method", context["method"])
     if method == "published":
         result = _published_trial(context, unit, structure, noise)
     elif method == "direct":
-        result = match(initial_structure(structure, target, scales), target, scales, sections)
+        result = match(initial_structure(structure, targets, magnifications), targets, magnifications)
     else:
         sigma, _ = structure.parameters()
-        structure = structure.with_parameters(sigma, target.porosity)
-        result = match(structure, target, scales, sections, iterations=0)
+        initial = initial_structure(structure, targets, magnifications)
+        result = match(initial.with_parameters(sigma, initial.parameters()[1]), targets, magnifications, iterations=0)
     return _trial_values(context, unit, result)
 
 
@@ -109,10 +107,12 @@ def _trial_values(
     context: Mapping[str, Any], unit: Unit, result: Match
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     structure, pixel = result.structure, context["pixel_nm"]
-    ranges, inside = context["sections"].ranges, context["inside"]
-    features = [
-        distance_features(solid, edges=DISTANCE_EDGES, sections=ranges, inside=inside) for solid in result.solids
-    ]
+    order = [image for one in context["observed"] for image in one.images]
+    differences, porosities = [], []
+    for image, solids in zip(order, result.solids, strict=True):
+        features = [_distances(context, image, solid) for solid in solids]
+        differences.append(distance_objective(np.mean(features, axis=0), context["features"][image]))
+        porosities.append(1 - np.mean(solids))
     sigma, porosity = structure.parameters()
     length, anisotropy = result.length, np.ones_like(result.length)
     feedback = {f"sigma_{i}": float(value) for i, value in enumerate(sigma)}
@@ -135,13 +135,19 @@ def _trial_values(
         "closing_radius": structure.closing_radius * pixel,
         "roughness": roughness,
         "objective": result.objective,
-        "distance_objective": distance_objective(np.mean(features, axis=0), context["features"]),
-        "section_porosity": 1 - np.mean(result.solids),
+        "distance_objective": np.mean(differences),
+        "section_porosity": np.mean(porosities),
     }
     feedback |= {"objective": result.objective, "closing_radius": structure.closing_radius, "roughness": roughness}
     # The point to the last bit, as the search proposed it: later proposals depend on it.
     feedback |= unit.params.get("point", {})
     return {name: np.asarray(value, dtype=float) for name, value in values.items()}, feedback
+
+
+def _distances(context: Mapping[str, Any], image: int, solid: np.ndarray) -> np.ndarray:
+    """Distance distributions of a section, of the pixels that are used of a micrograph."""
+    inside = context["inside"][image]
+    return distance_features(solid, edges=DISTANCE_EDGES, sections=context["ranges"], inside=inside)
 
 
 def _slab(
@@ -163,7 +169,8 @@ def _slab(
 
 def _published_trial(context: Mapping[str, Any], unit: Unit, structure: Structure, noise: int) -> Match:
     """Trial of the paper's program: the middle plane of five periodic ones, from noise of its own."""
-    sections: Sections = context["sections"]
+    (observed,) = context["observed"]
+    (sections,) = observed.magnification.sections
     own_noise = np.random.SeedSequence(entropy=noise, spawn_key=(unit.index[-1],))
     seed = int(own_noise.generate_state(1, np.uint64)[0])
     halo = 2 * math.isqrt(structure.closing_square)
@@ -173,12 +180,10 @@ def _published_trial(context: Mapping[str, Any], unit: Unit, structure: Structur
         period=_PUBLISHED_PLANES,
     )  # fmt: skip
     solid = cut_and_close(structure, field, depth=sections.depth, z_start=-halo)[:, 0] > 0
-    scales: DescriptorScales = context["scales"]
-    descriptors = sections.windows(structure).target(scales.describe(solid)).descriptors
+    scales = observed.magnification.scales
+    descriptors = observed.magnification.windows(structure).target([scales.describe(solid)]).descriptors
     # That program has no open bin, and adds 1 to every fraction in its relative differences.
-    target = context["features"][..., :-1]
-    features = distance_features(solid, edges=DISTANCE_EDGES, sections=sections.ranges, inside=context["inside"])[
-        ..., :-1
-    ]
+    target = context["features"][0][..., :-1]
+    features = _distances(context, 0, solid)[..., :-1]
     objective = float((np.abs(features - target) / (1 + target)).mean())
-    return Match(structure, objective, half_correlation_length(descriptors.correlation, scales.lags), [solid])
+    return Match(structure, objective, half_correlation_length(descriptors.correlation, scales.lags), [[solid]])

@@ -110,7 +110,7 @@ STRUCTURES = TableSchema(
     "Matched structure of each replicate",
 )  # fmt: skip
 MICROGRAPH = TableSchema(
-    "micrograph",
+    "micrograph*",
     (
         Variable("image", ("z", "x"), "", "1", "cropped micrograph"),
         Variable("solid", ("z", "x"), "u1", "1", "segmented micrograph", attrs=_PHASES),
@@ -121,10 +121,10 @@ MICROGRAPH = TableSchema(
         ),
     ),
     COORDINATES,
-    "Micrograph and its segmentation",
+    "Micrograph and its segmentation; micrograph-0, micrograph-1, ... of several",
 )  # fmt: skip
 SEGMENTATIONS = TableSchema(
-    "segmentations",
+    "segmentations*",
     (
         Variable("used", (), "u1", "1", "1 for the method of the study", attrs=FLAG),
         Variable("porosity", (), "f8", "1", "fraction of the used pixels that are pore"),
@@ -219,7 +219,7 @@ GOODNESS_OF_FIT = TableSchema(
 )  # fmt: skip
 _DISTANCE_DIMS = ("phase", "section", "distance")
 DISTANCE_DISTRIBUTIONS = TableSchema(
-    "distance_distributions",
+    "distance_distributions*",
     tuple(
         Variable(name, _DISTANCE_DIMS, "f8", "1", f"fraction of the phase below the distance: {what}", _FEATURES)
         for name, what in (
@@ -233,7 +233,7 @@ DISTANCE_DISTRIBUTIONS = TableSchema(
         *(c for c in COORDINATES if c.name in ("phase", "section")),
         Coordinate("distance", "nm", "distance to the other phase"),
     ),
-    "Distribution functions of the distance to the other phase",
+    "Distribution functions of the distance to the other phase; distance_distributions-0, ... of several micrographs",
 )
 TABLES = (
     TRIALS,
