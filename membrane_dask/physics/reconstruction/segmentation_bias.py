@@ -8,7 +8,7 @@ import numpy as np
 
 from membrane_dask.physics.elementary import geometric_sequence
 from membrane_dask.physics.reconstruction.descriptors import average, describe, half_correlation_length
-from membrane_dask.physics.reconstruction.matching import Sections
+from membrane_dask.physics.reconstruction.sections import Sections
 from membrane_dask.physics.reconstruction.structures import Structure
 
 #: Independent sections that are averaged: before and after imaging they are the same, so that a few suffice.

@@ -1,4 +1,4 @@
-"""Reconstruction of 3-D structures from one micrograph."""
+"""Reconstruction of 3-D structures from micrographs."""
 
 from membrane_dask.studies.registry import StudyKind
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from membrane_dask.physics.imaging.segmentation_methods import MethodResult, compare_methods
 from membrane_dask.physics.reconstruction.descriptors import describe, half_correlation_length
-from membrane_dask.physics.reconstruction.matching import Sections
+from membrane_dask.physics.reconstruction.sections import Sections
 from membrane_dask.physics.reconstruction.segmentation_bias import segmentation_bias
 from membrane_dask.physics.reconstruction.structures import Structure
 from membrane_dask.program import Dataset
