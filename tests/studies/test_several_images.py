@@ -61,9 +61,9 @@ def test_low_and_high_magnification_give_the_whole_thickness(images, tmp_path):
     assert float(volume.z[1]) == 2.0
     knots = run.result["structures"].to_dataset().isel(replicate=0)
     z = np.array([0.02, 0.15, 0.3, 0.6, 0.9])
-    found = np.exp(np.interp(z * DEPTH * 2, knots.knot, np.log(knots.sigma)))
+    widths = np.exp(np.interp(z * DEPTH * 2, knots.knot, np.log(knots.sigma)))
     true = 2 * TRUTH.sigmas(z)[0]
-    error = np.abs(found / true - 1)
+    error = np.abs(widths / true - 1)
     # The low magnification does not resolve the skin: alone it overestimates it.
     assert error.mean() < 0.1
     assert error.max() < 0.2
@@ -97,8 +97,8 @@ def test_the_same_image_three_times_is_that_image(images):
         np.testing.assert_allclose(a.porosity, b.porosity, rtol=1e-12)
     assert three.independent_images == pytest.approx(1)
     assert "together they count as 1.0 images" in dict(three.summary)["images"]
-    far = [entry | {"position": f"{400 * n} nm"} for n, entry in enumerate(entries)]
-    assert Observation(load(images, far), None).independent_images == pytest.approx(3)
+    distant = [entry | {"position": f"{400 * n} nm"} for n, entry in enumerate(entries)]
+    assert Observation(load(images, distant), None).independent_images == pytest.approx(3)
 
 
 def test_perturbations_fall_with_the_number_of_images(images):

@@ -151,7 +151,7 @@ class PooledWindows:
 
 
 def _fractions(pixels: np.ndarray) -> np.ndarray:
-    """Share of each micrograph in a window, 0 in one that none shows."""
+    """Fraction of each micrograph in a window, 0 in one that none shows."""
     total = pixels.sum(axis=0)
     return np.asarray(np.divide(pixels, total, out=np.zeros_like(pixels), where=total > 0))
 
@@ -242,11 +242,11 @@ class _Comparison:
             _Corrections([one.porosity_overlap for one in windows], porosities),
         )  # fmt: skip
 
-    def lengths(self, found: Sequence[Target]) -> list[np.ndarray]:
+    def lengths(self, observed: Sequence[Target]) -> list[np.ndarray]:
         """Half-correlation lengths in pixels of each magnification."""
         return [
             half_correlation_length(one.descriptors.correlation, magnification.scales.lags)
-            for one, magnification in zip(found, self.magnifications, strict=True)
+            for one, magnification in zip(observed, self.magnifications, strict=True)
         ]
 
     def voxels(self, lengths: Sequence[np.ndarray]) -> np.ndarray:
@@ -255,11 +255,11 @@ class _Comparison:
         each = [pixels * one.pixel for pixels, one in zip(lengths, self.magnifications, strict=True)]
         return np.asarray(np.array(each)[best, np.arange(len(best))])
 
-    def objective(self, found: Sequence[Target]) -> float:
+    def objective(self, observed: Sequence[Target]) -> float:
         """Objectives of all magnifications; each counts by the reciprocal of the scatter of its descriptors."""
         each = [
             objective(one.descriptors.at(w.is_shown), target.descriptors.at(w.is_shown))
-            for one, target, w in zip(found, self.targets, self.windows, strict=True)
+            for one, target, w in zip(observed, self.targets, self.windows, strict=True)
         ]
         if len(each) == 1:
             return each[0]
@@ -271,9 +271,9 @@ def _leave_out(regions: list[np.ndarray], resolved: Sequence[np.ndarray]) -> Non
     """Leave out windows that a magnification does not resolve where another one does: its grey levels fail there."""
     if any(one.shape != each.shape for one, each in zip(regions, resolved, strict=True)):
         return  # the one porosity of two layers
-    others = np.any([each & (one > 0) for one, each in zip(regions, resolved, strict=True)], axis=0)
+    resolved_anywhere = np.any([each & (one > 0) for one, each in zip(regions, resolved, strict=True)], axis=0)
     for number, each in enumerate(resolved):
-        regions[number] = np.where(each | ~others, regions[number], 0.0)
+        regions[number] = np.where(each | ~resolved_anywhere, regions[number], 0.0)
 
 
 def _blur(sections: Sequence[Sections]) -> float:
@@ -314,22 +314,22 @@ def match(
     goals = comparison.lengths(targets)
     for iteration in range(iterations + 1):
         structure, solids = _match_porosity(structure, comparison)
-        found = [
+        observed = [
             windows.target(magnification.describe(sections))
             for windows, magnification, sections in zip(comparison.windows, magnifications, solids, strict=True)
         ]
-        lengths = comparison.lengths(found)
+        lengths = comparison.lengths(observed)
         if iteration < iterations:
             ratios = [goal / length for goal, length in zip(goals, lengths, strict=True)]
             factor = exp(comparison.sigma([log(np.nan_to_num(ratio, nan=1.0)) for ratio in ratios]))
             factor = np.clip(factor, 1 / _MAX_FACTOR, _MAX_FACTOR)
             if length_z is not None and isinstance(structure, Graded):
-                found_z = half_lengths(solids[0][0], knots=structure.knots, direction="depth")
-                structure = _stretched(structure, length_z / found_z, factor, comparison.windows[0].each[0])
+                section_lengths_z = half_lengths(solids[0][0], knots=structure.knots, direction="depth")
+                structure = _stretched(structure, length_z / section_lengths_z, factor, comparison.windows[0].each[0])
             sigma, porosity = structure.parameters()
             structure = structure.with_parameters(np.maximum(sigma * factor, _MIN_SIGMA), porosity)
     each = [sections for one in solids for sections in one]
-    return Match(structure, comparison.objective(found), comparison.voxels(lengths), each)
+    return Match(structure, comparison.objective(observed), comparison.voxels(lengths), each)
 
 
 def _stretched(structure: Graded, ratio: np.ndarray, factor: np.ndarray, windows: DepthWindows) -> Graded:
@@ -384,8 +384,8 @@ def _match_porosity(structure: Structure, comparison: _Comparison) -> tuple[Stru
     solids = observe()
     for _ in range(_POROSITY_ITERATIONS):
         sigma, porosity = structure.parameters()
-        found = [windows.porosity(group) for windows, group in zip(comparison.windows, solids, strict=True)]
-        step = comparison.porosity([goal - _quantile(one) for goal, one in zip(goals, found, strict=True)])
+        observed = [windows.porosity(group) for windows, group in zip(comparison.windows, solids, strict=True)]
+        step = comparison.porosity([goal - _quantile(one) for goal, one in zip(goals, observed, strict=True)])
         step = np.clip(step, -_MAX_STEP, _MAX_STEP)
         porosity = np.clip(normal_cdf(normal_quantile(porosity) + step), _MIN_FRACTION, 1 - _MIN_FRACTION)
         structure = structure.with_parameters(sigma, porosity)
@@ -404,8 +404,8 @@ def initial_structure(
     comparison = _Comparison.of(structure, targets, magnifications)
     each = []
     for lengths, magnification in zip(comparison.lengths(targets), magnifications, strict=True):
-        known = np.where(np.isfinite(lengths), lengths, np.nanmean(lengths))
-        each.append(known * magnification.pixel)
+        finite = np.where(np.isfinite(lengths), lengths, np.nanmean(lengths))
+        each.append(finite * magnification.pixel)
     if len(targets) == 1:
         lengths, porosity = each[0], targets[0].porosity
     else:

@@ -274,7 +274,7 @@ class ReconstructStudy(BaseStudy, MicrographSettings):
         paths: dict[str, Path] = {}
         for field, path in self.inputs().items():
             if paths.setdefault(path.name, path).resolve() != path.resolve():
-                where = tuple(int(part) if part.isdigit() else part for part in field.split("."))
+                where = tuple(int(name) if name.isdigit() else name for name in field.split("."))
                 yield Problem(
                     where,
                     f"must have another name than {str(paths[path.name])!r}, as a run keeps copies of both (got "

@@ -34,7 +34,7 @@ from membrane_dask.studies.reconstruct.micrograph import (
 )
 from membrane_dask.studies.reconstruct.morphology import Morphology, observe_morphology
 from membrane_dask.studies.reconstruct.observed import Observed
-from membrane_dask.studies.reconstruct.placement import place
+from membrane_dask.studies.reconstruct.placement import locate
 from membrane_dask.studies.reconstruct.segmentations import compared_segmentations
 
 #: Difference of the objectives of two trials, one of which is e times as likely to be drawn.
@@ -93,7 +93,7 @@ class Observation:
         self.ranges = ((0.0, study.model.skin), (1.0 - study.model.support, 1.0))
         self.micrographs: list[SegmentedMicrograph] = load_micrographs(study, source)
         self.observed: list[Observed] = []
-        self._placements = place(study, [micrograph.section for micrograph in self.micrographs], source)
+        self._placements = locate(study, [micrograph.section for micrograph in self.micrographs], source)
         pixels = [placement.pixel_nm for placement in self._placements]
         self.voxel_nm = min(pixels)
         finest = pixels.index(self.voxel_nm)
@@ -151,7 +151,7 @@ class Observation:
         slices = self.shape[1]
         n = min(self.study.search.slices, slices)
         planes = tuple(int(slices * (i + 0.5) / n / pixel) for i in range(n))
-        positions = [place.position_nm for place in self._placements if place.number == placement.number]
+        positions = [one.position_nm for one in self._placements if one.number == placement.number]
         return Sections(
             depth, width, planes, 0, self.ranges, first_row=placement.first_row, thickness=placement.thickness,
             pixel=pixel, number=placement.number,
@@ -192,16 +192,16 @@ class Observation:
         return Target(descriptors, descriptors.porosity)
 
     def _count_independent(self) -> list[float]:
-        """Fraction of an independent micrograph that each counts as: those of a series that are close share one."""
+        """Fraction of an independent micrograph that each counts as: those of a series that are close count as one."""
         if len(self.micrographs) == 1:
             return [1.0]
         counts = []
         for own, length in zip(self._placements, self.half_lengths, strict=True):
             near = [
-                place
-                for place in self._placements
-                if place.number == own.number
-                and abs(place.position_nm - own.position_nm) < _INDEPENDENT * length * own.pixel_nm
+                one
+                for one in self._placements
+                if one.number == own.number
+                and abs(one.position_nm - own.position_nm) < _INDEPENDENT * length * own.pixel_nm
             ]
             counts.append(1 / max(1, len(near)))
         return counts
@@ -383,9 +383,9 @@ class Observation:
             difference = 0.0
             for magnification, goal in zip(magnifications, goals, strict=True):
                 windows = magnification.windows(self.prototype)
-                found = windows.target(magnification.describe([next(solids) for _ in magnification.sections]))
+                result = windows.target(magnification.describe([next(solids) for _ in magnification.sections]))
                 shown = windows.is_shown
-                difference += objective(found.descriptors.at(shown), goal.descriptors.at(shown)) / len(goals)
+                difference += objective(result.descriptors.at(shown), goal.descriptors.at(shown)) / len(goals)
             score[knots] = difference - WEIGHT_SCALE * float(log(weight))
         first = min(score, key=score.__getitem__)
         self.knot_sets = {first: self.knot_sets[first], **self.knot_sets}

@@ -45,7 +45,7 @@ class Placement:
         return self.first_row / self.thickness, (self.first_row + rows) / self.thickness
 
 
-def place(study: ReconstructStudy, sections: Sequence[Section], source: Source | None) -> list[Placement]:
+def locate(study: ReconstructStudy, sections: Sequence[Section], source: Source | None) -> list[Placement]:
     """Place the micrographs of a study.
 
     Parameters
@@ -145,7 +145,9 @@ def _refuse_gaps(
     placements: Sequence[Placement], sections: Sequence[Section], thickness: float, source: Source | None
 ) -> None:
     """Refuse images that leave a part of the thickness without one."""
-    ranges = sorted(place.range_of(len(section.image)) for place, section in zip(placements, sections, strict=True))
+    ranges = sorted(
+        placement.range_of(len(section.image)) for placement, section in zip(placements, sections, strict=True)
+    )
     reached = 0.0
     for top, bottom in [*ranges, (1.0, 1.0)]:
         if top > reached + _MAX_GAP:
