@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from membrane_dask.physics.imaging.image_model import ImageModel
 from membrane_dask.physics.imaging.segmentation import Segmenter
-from membrane_dask.physics.reconstruction.matching import Imaging, Sections
+from membrane_dask.physics.reconstruction.sections import Imaging, Sections
 from membrane_dask.physics.reconstruction.segmentation_bias import segmentation_bias
 from membrane_dask.physics.reconstruction.structures import Graded
 
