@@ -75,6 +75,27 @@ def test_a_binary_image_has_no_table(program):
     assert table(program(TRUTH.section(2))) is None
 
 
+def test_a_binary_and_a_grey_image(tmp_path):
+    """Each table is that of the micrograph of its number; depths are those of the membrane."""
+    iio.imwrite(tmp_path / "a.png", TRUTH.section(2)[:80])
+    iio.imwrite(tmp_path / "b.png", IMAGE[60:])
+    (tmp_path / "s.yaml").write_text(
+        "kind: reconstruct\nimages:\n"
+        "  - {input: a.png, pixel_size: 5 nm, depth: 0 to 400 nm}\n"
+        "  - {input: b.png, pixel_size: 5 nm, depth: 300 to 800 nm}\n"
+        "thickness: 800 nm\nimaging: none\nmodel: {knots: [0, 1]}\nvolume: {slices: 16}\ncluster: {profile: sync}\n"
+        "search: {closing_radius: [0], roughness: [0], slices: 2}\n"
+    )
+    run = md.run(tmp_path / "s.yaml", tmp_path / "run", limit=1)
+    assert "segmentations-0" not in run.result.children
+    segmentations, micrograph = (run.result[f"{name}-1"] for name in ("segmentations", "micrograph"))
+    np.testing.assert_array_equal(segmentations.solid[0], micrograph.solid)
+    np.testing.assert_array_equal(segmentations.z, micrograph.z)
+    text = md.write_report(run).read_text(encoding="utf-8")
+    assert "<h2>Segmentation methods on micrograph-1</h2>" in text
+    assert "<h2>Segmentation methods on micrograph-0</h2>" not in text
+
+
 def test_section_of_the_report(program, tmp_path):
     planned = program()
     run = md.run(planned.study, tmp_path / "run", limit=1)

@@ -457,7 +457,8 @@ class Observation:
             depth = placement.first_row * placement.pixel_nm
             tables.append(micrograph.dataset(features, f"micrograph{suffix}", depth))
             lags = self._scales[number].lags
-            tables += compared_segmentations(self.study.segmentation, micrograph, lags, f"segmentations{suffix}")
+            name = f"segmentations{suffix}"
+            tables += compared_segmentations(self.study.segmentation, micrograph, lags, name, depth)
         return tables
 
     @property

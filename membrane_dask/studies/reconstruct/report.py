@@ -40,8 +40,9 @@ def sections(run: Run) -> list[Section]:
     tree = run.result
     micrographs = tables(tree, "micrograph")
     page = [_segmentation(micrograph, name) for name, micrograph in micrographs.items()]
-    for segmentations, micrograph in zip(tables(tree, "segmentations").values(), micrographs.values(), strict=False):
-        page.append(segmentation_methods_section(segmentations, micrograph))
+    for name, segmentations in tables(tree, "segmentations").items():
+        of = name.replace("segmentations", "micrograph")
+        page.append(segmentation_methods_section(segmentations, micrographs[of], of))
     if "imaging" in tree.children:
         page.append(_imaging(tree["imaging"].to_dataset().load()))
     fit = tree["goodness_of_fit"].to_dataset().load() if "goodness_of_fit" in tree.children else None

@@ -18,13 +18,17 @@ _ADDED, _REMOVED, _PORE, _SOLID = (217, 95, 2), (55, 126, 184), (25, 25, 25), (2
 _COLUMNS = 3
 
 
-def segmentation_methods_section(segmentations: xr.Dataset, micrograph: xr.Dataset) -> Section:
+def segmentation_methods_section(
+    segmentations: xr.Dataset, micrograph: xr.Dataset, table: str = "micrograph"
+) -> Section:
     """Section of the report.
 
     Parameters
     ----------
     segmentations, micrograph : xarray.Dataset
         Groups of the result.
+    table : str
+        Name of the group of the micrograph.
     """
     methods = [segmentations.isel(method=k) for k in range(segmentations.sizes["method"])]
     porosity = segmentations.porosity[segmentations.failure.values == ""]
@@ -55,7 +59,8 @@ def segmentation_methods_section(segmentations: xr.Dataset, micrograph: xr.Datas
         )
         for one in methods
     ]
-    return Section("Segmentation methods", text, [Grid(header, rows), _figure(methods, micrograph)])
+    title = "Segmentation methods" + (f" on {table}" if table != "micrograph" else "")
+    return Section(title, text, [Grid(header, rows), _figure(methods, micrograph)])
 
 
 def segmentation_bias_section(bias: xr.Dataset) -> Section:

@@ -18,7 +18,7 @@ from membrane_dask.studies.reconstruct.variables import SEGMENTATION_BIAS, SEGME
 
 
 def compared_segmentations(
-    settings: Segmentation, micrograph: SegmentedMicrograph, lags: np.ndarray, name: str
+    settings: Segmentation, micrograph: SegmentedMicrograph, lags: np.ndarray, name: str, depth_nm: float = 0.0
 ) -> list[Dataset]:
     """Table of the result; none of a binary image.
 
@@ -32,6 +32,8 @@ def compared_segmentations(
         Lags of the correlation, pixels.
     name : str
         Of the table.
+    depth_nm : float
+        Depth of the first row, nm.
     """
     if micrograph.segmentation.is_binary:
         return []
@@ -49,7 +51,7 @@ def compared_segmentations(
     depth, width = micrograph.solid.shape
     labels = {
         "method": np.array([result.name for result in results], "T"),
-        "z": np.arange(depth) * micrograph.pixel_nm,
+        "z": depth_nm + np.arange(depth) * micrograph.pixel_nm,
         "x": np.arange(width) * micrograph.pixel_nm,
     }
     return [Dataset(SEGMENTATIONS, values, ("method",), labels, name=name)]
