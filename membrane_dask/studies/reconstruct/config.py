@@ -227,7 +227,8 @@ class ReconstructStudy(BaseStudy, MicrographSettings):
     )
     contradictions: Literal["stop", "ignore"] = parameter(
         "stop",
-        "stop: refuse images whose porosities differ by more than 3 standard deviations at the same depth; ignore: "
+        "stop: refuse images whose porosities differ by more than 3 standard deviations at the same depth (more, if "
+        "there are more than two images); ignore: "
         "report them",
         unit="",
     )

@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from membrane_dask.errors import Problem, Source, StudyError
+from membrane_dask.physics.distributions import normal_quantile
 from membrane_dask.physics.elementary import log
 from membrane_dask.physics.reconstruction.depth_windows import DepthWindows, Target
 from membrane_dask.physics.reconstruction.descriptors import DescriptorScales, half_correlation_length
@@ -48,8 +49,9 @@ _INDEPENDENT = 3
 #: Area over which the pores of a section are correlated, in squares of the half-correlation length: that of a normal
 #: correlation, pi / ln 2.
 _CORRELATED_AREA = 4.53
-#: Standard deviations by which the porosities of two images may differ at the same depth.
-_CONTRADICTION = 3
+#: Probability that the porosities of any two images of a membrane differ by more than is allowed: 3 standard deviations
+#: for two images.
+_CONTRADICTION = 0.0027
 
 
 class Observation:
@@ -234,14 +236,16 @@ class Observation:
         solids = iter(match(self.smoothest(self.initial), self.targets(self.prototype), magnifications).solids)
         matched = {number: next(solids) for one in self.observed for number in one.images}
         remarks = []
-        for first, second in itertools.combinations(range(len(self.micrographs)), 2):
+        pairs = list(itertools.combinations(range(len(self.micrographs)), 2))
+        limit = float(normal_quantile(1 - _CONTRADICTION / 2 / len(pairs)))
+        for first, second in pairs:
             z = self._resolved_depths(first, second)
             if not z.size:
                 continue
             excess = [self._excess_porosity(i, matched[i], z) for i in (first, second)]
             difference = excess[0][0] - excess[1][0]
             deviation = float(np.hypot(excess[0][1], excess[1][1]))
-            if abs(difference) <= _CONTRADICTION * deviation:
+            if abs(difference) <= limit * deviation:
                 continue
             text = (
                 f"images {first} and {second} contradict each other: from {z[0]:.0%} to {z[-1]:.0%} of the depth the "
