@@ -44,6 +44,8 @@ WEIGHT_SCALE = 0.005
 _COMPARED = 0.05
 #: Sets of knots that are less likely than this are not drawn.
 _NEGLIGIBLE = 0.01
+#: Largest over smallest depth of images of the whole thickness that count as equal.
+_EQUAL = 1.02
 #: Half-correlation lengths between sections from which on they are independent.
 _INDEPENDENT = 3
 #: Area over which the pores of a section are correlated, in squares of the half-correlation length: that of a normal
@@ -108,7 +110,7 @@ class Observation:
         self.sections = [self._sections_of(number) for number in range(len(self.micrographs))]
         self._scales = self._choose_scales()
         self._counts = self._count_independent()
-        self.remarks = self._remark_series()
+        self.remarks = [*self._remark_thickness(), *self._remark_series()]
         self._choose_model()
         self.imaging: list[MicrographImaging | None] = [
             imaging_of(study, micrograph, self._own_target(number), self._scales[number], self.initial, sections)
@@ -207,6 +209,17 @@ class Observation:
             ]
             counts.append(1 / max(1, len(near)))
         return counts
+
+    def _remark_thickness(self) -> list[tuple[str, str]]:
+        heights = [
+            len(micrograph.solid) * micrograph.pixel_nm
+            for number, micrograph in enumerate(self.micrographs)
+            if self.range_of(number) == (0.0, 1.0)
+        ]
+        if max(heights, default=0.0) <= _EQUAL * min(heights, default=0.0):
+            return []
+        text = f"images of the whole are {min(heights) / 1e3:.3g} to {max(heights) / 1e3:.3g} um deep"
+        return [("thickness", f"{text}: the rows of each are spread over the same depth")] if len(heights) > 1 else []
 
     def _remark_series(self) -> list[tuple[str, str]]:
         close = [number for number, count in enumerate(self._counts) if count < 1]
