@@ -12,9 +12,9 @@ from membrane_dask.studies.reconstruct.intake import Section
 
 #: Relative difference up to which pixel sizes count as equal.
 _EQUAL = 0.01
-#: Relative difference of the depth of an image from its range, and of images of the whole from a given thickness and
+#: Relative difference of the depth of an image from its range, and of images of the whole from the thickness and
 #: from their mean.
-_MAX_DEPTH, _MAX_GIVEN, _MAX_MEAN = 0.02, 0.02, 0.1
+_MAX_DEPTH, _MAX_THICKNESS, _MAX_SPREAD = 0.02, 0.02, 0.1
 #: Fraction of the thickness that no image needs to show between two.
 _MAX_GAP = 0.02
 
@@ -97,7 +97,7 @@ def _thickness(study: ReconstructStudy, sections: Sequence[Section], source: Sou
             [Problem(("thickness",), "required, as no image shows the whole thickness; for example 60 um")], source
         )
     thickness = study.thickness if study.thickness is not None else sum(whole.values()) / len(whole)
-    limit = _MAX_MEAN if study.thickness is None else _MAX_GIVEN
+    limit = _MAX_SPREAD if study.thickness is None else _MAX_THICKNESS
     for i, height in whole.items():
         if abs(height - thickness) > limit * thickness:
             where = ("images", i) if study.images else ("thickness",)
