@@ -14,7 +14,8 @@ import numpy as np
 
 from membrane_dask.errors import Problem, Source, StudyError
 from membrane_dask.physics.distributions import normal_quantile
-from membrane_dask.physics.elementary import log
+from membrane_dask.physics.elementary import exp, log
+from membrane_dask.physics.fixed_order import inverse, product
 from membrane_dask.physics.reconstruction.depth_windows import DepthWindows, Target
 from membrane_dask.physics.reconstruction.descriptors import DescriptorScales, half_correlation_length
 from membrane_dask.physics.reconstruction.distance_objective import DISTANCE_EDGES, distance_features
@@ -48,9 +49,9 @@ _NEGLIGIBLE = 0.01
 _EQUAL = 1.02
 #: Half-correlation lengths between sections from which on they are independent.
 _INDEPENDENT = 3
-#: Area over which the pores of a section are correlated, in squares of the half-correlation length: that of a normal
-#: correlation, pi / ln 2.
-_CORRELATED_AREA = 4.53
+#: Integral of the correlation of a section over its plane, in squares of the half-correlation length: exact for a level
+#: set, of porosity 1/2, of a Gaussian field whose correlation is a Gaussian function.
+_CORRELATED_AREA = 2 * np.pi
 #: Probability that the porosities of any two images of a membrane differ by more than is allowed: 3 standard deviations
 #: for two images.
 _CONTRADICTION = 0.0027
@@ -305,8 +306,19 @@ class Observation:
         area = max(int(used.sum()), 1)
         porosity = float((used & ~micrograph.solid[rows]).sum() / area)
         expected = float(1 - np.mean([section[rows] for section in sections]))
-        regions = area / (_CORRELATED_AREA * self.half_lengths[number] ** 2)
+        regions = area / (_CORRELATED_AREA * np.square(self._lengths_at(number, own[rows])).mean())
         return porosity - expected, float(np.sqrt(porosity * (1 - porosity) / regions * (1 + 1 / len(sections))))
+
+    def _lengths_at(self, number: int, z: np.ndarray) -> np.ndarray:
+        """Half-correlation length of a micrograph as it was segmented, pixels, at depth fractions."""
+        if not isinstance(self.prototype, Graded):
+            return np.full(len(z), self.half_lengths[number])
+        windows = self._windows_of(number)
+        shown = np.asarray(windows.sigma.any(axis=1))
+        lengths = half_correlation_length(self._own_target(number).descriptors.correlation, self._scales[number].lags)
+        lengths = np.where(np.isfinite(lengths), lengths, self.half_lengths[number])
+        overlap = inverse(windows.overlap[np.ix_(shown, shown)])
+        return np.asarray(np.interp(z, np.array(self.prototype.knots)[shown], exp(product(overlap, log(lengths)))))
 
     @property
     def independent_images(self) -> float:
