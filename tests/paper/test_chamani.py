@@ -170,6 +170,7 @@ def test_the_micrograph_of_the_study_shows_the_true_membrane(benchmark, root):
     assert abs(micrograph - iio.imread(root / "configs/steady-membrane.png")).max() <= 1
 
 
+@pytest.mark.slow
 def test_the_table_has_the_values_of_the_volumes(benchmark, tmp_path, monkeypatch):
     """Porosities from the volumes, throats and coordination numbers from the networks, the flow from another run."""
     table = benchmark("chamani_table")
