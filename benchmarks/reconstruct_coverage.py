@@ -124,6 +124,8 @@ def intervals(lines: Sequence[Line]) -> dict[str, np.ndarray]:
     rows: dict[str, list[tuple[float, float, float, float]]] = {}
     for line in lines:
         for row, truth in line["truth"].items():
+            if row not in line["structures"]:  # as of a tortuosity where no structure percolates
+                continue
             values = xr.DataArray(line["structures"][row], dims="replicate", name=row)
             low, high = md.replicate_interval(values, CONFIDENCE, scale=interval_scale(row))
             rows.setdefault(row, []).append((truth, float(values[0]), float(low), float(high)))
