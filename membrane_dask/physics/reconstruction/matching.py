@@ -231,7 +231,7 @@ class _Comparison:
             blur = np.square(_blur(magnification.sections))
             # What blur adds to the length of the image it takes from the response to that of the structure.
             response = 1 - np.minimum(BROADENING * blur / square, 1.0)
-            resolved.append(response * square >= RESOLVED**2 * blur)
+            resolved.append(response * square >= RESOLVED * RESOLVED * blur)
             lengths.append(one.sigma_pixels.sum(axis=0) / square * np.maximum(response, _MIN_RESPONSE))
             porosities.append(one.porosity_pixels.sum(axis=0) / square.mean())
         for regions in (lengths, porosities):

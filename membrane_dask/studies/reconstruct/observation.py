@@ -6,6 +6,7 @@ Nothing here depends on a unit of the run: the same micrographs always give the 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -258,7 +259,7 @@ class Observation:
                 continue
             excess = [self._excess_porosity(i, matched[i], z) for i in (first, second)]
             difference = excess[0][0] - excess[1][0]
-            deviation = float(np.hypot(excess[0][1], excess[1][1]))
+            deviation = math.sqrt(excess[0][1] * excess[0][1] + excess[1][1] * excess[1][1])
             if abs(difference) <= limit * deviation:
                 continue
             text = (
@@ -326,7 +327,7 @@ class Observation:
         if len(self.micrographs) == 1:
             return 1.0
         regions = [
-            micrograph.solid.size / length**2
+            micrograph.solid.size / (length * length)
             for micrograph, length in zip(self.micrographs, self.half_lengths, strict=True)
         ]
         return sum(count * one for count, one in zip(self._counts, regions, strict=True)) / max(regions)
