@@ -199,7 +199,7 @@ def command() -> Callable[..., subprocess.CompletedProcess[str]]:
 def wait_until() -> Callable[..., None]:
     """Wait for a condition, and fail with a message if it does not hold in time."""
 
-    def wait(condition: Callable[[], object], what: str, seconds: float = 120.0) -> None:
+    def wait(condition: Callable[[], object], what: str, seconds: float = 240.0) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s"

@@ -123,22 +123,27 @@ def segmented(image: np.ndarray) -> np.ndarray:
     return ndimage.median_filter(solid, 3, mode="nearest")
 
 
-def test_the_micrograph_is_segmented_as_in_the_paper(study):
-    solid = md.run(study, study.input.parent / "run").result["micrograph"].solid.values > 0
+@pytest.fixture(scope="module")
+def searches(study):
+    """Run of the study."""
+    return md.run(study, study.input.parent / "run")
+
+
+def test_the_micrograph_is_segmented_as_in_the_paper(study, searches):
+    solid = searches.result["micrograph"].solid.values > 0
     assert (solid != segmented(iio.imread(study.input) / 255.0)).mean() < 1e-4  # grey values at the threshold
 
 
-def test_parameters_of_the_search_and_interval_of_the_five_runs(study):
+def test_parameters_of_the_search_and_interval_of_the_five_runs(searches):
     """Widths up to 4.01 and 10.01 voxels, porosities 0.06 to 0.52, radii 1 to 4; mean +- 1.96 s / sqrt(5)."""
-    run = md.open_run(study.input.parent / "run")
-    trials = run.result["trials"].to_dataset().load()
+    trials = searches.result["trials"].to_dataset().load()
     assert trials.sizes["replicate"] == 5
     widths = trials.sigma / 3.0
     assert float(widths[..., 0].max()) <= 4.01
     assert float(widths[..., 1].max()) <= 10.01
     assert 0.06 <= float(trials.porosity.min()) <= float(trials.porosity.max()) <= 0.52
     assert 1 <= float(trials.closing_radius.min()) / 3 <= float(trials.closing_radius.max()) / 3 <= 4
-    porosity = run.result["structures"].volume_porosity.load()
+    porosity = searches.result["structures"].volume_porosity.load()
     low, high = md.replicate_interval(porosity, 0.95)
     half = 1.96 * float(porosity.std("replicate", ddof=1)) / np.sqrt(5)
     assert float(high - low) / 2 == pytest.approx(half, rel=1e-3)
