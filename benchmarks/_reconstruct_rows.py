@@ -10,7 +10,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,24 @@ def append_line(path: Path | None, values: Mapping[str, Any]) -> None:
             line = line if file.read(1) == b"\n" else "\n" + line
     with path.open("a") as file:
         file.write(line)
+
+
+def computed(
+    table: str,
+    tasks: Sequence[tuple[str, int]],
+    function: Callable[[str, int], dict[str, Any]],
+    pool: Executor,
+    path: Path | None,
+) -> dict[tuple[str, int], dict[str, Any]]:
+    """Result of each task of a table, a case and a number; those that the file holds are not computed again."""
+    lines = [line for line in read_lines(path) if line["table"] == table]
+    finished = {(line["case"], line["number"]): line["result"] for line in lines}
+    missing = [task for task in tasks if task not in finished]
+    results = pool.map(function, *zip(*missing, strict=True)) if missing else ()
+    for (case, number), result in zip(missing, results, strict=True):
+        finished[case, number] = result
+        append_line(path, {"table": table, "case": case, "number": number, "result": result})
+    return {task: finished[task] for task in tasks}
 
 
 def print_circumstances() -> None:

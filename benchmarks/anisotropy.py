@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from _common import argument_parser
 from _micrograph_truths import Imaging, misfit
-from _reconstruct_rows import VOXEL, append_line, print_circumstances, read_lines, reconstruct
+from _reconstruct_rows import VOXEL, computed, print_circumstances, reconstruct
 
 from membrane_dask.physics.reconstruction.directional_correlation import half_lengths
 from membrane_dask.physics.reconstruction.macrovoids import Macrovoids
@@ -75,9 +75,8 @@ def image_of(solid: np.ndarray, imaging: Imaging, number: int) -> np.ndarray:
     return Imaging(imaging.blur, imaging.noise, imaging.levels, 177 + number).image(solid)
 
 
-def anisotropy_of(task: tuple[str, int], shape: tuple[int, int], planes: int) -> dict[str, Any]:
+def anisotropy_of(name: str, number: int, shape: tuple[int, int], planes: int) -> dict[str, Any]:
     """Errors of the lengths of one reconstructed volume, and its anisotropy at the knots of the truth."""
-    name, number = task
     structure, imaging = CASES[name]
     image = image_of(truth_sections(structure, shape, 1, 300 + number)[0], imaging, number)
     settings = {"model": {"anisotropy": "auto"}, "volume": {"slices": planes}, "seed": number} | COMMON
@@ -92,9 +91,8 @@ def anisotropy_of(task: tuple[str, int], shape: tuple[int, int], planes: int) ->
     return {"error": (100 * (volume / expected - 1)).tolist(), "anisotropy": ratio.tolist()}
 
 
-def macrovoids_of(task: tuple[str, int], shape: tuple[int, int], planes: int) -> dict[str, Any]:
+def macrovoids_of(name: str, number: int, shape: tuple[int, int], planes: int) -> dict[str, Any]:
     """Number and sizes of the macrovoids of one reconstruction over those of the truth; empty without any."""
-    name, number = task
     solid = {
         "layer": lambda: truth_sections(_with_layer(), shape, 1, 400 + number)[0],
         "none": lambda: truth_sections(FIELD, shape, 1, 400 + number)[0],
@@ -182,18 +180,13 @@ def main() -> None:
         names = {"anisotropy": ["10.6 x 3.5 px"], "macrovoids": ["layer"]}
         shapes = {"anisotropy": (224, 160), "macrovoids": (160, 160)}
         SEARCH["closing_radius"] = [0]
-    finished = {(line["table"], line["case"], line["number"]): line["result"] for line in read_lines(arguments.lines)}
     functions = {"anisotropy": anisotropy_of, "macrovoids": macrovoids_of}
     printers = {"anisotropy": print_anisotropy, "macrovoids": print_macrovoids}
     with ProcessPoolExecutor(arguments.processes) as pool:
         for table in arguments.tables:
             tasks = [(name, number) for name in names[table] for number in range(arguments.images)]
-            missing = [task for task in tasks if (table, *task) not in finished]
             compute = functools.partial(functions[table], shape=shapes[table], planes=planes)
-            for (name, number), result in zip(missing, pool.map(compute, missing), strict=True):
-                finished[table, name, number] = result
-                append_line(arguments.lines, {"table": table, "case": name, "number": number, "result": result})
-            printers[table]({task: finished[table, *task] for task in tasks})
+            printers[table](computed(table, tasks, compute, pool, arguments.lines))
 
 
 if __name__ == "__main__":

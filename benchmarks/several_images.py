@@ -25,7 +25,7 @@ import numpy as np
 import yaml
 from _common import argument_parser
 from _micrograph_truths import Imaging
-from _reconstruct_rows import append_line, print_circumstances, read_lines
+from _reconstruct_rows import computed, print_circumstances
 from scipy.special import ndtri
 
 import membrane_dask as md
@@ -189,20 +189,14 @@ def main() -> None:
         global SHAPE, THICKNESS, SKIN, WIDTHS
         arguments.repetitions, SHAPE, THICKNESS, SKIN, WIDTHS = 2, (128, 160), 320, 112, (600, 200)
         arguments.tables = ["scatter"]
-    finished = {(line["table"], line["case"], line["number"]): line["result"] for line in read_lines(arguments.lines)}
     functions = {"scatter": scatter, "intervals": intervals, "magnifications": magnifications}
     cases = {"scatter": "14", "intervals": "14", "magnifications": ("whole", "skin and whole")}
     with ProcessPoolExecutor(arguments.processes) as pool:
         for table in arguments.tables:
             n = max(1, arguments.repetitions // FEWER[table])
             tasks = [(case, number) for number in range(n) for case in cases[table]]
-            missing = [task for task in tasks if (table, *task) not in finished]
             compute = functools.partial(functions[table], sizes=sizes)
-            results_of_missing = pool.map(compute, *zip(*missing, strict=True)) if missing else ()
-            for task, result in zip(missing, results_of_missing, strict=True):
-                finished[table, *task] = result
-                append_line(arguments.lines, {"table": table, "case": task[0], "number": task[1], "result": result})
-            results = {task: finished[table, *task] for task in tasks}
+            results = computed(table, tasks, compute, pool, arguments.lines)
             if table == "scatter":
                 print_ratio("scatter between repetitions", results, lambda values: values.std(axis=0, ddof=1))
             elif table == "intervals":

@@ -16,7 +16,7 @@ import membrane_dask as md
 from membrane_dask.physics.analytic_problems import GradedMembrane
 from membrane_dask.physics.reconstruction.descriptors import average, describe, half_correlation_length
 from membrane_dask.physics.reconstruction.structures import Graded
-from membrane_dask.studies.reconstruct.observed import independent_sections
+from membrane_dask.studies.reconstruct.micrograph_group import independent_sections
 from membrane_dask.studies.reconstruct.program import ReconstructProgram
 
 SYNC = {"profile": "sync"}
@@ -139,13 +139,13 @@ def test_masked_pixels_do_not_enter_perturbations(study):
     """Targets from the left quarter of sections scatter twice as much as those from whole sections."""
     program = ReconstructProgram(md.load_study(study))
     structure = program.structure({"sigma_0": 1.6, "sigma_1": 3.0, "porosity_0": 0.35, "porosity_1": 0.35})
-    (observed,) = program.context["observed"]
+    (group,) = program.context["groups"]
     (sections,) = program.context["sections"]
     quarter = np.arange(sections.width) < sections.width // 4
     inside = np.broadcast_to(quarter, (sections.depth, sections.width))
     scatter = []
     for mask in (None, inside):
-        masked = replace(observed, inside=(mask,))
+        masked = replace(group, inside=(mask,))
         pairs = independent_sections(structure, sections.seeded(5), 32)
         scatter.append(np.std([masked.target_of(structure, [solid]).porosity for solid, _ in pairs], axis=0).mean())
     assert 1.5 < scatter[1] / scatter[0] < 2.6  # of 32, each deviation is known within 13 %

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import imageio.v3 as iio
 import numpy as np
 import pytest
@@ -107,8 +105,8 @@ def test_perturbations_fall_with_the_number_of_images(images):
     entry = {"input": "whole-0.png", "pixel_size": "4 nm", "position": "0 nm"}
     scatter = []
     for entries in ([entry], [{**entry, "position": f"{400 * n} nm"} for n in range(3)], [entry] * 3):
-        (observed,) = Observation(load(images, entries), None).observed
-        porosity = [observed.perturbed_target(truth, truth, seed).porosity for seed in range(24)]
+        (group,) = Observation(load(images, entries), None).groups
+        porosity = [group.perturbed_target(truth, truth, seed).porosity for seed in range(24)]
         scatter.append(np.std(porosity, axis=0).mean())
     # Each of 24 values and two knots: known within 10 %.
     assert scatter[1] / scatter[0] == pytest.approx(1 / np.sqrt(3), rel=0.3)
@@ -195,10 +193,9 @@ def test_files_of_one_name_are_refused(images, tmp_path):
 def test_depths_of_windows_join(images):
     """The weights of all images in a window are those of their rows; each row of the membrane is in some window."""
     observation = Observation(load(images, [LOW, *SKIN]), None)
-    for one in observation.observed:
+    for one in observation.groups:
         windows = one.magnification.windows(observation.prototype)
         for each in windows.each:
             assert set(np.round(each.sigma.sum(axis=1), 12)) <= {0.0, 1.0}
-    shown = np.any([one.magnification.windows(observation.prototype).is_shown for one in observation.observed], axis=0)
+    shown = np.any([one.magnification.windows(observation.prototype).is_shown for one in observation.groups], axis=0)
     assert shown.all()
-    assert all(a < b for a, b in pairwise(observation.prototype.knots))

@@ -14,8 +14,8 @@ from membrane_dask.physics.fixed_order import inverse, product
 from membrane_dask.physics.reconstruction.descriptors import Descriptors
 from membrane_dask.physics.reconstruction.structures import Graded, Structure
 
-#: Smallest and largest porosity of a target.
-_MIN_FRACTION = 1e-4
+#: Smallest distance of a porosity from 0 and from 1.
+MIN_FRACTION = 1e-4
 #: Fraction of the rows of a window from which on a micrograph determines what belongs to it.
 _MIN_ROWS = 0.1
 
@@ -57,7 +57,7 @@ class Target:
                 self.descriptors.two_point + scale * (first.descriptors.two_point - second.descriptors.two_point),
                 self.descriptors.opened + scale * (first.descriptors.opened - second.descriptors.opened),
             ),
-            np.clip(self.porosity + scale * (first.porosity - second.porosity), _MIN_FRACTION, 1 - _MIN_FRACTION),
+            np.clip(self.porosity + scale * (first.porosity - second.porosity), MIN_FRACTION, 1 - MIN_FRACTION),
             length_z,
         )
 
@@ -135,6 +135,11 @@ class DepthWindows:
         inside = np.stack([(z >= top) & (z <= bottom) for top, bottom in ranges]).astype(float)
         uniform = np.full((1, depth), 1 / depth)
         return cls(_weights(inside, first_row, depth), uniform, np.eye(len(inside)), np.ones((1, 1)))
+
+    @property
+    def is_shown(self) -> np.ndarray:
+        """Windows of the widths that the micrograph reaches, ``(n,)`` bool."""
+        return np.asarray(self.sigma.any(axis=1))
 
     @property
     def inverse_overlap(self) -> np.ndarray:

@@ -23,7 +23,7 @@ import numpy as np
 from membrane_dask.physics.distributions import normal_cdf, normal_quantile
 from membrane_dask.physics.elementary import exp, log
 from membrane_dask.physics.fixed_order import inverse, least_squares, product
-from membrane_dask.physics.reconstruction.depth_windows import DepthWindows, Target, effective_rows
+from membrane_dask.physics.reconstruction.depth_windows import MIN_FRACTION, DepthWindows, Target, effective_rows
 from membrane_dask.physics.reconstruction.descriptors import (
     Descriptors,
     DescriptorScales,
@@ -42,8 +42,6 @@ _MAX_STEP = 1.0
 _ANISOTROPY_RANGE = (0.2, 8.0)
 #: Smallest width, in voxels; its kernel is a single voxel.
 _MIN_SIGMA = 0.2
-#: Smallest distance of a porosity from 0 and from 1.
-_MIN_FRACTION = 1e-4
 #: Iterations of the widths, and if the anisotropy is fitted, too.
 _ITERATIONS, _ANISOTROPIC_ITERATIONS = 4, 6
 #: Iterations of the porosity at constant widths.
@@ -91,10 +89,7 @@ class Magnification:
 
     def windows(self, structure: Structure) -> PooledWindows:
         """Windows of depth that determine the parameters of a structure."""
-        windows = tuple(
-            DepthWindows.of(structure, s.depth, s.ranges, first_row=s.first_row, thickness=s.thickness)
-            for s in self.sections
-        )
+        windows = tuple(sections.windows(structure) for sections in self.sections)
         widths = [s.width * count for s, count in zip(self.sections, self.counts or (1.0,) * len(windows), strict=True)]
         pixels = [
             np.stack([width * effective_rows(weights) for width, weights in zip(widths, all_weights, strict=True)])
@@ -224,18 +219,22 @@ class _Comparison:
         cls, structure: Structure, targets: Sequence[Target], magnifications: Sequence[Magnification]
     ) -> _Comparison:
         windows = [magnification.windows(structure) for magnification in magnifications]
-        lengths, porosities, resolved = [], [], []
+        lengths, porosities, resolved, resolved_porosities = [], [], [], []
         for one, target, magnification in zip(windows, targets, magnifications, strict=True):
             square = np.square(half_correlation_length(target.descriptors.correlation, magnification.scales.lags))
             square = np.where(np.isfinite(square), square, np.nanmax(square, initial=1.0))
             blur = np.square(_blur(magnification.sections))
             # What blur adds to the length of the image it takes from the response to that of the structure.
             response = 1 - np.minimum(BROADENING * blur / square, 1.0)
-            resolved.append(response * square >= RESOLVED * RESOLVED * blur)
+            is_resolved = response * square >= RESOLVED * RESOLVED * blur
             lengths.append(one.sigma_pixels.sum(axis=0) / square * np.maximum(response, _MIN_RESPONSE))
+            resolved.append(is_resolved)
             porosities.append(one.porosity_pixels.sum(axis=0) / square.mean())
-        for regions in (lengths, porosities):
-            _leave_out(regions, resolved)
+            # Two layers have one porosity.
+            has_one = len(porosities[-1]) < len(is_resolved)
+            resolved_porosities.append(is_resolved.all(keepdims=True) if has_one else is_resolved)
+        _leave_out(lengths, resolved)
+        _leave_out(porosities, resolved_porosities)
         return cls(
             magnifications, targets, windows,
             _Corrections([one.overlap for one in windows], lengths),
@@ -269,8 +268,6 @@ class _Comparison:
 
 def _leave_out(regions: list[np.ndarray], resolved: Sequence[np.ndarray]) -> None:
     """Leave out windows that a magnification does not resolve where another one does: its grey levels fail there."""
-    if any(one.shape != each.shape for one, each in zip(regions, resolved, strict=True)):
-        return  # the one porosity of two layers
     resolved_anywhere = np.any([each & (one > 0) for one, each in zip(regions, resolved, strict=True)], axis=0)
     for number, each in enumerate(resolved):
         regions[number] = np.where(each | ~resolved_anywhere, regions[number], 0.0)
@@ -387,14 +384,14 @@ def _match_porosity(structure: Structure, comparison: _Comparison) -> tuple[Stru
         observed = [windows.porosity(group) for windows, group in zip(comparison.windows, solids, strict=True)]
         step = comparison.porosity([goal - _quantile(one) for goal, one in zip(goals, observed, strict=True)])
         step = np.clip(step, -_MAX_STEP, _MAX_STEP)
-        porosity = np.clip(normal_cdf(normal_quantile(porosity) + step), _MIN_FRACTION, 1 - _MIN_FRACTION)
+        porosity = np.clip(normal_cdf(normal_quantile(porosity) + step), MIN_FRACTION, 1 - MIN_FRACTION)
         structure = structure.with_parameters(sigma, porosity)
         solids = observe()
     return structure, solids
 
 
 def _quantile(porosity: np.ndarray) -> np.ndarray:
-    return np.asarray(normal_quantile(np.clip(porosity, _MIN_FRACTION, 1 - _MIN_FRACTION)))
+    return np.asarray(normal_quantile(np.clip(porosity, MIN_FRACTION, 1 - MIN_FRACTION)))
 
 
 def initial_structure(
@@ -417,7 +414,7 @@ def initial_structure(
         if len(structure.anisotropy) == 1:
             ratio = exp(log(ratio).mean(keepdims=True))
         structure = replace(structure, anisotropy=tuple(map(float, ratio)))
-    porosity = np.clip(porosity, _MIN_FRACTION, 1 - _MIN_FRACTION)
+    porosity = np.clip(porosity, MIN_FRACTION, 1 - MIN_FRACTION)
     return structure.with_parameters(np.maximum(lengths / 1.5, _MIN_SIGMA), porosity)
 
 
@@ -425,7 +422,7 @@ def objective(descriptors: Descriptors, target: Descriptors) -> float:
     """Mean absolute difference of the correlations, plus three times that of the openings as fractions of a phase."""
     correlation = np.abs(descriptors.correlation - target.correlation).mean()
     opened = [
-        d.opened / np.stack([d.porosity, 1 - d.porosity], axis=-1).clip(_MIN_FRACTION)[..., None]
+        d.opened / np.stack([d.porosity, 1 - d.porosity], axis=-1).clip(MIN_FRACTION)[..., None]
         for d in (descriptors, target)
     ]
     return float(correlation + _OPENINGS_WEIGHT * np.abs(opened[0] - opened[1]).mean())

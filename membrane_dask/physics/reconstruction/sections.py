@@ -11,6 +11,7 @@ import numpy as np
 
 from membrane_dask.physics.imaging.image_model import ImageModel, ImageModelErrors
 from membrane_dask.physics.imaging.segmentation import Segmenter
+from membrane_dask.physics.reconstruction.depth_windows import DepthWindows
 from membrane_dask.physics.reconstruction.macrovoids import carve
 from membrane_dask.physics.reconstruction.random_field import cut_and_close, gaussian_field
 from membrane_dask.physics.reconstruction.structures import Structure
@@ -94,6 +95,10 @@ class Sections:
     def z(self) -> np.ndarray:
         """Depth fraction of each row, ``(depth,)``."""
         return (self.first_row + np.arange(self.depth)) / max(self.thickness - 1, 1)
+
+    def windows(self, structure: Structure) -> DepthWindows:
+        """Windows of depth that determine the parameters of a structure."""
+        return DepthWindows.of(structure, self.depth, self.ranges, first_row=self.first_row, thickness=self.thickness)
 
     def seeded(self, seed: int) -> Self:
         """The same sections of fields, and with noise, that follow from a seed and the number of the micrograph."""

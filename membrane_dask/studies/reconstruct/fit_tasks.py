@@ -18,7 +18,7 @@ from membrane_dask.physics.reconstruction.section_statistics import Statistics, 
 from membrane_dask.physics.reconstruction.sections import Sections
 from membrane_dask.physics.reconstruction.structures import Structure
 from membrane_dask.program import Unit
-from membrane_dask.studies.reconstruct.observed import Observed, independent_sections
+from membrane_dask.studies.reconstruct.micrograph_group import MicrographGroup, independent_sections
 
 #: Tasks of these units.
 FIT_SECTIONS, REFITS = "fit_sections", "refits"
@@ -63,7 +63,7 @@ def fit_work(
     Parameters
     ----------
     context : mapping
-        ``observed``, what the micrographs show, by pixel size, and for each micrograph its ``sections``, ``fit_knots``
+        ``groups``, the micrographs by pixel size, and for each micrograph its ``sections``, ``fit_knots``
         and ``fit_mask``.
     unit : Unit
         Of the task ``fit_sections``, with ``params["image"]``, the number of the micrograph, and
@@ -82,9 +82,9 @@ def fit_work(
     noise, match_noise = (int(word) for word in unit.seed_sequence().generate_state(2, np.uint64))
     if unit.task == REFITS:
         structure = replace(structure, macrovoids=None)
-        observed: list[Observed] = context["observed"]
-        targets = [one.target_of(structure, one.sections_of(structure, noise)) for one in observed]
-        magnifications = [one.magnification.seeded(match_noise) for one in observed]
+        compared: list[MicrographGroup] = context["groups"]
+        targets = [one.target_of(structure, one.sections_of(structure, noise)) for one in compared]
+        magnifications = [one.magnification.seeded(match_noise) for one in compared]
         initial = initial_structure(structure, targets, magnifications)
         return {"objective": np.array(match(initial, targets, magnifications).objective)}, {}
     image = unit.params["image"]

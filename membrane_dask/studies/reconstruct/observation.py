@@ -5,8 +5,6 @@ Nothing here depends on a unit of the run: the same micrographs always give the 
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -14,12 +12,12 @@ from functools import cached_property
 import numpy as np
 
 from membrane_dask.errors import Problem, Source, StudyError
-from membrane_dask.physics.distributions import normal_quantile
 from membrane_dask.physics.elementary import exp, log
 from membrane_dask.physics.fixed_order import inverse, product
-from membrane_dask.physics.reconstruction.depth_windows import DepthWindows, Target
+from membrane_dask.physics.reconstruction.depth_windows import Target
 from membrane_dask.physics.reconstruction.descriptors import DescriptorScales, half_correlation_length
 from membrane_dask.physics.reconstruction.distance_objective import DISTANCE_EDGES, distance_features
+from membrane_dask.physics.reconstruction.image_consistency import ImagedDepth, contradictions
 from membrane_dask.physics.reconstruction.knot_selection import Tiles, weigh_knots
 from membrane_dask.physics.reconstruction.matching import RESOLVED, Magnification, initial_structure, match, objective
 from membrane_dask.physics.reconstruction.sections import Sections
@@ -35,9 +33,9 @@ from membrane_dask.studies.reconstruct.micrograph import (
     descriptor_scales,
     load_micrographs,
 )
+from membrane_dask.studies.reconstruct.micrograph_group import MicrographGroup
 from membrane_dask.studies.reconstruct.morphology import Morphology, observe_morphology
-from membrane_dask.studies.reconstruct.observed import Observed
-from membrane_dask.studies.reconstruct.placement import locate
+from membrane_dask.studies.reconstruct.placement import independent_counts, locate, placement_remarks
 from membrane_dask.studies.reconstruct.segmentations import compared_segmentations
 
 #: Difference of the objectives of two trials, one of which is e times as likely to be drawn.
@@ -46,16 +44,6 @@ WEIGHT_SCALE = 0.005
 _COMPARED = 0.05
 #: Sets of knots that are less likely than this are not drawn.
 _NEGLIGIBLE = 0.01
-#: Largest over smallest depth of images of the whole thickness that count as equal.
-_EQUAL = 1.02
-#: Half-correlation lengths between sections from which on they are independent.
-_INDEPENDENT = 3
-#: Integral of the correlation of a section over its plane, in squares of the half-correlation length: exact for a level
-#: set, of porosity 1/2, of a Gaussian field whose correlation is a Gaussian function.
-_CORRELATED_AREA = 2 * np.pi
-#: Probability that the porosities of any two images of a membrane differ by more than is allowed: 3 standard deviations
-#: for two images.
-_CONTRADICTION = 0.0027
 
 
 class Observation:
@@ -75,7 +63,7 @@ class Observation:
         Sections of trials, for each micrograph.
     imaging : list of (MicrographImaging or None)
         How each micrograph shows its section.
-    observed : list of Observed
+    groups : list of MicrographGroup
         The micrographs by pixel size.
     knot_sets : dict from tuple of float to float
         Weights, which sum to 1, of the sets of knots that may be drawn; that of the best match first.
@@ -98,7 +86,7 @@ class Observation:
         self.is_layered = study.model.depth == "layers" or study.search.method == "published"
         self.ranges = ((0.0, study.model.skin), (1.0 - study.model.support, 1.0))
         self.micrographs: list[SegmentedMicrograph] = load_micrographs(study, source)
-        self.observed: list[Observed] = []
+        self.groups: list[MicrographGroup] = []
         self._placements = locate(study, [micrograph.section for micrograph in self.micrographs], source)
         pixels = [placement.pixel_nm for placement in self._placements]
         self.voxel_nm = min(pixels)
@@ -111,8 +99,11 @@ class Observation:
         self.morphology = Morphology(inside=self.micrographs[0].mask)
         self.sections = [self._sections_of(number) for number in range(len(self.micrographs))]
         self._scales = self._choose_scales()
-        self._counts = self._count_independent()
-        self.remarks = [*self._remark_thickness(), *self._remark_series()]
+        self._describe()
+        lengths = [length * one.pixel_nm for length, one in zip(self.half_lengths, self._placements, strict=True)]
+        self._counts = independent_counts(self._placements, lengths)
+        heights = [len(micrograph.solid) for micrograph in self.micrographs]
+        self.remarks = placement_remarks(self._placements, heights, self._counts)
         self._choose_model()
         self.imaging: list[MicrographImaging | None] = [
             imaging_of(study, micrograph, self._own_target(number), self._scales[number], self.initial, sections)
@@ -123,12 +114,13 @@ class Observation:
             replace(sections, imaging=imaging.imaging) if imaging else sections
             for sections, imaging in zip(self.sections, self.imaging, strict=True)
         ]
-        self.observed = [replace(one, magnification=self._magnification(one.images)) for one in self.observed]
+        self.groups = [replace(one, magnification=self._magnification(one.images)) for one in self.groups]
         if study.model.anisotropy != "none" or study.model.macrovoids != "none":
             micrograph = self.micrographs[0]
             self.morphology = observe_morphology(
                 study, micrograph.solid, self.prototype, self._magnification((0,)), self.voxel_nm, micrograph.mask
             )
+            self._describe()
             self._choose_model()
         if len(self.micrographs) > 1:
             self.remarks += self._compare_porosities()
@@ -165,7 +157,7 @@ class Observation:
         )  # fmt: skip
 
     @cached_property
-    def _groups(self) -> list[tuple[int, ...]]:
+    def _numbers_by_pixel(self) -> list[tuple[int, ...]]:
         """Numbers of the micrographs of each pixel size, the smallest first."""
         pixels = [placement.pixel_nm for placement in self._placements]
         return [tuple(i for i, pixel in enumerate(pixels) if pixel == one) for one in sorted(set(pixels))]
@@ -174,7 +166,7 @@ class Observation:
         """Lags and radii for each micrograph: those that suit the largest one of its pixel size."""
         chosen: dict[int, DescriptorScales] = {}
         own = [descriptor_scales(one, self._source, self._where(number)) for number, one in enumerate(self.micrographs)]
-        for group in self._groups:
+        for group in self._numbers_by_pixel:
             # By scales, too, among images of one size: their order does not matter.
             largest = max(group, key=lambda n: (self.micrographs[n].solid.size, *own[n].lags, *own[n].radii))
             shortest = min(self.micrographs[number].solid.shape[1] for number in group) // 2
@@ -182,65 +174,25 @@ class Observation:
             chosen |= dict.fromkeys(group, replace(scales, lags=scales.lags[scales.lags < max(shortest, 2)]))
         return [chosen[number] for number in range(len(self.micrographs))]
 
-    @cached_property
+    def _describe(self) -> None:
+        """Describe the pixels of each micrograph that show the pores of the model, by row."""
+        self._descriptors = [
+            scales.describe(micrograph.solid, self.inside(number))
+            for number, (micrograph, scales) in enumerate(zip(self.micrographs, self._scales, strict=True))
+        ]
+
+    @property
     def half_lengths(self) -> list[float]:
         """Half-correlation length of each micrograph as it was segmented, pixels."""
-        return [
-            float(half_correlation_length(target.descriptors.correlation, scales.lags)[0])
-            for target, scales in ((self._whole(i), self._scales[i]) for i in range(len(self.micrographs)))
-        ]
-
-    def _whole(self, number: int) -> Target:
-        """Mean descriptors of a micrograph."""
-        micrograph = self.micrographs[number]
-        uniform = np.full((1, len(micrograph.solid)), 1 / len(micrograph.solid))
-        descriptors = self._scales[number].describe(micrograph.solid, micrograph.mask).mean(uniform)
-        return Target(descriptors, descriptors.porosity)
-
-    def _count_independent(self) -> list[float]:
-        """Fraction of an independent micrograph that each counts as: those of a series that are close count as one."""
-        if len(self.micrographs) == 1:
-            return [1.0]
-        counts = []
-        for own, length in zip(self._placements, self.half_lengths, strict=True):
-            near = [
-                one
-                for one in self._placements
-                if one.number == own.number
-                and abs(one.position_nm - own.position_nm) < _INDEPENDENT * length * own.pixel_nm
-            ]
-            counts.append(1 / max(1, len(near)))
-        return counts
-
-    def _remark_thickness(self) -> list[tuple[str, str]]:
-        heights = [
-            len(micrograph.solid) * micrograph.pixel_nm
-            for number, micrograph in enumerate(self.micrographs)
-            if self.range_of(number) == (0.0, 1.0)
-        ]
-        if max(heights, default=0.0) <= _EQUAL * min(heights, default=0.0):
-            return []
-        text = f"images of the whole are {min(heights) / 1e3:.3g} to {max(heights) / 1e3:.3g} um deep"
-        return [("thickness", f"{text}: the rows of each are spread over the same depth")] if len(heights) > 1 else []
-
-    def _remark_series(self) -> list[tuple[str, str]]:
-        close = [number for number, count in enumerate(self._counts) if count < 1]
-        if not close:
-            return []
-        total = sum(self._counts[number] for number in close)
-        return [
-            (
-                "images",
-                f"{', '.join(map(str, close))} are less than {_INDEPENDENT} half-correlation lengths from another one "
-                f"of their series: together they count as {total:.1f} images",
-            )
-        ]
+        lengths = []
+        for descriptors, scales in zip(self._descriptors, self._scales, strict=True):
+            n_rows = len(descriptors.two_point)
+            mean = descriptors.mean(np.full((1, n_rows), 1 / n_rows))
+            lengths.append(float(half_correlation_length(mean.correlation, scales.lags)[0]))
+        return lengths
 
     def _compare_porosities(self) -> list[tuple[str, str]]:
-        """Compare the porosities of the images at depths that two of them show.
-
-        Each is compared, where both resolve the pores, with sections of one structure that is matched to all, imaged
-        and segmented like it.
+        """Compare the porosities of the images, each with sections of one structure that is matched to all.
 
         Raises
         ------
@@ -248,48 +200,46 @@ class Observation:
             If two contradict each other, unless the study ignores it.
         """
         magnifications = [magnification.seeded(self._noise) for magnification in self.magnifications]
-        solids = iter(match(self.smoothest(self.initial), self.targets(self.prototype), magnifications).solids)
-        matched = {number: next(solids) for one in self.observed for number in one.images}
-        remarks = []
-        pairs = list(itertools.combinations(range(len(self.micrographs)), 2))
-        limit = float(normal_quantile(1 - _CONTRADICTION / 2 / len(pairs)))
-        for first, second in pairs:
-            z = self._resolved_depths(first, second)
-            if not z.size:
-                continue
-            excess = [self._excess_porosity(i, matched[i], z) for i in (first, second)]
-            difference = excess[0][0] - excess[1][0]
-            deviation = math.sqrt(excess[0][1] * excess[0][1] + excess[1][1] * excess[1][1])
-            if abs(difference) <= limit * deviation:
-                continue
-            text = (
-                f"images {first} and {second} contradict each other: from {z[0]:.0%} to {z[-1]:.0%} of the depth the "
-                f"porosity of the former is {abs(difference):.3f} {'larger' if difference > 0 else 'smaller'}, "
-                f"{abs(difference) / deviation:.1f} standard deviations"
+        solids = iter(match(self.initial, self.targets(self.prototype), magnifications).solids)
+        matched = {number: next(solids) for group in self.groups for number in group.images}
+        images = [
+            ImagedDepth(
+                micrograph.solid,
+                micrograph.mask,
+                matched[number],
+                self.sections[number].z,
+                *self._lengths_by_row(number),
             )
-            if self.study.contradictions == "stop":
-                message = f"{text}; check segmentation and depths, or set contradictions: ignore to fit both"
-                raise StudyError([Problem(("images", second), message)], self._source)
-            remarks.append(("contradiction", text))
-        return remarks
+            for number, micrograph in enumerate(self.micrographs)
+        ]
+        pairs = list(contradictions(images))
+        if pairs and self.study.contradictions == "stop":
+            advice = "check segmentation and depths, or set contradictions: ignore to fit both"
+            problems = [Problem(("images", one.second), f"{one}; {advice}") for one in pairs]
+            raise StudyError(problems, self._source)
+        return [("contradiction", str(one)) for one in pairs]
 
-    def _resolved_depths(self, *numbers: int) -> np.ndarray:
-        """Depth fractions that all of some micrographs show and resolve."""
-        z = np.linspace(0, 1, 1001)
-        for number in numbers:
-            top, bottom = self.range_of(number)
-            z = z[(z >= top) & (z <= bottom)]
-            imaging = self.imaging[number]
-            if imaging and isinstance(self.prototype, Graded):
-                windows = self._windows_of(number)
-                knots = np.array(self.prototype.knots)[windows.sigma.any(axis=1)]
-                lengths = np.interp(z, knots, np.nan_to_num(imaging.length, nan=np.inf))
-                z = z[lengths >= RESOLVED * imaging.imaging.model.blur]
-        return z
+    def _lengths_by_row(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Half-correlation length of a micrograph as it was segmented, pixels, and whether it resolves the pores."""
+        z, imaging = self.sections[number].z, self.imaging[number]
+        length, resolved = np.full(len(z), self.half_lengths[number]), np.ones(len(z), bool)
+        if not isinstance(self.prototype, Graded):
+            return length, resolved
+        windows = self.sections[number].windows(self.prototype)
+        knots = np.array(self.prototype.knots)[windows.is_shown]
+        lengths = half_correlation_length(self._own_target(number).descriptors.correlation, self._scales[number].lags)
+        lengths = np.where(np.isfinite(lengths), lengths, self.half_lengths[number])
+        # The means of overlapping windows hide a part of the gradient.
+        overlap = inverse(windows.overlap[np.ix_(windows.is_shown, windows.is_shown)])
+        length = np.asarray(np.interp(z, knots, exp(product(overlap, log(lengths)))))
+        if imaging:
+            unblurred = np.interp(z, knots, np.nan_to_num(imaging.length, nan=np.inf))
+            resolved = np.asarray(unblurred >= RESOLVED * imaging.imaging.model.blur)
+        return length, resolved
 
     def _complemented(self) -> list[MicrographImaging | None]:
         """The imaging of each micrograph, with whether others resolve all that it does not."""
-        shown = [np.asarray(self._windows_of(n).sigma.any(axis=1)) for n in range(len(self.micrographs))]
+        shown = [sections.windows(self.prototype).is_shown for sections in self.sections]
         resolved = np.zeros((len(shown), len(shown[0])), bool)
         for row, own, imaging in zip(resolved, shown, self.imaging, strict=True):
             row[own] = imaging.resolved if imaging else True
@@ -299,33 +249,9 @@ class Observation:
             for imaging, own in zip(self.imaging, shown, strict=True)
         ]
 
-    def _excess_porosity(self, number: int, sections: Sequence[np.ndarray], z: np.ndarray) -> tuple[float, float]:
-        """Porosity of a micrograph above that of matched sections, and its standard deviation between sections."""
-        micrograph, own = self.micrographs[number], self.sections[number].z
-        rows = (own >= z[0]) & (own <= z[-1])
-        used = np.ones_like(micrograph.solid[rows]) if micrograph.mask is None else micrograph.mask[rows]
-        area = max(int(used.sum()), 1)
-        porosity = float((used & ~micrograph.solid[rows]).sum() / area)
-        expected = float(1 - np.mean([section[rows] for section in sections]))
-        regions = area / (_CORRELATED_AREA * np.square(self._lengths_at(number, own[rows])).mean())
-        return porosity - expected, float(np.sqrt(porosity * (1 - porosity) / regions * (1 + 1 / len(sections))))
-
-    def _lengths_at(self, number: int, z: np.ndarray) -> np.ndarray:
-        """Half-correlation length of a micrograph as it was segmented, pixels, at depth fractions."""
-        if not isinstance(self.prototype, Graded):
-            return np.full(len(z), self.half_lengths[number])
-        windows = self._windows_of(number)
-        shown = np.asarray(windows.sigma.any(axis=1))
-        lengths = half_correlation_length(self._own_target(number).descriptors.correlation, self._scales[number].lags)
-        lengths = np.where(np.isfinite(lengths), lengths, self.half_lengths[number])
-        overlap = inverse(windows.overlap[np.ix_(shown, shown)])
-        return np.asarray(np.interp(z, np.array(self.prototype.knots)[shown], exp(product(overlap, log(lengths)))))
-
     @property
     def independent_images(self) -> float:
         """Independent regions of all micrographs over those of the largest one."""
-        if len(self.micrographs) == 1:
-            return 1.0
         regions = [
             micrograph.solid.size / (length * length)
             for micrograph, length in zip(self.micrographs, self.half_lengths, strict=True)
@@ -339,21 +265,21 @@ class Observation:
         return self.morphology.inside if len(self.micrographs) == 1 else self.micrographs[number].mask
 
     def _magnification(self, group: tuple[int, ...]) -> Magnification:
-        counts = () if len(self.micrographs) == 1 else tuple(self._counts[number] for number in group)
-        return Magnification(self._scales[group[0]], tuple(self.sections[number] for number in group), counts)
+        sections, counts = zip(*((self.sections[number], self._counts[number]) for number in group), strict=True)
+        return Magnification(self._scales[group[0]], sections, counts)
 
     def _choose_model(self) -> None:
-        """Choose the knots, and describe the micrographs as structures with these knots are compared with them."""
+        """Choose the knots, and what structures with these knots are compared with."""
         self.knot_sets = self._choose_knots()
-        self.observed = [
-            Observed(
+        self.groups = [
+            MicrographGroup(
                 self._magnification(group),
-                tuple(self._scales[n].describe(self.micrographs[n].solid, self.inside(n)) for n in group),
-                tuple(self.inside(n) for n in group),
+                tuple(self._descriptors[number] for number in group),
+                tuple(self.inside(number) for number in group),
                 self.morphology.lengths_z(self.micrographs[0].solid, self.knot_sets),
                 group,
             )
-            for group in self._groups
+            for group in self._numbers_by_pixel
         ]
         self._use_first_knots()
 
@@ -368,30 +294,24 @@ class Observation:
 
     def _shown_porosity(self, targets: Sequence[Target]) -> np.ndarray:
         """Porosity at each knot by the magnification with the most pixels there."""
-        pixels = [one.magnification.windows(self.prototype).porosity_pixels.sum(axis=0) for one in self.observed]
+        pixels = [one.magnification.windows(self.prototype).porosity_pixels.sum(axis=0) for one in self.groups]
         best = np.argmax(pixels, axis=0)
         return np.asarray(np.array([target.porosity for target in targets])[best, np.arange(len(best))])
 
     @property
     def magnifications(self) -> list[Magnification]:
         """Sections of trials, by pixel size."""
-        return [one.magnification for one in self.observed]
+        return [one.magnification for one in self.groups]
 
     def targets(self, structure: Structure) -> list[Target]:
         """What the micrographs demand of a structure, by pixel size."""
-        return [one.target(structure) for one in self.observed]
+        return [one.target(structure) for one in self.groups]
 
     def _own_target(self, number: int) -> Target:
         """What a micrograph alone shows in the windows that it reaches."""
-        windows = self._windows_of(number)
-        target = windows.target(self._scales[number].describe(self.micrographs[number].solid, self.inside(number)))
-        shown = np.asarray(windows.sigma.any(axis=1))
-        return target if shown.all() else replace(target, descriptors=target.descriptors.at(shown))
-
-    def _windows_of(self, number: int) -> DepthWindows:
-        """Windows of depth of a micrograph for the prototype."""
-        one = self.sections[number]
-        return DepthWindows.of(self.prototype, one.depth, one.ranges, first_row=one.first_row, thickness=one.thickness)
+        windows = self.sections[number].windows(self.prototype)
+        target = windows.target(self._descriptors[number])
+        return replace(target, descriptors=target.descriptors.at(windows.is_shown))
 
     def _prefer_knots(self) -> None:
         """Put the set of knots first whose smoothest structure matches the micrographs best, if several are likely.
@@ -402,11 +322,11 @@ class Observation:
         likely = {knots: weight for knots, weight in self.knot_sets.items() if weight > _COMPARED}
         if len(likely) < 2:
             return
-        goals = [one.magnification.windows(self.prototype).target(one.descriptors) for one in self.observed]
+        goals = [one.magnification.windows(self.prototype).target(one.descriptors) for one in self.groups]
         magnifications = [magnification.seeded(self._noise) for magnification in self.magnifications]
         score = {}
         for knots, weight in likely.items():
-            structure = self.smoothest(self.make_prototype(knots))
+            structure = self.make_prototype(knots)
             targets = self.targets(structure)
             start = initial_structure(structure, targets, magnifications)
             solids = iter(match(start, targets, magnifications).solids)
@@ -431,11 +351,14 @@ class Observation:
         model = self.study.model
         if self.is_layered or model.knots != "auto":
             return {(0.0, 1.0) if model.knots == "auto" else model.knots: 1.0}
+        lengths: dict[int, float] = {}
+        for group in self._numbers_by_pixel:
+            mean = sum(self.half_lengths[number] for number in group) / len(group)
+            lengths |= dict.fromkeys(group, mean)
         tiles = [
             Tiles.of(
                 micrograph.solid, self._scales[n], self.inside(n),
-                half=None if len(self.micrographs) == 1 else self._common_length(n),
-                z=self.sections[n].z, pixel=self.sections[n].pixel,
+                half=lengths[n], z=self.sections[n].z, pixel=self.sections[n].pixel,
             )
             for n, micrograph in enumerate(self.micrographs)
         ]  # fmt: skip
@@ -445,11 +368,6 @@ class Observation:
         likely = {knots: weight for knots, weight in weights if weight > _NEGLIGIBLE}
         total = sum(likely.values())
         return {knots: weight / total for knots, weight in likely.items()}
-
-    def _common_length(self, number: int) -> float:
-        """Mean half-correlation length of the micrographs of a pixel size, pixels."""
-        group = next(group for group in self._groups if number in group)
-        return sum(self.half_lengths[n] for n in group) / len(group)
 
     @property
     def fit_knots(self) -> list[tuple[float, ...]]:
@@ -476,14 +394,16 @@ class Observation:
             rows += own
         return [*rows, *self.remarks, *self.morphology.messages]
 
+    def distances(self, micrograph: SegmentedMicrograph, inside: np.ndarray | None) -> np.ndarray:
+        """Distance distributions of the pixels ``inside`` of a micrograph; None for all."""
+        return distance_features(micrograph.solid, edges=DISTANCE_EDGES, sections=self.ranges, inside=inside)
+
     def datasets(self) -> list[Dataset]:
         """Tables of the micrographs, of their distance distributions, and of other methods of segmentation."""
         tables = []
         for number, (micrograph, placement) in enumerate(zip(self.micrographs, self._placements, strict=True)):
             suffix = f"-{number}" if len(self.micrographs) > 1 else ""
-            features = distance_features(
-                micrograph.solid, edges=DISTANCE_EDGES, sections=self.ranges, inside=micrograph.mask
-            )
+            features = self.distances(micrograph, micrograph.mask)
             depth = placement.first_row * placement.pixel_nm
             tables.append(micrograph.dataset(features, f"micrograph{suffix}", depth))
             lags = self._scales[number].lags
@@ -497,28 +417,24 @@ class Observation:
         return self.study.search.method != "published" and self.study.search.model_choice == "sample"
 
     def make_prototype(self, knots: tuple[float, ...]) -> TwoLayers | Graded:
-        """Structure with the settings that all trials have in common."""
-        model = self.study.model
+        """Structure with the settings that all trials have in common, and the least closing and roughness of them."""
+        model, search = self.study.model, self.study.search
         closing_depth = model.closing_depth if model.closing_depth is not None else 0.25 if self.is_layered else 0.0
         if self.is_layered:
-            keep_variance = self.study.search.method != "published"
             return TwoLayers(
+                closing_radius=min(search.closing_radius),
                 closing_depth=closing_depth,
                 truncate=model.truncate,
                 blend_power=model.blend_power,
-                keep_variance=keep_variance,
+                keep_variance=search.method != "published",
             )
         return Graded(
+            closing_radius=min(search.closing_radius),
             closing_depth=closing_depth,
             truncate=model.truncate,
             knots=knots,
             sigma=(1.0,) * len(knots),
             porosity=(0.5,) * len(knots),
+            roughness=min(search.roughness),
             anisotropy=self.morphology.initial_anisotropy(knots),
         )
-
-    def smoothest(self, structure: Structure) -> Structure:
-        """A structure with the least closing and roughness of the search."""
-        search = self.study.search
-        structure = replace(structure, closing_radius=min(search.closing_radius))
-        return replace(structure, roughness=min(search.roughness)) if isinstance(structure, Graded) else structure

@@ -15,6 +15,10 @@ _EQUAL = 0.01
 #: Relative difference of the depth of an image from its range, and of images of the whole from the thickness and
 #: from their mean.
 _MAX_DEPTH, _MAX_THICKNESS, _MAX_SPREAD = 0.02, 0.02, 0.1
+#: Largest over smallest depth of images of the whole thickness that count as equal.
+_EQUAL_DEPTH = 1.02
+#: Half-correlation lengths between sections from which on they are independent.
+_INDEPENDENT = 3
 #: Fraction of the thickness that no image needs to show between two.
 _MAX_GAP = 0.02
 
@@ -79,6 +83,50 @@ def locate(study: ReconstructStudy, sections: Sequence[Section], source: Source 
         placements.append(Placement(pixel, round(top / pixel), total, number, position))
     _refuse_gaps(placements, sections, thickness, source)
     return placements
+
+
+def independent_counts(placements: Sequence[Placement], lengths: Sequence[float]) -> list[float]:
+    """Fraction of an independent micrograph that each counts as: those of a series that are close count as one.
+
+    Parameters
+    ----------
+    placements : sequence of Placement
+    lengths : sequence of float
+        Half-correlation length that each micrograph shows, nm.
+    """
+    counts = []
+    for own, length in zip(placements, lengths, strict=True):
+        distances = [abs(one.position_nm - own.position_nm) for one in placements if one.number == own.number]
+        counts.append(1 / max(1, sum(distance < _INDEPENDENT * length for distance in distances)))
+    return counts
+
+
+def placement_remarks(
+    placements: Sequence[Placement], heights: Sequence[int], counts: Sequence[float]
+) -> list[tuple[str, str]]:
+    """What the plan says of the placement of several micrographs: subject and text.
+
+    Parameters
+    ----------
+    placements : sequence of Placement
+    heights : sequence of int
+        Rows of each micrograph.
+    counts : sequence of float
+        Of :func:`independent_counts`.
+    """
+    remarks = []
+    whole = [
+        rows * one.pixel_nm for one, rows in zip(placements, heights, strict=True) if one.range_of(rows) == (0.0, 1.0)
+    ]
+    if len(whole) > 1 and max(whole) > _EQUAL_DEPTH * min(whole):
+        text = f"images of the whole are {min(whole) / 1e3:.3g} to {max(whole) / 1e3:.3g} um deep"
+        remarks.append(("thickness", f"{text}: the rows of each are spread over the same depth"))
+    close = [number for number, count in enumerate(counts) if count < 1]
+    if close:
+        text = f"{', '.join(map(str, close))} are less than {_INDEPENDENT} half-correlation lengths from another one of"
+        total = sum(counts[number] for number in close)
+        remarks.append(("images", f"{text} their series: together they count as {total:.1f} images"))
+    return remarks
 
 
 def _depth_of(settings: object) -> str | None:

@@ -17,7 +17,6 @@ import numpy as np
 from membrane_dask.errors import Source
 from membrane_dask.physics.elementary import exp, log
 from membrane_dask.physics.fixed_order import product
-from membrane_dask.physics.reconstruction.distance_objective import DISTANCE_EDGES, distance_features
 from membrane_dask.physics.reconstruction.matching import initial_structure
 from membrane_dask.physics.reconstruction.random_field import working_bytes
 from membrane_dask.physics.reconstruction.structures import Graded, Structure
@@ -72,18 +71,13 @@ class ReconstructProgram(Program):
         self._observation = observation = Observation(study, source)
         self._draws_models = observation.draws_models
         micrographs, pixel, shape = observation.micrographs, observation.voxel_nm, observation.shape
-        features = [
-            distance_features(
-                micrograph.solid, edges=DISTANCE_EDGES, sections=observation.ranges, inside=observation.inside(number)
-            )
-            for number, micrograph in enumerate(micrographs)
-        ]
+        inside = [observation.inside(number) for number in range(len(micrographs))]
         drawn_knots = sorted({knot for knots in observation.knot_sets for knot in knots})
         self.context: Mapping[str, Any] = {
             "method": study.search.method,
-            "observed": observation.observed,
-            "features": features,
-            "inside": [observation.inside(number) for number in range(len(micrographs))],
+            "groups": observation.groups,
+            "features": [observation.distances(*pair) for pair in zip(micrographs, inside, strict=True)],
+            "inside": inside,
             "ranges": observation.ranges,
             "knots": np.array(drawn_knots),
             "sections": observation.sections,
@@ -175,12 +169,10 @@ class ReconstructProgram(Program):
         for i in range(len(porosity)):
             porosity[i] = point.get(f"porosity_{i}", porosity[i])
         structure: Structure = prototype.with_parameters(sigma, porosity)
-        structure = replace(
-            structure, closing_radius=point.get("closing_radius", min(self.study.search.closing_radius))
-        )
+        structure = replace(structure, closing_radius=point.get("closing_radius", structure.closing_radius))
         if isinstance(structure, Graded):
             anisotropy = tuple(point.get(f"anisotropy_{i}", ratio) for i, ratio in enumerate(structure.anisotropy))
-            roughness = point.get("roughness", min(self.study.search.roughness))
+            roughness = point.get("roughness", structure.roughness)
             structure = replace(structure, roughness=roughness, anisotropy=anisotropy)
         return structure
 
@@ -366,7 +358,7 @@ class ReconstructProgram(Program):
             solid, grey = masked(segmentation.solid, segmentation.grey if imaging else None, micrograph.mask)
             presmooth = imaging.segmenter.presmooth if imaging else 0.0
             statistics = imaged_statistics(solid, grey, knots=knots, presmooth=presmooth)
-            features = distance_features(solid, edges=DISTANCE_EDGES, sections=sections.ranges, inside=micrograph.mask)
+            features = self._observation.distances(micrograph, micrograph.mask)
             top, bottom = self._observation.range_of(number)
             ranges = [(top + a * (bottom - top), top + b * (bottom - top)) for a, b in sections.ranges]
             inputs.append(FitInput(solid, statistics, features, ranges, micrograph.pixel_nm))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import SimpleNamespace
 from typing import Any
 
 import matplotlib as mpl
@@ -132,10 +131,7 @@ def _segmentation(micrograph: xr.Dataset, table: str) -> Section:
 
 
 def _imaging(imaging: xr.Dataset) -> Section:
-    each = [
-        SimpleNamespace(**{str(name): row[name].item() for name in row.data_vars})
-        for row in (imaging.isel(image=number) for number in range(imaging.sizes["image"]))
-    ]
+    each: list[Any] = list(imaging.to_dataframe().itertuples())
     text = (
         "Sections of trials were blurred, noisy and segmented like the micrograph before they were compared with it. "
         "Sizes, lengths and networks of the volumes are those of the structure, without blur."

@@ -24,7 +24,7 @@ from membrane_dask.physics.reconstruction.random_field import cut_and_close, gau
 from membrane_dask.physics.reconstruction.structures import Graded, Structure, TwoLayers
 from membrane_dask.program import Unit
 from membrane_dask.studies.reconstruct.fit_tasks import FIT_SECTIONS, REFITS, fit_work
-from membrane_dask.studies.reconstruct.observed import Observed
+from membrane_dask.studies.reconstruct.micrograph_group import MicrographGroup
 
 #: Planes of the periodic structure in which the paper's program evaluates one section.
 _PUBLISHED_PLANES = 5
@@ -63,7 +63,7 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
     Parameters
     ----------
     context : mapping
-        ``method`` of the search; ``observed``, what the micrographs show, by pixel size; ``features``, the distance
+        ``method`` of the search; ``groups``, the micrographs by pixel size; ``features``, the distance
         distributions of each micrograph, and ``inside``, its pixels that they and those of sections are taken from;
         ``ranges`` of the depth of these; ``knots`` at which results are given; ``pixel_nm``, ``shape`` of the volumes
         and ``block_size``; what :func:`~membrane_dask.studies.reconstruct.fit_tasks.fit_work` needs.
@@ -85,12 +85,12 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
         return fit_work(context, unit, structure)
     if unit.task not in ("trials", "matches"):
         return _slab(context, unit, structure, noise)
-    observed: list[Observed] = context["observed"]
-    magnifications = [one.magnification.seeded(noise) for one in observed]
-    targets = [one.target(structure) for one in observed]
+    groups: list[MicrographGroup] = context["groups"]
+    magnifications = [one.magnification.seeded(noise) for one in groups]
+    targets = [one.target(structure) for one in groups]
     if "model" in unit.params:
         model = from_params(unit.params["model"])
-        targets = [one.perturbed_target(structure, model, perturbation_noise) for one in observed]
+        targets = [one.perturbed_target(structure, model, perturbation_noise) for one in groups]
     method = unit.params.get("method", context["method"])
     if method == "published":
         result = _published_trial(context, unit, structure, noise)
@@ -107,7 +107,7 @@ def _trial_values(
     context: Mapping[str, Any], unit: Unit, result: Match
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     structure, pixel = result.structure, context["pixel_nm"]
-    order = [image for one in context["observed"] for image in one.images]
+    order = [image for one in context["groups"] for image in one.images]
     differences, porosities = [], []
     for image, solids in zip(order, result.solids, strict=True):
         features = [_distances(context, image, solid) for solid in solids]
@@ -169,8 +169,8 @@ def _slab(
 
 def _published_trial(context: Mapping[str, Any], unit: Unit, structure: Structure, noise: int) -> Match:
     """Trial of the paper's program: the middle plane of five periodic ones, from noise of its own."""
-    (observed,) = context["observed"]
-    (sections,) = observed.magnification.sections
+    (group,) = context["groups"]
+    (sections,) = group.magnification.sections
     own_noise = np.random.SeedSequence(entropy=noise, spawn_key=(unit.index[-1],))
     seed = int(own_noise.generate_state(1, np.uint64)[0])
     halo = 2 * math.isqrt(structure.closing_square)
@@ -180,8 +180,8 @@ def _published_trial(context: Mapping[str, Any], unit: Unit, structure: Structur
         period=_PUBLISHED_PLANES,
     )  # fmt: skip
     solid = cut_and_close(structure, field, depth=sections.depth, z_start=-halo)[:, 0] > 0
-    scales = observed.magnification.scales
-    descriptors = observed.magnification.windows(structure).target([scales.describe(solid)]).descriptors
+    scales = group.magnification.scales
+    descriptors = group.magnification.windows(structure).target([scales.describe(solid)]).descriptors
     # That program has no open bin, and adds 1 to every fraction in its relative differences.
     target = context["features"][0][..., :-1]
     features = _distances(context, 0, solid)[..., :-1]

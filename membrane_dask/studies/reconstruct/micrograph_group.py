@@ -16,8 +16,8 @@ from membrane_dask.physics.reconstruction.structures import Graded, Structure
 
 
 @dataclass(frozen=True)
-class Observed:
-    """What the micrographs of one pixel size show.
+class MicrographGroup:
+    """Micrographs of one pixel size, and what they show.
 
     Parameters
     ----------
