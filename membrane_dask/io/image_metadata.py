@@ -12,11 +12,13 @@ from typing import Any
 
 from membrane_dask.files import read_bytes
 
-#: Nanometres in the units of length that files use.
-UNITS = {
+#: Symbols and short names of units of length, in nanometres.
+_UNITS = {
     "m": 1e9, "mm": 1e6, "µm": 1e3, "μm": 1e3, "um": 1e3, "micron": 1e3, "microns": 1e3, "\\u00b5m": 1e3,
-    "millimeter": 1e6, "micrometer": 1e3, "nm": 1.0, "nanometer": 1.0, "pm": 1e-3, "å": 0.1, "angstrom": 0.1,
+    "nm": 1.0, "pm": 1e-3, "å": 0.1, "angstrom": 0.1, "angstroms": 0.1, "ångström": 0.1,
 }  # fmt: skip
+#: Prefixes of spelled-out units.
+_PREFIXES = {"": 1e9, "deci": 1e8, "centi": 1e7, "milli": 1e6, "micro": 1e3, "nano": 1.0, "pico": 1e-3}
 #: Pixels larger than this, in nm, are those of a print resolution.
 _MAX_PIXEL = 50_000.0
 #: Largest relative difference of two statements of a pixel size that counts as rounding.
@@ -27,6 +29,14 @@ _ZEISS_COLUMNS = 1024
 _TESCAN_TAG = 50431
 #: Largest text file of a microscope, in bytes.
 _MAX_TEXT = 1_000_000
+
+
+def nanometres(unit: object) -> float | None:
+    """Nanometres in a unit of length as files spell it: ``um``, ``micrometer``, ``metres``; None for others."""
+    text = str(unit).strip().lower()
+    if match := re.fullmatch(r"([a-z]*?)met(?:er|re)s?", text):
+        return _PREFIXES.get(match[1])
+    return _UNITS.get(text)
 
 
 @dataclass(frozen=True)
@@ -179,7 +189,7 @@ def _zeiss(file: Any) -> Iterator[PixelStatement]:
 
     def length(name: str) -> float | None:
         entry = metadata.get(name, ())
-        unit = UNITS.get(str(entry[2]).lower()) if len(entry) > 2 else None
+        unit = nanometres(entry[2]) if len(entry) > 2 else None
         return float(entry[1]) * unit if unit else None
 
     image, display = length("ap_image_pixel_size"), length("ap_pixel_size")
@@ -225,9 +235,18 @@ def ome_pixel_size(file: Any, axis: str) -> float | None:
 
     images = tifffile.xml2dict(str(file.ome_metadata))["OME"]["Image"]
     pixels = (images[0] if isinstance(images, list) else images)["Pixels"]
-    unit = UNITS.get(str(pixels.get(f"PhysicalSize{axis}Unit", "µm")).lower())
+    unit = nanometres(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
     name = f"PhysicalSize{axis}"
     return float(pixels[name]) * unit if name in pixels and unit else None
+
+
+def tiff_plane_distance(file: Any) -> float | None:
+    """Distance between the planes of a TIFF file by its OME or ImageJ metadata, nm; None without."""
+    if file.is_ome:
+        return ome_pixel_size(file, "Z")
+    metadata: Mapping[str, Any] = file.imagej_metadata or {}
+    spacing, unit = metadata.get("spacing"), nanometres(metadata.get("unit", ""))
+    return float(spacing) * unit if spacing and unit else None
 
 
 def _resolutions(file: Any) -> tuple[float, float] | None:
@@ -251,7 +270,7 @@ def tiff_aspect(file: Any) -> float:
 
 def _imagej(file: Any) -> Iterator[PixelStatement]:
     metadata: Mapping[str, Any] = file.imagej_metadata or {}
-    unit, resolutions = UNITS.get(str(metadata.get("unit", "")).lower()), _resolutions(file)
+    unit, resolutions = nanometres(metadata.get("unit", "")), _resolutions(file)
     if unit and resolutions:
         yield PixelStatement(unit / resolutions[0], unit / resolutions[1], "ImageJ metadata")
 
@@ -326,7 +345,7 @@ def _jeol(text: str, name: str) -> Iterator[PixelStatement]:
     """Scale bar in pixels and its length; the image without databar is `$CM_FULL_SIZE`."""
     pixels = _number(_entry(text, "$$SM_MICRON_BAR", r"\s+"))
     marker = re.fullmatch(r"([\d.]+)\s*(\S+)", _entry(text, "$$SM_MICRON_MARKER", r"\s+"))
-    unit = UNITS.get(marker[2].lower()) if marker else None
+    unit = nanometres(marker[2]) if marker else None
     if marker and unit and pixels > 0:
         edge = _number(marker[1]) * unit / pixels
         yield PixelStatement(edge, edge, f"JEOL file {name}", *_size(_entry(text, "$CM_FULL_SIZE", r"\s+")))

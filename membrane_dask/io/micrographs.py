@@ -10,6 +10,15 @@ import numpy as np
 
 from membrane_dask.errors import reason
 from membrane_dask.files import require_regular
+from membrane_dask.io.image_colours import (
+    ORIENTATION,
+    check_orientation,
+    grey_channel,
+    largest,
+    palette_channels,
+    palette_of,
+    refuse_print_colours,
+)
 from membrane_dask.io.image_metadata import (
     ImageMetadata,
     PixelStatement,
@@ -18,16 +27,19 @@ from membrane_dask.io.image_metadata import (
     tiff_aspect,
     tiff_statements,
 )
-from membrane_dask.io.raster_files import check_decoded_size, open_npy, open_tiff, read_series, white_is_zero
+from membrane_dask.io.raster_files import (
+    check_decoded_size,
+    is_lossy,
+    open_npy,
+    open_tiff,
+    read_series,
+    white_is_zero,
+)
 
 #: What Pillow may decode: its other formats start further programs, or are no images of pixels.
 _FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP", "GIF", "PPM", "WEBP")
-#: Formats and TIFF compressions that change grey values.
-_LOSSY_FORMATS, _LOSSY_COMPRESSION = (".jpg", ".jpeg", ".jpe", ".jp2", ".webp"), 7
-#: Number of the TIFF and EXIF tag of the orientation.
-_ORIENTATION = 274
-#: Photometric interpretation of a TIFF image whose values are numbers of colours in a table.
-_PALETTE = 3
+#: Formats that change grey values.
+_LOSSY_FORMATS = (".jpg", ".jpeg", ".jpe", ".jp2", ".webp")
 _SMALLER = "cut out or scale down what is needed"
 _UNKNOWN = "the file has no pixel size"
 
@@ -82,7 +94,7 @@ class Micrograph:
             return
         colours = self.colours if where is None else np.where(where, self.colours, 0)
         if colours.any():
-            row, column = _largest(colours)
+            row, column = largest(colours)
             raise ValueError(
                 f"it has colour channels that differ, by up to {colours[row, column]} (row {row}, column {column} of "
                 "the file); a grey image is needed: crop a coloured margin, or save it as 8- or 16-bit grey without "
@@ -109,7 +121,9 @@ class _Decoded:
     aspect: float = 1.0
 
 
-def read_micrograph(path: Path, page: int | None = None, text_file: Path | None = None) -> Micrograph:
+def read_micrograph(
+    path: Path, page: int | None = None, text_file: Path | None = None, labels: bool = False
+) -> Micrograph:
     """Read a grey image from a TIFF, PNG, JPEG, BMP or NumPy file.
 
     Parameters
@@ -120,6 +134,8 @@ def read_micrograph(path: Path, page: int | None = None, text_file: Path | None 
         Number of the image in a stack, from 0.
     text_file : Path, optional
         Text file that the microscope has written with the image.
+    labels : bool
+        Whether values are labels, which the colours of the palette of a TIFF file do not replace.
 
     Returns
     -------
@@ -132,7 +148,7 @@ def read_micrograph(path: Path, page: int | None = None, text_file: Path | None 
         them.
     """
     try:
-        decoded = _decode(path)
+        decoded = _decode(path, labels)
         stated = [*decoded.statements, *(read_text_file(text_file) if text_file else [])]
     except Exception as error:  # decoders raise many types; MEMBRANE_DASK_DEBUG=1 shows where
         raise ValueError(f"{path.name} cannot be read as an image: {reason(error)}") from error
@@ -152,7 +168,9 @@ def read_micrograph(path: Path, page: int | None = None, text_file: Path | None 
     remarks = list(decoded.remarks)
     colours: np.ndarray | None = None
     if decoded.has_channels:
-        values, colours = _grey_channel(values, path, remarks)
+        channel = grey_channel(values, path.name)
+        values, colours = channel.values, channel.difference
+        remarks += channel.remarks
     if values.dtype == bool:
         values = values.astype(np.uint8) * np.uint8(255)
     if values.dtype.kind not in "uif":
@@ -168,36 +186,27 @@ def read_micrograph(path: Path, page: int | None = None, text_file: Path | None 
     )
 
 
-def _grey_channel(
-    values: np.ndarray, path: Path, remarks: list[tuple[str, str]]
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """First channel of an image, and the differences of its channels if there are any; drops a constant opacity."""
-    if values.shape[-1] in (2, 4):
-        opacity = values[..., -1]
-        if opacity.min() != opacity.max():
-            row, column = _largest(opacity.max() - opacity)
-            raise ValueError(
-                f"{path.name} has an opacity (alpha) that varies, from {opacity.min()} to {opacity.max()} (row {row}, "
-                f"column {column}): flatten it and save it as grey"
-            )
-        remarks.append(("alpha", f"opacity {opacity.flat[0]} everywhere: dropped"))
-        values = values[..., :-1]
-    if values.shape[-1] == 1:
-        return values[..., 0], None
-    difference = values.max(axis=-1) - values.min(axis=-1)
-    if difference.any():
-        return values[..., 0], difference
-    remarks.append(("colours", f"{values.shape[-1]} equal channels: one is used"))
-    return values[..., 0], None
+def image_header(path: Path) -> tuple[int, int]:
+    """Rows and columns of an image, without decoding it.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or holds several.
+    """
+    if path.suffix.lower() in (".tif", ".tiff"):
+        with open_tiff(path) as file:
+            if len(file.pages) > 1:
+                raise ValueError(f"it holds {len(file.pages)} images; one is needed")
+            return int(file.pages[0].imagelength), int(file.pages[0].imagewidth)
+    from PIL import Image
+
+    _check_image(path)
+    with Image.open(path, formats=_FORMATS) as image:
+        return image.height, image.width
 
 
-def _largest(values: np.ndarray) -> tuple[int, int]:
-    """Row and column of the largest value."""
-    row, column = np.unravel_index(int(values.argmax()), values.shape)
-    return int(row), int(column)
-
-
-def _decode(path: Path) -> _Decoded:
+def _decode(path: Path, labels: bool = False) -> _Decoded:
     suffix = path.suffix.lower()
     if suffix == ".npy":
         array = open_npy(path)
@@ -206,13 +215,13 @@ def _decode(path: Path) -> _Decoded:
         return _Decoded(np.array(array), has_channels, without="a NumPy file has no pixel size")
     if suffix in (".tif", ".tiff"):
         with open_tiff(path) as file:
-            return _decode_tiff(file)
+            return _decode_tiff(file, labels)
     return _decode_image(path)
 
 
-def _decode_tiff(file: Any) -> _Decoded:
+def _decode_tiff(file: Any, labels: bool) -> _Decoded:
     page, series = file.pages[0], file.series[0]
-    _check_orientation(page.tags.valueof(_ORIENTATION, 1))
+    check_orientation(page.tags.valueof(ORIENTATION, 1))
     statements, without = tiff_statements(file)
     values, axes, remarks = read_series(file), series.axes, []
     has_channels = axes.count("S") == 1 and values.ndim == len(axes)
@@ -222,14 +231,10 @@ def _decode_tiff(file: Any) -> _Decoded:
         has_channels = True
     if has_channels and values.shape[-1] not in (2, 3, 4):
         raise ValueError(f"it has {values.shape[-1]} colour channels; a grey image is needed")
-    if int(page.photometric) == _PALETTE and page.colormap is not None:
-        colours = np.asarray(page.colormap)
-        if not (colours % 257).any():
-            colours = (colours // 257).astype(np.uint8)
-        check_decoded_size("it", (*values.shape, 3), colours.dtype, _SMALLER)
-        values, has_channels = np.moveaxis(colours[:, values], 0, -1), True
-    if int(page.photometric) == 5:
-        raise ValueError("it has the colour channels of a print (CMYK); a grey image is needed")
+    colours = None if labels else palette_of(page)
+    if colours is not None:
+        values, has_channels = palette_channels(values, colours), True
+    refuse_print_colours(page)
     if white_is_zero(page):
         remarks.append(("photometric", "interpretation 0, white is zero: inverted"))
     elif int(page.photometric) == 0:
@@ -237,7 +242,7 @@ def _decode_tiff(file: Any) -> _Decoded:
     return _Decoded(
         values, has_channels, tuple(statements), without, tuple(remarks),
         None if has_channels else int(np.max(page.bitspersample)),
-        int(page.compression) == _LOSSY_COMPRESSION, tiff_aspect(file),
+        is_lossy(page), tiff_aspect(file),
     )  # fmt: skip
 
 
@@ -262,14 +267,6 @@ def _check_image(path: Path) -> float:
             raise ValueError("it holds several images; save the one to use as a file of its own")
         if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "I", "F") and bytes_each == 1:
             raise ValueError(f"it has the colour channels {image.mode}; a grey image is needed")
-        _check_orientation(image.getexif().get(_ORIENTATION, 1))
+        check_orientation(image.getexif().get(ORIENTATION, 1))
         along, across = (float(value) for value in image.info.get("dpi") or image.info.get("aspect") or (1, 1))
         return along / across if along > 0 and across > 0 else 1.0
-
-
-def _check_orientation(orientation: Any) -> None:
-    if orientation not in (0, 1):
-        raise ValueError(
-            f"its metadata turn or mirror it (orientation {orientation}), and depth would run in another direction: "
-            "save it as it is shown"
-        )

@@ -122,6 +122,11 @@ def is_boolean_array(page: Any) -> bool:
     return page.bitspersample == 1 and str(page.parent.pages.first.software).startswith("tifffile")
 
 
+def is_lossy(page: Any) -> bool:
+    """Whether the compression of a TIFF page changes grey values."""
+    return int(page.compression) == _JPEG
+
+
 def inverted(values: np.ndarray, page: Any) -> np.ndarray:
     """Values of a page whose photometric interpretation is 0, with black as zero.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -11,13 +12,20 @@ from typing import Any, Literal
 import numpy as np
 
 from membrane_dask.errors import reason
+from membrane_dask.io.image_folders import ImageFolder
 from membrane_dask.io.raster_files import check_decoded_size
 from membrane_dask.io.segmentation import segment_window
-from membrane_dask.io.volume_formats import VolumeError, open_array
+from membrane_dask.io.volume_file import Edges, ReadOptions, VolumeError, VolumeFile, VoxelEdges
+from membrane_dask.io.volume_formats import open_volume_file, oriented
+from membrane_dask.io.volume_views import in_file_order
 from membrane_dask.io.zarr_chunks import MissingChunkError, ZarrVolume
 
 #: Voxels that are read to determine which values a volume holds.
 _INSPECTED_VOXELS = 1 << 24
+#: Different values up to which those of further planes are counted, and values that a message lists.
+_MAX_VALUES, _LISTED = 256, 6
+
+Pores = Literal["dark", "bright"] | int
 
 
 @dataclass(frozen=True)
@@ -34,21 +42,35 @@ class VolumeSource:
         Edge of a voxel, nm; None if the file does not hold it.
     voxel_size_source : str
         Which metadata hold it, or why it is unknown.
+    edges : VoxelEdges
+        What the file states about the edges along ``z, y, x``.
     pores : {"dark", "bright"} or int
         Which of the two values the pores have, or the value of the pores in a volume of many labels.
     grey : mapping, optional
         Segmentation of a grey volume: arguments of :func:`membrane_dask.io.segmentation.segment_window`.
-    missing_chunks : {"refuse", "fill"}
-        Whether missing chunks of a Zarr array are refused, or read as its fill value.
+    options : ReadOptions
+        How the file is read.
+    axis : str
+        Axis of the file that is the depth, as in :func:`membrane_dask.io.volume_formats.oriented`.
+    remarks : tuple of (str, str)
+        What the file says, and how its values are taken: subject and text.
     """
 
     path: str
     shape: tuple[int, ...]
     voxel_nm: float | None
     voxel_size_source: str
-    pores: Literal["dark", "bright"] | int = "dark"
+    edges: VoxelEdges
+    pores: Pores = "dark"
     grey: Mapping[str, float] | None = None
-    missing_chunks: Literal["refuse", "fill"] = "refuse"
+    options: ReadOptions = field(default_factory=ReadOptions)
+    axis: str = "z"
+    remarks: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def edges_nm(self) -> Edges:
+        """Edges of a voxel along ``z, y, x`` by the file, nm; None where it states none."""
+        return self.edges.nm
 
     def read(self, where: tuple[slice, ...]) -> np.ndarray:
         """Pores in a window, ``(z, y, x)`` bool.
@@ -58,16 +80,33 @@ class VolumeSource:
         ValueError
             If the window cannot be read, or holds a value that is neither pore nor solid.
         """
-        array = _cached_array(self.path, self.missing_chunks == "fill")
+        return self._pores(self._array, where)
+
+    def sampled_porosity(self, n_planes: int) -> float:
+        """Porosity of some planes, which are planes of the file, so that they are read fast.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`read`.
+        """
+        stored = in_file_order(self._array)
+        planes = np.linspace(0, stored.shape[0] - 1, 2 * n_planes + 1).astype(int)[1::2].tolist()
+        whole = (slice(0, stored.shape[1]), slice(0, stored.shape[2]))
+        return float(np.mean([self._pores(stored, (slice(z, z + 1), *whole)).mean() for z in planes]))
+
+    @property
+    def _array(self) -> Any:
+        return _cached_file(self.path, self.options, self.axis).array
+
+    def _pores(self, array: Any, where: tuple[slice, ...]) -> np.ndarray:
         if self.grey is not None:
             assert self.pores in ("dark", "bright")
             return segment_window(array, where, pores=self.pores, **self.grey)
-        return self._is_pore(np.asarray(array[where]))
-
-    def _is_pore(self, values: np.ndarray) -> np.ndarray:
+        values = np.asarray(array[where])
         if isinstance(self.pores, int) and not isinstance(self.pores, bool):
             return np.asarray(values == self.pores)
-        low, high = _phase_values(self.path, self.missing_chunks == "fill")
+        low, high = _phase_values(self.path, self.options, self.axis)
         pore, solid = (low, high) if self.pores == "dark" else (high, low)
         is_pore = values == pore
         is_invalid = ~is_pore & (values != solid)
@@ -79,17 +118,18 @@ class VolumeSource:
 
 def open_volume_source(
     path: Path,
-    pores: Literal["dark", "bright"] | int = "dark",
+    pores: Pores = "dark",
     grey: Mapping[str, float] | None = None,
-    missing_chunks: Literal["refuse", "fill"] = "refuse",
+    options: ReadOptions | None = None,
+    axis: str = "z",
 ) -> VolumeSource:
     """Open a volume, reading no more of it than needed to identify its phases.
 
     Parameters
     ----------
     path : Path
-        OME-Zarr (0.4 or 0.5), TIFF stack, folder of TIFF images of one size, or ``.npy``.
-    pores, grey, missing_chunks
+        File or folder of a format of :func:`membrane_dask.io.volume_formats.open_volume_file`.
+    pores, grey, options, axis
         As in :class:`VolumeSource`.
 
     Returns
@@ -102,9 +142,10 @@ def open_volume_source(
         If it cannot be read, has missing chunks, is not three-dimensional, has voxels that are not cubes, or holds
         values that do not identify pores and solid.
     """
-    message, fill = "", missing_chunks == "fill"
+    options = replace(options or ReadOptions(), labels=isinstance(pores, int))
     try:
-        array, voxel, voxel_size_source = open_array(path, fill)
+        volume = oriented(open_volume_file(path, options), axis)
+        array = volume.array
         shape = tuple(int(n) for n in array.shape)
         if len(shape) != 3 or min(shape) < 2:
             raise VolumeError(
@@ -113,16 +154,15 @@ def open_volume_source(
             )
         if np.dtype(array.dtype).kind not in "buif":
             raise VolumeError(f"{path.name} holds {str(array.dtype)[:80]}; grey values or labels are needed")
-        check_decoded_size("a plane of it", shape[1:], array.dtype, "divide it")
-        if isinstance(array, ZarrVolume):
-            array.require_complete()
-        if grey is None and isinstance(pores, int):
-            values = {value for plane in _sample_planes(array) for value in np.unique(plane).tolist()}
-            if pores not in values:
-                shown = ", ".join(f"{v:g}" for v in sorted(values)[:6]) + (", ..." if len(values) > 6 else "")
-                raise VolumeError(f"{path.name} holds {shown}, but no {pores} (pores)")
-        if not grey and not isinstance(pores, int):
-            message = _invalid_phases(str(path), fill)
+        stored = in_file_order(array)
+        check_decoded_size("a plane of it", stored.shape[1:], array.dtype, "divide it")
+        volume.edges.check(path.name)
+        if isinstance(stored, ZarrVolume | ImageFolder):
+            stored.require_complete()
+        values = _values(str(path), options, axis)
+        if isinstance(pores, int) and grey is None and pores not in values.counts:
+            raise VolumeError(f"{path.name} holds {values.listed()}, but no {pores} (pores)")
+        message = values.invalid_phases() if isinstance(pores, str) and grey is None else ""
     except VolumeError:
         raise
     except MissingChunkError as error:
@@ -131,10 +171,12 @@ def open_volume_source(
         raise ValueError(f"{path.name} cannot be read as a volume: {reason(error)}") from error
     if message:
         raise ValueError(
-            f"{path.name} holds {message}; a segmented volume has two: set the value of the pores (pores: 0), or "
-            "segment a grey volume (grey.threshold)"
+            f"{path.name} holds {message}; a segmented volume has two: set the value of the pores (pores: "
+            f"{values.example}), or segment a grey volume (grey.threshold)"
         )
-    return VolumeSource(str(path), shape, voxel, voxel_size_source, pores, grey, missing_chunks)
+    voxel = volume.edges.nm[-1] if None not in volume.edges.nm else None
+    remarks = (*volume.remarks, ("values", values.described(pores, grey)))
+    return VolumeSource(str(path), shape, voxel, volume.edges.source, volume.edges, pores, grey, options, axis, remarks)
 
 
 def volume_paths(path: Path) -> list[Path]:
@@ -161,52 +203,113 @@ def replicate_design(path: Path) -> str:
     return str(zarr.open_array(labels, mode="r").attrs.get("design", "")) if labels.is_dir() else ""
 
 
-def _cached_array(path: str, fill: bool) -> Any:
-    return _array_of_version(path, fill, Path(path).stat().st_mtime_ns)
+def _cached_file(path: str, options: ReadOptions, axis: str) -> VolumeFile:
+    return _file_of_version(path, options, axis, Path(path).stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=64)
-def _array_of_version(path: str, fill: bool, modified: int) -> Any:
-    return open_array(Path(path), fill)[0]
+def _file_of_version(path: str, options: ReadOptions, axis: str, modified: int) -> VolumeFile:
+    return oriented(open_volume_file(Path(path), options), axis)
 
 
-def _phase_values(path: str, fill: bool) -> tuple[Any, Any]:
+@dataclass(frozen=True)
+class _Values:
+    """Values in sampled planes of a volume.
+
+    Parameters
+    ----------
+    counts : Counter
+        Voxels of each value; of the first planes alone where these have more than :data:`_MAX_VALUES` values.
+    phases : tuple or None
+        Smaller and larger value of a segmented volume; None if it is not segmented into two phases.
+    """
+
+    counts: Counter[Any]
+    phases: tuple[Any, Any] | None
+
+    def listed(self) -> str:
+        """The values with their fractions, the smallest first."""
+        total = sum(self.counts.values())
+        values = sorted(self.counts)
+        shown = ", ".join(f"{value:g} ({self.counts[value] / total:.1%})" for value in values[:_LISTED])
+        return shown + (f", ... {values[-1]:g}" if len(values) > _LISTED else "")
+
+    @property
+    def example(self) -> str:
+        """A value that may be that of the pores."""
+        return f"{min(self.counts):g}" if self.counts and not self._is_nan() else "0"
+
+    def invalid_phases(self) -> str:
+        """Which values a volume holds that is not segmented into two phases; empty if it is."""
+        if self.phases:
+            return ""
+        if self._is_nan():
+            return "values that are not numbers"
+        return f"more than two values: {self.listed()}" if len(self.counts) > 1 else f"nothing but {self.listed()}"
+
+    def described(self, pores: Pores, grey: Mapping[str, float] | None) -> str:
+        """The values and which are pores, for the plan."""
+        if grey is not None:
+            numbers = [value for value in self.counts if value == value]
+            side = "up to" if pores == "dark" else "from"
+            span = f"{min(numbers):g} to {max(numbers):g} in sampled planes" if numbers else "not numbers"
+            return f"{span}; pores are {side} {grey.get('threshold', 0.0):g}"
+        pore = pores if isinstance(pores, int) else self._pore(pores)
+        return f"{self.listed()}; pores are {pore:g}"
+
+    def _pore(self, pores: str) -> Any:
+        assert self.phases
+        return self.phases[0] if pores == "dark" else self.phases[1]
+
+    def _is_nan(self) -> bool:
+        return any(value != value for value in self.counts)
+
+
+def _phase_values(path: str, options: ReadOptions, axis: str) -> tuple[Any, Any]:
     """Smaller and larger value of a segmented volume."""
-    return _phases_of_version(path, fill, Path(path).stat().st_mtime_ns)[0]
+    phases = _values(path, options, axis).phases
+    assert phases
+    return phases
 
 
-def _invalid_phases(path: str, fill: bool) -> str:
-    """Which values a volume holds that is not segmented into two phases; empty if it is."""
-    return _phases_of_version(path, fill, Path(path).stat().st_mtime_ns)[1]
+def _values(path: str, options: ReadOptions, axis: str) -> _Values:
+    return _values_of_version(path, options, axis, Path(path).stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=64)
-def _phases_of_version(path: str, fill: bool, modified: int) -> tuple[tuple[Any, Any], str]:
-    """The two values of a volume, and why it has no two phases."""
-    array = _cached_array(path, fill)
-    if np.dtype(array.dtype).kind == "b":
-        return (False, True), ""
-    values: set[Any] = set()
+def _values_of_version(path: str, options: ReadOptions, axis: str, modified: int) -> _Values:
+    """Values of a volume in a sample of its planes, and the two of its phases."""
+    array = in_file_order(_cached_file(path, options, axis).array)
+    counts: Counter[Any] = Counter()
     for plane in _sample_planes(array):
-        values |= set(np.unique(plane).tolist())
-        if any(v != v for v in values):
-            return (None, None), "values that are not numbers"
-        if len(values) > 2:
-            shown = ", ".join(f"{v:g}" for v in sorted(values)[:4])
-            return (None, None), f"more than two values ({shown}, ...)"
-    if len(values) == 2:
-        low, high = sorted(values)
-        return (low, high), ""
-    only = values.pop()
-    # The phase of a volume of a single value follows from the usual pairs of values.
-    for low, high in ((0, 255), (0, 1)):
-        if only in (low, high):
-            return (low, high), ""
-    return (None, None), f"nothing but {only:g}"
+        counts.update(_counted(plane))
+        if len(counts) > _MAX_VALUES and not options.labels:
+            break
+    if np.dtype(array.dtype).kind == "b":
+        return _Values(counts, (False, True))
+    if len(counts) == 2 and not any(value != value for value in counts):
+        low, high = sorted(counts)
+        return _Values(counts, (low, high))
+    if len(counts) == 1:
+        only = next(iter(counts))
+        # The phase of a volume of a single value follows from the usual pairs of values.
+        for low, high in ((0, 255), (0, 1)):
+            if only in (low, high):
+                return _Values(counts, (low, high))
+    return _Values(counts, None)
+
+
+def _counted(plane: np.ndarray) -> dict[Any, int]:
+    """Voxels of each value of a plane."""
+    if plane.dtype == np.uint8:
+        numbers = np.bincount(plane.ravel(), minlength=256)
+        return {int(value): int(numbers[value]) for value in np.flatnonzero(numbers)}
+    values, numbers = np.unique(plane, return_counts=True)
+    return dict(zip(values.tolist(), numbers.tolist(), strict=True))
 
 
 def _sample_planes(array: Any) -> Iterator[np.ndarray]:
-    """Planes of the depth: all of a small volume, a sample of a large one."""
+    """Planes of the file: all of a small volume, a sample of a large one."""
     count = max(1, min(array.shape[0], _INSPECTED_VOXELS // max(1, array.shape[1] * array.shape[2])))
     for z in np.unique(np.linspace(0, array.shape[0] - 1, count).astype(int)):
         yield np.asarray(array[int(z)])

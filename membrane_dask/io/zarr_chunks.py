@@ -7,10 +7,11 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from membrane_dask.io.zarr_files import ChunkFiles
 
 #: Offset and length of an empty chunk in the index of a shard.
 _EMPTY = np.iinfo(np.uint64).max
@@ -31,16 +32,16 @@ class ZarrVolume:
 
     Parameters
     ----------
-    folder : str
-        The volume.
+    files : ChunkFiles
+        Files of the volume, by their names in its store.
     array : zarr.Array
-        Array in it, stored on a file system.
+        Array in it.
     fill : bool
         Whether chunks that are missing are read as the fill value. Many writers leave out chunks of nothing else; a
         chunk that a copy or a disk has lost looks the same.
     """
 
-    folder: str
+    files: ChunkFiles
     array: Any
     fill: bool = False
 
@@ -80,21 +81,11 @@ class ZarrVolume:
         """
         if self.fill:
             return
-        root = self._root
-        sizes = {
-            os.path.relpath(entry.path, root) if folder != str(root) else entry.name: entry.stat().st_size
-            for folder in _folders(root)
-            for entry in os.scandir(folder)
-            if entry.is_file()
-        }
+        sizes = self.files.sizes(self.array.path)
         keys = itertools.product(*map(range, self._grid))
         encode = self.array.metadata.encode_chunk_key
         missing = (name for each in keys for name in self._missing(each, sizes.get(encode(each))))
         self._refuse(list(itertools.islice(missing, _MAX_MISSING)))
-
-    @property
-    def _root(self) -> Path:
-        return Path(self.folder, self.array.path)
 
     @property
     def _edges(self) -> tuple[int, ...]:
@@ -109,10 +100,7 @@ class ZarrVolume:
         return f"{self.array.path}/{self.array.metadata.encode_chunk_key(coords)}".lstrip("/")
 
     def _size(self, coords: Coords) -> int | None:
-        try:
-            return os.stat(Path(self.folder, self._name(coords))).st_size
-        except OSError:
-            return None
+        return self.files.size(self._name(coords))
 
     def _touched(self, where: Sequence[Any]) -> list[Sequence[int]]:
         """Numbers of the chunks, or shards, that an index reads, along each axis."""
@@ -138,7 +126,7 @@ class ZarrVolume:
         chunks = self.array.chunks
         grid = tuple(edge // chunk for edge, chunk in zip(self._edges, chunks, strict=True))
         length = 16 * math.prod(grid)
-        with Path(self.folder, self._name(coords)).open("rb") as stream:
+        with self.files.open(self._name(coords)) as stream:
             if codec.index_location.value == "end":
                 stream.seek(-(length + (4 if "crc32c" in names else 0)), os.SEEK_END)
             index = np.frombuffer(stream.read(length), "<u8").reshape(*grid, 2)
@@ -166,12 +154,3 @@ class ZarrVolume:
                 f"its chunk {missing[0]}{count} is missing or empty; if its writer leaves out chunks of nothing but "
                 f"the fill value ({self.array.fill_value}), read them as such with: missing_chunks: fill"
             )
-
-
-def _folders(root: Path) -> Iterator[str]:
-    """A folder and all folders below it."""
-    pending = [str(root)]
-    while pending:
-        folder = pending.pop()
-        yield folder
-        pending += [entry.path for entry in os.scandir(folder) if entry.is_dir()]

@@ -421,7 +421,7 @@ ZARR = {
     "number-for-ome": (3, ARRAY, "without an image"),
     "no-datasets": (changed(OME, ("multiscales", 0, "datasets"), ...), ARRAY, "do not follow OME-Zarr", "datasets"),
     "no-level": (changed(OME, ("multiscales", 0, "datasets"), []), ARRAY, "do not follow OME-Zarr"),
-    "level-elsewhere": (changed(OME, ("multiscales", 0, "datasets", 0, "path"), "../../etc"), ARRAY, "level-elsewhere"),
+    "level-elsewhere": (changed(OME, ("multiscales", 0, "datasets", 0, "path"), "../../etc"), ARRAY, "outside of it"),
     "level-number": (changed(OME, ("multiscales", 0, "datasets", 0, "path"), {"a": 1}), ARRAY, "do not follow"),
     "axes": (changed(OME, ("multiscales", 0, "axes"), [1, 2, 3]), ARRAY, "axes"),
     "scale-zero": (
@@ -512,7 +512,7 @@ def test_folders_of_images(bounded, tmp_path):
 
 
 def test_formats_that_are_not_read(bounded, tmp_path):
-    for name in ("v.nrrd", "v.mhd", "v.raw", "v.vtk"):
+    for name in ("v.mhd", "v.nii", "v.vtk"):
         (tmp_path / name).write_bytes(b"NRRD0004\ntype: uchar\nsizes: 99 99 99\n\n")
         refused(bounded, tmp_path, SHORT["characterize"].format(name), name, "unknown format", ".npy")
 

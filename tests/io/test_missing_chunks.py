@@ -11,6 +11,7 @@ import zarr
 from membrane_dask import api
 from membrane_dask.errors import StudyError
 from membrane_dask.io import ome_zarr as ome
+from membrane_dask.io.volume_file import ReadOptions
 from membrane_dask.io.volumes import open_volume_source
 from membrane_dask.studies.characterize.config import CharacterizeStudy
 
@@ -75,7 +76,7 @@ def test_missing_chunks_are_filled_on_request(tmp_path, form, chunk):
     expected = zarr.open(path, mode="r")
     expected = expected[...] if isinstance(expected, zarr.Array) else expected["0" if form == "run" else "s0"][...]
     assert (expected != SOLID).any()
-    volume = open_volume_source(path, missing_chunks="fill")
+    volume = open_volume_source(path, options=ReadOptions(fill=True))
     assert (volume.read((slice(None),) * 3) == (expected == 0)).all()
 
 
@@ -89,7 +90,8 @@ def test_chunks_that_a_shard_does_not_have_are_named(tmp_path):
     array[...] = values  # without write_empty_chunks: leaves the chunk of zeros out
     with pytest.raises(ValueError, match=r"s0/c/1/1/0 \(chunk 0/0/1 of the shard\) is missing"):
         open_volume_source(path)
-    assert open_volume_source(path, missing_chunks="fill").read((slice(8, 12), slice(8, 12), slice(4, 8))).all()
+    filled = open_volume_source(path, options=ReadOptions(fill=True))
+    assert filled.read((slice(8, 12), slice(8, 12), slice(4, 8))).all()
 
 
 def test_several_lost_chunks_are_counted(tmp_path):

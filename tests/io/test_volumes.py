@@ -82,7 +82,7 @@ def test_selection_of_the_pore_phase(tmp_path):
     labels = np.where(SOLID, 170, 85)
     labels[0, 0, :5] = 255
     np.save(tmp_path / "labels.npy", labels)
-    with pytest.raises(ValueError, match=r"more than two values \(85, 170, 255, ...\)"):
+    with pytest.raises(ValueError, match=r"more than two values: 85 \(.*\), 170 \(.*\), 255 \(0\.3%\).*pores: 85"):
         open_volume_source(tmp_path / "labels.npy")
     np.testing.assert_array_equal(open_volume_source(tmp_path / "labels.npy", 85).read(WHERE), labels[WHERE] == 85)
 
@@ -144,7 +144,7 @@ def test_a_folder_in_the_order_of_its_numbers(tmp_path):
 
 
 def test_a_pore_value_that_the_volume_does_not_hold(tmp_path):
-    with pytest.raises(ValueError, match=r"holds 0, 255, but no 7 \(pores\)"):
+    with pytest.raises(ValueError, match=r"holds 0 \(.*\), 255 \(.*\), but no 7 \(pores\)"):
         open_volume_source(write(tmp_path, ".tif"), 7)
 
 
@@ -170,5 +170,5 @@ def test_a_truncated_file_is_refused(tmp_path):
 def test_voxels_that_are_not_cubes_are_refused(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.where(SOLID, 255, 0).astype(np.uint8), imagej=True,
                      resolution=(1 / 0.003, 1 / 0.003), metadata={"unit": "um", "spacing": 0.01})  # fmt: skip
-    with pytest.raises(ValueError, match="10 x 3 nm; they must be cubes"):
+    with pytest.raises(ValueError, match=r"10 x 3 x 3 nm \(z, y, x; ImageJ metadata\); they must be cubes"):
         open_volume_source(tmp_path / "a.tif")

@@ -4,13 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field, Strict
 
-from membrane_dask.config import BaseStudy, InputVolume, Model, parameter
-from membrane_dask.errors import Problem
-from membrane_dask.quantities import LengthNm, Lengths, Number, Pressure, Temperature, Viscosity, Whole
+from membrane_dask.config import BaseStudy, InputVolume, Line, Model, parameter
+from membrane_dask.errors import Problem, short
+from membrane_dask.quantities import (
+    LengthNm,
+    Lengths,
+    Number,
+    Pressure,
+    Temperature,
+    Viscosity,
+    Whole,
+    list_as_tuple,
+)
+
+
+def _order_of_axes(value: str) -> str:
+    letters = value.removeprefix("-")
+    if letters not in ("z", "y", "x") and sorted(letters) != ["x", "y", "z"]:
+        raise ValueError(
+            "must be z, y or x, or the axes of depth, height and width such as yzx, with - in front where the feed "
+            f"side is at the end of the depth (got {short(value)})"
+        )
+    return value
+
+
+#: Axis of a file that is the depth, or the axes that are depth, height and width.
+Axis = Annotated[str, Strict(), AfterValidator(_order_of_axes)]
 
 
 class GreySettings(Model):
@@ -37,6 +60,31 @@ class GreySettings(Model):
                 if getattr(self, name):
                     message = f"needs a threshold: set grey.threshold as well (got {getattr(self, name)})"
                     yield Problem((name,), message)
+
+
+class RawSettings(Model):
+    """Layout of a file without a header, such as .raw."""
+
+    shape: Annotated[tuple[Whole, Whole, Whole], BeforeValidator(list_as_tuple)] = Field(
+        description="voxels along the axes of the file, the slowest first: z, y, x",
+        json_schema_extra={"unit": "voxel", "example": "[200, 300, 400]"},
+    )
+    type: Literal["uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"] = Field(
+        description="type of a voxel", json_schema_extra={"unit": "", "example": "uint8"}
+    )
+    byte_order: Literal["little", "big"] | None = parameter(
+        None, "order of the bytes of a voxel; required for types of several bytes", unit=""
+    )
+    offset: Whole = parameter(0, "bytes before the first voxel", unit="byte", ge=0)
+
+    def _inconsistencies(self) -> Iterator[Problem]:
+        if min(self.shape) < 1:
+            yield Problem(("shape",), f"three numbers of at least 1 are needed (got {list(self.shape)})")
+        if self.byte_order is None and not self.type.endswith("8"):
+            yield Problem(
+                ("byte_order",),
+                f"required for {self.type}: little, as most programs write, or big, as ImageJ writes by default",
+            )
 
 
 class NetworkSettings(Model):
@@ -169,8 +217,8 @@ class CharacterizeStudy(BaseStudy):
 
     kind: Literal["characterize"] = "characterize"
     input: InputVolume = Field(
-        description="segmented volume (OME-Zarr, TIFF stack, folder of TIFF images, .npy), depth first; or a run of "
-        "a reconstruct study; or such a study, which is run first",
+        description="volume (OME-Zarr, TIFF stack, folder of images, .npy, .npz, HDF5, .mat, NRRD, VTK image, .raw), "
+        "depth first unless axis says otherwise; or a run of a reconstruct study; or such a study, which is run first",
         json_schema_extra={"unit": "", "example": "volume.tif"},
     )
     reference: InputVolume | None = parameter(
@@ -183,6 +231,24 @@ class CharacterizeStudy(BaseStudy):
     )
     pores: Literal["dark", "bright"] | Whole = parameter(
         "dark", "pores are the lower (dark) or the higher (bright) of two values, or a label such as 85", unit=""
+    )
+    axis: Axis = parameter(
+        "z",
+        "axis of the input that is the depth, by the names in the file or else z, y, x in the order of the file; -z, "
+        "-y or -x where the feed side is at its end; or three, such as yzx, for depth, height and width",
+        unit="",
+    )
+    reference_axis: Axis = parameter("z", "the same for the reference", unit="")
+    dataset: Line | None = parameter(
+        None, "name of the array or image in a file that has several, such as HDF5, .mat, .npz, .vti or Zarr", unit=""
+    )
+    reference_dataset: Line | None = parameter(None, "the same for the reference", unit="")
+    raw: RawSettings | None = parameter(
+        None,
+        "layout of files without a header: shape (voxels along z, y, x), type (uint8, ..., float64), byte_order "
+        "(little or big; for types of several bytes) and offset (bytes before the first voxel), for example {shape: "
+        "[200, 300, 400], type: uint8}",
+        unit="",
     )
     missing_chunks: Literal["refuse", "fill"] = parameter(
         "refuse",

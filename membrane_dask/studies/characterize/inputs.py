@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from membrane_dask.errors import Problem, Source, StudyError
+from membrane_dask.io.array_files import RAW
+from membrane_dask.io.image_metadata import differs
+from membrane_dask.io.volume_file import RawLayout, ReadOptions
 from membrane_dask.io.volumes import VolumeSource, open_volume_source, replicate_design, volume_paths
 from membrane_dask.studies.characterize.config import CharacterizeStudy
 
@@ -64,10 +65,19 @@ def _open(study: CharacterizeStudy, field: str, source: Source | None) -> list[V
     """Open the volumes that a field of the study names."""
     path = getattr(study, field)
     grey = study.grey.model_dump() if study.grey.threshold is not None else None
+    layout = study.raw
+    raw = RawLayout(layout.shape, layout.type, layout.byte_order or "little", layout.offset) if layout else None
+    is_input = field == "input"
+    options = ReadOptions(
+        (study.dataset if is_input else study.reference_dataset) or "",
+        raw if path.suffix.lower() in RAW or is_input else None,
+        study.missing_chunks == "fill",
+    )
+    axis = study.axis if is_input else study.reference_axis
     try:
         if path.suffix.lower() in (".yaml", ".yml"):
             raise ValueError(f"is a study that must be run first: membrane-dask run {path}")
-        return [open_volume_source(volume, study.pores, grey, study.missing_chunks) for volume in volume_paths(path)]
+        return [open_volume_source(volume, study.pores, grey, options, axis) for volume in volume_paths(path)]
     except ValueError as error:
         raise StudyError([Problem((field,), f"{error} (got {str(path)!r})")], source) from error
 
@@ -75,11 +85,19 @@ def _open(study: CharacterizeStudy, field: str, source: Source | None) -> list[V
 def _with_voxel_size(study: CharacterizeStudy, field: str, volume: VolumeSource, source: Source | None) -> VolumeSource:
     """The volume with the voxel size of its file or of the study, which must agree."""
     size: Any = study.voxel_size
+    edges, stated_by = volume.edges, volume.voxel_size_source
     message = ""
-    if size and volume.voxel_nm and abs(size / volume.voxel_nm - 1) > _VOXEL_SIZE_TOLERANCE:
-        message = f"is {size:g} nm, but {volume.path} has voxels of {volume.voxel_nm:g} nm ({volume.voxel_size_source})"
-    elif not size and not volume.voxel_nm:
-        message = f"required: {volume.voxel_size_source}; for example voxel_size: 3 nm ({field}: {volume.path})"
+    if not size and not volume.voxel_nm:
+        stated = [edge for edge in (*reversed(edges.nm), *edges.candidates) if edge]
+        example = f"if voxels are cubes, voxel_size: {stated[0]:.6g} nm" if stated else "for example voxel_size: 3 nm"
+        message = f"required: {stated_by}; {example} ({field}: {volume.path})"
+    elif size:
+        differing = [edge for edge in edges.nm if edge and abs(size / edge - 1) > _VOXEL_SIZE_TOLERANCE]
+        if differing:
+            shown = f"{volume.voxel_nm:g}" if volume.voxel_nm else str(edges).removesuffix(" nm")
+            message = f"is {size:g} nm, but {volume.path} has voxels of {shown} nm ({stated_by})"
+        elif edges.candidates and all(differs(size, edge) for edge in edges.candidates):
+            message = f"is {size:g} nm, but {stated_by} ({volume.path})"
     if message:
         raise StudyError([Problem(("voxel_size",), message)], source)
     return replace(volume, voxel_nm=volume.voxel_nm or size)
@@ -87,10 +105,8 @@ def _with_voxel_size(study: CharacterizeStudy, field: str, volume: VolumeSource,
 
 def _sample_porosity(field: str, volume: VolumeSource, source: Source | None) -> float:
     """Porosity of a few planes."""
-    planes = np.linspace(0, volume.shape[0] - 1, 2 * SAMPLED_PLANES + 1).astype(int)[1::2]
-    whole = (slice(0, volume.shape[1]), slice(0, volume.shape[2]))
     try:
-        porosity = float(np.mean([volume.read((slice(z, z + 1), *whole)).mean() for z in planes]))
+        porosity = volume.sampled_porosity(SAMPLED_PLANES)
     except ValueError as error:
         raise StudyError([Problem((field,), f"{error} (got {volume.path!r})")], source) from error
     if porosity == 1.0:
@@ -98,3 +114,13 @@ def _sample_porosity(field: str, volume: VolumeSource, source: Source | None) ->
         message = f"has no solid in {SAMPLED_PLANES} sampled planes; check {setting} (got {volume.path!r})"
         raise StudyError([Problem((field,), message)], source)
     return porosity
+
+
+def volume_remarks(volume: VolumeSource) -> tuple[tuple[str, str], ...]:
+    """Rows of the plan: what the file says of a volume, where its voxel size comes from, and its values."""
+    if all(volume.edges.nm):
+        edges = f"{volume.edges} (z, y, x), {volume.voxel_size_source}"
+    else:
+        edges = f"{volume.voxel_nm:g} nm by the study; {volume.voxel_size_source}"
+    *remarks, values = volume.remarks
+    return (*remarks, ("voxel", edges), values)

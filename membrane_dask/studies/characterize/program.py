@@ -29,7 +29,7 @@ from membrane_dask.studies.characterize.decomposed_flow import (
     velocity_image,
 )
 from membrane_dask.studies.characterize.flow_tasks import flow_memory
-from membrane_dask.studies.characterize.inputs import SAMPLED_PLANES, InputVolumes
+from membrane_dask.studies.characterize.inputs import SAMPLED_PLANES, InputVolumes, volume_remarks
 from membrane_dask.studies.characterize.property_intervals import reference_finding, table_intervals
 from membrane_dask.studies.characterize.tables import (
     VolumeResult,
@@ -115,14 +115,17 @@ class CharacterizeProgram(Program):
     @property
     def summary(self) -> Sequence[tuple[str, str]]:
         """Size and approximate porosity of every volume."""
-        return [
-            (
-                self.name(number),
-                f"{' x '.join(map(str, volume.shape))} voxels of {volume.voxel_nm:g} nm, porosity {porosity:.3f} in "
-                f"{SAMPLED_PLANES} planes",
-            )
-            for number, (volume, porosity) in enumerate(zip(self.volumes, self.porosities, strict=True))
-        ]
+        rows: list[tuple[str, str]] = []
+        remarked: list[tuple[tuple[str, str], ...]] = []
+        for number, (volume, porosity) in enumerate(zip(self.volumes, self.porosities, strict=True)):
+            sizes = " x ".join(map(str, volume.shape))
+            text = f"{sizes} voxels of {volume.voxel_nm:g} nm, porosity {porosity:.3f} in {SAMPLED_PLANES} planes"
+            rows.append((self.name(number), text))
+            remarks = volume_remarks(volume)
+            # Replicates of a run say the same.
+            rows += [] if remarks in remarked else remarks
+            remarked.append(remarks)
+        return rows
 
     def name(self, volume: int) -> str:
         """Name of a volume in the keys of its units."""

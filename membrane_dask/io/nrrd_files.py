@@ -1,0 +1,189 @@
+"""Volumes in NRRD files (.nrrd, .nhdr): header, spacing and values, which are mapped into memory if not compressed.
+
+Format: "Definition of NRRD File Format", teem.sourceforge.net/nrrd/format.html.
+"""
+
+from __future__ import annotations
+
+import bz2
+import math
+import re
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from membrane_dask.files import require_regular
+from membrane_dask.io.image_metadata import nanometres
+from membrane_dask.io.raster_files import check_decoded_size
+from membrane_dask.io.volume_file import ReadOptions, VolumeError, VolumeFile, VoxelEdges
+from membrane_dask.io.volume_views import as_volume
+from membrane_dask.plain_text import printable_line
+
+#: Bytes of a header.
+_MAX_HEADER = 1_000_000
+_TYPES = {
+    "i1": ("signed char", "int8", "int8_t"), "u1": ("uchar", "unsigned char", "uint8", "uint8_t"),
+    "i2": ("short", "short int", "signed short", "signed short int", "int16", "int16_t"),
+    "u2": ("ushort", "unsigned short", "unsigned short int", "uint16", "uint16_t"),
+    "i4": ("int", "signed int", "int32", "int32_t"), "u4": ("uint", "unsigned int", "uint32", "uint32_t"),
+    "i8": ("longlong", "long long", "long long int", "signed long long", "signed long long int", "int64", "int64_t"),
+    "u8": ("ulonglong", "unsigned long long", "unsigned long long int", "uint64", "uint64_t"),
+    "f4": ("float",), "f8": ("double",),
+}  # fmt: skip
+_DTYPES = {name: code for code, names in _TYPES.items() for name in names}
+_SAVE_RAW = "save it with the encoding raw, which is read in parts"
+
+
+def open_nrrd_volume(path: Path, options: ReadOptions) -> VolumeFile:
+    """Open an NRRD file; its fastest axis, which it names first, is x.
+
+    Raises
+    ------
+    VolumeError
+        If its header is none, it refers to several files or to files elsewhere, or it is shorter than its header says.
+    """
+    fields, offset = _header(path)
+    sizes = [int(text) for text in _field(fields, "sizes", path).split()]
+    kind = _field(fields, "type", path).lower()
+    if kind not in _DTYPES or len(sizes) != int(_field(fields, "dimension", path)) or min(sizes) < 1:
+        raise VolumeError(
+            f"{path.name} holds {len(sizes)} axes of the sizes {sizes} and values of the type "
+            f"{printable_line(kind)[:40]!r}; a volume of numbers is needed"
+        )
+    dtype = np.dtype(_DTYPES[kind])
+    if dtype.itemsize > 1:
+        order = _field(fields, "endian", path).lower()
+        if order not in ("little", "big"):
+            raise VolumeError(f"{path.name} has the byte order {printable_line(order)[:40]!r}, and not little or big")
+        dtype = dtype.newbyteorder("<" if order == "little" else ">")
+    shape = tuple(reversed(sizes))
+    encoding = fields.get("encoding", "raw").lower()
+    values = _values(_data_file(fields, path), fields, offset, shape, dtype, encoding)
+    ndim = len(shape)
+    spatial = [axis for axis in range(ndim) if sizes[axis] > 1] if ndim > 3 else list(range(ndim))
+    edges = _edges(fields, ndim, spatial[-3:])
+    text = f"NRRD, {np.dtype(_DTYPES[kind])}, encoding {encoding}"
+    return VolumeFile(as_volume(values, path.name), edges, (("file", text),))
+
+
+def _header(path: Path) -> tuple[dict[str, str], int]:
+    """Fields of the header by their names in lower case, and the bytes before the values of an attached file."""
+    require_regular(path)
+    with path.open("rb") as stream:
+        content = stream.read(_MAX_HEADER)
+    if not re.match(rb"NRRD000\d", content):
+        raise VolumeError(f"{path.name} is no NRRD file")
+    end = re.search(rb"\r?\n\r?\n", content)
+    if end is None and len(content) == _MAX_HEADER:
+        raise VolumeError(f"{path.name} has a header of more than {_MAX_HEADER:,} bytes")
+    head = content[: end.start()] if end else content
+    fields = {}
+    for line in head.decode("utf-8", "replace").splitlines()[1:]:
+        name, separator, value = line.partition(":")
+        if separator and not line.startswith("#") and not value.startswith("="):
+            fields[name.strip().lower().replace(" ", "")] = value.strip()
+    return fields, end.end() if end else len(content)
+
+
+def _field(fields: dict[str, str], name: str, path: Path) -> str:
+    if name not in fields:
+        raise VolumeError(f"{path.name} has an NRRD header without {name!r}")
+    return fields[name]
+
+
+def _data_file(fields: dict[str, str], path: Path) -> Path:
+    """The file of the values: the same, or one in the folder of the header."""
+    name = fields.get("datafile", "")
+    if not name:
+        return path
+    if name.upper().startswith("LIST") or len(name.split()) > 1:
+        raise VolumeError(f"{path.name} refers to several files: save it as one, or name their folder as input")
+    if name != Path(name).name or "\\" in name:
+        raise VolumeError(f"{path.name} refers to {printable_line(name)[:80]!r}, which is not in its folder")
+    require_regular(path.with_name(name))
+    return path.with_name(name)
+
+
+def _values(
+    path: Path, fields: dict[str, str], offset: int, shape: tuple[int, ...], dtype: np.dtype[Any], encoding: str
+) -> np.ndarray:
+    """Values ``(..., z, y, x)``."""
+    size, n_bytes = path.stat().st_size, math.prod(shape) * dtype.itemsize
+    start = 0 if fields.get("datafile") else offset
+    lines, skip = int(fields.get("lineskip", 0)), int(fields.get("byteskip", 0))
+    if lines:
+        with path.open("rb") as stream:
+            stream.seek(start)
+            for _ in range(min(lines, 100_000)):
+                stream.readline(_MAX_HEADER)
+            start = stream.tell()
+    if encoding == "raw":
+        start = size - n_bytes if skip == -1 else start + skip
+        if start < 0 or start + n_bytes > size:
+            raise VolumeError(
+                f"{path.name} is truncated: {' x '.join(map(str, shape))} values of {dtype} need {n_bytes:,} bytes, "
+                f"and there are {max(size - max(start, 0), 0):,}"
+            )
+        return np.memmap(path, dtype, "r", start, shape)
+    check_decoded_size("it", shape, dtype, _SAVE_RAW)
+    with path.open("rb") as stream:
+        stream.seek(start)
+        if encoding in ("gzip", "gz", "bzip2", "bz2"):
+            content = _unpacked(stream, encoding, n_bytes + max(skip, 0))[max(skip, 0) :]
+        elif encoding in ("text", "txt", "ascii"):
+            text = stream.read(40 * math.prod(shape) + 1000)
+            values = np.array(text.split(), dtype=dtype) if text else np.empty(0, dtype)
+            content = values.tobytes()
+        else:
+            raise VolumeError(f"{path.name} has the encoding {printable_line(encoding)[:40]!r}: save it as raw or gzip")
+    if len(content) != n_bytes:
+        raise VolumeError(f"{path.name} is damaged: it holds {len(content):,} bytes, its header says {n_bytes:,}")
+    return np.frombuffer(content, dtype).reshape(shape)
+
+
+def _unpacked(stream: Any, encoding: str, limit: int) -> bytes:
+    """Values of a compressed file, at most one byte more than ``limit``."""
+    unpacked = bytearray()
+    is_gzip = encoding.startswith("gz")
+    decoder: Any = zlib.decompressobj(wbits=47) if is_gzip else bz2.BZ2Decompressor()
+    data = stream.read(1 << 20)
+    while not decoder.eof and len(unpacked) <= limit:
+        unpacked += decoder.decompress(data, limit + 1 - len(unpacked))
+        data = decoder.unconsumed_tail if is_gzip else b""
+        if not data and (is_gzip or decoder.needs_input):
+            data = stream.read(1 << 20)
+            if not data:
+                break
+    return bytes(unpacked)
+
+
+def _edges(fields: dict[str, str], ndim: int, axes: list[int]) -> VoxelEdges:
+    """Edges of a voxel along ``z, y, x``; ``axes`` are those of space, the fastest first."""
+    units = [unit.strip('" ') for unit in re.findall(r'"[^"]*"|\S+', fields.get("spaceunits", ""))]
+    if "spacedirections" in fields:
+        vectors = re.findall(r"none|\([^)]*\)", fields["spacedirections"].lower())
+        lengths = [None if vector == "none" else _length(vector) for vector in vectors]
+        source = "NRRD space directions"
+    else:
+        lengths = [float(text) for text in fields.get("spacings", "").split()]
+        units = [unit.strip('" ') for unit in re.findall(r'"[^"]*"|\S+', fields.get("units", ""))] or units
+        source = "NRRD spacings"
+    if len(lengths) != ndim or any(lengths[axis] is None or lengths[axis] != lengths[axis] for axis in axes):
+        return VoxelEdges.unknown("the NRRD header has no spacing of all axes")
+    edges = tuple(float(lengths[axis] or 0.0) for axis in reversed(axes))
+    factors = [nanometres(unit) for unit in units]
+    factors = factors if len(factors) == len(axes) else [factors[axis] for axis in axes] if len(factors) == ndim else []
+    if len(factors) != 3 or None in factors:
+        stated = " x ".join(f"{edge:g}" for edge in edges)
+        return VoxelEdges.unknown(f"{source} are {stated} without a unit of length", edges)
+    return VoxelEdges(
+        tuple(edge * float(unit) for edge, unit in zip(edges, reversed(factors), strict=True) if unit), source
+    )
+
+
+def _length(vector: str) -> float:
+    """Length of a vector such as ``(0,0,1.5)``."""
+    numbers = [float(text) for text in vector.strip("()").split(",")]
+    return math.sqrt(sum(number * number for number in numbers))

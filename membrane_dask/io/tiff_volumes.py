@@ -1,0 +1,290 @@
+"""Volumes in TIFF files: one page for each plane, or all planes in one page, with what their tags say of the voxels."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from membrane_dask.io.image_colours import (
+    ORIENTATION,
+    check_orientation,
+    grey_channel,
+    palette_greys,
+    palette_of,
+    refuse_print_colours,
+)
+from membrane_dask.io.image_metadata import (
+    ImageMetadata,
+    differs,
+    find_text_file,
+    image_metadata,
+    read_text_file,
+    tiff_aspect,
+    tiff_plane_distance,
+    tiff_statements,
+)
+from membrane_dask.io.raster_files import (
+    MAX_DECODED,
+    inverted,
+    is_boolean_array,
+    is_lossy,
+    open_tiff,
+    read_page,
+    read_series,
+    white_is_zero,
+)
+from membrane_dask.io.volume_file import ReadOptions, VolumeError, VolumeFile, VoxelEdges
+from membrane_dask.io.volume_views import as_indices
+
+#: Axes of tifffile along which planes follow one another: depth, a sequence of images, unknown.
+_DEPTH_AXES = "ZIQ"
+#: What other axes of tifffile are.
+_AXES = {"T": "a time series", "C": "an image of several channels", "R": "a series of exposures"}
+#: Channels that ImageJ shows together; tifffile calls planes channels where nothing else is said.
+_MAX_CHANNELS = 7
+#: Bit of the tag NewSubfileType of a smaller copy of another image.
+_REDUCED = 1
+
+
+@dataclass(frozen=True)
+class TiffPages:
+    """A TIFF file with one page for each plane.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    pages : tuple of int
+        Number of the page of each plane.
+    plane : tuple of int
+        Rows and columns of a plane; rows below, such as a databar, are left out.
+    dtype : dtype
+        Type of the grey values.
+    labels : bool
+        Whether values are labels, which the colours of a palette do not replace.
+    """
+
+    path: str
+    pages: tuple[int, ...]
+    plane: tuple[int, int]
+    dtype: Any
+    labels: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Voxels along ``z, y, x``."""
+        return (len(self.pages), *self.plane)
+
+    def __getitem__(self, where: Any) -> np.ndarray:
+        planes, *inside = as_indices(where, 3)
+        selected = self.pages[planes]
+        with open_tiff(Path(self.path)) as file:
+            numbers = [selected] if isinstance(selected, int) else selected
+            images = [self._read(file.pages[number])[tuple(inside)] for number in numbers]
+        if isinstance(selected, int):
+            return images[0]
+        if not images:
+            return np.empty((0, *self.plane), self.dtype)[(slice(None), *inside)]
+        return np.stack(images)
+
+    def _read(self, page: Any) -> np.ndarray:
+        values = _grey_page(page, Path(self.path).name, self.labels)
+        if values.shape[0] < self.plane[0] or values.shape[1] != self.plane[1] or values.dtype != self.dtype:
+            shape, expected = (" x ".join(map(str, size)) for size in (values.shape, self.plane))
+            raise VolumeError(
+                f"image {page.index} of {Path(self.path).name} has {shape} pixels of type {values.dtype}, the first "
+                f"{expected} of type {self.dtype}"
+            )
+        return values[: self.plane[0]]
+
+
+@dataclass(frozen=True)
+class _Inverted:
+    """An array of the values of a page whose photometric interpretation is 0, with black as zero."""
+
+    array: Any
+    page: Any
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.array.shape)
+
+    @property
+    def dtype(self) -> Any:
+        return self.array.dtype
+
+    def __getitem__(self, where: Any) -> np.ndarray:
+        return inverted(np.asarray(self.array[where]), self.page)
+
+
+def open_tiff_volume(path: Path, options: ReadOptions) -> VolumeFile:
+    """Open a TIFF file of several planes.
+
+    Raises
+    ------
+    VolumeError
+        If it holds one image, images of several sizes, times or channels, or pixels that are no grey values.
+    """
+    with open_tiff(path) as file:
+        series = _only_series(file, path.name)
+        page = series.keyframe
+        check_orientation(page.tags.valueof(ORIENTATION, 1))
+        refuse_print_colours(page)
+        axes, shape = str(series.axes), tuple(int(n) for n in series.shape)
+        n_planes = _count_planes(axes, shape, path.name)
+        rows, columns = (shape[axes.index(axis)] for axis in "YX")
+        metadata = _metadata(file, path)
+        edges = _edges(file, metadata)
+        n_rows = rows - metadata.databar
+        remarks = [("file", _description(series, n_planes, rows, columns)), *_remarks(page, options, metadata)]
+        if len(series.pages) == n_planes:
+            pages = []
+            for number, plane in enumerate(series.pages):
+                if plane is None or plane.parent is not file:
+                    where = "is missing" if plane is None else "is in another file: save all in one"
+                    raise VolumeError(f"plane {number} of {path.name} {where}")
+                pages.append(plane.index)
+            dtype = _grey_dtype(page, options.labels)
+            array: Any = TiffPages(str(path), tuple(pages), (n_rows, columns), dtype, options.labels)
+            return VolumeFile(array, edges, tuple(remarks))
+        array = _whole_series(file, series, path, options.labels)
+    return VolumeFile(array[:, :n_rows] if metadata.databar else array, edges, tuple(remarks))
+
+
+def _only_series(file: Any, name: str) -> Any:
+    """The only series of images of a file, apart from smaller copies of it."""
+    all_series = [series for series in file.series if not int(series.keyframe.subfiletype) & _REDUCED]
+    if len(all_series) > 1:
+        kinds = Counter[str]()
+        examples: dict[str, Any] = {}
+        for series in all_series:
+            kind = f"{series.keyframe.imagelength} x {series.keyframe.imagewidth} {series.dtype}"
+            kinds[kind] += len(series.pages)
+            examples.setdefault(kind, series.keyframe.index)
+        listed = ", ".join(f"{n} of {kind} (the first is image {examples[kind]})" for kind, n in kinds.items())
+        raise VolumeError(f"{name} holds images of several kinds: {listed}; save the planes of the volume alone")
+    return all_series[0] if all_series else file.series[0]
+
+
+def _count_planes(axes: str, shape: tuple[int, ...], name: str) -> int:
+    """Number of planes, from the axes by tifffile."""
+    n_planes = 1
+    for axis, n in zip(axes, shape, strict=True):
+        if axis in _DEPTH_AXES or (axis == "C" and n > _MAX_CHANNELS):
+            n_planes *= n
+        elif axis not in "YXS" and n > 1:
+            kind = _AXES.get(axis, f"a series along the axis {axis}")
+            raise VolumeError(
+                f"{name} is {kind}, of the shape {shape} (axes {axes}); one volume is needed: save it with its "
+                "planes along z"
+            )
+    if n_planes < 2:
+        raise VolumeError(f"{name} holds one image, of the shape {shape} (axes {axes}); a volume is needed")
+    return n_planes
+
+
+def _metadata(file: Any, path: Path) -> ImageMetadata:
+    """Pixel size of the planes, by the file and a text file of the microscope with it."""
+    page = file.pages[0]
+    statements, without = tiff_statements(file)
+    text_file = find_text_file(path)
+    if text_file:
+        statements = [*statements, *read_text_file(text_file)]
+    return image_metadata(statements, (page.imagelength, page.imagewidth), without, tiff_aspect(file))
+
+
+def plane_edges(metadata: ImageMetadata, distance: float | None, without: str) -> VoxelEdges:
+    """Edges of the voxels from the pixels of a plane and the distance between planes.
+
+    Parameters
+    ----------
+    metadata : ImageMetadata
+        Pixel size of the planes.
+    distance : float or None
+        Distance between planes, nm; None if it is unknown.
+    without : str
+        Why it is unknown.
+    """
+    if len(metadata.pixels) != 1:
+        widths = tuple(pixel.width_nm for pixel in metadata.pixels)
+        aspect = (1.0, metadata.aspect, 1.0) if differs(metadata.aspect, 1.0, 0.01) else None
+        return VoxelEdges((distance, None, None), metadata.source, aspect, widths)
+    pixel = metadata.pixels[0]
+    source = (
+        metadata.source if distance is not None else f"pixels of {pixel.size} nm by {metadata.source}, but {without}"
+    )
+    return VoxelEdges((distance, pixel.height_nm, pixel.width_nm), source)
+
+
+def _edges(file: Any, metadata: ImageMetadata) -> VoxelEdges:
+    return plane_edges(metadata, tiff_plane_distance(file), "no distance between planes")
+
+
+def _description(series: Any, n_planes: int, rows: int, columns: int) -> str:
+    kind = {"imagej": "ImageJ TIFF", "ome": "OME-TIFF"}.get(str(series.kind), "TIFF")
+    compression = getattr(series.keyframe.compression, "name", str(series.keyframe.compression))
+    packed = "" if compression == "NONE" else f", compression {compression}"
+    return f"{kind}, {n_planes} planes of {rows} x {columns} pixels, {series.dtype}{packed}"
+
+
+def _remarks(page: Any, options: ReadOptions, metadata: ImageMetadata) -> list[tuple[str, str]]:
+    """How grey values are taken from the pages."""
+    remarks = []
+    if white_is_zero(page):
+        remarks.append(("photometric", "interpretation 0, white is zero: inverted"))
+    elif int(page.photometric) == 0 and is_boolean_array(page):
+        remarks.append(("photometric", "interpretation 0 of an array of booleans by tifffile: true is taken as bright"))
+    if palette_of(page) is not None:
+        text = "values are labels, its colours are not used" if options.labels else "grey values are its colours"
+        remarks.append(("palette", text))
+    if "S" in page.axes:
+        remarks.append(("colours", f"{page.samplesperpixel} channels, which must be equal: one is used"))
+    if is_lossy(page):
+        remarks.append(("compression", "JPEG changes grey values, which are spread around those of the phases"))
+    if metadata.databar:
+        remarks.append(("databar", f"{metadata.databar} rows below each plane by {metadata.source}: cut"))
+    return remarks
+
+
+def _grey_dtype(page: Any, labels: bool) -> Any:
+    """Type of the grey values of a page."""
+    colours = None if labels else palette_of(page)
+    return page.dtype if colours is None else colours.dtype
+
+
+def _grey_page(page: Any, name: str, labels: bool) -> np.ndarray:
+    """Grey values ``(rows, columns)`` of a page."""
+    values = read_page(page)
+    axes = str(page.axes)
+    if "S" in axes and values.ndim == len(axes):
+        values = grey_channel(np.moveaxis(values, axes.index("S"), -1), name).require_equal(name)
+    colours = None if labels else palette_of(page)
+    return values if colours is None else palette_greys(values, colours, name)
+
+
+def _whole_series(file: Any, series: Any, path: Path, labels: bool) -> Any:
+    """A volume whose planes are in one page: mapped into memory where it is contiguous, else decoded as a whole."""
+    page, axes = series.keyframe, str(series.axes)
+    shape = tuple(int(n) for n in series.shape)
+    colours = None if labels else palette_of(page)
+    if series.dataoffset is not None and "S" not in axes and (colours is None or series.nbytes > MAX_DECODED):
+        if colours is not None:
+            raise VolumeError(f"{path.name} has a palette and is too large to be decoded at once: save it as grey")
+        stop, size = series.dataoffset + series.nbytes, path.stat().st_size
+        if stop > size:
+            raise VolumeError(f"{path.name} is truncated: its values end at byte {stop:,}, the file at {size:,}")
+        dtype = np.dtype(file.byteorder + series.dtype.char)
+        array: Any = np.memmap(path, dtype, "r", series.dataoffset, (math.prod(shape[:-2]), *shape[-2:]))
+        return _Inverted(array, page) if white_is_zero(page) else array
+    values = read_series(file)
+    if "S" in axes:
+        values = np.moveaxis(values, axes.index("S"), -1)
+        values = grey_channel(values, path.name).require_equal(path.name)
+    if colours is not None:
+        values = palette_greys(values, colours, path.name)
+    return np.ascontiguousarray(values.reshape(-1, *values.shape[-2:]))

@@ -1,0 +1,126 @@
+"""Views of volumes in files: axes in another order, equal colour channels as one; slices are read on demand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from membrane_dask.io.image_colours import grey_channel
+from membrane_dask.io.volume_file import VolumeError
+
+Index = int | slice
+
+
+def as_indices(where: Any, n_axes: int) -> tuple[Index, ...]:
+    """An index for every axis."""
+    where = where if isinstance(where, tuple) else (where,)
+    return (*where, *[slice(None)] * (n_axes - len(where)))
+
+
+@dataclass(frozen=True)
+class Oriented:
+    """An array with its axes in another order and some of them reversed.
+
+    Parameters
+    ----------
+    array : array
+        Of at least three axes; those that ``order`` leaves out have the length one.
+    order : tuple of int
+        Axis of the array along each axis of the view.
+    reversed_axes : tuple of int
+        Axes of the view that run against those of the array.
+    """
+
+    array: Any
+    order: tuple[int, ...]
+    reversed_axes: tuple[int, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Voxels along the axes of the view."""
+        return tuple(int(self.array.shape[axis]) for axis in self.order)
+
+    @property
+    def dtype(self) -> Any:
+        """Type of the values."""
+        return self.array.dtype
+
+    def __getitem__(self, where: Any) -> np.ndarray:
+        source: list[Index] = [0] * len(self.array.shape)
+        sliced: list[int] = []
+        flipped: list[int] = []
+        for axis, (index, n) in enumerate(zip(as_indices(where, len(self.order)), self.shape, strict=True)):
+            is_reversed = axis in self.reversed_axes
+            if not isinstance(index, slice):
+                number = range(n)[int(index)]
+                source[self.order[axis]] = n - 1 - number if is_reversed else number
+                continue
+            selected = range(n)[index]
+            if not len(selected):
+                source[self.order[axis]] = slice(0, 0)
+            elif is_reversed:
+                source[self.order[axis]] = slice(n - 1 - selected[-1], n - selected[0], selected.step)
+                flipped.append(len(sliced))
+            else:
+                source[self.order[axis]] = slice(selected[0], selected[-1] + 1, selected.step)
+            sliced.append(self.order[axis])
+        values = np.asarray(self.array[tuple(source)])
+        positions = [sorted(sliced).index(axis) for axis in sliced]
+        # Kernels that follow read along the last axis.
+        return np.ascontiguousarray(np.flip(values.transpose(positions), tuple(flipped)))
+
+
+@dataclass(frozen=True)
+class EqualChannels:
+    """An array ``(z, y, x, channel)`` of grey values, as colours of equal channels, with a constant opacity if any.
+
+    Parameters
+    ----------
+    array : array
+        Its last axis has two (grey and opacity), three or four channels.
+    name : str
+        Name of the file, for messages.
+    """
+
+    array: Any
+    name: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Voxels along ``z, y, x``."""
+        return tuple(int(n) for n in self.array.shape[:-1])
+
+    @property
+    def dtype(self) -> Any:
+        """Type of the values."""
+        return self.array.dtype
+
+    def __getitem__(self, where: Any) -> np.ndarray:
+        values = np.asarray(self.array[(*as_indices(where, len(self.shape)), slice(None))])
+        return np.ascontiguousarray(grey_channel(values, self.name).require_equal(self.name))
+
+
+def as_volume(array: Any, name: str) -> Any:
+    """An array of more than three axes as a volume: axes of length one are dropped, equal colour channels are one.
+
+    Raises
+    ------
+    VolumeError
+        If neither makes three axes of it.
+    """
+    shape = tuple(int(n) for n in array.shape)
+    if len(shape) <= 3:
+        return array
+    long = tuple(axis for axis, n in enumerate(shape) if n > 1)
+    if len(shape) == 4 and shape[-1] in (2, 3, 4) and len(long) == 4:
+        return EqualChannels(array, name)
+    if len(long) == 3:
+        return Oriented(array, long)
+    raise VolumeError(f"{name} has the shape {shape}; a volume of three dimensions is needed")
+
+
+def in_file_order(array: Any) -> Any:
+    """The array that an :class:`Oriented` view of three axes shows, whose planes are contiguous in the file."""
+    return array.array if isinstance(array, Oriented) and len(array.array.shape) == 3 else array
