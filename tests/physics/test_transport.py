@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sparse
 from scipy.sparse.csgraph import dijkstra
-from strategies import pore_space
+from strategies import exact_conductivity, graph_of, pore_space
 
 from membrane_dask.physics.transport import diffusion as diffusion_module
 from membrane_dask.physics.transport import geodesic_paths
@@ -28,38 +28,6 @@ def shortest_path(space: PoreSpace) -> float:
 
 def diffusion(space: PoreSpace, tolerance: float = 1e-3) -> Diffusion:
     return diffusion_module.diffusion(space, np.isfinite(geodesic_distances(space)), tolerance)
-
-
-def graph_of(pores):
-    """Pairs of the numbers of pore voxels with a common face; the numbers in the volume."""
-    number = np.where(pores, np.cumsum(pores.ravel()).reshape(pores.shape) - 1, -1)
-    pairs = []
-    for axis in range(3):
-        moved = np.moveaxis(number, axis, 0)
-        a, b = moved[:-1].ravel(), moved[1:].ravel()
-        pairs.append(np.stack([a, b])[:, (a >= 0) & (b >= 0)])
-    return np.concatenate(pairs, axis=1), number
-
-
-def exact_conductivity(pores) -> float:
-    """Conductivity by a direct solver on the components at a face."""
-    (a, b), number = graph_of(pores)
-    n = int(pores.sum())
-    ones = np.ones(len(a))
-    both = sparse.coo_array((np.r_[ones, ones], (np.r_[a, b], np.r_[b, a])), shape=(n, n)).tocsr()
-    _, component = sparse.csgraph.connected_components(both)
-    inlet, outlet = (number[k][number[k] >= 0] for k in (0, -1))
-    ends = np.zeros(n)
-    np.add.at(ends, inlet, 2.0)
-    np.add.at(ends, outlet, 2.0)
-    source = np.zeros(n)
-    source[inlet] = 2.0
-    active = np.isin(component, np.unique(np.r_[component[inlet], component[outlet]]))
-    matrix = sparse.diags_array(both.sum(axis=1) + ends) - both
-    c = np.zeros(n)
-    c[active] = sparse.linalg.spsolve(matrix.tocsc()[active][:, active], source[active])
-    flux = 2.0 * (1.0 - c[inlet]).sum()
-    return flux * len(pores) / (pores.shape[1] * pores.shape[2])
 
 
 def test_straight_channels():

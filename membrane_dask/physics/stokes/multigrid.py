@@ -31,6 +31,85 @@ class _Level:
     group: np.ndarray
 
 
+class GroupCycle:
+    """Approximate solution for values of groups by a K-cycle over wider and wider groups.
+
+    Parameters
+    ----------
+    row_start, column, weights : ndarray
+        Conductances between the groups in compressed rows, float32.
+    outer : (n,) ndarray
+        Conductance from each group to where the value is 0.
+    cells : (n, 3) ndarray of int16
+        Indices ``z, y, x`` of the cell of each group.
+    """
+
+    def __init__(
+        self, row_start: np.ndarray, column: np.ndarray, weights: np.ndarray, outer: np.ndarray, cells: np.ndarray
+    ) -> None:
+        import scipy.sparse as sparse
+
+        self.levels: list[_Level] = []
+        while True:
+            group, cells = _coarsen(row_start, column, cells)
+            diagonal = np.add.reduceat(np.append(weights, np.float32(0)), row_start[:-1], dtype=float) + outer
+            self.levels.append(_Level(row_start, column, weights, diagonal.astype(np.float32), group))
+            count = len(cells)
+            if len(diagonal) <= _COARSEST or count > 0.9 * len(diagonal):
+                break
+            start, members = group_members(group, count)
+            row_start, column, weights, outer = _aggregate_groups(
+                row_start, column, weights, outer, start, members, group
+            )
+        off_diagonal = sparse.csr_array((weights.astype(float), column, row_start), shape=(len(diagonal),) * 2)
+        matrix = sparse.diags_array(diagonal) - off_diagonal
+        self._coarsest = SparseFactors(matrix, symmetric=True)
+
+    @property
+    def count(self) -> int:
+        """Number of groups."""
+        return len(self.levels[0].diagonal)
+
+    def solve_approximately(self, b: np.ndarray) -> np.ndarray:
+        """Approximate solution ``(n,)`` for a load ``b`` of float32."""
+        return self._coarse_correction(0, b)
+
+    def _coarse_correction(self, level: int, b: np.ndarray) -> np.ndarray:
+        """Solve approximately at a level: one or two steps of conjugate gradients, preconditioned by its cycle."""
+        c = self._cycle(level, b)
+        if level == len(self.levels) - 1:
+            return c
+        matrix = self.levels[level]
+        v, w, r = (np.empty_like(b) for _ in range(3))
+        cv = _matrix_product(matrix.row_start, matrix.column, matrix.conductance, matrix.diagonal, c, v)
+        if cv <= 0:
+            return c
+        alpha = dot(c, b) / cv
+        np.subtract(b, np.float32(alpha) * v, out=r)
+        if dot(r, r) <= np.square(_SUFFICIENT_REDUCTION) * dot(b, b):
+            return np.float32(alpha) * c
+        d = self._cycle(level, r)
+        dw = _matrix_product(matrix.row_start, matrix.column, matrix.conductance, matrix.diagonal, d, w)
+        dv = dot(d, v)
+        curvature = dw - np.square(dv) / cv
+        if curvature <= 0:
+            return np.float32(alpha) * c
+        step = dot(d, r) / curvature
+        return np.float32(alpha - dv * step / cv) * c + np.float32(step) * d
+
+    def _cycle(self, level: int, b: np.ndarray) -> np.ndarray:
+        """Apply the cycle that starts at a level; solve directly at the coarsest one."""
+        if level == len(self.levels) - 1:
+            return np.asarray(self._coarsest.solve(b.astype(float)).astype(np.float32))
+        matrix = self.levels[level]
+        x = np.zeros_like(b)
+        rows = (matrix.row_start, matrix.column, matrix.conductance, matrix.diagonal)
+        coarse_residual = np.zeros(len(self.levels[level + 1].diagonal), np.float32)
+        _forward_sweep_groups(*rows, b, x, matrix.group, coarse_residual)
+        _backward_sweep_groups(*rows, b, x, matrix.group, self._coarse_correction(level + 1, coarse_residual))
+        return x
+
+
 class Conduction:
     """Solver for ``sum(conductance * (p_i - p_j)) = load_i`` over the faces of every voxel, with 0 beyond the ends.
 
@@ -57,33 +136,15 @@ class Conduction:
     """
 
     def __init__(self, neighbours: np.ndarray, conductance: np.ndarray, coordinates: np.ndarray) -> None:
-        import scipy.sparse as sparse
-
         self.low, self.conductance, self.n = neighbours[:, ::2], conductance, len(coordinates)
         self.inverse_diagonal = _inverse_diagonal(neighbours, conductance, self.n)
         self.periodic_faces = _periodic_faces(self.low, self.n)
         self.group, count = cell_components(neighbours, coordinates, 1)
         cells = _group_cells(self.group, count, coordinates)
         start, members = group_members(self.group, count)
-        row_start, column, weights, outer = _aggregate_voxels(
-            neighbours, conductance, self.n, start, members, self.group
-        )
-        self.levels: list[_Level] = []
-        while True:
-            group, cells = _coarsen(row_start, column, cells)
-            diagonal = np.add.reduceat(np.append(weights, np.float32(0)), row_start[:-1], dtype=float) + outer
-            self.levels.append(_Level(row_start, column, weights, diagonal.astype(np.float32), group))
-            count = len(cells)
-            if len(diagonal) <= _COARSEST or count > 0.9 * len(diagonal):
-                break
-            start, members = group_members(group, count)
-            row_start, column, weights, outer = _aggregate_groups(
-                row_start, column, weights, outer, start, members, group
-            )
+        aggregated = _aggregate_voxels(neighbours, conductance, self.n, start, members, self.group)
         del start, members
-        off_diagonal = sparse.csr_array((weights.astype(float), column, row_start), shape=(len(diagonal),) * 2)
-        matrix = sparse.diags_array(diagonal) - off_diagonal
-        self._coarsest = SparseFactors(matrix, symmetric=True)
+        self._groups = GroupCycle(*aggregated, cells)
 
     def compact(self) -> None:
         """Copy the neighbours across low faces, so that the array of all neighbours can be freed."""
@@ -144,44 +205,9 @@ class Conduction:
     def _precondition(self, r: np.ndarray, z: np.ndarray) -> None:
         """Apply one cycle: a forward Gauss-Seidel sweep from zero, the coarse correction and a backward sweep."""
         operator = (self.low, self.conductance, self.inverse_diagonal, self.periodic_faces)
-        coarse_residual = np.zeros(len(self.levels[0].diagonal), np.float32)
+        coarse_residual = np.zeros(self._groups.count, np.float32)
         _forward_sweep(*operator, r, z, self.group, coarse_residual)
-        _backward_sweep(*operator, r, z, self.group, self._coarse_correction(0, coarse_residual))
-
-    def _coarse_correction(self, level: int, b: np.ndarray) -> np.ndarray:
-        """Solve approximately at a level: one or two steps of conjugate gradients, preconditioned by its cycle."""
-        c = self._cycle(level, b)
-        if level == len(self.levels) - 1:
-            return c
-        matrix = self.levels[level]
-        v, w, r = (np.empty_like(b) for _ in range(3))
-        cv = _matrix_product(matrix.row_start, matrix.column, matrix.conductance, matrix.diagonal, c, v)
-        if cv <= 0:
-            return c
-        alpha = dot(c, b) / cv
-        np.subtract(b, np.float32(alpha) * v, out=r)
-        if dot(r, r) <= np.square(_SUFFICIENT_REDUCTION) * dot(b, b):
-            return np.float32(alpha) * c
-        d = self._cycle(level, r)
-        dw = _matrix_product(matrix.row_start, matrix.column, matrix.conductance, matrix.diagonal, d, w)
-        dv = dot(d, v)
-        curvature = dw - np.square(dv) / cv
-        if curvature <= 0:
-            return np.float32(alpha) * c
-        step = dot(d, r) / curvature
-        return np.float32(alpha - dv * step / cv) * c + np.float32(step) * d
-
-    def _cycle(self, level: int, b: np.ndarray) -> np.ndarray:
-        """Apply the cycle that starts at a level; solve directly at the coarsest one."""
-        if level == len(self.levels) - 1:
-            return np.asarray(self._coarsest.solve(b.astype(float)).astype(np.float32))
-        matrix = self.levels[level]
-        x = np.zeros_like(b)
-        rows = (matrix.row_start, matrix.column, matrix.conductance, matrix.diagonal)
-        coarse_residual = np.zeros(len(self.levels[level + 1].diagonal), np.float32)
-        _forward_sweep_groups(*rows, b, x, matrix.group, coarse_residual)
-        _backward_sweep_groups(*rows, b, x, matrix.group, self._coarse_correction(level + 1, coarse_residual))
-        return x
+        _backward_sweep(*operator, r, z, self.group, self._groups.solve_approximately(coarse_residual))
 
 
 @kernel

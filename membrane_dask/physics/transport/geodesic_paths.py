@@ -29,18 +29,46 @@ def geodesic_distances(space: PoreSpace) -> np.ndarray:
     ----------
     .. [1] H. Zhao, "A fast sweeping method for eikonal equations", Mathematics of Computation 74, 603, 2005.
     """
-    return np.asarray(_sweep(space.bits, space.first, np.array(space.shape)))
+    n_z, n_y, _ = space.shape
+    time = np.full(space.count, np.inf, np.float32)
+    time[space.first[(n_z - 1) * n_y] :] = 0.5
+    pending = np.zeros((n_z, n_y), bool)
+    pending[max(n_z - 2, 0) :] = True
+    relax(space, time, pending, 0, n_z)
+    return time
 
 
-def shortest_path(space: PoreSpace, distance: np.ndarray) -> float:
+def relax(space: PoreSpace, time: np.ndarray, pending: np.ndarray, start: int, stop: int) -> None:
+    """Lower arrival times in some planes until they are consistent with each other and with the times around them.
+
+    The result is the same to the last bit in whatever order rows and slabs of the volume are relaxed: times only
+    decrease, and an arrival time increases with those of its neighbours.
+
+    Parameters
+    ----------
+    space : PoreSpace
+        Pores of these planes and of the planes adjacent to them.
+    time : (count,) ndarray of float32
+        Arrival times, changed in place.
+    pending : (n_z, n_y) ndarray of bool
+        Rows with neighbours whose times have decreased, changed in place; False outside these planes.
+    start, stop : int
+        The planes.
+    """
+    _sweep(space.bits, space.first, np.array(space.shape), time, pending, start, stop)
+
+
+def shortest_path(space: PoreSpace, distance: np.ndarray, depth: int | None = None) -> float:
     """Mean length of the shortest paths from the face at low z to the face at high z, over the depth.
 
     Parameters
     ----------
     space : PoreSpace
-        Pore voxels.
+        Pore voxels of the volume, or of its planes at low z.
     distance : (count,) ndarray
         From :func:`geodesic_distances`.
+    depth : int, optional
+        Planes of the volume; default those of ``space``.
 
     Returns
     -------
@@ -50,7 +78,7 @@ def shortest_path(space: PoreSpace, distance: np.ndarray) -> float:
     """
     inlet = distance[: space.first[space.shape[1]]]
     connected = inlet[np.isfinite(inlet)]
-    return float((connected.astype(float) + 0.5).mean() / space.shape[0]) if connected.size else float("nan")
+    return float((connected.astype(float) + 0.5).mean() / (depth or space.shape[0])) if connected.size else float("nan")
 
 
 @inline_kernel
@@ -111,27 +139,22 @@ def _relax_row(
 
 
 @kernel
-def _sweep(bits: np.ndarray, first: np.ndarray, shape: np.ndarray) -> np.ndarray:
-    """Arrival times of a front from the face at high z, inf where it does not arrive.
+def _sweep(
+    bits: np.ndarray, first: np.ndarray, shape: np.ndarray, time: np.ndarray, pending: np.ndarray, start: int, stop: int
+) -> None:
+    """Sweep over planes, up and down, and over their rows, to and fro, until no row is pending.
 
-    Sweeps over the planes, up and down, and over their rows, to and fro, until no row has a neighbouring row that
-    changed since it was last relaxed.
+    A row is pending while it has a neighbouring row that changed since it was last relaxed.
     """
     n_z, n_y, n_x = shape
-    time = np.full(first[-1], np.inf, np.float32)
-    time[first[(n_z - 1) * n_y] :] = 0.5
-    pending = np.zeros((n_z, n_y), np.bool_)
-    pending[n_z - 1] = True
-    if n_z > 1:
-        pending[n_z - 2] = True
     planes = np.full((3, n_y, n_x), -1, np.int64)
     numbered = np.full(3, -1, np.int64)  # plane whose numbers each slot contains
     solid = np.full((n_y, n_x), -1, np.int64)
     sweep = 0
     while pending.any():
         up = sweep % 2 == 1
-        for k in range(n_z):
-            z = k if up else n_z - 1 - k
+        for k in range(stop - start):
+            z = start + k if up else stop - 1 - k
             if not pending[z].any():
                 continue
             for a in range(max(z - 1, 0), min(z + 2, n_z)):
@@ -149,13 +172,12 @@ def _sweep(bits: np.ndarray, first: np.ndarray, shape: np.ndarray) -> np.ndarray
                     pending[z, y] = False
                     if not _relax_row(time, below, here, above, y, n_y, n_x, direction == 0):
                         continue
-                    if z > 0:
+                    if z > start:
                         pending[z - 1, y] = True
-                    if z + 1 < n_z:
+                    if z + 1 < stop:
                         pending[z + 1, y] = True
                     if y > 0:
                         pending[z, y - 1] = True
                     if y + 1 < n_y:
                         pending[z, y + 1] = True
         sweep += 1
-    return time

@@ -42,8 +42,13 @@ class PoreSpace:
             packed[..., : -(-shape[2] // 8)] = np.packbits(slab, axis=-1, bitorder="little")
             bits[z : z + len(slab)] = packed.view(np.uint64)
             z += len(slab)
+        return cls.of_bits(bits, shape[2])
+
+    @classmethod
+    def of_bits(cls, bits: np.ndarray, width: int) -> PoreSpace:
+        """Build from bits ``(n_z, n_y, row_length)`` of rows of ``width`` voxels."""
         count = np.bitwise_count(bits).sum(axis=2, dtype=np.int64).ravel()
-        return cls(bits, np.concatenate([[0], np.cumsum(count)]), tuple(shape))
+        return cls(bits, np.concatenate([[0], np.cumsum(count)]), (*bits.shape[:2], width))
 
     @property
     def count(self) -> int:

@@ -265,6 +265,13 @@ class CharacterizeStudy(BaseStudy):
     tolerance: Number = parameter(
         1e-3, "largest difference of the diffusive flux between planes, relative to its mean", ge=1e-4, le=0.1
     )
+    tortuosity_slab_thickness: Whole | None = parameter(
+        None,
+        "approximate number of planes of a slab, the unit of work of geodesic paths and diffusion; default: by memory "
+        "for more than 20 million pore voxels, else the whole depth",
+        unit="voxel",
+        ge=20,
+    )
     flow: FlowSettings = parameter(FlowSettings(), "Stokes flow and permeability", unit="")
     retention: RetentionSettings = parameter(RetentionSettings(), "retention of particles", unit="")
     block_size: Whole = parameter(

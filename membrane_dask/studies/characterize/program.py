@@ -28,6 +28,12 @@ from membrane_dask.studies.characterize.decomposed_flow import (
     slab_edges,
     velocity_image,
 )
+from membrane_dask.studies.characterize.decomposed_tortuosity import (
+    DecomposedTortuosity,
+    tortuosity_edges,
+    tortuosity_memory,
+    tortuosity_scratch,
+)
 from membrane_dask.studies.characterize.flow_tasks import flow_memory
 from membrane_dask.studies.characterize.inputs import SAMPLED_PLANES, InputVolumes, volume_remarks
 from membrane_dask.studies.characterize.property_intervals import reference_finding, table_intervals
@@ -78,7 +84,11 @@ class CharacterizeProgram(Program):
             slab_edges(study.flow, volume.shape, porosity) if study.flow.enabled else None
             for volume, porosity in zip(self.volumes, self.porosities, strict=True)
         ]
-        self.adaptive = any(self.slab_edges)
+        self.tortuosity_edges = [
+            tortuosity_edges(study.tortuosity_slab_thickness, volume.shape, porosity) if study.tortuosity else None
+            for volume, porosity in zip(self.volumes, self.porosities, strict=True)
+        ]
+        self.adaptive = any(self.slab_edges) or any(self.tortuosity_edges)
         network = study.network
         self.context: Mapping[str, Any] = {
             "volumes": self.volumes,
@@ -87,6 +97,7 @@ class CharacterizeProgram(Program):
             "snow": SnowParameters(network.sigma, network.r_max, network.min_peak_distance, network.min_separation),
             "diagonal": study.connectivity == 26,
             "tolerance": study.tolerance,
+            "tortuosity_edges": self.tortuosity_edges,
             "flow": study.flow,
             "retention": study.retention,
             "slab_edges": self.slab_edges,
@@ -108,6 +119,7 @@ class CharacterizeProgram(Program):
             Scratch("blocks", (int(self._first_block[-1]),)),
             Scratch("networks", (n,)),
             *([Scratch("tortuosity", (n,))] if study.tortuosity else []),
+            *tortuosity_scratch(self.tortuosity_edges),
             *([Scratch("flows", (n,))] if study.flow.enabled else []),
             *decomposed_scratch(study.flow, self.slab_edges),
         )
@@ -157,9 +169,19 @@ class CharacterizeProgram(Program):
         yield [self.block_unit(volume, block) for block in range(len(self.blocks[volume]))]
         yield [self.unit("networks", volume)]
         yield [
-            *([self.unit("tortuosity", volume)] if self.study.tortuosity else []),
+            *([self._tortuosity_rounds(volume)] if self.study.tortuosity else []),
             *([self._flow_rounds(volume)] if self.study.flow.enabled else []),
         ]
+
+    def _tortuosity_rounds(self, volume: int) -> Rounds:
+        """Geodesic paths and diffusion, in one unit or by slabs."""
+        parameters: Mapping[str, Any] = {}
+        edges = self.tortuosity_edges[volume]
+        if edges:
+            seed = self._seed(volume)
+            slabs = DecomposedTortuosity(volume, self.name(volume), len(edges) - 1, self.study.tolerance, seed)
+            parameters = yield from slabs.rounds()
+        yield [self.unit("tortuosity", volume, **parameters)]
 
     def _flow_rounds(self, volume: int) -> Rounds:
         """The flow, in one unit or by slabs."""
@@ -189,7 +211,11 @@ class CharacterizeProgram(Program):
                 read = math.prod(window.stop - window.start for window in windows)
                 own = math.prod(b - a + 16 for a, b in zip(start, stop, strict=True))
                 require("blocks", _BYTES_READ * read + _BYTES_OWN * own)
-            if self.study.tortuosity:
+            slabs = self.tortuosity_edges[number]
+            if slabs:
+                for task, size in tortuosity_memory(volume.shape, porosity, slabs).items():
+                    require(task, size)
+            elif self.study.tortuosity:
                 require("tortuosity", (porosity * _BYTES_PORE + _BYTES_VOXEL) * math.prod(volume.shape))
             edges = self.slab_edges[number]
             if flow.enabled:

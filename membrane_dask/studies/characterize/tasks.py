@@ -13,17 +13,14 @@ from membrane_dask.physics.imaging.distance import block_squared_distances
 from membrane_dask.physics.imaging.local_thickness import local_thickness_counts
 from membrane_dask.physics.imaging.network_extraction import extract_network, surface_areas
 from membrane_dask.physics.imaging.watershed import N_REGION_SUMS, SnowParameters, block_watershed
-from membrane_dask.physics.transport.diffusion import diffusion
-from membrane_dask.physics.transport.geodesic_paths import geodesic_distances, shortest_path
-from membrane_dask.physics.transport.pore_space import PoreSpace
 from membrane_dask.program import Unit
 from membrane_dask.studies.characterize.decomposed_tasks import decomposed_work
 from membrane_dask.studies.characterize.flow_tasks import flow_work
+from membrane_dask.studies.characterize.tortuosity_tasks import TASKS as TORTUOSITY_TASKS
+from membrane_dask.studies.characterize.tortuosity_tasks import tortuosity_work
 
 #: Voxels around a block that are read at first; more where the pores are wider.
 HALO = 48
-#: Voxels that are read at a time for the geodesic paths.
-_SLAB_VOXELS = 1 << 24
 
 Result = tuple[dict[str, np.ndarray], dict[str, float]]
 
@@ -44,8 +41,8 @@ def work(context: Mapping[str, Any], unit: Unit) -> Result:
         return _block(context, volume, *context["blocks"][number][unit.params["block"]])
     if unit.task == "networks":
         return _network(context, volume, number)
-    if unit.task == "tortuosity":
-        return _tortuosity(volume, context["tolerance"])
+    if unit.task in TORTUOSITY_TASKS:
+        return tortuosity_work(context, unit)
     if unit.task == "flows":
         return flow_work(context, unit)
     return decomposed_work(context, unit)
@@ -108,27 +105,5 @@ def _network(context: Mapping[str, Any], volume: VolumeSource, number: int) -> R
         "throat_area": network.throats["area"],
         "throat_length": network.length,
         "extent": np.array(network.extent),
-    }
-    return {name: np.asarray(value) for name, value in arrays.items()}, {}
-
-
-def _tortuosity(volume: VolumeSource, tolerance: float) -> Result:
-    """Geodesic paths and diffusion through a volume."""
-    depth, height, width = volume.shape
-    planes = max(1, _SLAB_VOXELS // (height * width))
-    slabs = (
-        volume.read((slice(z, min(z + planes, depth)), slice(0, height), slice(0, width)))
-        for z in range(0, depth, planes)
-    )
-    space = PoreSpace.of(slabs, volume.shape)
-    distance = geodesic_distances(space)
-    geometric, connected = shortest_path(space, distance), np.isfinite(distance)
-    del distance
-    solution = diffusion(space, connected, tolerance)
-    arrays = {
-        "tortuosity_geometric": geometric,
-        "effective_diffusivity": solution.conductivity,
-        "diffusion_flux_spread": solution.spread,
-        "iterations": solution.iterations,
     }
     return {name: np.asarray(value) for name, value in arrays.items()}, {}
