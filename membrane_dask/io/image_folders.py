@@ -18,7 +18,7 @@ from membrane_dask.io.image_metadata import find_text_file
 from membrane_dask.io.micrographs import Micrograph, image_header, read_micrograph
 from membrane_dask.io.tiff_volumes import plane_edges
 from membrane_dask.io.volume_file import ReadOptions, VolumeError, VolumeFile
-from membrane_dask.io.volume_views import as_indices
+from membrane_dask.io.volume_views import as_indices, stacked
 
 #: Endings of images that are planes of a volume, in lower case.
 _ENDINGS = (".tif", ".tiff", ".png", ".bmp", ".jpg", ".jpeg")
@@ -60,9 +60,7 @@ class ImageFolder:
         selected = self.paths[planes]
         if isinstance(selected, str):
             return self._read(selected)[tuple(inside)]
-        if not selected:
-            return np.empty((0, *self.plane), self.dtype)[(slice(None), *inside)]
-        return np.stack([self._read(path)[tuple(inside)] for path in selected])
+        return stacked(map(self._read, selected), len(selected), inside, self.plane, self.dtype)
 
     def _read(self, path: str) -> np.ndarray:
         values = _read_plane(path, self.labels)

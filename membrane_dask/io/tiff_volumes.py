@@ -39,7 +39,7 @@ from membrane_dask.io.raster_files import (
     white_is_zero,
 )
 from membrane_dask.io.volume_file import ReadOptions, VolumeError, VolumeFile, VoxelEdges
-from membrane_dask.io.volume_views import as_indices
+from membrane_dask.io.volume_views import as_indices, stacked
 
 #: Axes of tifffile along which planes follow one another: depth, a sequence of images, unknown.
 _DEPTH_AXES = "ZIQ"
@@ -84,13 +84,10 @@ class TiffPages:
         planes, *inside = as_indices(where, 3)
         selected = self.pages[planes]
         with open_tiff(Path(self.path)) as file:
-            numbers = [selected] if isinstance(selected, int) else selected
-            images = [self._read(file.pages[number])[tuple(inside)] for number in numbers]
-        if isinstance(selected, int):
-            return images[0]
-        if not images:
-            return np.empty((0, *self.plane), self.dtype)[(slice(None), *inside)]
-        return np.stack(images)
+            if isinstance(selected, int):
+                return self._read(file.pages[selected])[tuple(inside)]
+            images = (self._read(file.pages[number]) for number in selected)
+            return stacked(images, len(selected), inside, self.plane, self.dtype)
 
     def _read(self, page: Any) -> np.ndarray:
         values = _grey_page(page, Path(self.path).name, self.labels)

@@ -35,6 +35,8 @@ _READERS: dict[str, Callable[[Path, ReadOptions], VolumeFile]] = {
     **dict.fromkeys(HDF5, open_hdf5_volume),
     **dict.fromkeys(RAW, open_raw_volume),
 }
+#: Endings of files that may hold several volumes.
+_SEVERAL = (".npz", ".mat", ".vti", *HDF5)
 
 
 def open_volume_file(path: Path, options: ReadOptions) -> VolumeFile:
@@ -55,6 +57,10 @@ def open_volume_file(path: Path, options: ReadOptions) -> VolumeFile:
     """
     if is_zarr(path):
         return open_zarr_volume(path, options)
+    if options.dataset and path.suffix.lower() not in _SEVERAL:
+        raise VolumeError(
+            f"{path.name} has one volume, so that dataset must be left out (got {options.dataset[:80]!r})"
+        )
     if path.is_dir():
         return open_image_folder(path, options)
     reader = _READERS.get(path.suffix.lower())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,31 @@ def as_indices(where: Any, n_axes: int) -> tuple[Index, ...]:
     """An index for every axis."""
     where = where if isinstance(where, tuple) else (where,)
     return (*where, *[slice(None)] * (n_axes - len(where)))
+
+
+def stacked(
+    images: Iterable[np.ndarray], n: int, inside: Sequence[Index], plane: Sequence[int], dtype: Any
+) -> np.ndarray:
+    """A window of each of ``n`` images, of which only one is held in memory at a time.
+
+    Parameters
+    ----------
+    images : iterable of ndarray
+        Whole planes.
+    n : int
+        Their number.
+    inside : sequence of int or slice
+        The window.
+    plane : sequence of int
+        Shape of an image.
+    dtype : dtype
+        Type of the values.
+    """
+    window = np.broadcast_to(np.zeros((), dtype), tuple(plane))[tuple(inside)].shape
+    values = np.empty((n, *window), dtype)
+    for target, image in zip(values, images, strict=True):
+        target[...] = image[tuple(inside)]
+    return values
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,21 @@ class VolumeSource:
         whole = (slice(0, stored.shape[1]), slice(0, stored.shape[2]))
         return float(np.mean([self._pores(stored, (slice(z, z + 1), *whole)).mean() for z in planes]))
 
+    def middle_section(self, axis: int, step: int) -> np.ndarray:
+        """Pores in the middle plane across an axis, every ``step``-th voxel along the other two axes.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`read`.
+        """
+        middle = self.shape[axis] // 2
+        steps = 1 if self.grey is not None else step  # filters need all voxels
+        where = [slice(0, n, steps) for n in self.shape]
+        where[axis] = slice(middle, middle + 1)
+        plane = self.read(tuple(where)).squeeze(axis)
+        return plane[::step, ::step] if steps < step else plane
+
     @property
     def _array(self) -> Any:
         return _cached_file(self.path, self.options, self.axis).array

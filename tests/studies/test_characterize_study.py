@@ -465,9 +465,9 @@ def test_a_failed_block_is_reported(study, tmp_path, monkeypatch):
 
 def test_the_report(reference, tmp_path):
     page = md.write_report(reference, tmp_path / "page.html").read_text()
-    for title in ("Properties", "Depth profiles", "Pore sizes", "Network statistics", "Pore network"):
+    for title in ("Properties", "Volume", "Depth profiles", "Pore sizes", "Network statistics", "Pore network"):
         assert f">{title}<" in page
-    assert page.count("<svg") == 4
+    assert page.count("<svg") == 5
     radius = float(reference.result["reference_properties"].throat_radius_mean)
     assert f"{radius:.4g}" in page
     assert "The pores percolate from the feed side to the filtrate." in page

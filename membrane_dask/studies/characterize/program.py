@@ -37,6 +37,7 @@ from membrane_dask.studies.characterize.decomposed_tortuosity import (
 from membrane_dask.studies.characterize.flow_tasks import flow_memory
 from membrane_dask.studies.characterize.inputs import SAMPLED_PLANES, InputVolumes, volume_remarks
 from membrane_dask.studies.characterize.property_intervals import reference_finding, table_intervals
+from membrane_dask.studies.characterize.sections import sections_table
 from membrane_dask.studies.characterize.tables import (
     VolumeResult,
     difference_table,
@@ -44,7 +45,13 @@ from membrane_dask.studies.characterize.tables import (
     replicate_tables,
 )
 from membrane_dask.studies.characterize.tasks import HALO, work
-from membrane_dask.studies.characterize.variables import CHAMANI, NETWORK_TABLE, REFERENCE_NETWORK_TABLE
+from membrane_dask.studies.characterize.variables import (
+    CHAMANI,
+    NETWORK_TABLE,
+    REFERENCE_NETWORK_TABLE,
+    REFERENCE_SECTION_TABLE,
+    SECTION_TABLE,
+)
 
 #: Bytes per voxel that is read for a block, and per voxel of the block.
 _BYTES_READ, _BYTES_OWN = 11, 26
@@ -260,6 +267,9 @@ class CharacterizeProgram(Program):
                 datasets.append(Dataset(NETWORK_TABLE, result.network_table(), name=f"network_{number}"))
         if reference:
             datasets.append(Dataset(REFERENCE_NETWORK_TABLE, reference.network_table()))
+        for result, schema in ((next(iter(replicates), None), SECTION_TABLE), (reference, REFERENCE_SECTION_TABLE)):
+            if result:
+                datasets.append(sections_table(schema, result.network, result.shape, result.voxel_nm))
         return datasets
 
 

@@ -24,6 +24,7 @@ from membrane_dask.studies.characterize.property_intervals import (
     reference_coverage,
     reference_finding,
 )
+from membrane_dask.studies.characterize.sections_report import volume_sections
 
 #: Fraction of the flow in pores one voxel wide, and of the pore volume outside the network, above which the text warns.
 _MAX_UNRESOLVED, _MAX_UNASSIGNED = 0.05, 0.01
@@ -52,7 +53,7 @@ def sections(run: Run) -> list[Section]:
         content += _flow(groups)
     if "rejection" in groups:
         content.append(_retention(groups))
-    content += [_profiles(groups), _pore_sizes(groups)]
+    content += [*volume_sections(groups), _profiles(groups), _pore_sizes(groups)]
     networks = {name: groups[name] for name in ("network_0", "reference_network") if name in groups}
     if any(network.sizes["pore"] for network in networks.values()):
         content += [_network_statistics(groups), _network_section(networks)]

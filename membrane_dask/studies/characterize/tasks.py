@@ -16,6 +16,7 @@ from membrane_dask.physics.imaging.watershed import N_REGION_SUMS, SnowParameter
 from membrane_dask.program import Unit
 from membrane_dask.studies.characterize.decomposed_tasks import decomposed_work
 from membrane_dask.studies.characterize.flow_tasks import flow_work
+from membrane_dask.studies.characterize.sections import middle_sections
 from membrane_dask.studies.characterize.tortuosity_tasks import TASKS as TORTUOSITY_TASKS
 from membrane_dask.studies.characterize.tortuosity_tasks import tortuosity_work
 
@@ -105,5 +106,6 @@ def _network(context: Mapping[str, Any], volume: VolumeSource, number: int) -> R
         "throat_area": network.throats["area"],
         "throat_length": network.length,
         "extent": np.array(network.extent),
+        **middle_sections(volume),
     }
     return {name: np.asarray(value) for name, value in arrays.items()}, {}

@@ -152,6 +152,14 @@ NETWORK: tuple[Variable, ...] = (
     Variable("extent", ("axis",), "f8", "nm", "size of the volume"),
 )  # fmt: skip
 
+_SECTION = "pores (1) in the middle plane across"
+#: Middle planes of a volume.
+SECTIONS: tuple[Variable, ...] = (
+    Variable("section_z", ("y", "x"), "u1", "1", f"{_SECTION} the depth", attrs=FLAG),
+    Variable("section_y", ("z", "x"), "u1", "1", f"{_SECTION} y", attrs=FLAG),
+    Variable("section_x", ("z", "y"), "u1", "1", f"{_SECTION} x", attrs=FLAG),
+)
+
 COORDINATES = (
     Coordinate("replicate", "1", "number of the replicate of the reconstruction"),
     Coordinate("z", "nm", "depth below the feed-side surface"),
@@ -264,6 +272,8 @@ DIFFERENCE_TABLE = _table(
 )  # fmt: skip
 NETWORK_TABLE = _table("network_*", "pore network of a replicate", NETWORK)
 REFERENCE_NETWORK_TABLE = _table("reference_network", "pore network of the reference", NETWORK)
+SECTION_TABLE = _table("sections", "middle planes of the first replicate; of large volumes every n-th voxel", SECTIONS)
+REFERENCE_SECTION_TABLE = _table("reference_sections", "middle planes of the reference", SECTIONS)
 VELOCITY_IMAGE = _table("velocity_*", "velocities of a replicate", (VELOCITY,))
 REFERENCE_VELOCITY_IMAGE = _table("reference_velocity", "velocities of the reference", (VELOCITY,))
 
@@ -273,6 +283,8 @@ TABLES = (
     DIFFERENCE_TABLE,
     NETWORK_TABLE,
     REFERENCE_NETWORK_TABLE,
+    SECTION_TABLE,
+    REFERENCE_SECTION_TABLE,
     VELOCITY_IMAGE,
     REFERENCE_VELOCITY_IMAGE,
 )
