@@ -14,17 +14,29 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Assign tests to processes: each file to one, all batch systems to one; a test may name its own group."""
-    for item in items:
-        if item.get_closest_marker("xdist_group"):
-            continue
-        group = "cluster" if item.path.parent.name == "cluster" else item.path.name
-        item.add_marker(pytest.mark.xdist_group(group))
+    """Batch systems come first: their tests mostly wait, while the other process computes."""
+    items.sort(key=lambda item: item.path.parent.name != "cluster")
+
+
+class _Groups(LoadScopeScheduling):
+    """Each file goes to one process as a whole, and all batch systems to one; each benchmark goes by itself."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        if path.endswith("test_benchmarks.py"):
+            return nodeid
+        return "cluster" if Path(path).parent.name == "cluster" else path
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _Groups:
+    """Group tests here: the groups of pytest-xdist 3.8 have no effect with pytest 9.2."""
+    return _Groups(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,9 +12,7 @@ import pytest
 SCRIPTS = sorted((Path(__file__).resolve().parents[1] / "benchmarks").glob("[a-z]*.py"))
 
 
-@pytest.mark.parametrize(
-    "script", [pytest.param(script, id=script.stem, marks=pytest.mark.xdist_group(script.name)) for script in SCRIPTS]
-)
+@pytest.mark.parametrize("script", [pytest.param(script, id=script.stem) for script in SCRIPTS])
 def test_a_benchmark_runs_with_its_smallest_input(script, tmp_path):
     """In a folder without reference data. Packages of third parties may be absent: their rows are skipped."""
     completed = subprocess.run(
