@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Batch systems come first: their tests mostly wait, while the other process computes."""
+    """Batch systems come first: their tests mostly wait, while the other processes compute."""
     items.sort(key=lambda item: item.path.parent.name != "cluster")
 
 

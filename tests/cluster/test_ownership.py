@@ -198,7 +198,7 @@ def test_of_four_submissions_at_once_one_succeeds(slurm, wait_until, tmp_path):
     processes = [subprocess.Popen(line, stdout=subprocess.PIPE, text=True) for _ in range(4)]
     wait_until(lambda: len(list(tmp_path.glob("start.*.ready"))) == 4, "four processes are ready")
     start.touch()
-    messages = [process.communicate(timeout=120)[0] for process in processes]
+    messages = [process.communicate(timeout=240)[0] for process in processes]
     assert sorted(process.returncode for process in processes) == [0, 2, 2, 2], messages
     assert list(jobs()) == JobRecord(out).read()["drivers"]
     assert len(jobs()) == 1

@@ -88,7 +88,7 @@ def test_requeued_and_preempted_jobs_of_slurm_finish_the_run(
     execute("scontrol", "release", second)
     for job_id in (first, second):
         execute("scontrol", "update", f"JobId={job_id}", "StartTime=now")
-    assert driver.wait(timeout=120) == 0, (tmp_path / "driver.log").read_text()
+    assert driver.wait(timeout=240) == 0, (tmp_path / "driver.log").read_text()
     assert values_of(md.open_run(run)) == reference(6)
     # A third one if the queue showed the preempted job before it was queued again.
     assert len(list((run / "logs" / "jobs").glob("worker*.sh"))) in (2, 3)
@@ -107,7 +107,7 @@ def test_a_job_that_slurm_preempts_for_good_is_replaced(
     script.write_text("#!/bin/sh\n#SBATCH -p urgent -N 2 -n 2 -c 4 -o /dev/null\nsleep 2\n")
     execute("sbatch", "--parsable", str(script))
     wait_until(lambda: {state(job_id) for job_id in workers} == {"PREEMPTED"}, "both jobs are preempted")
-    assert driver.wait(timeout=120) == 0, (tmp_path / "driver.log").read_text()
+    assert driver.wait(timeout=240) == 0, (tmp_path / "driver.log").read_text()
     assert values_of(md.open_run(run)) == reference(2)
 
 
@@ -121,7 +121,7 @@ def test_a_job_that_grid_engine_restarts_finishes_the_run(
     (job_id,) = JobRecord(run).read()["workers"]
     execute("qmod", "-rj", job_id)
     wait_until(lambda: "<state>Rr</state>" in execute("qstat", "-xml"), "the job is restarted")
-    assert driver.wait(timeout=120) == 0, (tmp_path / "driver.log").read_text()
+    assert driver.wait(timeout=240) == 0, (tmp_path / "driver.log").read_text()
     assert values_of(md.open_run(run)) == reference(1)
     assert len(list((run / "logs" / "jobs").glob("worker*.sh"))) == 1
 

@@ -65,7 +65,8 @@ def check_same(here: dict[str, dict[str, str]], there: dict[str, dict[str, str]]
     assert [name for name, value in here["digests"].items() if there["digests"][name] != value] == []
 
 
-@pytest.mark.parametrize("name", MACHINES)
+# A machine of 2008 lacks what one of 2013 lacks.
+@pytest.mark.parametrize("name", ["2008", pytest.param("2013", marks=pytest.mark.slow)])
 def test_other_processors_compute_the_same_bits(name, this_machine, tmp_path):
     check_same(this_machine, results(tmp_path / "there", QUICK, MACHINES[name]))
 
