@@ -89,14 +89,31 @@ class TiffPages:
             images = (self._read(file.pages[number]) for number in selected)
             return stacked(images, len(selected), inside, self.plane, self.dtype)
 
+    def require_complete(self) -> None:
+        """Refuse pages of other sizes or types, by their headers.
+
+        Raises
+        ------
+        VolumeError
+            With the number of the first.
+        """
+        with open_tiff(Path(self.path)) as file:
+            for number in self.pages:
+                page = file.pages[number]
+                rows, columns = page.imagelength, page.imagewidth
+                self._require_equal(number, (rows, columns), _grey_dtype(page, self.labels))
+
+    def _require_equal(self, number: Any, shape: tuple[int, ...], dtype: Any) -> None:
+        if shape[0] < self.plane[0] or shape[1] != self.plane[1] or dtype != self.dtype:
+            size, expected = (" x ".join(map(str, each)) for each in (shape, self.plane))
+            raise VolumeError(
+                f"image {number} of {Path(self.path).name} has {size} pixels of type {dtype}, the first {expected} of "
+                f"type {self.dtype}: save the planes of the volume alone"
+            )
+
     def _read(self, page: Any) -> np.ndarray:
         values = _grey_page(page, Path(self.path).name, self.labels)
-        if values.shape[0] < self.plane[0] or values.shape[1] != self.plane[1] or values.dtype != self.dtype:
-            shape, expected = (" x ".join(map(str, size)) for size in (values.shape, self.plane))
-            raise VolumeError(
-                f"image {page.index} of {Path(self.path).name} has {shape} pixels of type {values.dtype}, the first "
-                f"{expected} of type {self.dtype}"
-            )
+        self._require_equal(page.index, values.shape, values.dtype)
         return values[: self.plane[0]]
 
 
@@ -128,44 +145,50 @@ def open_tiff_volume(path: Path, options: ReadOptions) -> VolumeFile:
         If it holds one image, images of several sizes, times or channels, or pixels that are no grey values.
     """
     with open_tiff(path) as file:
-        series = _only_series(file, path.name)
+        series, pages = _only_series(file, path.name)
         page = series.keyframe
         check_orientation(page.tags.valueof(ORIENTATION, 1))
         refuse_print_colours(page)
         axes, shape = str(series.axes), tuple(int(n) for n in series.shape)
-        n_planes = _count_planes(axes, shape, path.name)
+        n_planes = len(pages) if len(pages) > len(series.pages) else _count_planes(axes, shape, path.name)
         rows, columns = (shape[axes.index(axis)] for axis in "YX")
         metadata = _metadata(file, path)
         edges = _edges(file, metadata)
         n_rows = rows - metadata.databar
         remarks = [("file", _description(series, n_planes, rows, columns)), *_remarks(page, options, metadata)]
-        if len(series.pages) == n_planes:
-            pages = []
-            for number, plane in enumerate(series.pages):
+        if len(pages) == n_planes:
+            numbers = []
+            for number, plane in enumerate(pages):
                 if plane is None or plane.parent is not file:
                     where = "is missing" if plane is None else "is in another file: save all in one"
                     raise VolumeError(f"plane {number} of {path.name} {where}")
-                pages.append(plane.index)
+                numbers.append(plane.index)
             dtype = _grey_dtype(page, options.labels)
-            array: Any = TiffPages(str(path), tuple(pages), (n_rows, columns), dtype, options.labels)
+            array: Any = TiffPages(str(path), tuple(numbers), (n_rows, columns), dtype, options.labels)
             return VolumeFile(array, edges, tuple(remarks))
         array = _whole_series(file, series, path, options.labels)
     return VolumeFile(array[:, :n_rows] if metadata.databar else array, edges, tuple(remarks))
 
 
-def _only_series(file: Any, name: str) -> Any:
-    """The only series of images of a file, apart from smaller copies of it."""
+def _only_series(file: Any, name: str) -> tuple[Any, list[Any]]:
+    """The only series of images of a file, apart from smaller copies of it, and its pages.
+
+    Images that were written one by one are a series each to tifffile.
+    """
     all_series = [series for series in file.series if not int(series.keyframe.subfiletype) & _REDUCED]
-    if len(all_series) > 1:
-        kinds = Counter[str]()
-        examples: dict[str, Any] = {}
-        for series in all_series:
-            kind = f"{series.keyframe.imagelength} x {series.keyframe.imagewidth} {series.dtype}"
-            kinds[kind] += len(series.pages)
-            examples.setdefault(kind, series.keyframe.index)
-        listed = ", ".join(f"{n} of {kind} (the first is image {examples[kind]})" for kind, n in kinds.items())
-        raise VolumeError(f"{name} holds images of several kinds: {listed}; save the planes of the volume alone")
-    return all_series[0] if all_series else file.series[0]
+    if len(all_series) < 2:
+        series = all_series[0] if all_series else file.series[0]
+        return series, list(series.pages)
+    if len({series.keyframe.hash for series in all_series}) == 1 and all(len(s.pages) == 1 for s in all_series):
+        return all_series[0], [series.pages[0] for series in all_series]
+    kinds = Counter[str]()
+    examples: dict[str, Any] = {}
+    for series in all_series:
+        kind = f"{series.keyframe.imagelength} x {series.keyframe.imagewidth} {series.dtype}"
+        kinds[kind] += len(series.pages)
+        examples.setdefault(kind, series.keyframe.index)
+    listed = ", ".join(f"{n} of {kind} (the first is image {examples[kind]})" for kind, n in kinds.items())
+    raise VolumeError(f"{name} holds {len(all_series)} series of images, {listed}; save the planes of the volume alone")
 
 
 def _count_planes(axes: str, shape: tuple[int, ...], name: str) -> int:

@@ -15,6 +15,7 @@ from membrane_dask.errors import reason
 from membrane_dask.io.image_folders import ImageFolder
 from membrane_dask.io.raster_files import check_decoded_size
 from membrane_dask.io.segmentation import segment_window
+from membrane_dask.io.tiff_volumes import TiffPages
 from membrane_dask.io.volume_file import Edges, ReadOptions, VolumeError, VolumeFile, VoxelEdges
 from membrane_dask.io.volume_formats import open_volume_file, oriented
 from membrane_dask.io.volume_views import in_file_order
@@ -172,7 +173,7 @@ def open_volume_source(
         stored = in_file_order(array)
         check_decoded_size("a plane of it", stored.shape[1:], array.dtype, "divide it")
         volume.edges.check(path.name)
-        if isinstance(stored, ZarrVolume | ImageFolder):
+        if isinstance(stored, ZarrVolume | ImageFolder | TiffPages):
             stored.require_complete()
         values = _values(str(path), options, axis)
         if isinstance(pores, int) and grey is None and pores not in values.counts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import resource
@@ -61,6 +62,9 @@ def bounded():
         assert kind.settings_class
         importlib.import_module(f"membrane_dask.studies.{name}.program")
     parse_unit("bar")
+    importlib.import_module("scipy.io")
+    with contextlib.suppress(ImportError):
+        importlib.import_module("h5py")
 
     def run(folder: Path, *arguments: object) -> Outcome:
         sys.stdout.flush()

@@ -485,6 +485,54 @@ def test_zarr_metadata_that_are_none(bounded, tmp_path, content):
     refused(bounded, tmp_path, SHORT["characterize"].format("v.zarr"), "v.zarr")
 
 
+#: TIFF files that claim planes of 10^6 x 10^6 pixels: in one strip, in strips of a row, in tiles, of one bit, in pages.
+ABSURD = {
+    "strip": {256: 10**6, 257: 10**6, 278: 10**6},
+    "rows": {256: 10**6, 257: 10**6, 278: 1},
+    "tiles": {256: 10**6, 257: 10**6, 322: 16, 323: 16, 324: 500, 325: 16},
+    "bits": {256: 10**6, 257: 10**6, 278: 10**6, 258: 1},
+    "deflate": {256: 10**6, 257: 10**6, 278: 10**6, 259: 8},
+    "depth": {256: 10**6, 257: 10**6, 278: 10**6, 32997: 10**6},
+}
+
+
+@pytest.mark.parametrize("form", ABSURD)
+@pytest.mark.parametrize("where", ["file", "folder"])
+def test_absurd_headers_of_volumes(bounded, tmp_path, form, where):
+    """Refused within a second and 1 GB."""
+    content = tiff(ABSURD[form])
+    if where == "file":
+        (tmp_path / "v.tif").write_bytes(content)
+    else:
+        (tmp_path / "v").mkdir()
+        for number in range(3):
+            (tmp_path / f"v/{number}.tif").write_bytes(content)
+    name = "v.tif" if where == "file" else "v"
+    (tmp_path / "s.yaml").write_text(SHORT["characterize"].format(name))
+    outcome = bounded(tmp_path, "check", "s.yaml")
+    assert (outcome.code, outcome.fault) == (2, ""), outcome
+    assert any(text in outcome.err for text in ("MB", "one image", "truncated")), outcome.err
+    assert outcome.seconds < 1, outcome
+
+
+@pytest.mark.parametrize("compression", [None, "lzw"])
+def test_an_absurd_stack(bounded, tmp_path, compression):
+    """Every page claims 10^6 x 10^6 pixels."""
+    import tifffile
+
+    volume = np.zeros((5, 16, 16), "u1")
+    tifffile.imwrite(tmp_path / "v.tif", volume, metadata=None, compression=compression, photometric="minisblack")
+    with tifffile.TiffFile(tmp_path / "v.tif", mode="r+b") as file:
+        for page in file.pages:
+            for name in ("ImageWidth", "ImageLength", "RowsPerStrip"):
+                page.tags[name].overwrite(10**6)
+    (tmp_path / "s.yaml").write_text(SHORT["characterize"].format("v.tif"))
+    outcome = bounded(tmp_path, "check", "s.yaml")
+    assert (outcome.code, outcome.fault) == (2, ""), outcome
+    assert "a plane of it has 1000000 x 1000000 values" in outcome.err
+    assert outcome.seconds < 1, outcome
+
+
 def test_zarr_chunks_that_are_none(bounded, tmp_path):
     import zarr
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import json
 import os
 import random
@@ -34,6 +36,14 @@ FILES = {
     "ome": ("characterize", "volume.zarr/zarr.json", "volume.zarr"),
     "chunk": ("characterize", "volume.zarr/0/c/0/0/0", "volume.zarr"),
     "ome-tiff": ("characterize", "ome.tif", "ome.tif"),
+    "npz": ("characterize", "volume.npz", "volume.npz"),
+    "mat": ("characterize", "volume.mat", "volume.mat"),
+    "h5": ("characterize", "volume.h5", "volume.h5"),
+    "nrrd": ("characterize", "volume.nrrd", "volume.nrrd"),
+    "gzip-nrrd": ("characterize", "gzip.nrrd", "gzip.nrrd"),
+    "vti": ("characterize", "volume.vti", "volume.vti"),
+    "zip": ("characterize", "volume.zip", "volume.zip"),
+    "folder": ("characterize", "slices/3.tif", "slices"),
 }
 COMMANDS = (("check",), ("check",), ("plan", "--no-measure"), ("run", "--limit", "0", "--out", "out"))
 HUGE = str(10**30)
@@ -56,6 +66,7 @@ INTEGERS = (0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 0x7FFFFFFF
 def inputs(tmp_path_factory):
     """A valid file of each format."""
     import pandas as pd
+    import scipy.io
     import tifffile
     import zarr
     from PIL import Image
@@ -82,6 +93,27 @@ def inputs(tmp_path_factory):
     level = {"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [3.0, 3.0, 3.0]}]}
     group.attrs["ome"] = {"version": "0.5", "multiscales": [{"name": "a", "axes": axes, "datasets": [level]}]}
     group.create_array("0", shape=volume.shape, chunks=volume.shape, dtype="u1")[:] = volume
+    shutil.make_archive(str(folder / "volume"), "zip", folder / "volume.zarr")
+    np.savez_compressed(folder / "volume.npz", volume=volume, other=3)
+    scipy.io.savemat(folder / "volume.mat", {"volume": volume}, do_compression=True)
+    with contextlib.suppress(ImportError):
+        import h5py
+
+        with h5py.File(folder / "volume.h5", "w") as file:
+            file.create_dataset("a/volume", data=volume, chunks=(8, 8, 8), compression="gzip")
+    header = "NRRD0005\ntype: uchar\ndimension: 3\nsizes: 24 20 16\nspacings: 3 3 3\nunits: nm nm nm\nencoding: {}\n\n"
+    (folder / "volume.nrrd").write_bytes(header.format("raw").encode() + volume.tobytes())
+    (folder / "gzip.nrrd").write_bytes(header.format("gzip").encode() + gzip.compress(volume.tobytes()))
+    extent = 'Extent="0 24 0 20 0 16"'
+    vti = (
+        f'<VTKFile type="ImageData" byte_order="LittleEndian"><ImageData Whole{extent} Spacing="1 1 1"><Piece {extent}>'
+    )
+    vti += '<CellData><DataArray type="UInt8" Name="a" format="appended" offset="0"/></CellData></Piece></ImageData>'
+    values = np.uint32(volume.size).tobytes() + volume.tobytes()
+    (folder / "volume.vti").write_bytes(f'{vti}<AppendedData encoding="raw">_'.encode() + values + b"</AppendedData>")
+    (folder / "slices").mkdir()
+    for number, plane in enumerate(volume):
+        tifffile.imwrite(folder / f"slices/{number}.tif", plane, compression="lzw")
     (folder / "folder").mkdir()
     (folder / "loop").symlink_to("loop")
     (folder / "dangling").symlink_to("nowhere")
@@ -180,6 +212,8 @@ def run_mutations(bounded, inputs, tmp_path, name: str, seed: int, number: int) 
 
 @pytest.mark.parametrize("name", [*STUDIES, *FILES])
 def test_mutations(bounded, inputs, tmp_path, name):
+    if name == "h5":
+        pytest.importorskip("h5py")
     run_mutations(bounded, inputs, tmp_path, name, 1, 10)
 
 
@@ -187,4 +221,6 @@ def test_mutations(bounded, inputs, tmp_path, name):
 @pytest.mark.parametrize("seed", range(2, 6))
 @pytest.mark.parametrize("name", [*STUDIES, *FILES])
 def test_many_mutations(bounded, inputs, tmp_path, name, seed):
+    if name == "h5":
+        pytest.importorskip("h5py")
     run_mutations(bounded, inputs, tmp_path, name, seed, 250)
