@@ -223,13 +223,13 @@ def test_iteration_depends_on_replies_only(monkeypatch):
     # A record of the replies drives the same iteration without a grid, as the journal of a run does.
     grid = Grid.of(random_pores((48, 20, 24), 3, 0.6, 3.0))
     records, callbacks, tolerance = [], [], 1e-3
-    answer = solver._WholeVolume.answer
+    answer = solver.WholeVolume.answer
 
     def recorded(volume, request):
         records.append((request, answer(volume, request)))
         return records[-1][1]
 
-    monkeypatch.setattr(solver._WholeVolume, "answer", recorded)
+    monkeypatch.setattr(solver.WholeVolume, "answer", recorded)
     flow = stokes(grid, tolerance)
     bound = bound_permeability(
         grid.size, tolerance, initial_inner_tolerance(tolerance), 60, lambda *values: callbacks.append(values)
@@ -246,3 +246,14 @@ def test_iteration_depends_on_replies_only(monkeypatch):
     assert mobility_estimate(grid) == flow.mobility_estimate
     assert [request for request, _ in records] == [ComputeMobility(), SolveDarcy()]
     assert run_iteration(estimate_permeability(), dict(records).get) == records[0][1]
+
+
+@pytest.mark.parametrize(
+    ("seed", "sigma", "porosity", "wall_model"), [(1, 2.0, 0.15, "smooth"), (1, 1.5, 0.14, "staircase")]
+)
+def test_mass_is_conserved_close_to_the_percolation_threshold(seed, sigma, porosity, wall_model):
+    # The flux through few narrow throats is smaller than the rounding of a projection in single precision, with which
+    # 17 of 154 such fields fail (benchmarks/flow_low_porosity.py).
+    flow = solve(pore_space((48, 48, 48), seed, porosity, sigma), wall_model=wall_model, tolerance=0.05)
+    assert flow.residual <= 1e-6
+    assert 0 < flow.permeability <= flow.upper_bound <= 1.05 * flow.permeability

@@ -62,6 +62,24 @@ def test_diffusion_agrees_with_a_direct_solver(seed, porosity):
     assert 0 < conductivity < pores.mean()  # Wiener bound
 
 
+def chambers(n_necks: int) -> np.ndarray:
+    """Chambers in series that are connected by necks of one voxel, four long."""
+    pores = np.zeros((8 + 12 * n_necks, 20, 20), bool)
+    for k in range(n_necks + 1):
+        pores[12 * k : 12 * k + 8, 1:-1, 1:-1] = True
+        pores[12 * k + 8 : 12 * k + 12, 10, 3 + 4 * (k % 4)] = True
+    return pores
+
+
+@pytest.mark.parametrize("n_necks", [1, 6])
+def test_diffusion_through_necks_of_one_voxel(n_necks):
+    # Concentrations in the first chamber differ from that of the face by less than single precision resolves.
+    pores = chambers(n_necks)
+    result = diffusion(space_of(pores), tolerance=1e-4)
+    assert result.spread <= 1e-4
+    assert result.conductivity == pytest.approx(exact_conductivity(pores), rel=2e-4)
+
+
 def test_conductivity_is_invariant_under_reflections():
     pores = pore_space((30, 25, 66), 5, 0.35)
     images = (pores, pores[::-1], pores[:, ::-1, ::-1])

@@ -10,7 +10,7 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -27,6 +27,8 @@ CLOSED = np.float32(1e20)
 #: the discrete balance of forces holds for the exact flow around an edge: r^(2/3) along it, and the exponent 0.544
 #: across it (Moffatt, J. Fluid Mech. 18, 1, 1964).
 _ALONG_EDGE, _ACROSS_EDGE = 0.258, 1.263
+#: Code of a cell that is periodic along all axes, after those of the lateral boundaries.
+_ALL_PERIODIC = 3
 #: Ends of a channel: none within the volume, a wall, an edge of the solid, the boundary of the volume.
 _CONTINUES, _WALL, _EDGE, _BOUNDARY = range(4)
 
@@ -77,6 +79,9 @@ class Grid:
         neighbouring velocities.
     inlets : int
         Number of pore voxels at the face at low z, which come first.
+    ground : (k,) ndarray of int
+        Pore voxels of a periodic cell whose pressures are the origin, one in each of its clusters; empty for a volume
+        between two faces.
     """
 
     shape: tuple[int, ...]
@@ -84,6 +89,7 @@ class Grid:
     neighbours: np.ndarray
     resistance: np.ndarray
     inlets: int
+    ground: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
     @classmethod
     def of(
@@ -141,13 +147,36 @@ class Grid:
         """
         boundary = ("symmetric", "periodic", "no_slip").index(lateral_boundary)
         index, inlets, n = _voxel_indices(pores)
-        neighbours = _neighbours(index, n, lateral_boundary == "periodic")
+        neighbours = _neighbours(index, n, lateral_boundary == "periodic", False)
         if wall_model is None:
             resistance = np.empty((0, 3), np.float32)
         else:
             resistance = _resistance(index, neighbours, n, boundary, wall_model == "staircase")
         del index
         return cls(pores.shape, _coordinates(pores, n), neighbours, resistance, inlets).close_ends(open_ends)
+
+    @classmethod
+    def of_periodic_cell(cls, pores: np.ndarray, ground: np.ndarray, wall_model: WallModel = "smooth") -> Grid:
+        """Build the grid of a cell that is repeated along all three axes, through which a unit force along z acts.
+
+        Parameters
+        ----------
+        pores : (z, y, x) ndarray of bool
+            Pore voxels, all of which lead to other images of the cell.
+        ground : (k,) ndarray of int
+            A pore voxel of each cluster, by its number in C order among the pore voxels.
+        wall_model : {'smooth', 'staircase'}
+            As in :meth:`of`.
+
+        Returns
+        -------
+        Grid
+            Without inlets and ghost voxels.
+        """
+        index, _, n = _voxel_indices(pores)
+        neighbours = _neighbours(index, n, True, True)
+        resistance = _resistance(index, neighbours, n, _ALL_PERIODIC, wall_model == "staircase")
+        return cls(pores.shape, _coordinates(pores, n), neighbours, resistance, 0, ground)
 
     def close_ends(self, open_ends: tuple[bool, bool]) -> Grid:
         """Close the outer faces of the first and the last plane where these are not open, in place."""
@@ -186,7 +215,9 @@ class Grid:
         return volumes
 
     def fluxes(self, velocity: np.ndarray) -> np.ndarray:
-        """Flux through every plane of faces along z, ``(n_z + 1,)``."""
+        """Flux through every plane of faces along z, ``(n_z + 1,)``; ``(n_z,)`` of a periodic cell."""
+        if len(self.ground):
+            return np.bincount(self.coordinates[:, 0], velocity[: self.m, 0], self.shape[0])
         plane = np.append(self.coordinates[:, 0], np.full(self.m - self.n, self.shape[0]))
         return np.bincount(plane, velocity[: self.m, 0], self.shape[0] + 1)
 
@@ -229,25 +260,26 @@ def _voxel_indices(pores: np.ndarray) -> tuple[np.ndarray, int, int]:
 
 
 @kernel
-def _neighbours(index: np.ndarray, n: int, periodic: bool) -> np.ndarray:
+def _neighbours(index: np.ndarray, n: int, periodic: bool, periodic_z: bool) -> np.ndarray:
     n_z, n_y, n_x = index.shape
     ghosts, m = np.full((n_y, n_x), -1, np.int32), n
     for y in range(n_y):
         for x in range(n_x):
-            if index[n_z - 1, y, x] >= 0:
+            if index[n_z - 1, y, x] >= 0 and not periodic_z:
                 ghosts[y, x] = m
                 m += 1
     neighbours = np.full((m + 1, 6), m, np.int32)
     for z in range(n_z + 1):
         plane = index[z] if z < n_z else ghosts
-        above = index[z + 1] if z + 1 < n_z else ghosts
+        above = index[z + 1] if z + 1 < n_z else (index[0] if periodic_z else ghosts)
+        below = z - 1 if z > 0 else n_z - 1
         for y in range(n_y):
             for x in range(n_x):
                 i = plane[y, x]
                 if i < 0:
                     continue
-                if z > 0 and index[z - 1, y, x] >= 0:
-                    neighbours[i, 0] = index[z - 1, y, x]
+                if (z > 0 or periodic_z) and index[below, y, x] >= 0:
+                    neighbours[i, 0] = index[below, y, x]
                 if z < n_z and above[y, x] >= 0:
                     neighbours[i, 1] = above[y, x]
                 for side in range(4):
@@ -299,22 +331,24 @@ def _resistance(index: np.ndarray, neighbours: np.ndarray, n: int, lateral: int,
 
     A wall is half a voxel away from the velocities along it. Between two walls at a distance W, the discrete balance
     of forces yields the mean of the exact parabola over each voxel if the link to the wall is 6 W / (3 W - 2) rather
-    than 2; W is measured across the channel, from wall to wall. ``lateral`` is 0 for symmetry planes, 1 for a periodic
-    volume, 2 for walls; ``staircase`` is whether the edges of the voxels add resistance.
+    than 2; W is measured across the channel, from wall to wall. ``lateral`` is 0 for symmetry planes, 1 for a volume
+    that is periodic along y and x, 2 for walls, 3 for a periodic cell; ``staircase`` is whether the edges of the voxels
+    add resistance.
     """
     n_z, n_y, n_x = index.shape
     m = neighbours.shape[0] - 1
     size = (n_z, n_y, n_x)
+    cell = lateral == _ALL_PERIODIC
     resistance = np.full((m + 1, 3), CLOSED, np.float32)
     for z in range(n_z + 1):
         for y in range(n_y):
             for x in range(n_x):
-                if index[min(z, n_z - 1), y, x] < 0:
+                if index[min(z, n_z - 1), y, x] < 0 or (cell and z == n_z):
                     continue
                 i = np.int64(index[z, y, x] if z < n_z else neighbours[index[z - 1, y, x], 1])
                 position = (z, y, x)
                 for c in range(3):
-                    end = c == 0 and (z == 0 or z == n_z)
+                    end = c == 0 and (z == 0 or z == n_z) and not cell
                     k = i if end else np.int64(neighbours[i, 2 * c])
                     if k == m or (z == n_z and c > 0):
                         continue
@@ -322,9 +356,9 @@ def _resistance(index: np.ndarray, neighbours: np.ndarray, n: int, lateral: int,
                     for t in range(3):
                         if t == c:
                             continue
-                        bounded = lateral != 1 or t == 0
+                        bounded = not cell and (lateral != 1 or t == 0)
                         mirror = bounded and t > 0 and lateral == 0
-                        inside = t > 0 or 0 < z < n_z - 1
+                        inside = t > 0 or 0 < z < n_z - 1 or cell
                         if inside and _open_on_both_sides(neighbours, i, k, 2 * t, 2 * t + 1):
                             total += 2.0
                             continue
@@ -345,7 +379,9 @@ def _resistance(index: np.ndarray, neighbours: np.ndarray, n: int, lateral: int,
                             else:
                                 total += 6 * width / (3 * width - 2)
                     if staircase:
-                        total += _ALONG_EDGE * _edges_along(neighbours, i, k, c, position, size, lateral != 1)
+                        total += _ALONG_EDGE * _edges_along(
+                            neighbours, i, k, c, position, size, lateral % 2 == 0, not cell
+                        )
                     resistance[i, c] = 0.5 * total + 1.0 if end else total + 2.0
     return resistance
 
@@ -359,18 +395,19 @@ def _edges_along(
     position: tuple[int, ...],
     size: tuple[int, ...],
     bounded: bool,
+    bounded_z: bool,
 ) -> float:
     """Number of solid edges adjacent to a velocity and parallel to it; an edge along half its length counts half."""
     m = neighbours.shape[0] - 1
     t, u = (c + 1) % 3, (c + 2) % 3
     count = 0.0
     for a in range(2):
-        if (bounded or t == 0) and not 0 <= position[t] + 2 * a - 1 < size[t]:
+        if (bounded_z if t == 0 else bounded) and not 0 <= position[t] + 2 * a - 1 < size[t]:
             continue
         t_i, t_k = neighbours[i, 2 * t + a], neighbours[k, 2 * t + a]
         t_open = (t_i < m) + (t_k < m)
         for b in range(2):
-            if (bounded or u == 0) and not 0 <= position[u] + 2 * b - 1 < size[u]:
+            if (bounded_z if u == 0 else bounded) and not 0 <= position[u] + 2 * b - 1 < size[u]:
                 continue
             u_i, u_k = neighbours[i, 2 * u + b], neighbours[k, 2 * u + b]
             u_open = (u_i < m) + (u_k < m)

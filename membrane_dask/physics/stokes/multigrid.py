@@ -122,6 +122,9 @@ class Conduction:
         Conductances of the faces at low ``z, y, x``; 0 at closed faces.
     coordinates : (n, 3) ndarray of int16
         Indices ``z, y, x`` of the voxels.
+    ground : (k,) ndarray of int, optional
+        Voxels with one more face, beyond which the pressure is 0: one in each cluster of a periodic cell, as only
+        differences of pressures are determined there. Nothing flows through it if the load of the cluster is 0.
 
     Notes
     -----
@@ -135,14 +138,24 @@ class Conduction:
        37, 123, 2010.
     """
 
-    def __init__(self, neighbours: np.ndarray, conductance: np.ndarray, coordinates: np.ndarray) -> None:
+    def __init__(
+        self,
+        neighbours: np.ndarray,
+        conductance: np.ndarray,
+        coordinates: np.ndarray,
+        ground: np.ndarray | None = None,
+    ) -> None:
         self.low, self.conductance, self.n = neighbours[:, ::2], conductance, len(coordinates)
         self.inverse_diagonal = _inverse_diagonal(neighbours, conductance, self.n)
+        ground = np.empty(0, np.int64) if ground is None else ground
+        grounded = 1 / self.inverse_diagonal[ground]
+        self.inverse_diagonal[ground] /= 2
         self.periodic_faces = _periodic_faces(self.low, self.n)
         self.group, count = cell_components(neighbours, coordinates, 1)
         cells = _group_cells(self.group, count, coordinates)
         start, members = group_members(self.group, count)
         aggregated = _aggregate_voxels(neighbours, conductance, self.n, start, members, self.group)
+        np.add.at(aggregated[3], self.group[ground], grounded)
         del start, members
         self._groups = GroupCycle(*aggregated, cells)
 
@@ -356,11 +369,11 @@ def _periodic_faces(low: np.ndarray, n: int) -> np.ndarray:
     """Voxel and axis of the faces across which a volume is periodic: their low neighbour has the higher index."""
     count = 0
     for i in range(n):
-        for axis in range(1, 3):
+        for axis in range(3):
             count += i < low[i, axis] < n
     faces, k = np.empty((count, 2), np.int32), 0
     for i in range(n):
-        for axis in range(1, 3):
+        for axis in range(3):
             if i < low[i, axis] < n:
                 faces[k, 0], faces[k, 1] = i, axis
                 k += 1

@@ -261,6 +261,18 @@ class CharacterizeStudy(BaseStudy):
         6, "neighbours of a voxel: across faces (6), or across edges and corners as well (26)"
     )
     network: NetworkSettings = parameter(NetworkSettings(), "extraction of the pore network", unit="")
+    axes: tuple[Literal["z", "y", "x"], ...] = parameter(
+        ("z",),
+        "axes along which permeability, diffusivity and tortuosities are computed, the depth z among them, for example "
+        "[z, y, x]; each takes as long as the first",
+        unit="",
+    )
+    tensors: bool = parameter(
+        False,
+        "compute the tensors of permeability (with flow.enabled) and of diffusivity (with tortuosity) of a medium that "
+        "repeats the volume along all three axes; needs a worker with about 380 bytes per pore voxel",
+        unit="",
+    )
     tortuosity: bool = parameter(True, "compute geodesic paths and diffusion", unit="")
     tolerance: Number = parameter(
         1e-3, "largest difference of the diffusive flux between planes, relative to its mean", ge=1e-4, le=0.1
@@ -296,6 +308,15 @@ class CharacterizeStudy(BaseStudy):
             yield Problem(
                 ("pores",), f"must be dark or bright where grey.threshold segments the volume (got {self.pores})"
             )
+        if "z" not in self.axes or len(set(self.axes)) < len(self.axes):
+            yield Problem(
+                ("axes",),
+                f"must name each axis once, and z among them, for example [z, y, x] (got [{', '.join(self.axes)}]); "
+                "profiles, network and retention are those along z",
+            )
+        if self.tensors and (not (self.tortuosity or self.flow.enabled) or self.flow.method == "mobility_estimate"):
+            message = "needs tortuosity: true for that of diffusivity, or flow.enabled: true and flow.method: stokes"
+            yield Problem(("tensors",), message)
         enable = "needs the flow: set flow.enabled: true as well"
         if not self.flow.enabled:
             for name in ("method", "slab_thickness", "velocities"):

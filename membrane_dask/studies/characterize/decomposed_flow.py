@@ -35,7 +35,7 @@ from membrane_dask.physics.stokes.iteration import (
     initial_inner_tolerance,
     solve_flow,
 )
-from membrane_dask.program import Image, Outcome, Rounds, Scratch, Unit
+from membrane_dask.program import Image, Outcome, Rounds, Scratch, Unit, UnitFailed
 from membrane_dask.studies.characterize.config import FlowSettings
 from membrane_dask.studies.characterize.flow_grid import ALTERNATE_TOLERANCE, alternate_wall_model
 from membrane_dask.studies.characterize.variables import REFERENCE_VELOCITY_IMAGE, VELOCITY_IMAGE
@@ -166,8 +166,8 @@ class DecomposedFlow:
         -------
         dict
             Parameters of the last unit: ``upper_bound``, that of the permeability, and ``alternate_permeability``, the
-            lower bound with the alternate wall model, or ``error``, why the bounds do not converge; empty where no
-            pores percolate, or where only mobilities are needed.
+            lower bound with the alternate wall model, if it converges, or ``error``, why the bounds do not converge;
+            empty where no pores percolate, or where only mobilities are needed.
         """
         percolating: list[Outcome] = yield [self._unit("percolating")]
         if not percolating[0].feedback["pores"]:
@@ -190,11 +190,11 @@ class DecomposedFlow:
         return {"upper_bound": convergence.bounds.upper}
 
     def _alternate_solution(self, size: int) -> Rounds:
-        """Units of the bounds with the alternate wall model."""
+        """Units of the bounds with the alternate wall model, which the flow does not depend on."""
         try:
             convergence = yield from self._carry_out(_bounds(size, ALTERNATE_TOLERANCE), wall=1)
-        except PhysicsError as error:
-            return {"error": str(error)}
+        except (PhysicsError, UnitFailed):
+            return {}
         return {"alternate_permeability": convergence.bounds.lower}
 
     def _carry_out(self, iteration: Iteration[Any], wall: int = 0) -> Rounds:

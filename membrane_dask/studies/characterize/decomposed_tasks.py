@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from membrane_dask.io.volumes import VolumeSource
+from membrane_dask.io.oriented_volumes import PoreVolume
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.imaging.local_thickness import pore_radii
 from membrane_dask.physics.stokes.mac_grid import Grid, LateralBoundary, WallModel, flow_pores
 from membrane_dask.physics.stokes.operators import add_darcy_velocity
-from membrane_dask.physics.stokes.solver import PressureSolver, darcy_flow, darcy_load, flux_spread
+from membrane_dask.physics.stokes.solver import PressureSolver, conserved_flux_spread, darcy_flow, darcy_load
 from membrane_dask.physics.stokes.subdomains import (
     MARGIN,
     Reader,
@@ -51,7 +51,7 @@ def decomposed_work(context: Mapping[str, Any], unit: Unit) -> Result:
         If a solver does not converge.
     """
     number = unit.params["volume"]
-    volume: VolumeSource = context["volumes"][number]
+    volume: PoreVolume = context["volumes"][number]
     if unit.task == "percolating":
         return _percolating(context, unit, volume)
     data = _SlabData(context["scratch"], context["flow"], context["slab_edges"][number], unit.params)
@@ -181,11 +181,12 @@ class _SlabData:
         return {f"{name}_{slab}": values[a:b] for slab, (a, b) in enumerate(itertools.pairwise(edges))}
 
 
-def _percolating(context: Mapping[str, Any], unit: Unit, volume: VolumeSource) -> Result:
+def _percolating(context: Mapping[str, Any], unit: Unit, volume: PoreVolume) -> Result:
     """Percolating pores of a volume, as bits; how many each plane has; and the radius of the widest pore."""
     settings: FlowSettings = context["flow"]
     pores = flow_pores(read_pores(volume), settings.lateral_boundary)
-    counts = context["scratch"].read("networks", (unit.params["volume"],), ("thickness_counts",))["thickness_counts"]
+    network = (unit.params["volume"] % context["n_volumes"],)
+    counts = context["scratch"].read("networks", network, ("thickness_counts",))["thickness_counts"]
     arrays = {
         "bits": np.packbits(pores, axis=2),
         "pores": np.count_nonzero(pores, axis=(1, 2)),
@@ -295,7 +296,7 @@ def _final_velocity(data: _SlabData) -> dict[str, np.ndarray]:
     return {"velocity": own, "work": np.array([work, dissipation]), "flux": flux, **sums}
 
 
-def _velocity_image(data: _SlabData, volume: VolumeSource) -> np.ndarray:
+def _velocity_image(data: _SlabData, volume: PoreVolume) -> np.ndarray:
     """Velocities at the centres of the voxels of a slab, ``(component, z, y, x)`` float32 in m/s."""
     settings, refinement = data.settings, data.settings.refinement
     window = data.slabs.window(int(data.params["slab"]), 1)
@@ -361,12 +362,12 @@ def collect_slabs(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, Any
         **estimate,
         "permeability": permeability,
         "permeability_upper_bound": max(float(unit.params["upper_bound"]), permeability),
-        "permeability_alternate_wall": float(unit.params["alternate_permeability"]),
-        "flux_residual": flux_spread(np.concatenate([slab["flux"] for slab in slabs])),
+        "permeability_alternate_wall": float(unit.params.get("alternate_permeability", math.nan)),
+        "flux_residual": conserved_flux_spread(np.concatenate([slab["flux"] for slab in slabs])),
         "section": np.concatenate([slab["section"] for slab in slabs]) * (work / dissipation),
         **{name: sum(slab[name] for slab in slabs) for name in ("total", "unresolved", "speed", "forward")},
     }
-    if not context["retention"].enabled:
+    if not context["retention"].enabled or data.volume >= context["n_volumes"]:
         return flow, None
     grid = data.whole_grid()
     velocity = data.slabs.gather_all(data.final_velocity, grid.m + 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from membrane_dask.io.volumes import VolumeSource
+from membrane_dask.io.oriented_volumes import OrientedVolume, PoreVolume
 from membrane_dask.physics.stokes.mac_grid import WallModel
 
 #: Tolerance of the bounds for the alternate wall model; the lower bound is much closer to the permeability.
@@ -18,8 +18,10 @@ def alternate_wall_model(wall_model: WallModel) -> WallModel:
     return "staircase" if wall_model == "smooth" else "smooth"
 
 
-def read_pores(volume: VolumeSource) -> np.ndarray:
+def read_pores(volume: PoreVolume) -> np.ndarray:
     """Pore voxels of a volume, ``(z, y, x)`` bool."""
+    if isinstance(volume, OrientedVolume):  # files are read by planes of their own first axis
+        return np.ascontiguousarray(read_pores(volume.source).transpose(volume.order))
     pores = np.empty(volume.shape, bool)
     depth, height, width = volume.shape
     planes = max(1, _SLAB_VOXELS // (height * width))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from membrane_dask.io.volumes import VolumeSource
+from membrane_dask.io.oriented_volumes import PoreVolume
+from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.stokes.mac_grid import Grid, flow_pores
 from membrane_dask.physics.stokes.solver import mobility_estimate, stokes
 from membrane_dask.program import Unit
@@ -21,7 +22,7 @@ from membrane_dask.studies.characterize.flow_grid import (
     read_pores,
     refine,
 )
-from membrane_dask.studies.characterize.retention_tasks import complete_retention, particle_retention
+from membrane_dask.studies.characterize.retention_tasks import complete_retention, missing_retention, particle_retention
 from membrane_dask.studies.characterize.simplified_models import tube_network_permeabilities
 
 #: Bytes per pore voxel, and per voxel of the volume.
@@ -31,13 +32,13 @@ _BYTES_RETENTION = 250
 
 
 def flow_memory(
-    settings: FlowSettings, retention: RetentionSettings, volume: VolumeSource, porosity: float, decomposed: bool
+    settings: FlowSettings, retention: RetentionSettings, shape: Sequence[int], porosity: float, decomposed: bool
 ) -> int:
     """Peak bytes of the unit of the flow; 0 where it only adds up the sums of slabs."""
     if decomposed and not retention.enabled:
         return 0
     bytes_per_pore = _BYTES_RETENTION if retention.enabled else _BYTES_PORE
-    return int((bytes_per_pore * porosity + _BYTES_VOXEL) * math.prod(volume.shape) * settings.refinement**3)
+    return int((bytes_per_pore * porosity + _BYTES_VOXEL) * math.prod(shape) * settings.refinement**3)
 
 
 def flow_work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray], dict[str, float]]:
@@ -47,7 +48,8 @@ def flow_work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndar
     -------
     arrays : dict of str to ndarray
         Permeabilities in nm2, with the names of the result; ``speed`` ``(z, x)`` in the middle of y, in nm2 under a
-        unit pressure gradient and viscosity; arrays of :func:`particle_retention`.
+        unit pressure gradient and viscosity; arrays of :func:`particle_retention`. Simplified models and retention are
+        those along the depth.
     feedback : dict
         Empty.
 
@@ -58,28 +60,30 @@ def flow_work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndar
     """
     settings: FlowSettings = context["flow"]
     retention: RetentionSettings = context["retention"]
-    volume: VolumeSource = context["volumes"][unit.params["volume"]]
+    number = int(unit.params["volume"])
+    volume: PoreVolume = context["volumes"][number]
     voxel_nm = float(volume.voxel_nm or math.nan)
-    network = context["scratch"].read("networks", unit.index)
-    arrays: dict[str, Any] = {
-        f"permeability_network_{kind}": value for kind, value in tube_network_permeabilities(network).items()
-    }
-    decomposed = context["slab_edges"][unit.params["volume"]] is not None
+    decomposed = context["slab_edges"][number] is not None
     flow, field = collect_slabs(context, unit) if decomposed else solve_flow(volume, settings)
-    if not flow:
-        arrays |= _no_flow(volume.shape)
-        if retention.enabled:
+    arrays = _dimensional(flow, voxel_nm / settings.refinement) if flow else _no_flow(volume.shape)
+    if number < context["n_volumes"]:
+        # Whether liquid flows is decided by the voxels; a network may have paths that they do not have.
+        network = context["scratch"].read("networks", (number,)) if flow else {}
+        models = tube_network_permeabilities(network) if flow else {"inscribed": 0.0, "equivalent": 0.0}
+        arrays |= {f"permeability_network_{kind}": value for kind, value in models.items()}
+        if retention.enabled and not flow:
             arrays |= complete_retention(retention, volume.shape[0])
-    else:
-        arrays |= _dimensional(flow, voxel_nm / settings.refinement)
-    if field and retention.enabled:
-        pores = refine(read_pores(volume), settings.refinement)
-        seed = unit.seed_sequence()
-        arrays |= particle_retention(pores, field.grid, field.velocity, voxel_nm, settings, retention, seed)
+        elif retention.enabled and field:
+            pores = refine(read_pores(volume), settings.refinement)
+            seed = unit.seed_sequence()
+            try:
+                arrays |= particle_retention(pores, field.grid, field.velocity, voxel_nm, settings, retention, seed)
+            except PhysicsError:  # the permeability does not depend on it
+                arrays |= missing_retention(retention, volume.shape[0])
     return {name: np.asarray(value) for name, value in arrays.items()}, {}
 
 
-def solve_flow(volume: VolumeSource, settings: FlowSettings) -> tuple[dict[str, Any], Field | None]:
+def solve_flow(volume: PoreVolume, settings: FlowSettings) -> tuple[dict[str, Any], Field | None]:
     """Solve for the flow through a volume in one piece.
 
     Returns
@@ -98,7 +102,10 @@ def solve_flow(volume: VolumeSource, settings: FlowSettings) -> tuple[dict[str, 
         estimate = mobility_estimate(Grid.of_percolating(pores, boundary, wall_model))
         return {"permeability_mobility_estimate": estimate}, None
     alternate = Grid.of_percolating(pores, boundary, alternate_wall_model(wall_model))
-    alternate_permeability = stokes(alternate, ALTERNATE_TOLERANCE).permeability
+    try:
+        alternate_permeability = stokes(alternate, ALTERNATE_TOLERANCE).permeability
+    except PhysicsError:  # the permeability of the study's wall model does not depend on it
+        alternate_permeability = math.nan
     del alternate
     grid = Grid.of_percolating(pores, boundary, wall_model)
     del pores

@@ -12,7 +12,7 @@ from membrane_dask.io.volume_file import RawLayout, ReadOptions
 from membrane_dask.io.volumes import VolumeSource, open_volume_source, replicate_design, volume_paths
 from membrane_dask.studies.characterize.config import CharacterizeStudy
 
-#: Number of planes from which the porosity of a volume is estimated.
+#: Number of planes from which the porosity of a volume is estimated; more where these hold no solid.
 SAMPLED_PLANES = 4
 #: Largest relative difference between the voxel size of a file and that of the study.
 _VOXEL_SIZE_TOLERANCE = 1e-3
@@ -104,15 +104,18 @@ def _with_voxel_size(study: CharacterizeStudy, field: str, volume: VolumeSource,
 
 
 def _sample_porosity(field: str, volume: VolumeSource, source: Source | None) -> float:
-    """Porosity of a few planes."""
-    try:
-        porosity = volume.sampled_porosity(SAMPLED_PLANES)
-    except ValueError as error:
-        raise StudyError([Problem((field,), f"{error} (got {volume.path!r})")], source) from error
-    if porosity == 1.0:
-        setting = "grey.threshold" if volume.grey else "pores"
-        message = f"has no solid in {SAMPLED_PLANES} sampled planes; check {setting} (got {volume.path!r})"
-        raise StudyError([Problem((field,), message)], source)
+    """Porosity of a few planes, or of so many that one of them holds solid: a volume may begin with open liquid."""
+    porosity, count, depth = 1.0, SAMPLED_PLANES, max(volume.shape)
+    while porosity == 1.0:
+        try:
+            porosity = volume.sampled_porosity(count)
+        except ValueError as error:
+            raise StudyError([Problem((field,), f"{error} (got {volume.path!r})")], source) from error
+        if porosity == 1.0 and count >= depth:
+            setting = "grey.threshold" if volume.grey else "pores"
+            message = f"has no solid in any of its planes; check {setting} (got {volume.path!r})"
+            raise StudyError([Problem((field,), message)], source)
+        count *= 2
     return porosity
 
 

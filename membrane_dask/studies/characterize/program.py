@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from membrane_dask.errors import Source
+from membrane_dask.io.oriented_volumes import AXES, OrientedVolume, PoreVolume
 from membrane_dask.physics.imaging.blocks import Block
 from membrane_dask.physics.imaging.watershed import SnowParameters
 from membrane_dask.program import Dataset, History, Image, Program, Rounds, Scratch, Unit
@@ -35,7 +36,7 @@ from membrane_dask.studies.characterize.decomposed_tortuosity import (
     tortuosity_scratch,
 )
 from membrane_dask.studies.characterize.flow_tasks import flow_memory
-from membrane_dask.studies.characterize.inputs import SAMPLED_PLANES, InputVolumes, volume_remarks
+from membrane_dask.studies.characterize.inputs import InputVolumes, volume_remarks
 from membrane_dask.studies.characterize.property_intervals import reference_finding, table_intervals
 from membrane_dask.studies.characterize.sections import sections_table
 from membrane_dask.studies.characterize.tables import (
@@ -45,6 +46,8 @@ from membrane_dask.studies.characterize.tables import (
     replicate_tables,
 )
 from membrane_dask.studies.characterize.tasks import HALO, work
+from membrane_dask.studies.characterize.tensor_tasks import tensor_memory
+from membrane_dask.studies.characterize.transport_findings import transport_findings
 from membrane_dask.studies.characterize.variables import (
     CHAMANI,
     NETWORK_TABLE,
@@ -87,18 +90,27 @@ class CharacterizeProgram(Program):
         self.volumes, self.porosities, self.replicates = inputs.volumes, inputs.porosities, inputs.replicates
         self.blocks = [divide(volume.shape, study.block_size) for volume in self.volumes]
         self._first_block = np.concatenate([[0], np.cumsum([len(blocks) for blocks in self.blocks])])
+        #: All volumes along the depth, then all along the next axis of the study.
+        self.oriented: list[PoreVolume] = [*self.volumes]
+        for axis in self._lateral_axes:
+            self.oriented += [OrientedVolume(volume, AXES.index(axis)) for volume in self.volumes]
+        # Velocities are stored along the depth only.
+        lateral_flow = study.flow.model_copy(update={"velocities": False})
         self.slab_edges = [
-            slab_edges(study.flow, volume.shape, porosity) if study.flow.enabled else None
-            for volume, porosity in zip(self.volumes, self.porosities, strict=True)
+            slab_edges(study.flow if number < len(self.volumes) else lateral_flow, volume.shape, porosity)
+            if study.flow.enabled
+            else None
+            for number, (volume, porosity) in enumerate(self._oriented_porosities())
         ]
         self.tortuosity_edges = [
             tortuosity_edges(study.tortuosity_slab_thickness, volume.shape, porosity) if study.tortuosity else None
-            for volume, porosity in zip(self.volumes, self.porosities, strict=True)
+            for volume, porosity in self._oriented_porosities()
         ]
         self.adaptive = any(self.slab_edges) or any(self.tortuosity_edges)
         network = study.network
         self.context: Mapping[str, Any] = {
-            "volumes": self.volumes,
+            "volumes": self.oriented,
+            "n_volumes": len(self.volumes),
             "blocks": self.blocks,
             "first_block": self._first_block,
             "snow": SnowParameters(network.sigma, network.r_max, network.min_peak_distance, network.min_separation),
@@ -108,6 +120,7 @@ class CharacterizeProgram(Program):
             "flow": study.flow,
             "retention": study.retention,
             "slab_edges": self.slab_edges,
+            "tensors": {"permeability": study.flow.enabled, "diffusivity": study.tortuosity},
         }
         self.attrs: Mapping[str, Any] = {
             "title": "Characterization of a porous structure",
@@ -118,16 +131,17 @@ class CharacterizeProgram(Program):
         }
         self.images: Sequence[Image] = [
             velocity_image(study.flow, volume, edges, self._image_name(number))
-            for number, (volume, edges) in enumerate(zip(self.volumes, self.slab_edges, strict=True))
+            for number, (volume, edges) in enumerate(zip(self.volumes, self.slab_edges, strict=False))
             if edges and study.flow.velocities
         ]
-        n = len(self.volumes)
+        n = len(self.oriented)
         self.scratch: Sequence[Scratch] = (
             Scratch("blocks", (int(self._first_block[-1]),)),
-            Scratch("networks", (n,)),
+            Scratch("networks", (len(self.volumes),)),
             *([Scratch("tortuosity", (n,))] if study.tortuosity else []),
             *tortuosity_scratch(self.tortuosity_edges),
             *([Scratch("flows", (n,))] if study.flow.enabled else []),
+            *([Scratch("tensors", (len(self.volumes),))] if study.tensors else []),
             *decomposed_scratch(study.flow, self.slab_edges),
         )
 
@@ -138,7 +152,7 @@ class CharacterizeProgram(Program):
         remarked: list[tuple[tuple[str, str], ...]] = []
         for number, (volume, porosity) in enumerate(zip(self.volumes, self.porosities, strict=True)):
             sizes = " x ".join(map(str, volume.shape))
-            text = f"{sizes} voxels of {volume.voxel_nm:g} nm, porosity {porosity:.3f} in {SAMPLED_PLANES} planes"
+            text = f"{sizes} voxels of {volume.voxel_nm:g} nm, porosity {porosity:.3f} in sampled planes"
             rows.append((self.name(number), text))
             remarks = volume_remarks(volume)
             # Replicates of a run say the same.
@@ -146,15 +160,30 @@ class CharacterizeProgram(Program):
             remarked.append(remarks)
         return rows
 
-    def name(self, volume: int) -> str:
-        """Name of a volume in the keys of its units."""
-        return f"replicate={volume}" if volume < self.replicates else "reference"
+    @property
+    def _lateral_axes(self) -> list[str]:
+        """Axes of the study other than the depth, in the order of the volume."""
+        return [axis for axis in AXES[1:] if axis in self.study.axes]
+
+    def _oriented_porosities(self) -> Iterator[tuple[PoreVolume, float]]:
+        """All oriented volumes with their approximate porosities."""
+        return zip(self.oriented, itertools.cycle(self.porosities), strict=False)
+
+    def _along_axes(self, volume: int) -> range:
+        """Numbers of a volume among the oriented ones, along each axis of the study."""
+        return range(volume, len(self.oriented), len(self.volumes))
+
+    def name(self, oriented: int) -> str:
+        """Name of an oriented volume in the keys of its units."""
+        axis, volume = divmod(oriented, len(self.volumes))
+        name = f"replicate={volume}" if volume < self.replicates else "reference"
+        return f"{name},axis={self._lateral_axes[axis - 1]}" if axis else name
 
     def _image_name(self, volume: int) -> str:
         return f"velocity_{volume}" if volume < self.replicates else "reference_velocity"
 
-    def _seed(self, volume: int) -> tuple[int, ...]:
-        return self.study.seed, KIND.seed_key, volume
+    def _seed(self, oriented: int) -> tuple[int, ...]:
+        return self.study.seed, KIND.seed_key, oriented % len(self.volumes)
 
     def unit(self, task: str, volume: int, **parameters: Any) -> Unit:
         """A unit of a volume as a whole."""
@@ -175,9 +204,11 @@ class CharacterizeProgram(Program):
         """Blocks; then the network; then tortuosity and flow, independently of each other."""
         yield [self.block_unit(volume, block) for block in range(len(self.blocks[volume]))]
         yield [self.unit("networks", volume)]
+        oriented = self._along_axes(volume)
         yield [
-            *([self._tortuosity_rounds(volume)] if self.study.tortuosity else []),
-            *([self._flow_rounds(volume)] if self.study.flow.enabled else []),
+            *([self._tortuosity_rounds(number) for number in oriented] if self.study.tortuosity else []),
+            *([self._flow_rounds(number) for number in oriented] if self.study.flow.enabled else []),
+            *([self.unit("tensors", volume)] if self.study.tensors else []),
         ]
 
     def _tortuosity_rounds(self, volume: int) -> Rounds:
@@ -195,8 +226,11 @@ class CharacterizeProgram(Program):
         parameters: Mapping[str, Any] = {}
         edges = self.slab_edges[volume]
         if edges:
+            settings = self.study.flow
+            if volume >= len(self.volumes):
+                settings = settings.model_copy(update={"velocities": False})
             image, seed = self._image_name(volume), self._seed(volume)
-            flow = DecomposedFlow(volume, self.name(volume), len(edges) - 1, self.study.flow, seed, image)
+            flow = DecomposedFlow(volume, self.name(volume), len(edges) - 1, settings, seed, image)
             parameters = yield from flow.rounds()
         yield [self.unit("flows", volume, **parameters)]
 
@@ -212,23 +246,27 @@ class CharacterizeProgram(Program):
             peaks[task] = max(peaks.get(task, 0), int(size))
 
         flow, retention = self.study.flow, self.study.retention
-        for number, (volume, porosity) in enumerate(zip(self.volumes, self.porosities, strict=True)):
+        for number, volume in enumerate(self.volumes):
             for start, stop in self.blocks[number]:
                 windows = Block(start, stop, HALO, volume.shape).extended
                 read = math.prod(window.stop - window.start for window in windows)
                 own = math.prod(b - a + 16 for a, b in zip(start, stop, strict=True))
                 require("blocks", _BYTES_READ * read + _BYTES_OWN * own)
+            if self.study.tensors:
+                require("tensors", tensor_memory(self.study, volume.shape, self.porosities[number]))
+        for number, (oriented, porosity) in enumerate(self._oriented_porosities()):
             slabs = self.tortuosity_edges[number]
             if slabs:
-                for task, size in tortuosity_memory(volume.shape, porosity, slabs).items():
+                for task, size in tortuosity_memory(oriented.shape, porosity, slabs).items():
                     require(task, size)
             elif self.study.tortuosity:
-                require("tortuosity", (porosity * _BYTES_PORE + _BYTES_VOXEL) * math.prod(volume.shape))
+                reading = _BYTES_VOXEL + isinstance(oriented, OrientedVolume)  # which is read as a whole
+                require("tortuosity", (porosity * _BYTES_PORE + reading) * math.prod(oriented.shape))
             edges = self.slab_edges[number]
             if flow.enabled:
-                require("flows", flow_memory(flow, retention, volume, porosity, edges is not None))
+                require("flows", flow_memory(flow, retention, oriented.shape, porosity, edges is not None))
             if edges:
-                for task, size in decomposed_memory(flow, volume.shape, porosity, edges).items():
+                for task, size in decomposed_memory(flow, oriented.shape, porosity, edges).items():
                     require(task, size)
         return peaks
 
@@ -237,12 +275,19 @@ class CharacterizeProgram(Program):
         networks = read("networks")
         tortuosities = read("tortuosity") if self.study.tortuosity else {}
         flows = read("flows") if self.study.flow.enabled else {}
+        tensors = read("tensors") if self.study.tensors else {}
         results: list[VolumeResult | None] = [None] * len(self.volumes)
         for index, network in networks.items():
             volume = self.volumes[index[0]]
             tortuosity, flow = tortuosities.get(index, {}), flows.get(index, {})
             voxel_nm = float(volume.voxel_nm or math.nan)
-            results[index[0]] = VolumeResult(network, tortuosity, flow, volume.shape, voxel_nm, self.study)
+            along_axes = {
+                axis: (tortuosities.get((number,), {}), flows.get((number,), {}))
+                for axis, number in zip(("z", *self._lateral_axes), self._along_axes(index[0]), strict=True)
+            }
+            results[index[0]] = VolumeResult(
+                network, tortuosity, flow, volume.shape, voxel_nm, self.study, along_axes, tensors.get(index, {})
+            )
         replicates = results[: self.replicates]
         reference = next(iter(results[self.replicates :]), None)
         tables = replicate_tables(replicates) if any(replicates) else {}
@@ -252,6 +297,12 @@ class CharacterizeProgram(Program):
             tables = {
                 name: replace(table, schema=table.schema.with_coordinate(coordinate)) for name, table in tables.items()
             }
+        names = {self.name(number): result for number, result in enumerate(results)}
+        findings = transport_findings(names, ("z", *self._lateral_axes))
+        for group in (tables, compared):
+            if findings and "properties" in group:
+                group["properties"] = replace(group["properties"], attrs={"summary": findings})
+                break
         datasets = [*tables.values(), *compared.values()]
         if tables and compared:
             first, last = self.volumes[0], self.volumes[-1]

@@ -39,7 +39,6 @@ def structure_properties(network: Arrays, tortuosity: Arrays, n_voxels: int, vox
         "coordination_number_mean": network["coordination_number"],
     }
     porosity = float(network["porosity"])
-    diffusivity = float(tortuosity.get("effective_diffusivity", math.nan))
     through = network["through_porosity"]
     return {
         "porosity": porosity,
@@ -55,11 +54,34 @@ def structure_properties(network: Arrays, tortuosity: Arrays, n_voxels: int, vox
         "n_throats": int(inner.sum()),
         **{name: float(values.mean()) if len(values) else math.nan for name, values in means.items()},
         "unassigned_fraction": float(network["unassigned_fraction"]) if porosity else math.nan,
-        "tortuosity_geometric": float(tortuosity.get("tortuosity_geometric", math.nan)),
         "tortuosity_centroid": float(network["tortuosity_centroid"]),
+        **tortuosity_properties(tortuosity, porosity),
+    }
+
+
+def tortuosity_properties(tortuosity: Arrays, porosity: float) -> dict[str, float]:
+    """Tortuosities and diffusivity along an axis, from the arrays of the unit, which are empty if it failed."""
+    diffusivity = float(tortuosity.get("effective_diffusivity", math.nan))
+    return {
+        "tortuosity_geometric": float(tortuosity.get("tortuosity_geometric", math.nan)),
         "tortuosity_diffusive": porosity / diffusivity if diffusivity > 0 else math.nan,
         "effective_diffusivity": diffusivity,
         "diffusion_flux_spread": float(tortuosity.get("diffusion_flux_spread", math.nan)),
+    }
+
+
+def stokes_properties(flow: Arrays) -> dict[str, float]:
+    """Permeabilities in m2 and diagnostics of the flow along an axis; arrays in nm2, empty if the flow failed."""
+    permeabilities = (
+        "permeability",
+        "permeability_upper_bound",
+        "permeability_alternate_wall",
+        "permeability_mobility_estimate",
+    )
+    diagnostics = ("tortuosity_hydraulic", "flux_residual", "unresolved_flow_fraction")
+    return {
+        **{name: float(flow.get(name, math.nan)) * 1e-18 for name in permeabilities},
+        **{name: float(flow.get(name, math.nan)) for name in diagnostics},
     }
 
 
@@ -79,27 +101,19 @@ def flow_properties(
     structure : mapping
         From :func:`structure_properties`.
     """
-    m2 = {
+    stokes = stokes_properties(flow)
+    networks = {
         name: float(flow.get(name, math.nan)) * 1e-18
-        for name in (
-            "permeability",
-            "permeability_upper_bound",
-            "permeability_alternate_wall",
-            "permeability_mobility_estimate",
-            "permeability_network_inscribed",
-            "permeability_network_equivalent",
-        )
+        for name in ("permeability_network_inscribed", "permeability_network_equivalent")
     }
-    permeance = m2["permeability"] / (settings.viscosity * depth_nm * 1e-9) * _PERMEANCE
+    permeance = stokes["permeability"] / (settings.viscosity * depth_nm * 1e-9) * _PERMEANCE
     porosity, surface = float(structure["connected_porosity"]), float(structure["specific_surface"])
     return {
-        **m2,
-        "permeability_millidarcy": m2["permeability"] / _MILLIDARCY,
+        **stokes,
+        **networks,
+        "permeability_millidarcy": stokes["permeability"] / _MILLIDARCY,
         "permeance": permeance,
         "permeance_psi": permeance * _PSI,
-        "tortuosity_hydraulic": float(flow.get("tortuosity_hydraulic", math.nan)),
-        "flux_residual": float(flow.get("flux_residual", math.nan)),
-        "unresolved_flow_fraction": float(flow.get("unresolved_flow_fraction", math.nan)),
         "permeability_kozeny_carman": kozeny_carman(porosity, surface) * 1e-18,
     }
 

@@ -25,6 +25,7 @@ from membrane_dask.studies.characterize.property_intervals import (
     reference_finding,
 )
 from membrane_dask.studies.characterize.sections_report import volume_sections
+from membrane_dask.studies.characterize.transport_report import directional_section, tensor_section
 
 #: Fraction of the flow in pores one voxel wide, and of the pore volume outside the network, above which the text warns.
 _MAX_UNRESOLVED, _MAX_UNASSIGNED = 0.05, 0.01
@@ -53,6 +54,10 @@ def sections(run: Run) -> list[Section]:
         content += _flow(groups)
     if "rejection" in groups:
         content.append(_retention(groups))
+    if "directional" in groups:
+        content.append(directional_section(groups["directional"]))
+    if "tensors" in groups:
+        content.append(tensor_section(groups["tensors"], groups.get("directional")))
     content += [*volume_sections(groups), _profiles(groups), _pore_sizes(groups)]
     networks = {name: groups[name] for name in ("network_0", "reference_network") if name in groups}
     if any(network.sizes["pore"] for network in networks.values()):
@@ -112,7 +117,9 @@ def _percolation_text(replicates: xr.Dataset) -> str:
     if all(percolates):
         return "The pores percolate from the feed side to the filtrate."
     if not any(percolates):
-        return "No pores percolate from the feed side to the filtrate: the permeability is 0."
+        flows = "permeability" in replicates and bool((replicates.permeability > 0).any())  # across periodic faces
+        zero = "" if flows else ": the permeability is 0"
+        return f"No pores percolate from the feed side to the filtrate{zero}."
     return f"The pores percolate in {sum(percolates)} of {len(percolates)} replicates."
 
 

@@ -37,6 +37,11 @@ def complete_retention(retention: RetentionSettings, depth: int) -> dict[str, An
     }
 
 
+def missing_retention(retention: RetentionSettings, depth: int) -> dict[str, Any]:
+    """Results where the solver did not converge: none."""
+    return {name: np.full_like(values, math.nan) for name, values in complete_retention(retention, depth).items()}
+
+
 def particle_retention(
     pores: np.ndarray,
     grid: Grid,

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.networks.connectivity import adjacency, flowing_pores
 from membrane_dask.physics.networks.network_flow import flow_graph, scatter, solve_pressures
 from membrane_dask.physics.networks.pore_network import PoreNetwork
@@ -31,12 +30,8 @@ def tube_network_permeabilities(network: Mapping[str, np.ndarray]) -> dict[str, 
     Returns
     -------
     dict of str to float
-        In nm2, for the radius of each kind: ``inscribed`` and ``equivalent``; 0 where the network does not percolate.
-
-    Raises
-    ------
-    PhysicsError
-        If the pressures do not converge.
+        In nm2, for the radius of each kind: ``inscribed`` and ``equivalent``; 0 where the network does not percolate,
+        NaN where its pressures do not converge.
     """
     extent, conns = network["extent"], network["throat_conns"].astype(np.int32)
     if not flowing_pores(*adjacency(conns, len(network["position"])), np.ones(len(conns), bool)).any():
@@ -56,7 +51,8 @@ def tube_network_permeabilities(network: Mapping[str, np.ndarray]) -> dict[str, 
         conductance = scatter(graph, math.pi * np.square(np.square(tubes.radius)) / (8 * tubes.length), 0.0)
         pressure = np.zeros(len(tubes.junctions))
         if solve_pressures(graph, conductance, pressure, _TOLERANCE) < 0:
-            raise PhysicsError("flow: the pressures in the pore network did not converge")
+            permeability[kind] = math.nan
+            continue
         inlets = graph.lower.size + np.arange(graph.inlet.size)
         inflow = float((conductance[inlets] * (1 - pressure[graph.inlet])).sum())
         permeability[kind] = inflow * extent[0] / (extent[1] * extent[2])

@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from membrane_dask.io.oriented_volumes import AXES
 from membrane_dask.physics.imaging.local_thickness import pore_radii
 from membrane_dask.program import Dataset
 from membrane_dask.schema import TableSchema
@@ -18,10 +19,13 @@ from membrane_dask.studies.characterize.properties import (
     flow_properties,
     mean_radius,
     retention_properties,
+    stokes_properties,
     structure_properties,
+    tortuosity_properties,
 )
 from membrane_dask.studies.characterize.variables import (
     DIFFERENCE_TABLE,
+    DIRECTIONAL,
     NETWORK,
     REFERENCE_TABLES,
     REPLICATE_TABLES,
@@ -45,6 +49,10 @@ class VolumeResult:
         Edge length of a voxel, nm.
     study : CharacterizeStudy
         The study.
+    along_axes : mapping of str to (mapping, mapping)
+        Arrays of the tortuosity and of the flow along each axis of the study, empty likewise.
+    tensors : mapping of str to ndarray
+        Arrays of this unit.
     """
 
     network: Mapping[str, np.ndarray]
@@ -53,6 +61,8 @@ class VolumeResult:
     shape: tuple[int, ...]
     voxel_nm: float
     study: CharacterizeStudy
+    along_axes: Mapping[str, tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]]] = field(default_factory=dict)
+    tensors: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def thickness_counts(self) -> np.ndarray:
@@ -68,6 +78,21 @@ class VolumeResult:
         if self.study.retention.enabled:
             values |= retention_properties(self.flow)
         return values
+
+    def directional(self) -> dict[str, np.ndarray] | None:
+        """Variables of the table ``directional``; None where the depth is the only axis."""
+        if len(self.along_axes) < 2:
+            return None
+        rows = []
+        for tortuosity, flow in self.along_axes.values():
+            row = tortuosity_properties(tortuosity, float(self.network["porosity"])) if self.study.tortuosity else {}
+            rows.append(row | (stokes_properties(flow) if self.study.flow.enabled else {}))
+        return {name: np.array([row[name] for row in rows]) for name in DIRECTIONAL if name in rows[0]} or None
+
+    def tensor_table(self) -> dict[str, np.ndarray] | None:
+        """Variables of the table ``tensors``; None where they were not computed."""
+        in_m2 = {f"permeability_{name}" for name in ("tensor", "tensor_upper_bound", "principal")}
+        return {name: values * 1e-18 if name in in_m2 else values for name, values in self.tensors.items()} or None
 
     def pore_sizes(self, n_radii: int) -> dict[str, np.ndarray]:
         """Variables of the table ``pore_sizes``, at the first ``n_radii`` radii."""
@@ -131,8 +156,11 @@ def _tables(
     voxel_nm = first.voxel_nm
     n_radii = max(1, *(len(volume.thickness_counts) for volume in results))
     z, x = ((np.arange(n) + 0.5) * voxel_nm for n in (first.shape[0], first.shape[2]))
+    text = np.dtypes.StringDType()
     labels: dict[str, dict[str, np.ndarray]] = {
         "properties": {},
+        "directional": {"direction": np.array([axis for axis in AXES if axis in study.axes], text)},
+        "tensors": {"component": np.array(list(AXES), text), "gradient": np.array(list(AXES), text)},
         "pore_sizes": {"pore_radius": pore_radii(n_radii) * voxel_nm},
         "profiles": {"z": z},
         "flow": {"z": z, "x": x},
@@ -141,6 +169,8 @@ def _tables(
     }
     rows: dict[str, list[Mapping[str, Any] | None]] = {
         "properties": [volume.properties() if volume else None for volume in volumes],
+        "directional": [volume.directional() if volume else None for volume in volumes],
+        "tensors": [volume.tensor_table() if volume else None for volume in volumes],
         "pore_sizes": [volume.pore_sizes(n_radii) if volume else None for volume in volumes],
         "profiles": [volume.profiles() if volume else None for volume in volumes],
         "flow": [volume.flow_section() if volume else None for volume in volumes],

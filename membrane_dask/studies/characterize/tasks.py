@@ -17,6 +17,7 @@ from membrane_dask.program import Unit
 from membrane_dask.studies.characterize.decomposed_tasks import decomposed_work
 from membrane_dask.studies.characterize.flow_tasks import flow_work
 from membrane_dask.studies.characterize.sections import middle_sections
+from membrane_dask.studies.characterize.tensor_tasks import tensor_work
 from membrane_dask.studies.characterize.tortuosity_tasks import TASKS as TORTUOSITY_TASKS
 from membrane_dask.studies.characterize.tortuosity_tasks import tortuosity_work
 
@@ -37,7 +38,7 @@ def work(context: Mapping[str, Any], unit: Unit) -> Result:
         If the pores are too wide for blocks, or a solver does not converge.
     """
     number = unit.params["volume"]
-    volume: VolumeSource = context["volumes"][number]
+    volume = context["volumes"][number]
     if unit.task == "blocks":
         return _block(context, volume, *context["blocks"][number][unit.params["block"]])
     if unit.task == "networks":
@@ -46,6 +47,8 @@ def work(context: Mapping[str, Any], unit: Unit) -> Result:
         return tortuosity_work(context, unit)
     if unit.task == "flows":
         return flow_work(context, unit)
+    if unit.task == "tensors":
+        return tensor_work(context, unit)
     return decomposed_work(context, unit)
 
 

@@ -5,14 +5,15 @@ The order of the units of slabs is that of :mod:`membrane_dask.studies.character
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from membrane_dask.io.volumes import VolumeSource
+from membrane_dask.io.oriented_volumes import OrientedVolume, PoreVolume
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.transport.diffusion import diffusion
 from membrane_dask.physics.transport.geodesic_paths import geodesic_distances, relax, shortest_path
@@ -27,9 +28,12 @@ from membrane_dask.physics.transport.two_level_diffusion import (
 )
 from membrane_dask.program import ScratchReader, Unit
 from membrane_dask.studies.characterize.decomposed_tortuosity import MAX_ITERATIONS, MAX_VISITS
+from membrane_dask.studies.characterize.flow_grid import read_pores
 
 #: Voxels that are read at a time for a volume in one piece.
 _SLAB_VOXELS = 1 << 24
+#: Difference of the flux between planes above which there is no effective diffusivity.
+_MAX_FLUX_SPREAD = 0.1
 #: Tasks of the units here.
 TASKS = ("tortuosity", "pore_slabs", "geodesics", "diffusion", "group_balance")
 
@@ -46,7 +50,7 @@ def tortuosity_work(context: Mapping[str, Any], unit: Unit) -> Result:
         If a solver does not converge.
     """
     number = unit.params["volume"]
-    volume: VolumeSource = context["volumes"][number]
+    volume: PoreVolume = context["volumes"][number]
     edges = context["tortuosity_edges"][number]
     if not edges:
         return _undivided(volume, context["tolerance"])
@@ -63,15 +67,20 @@ def tortuosity_work(context: Mapping[str, Any], unit: Unit) -> Result:
     return _collect(data, context["tolerance"]), {}
 
 
-def _undivided(volume: VolumeSource, tolerance: float) -> Result:
-    """Geodesic paths and diffusion through a volume in one piece."""
+def _planes(volume: PoreVolume) -> Iterator[np.ndarray]:
+    """Pores of a volume, some planes at a time."""
+    if isinstance(volume, OrientedVolume):  # files are read by planes of their own first axis
+        yield read_pores(volume)
+        return
     depth, height, width = volume.shape
     planes = max(1, _SLAB_VOXELS // (height * width))
-    slabs = (
-        volume.read((slice(z, min(z + planes, depth)), slice(0, height), slice(0, width)))
-        for z in range(0, depth, planes)
-    )
-    space = PoreSpace.of(slabs, volume.shape)
+    for z in range(0, depth, planes):
+        yield volume.read((slice(z, min(z + planes, depth)), slice(0, height), slice(0, width)))
+
+
+def _undivided(volume: PoreVolume, tolerance: float) -> Result:
+    """Geodesic paths and diffusion through a volume in one piece."""
+    space = PoreSpace.of(_planes(volume), volume.shape)
     distance = geodesic_distances(space)
     geometric, connected = shortest_path(space, distance), np.isfinite(distance)
     del distance
@@ -82,7 +91,7 @@ def _undivided(volume: VolumeSource, tolerance: float) -> Result:
 def _results(geometric: float, conductivity: float, spread: float, iterations: int) -> Arrays:
     return {
         "tortuosity_geometric": np.asarray(geometric),
-        "effective_diffusivity": np.asarray(conductivity),
+        "effective_diffusivity": np.asarray(conductivity if spread <= _MAX_FLUX_SPREAD else math.nan),
         "diffusion_flux_spread": np.asarray(spread),
         "iterations": np.asarray(iterations),
     }
@@ -93,7 +102,7 @@ class _SlabData:
     """What a unit reads: its volume, its parameters, and scratch data of earlier units of the volume."""
 
     scratch: ScratchReader
-    volume: VolumeSource
+    volume: PoreVolume
     edges: tuple[int, ...]
     params: Mapping[str, Any]
 
@@ -339,14 +348,13 @@ def _collect(data: _SlabData, tolerance: float) -> Arrays:
     Raises
     ------
     PhysicsError
-        If the fluxes do not agree, or the paths cross the slabs too often.
+        If the fluxes do not agree at all, or the paths cross the slabs too often.
     """
     visit, iteration = int(data.params["visit"]), int(data.params["iteration"])
     fix = "set tortuosity_slab_thickness to the depth of the volume, so that it is not divided"
     if visit == -2:
         raise PhysicsError(f"geodesic paths lead through a slab more than {MAX_VISITS} times; {fix}")
-    if iteration > MAX_ITERATIONS:
-        spread = data.balance(MAX_ITERATIONS).spread
+    if iteration > MAX_ITERATIONS and (spread := data.balance(MAX_ITERATIONS).spread) > _MAX_FLUX_SPREAD:
         raise PhysicsError(
             f"diffusion: after {MAX_ITERATIONS} iterations the flux still differs by {spread:.1%} from plane to plane "
             f"(tolerance {tolerance:g}); {fix}"
@@ -358,6 +366,6 @@ def _collect(data: _SlabData, tolerance: float) -> Arrays:
         geometric = shortest_path(space, distance, data.depth)
     if iteration < 0:
         return _results(geometric, 0.0, 0.0, 0)
-    balance = data.balance(iteration)
+    balance = data.balance(min(iteration, MAX_ITERATIONS))
     _, height, width = data.volume.shape
     return _results(geometric, balance.flux * data.depth / (height * width), balance.spread, iteration)

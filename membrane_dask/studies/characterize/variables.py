@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
 from membrane_dask.schema import FLAG, Coordinate, TableSchema, Variable
@@ -127,6 +128,12 @@ RETENTION: tuple[Variable, ...] = (
         "lower 95 % confidence bound of the log reduction from a count of tracked particles",
     ),
 )  # fmt: skip
+#: Properties of transport, which are also computed along other axes than the depth.
+DIRECTIONAL = (
+    "permeability", "permeability_upper_bound", "permeability_alternate_wall", "permeability_mobility_estimate",
+    "tortuosity_hydraulic", "flux_residual", "unresolved_flow_fraction", "tortuosity_geometric",
+    "tortuosity_diffusive", "effective_diffusivity", "diffusion_flux_spread",
+)  # fmt: skip
 _LOG_REDUCTION = "log reduction of particles that"
 #: Velocities of all voxels.
 VELOCITY = Variable(
@@ -165,8 +172,11 @@ COORDINATES = (
     Coordinate("z", "nm", "depth below the feed-side surface"),
     Coordinate("y", "nm", "position perpendicular to the section"),
     Coordinate("x", "nm", "position along the section"),
-    Coordinate("component", "", "axis of the velocity component"),
+    Coordinate("component", "", "axis of the component of a vector"),
+    Coordinate("gradient", "", "axis of the gradient of pressure or concentration"),
+    Coordinate("principal", "1", "number of the principal value"),
     Coordinate("axis", "1", "axis of the volume: 0 the depth z, 1 y, 2 x"),
+    Coordinate("direction", "", "axis along which the difference of pressure or concentration acts"),
     Coordinate("quarter", "1", "quarter of the depth, 0 at the feed side"),
     Coordinate("pore_radius", "nm", "radius of an inscribed sphere"),
     Coordinate("particle_diameter", "nm", "diameter of a particle"),
@@ -180,11 +190,50 @@ def _table(name: str, description: str, variables: tuple[Variable, ...]) -> Tabl
     return TableSchema(name, variables, COORDINATES, description)
 
 
+def _along_axis(variable: Variable) -> Variable:
+    """The declaration of a property along any axis."""
+    long_name = variable.long_name.replace("along the depth", "along the axis").replace("depth", "length of the axis")
+    long_name = long_name.replace("from feed side to filtrate", "from one face to the opposite one")
+    return replace(variable, dims=("direction",), long_name=long_name, formerly="")
+
+
+def _tensor(name: str, units: str) -> tuple[Variable, ...]:
+    """Declarations of a tensor, its upper bound, its principal values and directions."""
+    text = "permeability" if name == "permeability" else "effective diffusivity (over that in free fluid)"
+    dims = ("component", "gradient")
+    return (
+        _property(
+            f"{name}_tensor", units, "none", f"tensor of the {text} of the periodic medium; lower bound", dims=dims,
+        ),
+        _property(
+            f"{name}_tensor_upper_bound", units, "none",
+            "upper bound of the tensor: less the lower bound it has no negative principal value", dims=dims,
+        ),
+        _property(
+            f"{name}_principal", units, "log", "principal values of the tensor, in descending order",
+            dims=("principal",),
+        ),
+        _property(
+            f"{name}_principal_direction", "1", "none",
+            "unit vectors of the principal directions, whose largest component is positive",
+            dims=("principal", "component"),
+        ),
+    )  # fmt: skip
+
+
 #: Tables of the volumes of the input, each with the dimension ``replicate``.
 REPLICATE_TABLES: Mapping[str, TableSchema] = {
     table.name: table
     for table in (
         _table("properties", "single numbers of every volume", STRUCTURE + FLOW + RETENTION),
+        _table(
+            "directional", "properties of transport along each axis of the study",
+            tuple(_along_axis(variable) for variable in (*STRUCTURE, *FLOW) if variable.name in DIRECTIONAL),
+        ),
+        _table(
+            "tensors", "tensors of transport through a medium that repeats the volume along all axes",
+            (*_tensor("permeability", "m2"), *_tensor("diffusivity", "1")),
+        ),
         _table(
             "pore_sizes", "pore size distributions by local thickness",
             (
