@@ -23,7 +23,7 @@ MIN_PLANES = 2 * MARGIN + 4
 #: Largest numbers of iterations of the diffusion, and of visits of the geodesic distances to a slab.
 MAX_ITERATIONS, MAX_VISITS = 100, 100
 #: Bytes per pore voxel: of a slab with the planes around it, and of a volume of which the groups are balanced.
-_BYTES_SLAB, _BYTES_GROUPS = 48, 4
+_BYTES_SLAB, _BYTES_GROUPS = 48, 12
 #: Bytes per voxel of a slab that is read.
 _BYTES_READ = 2
 
