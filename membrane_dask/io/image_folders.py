@@ -156,9 +156,18 @@ def numbered_images(folder: Path) -> list[Path]:
     VolumeError
         If there are no images, or their names leave the order open; with the names.
     """
-    images = sorted(p for p in folder.iterdir() if p.suffix.lower() in _ENDINGS and not p.name.startswith("."))
+    images = sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in _ENDINGS and not path.name.startswith(".") and not path.is_dir()
+    )
     if not images:
         raise VolumeError(f"{folder.name} is a folder without TIFF images (or PNG, BMP or JPEG), and no OME-Zarr")
+    if len(images) == 1:
+        raise VolumeError(
+            f"{folder.name} holds one image, {images[0].name}: a folder has one for each plane; if it is a stack, name "
+            "the file as input"
+        )
     groups: dict[tuple[str, ...], list[Path]] = {}
     for image in images:
         groups.setdefault(_text_of(image), []).append(image)
@@ -170,7 +179,7 @@ def numbered_images(folder: Path) -> list[Path]:
             "move what is no plane of the volume out of the folder"
         )
     numbers = [[int(digits) for digits in re.findall(r"\d+", image.stem)] for image in planes]
-    if len(planes) > 1 and not numbers[0]:
+    if not numbers[0]:
         raise VolumeError(f"{folder.name} holds images without numbers in their names: {_listed(planes)}")
     return _in_order(folder.name, planes, numbers)
 

@@ -16,6 +16,7 @@ from membrane_dask.io.image_folders import ImageFolder
 from membrane_dask.io.raster_files import check_decoded_size
 from membrane_dask.io.segmentation import segment_window
 from membrane_dask.io.tiff_volumes import TiffPages
+from membrane_dask.io.volume_borders import databar_remarks
 from membrane_dask.io.volume_file import Edges, ReadOptions, VolumeError, VolumeFile, VoxelEdges
 from membrane_dask.io.volume_formats import open_volume_file, oriented
 from membrane_dask.io.volume_views import in_file_order
@@ -178,6 +179,7 @@ def open_volume_source(
         values = _values(str(path), options, axis)
         if isinstance(pores, int) and grey is None and pores not in values.counts:
             raise VolumeError(f"{path.name} holds {values.listed()}, but no {pores} (pores)")
+        databars = databar_remarks(stored)
         message = values.invalid_phases() if isinstance(pores, str) and grey is None else ""
     except VolumeError:
         raise
@@ -191,7 +193,7 @@ def open_volume_source(
             f"{values.example}), or segment a grey volume (grey.threshold)"
         )
     voxel = volume.edges.nm[-1] if None not in volume.edges.nm else None
-    remarks = (*volume.remarks, ("values", values.described(pores, grey)))
+    remarks = (*volume.remarks, *databars, ("values", values.described(pores, grey)))
     return VolumeSource(str(path), shape, voxel, volume.edges.source, volume.edges, pores, grey, options, axis, remarks)
 
 

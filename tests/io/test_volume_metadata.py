@@ -11,6 +11,7 @@ import pytest
 import tifffile
 import zarr
 from PIL import Image
+from scipy import ndimage
 
 from membrane_dask.io.volume_file import ReadOptions
 from membrane_dask.io.volumes import open_volume_source
@@ -249,6 +250,7 @@ def test_names_of_folders(tmp_path, names):
         ([f"s{z}.tif" for z in (0, 1, 2, 4, 5, 6, 7, 8, 9)], "an image 2 and then 4"),
         ([f"s{z}.tif" for z in (0, 10, 20, 40, 50, 60, 70, 80, 90)], "an image 20 and then 40"),
         (["a.tif", "b.tif"], "in addition to 1 images"),
+        (["stack.tif"], r"holds one image, stack\.tif: .*name the file as input"),
         ([f"{z}_{8 - z}.tif" for z in range(9)], "in different orders"),
         (["s1.tif", "s01.tif", "s2.tif"], r"several images of the number 1: s01\.tif, s1\.tif"),
     ],
@@ -284,6 +286,18 @@ def test_images_of_two_magnifications(tmp_path):
         )
     with pytest.raises(ValueError, match=r"0\.tif states pixels of 3 nm, 2\.tif of 6 nm"):
         open_volume_source(folder)
+
+
+def test_a_databar_without_metadata_is_named(tmp_path):
+    """In all planes the same rows; a structure alone has none."""
+    solid = ndimage.gaussian_filter(np.random.default_rng(2).standard_normal((6, 80, 90)), (0, 2, 2)) > 0
+    grey = np.where(solid, 200, 60).astype("u1")
+    np.save(tmp_path / "a.npy", grey)
+    assert "databar" not in dict(open_volume_source(tmp_path / "a.npy").remarks)
+    grey[:, 68:] = 0
+    np.save(tmp_path / "b.npy", grey)
+    remarks = dict(open_volume_source(tmp_path / "b.npy", "dark", {"threshold": 128}).remarks)
+    assert remarks["databar"].startswith("the last 12 rows of the planes (68 to 79 of 80) look like a databar")
 
 
 # ---- OME-Zarr

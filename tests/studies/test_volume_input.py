@@ -72,7 +72,7 @@ def test_the_plan_prints_what_the_file_says(solid, tmp_path):
     assert rows["file"] == "ImageJ TIFF, 40 planes of 36 x 44 pixels, uint8"
     assert rows["photometric"] == "interpretation 0, white is zero: inverted"
     assert rows["axes"] == "depth along x of the file, height along z, width along y"
-    assert rows["voxel"] == "3 x 3 x 3 nm (z, y, x), ImageJ metadata"
+    assert rows["voxel"] == "3 x 3 x 3 nm (z, y, x), ImageJ metadata; the volume has 0.132 x 0.12 x 0.108 um"
     assert rows["values"] == "0 (35.0%), 255 (65.0%); pores are 0"
 
 
@@ -84,7 +84,7 @@ def test_pixels_without_a_distance_between_planes(solid, tmp_path):
     with pytest.raises(md.StudyError, match=r"pixels of 5 nm by ImageJ metadata, but no distance .* voxel_size: 5 nm"):
         plan_rows(tmp_path)
     rows = plan_rows(tmp_path, "voxel_size: 5 nm")
-    assert rows["voxel"] == "5 nm by the study; pixels of 5 nm by ImageJ metadata, but no distance between planes"
+    assert rows["voxel"].startswith("5 nm by the study; pixels of 5 nm by ImageJ metadata, but no distance between p")
     with pytest.raises(md.StudyError, match=r"is 4 nm, but .* has voxels of \? x 5 x 5 nm"):
         plan_rows(tmp_path, "voxel_size: 4 nm")
 
@@ -114,6 +114,7 @@ def test_contradicting_metadata(solid, tmp_path):
         ("raw: {shape: [4, 4, 4], type: bool}", "raw.type"),
         ("raw: {shape: [4, 4, 4], type: uint8}", "raw must be left out"),
         ("dataset: a\nvoxel_size: 3 nm", "has one volume"),
+        ("voxel_size: 3 m", r"voxel_size: of 3e\+09 nm \(by the study\) is no voxel"),
     ],
 )
 def test_invalid_settings_of_the_input(solid, tmp_path, lines, message):

@@ -16,6 +16,8 @@ from membrane_dask.studies.characterize.config import CharacterizeStudy
 SAMPLED_PLANES = 4
 #: Largest relative difference between the voxel size of a file and that of the study.
 _VOXEL_SIZE_TOLERANCE = 1e-3
+#: Edges of voxels in nm that make sense: from atoms to gravel.
+_MIN_VOXEL, _MAX_VOXEL = 0.1, 1e6
 
 
 @dataclass(frozen=True)
@@ -98,9 +100,13 @@ def _with_voxel_size(study: CharacterizeStudy, field: str, volume: VolumeSource,
             message = f"is {size:g} nm, but {volume.path} has voxels of {shown} nm ({stated_by})"
         elif edges.candidates and all(differs(size, edge) for edge in edges.candidates):
             message = f"is {size:g} nm, but {stated_by} ({volume.path})"
+    voxel = volume.voxel_nm or size
+    if not message and not _MIN_VOXEL <= voxel <= _MAX_VOXEL:
+        by = stated_by if volume.voxel_nm else "by the study"
+        message = f"of {voxel:g} nm ({by}) is no voxel of a porous structure; 0.1 nm to 1 mm are read: check the unit"
     if message:
         raise StudyError([Problem(("voxel_size",), message)], source)
-    return replace(volume, voxel_nm=volume.voxel_nm or size)
+    return replace(volume, voxel_nm=voxel)
 
 
 def _sample_porosity(field: str, volume: VolumeSource, source: Source | None) -> float:
@@ -125,5 +131,6 @@ def volume_remarks(volume: VolumeSource) -> tuple[tuple[str, str], ...]:
         edges = f"{volume.edges} (z, y, x), {volume.voxel_size_source}"
     else:
         edges = f"{volume.voxel_nm:g} nm by the study; {volume.voxel_size_source}"
+    extent = " x ".join(f"{n * float(volume.voxel_nm or 0) / 1e3:.4g}" for n in volume.shape)
     *remarks, values = volume.remarks
-    return (*remarks, ("voxel", edges), values)
+    return (*remarks, ("voxel", f"{edges}; the volume has {extent} um"), values)
