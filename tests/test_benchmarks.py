@@ -12,7 +12,15 @@ import pytest
 SCRIPTS = sorted((Path(__file__).resolve().parents[1] / "benchmarks").glob("[a-z]*.py"))
 
 
-@pytest.mark.parametrize("script", [pytest.param(script, id=script.stem) for script in SCRIPTS])
+#: Benchmarks whose smallest input takes more than 25 s of one core. Each computes whole studies, as other tests do.
+SLOW = {"chamani_table", "faults", "micrograph_truths", "quickstart_intervals", "several_images"}
+
+
+def _parameter(script: Path):
+    return pytest.param(script, id=script.stem, marks=[pytest.mark.slow] if script.stem in SLOW else [])
+
+
+@pytest.mark.parametrize("script", [_parameter(script) for script in SCRIPTS])
 def test_a_benchmark_runs_with_its_smallest_input(script, tmp_path):
     """In a folder without reference data. Packages of third parties may be absent: their rows are skipped."""
     completed = subprocess.run(
