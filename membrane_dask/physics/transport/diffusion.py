@@ -105,6 +105,7 @@ def diffusion(
         return float(rr + dot(group_residual, correction)), correction.astype(np.float32)
 
     c, r, p = (np.zeros(space.count, np.float32) for _ in range(3))
+    q = np.zeros(space.count)
     geometry = (space.bits, space.first, shape)
     spread, rz, initial, last_residual = np.inf, 0.0, 1.0, np.inf
     for iteration in range(max_iterations):
@@ -122,8 +123,8 @@ def diffusion(
                 rz, y = precondition(rr)
                 initial = rz
                 _update_direction(space.first, shape, p, r, degree, group, base, y, np.float32(0.0))
-        alpha = rz / _energy(*geometry, degree, p)
-        rr = _step(*geometry, group, base, degree, c, r, p, np.float32(alpha), group_residual)
+        alpha = rz / _energy(*geometry, degree, p, q)
+        rr = _step(space.first, shape, group, base, degree, c, r, p, q, np.float32(alpha), group_residual)
         previous = rz
         rz, y = precondition(rr)
         _update_direction(space.first, shape, p, r, degree, group, base, y, np.float32(rz / previous))
@@ -259,10 +260,23 @@ def _apply(
             right = here >> one
             if k + 1 < row_length:
                 right |= bits[z, y, k + 1] << np.uint64(63)
+            inner = here & a & b & c & d & left & right
             rest = here
             while rest != zero:
                 low = rest & (~rest + one)
                 before = low - one
+                if inner & low:  # a run of voxels with six neighbours each, whose numbers are consecutive
+                    run = inner >> np.uint64(_bit_count(before))
+                    length = _bit_count((run ^ (run + one)) >> one)
+                    i_a, i_b = at_a + _bit_count(a & before), at_b + _bit_count(b & before)
+                    i_c, i_d = at_c + _bit_count(c & before), at_d + _bit_count(d & before)
+                    for m in range(length):
+                        j = i + m
+                        v = 6.0 * np.float64(p[j]) - p[i_a + m] - p[i_b + m] - p[i_c + m] - p[i_d + m]
+                        out[j - begin] = v - p[j - 1] - p[j + 1]
+                    i += length
+                    rest &= ~(((one << np.uint64(length)) - one) << np.uint64(_bit_count(before)))
+                    continue
                 v = np.float64(degree[i]) * p[i]
                 if a & low:
                     v -= p[at_a + _bit_count(a & before)]
@@ -325,37 +339,35 @@ def _rounding_square(degree: np.ndarray, c: np.ndarray) -> float:
 
 
 @kernel
-def _energy(bits: np.ndarray, first: np.ndarray, shape: np.ndarray, degree: np.ndarray, p: np.ndarray) -> float:
-    """Product p.A.p."""
+def _energy(
+    bits: np.ndarray, first: np.ndarray, shape: np.ndarray, degree: np.ndarray, p: np.ndarray, q: np.ndarray
+) -> float:
+    """Product p.A.p; writes q = A.p."""
     n_z, n_y, _ = shape
-    out = np.empty(n_y * shape[2], np.float64)
     total = 0.0
     for z in range(n_z):
-        _apply(bits, first, shape, z, degree, p, out)
         begin, end = first[z * n_y], first[(z + 1) * n_y]
+        _apply(bits, first, shape, z, degree, p, q[begin:end])
         partial = 0.0
         for i in range(begin, end):
-            partial += np.float64(p[i]) * out[i - begin]
+            partial += np.float64(p[i]) * q[i]
         total += partial
     return total
 
 
 @kernel
 def _step(
-    bits: np.ndarray, first: np.ndarray, shape: np.ndarray, group: np.ndarray, base: np.ndarray, degree: np.ndarray,
-    c: np.ndarray, r: np.ndarray, p: np.ndarray, alpha: np.float32, group_residual: np.ndarray,
+    first: np.ndarray, shape: np.ndarray, group: np.ndarray, base: np.ndarray, degree: np.ndarray, c: np.ndarray,
+    r: np.ndarray, p: np.ndarray, q: np.ndarray, alpha: np.float32, group_residual: np.ndarray,
 ) -> float:  # fmt: skip
     """Move along p: update solution, residual and its sums over the groups; returns r.D^-1.r."""
     n_z, n_y, _ = shape
-    out = np.empty(n_y * shape[2], np.float64)
     group_residual[:] = 0.0
     total = 0.0
     for z in range(n_z):
-        _apply(bits, first, shape, z, degree, p, out)
-        begin, end = first[z * n_y], first[(z + 1) * n_y]
-        for i in range(begin, end):
+        for i in range(first[z * n_y], first[(z + 1) * n_y]):
             c[i] += alpha * p[i]
-            r[i] -= np.float32(alpha * out[i - begin])
+            r[i] -= np.float32(alpha * q[i])
             total += np.float64(r[i]) * r[i] / degree[i]
             group_residual[base[z] + group[i]] += r[i]
     return total

@@ -59,7 +59,7 @@ from membrane_dask.studies.characterize.variables import (
 #: Bytes per voxel that is read for a block, and per voxel of the block.
 _BYTES_READ, _BYTES_OWN = 11, 26
 #: Bytes per pore voxel of a volume for its tortuosity, and per voxel.
-_BYTES_PORE, _BYTES_VOXEL = 15.5, 0.2
+_BYTES_PORE, _BYTES_VOXEL = 23.5, 0.2
 
 Blocks = list[tuple[tuple[int, ...], tuple[int, ...]]]
 
