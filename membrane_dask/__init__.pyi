@@ -11,11 +11,14 @@ from .api import run as run
 from .api import submit as submit
 from .errors import ClusterError as ClusterError
 from .errors import StudyError as StudyError
+from .export import export as export
 from .io.network_files import read_statoil as read_statoil
 from .io.network_files import write_statoil as write_statoil
 from .io.network_files import write_vtk as write_vtk
+from .physics.reconstruction.replicate_difference import replicate_difference as replicate_difference
 from .physics.reconstruction.replicate_interval import replicate_interval as replicate_interval
 from .report import write_report as write_report
+from .report.pictures import draw_3d as draw_3d
 from .studies.characterize.network import pore_network as pore_network
 from .studies.graded.flux_threshold import at_flux_threshold as at_flux_threshold
 from .studies.porometry.summary import membrane_summary as membrane_summary

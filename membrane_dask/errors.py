@@ -148,6 +148,10 @@ class ReportError(RuntimeError):
     """A run has nothing to report yet, or its kind has no report."""
 
 
+class ExportError(RuntimeError):
+    """A run has no such item, or a format cannot hold it; the message names what there is."""
+
+
 def resuming_helps(error: BaseException) -> bool:
     """Whether a driver that starts later may get further than the one that ended with this error."""
     if isinstance(error, ClusterError):

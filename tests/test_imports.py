@@ -18,12 +18,13 @@ KINDS = ("characterize", "graded", "porometry", "reconstruct")
 #: Layers of the package that the modules of a layer may import, besides their own.
 ALLOWED = {
     "cli": {
-        "api", "engine", "errors", "files", "former_names", "plain_text", "progress", "registry", "report",
+        "api", "engine", "errors", "export", "files", "former_names", "plain_text", "progress", "registry", "report",
         "study_file", "__init__",
     },
     "api": {"registry", "engine", "config", "errors", "files", "program", "progress", "study_file", "__init__"},
     "progress": {"engine", "plain_text"},
-    "report": {"engine", "registry", "schema", "errors", "files", "plain_text", "__init__"},
+    "report": {"engine", "export", "io", "registry", "schema", "errors", "files", "plain_text", "__init__"},
+    "export": {"engine", "io", "registry", "errors", "files", "__init__"},
     "study_report": {"studies", "report", "engine", "io", "physics", "config", "errors", "schema"},
     "engine": {
         "io", "config", "errors", "files", "former_names", "plain_text", "program", "registry", "schema", "study_file",

@@ -55,6 +55,7 @@ app.command()(runs.logs)
 app.command()(runs.cancel)
 app.command()(run.retry)
 app.command()(runs.report)
+app.command()(runs.export)
 app.command()(runs.verify)
 app.command()(runs.replay)
 app.command()(studies.schema)
@@ -107,10 +108,17 @@ def _print_error(error: Exception) -> int:
         return USAGE
     from membrane_dask.engine.lock import RunBusyError
     from membrane_dask.engine.run import RunNotFoundError
-    from membrane_dask.errors import ClusterError, DataLossError, ProgramError, ReportError, UnreadableRunError
+    from membrane_dask.errors import (
+        ClusterError,
+        DataLossError,
+        ExportError,
+        ProgramError,
+        ReportError,
+        UnreadableRunError,
+    )
     from membrane_dask.files import DISK_ERRORS
 
-    if isinstance(error, (RunNotFoundError, RunBusyError, ReportError, UnreadableRunError)):
+    if isinstance(error, (RunNotFoundError, RunBusyError, ReportError, ExportError, UnreadableRunError)):
         say(str(error))
         return USAGE
     if isinstance(error, ClusterError):

@@ -1,4 +1,4 @@
-"""Commands that look at runs: status, list, logs, report, verify, replay; and the one that cancels them."""
+"""Commands that look at runs: status, list, logs, report, export, verify, replay; and the one that cancels them."""
 
 from __future__ import annotations
 
@@ -136,6 +136,21 @@ def report(
     from membrane_dask.report import write_report
 
     show(write_report(name, out))
+
+
+def export(
+    name: RunName,
+    to: Annotated[Path, typer.Argument(metavar="TO", help="File; its ending decides the format.")],
+    item: Annotated[str, typer.Option("--item", metavar="NAME", help="Volume, velocity or network.")] = "",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if there is one.")] = False,
+) -> None:
+    """Write a volume, velocity or network of a run to a file: .vti, .vtk, .tif, .nii, .nii.gz or .stl.
+
+    Files hold the voxel size and its unit. Without --item, the items of the run are listed.
+    """
+    from membrane_dask.export import export as export_item
+
+    show(export_item(name, to, item, overwrite=overwrite))
 
 
 def verify(name: RunName, as_json: JsonOutput = False) -> None:

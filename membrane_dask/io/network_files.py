@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -185,25 +185,48 @@ def write_vtk(network: PoreNetwork, path: str | Path) -> Path:
     path = Path(path)
     if path.suffix != ".vtk":
         raise ValueError(f"path: must end with .vtk, from which ParaView infers the format (got {path.name!r})")
-    inner = network.throat_conns[:, 1] >= 0
-    lines = network.throat_conns[inner]
-    text = ["# vtk DataFile Version 3.0", "pore network", "ASCII", "DATASET POLYDATA"]
-    text.append(f"POINTS {len(network.junctions)} double")
-    text += [" ".join(f"{v:.9g}" for v in row) for row in network.junctions[:, ::-1]]
-    text.append(f"LINES {len(lines)} {3 * len(lines)}")
-    text += [f"2 {a} {b}" for a, b in lines]
+    throats = {"radius": network.radius, "length": network.length}
+    throats |= {f"throat_{name}": values for name, values in network.throats.items()}
+    write_poly_data(path, "pore network", network.junctions, network.throat_conns, dict(network.bodies), throats)
+    return path
+
+
+def write_poly_data(
+    path: Path,
+    title: str,
+    position: np.ndarray,
+    throat_conns: np.ndarray,
+    points: Mapping[str, np.ndarray],
+    lines: Mapping[str, np.ndarray],
+) -> None:
+    """Write points and the lines between them in VTK's legacy format.
+
+    Parameters
+    ----------
+    path : Path
+        File to write.
+    title : str
+        Its second line, of at most 255 characters.
+    position : (n, 3) ndarray
+        Points as ``z, y, x``.
+    throat_conns : (m, 2) ndarray of int
+        The two points of each line; those whose second entry is below 0 are left out.
+    points, lines : mapping of str to (n,) or (m,) ndarray
+        Values of points and lines.
+    """
+    inner = throat_conns[:, 1] >= 0
+    conns = throat_conns[inner]
+    text = ["# vtk DataFile Version 3.0", title[:255], "ASCII", "DATASET POLYDATA"]
+    text.append(f"POINTS {len(position)} double")
+    text += [" ".join(f"{v:.9g}" for v in row) for row in position[:, ::-1]]
+    text.append(f"LINES {len(conns)} {3 * len(conns)}")
+    text += [f"2 {a} {b}" for a, b in conns]
     tables = (
-        ("POINT_DATA", len(network.junctions), dict(network.bodies)),
-        (
-            "CELL_DATA",
-            len(lines),
-            {"radius": network.radius[inner], "length": network.length[inner]}
-            | {f"throat_{name}": values[inner] for name, values in network.throats.items()},
-        ),
+        ("POINT_DATA", len(position), points),
+        ("CELL_DATA", len(conns), {name: values[inner] for name, values in lines.items()}),
     )
     for section, count, values in tables:
         text.append(f"{section} {count}")
         for name, column in values.items():
             text += [f"SCALARS {name} double 1", "LOOKUP_TABLE default", *(f"{v:.9g}" for v in column)]
     path.write_text("\n".join(text) + "\n", encoding="ascii")
-    return path

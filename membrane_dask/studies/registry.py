@@ -41,6 +41,9 @@ class StudyKind:
         First number of the spawn key of its units' seeds, so that no two kinds use one random stream.
     report : str, optional
         Function from a run to the sections of its report.
+    exports : str, optional
+        Function from a run to what of it can be exported: a mapping from names to functions that return a
+        :data:`membrane_dask.io.exported_items.Item`. The OME-Zarr volumes of a run need no such function.
     provides : tuple of str
         What studies of other kinds can read from its runs: ``"volume"`` for OME-Zarr volumes.
     """
@@ -51,6 +54,7 @@ class StudyKind:
     tables: str
     seed_key: int
     report: str = ""
+    exports: str = ""
     provides: tuple[str, ...] = ()
 
     @cached_property
@@ -107,6 +111,10 @@ class StudyKind:
             If a plotting library is missing.
         """
         return _load(self.report)(run)
+
+    def export_items(self, run: Any) -> dict[str, Any]:
+        """What of a run can be exported, in addition to its OME-Zarr volumes: functions that return items, by name."""
+        return dict(_load(self.exports)(run)) if self.exports else {}
 
 
 def _load(reference: str) -> Any:

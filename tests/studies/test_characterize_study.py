@@ -15,6 +15,7 @@ from scipy import ndimage
 
 import membrane_dask as md
 from membrane_dask.engine.rounds import Schedule
+from membrane_dask.errors import ExportError
 from membrane_dask.physics.analytic_problems import GradedMembrane
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.stokes.bounds import BoundSums
@@ -213,6 +214,36 @@ def test_velocities_are_stored(by_slabs, flowing, membrane):
     np.testing.assert_allclose(
         np.sqrt((velocity[:, :, 35] ** 2).sum(axis=0)), speed, rtol=0.05, atol=1e-3 * speed.max()
     )
+
+
+def test_items_of_a_run_are_exported(by_slabs, membrane, command, tmp_path):
+    """The command and the function write the same bytes; volumes and velocities are read back bit for bit."""
+    said = command("export", by_slabs.path, tmp_path / "volume.tif", "--item", "volume_0")
+    assert (said.returncode, said.stdout.strip()) == (0, str(tmp_path / "volume.tif")), said.stderr
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "volume.tif"), np.where(membrane == 0, 0, 255))
+    again = md.export(by_slabs, tmp_path / "again.tif", "volume_0")
+    assert again.read_bytes() == (tmp_path / "volume.tif").read_bytes()
+    velocity = by_slabs.result["velocity_0"].velocity.values
+    np.testing.assert_array_equal(tifffile.imread(md.export(by_slabs, tmp_path / "v.tif", "velocity_0")), velocity)
+    text = md.export(by_slabs, tmp_path / "n.vtk", "network_0").read_text()
+    network = by_slabs.result["network_0"]
+    assert f"POINTS {network.sizes['pore']} double" in text
+    assert "lengths in nm" in text
+    assert len(list(tmp_path.iterdir())) == 4  # no temporary files remain
+    for item, name, message in (
+        ("velocity_1", "a.vti", "no item 'velocity_1'; did you mean 'velocity_0'"),
+        ("velocity_0", "a.stl", r"a velocity is written to \.vti, .*\.nii\.gz \(got 'a\.stl'\)"),
+        ("network_0", "a.tif", r"a network is written to \.vtk"),
+        ("volume_0", "a.obj", r"a volume is written to \.vti, .*\.stl \(got 'a\.obj'\)"),
+        ("volume_0", "v.tif", r"v\.tif exists; .*--overwrite"),
+    ):
+        with pytest.raises(ExportError, match=message):
+            md.export(by_slabs, tmp_path / name, item)
+    listed = command("export", by_slabs.path, tmp_path / "a.vti")
+    assert listed.returncode == 2
+    assert "items: volume_0, network_0, velocity_0" in listed.stderr
+    md.export(by_slabs, tmp_path / "v.tif", "volume_0", overwrite=True)
+    assert (tmp_path / "v.tif").read_bytes() == again.read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -467,7 +498,9 @@ def test_the_report(reference, tmp_path):
     page = md.write_report(reference, tmp_path / "page.html").read_text()
     for title in ("Properties", "Volume", "Depth profiles", "Pore sizes", "Network statistics", "Pore network"):
         assert f">{title}<" in page
-    assert page.count("<svg") == 5
+    for title in ("Structure", "Size distributions", "Representative volume"):
+        assert f">{title}<" in page
+    assert page.count("<svg") == 8
     radius = float(reference.result["reference_properties"].throat_radius_mean)
     assert f"{radius:.4g}" in page
     assert "The pores percolate from the feed side to the filtrate." in page

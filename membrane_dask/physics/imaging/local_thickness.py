@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from membrane_dask.physics.imaging.blocks import Block
+from membrane_dask.physics.imaging.coarse_cells import CellSums
 from membrane_dask.physics.imaging.distance import max_squared_distance
 from membrane_dask.physics.imaging.morphology import pack_rows, packed_dilation, unpack_rows
 
@@ -20,7 +21,7 @@ def pore_radii(n: int) -> np.ndarray:
     return np.array(radii[:n])
 
 
-def local_thickness_counts(squares: np.ndarray, block: Block) -> np.ndarray:
+def local_thickness_counts(squares: np.ndarray, block: Block, cells: CellSums | None = None) -> np.ndarray:
     """Number of pore voxels of a block that inscribed spheres of each radius cover.
 
     Parameters
@@ -30,6 +31,9 @@ def local_thickness_counts(squares: np.ndarray, block: Block) -> np.ndarray:
         :func:`~membrane_dask.physics.imaging.distance.block_squared_distances`.
     block : Block
         The block and its halo.
+    cells : CellSums, optional
+        Receives the pore voxels of every cell and the sum of their radii. A voxel has the middle of the interval
+        between the largest radius that covers it and the next one.
 
     Returns
     -------
@@ -60,7 +64,15 @@ def local_thickness_counts(squares: np.ndarray, block: Block) -> np.ndarray:
         if reach:
             centres = packed_dilation(centres, square - 1)[reach:-reach, reach:-reach]
         covered = unpack_rows(centres, reach, reach + width)
+        if cells:
+            cells.add(covered, int(not counts), _quarter_voxels(len(counts)))
         counts.append(covered.reshape(n_z, -1).sum(axis=1, dtype=np.int64))
     while counts and not counts[-1].any():
         counts.pop()
     return np.array(counts, np.int64).reshape(-1, n_z)
+
+
+def _quarter_voxels(level: int) -> int:
+    """Quarters of a voxel by which the radius of the voxels of a level exceeds that of the level below."""
+    radii = pore_radii(level + 2)
+    return round(2 * (radii[level + 1] - radii[level - 1] if level else radii[0] + radii[1]))

@@ -30,7 +30,8 @@ class _Scale:
     inverse: Callable[[Any], Any]
 
 
-_SCALES = {
+#: Scales on which intervals are symmetric.
+SCALES = {
     "linear": _Scale(-np.inf, np.inf, lambda x: x, lambda y: y),
     "log": _Scale(0.0, np.inf, log, exp),
     "logit": _Scale(0.0, 1.0, lambda x: log(x / (1 - x)), lambda y: 1 / (1 + exp(-y))),
@@ -81,12 +82,12 @@ def replicate_interval(values: Any, confidence: float = 0.9, *, scale: str | Non
     if "replicate" not in values.dims:
         raise ValueError(f"values: must have the dimension 'replicate' (got {values.dims})")
     name = scale or values.attrs.get("interval_scale", "linear")
-    if name not in (*_SCALES, "none"):
-        raise ValueError(f"scale: must be one of {', '.join((*_SCALES, 'none'))} (got {name!r})")
+    if name not in (*SCALES, "none"):
+        raise ValueError(f"scale: must be one of {', '.join((*SCALES, 'none'))} (got {name!r})")
     data = np.asarray(values.transpose("replicate", ...).values, np.float64)
     method, ends = "no interval", np.full((2, *data.shape[1:]), np.nan)
     if name != "none":
-        within = _within_bounds(data, name, values.name)
+        within = within_bounds(data, name, values.name)
         if "replicate" in values.coords and values["replicate"].attrs.get("design") == INDEPENDENT_SEARCHES:
             method, ends = "normal, mean of independent searches", _interval_of_mean(within, confidence, name)
         else:
@@ -99,9 +100,9 @@ def replicate_interval(values: Any, confidence: float = 0.9, *, scale: str | Non
     return low, high
 
 
-def _within_bounds(data: np.ndarray, name: str, variable: Any) -> np.ndarray:
+def within_bounds(data: np.ndarray, name: str, variable: Any) -> np.ndarray:
     """Values moved onto the bounds of their scale where an error of a solver has left them beyond."""
-    scale = _SCALES[name]
+    scale = SCALES[name]
     finite = data[np.isfinite(data)]
     beyond = finite[(finite < scale.low - _TOLERANCE * scale.low) | (finite > scale.high + _TOLERANCE)]
     if len(beyond):
@@ -114,7 +115,7 @@ def _within_bounds(data: np.ndarray, name: str, variable: Any) -> np.ndarray:
 
 def _interval_of_best_match(data: np.ndarray, confidence: float, name: str) -> tuple[str, np.ndarray]:
     """Method and ends ``(2, ...)`` of Student's interval about the first replicate; quantiles where it has none."""
-    scale = _SCALES[name]
+    scale = SCALES[name]
     missing = np.isnan(data)
     count = (~missing[1:]).sum(axis=0)
     is_defined = (count >= MIN_REPLICATES - 1) & ~missing[0] & ~np.isinf(data).any(axis=0)
@@ -144,5 +145,5 @@ def _interval_of_mean(data: np.ndarray, confidence: float, name: str) -> np.ndar
         mean = np.nansum(data, axis=0) / count
         variance = np.nansum(np.square(data - mean), axis=0) / (count - 1)
         half = float(normal_quantile((1 + confidence) / 2)) * np.sqrt(variance / count)
-        ends = np.clip(np.stack([mean - half, mean + half]), _SCALES[name].low, _SCALES[name].high)
+        ends = np.clip(np.stack([mean - half, mean + half]), SCALES[name].low, SCALES[name].high)
     return np.where(is_defined, ends, np.nan)

@@ -222,7 +222,7 @@ class CharacterizeStudy(BaseStudy):
         json_schema_extra={"unit": "", "example": "volume.tif"},
     )
     reference: InputVolume | None = parameter(
-        None, "volume that is characterized in the same way and compared", unit=""
+        None, "volume, or run with replicates, that is characterized in the same way and compared", unit=""
     )
     voxel_size: LengthNm | None = parameter(
         None,

@@ -111,7 +111,7 @@ def velocity_image(settings: FlowSettings, volume: VolumeSource, edges: Sequence
     voxel = float(volume.voxel_nm or math.nan)
     labels: dict[str, np.ndarray] = {"component": np.array(list("zyx"), np.dtypes.StringDType())}
     labels |= {axis: (np.arange(n) + 0.5) * voxel for axis, n in zip("zyx", volume.shape, strict=True)}
-    schema = REFERENCE_VELOCITY_IMAGE if name == "reference_velocity" else VELOCITY_IMAGE
+    schema = REFERENCE_VELOCITY_IMAGE if name.startswith("reference") else VELOCITY_IMAGE
     return Image(schema, labels, "z", edges[1], attrs={"pressure_Pa": settings.pressure}, name=name)
 
 

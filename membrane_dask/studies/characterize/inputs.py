@@ -22,7 +22,7 @@ _MIN_VOXEL, _MAX_VOXEL = 0.1, 1e6
 
 @dataclass(frozen=True)
 class InputVolumes:
-    """Volumes of a study: all replicates of the input, then the reference.
+    """Volumes of a study: all replicates of the input, then those of the reference.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class InputVolumes:
         Porosity of :data:`SAMPLED_PLANES` planes of each, to plan memory.
     replicates : int
         How many of them are replicates.
-    design : str
+    design, reference_design : str
         How replicates are related to each other, of :func:`membrane_dask.io.volumes.replicate_design`.
     """
 
@@ -40,6 +40,7 @@ class InputVolumes:
     porosities: list[float]
     replicates: int
     design: str = ""
+    reference_design: str = ""
 
     @classmethod
     def of(cls, study: CharacterizeStudy, source: Source | None) -> InputVolumes:
@@ -52,15 +53,14 @@ class InputVolumes:
         """
         volumes = [_with_voxel_size(study, "input", volume, source) for volume in _open(study, "input", source)]
         replicates = len(volumes)
+        reference_design = ""
         if study.reference:
             references = _open(study, "reference", source)
-            if len(references) != 1:
-                message = f"must be one volume (got {str(study.reference)!r}, which has {len(references)})"
-                raise StudyError([Problem(("reference",), message)], source)
-            volumes.append(_with_voxel_size(study, "reference", references[0], source))
+            volumes += [_with_voxel_size(study, "reference", volume, source) for volume in references]
+            reference_design = replicate_design(study.reference)
         fields = ["input"] * replicates + ["reference"] * (len(volumes) - replicates)
         porosities = [_sample_porosity(field, volume, source) for field, volume in zip(fields, volumes, strict=True)]
-        return cls(volumes, porosities, replicates, replicate_design(study.input))
+        return cls(volumes, porosities, replicates, replicate_design(study.input), reference_design)
 
 
 def _open(study: CharacterizeStudy, field: str, source: Source | None) -> list[VolumeSource]:

@@ -21,6 +21,7 @@ from membrane_dask.physics.imaging.watershed import SnowParameters
 from membrane_dask.program import Dataset, History, Image, Program, Rounds, Scratch, Unit
 from membrane_dask.schema import Coordinate
 from membrane_dask.studies.characterize import KIND
+from membrane_dask.studies.characterize.comparison import comparison_table
 from membrane_dask.studies.characterize.config import CharacterizeStudy
 from membrane_dask.studies.characterize.decomposed_flow import (
     DecomposedFlow,
@@ -37,7 +38,6 @@ from membrane_dask.studies.characterize.decomposed_tortuosity import (
 )
 from membrane_dask.studies.characterize.flow_tasks import flow_memory
 from membrane_dask.studies.characterize.inputs import InputVolumes, volume_remarks
-from membrane_dask.studies.characterize.property_intervals import reference_finding, table_intervals
 from membrane_dask.studies.characterize.sections import sections_table
 from membrane_dask.studies.characterize.tables import (
     VolumeResult,
@@ -50,7 +50,9 @@ from membrane_dask.studies.characterize.tensor_tasks import tensor_memory
 from membrane_dask.studies.characterize.transport_findings import transport_findings
 from membrane_dask.studies.characterize.variables import (
     CHAMANI,
+    LOCAL_POROSITY_TABLE,
     NETWORK_TABLE,
+    REFERENCE_LOCAL_POROSITY_TABLE,
     REFERENCE_NETWORK_TABLE,
     REFERENCE_SECTION_TABLE,
     SECTION_TABLE,
@@ -86,7 +88,7 @@ class CharacterizeProgram(Program):
     def __init__(self, study: CharacterizeStudy, source: Source | None = None) -> None:
         self.study = study
         inputs = InputVolumes.of(study, source)
-        self._design = inputs.design
+        self._designs = (inputs.design, inputs.reference_design)
         self.volumes, self.porosities, self.replicates = inputs.volumes, inputs.porosities, inputs.replicates
         self.blocks = [divide(volume.shape, study.block_size) for volume in self.volumes]
         self._first_block = np.concatenate([[0], np.cumsum([len(blocks) for blocks in self.blocks])])
@@ -130,7 +132,7 @@ class CharacterizeProgram(Program):
             "connectivity": study.connectivity,
         }
         self.images: Sequence[Image] = [
-            velocity_image(study.flow, volume, edges, self._image_name(number))
+            velocity_image(study.flow, volume, edges, self._group_name("velocity", number))
             for number, (volume, edges) in enumerate(zip(self.volumes, self.slab_edges, strict=False))
             if edges and study.flow.velocities
         ]
@@ -176,11 +178,20 @@ class CharacterizeProgram(Program):
     def name(self, oriented: int) -> str:
         """Name of an oriented volume in the keys of its units."""
         axis, volume = divmod(oriented, len(self.volumes))
-        name = f"replicate={volume}" if volume < self.replicates else "reference"
+        name = f"replicate={volume}"
+        if volume >= self.replicates:
+            name = f"reference={volume - self.replicates}" if self._several_references else "reference"
         return f"{name},axis={self._lateral_axes[axis - 1]}" if axis else name
 
-    def _image_name(self, volume: int) -> str:
-        return f"velocity_{volume}" if volume < self.replicates else "reference_velocity"
+    @property
+    def _several_references(self) -> bool:
+        return len(self.volumes) - self.replicates > 1
+
+    def _group_name(self, group: str, volume: int) -> str:
+        """Name of a group of the result that every volume has."""
+        if volume < self.replicates:
+            return f"{group}_{volume}"
+        return f"reference_{group}" + (f"_{volume - self.replicates}" if self._several_references else "")
 
     def _seed(self, oriented: int) -> tuple[int, ...]:
         return self.study.seed, KIND.seed_key, oriented % len(self.volumes)
@@ -229,7 +240,7 @@ class CharacterizeProgram(Program):
             settings = self.study.flow
             if volume >= len(self.volumes):
                 settings = settings.model_copy(update={"velocities": False})
-            image, seed = self._image_name(volume), self._seed(volume)
+            image, seed = self._group_name("velocity", volume), self._seed(volume)
             flow = DecomposedFlow(volume, self.name(volume), len(edges) - 1, settings, seed, image)
             parameters = yield from flow.rounds()
         yield [self.unit("flows", volume, **parameters)]
@@ -288,15 +299,16 @@ class CharacterizeProgram(Program):
             results[index[0]] = VolumeResult(
                 network, tortuosity, flow, volume.shape, voxel_nm, self.study, along_axes, tensors.get(index, {})
             )
-        replicates = results[: self.replicates]
-        reference = next(iter(results[self.replicates :]), None)
+        replicates, references = results[: self.replicates], results[self.replicates :]
         tables = replicate_tables(replicates) if any(replicates) else {}
-        compared = reference_tables(reference) if reference else {}
-        if self._design:
-            coordinate = Coordinate("replicate", "1", "number of the replicate", {"design": self._design})
-            tables = {
-                name: replace(table, schema=table.schema.with_coordinate(coordinate)) for name, table in tables.items()
-            }
+        compared = reference_tables(references) if any(references) else {}
+        for group, design in zip((tables, compared), self._designs, strict=True):
+            if design:
+                coordinate = Coordinate("replicate", "1", "number of the replicate", {"design": design})
+                group |= {
+                    name: replace(table, schema=table.schema.with_coordinate(coordinate))
+                    for name, table in group.items()
+                }
         names = {self.name(number): result for number, result in enumerate(results)}
         findings = transport_findings(names, ("z", *self._lateral_axes))
         for group in (tables, compared):
@@ -305,20 +317,21 @@ class CharacterizeProgram(Program):
                 break
         datasets = [*tables.values(), *compared.values()]
         if tables and compared:
-            first, last = self.volumes[0], self.volumes[-1]
-            equal_size = first.shape == last.shape and first.voxel_nm == last.voxel_nm
-            datasets.append(difference_table(tables["properties"], compared["properties"], equal_size))
-            finding = reference_finding(
-                table_intervals(tables["properties"], compared["properties"], equal_size=equal_size)
-            )
-            if finding:
-                datasets[-1] = replace(datasets[-1], attrs={"summary": [finding]})
-        for number, result in enumerate(replicates):
+            sizes = {(volume.shape, volume.voxel_nm) for volume in self.volumes}
+            properties, reference = tables["properties"], compared["properties"]
+            datasets.append(difference_table(properties, reference, len(sizes) == 1))
+            datasets.append(comparison_table(properties, reference, equal_size=len(sizes) == 1))
+        for number, result in enumerate(results):
             if result:
-                datasets.append(Dataset(NETWORK_TABLE, result.network_table(), name=f"network_{number}"))
-        if reference:
-            datasets.append(Dataset(REFERENCE_NETWORK_TABLE, reference.network_table()))
-        for result, schema in ((next(iter(replicates), None), SECTION_TABLE), (reference, REFERENCE_SECTION_TABLE)):
+                is_replicate = number < self.replicates
+                schema = NETWORK_TABLE if is_replicate else REFERENCE_NETWORK_TABLE
+                name = self._group_name("network", number)
+                datasets.append(Dataset(schema, result.network_table(), name=name))
+                schema = LOCAL_POROSITY_TABLE if is_replicate else REFERENCE_LOCAL_POROSITY_TABLE
+                name = self._group_name("local_porosity", number)
+                datasets.append(result.local_porosity_table(schema, name))
+        first_reference = next(iter(references), None)
+        for result, schema in ((replicates[0], SECTION_TABLE), (first_reference, REFERENCE_SECTION_TABLE)):
             if result:
                 datasets.append(sections_table(schema, result.network, result.shape, result.voxel_nm))
         return datasets

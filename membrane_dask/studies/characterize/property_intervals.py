@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from membrane_dask.physics.reconstruction.replicate_interval import INDEPENDENT_SEARCHES, replicate_interval
 from membrane_dask.program import Dataset as Table
@@ -39,6 +41,8 @@ class PropertyInterval:
         Replicates in which it is infinite, and all.
     reference : float or None
         Of the reference; None without one, or if the sizes of the volumes make it incomparable.
+    reference_low, reference_high : float
+        Ends of its interval, where the reference has replicates as well; NaN without.
     """
 
     variable: Variable
@@ -50,11 +54,18 @@ class PropertyInterval:
     n_infinite: int
     n_replicates: int
     reference: float | None
+    reference_low: float = math.nan
+    reference_high: float = math.nan
 
     @property
     def contains_reference(self) -> bool | None:
-        """Whether the interval contains the reference; None without either, and for the mean of searches."""
+        """Whether the interval contains the reference.
+
+        None without either, for the mean of searches, and for a reference that has an interval of its own.
+        """
         if self.is_mean or self.reference is None or not math.isfinite(self.reference) or math.isnan(self.low):
+            return None
+        if math.isfinite(self.reference_low):
             return None
         return self.low <= self.reference <= self.high
 
@@ -79,19 +90,16 @@ def property_intervals(
         Whether the reference has the size of the replicates; otherwise numbers of things are not compared.
     """
     rows = []
-    searches = are_independent_searches(properties)
-    for variable in REPLICATE_TABLES["properties"].variables:
-        if variable.dims or variable.name == "percolates" or variable.name not in properties:
-            continue
-        values = properties[variable.name]
-        low, high = replicate_interval(values, SEARCH_CONFIDENCE if searches else CONFIDENCE)
-        true_value = None
+    for variable in single_properties(properties):
+        value, (low, high), searches = _estimate(properties[variable.name])
+        true_value, ends = None, (math.nan, math.nan)
         if reference is not None and (equal_size or not variable.name.startswith("n_")):
-            true_value = float(reference[variable.name])
+            true_value, ends, _ = _estimate(reference[variable.name])
+        values = properties[variable.name]
         rows.append(
             PropertyInterval(
                 variable,
-                float(values.mean("replicate") if searches else values.isel(replicate=0)),
+                value,
                 float(low),
                 float(high),
                 searches,
@@ -99,25 +107,46 @@ def property_intervals(
                 int((abs(values) == math.inf).sum()),
                 values.sizes["replicate"],
                 true_value,
+                *map(float, ends),
             )
         )
     return rows
 
 
+def single_properties(properties: xr.Dataset) -> list[Variable]:
+    """Declarations of the single numbers that a table ``properties`` has, without the one that is a flag."""
+    return [
+        variable
+        for variable in REPLICATE_TABLES["properties"].variables
+        if not variable.dims and variable.name != "percolates" and variable.name in properties
+    ]
+
+
+def _estimate(values: xr.DataArray) -> tuple[float, tuple[Any, Any], bool]:
+    """Value of the best match with its interval, or mean of searches with that of the mean; whether it is a mean."""
+    if "replicate" not in values.dims:
+        return float(values), (math.nan, math.nan), False
+    searches = are_independent_searches(values)
+    value = float(values.mean("replicate") if searches else values.isel(replicate=0))
+    return value, replicate_interval(values, SEARCH_CONFIDENCE if searches else CONFIDENCE), searches
+
+
 def table_intervals(properties: Table, reference: Table, *, equal_size: bool) -> list[PropertyInterval]:
     """:func:`property_intervals` of the tables of a run that are about to be written."""
+    return property_intervals(labelled(properties), labelled(reference), equal_size=equal_size)
+
+
+def labelled(table: Table) -> xr.Dataset:
+    """A table of properties that is about to be written, with its coordinates and attributes."""
     import xarray as xr
 
-    def labelled(table: Table) -> xr.Dataset:
-        variables = {
-            name: (table.dims, values, table.schema.variable(name).attributes())
-            for name, values in table.values.items()
-            if values.ndim == len(table.dims)
-        }
-        coordinates = {dim: (dim, table.labels[dim], table.schema.coordinate(dim).attributes()) for dim in table.dims}
-        return xr.Dataset(variables, coordinates)
-
-    return property_intervals(labelled(properties), labelled(reference), equal_size=equal_size)
+    variables = {
+        name: (table.dims, values, table.schema.variable(name).attributes())
+        for name, values in table.values.items()
+        if np.ndim(values) == len(table.dims)
+    }
+    coordinates = {dim: (dim, table.labels[dim], table.schema.coordinate(dim).attributes()) for dim in table.dims}
+    return xr.Dataset(variables, coordinates)
 
 
 def reference_coverage(rows: Sequence[PropertyInterval]) -> tuple[int, int]:

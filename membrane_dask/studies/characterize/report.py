@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
@@ -15,7 +14,14 @@ from matplotlib.figure import Figure
 
 from membrane_dask.engine.run import Run
 from membrane_dask.physics.reconstruction.replicate_interval import MIN_REPLICATES
-from membrane_dask.report.page import STYLE, Grid, Section, picture
+from membrane_dask.report.page import STYLE, Grid, Picture, Section, picture
+from membrane_dask.studies.characterize.comparison_report import comparison_cells, comparison_text
+from membrane_dask.studies.characterize.curve_report import (
+    REFERENCE_COLOR,
+    REPLICATE_COLOR,
+    add_legend,
+    plot_replicates,
+)
 from membrane_dask.studies.characterize.property_intervals import (
     CONFIDENCE,
     PropertyInterval,
@@ -25,13 +31,14 @@ from membrane_dask.studies.characterize.property_intervals import (
     reference_finding,
 )
 from membrane_dask.studies.characterize.sections_report import volume_sections
+from membrane_dask.studies.characterize.size_report import network_statistics, size_sections
+from membrane_dask.studies.characterize.structure_report import streamline_pictures, structure_sections
 from membrane_dask.studies.characterize.transport_report import directional_section, tensor_section
 
 #: Fraction of the flow in pores one voxel wide, and of the pore volume outside the network, above which the text warns.
 _MAX_UNRESOLVED, _MAX_UNASSIGNED = 0.05, 0.01
 #: Exponents of units in superscript.
 _EXPONENT, _SUPERSCRIPT = re.compile(r"(?<=[a-z])-?\d"), str.maketrans("-123", "⁻¹²³")
-_REFERENCE, _REPLICATE = "#111111", "#1f5fa8"
 #: Thickness of the drawn section of a network, as a fraction of the width of the volume.
 _SECTION = 0.06
 
@@ -46,22 +53,28 @@ def sections(run: Run) -> list[Section]:
     run : Run
         The run.
     """
-    groups = {name: node.to_dataset().load() for name, node in run.result.children.items()}
+    groups = {
+        name: node.to_dataset().load()
+        for name, node in run.result.children.items()
+        if not name.startswith(("velocity_", "reference_velocity"))  # which may be larger than the memory
+    }
     if "properties" not in groups:
         return [Section("Properties", "No volume is complete yet: its properties follow once all blocks are computed.")]
     content = [_properties(groups)]
     if "permeability" in groups["properties"]:
-        content += _flow(groups)
+        content += _flow(groups, streamline_pictures(run))
     if "rejection" in groups:
         content.append(_retention(groups))
     if "directional" in groups:
         content.append(directional_section(groups["directional"]))
     if "tensors" in groups:
         content.append(tensor_section(groups["tensors"], groups.get("directional")))
-    content += [*volume_sections(groups), _profiles(groups), _pore_sizes(groups)]
-    networks = {name: groups[name] for name in ("network_0", "reference_network") if name in groups}
+    content += [*volume_sections(groups), *structure_sections(groups)]
+    content += [_profiles(groups), _pore_sizes(groups), *size_sections(groups)]
+    names = ("network_0", "reference_network", "reference_network_0")
+    networks = {name: groups[name] for name in names if name in groups}
     if any(network.sizes["pore"] for network in networks.values()):
-        content += [_network_statistics(groups), _network_section(networks)]
+        content += [network_statistics(groups), _network_section(networks)]
     return content
 
 
@@ -73,20 +86,26 @@ def _properties(groups: Groups) -> Section:
     header = ["property", "value"]
     if several:
         header = ["property", "mean [± 1.96 s/√N]" if searches else f"value [{CONFIDENCE:.0%} interval]"]
+    differences = comparison_cells(groups.get("comparison"))
     if reference is not None:
-        header += ["reference", "difference"]
+        has_interval = any(np.isfinite(row.reference_low) for row in rows)
+        header += ["reference" + (f" [{CONFIDENCE:.0%} interval]" if has_interval else "")]
+        header += [f"difference [{CONFIDENCE:.0%} interval]", "p"] if differences else ["difference"]
     cells = []
     for row in rows:
         unit = _EXPONENT.sub(lambda exponent: exponent[0].translate(_SUPERSCRIPT), row.variable.units)
         unit = "" if row.variable.units == "1" else f", {unit}"
         line = [f"{row.variable.long_name}{unit} ({row.variable.name})", _with_interval(row)]
         if reference is not None:
-            true_value = float(reference[row.variable.name])
-            difference = row.value / true_value - 1 if true_value and row.reference is not None else np.nan
             mark = " *" if row.contains_reference is False else ""
-            line += [_number(true_value) + mark, f"{difference:+.1%}" if np.isfinite(difference) else "-"]
+            line += [_reference_cell(row, reference) + mark]
+            if differences:
+                line += differences.get(row.variable.name, ["-", "-"])
+            else:
+                difference = row.value / row.reference - 1 if row.reference else np.nan
+                line += [f"{difference:+.1%}" if np.isfinite(difference) else "-"]
         cells.append(line)
-    sentences = [*_reference_text(rows), _percolation_text(replicates)]
+    sentences = [*_reference_text(rows), *comparison_text(groups), _percolation_text(replicates)]
     if several:
         sentences.append(_interval_text(groups, searches))
     if any(row.quantiles for row in rows):
@@ -140,7 +159,7 @@ def _interval_text(groups: Groups, searches: bool) -> str:
     )
 
 
-def _flow(groups: Groups) -> list[Section]:
+def _flow(groups: Groups, streamlines: Sequence[Picture]) -> list[Section]:
     """Permeability with its errors, compared with simplified models; speeds in a section."""
     first = groups["properties"].isel(replicate=0)
     k = float(first.permeability)
@@ -171,7 +190,7 @@ def _flow(groups: Groups) -> list[Section]:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9, 4.2), layout="constrained")
         axes = figure.subplots(1, len(shown), squeeze=False)[0]
-        speeds = [group.speed.isel(replicate=0) if name == "flow" else group.speed for name, group in shown.items()]
+        speeds = [group.speed.isel(replicate=0, missing_dims="ignore") for group in shown.values()]
         top = max(float(speed.quantile(0.995)) for speed in speeds) or 1.0
         for axis, name, speed in zip(axes, shown, speeds, strict=True):
             extent = (0, float(speed.x[-1] + speed.x[0]), float(speed.z[-1] + speed.z[0]), 0)
@@ -189,7 +208,7 @@ def _flow(groups: Groups) -> list[Section]:
     ratios = {label: float(first[f"permeability_{name}"]) / k for label, name in models.items()}
     rows = [[label, f"{ratio:.2g}"] for label, ratio in ratios.items() if np.isfinite(ratio)]
     return [
-        Section("Flow", text, [picture(figure, caption, caption)]),
+        Section("Flow", text, [picture(figure, caption, caption), *streamlines]),
         Section(
             "Simplified models",
             "Permeability by simplified models, for comparison.",
@@ -230,15 +249,17 @@ def _retention(groups: Groups) -> Section:
             values = curve[f"log_reduction_{interaction}"].values
             finite = np.isfinite(values)
             label = interaction.replace("_", " ")
-            left.plot(diameters[finite], values[finite], style, color=_REPLICATE, label=label)
-        left.axvline(diameter, color=_REFERENCE, lw=0.9, ls=":", label="critical pore diameter")
+            left.plot(diameters[finite], values[finite], style, color=REPLICATE_COLOR, label=label)
+        left.axvline(diameter, color=REFERENCE_COLOR, lw=0.9, ls=":", label="critical pore diameter")
         left.set(xlabel="particle diameter [nm]", ylabel="log reduction", xscale="log", ylim=(0, None))
         left.set_yscale("symlog", linthresh=1)
         left.xaxis.set_major_formatter("{x:g}")
         left.xaxis.set_minor_formatter("{x:g}")
         left.legend()
         for axis in right:
-            _plot(axis, groups, "deposition", lambda d: (d.z.values, np.nan_to_num(d.deposited_fraction.values)))
+            plot_replicates(
+                axis, groups, "deposition", lambda d: (d.z.values, np.nan_to_num(d.deposited_fraction.values))
+            )
             axis.set(xlabel="depth [nm]", ylabel="deposited fraction per plane", ylim=(1e-6, 1))
             axis.set_yscale("log", nonpositive="mask")
     caption = "Log reduction by particle diameter"
@@ -252,6 +273,14 @@ def _number(value: float) -> str:
     if not np.isfinite(value):
         return "-"
     return f"{value:.0f}" if value == round(value) and abs(value) >= 10 else f"{value:.4g}"
+
+
+def _reference_cell(row: PropertyInterval, reference: xr.Dataset) -> str:
+    """Value of the reference, with its interval where it has replicates."""
+    if row.reference is None:  # of a volume of another size
+        return _number(float(np.ravel(reference[row.variable.name].values)[0]))
+    ends = f" [{_number(row.reference_low)}, {_number(row.reference_high)}]" if np.isfinite(row.reference_low) else ""
+    return _number(row.reference) + ends
 
 
 def _with_interval(row: PropertyInterval) -> str:
@@ -269,9 +298,9 @@ def _profiles(groups: Groups) -> Section:
         figure = Figure(figsize=(9, 3.2), layout="constrained")
         axes = figure.subplots(1, 2)
         for axis, (name, label) in zip(axes, labels.items(), strict=True):
-            _plot(axis, groups, "profiles", lambda d, name=name: (d.z.values, d[name].values))  # type: ignore[misc]
+            plot_replicates(axis, groups, "profiles", lambda d, name=name: (d.z.values, d[name].values))  # type: ignore[misc]
             axis.set(xlabel="depth [nm]", ylabel=label, ylim=(0, None))
-        _legend(axes[0], groups)
+        add_legend(axes[0], groups)
     caption = "Connected porosity and mean pore radius (local thickness) of every plane, from the feed side."
     return Section("Depth profiles", "", [picture(figure, caption, caption)])
 
@@ -281,62 +310,14 @@ def _pore_sizes(groups: Groups) -> Section:
         figure = Figure(figsize=(9, 2.8), layout="constrained")
         axes = figure.subplots(1, 4, sharey=True)
         for quarter, axis in enumerate(axes):
-            _plot(axis, groups, "pore_sizes", lambda d, q=quarter: (  # type: ignore[misc]
+            plot_replicates(axis, groups, "pore_sizes", lambda d, q=quarter: (  # type: ignore[misc]
                 d.pore_radius.values, d.quarter_cumulative_volume_fraction.isel(quarter=q).values
             ))  # fmt: skip
             axis.set(title=f"quarter {quarter + 1}", xlabel="pore radius [nm]", xlim=(0, None), ylim=(0, 1))
         axes[0].set_ylabel("fraction of the pore volume\nwith at least this radius")
-        _legend(axes[3], groups)
+        add_legend(axes[3], groups)
     caption = "Cumulative pore size distribution by local thickness, for each quarter of the depth."
     return Section("Pore sizes", "", [picture(figure, caption, caption)])
-
-
-def _plot(axis: Axes, groups: Groups, group: str, curve: Callable[[Any], tuple[Any, Any]]) -> None:
-    """Draw a curve of every replicate, and that of the reference."""
-    replicates = groups[group]
-    for number in range(replicates.sizes["replicate"]):
-        axis.plot(*curve(replicates.isel(replicate=number)), color=_REPLICATE, lw=0.9, alpha=0.8)
-    if f"reference_{group}" in groups:
-        axis.plot(*curve(groups[f"reference_{group}"]), color=_REFERENCE, lw=1.4)
-
-
-def _legend(axis: Axes, groups: Groups) -> None:
-    if "reference_properties" in groups:
-        axis.plot([], [], color=_REFERENCE, label="reference")
-        axis.plot([], [], color=_REPLICATE, label="replicates")
-        axis.legend()
-
-
-def _throat_radii(network: xr.Dataset) -> np.ndarray:
-    """Radii of the throats between pores, without the openings on the faces of the volume."""
-    radii: np.ndarray = network.throat_equivalent_radius.values[network.throat_conns.values[:, 1] >= 0]
-    return radii
-
-
-def _network_statistics(groups: Groups) -> Section:
-    names = [name for name in groups if name.startswith("network_")]
-    reference = ["reference_network"] if "reference_network" in groups else []
-    statistics: dict[str, Callable[[xr.Dataset], np.ndarray]] = {
-        "equivalent radius of pores [nm]": lambda network: network.equivalent_radius.values,
-        "equivalent radius of throats [nm]": _throat_radii,
-        "coordination number": lambda network: network.coordination_number.values,
-    }
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9, 2.8), layout="constrained")
-        for axis, (label, values_of) in zip(figure.subplots(1, 3), statistics.items(), strict=True):
-            pooled = np.concatenate([values_of(groups[name]) for name in names])
-            if not len(pooled):
-                continue
-            top = float(np.quantile(pooled, 0.995))
-            bins = np.arange(-0.5, max(top, 1) + 1) if pooled.dtype.kind == "i" else np.linspace(0, top, 31)
-            for name in [*names, *reference]:
-                counts, edges = np.histogram(values_of(groups[name]), bins)
-                color, width = (_REPLICATE, 1.1) if name in names else (_REFERENCE, 1.4)
-                axis.stairs(counts / max(counts.sum(), 1), edges, color=color, lw=width)
-            axis.set(xlabel=label)
-            axis.set_ylabel("fraction")
-    caption = "Distributions over the pores and throats of every network; reference in black."
-    return Section("Network statistics", "", [picture(figure, caption, caption)])
 
 
 def _network_section(networks: Mapping[str, xr.Dataset]) -> Section:
@@ -345,7 +326,7 @@ def _network_section(networks: Mapping[str, xr.Dataset]) -> Section:
         axes = figure.subplots(1, len(networks), squeeze=False)[0]
         for axis, (name, network) in zip(axes, networks.items(), strict=True):
             draw_network(axis, network)
-            axis.set(title="reference" if name == "reference_network" else "replicate 0", xlabel="x [nm]")
+            axis.set(title="reference" if name.startswith("reference") else "replicate 0", xlabel="x [nm]")
         axes[0].set_ylabel("depth [nm]")
     caption = (
         f"Section of the network, {_SECTION:.0%} of the width thick: pores as inscribed spheres (darker in "

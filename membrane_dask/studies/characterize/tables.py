@@ -11,9 +11,17 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.io.oriented_volumes import AXES
+from membrane_dask.physics.imaging.coarse_cells import cell_counts, cell_edge
 from membrane_dask.physics.imaging.local_thickness import pore_radii
 from membrane_dask.program import Dataset
 from membrane_dask.schema import TableSchema
+from membrane_dask.studies.characterize.box_statistics import (
+    BOXES,
+    box_table,
+    edges_of_boxes,
+    local_porosity,
+    plane_table,
+)
 from membrane_dask.studies.characterize.config import CharacterizeStudy
 from membrane_dask.studies.characterize.properties import (
     flow_properties,
@@ -22,6 +30,14 @@ from membrane_dask.studies.characterize.properties import (
     stokes_properties,
     structure_properties,
     tortuosity_properties,
+)
+from membrane_dask.studies.characterize.size_statistics import (
+    PERCENTILES,
+    WEIGHTS,
+    diameter_edges,
+    diameter_middles,
+    largest_diameter,
+    size_tables,
 )
 from membrane_dask.studies.characterize.variables import (
     DIFFERENCE_TABLE,
@@ -98,14 +114,22 @@ class VolumeResult:
         """Variables of the table ``pore_sizes``, at the first ``n_radii`` radii."""
         counts = np.zeros((n_radii, self.shape[0]))
         counts[: len(self.thickness_counts)] = self.thickness_counts
-        edges = [round(self.shape[0] * q / QUARTERS) for q in range(QUARTERS + 1)]
-        quarters = np.stack([counts[:, a:b].sum(axis=1) for a, b in itertools.pairwise(edges)])
+        quarters = np.stack([counts[:, a:b].sum(axis=1) for a, b in itertools.pairwise(self.quarters)])
         with np.errstate(invalid="ignore", divide="ignore"):
             return {
                 "cumulative_volume_fraction": counts.sum(axis=1) / counts[0].sum(),
                 "quarter_cumulative_volume_fraction": quarters / quarters[:, :1],
                 "quarter_pore_radius_mean": np.array([mean_radius(q) for q in quarters]) * self.voxel_nm,
             }
+
+    @property
+    def quarters(self) -> list[int]:
+        """First plane of each quarter of the depth, and the last plane plus one."""
+        return [round(self.shape[0] * q / QUARTERS) for q in range(QUARTERS + 1)]
+
+    def size_tables(self, edges: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Variables of the tables ``size_distributions`` and ``size_percentiles``."""
+        return size_tables(self.network, self.voxel_nm, edges, self.quarters)
 
     def profiles(self) -> dict[str, np.ndarray]:
         """Variables of the table ``profiles``."""
@@ -134,6 +158,22 @@ class VolumeResult:
         """Variables of the pore network."""
         return {v.name: self.network[v.name] for v in NETWORK}
 
+    def local_porosity_table(self, schema: TableSchema, name: str) -> Dataset:
+        """The table of the porosity of every cell."""
+        cell = cell_edge(self.shape)
+        labels = {
+            axis: (cell * np.arange(n) + np.minimum(cell, size - cell * np.arange(n)) / 2) * self.voxel_nm
+            for axis, n, size in zip("zyx", cell_counts(self.shape, cell), self.shape, strict=True)
+        }
+        values = {"pore_fraction": local_porosity(self.network, self.shape)}
+        return Dataset(
+            schema,
+            values,
+            labels=labels,
+            attrs={"cell_edge_nm": cell * self.voxel_nm, "cell_edge_voxels": cell},
+            name=name,
+        )
+
     def _flow_arrays(self, *names: str) -> dict[str, np.ndarray] | None:
         return {name: self.flow[name] for name in names} if names[0] in self.flow else None
 
@@ -143,9 +183,9 @@ def replicate_tables(volumes: Sequence[VolumeResult | None]) -> dict[str, Datase
     return _tables(volumes, REPLICATE_TABLES, ("replicate",))
 
 
-def reference_tables(volume: VolumeResult) -> dict[str, Dataset]:
-    """Tables of the reference, by the names of those of the replicates."""
-    return _tables([volume], REFERENCE_TABLES, ())
+def reference_tables(volumes: Sequence[VolumeResult | None]) -> dict[str, Dataset]:
+    """Tables of the reference, by the names of those of the replicates; without that dimension if it is one volume."""
+    return _tables(volumes, REFERENCE_TABLES, ("replicate",) if len(volumes) > 1 else ())
 
 
 def _tables(
@@ -155,14 +195,24 @@ def _tables(
     first, study = results[0], results[0].study
     voxel_nm = first.voxel_nm
     n_radii = max(1, *(len(volume.thickness_counts) for volume in results))
-    z, x = ((np.arange(n) + 0.5) * voxel_nm for n in (first.shape[0], first.shape[2]))
+    largest = max(largest_diameter(volume.network, volume.voxel_nm) for volume in results)
+    diameters = diameter_edges(voxel_nm, largest)
+    sizes = [volume.size_tables(diameters) if volume else None for volume in volumes]
+    z, y, x = ((np.arange(n) + 0.5) * voxel_nm for n in first.shape)
     text = np.dtypes.StringDType()
     labels: dict[str, dict[str, np.ndarray]] = {
         "properties": {},
         "directional": {"direction": np.array([axis for axis in AXES if axis in study.axes], text)},
         "tensors": {"component": np.array(list(AXES), text), "gradient": np.array(list(AXES), text)},
         "pore_sizes": {"pore_radius": pore_radii(n_radii) * voxel_nm},
+        "size_distributions": {"weight": np.array(WEIGHTS, text), "diameter": diameter_middles(diameters)},
+        "size_percentiles": {"weight": np.array(WEIGHTS, text), "percentile": np.array(PERCENTILES)},
         "profiles": {"z": z},
+        "planes": {"y": y, "x": x},
+        "representative_volume": {
+            "box": np.array(BOXES, text),
+            "box_edge": voxel_nm * np.array(edges_of_boxes(first.shape)),
+        },
         "flow": {"z": z, "x": x},
         "rejection": {"particle_diameter": np.array(study.retention.diameters)},
         "deposition": {"z": z},
@@ -172,7 +222,13 @@ def _tables(
         "directional": [volume.directional() if volume else None for volume in volumes],
         "tensors": [volume.tensor_table() if volume else None for volume in volumes],
         "pore_sizes": [volume.pore_sizes(n_radii) if volume else None for volume in volumes],
+        "size_distributions": [tables[0] if tables else None for tables in sizes],
+        "size_percentiles": [tables[1] if tables else None for tables in sizes],
         "profiles": [volume.profiles() if volume else None for volume in volumes],
+        "planes": [plane_table(volume.network, volume.shape) if volume else None for volume in volumes],
+        "representative_volume": [
+            box_table(volume.network, volume.shape, volume.voxel_nm) if volume else None for volume in volumes
+        ],
         "flow": [volume.flow_section() if volume else None for volume in volumes],
         "rejection": [volume.rejection() if volume else None for volume in volumes],
         "deposition": [volume.deposition() if volume else None for volume in volumes],
@@ -194,7 +250,7 @@ def _stack(
     for variable in schema.variables:
         if variable.name not in complete:
             continue
-        missing = np.full(np.shape(complete[variable.name]), np.nan)
+        missing = np.full(np.shape(complete[variable.name]), np.nan if variable.dtype == "f8" else 0)
         column = np.stack([np.asarray(row[variable.name] if row else missing) for row in rows])
         columns[variable.name] = (column if dims else column[0]).astype(variable.dtype)
     return columns
@@ -206,14 +262,14 @@ def difference_table(replicates: Dataset, reference: Dataset, equal_size: bool) 
     Parameters
     ----------
     replicates, reference : Dataset
-        Tables ``properties`` and ``reference_properties``.
+        Tables ``properties`` and ``reference_properties``; of a reference with replicates the first one counts.
     equal_size : bool
         Whether volumes and voxels have the same size.
     """
     values = {}
     for name in (v.name for v in DIFFERENCE_TABLE.variables if v.name in replicates.values):
         with np.errstate(invalid="ignore", divide="ignore"):
-            values[name] = replicates.values[name] / np.float64(reference.values[name]) - 1.0
+            values[name] = replicates.values[name] / np.float64(np.ravel(reference.values[name])[0]) - 1.0
         if name.startswith("n_") and not equal_size:
             values[name][:] = np.nan
     return Dataset(DIFFERENCE_TABLE, values, ("replicate",), replicates.labels)

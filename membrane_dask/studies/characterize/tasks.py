@@ -10,12 +10,12 @@ import numpy as np
 
 from membrane_dask.io.volumes import VolumeSource
 from membrane_dask.physics.imaging.distance import block_squared_distances
-from membrane_dask.physics.imaging.local_thickness import local_thickness_counts
 from membrane_dask.physics.imaging.network_extraction import extract_network, surface_areas
 from membrane_dask.physics.imaging.watershed import N_REGION_SUMS, SnowParameters, block_watershed
 from membrane_dask.program import Unit
 from membrane_dask.studies.characterize.decomposed_tasks import decomposed_work
 from membrane_dask.studies.characterize.flow_tasks import flow_work
+from membrane_dask.studies.characterize.local_sums import LocalSums, block_sums
 from membrane_dask.studies.characterize.sections import middle_sections
 from membrane_dask.studies.characterize.tensor_tasks import tensor_work
 from membrane_dask.studies.characterize.tortuosity_tasks import TASKS as TORTUOSITY_TASKS
@@ -56,9 +56,9 @@ def _block(context: Mapping[str, Any], volume: VolumeSource, start: tuple[int, .
     """Distances to the solid, pore sizes and watershed regions of a block."""
     snow: SnowParameters = context["snow"]
     block, squares = block_squared_distances(volume.read, start, stop, volume.shape, margin=snow.margin, halo=HALO)
-    counts = local_thickness_counts(squares, block)
+    sums = block_sums(squares, block)
     contribution, _ = block_watershed(squares, block, snow, context["diagonal"])
-    return {**contribution, "thickness_counts": counts, "depth": np.array([start[0], stop[0]])}, {}
+    return {**contribution, **sums, "depth": np.array([start[0], stop[0]])}, {}
 
 
 class _Contributions:
@@ -77,6 +77,7 @@ def _network(context: Mapping[str, Any], volume: VolumeSource, number: int) -> R
     """Pore network, connectivity and pore sizes of a volume, from its blocks."""
     contributions = _Contributions(context, number)
     thickness_counts, sums = np.zeros((0, volume.shape[0]), np.int64), np.zeros((1, N_REGION_SUMS), np.int64)
+    local_sums = LocalSums(volume.shape)
     for block in contributions:
         counts, (a, b) = block["thickness_counts"], block["depth"]
         if len(counts) > len(thickness_counts):
@@ -84,10 +85,12 @@ def _network(context: Mapping[str, Any], volume: VolumeSource, number: int) -> R
             thickness_counts = np.concatenate([thickness_counts, rows])
         thickness_counts[: len(counts), a:b] += counts
         sums += block["sums"].sum(axis=0)
+        local_sums.add(block)
     extraction = extract_network(contributions, volume.shape, float(volume.voxel_nm or math.nan), context["snow"])
     connectivity, network = extraction.connectivity, extraction.network
     arrays = {
         "thickness_counts": thickness_counts,
+        **local_sums.arrays(),
         "profile": connectivity.profile,
         "porosity": connectivity.porosity,
         "through_porosity": connectivity.connected,

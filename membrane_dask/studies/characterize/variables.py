@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Literal
 
 from membrane_dask.schema import FLAG, Coordinate, TableSchema, Variable
+from membrane_dask.studies.characterize import size_variables
 
 CHAMANI = "Chamani et al., Data-science-based reconstruction of 3-D membrane pore structure (2023)"
 _AVIZO = "Chamani Table 1 (Avizo)"
@@ -177,12 +178,14 @@ COORDINATES = (
     Coordinate("principal", "1", "number of the principal value"),
     Coordinate("axis", "1", "axis of the volume: 0 the depth z, 1 y, 2 x"),
     Coordinate("direction", "", "axis along which the difference of pressure or concentration acts"),
+    Coordinate("property", "", "name of the property"),
     Coordinate("quarter", "1", "quarter of the depth, 0 at the feed side"),
     Coordinate("pore_radius", "nm", "radius of an inscribed sphere"),
     Coordinate("particle_diameter", "nm", "diameter of a particle"),
     Coordinate("pore", "1", "number of the pore"),
     Coordinate("throat", "1", "number of the throat"),
     Coordinate("end", "1", "end of the throat"),
+    *size_variables.COORDINATES,
 )
 
 
@@ -266,6 +269,7 @@ REPLICATE_TABLES: Mapping[str, TableSchema] = {
                 ),
             ),
         ),
+        *(_table(*size_table) for size_table in size_variables.TABLES),
         _table(
             "flow", "speed of the flow in the middle section",
             (
@@ -319,19 +323,45 @@ DIFFERENCE_TABLE = _table(
         if not v.dims and v.name != "percolates"
     ),
 )  # fmt: skip
+_PROPERTY = ("property",)
+COMPARISON_TABLE = _table(
+    "comparison",
+    "differences of the single properties from the reference, with intervals and p-values",
+    (
+        Variable(
+            "difference", _PROPERTY, "f8", "1",
+            "relative difference from the reference: of the best matches, or of the means of independent searches",
+            nullable=True,
+        ),
+        Variable("difference_low", _PROPERTY, "f8", "1", "low end of its 90 % interval", nullable=True),
+        Variable("difference_high", _PROPERTY, "f8", "1", "high end of its 90 % interval", nullable=True),
+        Variable(
+            "p_value", _PROPERTY, "f8", "1",
+            "probability of a difference at least as large between two structures of equal membranes", "Welch 1947",
+            nullable=True,
+        ),
+    ),
+)  # fmt: skip
 NETWORK_TABLE = _table("network_*", "pore network of a replicate", NETWORK)
-REFERENCE_NETWORK_TABLE = _table("reference_network", "pore network of the reference", NETWORK)
+REFERENCE_NETWORK_TABLE = _table("reference_network*", "pore network of the reference", NETWORK)
 SECTION_TABLE = _table("sections", "middle planes of the first replicate; of large volumes every n-th voxel", SECTIONS)
 REFERENCE_SECTION_TABLE = _table("reference_sections", "middle planes of the reference", SECTIONS)
+LOCAL_POROSITY_TABLE = _table("local_porosity_*", "local porosity of a replicate", (size_variables.LOCAL_POROSITY,))
+REFERENCE_LOCAL_POROSITY_TABLE = _table(
+    "reference_local_porosity*", "local porosity of the reference", (size_variables.LOCAL_POROSITY,)
+)
 VELOCITY_IMAGE = _table("velocity_*", "velocities of a replicate", (VELOCITY,))
-REFERENCE_VELOCITY_IMAGE = _table("reference_velocity", "velocities of the reference", (VELOCITY,))
+REFERENCE_VELOCITY_IMAGE = _table("reference_velocity*", "velocities of the reference", (VELOCITY,))
 
 TABLES = (
     *REPLICATE_TABLES.values(),
     *REFERENCE_TABLES.values(),
     DIFFERENCE_TABLE,
+    COMPARISON_TABLE,
     NETWORK_TABLE,
     REFERENCE_NETWORK_TABLE,
+    LOCAL_POROSITY_TABLE,
+    REFERENCE_LOCAL_POROSITY_TABLE,
     SECTION_TABLE,
     REFERENCE_SECTION_TABLE,
     VELOCITY_IMAGE,

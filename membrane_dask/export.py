@@ -1,0 +1,131 @@
+"""Export of a volume, velocity or network of a run to a file that other programs read."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from membrane_dask.engine.run import Run
+from membrane_dask.engine.run_list import find_run
+from membrane_dask.errors import ExportError, nearest
+from membrane_dask.files import disk_errors
+from membrane_dask.io.exported_items import GridItem, Item, NetworkItem
+from membrane_dask.studies.registry import find_kind
+
+
+def export(run: Run | str | Path, to: str | Path, item: str, *, overwrite: bool = False) -> Path:
+    """Write a volume, velocity or network of a run to a file.
+
+    Parameters
+    ----------
+    run : Run, str or Path
+        A run, its directory or its name.
+    to : str or Path
+        The file. Its ending decides the format: ``.vti``, ``.vtk``, ``.tif`` (or ``.tiff``), ``.nii``, ``.nii.gz`` or
+        ``.stl`` for a volume, the same without ``.stl`` for a velocity, ``.vtk`` for a network.
+    item : str
+        For example ``structure-0`` of a reconstruction; ``volume_0``, ``velocity_0``, ``network_0`` or
+        ``reference_network`` of a characterization.
+    overwrite : bool
+        Replace a file that exists.
+
+    Returns
+    -------
+    Path
+        The file. The same item has the same bytes in every export. Lengths are in nm, in NIfTI in micrometres.
+
+    Raises
+    ------
+    ExportError
+        If there is no such item, the format cannot hold it, or the file exists.
+    DataLossError
+        If a file of the run is missing or altered.
+
+    Notes
+    -----
+    Pores of a volume are 0, the solid is 255. Volumes and velocities are read and written slab by slab, so that they
+    need not fit into memory.
+
+    Examples
+    --------
+    >>> md.export("runs/membrane", "velocity.vti", "velocity_0")  # doctest: +SKIP
+    """
+    if not isinstance(run, Run):
+        run = find_run(run)
+    path = Path(to)
+    items = exportable_items(run)
+    if item not in items:
+        problem = f"no item {item!r}; {nearest(item, list(items))}" if item else f"items: {', '.join(items) or 'none'}"
+        raise ExportError(f"{run.name}: {problem}; for example --item {next(iter(items), 'volume_0')}")
+    if path.exists() and not overwrite:
+        raise ExportError(f"{path} exists; choose another name, or replace it with --overwrite (overwrite=True)")
+    content = items[item]()
+    write = _writer(content, path.name)
+    temporary = path.with_name(f".{socket.gethostname()}.{os.getpid()}.{path.name}")
+    with disk_errors(path):
+        try:
+            write(temporary)
+            temporary.replace(path)
+        except ValueError as error:
+            raise ExportError(f"{item} cannot be written to {path.name}: {error}") from error
+        finally:
+            temporary.unlink(missing_ok=True)
+    return path
+
+
+def exportable_items(run: Run) -> dict[str, Callable[[], Item]]:
+    """Functions that open what of a run can be exported, by name."""
+    items: dict[str, Callable[[], Item]] = {name: partial(_volume, run, name) for name in run.volumes}
+    return items | find_kind(run.kind).export_items(run)
+
+
+def _volume(run: Run, name: str) -> GridItem:
+    """An OME-Zarr volume of a run."""
+    volume = run.volume(name)
+    edge = float(volume.attrs["voxel_size_nm"])
+
+    def read(start: int, stop: int) -> np.ndarray:
+        return np.asarray(volume[start:stop].values)
+
+    return GridItem(
+        "phase", f"{name}: pores 0, solid 255", volume.shape, (edge, edge, edge), np.dtype(np.uint8), read,
+        chunk=volume.data.chunksize[0],
+    )  # fmt: skip
+
+
+def _writer(item: Item, name: str) -> Callable[[Path], Any]:
+    """Function that writes an item to a path, by the ending of a file name."""
+    from membrane_dask import __version__
+    from membrane_dask.io import grid_files, network_files, surface_files
+
+    ending = next((e for e in (".nii.gz", *_GRIDS) if name.lower().endswith(e)), Path(name).suffix.lower())
+    if isinstance(item, NetworkItem):
+        if ending != ".vtk":
+            raise ExportError(f"a network is written to .vtk (got {name!r})")
+        title = f"{item.description}; lengths in nm"
+        return lambda path: network_files.write_poly_data(
+            path, title, item.position, item.throat_conns, item.pores, item.throats
+        )
+    writers: dict[str, Callable[[Path], None]] = {
+        ".vti": partial(grid_files.write_vti, item),
+        ".vtk": partial(grid_files.write_legacy_vtk, item),
+        ".tif": partial(grid_files.write_tiff, item, software=f"membrane-dask {__version__}"),
+        ".nii": partial(grid_files.write_nifti, item),
+        ".stl": partial(surface_files.write_stl, item),
+    }
+    writers |= {".tiff": writers[".tif"], ".nii.gz": writers[".nii"]}
+    valid = [e for e in _GRIDS if e != ".stl" or not item.is_vector]
+    if ending not in valid:
+        what = "a velocity" if item.is_vector else "a volume"
+        raise ExportError(f"{what} is written to {', '.join(valid)} (got {name!r})")
+    return writers[ending]
+
+
+#: Endings of files of fields on voxels.
+_GRIDS = (".vti", ".vtk", ".tif", ".tiff", ".nii", ".nii.gz", ".stl")

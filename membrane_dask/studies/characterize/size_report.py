@@ -1,0 +1,244 @@
+"""Sections of a report on size distributions, their percentiles, and the representative volume."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from membrane_dask.physics.imaging.representative_volume import COVERAGE, TOLERANCE
+from membrane_dask.physics.reconstruction.replicate_interval import MIN_REPLICATES, replicate_interval
+from membrane_dask.report.page import STYLE, Grid, Section, picture
+from membrane_dask.studies.characterize.curve_report import (
+    REFERENCE_COLOR,
+    REPLICATE_COLOR,
+    groups_of,
+    plot_cumulative,
+    plot_rows,
+)
+from membrane_dask.studies.characterize.property_intervals import CONFIDENCE, are_independent_searches
+
+#: Colours of the quarters of the depth, from the feed side on.
+_QUARTERS = ("#fdae61", "#d7591f", "#9c2f6d", "#3b1c6e")
+_BOX_COLORS = {"cube": "#1f5fa8", "column": "#c4763a"}
+
+Groups = Mapping[str, xr.Dataset]
+
+
+def size_sections(groups: Groups) -> list[Section]:
+    """Size distributions and the representative volume; none for runs of versions without these tables."""
+    if "size_distributions" not in groups or not np.isfinite(groups["size_percentiles"].pore_diameter).any():
+        return []
+    return [_distributions(groups), _representative_volume(groups)]
+
+
+def _distributions(groups: Groups) -> Section:
+    """Densities and cumulative distributions of pores, bodies and throats, and a table of percentiles."""
+    kinds = {"pore": "pores (local thickness)", "body": "pore bodies", "throat": "throats"}
+    styles = {"number": "--", "size": "-"}
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(9, 4.8), layout="constrained")
+        axes = figure.subplots(2, 3, sharex=True, sharey="row")
+        for column, (kind, title) in enumerate(kinds.items()):
+            for table, color in groups_of(groups, "size_distributions"):
+                for weight, style in styles.items():
+                    if kind == "pore" and weight == "number":
+                        continue
+                    density, cumulative = (table[f"{kind}_{name}"] for name in ("density", "cumulative_fraction"))
+                    if kind != "pore":
+                        density, cumulative = density.sel(weight=weight), cumulative.sel(weight=weight)
+                    plot_rows(axes[0, column], density, "diameter", color, style)
+                    plot_cumulative(axes[1, column], cumulative, _interval_ends(table), color, style)
+            axes[0, column].set_title(title)
+            axes[1, column].set_xlabel("diameter [nm]")
+        low, high = _range(groups)
+        axes[0, 0].set(ylabel="density dF/d(ln d)", xscale="log", xlim=(low, high), ylim=(0, None))
+        axes[1, 0].set(ylabel="fraction up to d", ylim=(0, 1))
+        _format_log(axes[1, 0])
+        axes[0, 1].plot([], [], color="#666", label="by volume")
+        axes[0, 1].plot([], [], "--", color="#666", label="by number")
+        axes[0, 1].legend()
+        axes[0, 2].plot([], [], color="#666", label="by area")
+        axes[0, 2].plot([], [], "--", color="#666", label="by number")
+        axes[0, 2].legend()
+        if "reference_size_distributions" in groups:
+            axes[0, 0].plot([], [], color=REPLICATE_COLOR, label="replicates")
+            axes[0, 0].plot([], [], color=REFERENCE_COLOR, label="reference")
+            axes[0, 0].legend()
+    several = groups["size_distributions"].sizes["replicate"] >= MIN_REPLICATES
+    band = f"; bands are {CONFIDENCE:.0%} intervals of the diameter at each fraction" if several else ""
+    caption = (
+        "Size distributions as densities of the logarithm of the diameter, whose areas are 1, and cumulative; "
+        f"diameters of bodies and throats are those of spheres and circles of equal size{band}."
+    )
+    return Section("Size distributions", "", [picture(figure, caption, caption), _percentile_grid(groups)])
+
+
+def _interval_ends(table: xr.Dataset) -> np.ndarray:
+    """Upper ends of the intervals of diameters, which have equal ratios."""
+    middles = table.diameter.values
+    ratio = middles[1] / middles[0] if len(middles) > 1 else 2**0.25
+    return np.asarray(middles * np.sqrt(ratio))
+
+
+def _percentile_grid(groups: Groups) -> Grid:
+    rows = []
+    entries: list[tuple[str, str | None, str]] = [("pore_diameter", None, "pores (local thickness), by volume")]
+    for kind, size in (("body", "volume"), ("throat", "area")):
+        name = "pore bodies" if kind == "body" else "throats"
+        entries += [
+            (f"{kind}_diameter", "number", f"{name}, by number"),
+            (f"{kind}_diameter", "size", f"{name}, by {size}"),
+        ]
+    tables = [("", groups["size_percentiles"])]
+    if "reference_size_percentiles" in groups:
+        tables.append(("reference: ", groups["reference_size_percentiles"]))
+    for variable, weight, label in entries:
+        for prefix, table in tables:
+            values = table[variable] if weight is None else table[variable].sel(weight=weight)
+            rows.append([prefix + label, *(_with_interval(values.sel(percentile=p)) for p in values.percentile.values)])
+    percentiles = [f"d{p:g} [nm]" for p in groups["size_percentiles"].percentile.values]
+    return Grid(["diameters", *percentiles], rows)
+
+
+def _with_interval(values: xr.DataArray) -> str:
+    """A value, with its interval from three replicates on."""
+    if "replicate" not in values.dims:
+        return f"{float(values):.4g}"
+    value = float(values.mean("replicate") if are_independent_searches(values) else values.isel(replicate=0))
+    low, high = (float(end) for end in replicate_interval(values, CONFIDENCE))
+    return f"{value:.4g} [{low:.4g}, {high:.4g}]" if np.isfinite(low) else f"{value:.4g}"
+
+
+def _range(groups: Groups) -> tuple[float, float]:
+    """Diameters between which 99.9 % of every distribution are."""
+    low, high = [], []
+    for table, _ in groups_of(groups, "size_distributions"):
+        for name in ("pore", "body", "throat"):
+            cumulative = table[f"{name}_cumulative_fraction"]
+            inside = ((cumulative > 1e-3) & (cumulative < 1 - 1e-3)).any(
+                [d for d in cumulative.dims if d != "diameter"]
+            )
+            if inside.any():
+                low.append(float(table.diameter[inside][0]))
+                high.append(float(table.diameter[inside][-1]))
+    return (min(low) / 1.2, max(high) * 1.4) if low else (1.0, 10.0)
+
+
+def _format_log(axis: Axes) -> None:
+    """Plain numbers on a logarithmic axis of diameters."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_formatter(NullFormatter())
+
+
+def network_statistics(groups: Groups) -> Section:
+    """Bodies and throats by quarter of the depth, and coordination numbers."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(9, 2.9), layout="constrained")
+        axes = figure.subplots(1, 3)
+        if "size_distributions" in groups:
+            first = groups["size_distributions"].isel(replicate=0).sel(weight="number")
+            for axis, (kind, title) in zip(axes, (("body", "pore bodies"), ("throat", "throats")), strict=False):
+                for quarter, color in enumerate(_QUARTERS):
+                    values = first[f"quarter_{kind}_density"].isel(quarter=quarter)
+                    axis.plot(values.diameter, values, color=color, lw=1.4, label=f"quarter {quarter + 1}")
+                axis.set(title=title, xlabel="diameter [nm]", xscale="log", xlim=_range(groups), ylim=(0, None))
+                _format_log(axis)
+            axes[0].set_ylabel("density dF/d(ln d), by number")
+            axes[0].legend(loc="upper left")
+        _coordination(axes[2], groups)
+    caption = (
+        "Bodies and throats of replicate 0 in each quarter of the depth, from the feed side, and the coordination "
+        "numbers of every network" + ("; reference in black." if "reference_properties" in groups else ".")
+    )
+    return Section("Network statistics", "", [picture(figure, caption, caption)])
+
+
+def _coordination(axis: Axes, groups: Groups) -> None:
+    """Histograms of the coordination numbers of all networks."""
+    networks = {name: table for name, table in groups.items() if "coordination_number" in table}
+    pooled = np.concatenate([table.coordination_number.values for table in networks.values()])
+    if not len(pooled):
+        return
+    bins = np.arange(-0.5, max(np.quantile(pooled, 0.995), 1) + 1)
+    for name, table in networks.items():
+        counts, edges = np.histogram(table.coordination_number.values, bins)
+        is_reference = name.startswith("reference")
+        color, width = (REFERENCE_COLOR, 1.4) if is_reference else (REPLICATE_COLOR, 1.1)
+        axis.stairs(counts / max(counts.sum(), 1), edges, color=color, lw=width)
+    axis.set(title="coordination number", xlabel="throats per pore", ylabel="fraction of the pores")
+
+
+def _representative_volume(groups: Groups) -> Section:
+    """Scatter between planes and between boxes."""
+    table, properties = (groups[name].isel(replicate=0) for name in ("representative_volume", "properties"))
+    smallest = min(float(properties.pore_radius_mean), float(table.box_edge.max()))  # others show single pores
+    means = {"porosity": float(properties.porosity), "pore_radius": float(properties.pore_radius_mean)}
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(9, 3.1), layout="constrained")
+        axes = figure.subplots(1, 3)
+        _planes(axes[0], groups)
+        for axis, name, label in zip(
+            axes[1:], ("porosity", "pore_radius"), ("porosity", "mean pore radius [nm]"), strict=True
+        ):
+            for box, color in _BOX_COLORS.items():
+                row = table.sel(box=box)
+                row = row.isel(box_edge=((row.n_boxes > 0) & (row.box_edge >= smallest)).values)
+                axis.fill_between(row.box_edge, row[f"{name}_low"], row[f"{name}_high"], color=color, alpha=0.18, lw=0)
+                axis.plot(row.box_edge, row[f"{name}_mean"], "o-", ms=3, color=color, lw=1.2, label=f"{box}s")
+            for sign in (-1, 1):
+                axis.axhline(means[name] * (1 + sign * TOLERANCE), color="#666", lw=0.7, ls=":")
+            axis.set(xlabel="edge of the box [nm]", ylabel=label, xscale="log")
+            _format_log(axis)
+        axes[1].legend()
+    caption = (
+        "Porosity of the planes perpendicular to each axis; porosity and pore radius in boxes of replicate 0: mean and "
+        f"the range of {COVERAGE:.0%} of the boxes, for cubes and for columns over the whole depth; dotted: "
+        f"{TOLERANCE:.0%} below and above the value of the whole volume."
+    )
+    return Section("Representative volume", _representative_text(table, groups), [picture(figure, caption, caption)])
+
+
+def _planes(axis: Axes, groups: Groups) -> None:
+    """Porosity of every plane along each axis, over the relative position."""
+    profiles, planes = groups["profiles"].isel(replicate=0), groups["planes"].isel(replicate=0)
+    for label, values, color in (
+        ("z (depth)", profiles.porosity, "#111111"), ("y", planes.porosity_y, "#4f8f4f"),
+        ("x", planes.porosity_x, "#c4763a"),
+    ):  # fmt: skip
+        position = (np.arange(values.size) + 0.5) / values.size
+        axis.plot(position, values, color=color, lw=1.0, label=label)
+    axis.set(xlabel="position over the extent", ylabel="porosity of the plane", xlim=(0, 1), ylim=(0, None))
+    axis.legend(ncols=3, handlelength=1.2, columnspacing=1.0)
+
+
+def _representative_text(table: xr.Dataset, groups: Groups) -> str:
+    """Sizes of representative boxes, compared with the volume."""
+    deviation = groups["planes"].porosity_deviation.isel(replicate=0).values
+    mean = float(groups["properties"].porosity.isel(replicate=0))
+    text = ""
+    if mean > 0:
+        z, y, x = (f"{value / mean:.0%}" for value in deviation)
+        text += f"The porosity of planes has a standard deviation of {z} along z, {y} along y and {x} along x. "
+    extent: Any = groups["network_0"].extent.values if "network_0" in groups else None
+    for box, phrase in (("cube", "A cube"), ("column", "A column over the whole depth")):
+        edges = {name: float(table[f"representative_edge_{name}"].sel(box=box)) for name in ("porosity", "pore_radius")}
+        extrapolated = {name: edge for name, edge in edges.items() if np.isfinite(edge)}
+        if extrapolated:
+            phrases = [f"{edge:.3g} nm for the {name.replace('_', ' ')}" for name, edge in extrapolated.items()]
+            text += (
+                f"{phrase} represents the structure within {TOLERANCE:.0%} ({COVERAGE:.0%} of the boxes) from an edge "
+                f"of {' and '.join(phrases)}. "
+            )
+            limits = None if extent is None else min(extent) if box == "cube" else min(extent[1:])
+            if limits is not None and max(extrapolated.values()) > limits:
+                text += f"The volume, with an edge of {limits:.3g} nm, is smaller. "
+    return text.strip()
