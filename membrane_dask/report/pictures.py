@@ -26,7 +26,7 @@ _MAX_CELLS, _MAX_VOXELS = 160, 1 << 23
 #: Pores of a network in a picture; of a larger one a part is drawn.
 _MAX_PORES = 3000
 #: Streamlines in a picture.
-_LINES = 90
+_LINES = 80
 _PORE_COLORS, _SPEED_COLORS, _THROAT_COLOR = "viridis", "plasma", (0.74, 0.74, 0.77)
 
 
@@ -157,10 +157,11 @@ def draw_streamlines(axis: Axes, velocity: GridItem) -> None:
     scene = Scene(extent)
     lines = streamlines(field, velocity.spacing_nm, _LINES)
     speeds = 1e3 * np.concatenate([speed for _, speed in lines]) if lines else np.ones(2)
-    norm = LogNorm(*np.quantile(speeds, [0.05, 0.98])) if lines else Normalize()
+    slow, fast = np.quantile(speeds, [0.05, 0.98])
+    norm = LogNorm(max(slow, fast / 200), fast) if 0 < slow < fast else Normalize(0.9 * fast, 1.1 * fast)
     for points, speed in lines:
-        # Two steps, of half a voxel each, are a tube.
-        ends = np.unique(np.append(np.arange(0, len(points), 2), len(points) - 1))
+        # Three steps, of half a voxel each, are a tube.
+        ends = np.unique(np.append(np.arange(0, len(points), 3), len(points) - 1))
         colors = mpl.colormaps[_SPEED_COLORS](norm(1e3 * speed[ends[:-1]]))[:, :3]
         radii = np.full(len(ends) - 1, 0.0045 * scene.size)
         scene.add_spheres(points[ends[:-1]], radii, colors)

@@ -152,6 +152,8 @@ class Scene:
             hit_depths.append(depth[hit] + step * back)
             remains = ~hit & (depth > leave[active])
             active, depth, value = active[remains], depth[remains], following[remains]
+        if not hits:
+            return
         rays, depths = np.concatenate(hits), np.concatenate(hit_depths)
         position = ((base[rays] + depths[:, np.newaxis] * self.view[2]) / spacing - 0.5).T
         gradient = np.empty((len(rays), 3))
