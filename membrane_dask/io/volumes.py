@@ -27,7 +27,14 @@ _INSPECTED_VOXELS = 1 << 24
 #: Different values up to which those of further planes are counted, and values that a message lists.
 _MAX_VALUES, _LISTED = 256, 6
 
-Pores = Literal["dark", "bright"] | int
+Pores = Literal["dark", "bright"] | int | tuple[int, ...]
+
+
+def _labels(pores: Pores) -> tuple[int, ...]:
+    """Labels of the pores; none where they are the dark or the bright phase."""
+    if isinstance(pores, str):
+        return ()
+    return pores if isinstance(pores, tuple) else (pores,)
 
 
 @dataclass(frozen=True)
@@ -46,8 +53,8 @@ class VolumeSource:
         Which metadata hold it, or why it is unknown.
     edges : VoxelEdges
         What the file states about the edges along ``z, y, x``.
-    pores : {"dark", "bright"} or int
-        Which of the two values the pores have, or the value of the pores in a volume of many labels.
+    pores : {"dark", "bright"}, int or tuple of int
+        Which of the two values the pores have, or the labels of the pores in a volume of many labels.
     grey : mapping, optional
         Segmentation of a grey volume: arguments of :func:`membrane_dask.io.segmentation.segment_window`.
     options : ReadOptions
@@ -121,8 +128,9 @@ class VolumeSource:
             assert self.pores in ("dark", "bright")
             return segment_window(array, where, pores=self.pores, **self.grey)
         values = np.asarray(array[where])
-        if isinstance(self.pores, int) and not isinstance(self.pores, bool):
-            return np.asarray(values == self.pores)
+        labels = _labels(self.pores)
+        if labels:
+            return np.asarray(values == labels[0] if len(labels) == 1 else np.isin(values, labels))
         low, high = _phase_values(self.path, self.options, self.axis)
         pore, solid = (low, high) if self.pores == "dark" else (high, low)
         is_pore = values == pore
@@ -159,7 +167,7 @@ def open_volume_source(
         If it cannot be read, has missing chunks, is not three-dimensional, has voxels that are not cubes, or holds
         values that do not identify pores and solid.
     """
-    options = replace(options or ReadOptions(), labels=isinstance(pores, int))
+    options = replace(options or ReadOptions(), labels=not isinstance(pores, str))
     try:
         volume = oriented(open_volume_file(path, options), axis)
         array = volume.array
@@ -177,8 +185,9 @@ def open_volume_source(
         if isinstance(stored, ZarrVolume | ImageFolder | TiffPages):
             stored.require_complete()
         values = _values(str(path), options, axis)
-        if isinstance(pores, int) and grey is None and pores not in values.counts:
-            raise VolumeError(f"{path.name} holds {values.listed()}, but no {pores} (pores)")
+        for label in _labels(pores):
+            if label not in values.counts and grey is None:
+                raise VolumeError(f"{path.name} holds {values.listed()}, but no {label} (pores)")
         databars = databar_remarks(stored)
         message = values.invalid_phases() if isinstance(pores, str) and grey is None else ""
     except VolumeError:
@@ -272,12 +281,10 @@ class _Values:
             side = "up to" if pores == "dark" else "from"
             span = f"{min(numbers):g} to {max(numbers):g} in sampled planes" if numbers else "not numbers"
             return f"{span}; pores are {side} {grey.get('threshold', 0.0):g}"
-        pore = pores if isinstance(pores, int) else self._pore(pores)
-        return f"{self.listed()}; pores are {pore:g}"
-
-    def _pore(self, pores: str) -> Any:
-        assert self.phases
-        return self.phases[0] if pores == "dark" else self.phases[1]
+        labels: tuple[Any, ...] = _labels(pores)
+        if self.phases and not labels:
+            labels = self.phases[:1] if pores == "dark" else self.phases[1:]
+        return f"{self.listed()}; pores are {', '.join(f'{label:g}' for label in labels)}"
 
     def _is_nan(self) -> bool:
         return any(value != value for value in self.counts)

@@ -85,6 +85,9 @@ def test_selection_of_the_pore_phase(tmp_path):
     with pytest.raises(ValueError, match=r"more than two values: 85 \(.*\), 170 \(.*\), 255 \(0\.3%\).*pores: 85"):
         open_volume_source(tmp_path / "labels.npy")
     np.testing.assert_array_equal(open_volume_source(tmp_path / "labels.npy", 85).read(WHERE), labels[WHERE] == 85)
+    both = open_volume_source(tmp_path / "labels.npy", (85, 255))
+    np.testing.assert_array_equal(both.read(WHERE), labels[WHERE] != 170)
+    assert dict(both.remarks)["values"].endswith("pores are 85, 255")
 
 
 def test_a_grey_volume_is_segmented(tmp_path):

@@ -18,6 +18,7 @@ from membrane_dask.quantities import (
     Temperature,
     Viscosity,
     Whole,
+    as_tuple,
     list_as_tuple,
 )
 
@@ -229,8 +230,12 @@ class CharacterizeStudy(BaseStudy):
         "edge length of a voxel, for example 3 nm; default from the file, required where the file has none",
         unit="nm, um, ...",
     )
-    pores: Literal["dark", "bright"] | Whole = parameter(
-        "dark", "pores are the lower (dark) or the higher (bright) of two values, or a label such as 85", unit=""
+    pores: (
+        Literal["dark", "bright"] | Whole | Annotated[tuple[Whole, ...], BeforeValidator(as_tuple), Field(min_length=1)]
+    ) = parameter(
+        "dark",
+        "pores are the lower (dark) or the higher (bright) of two values, or a label such as 85, or several",
+        unit="",
     )
     axis: Axis = parameter(
         "z",
