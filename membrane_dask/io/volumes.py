@@ -26,6 +26,8 @@ from membrane_dask.io.zarr_chunks import MissingChunkError, ZarrVolume
 _INSPECTED_VOXELS = 1 << 24
 #: Different values up to which those of further planes are counted, and values that a message lists.
 _MAX_VALUES, _LISTED = 256, 6
+#: Values of an image of labels; more are grey values.
+_MAX_LABELS = 12
 
 Pores = Literal["dark", "bright"] | int | tuple[int, ...]
 
@@ -264,7 +266,8 @@ class _Values:
     @property
     def example(self) -> str:
         """A value that may be that of the pores."""
-        return f"{min(self.counts):g}" if self.counts and not self._is_nan() else "0"
+        whole = [value for value in self.counts if value == value and value >= 0 and value == int(value)]
+        return f"{min(whole):g}" if whole and len(self.counts) <= _MAX_LABELS else "0"
 
     def invalid_phases(self) -> str:
         """Which values a volume holds that is not segmented into two phases; empty if it is."""
@@ -272,6 +275,8 @@ class _Values:
             return ""
         if self._is_nan():
             return "values that are not numbers"
+        if len(self.counts) > _MAX_LABELS:
+            return f"grey values from {min(self.counts):g} to {max(self.counts):g} in sampled planes"
         return f"more than two values: {self.listed()}" if len(self.counts) > 1 else f"nothing but {self.listed()}"
 
     def described(self, pores: Pores, grey: Mapping[str, float] | None) -> str:
