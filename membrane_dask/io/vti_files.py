@@ -20,6 +20,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from membrane_dask.files import require_regular
+from membrane_dask.io.image_metadata import UNITS
 from membrane_dask.io.raster_files import MAX_DECODED, check_decoded_size
 from membrane_dask.io.volume_file import ReadOptions, VolumeError, VolumeFile, VoxelEdges, select_dataset
 from membrane_dask.plain_text import printable_line
@@ -70,9 +71,21 @@ def open_vti_volume(path: Path, options: ReadOptions) -> VolumeFile:
     if len(spacing) != 3:
         raise VolumeError(f"{path.name} has the spacing {spacing}; three numbers are needed")
     edges = tuple(reversed(spacing))
-    source = f"a VTK image states no unit with its spacing of {' x '.join(f'{edge:g}' for edge in edges)}"
     text = f"VTK image, array {name!r}, {array.dtype}"
+    if scale := UNITS.get(_length_unit(grid)):
+        stated = VoxelEdges(tuple(scale * edge for edge in edges), "Spacing and length_unit of the VTK image")
+        return VolumeFile(array, stated, (("file", text),))
+    source = f"a VTK image states no unit with its spacing of {' x '.join(f'{edge:g}' for edge in edges)}"
     return VolumeFile(array, VoxelEdges.unknown(source, edges), (("file", text),))
+
+
+def _length_unit(grid: ElementTree.Element) -> str:
+    """Unit of the spacing in files of :func:`membrane_dask.io.grid_files.write_vti`; empty in others."""
+    for element in grid.iterfind("FieldData/Array"):
+        if element.get("Name") == "length_unit" and element.get("format") == "ascii":
+            codes = (element.text or "").split()[:20]
+            return "".join(chr(int(code)) for code in codes if code.isdecimal() and 0 < int(code) < 128)
+    return ""
 
 
 def _parsed(path: Path) -> tuple[ElementTree.Element, int | None]:

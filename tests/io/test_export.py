@@ -68,6 +68,10 @@ def test_vti(tmp_path, phase, velocity):
     assert image.attrib == {"WholeExtent": "0 4 0 5 0 7", "Origin": "0 0 0", "Spacing": "5.0 3.0 2.0"}
     np.testing.assert_array_equal(np.frombuffer(data, np.uint8).reshape(7, 5, 4), phase)
     assert (text_of(root, "length_unit"), text_of(root, "description")) == ("nm", "pores 0, solid 255")
+    grid_files.write_vti(grid(phase, (3.0, 3.0, 3.0)), tmp_path / "cubes.vti")
+    volume = open_volume_source(tmp_path / "cubes.vti")
+    assert volume.voxel_nm == 3
+    np.testing.assert_array_equal(volume.read((slice(0, 7), slice(0, 5), slice(0, 4))), phase == 0)
     grid_files.write_vti(grid(velocity), tmp_path / "v.vti")
     root, data = appended(tmp_path / "v.vti")
     assert next(root.iter("DataArray")).attrib["NumberOfComponents"] == "3"

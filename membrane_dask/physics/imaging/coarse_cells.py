@@ -44,7 +44,8 @@ class CellSums:
 
     def add(self, voxels: np.ndarray, pores: int, radius: int) -> None:
         """Add to the cell of every voxel of the block that is set, ``(z, y, x)`` bool."""
-        _add_to_cells(self.pores, self.radii, voxels, *self._indices, pores, radius)
+        z, y, x = self._indices
+        _add_to_cells(self.pores, self.radii, voxels, z, y, x, pores, radius)
 
 
 @kernel
