@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from membrane_dask.files import require_regular
-from membrane_dask.io.image_metadata import UNITS
+from membrane_dask.io.image_metadata import nanometres
 from membrane_dask.io.raster_files import MAX_DECODED, check_decoded_size
 from membrane_dask.io.volume_file import ReadOptions, VolumeError, VolumeFile, VoxelEdges, select_dataset
 from membrane_dask.plain_text import printable_line
@@ -72,7 +72,7 @@ def open_vti_volume(path: Path, options: ReadOptions) -> VolumeFile:
         raise VolumeError(f"{path.name} has the spacing {spacing}; three numbers are needed")
     edges = tuple(reversed(spacing))
     text = f"VTK image, array {name!r}, {array.dtype}"
-    if scale := UNITS.get(_length_unit(grid)):
+    if scale := nanometres(_length_unit(grid)):
         stated = VoxelEdges(tuple(scale * edge for edge in edges), "Spacing and length_unit of the VTK image")
         return VolumeFile(array, stated, (("file", text),))
     source = f"a VTK image states no unit with its spacing of {' x '.join(f'{edge:g}' for edge in edges)}"
