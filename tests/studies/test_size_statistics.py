@@ -9,7 +9,7 @@ import pytest
 import membrane_dask as md
 from membrane_dask.physics.analytic_problems import GradedMembrane
 from membrane_dask.physics.imaging.blocks import Block
-from membrane_dask.physics.imaging.coarse_cells import CellSums, add_window, cell_counts, cell_edge, cell_volumes
+from membrane_dask.physics.imaging.coarse_cells import add_window, cell_counts, cell_edge, cell_sums, cell_volumes
 from membrane_dask.physics.imaging.local_thickness import pore_radii
 from membrane_dask.physics.imaging.representative_volume import box_edges, box_statistics, tile
 from membrane_dask.studies.characterize.size_statistics import (
@@ -80,10 +80,11 @@ def test_cells_of_blocks_add_up():
     total = np.zeros(cell_counts(shape, edge), np.int64)
     for z in ((0, 73), (73, 170)):
         for x in ((0, 20), (20, 41)):
-            cells = CellSums(Block((z[0], 0, x[0]), (z[1], 30, x[1]), 0, shape), edge)
-            cells.add(pores[z[0] : z[1], :, x[0] : x[1]], 1, 3)
-            add_window(total, cells.pores, cells.first)
-            assert (cells.radii == 3 * cells.pores).all()
+            block = Block((z[0], 0, x[0]), (z[1], 30, x[1]), 0, shape)
+            radii = 3 * pores[z[0] : z[1], :, x[0] : x[1]].astype(np.uint16)
+            first, counts, sums = cell_sums(radii, block, edge)
+            add_window(total, counts, first)
+            assert (sums == 3 * counts).all()
     padded = np.pad(pores, [(0, -n % edge) for n in shape])
     expected = padded.reshape(85, 2, 15, 2, 21, 2).sum(axis=(1, 3, 5))
     np.testing.assert_array_equal(total, expected)

@@ -18,53 +18,44 @@ def cell_edge(shape: Sequence[int]) -> int:
     return max(1, -(-max(shape) // MAX_CELLS))
 
 
-class CellSums:
+def cell_sums(radii: np.ndarray, block: Block, edge: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pore voxels and the sum of their radii in the cells that a block overlaps.
 
     Parameters
     ----------
+    radii : (z, y, x) ndarray of uint16
+        Radius of every voxel of the block, 0 in the solid.
     block : Block
         Its start and stop count.
     edge : int
         Edge of a cell, in voxels; cells start at the first voxel of the volume.
 
-    Attributes
-    ----------
+    Returns
+    -------
     first : (3,) ndarray of int64
         Index of the first of these cells in the volume.
-    pores, radii : (z, y, x) ndarray of int64
-        Pore voxels of each cell, and the sum of their radii in quarters of a voxel.
+    pores, sums : (z, y, x) ndarray of int64
+        Pore voxels of each cell, and the sum of their radii.
     """
-
-    def __init__(self, block: Block, edge: int) -> None:
-        start, stop = np.array(block.start, np.int64), np.array(block.stop, np.int64)
-        self.first = start // edge
-        self.pores, self.radii = (np.zeros(-(-stop // edge) - self.first, np.int64) for _ in range(2))
-        self._indices = [np.arange(a, b) // edge - first for a, b, first in zip(start, stop, self.first, strict=True)]
-
-    def add(self, voxels: np.ndarray, pores: int, radius: int) -> None:
-        """Add to the cell of every voxel of the block that is set, ``(z, y, x)`` bool."""
-        z, y, x = self._indices
-        _add_to_cells(self.pores, self.radii, voxels, z, y, x, pores, radius)
+    start, stop = np.array(block.start, np.int64), np.array(block.stop, np.int64)
+    first = start // edge
+    pores, sums = (np.zeros(-(-stop // edge) - first, np.int64) for _ in range(2))
+    z, y, x = (np.arange(a, b) // edge - origin for a, b, origin in zip(start, stop, first, strict=True))
+    _add_to_cells(pores, sums, radii, z, y, x)
+    return first, pores, sums
 
 
 @kernel
 def _add_to_cells(
-    pores: np.ndarray,
-    radii: np.ndarray,
-    voxels: np.ndarray,
-    z_cell: np.ndarray,
-    y_cell: np.ndarray,
-    x_cell: np.ndarray,
-    count: int,
-    radius: int,
+    pores: np.ndarray, sums: np.ndarray, radii: np.ndarray, z_cell: np.ndarray, y_cell: np.ndarray, x_cell: np.ndarray
 ) -> None:
-    for z in range(voxels.shape[0]):
-        for y in range(voxels.shape[1]):
-            for x in range(voxels.shape[2]):
-                if voxels[z, y, x]:
-                    pores[z_cell[z], y_cell[y], x_cell[x]] += count
-                    radii[z_cell[z], y_cell[y], x_cell[x]] += radius
+    for z in range(radii.shape[0]):
+        for y in range(radii.shape[1]):
+            for x in range(radii.shape[2]):
+                radius = radii[z, y, x]
+                if radius:
+                    pores[z_cell[z], y_cell[y], x_cell[x]] += 1
+                    sums[z_cell[z], y_cell[y], x_cell[x]] += radius
 
 
 def add_window(total: np.ndarray, sums: np.ndarray, first: np.ndarray) -> None:

@@ -7,7 +7,6 @@ import math
 import numpy as np
 
 from membrane_dask.physics.imaging.blocks import Block
-from membrane_dask.physics.imaging.coarse_cells import CellSums
 from membrane_dask.physics.imaging.distance import max_squared_distance
 from membrane_dask.physics.imaging.morphology import pack_rows, packed_dilation, unpack_rows
 
@@ -21,7 +20,7 @@ def pore_radii(n: int) -> np.ndarray:
     return np.array(radii[:n])
 
 
-def local_thickness_counts(squares: np.ndarray, block: Block, cells: CellSums | None = None) -> np.ndarray:
+def local_thickness_counts(squares: np.ndarray, block: Block, radii: np.ndarray | None = None) -> np.ndarray:
     """Number of pore voxels of a block that inscribed spheres of each radius cover.
 
     Parameters
@@ -31,9 +30,9 @@ def local_thickness_counts(squares: np.ndarray, block: Block, cells: CellSums | 
         :func:`~membrane_dask.physics.imaging.distance.block_squared_distances`.
     block : Block
         The block and its halo.
-    cells : CellSums, optional
-        Receives the pore voxels of every cell and the sum of their radii. A voxel has the middle of the interval
-        between the largest radius that covers it and the next one.
+    radii : (z, y, x) ndarray of uint16, optional
+        Zeros in the shape of the block; receives the radius of every pore voxel, in quarters of a voxel: the middle of
+        the interval between the largest radius that covers it and the next one.
 
     Returns
     -------
@@ -64,8 +63,8 @@ def local_thickness_counts(squares: np.ndarray, block: Block, cells: CellSums | 
         if reach:
             centres = packed_dilation(centres, square - 1)[reach:-reach, reach:-reach]
         covered = unpack_rows(centres, reach, reach + width)
-        if cells:
-            cells.add(covered, int(not counts), _quarter_voxels(len(counts)))
+        if radii is not None:
+            radii += covered * np.uint16(_quarter_voxels(len(counts)))
         counts.append(covered.reshape(n_z, -1).sum(axis=1, dtype=np.int64))
     while counts and not counts[-1].any():
         counts.pop()

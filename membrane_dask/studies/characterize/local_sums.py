@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from membrane_dask.physics.imaging.blocks import Block
-from membrane_dask.physics.imaging.coarse_cells import CellSums, add_window, cell_counts, cell_edge
+from membrane_dask.physics.imaging.coarse_cells import add_window, cell_counts, cell_edge, cell_sums
 from membrane_dask.physics.imaging.local_thickness import local_thickness_counts
 
 #: Arrays of :class:`LocalSums` in the unit of the network.
@@ -30,17 +30,17 @@ def block_sums(squares: np.ndarray, block: Block) -> dict[str, np.ndarray]:
         ``thickness_counts`` of :func:`~membrane_dask.physics.imaging.local_thickness.local_thickness_counts`, and what
         :class:`LocalSums` adds up.
     """
-    cells = CellSums(block, cell_edge(block.shape))
-    counts = local_thickness_counts(squares, block, cells)
-    pores = block.crop(squares, 0, "constant") > 0
+    radii = np.zeros([b - a for a, b in zip(block.start, block.stop, strict=True)], np.uint16)
+    counts = local_thickness_counts(squares, block, radii)
+    first, pores, sums = cell_sums(radii, block, cell_edge(block.shape))
     return {
         "thickness_counts": counts,
-        "cell_first": cells.first,
-        "cell_pores": cells.pores.astype(np.uint32),
-        "cell_radii": cells.radii.astype(np.uint32),
+        "cell_first": first,
+        "cell_pores": pores.astype(np.uint32),
+        "cell_radii": sums.astype(np.uint32),
         "corner": np.array(block.start),
-        "plane_pores_y": np.count_nonzero(pores, axis=(0, 2)),
-        "plane_pores_x": np.count_nonzero(pores, axis=(0, 1)),
+        "plane_pores_y": np.count_nonzero(radii, axis=(0, 2)),
+        "plane_pores_x": np.count_nonzero(radii, axis=(0, 1)),
     }
 
 
