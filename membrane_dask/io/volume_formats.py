@@ -86,32 +86,22 @@ def oriented(volume: VolumeFile, axis: str) -> VolumeFile:
     axis : str
         Axis of the file along which the depth runs, ``z``, ``y`` or ``x``, the others keep their order; or three of
         them, those along depth, height and width. ``-`` in front of it where the feed side is at its end.
-
-    Raises
-    ------
-    VolumeError
-        If the array has not three axes.
     """
     if len(volume.array.shape) != 3:
         return volume  # refused in words where its shape is checked
     name = axis.removeprefix("-")
-    names = name if len(name) == 3 else name + "".join(other for other in _canonical(volume.axes) if other != name)
+    names = name if len(name) == 3 else name + "".join(other for other in "zyx" if other != name)
     order = tuple(volume.axes.index(letter) for letter in names)
     reversed_axes = (0,) if axis.startswith("-") else ()
-    if order == (0, 1, 2) and not reversed_axes:
-        return volume
     direction = "against" if reversed_axes else "along"
     text = f"depth {direction} {names[0]} of the file, height along {names[1]}, width along {names[2]}"
     if volume.axes != "zyx":
         text += f"; axes of the file: {', '.join(volume.axes)}"
+    volume = replace(volume, remarks=(*volume.remarks, ("axes", text)))
+    if order == (0, 1, 2) and not reversed_axes:
+        return volume
     return replace(
         volume,
         array=Oriented(volume.array, order, reversed_axes),
         edges=volume.edges.ordered(order),
-        remarks=(*volume.remarks, ("axes", text)),
     )
-
-
-def _canonical(axes: str) -> str:
-    """Names of the axes in the order depth, height, width."""
-    return "zyx" if set(axes) == set("zyx") else axes

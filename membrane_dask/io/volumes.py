@@ -266,7 +266,7 @@ class _Values:
     @property
     def example(self) -> str:
         """A value that may be that of the pores."""
-        whole = [value for value in self.counts if value == value and value >= 0 and value == int(value)]
+        whole = [value for value in self.counts if value >= 0 and float(value).is_integer()]
         return f"{min(whole):g}" if whole and len(self.counts) <= _MAX_LABELS else "0"
 
     def invalid_phases(self) -> str:

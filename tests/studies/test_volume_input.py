@@ -24,7 +24,7 @@ def solid() -> np.ndarray:
 def reference(solid, tmp_path_factory):
     folder = tmp_path_factory.mktemp("reference")
     np.save(folder / "v.npy", solid)
-    (folder / "s.yaml").write_text("kind: characterize\ninput: v.npy\nvoxel_size: 3 nm\n")
+    (folder / "s.yaml").write_text("kind: characterize\ninput: v.npy\nvoxel_size: 3 nm\ntortuosity: false\n")
     return md.run(md.load_study(folder / "s.yaml", cluster=SYNC), folder / "run")
 
 
@@ -42,7 +42,9 @@ def test_any_orientation_and_format_has_the_same_results(solid, reference, value
     tifffile.imwrite(tmp_path / "v.tif", np.moveaxis(grey[::-1], 0, 1), compression="lzw", photometric="minisblack")
     scipy.io.savemat(tmp_path / "v.mat", {"volume": np.moveaxis(grey, 0, 2)}, do_compression=True)
     grey.T.tofile(tmp_path / "v.raw")
-    (tmp_path / "s.yaml").write_text(f"kind: characterize\nvoxel_size: 3 nm\nblock_size: 32\n{settings}\n")
+    (tmp_path / "s.yaml").write_text(
+        f"kind: characterize\nvoxel_size: 3 nm\nblock_size: 32\ntortuosity: false\n{settings}\n"
+    )
     run = md.run(md.load_study(tmp_path / "s.yaml", cluster=SYNC), tmp_path / "run")
     assert values_of(run) == values_of(reference)
 
