@@ -106,6 +106,14 @@ class VolumeSource:
         whole = (slice(0, stored.shape[1]), slice(0, stored.shape[2]))
         return float(np.mean([self._pores(stored, (slice(z, z + 1), *whole)).mean() for z in planes]))
 
+    @property
+    def resident_bytes(self) -> int:
+        """Bytes of the volume that every process holds which reads it: those of files that are decoded as a whole."""
+        array = self._array
+        while not isinstance(array, np.ndarray) and hasattr(array, "array"):
+            array = array.array
+        return int(array.nbytes) if isinstance(array, np.ndarray) and not isinstance(array, np.memmap) else 0
+
     def middle_section(self, axis: int, step: int) -> np.ndarray:
         """Pores in the middle plane across an axis, every ``step``-th voxel along the other two axes.
 

@@ -16,6 +16,8 @@ from membrane_dask.io.zarr_files import ChunkFiles
 #: Offset and length of an empty chunk in the index of a shard.
 _EMPTY = np.iinfo(np.uint64).max
 
+#: Bytes of a chunk's file beyond its values, for headers and indices.
+_OVERHEAD = 10_000_000
 #: Missing chunks that are counted.
 _MAX_MISSING = 1000
 
@@ -59,8 +61,9 @@ class ZarrVolume:
         where = where if isinstance(where, tuple) else (where,)
         where = (0,) * (self.array.ndim - len(self.shape)) + where
         coords = list(itertools.product(*self._touched(where)))
+        sizes = [self._size(each) for each in coords]
         if not self.fill:
-            self._refuse([name for each in coords for name in self._missing(each, self._size(each))])
+            self._refuse([name for each, size in zip(coords, sizes, strict=True) for name in self._missing(each, size)])
         try:
             return np.asarray(self.array[where])
         except MissingChunkError:
@@ -100,7 +103,17 @@ class ZarrVolume:
         return f"{self.array.path}/{self.array.metadata.encode_chunk_key(coords)}".lstrip("/")
 
     def _size(self, coords: Coords) -> int | None:
-        return self.files.size(self._name(coords))
+        size = self.files.size(self._name(coords))
+        if size and size > self._max_size:
+            raise MissingChunkError(
+                f"its chunk {self._name(coords)} has {size:,} bytes, more than its values need: it is damaged"
+            )
+        return size
+
+    @property
+    def _max_size(self) -> int:
+        """Bytes that a file of a chunk has at most: no codec makes twice as much of its values."""
+        return _OVERHEAD + 2 * math.prod(self._edges) * int(np.dtype(self.array.dtype).itemsize)
 
     def _touched(self, where: Sequence[Any]) -> list[Sequence[int]]:
         """Numbers of the chunks, or shards, that an index reads, along each axis."""

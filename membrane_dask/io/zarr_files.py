@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -53,9 +54,12 @@ class FolderFiles:
     def size(self, name: str) -> int | None:
         """Bytes of a file; None if there is none."""
         try:
-            return os.stat(Path(self.path, name)).st_size
+            status = os.stat(Path(self.path, name))
         except OSError:
             return None
+        if not stat.S_ISREG(status.st_mode):  # reading from a pipe or a device may never end
+            raise VolumeError(f"{Path(self.path).name} has {name}, which is no file")
+        return status.st_size
 
     def sizes(self, folder: str) -> dict[str, int]:
         """Bytes of all files below a folder, by their names relative to it."""

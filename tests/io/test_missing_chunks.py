@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,23 @@ def test_several_lost_chunks_are_counted(tmp_path):
             chunk.unlink()
     with pytest.raises(ValueError, match=r"its chunk c/0/0/0 and 11 more"):
         open_volume_source(path)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "large"])
+def test_chunks_that_must_not_be_read(tmp_path, kind):
+    """A pipe never ends; a file larger than any compression of its values fills the memory."""
+    path = write(tmp_path / "volume", "ome")
+    chunk = path / "s0/c/0/0/0"
+    chunk.unlink()
+    if kind == "pipe":
+        os.mkfifo(chunk)
+    elif kind == "device":
+        chunk.symlink_to("/dev/zero")
+    else:
+        with chunk.open("wb") as stream:
+            stream.truncate(10**10)
+    with pytest.raises(ValueError, match="no file" if kind != "large" else "10,000,000,000 bytes"):
+        open_volume_source(path, options=ReadOptions(fill=True)).read(WINDOW)
 
 
 def test_a_chunk_that_is_lost_after_opening_is_not_read_as_fill_values(tmp_path):

@@ -123,6 +123,11 @@ FORMATS = [
     "h5 four", "h5 edges", "nrrd library raw", "nrrd library gzip", "nrrd raw", "nrrd bzip2", "nrrd gzip", "nhdr",
     "vti raw", "vti base64", "vti binary", "vti zlib", "vti zlib-raw", "vti ascii", "raw small", "dat big",
 ]  # fmt: skip
+#: Formats that are read in parts.
+MAPPED = (
+    "npz stored", "h5 plain", "hdf5 chunked", "h5 four", "h5 edges", "nrrd library raw", "nrrd raw", "nhdr", "vti raw",
+    "raw small", "dat big",
+)  # fmt: skip
 #: Formats whose file states the edge of a voxel.
 WITH_EDGE = ("h5 edges", "nrrd library raw", "nhdr")
 
@@ -134,6 +139,7 @@ def test_every_format_gives_the_same_pores(tmp_path, form):
     volume = open_volume_source(path, options=ReadOptions(raw=raw if path.suffix in (".raw", ".dat") else None))
     assert volume.shape == SOLID.shape
     np.testing.assert_array_equal(volume.read(WHERE), ~SOLID[WHERE])
+    assert volume.resident_bytes == (0 if form in MAPPED else GREY.nbytes)
     assert volume.sampled_porosity(3) == pytest.approx((~SOLID[[1, 4, 6]]).mean())
     if form in WITH_EDGE:
         assert volume.edges_nm == pytest.approx((50, 50, 50))

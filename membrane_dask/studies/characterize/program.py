@@ -253,8 +253,10 @@ class CharacterizeProgram(Program):
         """Peak bytes of the units, by the approximate porosity."""
         peaks: dict[str, int] = {}
 
+        resident = max(volume.resident_bytes for volume in self.volumes)
+
         def require(task: str, size: float) -> None:
-            peaks[task] = max(peaks.get(task, 0), int(size))
+            peaks[task] = max(peaks.get(task, 0), int(size) + resident)
 
         flow, retention = self.study.flow, self.study.retention
         for number, volume in enumerate(self.volumes):
