@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from strategies import pore_space
 
+from membrane_dask.physics.sample_tensors import sample_tensor
 from membrane_dask.physics.stokes.mac_grid import Grid
-from membrane_dask.physics.stokes.permeability_tensor import permeability_tensor
+from membrane_dask.physics.stokes.permeability_tensor import permeability_tensor, sample_permeability
 from membrane_dask.physics.stokes.solver import stokes
 from membrane_dask.physics.tensors import lower_bound_tensor, principal_values
-from membrane_dask.physics.transport.diffusivity_tensor import diffusivity_tensor
+from membrane_dask.physics.transport.diffusivity_tensor import diffusivity_tensor, sample_diffusivity
 from membrane_dask.physics.winding import winding_pores
 
 
@@ -143,3 +144,37 @@ def test_a_medium_with_mirror_symmetry_agrees_with_the_flow_between_symmetry_pla
     along = [stokes(Grid.of(pores.transpose([(k + j) % 3 for j in range(3)]).copy()), 1e-3) for k in range(3)]
     np.testing.assert_allclose(np.diag(tensor), [flow.permeability for flow in along], rtol=2e-3)
     assert np.abs(tensor - np.diag(np.diag(tensor))).max() < 1e-3 * tensor.max()
+
+
+def test_a_homogeneous_medium_in_a_volume_of_any_boundaries():
+    rng = np.random.default_rng(1)
+    factor = rng.standard_normal((3, 3))
+    expected, forces = factor @ factor.T, np.eye(3) + 0.3 * rng.standard_normal((3, 3))
+    result = sample_tensor(expected @ forces, forces)
+    np.testing.assert_allclose(result.tensor, expected, rtol=1e-10)
+    assert result.asymmetry < 1e-12
+    # Flows that all have the same force determine nothing.
+    assert np.isnan(sample_tensor(np.ones((3, 3)), np.ones((3, 3))).tensor).all()
+
+
+def test_a_sample_of_many_periods_agrees_with_the_periodic_medium():
+    # Obstacles that are elongated along the diagonal of z and y: the flow along z is deflected to y.
+    z, y, x = np.indices((12, 12, 8)) - np.array([5.5, 5.5, 3.5]).reshape(3, 1, 1, 1)
+    cell = ((z + y) / 6.8) ** 2 + ((z - y) / 3.4) ** 2 + (x / 3.4) ** 2 > 1
+    sample = np.tile(cell, (4, 4, 3))
+    for expected, result in (
+        (permeability_tensor(cell, tolerance=1e-3).lower, sample_permeability(sample)),
+        (diffusivity_tensor(cell).lower, sample_diffusivity(sample)),
+    ):
+        assert expected[0, 1] > 0.04 * expected[0, 0]
+        # Layers of about a pore at the faces, of four and three periods, are not those of the medium.
+        np.testing.assert_allclose(result.tensor, expected, atol=0.02 * expected[0, 0])
+        assert result.tensor[0, 1] == pytest.approx(expected[0, 1], rel=0.1)
+        assert result.asymmetry < 1e-3  # z and y are equivalent
+
+
+def test_samples_with_and_without_walls_along_an_axis():
+    pores = laminate(5, 8)
+    tensor = sample_diffusivity(np.tile(pores, (2, 2, 2)))
+    np.testing.assert_allclose(tensor.tensor, np.diag([5 / 8, 5 / 8, 0]), atol=1e-6)
+    assert sample_diffusivity(np.zeros((4, 4, 4), bool)).tensor.max() == 0

@@ -1,4 +1,4 @@
-"""Permeability tensor of a periodic medium, with a lower and an upper bound.
+"""Permeability tensors: of a periodic medium, with a lower and an upper bound, and of a sample.
 
 The flow in a cell of the medium under a unit force along each axis is that of
 :mod:`membrane_dask.physics.stokes.solver`, between periodic faces. Lengths are in voxels.
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from membrane_dask.physics.fixed_order import dot
+from membrane_dask.physics.sample_tensors import SampleTensor, as_stored, mean_force, sample_tensor
 from membrane_dask.physics.stokes.iteration import (
     CorrectVelocity,
     ProjectMass,
@@ -18,9 +19,9 @@ from membrane_dask.physics.stokes.iteration import (
     initial_inner_tolerance,
     run_iteration,
 )
-from membrane_dask.physics.stokes.mac_grid import CLOSED, Grid, WallModel
+from membrane_dask.physics.stokes.mac_grid import CLOSED, Grid, WallModel, flow_pores
 from membrane_dask.physics.stokes.operators import forces, viscous_forces
-from membrane_dask.physics.stokes.solver import WholeVolume
+from membrane_dask.physics.stokes.solver import WholeVolume, stokes
 from membrane_dask.physics.tensors import TensorBounds, lower_bound_tensor
 from membrane_dask.physics.winding import winding_pores
 
@@ -82,6 +83,37 @@ def permeability_tensor(pores: np.ndarray, wall_model: WallModel = "smooth", tol
             error = dot(residuals[a].ravel(), (residuals[b] / grid.resistance[:-1]).ravel())
             upper[i, j] = (functional / 2 + error / min_eigenvalue) / grid.size
     return TensorBounds(lower, np.asarray((upper + upper.T) / 2))
+
+
+def sample_permeability(pores: np.ndarray, wall_model: WallModel = "smooth", tolerance: float = 0.01) -> SampleTensor:
+    """Compute the permeability tensor of a sample from the flows between its faces along each axis.
+
+    Parameters
+    ----------
+    pores, wall_model, tolerance
+        As in :func:`permeability_tensor`; the faces parallel to a flow are symmetry planes.
+
+    Returns
+    -------
+    SampleTensor
+        In voxels squared.
+
+    Raises
+    ------
+    PhysicsError
+        If a flow does not converge.
+    """
+    velocities, mean_forces = np.zeros((3, 3)), np.eye(3)
+    for axis in range(3):
+        percolates = flow_pores(np.ascontiguousarray(pores.transpose([(axis + k) % 3 for k in range(3)])), "symmetric")
+        if not percolates.any():
+            continue
+        grid = Grid.of_percolating(percolates, "symmetric", wall_model)
+        flow = stokes(grid, tolerance)
+        velocity = grid.at_centres(flow.velocity).sum(axis=0, dtype=float) / grid.size
+        velocities[:, axis] = as_stored(velocity, axis)
+        mean_forces[:, axis] = as_stored(mean_force(flow.lateral_pressures, grid.shape), axis)
+    return sample_tensor(velocities, mean_forces)
 
 
 @dataclass(frozen=True)

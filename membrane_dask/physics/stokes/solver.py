@@ -12,6 +12,7 @@ import numpy as np
 
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.fixed_order import dot
+from membrane_dask.physics.sample_tensors import lateral_sums
 from membrane_dask.physics.stokes.bounds import Bounds, BoundSums
 from membrane_dask.physics.stokes.iteration import (
     ComputeMobility,
@@ -68,6 +69,8 @@ class Flow:
         Largest difference between the fluxes through two planes, over the mean flux.
     history : list of tuple
         Lower and upper bound after each iteration.
+    lateral_pressures : (2, 2, 2) ndarray
+        Of :func:`membrane_dask.physics.sample_tensors.lateral_sums`.
     """
 
     permeability: float
@@ -76,6 +79,7 @@ class Flow:
     velocity: np.ndarray
     residual: float
     history: list[tuple[float, float]]
+    lateral_pressures: np.ndarray
 
 
 class PressureSolver:
@@ -213,8 +217,9 @@ def stokes(
     iteration = bound_permeability(grid.size, tolerance, inner_tolerance, max_iterations, callback)
     convergence = run_iteration(solve_flow(iteration), volume.answer)
     velocity, estimate = volume.velocity, volume.estimate
+    lateral_pressures = lateral_sums(grid.coordinates, volume.solver.pressures, grid.shape)
     del volume
-    return scaled(grid, velocity, convergence.bounds, estimate, convergence.history)
+    return scaled(grid, velocity, convergence.bounds, estimate, convergence.history, lateral_pressures)
 
 
 def mobility_estimate(grid: Grid) -> float:
@@ -354,7 +359,12 @@ def darcy_flow(darcy: Conduction, load: np.ndarray, work: float, size: int) -> t
 
 
 def scaled(
-    grid: Grid, velocity: np.ndarray, bounds: Bounds, estimate: float, history: list[tuple[float, float]]
+    grid: Grid,
+    velocity: np.ndarray,
+    bounds: Bounds,
+    estimate: float,
+    history: list[tuple[float, float]],
+    lateral_pressures: np.ndarray,
 ) -> Flow:
     """Scale divergence-free velocities to their lower bound of the permeability."""
     flux = grid.fluxes(velocity)
@@ -362,7 +372,8 @@ def scaled(
     velocity *= np.float32(work / dissipation)
     velocity[grid.resistance >= CLOSED] = 0
     lower = np.square(work) / dissipation / grid.size
-    return Flow(lower, max(bounds.upper, lower), estimate, velocity, conserved_flux_spread(flux), history)
+    spread = conserved_flux_spread(flux)
+    return Flow(lower, max(bounds.upper, lower), estimate, velocity, spread, history, lateral_pressures)
 
 
 def flux_spread(flux: np.ndarray) -> float:

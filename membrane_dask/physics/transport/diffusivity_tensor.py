@@ -1,4 +1,4 @@
-"""Effective diffusivity tensor of a periodic medium, with a lower and an upper bound."""
+"""Effective diffusivity tensors: of a periodic medium, with a lower and an upper bound, and of a sample."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import numpy as np
 
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.fixed_order import dot
+from membrane_dask.physics.percolation import percolating
+from membrane_dask.physics.sample_tensors import SampleTensor, as_stored, lateral_sums, mean_force, sample_tensor
 from membrane_dask.physics.stokes.mac_grid import Grid
 from membrane_dask.physics.stokes.multigrid import Conduction
 from membrane_dask.physics.stokes.operators import net_inflow
@@ -48,10 +50,10 @@ def diffusivity_tensor(pores: np.ndarray, tolerance: float = 1e-8) -> TensorBoun
         return TensorBounds(np.zeros((3, 3)), np.zeros((3, 3)))
     ground = np.unique(winding.cluster[winding.pores], return_index=True)[1]
     grid = Grid.of_periodic_cell(winding.pores, ground)
-    is_open = grid.neighbours[:, ::2] < grid.m
-    is_open[grid.m] = False
-    conduction = Conduction(grid.neighbours, is_open.astype(np.float32), grid.coordinates, ground)
-    fluxes = [_flux(grid, conduction, is_open, axis, tolerance) for axis in axes]
+    conductance = (grid.neighbours[:, ::2] < grid.m).astype(np.float32)
+    conductance[grid.m] = 0
+    conduction = Conduction(grid.neighbours, conductance, grid.coordinates, ground)
+    fluxes = [_flux(grid, conduction, axis, tolerance)[0] for axis in axes]
     work = np.array([[float(flux[:, axis].sum()) for flux in fluxes] for axis in range(3)])
     energy = np.array([[dot(a.ravel(), b.ravel()) for b in fluxes] for a in fluxes])
     upper = np.zeros((3, 3))
@@ -59,18 +61,59 @@ def diffusivity_tensor(pores: np.ndarray, tolerance: float = 1e-8) -> TensorBoun
     return TensorBounds(lower_bound_tensor(work, energy) / grid.size, upper)
 
 
-def _flux(grid: Grid, conduction: Conduction, is_open: np.ndarray, axis: int, tolerance: float) -> np.ndarray:
-    """Fluxes ``(m + 1, 3)`` through the faces under a unit gradient along an axis."""
+def sample_diffusivity(pores: np.ndarray, tolerance: float = 1e-6) -> SampleTensor:
+    """Compute the effective diffusivity tensor of a sample from the diffusion between its faces along each axis.
+
+    Parameters
+    ----------
+    pores : (z, y, x) ndarray of bool
+        Pore voxels.
+    tolerance : float
+        As in :func:`diffusivity_tensor`.
+
+    Returns
+    -------
+    SampleTensor
+        Over the diffusivity in a free fluid.
+
+    Raises
+    ------
+    PhysicsError
+        If the solver does not converge.
+    """
+    fluxes, forces = np.zeros((3, 3)), np.eye(3)
+    for axis in range(3):
+        oriented = np.ascontiguousarray(pores.transpose([(axis + k) % 3 for k in range(3)]))
+        percolates = percolating(oriented)
+        if not percolates.any():
+            continue
+        grid = Grid.of_percolating(percolates, "symmetric", None)
+        conductance = (grid.neighbours[:, ::2] < grid.m).astype(np.float32)
+        conductance[: grid.inlets, 0] = conductance[grid.n :, 0] = 2  # over half a voxel
+        conductance[grid.n :, 1:] = conductance[grid.m] = 0
+        conduction = Conduction(grid.neighbours, conductance, grid.coordinates)
+        flux, concentration = _flux(grid, conduction, 0, tolerance)
+        mean_flux = grid.at_centres(flux).sum(axis=0) / grid.size
+        force = mean_force(lateral_sums(grid.coordinates, concentration, grid.shape), grid.shape)
+        fluxes[:, axis], forces[:, axis] = as_stored(mean_flux, axis), as_stored(force, axis)
+    return sample_tensor(fluxes, forces)
+
+
+def _flux(grid: Grid, conduction: Conduction, axis: int, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+    """Fluxes ``(m + 1, 3)`` through the faces under a unit gradient along an axis, and concentrations ``(n,)``."""
+    conductance = conduction.conductance
     flux = np.zeros((grid.m + 1, 3))
-    flux[:, axis] = is_open[:, axis]
+    flux[:, axis] = conductance[:, axis] > 0
+    concentration = np.zeros(grid.m + 1)
     net = net_inflow(grid.neighbours, flux, grid.n)
     limit = tolerance * tolerance * dot(net, net)
     for _ in range(_MAX_CORRECTIONS):
         residual = net_inflow(grid.neighbours, flux, grid.n)
         if dot(residual, residual) <= limit:
-            return flux
-        concentration = np.append(conduction.solve(residual, _STEP_TOLERANCE), np.float32(0)).astype(np.float64)
+            return flux, concentration[: grid.n]
+        correction = np.zeros(grid.m + 1)
+        correction[: grid.n] = conduction.solve(residual, _STEP_TOLERANCE)
         for k in range(3):
-            difference = concentration[grid.neighbours[:, 2 * k]] - concentration
-            flux[:, k] += np.where(is_open[:, k], difference, 0.0)
+            flux[:, k] += conductance[:, k] * (correction[grid.neighbours[:, 2 * k]] - correction)
+        concentration += correction
     raise PhysicsError(f"diffusion: after {_MAX_CORRECTIONS} corrections mass is not conserved to {tolerance:g}")

@@ -272,10 +272,11 @@ class CharacterizeStudy(BaseStudy):
         "[z, y, x]; each takes as long as the first",
         unit="",
     )
-    tensors: bool = parameter(
-        False,
-        "compute the tensors of permeability (with flow.enabled) and of diffusivity (with tortuosity) of a medium that "
-        "repeats the volume along all three axes; needs a worker with about 380 bytes per pore voxel",
+    tensors: Literal["none", "sample", "periodic"] = parameter(
+        "none",
+        "tensors of permeability (with flow.enabled) and of diffusivity (with tortuosity): of a sample, from the "
+        "transport along axes: [z, y, x], or of a medium that repeats the volume along all axes; needs a worker with "
+        "about 230 or 380 bytes per pore voxel",
         unit="",
     )
     tortuosity: bool = parameter(True, "compute geodesic paths and diffusion", unit="")
@@ -319,9 +320,14 @@ class CharacterizeStudy(BaseStudy):
                 f"must name each axis once, and z among them, for example [z, y, x] (got [{', '.join(self.axes)}]); "
                 "profiles, network and retention are those along z",
             )
-        if self.tensors and (not (self.tortuosity or self.flow.enabled) or self.flow.method == "mobility_estimate"):
-            message = "needs tortuosity: true for that of diffusivity, or flow.enabled: true and flow.method: stokes"
-            yield Problem(("tensors",), message)
+        if self.tensors != "none":
+            if not (self.tortuosity or self.flow.enabled) or self.flow.method == "mobility_estimate":
+                message = "needs tortuosity: true (diffusivity), or flow.enabled: true and flow.method: stokes"
+                yield Problem(("tensors",), message)
+            if self.tensors == "sample" and len(self.axes) < len("zyx"):
+                yield Problem(
+                    ("tensors",), f"sample needs axes: [z, y, x] (got [{', '.join(self.axes)}]); or set periodic"
+                )
         enable = "needs the flow: set flow.enabled: true as well"
         if not self.flow.enabled:
             for name in ("method", "slab_thickness", "velocities"):

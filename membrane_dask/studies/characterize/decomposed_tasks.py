@@ -17,6 +17,7 @@ import numpy as np
 from membrane_dask.io.oriented_volumes import PoreVolume
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.imaging.local_thickness import pore_radii
+from membrane_dask.physics.sample_tensors import lateral_sums, mean_force
 from membrane_dask.physics.stokes.mac_grid import Grid, LateralBoundary, WallModel, flow_pores
 from membrane_dask.physics.stokes.operators import add_darcy_velocity
 from membrane_dask.physics.stokes.solver import PressureSolver, conserved_flux_spread, darcy_flow, darcy_load
@@ -288,6 +289,9 @@ def _final_velocity(data: _SlabData) -> dict[str, np.ndarray]:
     work, dissipation = subdomain.work_and_dissipation(flow)
     resolved = resolved_pores(data.pores(window.low, window.high)[::refinement, ::refinement, ::refinement])
     sums = flow_sums(grid, flow, data.slabs.owned_rows(window, faces=False), resolved, refinement)
+    rows = data.slabs.owned_rows(window, faces=False)
+    pressures = subdomain.pore_values(data.pressures(iteration, "pressures"))[rows]
+    sums["lateral_pressures"] = lateral_sums(grid.coordinates[rows], pressures, grid.shape)
     first, last = ((plane - window.low) // refinement for plane in (window.start, window.stop))
     sums["section"] = sums["section"][first:last]
     ends = window.stop == window.depth
@@ -354,7 +358,9 @@ def collect_slabs(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, Any
     estimate = {"permeability_mobility_estimate": float(data.global_array(0, "mobility_estimate"))}
     if data.settings.method == "mobility_estimate":
         return estimate, None
-    names = ("work", "flux", "total", "unresolved", "speed", "forward", "section")
+    names = (
+        "work", "flux", "total", "unresolved", "speed", "forward", "section", "velocity_sum", "lateral_pressures",
+    )  # fmt: skip
     slabs = [data.scratch.read("final_velocity", (data.volume, k), names) for k in range(len(data.slabs))]
     work, dissipation = _work_and_dissipation(data)
     permeability = np.square(work) / dissipation / data.size
@@ -366,6 +372,12 @@ def collect_slabs(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, Any
         "flux_residual": conserved_flux_spread(np.concatenate([slab["flux"] for slab in slabs])),
         "section": np.concatenate([slab["section"] for slab in slabs]) * (work / dissipation),
         **{name: sum(slab[name] for slab in slabs) for name in ("total", "unresolved", "speed", "forward")},
+        "mean_velocity": sum(slab["velocity_sum"] for slab in slabs) * (work / dissipation / data.size),
+        "mean_force": mean_force(
+            np.sum([slab["lateral_pressures"] for slab in slabs], axis=0),
+            tuple(int(n) * data.settings.refinement for n in data.percolating["extent"]),
+            periodic=data.boundary == "periodic",
+        ),
     }
     if not context["retention"].enabled or data.volume >= context["n_volumes"]:
         return flow, None

@@ -48,8 +48,9 @@ def flow_sums(grid: Grid, velocity: np.ndarray, rows: slice, resolved: np.ndarra
     Returns
     -------
     dict
-        ``speed``: sum of the speeds; ``forward``: of the velocities along z; ``total`` and ``unresolved``: of their
-        magnitudes, in all pores and in those that are not resolved. ``section``: speeds ``(z, x)`` in the middle of y.
+        ``speed``: sum of the speeds; ``velocity_sum``: of the velocities; ``forward``: of those along z; ``total`` and
+        ``unresolved``: of their magnitudes, in all pores and in those that are not resolved. ``section``: speeds
+        ``(z, x)`` in the middle of y.
     """
     centre_velocity = grid.at_centres(velocity)[rows]
     voxels = grid.coordinates[rows] // refinement
@@ -64,6 +65,7 @@ def flow_sums(grid: Grid, velocity: np.ndarray, rows: slice, resolved: np.ndarra
     return {
         "speed": float(speed.sum()),
         "forward": forward,
+        "velocity_sum": centre_velocity.sum(axis=0, dtype=float),
         "total": float(magnitude.sum()),
         "unresolved": float(magnitude[unresolved].sum()),
         "section": section,

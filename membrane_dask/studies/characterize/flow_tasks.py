@@ -10,6 +10,7 @@ import numpy as np
 
 from membrane_dask.io.oriented_volumes import PoreVolume
 from membrane_dask.physics.errors import PhysicsError
+from membrane_dask.physics.sample_tensors import mean_force
 from membrane_dask.physics.stokes.mac_grid import Grid, flow_pores
 from membrane_dask.physics.stokes.solver import mobility_estimate, stokes
 from membrane_dask.program import Unit
@@ -116,8 +117,10 @@ def solve_flow(volume: PoreVolume, settings: FlowSettings) -> tuple[dict[str, An
         "permeability_alternate_wall": alternate_permeability,
         "permeability_mobility_estimate": solution.mobility_estimate,
         "flux_residual": solution.residual,
+        "mean_force": mean_force(solution.lateral_pressures, grid.shape, periodic=boundary == "periodic"),
         **flow_sums(grid, solution.velocity, slice(0, grid.n), resolved_pores(voxels), settings.refinement),
     }
+    flow["mean_velocity"] = flow["velocity_sum"] / grid.size
     return flow, Field(grid, solution.velocity)
 
 
@@ -127,6 +130,8 @@ def _dimensional(flow: Mapping[str, Any], cell_nm: float) -> dict[str, Any]:
     if "permeability" in flow:
         arrays |= {
             "flux_residual": flow["flux_residual"],
+            "mean_force": flow["mean_force"],
+            "mean_velocity": flow["mean_velocity"] * np.square(cell_nm),
             "tortuosity_hydraulic": flow["speed"] / flow["forward"],
             "unresolved_flow_fraction": flow["unresolved"] / flow["total"],
             "speed": (flow["section"] * np.square(cell_nm)).astype(np.float32),
@@ -146,5 +151,7 @@ def _no_flow(shape: tuple[int, ...]) -> dict[str, Any]:
     return {
         **dict.fromkeys(permeabilities, 0.0),
         **dict.fromkeys(undefined, math.nan),
+        "mean_force": np.array([1.0, 0.0, 0.0]),
+        "mean_velocity": np.zeros(3),
         "speed": np.zeros((shape[0], shape[2]), np.float32),
     }

@@ -46,7 +46,7 @@ from membrane_dask.studies.characterize.tables import (
     replicate_tables,
 )
 from membrane_dask.studies.characterize.tasks import HALO, work
-from membrane_dask.studies.characterize.tensor_tasks import tensor_memory
+from membrane_dask.studies.characterize.tensor_tasks import has_tensor_unit, tensor_memory
 from membrane_dask.studies.characterize.transport_findings import transport_findings
 from membrane_dask.studies.characterize.variables import (
     CHAMANI,
@@ -122,7 +122,8 @@ class CharacterizeProgram(Program):
             "flow": study.flow,
             "retention": study.retention,
             "slab_edges": self.slab_edges,
-            "tensors": {"permeability": study.flow.enabled, "diffusivity": study.tortuosity},
+            "tensors": study.tensors,
+            "tortuosity": study.tortuosity,
         }
         self.attrs: Mapping[str, Any] = {
             "title": "Characterization of a porous structure",
@@ -143,7 +144,7 @@ class CharacterizeProgram(Program):
             *([Scratch("tortuosity", (n,))] if study.tortuosity else []),
             *tortuosity_scratch(self.tortuosity_edges),
             *([Scratch("flows", (n,))] if study.flow.enabled else []),
-            *([Scratch("tensors", (len(self.volumes),))] if study.tensors else []),
+            *([Scratch("tensors", (len(self.volumes),))] if has_tensor_unit(study) else []),
             *decomposed_scratch(study.flow, self.slab_edges),
         )
 
@@ -219,7 +220,7 @@ class CharacterizeProgram(Program):
         yield [
             *([self._tortuosity_rounds(number) for number in oriented] if self.study.tortuosity else []),
             *([self._flow_rounds(number) for number in oriented] if self.study.flow.enabled else []),
-            *([self.unit("tensors", volume)] if self.study.tensors else []),
+            *([self.unit("tensors", volume)] if has_tensor_unit(self.study) else []),
         ]
 
     def _tortuosity_rounds(self, volume: int) -> Rounds:
@@ -265,7 +266,7 @@ class CharacterizeProgram(Program):
                 read = math.prod(window.stop - window.start for window in windows)
                 own = math.prod(b - a + 16 for a, b in zip(start, stop, strict=True))
                 require("blocks", _BYTES_READ * read + _BYTES_OWN * own)
-            if self.study.tensors:
+            if has_tensor_unit(self.study):
                 require("tensors", tensor_memory(self.study, volume.shape, self.porosities[number]))
         for number, (oriented, porosity) in enumerate(self._oriented_porosities()):
             slabs = self.tortuosity_edges[number]
@@ -288,7 +289,7 @@ class CharacterizeProgram(Program):
         networks = read("networks")
         tortuosities = read("tortuosity") if self.study.tortuosity else {}
         flows = read("flows") if self.study.flow.enabled else {}
-        tensors = read("tensors") if self.study.tensors else {}
+        tensors = read("tensors") if has_tensor_unit(self.study) else {}
         results: list[VolumeResult | None] = [None] * len(self.volumes)
         for index, network in networks.items():
             volume = self.volumes[index[0]]

@@ -68,7 +68,7 @@ def sections(run: Run) -> list[Section]:
     if "directional" in groups:
         content.append(directional_section(groups["directional"]))
     if "tensors" in groups:
-        content.append(tensor_section(groups["tensors"], groups.get("directional")))
+        content.append(tensor_section(groups["tensors"]))
     content += [*volume_sections(groups), *structure_sections(groups)]
     content += [_profiles(groups), _pore_sizes(groups), *size_sections(groups)]
     names = ("network_0", "reference_network", "reference_network_0")

@@ -39,6 +39,7 @@ from membrane_dask.studies.characterize.size_statistics import (
     largest_diameter,
     size_tables,
 )
+from membrane_dask.studies.characterize.tensor_tasks import sample_arrays, sample_permeability
 from membrane_dask.studies.characterize.variables import (
     DIFFERENCE_TABLE,
     DIRECTIONAL,
@@ -107,8 +108,12 @@ class VolumeResult:
 
     def tensor_table(self) -> dict[str, np.ndarray] | None:
         """Variables of the table ``tensors``; None where they were not computed."""
+        arrays = dict(self.tensors)
+        if self.study.tensors == "sample" and self.study.flow.enabled:
+            flows = [self.along_axes[axis][1] for axis in AXES]
+            arrays |= sample_arrays("permeability", sample_permeability(flows))
         in_m2 = {f"permeability_{name}" for name in ("tensor", "tensor_upper_bound", "principal")}
-        return {name: values * 1e-18 if name in in_m2 else values for name, values in self.tensors.items()} or None
+        return {name: values * 1e-18 if name in in_m2 else values for name, values in arrays.items()} or None
 
     def pore_sizes(self, n_radii: int) -> dict[str, np.ndarray]:
         """Variables of the table ``pore_sizes``, at the first ``n_radii`` radii."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
 import xarray as xr
 
@@ -38,19 +36,17 @@ def directional_section(directional: xr.Dataset) -> Section:
     return Section("Transport along the axes", " ".join(sentences), [Grid(["property", *axes], rows)])
 
 
-def tensor_section(tensors: xr.Dataset, directional: xr.Dataset | None) -> Section:
+def tensor_section(tensors: xr.Dataset) -> Section:
     """Tensors with their bounds, principal values and directions.
 
     Parameters
     ----------
     tensors : xarray.Dataset
         Group ``tensors``.
-    directional : xarray.Dataset, optional
-        Group ``directional``, whose values the diagonal is compared with.
     """
     first = tensors.isel(replicate=0)
     axes = [str(axis) for axis in first.component.values]
-    grids, sentences = [], []
+    grids, sentences, periodic = [], [], False
     for name, (label, unit) in _TENSORS.items():
         if f"{name}_tensor" not in first or not np.isfinite(first[f"{name}_tensor"]).all():
             continue
@@ -63,33 +59,21 @@ def tensor_section(tensors: xr.Dataset, directional: xr.Dataset | None) -> Secti
             for value, direction in zip(values, directions, strict=True)
         ]
         grids.append(Grid([f"principal {label}, {unit}", *(f"direction {axis}" for axis in axes)], rows))
-        diagonal = np.diag(tensor)
-        if diagonal.any():
-            gap = float((np.diag(upper - tensor) / diagonal.max()).max())
+        asymmetry = float(first[f"{name}_tensor_asymmetry"])
+        if np.isfinite(upper).all() and tensor.any():
+            periodic = True
+            gap = float((np.diag(upper - tensor) / np.diag(tensor).max()).max())
             sentences.append(f"The diagonal of the {label} is known to {gap:.1%} of its largest element or better.")
-        sentences += _compared_with_axes(name, diagonal, directional)
-    text = (
-        "Tensors are those of a medium that repeats the volume along all axes. Where the volume is not a period of the "
-        "membrane, pores at opposite faces do not meet, so that the values are below those along the axes; principal "
-        "directions and ratios suffer less. " + " ".join(sentences)
-    )
-    return Section("Transport tensors", text, grids)
-
-
-def _compared_with_axes(name: str, diagonal: np.ndarray, directional: xr.Dataset | None) -> Sequence[str]:
-    """The diagonal over the values between faces."""
-    variable = {"permeability": "permeability", "diffusivity": "effective_diffusivity"}[name]
-    if directional is None or variable not in directional:
-        return []
-    along: Mapping[str, float] = {
-        str(axis): float(value)
-        for axis, value in zip(
-            directional.direction.values, directional[variable].isel(replicate=0).values, strict=True
-        )
-        if value > 0
-    }
-    ratios = [f"{diagonal['zyx'.index(axis)] / value:.2f} ({axis})" for axis, value in along.items()]
-    return [f"It is {', '.join(ratios)} times the value along the axis."] if ratios else []
+        elif asymmetry:
+            sentences.append(
+                f"The measured {label} differs from its symmetric part by up to {asymmetry / 2:.0%} of the mean of the "
+                "diagonal, by the finite size of the sample."
+            )
+    if periodic:
+        text = "Tensors are those of a medium that repeats the volume along all axes. "
+    else:
+        text = "Tensors connect the volume averages of velocity or flux and of force in the transport along the axes. "
+    return Section("Transport tensors", text + " ".join(sentences), grids)
 
 
 def _number(value: float) -> str:

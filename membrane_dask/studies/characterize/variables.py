@@ -206,11 +206,18 @@ def _tensor(name: str, units: str) -> tuple[Variable, ...]:
     dims = ("component", "gradient")
     return (
         _property(
-            f"{name}_tensor", units, "none", f"tensor of the {text} of the periodic medium; lower bound", dims=dims,
+            f"{name}_tensor", units, "none",
+            f"tensor of the {text}: symmetric part of that of the sample, lower bound of that of a periodic medium",
+            dims=dims,
         ),
         _property(
             f"{name}_tensor_upper_bound", units, "none",
-            "upper bound of the tensor: less the lower bound it has no negative principal value", dims=dims,
+            "upper bound of the tensor of a periodic medium: less the lower bound it has no negative principal value",
+            dims=dims,
+        ),
+        _property(
+            f"{name}_tensor_asymmetry", "1", "none",
+            "largest difference of elements across the diagonal over the mean of the diagonal; 0 of a periodic medium",
         ),
         _property(
             f"{name}_principal", units, "log", "principal values of the tensor, in descending order",
@@ -234,7 +241,7 @@ REPLICATE_TABLES: Mapping[str, TableSchema] = {
             tuple(_along_axis(variable) for variable in (*STRUCTURE, *FLOW) if variable.name in DIRECTIONAL),
         ),
         _table(
-            "tensors", "tensors of transport through a medium that repeats the volume along all axes",
+            "tensors", "tensors of transport, of the sample or of a medium that repeats it along all axes",
             (*_tensor("permeability", "m2"), *_tensor("diffusivity", "1")),
         ),
         _table(
