@@ -1,6 +1,6 @@
 """Transport tensors of parts of a periodic medium, compared with that of the medium.
 
-    python benchmarks/transport_tensors.py [--cell 96] [--part 48] [--seeds 2]
+    python benchmarks/transport_tensors.py [--cell 96] [--sample 48] [--seeds 2]
 
 The medium repeats a Gaussian random field of porosity 0.4 that is elongated 1.5 : 1 along the diagonal of z and y. Its
 tensors are known from the whole cell. Printed are, for all parts of the cells, the mean and the standard deviation of
@@ -36,10 +36,10 @@ def main() -> None:
     """Print elements and angles."""
     parser = argument_parser(__doc__)
     parser.add_argument("--cell", type=int, default=96)
-    parser.add_argument("--part", type=int, default=48)
+    parser.add_argument("--sample", type=int, default=48)
     parser.add_argument("--seeds", type=int, default=2)
     arguments = parser.parse_args()
-    cell, part, seeds = (24, 20, 1) if arguments.smoke else (arguments.cell, arguments.part, arguments.seeds)
+    cell, edge, seeds = (24, 20, 1) if arguments.smoke else (arguments.cell, arguments.sample, arguments.seeds)
     methods: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "permeability, medium": lambda pores: permeability_tensor(pores).lower,
         "permeability, sample": lambda pores: sample_permeability(pores).tensor,
@@ -53,8 +53,8 @@ def main() -> None:
     for seed in range(seeds):
         pores = inclined_field(cell, 1.5 if arguments.smoke else 3.0, seed)
         truth = {name: method(pores) for name, method in methods.items() if name.endswith("medium")}
-        for corner in itertools.product((0, cell - part), repeat=3):
-            window = np.ascontiguousarray(pores[tuple(slice(c, c + part) for c in corner)])
+        for corner in itertools.product((0, cell - edge), repeat=3):
+            window = np.ascontiguousarray(pores[tuple(slice(c, c + edge) for c in corner)])
             for name, method in methods.items():
                 exact = truth[f"{name.split(',')[0]}, medium"]
                 tensor = exact if name.endswith("medium") else method(window)
