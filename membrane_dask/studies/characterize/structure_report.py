@@ -43,7 +43,7 @@ def structure_sections(groups: Groups) -> list[Section]:
 def _text(groups: Groups) -> str:
     """Size of the cells of the pictures, where they are not voxels."""
     attrs = groups["local_porosity_0"].attrs
-    if attrs["cell_edge_voxels"] == 1:
+    if attrs.get("cell_edge_voxels", 1) == 1:
         return ""
     return f"The solid is shown in cells of {attrs['cell_edge_voxels']} voxels, {attrs['cell_edge_nm']:.3g} nm."
 
