@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -49,8 +50,9 @@ def write_stl(item: GridItem, path: Path) -> None:
 
 def _triangles(solid: np.ndarray, first_plane: int, spacing: tuple[float, float, float]) -> np.ndarray:
     """Triangles of a slab with a margin of one voxel in y and x, whose first plane has this number in the volume."""
-    from skimage.measure import marching_cubes
+    from skimage import measure
 
+    marching_cubes: Any = measure.marching_cubes
     if not solid.any() or solid.all():
         return np.zeros(0, _TRIANGLE)
     vertices, faces, _, _ = marching_cubes(solid, 0.5, allow_degenerate=False)

@@ -121,7 +121,7 @@ def draw_network(axis: Axes, network: NetworkItem, *, label: str = "inscribed po
         factor = (_MAX_PORES / len(network.position)) ** (1 / 3)
         corner, extent = np.array([0.0, 0.5, 0.5]) * (1 - factor) * extent, factor * extent
     position, radius = network.position - corner, network.pores["inscribed_radius"]
-    shown = ((position >= 0) & (position <= extent)).all(axis=1)
+    shown = np.asarray(((position >= 0) & (position <= extent)).all(axis=1))
     conns = network.throat_conns
     inner = (conns[:, 1] >= 0) & shown[conns[:, 0]] & shown[np.maximum(conns[:, 1], 0)]
     scene = Scene(extent)

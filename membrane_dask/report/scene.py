@@ -39,7 +39,7 @@ class Scene:
         Pixels of the image along its longer side.
     """
 
-    def __init__(self, extent: Sequence[float], pixels: int = 560) -> None:
+    def __init__(self, extent: Sequence[float] | np.ndarray, pixels: int = 560) -> None:
         self.extent = np.asarray(extent, float)
         a, e = np.radians([AZIMUTH, ELEVATION])
         # Rows: right, up, towards the viewer; columns: z, y, x.
@@ -67,7 +67,7 @@ class Scene:
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """Pixel column, pixel row from the bottom, and depth towards the viewer (nm) of points ``(n, 3)`` in nm."""
-        coordinates = np.asarray(points, float) @ self.view.T
+        coordinates: np.ndarray = np.asarray(points, float) @ self.view.T
         coordinates[:, :2] = (coordinates[:, :2] - self._low) * self.scale
         return coordinates
 
@@ -132,7 +132,7 @@ class Scene:
 
         def sample(rays: np.ndarray, depth: np.ndarray) -> np.ndarray:
             position = (base[rays] + depth[:, np.newaxis] * self.view[2]) / spacing - 0.5
-            return ndimage.map_coordinates(field, position.T, order=1, mode="nearest")
+            return np.asarray(ndimage.map_coordinates(field, position.T, order=1, mode="nearest"))
 
         depth = enter[active] - 1e-6 * self.size
         value = sample(active, depth)
@@ -245,7 +245,7 @@ class Scene:
         rgba[..., :3] *= rgba[..., 3:]
         rgba = rgba.reshape(height // n, n, width // n, n, 4).mean(axis=(1, 3))
         rgba[..., :3] /= np.maximum(rgba[..., 3:], 1e-9)
-        return np.clip(rgba, 0, 1)
+        return np.asarray(np.clip(rgba, 0, 1))
 
     def draw(self, axis: Axes) -> None:
         """Show the picture with the edges of the box and their lengths."""

@@ -74,4 +74,4 @@ def local_thickness_counts(squares: np.ndarray, block: Block, radii: np.ndarray 
 def _quarter_voxels(level: int) -> int:
     """Quarters of a voxel by which the radius of the voxels of a level exceeds that of the level below."""
     radii = pore_radii(level + 2)
-    return round(2 * (radii[level + 1] - radii[level - 1] if level else radii[0] + radii[1]))
+    return int(2 * (radii[level + 1] - radii[level - 1] if level else radii[0] + radii[1]))

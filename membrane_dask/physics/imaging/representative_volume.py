@@ -113,8 +113,8 @@ def box_statistics(
         rows.append((mean, low, high, np.sqrt(np.square(values - mean).sum() / (len(values) - 1))))
     mean, low, high, deviation = np.array(rows, np.float64).reshape(len(edges), 4).T
     n_boxes = np.array(counts, np.int64)
-    edge = _representative_edge(np.array(edges), mean, deviation, n_boxes, 2 if columns else 3)
-    return BoxStatistics(mean, low, high, deviation, edge), n_boxes
+    representative = _representative_edge(np.array(edges), mean, deviation, n_boxes, 2 if columns else 3)
+    return BoxStatistics(mean, low, high, deviation, representative), n_boxes
 
 
 def _representative_edge(

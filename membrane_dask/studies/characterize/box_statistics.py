@@ -69,4 +69,4 @@ def plane_table(network: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> di
 
 def local_porosity(network: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
     """Fraction of every cell in pores, ``(z, y, x)`` float32; cells at the ends may be incomplete."""
-    return (network["cell_pores"] / cell_volumes(shape, cell_edge(shape))).astype(np.float32)
+    return np.asarray(network["cell_pores"] / cell_volumes(shape, cell_edge(shape)), np.float32)

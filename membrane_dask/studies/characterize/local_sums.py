@@ -55,7 +55,7 @@ class LocalSums:
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         cells = cell_counts(shape, cell_edge(shape))
-        self._arrays = {
+        self._arrays: dict[str, np.ndarray] = {
             "cell_pores": np.zeros(cells, np.uint32),
             "cell_radii": np.zeros(cells, np.uint32),
             "plane_pores_y": np.zeros(shape[1], np.int64),

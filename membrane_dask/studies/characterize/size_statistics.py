@@ -101,7 +101,7 @@ def diameter_edges(smallest: float, largest: float) -> np.ndarray:
 
 def diameter_middles(edges: np.ndarray) -> np.ndarray:
     """Middle of every interval, on a logarithmic scale."""
-    return np.sqrt(edges[:-1] * edges[1:])
+    return np.asarray(np.sqrt(edges[:-1] * edges[1:]))
 
 
 def network_items(network: Mapping[str, np.ndarray]) -> Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
