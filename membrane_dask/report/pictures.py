@@ -83,15 +83,16 @@ def _pixels(shape: Sequence[int]) -> int:
 def coarse_solid(volume: GridItem) -> np.ndarray:
     """Fraction of cubic cells in solid, so that no axis has more than 160 of them, ``(z, y, x)``."""
     edge = max(1, -(-max(volume.shape) // _MAX_CELLS))
-    rows = []
-    for start in range(0, volume.shape[0], edge):
-        solid = (volume.read(start, min(start + edge, volume.shape[0])) > 0).mean(axis=0)
-        for axis in (0, 1):
-            starts = np.arange(0, solid.shape[axis], edge)
-            counts = np.diff(np.append(starts, solid.shape[axis]))
-            solid = np.add.reduceat(solid, starts, axis=axis) / np.expand_dims(counts, 1 - axis)
-        rows.append(solid)
-    return np.stack(rows)
+    starts = [np.arange(0, n, edge) for n in volume.shape]
+    counts = [np.diff(np.append(first, n)) for first, n in zip(starts, volume.shape, strict=True)]
+    total = np.zeros([len(first) for first in starts], np.int64)
+    for start, stop in volume.slabs():
+        solid = (volume.read(start, stop) > 0).astype(np.int64)
+        for axis in (1, 2):
+            solid = np.add.reduceat(solid, starts[axis], axis=axis)
+        np.add.at(total, np.arange(start, stop) // edge, solid)
+    z, y, x = counts
+    return np.asarray(total / (z[:, np.newaxis, np.newaxis] * y[:, np.newaxis] * x))
 
 
 def draw_solid(axis: Axes, solid: np.ndarray, extent: Sequence[float]) -> None:
