@@ -4,11 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import matplotlib as mpl
 import numpy as np
 import xarray as xr
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
+from membrane_dask.report.page import STYLE, Picture, picture
 from membrane_dask.studies.characterize.comparison import count_significant, exceeds_chance
 from membrane_dask.studies.characterize.property_intervals import CONFIDENCE, are_independent_searches
+
+#: Ratios to the reference between which intervals are drawn.
+_LIMITS = (0.25, 4.0)
+
+
+def comparison_pictures(groups: Mapping[str, xr.Dataset]) -> list[Picture]:
+    """Ratios of the properties to those of the reference, with their intervals; none without intervals."""
+    comparison = groups.get("comparison")
+    if comparison is None or not np.isfinite(comparison.p_value).any():
+        return []
+    rows = comparison.isel(property=np.isfinite(comparison.p_value.values))
+    ratio, low, high = (1 + rows[name].values for name in ("difference", "difference_low", "difference_high"))
+    position = -np.arange(len(ratio))
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(9, 0.8 + 0.2 * len(ratio)), layout="constrained")
+        axis = figure.subplots()
+        axis.axvline(1, color="#999", lw=0.8)
+        for significant, color in ((False, "#1f5fa8"), (True, "#b3341f")):
+            chosen = (rows.p_value.values < 1 - CONFIDENCE) == significant
+            if chosen.any():
+                label = f"p < {1 - CONFIDENCE:.1f}" if significant else f"p ≥ {1 - CONFIDENCE:.1f}"
+                axis.hlines(position[chosen], np.maximum(low[chosen], 1e-3), high[chosen], color=color, lw=1.6)
+                axis.plot(np.clip(ratio[chosen], *_LIMITS), position[chosen], "o", ms=4, color=color, label=label)
+        axis.set(xscale="log", xlim=_LIMITS, xlabel="ratio to the reference", ylim=(0.7 - len(ratio), 0.7))
+        axis.set_yticks(position, [str(name).replace("_", " ") for name in rows.property.values])
+        axis.set_xticks([0.25, 0.5, 0.8, 1, 1.25, 2, 4])
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.xaxis.set_minor_formatter(NullFormatter())
+        axis.spines["left"].set_visible(False)
+        axis.tick_params(axis="y", length=0)
+        axis.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
+    caption = f"Ratios of the properties to those of the reference, with {CONFIDENCE:.0%} intervals."
+    return [picture(figure, caption, caption)]
 
 
 def comparison_cells(comparison: xr.Dataset | None) -> dict[str, list[str]]:

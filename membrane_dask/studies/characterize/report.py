@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from membrane_dask.engine.run import Run
 from membrane_dask.physics.reconstruction.replicate_interval import MIN_REPLICATES
 from membrane_dask.report.page import STYLE, Grid, Picture, Section, picture
-from membrane_dask.studies.characterize.comparison_report import comparison_cells, comparison_text
+from membrane_dask.studies.characterize.comparison_report import comparison_cells, comparison_pictures, comparison_text
 from membrane_dask.studies.characterize.curve_report import (
     REFERENCE_COLOR,
     REPLICATE_COLOR,
@@ -119,7 +119,7 @@ def _properties(groups: Groups) -> Section:
             f"{unassigned:.1%} of the pore volume belongs to no pore of the network, as it is too narrow to have a "
             "peak of the distance map."
         )
-    return Section("Properties", " ".join(sentences), [Grid(header, cells)])
+    return Section("Properties", " ".join(sentences), [Grid(header, cells), *comparison_pictures(groups)])
 
 
 def _reference_text(rows: Sequence[PropertyInterval]) -> list[str]:
