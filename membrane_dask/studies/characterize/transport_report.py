@@ -25,7 +25,7 @@ def directional_section(directional: xr.Dataset) -> Section:
         for name, variable in first.data_vars.items()
     ]
     sentences = [
-        f"{label} along the axes differs by a factor of {_number(values.max() / values.min())}."
+        f"{label} along the axes differs by a factor of {_number(float(values.max() / values.min()))}."
         for label, values in (
             ("The permeability", first.get("permeability")),
             ("The effective diffusivity", first.get("effective_diffusivity")),
