@@ -60,7 +60,7 @@ def reconstruct_pairs(count: int, n_replicates: int) -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             for k in range(2):
-                membrane = GradedMembrane(depth=96, slices=4, width=192, seed=2 * pair + k)
+                membrane = GradedMembrane(depth=128, slices=4, width=192, seed=2 * pair + k)
                 imageio.imwrite(folder / f"{k}.png", membrane.micrograph())
                 (folder / f"{k}.yaml").write_text(
                     f"kind: reconstruct\ninput: {k}.png\npixel_size: 3 nm\nseed: {k}\nreplicates: {n_replicates}\n"

@@ -165,8 +165,7 @@ def draw_streamlines(axis: Axes, velocity: GridItem) -> None:
         ends = np.unique(np.append(np.arange(0, len(points), 3), len(points) - 1))
         colors = mpl.colormaps[_SPEED_COLORS](norm(1e3 * speed[ends[:-1]]))[:, :3]
         radii = np.full(len(ends) - 1, 0.0045 * scene.size)
-        scene.add_spheres(points[ends[:-1]], radii, colors)
-        scene.add_tubes(points[ends[:-1]], points[ends[1:]], radii, colors)
+        scene.add_tubes(points[ends[:-1]], points[ends[1:]], radii, colors, overlap=0.4)
     scene.add_walls((np.square(field).sum(axis=0) == 0).astype(np.float32))
     scene.draw(axis)
     if lines:

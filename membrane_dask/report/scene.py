@@ -197,8 +197,13 @@ class Scene:
             normal = list(np.broadcast_arrays(x, y, z))
             self._write_patch(patch, square > 0, centre[2] + radius * z, normal, color)
 
-    def add_tubes(self, starts: np.ndarray, ends: np.ndarray, radii: np.ndarray, colors: np.ndarray) -> None:
-        """Add cylinders from ``starts`` to ``ends`` ``(n, 3)``, in nm, with colours ``(n, 3)``."""
+    def add_tubes(
+        self, starts: np.ndarray, ends: np.ndarray, radii: np.ndarray, colors: np.ndarray, *, overlap: float = 0.0
+    ) -> None:
+        """Add cylinders from ``starts`` to ``ends`` ``(n, 3)``, in nm, with colours ``(n, 3)``.
+
+        They are longer at both ends by ``overlap`` radii, which closes the gaps of a line that bends.
+        """
         pixel = np.array([self.scale, self.scale, 1.0])
         first, last = self.project(starts) / pixel, self.project(ends) / pixel
         for a, b, radius, color in zip(first, last, radii, colors, strict=True):
@@ -217,7 +222,7 @@ class Scene:
             square = q * q - p * (ax * ax + ay * ay + az * az - radius * radius)
             t = (np.sqrt(np.maximum(square, 0.0)) - q) / p
             position = along + t * w[2]
-            inside = (square > 0) & (position >= 0) & (position <= length)
+            inside = (square > 0) & (position >= -overlap * radius) & (position <= length + overlap * radius)
             normal = [(c + t * e) / radius for c, e in ((ax, -w[2] * w[0]), (ay, -w[2] * w[1]), (az, p))]
             self._write_patch(patch, inside, t, normal, color)
 
