@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ import numpy as np
 
 from membrane_dask.io.exported_items import GridItem
 
-#: Voxels of a slab; marching cubes needs about 100 bytes for each.
-_SLAB_VOXELS = 1 << 22
+#: Voxels of a slab; marching cubes needs up to 150 bytes for each.
+_SLAB_VOXELS = 1 << 20
 #: A triangle: its normal, its three corners, and two bytes that have no meaning.
 _TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 _MAX_TRIANGLES = 2**32 - 1
@@ -35,17 +36,27 @@ def write_stl(item: GridItem, path: Path) -> None:
         header = f"membrane-dask: surface of the solid, lengths in nm, voxel {item.spacing_nm[::-1]} nm"
         stream.write(header.encode("ascii", "replace")[:80].ljust(80) + bytes(4))
         below = np.zeros((1, item.shape[1] + 2, item.shape[2] + 2), np.uint8)
-        for start, stop in item.slabs(_SLAB_VOXELS):
-            solid = np.pad((item.read(start, stop) > 0).astype(np.uint8), ((0, 0), (1, 1), (1, 1)))
-            slab = np.concatenate([below, solid] + ([np.zeros_like(below)] if stop == item.shape[0] else []))
-            triangles = _triangles(slab, start - 1, item.spacing_nm)
+        for first, solid in _thin_slabs(item):
+            padded = np.pad(solid, ((0, 0), (1, 1), (1, 1)))
+            is_last = first + len(solid) == item.shape[0]
+            slab = np.concatenate([below, padded] + ([np.zeros_like(below)] if is_last else []))
+            triangles = _triangles(slab, first - 1, item.spacing_nm)
             count += len(triangles)
             stream.write(triangles.data)
-            below = solid[-1:]
+            below = padded[-1:]
         if count > _MAX_TRIANGLES:
             raise ValueError(f"an STL file has at most {_MAX_TRIANGLES} triangles (got {count}); write a part, or .vti")
         stream.seek(80)
         stream.write(struct.pack("<I", count))
+
+
+def _thin_slabs(item: GridItem) -> Iterator[tuple[int, np.ndarray]]:
+    """First plane and solid of thin slabs, which are read several at a time."""
+    planes = max(1, _SLAB_VOXELS // (item.shape[1] * item.shape[2]))
+    for start, stop in item.slabs():
+        solid = (item.read(start, stop) > 0).astype(np.uint8)
+        for first in range(0, stop - start, planes):
+            yield start + first, solid[first : first + planes]
 
 
 def _triangles(solid: np.ndarray, first_plane: int, spacing: tuple[float, float, float]) -> np.ndarray:
