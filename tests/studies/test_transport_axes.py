@@ -7,7 +7,13 @@ import pytest
 from strategies import pore_space
 
 import membrane_dask as md
+from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.stokes.permeability_tensor import permeability_tensor
+from membrane_dask.program import UnitFailed
+from membrane_dask.studies.characterize import flow_tasks
+from membrane_dask.studies.characterize.config import FlowSettings
+from membrane_dask.studies.characterize.decomposed_flow import DecomposedFlow
+from membrane_dask.studies.characterize.flow_grid import ALTERNATE_TOLERANCE
 from membrane_dask.studies.characterize.program import CharacterizeProgram
 from membrane_dask.studies.characterize.report import _percolation_text
 from membrane_dask.studies.characterize.transport_report import tensor_section
@@ -225,3 +231,35 @@ def test_a_plate_between_open_liquid(tmp_path):
     (tmp_path / "open.yaml").write_text("kind: characterize\ninput: open.npy\nvoxel_size: 1 um\n")
     with pytest.raises(md.StudyError, match="has no solid in any of its planes"):
         CharacterizeProgram(md.load_study(tmp_path / "open.yaml"))
+
+
+def test_permeability_does_not_depend_on_the_alternate_wall_model_and_the_retention(pores, tmp_path, monkeypatch):
+    solve = flow_tasks.stokes
+
+    def without_alternate(grid, tolerance):
+        if tolerance == ALTERNATE_TOLERANCE:
+            raise PhysicsError("bounds")
+        return solve(grid, tolerance)
+
+    def without_retention(*arguments):
+        raise PhysicsError("retention")
+
+    lines = "tortuosity: false\nflow: {enabled: true}\nretention: {enabled: true, diameter: 1 nm, diameters: [1 nm]}"
+    monkeypatch.setattr(flow_tasks, "stokes", without_alternate)
+    monkeypatch.setattr(flow_tasks, "particle_retention", without_retention)
+    run = run_study(tmp_path, pores, lines)
+    properties = table(run, "properties")
+    assert 0 < float(properties.permeability) <= float(properties.permeability_upper_bound)
+    assert np.isnan([properties.permeability_alternate_wall, properties.log_reduction_value]).all()
+    first, second = run.result["properties"].attrs["summary"]
+    assert "the permeability with the other wall model did not converge" in first
+    assert "the retention did not converge" in second
+
+
+def test_permeability_by_slabs_does_not_depend_on_the_alternate_wall_model():
+    flow = DecomposedFlow(0, "replicate=0", 2, FlowSettings(enabled=True), (0, 0), "velocity_0")
+    rounds = flow._alternate_solution(1000)
+    assert [unit.params["wall"] for unit in next(rounds)] == [1, 1]
+    with pytest.raises(StopIteration) as stop:
+        rounds.throw(UnitFailed(["mobilities"]))
+    assert stop.value.value == {}
