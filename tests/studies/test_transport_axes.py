@@ -84,6 +84,9 @@ def test_tensors_of_the_sample_and_their_report(along_axes):
     for name, along in (("permeability", directional.permeability), ("diffusivity", directional.effective_diffusivity)):
         tensor = tensors[f"{name}_tensor"].values
         np.testing.assert_array_equal(tensor, tensor.T)
+        upper = tensors[f"{name}_tensor_upper_bound"].values
+        assert (np.diag(upper) >= np.diag(tensor)).all()
+        np.testing.assert_allclose(np.diag(upper), np.diag(tensor), rtol=0.03)  # 0.02 for each flow
         # Forces between the other faces change what a flow along an axis would be without them, by little here.
         np.testing.assert_allclose(np.diag(tensor), along, rtol=0.3)
         assert (np.diff(tensors[f"{name}_principal"]) <= 0).all()

@@ -318,6 +318,9 @@ class CharacterizeProgram(Program):
             if findings and "properties" in group:
                 group["properties"] = replace(group["properties"], attrs={"summary": findings})
                 break
+        for group in (tables, compared):
+            if "tensors" in group:
+                group["tensors"] = replace(group["tensors"], attrs={"method": self.study.tensors})
         datasets = [*tables.values(), *compared.values()]
         if tables and compared:
             sizes = {(volume.shape, volume.voxel_nm) for volume in self.volumes}

@@ -39,7 +39,7 @@ from membrane_dask.studies.characterize.size_statistics import (
     largest_diameter,
     size_tables,
 )
-from membrane_dask.studies.characterize.tensor_tasks import sample_arrays, sample_permeability
+from membrane_dask.studies.characterize.tensor_tasks import sample_permeability
 from membrane_dask.studies.characterize.variables import (
     DIFFERENCE_TABLE,
     DIRECTIONAL,
@@ -110,8 +110,7 @@ class VolumeResult:
         """Variables of the table ``tensors``; None where they were not computed."""
         arrays = dict(self.tensors)
         if self.study.tensors == "sample" and self.study.flow.enabled:
-            flows = [self.along_axes[axis][1] for axis in AXES]
-            arrays |= sample_arrays("permeability", sample_permeability(flows))
+            arrays |= sample_permeability([self.along_axes[axis][1] for axis in AXES])
         in_m2 = {f"permeability_{name}" for name in ("tensor", "tensor_upper_bound", "principal")}
         return {name: values * 1e-18 if name in in_m2 else values for name, values in arrays.items()} or None
 

@@ -54,7 +54,8 @@ def tensor_work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.nd
     volume: PoreVolume = context["volumes"][unit.params["volume"]]
     pores = read_pores(volume)
     if context["tensors"] == "sample":
-        return sample_arrays("diffusivity", sample_diffusivity(pores)), {}
+        sample = sample_diffusivity(pores)
+        return sample_arrays("diffusivity", sample, sample.tensor), {}
     arrays: dict[str, np.ndarray] = {}
     if context["tortuosity"]:
         arrays |= bounded_tensor("diffusivity", diffusivity_tensor(pores), 1.0)
@@ -74,23 +75,29 @@ def bounded_tensor(name: str, tensor: TensorBounds, scale: float) -> dict[str, n
     }
 
 
-def sample_arrays(name: str, tensor: SampleTensor) -> dict[str, np.ndarray]:
-    """Variables of the table ``tensors`` for the tensor of a sample."""
+def sample_arrays(name: str, tensor: SampleTensor, upper: np.ndarray) -> dict[str, np.ndarray]:
+    """Variables of the table ``tensors`` for the tensor of a sample, and that of the flows at their upper bounds."""
     return {
         **_with_principal_values(name, tensor.tensor),
-        f"{name}_tensor_upper_bound": np.full((3, 3), math.nan),
+        f"{name}_tensor_upper_bound": upper,
         f"{name}_tensor_asymmetry": np.asarray(tensor.asymmetry),
     }
 
 
-def sample_permeability(flows: Sequence[Mapping[str, np.ndarray]]) -> SampleTensor:
-    """Permeability tensor of a sample in nm2, from the arrays of the flows along z, y and x; NaN if one failed."""
-    velocities, forces = np.full((3, 3), math.nan), np.full((3, 3), math.nan)
+def sample_permeability(flows: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Variables of the permeability tensor of a sample, in nm2, from the arrays of the flows along z, y and x.
+
+    They are NaN if a flow failed.
+    """
+    velocities, forces, ratio = np.full((3, 3), math.nan), np.full((3, 3), math.nan), np.ones(3)
     for axis, flow in enumerate(flows):
         if "mean_velocity" in flow:
             velocities[:, axis] = as_stored(flow["mean_velocity"], axis)
             forces[:, axis] = as_stored(flow["mean_force"], axis)
-    return sample_tensor(velocities, forces)
+            if flow["permeability"] > 0:
+                ratio[axis] = flow["permeability_upper_bound"] / flow["permeability"]
+    upper = sample_tensor(velocities * ratio, forces).tensor
+    return sample_arrays("permeability", sample_tensor(velocities, forces), upper)
 
 
 def _with_principal_values(name: str, tensor: np.ndarray) -> dict[str, np.ndarray]:

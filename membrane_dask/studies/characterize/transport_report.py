@@ -46,7 +46,7 @@ def tensor_section(tensors: xr.Dataset) -> Section:
     """
     first = tensors.isel(replicate=0)
     axes = [str(axis) for axis in first.component.values]
-    grids, sentences, periodic = [], [], False
+    grids, sentences = [], []
     for name, (label, unit) in _TENSORS.items():
         if f"{name}_tensor" not in first or not np.isfinite(first[f"{name}_tensor"]).all():
             continue
@@ -61,15 +61,14 @@ def tensor_section(tensors: xr.Dataset) -> Section:
         grids.append(Grid([f"principal {label}, {unit}", *(f"direction {axis}" for axis in axes)], rows))
         asymmetry = float(first[f"{name}_tensor_asymmetry"])
         if np.isfinite(upper).all() and tensor.any():
-            periodic = True
             gap = float((np.diag(upper - tensor) / np.diag(tensor).max()).max())
             sentences.append(f"The diagonal of the {label} is known to {gap:.1%} of its largest element or better.")
-        elif asymmetry:
+        if asymmetry:
             sentences.append(
                 f"The measured {label} differs from its symmetric part by up to {asymmetry / 2:.0%} of the mean of the "
                 "diagonal, by the finite size of the sample."
             )
-    if periodic:
+    if tensors.attrs.get("method") == "periodic":
         text = "Tensors are those of a medium that repeats the volume along all axes. "
     else:
         text = "Tensors connect the volume averages of velocity or flux and of force in the transport along the axes. "
