@@ -229,7 +229,11 @@ def execute(
     if limit is not None and limit < 0:
         raise ValueError(f"limit must be at least 0 (got {limit})")
     listener = listener or ProgressLines(sys.stderr)
-    return drive_run(run, plan, listener, limit=limit, retry_failed=retry_failed, series=series)
+    is_new, start = not run.journal.summary().done, time.monotonic()
+    summary = drive_run(run, plan, listener, limit=limit, retry_failed=retry_failed, series=series)
+    if is_new and summary.reason == "finished" and plan.costs is not None:
+        listener(Message(plan.comparison(run.journal.summary().seconds, time.monotonic() - start)))
+    return summary
 
 
 def open_run(path: str | Path) -> Run:

@@ -285,6 +285,27 @@ def _check_declared(schema: TableSchema, name: str, dims: Sequence[str], labels:
         schema.coordinate(dim)
 
 
+@dataclass(frozen=True)
+class Costs:
+    """Predicted work of a run.
+
+    Parameters
+    ----------
+    work : mapping of str to float
+        Seconds of one core for all units, by task.
+    longest : float
+        Seconds of units that must follow one another, however many workers there are.
+    """
+
+    work: Mapping[str, float]
+    longest: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """Seconds of one core for all units."""
+        return sum(self.work.values())
+
+
 class ScratchReader(Protocol):
     """Reads what earlier units of the run have left; units receive it as ``context["scratch"]``."""
 
@@ -345,6 +366,37 @@ class Program:
         """Few units that represent the rest, to measure the cost of a run."""
         return ()
 
+    def pilot_programs(self) -> Sequence[Program]:
+        """Small programs all of whose units are run, to measure the cost of units that need earlier ones.
+
+        The last one is measured; those before it compile what it needs.
+        """
+        return ()
+
+    def costs(self, pilots: Mapping[str, float], small: Mapping[str, float]) -> Costs:
+        """Predict the work of all units.
+
+        Parameters
+        ----------
+        pilots : mapping of str to float
+            Measured seconds of a unit of :meth:`pilots`, by task.
+        small : mapping of str to float
+            Measured seconds of all units of the last of :meth:`pilot_programs`, by task.
+
+        Returns
+        -------
+        Costs
+            By default, units take as long as the pilots of their task, whose name may end in another number.
+        """
+        seconds = {task_stem(task): value for task, value in pilots.items()}
+        targets: list[Table | Image | Scratch] = [*self.tables, *self.images, *self.scratch]
+        work = {
+            target.name: seconds[task_stem(target.name)] * int(np.prod(target.unit_shape))
+            for target in targets
+            if task_stem(target.name) in seconds
+        }
+        return Costs(work, max(pilots.values(), default=0.0))
+
     def memory(self) -> Mapping[str, int]:
         """Peak bytes of one unit's working memory, by task."""
         return {}
@@ -361,3 +413,8 @@ class Program:
             All finished units.
         """
         return ()
+
+
+def task_stem(task: str) -> str:
+    """Name of a task without the number of its volume: the slabs of all volumes are alike."""
+    return task.rstrip("0123456789").rstrip("-_")

@@ -24,6 +24,7 @@ from membrane_dask.cli.options import (
 from membrane_dask.engine.terminal import say, show
 
 if TYPE_CHECKING:
+    from membrane_dask.engine.plan import Plan
     from membrane_dask.engine.run import Run
 
 
@@ -33,6 +34,9 @@ def run(
     overrides: Overrides = None,
     cluster: ClusterName = None,
     limit: Annotated[int | None, typer.Option(min=0, help="Stop after this number of units.")] = None,
+    measure: Annotated[
+        bool, typer.Option(help="Run a few pilot units first, and compare the predicted cost with the actual one.")
+    ] = True,
     fresh: Fresh = False,
     trust: Trust = False,
 ) -> None:
@@ -47,7 +51,24 @@ def run(
     plan = api.plan(api.resolve_sources(study, source), source=source)
     run = prepare(plan, out, fresh=fresh)
     trust = _confirmed(require_confirmed, run.path, trust=trust)
+    is_local = plan.cluster.scheduler in ("local", "sync")
+    if measure and is_local and limit is None and not run.journal.summary().done:
+        plan = _measured(plan)
     _execute(run, plan, limit=limit)
+
+
+def _measured(plan: Plan) -> Plan:
+    """The plan with its predicted cost; without, if the pilots fail: the run says why where its units do."""
+    from membrane_dask.engine.plan import as_seconds
+
+    try:
+        plan = plan.measured()
+    except Exception as error:
+        say(f"the cost is not known: {error}")
+    else:
+        work, time = as_seconds(plan.cost or 0.0), as_seconds(plan.time or 0.0)
+        say(f"cost: about {work} of one core, {time} on this cluster")
+    return plan
 
 
 def submit(

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
-
-import numpy as np
 
 from membrane_dask.config import BaseStudy
 from membrane_dask.engine.cluster.profiles import Profile, resolve
 from membrane_dask.engine.control_groups import cpu_limit, memory_limit
 from membrane_dask.errors import Problem, StudyError
-from membrane_dask.program import Image, Program, Scratch, Table
+from membrane_dask.program import Costs, Image, Program, Scratch, Table, task_stem
 
 #: Target for the work in a batch, in seconds: long compared with the overhead of a task, short enough that a lost
 #: worker costs little.
@@ -27,6 +24,8 @@ LONGEST_BATCH_SECONDS = 60.0
 SHORTEST_BATCH_SECONDS = 1.0
 #: Memory of a worker's interpreter and libraries before any unit runs, in bytes (measured, rounded up).
 WORKER_BYTES = 400_000_000
+#: Time in which workers start and load compiled code, in seconds (measured).
+START_SECONDS = 4.0
 #: Memory of the driver, and of the scheduler in its process, when workers are local, in bytes (measured, rounded up).
 DRIVER_BYTES = 250_000_000
 
@@ -79,7 +78,9 @@ class Plan:
     batch : mapping of str to int
         Units in a batch, which is a chunk of the result, by table.
     seconds : mapping of str to float
-        Measured time of a unit, by task without its number; empty until :meth:`measured`.
+        Measured time of a pilot, by task without its number; empty until :meth:`measured`.
+    costs : Costs, optional
+        Predicted work; None until :meth:`measured`.
     """
 
     study: BaseStudy
@@ -87,6 +88,7 @@ class Plan:
     cluster: Profile
     batch: Mapping[str, int]
     seconds: Mapping[str, float] = field(default_factory=dict)
+    costs: Costs | None = None
 
     @property
     def name(self) -> str:
@@ -113,24 +115,36 @@ class Plan:
 
     @property
     def cost(self) -> float | None:
-        """Work of all units in core-seconds, if it was measured."""
-        if not self.seconds:
+        """Predicted work of all units in core-seconds, if it was measured."""
+        return self.costs.total if self.costs else None
+
+    @property
+    def time(self) -> float | None:
+        """Predicted time of the run in seconds, if its cost was measured."""
+        if not self.costs:
             return None
-        return sum(self.seconds.get(_stem(task), 0.0) * count for task, count in self.counts.items())
+        start = 0.0 if self.cluster.scheduler == "sync" else START_SECONDS
+        return start + max(self.costs.total / default_workers(self.cluster), self.costs.longest)
 
     def measured(self) -> Plan:
-        """The same plan with the times of a few pilot units, run here and now.
+        """The same plan with its predicted cost, from a few pilot units that are run here and now."""
+        from membrane_dask.engine.costs import measure
 
-        The first pilot of a task runs twice, so that the time to compile is not counted.
+        costs, seconds = measure(self.program)
+        return replace(self, costs=costs, seconds={task_stem(task): value for task, value in seconds.items()})
+
+    def comparison(self, work: float, time: float) -> str:
+        """A sentence that compares the predicted cost with the actual one.
+
+        Parameters
+        ----------
+        work : float
+            Seconds of one core that the units have taken.
+        time : float
+            Seconds that the run has taken.
         """
-        times: dict[str, list[float]] = {}
-        for unit in self.program.pilots():
-            if unit.task not in times:
-                self.program.work(self.program.context, unit)
-            start = time.perf_counter()
-            self.program.work(self.program.context, unit)
-            times.setdefault(unit.task, []).append(time.perf_counter() - start)
-        return replace(self, seconds={_stem(task): float(np.mean(samples)) for task, samples in times.items()})
+        predicted = f"{as_seconds(self.cost or 0.0)} of one core and {as_seconds(self.time or 0.0)}"
+        return f"the run took {as_seconds(work)} of one core and {as_seconds(time)}; predicted were {predicted}"
 
     def driver_count(self) -> int:
         """Number of drivers of a series to submit at once: more than one where nodes may not submit jobs."""
@@ -146,7 +160,7 @@ class Plan:
         workers = default_workers(cluster)
         kinds: dict[str, int] = {}
         for task, count in self.counts.items():
-            kinds[_stem(task)] = kinds.get(_stem(task), 0) + count
+            kinds[task_stem(task)] = kinds.get(task_stem(task), 0) + count
         units = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
         batches = ", ".join(f"{n} {task}" for task, n in self.batch.items())
         limit = self._memory_limit()
@@ -161,13 +175,13 @@ class Plan:
             ("memory", f"{as_bytes(self.needed_memory())} for each worker" + (f"; there are {limit}" if limit else "")),
         ]
         rows.append(("cluster", self._cluster()))
-        if self.cost is not None:
-            each = ", ".join(f"{self.seconds[kind]:.3g} s a unit of {kind}" for kind in kinds if kind in self.seconds)
-            open_ = [kind for kind in kinds if kind not in self.seconds]
-            limit = "at most " if self.program.adaptive and not open_ else ""
-            without = f", without {' and '.join(open_)}" if open_ else ""
-            rows.append(("cost", f"{limit}{as_seconds(self.cost)} of one core ({each}, measured{without})"))
-            rows.append(("time", f"about {as_seconds(self.cost / workers)} on {workers} worker{'s' * (workers > 1)}"))
+        if self.costs is not None and self.time is not None:
+            work: dict[str, float] = {}
+            for task, seconds in self.costs.work.items():
+                work[task_stem(task)] = work.get(task_stem(task), 0.0) + seconds
+            each = ", ".join(f"{kind} {as_seconds(work[kind])}" for kind in kinds if kind in work)
+            rows.append(("cost", f"about {as_seconds(self.costs.total)} of one core ({each}; from pilots)"))
+            rows.append(("time", f"about {as_seconds(self.time)} on {workers} worker{'s' * (workers > 1)}"))
         return rows
 
     def _cluster(self) -> str:
@@ -259,11 +273,6 @@ def _require_memory(plan: Plan) -> None:
     else:
         return
     raise StudyError([Problem(("cluster", "memory"), message)])
-
-
-def _stem(task: str) -> str:
-    """Name of a task without the number of its volume: the slabs of all volumes are alike."""
-    return task.rstrip("0123456789").rstrip("-_")
 
 
 def choose_batch(table: Table, requested: int | None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +45,14 @@ class Diffusion:
     iterations: int
 
 
+def coarse_cell(shape: tuple[int, ...]) -> int:
+    """Edge of the cells of the coarse problem of a volume, in voxels."""
+    cell = _MIN_CELL
+    while cell**3 * _MAX_GROUPS < math.prod(shape):
+        cell += 1
+    return cell
+
+
 def diffusion(
     space: PoreSpace, connected: np.ndarray, tolerance: float = 1e-3, max_iterations: int = 5000
 ) -> Diffusion:
@@ -82,9 +91,7 @@ def diffusion(
     if not connected[: space.first[space.shape[1]]].any():
         return Diffusion(0.0, 0.0, 0)
     n_z, n_y, n_x = space.shape
-    cell = _MIN_CELL
-    while cell**3 * _MAX_GROUPS < n_z * n_y * n_x:
-        cell += 1
+    cell = coarse_cell(space.shape)
     degree = np.ones(space.count, np.uint8)
     group, base = _cell_groups(space.bits, space.first, shape, connected, degree, cell)
     while np.diff(base).max() > np.iinfo(np.uint16).max:  # too many groups in a layer of cells

@@ -47,12 +47,12 @@ class GroupGraph:
         reached = np.zeros((count, 2), bool)
         for side in range(2):
             reached[component[self.ends[:, side] > 0], side] = True
-        return reached[component]
+        return np.asarray(reached[component])
 
     @property
     def percolates(self) -> np.ndarray:
         """Groups that are connected to both faces, ``(n,)`` bool."""
-        return self.joined.all(axis=1)
+        return np.asarray(self.joined.all(axis=1))
 
 
 @kernel
@@ -187,7 +187,8 @@ class Balance:
     @classmethod
     def of(cls, arrays: Mapping[str, Any]) -> Balance:
         """From :meth:`arrays`."""
-        return cls(**{name: value if value.ndim else float(value) for name, value in arrays.items()})
+        values: dict[str, Any] = {name: value if value.ndim else float(value) for name, value in arrays.items()}
+        return cls(**values)
 
 
 def start(solver: GroupBalance) -> Balance:

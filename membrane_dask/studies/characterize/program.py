@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -18,11 +18,12 @@ from membrane_dask.errors import Source
 from membrane_dask.io.oriented_volumes import AXES, OrientedVolume, PoreVolume
 from membrane_dask.physics.imaging.blocks import Block
 from membrane_dask.physics.imaging.watershed import SnowParameters
-from membrane_dask.program import Dataset, History, Image, Program, Rounds, Scratch, Unit
+from membrane_dask.program import Costs, Dataset, History, Image, Program, Rounds, Scratch, Unit
 from membrane_dask.schema import Coordinate
 from membrane_dask.studies.characterize import KIND
 from membrane_dask.studies.characterize.comparison import comparison_table
 from membrane_dask.studies.characterize.config import CharacterizeStudy
+from membrane_dask.studies.characterize.costs import percolating_cube, pilot_edges, pilot_study, predicted_costs
 from membrane_dask.studies.characterize.decomposed_flow import (
     DecomposedFlow,
     decomposed_memory,
@@ -75,6 +76,8 @@ class CharacterizeProgram(Program):
         Checked study.
     source : Source, optional
         Position of every setting, for error messages.
+    inputs : InputVolumes, optional
+        Volumes; default those of the study.
 
     Raises
     ------
@@ -85,9 +88,11 @@ class CharacterizeProgram(Program):
     kind = KIND.name
     work = staticmethod(work)
 
-    def __init__(self, study: CharacterizeStudy, source: Source | None = None) -> None:
+    def __init__(
+        self, study: CharacterizeStudy, source: Source | None = None, inputs: InputVolumes | None = None
+    ) -> None:
         self.study = study
-        inputs = InputVolumes.of(study, source)
+        inputs = inputs or InputVolumes.of(study, source)
         self._designs = (inputs.design, inputs.reference_design)
         self.volumes, self.porosities, self.replicates = inputs.volumes, inputs.porosities, inputs.replicates
         self.blocks = [divide(volume.shape, study.block_size) for volume in self.volumes]
@@ -102,11 +107,11 @@ class CharacterizeProgram(Program):
             slab_edges(study.flow if number < len(self.volumes) else lateral_flow, volume.shape, porosity)
             if study.flow.enabled
             else None
-            for number, (volume, porosity) in enumerate(self._oriented_porosities())
+            for number, (volume, porosity) in enumerate(self.oriented_porosities())
         ]
         self.tortuosity_edges = [
             tortuosity_edges(study.tortuosity_slab_thickness, volume.shape, porosity) if study.tortuosity else None
-            for volume, porosity in self._oriented_porosities()
+            for volume, porosity in self.oriented_porosities()
         ]
         self.adaptive = any(self.slab_edges) or any(self.tortuosity_edges)
         network = study.network
@@ -168,7 +173,7 @@ class CharacterizeProgram(Program):
         """Axes of the study other than the depth, in the order of the volume."""
         return [axis for axis in AXES[1:] if axis in self.study.axes]
 
-    def _oriented_porosities(self) -> Iterator[tuple[PoreVolume, float]]:
+    def oriented_porosities(self) -> Iterator[tuple[PoreVolume, float]]:
         """All oriented volumes with their approximate porosities."""
         return zip(self.oriented, itertools.cycle(self.porosities), strict=False)
 
@@ -250,6 +255,21 @@ class CharacterizeProgram(Program):
         """A block in the middle of the first volume."""
         return [self.block_unit(0, len(self.blocks[0]) // 2)]
 
+    def pilot_programs(self) -> Sequence[Program]:
+        """The study of two cubes of the first volume, of which the larger one is measured."""
+        return [self._of_cube(edge) for edge in pilot_edges(self.study)]
+
+    def _of_cube(self, edge: int) -> CharacterizeProgram:
+        """The same study of a cube of the first volume."""
+        cube, porosity = percolating_cube(self.volumes[0], edge)
+        study = pilot_study(self.study, any(self.slab_edges), any(self.tortuosity_edges))
+        return CharacterizeProgram(study, inputs=InputVolumes([cast(Any, cube)], [porosity], 1))
+
+    def costs(self, pilots: Mapping[str, float], small: Mapping[str, float]) -> Costs:
+        """Work of all units, extrapolated from a block and from a cube."""
+        cube, porosity = percolating_cube(self.volumes[0], pilot_edges(self.study)[-1])
+        return predicted_costs(self, cube, porosity, pilots, small)
+
     def memory(self) -> Mapping[str, int]:
         """Peak bytes of the units, by the approximate porosity."""
         peaks: dict[str, int] = {}
@@ -268,7 +288,7 @@ class CharacterizeProgram(Program):
                 require("blocks", _BYTES_READ * read + _BYTES_OWN * own)
             if has_tensor_unit(self.study):
                 require("tensors", tensor_memory(self.study, volume.shape, self.porosities[number]))
-        for number, (oriented, porosity) in enumerate(self._oriented_porosities()):
+        for number, (oriented, porosity) in enumerate(self.oriented_porosities()):
             slabs = self.tortuosity_edges[number]
             if slabs:
                 for task, size in tortuosity_memory(oriented.shape, porosity, slabs).items():

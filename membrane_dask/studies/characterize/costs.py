@@ -1,0 +1,201 @@
+"""Cost of a characterization: all its units are run on a small cube of the first volume, and extrapolated."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from membrane_dask.io.oriented_volumes import PoreVolume
+from membrane_dask.physics.imaging.blocks import Block
+from membrane_dask.physics.stokes.mac_grid import flow_pores
+from membrane_dask.physics.transport.diffusion import coarse_cell
+from membrane_dask.physics.transport.two_level_diffusion import MARGIN
+from membrane_dask.program import Costs, task_stem
+from membrane_dask.studies.characterize.config import CharacterizeStudy
+from membrane_dask.studies.characterize.decomposed_tortuosity import MIN_PLANES
+
+if TYPE_CHECKING:
+    from membrane_dask.studies.characterize.program import CharacterizeProgram
+
+#: Edge in voxels of the cubes that are run, first to compile, then to measure.
+EDGES = (48, 96)
+#: Edge of the cube that is measured where the flow is computed, in cells of its grid.
+_FLOW_EDGE = 72
+#: Seconds for a particle that is tracked, half of which do not pass and end after the largest number of steps.
+_PARTICLE_SECONDS = 0.014
+#: Planes of the slabs of a cube.
+_PLANES = 32
+#: Planes around a slab of the flow, for which it is planned.
+_FLOW_HALO = 32
+#: Fraction of the time of a tortuosity in one piece that is proportional to the edge of the cells of its groups.
+_DIFFUSION = 0.8
+#: Voxels around a block that are read.
+_BLOCK_HALO = 48
+#: Units of slabs, whose work includes the planes around them.
+_SLAB_TASKS = {"geodesics": 1, "diffusion": MARGIN, "mobilities": _FLOW_HALO, "velocities": _FLOW_HALO, "bounds": 2}
+
+
+@dataclass(frozen=True)
+class Cube:
+    """A small cube of a volume.
+
+    Parameters
+    ----------
+    source : PoreVolume
+        The volume.
+    start : tuple of int
+        First voxel along each axis.
+    shape : tuple of int
+        Voxels along each axis.
+    """
+
+    source: PoreVolume
+    start: tuple[int, ...]
+    shape: tuple[int, ...]
+
+    @property
+    def voxel_nm(self) -> float | None:
+        """Edge of a voxel, nm."""
+        return self.source.voxel_nm
+
+    def read(self, where: tuple[slice, ...]) -> np.ndarray:
+        """Pores in a window of the cube, bool."""
+        windows = zip(where, self.start, strict=True)
+        return self.source.read(tuple(slice(window.start + a, window.stop + a) for window, a in windows))
+
+    def middle_section(self, axis: int, step: int) -> np.ndarray:
+        """Pores in the middle plane across an axis, every ``step``-th voxel."""
+        where = [slice(0, n) for n in self.shape]
+        where[axis] = slice(self.shape[axis] // 2, self.shape[axis] // 2 + 1)
+        return self.read(tuple(where)).squeeze(axis)[::step, ::step]
+
+
+def percolating_cube(volume: PoreVolume, edge: int) -> tuple[Cube, float]:
+    """A cube of a volume, of at most half its edges, whose pores percolate if there is one; its porosity."""
+    shape = tuple(min(edge, math.ceil(n / 2)) for n in volume.shape)
+    starts = [_starts(n, m) for n, m in zip(volume.shape, shape, strict=True)]
+    first: tuple[Cube, float] | None = None
+    for start in itertools.product(*starts):
+        cube = Cube(volume, start, shape)
+        pores = cube.read(tuple(slice(0, n) for n in shape))
+        result = cube, float(pores.mean())
+        if pores.any() and flow_pores(pores, "symmetric").any():
+            return result
+        first = first or result
+    assert first is not None
+    return first
+
+
+def _starts(n: int, m: int) -> list[int]:
+    """First voxels of a cube of ``m`` voxels in ``n``: in the middle, then at either end."""
+    return list(dict.fromkeys([(n - m) // 2, 0, n - m]))
+
+
+def pilot_study(study: CharacterizeStudy, divided_flow: bool, divided_tortuosity: bool) -> CharacterizeStudy:
+    """Study of a cube, whose flow and tortuosity are computed by slabs where those of the volumes are."""
+    planes = _PLANES if divided_flow else None
+    flow = study.flow.model_copy(update={"slab_thickness": planes})
+    update = {
+        "reference": None,
+        "axes": ("z",),
+        "flow": flow,
+        # The tracking of a particle takes as long in a volume of any size.
+        "retention": study.retention.model_copy(update={"particles": 1}),
+        "tortuosity_slab_thickness": MIN_PLANES if divided_tortuosity else None,
+    }
+    return study.model_copy(update=update)
+
+
+def pilot_edges(study: CharacterizeStudy) -> Sequence[int]:
+    """Edges of the cubes that are run, the one to be measured last."""
+    largest = _FLOW_EDGE // study.flow.refinement if study.flow.enabled else EDGES[-1]
+    return EDGES[0], largest
+
+
+def predicted_costs(
+    program: CharacterizeProgram, cube: Cube, porosity: float, pilots: Mapping[str, float], small: Mapping[str, float]
+) -> Costs:
+    """Work of all units of a study.
+
+    Parameters
+    ----------
+    program : CharacterizeProgram
+        The study.
+    cube : Cube
+        What was run in the small.
+    porosity : float
+        Porosity of the cube.
+    pilots : mapping of str to float
+        Seconds of a block.
+    small : mapping of str to float
+        Seconds of all units of the cube, by task.
+
+    Returns
+    -------
+    Costs
+    """
+    work: dict[str, float] = {}
+    chains: list[float] = []
+    pilot_block = program.pilots()[0]
+    pilot_voxels = _block_voxels(program, 0, pilot_block.params["block"])
+    for number, volume in enumerate(program.volumes):
+        blocks = [
+            pilots["blocks"] * _block_voxels(program, number, block) / pilot_voxels
+            for block in range(len(program.blocks[number]))
+        ]
+        network = small["networks"] * math.prod(volume.shape) / math.prod(cube.shape)
+        work["blocks"] = work.get("blocks", 0.0) + sum(blocks)
+        work["networks"] = work.get("networks", 0.0) + network
+        chains.append(max(blocks) + network)
+    small_pores = max(porosity, 1e-3) * math.prod(cube.shape)
+    n = len(program.volumes)
+    parallel = [0.0] * n  # the longest chain of units of each volume after its network
+    for number, (oriented, volume_porosity) in enumerate(program.oriented_porosities()):
+        pores = volume_porosity * math.prod(oriented.shape) / small_pores
+        flow, tortuosity = program.slab_edges[number], program.tortuosity_edges[number]
+        for task, seconds in small.items():
+            if task in ("blocks", "networks") or (task == "tensors" and number >= n):
+                continue
+            slabs = tortuosity if task in ("pore_slabs", "geodesics", "diffusion", "group_balance") else flow
+            ratio = pores
+            if task == "tortuosity" and not tortuosity:
+                cells = coarse_cell(oriented.shape) / coarse_cell(cube.shape)
+                ratio *= 1.0 - _DIFFUSION + _DIFFUSION * cells
+            elif task in _SLAB_TASKS and slabs:
+                ratio *= _overlap(slabs, _SLAB_TASKS[task]) / _overlap(_small_edges(task, cube), _SLAB_TASKS[task])
+            units = len(slabs) - 1 if slabs and task in (*_SLAB_TASKS, "pore_slabs", "final_velocity") else 1
+            if task == "geodesics":
+                units = 1  # the front passes from slab to slab
+            if task == "flows" and program.study.retention.enabled:
+                tracking = _PARTICLE_SECONDS * program.study.retention.particles
+                work["flows"] = work.get("flows", 0.0) + tracking
+                parallel[number % n] += tracking
+            name = task_stem(task)
+            work[name] = work.get(name, 0.0) + seconds * ratio
+            parallel[number % n] = max(parallel[number % n], seconds * ratio / units)
+    return Costs(work, max(chain + after for chain, after in zip(chains, parallel, strict=True)))
+
+
+def _block_voxels(program: CharacterizeProgram, volume: int, block: int) -> int:
+    start, stop = program.blocks[volume][block]
+    windows = Block(start, stop, _BLOCK_HALO, program.volumes[volume].shape).extended
+    return math.prod(window.stop - window.start for window in windows)
+
+
+def _small_edges(task: str, cube: Cube) -> Sequence[int]:
+    """Slabs of the cube."""
+    planes = MIN_PLANES if task in ("geodesics", "diffusion") else _PLANES
+    count = max(1, round(cube.shape[0] / planes))
+    return [round(cube.shape[0] * k / count) for k in range(count + 1)]
+
+
+def _overlap(edges: Sequence[int], margin: int) -> float:
+    """Planes of all slabs with a margin on each side, over those of the volume."""
+    depth = edges[-1]
+    planes = sum(min(depth, b + margin) - max(0, a - margin) for a, b in itertools.pairwise(edges))
+    return planes / depth

@@ -1,0 +1,102 @@
+"""Predicted cost of a study: pilots cover every kind of unit, and the run is compared with them."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import membrane_dask as md
+from membrane_dask.engine.costs import run_in_memory
+from membrane_dask.physics.analytic_problems import GradedMembrane
+from membrane_dask.program import Costs, task_stem
+from membrane_dask.studies.characterize.costs import percolating_cube
+
+SLABS = "tortuosity_slab_thickness: 40\nflow: {enabled: true, slab_thickness: 40, velocities: true}\n"
+PIECE = "flow: {enabled: true}\nretention: {enabled: true, diameter: 6 nm, diameters: [6 nm], particles: 20}\n"
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("costs")
+    np.save(folder / "membrane.npy", GradedMembrane(depth=110, slices=60, width=70).volume())
+    path = folder / "study.yaml"
+    path.write_text("kind: characterize\ninput: membrane.npy\nvoxel_size: 3 nm\n")
+    return path
+
+
+@pytest.mark.parametrize("settings", [PIECE, SLABS], ids=["in one piece", "slabs"])
+def test_pilots_cover_every_kind_of_unit(study, settings, tmp_path):
+    path = study.with_name("costs.yaml")
+    path.write_text(study.read_text() + settings)
+    plan = md.plan(path, measure=True)
+    run = md.run(md.load_study(path, cluster={"profile": "sync"}), tmp_path / "run")
+    seconds: dict[str, float] = {}
+    for record in run.journal.records():
+        if "done" in record:
+            task = task_stem(record["task"])
+            seconds[task] = seconds.get(task, 0.0) + sum(record["seconds"])
+    assert set(plan.costs.work) == set(seconds)
+    assert all(value > 0 for value in plan.costs.work.values())
+    assert 0 < plan.costs.longest <= plan.costs.total * (1 + 1e-9)
+    assert "networks" in str(plan)
+    assert "without" not in str(plan)
+
+
+def test_costs_are_extrapolated_by_pores_and_iterations(study):
+    program = md.plan(study).program
+    (start, stop) = program.blocks[0][0]
+    costs = program.costs({"blocks": 2.0}, {"blocks": 9.0, "networks": 1.0, "tortuosity": 3.0})
+    assert program.volumes[0].shape == tuple(b - a for a, b in zip(start, stop, strict=True))
+    assert costs.work["blocks"] == 2.0
+    cube, porosity = percolating_cube(program.volumes[0], 96)
+    assert cube.shape == (55, 30, 35)
+    voxels = 110 * 60 * 70 / (55 * 30 * 35)
+    assert costs.work["networks"] == pytest.approx(voxels)
+    # Groups have cells of eight voxels in both.
+    assert costs.work["tortuosity"] == pytest.approx(3.0 * voxels * program.porosities[0] / porosity)
+    assert costs.longest == pytest.approx(sum(costs.work.values()))
+
+
+def test_a_cube_that_percolates_is_chosen():
+    pores = np.zeros((100, 100, 100), bool)
+    pores[:, 3:9, 4:10] = True
+
+    class Volume:
+        shape, voxel_nm = pores.shape, 1.0
+        read = staticmethod(pores.__getitem__)
+
+    cube, porosity = percolating_cube(Volume(), 40)
+    assert cube.shape == (40, 40, 40)
+    assert cube.start[1:] == (0, 0)
+    assert porosity == pytest.approx(36 / 1600)
+    # Without any, the one in the middle.
+    pores[30:33] = pores[50] = pores[97] = pores[2] = False
+    assert percolating_cube(Volume(), 40)[0].start == (30, 30, 30)
+
+
+def test_units_of_a_small_program_run_in_memory(study):
+    (_, small) = md.plan(study).program.pilot_programs()
+    seconds = run_in_memory(small)
+    assert set(seconds) == {"blocks", "networks", "tortuosity"}
+
+
+def test_the_command_compares_prediction_and_run(study, tmp_path):
+    command = [sys.executable, "-m", "membrane_dask.cli", "run", str(study), "--set", "cluster={profile: sync}"]
+    said = subprocess.run([*command, "--out", tmp_path / "run"], capture_output=True, text=True, check=True).stderr
+    assert "cost: about" in said
+    assert re.search(r"the run took .* of one core and .*; predicted were .* of one core and", said)
+    resumed = subprocess.run([*command, "--out", tmp_path / "run"], capture_output=True, text=True, check=True).stderr
+    assert "predicted" not in resumed
+
+
+def test_the_time_is_limited_by_units_that_follow_one_another(study):
+    plan = md.plan(md.load_study(study, cluster={"profile": "sync"}))
+    assert plan.time is None
+    measured = dataclasses.replace(plan, costs=Costs({"blocks": 3.0, "networks": 1.0}, longest=4.0))
+    assert measured.cost == measured.time == 4.0
+    assert "predicted were 4 s of one core and 4 s" in measured.comparison(5.0, 6.0)
