@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from membrane_dask.physics._jit import kernel
 from membrane_dask.physics.imaging.blocks import Block
 from membrane_dask.physics.imaging.distance import max_squared_distance
 from membrane_dask.physics.imaging.morphology import pack_rows, packed_dilation, unpack_rows
@@ -59,16 +60,51 @@ def local_thickness_counts(squares: np.ndarray, block: Block, radii: np.ndarray 
             break
         reach = math.isqrt(square - 1)
         width = block.stop[2] - block.start[2]
-        centres = pack_rows(block.crop(squares, reach, "constant") >= square, width + 2 * reach)
+        shape = np.array(block.stop) - np.array(block.start) + 2 * reach
+        first = np.array(block.start) - reach - block.offset
+        centres = _packed_centres(squares, first, shape, np.float32(square))
         if reach:
             centres = packed_dilation(centres, square - 1)[reach:-reach, reach:-reach]
-        covered = unpack_rows(centres, reach, reach + width)
         if radii is not None:
-            radii += covered * np.uint16(_quarter_voxels(len(counts)))
-        counts.append(covered.reshape(n_z, -1).sum(axis=1, dtype=np.int64))
+            radii += unpack_rows(centres, reach, reach + width) * np.uint16(_quarter_voxels(len(counts)))
+        covered = centres & _packed_range(centres.shape[-1], reach, reach + width)
+        counts.append(np.bitwise_count(covered).reshape(n_z, -1).sum(axis=1, dtype=np.int64))
     while counts and not counts[-1].any():
         counts.pop()
     return np.array(counts, np.int64).reshape(-1, n_z)
+
+
+def _packed_range(length: int, start: int, stop: int) -> np.ndarray:
+    """Packed row of ``length`` words, of which the bits from ``start`` to ``stop`` are set."""
+    bits = np.zeros(64 * length, bool)
+    bits[start:stop] = True
+    return pack_rows(bits, 64 * length)
+
+
+@kernel
+def _packed_centres(squares: np.ndarray, first: np.ndarray, shape: np.ndarray, square: np.float32) -> np.ndarray:
+    """Packed rows of the voxels whose squared distance is ``square`` or more, in a window of the array or beyond it.
+
+    The window has the given shape and begins at ``first``; voxels beyond the array are not set.
+    """
+    n_z, n_y, n_x = shape
+    bits = np.zeros((n_z, n_y, (n_x + 63) // 64), np.uint64)
+    begin, end = max(0, -first[2]), min(n_x, squares.shape[2] - first[2])
+    for z in range(n_z):
+        k = first[0] + z
+        if not 0 <= k < squares.shape[0]:
+            continue
+        for y in range(n_y):
+            m = first[1] + y
+            if not 0 <= m < squares.shape[1]:
+                continue
+            row, packed = squares[k, m], bits[z, y]
+            for word in range(begin >> 6, (end + 63) >> 6):
+                value = np.uint64(0)
+                for x in range(max(begin, word << 6), min(end, (word + 1) << 6)):
+                    value |= np.uint64(row[first[2] + x] >= square) << np.uint64(x & 63)
+                packed[word] = value
+    return bits
 
 
 def _quarter_voxels(level: int) -> int:
