@@ -1,6 +1,6 @@
 """How often two reconstructions of equal membranes differ significantly, and how often true differences are contained.
 
-    python benchmarks/two_membranes.py [--pairs 20000] [--reconstructions 10] [--replicates 5]
+    python benchmarks/two_membranes.py [--pairs 20000] [--reconstructions 10] [--replicates 5] [--first 0]
 
 First by simulation: best matches deviate from the truth, and replicates from their best match, by normal errors on the
 scale of the property. Printed are the fraction of pairs with p < 0.1, and that of 90 % intervals that contain a true
@@ -53,10 +53,10 @@ def simulate(pairs: int) -> None:
         print(f"{f'{n} and {m}':>12} {f'1 : {ratio}':>8} {significant:15.1%} {contained:24.1%}", flush=True)
 
 
-def reconstruct_pairs(count: int, n_replicates: int) -> None:
+def reconstruct_pairs(pairs: range, n_replicates: int) -> None:
     """Print the significant differences between reconstructions of equal membranes."""
     total = significant = 0
-    for pair in range(count):
+    for pair in pairs:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             for k in range(2):
@@ -85,9 +85,11 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=20_000)
     parser.add_argument("--reconstructions", type=int, default=10)
     parser.add_argument("--replicates", type=int, default=5)
+    parser.add_argument("--first", type=int, default=0, help="number of the first pair of reconstructions")
     options = parser.parse_args()
     simulate(200 if options.smoke else options.pairs)
-    reconstruct_pairs(0 if options.smoke else options.reconstructions, options.replicates)
+    last = options.first + (0 if options.smoke else options.reconstructions)
+    reconstruct_pairs(range(options.first, last), options.replicates)
 
 
 if __name__ == "__main__":
