@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from membrane_dask.errors import reason
+from membrane_dask.io.grey_volumes import GreyOptions, GreySegmentation, estimate_segmentation
 from membrane_dask.io.image_folders import ImageFolder
 from membrane_dask.io.raster_files import check_decoded_size
 from membrane_dask.io.segmentation import segment_window
@@ -19,7 +20,7 @@ from membrane_dask.io.tiff_volumes import TiffPages
 from membrane_dask.io.volume_borders import databar_remarks
 from membrane_dask.io.volume_file import Edges, ReadOptions, VolumeError, VolumeFile, VoxelEdges
 from membrane_dask.io.volume_formats import open_volume_file, oriented
-from membrane_dask.io.volume_views import in_file_order
+from membrane_dask.io.volume_views import Oriented, in_file_order
 from membrane_dask.io.zarr_chunks import MissingChunkError, ZarrVolume
 
 #: Voxels that are read to determine which values a volume holds.
@@ -59,6 +60,8 @@ class VolumeSource:
         Which of the two values the pores have, or the labels of the pores in a volume of many labels.
     grey : mapping, optional
         Segmentation of a grey volume: arguments of :func:`membrane_dask.io.segmentation.segment_window`.
+    segmentation : GreySegmentation, optional
+        Segmentation of a grey volume by thresholds that follow from it.
     options : ReadOptions
         How the file is read.
     axis : str
@@ -74,6 +77,7 @@ class VolumeSource:
     edges: VoxelEdges
     pores: Pores = "dark"
     grey: Mapping[str, float] | None = None
+    segmentation: GreySegmentation | None = field(default=None, compare=False)
     options: ReadOptions = field(default_factory=ReadOptions)
     axis: str = "z"
     remarks: tuple[tuple[str, str], ...] = ()
@@ -101,10 +105,17 @@ class VolumeSource:
         ValueError
             As :meth:`read`.
         """
+        if self.segmentation is not None:
+            return self.segmentation.sampled_porosity(self._array, n_planes)
         stored = in_file_order(self._array)
         planes = np.linspace(0, stored.shape[0] - 1, 2 * n_planes + 1).astype(int)[1::2].tolist()
         whole = (slice(0, stored.shape[1]), slice(0, stored.shape[2]))
         return float(np.mean([self._pores(stored, (slice(z, z + 1), *whole)).mean() for z in planes]))
+
+    @property
+    def is_grey(self) -> bool:
+        """Whether the volume is segmented as it is read."""
+        return self.grey is not None or self.segmentation is not None
 
     @property
     def resident_bytes(self) -> int:
@@ -123,7 +134,7 @@ class VolumeSource:
             As :meth:`read`.
         """
         middle = self.shape[axis] // 2
-        steps = 1 if self.grey is not None else step  # filters need all voxels
+        steps = 1 if self.is_grey else step  # filters need all voxels
         where = [slice(0, n, steps) for n in self.shape]
         where[axis] = slice(middle, middle + 1)
         plane = self.read(tuple(where)).squeeze(axis)
@@ -134,6 +145,8 @@ class VolumeSource:
         return _cached_file(self.path, self.options, self.axis).array
 
     def _pores(self, array: Any, where: tuple[slice, ...]) -> np.ndarray:
+        if self.segmentation is not None:
+            return self.segmentation.pores(array, where)
         if self.grey is not None:
             assert self.pores in ("dark", "bright")
             return segment_window(array, where, pores=self.pores, **self.grey)
@@ -154,7 +167,7 @@ class VolumeSource:
 def open_volume_source(
     path: Path,
     pores: Pores = "dark",
-    grey: Mapping[str, float] | None = None,
+    grey: Mapping[str, float] | GreyOptions | None = None,
     options: ReadOptions | None = None,
     axis: str = "z",
 ) -> VolumeSource:
@@ -164,8 +177,11 @@ def open_volume_source(
     ----------
     path : Path
         File or folder of a format of :func:`membrane_dask.io.volume_formats.open_volume_file`.
-    pores, grey, options, axis
+    pores, options, axis
         As in :class:`VolumeSource`.
+    grey : mapping or GreyOptions, optional
+        Segmentation of a grey volume, by a given threshold or by one that follows from the volume; a volume of two
+        values is then taken as it is.
 
     Returns
     -------
@@ -199,7 +215,13 @@ def open_volume_source(
             if label not in values.counts and grey is None:
                 raise VolumeError(f"{path.name} holds {values.listed()}, but no {label} (pores)")
         databars = databar_remarks(stored)
-        message = values.invalid_phases() if isinstance(pores, str) and grey is None else ""
+        segmentation: GreySegmentation | None = None
+        if isinstance(grey, GreyOptions):
+            values.check_grey(path.name, grey.method)
+            if not values.phases:
+                segmentation = _segmentation(str(path), options, axis, grey)
+            grey = None
+        message = values.invalid_phases() if isinstance(pores, str) and grey is None and segmentation is None else ""
     except VolumeError:
         raise
     except MissingChunkError as error:
@@ -209,11 +231,14 @@ def open_volume_source(
     if message:
         raise ValueError(
             f"{path.name} holds {message}; a segmented volume has two: set the value of the pores (pores: "
-            f"{values.example}), or segment a grey volume (grey.threshold)"
+            f"{values.example}), or segment a grey volume (grey.threshold or grey.method)"
         )
     voxel = volume.edges.nm[-1] if None not in volume.edges.nm else None
-    remarks = (*volume.remarks, *databars, ("values", values.described(pores, grey)))
-    return VolumeSource(str(path), shape, voxel, volume.edges.source, volume.edges, pores, grey, options, axis, remarks)
+    described = values.described(pores, {"threshold": segmentation.threshold} if segmentation else grey)
+    remarks = (*volume.remarks, *databars, *(segmentation.remarks if segmentation else ()), ("values", described))
+    return VolumeSource(
+        str(path), shape, voxel, volume.edges.source, volume.edges, pores, grey, segmentation, options, axis, remarks
+    )
 
 
 def volume_paths(path: Path) -> list[Path]:
@@ -287,6 +312,20 @@ class _Values:
             return f"grey values from {min(self.counts):g} to {max(self.counts):g} in sampled planes"
         return f"more than two values: {self.listed()}" if len(self.counts) > 1 else f"nothing but {self.listed()}"
 
+    def check_grey(self, name: str, method: str) -> None:
+        """Check that thresholds of a grey volume may follow from its values.
+
+        Raises
+        ------
+        VolumeError
+            If they are labels, of which a threshold would merge some, or a single one.
+        """
+        if not self.phases and (self._is_nan() or len(self.counts) <= _MAX_LABELS):
+            raise VolumeError(
+                f"{name} holds {self.invalid_phases()}; grey.method: {method} needs grey values, and would merge "
+                f"labels: set those of the pores instead, for example pores: {self.example}"
+            )
+
     def described(self, pores: Pores, grey: Mapping[str, float] | None) -> str:
         """The values and which are pores, for the plan."""
         if grey is not None:
@@ -301,6 +340,22 @@ class _Values:
 
     def _is_nan(self) -> bool:
         return any(value != value for value in self.counts)
+
+
+def _segmentation(path: str, options: ReadOptions, axis: str, grey: GreyOptions) -> GreySegmentation:
+    return _segmentation_of_version(path, options, axis, grey, Path(path).stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _segmentation_of_version(
+    path: str, options: ReadOptions, axis: str, grey: GreyOptions, modified: int
+) -> GreySegmentation:
+    """Segmentation of a grey volume, which is estimated once."""
+    array = _cached_file(path, options, axis).array
+    if grey.slice_axis is None:  # the planes of the file
+        order = array.order if isinstance(array, Oriented) and len(array.array.shape) == 3 else (0, 1, 2)
+        grey = replace(grey, slice_axis=order.index(0))
+    return estimate_segmentation(array, grey)
 
 
 def _phase_values(path: str, options: ReadOptions, axis: str) -> tuple[Any, Any]:

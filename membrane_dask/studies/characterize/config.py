@@ -40,8 +40,27 @@ Axis = Annotated[str, Strict(), AfterValidator(_order_of_axes)]
 class GreySettings(Model):
     """Segmentation of a greyscale volume, such as a tomogram, into pores and solid."""
 
+    method: Literal["threshold", "auto", "otsu", "hysteresis"] = parameter(
+        "threshold",
+        "threshold: a given one, of grey.threshold; auto: Otsu's threshold after corrections where the volume is "
+        "uneven; otsu: Otsu's threshold; hysteresis: the same, for pores with a dark core only",
+        unit="",
+    )
     threshold: Number | None = parameter(
-        None, "grey value between the two phases; required unless the volume has two values"
+        None,
+        "grey value between the two phases; required by the method threshold unless the volume has two values",
+    )
+    correction: Literal["auto", "none", "slices"] = parameter(
+        "auto",
+        "brightness that is corrected before a threshold that follows from the volume: of its slices (slices), or "
+        "none; auto: with the method auto what is uneven by more than 5 % of the contrast, with others none",
+        unit="",
+    )
+    slice_axis: Literal["auto", "z", "y", "x"] = parameter(
+        "auto",
+        "axis of the volume, as axis orders it, along which its slices were recorded one after the other; auto: that "
+        "of the planes of the file",
+        unit="",
     )
     sigma: Number = parameter(
         0.0, "standard deviation of a Gaussian filter before thresholding, 0 for none", unit="voxel", ge=0, le=20
@@ -56,11 +75,24 @@ class GreySettings(Model):
     )
 
     def _inconsistencies(self) -> Iterator[Problem]:
+        if self.method != "threshold":
+            if self.threshold is not None:
+                message = f"must be left out with method: {self.method}, or set method: threshold"
+                yield Problem(("threshold",), f"{message} (got {self.threshold:g})")
+            return
+        for name in ("correction", "slice_axis"):
+            if (value := getattr(self, name)) != type(self).model_fields[name].default:
+                yield Problem((name,), f"needs a method such as auto or otsu: set grey.method as well (got {value})")
         if self.threshold is None:
             for name in ("sigma", "closing_radius"):
                 if getattr(self, name):
                     message = f"needs a threshold: set grey.threshold as well (got {getattr(self, name)})"
                     yield Problem((name,), message)
+
+    @property
+    def is_used(self) -> bool:
+        """Whether grey values are segmented."""
+        return self.method != "threshold" or self.threshold is not None
 
 
 class RawSettings(Model):
@@ -310,10 +342,9 @@ class CharacterizeStudy(BaseStudy):
 
     def _inconsistencies(self) -> Iterator[Problem]:
         yield from super()._inconsistencies()
-        if self.grey.threshold is not None and not isinstance(self.pores, str):
-            yield Problem(
-                ("pores",), f"must be dark or bright where grey.threshold segments the volume (got {self.pores})"
-            )
+        by = "grey.threshold" if self.grey.method == "threshold" else "grey.method"
+        if self.grey.is_used and not isinstance(self.pores, str):
+            yield Problem(("pores",), f"must be dark or bright where {by} segments the volume (got {self.pores})")
         if "z" not in self.axes or len(set(self.axes)) < len(self.axes):
             yield Problem(
                 ("axes",),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from membrane_dask.errors import Problem, Source, StudyError
 from membrane_dask.io.array_files import RAW
+from membrane_dask.io.grey_volumes import GreyOptions
 from membrane_dask.io.image_metadata import differs
+from membrane_dask.io.oriented_volumes import AXES
 from membrane_dask.io.volume_file import RawLayout, ReadOptions
 from membrane_dask.io.volumes import VolumeSource, open_volume_source, replicate_design, volume_paths
 from membrane_dask.studies.characterize.config import CharacterizeStudy
@@ -66,7 +69,7 @@ class InputVolumes:
 def _open(study: CharacterizeStudy, field: str, source: Source | None) -> list[VolumeSource]:
     """Open the volumes that a field of the study names."""
     path = getattr(study, field)
-    grey = study.grey.model_dump() if study.grey.threshold is not None else None
+    grey = _grey_options(study)
     layout = study.raw
     raw = RawLayout(layout.shape, layout.type, layout.byte_order or "little", layout.offset) if layout else None
     is_input = field == "input"
@@ -82,6 +85,24 @@ def _open(study: CharacterizeStudy, field: str, source: Source | None) -> list[V
         return [open_volume_source(volume, study.pores, grey, options, axis) for volume in volume_paths(path)]
     except ValueError as error:
         raise StudyError([Problem((field,), f"{error} (got {str(path)!r})")], source) from error
+
+
+def _grey_options(study: CharacterizeStudy) -> Mapping[str, float] | GreyOptions | None:
+    """How grey values are segmented; None for a segmented volume."""
+    grey = study.grey
+    if not grey.is_used:
+        return None
+    if grey.method == "threshold":
+        return grey.model_dump(include={"threshold", "sigma", "closing_radius"})
+    assert study.pores in ("dark", "bright")
+    return GreyOptions(
+        method=grey.method,
+        correction=grey.correction,
+        sigma=grey.sigma,
+        closing_radius=grey.closing_radius,
+        pores=study.pores,
+        slice_axis=None if grey.slice_axis == "auto" else AXES.index(grey.slice_axis),
+    )
 
 
 def _with_voxel_size(study: CharacterizeStudy, field: str, volume: VolumeSource, source: Source | None) -> VolumeSource:
@@ -118,7 +139,7 @@ def _sample_porosity(field: str, volume: VolumeSource, source: Source | None) ->
         except ValueError as error:
             raise StudyError([Problem((field,), f"{error} (got {volume.path!r})")], source) from error
         if porosity == 1.0 and count >= depth:
-            setting = "grey.threshold" if volume.grey else "pores"
+            setting = "grey.threshold" if volume.grey else "grey.method" if volume.segmentation else "pores"
             message = f"has no solid in any of its planes; check {setting} (got {volume.path!r})"
             raise StudyError([Problem((field,), message)], source)
         count *= 2

@@ -1,0 +1,184 @@
+"""Segmentation of grey volumes whose pores are known: porosity, blocks, uneven slices, and what is refused.
+
+The standard volume is blurred by one voxel and has noise of an eighth of the contrast. A threshold in the middle of the
+levels then moves the porosity by less than 0.02: half a voxel of the blurred edges of pores eight voxels wide, which
+cancels but for their curvature.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+import membrane_dask as md
+from membrane_dask.io.grey_volumes import GreyOptions, estimate_segmentation
+
+SHAPE = (48, 60, 70)
+WHOLE = tuple(slice(0, n) for n in SHAPE)
+SYNC = {"profile": "sync"}
+
+
+@cache
+def pores(graded: bool = False) -> np.ndarray:
+    field = ndimage.gaussian_filter(np.random.default_rng(5).standard_normal(SHAPE), 3.0)
+    if graded:
+        field -= 0.6 * field.std() * np.linspace(-1, 1, SHAPE[0])[:, None, None]
+    return field < np.quantile(field, 0.35)
+
+
+def grey(
+    *, graded=False, blur=1.0, noise=0.05, drift=0.0, scatter=0.0, contrast_drift=0.0, shading=0.0, two=(0.3, 0.7)
+) -> np.ndarray:
+    """Grey values; drift and scatter of the slices relative to the contrast, shading to the brightness."""
+    rng = np.random.default_rng(7)
+    z, y, x = (np.linspace(-1, 1, n) for n in SHAPE)
+    values = ndimage.gaussian_filter(np.where(pores(graded), *two), blur, mode="nearest")
+    values *= 1 + shading * (0.7 * x + 0.5 * y[:, None] * x - 0.3 * np.square(y)[:, None])
+    offset = 0.4 * (drift / 2 * z + scatter * rng.standard_normal(SHAPE[0]))
+    values = 0.5 + (values - 0.5) * (1 + contrast_drift * z)[:, None, None] + offset[:, None, None]
+    return np.round(255 * np.clip(values + noise * rng.standard_normal(SHAPE), 0, 1)).astype(np.uint8)
+
+
+def errors(values, graded=False, **options) -> tuple[float, float]:
+    """Error of the porosity, and fraction of the voxels of the wrong phase."""
+    segmentation = estimate_segmentation(values, GreyOptions(sigma=1.0, **options))
+    result, truth = segmentation.pores(values, WHOLE), pores(graded)
+    return float(result.mean() - truth.mean()), float((result != truth).mean())
+
+
+@pytest.mark.parametrize("method", ["auto", "otsu", "hysteresis"])
+@pytest.mark.parametrize("noise", [0.05, 0.1])
+def test_porosity_of_an_even_volume(method, noise):
+    porosity, wrong = errors(grey(noise=noise), method=method)
+    assert abs(porosity) < 0.02
+    assert wrong < 0.045  # a fifth of a voxel on a surface of 0.2 per voxel
+
+
+@pytest.mark.parametrize("graded", [False, True])
+@pytest.mark.parametrize(
+    "uneven", [{"drift": 0.6}, {"drift": 0.8, "scatter": 0.1}, {"drift": 0.3, "contrast_drift": 0.3}]
+)
+def test_brightness_of_slices_is_corrected(graded, uneven):
+    """As if the slices were even, also where the porosity changes along them; one threshold leaves twice the errors."""
+    porosity, wrong = errors(grey(graded=graded, **uneven), graded, method="auto")
+    assert abs(porosity) < 0.02
+    even = errors(grey(graded=graded), graded, method="auto")[1]
+    assert wrong < 1.2 * even
+    corrected = errors(grey(graded=graded, **uneven), graded, method="hysteresis", correction="slices")[1]
+    assert corrected < 1.2 * even
+
+
+def test_drift_is_measured():
+    brightness = estimate_segmentation(grey(drift=0.5, scatter=0.04), GreyOptions(method="auto")).brightness
+    # The range of 96 % of the slices, with scatter; medians of some thousand voxels have errors of a few tenths of %.
+    assert 0.45 < brightness.drift < 0.65
+    assert 0.02 < brightness.scatter < 0.06
+    even = estimate_segmentation(grey(), GreyOptions(method="auto"))
+    assert even.brightness.drift < 0.05
+    assert even.slice_maps is None
+
+
+@pytest.mark.parametrize("method", ["auto", "hysteresis"])
+@pytest.mark.parametrize("phase", ["dark", "bright"])
+def test_windows_do_not_change_the_result(method, phase):
+    values = grey(drift=0.5)
+    options = GreyOptions(method=method, sigma=0.8, closing_radius=1.0, pores=phase, correction="slices", slice_axis=1)
+    segmentation = estimate_segmentation(values, options)
+    whole = segmentation.pores(values, WHOLE)
+    for window in ((slice(0, 20), slice(13, 60), slice(5, 6)), (slice(47, 48), slice(0, 60), slice(31, 70))):
+        np.testing.assert_array_equal(segmentation.pores(values, window), whole[window])
+
+
+def test_bright_pores_are_the_same_in_the_negative():
+    values = grey()
+    dark = estimate_segmentation(values, GreyOptions(method="hysteresis")).pores(values, WHOLE)
+    negative = 255 - values
+    bright = estimate_segmentation(negative, GreyOptions(method="hysteresis", pores="bright")).pores(negative, WHOLE)
+    assert (dark != bright).mean() < 1e-2  # the middle of a bin of the histogram is not symmetric
+
+
+def test_hysteresis_removes_pores_without_a_core():
+    values = np.full((40, 40, 40), 200, np.uint8)
+    values[:, 10:20, 10:20] = 50  # a pore with a core, and a faint one
+    values[20:24, 30:34, 30:34] = 118
+    pores_by = {}
+    for method in ("otsu", "hysteresis"):
+        segmentation = estimate_segmentation(values, GreyOptions(method=method))
+        pores_by[method] = segmentation.pores(values, tuple(slice(0, 40) for _ in range(3)))
+    assert pores_by["otsu"][22, 32, 32]
+    assert not pores_by["hysteresis"][22, 32, 32]
+    np.testing.assert_array_equal(pores_by["hysteresis"], values == 50)
+
+
+def test_volumes_without_two_phases():
+    noise = np.random.default_rng(0).normal(100, 10, (40, 40, 40))
+    with pytest.raises(ValueError, match=r"no slice of it shows two phases|do not separate into two phases: 0\.6"):
+        estimate_segmentation(noise, GreyOptions(method="otsu"))
+    with pytest.raises(ValueError, match=r"do not separate into two phases.*grey.method: auto"):
+        estimate_segmentation(grey(drift=1.2), GreyOptions(method="otsu"))
+    invalid = grey().astype(np.float32)
+    invalid[3, 4, 5] = np.nan
+    with pytest.raises(ValueError, match="not finite"):
+        estimate_segmentation(invalid, GreyOptions(method="otsu"))
+
+
+def plan_of(folder, values, lines):
+    np.save(folder / "v.npy", values)
+    (folder / "s.yaml").write_text(f"kind: characterize\ninput: v.npy\nvoxel_size: 3 nm\ntortuosity: false\n{lines}\n")
+    return md.plan(folder / "s.yaml", measure=False).program
+
+
+def test_the_plan_names_drift_and_threshold(tmp_path):
+    rows = dict(plan_of(tmp_path, grey(drift=0.5), "grey: {method: auto, sigma: 1}").summary)
+    assert rows["segmentation"].startswith("auto: threshold 1")
+    assert "along z the brightness drifts by 5" in rows["slices"]
+    assert ", corrected" in rows["slices"]
+    rows = dict(plan_of(tmp_path, grey(drift=0.3), "grey: {method: otsu, sigma: 1}").summary)
+    assert "not corrected; grey.correction: slices corrects it" in rows["slices"]
+    turned = np.moveaxis(grey(drift=0.5), 0, 2)
+    rows = dict(plan_of(tmp_path, turned, "axis: x\ngrey: {method: auto, slice_axis: z}").summary)
+    assert "along z the brightness drifts by 5" in rows["slices"]
+
+
+def test_labels_are_not_merged_by_a_threshold(tmp_path):
+    labels = np.where(grey() > 128, 255, 0).astype(np.uint8)
+    rows = dict(plan_of(tmp_path, labels, "grey: {method: auto}").summary)
+    assert rows["values"].endswith("pores are 0")  # two values are taken as they are
+    assert "segmentation" not in rows
+    labels[:10] = 127
+    with pytest.raises(md.StudyError, match=r"more than two values: 0 .*127 .*255 .*would merge labels.* pores: 0"):
+        plan_of(tmp_path, labels, "grey: {method: otsu}")
+    with pytest.raises(md.StudyError, match=r"more than two values: 0 .*127"):
+        plan_of(tmp_path, labels, "")
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("grey: {method: otsu, threshold: 3}", "grey.threshold: must be left out with method: otsu"),
+        ("grey: {correction: slices, threshold: 3}", "grey.correction: needs a method such as auto or otsu"),
+        ("grey: {slice_axis: z}", "grey.slice_axis: needs a method"),
+        ("grey: {method: otsu}\npores: 3", "pores: must be dark or bright where grey.method"),
+        ("grey: {method: triangle}", "grey.method"),
+    ],
+)
+def test_invalid_settings(tmp_path, lines, message):
+    with pytest.raises(md.StudyError, match=message):
+        plan_of(tmp_path, grey(), lines)
+
+
+def test_blocks_and_orientation_do_not_change_a_study(tmp_path, values_of):
+    values = grey(drift=0.5)
+    runs = []
+    for name, array, lines in (
+        ("a", values, "grey: {method: auto, sigma: 1}"),
+        ("b", np.moveaxis(values, 0, 1), "axis: y\nblock_size: 32\ngrey: {method: auto, sigma: 1, slice_axis: z}"),
+    ):
+        (tmp_path / name).mkdir()
+        plan_of(tmp_path / name, array, lines)
+        runs.append(md.run(md.load_study(tmp_path / name / "s.yaml", cluster=SYNC), tmp_path / name / "run"))
+    assert values_of(runs[0]) == values_of(runs[1])
+    assert abs(float(runs[0].result["properties"].porosity[0]) - pores().mean()) < 0.02
