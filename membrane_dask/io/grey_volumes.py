@@ -17,14 +17,18 @@ from membrane_dask.physics.imaging.blocks import Block
 from membrane_dask.physics.imaging.gaussian import gaussian_filter, gaussian_taps
 from membrane_dask.physics.imaging.grey_filters import otsu_threshold, separability, smooth
 from membrane_dask.physics.imaging.grey_hysteresis import REACH, connected_to_core
+from membrane_dask.physics.imaging.local_mean import LocalMean, local_mean
 from membrane_dask.physics.imaging.morphology import closing, squared_radius
 from membrane_dask.physics.imaging.slice_brightness import SliceBrightness, slice_brightness
+from membrane_dask.physics.imaging.volume_shading import VolumeShading, estimate_volume_shading
 
 Method = Literal["auto", "otsu", "hysteresis", "adaptive"]
-Correction = Literal["auto", "none", "slices"]
+Correction = Literal["auto", "none", "slices", "shading", "both"]
 
 #: Voxels from which thresholds are computed, and the least number of slices that they are spread over.
 _SAMPLED_VOXELS, _SAMPLED_SLICES = 1 << 22, 24
+#: Voxels from which the shading is estimated.
+_SHADED_VOXELS = 1 << 18
 #: Smallest separability of the phases, as of micrographs, and the filter before it is computed, voxels.
 _MIN_SEPARATION, _SEPARATION_FILTER = 0.7, 1.0
 _TRUNCATE = 4.0
@@ -40,7 +44,7 @@ class GreyOptions:
         ``otsu``: one threshold for the volume. ``hysteresis``: the same, but a pore must lie near a voxel that is
         darker than the middle between the threshold and the mean of the pores. ``adaptive``: a threshold by the local
         mean. ``auto``: Otsu's threshold after corrections where the volume is uneven.
-    correction : {"auto", "none", "slices"}
+    correction : {"auto", "none", "slices", "shading", "both"}
         What is corrected before the threshold; ``auto``: with ``method: auto`` what is uneven, else nothing.
     sigma, closing_radius : float
         As of :func:`membrane_dask.io.segmentation.segment_window`.
@@ -48,6 +52,12 @@ class GreyOptions:
         Which phase the pores are.
     slice_axis : int or None
         Axis of the volume along which its slices follow each other; None for the planes of the file.
+    sensitivity : float
+        Of ``adaptive``, in [0, 1], as of micrographs; larger gives more solid.
+    neighbourhood : {"slice", "block"}
+        Of ``adaptive``: voxels of the slice, or of the slices around it as well.
+    window : int or None
+        Of ``adaptive``: width of the neighbourhood, voxels; default an eighth of the slice.
     """
 
     method: Method
@@ -56,6 +66,9 @@ class GreyOptions:
     closing_radius: float = 0.0
     pores: Literal["dark", "bright"] = "dark"
     slice_axis: int | None = None
+    sensitivity: float = 0.65
+    neighbourhood: Literal["slice", "block"] = "slice"
+    window: int | None = None
 
     @property
     def axis(self) -> int:
@@ -71,21 +84,30 @@ class GreySegmentation:
     ----------
     settings : GreyOptions
     brightness : SliceBrightness
-        Levels of the slices.
+        Levels of the slices, after the correction of shading.
+    shading : VolumeShading
+        Shading of the volume.
+    has_shading_corrected : bool
+        Whether it is corrected.
     slice_maps : (n, 2) ndarray or None
         Factor and summand of each slice, where their brightness is corrected.
     threshold, core : float
         Grey value, after the corrections, that separates the phases, and that which the core of a pore reaches.
     separation : float
         Separability of the phases, in [0, 1].
+    local : LocalMean or None
+        Mean grey values around the voxels, for the adaptive threshold.
     """
 
     settings: GreyOptions
     brightness: SliceBrightness
+    shading: VolumeShading
+    has_shading_corrected: bool = False
     slice_maps: np.ndarray | None = None
     threshold: float = math.nan
     core: float = math.nan
     separation: float = math.nan
+    local: LocalMean | None = None
 
     def pores(self, source: Any, where: tuple[slice, ...]) -> np.ndarray:
         """Pores in a window, ``(z, y, x)`` bool, independent of how the volume is divided into windows.
@@ -100,7 +122,11 @@ class GreySegmentation:
         margin = 2 * math.isqrt(square) + reach
         grey = self.filtered(source, where, margin)
         is_dark = self.settings.pores == "dark"
-        pores = grey <= self.threshold if is_dark else grey >= self.threshold
+        if self.local is not None:
+            threshold = self._local_threshold(where, margin, source.shape)
+            pores = grey <= threshold if is_dark else grey > threshold
+        else:
+            pores = grey <= self.threshold if is_dark else grey >= self.threshold
         if reach:
             core = grey < self.core if is_dark else grey > self.core
             pores = connected_to_core(pores, core)
@@ -110,23 +136,27 @@ class GreySegmentation:
         """Porosity of some slices of a volume."""
         axis = self.settings.axis
         numbers = np.linspace(0, source.shape[axis] - 1, 2 * n_slices + 1).astype(int)[1::2].tolist()
-        slices = [self.pores(source, _slice_at(source.shape, axis, number)) for number in numbers]
+        slices = [self.pores(source, slice_at(source.shape, axis, number)) for number in numbers]
         return float(np.mean([pores.mean() for pores in slices]))
 
     @property
     def remarks(self) -> tuple[tuple[str, str], ...]:
         """Rows of the plan: the method and its thresholds, and how uneven its slices are."""
         settings, slices = self.settings, self.brightness
+        threshold = "threshold by the local mean" if self.local is not None else f"threshold {self.threshold:.4g}"
+        method = f"{settings.method}: {threshold}, separation {self.separation:.2f}"
         low, high = slices.reference
-        method = f"{settings.method}: threshold {self.threshold:.4g}, separation {self.separation:.2f}"
-        is_corrected = self.slice_maps is not None
-        advice = "" if is_corrected or not slices.is_relevant else "; grey.correction: slices corrects it"
         drift = (
             f"levels {low:.4g} and {high:.4g}; between slices along {'zyx'[settings.axis]} the brightness drifts by "
             f"{slices.drift:.1%} of the contrast and scatters by {slices.scatter:.1%} between neighbours, "
-            f"{'corrected' if is_corrected else 'not corrected'}{advice}"
+            f"{_treated(self.slice_maps is not None, slices.is_relevant, 'slices')}"
         )
-        return (("segmentation", method), ("slices", drift))
+        treated = _treated(self.has_shading_corrected, self.shading.is_relevant, "shading")
+        return (
+            ("segmentation", method),
+            ("slices", drift),
+            ("shading", f"{self.shading.shading:.1%} within slices, {treated}"),
+        )
 
     def filtered(self, source: Any, where: tuple[slice, ...], margin: int = 0) -> np.ndarray:
         """Corrected and smoothed grey values of a window with ``margin`` voxels around it, float32.
@@ -144,21 +174,54 @@ class GreySegmentation:
         if not np.isfinite(values).all():
             voxel = (np.argwhere(~np.isfinite(values))[0] + block.offset).tolist()
             raise ValueError(f"the value at voxel {voxel} (z, y, x) is not finite")
-        grey = block.crop(self.corrected(values.astype(np.float32), block.offset), halo, "edge")
+        grey = block.crop(self.corrected(values.astype(np.float32), block.offset, source.shape), halo, "edge")
         return gaussian_filter(grey, sigma) if sigma > 0 else grey
 
-    def corrected(self, values: np.ndarray, offset: np.ndarray) -> np.ndarray:
-        """Grey values, float32, that begin at the voxel ``offset`` of the volume, after the corrections."""
+    def corrected(self, values: np.ndarray, offset: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """Grey values, float32, after the corrections.
+
+        Parameters
+        ----------
+        values : (z, y, x) ndarray of float32
+            Grey values that begin at the voxel ``offset`` of the volume.
+        offset : (3,) ndarray
+        shape : tuple of int
+            Shape of the volume.
+        """
         axis = self.settings.axis
+        if self.has_shading_corrected:
+            points = []
+            for k in (axis, *[k for k in range(3) if k != axis]):
+                index = np.arange(offset[k], offset[k] + values.shape[k])
+                points.append(_along(coordinate(index, shape[k]).astype(np.float32), k))
+            values = values / self.shading.gain(*points)
         if self.slice_maps is not None:
             maps = self.slice_maps[offset[axis] : offset[axis] + values.shape[axis]]
-            shape = [-1 if k == axis else 1 for k in range(3)]
-            values = values * maps[:, 0].reshape(shape) + maps[:, 1].reshape(shape)
+            values = values * _along(maps[:, 0], axis) + _along(maps[:, 1], axis)
         return values
+
+    def _local_threshold(self, where: tuple[slice, ...], margin: int, shape: tuple[int, ...]) -> np.ndarray:
+        """Threshold of every voxel of a window with ``margin`` voxels around it."""
+        assert self.local is not None
+        axis, sensitivity = self.settings.axis, self.settings.sensitivity
+        factor = 1.6 - sensitivity if self.settings.pores == "dark" else 0.4 + sensitivity
+        order = (axis, *[k for k in range(3) if k != axis])
+        indices = [np.arange(where[k].start - margin, where[k].stop + margin).clip(0, shape[k] - 1) for k in order]
+        return np.moveaxis(np.float32(factor) * self.local.at(*indices), 0, axis)
+
+
+def coordinate(index: np.ndarray, n: int) -> np.ndarray:
+    """Position from -1 to 1 of voxels along an axis of ``n``."""
+    return np.asarray(2 * index / max(1, n - 1) - 1)
+
+
+def _along(values: np.ndarray, axis: int) -> np.ndarray:
+    """Values along an axis of a volume, to be broadcast over the others."""
+    return values.reshape([-1 if k == axis else 1 for k in range(3)])
 
 
 def estimate_segmentation(source: Any, settings: GreyOptions) -> GreySegmentation:
-    """Estimate what the segmentation of a grey volume needs of the volume as a whole, in one pass over its slices.
+    """Estimate what the segmentation of a grey volume needs of the volume as a whole, in passes over its slices.
 
     Parameters
     ----------
@@ -173,25 +236,70 @@ def estimate_segmentation(source: Any, settings: GreyOptions) -> GreySegmentatio
     Raises
     ------
     ValueError
-        If the volume does not show two phases, or holds values that are not finite.
+        If the volume does not show two phases, or holds values that are not finite, or negative ones where their ratio
+        matters.
     """
-    brightness = slice_brightness(_slices(source, settings.axis))
-    correction = settings.correction
-    if correction == "auto":
-        correction = "slices" if settings.method == "auto" and brightness.is_relevant else "none"
-    segmentation = GreySegmentation(
-        settings=settings, brightness=brightness, slice_maps=brightness.maps if correction == "slices" else None
-    )
+    axis = settings.axis
+    brightness = slice_brightness(_slices(source, axis))
+    wants, is_auto = settings.correction, settings.correction == "auto" and settings.method == "auto"
+    has_negative = brightness.reference[0] < 0
+    if has_negative and (wants in ("shading", "both") or settings.method == "adaptive"):
+        subject = "grey.method: adaptive" if settings.method == "adaptive" else f"grey.correction: {wants}"
+        raise ValueError(f"{subject} needs grey values of at least 0, black; add a constant to those of the volume")
+    shading = _shading(source, axis, brightness)
+    segmentation = GreySegmentation(settings=settings, brightness=brightness, shading=shading)
+    if wants in ("shading", "both") or (is_auto and shading.is_relevant and not has_negative):
+        segmentation = replace(segmentation, has_shading_corrected=True)
+        brightness = slice_brightness(_corrected_slices(segmentation, source))
+        segmentation = replace(segmentation, brightness=brightness)
+    if wants in ("slices", "both") or (is_auto and brightness.is_relevant):
+        segmentation = replace(segmentation, slice_maps=brightness.maps)
+    if settings.method == "adaptive":
+        means = local_mean(_corrected_slices(segmentation, source), settings.neighbourhood, settings.window)
+        segmentation = replace(segmentation, local=means)
     return _with_threshold(segmentation, source)
+
+
+def _shading(source: Any, axis: int, brightness: SliceBrightness) -> VolumeShading:
+    """Shading of a volume, from some of its slices."""
+    n = source.shape[axis]
+    numbers = np.unique(np.linspace(0, n - 1, min(n, _SAMPLED_SLICES)).round().astype(int))
+    images, points = [], []
+    for number in numbers:
+        image = np.asarray(source[slice_at(source.shape, axis, int(number))], np.float64).squeeze(axis)
+        step = max(1, math.isqrt(image.size * len(numbers) // _SHADED_VOXELS))
+        rows, columns = (np.arange(0, size, step) for size in image.shape)
+        y, x = (coordinate(index, size) for index, size in zip((rows, columns), image.shape, strict=True))
+        images.append(smooth(image, _SEPARATION_FILTER)[::step, ::step].ravel())
+        z = np.full(images[-1].size, coordinate(number, n))
+        points.append((z, np.repeat(y, columns.size), np.tile(x, rows.size)))
+    return estimate_volume_shading(images, points, brightness.levels[numbers, 1])
+
+
+def _corrected_slices(segmentation: GreySegmentation, source: Any) -> Iterator[np.ndarray]:
+    """Slices after the corrections, one at a time."""
+    axis = segmentation.settings.axis
+    for number, image in enumerate(_slices(source, axis)):
+        offset = np.array([number if k == axis else 0 for k in range(3)])
+        values = np.expand_dims(image, axis).astype(np.float32)
+        yield segmentation.corrected(values, offset, source.shape).squeeze(axis)
 
 
 def _slices(source: Any, axis: int) -> Iterator[np.ndarray]:
     """Slices along an axis, one at a time."""
     for number in range(source.shape[axis]):
-        yield np.asarray(source[_slice_at(source.shape, axis, number)]).squeeze(axis)
+        yield np.asarray(source[slice_at(source.shape, axis, number)]).squeeze(axis)
 
 
-def _slice_at(shape: tuple[int, ...], axis: int, number: int) -> tuple[slice, ...]:
+def _treated(is_corrected: bool, is_relevant: bool, correction: str) -> str:
+    """Whether something is corrected, and what would."""
+    if is_corrected:
+        return "corrected"
+    return f"not corrected; grey.correction: {correction} corrects it" if is_relevant else "not corrected"
+
+
+def slice_at(shape: tuple[int, ...], axis: int, number: int) -> tuple[slice, ...]:
+    """Window of one slice of a volume."""
     where = [slice(0, n) for n in shape]
     where[axis] = slice(number, number + 1)
     return tuple(where)
@@ -203,7 +311,7 @@ def _sampled(segmentation: GreySegmentation, source: Any) -> Iterator[np.ndarray
     n, area = source.shape[axis], math.prod(source.shape) // source.shape[axis]
     count = min(n, max(_SAMPLED_SLICES, _SAMPLED_VOXELS // area))
     for number in np.unique(np.linspace(0, n - 1, count).round().astype(int)):
-        yield segmentation.filtered(source, _slice_at(source.shape, axis, int(number))).squeeze(axis)
+        yield segmentation.filtered(source, slice_at(source.shape, axis, int(number))).squeeze(axis)
 
 
 def _with_threshold(segmentation: GreySegmentation, source: Any) -> GreySegmentation:

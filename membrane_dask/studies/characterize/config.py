@@ -40,20 +40,21 @@ Axis = Annotated[str, Strict(), AfterValidator(_order_of_axes)]
 class GreySettings(Model):
     """Segmentation of a greyscale volume, such as a tomogram, into pores and solid."""
 
-    method: Literal["threshold", "auto", "otsu", "hysteresis"] = parameter(
+    method: Literal["threshold", "auto", "otsu", "hysteresis", "adaptive"] = parameter(
         "threshold",
         "threshold: a given one, of grey.threshold; auto: Otsu's threshold after corrections where the volume is "
-        "uneven; otsu: Otsu's threshold; hysteresis: the same, for pores with a dark core only",
+        "uneven; otsu: Otsu's threshold; hysteresis: the same, for pores with a dark core only; adaptive: threshold by "
+        "the local mean",
         unit="",
     )
     threshold: Number | None = parameter(
         None,
         "grey value between the two phases; required by the method threshold unless the volume has two values",
     )
-    correction: Literal["auto", "none", "slices"] = parameter(
+    correction: Literal["auto", "none", "slices", "shading", "both"] = parameter(
         "auto",
-        "brightness that is corrected before a threshold that follows from the volume: of its slices (slices), or "
-        "none; auto: with the method auto what is uneven by more than 5 % of the contrast, with others none",
+        "brightness that is corrected before a threshold that follows from the volume: slices, shading (within "
+        "slices), both or none; auto: with the method auto what is uneven by more than 5 %, with others none",
         unit="",
     )
     slice_axis: Literal["auto", "z", "y", "x"] = parameter(
@@ -61,6 +62,15 @@ class GreySettings(Model):
         "axis of the volume, as axis orders it, along which its slices were recorded one after the other; auto: that "
         "of the planes of the file",
         unit="",
+    )
+    sensitivity: Number = parameter(
+        0.65, "adaptive: fraction of the local mean from which a voxel is solid; larger gives more solid", ge=0, le=1
+    )
+    neighbourhood: Literal["slice", "block"] = parameter(
+        "slice", "adaptive: the local mean is that of voxels of the slice, or of the slices around it as well", unit=""
+    )
+    window: Whole | None = parameter(
+        None, "adaptive: width of the neighbourhood; default an eighth of the slice", unit="voxel", ge=8
     )
     sigma: Number = parameter(
         0.0, "standard deviation of a Gaussian filter before thresholding, 0 for none", unit="voxel", ge=0, le=20
@@ -75,15 +85,20 @@ class GreySettings(Model):
     )
 
     def _inconsistencies(self) -> Iterator[Problem]:
-        if self.method != "threshold":
-            if self.threshold is not None:
-                message = f"must be left out with method: {self.method}, or set method: threshold"
-                yield Problem(("threshold",), f"{message} (got {self.threshold:g})")
-            return
-        for name in ("correction", "slice_axis"):
-            if (value := getattr(self, name)) != type(self).model_fields[name].default:
-                yield Problem((name,), f"needs a method such as auto or otsu: set grey.method as well (got {value})")
-        if self.threshold is None:
+        if self.method != "threshold" and self.threshold is not None:
+            message = f"must be left out with method: {self.method}, or set method: threshold"
+            yield Problem(("threshold",), f"{message} (got {self.threshold:g})")
+        needed = {
+            "adaptive": ("sensitivity", "neighbourhood", "window"),
+            "auto or otsu": ("correction", "slice_axis"),
+        }
+        for method, names in needed.items():
+            if self.method == method or (self.method != "threshold" and method != "adaptive"):
+                continue
+            for name in names:
+                if (value := getattr(self, name)) != type(self).model_fields[name].default:
+                    yield Problem((name,), f"needs grey.method: {method} (got {value}; grey.method is {self.method})")
+        if self.method == "threshold" and self.threshold is None:
             for name in ("sigma", "closing_radius"):
                 if getattr(self, name):
                     message = f"needs a threshold: set grey.threshold as well (got {getattr(self, name)})"

@@ -101,6 +101,9 @@ def _grey_options(study: CharacterizeStudy) -> Mapping[str, float] | GreyOptions
         sigma=grey.sigma,
         closing_radius=grey.closing_radius,
         pores=study.pores,
+        sensitivity=grey.sensitivity,
+        neighbourhood=grey.neighbourhood,
+        window=grey.window,
         slice_axis=None if grey.slice_axis == "auto" else AXES.index(grey.slice_axis),
     )
 
