@@ -11,6 +11,7 @@ from pathlib import Path
 import nbclient
 import nbformat
 import pytest
+import tifffile
 from typer.main import get_command
 
 import membrane_dask as md
@@ -125,7 +126,7 @@ def test_errors_are_public():
 #: What the tests compute less of than the notebooks and their studies, by file.
 SMALLER = {
     "notebooks/graded.ipynb": {"realizations=10": "realizations=4", "realizations=8": "realizations=4"},
-    "notebooks/characterize.ipynb": {'\\"slices\\": 128': '\\"slices\\": 64', ":64, :64": ":48, :48"},
+    "notebooks/characterize.ipynb": {'\\"slices\\": 128': '\\"slices\\": 48', ":64, :64": ":32, :32"},
     "notebooks/reconstruct.ipynb": {
         "replicates=12": "replicates=4", '\\"replicates\\": 12': '\\"replicates\\": 4', "range(12)": "range(4)",
         "[row] * 12": "[row] * 4", '\\"slices\\": 128': '\\"slices\\": 48', "isel(y=64)": "isel(y=24)",
@@ -158,6 +159,8 @@ def test_the_notebooks_run(root, tmp_path, name, runs):
             assert number in text, f"{path}: {number} is not there any more"
             text = text.replace(number, smaller)
         (tmp_path / path).write_text(text)
+    reference = tmp_path / "configs/graded-membrane.tif"
+    tifffile.imwrite(reference, tifffile.imread(reference)[:, :48, :128], compression="zlib")
     notebook = nbformat.read(tmp_path / f"notebooks/{name}.ipynb", 4)
     figures = sum(_figures(cell) for cell in notebook.cells)
     client = nbclient.NotebookClient(

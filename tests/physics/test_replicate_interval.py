@@ -157,4 +157,7 @@ def test_every_property_of_a_volume_declares_a_scale():
         "percolates", "diffusion_flux_spread", "flux_residual", "permeability_upper_bound", "log_reduction_value_bound",
     }  # fmt: skip
     assert all(scales[name] == "log_excess" for name in scales if name.startswith("tortuosity"))
-    assert all(scale == "logit" for name, scale in scales.items() if name.endswith(("porosity", "fraction")))
+    edges = {name for name in scales if name.startswith("representative_edge")}
+    fractions = {name for name in scales if name.endswith(("porosity", "fraction"))} - edges
+    assert {scales[name] for name in fractions} == {"logit"}
+    assert {scales[name] for name in edges} == {"log"}

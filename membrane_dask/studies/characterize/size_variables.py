@@ -83,7 +83,9 @@ PLANES = (
 )  # fmt: skip
 _KANIT = "Kanit et al. 2003"
 BOXES = (
-    Variable("n_boxes", ("box", "box_edge"), "i8", "1", "boxes of this size, side by side"),
+    Variable(
+        "n_boxes", ("box", "box_edge"), "i8", "1", "boxes of this size, side by side", attrs={"interval_scale": "none"}
+    ),
     *(
         variable
         for name, units, scale, meaning in (
