@@ -9,17 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 
+from membrane_dask.io.grey_bias import NOT_MEASURED, GreyBias, SegmentedSlice, grey_bias
 from membrane_dask.physics.imaging.blocks import Block
 from membrane_dask.physics.imaging.gaussian import gaussian_filter, gaussian_taps
 from membrane_dask.physics.imaging.grey_filters import otsu_threshold, separability, smooth
 from membrane_dask.physics.imaging.grey_hysteresis import REACH, connected_to_core
 from membrane_dask.physics.imaging.local_mean import LocalMean, local_mean
 from membrane_dask.physics.imaging.morphology import closing, squared_radius
-from membrane_dask.physics.imaging.slice_brightness import SliceBrightness, slice_brightness
+from membrane_dask.physics.imaging.slice_brightness import RELEVANT_DRIFT, SliceBrightness, slice_brightness
 from membrane_dask.physics.imaging.volume_shading import VolumeShading, estimate_volume_shading
 
 Method = Literal["auto", "otsu", "hysteresis", "adaptive"]
@@ -29,9 +31,15 @@ Correction = Literal["auto", "none", "slices", "shading", "both"]
 _SAMPLED_VOXELS, _SAMPLED_SLICES = 1 << 22, 24
 #: Voxels from which the shading is estimated.
 _SHADED_VOXELS = 1 << 18
+#: Slices whose brightness is compared where a threshold is given.
+_DRIFT_SLICES = 64
+#: Slices in which the bias is measured, and voxels along their edges.
+_BIAS_SLICES, _BIAS_WIDTH = 3, 384
 #: Smallest separability of the phases, as of micrographs, and the filter before it is computed, voxels.
 _MIN_SEPARATION, _SEPARATION_FILTER = 0.7, 1.0
 _TRUNCATE = 4.0
+#: Planes that are segmented at a time, which limits the memory of the filters.
+_SLAB = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +105,8 @@ class GreySegmentation:
         Separability of the phases, in [0, 1].
     local : LocalMean or None
         Mean grey values around the voxels, for the adaptive threshold.
+    bias : GreyBias
+        What blur, noise and threshold change in some slices.
     """
 
     settings: GreyOptions
@@ -108,6 +118,7 @@ class GreySegmentation:
     core: float = math.nan
     separation: float = math.nan
     local: LocalMean | None = None
+    bias: GreyBias = NOT_MEASURED
 
     def pores(self, source: Any, where: tuple[slice, ...]) -> np.ndarray:
         """Pores in a window, ``(z, y, x)`` bool, independent of how the volume is divided into windows.
@@ -117,13 +128,18 @@ class GreySegmentation:
         ValueError
             If the window holds values that are not finite.
         """
+        planes = where[0]
+        if planes.stop - planes.start > _SLAB:
+            starts = range(planes.start, planes.stop, _SLAB)
+            slabs = [slice(start, min(start + _SLAB, planes.stop)) for start in starts]
+            return np.concatenate([self.pores(source, (slab, *where[1:])) for slab in slabs])
         square = squared_radius(self.settings.closing_radius)
         reach = REACH if self.settings.method == "hysteresis" else 0
         margin = 2 * math.isqrt(square) + reach
         grey = self.filtered(source, where, margin)
         is_dark = self.settings.pores == "dark"
         if self.local is not None:
-            threshold = self._local_threshold(where, margin, source.shape)
+            threshold = self.local_threshold(where, margin, source.shape)
             pores = grey <= threshold if is_dark else grey > threshold
         else:
             pores = grey <= self.threshold if is_dark else grey >= self.threshold
@@ -156,6 +172,7 @@ class GreySegmentation:
             ("segmentation", method),
             ("slices", drift),
             ("shading", f"{self.shading.shading:.1%} within slices, {treated}"),
+            ("bias", str(self.bias)),
         )
 
     def filtered(self, source: Any, where: tuple[slice, ...], margin: int = 0) -> np.ndarray:
@@ -200,7 +217,7 @@ class GreySegmentation:
             values = values * _along(maps[:, 0], axis) + _along(maps[:, 1], axis)
         return values
 
-    def _local_threshold(self, where: tuple[slice, ...], margin: int, shape: tuple[int, ...]) -> np.ndarray:
+    def local_threshold(self, where: tuple[slice, ...], margin: int, shape: tuple[int, ...]) -> np.ndarray:
         """Threshold of every voxel of a window with ``margin`` voxels around it."""
         assert self.local is not None
         axis, sensitivity = self.settings.axis, self.settings.sensitivity
@@ -240,7 +257,7 @@ def estimate_segmentation(source: Any, settings: GreyOptions) -> GreySegmentatio
         matters.
     """
     axis = settings.axis
-    brightness = slice_brightness(_slices(source, axis))
+    brightness = slice_brightness(partial(_slice, source, axis), source.shape[axis])
     wants, is_auto = settings.correction, settings.correction == "auto" and settings.method == "auto"
     has_negative = brightness.reference[0] < 0
     if has_negative and (wants in ("shading", "both") or settings.method == "adaptive"):
@@ -250,14 +267,55 @@ def estimate_segmentation(source: Any, settings: GreyOptions) -> GreySegmentatio
     segmentation = GreySegmentation(settings=settings, brightness=brightness, shading=shading)
     if wants in ("shading", "both") or (is_auto and shading.is_relevant and not has_negative):
         segmentation = replace(segmentation, has_shading_corrected=True)
-        brightness = slice_brightness(_corrected_slices(segmentation, source))
+        brightness = slice_brightness(partial(_corrected_slice, segmentation, source), source.shape[axis])
         segmentation = replace(segmentation, brightness=brightness)
     if wants in ("slices", "both") or (is_auto and brightness.is_relevant):
         segmentation = replace(segmentation, slice_maps=brightness.maps)
     if settings.method == "adaptive":
-        means = local_mean(_corrected_slices(segmentation, source), settings.neighbourhood, settings.window)
+        slices = (_corrected_slice(segmentation, source, number) for number in range(source.shape[axis]))
+        means = local_mean(slices, settings.neighbourhood, settings.window)
         segmentation = replace(segmentation, local=means)
-    return _with_threshold(segmentation, source)
+    segmentation = _with_threshold(segmentation, source)
+    return replace(segmentation, bias=_bias(segmentation, source))
+
+
+def drift_remark(source: Any, axis: int) -> tuple[tuple[str, str], ...]:
+    """Row of the plan of a volume with a given threshold: drift between slices; none if they do not show two phases."""
+    n = source.shape[axis]
+    numbers = np.unique(np.linspace(0, n - 1, min(n, _DRIFT_SLICES)).round().astype(int)).tolist()
+    try:
+        slices = slice_brightness(lambda k: _slice(source, axis, numbers[k]), len(numbers))
+    except ValueError:
+        return ()
+    advice = "; grey.method: auto corrects it" if slices.drift > RELEVANT_DRIFT else ""
+    text = f"along {'zyx'[axis]} their brightness drifts by {slices.drift:.1%} of the contrast, not corrected{advice}"
+    return (("slices", text),)
+
+
+def _bias(segmentation: GreySegmentation, source: Any) -> GreyBias:
+    """What blur, noise and threshold change in the middle of some slices; without hysteresis and closing."""
+    settings, axis, shape = segmentation.settings, segmentation.settings.axis, source.shape
+    low, high = segmentation.brightness.reference
+    sign = 1.0 if settings.pores == "dark" else -1.0
+
+    def scaled(values: np.ndarray | float) -> np.ndarray:
+        # Levels of 1/4 and 3/4, the solid brighter.
+        return 0.5 + sign * (np.asarray(values, np.float64) - (low + high) / 2) / (2 * (high - low))
+
+    slices = []
+    for number in sorted({shape[axis] * k // (2 * _BIAS_SLICES) for k in range(1, 2 * _BIAS_SLICES, 2)}):
+        where = tuple(
+            slice(number, number + 1) if k == axis else slice(max(0, n - _BIAS_WIDTH) // 2, (n + _BIAS_WIDTH + 1) // 2)
+            for k, n in enumerate(shape)
+        )
+        where = tuple(slice(along.start, min(along.stop, n)) for along, n in zip(where, shape, strict=True))
+        unfiltered = replace(segmentation, settings=replace(settings, sigma=0.0))
+        grey, filtered = (scaled(each.filtered(source, where).squeeze(axis)) for each in (unfiltered, segmentation))
+        threshold: np.ndarray | float = float(scaled(segmentation.threshold))
+        if segmentation.local is not None:
+            threshold = scaled(segmentation.local_threshold(where, 0, shape).squeeze(axis))
+        slices.append(SegmentedSlice(grey, filtered > threshold, threshold))
+    return grey_bias(slices, settings.sigma)
 
 
 def _shading(source: Any, axis: int, brightness: SliceBrightness) -> VolumeShading:
@@ -266,7 +324,7 @@ def _shading(source: Any, axis: int, brightness: SliceBrightness) -> VolumeShadi
     numbers = np.unique(np.linspace(0, n - 1, min(n, _SAMPLED_SLICES)).round().astype(int))
     images, points = [], []
     for number in numbers:
-        image = np.asarray(source[slice_at(source.shape, axis, int(number))], np.float64).squeeze(axis)
+        image = _slice(source, axis, int(number)).astype(np.float64)
         step = max(1, math.isqrt(image.size * len(numbers) // _SHADED_VOXELS))
         rows, columns = (np.arange(0, size, step) for size in image.shape)
         y, x = (coordinate(index, size) for index, size in zip((rows, columns), image.shape, strict=True))
@@ -276,19 +334,17 @@ def _shading(source: Any, axis: int, brightness: SliceBrightness) -> VolumeShadi
     return estimate_volume_shading(images, points, brightness.levels[numbers, 1])
 
 
-def _corrected_slices(segmentation: GreySegmentation, source: Any) -> Iterator[np.ndarray]:
-    """Slices after the corrections, one at a time."""
+def _corrected_slice(segmentation: GreySegmentation, source: Any, number: int) -> np.ndarray:
+    """A slice after the corrections."""
     axis = segmentation.settings.axis
-    for number, image in enumerate(_slices(source, axis)):
-        offset = np.array([number if k == axis else 0 for k in range(3)])
-        values = np.expand_dims(image, axis).astype(np.float32)
-        yield segmentation.corrected(values, offset, source.shape).squeeze(axis)
+    offset = np.array([number if k == axis else 0 for k in range(3)])
+    values = np.expand_dims(_slice(source, axis, number), axis).astype(np.float32)
+    return segmentation.corrected(values, offset, source.shape).squeeze(axis)
 
 
-def _slices(source: Any, axis: int) -> Iterator[np.ndarray]:
-    """Slices along an axis, one at a time."""
-    for number in range(source.shape[axis]):
-        yield np.asarray(source[slice_at(source.shape, axis, number)]).squeeze(axis)
+def _slice(source: Any, axis: int, number: int) -> np.ndarray:
+    """Grey values of a slice across an axis."""
+    return np.asarray(source[slice_at(source.shape, axis, number)]).squeeze(axis)
 
 
 def _treated(is_corrected: bool, is_relevant: bool, correction: str) -> str:

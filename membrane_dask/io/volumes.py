@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from membrane_dask.errors import reason
-from membrane_dask.io.grey_volumes import GreyOptions, GreySegmentation, estimate_segmentation
+from membrane_dask.io.grey_volumes import GreyOptions, GreySegmentation, drift_remark, estimate_segmentation
 from membrane_dask.io.image_folders import ImageFolder
 from membrane_dask.io.raster_files import check_decoded_size
 from membrane_dask.io.segmentation import segment_window
@@ -20,7 +20,7 @@ from membrane_dask.io.tiff_volumes import TiffPages
 from membrane_dask.io.volume_borders import databar_remarks
 from membrane_dask.io.volume_file import Edges, ReadOptions, VolumeError, VolumeFile, VoxelEdges
 from membrane_dask.io.volume_formats import open_volume_file, oriented
-from membrane_dask.io.volume_views import Oriented, in_file_order
+from membrane_dask.io.volume_views import in_file_order
 from membrane_dask.io.zarr_chunks import MissingChunkError, ZarrVolume
 
 #: Voxels that are read to determine which values a volume holds.
@@ -29,6 +29,8 @@ _INSPECTED_VOXELS = 1 << 24
 _MAX_VALUES, _LISTED = 256, 6
 #: Values of an image of labels; more are grey values.
 _MAX_LABELS = 12
+#: Row of the plan of a volume that is segmented by a given threshold.
+_FIXED_THRESHOLD = ("bias", "of grey.threshold, not measured; grey.method: otsu measures its own")
 
 Pores = Literal["dark", "bright"] | int | tuple[int, ...]
 
@@ -218,9 +220,11 @@ def open_volume_source(
         segmentation: GreySegmentation | None = None
         if isinstance(grey, GreyOptions):
             values.check_grey(path.name, grey.method)
-            if not values.phases:
-                segmentation = _segmentation(str(path), options, axis, grey)
+            segmentation = None if values.phases else _segmentation(path, options, axis, grey)
             grey = None
+        rows = segmentation.remarks if segmentation else ()
+        if grey is not None:
+            rows = (*drift_remark(array, _slice_axis(array)), _FIXED_THRESHOLD)
         message = values.invalid_phases() if isinstance(pores, str) and grey is None and segmentation is None else ""
     except VolumeError:
         raise
@@ -234,8 +238,8 @@ def open_volume_source(
             f"{values.example}), or segment a grey volume (grey.threshold or grey.method)"
         )
     voxel = volume.edges.nm[-1] if None not in volume.edges.nm else None
-    described = values.described(pores, {"threshold": segmentation.threshold} if segmentation else grey)
-    remarks = (*volume.remarks, *databars, *(segmentation.remarks if segmentation else ()), ("values", described))
+    described = values.described(pores, {} if segmentation else grey)
+    remarks = (*volume.remarks, *databars, *rows, ("values", described))
     return VolumeSource(
         str(path), shape, voxel, volume.edges.source, volume.edges, pores, grey, segmentation, options, axis, remarks
     )
@@ -320,19 +324,21 @@ class _Values:
         VolumeError
             If they are labels, of which a threshold would merge some, or a single one.
         """
-        if not self.phases and (self._is_nan() or len(self.counts) <= _MAX_LABELS):
-            raise VolumeError(
-                f"{name} holds {self.invalid_phases()}; grey.method: {method} needs grey values, and would merge "
-                f"labels: set those of the pores instead, for example pores: {self.example}"
-            )
+        if self.phases or (len(self.counts) > _MAX_LABELS and not self._is_nan()):
+            return
+        merges = len(self.counts) > 1 and not self._is_nan()
+        advice = f", and would merge labels: set those of the pores instead, for example pores: {self.example}"
+        raise VolumeError(
+            f"{name} holds {self.invalid_phases()}; grey.method: {method} needs grey values{advice if merges else ''}"
+        )
 
     def described(self, pores: Pores, grey: Mapping[str, float] | None) -> str:
         """The values and which are pores, for the plan."""
         if grey is not None:
             numbers = [value for value in self.counts if value == value]
-            side = "up to" if pores == "dark" else "from"
             span = f"{min(numbers):g} to {max(numbers):g} in sampled planes" if numbers else "not numbers"
-            return f"{span}; pores are {side} {grey.get('threshold', 0.0):g}"
+            side = f"{'up to' if pores == 'dark' else 'from'} {grey['threshold']:g}" if grey else f"the {pores} phase"
+            return f"{span}; pores are {side}"
         labels: tuple[Any, ...] = _labels(pores)
         if self.phases and not labels:
             labels = self.phases[:1] if pores == "dark" else self.phases[1:]
@@ -342,8 +348,11 @@ class _Values:
         return any(value != value for value in self.counts)
 
 
-def _segmentation(path: str, options: ReadOptions, axis: str, grey: GreyOptions) -> GreySegmentation:
-    return _segmentation_of_version(path, options, axis, grey, Path(path).stat().st_mtime_ns)
+def _segmentation(path: Path, options: ReadOptions, axis: str, grey: GreyOptions) -> GreySegmentation:
+    try:
+        return _segmentation_of_version(str(path), options, axis, grey, path.stat().st_mtime_ns)
+    except ValueError as error:
+        raise VolumeError(f"{path.name}: {error}") from error
 
 
 @lru_cache(maxsize=16)
@@ -352,10 +361,18 @@ def _segmentation_of_version(
 ) -> GreySegmentation:
     """Segmentation of a grey volume, which is estimated once."""
     array = _cached_file(path, options, axis).array
-    if grey.slice_axis is None:  # the planes of the file
-        order = array.order if isinstance(array, Oriented) and len(array.array.shape) == 3 else (0, 1, 2)
-        grey = replace(grey, slice_axis=order.index(0))
+    if grey.slice_axis is None:
+        grey = replace(grey, slice_axis=_slice_axis(array))
     return estimate_segmentation(array, grey)
+
+
+def _slice_axis(array: Any) -> int:
+    """Axis of a volume along which the planes of its file follow each other."""
+    stored = in_file_order(array)
+    order: tuple[int, ...] = (0, 1, 2) if stored is array else array.order
+    # Arrays of MATLAB and Fortran have their planes along the last axis.
+    strides = getattr(stored, "strides", (1, 0, 0))
+    return order.index(int(np.argmax(np.abs(strides))))
 
 
 def _phase_values(path: str, options: ReadOptions, axis: str) -> tuple[Any, Any]:

@@ -14,6 +14,7 @@ import pytest
 from scipy import ndimage
 
 import membrane_dask as md
+from membrane_dask.io import grey_volumes
 from membrane_dask.io.grey_volumes import GreyOptions, estimate_segmentation
 from membrane_dask.physics.imaging.local_mean import local_mean
 
@@ -98,6 +99,29 @@ def test_shading_is_corrected():
     )  # a third of 5 %, at the corners 4 %
 
 
+@pytest.mark.parametrize(("noise", "threshold"), [(0.05, "otsu"), (0.1, "otsu"), (0.05, "local mean")])
+def test_bias_of_the_segmentation(noise, threshold):
+    """Of Otsu's threshold it is small; of one that is too high it is the error, but for the blur across the slices."""
+    values = grey(noise=noise)
+    options = {"method": "otsu"}
+    if threshold == "local mean":
+        options = {"method": "adaptive", "sensitivity": 0.6, "window": 36}
+    segmentation = estimate_segmentation(values, GreyOptions(sigma=1.0, **options))
+    error = float(segmentation.pores(values, WHOLE).mean() - pores().mean())
+    assert not segmentation.bias.failure
+    # Three slices of 60 x 70 voxels; blur and filter across the slices, a third of all, are left out.
+    assert abs(segmentation.bias.porosity - error) < max(0.02, 0.6 * abs(error))
+    assert abs(segmentation.bias.half_length) < 0.25
+
+
+def test_bias_that_cannot_be_measured():
+    even = GreyOptions(method="otsu")
+    values = np.full((40, 40, 40), 200, np.uint8)
+    values[:, 10:20, 10:20] = 50  # too few edges for an estimate of the blur
+    values[0, 0, 0] = 120
+    assert "not measured: only" in str(estimate_segmentation(values, even).bias)
+
+
 def test_local_mean():
     """In the middle of slices it is that of a window; a threshold by it follows shading without a correction."""
     values = np.random.default_rng(0).normal(100, 5, (9, 80, 80)) + np.linspace(0, 60, 80)
@@ -120,11 +144,13 @@ def test_local_mean():
 
 @pytest.mark.parametrize("method", ["auto", "hysteresis", "adaptive"])
 @pytest.mark.parametrize("phase", ["dark", "bright"])
-def test_windows_do_not_change_the_result(method, phase):
+def test_windows_do_not_change_the_result(method, phase, monkeypatch):
     values = grey(drift=0.5, shading=0.2)
     options = GreyOptions(method=method, sigma=0.8, closing_radius=1.0, pores=phase, correction="both", slice_axis=1)
     segmentation = estimate_segmentation(values, options)
     whole = segmentation.pores(values, WHOLE)
+    monkeypatch.setattr(grey_volumes, "_SLAB", 17)
+    np.testing.assert_array_equal(segmentation.pores(values, WHOLE), whole)
     for window in ((slice(0, 20), slice(13, 60), slice(5, 6)), (slice(47, 48), slice(0, 60), slice(31, 70))):
         np.testing.assert_array_equal(segmentation.pores(values, window), whole[window])
 
@@ -175,6 +201,15 @@ def test_the_plan_names_drift_and_threshold(tmp_path):
     assert rows["segmentation"].startswith("auto: threshold 1")
     assert "along z the brightness drifts by 5" in rows["slices"]
     assert ", corrected" in rows["slices"]
+    assert rows["shading"].endswith("within slices, not corrected")
+    assert "in the porosity" in rows["bias"]
+    assert rows["values"].endswith("pores are the dark phase")
+    fixed = dict(plan_of(tmp_path, grey(drift=0.5), "grey: {threshold: 128}").summary)
+    assert "drifts by 5" in fixed["slices"]
+    assert "grey.method: auto corrects it" in fixed["slices"]
+    assert "not measured" in fixed["bias"]
+    with pytest.raises(md.StudyError, match=r"input: v.npy: its grey values do not separate into two phases"):
+        plan_of(tmp_path, grey(drift=1.2), "grey: {method: otsu}")
     rows = dict(plan_of(tmp_path, grey(drift=0.3), "grey: {method: otsu, sigma: 1}").summary)
     assert "not corrected; grey.correction: slices corrects it" in rows["slices"]
     turned = np.moveaxis(grey(drift=0.5), 0, 2)
@@ -221,4 +256,7 @@ def test_blocks_and_orientation_do_not_change_a_study(tmp_path, values_of):
         plan_of(tmp_path / name, array, lines)
         runs.append(md.run(md.load_study(tmp_path / name / "s.yaml", cluster=SYNC), tmp_path / name / "run"))
     assert values_of(runs[0]) == values_of(runs[1])
+    report = md.write_report(runs[0]).read_text()
+    assert ">Segmentation<" in report
+    assert "the brightness drifts by 5" in report
     assert abs(float(runs[0].result["properties"].porosity[0]) - pores().mean()) < 0.02

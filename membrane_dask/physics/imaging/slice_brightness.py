@@ -7,7 +7,7 @@ as levels are medians of voxels away from the interface.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +15,10 @@ import numpy as np
 from membrane_dask.physics.imaging.grey_filters import otsu_threshold, smooth
 
 #: Gaussian filter of a slice, pixels, before its phases are estimated, and pixels of their edges that are left out: the
-#: first number for which half of the slices have pixels left.
-_SMOOTHING, _EDGES = 1.0, (2, 1, 0)
+#: first number for which half of some slices have pixels left.
+_SMOOTHING, _EDGES, _SOME = 1.0, (2, 1, 0), 24
 #: Pixels that are smoothed of a slice, in bands of so many rows, and pixels from which a level is computed.
-_MAX_PIXELS, _BAND, _MAX_SAMPLE = 1 << 20, 64, 1 << 15
+_MAX_PIXELS, _BAND, _MAX_SAMPLE = 1 << 17, 32, 1 << 13
 #: Smallest number of pixels of a phase away from its edges from which its level is known.
 _MIN_PIXELS = 30
 #: Smallest contrast of a slice, relative to the median one; a slice with less shows a single phase.
@@ -84,13 +84,15 @@ class SliceBrightness:
         return high - low
 
 
-def slice_brightness(slices: Iterable[np.ndarray]) -> SliceBrightness:
+def slice_brightness(read: Callable[[int], np.ndarray], n: int) -> SliceBrightness:
     """Grey values of both phases in every slice of a volume.
 
     Parameters
     ----------
-    slices : iterable of (rows, columns) ndarray
-        Grey values, slice by slice.
+    read : callable
+        Grey values ``(rows, columns)`` of the slice of a number.
+    n : int
+        Number of slices.
 
     Returns
     -------
@@ -101,37 +103,41 @@ def slice_brightness(slices: Iterable[np.ndarray]) -> SliceBrightness:
     ValueError
         If no slice shows two phases, or if a value is not finite.
     """
-    of_edges = np.array([_levels(image) for image in slices])
-    for levels in of_edges.swapaxes(0, 1):
-        contrast = levels[:, 1] - levels[:, 0]
-        valid = np.isfinite(contrast)
-        if valid.any():
-            valid &= contrast >= _MIN_CONTRAST * np.median(contrast[valid])
-        if valid.mean() >= 1 / 2:
+    some = np.unique(np.linspace(0, n - 1, min(n, _SOME)).round().astype(int)).tolist()
+    for edge in _EDGES:
+        if _shows_both(np.array([_levels(read(number), edge) for number in some])).mean() >= 1 / 2:
             break
-    if not valid.any() or not np.median(contrast[valid]) > 0:
+    levels = np.array([_levels(read(number), edge) for number in range(n)])
+    valid = _shows_both(levels)
+    if not valid.any():
         raise ValueError("no slice of it shows two phases; segment it by hand, or give grey.threshold")
-    numbers = np.arange(len(levels))
+    numbers = np.arange(n)
     filled = np.stack([np.interp(numbers, numbers[valid], levels[valid, k]) for k in range(2)], axis=1)
     return SliceBrightness(filled, int(valid.sum()))
 
 
-def _levels(image: np.ndarray) -> list[tuple[float, float]]:
-    """Median grey values of both phases of a slice without each number of pixels of their edges; NaN if not seen."""
+def _shows_both(levels: np.ndarray) -> np.ndarray:
+    """Slices, of ``(n, 2)`` levels, that show two phases with a contrast like that of the others."""
+    contrast = levels[:, 1] - levels[:, 0]
+    valid = np.isfinite(contrast)
+    if valid.any():
+        median = np.median(contrast[valid])
+        valid &= (contrast >= _MIN_CONTRAST * median) & (median > 0)
+    return np.asarray(valid)
+
+
+def _levels(image: np.ndarray, edge: int) -> tuple[float, float]:
+    """Median grey values of both phases of a slice without ``edge`` pixels at their edges; NaN if one is not seen."""
     bands = _bands(image)
     if not np.isfinite(bands).all():
         raise ValueError("it holds values that are not finite")
     smoothed = smooth(bands, _SMOOTHING)
-    threshold = otsu_threshold(smoothed)
-    results = []
-    for edge in _EDGES:
-        middle = threshold
-        for _ in range(2):  # the middle of both levels depends less on the porosity than Otsu's threshold
-            bright = smoothed > middle
-            low, high = (_median_inside(smoothed, phase, edge) for phase in (~bright, bright))
-            middle = (low + high) / 2
-        results.append((low, high))
-    return results
+    middle, low, high = otsu_threshold(smoothed), np.nan, np.nan
+    for _ in range(2):  # the middle of both levels depends less on the porosity than Otsu's threshold
+        bright = smoothed > middle
+        low, high = (_median_inside(smoothed, phase, edge) for phase in (~bright, bright))
+        middle = (low + high) / 2
+    return low, high
 
 
 def _bands(image: np.ndarray) -> np.ndarray:
@@ -139,7 +145,7 @@ def _bands(image: np.ndarray) -> np.ndarray:
     rows, columns = image.shape
     if image.size <= _MAX_PIXELS or rows < 2 * _BAND:
         return image
-    count = max(1, _MAX_PIXELS // (columns * _BAND))
+    count = max(4, _MAX_PIXELS // (columns * _BAND))
     starts = np.linspace(0, rows - _BAND, count).astype(int)
     return np.concatenate([image[start : start + _BAND] for start in starts])
 

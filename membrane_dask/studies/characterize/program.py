@@ -40,6 +40,7 @@ from membrane_dask.studies.characterize.decomposed_tortuosity import (
 from membrane_dask.studies.characterize.flow_tasks import flow_memory
 from membrane_dask.studies.characterize.inputs import InputVolumes, volume_remarks
 from membrane_dask.studies.characterize.sections import sections_table
+from membrane_dask.studies.characterize.segmentation_remarks import segmentation_attributes
 from membrane_dask.studies.characterize.tables import (
     VolumeResult,
     difference_table,
@@ -137,6 +138,7 @@ class CharacterizeProgram(Program):
             "voxel_size_nm": self.volumes[0].voxel_nm,
             "connectivity": study.connectivity,
         }
+        self.attrs = {**self.attrs, **segmentation_attributes(self.volumes, self.name)}
         self.images: Sequence[Image] = [
             velocity_image(study.flow, volume, edges, self._group_name("velocity", number))
             for number, (volume, edges) in enumerate(zip(self.volumes, self.slab_edges, strict=False))

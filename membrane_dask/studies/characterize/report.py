@@ -31,6 +31,7 @@ from membrane_dask.studies.characterize.property_intervals import (
     reference_finding,
 )
 from membrane_dask.studies.characterize.sections_report import volume_sections
+from membrane_dask.studies.characterize.segmentation_report import segmentation_sections
 from membrane_dask.studies.characterize.size_report import network_statistics, size_sections
 from membrane_dask.studies.characterize.structure_report import streamline_pictures, structure_sections
 from membrane_dask.studies.characterize.transport_report import directional_section, tensor_section
@@ -69,6 +70,7 @@ def sections(run: Run) -> list[Section]:
         content.append(directional_section(groups["directional"]))
     if "tensors" in groups:
         content.append(tensor_section(groups["tensors"]))
+    content += segmentation_sections(run)
     content += [*volume_sections(groups), *structure_sections(groups)]
     content += [_profiles(groups), _pore_sizes(groups), *size_sections(groups)]
     names = ("network_0", "reference_network", "reference_network_0")
