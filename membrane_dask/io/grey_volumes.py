@@ -167,6 +167,8 @@ class GreySegmentation:
             f"{slices.drift:.1%} of the contrast and scatters by {slices.scatter:.1%} between neighbours, "
             f"{_treated(self.slice_maps is not None, slices.is_relevant, 'slices')}"
         )
+        if slices.n_valid < len(slices.levels):
+            drift += f"; {slices.n_valid} of {len(slices.levels)} show both phases, the others are interpolated"
         treated = _treated(self.has_shading_corrected, self.shading.is_relevant, "shading")
         return (
             ("segmentation", method),

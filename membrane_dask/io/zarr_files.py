@@ -40,9 +40,6 @@ class ChunkFiles(Protocol):
     def open(self, name: str) -> BinaryIO:
         """Open a file for reading."""
 
-    def check_metadata(self, node: str) -> None:
-        """Check the size of the files that describe a group or array, before they are decoded."""
-
 
 @dataclass(frozen=True)
 class FolderFiles:
@@ -74,19 +71,6 @@ class FolderFiles:
     def open(self, name: str) -> BinaryIO:
         """Open a file for reading."""
         return Path(self.path, name).open("rb")
-
-    def check_metadata(self, node: str) -> None:
-        """Check the files that describe a group or array, before they are decoded.
-
-        Raises
-        ------
-        VolumeError
-            If one is too large.
-        """
-        for name in ZARR_METADATA:
-            path = Path(self.path, node, name)
-            if path.exists():
-                _check_metadata_size(f"{Path(self.path).name}/{name}", require_regular(path).st_size)
 
 
 @dataclass(frozen=True)
@@ -137,19 +121,6 @@ class ArchiveFiles:
         with zipfile.ZipFile(self.path) as archive:
             return io.BytesIO(archive.read(name))
 
-    def check_metadata(self, node: str) -> None:
-        """Check the members that describe a group or array, before they are decoded.
-
-        Raises
-        ------
-        VolumeError
-            If one is too large.
-        """
-        for name in ZARR_METADATA:
-            size = self.size(f"{node}/{name}".lstrip("/"))
-            if size is not None:
-                _check_metadata_size(f"{Path(self.path).name}/{name}", size)
-
     @property
     def root(self) -> str:
         """Folder in the archive that is a Zarr group or array: its root, or the only folder at its root.
@@ -172,9 +143,26 @@ class ArchiveFiles:
         return top[0]
 
 
-def _check_metadata_size(name: str, size: int) -> None:
-    if size > _MAX_METADATA:
-        raise VolumeError(f"{name} has {size / 1e6:.3g} MB; at most {_MAX_METADATA / 1e6:g} are read")
+def check_metadata(files: ChunkFiles, node: str, name: str) -> None:
+    """Check the files that describe a group or array, before they are decoded.
+
+    Parameters
+    ----------
+    files : ChunkFiles
+    node : str
+        Name of the group or array; empty for the store itself.
+    name : str
+        Name of the volume, for messages.
+
+    Raises
+    ------
+    VolumeError
+        If one is too large, or no file.
+    """
+    for file in ZARR_METADATA:
+        size = files.size(f"{node}/{file}".lstrip("/"))
+        if size is not None and size > _MAX_METADATA:
+            raise VolumeError(f"{name}/{file} has {size / 1e6:.3g} MB; at most {_MAX_METADATA / 1e6:g} are read")
 
 
 def _folders(root: Path) -> Iterator[str]:

@@ -16,7 +16,7 @@ from membrane_dask.io.raster_files import check_decoded_size
 from membrane_dask.io.volume_file import ReadOptions, VolumeError, VolumeFile, VoxelEdges
 from membrane_dask.io.volume_views import as_volume
 from membrane_dask.io.zarr_chunks import ZarrVolume
-from membrane_dask.io.zarr_files import ZARR_METADATA, ArchiveFiles, ChunkFiles, FolderFiles
+from membrane_dask.io.zarr_files import ZARR_METADATA, ArchiveFiles, ChunkFiles, FolderFiles, check_metadata
 from membrane_dask.plain_text import printable_line
 
 #: Files of a Zarr array.
@@ -106,7 +106,7 @@ class _Store:
         import zarr
 
         full = _joined(self.files.root, path)
-        self.files.check_metadata(full)
+        check_metadata(self.files, full, self.name)
         return zarr.open(self.store, path=full, mode="r")
 
     def open(self, path: str) -> VolumeFile:

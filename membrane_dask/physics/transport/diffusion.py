@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from membrane_dask.physics._jit import Integer, inline_kernel, kernel
+from membrane_dask.physics._jit import inline_kernel, kernel
 from membrane_dask.physics.fixed_order import dot
 from membrane_dask.physics.sparse_factors import SparseFactors
-from membrane_dask.physics.transport.pore_space import PoreSpace, advance_planes
+from membrane_dask.physics.transport.pore_space import PoreSpace, advance_planes, bit_count
 from membrane_dask.physics.union_find import join, root_of
 
 #: Approximate largest number of groups of voxels in the coarse problem.
@@ -231,15 +231,6 @@ def _coarse_faces(
 
 
 @inline_kernel
-def _bit_count(word: np.uint64) -> Integer:
-    """Number of bits that are set; compiles to one instruction."""
-    word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
-    word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
-    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return np.int64((word * np.uint64(0x0101010101010101)) >> np.uint64(56))
-
-
-@inline_kernel
 def _apply(
     bits: np.ndarray, first: np.ndarray, shape: np.ndarray, z: int, degree: np.ndarray, p: np.ndarray, out: np.ndarray
 ) -> None:
@@ -273,26 +264,26 @@ def _apply(
                 low = rest & (~rest + one)
                 before = low - one
                 if inner & low:  # a run of voxels with six neighbours each, whose numbers are consecutive
-                    run = inner >> np.uint64(_bit_count(before))
-                    length = _bit_count((run ^ (run + one)) >> one)
-                    i_a, i_b = at_a + _bit_count(a & before), at_b + _bit_count(b & before)
-                    i_c, i_d = at_c + _bit_count(c & before), at_d + _bit_count(d & before)
+                    run = inner >> np.uint64(bit_count(before))
+                    length = bit_count((run ^ (run + one)) >> one)
+                    i_a, i_b = at_a + bit_count(a & before), at_b + bit_count(b & before)
+                    i_c, i_d = at_c + bit_count(c & before), at_d + bit_count(d & before)
                     for m in range(length):
                         j = i + m
                         v = 6.0 * np.float64(p[j]) - p[i_a + m] - p[i_b + m] - p[i_c + m] - p[i_d + m]
                         out[j - begin] = v - p[j - 1] - p[j + 1]
                     i += length
-                    rest &= ~(((one << np.uint64(length)) - one) << np.uint64(_bit_count(before)))
+                    rest &= ~(((one << np.uint64(length)) - one) << np.uint64(bit_count(before)))
                     continue
                 v = np.float64(degree[i]) * p[i]
                 if a & low:
-                    v -= p[at_a + _bit_count(a & before)]
+                    v -= p[at_a + bit_count(a & before)]
                 if b & low:
-                    v -= p[at_b + _bit_count(b & before)]
+                    v -= p[at_b + bit_count(b & before)]
                 if c & low:
-                    v -= p[at_c + _bit_count(c & before)]
+                    v -= p[at_c + bit_count(c & before)]
                 if d & low:
-                    v -= p[at_d + _bit_count(d & before)]
+                    v -= p[at_d + bit_count(d & before)]
                 if left & low:
                     v -= p[i - 1]
                 if right & low:
@@ -301,8 +292,8 @@ def _apply(
                 i += 1
                 rest ^= low
             carry = here >> np.uint64(63)
-            at_a, at_b = at_a + _bit_count(a), at_b + _bit_count(b)
-            at_c, at_d = at_c + _bit_count(c), at_d + _bit_count(d)
+            at_a, at_b = at_a + bit_count(a), at_b + bit_count(b)
+            at_c, at_d = at_c + bit_count(c), at_d + bit_count(d)
 
 
 @kernel

@@ -57,6 +57,15 @@ class PoreSpace:
 
 
 @inline_kernel
+def bit_count(word: np.uint64) -> Integer:
+    """Number of bits that are set; compiles to one instruction."""
+    word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
+    word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return np.int64((word * np.uint64(0x0101010101010101)) >> np.uint64(56))
+
+
+@inline_kernel
 def number_plane(bits: np.ndarray, first: np.ndarray, z: int, n_x: Integer, numbers: np.ndarray) -> None:
     """Write the numbers of the pore voxels of a plane to ``numbers`` ``(n_y, n_x)``, -1 in the solid."""
     n_y = numbers.shape[0]

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from membrane_dask.physics._jit import Integer, inline_kernel, kernel
-from membrane_dask.physics.transport.pore_space import PoreSpace, advance_planes
+from membrane_dask.physics._jit import inline_kernel, kernel
+from membrane_dask.physics.transport.pore_space import PoreSpace, advance_planes, bit_count
 from membrane_dask.physics.union_find import component_labels, join
 
 #: Passes over the voxels of one colour in the smoother, an odd number.
@@ -171,15 +171,6 @@ def _faces(bits: np.ndarray, first: np.ndarray, shape: np.ndarray, group: np.nda
 
 
 @inline_kernel
-def _bit_count(word: np.uint64) -> Integer:
-    """Number of bits that are set; compiles to one instruction."""
-    word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
-    word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
-    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return np.int64((word * np.uint64(0x0101010101010101)) >> np.uint64(56))
-
-
-@inline_kernel
 def _neighbour_sums(
     bits: np.ndarray, first: np.ndarray, z: int, y: int, select: np.uint64, weights: np.ndarray, values: np.ndarray,
     index: np.ndarray, sums: np.ndarray,
@@ -213,16 +204,16 @@ def _neighbour_sums(
         while rest != zero:
             low = rest & (~rest + one)
             before = low - one
-            i = at + _bit_count(here & before)
+            i = at + bit_count(here & before)
             s = values[i] - values[i]
             if a & low:
-                s += w_z * values[at_a + _bit_count(a & before)]
+                s += w_z * values[at_a + bit_count(a & before)]
             if b & low:
-                s += w_z * values[at_b + _bit_count(b & before)]
+                s += w_z * values[at_b + bit_count(b & before)]
             if c & low:
-                s += w_y * values[at_c + _bit_count(c & before)]
+                s += w_y * values[at_c + bit_count(c & before)]
             if d & low:
-                s += w_y * values[at_d + _bit_count(d & before)]
+                s += w_y * values[at_d + bit_count(d & before)]
             if left & low:
                 s += w_x * values[i - 1]
             if right & low:
@@ -231,9 +222,9 @@ def _neighbour_sums(
             n += 1
             rest ^= low
         carry = here >> np.uint64(63)
-        at += _bit_count(here)
-        at_a, at_b = at_a + _bit_count(a), at_b + _bit_count(b)
-        at_c, at_d = at_c + _bit_count(c), at_d + _bit_count(d)
+        at += bit_count(here)
+        at_a, at_b = at_a + bit_count(a), at_b + bit_count(b)
+        at_c, at_d = at_c + bit_count(c), at_d + bit_count(d)
     return n
 
 

@@ -18,6 +18,7 @@ from membrane_dask.physics.transport.two_level_diffusion import MARGIN
 from membrane_dask.program import Costs, task_stem
 from membrane_dask.studies.characterize.config import CharacterizeStudy
 from membrane_dask.studies.characterize.decomposed_tortuosity import MIN_PLANES
+from membrane_dask.studies.characterize.tasks import HALO
 
 if TYPE_CHECKING:
     from membrane_dask.studies.characterize.program import CharacterizeProgram
@@ -34,8 +35,6 @@ _PLANES = 32
 _FLOW_HALO = 32
 #: Fraction of the time of a tortuosity in one piece that is proportional to the edge of the cells of its groups.
 _DIFFUSION = 0.8
-#: Voxels around a block that are read.
-_BLOCK_HALO = 48
 #: Units of slabs, whose work includes the planes around them.
 _SLAB_TASKS = {"geodesics": 1, "diffusion": MARGIN, "mobilities": _FLOW_HALO, "velocities": _FLOW_HALO, "bounds": 2}
 
@@ -183,7 +182,7 @@ def predicted_costs(
 
 def _block_voxels(program: CharacterizeProgram, volume: int, block: int) -> int:
     start, stop = program.blocks[volume][block]
-    windows = Block(start, stop, _BLOCK_HALO, program.volumes[volume].shape).extended
+    windows = Block(start, stop, HALO, program.volumes[volume].shape).extended
     return math.prod(window.stop - window.start for window in windows)
 
 

@@ -22,8 +22,8 @@ from membrane_dask.program import Costs, Dataset, History, Image, Program, Round
 from membrane_dask.schema import Coordinate
 from membrane_dask.studies.characterize import KIND
 from membrane_dask.studies.characterize.comparison import comparison_table
-from membrane_dask.studies.characterize.config import CharacterizeStudy
-from membrane_dask.studies.characterize.costs import percolating_cube, pilot_edges, pilot_study, predicted_costs
+from membrane_dask.studies.characterize.config import CharacterizeStudy, FlowSettings
+from membrane_dask.studies.characterize.costs import Cube, percolating_cube, pilot_edges, pilot_study, predicted_costs
 from membrane_dask.studies.characterize.decomposed_flow import (
     DecomposedFlow,
     decomposed_memory,
@@ -102,18 +102,15 @@ class CharacterizeProgram(Program):
         self.oriented: list[PoreVolume] = [*self.volumes]
         for axis in self._lateral_axes:
             self.oriented += [OrientedVolume(volume, AXES.index(axis)) for volume in self.volumes]
-        # Velocities are stored along the depth only.
-        lateral_flow = study.flow.model_copy(update={"velocities": False})
         self.slab_edges = [
-            slab_edges(study.flow if number < len(self.volumes) else lateral_flow, volume.shape, porosity)
-            if study.flow.enabled
-            else None
+            slab_edges(self._flow_settings(number), volume.shape, porosity) if study.flow.enabled else None
             for number, (volume, porosity) in enumerate(self.oriented_porosities())
         ]
         self.tortuosity_edges = [
             tortuosity_edges(study.tortuosity_slab_thickness, volume.shape, porosity) if study.tortuosity else None
             for volume, porosity in self.oriented_porosities()
         ]
+        self._cubes: dict[int, tuple[Cube, float]] = {}
         self.adaptive = any(self.slab_edges) or any(self.tortuosity_edges)
         network = study.network
         self.context: Mapping[str, Any] = {
@@ -178,6 +175,11 @@ class CharacterizeProgram(Program):
     def oriented_porosities(self) -> Iterator[tuple[PoreVolume, float]]:
         """All oriented volumes with their approximate porosities."""
         return zip(self.oriented, itertools.cycle(self.porosities), strict=False)
+
+    def _flow_settings(self, oriented: int) -> FlowSettings:
+        """Settings of the flow through an oriented volume: velocities are stored along the depth only."""
+        flow = self.study.flow
+        return flow if oriented < len(self.volumes) else flow.model_copy(update={"velocities": False})
 
     def _along_axes(self, volume: int) -> range:
         """Numbers of a volume among the oriented ones, along each axis of the study."""
@@ -245,10 +247,8 @@ class CharacterizeProgram(Program):
         parameters: Mapping[str, Any] = {}
         edges = self.slab_edges[volume]
         if edges:
-            settings = self.study.flow
-            if volume >= len(self.volumes):
-                settings = settings.model_copy(update={"velocities": False})
             image, seed = self._group_name("velocity", volume), self._seed(volume)
+            settings = self._flow_settings(volume)
             flow = DecomposedFlow(volume, self.name(volume), len(edges) - 1, settings, seed, image)
             parameters = yield from flow.rounds()
         yield [self.unit("flows", volume, **parameters)]
@@ -261,15 +261,21 @@ class CharacterizeProgram(Program):
         """The study of two cubes of the first volume, of which the larger one is measured."""
         return [self._of_cube(edge) for edge in pilot_edges(self.study)]
 
+    def _cube(self, edge: int) -> tuple[Cube, float]:
+        """A cube of the first volume, and its porosity; searched for once."""
+        if edge not in self._cubes:
+            self._cubes[edge] = percolating_cube(self.volumes[0], edge)
+        return self._cubes[edge]
+
     def _of_cube(self, edge: int) -> CharacterizeProgram:
         """The same study of a cube of the first volume."""
-        cube, porosity = percolating_cube(self.volumes[0], edge)
+        cube, porosity = self._cube(edge)
         study = pilot_study(self.study, any(self.slab_edges), any(self.tortuosity_edges))
         return CharacterizeProgram(study, inputs=InputVolumes([cast(Any, cube)], [porosity], 1))
 
     def costs(self, pilots: Mapping[str, float], small: Mapping[str, float]) -> Costs:
         """Work of all units, extrapolated from a block and from a cube."""
-        cube, porosity = percolating_cube(self.volumes[0], pilot_edges(self.study)[-1])
+        cube, porosity = self._cube(pilot_edges(self.study)[-1])
         return predicted_costs(self, cube, porosity, pilots, small)
 
     def memory(self) -> Mapping[str, int]:

@@ -55,7 +55,7 @@ def tensor_work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.nd
     pores = read_pores(volume)
     if context["tensors"] == "sample":
         sample = sample_diffusivity(pores)
-        return sample_arrays("diffusivity", sample, sample.tensor), {}
+        return sample_arrays("diffusivity", sample, np.full((3, 3), math.nan)), {}
     arrays: dict[str, np.ndarray] = {}
     if context["tortuosity"]:
         arrays |= bounded_tensor("diffusivity", diffusivity_tensor(pores), 1.0)
@@ -76,7 +76,10 @@ def bounded_tensor(name: str, tensor: TensorBounds, scale: float) -> dict[str, n
 
 
 def sample_arrays(name: str, tensor: SampleTensor, upper: np.ndarray) -> dict[str, np.ndarray]:
-    """Variables of the table ``tensors`` for the tensor of a sample, and that of the flows at their upper bounds."""
+    """Variables of the table ``tensors`` for the tensor of a sample.
+
+    ``upper`` is that of the flows at their upper bounds; NaN for diffusion, which has none.
+    """
     return {
         **_with_principal_values(name, tensor.tensor),
         f"{name}_tensor_upper_bound": upper,

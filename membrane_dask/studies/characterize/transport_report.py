@@ -62,7 +62,9 @@ def tensor_section(tensors: xr.Dataset) -> Section:
         asymmetry = float(first[f"{name}_tensor_asymmetry"])
         if np.isfinite(upper).all() and tensor.any():
             gap = float((np.diag(upper - tensor) / np.diag(tensor).max()).max())
-            sentences.append(f"The diagonal of the {label} is known to {gap:.1%} of its largest element or better.")
+            sentences.append(
+                f"The solution for the {label} on this grid is known to {gap:.1%} of the largest element or better."
+            )
         if asymmetry:
             sentences.append(
                 f"The measured {label} differs from its symmetric part by up to {asymmetry / 2:.0%} of the mean of the "

@@ -212,8 +212,8 @@ def _tensor(name: str, units: str) -> tuple[Variable, ...]:
         ),
         _property(
             f"{name}_tensor_upper_bound", units, "none",
-            "tensor of the flows at their upper bounds; of a periodic medium, less the lower bound it has no negative "
-            "principal value",
+            "tensor of the flows at their upper bounds, NaN for diffusion through a sample; of a periodic medium, less "
+            "the lower bound it has no negative principal value",
             dims=dims,
         ),
         _property(
