@@ -198,10 +198,39 @@ def list_as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+#: Relative difference of lengths that may be the rounding of their units.
+_ROUNDING = 1e-12
+
+
+def _one_or_three_lengths(value: object) -> float | tuple[float, float, float]:
+    """A length in nm, or three of them that are not all equal."""
+    read = Length[1].func
+    if not isinstance(value, (list, tuple)):
+        return float(read(value))
+    if len(value) != 3:
+        raise ValueError(
+            "one length or three (z, y, x) are needed, for example '3 nm' or ['10 nm', '5 nm', '5 nm'] "
+            f"(got {len(value)})"
+        )
+    z, y, x = (float(read(edge)) for edge in value)
+    return z if max(z, y, x) - min(z, y, x) <= _ROUNDING * z else (z, y, x)
+
+
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Whole = Annotated[int, Strict()]
 Length = (float, *quantity("nm", "3 nm", rounded=False))
 LengthNm = Annotated[Length]  # type: ignore[valid-type]
+VoxelSize = Annotated[
+    float | tuple[float, float, float],
+    BeforeValidator(lambda value: _one_or_three_lengths(value)),
+    PlainSerializer(
+        lambda value: [f"{edge!r} nm" for edge in value] if isinstance(value, tuple) else f"{value!r} nm"
+    ),
+    WithJsonSchema({
+        "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 3, "maxItems": 3}],
+        "examples": ["3 nm"],
+    }),
+]  # fmt: skip
 Bytes = Annotated[(float, *quantity("MB", "2 GB", rounded=False))]
 _TIME = quantity("s", "90 min", rounded=False)
 Duration = Annotated[float, BeforeValidator(_duration), *_TIME[1:]]

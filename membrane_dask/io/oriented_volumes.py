@@ -7,12 +7,14 @@ from typing import Protocol
 
 import numpy as np
 
+from membrane_dask.physics.voxel_spacing import Spacing
+
 #: Names of the axes of a volume, in their order.
 AXES = "zyx"
 
 
 class PoreVolume(Protocol):
-    """What a computation reads of a volume: its shape, its voxel size, and its pores window by window."""
+    """What a computation reads of a volume: its shape, the edges of its voxels, and its pores window by window."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -20,7 +22,11 @@ class PoreVolume(Protocol):
 
     @property
     def voxel_nm(self) -> float | None:
-        """Edge of a voxel, nm."""
+        """Shortest edge of a voxel, nm."""
+
+    @property
+    def spacing(self) -> Spacing:
+        """Edges of a voxel along the three axes, over the shortest one."""
 
     def read(self, where: tuple[slice, ...]) -> np.ndarray:
         """Pores in a window, bool."""
@@ -58,8 +64,14 @@ class OrientedVolume:
 
     @property
     def voxel_nm(self) -> float | None:
-        """Edge of a voxel, nm."""
+        """Shortest edge of a voxel, nm."""
         return self.source.voxel_nm
+
+    @property
+    def spacing(self) -> Spacing:
+        """Edges of a voxel along the axes, permuted, over the shortest one."""
+        z, y, x = (self.source.spacing[axis] for axis in self.order)
+        return z, y, x
 
     def read(self, where: tuple[slice, ...]) -> np.ndarray:
         """Pores in a window of the permuted volume, bool."""

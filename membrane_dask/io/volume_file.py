@@ -11,8 +11,6 @@ import numpy as np
 from membrane_dask.errors import closest
 from membrane_dask.plain_text import printable_line
 
-#: Largest relative difference of the edges of a voxel that counts as a cube.
-_CUBE_TOLERANCE = 0.01
 #: Names that a message lists.
 _LISTED = 12
 #: Lengths along the axes of an array; None where a file states none.
@@ -104,21 +102,16 @@ class VoxelEdges:
         return replace(self, nm=tuple(self.nm[axis] for axis in order), ratio=ratio)
 
     def check(self, name: str) -> None:
-        """Check that the voxels are cubes as far as the file states their edges.
+        """Check that the edges that the file states are lengths.
 
         Raises
         ------
         VolumeError
-            If an edge is no length, or edges differ.
+            If one is not.
         """
         stated = [edge for edge in self.nm if edge is not None]
         if not all(0 < edge < math.inf for edge in (*stated, *(self.ratio or ()))):
             raise VolumeError(f"{name} states voxels of {self} ({self.source}), which are no lengths")
-        for edges in (stated, self.ratio or ()):
-            if edges and max(edges) > (1 + _CUBE_TOLERANCE) * min(edges):
-                raise VolumeError(
-                    f"{name} has voxels of {self} (z, y, x; {self.source}); they must be cubes: resample it first"
-                )
 
     def __str__(self) -> str:
         """The edges as text, ``3 x 3 x 3 nm``; ``?`` where they are unknown."""

@@ -22,6 +22,7 @@ from membrane_dask.io.volume_file import Edges, ReadOptions, VolumeError, Volume
 from membrane_dask.io.volume_formats import open_volume_file, oriented
 from membrane_dask.io.volume_views import in_file_order
 from membrane_dask.io.zarr_chunks import MissingChunkError, ZarrVolume
+from membrane_dask.physics.voxel_spacing import CUBE, Spacing, unit_and_spacing
 
 #: Voxels that are read to determine which values a volume holds.
 _INSPECTED_VOXELS = 1 << 24
@@ -53,7 +54,7 @@ class VolumeSource:
     shape : tuple of int
         Voxels along ``z, y, x``.
     voxel_nm : float or None
-        Edge of a voxel, nm; None if the file does not hold it.
+        Shortest edge of a voxel, nm; None if the file does not hold it.
     voxel_size_source : str
         Which metadata hold it, or why it is unknown.
     edges : VoxelEdges
@@ -70,6 +71,8 @@ class VolumeSource:
         Axis of the file that is the depth, as in :func:`membrane_dask.io.volume_formats.oriented`.
     remarks : tuple of (str, str)
         What the file says, and how its values are taken: subject and text.
+    spacing : tuple of float
+        Edges of a voxel along ``z, y, x``, over the shortest one.
     """
 
     path: str
@@ -83,6 +86,7 @@ class VolumeSource:
     options: ReadOptions = field(default_factory=ReadOptions)
     axis: str = "z"
     remarks: tuple[tuple[str, str], ...] = ()
+    spacing: Spacing = CUBE
 
     @property
     def edges_nm(self) -> Edges:
@@ -192,8 +196,8 @@ def open_volume_source(
     Raises
     ------
     ValueError
-        If it cannot be read, has missing chunks, is not three-dimensional, has voxels that are not cubes, or holds
-        values that do not identify pores and solid.
+        If it cannot be read, has missing chunks, is not three-dimensional, or holds values that do not identify pores
+        and solid.
     """
     options = replace(options or ReadOptions(), labels=not isinstance(pores, str))
     try:
@@ -237,12 +241,14 @@ def open_volume_source(
             f"{path.name} holds {message}; a segmented volume has two: set the value of the pores (pores: "
             f"{values.example}), or segment a grey volume (grey.threshold or grey.method)"
         )
-    voxel = volume.edges.nm[-1] if None not in volume.edges.nm else None
+    edges = [edge for edge in volume.edges.nm if edge is not None]
+    voxel, spacing = unit_and_spacing(edges) if len(edges) == len(shape) else (None, CUBE)
     described = values.described(pores, {} if segmentation else grey)
     remarks = (*volume.remarks, *databars, *rows, ("values", described))
     return VolumeSource(
-        str(path), shape, voxel, volume.edges.source, volume.edges, pores, grey, segmentation, options, axis, remarks
-    )
+        str(path), shape, voxel, volume.edges.source, volume.edges, pores, grey, segmentation, options, axis, remarks,
+        spacing,
+    )  # fmt: skip
 
 
 def volume_paths(path: Path) -> list[Path]:

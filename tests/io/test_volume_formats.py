@@ -240,19 +240,20 @@ def test_a_transposed_volume_keeps_its_edges(tmp_path):
     nrrd_header(tmp_path / "v.nrrd", fields, GREY.tobytes())
     edges = oriented(open_volume_file(tmp_path / "v.nrrd", ReadOptions()), "xyz").edges
     assert edges.nm == (50, 50, 100)
-    with pytest.raises(ValueError, match=r"100 x 50 x 50 nm \(z, y, x; NRRD spacings\); they must be cubes"):
-        open_volume_source(tmp_path / "v.nrrd")
+    assert open_volume_source(tmp_path / "v.nrrd").spacing == (2.0, 1.0, 1.0)
+    assert open_volume_source(tmp_path / "v.nrrd", axis="xyz").spacing == (1.0, 1.0, 2.0)
 
 
 @pytest.mark.parametrize("form", ["nrrd", "vti"])
-def test_edges_without_a_unit_must_be_those_of_cubes(tmp_path, form):
+def test_edges_without_a_unit_are_a_ratio(tmp_path, form):
     path = tmp_path / f"v.{form}"
     if form == "nrrd":
         nrrd_header(path, ["encoding: raw", "spacings: 1 1 2"], GREY.tobytes())
     else:
         vti(path, data_array("ascii", content=" ".join(map(str, GREY.ravel()))), spacing="1 1 2")
-    with pytest.raises(ValueError, match="2 x 1 x 1 of an unknown unit"):
-        open_volume_source(path)
+    volume = open_volume_source(path)
+    assert volume.edges.ratio == (2, 1, 1)
+    assert volume.voxel_nm is None
 
 
 @pytest.mark.parametrize("kind", ["npy", "npz"])

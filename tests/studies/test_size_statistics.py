@@ -9,7 +9,14 @@ import pytest
 import membrane_dask as md
 from membrane_dask.physics.analytic_problems import GradedMembrane
 from membrane_dask.physics.imaging.blocks import Block
-from membrane_dask.physics.imaging.coarse_cells import add_window, cell_counts, cell_edge, cell_sums, cell_volumes
+from membrane_dask.physics.imaging.coarse_cells import (
+    add_window,
+    cell_counts,
+    cell_edges,
+    cell_length,
+    cell_sums,
+    cell_volumes,
+)
 from membrane_dask.physics.imaging.local_thickness import pore_radii
 from membrane_dask.physics.imaging.representative_volume import box_edges, box_statistics, tile
 from membrane_dask.studies.characterize.size_statistics import (
@@ -74,8 +81,8 @@ def test_edges_of_intervals():
 
 def test_cells_of_blocks_add_up():
     shape = (170, 30, 41)
-    edge = cell_edge(shape)
-    assert edge == 2
+    edge = cell_edges(shape)
+    assert edge == (2, 2, 2)
     pores = np.random.default_rng(0).random(shape) < 0.4
     total = np.zeros(cell_counts(shape, edge), np.int64)
     for z in ((0, 73), (73, 170)):
@@ -85,11 +92,25 @@ def test_cells_of_blocks_add_up():
             first, counts, sums = cell_sums(radii, block, edge)
             add_window(total, counts, first)
             assert (sums == 3 * counts).all()
-    padded = np.pad(pores, [(0, -n % edge) for n in shape])
+    padded = np.pad(pores, [(0, -n % 2) for n in shape])
     expected = padded.reshape(85, 2, 15, 2, 21, 2).sum(axis=(1, 3, 5))
     np.testing.assert_array_equal(total, expected)
     assert cell_volumes(shape, edge).sum() == pores.size
     assert cell_volumes(shape, edge)[0, 0].tolist() == [8] * 20 + [4]
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing", "edges"),
+    [
+        ((80, 100, 120), (2.0, 1.0, 1.0), (1, 2, 2)),
+        ((500, 100, 100), (1.0, 1.0, 1.5), (6, 6, 4)),
+        ((60, 100, 120), (3.1, 1.0, 1.0), (1, 3, 3)),
+        ((60, 90, 200), (3.0, 2.0, 1.0), (2, 3, 6)),
+    ],
+)
+def test_cells_are_nearly_cubes(shape, spacing, edges):
+    assert cell_edges(shape, spacing) == edges
+    assert cell_length(edges, spacing) == pytest.approx(np.prod(np.multiply(edges, spacing)) ** (1 / 3))
 
 
 def test_boxes_lie_side_by_side():

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from membrane_dask.physics.imaging.region_graph import RegionGraph
-from membrane_dask.physics.imaging.watershed import Contribution
+from membrane_dask.physics.imaging.watershed import FACE_SUMS, Contribution
+from membrane_dask.physics.voxel_spacing import CUBE, Spacing
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,9 @@ class Connectivity:
     centroid_path: float
 
 
-def connectivity(graph: RegionGraph, contributions: Iterable[Contribution], shape: tuple[int, ...]) -> Connectivity:
+def connectivity(
+    graph: RegionGraph, contributions: Iterable[Contribution], shape: tuple[int, ...], spacing: Spacing = CUBE
+) -> Connectivity:
     """Connected components of a volume, from its watershed: adjacent regions belong to one component.
 
     Parameters
@@ -54,6 +57,8 @@ def connectivity(graph: RegionGraph, contributions: Iterable[Contribution], shap
         Of all blocks of the volume, as for the graph.
     shape : tuple of int
         Shape of the volume.
+    spacing : tuple of float
+        Edges of a voxel along ``z, y, x``, for the path of the centroids.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -64,7 +69,7 @@ def connectivity(graph: RegionGraph, contributions: Iterable[Contribution], shap
     volume = np.zeros(count, np.int64)
     np.add.at(volume, component, graph.sums[:, 0])
     reaches_face = np.zeros((count, 6), bool)
-    np.logical_or.at(reaches_face, component, graph.sums[:, 7:] > 0)
+    np.logical_or.at(reaches_face, component, graph.sums[:, FACE_SUMS] > 0)
     percolates = reaches_face[:, ::2] & reaches_face[:, 1::2]
     one_face = reaches_face[:, 0] ^ reaches_face[:, 1]
     no_face = ~(reaches_face[:, 0] | reaches_face[:, 1])
@@ -77,7 +82,8 @@ def connectivity(graph: RegionGraph, contributions: Iterable[Contribution], shap
     centroid_path = float("nan")
     if percolates[:, 0].any():
         centroids = planes[1, :, 1:] / planes[1, :, :1]
-        centroid_path = float(np.sqrt(1 + np.square(np.diff(centroids, axis=0)).sum(axis=1)).mean())
+        slopes = np.diff(centroids, axis=0) * np.array([edge / spacing[0] for edge in spacing[1:]])
+        centroid_path = float(np.sqrt(1 + np.square(slopes).sum(axis=1)).mean())
     return Connectivity(
         porosity=float(volume.sum() / voxels),
         connected=np.array([volume[percolates[:, axis]].sum() for axis in range(3)]) / voxels,

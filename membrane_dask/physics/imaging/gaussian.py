@@ -6,6 +6,7 @@ Every voxel is summed in the same order, in every window; a volume can thus be f
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -49,17 +50,22 @@ def gaussian_taps_by_plane(sigma: np.ndarray, truncate: float) -> tuple[np.ndarr
     return np.ascontiguousarray((weights / total).T, np.float32), reach
 
 
-def gaussian_filter(volume: np.ndarray, sigma: float, truncate: float = 4.0) -> np.ndarray:
+def gaussian_filter(
+    volume: np.ndarray, sigma: float | Sequence[float], truncate: float = 4.0, reach: int | None = None
+) -> np.ndarray:
     """Smooth a volume with a Gaussian kernel.
 
     Parameters
     ----------
     volume : (z, y, x) ndarray
         Wider than the result by the reach of the kernel, ``int(truncate * sigma + 0.5)`` voxels, on every side.
-    sigma : float
-        Standard deviation in voxels, > 0.
+    sigma : float or sequence of float
+        Standard deviation in voxels, > 0; three for the axes ``z, y, x``.
     truncate : float
         Half-width of the kernel in standard deviations, > 0.
+    reach : int, optional
+        Voxels by which the volume is wider than the result on every side, at least the reach along any axis, which is
+        the default.
 
     Returns
     -------
@@ -70,14 +76,16 @@ def gaussian_filter(volume: np.ndarray, sigma: float, truncate: float = 4.0) -> 
     ValueError
         If the volume is not wider than the kernel.
     """
-    taps = gaussian_taps(sigma, truncate)
-    reach = len(taps) - 1
+    kernels = [gaussian_taps(s, truncate) for s in ((sigma,) if isinstance(sigma, (int, float)) else sigma)]
+    reach = max(len(taps) for taps in kernels) - 1 if reach is None else reach
+    padded = [np.pad(taps, (0, reach + 1 - len(taps))) for taps in kernels]
+    z_taps, y_taps, x_taps = padded * 3 if len(padded) == 1 else padded
     n_z, n_y, n_x = (n - 2 * reach for n in volume.shape)
     if min(n_z, n_y, n_x) < 1:
         raise ValueError(f"volume: must be wider than twice the kernel's reach of {reach} voxels (got {volume.shape})")
     filtered = np.empty((n_z, n_y, n_x), np.float32)
     planes = aligned_empty((n_z + 2 * reach, n_y, -(-n_x // CACHE_LINE) * CACHE_LINE))
-    _filter_volume(np.ascontiguousarray(volume, np.float32), taps, planes, filtered)
+    _filter_volume(np.ascontiguousarray(volume, np.float32), z_taps, y_taps, x_taps, planes, filtered)
     return filtered
 
 
@@ -124,19 +132,19 @@ def filter_row(out: Any, source: Any, centre: int, stride: int, taps: Any, reach
 
 
 @kernel
-def _filter_volume(volume: Any, taps: Any, planes: Any, filtered: Any) -> None:
+def _filter_volume(volume: Any, z_taps: Any, y_taps: Any, x_taps: Any, planes: Any, filtered: Any) -> None:
     """Smooth along y, x and z; ``planes`` holds the planes that are smoothed along y and x."""
     n_z, n_y, n_x = filtered.shape
-    reach = taps.size - 1
+    reach = z_taps.size - 1
     wide, stride = volume.shape[2], planes.shape[2]
     row = np.empty(wide, np.float32)
     for z in range(volume.shape[0]):
         flat = volume[z].reshape(-1)
         for y in range(n_y):
-            filter_row(row, flat, (y + reach) * wide, wide, taps, reach)
-            filter_row(planes[z, y, :n_x], row, reach, 1, taps, reach)
+            filter_row(row, flat, (y + reach) * wide, wide, y_taps, reach)
+            filter_row(planes[z, y, :n_x], row, reach, 1, x_taps, reach)
     flat = planes.reshape(-1)
     step = n_y * stride
     for z in range(n_z):
         for y in range(n_y):
-            filter_row(filtered[z, y], flat, (z + reach) * step + y * stride, step, taps, reach)
+            filter_row(filtered[z, y], flat, (z + reach) * step + y * stride, step, z_taps, reach)

@@ -9,11 +9,18 @@ import numpy as np
 from membrane_dask.physics._jit import kernel
 from membrane_dask.physics.imaging.blocks import Block
 from membrane_dask.physics.imaging.distance import max_squared_distance
-from membrane_dask.physics.imaging.morphology import pack_rows, packed_dilation, unpack_rows
+from membrane_dask.physics.imaging.morphology import (
+    dilate_rows,
+    half_widths,
+    pack_rows,
+    spaced_half_widths,
+    unpack_rows,
+)
+from membrane_dask.physics.voxel_spacing import CUBE, Spacing, is_cube
 
 
 def pore_radii(n: int) -> np.ndarray:
-    """The first ``n`` radii, in voxels, of the distribution: steps of 0.5 from 1 to 8, of 1 to 16, of 2 to 32, ..."""
+    """The first ``n`` radii, in shortest edges of a voxel: steps of 0.5 from 1 to 8, of 1 to 16, of 2 to 32, ..."""
     radii = [1.0]
     while len(radii) < n:
         step = 0.5 * max(1.0, 2.0 ** (math.frexp(radii[-1])[1] - 3))
@@ -21,7 +28,9 @@ def pore_radii(n: int) -> np.ndarray:
     return np.array(radii[:n])
 
 
-def local_thickness_counts(squares: np.ndarray, block: Block, radii: np.ndarray | None = None) -> np.ndarray:
+def local_thickness_counts(
+    squares: np.ndarray, block: Block, radii: np.ndarray | None = None, spacing: Spacing = CUBE
+) -> np.ndarray:
     """Number of pore voxels of a block that inscribed spheres of each radius cover.
 
     Parameters
@@ -34,6 +43,8 @@ def local_thickness_counts(squares: np.ndarray, block: Block, radii: np.ndarray 
     radii : (z, y, x) ndarray of uint16, optional
         Zeros in the shape of the block; receives the radius of every pore voxel, in quarters of a voxel: the middle of
         the interval between the largest radius that covers it and the next one.
+    spacing : tuple of float
+        Edges of a voxel along ``z, y, x``; the unit of length is the shortest one.
 
     Returns
     -------
@@ -51,23 +62,28 @@ def local_thickness_counts(squares: np.ndarray, block: Block, radii: np.ndarray 
     Hildebrand & Rüegsegger, J. Microsc. 185, 67 (1997).
     """
     n_z = block.stop[0] - block.start[0]
-    largest = max_squared_distance(squares, block)
+    largest = max_squared_distance(squares, block, spacing)
+    cubes = is_cube(spacing)
     counts: list[np.ndarray] = []
     while True:
         radius = float(pore_radii(len(counts) + 1)[-1])
-        square = math.ceil(np.square(radius) - 1e-9)
+        # Squared distances between cubes are whole numbers.
+        square = math.ceil(np.square(radius) - 1e-9) if cubes else radius * radius
         if square > largest:
             break
-        reach = math.isqrt(square - 1)
+        widths = half_widths(int(square) - 1) if cubes else spaced_half_widths(square, spacing)
+        reach = np.array([widths.shape[0] // 2, widths.shape[1] // 2, widths.max()])
         width = block.stop[2] - block.start[2]
         shape = np.array(block.stop) - np.array(block.start) + 2 * reach
         first = np.array(block.start) - reach - block.offset
         centres = _packed_centres(squares, first, shape, np.float32(square))
-        if reach:
-            centres = packed_dilation(centres, square - 1)[reach:-reach, reach:-reach]
+        if reach.any():
+            inner = (slice(n, size - n) for n, size in zip(reach[:2].tolist(), centres.shape, strict=False))
+            centres = dilate_rows(centres, widths)[tuple(inner)]
+        low = int(reach[2])
         if radii is not None:
-            radii += unpack_rows(centres, reach, reach + width) * np.uint16(_quarter_voxels(len(counts)))
-        covered = centres & _packed_range(centres.shape[-1], reach, reach + width)
+            radii += unpack_rows(centres, low, low + width) * np.uint16(_quarter_voxels(len(counts)))
+        covered = centres & _packed_range(centres.shape[-1], low, low + width)
         counts.append(np.bitwise_count(covered).reshape(n_z, -1).sum(axis=1, dtype=np.int64))
     while counts and not counts[-1].any():
         counts.pop()

@@ -8,6 +8,36 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.physics._jit import kernel
+from membrane_dask.physics.voxel_spacing import Spacing
+
+
+def half_widths(square: int) -> np.ndarray:
+    """Half width in voxels of every row of the digital sphere ``d**2 <= square``; -1 for rows outside it."""
+    d = np.arange(-math.isqrt(square), math.isqrt(square) + 1)
+    left = square - np.square(d)[:, None] - np.square(d)
+    return np.where(left >= 0, np.sqrt(np.maximum(left, 0)).astype(np.int64), -1)
+
+
+def spaced_half_widths(square: float, spacing: Spacing) -> np.ndarray:
+    """Half width in voxels of every row of a sphere of voxels whose distance is less than its radius.
+
+    Parameters
+    ----------
+    square : float
+        Square of the radius, in the unit of the spacing, > 0.
+    spacing : tuple of float
+        Edges of a voxel along ``z, y, x``.
+
+    Returns
+    -------
+    (2 * reach_z + 1, 2 * reach_y + 1) ndarray of int64
+        -1 for rows outside the sphere.
+    """
+    radius = math.sqrt(square)
+    squares = [np.square(edge * np.arange(int(radius / edge) + 2)) for edge in spacing]
+    z, y, x = (axis[axis < square] for axis in squares)
+    z, y = (np.concatenate([axis[:0:-1], axis]) for axis in (z, y))
+    return np.asarray(((z[:, None] + y)[..., None] + x < square).sum(axis=2) - 1)
 
 
 def squared_radius(radius: float) -> int:
@@ -54,15 +84,20 @@ def unpack_rows(bits: np.ndarray, start: int, stop: int) -> np.ndarray:
     return np.unpackbits(rows, axis=-1, count=stop, bitorder="little")[..., start:]
 
 
+def packed_dilation(image: np.ndarray, square: int) -> np.ndarray:
+    """Dilate packed rows, ``(n_a, n_b, per_row)``, by the digital sphere ``d**2 <= square``."""
+    return np.asarray(dilate_rows(image, half_widths(int(square))))
+
+
 @kernel
-def packed_dilation(image: Any, square: Any) -> Any:
-    """Dilate packed rows, ``(n_a, n_b, per_row)``, by the digital sphere ``d**2 <= square``.
+def dilate_rows(image: Any, widths: Any) -> Any:
+    """Dilate packed rows, ``(n_a, n_b, per_row)``, by a body whose rows have the half widths ``(2 n + 1, 2 m + 1)``.
 
     Each row is widened by 0, 1, ... voxels and combined into all rows within reach of it. A whole plane is
     shifted at once: bits that spill from one row into the next stay within one radius of the edges, where the result
     is not exact.
     """
-    radius = int(np.sqrt(square))
+    radius, reach_a, reach_b = widths.max(), widths.shape[0] // 2, widths.shape[1] // 2
     n_a, n_b, per_row = image.shape
     n = n_b * per_row
     out = np.zeros((n_a, n), np.uint64)
@@ -81,17 +116,17 @@ def packed_dilation(image: Any, square: Any) -> Any:
                 inner[i] |= before[i] >> last
             for i in range(n - 1):
                 wider[i] |= after[i] << last
-        for da in range(-radius, radius + 1):
+        for da in range(-reach_a, reach_a + 1):
             if not 0 <= a + da < n_a:
                 continue
             target = out[a + da]
-            for db in range(-radius, radius + 1):
-                left = square - da * da - db * db
-                if left < 0 or abs(db) >= n_b:
+            for db in range(-reach_b, reach_b + 1):
+                width = widths[da + reach_a, db + reach_b]
+                if width < 0 or abs(db) >= n_b:
                     continue
                 shift = db * per_row
                 begin, end = max(shift, 0), min(n, n + shift)
-                row = wide[int(np.sqrt(left)), begin - shift : end - shift]
+                row = wide[width, begin - shift : end - shift]
                 destination = target[begin:end]
                 for i in range(destination.size):
                     destination[i] |= row[i]

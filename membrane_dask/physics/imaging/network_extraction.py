@@ -18,17 +18,15 @@ import numpy as np
 
 from membrane_dask.physics._jit import kernel
 from membrane_dask.physics.elementary import cube_root, integer_power
-from membrane_dask.physics.fixed_order import product
 from membrane_dask.physics.imaging.connectivity import Connectivity, connectivity
 from membrane_dask.physics.imaging.region_graph import RegionGraph
-from membrane_dask.physics.imaging.watershed import Contribution, SnowParameters, aggregate_by_key
+from membrane_dask.physics.imaging.surface_area import surface_areas
+from membrane_dask.physics.imaging.watershed import FACE_SUMS, Contribution, SnowParameters, aggregate_by_key
 from membrane_dask.physics.networks.pore_network import INLET, OUTLET, PoreNetwork
 from membrane_dask.physics.union_find import join, root_of
+from membrane_dask.physics.voxel_spacing import CUBE, Spacing, face_areas, voxel_volume
 
-#: Weights of lines along faces, edges and corners in the surface area by Crofton's formula (13 directions; Legland,
-#: Kieu & Devaux, Image Anal. Stereol. 26, 83, 2007), over the distance of voxels along them.
-_CROFTON = np.array([0.0915557824 / 1.0, 0.0739612558 / np.sqrt(2.0), 0.0703912796 / np.sqrt(3.0)])
-#: Smallest length of a throat, voxels: the centroids of two pores may coincide.
+#: Smallest length of a throat, shortest edges: the centroids of two pores may coincide.
 _MIN_LENGTH = 0.5
 
 
@@ -57,8 +55,9 @@ class Extraction:
 
 
 def extract_network(
-    contributions: Iterable[Contribution], shape: tuple[int, ...], voxel_size: float, snow: SnowParameters
-) -> Extraction:
+    contributions: Iterable[Contribution], shape: tuple[int, ...], voxel_size: float, snow: SnowParameters,
+    spacing: Spacing = CUBE,
+) -> Extraction:  # fmt: skip
     """Extract the pore network of a volume from the watershed of its blocks.
 
     Parameters
@@ -69,9 +68,11 @@ def extract_network(
     shape : tuple of int
         Shape of the volume.
     voxel_size : float
-        Edge of a voxel, in the unit of the lengths of the network.
+        Shortest edge of a voxel, in the unit of the lengths of the network.
     snow : SnowParameters
         As for the blocks.
+    spacing : tuple of float
+        Edges of a voxel along ``z, y, x``, over the shortest one.
 
     Returns
     -------
@@ -84,17 +85,12 @@ def extract_network(
         If blocks are missing.
     """
     graph = RegionGraph.merge(contributions)
-    components = connectivity(graph, contributions, shape)
-    markers = _remove_nearby(np.flatnonzero(_remove_ridges(graph)), graph, shape, snow.min_separation)
+    components = connectivity(graph, contributions, shape, spacing)
+    markers = _remove_nearby(np.flatnonzero(_remove_ridges(graph)), graph, shape, snow.min_separation, spacing)
     pore_of_region = _flood(graph, markers)
-    network = _pore_network(graph, pore_of_region, len(markers), shape, voxel_size)
+    network = _pore_network(graph, pore_of_region, len(markers), shape, voxel_size, spacing)
     unassigned = int(graph.sums[pore_of_region < 0, 0].sum()) / max(int(graph.sums[:, 0].sum()), 1)
     return Extraction(network, components, unassigned, graph.names, pore_of_region[graph.region_of_name])
-
-
-def surface_areas(sums: np.ndarray) -> np.ndarray:
-    """Area of the pore walls, squared voxels, by Crofton's formula from the sums of regions, ``(n, N_REGION_SUMS)``."""
-    return np.asarray(2.0 * (product(sums[:, 4:7], _CROFTON)))
 
 
 def _remove_ridges(graph: RegionGraph) -> np.ndarray:
@@ -108,14 +104,14 @@ def _remove_ridges(graph: RegionGraph) -> np.ndarray:
 
 
 def _remove_nearby(
-    markers: np.ndarray, graph: RegionGraph, shape: tuple[int, ...], min_separation: float
+    markers: np.ndarray, graph: RegionGraph, shape: tuple[int, ...], min_separation: float, spacing: Spacing
 ) -> np.ndarray:
     """Markers without those that lie nearer to a higher one than to the solid."""
     from scipy.spatial import KDTree
 
     if len(markers) < 2 or min_separation <= 0:
         return markers
-    coordinates = np.stack(np.unravel_index(graph.peaks[markers], shape), axis=1)
+    coordinates = np.stack(np.unravel_index(graph.peaks[markers], shape), axis=1) * np.array(spacing)
     distance, nearest = (result[:, 1] for result in KDTree(coordinates).query(coordinates, k=2))
     square = graph.height[markers, 1]
     near = np.flatnonzero(distance <= min_separation * np.sqrt(square))
@@ -149,8 +145,9 @@ def _flood_pairs(pair: Any, n: int, markers: Any) -> Any:
 
 
 def _pore_network(
-    graph: RegionGraph, pore_of_region: np.ndarray, count: int, shape: tuple[int, ...], voxel_size: float
-) -> PoreNetwork:
+    graph: RegionGraph, pore_of_region: np.ndarray, count: int, shape: tuple[int, ...], voxel_size: float,
+    spacing: Spacing,
+) -> PoreNetwork:  # fmt: skip
     """Sizes of the pores and throats."""
     assigned = pore_of_region >= 0
     sums, largest = np.zeros((count, graph.sums.shape[1]), np.int64), np.zeros((count, 3), np.float32)
@@ -162,21 +159,23 @@ def _pore_network(
         (conns[:, 0] * count + conns[:, 1])[is_throat], graph.face_sums[is_throat], graph.saddle[is_throat, 1:]
     )
     conns = np.stack(np.divmod(key, max(count, 1)), axis=1)
-    volume = sums[:, 0].astype(float)
-    centre = (sums[:, 1:4] / volume[:, None] + 0.5) if count else np.zeros((0, 3))
+    edges, areas = np.array(spacing), face_areas(spacing)
+    voxels = sums[:, 0].astype(float)
+    centre = (sums[:, 1:4] / voxels[:, None] + 0.5) * edges if count else np.zeros((0, 3))
+    volume = voxels * voxel_volume(spacing)
     n_faces = faces[:, :3].sum(axis=1)
-    middle = faces[:, 3:] / (2.0 * n_faces[:, None]) + 0.5
-    area = np.sqrt(np.square(faces[:, :3].astype(float)).sum(axis=1))
+    middle = (faces[:, 3:] / (2.0 * n_faces[:, None]) + 0.5) * edges
+    area = np.sqrt(np.square(faces[:, :3] * areas).sum(axis=1))
     inscribed = np.sqrt(saddle[:, 0].astype(float))
     length = sum(np.sqrt(np.square(middle - centre[conns[:, i]]).sum(axis=1)) for i in (0, 1))
     # Openings on the faces of the volume lead from there to the centre of the pore.
     openings = []
-    for side, boundary, depth in ((0, INLET, 0.0), (1, OUTLET, float(shape[0]))):
-        pores = np.flatnonzero(sums[:, 7 + side])
+    for side, boundary, depth in ((0, INLET, 0.0), (1, OUTLET, shape[0] * edges[0])):
+        pores = np.flatnonzero(sums[:, FACE_SUMS.start + side])
         openings.append(
             (
                 np.stack([pores, np.full(len(pores), boundary)], axis=1),
-                sums[pores, 7 + side].astype(float),
+                sums[pores, FACE_SUMS.start + side] * areas[0],
                 np.sqrt(largest[pores, 1 + side].astype(float)),
                 np.abs(centre[pores, 0] - depth),
             )
@@ -190,12 +189,12 @@ def _pore_network(
         throat_conns=conns,
         length=length * voxel_size,
         radius=np.sqrt(area / np.pi) * voxel_size,
-        extent=tuple(n * voxel_size for n in shape),
+        extent=tuple(n * edge * voxel_size for n, edge in zip(shape, spacing, strict=True)),
         bodies={
             "volume": volume * integer_power(voxel_size, 3),
             "equivalent_radius": cube_root(0.75 * volume / np.pi) * voxel_size,
             "inscribed_radius": np.sqrt(largest[:, 0].astype(float)) * voxel_size,
-            "surface_area": surface_areas(sums) * np.square(voxel_size),
+            "surface_area": surface_areas(sums, spacing) * np.square(voxel_size),
             "coordination_number": np.bincount(conns[conns[:, 1] >= 0].ravel(), minlength=count),
         },
         throats={"inscribed_radius": inscribed * voxel_size, "area": area * np.square(voxel_size)},

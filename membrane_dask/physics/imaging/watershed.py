@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from membrane_dask.physics._jit import kernel
+from membrane_dask.physics._jit import inline_kernel, kernel
 from membrane_dask.physics.imaging.blocks import Block
 from membrane_dask.physics.imaging.gaussian import gaussian_filter
 from membrane_dask.physics.union_find import root_of
+from membrane_dask.physics.voxel_spacing import CUBE, Spacing, is_cube, kernel_spacing
 
 #: Offsets of the neighbours of a voxel: 6 across faces, then 12 across edges, then 8 across corners.
 _NEIGHBOURS = np.array(
@@ -26,9 +27,12 @@ _NEIGHBOURS = np.array(
     ),
     np.int64,
 )
-#: Sums over a region, whole numbers: its voxels (0), their coordinates (1 to 3), the solid voxels across their faces,
-#: edges and corners (4 to 6), and their faces on those of the volume: low z, high z, low y, ... (7 to 12).
-N_REGION_SUMS = 13
+#: Sums over a region, whole numbers: its voxels (0), their coordinates (1 to 3), the solid voxels across their faces
+#: along z, y, x (4 to 6), across their edges in the planes zy, zx, yx (7 to 9) and corners (10), and their faces on
+#: those of the volume: low z, high z, low y, ... (11 to 16).
+N_REGION_SUMS, SOLID_SUMS, FACE_SUMS = 17, slice(4, 11), slice(11, 17)
+#: The sum of solid voxels that each neighbour adds to.
+_SUM_OF_NEIGHBOUR = SOLID_SUMS.start + np.array([-1, 0, 1, 3, 2, 4, 5, 6])[((_NEIGHBOURS != 0) * [1, 2, 4]).sum(axis=1)]
 #: Sums over the faces between two regions: faces normal to each axis (0 to 2), coordinates in half voxels (3 to 5).
 N_FACE_SUMS = 6
 #: Arrays that a block contributes to the watershed of the volume, by name; see :func:`block_watershed`.
@@ -37,16 +41,16 @@ Contribution = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class SnowParameters:
-    """Which peaks of the distance map are markers, each of which becomes a pore (SNOW).
+    """Which peaks of the distance map are markers, each of which becomes a pore (SNOW); lengths in shortest edges.
 
     Parameters
     ----------
     sigma : float
-        Standard deviation of the Gaussian filter of the distance map, voxels; 0 for none.
+        Standard deviation of the Gaussian filter of the distance map; 0 for none.
     r_max : float
-        A marker is the highest voxel of the filtered map within this radius, voxels.
+        A marker is the highest voxel of the filtered map within this radius.
     min_peak_distance : float
-        Smallest height of a marker in the filtered map, voxels.
+        Smallest height of a marker in the filtered map.
     min_separation : float
         The lower one of two markers is removed if they are nearer to each other than this times the distance of one
         of them to the solid.
@@ -73,7 +77,7 @@ class SnowParameters:
 
 
 def block_watershed(
-    squares: np.ndarray, block: Block, snow: SnowParameters, diagonal: bool = False
+    squares: np.ndarray, block: Block, snow: SnowParameters, diagonal: bool = False, spacing: Spacing = CUBE
 ) -> tuple[Contribution, np.ndarray]:
     """Watershed regions of a block.
 
@@ -87,6 +91,8 @@ def block_watershed(
         Which peaks may be markers.
     diagonal : bool
         Whether voxels with only a common edge or corner are connected.
+    spacing : tuple of float
+        Edges of a voxel along ``z, y, x``, over the shortest one.
 
     Returns
     -------
@@ -106,17 +112,25 @@ def block_watershed(
     rim = snow.rim
     ground = np.ascontiguousarray(block.crop(squares, rim, "constant"))
     if snow.margin > rim:
-        heights = gaussian_filter(np.sqrt(block.crop(squares, snow.margin, "edge")), snow.sigma)
+        distances = np.sqrt(block.crop(squares, snow.margin, "edge"))
+        sigma = snow.sigma if is_cube(spacing) else tuple(snow.sigma / edge for edge in spacing)
+        heights = gaussian_filter(distances, sigma, reach=snow.margin - rim)
         heights[ground == 0] = 0  # beyond the volume, too: a peak at its face has no rival there
     else:
         heights = np.sqrt(ground)
     start, shape = np.array(block.start, np.int64), np.array(block.shape, np.int64)
-    parents, is_interface = _steepest_ascent(ground, heights, rim, _NEIGHBOURS, diagonal)
+    edges = kernel_spacing(spacing)
+    squares_of_steps = np.square(_NEIGHBOURS * np.array(spacing)).sum(axis=1)
+    parents, is_interface = _steepest_ascent(
+        ground, heights, rim, _NEIGHBOURS, 1.0 / np.sqrt(squares_of_steps), diagonal, start, shape, edges
+    )
     labels, roots = _label_regions(parents, np.array(ground.shape), rim)
     n = len(roots)
     coordinates = np.stack(np.unravel_index(roots, ground.shape), axis=1)
     inside = ((coordinates >= rim) & (coordinates < np.array(ground.shape) - rim)).all(axis=1)
-    sums, max_squared_distance = _region_sums(ground, labels, n, rim, _NEIGHBOURS, start, shape)
+    sums, max_squared_distance = _region_sums(
+        ground, labels, n, rim, _NEIGHBOURS, _SUM_OF_NEIGHBOUR, squares_of_steps.max(), start, shape
+    )
     height = np.stack([heights.ravel()[roots], ground.ravel()[roots]], axis=1)
     height[~inside] = 0
     key, pair_sums, pair_saddle, boundary, boundary_sums, boundary_saddle = _region_faces(
@@ -131,7 +145,7 @@ def block_watershed(
         "sums": sums,
         "max_squared_distance": max_squared_distance,
         "height": height,
-        "is_marker": _is_maximum(heights, roots, inside, _within(snow.r_max), snow.min_peak_distance),
+        "is_marker": _is_maximum(heights, roots, inside, _within(snow.r_max, spacing), snow.min_peak_distance),
         "pair": np.stack(np.divmod(pair, max(n, 1)), axis=1),
         "pair_sums": pair_sums,
         "pair_saddle": pair_saddle,
@@ -156,25 +170,39 @@ def aggregate_by_key(
     return sorted_key[first], np.add.reduceat(sums[order], first), np.maximum.reduceat(maxima[order], first)
 
 
-def _within(radius: float) -> np.ndarray:
+def _within(radius: float, spacing: Spacing) -> np.ndarray:
     """Offsets of all voxels within a radius, without the centre."""
     r = int(radius)
     offsets = np.stack(np.meshgrid(*[np.arange(-r, r + 1)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
-    return np.asarray(offsets[(np.square(offsets).sum(axis=1) <= np.square(radius)) & (offsets != 0).any(axis=1)])
+    squares = np.square(offsets * np.array(spacing)).sum(axis=1)
+    return np.asarray(offsets[(squares <= np.square(radius)) & (offsets != 0).any(axis=1)])
+
+
+@inline_kernel
+def _reach(ground: Any, z: int, y: int, x: int, rim: int, start: Any, shape: Any, neighbours: Any) -> int:
+    """Neighbours that count: all, those across faces and edges, or faces only, where others are next to the solid."""
+    for k in range(18):
+        dz, dy, dx = neighbours[k]
+        inside = 0 <= z - rim + start[0] + dz < shape[0] and 0 <= y - rim + start[1] + dy < shape[1]
+        if inside and 0 <= x - rim + start[2] + dx < shape[2] and ground[z + dz, y + dy, x + dx] == 0:
+            return 6 if k < 6 else 18
+    return 26
 
 
 @kernel
-def _steepest_ascent(ground: Any, heights: Any, rim: int, neighbours: Any, diagonal: bool) -> Any:
+def _steepest_ascent(
+    ground: Any, heights: Any, rim: int, neighbours: Any, inverse: Any, diagonal: bool, start: Any, shape: Any,
+    edges: Any,
+) -> Any:  # fmt: skip
     """The neighbour that each pore voxel of the block ascends to, and the voxels that other blocks refer to.
 
     Voxels are numbered through the cropped array. A voxel of the layer around the block is its own parent; the solid
     has -1. Next to the solid only those neighbours count whose line of sight cannot cross it, so that a region
-    is connected.
+    is connected. ``inverse`` are the inverse distances of the neighbours; ``edges`` of the voxels are None for cubes.
     """
     n_z, n_y, n_x = ground.shape
     square, height = ground.reshape(-1), heights.reshape(-1)
     jump = (neighbours[:, 0] * n_y + neighbours[:, 1]) * n_x + neighbours[:, 2]
-    inverse = 1.0 / np.sqrt((neighbours * neighbours).sum(axis=1))
     parent = np.full(square.size, -1, np.int32)
     is_interface = np.zeros(ground.shape, np.bool_)
     for z in range(rim - 1, n_z - rim + 1):
@@ -183,7 +211,10 @@ def _steepest_ascent(ground: Any, heights: Any, rim: int, neighbours: Any, diago
                 i = (z * n_y + y) * n_x + x
                 if square[i] == 0:
                     continue
-                reach = 26 if diagonal or square[i] > 2 else 18 if square[i] > 1 else 6
+                if edges is None:
+                    reach = 26 if diagonal or square[i] > 2 else 18 if square[i] > 1 else 6
+                else:
+                    reach = 26 if diagonal else _reach(ground, z, y, x, rim, start, shape, neighbours)
                 best, slope, direction = i, -1.0, -1
                 for k in range(reach):
                     j = i + jump[k]
@@ -238,8 +269,11 @@ def _label_regions(parent: Any, shape: Any, rim: int) -> Any:
 
 
 @kernel
-def _region_sums(ground: Any, labels: Any, n: int, rim: int, neighbours: Any, start: Any, shape: Any) -> Any:
-    """Sums over the voxels of each region, and its largest squared distances."""
+def _region_sums(
+    ground: Any, labels: Any, n: int, rim: int, neighbours: Any, sum_of_neighbour: Any, farthest: float, start: Any,
+    shape: Any,
+) -> Any:  # fmt: skip
+    """Sums over the voxels of each region, and its largest squared distances; ``farthest`` is that of a neighbour."""
     sums = np.zeros((n, N_REGION_SUMS), np.int64)
     largest = np.zeros((n, 3), np.float32)
     voxel = np.empty(3, np.int64)
@@ -255,20 +289,20 @@ def _region_sums(ground: Any, labels: Any, n: int, rim: int, neighbours: Any, st
                 largest[k, 0] = max(largest[k, 0], square)
                 for axis in range(3):
                     sums[k, 1 + axis] += voxel[axis]
-                    sums[k, 7 + 2 * axis] += voxel[axis] == 0
-                    sums[k, 8 + 2 * axis] += voxel[axis] == shape[axis] - 1
+                    sums[k, 11 + 2 * axis] += voxel[axis] == 0
+                    sums[k, 12 + 2 * axis] += voxel[axis] == shape[axis] - 1
                 if voxel[0] == 0:
                     largest[k, 1] = max(largest[k, 1], square)
                 if voxel[0] == shape[0] - 1:
                     largest[k, 2] = max(largest[k, 2], square)
-                if square > 3:
+                if square > farthest:
                     continue
                 for s in range(26):
                     a, b, c = voxel[0] + neighbours[s, 0], voxel[1] + neighbours[s, 1], voxel[2] + neighbours[s, 2]
                     if not (0 <= a < shape[0] and 0 <= b < shape[1] and 0 <= c < shape[2]):
                         continue
                     if ground[a - start[0] + rim, b - start[1] + rim, c - start[2] + rim] == 0:
-                        sums[k, 4 if s < 6 else 5 if s < 18 else 6] += 1
+                        sums[k, sum_of_neighbour[s]] += 1
     return sums, largest
 
 

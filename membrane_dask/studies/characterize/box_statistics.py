@@ -7,25 +7,28 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from membrane_dask.physics.imaging.coarse_cells import cell_edge, cell_volumes
+from membrane_dask.physics.imaging.coarse_cells import cell_edges, cell_length, cell_volumes
 from membrane_dask.physics.imaging.representative_volume import box_edges, box_statistics
+from membrane_dask.physics.voxel_spacing import CUBE, Spacing
 
 #: Shapes of the boxes.
 BOXES = ("cube", "column")
 
 
-def complete_cells(shape: tuple[int, ...]) -> tuple[int, ...]:
+def complete_cells(shape: tuple[int, ...], spacing: Spacing = CUBE) -> tuple[int, ...]:
     """Number of cells along each axis that lie in the volume as a whole."""
-    edge = cell_edge(shape)
-    return tuple(n // edge for n in shape)
+    return tuple(n // edge for n, edge in zip(shape, cell_edges(shape, spacing), strict=True))
 
 
-def edges_of_boxes(shape: tuple[int, ...]) -> list[int]:
-    """Edges of the boxes of a volume, in voxels."""
-    return [cell_edge(shape) * edge for edge in box_edges(complete_cells(shape))]
+def edges_of_boxes(shape: tuple[int, ...], spacing: Spacing = CUBE) -> list[float]:
+    """Edges of the boxes of a volume, in shortest edges of a voxel."""
+    length = cell_length(cell_edges(shape, spacing), spacing)
+    return [length * edge for edge in box_edges(complete_cells(shape, spacing))]
 
 
-def box_table(network: Mapping[str, np.ndarray], shape: tuple[int, ...], voxel: float) -> dict[str, np.ndarray]:
+def box_table(
+    network: Mapping[str, np.ndarray], shape: tuple[int, ...], voxel: float, spacing: Spacing = CUBE
+) -> dict[str, np.ndarray]:
     """Variables of the table ``representative_volume``.
 
     Parameters
@@ -35,12 +38,15 @@ def box_table(network: Mapping[str, np.ndarray], shape: tuple[int, ...], voxel: 
     shape : tuple of int
         Shape of the volume.
     voxel : float
-        Edge of a voxel, nm.
+        Shortest edge of a voxel, nm.
+    spacing : tuple of float
+        Edges of a voxel along ``z, y, x``, over the shortest one.
     """
-    cell, cells = cell_edge(shape), complete_cells(shape)
+    cell, cells = cell_edges(shape, spacing), complete_cells(shape, spacing)
+    length = cell_length(cell, spacing)
     window = tuple(slice(0, n) for n in cells)
     pores, radii = (network[name][window].astype(np.int64) for name in ("cell_pores", "cell_radii"))
-    voxels = np.full(cells, cell * cell * cell, np.int64)
+    voxels = np.full(cells, math.prod(cell), np.int64)
     edges = box_edges(cells)
     values: dict[str, list[np.ndarray]] = {}
     for columns in (False, True):
@@ -53,7 +59,7 @@ def box_table(network: Mapping[str, np.ndarray], shape: tuple[int, ...], voxel: 
             row.setdefault("n_boxes", n_boxes)
             for field in ("mean", "low", "high", "deviation"):
                 row[f"{name}_{field}"] = unit * getattr(statistics, field)
-            row[f"representative_edge_{name}"] = statistics.representative_edge * cell * voxel
+            row[f"representative_edge_{name}"] = statistics.representative_edge * length * voxel
         for variable, array in row.items():
             values.setdefault(variable, []).append(np.asarray(array))
     return {name: np.stack(rows) for name, rows in values.items()}
@@ -67,6 +73,6 @@ def plane_table(network: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> di
     return {"porosity_y": y, "porosity_x": x, "porosity_deviation": np.array(deviations)}
 
 
-def local_porosity(network: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+def local_porosity(network: Mapping[str, np.ndarray], shape: tuple[int, ...], spacing: Spacing = CUBE) -> np.ndarray:
     """Fraction of every cell in pores, ``(z, y, x)`` float32; cells at the ends may be incomplete."""
-    return np.asarray(network["cell_pores"] / cell_volumes(shape, cell_edge(shape)), np.float32)
+    return np.asarray(network["cell_pores"] / cell_volumes(shape, cell_edges(shape, spacing)), np.float32)

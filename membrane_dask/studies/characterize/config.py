@@ -17,6 +17,7 @@ from membrane_dask.quantities import (
     Pressure,
     Temperature,
     Viscosity,
+    VoxelSize,
     Whole,
     as_tuple,
     list_as_tuple,
@@ -272,9 +273,10 @@ class CharacterizeStudy(BaseStudy):
     reference: InputVolume | None = parameter(
         None, "volume, or run with replicates, that is characterized in the same way and compared", unit=""
     )
-    voxel_size: LengthNm | None = parameter(
+    voxel_size: VoxelSize | None = parameter(
         None,
-        "edge length of a voxel, for example 3 nm; default from the file, required where the file has none",
+        "edge length of a voxel, for example 3 nm, or its three edges along z, y, x (depth, height and width, as axis "
+        "orders them), for example [10 nm, 5 nm, 5 nm]; default from the file, required where the file has none",
         unit="nm, um, ...",
     )
     pores: (

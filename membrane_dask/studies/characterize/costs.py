@@ -15,6 +15,7 @@ from membrane_dask.physics.imaging.blocks import Block
 from membrane_dask.physics.stokes.mac_grid import flow_pores
 from membrane_dask.physics.transport.diffusion import coarse_cell
 from membrane_dask.physics.transport.two_level_diffusion import MARGIN
+from membrane_dask.physics.voxel_spacing import Spacing
 from membrane_dask.program import Costs, task_stem
 from membrane_dask.studies.characterize.config import CharacterizeStudy
 from membrane_dask.studies.characterize.decomposed_tortuosity import MIN_PLANES
@@ -59,8 +60,13 @@ class Cube:
 
     @property
     def voxel_nm(self) -> float | None:
-        """Edge of a voxel, nm."""
+        """Shortest edge of a voxel, nm."""
         return self.source.voxel_nm
+
+    @property
+    def spacing(self) -> Spacing:
+        """Edges of a voxel along ``z, y, x``, over the shortest one."""
+        return self.source.spacing
 
     def read(self, where: tuple[slice, ...]) -> np.ndarray:
         """Pores in a window of the cube, bool."""

@@ -41,14 +41,14 @@ def _volume(run: Any, name: str) -> GridItem:
     number = int(name.rpartition("_")[2]) if name[-1].isdigit() else 0
     volume: VolumeSource = inputs.volumes[number + (inputs.replicates if name.startswith("reference") else 0)]
     depth, height, width = volume.shape
-    edge = float(volume.voxel_nm or math.nan)
+    z, y, x = (float(volume.voxel_nm or math.nan) * edge for edge in volume.spacing)
 
     def read(start: int, stop: int) -> np.ndarray:
         pores = volume.read((slice(start, stop), slice(0, height), slice(0, width)))
         return np.where(pores, 0, 255).astype(np.uint8)
 
     description = f"{name} of {run.name}: pores 0, solid 255"
-    return GridItem("phase", description, (depth, height, width), (edge,) * 3, np.dtype(np.uint8), read)
+    return GridItem("phase", description, (depth, height, width), (z, y, x), np.dtype(np.uint8), read)
 
 
 def _velocity(run: Any, group: str) -> GridItem:

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from membrane_dask.errors import Problem, Source, StudyError
 from membrane_dask.io.array_files import RAW
 from membrane_dask.io.grey_volumes import GreyOptions
-from membrane_dask.io.image_metadata import differs
 from membrane_dask.io.oriented_volumes import AXES
 from membrane_dask.io.volume_file import RawLayout, ReadOptions
 from membrane_dask.io.volumes import VolumeSource, open_volume_source, replicate_design, volume_paths
 from membrane_dask.studies.characterize.config import CharacterizeStudy
+from membrane_dask.studies.characterize.voxel_sizes import edges_text, with_voxel_size
 
 #: Number of planes from which the porosity of a volume is estimated; more where these hold no solid.
 SAMPLED_PLANES = 4
-#: Largest relative difference between the voxel size of a file and that of the study.
-_VOXEL_SIZE_TOLERANCE = 1e-3
-#: Edges of voxels in nm that make sense: from atoms to gravel.
-_MIN_VOXEL, _MAX_VOXEL = 0.1, 1e6
 
 
 @dataclass(frozen=True)
@@ -54,12 +49,12 @@ class InputVolumes:
         StudyError
             If a volume cannot be used.
         """
-        volumes = [_with_voxel_size(study, "input", volume, source) for volume in _open(study, "input", source)]
+        volumes = [with_voxel_size(study, "input", volume, source) for volume in _open(study, "input", source)]
         replicates = len(volumes)
         reference_design = ""
         if study.reference:
             references = _open(study, "reference", source)
-            volumes += [_with_voxel_size(study, "reference", volume, source) for volume in references]
+            volumes += [with_voxel_size(study, "reference", volume, source) for volume in references]
             reference_design = replicate_design(study.reference)
         fields = ["input"] * replicates + ["reference"] * (len(volumes) - replicates)
         porosities = [_sample_porosity(field, volume, source) for field, volume in zip(fields, volumes, strict=True)]
@@ -108,31 +103,6 @@ def _grey_options(study: CharacterizeStudy) -> Mapping[str, float] | GreyOptions
     )
 
 
-def _with_voxel_size(study: CharacterizeStudy, field: str, volume: VolumeSource, source: Source | None) -> VolumeSource:
-    """The volume with the voxel size of its file or of the study, which must agree."""
-    size: Any = study.voxel_size
-    edges, stated_by = volume.edges, volume.voxel_size_source
-    message = ""
-    if not size and not volume.voxel_nm:
-        stated = [edge for edge in (*reversed(edges.nm), *edges.candidates) if edge]
-        example = f"if voxels are cubes, voxel_size: {stated[0]:.6g} nm" if stated else "for example voxel_size: 3 nm"
-        message = f"required: {stated_by}; {example} ({field}: {volume.path})"
-    elif size:
-        differing = [edge for edge in edges.nm if edge and abs(size / edge - 1) > _VOXEL_SIZE_TOLERANCE]
-        if differing:
-            shown = f"{volume.voxel_nm:g}" if volume.voxel_nm else str(edges).removesuffix(" nm")
-            message = f"is {size:g} nm, but {volume.path} has voxels of {shown} nm ({stated_by})"
-        elif edges.candidates and all(differs(size, edge) for edge in edges.candidates):
-            message = f"is {size:g} nm, but {stated_by} ({volume.path})"
-    voxel = volume.voxel_nm or size
-    if not message and not _MIN_VOXEL <= voxel <= _MAX_VOXEL:
-        by = stated_by if volume.voxel_nm else "by the study"
-        message = f"of {voxel:g} nm ({by}) is no voxel of a porous structure; 0.1 nm to 1 mm are read: check the unit"
-    if message:
-        raise StudyError([Problem(("voxel_size",), message)], source)
-    return replace(volume, voxel_nm=voxel)
-
-
 def _sample_porosity(field: str, volume: VolumeSource, source: Source | None) -> float:
     """Porosity of a few planes, or of so many that one of them holds solid: a volume may begin with open liquid."""
     porosity, count, depth = 1.0, SAMPLED_PLANES, max(volume.shape)
@@ -154,7 +124,9 @@ def volume_remarks(volume: VolumeSource) -> tuple[tuple[str, str], ...]:
     if all(volume.edges.nm):
         edges = f"{volume.edges} (z, y, x), {volume.voxel_size_source}"
     else:
-        edges = f"{volume.voxel_nm:g} nm by the study; {volume.voxel_size_source}"
-    extent = " x ".join(f"{n * float(volume.voxel_nm or 0) / 1e3:.4g}" for n in volume.shape)
+        edges = f"{edges_text(volume)} by the study; {volume.voxel_size_source}"
+    voxel = float(volume.voxel_nm or 0)
+    lengths = (n * voxel * ratio for n, ratio in zip(volume.shape, volume.spacing, strict=True))
+    extent = " x ".join(f"{length / 1e3:.4g}" for length in lengths)
     *remarks, values = volume.remarks
     return (*remarks, ("voxel", f"{edges}; the volume has {extent} um"), values)

@@ -7,14 +7,15 @@ from collections.abc import Mapping
 import numpy as np
 
 from membrane_dask.physics.imaging.blocks import Block
-from membrane_dask.physics.imaging.coarse_cells import add_window, cell_counts, cell_edge, cell_sums
+from membrane_dask.physics.imaging.coarse_cells import add_window, cell_counts, cell_edges, cell_sums
 from membrane_dask.physics.imaging.local_thickness import local_thickness_counts
+from membrane_dask.physics.voxel_spacing import CUBE, Spacing
 
 #: Arrays of :class:`LocalSums` in the unit of the network.
 NAMES = ("cell_pores", "cell_radii", "plane_pores_y", "plane_pores_x")
 
 
-def block_sums(squares: np.ndarray, block: Block) -> dict[str, np.ndarray]:
+def block_sums(squares: np.ndarray, block: Block, spacing: Spacing = CUBE) -> dict[str, np.ndarray]:
     """Pore sizes and local sums of a block.
 
     Parameters
@@ -23,6 +24,8 @@ def block_sums(squares: np.ndarray, block: Block) -> dict[str, np.ndarray]:
         Squared distances in the extended block.
     block : Block
         The block and its halo.
+    spacing : tuple of float
+        Edges of a voxel along ``z, y, x``, over the shortest one.
 
     Returns
     -------
@@ -31,8 +34,8 @@ def block_sums(squares: np.ndarray, block: Block) -> dict[str, np.ndarray]:
         :class:`LocalSums` adds up.
     """
     radii = np.zeros([b - a for a, b in zip(block.start, block.stop, strict=True)], np.uint16)
-    counts = local_thickness_counts(squares, block, radii)
-    first, pores, sums = cell_sums(radii, block, cell_edge(block.shape))
+    counts = local_thickness_counts(squares, block, radii, spacing)
+    first, pores, sums = cell_sums(radii, block, cell_edges(block.shape, spacing))
     return {
         "thickness_counts": counts,
         "cell_first": first,
@@ -51,10 +54,12 @@ class LocalSums:
     ----------
     shape : tuple of int
         Shape of the volume.
+    spacing : tuple of float
+        Edges of a voxel along ``z, y, x``, over the shortest one.
     """
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        cells = cell_counts(shape, cell_edge(shape))
+    def __init__(self, shape: tuple[int, ...], spacing: Spacing = CUBE) -> None:
+        cells = cell_counts(shape, cell_edges(shape, spacing))
         self._arrays: dict[str, np.ndarray] = {
             "cell_pores": np.zeros(cells, np.uint32),
             "cell_radii": np.zeros(cells, np.uint32),

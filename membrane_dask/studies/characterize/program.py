@@ -59,6 +59,7 @@ from membrane_dask.studies.characterize.variables import (
     REFERENCE_SECTION_TABLE,
     SECTION_TABLE,
 )
+from membrane_dask.studies.characterize.voxel_sizes import edges_nm, edges_text
 
 #: Bytes per voxel that is read for a block, and per voxel of the block.
 _BYTES_READ, _BYTES_OWN = 11, 26
@@ -132,7 +133,7 @@ class CharacterizeProgram(Program):
             "title": "Characterization of a porous structure",
             "references": CHAMANI,
             "seed": study.seed,
-            "voxel_size_nm": self.volumes[0].voxel_nm,
+            "voxel_size_nm": edges_nm(self.volumes[0]),
             "connectivity": study.connectivity,
         }
         self.attrs = {**self.attrs, **segmentation_attributes(self.volumes, self.name)}
@@ -159,7 +160,7 @@ class CharacterizeProgram(Program):
         remarked: list[tuple[tuple[str, str], ...]] = []
         for number, (volume, porosity) in enumerate(zip(self.volumes, self.porosities, strict=True)):
             sizes = " x ".join(map(str, volume.shape))
-            text = f"{sizes} voxels of {volume.voxel_nm:g} nm, porosity {porosity:.3f} in sampled planes"
+            text = f"{sizes} voxels of {edges_text(volume)}, porosity {porosity:.3f} in sampled planes"
             rows.append((self.name(number), text))
             remarks = volume_remarks(volume)
             # Replicates of a run say the same.
@@ -328,8 +329,9 @@ class CharacterizeProgram(Program):
                 for axis, number in zip(("z", *self._lateral_axes), self._along_axes(index[0]), strict=True)
             }
             results[index[0]] = VolumeResult(
-                network, tortuosity, flow, volume.shape, voxel_nm, self.study, along_axes, tensors.get(index, {})
-            )
+                network, tortuosity, flow, volume.shape, voxel_nm, volume.spacing, self.study, along_axes,
+                tensors.get(index, {}),
+            )  # fmt: skip
         replicates, references = results[: self.replicates], results[self.replicates :]
         tables = replicate_tables(replicates) if any(replicates) else {}
         compared = reference_tables(references) if any(references) else {}
@@ -351,7 +353,7 @@ class CharacterizeProgram(Program):
                 group["tensors"] = replace(group["tensors"], attrs={"method": self.study.tensors})
         datasets = [*tables.values(), *compared.values()]
         if tables and compared:
-            sizes = {(volume.shape, volume.voxel_nm) for volume in self.volumes}
+            sizes = {(volume.shape, volume.voxel_nm, volume.spacing) for volume in self.volumes}
             properties, reference = tables["properties"], compared["properties"]
             datasets.append(difference_table(properties, reference, len(sizes) == 1))
             datasets.append(comparison_table(properties, reference, equal_size=len(sizes) == 1))
@@ -367,7 +369,7 @@ class CharacterizeProgram(Program):
         first_reference = next(iter(references), None)
         for result, schema in ((replicates[0], SECTION_TABLE), (first_reference, REFERENCE_SECTION_TABLE)):
             if result:
-                datasets.append(sections_table(schema, result.network, result.shape, result.voxel_nm))
+                datasets.append(sections_table(schema, result.network, result.shape, result.edges_nm))
         return datasets
 
 

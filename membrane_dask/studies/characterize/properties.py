@@ -18,17 +18,17 @@ _MILLIDARCY, _PERMEANCE, _PSI = 9.869233e-16, 3.6e11, 0.0689476
 Arrays = Mapping[str, np.ndarray]
 
 
-def structure_properties(network: Arrays, tortuosity: Arrays, n_voxels: int, voxel_nm: float) -> dict[str, Any]:
+def structure_properties(network: Arrays, tortuosity: Arrays, volume: float, voxel_nm: float) -> dict[str, Any]:
     """Porosities, pore sizes, network and tortuosities of a volume.
 
     Parameters
     ----------
     network, tortuosity : mapping of str to ndarray
         Arrays of these units; empty where they were not computed.
-    n_voxels : int
-        Number of voxels of the volume.
+    volume : float
+        Of the structure, in cubes of ``voxel_nm``.
     voxel_nm : float
-        Edge length of a voxel, nm.
+        Shortest edge of a voxel, nm.
     """
     inner = network["throat_conns"][:, 1] >= 0
     means = {
@@ -48,7 +48,7 @@ def structure_properties(network: Arrays, tortuosity: Arrays, n_voxels: int, vox
         "closed_porosity": float(network["closed_porosity"]),
         "percolates": float(through[0] > 0),
         "n_components": int(network["n_components"]),
-        "specific_surface": float(network["wall_area"]) / (n_voxels * voxel_nm),
+        "specific_surface": float(network["wall_area"]) / (volume * voxel_nm),
         "pore_radius_mean": mean_radius(network["thickness_counts"].sum(axis=1)) * voxel_nm,
         "n_pores": len(network["volume"]),
         "n_throats": int(inner.sum()),

@@ -41,7 +41,7 @@ def middle_sections(volume: VolumeSource) -> dict[str, np.ndarray]:
 
 
 def sections_table(
-    schema: TableSchema, arrays: Mapping[str, np.ndarray], shape: Sequence[int], voxel_nm: float
+    schema: TableSchema, arrays: Mapping[str, np.ndarray], shape: Sequence[int], edges_nm: Sequence[float]
 ) -> Dataset:
     """Table of the middle sections, with positions of the voxels in nm.
 
@@ -53,10 +53,10 @@ def sections_table(
         Of :func:`middle_sections`, among others.
     shape : sequence of int
         Shape of the volume.
-    voxel_nm : float
-        Edge of a voxel, nm.
+    edges_nm : sequence of float
+        Edges of a voxel along ``z, y, x``, nm.
     """
     values: dict[str, Any] = {f"section_{axis}": arrays[f"section_{axis}"] for axis in AXES}
     step = section_step(shape)
-    labels = {axis: (np.arange(0, n, step) + 0.5) * voxel_nm for axis, n in zip("zyx", shape, strict=True)}
+    labels = {axis: (np.arange(0, n, step) + 0.5) * edge for axis, n, edge in zip("zyx", shape, edges_nm, strict=True)}
     return Dataset(schema, values, (), labels)

@@ -140,7 +140,7 @@ def network_distributions(
 
 
 def size_tables(
-    network: Mapping[str, np.ndarray], voxel: float, edges: np.ndarray, quarters: list[int]
+    network: Mapping[str, np.ndarray], voxel: float, plane: float, edges: np.ndarray, quarters: list[int]
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Variables of the tables ``size_distributions`` and ``size_percentiles`` of a volume.
 
@@ -149,7 +149,9 @@ def size_tables(
     network : mapping of str to ndarray
         Arrays of the unit of its network, in nm.
     voxel : float
-        Edge of a voxel, nm.
+        Shortest edge of a voxel, nm.
+    plane : float
+        Distance of the planes of the depth, nm.
     edges : (n,) ndarray
         Ends of the intervals of diameters, nm.
     quarters : list of int
@@ -168,7 +170,7 @@ def size_tables(
         "pore_diameter": pores.percentiles(),
         "quarter_pore_diameter": np.stack([distribution.percentiles() for distribution in pore_quarters]),
     }
-    limits = voxel * np.array(quarters[1:-1])
+    limits = plane * np.array(quarters[1:-1])
     for name, (diameters, sizes, depth) in network_items(network).items():
         quarter = np.searchsorted(limits, depth, side="right")
         whole, by_quarter = network_distributions(diameters, sizes, quarter, len(quarters) - 1)

@@ -114,5 +114,5 @@ TABLES: tuple[tuple[str, str, tuple[Variable, ...]], ...] = (
     ("representative_volume", "scatter between boxes of several sizes", BOXES),
 )
 LOCAL_POROSITY = Variable(
-    "pore_fraction", ("z", "y", "x"), "f4", "1", "fraction of a cubic cell of one or several voxels in pores"
+    "pore_fraction", ("z", "y", "x"), "f4", "1", "fraction of a nearly cubic cell of one or several voxels in pores"
 )

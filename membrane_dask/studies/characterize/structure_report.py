@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import matplotlib as mpl
+import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
@@ -45,7 +46,8 @@ def _text(groups: Groups) -> str:
     attrs = groups["local_porosity_0"].attrs
     if attrs.get("cell_edge_voxels", 1) == 1:
         return ""
-    return f"The solid is shown in cells of {attrs['cell_edge_voxels']} voxels, {attrs['cell_edge_nm']:.3g} nm."
+    voxels = " x ".join(map(str, np.atleast_1d(attrs["cell_edge_voxels"]).tolist()))
+    return f"The solid is shown in cells of {voxels} voxels, {attrs['cell_edge_nm']:.3g} nm."
 
 
 def streamline_pictures(run: Run) -> list[Picture]:

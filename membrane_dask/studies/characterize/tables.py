@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.io.oriented_volumes import AXES
-from membrane_dask.physics.imaging.coarse_cells import cell_counts, cell_edge
+from membrane_dask.physics.imaging.coarse_cells import cell_counts, cell_edges, cell_length
 from membrane_dask.physics.imaging.local_thickness import pore_radii
+from membrane_dask.physics.voxel_spacing import Spacing, is_cube, voxel_volume
 from membrane_dask.program import Dataset
 from membrane_dask.schema import TableSchema
 from membrane_dask.studies.characterize.box_statistics import (
@@ -63,7 +64,9 @@ class VolumeResult:
     shape : tuple of int
         Shape of the volume.
     voxel_nm : float
-        Edge length of a voxel, nm.
+        Shortest edge of a voxel, nm.
+    spacing : tuple of float
+        Edges of a voxel along ``z, y, x``, over the shortest one.
     study : CharacterizeStudy
         The study.
     along_axes : mapping of str to (mapping, mapping)
@@ -77,9 +80,20 @@ class VolumeResult:
     flow: Mapping[str, np.ndarray]
     shape: tuple[int, ...]
     voxel_nm: float
+    spacing: Spacing
     study: CharacterizeStudy
     along_axes: Mapping[str, tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]]] = field(default_factory=dict)
     tensors: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def edges_nm(self) -> tuple[float, ...]:
+        """Edges of a voxel along ``z, y, x``, nm."""
+        return tuple(self.voxel_nm * edge for edge in self.spacing)
+
+    @property
+    def depth_nm(self) -> float:
+        """Extent along z, nm."""
+        return self.shape[0] * self.edges_nm[0]
 
     @property
     def thickness_counts(self) -> np.ndarray:
@@ -88,10 +102,10 @@ class VolumeResult:
 
     def properties(self) -> dict[str, Any]:
         """Variables of the table ``properties``."""
-        depth_nm = self.shape[0] * self.voxel_nm
-        values = structure_properties(self.network, self.tortuosity, math.prod(self.shape), self.voxel_nm)
+        volume = math.prod(self.shape) * voxel_volume(self.spacing)
+        values = structure_properties(self.network, self.tortuosity, volume, self.voxel_nm)
         if self.study.flow.enabled:
-            values |= flow_properties(self.flow, self.study.flow, depth_nm, values)
+            values |= flow_properties(self.flow, self.study.flow, self.depth_nm, values)
         if self.study.retention.enabled:
             values |= retention_properties(self.flow)
         return values
@@ -133,7 +147,7 @@ class VolumeResult:
 
     def size_tables(self, edges: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Variables of the tables ``size_distributions`` and ``size_percentiles``."""
-        return size_tables(self.network, self.voxel_nm, edges, self.quarters)
+        return size_tables(self.network, self.voxel_nm, self.edges_nm[0], edges, self.quarters)
 
     def profiles(self) -> dict[str, np.ndarray]:
         """Variables of the table ``profiles``."""
@@ -147,7 +161,7 @@ class VolumeResult:
         """Variables of the table ``flow``."""
         if "speed" not in self.flow:
             return None
-        gradient = self.study.flow.pressure / (self.shape[0] * self.voxel_nm * 1e-9)
+        gradient = self.study.flow.pressure / (self.depth_nm * 1e-9)
         return {"speed": self.flow["speed"] * 1e-18 * gradient / self.study.flow.viscosity}
 
     def rejection(self) -> dict[str, np.ndarray] | None:
@@ -164,17 +178,20 @@ class VolumeResult:
 
     def local_porosity_table(self, schema: TableSchema, name: str) -> Dataset:
         """The table of the porosity of every cell."""
-        cell = cell_edge(self.shape)
+        cells = cell_edges(self.shape, self.spacing)
         labels = {
-            axis: (cell * np.arange(n) + np.minimum(cell, size - cell * np.arange(n)) / 2) * self.voxel_nm
-            for axis, n, size in zip("zyx", cell_counts(self.shape, cell), self.shape, strict=True)
+            axis: (cell * np.arange(n) + np.minimum(cell, size - cell * np.arange(n)) / 2) * edge
+            for axis, cell, n, size, edge in zip(
+                "zyx", cells, cell_counts(self.shape, cells), self.shape, self.edges_nm, strict=True
+            )
         }
-        values = {"pore_fraction": local_porosity(self.network, self.shape)}
+        values = {"pore_fraction": local_porosity(self.network, self.shape, self.spacing)}
+        voxels = cells[0] if is_cube(self.spacing) else list(cells)
         return Dataset(
             schema,
             values,
             labels=labels,
-            attrs={"cell_edge_nm": cell * self.voxel_nm, "cell_edge_voxels": cell},
+            attrs={"cell_edge_nm": cell_length(cells, self.spacing) * self.voxel_nm, "cell_edge_voxels": voxels},
             name=name,
         )
 
@@ -202,7 +219,7 @@ def _tables(
     largest = max(largest_diameter(volume.network, volume.voxel_nm) for volume in results)
     diameters = diameter_edges(voxel_nm, largest)
     sizes = [volume.size_tables(diameters) if volume else None for volume in volumes]
-    z, y, x = ((np.arange(n) + 0.5) * voxel_nm for n in first.shape)
+    z, y, x = ((np.arange(n) + 0.5) * edge for n, edge in zip(first.shape, first.edges_nm, strict=True))
     text = np.dtypes.StringDType()
     labels: dict[str, dict[str, np.ndarray]] = {
         "properties": {},
@@ -215,7 +232,7 @@ def _tables(
         "planes": {"y": y, "x": x},
         "representative_volume": {
             "box": np.array(BOXES, text),
-            "box_edge": voxel_nm * np.array(edges_of_boxes(first.shape)),
+            "box_edge": voxel_nm * np.array(edges_of_boxes(first.shape, first.spacing)),
         },
         "flow": {"z": z, "x": x},
         "rejection": {"particle_diameter": np.array(study.retention.diameters)},
@@ -231,7 +248,8 @@ def _tables(
         "profiles": [volume.profiles() if volume else None for volume in volumes],
         "planes": [plane_table(volume.network, volume.shape) if volume else None for volume in volumes],
         "representative_volume": [
-            box_table(volume.network, volume.shape, volume.voxel_nm) if volume else None for volume in volumes
+            box_table(volume.network, volume.shape, volume.voxel_nm, volume.spacing) if volume else None
+            for volume in volumes
         ],
         "flow": [volume.flow_section() if volume else None for volume in volumes],
         "rejection": [volume.rejection() if volume else None for volume in volumes],

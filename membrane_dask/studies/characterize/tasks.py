@@ -10,7 +10,8 @@ import numpy as np
 
 from membrane_dask.io.volumes import VolumeSource
 from membrane_dask.physics.imaging.distance import block_squared_distances
-from membrane_dask.physics.imaging.network_extraction import extract_network, surface_areas
+from membrane_dask.physics.imaging.network_extraction import extract_network
+from membrane_dask.physics.imaging.surface_area import surface_areas
 from membrane_dask.physics.imaging.watershed import N_REGION_SUMS, SnowParameters, block_watershed
 from membrane_dask.program import Unit
 from membrane_dask.studies.characterize.decomposed_tasks import decomposed_work
@@ -55,9 +56,12 @@ def work(context: Mapping[str, Any], unit: Unit) -> Result:
 def _block(context: Mapping[str, Any], volume: VolumeSource, start: tuple[int, ...], stop: tuple[int, ...]) -> Result:
     """Distances to the solid, pore sizes and watershed regions of a block."""
     snow: SnowParameters = context["snow"]
-    block, squares = block_squared_distances(volume.read, start, stop, volume.shape, margin=snow.margin, halo=HALO)
-    sums = block_sums(squares, block)
-    contribution, _ = block_watershed(squares, block, snow, context["diagonal"])
+    spacing = volume.spacing
+    block, squares = block_squared_distances(
+        volume.read, start, stop, volume.shape, margin=snow.margin, halo=HALO, spacing=spacing
+    )
+    sums = block_sums(squares, block, spacing)
+    contribution, _ = block_watershed(squares, block, snow, context["diagonal"], spacing)
     return {**contribution, **sums, "depth": np.array([start[0], stop[0]])}, {}
 
 
@@ -77,7 +81,7 @@ def _network(context: Mapping[str, Any], volume: VolumeSource, number: int) -> R
     """Pore network, connectivity and pore sizes of a volume, from its blocks."""
     contributions = _Contributions(context, number)
     thickness_counts, sums = np.zeros((0, volume.shape[0]), np.int64), np.zeros((1, N_REGION_SUMS), np.int64)
-    local_sums = LocalSums(volume.shape)
+    local_sums = LocalSums(volume.shape, volume.spacing)
     for block in contributions:
         counts, (a, b) = block["thickness_counts"], block["depth"]
         if len(counts) > len(thickness_counts):
@@ -86,7 +90,8 @@ def _network(context: Mapping[str, Any], volume: VolumeSource, number: int) -> R
         thickness_counts[: len(counts), a:b] += counts
         sums += block["sums"].sum(axis=0)
         local_sums.add(block)
-    extraction = extract_network(contributions, volume.shape, float(volume.voxel_nm or math.nan), context["snow"])
+    voxel_nm = float(volume.voxel_nm or math.nan)
+    extraction = extract_network(contributions, volume.shape, voxel_nm, context["snow"], volume.spacing)
     connectivity, network = extraction.connectivity, extraction.network
     arrays = {
         "thickness_counts": thickness_counts,
@@ -98,7 +103,7 @@ def _network(context: Mapping[str, Any], volume: VolumeSource, number: int) -> R
         "closed_porosity": connectivity.closed,
         "n_components": connectivity.n_components,
         "tortuosity_centroid": connectivity.centroid_path,
-        "wall_area": surface_areas(sums)[0],
+        "wall_area": surface_areas(sums, volume.spacing)[0],
         "unassigned_fraction": extraction.unassigned_fraction,
         "position": network.junctions,
         "volume": network.bodies["volume"],
