@@ -59,14 +59,17 @@ def graph_of(pores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(pairs, axis=1), number
 
 
-def exact_conductivity(pores: np.ndarray) -> float:
-    """Conductivity by a direct solver on the components at a face."""
+def exact_conductivity(pores: np.ndarray, spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> float:
+    """Conductivity by a direct solver on the components at a face, for voxels of the given edges."""
     import scipy.sparse as sparse
 
     (a, b), number = graph_of(pores)
     n = int(pores.sum())
-    ones = np.ones(len(a))
-    both = sparse.coo_array((np.r_[ones, ones], (np.r_[a, b], np.r_[b, a])), shape=(n, n)).tocsr()
+    faces = [
+        (pores.take(range(m - 1), axis) & pores.take(range(1, m), axis)).sum() for axis, m in enumerate(pores.shape)
+    ]
+    weights = np.repeat((spacing[0] / np.array(spacing)) ** 2, faces)  # over those of faces across z
+    both = sparse.coo_array((np.r_[weights, weights], (np.r_[a, b], np.r_[b, a])), shape=(n, n)).tocsr()
     _, component = sparse.csgraph.connected_components(both)
     inlet, outlet = (number[k][number[k] >= 0] for k in (0, -1))
     ends = np.zeros(n)

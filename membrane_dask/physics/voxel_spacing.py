@@ -18,6 +18,8 @@ CUBE: Spacing = (1.0, 1.0, 1.0)
 CUBE_TOLERANCE = 0.01
 #: Decimal places of a spacing: the same edges in other units have the same.
 _DIGITS = 9
+#: Unit of the conductances of faces, of which sums up to 16 are exact in single precision.
+_QUANTUM = 2.0**-20
 
 
 def is_cube(spacing: Sequence[float]) -> bool:
@@ -64,6 +66,12 @@ def face_areas(spacing: Sequence[float]) -> np.ndarray:
     return np.array([y * x, z * x, z * y])
 
 
-def links(spacing: Sequence[float]) -> np.ndarray:
-    """Coupling ``1 / h_k^2`` of neighbours across ``z, y, x``."""
-    return np.asarray(1.0 / np.square(np.array(spacing, np.float64)))
+def face_conductances(spacing: Sequence[float]) -> np.ndarray:
+    """Conductance ``1 / h_k^2`` of the faces between voxels across ``z, y, x``, per volume of a voxel.
+
+    Rounded to multiples of :data:`_QUANTUM`, so that the sum over the faces of a voxel is exact in single precision:
+    otherwise its rounding would be a source in every voxel. That changes edges up to ten times the shortest by less than
+    3e-5 of themselves.
+    """
+    exact = 1.0 / np.square(np.array(spacing, np.float64))
+    return np.asarray(np.rint(exact / _QUANTUM) * _QUANTUM)

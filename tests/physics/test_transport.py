@@ -16,28 +16,30 @@ from membrane_dask.physics.transport import geodesic_paths
 from membrane_dask.physics.transport.diffusion import Diffusion
 from membrane_dask.physics.transport.geodesic_paths import geodesic_distances
 from membrane_dask.physics.transport.pore_space import PoreSpace
+from membrane_dask.physics.voxel_spacing import CUBE, Spacing
 
 
 def space_of(pores: np.ndarray, slab: int = 7) -> PoreSpace:
     return PoreSpace.of((pores[z : z + slab] for z in range(0, len(pores), slab)), pores.shape)
 
 
-def shortest_path(space: PoreSpace) -> float:
-    return geodesic_paths.shortest_path(space, geodesic_distances(space))
+def shortest_path(space: PoreSpace, spacing: Spacing = CUBE) -> float:
+    return geodesic_paths.shortest_path(space, geodesic_distances(space, spacing), spacing=spacing)
 
 
-def diffusion(space: PoreSpace, tolerance: float = 1e-3) -> Diffusion:
-    return diffusion_module.diffusion(space, np.isfinite(geodesic_distances(space)), tolerance)
+def diffusion(space: PoreSpace, tolerance: float = 1e-3, spacing: Spacing = CUBE) -> Diffusion:
+    return diffusion_module.diffusion(space, np.isfinite(geodesic_distances(space)), tolerance, spacing=spacing)
 
 
-def test_straight_channels():
+@pytest.mark.parametrize("spacing", [CUBE, (2.0, 1.0, 1.0), (1.0, 2.3, 4.1)])
+def test_straight_channels(spacing):
     pores = np.zeros((40, 70, 80), bool)
     pores[:, 3:11, 60:75] = True
     pores[:, 30:35, 2:70] = True
     pores[5:20, 50:60, 20:30] = True  # closed
     space = space_of(pores)
-    assert shortest_path(space) == 1.0
-    result = diffusion(space)
+    assert shortest_path(space, spacing) == pytest.approx(1.0, rel=0 if spacing == CUBE else 1e-6)
+    result = diffusion(space, spacing=spacing)
     assert result.conductivity == pytest.approx(pores[0].mean(), rel=1e-5)
     assert result.spread < 1e-3
 
@@ -52,11 +54,12 @@ def test_pores_without_a_percolating_path():
     assert diffusion(space_of(np.zeros((5, 5, 5), bool))).conductivity == 0.0
 
 
+@pytest.mark.parametrize("spacing", [CUBE, (2.0, 1.0, 1.0), (1.0, 2.3, 4.1), (1.0, 10.0, 1.0)])
 @pytest.mark.parametrize(("seed", "porosity"), [(0, 0.25), (1, 0.4), (2, 0.7)])
-def test_diffusion_agrees_with_a_direct_solver(seed, porosity):
+def test_diffusion_agrees_with_a_direct_solver(seed, porosity, spacing):
     pores = pore_space((24, 20, 70), seed, porosity)
-    expected = exact_conductivity(pores)
-    conductivity = diffusion(space_of(pores), tolerance=1e-4).conductivity
+    expected = exact_conductivity(pores, spacing)
+    conductivity = diffusion(space_of(pores), tolerance=1e-4, spacing=spacing).conductivity
     # The fluxes through all planes agree to 1e-4, and so does their mean with the exact flux.
     assert conductivity == pytest.approx(expected, rel=2e-4)
     assert 0 < conductivity < pores.mean()  # Wiener bound
@@ -71,13 +74,13 @@ def chambers(n_necks: int) -> np.ndarray:
     return pores
 
 
-@pytest.mark.parametrize("n_necks", [1, 6])
-def test_diffusion_through_necks_of_one_voxel(n_necks):
+@pytest.mark.parametrize(("n_necks", "spacing"), [(1, CUBE), (6, CUBE), (6, (3.0, 1.0, 2.0))])
+def test_diffusion_through_necks_of_one_voxel(n_necks, spacing):
     # Concentrations in the first chamber differ from that of the face by less than single precision resolves.
     pores = chambers(n_necks)
-    result = diffusion(space_of(pores), tolerance=1e-4)
+    result = diffusion(space_of(pores), tolerance=1e-4, spacing=spacing)
     assert result.spread <= 1e-4
-    assert result.conductivity == pytest.approx(exact_conductivity(pores), rel=2e-4)
+    assert result.conductivity == pytest.approx(exact_conductivity(pores, spacing), rel=2e-4)
 
 
 def test_conductivity_is_invariant_under_reflections():
@@ -103,15 +106,33 @@ def test_paths_are_longer_than_the_depth_and_shorter_than_along_the_axes(seed):
     assert along_axes > 1.02
 
 
-def test_path_around_an_edge():
+@pytest.mark.parametrize("spacing", [CUBE, (2.0, 1.0, 1.0), (1.0, 1.0, 2.0), (1.0, 2.0, 3.0)])
+def test_path_around_an_edge(spacing):
     """Behind an edge the front is circular: first-order sweeping overestimates its arrival time slightly."""
     pores = np.ones((61, 4, 128), bool)
     pores[30, :, :64] = False
-    length = shortest_path(space_of(pores))
-    x = np.arange(128) + 0.5
-    half = np.where(x < 64, np.hypot(30.0, 64 - x), 30.0)  # from the inlet to the plane of the wall
-    exact = (half + 31.0).mean() / 61
-    assert exact < length < 1.03 * exact
+    length = shortest_path(space_of(pores), spacing)
+    x = (np.arange(128) + 0.5) * spacing[2]
+    edge = 64 * spacing[2]
+    half = np.where(x < edge, np.hypot(30.0 * spacing[0], edge - x), 30.0 * spacing[0])  # to the plane of the wall
+    exact = (half + 31.0 * spacing[0]).mean() / (61 * spacing[0])
+    assert exact < length < (1.03 if spacing == CUBE else 1.05) * exact
+
+
+@pytest.mark.parametrize("spacing", [CUBE, (2.0, 1.0, 1.0), (3.0, 1.0, 2.0)])
+def test_distances_along_straight_lines(spacing):
+    """From one voxel of the last plane: exact along the axes, too long by less than 15 % across them (first order)."""
+    pores = np.ones((41, 41, 41), bool)
+    pores[-1] = False
+    pores[-1, 20, 20] = True
+    distance = geodesic_distances(space_of(pores), spacing)
+    numbers = space_of(pores).first.reshape(-1)[: 41 * 41].reshape(41, 41)
+    assert distance[numbers[5, 20] + 20] == pytest.approx(35.5 * spacing[0], rel=1e-6)
+    offsets = np.array([(z - 40, y - 20, x - 20) for z, y, x in ((0, 0, 20), (0, 20, 0), (10, 3, 30), (20, 40, 5))])
+    exact = np.sqrt(((offsets * spacing) ** 2).sum(axis=1)) + 0.5 * spacing[0]
+    values = [distance[numbers[z + 40, y + 20] + x + 20] for z, y, x in offsets]
+    assert (values >= exact - 0.5 * spacing[0]).all()
+    assert (values <= 1.15 * exact).all()
 
 
 def test_volume_without_solid():

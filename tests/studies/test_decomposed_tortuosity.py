@@ -9,6 +9,7 @@ from strategies import exact_conductivity, pore_space
 import membrane_dask as md
 from membrane_dask.physics.transport.geodesic_paths import geodesic_distances, shortest_path
 from membrane_dask.physics.transport.pore_space import PoreSpace
+from membrane_dask.physics.voxel_spacing import CUBE
 from membrane_dask.studies.characterize import decomposed_tortuosity, tortuosity_tasks
 
 SYNC = {"profile": "sync"}
@@ -85,17 +86,22 @@ def chambers() -> np.ndarray:
     return pores
 
 
-@pytest.mark.parametrize("volume", [labyrinth, chambers])
-def test_difficult_paths(volume, tmp_path):
+@pytest.mark.parametrize(
+    ("volume", "spacing"),
+    [(labyrinth, CUBE), (chambers, CUBE), (labyrinth, (1.0, 2.0, 3.0)), (chambers, (2.0, 1.0, 3.0))],
+)
+def test_difficult_paths(volume, spacing, tmp_path):
     pores = volume()
     np.save(tmp_path / "volume.npy", np.where(pores, 0, 255).astype(np.uint8))
     path = tmp_path / "study.yaml"
-    path.write_text("kind: characterize\ninput: volume.npy\nvoxel_size: 3 nm\ntortuosity_slab_thickness: 20\n")
+    size = f"[{', '.join(f'{3 * edge} nm' for edge in spacing)}]"
+    path.write_text(f"kind: characterize\ninput: volume.npy\nvoxel_size: {size}\ntortuosity_slab_thickness: 20\n")
     slabs = properties(characterized(path, tmp_path / "slabs"))
     space = PoreSpace.of([pores], pores.shape)
-    assert float(slabs.tortuosity_geometric) == shortest_path(space, geodesic_distances(space))
+    distance = geodesic_distances(space, spacing)
+    assert float(slabs.tortuosity_geometric) == shortest_path(space, distance, spacing=spacing)
     # The fluxes through all planes agree to 1e-3.
-    assert float(slabs.effective_diffusivity) == pytest.approx(exact_conductivity(pores), rel=1e-3)
+    assert float(slabs.effective_diffusivity) == pytest.approx(exact_conductivity(pores, spacing), rel=1e-3)
 
 
 def test_pores_that_lead_nowhere(tmp_path):

@@ -12,6 +12,7 @@ from membrane_dask.physics.fixed_order import dot
 from membrane_dask.physics.sparse_factors import SparseFactors
 from membrane_dask.physics.transport.pore_space import PoreSpace, advance_planes, bit_count
 from membrane_dask.physics.union_find import join, root_of
+from membrane_dask.physics.voxel_spacing import CUBE, Spacing, face_conductances, is_cube
 
 #: Approximate largest number of groups of voxels in the coarse problem.
 _MAX_GROUPS = 40_000
@@ -54,8 +55,9 @@ def coarse_cell(shape: tuple[int, ...]) -> int:
 
 
 def diffusion(
-    space: PoreSpace, connected: np.ndarray, tolerance: float = 1e-3, max_iterations: int = 5000
-) -> Diffusion:
+    space: PoreSpace, connected: np.ndarray, tolerance: float = 1e-3, max_iterations: int = 5000,
+    spacing: Spacing = CUBE,
+) -> Diffusion:  # fmt: skip
     """Solve for the steady diffusion between the faces at low and high z; all other faces are impermeable.
 
     Parameters
@@ -68,6 +70,8 @@ def diffusion(
         Largest difference between the fluxes through two planes, over the mean flux, > 0.
     max_iterations : int
         Maximum number of iterations.
+    spacing : tuple of float
+        Edges of a voxel along ``z, y, x``.
 
     Returns
     -------
@@ -92,16 +96,21 @@ def diffusion(
         return Diffusion(0.0, 0.0, 0)
     n_z, n_y, n_x = space.shape
     cell = coarse_cell(space.shape)
-    degree = np.ones(space.count, np.uint8)
-    group, base = _cell_groups(space.bits, space.first, shape, connected, degree, cell)
+    weights = None if is_cube(spacing) else face_conductances(spacing)
+    degree = np.ones(space.count, np.uint8 if weights is None else np.float32)
+    group, base = _cell_groups(space.bits, space.first, shape, connected, degree, cell, weights)
     while np.diff(base).max() > np.iinfo(np.uint16).max:  # too many groups in a layer of cells
         cell *= 2
-        group, base = _cell_groups(space.bits, space.first, shape, connected, degree, cell)
+        group, base = _cell_groups(space.bits, space.first, shape, connected, degree, cell, weights)
     n_groups, base = int(base[-1]), base[np.arange(n_z) // cell]
-    diagonal, faces = _coarse_faces(space.bits, space.first, shape, group, base, n_groups)
+    diagonal, faces = _coarse_faces(space.bits, space.first, shape, group, base, n_groups, weights)
     pairs, count = np.unique(faces, return_counts=True)
     del faces
-    upper = sparse.coo_array((-count.astype(float), np.divmod(pairs, n_groups)), shape=(n_groups, n_groups))
+    conductance = count.astype(float)
+    if weights is not None:
+        pairs, axis = np.divmod(pairs, 3)
+        conductance *= weights[axis]
+    upper = sparse.coo_array((-conductance, np.divmod(pairs, n_groups)), shape=(n_groups, n_groups))
     matrix = (upper + upper.T + sparse.diags_array(diagonal)).tocsc()
     coarse = SparseFactors(matrix, symmetric=True)
     group_residual = np.zeros(n_groups)
@@ -113,7 +122,8 @@ def diffusion(
 
     c, r, p = (np.zeros(space.count, np.float32) for _ in range(3))
     q = np.zeros(space.count)
-    geometry = (space.bits, space.first, shape)
+    geometry = (space.bits, space.first, shape, weights)
+    area = n_y * n_x * (1.0 if weights is None else float(weights[0]))
     spread, rz, initial, last_residual = np.inf, 0.0, 1.0, np.inf
     for iteration in range(max_iterations):
         if iteration % _FLUX_INTERVAL == 0 or rz <= _SINGLE_PRECISION * initial:
@@ -121,7 +131,7 @@ def diffusion(
             rr, flux = _residual(*geometry, group, base, degree, c, r, group_residual)
             spread = float((flux.max() - flux.min()) / flux.mean())
             if spread <= tolerance:
-                return Diffusion(float(flux.mean() * n_z / (n_y * n_x)), spread, iteration)
+                return Diffusion(float(flux.mean() * n_z / area), spread, iteration)
             is_exhausted = c.dtype == np.float32 and last_residual / 2 < rr < _EXHAUSTED * _rounding_square(degree, c)
             last_residual = rr
             if is_exhausted:
@@ -135,18 +145,19 @@ def diffusion(
         previous = rz
         rz, y = precondition(rr)
         _update_direction(space.first, shape, p, r, degree, group, base, y, np.float32(rz / previous))
-    return Diffusion(float(flux.mean() * n_z / (n_y * n_x)), spread, max_iterations)
+    return Diffusion(float(flux.mean() * n_z / area), spread, max_iterations)
 
 
 @kernel
 def _cell_groups(
-    bits: np.ndarray, first: np.ndarray, shape: np.ndarray, connected: np.ndarray, degree: np.ndarray, cell: int
-) -> tuple[np.ndarray, np.ndarray]:
+    bits: np.ndarray, first: np.ndarray, shape: np.ndarray, connected: np.ndarray, degree: np.ndarray, cell: int,
+    weights: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Group of every pore voxel, numbered from 1 in each layer of cells, and the number of groups before each layer.
 
     A group is a connected component of the pores in a cubic cell; group 0 of every layer holds the pores that are not
     connected to the face. Writes the degrees: the number of faces to other pores, plus 2 for each face on the faces of
-    the volume at low and high z, where the concentration is prescribed.
+    the volume at low and high z, where the concentration is prescribed; each with its weight, if there are weights.
     """
     n_z, n_y, n_x = shape
     parent = np.full(first[-1], -1, np.int32)
@@ -159,10 +170,13 @@ def _cell_groups(
                 if i < 0 or not connected[i]:
                     continue
                 parent[i] = i
-                d = (below[y, x] >= 0) + (above[y, x] >= 0) + 2 * (z == 0) + 2 * (z == n_z - 1)
-                d += (y > 0 and here[y - 1, x] >= 0) + (y + 1 < n_y and here[y + 1, x] >= 0)
-                d += (x > 0 and here[y, x - 1] >= 0) + (x + 1 < n_x and here[y, x + 1] >= 0)
-                degree[i] = d
+                d_z = (below[y, x] >= 0) + (above[y, x] >= 0) + 2 * (z == 0) + 2 * (z == n_z - 1)
+                d_y = (y > 0 and here[y - 1, x] >= 0) + (y + 1 < n_y and here[y + 1, x] >= 0)
+                d_x = (x > 0 and here[y, x - 1] >= 0) + (x + 1 < n_x and here[y, x + 1] >= 0)
+                if weights is None:
+                    degree[i] = d_z + d_y + d_x
+                else:
+                    degree[i] = weights[0] * d_z + weights[1] * d_y + weights[2] * d_x
                 for side in range(3):
                     if side == 0:
                         j = below[y, x] if z % cell else -1
@@ -192,9 +206,13 @@ def _cell_groups(
 
 @kernel
 def _coarse_faces(
-    bits: np.ndarray, first: np.ndarray, shape: np.ndarray, group: np.ndarray, base: np.ndarray, n: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Diagonal of the coarse problem, and the pair of groups of every face between two groups, as one integer."""
+    bits: np.ndarray, first: np.ndarray, shape: np.ndarray, group: np.ndarray, base: np.ndarray, n: int,
+    weights: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Diagonal of the coarse problem, and the pair of groups of every face between two groups, as one integer.
+
+    If there are weights, the integer is three times as large, plus the axis of the face.
+    """
     n_z, n_y, n_x = shape
     planes = np.empty((3, n_y, n_x), np.int64)
     diagonal = np.zeros(n)
@@ -210,7 +228,8 @@ def _coarse_faces(
                 if i < 0 or group[i] == 0:
                     continue
                 a = base[z] + group[i]
-                diagonal[a] += 2.0 * (z == 0) + 2.0 * (z == n_z - 1)
+                ends = 2.0 * (z == 0) + 2.0 * (z == n_z - 1)
+                diagonal[a] += ends if weights is None else weights[0] * ends
                 for side in range(3):
                     if side == 0:
                         j = above[y, x]
@@ -223,18 +242,30 @@ def _coarse_faces(
                     b = base[z + 1 if side == 0 else z] + group[j]
                     if a == b:
                         continue
-                    diagonal[a] += 1.0
-                    diagonal[b] += 1.0
-                    pairs[size] = np.int64(min(a, b)) * n + max(a, b)
+                    weight = 1.0 if weights is None else weights[side]
+                    diagonal[a] += weight
+                    diagonal[b] += weight
+                    pair = np.int64(min(a, b)) * n + max(a, b)
+                    pairs[size] = pair if weights is None else 3 * pair + side
                     size += 1
     return diagonal, pairs[:size]
 
 
 @inline_kernel
+def _weighted(value: float, weights: np.ndarray | None, axis: int) -> float:
+    """A value times the weight of faces across an axis, if there are weights."""
+    return value if weights is None else value * weights[axis]
+
+
+@inline_kernel
 def _apply(
-    bits: np.ndarray, first: np.ndarray, shape: np.ndarray, z: int, degree: np.ndarray, p: np.ndarray, out: np.ndarray
-) -> None:
+    bits: np.ndarray, first: np.ndarray, shape: np.ndarray, weights: np.ndarray | None, z: int, degree: np.ndarray,
+    p: np.ndarray, out: np.ndarray,
+) -> None:  # fmt: skip
     """Apply the operator in a plane: the degree of every voxel times its value, less the values of its neighbours."""
+    if weights is not None:
+        w_z, w_y, w_x = weights[0], weights[1], weights[2]
+        inner_degree = 2.0 * (w_z + w_y + w_x)
     n_z, n_y, _ = shape
     zero, one = np.uint64(0), np.uint64(1)
     begin = first[z * n_y]
@@ -270,24 +301,29 @@ def _apply(
                     i_c, i_d = at_c + bit_count(c & before), at_d + bit_count(d & before)
                     for m in range(length):
                         j = i + m
-                        v = 6.0 * np.float64(p[j]) - p[i_a + m] - p[i_b + m] - p[i_c + m] - p[i_d + m]
-                        out[j - begin] = v - p[j - 1] - p[j + 1]
+                        if weights is None:
+                            v = 6.0 * np.float64(p[j]) - p[i_a + m] - p[i_b + m] - p[i_c + m] - p[i_d + m]
+                            out[j - begin] = v - p[j - 1] - p[j + 1]
+                        else:
+                            v = inner_degree * p[j] - w_z * (np.float64(p[i_a + m]) + p[i_b + m])
+                            v -= w_y * (np.float64(p[i_c + m]) + p[i_d + m])
+                            out[j - begin] = v - w_x * (np.float64(p[j - 1]) + p[j + 1])
                     i += length
                     rest &= ~(((one << np.uint64(length)) - one) << np.uint64(bit_count(before)))
                     continue
                 v = np.float64(degree[i]) * p[i]
                 if a & low:
-                    v -= p[at_a + bit_count(a & before)]
+                    v -= _weighted(p[at_a + bit_count(a & before)], weights, 0)
                 if b & low:
-                    v -= p[at_b + bit_count(b & before)]
+                    v -= _weighted(p[at_b + bit_count(b & before)], weights, 0)
                 if c & low:
-                    v -= p[at_c + bit_count(c & before)]
+                    v -= _weighted(p[at_c + bit_count(c & before)], weights, 1)
                 if d & low:
-                    v -= p[at_d + bit_count(d & before)]
+                    v -= _weighted(p[at_d + bit_count(d & before)], weights, 1)
                 if left & low:
-                    v -= p[i - 1]
+                    v -= _weighted(p[i - 1], weights, 2)
                 if right & low:
-                    v -= p[i + 1]
+                    v -= _weighted(p[i + 1], weights, 2)
                 out[i - begin] = v
                 i += 1
                 rest ^= low
@@ -298,8 +334,8 @@ def _apply(
 
 @kernel
 def _residual(
-    bits: np.ndarray, first: np.ndarray, shape: np.ndarray, group: np.ndarray, base: np.ndarray, degree: np.ndarray,
-    c: np.ndarray, r: np.ndarray, group_residual: np.ndarray,
+    bits: np.ndarray, first: np.ndarray, shape: np.ndarray, weights: np.ndarray | None, group: np.ndarray,
+    base: np.ndarray, degree: np.ndarray, c: np.ndarray, r: np.ndarray, group_residual: np.ndarray,
 ) -> tuple[float, np.ndarray]:  # fmt: skip
     """Residual for concentrations of 1 beyond low z and 0 beyond high z.
 
@@ -310,15 +346,15 @@ def _residual(
     out = np.empty(n_y * shape[2], np.float64)
     flux = np.zeros(n_z + 1)
     for i in range(first[n_y]):
-        flux[0] += 2.0 * (1.0 - c[i]) * (group[i] > 0)
+        flux[0] += _weighted(2.0 * (1.0 - c[i]) * (group[i] > 0), weights, 0)
     group_residual[:] = 0.0
     total = 0.0
     for z in range(n_z):
-        _apply(bits, first, shape, z, degree, c, out)
+        _apply(bits, first, shape, weights, z, degree, c, out)
         begin, end = first[z * n_y], first[(z + 1) * n_y]
         accumulation = 0.0
         for i in range(begin, end):
-            residual = (2.0 if z == 0 and group[i] > 0 else 0.0) - out[i - begin]
+            residual = _weighted(2.0 if z == 0 and group[i] > 0 else 0.0, weights, 0) - out[i - begin]
             r[i] = residual
             accumulation += residual
             total += np.float64(r[i]) * r[i] / degree[i]
@@ -338,14 +374,15 @@ def _rounding_square(degree: np.ndarray, c: np.ndarray) -> float:
 
 @kernel
 def _energy(
-    bits: np.ndarray, first: np.ndarray, shape: np.ndarray, degree: np.ndarray, p: np.ndarray, q: np.ndarray
-) -> float:
+    bits: np.ndarray, first: np.ndarray, shape: np.ndarray, weights: np.ndarray | None, degree: np.ndarray,
+    p: np.ndarray, q: np.ndarray,
+) -> float:  # fmt: skip
     """Product p.A.p; writes q = A.p."""
     n_z, n_y, _ = shape
     total = 0.0
     for z in range(n_z):
         begin, end = first[z * n_y], first[(z + 1) * n_y]
-        _apply(bits, first, shape, z, degree, p, q[begin:end])
+        _apply(bits, first, shape, weights, z, degree, p, q[begin:end])
         partial = 0.0
         for i in range(begin, end):
             partial += np.float64(p[i]) * q[i]

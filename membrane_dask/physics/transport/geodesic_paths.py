@@ -6,20 +6,23 @@ import numpy as np
 
 from membrane_dask.physics._jit import inline_kernel, kernel
 from membrane_dask.physics.transport.pore_space import PoreSpace, number_plane
+from membrane_dask.physics.voxel_spacing import CUBE, Spacing, kernel_spacing
 
 
-def geodesic_distances(space: PoreSpace) -> np.ndarray:
+def geodesic_distances(space: PoreSpace, spacing: Spacing = CUBE) -> np.ndarray:
     """Distance of every pore voxel from the face at high z, through pores that are connected by faces.
 
     Parameters
     ----------
     space : PoreSpace
         Pore voxels.
+    spacing : tuple of float
+        Edges of a voxel along ``z, y, x``.
 
     Returns
     -------
     (count,) ndarray of float32
-        In voxels; infinite for pores that are not connected to the face.
+        In the unit of the spacing; infinite for pores that are not connected to the face.
 
     Notes
     -----
@@ -31,14 +34,16 @@ def geodesic_distances(space: PoreSpace) -> np.ndarray:
     """
     n_z, n_y, _ = space.shape
     time = np.full(space.count, np.inf, np.float32)
-    time[space.first[(n_z - 1) * n_y] :] = 0.5
+    time[space.first[(n_z - 1) * n_y] :] = 0.5 * spacing[0]
     pending = np.zeros((n_z, n_y), bool)
     pending[max(n_z - 2, 0) :] = True
-    relax(space, time, pending, 0, n_z)
+    relax(space, time, pending, 0, n_z, spacing)
     return time
 
 
-def relax(space: PoreSpace, time: np.ndarray, pending: np.ndarray, start: int, stop: int) -> None:
+def relax(
+    space: PoreSpace, time: np.ndarray, pending: np.ndarray, start: int, stop: int, spacing: Spacing = CUBE
+) -> None:
     """Lower arrival times in some planes until they are consistent with each other and with the times around them.
 
     The result is the same to the last bit in whatever order rows and slabs of the volume are relaxed: times only
@@ -54,11 +59,13 @@ def relax(space: PoreSpace, time: np.ndarray, pending: np.ndarray, start: int, s
         Rows with neighbours whose times have decreased, changed in place; False outside these planes.
     start, stop : int
         The planes.
+    spacing : tuple of float
+        Edges of a voxel along ``z, y, x``.
     """
-    _sweep(space.bits, space.first, np.array(space.shape), time, pending, start, stop)
+    _sweep(space.bits, space.first, np.array(space.shape), time, pending, start, stop, kernel_spacing(spacing))
 
 
-def shortest_path(space: PoreSpace, distance: np.ndarray, depth: int | None = None) -> float:
+def shortest_path(space: PoreSpace, distance: np.ndarray, depth: int | None = None, spacing: Spacing = CUBE) -> float:
     """Mean length of the shortest paths from the face at low z to the face at high z, over the depth.
 
     Parameters
@@ -69,6 +76,8 @@ def shortest_path(space: PoreSpace, distance: np.ndarray, depth: int | None = No
         From :func:`geodesic_distances`.
     depth : int, optional
         Planes of the volume; default those of ``space``.
+    spacing : tuple of float
+        Edges of a voxel along ``z, y, x``.
 
     Returns
     -------
@@ -78,7 +87,9 @@ def shortest_path(space: PoreSpace, distance: np.ndarray, depth: int | None = No
     """
     inlet = distance[: space.first[space.shape[1]]]
     connected = inlet[np.isfinite(inlet)]
-    return float((connected.astype(float) + 0.5).mean() / (depth or space.shape[0])) if connected.size else float("nan")
+    if not connected.size:
+        return float("nan")
+    return float((connected.astype(float) + 0.5 * spacing[0]).mean() / ((depth or space.shape[0]) * spacing[0]))
 
 
 @inline_kernel
@@ -100,9 +111,31 @@ def _arrival_time(a: float, b: float, c: float) -> float:
 
 
 @inline_kernel
+def _spaced_arrival_time(a: float, b: float, c: float, edges: np.ndarray) -> float:
+    """The same for voxels of the given edges: ``((t - a) / h_a)^2 + ... = 1`` over the times that are less than t."""
+    p, q, r = edges[0], edges[1], edges[2]
+    if a > b:
+        a, b, p, q = b, a, q, p
+    if b > c:
+        b, c, q, r = c, b, r, q
+    if a > b:
+        a, b, p, q = b, a, q, p
+    t = a + p
+    if t > b:  # two axes, then three; times from the earliest one on
+        p, q, r = 1.0 / (p * p), 1.0 / (q * q), 1.0 / (r * r)
+        b, c = b - a, c - a
+        t = a + (q * b + np.sqrt(p + q - p * q * b * b)) / (p + q)
+        if t > a + c:
+            total, moment = p + q + r, q * b + r * c
+            t = a + (moment + np.sqrt(moment * moment - total * (q * b * b + r * c * c - 1.0))) / total
+    return float(t)
+
+
+@inline_kernel
 def _relax_row(
-    time: np.ndarray, below: np.ndarray, here: np.ndarray, above: np.ndarray, y: int, n_y: int, n_x: int, forward: bool
-) -> bool:
+    time: np.ndarray, below: np.ndarray, here: np.ndarray, above: np.ndarray, y: int, n_y: int, n_x: int, forward: bool,
+    edges: np.ndarray | None,
+) -> bool:  # fmt: skip
     """Sweep along a row until its times are consistent with their neighbours; whether any became smaller."""
     changed = False
     for sweep in range(2 * n_x):
@@ -128,7 +161,7 @@ def _relax_row(
                 c = min(c, time[i + 1])
             if min(a, b, c) >= time[i]:
                 continue
-            t = np.float32(_arrival_time(a, b, c))
+            t = np.float32(_arrival_time(a, b, c) if edges is None else _spaced_arrival_time(a, b, c, edges))
             if t < time[i]:
                 time[i] = t
                 smaller = True
@@ -140,8 +173,9 @@ def _relax_row(
 
 @kernel
 def _sweep(
-    bits: np.ndarray, first: np.ndarray, shape: np.ndarray, time: np.ndarray, pending: np.ndarray, start: int, stop: int
-) -> None:
+    bits: np.ndarray, first: np.ndarray, shape: np.ndarray, time: np.ndarray, pending: np.ndarray, start: int,
+    stop: int, edges: np.ndarray | None,
+) -> None:  # fmt: skip
     """Sweep over planes, up and down, and over their rows, to and fro, until no row is pending.
 
     A row is pending while it has a neighbouring row that changed since it was last relaxed.
@@ -170,7 +204,7 @@ def _sweep(
                     if not pending[z, y]:
                         continue
                     pending[z, y] = False
-                    if not _relax_row(time, below, here, above, y, n_y, n_x, direction == 0):
+                    if not _relax_row(time, below, here, above, y, n_y, n_x, direction == 0, edges):
                         continue
                     if z > start:
                         pending[z - 1, y] = True

@@ -26,6 +26,7 @@ from membrane_dask.physics.transport.two_level_diffusion import (
     slab_groups,
     slab_step,
 )
+from membrane_dask.physics.voxel_spacing import face_conductances
 from membrane_dask.program import ScratchReader, Unit
 from membrane_dask.studies.characterize.decomposed_tortuosity import MAX_ITERATIONS, MAX_VISITS
 from membrane_dask.studies.characterize.flow_grid import read_pores
@@ -80,11 +81,11 @@ def _planes(volume: PoreVolume) -> Iterator[np.ndarray]:
 
 def _undivided(volume: PoreVolume, tolerance: float) -> Result:
     """Geodesic paths and diffusion through a volume in one piece."""
-    space = PoreSpace.of(_planes(volume), volume.shape)
-    distance = geodesic_distances(space)
-    geometric, connected = shortest_path(space, distance), np.isfinite(distance)
+    space, spacing = PoreSpace.of(_planes(volume), volume.shape), volume.spacing
+    distance = geodesic_distances(space, spacing)
+    geometric, connected = shortest_path(space, distance, spacing=spacing), np.isfinite(distance)
     del distance
-    solution = diffusion(space, connected, tolerance)
+    solution = diffusion(space, connected, tolerance, spacing=spacing)
     return _results(geometric, solution.conductivity, solution.spread, solution.iterations), {}
 
 
@@ -128,8 +129,8 @@ class _SlabData:
 
     @property
     def weights(self) -> np.ndarray:
-        """Conductances of the face of a voxel across ``z, y, x``, relative to the first."""
-        return np.ones(3, np.float32)
+        """Conductances of the face of a voxel across ``z, y, x``."""
+        return face_conductances(self.volume.spacing).astype(np.float32)
 
     def slab_array(self, slab: int, name: str) -> np.ndarray:
         """An array of the unit ``pore_slabs`` of a slab."""
@@ -314,7 +315,7 @@ def _geodesics(data: _SlabData) -> Result:
         before = data.scratch.read("geodesics", (data.number, slab, visit - 1))
         time[own], latest = before["time"], {name: before[name] for name in latest}
     elif end + low == data.depth:
-        time[first[(end - 1) * n_y] : own.stop] = 0.5
+        time[first[(end - 1) * n_y] : own.stop] = 0.5 * data.volume.spacing[0]
         pending[max(end - 2, begin) : end] = True
     neighbours = {"below": slice(0, own.start), "above": slice(own.stop, space.count)}
     for name, neighbour, plane, row in (("below", slab - 1, begin, 0), ("above", slab + 1, end - 1, end)):
@@ -332,7 +333,7 @@ def _geodesics(data: _SlabData) -> Result:
         "first": slice(own.start, int(first[(begin + 1) * n_y])), "last": slice(int(first[(end - 1) * n_y]), own.stop),
     }  # fmt: skip
     previous = {name: time[where].copy() for name, where in edges.items()}
-    relax(space, time, pending, begin, end)
+    relax(space, time, pending, begin, end, data.volume.spacing)
     decreased = {name: float((time[where] < previous[name]).any()) for name, where in edges.items()}
     arrays = {"time": time[own].copy(), **{name: time[where].copy() for name, where in edges.items()}, **latest}
     return arrays, {"low": decreased["first"], "high": decreased["last"]}
@@ -363,9 +364,10 @@ def _collect(data: _SlabData, tolerance: float) -> Arrays:
     if visit >= 0:
         space = data.space(0, 1)
         distance = data.scratch.read("geodesics", (data.number, 0, visit), ("first",))["first"]
-        geometric = shortest_path(space, distance, data.depth)
+        geometric = shortest_path(space, distance, data.depth, data.volume.spacing)
     if iteration < 0:
         return _results(geometric, 0.0, 0.0, 0)
     balance = data.balance(min(iteration, MAX_ITERATIONS))
     _, height, width = data.volume.shape
-    return _results(geometric, balance.flux * data.depth / (height * width), balance.spread, iteration)
+    area = height * width * float(data.weights[0])
+    return _results(geometric, balance.flux * data.depth / area, balance.spread, iteration)

@@ -75,8 +75,6 @@ def edges_text(volume: VolumeSource) -> str:
 def _unsupported(study: CharacterizeStudy, field: str, volume: VolumeSource) -> Iterator[Problem]:
     """Settings that need cubes."""
     needs_cubes = f"needs voxels that are cubes ({field}: {volume.path}); resample the volume first, or"
-    if study.tortuosity:
-        yield Problem(("tortuosity",), f"{needs_cubes} set tortuosity: false")
     if study.flow.enabled:
         yield Problem(("flow", "enabled"), f"{needs_cubes} set flow.enabled: false")
     if study.tensors != "none":
