@@ -70,8 +70,8 @@ def face_conductances(spacing: Sequence[float]) -> np.ndarray:
     """Conductance ``1 / h_k^2`` of the faces between voxels across ``z, y, x``, per volume of a voxel.
 
     Rounded to multiples of :data:`_QUANTUM`, so that the sum over the faces of a voxel is exact in single precision:
-    otherwise its rounding would be a source in every voxel. That changes edges up to ten times the shortest by less than
-    3e-5 of themselves.
+    otherwise its rounding would be a source in every voxel. Edges up to ten times the shortest change by less than 3e-5
+    of themselves.
     """
     exact = 1.0 / np.square(np.array(spacing, np.float64))
     return np.asarray(np.rint(exact / _QUANTUM) * _QUANTUM)
