@@ -22,9 +22,9 @@ import functools
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +65,11 @@ class Sizes:
 
     shape: tuple[int, int, int] = RANDOM_SHAPE
     replicates: int = 8
-    closing_radius: tuple[float, ...] = (0.0, 1.4143, 2.0, 2.4495, 3.0)
-    roughness: tuple[float, ...] = (0.0, 0.1, 0.2)
+    search: Mapping[str, Any] = field(default_factory=dict)
 
     def settings(self, seed: int, volume: dict[str, int]) -> dict[str, Any]:
         """Settings of the study."""
-        search = {"closing_radius": list(self.closing_radius), "roughness": list(self.roughness)}
-        return {"search": search, "replicates": self.replicates, "seed": seed, "volume": volume}
+        return {"search": dict(self.search), "replicates": self.replicates, "seed": seed, "volume": volume}
 
 
 def membrane(number: int, transport: bool, sizes: Sizes) -> Line:
@@ -239,7 +237,7 @@ def main() -> None:
     arguments = parser.parse_args()
     sizes = Sizes()
     if arguments.smoke:
-        sizes = Sizes((96, 24, 120), 3, (0.0,), (0.0,))
+        sizes = Sizes((96, 24, 120), 3, {"closing_radius": [0], "roughness": [0]})
         arguments.truths, arguments.misfits = 1, 0
     print_circumstances()
     lines = list(read_lines(arguments.lines))

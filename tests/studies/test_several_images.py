@@ -93,10 +93,9 @@ def test_the_same_image_three_times_is_that_image(images):
     three = Observation(load(images, entries), None)
     for a, b in zip(one.targets(one.prototype), three.targets(one.prototype), strict=True):
         np.testing.assert_allclose(a.porosity, b.porosity, rtol=1e-12)
-    assert three.independent_images == pytest.approx(1)
     assert "together they count as 1.0 images" in dict(three.summary)["images"]
     distant = [entry | {"position": f"{400 * n} nm"} for n, entry in enumerate(entries)]
-    assert Observation(load(images, distant), None).independent_images == pytest.approx(3)
+    assert "together they count as" not in str(Observation(load(images, distant), None).summary)
 
 
 def test_perturbations_fall_with_the_number_of_images(images):

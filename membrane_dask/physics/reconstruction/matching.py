@@ -87,6 +87,11 @@ class Magnification:
         """Mean descriptors by row of the sections of each micrograph."""
         return [average([self.scales.describe(solid) for solid in sections]) for sections in solids]
 
+    def observe(self, structure: Structure) -> Target:
+        """What the sections of a structure show in its windows of depth."""
+        solids = [one.observe(structure, one.fields(structure)) for one in self.sections]
+        return self.windows(structure).target(self.describe(solids))
+
     def windows(self, structure: Structure) -> PooledWindows:
         """Windows of depth that determine the parameters of a structure."""
         windows = tuple(sections.windows(structure) for sections in self.sections)
@@ -327,6 +332,16 @@ def match(
             structure = structure.with_parameters(np.maximum(sigma * factor, _MIN_SIGMA), porosity)
     each = [sections for one in solids for sections in one]
     return Match(structure, comparison.objective(observed), comparison.voxels(lengths), each)
+
+
+def difference(
+    structure: Structure,
+    observed: Sequence[Target],
+    targets: Sequence[Target],
+    magnifications: Sequence[Magnification],
+) -> float:
+    """Objective of what sections show in the windows of a structure, for each magnification."""
+    return _Comparison.of(structure, targets, magnifications).objective(observed)
 
 
 def _stretched(structure: Graded, ratio: np.ndarray, factor: np.ndarray, windows: DepthWindows) -> Graded:

@@ -67,8 +67,8 @@ class Search(Model):
     )
     model_choice: Literal["sample", "best"] = parameter(
         "sample",
-        "closing, roughness and knots of the replicates (direct, bayesian). sample: drawn, each as likely as its trial "
-        "matches the micrograph; best: those that match best in a search of their own",
+        "closing, roughness and knots of the replicates (direct, bayesian). sample: drawn, those of each trial as "
+        "often as images of the best match select it; best: those that match best in a search of their own",
         unit="",
     )
     trials: Whole = parameter(60, "trial structures for each replicate (bayesian, published)", ge=2, le=2000)

@@ -38,8 +38,8 @@ from membrane_dask.studies.reconstruct.morphology import Morphology, observe_mor
 from membrane_dask.studies.reconstruct.placement import independent_counts, locate, placement_remarks
 from membrane_dask.studies.reconstruct.segmentations import compared_segmentations
 
-#: Difference of the objectives of two trials, one of which is e times as likely to be drawn.
-WEIGHT_SCALE = 0.005
+#: Difference of the objectives of two sets of knots, one of which is e times as likely.
+_KNOTS_SCALE = 0.005
 #: Sets of knots that are less likely than this are not compared with the most likely one for the best match.
 _COMPARED = 0.05
 #: Sets of knots that are less likely than this are not drawn.
@@ -249,15 +249,6 @@ class Observation:
             for imaging, own in zip(self.imaging, shown, strict=True)
         ]
 
-    @property
-    def independent_images(self) -> float:
-        """Independent regions of all micrographs over those of the largest one."""
-        regions = [
-            micrograph.solid.size / (length * length)
-            for micrograph, length in zip(self.micrographs, self.half_lengths, strict=True)
-        ]
-        return sum(count * one for count, one in zip(self._counts, regions, strict=True)) / max(regions)
-
     # --- how structures are compared with them
 
     def inside(self, number: int) -> np.ndarray | None:
@@ -336,7 +327,7 @@ class Observation:
                 result = windows.target(magnification.describe([next(solids) for _ in magnification.sections]))
                 shown = windows.is_shown
                 difference += objective(result.descriptors.at(shown), goal.descriptors.at(shown)) / len(goals)
-            score[knots] = difference - WEIGHT_SCALE * float(log(weight))
+            score[knots] = difference - _KNOTS_SCALE * float(log(weight))
         first = min(score, key=score.__getitem__)
         self.knot_sets = {first: self.knot_sets[first], **self.knot_sets}
         self._use_first_knots()

@@ -7,7 +7,6 @@ together sample the structures that the micrograph may come from.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -20,14 +19,15 @@ from membrane_dask.physics.fixed_order import product
 from membrane_dask.physics.reconstruction.matching import initial_structure
 from membrane_dask.physics.reconstruction.random_field import working_bytes
 from membrane_dask.physics.reconstruction.structures import Graded, Structure
-from membrane_dask.program import Dataset, History, Image, Program, Rounds, Scratch, Table, Unit, settle
+from membrane_dask.program import Dataset, History, Image, Outcome, Program, Rounds, Scratch, Table, Unit, settle
 from membrane_dask.schema import TableSchema
 from membrane_dask.studies.reconstruct import KIND, tasks
 from membrane_dask.studies.reconstruct.config import ReconstructStudy
 from membrane_dask.studies.reconstruct.fit import FitInput, FitProgram
 from membrane_dask.studies.reconstruct.fit_tasks import FIT_SECTIONS, REFITS, imaged_statistics, masked
 from membrane_dask.studies.reconstruct.imaging import imaging_table
-from membrane_dask.studies.reconstruct.observation import WEIGHT_SCALE, Observation
+from membrane_dask.studies.reconstruct.model_choice import SELECTIONS
+from membrane_dask.studies.reconstruct.observation import Observation
 from membrane_dask.studies.reconstruct.preview import preview
 from membrane_dask.studies.reconstruct.search import BayesianSearch, CandidateSearch, Search
 from membrane_dask.studies.reconstruct.segmentations import segmentation_bias_table
@@ -91,7 +91,9 @@ class ReconstructProgram(Program):
             study.goodness_of_fit, study.replicates, study.search.method == "direct",
             (study.seed, KIND.seed_key, 0, 3), len(micrographs),
         )  # fmt: skip
-        self.scratch: Sequence[Scratch] = self._fit.scratch
+        self._weighs_trials = self._draws_models and study.replicates > 1
+        choice = [Scratch(SELECTIONS, (1,))] if self._weighs_trials else []
+        self.scratch: Sequence[Scratch] = [*choice, *self._fit.scratch]
         self.attrs: Mapping[str, Any] = {
             "title": "Reconstruction of a membrane from micrographs",
             "references": CHAMANI,
@@ -191,12 +193,14 @@ class ReconstructProgram(Program):
             best = _best(trials)
             if not best:
                 return
-            model = self.structure(best)
-            branches += [self._volume(0, best)] + [
-                self._drawn_replicate(r, trials) if self._draws_models else self._searched_replicate(r, model)
-                for r in replicates
-            ]
+            branches.append(self._volume(0, best))
+            if self._weighs_trials:
+                branches.append(self._drawn_replicates(trials))
+            else:
+                branches += [self._searched_replicate(r, self.structure(best)) for r in replicates]
         matches: list[Any] = yield from settle(branches)
+        if self._weighs_trials:
+            matches = [matches[0], *(matches[1] or ())]
         yield self._fit_units(matches)
 
     def _fit_units(self, matches: Sequence[Mapping[str, float] | None]) -> list[Unit]:
@@ -210,11 +214,30 @@ class ReconstructProgram(Program):
         trials = yield from self._search_rounds(replicate, model)
         return (yield from self._volume(replicate, _best(trials)))
 
-    def _drawn_replicate(self, replicate: int, trials: Sequence[Mapping[str, float]]) -> Rounds:
+    def _drawn_replicates(self, trials: Sequence[Mapping[str, float]]) -> Rounds:
+        """Weights of the trials first, then the matches of all replicates but the best match and their slabs."""
+        (outcome,) = yield from settle([self._selections(trials)])
+        if outcome.status != "done":
+            return []
+        weights = _weights(outcome, len(trials))
+        replicates: list[Any] = [self._drawn_replicate(r, trials, weights) for r in range(1, self.study.replicates)]
+        return (yield from settle(replicates))
+
+    def _selections(self, trials: Sequence[Mapping[str, float]]) -> Unit:
+        """How often each trial would match an image of the best one best."""
+        numbers = [number for number, trial in enumerate(trials) if trial]
+        structures = [tasks.as_params(self.structure(trials[number])) for number in numbers]
+        return self._selections_of(structures, numbers, numbers.index(trials.index(_best(trials))))
+
+    def _selections_of(self, structures: list[dict[str, Any]], numbers: list[int], best: int) -> Unit:
+        params = {"structures": structures, "trials": numbers, "best": best}
+        return Unit(SELECTIONS, SELECTIONS, (0,), params, self._seed(0))
+
+    def _drawn_replicate(self, replicate: int, trials: Sequence[Mapping[str, float]], weights: np.ndarray) -> Rounds:
         """A match with the closing and roughness of a trial, and with knots, that are drawn by their weights."""
         seed = np.random.SeedSequence(entropy=self.study.seed, spawn_key=(KIND.seed_key, replicate, 2))
         first, second = np.random.default_rng(seed).random(2)
-        number = _drawn(self._weights(trials), first)
+        number = _drawn(weights, first)
         candidate, knot_sets = trials[number], self._observation.knot_sets
         knots = list(knot_sets)[_drawn(np.array(list(knot_sets.values())), second)]
         choice = {"closing_radius": candidate["closing_radius"], "roughness": candidate["roughness"]}
@@ -279,7 +302,10 @@ class ReconstructProgram(Program):
         params = {"structure": tasks.as_params(likely)}
         slab = Unit(_slab_key(self.images[0], 0), self.images[0].name, (0,), params, self._seed(0))
         fit = {unit.task: unit for unit in self._fit.units([params["structure"]])}
-        matches = [self._match(1, likely, likely, 0)] if self._draws_models and self.study.replicates > 1 else []
+        matches = [self._match(1, likely, likely, 0)] if self._weighs_trials else []
+        if self._weighs_trials:
+            numbers = list(range(self._search(0).trials))
+            matches.append(self._selections_of([params["structure"]] * len(numbers), numbers, 0))
         return [self._trial(0, 0, params), *matches, slab, *fit.values()]
 
     def memory(self) -> Mapping[str, int]:
@@ -298,14 +324,14 @@ class ReconstructProgram(Program):
             rows, columns = n * sections.depth, n * sections.width
             fields += 4 * len(sections.planes) * (rows + halo) * (1 + halo) * (columns + halo)
             largest = max(largest, working_bytes(scaled, (rows, 1, columns)))
-        return {"structure": slab} | dict.fromkeys(("trials", FIT_SECTIONS, REFITS), fields + largest)
+        return {"structure": slab} | dict.fromkeys(("trials", SELECTIONS, FIT_SECTIONS, REFITS), fields + largest)
 
     def collect(self, read: Callable[[str], Any], history: History) -> Sequence[Dataset]:
         """Best structure of each replicate, and the porosity of its volume."""
         trials = read("trials").load()
         objective = np.nan_to_num(trials["objective"].values, nan=np.inf)
         best = objective.argmin(axis=1)
-        matches = read("matches").load() if self._draws_models and self.study.replicates > 1 else {}
+        matches = read("matches").load() if self._weighs_trials else {}
         values: dict[str, np.ndarray] = {}
         for variable in STRUCTURES.variables:
             if variable.name in trials:
@@ -335,9 +361,10 @@ class ReconstructProgram(Program):
         sentences = [sentence for _, sentence in self._observation.morphology.messages]
         attrs = {"summary": sentences} if sentences else {}
         tables = [Dataset(self._declared(STRUCTURES), values, ("replicate",), labels, attrs)]
-        if self._draws_models:
+        selections = history.get(SELECTIONS)
+        if selections and selections.status == "done":
             weights = {
-                "weight": self._weights([{"objective": value} for value in objective[0]]),
+                "weight": _weights(selections, objective.shape[1]),
                 "knots_weight": np.array(list(self._observation.knot_sets.values())),
             }
             tables.append(Dataset(MODEL_CHOICE, weights, labels={"trial": self._labels["trial"]}))
@@ -364,21 +391,15 @@ class ReconstructProgram(Program):
             inputs.append(FitInput(solid, statistics, features, ranges, micrograph.pixel_nm))
         return self._fit.tables(read, inputs, objective)
 
-    def _weights(self, trials: Sequence[Mapping[str, float]]) -> np.ndarray:
-        """Probability that the closing and roughness of each trial are drawn."""
-        return model_weights(trials, WEIGHT_SCALE / math.sqrt(self._observation.independent_images))
-
 
 def _best(trials: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
     """Feedback of the trial with the smallest objective; empty if all have failed."""
     return min(filter(None, trials), key=lambda values: values["objective"], default={})
 
 
-def model_weights(trials: Sequence[Mapping[str, float]], scale: float = WEIGHT_SCALE) -> np.ndarray:
-    """Probability that the closing and roughness of each trial are drawn; 0 if it failed."""
-    objective = np.array([values.get("objective", np.inf) for values in trials])
-    weights = exp(-(objective - objective.min()) / scale)
-    return np.asarray(weights / weights.sum())
+def _weights(outcome: Outcome, n: int) -> np.ndarray:
+    """Probability that the closing and roughness of each of ``n`` trials are drawn; 0 if it failed."""
+    return np.array([outcome.feedback.get(f"weight_{number}", 0.0) for number in range(n)])
 
 
 def _drawn(weights: np.ndarray, number: float) -> int:

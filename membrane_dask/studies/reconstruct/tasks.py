@@ -25,6 +25,7 @@ from membrane_dask.physics.reconstruction.structures import Graded, Structure, T
 from membrane_dask.program import Unit
 from membrane_dask.studies.reconstruct.fit_tasks import FIT_SECTIONS, REFITS, fit_work
 from membrane_dask.studies.reconstruct.micrograph_group import MicrographGroup
+from membrane_dask.studies.reconstruct.model_choice import SELECTIONS, selection_frequencies
 
 #: Planes of the periodic structure in which the paper's program evaluates one section.
 _PUBLISHED_PLANES = 5
@@ -69,7 +70,9 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
         and ``block_size``; what :func:`~membrane_dask.studies.reconstruct.fit_tasks.fit_work` needs.
     unit : Unit
         ``params["structure"]`` as of :func:`as_params`. For replicates but the first ``params["model"]`` is the
-        structure whose sections perturb the target; with it, ``params["method"]`` replaces that of the search.
+        structure whose sections perturb the target; with it, ``params["method"]`` replaces that of the search. The
+        unit of the task ``selections`` has ``params["structures"]``, ``params["trials"]``, the
+        numbers of their trials, and ``params["best"]``, the position of the best.
 
     Returns
     -------
@@ -77,10 +80,17 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
         A value for every variable of ``trials`` and ``matches``, or the planes of ``volume``.
     feedback : dict
         ``objective`` and the parameters of a trial, in voxels; ``pore_voxels_0`` to ``_3`` of a slab, by quarter of
-        the depth.
+        the depth; ``weight_0`` and so on, the probability that the closing and roughness of each trial are drawn.
     """
-    structure = from_params(unit.params["structure"])
     noise, perturbation_noise = (int(word) for word in unit.seed_sequence().generate_state(2, np.uint64))
+    if unit.task == SELECTIONS:
+        structures = [from_params(params) for params in unit.params["structures"]]
+        frequencies = selection_frequencies(
+            structures, unit.params["best"], context["groups"], noise=noise, image_noise=perturbation_noise
+        )
+        weights = zip(unit.params["trials"], frequencies, strict=True)
+        return {}, {f"weight_{trial}": float(value) for trial, value in weights}
+    structure = from_params(unit.params["structure"])
     if unit.task in (FIT_SECTIONS, REFITS):
         return fit_work(context, unit, structure)
     if unit.task not in ("trials", "matches"):

@@ -167,7 +167,14 @@ STRUCTURE_IMAGE = TableSchema(
 MODEL_CHOICE = TableSchema(
     "model_choice",
     (
-        Variable("weight", ("trial",), "f8", "1", "probability that closing and roughness of a trial are drawn"),
+        Variable(
+            "weight",
+            ("trial",),
+            "f8",
+            "1",
+            "probability that closing and roughness of a trial are drawn: the fraction "
+            "of images of the best match that select it",
+        ),
         Variable("knots_weight", ("knot_set",), "f8", "1", "probability that a set of knots is drawn"),
     ),
     COORDINATES,
