@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from membrane_dask.physics.voxel_spacing import Spacing
+from membrane_dask.physics.voxel_spacing import Spacing, permuted
 
 #: Names of the axes of a volume, in their order.
 AXES = "zyx"
@@ -70,8 +70,7 @@ class OrientedVolume:
     @property
     def spacing(self) -> Spacing:
         """Edges of a voxel along the axes, permuted, over the shortest one."""
-        z, y, x = (self.source.spacing[axis] for axis in self.order)
-        return z, y, x
+        return permuted(self.source.spacing, self.order)
 
     def read(self, where: tuple[slice, ...]) -> np.ndarray:
         """Pores in a window of the permuted volume, bool."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from membrane_dask.physics.fixed_order import inverse, product
+from membrane_dask.physics.voxel_spacing import CUBE, Spacing
 
 #: Determinant of the mean forces below which the flows do not tell the axes apart; it is 1 for independent ones.
 _MIN_DETERMINANT = 0.05
@@ -53,7 +54,9 @@ def lateral_sums(coordinates: np.ndarray, potential: np.ndarray, shape: tuple[in
     return sums
 
 
-def mean_force(sums: np.ndarray, shape: tuple[int, ...], *, periodic: bool = False) -> np.ndarray:
+def mean_force(
+    sums: np.ndarray, shape: tuple[int, ...], *, periodic: bool = False, spacing: Spacing = CUBE
+) -> np.ndarray:
     """Mean force on the liquid: 1 along the flow, and what builds up between the faces parallel to it.
 
     Parameters
@@ -64,6 +67,8 @@ def mean_force(sums: np.ndarray, shape: tuple[int, ...], *, periodic: bool = Fal
         Shape of the volume.
     periodic : bool
         Whether the potential is periodic along the second and the third axis.
+    spacing : tuple of float
+        Edges of a voxel along the axes; the force along the flow is 1 for a unit difference between its planes.
 
     Returns
     -------
@@ -74,7 +79,7 @@ def mean_force(sums: np.ndarray, shape: tuple[int, ...], *, periodic: bool = Fal
     for axis in (1, 2):
         (low, n_low), (high, n_high) = sums[axis - 1]
         if not periodic and n_low and n_high:
-            force[axis] = (low / n_low - high / n_high) / (shape[axis] - 1)
+            force[axis] = (low / n_low - high / n_high) / (shape[axis] - 1) * (spacing[0] / spacing[axis])
     return force
 
 

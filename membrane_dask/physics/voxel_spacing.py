@@ -66,6 +66,17 @@ def face_areas(spacing: Sequence[float]) -> np.ndarray:
     return np.array([y * x, z * x, z * y])
 
 
+def cyclic(axis: int) -> tuple[int, int, int]:
+    """Axes of a volume in cyclic order, beginning with one of them."""
+    return axis, (axis + 1) % 3, (axis + 2) % 3
+
+
+def permuted(spacing: Spacing, order: Sequence[int]) -> Spacing:
+    """Spacing of a volume whose axes are permuted."""
+    z, y, x = (spacing[axis] for axis in order)
+    return z, y, x
+
+
 def face_conductances(spacing: Sequence[float]) -> np.ndarray:
     """Conductance ``1 / h_k^2`` of the faces between voxels across ``z, y, x``, per volume of a voxel.
 

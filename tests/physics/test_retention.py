@@ -20,16 +20,17 @@ from membrane_dask.physics.transport.retention import (
     log_reduction_bound,
     passage,
 )
+from membrane_dask.physics.voxel_spacing import CUBE
 
 
 def random_pores(shape=(32, 32, 32), seed=0, porosity=0.4, sigma=3.0):
     return pore_space(shape, seed, porosity, sigma, mode="wrap")
 
 
-def flow_through(pores):
+def flow_through(pores, spacing=CUBE):
     """Grid, velocities and clearances of the percolating pores."""
-    grid = Grid.of(pores)
-    clear = clearances(pores)[tuple(grid.coordinates.T)]
+    grid = Grid.of(pores, spacing=spacing)
+    clear = clearances(pores, spacing=spacing)[tuple(grid.coordinates.T)]
     return grid, stokes(grid, 0.01).velocity, clear
 
 
@@ -167,6 +168,56 @@ def test_dead_end_whose_concentration_underflows():
     both = passage(grid, velocity, clear, 0.0, 0.5, "perfect_sink")
     alone = passage(*flow_through(pores[:, :, :8] & (np.arange(8) < 7)), 0.0, 0.5, "perfect_sink")
     assert both.log_reduction == pytest.approx(alone.log_reduction, rel=0.02)
+
+
+@pytest.mark.parametrize("spacing", [(2.0, 1.0, 1.0), (1.0, 2.0, 1.0), (1.0, 1.0, 2.0)])
+def test_particles_between_voxels_of_unequal_edges(spacing):
+    """In a tube of radius 12, as between cubes: Ferry's exclusion, and one by one as all at once."""
+    y, x = ((np.arange(28 / edge) + 0.5) * edge - 14 for edge in spacing[1:])
+    section = y[:, None] ** 2 + x**2 < 144
+    grid, velocity, clear = flow_through(np.repeat(section[None], int(40 / spacing[0]), axis=0), spacing)
+    for radius in (0, 3, 5):
+        transmission = 10 ** -passage(grid, velocity, clear, radius, 2.0, "reflecting").log_reduction
+        # The radius is accurate to half a voxel.
+        error = 0.6 * max(spacing[1:])
+        low, high = (ferry_transmission((radius + sign * error) / 12) for sign in (1, -1))
+        assert low < transmission < high or radius == 0
+    mean = float(grid.fluxes(velocity)[0]) / section.sum() * spacing[0] ** 2
+    arguments = grid, velocity, clear, 1.0, 0.5 * mean, "perfect_sink"
+    expected, tracked = passage(*arguments), track_particles(*arguments, 4000, 7, 200_000)
+    # Four standard errors, and the position of the wall.
+    passed = (tracked.fate == PASSED).sum()
+    assert passed > 100
+    assert tracked.passage == pytest.approx(10**-expected.log_reduction, rel=4 / math.sqrt(passed) + 0.1)
+    assert tracked.entered == pytest.approx(expected.entered, rel=1e-6)
+
+
+def test_diffusion_and_deposition_in_a_tube_of_unequal_edges():
+    """The decay of the Graetz problem, as between cubes."""
+    for spacing in ((2.0, 1.0, 1.0), (1.0, 1.0, 2.0)):
+        y, x = ((np.arange(28 / edge) + 0.5) * edge - 14 for edge in spacing[1:])
+        section = y[:, None] ** 2 + x**2 < 144
+        grid, velocity, clear = flow_through(np.repeat(section[None], int(150 / spacing[0]), axis=0), spacing)
+        # Mean velocity in the pores, in shortest edges.
+        mean = float(grid.fluxes(velocity)[0]) / section.sum() * spacing[0] ** 2
+        profile = passage(grid, velocity, clear, 0.0, mean * 12 / 25, "perfect_sink").depth_profile
+        planes = np.arange(int(50 / spacing[0]), int(130 / spacing[0]))
+        slope = -np.polyfit(planes * spacing[0], np.log(profile[planes]), 1)[0]
+        # The radius is accurate to half a voxel of 12.
+        assert slope == pytest.approx(2.7044**2 / (2 * 12 * 25), rel=0.1)
+
+
+def test_clearances_between_unequal_edges():
+    pores = np.zeros((9, 9, 9), bool)
+    pores[:, 2:7, :] = True
+    spacing = (1.0, 2.0, 1.0)
+    expected = [0, 0, 1, 3, 5, 3, 1, 0, 0]
+    np.testing.assert_allclose(clearances(pores, spacing=spacing)[4, :, 4], expected)
+    turned = clearances(np.roll(pores, 4, axis=1), periodic=True, spacing=spacing)
+    np.testing.assert_allclose(turned, np.roll(clearances(pores, spacing=spacing), 4, axis=1))
+    pores = random_pores((20, 22, 24))
+    np.testing.assert_allclose(clearances(pores, spacing=(1.0, 1.0, 1.0 + 1e-9)), clearances(pores), atol=1e-6)
+    assert np.isinf(clearances(np.ones((3, 3, 3), bool), spacing=spacing)).all()
 
 
 def test_clearances():

@@ -37,6 +37,7 @@ from membrane_dask.physics.stokes.iteration import (
 )
 from membrane_dask.physics.stokes.mac_grid import Grid
 from membrane_dask.physics.stokes.solver import Flow, mobility_estimate, stokes
+from membrane_dask.physics.voxel_spacing import CUBE
 
 
 def random_pores(shape, seed=0, porosity=0.35, sigma=2.5):
@@ -55,6 +56,52 @@ def relative_error(exact: AnalyticFlow) -> float:
 def test_slit_is_exact_at_any_width(width):
     # The links to walls are chosen for it; single precision and the tolerance remain.
     assert abs(relative_error(slit(width))) < 1e-4
+
+
+@pytest.mark.parametrize("spacing", [(2.0, 1.0, 1.0), (1.0, 2.5, 1.0), (3.0, 1.0, 2.0)])
+@pytest.mark.parametrize("wall_model", ["smooth", "staircase"])
+def test_slit_of_any_voxels_is_exact(spacing, wall_model):
+    exact = slit(7)
+    for axis in (1, 2):
+        pores = exact.pores if axis == 1 else exact.pores.transpose(0, 2, 1)
+        assert (exact.pores[:, 1:-1].all(), exact.pores[:, 0].any()) == (True, False)
+        flow = stokes(Grid.of(pores, "symmetric", wall_model, spacing), 1e-4)
+        assert flow.permeability == pytest.approx(exact.permeability * spacing[axis] ** 2, rel=1e-4)
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 2.0), (1.0, 3.0, 1.0), (3.0, 2.0, 1.0)])
+def test_ducts_of_unequal_edges(spacing):
+    """A square duct of 24: the error is no larger than that of cubes with the longest edge across it."""
+    pores = np.zeros((4, int(24 / spacing[1]) + 2, int(24 / spacing[2]) + 2), bool)
+    pores[:, 1:-1, 1:-1] = True
+    exact = square_duct(24)
+    permeability = exact.permeability / exact.pores.mean() * pores.mean()
+    coarse = relative_error(square_duct(int(24 / max(spacing[1:]))))
+    error = stokes(Grid.of(pores, spacing=spacing), 1e-4).permeability / permeability - 1
+    assert 0 < error < coarse
+
+
+@pytest.mark.parametrize("spacing", [(2.0, 1.0, 1.0), (1.0, 2.0, 1.0), (3.0, 2.0, 1.0)])
+def test_spheres_sampled_by_unequal_edges(spacing):
+    """Staircases and smooth walls have the errors of cubes: some per cent for eight voxels along the cell."""
+    cell, solid = 24, 0.343
+    exact = cubic_spheres(cell, solid)
+    axes = [(np.arange(cell / edge) + 0.5) * edge - cell / 2 for edge in spacing]
+    z, y, x = np.meshgrid(*axes, indexing="ij", sparse=True)
+    pores = z**2 + y**2 + x**2 > (cell * (3 * solid / (4 * math.pi)) ** (1 / 3)) ** 2
+    for wall_model, tolerance in (("smooth", 0.06), ("staircase", 0.25)):
+        flow = stokes(Grid.of(pores, "symmetric", wall_model, spacing), 1e-3)
+        assert flow.permeability == pytest.approx(exact.permeability, rel=tolerance)
+        assert flow.residual < 1e-6
+
+
+def test_nearly_cubic_voxels_have_the_flow_of_cubes():
+    """Those along edges of staircases have the resistance of the exact flow, of which cubes have three digits."""
+    pores = random_pores((20, 18, 16), 5, 0.5)
+    for wall_model, tolerance in (("smooth", 1e-5), ("staircase", 1e-4)):
+        grids = (Grid.of(pores, "symmetric", wall_model, spacing) for spacing in (CUBE, (1.0, 1.0 + 1e-8, 1.0)))
+        cubes, spaced = (stokes(grid, 1e-4) for grid in grids)
+        assert spaced.permeability == pytest.approx(cubes.permeability, rel=tolerance)
 
 
 def test_ducts_and_tubes_converge():

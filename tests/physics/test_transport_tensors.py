@@ -12,6 +12,7 @@ from membrane_dask.physics.stokes.permeability_tensor import permeability_tensor
 from membrane_dask.physics.stokes.solver import stokes
 from membrane_dask.physics.tensors import lower_bound_tensor, principal_values
 from membrane_dask.physics.transport.diffusivity_tensor import diffusivity_tensor, sample_diffusivity
+from membrane_dask.physics.voxel_spacing import permuted
 from membrane_dask.physics.winding import winding_pores
 
 
@@ -78,6 +79,37 @@ def test_a_laminate(width):
     diffusivity = diffusivity_tensor(pores)
     np.testing.assert_allclose(diffusivity.lower, np.diag([width / 8, width / 8, 0]), atol=1e-7)
     np.testing.assert_allclose(diffusivity.upper, diffusivity.lower, atol=1e-7)
+
+
+@pytest.mark.parametrize("spacing", [(2.0, 1.0, 1.0), (1.0, 2.0, 3.0)])
+def test_a_laminate_of_unequal_edges(spacing):
+    pores = laminate(5, 8)
+    tensor = permeability_tensor(pores, tolerance=1e-4, spacing=spacing)
+    along = 5 / 8 * (5 * spacing[2]) ** 2 / 12
+    np.testing.assert_allclose(tensor.lower, np.diag([along, along, 0]), rtol=1e-4, atol=1e-9)
+    diffusivity = diffusivity_tensor(pores, spacing=spacing)
+    np.testing.assert_allclose(diffusivity.lower, np.diag([5 / 8, 5 / 8, 0]), atol=1e-6)
+    sample = sample_diffusivity(pores, spacing=spacing)
+    np.testing.assert_allclose(np.diag(sample.tensor)[:2], 5 / 8, rtol=1e-5)
+
+
+def test_tensors_of_unequal_edges_turn_with_the_volume():
+    pores, spacing = random_cell(3, (14, 18, 16)), (2.0, 1.0, 3.0)
+    order = (2, 0, 1)
+    index, turned = np.ix_(order, order), permuted(spacing, order)
+    rotated = np.ascontiguousarray(pores.transpose(order))
+    expected = permeability_tensor(pores, tolerance=1e-3, spacing=spacing)
+    result = permeability_tensor(rotated, tolerance=1e-3, spacing=turned)
+    np.testing.assert_allclose(result.lower, expected.lower[index], atol=2e-4 * expected.lower.max())
+    np.testing.assert_allclose(result.upper, expected.upper[index], atol=2e-3 * expected.lower.max())
+    assert np.linalg.eigvalsh(expected.upper - expected.lower).min() > -1e-5 * np.trace(expected.lower)
+    diffusivity = diffusivity_tensor(pores, spacing=spacing)
+    np.testing.assert_allclose(diffusivity_tensor(rotated, spacing=turned).lower, diffusivity.lower[index], atol=1e-6)
+    np.testing.assert_allclose(diffusivity.upper, diffusivity.lower, atol=1e-6)
+    for function in (sample_permeability, sample_diffusivity):
+        expected_sample = function(pores, spacing=spacing).tensor
+        sample = function(rotated, spacing=turned).tensor
+        np.testing.assert_allclose(sample, expected_sample[index], atol=1e-3 * np.abs(expected_sample).max())
 
 
 def test_inclined_slits():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tifffile
+from strategies import pore_space
 
 import membrane_dask as md
 
@@ -45,12 +46,13 @@ def tables(tmp_path_factory):
     """Tables of the body by the edges of its voxels."""
     folder = tmp_path_factory.mktemp("bodies")
     return {
-        edges: tables_of(folder, gyroid(edges), f"{voxel_size(edges)}\n{LINES}", f"v{number}")
+        edges: tables_of(folder, gyroid(edges), f"{voxel_size(edges)}\n{LINES}\n{FLOW}", f"v{number}")
         for number, edges in enumerate([*CUBES, *EDGES])
     }
 
 
 LINES = "tolerance: 1e-3"
+FLOW = "flow: {enabled: true, tolerance: 0.01, lateral_boundary: periodic}"
 PROPERTIES = [
     "porosity",
     "specific_surface",
@@ -60,6 +62,12 @@ PROPERTIES = [
     "tortuosity_centroid",
     "tortuosity_geometric",
     "tortuosity_diffusive",
+    "permeability",
+    "permeability_upper_bound",
+    "permeability_alternate_wall",
+    "permeability_mobility_estimate",
+    "tortuosity_hydraulic",
+    "permeance",
 ]
 #: Relative differences that depend on where the voxels lie in the body.
 _POSITION = 0.03
@@ -80,6 +88,59 @@ def test_properties_are_those_of_cubes(tables, edges):
         positions = tables[edges]["profiles" if axis == "z" else "planes"][axis]
         np.testing.assert_allclose(positions, (np.arange(n) + 0.5) * edge)
     assert tables[edges]["local_porosity_0"].attrs["cell_edge_nm"] == pytest.approx(np.lcm.reduce(edges))
+
+
+@pytest.fixture(scope="module")
+def transport(tmp_path_factory):
+    """Tables of a random body: in one piece, by slabs, and with its axes turned."""
+    folder = tmp_path_factory.mktemp("transport")
+    pores = pore_space((48, 24, 28), 1, 0.5, 2.0)
+    size, turned = voxel_size((10, 20, 15)), voxel_size((20, 15, 10))
+    retention = "retention: {enabled: true, diameter: 20 nm, diameters: [20 nm, 60 nm], particles: 20}"
+    flow = "axes: [z, y, x]\ntortuosity: false\nflow: {enabled: true, tolerance: 0.01"
+    return (
+        tables_of(folder, ~pores, f"{size}\n{flow}}}\ntensors: sample\n{retention}", "whole"),
+        tables_of(folder, ~pores, f"{size}\n{flow}, slab_thickness: 24, velocities: true}}\n{retention}", "slabs"),
+        tables_of(folder, ~pores.transpose(1, 2, 0), f"{turned}\n{flow}}}\ntensors: sample", "turned"),
+    )
+
+
+def test_slabs_have_the_flow_of_the_volume(transport):
+    whole, slabs, _ = transport
+    # Lower bounds, whose errors are quadratic in those of the velocities; the others have the tolerance of velocities.
+    tolerances = {"permeability": 1e-3, "permeability_alternate_wall": 0.01, "tortuosity_hydraulic": 0.01}
+    tolerances |= {"permeability_upper_bound": 0.01, "permeability_mobility_estimate": 0.02}
+    for axis in "zyx":
+        a, b = (tables["directional"].isel(replicate=0).sel(direction=axis) for tables in (whole, slabs))
+        for name, tolerance in tolerances.items():
+            assert float(b[name]) == pytest.approx(float(a[name]), rel=tolerance), name
+    a, b = (tables["properties"].isel(replicate=0) for tables in (whole, slabs))
+    assert float(b.critical_pore_radius) == float(a.critical_pore_radius) > 0
+    assert float(b.log_reduction_value) == pytest.approx(float(a.log_reduction_value), abs=0.01)
+
+
+def test_stored_velocities_are_in_metres_per_second(transport):
+    """Their mean over the volume is the permeability times the pressure gradient over the viscosity."""
+    slabs = transport[1]
+    velocity, properties = slabs["velocity_0"].velocity, slabs["properties"].isel(replicate=0)
+    assert [float(velocity[axis][0]) for axis in "zyx"] == [5, 10, 7.5]
+    gradient = 210e3 / 480e-9
+    mean = float(velocity.sel(component="z").mean())
+    assert mean == pytest.approx(float(properties.permeability) * gradient / 0.89e-3, rel=1e-4)
+    speed = np.sqrt((velocity.isel(y=12).astype(float) ** 2).sum("component"))
+    np.testing.assert_allclose(slabs["flow"].speed.isel(replicate=0), speed, rtol=1e-3, atol=1e-6 * float(speed.max()))
+
+
+def test_a_turned_volume_has_the_same_bits_along_each_axis(transport):
+    whole, _, turned = transport
+    expected = whole["directional"].isel(replicate=0).sel(direction=["y", "x", "z"])
+    for name, values in turned["directional"].isel(replicate=0).data_vars.items():
+        np.testing.assert_array_equal(values.values, expected[name].values, err_msg=name)
+    tensors, expected = (tables["tensors"].isel(replicate=0) for tables in (turned, whole))
+    scale = float(expected.permeability_principal[0])
+    permeability = expected.permeability_tensor.values[np.ix_([1, 2, 0], [1, 2, 0])]
+    # The same averages; only the order of sums differs.
+    np.testing.assert_allclose(tensors.permeability_tensor, permeability, atol=1e-9 * scale)
 
 
 def test_three_equal_edges_are_one(tmp_path):
@@ -156,8 +217,7 @@ def test_a_ratio_of_the_edges_must_agree(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "field"),
     [
-        ("tortuosity: false\nflow: {enabled: true}", "flow.enabled"),
-        ("tensors: periodic\ntortuosity: true", "tensors"),
+        ("grey: {threshold: 9, closing_radius: 2}", "grey.closing_radius"),
         ("tortuosity: false\ngrey: {threshold: 9, sigma: 1}", "grey.sigma"),
     ],
 )

@@ -105,3 +105,65 @@ def _along_z(squares: Any, edge: float) -> Any:
             for x in range(n_x):
                 result[z, y, x] = out[z, x]
     return result
+
+
+def spaced_clearances(pores: np.ndarray, spacing: Spacing) -> np.ndarray:
+    """Distance from the centre of every pore voxel to the surface of the nearest solid voxel.
+
+    The line between the centres crosses ``|d|`` voxels for a difference ``d`` of the indices; half a voxel of them is
+    in the solid. So it is for cubes, and for voxels that are cubes stretched along the axes.
+
+    Parameters
+    ----------
+    pores : (z, y, x) ndarray of bool
+        Pore voxels.
+    spacing : tuple of float
+        Edges of a voxel along ``z, y, x``.
+
+    Returns
+    -------
+    (z, y, x) ndarray of float32
+        In the unit of the spacing; 0 in the solid, infinite without any.
+    """
+    pores = np.ascontiguousarray(pores)
+    if pores.all():
+        return np.full(pores.shape, np.inf, np.float32)
+    unit = _along_x(pores, 1.0)
+    squares, voxels = spacing[2] * spacing[2] * unit, unit
+    for axis in (1, 0):
+        first, second = (np.ascontiguousarray(np.moveaxis(values, axis, 0)) for values in (squares, voxels))
+        nearest = _nearest(first, second, spacing[axis])
+        squares, voxels = (np.ascontiguousarray(np.moveaxis(values, 0, axis)) for values in nearest)
+    return np.asarray(_less_half_a_voxel(squares, voxels))
+
+
+@kernel
+def _nearest(squares: Any, voxels: Any, edge: float) -> Any:
+    """Minima along the first axis of squared distances, and the squared distances in voxels of those solid voxels."""
+    n, n_y, n_x = squares.shape
+    nearest, distance = np.empty(squares.shape), np.empty(squares.shape)
+    for i in range(n):
+        for y in range(n_y):
+            for x in range(n_x):
+                best, count = squares[i, y, x], voxels[i, y, x]
+                for d in range(1, n):
+                    step = (edge * d) * (edge * d)
+                    if step >= best or (i - d < 0 and i + d >= n):
+                        break
+                    for j in (i - d, i + d):
+                        if 0 <= j < n and squares[j, y, x] + step < best:
+                            best, count = squares[j, y, x] + step, voxels[j, y, x] + d * d
+                nearest[i, y, x], distance[i, y, x] = best, count
+    return nearest, distance
+
+
+@kernel
+def _less_half_a_voxel(squares: Any, voxels: Any) -> Any:
+    """Distances less half a voxel along their direction."""
+    result = np.zeros(squares.shape, np.float32)
+    for z in range(squares.shape[0]):
+        for y in range(squares.shape[1]):
+            for x in range(squares.shape[2]):
+                if squares[z, y, x] > 0.0:
+                    result[z, y, x] = np.sqrt(squares[z, y, x]) * (1.0 - 0.5 / np.sqrt(voxels[z, y, x]))
+    return result

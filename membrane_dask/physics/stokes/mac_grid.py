@@ -1,6 +1,9 @@
 """The staggered marker-and-cell (MAC) grid of a flow through pores: its open faces and their flow resistances.
 
-Velocities are located at the faces of the voxels, pressures at their centres [1]_. Lengths are in voxels.
+Velocities are located at the faces of the voxels, pressures at their centres [1]_. Lengths are in voxels: of voxels
+that are not cubes, the velocity along an axis is that over the edge along it, and a unit pressure difference is that of
+neighbouring voxels. Mass and the work of pressures are then those of cubes; only the friction between neighbouring
+velocities depends on the direction (:attr:`Grid.links`).
 
 References
 ----------
@@ -18,15 +21,13 @@ import numpy as np
 from membrane_dask.physics._jit import Integer, inline_kernel, kernel
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.percolation import percolating
+from membrane_dask.physics.stokes.edge_resistance import edge_resistances
+from membrane_dask.physics.voxel_spacing import CUBE, Spacing, is_cube
 
 LateralBoundary = Literal["symmetric", "periodic", "no_slip"]
 WallModel = Literal["smooth", "staircase"]
 #: Resistance of a closed face: its velocity is negligible, so that kernels need no branch for closed faces.
 CLOSED = np.float32(1e20)
-#: Additional resistance of velocities next to an edge of a staircase wall, along the edge and across it. With these
-#: the discrete balance of forces holds for the exact flow around an edge: r^(2/3) along it, and the exponent 0.544
-#: across it (Moffatt, J. Fluid Mech. 18, 1, 1964).
-_ALONG_EDGE, _ACROSS_EDGE = 0.258, 1.263
 #: Code of a cell that is periodic along all axes, after those of the lateral boundaries.
 _ALL_PERIODIC = 3
 #: Ends of a channel: none within the volume, a wall, an edge of the solid, the boundary of the volume.
@@ -82,6 +83,8 @@ class Grid:
     ground : (k,) ndarray of int
         Pore voxels of a periodic cell whose pressures are the origin, one in each of its clusters; empty for a volume
         between two faces.
+    spacing : tuple of float
+        Edges of a voxel along ``z, y, x``, over the shortest one.
     """
 
     shape: tuple[int, ...]
@@ -90,11 +93,13 @@ class Grid:
     resistance: np.ndarray
     inlets: int
     ground: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    spacing: Spacing = CUBE
 
     @classmethod
     def of(
-        cls, pores: np.ndarray, lateral_boundary: LateralBoundary = "symmetric", wall_model: WallModel = "smooth"
-    ) -> Grid:
+        cls, pores: np.ndarray, lateral_boundary: LateralBoundary = "symmetric", wall_model: WallModel = "smooth",
+        spacing: Spacing = CUBE,
+    ) -> Grid:  # fmt: skip
         """Build the grid of the percolating pores of a volume.
 
         Parameters
@@ -107,6 +112,8 @@ class Grid:
         wall_model : {'smooth', 'staircase'}
             Whether the voxels sample a body with a smooth surface, or are the body itself, whose edges add
             resistance. The difference vanishes as the voxels become finer.
+        spacing : tuple of float
+            Edges of a voxel along ``z, y, x``, over the shortest one.
 
         Returns
         -------
@@ -120,12 +127,13 @@ class Grid:
         pores = flow_pores(pores, lateral_boundary)
         if not pores.any():
             raise PhysicsError("no path through the pores connects the face at low z to the face at high z")
-        return cls.of_percolating(pores, lateral_boundary, wall_model)
+        return cls.of_percolating(pores, lateral_boundary, wall_model, spacing=spacing)
 
     @classmethod
     def of_percolating(
         cls, pores: np.ndarray, lateral_boundary: LateralBoundary = "symmetric",
         wall_model: WallModel | None = "smooth", open_ends: tuple[bool, bool] = (True, True),
+        spacing: Spacing = CUBE,
     ) -> Grid:  # fmt: skip
         """Build the grid of pores that are known to percolate, or of some planes of them.
 
@@ -140,6 +148,8 @@ class Grid:
         open_ends : tuple of bool
             Whether the first and the last plane are those of the volume; no liquid flows through the outer faces of
             planes that are not.
+        spacing : tuple of float
+            Edges of a voxel along ``z, y, x``, over the shortest one.
 
         Returns
         -------
@@ -151,12 +161,16 @@ class Grid:
         if wall_model is None:
             resistance = np.empty((0, 3), np.float32)
         else:
-            resistance = _resistance(index, neighbours, n, boundary, wall_model == "staircase")
+            edges = link_weights(spacing), *edge_resistances(spacing)
+            resistance = _resistance(index, neighbours, n, boundary, wall_model == "staircase", *edges)
         del index
-        return cls(pores.shape, _coordinates(pores, n), neighbours, resistance, inlets).close_ends(open_ends)
+        grid = cls(pores.shape, _coordinates(pores, n), neighbours, resistance, inlets, spacing=spacing)
+        return grid.close_ends(open_ends)
 
     @classmethod
-    def of_periodic_cell(cls, pores: np.ndarray, ground: np.ndarray, wall_model: WallModel = "smooth") -> Grid:
+    def of_periodic_cell(
+        cls, pores: np.ndarray, ground: np.ndarray, wall_model: WallModel = "smooth", spacing: Spacing = CUBE
+    ) -> Grid:
         """Build the grid of a cell that is repeated along all three axes, through which a unit force along z acts.
 
         Parameters
@@ -167,6 +181,8 @@ class Grid:
             A pore voxel of each cluster, by its number in C order among the pore voxels.
         wall_model : {'smooth', 'staircase'}
             As in :meth:`of`.
+        spacing : tuple of float
+            Edges of a voxel along ``z, y, x``, over the shortest one.
 
         Returns
         -------
@@ -175,8 +191,9 @@ class Grid:
         """
         index, _, n = _voxel_indices(pores)
         neighbours = _neighbours(index, n, True, True)
-        resistance = _resistance(index, neighbours, n, _ALL_PERIODIC, wall_model == "staircase")
-        return cls(pores.shape, _coordinates(pores, n), neighbours, resistance, 0, ground)
+        edges = link_weights(spacing), *edge_resistances(spacing)
+        resistance = _resistance(index, neighbours, n, _ALL_PERIODIC, wall_model == "staircase", *edges)
+        return cls(pores.shape, _coordinates(pores, n), neighbours, resistance, 0, ground, spacing)
 
     def close_ends(self, open_ends: tuple[bool, bool]) -> Grid:
         """Close the outer faces of the first and the last plane where these are not open, in place."""
@@ -203,9 +220,19 @@ class Grid:
         return int(np.prod(self.shape))
 
     @property
-    def operator(self) -> tuple[np.ndarray, np.ndarray, int, int]:
-        """First arguments of the kernels: neighbours, resistances, number of inlets, number of pore voxels."""
-        return self.neighbours, self.resistance, self.inlets, self.n
+    def links(self) -> np.ndarray | None:
+        """Friction between neighbouring velocities along each axis (rows) across each axis, float32; None for cubes."""
+        return None if is_cube(self.spacing) else link_weights(self.spacing).astype(np.float32)
+
+    @property
+    def operator(self) -> tuple[np.ndarray, np.ndarray, int, int, np.ndarray | None]:
+        """First arguments of the kernels: neighbours, resistances, numbers of inlets and of pore voxels, links."""
+        return self.neighbours, self.resistance, self.inlets, self.n, self.links
+
+    @property
+    def permeability_unit(self) -> float:
+        """Permeability of a mean velocity of 1 under a unit force, in the unit of the spacing, squared."""
+        return self.spacing[0] * self.spacing[0]
 
     def control_volumes(self) -> np.ndarray:
         """Control volume of each velocity, ``(m + 1, 3)`` float32: 1, half at the ends, 0 at closed faces."""
@@ -222,12 +249,23 @@ class Grid:
         return np.bincount(plane, velocity[: self.m, 0], self.shape[0] + 1)
 
     def at_centres(self, velocity: np.ndarray) -> np.ndarray:
-        """Velocities at the centres of the pore voxels, ``(n, 3)``: means over opposite faces."""
+        """Velocities at the centres of the pore voxels, ``(n, 3)``: means over opposite faces.
+
+        In the unit of the spacing, squared, under a unit pressure gradient and viscosity.
+        """
         mean = velocity[: self.n].copy()
         for axis in range(3):
             mean[:, axis] += velocity[self.neighbours[: self.n, 2 * axis + 1], axis]
         mean *= 0.5
+        if not is_cube(self.spacing):
+            mean *= (np.array(self.spacing) * self.spacing[0]).astype(mean.dtype)
         return mean
+
+
+def link_weights(spacing: Spacing) -> np.ndarray:
+    """Friction ``(h_c / h_k)^2`` of a velocity along ``c`` between neighbours across ``k``, ``(3, 3)``."""
+    edges = np.array(spacing)
+    return np.asarray(np.square(edges[:, None] / edges))
 
 
 @kernel
@@ -326,14 +364,18 @@ def _channel_end(
 
 
 @kernel
-def _resistance(index: np.ndarray, neighbours: np.ndarray, n: int, lateral: int, staircase: bool) -> np.ndarray:
+def _resistance(
+    index: np.ndarray, neighbours: np.ndarray, n: int, lateral: int, staircase: bool, links: np.ndarray,
+    across_edge: np.ndarray, along_edge: np.ndarray,
+) -> np.ndarray:  # fmt: skip
     """Resistances of the faces: sums of the links to their six neighbours; links to walls are stiffer.
 
     A wall is half a voxel away from the velocities along it. Between two walls at a distance W, the discrete balance
     of forces yields the mean of the exact parabola over each voxel if the link to the wall is 6 W / (3 W - 2) rather
     than 2; W is measured across the channel, from wall to wall. ``lateral`` is 0 for symmetry planes, 1 for a volume
     that is periodic along y and x, 2 for walls, 3 for a periodic cell; ``staircase`` is whether the edges of the voxels
-    add resistance.
+    add resistance, that of :func:`membrane_dask.physics.stokes.edge_resistance.edge_resistances`. ``links`` are of
+    :func:`link_weights`.
     """
     n_z, n_y, n_x = index.shape
     m = neighbours.shape[0] - 1
@@ -360,7 +402,7 @@ def _resistance(index: np.ndarray, neighbours: np.ndarray, n: int, lateral: int,
                         mirror = bounded and t > 0 and lateral == 0
                         inside = t > 0 or 0 < z < n_z - 1 or cell
                         if inside and _open_on_both_sides(neighbours, i, k, 2 * t, 2 * t + 1):
-                            total += 2.0
+                            total += 2.0 * links[c, t]
                             continue
                         low, low_end = _channel_end(neighbours, i, k, 2 * t, position[t], size[t], bounded)
                         high, high_end = _channel_end(neighbours, i, k, 2 * t + 1, position[t], size[t], bounded)
@@ -369,18 +411,18 @@ def _resistance(index: np.ndarray, neighbours: np.ndarray, n: int, lateral: int,
                             width *= 2
                         for steps, kind in ((low, low_end), (high, high_end)):
                             if steps > 0 or kind == _CONTINUES:
-                                total += 1.0
+                                total += links[c, t]
                             elif kind == _EDGE:
-                                total += 1.0 + staircase * _ACROSS_EDGE
+                                total += links[c, t] * (1.0 + staircase * across_edge[c, t])
                             elif kind == _BOUNDARY and mirror:
                                 total += 0.0
                             elif kind == _BOUNDARY and t == 0:
-                                total += 2.0
+                                total += 2.0 * links[c, t]
                             else:
-                                total += 6 * width / (3 * width - 2)
+                                total += links[c, t] * (6 * width / (3 * width - 2))
                     if staircase:
-                        total += _ALONG_EDGE * _edges_along(
-                            neighbours, i, k, c, position, size, lateral % 2 == 0, not cell
+                        total += _edges_along(
+                            neighbours, i, k, c, position, size, lateral % 2 == 0, not cell, along_edge[c]
                         )
                     resistance[i, c] = 0.5 * total + 1.0 if end else total + 2.0
     return resistance
@@ -396,11 +438,12 @@ def _edges_along(
     size: tuple[int, ...],
     bounded: bool,
     bounded_z: bool,
+    resistance: np.ndarray,
 ) -> float:
-    """Number of solid edges adjacent to a velocity and parallel to it; an edge along half its length counts half."""
+    """Resistance of solid edges next to a velocity and parallel to it; an edge along half its length counts half."""
     m = neighbours.shape[0] - 1
     t, u = (c + 1) % 3, (c + 2) % 3
-    count = 0.0
+    corners, walls_t, walls_u = 0.0, 0.0, 0.0
     for a in range(2):
         if (bounded_z if t == 0 else bounded) and not 0 <= position[t] + 2 * a - 1 < size[t]:
             continue
@@ -418,7 +461,11 @@ def _edges_along(
             else:
                 continue
             if t_open == u_open == 2:
-                count += 1 - 0.5 * diagonal
-            elif t_open == 0 or u_open == 0:
-                count += 0.5 * diagonal
-    return count
+                corners += 1 - 0.5 * diagonal
+            elif t_open == 0:
+                walls_t += 0.5 * diagonal
+            elif u_open == 0:
+                walls_u += 0.5 * diagonal
+    if resistance[0] == resistance[1] == resistance[2]:
+        return float(resistance[0] * (corners + walls_t + walls_u))
+    return float(resistance[0] * corners + resistance[1] * walls_t + resistance[2] * walls_u)

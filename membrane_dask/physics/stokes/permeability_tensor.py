@@ -23,12 +23,15 @@ from membrane_dask.physics.stokes.mac_grid import CLOSED, Grid, WallModel, flow_
 from membrane_dask.physics.stokes.operators import forces, viscous_forces
 from membrane_dask.physics.stokes.solver import WholeVolume, stokes
 from membrane_dask.physics.tensors import TensorBounds, lower_bound_tensor
+from membrane_dask.physics.voxel_spacing import CUBE, Spacing, cyclic, permuted
 from membrane_dask.physics.winding import winding_pores
 
 _MAX_ITERATIONS = 60
 
 
-def permeability_tensor(pores: np.ndarray, wall_model: WallModel = "smooth", tolerance: float = 0.01) -> TensorBounds:
+def permeability_tensor(
+    pores: np.ndarray, wall_model: WallModel = "smooth", tolerance: float = 0.01, spacing: Spacing = CUBE
+) -> TensorBounds:
     """Compute the permeability tensor of a periodic medium.
 
     Parameters
@@ -39,11 +42,13 @@ def permeability_tensor(pores: np.ndarray, wall_model: WallModel = "smooth", tol
         As in :meth:`Grid.of`.
     tolerance : float
         Difference of the bounds of the permeability along each axis over the lower bound, in (0, 1).
+    spacing : tuple of float
+        Edges of a voxel along ``z, y, x``, over the shortest one.
 
     Returns
     -------
     TensorBounds
-        In voxels squared.
+        In shortest edges of a voxel, squared.
 
     Raises
     ------
@@ -65,8 +70,8 @@ def permeability_tensor(pores: np.ndarray, wall_model: WallModel = "smooth", tol
         return TensorBounds(lower, upper)
     cluster = winding.cluster[winding.pores]
     ground = np.unique(cluster, return_index=True)[1]
-    grid = Grid.of_periodic_cell(winding.pores, ground, wall_model)
-    responses = [_response(winding.cluster, axis, wall_model, tolerance) for axis in axes]
+    grid = Grid.of_periodic_cell(winding.pores, ground, wall_model, spacing)
+    responses = [_response(winding.cluster, axis, wall_model, tolerance, spacing) for axis in axes]
     fields = [response.conserving for response in responses]
     work = np.array([[float(field[:, axis].sum(dtype=float)) for field in fields] for axis in range(3)])
     stresses = [_viscous(grid, field) for field in fields]
@@ -82,21 +87,25 @@ def permeability_tensor(pores: np.ndarray, wall_model: WallModel = "smooth", tol
             functional += dot(responses[b].velocity.ravel(), (responses[a].force + residuals[a]).ravel())
             error = dot(residuals[a].ravel(), (residuals[b] / grid.resistance[:-1]).ravel())
             upper[i, j] = (functional / 2 + error / min_eigenvalue) / grid.size
-    return TensorBounds(lower, np.asarray((upper + upper.T) / 2))
+    # A velocity along i is that of the grid times h_i, a unit force along j that of the grid over h_j.
+    units = np.outer(spacing, spacing)
+    return TensorBounds(lower * units, np.asarray((upper + upper.T) / 2) * units)
 
 
-def sample_permeability(pores: np.ndarray, wall_model: WallModel = "smooth", tolerance: float = 0.01) -> SampleTensor:
+def sample_permeability(
+    pores: np.ndarray, wall_model: WallModel = "smooth", tolerance: float = 0.01, spacing: Spacing = CUBE
+) -> SampleTensor:
     """Compute the permeability tensor of a sample from the flows between its faces along each axis.
 
     Parameters
     ----------
-    pores, wall_model, tolerance
+    pores, wall_model, tolerance, spacing
         As in :func:`permeability_tensor`; the faces parallel to a flow are symmetry planes.
 
     Returns
     -------
     SampleTensor
-        In voxels squared.
+        In shortest edges of a voxel, squared.
 
     Raises
     ------
@@ -105,14 +114,15 @@ def sample_permeability(pores: np.ndarray, wall_model: WallModel = "smooth", tol
     """
     velocities, mean_forces = np.zeros((3, 3)), np.eye(3)
     for axis in range(3):
-        percolates = flow_pores(np.ascontiguousarray(pores.transpose([(axis + k) % 3 for k in range(3)])), "symmetric")
+        order = cyclic(axis)
+        percolates = flow_pores(np.ascontiguousarray(pores.transpose(order)), "symmetric")
         if not percolates.any():
             continue
-        grid = Grid.of_percolating(percolates, "symmetric", wall_model)
+        grid = Grid.of_percolating(percolates, "symmetric", wall_model, spacing=permuted(spacing, order))
         flow = stokes(grid, tolerance)
         velocity = grid.at_centres(flow.velocity).sum(axis=0, dtype=float) / grid.size
         velocities[:, axis] = as_stored(velocity, axis)
-        mean_forces[:, axis] = as_stored(mean_force(flow.lateral_pressures, grid.shape), axis)
+        mean_forces[:, axis] = as_stored(mean_force(flow.lateral_pressures, grid.shape, spacing=grid.spacing), axis)
     return sample_tensor(velocities, mean_forces)
 
 
@@ -130,12 +140,12 @@ class _Response:
     min_eigenvalue: float
 
 
-def _response(cluster: np.ndarray, axis: int, wall_model: WallModel, tolerance: float) -> _Response:
+def _response(cluster: np.ndarray, axis: int, wall_model: WallModel, tolerance: float, spacing: Spacing) -> _Response:
     """Flow under a unit force along an axis: that along the first axis of the cell with its axes permuted."""
-    order = tuple((axis + k) % 3 for k in range(3))
-    permuted = np.ascontiguousarray(cluster.transpose(order))
-    ground = np.unique(permuted[permuted > 0], return_index=True)[1]
-    grid = Grid.of_periodic_cell(permuted > 0, ground, wall_model)
+    order = cyclic(axis)
+    cell = np.ascontiguousarray(cluster.transpose(order))
+    ground = np.unique(cell[cell > 0], return_index=True)[1]
+    grid = Grid.of_periodic_cell(cell > 0, ground, wall_model, permuted(spacing, order))
     volume = WholeVolume(grid)
     inner_tolerance = initial_inner_tolerance(tolerance)
     convergence = run_iteration(

@@ -1,6 +1,7 @@
 """Stokes flow through the pores of a volume, and its permeability.
 
-Lengths are in voxels; viscosity and mean pressure gradient are 1, so that a permeability is a mean velocity.
+Lengths are in voxels; viscosity and mean pressure gradient are 1, so that a permeability is a mean velocity. Results
+of voxels that are not cubes are in their shortest edge (:class:`Flow`).
 """
 
 from __future__ import annotations
@@ -57,14 +58,15 @@ class Flow:
     Parameters
     ----------
     permeability : float
-        Mean velocity along z over the whole volume, under unit viscosity and pressure gradient: voxels squared. A
-        lower bound of the permeability of the discrete problem.
+        Mean velocity along z over the whole volume, under unit viscosity and pressure gradient: shortest edges of a
+        voxel, squared. A lower bound of the permeability of the discrete problem.
     upper_bound : float
         Upper bound of the permeability of the discrete problem.
     mobility_estimate : float
         Estimate by :func:`mobility_estimate`.
     velocity : (m + 1, 3) ndarray of float32
-        Velocities at the faces at low ``z, y, x`` of the grid's pore voxels.
+        Velocities at the faces at low ``z, y, x`` of the grid's pore voxels, in the units of the grid;
+        :meth:`Grid.at_centres` converts them.
     residual : float
         Largest difference between the fluxes through two planes, over the mean flux.
     history : list of tuple
@@ -233,11 +235,11 @@ def mobility_estimate(grid: Grid) -> float:
     Returns
     -------
     float
-        1.1 to 1.4 times the permeability (1.2 to 1.35 in random media); voxels squared.
+        1.1 to 1.4 times the permeability (1.2 to 1.35 in random media); shortest edges of a voxel, squared.
     """
     volume = WholeVolume(grid)
     run_iteration(estimate_permeability(), volume.answer)
-    return volume.estimate
+    return volume.estimate * grid.permeability_unit
 
 
 class WholeVolume:
@@ -371,9 +373,11 @@ def scaled(
     work, dissipation = work_and_dissipation(*grid.operator, 0, grid.m, velocity)
     velocity *= np.float32(work / dissipation)
     velocity[grid.resistance >= CLOSED] = 0
-    lower = np.square(work) / dissipation / grid.size
+    lower, unit = np.square(work) / dissipation / grid.size, grid.permeability_unit
     spread = conserved_flux_spread(flux)
-    return Flow(lower, max(bounds.upper, lower), estimate, velocity, spread, history, lateral_pressures)
+    history = [(low * unit, high * unit) for low, high in history]
+    upper = max(bounds.upper, lower) * unit
+    return Flow(lower * unit, upper, estimate * unit, velocity, spread, history, lateral_pressures)
 
 
 def flux_spread(flux: np.ndarray) -> float:

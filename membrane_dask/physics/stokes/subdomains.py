@@ -25,6 +25,7 @@ from membrane_dask.physics.stokes.operators import (
     net_inflow,
     work_and_dissipation,
 )
+from membrane_dask.physics.voxel_spacing import CUBE, Spacing
 
 #: Reads an array of the slab with a given number.
 Reader = Callable[[int], np.ndarray]
@@ -32,15 +33,17 @@ Reader = Callable[[int], np.ndarray]
 MARGIN = 2
 
 
-def halo(max_radius: float) -> int:
+def halo(max_radius: float, edge: float = 1.0) -> int:
     """Number of planes on each side of a slab for which its velocities are solved as well.
 
     Parameters
     ----------
     max_radius : float
-        Radius of the widest pore, voxels.
+        Radius of the widest pore.
+    edge : float
+        Distance of the planes, in the same unit.
     """
-    return max(16, math.ceil(2 * max_radius))
+    return max(16, math.ceil(2 * max_radius / edge))
 
 
 @dataclass(frozen=True)
@@ -141,10 +144,11 @@ class Subdomain:
 
     @classmethod
     def of(
-        cls, slabs: Slabs, window: Window, pores: np.ndarray, lateral_boundary: LateralBoundary, resistance: Reader
-    ) -> Subdomain:
+        cls, slabs: Slabs, window: Window, pores: np.ndarray, lateral_boundary: LateralBoundary, resistance: Reader,
+        spacing: Spacing = CUBE,
+    ) -> Subdomain:  # fmt: skip
         """Build a subdomain from the percolating pores of its window and the resistances of the slabs."""
-        grid = Grid.of_percolating(pores, lateral_boundary, None)
+        grid = Grid.of_percolating(pores, lateral_boundary, None, spacing=spacing)
         values = slabs.gather(resistance, window, grid.m + 1)
         values[grid.m] = CLOSED
         return cls(slabs, window, replace(grid, resistance=values).close_ends(window.open_ends))
@@ -219,8 +223,9 @@ class Subdomain:
 
 
 def slab_mobility(
-    slabs: Slabs, window: Window, pores: np.ndarray, lateral_boundary: LateralBoundary, wall_model: WallModel
-) -> dict[str, np.ndarray]:
+    slabs: Slabs, window: Window, pores: np.ndarray, lateral_boundary: LateralBoundary, wall_model: WallModel,
+    spacing: Spacing = CUBE,
+) -> dict[str, np.ndarray]:  # fmt: skip
     """Compute the mobility of a slab.
 
     Parameters
@@ -231,7 +236,7 @@ def slab_mobility(
         Planes of the slab with its halo.
     pores : (z, y, x) ndarray of bool
         Percolating pores of the window.
-    lateral_boundary, wall_model : str
+    lateral_boundary, wall_model, spacing
         As in :meth:`Grid.of`.
 
     Returns
@@ -240,7 +245,7 @@ def slab_mobility(
         ``resistance`` and ``conductance`` of the slab's own faces, and ``min_eigenvalue``
         (:func:`membrane_dask.physics.stokes.momentum.mobility`).
     """
-    grid = Grid.of_percolating(pores, lateral_boundary, wall_model)
+    grid = Grid.of_percolating(pores, lateral_boundary, wall_model, spacing=spacing)
     own = slabs.owned_rows(window)
     resistance = grid.resistance[own].copy()
     conductance, min_eigenvalue = mobility(grid.close_ends(window.open_ends))

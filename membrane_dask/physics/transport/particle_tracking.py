@@ -1,7 +1,7 @@
 """Particle tracking: Brownian particles in a flow through pores, followed one by one.
 
 A Monte Carlo check of :mod:`membrane_dask.physics.transport.retention`, which solves for the concentration of all
-particles at once; it also shows where particles deposit. Lengths are in voxels.
+particles at once; it also shows where particles deposit. Positions are in voxels.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from membrane_dask.physics._jit import Integer, inline_kernel, kernel
 from membrane_dask.physics.stokes.mac_grid import Grid
-from membrane_dask.physics.transport.retention import WallInteraction, bernoulli
+from membrane_dask.physics.transport.retention import WallInteraction, bernoulli, grid_diffusivities
 
 #: Largest displacement in a step.
 _MAX_DISPLACEMENT = 0.25
@@ -94,10 +94,12 @@ def track_particles(
     if not len(start):
         return Trajectories(np.zeros(0, np.int8), np.zeros(0, np.float32), 0, 0.0)
     inward = velocity[start, 0].astype(float)
-    rates = 2 * diffusivity * np.array([bernoulli(-0.5 * u / diffusivity) for u in inward])
+    diffusivities = grid_diffusivities(grid, diffusivity)
+    along_z = float(diffusivities[0])
+    rates = 2 * along_z * np.array([bernoulli(-0.5 * u / along_z) for u in inward])
     fate, depth, steps = _track(
         grid.neighbours, velocity, clearance >= radius, grid.coordinates, np.array(grid.shape), start,
-        np.cumsum(rates) / rates.sum(), diffusivity, wall_interaction == "perfect_sink", count, seed, max_steps,
+        np.cumsum(rates) / rates.sum(), diffusivities, wall_interaction == "perfect_sink", count, seed, max_steps,
     )  # fmt: skip
     return Trajectories(fate, depth, steps, float(rates.sum()) / float(grid.fluxes(velocity)[0]))
 
@@ -135,12 +137,14 @@ def _cross(
 @kernel
 def _track(
     neighbours: np.ndarray, velocity: np.ndarray, fits: np.ndarray, coordinates: np.ndarray, shape: np.ndarray,
-    start: np.ndarray, cumulative: np.ndarray, diffusivity: float, deposits: bool, count: int, seed: int,
+    start: np.ndarray, cumulative: np.ndarray, diffusivities: np.ndarray, deposits: bool, count: int, seed: int,
     max_steps: int,
 ) -> tuple[np.ndarray, np.ndarray, int]:  # fmt: skip
     fate, depth, total = np.empty(count, np.int8), np.empty(count, np.float32), 0
     position = np.empty(3)  # within the voxel
     unit = 1.0 / 2097152.0
+    diffusivity = diffusivities.max()
+    ratios = np.sqrt(diffusivities / diffusivity)
     diffusive_time = _MAX_DISPLACEMENT * _MAX_DISPLACEMENT / (6.0 * diffusivity)
     for particle in range(count):
         state = np.uint64(seed) * np.uint64(0xD1342543DE82EF95) + np.uint64(particle) * np.uint64(0x2545F4914F6CDD1D)
@@ -165,7 +169,9 @@ def _track(
                         new = position[axis] + time * (low + (high - low) * position[axis])
                     else:
                         integer = (bits >> np.uint64(21 * axis)) & np.uint64(0x1FFFFF)
-                        new = position[axis] + amplitude * (2.0 * (np.float64(integer) + 0.5) * unit - 1.0)
+                        new = position[axis] + (amplitude * ratios[axis]) * (
+                            2.0 * (np.float64(integer) + 0.5) * unit - 1.0
+                        )
                     if 0.0 <= new <= 1.0:
                         position[axis] = new
                         continue

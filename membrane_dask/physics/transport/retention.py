@@ -1,7 +1,8 @@
 """Retention of suspended particles by pores: steady convection and diffusion of particle centres.
 
 The centre of a particle keeps its radius away from the solid. There the particle either deposits at first contact
-(perfect sink) or is reflected (steric exclusion alone); partial adhesion lies between the two. Lengths are in voxels.
+(perfect sink) or is reflected (steric exclusion alone); partial adhesion lies between the two. Lengths are in shortest
+edges of a voxel.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from membrane_dask.physics.elementary import exp, exponential, exponential_minus
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.fixed_order import dot
 from membrane_dask.physics.imaging.distance import squared_distances
+from membrane_dask.physics.imaging.spaced_distance import spaced_clearances
 from membrane_dask.physics.percolation import percolating
 from membrane_dask.physics.stokes.mac_grid import Grid
 from membrane_dask.physics.transport.aggregation import Groups, coarse_correction
+from membrane_dask.physics.voxel_spacing import CUBE, Spacing, is_cube
 
 WallInteraction = Literal["perfect_sink", "reflecting"]
 #: Sweeps over the voxels in an iteration.
@@ -51,7 +54,7 @@ def diffusivity(diameter: float, viscosity: float, temperature: float) -> float:
     return BOLTZMANN * temperature / (3 * math.pi * viscosity * diameter)
 
 
-def clearances(pores: np.ndarray, *, periodic: bool = False) -> np.ndarray:
+def clearances(pores: np.ndarray, *, periodic: bool = False, spacing: Spacing = CUBE) -> np.ndarray:
     """Distance from the centre of every pore voxel to the nearest wall.
 
     Parameters
@@ -60,6 +63,8 @@ def clearances(pores: np.ndarray, *, periodic: bool = False) -> np.ndarray:
         Pore voxels.
     periodic : bool
         Whether the volume is periodic along y and x.
+    spacing : tuple of float
+        Edges of a voxel along ``z, y, x``.
 
     Returns
     -------
@@ -68,14 +73,17 @@ def clearances(pores: np.ndarray, *, periodic: bool = False) -> np.ndarray:
 
     Notes
     -----
-    Distance to the centre of the nearest solid voxel, less the half voxel from there to its face.
+    Distance to the centre of the nearest solid voxel, less the half voxel from there to its face; of voxels that are
+    not cubes, half their extent along the line between the centres.
     """
+    if not periodic and not is_cube(spacing):
+        return spaced_clearances(pores, spacing)
     if not periodic:
         return np.asarray(np.maximum(np.sqrt(squared_distances(pores)) - np.float32(0.5), 0))
     margins = [n // 2 for n in pores.shape[1:]]
     extended = np.pad(pores, [(0, 0), (margins[0],) * 2, (margins[1],) * 2], mode="wrap")
     inner = tuple(slice(margin, margin + n) for margin, n in zip(margins, pores.shape[1:], strict=True))
-    return clearances(extended)[(slice(None), *inner)]
+    return clearances(extended, spacing=spacing)[(slice(None), *inner)]
 
 
 def critical_radius(clearance: np.ndarray, *, periodic: bool = False) -> float:
@@ -150,7 +158,7 @@ def passage(
     radius : float
         Radius of the particles, >= 0.
     diffusivity : float
-        Diffusivity of the particles, in units of the velocity times a voxel, > 0.
+        Diffusivity of the particles, in units of the velocity times the shortest edge of a voxel, > 0.
     wall_interaction : {'perfect_sink', 'reflecting'}
         Whether particles deposit where they reach the wall, or are reflected.
     tolerance : float
@@ -193,7 +201,7 @@ def passage(
         len(coordinates),
         np.array(grid.shape),
         grid.coordinates,
-        diffusivity,
+        grid_diffusivities(grid, diffusivity),
         deposits,
     )
     groups = Groups.of(neighbours, coordinates)
@@ -217,6 +225,12 @@ def passage(
     profile = deposited / deposited.sum() if deposits else np.full(grid.shape[0], np.nan)
     log_reduction = float((log(discharge) - log_discharge[-1]) / log(10.0))
     return Passage(log_reduction, profile, float(source.sum()) / discharge, len(log_discharge) - 1)
+
+
+def grid_diffusivities(grid: Grid, diffusivity: float) -> np.ndarray:
+    """Diffusivities along ``z, y, x`` in the units of the velocities of a grid: displacements are over its edges."""
+    edges = np.array(grid.spacing)
+    return np.asarray(diffusivity / (edges[0] * np.square(edges)))
 
 
 def _converged(changes: list[float], tolerance: float) -> bool:
@@ -290,7 +304,7 @@ def _accessible(neighbours: np.ndarray, fits: np.ndarray, inlets: int, n: int) -
 @kernel
 def _transfer_rates(
     pore_neighbours: np.ndarray, velocity: np.ndarray, index: np.ndarray, n: int, shape: np.ndarray,
-    coordinates: np.ndarray, diffusivity: float, deposits: bool,
+    coordinates: np.ndarray, diffusivities: np.ndarray, deposits: bool,
 ) -> tuple[np.ndarray, ...]:  # fmt: skip
     """Rates of transfer of particles between the ``n`` accessible voxels.
 
@@ -306,7 +320,7 @@ def _transfer_rates(
     m, n_pores = pore_neighbours.shape[0] - 1, index.size
     neighbours = np.full((n, 6), n, np.int32)
     rates = np.zeros((n, 6), np.float32)
-    outflow, loss = np.zeros(n), np.full(n, diffusivity / _MAX_RESIDENCE)
+    outflow, loss = np.zeros(n), np.full(n, diffusivities[0] / _MAX_RESIDENCE)
     source, discharge, deposition = np.zeros(n), np.zeros(n), np.zeros(n)
     for k in range(n_pores):
         i = index[k]
@@ -314,6 +328,7 @@ def _transfer_rates(
             continue
         for side in range(6):
             axis, high = side // 2, side % 2
+            diffusivity = diffusivities[axis]
             j = pore_neighbours[k, side]
             inward = velocity[k, axis] if high == 0 else -velocity[j, axis]
             if axis == 0 and (coordinates[k, 0] == 0 and high == 0):

@@ -110,7 +110,8 @@ def velocity_image(settings: FlowSettings, volume: VolumeSource, edges: Sequence
     """The image of the velocities of a volume."""
     voxel = float(volume.voxel_nm or math.nan)
     labels: dict[str, np.ndarray] = {"component": np.array(list("zyx"), np.dtypes.StringDType())}
-    labels |= {axis: (np.arange(n) + 0.5) * voxel for axis, n in zip("zyx", volume.shape, strict=True)}
+    edges_nm = (voxel * edge for edge in volume.spacing)
+    labels |= {axis: (np.arange(n) + 0.5) * edge for axis, n, edge in zip("zyx", volume.shape, edges_nm, strict=True)}
     schema = REFERENCE_VELOCITY_IMAGE if name.startswith("reference") else VELOCITY_IMAGE
     return Image(schema, labels, "z", edges[1], attrs={"pressure_Pa": settings.pressure}, name=name)
 

@@ -31,6 +31,7 @@ from membrane_dask.physics.stokes.subdomains import (
     slab_mobility,
     total_net_inflow,
 )
+from membrane_dask.physics.voxel_spacing import Spacing
 from membrane_dask.program import ScratchReader, Unit
 from membrane_dask.studies.characterize.config import FlowSettings
 from membrane_dask.studies.characterize.flow_diagnostics import Field, flow_sums, resolved_pores
@@ -55,7 +56,8 @@ def decomposed_work(context: Mapping[str, Any], unit: Unit) -> Result:
     volume: PoreVolume = context["volumes"][number]
     if unit.task == "percolating":
         return _percolating(context, unit, volume)
-    data = _SlabData(context["scratch"], context["flow"], context["slab_edges"][number], unit.params)
+    edges = context["slab_edges"][number]
+    data = _SlabData(context["scratch"], context["flow"], edges, volume.spacing, unit.params)
     if unit.task == "mobilities":
         return _mobility(data)
     if unit.task == "pressures":
@@ -76,6 +78,7 @@ class _SlabData:
     scratch: ScratchReader
     settings: FlowSettings
     edges: tuple[int, ...]
+    spacing: Spacing
     params: Mapping[str, Any]
 
     @property
@@ -121,7 +124,7 @@ class _SlabData:
     @property
     def halo(self) -> int:
         """Planes around a slab for which its velocities are solved."""
-        return halo(float(self.percolating["max_radius"]) * self.settings.refinement)
+        return halo(float(self.percolating["max_radius"]) * self.settings.refinement, self.spacing[0])
 
     def pores(self, low: int, high: int) -> np.ndarray:
         """Percolating pores of some planes of the refined volume."""
@@ -133,14 +136,15 @@ class _SlabData:
 
     def whole_grid(self) -> Grid:
         """Grid of the whole refined volume, without resistances."""
-        return Grid.of_percolating(self.pores(0, self.slabs.depth), self.boundary, None)
+        return Grid.of_percolating(self.pores(0, self.slabs.depth), self.boundary, None, spacing=self.spacing)
 
     def subdomain(self, margin: int) -> Subdomain:
         """The slab of the unit with a margin of planes on each side."""
         window = self.slabs.window(int(self.params["slab"]), margin)
         return Subdomain.of(
-            self.slabs, window, self.pores(window.low, window.high), self.boundary, self.mobility("resistance")
-        )
+            self.slabs, window, self.pores(window.low, window.high), self.boundary, self.mobility("resistance"),
+            self.spacing,
+        )  # fmt: skip
 
     # -- scratch data
 
@@ -200,7 +204,8 @@ def _percolating(context: Mapping[str, Any], unit: Unit, volume: PoreVolume) -> 
 def _mobility(data: _SlabData) -> Result:
     """Resistances and Darcy conductances of a slab."""
     window = data.slabs.window(int(data.params["slab"]), data.halo)
-    arrays = slab_mobility(data.slabs, window, data.pores(window.low, window.high), data.boundary, data.wall_model)
+    pores = data.pores(window.low, window.high)
+    arrays = slab_mobility(data.slabs, window, pores, data.boundary, data.wall_model, data.spacing)
     return arrays, {"min_eigenvalue": float(arrays["min_eigenvalue"])}
 
 
@@ -308,12 +313,12 @@ def _velocity_image(data: _SlabData, volume: PoreVolume) -> np.ndarray:
     if not data.params["percolates"]:
         return image
     work, dissipation = _work_and_dissipation(data)
-    grid = Grid.of_percolating(data.pores(window.low, window.high), data.boundary, None)
+    grid = Grid.of_percolating(data.pores(window.low, window.high), data.boundary, None, spacing=data.spacing)
     centre_velocity = grid.at_centres(data.slabs.gather(data.final_velocity, window, grid.m + 1))
     own = data.slabs.owned_rows(window, faces=False)
     voxels = (grid.coordinates[own] - np.array([window.start - window.low, 0, 0], np.int16)) // refinement
     cell = float(volume.voxel_nm or math.nan) / refinement * 1e-9
-    gradient = settings.pressure / (data.slabs.depth * cell)
+    gradient = settings.pressure / (data.slabs.depth * cell * data.spacing[0])
     scale = np.float32(work / dissipation * np.square(cell) * gradient / settings.viscosity / refinement**3)
     for component in range(3):
         np.add.at(image[component], tuple(voxels.T), centre_velocity[own, component] * scale)
@@ -340,7 +345,7 @@ def collect_slabs(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, Any
     Returns
     -------
     flow : dict
-        Results in voxels; empty if no pores percolate.
+        Results in shortest edges of a grid cell; empty if no pores percolate.
     field : Field or None
         Velocities, where retention needs them.
 
@@ -352,10 +357,12 @@ def collect_slabs(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, Any
     if "error" in unit.params:
         raise PhysicsError(unit.params["error"])
     edges = context["slab_edges"][unit.params["volume"]]
-    data = _SlabData(context["scratch"], context["flow"], edges, unit.params)
+    spacing: Spacing = context["volumes"][unit.params["volume"]].spacing
+    area = spacing[0] * spacing[0]  # of a permeability of 1 in the units of the grid
+    data = _SlabData(context["scratch"], context["flow"], edges, spacing, unit.params)
     if not data.percolating["pores"].sum():
         return {}, None
-    estimate = {"permeability_mobility_estimate": float(data.global_array(0, "mobility_estimate"))}
+    estimate = {"permeability_mobility_estimate": float(data.global_array(0, "mobility_estimate")) * area}
     if data.settings.method == "mobility_estimate":
         return estimate, None
     names = (
@@ -363,12 +370,12 @@ def collect_slabs(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, Any
     )  # fmt: skip
     slabs = [data.scratch.read("final_velocity", (data.volume, k), names) for k in range(len(data.slabs))]
     work, dissipation = _work_and_dissipation(data)
-    permeability = np.square(work) / dissipation / data.size
+    permeability = np.square(work) / dissipation / data.size * area
     flow = {
         **estimate,
         "permeability": permeability,
-        "permeability_upper_bound": max(float(unit.params["upper_bound"]), permeability),
-        "permeability_alternate_wall": float(unit.params.get("alternate_permeability", math.nan)),
+        "permeability_upper_bound": max(float(unit.params["upper_bound"]) * area, permeability),
+        "permeability_alternate_wall": float(unit.params.get("alternate_permeability", math.nan)) * area,
         "flux_residual": conserved_flux_spread(np.concatenate([slab["flux"] for slab in slabs])),
         "section": np.concatenate([slab["section"] for slab in slabs]) * (work / dissipation),
         **{name: sum(slab[name] for slab in slabs) for name in ("total", "unresolved", "speed", "forward")},
@@ -377,6 +384,7 @@ def collect_slabs(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, Any
             np.sum([slab["lateral_pressures"] for slab in slabs], axis=0),
             tuple(int(n) * data.settings.refinement for n in data.percolating["extent"]),
             periodic=data.boundary == "periodic",
+            spacing=spacing,
         ),
     }
     if not context["retention"].enabled or data.volume >= context["n_volumes"]:

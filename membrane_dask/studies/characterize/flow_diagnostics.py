@@ -12,7 +12,7 @@ from membrane_dask.physics.stokes.mac_grid import Grid
 
 @dataclass(frozen=True)
 class Field:
-    """Velocities on the faces of a grid, in voxels squared, under a unit pressure gradient and viscosity."""
+    """Velocities on the faces of a grid, in its units, under a unit pressure gradient and viscosity."""
 
     grid: Grid
     velocity: np.ndarray

@@ -90,25 +90,26 @@ def solve_flow(volume: PoreVolume, settings: FlowSettings) -> tuple[dict[str, An
     Returns
     -------
     flow : dict
-        Results in voxels; empty if no pores percolate.
+        Results in shortest edges of a grid cell; empty if no pores percolate.
     field : Field or None
         Velocities with the wall model of the study, if they were computed.
     """
     voxels = read_pores(volume)
     boundary, wall_model = settings.lateral_boundary, settings.wall_model
+    spacing = volume.spacing
     pores = flow_pores(refine(voxels, settings.refinement), boundary)
     if not pores.any():
         return {}, None
     if settings.method == "mobility_estimate":
-        estimate = mobility_estimate(Grid.of_percolating(pores, boundary, wall_model))
+        estimate = mobility_estimate(Grid.of_percolating(pores, boundary, wall_model, spacing=spacing))
         return {"permeability_mobility_estimate": estimate}, None
-    alternate = Grid.of_percolating(pores, boundary, alternate_wall_model(wall_model))
+    alternate = Grid.of_percolating(pores, boundary, alternate_wall_model(wall_model), spacing=spacing)
     try:
         alternate_permeability = stokes(alternate, ALTERNATE_TOLERANCE).permeability
     except PhysicsError:  # the permeability of the study's wall model does not depend on it
         alternate_permeability = math.nan
     del alternate
-    grid = Grid.of_percolating(pores, boundary, wall_model)
+    grid = Grid.of_percolating(pores, boundary, wall_model, spacing=spacing)
     del pores
     solution = stokes(grid, settings.tolerance)
     flow = {
@@ -117,7 +118,9 @@ def solve_flow(volume: PoreVolume, settings: FlowSettings) -> tuple[dict[str, An
         "permeability_alternate_wall": alternate_permeability,
         "permeability_mobility_estimate": solution.mobility_estimate,
         "flux_residual": solution.residual,
-        "mean_force": mean_force(solution.lateral_pressures, grid.shape, periodic=boundary == "periodic"),
+        "mean_force": mean_force(
+            solution.lateral_pressures, grid.shape, periodic=boundary == "periodic", spacing=spacing
+        ),
         **flow_sums(grid, solution.velocity, slice(0, grid.n), resolved_pores(voxels), settings.refinement),
     }
     flow["mean_velocity"] = flow["velocity_sum"] / grid.size
@@ -125,7 +128,7 @@ def solve_flow(volume: PoreVolume, settings: FlowSettings) -> tuple[dict[str, An
 
 
 def _dimensional(flow: Mapping[str, Any], cell_nm: float) -> dict[str, Any]:
-    """Results in nm2, from those in voxels."""
+    """Results in nm2, from those in shortest edges of a grid cell, ``cell_nm``."""
     arrays = {name: value * np.square(cell_nm) for name, value in flow.items() if name.startswith("permeability")}
     if "permeability" in flow:
         arrays |= {

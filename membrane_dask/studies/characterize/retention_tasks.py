@@ -60,9 +60,9 @@ def particle_retention(
     grid : Grid
         Its percolating pores.
     velocity : (m + 1, 3) ndarray of float32
-        Velocities on their faces, in voxels squared, under a unit pressure gradient and viscosity.
+        Velocities on their faces, in the units of the grid, under a unit pressure gradient and viscosity.
     voxel_nm : float
-        Edge length of a voxel of the volume, nm.
+        Shortest edge of a voxel of the volume, nm.
     settings, retention : FlowSettings, RetentionSettings
         Settings of the study.
     seed : SeedSequence
@@ -77,16 +77,16 @@ def particle_retention(
     cell_nm, periodic = voxel_nm / fine, boundary == "periodic"
     if boundary == "no_slip":
         pores = np.pad(pores, [(0, 0), (1, 1), (1, 1)])
-    clearance = clearances(pores, periodic=periodic)
+    clearance = clearances(pores, periodic=periodic, spacing=grid.spacing)
     critical_pore_radius = critical_radius(clearance, periodic=periodic) * cell_nm
     if boundary == "no_slip":
         clearance = clearance[:, 1:-1, 1:-1]
     pore_clearance = clearance[tuple(grid.coordinates.T)]
     del clearance
-    gradient = settings.pressure / (grid.shape[0] * cell_nm * 1e-9)
+    gradient = settings.pressure / (grid.shape[0] * grid.spacing[0] * cell_nm * 1e-9)
 
     def particle(diameter: float) -> tuple[float, float]:
-        """Radius in voxels, and diffusivity in the unit of the velocities."""
+        """Radius in shortest edges of a grid cell, and diffusivity in the unit of velocities times that edge."""
         brownian = diffusivity(diameter * 1e-9, settings.viscosity, retention.temperature)
         return diameter / 2 / cell_nm, brownian * settings.viscosity / (gradient * integer_power(cell_nm * 1e-9, 3))
 

@@ -54,14 +54,15 @@ def tensor_work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.nd
     volume: PoreVolume = context["volumes"][unit.params["volume"]]
     pores = read_pores(volume)
     if context["tensors"] == "sample":
-        sample = sample_diffusivity(pores)
+        sample = sample_diffusivity(pores, spacing=volume.spacing)
         return sample_arrays("diffusivity", sample, np.full((3, 3), math.nan)), {}
     arrays: dict[str, np.ndarray] = {}
     if context["tortuosity"]:
-        arrays |= bounded_tensor("diffusivity", diffusivity_tensor(pores), 1.0)
+        arrays |= bounded_tensor("diffusivity", diffusivity_tensor(pores, spacing=volume.spacing), 1.0)
     if settings.enabled:
         cell_nm = float(volume.voxel_nm or math.nan) / settings.refinement
-        tensor = permeability_tensor(refine(pores, settings.refinement), settings.wall_model, settings.tolerance)
+        cells = refine(pores, settings.refinement)
+        tensor = permeability_tensor(cells, settings.wall_model, settings.tolerance, volume.spacing)
         arrays |= bounded_tensor("permeability", tensor, cell_nm * cell_nm)
     return arrays, {}
 

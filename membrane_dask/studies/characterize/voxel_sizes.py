@@ -75,10 +75,6 @@ def edges_text(volume: VolumeSource) -> str:
 def _unsupported(study: CharacterizeStudy, field: str, volume: VolumeSource) -> Iterator[Problem]:
     """Settings that need cubes."""
     needs_cubes = f"needs voxels that are cubes ({field}: {volume.path}); resample the volume first, or"
-    if study.flow.enabled:
-        yield Problem(("flow", "enabled"), f"{needs_cubes} set flow.enabled: false")
-    if study.tensors != "none":
-        yield Problem(("tensors",), f"{needs_cubes} set tensors: none")
     for name in ("sigma", "closing_radius"):
         if getattr(study.grey, name):
             yield Problem(("grey", name), f"{needs_cubes} set it to 0 (got {getattr(study.grey, name):g})")
