@@ -26,6 +26,8 @@ from membrane_dask.physics.voxel_spacing import CUBE, Spacing, unit_and_spacing
 
 #: Voxels that are read to determine which values a volume holds.
 _INSPECTED_VOXELS = 1 << 24
+#: Voxels of them that are read at once.
+_READ_VOXELS = 1 << 23
 #: Different values up to which those of further planes are counted, and values that a message lists.
 _MAX_VALUES, _LISTED = 256, 6
 #: Values of an image of labels; more are grey values.
@@ -426,6 +428,12 @@ def _counted(plane: np.ndarray) -> dict[Any, int]:
 
 def _sample_planes(array: Any) -> Iterator[np.ndarray]:
     """Planes of the file: all of a small volume, a sample of a large one."""
-    count = max(1, min(array.shape[0], _INSPECTED_VOXELS // max(1, array.shape[1] * array.shape[2])))
-    for z in np.unique(np.linspace(0, array.shape[0] - 1, count).astype(int)):
-        yield np.asarray(array[int(z)])
+    depth, area = array.shape[0], max(1, array.shape[1] * array.shape[2])
+    if depth * area > _INSPECTED_VOXELS:
+        for z in np.unique(np.linspace(0, depth - 1, max(1, _INSPECTED_VOXELS // area)).astype(int)):
+            yield np.asarray(array[int(z)])
+        return
+    # Together, as a chunk of many planes is read and decoded as a whole for any of them.
+    thickness = max(1, _READ_VOXELS // area)
+    for start in range(0, depth, thickness):
+        yield from np.asarray(array[start : start + thickness])
