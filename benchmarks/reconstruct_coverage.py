@@ -143,8 +143,14 @@ def coverage(values: np.ndarray) -> float:
 
 
 def print_coverage(lines: Sequence[Line]) -> None:
-    """Print coverage, half-width and error of each row, then means by family and blur."""
-    rows = intervals(lines)
+    """Print coverage, half-width and error of each row, then means by family and blur.
+
+    The rows are those of the membranes that the model describes and whose pores the images resolve: of the spheres the
+    goodness of fit says that they are none, of unresolved pores the run that their sizes are upper bounds.
+    """
+    described = [line for line in lines if line["family"] != "spheres" and is_resolved(line)]
+    rows = intervals(described or lines)
+    print(f"\n{len(described)} membranes of one field or two layers whose pores the run regards as resolved")
     print(f"\n{CONFIDENCE:.0%} intervals, all in %\n{'row':32}{'n':>5}{'coverage':>10}{'half-width':>12}"
           f"{'error':>8}{'bias':>8}")  # fmt: skip
     for row in sorted(rows, key=lambda row: (row not in ROWS, ROWS.index(row) if row in ROWS else 0)):
