@@ -83,7 +83,8 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
     centres = packing(edge, radius)
     flow = "tortuosity: false\n" if arguments.without_flow else (
         "flow: {enabled: true, tolerance: 0.005}\n"
-        f"retention: {{enabled: true, diameter: {edge / 96:g} nm, diameters: [{edge / 96:g} nm], particles: 1}}\n"
+        f"retention: {{enabled: true, wall_interaction: perfect_sink, diameter: {edge / 48:g} nm, particles: 1, "
+        f"diameters: [{edge / 48:g} nm]}}\n"
     )  # fmt: skip
     print(f"{len(centres)} spheres of radius {radius:.3g} in a cube of {edge:g}; differences from cubes of 1 in %\n")
     rows = []
@@ -93,7 +94,7 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
         rows.append(characterize(solid, edges, folder, flow))
         print(f"{' x '.join(map(str, edges))}: {time.perf_counter() - start:.1f} s", flush=True)
     titles = [" x ".join(map(str, edges)) for edges in EDGES[1:]]
-    print(f"\n| property | cubes of 1 | {' | '.join(titles)} |\n| --- | {'--- | ' * len(EDGES)}")
+    print(f"\n| property | cubes of 1 | {' | '.join(titles)} |\n| --- |{' --- |' * len(EDGES)}")
     for name in rows[0]:
         differences = [f"{100 * (row[name] / rows[0][name] - 1):+.1f}" for row in rows[1:]]
         print(f"| {name} | {rows[0][name]:.4g} | {' | '.join(differences)} |")

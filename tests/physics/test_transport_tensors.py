@@ -93,22 +93,24 @@ def test_a_laminate_of_unequal_edges(spacing):
     np.testing.assert_allclose(np.diag(sample.tensor)[:2], 5 / 8, rtol=1e-5)
 
 
-def test_tensors_of_unequal_edges_turn_with_the_volume():
+def test_tensors_of_unequal_edges_in_rotated_volumes():
     pores, spacing = random_cell(3, (14, 18, 16)), (2.0, 1.0, 3.0)
     order = (2, 0, 1)
-    index, turned = np.ix_(order, order), permuted(spacing, order)
+    index, rotated_spacing = np.ix_(order, order), permuted(spacing, order)
     rotated = np.ascontiguousarray(pores.transpose(order))
     expected = permeability_tensor(pores, tolerance=1e-3, spacing=spacing)
-    result = permeability_tensor(rotated, tolerance=1e-3, spacing=turned)
+    result = permeability_tensor(rotated, tolerance=1e-3, spacing=rotated_spacing)
     np.testing.assert_allclose(result.lower, expected.lower[index], atol=2e-4 * expected.lower.max())
     np.testing.assert_allclose(result.upper, expected.upper[index], atol=2e-3 * expected.lower.max())
     assert np.linalg.eigvalsh(expected.upper - expected.lower).min() > -1e-5 * np.trace(expected.lower)
     diffusivity = diffusivity_tensor(pores, spacing=spacing)
-    np.testing.assert_allclose(diffusivity_tensor(rotated, spacing=turned).lower, diffusivity.lower[index], atol=1e-6)
+    np.testing.assert_allclose(
+        diffusivity_tensor(rotated, spacing=rotated_spacing).lower, diffusivity.lower[index], atol=1e-6
+    )
     np.testing.assert_allclose(diffusivity.upper, diffusivity.lower, atol=1e-6)
     for function in (sample_permeability, sample_diffusivity):
         expected_sample = function(pores, spacing=spacing).tensor
-        sample = function(rotated, spacing=turned).tensor
+        sample = function(rotated, spacing=rotated_spacing).tensor
         np.testing.assert_allclose(sample, expected_sample[index], atol=1e-3 * np.abs(expected_sample).max())
 
 

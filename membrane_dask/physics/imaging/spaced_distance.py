@@ -1,8 +1,8 @@
 """Exact Euclidean distances of voxels that are not cubes, axis by axis, and the clearances that follow from them.
 
 The square of the distance is a sum over the axes, so that its minimum is found along x, then y, then z (Saito and
-Toriwaki, Pattern Recognit. 27, 1551, 1994). A value is the smallest of the same sums in every window that holds the
-nearest solid voxel, so that its bits do not depend on the window.
+Toriwaki, Pattern Recognit. 27, 1551, 1994). A value is the smallest of the same sums, rounded in the same order, in
+every window that holds the nearest solid voxel, so that its bits do not depend on the window.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def spaced_squared_distances(pores: np.ndarray, spacing: Spacing) -> np.ndarray:
 def _along_x(pores: Any, edge: float) -> Any:
     """Squared distance to the nearest solid voxel of the same row; infinite without any."""
     n_z, n_y, n_x = pores.shape
-    squares = np.empty(pores.shape, np.float64)
+    squares = np.empty(pores.shape, np.float32)
     for z in range(n_z):
         for y in range(n_y):
             last = -1
@@ -85,7 +85,7 @@ def _lower(squares: Any, out: Any, edge: float) -> None:
 @kernel
 def _along_y(squares: Any, edge: float) -> None:
     """Minima within planes, in place, from those within rows."""
-    out = np.empty(squares.shape[1:])
+    out = np.empty(squares.shape[1:], np.float32)
     for z in range(squares.shape[0]):
         _lower(squares[z], out, edge)
         squares[z] = out
@@ -96,7 +96,7 @@ def _along_z(squares: Any, edge: float) -> Any:
     """Minima within the volume, from those within planes."""
     n_z, n_y, n_x = squares.shape
     result = np.empty(squares.shape, np.float32)
-    column, out = np.empty((n_z, n_x)), np.empty((n_z, n_x))
+    column, out = np.empty((n_z, n_x), np.float32), np.empty((n_z, n_x), np.float32)
     for y in range(n_y):
         for z in range(n_z):
             column[z] = squares[z, y]

@@ -141,7 +141,7 @@ class NetworkSettings(Model):
 
     sigma: Number = parameter(
         0.4,
-        "standard deviation of a Gaussian filter of the distance map, 0 for none",
+        "standard deviation of a Gaussian filter of the distance map, 0 for none; in shortest edges of a voxel",
         unit="voxel",
         source="Gostick 2017",
         ge=0,
@@ -149,7 +149,8 @@ class NetworkSettings(Model):
     )
     r_max: Number = parameter(
         4.0,
-        "radius of the spherical neighbourhood in which a peak of the distance map is the maximum; larger merges more",
+        "radius of the spherical neighbourhood in which a peak of the distance map is the maximum; larger merges more; "
+        "in shortest edges of a voxel",
         unit="voxel",
         source="Gostick 2017",
         ge=1,
@@ -158,7 +159,7 @@ class NetworkSettings(Model):
     )
     min_peak_distance: Number = parameter(
         2.0,
-        "smallest distance from the solid of a peak that becomes a pore",
+        "smallest distance from the solid of a peak that becomes a pore; in shortest edges of a voxel",
         unit="voxel",
         ge=0,
         le=32,
