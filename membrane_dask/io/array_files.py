@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import struct
 import zipfile
@@ -165,12 +166,24 @@ def open_hdf5_volume(path: Path, options: ReadOptions, is_matlab: bool = False) 
     stated = np.asarray(array.attrs.get(_EDGES_UM, ())).ravel()
     if len(stated) == 3 and stated.dtype.kind in "uif":
         edges = tuple(float(edge) * 1e3 for edge in stated)
+    axes = "zyx" if is_matlab else _axis_names(array)
     if is_matlab:
         array = Oriented(array, tuple(reversed(range(array.ndim))))
     volume = as_volume(array, path.name)
+    stated_edges = VoxelEdges.unknown("the HDF5 array has no voxel size")
     if edges is not None:
-        return VolumeFile(volume, VoxelEdges(edges, f"HDF5 attribute {_EDGES_UM}"), (("file", text),))
-    return _volume(array, path, text, "the HDF5 array has no voxel size")
+        stated_edges = VoxelEdges(edges, f"HDF5 attribute {_EDGES_UM}").ordered(tuple(map("zyx".index, axes)))
+    return VolumeFile(volume, stated_edges, (("file", text),), axes)
+
+
+def _axis_names(array: Any) -> str:
+    """Names of the axes of space of an HDF5 array in its order, by ilastik or its dimension labels; otherwise zyx."""
+    try:
+        names = [str(axis["key"]) for axis in json.loads(array.attrs["axistags"])["axes"]]
+    except (KeyError, TypeError, ValueError):
+        names = [str(dimension.label) for dimension in array.dims]
+    space = "".join(name for name in names if name in ("z", "y", "x"))
+    return space if sorted(space) == sorted("zyx") else "zyx"
 
 
 def _collect(group: Any, prefix: str, arrays: dict[str, Any], h5py: Any) -> None:

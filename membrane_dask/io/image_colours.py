@@ -147,3 +147,21 @@ def check_orientation(orientation: Any) -> None:
             f"its metadata turn or mirror it (orientation {orientation}), and depth would run in another direction: "
             "save it as it is shown"
         )
+
+
+def check_lookup_table(file: Any) -> None:
+    """Refuse a TIFF file that ImageJ shows with its largest value darkest, by a lookup table of its own.
+
+    Raises
+    ------
+    ValueError
+        If it does.
+    """
+    tables = (file.imagej_metadata or {}).get("LUTs", ()) if file.is_imagej else ()
+    for table in tables if isinstance(tables, list) else [tables]:
+        brightness = np.asarray(table, np.float64)
+        if brightness.ndim == 2 and brightness.sum(axis=0)[-1] < brightness.sum(axis=0)[0]:
+            raise ValueError(
+                "ImageJ shows it with an inverting lookup table (LUT), zero brightest: save it as it is shown (Image > "
+                "Lookup Tables > Grays, then Edit > Invert)"
+            )

@@ -21,6 +21,8 @@ _UNITS = {
 _PREFIXES = {"": 1e9, "deci": 1e8, "centi": 1e7, "milli": 1e6, "micro": 1e3, "nano": 1.0, "pico": 1e-3}
 #: Pixels larger than this, in nm, are those of a print resolution.
 _MAX_PIXEL = 50_000.0
+#: Resolutions of scanners and prints, in pixels per inch, that pixels smaller than that correspond to.
+_PRINT_RESOLUTIONS = (600, 720, 800, 1000, 1200, 1440, 2400, 4800)
 #: Largest relative difference of two statements of a pixel size that counts as rounding.
 PIXEL_TOLERANCE = 0.02
 #: Columns of the display that Zeiss's `Pixel Size` belongs to; `Image Pixel Size` is that of the file.
@@ -158,28 +160,28 @@ def tiff_statements(file: Any) -> tuple[list[PixelStatement], str]:
     ----------
     file : tifffile.TiffFile
     """
-    statements = [*_fei(file), *_zeiss(file), *_tescan_tag(file), *_ome(file), *_imagej(file)]
-    if statements:
-        return statements, ""
     statement, reason = _resolution(file)
-    return ([statement] if statement else []), reason
+    statements = [*_fei(file), *_zeiss(file), *_tescan_tag(file), *_ome(file), *_imagej(file)]
+    if statement:
+        statements.append(statement)
+    return statements, "" if statements else reason
 
 
 def _fei(file: Any) -> Iterator[PixelStatement]:
+    """Size of a pixel, and the width of the field if it contradicts that size."""
     metadata: Mapping[str, Any] = file.fei_metadata or {}
-    scan = metadata.get("Scan", {})
-    if "PixelWidth" not in scan:
+    scan, image = metadata.get("Scan", {}), metadata.get("Image", {})
+    if scan.get("PixelWidth", "") == "":
         return
-    image = metadata.get("Image", {})
-    width = float(scan["PixelWidth"]) * 1e9
-    yield PixelStatement(
-        width,
-        float(scan["PixelHeight"]) * 1e9 if "PixelHeight" in scan else width,
-        "FEI metadata",
-        int(image["ResolutionX"]) if "ResolutionX" in image else None,
-        int(image["ResolutionY"]) if "ResolutionY" in image else None,
-        int(metadata.get("PrivateFei", {}).get("DatabarHeight", 0)) if "ResolutionY" not in image else 0,
-    )
+    width, height = (_number(scan.get(f"Pixel{side}", "")) * 1e9 for side in ("Width", "Height"))
+    columns, rows = (int(_number(image.get(f"Resolution{axis}", ""))) or None for axis in "XY")
+    databar = 0 if rows else int(_number(metadata.get("PrivateFei", {}).get("DatabarHeight", "")))
+    is_square = scan.get("PixelHeight", "") == ""
+    yield PixelStatement(width, width if is_square else height, "FEI metadata", columns, rows, databar)
+    columns = columns or file.pages[0].shape[1]
+    by_field = _number(scan.get("HorFieldsize", "")) * 1e9 / columns
+    if by_field > 0 and differs(width, by_field):
+        yield PixelStatement(by_field, by_field, f"FEI metadata, HorFieldsize / {columns} columns")
 
 
 def _zeiss(file: Any) -> Iterator[PixelStatement]:
@@ -189,6 +191,8 @@ def _zeiss(file: Any) -> Iterator[PixelStatement]:
 
     def length(name: str) -> float | None:
         entry = metadata.get(name, ())
+        if len(entry) == 2:  # tifffile leaves a number with a decimal comma as it is
+            return _length(str(entry[1]))
         unit = nanometres(entry[2]) if len(entry) > 2 else None
         return float(entry[1]) * unit if unit else None
 
@@ -237,7 +241,10 @@ def ome_pixel_size(file: Any, axis: str) -> float | None:
     pixels = (images[0] if isinstance(images, list) else images)["Pixels"]
     unit = nanometres(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
     name = f"PhysicalSize{axis}"
-    return float(pixels[name]) * unit if name in pixels and unit else None
+    if name not in pixels or not unit:
+        return None
+    text = re.search(rf'\b{name}="([^"]*)"', str(file.ome_metadata))
+    return _number(text[1] if text else pixels[name]) * unit
 
 
 def tiff_plane_distance(file: Any) -> float | None:
@@ -245,8 +252,13 @@ def tiff_plane_distance(file: Any) -> float | None:
     if file.is_ome:
         return ome_pixel_size(file, "Z")
     metadata: Mapping[str, Any] = file.imagej_metadata or {}
-    spacing, unit = metadata.get("spacing"), nanometres(metadata.get("unit", ""))
+    spacing, unit = metadata.get("spacing"), _imagej_unit(metadata, "zunit")
     return float(spacing) * unit if spacing and unit else None
+
+
+def _imagej_unit(metadata: Mapping[str, Any], name: str) -> float | None:
+    """Nanometres in the unit of an axis by ImageJ, which writes `yunit` and `zunit` where they differ from `unit`."""
+    return nanometres(metadata.get(name, metadata.get("unit", "")))
 
 
 def _resolutions(file: Any) -> tuple[float, float] | None:
@@ -270,9 +282,9 @@ def tiff_aspect(file: Any) -> float:
 
 def _imagej(file: Any) -> Iterator[PixelStatement]:
     metadata: Mapping[str, Any] = file.imagej_metadata or {}
-    unit, resolutions = nanometres(metadata.get("unit", "")), _resolutions(file)
-    if unit and resolutions:
-        yield PixelStatement(unit / resolutions[0], unit / resolutions[1], "ImageJ metadata")
+    (x_unit, y_unit), resolutions = (_imagej_unit(metadata, name) for name in ("unit", "yunit")), _resolutions(file)
+    if x_unit and y_unit and resolutions:
+        yield PixelStatement(x_unit / resolutions[0], y_unit / resolutions[1], "ImageJ metadata")
 
 
 def _resolution(file: Any) -> tuple[PixelStatement | None, str]:
@@ -283,6 +295,10 @@ def _resolution(file: Any) -> tuple[PixelStatement | None, str]:
     resolutions = _resolutions(file)
     if unit in ("inch", "inches", "cm") or (kind == 2 and resolutions):
         return None, f"the file has a resolution per {unit or 'inch'}, which is a print resolution"
+    if kind == 3 and resolutions:
+        dots = next((dpi for dpi in _PRINT_RESOLUTIONS if not differs(2.54 * resolutions[0], dpi, 1e-3)), None)
+        if dots:
+            return None, f"the file has a resolution of {dots} per inch, which is a print resolution"
     if kind == 3 and resolutions and 1e7 / resolutions[0] < _MAX_PIXEL:
         return PixelStatement(1e7 / resolutions[0], 1e7 / resolutions[1], "TIFF resolution per centimetre"), ""
     return None, "the file has no pixel size"
@@ -317,7 +333,8 @@ def _decoded(content: bytes) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return content.decode("latin-1")
+        is_japanese = b"\x83\xca" in content  # the sign of a micrometre in Shift JIS
+        return content.decode("cp932" if is_japanese else "latin-1", "replace")
 
 
 def _entry(text: str, key: str, separator: str) -> str:
@@ -328,11 +345,19 @@ def _entry(text: str, key: str, separator: str) -> str:
     return ""
 
 
-def _number(text: str) -> float:
+def _number(text: object) -> float:
+    """A number, which may have a decimal comma; 0 if it is none."""
     try:
-        return float(text)
+        return float(re.sub(r"^([+-]?\d+),(\d+)", r"\1.\2", str(text).strip()))
     except ValueError:
         return 0.0
+
+
+def _length(text: str) -> float | None:
+    """Nanometres of a length such as `5,825 nm`; None if it is none."""
+    match = re.fullmatch(r"([\d.,]+(?:[eE][+-]?\d+)?)\s*([^\d\s]\S*)", text.strip())
+    unit = nanometres(match[2]) if match else None
+    return _number(match[1]) * unit if match and unit else None
 
 
 def _size(text: str) -> tuple[int | None, int | None]:
@@ -344,17 +369,17 @@ def _size(text: str) -> tuple[int | None, int | None]:
 def _jeol(text: str, name: str) -> Iterator[PixelStatement]:
     """Scale bar in pixels and its length; the image without databar is `$CM_FULL_SIZE`."""
     pixels = _number(_entry(text, "$$SM_MICRON_BAR", r"\s+"))
-    marker = re.fullmatch(r"([\d.]+)\s*(\S+)", _entry(text, "$$SM_MICRON_MARKER", r"\s+"))
-    unit = nanometres(marker[2]) if marker else None
-    if marker and unit and pixels > 0:
-        edge = _number(marker[1]) * unit / pixels
+    marker = _length(_entry(text, "$$SM_MICRON_MARKER", r"\s+"))
+    if marker and pixels > 0:
+        edge = marker / pixels
         yield PixelStatement(edge, edge, f"JEOL file {name}", *_size(_entry(text, "$CM_FULL_SIZE", r"\s+")))
 
 
 def _hitachi(text: str, name: str) -> Iterator[PixelStatement]:
-    """Pixel size in nm and size of the image."""
-    edge = _number(_entry(text, "PixelSize", r"\s*=\s*").removesuffix("nm").strip())
-    if edge > 0:
+    """Pixel size, in nm where it has no unit, and size of the image."""
+    entry = _entry(text, "PixelSize", r"\s*=\s*")
+    edge = _number(entry) or _length(entry)
+    if edge and edge > 0:
         yield PixelStatement(edge, edge, f"Hitachi file {name}", *_size(_entry(text, "DataSize", r"\s*=\s*")))
 
 

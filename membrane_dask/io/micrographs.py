@@ -12,6 +12,7 @@ from membrane_dask.errors import reason
 from membrane_dask.files import require_regular
 from membrane_dask.io.image_colours import (
     ORIENTATION,
+    check_lookup_table,
     check_orientation,
     grey_channel,
     largest,
@@ -34,6 +35,7 @@ from membrane_dask.io.raster_files import (
     open_tiff,
     read_series,
     white_is_zero,
+    whole_images,
 )
 
 #: What Pillow may decode: its other formats start further programs, or are no images of pixels.
@@ -41,6 +43,8 @@ _FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP", "GIF", "PPM", "WEBP")
 #: Formats that change grey values.
 _LOSSY_FORMATS = (".jpg", ".jpeg", ".jpe", ".jp2", ".webp")
 _SMALLER = "cut out or scale down what is needed"
+#: Sizes that a message lists.
+_LISTED = 4
 _UNKNOWN = "the file has no pixel size"
 
 
@@ -220,10 +224,12 @@ def _decode(path: Path, labels: bool = False) -> _Decoded:
 
 
 def _decode_tiff(file: Any, labels: bool) -> _Decoded:
-    page, series = file.pages[0], file.series[0]
+    page = file.pages[0]
     check_orientation(page.tags.valueof(ORIENTATION, 1))
+    if not labels:
+        check_lookup_table(file)
     statements, without = tiff_statements(file)
-    values, axes, remarks = read_series(file), series.axes, []
+    (values, axes), remarks = _images(file), []
     has_channels = axes.count("S") == 1 and values.ndim == len(axes)
     if has_channels:
         values = np.moveaxis(values, axes.index("S"), -1)
@@ -246,11 +252,30 @@ def _decode_tiff(file: Any, labels: bool) -> _Decoded:
     )  # fmt: skip
 
 
+def _images(file: Any) -> tuple[np.ndarray, str]:
+    """Values of all images of a TIFF file and their axes; smaller copies of an image are left out."""
+    series = whole_images(file)
+    first = series[0]
+    if first.keyframe.index != file.pages[0].index:
+        raise ValueError("its first image is a smaller copy of another one: save that one as a file of its own")
+    if len(series) == 1:
+        return read_series(file, first), str(first.axes)
+    if len({each.keyframe.hash for each in series}) > 1:
+        sizes = [f"{each.keyframe.imagelength} x {each.keyframe.imagewidth}" for each in series]
+        listed = ", ".join(sizes[:_LISTED]) + (", ..." if sizes[_LISTED:] else "")
+        raise ValueError(f"it holds unlike images, of {listed} pixels: save the one to use as a file of its own")
+    # Images that were written one by one are a series each to tifffile.
+    check_decoded_size("it", (len(series), *first.shape), first.dtype, "save the image to use as a file of its own")
+    return np.stack([read_series(file, each) for each in series]), f"Q{first.axes}"
+
+
 def _decode_image(path: Path) -> _Decoded:
     import imageio.v3 as iio
 
     aspect = _check_image(path)
     values = np.asarray(iio.imread(path, plugin="pillow"))
+    if path.suffix.lower() == ".gif" and len(values) == 1:
+        values = values[0]
     return _Decoded(values, values.ndim == 3, is_lossy=path.suffix.lower() in _LOSSY_FORMATS, aspect=aspect)
 
 

@@ -9,6 +9,7 @@ import bz2
 import math
 import re
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -164,8 +165,14 @@ def _edges(fields: dict[str, str], ndim: int, axes: list[int]) -> VoxelEdges:
     units = [unit.strip('" ') for unit in re.findall(r'"[^"]*"|\S+', fields.get("spaceunits", ""))]
     if "spacedirections" in fields:
         vectors = re.findall(r"none|\([^)]*\)", fields["spacedirections"].lower())
-        lengths = [None if vector == "none" else _length(vector) for vector in vectors]
         source = "NRRD space directions"
+        # These units are those of the axes of space, along which the vectors have their components.
+        scales = [nanometres(unit) for unit in units]
+        if scales and None not in scales and any(scale != scales[0] for scale in scales):
+            known = [float(scale or 0.0) for scale in scales]
+            lengths, units = [None if v == "none" else _length(v, known) for v in vectors], ["nm"] * len(axes)
+        else:
+            lengths = [None if vector == "none" else _length(vector) for vector in vectors]
     else:
         lengths = [float(text) for text in fields.get("spacings", "").split()]
         units = [unit.strip('" ') for unit in re.findall(r'"[^"]*"|\S+', fields.get("units", ""))] or units
@@ -183,7 +190,8 @@ def _edges(fields: dict[str, str], ndim: int, axes: list[int]) -> VoxelEdges:
     )
 
 
-def _length(vector: str) -> float:
-    """Length of a vector such as ``(0,0,1.5)``."""
+def _length(vector: str, scales: Sequence[float] = ()) -> float:
+    """Length of a vector such as ``(0,0,1.5)``, whose components are in units of ``scales``."""
     numbers = [float(text) for text in vector.strip("()").split(",")]
-    return math.sqrt(sum(number * number for number in numbers))
+    scaled = [number * scale for number, scale in zip(numbers, scales or [1.0] * len(numbers), strict=True)]
+    return math.sqrt(sum(number * number for number in scaled))

@@ -25,6 +25,8 @@ _DECOMPRESSORS: dict[int, Any] = {
 }  # fmt: skip
 #: Number of the compression of segments that are JPEG images of their own.
 _JPEG = 7
+#: Bit of the tag NewSubfileType of a smaller copy of another image.
+_REDUCED = 1
 #: Compressions that are read: none, CCITT, LZW, JPEG, DEFLATE, PackBits, LZMA, Zstandard.
 _COMPRESSIONS = frozenset((1, 2, 3, 4, 5, _JPEG, 8, 32946, 32773, 34925, 50000))
 
@@ -98,7 +100,10 @@ def _check_described_images(file: Any) -> None:
 
     counts = []
     if file.is_ome:
-        images = tifffile.xml2dict(str(file.ome_metadata))["OME"]["Image"]
+        described = tifffile.xml2dict(str(file.ome_metadata)).get("OME")
+        if not isinstance(described, dict) or "Image" not in described:
+            raise ValueError("its OME metadata describe no image: save it again without them")
+        images = described["Image"]
         for image in images if isinstance(images, list) else [images]:
             sizes = [int(image["Pixels"].get(f"Size{axis}", 1)) for axis in "ZCT"]
             counts.append(math.prod(sizes))
@@ -142,6 +147,11 @@ def inverted(values: np.ndarray, page: Any) -> np.ndarray:
     return np.asarray(values.dtype.type((1 << int(page.bitspersample)) - 1) - values)
 
 
+def whole_images(file: Any) -> list[Any]:
+    """Series of images of a TIFF file that are no smaller copies of another image; the first if all are."""
+    return [series for series in file.series if not int(series.keyframe.subfiletype) & _REDUCED] or [file.series[0]]
+
+
 def read_page(page: Any) -> np.ndarray:
     """The pixels of a page of a TIFF file, with black as zero.
 
@@ -155,21 +165,20 @@ def read_page(page: Any) -> np.ndarray:
     return inverted(values, page) if white_is_zero(page) else values
 
 
-def read_series(file: Any) -> np.ndarray:
-    """The pixels of the first series of images of a TIFF file, all at once, with black as zero.
+def read_series(file: Any, series: Any) -> np.ndarray:
+    """The pixels of a series of images of a TIFF file, all at once, with black as zero.
 
     Raises
     ------
     ValueError
         As :func:`read_page`.
     """
-    series = file.series[0]
     check_decoded_size("it", series.shape, series.dtype, "save it with a page for each plane, or as OME-Zarr")
     for page in series.pages:
         if page is not None:
             check_page(page.aspage() if hasattr(page, "aspage") else page)
-    values = np.asarray(file.asarray())
-    return inverted(values, file.pages[0]) if white_is_zero(file.pages[0]) else values
+    values, page = np.asarray(file.asarray(series=series)), series.keyframe
+    return inverted(values, page) if white_is_zero(page) else values
 
 
 def check_page(page: Any) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from membrane_dask.io.image_colours import (
     ORIENTATION,
+    check_lookup_table,
     check_orientation,
     grey_channel,
     palette_greys,
@@ -37,6 +38,7 @@ from membrane_dask.io.raster_files import (
     read_page,
     read_series,
     white_is_zero,
+    whole_images,
 )
 from membrane_dask.io.volume_file import ReadOptions, VolumeError, VolumeFile, VoxelEdges
 from membrane_dask.io.volume_views import as_indices, stacked
@@ -47,8 +49,6 @@ _DEPTH_AXES = "ZIQ"
 _AXES = {"T": "a time series", "C": "an image of several channels", "R": "a series of exposures"}
 #: Channels that ImageJ shows together; tifffile calls planes channels where nothing else is said.
 _MAX_CHANNELS = 7
-#: Bit of the tag NewSubfileType of a smaller copy of another image.
-_REDUCED = 1
 
 
 @dataclass(frozen=True)
@@ -148,6 +148,8 @@ def open_tiff_volume(path: Path, options: ReadOptions) -> VolumeFile:
         series, pages = _only_series(file, path.name)
         page = series.keyframe
         check_orientation(page.tags.valueof(ORIENTATION, 1))
+        if not options.labels:
+            check_lookup_table(file)
         refuse_print_colours(page)
         axes, shape = str(series.axes), tuple(int(n) for n in series.shape)
         n_planes = len(pages) if len(pages) > len(series.pages) else _count_planes(axes, shape, path.name)
@@ -175,10 +177,9 @@ def _only_series(file: Any, name: str) -> tuple[Any, list[Any]]:
 
     Images that were written one by one are a series each to tifffile.
     """
-    all_series = [series for series in file.series if not int(series.keyframe.subfiletype) & _REDUCED]
-    if len(all_series) < 2:
-        series = all_series[0] if all_series else file.series[0]
-        return series, list(series.pages)
+    all_series = whole_images(file)
+    if len(all_series) == 1:
+        return all_series[0], list(all_series[0].pages)
     if len({series.keyframe.hash for series in all_series}) == 1 and all(len(s.pages) == 1 for s in all_series):
         return all_series[0], [series.pages[0] for series in all_series]
     kinds = Counter[str]()
@@ -301,7 +302,7 @@ def _whole_series(file: Any, series: Any, path: Path, labels: bool) -> Any:
         dtype = np.dtype(file.byteorder + series.dtype.char)
         array: Any = np.memmap(path, dtype, "r", series.dataoffset, (math.prod(shape[:-2]), *shape[-2:]))
         return _Inverted(array, page) if white_is_zero(page) else array
-    values = read_series(file)
+    values = read_series(file, series)
     if "S" in axes:
         values = np.moveaxis(values, axes.index("S"), -1)
         values = grey_channel(values, path.name).require_equal(path.name)

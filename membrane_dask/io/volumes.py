@@ -222,6 +222,11 @@ def open_volume_source(
         for label in _labels(pores):
             if label not in values.counts and grey is None:
                 raise VolumeError(f"{path.name} holds {values.listed()}, but no {label} (pores)")
+        if values.phases == (-1, 0) and isinstance(pores, str) and grey is None:
+            raise VolumeError(
+                f"{path.name} holds {values.listed()} of type {array.dtype}: -1 is 255 or true of another type, so "
+                "that dark and bright say nothing; name the label of the pores, pores: 0 or pores: -1"
+            )
         databars = databar_remarks(stored)
         segmentation: GreySegmentation | None = None
         if isinstance(grey, GreyOptions):
