@@ -22,6 +22,7 @@ from membrane_dask.io.volume_file import Edges, ReadOptions, VolumeError, Volume
 from membrane_dask.io.volume_formats import open_volume_file, oriented
 from membrane_dask.io.volume_views import in_file_order
 from membrane_dask.io.zarr_chunks import MissingChunkError, ZarrVolume
+from membrane_dask.physics.reconstruction.goodness_of_fit import NOTHING_FLAGGED
 from membrane_dask.physics.voxel_spacing import CUBE, Spacing, unit_and_spacing
 
 #: Voxels that are read to determine which values a volume holds.
@@ -280,6 +281,19 @@ def replicate_design(path: Path) -> str:
 
     labels = path / "result.zarr" / "structures" / "replicate"
     return str(zarr.open_array(labels, mode="r").attrs.get("design", "")) if labels.is_dir() else ""
+
+
+def reconstruction_findings(path: Path) -> tuple[str, ...]:
+    """What a reconstruction says of its fit: that its image does not resolve the pores, or differs from its model."""
+    import zarr
+
+    sentences: list[str] = []
+    for name in ("imaging", "goodness_of_fit"):
+        table = path / "result.zarr" / name
+        if table.is_dir():
+            summary: Any = zarr.open_group(table, mode="r").attrs.get("summary", [])
+            sentences += map(str, summary)
+    return tuple(sentence for sentence in sentences if sentence != NOTHING_FLAGGED)
 
 
 def _cached_file(path: str, options: ReadOptions, axis: str) -> VolumeFile:

@@ -133,6 +133,13 @@ def test_pores_finer_than_the_blur_are_upper_bounds(study, tmp_path):
     text = md.write_report(run).read_text(encoding="utf-8")
     assert "are upper bounds" in text.split("<h2>")[0]
     assert "90% confidence" not in text
+    (tmp_path / "properties.yaml").write_text("kind: characterize\ninput: run\ntortuosity: false\n")
+    properties = md.run(md.load_study(tmp_path / "properties.yaml", cluster=SYNC), tmp_path / "properties")
+    assert "Reconstruction: " in str(properties)
+    text = md.write_report(properties).read_text(encoding="utf-8")
+    assert "are upper bounds" in text.split("<h2>")[0]
+    assert "value [scatter of the replicates]" in text
+    assert "less often than in 90% of the cases" in text
 
 
 def test_masked_pixels_do_not_enter_perturbations(study):

@@ -10,7 +10,13 @@ from membrane_dask.io.array_files import RAW
 from membrane_dask.io.grey_volumes import GreyOptions
 from membrane_dask.io.oriented_volumes import AXES
 from membrane_dask.io.volume_file import RawLayout, ReadOptions
-from membrane_dask.io.volumes import VolumeSource, open_volume_source, replicate_design, volume_paths
+from membrane_dask.io.volumes import (
+    VolumeSource,
+    open_volume_source,
+    reconstruction_findings,
+    replicate_design,
+    volume_paths,
+)
 from membrane_dask.studies.characterize.config import CharacterizeStudy
 from membrane_dask.studies.characterize.voxel_sizes import edges_text, with_voxel_size
 
@@ -32,6 +38,8 @@ class InputVolumes:
         How many of them are replicates.
     design, reference_design : str
         How replicates are related to each other, of :func:`membrane_dask.io.volumes.replicate_design`.
+    findings : tuple of str
+        What the reconstruction that they are from says of its fit.
     """
 
     volumes: list[VolumeSource]
@@ -39,6 +47,7 @@ class InputVolumes:
     replicates: int
     design: str = ""
     reference_design: str = ""
+    findings: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, study: CharacterizeStudy, source: Source | None) -> InputVolumes:
@@ -58,7 +67,8 @@ class InputVolumes:
             reference_design = replicate_design(study.reference)
         fields = ["input"] * replicates + ["reference"] * (len(volumes) - replicates)
         porosities = [_sample_porosity(field, volume, source) for field, volume in zip(fields, volumes, strict=True)]
-        return cls(volumes, porosities, replicates, replicate_design(study.input), reference_design)
+        findings = reconstruction_findings(study.input)
+        return cls(volumes, porosities, replicates, replicate_design(study.input), reference_design, findings)
 
 
 def _open(study: CharacterizeStudy, field: str, source: Source | None) -> list[VolumeSource]:

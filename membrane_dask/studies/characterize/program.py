@@ -95,7 +95,7 @@ class CharacterizeProgram(Program):
     ) -> None:
         self.study = study
         inputs = inputs or InputVolumes.of(study, source)
-        self._designs = (inputs.design, inputs.reference_design)
+        self._designs, self._findings = (inputs.design, inputs.reference_design), inputs.findings
         self.volumes, self.porosities, self.replicates = inputs.volumes, inputs.porosities, inputs.replicates
         self.blocks = [divide(volume.shape, study.block_size) for volume in self.volumes]
         self._first_block = np.concatenate([[0], np.cumsum([len(blocks) for blocks in self.blocks])])
@@ -343,10 +343,12 @@ class CharacterizeProgram(Program):
                     for name, table in group.items()
                 }
         names = {self.name(number): result for number, result in enumerate(results)}
-        findings = transport_findings(names, ("z", *self._lateral_axes))
+        findings = [f"Reconstruction: {sentence}" for sentence in self._findings]
+        findings += transport_findings(names, ("z", *self._lateral_axes))
         for group in (tables, compared):
             if findings and "properties" in group:
-                group["properties"] = replace(group["properties"], attrs={"summary": findings})
+                limits = {"interval_limits": list(self._findings)} if self._findings else {}
+                group["properties"] = replace(group["properties"], attrs={"summary": findings} | limits)
                 break
         for group in (tables, compared):
             if "tensors" in group:

@@ -87,7 +87,8 @@ def _properties(groups: Groups) -> Section:
     searches, several = are_independent_searches(replicates), replicates.sizes["replicate"] >= MIN_REPLICATES
     header = ["property", "value"]
     if several:
-        header = ["property", "mean [± 1.96 s/√N]" if searches else f"value [{CONFIDENCE:.0%} interval]"]
+        interval = "scatter of the replicates" if _is_limited(replicates) else f"{CONFIDENCE:.0%} interval"
+        header = ["property", "mean [± 1.96 s/√N]" if searches else f"value [{interval}]"]
     differences = comparison_cells(groups.get("comparison"))
     if reference is not None:
         has_interval = any(np.isfinite(row.reference_low) for row in rows)
@@ -110,6 +111,11 @@ def _properties(groups: Groups) -> Section:
     sentences = [*_reference_text(rows), *comparison_text(groups), _percolation_text(replicates)]
     if several:
         sentences.append(_interval_text(groups, searches))
+    if several and not searches and _is_limited(replicates):
+        sentences.append(
+            "The brackets do not contain the error that the reconstruction reports in the first lines of this page: "
+            f"the true values lie in them less often than in {CONFIDENCE:.0%} of the cases."
+        )
     if any(row.quantiles for row in rows):
         sentences.append(
             "Braces: a property that is 0 in some replicates has no scale for an interval; these are quantiles of the "
@@ -122,6 +128,11 @@ def _properties(groups: Groups) -> Section:
             "peak of the distance map."
         )
     return Section("Properties", " ".join(sentences), [Grid(header, cells), *comparison_pictures(groups)])
+
+
+def _is_limited(replicates: xr.Dataset) -> bool:
+    """Whether the reconstruction reports that its image does not determine the structure, or that it does not fit."""
+    return bool(replicates.attrs.get("interval_limits"))
 
 
 def _reference_text(rows: Sequence[PropertyInterval]) -> list[str]:
