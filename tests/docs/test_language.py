@@ -136,7 +136,7 @@ SETTINGS = {
 
 #: Former result variables, coordinates and tables.
 RESULTS = {
-    "permeability_other_surface": "permeability_alternate_wall",
+    "permeability_other_surface": "permeability_smooth_walls, permeability_staircase_walls",
     "permeability_upper": "permeability_upper_bound",
     "permeability_screening": "permeability_mobility_estimate",
     "narrow_flow_share": "unresolved_flow_fraction",

@@ -20,6 +20,7 @@ from membrane_dask.physics.analytic_problems import GradedMembrane
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.stokes.bounds import BoundSums
 from membrane_dask.physics.stokes.mac_grid import Grid
+from membrane_dask.physics.stokes.resolution import resolve_permeability
 from membrane_dask.physics.stokes.solver import stokes
 from membrane_dask.program import Outcome
 from membrane_dask.studies.characterize import decomposed_tasks, tasks
@@ -119,9 +120,14 @@ def test_flow_properties(flowing, membrane):
     k = float(properties.permeability)
     grid = Grid.of(membrane == 0)
     flow = stokes(grid, 0.02)
-    assert k == pytest.approx(flow.permeability * 9e-18, rel=1e-12)
-    assert k <= float(properties.permeability_upper_bound) <= 1.02 * k * (1 + 1e-6)
-    assert float(properties.permeability_alternate_wall) < k  # edges add resistance
+    smooth, staircase = (float(properties[f"permeability_{name}_walls"]) for name in ("smooth", "staircase"))
+    assert smooth == pytest.approx(flow.permeability * 9e-18, rel=1e-12)
+    assert smooth <= float(properties.permeability_upper_bound) <= 1.02 * smooth * (1 + 1e-6)
+    assert staircase < smooth  # edges add resistance
+    estimate = resolve_permeability(smooth, staircase)
+    assert k == pytest.approx(estimate.permeability, rel=1e-12)
+    assert float(properties.permeability_low) == pytest.approx(estimate.low, rel=1e-12)
+    assert float(properties.permeability_high) == pytest.approx(estimate.high, rel=1e-12)
     assert float(properties.tortuosity_hydraulic) > 1
     assert float(properties.flux_residual) < 1e-6
     # 0.89 mPa s over 330 nm, and 1 bar is 14.5038 psi.
@@ -267,11 +273,11 @@ def test_slabs_with_any_boundaries_and_walls(membrane, tmp_path, settings):
         results.append(run.result["properties"].to_dataset().isel(replicate=0))
         if "velocities" in settings:  # in one slab, and in four
             forward = run.result["velocity_0"].velocity.sel(component="z").mean(("y", "x"))
-            expected = float(results[-1].permeability) * 210e3 / (64 * 3e-9) / 0.89e-3
+            expected = float(results[-1].permeability_smooth_walls) * 210e3 / (64 * 3e-9) / 0.89e-3
             np.testing.assert_allclose(forward, expected, rtol=1e-4)
     whole, by_slabs = results
     assert float(whole.permeability) > 0
-    for name in ("permeability", "permeability_upper_bound", "permeability_alternate_wall", "tortuosity_hydraulic"):
+    for name in ("permeability", "permeability_upper_bound", "permeability_staircase_walls", "tortuosity_hydraulic"):
         assert float(by_slabs[name]) == pytest.approx(float(whole[name]), rel=2e-3)
 
 

@@ -50,7 +50,9 @@ def test_every_axis_has_the_values_of_the_volume_stored_along_it(along_axes, por
     directional = table(along_axes, "directional")
     assert directional.direction.values.tolist() == ["z", "y", "x"]
     assert (directional.permeability > 0).all()
-    assert (directional.permeability_upper_bound >= directional.permeability).all()
+    assert (directional.permeability_upper_bound >= directional.permeability_smooth_walls).all()
+    assert (directional.permeability_low < directional.permeability).all()
+    assert (directional.permeability < directional.permeability_high).all()
     assert (directional.tortuosity_diffusive > 1).all()
     # The depth has the values of a study without other axes.
     properties = table(along_axes, "properties")
@@ -122,7 +124,8 @@ def test_axes_by_slabs(pores, tmp_path):
     assert "velocity_0" in slabs.result.children  # along the depth
     assert md.replay(slabs.path, "percolating,replicate=0,axis=y")[1]
     by_slabs = table(slabs, "directional")
-    for name in ("permeability", "permeability_upper_bound", "permeability_alternate_wall"):
+    names = ("", "_upper_bound", "_smooth_walls", "_staircase_walls")
+    for name in (f"permeability{suffix}" for suffix in names):
         # Each is known to 0.01, and its lower bound mostly to a tenth of that.
         np.testing.assert_allclose(by_slabs[name], whole[name], rtol=5e-3)
     tensor = table(one_piece, "tensors").permeability_tensor.values
@@ -181,7 +184,8 @@ def test_volumes_through_which_nothing_passes(name, tmp_path):
     run = run_study(tmp_path, NOT_PERCOLATING[name], lines % slabs)
     properties = table(run, "properties")
     for quantity in (
-        "percolates", "permeability", "permeability_upper_bound", "permeability_alternate_wall", "permeance",
+        "percolates", "permeability", "permeability_low", "permeability_high", "permeability_upper_bound",
+        "permeability_smooth_walls", "permeability_staircase_walls", "permeance",
         "permeability_network_inscribed", "permeability_network_equivalent", "effective_diffusivity",
     ):  # fmt: skip
         assert float(properties[quantity]) == 0, quantity
@@ -256,7 +260,9 @@ def test_permeability_does_not_depend_on_the_alternate_wall_model_and_the_retent
     run = run_study(tmp_path, pores, lines)
     properties = table(run, "properties")
     assert 0 < float(properties.permeability) <= float(properties.permeability_upper_bound)
-    assert np.isnan([properties.permeability_alternate_wall, properties.log_reduction_value]).all()
+    assert float(properties.permeability) == float(properties.permeability_smooth_walls)
+    missing = ("permeability_staircase_walls", "permeability_low", "permeability_high", "log_reduction_value")
+    assert np.isnan([properties[name] for name in missing]).all()
     first, second = run.result["properties"].attrs["summary"]
     assert "the permeability with the other wall model did not converge" in first
     assert "the retention did not converge" in second

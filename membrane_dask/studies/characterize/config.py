@@ -202,8 +202,8 @@ class FlowSettings(Model):
     )
     wall_model: Literal["smooth", "staircase"] = parameter(
         "smooth",
-        "surface of the solid: smooth and sampled by the voxels, or the faces of the voxels; the permeability of the "
-        "other model is a result as well",
+        "surface of the solid, for velocities, tensors and retention: smooth and sampled by the voxels, or the faces "
+        "of the voxels; the permeability is estimated from the flows with both",
         unit="",
         formerly="surface",
         former_values={"voxels": "staircase"},
@@ -263,7 +263,7 @@ class RetentionSettings(Model):
 class CharacterizeStudy(BaseStudy):
     """Properties of a 3-D structure: connectivity, pore sizes, pore network, tortuosity, permeability, retention."""
 
-    results_version: ClassVar[int] = 2
+    results_version: ClassVar[int] = 3
 
     kind: Literal["characterize"] = "characterize"
     input: InputVolume = Field(

@@ -38,6 +38,7 @@ from membrane_dask.studies.characterize.flow_diagnostics import Field, flow_sums
 from membrane_dask.studies.characterize.flow_grid import (
     alternate_wall_model,
     read_pores,
+    readings,
     refine,
 )
 
@@ -373,9 +374,12 @@ def collect_slabs(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, Any
     permeability = np.square(work) / dissipation / data.size * area
     flow = {
         **estimate,
-        "permeability": permeability,
+        **readings(
+            data.settings.wall_model,
+            permeability,
+            float(unit.params.get("alternate_permeability", math.nan)) * area,
+        ),
         "permeability_upper_bound": max(float(unit.params["upper_bound"]) * area, permeability),
-        "permeability_alternate_wall": float(unit.params.get("alternate_permeability", math.nan)) * area,
         "flux_residual": conserved_flux_spread(np.concatenate([slab["flux"] for slab in slabs])),
         "section": np.concatenate([slab["section"] for slab in slabs]) * (work / dissipation),
         **{name: sum(slab[name] for slab in slabs) for name in ("total", "unresolved", "speed", "forward")},

@@ -18,6 +18,12 @@ def alternate_wall_model(wall_model: WallModel) -> WallModel:
     return "staircase" if wall_model == "smooth" else "smooth"
 
 
+def readings(wall_model: WallModel, permeability: float, alternate: float) -> dict[str, float]:
+    """Permeabilities by the name of the wall model, from those with the model of the study and with the other."""
+    values = {wall_model: permeability, alternate_wall_model(wall_model): alternate}
+    return {f"permeability_{name}_walls": values[name] for name in ("smooth", "staircase")}
+
+
 def read_pores(volume: PoreVolume) -> np.ndarray:
     """Pore voxels of a volume, ``(z, y, x)`` bool."""
     if isinstance(volume, OrientedVolume):  # files are read by planes of their own first axis

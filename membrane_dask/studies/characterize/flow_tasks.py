@@ -12,6 +12,7 @@ from membrane_dask.io.oriented_volumes import PoreVolume
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.sample_tensors import mean_force
 from membrane_dask.physics.stokes.mac_grid import Grid, flow_pores
+from membrane_dask.physics.stokes.resolution import resolve_permeability
 from membrane_dask.physics.stokes.solver import mobility_estimate, stokes
 from membrane_dask.program import Unit
 from membrane_dask.studies.characterize.config import FlowSettings, RetentionSettings
@@ -21,10 +22,12 @@ from membrane_dask.studies.characterize.flow_grid import (
     ALTERNATE_TOLERANCE,
     alternate_wall_model,
     read_pores,
+    readings,
     refine,
 )
 from membrane_dask.studies.characterize.retention_tasks import complete_retention, missing_retention, particle_retention
 from membrane_dask.studies.characterize.simplified_models import tube_network_permeabilities
+from membrane_dask.studies.characterize.variables import PERMEABILITIES
 
 #: Bytes per pore voxel, and per voxel of the volume.
 _BYTES_PORE, _BYTES_VOXEL = 185, 8
@@ -66,7 +69,7 @@ def flow_work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndar
     voxel_nm = float(volume.voxel_nm or math.nan)
     decomposed = context["slab_edges"][number] is not None
     flow, field = collect_slabs(context, unit) if decomposed else solve_flow(volume, settings)
-    arrays = _dimensional(flow, voxel_nm / settings.refinement) if flow else _no_flow(volume.shape)
+    arrays = _dimensional(flow, voxel_nm / settings.refinement, settings.refinement) if flow else _no_flow(volume.shape)
     if number < context["n_volumes"]:
         # Whether liquid flows is decided by the voxels; a network may have paths that they do not have.
         network = context["scratch"].read("networks", (number,)) if flow else {}
@@ -106,16 +109,15 @@ def solve_flow(volume: PoreVolume, settings: FlowSettings) -> tuple[dict[str, An
     alternate = Grid.of_percolating(pores, boundary, alternate_wall_model(wall_model), spacing=spacing)
     try:
         alternate_permeability = stokes(alternate, ALTERNATE_TOLERANCE).permeability
-    except PhysicsError:  # the permeability of the study's wall model does not depend on it
+    except PhysicsError:  # the flow with the wall model of the study does not depend on it
         alternate_permeability = math.nan
     del alternate
     grid = Grid.of_percolating(pores, boundary, wall_model, spacing=spacing)
     del pores
     solution = stokes(grid, settings.tolerance)
     flow = {
-        "permeability": solution.permeability,
+        **readings(wall_model, solution.permeability, alternate_permeability),
         "permeability_upper_bound": solution.upper_bound,
-        "permeability_alternate_wall": alternate_permeability,
         "permeability_mobility_estimate": solution.mobility_estimate,
         "flux_residual": solution.residual,
         "mean_force": mean_force(
@@ -127,11 +129,16 @@ def solve_flow(volume: PoreVolume, settings: FlowSettings) -> tuple[dict[str, An
     return flow, Field(grid, solution.velocity)
 
 
-def _dimensional(flow: Mapping[str, Any], cell_nm: float) -> dict[str, Any]:
-    """Results in nm2, from those in shortest edges of a grid cell, ``cell_nm``."""
+def _dimensional(flow: Mapping[str, Any], cell_nm: float, refinement: int) -> dict[str, Any]:
+    """Results in nm2, from those in shortest edges of a grid cell, ``cell_nm``; estimate from both wall models."""
     arrays = {name: value * np.square(cell_nm) for name, value in flow.items() if name.startswith("permeability")}
-    if "permeability" in flow:
+    if "permeability_upper_bound" in flow:
+        smooth, staircase = (arrays[f"permeability_{name}_walls"] for name in ("smooth", "staircase"))
+        estimate = resolve_permeability(smooth, staircase, refinement)
         arrays |= {
+            "permeability": estimate.permeability,
+            "permeability_low": estimate.low,
+            "permeability_high": estimate.high,
             "flux_residual": flow["flux_residual"],
             "mean_force": flow["mean_force"],
             "mean_velocity": flow["mean_velocity"] * np.square(cell_nm),
@@ -144,15 +151,9 @@ def _dimensional(flow: Mapping[str, Any], cell_nm: float) -> dict[str, Any]:
 
 def _no_flow(shape: tuple[int, ...]) -> dict[str, Any]:
     """Results where no pores percolate."""
-    permeabilities = (
-        "permeability",
-        "permeability_upper_bound",
-        "permeability_alternate_wall",
-        "permeability_mobility_estimate",
-    )
     undefined = ("flux_residual", "tortuosity_hydraulic", "unresolved_flow_fraction")
     return {
-        **dict.fromkeys(permeabilities, 0.0),
+        **dict.fromkeys(PERMEABILITIES, 0.0),
         **dict.fromkeys(undefined, math.nan),
         "mean_force": np.array([1.0, 0.0, 0.0]),
         "mean_velocity": np.zeros(3),

@@ -11,6 +11,7 @@ import numpy as np
 from membrane_dask.physics.imaging.local_thickness import pore_radii
 from membrane_dask.studies.characterize.config import FlowSettings
 from membrane_dask.studies.characterize.simplified_models import kozeny_carman
+from membrane_dask.studies.characterize.variables import PERMEABILITIES
 
 #: Square metres in a millidarcy; L m-2 h-1 bar-1 in m s-1 Pa-1; bar in a psi.
 _MILLIDARCY, _PERMEANCE, _PSI = 9.869233e-16, 3.6e11, 0.0689476
@@ -72,15 +73,9 @@ def tortuosity_properties(tortuosity: Arrays, porosity: float) -> dict[str, floa
 
 def stokes_properties(flow: Arrays) -> dict[str, float]:
     """Permeabilities in m2 and diagnostics of the flow along an axis; arrays in nm2, empty if the flow failed."""
-    permeabilities = (
-        "permeability",
-        "permeability_upper_bound",
-        "permeability_alternate_wall",
-        "permeability_mobility_estimate",
-    )
     diagnostics = ("tortuosity_hydraulic", "flux_residual", "unresolved_flow_fraction")
     return {
-        **{name: float(flow.get(name, math.nan)) * 1e-18 for name in permeabilities},
+        **{name: float(flow.get(name, math.nan)) * 1e-18 for name in PERMEABILITIES},
         **{name: float(flow.get(name, math.nan)) for name in diagnostics},
     }
 

@@ -34,7 +34,7 @@ from membrane_dask.studies.characterize.sections_report import volume_sections
 from membrane_dask.studies.characterize.segmentation_report import segmentation_sections
 from membrane_dask.studies.characterize.size_report import network_statistics, size_sections
 from membrane_dask.studies.characterize.structure_report import streamline_pictures, structure_sections
-from membrane_dask.studies.characterize.transport_report import directional_section, tensor_section
+from membrane_dask.studies.characterize.transport_report import directional_section, resolution_text, tensor_section
 
 #: Fraction of the flow in pores one voxel wide, and of the pore volume outside the network, above which the text warns.
 _MAX_UNRESOLVED, _MAX_UNASSIGNED = 0.05, 0.01
@@ -187,13 +187,11 @@ def _flow(groups: Groups, streamlines: Sequence[Picture]) -> list[Section]:
     if k == 0:
         text = "No pores percolate from the feed side to the filtrate. The permeability is 0."
         return [Section("Flow", text)]
-    bound, alternate = float(first.permeability_upper_bound) / k, float(first.permeability_alternate_wall) / k
     unresolved = float(first.unresolved_flow_fraction)
-    text = (
-        f"The permeability is {k:.3g} m², a permeance of {float(first.permeance):.3g} L m⁻² h⁻¹ bar⁻¹. On this grid it "
-        f"is known to {bound - 1:.1%} or better, and the flux differs by {float(first.flux_residual):.0e} between "
-        f"planes. The resolution adds an error: the other wall model changes the permeability by {alternate - 1:+.0%}."
-    )
+    text = f"The permeability is {k:.3g} m², a permeance of {float(first.permeance):.3g} L m⁻² h⁻¹ bar⁻¹. "
+    if "permeability_low" in first:  # which runs of earlier versions lack
+        text += resolution_text(first)
+    text += f"The flux differs by {float(first.flux_residual):.0e} between planes."
     if unresolved > _MAX_UNRESOLVED:
         text += (
             f" {unresolved:.0%} of the flow is in pores one voxel wide, which the grid does not resolve: increase "

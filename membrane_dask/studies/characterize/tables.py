@@ -124,7 +124,7 @@ class VolumeResult:
         """Variables of the table ``tensors``; None where they were not computed."""
         arrays = dict(self.tensors)
         if self.study.tensors == "sample" and self.study.flow.enabled:
-            arrays |= sample_permeability([self.along_axes[axis][1] for axis in AXES])
+            arrays |= sample_permeability([self.along_axes[axis][1] for axis in AXES], self.study.flow.wall_model)
         in_m2 = {f"permeability_{name}" for name in ("tensor", "tensor_upper_bound", "principal")}
         return {name: values * 1e-18 if name in in_m2 else values for name, values in arrays.items()} or None
 

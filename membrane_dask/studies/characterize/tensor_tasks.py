@@ -10,6 +10,7 @@ import numpy as np
 
 from membrane_dask.io.oriented_volumes import PoreVolume
 from membrane_dask.physics.sample_tensors import SampleTensor, as_stored, sample_tensor
+from membrane_dask.physics.stokes.mac_grid import WallModel
 from membrane_dask.physics.stokes.permeability_tensor import permeability_tensor
 from membrane_dask.physics.tensors import TensorBounds, principal_values
 from membrane_dask.physics.transport.diffusivity_tensor import diffusivity_tensor, sample_diffusivity
@@ -88,8 +89,10 @@ def sample_arrays(name: str, tensor: SampleTensor, upper: np.ndarray) -> dict[st
     }
 
 
-def sample_permeability(flows: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+def sample_permeability(flows: Sequence[Mapping[str, np.ndarray]], wall_model: WallModel) -> dict[str, np.ndarray]:
     """Variables of the permeability tensor of a sample, in nm2, from the arrays of the flows along z, y and x.
+
+    The tensor is that of the velocities, which are those with ``wall_model``.
 
     They are NaN if a flow failed.
     """
@@ -98,8 +101,9 @@ def sample_permeability(flows: Sequence[Mapping[str, np.ndarray]]) -> dict[str, 
         if "mean_velocity" in flow:
             velocities[:, axis] = as_stored(flow["mean_velocity"], axis)
             forces[:, axis] = as_stored(flow["mean_force"], axis)
-            if flow["permeability"] > 0:
-                ratio[axis] = flow["permeability_upper_bound"] / flow["permeability"]
+            reading = flow[f"permeability_{wall_model}_walls"]
+            if reading > 0:
+                ratio[axis] = flow["permeability_upper_bound"] / reading
     upper = sample_tensor(velocities * ratio, forces).tensor
     return sample_arrays("permeability", sample_tensor(velocities, forces), upper)
 

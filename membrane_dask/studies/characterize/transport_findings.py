@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from membrane_dask.physics.stokes.resolution import exceeds_calibration
 from membrane_dask.studies.characterize.tables import VolumeResult
 
 Results = Mapping[str, VolumeResult]
@@ -55,13 +56,30 @@ def _inaccuracies(results: Results, axis: str) -> Iterator[str]:
     names = _names(
         results,
         lambda result: (
-            _permeability(result, axis) > 0 and math.isnan(_flow(result, axis, "permeability_alternate_wall"))
+            _permeability(result, axis) > 0
+            and math.isnan(
+                _flow(result, axis, "permeability_smooth_walls") + _flow(result, axis, "permeability_staircase_walls")
+            )
         ),
     )
     if names:
         yield (
-            f"{_subject(names, results)}: the permeability{along} with the other wall model did not converge; that of "
-            "the study does not depend on it."
+            f"{_subject(names, results)}: the permeability{along} with the other wall model did not converge; the "
+            "permeability is that with the wall model of the study, without an interval."
+        )
+    names = _names(
+        results,
+        lambda result: exceeds_calibration(
+            _flow(result, axis, "permeability_smooth_walls"),
+            _flow(result, axis, "permeability_staircase_walls"),
+            result.study.flow.refinement,
+        ),
+    )
+    if names:
+        yield (
+            f"{_subject(names, results)}: smooth and staircase walls differ{along} by more than in the volumes for "
+            "which the error of the resolution was measured. The interval of the permeability is extrapolated; an "
+            "image of higher resolution is needed."
         )
     names = _names(results, lambda result: _tortuosity(result, axis, "diffusion_flux_spread") > result.study.tolerance)
     if names:

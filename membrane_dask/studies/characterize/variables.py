@@ -79,16 +79,23 @@ STRUCTURE: tuple[Variable, ...] = (
 )  # fmt: skip
 #: Properties of the Stokes flow.
 FLOW: tuple[Variable, ...] = (
-    _property("permeability", "m2", "log", "permeability along the depth by Stokes flow"),
     _property(
-        "permeability_upper_bound", "m2", "none", "upper bound of the permeability of the discrete problem",
+        "permeability", "m2", "log", "permeability along the depth by Stokes flow, estimated from both wall models",
+    ),
+    _property(
+        "permeability_low", "m2", "none", "low end of the 90 % interval of the permeability for the resolution error",
+    ),
+    _property(
+        "permeability_high", "m2", "none", "high end of the 90 % interval of the permeability for the resolution error",
+    ),
+    _property("permeability_smooth_walls", "m2", "log", "permeability of the discrete problem with smooth walls"),
+    _property("permeability_staircase_walls", "m2", "log", "permeability of the discrete problem with staircase walls"),
+    _property(
+        "permeability_upper_bound", "m2", "none",
+        "upper bound of the permeability of the discrete problem with the wall model of the study",
         formerly="permeability_upper",
     ),
-    _property(
-        "permeability_alternate_wall", "m2", "log", "permeability with the other wall model (smooth or staircase)",
-        formerly="permeability_other_surface",
-    ),
-    _property("permeability_millidarcy", "mD", "log", "permeability along the depth by Stokes flow"),
+    _property("permeability_millidarcy", "mD", "log", "the same permeability, in millidarcy"),
     _property("permeance", "L m-2 h-1 bar-1", "log", "flux over the pressure difference between the faces"),
     _property("permeance_psi", "L m-2 h-1 psi-1", "log", "flux over the pressure difference", "Chamani Table 1"),
     _property("tortuosity_hydraulic", "1", "log_excess", "mean speed in the pores over mean velocity along the depth"),
@@ -129,9 +136,14 @@ RETENTION: tuple[Variable, ...] = (
         "lower 95 % confidence bound of the log reduction from a count of tracked particles",
     ),
 )  # fmt: skip
+#: Permeabilities of a flow along an axis: the estimate with the ends of its interval, and the values it follows from.
+PERMEABILITIES = (
+    "permeability", "permeability_low", "permeability_high", "permeability_smooth_walls",
+    "permeability_staircase_walls", "permeability_upper_bound", "permeability_mobility_estimate",
+)  # fmt: skip
 #: Properties of transport, which are also computed along other axes than the depth.
 DIRECTIONAL = (
-    "permeability", "permeability_upper_bound", "permeability_alternate_wall", "permeability_mobility_estimate",
+    *PERMEABILITIES,
     "tortuosity_hydraulic", "flux_residual", "unresolved_flow_fraction", "tortuosity_geometric",
     "tortuosity_diffusive", "effective_diffusivity", "diffusion_flux_spread",
 )  # fmt: skip
