@@ -180,7 +180,7 @@ def test_slabs_give_the_same_flow(flowing, by_slabs):
     for name in set(whole.data_vars) - {"flux_residual"}:
         # The error of the halo is far below the tolerance of the bounds, 0.02; mobilities are solved to 0.03.
         np.testing.assert_allclose(slabs[name], whole[name], rtol=5e-3, err_msg=name)
-    assert float(slabs.permeability) == pytest.approx(float(whole.permeability), rel=1e-4)
+    assert float(slabs.permeability_smooth_walls) == pytest.approx(float(whole.permeability_smooth_walls), rel=1e-4)
     assert float(slabs.flux_residual) < 1e-6
     for name in ("flow", "rejection", "deposition"):
         for variable, values in values_of_table(flowing, name).items():
@@ -212,7 +212,7 @@ def test_velocities_are_stored(by_slabs, flowing, membrane):
     assert float(stored.y[0]) == 1.5
     velocity = stored.values
     assert not velocity[:, membrane > 0].any()
-    k = float(flowing.result["properties"].permeability[0])
+    k = float(flowing.result["properties"].permeability_smooth_walls[0])
     superficial = k * 2.1e5 / 330e-9 / 0.89e-3
     # In every plane, as the fluxes through the faces below and above it are equal.
     np.testing.assert_allclose(velocity[0].mean(axis=(1, 2)), superficial, rtol=1e-4)
@@ -295,7 +295,7 @@ def test_the_mobility_estimate(flowing, study, tmp_path, slabs):
     properties, flow = (r.result["properties"].to_dataset().isel(replicate=0) for r in (run, flowing))
     estimate = float(properties.permeability_mobility_estimate)
     assert estimate == pytest.approx(float(flow.permeability_mobility_estimate), rel=5e-3)
-    assert 1.1 < estimate / float(flow.permeability) < 1.42
+    assert 1.1 < estimate / float(flow.permeability_smooth_walls) < 1.42
     assert np.isnan(properties.permeability)
     assert "1.1 to 1.4 times as high" in md.write_report(run).read_text()
 

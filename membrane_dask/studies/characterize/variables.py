@@ -107,7 +107,7 @@ FLOW: tuple[Variable, ...] = (
     ),
     _property(
         "permeability_mobility_estimate", "m2", "log",
-        "estimate from local mobilities, 1.1 to 1.4 times the permeability",
+        "estimate from local mobilities, 1.1 to 1.4 times the permeability with the wall model of the study",
         formerly="permeability_screening",
     ),
     _property(
