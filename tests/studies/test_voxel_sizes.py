@@ -64,7 +64,8 @@ PROPERTIES = [
     "tortuosity_diffusive",
     "permeability",
     "permeability_upper_bound",
-    "permeability_alternate_wall",
+    "permeability_smooth_walls",
+    "permeability_staircase_walls",
     "permeability_mobility_estimate",
     "tortuosity_hydraulic",
     "permeance",
@@ -108,7 +109,7 @@ def transport(tmp_path_factory):
 def test_slabs_have_the_flow_of_the_volume(transport):
     whole, slabs, _ = transport
     # Lower bounds, whose errors are quadratic in those of the velocities; the others have the tolerance of velocities.
-    tolerances = {"permeability": 1e-3, "permeability_alternate_wall": 0.01, "tortuosity_hydraulic": 0.01}
+    tolerances = {"permeability_smooth_walls": 1e-3, "permeability_staircase_walls": 0.01, "tortuosity_hydraulic": 0.01}
     tolerances |= {"permeability_upper_bound": 0.01, "permeability_mobility_estimate": 0.02}
     for axis in "zyx":
         a, b = (tables["directional"].isel(replicate=0).sel(direction=axis) for tables in (whole, slabs))
@@ -126,7 +127,7 @@ def test_stored_velocities_are_in_metres_per_second(transport):
     assert [float(velocity[axis][0]) for axis in "zyx"] == [5, 10, 7.5]
     gradient = 210e3 / 480e-9
     mean = float(velocity.sel(component="z").mean())
-    assert mean == pytest.approx(float(properties.permeability) * gradient / 0.89e-3, rel=1e-4)
+    assert mean == pytest.approx(float(properties.permeability_smooth_walls) * gradient / 0.89e-3, rel=1e-4)
     speed = np.sqrt((velocity.isel(y=12).astype(float) ** 2).sum("component"))
     np.testing.assert_allclose(slabs["flow"].speed.isel(replicate=0), speed, rtol=1e-3, atol=1e-6 * float(speed.max()))
 
