@@ -169,8 +169,8 @@ def _edges(fields: dict[str, str], ndim: int, axes: list[int]) -> VoxelEdges:
         # These units are those of the axes of space, along which the vectors have their components.
         scales = [nanometres(unit) for unit in units]
         if scales and None not in scales and any(scale != scales[0] for scale in scales):
-            known = [float(scale or 0.0) for scale in scales]
-            lengths, units = [None if v == "none" else _length(v, known) for v in vectors], ["nm"] * len(axes)
+            factors_nm = [float(scale or 0.0) for scale in scales]
+            lengths, units = [None if v == "none" else _length(v, factors_nm) for v in vectors], ["nm"] * len(axes)
         else:
             lengths = [None if vector == "none" else _length(vector) for vector in vectors]
     else:

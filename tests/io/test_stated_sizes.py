@@ -137,7 +137,7 @@ def test_smaller_copies_and_further_images(tmp_path):
 
 
 def test_inverting_lookup_table_of_imagej(tmp_path):
-    """A composite of one channel keeps its table beside the values; labels do not depend on it."""
+    """A composite of one channel keeps its table apart from the values; labels do not depend on it."""
     table = np.tile(np.arange(255, -1, -1, "u1"), (3, 1))
     path = tmp_path / "v.tif"
     tifffile.imwrite(path, VOLUME, imagej=True, metadata={"axes": "ZYX", "mode": "composite", "LUTs": [table]})
