@@ -26,7 +26,8 @@ import membrane_dask as md
 VOXEL = 3.0
 #: Properties that are no rows: flags, residuals of solvers, bounds, and multiples of the permeability.
 _NO_ROWS = {
-    "percolates", "diffusion_flux_spread", "flux_residual", "permeability_upper_bound", "permeability_millidarcy",
+    "percolates", "diffusion_flux_spread", "flux_residual", "permeability_upper_bound", "permeability_low",
+    "permeability_high", "permeability_millidarcy",
     "permeance", "permeance_psi",
 }  # fmt: skip
 _SILENT = {"listener": lambda event: None}

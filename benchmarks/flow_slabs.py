@@ -58,7 +58,7 @@ def permeability_by_slabs(study: Path, run: Path, workers: int, slab: int | None
     times = ", ".join(f"{task} {seconds[task]:.0f}" for task in tasks)
     print(f"   rounds {max(rounds - 2, 0) or '-'}, work {work:.0f} s ({times}), wall {wall:.0f} s with the network")
     print("   GB: " + ", ".join(f"{task} {memory[task] / 1e9:.2f}" for task in tasks), flush=True)
-    return float(properties.permeability), float(properties.permeability_upper_bound)
+    return float(properties.permeability_smooth_walls), float(properties.permeability_upper_bound)
 
 
 def separate_solutions(pores: np.ndarray, count: int) -> tuple[float, float]:
