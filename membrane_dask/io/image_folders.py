@@ -120,7 +120,7 @@ def open_image_folder(folder: Path, options: ReadOptions) -> VolumeFile:
     VolumeError
         If it has no images, others than those that one number in their names orders, or gaps between the numbers.
     """
-    paths = numbered_images(folder)
+    paths, step = numbered_images(folder)
     text_file = find_text_file(paths[0])
     micrograph = read_micrograph(paths[0], text_file=text_file, labels=options.labels)
     _checked(str(paths[0]), options.labels)
@@ -138,6 +138,8 @@ def open_image_folder(folder: Path, options: ReadOptions) -> VolumeFile:
         options.labels,
     )  # fmt: skip
     description = f"{len(paths)} images of {rows} x {columns} pixels, {paths[0].name} to {paths[-1].name}"
+    if step > 1:
+        description += f", numbered in steps of {step}: the distance between planes is that of these images"
     remarks = [("file", description), *micrograph.remarks]
     if metadata.databar:
         remarks.append(("databar", f"{metadata.databar} rows below each image by {metadata.source}: cut"))
@@ -145,8 +147,8 @@ def open_image_folder(folder: Path, options: ReadOptions) -> VolumeFile:
     return VolumeFile(array, edges, tuple(remarks))
 
 
-def numbered_images(folder: Path) -> list[Path]:
-    """Images of a folder in the order of the number that changes from one name to the next.
+def numbered_images(folder: Path) -> tuple[list[Path], int]:
+    """Images of a folder in the order of the number that changes from one name to the next, and the step of it.
 
     Hidden files and files of other endings are ignored. The number may have any step, but no gap; names may have
     further numbers and text behind it. Nothing is guessed: an image whose name does not fit is refused.
@@ -172,6 +174,10 @@ def numbered_images(folder: Path) -> list[Path]:
     for image in images:
         groups.setdefault(_text_of(image), []).append(image)
     planes = max(groups.values(), key=len)
+    if len(planes) == 1:
+        raise VolumeError(
+            f"{folder.name} holds images whose names differ by more than a number: {_listed(images)}; number them"
+        )
     strays = [image for image in images if image not in set(planes)]
     if strays:
         raise VolumeError(
@@ -189,9 +195,9 @@ def _text_of(image: Path) -> tuple[str, ...]:
     return (*re.split(r"\d+", image.stem.lower()), image.suffix.lower().replace(".tiff", ".tif").replace("jpeg", "jpg"))
 
 
-def _in_order(name: str, planes: list[Path], numbers: list[list[int]]) -> list[Path]:
-    """Planes in the order of the only column of numbers that counts them."""
-    orders: dict[tuple[int, ...], list[int]] = {}
+def _in_order(name: str, planes: list[Path], numbers: list[list[int]]) -> tuple[list[Path], int]:
+    """Planes in the order of the only column of numbers that counts them, and the smallest step of such numbers."""
+    orders: dict[tuple[int, ...], int] = {}
     gaps = []
     columns = [list(column) for column in zip(*numbers, strict=True)]
     for column in columns:
@@ -206,9 +212,11 @@ def _in_order(name: str, planes: list[Path], numbers: list[list[int]]) -> list[P
             gap = next((a, b) for a, b in itertools.pairwise(in_order) if b - a != step)
             gaps.append((steps[step], order, gap))
         else:
-            orders[order] = in_order
+            step = next(iter(steps))
+            orders[order] = min(step, orders.get(order, step))
     if len(orders) == 1:
-        return [planes[k] for k in next(iter(orders))]
+        order, step = next(iter(orders.items()))
+        return [planes[k] for k in order], step
     if orders:
         raise VolumeError(
             f"{name} holds images that several numbers in their names count in different orders, such as "

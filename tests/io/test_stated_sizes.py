@@ -188,3 +188,14 @@ def test_units_of_nrrd_are_those_of_space(tmp_path):
     )
     (tmp_path / "v.nrrd").write_bytes(head.encode() + VOLUME.tobytes())
     assert open_volume_source(tmp_path / "v.nrrd").edges_nm == pytest.approx((6, 5, 5))
+
+
+def test_steps_and_letters_in_names_of_planes(tmp_path):
+    """Every tenth plane of a stack is a volume whose plan says so; letters are no numbers."""
+    for k, plane in enumerate(VOLUME):
+        write(tmp_path / f"s{10 * k:03d}.tif", values=plane)
+    assert "numbered in steps of 10" in dict(open_volume_source(tmp_path).remarks)["file"]
+    for k in range(5):
+        (tmp_path / f"s{10 * k:03d}.tif").rename(tmp_path / f"s_{'abcde'[k]}.tif")
+    with pytest.raises(ValueError, match=r"differ by more than a number: s_a\.tif"):
+        open_volume_source(tmp_path)

@@ -249,7 +249,7 @@ def test_names_of_folders(tmp_path, names):
         ([f"s{z}.tif" for z in range(8)] + ["s_rec_8_spr.tif"], r"holds s_rec_8_spr\.tif in addition"),
         ([f"s{z}.tif" for z in (0, 1, 2, 4, 5, 6, 7, 8, 9)], "an image 2 and then 4"),
         ([f"s{z}.tif" for z in (0, 10, 20, 40, 50, 60, 70, 80, 90)], "an image 20 and then 40"),
-        (["a.tif", "b.tif"], "in addition to 1 images"),
+        (["a.tif", "b.tif"], "differ by more than a number: a.tif, b.tif"),
         (["stack.tif"], r"holds one image, stack\.tif: .*name the file as input"),
         ([f"{z}_{8 - z}.tif" for z in range(9)], "in different orders"),
         (["s1.tif", "s01.tif", "s2.tif"], r"several images of the number 1: s01\.tif, s1\.tif"),

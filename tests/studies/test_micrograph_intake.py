@@ -132,6 +132,17 @@ def test_a_databar_within_the_image_is_refused(plan):
         plan(np.vstack([databar(), IMAGE]))
 
 
+@pytest.mark.parametrize(("rotate", "side"), [(0, "left"), (180, "right")])
+def test_a_strip_at_the_side_is_reported(plan, rotate, side):
+    """A databar of a turned picture; the advice names the side of the image as the study turns it."""
+    upright = np.rot90(IMAGE, rotate // 90)
+    image = np.hstack([np.zeros((len(upright), 24), "u1"), upright])
+    rows, _, _ = plan(image, rotate=rotate, charging="ignore")
+    assert rows["blank columns"].startswith("24 columns at the left border")
+    assert f"crop: {{{side}: 24}}" in rows["blank columns"]
+    assert "blank columns" not in plan(IMAGE)[0]
+
+
 def test_white_is_zero(plan, tmp_path):
     tifffile.imwrite(tmp_path / "b.tif", 255 - IMAGE, photometric="miniswhite")
     (tmp_path / "b.yaml").write_text("kind: reconstruct\ninput: b.tif\npixel_size: 5 nm\n")

@@ -34,6 +34,8 @@ _SQUARE = 0.01
 _MAX_CHARGED, _MAX_MASKED = 0.02, 0.5
 #: Numbers of rows that a message lists.
 _LISTED = 8
+#: Borders of an image in its file.
+Border = Literal["top", "bottom", "left", "right"]
 
 
 @dataclass(frozen=True)
@@ -98,13 +100,13 @@ class _Intake:
         axis = {"none": None, "depth": 0, "width": 1}[self.settings.flip]
         return np.rot90(image if axis is None else np.flip(image, axis), self.settings.rotate // 90)
 
-    def side(self, border: Literal["top", "bottom"]) -> str:
+    def side(self, border: Border) -> str:
         """Setting of ``crop`` for a border of the image in its file."""
-        rows = np.zeros((3, 3), bool)
-        rows[0 if border == "top" else -1] = True
-        turned = self.turned(rows)
+        pixels = np.zeros((3, 3), bool)
+        (pixels if border in ("top", "bottom") else pixels.T)[0 if border in ("top", "left") else -1] = True
+        turned = self.turned(pixels)
         sides = {"top": turned[0], "bottom": turned[-1], "left": turned[:, 0], "right": turned[:, -1]}
-        return next(name for name, pixels in sides.items() if pixels.all())
+        return next(name for name, line in sides.items() if line.all())
 
     def cropped(self, turned: np.ndarray) -> np.ndarray:
         """View of a turned image without the margins of the study."""
@@ -149,6 +151,21 @@ class _Intake:
                 self._refuse_strip(strip, len(view), f"{rows} {look}")
         return cut
 
+    def side_strips(self, view: np.ndarray) -> None:
+        """Report strips of flat columns at the left and right border of the cropped image in its file."""
+        if self.settings.databar == "none":
+            return
+        for strip in find_strips(np.ascontiguousarray(view.T)):
+            if strip.start and strip.stop < view.shape[1]:
+                continue
+            border: Border = "right" if strip.start else "left"
+            self.report(
+                "blank columns",
+                f"{strip.rows} columns at the {border} border of the file, of which {strip.fraction:.0%} have one grey "
+                f"value, {strip.grey:g}; if they are no membrane, crop: {{{self.side(border)}: "
+                f"{strip.rows + self._margin(border)}}}",
+            )
+
     def drawn_text(self, view: np.ndarray) -> None:
         """Report text or a scale bar that is drawn into the cropped image."""
         drawn = find_drawn_rows(view)
@@ -162,7 +179,7 @@ class _Intake:
                 f"bar drawn into it; crop: {{{self.side(border)}: {margin}}} cuts them",
             )
 
-    def _margin(self, border: Literal["top", "bottom"]) -> int:
+    def _margin(self, border: Border) -> int:
         """Pixels that the study crops at a border of the file."""
         return int(getattr(self.settings.crop, self.side(border)))
 
@@ -396,6 +413,7 @@ def take_in(settings: MicrographSettings, source: Source | None, where: tuple[st
         raise intake.error(str(error)) from error
     if used is not None:
         _report_mask(intake, used)
+    intake.side_strips(image)
     section, pores, is_binary = intake.phases(image, micrograph)
     if not is_binary:
         intake.drawn_text(image)
