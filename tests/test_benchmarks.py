@@ -13,7 +13,10 @@ SCRIPTS = sorted((Path(__file__).resolve().parents[1] / "benchmarks").glob("[a-z
 
 
 #: Benchmarks whose smallest input takes more than 25 s of one core. Each computes whole studies, as other tests do.
-SLOW = {"chamani_table", "faults", "micrograph_truths", "quickstart_intervals", "several_images"}
+SLOW = {
+    "anisotropic_voxels", "chamani_table", "faults", "flow_slabs", "micrograph_truths", "quickstart_intervals",
+    "reconstruct_truths", "several_images", "tortuosity_slabs",
+}  # fmt: skip
 
 
 def _parameter(script: Path):
