@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -52,6 +53,13 @@ GROUPS = {
     "rock, smooth body": ("berea_x4", "ketton_x4"),
     "rock, body of voxels": ("berea_voxels",),
     "rock, published": ("published_berea", "published_ketton"),
+}
+#: Volumes whose errors are printed on their own, by patterns of their keys.
+SUBSETS = {
+    "cubic packings, 32 voxels a cell": r"cubic_pack(_displaced)?/32-",
+    "Berea, published, blocks 0 to 13": r"published_berea/(\d|1[0-3])-",
+    "Berea, published, blocks 14 to 26": r"published_berea/(1[4-9]|2\d)-",
+    "Ketton, published": r"published_ketton/",
 }
 
 
@@ -196,6 +204,7 @@ def evaluate(lines: Sequence[Line], refinement: int = 1) -> None:
     """Print errors and coverage of the estimate by group and by resolution."""
     suffix = "" if refinement == 1 else str(refinement)
     rows = []
+    subsets: dict[str, list[float]] = {name: [] for name in SUBSETS}
     for line in lines:
         if f"s{suffix}" not in line:
             continue
@@ -203,16 +212,27 @@ def evaluate(lines: Sequence[Line], refinement: int = 1) -> None:
         x = image_resolution(line[f"s{suffix}"], line[f"t{suffix}"], refinement)
         inside = estimate.low <= line["truth"] <= estimate.high
         values = (estimate.permeability, line[f"s{suffix}"], line[f"t{suffix}"])
-        rows.append((line["family"], x, inside, *(100 * (value / line["truth"] - 1) for value in values)))
+        errors = [100 * (value / line["truth"] - 1) for value in values]
+        rows.append((line["family"], x, inside, *errors))
+        for subset, pattern in SUBSETS.items():
+            if re.match(pattern, line["key"]):
+                subsets[subset].append(errors[0])
     print(f"refinement {refinement}: mean error and mean absolute error in %, of estimate, smooth, staircase; coverage")
     for group, families in GROUPS.items():
-        for low, high in ((0, 0.1), (0.1, 0.2), (0.2, 0.3), (0.3, CALIBRATED), (CALIBRATED, math.inf), (0, math.inf)):
+        for low, high in ((0, 0.1), (0.1, 0.2), (0.2, 0.3), (0.3, CALIBRATED), (CALIBRATED, math.inf), (0, CALIBRATED),
+                          (0, math.inf)):  # fmt: skip
             chosen = [row[2:] for row in rows if row[0] in families and low <= row[1] < high]
             if chosen:
                 table = np.array(chosen, float)
                 means = "  ".join(f"{table[:, k].mean():+6.1f} ({np.abs(table[:, k]).mean():4.1f})" for k in (1, 2, 3))
                 label = "all" if (low, high) == (0, math.inf) else f"x {low:.2f} to {high:.2f}"
                 print(f"{group:24s} {label:15s} {len(chosen):4d}  {means}  {100 * table[:, 0].mean():4.0f} %")
+    for name, values in subsets.items():
+        if values:
+            size = np.abs(values)
+            print(
+                f"{name:40s} {len(values):4d}  {np.mean(values):+6.1f} ({size.mean():4.1f}), largest {size.max():.1f}"
+            )
     inside = np.array([row[2] for row in rows if row[1] <= CALIBRATED], float)
     calibrated = [row for row in rows if row[1] <= CALIBRATED]
     by_group = [[row[2] for row in calibrated if row[0] in families] for families in GROUPS.values()]

@@ -334,14 +334,25 @@ def match(
     return Match(structure, comparison.objective(observed), comparison.voxels(lengths), each)
 
 
-def difference(
+def objectives(
     structure: Structure,
-    observed: Sequence[Target],
+    observed: Sequence[Sequence[Target]],
     targets: Sequence[Target],
     magnifications: Sequence[Magnification],
-) -> float:
-    """Objective of what sections show in the windows of a structure, for each magnification."""
-    return _Comparison.of(structure, targets, magnifications).objective(observed)
+) -> list[float]:
+    """Objective of the sections of several structures, each as it shows them to every magnification.
+
+    Parameters
+    ----------
+    structure : Structure
+        Whose windows of depth are compared.
+    observed : sequence of sequence of Target
+        Of every structure, what its sections show in these windows.
+    targets, magnifications
+        As of :func:`match`.
+    """
+    comparison = _Comparison.of(structure, targets, magnifications)
+    return [comparison.objective(one) for one in observed]
 
 
 def _stretched(structure: Graded, ratio: np.ndarray, factor: np.ndarray, windows: DepthWindows) -> Graded:

@@ -16,6 +16,7 @@ from membrane_dask.engine.run import Run
 from membrane_dask.physics.reconstruction.replicate_interval import MIN_REPLICATES
 from membrane_dask.report.page import STYLE, Grid, Picture, Section, picture
 from membrane_dask.studies.characterize.comparison_report import comparison_cells, comparison_pictures, comparison_text
+from membrane_dask.studies.characterize.config import CharacterizeStudy
 from membrane_dask.studies.characterize.curve_report import (
     REFERENCE_COLOR,
     REPLICATE_COLOR,
@@ -63,7 +64,8 @@ def sections(run: Run) -> list[Section]:
         return [Section("Properties", "No volume is complete yet: its properties follow once all blocks are computed.")]
     content = [_properties(groups)]
     if "permeability" in groups["properties"]:
-        content += _flow(groups, streamline_pictures(run))
+        assert isinstance(run.study, CharacterizeStudy)
+        content += _flow(groups, streamline_pictures(run), run.study.flow.wall_model)
     if "rejection" in groups:
         content.append(_retention(groups))
     if "directional" in groups:
@@ -172,7 +174,7 @@ def _interval_text(groups: Groups, searches: bool) -> str:
     )
 
 
-def _flow(groups: Groups, streamlines: Sequence[Picture]) -> list[Section]:
+def _flow(groups: Groups, streamlines: Sequence[Picture], wall_model: str) -> list[Section]:
     """Permeability with its errors, compared with simplified models; speeds in a section."""
     first = groups["properties"].isel(replicate=0)
     k = float(first.permeability)
@@ -190,7 +192,7 @@ def _flow(groups: Groups, streamlines: Sequence[Picture]) -> list[Section]:
     unresolved = float(first.unresolved_flow_fraction)
     text = f"The permeability is {k:.3g} m², a permeance of {float(first.permeance):.3g} L m⁻² h⁻¹ bar⁻¹. "
     if "permeability_low" in first:  # which runs of earlier versions lack
-        text += resolution_text(first)
+        text += resolution_text(first, wall_model)
     text += f"The flux differs by {float(first.flux_residual):.0e} between planes."
     if unresolved > _MAX_UNRESOLVED:
         text += (

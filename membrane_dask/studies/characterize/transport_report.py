@@ -10,25 +10,26 @@ from membrane_dask.report.page import Grid, Section
 _TENSORS = {"permeability": ("permeability", "m²"), "diffusivity": ("effective diffusivity", "of that in free fluid")}
 
 
-def resolution_text(first: xr.Dataset) -> str:
+def resolution_text(first: xr.Dataset, wall_model: str) -> str:
     """Sentences on the error of the resolution and of the solver, ending with a space.
 
     Parameters
     ----------
     first : xarray.Dataset
         Properties of one volume, in which liquid flows.
+    wall_model : str
+        That of the study, whose solution the upper bound is of.
     """
-    smooth, staircase, upper = (
-        float(first[f"permeability_{name}"]) for name in ("smooth_walls", "staircase_walls", "upper_bound")
-    )
-    with_model = max((value for value in (smooth, staircase) if value <= upper), default=upper)
-    accuracy = f"{upper / with_model - 1:.1%}"
+    smooth, staircase = (float(first[f"permeability_{name}_walls"]) for name in ("smooth", "staircase"))
+    reading = float(first[f"permeability_{wall_model}_walls"])
+    accuracy = f"{float(first.permeability_upper_bound) / reading - 1:.1%}"
     solver = f"The flow with the wall model of the study is known to {accuracy} or better on this grid. "
     if not (np.isfinite(smooth) and np.isfinite(staircase)):
         return f"One of the wall models did not converge, so that the error of the resolution is not known. {solver}"
     return (
-        f"It is between {float(first.permeability_low):.3g} and {float(first.permeability_high):.3g} m² (90 %), as the "
-        "image does not show how the walls run between its voxels: smooth walls give "
+        f"With the error of the resolution it is between {float(first.permeability_low):.3g} and "
+        f"{float(first.permeability_high):.3g} m²: such an interval contained the permeability of about 90 % of the "
+        "bodies whose value is known. The image does not show how the walls run between its voxels: smooth walls give "
         f"{smooth:.3g} m², staircases of voxels {staircase:.3g} m². {solver}"
     )
 

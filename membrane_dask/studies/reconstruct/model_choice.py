@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from membrane_dask.physics.reconstruction.matching import difference
+from membrane_dask.physics.reconstruction.matching import objectives
 from membrane_dask.physics.reconstruction.structures import Structure
 from membrane_dask.studies.reconstruct.micrograph_group import MicrographGroup, independent_sections
 
@@ -58,6 +58,5 @@ def selection_frequencies(
         targets = [
             target.perturbed(one[image], one[image - 1]) for target, one in zip(observed[best], simulated, strict=True)
         ]
-        objectives = [difference(model, one, targets, magnifications) for one in observed]
-        selected[int(np.argmin(objectives))] += 1
+        selected[int(np.argmin(objectives(model, observed, targets, magnifications)))] += 1
     return selected / IMAGES
