@@ -80,6 +80,26 @@ class LogNormalRadii:
             self.median * float(exp(power * np.square(self.log_standard_deviation))), self.log_standard_deviation
         )
 
+    @classmethod
+    def from_flow_median(cls, flow_median: float, log_standard_deviation: float) -> LogNormalRadii:
+        """The distribution by number whose distribution by flow has a median, m, and a log-standard deviation."""
+        return cls(flow_median * float(exp(-4 * np.square(log_standard_deviation))), log_standard_deviation)
+
+    def moment(self, order: float) -> float:
+        """Mean of a power of the radius, ``<r^order>``, m^order."""
+        size = order * log(self.median) + np.square(order * self.log_standard_deviation) / 2
+        return float(exp(size))
+
+    @property
+    def flow_median(self) -> float:
+        """Radius below which pores carry half of the flow, ``r_N exp(4 s^2)``, m."""
+        return self.weighted("flow").median
+
+    @property
+    def gas_radius(self) -> float:
+        """Radius of uniform pores with the same ratio of viscous to Knudsen flow, ``<r^4> / <r^3>``, m."""
+        return self.median * float(exp(3.5 * np.square(self.log_standard_deviation)))
+
     @property
     def hydraulic_radius(self) -> float:
         """Radius of uniform pores with the same open area and permeability, ``sqrt(<r^4> / <r^2>)``, m."""

@@ -7,7 +7,6 @@ the mean of separate fits of independent runs.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,14 +22,13 @@ from membrane_dask.physics.fixed_order import (
     sample_covariance,
 )
 from membrane_dask.physics.porometry.flux_laws import LAWS, FluxLaw
+from membrane_dask.physics.porometry.nonlinear_least_squares import levenberg_marquardt
 
 Regression = Literal["ols", "weighted", "deming", "huber"]
 #: Huber's tuning constant, in standard deviations: 95 % efficiency on normal errors (Huber 1964).
 _HUBER = 1.345
 #: Median absolute value of a standard normal variable.
 _MAD = 0.6744897501960817
-#: Change of the parameters, over their size, at which a fit has converged, and iterations within which it must.
-_PRECISION, _MAX_ITERATIONS = 1e-13, 200
 
 
 @dataclass(frozen=True)
@@ -185,35 +183,12 @@ def _least_squares(law: FluxLaw, pressure: np.ndarray, flux: np.ndarray, root_we
     if not np.isfinite(guess).all():
         raise PhysicsError("the points give no finite initial guess of the parameters")
     size = np.maximum(np.abs(guess), 1e-300)
-    solution = _levenberg_marquardt(
+    solution = levenberg_marquardt(
         lambda v: (law.flux(pressure, v * size) - flux) * root_weights,
         lambda v: law.jacobian(pressure, v * size) * root_weights[:, None] * size,
         guess / size,
     )
     return np.asarray(solution * size)
-
-
-def _levenberg_marquardt(
-    residuals: Callable[[np.ndarray], np.ndarray], jacobian: Callable[[np.ndarray], np.ndarray], values: np.ndarray
-) -> np.ndarray:
-    """Minimise the sum of squared residuals from initial values of order one."""
-    current, damping = residuals(values), 1e-3
-    for _ in range(_MAX_ITERATIONS):
-        slopes = jacobian(values)
-        damped = np.concatenate([slopes, np.diag(math.sqrt(damping) * column_norms(slopes))])
-        step = least_squares(damped, np.concatenate([-current, np.zeros(len(values))]))
-        trial = residuals(values + step)
-        # Close to the minimum the sum changes by rounding errors only, while the steps still converge.
-        if dot(trial, trial) <= dot(current, current) * (1 + 1e-13):
-            values, current, damping = values + step, trial, damping / 10
-        else:
-            damping *= 10
-        if np.abs(step).max() <= _PRECISION:
-            return values
-    # A parameter that the points hardly determine keeps moving by rounding errors, which do not move the fit.
-    if np.abs(slopes * step).max() <= _PRECISION * np.abs(slopes * values).max():
-        return values
-    raise PhysicsError(f"the fit does not converge in {_MAX_ITERATIONS} iterations")
 
 
 def _fit_statistics(
