@@ -8,14 +8,18 @@ from collections.abc import Callable
 import numpy as np
 
 from membrane_dask.physics.errors import PhysicsError
-from membrane_dask.physics.fixed_order import column_norms, dot, least_squares
+from membrane_dask.physics.fixed_order import column_norms, dot, least_squares, product
 
-#: Change of the parameters, over their size, at which a fit has converged, and iterations within which it must.
-_PRECISION, _MAX_ITERATIONS = 1e-13, 200
+#: Iterations within which a fit must converge.
+_MAX_ITERATIONS = 200
 
 
 def levenberg_marquardt(
-    residuals: Callable[[np.ndarray], np.ndarray], jacobian: Callable[[np.ndarray], np.ndarray], values: np.ndarray
+    residuals: Callable[[np.ndarray], np.ndarray],
+    jacobian: Callable[[np.ndarray], np.ndarray],
+    values: np.ndarray,
+    lower_bounds: np.ndarray | None = None,
+    precision: float = 1e-13,
 ) -> np.ndarray:
     """Minimise the sum of squared residuals by the method of Levenberg and Marquardt.
 
@@ -27,6 +31,10 @@ def levenberg_marquardt(
         Their derivatives by the parameters, (n, p).
     values : (p,) float array
         Initial parameters, scaled so that they are of order one.
+    lower_bounds : (p,) float array, optional
+        Of the parameters; minus infinity where there is none.
+    precision : float
+        Change of the parameters at which the fit has converged; larger for derivatives by differences.
 
     Returns
     -------
@@ -45,16 +53,29 @@ def levenberg_marquardt(
     for _ in range(_MAX_ITERATIONS):
         slopes = jacobian(values)
         damped = np.concatenate([slopes, np.diag(math.sqrt(damping) * column_norms(slopes))])
-        step = least_squares(damped, np.concatenate([-current, np.zeros(len(values))]))
+        target = np.concatenate([-current, np.zeros(len(values))])
+        step = _step_within(damped, target, -np.inf if lower_bounds is None else lower_bounds - values)
         trial = residuals(values + step)
         # Close to the minimum the sum changes by rounding errors only, while the steps still converge.
         if dot(trial, trial) <= dot(current, current) * (1 + 1e-13):
             values, current, damping = values + step, trial, damping / 10
         else:
             damping *= 10
-        if np.abs(step).max() <= _PRECISION:
+        if np.abs(step).max() <= precision:
             return values
-    # A parameter that the points hardly determine keeps moving by rounding errors, which do not move the fit.
-    if np.abs(slopes * step).max() <= _PRECISION * np.abs(slopes * values).max():
+    # Parameters that the points hardly determine keep moving by rounding errors, which do not move the fit.
+    if np.abs(product(slopes, step)).max() <= len(values) * precision * np.abs(slopes * values).max():
         return values
     raise PhysicsError(f"the fit does not converge in {_MAX_ITERATIONS} iterations")
+
+
+def _step_within(design: np.ndarray, target: np.ndarray, lower_bounds: np.ndarray | float) -> np.ndarray:
+    """Least-squares step; coefficients that would pass their bounds are fixed there, and the others solved again."""
+    is_fixed = np.zeros(design.shape[1], bool)
+    while True:
+        step = np.where(is_fixed, lower_bounds, 0.0)
+        step[~is_fixed] = least_squares(design[:, ~is_fixed], target - product(design, step))
+        passes = step < lower_bounds
+        if not passes.any():
+            return step
+        is_fixed |= passes
