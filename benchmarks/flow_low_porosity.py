@@ -22,8 +22,6 @@ from membrane_dask.physics.percolation import percolating
 from membrane_dask.physics.stokes.mac_grid import Grid
 from membrane_dask.physics.stokes.solver import stokes
 from membrane_dask.physics.transport.diffusion import diffusion
-from membrane_dask.physics.transport.geodesic_paths import geodesic_distances
-from membrane_dask.physics.transport.pore_space import PoreSpace
 
 POROSITIES = (0.10, 0.11, 0.12, 0.13, 0.14, 0.15, 0.16, 0.17)
 SIGMAS = (1.5, 2.0, 3.0)
@@ -68,9 +66,8 @@ def main() -> None:
                 continue
             residuals[wall_model].append(flow.residual)
             gaps.append(flow.upper_bound / flow.permeability - 1)
-        space = PoreSpace.of([pores], pores.shape)
         try:
-            solution = diffusion(space, np.isfinite(geodesic_distances(space)))
+            solution = diffusion(pores)
         except PhysicsError as error:
             failures["diffusion"] += 1
             print(f"{name}, diffusion: {error}", flush=True)

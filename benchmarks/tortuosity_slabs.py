@@ -67,8 +67,9 @@ def _compile() -> None:
     from membrane_dask.physics.transport.geodesic_paths import geodesic_distances
     from membrane_dask.physics.transport.pore_space import PoreSpace
 
-    space = PoreSpace.of([np.ones((16, 16, 16), bool)], (16, 16, 16))
-    diffusion(space, np.isfinite(geodesic_distances(space)))
+    pores = np.ones((16, 16, 16), bool)
+    geodesic_distances(PoreSpace.of([pores], pores.shape))
+    diffusion(pores)
 
 
 def by_slabs(volume: Path, folder: Path, workers: int, slab: int | None) -> dict[str, float]:

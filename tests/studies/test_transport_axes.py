@@ -54,6 +54,8 @@ def test_every_axis_has_the_values_of_the_volume_stored_along_it(along_axes, por
     assert (directional.permeability_low < directional.permeability).all()
     assert (directional.permeability < directional.permeability_high).all()
     assert (directional.tortuosity_diffusive > 1).all()
+    lower, diffusivity = directional.effective_diffusivity_lower_bound, directional.effective_diffusivity
+    assert ((lower < diffusivity) & (lower * (1 + 1e-3) >= diffusivity)).all()  # the tolerance of the study
     # The depth has the values of a study without other axes.
     properties = table(along_axes, "properties")
     for name in directional.data_vars:

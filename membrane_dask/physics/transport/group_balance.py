@@ -165,8 +165,9 @@ class Balance:
         Length of the next step, and fraction of the previous direction in it; 0 before the first step.
     product, curvature : float
         Residual times preconditioned residual, and search direction times operator times search direction.
-    flux : float
-        Mean flux through the planes, ``nan`` before the first step.
+    energy : float
+        Product of the fluxes with the differences of the concentrations before the step, ``nan`` before the first one:
+        an upper bound of the flux.
     spread : float
         Largest difference of the fluxes through two planes, over the mean; infinite before the first step.
     """
@@ -177,7 +178,7 @@ class Balance:
     beta: float = 0.0
     product: float = 0.0
     curvature: float = 0.0
-    flux: float = float("nan")
+    energy: float = float("nan")
     spread: float = float("inf")
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -208,7 +209,7 @@ def advance(
         The groups.
     before : Balance
         State before this iteration.
-    plane_sums : (n_z, 3) ndarray
+    plane_sums : (n_z, 4) ndarray
         See :class:`membrane_dask.physics.transport.two_level_diffusion.SlabStep`.
     inflow : float
         Flux into the first plane.
@@ -216,8 +217,8 @@ def advance(
         See there.
     """
     flux = np.concatenate([[inflow], inflow - np.cumsum(plane_sums[:, 0])])
-    mean = float(flux.mean())
-    spread = float((flux.max() - flux.min()) / mean)
+    spread = float((flux.max() - flux.min()) / flux.mean())
+    energy = inflow - float(plane_sums[:, 3].sum())
     (smoothed, residual) = group_sums.T
     y = solver.solve(residual - smoothed)
     product = float(plane_sums[:, 1].sum()) + float(dot(residual, y))
@@ -228,5 +229,5 @@ def advance(
     step = product / curvature
     return replace(
         before, concentration=before.concentration + step * direction, direction=direction, step=step, beta=beta,
-        product=product, curvature=curvature, flux=mean, spread=spread,
+        product=product, curvature=curvature, energy=energy, spread=spread,
     )  # fmt: skip

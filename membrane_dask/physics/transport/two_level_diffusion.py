@@ -265,14 +265,14 @@ def _pass(
 @kernel
 def _residual(
     bits: np.ndarray, first: np.ndarray, weights: np.ndarray, degree: np.ndarray, c: np.ndarray, active: np.ndarray,
-    low_end: bool, begin: int, end: int, r: np.ndarray, plane_sums: np.ndarray,
+    low_end: bool, begin: int, end: int, r: np.ndarray, plane_sums: np.ndarray, product_sums: np.ndarray,
 ) -> None:  # fmt: skip
-    """Residual for concentrations of 1 beyond low z and 0 beyond high z, and its sum over every plane."""
+    """Residual for concentrations of 1 beyond low z and 0 beyond high z; sums of it, and of it times concentration."""
     n_y, row_length = bits.shape[1:]
     index, sums = np.empty(64 * row_length, np.int64), np.empty(64 * row_length, np.float64)
     for z in range(begin, end):
         source = 2.0 * weights[0] if low_end and z == 0 else 0.0
-        total = 0.0
+        total, product = 0.0, 0.0
         for y in range(n_y):
             n = _neighbour_sums(bits, first, z, y, ~np.uint64(0), weights, c, index, sums)
             for k in range(n):
@@ -280,8 +280,9 @@ def _residual(
                 if active[i]:
                     value = source + sums[k] - np.float64(degree[i]) * c[i]
                     total += value
+                    product += value * c[i]
                     r[i] = value
-        plane_sums[z] = total
+        plane_sums[z], product_sums[z] = total, product
 
 
 @kernel
@@ -366,9 +367,9 @@ class SlabStep:
     ----------
     smoothed : (n,) ndarray of float32
         Smoothed residual of its pore voxels.
-    sums : (planes, 3) ndarray
-        Of every plane: the residual, its product with the smoothed one, and that of the latter with the operator
-        applied to it.
+    sums : (planes, 4) ndarray
+        Of every plane: the residual, its product with the smoothed one, that of the latter with the operator applied
+        to it, and the product of residual and concentration.
     inflow : float
         Flux into the first plane of the volume; 0 for other slabs.
     group_sums : (count, 2) ndarray
@@ -407,9 +408,11 @@ def slab_step(
     weights = window.weights.astype(np.float32)
     degree = degrees(bits, first, weights, low_end, high_end)
     r, smoothed = np.zeros(len(concentration), np.float32), np.zeros(len(concentration), np.float32)
-    sums = np.zeros((3, n_z))
+    sums = np.zeros((4, n_z))
     planes = window.inner(1)
-    _residual(bits, first, window.weights.astype(float), degree, concentration, active, low_end, *planes, r, sums[0])
+    _residual(
+        bits, first, window.weights.astype(float), degree, concentration, active, low_end, *planes, r, sums[0], sums[3]
+    )
     for number, omega in enumerate(chebyshev_factors(cell)):
         colour = (window.low + number) % 2
         _pass(bits, first, weights, degree, r, smoothed, colour, omega, *window.inner(number + 1))

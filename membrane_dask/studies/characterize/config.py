@@ -263,7 +263,7 @@ class RetentionSettings(Model):
 class CharacterizeStudy(BaseStudy):
     """Properties of a 3-D structure: connectivity, pore sizes, pore network, tortuosity, permeability, retention."""
 
-    results_version: ClassVar[int] = 3
+    results_version: ClassVar[int] = 4
 
     kind: Literal["characterize"] = "characterize"
     input: InputVolume = Field(
@@ -331,12 +331,16 @@ class CharacterizeStudy(BaseStudy):
     )
     tortuosity: bool = parameter(True, "compute geodesic paths and diffusion", unit="")
     tolerance: Number = parameter(
-        1e-3, "largest difference of the diffusive flux between planes, relative to its mean", ge=1e-4, le=0.1
+        1e-3,
+        "largest difference of the diffusive flux between planes, relative to its mean; of volumes in one piece also "
+        "that of the bounds of the effective diffusivity, relative to the lower one",
+        ge=1e-4,
+        le=0.1,
     )
     tortuosity_slab_thickness: Whole | None = parameter(
         None,
         "approximate number of planes of a slab, the unit of work of geodesic paths and diffusion; default: by memory "
-        "for more than 20 million pore voxels, else the whole depth",
+        "for more than 8 million pore voxels, else the whole depth",
         unit="voxel",
         ge=20,
     )

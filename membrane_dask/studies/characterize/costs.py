@@ -13,7 +13,6 @@ import numpy as np
 from membrane_dask.io.oriented_volumes import PoreVolume
 from membrane_dask.physics.imaging.blocks import Block
 from membrane_dask.physics.stokes.mac_grid import flow_pores
-from membrane_dask.physics.transport.diffusion import coarse_cell
 from membrane_dask.physics.transport.two_level_diffusion import MARGIN
 from membrane_dask.physics.voxel_spacing import Spacing
 from membrane_dask.program import Costs, task_stem
@@ -34,8 +33,6 @@ _PARTICLE_SECONDS = 0.014
 _PLANES = 32
 #: Planes around a slab of the flow, for which it is planned.
 _FLOW_HALO = 32
-#: Fraction of the time of a tortuosity in one piece that is proportional to the edge of the cells of its groups.
-_DIFFUSION = 0.8
 #: Units of slabs, whose work includes the planes around them.
 _SLAB_TASKS = {"geodesics": 1, "diffusion": MARGIN, "mobilities": _FLOW_HALO, "velocities": _FLOW_HALO, "bounds": 2}
 
@@ -168,10 +165,7 @@ def predicted_costs(
                 continue
             slabs = tortuosity if task in ("pore_slabs", "geodesics", "diffusion", "group_balance") else flow
             ratio = pores
-            if task == "tortuosity" and not tortuosity:
-                cells = coarse_cell(oriented.shape) / coarse_cell(cube.shape)
-                ratio *= 1.0 - _DIFFUSION + _DIFFUSION * cells
-            elif task in _SLAB_TASKS and slabs:
+            if task in _SLAB_TASKS and slabs:
                 ratio *= _overlap(slabs, _SLAB_TASKS[task]) / _overlap(_small_edges(task, cube), _SLAB_TASKS[task])
             units = len(slabs) - 1 if slabs and task in (*_SLAB_TASKS, "pore_slabs", "final_velocity") else 1
             if task == "geodesics":

@@ -17,7 +17,7 @@ from membrane_dask.physics.transport.two_level_diffusion import MARGIN, cell_edg
 from membrane_dask.program import Outcome, Rounds, Scratch, Unit
 
 #: Pore voxels from which on a volume is divided, and pore voxels of a slab with the planes around it then.
-_LARGE, _WINDOW = 20_000_000, 16_000_000
+_LARGE, _WINDOW = 8_000_000, 16_000_000
 #: Fewest planes of a slab: the planes around a slab belong to the slabs adjacent to it.
 MIN_PLANES = 2 * MARGIN + 4
 #: Largest numbers of iterations of the diffusion, and of visits of the geodesic distances to a slab.
@@ -50,7 +50,7 @@ def tortuosity_edges(planes: int | None, shape: Sequence[int], porosity: float) 
     if planes is None:
         if pores_of_plane * depth <= _LARGE:
             return None
-        planes = int(_WINDOW / pores_of_plane) - 2 * MARGIN
+        planes = min(int(_WINDOW / pores_of_plane) - 2 * MARGIN, depth // 2)
     planes = max(planes, MIN_PLANES)
     count = max(1, round(depth / planes))
     thickness = math.ceil(depth / count / cell) * cell

@@ -64,7 +64,7 @@ from membrane_dask.studies.characterize.voxel_sizes import edges_nm, edges_text
 #: Bytes per voxel that is read for a block, and per voxel of the block.
 _BYTES_READ, _BYTES_OWN = 11, 26
 #: Bytes per pore voxel of a volume for its tortuosity, and per voxel.
-_BYTES_PORE, _BYTES_VOXEL = 23.5, 0.2
+_BYTES_PORE, _BYTES_VOXEL = 110, 8
 
 Blocks = list[tuple[tuple[int, ...], tuple[int, ...]]]
 
@@ -303,8 +303,7 @@ class CharacterizeProgram(Program):
                 for task, size in tortuosity_memory(oriented.shape, porosity, slabs).items():
                     require(task, size)
             elif self.study.tortuosity:
-                reading = _BYTES_VOXEL + isinstance(oriented, OrientedVolume)  # which is read as a whole
-                require("tortuosity", (porosity * _BYTES_PORE + reading) * math.prod(oriented.shape))
+                require("tortuosity", (porosity * _BYTES_PORE + _BYTES_VOXEL) * math.prod(oriented.shape))
             edges = self.slab_edges[number]
             if flow.enabled:
                 require("flows", flow_memory(flow, retention, oriented.shape, porosity, edges is not None))

@@ -67,7 +67,10 @@ def tortuosity_properties(tortuosity: Arrays, porosity: float) -> dict[str, floa
         "tortuosity_geometric": float(tortuosity.get("tortuosity_geometric", math.nan)),
         "tortuosity_diffusive": porosity / diffusivity if diffusivity > 0 else math.nan,
         "effective_diffusivity": diffusivity,
-        "diffusion_flux_spread": float(tortuosity.get("diffusion_flux_spread", math.nan)),
+        **{
+            name: float(tortuosity.get(name, math.nan))
+            for name in ("effective_diffusivity_lower_bound", "diffusion_flux_spread")
+        },
     }
 
 

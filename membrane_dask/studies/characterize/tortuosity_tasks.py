@@ -6,14 +6,14 @@ The order of the units of slabs is that of :mod:`membrane_dask.studies.character
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from membrane_dask.io.oriented_volumes import OrientedVolume, PoreVolume
+from membrane_dask.io.oriented_volumes import PoreVolume
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.transport.diffusion import diffusion
 from membrane_dask.physics.transport.geodesic_paths import geodesic_distances, relax, shortest_path
@@ -31,8 +31,6 @@ from membrane_dask.program import ScratchReader, Unit
 from membrane_dask.studies.characterize.decomposed_tortuosity import MAX_ITERATIONS, MAX_VISITS
 from membrane_dask.studies.characterize.flow_grid import read_pores
 
-#: Voxels that are read at a time for a volume in one piece.
-_SLAB_VOXELS = 1 << 24
 #: Difference of the flux between planes above which there is no effective diffusivity.
 _MAX_FLUX_SPREAD = 0.1
 #: Tasks of the units here.
@@ -68,33 +66,23 @@ def tortuosity_work(context: Mapping[str, Any], unit: Unit) -> Result:
     return _collect(data, context["tolerance"]), {}
 
 
-def _planes(volume: PoreVolume) -> Iterator[np.ndarray]:
-    """Pores of a volume, some planes at a time."""
-    if isinstance(volume, OrientedVolume):  # files are read by planes of their own first axis
-        yield read_pores(volume)
-        return
-    depth, height, width = volume.shape
-    planes = max(1, _SLAB_VOXELS // (height * width))
-    for z in range(0, depth, planes):
-        yield volume.read((slice(z, min(z + planes, depth)), slice(0, height), slice(0, width)))
-
-
 def _undivided(volume: PoreVolume, tolerance: float) -> Result:
     """Geodesic paths and diffusion through a volume in one piece."""
-    space, spacing = PoreSpace.of(_planes(volume), volume.shape), volume.spacing
-    distance = geodesic_distances(space, spacing)
-    geometric, connected = shortest_path(space, distance, spacing=spacing), np.isfinite(distance)
-    del distance
-    solution = diffusion(space, connected, tolerance, spacing=spacing)
-    return _results(geometric, solution.conductivity, solution.spread, solution.iterations), {}
+    pores, spacing = read_pores(volume), volume.spacing
+    space = PoreSpace.of([pores], pores.shape)
+    geometric = shortest_path(space, geodesic_distances(space, spacing), spacing=spacing)
+    del space
+    solution = diffusion(pores, tolerance, spacing)
+    return _results(geometric, solution.conductivity, solution.lower_bound, solution.spread), {}
 
 
-def _results(geometric: float, conductivity: float, spread: float, iterations: int) -> Arrays:
+def _results(geometric: float, conductivity: float, lower_bound: float, spread: float) -> Arrays:
+    is_converged = spread <= _MAX_FLUX_SPREAD
     return {
         "tortuosity_geometric": np.asarray(geometric),
-        "effective_diffusivity": np.asarray(conductivity if spread <= _MAX_FLUX_SPREAD else math.nan),
+        "effective_diffusivity": np.asarray(conductivity if is_converged else math.nan),
+        "effective_diffusivity_lower_bound": np.asarray(lower_bound if is_converged else math.nan),
         "diffusion_flux_spread": np.asarray(spread),
-        "iterations": np.asarray(iterations),
     }
 
 
@@ -366,8 +354,8 @@ def _collect(data: _SlabData, tolerance: float) -> Arrays:
         distance = data.scratch.read("geodesics", (data.number, 0, visit), ("first",))["first"]
         geometric = shortest_path(space, distance, data.depth, data.volume.spacing)
     if iteration < 0:
-        return _results(geometric, 0.0, 0.0, 0)
+        return _results(geometric, 0.0, 0.0, 0.0)
     balance = data.balance(min(iteration, MAX_ITERATIONS))
     _, height, width = data.volume.shape
     area = height * width * float(data.weights[0])
-    return _results(geometric, balance.flux * data.depth / area, balance.spread, iteration)
+    return _results(geometric, balance.energy * data.depth / area, math.nan, balance.spread)

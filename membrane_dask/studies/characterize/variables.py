@@ -74,6 +74,11 @@ STRUCTURE: tuple[Variable, ...] = (
     ),
     _property("effective_diffusivity", "1", "log", "effective diffusivity along the depth, over that in free fluid"),
     _property(
+        "effective_diffusivity_lower_bound", "1", "none",
+        "lower bound of the effective diffusivity of the discrete problem along the depth, of which "
+        "effective_diffusivity is an upper bound",
+    ),
+    _property(
         "diffusion_flux_spread", "1", "none", "largest difference of the diffusive flux between planes, over its mean",
     ),
 )  # fmt: skip
@@ -145,7 +150,7 @@ PERMEABILITIES = (
 DIRECTIONAL = (
     *PERMEABILITIES,
     "tortuosity_hydraulic", "flux_residual", "unresolved_flow_fraction", "tortuosity_geometric",
-    "tortuosity_diffusive", "effective_diffusivity", "diffusion_flux_spread",
+    "tortuosity_diffusive", "effective_diffusivity", "effective_diffusivity_lower_bound", "diffusion_flux_spread",
 )  # fmt: skip
 _LOG_REDUCTION = "log reduction of particles that"
 #: Velocities of all voxels.
