@@ -159,7 +159,7 @@ def _starts(law: str, single_starts: dict[str, list[float]]) -> np.ndarray:
         if len(constants) == 1:
             rows.append([-float(log(flux)), *constants])
         else:
-            rows += [[-float(log(flux)), part * constants[0], (1 - part) * constants[1]] for part in _SPLITS]
+            rows += [[-float(log(flux)), split * constants[0], (1 - split) * constants[1]] for split in _SPLITS]
     return np.array(rows)
 
 
