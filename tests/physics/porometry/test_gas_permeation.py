@@ -7,6 +7,8 @@ import math
 
 import numpy as np
 import pytest
+
+from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.porometry.dusty_gas import (
     compressible_permeability,
     gas_permeance,
@@ -14,8 +16,6 @@ from membrane_dask.physics.porometry.dusty_gas import (
     permeances_of_flows,
     unit_permeances,
 )  # fmt: skip
-
-from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.porometry.estimates import Estimate
 from membrane_dask.physics.porometry.gas_permeation import (
     GasReadings,
