@@ -51,11 +51,11 @@ def peak_memory() -> int:
 
 def extract(pores: np.ndarray) -> dict[str, float]:
     """Extract the network with membrane-dask."""
+    from membrane_dask.physics.imaging.blocks import divide
     from membrane_dask.physics.imaging.distance import block_squared_distances
     from membrane_dask.physics.imaging.local_thickness import local_thickness_counts
     from membrane_dask.physics.imaging.network_extraction import extract_network
     from membrane_dask.physics.imaging.watershed import SnowParameters, block_watershed
-    from membrane_dask.studies.characterize.program import divide
 
     snow, contributions = SnowParameters(), []
     for start, stop in divide(pores.shape, BLOCK):

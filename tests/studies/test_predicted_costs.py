@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import math
 import re
 import subprocess
 import sys
@@ -49,17 +51,29 @@ def test_pilots_cover_every_kind_of_unit(study, settings, tmp_path):
 
 def test_costs_are_extrapolated_by_pores_and_iterations(study):
     program = md.plan(study).program
-    (start, stop) = program.blocks[0][0]
-    costs = program.costs({"blocks": 2.0}, {"blocks": 9.0, "networks": 1.0, "tortuosity": 3.0})
-    assert program.volumes[0].shape == tuple(b - a for a, b in zip(start, stop, strict=True))
-    assert costs.work["blocks"] == 2.0
+    costs = program.costs({}, {"blocks": 9.0, "networks": 1.0, "tortuosity": 3.0})
     cube, porosity = percolating_cube(program.volumes[0], 96)
     assert cube.shape == (55, 30, 35)
     voxels = 110 * 60 * 70 / (55 * 30 * 35)
+    assert costs.work["blocks"] == pytest.approx(9.0 * voxels)
     assert costs.work["networks"] == pytest.approx(voxels)
-    # Groups have cells of eight voxels in both.
-    assert costs.work["tortuosity"] == pytest.approx(3.0 * voxels * program.porosities[0] / porosity)
+    iterations = math.sqrt((110 + 60 + 70) / (55 + 30 + 35))
+    assert costs.work["tortuosity"] == pytest.approx(3.0 * voxels * program.porosities[0] / porosity * iterations)
     assert costs.longest == pytest.approx(sum(costs.work.values()))
+
+
+def test_costs_of_blocks_include_the_voxels_around_them(study):
+    program = md.plan(md.load_study(study, block_size=32)).program
+    costs = program.costs({}, {"blocks": 1.0, "networks": 1.0, "tortuosity": 1.0})
+
+    def read(shape, counts):  # 48 voxels on each side, as far as the volume reaches
+        edges = [[round(n * k / count) for k in range(count + 1)] for n, count in zip(shape, counts, strict=True)]
+        return math.prod(
+            sum(min(b + 48, n) - max(a - 48, 0) for a, b in itertools.pairwise(axis))
+            for n, axis in zip(shape, edges, strict=True)
+        )
+
+    assert costs.work["blocks"] == pytest.approx(read((110, 60, 70), (3, 2, 2)) / read((55, 30, 35), (2, 1, 1)))
 
 
 def test_a_cube_that_percolates_is_chosen():

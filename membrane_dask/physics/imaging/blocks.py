@@ -1,7 +1,8 @@
-"""A block of a volume with a halo: the voxels around it that are read with it."""
+"""Blocks of a volume, and the halo of each: the voxels around it that are read with it."""
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Literal
 
@@ -58,3 +59,15 @@ class Block:
             slices.append(slice(low - axis.start, high - axis.start))
             padding.append((low - (a - margin), b + margin - high))
         return np.pad(values[tuple(slices)], padding, mode=mode)
+
+
+def divide(shape: tuple[int, ...], edge: int) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Divide a volume into blocks, none thinner than half an edge: the first voxel of each, and the last plus one."""
+    axes = []
+    for n in shape:
+        count = max(1, round(n / edge))
+        edges = [round(n * k / count) for k in range(count + 1)]
+        axes.append(list(itertools.pairwise(edges)))
+    return [
+        (tuple(start for start, _ in block), tuple(stop for _, stop in block)) for block in itertools.product(*axes)
+    ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from membrane_dask.io.oriented_volumes import PoreVolume
-from membrane_dask.physics.imaging.blocks import Block
+from membrane_dask.physics.imaging.blocks import Block, divide
 from membrane_dask.physics.stokes.mac_grid import flow_pores
 from membrane_dask.physics.transport.two_level_diffusion import MARGIN
 from membrane_dask.physics.voxel_spacing import Spacing
@@ -33,6 +33,9 @@ _PARTICLE_SECONDS = 0.014
 _PLANES = 32
 #: Planes around a slab of the flow, for which it is planned.
 _FLOW_HALO = 32
+#: Units whose iterations become more, and whose data leave the caches: their time for a pore voxel grows as the root of
+#: the edges (measured from 96 to 256 voxels).
+_ITERATIONS = ("tortuosity", "geodesics", "diffusion", "group_balance")
 #: Units of slabs, whose work includes the planes around them.
 _SLAB_TASKS = {"geodesics": 1, "diffusion": MARGIN, "mobilities": _FLOW_HALO, "velocities": _FLOW_HALO, "bounds": 2}
 
@@ -119,9 +122,7 @@ def pilot_edges(study: CharacterizeStudy) -> Sequence[int]:
     return EDGES[0], largest
 
 
-def predicted_costs(
-    program: CharacterizeProgram, cube: Cube, porosity: float, pilots: Mapping[str, float], small: Mapping[str, float]
-) -> Costs:
+def predicted_costs(program: CharacterizeProgram, cube: Cube, porosity: float, small: Mapping[str, float]) -> Costs:
     """Work of all units of a study.
 
     Parameters
@@ -132,8 +133,6 @@ def predicted_costs(
         What was run in the small.
     porosity : float
         Porosity of the cube.
-    pilots : mapping of str to float
-        Seconds of a block.
     small : mapping of str to float
         Seconds of all units of the cube, by task.
 
@@ -143,13 +142,10 @@ def predicted_costs(
     """
     work: dict[str, float] = {}
     chains: list[float] = []
-    pilot_block = program.pilots()[0]
-    pilot_voxels = _block_voxels(program, 0, pilot_block.params["block"])
-    for number, volume in enumerate(program.volumes):
-        blocks = [
-            pilots["blocks"] * _block_voxels(program, number, block) / pilot_voxels
-            for block in range(len(program.blocks[number]))
-        ]
+    block_size = program.study.block_size
+    small_voxels = sum(_block_voxels(cube.shape, block_size))
+    for volume in program.volumes:
+        blocks = [small["blocks"] * voxels / small_voxels for voxels in _block_voxels(volume.shape, block_size)]
         network = small["networks"] * math.prod(volume.shape) / math.prod(cube.shape)
         work["blocks"] = work.get("blocks", 0.0) + sum(blocks)
         work["networks"] = work.get("networks", 0.0) + network
@@ -165,6 +161,8 @@ def predicted_costs(
                 continue
             slabs = tortuosity if task in ("pore_slabs", "geodesics", "diffusion", "group_balance") else flow
             ratio = pores
+            if task in _ITERATIONS:
+                ratio *= math.sqrt(sum(oriented.shape) / sum(cube.shape))
             if task in _SLAB_TASKS and slabs:
                 ratio *= _overlap(slabs, _SLAB_TASKS[task]) / _overlap(_small_edges(task, cube), _SLAB_TASKS[task])
             units = len(slabs) - 1 if slabs and task in (*_SLAB_TASKS, "pore_slabs", "final_velocity") else 1
@@ -180,10 +178,10 @@ def predicted_costs(
     return Costs(work, max(chain + after for chain, after in zip(chains, parallel, strict=True)))
 
 
-def _block_voxels(program: CharacterizeProgram, volume: int, block: int) -> int:
-    start, stop = program.blocks[volume][block]
-    windows = Block(start, stop, HALO, program.volumes[volume].shape).extended
-    return math.prod(window.stop - window.start for window in windows)
+def _block_voxels(shape: tuple[int, ...], block_size: int) -> list[int]:
+    """Voxels that are read for each block of a volume."""
+    extended = (Block(start, stop, HALO, shape).extended for start, stop in divide(shape, block_size))
+    return [math.prod(window.stop - window.start for window in windows) for windows in extended]
 
 
 def _small_edges(task: str, cube: Cube) -> Sequence[int]:

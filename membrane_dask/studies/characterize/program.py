@@ -16,7 +16,7 @@ import numpy as np
 
 from membrane_dask.errors import Source
 from membrane_dask.io.oriented_volumes import AXES, OrientedVolume, PoreVolume
-from membrane_dask.physics.imaging.blocks import Block
+from membrane_dask.physics.imaging.blocks import Block, divide
 from membrane_dask.physics.imaging.watershed import SnowParameters
 from membrane_dask.program import Costs, Dataset, History, Image, Program, Rounds, Scratch, Unit
 from membrane_dask.schema import Coordinate
@@ -65,8 +65,6 @@ from membrane_dask.studies.characterize.voxel_sizes import edges_nm, edges_text
 _BYTES_READ, _BYTES_OWN = 11, 26
 #: Bytes per pore voxel of a volume for its tortuosity, and per voxel.
 _BYTES_PORE, _BYTES_VOXEL = 110, 8
-
-Blocks = list[tuple[tuple[int, ...], tuple[int, ...]]]
 
 
 class CharacterizeProgram(Program):
@@ -254,10 +252,6 @@ class CharacterizeProgram(Program):
             parameters = yield from flow.rounds()
         yield [self.unit("flows", volume, **parameters)]
 
-    def pilots(self) -> Sequence[Unit]:
-        """A block in the middle of the first volume."""
-        return [self.block_unit(0, len(self.blocks[0]) // 2)]
-
     def pilot_programs(self) -> Sequence[Program]:
         """The study of two cubes of the first volume, of which the larger one is measured."""
         return [self._of_cube(edge) for edge in pilot_edges(self.study)]
@@ -275,9 +269,9 @@ class CharacterizeProgram(Program):
         return CharacterizeProgram(study, inputs=InputVolumes([cast(Any, cube)], [porosity], 1))
 
     def costs(self, pilots: Mapping[str, float], small: Mapping[str, float]) -> Costs:
-        """Work of all units, extrapolated from a block and from a cube."""
+        """Work of all units, extrapolated from a cube."""
         cube, porosity = self._cube(pilot_edges(self.study)[-1])
-        return predicted_costs(self, cube, porosity, pilots, small)
+        return predicted_costs(self, cube, porosity, small)
 
     def memory(self) -> Mapping[str, int]:
         """Peak bytes of the units, by the approximate porosity."""
@@ -372,15 +366,3 @@ class CharacterizeProgram(Program):
             if result:
                 datasets.append(sections_table(schema, result.network, result.shape, result.edges_nm))
         return datasets
-
-
-def divide(shape: tuple[int, ...], edge: int) -> Blocks:
-    """Divide a volume into blocks, none thinner than half an edge: the first voxel of each, and the last plus one."""
-    axes = []
-    for n in shape:
-        count = max(1, round(n / edge))
-        edges = [round(n * k / count) for k in range(count + 1)]
-        axes.append(list(itertools.pairwise(edges)))
-    return [
-        (tuple(start for start, _ in block), tuple(stop for _, stop in block)) for block in itertools.product(*axes)
-    ]
