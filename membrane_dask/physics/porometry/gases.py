@@ -110,6 +110,19 @@ def knudsen_to_viscous_ratio(radius: Any, mean_free_path: Any) -> Any:
     return (64 * np.asarray(mean_free_path, float) / (3 * math.pi * np.asarray(radius, float)))[()]
 
 
+def molar_density(temperature: float, pressure: float = ATMOSPHERE) -> float:
+    """Moles in one m3 of an ideal gas, ``p / (R T)``, mol m-3.
+
+    Parameters
+    ----------
+    temperature : float
+        K.
+    pressure : float
+        Absolute, Pa.
+    """
+    return pressure / (GAS_CONSTANT * temperature)
+
+
 _LIST = (
     (Gas("nitrogen", 28.0134e-3, 17.80e-6, 107.0), "N2"),
     (Gas("air", 28.9647e-3, 18.45e-6, 118.0), ""),

@@ -1,0 +1,112 @@
+"""Bubble points: radius of the largest pore from the pressure at which gas first passes a wet membrane."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from membrane_dask.physics.errors import PhysicsError
+from membrane_dask.physics.porometry.capillary_law import CapillaryLaw
+from membrane_dask.physics.porometry.estimates import Estimate
+
+#: Filter flow above which a reading has flow, whatever the meter's noise is.
+_NO_FLOW = 0.02
+#: Standard deviations of the readings without flow that a flow exceeds.
+_DETECTION = 3.0
+
+
+def bubble_point_radius(pressure: float, law: CapillaryLaw, pressure_error: float = 0.0) -> Estimate:
+    """Radius of the largest pore from a bubble point that an instrument or a person has read, m.
+
+    Parameters
+    ----------
+    pressure : float
+        Pa, > 0.
+    law : CapillaryLaw
+        Its error widens the interval.
+    pressure_error : float
+        Relative standard deviation of the pressure.
+
+    Raises
+    ------
+    PhysicsError
+        If the pressure is not greater than 0.
+    """
+    if not 0 < pressure < math.inf:
+        raise PhysicsError(f"bubble point: must be greater than 0 bar (got {pressure / 1e5:g})")
+    radius = float(law.radius(pressure))
+    error = math.sqrt(law.relative_error * law.relative_error + pressure_error * pressure_error)
+    return Estimate(radius, radius, radius).widened(error)
+
+
+@dataclass(frozen=True)
+class FirstFlow:
+    """First reading with flow.
+
+    Parameters
+    ----------
+    pressure : Estimate
+        Pa: the reading, from the last one without flow. NaN where no reading has flow.
+    limit : float
+        Flow above which a reading has flow, m3 s-1.
+    finding : str
+        Sentence for the user, with the criterion.
+    """
+
+    pressure: Estimate
+    limit: float
+    finding: str
+
+
+def first_flow(pressure: Any, wet_flow: Any, dry_flow: Any, limit: float | None = None) -> FirstFlow:
+    """Pressure of the first flow through a wet membrane.
+
+    Without a limit, the readings up to the last flow of 0 or less below 2 % of the dry flow are those without flow,
+    and flow is what exceeds three times their root mean square.
+
+    Parameters
+    ----------
+    pressure, wet_flow, dry_flow : (n,) float array
+        Pa, rising; m3 s-1; the dry flow may be NaN.
+    limit : float, optional
+        m3 s-1, >= 0; an instrument's criterion, for example 30 mL/min.
+
+    Raises
+    ------
+    PhysicsError
+        If the limit is negative.
+    """
+    pressure, flow = np.asarray(pressure, float), np.asarray(wet_flow, float)
+    scale = np.where(np.isfinite(dry_flow), dry_flow, flow.max())
+    if limit is None:
+        risen = flow > _NO_FLOW * scale
+        n_before = int(risen.argmax()) if risen.any() else len(flow)
+        without = np.flatnonzero(flow[:n_before] <= 0)
+        resting = flow[: without[-1] + 1] if len(without) else flow[:0]
+        limit = _DETECTION * math.sqrt(float(np.square(resting).mean())) if len(resting) else 0.0
+        criterion = (
+            f"three standard deviations of {len(resting)} readings without flow" if len(resting) else "first reading"
+        )
+    elif limit >= 0:
+        criterion = "criterion first_flow"
+    else:
+        raise PhysicsError(f"first_flow: must be at least 0 mL/min (got {limit * 6e7:g})")
+    flows = np.flatnonzero(flow > limit)
+    if not len(flows):
+        last = float(pressure[-1])
+        return FirstFlow(
+            Estimate(low=last, high=math.inf),
+            limit,
+            f"no flow above {limit * 6e7:.3g} mL/min up to {last / 1e5:.4g} bar ({criterion}): all pores are smaller",
+        )
+    first = int(flows[0])
+    last_without = float(pressure[first - 1]) if first else 0.0
+    finding = (
+        f"bubble point at {pressure[first] / 1e5:.4g} bar: first flow above {limit * 6e7:.3g} mL/min ({criterion})"
+    )
+    if not first:
+        finding += "; no reading without flow bounds the largest pore"
+    return FirstFlow(Estimate(float(pressure[first]), last_without, float(pressure[first])), limit, finding)

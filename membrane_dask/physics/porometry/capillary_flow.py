@@ -1,0 +1,396 @@
+"""Capillary flow porometry: bubble point, mean flow pore, smallest pore and distribution of the pore radius."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from membrane_dask.physics.distributions import standard_normal, student_quantile
+from membrane_dask.physics.elementary import exp, log
+from membrane_dask.physics.errors import PhysicsError
+from membrane_dask.physics.fixed_order import dot
+from membrane_dask.physics.porometry.bubble_point import first_flow
+from membrane_dask.physics.porometry.capillary_law import CapillaryLaw
+from membrane_dask.physics.porometry.estimates import Estimate
+from membrane_dask.physics.porometry.filter_flow import FilterFlow
+from membrane_dask.physics.porometry.flow_distribution import (
+    FlowDistribution,
+    NumberDistribution,
+    flow_distribution,
+    number_distribution,
+)
+from membrane_dask.physics.porometry.gas_flow_in_pores import GasStream, dry_gas_flux
+from membrane_dask.physics.porometry.lognormal_opening import LogNormalOpening, fit_opening
+
+#: Filter flow at which the smallest pore is read, and limits of what is reported.
+_SMALLEST_PORE, _CURVES_MEET, _ABOVE_DRY, _FALL, _MISFIT = 0.98, 0.95, 1.02, 0.02, 0.03
+#: Deviation of the dry flow from the law of viscous and Knudsen flow that is reported.
+_DRY_MISFIT = 0.05
+_BOOTSTRAP_TABLES = 2000
+
+
+@dataclass(frozen=True)
+class Porometer:
+    """What the evaluation assumes of the instrument.
+
+    Parameters
+    ----------
+    flow_error : float
+        Relative standard deviation of one reading of a flow.
+    pressure_error : float
+        Relative standard deviation of the pressure gauge, the same in all readings.
+    first_flow : float, optional
+        Flow at which the bubble point is read, m3 s-1. Default: three standard deviations of the readings without
+        flow.
+    area : float, optional
+        Of the sample, m2; required for numbers per area.
+    path_length, path_length_error : float, optional
+        Length of the path through a pore (tortuosity times thickness), m, and its relative standard deviation.
+    """
+
+    flow_error: float = 0.01
+    pressure_error: float = 0.005
+    first_flow: float | None = None
+    area: float | None = None
+    path_length: float | None = None
+    path_length_error: float = 0.0
+
+
+@dataclass(frozen=True)
+class CapillaryFlow:
+    """Result of a capillary flow test.
+
+    Radii are in m, pressures in Pa; intervals are of 95 %. An estimate without a value (NaN) has a bound.
+
+    Parameters
+    ----------
+    bubble_point_pressure, bubble_point_radius : Estimate
+        First flow; the interval ends at the last reading without flow.
+    mean_flow_pore_pressure, mean_flow_pore_radius : Estimate
+        Where half of the dry flow passes; the interval contains the two readings around it.
+    smallest_flow_pore_radius : Estimate
+        First reading with 98 % of the dry flow.
+    filter_flow_maximum : float
+        Largest wet flow over dry flow.
+    shape_factor : float
+        To which all radii are proportional.
+    number_median_radius, hydraulic_radius, flow_median_radius, log_sd : Estimate
+        Of the log-normal law that is fitted to the filter flow.
+    fit_misfit : float
+        Largest residual of the fit, over the flow.
+    porosity_over_path_length : Estimate
+        eps / y, m-1, from the dry flow.
+    pore_number_density : Estimate
+        m-2.
+    flow_distribution : FlowDistribution or None
+    number_distribution : NumberDistribution or None
+    contradictory : bool
+        The wet flow exceeds the dry one: no model of the pores explains the table.
+    findings : tuple of str
+        Sentences for the user.
+    """
+
+    bubble_point_pressure: Estimate
+    bubble_point_radius: Estimate
+    mean_flow_pore_pressure: Estimate
+    mean_flow_pore_radius: Estimate
+    smallest_flow_pore_radius: Estimate
+    filter_flow_maximum: float
+    shape_factor: float
+    number_median_radius: Estimate
+    hydraulic_radius: Estimate
+    flow_median_radius: Estimate
+    log_sd: Estimate
+    fit_misfit: float
+    porosity_over_path_length: Estimate
+    pore_number_density: Estimate
+    flow_distribution: FlowDistribution | None
+    number_distribution: NumberDistribution | None
+    contradictory: bool
+    findings: tuple[str, ...]
+
+
+def capillary_flow(
+    curves: FilterFlow,
+    law: CapillaryLaw,
+    porometer: Porometer | None = None,
+    stream: GasStream | None = None,
+    seed: int = 0,
+) -> CapillaryFlow:
+    """Evaluate wet and dry curves.
+
+    Parameters
+    ----------
+    curves : FilterFlow
+        From :func:`filter_flow`.
+    law : CapillaryLaw
+        Of the wetting liquid against the gas.
+    porometer : Porometer, optional
+    stream : GasStream, optional
+        Required for the number of pores, and for the distribution of the radius by number in pores that are not wide
+        compared with the mean free path of the gas. Without it the flow is taken as viscous.
+    seed : int
+        Of the bootstrap.
+
+    References
+    ----------
+    Jena and Gupta, Fluid/Particle Separation J. 14, 227 (2002).
+    """
+    porometer = porometer or Porometer()
+    findings = list(curves.findings)
+    gauge = porometer.pressure_error
+    scale_error = math.sqrt(law.relative_error * law.relative_error + gauge * gauge)
+    first = first_flow(curves.pressure, curves.wet, curves.dry, porometer.first_flow)
+    findings.append(first.finding)
+    bubble_point = first.pressure.widened(gauge)
+    mean_pressure = mean_radius = smallest = Estimate()
+    opening = distribution = numbers = None
+    radii = (Estimate(), Estimate(), Estimate())
+    density = porosity_over_path_length = Estimate()
+    maximum = math.nan
+    measured = curves.with_dry()
+    if len(measured.pressure):
+        maximum = float(measured.fraction.max())
+        _check(measured, law, findings)
+        mean_pressure, mean_radius = _mean_flow_pore(measured, law, porometer, seed, findings)
+        smallest = _smallest_pore(measured, law)
+        radius = law.radius(measured.pressure)
+        distribution = flow_distribution(radius, measured.fraction)
+        numbers = number_distribution(
+            measured.pressure, radius, measured.fraction, measured.dry / measured.pressure, stream
+        )
+        opening = _fit(measured, law, porometer.flow_error, scale_error, stream, findings)
+    if opening:
+        radii = _radii(opening, slip_unknown=stream is None)
+    if opening and curves.measured_dry is not None:
+        porosity_over_path_length, density = _absolute(curves.measured_dry, opening, porometer, stream, findings)
+    return CapillaryFlow(
+        bubble_point_pressure=bubble_point,
+        bubble_point_radius=bubble_point.reciprocal(law.constant).widened(law.relative_error),
+        mean_flow_pore_pressure=mean_pressure,
+        mean_flow_pore_radius=mean_radius,
+        smallest_flow_pore_radius=smallest.widened(scale_error),
+        filter_flow_maximum=maximum,
+        shape_factor=law.shape_factor,
+        number_median_radius=radii[0],
+        hydraulic_radius=radii[1],
+        flow_median_radius=radii[2],
+        log_sd=opening.log_sd_estimate if opening else Estimate(),
+        fit_misfit=opening.misfit if opening else math.nan,
+        porosity_over_path_length=porosity_over_path_length,
+        pore_number_density=density,
+        flow_distribution=distribution,
+        number_distribution=numbers,
+        contradictory=maximum > _ABOVE_DRY,
+        findings=tuple(findings),
+    )
+
+
+def _micrometres(law: CapillaryLaw, pressure: float) -> str:
+    """Diameter of the pores that open at a pressure, as text."""
+    return f"{2e6 * float(law.radius(pressure)):.3g} um"
+
+
+def _check(curves: FilterFlow, law: CapillaryLaw, findings: list[str]) -> None:
+    """Report curves that do not meet, a wet flow above the dry one, and a filter flow that falls."""
+    pressure, fraction = curves.pressure, curves.fraction
+    if fraction[-1] < _CURVES_MEET:
+        findings.append(
+            f"wet and dry do not meet: {100 * fraction[-1]:.0f} % of the flow at {pressure[-1] / 1e5:.4g} bar; "
+            f"smallest pore below {_micrometres(law, pressure[-1])}; the width of the distribution comes from the fit "
+            f"of one log-normal law"
+        )
+    elif fraction.max() < _SMALLEST_PORE:
+        findings.append(
+            f"the filter flow reaches {100 * fraction.max():.1f} %, not {100 * _SMALLEST_PORE:.0f} %: smallest pore "
+            f"below {_micrometres(law, pressure[-1])}"
+        )
+    largest = int(fraction.argmax())
+    if fraction[largest] > _ABOVE_DRY:
+        findings.append(
+            f"wet flow above the dry one: {100 * fraction[largest]:.1f} % of it at {pressure[largest] / 1e5:.4g} bar; "
+            f"the sample has changed, leaks or was deformed, and the table cannot be combined with others"
+        )
+    before = np.maximum.accumulate(fraction)
+    worst = int((before - fraction).argmax())
+    if before[worst] - fraction[worst] > _FALL:
+        findings.append(
+            f"the filter flow falls by {100 * (before[worst] - fraction[worst]):.1f} % of the flow, to "
+            f"{100 * fraction[worst]:.1f} % at {pressure[worst] / 1e5:.4g} bar"
+        )
+
+
+def _mean_flow_pore(
+    curves: FilterFlow, law: CapillaryLaw, porometer: Porometer, seed: int, findings: list[str]
+) -> tuple[Estimate, Estimate]:
+    """Pressure at which the wet flow first reaches half of the dry flow, Pa, and the radius that belongs to it, m."""
+    pressure = curves.pressure
+    excess = curves.wet - curves.dry / 2
+    crossings = np.flatnonzero((excess[:-1] < 0) & (excess[1:] >= 0)).tolist()
+    if excess[0] >= 0 or not crossings:
+        if excess[0] >= 0:
+            findings.append(
+                f"half of the dry flow passes at the first reading, {pressure[0] / 1e5:.4g} bar: mean flow pore "
+                f"above {_micrometres(law, pressure[0])}"
+            )
+            bound = Estimate(low=0.0, high=float(pressure[0]))
+        else:
+            findings.append(
+                f"less than half of the dry flow passes at {pressure[-1] / 1e5:.4g} bar: mean flow pore below "
+                f"{_micrometres(law, pressure[-1])}"
+            )
+            bound = Estimate(low=float(pressure[-1]), high=math.inf)
+        bound = bound.widened(porometer.pressure_error)
+        return bound, bound.reciprocal(law.constant).widened(law.relative_error)
+    if len(crossings) > 1:
+        positions = ", ".join(f"{_crossing(pressure, excess, i) / 1e5:.4g}" for i in crossings)
+        findings.append(
+            f"the wet flow rises through half of the dry flow {len(crossings)} times, at {positions} bar; "
+            f"the first is taken"
+        )
+    first = crossings[0]
+    value = _crossing(pressure, excess, first)
+    bracket = pressure[first : first + 2]
+    pressures, radii = _bootstrap_crossing(curves, law, porometer, seed)
+    return _interval(value, bracket, pressures), _interval(law.radius(value), law.radius(bracket), radii)
+
+
+def _interval(value: float, bracket: np.ndarray, draws: np.ndarray) -> Estimate:
+    """The 95 % interval of draws, and at least the two readings between which the value lies."""
+    low, high = np.quantile(draws, [0.025, 0.975]) if len(draws) else (math.inf, -math.inf)
+    return Estimate(float(value), min(float(bracket.min()), float(low)), max(float(bracket.max()), float(high)))
+
+
+def _crossing(pressure: np.ndarray, excess: np.ndarray, index: int) -> float:
+    """Zero of a line between two readings."""
+    fraction = excess[index] / (excess[index] - excess[index + 1])
+    return float(pressure[index] + fraction * (pressure[index + 1] - pressure[index]))
+
+
+def _bootstrap_crossing(
+    curves: FilterFlow, law: CapillaryLaw, porometer: Porometer, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pressures, Pa, and radii, m, of the first crossing in a parametric bootstrap."""
+    rng = np.random.default_rng(seed)
+    shape = (_BOOTSTRAP_TABLES, len(curves.pressure))
+    wet = curves.wet * (1 + porometer.flow_error * standard_normal(rng, shape))
+    dry = curves.dry * (1 + porometer.flow_error * standard_normal(rng, shape))
+    excess = wet - dry / 2
+    upward = (excess[:, :-1] < 0) & (excess[:, 1:] >= 0)
+    rows = np.flatnonzero(upward.any(axis=1))
+    index = upward[rows].argmax(axis=1)
+    before, after = excess[rows, index], excess[rows, index + 1]
+    pressure = curves.pressure[index] + before / (before - after) * np.diff(curves.pressure)[index]
+    # The errors of the gauge and of the surface tension are the same in all readings.
+    pressure = pressure * (1 + porometer.pressure_error * standard_normal(rng, len(rows)))
+    return pressure, law.radius(pressure) * (1 + law.relative_error * standard_normal(rng, len(rows)))
+
+
+def _smallest_pore(curves: FilterFlow, law: CapillaryLaw) -> Estimate:
+    """Radius at the first reading with 98 % of the flow, m; an upper bound where no reading has it."""
+    radius = law.radius(curves.pressure)
+    reached = np.flatnonzero(curves.fraction >= _SMALLEST_PORE)
+    if not len(reached):
+        return Estimate(low=0.0, high=float(radius[-1]))
+    first = int(reached[0])
+    return Estimate(float(radius[first]), float(radius[first]), float(radius[first - 1]) if first else math.inf)
+
+
+def _fit(
+    curves: FilterFlow,
+    law: CapillaryLaw,
+    flow_error: float,
+    scale_error: float,
+    stream: GasStream | None,
+    findings: list[str],
+) -> LogNormalOpening | None:
+    """One log-normal law fitted to the filter flow; its readings have a constant error, as in the published method."""
+    try:
+        opening = fit_opening(
+            curves.pressure,
+            curves.fraction,
+            law.constant,
+            final_flow=1.0,
+            relative_error=0.0,
+            floor=flow_error,
+            scale_error=scale_error,
+            stream=stream,
+        )
+    except PhysicsError as error:
+        findings.append(f"no distribution of the radius: {error}")
+        return None
+    if opening.misfit > _MISFIT:
+        worst = int(np.abs(curves.fraction - opening.fraction).argmax())
+        findings.append(
+            f"one log-normal law misfits: by {100 * opening.misfit:.1f} % of the flow at "
+            f"{curves.pressure[worst] / 1e5:.4g} bar; take the step-wise distribution"
+        )
+    if stream is None:
+        findings.append(
+            "gas and temperature are not given: the radii of the distribution are those for viscous flow; their "
+            "intervals end at those for Knudsen flow"
+        )
+    return opening
+
+
+def _radii(opening: LogNormalOpening, slip_unknown: bool) -> tuple[Estimate, Estimate, Estimate]:
+    """Number median, hydraulic radius and flow median, m.
+
+    The flow of a pore rises with r^4 if it is viscous and with r^3 if it is Knudsen flow. The fit of viscous flow to
+    Knudsen flow yields a median that is smaller by ``exp(s^2)``.
+    """
+    largest = float(exp(opening.log_sd * opening.log_sd)) if slip_unknown else 1.0
+    estimates = (opening.radius(order) for order in (0, 3, 4))
+    number, hydraulic, flow = (Estimate(e.value, e.low, e.high * largest) for e in estimates)
+    return number, hydraulic, flow
+
+
+def _absolute(
+    measured_dry: np.ndarray,
+    opening: LogNormalOpening,
+    porometer: Porometer,
+    stream: GasStream | None,
+    findings: list[str],
+) -> tuple[Estimate, Estimate]:
+    """Porosity over path length, m-1, and pores per area, m-2, from the dry flow."""
+    if stream is None or stream.molar_density is None or porometer.area is None:
+        return Estimate(), Estimate()
+    flux = measured_dry[1] * stream.molar_density / porometer.area
+
+    def log_ratio(log_radius_change: float, log_sd_change: float) -> tuple[np.ndarray, float]:
+        """Logarithms of eps / y of every dry reading, and of the mean area of a pore."""
+        s = opening.log_sd * float(exp(log_sd_change))
+        median = opening.flow_median_radius * float(exp(log_radius_change - 4 * s * s))
+        unit_flux = dry_gas_flux(measured_dry[0], median, s, 1.0, stream)
+        return log(flux / unit_flux), float(log(math.pi * median * median)) + 2 * s * s
+
+    ratios, log_area = log_ratio(0.0, 0.0)
+    value = float(exp(ratios.mean()))
+    deviation = np.abs(exp(ratios - ratios.mean()) - 1)
+    worst = int(deviation.argmax())
+    if deviation[worst] > _DRY_MISFIT:
+        findings.append(
+            f"the dry flow departs by {100 * deviation[worst]:.0f} % from viscous and Knudsen flow at "
+            f"{measured_dry[0, worst] / 1e5:.4g} bar: inertia, a leak, or another resistance"
+        )
+    n = len(ratios)
+    spread = math.sqrt(dot(ratios - ratios.mean(), ratios - ratios.mean()) / (n - 1) / n)
+    # Student's quantile over the normal one: the spread comes from few readings.
+    spread *= float(student_quantile(0.975, n - 1)) / 1.96
+    step = 1e-4
+    slopes = []
+    for change in ((step, 0.0), (0.0, step)):
+        above, below = log_ratio(*change), log_ratio(-change[0], -change[1])
+        slopes.append(((above[0] - below[0]).mean() / (2 * step), (above[1] - below[1]) / (2 * step)))
+    ratio = opening.estimate(value, (float(slopes[0][0]), float(slopes[1][0]), 0.0), spread)
+    if porometer.path_length is None:
+        findings.append("the number of pores needs the path length (tortuosity times thickness)")
+        return ratio, Estimate()
+    density = opening.estimate(
+        value * porometer.path_length / float(exp(log_area)),
+        (float(slopes[0][0] - slopes[0][1]), float(slopes[1][0] - slopes[1][1]), 0.0),
+        math.sqrt(spread * spread + porometer.path_length_error * porometer.path_length_error),
+    )
+    return ratio, density

@@ -1,0 +1,171 @@
+"""Filter flow of a capillary flow porometer: the flow through the wet membrane over that through the dry one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from membrane_dask.physics.errors import PhysicsError
+
+#: Difference of the half-dry column from half of the dry one, over the largest of it, that is refused.
+_HALF_DRY_TOLERANCE = 0.01
+#: Negative wet flow, over the largest wet flow, that counts as noise of the meter.
+_NEGATIVE_NOISE = 0.01
+
+
+@dataclass(frozen=True)
+class FilterFlow:
+    """Wet and dry curves at the pressures of the wet curve.
+
+    Parameters
+    ----------
+    pressure : (n,) float array
+        Pressure difference, Pa, rising.
+    wet : (n,) float array
+        Flow through the wet membrane, m3 s-1 as the meter counts it.
+    dry : (n,) float array
+        Flow through the dry membrane, likewise; NaN where it was not measured.
+    measured_dry : (2, m) float array or None
+        Pressures and flows of the dry curve itself.
+    findings : tuple of str
+        What was done to the curves.
+    """
+
+    pressure: np.ndarray
+    wet: np.ndarray
+    dry: np.ndarray
+    measured_dry: np.ndarray | None
+    findings: tuple[str, ...]
+
+    @property
+    def fraction(self) -> np.ndarray:
+        """F: wet over dry flow; NaN without a dry flow."""
+        return np.asarray(self.wet / self.dry)
+
+    def with_dry(self) -> FilterFlow:
+        """The readings that have a dry flow."""
+        has_dry = np.isfinite(self.dry)
+        return replace(self, pressure=self.pressure[has_dry], wet=self.wet[has_dry], dry=self.dry[has_dry])
+
+
+def filter_flow(
+    pressure: np.ndarray,
+    wet_flow: np.ndarray,
+    *,
+    dry_flow: np.ndarray | None = None,
+    dry_pressure: np.ndarray | None = None,
+    half_dry_flow: np.ndarray | None = None,
+    extrapolate_dry: bool = False,
+) -> FilterFlow:
+    """Bring wet and dry curves to the pressures of the wet curve.
+
+    The dry flow is interpolated linearly in the pressure, and not extrapolated.
+
+    Parameters
+    ----------
+    pressure, wet_flow : (n,) float array
+        Pa, > 0, in any order; m3 s-1.
+    dry_flow : (m,) float array, optional
+        m3 s-1, > 0.
+    dry_pressure : (m,) float array, optional
+        Default: ``pressure``.
+    half_dry_flow : (n,) float array, optional
+        Half of the dry flow at ``pressure``. It replaces a missing dry flow; with one, the two are compared.
+    extrapolate_dry : bool
+        Without a dry curve: take it as the line through the origin and the last reading of the wet curve, which is
+        right only if all pores are open there and the flow is proportional to the pressure.
+
+    Raises
+    ------
+    PhysicsError
+        If readings are not finite, pressures are not above 0, a dry flow is not above 0, a wet flow is negative by
+        more than 1 % of the largest, there are fewer than three readings, or half of the dry flow differs from the
+        half-dry column by more than 1 % of its largest value. All problems are reported together.
+    """
+    wet = _curve("wet", pressure, wet_flow)
+    dry = None
+    if dry_flow is not None:
+        dry = _curve("dry", pressure if dry_pressure is None else dry_pressure, dry_flow)
+    elif half_dry_flow is not None:
+        dry = _curve("half-dry", pressure, 2 * np.asarray(half_dry_flow, float))
+    problems = _problems("wet", wet) + ([] if dry is None else _problems("dry", dry))
+    if problems:
+        raise PhysicsError("; ".join(problems))
+    findings: list[str] = []
+    wet = _rising("wet", wet, findings)
+    if dry is None:
+        expected = np.full(wet.shape[1], np.nan)
+        if extrapolate_dry:
+            expected = wet[1, -1] / wet[0, -1] * wet[0]
+            findings.append(
+                f"the dry flow is not measured but extrapolated: proportional to the pressure, and equal to the wet "
+                f"flow at {wet[0, -1] / 1e5:.4g} bar"
+            )
+        else:
+            findings.append("no dry curve: bubble point only")
+        return FilterFlow(wet[0], wet[1], expected, None, tuple(findings))
+    dry = _rising("dry", dry, findings)
+    if dry_flow is not None and half_dry_flow is not None:
+        _compare_half_dry(dry, pressure, half_dry_flow)
+    inside = (wet[0] >= dry[0, 0]) & (wet[0] <= dry[0, -1])
+    expected = np.where(inside, np.interp(wet[0], dry[0], dry[1]), np.nan)
+    if not inside.all():
+        findings.append(
+            f"the dry curve covers {dry[0, 0] / 1e5:.4g} to {dry[0, -1] / 1e5:.4g} bar: {np.count_nonzero(~inside)} "
+            f"readings of the wet curve outside have no filter flow"
+        )
+    return FilterFlow(wet[0], wet[1], expected, dry, tuple(findings))
+
+
+def _curve(name: str, pressure: np.ndarray, flow: np.ndarray) -> np.ndarray:
+    pressure, flow = np.asarray(pressure, float), np.asarray(flow, float)
+    if pressure.ndim != 1 or pressure.shape != flow.shape:
+        raise PhysicsError(
+            f"{name} flow: {flow.size} readings at {pressure.size} pressures; there must be one for each"
+        )
+    return np.stack([pressure, flow])
+
+
+def _problems(name: str, curve: np.ndarray) -> list[str]:
+    """What makes a curve impossible, by reading."""
+    pressure, flow = curve
+    problems = []
+    if len(flow) < 3:
+        problems.append(f"{name} curve: needs at least three readings (there are {len(flow)})")
+    largest = np.abs(flow[np.isfinite(flow)]).max(initial=0.0)
+    for i in range(len(flow)):
+        where = f"{name} curve, reading {i + 1}"
+        if not np.isfinite(curve[:, i]).all():
+            problems.append(f"{where}: pressure or flow is not a number")
+        elif pressure[i] <= 0:
+            problems.append(f"{where}: pressure {pressure[i] / 1e5:g} bar must be above 0")
+        elif name == "wet" and flow[i] < -_NEGATIVE_NOISE * largest:
+            problems.append(f"{where}: flow {flow[i] * 6e4:g} L/min is below 0")
+        elif name != "wet" and flow[i] <= 0:
+            problems.append(f"{where}: flow {flow[i] * 6e4:g} L/min must be above 0; are wet and dry exchanged?")
+    return problems
+
+
+def _rising(name: str, curve: np.ndarray, findings: list[str]) -> np.ndarray:
+    """A curve with rising pressures; readings at the same pressure are averaged."""
+    if (np.diff(curve[0]) > 0).all():
+        return curve
+    if (np.diff(curve[0]) < 0).any():
+        findings.append(f"{name} curve: readings sorted by pressure")
+    pressures, index, counts = np.unique(curve[0], return_inverse=True, return_counts=True)
+    for pressure, count in zip(pressures[counts > 1], counts[counts > 1], strict=True):
+        findings.append(f"{name} curve: mean of {count} readings at {pressure / 1e5:.4g} bar")
+    return np.stack([pressures, np.bincount(index, curve[1]) / counts])
+
+
+def _compare_half_dry(dry: np.ndarray, pressure: np.ndarray, half_dry_flow: np.ndarray) -> None:
+    half = _curve("half-dry", pressure, half_dry_flow)
+    inside = (half[0] >= dry[0, 0]) & (half[0] <= dry[0, -1])
+    difference = np.where(inside, half[1] - np.interp(half[0], dry[0], dry[1]) / 2, 0.0)
+    worst = int(np.abs(difference).argmax())
+    if np.abs(difference[worst]) > _HALF_DRY_TOLERANCE * half[1].max():
+        raise PhysicsError(
+            f"half-dry curve, reading {worst + 1}: {half[1, worst] * 6e4:.4g} L/min at {half[0, worst] / 1e5:.4g} bar "
+            f"is not half of the dry flow, {(half[1, worst] - difference[worst]) * 12e4:.4g} L/min; give one of them"
+        )
