@@ -13,7 +13,7 @@ from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.fixed_order import dot
 from membrane_dask.physics.porometry.bubble_point import first_flow
 from membrane_dask.physics.porometry.capillary_law import CapillaryLaw
-from membrane_dask.physics.porometry.estimates import Estimate
+from membrane_dask.physics.porometry.estimates import NORMAL_QUANTILE, Estimate
 from membrane_dask.physics.porometry.filter_flow import FilterFlow
 from membrane_dask.physics.porometry.flow_distribution import (
     FlowDistribution,
@@ -378,7 +378,7 @@ def _absolute(
     n = len(ratios)
     spread = math.sqrt(dot(ratios - ratios.mean(), ratios - ratios.mean()) / (n - 1) / n)
     # Student's quantile over the normal one: the spread comes from few readings.
-    spread *= float(student_quantile(0.975, n - 1)) / 1.96
+    spread *= float(student_quantile(0.975, n - 1)) / NORMAL_QUANTILE
     step = 1e-4
     slopes = []
     for change in ((step, 0.0), (0.0, step)):

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from membrane_dask.physics.elementary import exp
 
-_NORMAL_QUANTILE = 1.959963984540054
+#: Half-width of the 95 % interval of a normal variable, in standard deviations.
+NORMAL_QUANTILE = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -37,5 +38,5 @@ class Estimate:
 
     def widened(self, relative_error: float) -> Estimate:
         """The 95 % interval with one more relative standard deviation, by which both ends move outwards."""
-        factor = float(exp(_NORMAL_QUANTILE * relative_error))
+        factor = float(exp(NORMAL_QUANTILE * relative_error))
         return Estimate(self.value, self.low / factor, self.high * factor)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from membrane_dask.physics.errors import PhysicsError
+from membrane_dask.physics.porometry.reading_checks import refuse, row_names
 
 #: Difference of the half-dry column from half of the dry one, over the largest of it, that is refused.
 _HALF_DRY_TOLERANCE = 0.01
@@ -57,15 +59,18 @@ def filter_flow(
     dry_pressure: np.ndarray | None = None,
     half_dry_flow: np.ndarray | None = None,
     extrapolate_dry: bool = False,
+    rows: Sequence[int] | None = None,
+    dry_rows: Sequence[int] | None = None,
 ) -> FilterFlow:
     """Bring wet and dry curves to the pressures of the wet curve.
 
-    The dry flow is interpolated linearly in the pressure, and not extrapolated.
+    The dry flow is interpolated linearly in the pressure, and not extrapolated. Readings at a pressure of 0 are left
+    out and reported.
 
     Parameters
     ----------
     pressure, wet_flow : (n,) float array
-        Pa, > 0, in any order; m3 s-1.
+        Pa, in any order; m3 s-1.
     dry_flow : (m,) float array, optional
         m3 s-1, > 0.
     dry_pressure : (m,) float array, optional
@@ -75,11 +80,13 @@ def filter_flow(
     extrapolate_dry : bool
         Without a dry curve: take it as the line through the origin and the last reading of the wet curve, which is
         right only if all pores are open there and the flow is proportional to the pressure.
+    rows, dry_rows : sequence of int, optional
+        Rows of the table of each reading, for messages; ``dry_rows`` where the dry curve has pressures of its own.
 
     Raises
     ------
     PhysicsError
-        If readings are not finite, pressures are not above 0, a dry flow is not above 0, a wet flow is negative by
+        If readings are not finite, pressures are negative, a dry flow is not above 0, a wet flow is negative by
         more than 1 % of the largest, there are fewer than three readings, or half of the dry flow differs from the
         half-dry column by more than 1 % of its largest value. All problems are reported together.
     """
@@ -89,9 +96,9 @@ def filter_flow(
         dry = _curve("dry", pressure if dry_pressure is None else dry_pressure, dry_flow)
     elif half_dry_flow is not None:
         dry = _curve("half-dry", pressure, 2 * np.asarray(half_dry_flow, float))
-    problems = _problems("wet", wet) + ([] if dry is None else _problems("dry", dry))
-    if problems:
-        raise PhysicsError("; ".join(problems))
+    names = row_names(rows, wet.shape[1])
+    dry_names = names if dry is None or dry_pressure is None else row_names(dry_rows, dry.shape[1])
+    refuse(_problems("wet", wet, names) + ([] if dry is None else _problems("dry", dry, dry_names)))
     findings: list[str] = []
     wet = _rising("wet", wet, findings)
     if dry is None:
@@ -107,7 +114,7 @@ def filter_flow(
         return FilterFlow(wet[0], wet[1], expected, None, tuple(findings))
     dry = _rising("dry", dry, findings)
     if dry_flow is not None and half_dry_flow is not None:
-        _compare_half_dry(dry, pressure, half_dry_flow)
+        _compare_half_dry(dry, _curve("half-dry", pressure, half_dry_flow), names)
     inside = (wet[0] >= dry[0, 0]) & (wet[0] <= dry[0, -1])
     expected = np.where(inside, np.interp(wet[0], dry[0], dry[1]), np.nan)
     if not inside.all():
@@ -127,7 +134,7 @@ def _curve(name: str, pressure: np.ndarray, flow: np.ndarray) -> np.ndarray:
     return np.stack([pressure, flow])
 
 
-def _problems(name: str, curve: np.ndarray) -> list[str]:
+def _problems(name: str, curve: np.ndarray, readings: list[str]) -> list[str]:
     """What makes a curve impossible, by reading."""
     pressure, flow = curve
     problems = []
@@ -135,20 +142,23 @@ def _problems(name: str, curve: np.ndarray) -> list[str]:
         problems.append(f"{name} curve: needs at least three readings (there are {len(flow)})")
     largest = np.abs(flow[np.isfinite(flow)]).max(initial=0.0)
     for i in range(len(flow)):
-        where = f"{name} curve, reading {i + 1}"
+        where = f"{name} curve, {readings[i]}"
         if not np.isfinite(curve[:, i]).all():
             problems.append(f"{where}: pressure or flow is not a number")
-        elif pressure[i] <= 0:
-            problems.append(f"{where}: pressure {pressure[i] / 1e5:g} bar must be above 0")
+        elif pressure[i] < 0:
+            problems.append(f"{where}: pressure {pressure[i] / 1e5:g} bar is below 0")
         elif name == "wet" and flow[i] < -_NEGATIVE_NOISE * largest:
             problems.append(f"{where}: flow {flow[i] * 6e4:g} L/min is below 0")
-        elif name != "wet" and flow[i] <= 0:
+        elif name != "wet" and flow[i] <= 0 < pressure[i]:
             problems.append(f"{where}: flow {flow[i] * 6e4:g} L/min must be above 0; are wet and dry exchanged?")
     return problems
 
 
 def _rising(name: str, curve: np.ndarray, findings: list[str]) -> np.ndarray:
-    """A curve with rising pressures; readings at the same pressure are averaged."""
+    """A curve with rising pressures above 0; readings at the same pressure are averaged."""
+    if (curve[0] == 0).any():
+        findings.append(f"{name} curve: {np.count_nonzero(curve[0] == 0)} readings at 0 bar are left out")
+        curve = curve[:, curve[0] > 0]
     if (np.diff(curve[0]) > 0).all():
         return curve
     if (np.diff(curve[0]) < 0).any():
@@ -159,13 +169,13 @@ def _rising(name: str, curve: np.ndarray, findings: list[str]) -> np.ndarray:
     return np.stack([pressures, np.bincount(index, curve[1]) / counts])
 
 
-def _compare_half_dry(dry: np.ndarray, pressure: np.ndarray, half_dry_flow: np.ndarray) -> None:
-    half = _curve("half-dry", pressure, half_dry_flow)
+def _compare_half_dry(dry: np.ndarray, half: np.ndarray, readings: list[str]) -> None:
+    """Refuse a half-dry column that is not half of the dry flow."""
     inside = (half[0] >= dry[0, 0]) & (half[0] <= dry[0, -1])
     difference = np.where(inside, half[1] - np.interp(half[0], dry[0], dry[1]) / 2, 0.0)
     worst = int(np.abs(difference).argmax())
     if np.abs(difference[worst]) > _HALF_DRY_TOLERANCE * half[1].max():
         raise PhysicsError(
-            f"half-dry curve, reading {worst + 1}: {half[1, worst] * 6e4:.4g} L/min at {half[0, worst] / 1e5:.4g} bar "
-            f"is not half of the dry flow, {(half[1, worst] - difference[worst]) * 12e4:.4g} L/min; give one of them"
+            f"half-dry curve, {readings[worst]}: {half[1, worst] * 6e4:.4g} L/min at {half[0, worst] / 1e5:.4g} bar is "
+            f"not half of the dry flow, {(half[1, worst] - difference[worst]) * 12e4:.4g} L/min; give one of them"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from membrane_dask.physics.porometry.flow_distribution import (
 )
 from membrane_dask.physics.porometry.gas_flow_in_pores import open_flow_fraction
 from membrane_dask.physics.porometry.lognormal_opening import LogNormalOpening, fit_opening
+from membrane_dask.physics.porometry.reading_checks import not_finite, refuse, row_names
 
 #: Errors of one reading, over the model and over the largest permeance.
 _RELATIVE_ERROR, _FLOOR = 0.01, 0.003
@@ -109,13 +111,15 @@ def liquid_displacement(
     path_length: float | None = None,
     path_length_error: float = 0.0,
     pressure_error: float = 0.0,
+    rows: Sequence[int] | None = None,
 ) -> LiquidDisplacement:
     """Evaluate fluxes of a liquid that displaces another one from the pores.
 
     Parameters
     ----------
     pressure, flux : (n,) float array
-        Pa, > 0, in any order; flux of the displacing liquid, m s-1, 0 where no pore is open yet.
+        Pa, in any order; flux of the displacing liquid, m s-1, 0 where no pore is open yet. Readings at a pressure of
+        0 are left out and reported.
     law : CapillaryLaw
         Interfacial tension of the two liquids at mutual saturation, and its error.
     viscosity : float, optional
@@ -124,11 +128,13 @@ def liquid_displacement(
         Length of the path through a pore (tortuosity times thickness), m, and its relative standard deviation.
     pressure_error : float
         Relative standard deviation of the gauge, the same in all readings.
+    rows : sequence of int, optional
+        Row of the table of each reading, for messages.
 
     Raises
     ------
     PhysicsError
-        If readings are not finite, pressures are not above 0, fluxes are negative or fall by more than 5 %, if no
+        If readings are not finite, pressures are negative, fluxes are negative or fall by more than 5 %, if no
         reading has flux, if the viscosity is not plausible, or if the readings do not determine a distribution.
 
     References
@@ -136,7 +142,7 @@ def liquid_displacement(
     Grabar and Nikitine, J. Chim. Phys. 33, 721 (1936); Munari et al., Desalination 53, 11 (1985).
     """
     findings: list[str] = []
-    pressure, flux = _readings(pressure, flux, findings)
+    pressure, flux = _readings(pressure, flux, rows, findings)
     if viscosity is not None:
         _check_viscosity(viscosity)
     permeance = flux / pressure
@@ -171,24 +177,24 @@ def liquid_displacement(
     )
 
 
-def _readings(pressure: np.ndarray, flux: np.ndarray, findings: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Readings at rising pressures; readings at the same pressure are averaged."""
+def _readings(
+    pressure: np.ndarray, flux: np.ndarray, rows: Sequence[int] | None, findings: list[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Readings at rising pressures above 0; readings at the same pressure are averaged."""
     pressure, flux = np.asarray(pressure, float), np.asarray(flux, float)
     if pressure.ndim != 1 or pressure.shape != flux.shape:
         raise PhysicsError(f"liquid displacement: {flux.size} fluxes at {pressure.size} pressures")
-    problems = []
-    largest = float(np.abs(flux[np.isfinite(flux)]).max(initial=0.0))
-    for i in range(len(flux)):
-        if not (math.isfinite(pressure[i]) and math.isfinite(flux[i])):
-            problems.append(f"reading {i + 1}: pressure or flux is not a number")
-        elif pressure[i] <= 0:
-            problems.append(f"reading {i + 1}: pressure {pressure[i] / 1e5:g} bar must be above 0")
-        elif flux[i] < 0:
-            problems.append(f"reading {i + 1}: flux {flux[i] * 3.6e6:g} L/(m2 h) is below 0")
-    if not problems and largest == 0:
+    readings = row_names(rows, len(flux))
+    problems = not_finite("pressure", pressure, readings) + not_finite("flux", flux, readings)
+    problems += [f"{readings[i]}: pressure {pressure[i] / 1e5:g} bar is below 0" for i in np.flatnonzero(pressure < 0)]
+    problems += [f"{readings[i]}: flux {flux[i] * 3.6e6:g} L/(m2 h) is below 0" for i in np.flatnonzero(flux < 0)]
+    if not problems and not (flux[pressure > 0] > 0).any():
         problems.append("no reading has flux: no pore is open at these pressures")
-    if problems:
-        raise PhysicsError("liquid displacement: " + "; ".join(problems))
+    refuse(problems)
+    if (pressure == 0).any():
+        findings.append(f"{np.count_nonzero(pressure == 0)} readings at 0 bar are left out")
+        pressure, flux = pressure[pressure > 0], flux[pressure > 0]
+    largest = float(flux.max())
     if (np.diff(pressure) < 0).any():
         findings.append("readings sorted by pressure")
     levels, index, counts = np.unique(pressure, return_inverse=True, return_counts=True)

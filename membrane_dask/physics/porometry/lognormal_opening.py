@@ -11,7 +11,7 @@ from membrane_dask.physics.distributions import student_quantile
 from membrane_dask.physics.elementary import exp, log
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.fixed_order import dot, inverse_gram, product
-from membrane_dask.physics.porometry.estimates import Estimate
+from membrane_dask.physics.porometry.estimates import NORMAL_QUANTILE, Estimate
 from membrane_dask.physics.porometry.gas_flow_in_pores import (
     GasStream,
     open_flow_fraction,
@@ -21,7 +21,6 @@ from membrane_dask.physics.porometry.nonlinear_least_squares import levenberg_ma
 
 #: Rounds of reweighting; the weights follow the model and converge in a few.
 _ROUNDS = 8
-_NORMAL_QUANTILE = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ class LogNormalOpening:
             for covariance, degrees_of_freedom in self.covariances
         )
         common = np.square(slopes[0] * self.scale_error) + extra_error * extra_error
-        half_width = math.sqrt(squared + _NORMAL_QUANTILE * _NORMAL_QUANTILE * common)
+        half_width = math.sqrt(squared + NORMAL_QUANTILE * NORMAL_QUANTILE * common)
         return Estimate(value, value * float(exp(-half_width)), value * float(exp(half_width)))
 
     def radius(self, order: float) -> Estimate:

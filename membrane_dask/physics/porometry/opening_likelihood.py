@@ -10,7 +10,7 @@ from membrane_dask.physics.elementary import exp
 from membrane_dask.physics.porometry.filter_flow import FilterFlow
 from membrane_dask.physics.porometry.gas_flow_in_pores import GasStream, dry_gas_flux, open_flow_fraction
 from membrane_dask.physics.porometry.liquid_displacement import permeance_while_open
-from membrane_dask.physics.porometry.table_likelihood import student_log_likelihood
+from membrane_dask.physics.porometry.student_likelihood import student_log_likelihood
 
 
 def filter_flow_log_likelihood(
@@ -33,7 +33,7 @@ def filter_flow_log_likelihood(
     measured = curves.with_dry()
     constant, median, log_sd = (_draws(x) for x in (constant, number_median_radius, log_sd))
     model = open_flow_fraction(measured.pressure, constant, median, log_sd, stream)
-    return student_log_likelihood(measured.fraction, model, np.ones(len(measured.pressure)))
+    return student_log_likelihood(measured.fraction - model)
 
 
 def dry_flow_log_likelihood(
@@ -73,7 +73,7 @@ def dry_flow_log_likelihood(
     model = dry_gas_flux(
         pressure, _draws(number_median_radius), _draws(log_sd), _draws(porosity_over_path_length), stream
     )
-    return student_log_likelihood(flux, model, 1 / np.square(flux))
+    return student_log_likelihood(1 - model / flux)
 
 
 def displacement_log_likelihood(
@@ -108,7 +108,7 @@ def displacement_log_likelihood(
     )
     final_permeance = ratio * np.square(median) * exp(6 * np.square(log_sd)) / (8 * viscosity)
     model = permeance_while_open(pressure, constant, median, log_sd, final_permeance)
-    return student_log_likelihood(flux / pressure, model, weights)
+    return student_log_likelihood(np.sqrt(weights) * (flux / pressure - model))
 
 
 def _draws(parameter: Any) -> np.ndarray:

@@ -341,7 +341,7 @@ class TestBubblePoint:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"pressure": [1e5, -1e4, 3e5]}, "wet curve, reading 2: pressure -0.1 bar must be above 0"),
+        ({"pressure": [1e5, -1e4, 3e5]}, "wet curve, reading 2: pressure -0.1 bar is below 0"),
         ({"pressure": [1e5, math.nan, 3e5]}, "reading 2: pressure or flow is not a number"),
         ({"wet_flow": [0.0, -1e-5, 1e-4]}, "wet curve, reading 2: flow -0.6 L/min is below 0"),
         ({"dry_flow": [1e-4, 0.0, 3e-4]}, "dry curve, reading 2: flow 0 L/min must be above 0; are wet and dry"),
@@ -357,10 +357,17 @@ def test_impossible_curves_are_refused(change, message):
 
 
 def test_all_problems_are_reported_together():
-    with pytest.raises(
-        PhysicsError, match=r"wet curve, reading 1: pressure.*dry curve, reading 1: pressure.*reading 3"
-    ):
-        filter_flow([0.0, 1e5, 2e5], [0.0, 0.0, 1e-4], dry_flow=[1e-4, 2e-4, math.nan])
+    with pytest.raises(PhysicsError, match=r"wet curve, row 7: pressure.*dry curve, row 7: pressure.*row 9"):
+        filter_flow([-1e4, 1e5, 2e5], [0.0, 0.0, 1e-4], dry_flow=[1e-4, 2e-4, math.nan], rows=[7, 8, 9])
+
+
+def test_a_reading_at_pressure_0_does_not_count():
+    wet, dry = exact_curves()
+    base = evaluate(wet, dry)
+    result = evaluate(np.append(0.0, wet), np.append(0.0, dry), np.append(0.0, PRESSURE))
+    assert "wet curve: 1 readings at 0 bar are left out" in result.findings
+    assert result.bubble_point_radius == base.bubble_point_radius
+    assert result.log_sd == base.log_sd
 
 
 @pytest.mark.parametrize(

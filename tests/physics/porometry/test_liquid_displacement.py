@@ -145,9 +145,9 @@ class TestFindings:
 @pytest.mark.parametrize(
     ("pressure", "flux", "message"),
     [
-        ([1, 2, -3], [0, 1, 2], "reading 3: pressure -3 bar must be above 0"),
-        ([1, 2, 3], [0, -1, 2], "reading 2: flux -1 L/\\(m2 h\\) is below 0"),
-        ([1, 2, math.nan], [0, 1, 2], "reading 3: pressure or flux is not a number"),
+        ([1, 2, -3], [0, 1, 2], "row 4: pressure -3 bar is below 0"),
+        ([1, 2, 3], [0, -1, 2], "row 3: flux -1 L/\\(m2 h\\) is below 0"),
+        ([1, 2, math.nan], [0, 1, 2], "row 4: pressure is nan, not a number"),
         ([1, 2, 3], [0, 0, 0], "no reading has flux: no pore is open"),
         ([1, 2], [0, 1, 2], "3 fluxes at 2 pressures"),
         ([1, 2, 3, 4, 5], [0, 4, 10, 9.3, 14], "falls by 7 %, to 9.3 L/\\(m2 h\\) at 4 bar.*has changed"),
@@ -156,7 +156,13 @@ class TestFindings:
 )
 def test_impossible_tables_are_refused(pressure, flux, message):
     with pytest.raises(PhysicsError, match=message):
-        liquid_displacement(np.array(pressure) * BAR, np.array(flux) * LMH, LAW)
+        liquid_displacement(np.array(pressure) * BAR, np.array(flux) * LMH, LAW, rows=range(2, 2 + len(flux)))
+
+
+def test_a_reading_at_pressure_0_does_not_count():
+    result = evaluate(np.append(0.0, printed(exact_flux())), np.append(0.0, PRESSURE))
+    assert result.findings == ("1 readings at 0 bar are left out",)
+    assert result.log_sd == evaluate(printed(exact_flux())).log_sd
 
 
 def test_a_small_fall_is_noise():
