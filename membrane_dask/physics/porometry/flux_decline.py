@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
 
-from membrane_dask.physics.distributions import student_quantile
 from membrane_dask.physics.elementary import exp, log
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.fixed_order import inverse_gram
@@ -17,6 +16,7 @@ from membrane_dask.physics.porometry.decline_readings import DeclineReadings
 from membrane_dask.physics.porometry.estimates import Estimate
 from membrane_dask.physics.porometry.fouling_laws import LAWS, permeate_volume
 from membrane_dask.physics.porometry.nonlinear_least_squares import levenberg_marquardt
+from membrane_dask.physics.porometry.profile_likelihood import profile_interval
 
 #: Difference of AICc within which laws are not distinguished (Burnham and Anderson).
 INDISTINGUISHABLE = 2.0
@@ -25,7 +25,6 @@ _INITIAL_FLUXES, _SPLITS = (1.05, 1.3, 2.0, 4.0, 10.0, 30.0, 100.0), (0.1, 0.5, 
 _STARTS = 3
 #: Logarithm of the largest initial flux over the mean flux; a law that wants more does not fit.
 _LARGEST_LOG_FLUX = 7.0
-_Function = Callable[[np.ndarray], np.ndarray]
 #: Change of the parameters at which a fit has converged; the derivatives are differences.
 _PRECISION = 1e-8
 #: Scaled constant at which a combination is the law of its other constant.
@@ -38,16 +37,17 @@ _SMALLEST = 1e-10
 class DeclineFit:
     """A law fitted to a decline.
 
+    Intervals are those of the profile of the sum of squares. Laws whose AICc is more than 2 above the best have none.
+
     Parameters
     ----------
     law : str
         Its name.
     initial_flux : Estimate
-        m s-1; 95 % interval.
+        m s-1; NaN, with an open interval, where the readings start too late to bound it from above.
     constants : dict
         Estimates of its constants by name: ``complete`` (s-1), ``standard`` and ``intermediate`` (m-1), ``cake``
-        (s m-2). Constants are 0 or above, and so are the ends of their 95 % intervals, which are NaN for a collapsed
-        constant.
+        (s m-2). Constants are 0 or above, and so are the ends of their 95 % intervals.
     collapsed : tuple of str
         Constants at 0: the law is that of the other constant.
     aicc : float
@@ -122,18 +122,19 @@ def fit_flux_decline(readings: DeclineReadings, laws: Sequence[str] = tuple(LAWS
     if unknown:
         raise PhysicsError(f"law: {', '.join(unknown)} not known; known are {', '.join(LAWS)}")
     single_starts = _single_law_starts()
-    fits, failures = [], []
+    minima, failures = [], []
     for law in laws:
         try:
-            fits.append(_fit_law(readings, law, single_starts))
+            minima.append(_minimum(readings, law, single_starts))
         except PhysicsError as failure:
             failures.append(f"{law}: {failure}")
-    if not fits:
+    if not minima:
         raise PhysicsError("; ".join(failures))
-    fits.sort(key=lambda fit: fit.aicc)
-    best = fits[0].aicc
-    candidates = tuple(fit.law for fit in fits if not fit.collapsed and fit.aicc <= best + INDISTINGUISHABLE)
-    return FluxDecline(tuple(fits), candidates, tuple(_findings(fits, candidates) + failures))
+    minima.sort(key=lambda minimum: minimum.aicc)
+    largest = minima[0].aicc + INDISTINGUISHABLE
+    fits = tuple(minimum.fit(with_intervals=minimum.aicc <= largest) for minimum in minima)
+    candidates = tuple(fit.law for fit in fits if not fit.collapsed and fit.aicc <= largest)
+    return FluxDecline(fits, candidates, tuple(_findings(fits, candidates) + failures))
 
 
 def _single_law_starts() -> dict[str, list[float]]:
@@ -163,86 +164,134 @@ def _starts(law: str, single_starts: dict[str, list[float]]) -> np.ndarray:
     return np.array(rows)
 
 
-def _fit_law(readings: DeclineReadings, law: str, single_starts: dict[str, list[float]]) -> DeclineFit:
-    """The best of the fits from several starts."""
-    observed = readings.observed
-    end, volume = readings.scales
-    prior_weight, prior_mean = 0.0, 0.0
+@dataclass(frozen=True)
+class _Problem:
+    """Least squares of a law: parameters are ``-ln J_0`` and the constants, of the scaled readings."""
 
-    def residuals(parameters: np.ndarray) -> np.ndarray:
-        differences = observed - readings.model(law, parameters)
-        prior = prior_weight * (parameters[..., :1] - prior_mean)
-        return np.concatenate([differences, prior], axis=-1) if prior_weight else differences
+    readings: DeclineReadings
+    law: str
+    prior_weight: float = 0.0
+    prior_mean: float = 0.0
 
-    def jacobian(parameters: np.ndarray) -> np.ndarray:
+    @property
+    def lower_bounds(self) -> np.ndarray:
+        return np.array([-_LARGEST_LOG_FLUX] + [0.0] * len(LAWS[self.law]))
+
+    def residuals(self, parameters: np.ndarray) -> np.ndarray:
+        differences = np.asarray(self.readings.observed - self.readings.model(self.law, parameters))
+        if self.prior_weight == 0:
+            return differences
+        prior = self.prior_weight * (parameters[..., :1] - self.prior_mean)
+        return np.concatenate([differences, prior], axis=-1)
+
+    def jacobian(self, parameters: np.ndarray) -> np.ndarray:
         steps = np.diag(1e-5 * np.maximum(np.abs(parameters), 0.3))
-        change = residuals(parameters + steps) - residuals(parameters - steps)
+        change = self.residuals(parameters + steps) - self.residuals(parameters - steps)
         return np.asarray(change.T / (2 * np.diag(steps)))
 
+    def solve(self, start: np.ndarray) -> np.ndarray:
+        return levenberg_marquardt(self.residuals, self.jacobian, start, self.lower_bounds, _PRECISION)
+
+    def with_prior(self, solution: np.ndarray, degrees: int) -> _Problem:
+        """The same with the clean water flux, in units of the residuals of a solution."""
+        assert self.readings.clean_water_flux is not None
+        value, error = self.readings.clean_water_flux
+        end, volume = self.readings.scales
+        square = float(np.square(self.readings.observed - self.readings.model(self.law, solution)).sum()) / degrees
+        weight = math.sqrt(max(square, _SMALLEST * _SMALLEST)) * value / error
+        return _Problem(self.readings, self.law, weight, -float(log(value * end / volume)))
+
+
+@dataclass(frozen=True)
+class _Minimum:
+    """Best parameters of a law."""
+
+    problem: _Problem
+    solution: np.ndarray
+    degrees: int
+
+    @property
+    def sum_of_squares(self) -> float:
+        total = float(np.square(self.problem.residuals(self.solution)).sum())
+        return max(total, len(self.problem.readings.observed) * _SMALLEST * _SMALLEST)
+
+    @property
+    def aicc(self) -> float:
+        n, k = len(self.problem.readings.observed), len(self.solution) + 1  # the size of the error is a parameter
+        if n <= k + 1:
+            return math.inf
+        return float(n * log(self.sum_of_squares / n)) + 2 * k + 2 * k * (k + 1) / (n - k - 1)
+
+    def intervals(self) -> list[tuple[float, float]]:
+        """Ends of the 95 % intervals of the scaled parameters."""
+        problem, solution = self.problem, self.solution
+        is_free = solution > problem.lower_bounds + _COLLAPSED
+        slopes = problem.jacobian(solution)[:, is_free]
+        first_steps = np.full(len(solution), 0.1)
+        errors = np.sqrt(np.diag(inverse_gram(slopes)) * self.sum_of_squares / self.degrees)
+        first_steps[is_free] = np.clip(2 * errors, 1e-9, 1.0)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            return [
+                profile_interval(
+                    problem.residuals, problem.jacobian, solution, index, problem.lower_bounds, self.degrees,
+                    float(step), _PRECISION,
+                )
+                for index, step in enumerate(first_steps)
+            ]  # fmt: skip
+
+    def fit(self, *, with_intervals: bool) -> DeclineFit:
+        """Results in SI units."""
+        readings, law = self.problem.readings, self.problem.law
+        end, volume = readings.scales
+        units = {"complete": 1 / end, "standard": 1 / volume, "intermediate": 1 / volume, "cake": end / volume / volume}
+        ends = self.intervals() if with_intervals else [(math.nan, math.nan)] * len(self.solution)
+        constants = {
+            name: Estimate(float(value), *interval).scaled(units[name])
+            for name, value, interval in zip(LAWS[law], self.solution[1:], ends[1:], strict=True)
+        }
+        in_flux, fitted = readings.flux is not None, readings.model(law, self.solution)
+        return DeclineFit(
+            law=law,
+            initial_flux=_initial_flux(float(self.solution[0]), ends[0]).scaled(volume / end),
+            constants=constants,
+            collapsed=tuple(
+                name for name, value in zip(LAWS[law], self.solution[1:], strict=True) if value <= _COLLAPSED
+            ),
+            aicc=self.aicc,
+            residual_standard_deviation=math.sqrt(self.sum_of_squares / self.degrees) * (1.0 if in_flux else volume),
+            fitted=exp(fitted) * volume / end if in_flux else fitted * volume,
+        )
+
+
+def _initial_flux(parameter: float, ends: tuple[float, float]) -> Estimate:
+    """Scaled initial flux of ``-ln J_0`` and the ends of its interval; open where it reaches the bound."""
+    at_bound = -_LARGEST_LOG_FLUX + _COLLAPSED
+    value = float(exp(-parameter)) if parameter > at_bound else math.nan
+    return Estimate(value, float(exp(-ends[1])), math.inf if ends[0] <= at_bound else float(exp(-ends[0])))
+
+
+def _minimum(readings: DeclineReadings, law: str, single_starts: dict[str, list[float]]) -> _Minimum:
+    """The best of the fits from several starts."""
+    problem = _Problem(readings, law)
     starts = _starts(law, single_starts)
-    bounds = np.array([-_LARGEST_LOG_FLUX] + [0.0] * len(LAWS[law]))
+    solutions = []
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        sums = np.nan_to_num(np.square(residuals(starts)).sum(axis=-1), nan=np.inf)
-        solutions = _solutions(residuals, jacobian, starts[np.argsort(sums, kind="stable")[:_STARTS]], bounds)
+        sums = np.nan_to_num(np.square(problem.residuals(starts)).sum(axis=-1), nan=np.inf)
+        for start in starts[np.argsort(sums, kind="stable")[:_STARTS]]:
+            try:
+                solutions.append(problem.solve(start))
+            except PhysicsError:  # of the other starts one suffices
+                continue
         if not solutions:
             raise PhysicsError(f"the fit does not converge from any of {_STARTS} starts")
-        solution = min(solutions, key=lambda parameters: float(np.square(residuals(parameters)).sum()))
-        degrees = len(observed) - len(solution)
+        solution = min(solutions, key=lambda parameters: float(np.square(problem.residuals(parameters)).sum()))
+        degrees = len(readings.observed) - len(solution)
         if readings.clean_water_flux is not None:
-            value, error = readings.clean_water_flux
-            prior_mean = -float(log(value * end / volume))
             for _ in range(3):  # the size of the residuals is that of the fit with the prior
-                square = float(np.square(observed - readings.model(law, solution)).sum()) / degrees
-                prior_weight = math.sqrt(max(square, _SMALLEST * _SMALLEST)) * value / error
-                solution = levenberg_marquardt(residuals, jacobian, solution, bounds, _PRECISION)
+                problem = problem.with_prior(solution, degrees)
+                solution = problem.solve(solution)
             degrees += 1
-        slopes = jacobian(solution)
-    fitted = readings.model(law, solution)
-    sum_of_squares = max(float(np.square(residuals(solution)).sum()), len(observed) * _SMALLEST * _SMALLEST)
-    # At a bound a constant has no error to first order, and no influence on those of the others.
-    is_free = solution > bounds + _COLLAPSED
-    standard_errors = np.full(len(solution), np.nan)
-    standard_errors[is_free] = np.sqrt(np.diag(inverse_gram(slopes[:, is_free])) * sum_of_squares / degrees)
-    return _decline_fit(readings, law, solution, standard_errors, fitted, degrees, sum_of_squares)
-
-
-def _solutions(residuals: _Function, jacobian: _Function, starts: np.ndarray, bounds: np.ndarray) -> list[np.ndarray]:
-    """Minima that the fits reach from the starts."""
-    solutions = []
-    for start in starts:
-        try:
-            solutions.append(levenberg_marquardt(residuals, jacobian, start, bounds, _PRECISION))
-        except PhysicsError:  # of the other starts one suffices
-            continue
-    return solutions
-
-
-def _decline_fit(
-    readings: DeclineReadings, law: str, solution: np.ndarray, standard_errors: np.ndarray, fitted: np.ndarray,
-    degrees: int, sum_of_squares: float,
-) -> DeclineFit:  # fmt: skip
-    """Scaled results in SI units."""
-    end, volume = readings.scales
-    n, k = len(fitted), len(solution) + 1  # the size of the error is a parameter
-    t = float(student_quantile(0.975, degrees))
-    units = {"complete": 1 / end, "standard": 1 / volume, "intermediate": 1 / volume, "cake": end / volume / volume}
-    constants, collapsed = {}, []
-    for name, value, error in zip(LAWS[law], solution[1:], standard_errors[1:], strict=True):
-        low, high = float(np.maximum(value - t * error, 0.0)), float(value + t * error)
-        constants[name] = Estimate(float(value), low, high).scaled(units[name])
-        if math.isnan(error):
-            collapsed.append(name)
-    initial_flux = exp(-solution[0] + np.array([0.0, -t, t]) * standard_errors[0]) * volume / end
-    in_flux = readings.flux is not None
-    return DeclineFit(
-        law=law,
-        initial_flux=Estimate(*(float(value) for value in initial_flux)),
-        constants=constants,
-        collapsed=tuple(collapsed),
-        aicc=float(n * log(sum_of_squares / n)) + 2 * k + 2 * k * (k + 1) / (n - k - 1) if n > k + 1 else math.inf,
-        residual_standard_deviation=math.sqrt(sum_of_squares / degrees) * (1.0 if in_flux else volume),
-        fitted=exp(fitted) * volume / end if in_flux else fitted * volume,
-    )
+    return _Minimum(problem, solution, degrees)
 
 
 def _findings(fits: Sequence[DeclineFit], candidates: Sequence[str]) -> list[str]:

@@ -204,8 +204,28 @@ def test_a_collapsed_combination_is_no_candidate():
     for fit in collapsed:
         assert fit.law not in decline.candidates
         assert all(fit.constants[name].value < 1e-3 * max(CONSTANTS[fit.law]) for name in fit.collapsed)
-        assert all(math.isnan(fit.constants[name].high) for name in fit.collapsed)
+        assert all(fit.constants[name].low == 0 or math.isnan(fit.constants[name].low) for name in fit.collapsed)
     assert any(finding.startswith("collapsed to a simpler law: ") for finding in decline.findings)
+
+
+def test_laws_that_do_not_fit_have_no_intervals():
+    decline = fit_flux_decline(balance())
+    for fit in decline.fits:
+        has_interval = not math.isnan(fit.initial_flux.low)
+        assert has_interval == (fit.aicc <= decline.fits[0].aicc + 2)
+
+
+def test_an_initial_flux_that_the_readings_do_not_bound_has_an_open_interval():
+    """Fluxes of a thick cake from 10 min on hardly depend on the initial flux."""
+    time = np.arange(600, 7300, 240.0)
+    noise = 1 + 0.02 * np.random.default_rng(6).standard_normal(len(time))
+    flux = permeate_flux("cake", time, INITIAL_FLUX, (4e7,)) * noise
+    decline = fit_flux_decline(DeclineReadings(time, flux=flux), ["cake"])
+    initial_flux = decline.fits[0].initial_flux
+    assert initial_flux.low < INITIAL_FLUX
+    assert initial_flux.high == math.inf
+    assert any("the initial flux is not determined" in finding for finding in decline.findings)
+    assert decline.fits[0].constants["cake"].low < 4e7 < decline.fits[0].constants["cake"].high
 
 
 def test_a_constant_flux_has_no_law():

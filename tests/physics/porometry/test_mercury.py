@@ -70,7 +70,7 @@ def test_the_extrusion_is_split_off():
     assert intrusion.trapped_fraction == pytest.approx(0.45, rel=1e-9)
 
 
-def test_gaps_between_pieces_are_left_out_from_the_lowest_pressure_on():
+def test_gaps_between_pieces_are_excluded_from_the_lowest_pressure_on():
     """Gaps of 100 um hold a third of the mercury."""
     volume = printed_volume() + printed_volume(median=1e-4, width=0.2, total=0.55e-3)
     with_gaps = evaluate_intrusion(PRESSURES, volume)
