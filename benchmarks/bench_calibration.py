@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import _capillary_tables
 import _displacement_tables
+import _rejection_tables
 import numpy as np
 from _common import argument_parser
 
@@ -24,6 +25,7 @@ from membrane_dask.physics.porometry.estimates import Estimate
 METHODS: dict[str, Callable[[np.random.Generator], dict[str, tuple[float, Estimate]]]] = {
     **_capillary_tables.METHODS,
     **_displacement_tables.METHODS,
+    **_rejection_tables.METHODS,
 }
 
 

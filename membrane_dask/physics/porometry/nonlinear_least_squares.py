@@ -64,7 +64,8 @@ def levenberg_marquardt(
         if np.abs(step).max() <= precision:
             return values
     # Parameters that the points hardly determine keep moving by rounding errors, which do not move the fit.
-    if np.abs(product(slopes, step)).max() <= len(values) * precision * np.abs(slopes * values).max():
+    size = max(len(values) * float(np.abs(slopes * values).max()), math.sqrt(dot(current, current)))
+    if np.abs(product(slopes, step)).max() <= precision * size:
         return values
     raise PhysicsError(f"the fit does not converge in {_MAX_ITERATIONS} iterations")
 
