@@ -30,6 +30,7 @@ from membrane_dask.engine.driver import drive_run
 from membrane_dask.engine.events import Listener, Message, Summary
 from membrane_dask.engine.lock import DriverLock, RunBusyError
 from membrane_dask.engine.plan import Plan, make_plan
+from membrane_dask.engine.provenance import Provenance
 from membrane_dask.engine.rounds import all_units
 from membrane_dask.engine.run import Run, RunNotFoundError, prepare
 from membrane_dask.engine.run_list import BrokenRun, RunList, broken_run, find_run, find_runs
@@ -229,11 +230,7 @@ def execute(
     if limit is not None and limit < 0:
         raise ValueError(f"limit must be at least 0 (got {limit})")
     listener = listener or ProgressLines(sys.stderr)
-    is_new, start = not run.journal.summary().done, time.monotonic()
-    summary = drive_run(run, plan, listener, limit=limit, retry_failed=retry_failed, series=series)
-    if is_new and summary.reason == "finished" and plan.costs is not None:
-        listener(Message(plan.comparison(run.journal.summary().seconds, time.monotonic() - start)))
-    return summary
+    return drive_run(run, plan, listener, limit=limit, retry_failed=retry_failed, series=series)
 
 
 def open_run(path: str | Path) -> Run:
@@ -324,6 +321,8 @@ def submit(
         require_no_queued_driver(run.path)
         Certificates.remove_stale(run.path)
         run.update_study(planned.study)
+        if planned.costs is not None:
+            Provenance(run.path).record_costs(planned.costs)
         start_driver_series(planned.cluster, run.path, planned.driver_count())
         if retry_failed:
             run.journal.request_retry(run.failed_keys)
@@ -362,7 +361,7 @@ def drive(path: str | Path, listener: Listener | None = None) -> Summary:
     profile = submitted_profile(run.path)
     if profile is None:
         raise RunNotFoundError(f"{run.path} was not submitted; run it with: membrane-dask run")
-    planned = replace(plan(run.study), cluster=profile)
+    planned = replace(plan(run.study), cluster=profile, costs=Provenance(run.path).costs())
     listener = listener or ProgressLines(sys.stderr)
     series = DriverSeries(run.path, profile, lambda text: listener(Message(text)))
     _await_remote_driver(run.path)

@@ -78,7 +78,10 @@ def submit(
     overrides: Overrides = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the job scripts, submit nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
-    measure: Annotated[bool, typer.Option(help="Run a few pilot units to measure the cost.")] = True,
+    measure: Annotated[
+        bool,
+        typer.Option(help="Run a few pilot units first; the driver compares the predicted cost with the actual one."),
+    ] = True,
     fresh: Fresh = False,
     trust: Trust = False,
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from dataclasses import replace
 
 from membrane_dask.engine import layout_record
@@ -69,6 +70,7 @@ def drive_run(
             listener(Message(damage))
         run.update_study(plan.study)
         reason, resume = "error", False
+        is_new, start = not run.journal.summary().done, time.monotonic()
 
         def tell(event: Event) -> None:
             logger.info("%s", event)
@@ -113,6 +115,9 @@ def drive_run(
                     summary, collects = replace(summary, reason="cancelled"), False
             if collects:
                 execution.collect()
+            if plan.costs is not None and limit != 0 and summary.reason == "finished":
+                elapsed = time.monotonic() - start if is_new else None
+                notify(plan.comparison(run.journal.summary().seconds, elapsed))
             reason, resume = summary.reason, summary.reason == "time is up"
             return summary
         except (KeyboardInterrupt, SystemExit):

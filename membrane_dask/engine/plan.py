@@ -133,18 +133,20 @@ class Plan:
         costs, seconds = measure(self.program)
         return replace(self, costs=costs, seconds={task_stem(task): value for task, value in seconds.items()})
 
-    def comparison(self, work: float, time: float) -> str:
+    def comparison(self, work: float, time: float | None) -> str:
         """A sentence that compares the predicted cost with the actual one.
 
         Parameters
         ----------
         work : float
             Seconds of one core that the units have taken.
-        time : float
-            Seconds that the run has taken.
+        time : float or None
+            Seconds that the run has taken; None if several drivers have worked on it, with pauses between them.
         """
-        predicted = f"{as_seconds(self.cost or 0.0)} of one core and {as_seconds(self.time or 0.0)}"
-        return f"the run took {as_seconds(work)} of one core and {as_seconds(time)}; predicted were {predicted}"
+        actual, predicted = (f"{as_seconds(value)} of one core" for value in (work, self.cost or 0.0))
+        if time is not None:
+            actual, predicted = f"{actual} and {as_seconds(time)}", f"{predicted} and {as_seconds(self.time or 0.0)}"
+        return f"the run took {actual}; predicted were {predicted}"
 
     def driver_count(self) -> int:
         """Number of drivers of a series to submit at once: more than one where nodes may not submit jobs."""

@@ -18,6 +18,7 @@ from typing import Any
 from membrane_dask.engine import records
 from membrane_dask.errors import UnreadableRunError
 from membrane_dask.files import now, write_json
+from membrane_dask.program import Costs
 
 #: Packages whose versions are recorded.
 _PACKAGES = (
@@ -84,6 +85,18 @@ class Provenance:
     def record_workers(self, workers: list[dict[str, Any]]) -> None:
         """Replace the table of workers with other versions than their driver."""
         write_json(self._path, {**self.read(), "workers": workers})
+
+    def record_costs(self, costs: Costs) -> None:
+        """Store the predicted cost of a submitted run, with which its driver compares the actual one."""
+        write_json(self._path, {**self.read(), "costs": {"work": dict(costs.work), "longest": costs.longest}})
+
+    def costs(self) -> Costs | None:
+        """Predicted cost of a submitted run; None if it was not measured or its record is damaged."""
+        try:
+            record = self.read()["costs"]
+            return Costs({str(task): float(value) for task, value in record["work"].items()}, float(record["longest"]))
+        except (UnreadableRunError, KeyError, TypeError, ValueError, AttributeError):
+            return None
 
     def started(self, **entries: Any) -> None:
         """Add the start of a driver."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,11 +17,16 @@ from membrane_dask.cli import run as commands
 from membrane_dask.engine.cluster import driver_series
 from membrane_dask.engine.cluster.driver_series import DriverSeries, NoProgressError, lost_driver, submit_driver
 from membrane_dask.engine.cluster.ownership import JobRecord, claim_run_id, driver_job_name, worker_job_name
+from membrane_dask.engine.driver import drive_run
+from membrane_dask.engine.events import Message
 from membrane_dask.engine.lock import RunBusyError
+from membrane_dask.engine.plan import Plan
+from membrane_dask.engine.provenance import Provenance
 from membrane_dask.engine.run import prepare
 from membrane_dask.engine.schedulers import own_job_id
 from membrane_dask.engine.schedulers.base import SchedulerUnavailableError, SubmissionRefusedError
 from membrane_dask.errors import ClusterError, Problem, ProgramError, StudyError, resuming_helps
+from membrane_dask.program import Costs
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
 import toy
@@ -180,12 +187,40 @@ def test_a_driver_waits_for_the_lock_that_its_submission_holds(monkeypatch, tmp_
     for name, value in {
         "find_run": lambda path: type("Run", (), {"path": tmp_path, "study": None})(),
         "submitted_profile": lambda root: FakeQueue().profile, "plan": lambda study: None,
-        "replace": lambda plan, cluster: None, "execute": execute, "DriverSeries": lambda *arguments: None,
+        "replace": lambda plan, **changes: None, "execute": execute, "DriverSeries": lambda *arguments: None,
     }.items():  # fmt: skip
         monkeypatch.setattr(api, name, value)
     monkeypatch.setattr(api.time, "sleep", lambda seconds: None)
     assert api.drive(tmp_path) == "summary"
     assert len(attempts) == 4
+
+
+def test_the_driver_compares_the_cost_that_was_predicted_before_it_was_submitted(queue, monkeypatch, tmp_path):
+    measured = replace(toy.toy_plan(cluster={"profile": "slurm", "workers": 1}), costs=Costs({"toy": 30.0}, 5.0))
+    run = api.submit(measured, tmp_path / "run", trust=True)
+    assert Provenance(run.path).costs() == measured.costs
+    monkeypatch.setattr(api, "plan", lambda study: toy.toy_plan())
+    found = type("Run", (), {"path": run.path, "study": None})()
+    monkeypatch.setattr(api, "find_run", lambda path: found)
+
+    def execute(_: object, plan: Plan, **options: object) -> object:  # on a cluster that is here
+        return drive_run(run, replace(plan, cluster=toy.toy_plan().cluster), options["listener"])
+
+    monkeypatch.setattr(api, "execute", execute)
+    events = []
+    assert api.drive(run.path, events.append).reason == "finished"
+    (message,) = [event.text for event in events if isinstance(event, Message) and "predicted" in event.text]
+    assert re.fullmatch(r"the run took .* of one core and .*; predicted were 30 s of one core and .* s", message)
+    assert message in (run.path / "logs" / "driver.log").read_text()
+    # A further driver finds nothing to do and compares nothing.
+    api.drive(run.path, events.append)
+    assert sum("predicted" in str(event) for event in events) == 1
+
+
+@pytest.mark.parametrize("record", [None, 3, {"work": {"toy": "much"}, "longest": 1.0}, {"work": {}}, {"work": [1.0]}])
+def test_a_damaged_record_of_the_predicted_cost_is_none(tmp_path, record):
+    (tmp_path / "provenance.json").write_text(json.dumps({"costs": record}))
+    assert Provenance(tmp_path).costs() is None
 
 
 def test_a_retry_that_is_submitted_is_requested_once_its_driver_is_accepted(queue, tmp_path):

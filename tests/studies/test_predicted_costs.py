@@ -114,3 +114,5 @@ def test_the_time_is_limited_by_units_that_follow_one_another(study):
     measured = dataclasses.replace(plan, costs=Costs({"blocks": 3.0, "networks": 1.0}, longest=4.0))
     assert measured.cost == measured.time == 4.0
     assert "predicted were 4 s of one core and 4 s" in measured.comparison(5.0, 6.0)
+    # Of several drivers only the work is compared.
+    assert measured.comparison(5.0, None) == "the run took 5 s of one core; predicted were 4 s of one core"
