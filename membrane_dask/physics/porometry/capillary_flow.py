@@ -161,7 +161,7 @@ def capillary_flow(
         numbers = number_distribution(
             measured.pressure, radius, measured.fraction, measured.dry / measured.pressure, stream
         )
-        opening = _fit(measured, law, porometer.flow_error, scale_error, stream, findings)
+        opening = _fit(measured, law, porometer, stream, findings)
     if opening:
         radii = _radii(opening, slip_unknown=stream is None)
     if opening and curves.measured_dry is not None:
@@ -301,8 +301,7 @@ def _smallest_pore(curves: FilterFlow, law: CapillaryLaw) -> Estimate:
 def _fit(
     curves: FilterFlow,
     law: CapillaryLaw,
-    flow_error: float,
-    scale_error: float,
+    porometer: Porometer,
     stream: GasStream | None,
     findings: list[str],
 ) -> LogNormalOpening | None:
@@ -314,8 +313,9 @@ def _fit(
             law.constant,
             final_flow=1.0,
             relative_error=0.0,
-            floor=flow_error,
-            scale_error=scale_error,
+            floor=porometer.flow_error,
+            tension_error=law.relative_error,
+            gauge_error=porometer.pressure_error,
             stream=stream,
         )
     except PhysicsError as error:
@@ -384,13 +384,14 @@ def _absolute(
     for change in ((step, 0.0), (0.0, step)):
         above, below = log_ratio(*change), log_ratio(-change[0], -change[1])
         slopes.append(((above[0] - below[0]).mean() / (2 * step), (above[1] - below[1]) / (2 * step)))
-    ratio = opening.estimate(value, (float(slopes[0][0]), float(slopes[1][0]), 0.0), spread)
+    ratio = opening.estimate(value, (float(slopes[0][0]), float(slopes[1][0]), 0.0), -1, spread)
     if porometer.path_length is None:
         findings.append("the number of pores needs the path length (tortuosity times thickness)")
         return ratio, Estimate()
     density = opening.estimate(
         value * porometer.path_length / float(exp(log_area)),
         (float(slopes[0][0] - slopes[0][1]), float(slopes[1][0] - slopes[1][1]), 0.0),
+        -1,
         math.sqrt(spread * spread + porometer.path_length_error * porometer.path_length_error),
     )
     return ratio, density

@@ -12,7 +12,7 @@ from membrane_dask.physics.porometry.reading_checks import refuse, row_names
 
 #: Difference of the half-dry column from half of the dry one, over the largest of it, that is refused.
 _HALF_DRY_TOLERANCE = 0.01
-#: Negative wet flow, over the largest wet flow, that counts as noise of the meter.
+#: Negative wet flow, over the largest flow, that counts as noise of the meter.
 _NEGATIVE_NOISE = 0.01
 
 
@@ -87,7 +87,7 @@ def filter_flow(
     ------
     PhysicsError
         If readings are not finite, pressures are negative, a dry flow is not above 0, a wet flow is negative by
-        more than 1 % of the largest, there are fewer than three readings, or half of the dry flow differs from the
+        more than 1 % of the largest flow, there are fewer than three readings, or half of the dry flow differs from the
         half-dry column by more than 1 % of its largest value. All problems are reported together.
     """
     wet = _curve("wet", pressure, wet_flow)
@@ -98,12 +98,14 @@ def filter_flow(
         dry = _curve("half-dry", pressure, 2 * np.asarray(half_dry_flow, float))
     names = row_names(rows, wet.shape[1])
     dry_names = names if dry is None or dry_pressure is None else row_names(dry_rows, dry.shape[1])
-    refuse(_problems("wet", wet, names) + ([] if dry is None else _problems("dry", dry, dry_names)))
+    largest = max(np.abs(curve[1][np.isfinite(curve[1])]).max(initial=0.0) for curve in (wet, dry) if curve is not None)
+    problems = _problems("wet", wet, names, -_NEGATIVE_NOISE * largest)
+    refuse(problems if dry is None else problems + _problems("dry", dry, dry_names, 0.0))
     findings: list[str] = []
     wet = _rising("wet", wet, findings)
     if dry is None:
         expected = np.full(wet.shape[1], np.nan)
-        if extrapolate_dry:
+        if extrapolate_dry and wet[1, -1] > 0:
             expected = wet[1, -1] / wet[0, -1] * wet[0]
             findings.append(
                 f"the dry flow is not measured but extrapolated: proportional to the pressure, and equal to the wet "
@@ -134,22 +136,21 @@ def _curve(name: str, pressure: np.ndarray, flow: np.ndarray) -> np.ndarray:
     return np.stack([pressure, flow])
 
 
-def _problems(name: str, curve: np.ndarray, readings: list[str]) -> list[str]:
+def _problems(name: str, curve: np.ndarray, readings: list[str], smallest_flow: float) -> list[str]:
     """What makes a curve impossible, by reading."""
     pressure, flow = curve
     problems = []
     if len(flow) < 3:
         problems.append(f"{name} curve: needs at least three readings (there are {len(flow)})")
-    largest = np.abs(flow[np.isfinite(flow)]).max(initial=0.0)
     for i in range(len(flow)):
         where = f"{name} curve, {readings[i]}"
         if not np.isfinite(curve[:, i]).all():
             problems.append(f"{where}: pressure or flow is not a number")
         elif pressure[i] < 0:
             problems.append(f"{where}: pressure {pressure[i] / 1e5:g} bar is below 0")
-        elif name == "wet" and flow[i] < -_NEGATIVE_NOISE * largest:
+        elif name == "wet" and flow[i] < smallest_flow:
             problems.append(f"{where}: flow {flow[i] * 6e4:g} L/min is below 0")
-        elif name != "wet" and flow[i] <= 0 < pressure[i]:
+        elif name != "wet" and flow[i] <= smallest_flow and pressure[i] > 0:
             problems.append(f"{where}: flow {flow[i] * 6e4:g} L/min must be above 0; are wet and dry exchanged?")
     return problems
 

@@ -175,8 +175,8 @@ def dry_gas_flux(
 def _viscous_fraction(pressure: Any, number_median_radius: Any, log_sd: Any, stream: GasStream) -> Any:
     """Fraction of the flow of all pores that is viscous."""
     viscous, knudsen = stream.coefficients(pressure)
-    viscous = viscous * number_median_radius * exp(3.5 * np.square(log_sd))
-    return viscous / (viscous + knudsen)
+    log_ratio = log(viscous / knudsen) + log(number_median_radius) + 3.5 * np.square(log_sd)
+    return 1 / (1 + exp(-log_ratio))
 
 
 def _normal_density(z: np.ndarray) -> np.ndarray:

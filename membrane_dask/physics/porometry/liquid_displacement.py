@@ -64,8 +64,10 @@ class LiquidDisplacement:
         m-2; needs viscosity and path length.
     flow_distribution : FlowDistribution
     number_distribution : NumberDistribution or None
+    pressure, permeance : (n,) float array
+        Readings as they were fitted: Pa, rising; m s-1 Pa-1.
     weights : (n,) float array
-        Reciprocal relative variances of the readings, for :func:`student_log_likelihood`.
+        Weights of the permeances, proportional to the reciprocal variances.
     findings : tuple of str
         Sentences for the user.
     """
@@ -81,6 +83,8 @@ class LiquidDisplacement:
     pore_number_density: Estimate
     flow_distribution: FlowDistribution
     number_distribution: NumberDistribution | None
+    pressure: np.ndarray
+    permeance: np.ndarray
     weights: np.ndarray
     findings: tuple[str, ...]
 
@@ -154,7 +158,8 @@ def liquid_displacement(
         final_flow=None,
         relative_error=_RELATIVE_ERROR,
         floor=_FLOOR,
-        scale_error=scale_error,
+        tension_error=law.relative_error,
+        gauge_error=pressure_error,
     )
     _check(pressure, permeance, opening, findings)
     radius = law.radius(pressure)
@@ -166,12 +171,14 @@ def liquid_displacement(
         hydraulic_radius=opening.radius(3),
         flow_median_radius=opening.radius(4),
         log_sd=opening.log_sd_estimate,
-        final_permeance=opening.estimate(opening.final_flow, (0.0, 0.0, 1.0)),
+        final_permeance=opening.estimate(opening.final_flow, (0.0, 0.0, 1.0), -1),
         fit_misfit=opening.misfit,
         porosity_over_path_length=ratio,
         pore_number_density=density,
         flow_distribution=flow_distribution(radius, fraction),
         number_distribution=number_distribution(pressure, radius, fraction),
+        pressure=pressure,
+        permeance=permeance,
         weights=opening.weights,
         findings=tuple(findings),
     )
@@ -255,12 +262,12 @@ def _absolute(
     variance = opening.log_sd * opening.log_sd
     conductance = 8 * viscosity * opening.final_flow
     hydraulic = opening.radius(3).value
-    ratio = opening.estimate(conductance / (hydraulic * hydraulic), (-2.0, 4 * variance, 1.0))
+    ratio = opening.estimate(conductance / (hydraulic * hydraulic), (-2.0, 4 * variance, 1.0), -1)
     if path_length is None:
         return ratio, Estimate()
     # <r^4> = r_4^4 exp(-8 s^2)
     fourth_moment = integer_power(opening.flow_median_radius, 4) * float(exp(-8 * variance))
     density = opening.estimate(
-        conductance * path_length / (math.pi * fourth_moment), (-4.0, 16 * variance, 1.0), path_length_error
+        conductance * path_length / (math.pi * fourth_moment), (-4.0, 16 * variance, 1.0), -1, path_length_error
     )
     return ratio, density

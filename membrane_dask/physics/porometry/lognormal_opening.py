@@ -21,6 +21,10 @@ from membrane_dask.physics.porometry.nonlinear_least_squares import levenberg_ma
 
 #: Rounds of reweighting; the weights follow the model and converge in a few.
 _ROUNDS = 8
+#: Log-standard deviations between which the fit searches, and the largest half-width of its interval that counts as a
+#: result, in the logarithm: a factor of 10.
+_WIDTHS, _LARGEST_HALF_WIDTH = (1e-3, 3.0), 2.3
+_NOT_DETERMINED = "the readings do not determine a log-normal distribution"
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,8 @@ class LogNormalOpening:
     covariances : tuple of ((3, 3) float array, float)
         Covariance of ``ln r_4``, ``ln s`` and ``ln final_flow`` and its degrees of freedom; if there are two, the
         wider interval counts. The last row and column are 0 if the final flow was fixed.
-    scale_error : float
-        Relative standard deviation of the radius scale, which all pressures have in common: surface tension, gauge.
+    tension_error, gauge_error : float
+        Relative standard deviations of the surface tension and of the pressures, which all readings have in common.
     fraction : (n,) float array
         Fraction of the flow that is open at each reading, of the model.
     weights : (n,) float array
@@ -52,12 +56,15 @@ class LogNormalOpening:
     log_sd: float
     final_flow: float
     covariances: tuple[tuple[np.ndarray, float], ...]
-    scale_error: float
+    tension_error: float
+    gauge_error: float
     fraction: np.ndarray
     weights: np.ndarray
     misfit: float
 
-    def estimate(self, value: float, slopes: tuple[float, float, float], extra_error: float = 0.0) -> Estimate:
+    def estimate(
+        self, value: float, slopes: tuple[float, float, float], pressure_power: float = 0.0, extra_error: float = 0.0
+    ) -> Estimate:
         """95 % interval of a positive quantity.
 
         Parameters
@@ -65,6 +72,8 @@ class LogNormalOpening:
         value : float
         slopes : (3,) tuple of float
             Derivatives of its logarithm by ``ln r_4``, ``ln s`` and ``ln final_flow``.
+        pressure_power : float
+            Power of the pressures in the quantity at constant radii, through which the error of the gauge acts as well.
         extra_error : float
             Relative standard deviation from other sources.
         """
@@ -73,8 +82,11 @@ class LogNormalOpening:
             np.square(student_quantile(0.975, degrees_of_freedom)) * dot(gradient, product(covariance, gradient))
             for covariance, degrees_of_freedom in self.covariances
         )
-        common = np.square(slopes[0] * self.scale_error) + extra_error * extra_error
-        half_width = math.sqrt(squared + NORMAL_QUANTILE * NORMAL_QUANTILE * common)
+        # Radii are proportional to the tension over the pressure.
+        common = np.square(
+            [slopes[0] * self.tension_error, (pressure_power - slopes[0]) * self.gauge_error, extra_error]
+        )
+        half_width = math.sqrt(squared + NORMAL_QUANTILE * NORMAL_QUANTILE * float(common.sum()))
         return Estimate(value, value * float(exp(-half_width)), value * float(exp(half_width)))
 
     def radius(self, order: float) -> Estimate:
@@ -97,7 +109,8 @@ def fit_opening(
     final_flow: float | None,
     relative_error: float,
     floor: float,
-    scale_error: float = 0.0,
+    tension_error: float = 0.0,
+    gauge_error: float = 0.0,
     stream: GasStream | None = None,
 ) -> LogNormalOpening:
     """Fit the fraction of the flow, or the permeance, of open pores.
@@ -116,16 +129,16 @@ def fit_opening(
         When all pores are open; None: a parameter of the fit.
     relative_error, floor : float
         Of one reading; over the model, and over the final flow.
-    scale_error : float
-        Relative standard deviation of the radius scale.
+    tension_error, gauge_error : float
+        Relative standard deviations of surface tension and pressure that all readings have in common.
     stream : GasStream, optional
         As in :func:`open_flow_fraction`.
 
     Raises
     ------
     PhysicsError
-        If the readings do not determine the parameters: fewer than two between 2 and 98 % of the flow, or no degree of
-        freedom is left.
+        If the readings do not determine the parameters: fewer than two between 2 and 98 % of the flow, no degree of
+        freedom is left, the fit does not converge, or the width is uncertain by more than a factor of 10.
     """
     n_parameters = 2 if final_flow is not None else 3
     end = float(flow.max()) if final_flow is None else final_flow
@@ -138,9 +151,10 @@ def fit_opening(
     middle, width = _initial_values(pressure, flow / end)
     reference = constant / middle
     values = np.array([0.0, float(log(width)), 0.0][:n_parameters])
+    narrowest, widest = (float(log(limit)) for limit in _WIDTHS)
 
     def parameters(values: np.ndarray) -> tuple[float, float, float]:
-        log_sd = float(exp(values[1]))
+        log_sd = float(exp(min(max(values[1], narrowest), widest)))
         median = reference * float(exp(values[0] - 4 * log_sd * log_sd))
         return median, log_sd, end * float(exp(values[2])) if final_flow is None else end
 
@@ -161,7 +175,12 @@ def fit_opening(
     expected = flow
     for _ in range(_ROUNDS):
         deviation = np.sqrt(np.square(relative_error * expected) + np.square(floor * end))
-        values = minimum(deviation, values)
+        try:
+            values = minimum(deviation, values)
+        except PhysicsError as error:
+            raise PhysicsError(f"{_NOT_DETERMINED}: {error}") from None
+        if not narrowest < values[1] < widest:
+            raise PhysicsError(f"{_NOT_DETERMINED}: its width leaves {_WIDTHS[0]:g} to {_WIDTHS[1]:g}")
         expected = model(values)
     residuals = (expected - flow) / deviation
     degrees_of_freedom = len(flow) - n_parameters
@@ -170,16 +189,23 @@ def fit_opening(
     if relative_error == 0:
         estimates.append(_robust_covariance(design, residuals))
     median, log_sd, last = parameters(values)
-    return LogNormalOpening(
+    opening = LogNormalOpening(
         flow_median_radius=median * float(exp(4 * log_sd * log_sd)),
         log_sd=log_sd,
         final_flow=last,
         covariances=tuple((_padded(covariance), degrees) for covariance, degrees in estimates),
-        scale_error=scale_error,
+        tension_error=tension_error,
+        gauge_error=gauge_error,
         fraction=expected / last,
         weights=np.square(last / deviation),
         misfit=float(np.abs(expected - flow).max()) / last,
     )
+    width_interval = opening.log_sd_estimate
+    if not float(log(width_interval.high / log_sd)) < _LARGEST_HALF_WIDTH:
+        raise PhysicsError(
+            f"{_NOT_DETERMINED}: the interval of its width is {width_interval.low:.2g} to {width_interval.high:.2g}"
+        )
+    return opening
 
 
 def _robust_covariance(design: np.ndarray, residuals: np.ndarray) -> tuple[np.ndarray, float]:

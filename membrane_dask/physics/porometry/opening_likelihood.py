@@ -9,7 +9,7 @@ import numpy as np
 from membrane_dask.physics.elementary import exp
 from membrane_dask.physics.porometry.filter_flow import FilterFlow
 from membrane_dask.physics.porometry.gas_flow_in_pores import GasStream, dry_gas_flux, open_flow_fraction
-from membrane_dask.physics.porometry.liquid_displacement import permeance_while_open
+from membrane_dask.physics.porometry.liquid_displacement import LiquidDisplacement, permeance_while_open
 from membrane_dask.physics.porometry.student_likelihood import student_log_likelihood
 
 
@@ -77,9 +77,7 @@ def dry_flow_log_likelihood(
 
 
 def displacement_log_likelihood(
-    pressure: np.ndarray,
-    flux: np.ndarray,
-    weights: np.ndarray,
+    table: LiquidDisplacement,
     constant: Any,
     number_median_radius: Any,
     log_sd: Any,
@@ -90,10 +88,8 @@ def displacement_log_likelihood(
 
     Parameters
     ----------
-    pressure, flux : (m,) float array
-        Pa, rising; m s-1.
-    weights : (m,) float array
-        Of :class:`LiquidDisplacement`: they belong to the permeances.
+    table : LiquidDisplacement
+        Its readings and their weights.
     constant, number_median_radius, log_sd, porosity_over_path_length : float or (...) array
         As in :func:`permeance_while_open`, and eps / y, m-1; they broadcast.
     viscosity : float
@@ -107,8 +103,8 @@ def displacement_log_likelihood(
         _draws(x) for x in (constant, number_median_radius, log_sd, porosity_over_path_length)
     )
     final_permeance = ratio * np.square(median) * exp(6 * np.square(log_sd)) / (8 * viscosity)
-    model = permeance_while_open(pressure, constant, median, log_sd, final_permeance)
-    return student_log_likelihood(np.sqrt(weights) * (flux / pressure - model))
+    model = permeance_while_open(table.pressure, constant, median, log_sd, final_permeance)
+    return student_log_likelihood(np.sqrt(table.weights) * (table.permeance - model))
 
 
 def _draws(parameter: Any) -> np.ndarray:

@@ -298,6 +298,11 @@ class TestFindings:
         assert finding(result, "the dry flow is not measured but extrapolated: proportional to the pressure")
         assert result.mean_flow_pore_radius.value == pytest.approx(FLOW_MEDIAN, rel=3e-3)
 
+    def test_without_any_flow_nothing_is_extrapolated(self):
+        result = evaluate(0 * self.wet, None, extrapolate_dry=True)
+        assert "no dry curve: bubble point only" in result.findings
+        assert finding(result, "no flow above 0 mL/min up to 2.55 bar")
+
     def test_the_dry_curve_is_not_extrapolated(self):
         upto = PRESSURE <= 1.8 * BAR
         result = evaluate(self.wet, self.dry[upto], dry_pressure=PRESSURE[upto])

@@ -185,9 +185,7 @@ class TestLikelihood:
     result = evaluate(flux)
 
     def value(self, constant, median, log_sd, ratio):
-        return displacement_log_likelihood(
-            PRESSURE, self.flux, self.result.weights, constant, median, log_sd, ratio, VISCOSITY
-        )
+        return displacement_log_likelihood(self.result, constant, median, log_sd, ratio, VISCOSITY)
 
     def test_the_fit_is_its_maximum(self):
         """Along each parameter; the step is a tenth of its standard error or less."""
