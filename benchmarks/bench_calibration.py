@@ -51,11 +51,11 @@ def main() -> None:
     arguments = parser.parse_args()
     n_tables = 2 if arguments.smoke else arguments.tables
     print(f"{n_tables} tables of each method, 95 % intervals")
-    print(f"{'method':34}{'quantity':28}{'coverage':>18}{'half-width':>12}")
+    print(f"{'method':36}{'quantity':28}{'coverage':>18}{'half-width':>12}")
     for name in [arguments.method] if arguments.method else METHODS:
         for quantity, (coverage, half_width) in calibrate(name, n_tables, arguments.seed).items():
             error = math.sqrt(coverage * (1 - coverage) / n_tables)
-            print(f"{name:34}{quantity:28}{coverage:9.1%} ± {error:5.1%}{half_width:12.1%}", flush=True)
+            print(f"{name:36}{quantity:28}{coverage:9.1%} ± {error:5.1%}{half_width:12.1%}", flush=True)
 
 
 if __name__ == "__main__":
