@@ -81,20 +81,23 @@ def first_flow(pressure: Any, wet_flow: Any, dry_flow: Any, limit: float | None 
     """
     pressure, flow = np.asarray(pressure, float), np.asarray(wet_flow, float)
     scale = np.where(np.isfinite(dry_flow), dry_flow, flow.max())
+    n_resting = 0
     if limit is None:
         risen = flow > _NO_FLOW * scale
-        n_before = int(risen.argmax()) if risen.any() else len(flow)
-        without = np.flatnonzero(flow[:n_before] <= 0)
-        resting = flow[: without[-1] + 1] if len(without) else flow[:0]
-        limit = _DETECTION * math.sqrt(float(np.square(resting).mean())) if len(resting) else 0.0
+        before = flow[: risen.argmax()] if risen.any() else flow
+        if (before <= 0).any():
+            n_resting = int(np.flatnonzero(before <= 0)[-1]) + 1
+        limit = _DETECTION * math.sqrt(float(np.square(flow[:n_resting]).mean())) if n_resting else 0.0
         criterion = (
-            f"three standard deviations of {len(resting)} readings without flow" if len(resting) else "first reading"
+            f"three standard deviations of {n_resting} readings without flow"
+            if n_resting
+            else "no reading without flow"
         )
     elif limit >= 0:
         criterion = "criterion first_flow"
     else:
         raise PhysicsError(f"first_flow: must be at least 0 mL/min (got {limit * 6e7:g})")
-    flows = np.flatnonzero(flow > limit)
+    flows = n_resting + np.flatnonzero(flow[n_resting:] > limit)
     if not len(flows):
         last = float(pressure[-1])
         return FirstFlow(
@@ -108,5 +111,5 @@ def first_flow(pressure: Any, wet_flow: Any, dry_flow: Any, limit: float | None 
         f"bubble point at {pressure[first] / 1e5:.4g} bar: first flow above {limit * 6e7:.3g} mL/min ({criterion})"
     )
     if not first:
-        finding += "; no reading without flow bounds the largest pore"
+        finding += "; the largest pore has no upper bound"
     return FirstFlow(Estimate(float(pressure[first]), last_without, float(pressure[first])), limit, finding)

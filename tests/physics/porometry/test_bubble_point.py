@@ -52,3 +52,11 @@ def test_a_limit_replaces_the_noise():
     first = first_flow(pressure, np.array([0.0, 1e-7, 6e-7, 2e-6]), np.full(4, np.nan), limit=5e-7)
     assert (first.pressure.low, first.pressure.value, first.pressure.high) == (2e4, 3e4, 3e4)
     assert "first flow above 30 mL/min (criterion first_flow)" in first.finding
+
+
+def test_a_single_spike_among_readings_at_rest_is_no_flow():
+    pressure = np.arange(1.0, 21.0) * 1e4
+    wet = np.zeros(20)
+    wet[4], wet[18:] = 5e-8, [3e-7, 2e-6]
+    first = first_flow(pressure, wet, np.full(20, 1e-5))
+    assert first.pressure.value == pressure[18]
