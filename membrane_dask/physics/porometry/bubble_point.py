@@ -11,6 +11,7 @@ import numpy as np
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.porometry.capillary_law import CapillaryLaw
 from membrane_dask.physics.porometry.estimates import Estimate
+from membrane_dask.physics.porometry.reading_checks import counted
 
 #: Filter flow above which a reading has flow, whatever the meter's noise is.
 _NO_FLOW = 0.02
@@ -89,7 +90,7 @@ def first_flow(pressure: Any, wet_flow: Any, dry_flow: Any, limit: float | None 
             n_resting = int(np.flatnonzero(before <= 0)[-1]) + 1
         limit = _DETECTION * math.sqrt(float(np.square(flow[:n_resting]).mean())) if n_resting else 0.0
         criterion = (
-            f"three standard deviations of {n_resting} readings without flow"
+            f"three standard deviations of {counted(n_resting, 'reading')} without flow"
             if n_resting
             else "no reading without flow"
         )

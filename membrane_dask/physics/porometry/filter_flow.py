@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from membrane_dask.physics.errors import PhysicsError
-from membrane_dask.physics.porometry.reading_checks import refuse, row_names
+from membrane_dask.physics.porometry.reading_checks import counted, refuse, row_names
 
 #: Difference of the half-dry column from half of the dry one, over the largest of it, that is refused.
 _HALF_DRY_TOLERANCE = 0.01
@@ -121,8 +121,8 @@ def filter_flow(
     expected = np.where(inside, np.interp(wet[0], dry[0], dry[1]), np.nan)
     if not inside.all():
         findings.append(
-            f"the dry curve covers {dry[0, 0] / 1e5:.4g} to {dry[0, -1] / 1e5:.4g} bar: {np.count_nonzero(~inside)} "
-            f"readings of the wet curve outside have no filter flow"
+            f"the dry curve covers {dry[0, 0] / 1e5:.4g} to {dry[0, -1] / 1e5:.4g} bar: "
+            f"{counted(int((~inside).sum()), 'reading')} of the wet curve outside without a filter flow"
         )
     return FilterFlow(wet[0], wet[1], expected, dry, tuple(findings))
 
@@ -158,7 +158,7 @@ def _problems(name: str, curve: np.ndarray, readings: list[str], smallest_flow: 
 def _rising(name: str, curve: np.ndarray, findings: list[str]) -> np.ndarray:
     """A curve with rising pressures above 0; readings at the same pressure are averaged."""
     if (curve[0] == 0).any():
-        findings.append(f"{name} curve: {np.count_nonzero(curve[0] == 0)} readings at 0 bar are left out")
+        findings.append(f"{name} curve: {counted(int((curve[0] == 0).sum()), 'reading')} at 0 bar left out")
         curve = curve[:, curve[0] > 0]
     if (np.diff(curve[0]) > 0).all():
         return curve

@@ -22,7 +22,7 @@ from membrane_dask.physics.porometry.flow_distribution import (
 )
 from membrane_dask.physics.porometry.gas_flow_in_pores import open_flow_fraction
 from membrane_dask.physics.porometry.lognormal_opening import LogNormalOpening, fit_opening
-from membrane_dask.physics.porometry.reading_checks import not_finite, refuse, row_names
+from membrane_dask.physics.porometry.reading_checks import counted, not_finite, refuse, row_names
 
 #: Errors of one reading, over the model and over the largest permeance.
 _RELATIVE_ERROR, _FLOOR = 0.01, 0.003
@@ -199,7 +199,7 @@ def _readings(
         problems.append("no reading has flux: no pore is open at these pressures")
     refuse(problems)
     if (pressure == 0).any():
-        findings.append(f"{np.count_nonzero(pressure == 0)} readings at 0 bar are left out")
+        findings.append(f"{counted(int((pressure == 0).sum()), 'reading')} at 0 bar left out")
         pressure, flux = pressure[pressure > 0], flux[pressure > 0]
     largest = float(flux.max())
     if (np.diff(pressure) < 0).any():

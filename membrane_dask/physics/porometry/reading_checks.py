@@ -24,6 +24,11 @@ def row_names(rows: Sequence[int] | None, n: int) -> list[str]:
     return [f"row {row}" for row in rows]
 
 
+def counted(n: int, noun: str) -> str:
+    """``1 reading``, ``2 readings``."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
 def refuse(problems: Sequence[str]) -> None:
     """Raise one error that states all problems, if there are any."""
     if problems:

@@ -372,7 +372,7 @@ def test_a_reading_at_pressure_0_does_not_count():
     wet, dry = exact_curves()
     base = evaluate(wet, dry)
     result = evaluate(np.append(0.0, wet), np.append(0.0, dry), np.append(0.0, PRESSURE))
-    assert "wet curve: 1 readings at 0 bar are left out" in result.findings
+    assert "wet curve: 1 reading at 0 bar left out" in result.findings
     assert result.bubble_point_radius == base.bubble_point_radius
     assert result.log_sd == base.log_sd
 

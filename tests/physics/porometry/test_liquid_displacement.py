@@ -161,7 +161,7 @@ def test_impossible_tables_are_refused(pressure, flux, message):
 
 def test_a_reading_at_pressure_0_does_not_count():
     result = evaluate(np.append(0.0, printed(exact_flux())), np.append(0.0, PRESSURE))
-    assert result.findings == ("1 readings at 0 bar are left out",)
+    assert result.findings == ("1 reading at 0 bar left out",)
     assert result.log_sd == evaluate(printed(exact_flux())).log_sd
 
 
