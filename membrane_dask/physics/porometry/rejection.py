@@ -32,6 +32,8 @@ NOMINAL_DEGREES = 4.0
 #: Rejections between which a solute informs about the width of the distribution, and how many it takes.
 _INFORMATIVE, _SOLUTES_FOR_WIDTH = (0.05, 0.95), 3
 _CUT_OFF = 0.9
+#: Logarithm of the density, below its maximum, at which the grid of the posterior ends.
+_DEPTH = 10.0
 #: Rejections that may be exceeded by the errors of the analysis.
 _LARGEST_SIEVING = 1.005
 
@@ -274,12 +276,12 @@ class _Posterior:
 def _posterior(
     readings: RejectionReadings, law: str, log_sd: tuple[float, float] | None, conditions: FiltrationConditions | None
 ) -> _Posterior:
-    """Evaluate the likelihood on a grid that is narrowed twice around its maximum."""
+    """Evaluate the likelihood on a grid that is narrowed around its maximum."""
     limits = float(log(readings.stokes_radii.min())) - 3, float(log(readings.stokes_radii.max())) + 5
     radius_range, width_range = limits, LOG_SD_RANGE
     if log_sd is not None:
         width_range = max(log_sd[0] - 4 * log_sd[1], 1e-3), log_sd[0] + 4 * log_sd[1]
-    for points, depth in ((40, 10.0), (40, 12.0), (90, 12.0)):
+    for points in (40, 40, 40, 90):
         u = np.linspace(radius_range[0], radius_range[1], points)
         s = geometric_sequence(*width_range, 1 if width_range[0] == width_range[1] else points)
         median = exp(u[:, None] - 4 * np.square(s))
@@ -287,8 +289,8 @@ def _posterior(
         if log_sd is not None and log_sd[1] > 0:  # normal in s, on nodes even in its logarithm
             log_density = log_density - np.square((s - log_sd[0]) / log_sd[1]) / 2 + log(s)
         log_density = log_density - log_density.max()
-        radius_range = _around(u, (log_density > -depth).any(axis=1))
-        width_range = _around(s, (log_density > -depth).any(axis=0))
+        radius_range = _around(u, (log_density > -_DEPTH).any(axis=1))
+        width_range = _around(s, (log_density > -_DEPTH).any(axis=0))
     probability = exp(log_density)
     at_ends = probability[[0, -1]].max(axis=1)
     is_bounded = (bool(at_ends[0] < 1e-3 or u[0] > limits[0]), bool(at_ends[1] < 1e-3 or u[-1] < limits[1]))
