@@ -15,7 +15,7 @@ from membrane_dask.physics.porometry.solutes import diffusivity
 from membrane_dask.physics.quadrature import gauss_legendre
 
 #: Nodes of the quadrature over pore radii, and the standard deviations of their logarithm that it reaches.
-_NODES, _REACH = 48, 8.0
+_NODES, _REACH = 32, 7.0
 #: Error of a sieving coefficient: relative, and absolute for solutes of one kind and of several kinds.
 RELATIVE_ERROR, ABSOLUTE_ERROR, ABSOLUTE_ERROR_OF_MIXED_SOLUTES = 0.03, 0.002, 0.02
 
@@ -70,7 +70,7 @@ def actual_sieving(
     Returns
     -------
     (..., n) float array
-        In [0, 1]. Temporary arrays have 48 times as many elements.
+        In [0, 1]. Temporary arrays have 32 times as many elements.
 
     Raises
     ------

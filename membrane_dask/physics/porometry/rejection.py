@@ -149,7 +149,7 @@ class RejectionFit:
     misfit : float
         Standard deviation of the residuals over their expected error; NaN without degrees of freedom.
     fitted_sieving : (n,) float array
-        Observed sieving coefficients of the medians of flow median radius and log-standard deviation.
+        Observed sieving coefficients of the most probable flow median radius and log-standard deviation.
     findings : tuple of str
         What users must know.
     """
@@ -281,7 +281,7 @@ def _posterior(
     radius_range, width_range = limits, LOG_SD_RANGE
     if log_sd is not None:
         width_range = max(log_sd[0] - 4 * log_sd[1], 1e-3), log_sd[0] + 4 * log_sd[1]
-    for points in (40, 40, 40, 90):
+    for points in (40, 40, 40, 80):
         u = np.linspace(radius_range[0], radius_range[1], points)
         s = geometric_sequence(*width_range, 1 if width_range[0] == width_range[1] else points)
         median = exp(u[:, None] - 4 * np.square(s))
@@ -359,7 +359,7 @@ def fit_rejection(
     posterior = _posterior(readings, law, log_sd, conditions)
     u, s = posterior.log_flow_median, np.broadcast_to(posterior.width, posterior.probability.shape)
     log_hydraulic = u - np.square(s)
-    log_error = math.sqrt(posterior.mean(np.square(log_hydraulic)) - np.square(posterior.mean(log_hydraulic)))
+    log_error = math.sqrt(posterior.mean(np.square(log_hydraulic - posterior.mean(log_hydraulic))))
     flow_median = posterior.radius(u + 0 * s)
     width = posterior.estimate(log(s))
     # Along the ridge of the posterior; between its nodes the logarithm is nearly linear in s.
@@ -404,7 +404,8 @@ def _molar_mass(readings: RejectionReadings, radius: Estimate) -> Estimate:
     else:
         if readings.molar_masses is None:
             return Estimate()
-        table = TabulatedSolutes(readings.stokes_radii, readings.molar_masses)
+        masses, radii = np.unique(np.stack([readings.molar_masses, readings.stokes_radii]), axis=1)  # replicates once
+        table = TabulatedSolutes(radii, masses)
         if not table.rising:
             return Estimate()
         convert = table.molar_mass
@@ -419,9 +420,10 @@ def interpolated_cut_off(readings: RejectionReadings) -> float:
     """
     if readings.molar_masses is None:
         return math.nan
-    measured = np.flatnonzero(~readings.is_censored)
-    order = measured[np.argsort(readings.molar_masses[measured], kind="stable")]
-    log_mass, rejection = log(readings.molar_masses[order]), readings.actual_rejection[order]
+    measured = ~readings.is_censored
+    masses, solute = np.unique(readings.molar_masses[measured], return_inverse=True)
+    log_mass = log(masses)
+    rejection = np.bincount(solute, readings.actual_rejection[measured]) / np.bincount(solute)  # mean of replicates
     crossings = np.flatnonzero((rejection[:-1] < _CUT_OFF) & (rejection[1:] >= _CUT_OFF))
     if not len(crossings):
         return math.nan
@@ -480,7 +482,8 @@ def _falling(readings: RejectionReadings) -> list[str]:
     sieving = readings.sieving[order]
     error = sieving_error(sieving, readings.mixed_solutes)
     names = row_names(readings.rows, len(readings.sieving))
-    falls = np.diff(sieving) > 1.96 * np.sqrt(np.square(error[:-1]) + np.square(error[1:]))
+    is_larger = np.diff(readings.stokes_radii[order]) > 0
+    falls = is_larger & (np.diff(sieving) > 1.96 * np.sqrt(np.square(error[:-1]) + np.square(error[1:])))
     return [
         f"{names[order[i + 1]]}: the rejection falls from {100 * (1 - sieving[i]):.3g} to "
         f"{100 * (1 - sieving[i + 1]):.3g} % with a larger solute: adsorption, aggregates, or an error"
