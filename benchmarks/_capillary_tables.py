@@ -7,12 +7,13 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import brentq
 
-from membrane_dask.physics.porometry.capillary_flow import Porometer, capillary_flow
+from membrane_dask.physics.porometry.capillary_flow import capillary_flow
 from membrane_dask.physics.porometry.capillary_law import CapillaryLaw
 from membrane_dask.physics.porometry.estimates import Estimate
 from membrane_dask.physics.porometry.filter_flow import filter_flow
 from membrane_dask.physics.porometry.gas_flow_in_pores import GasStream, dry_gas_flux, open_flow_fraction
 from membrane_dask.physics.porometry.gases import Gas, molar_density
+from membrane_dask.physics.porometry.porometer import Porometer
 from membrane_dask.physics.porometry.radius_distributions import LogNormalRadii
 
 AREA, PATH_LENGTH, RATIO = 4.9e-4, 1e-4, 3000.0

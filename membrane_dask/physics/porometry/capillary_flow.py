@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from membrane_dask.physics.distributions import standard_normal, student_quantile
+from membrane_dask.physics.distributions import student_quantile
 from membrane_dask.physics.elementary import exp, log
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.fixed_order import dot
@@ -23,39 +23,13 @@ from membrane_dask.physics.porometry.flow_distribution import (
 )
 from membrane_dask.physics.porometry.gas_flow_in_pores import GasStream, dry_gas_flux
 from membrane_dask.physics.porometry.lognormal_opening import LogNormalOpening, fit_opening
+from membrane_dask.physics.porometry.mean_flow_pore import mean_flow_pore
+from membrane_dask.physics.porometry.porometer import Porometer
 
 #: Filter flow at which the smallest pore is read, and limits of what is reported.
 _SMALLEST_PORE, _CURVES_MEET, _ABOVE_DRY, _FALL, _MISFIT = 0.98, 0.95, 1.02, 0.02, 0.03
 #: Deviation of the dry flow from the law of viscous and Knudsen flow that is reported.
 _DRY_MISFIT = 0.05
-_BOOTSTRAP_TABLES = 2000
-
-
-@dataclass(frozen=True)
-class Porometer:
-    """What the evaluation assumes of the instrument.
-
-    Parameters
-    ----------
-    flow_error : float
-        Relative standard deviation of one reading of a flow.
-    pressure_error : float
-        Relative standard deviation of the pressure gauge, the same in all readings.
-    first_flow : float, optional
-        Flow at which the bubble point is read, m3 s-1. Default: three standard deviations of the readings without
-        flow.
-    area : float, optional
-        Of the sample, m2; required for numbers per area.
-    path_length, path_length_error : float, optional
-        Length of the path through a pore (tortuosity times thickness), m, and its relative standard deviation.
-    """
-
-    flow_error: float = 0.01
-    pressure_error: float = 0.005
-    first_flow: float | None = None
-    area: float | None = None
-    path_length: float | None = None
-    path_length_error: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -87,7 +61,8 @@ class CapillaryFlow:
     flow_distribution : FlowDistribution or None
     number_distribution : NumberDistribution or None
     contradictory : bool
-        The wet flow exceeds the dry one: no model of the pores explains the table.
+        The wet flow exceeds 102 % of the dry one by more than the errors of the readings explain: no model of the pores
+        does.
     findings : tuple of str
         Sentences for the user.
     """
@@ -149,12 +124,12 @@ def capillary_flow(
     opening = distribution = numbers = None
     radii = (Estimate(), Estimate(), Estimate())
     density = porosity_over_path_length = Estimate()
-    maximum = math.nan
+    maximum, contradictory = math.nan, False
     measured = curves.with_dry()
     if len(measured.pressure):
         maximum = float(measured.fraction.max())
-        _check(measured, law, findings)
-        mean_pressure, mean_radius = _mean_flow_pore(measured, law, porometer, seed, findings)
+        contradictory = _check(measured, law, porometer, findings)
+        mean_pressure, mean_radius = mean_flow_pore(measured, law, porometer, seed, findings)
         smallest = _smallest_pore(measured, law)
         radius = law.radius(measured.pressure)
         distribution = flow_distribution(radius, measured.fraction)
@@ -183,109 +158,66 @@ def capillary_flow(
         pore_number_density=density,
         flow_distribution=distribution,
         number_distribution=numbers,
-        contradictory=maximum > _ABOVE_DRY,
+        contradictory=contradictory,
         findings=tuple(findings),
     )
 
 
-def _micrometres(law: CapillaryLaw, pressure: float) -> str:
-    """Diameter of the pores that open at a pressure, as text."""
-    return f"{2e6 * float(law.radius(pressure)):.3g} um"
+def _noise(porometer: Porometer) -> float:
+    """Three standard deviations of a filter flow of 1 by the errors of wet and dry flow."""
+    return 3 * math.sqrt(2) * porometer.flow_error
 
 
-def _check(curves: FilterFlow, law: CapillaryLaw, findings: list[str]) -> None:
-    """Report curves that do not meet, a wet flow above the dry one, and a filter flow that falls."""
+def _remark(difference: float, porometer: Porometer) -> str:
+    """Whether the errors of the readings explain a difference of filter flows."""
+    return ", within the errors of the readings" if difference < _noise(porometer) else ""
+
+
+def _is_contradictory(fraction: np.ndarray, porometer: Porometer) -> bool:
+    """Whether the wet flow exceeds the dry one by more than the errors of the readings explain.
+
+    That is the case for one reading with three standard deviations, or for the mean of three neighbours.
+    """
+    if fraction.max() > _ABOVE_DRY + _noise(porometer):
+        return True
+    means = (fraction[:-2] + fraction[1:-1] + fraction[2:]) / 3
+    return bool((means > _ABOVE_DRY).any())
+
+
+def _check(curves: FilterFlow, law: CapillaryLaw, porometer: Porometer, findings: list[str]) -> bool:
+    """Report curves that do not meet, a wet flow above the dry one, and a filter flow that falls.
+
+    The result is whether the curves contradict one another.
+    """
     pressure, fraction = curves.pressure, curves.fraction
+    contradictory = _is_contradictory(fraction, porometer)
     if fraction[-1] < _CURVES_MEET:
         findings.append(
             f"wet and dry do not meet: {100 * fraction[-1]:.0f} % of the flow at {pressure[-1] / 1e5:.4g} bar; "
-            f"smallest pore below {_micrometres(law, pressure[-1])}; the width of the distribution comes from the fit "
+            f"smallest pore below {law.diameter_text(pressure[-1])}; the width of the distribution comes from the fit "
             f"of one log-normal law"
         )
     elif fraction.max() < _SMALLEST_PORE:
         findings.append(
             f"the filter flow reaches {100 * fraction.max():.1f} %, not {100 * _SMALLEST_PORE:.0f} %: smallest pore "
-            f"below {_micrometres(law, pressure[-1])}"
+            f"below {law.diameter_text(pressure[-1])}"
         )
     largest = int(fraction.argmax())
     if fraction[largest] > _ABOVE_DRY:
+        reason = "the sample has changed, leaks or was deformed, and the table cannot be combined with others"
         findings.append(
             f"wet flow above the dry one: {100 * fraction[largest]:.1f} % of it at {pressure[largest] / 1e5:.4g} bar; "
-            f"the sample has changed, leaks or was deformed, and the table cannot be combined with others"
+            f"{reason if contradictory else 'within the errors of the readings'}"
         )
     before = np.maximum.accumulate(fraction)
     worst = int((before - fraction).argmax())
-    if before[worst] - fraction[worst] > _FALL:
+    fall = float(before[worst] - fraction[worst])
+    if fall > _FALL:
         findings.append(
-            f"the filter flow falls by {100 * (before[worst] - fraction[worst]):.1f} % of the flow, to "
-            f"{100 * fraction[worst]:.1f} % at {pressure[worst] / 1e5:.4g} bar"
+            f"the filter flow falls by {100 * fall:.1f} % of the flow, to {100 * fraction[worst]:.1f} % at "
+            f"{pressure[worst] / 1e5:.4g} bar{_remark(fall, porometer)}"
         )
-
-
-def _mean_flow_pore(
-    curves: FilterFlow, law: CapillaryLaw, porometer: Porometer, seed: int, findings: list[str]
-) -> tuple[Estimate, Estimate]:
-    """Pressure at which the wet flow first reaches half of the dry flow, Pa, and the radius that belongs to it, m."""
-    pressure = curves.pressure
-    excess = curves.wet - curves.dry / 2
-    crossings = np.flatnonzero((excess[:-1] < 0) & (excess[1:] >= 0)).tolist()
-    if excess[0] >= 0 or not crossings:
-        if excess[0] >= 0:
-            findings.append(
-                f"half of the dry flow passes at the first reading, {pressure[0] / 1e5:.4g} bar: mean flow pore "
-                f"above {_micrometres(law, pressure[0])}"
-            )
-            bound = Estimate(low=0.0, high=float(pressure[0]))
-        else:
-            findings.append(
-                f"less than half of the dry flow passes at {pressure[-1] / 1e5:.4g} bar: mean flow pore below "
-                f"{_micrometres(law, pressure[-1])}"
-            )
-            bound = Estimate(low=float(pressure[-1]), high=math.inf)
-        bound = bound.widened(porometer.pressure_error)
-        return bound, bound.reciprocal(law.constant).widened(law.relative_error)
-    if len(crossings) > 1:
-        positions = ", ".join(f"{_crossing(pressure, excess, i) / 1e5:.4g}" for i in crossings)
-        findings.append(
-            f"the wet flow rises through half of the dry flow {len(crossings)} times, at {positions} bar; "
-            f"the first is taken"
-        )
-    first = crossings[0]
-    value = _crossing(pressure, excess, first)
-    bracket = pressure[first : first + 2]
-    pressures, radii = _bootstrap_crossing(curves, law, porometer, seed)
-    return _interval(value, bracket, pressures), _interval(law.radius(value), law.radius(bracket), radii)
-
-
-def _interval(value: float, bracket: np.ndarray, draws: np.ndarray) -> Estimate:
-    """The 95 % interval of draws, and at least the two readings between which the value lies."""
-    low, high = np.quantile(draws, [0.025, 0.975]) if len(draws) else (math.inf, -math.inf)
-    return Estimate(float(value), min(float(bracket.min()), float(low)), max(float(bracket.max()), float(high)))
-
-
-def _crossing(pressure: np.ndarray, excess: np.ndarray, index: int) -> float:
-    """Zero of a line between two readings."""
-    fraction = excess[index] / (excess[index] - excess[index + 1])
-    return float(pressure[index] + fraction * (pressure[index + 1] - pressure[index]))
-
-
-def _bootstrap_crossing(
-    curves: FilterFlow, law: CapillaryLaw, porometer: Porometer, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Pressures, Pa, and radii, m, of the first crossing in a parametric bootstrap."""
-    rng = np.random.default_rng(seed)
-    shape = (_BOOTSTRAP_TABLES, len(curves.pressure))
-    wet = curves.wet * (1 + porometer.flow_error * standard_normal(rng, shape))
-    dry = curves.dry * (1 + porometer.flow_error * standard_normal(rng, shape))
-    excess = wet - dry / 2
-    upward = (excess[:, :-1] < 0) & (excess[:, 1:] >= 0)
-    rows = np.flatnonzero(upward.any(axis=1))
-    index = upward[rows].argmax(axis=1)
-    before, after = excess[rows, index], excess[rows, index + 1]
-    pressure = curves.pressure[index] + before / (before - after) * np.diff(curves.pressure)[index]
-    # The errors of the gauge and of the surface tension are the same in all readings.
-    pressure = pressure * (1 + porometer.pressure_error * standard_normal(rng, len(rows)))
-    return pressure, law.radius(pressure) * (1 + law.relative_error * standard_normal(rng, len(rows)))
+    return contradictory
 
 
 def _smallest_pore(curves: FilterFlow, law: CapillaryLaw) -> Estimate:
@@ -325,7 +257,8 @@ def _fit(
         worst = int(np.abs(curves.fraction - opening.fraction).argmax())
         findings.append(
             f"one log-normal law misfits: by {100 * opening.misfit:.1f} % of the flow at "
-            f"{curves.pressure[worst] / 1e5:.4g} bar; take the step-wise distribution"
+            f"{curves.pressure[worst] / 1e5:.4g} bar{_remark(opening.misfit, porometer)}; compare the step-wise "
+            f"distribution"
         )
     if stream is None:
         findings.append(

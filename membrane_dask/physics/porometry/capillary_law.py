@@ -67,3 +67,7 @@ class CapillaryLaw:
     def radius(self, pressure: Any) -> Any:
         """Radius of the pores that open at pressures in Pa, > 0, m."""
         return (self.constant / np.asarray(pressure, float))[()]
+
+    def diameter_text(self, pressure: float) -> str:
+        """Diameter of the pores that open at a pressure, as text; it means nothing without the shape factor."""
+        return f"{2e6 * float(self.radius(pressure)):.3g} um (shape factor {self.shape_factor:g})"

@@ -243,7 +243,7 @@ def _check(pressure: np.ndarray, permeance: np.ndarray, opening: LogNormalOpenin
         worst = int(np.abs(permeance / opening.final_flow - opening.fraction).argmax())
         findings.append(
             f"one log-normal law misfits: by {100 * opening.misfit:.1f} % of the final permeance at "
-            f"{pressure[worst] / 1e5:.4g} bar; take the step-wise distribution"
+            f"{pressure[worst] / 1e5:.4g} bar; compare the step-wise distribution"
         )
 
 

@@ -134,7 +134,7 @@ class TestFindings:
         narrow = permeance_while_open(PRESSURE, LAW.constant, 18e-9, 0.05, PERMEANCE)
         result = evaluate(printed(0.5 * exact_flux() + 0.5 * narrow * PRESSURE))
         (sentence,) = (s for s in result.findings if s.startswith("one log-normal law misfits: by"))
-        assert "take the step-wise distribution" in sentence
+        assert "compare the step-wise distribution" in sentence
         assert result.fit_misfit > 0.03
 
     def test_flux_at_every_pressure_bounds_no_largest_pore(self):

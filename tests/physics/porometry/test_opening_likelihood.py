@@ -8,12 +8,13 @@ import math
 import numpy as np
 import pytest
 
-from membrane_dask.physics.porometry.capillary_flow import Porometer, capillary_flow
+from membrane_dask.physics.porometry.capillary_flow import capillary_flow
 from membrane_dask.physics.porometry.capillary_law import CapillaryLaw
 from membrane_dask.physics.porometry.filter_flow import filter_flow
 from membrane_dask.physics.porometry.gas_flow_in_pores import GasStream, dry_gas_flux, open_flow_fraction
 from membrane_dask.physics.porometry.gases import Gas, molar_density
 from membrane_dask.physics.porometry.opening_likelihood import dry_flow_log_likelihood, filter_flow_log_likelihood
+from membrane_dask.physics.porometry.porometer import Porometer
 
 AREA, RATIO, MEDIAN, LOG_SD = 4.9e-4, 2000.0, 60e-9, 0.25
 LAW = CapillaryLaw(16e-3)
