@@ -28,11 +28,11 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def command(root: Path, *arguments: str | Path) -> tuple[float, float, str]:
     """Run a command of the version in a folder; its time, its processor time, and what it prints to stderr."""
-    environment = {**os.environ, "PYTHONPATH": str(root)}
+    environment = {**os.environ, "PYTHONPATH": str(root)}  # of the workers; this process imports from its directory
     before, start = processor_time(), time.perf_counter()
     process = subprocess.run(
         [sys.executable, "-m", "membrane_dask.cli", *map(str, arguments)],
-        env=environment, capture_output=True, text=True,
+        cwd=root, env=environment, capture_output=True, text=True,
     )  # fmt: skip
     elapsed = time.perf_counter() - start
     if process.returncode:

@@ -200,8 +200,8 @@ def test_the_driver_compares_the_cost_that_was_predicted_before_it_was_submitted
     run = api.submit(measured, tmp_path / "run", trust=True)
     assert Provenance(run.path).costs() == measured.costs
     monkeypatch.setattr(api, "plan", lambda study: toy.toy_plan())
-    found = type("Run", (), {"path": run.path, "study": None})()
-    monkeypatch.setattr(api, "find_run", lambda path: found)
+    stored_run = type("Run", (), {"path": run.path, "study": None})()
+    monkeypatch.setattr(api, "find_run", lambda path: stored_run)
 
     def execute(_: object, plan: Plan, **options: object) -> object:  # on a cluster that is here
         return drive_run(run, replace(plan, cluster=toy.toy_plan().cluster), options["listener"])
