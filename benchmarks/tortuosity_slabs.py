@@ -27,7 +27,7 @@ from _common import argument_parser
 
 import membrane_dask as md
 
-TASKS = ("pore_slabs", "geodesics", "diffusion", "group_balance", "tortuosity")
+TASKS = ("pore_slabs", "geodesics", "diffusion", "group_balance", "group_residuals", "tortuosity")
 WORKER_BYTES = 2 << 30
 
 

@@ -52,6 +52,10 @@ def test_slabs_give_the_same_tortuosity(whole, divided):
     # The fluxes through all planes agree to 1e-3 in both.
     assert float(b.effective_diffusivity) == pytest.approx(float(a.effective_diffusivity), rel=1e-3)
     assert 0 < float(b.diffusion_flux_spread) <= 1e-3
+    for lower, upper in ((a, b), (b, a)):  # the bounds hold for the same discrete problem
+        assert (
+            0.98 * upper.effective_diffusivity < lower.effective_diffusivity_lower_bound < upper.effective_diffusivity
+        )
 
 
 @pytest.mark.parametrize(("planes", "cluster"), [(20, SYNC), (76, {"workers": 2})], ids=str)
@@ -101,7 +105,10 @@ def test_difficult_paths(volume, spacing, tmp_path):
     distance = geodesic_distances(space, spacing)
     assert float(slabs.tortuosity_geometric) == shortest_path(space, distance, spacing=spacing)
     # The fluxes through all planes agree to 1e-3.
-    assert float(slabs.effective_diffusivity) == pytest.approx(exact_conductivity(pores, spacing), rel=1e-3)
+    exact = exact_conductivity(pores, spacing)
+    assert float(slabs.effective_diffusivity) == pytest.approx(exact, rel=1e-3)
+    # Conductances are rounded by 3e-5.
+    assert 0.9 * exact < float(slabs.effective_diffusivity_lower_bound) < exact * (1 + 1e-4)
 
 
 def test_pores_that_lead_nowhere(tmp_path):

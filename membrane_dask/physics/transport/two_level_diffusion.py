@@ -263,7 +263,7 @@ def _pass(
 
 
 @kernel
-def _residual(
+def residual_sums(
     bits: np.ndarray, first: np.ndarray, weights: np.ndarray, degree: np.ndarray, c: np.ndarray, active: np.ndarray,
     low_end: bool, begin: int, end: int, r: np.ndarray, plane_sums: np.ndarray, product_sums: np.ndarray,
 ) -> None:  # fmt: skip
@@ -410,7 +410,7 @@ def slab_step(
     r, smoothed = np.zeros(len(concentration), np.float32), np.zeros(len(concentration), np.float32)
     sums = np.zeros((4, n_z))
     planes = window.inner(1)
-    _residual(
+    residual_sums(
         bits, first, window.weights.astype(float), degree, concentration, active, low_end, *planes, r, sums[0], sums[3]
     )
     for number, omega in enumerate(chebyshev_factors(cell)):

@@ -19,6 +19,7 @@ from membrane_dask.program import Costs, task_stem
 from membrane_dask.studies.characterize.config import CharacterizeStudy
 from membrane_dask.studies.characterize.decomposed_tortuosity import MIN_PLANES
 from membrane_dask.studies.characterize.tasks import HALO
+from membrane_dask.studies.characterize.tortuosity_tasks import TASKS as TORTUOSITY_TASKS
 
 if TYPE_CHECKING:
     from membrane_dask.studies.characterize.program import CharacterizeProgram
@@ -37,7 +38,10 @@ _FLOW_HALO = 32
 #: the edges (measured from 96 to 256 voxels).
 _ITERATIONS = ("tortuosity", "geodesics", "diffusion", "group_balance")
 #: Units of slabs, whose work includes the planes around them.
-_SLAB_TASKS = {"geodesics": 1, "diffusion": MARGIN, "mobilities": _FLOW_HALO, "velocities": _FLOW_HALO, "bounds": 2}
+_SLAB_TASKS = {
+    "geodesics": 1, "diffusion": MARGIN, "group_residuals": MARGIN, "mobilities": _FLOW_HALO, "velocities": _FLOW_HALO,
+    "bounds": 2,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -159,7 +163,7 @@ def predicted_costs(program: CharacterizeProgram, cube: Cube, porosity: float, s
         for task, seconds in small.items():
             if task in ("blocks", "networks") or (task == "tensors" and number >= n):
                 continue
-            slabs = tortuosity if task in ("pore_slabs", "geodesics", "diffusion", "group_balance") else flow
+            slabs = tortuosity if task in TORTUOSITY_TASKS else flow
             ratio = pores
             if task in _ITERATIONS:
                 ratio *= math.sqrt(sum(oriented.shape) / sum(cube.shape))
@@ -186,7 +190,7 @@ def _block_voxels(shape: tuple[int, ...], block_size: int) -> list[int]:
 
 def _small_edges(task: str, cube: Cube) -> Sequence[int]:
     """Slabs of the cube."""
-    planes = MIN_PLANES if task in ("geodesics", "diffusion") else _PLANES
+    planes = MIN_PLANES if task in TORTUOSITY_TASKS else _PLANES
     count = max(1, round(cube.shape[0] / planes))
     return [round(cube.shape[0] * k / count) for k in range(count + 1)]
 

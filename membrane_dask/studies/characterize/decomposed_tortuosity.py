@@ -71,6 +71,7 @@ def tortuosity_scratch(edges_of_volumes: Sequence[tuple[int, ...] | None]) -> tu
         Scratch("geodesics", (n, slabs, MAX_VISITS), temporary=True),
         Scratch("diffusion", (n, MAX_ITERATIONS + 1, slabs), temporary=True),
         Scratch("group_balance", (n, MAX_ITERATIONS + 1), temporary=True),
+        Scratch("group_residuals", (n, slabs), temporary=True),
     )
 
 
@@ -83,8 +84,8 @@ def tortuosity_memory(shape: Sequence[int], porosity: float, edges: Sequence[int
     return {
         "pore_slabs": int(_BYTES_SLAB * own + _BYTES_READ * area * planes),
         "geodesics": int(_BYTES_SLAB / 4 * own),
-        "diffusion": int(_BYTES_SLAB * window),
-        "group_balance": int(_BYTES_GROUPS * porosity * area * shape[0]),
+        **dict.fromkeys(("diffusion", "group_residuals"), int(_BYTES_SLAB * window)),
+        **dict.fromkeys(("group_balance", "tortuosity"), int(_BYTES_GROUPS * porosity * area * shape[0])),
     }
 
 
@@ -155,12 +156,14 @@ class DecomposedTortuosity:
         balance: list[Outcome] = yield [self._unit("group_balance", iteration=0)]
         if not balance[0].feedback["percolates"]:
             return -1
-        for iteration in range(1, MAX_ITERATIONS + 1):
+        iteration, spread = 0, math.inf
+        while spread > self.tolerance and iteration < MAX_ITERATIONS:
+            iteration += 1
             yield [self._unit("diffusion", iteration=iteration, slab=slab) for slab in range(self.slabs)]
             balance = yield [self._unit("group_balance", iteration=iteration)]
-            if balance[0].feedback["spread"] <= self.tolerance:
-                return iteration
-        return MAX_ITERATIONS + 1
+            spread = balance[0].feedback["spread"]
+        yield [self._unit("group_residuals", slab=slab, last_iteration=iteration) for slab in range(self.slabs)]
+        return iteration if spread <= self.tolerance else MAX_ITERATIONS + 1
 
     def _unit(self, task: str, **parameters: Any) -> Unit:
         """A unit by its position."""

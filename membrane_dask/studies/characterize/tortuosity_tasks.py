@@ -19,6 +19,11 @@ from membrane_dask.physics.transport.diffusion import diffusion
 from membrane_dask.physics.transport.geodesic_paths import geodesic_distances, relax, shortest_path
 from membrane_dask.physics.transport.group_balance import Balance, GroupBalance, GroupGraph, advance, start
 from membrane_dask.physics.transport.pore_space import PoreSpace
+from membrane_dask.physics.transport.residual_dissipation import (
+    GroupResiduals,
+    carried_dissipation,
+    group_residuals,
+)
 from membrane_dask.physics.transport.two_level_diffusion import (
     MARGIN,
     Window,
@@ -34,7 +39,7 @@ from membrane_dask.studies.characterize.flow_grid import read_pores
 #: Difference of the flux between planes above which there is no effective diffusivity.
 _MAX_FLUX_SPREAD = 0.1
 #: Tasks of the units here.
-TASKS = ("tortuosity", "pore_slabs", "geodesics", "diffusion", "group_balance")
+TASKS = ("tortuosity", "pore_slabs", "geodesics", "diffusion", "group_balance", "group_residuals")
 
 Arrays = dict[str, np.ndarray]
 Result = tuple[Arrays, dict[str, float]]
@@ -63,6 +68,8 @@ def tortuosity_work(context: Mapping[str, Any], unit: Unit) -> Result:
             return _diffusion_step(data), {}
         case "group_balance":
             return _group_balance(data)
+        case "group_residuals":
+            return _group_residuals(data), {}
     return _collect(data, context["tolerance"]), {}
 
 
@@ -129,6 +136,11 @@ class _SlabData:
         """Number of groups before each slab, and in all."""
         counts = [int(self.slab_array(slab, "group_count")) for slab in self.slabs]
         return np.concatenate([[0], np.cumsum(counts)])
+
+    @property
+    def group_count(self) -> int:
+        """Number of groups of the slab."""
+        return int(self.group_offsets[self.slab + 1] - self.group_offsets[self.slab])
 
     def planes_around(self, margin: int) -> tuple[int, int]:
         """Planes of the slab with a margin on each side, as far as the volume reaches."""
@@ -243,9 +255,21 @@ def _group_balance(data: _SlabData) -> Result:
     return balance.arrays(), {"spread": balance.spread}
 
 
-def _diffusion_step(data: _SlabData) -> Arrays:
-    """Concentrations of the voxels of a slab after a step, and their smoothed residual."""
-    iteration, slab = int(data.params["iteration"]), data.slab
+@dataclass(frozen=True)
+class _SlabState:
+    """Concentrations of the pores of a window after a step: which of them percolate, and what they follow from."""
+
+    window: Window
+    concentration: np.ndarray
+    active: np.ndarray
+    group: np.ndarray  # of the pores of the slab alone, as the two below
+    direction: np.ndarray
+    deviation: np.ndarray
+
+
+def _slab_state(data: _SlabData, iteration: int) -> _SlabState:
+    """Concentrations of the voxels of a slab, and of those around it, before the step of an iteration."""
+    slab = data.slab
     balance = data.balance(iteration - 1)
     low, high = data.planes_around(MARGIN)
     space = data.space(low, high)
@@ -270,18 +294,33 @@ def _diffusion_step(data: _SlabData) -> Arrays:
         groups = slice(offsets[number], offsets[number + 1])
         concentration[voxels] += balance.concentration[groups][group[voxels]]
         active[voxels] = percolates[groups][group[voxels]]
-    count = int(offsets[slab + 1] - offsets[slab])
-    results = {"direction": direction[own].copy(), "deviation": deviation[own].copy()}
-    group = group[own].copy()
-    del direction, deviation
-    step = slab_step(window, concentration, active, group, count, data.cell)
-    results["smoothed"] = step.smoothed
-    own_space = PoreSpace.of_bits(space.bits[window.start - low : window.stop - low], space.shape[2])
+    return _SlabState(
+        window, concentration, active, group[own].copy(), direction[own].copy(), deviation[own].copy()
+    )  # fmt: skip
+
+
+def _diffusion_step(data: _SlabData) -> Arrays:
+    """Concentrations of the voxels of a slab after a step, and their smoothed residual."""
+    state = _slab_state(data, int(data.params["iteration"]))
+    window = state.window
+    step = slab_step(window, state.concentration, state.active, state.group, data.group_count, data.cell)
+    bits = window.space.bits[window.start - window.low : window.stop - window.low]
+    own_space = PoreSpace.of_bits(bits, window.space.shape[2])
+    results = {"direction": state.direction, "deviation": state.deviation, "smoothed": step.smoothed}
     divided = [data.by_planes(name, values, own_space) for name, values in results.items()]
     return {
         **divided[0], **divided[1], **divided[2],
         "sums": step.sums, "inflow": np.asarray(step.inflow), "group_sums": step.group_sums,
     }  # fmt: skip
+
+
+def _group_residuals(data: _SlabData) -> Arrays:
+    """Residual of the concentrations of a slab, carried to the first voxels of its groups."""
+    state = _slab_state(data, int(data.params["last_iteration"]))
+    residuals = group_residuals(
+        state.window, state.concentration, state.active, state.group, data.group_count, data.cell
+    )  # fmt: skip
+    return vars(residuals)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -358,4 +397,9 @@ def _collect(data: _SlabData, tolerance: float) -> Arrays:
     balance = data.balance(min(iteration, MAX_ITERATIONS))
     _, height, width = data.volume.shape
     area = height * width * float(data.weights[0])
-    return _results(geometric, balance.energy * data.depth / area, math.nan, balance.spread)
+    slabs = [data.scratch.read("group_residuals", (data.number, slab)) for slab in data.slabs]
+    names = GroupResiduals.__dataclass_fields__
+    residuals = GroupResiduals(*(np.concatenate([arrays[name] for arrays in slabs]) for name in names))
+    lower = max(balance.energy - carried_dissipation(_graph(data), residuals, data.weights.astype(float)), 0.0)
+    unit = data.depth / area
+    return _results(geometric, balance.energy * unit, lower * unit, balance.spread)
