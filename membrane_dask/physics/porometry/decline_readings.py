@@ -116,6 +116,8 @@ class DeclineReadings:
             problems.append(
                 f"{names[0]}: no volume after {self.time[0] / 60:.4g} min; count the time from the first drop"
             )
+        if len(self.time) and not problems and not self.volume[-1] > 0:
+            problems.append("no volume passes")
         return problems
 
     def _rise_problems(self, names: list[str]) -> list[str]:

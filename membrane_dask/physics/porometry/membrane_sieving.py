@@ -70,7 +70,7 @@ def actual_sieving(
     Returns
     -------
     (..., n) float array
-        In [0, 1]. Temporary arrays have 32 times as many elements.
+        In [0, 1].
 
     Raises
     ------
@@ -85,22 +85,24 @@ def actual_sieving(
     one_pore = sieving_law(law)
     if conditions is not None and law != "dechadilok-deen":
         raise PhysicsError(f"law: only dechadilok-deen describes diffusion in the pores (got {law})")
-    width = np.asarray(log_standard_deviation, float)[..., None]
-    flow_median = log(np.asarray(number_median, float))[..., None] + 4 * np.square(width)
-    log_ratio = log(np.asarray(stokes_radius, float)) - flow_median
-    low = np.clip(log_ratio / width, -_REACH, _REACH)
+    width = np.asarray(log_standard_deviation, float)
+    flow_median = log(np.asarray(number_median, float)) + 4 * np.square(width)
     nodes, weights = gauss_legendre(_NODES)
-    half = (_REACH - low)[..., None] / 2
-    deviation = _REACH + half * (nodes - 1)
-    density = half * weights * exp(-np.square(deviation) / 2) / math.sqrt(2 * math.pi)
-    ratio = exp(log_ratio[..., None] - width[..., None] * deviation)
-    sieving = one_pore(ratio)
-    if conditions is not None:
-        pore_radius = np.asarray(stokes_radius, float)[..., None] / ratio
-        solute_diffusivity = diffusivity(stokes_radius, conditions.temperature, conditions.viscosity)[..., None]
-        peclet = pore_peclet_number(ratio, pore_radius, conditions.pressure, conditions.viscosity, solute_diffusivity)
-        sieving = sieving_at_peclet_number(sieving, peclet)
-    return np.asarray((density * sieving).sum(axis=-1))
+    columns = []
+    for radius in np.asarray(stokes_radius, float):
+        log_ratio = log(radius) - flow_median
+        half = (_REACH - np.clip(log_ratio / width, -_REACH, _REACH))[..., None] / 2
+        deviation = _REACH + half * (nodes - 1)
+        density = half * weights * exp(-np.square(deviation) / 2) / math.sqrt(2 * math.pi)
+        ratio = exp(log_ratio[..., None] - width[..., None] * deviation)
+        sieving = one_pore(ratio)
+        if conditions is not None:
+            viscosity = conditions.viscosity
+            solute_diffusivity = diffusivity(radius, conditions.temperature, viscosity)
+            peclet = pore_peclet_number(ratio, radius / ratio, conditions.pressure, viscosity, solute_diffusivity)
+            sieving = sieving_at_peclet_number(sieving, peclet)
+        columns.append((density * sieving).sum(axis=-1))
+    return np.stack(columns, axis=-1)
 
 
 def polarised(sieving: Any, flux_ratio: Any) -> Any:

@@ -457,7 +457,9 @@ def _findings(
         findings.append(f"the law misfits: residuals are {misfit:.2g} times their expected error")
     has_masses = readings.molar_masses is not None
     if has_masses and readings.relation is None and math.isnan(cut_off.low):
-        findings.append("the Stokes radii do not rise with the molar mass: no molecular weight cut-off")
+        findings.append(
+            "the Stokes radii of the table do not rise with the molar mass, or it has one: no molecular weight cut-off"
+        )
     return findings
 
 
@@ -467,12 +469,14 @@ def _extrapolation(readings: RejectionReadings, radius_90: Estimate, cut_off: Es
     if rejection.min() <= _CUT_OFF <= rejection.max():
         return []
     side = "above" if rejection.max() < _CUT_OFF else "below"
-    size = f"radius {1e9 * radius_90.value:.3g} nm"
+    size = f"radius {1e9 * radius_90.value:.3g} nm by the law alone"
     if math.isfinite(cut_off.value):
         size = f"cut-off {cut_off.value:.3g} kDa, {size}"
+    elif math.isnan(radius_90.value):
+        size = "the radius is bounded on one side only"
     extreme = 100 * (rejection.max() if side == "above" else rejection.min())
     text = "highest" if side == "above" else "lowest"
-    return [f"extrapolation: no reading {side} 90 % (the {text} rejection is {extreme:.3g} %); {size} by the law alone"]
+    return [f"extrapolation: no reading {side} 90 % (the {text} rejection is {extreme:.3g} %); {size}"]
 
 
 def _falling(readings: RejectionReadings) -> list[str]:

@@ -279,6 +279,7 @@ def test_pressures_times_and_fluxes_are_checked():
     few = slice(0, 6)
     message = refused(time=balance().time[few], volume=balance().volume[few], rows=None)
     assert "5 times above 0; at least 6 are needed" in message
+    assert "no volume passes" in refused(volume=np.zeros(31))
     assert "31 times" in refused(volume=balance().volume[1:], rows=None)
     assert "either the volume or the flux" in refused(flux=balance().volume)
     assert "error: flux does not describe readings of volumes" in refused(error="flux")

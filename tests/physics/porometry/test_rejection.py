@@ -170,6 +170,17 @@ def test_complete_rejection_bounds_the_radius_from_above_only():
     assert fit.flow_median_radius.low == 0
     assert 0 < fit.flow_median_radius.high < math.inf
     assert fit.hydraulic_radius_log_error == math.inf
+    assert any("the radius is bounded on one side only" in finding for finding in fit.findings)
+
+
+def test_one_solute_and_censored_permeates_alone_have_wide_intervals():
+    one = fit_rejection(RejectionReadings(RADII[3:4], np.array([0.5]), None, MASSES[3:4], flux_ratio=0.0))
+    assert one.flow_median_radius.high > 1.2 * one.flow_median_radius.low
+    assert math.isnan(one.molecular_weight_cut_off.value)
+    assert math.isnan(one.misfit)
+    censored = fit_rejection(RejectionReadings(RADII, np.full(8, 0.02), np.full(8, True), flux_ratio=0.0))
+    assert censored.flow_median_radius.low == 0
+    assert censored.flow_median_radius.high < 2 * RADII[0]
 
 
 def test_extrapolated_cut_offs_are_named():
