@@ -26,7 +26,7 @@ _STARTS = 3
 #: Logarithm of the largest initial flux over the mean flux; a law that wants more does not fit.
 _LARGEST_LOG_FLUX = 7.0
 #: Change of the parameters at which a fit has converged; the derivatives are differences.
-_PRECISION = 1e-8
+_PRECISION = 1e-7
 #: Scaled constant at which a combination is the law of its other constant.
 _COLLAPSED = 1e-7
 #: Smallest relative residuals: those of rounding.
