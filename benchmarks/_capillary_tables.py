@@ -25,7 +25,11 @@ DIGIT = 1e-7 / 60
 
 
 def capillary_flow_table(
-    rng: np.random.Generator, steps_per_width: float, end: float, tension_error: float
+    rng: np.random.Generator,
+    steps_per_width: float = 6,
+    end: float = 3,
+    tension_error: float = 0.0,
+    dry_readings: int | None = None,
 ) -> dict[str, tuple[float, Estimate]]:
     """A wet and a dry curve with air that slips.
 
@@ -38,6 +42,8 @@ def capillary_flow_table(
         Largest pressure: log-standard deviations beyond the mean flow pore.
     tension_error : float
         Relative standard deviation of the surface tension.
+    dry_readings : int, optional
+        Pressures of the dry curve; default: those of the wet curve.
     """
     log_sd = rng.uniform(0.12, 0.35)
     radii = LogNormalRadii(np.exp(rng.uniform(np.log(40e-9), np.log(400e-9))), log_sd)
@@ -59,7 +65,14 @@ def capillary_flow_table(
     wet = all_pores(true_pressure) * fraction(true_pressure) * noise[0]
     dry = all_pores(true_pressure) * noise[1]
     printed = true_pressure * (1 + GAUGE_ERROR * rng.standard_normal())
-    curves = filter_flow(printed, DIGIT * np.round(wet / DIGIT), dry_flow=DIGIT * np.round(dry / DIGIT))
+    count = len(printed)
+    index = np.arange(count) if dry_readings is None else np.linspace(0, count - 1, dry_readings).astype(int)
+    curves = filter_flow(
+        printed,
+        DIGIT * np.round(wet / DIGIT),
+        dry_flow=DIGIT * np.round(dry / DIGIT)[index],
+        dry_pressure=printed[index],
+    )
     porometer = Porometer(FLOW_NOISE, GAUGE_ERROR, FIRST_FLOW, AREA, PATH_LENGTH)
     result = capillary_flow(curves, nominal, porometer, STREAM, seed=int(rng.integers(2**32)))
     span = middle * np.exp(np.array([-8, 8]) * log_sd)
@@ -80,8 +93,9 @@ def capillary_flow_table(
 
 
 METHODS: dict[str, Callable[[np.random.Generator], dict[str, tuple[float, Estimate]]]] = {
-    "capillary flow": lambda rng: capillary_flow_table(rng, 6, 3, 0.0),
-    "capillary flow, tension 3 %": lambda rng: capillary_flow_table(rng, 6, 3, TENSION_ERROR),
-    "capillary flow, coarse steps": lambda rng: capillary_flow_table(rng, 2, 3, 0.0),
-    "capillary flow, curves do not meet": lambda rng: capillary_flow_table(rng, 6, 0.5, 0.0),
+    "capillary flow": capillary_flow_table,
+    "capillary flow, tension 3 %": lambda rng: capillary_flow_table(rng, tension_error=TENSION_ERROR),
+    "capillary flow, coarse steps": lambda rng: capillary_flow_table(rng, steps_per_width=2),
+    "capillary flow, curves do not meet": lambda rng: capillary_flow_table(rng, end=0.5),
+    "capillary flow, 12 dry readings": lambda rng: capillary_flow_table(rng, dry_readings=12),
 }

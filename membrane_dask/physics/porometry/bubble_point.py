@@ -65,8 +65,8 @@ class FirstFlow:
 def first_flow(pressure: Any, wet_flow: Any, dry_flow: Any, limit: float | None = None) -> FirstFlow:
     """Pressure of the first flow through a wet membrane.
 
-    Without a limit, the readings up to the last flow of 0 or less below 2 % of the dry flow are those without flow,
-    and flow is what exceeds three times their root mean square.
+    The readings up to the last flow of 0 or less below 2 % of the dry flow are those without flow. Flow is what exceeds
+    the limit, and three times their root mean square.
 
     Parameters
     ----------
@@ -82,22 +82,23 @@ def first_flow(pressure: Any, wet_flow: Any, dry_flow: Any, limit: float | None 
     """
     pressure, flow = np.asarray(pressure, float), np.asarray(wet_flow, float)
     scale = np.where(np.isfinite(dry_flow), dry_flow, flow.max())
-    n_resting = 0
-    if limit is None:
-        risen = flow > _NO_FLOW * scale
-        before = flow[: risen.argmax()] if risen.any() else flow
-        if (before <= 0).any():
-            n_resting = int(np.flatnonzero(before <= 0)[-1]) + 1
-        limit = _DETECTION * math.sqrt(float(np.square(flow[:n_resting]).mean())) if n_resting else 0.0
+    if limit is not None and not limit >= 0:
+        raise PhysicsError(f"first_flow: must be at least 0 mL/min (got {limit * 6e7:g})")
+    risen = flow > _NO_FLOW * scale
+    before = flow[: risen.argmax()] if risen.any() else flow
+    n_resting = int(np.flatnonzero(before <= 0)[-1]) + 1 if (before <= 0).any() else 0
+    noise = _DETECTION * math.sqrt(float(np.square(flow[:n_resting]).mean())) if n_resting else 0.0
+    if limit is not None and limit >= noise:
+        criterion, n_resting = "criterion first_flow", 0
+    else:
         criterion = (
             f"three standard deviations of {counted(n_resting, 'reading')} without flow"
             if n_resting
             else "no reading without flow"
         )
-    elif limit >= 0:
-        criterion = "criterion first_flow"
-    else:
-        raise PhysicsError(f"first_flow: must be at least 0 mL/min (got {limit * 6e7:g})")
+        if limit is not None:
+            criterion += f", which first_flow, {limit * 6e7:.3g} mL/min, does not exceed"
+        limit = noise
     flows = n_resting + np.flatnonzero(flow[n_resting:] > limit)
     if not len(flows):
         last = float(pressure[-1])

@@ -249,6 +249,7 @@ def _fit(
             tension_error=law.relative_error,
             gauge_error=porometer.pressure_error,
             stream=stream,
+            common_errors=curves.common_errors(porometer.flow_error),
         )
     except PhysicsError as error:
         findings.append(f"no distribution of the radius: {error}")

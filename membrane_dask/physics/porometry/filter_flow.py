@@ -50,6 +50,32 @@ class FilterFlow:
         has_dry = np.isfinite(self.dry)
         return replace(self, pressure=self.pressure[has_dry], wet=self.wet[has_dry], dry=self.dry[has_dry])
 
+    def common_errors(self, flow_error: float) -> np.ndarray | None:
+        """Errors of the filter flow where several of its readings have the same reading of the dry flow.
+
+        Parameters
+        ----------
+        flow_error : float
+            Relative standard deviation of one reading of a flow.
+
+        Returns
+        -------
+        (n, n + m) float array or None
+            Its product with its transpose is the covariance of F. None where the dry flow is not interpolated: the
+            errors are independent.
+        """
+        if self.measured_dry is None or np.isin(self.pressure, self.measured_dry[0]).all():
+            return None
+        dry_pressure, dry_flow = self.measured_dry
+        after = np.clip(np.searchsorted(dry_pressure, self.pressure), 1, len(dry_pressure) - 1)
+        weight = (self.pressure - dry_pressure[after - 1]) / (dry_pressure[after] - dry_pressure[after - 1])
+        contributions = np.zeros((len(self.pressure), len(dry_pressure)))
+        row = np.arange(len(self.pressure))
+        contributions[row, after - 1] = (1 - weight) * dry_flow[after - 1]
+        contributions[row, after] = weight * dry_flow[after]
+        relative = np.hstack([np.eye(len(row)), contributions / self.dry[:, None]])
+        return np.asarray(flow_error * self.fraction[:, None] * relative)
+
 
 def filter_flow(
     pressure: np.ndarray,

@@ -24,6 +24,8 @@ _ROUNDS = 8
 #: Log-standard deviations between which the fit searches, and the largest half-width of its interval that counts as a
 #: result, in the logarithm: a factor of 10.
 _WIDTHS, _LARGEST_HALF_WIDTH = (1e-3, 3.0), 2.3
+#: Degrees of freedom of a covariance that does not come from residuals.
+_MANY = 300.0
 _NOT_DETERMINED = "the readings do not determine a log-normal distribution"
 
 
@@ -40,8 +42,8 @@ class LogNormalOpening:
     final_flow : float
         When all pores are open, in the unit of the readings.
     covariances : tuple of ((3, 3) float array, float)
-        Covariance of ``ln r_4``, ``ln s`` and ``ln final_flow`` and its degrees of freedom; if there are two, the
-        wider interval counts. The last row and column are 0 if the final flow was fixed.
+        Covariance of ``ln r_4``, ``ln s`` and ``ln final_flow`` and its degrees of freedom; if there are several,
+        the widest interval counts. The last row and column are 0 if the final flow was fixed.
     tension_error, gauge_error : float
         Relative standard deviations of the surface tension and of the pressures, which all readings have in common.
     fraction : (n,) float array
@@ -112,6 +114,7 @@ def fit_opening(
     tension_error: float = 0.0,
     gauge_error: float = 0.0,
     stream: GasStream | None = None,
+    common_errors: np.ndarray | None = None,
 ) -> LogNormalOpening:
     """Fit the fraction of the flow, or the permeance, of open pores.
 
@@ -133,6 +136,9 @@ def fit_opening(
         Relative standard deviations of surface tension and pressure that all readings have in common.
     stream : GasStream, optional
         As in :func:`open_flow_fraction`.
+    common_errors : (n, k) float array, optional
+        Its product with its transpose is the covariance of errors that are not independent, in the unit of the flow.
+        Residuals do not show them, and intervals allow for them.
 
     Raises
     ------
@@ -188,6 +194,9 @@ def fit_opening(
     estimates = [(dot(residuals, residuals) / degrees_of_freedom * inverse_gram(design), float(degrees_of_freedom))]
     if relative_error == 0:
         estimates.append(_robust_covariance(design, residuals))
+    if common_errors is not None:
+        influence = product(product(design, inverse_gram(design)).T, common_errors / deviation[:, None])
+        estimates.append((product(influence, influence.T), _MANY))
     median, log_sd, last = parameters(values)
     opening = LogNormalOpening(
         flow_median_radius=median * float(exp(4 * log_sd * log_sd)),

@@ -60,3 +60,11 @@ def test_a_single_spike_among_readings_at_rest_is_no_flow():
     wet[4], wet[18:] = 5e-8, [3e-7, 2e-6]
     first = first_flow(pressure, wet, np.full(20, 1e-5))
     assert first.pressure.value == pressure[18]
+
+
+def test_a_limit_below_the_noise_is_replaced_and_reported():
+    pressure = np.arange(1.0, 9.0) * 1e4
+    wet = np.array([1.0, -1.0, 1.0, -1.0, 2.9, 3.1, 50.0, 200.0]) * 1e-9
+    first = first_flow(pressure, wet, np.full(8, 1e-6), limit=0.5e-9)
+    assert first.pressure.value == 6e4
+    assert "without flow, which first_flow, 0.03 mL/min, does not exceed" in first.finding

@@ -167,6 +167,24 @@ class TestProperties:
         result = evaluate(self.wet, dry, dry_pressure=dry_pressure)
         assert result.mean_flow_pore_radius.value == pytest.approx(FLOW_MEDIAN, rel=3e-3)
 
+    def test_errors_of_an_interpolated_dry_flow(self):
+        """Their covariance agrees with that of 4000 simulated tables, whose sampling error is 2 to 5 %."""
+        rng, index = np.random.default_rng(4), [0, 20, 47]
+        base = filter_flow(PRESSURE, self.wet, dry_flow=self.dry[index], dry_pressure=PRESSURE[index])
+        factor = base.common_errors(0.01)
+        wet = self.wet * (1 + 0.01 * rng.standard_normal((4000, len(PRESSURE))))
+        dry = self.dry[index] * (1 + 0.01 * rng.standard_normal((4000, 3)))
+        fractions = [
+            filter_flow(PRESSURE, w, dry_flow=d, dry_pressure=PRESSURE[index]).fraction
+            for w, d in zip(wet, dry, strict=True)
+        ]
+        for pair in ([30, 30], [30, 35], [35, 45]):
+            simulated = np.cov(np.array(fractions)[:, pair].T)[0, 1] if pair[0] != pair[1] else np.var(fractions, 0)[30]
+            assert (factor @ factor.T)[pair[0], pair[1]] == pytest.approx(simulated, rel=0.12)
+
+    def test_errors_at_the_same_pressures_are_independent(self):
+        assert filter_flow(PRESSURE, self.wet, dry_flow=self.dry).common_errors(0.01) is None
+
     def test_half_of_the_dry_flow_replaces_it(self):
         result = evaluate(self.wet, None, half_dry_flow=self.dry / 2)
         assert result.mean_flow_pore_radius.value == pytest.approx(FLOW_MEDIAN, rel=3e-3)
@@ -414,7 +432,9 @@ def test_a_negative_criterion_is_refused():
         evaluate(wet, dry, porometer=Porometer(first_flow=-1e-6))
 
 
-@pytest.mark.parametrize("method", ["capillary flow", "capillary flow, coarse steps"])
+@pytest.mark.parametrize(
+    "method", ["capillary flow", "capillary flow, coarse steps", "capillary flow, 12 dry readings"]
+)
 def test_coverage_of_the_intervals(method, monkeypatch):
     """Of 40 tables at least 33 intervals contain the true value: 95 % less 3.5 standard errors."""
     monkeypatch.syspath_prepend(Path(__file__).resolve().parents[3] / "benchmarks")
