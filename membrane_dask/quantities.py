@@ -300,10 +300,58 @@ def prior(unit: str, example: str, high: float = math.inf) -> Any:
     )
 
 
+def measured(unit: str, example: str, low: float = 0.0, high: float = math.inf) -> Any:
+    """Annotations for a quantity that may carry its standard deviation, ``1.7 +- 0.05 mN/m``.
+
+    It is held as value and standard deviation in ``unit``; 0 where none is given.
+
+    Parameters
+    ----------
+    unit : str
+        Unit of the values that are held; ``deg`` may be left out.
+    example : str
+        Shown in error messages.
+    low, high : float
+        Bounds of the value in ``unit``; the lower one is excluded, unless it is 0 degrees.
+    """
+
+    def read(value: object) -> tuple[float, float]:
+        if unit == "deg" and isinstance(value, (int, float)) and not isinstance(value, bool):
+            value = f"{value!r} deg"
+        message = f"a quantity in units like '{unit}' is needed, for example '{example}' (got {value!r})"
+        if not isinstance(value, str):
+            raise ValueError(message)
+        try:
+            numbers, unit_text = split_quantity(value)
+            factor = convert(1.0, unit_text or ("deg" if unit == "deg" else ""), unit)
+            first, second = ([float(f"{number * factor:.15g}") for number in numbers] + [0.0])[:2]
+        except Exception as error:
+            raise ValueError(message) from error
+        if " to " in value:
+            raise ValueError(message)
+        if not (low < first or (unit == "deg" and first == low)) or not first < high:
+            raise ValueError(f"must be within {low:g} and {high:g} {unit} (got {value!r})")
+        if second < 0 or (len(numbers) == 2 and not second > 0):
+            raise ValueError(f"the standard deviation must be greater than 0 (got {value!r})")
+        return first, second
+
+    def write(value: tuple[float, float]) -> str:
+        deviation = f" +- {value[1]!r}" if value[1] else ""
+        return f"{value[0]!r}{deviation} {unit}"
+
+    return (
+        BeforeValidator(read),
+        PlainSerializer(write, return_type=str),
+        WithJsonSchema({"type": ["string", "number"] if unit == "deg" else "string", "examples": [example]}),
+    )
+
+
 _KELVIN = quantity("K", "25 degC", 273.16, 373.0)
 _CELSIUS = PlainSerializer(lambda value: f"{round(value - 273.15, 9)!r} degC", return_type=str)
 WaterTemperature = Annotated[float, _KELVIN[0], _CELSIUS, _KELVIN[2]]
 _Prior = tuple[str, float, float]
 PriorLength = Annotated[(_Prior, *prior("m", "3.15 +- 0.25 nm"))]
 PriorFraction = Annotated[(_Prior, *prior("1", "0.13 +- 0.02", 1.0))]
+MeasuredAngle = Annotated[(tuple[float, float], *measured("deg", "118 +- 2", 0.0, 180.0))]
+MeasuredTension = Annotated[(tuple[float, float], *measured("N m-1", "1.7 +- 0.05 mN/m"))]
 PriorNumber = Annotated[(_Prior, *prior("1", "7.5e9 +- 1e9"))]

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from membrane_dask.io.tables.conditions import Conditions
 from membrane_dask.io.tables.flux_curves import read_flux_table
 from membrane_dask.io.tables.limits import TableError
+from membrane_dask.io.tables.measured_table import TableOptions
 from membrane_dask.physics.porometry.water import Water
 
 WATER, AREA = Water.at(298.15), 34e-4
@@ -37,7 +39,7 @@ HEAD = "membrane,pressure [bar],flux [L m-2 h-1]\n"
 def test_units(tmp_path, columns, area):
     """One membrane in many spellings, and by the mass or volume of the permeate."""
     pd.DataFrame({"membrane": "A", **columns}).to_csv(tmp_path / "flux.csv", index=False)
-    (curve,) = read_flux_table(tmp_path / "flux.csv", area=area).membranes
+    (curve,) = read_flux_table(tmp_path / "flux.csv", conditions=Conditions(area=area)).membranes
     np.testing.assert_allclose(curve.pressure, PRESSURE * 1e5, rtol=1e-8)
     np.testing.assert_allclose(curve.flux, FLUX / 3.6e6, rtol=1e-8)
 
@@ -55,7 +57,7 @@ def test_file_formats(tmp_path):
         "membrane,pressure [bar],flux [L/(m² h)]\nA,1,50\nA,2,100\nA,3.5,175\n".encode("cp1252")
     )
     for name in ("rows.json", "columns.json", "commas.csv", "wide.csv", "windows.csv"):
-        table = read_flux_table(tmp_path / name, decimal="," if name == "commas.csv" else ".")
+        table = read_flux_table(tmp_path / name)
         (curve,) = table.membranes
         np.testing.assert_allclose(curve.flux, 50 * curve.pressure / 1e5 / 3.6e6, rtol=1e-10)
         assert len(np.unique(curve.replicate)) == (2 if name == "wide.csv" else 1)
@@ -86,9 +88,9 @@ def test_files_that_are_not_tables(root, tmp_path):
     }.items():  # fmt: skip
         with pytest.raises(TableError, match=message):
             read_flux_table(tmp_path / name)
-    assert len(read_flux_table(tmp_path / "two.xlsx", sheet="other").membranes) == 8
+    assert len(read_flux_table(tmp_path / "two.xlsx", options=TableOptions(sheet="other")).membranes) == 8
     with pytest.raises(TableError, match="no sheet 'third'; its sheets are 'one', 'other'"):
-        read_flux_table(tmp_path / "two.xlsx", sheet="third")
+        read_flux_table(tmp_path / "two.xlsx", options=TableOptions(sheet="third"))
 
 
 @pytest.mark.parametrize(

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from membrane_dask.errors import first_problems
-from membrane_dask.io.tables.columns import CellReader, Column, read_header
-from membrane_dask.io.tables.files import Row, read_rows
-from membrane_dask.io.tables.limits import TableError
-from membrane_dask.physics.porometry.water import REFERENCE_TEMPERATURE, Water
+from membrane_dask.io.tables.conditions import Conditions, areas, pressure_differences, temperatures
+from membrane_dask.io.tables.measured_table import MeasuredTable, TableOptions
+from membrane_dask.io.tables.permeate import fluxes
+from membrane_dask.io.tables.rows import Row
+from membrane_dask.physics.porometry.water import Water
 from membrane_dask.quantities import fits
 
-#: Distinct pressures that a line and its error need.
+#: Distinct pressures that a published line needs.
 MIN_PRESSURES = 3
 
 
@@ -39,6 +38,14 @@ class FluxCurve:
         Mean temperature of the water, K; the fluxes are converted to it by the viscosity of water.
     area : float or None
         m2.
+    row : (n,) int array
+        Row of each reading in the file, which is the order of the measurement.
+    time : (n,) float array or None
+        s, where the table has times of a log.
+    no_flow : (k,) float array
+        Pressures at which there was no flow, Pa.
+    resolution : float
+        Relative error of a flux by its printed digits, at the largest flux.
     """
 
     membrane: str
@@ -49,6 +56,10 @@ class FluxCurve:
     standard_deviation: np.ndarray | None
     temperature: float
     area: float | None
+    row: np.ndarray
+    time: np.ndarray | None = None
+    no_flow: np.ndarray = field(default_factory=lambda: np.empty(0))
+    resolution: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -92,10 +103,99 @@ class FluxTable:
         One for each membrane and state.
     ignored_columns : tuple of str
         Headers that were not recognised.
+    columns : tuple of (str, str)
+        Header and meaning of each column that is used.
+    findings : tuple of str
+        What was concluded about the table, and what was left out.
     """
 
     membranes: tuple[FluxCurve | FittedLine, ...]
     ignored_columns: tuple[str, ...]
+    columns: tuple[tuple[str, str], ...] = ()
+    findings: tuple[str, ...] = ()
+
+
+def read_flux_table(
+    path: Path, *, options: TableOptions | None = None, conditions: Conditions | None = None
+) -> FluxTable:
+    """Read flux curves, or published lines if the table has a column of permeabilities.
+
+    Parameters
+    ----------
+    path : Path
+        CSV or other text, Excel or JSON.
+    options : TableOptions, optional
+        What the study says about the table.
+    conditions : Conditions, optional
+        Area, temperature and pressures that the study gives.
+
+    Returns
+    -------
+    FluxTable
+
+    Raises
+    ------
+    TableError
+        With all problems of the table.
+    """
+    table = MeasuredTable(path, options)
+    conditions = conditions or Conditions()
+    membranes: Sequence[FluxCurve | FittedLine]
+    if table.column("permeability") and table.column("pressures"):
+        membranes = _read_lines(table, conditions)
+    else:
+        membranes = _read_curves(table, conditions)
+    if not membranes and not table.problems:
+        table.problems.append(f"{path.name} has no membrane")
+    table.raise_problems()
+    return FluxTable(tuple(membranes), tuple(table.unused), table.meanings(), tuple(table.findings))
+
+
+def _read_curves(table: MeasuredTable, conditions: Conditions) -> list[FluxCurve]:
+    for wet_or_dry in ("wet flow", "dry flow"):
+        if column := table.column(wet_or_dry):
+            table.problems.append(
+                f"column {column.header!r} is a flow of gas through a {wet_or_dry[:3]} membrane: method: capillary flow"
+            )
+            return []
+    names = table.labels("membrane", _single_name(table))
+    states, replicates = table.labels("state"), table.labels("replicate")
+    pressure = pressure_differences(table, conditions)
+    kelvin = temperatures(table, conditions, conditions.reference_temperature)
+    water = [_water(table, row, value) for row, value in zip(table.rows, kelvin, strict=True)]
+    density = np.array([w.density if w else np.nan for w in water])
+    columns = fluxes(table, conditions, density, zip(names, states, replicates, strict=True))
+    area = areas(table, conditions)
+    deviation_column = table.column("flux deviation")
+    deviation = None
+    if deviation_column and columns:
+        if not deviation_column.si:
+            deviation_column = table.with_unit_of(deviation_column, "flux")
+        deviation = table.numbers(deviation_column, above=0.0)
+        if deviation_column.si and fits(deviation_column.si, "kg m-2 s-1"):
+            deviation = deviation / density
+    time_column = table.column("time")
+    time = (
+        table.numbers(time_column) if time_column and not table.column("mass") and not table.column("volume") else None
+    )
+    if pressure is None or not columns or table.problems:
+        return []
+    points: dict[tuple[str, str], list[_Point]] = {}
+    for k, row in enumerate(table.rows):
+        for replicate, flux in columns:
+            if not np.isfinite(pressure[k]) or not np.isfinite(flux[k]):
+                continue
+            reading = water[k]
+            assert reading is not None
+            points.setdefault((names[k], states[k]), []).append(
+                _Point(
+                    row, float(pressure[k]), float(flux[k]), np.nan if deviation is None else float(deviation[k]),
+                    replicates[k] or (str(replicate) if replicate else ""), float(kelvin[k]), reading.viscosity,
+                    None if area is None else float(area[k]), np.nan if time is None else float(time[k]),
+                )
+            )  # fmt: skip
+    digits = table.resolution("flux") or table.resolution("flow")
+    return [curve for label, readings in points.items() for curve in _curve(table, label, readings, digits)]
 
 
 @dataclass(frozen=True)
@@ -110,243 +210,139 @@ class _Point:
     temperature: float
     viscosity: float
     area: float | None
+    time: float
 
 
-def read_flux_table(
-    path: Path, *, sheet: str | None = None, decimal: str = ".", area: float | None = None,
-    temperature: float = REFERENCE_TEMPERATURE,
-) -> FluxTable:  # fmt: skip
-    """Read flux curves, or published lines if the table has a column of permeabilities.
-
-    Parameters
-    ----------
-    path : Path
-        CSV, Excel or JSON.
-    sheet : str, optional
-        Sheet of a workbook with several sheets.
-    decimal : {".", ","}
-        Decimal separator of numbers that are stored as text.
-    area : float, optional
-        Membrane area, m2, for a table without such a column; required for permeate mass or volume and time.
-    temperature : float
-        Of the water, K, for a table without such a column.
-
-    Returns
-    -------
-    FluxTable
-
-    Raises
-    ------
-    TableError
-        With all problems of the table.
-    """
-    header, rows = read_rows(path, sheet)
-    columns = read_header(header)
-    reader = CellReader(columns, decimal)
-    membranes: Sequence[FluxCurve | FittedLine]
-    if columns.get("permeability"):
-        membranes = _read_lines(reader, rows, area, temperature)
-    else:
-        membranes = _read_curves(reader, rows, area, temperature)
-    if not membranes and not reader.problems:
-        reader.problems.append(f"{path.name} has no membrane")
-    if reader.problems:
-        raise TableError(first_problems(reader.problems))
-    return FluxTable(tuple(membranes), tuple(columns.ignored))
+def _single_name(table: MeasuredTable) -> str:
+    """Name of the membrane of a table without such a column: from the lines above it, else a plain one."""
+    stated = table.header_block.stated.get("membrane")
+    return str(stated.value) if stated is not None else "membrane"
 
 
-def _read_curves(reader: CellReader, rows: Sequence[Row], area: float | None, temperature: float) -> list[FluxCurve]:
-    columns = reader.columns
-    flux_columns = _flux_columns(reader, area)
-    if reader.problems:
-        return []
-    pressure_column = columns.get("pressure")
-    assert pressure_column
-    points: dict[tuple[str, str], list[_Point]] = {}
-    for row in rows:
-        label = (reader.label(row, "membrane") if columns.get("membrane") else "membrane", reader.label(row, "state"))
-        pressure = reader.number(row, pressure_column)
-        temperature_column = columns.get("temperature")
-        kelvin = temperature
-        if temperature_column and reader.is_filled(row, temperature_column):
-            kelvin = reader.number(row, temperature_column)
-        try:
-            water = Water.at(kelvin)
-        except ValueError as error:
-            if kelvin == kelvin:
-                reader.add_problem(row, str(error))
-            continue
-        area_column = columns.get("area")
-        row_area = reader.number(row, area_column) if area_column else area
-        for column in flux_columns:
-            # Of several columns of replicates a row may leave some empty.
-            if len(flux_columns) > 1 and not reader.is_filled(row, column):
-                continue
-            flux = _flux(reader, row, column, water, row_area)
-            sd_column = columns.get("flux deviation")
-            deviation = math.nan
-            if sd_column:
-                deviation = _volumetric(sd_column, reader.number(row, sd_column), water)
-            replicate = reader.label(row, "replicate") or (str(column.replicate) if column.replicate else "")
-            points.setdefault(label, []).append(
-                _Point(row, pressure, flux, deviation, replicate, kelvin, water.viscosity, row_area)
-            )
-    return [curve for label, readings in points.items() for curve in _curve(reader, label, readings)]
+def _water(table: MeasuredTable, row: Row, kelvin: float) -> Water | None:
+    try:
+        return Water.at(kelvin)
+    except ValueError as error:
+        if kelvin == kelvin:
+            table.problem(row, str(error))
+    return None
 
 
-def _flux_columns(reader: CellReader, area: float | None) -> list[Column]:
-    """Columns of the flux, one for each replicate; or the column of the permeate, from which the flux follows."""
-    columns = reader.columns
-    fluxes, mass, volume = columns.all("flux"), columns.get("mass"), columns.get("volume")
-    permeate = [c for c in (mass, volume) if c]
-    ignored = f"; columns that are not recognised: {', '.join(map(repr, columns.ignored))}" if columns.ignored else ""
-    if not columns.get("pressure") and not any("pressure" in p for p in reader.problems):
-        reader.problems.append(f"there is no column of the pressure, such as 'pressure [bar]'{ignored}")
-    if fluxes and permeate:
-        pair = f"{fluxes[0].header!r} and {permeate[0].header!r}"
-        reader.problems.append(f"columns {pair} both give the flux: keep one")
-    elif len(permeate) > 1:
-        reader.problems.append(
-            f"columns {permeate[0].header!r} and {permeate[1].header!r} both give the flux: keep one"
-        )
-    elif permeate and not columns.get("time"):
-        reader.problems.append(f"column {permeate[0].header!r} needs a column of the time, such as 'time [s]'")
-    elif permeate and not columns.get("area") and area is None:
-        reader.problems.append(f"column {permeate[0].header!r} needs the membrane's area; for example area: 34 cm2")
-    elif not fluxes and not permeate and not any("flux" in p or "mass" in p for p in reader.problems):
-        message = "there is no column of the flux, such as 'flux [L m-2 h-1]', or 'mass [g]' and 'time [s]'"
-        reader.problems.append(message + ignored)
-    if len(fluxes) > 1 and columns.get("replicate"):
-        reader.problems.append("replicates are in rows and in several columns of the flux: keep one of both")
-    return fluxes or permeate
-
-
-def _volumetric(column: Column, value: float, water: Water) -> float:
-    """Flux by volume, m s-1, from a flux by volume or by mass."""
-    return value / water.density if fits(column.unit, "kg m-2 s-1") else value
-
-
-def _flux(reader: CellReader, row: Row, column: Column, water: Water, area: float | None) -> float:
-    value = reader.number(row, column)
-    if column.role == "flux":
-        return _volumetric(column, value, water)
-    time_column = reader.columns.get("time")
-    assert time_column
-    seconds = reader.number(row, time_column)
-    assert area is not None
-    return (value / water.density if column.role == "mass" else value) / area / seconds
-
-
-def _curve(reader: CellReader, label: tuple[str, str], points: Sequence[_Point]) -> Iterator[FluxCurve]:
-    """Curve of one membrane; nothing where its points have problems."""
+def _curve(
+    table: MeasuredTable, label: tuple[str, str], points: Sequence[_Point], resolution: float
+) -> list[FluxCurve]:
+    """Curve of one membrane; empty where its points have problems."""
     name = ", ".join(filter(None, label))
-    pressure = np.array([p.pressure for p in points], float)
-    flux = np.array([p.flux for p in points], float)
-    deviation = np.array([p.standard_deviation for p in points], float)
-    valid = True
-    first_rows: dict[tuple[str, float], Row] = {}
-    replicates = {text: k for k, text in enumerate(sorted({p.replicate for p in points}, key=_natural))}
-    for point in points:
-        key = (point.replicate, point.pressure)
-        if key in first_rows and key[1] == key[1]:
-            message = f"repeats the pressure of row {first_rows[key].number}"
-            reader.add_problem(point.row, f"{message}; replicates need a column 'replicate' that numbers them")
-            valid = False
-        first_rows.setdefault(key, point.row)
-    if not np.isfinite(pressure + flux).all():
-        return
-    distinct = len(np.unique(pressure))
-    if distinct < MIN_PRESSURES:
-        reader.problems.append(
-            f"membrane {name} has {distinct} different pressures; at least {MIN_PRESSURES} are needed"
-        )
-        valid = False
-    areas = {p.area for p in points}
-    if len(areas) > 1:
-        text = ", ".join(f"{a:g}" for a in sorted(areas, key=str))
-        reader.problems.append(f"membrane {name} has several areas: {text} m2")
-        valid = False
-    if not valid:
-        return
+    areas_of = {p.area for p in points}
+    if len(areas_of) > 1:
+        text = ", ".join(f"{a:g}" for a in sorted(areas_of, key=str))
+        table.problems.append(f"membrane {name} has several areas: {text} m2")
+        return []
     mean_temperature = float(np.array([p.temperature for p in points], float).mean())
     viscosity_ratio = np.array([p.viscosity for p in points]) / Water.at(mean_temperature).viscosity
+    replicates = {text: k for k, text in enumerate(sorted({p.replicate for p in points}, key=_natural))}
+    pressure = np.array([p.pressure for p in points], float)
+    flux = np.array([p.flux for p in points], float) * viscosity_ratio
+    deviation = np.array([p.standard_deviation for p in points], float) * viscosity_ratio
+    time = np.array([p.time for p in points], float)
     order = np.argsort(pressure, kind="stable")
-    yield FluxCurve(
-        membrane=label[0],
-        state=label[1],
-        pressure=pressure[order],
-        flux=(flux * viscosity_ratio)[order],
-        replicate=np.array([replicates[p.replicate] for p in points])[order],
-        standard_deviation=(deviation * viscosity_ratio)[order] if np.isfinite(deviation).all() else None,
-        temperature=mean_temperature,
-        area=areas.pop(),
-    )
+    order = order[flux[order] > 0]
+    if not len(order):
+        table.problems.append(f"membrane {name} has no reading with a flux above 0")
+        return []
+    lowest = float(pressure[order].min())
+    for point in points:
+        if point.flux == 0 and point.pressure >= lowest:
+            table.problem(
+                point.row,
+                f"the flux must be greater than 0 (got 0 at {point.pressure * 1e-5:.4g} bar, but there is flow at "
+                f"{lowest * 1e-5:.4g} bar)",
+            )
+    if table.problems:
+        return []
+    return [
+        FluxCurve(
+            membrane=label[0],
+            state=label[1],
+            pressure=pressure[order],
+            flux=flux[order],
+            replicate=np.array([replicates[p.replicate] for p in points])[order],
+            standard_deviation=deviation[order] if np.isfinite(deviation).all() else None,
+            temperature=mean_temperature,
+            area=areas_of.pop(),
+            row=np.array([p.row.number for p in points])[order],
+            time=time[order] if np.isfinite(time).all() else None,
+            no_flow=np.sort(pressure[flux == 0]),
+            resolution=resolution,
+        )
+    ]
 
 
 def _natural(label: str) -> tuple[float, str]:
     """Sort key by which numbers precede text."""
-    return (float(label), "") if re.fullmatch(r"\d+", label) else (math.inf, label)
+    return (float(label), "") if re.fullmatch(r"\d+", label) else (np.inf, label)
 
 
-def _read_lines(reader: CellReader, rows: Sequence[Row], area: float | None, temperature: float) -> list[FittedLine]:
-    columns = reader.columns
+def _read_lines(table: MeasuredTable, conditions: Conditions) -> list[FittedLine]:
     for role, example in (
         ("membrane", "membrane"), ("intercept", "intercept flux [L m-2 h-1]"), ("r squared", "r2"),
         ("pressures", "pressures [kPa]"),
     ):  # fmt: skip
-        if not columns.get(role):
-            reader.problems.append(f"a table of lines needs a column '{example}'")
-    if reader.problems:
+        if not table.column(role):
+            table.problems.append(f"a table of lines needs a column '{example}'")
+    if table.problems:
         return []
-    permeability_column, intercept_column = columns.get("permeability"), columns.get("intercept")
-    r_squared_column, pressures_column = columns.get("r squared"), columns.get("pressures")
+    columns = {
+        role: table.column(role) for role in ("permeability", "intercept", "r squared", "pressures", "threshold")
+    }
+    permeability_column, intercept_column = columns["permeability"], columns["intercept"]
+    pressures_column, r_squared_column = columns["pressures"], columns["r squared"]
     assert permeability_column
     assert intercept_column
-    assert r_squared_column
     assert pressures_column
-    threshold_column = columns.get("threshold")
-    temperature_column, area_column = columns.get("temperature"), columns.get("area")
+    assert r_squared_column
+    names, states = table.labels("membrane"), table.labels("state")
+    permeability = table.numbers(permeability_column, above=0.0)
+    intercept = table.numbers(intercept_column)
+    r_squared = table.numbers(r_squared_column, above=0.0)
+    threshold_column = columns["threshold"]
+    threshold = table.numbers(threshold_column, above=0.0) if threshold_column else np.full(len(table.rows), np.nan)
+    kelvin = temperatures(table, conditions, conditions.reference_temperature)
+    area = areas(table, conditions)
+    by_mass = fits(permeability_column.si, "kg m-2 s-1 Pa-1")
+    flux_by_mass = fits(intercept_column.si, "kg m-2 s-1")
     lines: list[FittedLine] = []
     first_rows: dict[tuple[str, str], Row] = {}
-    for row in rows:
-        problems_before = len(reader.problems)
-        label = (reader.label(row, "membrane"), reader.label(row, "state"))
+    for k, row in enumerate(table.rows):
+        problems_before = len(table.problems)
+        label = (names[k], states[k])
         if label in first_rows:
-            reader.add_problem(row, f"repeats the membrane of row {first_rows[label].number}")
+            table.problem(row, f"repeats the membrane of row {first_rows[label].number}")
         first_rows.setdefault(label, row)
-        kelvin = reader.number(row, temperature_column) if temperature_column else temperature
-        row_area = reader.number(row, area_column) if area_column else area
-        permeability = reader.number(row, permeability_column)
-        intercept = reader.number(row, intercept_column, above=None)
-        r_squared = reader.number(row, r_squared_column)
-        if r_squared > 1:
-            reader.add_problem(row, f"r2 must be at most 1 (got {r_squared:g})")
-        threshold = None
-        if threshold_column and reader.is_filled(row, threshold_column):
-            threshold = reader.number(row, threshold_column)
-        pressures = reader.numbers(row, pressures_column)
+        for column, value in (
+            (permeability_column, permeability[k]), (intercept_column, intercept[k]), (r_squared_column, r_squared[k])
+        ):  # fmt: skip
+            if value != value and not table.problems:
+                table.problem(row, f"{column.header} is empty")
+        if r_squared[k] > 1:
+            table.problem(row, f"r2 must be at most 1 (got {r_squared[k]:g})")
+        pressures = table.split_numbers(row, pressures_column)
         distinct = len(np.unique(pressures))
         if distinct < MIN_PRESSURES:
-            reader.add_problem(row, f"has {distinct} different pressures; at least {MIN_PRESSURES} are needed")
-        try:
-            density = Water.at(kelvin).density
-        except ValueError as error:
-            if kelvin == kelvin:
-                reader.add_problem(row, str(error))
-        if len(reader.problems) > problems_before:
+            table.problem(row, f"has {distinct} different pressures; at least {MIN_PRESSURES} are needed")
+        water = _water(table, row, kelvin[k])
+        if len(table.problems) > problems_before or water is None:
             continue
-        by_mass = fits(permeability_column.unit, "kg m-2 s-1 Pa-1")
-        flux_by_mass = fits(intercept_column.unit, "kg m-2 s-1")
         lines.append(
             FittedLine(
                 *label,
-                permeability / density if by_mass else permeability,
-                intercept / density if flux_by_mass else intercept,
-                r_squared,
+                permeability[k] / water.density if by_mass else permeability[k],
+                intercept[k] / water.density if flux_by_mass else intercept[k],
+                float(r_squared[k]),
                 pressures,
-                threshold,
-                kelvin,
-                row_area,
+                float(threshold[k]) if np.isfinite(threshold[k]) else None,
+                float(kelvin[k]),
+                None if area is None else float(area[k]),
             )
         )
     return lines

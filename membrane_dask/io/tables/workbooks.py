@@ -11,6 +11,8 @@ from typing import Any
 from xml.parsers import expat
 
 from membrane_dask.io.tables.limits import MAX_CELLS, MAX_COLUMNS, MAX_ROWS, TableError
+from membrane_dask.io.tables.numerals import is_number
+from membrane_dask.io.tables.rows import Formula
 
 #: Unpacked sizes, in bytes: of the cells and texts, and of every other member of the archive.
 _MAX_SHEETS, _MAX_MEMBER = 20_000_000, 1_000_000
@@ -50,20 +52,26 @@ def read_workbook(path: Path, sheet: str | None = None) -> list[tuple[int, list[
     has_formulas = _check_archive(path)
     book = load_workbook(path, read_only=True, data_only=True, keep_links=False)
     try:
+        visible = [worksheet.title for worksheet in book.worksheets if worksheet.sheet_state == "visible"]
         names = [worksheet.title for worksheet in book.worksheets]
         if sheet is not None and sheet not in names:
             raise TableError([f"{path.name} has no sheet {sheet!r}; its sheets are {', '.join(map(repr, names))}"])
-        contents = {name: _cells(book[name], path) for name in ([sheet] if sheet is not None else names)}
+        contents = {name: _cells(book[name], path) for name in ([sheet] if sheet is not None else visible)}
     finally:
         book.close()
     filled = [name for name in contents if contents[name]]
+    if len(filled) > 1:  # sheets of words only are remarks
+        filled = [name for name in filled if any(_holds_numbers(cells) for _, cells in contents[name])] or filled
     if len(filled) > 1:
         raise TableError([f"{path.name} has several sheets; name one: sheet: {filled[0]!r} (it has {filled})"])
     if not filled:
         return []
-    if has_formulas:
-        _check_formulas(path, filled[0], contents[filled[0]])
-    return contents[filled[0]]
+    rows = contents[filled[0]]
+    return _with_formulas(path, filled[0], rows) if has_formulas else rows
+
+
+def _holds_numbers(cells: Sequence[Any]) -> bool:
+    return any(is_number(cell) for cell in cells)
 
 
 def _cells(worksheet: Any, path: Path) -> list[tuple[int, list[Any]]]:
@@ -101,27 +109,26 @@ def _value(cell: Any) -> Any:
     return value
 
 
-def _check_formulas(path: Path, sheet: str, rows: Sequence[tuple[int, list[Any]]]) -> None:
-    """Refuse formulas whose values the workbook does not hold."""
+def _with_formulas(path: Path, sheet: str, rows: Sequence[tuple[int, list[Any]]]) -> list[tuple[int, list[Any]]]:
+    """Rows with a :class:`Formula` in each cell whose value the workbook does not hold."""
     from openpyxl import load_workbook
 
-    values = dict(rows)
+    values = {number: list(cells) for number, cells in rows}
     book = load_workbook(path, read_only=True, keep_links=False)
     try:
         worksheet = book[sheet]
         worksheet.reset_dimensions()
         for number, row in enumerate(islice(worksheet.iter_rows(), MAX_ROWS), 1):
             for column, cell in enumerate(row):
-                row_values = values.get(number, [])
-                if cell.data_type == "f" and (column >= len(row_values) or row_values[column] is None):
-                    raise TableError(
-                        [
-                            f"{path.name} has a formula without a value in cell {cell.coordinate} of sheet {sheet!r}: "
-                            "open and save it in a spreadsheet program, or write the value"
-                        ]
-                    )
+                if cell.data_type != "f":
+                    continue
+                cells = values.setdefault(number, [])
+                cells += [None] * (column + 1 - len(cells))
+                if cells[column] is None:
+                    cells[column] = Formula(cell.coordinate)
     finally:
         book.close()
+    return sorted(values.items())
 
 
 def _check_archive(path: Path) -> bool:

@@ -12,19 +12,19 @@ from membrane_dask.io.tables.flux_curves import FittedLine, FluxCurve
 from membrane_dask.physics.distributions import standard_normal
 from membrane_dask.physics.porometry.regression import Fit
 from membrane_dask.studies.porometry.config import PorometryStudy
-from membrane_dask.studies.porometry.membrane_fit import fit_line, fit_membrane, simulate_darcy_curves
+from membrane_dask.studies.porometry.measurements import MembraneData
+from membrane_dask.studies.porometry.membrane_fit import fit_line, fit_membrane, may_leave_out, simulate_darcy_curves
 from membrane_dask.studies.porometry.variables import BOOTSTRAP
+from membrane_dask.studies.porometry.water_evaluation import steady_readings
 
 
-def bootstrap_fits(
-    data: FluxCurve | FittedLine, study: PorometryStudy, rng: np.random.Generator
-) -> dict[str, np.ndarray]:
+def bootstrap_fits(membrane: MembraneData, study: PorometryStudy, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """One batch of bootstrap fits of a membrane.
 
     Parameters
     ----------
-    data : FluxCurve or FittedLine
-        Its measurements.
+    membrane : MembraneData
+        Its measurements and its liquid.
     study : PorometryStudy
         Method, and number of fits in a batch.
     rng : numpy.random.Generator
@@ -35,11 +35,18 @@ def bootstrap_fits(
     dict of str to (n,) float array
         Variables of the table ``bootstrap``; NaN where no standard error is known to simulate.
     """
-    count = study.bootstrap.batch
+    count, data = study.bootstrap.batch, membrane.curve
     if isinstance(data, FluxCurve) and study.curve == "darcy":
         error = study.flux_error
         return simulate_darcy_curves(data, error, count, rng) if error else _no_fits(count)
-    line = fit_membrane(data, study, rng).line
+    result = fit_membrane(data, membrane.water.viscosity, study, rng)
+    line = result.line
+    if not np.isfinite(line.values).all():  # the permeance is not the slope of a line
+        error = line.standard_errors()[0]
+        drawn_permeability = line.values[0] + error * standard_normal(rng, count)
+        return {**_no_fits(count), "hydraulic_permeability": drawn_permeability}
+    if result.series is not None and isinstance(data, FluxCurve) and may_leave_out(study):
+        data = steady_readings(data, result.series)
     if isinstance(data, FittedLine) or study.replicates == "runs" or study.bootstrap.method == "parametric":
         if not np.isfinite(line.covariance).all():
             return _no_fits(count)

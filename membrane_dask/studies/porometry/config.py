@@ -21,14 +21,7 @@ from membrane_dask.quantities import (
     list_as_tuple,
     quantity,
 )
-
-
-class DataSettings(Model):
-    """One table of measurements."""
-
-    input: InputFile = Field(
-        description="table, as for the key input of the study", json_schema_extra={"unit": "", "example": "flux.csv"}
-    )
+from membrane_dask.studies.porometry.table_settings import DataSettings, TableSettings
 
 
 class PriorSettings(Model):
@@ -150,10 +143,10 @@ class BootstrapSettings(Model):
     batch: Whole = parameter(1000, "bootstrap fits in one unit of work", ge=10, le=100_000)
 
 
-class PorometryStudy(BaseStudy):
+class PorometryStudy(BaseStudy, TableSettings):
     """Hydraulic permeability, threshold pressure and pore structure from water flux against pressure (Palencia)."""
 
-    results_version: ClassVar[int] = 2
+    results_version: ClassVar[int] = 3
 
     kind: Literal["porometry"] = "porometry"
     input: InputFile | None = Field(
@@ -165,15 +158,12 @@ class PorometryStudy(BaseStudy):
         json_schema_extra={"unit": "", "example": "flux.csv"},
     )
     data: tuple[DataSettings, ...] = parameter(
-        (), "several tables in place of input: [{input: a.csv}, {input: b.csv}]", unit=""
+        (),
+        "several tables in place of input, with settings of their own: [{input: a.csv}, {input: b.csv, area: 13 cm2}]",
+        unit="",
     )
-    sheet: Line | None = parameter(None, "sheet, of a workbook with several", unit="")
-    decimal: Literal[".", ","] = parameter(".", "decimal separator of the tables", unit="")
-    area: Annotated[(float, *quantity("m2", "34 cm2"))] | None = parameter(
-        None, "membrane area, for tables without such a column; default 1 m2 for pore numbers", unit="cm2, m2, ..."
-    )
-    temperature: WaterTemperature = parameter(
-        298.15, "temperature of the water, for tables without such a column", unit="degC, K"
+    reference_temperature: WaterTemperature = parameter(
+        298.15, "temperature to which the permeance of water is converted", unit="degC, K"
     )
     viscosity: Annotated[(float, *quantity("Pa s", "0.89 mPa s", 1e-5, 0.1))] | None = parameter(
         None, "viscosity of the liquid; default that of water at its temperature (IAPWS)", unit="mPa s, ..."
@@ -245,6 +235,10 @@ class PorometryStudy(BaseStudy):
     reference: InputFile | None = parameter(
         None, "numbers of the published tables, which are recomputed and compared", unit=""
     )
+
+    def table_settings(self, where: Where) -> TableSettings:
+        """Settings of the table of a field: its own, or those of the study."""
+        return self.data[int(where[1])] if where[0] == "data" else self
 
     @property
     def tables(self) -> dict[Where, Path]:

@@ -47,10 +47,16 @@ class Measurements:
         In the order of the tables.
     ignored_columns : tuple of str
         Headers that were not recognised.
+    columns_read : tuple of (str, str)
+        Header and meaning of each column that is used.
+    findings : tuple of (str, str)
+        Name of the table, and what was concluded about it or left out.
     """
 
     membranes: tuple[MembraneData, ...]
     ignored_columns: tuple[str, ...] = ()
+    columns_read: tuple[tuple[str, str], ...] = ()
+    findings: tuple[tuple[str, str], ...] = ()
 
     def columns(self) -> dict[str, np.ndarray]:
         """Variables of the result table ``measurements``: a row for each point, and each pressure of a line."""
@@ -90,10 +96,15 @@ def read_measurements(study: PorometryStudy, source: Source | None = None) -> Me
     curves: list[FluxCurve | FittedLine] = []
     fields: list[Where] = []
     ignored_columns: list[str] = []
+    columns_read: list[tuple[str, str]] = []
+    findings: list[tuple[str, str]] = []
     for where, path in study.tables.items():
         try:
+            settings = study.table_settings(where)
             table = read_flux_table(
-                path, sheet=study.sheet, decimal=study.decimal, area=study.area, temperature=study.temperature
+                path,
+                options=settings.options(study),
+                conditions=settings.conditions(study, study.reference_temperature),
             )
         except TableError as error:
             problems += [Problem(where, f"{path.name}: {message}") for message in error.problems]
@@ -101,6 +112,8 @@ def read_measurements(study: PorometryStudy, source: Source | None = None) -> Me
         curves += table.membranes
         fields += [where] * len(table.membranes)
         ignored_columns += table.ignored_columns
+        columns_read += [pair for pair in table.columns if pair not in columns_read]
+        findings += [(path.name, finding) for finding in table.findings]
     if problems:
         raise StudyError(problems, source)
     labels = _labels(curves)
@@ -108,7 +121,7 @@ def read_measurements(study: PorometryStudy, source: Source | None = None) -> Me
     if problems:
         raise StudyError(problems, source)
     membranes = tuple(_membrane(study, curve, label) for curve, label in zip(curves, labels, strict=True))
-    return Measurements(membranes, tuple(ignored_columns))
+    return Measurements(membranes, tuple(ignored_columns), tuple(columns_read), tuple(findings))
 
 
 def _labels(curves: Sequence[FluxCurve | FittedLine]) -> list[str]:

@@ -15,7 +15,14 @@ from membrane_dask.physics.fixed_order import sample_covariance
 from membrane_dask.physics.porometry.darcy_curve import DarcyCurve, cubic_threshold
 from membrane_dask.physics.porometry.regression import Fit, fit, fit_many, fit_of_printed_line, fit_runs
 from membrane_dask.physics.porometry.threshold_pressure import ThresholdPressure, threshold_pressure
+from membrane_dask.physics.porometry.water_series import WaterSeries
 from membrane_dask.studies.porometry.config import PorometryStudy
+from membrane_dask.studies.porometry.water_evaluation import (
+    evaluate_water,
+    line_of_permeance,
+    slope_is_permeance,
+    steady_readings,
+)
 
 #: Simulated curves from which the errors of a curve with a critical pressure are estimated.
 _SIMULATED_CURVES = 400
@@ -35,21 +42,28 @@ class MembraneFit:
         The logarithmic branch, with ``curve: darcy``.
     curve : DarcyCurve or None
         The whole curve, where a line from the threshold pressure is tangent to the logarithmic branch.
+    series : WaterSeries or None
+        Permeance of water, of measured fluxes.
     """
 
     line: Fit
     threshold: ThresholdPressure
     log_branch: Fit | None = None
     curve: DarcyCurve | None = None
+    series: WaterSeries | None = None
 
 
-def fit_membrane(data: FluxCurve | FittedLine, study: PorometryStudy, rng: np.random.Generator) -> MembraneFit:
+def fit_membrane(
+    data: FluxCurve | FittedLine, viscosity: float, study: PorometryStudy, rng: np.random.Generator
+) -> MembraneFit:
     """Fit one membrane by the settings of the study.
 
     Parameters
     ----------
     data : FluxCurve or FittedLine
         Its measurements.
+    viscosity : float
+        Of the liquid at the temperature of the measurements, Pa s.
     study : PorometryStudy
         Law, regression and confidence.
     rng : numpy.random.Generator
@@ -60,8 +74,21 @@ def fit_membrane(data: FluxCurve | FittedLine, study: PorometryStudy, rng: np.ra
     PhysicsError
         If the flux does not grow with the pressure, or the fit does not converge.
     """
+    series = evaluate_water(data, viscosity, study) if isinstance(data, FluxCurve) else None
     if isinstance(data, FluxCurve) and study.curve == "darcy":
-        return _fit_darcy_curve(data, study, rng)
+        return replace(_fit_darcy_curve(data, study, rng), series=series)
+    if series is not None and isinstance(data, FluxCurve) and may_leave_out(study):
+        used = steady_readings(data, series)
+        if not slope_is_permeance(used, series):
+            line = line_of_permeance(used, series, viscosity, study)
+            return MembraneFit(line, ThresholdPressure(math.nan, math.nan, math.nan, math.nan), series=series)
+        data = used
+        if len(data.no_flow):
+            bracket = series.permeance.threshold.pressure
+            line = fit_line(data.pressure, data.flux, data, study)
+            return MembraneFit(
+                line, ThresholdPressure(bracket.value, bracket.low, bracket.high, math.nan), series=series
+            )
     if isinstance(data, FittedLine):
         line = fit_of_printed_line(data.permeability, data.intercept, data.r_squared, data.pressures)
     else:
@@ -72,7 +99,12 @@ def fit_membrane(data: FluxCurve | FittedLine, study: PorometryStudy, rng: np.ra
         line = replace(
             line, values=np.array([line.values[0], -(line.values[0] * printed if printed else abs(line.values[1]))])
         )
-    return MembraneFit(line, threshold_pressure(line, study.confidence))
+    return MembraneFit(line, threshold_pressure(line, study.confidence), series=series)
+
+
+def may_leave_out(study: PorometryStudy) -> bool:
+    """Whether the fit of the study is a line through readings of one steady membrane."""
+    return study.convention == "si" and study.replicates == "readings"
 
 
 def fit_line(pressure: np.ndarray, flux: np.ndarray, data: FluxCurve, study: PorometryStudy) -> Fit:

@@ -12,6 +12,7 @@ import numpy as np
 
 from membrane_dask.errors import Source
 from membrane_dask.io.tables.flux_curves import FluxCurve
+from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.porometry.flux_laws import LAWS
 from membrane_dask.physics.porometry.posterior import QUANTITIES
 from membrane_dask.program import Dataset, History, Program, Rounds, Table, Unit
@@ -25,6 +26,7 @@ from membrane_dask.studies.porometry.tasks import CANDIDATE_MEASUREMENTS, work
 from membrane_dask.studies.porometry.variables import (
     BOOTSTRAP,
     BOOTSTRAP_SUMMARY,
+    FINDINGS,
     MEASUREMENTS,
     PAIRS,
     PALENCIA,
@@ -33,6 +35,7 @@ from membrane_dask.studies.porometry.variables import (
     POSTERIOR,
     REPRODUCTION,
 )
+from membrane_dask.studies.porometry.water_evaluation import evaluate_water
 
 #: Approximate seconds of a fit with the ranking of laws, of a posterior and of one bootstrap fit, to choose batches.
 _FIT_SECONDS, _POSTERIOR_SECONDS, _BOOTSTRAP_SECONDS = 0.1, 0.3, 1e-4
@@ -41,7 +44,16 @@ _UNIT_BYTES = 60_000_000
 #: Number of each task in the spawn key of its units.
 _TASKS = ("porometry", "posterior", "bootstrap")
 #: Settings that are stored as attributes of the result.
-_ATTRIBUTES = ("convention", "curve", "regression", "replicates", "confidence", "area", "contact_angle")
+_ATTRIBUTES = (
+    "convention",
+    "curve",
+    "regression",
+    "replicates",
+    "confidence",
+    "area",
+    "contact_angle",
+    "reference_temperature",
+)
 
 
 class PorometryProgram(Program):
@@ -111,8 +123,13 @@ class PorometryProgram(Program):
         if len(curves) < len(self.membranes):
             content.append(f"{len(self.membranes) - len(curves)} printed lines")
         rows = [("tables", "; ".join(content))]
+        if self.measurements.columns_read:
+            columns = "; ".join(f"{header}: {meaning}" for header, meaning in self.measurements.columns_read)
+            rows.append(("columns", columns))
         if self.measurements.ignored_columns:
             rows.append(("ignored", f"columns {', '.join(self.measurements.ignored_columns)}"))
+        several = len({name for name, _ in self.measurements.findings}) > 1
+        rows += [("note", f"{name}: {text}" if several else text) for name, text in self.measurements.findings]
         return rows
 
     def unit(self, task: str, membrane: int, batch: int = 0) -> Unit:
@@ -150,9 +167,26 @@ class PorometryProgram(Program):
         states, values = summarize_populations(self.membranes, fits, confidence)
         if states:
             tables.append(Dataset(POPULATIONS, values, ("state",), {"state": np.array(states, "T")}))
+        tables += self._findings()
         if self.study.reference:
             tables.append(Dataset(REPRODUCTION, reproduce(read_cells(self.study.reference)), ("cell",)))
         return tables
+
+    def _findings(self) -> Sequence[Dataset]:
+        """Sentences on the tables, and on the evaluation of each membrane."""
+        rows = [("", "", f"{name}: {text}") for name, text in self.measurements.findings]
+        for membrane in self.membranes:
+            if not isinstance(membrane.curve, FluxCurve):
+                continue
+            try:
+                series = evaluate_water(membrane.curve, membrane.water.viscosity, self.study)
+            except PhysicsError:  # the unit of the membrane has failed with this message
+                continue
+            rows += [(membrane.label, "water", finding) for finding in series.findings]
+        if not rows:
+            return []
+        columns = zip(("membrane_name", "method_name", "finding"), zip(*rows, strict=True), strict=True)
+        return [Dataset(FINDINGS, {name: np.array(texts, "T") for name, texts in columns}, ("number",))]
 
 
 def _key_labels(labels: Sequence[str]) -> list[str]:

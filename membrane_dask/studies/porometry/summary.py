@@ -54,10 +54,23 @@ def membrane_summary(result: Any) -> dict[str, list[str]]:
     >>> md.membrane_summary(run.result)["M1, before"]  # doctest: +SKIP
     """
     fits, posteriors = (result[name].to_dataset().load() for name in ("porometry", "posterior"))
+    findings = _findings(result)
     return {
-        str(label): _sentences(fits.isel(membrane=k), posteriors.isel(membrane=k))
+        str(label): [*_sentences(fits.isel(membrane=k), posteriors.isel(membrane=k)), *findings.get(str(label), [])]
         for k, label in enumerate(fits.membrane.values)
     }
+
+
+def _findings(result: Any) -> dict[str, list[str]]:
+    """Findings of the evaluation by membrane, as sentences."""
+    if "findings" not in result.children:
+        return {}
+    table = result["findings"].to_dataset().load()
+    sentences: dict[str, list[str]] = {}
+    for label, text in zip(table.membrane_name.values, table.finding.values, strict=True):
+        sentence = str(text)
+        sentences.setdefault(str(label), []).append(f"{sentence[:1].upper()}{sentence[1:]}.")
+    return sentences
 
 
 def format_number(value: float, digits: int = 3) -> str:
@@ -77,7 +90,7 @@ def format_number(value: float, digits: int = 3) -> str:
 def _sentences(fit: Any, posterior: Any) -> list[str]:
     if int(fit.status) != DONE:
         return [f"No result: the fit {'failed' if int(fit.status) == FAILED else 'is not finished'}."]
-    sentences = [_permeability(fit), *_linearity(fit), *_threshold(fit)]
+    sentences = [_permeability(fit), *_water_permeance(fit), *_linearity(fit), *_threshold(fit)]
     if math.isfinite(fit.hydraulic_permeability):
         sentences += _structure(fit, posterior)
     return sentences
@@ -95,6 +108,15 @@ def _permeability(fit: Any) -> str:
     return f"{sentence} ({confidence} {format_number(low)} to {format_number(high)})."
 
 
+def _water_permeance(fit: Any) -> list[str]:
+    """Permeance at the reference temperature, of measured fluxes."""
+    if "water_permeance" not in fit or not math.isfinite(fit.water_permeance):
+        return []
+    value, low, high = (format_number(float(fit[f"water_permeance{end}"])) for end in ("", "_low", "_high"))
+    celsius = float(fit.attrs.get("reference_temperature", 298.15)) - 273.15
+    return [f"Permeance of water at {celsius:.3g} °C {value} L m⁻² h⁻¹ bar⁻¹ ({low} to {high})."]
+
+
 def _linearity(fit: Any) -> list[str]:
     """Evidence against a line as the law of the flux."""
     sentences = []
@@ -104,8 +126,8 @@ def _linearity(fit: Any) -> list[str]:
         if line > _MIN_ERROR and line > _MIN_ERROR_RATIO * float(best):
             sentences.append(
                 f"The flux is not linear: in leave-one-out cross-validation the law {best.law.item()} has an error of "
-                f"{100 * float(best):.1f} % of the mean flux, a line {100 * line:.1f} %; the permeability is an "
-                "average slope."
+                f"{100 * float(best):.1f} % of the mean flux, a line {100 * line:.1f} %; the permeability is "
+                + ("an average slope." if np.isfinite(fit.intercept_flux) else "the limit at zero pressure.")
             )
     if float(fit.lack_of_fit) < _SIGNIFICANCE:
         sentences.append(
@@ -119,6 +141,8 @@ def _threshold(fit: Any) -> list[str]:
     threshold, low, high = (float(fit[f"threshold_pressure{end}"]) / 1e3 for end in ("", "_low", "_high"))
     radius = float(fit.young_laplace_radius_low) * 1e6
     published = fit.attrs["convention"] == "published"
+    if math.isnan(threshold) and fit.attrs["curve"] == "linear":
+        return []
     if math.isnan(threshold):
         return ["No threshold pressure: the cubic does not have exactly one real root below the data."]
     value, interval = format_number(threshold), f"{format_number(low)} to {format_number(high)}"

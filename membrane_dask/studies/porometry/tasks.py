@@ -24,6 +24,7 @@ from membrane_dask.studies.porometry.config import PorometryStudy
 from membrane_dask.studies.porometry.measurements import MembraneData
 from membrane_dask.studies.porometry.membrane_fit import MembraneFit, fit_membrane
 from membrane_dask.studies.porometry.variables import POROMETRY, POSTERIOR
+from membrane_dask.studies.porometry.water_evaluation import water_variables
 
 #: Quantity that each candidate measurement determines.
 CANDIDATE_MEASUREMENTS = {
@@ -47,10 +48,10 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
     study: PorometryStudy = context["study"]
     membrane: MembraneData = context["membranes"][unit.params["membrane"]]
     if unit.task == "bootstrap":
-        return bootstrap_fits(membrane.curve, study, np.random.Generator(np.random.PCG64(unit.seed_sequence()))), {}
+        return bootstrap_fits(membrane, study, np.random.Generator(np.random.PCG64(unit.seed_sequence()))), {}
     # The stream of the membrane, not of the unit: simulated errors are the same in the fit and in the posterior.
     seed = np.random.SeedSequence(unit.seed[0], spawn_key=unit.seed[1:3])
-    result = fit_membrane(membrane.curve, study, np.random.Generator(np.random.PCG64(seed)))
+    result = fit_membrane(membrane.curve, membrane.water.viscosity, study, np.random.Generator(np.random.PCG64(seed)))
     is_posterior = unit.task == "posterior"
     numbers = _posterior_variables(membrane, study, result) if is_posterior else _fit_variables(membrane, study, result)
     sizes = {
@@ -96,6 +97,8 @@ def _fit_variables(membrane: MembraneData, study: PorometryStudy, result: Membra
         "temperature": data.temperature,
         "viscosity": water.viscosity,
     }
+    if result.series is not None:
+        numbers |= water_variables(result.series)
     if study.contact_angle is not None and study.convention == "si":
         numbers |= _young_laplace_variables(threshold, laplace_constant(water.surface_tension, study.contact_angle))
     if result.log_branch:

@@ -1,6 +1,8 @@
 """Result tables of a porometry study.
 
-All numbers are in SI units. NaN stands for a quantity that the data or the convention of the study do not give.
+Numbers of the fits, the posterior and the published convention are in SI units, those of the bench methods in units of
+the bench (nm, bar, L m-2 h-1 bar-1). NaN stands for a quantity that the data or the convention of the study do not
+give.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from collections.abc import Mapping
 from membrane_dask.schema import FLAG, Coordinate, TableSchema, Variable
 
 PALENCIA = "Palencia et al., Surfaces 9, 5 (2026)"
-_PERMEABILITY = "m s-1 Pa-1"
+_PERMEABILITY, _LMH_BAR = "m s-1 Pa-1", "L m-2 h-1 bar-1"
 _SCALED = " (published convention: contains an assigned scaling factor)"
 
 
@@ -33,6 +35,15 @@ def _interval(name: str, units: str, long_name: str) -> tuple[Variable, Variable
     return (
         _variable(f"{name}_low", units, f"{long_name}: lower end of the interval", formerly=f"{name}_lower"),
         _variable(f"{name}_high", units, f"{long_name}: upper end of the interval", formerly=f"{name}_upper"),
+    )
+
+
+def _bench(name: str, units: str, long_name: str) -> tuple[Variable, ...]:
+    """A quantity in units of the bench, with the ends of its interval."""
+    return (
+        _variable(name, units, long_name),
+        _variable(f"{name}_low", units, f"{long_name}: lower end of the interval"),
+        _variable(f"{name}_high", units, f"{long_name}: upper end of the interval"),
     )
 
 
@@ -85,6 +96,12 @@ POROMETRY = TableSchema(
         _variable("bic", "1", "Bayesian information criterion", dims=("law",)),
         _variable("temperature", "K", "temperature of the water"),
         _variable("viscosity", "Pa s", "viscosity of the liquid"),
+        *_bench("water_permeance", _LMH_BAR, "permeance of water at the reference temperature and zero pressure"),
+        _variable("rising_water_permeance", _LMH_BAR, "likewise of the rising leg, where the pressure rises and falls"),
+        _variable("free_line_slope", _LMH_BAR, "slope of the least-squares line of the flux, a diagnostic"),
+        _variable("hysteresis", "1", "relative loss of flux from the rising to the falling leg"),
+        *_bench("flux_plateau", "L m-2 h-1", "steady flux at the one pressure of a decline"),
+        *_bench("time_constant", "min", "time constant of the decline of the flux at one pressure"),
     ),
     (_MEMBRANE, Coordinate("law", "", "law of the flux")),
     "fit of each membrane",
@@ -174,6 +191,17 @@ POPULATIONS = TableSchema(
     "random-effects model of all membranes in a state",
 )  # fmt: skip
 
+FINDINGS = TableSchema(
+    "findings",
+    (
+        Variable("membrane_name", (), "T", "", "label of the membrane; empty for the whole table"),
+        Variable("method_name", (), "T", "", "method of measurement"),
+        Variable("finding", (), "T", "", "what was left out and why, and what the data do not show"),
+    ),
+    (Coordinate("number", "1", "number of the finding"),),
+    "sentences on the tables and on the evaluation of each membrane",
+)
+
 REPRODUCTION = TableSchema(
     "reproduction",
     (
@@ -202,5 +230,6 @@ MEASUREMENTS = TableSchema(
 )
 
 TABLES = (
-    POROMETRY, POSTERIOR, BOOTSTRAP, BOOTSTRAP_SUMMARY, PAIRS, POPULATIONS, REPRODUCTION, MEASUREMENTS,
+    POROMETRY, POSTERIOR, BOOTSTRAP, BOOTSTRAP_SUMMARY, PAIRS, POPULATIONS, FINDINGS, REPRODUCTION,
+    MEASUREMENTS,
 )  # fmt: skip

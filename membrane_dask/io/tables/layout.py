@@ -1,0 +1,203 @@
+"""Tables within a file: their headers, rows of units, rows of numbers, and the lines above them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from membrane_dask.io.tables.headers import HeaderCell, meanings, quantities_named
+from membrane_dask.io.tables.numerals import is_missing, is_number, numeral
+from membrane_dask.io.tables.rows import Row
+from membrane_dask.io.tables.unit_text import is_unit
+
+_RULER = re.compile(r"[\s\-=_*~.|+]*")
+#: Cells that a row of a joined header must have.
+_JOINED_CELLS = 3
+
+
+@dataclass(frozen=True)
+class Block:
+    """A table within a file.
+
+    Parameters
+    ----------
+    header : tuple of HeaderCell
+        One for each column.
+    header_row : int
+        Number of the row of the header.
+    rows : tuple of Row
+        Everything below the header and above the next table.
+    above : tuple of Row
+        Lines above the header.
+    repeated : tuple of int
+        Numbers of rows that repeat the header.
+    """
+
+    header: tuple[HeaderCell, ...]
+    header_row: int
+    rows: tuple[Row, ...]
+    above: tuple[Row, ...] = ()
+    repeated: tuple[int, ...] = field(default=())
+
+
+def is_ruler(row: Row) -> bool:
+    """Whether a row consists of lines such as ``-----``."""
+    filled = row.filled()
+    return bool(filled) and all(isinstance(c, str) and len(c.strip()) > 2 and _RULER.fullmatch(c) for c in filled)
+
+
+def _holds_numbers(row: Row) -> bool:
+    """Whether a row may belong to a block of numbers."""
+    filled = row.filled()
+    numbers = sum(is_number(cell) or _is_marked(cell) for cell in filled)
+    readings = sum(is_missing(cell) and cell is not None for cell in filled)
+    enough = numbers >= 2 or (numbers == 1 and len(filled) <= 2)
+    return enough and 3 * (numbers + readings) >= len(filled)
+
+
+def _is_marked(cell: object) -> bool:
+    value = numeral(cell)
+    return value is not None and value.mark != ""
+
+
+def _is_units_row(row: Row) -> bool:
+    filled = [str(cell) for cell in row.filled()]
+    return bool(filled) and not any(is_number(cell) for cell in filled) and all(map(is_unit, filled))
+
+
+def find_blocks(rows: Sequence[Row]) -> list[Block]:
+    """Find all tables of a file.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        Rows that are not blank.
+
+    Returns
+    -------
+    list of Block
+        Tables whose headers name quantities; if there is none, the first rows of numbers below any header.
+    """
+    blocks: list[Block] = []
+    fallback: Block | None = None
+    index, end_of_last = 0, 0
+    while index < len(rows):
+        is_start = _holds_numbers(rows[index]) and (index + 1 == len(rows) or _follows(rows, index))
+        if not is_start:
+            index += 1
+            continue
+        block, first_above = _block(rows, index, end_of_last)
+        if block is None or not any(quantity.si for cell in block.header for quantity in quantities_named(cell)):
+            fallback = fallback or block
+            index += 1
+            continue
+        stop, repeated = _end(rows, index, block)
+        body = tuple(r for r in rows[index:stop] if r.number not in repeated)
+        above = tuple(rows[end_of_last:first_above]) if blocks else tuple(rows[:first_above])
+        blocks.append(Block(block.header, block.header_row, body, above, tuple(repeated)))
+        index = end_of_last = stop
+    if blocks:
+        return blocks
+    return [fallback] if fallback else _without_numbers(rows)
+
+
+def _without_numbers(rows: Sequence[Row]) -> list[Block]:
+    """Table by its header alone, whose cells are to be reported: none of its rows holds the numbers of a reading."""
+    for index, row in enumerate(rows[:-1]):
+        cells = _header_cells(row, None, None, len(row.cells))
+        if sum(bool(meanings(cell)) for cell in cells) >= 2:
+            return [Block(cells, row.number, tuple(rows[index + 1 :]), tuple(rows[:index]))]
+    return []
+
+
+def _follows(rows: Sequence[Row], index: int) -> bool:
+    """Whether the next row is alike, or the rows below it cannot tell."""
+    return _holds_numbers(rows[index + 1]) or not any(_holds_numbers(row) for row in rows[index + 1 : index + 4])
+
+
+def _block(rows: Sequence[Row], start: int, limit: int) -> tuple[Block | None, int]:
+    """Table whose numbers start in a row, with its header; the index of its first header row."""
+    index = start - 1
+    units: Row | None = None
+    while index >= limit and (is_ruler(rows[index]) or (units is None and _is_units_row(rows[index]))):
+        if not is_ruler(rows[index]):
+            units = rows[index]
+        index -= 1
+    if index < limit or (_holds_numbers(rows[index]) and not _names_quantities(rows[index])):
+        return None, start
+    lower, upper = rows[index], None
+    above = rows[index - 1] if index - 1 >= limit else None
+    if above is not None and above.number >= lower.number - 1 and _is_upper_header(above, lower):
+        upper = above
+    width = max(len(row.cells) for row in (lower, upper, units) if row is not None)
+    cells = _header_cells(lower, upper, units, width)
+    first = index - 1 if upper is not None else index
+    return Block(cells, rows[first].number, tuple(rows[start:]), tuple(rows[:first])), first
+
+
+def _names_quantities(row: Row) -> bool:
+    cells = [HeaderCell(str(cell).strip()) for cell in row.filled() if isinstance(cell, str)]
+    return sum(bool(quantities_named(cell)) for cell in cells) >= 1
+
+
+def _is_upper_header(above: Row, lower: Row) -> bool:
+    """Whether a row is the upper one of a header of two rows."""
+    filled = above.filled()
+    if len(filled) < _JOINED_CELLS or _holds_numbers(above) or is_ruler(above):
+        return False
+    return any(meanings(HeaderCell(str(cell).strip())) for cell in filled)
+
+
+def _text(row: Row | None, index: int) -> str:
+    if row is None or index >= len(row.cells) or row.cells[index] is None:
+        return ""
+    value = row.cells[index]
+    if value != value:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip()
+
+
+def _header_cells(lower: Row, upper: Row | None, units: Row | None, width: int) -> tuple[HeaderCell, ...]:
+    """Header of each column; a label of merged cells stands for the columns to its right as well."""
+    cells, merged = [], ""
+    for index in range(width):
+        text, over = _text(lower, index), _text(upper, index)
+        merged = over or (merged if text else "")
+        unit = _text(units, index).strip("[]")
+        if unit.startswith("(") and unit.endswith(")"):
+            unit = unit[1:-1]
+        cells.append(HeaderCell(text, merged if upper is not None else "", "" if unit in ("-", "") else unit))
+    return tuple(cells)
+
+
+def _end(rows: Sequence[Row], start: int, block: Block) -> tuple[int, list[int]]:
+    """Index behind the last row of a table, and the numbers of rows that repeat its header."""
+    repeated: list[int] = []
+    texts = [{cell.text.lower() for cell in block.header if cell.text}]
+    texts.append({cell.upper.lower() for cell in block.header if cell.upper})
+    texts.append({cell.unit.lower() for cell in block.header if cell.unit})
+    index = start
+    while index < len(rows):
+        row = rows[index]
+        filled = {str(cell).strip().lower() for cell in row.filled()}
+        if filled and not _holds_numbers(row):
+            if any(text and len(filled) > 1 and filled == text for text in texts):
+                repeated.append(row.number)
+            elif _starts_another_table(rows, index):
+                return index, repeated
+        index += 1
+    return len(rows), repeated
+
+
+def _starts_another_table(rows: Sequence[Row], index: int) -> bool:
+    """Whether a row is the header of a further table: it names two quantities, and numbers follow."""
+    named = [cell for cell in rows[index].filled() if isinstance(cell, str)]
+    if sum(bool(quantities_named(HeaderCell(cell.strip()))) for cell in named) < 2:
+        return False
+    following = index + 1
+    while following < len(rows) and (is_ruler(rows[following]) or _is_units_row(rows[following])):
+        following += 1
+    return following < len(rows) and _holds_numbers(rows[following])

@@ -1,0 +1,657 @@
+"""A table of a laboratory as it stands: its columns as quantities in SI units, and everything that is not certain."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from membrane_dask.errors import first_problems, nearest, short
+from membrane_dask.io.tables.files import read_rows
+from membrane_dask.io.tables.header_block import HeaderBlock, read_header_block
+from membrane_dask.io.tables.headers import MAX_LABEL, HeaderCell, NamedQuantity, meanings, power_of_ten
+from membrane_dask.io.tables.layout import Block, find_blocks, is_ruler
+from membrane_dask.io.tables.limits import TableError
+from membrane_dask.io.tables.numerals import (
+    clock_seconds,
+    decimal_sign,
+    is_missing,
+    is_number,
+    numeral,
+)
+from membrane_dask.io.tables.roles import EXAMPLES, LABELS, REPORTED_ONLY, ROLES, SAMPLE_LIKE, folded
+from membrane_dask.io.tables.rows import Formula, Row
+from membrane_dask.io.tables.unit_text import UnitText, unit_text
+from membrane_dask.plain_text import printable
+from membrane_dask.quantities import convert, fits
+
+#: Words of rows that a spreadsheet computed from the others.
+_COMPUTED = re.compile(r"(mean|average|avg|mittelwert|mittel|moyenne|media|promedio|std|sd|sum|summe|total)\b.*", re.I)
+#: Quantities by which a row is a reading; in a footer they are words.
+_KEYS = (
+    "pressure", "absolute pressure", "suction pressure", "feed pressure", "mean pressure", "bubble point",
+    "entry pressure", "molar mass", "solute radius", "time", "permeability", "volume", "mass", "flux",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """How a table is to be read, as far as the study says.
+
+    Parameters
+    ----------
+    sheet : str, optional
+        Sheet of a workbook.
+    table : int, optional
+        Number of the table in a file with several, from 1.
+    decimal : {".", ","}, optional
+        Decimal sign; default by the evidence of all cells.
+    columns : mapping of str to str
+        Role and unit of columns by header; ``*`` and ``?`` stand for any characters.
+    ignore : tuple of str
+        Headers of columns that may stay unused.
+    censored : {"drop", "use"}, optional
+        What happens to readings such as ``<210``.
+    marks : mapping of str to str
+        ``keep`` or ``drop`` for readings with a mark such as ``248*``.
+    """
+
+    sheet: str | None = None
+    table: int | None = None
+    decimal: Literal[".", ","] | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    ignore: tuple[str, ...] = ()
+    censored: Literal["drop", "use"] | None = None
+    marks: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A recognised column.
+
+    Parameters
+    ----------
+    role : str
+        Quantity that it holds.
+    index : int
+        Its position in the table, from 0.
+    header : str
+        Its header.
+    unit : UnitText
+        Its unit.
+    si : str
+        SI unit of its values.
+    replicate : int
+        Number of the replicate where several columns hold one quantity (``flux 1``, ``flux 2``), else 0.
+    """
+
+    role: str
+    index: int
+    header: str
+    unit: UnitText
+    si: str
+    replicate: int = 0
+
+
+class MeasuredTable:
+    """A table whose columns are recognised; methods convert its cells, and all problems are collected.
+
+    Parameters
+    ----------
+    path : Path
+        CSV or other text, Excel, JSON.
+    options : TableOptions
+        What the study says about it.
+
+    Attributes
+    ----------
+    columns : list of Column
+        Recognised columns.
+    rows : list of Row
+        Readings.
+    block : HeaderBlock
+        Conditions that the lines above the table state.
+    problems : list of str
+        What must be corrected or said before anything is computed.
+    findings : list of str
+        What was done with the table: rows left out, signs and units that were concluded.
+    unused : list of str
+        Headers of columns that are not used.
+
+    Raises
+    ------
+    TableError
+        If the file cannot be read as a table.
+    """
+
+    def __init__(self, path: Path, options: TableOptions | None = None) -> None:
+        self.path, self.options = path, options or TableOptions()
+        self.columns: list[Column] = []
+        self.problems: list[str] = []
+        self.findings: list[str] = []
+        self.unused: list[str] = []
+        rows, format_words = read_rows(path, self.options.sheet)
+        if format_words:
+            self.findings.append(format_words)
+        block = self._choose(find_blocks(rows))
+        self.header_block: HeaderBlock = read_header_block(block.above)
+        self.problems += self.header_block.problems
+        self._recognise(block)
+        self.rows = self._readings(block)
+        self._fill_labels()
+        self._check_unused(block)
+        self.decimal = self._decimal_sign()
+
+    # The steps of reading.
+
+    def _choose(self, blocks: Sequence[Block]) -> Block:
+        number = self.options.table
+        if not blocks:
+            raise TableError(
+                [f"{self.path.name} has no table: a header such as 'pressure [bar]' above rows of numbers is needed"]
+            )
+        if number is not None and not 1 <= number <= len(blocks):
+            raise TableError([f"table: {self.path.name} has {len(blocks)} tables (got {number})"])
+        if len(blocks) > 1:
+            chosen = number or 1
+            starts = ", ".join(f"{k} from row {b.header_row}" for k, b in enumerate(blocks, 1))
+            self.findings.append(f"table {chosen} of {len(blocks)} is read ({starts}); table: N reads another one")
+        return blocks[(number or 1) - 1]
+
+    def _recognise(self, block: Block) -> None:
+        """Roles and units of the columns: by the study, else by header and unit."""
+        matched: set[str] = set()
+        for index, cell in enumerate(block.header):
+            header = cell.shown
+            if printable(header) != header:
+                self.problems.append(f"column {index + 1}: its header has control characters (got {short(header)})")
+                continue
+            if not header.strip() or len(header) > MAX_LABEL:
+                continue
+            stated = self._stated_column(cell, matched)
+            if stated is not None:
+                self._add_stated(index, cell, stated)
+            elif REPORTED_ONLY.fullmatch(folded(cell.text)) and not _is_sample_diameter(cell):
+                self.unused.append(header)
+            else:
+                self._add_recognised(index, cell)
+        for pattern in self.options.columns:
+            if pattern not in matched:
+                known = [cell.shown for cell in block.header if cell.shown]
+                self.problems.append(f"columns: no column {pattern!r}; {nearest(pattern, known)}")
+
+    def _stated_column(self, cell: HeaderCell, matched: set[str]) -> str | None:
+        """Role and unit that the study, or a line above the table, gives a column."""
+        for pattern, role in self.options.columns.items():
+            names = {folded(cell.text), folded(cell.shown)}
+            glob = folded(pattern).replace("[", "[[]")
+            if folded(pattern) in names or any(fnmatch.fnmatchcase(name, glob) for name in names):
+                matched.add(pattern)
+                return role
+        return self.header_block.columns.get(cell.text)
+
+    def _add_stated(self, index: int, cell: HeaderCell, stated: str) -> None:
+        if stated.strip().lower() == "ignore":
+            self.unused.append(cell.shown)
+            return
+        match = re.fullmatch(r"\s*([^\[(]+?)\s*(?:[\[(](.+)[\])])?\s*", stated)
+        name = folded(match[1]) if match else ""
+        role = name if name in ROLES else ""
+        if not role:
+            self.problems.append(f"columns: {stated!r} is no quantity of a column; {nearest(name, list(ROLES))}")
+            return
+        own = next((q for q in meanings(cell) if q.unit.text), None)
+        unit = unit_text(match[2]) if match and match[2] else (own.unit if own else _unit_of(cell))
+        quantity = _quantity(role, unit)
+        if ROLES[role].units and not quantity.si and not (ROLES[role].unit_optional and not unit.text):
+            self.problems.append(self._unit_problem(cell.shown, role, unit))
+            return
+        self._add(Column(role, index, cell.shown, quantity.unit, quantity.si, own.replicate if own else 0))
+
+    def _add_recognised(self, index: int, cell: HeaderCell) -> None:
+        header = cell.shown
+        quantities = meanings(cell)
+        if not quantities:
+            self.unused.append(header)
+            return
+        quantity = quantities[0]
+        power = power_of_ten(cell.text)
+        if power and ROLES[quantity.role].units:
+            exponent = re.sub(r"\s", "", power).lstrip("x*\u00d7·")
+            unit = quantity.unit.text if quantity.si else "m/s"
+            unit = re.sub(r"^.*[\[(](.+)[\])]$", r"\1", unit)
+            inverse = re.sub(r"\^?(\d+)$", r"^-\1", exponent) if "-" not in exponent else exponent.replace("-", "")
+            self.problems.append(
+                f"column {header!r}: {power} may mean that values were multiplied by it, or are in units of it; write "
+                f"columns: {{{header!r}: '{quantity.role} [{inverse} {unit}]'}} or "
+                f"columns: {{{header!r}: '{quantity.role} [{exponent} {unit}]'}}"
+            )
+            return
+        role = ROLES[quantity.role]
+        if role.units and not quantity.si and not (role.unit_optional and not quantity.unit.text):
+            if quantity.role == "flux deviation" and not quantity.unit.text:
+                self._add(Column(quantity.role, index, header, quantity.unit, "", quantity.replicate))
+                return
+            in_cells = quantity.unit.text == ""
+            self._add(Column(quantity.role, index, header, quantity.unit, "", quantity.replicate))
+            if not in_cells:
+                self.problems.append(self._unit_problem(header, quantity.role, quantity.unit))
+            return
+        if quantity.role == "diameter" and not _is_sample_diameter(cell):
+            self.unused.append(header)
+            return
+        if quantity.unit.text.strip() in ("mPa", "mpa") and quantity.si == "Pa":
+            self.problems.append(
+                f"column {header!r}: is {quantity.unit.text} millipascal or megapascal? "
+                f"columns: {{{header!r}: '{quantity.role} [MPa]'}}"
+            )
+            return
+        self._add(Column(quantity.role, index, header, quantity.unit, quantity.si, quantity.replicate))
+
+    def _add(self, column: Column) -> None:
+        same = next((c for c in self.columns if (c.role, c.replicate) == (column.role, column.replicate)), None)
+        if same:
+            self.problems.append(
+                f"columns {same.header!r} and {column.header!r} both hold the {column.role}: keep one, "
+                f"for example columns: {{{column.header!r}: ignore}}"
+            )
+            return
+        self.columns.append(column)
+
+    def _unit_problem(self, header: str, role: str, unit: UnitText) -> str:
+        """Message on a column without a unit, or with a wrong one."""
+        example = EXAMPLES.get(role, f"{role} [{ROLES[role].units[0]}]")
+        if not unit.text:
+            return f"column {header!r} has no unit; for example '{example}', or columns: {{{header!r}: '{example}'}}"
+        reason = f"is not a unit of {role}" if unit.unit else "is not a recognised unit"
+        return f"column {header!r}: {unit.text!r} {reason}; for example '{example}'"
+
+    def _readings(self, block: Block) -> list[Row]:
+        """Rows that are readings; footers, averages and rulers are left out and reported."""
+        key = next((c for role in _KEYS for c in self.columns if c.role == role), None)
+        if key is None:
+            return list(block.rows)
+        if block.repeated:
+            self.findings.append(f"row {', '.join(map(str, block.repeated))}: repeats the header, left out")
+        rows = list(block.rows)
+        ruler = next((k for k, row in enumerate(rows) if k and is_ruler(row)), len(rows))
+        last = max((k for k, row in enumerate(rows[:ruler]) if _is_reading(row, key)), default=len(rows) - 1)
+        footer = [row for row in rows[last + 1 :] if not is_ruler(row)]
+        if footer:
+            shown = ["; ".join(_words(row)) for row in footer[:4]]
+            more = f" and {len(footer) - 4} more rows" if len(footer) > 4 else ""
+            self.findings.append(f"left out below the table: {' | '.join(shown)}{more}")
+        readings = []
+        for row in rows[: last + 1]:
+            if is_ruler(row) or (row.text or str(row.cells[0] or "")).lstrip().startswith("#"):
+                continue
+            if self._is_computed(row):
+                self.findings.append(f"row {row.number}: {'; '.join(_words(row))}: computed from others, left out")
+                continue
+            readings.append(row)
+        self._check_width(readings, len(block.header))
+        return readings
+
+    def _is_computed(self, row: Row) -> bool:
+        """Whether a row holds averages of a spreadsheet."""
+        labels = [c.index for c in self.columns if c.role in LABELS] or [0]
+        cells = [row.cell(index) for index in labels]
+        return any(isinstance(cell, str) and _COMPUTED.fullmatch(cell.strip()) for cell in cells)
+
+    def _check_width(self, rows: Sequence[Row], width: int) -> None:
+        for row in rows:
+            extra = [c for c in row.cells[width:] if not is_missing(c)]
+            if any(map(is_number, extra)):
+                advice = "check the row"
+                if "," in row.text:
+                    advice = "if commas are decimal separators, separate the fields by semicolons and set decimal: ','"
+                self.problems.append(f"row {row.number} has {len(row.cells)} fields, the header {width}: {advice}")
+            elif extra:
+                shown = "; ".join(str(c).strip()[:60] for c in extra)
+                self.findings.append(f"row {row.number}: {shown}: right of the table, left out")
+
+    def _fill_labels(self) -> None:
+        """Labels of rows; one that is given once for a block of rows stands for the rows below it."""
+        self._labels: dict[str, list[str]] = {}
+        for column in self.columns:
+            if column.role not in LABELS:
+                continue
+            texts, filled_down = [], []
+            previous = ""
+            for row in self.rows:
+                text = self._label_text(row, column)
+                if not text and previous:
+                    text = previous
+                    filled_down.append(row.number)
+                previous = text
+                texts.append(text)
+            if filled_down and column.role == "replicate" and any(not re.search(r"[A-Za-z]", t) for t in texts):
+                self.problems.append(
+                    f"row {filled_down[0]}: {column.header} is empty; numbers are never filled from the rows above"
+                )
+            elif filled_down:
+                numbers = _ranges(filled_down)
+                self.findings.append(f"{column.header} of row {numbers} is that of the rows above")
+            self._labels[column.role] = texts
+
+    def _label_text(self, row: Row, column: Column) -> str:
+        value = row.cell(column.index)
+        if value is None:
+            return ""
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        text = str(value).strip()
+        if printable(text) != text or len(text) > MAX_LABEL:
+            self.problem(row, f"{column.header} must be at most {MAX_LABEL} printable characters (got {short(text)})")
+            return ""
+        return text
+
+    def _check_unused(self, block: Block) -> None:
+        """Ask about columns that no one uses although they look like a sample, temperature, area or pressure."""
+        kept = []
+        for index, cell in enumerate(block.header):
+            header = cell.shown
+            if header not in self.unused:
+                continue
+            if self._stated_column(cell, set()) is not None:
+                kept.append(header)
+                continue
+            if any(folded(header) == folded(name) or folded(cell.text) == folded(name) for name in self.options.ignore):
+                continue
+            kept.append(header)
+            unit = _unit_of(cell)
+            quantity = next((n for n, u in (("temperature", "K"), ("area", "m2"), ("pressure", "Pa"))
+                             if unit.unit and fits(unit.unit, u)), "")  # fmt: skip
+            if quantity:
+                self.problems.append(
+                    f"column {header!r} is not used and has a unit of {quantity}: say what it is, for example "
+                    f"columns: {{{header!r}: {quantity}}}, or ignore: ['{header}']"
+                )
+                continue
+            name = folded(cell.text)
+            values = [str(row.cell(index)).strip() for row in self.rows if row.cell(index) is not None]
+            distinct = list(dict.fromkeys(values))
+            words = [v for v in distinct if not is_number(v)]
+            splits = len(words) >= 2 and len(values) > len(distinct) and not REPORTED_ONLY.fullmatch(name)
+            if len(distinct) >= 2 and (splits or (SAMPLE_LIKE.fullmatch(name) and not REPORTED_ONLY.fullmatch(name))):
+                shown = ", ".join(distinct[:4]) + (", ..." if len(distinct) > 4 else "")
+                self.problems.append(
+                    f"column {header!r} is not used and splits the rows ({shown}): is it the membrane? "
+                    f"columns: {{{header}: membrane}}, or ignore: [{header}]"
+                )
+        self.unused = kept
+
+    def _decimal_sign(self) -> str:
+        numeric = [c for c in self.columns if c.role not in LABELS and c.role != "pressures"]
+        cells = (
+            (f"row {row.number}, {column.header}", row.cells[column.index])
+            for column in numeric
+            for row in self.rows
+            if column.index < len(row.cells)
+        )
+        result = decimal_sign(cells, self.options.decimal)
+        if result.problem:
+            self.problems.append(result.problem)
+        elif result.evidence and result.sign == ",":
+            self.findings.append(f"decimal commas, as {result.evidence} shows")
+        return result.sign
+
+    # What readers of a method ask for.
+
+    def column(self, role: str) -> Column | None:
+        """First column of a role."""
+        return next((c for c in self.columns if c.role == role), None)
+
+    def all(self, role: str) -> list[Column]:
+        """All columns of a role, by the number of the replicate."""
+        return sorted((c for c in self.columns if c.role == role), key=lambda c: c.replicate)
+
+    def labels(self, role: str, default: str = "") -> list[str]:
+        """Text of each row in a column of labels; the default without such a column."""
+        return self._labels.get(role, [default] * len(self.rows))
+
+    def problem(self, row: Row, message: str) -> None:
+        """Record a problem of a row."""
+        column = self.column("membrane")
+        name = row.cell(column.index) if column else None
+        shown = f" ({printable(str(name)[:MAX_LABEL])})" if name is not None else ""
+        self.problems.append(f"row {row.number}{shown}: {message}")
+
+    def numbers(self, column: Column, *, above: float | None = None) -> np.ndarray:
+        """Numbers of a column in SI units, a row each; NaN where there is no reading.
+
+        Parameters
+        ----------
+        column : Column
+            One of :attr:`columns`.
+        above : float, optional
+            Bound below which, and at which, a number is a problem.
+        """
+        column = self._with_unit_of_cells(column)
+        values = np.full(len(self.rows), np.nan)
+        missing = []
+        for k, row in enumerate(self.rows):
+            cell = row.cells[column.index] if column.index < len(row.cells) else None
+            if is_missing(cell):
+                missing.append(row.number)
+                continue
+            values[k] = self._number(row, column, cell, above)
+        if missing and len(missing) < len(self.rows):
+            self.findings.append(f"row {_ranges(missing)}: no reading of {column.header}")
+        return values
+
+    def censored(self, column: Column) -> np.ndarray:
+        """Whether each row states a bound such as ``<2`` in a column, with ``censored: use``."""
+        cells = [row.cells[column.index] if column.index < len(row.cells) else None for row in self.rows]
+        values = [numeral(cell) for cell in cells]
+        return np.array([value is not None and value.mark[:1] in ("<", "≤") for value in values])
+
+    def _with_unit_of_cells(self, column: Column) -> Column:
+        """The column with the unit that stands in its cells, where the header has none."""
+        if column.si or not ROLES[column.role].units or column.unit.text:
+            return column
+        cells = [numeral(row.cell(column.index)) for row in self.rows if row.cell(column.index) is not None]
+        units = {cell.unit for cell in cells if cell is not None}
+        if len(units) == 1 and "" not in units:
+            quantity = _quantity(column.role, unit_text(units.pop()))
+            if quantity.si:
+                self.findings.append(f"{column.header}: its cells are in {quantity.unit.text}")
+                return Column(column.role, column.index, column.header, quantity.unit, quantity.si, column.replicate)
+        if not ROLES[column.role].unit_optional:
+            message = self._unit_problem(column.header, column.role, column.unit)
+            if message not in self.problems:
+                self.problems.append(message)
+        return column
+
+    def _number(self, row: Row, column: Column, cell: Any, above: float | None) -> float:
+        if isinstance(cell, Formula):
+            self.problem(
+                row,
+                f"{column.header}: formula without a value in cell {cell.coordinate}: open and save the file in a "
+                "spreadsheet program, or write the value",
+            )
+            return math.nan
+        if column.role == "time" and (seconds := clock_seconds(cell)) is not None:
+            return seconds
+        if isinstance(cell, str):
+            value = self._text_number(row, column, cell)
+        else:
+            value = float(cell) if isinstance(cell, (int, float)) and not isinstance(cell, bool) else math.nan
+            if value != value:
+                self.problem(row, f"{column.header} must be a number (got {short(str(cell))})")
+        if value != value:
+            return math.nan
+        if not math.isfinite(value):
+            self.problem(row, f"{column.header} must be finite (got {str(cell)[:80]})")
+            return math.nan
+        if above is not None and value <= above and column.role != "temperature":
+            self.problem(row, f"{column.header} must be greater than {above:g} (got {str(cell).strip()[:80]})")
+            return math.nan
+        if value and not 1e-30 < abs(value) < 1e30:
+            self.problem(row, f"{column.header} must be within 1e-30 and 1e30 (got {str(cell).strip()[:80]})")
+            return math.nan
+        return self._in_si(row, column, value)
+
+    def _text_number(self, row: Row, column: Column, cell: str) -> float:
+        """Number of a cell of text; NaN where it is dropped or has a problem."""
+        value = numeral(cell)
+        number = value.value(self.decimal) if value is not None else math.nan
+        if value is None or (value.unit and not _is_unit_of(value.unit, column)):
+            message = f"{column.header} must be a number (got {short(cell.strip())})"
+            if re.match(r"[-+]?[\d.]+\s*[A-Za-z°µ]", cell.strip()):
+                message += "; the unit belongs in the header, and is one for the whole column"
+            self.problem(row, message)
+            return math.nan
+        if number != number:
+            self.problem(row, f"{column.header}: {value.text} is no number with the decimal sign {self.decimal!r}")
+            return math.nan
+        if value.mark[:1] in ("<", ">", "≤", "≥", "~", "≈"):
+            if self.options.censored is None:
+                self.problem(row, f"{column.header}: {value.text} is a bound; censored: drop leaves such readings out")
+                return math.nan
+            if self.options.censored == "drop":
+                self.findings.append(f"row {row.number}: {value.text} left out (censored: drop)")
+                return math.nan
+            return number
+        if value.mark:
+            treatment = self.options.marks.get(value.mark)
+            if treatment is None:
+                self.problem(
+                    row,
+                    f"{column.header}: what does the mark of {value.text} mean? marks: {{'{value.mark}': keep}} or "
+                    f"marks: {{'{value.mark}': drop}}",
+                )
+                return math.nan
+            self.findings.append(
+                f"row {row.number}: {value.text} {'kept' if treatment == 'keep' else 'left out'} (marks)"
+            )
+            return number if treatment == "keep" else math.nan
+        return number
+
+    def _in_si(self, row: Row, column: Column, value: float) -> float:
+        unit = column.unit
+        if column.role == "temperature":
+            text = unit.text
+            if (unit.unit == "degC" and 273 <= value <= 373) or (unit.unit == "K" and value < 100):
+                other = "K" if unit.unit == "degC" else "degC"
+                self.problem(
+                    row,
+                    f"{column.header}: {value:g} {text} is no temperature of a bench; is it in {other}? "
+                    f"columns: {{{column.header!r}: 'temperature [{other}]'}}",
+                )
+                return math.nan
+        if not column.si:
+            return value
+        if column.si == "1":
+            return value * (0.01 if unit.unit == "percent" or unit.text.strip() == "%" else 1.0)
+        if unit.factor != 1.0:
+            value = float(f"{value * unit.factor:.15g}")
+        return convert(value, unit.unit, column.si)
+
+    def with_unit_of(self, column: Column, role: str) -> Column:
+        """A column with the unit of another quantity, as a standard deviation without a unit; reported."""
+        other = self.column(role)
+        if other is None or not other.si:
+            return column
+        self.findings.append(f"{column.header}: taken in the unit of {other.header}, {other.unit.text}")
+        return Column(column.role, column.index, column.header, other.unit, other.si, column.replicate)
+
+    def resolution(self, role: str) -> float:
+        """Half of the last printed digit of a column over its largest value; 0 without such a column."""
+        column = self.column(role)
+        if column is None:
+            return 0.0
+        digits, largest = 0, 0.0
+        for row in self.rows:
+            cell = row.cell(column.index)
+            value = numeral(cell if isinstance(cell, str) else repr(cell) if isinstance(cell, (int, float)) else "")
+            if value is None or value.exponent:
+                continue
+            number = value.value(self.decimal if isinstance(cell, str) else ".")
+            if number == number:
+                largest = max(largest, abs(number))
+                fraction = value.mantissa.replace(",", ".") if value.decimal_sign else ""
+                digits = max(digits, len(fraction.partition(".")[2]))
+        return 0.5 * float(f"1e-{digits}") / largest if largest else 0.0
+
+    def meanings(self) -> tuple[tuple[str, str], ...]:
+        """Header and meaning of each column that is recognised."""
+        return tuple((c.header, f"{c.role} [{c.unit.text}]" if c.unit.text else c.role) for c in self.columns)
+
+    def split_numbers(self, row: Row, column: Column) -> np.ndarray:
+        """Several numbers of one cell, in SI units, greater than 0."""
+        value = row.cell(column.index)
+        items = re.split(r"[;\s]+" if self.decimal == "," else r"[,;\s]+", str(value or "").strip())
+        return np.array([self._number(row, column, item, 0.0) for item in items if item])
+
+    def raise_problems(self) -> None:
+        """Report all problems.
+
+        Raises
+        ------
+        TableError
+            If there are any.
+        """
+        if self.problems:
+            raise TableError(first_problems(list(dict.fromkeys(self.problems))))
+
+
+def _quantity(role: str, unit: UnitText) -> NamedQuantity:
+    definition = ROLES[role]
+    if not definition.units:
+        return NamedQuantity(role, UnitText("", ""), "")
+    if definition.units == ("1",):
+        si = "1" if unit.text.strip() in ("%", "1", "-", "") or unit.unit == "percent" else ""
+    else:
+        si = next((u for u in definition.units if unit.unit and fits(unit.unit, u)), "")
+    return NamedQuantity(role, unit, si)
+
+
+def _unit_of(cell: HeaderCell) -> UnitText:
+    """Unit in a header whose name is not recognised."""
+    match = re.search(r"[\[(](.+)[\])]\s*$", cell.text)
+    text = match[1] if match else cell.unit
+    if not text and (match := re.search(r"\s/\s*(\S+)$", cell.text)):
+        text = match[1]
+    if not text and (match := re.search(r"[_ ](psi|bar|kPa|mbar|Pa|degC|°C|K|cm2|m2)$", cell.text, re.I)):
+        text = match[1]
+    return unit_text(text) if text else UnitText("", "")
+
+
+def _is_sample_diameter(cell: HeaderCell) -> bool:
+    """Whether a column of diameters is in mm or longer: one in um or nm was computed from the pressure."""
+    unit = next((q.unit for q in meanings(cell) if q.role == "diameter" and q.si), None)
+    return unit is not None and unit.unit in ("m", "cm", "mm", "inch")
+
+
+def _is_unit_of(text: str, column: Column) -> bool:
+    unit = unit_text(text)
+    return bool(column.unit.unit and unit.unit == column.unit.unit)
+
+
+def _is_reading(row: Row, key: Column) -> bool:
+    cell = row.cells[key.index] if key.index < len(row.cells) else None
+    if is_number(cell) or isinstance(cell, Formula):
+        return True
+    return numeral(cell) is not None and not re.match(r"[A-Za-z]", str(cell).strip())
+
+
+def _words(row: Row) -> list[str]:
+    return [cell.coordinate if isinstance(cell, Formula) else str(cell).strip()[:60] for cell in row.filled()]
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Numbers of rows, neighbours joined: ``3-5, 8``."""
+    parts, start = [], None
+    for k, number in enumerate(numbers):
+        start = number if start is None else start
+        if k + 1 == len(numbers) or numbers[k + 1] != number + 1:
+            parts.append(str(start) if start == number else f"{start}-{number}")
+            start = None
+    return ", ".join(parts)
