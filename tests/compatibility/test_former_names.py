@@ -57,7 +57,8 @@ def test_studies_of_0_1_are_read(path, tmp_path):
 
 #: Defaults that have another value since.
 DEFAULTS_OF_0_1 = {
-    "reconstruct": {"segmentation": {"presmooth": 1, "median": 3}, "search": {"roughness": [0, 0.1, 0.2, 0.35]}}
+    "reconstruct": {"segmentation": {"presmooth": 1, "median": 3}, "search": {"roughness": [0, 0.1, 0.2, 0.35]}},
+    "porometry": {"decimal": ".", "temperature": "25 degC"},
 }
 
 

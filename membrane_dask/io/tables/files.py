@@ -28,7 +28,7 @@ def read_rows(path: Path, sheet: str | None = None) -> tuple[list[Row], str]:
     -------
     rows : list of Row
         Rows that are not blank, with their numbers in the file.
-    format_words : str
+    format_message : str
         What was concluded on encoding and separator, where they are unusual; else empty.
 
     Raises
@@ -37,7 +37,7 @@ def read_rows(path: Path, sheet: str | None = None) -> tuple[list[Row], str]:
         If the file cannot be read as a table.
     """
     suffix = path.suffix.lower()
-    words = ""
+    message = ""
     try:
         if suffix in (".xlsx", ".xlsm"):
             require_regular(path)
@@ -48,7 +48,7 @@ def read_rows(path: Path, sheet: str | None = None) -> tuple[list[Row], str]:
             text = read_text(path)
             rows = text.rows
             if text.encoding != "UTF-8" or text.separator in ("spaces", "bars"):
-                words = f"text in {text.encoding}, separated by {text.separator}"
+                message = f"text in {text.encoding}, separated by {text.separator}"
         else:
             advice = ": save it as .xlsx" if suffix in (".xls", ".xlsb", ".ods") else ""
             raise TableError([f"{path.name} is not a table: it must be .csv, .tsv, .txt, .xlsx or .json{advice}"])
@@ -60,7 +60,7 @@ def read_rows(path: Path, sheet: str | None = None) -> tuple[list[Row], str]:
     rows = [row for row in rows if row.filled()]
     if not rows:
         raise TableError([f"{path.name} has no rows"])
-    return rows, words
+    return rows, message
 
 
 def _check_size(path: Path, lines: Sequence[Row]) -> None:

@@ -168,8 +168,8 @@ def _conditions(line: str) -> list[tuple[str, float | str, str]]:
         expression = (
             rf"(?:^|[;,|#(] ?)(?:{pattern})\s*[:=;,]\s*([^;,|(\[]+)|(?:^|[;,|#(] ?)(?:{pattern})\s([A-Za-z][\w-]*)\s*$"
         )
-        if words := re.search(expression, line, re.I):
-            text = (words[1] or words[2] or "").strip(" .\"'")
+        if match_of_text := re.search(expression, line, re.I):
+            text = (match_of_text[1] or match_of_text[2] or "").strip(" .\"'")
             if text and re.search(r"\w", text):
                 results.append((name, text, text))
     return results

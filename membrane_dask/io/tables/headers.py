@@ -15,7 +15,7 @@ MAX_LABEL = 200
 #: Solutes that a header of the molar mass may name.
 SOLUTES = re.compile(r"\b(peg|peo|dextran|pvp|polyethylene ?glycol|protein)s?\b")
 _REPLICATE = re.compile(r"(?:(?:rep|replicate|replikat|run|no|nr|sample|fiber|fibre|faser|trial|#)\s*)?(\d{1,3})")
-#: A power of ten beside the name: the values may be multiplied by it or in units of it.
+#: A power of ten next to the name: the values may be multiplied by it or in units of it.
 _POWER = re.compile(r"[x*\u00d7·]?\s*10\s*\^?\s*[-+]?\d+|[x*\u00d7·]\s*1[eE][-+]?\d+|10[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
 _BY_NAME: dict[str, tuple[str, ...]] = {}
 for _role, _definition in ROLES.items():
@@ -83,10 +83,10 @@ def split_header(text: str) -> Iterator[tuple[str, str]]:
     if match := re.fullmatch(r"(.+?)\s+in\s+(\S+)", text):
         yield match[1], match[2]
     yield text, ""
-    words = re.split(r"[ _]+", text)
+    terms = re.split(r"[ _]+", text)
     for count in (1, 2, 3):
-        if len(words) > count:
-            yield " ".join(words[:-count]), " ".join(words[-count:])
+        if len(terms) > count:
+            yield " ".join(terms[:-count]), " ".join(terms[-count:])
 
 
 def _roles_of(name: str) -> list[tuple[str, int]]:
@@ -106,7 +106,7 @@ def _roles_of(name: str) -> list[tuple[str, int]]:
 @lru_cache(maxsize=4096)
 def _named(text: str, unit_below: str) -> tuple[NamedQuantity, ...]:
     """Meanings of a header whose unit fits; else those whose unit does not, or that have none."""
-    others: list[NamedQuantity] = []
+    unfitting: list[NamedQuantity] = []
     if len(text) > MAX_LABEL:
         return ()
     for name, inside in split_header(text):
@@ -123,10 +123,10 @@ def _named(text: str, unit_below: str) -> tuple[NamedQuantity, ...]:
                 continue
             si = _si_unit(unit, definition.units)
             quantity = NamedQuantity(role, unit, si, replicate)
-            (fitting if si or (definition.unit_optional and not unit.text) else others).append(quantity)
+            (fitting if si or (definition.unit_optional and not unit.text) else unfitting).append(quantity)
         if fitting:
             return tuple(fitting)
-    return tuple(others)
+    return tuple(unfitting)
 
 
 def _si_unit(unit: UnitText, units: tuple[str, ...]) -> str:
@@ -170,10 +170,10 @@ def meanings(cell: HeaderCell) -> tuple[NamedQuantity, ...]:
             candidates.append(_named(f"{cell.upper} {cell.text}", cell.unit))
         if not cell.text or is_plain_unit(cell.text):
             candidates.append(upper)
-    for found in candidates:
-        if any(quantity.si or not ROLES[quantity.role].units for quantity in found):
-            return found
-    return next((found for found in candidates if found), ())
+    for quantities in candidates:
+        if any(quantity.si or not ROLES[quantity.role].units for quantity in quantities):
+            return quantities
+    return next((quantities for quantities in candidates if quantities), ())
 
 
 def is_plain_unit(text: str) -> bool:
@@ -182,7 +182,7 @@ def is_plain_unit(text: str) -> bool:
 
 
 def power_of_ten(text: str) -> str:
-    """A power of ten that stands beside the name of a quantity and not in its unit; empty without one."""
+    """A power of ten that stands next to the name of a quantity and not in its unit; empty without one."""
     outside = re.sub(r"[\[(].*[\])]", "", text)
     match = _POWER.search(outside)
     return match[0].strip() if match else ""

@@ -136,9 +136,9 @@ class MeasuredTable:
         self.problems: list[str] = []
         self.findings: list[str] = []
         self.unused: list[str] = []
-        rows, format_words = read_rows(path, self.options.sheet)
-        if format_words:
-            self.findings.append(format_words)
+        rows, format_message = read_rows(path, self.options.sheet)
+        if format_message:
+            self.findings.append(format_message)
         block = self._choose(find_blocks(rows))
         self.header_block: HeaderBlock = read_header_block(block.above)
         self.problems += self.header_block.problems
@@ -183,8 +183,8 @@ class MeasuredTable:
                 self._add_recognised(index, cell)
         for pattern in self.options.columns:
             if pattern not in matched:
-                known = [cell.shown for cell in block.header if cell.shown]
-                self.problems.append(f"columns: no column {pattern!r}; {nearest(pattern, known)}")
+                headers = [cell.shown for cell in block.header if cell.shown]
+                self.problems.append(f"columns: no column {pattern!r}; {nearest(pattern, headers)}")
 
     def _stated_column(self, cell: HeaderCell, matched: set[str]) -> str | None:
         """Role and unit that the study, or a line above the table, gives a column."""
@@ -284,7 +284,7 @@ class MeasuredTable:
         last = max((k for k, row in enumerate(rows[:ruler]) if _is_reading(row, key)), default=len(rows) - 1)
         footer = [row for row in rows[last + 1 :] if not is_ruler(row)]
         if footer:
-            shown = ["; ".join(_words(row)) for row in footer[:4]]
+            shown = ["; ".join(_texts(row)) for row in footer[:4]]
             more = f" and {len(footer) - 4} more rows" if len(footer) > 4 else ""
             self.findings.append(f"left out below the table: {' | '.join(shown)}{more}")
         readings = []
@@ -292,7 +292,7 @@ class MeasuredTable:
             if is_ruler(row) or (row.text or str(row.cells[0] or "")).lstrip().startswith("#"):
                 continue
             if self._is_computed(row):
-                self.findings.append(f"row {row.number}: {'; '.join(_words(row))}: computed from others, left out")
+                self.findings.append(f"row {row.number}: {'; '.join(_texts(row))}: computed from others, left out")
                 continue
             readings.append(row)
         self._check_width(readings, len(block.header))
@@ -354,38 +354,38 @@ class MeasuredTable:
 
     def _check_unused(self, block: Block) -> None:
         """Ask about columns that no one uses although they look like a sample, temperature, area or pressure."""
-        kept = []
+        unused = []
         for index, cell in enumerate(block.header):
             header = cell.shown
             if header not in self.unused:
                 continue
             if self._stated_column(cell, set()) is not None:
-                kept.append(header)
+                unused.append(header)
                 continue
             if any(folded(header) == folded(name) or folded(cell.text) == folded(name) for name in self.options.ignore):
                 continue
-            kept.append(header)
+            unused.append(header)
             unit = _unit_of(cell)
             quantity = next((n for n, u in (("temperature", "K"), ("area", "m2"), ("pressure", "Pa"))
                              if unit.unit and fits(unit.unit, u)), "")  # fmt: skip
             if quantity:
                 self.problems.append(
-                    f"column {header!r} is not used and has a unit of {quantity}: say what it is, for example "
+                    f"column {header!r} is not used and has a unit of {quantity}: name its quantity, for example "
                     f"columns: {{{header!r}: {quantity}}}, or ignore: ['{header}']"
                 )
                 continue
             name = folded(cell.text)
             values = [str(row.cell(index)).strip() for row in self.rows if row.cell(index) is not None]
             distinct = list(dict.fromkeys(values))
-            words = [v for v in distinct if not is_number(v)]
-            splits = len(words) >= 2 and len(values) > len(distinct) and not REPORTED_ONLY.fullmatch(name)
+            texts = [v for v in distinct if not is_number(v)]
+            splits = len(texts) >= 2 and len(values) > len(distinct) and not REPORTED_ONLY.fullmatch(name)
             if len(distinct) >= 2 and (splits or (SAMPLE_LIKE.fullmatch(name) and not REPORTED_ONLY.fullmatch(name))):
                 shown = ", ".join(distinct[:4]) + (", ..." if len(distinct) > 4 else "")
                 self.problems.append(
                     f"column {header!r} is not used and splits the rows ({shown}): is it the membrane? "
                     f"columns: {{{header}: membrane}}, or ignore: [{header}]"
                 )
-        self.unused = kept
+        self.unused = unused
 
     def _decimal_sign(self) -> str:
         numeric = [c for c in self.columns if c.role not in LABELS and c.role != "pressures"]
@@ -642,16 +642,16 @@ def _is_reading(row: Row, key: Column) -> bool:
     return numeral(cell) is not None and not re.match(r"[A-Za-z]", str(cell).strip())
 
 
-def _words(row: Row) -> list[str]:
+def _texts(row: Row) -> list[str]:
     return [cell.coordinate if isinstance(cell, Formula) else str(cell).strip()[:60] for cell in row.filled()]
 
 
 def _ranges(numbers: Sequence[int]) -> str:
     """Numbers of rows, neighbours joined: ``3-5, 8``."""
-    parts, start = [], None
+    ranges, start = [], None
     for k, number in enumerate(numbers):
         start = number if start is None else start
         if k + 1 == len(numbers) or numbers[k + 1] != number + 1:
-            parts.append(str(start) if start == number else f"{start}-{number}")
+            ranges.append(str(start) if start == number else f"{start}-{number}")
             start = None
-    return ", ".join(parts)
+    return ", ".join(ranges)

@@ -40,15 +40,15 @@ def fluxes(
     """
     columns = table.all("flux")
     flow, per_area = table.column("flow"), table.column("volume per area")
-    amounts = [c for c in (table.column("mass"), table.column("volume")) if c]
+    permeate = [c for c in (table.column("mass"), table.column("volume")) if c]
     if len(columns) > 1 and table.column("replicate"):
         table.problems.append("replicates are in rows and in several columns of the flux: keep one of both")
     area = areas(table, conditions)
-    found: list[tuple[str, list[tuple[int, np.ndarray]]]] = []
+    results: list[tuple[str, list[tuple[int, np.ndarray]]]] = []
     if columns:
         names = ", ".join(c.header for c in columns)
-        found.append((names, [(c.replicate, _by_volume(c, table.numbers(c), density)) for c in columns]))
-    for column in filter(None, [flow, *amounts]):
+        results.append((names, [(c.replicate, _by_volume(c, table.numbers(c), density)) for c in columns]))
+    for column in filter(None, [flow, *permeate]):
         if area is None:
             other = f", or columns: {{{column.header!r}: ignore}}" if columns else ""
             table.problems.append(
@@ -56,20 +56,20 @@ def fluxes(
             )
     keys = list(groups)
     if flow and area is not None:
-        found.append((flow.header, [(0, _by_volume(flow, table.numbers(flow), density) / area)]))
-    for column in [*amounts, *filter(None, [per_area])]:
-        value = _from_amounts(table, column, conditions, density, area, keys, bool(found))
+        results.append((flow.header, [(0, _by_volume(flow, table.numbers(flow), density) / area)]))
+    for column in [*permeate, *filter(None, [per_area])]:
+        value = _flux_from_permeate(table, column, conditions, density, area, keys, bool(results))
         if value is not None:
-            found.append((column.header, [(0, value)]))
-    if not found:
+            results.append((column.header, [(0, value)]))
+    if not results:
         if not any(word in p for p in table.problems for word in ("flux", "mass", "volume", "flow", "time")):
             unused = f"; columns that are not recognised: {', '.join(map(repr, table.unused))}" if table.unused else ""
             table.problems.append(
                 "there is no column of the flux, such as 'flux [L m-2 h-1]', or 'mass [g]' and 'time [s]'" + unused
             )
         return []
-    _compare(table, found)
-    values = found[0][1]
+    _compare(table, results)
+    values = results[0][1]
     for _, flux in values:
         for row, value in zip(table.rows, flux, strict=True):
             if value < 0:
@@ -83,7 +83,7 @@ def _by_volume(column: Column, values: np.ndarray, density: np.ndarray) -> np.nd
     return values / density if is_mass else values
 
 
-def _from_amounts(
+def _flux_from_permeate(
     table: MeasuredTable, column: Column, conditions: Conditions, density: np.ndarray, area: np.ndarray | None,
     keys: list[object], is_second: bool,
 ) -> np.ndarray | None:  # fmt: skip
@@ -174,13 +174,13 @@ def _resolution(table: MeasuredTable, column: Column, rows: np.ndarray) -> float
     return float(f"1e-{digits}") / float(_in_unit(column, np.ones(1))[0])
 
 
-def _compare(table: MeasuredTable, found: list[tuple[str, list[tuple[int, np.ndarray]]]]) -> None:
+def _compare(table: MeasuredTable, results: list[tuple[str, list[tuple[int, np.ndarray]]]]) -> None:
     """Several ways to the flux must agree."""
-    if len(found) < 2:
+    if len(results) < 2:
         return
-    (name, values), *others = found
+    (name, values), *further = results
     mean = np.nanmean(np.stack([flux for _, flux in values]), axis=0) if len(values) > 1 else values[0][1]
-    for other, ((_, flux), *_) in others:
+    for other, ((_, flux), *_) in further:
         both = np.isfinite(mean) & np.isfinite(flux)
         differs = np.abs(mean - flux)[both] > _AGREEMENT * np.abs(mean)[both] + 1e-15
         if differs.any():

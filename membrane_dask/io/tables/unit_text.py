@@ -8,8 +8,8 @@ from functools import lru_cache
 
 from membrane_dask.quantities import fits
 
-#: Spellings of units and of parts of them, folded to lower case. "M" and "m" of megapascal and millipascal stay apart.
-_WORDS = {
+#: Spellings of units and of names of them, folded to lower case. "M" and "m" of megapascal and millipascal stay apart.
+_UNITS = {
     "psi": "psi", "bar": "bar", "bars": "bar", "mbar": "mbar", "kpa": "kPa", "hpa": "hPa", "pa": "Pa", "atm": "atm",
     "torr": "torr", "mmhg": "mmHg", "cmhg": "cmHg", "at": "technical_atmosphere", "ksc": "technical_atmosphere",
     "l": "L", "liter": "L", "liters": "L", "litre": "L", "litres": "L", "ltr": "L", "ml": "mL", "dl": "dL", "ul": "uL",
@@ -26,7 +26,7 @@ _WORDS = {
     "cp": "cP", "%": "percent", "percent": "percent", "lmh": "L m^-2 h^-1", "gfd": "gallon ft^-2 day^-1",
     "mpa": "MPa",
 }  # fmt: skip
-_PARTS = {name: unit.split(" ") for name, unit in _WORDS.items()}
+_FACTORS_OF = {name: unit.split(" ") for name, unit in _UNITS.items()}
 #: Whole units of the trade, with the factor that belongs to them.
 _TRADE = {
     "lmh": ("L/m^2/h", 1.0), "gfd": ("gallon/ft^2/day", 1.0), "gpu": ("mol/m^2/s/Pa", 3.346402e-10),
@@ -93,14 +93,14 @@ def unit_text(text: str) -> UnitText:
     if (match := _FACTOR.match(word)) and word[match.end() :].strip():
         factor, word = float(f"1e{int(match[1] or match[2])}"), word[match.end() :].strip()
     unit, trade_factor = _TRADE.get(word.lower(), ("", 1.0))
-    return UnitText(text, unit or _known(word) or _fraction(word), factor * trade_factor, reference, standard)
+    return UnitText(text, unit or _study_unit(word) or _fraction(word), factor * trade_factor, reference, standard)
 
 
-def _known(word: str) -> str:
+def _study_unit(word: str) -> str:
     """The unit itself if it is one in the spelling of a study and not a plain word."""
     from membrane_dask.quantities import parse_unit
 
-    if word.lower() in _WORDS or re.search(r"/[^/]*[ *]\w|/[^/]*\d[A-Za-z]", word):
+    if word.lower() in _UNITS or re.search(r"/[^/]*[ *]\w|/[^/]*\d[A-Za-z]", word):
         return ""
     try:
         parse_unit(word)
@@ -110,7 +110,7 @@ def _known(word: str) -> str:
 
 
 def _fraction(word: str) -> str:
-    """A unit from its parts; empty if one of them is not known."""
+    """A unit from its names; empty if one of them is not known."""
     above, slash, below = word.partition("/")
     if slash and not below.strip():
         return ""
@@ -131,13 +131,13 @@ def _factors(text: str, sign: int) -> list[str] | None:
             return None
         name = match[1]
         # Megapascal and millipascal differ by their first letter only.
-        parts = [name] if name in ("MPa", "mPa", "MN", "kN") else _PARTS.get(name.lower())
-        if parts is None:
+        names = [name] if name in ("MPa", "mPa", "MN", "kN") else _FACTORS_OF.get(name.lower())
+        if names is None:
             return None
         exponent = int(match[2] or 1)
         if sign < 0 and exponent < 0:
             exponent = -exponent  # L/m2 h-1
-        factors += [f"{part}^{exponent}" if exponent != 1 else part for part in parts]
+        factors += [f"{unit}^{exponent}" if exponent != 1 else unit for unit in names]
         rest = rest[match.end() :]
     return factors
 

@@ -109,7 +109,7 @@ def _decline(time: np.ndarray, flux: np.ndarray, *, with_exponent: bool) -> tupl
     start, span, size = float(time.min()), float(time.max() - time.min()), float(np.abs(flux).max())
     t, y = (time - start) / span, flux / size
 
-    def parts(v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def argument_and_decay(v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         ratio = t / v[2]
         argument = power(np.maximum(ratio, 1e-300), v[3]) if with_exponent else ratio
         argument = np.where(t > 0, argument, 0.0)
@@ -118,10 +118,10 @@ def _decline(time: np.ndarray, flux: np.ndarray, *, with_exponent: bool) -> tupl
     def residuals(v: np.ndarray) -> np.ndarray:
         if v[2] <= 0 or (with_exponent and v[3] <= 0):
             return np.full(len(y), 1e6)
-        return np.asarray(v[0] + v[1] * parts(v)[1] - y)
+        return np.asarray(v[0] + v[1] * argument_and_decay(v)[1] - y)
 
     def jacobian(v: np.ndarray) -> np.ndarray:
-        argument, decay = parts(v)
+        argument, decay = argument_and_decay(v)
         exponent = v[3] if with_exponent else 1.0
         columns = [np.ones(len(t)), decay, v[1] * decay * argument * exponent / v[2]]
         if with_exponent:
@@ -156,24 +156,24 @@ def transient_findings(transient: Transient, count: int) -> list[str]:
     """Sentences on a decline of the flux of some readings."""
     bar, minutes = transient.pressure * 1e-5, transient.time_constant.value / 60
     shown = f"{transient.plateau.value * 3.6e6:.4g} L m-2 h-1"
-    words = [
+    findings = [
         f"{count} readings at {bar:.4g} bar decline with a time constant of {minutes:.4g} min to {shown}; they stay "
         "out of the permeance"
     ]
     if not transient.is_reached:
         ratio = transient.duration / transient.time_constant.value
-        words.append(
+        findings.append(
             f"plateau not reached: the readings last {transient.duration / 60:.4g} min, {ratio:.2g} time constants; "
             f"the last reading, {transient.last * 3.6e6:.4g} L m-2 h-1, is the upper bound"
         )
-    return words
+    return findings
 
 
 def replicate_findings(
     pressure: np.ndarray, flux: np.ndarray, time: np.ndarray, replicate: np.ndarray, inside: np.ndarray
 ) -> list[str]:
-    """Plateaus of single specimens beside that of their mean, and a stretched exponential where residuals have runs."""
-    words, plateaus = [], []
+    """Plateaus of single specimens and that of their mean, and a stretched exponential where residuals have runs."""
+    findings, plateaus = [], []
     numbers = np.unique(replicate[inside])
     for number in numbers if len(numbers) > 1 else []:
         own = inside & (replicate == number)
@@ -186,7 +186,7 @@ def replicate_findings(
         is_resolved = values[0] > 0 and math.sqrt(covariance[0, 0]) < values[0]
         plateaus.append(f"{values[0] * 3.6e6:.4g}" if is_resolved else "none")
     if plateaus:
-        words.append(f"plateaus of the single replicates: {', '.join(plateaus)} L m-2 h-1")
+        findings.append(f"plateaus of the single replicates: {', '.join(plateaus)} L m-2 h-1")
     times = np.unique(time[inside])
     means = np.array([float(flux[inside & (time == t)].mean()) for t in times])
     try:
@@ -194,12 +194,12 @@ def replicate_findings(
         if _has_runs(residuals):
             values, _, _ = _decline(times, means, with_exponent=True)
             plateau = f"the plateau {values[0] * 3.6e6:.4g} L m-2 h-1" if values[0] > 0 else "no plateau above 0"
-            words.append(
+            findings.append(
                 f"residuals of the exponential have runs; a stretched one with exponent {values[3]:.2g} has {plateau}"
             )
     except PhysicsError:
         pass
-    return words
+    return findings
 
 
 def _has_runs(residuals: np.ndarray) -> bool:

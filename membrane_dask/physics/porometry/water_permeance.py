@@ -229,7 +229,7 @@ def permeance_of_readings(
         line_above = _fit_line(pressure, flux)
         half = line_above.half_width(0, confidence)
         permeance = Estimate(line_above.permeance, line_above.permeance - half, line_above.permeance + half)
-        findings.append(_threshold_words(threshold))
+        findings.append(_threshold_finding(threshold))
         weights = {"line above a threshold pressure": 1.0}
         degrees = float(line_above.degrees_of_freedom)
         return WaterPermeance(permeance, weights, slope, intercept, threshold, degrees, tuple(findings))
@@ -353,7 +353,7 @@ def _threshold(
     return ThresholdBracket(interval, without, with_flow) if interval.low > 0 and is_better else None
 
 
-def _threshold_words(threshold: ThresholdBracket) -> str:
+def _threshold_finding(threshold: ThresholdBracket) -> str:
     value, low, high = (v * 1e-5 for v in (threshold.pressure.value, threshold.pressure.low, threshold.pressure.high))
     if math.isnan(value):
         return f"no flow up to {low:.4g} bar and flow from {high:.4g} bar; the permeance is the slope above"

@@ -111,23 +111,22 @@ def evaluate_series(
     if legs is not None:
         up, down = legs
         rising = permeance_of_readings(pressure[up], flux[up], **options)  # type: ignore[arg-type]
-        hysteresis, words = _hysteresis(pressure, flux, up, down)
-        findings.append(words)
+        hysteresis, sentence = _hysteresis(pressure, flux, up, down)
+        findings.append(sentence)
         used = down
     # Above a threshold pressure J/P rises steeply from zero: distances from the others' law mean nothing.
     has_threshold = no_flow is not None and len(no_flow) > 0
     outliers: list[int]
-    outliers, words_of = ([], []) if has_threshold else outlying_readings(pressure, flux, row, used, resolution)
+    outliers, sentences = ([], []) if has_threshold else outlying_readings(pressure, flux, row, used, resolution)
     if len(outliers):
         with_them = permeance_of_readings(pressure[used], flux[used], **options)  # type: ignore[arg-type]
         used = used.copy()
         used[outliers] = False
     result = permeance_of_readings(pressure[used], flux[used], **options)  # type: ignore[arg-type]
     if len(outliers):
-        values = [f"{value.permeance.value * 3.6e11:.4g}" for value in (result, with_them)]
-        findings += [
-            f"{words}; the permeance is {values[0]} LMH/bar without and {values[1]} with it" for words in words_of
-        ]
+        without, with_all = (f"{value.permeance.value * 3.6e11:.4g}" for value in (result, with_them))
+        effect = f"the permeance is {without} LMH/bar without and {with_all} with it"
+        findings += [f"{sentence}; {effect}" for sentence in sentences]
     return WaterSeries(result, rising, hysteresis, transient, used, (*findings, *result.findings))
 
 
