@@ -53,30 +53,30 @@ def profile_interval(
     ----------
     Bates and Watts, Nonlinear Regression Analysis and Its Applications (Wiley, 1988), Sec. 6.1.
     """
-    others = np.arange(len(solution)) != index
+    is_free = np.arange(len(solution)) != index
     best = residuals(solution)
     t = float(student_quantile((1 + confidence) / 2, degrees))
     largest = float(dot(best, best)) * (1 + t * t / degrees)
-    start = solution[others]
+    start = solution[is_free]
 
     def insert(value: float, free: np.ndarray) -> np.ndarray:
         parameters = np.empty(len(solution))
-        parameters[others], parameters[index] = free, value
+        parameters[is_free], parameters[index] = free, value
         return parameters
 
     def excess(value: float) -> float:
         nonlocal start
         start = levenberg_marquardt(
             lambda free: residuals(insert(value, free)),
-            lambda free: jacobian(insert(value, free))[:, others],
-            start, lower_bounds[others], precision,
+            lambda free: jacobian(insert(value, free))[:, is_free],
+            start, lower_bounds[is_free], precision,
         )  # fmt: skip
         remaining = residuals(insert(value, start))
         return float(dot(remaining, remaining)) - largest
 
     def end(sign: int) -> float:
         nonlocal start
-        start, inner, step = solution[others], float(solution[index]), first_step
+        start, inner, step = solution[is_free], float(solution[index]), first_step
         for _ in range(_MAX_DOUBLINGS):
             outer = float(np.maximum(inner + sign * step, lower_bounds[index]))
             if excess(outer) > 0:
