@@ -308,7 +308,7 @@ def measured(unit: str, example: str, low: float = 0.0, high: float = math.inf) 
     Parameters
     ----------
     unit : str
-        Unit of the values that are held; ``deg`` may be left out.
+        Unit of the values that are held; ``deg`` may be left out, and ``1`` is a number without unit.
     example : str
         Shown in error messages.
     low, high : float
@@ -316,14 +316,16 @@ def measured(unit: str, example: str, low: float = 0.0, high: float = math.inf) 
     """
 
     def read(value: object) -> tuple[float, float]:
-        if unit == "deg" and isinstance(value, (int, float)) and not isinstance(value, bool):
-            value = f"{value!r} deg"
+        if unit in ("deg", "1") and isinstance(value, (int, float)) and not isinstance(value, bool):
+            value = f"{value!r} {unit if unit == 'deg' else ''}"
         message = f"a quantity in units like '{unit}' is needed, for example '{example}' (got {value!r})"
         if not isinstance(value, str):
             raise ValueError(message)
         try:
             numbers, unit_text = split_quantity(value)
-            factor = convert(1.0, unit_text or ("deg" if unit == "deg" else ""), unit)
+            if unit == "1" and unit_text not in ("", "1"):
+                raise ValueError
+            factor = 1.0 if unit == "1" else convert(1.0, unit_text or ("deg" if unit == "deg" else ""), unit)
             first, second = ([float(f"{number * factor:.15g}") for number in numbers] + [0.0])[:2]
         except Exception as error:
             raise ValueError(message) from error
@@ -337,12 +339,12 @@ def measured(unit: str, example: str, low: float = 0.0, high: float = math.inf) 
 
     def write(value: tuple[float, float]) -> str:
         deviation = f" +- {value[1]!r}" if value[1] else ""
-        return f"{value[0]!r}{deviation} {unit}"
+        return f"{value[0]!r}{deviation}{f' {unit}' if unit != '1' else ''}"
 
     return (
         BeforeValidator(read),
         PlainSerializer(write, return_type=str),
-        WithJsonSchema({"type": ["string", "number"] if unit == "deg" else "string", "examples": [example]}),
+        WithJsonSchema({"type": ["string", "number"] if unit in ("deg", "1") else "string", "examples": [example]}),
     )
 
 
@@ -353,5 +355,7 @@ _Prior = tuple[str, float, float]
 PriorLength = Annotated[(_Prior, *prior("m", "3.15 +- 0.25 nm"))]
 PriorFraction = Annotated[(_Prior, *prior("1", "0.13 +- 0.02", 1.0))]
 MeasuredAngle = Annotated[(tuple[float, float], *measured("deg", "118 +- 2", 0.0, 180.0))]
+MeasuredNumber = Annotated[(tuple[float, float], *measured("1", "0.3 +- 0.05"))]
+MeasuredLength = Annotated[(tuple[float, float], *measured("m", "50 +- 5 um"))]
 MeasuredTension = Annotated[(tuple[float, float], *measured("N m-1", "1.7 +- 0.05 mN/m"))]
 PriorNumber = Annotated[(_Prior, *prior("1", "7.5e9 +- 1e9"))]

@@ -214,9 +214,9 @@ class _Point:
 
 
 def _single_name(table: MeasuredTable) -> str:
-    """Name of the membrane of a table without such a column: from the lines above it, else a plain one."""
+    """Name of the membrane of a table without such a column: from the lines above it; empty if they have none."""
     stated = table.header_block.stated.get("membrane")
-    return str(stated.value) if stated is not None else "membrane"
+    return str(stated.value) if stated is not None else ""
 
 
 def _water(table: MeasuredTable, row: Row, kelvin: float) -> Water | None:
@@ -232,7 +232,7 @@ def _curve(
     table: MeasuredTable, label: tuple[str, str], points: Sequence[_Point], resolution: float
 ) -> list[FluxCurve]:
     """Curve of one membrane; empty where its points have problems."""
-    name = ", ".join(filter(None, label))
+    name = ", ".join(filter(None, label)) or "of the table"
     areas_of = {p.area for p in points}
     if len(areas_of) > 1:
         text = ", ".join(f"{a:g}" for a in sorted(areas_of, key=str))

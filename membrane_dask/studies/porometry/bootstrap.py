@@ -36,6 +36,8 @@ def bootstrap_fits(membrane: MembraneData, study: PorometryStudy, rng: np.random
         Variables of the table ``bootstrap``; NaN where no standard error is known to simulate.
     """
     count, data = study.bootstrap.batch, membrane.curve
+    if data is None:
+        return _no_fits(count)
     if isinstance(data, FluxCurve) and study.curve == "darcy":
         error = study.flux_error
         return simulate_darcy_curves(data, error, count, rng) if error else _no_fits(count)

@@ -21,7 +21,7 @@ _MIN_POPULATION = 3
 
 def _states(membranes: Sequence[MembraneData]) -> list[str]:
     """States in the order of the tables."""
-    return list(dict.fromkeys(membrane.curve.state for membrane in membranes))
+    return list(dict.fromkeys(membrane.state for membrane in membranes))
 
 
 def compare_states(
@@ -46,9 +46,9 @@ def compare_states(
         Variables of the table ``pairs``.
     """
     first, *later = _states(membranes)
-    positions = {(m.curve.membrane, m.curve.state): k for k, m in enumerate(membranes)}
+    positions = {(m.name, m.state): k for k, m in enumerate(membranes)}
     labels, rows = [], []
-    for state, name in itertools.product(later, dict.fromkeys(m.curve.membrane for m in membranes)):
+    for state, name in itertools.product(later, dict.fromkeys(m.name for m in membranes)):
         if (name, first) in positions and (name, state) in positions:
             labels.append(f"{name}: {state} over {first}")
             pair = fits.isel(membrane=[positions[name, first], positions[name, state]])
@@ -107,7 +107,7 @@ def summarize_populations(
     """
     states, rows = [], []
     for state in _states(membranes):
-        members = [k for k, membrane in enumerate(membranes) if membrane.curve.state == state]
+        members = [k for k, membrane in enumerate(membranes) if membrane.state == state]
         value, error = _permeability_at_25(fits.isel(membrane=members))
         valid = np.isfinite(value) & np.isfinite(error) & (error > 0)
         if valid.sum() < _MIN_POPULATION:

@@ -165,19 +165,6 @@ class PorometryStudy(BaseStudy, TableSettings):
     reference_temperature: WaterTemperature = parameter(
         298.15, "temperature to which the permeance of water is converted", unit="degC, K"
     )
-    viscosity: Annotated[(float, *quantity("Pa s", "0.89 mPa s", 1e-5, 0.1))] | None = parameter(
-        None, "viscosity of the liquid; default that of water at its temperature (IAPWS)", unit="mPa s, ..."
-    )
-    surface_tension: Annotated[(float, *quantity("N m-1", "72 mN m-1"))] | None = parameter(
-        None, "surface tension of the liquid; default that of water at its temperature (IAPWS)", unit="mN m-1, ..."
-    )
-    contact_angle: Number | None = parameter(
-        None,
-        "contact angle of the liquid on the membrane; default none, without Young-Laplace radii",
-        unit="degrees",
-        ge=0,
-        lt=90,
-    )
     convention: Literal["si", "published"] = parameter(
         "si",
         "si: what the data determine, in consistent units; published: in addition the structure by the published "
@@ -235,6 +222,10 @@ class PorometryStudy(BaseStudy, TableSettings):
     reference: InputFile | None = parameter(
         None, "numbers of the published tables, which are recomputed and compared", unit=""
     )
+
+    def measures(self, method: str) -> bool:
+        """Whether a table is of a method."""
+        return any((self.table_settings(w).method or self.method or "water") == method for w in self.tables)
 
     def table_settings(self, where: Where) -> TableSettings:
         """Settings of the table of a field: its own, or those of the study."""
@@ -297,6 +288,9 @@ class PorometryStudy(BaseStudy, TableSettings):
             yield Problem(("regression",), message)
         if self.curve == "darcy" and (self.regression != "ols" or self.replicates == "runs"):
             yield Problem(("curve",), "darcy is possible with regression: ols and replicates: readings only")
+        if self.contact_angle is not None and self.contact_angle[0] >= 90 and self.measures("water"):
+            message = "of water that is pressed through the pores must be less than 90"
+            yield Problem(("contact_angle",), f"{message} (got {self.contact_angle[0]:g})")
         if self.convention == "published":
             for where, value in (
                 (("contact_angle",), self.contact_angle),

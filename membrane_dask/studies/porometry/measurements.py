@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from membrane_dask.errors import Problem, Source, StudyError, Where, nearest
-from membrane_dask.io.tables.flux_curves import FittedLine, FluxCurve, read_flux_table
+from membrane_dask.io.tables.conditions import Conditions
+from membrane_dask.io.tables.flux_curves import FittedLine, FluxCurve, FluxTable, read_flux_table
 from membrane_dask.io.tables.limits import TableError
+from membrane_dask.io.tables.measured_table import MeasuredTable, TableOptions
+from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.porometry.posterior import QUANTITIES, Prior
 from membrane_dask.physics.porometry.water import Water
 from membrane_dask.studies.porometry.config import PorometryStudy
+from membrane_dask.studies.porometry.methods.contract import Readings, collect_problems
+from membrane_dask.studies.porometry.methods.registry import BENCH_METHODS
+from membrane_dask.studies.porometry.table_settings import TableSettings
+from membrane_dask.studies.porometry.water_evaluation import evaluate_water
 
 
 @dataclass(frozen=True)
@@ -23,18 +33,25 @@ class MembraneData:
     ----------
     label : str
         Its name, with the state where the membrane has several.
-    curve : FluxCurve or FittedLine
-        Its measurements.
+    name, state : str
+        Both; the state may be empty.
+    curve : FluxCurve or FittedLine or None
+        Its water flux.
     water : Water
-        The liquid at its temperature.
+        Water at its temperature, or the liquid of the study.
     priors : mapping of str to Prior
         Independent data, by quantity.
+    readings : tuple of Readings
+        Readings of other methods.
     """
 
     label: str
-    curve: FluxCurve | FittedLine
+    name: str
+    state: str
+    curve: FluxCurve | FittedLine | None
     water: Water
     priors: Mapping[str, Prior]
+    readings: tuple[Readings, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,6 +80,8 @@ class Measurements:
         rows: list[tuple[str, np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
         for membrane in self.membranes:
             curve = membrane.curve
+            if curve is None:
+                continue
             if isinstance(curve, FluxCurve):
                 unknown = np.full(len(curve.pressure), np.nan)
                 deviation = unknown if curve.standard_deviation is None else curve.standard_deviation
@@ -70,6 +89,8 @@ class Measurements:
             else:
                 unknown = np.full(len(curve.pressures), np.nan)
                 rows.append((membrane.label, curve.pressures, unknown, unknown, unknown))
+        if not rows:
+            return {}
         labels, *columns = zip(*rows, strict=True)
         names = ("pressure", "flux", "flux_standard_deviation", "replicate")
         arrays = {name: np.concatenate(column) for name, column in zip(names, columns, strict=True)}
@@ -93,57 +114,113 @@ def read_measurements(study: PorometryStudy, source: Source | None = None) -> Me
         With all problems of the tables.
     """
     problems: list[Problem] = []
-    curves: list[FluxCurve | FittedLine] = []
-    fields: list[Where] = []
+    entries: list[_Entry] = []
     ignored_columns: list[str] = []
     columns_read: list[tuple[str, str]] = []
     findings: list[tuple[str, str]] = []
     for where, path in study.tables.items():
+        settings = study.table_settings(where).completed(study)
+        method = settings.method or "water"
+        options = study.table_settings(where).options(study)
+        conditions = study.table_settings(where).conditions(study, study.reference_temperature)
         try:
-            settings = study.table_settings(where)
-            table = read_flux_table(
-                path,
-                options=settings.options(study),
-                conditions=settings.conditions(study, study.reference_temperature),
-            )
+            if method == "water":
+                table = read_flux_table(path, options=options, conditions=conditions)
+                content = [
+                    _Entry(c.membrane or settings.membrane or "", c.state, method, where, c) for c in table.membranes
+                ]
+            else:
+                table, content = _read_bench(path, method, settings, options, conditions, where)
         except TableError as error:
             problems += [Problem(where, f"{path.name}: {message}") for message in error.problems]
             continue
-        curves += table.membranes
-        fields += [where] * len(table.membranes)
+        entries += content
         ignored_columns += table.ignored_columns
         columns_read += [pair for pair in table.columns if pair not in columns_read]
         findings += [(path.name, finding) for finding in table.findings]
     if problems:
         raise StudyError(problems, source)
-    labels = _labels(curves)
-    problems = [*_label_problems(study, curves, labels, fields), *_curve_problems(study, curves, labels)]
+    entries = _named(entries, findings)
+    labels = _labels(entries)
+    curves = [entry.content for entry in entries if entry.method == "water"]
+    water_labels = [label for entry, label in zip(entries, labels, strict=True) if entry.method == "water"]
+    problems = [*_label_problems(study, entries, labels), *_curve_problems(study, curves, water_labels)]
     if problems:
         raise StudyError(problems, source)
-    membranes = tuple(_membrane(study, curve, label) for curve, label in zip(curves, labels, strict=True))
-    return Measurements(membranes, tuple(ignored_columns), tuple(columns_read), tuple(findings))
+    membranes = [_membrane(study, entries, labels, label) for label in dict.fromkeys(labels)]
+    problems = _refused(study, membranes, next(iter(study.tables)))
+    if problems:
+        raise StudyError(problems, source)
+    return Measurements(tuple(membranes), tuple(ignored_columns), tuple(columns_read), tuple(findings))
 
 
-def _labels(curves: Sequence[FluxCurve | FittedLine]) -> list[str]:
+@dataclass(frozen=True)
+class _Entry:
+    """Data of one membrane in one table."""
+
+    membrane: str
+    state: str
+    method: str
+    where: Where
+    content: Any
+
+
+def _read_bench(
+    path: Path, method: str, settings: TableSettings, options: TableOptions, conditions: Conditions, where: Where
+) -> tuple[FluxTable, list[_Entry]]:
+    """Readings of a table of a method other than the flux of water."""
+    module = BENCH_METHODS[method]
+    table = MeasuredTable(path, options)
+    readings = module.read(table, settings, conditions)
+    if not readings and not table.problems:
+        table.problems.append(f"{path.name} has no reading of the method {method}")
+    for item in readings:
+        collect_problems(table, item.membrane, partial(module.evaluate, item, 0))
+    table.raise_problems()
+    entries = [_Entry(item.membrane, item.state, method, where, item) for item in readings]
+    return FluxTable((), tuple(table.unused), table.meanings(), tuple(table.findings)), entries
+
+
+def _named(entries: Sequence[_Entry], findings: list[tuple[str, str]]) -> list[_Entry]:
+    """Entries whose membranes have names: those without are the one membrane that another table names."""
+    names = list(dict.fromkeys(entry.membrane for entry in entries if entry.membrane))
+    if len(names) == 1 and any(not entry.membrane for entry in entries):
+        findings.append(("tables", f"those that name no membrane are of {names[0]}"))
+    default = names[0] if len(names) == 1 else "membrane"
+    return [replace(entry, membrane=entry.membrane or default) for entry in entries]
+
+
+def _refused(study: PorometryStudy, membranes: Sequence[MembraneData], where: Where) -> list[Problem]:
+    """Membranes whose water flux contradicts itself."""
+    problems = []
+    for membrane in membranes:
+        if isinstance(membrane.curve, FluxCurve):
+            try:
+                evaluate_water(membrane.curve, membrane.water.viscosity, study)
+            except PhysicsError as error:
+                problems.append(Problem(where, f"membrane {membrane.label}: {error}"))
+    return problems
+
+
+def _labels(entries: Sequence[_Entry]) -> list[str]:
     """Labels of the membranes, with the state of those that have several."""
     states: dict[str, set[str]] = {}
-    for curve in curves:
-        states.setdefault(curve.membrane, set()).add(curve.state)
+    for entry in entries:
+        states.setdefault(entry.membrane, set()).add(entry.state)
     return [
-        f"{curve.membrane}, {curve.state}" if len(states[curve.membrane]) > 1 else curve.membrane for curve in curves
+        f"{entry.membrane}, {entry.state}" if len(states[entry.membrane]) > 1 and entry.state else entry.membrane
+        for entry in entries
     ]
 
 
-def _label_problems(
-    study: PorometryStudy, curves: Sequence[FluxCurve | FittedLine], labels: Sequence[str], fields: Sequence[Where]
-) -> list[Problem]:
-    """Membranes that are in several tables, or in none."""
-    problems, names = [], set()
-    for field, label in zip(fields, labels, strict=True):
-        if label in names:
-            problems.append(Problem(field, f"membrane {label} is in another table as well"))
-        names.add(label)
-    names |= {curve.membrane for curve in curves}
+def _label_problems(study: PorometryStudy, entries: Sequence[_Entry], labels: Sequence[str]) -> list[Problem]:
+    """Membranes that several tables of one method have, and names of the study that no table has."""
+    problems, measured = [], set()
+    for entry, label in zip(entries, labels, strict=True):
+        if (label, entry.method) in measured:
+            problems.append(Problem(entry.where, f"membrane {label} is in another table as well"))
+        measured.add((label, entry.method))
+    names = set(labels) | {entry.membrane for entry in entries}
     for name in study.membranes:
         if name not in names:
             message = f"no such membrane in the tables; {nearest(name, labels)} (got {name!r})"
@@ -170,10 +247,15 @@ def _curve_problems(
     return problems
 
 
-def _membrane(study: PorometryStudy, curve: FluxCurve | FittedLine, label: str) -> MembraneData:
-    water = Water.at(curve.temperature)
-    properties = {"viscosity": study.viscosity, "surface_tension": study.surface_tension}
+def _membrane(study: PorometryStudy, entries: Sequence[_Entry], labels: Sequence[str], label: str) -> MembraneData:
+    """All data of one membrane."""
+    own = [entry for entry, other in zip(entries, labels, strict=True) if other == label]
+    curve = next((entry.content for entry in own if entry.method == "water"), None)
+    water = Water.at(curve.temperature if curve is not None else study.reference_temperature)
+    tension = study.surface_tension[0] if study.surface_tension else None
+    properties = {"viscosity": study.viscosity, "surface_tension": tension}
     water = replace(water, **{name: value for name, value in properties.items() if value is not None})
-    settings = study.membranes.get(label) or study.membranes.get(curve.membrane) or study.priors
+    settings = study.membranes.get(label) or study.membranes.get(own[0].membrane) or study.priors
     priors = {name: Prior(*value) for name in QUANTITIES if (value := getattr(settings, name)) is not None}
-    return MembraneData(label, curve, water, priors)
+    readings = tuple(entry.content for entry in own if entry.method != "water")
+    return MembraneData(label, own[0].membrane, own[0].state, curve, water, priors, readings)

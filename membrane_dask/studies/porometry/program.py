@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.errors import Source
-from membrane_dask.io.tables.flux_curves import FluxCurve
-from membrane_dask.physics.errors import PhysicsError
+from membrane_dask.io.tables.flux_curves import FittedLine, FluxCurve
 from membrane_dask.physics.porometry.flux_laws import LAWS
 from membrane_dask.physics.porometry.posterior import QUANTITIES
 from membrane_dask.program import Dataset, History, Program, Rounds, Table, Unit
@@ -21,11 +20,15 @@ from membrane_dask.studies.porometry.bootstrap import summarize_bootstrap
 from membrane_dask.studies.porometry.comparisons import compare_states, summarize_populations
 from membrane_dask.studies.porometry.config import PorometryStudy
 from membrane_dask.studies.porometry.measurements import read_measurements
+from membrane_dask.studies.porometry.methods.contract import Curve, curve_columns
+from membrane_dask.studies.porometry.methods.registry import BENCH_METHODS
 from membrane_dask.studies.porometry.reproduction import read_cells, reproduce
-from membrane_dask.studies.porometry.tasks import CANDIDATE_MEASUREMENTS, work
+from membrane_dask.studies.porometry.table_settings import METHODS
+from membrane_dask.studies.porometry.tasks import CANDIDATE_MEASUREMENTS, FOULING_LAWS, work
 from membrane_dask.studies.porometry.variables import (
     BOOTSTRAP,
     BOOTSTRAP_SUMMARY,
+    CURVES,
     FINDINGS,
     MEASUREMENTS,
     PAIRS,
@@ -51,7 +54,6 @@ _ATTRIBUTES = (
     "replicates",
     "confidence",
     "area",
-    "contact_angle",
     "reference_temperature",
 )
 
@@ -82,18 +84,25 @@ class PorometryProgram(Program):
         self.labels = np.array([membrane.label for membrane in self.membranes], "T")
         self._key_labels = _key_labels([membrane.label for membrane in self.membranes])
         self.batches = math.ceil(study.bootstrap.draws / study.bootstrap.batch)
-        self.context: Mapping[str, Any] = {"membranes": self.membranes, "study": study}
+        measured = {item.method for membrane in self.membranes for item in membrane.readings}
+        if any(membrane.curve is not None for membrane in self.membranes):
+            measured.add("water")
+        self.methods = tuple(method for method in METHODS if method in measured)
+        self.context: Mapping[str, Any] = {"membranes": self.membranes, "study": study, "methods": self.methods}
         self.attrs: Mapping[str, Any] = {
             "title": "Pore structure from water flux against pressure",
             "references": f"{PALENCIA}, doi:10.3390/surfaces9010005",
             "seed": study.seed,
         }
-        self.inputs = (Dataset(MEASUREMENTS, self.measurements.columns(), ("point",)),)
+        columns = self.measurements.columns()
+        self.inputs = (Dataset(MEASUREMENTS, columns, ("point",)),) if columns else ()
         self.tables = self._tables()
 
     def _tables(self) -> tuple[Table, ...]:
         study = self.study
         attrs = {name: value for name in _ATTRIBUTES if (value := getattr(study, name)) is not None}
+        if study.contact_angle is not None:
+            attrs["contact_angle"] = study.contact_angle[0]
         membrane = {"membrane": self.labels}
         posterior_labels = {
             "draw": np.arange(study.draws),
@@ -101,7 +110,12 @@ class PorometryProgram(Program):
             "quantity": np.array(QUANTITIES, "T"),
         }
         bootstrap_labels = {"batch": np.arange(self.batches), "resample": np.arange(study.bootstrap.batch)}
-        fits = Table(POROMETRY, ("membrane",), membrane | {"law": np.array(list(LAWS), "T")}, attrs, _FIT_SECONDS)
+        fit_labels = {
+            "law": np.array(list(LAWS), "T"),
+            "method": np.array(self.methods, "T"),
+            "fouling_law": np.array(FOULING_LAWS, "T"),
+        }
+        fits = Table(POROMETRY, ("membrane",), membrane | fit_labels, attrs, _FIT_SECONDS)
         posteriors = Table(POSTERIOR, ("membrane",), membrane | posterior_labels, attrs, _POSTERIOR_SECONDS)
         if not self.batches:
             return fits, posteriors
@@ -120,8 +134,13 @@ class PorometryProgram(Program):
             points = sum(len(curve.pressure) for curve in curves)
             pressures = f"{'-'.join(map(str, counts))} pressures, {low / 1e3:g} to {high / 1e3:g} kPa"
             content.append(f"{len(curves)} of {pressures}, {points} points")
-        if len(curves) < len(self.membranes):
-            content.append(f"{len(self.membranes) - len(curves)} printed lines")
+        lines = sum(isinstance(membrane.curve, FittedLine) for membrane in self.membranes)
+        if lines:
+            content.append(f"{lines} printed lines")
+        for method in self.methods:
+            count = sum(item.method == method for membrane in self.membranes for item in membrane.readings)
+            if count:
+                content.append(f"{method} of {count} membrane{'s' if count > 1 else ''}")
         rows = [("tables", "; ".join(content))]
         if self.measurements.columns_read:
             columns = "; ".join(f"{header}: {meaning}" for header, meaning in self.measurements.columns_read)
@@ -167,26 +186,30 @@ class PorometryProgram(Program):
         states, values = summarize_populations(self.membranes, fits, confidence)
         if states:
             tables.append(Dataset(POPULATIONS, values, ("state",), {"state": np.array(states, "T")}))
-        tables += self._findings()
+        tables += self._evaluations()
         if self.study.reference:
             tables.append(Dataset(REPRODUCTION, reproduce(read_cells(self.study.reference)), ("cell",)))
         return tables
 
-    def _findings(self) -> Sequence[Dataset]:
-        """Sentences on the tables, and on the evaluation of each membrane."""
+    def _evaluations(self) -> Sequence[Dataset]:
+        """Sentences on the tables and on the evaluation of each membrane, and the curves of the methods."""
         rows = [("", "", f"{name}: {text}") for name, text in self.measurements.findings]
+        curves: list[tuple[str, str, Curve]] = []
         for membrane in self.membranes:
-            if not isinstance(membrane.curve, FluxCurve):
-                continue
-            try:
+            if isinstance(membrane.curve, FluxCurve):
                 series = evaluate_water(membrane.curve, membrane.water.viscosity, self.study)
-            except PhysicsError:  # the unit of the membrane has failed with this message
-                continue
-            rows += [(membrane.label, "water", finding) for finding in series.findings]
-        if not rows:
-            return []
-        columns = zip(("membrane_name", "method_name", "finding"), zip(*rows, strict=True), strict=True)
-        return [Dataset(FINDINGS, {name: np.array(texts, "T") for name, texts in columns}, ("number",))]
+                rows += [(membrane.label, "water", finding) for finding in series.findings]
+            for item in membrane.readings:
+                evaluation = BENCH_METHODS[item.method].evaluate(item, self.study.seed)
+                rows += [(membrane.label, item.method, finding) for finding in evaluation.findings]
+                curves += [(membrane.label, item.method, curve) for curve in evaluation.curves]
+        datasets = []
+        if rows:
+            columns = zip(("membrane_name", "method_name", "finding"), zip(*rows, strict=True), strict=True)
+            datasets.append(Dataset(FINDINGS, {name: np.array(texts, "T") for name, texts in columns}, ("number",)))
+        if curves:
+            datasets.append(Dataset(CURVES, curve_columns(curves), ("point",)))
+        return datasets
 
 
 def _key_labels(labels: Sequence[str]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,9 @@ import numpy as np
 from membrane_dask.io.tables.flux_curves import FittedLine, FluxCurve
 from membrane_dask.physics.porometry.cylindrical_pores import laplace_constant, largest_thickness
 from membrane_dask.physics.porometry.darcy_curve import DarcyCurve
+from membrane_dask.physics.porometry.estimates import Estimate
 from membrane_dask.physics.porometry.flux_laws import LAWS
+from membrane_dask.physics.porometry.fouling_laws import LAWS as FOULING
 from membrane_dask.physics.porometry.model_selection import rank_laws
 from membrane_dask.physics.porometry.palencia_convention import Convention, published_structure, scaling_of
 from membrane_dask.physics.porometry.posterior import QUANTITIES, PermeabilityEstimate, interval_factors, posterior
@@ -23,9 +25,12 @@ from membrane_dask.studies.porometry.bootstrap import bootstrap_fits
 from membrane_dask.studies.porometry.config import PorometryStudy
 from membrane_dask.studies.porometry.measurements import MembraneData
 from membrane_dask.studies.porometry.membrane_fit import MembraneFit, fit_membrane
+from membrane_dask.studies.porometry.methods.registry import BENCH_METHODS
 from membrane_dask.studies.porometry.variables import POROMETRY, POSTERIOR
 from membrane_dask.studies.porometry.water_evaluation import water_variables
 
+#: Names of the laws of fouling.
+FOULING_LAWS = tuple(FOULING)
 #: Quantity that each candidate measurement determines.
 CANDIDATE_MEASUREMENTS = {
     "rejection_point": "radius",
@@ -49,27 +54,62 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
     membrane: MembraneData = context["membranes"][unit.params["membrane"]]
     if unit.task == "bootstrap":
         return bootstrap_fits(membrane, study, np.random.Generator(np.random.PCG64(unit.seed_sequence()))), {}
-    # The stream of the membrane, not of the unit: simulated errors are the same in the fit and in the posterior.
-    seed = np.random.SeedSequence(unit.seed[0], spawn_key=unit.seed[1:3])
-    result = fit_membrane(membrane.curve, membrane.water.viscosity, study, np.random.Generator(np.random.PCG64(seed)))
-    is_posterior = unit.task == "posterior"
-    numbers = _posterior_variables(membrane, study, result) if is_posterior else _fit_variables(membrane, study, result)
+    table = POSTERIOR if unit.task == "posterior" else POROMETRY
+    numbers: dict[str, Any] = {}
+    curve = membrane.curve
+    if curve is not None:
+        # The stream of the membrane, not of the unit: simulated errors are the same in the fit and in the posterior.
+        seed = np.random.SeedSequence(unit.seed[0], spawn_key=unit.seed[1:3])
+        result = fit_membrane(curve, membrane.water.viscosity, study, np.random.Generator(np.random.PCG64(seed)))
+        compute = _posterior_variables if table is POSTERIOR else _fit_variables
+        numbers |= compute(membrane, curve, study, result)
+    methods: tuple[str, ...] = context["methods"]
+    if table is POROMETRY:
+        numbers |= _bench_variables(membrane, methods, unit.seed[0])
     sizes = {
         "draw": study.draws,
         "law": len(LAWS),
         "measurement": 1 + len(CANDIDATE_MEASUREMENTS),
         "quantity": len(QUANTITIES),
+        "method": len(methods),
+        "fouling_law": len(FOULING_LAWS),
     }
-    table = POSTERIOR if is_posterior else POROMETRY
     return {
         v.name: np.asarray(numbers.get(v.name, np.full([sizes[dim] for dim in v.dims], np.nan)), float)
         for v in table.variables
     }, {}
 
 
-def _fit_variables(membrane: MembraneData, study: PorometryStudy, result: MembraneFit) -> dict[str, Any]:
-    """Variables of the table ``porometry``."""
-    data, water, line, threshold = membrane.curve, membrane.water, result.line, result.threshold
+def _bench_variables(membrane: MembraneData, methods: Sequence[str], seed: int) -> dict[str, Any]:
+    """Variables of all methods of the bench but the flux of water."""
+    numbers: dict[str, Any] = {}
+    for readings in membrane.readings:
+        evaluation = BENCH_METHODS[readings.method].evaluate(readings, seed)
+        for name, value in evaluation.values.items():
+            numbers |= _with_ends(name, value)
+        position = methods.index(readings.method)
+        for name, value in evaluation.radii.items():
+            for key, number in _with_ends(name, value).items():
+                numbers.setdefault(key, np.full(len(methods), np.nan))[position] = number
+        for law, values in evaluation.laws.items():
+            for name, value in values.items():
+                for key, number in _with_ends(name, value).items():
+                    numbers.setdefault(key, np.full(len(FOULING_LAWS), np.nan))[FOULING_LAWS.index(law)] = number
+    return numbers
+
+
+def _with_ends(name: str, value: Estimate | float) -> dict[str, float]:
+    """A number, with the ends of its interval if it has one."""
+    if isinstance(value, Estimate):
+        return {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
+    return {name: value}
+
+
+def _fit_variables(
+    membrane: MembraneData, data: FluxCurve | FittedLine, study: PorometryStudy, result: MembraneFit
+) -> dict[str, Any]:
+    """Variables of the table ``porometry`` by the flux of water."""
+    water, line, threshold = membrane.water, result.line, result.threshold
     value, intercept = line.values.tolist()
     errors = line.standard_errors()
     half_width = line.t_quantile(study.confidence) * errors[0] if line.degrees_of_freedom else math.nan
@@ -100,7 +140,7 @@ def _fit_variables(membrane: MembraneData, study: PorometryStudy, result: Membra
     if result.series is not None:
         numbers |= water_variables(result.series)
     if study.contact_angle is not None and study.convention == "si":
-        numbers |= _young_laplace_variables(threshold, laplace_constant(water.surface_tension, study.contact_angle))
+        numbers |= _young_laplace_variables(threshold, laplace_constant(water.surface_tension, study.contact_angle[0]))
     if result.log_branch:
         slope, offset = result.log_branch.values.tolist()
         log_threshold = DarcyCurve(slope, offset, threshold.pressure).log_threshold
@@ -137,7 +177,7 @@ def _published_variables(
     assert settings.thickness is not None
     assert data.area is not None
     convention = Convention.preset(
-        preset, surface_tension=water.surface_tension, contact_angle=study.contact_angle, viscosity=water.viscosity,
+        preset, surface_tension=water.surface_tension, contact_angle=study.contact_angle[0], viscosity=water.viscosity,
         thickness=settings.thickness, area=data.area, rounded_cosine=settings.rounded_cosine,
     ).with_options(
         literal_numbers=settings.literal_numbers,
@@ -168,14 +208,16 @@ def _published_variables(
     }
 
 
-def _posterior_variables(membrane: MembraneData, study: PorometryStudy, result: MembraneFit) -> dict[str, Any]:
+def _posterior_variables(
+    membrane: MembraneData, data: FluxCurve | FittedLine, study: PorometryStudy, result: MembraneFit
+) -> dict[str, Any]:
     """Variables of the table ``posterior``; of a permeability without a standard error, only the number of priors."""
     line, water, priors = result.line, membrane.water, membrane.priors
     value, error = line.values[0], line.standard_errors()[0]
     if not (line.degrees_of_freedom > 0 and math.isfinite(value) and math.isfinite(error)):
         return {"independent_data": len(priors)}
     permeability = PermeabilityEstimate(
-        float(value), float(error), line.degrees_of_freedom, water.viscosity, membrane.curve.area or 1.0,
+        float(value), float(error), line.degrees_of_freedom, water.viscosity, data.area or 1.0,
         study.viscosity_error, study.area_error,
     )  # fmt: skip
     ranges = {name: getattr(study.prior_ranges, name)[1:] for name in ("radius", "thickness")}

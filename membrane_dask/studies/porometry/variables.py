@@ -38,12 +38,12 @@ def _interval(name: str, units: str, long_name: str) -> tuple[Variable, Variable
     )
 
 
-def _bench(name: str, units: str, long_name: str) -> tuple[Variable, ...]:
+def _bench(name: str, units: str, long_name: str, dims: tuple[str, ...] = ()) -> tuple[Variable, ...]:
     """A quantity in units of the bench, with the ends of its interval."""
     return (
-        _variable(name, units, long_name),
-        _variable(f"{name}_low", units, f"{long_name}: lower end of the interval"),
-        _variable(f"{name}_high", units, f"{long_name}: upper end of the interval"),
+        _variable(name, units, long_name, dims=dims),
+        _variable(f"{name}_low", units, f"{long_name}: lower end of the interval", dims=dims),
+        _variable(f"{name}_high", units, f"{long_name}: upper end of the interval", dims=dims),
     )
 
 
@@ -102,8 +102,47 @@ POROMETRY = TableSchema(
         _variable("hysteresis", "1", "relative loss of flux from the rising to the falling leg"),
         *_bench("flux_plateau", "L m-2 h-1", "steady flux at the one pressure of a decline"),
         *_bench("time_constant", "min", "time constant of the decline of the flux at one pressure"),
+        *_bench("bubble_point_pressure", "bar", "pressure of the first flow of gas through the wet membrane"),
+        *_bench("bubble_point_radius", "nm", "radius of the largest pore by the bubble point"),
+        *_bench("mean_flow_pore_pressure", "bar", "pressure at which the wet flow is half of the dry one"),
+        *_bench("mean_flow_pore_radius", "nm", "radius above which pores carry half of the gas flow"),
+        *_bench("smallest_flow_pore_radius", "nm", "radius at which 98 % of the dry flow pass"),
+        _variable("filter_flow_maximum", "1", "largest wet flow over dry flow"),
+        _variable("shape_factor", "1", "factor to which the radii of capillary flow are proportional"),
+        *_bench("largest_pore_radius", "nm", "radius of the largest pore by the first flux or the entry pressure"),
+        *_bench("final_permeance", _LMH_BAR, "permeance of the displacing liquid with all pores open"),
+        *_bench("rejection_radius_90", "nm", "Stokes radius of a solute of which the membrane rejects 90 %"),
+        *_bench("molecular_weight_cut_off", "kDa", "its molar mass by the fitted law"),
+        _variable("interpolated_cut_off", "kDa", "molar mass at 90 % by straight lines between readings"),
+        _variable("hydraulic_radius_log_error", "1",
+                  "standard error of the logarithm of the hydraulic radius by rejection, that of the law included"),
+        *_bench("gas_radius", "nm", "ratio of viscous to Knudsen flow, <r^4> / <r^3>"),
+        *_bench("gas_slope", "mol m-2 s-1 Pa-2", "permeance of the gas by its mean pressure"),
+        *_bench("gas_intercept", "mol m-2 s-1 Pa-1", "permeance of the gas at mean pressure 0"),
+        *_bench("mercury_median_radius", "nm", "radius of the throats behind which half of the volume lies"),
+        _variable("intruded_volume", "mL g-1", "volume of mercury per mass of sample"),
+        _variable("mercury_porosity", "1", "porosity by the intruded volume and the density of the solid"),
+        *_bench("number_median_radius", "nm", "median radius by number of a log-normal distribution", ("method",)),
+        *_bench("hydraulic_radius", "nm", "radius of equal pores of the same permeance and open area", ("method",)),
+        *_bench("flow_median_radius", "nm", "radius above which pores carry half of the viscous flow", ("method",)),
+        *_bench("log_sd", "1", "standard deviation of the logarithm of the radius", ("method",)),
+        _variable("fit_misfit", "1", "largest residual of the law; of rejection, residuals over their errors",
+                  dims=("method",)),
+        *_bench("porosity_over_path_length", "m-1", "surface porosity over the length of the path", ("method",)),
+        *_bench("pore_number_density", "m-2", "pores per membrane area", ("method",)),
+        _variable("aicc_difference", "1", "AICc of a fouling law above that of the best", dims=("fouling_law",)),
+        *_bench("initial_permeate_flux", "L m-2 h-1", "flux at time 0 by a fouling law", ("fouling_law",)),
+        *_bench("complete_constant", "s-1", "constant of complete blocking", ("fouling_law",)),
+        *_bench("standard_constant", "m-1", "constant of standard blocking", ("fouling_law",)),
+        *_bench("intermediate_constant", "m-1", "constant of intermediate blocking", ("fouling_law",)),
+        *_bench("cake_constant", "s m-2", "constant of cake filtration", ("fouling_law",)),
     ),
-    (_MEMBRANE, Coordinate("law", "", "law of the flux")),
+    (
+        _MEMBRANE,
+        Coordinate("law", "", "law of the flux"),
+        Coordinate("method", "", "method of measurement"),
+        Coordinate("fouling_law", "", "law of fouling"),
+    ),
     "fit of each membrane",
 )  # fmt: skip
 
@@ -202,6 +241,24 @@ FINDINGS = TableSchema(
     "sentences on the tables and on the evaluation of each membrane",
 )
 
+CURVES = TableSchema(
+    "porometry_curves",
+    (
+        Variable("membrane_name", (), "T", "", "label of the membrane"),
+        Variable("method_name", (), "T", "", "method of measurement"),
+        Variable("curve_name", (), "T", "", "quantity of the values"),
+        Variable("value_unit", (), "T", "", "unit of the values"),
+        _variable("pressure", "bar", "pressure, of curves against it"),
+        _variable("radius", "nm", "pore radius, of curves against it"),
+        _variable("solute_radius", "nm", "Stokes radius, of curves against it"),
+        _variable("time", "min", "time, of curves against it"),
+        _variable("value", "", "value, in the unit of its row"),
+        _variable("fitted", "", "value of the fit, in the unit of its row"),
+    ),
+    (Coordinate("point", "1", "number of the point"),),
+    "curves of the methods of the bench, a row for each point",
+)
+
 REPRODUCTION = TableSchema(
     "reproduction",
     (
@@ -230,6 +287,7 @@ MEASUREMENTS = TableSchema(
 )
 
 TABLES = (
-    POROMETRY, POSTERIOR, BOOTSTRAP, BOOTSTRAP_SUMMARY, PAIRS, POPULATIONS, FINDINGS, REPRODUCTION,
+    POROMETRY, POSTERIOR, BOOTSTRAP, BOOTSTRAP_SUMMARY, PAIRS, POPULATIONS, FINDINGS, CURVES,
+    REPRODUCTION,
     MEASUREMENTS,
 )  # fmt: skip
