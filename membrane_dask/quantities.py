@@ -332,7 +332,8 @@ def measured(unit: str, example: str, low: float = 0.0, high: float = math.inf) 
         if " to " in value:
             raise ValueError(message)
         if not (low < first or (unit == "deg" and first == low)) or not first < high:
-            raise ValueError(f"must be within {low:g} and {high:g} {unit} (got {value!r})")
+            bounds = f"within {low:g} and {high:g} {unit}" if high < math.inf else f"greater than {low:g}"
+            raise ValueError(f"must be {bounds} (got {value!r})")
         if second < 0 or (len(numbers) == 2 and not second > 0):
             raise ValueError(f"the standard deviation must be greater than 0 (got {value!r})")
         return first, second

@@ -103,19 +103,26 @@ class HeaderBlock:
     columns: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_header_block(rows: Sequence[Row]) -> HeaderBlock:
-    """Read the conditions of the lines above a table.
+#: What lines below a table do not state but as a result of it.
+_RESULTS = ("pressure", "flux", "permeate pressure", "membrane")
+
+
+def read_header_block(rows: Sequence[Row], below: Sequence[Row] = ()) -> HeaderBlock:
+    """Read the conditions of the lines above a table, and those that stand below it.
 
     Parameters
     ----------
     rows : sequence of Row
         Lines above the header.
+    below : sequence of Row
+        Lines below the readings, whose pressures and fluxes are results.
     """
+    below_numbers = {row.number for row in below}
     stated: dict[str, Stated] = {}
     problems: list[str] = []
     columns: dict[str, str] = {}
     absolute = 0
-    for row in rows:
+    for row in (*rows, *below):
         line = " ".join(str(cell) for cell in row.filled()) if "\t" in row.text else row.text
         line = line or "; ".join(str(cell) for cell in row.filled())
         line = re.sub(r"\s+", " ", line.replace("\t", " ")).strip().lstrip("#").strip()
@@ -127,6 +134,8 @@ def read_header_block(rows: Sequence[Row]) -> HeaderBlock:
             columns[match[1]] = f"{name} [{match[3]}]" if fits_name else "ignore"
             continue
         for name, value, text in _conditions(line):
+            if row.number in below_numbers and name in _RESULTS:
+                continue
             previous = stated.get(name)
             if previous is None:
                 stated[name] = Stated(value, row.number, text)

@@ -141,9 +141,12 @@ class MeasuredTable:
             self.findings.append(format_message)
         block = self._choose(find_blocks(rows))
         self.header_block: HeaderBlock = read_header_block(block.above)
-        self.problems += self.header_block.problems
         self._recognise(block)
         self.rows = self._readings(block)
+        last = self.rows[-1].number if self.rows else block.header_row
+        below = [row for row in block.rows if row.number > last]
+        self.header_block = read_header_block(block.above, below)
+        self.problems += self.header_block.problems
         self._fill_labels()
         self._check_unused(block)
         self.decimal = self._decimal_sign()

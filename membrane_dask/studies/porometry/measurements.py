@@ -19,8 +19,8 @@ from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.porometry.posterior import QUANTITIES, Prior
 from membrane_dask.physics.porometry.water import Water
 from membrane_dask.studies.porometry.config import PorometryStudy
+from membrane_dask.studies.porometry.methods.bench_methods import BENCH_METHODS
 from membrane_dask.studies.porometry.methods.contract import Readings, collect_problems
-from membrane_dask.studies.porometry.methods.registry import BENCH_METHODS
 from membrane_dask.studies.porometry.table_settings import TableSettings
 from membrane_dask.studies.porometry.water_evaluation import evaluate_water
 

@@ -20,8 +20,8 @@ from membrane_dask.studies.porometry.bootstrap import summarize_bootstrap
 from membrane_dask.studies.porometry.comparisons import compare_states, summarize_populations
 from membrane_dask.studies.porometry.config import PorometryStudy
 from membrane_dask.studies.porometry.measurements import read_measurements
+from membrane_dask.studies.porometry.methods.bench_methods import BENCH_METHODS
 from membrane_dask.studies.porometry.methods.contract import Curve, curve_columns
-from membrane_dask.studies.porometry.methods.registry import BENCH_METHODS
 from membrane_dask.studies.porometry.reproduction import read_cells, reproduce
 from membrane_dask.studies.porometry.table_settings import METHODS
 from membrane_dask.studies.porometry.tasks import CANDIDATE_MEASUREMENTS, FOULING_LAWS, work

@@ -25,7 +25,7 @@ from membrane_dask.studies.porometry.bootstrap import bootstrap_fits
 from membrane_dask.studies.porometry.config import PorometryStudy
 from membrane_dask.studies.porometry.measurements import MembraneData
 from membrane_dask.studies.porometry.membrane_fit import MembraneFit, fit_membrane
-from membrane_dask.studies.porometry.methods.registry import BENCH_METHODS
+from membrane_dask.studies.porometry.methods.bench_methods import BENCH_METHODS
 from membrane_dask.studies.porometry.variables import POROMETRY, POSTERIOR
 from membrane_dask.studies.porometry.water_evaluation import water_variables
 

@@ -37,17 +37,17 @@ def surface_tension(
         table.problems.append("the wetting liquid is needed: give liquid: Porefil, or surface_tension: 16 +- 0.3 mN/m")
         return None
     try:
-        known_liquid = wetting_liquid(liquid, temperature)
+        named_liquid = wetting_liquid(liquid, temperature)
     except PhysicsError as error:
         table.problems.append(str(error))
         return None
     finding = (
-        f"surface tension of {known_liquid.name}: {known_liquid.surface_tension * 1e3:.4g} mN/m, with an error of "
-        f"{known_liquid.relative_error:.0%}"
+        f"surface tension of {named_liquid.name}: {named_liquid.surface_tension * 1e3:.4g} mN/m, with an error of "
+        f"{named_liquid.relative_error:.0%}"
     )
     if finding not in table.findings:
         table.findings.append(finding)
-    return known_liquid.surface_tension, known_liquid.surface_tension * known_liquid.relative_error
+    return named_liquid.surface_tension, named_liquid.surface_tension * named_liquid.relative_error
 
 
 def capillary_law(
