@@ -8,6 +8,8 @@ from strategies import pore_space
 
 import membrane_dask as md
 from membrane_dask.physics.errors import PhysicsError
+from membrane_dask.physics.imaging.representative_volume import box_windows
+from membrane_dask.physics.stokes.box_permeability import box_permeabilities
 from membrane_dask.physics.stokes.permeability_tensor import permeability_tensor
 from membrane_dask.program import UnitFailed
 from membrane_dask.studies.characterize import flow_tasks
@@ -277,3 +279,36 @@ def test_permeability_by_slabs_does_not_depend_on_the_alternate_wall_model():
     with pytest.raises(StopIteration) as stop:
         rounds.throw(UnitFailed(["mobilities"]))
     assert stop.value.value == {}
+
+
+def test_permeability_of_boxes(tmp_path):
+    pores = pore_space((34, 33, 32), 1, 0.45, 1.8)
+    lines = "tortuosity: false\nflow: {enabled: true, method: mobility_estimate, boxes: true}\n"
+    run = run_study(tmp_path, pores, lines)
+    boxes = table(run, "representative_volume")
+    # Of cubes with an edge of 16 voxels there are 2 x 2 x 2; of larger ones, and of such columns, fewer than eight.
+    name = "permeability_mobility_estimate"
+    with_values = np.isfinite(boxes[f"{name}_mean"])
+    has_value = np.isclose(boxes.box_edge.values, 16e3)  # nm
+    assert with_values.sel(box="cube").values.tolist() == has_value.tolist()
+    assert not with_values.sel(box="column").any()
+    at = {"box": "cube", "box_edge": boxes.box_edge.values[has_value][0]}
+    fields = ("mean", "low", "high", "deviation")
+    mean, low, high, deviation = (float(boxes[f"{name}_{field}"].sel(at)) for field in fields)
+    assert 0 <= low < mean < high
+    values = box_permeabilities(pores, box_windows(pores.shape, (16, 16, 16))) * 1e-12
+    assert mean == pytest.approx(values.mean(), rel=1e-12)
+    assert deviation == pytest.approx(values.std(ddof=1), rel=1e-12)
+    # The variance is inversely proportional to the volume.
+    relative = values.std(ddof=1) / values.mean() * 1.6449 / 0.05
+    edge = float(boxes[f"representative_edge_{name}"].sel(box="cube"))
+    assert edge == pytest.approx(16e3 * relative ** (2 / 3), rel=1e-3)
+    page = md.write_report(run, tmp_path / "report.html").read_text()
+    assert "permeability (estimate from local mobilities)" in page
+
+
+def test_boxes_need_the_flow(tmp_path):
+    np.save(tmp_path / "v.npy", np.zeros((16, 16, 16), bool))
+    (tmp_path / "s.yaml").write_text("kind: characterize\ninput: v.npy\nvoxel_size: 1 um\nflow: {boxes: true}\n")
+    with pytest.raises(md.StudyError, match=r"flow.boxes: needs the flow"):
+        md.load_study(tmp_path / "s.yaml")

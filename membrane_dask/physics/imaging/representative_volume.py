@@ -1,7 +1,9 @@
-"""Scatter of porosity and pore radius between boxes of a volume, and the size at which a box represents it."""
+"""Scatter of properties between boxes of a volume, and the size at which a box represents it."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,12 +54,21 @@ def box_edges(shape: tuple[int, ...]) -> list[int]:
     return sorted(set(edges))
 
 
+def box_windows(shape: tuple[int, ...], box: tuple[int, int, int]) -> list[tuple[slice, ...]]:
+    """Windows of all boxes that fit into an array side by side, centred in it."""
+    axes = []
+    for n, edge in zip(shape, box, strict=True):
+        start = (n % edge) // 2
+        axes.append([slice(a, a + edge) for a in range(start, n - edge + 1, edge)])
+    return list(itertools.product(*axes))
+
+
 def tile(values: np.ndarray, box: tuple[int, int, int]) -> np.ndarray:
-    """Sums of the values of all boxes that fit into an array side by side, centred in it, ``(n_boxes,)``."""
+    """Sums of the values of the boxes of :func:`box_windows`, ``(n_boxes,)``."""
     counts = [n // edge for n, edge in zip(values.shape, box, strict=True)]
     window = []
     for n, edge, count in zip(values.shape, box, counts, strict=True):
-        start = (n - edge * count) // 2
+        start = (n % edge) // 2
         window.append(slice(start, start + edge * count))
     (a, b, c), (p, q, r) = counts, box
     blocks = values[tuple(window)].reshape(a, p, b, q, c, r)
@@ -83,6 +94,35 @@ def box_statistics(
     statistics : BoxStatistics
     n_boxes : (n_sizes,) ndarray of int64
         Boxes of each size that have a value; 0 for cubes that are thicker than the volume.
+    """
+    values = []
+    for edge in edges:
+        box = (numerator.shape[0], edge, edge) if columns else (edge, edge, edge)
+        if box[0] > numerator.shape[0]:
+            values.append(np.empty(0))
+            continue
+        top, bottom = tile(numerator, box), tile(denominator, box)
+        values.append(top[bottom > 0] / bottom[bottom > 0])
+    return statistics_of_boxes(values, edges, columns=columns)
+
+
+def statistics_of_boxes(
+    values: Sequence[np.ndarray], edges: list[int], *, columns: bool
+) -> tuple[BoxStatistics, np.ndarray]:
+    """Statistics of a property that is known in each box.
+
+    Parameters
+    ----------
+    values : sequence of (n_boxes,) ndarray
+        Values of the boxes of each size.
+    edges, columns
+        As for :func:`box_statistics`.
+
+    Returns
+    -------
+    statistics : BoxStatistics
+    n_boxes : (n_sizes,) ndarray of int64
+        Boxes of each size.
 
     Notes
     -----
@@ -95,22 +135,15 @@ def box_statistics(
     .. [1] T. Kanit et al., Int. J. Solids Struct. 40, 3647 (2003).
     """
     rows, counts = [], []
-    for edge in edges:
-        box = (numerator.shape[0], edge, edge) if columns else (edge, edge, edge)
-        if box[0] > numerator.shape[0]:
-            rows.append((np.nan,) * 4)
-            counts.append(0)
-            continue
-        top, bottom = tile(numerator, box), tile(denominator, box)
-        values = top[bottom > 0] / bottom[bottom > 0]
-        counts.append(len(values))
-        mean = values.mean() if len(values) else np.nan
-        if len(values) < MIN_BOXES:
+    for boxes in values:
+        counts.append(len(boxes))
+        mean = boxes.mean() if len(boxes) else np.nan
+        if len(boxes) < MIN_BOXES:
             rows.append((mean, np.nan, np.nan, np.nan))
             continue
         tails = ((1 - COVERAGE) / 2, (1 + COVERAGE) / 2)
-        low, high = np.quantile(values, tails, method="inverted_cdf")
-        rows.append((mean, low, high, np.sqrt(np.square(values - mean).sum() / (len(values) - 1))))
+        low, high = np.quantile(boxes, tails, method="inverted_cdf")
+        rows.append((mean, low, high, np.sqrt(np.square(boxes - mean).sum() / (len(boxes) - 1))))
     mean, low, high, deviation = np.array(rows, np.float64).reshape(len(edges), 4).T
     n_boxes = np.array(counts, np.int64)
     representative = _representative_edge(np.array(edges), mean, deviation, n_boxes, 2 if columns else 3)

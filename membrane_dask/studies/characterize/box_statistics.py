@@ -8,7 +8,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from membrane_dask.physics.imaging.coarse_cells import cell_edges, cell_length, cell_volumes
-from membrane_dask.physics.imaging.representative_volume import box_edges, box_statistics
+from membrane_dask.physics.imaging.representative_volume import (
+    BoxStatistics,
+    box_edges,
+    box_statistics,
+    statistics_of_boxes,
+)
 from membrane_dask.physics.voxel_spacing import CUBE, Spacing
 
 #: Shapes of the boxes.
@@ -27,7 +32,11 @@ def edges_of_boxes(shape: tuple[int, ...], spacing: Spacing = CUBE) -> list[floa
 
 
 def box_table(
-    network: Mapping[str, np.ndarray], shape: tuple[int, ...], voxel: float, spacing: Spacing = CUBE
+    network: Mapping[str, np.ndarray],
+    permeabilities: Mapping[str, np.ndarray],
+    shape: tuple[int, ...],
+    voxel: float,
+    spacing: Spacing = CUBE,
 ) -> dict[str, np.ndarray]:
     """Variables of the table ``representative_volume``.
 
@@ -35,6 +44,8 @@ def box_table(
     ----------
     network : mapping of str to ndarray
         Arrays of the unit of the network.
+    permeabilities : mapping of str to ndarray
+        Arrays of the unit of the flows through boxes, in nm2; empty if they were not computed.
     shape : tuple of int
         Shape of the volume.
     voxel : float
@@ -57,12 +68,21 @@ def box_table(
         ):
             statistics, n_boxes = box_statistics(numerator, denominator, edges, columns=columns)
             row.setdefault("n_boxes", n_boxes)
-            for field in ("mean", "low", "high", "deviation"):
-                row[f"{name}_{field}"] = unit * getattr(statistics, field)
-            row[f"representative_edge_{name}"] = statistics.representative_edge * length * voxel
+            row |= _variables(name, statistics, unit, length * voxel)
+        if permeabilities:
+            sizes = [permeabilities.get(f"{BOXES[columns]}-{edge}", np.empty(0)) for edge in edges]
+            sizes = [values[np.isfinite(values)] for values in sizes]
+            statistics, _ = statistics_of_boxes(sizes, edges, columns=columns)
+            row |= _variables("permeability_mobility_estimate", statistics, 1e-18, length * voxel)
         for variable, array in row.items():
             values.setdefault(variable, []).append(np.asarray(array))
     return {name: np.stack(rows) for name, rows in values.items()}
+
+
+def _variables(name: str, statistics: BoxStatistics, unit: float, cell_nm: float) -> dict[str, object]:
+    """Variables of one property for boxes of one shape."""
+    fields = {f"{name}_{field}": unit * getattr(statistics, field) for field in ("mean", "low", "high", "deviation")}
+    return {**fields, f"representative_edge_{name}": statistics.representative_edge * cell_nm}
 
 
 def plane_table(network: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> dict[str, np.ndarray]:

@@ -225,6 +225,12 @@ class FlowSettings(Model):
         ge=1e-4,
         le=0.2,
     )
+    boxes: bool = parameter(
+        False,
+        "estimate the permeability of the boxes of the representative volume from local mobilities; takes about as "
+        "long as the flow",
+        unit="",
+    )
     velocities: bool = parameter(
         False, "store the velocities of all voxels; 12 bytes per voxel before compression", unit=""
     )
@@ -383,7 +389,7 @@ class CharacterizeStudy(BaseStudy):
                 )
         enable = "needs the flow: set flow.enabled: true as well"
         if not self.flow.enabled:
-            for name in ("method", "slab_thickness", "velocities"):
+            for name in ("method", "slab_thickness", "boxes", "velocities"):
                 if getattr(self.flow, name) != FlowSettings.model_fields[name].default:
                     yield Problem(("flow", name), enable)
             if self.retention.enabled:

@@ -16,6 +16,7 @@ from membrane_dask.physics.stokes.mac_grid import flow_pores
 from membrane_dask.physics.transport.two_level_diffusion import MARGIN
 from membrane_dask.physics.voxel_spacing import Spacing
 from membrane_dask.program import Costs, task_stem
+from membrane_dask.studies.characterize.box_flow_tasks import flow_boxes
 from membrane_dask.studies.characterize.config import CharacterizeStudy
 from membrane_dask.studies.characterize.decomposed_tortuosity import MIN_PLANES
 from membrane_dask.studies.characterize.tasks import HALO
@@ -161,10 +162,12 @@ def predicted_costs(program: CharacterizeProgram, cube: Cube, porosity: float, s
         pores = volume_porosity * math.prod(oriented.shape) / small_pores
         flow, tortuosity = program.slab_edges[number], program.tortuosity_edges[number]
         for task, seconds in small.items():
-            if task in ("blocks", "networks") or (task == "tensors" and number >= n):
+            if task in ("blocks", "networks") or (task in ("tensors", "box_flows") and number >= n):
                 continue
             slabs = tortuosity if task in TORTUOSITY_TASKS else flow
             ratio = pores
+            if task == "box_flows":
+                ratio *= _sizes_of_boxes(oriented) / _sizes_of_boxes(cube)
             if task in _ITERATIONS:
                 ratio *= math.sqrt(sum(oriented.shape) / sum(cube.shape))
             if task in _SLAB_TASKS and slabs:
@@ -180,6 +183,11 @@ def predicted_costs(program: CharacterizeProgram, cube: Cube, porosity: float, s
             work[name] = work.get(name, 0.0) + seconds * ratio
             parallel[number % n] = max(parallel[number % n], seconds * ratio / units)
     return Costs(work, max(chain + after for chain, after in zip(chains, parallel, strict=True)))
+
+
+def _sizes_of_boxes(volume: PoreVolume | Cube) -> int:
+    """Number of sizes of boxes of which the flow is computed, at least 1."""
+    return max(1, sum(1 for _ in flow_boxes(volume.shape, volume.spacing)))
 
 
 def _block_voxels(shape: tuple[int, ...], block_size: int) -> list[int]:

@@ -21,6 +21,7 @@ from membrane_dask.physics.imaging.watershed import SnowParameters
 from membrane_dask.program import Costs, Dataset, History, Image, Program, Rounds, Scratch, Unit
 from membrane_dask.schema import Coordinate
 from membrane_dask.studies.characterize import KIND
+from membrane_dask.studies.characterize.box_flow_tasks import box_flow_memory
 from membrane_dask.studies.characterize.comparison import comparison_table
 from membrane_dask.studies.characterize.config import CharacterizeStudy, FlowSettings
 from membrane_dask.studies.characterize.costs import Cube, percolating_cube, pilot_edges, pilot_study, predicted_costs
@@ -147,6 +148,7 @@ class CharacterizeProgram(Program):
             *([Scratch("tortuosity", (n,))] if study.tortuosity else []),
             *tortuosity_scratch(self.tortuosity_edges),
             *([Scratch("flows", (n,))] if study.flow.enabled else []),
+            *([Scratch("box_flows", (len(self.volumes),))] if study.flow.boxes else []),
             *([Scratch("tensors", (len(self.volumes),))] if has_tensor_unit(study) else []),
             *decomposed_scratch(study.flow, self.slab_edges),
         )
@@ -228,6 +230,7 @@ class CharacterizeProgram(Program):
         yield [
             *([self._tortuosity_rounds(number) for number in oriented] if self.study.tortuosity else []),
             *([self._flow_rounds(number) for number in oriented] if self.study.flow.enabled else []),
+            *([self.unit("box_flows", volume)] if self.study.flow.boxes else []),
             *([self.unit("tensors", volume)] if has_tensor_unit(self.study) else []),
         ]
 
@@ -289,6 +292,8 @@ class CharacterizeProgram(Program):
                 read = math.prod(window.stop - window.start for window in windows)
                 own = math.prod(b - a + 16 for a, b in zip(start, stop, strict=True))
                 require("blocks", _BYTES_READ * read + _BYTES_OWN * own)
+            if flow.boxes:
+                require("box_flows", box_flow_memory(flow, volume.shape, self.porosities[number], volume.spacing))
             if has_tensor_unit(self.study):
                 require("tensors", tensor_memory(self.study, volume.shape, self.porosities[number]))
         for number, (oriented, porosity) in enumerate(self.oriented_porosities()):
@@ -311,6 +316,7 @@ class CharacterizeProgram(Program):
         networks = read("networks")
         tortuosities = read("tortuosity") if self.study.tortuosity else {}
         flows = read("flows") if self.study.flow.enabled else {}
+        box_flows = read("box_flows") if self.study.flow.boxes else {}
         tensors = read("tensors") if has_tensor_unit(self.study) else {}
         results: list[VolumeResult | None] = [None] * len(self.volumes)
         for index, network in networks.items():
@@ -323,7 +329,7 @@ class CharacterizeProgram(Program):
             }
             results[index[0]] = VolumeResult(
                 network, tortuosity, flow, volume.shape, voxel_nm, volume.spacing, self.study, along_axes,
-                tensors.get(index, {}),
+                tensors.get(index, {}), box_flows.get(index, {}),
             )  # fmt: skip
         replicates, references = results[: self.replicates], results[self.replicates :]
         tables = replicate_tables(replicates) if any(replicates) else {}

@@ -26,6 +26,15 @@ from membrane_dask.studies.characterize.property_intervals import CONFIDENCE, ar
 #: Colours of the quarters of the depth, from the feed side on.
 _QUARTERS = ("#fdae61", "#d7591f", "#9c2f6d", "#3b1c6e")
 _BOX_COLORS = {"cube": "#1f5fa8", "column": "#c4763a"}
+#: Properties of boxes: the property of the whole volume, and their names in a sentence.
+_WHOLE_VOLUME = {
+    "porosity": "porosity", "pore_radius": "pore_radius_mean",
+    "permeability_mobility_estimate": "permeability_mobility_estimate",
+}  # fmt: skip
+_PHRASES = {
+    "porosity": "porosity", "pore_radius": "pore radius",
+    "permeability_mobility_estimate": "permeability (estimate from local mobilities)",
+}  # fmt: skip
 
 Groups = Mapping[str, xr.Dataset]
 
@@ -181,14 +190,13 @@ def _representative_volume(groups: Groups) -> Section:
     """Scatter between planes and between boxes."""
     table, properties = (groups[name].isel(replicate=0) for name in ("representative_volume", "properties"))
     smallest = min(float(properties.pore_radius_mean), float(table.box_edge.max()))  # others show single pores
-    means = {"porosity": float(properties.porosity), "pore_radius": float(properties.pore_radius_mean)}
+    properties_of_boxes = _properties_of_boxes(table)
+    means = {name: float(properties[_WHOLE_VOLUME[name]]) for name in properties_of_boxes}
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9, 3.1), layout="constrained")
-        axes = figure.subplots(1, 3)
+        figure = Figure(figsize=(3 + 3 * len(means), 3.1), layout="constrained")
+        axes = figure.subplots(1, 1 + len(means))
         _planes(axes[0], groups)
-        for axis, name, label in zip(
-            axes[1:], ("porosity", "pore_radius"), ("porosity", "mean pore radius [nm]"), strict=True
-        ):
+        for axis, (name, label) in zip(axes[1:], properties_of_boxes.items(), strict=True):
             for box, color in _BOX_COLORS.items():
                 row = table.sel(box=box)
                 row = row.isel(box_edge=((row.n_boxes > 0) & (row.box_edge >= smallest)).values)
@@ -200,11 +208,20 @@ def _representative_volume(groups: Groups) -> Section:
             _format_log(axis)
         axes[1].legend()
     caption = (
-        "Porosity of the planes perpendicular to each axis; porosity and pore radius in boxes of replicate 0: mean and "
+        "Porosity of the planes perpendicular to each axis; properties of boxes of replicate 0: mean and "
         f"the range of {COVERAGE:.0%} of the boxes, for cubes and for columns over the whole depth; dotted: "
         f"{TOLERANCE:.0%} below and above the value of the whole volume."
     )
     return Section("Representative volume", _representative_text(table, groups), [picture(figure, caption, caption)])
+
+
+def _properties_of_boxes(table: xr.Dataset) -> dict[str, str]:
+    """Properties that the table has, with the labels of their axes."""
+    labels = {
+        "porosity": "porosity", "pore_radius": "mean pore radius [nm]",
+        "permeability_mobility_estimate": "permeability, estimate from mobilities [m²]",
+    }  # fmt: skip
+    return {name: label for name, label in labels.items() if f"{name}_mean" in table}
 
 
 def _planes(axis: Axes, groups: Groups) -> None:
@@ -230,13 +247,15 @@ def _representative_text(table: xr.Dataset, groups: Groups) -> str:
         text += f"The porosity of planes has a standard deviation of {z} along z, {y} along y and {x} along x. "
     extent: Any = groups["network_0"].extent.values if "network_0" in groups else None
     for box, phrase in (("cube", "A cube"), ("column", "A column over the whole depth")):
-        edges = {name: float(table[f"representative_edge_{name}"].sel(box=box)) for name in ("porosity", "pore_radius")}
+        edges = {
+            name: float(table[f"representative_edge_{name}"].sel(box=box)) for name in _properties_of_boxes(table)
+        }  # fmt: skip
         extrapolated = {name: edge for name, edge in edges.items() if np.isfinite(edge)}
         if extrapolated:
-            phrases = [f"{edge:.3g} nm for the {name.replace('_', ' ')}" for name, edge in extrapolated.items()]
+            phrases = [f"{edge:.3g} nm for the {_PHRASES[name]}" for name, edge in extrapolated.items()]
             text += (
                 f"{phrase} represents the structure within {TOLERANCE:.0%} ({COVERAGE:.0%} of the boxes) from an edge "
-                f"of {' and '.join(phrases)}. "
+                f"of {' and '.join([', '.join(phrases[:-1]), phrases[-1]] if phrases[1:] else phrases)}. "
             )
             limits = None if extent is None else min(extent) if box == "cube" else min(extent[1:])
             if limits is not None and max(extrapolated.values()) > limits:

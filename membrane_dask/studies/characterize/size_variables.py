@@ -91,6 +91,7 @@ BOXES = (
         for name, units, scale, meaning in (
             ("porosity", "1", "logit", "porosity"),
             ("pore_radius", "nm", "log", "mean pore radius (local thickness)"),
+            ("permeability_mobility_estimate", "m2", "log", "permeability along the depth from local mobilities"),
         )
         for variable in (
             _statistic(f"{name}_mean", units, scale, f"mean over the boxes: {meaning}", "box", "box_edge"),  # type: ignore[arg-type]

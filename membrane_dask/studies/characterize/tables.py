@@ -71,8 +71,8 @@ class VolumeResult:
         The study.
     along_axes : mapping of str to (mapping, mapping)
         Arrays of the tortuosity and of the flow along each axis of the study, empty likewise.
-    tensors : mapping of str to ndarray
-        Arrays of this unit.
+    tensors, box_flows : mapping of str to ndarray
+        Arrays of these units.
     """
 
     network: Mapping[str, np.ndarray]
@@ -84,6 +84,7 @@ class VolumeResult:
     study: CharacterizeStudy
     along_axes: Mapping[str, tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]]] = field(default_factory=dict)
     tensors: Mapping[str, np.ndarray] = field(default_factory=dict)
+    box_flows: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def edges_nm(self) -> tuple[float, ...]:
@@ -248,7 +249,9 @@ def _tables(
         "profiles": [volume.profiles() if volume else None for volume in volumes],
         "planes": [plane_table(volume.network, volume.shape) if volume else None for volume in volumes],
         "representative_volume": [
-            box_table(volume.network, volume.shape, volume.voxel_nm, volume.spacing) if volume else None
+            box_table(volume.network, volume.box_flows, volume.shape, volume.voxel_nm, volume.spacing)
+            if volume
+            else None
             for volume in volumes
         ],
         "flow": [volume.flow_section() if volume else None for volume in volumes],
