@@ -16,6 +16,7 @@ from membrane_dask.engine.run import Run
 from membrane_dask.physics.porometry.darcy_curve import DarcyCurve
 from membrane_dask.physics.porometry.radius_distributions import LogNormalRadii, NormalRadii
 from membrane_dask.report.page import STYLE, Grid, Picture, Section, literal_label, picture
+from membrane_dask.studies.porometry.bench_report import bench_sections, has_water
 from membrane_dask.studies.porometry.config import PorometryStudy
 from membrane_dask.studies.porometry.measurements import read_measurements
 from membrane_dask.studies.porometry.summary import LMH_BAR, format_number, membrane_summary
@@ -55,14 +56,18 @@ def sections(run: Run) -> list[Section]:
     groups = {name: node.to_dataset().load() for name, node in tree.children.items()}
     fits, posteriors = groups["porometry"], groups["posterior"]
     rows = [(label, " ".join(sentences)) for label, sentences in membrane_summary(tree).items()]
-    page = [
+    page: list[Section] = [
+        *bench_sections(groups)[:1],
         Section("Summary of each membrane", _conditions(fits), [Grid(("membrane", "summary"), rows)]),
-        Section(
-            "Flux against pressure",
-            "",
-            [_flux_figure(fits, _measured_points(run, groups)), _fit_table(fits, groups.get("bootstrap_summary"))],
-        ),
     ]
+    if has_water(groups):
+        measured = fits.isel(membrane=np.isfinite(fits.hydraulic_permeability).values)
+        flux = [
+            _flux_figure(measured, _measured_points(run, groups)),
+            _fit_table(fits, groups.get("bootstrap_summary")),
+        ]
+        page.append(Section("Flux against pressure", "", flux))
+    page += bench_sections(groups)[1:]
     if np.isfinite(fits.leave_one_out_error).any():
         page.append(_laws(fits))
     if np.isfinite(posteriors.radius_median).any():
@@ -161,7 +166,9 @@ def _flux_panel(axis: Axes, fit: xr.Dataset, points: xr.Dataset) -> None:
     elif math.isfinite(slope):
         # The published convention takes the absolute value of a printed intercept.
         is_published_line = not has_points and fit.attrs["convention"] == "published"
-        line = slope * pressure + (-slope * threshold if is_published_line else float(fit.intercept_flux))
+        # Where the permeance is not the slope of a line, it is drawn as the tangent at zero pressure.
+        intercept = float(np.nan_to_num(fit.intercept_flux))
+        line = slope * pressure + (-slope * threshold if is_published_line else intercept)
         axis.plot(pressure / 1e3, line * _LMH, color=_FIT, lw=1.2)
         half_width = _half_width(fit, pressure)
         if half_width is not None:

@@ -93,11 +93,13 @@ def _sentences(fit: Any, posterior: Any) -> list[str]:
     sentences = [_permeability(fit), *_water_permeance(fit), *_linearity(fit), *_threshold(fit)]
     if math.isfinite(fit.hydraulic_permeability):
         sentences += _structure(fit, posterior)
-    return sentences
+    return [sentence for sentence in sentences if sentence]
 
 
 def _permeability(fit: Any) -> str:
     value = float(fit.hydraulic_permeability) * LMH_BAR
+    if not math.isfinite(value) and fit.attrs["curve"] == "linear":
+        return ""
     if not math.isfinite(value):
         return "No hydraulic permeability: no line from the threshold pressure is tangent to the logarithmic branch."
     low, high = (float(fit[f"hydraulic_permeability_{end}"]) * LMH_BAR for end in ("low", "high"))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from membrane_dask.io.tables.conditions import Conditions, areas
-from membrane_dask.io.tables.measured_table import MeasuredTable
+from membrane_dask.io.tables.measured_table import Column, MeasuredTable
 from membrane_dask.physics.porometry.decline_readings import DeclineReadings
 from membrane_dask.physics.porometry.estimates import Estimate
 from membrane_dask.physics.porometry.flux_decline import fit_flux_decline
@@ -58,13 +60,17 @@ def _permeate(table: MeasuredTable, conditions: Conditions) -> tuple[np.ndarray 
     per_area, flux = table.column("volume per area"), table.column("flux")
     amount = table.column("volume") or table.column("mass")
     if per_area is not None:
-        return table.numbers(per_area), None
+        values = table.numbers(per_area)
+        _check_rising(table, per_area, values)
+        return values, None
     if amount is not None:
         area = areas(table, conditions)
         if area is None:
             table.problems.append(f"column {amount.header!r} needs the membrane's area; for example area: 34 cm2")
             return None, None
         values = table.numbers(amount)
+        if conditions.amounts != "collected":
+            _check_rising(table, amount, values)
         if amount.role == "mass":
             table.findings.append("permeate taken with the density of water at 25 degC")
             values = values / Water.at(298.15).density
@@ -78,6 +84,16 @@ def _permeate(table: MeasuredTable, conditions: Conditions) -> tuple[np.ndarray 
         return None, table.numbers(flux, above=0.0)
     table.problems.append("there is no column of the permeate, such as 'volume [mL]' or 'flux [L m-2 h-1]'")
     return None, None
+
+
+def _check_rising(table: MeasuredTable, column: Column, values: np.ndarray) -> None:
+    """Cumulative amounts do not fall within a membrane."""
+    for _, _, rows in by_membrane(table, ""):
+        used = rows[np.isfinite(values[rows])]
+        for before, after in pairwise(used):
+            if values[after] < values[before]:
+                cell = str(table.rows[after].cells[column.index]).strip()
+                table.problem(table.rows[after], f"the cumulative {column.role} falls ({cell})")
 
 
 def evaluate(readings: Readings, seed: int) -> Evaluation:

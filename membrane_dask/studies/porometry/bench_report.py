@@ -1,0 +1,246 @@
+"""Sections of the report on the methods of the bench: a table of membranes, their curves and radii, findings."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from membrane_dask.report.page import STYLE, Grid, Picture, Section, literal_label, picture
+from membrane_dask.studies.porometry.summary import format_number
+
+_COLOURS = ("#1f5fa8", "#d1702a", "#2a8a57", "#8a3f9b", "#a33a3a", "#4d4d4d")
+#: Panels of a figure, and in a row.
+_MAX_PANELS, _COLUMNS = 12, 3
+#: Variables of the table of membranes: name, header, factor, and whether it is a radius, whose diameter is shown too.
+_QUANTITIES = (
+    ("water_permeance", "water permeance, L m⁻² h⁻¹ bar⁻¹", False),
+    ("final_permeance", "final permeance, L m⁻² h⁻¹ bar⁻¹", False),
+    ("flux_plateau", "flux plateau, L m⁻² h⁻¹", False),
+    ("time_constant", "time constant, min", False),
+    ("bubble_point_pressure", "bubble point, bar", False),
+    ("bubble_point_radius", "bubble point", True),
+    ("mean_flow_pore_radius", "mean flow pore", True),
+    ("smallest_flow_pore_radius", "smallest flow pore", True),
+    ("largest_pore_radius", "largest pore", True),
+    ("gas_radius", "gas radius", True),
+    ("rejection_radius_90", "solute of 90 % rejection", True),
+    ("molecular_weight_cut_off", "cut-off, kDa", False),
+    ("mercury_median_radius", "mercury median", True),
+    ("intruded_volume", "intruded volume, mL g⁻¹", False),
+    ("mercury_porosity", "porosity by mercury", False),
+    ("shape_factor", "shape factor", False),
+)
+#: Radii of a log-normal distribution, by method.
+_RADII = (
+    ("number_median_radius", "number median"),
+    ("hydraulic_radius", "hydraulic"),
+    ("flow_median_radius", "flow median"),
+)
+_AXES = {
+    "pressure": "pressure [bar]", "radius": "pore radius [nm]", "solute_radius": "Stokes radius [nm]",
+    "time": "time [min]",
+}  # fmt: skip
+
+
+def bench_sections(groups: dict[str, xr.Dataset]) -> list[Section]:
+    """Sections on the methods of the bench; empty for a run of an earlier version.
+
+    Parameters
+    ----------
+    groups : dict of str to xarray.Dataset
+        Tables of the run.
+    """
+    fits = groups["porometry"]
+    if "water_permeance" not in fits:
+        return []
+    sections = [Section("Membranes", _text(fits), [_membranes(fits)])]
+    radii = _radii(fits)
+    if radii is not None:
+        sections.append(radii)
+    if "porometry_curves" in groups:
+        sections += _curves(groups["porometry_curves"])
+    fouling = _fouling(fits)
+    if fouling is not None:
+        sections.append(fouling)
+    if "findings" in groups:
+        sections.append(_findings(groups["findings"]))
+    return sections
+
+
+def _text(fits: xr.Dataset) -> str:
+    celsius = float(fits.attrs.get("reference_temperature", 298.15)) - 273.15
+    text = f"Intervals of {fits.attrs['confidence']:.0%} in brackets."
+    if np.isfinite(fits.water_permeance).any():
+        text += (
+            f" Permeances of water are converted to {celsius:.3g} °C by the viscosity of water alone; the expansion of "
+            "the membrane is not corrected. They are the limit at zero pressure, averaged over the laws of the flux."
+        )
+    return text
+
+
+def _value(dataset: xr.Dataset, name: str, factor: float = 1.0) -> str:
+    """A number with its interval; a bound where only that is known."""
+    value = float(dataset[name]) * factor
+    low, high = (float(dataset[f"{name}_{end}"]) * factor if f"{name}_{end}" in dataset else math.nan
+                 for end in ("low", "high"))  # fmt: skip
+    if math.isnan(value):
+        if math.isfinite(high):
+            return f"at most {format_number(high)}"
+        return f"at least {format_number(low)}" if math.isfinite(low) else ""
+    if math.isnan(low) and math.isnan(high):
+        return format_number(value)
+    return f"{format_number(value)} [{format_number(low)}, {format_number(high)}]"
+
+
+def _membranes(fits: xr.Dataset) -> Grid:
+    header, columns = ["membrane"], [[str(label) for label in fits.membrane.values]]
+    for name, title, is_radius in _QUANTITIES:
+        ends = [fits[key] for key in (name, f"{name}_low", f"{name}_high") if key in fits]
+        if not any(np.isfinite(end).any() for end in ends):
+            continue
+        cells = [_value(fits.isel(membrane=k), name) for k in range(fits.sizes["membrane"])]
+        header.append(f"{title}: radius, nm" if is_radius else title)
+        columns.append(cells)
+        if is_radius:
+            header.append(f"{title}: diameter, µm")
+            columns.append([_value(fits.isel(membrane=k), name, 2e-3) for k in range(fits.sizes["membrane"])])
+    return Grid(header, [list(row) for row in zip(*columns, strict=True)])
+
+
+def _radii(fits: xr.Dataset) -> Section | None:
+    rows = []
+    for k, label in enumerate(fits.membrane.values):
+        for j, method in enumerate(fits.method.values):
+            fit = fits.isel(membrane=k, method=j)
+            cells = [_value(fit, name) for name, _ in _RADII]
+            others = [_value(fit, name) for name in ("log_sd", "porosity_over_path_length", "pore_number_density")]
+            if any(cells + others):
+                rows.append([str(label), str(method), *cells, *others])
+    if not rows:
+        return None
+    header = ["membrane", "method", *(f"{title} radius, nm" for _, title in _RADII), "log-standard deviation"]
+    header += ["porosity / path length, m⁻¹", "pores per area, m⁻²"]
+    text = (
+        "Radii of a log-normal distribution: each method measures one of them, and the others follow from the fitted "
+        "width. The hydraulic radius belongs to the permeance; the number median is what micrographs show."
+    )
+    return Section("Pore radii by method", text, [Grid(header, rows)])
+
+
+def _curves(curves: xr.Dataset) -> list[Section]:
+    sections = []
+    flows = [name for name in ("wet flow", "dry flow") if (curves.curve_name == name).any()]
+    if flows:
+        sections.append(Section("Capillary flow porometry", "", [_flow_figure(curves)]))
+    drawn = ("wet flow", "dry flow", "flow per logarithm of the radius")
+    names = dict.fromkeys(str(name) for name in curves.curve_name.values)
+    pictures = [_curve_figure(curves, name) for name in names if name not in drawn]
+    if pictures:
+        sections.append(Section("Curves of the methods", "", pictures))
+    return sections
+
+
+def _panels(count: int) -> tuple[Figure, np.ndarray]:
+    rows = math.ceil(count / _COLUMNS)
+    figure = Figure(figsize=(3.2 * min(count, _COLUMNS), 2.5 * rows), layout="constrained")
+    axes = figure.subplots(rows, min(count, _COLUMNS), squeeze=False)
+    for axis in axes.ravel()[count:]:
+        axis.set_visible(False)
+    return figure, axes
+
+
+def _flow_figure(curves: xr.Dataset) -> Picture:
+    """Wet, dry and half of the dry flow of each membrane."""
+    selected = curves.isel(point=curves.curve_name.values == "wet flow")
+    labels = list(dict.fromkeys(str(n) for n in selected.membrane_name.values))[:_MAX_PANELS]
+    with mpl.rc_context(STYLE):
+        figure, axes = _panels(len(labels))
+        for label, axis in zip(labels, axes.ravel(), strict=False):
+            for name, colour in (("wet flow", _COLOURS[0]), ("dry flow", _COLOURS[1])):
+                own = curves.isel(point=(curves.curve_name.values == name) & (curves.membrane_name.values == label))
+                if np.isfinite(own.value).any():
+                    axis.plot(own.pressure, own.value, "o-", color=colour, ms=2.5, lw=1, label=name)
+                if name == "dry flow":
+                    axis.plot(own.pressure, own.value / 2, "--", color=_COLOURS[5], lw=1, label="half of the dry flow")
+            axis.set(title=literal_label(label), xlabel="pressure [bar]", ylabel="flow [L min⁻¹]", ylim=(0, None))
+        axes.ravel()[0].legend(fontsize=7)
+    caption = (
+        "Flow of gas through the wet and the dry membrane. The mean flow pore is where the wet flow crosses the dashed "
+        "line."
+    )
+    return picture(figure, caption, "wet, dry and half dry flow against pressure")
+
+
+def _curve_figure(curves: xr.Dataset, name: str) -> Picture:
+    """One kind of curve of each membrane, all methods that give it in one panel."""
+    chosen = curves.isel(point=curves.curve_name.values == name)
+    labels = list(dict.fromkeys(str(n) for n in chosen.membrane_name.values))[:_MAX_PANELS]
+    axis_name = next(a for a in _AXES if np.isfinite(chosen[a]).any())
+    unit = str(chosen.value_unit.values[0])
+    with mpl.rc_context(STYLE):
+        figure, axes = _panels(len(labels))
+        for label, axis in zip(labels, axes.ravel(), strict=False):
+            own = chosen.isel(point=chosen.membrane_name.values == label)
+            _plot(axis, own, axis_name)
+            shown_unit = f" [{unit}]" if unit != "1" else ""
+            axis.set(title=literal_label(label), xlabel=_AXES[axis_name], ylabel=f"{name}{shown_unit}")
+    return picture(
+        figure, f"{name[0].upper()}{name[1:]}: readings (points) and fit (line).", f"{name} of each membrane"
+    )
+
+
+def _plot(axis: Axes, curve: xr.Dataset, axis_name: str) -> None:
+    methods = list(dict.fromkeys(str(m) for m in curve.method_name.values))
+    for method, colour in zip(methods, _COLOURS, strict=False):
+        own = curve.isel(point=curve.method_name.values == method)
+        own = own.isel(point=np.argsort(own[axis_name].values, kind="stable"))
+        axis.plot(own[axis_name], own.value, "o", color=colour, ms=3, label=method)
+        if np.isfinite(own.fitted).any():
+            axis.plot(own[axis_name], own.fitted, "-", color=colour, lw=1)
+    if axis_name in ("radius", "solute_radius"):
+        axis.set_xscale("log")
+    if len(methods) > 1:
+        axis.legend(fontsize=7)
+
+
+def _fouling(fits: xr.Dataset) -> Section | None:
+    if not np.isfinite(fits.aicc_difference).any():
+        return None
+    constants = {"complete": "s⁻¹", "standard": "m⁻¹", "intermediate": "m⁻¹", "cake": "s m⁻²"}
+    rows = []
+    for k, label in enumerate(fits.membrane.values):
+        fit = fits.isel(membrane=k)
+        order = np.argsort(fit.aicc_difference.values, kind="stable")
+        for j in order:
+            law = fit.isel(fouling_law=int(j))
+            difference = float(law.aicc_difference)
+            if math.isfinite(difference):
+                cells = [_value(law, f"{name}_constant") for name in constants]
+                rows.append([str(label), str(law.fouling_law.item()), f"{difference:.1f}",
+                             _value(law, "initial_permeate_flux"), *cells])  # fmt: skip
+    header = ["membrane", "law", "AICc above the best", "initial flux, L m⁻² h⁻¹"]
+    header += [f"{name}, {unit}" for name, unit in constants.items()]
+    text = "Laws whose AICc differs by less than 2 from the best cannot be distinguished by these data."
+    return Section("Laws of fouling", text, [Grid(header, rows)])
+
+
+def _findings(findings: xr.Dataset) -> Section:
+    rows = [
+        [str(label) or "tables", str(method), str(text)]
+        for label, method, text in zip(
+            findings.membrane_name.values, findings.method_name.values, findings.finding.values, strict=True
+        )
+    ]
+    return Section("Findings", "What was left out and why, and what the data do not show.",
+                   [Grid(("membrane", "method", "finding"), rows)])  # fmt: skip
+
+
+def has_water(groups: dict[str, Any]) -> bool:
+    """Whether any membrane has a flux of water."""
+    return bool(np.isfinite(groups["porometry"].hydraulic_permeability).any())
