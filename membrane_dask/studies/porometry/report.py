@@ -62,11 +62,11 @@ def sections(run: Run) -> list[Section]:
     ]
     if has_water(groups):
         measured = fits.isel(membrane=np.isfinite(fits.hydraulic_permeability).values)
-        flux = [
+        contents = (
             _flux_figure(measured, _measured_points(run, groups)),
             _fit_table(fits, groups.get("bootstrap_summary")),
-        ]
-        page.append(Section("Flux against pressure", "", flux))
+        )
+        page.append(Section("Flux against pressure", "", contents))
     page += bench_sections(groups)[1:]
     if np.isfinite(fits.leave_one_out_error).any():
         page.append(_laws(fits))
