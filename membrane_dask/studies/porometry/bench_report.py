@@ -119,9 +119,9 @@ def _radii(fits: xr.Dataset) -> Section | None:
         for j, method in enumerate(fits.method.values):
             fit = fits.isel(membrane=k, method=j)
             cells = [_value(fit, name) for name, _ in _RADII]
-            others = [_value(fit, name) for name in ("log_sd", "porosity_over_path_length", "pore_number_density")]
-            if any(cells + others):
-                rows.append([str(label), str(method), *cells, *others])
+            further = [_value(fit, name) for name in ("log_sd", "porosity_over_path_length", "pore_number_density")]
+            if any(cells + further):
+                rows.append([str(label), str(method), *cells, *further])
     if not rows:
         return None
     header = ["membrane", "method", *(f"{title} radius, nm" for _, title in _RADII), "log-standard deviation"]
