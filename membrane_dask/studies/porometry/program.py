@@ -186,17 +186,19 @@ class PorometryProgram(Program):
         states, values = summarize_populations(self.membranes, fits, confidence)
         if states:
             tables.append(Dataset(POPULATIONS, values, ("state",), {"state": np.array(states, "T")}))
-        tables += self._evaluations()
+        tables += self._evaluations(fits)
         if self.study.reference:
             tables.append(Dataset(REPRODUCTION, reproduce(read_cells(self.study.reference)), ("cell",)))
         return tables
 
-    def _evaluations(self) -> Sequence[Dataset]:
+    def _evaluations(self, fits: Any = None) -> Sequence[Dataset]:
         """Sentences on the tables and on the evaluation of each membrane, and the curves of the methods."""
         rows = [("", "", f"{name}: {text}") for name, text in self.measurements.findings]
         curves: list[tuple[str, str, Curve]] = []
-        for membrane in self.membranes:
+        for k, membrane in enumerate(self.membranes):
             if isinstance(membrane.curve, FluxCurve):
+                if fits is not None:
+                    rows += _extrapolation(membrane.label, membrane.curve, float(fits.critical_pressure[k]))
                 series = evaluate_water(membrane.curve, membrane.water.viscosity, self.study)
                 rows += [(membrane.label, "water", finding) for finding in series.findings]
             for item in membrane.readings:
@@ -210,6 +212,18 @@ class PorometryProgram(Program):
         if curves:
             datasets.append(Dataset(CURVES, curve_columns(curves), ("point",)))
         return datasets
+
+
+def _extrapolation(label: str, curve: FluxCurve, critical_pressure: float) -> list[tuple[str, str, str]]:
+    """Finding on a critical pressure at which nothing was measured."""
+    lowest = float(curve.pressure[0])
+    if not critical_pressure < lowest:
+        return []
+    text = (
+        f"the critical pressure, {critical_pressure / 1e3:.4g} kPa, lies below the lowest measured pressure, "
+        f"{lowest / 1e3:.4g} kPa: it is extrapolated"
+    )
+    return [(label, "water", text)]
 
 
 def _key_labels(labels: Sequence[str]) -> list[str]:
