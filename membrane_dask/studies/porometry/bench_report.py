@@ -218,11 +218,11 @@ def _fouling(fits: xr.Dataset) -> Section | None:
         fit = fits.isel(membrane=k)
         order = np.argsort(fit.aicc_difference.values, kind="stable")
         for j in order:
-            law = fit.isel(fouling_law=int(j))
+            law = fit.isel(law=int(j))
             difference = float(law.aicc_difference)
             if math.isfinite(difference):
                 cells = [_value(law, f"{name}_constant") for name in constants]
-                rows.append([str(label), str(law.fouling_law.item()), f"{difference:.1f}",
+                rows.append([str(label), str(law.law.item()), f"{difference:.1f}",
                              _value(law, "initial_permeate_flux"), *cells])  # fmt: skip
     header = ["membrane", "law", "AICc above the best", "initial flux, L m⁻² h⁻¹"]
     header += [f"{name}, {unit}" for name, unit in constants.items()]

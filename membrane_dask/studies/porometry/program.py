@@ -88,7 +88,10 @@ class PorometryProgram(Program):
         if any(membrane.curve is not None for membrane in self.membranes):
             measured.add("water")
         self.methods = tuple(method for method in METHODS if method in measured)
-        self.context: Mapping[str, Any] = {"membranes": self.membranes, "study": study, "methods": self.methods}
+        self.laws = (*LAWS, *(FOULING_LAWS if "fouling" in measured else ()))
+        self.context: Mapping[str, Any] = {
+            "membranes": self.membranes, "study": study, "methods": self.methods, "laws": self.laws,
+        }  # fmt: skip
         self.attrs: Mapping[str, Any] = {
             "title": "Pore structure from water flux against pressure",
             "references": f"{PALENCIA}, doi:10.3390/surfaces9010005",
@@ -111,9 +114,8 @@ class PorometryProgram(Program):
         }
         bootstrap_labels = {"batch": np.arange(self.batches), "resample": np.arange(study.bootstrap.batch)}
         fit_labels = {
-            "law": np.array(list(LAWS), "T"),
+            "law": np.array(self.laws, "T"),
             "method": np.array(self.methods, "T"),
-            "fouling_law": np.array(FOULING_LAWS, "T"),
         }
         fits = Table(POROMETRY, ("membrane",), membrane | fit_labels, attrs, _FIT_SECONDS)
         posteriors = Table(POSTERIOR, ("membrane",), membrane | posterior_labels, attrs, _POSTERIOR_SECONDS)

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from membrane_dask.engine.run import Run
 from membrane_dask.physics.porometry.darcy_curve import DarcyCurve
+from membrane_dask.physics.porometry.flux_laws import LAWS
 from membrane_dask.physics.porometry.radius_distributions import LogNormalRadii, NormalRadii
 from membrane_dask.report.page import STYLE, Grid, Picture, Section, literal_label, picture
 from membrane_dask.studies.porometry.bench_report import bench_sections, has_water
@@ -225,7 +226,8 @@ def _fit_table(fits: xr.Dataset, bootstrap: xr.Dataset | None) -> Grid:
 
 
 def _laws(fits: xr.Dataset) -> Section:
-    ranked = fits.isel(membrane=np.isfinite(fits.leave_one_out_error).any("law").values)
+    is_ranked = np.isfinite(fits.leave_one_out_error)
+    ranked = fits.isel(membrane=is_ranked.any("law").values, law=fits.law.isin(list(LAWS)).values)
     rows = []
     for k, label in enumerate(ranked.membrane.values):
         errors = ranked.leave_one_out_error.isel(membrane=k)
@@ -240,7 +242,7 @@ def _laws(fits: xr.Dataset) -> Section:
         "predicted from the others. An arrow marks the best law; a dash, a law with too many parameters for the number "
         "of pressures."
     )
-    return Section("Laws of the flux", text, [Grid(("membrane", *map(str, fits.law.values)), rows)])
+    return Section("Laws of the flux", text, [Grid(("membrane", *map(str, ranked.law.values)), rows)])
 
 
 # ---------------------------------------------------------------------------------------------

@@ -64,15 +64,18 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
         compute = _posterior_variables if table is POSTERIOR else _fit_variables
         numbers |= compute(membrane, curve, study, result)
     methods: tuple[str, ...] = context["methods"]
+    laws: tuple[str, ...] = context["laws"]
     if table is POROMETRY:
-        numbers |= _bench_variables(membrane, methods, unit.seed[0])
+        numbers |= _bench_variables(membrane, methods, laws, unit.seed[0])
+        for name in ("leave_one_out_error", "bic"):
+            if name in numbers:  # laws of fouling follow those of the flux
+                numbers[name] = [*numbers[name], *[math.nan] * (len(laws) - len(LAWS))]
     sizes = {
         "draw": study.draws,
-        "law": len(LAWS),
+        "law": len(laws),
         "measurement": 1 + len(CANDIDATE_MEASUREMENTS),
         "quantity": len(QUANTITIES),
         "method": len(methods),
-        "fouling_law": len(FOULING_LAWS),
     }
     return {
         v.name: np.asarray(numbers.get(v.name, np.full([sizes[dim] for dim in v.dims], np.nan)), float)
@@ -80,7 +83,7 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
     }, {}
 
 
-def _bench_variables(membrane: MembraneData, methods: Sequence[str], seed: int) -> dict[str, Any]:
+def _bench_variables(membrane: MembraneData, methods: Sequence[str], laws: Sequence[str], seed: int) -> dict[str, Any]:
     """Variables of all methods of the bench but the flux of water."""
     numbers: dict[str, Any] = {}
     for readings in membrane.readings:
@@ -94,7 +97,7 @@ def _bench_variables(membrane: MembraneData, methods: Sequence[str], seed: int) 
         for law, values in evaluation.laws.items():
             for name, value in values.items():
                 for key, number in _with_ends(name, value).items():
-                    numbers.setdefault(key, np.full(len(FOULING_LAWS), np.nan))[FOULING_LAWS.index(law)] = number
+                    numbers.setdefault(key, np.full(len(laws), np.nan))[laws.index(law)] = number
     return numbers
 
 

@@ -77,7 +77,7 @@ class Evaluation:
     radii : mapping of str to Estimate or float
         Variables that several methods give, which have the dimension ``method``.
     laws : mapping of str to (mapping of str to Estimate or float)
-        Variables with the dimension ``fouling_law``, by law.
+        Variables with the dimension ``law``, by law.
     curves : sequence of Curve
     findings : sequence of str
         Sentences: what was left out, and what the data do not show.
