@@ -57,7 +57,10 @@ ROLES: Mapping[str, Role] = {
         "druck, transmembrandruck, differenzdruck, druckdifferenz, pression, pression transmembranaire, ptm, "
         "difference de pression, pression appliquee, presion, presion transmembrana, presion transmembranaria, "
         "diferencia de presion, pressione, pressione transmembrana, pressao, pressao transmembrana, druk, "
-        "drukverschil"
+        "drukverschil, wet pressure, pressure wet, p wet, wet curve pressure, pressure wet curve"
+    ), _PRESSURE),
+    "dry pressure": Role(_names(
+        "dry pressure, pressure dry, p dry, dry curve pressure, pressure dry curve, pressure of the dry curve"
     ), _PRESSURE),
     "absolute pressure": Role(_names(
         "absolute pressure, pressure absolute, pressure abs, p abs, absolutdruck, pression absolue, presion absoluta, "

@@ -48,6 +48,8 @@ def read(table: MeasuredTable, settings: TableSettings, conditions: Conditions) 
         table.problems.append("there is no column of the wet flow, such as 'wet flow [L min-1]'")
         return []
     pressure = pressure_differences(table, conditions)
+    dry_column = table.column("dry pressure")
+    dry_pressure = table.numbers(dry_column) if dry_column else pressure
     liquid = stated_text(table, "liquid", settings.liquid)
     kelvin = temperatures(table, conditions, None)
     temperature = float(kelvin[0]) if len(kelvin) and kelvin[0] == kelvin[0] else None
@@ -55,12 +57,14 @@ def read(table: MeasuredTable, settings: TableSettings, conditions: Conditions) 
     stream = _stream(table, settings, temperature, wet)
     area = areas(table, conditions)
     flows = {role: table.numbers(c) for role, c in (("wet", wet), ("dry", dry), ("half", half_dry)) if c is not None}
-    if pressure is None or law is None or table.problems:
+    if pressure is None or dry_pressure is None or law is None or table.problems:
         return []
     results = []
     for name, state, rows in by_membrane(table, membrane_name(table, settings)):
         measured = rows[np.isfinite(pressure[rows]) & np.isfinite(flows["wet"][rows])]
-        dry_rows = rows[np.isfinite(pressure[rows]) & np.isfinite(flows["dry"][rows])] if "dry" in flows else rows[:0]
+        dry_rows = rows[:0]
+        if "dry" in flows:
+            dry_rows = rows[np.isfinite(dry_pressure[rows]) & np.isfinite(flows["dry"][rows])]
         half = flows["half"][measured] if "half" in flows else None
         curves = collect_problems(
             table,
@@ -69,7 +73,7 @@ def read(table: MeasuredTable, settings: TableSettings, conditions: Conditions) 
                 pressure[measured],
                 flows["wet"][measured],
                 dry_flow=flows["dry"][dry_rows] if len(dry_rows) else None,
-                dry_pressure=pressure[dry_rows] if len(dry_rows) else None,
+                dry_pressure=dry_pressure[dry_rows] if len(dry_rows) else None,
                 half_dry_flow=half if half is not None and np.isfinite(half).all() else None,
                 extrapolate_dry=settings.dry == "extrapolated",
                 rows=row_numbers(table, measured),

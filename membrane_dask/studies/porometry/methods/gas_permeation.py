@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from membrane_dask.io.tables.conditions import Conditions, areas, temperatures
 from membrane_dask.io.tables.measured_table import Column, MeasuredTable
+from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.porometry.dusty_gas import permeances_of_flows
 from membrane_dask.physics.porometry.gas_permeation import GasReadings, fit_gas_permeation
 from membrane_dask.physics.porometry.gases import ATMOSPHERE, Gas
@@ -75,7 +78,10 @@ def _permeances(
             )
             return None, None
         if mean is None:
-            table.problems.append("there is no column of the mean pressure, such as 'mean pressure [bar]'")
+            table.problems.append(
+                "permeances without pressures give no radius: a column of the mean pressure is needed, such as "
+                f"'mean pressure [bar]'{_regime(table, permeance)}"
+            )
             return None, None
         return _mean_pressures(table, mean), table.numbers(permeance)
     flow = table.column("flow")
@@ -103,6 +109,25 @@ def _permeances(
         ),
     )  # fmt: skip
     return result if result is not None else (None, None)
+
+
+def _regime(table: MeasuredTable, column: Column) -> str:
+    """What the permeances of two gases say of the regime of the flow."""
+    gases, values = table.labels("gas"), table.numbers(column)
+    names = [name for name in dict.fromkeys(gases) if name]
+    try:
+        masses = {name: Gas.named(name).molar_mass for name in names}
+    except PhysicsError:
+        return ""
+    if len(names) != 2:
+        return ""
+    light, heavy = sorted(names, key=lambda name: masses[name])
+    means = {
+        name: float(np.nanmean([v for v, gas in zip(values, gases, strict=True) if gas == name])) for name in names
+    }
+    knudsen = math.sqrt(masses[heavy] / masses[light])
+    ratio = means[light] / means[heavy]
+    return f". The ratio {light}/{heavy} of {ratio:.3g} tells the regime only: {knudsen:.4g} in Knudsen flow"
 
 
 def _mean_pressures(table: MeasuredTable, column: Column) -> np.ndarray | None:

@@ -80,4 +80,9 @@ def evaluate(readings: Readings, seed: int) -> Evaluation:
     curve = Curve(
         "intruded volume", "mL g-1", "radius", result.radius * NM, result.cumulative_volume * millilitres_per_gram
     )
-    return Evaluation(values, curves=[curve], findings=result.findings)
+    findings = list(result.findings)
+    if np.isfinite(result.trapped_fraction):
+        findings.append(
+            f"extrusion branch split off: {result.trapped_fraction:.0%} of the mercury stays in the pores at its end"
+        )
+    return Evaluation(values, curves=[curve], findings=findings)
