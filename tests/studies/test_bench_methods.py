@@ -42,7 +42,8 @@ def evaluated(prog):
     findings = [text for _, text in prog.measurements.findings]
     for dataset in prog._evaluations():
         if dataset.schema.name == "findings":
-            findings += dataset.values["finding"].tolist()
+            columns = (dataset.values[name] for name in ("membrane_name", "finding"))
+            findings += [f"{label}: {text}" for label, text in zip(*columns, strict=True)]
     return {label: (variables, "\n".join(findings)) for label, variables in values.items()}
 
 
@@ -216,7 +217,8 @@ QUANTITIES = {
     "final permeance": ("final_permeance", 1), "number median radius": ("number_median_radius", 1),
     "gas radius": ("gas_radius", 1), "gas diameter": ("gas_radius", 2), "hydraulic radius": ("hydraulic_radius", 1),
     "porosity over path length": ("porosity_over_path_length", 1),
-    "molecular weight at 90 %": ("molecular_weight_cut_off", 1), "volume median diameter": ("mercury_median_radius", 2e-3),
+    "molecular weight at 90 %": ("molecular_weight_cut_off", 1),
+    "volume median diameter": ("mercury_median_radius", 2e-3),
     "total intrusion": ("intruded_volume", 1), "largest radius": ("largest_pore_radius", 1e-3),
 }  # fmt: skip
 

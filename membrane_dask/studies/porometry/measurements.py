@@ -68,12 +68,15 @@ class Measurements:
         Header and meaning of each column that is used.
     findings : tuple of (str, str)
         Name of the table, and what was concluded about it or left out.
+    evaluated : tuple of (str, str)
+        Membrane, and a finding of its evaluation by a method other than the flux of water.
     """
 
     membranes: tuple[MembraneData, ...]
     ignored_columns: tuple[str, ...] = ()
     columns_read: tuple[tuple[str, str], ...] = ()
     findings: tuple[tuple[str, str], ...] = ()
+    evaluated: tuple[tuple[str, str], ...] = ()
 
     def columns(self) -> dict[str, np.ndarray]:
         """Variables of the result table ``measurements``: a row for each point, and each pressure of a line."""
@@ -118,6 +121,7 @@ def read_measurements(study: PorometryStudy, source: Source | None = None) -> Me
     ignored_columns: list[str] = []
     columns_read: list[tuple[str, str]] = []
     findings: list[tuple[str, str]] = []
+    evaluated: list[tuple[str, str]] = []
     for where, path in study.tables.items():
         settings = study.table_settings(where).completed(study)
         method = settings.method or "water"
@@ -130,7 +134,7 @@ def read_measurements(study: PorometryStudy, source: Source | None = None) -> Me
                     _Entry(c.membrane or settings.membrane or "", c.state, method, where, c) for c in table.membranes
                 ]
             else:
-                table, content = _read_bench(path, method, settings, options, conditions, where)
+                table, content = _read_bench(path, method, settings, options, conditions, where, evaluated)
         except TableError as error:
             problems += [Problem(where, f"{path.name}: {message}") for message in error.problems]
             continue
@@ -151,7 +155,9 @@ def read_measurements(study: PorometryStudy, source: Source | None = None) -> Me
     problems = _refused(study, membranes, next(iter(study.tables)))
     if problems:
         raise StudyError(problems, source)
-    return Measurements(tuple(membranes), tuple(ignored_columns), tuple(columns_read), tuple(findings))
+    return Measurements(
+        tuple(membranes), tuple(ignored_columns), tuple(columns_read), tuple(findings), tuple(evaluated)
+    )
 
 
 @dataclass(frozen=True)
@@ -166,7 +172,13 @@ class _Entry:
 
 
 def _read_bench(
-    path: Path, method: str, settings: TableSettings, options: TableOptions, conditions: Conditions, where: Where
+    path: Path,
+    method: str,
+    settings: TableSettings,
+    options: TableOptions,
+    conditions: Conditions,
+    where: Where,
+    evaluated: list[tuple[str, str]],
 ) -> tuple[FluxTable, list[_Entry]]:
     """Readings of a table of a method other than the flux of water."""
     module = BENCH_METHODS[method]
@@ -175,7 +187,9 @@ def _read_bench(
     if not readings and not table.problems:
         table.problems.append(f"{path.name} has no reading of the method {method}")
     for item in readings:
-        collect_problems(table, item.membrane, partial(module.evaluate, item, 0))
+        evaluation = collect_problems(table, item.membrane, partial(module.evaluate, item, 0))
+        if evaluation is not None:
+            evaluated += [(item.membrane or path.name, f"{method}: {finding}") for finding in evaluation.findings]
     table.raise_problems()
     entries = [_Entry(item.membrane, item.state, method, where, item) for item in readings]
     return FluxTable((), tuple(table.unused), table.meanings(), tuple(table.findings)), entries

@@ -151,6 +151,7 @@ class PorometryProgram(Program):
             rows.append(("ignored", f"columns {', '.join(self.measurements.ignored_columns)}"))
         several = len({name for name, _ in self.measurements.findings}) > 1
         rows += [("note", f"{name}: {text}" if several else text) for name, text in self.measurements.findings]
+        rows += [("finding", f"{label}, {text}") for label, text in self.measurements.evaluated]
         return rows
 
     def unit(self, task: str, membrane: int, batch: int = 0) -> Unit:
