@@ -15,6 +15,7 @@ from membrane_dask.physics.porometry.liquid_displacement import permeance_while_
 from membrane_dask.physics.porometry.membrane_sieving import observed_sieving
 from membrane_dask.physics.porometry.radius_distributions import LogNormalRadii
 from membrane_dask.physics.porometry.solutes import stokes_relation
+from membrane_dask.physics.porometry.water import Water
 from membrane_dask.studies.porometry.program import PorometryProgram
 from membrane_dask.study_file import load_study
 
@@ -127,6 +128,43 @@ def test_displacement_and_water_are_of_one_membrane(tmp_path):
     displacement.pop("interfacial_tension")
     with pytest.raises(StudyError, match=r"interfacial_tension: 1\.7 \+- 0\.05 mN/m"):
         program(tmp_path, {"data": [{"input": "water.csv"}, displacement]})
+
+
+def test_one_posterior_of_all_methods(tmp_path):
+    """Water, displacement and the thickness determine all four quantities; water alone leaves them open."""
+    rng = np.random.default_rng(5)
+    radii, porosity, thickness = LogNormalRadii(8e-9, 0.25), 0.06, 0.8e-6
+    permeability = porosity * radii.hydraulic_radius**2 / (8 * thickness)
+    pressure = np.arange(1.4, 8, 0.4)
+    final = permeability / 3.4e-3
+    flux = permeance_while_open(pressure * BAR, 2 * 1.7e-3, radii.median, 0.25, final) * pressure * BAR / LMH
+    (tmp_path / "lldp.csv").write_text(
+        "p / bar,J / LMH\n" + rows(pressure, flux * (1 + 0.01 * rng.standard_normal(len(pressure))))
+    )
+    water = np.array([0.5, 1.0, 1.5, 2.0, 3.0])
+    reading = permeability / Water.at(298.15).viscosity * water * BAR / LMH * (1 + 0.01 * rng.standard_normal(5))
+    (tmp_path / "water.csv").write_text("TMP (bar),Flux (LMH)\n" + rows(water, reading))
+    displacement = {"input": "lldp.csv", "method": "liquid displacement", "interfacial_tension": "1.7 +- 0.05 mN/m",
+                    "viscosity": "3.4 mPa s"}  # fmt: skip
+    settings = {"data": [{"input": "water.csv"}, displacement], "area": "41.8 cm2"}
+    prog = program(tmp_path, settings | {"priors": {"thickness": "0.8 +- 0.08 um"}})
+    (units,) = prog.rounds()
+    unit = next(unit for unit in units if unit.task == "posterior")
+    values, _ = prog.work(prog.context, unit)
+    number = porosity * 41.8e-4 / (np.pi * radii.median**2 * np.exp(2 * 0.25**2))
+    truth = {"radius": radii.hydraulic_radius, "porosity": porosity, "pore_number": number, "thickness": thickness}
+    for name, value in truth.items():
+        assert values[f"{name}_low"] < value < values[f"{name}_high"], name
+        # The thickness is known to 10 %, the tension to 3 %.
+        assert values[f"{name}_high"] / values[f"{name}_low"] < 2.2, name
+    assert float(values["contradictory"]) == 0
+    # A permeance ten times larger than the displacing liquid allows contradicts it: no number is given.
+    (tmp_path / "water.csv").write_text("TMP (bar),Flux (LMH)\n" + rows(water, 10 * reading))
+    prog = program(tmp_path, settings)
+    (units,) = prog.rounds()
+    values, _ = prog.work(prog.context, next(unit for unit in units if unit.task == "posterior"))
+    assert float(values["contradictory"]) == 1
+    assert np.isnan(values["radius_median"])
 
 
 def test_rejection(tmp_path):

@@ -19,6 +19,7 @@ from membrane_dask.studies.porometry import KIND
 from membrane_dask.studies.porometry.bootstrap import summarize_bootstrap
 from membrane_dask.studies.porometry.comparisons import compare_states, summarize_populations
 from membrane_dask.studies.porometry.config import PorometryStudy
+from membrane_dask.studies.porometry.joint_evaluation import has_joint_posterior, joint_findings
 from membrane_dask.studies.porometry.measurements import read_measurements
 from membrane_dask.studies.porometry.methods.bench_methods import BENCH_METHODS
 from membrane_dask.studies.porometry.methods.contract import Curve, curve_columns
@@ -208,6 +209,9 @@ class PorometryProgram(Program):
                 evaluation = BENCH_METHODS[item.method].evaluate(item, self.study.seed)
                 rows += [(membrane.label, item.method, finding) for finding in evaluation.findings]
                 curves += [(membrane.label, item.method, curve) for curve in evaluation.curves]
+            if has_joint_posterior(membrane):
+                sentences = joint_findings(membrane, self.study, self.study.seed)
+                rows += [(membrane.label, "joint posterior", sentence) for sentence in sentences]
         datasets = []
         if rows:
             columns = zip(("membrane_name", "method_name", "finding"), zip(*rows, strict=True), strict=True)

@@ -91,7 +91,9 @@ def _sentences(fit: Any, posterior: Any) -> list[str]:
     if int(fit.status) != DONE:
         return [f"No result: the fit {'failed' if int(fit.status) == FAILED else 'is not finished'}."]
     sentences = [_permeability(fit), *_water_permeance(fit), *_linearity(fit), *_threshold(fit)]
-    if math.isfinite(fit.hydraulic_permeability):
+    if "contradictory" in posterior and math.isfinite(posterior.contradictory):
+        sentences += _joint_structure(posterior)
+    elif math.isfinite(fit.hydraulic_permeability):
         sentences += _structure(fit, posterior)
     return [sentence for sentence in sentences if sentence]
 
@@ -192,6 +194,16 @@ def _structure(fit: Any, posterior: Any) -> list[str]:
         radius = format_number(float(posterior.smallest_radius) * 1e9)
         sentences.append(f"The pore radius must be larger than {radius} nm.")
     return [*sentences, _best_measurement_sentence(posterior)]
+
+
+def _joint_structure(posterior: Any) -> list[str]:
+    """Pore structure by all methods together; what they leave open, and contradictions, stand in the findings."""
+    if float(posterior.contradictory) == 1:
+        return ["No pore structure: the methods contradict one another."]
+    names = [name for name in _UNKNOWNS if math.isfinite(float(posterior[f"{name}_median"]))]
+    values = "; ".join(_value(posterior, name) for name in names)
+    width = ", ".join(format_number(float(posterior[f"log_sd_{end}"])) for end in ("median", "low", "high"))
+    return [f"By all methods together: hydraulic {values}; log-standard deviation {width} (median, interval)."]
 
 
 def _value(posterior: Any, name: str) -> str:

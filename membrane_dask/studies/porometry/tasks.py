@@ -23,6 +23,7 @@ from membrane_dask.physics.porometry.water import REFERENCE_TEMPERATURE, Water
 from membrane_dask.program import Unit
 from membrane_dask.studies.porometry.bootstrap import bootstrap_fits
 from membrane_dask.studies.porometry.config import PorometryStudy
+from membrane_dask.studies.porometry.joint_evaluation import evaluate_joint, has_joint_posterior, joint_variables
 from membrane_dask.studies.porometry.measurements import MembraneData
 from membrane_dask.studies.porometry.membrane_fit import MembraneFit, fit_membrane
 from membrane_dask.studies.porometry.methods.bench_methods import BENCH_METHODS
@@ -57,7 +58,10 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
     table = POSTERIOR if unit.task == "posterior" else POROMETRY
     numbers: dict[str, Any] = {}
     curve = membrane.curve
-    if curve is not None:
+    if table is POSTERIOR and has_joint_posterior(membrane):
+        result_of_all, _ = evaluate_joint(membrane, study, unit.seed[0])
+        numbers |= joint_variables(result_of_all, study, len(membrane.priors))
+    elif curve is not None:
         # The stream of the membrane, not of the unit: simulated errors are the same in the fit and in the posterior.
         seed = np.random.SeedSequence(unit.seed[0], spawn_key=unit.seed[1:3])
         result = fit_membrane(curve, membrane.water.viscosity, study, np.random.Generator(np.random.PCG64(seed)))

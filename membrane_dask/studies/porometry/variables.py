@@ -162,6 +162,10 @@ POSTERIOR = TableSchema(
     (
         *(_variable(name, units, long_name, "Eqs. 2 and 9", dims=("draw",)) for name, units, long_name in _UNKNOWNS),
         *(variable for unknown in _UNKNOWNS for variable in _summary(*unknown)),
+        *_summary("log_sd", "1", "standard deviation of the logarithm of the radius, of several methods"),
+        *_summary("number_median_radius", "m", "median radius by number, of several methods"),
+        *_summary("porosity_over_path_length", "m-1", "surface porosity over path length, of several methods"),
+        _variable("contradictory", "1", "whether methods contradict one another: no joint number is given", attrs=FLAG),
         _variable("independent_data", "1", "number of priors; with fewer than 2 the posterior is a ridge"),
         _variable("effective_points", "1", "effective sample size of the quadrature"),
         _variable("largest_thickness", "m", "thickness at which pores of the prior radius would have a porosity of 1"),

@@ -127,7 +127,7 @@ def _regime(table: MeasuredTable, column: Column) -> str:
     }
     knudsen = math.sqrt(masses[heavy] / masses[light])
     ratio = means[light] / means[heavy]
-    return f". The ratio {light}/{heavy} of {ratio:.3g} tells the regime only: {knudsen:.4g} in Knudsen flow"
+    return f". The ratio {light}/{heavy} of {ratio:.3g} shows the regime only: {knudsen:.4g} in Knudsen flow"
 
 
 def _mean_pressures(table: MeasuredTable, column: Column) -> np.ndarray | None:
