@@ -14,7 +14,11 @@ from membrane_dask.io.tables.unit_text import UnitText, measures, unit_text
 MAX_LABEL = 200
 #: Solutes that a header of the molar mass may name.
 SOLUTES = re.compile(r"\b(peg|peo|dextran|pvp|polyethylene ?glycol|protein)s?\b")
-_REPLICATE = re.compile(r"(?:(?:rep|replicate|replikat|run|no|nr|sample|fiber|fibre|faser|trial|#)\s*)?(\d{1,3})")
+_REPLICATE_NAMES = (
+    r"(?:rep|repl|replicate|replica|replikat|replicat|repeat|r|run|no|nr|sample|fiber|fibre|faser|trial|test|exp|"
+    r"messung|wiederholung|wdh|lauf|mesure|essai|repeticion|ensayo|medida|prova|misura|meting|#)"
+)
+_REPLICATE = re.compile(rf"(?:{_REPLICATE_NAMES}\s*)?(\d{{1,3}})")
 #: A power of ten next to the name: the values may be multiplied by it or in units of it.
 _POWER = re.compile(r"[x*\u00d7·]?\s*10\s*\^?\s*[-+]?\d+|[x*\u00d7·]\s*1[eE][-+]?\d+|10[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
 _BY_NAME: dict[str, tuple[str, ...]] = {}
@@ -97,7 +101,7 @@ def _roles_of(name: str) -> list[tuple[str, int]]:
     without_solute = re.sub(r"\s+", " ", SOLUTES.sub("", plain)).strip()
     if without_solute != plain and "molar mass" in _BY_NAME.get(without_solute or "mw", ()):
         return [("molar mass", 0)]
-    match = re.fullmatch(rf"(.+?)\s?{_REPLICATE.pattern}", plain)
+    match = re.fullmatch(rf"(.+?)(?:\s?|\s{_REPLICATE_NAMES}\s?)(\d{{1,3}})", plain)
     if match and match[1] in _BY_NAME:
         return [(role, int(match[2])) for role in _BY_NAME[match[1]]]
     return []
@@ -174,6 +178,11 @@ def meanings(cell: HeaderCell) -> tuple[NamedQuantity, ...]:
         if any(quantity.si or not ROLES[quantity.role].units for quantity in quantities):
             return quantities
     return next((quantities for quantities in candidates if quantities), ())
+
+
+def is_replicate(text: str) -> bool:
+    """Whether a text is the number of a replicate, as ``Rep 1``."""
+    return bool(_REPLICATE.fullmatch(folded(text)))
 
 
 def is_plain_unit(text: str) -> bool:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from membrane_dask.io.tables.headers import HeaderCell, meanings, quantities_named
+from membrane_dask.io.tables.headers import HeaderCell, is_replicate, meanings, quantities_named
 from membrane_dask.io.tables.numerals import is_missing, is_number, numeral
 from membrane_dask.io.tables.rows import Row
 from membrane_dask.io.tables.unit_text import is_unit
@@ -128,11 +128,13 @@ def _block(rows: Sequence[Row], start: int, limit: int) -> tuple[Block | None, i
         return None, start
     lower, upper = rows[index], None
     above = rows[index - 1] if index - 1 >= limit else None
+    first = index
+    if units is None and above is not None and _is_units_row(above):
+        units, above, first = above, None, index - 1
     if above is not None and above.number >= lower.number - 1 and _is_upper_header(above, lower):
-        upper = above
+        upper, first = above, index - 1
     width = max(len(row.cells) for row in (lower, upper, units) if row is not None)
     cells = _header_cells(lower, upper, units, width)
-    first = index - 1 if upper is not None else index
     return Block(cells, rows[first].number, tuple(rows[start:]), tuple(rows[:first])), first
 
 
@@ -144,7 +146,10 @@ def _names_quantities(row: Row) -> bool:
 def _is_upper_header(above: Row, lower: Row) -> bool:
     """Whether a row is the upper one of a header of two rows."""
     filled = above.filled()
-    if len(filled) < _JOINED_CELLS or _holds_numbers(above) or is_ruler(above):
+    if any(is_number(cell) for cell in filled) or is_ruler(above):  # `Temperature | 20 | degC` is a condition
+        return False
+    replicates = [is_replicate(str(cell)) for cell in lower.filled()]
+    if len(filled) < _JOINED_CELLS and not (len(replicates) > 1 and all(replicates)):
         return False
     return any(meanings(HeaderCell(str(cell).strip())) for cell in filled)
 

@@ -21,13 +21,14 @@ from membrane_dask.io.tables.limits import TableError
 from membrane_dask.io.tables.numerals import (
     clock_seconds,
     decimal_sign,
+    is_clock,
     is_missing,
     is_number,
     numeral,
 )
 from membrane_dask.io.tables.roles import EXAMPLES, LABELS, REPORTED_ONLY, ROLES, SAMPLE_LIKE, folded
 from membrane_dask.io.tables.rows import Formula, Row
-from membrane_dask.io.tables.unit_text import UnitText, unit_text
+from membrane_dask.io.tables.unit_text import UnitText, clock_format, unit_text
 from membrane_dask.plain_text import printable
 from membrane_dask.quantities import convert, fits
 
@@ -224,6 +225,14 @@ class MeasuredTable:
             self.unused.append(header)
             return
         quantity = quantities[0]
+        if quantity.role == "flux" and quantity.replicate >= 10 and quantity.si:
+            self.problems.append(
+                f"column {header!r}: is {quantity.replicate} the number of a replicate, or the temperature in degC to "
+                f"which fluxes are converted? columns: {{{header!r}: 'flux [{quantity.unit.text}]'}} for fluxes as "
+                f"measured; for converted ones also temperature: {quantity.replicate} degC and any column of "
+                "temperatures: ignore"
+            )
+            return
         power = power_of_ten(cell.text)
         if power and ROLES[quantity.role].units:
             exponent = re.sub(r"\s", "", power).lstrip("x*\u00d7·")
@@ -459,7 +468,10 @@ class MeasuredTable:
         """The column with the unit that stands in its cells, where the header has none."""
         if column.si or not ROLES[column.role].units or column.unit.text:
             return column
-        cells = [numeral(row.cell(column.index)) for row in self.rows if row.cell(column.index) is not None]
+        contents = [row.cell(column.index) for row in self.rows if row.cell(column.index) is not None]
+        if column.role == "time" and contents and all(map(is_clock, contents)):
+            return Column(column.role, column.index, column.header, UnitText("", "s"), "s", column.replicate)
+        cells = [numeral(content) for content in contents]
         units = {cell.unit for cell in cells if cell is not None}
         if len(units) == 1 and "" not in units:
             quantity = _quantity(column.role, unit_text(units.pop()))
@@ -480,8 +492,17 @@ class MeasuredTable:
                 "spreadsheet program, or write the value",
             )
             return math.nan
-        if column.role == "time" and (seconds := clock_seconds(cell)) is not None:
-            return seconds
+        if column.role == "time":
+            seconds = clock_seconds(cell, clock_format(column.unit.text))
+            if seconds is not None:
+                return seconds
+            if is_clock(cell) or clock_format(column.unit.text):
+                self.problem(
+                    row,
+                    f"{column.header}: {short(str(cell))} is hours and minutes, or minutes and seconds? columns: "
+                    f"{{{column.header!r}: 'time [h:mm]'}} or 'time [mm:ss]'",
+                )
+                return math.nan
         if isinstance(cell, str):
             value = self._text_number(row, column, cell)
         else:

@@ -15,7 +15,8 @@ _NUMERAL = re.compile(rf"([-+]?)\s*({_MANTISSA})(?:\s*[x*\u00d7·]\s*10\s*\^?\s*
 #: Cells that say that there is no reading.
 MISSING = frozenset(
     ["", "-", "--", "n.d.", "nd", "n.d", "n.a.", "na", "n/a", "#n/a", "#div/0!", "#value!", "#ref!", "#name?", "#num!",
-     "nan", "null", "none", "k.a.", "missing", "n.b."]
+     "nan", "null", "none", "k.a.", "missing", "n.b.", "no data", "n.m.", "n.r.", "s/d", "?", "#nv", "#n/v", "#wert!",
+     "#bezug!", "#valeur!", "#valor!", "#¡valor!", "#¡div/0!"]
 )  # fmt: skip
 _CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,3}):(\d{2}(?:[.,]\d+)?)")
 
@@ -114,17 +115,29 @@ def is_number(cell: Any) -> bool:
     if isinstance(cell, (int, float)):
         return cell == cell
     value = numeral(cell)
-    return (value is not None and not value.unit) or clock_seconds(cell) is not None
+    return (value is not None and not value.unit) or is_clock(cell)
 
 
-def clock_seconds(cell: Any) -> float | None:
-    """Seconds of a clock time such as ``10:41:30``; two numbers are hours and minutes only below a header of such."""
-    if not isinstance(cell, str):
+def is_clock(cell: Any) -> bool:
+    """Whether a cell holds two or three numbers of a clock or a stop watch."""
+    return isinstance(cell, str) and bool(_CLOCK.fullmatch(cell.strip()))
+
+
+def clock_seconds(cell: Any, clock_format: str = "") -> float | None:
+    """Seconds of a clock time such as ``10:41:30``; None if it is none.
+
+    Parameters
+    ----------
+    cell : object
+        Content of a cell.
+    clock_format : {"", "h:mm", "h:mm:ss", "mm:ss"}
+        What two numbers are; without it only three are a time.
+    """
+    match = _CLOCK.fullmatch(cell.strip()) if isinstance(cell, str) else None
+    if not match or (match[1] is None and clock_format not in ("h:mm", "mm:ss")):
         return None
-    match = _CLOCK.fullmatch(cell.strip())
-    if not match or match[1] is None:
-        return None
-    return (int(match[1]) * 60 + int(match[2])) * 60 + float(match[3].replace(",", "."))
+    seconds = int(match[1] or 0) * 3600 + int(match[2]) * 60 + float(match[3].replace(",", "."))
+    return seconds * 60 if match[1] is None and clock_format == "h:mm" else seconds
 
 
 @dataclass(frozen=True)

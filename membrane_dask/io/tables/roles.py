@@ -54,7 +54,8 @@ ROLES: Mapping[str, Role] = {
     "pressure": Role(_names(
         "pressure, transmembrane pressure, applied pressure, tmp, dp, p, delta p, deltap, pressure difference, "
         "differential pressure, operating pressure, capillary pressure, trans membrane pressure, pressure drop, "
-        "druck, transmembrandruck, differenzdruck, druckdifferenz, pression, pression transmembranaire, ptm, "
+        "druck, uberdruck, transmembrandruck, differenzdruck, druckdifferenz, pression, pression transmembranaire, "
+        "ptm, "
         "difference de pression, pression appliquee, presion, presion transmembrana, presion transmembranaria, "
         "diferencia de presion, pressione, pressione transmembrana, pressao, pressao transmembrana, druk, "
         "drukverschil, wet pressure, pressure wet, p wet, wet curve pressure, pressure wet curve"
@@ -209,7 +210,7 @@ EXAMPLES = {
 REPORTED_ONLY = re.compile(
     r"operator|user|analyst|bediener|operateur|operador|date|datum|fecha|data|timestamp|remarks?|comments?|notes?|"
     r"bemerkung(?:en)?|kommentar|anmerkung|remarques?|commentaires?|observaci(?:on|ones)|notas?|step|no|nr|number|#|"
-    r"index|row|line|ok|status|recovery|flux recovery|j/j0|j j0|relative flux|normali[sz]ed flux|pore diameter|"
+    r"index|row|line|ok|status|recovery|flux recovery|j/j0|j j0|j/p|relative flux|normali[sz]ed flux|pore diameter|"
     r"pore size|diameter|average diameter|filter flow|filter flow ?%|incr ?(?:ff)?%?|pore dist|ff|"
     r"mean|average|mittelwert|moyenne|media|promedio|frazier|permeability frazier|.*\bfrazier"
 )

@@ -37,6 +37,20 @@ _TRADE = {
     "da": ("g/mol", 1.0), "kda": ("kg/mol", 1.0), "dalton": ("g/mol", 1.0), "kilodalton": ("kg/mol", 1.0),
     "ppm": ("mg/L", 1.0), "mpas": ("mPa s", 1.0),
 }  # fmt: skip
+#: Pressures as heights of a liquid, without blanks.
+_COLUMNS_OF_LIQUID = {
+    "mmhg": ("mmHg", 1.0), "inhg": ("inHg", 1.0), "mmh2o": ("cmH2O", 0.1), "cmh2o": ("cmH2O", 1.0),
+    "mh2o": ("cmH2O", 100.0), "inh2o": ("inH2O", 1.0), "inwc": ("inH2O", 1.0), "fth2o": ("inH2O", 12.0),
+    "mmws": ("cmH2O", 0.1), "cmws": ("cmH2O", 1.0), "mws": ("cmH2O", 100.0), "mce": ("cmH2O", 100.0),
+    "mca": ("cmH2O", 100.0),
+}  # fmt: skip
+#: Times as a clock or a stop watch shows them.
+CLOCK_FORMATS = ("h:mm", "h:mm:ss", "mm:ss")
+#: Units of quantities of a table; a text in another unit, such as A or T, is a word.
+_MEASURED = (
+    "Pa", "m s-1", "kg m-2 s-1", "m3 s-1", "kg s-1", "m3", "m", "m3 kg-1", "kg", "s", "K", "m2", "m s-1 Pa-1",
+    "kg m-2 s-1 Pa-1", "mol m-2 s-1 Pa-1", "deg", "kg mol-1", "kg m-3", "mol m-3", "N m-1", "Pa s",
+)  # fmt: skip
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻\u2212\u2013·∙⋅•µμ\u00d7", "0123456789---    uux")
 _GAUGE = re.compile(
     r"(?:\s*\(?\s*(?:gauge|gage|ü|überdruck|relativ|rel)\s*\)?|\(\s*g\s*\)|(?<=bar)\s?g|(?<=psi)\s?g)$", re.I
@@ -92,15 +106,26 @@ def unit_text(text: str) -> UnitText:
     factor = 1.0
     if (match := _FACTOR.match(word)) and word[match.end() :].strip():
         factor, word = float(f"1e{int(match[1] or match[2])}"), word[match.end() :].strip()
-    unit, trade_factor = _TRADE.get(word.lower(), ("", 1.0))
+    if clock_format(word):
+        return UnitText(text, "s")
+    word = re.sub(r"(?<=[A-Za-z\d)])\.(?=[A-Za-z(])", " ", word)  # L.m-2.h-1
+    height = _COLUMNS_OF_LIQUID.get(word.lower().replace(" ", ""))
+    unit, trade_factor = height or _TRADE.get(word.lower(), ("", 1.0))
     return UnitText(text, unit or _study_unit(word) or _fraction(word), factor * trade_factor, reference, standard)
+
+
+def clock_format(text: str) -> str:
+    """Which of :data:`CLOCK_FORMATS` a text is, as ``hh:mm`` or ``hh:mm:ss``; empty if it is none."""
+    word = re.sub(r"^hh?(?=:)", "h", text.strip().strip("[]()").lower())
+    word = re.sub(r"^m{1,2}:ss$|^min:(?:s|sec|ss)$", "mm:ss", word)
+    return word if word in CLOCK_FORMATS else ""
 
 
 def _study_unit(word: str) -> str:
     """The unit itself if it is one in the spelling of a study and not a plain word."""
     from membrane_dask.quantities import parse_unit
 
-    if word.lower() in _UNITS or re.search(r"/[^/]*[ *]\w|/[^/]*\d[A-Za-z]", word):
+    if word.lower() in _UNITS or re.search(r"/[^/]*[ *]\w|/[^/]*\d[A-Za-z]|[A-Za-z] \(", word):
         return ""
     try:
         parse_unit(word)
@@ -145,7 +170,11 @@ def _factors(text: str, sign: int) -> list[str] | None:
 def is_unit(text: str) -> bool:
     """Whether a text is nothing but a unit, or a placeholder of one."""
     word = re.sub(r"^[\[(](.*)[\])]$", r"\1", text.strip()).strip()
-    return word in ("-", "1", "%", "[-]", "") or bool(unit_text(word).unit)
+    if word in ("-", "1", "%", "[-]", ""):
+        return True
+    if re.fullmatch(r"[A-Za-z]\d", word) and word not in ("m2", "m3"):  # R1 is a replicate
+        return False
+    return bool(measures(unit_text(word), _MEASURED))
 
 
 def measures(unit: UnitText, units: tuple[str, ...]) -> str:
