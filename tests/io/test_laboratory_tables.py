@@ -129,3 +129,16 @@ def test_units_of_the_trade(text, factor, reference):
     assert unit.unit
     assert unit.factor == pytest.approx(factor)
     assert unit.reference == reference
+
+
+@pytest.mark.parametrize(
+    ("text", "phrase"),
+    [
+        ("Temperature: 20\nP [bar],J [LMH]\n1,50\n2,100\n3,151\n", "'Temperature: 20' has no unit"),
+        ("P [bar],J [LMH],pH\n1,50,4\n2,100,4\n1,20,9\n2,41,9\n", "splits the rows (4, 9)"),
+        ("P [bar],J [LMH],\n1,50,A\n2,100,A\n1,20,B\n2,41,B\n", "column 3 has no header"),
+    ],
+)
+def test_nothing_that_divides_readings_is_ignored(tmp_path, text, phrase):
+    """A temperature without a unit, numbers and words that tell readings at the same pressure apart."""
+    assert phrase in question(tmp_path, text)

@@ -95,12 +95,15 @@ class HeaderBlock:
         Line that says that pressures are absolute; 0 if none does.
     columns : mapping of str to str
         Explanations of columns, as ``A: Flow in CC/SEC.``
+    without_unit : mapping of str to str
+        Conditions whose numbers have no unit, by name: what the line says.
     """
 
     stated: Mapping[str, Stated]
     problems: tuple[str, ...] = ()
     absolute: int = 0
     columns: Mapping[str, str] = field(default_factory=dict)
+    without_unit: Mapping[str, str] = field(default_factory=dict)
 
 
 #: What lines below a table do not state but as a result of it.
@@ -121,6 +124,7 @@ def read_header_block(rows: Sequence[Row], below: Sequence[Row] = ()) -> HeaderB
     stated: dict[str, Stated] = {}
     problems: list[str] = []
     columns: dict[str, str] = {}
+    without_unit: dict[str, str] = {}
     absolute = 0
     for row in (*rows, *below):
         line = " ".join(str(cell) for cell in row.filled()) if "\t" in row.text else row.text
@@ -133,6 +137,8 @@ def read_header_block(rows: Sequence[Row], below: Sequence[Row] = ()) -> HeaderB
             fits_name = quantities_named(HeaderCell(f"{name} [{match[3]}]"))
             columns[match[1]] = f"{name} [{match[3]}]" if fits_name else "ignore"
             continue
+        if row.number not in below_numbers and (name := _without_unit(line)):
+            without_unit.setdefault(name, f"line {row.number}: {line.strip()!r} has no unit")
         for name, value, text in _conditions(line):
             if row.number in below_numbers and name in _RESULTS:
                 continue
@@ -143,7 +149,7 @@ def read_header_block(rows: Sequence[Row], below: Sequence[Row] = ()) -> HeaderB
                 problems.append(
                     f"{name} is {previous.text} (line {previous.row}) and {text} (line {row.number}): keep one"
                 )
-    return HeaderBlock(stated, tuple(problems), absolute, columns)
+    return HeaderBlock(stated, tuple(problems), absolute, columns, without_unit)
 
 
 def _equal(a: float | str, b: float | str) -> bool:
@@ -182,6 +188,14 @@ def _conditions(line: str) -> list[tuple[str, float | str, str]]:
             if text and re.search(r"\w", text):
                 results.append((name, text, text))
     return results
+
+
+def _without_unit(line: str) -> str:
+    """Condition whose number has no unit, as ``Temperature: 20``; empty for other lines."""
+    for name in ("temperature", "area", "diameter", "pressure"):
+        if re.fullmatch(rf"\s*(?:{_QUANTITIES[name][0]})\s*[:=;,]?\s*{_NUMBER}\s*[;,]*\s*", line, re.I):
+            return name
+    return ""
 
 
 def _plain_number(text: str) -> float | None:

@@ -367,6 +367,7 @@ class MeasuredTable:
     def _check_unused(self, block: Block) -> None:
         """Ask about columns that no one uses although they look like a sample, temperature, area or pressure."""
         unused = []
+        repeats = self._repeats_readings()
         for index, cell in enumerate(block.header):
             header = cell.shown
             if header not in self.unused:
@@ -390,7 +391,10 @@ class MeasuredTable:
             values = [str(row.cell(index)).strip() for row in self.rows if row.cell(index) is not None]
             distinct = list(dict.fromkeys(values))
             texts = [v for v in distinct if not is_number(v)]
-            splits = len(texts) >= 2 and len(values) > len(distinct) and not REPORTED_ONLY.fullmatch(name)
+            may_split = not REPORTED_ONLY.fullmatch(name)
+            splits = len(texts) >= 2 and len(values) > len(distinct) and may_split
+            # Numbers of a cell, a day or a pH that divide readings at repeated pressures.
+            splits |= may_split and 2 <= len(distinct) < len(values) and not texts and repeats
             if len(distinct) >= 2 and (splits or (SAMPLE_LIKE.fullmatch(name) and not REPORTED_ONLY.fullmatch(name))):
                 shown = ", ".join(distinct[:4]) + (", ..." if len(distinct) > 4 else "")
                 self.problems.append(
@@ -398,6 +402,30 @@ class MeasuredTable:
                     f"columns: {{{header}: membrane}}, or ignore: [{header}]"
                 )
         self.unused = unused
+        self._check_unnamed(block)
+
+    def _check_unnamed(self, block: Block) -> None:
+        """Ask about a column without a header whose words divide the rows."""
+        for index, cell in enumerate(block.header):
+            if cell.shown.strip():
+                continue
+            values = [str(row.cell(index)).strip() for row in self.rows if row.cell(index) is not None]
+            texts = [value for value in dict.fromkeys(values) if not is_number(value)]
+            if len(texts) >= 2 and len(values) > len(texts):
+                self.problems.append(
+                    f"column {index + 1} has no header and splits the rows ({', '.join(texts[:4])}): give it a header, "
+                    "such as membrane"
+                )
+
+    def _repeats_readings(self) -> bool:
+        """Whether rows of one membrane, state and replicate repeat a pressure."""
+        column = next((c for role in _KEYS[:5] for c in self.columns if c.role == role), None)
+        if column is None or self.column("time"):
+            return False
+        labels = zip(*(self.labels(role) for role in ("membrane", "state", "replicate")), strict=True)
+        cells = [str(row.cell(column.index)).strip() for row in self.rows]
+        keys = list(zip(labels, cells, strict=True))
+        return len(set(keys)) < len(keys)
 
     def _decimal_sign(self) -> str:
         numeric = [c for c in self.columns if c.role not in LABELS and c.role != "pressures"]

@@ -59,21 +59,32 @@ def read_text(path: Path) -> TextTable:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if text.count("\n") > _MAX_LINES:
         raise TableError([f"{path.name} has more than {_MAX_LINES:,} lines"])
+    text = _without_further_comments(text)
     separator = _separator(text, path)
     if separator in ("  ", " "):
         rows = _aligned(text, separator)
     else:
-        rows, comments = list[Row](), 0
-        for number, record in enumerate(_records(text, separator, path), 1):
-            comments += bool(record) and record[0].startswith("#")
-            if any(cell.strip() for cell in record) and not (record[0].startswith("#") and comments > _MAX_COMMENTS):
-                rows.append(Row(number, record, separator.join(record)))
+        rows = [
+            Row(number, record, separator.join(record))
+            for number, record in enumerate(_records(text, separator, path), 1)
+            if any(cell.strip() for cell in record)
+        ]
     cells = sum(len(row.cells) for row in rows)
     if len(rows) > MAX_ROWS or cells > MAX_CELLS or max((len(row.cells) for row in rows), default=0) > MAX_COLUMNS:
         number = rows[min(MAX_ROWS, len(rows) - 1)].number
         limits = f"{MAX_ROWS:,} rows, {MAX_COLUMNS:,} columns and {MAX_CELLS:,} cells"
         raise TableError([f"{path.name} has more than {limits} (row {number}): divide it into several tables"])
     return TextTable(rows, encoding, _NAMES[separator])
+
+
+def _without_further_comments(text: str) -> str:
+    """Text whose comments behind the first ones are blank lines."""
+    if text.count("\n#") <= _MAX_COMMENTS:
+        return text
+    position = 0
+    for _ in range(_MAX_COMMENTS):
+        position = text.index("\n#", position) + 1
+    return text[:position] + re.sub(r"^#.*$", "", text[position:], flags=re.MULTILINE)
 
 
 def _decode(raw: bytes, path: Path) -> tuple[str, str]:
@@ -123,7 +134,7 @@ def _open_quote(text: str, separator: str) -> str:
 
 def _separator(text: str, path: Path) -> str:
     """The separator that gives most rows of equal width."""
-    lines = [line for line in text.split("\n")[:2000] if line.strip()]
+    lines = [line for line in text.split("\n", 2000)[:2000] if line.strip()]
     best, best_count = ",", 0
     for separator in _SEPARATORS:
         if separator.strip() and not any(separator in line for line in lines):
