@@ -122,7 +122,15 @@ def test_decimal_sign():
 
 @pytest.mark.parametrize(
     ("text", "factor", "reference"),
-    [("10^-5 m/s", 1e-5, ""), ("bar(g)", 1, "gauge"), ("psia", 1, "absolute"), ("L/m2h", 1, ""), ("kg/cm2", 1, "")],
+    [
+        ("10^-5 m/s", 1e-5, ""),
+        ("bar(g)", 1, "gauge"),
+        ("psia", 1, "absolute"),
+        ("L/m2h", 1, ""),
+        ("kg/cm2", 1, ""),
+        ("cmH2O", 98.0665, ""),
+        ("mWS", 9806.65, ""),
+    ],
 )
 def test_units_of_the_trade(text, factor, reference):
     unit = unit_text(text)

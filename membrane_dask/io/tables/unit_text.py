@@ -39,10 +39,10 @@ _TRADE = {
 }  # fmt: skip
 #: Pressures as heights of a liquid, without blanks.
 _COLUMNS_OF_LIQUID = {
-    "mmhg": ("mmHg", 1.0), "inhg": ("inHg", 1.0), "mmh2o": ("cmH2O", 0.1), "cmh2o": ("cmH2O", 1.0),
-    "mh2o": ("cmH2O", 100.0), "inh2o": ("inH2O", 1.0), "inwc": ("inH2O", 1.0), "fth2o": ("inH2O", 12.0),
-    "mmws": ("cmH2O", 0.1), "cmws": ("cmH2O", 1.0), "mws": ("cmH2O", 100.0), "mce": ("cmH2O", 100.0),
-    "mca": ("cmH2O", 100.0),
+    "mmhg": ("mmHg", 1.0), "inhg": ("Pa", 3386.389), "mmh2o": ("Pa", 9.80665), "cmh2o": ("Pa", 98.0665),
+    "mh2o": ("Pa", 9806.65), "inh2o": ("Pa", 249.08891), "inwc": ("Pa", 249.08891), "fth2o": ("Pa", 2989.0669),
+    "mmws": ("Pa", 9.80665), "cmws": ("Pa", 98.0665), "mws": ("Pa", 9806.65), "mce": ("Pa", 9806.65),
+    "mca": ("Pa", 9806.65),
 }  # fmt: skip
 #: Times as a clock or a stop watch shows them.
 CLOCK_FORMATS = ("h:mm", "h:mm:ss", "mm:ss")
