@@ -71,7 +71,7 @@ def table(tmp_path) -> Path:
 
 
 def test_labels_of_a_table(table, capsys):
-    (table / "bad.csv").write_text((table / "table.csv").read_text() + "\x1b[31mB,x,2\n")
+    (table / "bad.csv").write_text((table / "table.csv").read_text() + "\x1b[31mB,3,x\n")
     (table / "bad.yaml").write_text("kind: porometry\ninput: bad.csv\ncluster: {profile: sync}\n")
     printed = run_command(capsys, "check", table / "bad.yaml")
     assert r"\x1b[31mB" in printed

@@ -146,7 +146,7 @@ SMALLER = {
         ("graded", {"graded-ten", "graded-search", "graded-foulants"}),
         ("reconstruct", {"reconstruct-twelve", "reconstruct-third", "third.png"}),
         ("characterize", {"reconstruct-three", "characterize-three", "corner", "corner.npy", "network.vtk"}),
-        ("porometry", {"porometry-bench", "porometry-closed", "porometry-paper"}),
+        ("porometry", {"porometry-bench", "porometry-closed", "porometry-methods", "porometry-paper"}),
     ],
 )
 def test_the_notebooks_run(root, tmp_path, name, runs):

@@ -695,7 +695,9 @@ def _is_reading(row: Row, key: Column) -> bool:
 
 
 def _texts(row: Row) -> list[str]:
-    return [cell.coordinate if isinstance(cell, Formula) else str(cell).strip()[:60] for cell in row.filled()]
+    return [
+        cell.coordinate if isinstance(cell, Formula) else printable(str(cell).strip()[:60]) for cell in row.filled()
+    ]
 
 
 def _ranges(numbers: Sequence[int]) -> str:
