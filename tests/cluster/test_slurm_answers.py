@@ -31,8 +31,6 @@ TOY = {
     "workers": 1,
 }  # fmt: skip
 FAILED = "sbatch: error: Batch job submission failed:"
-#: The command itself, also where a test puts another one in front.
-SQUEUE = shutil.which("squeue") or "squeue"
 STUDY = {"rows": 1, "columns": 16, "seconds": 0.3, "execution": {"batch": 2}}
 
 
@@ -52,6 +50,7 @@ def lie(slurm, tmp_path, monkeypatch):
         real, count = shutil.which(name), folder / f"{name}.calls"
         text = f'#!/bin/bash\nreal={real}\necho "$*" >>{count}\nn=$(grep -vc -e --test-only {count})\n'
         text += 'case "$*" in *--test-only*) exec $real "$@";; esac\n'
+        count.touch()
         (folder / name).write_text(f'{text}{script}\nexec $real "$@"\n')
         (folder / name).chmod(0o755)
         return count
@@ -62,7 +61,10 @@ def lie(slurm, tmp_path, monkeypatch):
 
 def jobs_of(run: Run, states: str = "all") -> list[str]:
     """Names of a run's jobs that Slurm knows."""
-    command = [SQUEUE, "-h", "-t", states, "-o", "%j"]
+    # The command itself, not the script in front of it; this module is imported before Slurm is installed.
+    folders = [f for f in os.environ["PATH"].split(os.pathsep) if not (Path(f) / "squeue.calls").exists()]
+    squeue = shutil.which("squeue", path=os.pathsep.join(folders))
+    command = [str(squeue), "-h", "-t", states, "-o", "%j"]
     names = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout.split()
     return [name for name in names if (run.path / "logs" / "jobs" / f"{name}.sh").exists()]
 

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from membrane_dask.io.tables.columns import TableOptions
 from membrane_dask.io.tables.conditions import Conditions
 from membrane_dask.io.tables.flux_curves import read_flux_table
 from membrane_dask.io.tables.limits import TableError
-from membrane_dask.io.tables.measured_table import TableOptions
 from membrane_dask.physics.porometry.water import Water
 
 WATER, AREA = Water.at(298.15), 34e-4

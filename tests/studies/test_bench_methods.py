@@ -41,7 +41,7 @@ def evaluated(prog):
         str(prog.labels[unit.index[0]]): prog.work(prog.context, unit)[0] for unit in units if unit.task == "porometry"
     }
     findings = [text for _, text in prog.measurements.findings]
-    for dataset in prog._evaluations():
+    for dataset in prog.evaluations():
         if dataset.schema.name == "findings":
             columns = (dataset.values[name] for name in ("membrane_name", "finding"))
             findings += [f"{label}: {text}" for label, text in zip(*columns, strict=True)]

@@ -9,7 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from membrane_dask.io.tables.measured_table import Column, MeasuredTable
+from membrane_dask.io.tables.columns import Column
+from membrane_dask.io.tables.measured_table import MeasuredTable
 from membrane_dask.io.tables.numerals import is_missing
 
 #: Relative difference of two values of one quantity that are taken as the same.

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from membrane_dask.io.tables.columns import TableOptions
 from membrane_dask.io.tables.conditions import Conditions, areas, pressure_differences, temperatures
-from membrane_dask.io.tables.measured_table import MeasuredTable, TableOptions
+from membrane_dask.io.tables.measured_table import MeasuredTable
 from membrane_dask.io.tables.permeate import fluxes
 from membrane_dask.io.tables.rows import Row
 from membrane_dask.physics.porometry.water import Water

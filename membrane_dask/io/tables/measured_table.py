@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import fnmatch
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from membrane_dask.errors import first_problems, nearest, short
+from membrane_dask.errors import first_problems, short
+from membrane_dask.io.tables.columns import Column, RecognisedColumns, TableOptions, quantity_of, unit_problem
 from membrane_dask.io.tables.files import read_rows
 from membrane_dask.io.tables.header_block import HeaderBlock, read_header_block
-from membrane_dask.io.tables.headers import MAX_LABEL, HeaderCell, NamedQuantity, meanings, power_of_ten
+from membrane_dask.io.tables.headers import MAX_LABEL
 from membrane_dask.io.tables.layout import Block, find_blocks, is_ruler
 from membrane_dask.io.tables.limits import TableError
 from membrane_dask.io.tables.numerals import (
@@ -26,11 +25,12 @@ from membrane_dask.io.tables.numerals import (
     is_number,
     numeral,
 )
-from membrane_dask.io.tables.roles import EXAMPLES, LABELS, REPORTED_ONLY, ROLES, SAMPLE_LIKE, folded
+from membrane_dask.io.tables.roles import LABELS, ROLES
 from membrane_dask.io.tables.rows import Formula, Row
 from membrane_dask.io.tables.unit_text import UnitText, clock_format, unit_text
+from membrane_dask.io.tables.unused_columns import unused_columns
 from membrane_dask.plain_text import printable
-from membrane_dask.quantities import convert, fits
+from membrane_dask.quantities import convert
 
 #: Words of rows that a spreadsheet computed from the others.
 _COMPUTED = re.compile(r"(mean|average|avg|mittelwert|mittel|moyenne|media|promedio|std|sd|sum|summe|total)\b.*", re.I)
@@ -39,65 +39,6 @@ _KEYS = (
     "pressure", "absolute pressure", "suction pressure", "feed pressure", "mean pressure", "bubble point",
     "entry pressure", "molar mass", "solute radius", "time", "permeability", "volume", "mass", "flux",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class TableOptions:
-    """How a table is to be read, as far as the study says.
-
-    Parameters
-    ----------
-    sheet : str, optional
-        Sheet of a workbook.
-    table : int, optional
-        Number of the table in a file with several, from 1.
-    decimal : {".", ","}, optional
-        Decimal sign; default by the evidence of all cells.
-    columns : mapping of str to str
-        Role and unit of columns by header; ``*`` and ``?`` stand for any characters.
-    ignore : tuple of str
-        Headers of columns that may stay unused.
-    censored : {"drop", "use"}, optional
-        What happens to readings such as ``<210``.
-    marks : mapping of str to str
-        ``keep`` or ``drop`` for readings with a mark such as ``248*``.
-    """
-
-    sheet: str | None = None
-    table: int | None = None
-    decimal: Literal[".", ","] | None = None
-    columns: Mapping[str, str] = field(default_factory=dict)
-    ignore: tuple[str, ...] = ()
-    censored: Literal["drop", "use"] | None = None
-    marks: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Column:
-    """A recognised column.
-
-    Parameters
-    ----------
-    role : str
-        Quantity that it holds.
-    index : int
-        Its position in the table, from 0.
-    header : str
-        Its header.
-    unit : UnitText
-        Its unit.
-    si : str
-        SI unit of its values.
-    replicate : int
-        Number of the replicate where several columns hold one quantity (``flux 1``, ``flux 2``), else 0.
-    """
-
-    role: str
-    index: int
-    header: str
-    unit: UnitText
-    si: str
-    replicate: int = 0
 
 
 class MeasuredTable:
@@ -133,23 +74,22 @@ class MeasuredTable:
 
     def __init__(self, path: Path, options: TableOptions | None = None) -> None:
         self.path, self.options = path, options or TableOptions()
-        self.columns: list[Column] = []
-        self.problems: list[str] = []
         self.findings: list[str] = []
-        self.unused: list[str] = []
         rows, format_message = read_rows(path, self.options.sheet)
         if format_message:
             self.findings.append(format_message)
         block = self._choose(find_blocks(rows))
         self.header_block: HeaderBlock = read_header_block(block.above)
-        self._recognise(block)
+        recognised = RecognisedColumns(block.header, self.options, self.header_block.columns)
+        self.columns, self.problems = recognised.columns, recognised.problems
         self.rows = self._readings(block)
         last = self.rows[-1].number if self.rows else block.header_row
         below = [row for row in block.rows if row.number > last]
         self.header_block = read_header_block(block.above, below)
         self.problems += self.header_block.problems
         self._fill_labels()
-        self._check_unused(block)
+        self.unused, questions = unused_columns(block.header, recognised, self.rows, self._repeats_readings())
+        self.problems += questions
         self.decimal = self._decimal_sign()
 
     # The steps of reading.
@@ -167,122 +107,6 @@ class MeasuredTable:
             starts = ", ".join(f"{k} from row {b.header_row}" for k, b in enumerate(blocks, 1))
             self.findings.append(f"table {chosen} of {len(blocks)} is read ({starts}); table: N reads another one")
         return blocks[(number or 1) - 1]
-
-    def _recognise(self, block: Block) -> None:
-        """Roles and units of the columns: by the study, else by header and unit."""
-        matched: set[str] = set()
-        for index, cell in enumerate(block.header):
-            header = cell.shown
-            if printable(header) != header:
-                self.problems.append(f"column {index + 1}: its header has control characters (got {short(header)})")
-                continue
-            if not header.strip() or len(header) > MAX_LABEL:
-                continue
-            stated = self._stated_column(cell, matched)
-            if stated is not None:
-                self._add_stated(index, cell, stated)
-            elif REPORTED_ONLY.fullmatch(folded(cell.text)) and not _is_sample_diameter(cell):
-                self.unused.append(header)
-            else:
-                self._add_recognised(index, cell)
-        for pattern in self.options.columns:
-            if pattern not in matched:
-                headers = [cell.shown for cell in block.header if cell.shown]
-                self.problems.append(f"columns: no column {pattern!r}; {nearest(pattern, headers)}")
-
-    def _stated_column(self, cell: HeaderCell, matched: set[str]) -> str | None:
-        """Role and unit that the study, or a line above the table, gives a column."""
-        for pattern, role in self.options.columns.items():
-            names = {folded(cell.text), folded(cell.shown)}
-            glob = folded(pattern).replace("[", "[[]")
-            if folded(pattern) in names or any(fnmatch.fnmatchcase(name, glob) for name in names):
-                matched.add(pattern)
-                return role
-        return self.header_block.columns.get(cell.text)
-
-    def _add_stated(self, index: int, cell: HeaderCell, stated: str) -> None:
-        if stated.strip().lower() == "ignore":
-            self.unused.append(cell.shown)
-            return
-        match = re.fullmatch(r"\s*([^\[(]+?)\s*(?:[\[(](.+)[\])])?\s*", stated)
-        name = folded(match[1]) if match else ""
-        role = name if name in ROLES else ""
-        if not role:
-            self.problems.append(f"columns: {stated!r} is no quantity of a column; {nearest(name, list(ROLES))}")
-            return
-        own = next((q for q in meanings(cell) if q.unit.text), None)
-        unit = unit_text(match[2]) if match and match[2] else (own.unit if own else _unit_of(cell))
-        quantity = _quantity(role, unit)
-        if ROLES[role].units and not quantity.si and not (ROLES[role].unit_optional and not unit.text):
-            self.problems.append(self._unit_problem(cell.shown, role, unit))
-            return
-        self._add(Column(role, index, cell.shown, quantity.unit, quantity.si, own.replicate if own else 0))
-
-    def _add_recognised(self, index: int, cell: HeaderCell) -> None:
-        header = cell.shown
-        quantities = meanings(cell)
-        if not quantities:
-            self.unused.append(header)
-            return
-        quantity = quantities[0]
-        if quantity.role == "flux" and quantity.replicate >= 10 and quantity.si:
-            self.problems.append(
-                f"column {header!r}: is {quantity.replicate} the number of a replicate, or the temperature in degC to "
-                f"which fluxes are converted? columns: {{{header!r}: 'flux [{quantity.unit.text}]'}} for fluxes as "
-                f"measured; for converted ones also temperature: {quantity.replicate} degC and any column of "
-                "temperatures: ignore"
-            )
-            return
-        power = power_of_ten(cell.text)
-        if power and ROLES[quantity.role].units:
-            exponent = re.sub(r"\s", "", power).lstrip("x*\u00d7·")
-            unit = quantity.unit.text if quantity.si else "m/s"
-            unit = re.sub(r"^.*[\[(](.+)[\])]$", r"\1", unit)
-            inverse = re.sub(r"\^?(\d+)$", r"^-\1", exponent) if "-" not in exponent else exponent.replace("-", "")
-            self.problems.append(
-                f"column {header!r}: {power} may mean that values were multiplied by it, or are in units of it; write "
-                f"columns: {{{header!r}: '{quantity.role} [{inverse} {unit}]'}} or "
-                f"columns: {{{header!r}: '{quantity.role} [{exponent} {unit}]'}}"
-            )
-            return
-        role = ROLES[quantity.role]
-        if role.units and not quantity.si and not (role.unit_optional and not quantity.unit.text):
-            if quantity.role == "flux deviation" and not quantity.unit.text:
-                self._add(Column(quantity.role, index, header, quantity.unit, "", quantity.replicate))
-                return
-            in_cells = quantity.unit.text == ""
-            self._add(Column(quantity.role, index, header, quantity.unit, "", quantity.replicate))
-            if not in_cells:
-                self.problems.append(self._unit_problem(header, quantity.role, quantity.unit))
-            return
-        if quantity.role == "diameter" and not _is_sample_diameter(cell):
-            self.unused.append(header)
-            return
-        if quantity.unit.text.strip() in ("mPa", "mpa") and quantity.si == "Pa":
-            self.problems.append(
-                f"column {header!r}: is {quantity.unit.text} millipascal or megapascal? "
-                f"columns: {{{header!r}: '{quantity.role} [MPa]'}}"
-            )
-            return
-        self._add(Column(quantity.role, index, header, quantity.unit, quantity.si, quantity.replicate))
-
-    def _add(self, column: Column) -> None:
-        same = next((c for c in self.columns if (c.role, c.replicate) == (column.role, column.replicate)), None)
-        if same:
-            self.problems.append(
-                f"columns {same.header!r} and {column.header!r} both hold the {column.role}: keep one, "
-                f"for example columns: {{{column.header!r}: ignore}}"
-            )
-            return
-        self.columns.append(column)
-
-    def _unit_problem(self, header: str, role: str, unit: UnitText) -> str:
-        """Message on a column without a unit, or with a wrong one."""
-        example = EXAMPLES.get(role, f"{role} [{ROLES[role].units[0]}]")
-        if not unit.text:
-            return f"column {header!r} has no unit; for example '{example}', or columns: {{{header!r}: '{example}'}}"
-        reason = f"is not a unit of {role}" if unit.unit else "is not a recognised unit"
-        return f"column {header!r}: {unit.text!r} {reason}; for example '{example}'"
 
     def _readings(self, block: Block) -> list[Row]:
         """Rows that are readings; footers, averages and rulers are left out and reported."""
@@ -363,59 +187,6 @@ class MeasuredTable:
             self.problem(row, f"{column.header} must be at most {MAX_LABEL} printable characters (got {short(text)})")
             return ""
         return text
-
-    def _check_unused(self, block: Block) -> None:
-        """Ask about columns that no one uses although they look like a sample, temperature, area or pressure."""
-        unused = []
-        repeats = self._repeats_readings()
-        for index, cell in enumerate(block.header):
-            header = cell.shown
-            if header not in self.unused:
-                continue
-            if self._stated_column(cell, set()) is not None:
-                unused.append(header)
-                continue
-            if any(folded(header) == folded(name) or folded(cell.text) == folded(name) for name in self.options.ignore):
-                continue
-            unused.append(header)
-            unit = _unit_of(cell)
-            quantity = next((n for n, u in (("temperature", "K"), ("area", "m2"), ("pressure", "Pa"))
-                             if unit.unit and fits(unit.unit, u)), "")  # fmt: skip
-            if quantity:
-                self.problems.append(
-                    f"column {header!r} is not used and has a unit of {quantity}: name its quantity, for example "
-                    f"columns: {{{header!r}: {quantity}}}, or ignore: ['{header}']"
-                )
-                continue
-            name = folded(cell.text)
-            values = [str(row.cell(index)).strip() for row in self.rows if row.cell(index) is not None]
-            distinct = list(dict.fromkeys(values))
-            texts = [v for v in distinct if not is_number(v)]
-            may_split = not REPORTED_ONLY.fullmatch(name)
-            splits = len(texts) >= 2 and len(values) > len(distinct) and may_split
-            # Numbers of a cell, a day or a pH that divide readings at repeated pressures.
-            splits |= may_split and 2 <= len(distinct) < len(values) and not texts and repeats
-            if len(distinct) >= 2 and (splits or (SAMPLE_LIKE.fullmatch(name) and not REPORTED_ONLY.fullmatch(name))):
-                shown = ", ".join(distinct[:4]) + (", ..." if len(distinct) > 4 else "")
-                self.problems.append(
-                    f"column {header!r} is not used and splits the rows ({shown}): is it the membrane? "
-                    f"columns: {{{header}: membrane}}, or ignore: [{header}]"
-                )
-        self.unused = unused
-        self._check_unnamed(block)
-
-    def _check_unnamed(self, block: Block) -> None:
-        """Ask about a column without a header whose words divide the rows."""
-        for index, cell in enumerate(block.header):
-            if cell.shown.strip():
-                continue
-            values = [str(row.cell(index)).strip() for row in self.rows if row.cell(index) is not None]
-            texts = [value for value in dict.fromkeys(values) if not is_number(value)]
-            if len(texts) >= 2 and len(values) > len(texts):
-                self.problems.append(
-                    f"column {index + 1} has no header and splits the rows ({', '.join(texts[:4])}): give it a header, "
-                    "such as membrane"
-                )
 
     def _repeats_readings(self) -> bool:
         """Whether rows of one membrane, state and replicate repeat a pressure."""
@@ -502,12 +273,12 @@ class MeasuredTable:
         cells = [numeral(content) for content in contents]
         units = {cell.unit for cell in cells if cell is not None}
         if len(units) == 1 and "" not in units:
-            quantity = _quantity(column.role, unit_text(units.pop()))
+            quantity = quantity_of(column.role, unit_text(units.pop()))
             if quantity.si:
                 self.findings.append(f"{column.header}: its cells are in {quantity.unit.text}")
                 return Column(column.role, column.index, column.header, quantity.unit, quantity.si, column.replicate)
         if not ROLES[column.role].unit_optional:
-            message = self._unit_problem(column.header, column.role, column.unit)
+            message = unit_problem(column.header, column.role, column.unit)
             if message not in self.problems:
                 self.problems.append(message)
         return column
@@ -652,34 +423,6 @@ class MeasuredTable:
         """
         if self.problems:
             raise TableError(first_problems(list(dict.fromkeys(self.problems))))
-
-
-def _quantity(role: str, unit: UnitText) -> NamedQuantity:
-    definition = ROLES[role]
-    if not definition.units:
-        return NamedQuantity(role, UnitText("", ""), "")
-    if definition.units == ("1",):
-        si = "1" if unit.text.strip() in ("%", "1", "-", "") or unit.unit == "percent" else ""
-    else:
-        si = next((u for u in definition.units if unit.unit and fits(unit.unit, u)), "")
-    return NamedQuantity(role, unit, si)
-
-
-def _unit_of(cell: HeaderCell) -> UnitText:
-    """Unit in a header whose name is not recognised."""
-    match = re.search(r"[\[(](.+)[\])]\s*$", cell.text)
-    text = match[1] if match else cell.unit
-    if not text and (match := re.search(r"\s/\s*(\S+)$", cell.text)):
-        text = match[1]
-    if not text and (match := re.search(r"[_ ](psi|bar|kPa|mbar|Pa|degC|°C|K|cm2|m2)$", cell.text, re.I)):
-        text = match[1]
-    return unit_text(text) if text else UnitText("", "")
-
-
-def _is_sample_diameter(cell: HeaderCell) -> bool:
-    """Whether a column of diameters is in mm or longer: one in um or nm was computed from the pressure."""
-    unit = next((q.unit for q in meanings(cell) if q.role == "diameter" and q.si), None)
-    return unit is not None and unit.unit in ("m", "cm", "mm", "inch")
 
 
 def _is_unit_of(text: str, column: Column) -> bool:

@@ -7,8 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from membrane_dask.io.tables.columns import Column
 from membrane_dask.io.tables.conditions import Conditions, areas
-from membrane_dask.io.tables.measured_table import Column, MeasuredTable
+from membrane_dask.io.tables.measured_table import MeasuredTable
 from membrane_dask.io.tables.numerals import numeral
 from membrane_dask.quantities import fits
 

@@ -23,7 +23,6 @@ from membrane_dask.physics.porometry.joint_tables import (
 )
 from membrane_dask.physics.porometry.liquid_displacement import liquid_displacement
 from membrane_dask.physics.porometry.posterior import QUANTITIES
-from membrane_dask.physics.porometry.rejection import fit_rejection
 from membrane_dask.physics.porometry.water import Water
 from membrane_dask.studies.porometry.config import PorometryStudy
 from membrane_dask.studies.porometry.measurements import MembraneData
@@ -82,8 +81,8 @@ def _tables(
                     "water", permeance.permeance, permeance.degrees_of_freedom, viscosity, area_error
                 )
             )
-    for readings in membrane.readings:
-        table, reason = _table(readings, seed, area_error)
+    for readings, evaluation in zip(membrane.readings, membrane.evaluations, strict=True):
+        table, reason = _table(readings, evaluation.findings, seed, area_error)
         if table is not None:
             tables.append(table)
         elif reason:
@@ -91,14 +90,16 @@ def _tables(
     return tables, findings
 
 
-def _table(readings: Readings, seed: int, area_error: ScaleError | None) -> tuple[Table | None, str]:
+def _table(
+    readings: Readings, findings: Sequence[str], seed: int, area_error: ScaleError | None
+) -> tuple[Table | None, str]:
     """Table of a method, or why it has none."""
     content: Any = readings.content
     if readings.method == "capillary flow":
         result = capillary_flow(content.curves, content.law, content.porometer, content.stream, seed=seed)
         if result.contradictory:
             return None, "its wet flow exceeds the dry one"
-        if any("do not meet" in finding for finding in result.findings):
+        if any("do not meet" in finding for finding in findings):
             return None, "wet and dry do not meet"
         if not np.isfinite(result.log_sd.value):
             return None, "it has no dry curve" if result.flow_distribution is None else "it determines no width"
@@ -114,8 +115,7 @@ def _table(readings: Readings, seed: int, area_error: ScaleError | None) -> tupl
     if readings.method == "gas permeation":
         return GasTable(readings.method, content, area=area_error), ""
     if readings.method == "rejection":
-        fit = fit_rejection(content.readings, content.law, content.log_sd)
-        if any("extrapolation" in finding for finding in fit.findings):
+        if any("extrapolation" in finding for finding in findings):
             return None, "its cut-off is extrapolated"
         return RejectionTable(readings.method, content.readings, content.law), ""
     return None, ""

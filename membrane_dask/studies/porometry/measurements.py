@@ -11,17 +11,15 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.errors import Problem, Source, StudyError, Where, nearest
-from membrane_dask.io.tables.conditions import Conditions
 from membrane_dask.io.tables.flux_curves import FittedLine, FluxCurve, FluxTable, read_flux_table
 from membrane_dask.io.tables.limits import TableError
-from membrane_dask.io.tables.measured_table import MeasuredTable, TableOptions
+from membrane_dask.io.tables.measured_table import MeasuredTable
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.porometry.posterior import QUANTITIES, Prior
 from membrane_dask.physics.porometry.water import Water
 from membrane_dask.studies.porometry.config import PorometryStudy
 from membrane_dask.studies.porometry.methods.bench_methods import BENCH_METHODS
-from membrane_dask.studies.porometry.methods.contract import Readings, collect_problems
-from membrane_dask.studies.porometry.table_settings import TableSettings
+from membrane_dask.studies.porometry.methods.contract import Evaluation, Readings, collect_problems
 from membrane_dask.studies.porometry.water_evaluation import evaluate_water
 
 
@@ -43,6 +41,9 @@ class MembraneData:
         Independent data, by quantity.
     readings : tuple of Readings
         Readings of other methods.
+    evaluations : tuple of Evaluation
+        What they say, in the same order. They are evaluated when the tables are read, so that impossible readings are
+        refused before a run.
     """
 
     label: str
@@ -52,6 +53,7 @@ class MembraneData:
     water: Water
     priors: Mapping[str, Prior]
     readings: tuple[Readings, ...] = ()
+    evaluations: tuple[Evaluation, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,15 +70,12 @@ class Measurements:
         Header and meaning of each column that is used.
     findings : tuple of (str, str)
         Name of the table, and what was concluded about it or left out.
-    evaluated : tuple of (str, str)
-        Membrane, and a finding of its evaluation by a method other than the flux of water.
     """
 
     membranes: tuple[MembraneData, ...]
     ignored_columns: tuple[str, ...] = ()
     columns_read: tuple[tuple[str, str], ...] = ()
     findings: tuple[tuple[str, str], ...] = ()
-    evaluated: tuple[tuple[str, str], ...] = ()
 
     def columns(self) -> dict[str, np.ndarray]:
         """Variables of the result table ``measurements``: a row for each point, and each pressure of a line."""
@@ -121,20 +120,13 @@ def read_measurements(study: PorometryStudy, source: Source | None = None) -> Me
     ignored_columns: list[str] = []
     columns_read: list[tuple[str, str]] = []
     findings: list[tuple[str, str]] = []
-    evaluated: list[tuple[str, str]] = []
     for where, path in study.tables.items():
-        settings = study.table_settings(where).completed(study)
-        method = settings.method or "water"
-        options = study.table_settings(where).options(study)
-        conditions = study.table_settings(where).conditions(study, study.reference_temperature)
+        is_water = (study.table_settings(where).completed(study).method or "water") == "water"
         try:
-            if method == "water":
-                table = read_flux_table(path, options=options, conditions=conditions)
-                content = [
-                    _Entry(c.membrane or settings.membrane or "", c.state, method, where, c) for c in table.membranes
-                ]
+            if is_water:
+                table, content = _read_water(study, path, where)
             else:
-                table, content = _read_bench(path, method, settings, options, conditions, where, evaluated)
+                table, content = _read_bench(study, path, where)
         except TableError as error:
             problems += [Problem(where, f"{path.name}: {message}") for message in error.problems]
             continue
@@ -155,9 +147,7 @@ def read_measurements(study: PorometryStudy, source: Source | None = None) -> Me
     problems = _refused(study, membranes, next(iter(study.tables)))
     if problems:
         raise StudyError(problems, source)
-    return Measurements(
-        tuple(membranes), tuple(ignored_columns), tuple(columns_read), tuple(findings), tuple(evaluated)
-    )
+    return Measurements(tuple(membranes), tuple(ignored_columns), tuple(columns_read), tuple(findings))
 
 
 @dataclass(frozen=True)
@@ -169,29 +159,37 @@ class _Entry:
     method: str
     where: Where
     content: Any
+    evaluation: Evaluation | None = None
 
 
-def _read_bench(
-    path: Path,
-    method: str,
-    settings: TableSettings,
-    options: TableOptions,
-    conditions: Conditions,
-    where: Where,
-    evaluated: list[tuple[str, str]],
-) -> tuple[FluxTable, list[_Entry]]:
-    """Readings of a table of a method other than the flux of water."""
+def _read_water(study: PorometryStudy, path: Path, where: Where) -> tuple[FluxTable, list[_Entry]]:
+    """Flux curves or published lines of a table."""
+    own = study.table_settings(where)
+    table = read_flux_table(
+        path, options=own.options(study), conditions=own.conditions(study, study.reference_temperature)
+    )
+    name = own.completed(study).membrane or ""
+    return table, [_Entry(curve.membrane or name, curve.state, "water", where, curve) for curve in table.membranes]
+
+
+def _read_bench(study: PorometryStudy, path: Path, where: Where) -> tuple[FluxTable, list[_Entry]]:
+    """Readings of a table of a method other than the flux of water, and their evaluation."""
+    own = study.table_settings(where)
+    settings = own.completed(study)
+    method = settings.method or "water"
     module = BENCH_METHODS[method]
-    table = MeasuredTable(path, options)
-    readings = module.read(table, settings, conditions)
+    table = MeasuredTable(path, own.options(study))
+    readings = module.read(table, settings, own.conditions(study, study.reference_temperature))
     if not readings and not table.problems:
         table.problems.append(f"{path.name} has no reading of the method {method}")
-    for item in readings:
-        evaluation = collect_problems(table, item.membrane, partial(module.evaluate, item, 0))
-        if evaluation is not None:
-            evaluated += [(item.membrane or path.name, f"{method}: {finding}") for finding in evaluation.findings]
+    evaluations = [
+        collect_problems(table, item.membrane, partial(module.evaluate, item, study.seed)) for item in readings
+    ]
     table.raise_problems()
-    entries = [_Entry(item.membrane, item.state, method, where, item) for item in readings]
+    entries = [
+        _Entry(item.membrane, item.state, method, where, item, evaluation)
+        for item, evaluation in zip(readings, evaluations, strict=True)
+    ]
     return FluxTable((), tuple(table.unused), table.meanings(), tuple(table.findings)), entries
 
 
@@ -271,5 +269,6 @@ def _membrane(study: PorometryStudy, entries: Sequence[_Entry], labels: Sequence
     water = replace(water, **{name: value for name, value in properties.items() if value is not None})
     settings = study.membranes.get(label) or study.membranes.get(own[0].membrane) or study.priors
     priors = {name: Prior(*value) for name in QUANTITIES if (value := getattr(settings, name)) is not None}
-    readings = tuple(entry.content for entry in own if entry.method != "water")
-    return MembraneData(label, own[0].membrane, own[0].state, curve, water, priors, readings)
+    readings = tuple(entry.content for entry in own if entry.evaluation is not None)
+    evaluations = tuple(entry.evaluation for entry in own if entry.evaluation is not None)
+    return MembraneData(label, own[0].membrane, own[0].state, curve, water, priors, readings, evaluations)

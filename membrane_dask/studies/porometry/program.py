@@ -21,7 +21,6 @@ from membrane_dask.studies.porometry.comparisons import compare_states, summariz
 from membrane_dask.studies.porometry.config import PorometryStudy
 from membrane_dask.studies.porometry.joint_evaluation import has_joint_posterior, joint_findings
 from membrane_dask.studies.porometry.measurements import read_measurements
-from membrane_dask.studies.porometry.methods.bench_methods import BENCH_METHODS
 from membrane_dask.studies.porometry.methods.contract import Curve, curve_columns
 from membrane_dask.studies.porometry.reproduction import read_cells, reproduce
 from membrane_dask.studies.porometry.table_settings import METHODS
@@ -152,7 +151,9 @@ class PorometryProgram(Program):
             rows.append(("ignored", f"columns {', '.join(self.measurements.ignored_columns)}"))
         several = len({name for name, _ in self.measurements.findings}) > 1
         rows += [("note", f"{name}: {text}" if several else text) for name, text in self.measurements.findings]
-        rows += [("finding", f"{label}, {text}") for label, text in self.measurements.evaluated]
+        for membrane in self.membranes:
+            for item, evaluation in zip(membrane.readings, membrane.evaluations, strict=True):
+                rows += [("finding", f"{membrane.label}, {item.method}: {text}") for text in evaluation.findings]
         return rows
 
     def unit(self, task: str, membrane: int, batch: int = 0) -> Unit:
@@ -190,13 +191,19 @@ class PorometryProgram(Program):
         states, values = summarize_populations(self.membranes, fits, confidence)
         if states:
             tables.append(Dataset(POPULATIONS, values, ("state",), {"state": np.array(states, "T")}))
-        tables += self._evaluations(fits)
+        tables += self.evaluations(fits)
         if self.study.reference:
             tables.append(Dataset(REPRODUCTION, reproduce(read_cells(self.study.reference)), ("cell",)))
         return tables
 
-    def _evaluations(self, fits: Any = None) -> Sequence[Dataset]:
-        """Sentences on the tables and on the evaluation of each membrane, and the curves of the methods."""
+    def evaluations(self, fits: Any = None) -> Sequence[Dataset]:
+        """Tables ``findings`` and ``porometry_curves``.
+
+        Parameters
+        ----------
+        fits : xarray.Dataset, optional
+            The table ``porometry``, for findings on critical pressures.
+        """
         rows = [("", "", f"{name}: {text}") for name, text in self.measurements.findings]
         curves: list[tuple[str, str, Curve]] = []
         for k, membrane in enumerate(self.membranes):
@@ -205,8 +212,7 @@ class PorometryProgram(Program):
                     rows += _extrapolation(membrane.label, membrane.curve, float(fits.critical_pressure[k]))
                 series = evaluate_water(membrane.curve, membrane.water.viscosity, self.study)
                 rows += [(membrane.label, "water", finding) for finding in series.findings]
-            for item in membrane.readings:
-                evaluation = BENCH_METHODS[item.method].evaluate(item, self.study.seed)
+            for item, evaluation in zip(membrane.readings, membrane.evaluations, strict=True):
                 rows += [(membrane.label, item.method, finding) for finding in evaluation.findings]
                 curves += [(membrane.label, item.method, curve) for curve in evaluation.curves]
             if has_joint_posterior(membrane):

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field
 
 from membrane_dask.config import InputFile, Line, Model, parameter
+from membrane_dask.io.tables.columns import TableOptions
 from membrane_dask.io.tables.conditions import Conditions
-from membrane_dask.io.tables.measured_table import TableOptions
 from membrane_dask.quantities import (
     MeasuredAngle,
     MeasuredLength,

@@ -26,7 +26,6 @@ from membrane_dask.studies.porometry.config import PorometryStudy
 from membrane_dask.studies.porometry.joint_evaluation import evaluate_joint, has_joint_posterior, joint_variables
 from membrane_dask.studies.porometry.measurements import MembraneData
 from membrane_dask.studies.porometry.membrane_fit import MembraneFit, fit_membrane
-from membrane_dask.studies.porometry.methods.bench_methods import BENCH_METHODS
 from membrane_dask.studies.porometry.variables import POROMETRY, POSTERIOR
 from membrane_dask.studies.porometry.water_evaluation import water_variables
 
@@ -70,7 +69,7 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
     methods: tuple[str, ...] = context["methods"]
     laws: tuple[str, ...] = context["laws"]
     if table is POROMETRY:
-        numbers |= _bench_variables(membrane, methods, laws, unit.seed[0])
+        numbers |= _bench_variables(membrane, methods, laws)
         for name in ("leave_one_out_error", "bic"):
             if name in numbers:  # laws of fouling follow those of the flux
                 numbers[name] = [*numbers[name], *[math.nan] * (len(laws) - len(LAWS))]
@@ -87,11 +86,10 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
     }, {}
 
 
-def _bench_variables(membrane: MembraneData, methods: Sequence[str], laws: Sequence[str], seed: int) -> dict[str, Any]:
+def _bench_variables(membrane: MembraneData, methods: Sequence[str], laws: Sequence[str]) -> dict[str, Any]:
     """Variables of all methods of the bench but the flux of water."""
     numbers: dict[str, Any] = {}
-    for readings in membrane.readings:
-        evaluation = BENCH_METHODS[readings.method].evaluate(readings, seed)
+    for readings, evaluation in zip(membrane.readings, membrane.evaluations, strict=True):
         for name, value in evaluation.values.items():
             numbers |= _with_ends(name, value)
         position = methods.index(readings.method)

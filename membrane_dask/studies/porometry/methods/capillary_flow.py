@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from membrane_dask.io.tables.columns import Column
 from membrane_dask.io.tables.conditions import Conditions, areas, pressure_differences, temperatures
-from membrane_dask.io.tables.measured_table import Column, MeasuredTable
+from membrane_dask.io.tables.measured_table import MeasuredTable
 from membrane_dask.physics.porometry.capillary_flow import CapillaryFlow
 from membrane_dask.physics.porometry.capillary_flow import capillary_flow as evaluate_flow
 from membrane_dask.physics.porometry.capillary_law import CapillaryLaw

@@ -6,8 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from membrane_dask.io.tables.columns import Column
 from membrane_dask.io.tables.conditions import Conditions, areas
-from membrane_dask.io.tables.measured_table import Column, MeasuredTable
+from membrane_dask.io.tables.measured_table import MeasuredTable
 from membrane_dask.physics.porometry.decline_readings import DeclineReadings
 from membrane_dask.physics.porometry.estimates import Estimate
 from membrane_dask.physics.porometry.flux_decline import fit_flux_decline

@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
+from membrane_dask.io.tables.columns import Column
 from membrane_dask.io.tables.conditions import Conditions, areas, temperatures
-from membrane_dask.io.tables.measured_table import Column, MeasuredTable
+from membrane_dask.io.tables.measured_table import MeasuredTable
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.porometry.dusty_gas import permeances_of_flows
 from membrane_dask.physics.porometry.gas_permeation import GasReadings, fit_gas_permeation

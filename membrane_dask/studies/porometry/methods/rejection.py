@@ -37,7 +37,6 @@ class _Content:
     readings: RejectionReadings
     law: str
     log_sd: tuple[float, float] | None
-    is_polarised: bool
 
 
 def read(table: MeasuredTable, settings: TableSettings, conditions: Conditions) -> list[Readings]:
@@ -72,7 +71,7 @@ def read(table: MeasuredTable, settings: TableSettings, conditions: Conditions) 
             ),
         )  # fmt: skip
         if readings is not None:
-            content = _Content(readings, settings.law or "dechadilok-deen", settings.log_sd, ratio is not None)
+            content = _Content(readings, settings.law or "dechadilok-deen", settings.log_sd)
             results.append(Readings(name, state, METHOD, content))
     return results
 
