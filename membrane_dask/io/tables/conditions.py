@@ -11,7 +11,6 @@ import numpy as np
 
 from membrane_dask.io.tables.columns import Column
 from membrane_dask.io.tables.measured_table import MeasuredTable
-from membrane_dask.io.tables.numerals import is_missing
 
 #: Relative difference of two values of one quantity that are taken as the same.
 _AGREEMENT = 0.02
@@ -268,8 +267,3 @@ def _compare(table: MeasuredTable, direct: Column, difference: np.ndarray) -> No
             f"{direct.header} is {values[k] * 1e-5:.4g} bar, but the gauges give {difference[k] * 1e-5:.4g} bar; leave "
             f"one out, for example columns: {{{direct.header!r}: ignore}}",
         )
-
-
-def has_readings(table: MeasuredTable, column: Column) -> bool:
-    """Whether a column has any reading."""
-    return any(not is_missing(row.cell(column.index)) for row in table.rows)

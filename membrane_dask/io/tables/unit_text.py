@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from membrane_dask.physics.porometry.gases import GAS_PERMEATION_UNIT
 from membrane_dask.quantities import fits
 
 #: Spellings of units and of names of them, folded to lower case. "M" and "m" of megapascal and millipascal stay apart.
@@ -29,7 +30,7 @@ _UNITS = {
 _FACTORS_OF = {name: unit.split(" ") for name, unit in _UNITS.items()}
 #: Whole units of the trade, with the factor that belongs to them.
 _TRADE = {
-    "lmh": ("L/m^2/h", 1.0), "gfd": ("gallon/ft^2/day", 1.0), "gpu": ("mol/m^2/s/Pa", 3.346402e-10),
+    "lmh": ("L/m^2/h", 1.0), "gfd": ("gallon/ft^2/day", 1.0), "gpu": ("mol/m^2/s/Pa", GAS_PERMEATION_UNIT),
     "gpm": ("gallon/min", 1.0), "gpd": ("gallon/day", 1.0), "lpm": ("L/min", 1.0), "slpm": ("L/min", 1.0),
     "sccm": ("cm^3/min", 1.0), "ccm": ("cm^3/min", 1.0), "nl/min": ("L/min", 1.0), "nl/h": ("L/h", 1.0),
     "nml/min": ("mL/min", 1.0), "kg/cm2": ("kgf/cm^2", 1.0), "kgf/cm2": ("kgf/cm^2", 1.0),

@@ -86,6 +86,11 @@ class CapillaryFlow:
     contradictory: bool
     findings: tuple[str, ...]
 
+    @property
+    def curves_meet(self) -> bool:
+        """Whether the last reading of the wet curve has 95 % of the dry flow."""
+        return self.flow_distribution is not None and bool(self.flow_distribution.cumulative[-1] >= _CURVES_MEET)
+
 
 def capillary_flow(
     curves: FilterFlow,

@@ -123,24 +123,6 @@ def permeances_of_flows(
     return (feed + permeate) / 2, np.asarray(molar_flow / (np.asarray(area) * (feed - permeate)))
 
 
-def compressible_permeability(
-    flow: Any, viscosity: Any, path_length: float, area: Any, feed_pressure: Any, permeate_pressure: Any
-) -> Any:
-    """Apparent permeability of compressible viscous flow, ``k = 2 mu Q p_2 y / (A (p_1^2 - p_2^2))``, m2.
-
-    Parameters
-    ----------
-    flow : float or array
-        By volume at the permeate pressure, m3 s-1.
-    viscosity, path_length, area : float or array
-        Pa s, m, m2.
-    feed_pressure, permeate_pressure : float or array
-        Absolute, Pa.
-    """
-    difference = np.square(np.asarray(feed_pressure, float)) - np.square(np.asarray(permeate_pressure, float))
-    return 2 * viscosity * np.asarray(flow) * permeate_pressure * path_length / (area * difference)
-
-
 def permeance_ratio_regime(
     first: float, second: float, first_gas: Gas, second_gas: Gas, temperature: float
 ) -> tuple[float, str]:

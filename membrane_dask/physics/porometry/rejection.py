@@ -31,7 +31,8 @@ LOG_SD_RANGE = (0.02, 1.2)
 NOMINAL_DEGREES = 4.0
 #: Rejections between which a solute informs about the width of the distribution, and how many it takes.
 _INFORMATIVE, _SOLUTES_FOR_WIDTH = (0.05, 0.95), 3
-_CUT_OFF = 0.9
+#: Rejection of the molecular weight cut-off.
+CUT_OFF = 0.9
 #: Logarithm of the density, below its maximum, at which the grid of the posterior ends.
 _DEPTH = 10.0
 #: Rejections that may be exceeded by the errors of the analysis.
@@ -366,7 +367,7 @@ def fit_rejection(
     columns = np.linspace(0, s.shape[1] - 1, min(9, s.shape[1])).astype(int)
     column_probability = np.maximum(posterior.probability.sum(axis=0), 1e-300)
     ridge = ((posterior.probability * u).sum(axis=0) / column_probability)[columns]
-    offsets = _log_stokes_radius(_CUT_OFF, ridge, s[0, columns], law, conditions) - ridge
+    offsets = _log_stokes_radius(CUT_OFF, ridge, s[0, columns], law, conditions) - ridge
     radius_90 = posterior.radius(u + np.interp(s, s[0, columns], offsets))
     cut_off = _molar_mass(readings, radius_90)
     best = np.unravel_index(int(np.argmax(posterior.probability)), posterior.probability.shape)
@@ -424,11 +425,11 @@ def interpolated_cut_off(readings: RejectionReadings) -> float:
     masses, solute = np.unique(readings.molar_masses[measured], return_inverse=True)
     log_mass = log(masses)
     rejection = np.bincount(solute, readings.actual_rejection[measured]) / np.bincount(solute)  # mean of replicates
-    crossings = np.flatnonzero((rejection[:-1] < _CUT_OFF) & (rejection[1:] >= _CUT_OFF))
+    crossings = np.flatnonzero((rejection[:-1] < CUT_OFF) & (rejection[1:] >= CUT_OFF))
     if not len(crossings):
         return math.nan
     i = int(crossings[0])
-    weight = (_CUT_OFF - rejection[i]) / (rejection[i + 1] - rejection[i])
+    weight = (CUT_OFF - rejection[i]) / (rejection[i + 1] - rejection[i])
     return float(exp(log_mass[i] + weight * (log_mass[i + 1] - log_mass[i])))
 
 
@@ -466,9 +467,9 @@ def _findings(
 def _extrapolation(readings: RejectionReadings, radius_90: Estimate, cut_off: Estimate) -> list[str]:
     """Whether the solutes do not enclose the rejection of 90 %."""
     rejection = readings.actual_rejection
-    if rejection.min() <= _CUT_OFF <= rejection.max():
+    if rejection.min() <= CUT_OFF <= rejection.max():
         return []
-    side = "above" if rejection.max() < _CUT_OFF else "below"
+    side = "above" if rejection.max() < CUT_OFF else "below"
     size = f"radius {1e9 * radius_90.value:.3g} nm by the law alone"
     if math.isfinite(cut_off.value):
         size = f"cut-off {cut_off.value:.3g} kDa, {size}"

@@ -22,6 +22,8 @@ from membrane_dask.physics.porometry.nonlinear_least_squares import levenberg_ma
 
 #: Prior of the relative error of a reading where fewer than three pressures show none: scaled inverse chi-squared.
 _PRIOR_DEGREES, _PRIOR_ERROR = 4, 0.05
+#: Weight of bent laws at which the slope of a line is not taken for the permeance.
+_BENT = 0.9
 #: Relative difference of slopes that is of no interest.
 _ROUNDING = 1e-3
 #: Relative error of a reading below which none is believed, where the printed digits do not say.
@@ -172,6 +174,9 @@ class WaterPermeance:
         Of the error of the permeance.
     findings : tuple of str
         Sentences on what the data do not show.
+    slope_is_permeance : bool
+        Whether the slope of a line may be called the permeance: above a threshold pressure, or where it lies among the
+        J/P and the flux is not bent. Not below three pressures.
     """
 
     permeance: Estimate
@@ -181,6 +186,7 @@ class WaterPermeance:
     threshold: ThresholdBracket
     degrees_of_freedom: float
     findings: tuple[str, ...]
+    slope_is_permeance: bool = False
 
 
 def permeance_of_readings(
@@ -232,7 +238,7 @@ def permeance_of_readings(
         findings.append(_threshold_finding(threshold))
         weights = {"line above a threshold pressure": 1.0}
         degrees = float(line_above.degrees_of_freedom)
-        return WaterPermeance(permeance, weights, slope, intercept, threshold, degrees, tuple(findings))
+        return WaterPermeance(permeance, weights, slope, intercept, threshold, degrees, tuple(findings), True)
     if len(no_flow):
         findings.append(
             f"no flow up to {no_flow.max() * 1e-5:.4g} bar, flow from {pressure.min() * 1e-5:.4g} bar: a threshold "
@@ -247,14 +253,18 @@ def permeance_of_readings(
         )  # fmt: skip
     permeance, weights = _average(bent, confidence)
     ratio = flux / pressure
-    if not ratio.min() * (1 - _ROUNDING) <= slope <= ratio.max() * (1 + _ROUNDING):
+    is_among = bool(ratio.min() * (1 - _ROUNDING) <= slope <= ratio.max() * (1 + _ROUNDING))
+    if not is_among:
         side = "above" if slope > ratio.max() else "below"
         low, high, shown = (value * 3.6e11 for value in (ratio.min(), ratio.max(), slope))
         findings.append(
             f"the line's slope ({shown:.4g}) is {side} every J/P ({low:.4g} to {high:.4g}): not a permeance"
         )
     degrees = float(sum(weights[fit.law] * fit.degrees_of_freedom for fit in bent))
-    return WaterPermeance(permeance, weights, slope, intercept, nothing, degrees, tuple(findings))
+    is_straight = 1 - weights["proportional"] < _BENT
+    return WaterPermeance(
+        permeance, weights, slope, intercept, nothing, degrees, tuple(findings), is_among and is_straight
+    )
 
 
 def _fit_line(pressure: np.ndarray, flux: np.ndarray) -> LawFit:

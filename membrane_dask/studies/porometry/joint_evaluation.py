@@ -11,6 +11,7 @@ from membrane_dask.io.tables.flux_curves import FluxCurve
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.porometry.capillary_flow import capillary_flow
 from membrane_dask.physics.porometry.estimates import Estimate
+from membrane_dask.physics.porometry.gas_permeation import fit_gas_permeation, ratio_to_water
 from membrane_dask.physics.porometry.joint_posterior import JointPosterior, joint_posterior
 from membrane_dask.physics.porometry.joint_tables import (
     CapillaryFlowTable,
@@ -23,6 +24,7 @@ from membrane_dask.physics.porometry.joint_tables import (
 )
 from membrane_dask.physics.porometry.liquid_displacement import liquid_displacement
 from membrane_dask.physics.porometry.posterior import QUANTITIES
+from membrane_dask.physics.porometry.rejection import CUT_OFF
 from membrane_dask.physics.porometry.water import Water
 from membrane_dask.studies.porometry.config import PorometryStudy
 from membrane_dask.studies.porometry.measurements import MembraneData
@@ -81,8 +83,8 @@ def _tables(
                     "water", permeance.permeance, permeance.degrees_of_freedom, viscosity, area_error
                 )
             )
-    for readings, evaluation in zip(membrane.readings, membrane.evaluations, strict=True):
-        table, reason = _table(readings, evaluation.findings, seed, area_error)
+    for readings in membrane.readings:
+        table, reason = _table(readings, seed, area_error)
         if table is not None:
             tables.append(table)
         elif reason:
@@ -90,16 +92,14 @@ def _tables(
     return tables, findings
 
 
-def _table(
-    readings: Readings, findings: Sequence[str], seed: int, area_error: ScaleError | None
-) -> tuple[Table | None, str]:
+def _table(readings: Readings, seed: int, area_error: ScaleError | None) -> tuple[Table | None, str]:
     """Table of a method, or why it has none."""
     content: Any = readings.content
     if readings.method == "capillary flow":
         result = capillary_flow(content.curves, content.law, content.porometer, content.stream, seed=seed)
         if result.contradictory:
             return None, "its wet flow exceeds the dry one"
-        if any("do not meet" in finding for finding in findings):
+        if not result.curves_meet:
             return None, "wet and dry do not meet"
         if not np.isfinite(result.log_sd.value):
             return None, "it has no dry curve" if result.flow_distribution is None else "it determines no width"
@@ -115,7 +115,8 @@ def _table(
     if readings.method == "gas permeation":
         return GasTable(readings.method, content, area=area_error), ""
     if readings.method == "rejection":
-        if any("extrapolation" in finding for finding in findings):
+        rejection = content.readings.actual_rejection
+        if not rejection.min() <= CUT_OFF <= rejection.max():
             return None, "its cut-off is extrapolated"
         return RejectionTable(readings.method, content.readings, content.law), ""
     return None, ""
@@ -157,4 +158,16 @@ def _ends(name: str, estimate: Estimate, draws: np.ndarray, confidence: float) -
 
 def joint_findings(membrane: MembraneData, study: PorometryStudy, seed: int) -> Sequence[str]:
     """Sentences on the joint posterior: contradictions, and what the data leave open."""
-    return evaluate_joint(membrane, study, seed)[1]
+    return [*_gas_and_water(membrane, study), *evaluate_joint(membrane, study, seed)[1]]
+
+
+def _gas_and_water(membrane: MembraneData, study: PorometryStudy) -> Sequence[str]:
+    """Contradiction of the viscous permeabilities of gas and water, which needs no geometry."""
+    gas = next((readings for readings in membrane.readings if readings.method == "gas permeation"), None)
+    if gas is None or not isinstance(membrane.curve, FluxCurve):
+        return ()
+    permeance = evaluate_water(membrane.curve, membrane.water.viscosity, study).permeance.permeance
+    if not np.isfinite(permeance.value):
+        return ()
+    viscosity = Water.at(study.reference_temperature).viscosity
+    return ratio_to_water(fit_gas_permeation(gas.content), permeance, viscosity)[1]

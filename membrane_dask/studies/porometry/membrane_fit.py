@@ -20,7 +20,6 @@ from membrane_dask.studies.porometry.config import PorometryStudy
 from membrane_dask.studies.porometry.water_evaluation import (
     evaluate_water,
     line_of_permeance,
-    slope_is_permeance,
     steady_readings,
 )
 
@@ -79,7 +78,7 @@ def fit_membrane(
         return replace(_fit_darcy_curve(data, study, rng), series=series)
     if series is not None and isinstance(data, FluxCurve) and may_leave_out(study):
         used = steady_readings(data, series)
-        if not slope_is_permeance(used, series):
+        if not series.permeance.slope_is_permeance:
             line = line_of_permeance(used, series, viscosity, study)
             return MembraneFit(line, ThresholdPressure(math.nan, math.nan, math.nan, math.nan), series=series)
         data = used

@@ -14,8 +14,6 @@ from membrane_dask.physics.porometry.water import Water
 from membrane_dask.physics.porometry.water_series import WaterSeries, evaluate_series
 from membrane_dask.studies.porometry.config import PorometryStudy
 
-#: Weight of bent laws at which the slope of a line is not taken for the permeance.
-_BENT = 0.9
 #: m s-1 Pa-1 in L m-2 h-1 bar-1, m s-1 in L m-2 h-1.
 _LMH_BAR, _LMH = 3.6e11, 3.6e6
 
@@ -57,22 +55,6 @@ def steady_readings(curve: FluxCurve, series: WaterSeries) -> FluxCurve:
         standard_deviation=None if curve.standard_deviation is None else curve.standard_deviation[used],
         time=None if curve.time is None else curve.time[used],
     )
-
-
-def slope_is_permeance(curve: FluxCurve, series: WaterSeries) -> bool:
-    """Whether the slope of a line through the readings may be called the permeance.
-
-    Not below three pressures, where it lies outside every J/P, or where the flux is bent; but above a threshold
-    pressure.
-    """
-    if len(np.unique(curve.pressure)) < 3:
-        return False
-    weights = series.permeance.laws
-    if "line above a threshold pressure" in weights:
-        return True
-    if any("not a permeance" in finding for finding in series.findings):
-        return False
-    return sum(weight for law, weight in weights.items() if law != "proportional") < _BENT
 
 
 def line_of_permeance(curve: FluxCurve, series: WaterSeries, viscosity: float, study: PorometryStudy) -> Fit:

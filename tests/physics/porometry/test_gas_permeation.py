@@ -10,7 +10,6 @@ import pytest
 
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.porometry.dusty_gas import (
-    compressible_permeability,
     gas_permeance,
     permeance_ratio_regime,
     permeances_of_flows,
@@ -181,15 +180,6 @@ def test_flows_become_permeances():
     assert permeance[0] == pytest.approx(100e-6 / 60 / 22413.969e-6 / 10e-4 / 1e5, rel=1e-6)
     warm = permeances_of_flows(flow, 298.15, 101325.0, np.array([2e5]), 1e5, 10e-4)[1]
     assert warm[0] == pytest.approx(permeance[0] * 273.15 / 298.15, rel=1e-12)
-
-
-def test_compressible_permeability_is_that_of_viscous_flow():
-    """Without slip it is eps r_h^2 / 8 at any pressures."""
-    feed, permeate, path = np.array([2e5, 5e5]), np.array([1e5, 1e5]), 1e-4
-    viscosity = NITROGEN.viscosity(TEMPERATURE)
-    flux = 0.1 * (1e-6) ** 2 / (8 * viscosity * path) * (feed**2 - permeate**2) / 2  # Pa m3 s-1 m-2
-    permeability = compressible_permeability(flux * 1e-3 / permeate, viscosity, path, 1e-3, feed, permeate)
-    np.testing.assert_allclose(permeability, 0.1 * 1e-12 / 8, rtol=1e-12)
 
 
 def test_permeances_of_two_gases_give_the_regime_only():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import ModuleType
-
 from membrane_dask.studies.porometry.methods import (
     bubble_point,
     capillary_flow,
@@ -14,9 +12,10 @@ from membrane_dask.studies.porometry.methods import (
     mercury,
     rejection,
 )
+from membrane_dask.studies.porometry.methods.contract import BenchMethod
 
 #: All methods but the flux of water, whose table may also hold published lines.
-BENCH_METHODS: dict[str, ModuleType] = {
+BENCH_METHODS: dict[str, BenchMethod] = {
     "capillary flow": capillary_flow,
     "bubble point": bubble_point,
     "liquid displacement": liquid_displacement,

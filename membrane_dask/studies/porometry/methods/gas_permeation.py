@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from membrane_dask.io.tables.columns import Column
 from membrane_dask.io.tables.conditions import Conditions, areas, temperatures
 from membrane_dask.io.tables.measured_table import MeasuredTable
 from membrane_dask.physics.errors import PhysicsError
-from membrane_dask.physics.porometry.dusty_gas import permeances_of_flows
+from membrane_dask.physics.porometry.dusty_gas import permeance_ratio_regime, permeances_of_flows
 from membrane_dask.physics.porometry.gas_permeation import GasReadings, fit_gas_permeation
 from membrane_dask.physics.porometry.gases import ATMOSPHERE, Gas
 from membrane_dask.studies.porometry.methods.contract import (
@@ -81,7 +79,7 @@ def _permeances(
         if mean is None:
             table.problems.append(
                 "permeances without pressures give no radius: a column of the mean pressure is needed, such as "
-                f"'mean pressure [bar]'{_regime(table, permeance)}"
+                f"'mean pressure [bar]'{_regime(table, permeance, kelvin)}"
             )
             return None, None
         return _mean_pressures(table, mean), table.numbers(permeance)
@@ -112,23 +110,20 @@ def _permeances(
     return result if result is not None else (None, None)
 
 
-def _regime(table: MeasuredTable, column: Column) -> str:
-    """What the permeances of two gases say of the regime of the flow."""
-    gases, values = table.labels("gas"), table.numbers(column)
-    names = [name for name in dict.fromkeys(gases) if name]
-    try:
-        masses = {name: Gas.named(name).molar_mass for name in names}
-    except PhysicsError:
-        return ""
+def _regime(table: MeasuredTable, column: Column, kelvin: np.ndarray) -> str:
+    """What the permeances of two gases say of the regime of the flow; empty for others."""
+    gases, values = np.array(table.labels("gas")), table.numbers(column)
+    names = [name for name in dict.fromkeys(gases.tolist()) if name]
     if len(names) != 2:
         return ""
-    light, heavy = sorted(names, key=lambda name: masses[name])
-    means = {
-        name: float(np.nanmean([v for v, gas in zip(values, gases, strict=True) if gas == name])) for name in names
-    }
-    knudsen = math.sqrt(masses[heavy] / masses[light])
-    ratio = means[light] / means[heavy]
-    return f". The ratio {light}/{heavy} of {ratio:.3g} shows the regime only: {knudsen:.4g} in Knudsen flow"
+    try:
+        first, second = sorted((Gas.named(name) for name in names), key=lambda gas: gas.molar_mass)
+        light, heavy = sorted(names, key=lambda name: Gas.named(name).molar_mass)
+        means = [float(np.nanmean(values[gases == name])) for name in (light, heavy)]
+        _, finding = permeance_ratio_regime(means[0], means[1], first, second, float(kelvin.mean()))
+    except PhysicsError:
+        return ""
+    return f". {finding}"
 
 
 def _mean_pressures(table: MeasuredTable, column: Column) -> np.ndarray | None:
