@@ -620,12 +620,10 @@ def test_the_traceback_on_request(bounded, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["x.npy", "x.tif", "x.csv", "x.json"])
 def test_large_valid_files_are_read(tmp_path, name):
     """Close to the limits: 100 MB of voxels or of comments, and as many rows as a table may have."""
-    import time
-
     from membrane_dask.io.tables.flux_curves import read_flux_table
     from membrane_dask.io.volumes import open_volume_source
 
-    path, start = tmp_path / name, 0.0
+    path = tmp_path / name
     rows = [(f"m{k // 40}", 1 + k % 40, 30.5 + k % 40) for k in range(19_000)]
     if name in ("x.npy", "x.tif"):
         volume = np.random.default_rng(0).integers(0, 2, (100, 1000, 1000), np.uint8)
@@ -636,16 +634,12 @@ def test_large_valid_files_are_read(tmp_path, name):
 
             tifffile.imwrite(path, volume, photometric="minisblack")
         del volume
-        start = time.process_time()
         assert open_volume_source(path).shape == (100, 1000, 1000)
     elif name == "x.csv":
         path.write_text(f"#{'x' * 120}\n" * 800_000 + HEAD + "".join(f"{a},{b},{c}\n" for a, b, c in rows))
         assert path.stat().st_size > 95e6
-        start = time.process_time()
         assert len(read_flux_table(path).membranes) == 475
     else:
         names = ("membrane", "pressure [bar]", "flux [LMH]")
         path.write_text(json.dumps([dict(zip(names, row, strict=True)) for row in rows]))
-        start = time.process_time()
         assert len(read_flux_table(path).membranes) == 475
-    assert time.process_time() - start < 5

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 
 import numpy as np
 import pytest
@@ -140,10 +139,3 @@ def test_expected_intervals_after_a_further_measurement():
     after = real.quantiles((0.025, 0.975))
     # Normal errors here, log-normal ones in the expectation: equal to a few percent.
     np.testing.assert_allclose(np.log(factors["layer"]), np.log(after[:, 1] / after[:, 0]), rtol=0.1)
-
-
-def test_duration_of_a_posterior():
-    start = time.perf_counter()
-    sample = posterior(estimate(degrees_of_freedom=2), {"radius": normal_prior("radius", 0.1)}, RANGES)
-    interval_factors(sample, {"layer": ("thickness", 0.1)})
-    assert time.perf_counter() - start < 5.0  # 0.1 s on an idle core
