@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from membrane_dask.files import read_bytes
+from membrane_dask.io.header_numbers import header_number
 
 #: Symbols and short names of units of length, in nanometres.
 _UNITS = {
@@ -252,8 +253,10 @@ def tiff_plane_distance(file: Any) -> float | None:
     if file.is_ome:
         return ome_pixel_size(file, "Z")
     metadata: Mapping[str, Any] = file.imagej_metadata or {}
-    spacing, unit = metadata.get("spacing"), _imagej_unit(metadata, "zunit")
-    return float(spacing) * unit if spacing and unit else None
+    if not (spacing := metadata.get("spacing")):
+        return None
+    distance, unit = header_number(spacing, "ImageJ description, spacing,"), _imagej_unit(metadata, "zunit")
+    return distance * unit if unit else None
 
 
 def _imagej_unit(metadata: Mapping[str, Any], name: str) -> float | None:

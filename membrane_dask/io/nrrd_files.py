@@ -9,14 +9,15 @@ import bz2
 import math
 import re
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from membrane_dask.files import require_regular
+from membrane_dask.io.header_numbers import header_count, header_number
 from membrane_dask.io.image_metadata import nanometres
+from membrane_dask.io.nrrd_directions import SOURCE, SpaceDirections
 from membrane_dask.io.raster_files import check_decoded_size
 from membrane_dask.io.volume_file import ReadOptions, VolumeError, VolumeFile, VoxelEdges
 from membrane_dask.io.volume_views import as_volume
@@ -44,11 +45,14 @@ def open_nrrd_volume(path: Path, options: ReadOptions) -> VolumeFile:
     ------
     VolumeError
         If its header is none, it refers to several files or to files elsewhere, or it is shorter than its header says.
+    ValueError
+        If a length in it is no number, or the axes are not at right angles.
     """
     fields, offset = _header(path)
-    sizes = [int(text) for text in _field(fields, "sizes", path).split()]
+    sizes = [header_count(text, "NRRD header, sizes,") for text in _field(fields, "sizes", path).split()]
+    dimension = header_count(_field(fields, "dimension", path), "NRRD header, dimension,")
     kind = _field(fields, "type", path).lower()
-    if kind not in _DTYPES or len(sizes) != int(_field(fields, "dimension", path)) or min(sizes) < 1:
+    if kind not in _DTYPES or len(sizes) != dimension or min(sizes) < 1:
         raise VolumeError(
             f"{path.name} holds {len(sizes)} axes of the sizes {sizes} and values of the type "
             f"{printable_line(kind)[:40]!r}; a volume of numbers is needed"
@@ -64,9 +68,14 @@ def open_nrrd_volume(path: Path, options: ReadOptions) -> VolumeFile:
     values = _values(_data_file(fields, path), fields, offset, shape, dtype, encoding)
     ndim = len(shape)
     spatial = [axis for axis in range(ndim) if sizes[axis] > 1] if ndim > 3 else list(range(ndim))
-    edges = _edges(fields, ndim, spatial[-3:])
     text = f"NRRD, {np.dtype(_DTYPES[kind])}, encoding {encoding}"
-    return VolumeFile(as_volume(values, path.name), edges, (("file", text),))
+    volume, remark = as_volume(values, path.name), ("file", text)
+    if "spacedirections" not in fields or len(spatial) < 3:
+        return VolumeFile(volume, _edges(fields, ndim, spatial[-3:]), (remark,))
+    edges, directions = _oriented_edges(fields, ndim, spatial[-3:])
+    if directions is None:
+        return VolumeFile(volume, edges, (remark,))
+    return VolumeFile(volume, edges, (remark, *directions.remarks), directions.axes)
 
 
 def _header(path: Path) -> tuple[dict[str, str], int]:
@@ -113,7 +122,7 @@ def _values(
     """Values ``(..., z, y, x)``."""
     size, n_bytes = path.stat().st_size, math.prod(shape) * dtype.itemsize
     start = 0 if fields.get("datafile") else offset
-    lines, skip = int(fields.get("lineskip", 0)), int(fields.get("byteskip", 0))
+    lines, skip = (header_count(fields.get(f"{unit}skip", 0), f"NRRD header, {unit} skip,") for unit in ("line", "byte"))
     if lines:
         with path.open("rb") as stream:
             stream.seek(start)
@@ -161,37 +170,43 @@ def _unpacked(stream: Any, encoding: str, limit: int) -> bytes:
 
 
 def _edges(fields: dict[str, str], ndim: int, axes: list[int]) -> VoxelEdges:
-    """Edges of a voxel along ``z, y, x``; ``axes`` are those of space, the fastest first."""
-    units = [unit.strip('" ') for unit in re.findall(r'"[^"]*"|\S+', fields.get("spaceunits", ""))]
-    if "spacedirections" in fields:
-        vectors = re.findall(r"none|\([^)]*\)", fields["spacedirections"].lower())
-        source = "NRRD space directions"
-        # These units are those of the axes of space, along which the vectors have their components.
-        scales = [nanometres(unit) for unit in units]
-        if scales and None not in scales and any(scale != scales[0] for scale in scales):
-            factors_nm = [float(scale or 0.0) for scale in scales]
-            lengths, units = [None if v == "none" else _length(v, factors_nm) for v in vectors], ["nm"] * len(axes)
-        else:
-            lengths = [None if vector == "none" else _length(vector) for vector in vectors]
-    else:
-        lengths = [float(text) for text in fields.get("spacings", "").split()]
-        units = [unit.strip('" ') for unit in re.findall(r'"[^"]*"|\S+', fields.get("units", ""))] or units
-        source = "NRRD spacings"
-    if len(lengths) != ndim or any(lengths[axis] is None or lengths[axis] != lengths[axis] for axis in axes):
+    """Edges of a voxel along ``z, y, x`` by the spacings; ``axes`` are those of space, the fastest first."""
+    lengths = [header_number(text, "NRRD header, spacings,") for text in fields.get("spacings", "").split()]
+    units = _quoted(fields.get("units", "")) or _quoted(fields.get("spaceunits", ""))
+    if len(lengths) != ndim or any(math.isnan(lengths[axis]) for axis in axes):
         return VoxelEdges.unknown("the NRRD header has no spacing of all axes")
-    edges = tuple(float(lengths[axis] or 0.0) for axis in reversed(axes))
+    edges = tuple(lengths[axis] for axis in reversed(axes))
     factors = [nanometres(unit) for unit in units]
     factors = factors if len(factors) == len(axes) else [factors[axis] for axis in axes] if len(factors) == ndim else []
     if len(factors) != 3 or None in factors:
-        stated = " x ".join(f"{edge:g}" for edge in edges)
-        return VoxelEdges.unknown(f"{source} are {stated} without a unit of length", edges)
-    return VoxelEdges(
-        tuple(edge * float(unit) for edge, unit in zip(edges, reversed(factors), strict=True) if unit), source
-    )
+        return _without_unit("NRRD spacings", edges)
+    nm = tuple(edge * float(unit) for edge, unit in zip(edges, reversed(factors), strict=True) if unit)
+    return VoxelEdges(nm, "NRRD spacings")
 
 
-def _length(vector: str, scales: Sequence[float] = ()) -> float:
-    """Length of a vector such as ``(0,0,1.5)``, whose components are in units of ``scales``."""
-    numbers = [float(text) for text in vector.strip("()").split(",")]
-    scaled = [number * scale for number, scale in zip(numbers, scales or [1.0] * len(numbers), strict=True)]
-    return math.sqrt(sum(number * number for number in scaled))
+def _quoted(text: str) -> list[str]:
+    """Words of a field, in quotation marks or without."""
+    return [word.strip('" ') for word in re.findall(r'"[^"]*"|\S+', text)]
+
+
+def _without_unit(source: str, edges: tuple[float, ...]) -> VoxelEdges:
+    stated = " x ".join(f"{edge:g}" for edge in edges)
+    return VoxelEdges.unknown(f"{source} are {stated} without a unit of length", edges)
+
+
+def _oriented_edges(fields: dict[str, str], ndim: int, axes: list[int]) -> tuple[VoxelEdges, SpaceDirections | None]:
+    """Edges of a voxel along ``z, y, x`` by the space directions, and these; ``axes`` as in :func:`_edges`."""
+    vectors = re.findall(r"none|\([^)]*\)", fields["spacedirections"].lower())
+    if len(vectors) != ndim or any(vectors[axis] == "none" for axis in axes):
+        return VoxelEdges.unknown("the NRRD header has no space directions of all axes"), None
+    has_time = fields.get("space", "").lower().endswith("time")
+    n_axes = header_count(fields.get("spacedimension", 4 if has_time else 3), "NRRD header, space dimension,")
+    units = [nanometres(unit) for unit in _quoted(fields.get("spaceunits", ""))]
+    # These units are those of the axes of space, along which the vectors have their components.
+    has_units = len(units) == n_axes and all(units[:3])
+    scales = [float(unit or 1.0) for unit in units] if has_units else [1.0] * n_axes
+    directions = SpaceDirections.of([vectors[axis] for axis in axes], scales)
+    edges = tuple(reversed(directions.lengths))
+    if not has_units:
+        return _without_unit(SOURCE, edges), directions
+    return VoxelEdges(edges, SOURCE), directions

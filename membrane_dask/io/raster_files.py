@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.files import require_regular
+from membrane_dask.io.header_numbers import header_count
+from membrane_dask.io.imagej_images import imagej_counts
 
 #: Decoded size, in bytes, of what is in memory at once: an image, a plane or a chunk of a volume.
 MAX_DECODED = 300_000_000
@@ -105,11 +107,9 @@ def _check_described_images(file: Any) -> None:
             raise ValueError("its OME metadata describe no image: save it again without them")
         images = described["Image"]
         for image in images if isinstance(images, list) else [images]:
-            sizes = [int(image["Pixels"].get(f"Size{axis}", 1)) for axis in "ZCT"]
+            sizes = [header_count(image["Pixels"].get(f"Size{axis}", 1), f"OME metadata, Size{axis},") for axis in "ZCT"]
             counts.append(math.prod(sizes))
-    if file.is_imagej:
-        imagej = file.imagej_metadata or {}
-        counts.append(int(imagej.get("images", 1)))
+    counts.append(imagej_counts(file).get("images", 1))
     if any(not 0 < count <= MAX_PAGES for count in counts):
         raise ValueError(f"its metadata describe {max(counts):,} images; 1 to {MAX_PAGES:,} are read")
 

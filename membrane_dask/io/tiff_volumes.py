@@ -29,6 +29,7 @@ from membrane_dask.io.image_metadata import (
     tiff_plane_distance,
     tiff_statements,
 )
+from membrane_dask.io.imagej_images import check_imagej_images
 from membrane_dask.io.raster_files import (
     MAX_DECODED,
     inverted,
@@ -143,8 +144,11 @@ def open_tiff_volume(path: Path, options: ReadOptions) -> VolumeFile:
     ------
     VolumeError
         If it holds one image, images of several sizes, times or channels, or pixels that are no grey values.
+    ValueError
+        If an ImageJ description states another number of images than it holds.
     """
     with open_tiff(path) as file:
+        check_imagej_images(file)
         series, pages = _only_series(file, path.name)
         page = series.keyframe
         check_orientation(page.tags.valueof(ORIENTATION, 1))

@@ -20,6 +20,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from membrane_dask.files import require_regular
+from membrane_dask.io.header_numbers import header_count, header_number
 from membrane_dask.io.image_metadata import nanometres
 from membrane_dask.io.raster_files import MAX_DECODED, check_decoded_size
 from membrane_dask.io.volume_file import ReadOptions, VolumeError, VolumeFile, VoxelEdges, select_dataset
@@ -50,7 +51,8 @@ def open_vti_volume(path: Path, options: ReadOptions) -> VolumeFile:
     pieces = grid.findall("Piece")
     if len(pieces) != 1:
         raise VolumeError(f"{path.name} has {len(pieces)} pieces: save it as one")
-    extent = [int(number) for number in (pieces[0].get("Extent") or grid.get("WholeExtent") or "").split()]
+    stated = (pieces[0].get("Extent") or grid.get("WholeExtent") or "").split()
+    extent = [header_count(number, "VTK header, Extent,") for number in stated]
     if len(extent) != 6:
         raise VolumeError(f"{path.name} has no extent of three axes")
     points = [extent[2 * axis + 1] - extent[2 * axis] + 1 for axis in (2, 1, 0)]
@@ -67,14 +69,18 @@ def open_vti_volume(path: Path, options: ReadOptions) -> VolumeFile:
     name = select_dataset(path.name, shapes, options.dataset)
     form = _Form(path, root, appended)
     array = form.values(elements[name], shapes[name])
-    spacing = [float(number) for number in (grid.get("Spacing") or "1 1 1").split()]
-    if len(spacing) != 3:
-        raise VolumeError(f"{path.name} has the spacing {spacing}; three numbers are needed")
+    numbers = (grid.get("Spacing") or "1 1 1").split()
+    if len(numbers) != 3:
+        raise VolumeError(
+            f"{path.name} has the Spacing {printable_line(' '.join(numbers))[:80]!r}; allowed are three numbers with a "
+            'decimal point, separated by spaces, such as "0.25 0.25 0.25"'
+        )
+    spacing = [header_number(number, "VTK header, Spacing,") for number in numbers]
     edges = tuple(reversed(spacing))
     text = f"VTK image, array {name!r}, {array.dtype}"
     if scale := nanometres(_length_unit(grid)):
-        stated = VoxelEdges(tuple(scale * edge for edge in edges), "Spacing and length_unit of the VTK image")
-        return VolumeFile(array, stated, (("file", text),))
+        in_nm = VoxelEdges(tuple(scale * edge for edge in edges), "Spacing and length_unit of the VTK image")
+        return VolumeFile(array, in_nm, (("file", text),))
     source = f"a VTK image states no unit with its spacing of {' x '.join(f'{edge:g}' for edge in edges)}"
     return VolumeFile(array, VoxelEdges.unknown(source, edges), (("file", text),))
 

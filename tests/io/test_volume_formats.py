@@ -256,6 +256,117 @@ def test_edges_without_a_unit_are_a_ratio(tmp_path, form):
     assert volume.voxel_nm is None
 
 
+# ---- directions of the axes of NRRD
+
+
+def directions(path, *vectors, fields=()):
+    """A volume whose axes, the fastest first, have these vectors."""
+    text = " ".join(v if isinstance(v, str) else "(" + ",".join(f"{x:.6g}" for x in v) + ")" for v in vectors)
+    lines = ["encoding: raw", "space: left-posterior-superior", f"space directions: {text}"]
+    nrrd_header(path, [*lines, *(fields or ['space units: "um" "um" "um"'])], GREY.tobytes())
+    return path
+
+
+def rotation(about, degrees):
+    """Rotation matrix, by its columns."""
+    angle = np.radians(degrees)
+    matrix = np.eye(3)
+    first, second = (k for k in range(3) if k != about)
+    matrix[first, first] = matrix[second, second] = np.cos(angle)
+    matrix[first, second], matrix[second, first] = -np.sin(angle), np.sin(angle)
+    return matrix
+
+
+@pytest.mark.parametrize("degrees", [0.5, 1, 20, 45, 80])
+def test_rotated_axes_have_the_lengths_of_their_vectors(tmp_path, degrees):
+    """Numbers of six digits, as writers round them, are at right angles within the tolerance."""
+    matrix = rotation(2, degrees) @ rotation(0, 0.7 * degrees) @ np.diag([0.05, 0.1, 0.2])
+    volume = open_volume_source(directions(tmp_path / "v.nrrd", *matrix.T))
+    assert volume.edges_nm == pytest.approx((200, 100, 50), rel=1e-5)
+    np.testing.assert_array_equal(volume.read(WHERE), ~SOLID[WHERE])
+    assert "rotated" in dict(volume.remarks)["directions"]
+
+
+@pytest.mark.parametrize("degrees", [89, 91, 60, 45, 120, 170])
+def test_sheared_axes_are_refused_with_their_angle(tmp_path, degrees):
+    angle = np.radians(degrees)
+    second = (0.1 * np.cos(angle), 0.1 * np.sin(angle), 0)
+    path = directions(tmp_path / "v.nrrd", (0.05, 0, 0), second, (0, 0, 0.2))
+    with pytest.raises(ValueError, match=rf"space directions \(0\.05,0,0\) and .* are at {degrees} degrees: .* sheared"):
+        open_volume_source(path)
+
+
+def test_shear_is_measured_in_lengths(tmp_path):
+    """Components in different units: vectors that look orthogonal as numbers are sheared, and the other way round."""
+    units = ['space units: "mm" "um" "um"']
+    path = directions(tmp_path / "a.nrrd", (0.001, 1, 0), (-0.001, 1, 0), (0, 0, 1), fields=units)
+    assert open_volume_source(path).edges_nm == pytest.approx((1000, 2**0.5 * 1000, 2**0.5 * 1000))
+    path = directions(tmp_path / "b.nrrd", (1, 1, 0), (-1, 1, 0), (0, 0, 1), fields=units)
+    with pytest.raises(ValueError, match=r"at 179\.9 degrees"):
+        open_volume_source(path)
+
+
+def test_permuted_axes_have_the_names_of_those_of_space(tmp_path):
+    """The fastest axis runs along the depth: z of space, wherever the file stores it."""
+    stored = np.ascontiguousarray(GREY.transpose(1, 2, 0))
+    path = tmp_path / "v.nrrd"
+    lines = ["NRRD0005", "type: uchar", "dimension: 3", f"sizes: {' '.join(map(str, reversed(stored.shape)))}"]
+    lines += ["encoding: raw", "space dimension: 3", 'space units: "nm" "nm" "nm"']
+    lines.append("space directions: (0,0,30) (10,0,0) (0,20,0)")
+    path.write_bytes("\n".join(lines).encode() + b"\n\n" + stored.tobytes())
+    volume = open_volume_source(path)
+    assert volume.edges_nm == (30, 20, 10)
+    np.testing.assert_array_equal(volume.read(WHERE), ~SOLID[WHERE])
+    remarks = dict(volume.remarks)
+    assert remarks["directions"] == "the axes of the file, the fastest first, are z, x, y of space, and named so"
+    assert "axes of the file: y, x, z" in remarks["axes"]
+
+
+def test_flipped_axes_are_read_as_they_run_and_named(tmp_path):
+    volume = open_volume_source(directions(tmp_path / "v.nrrd", (-0.05, 0, 0), (0, 0.1, 0), (0, 0, -0.2)))
+    assert volume.edges_nm == pytest.approx((200, 100, 50))
+    np.testing.assert_array_equal(volume.read(WHERE), ~SOLID[WHERE])
+    expected = "the file runs against z and x of space, and is read as it runs"
+    assert dict(volume.remarks)["directions"] == expected
+    plain = open_volume_source(directions(tmp_path / "w.nrrd", (0.05, 0, 0), (0, 0.1, 0), (0, 0, 0.2)))
+    assert "directions" not in dict(plain.remarks)
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda p: directions(p, "(0,25,0,0)", "(0,0,25,0)", "(0,0,0,25)"), r"'\(0,25,0,0\)'; allowed are 3 numbers"),
+        (lambda p: directions(p, "(0.05,0,0)", "(0,x,0)", "(0,0,1)"), "space directions, is 'x'; allowed is a number"),
+        (lambda p: directions(p, (0.05, 0, 0), (0, 0, 0), (0, 0, 1)), r"the vector \(0,0,0\), which has no length"),
+        (
+            lambda p: nrrd_header(p, ["encoding: raw", "spacings: 0,25 0,25 0,25"], GREY.tobytes()),
+            r"NRRD header, spacings, is '0,25'; allowed is a number with a decimal point such as 0\.25",
+        ),
+        (
+            lambda p: nrrd_header(p, ["encoding: raw", "byte skip: 1,5"], GREY.tobytes()),
+            "NRRD header, byte skip, is '1,5'; allowed is a whole number",
+        ),
+        (
+            lambda p: vti(p, data_array("ascii", content=" ".join(map(str, GREY.ravel()))), spacing="0,25 0,25 0,25"),
+            r"VTK header, Spacing, is '0,25'; allowed is a number with a decimal point such as 0\.25",
+        ),
+        (
+            lambda p: vti(p, data_array("ascii", content=" ".join(map(str, GREY.ravel()))), spacing="0,25, 0,25, 1"),
+            r"VTK header, Spacing, is '0,25,'; allowed is a number with a decimal point",
+        ),
+        (
+            lambda p: vti(p, data_array("ascii", content=" ".join(map(str, GREY.ravel()))), spacing="0,25,0,25,0,25"),
+            "has the Spacing '0,25,0,25,0,25'; allowed are three numbers",
+        ),
+    ],
+)
+def test_header_entries_that_are_no_numbers_are_named(tmp_path, write, message):
+    path = tmp_path / ("v.vti" if "VTK" in message or "Spacing" in message else "v.nrrd")
+    write(path)
+    with pytest.raises(ValueError, match=message):
+        open_volume_source(path)
+
+
 @pytest.mark.parametrize("kind", ["npy", "npz"])
 def test_equal_colour_channels_are_one(tmp_path, kind):
     values = np.stack([GREY] * 3 + [np.full_like(GREY, 255)], axis=-1)

@@ -1,0 +1,129 @@
+"""Axes of an NRRD volume in space: their lengths, angles and names by the field `space directions`.
+
+Format: "Definition of NRRD File Format", teem.sourceforge.net/nrrd/format.html.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scipy.optimize import brentq
+
+from membrane_dask.io.header_numbers import header_number
+from membrane_dask.physics.elementary import cosine_of_degrees
+from membrane_dask.plain_text import printable_line
+
+#: What states the edges of a voxel.
+SOURCE = "NRRD space directions"
+#: Largest cosine of the angle between two axes that counts as a right one (0.1 degrees): headers round.
+_RIGHT_ANGLE = 1.75e-3
+#: Smallest cosine of the angle between an axis of the file and the axis of space that it is named after (25 degrees).
+_NAMED = 0.9
+#: Rotation against the axes of space that is reported, degrees.
+_ROTATED = 0.1
+
+
+@dataclass(frozen=True)
+class SpaceDirections:
+    """Vectors from a voxel to the next along the three axes of a file, the fastest axis first.
+
+    Parameters
+    ----------
+    vectors : tuple of tuple of float
+        Components along the axes of space, at right angles to each other.
+    lengths : tuple of float
+        Their lengths, in the same unit.
+    """
+
+    vectors: tuple[tuple[float, ...], ...]
+    lengths: tuple[float, ...]
+
+    @classmethod
+    def of(cls, texts: Sequence[str], scales: Sequence[float]) -> SpaceDirections:
+        """The vectors that a header states.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            Vectors such as ``(0,0,1.5)``.
+        scales : sequence of float
+            Units of their components.
+
+        Raises
+        ------
+        ValueError
+            If one has another number of components, or one that is no number, or is no length, or if two of them are
+            not at right angles.
+        """
+        vectors = tuple(_vector(text, scales) for text in texts)
+        lengths = tuple(math.sqrt(sum(number * number for number in vector)) for vector in vectors)
+        for text, length in zip(texts, lengths, strict=True):
+            if not 0 < length < math.inf:
+                raise ValueError(f"its {SOURCE} have the vector {printable_line(text)[:60]}, which has no length")
+        for first, second in itertools.combinations(range(len(vectors)), 2):
+            product = sum(a * b for a, b in zip(vectors[first], vectors[second], strict=True))
+            cosine = product / (lengths[first] * lengths[second])
+            if abs(cosine) > _RIGHT_ANGLE:
+                raise ValueError(
+                    f"its {SOURCE} {printable_line(texts[first])[:60]} and {printable_line(texts[second])[:60]} are at "
+                    f"{_degrees(cosine):.4g} degrees: the volume is sheared; allowed are 90 degrees (to 0.1): resample "
+                    "it to orthogonal axes"
+                )
+        return cls(vectors, lengths)
+
+    @property
+    def axes(self) -> str:
+        """Names of the axes of the array, the slowest first: those of space next to them, or zyx if there are none."""
+        names = self._nearest
+        return "".join("xyz"[axis] for axis in reversed(names)) if names else "zyx"
+
+    @property
+    def remarks(self) -> tuple[tuple[str, str], ...]:
+        """How the axes lie in space, where they are not the axes of space themselves: subject and text."""
+        names = self._nearest
+        if not names:
+            text = "the axes are rotated against those of space: they are read in the order of the file"
+            return (("directions", text),)
+        cosines = [vector[axis] / length for vector, axis, length in zip(self.vectors, names, self.lengths, strict=True)]
+        parts = []
+        if names != (0, 1, 2):
+            listed = ", ".join("xyz"[axis] for axis in names)
+            parts.append(f"the axes of the file, the fastest first, are {listed} of space, and named so")
+        backward = [axis for axis, cosine in zip(names, cosines, strict=True) if cosine < 0]
+        if backward:
+            listed = " and ".join("xyz"[axis] for axis in sorted(backward, reverse=True))
+            parts.append(f"the file runs against {listed} of space, and is read as it runs")
+        angle = max(_degrees(abs(cosine)) for cosine in cosines)
+        if angle > _ROTATED:
+            parts.append(f"they are rotated by up to {angle:.3g} degrees against those of space")
+        return (("directions", "; ".join(parts)),) if parts else ()
+
+    @property
+    def _nearest(self) -> tuple[int, ...]:
+        """Axis of space next to each axis of the file; none if they are far from those of space."""
+        nearest = tuple(
+            next((k for k, number in enumerate(vector) if abs(number) > _NAMED * length), -1)
+            for vector, length in zip(self.vectors, self.lengths, strict=True)
+        )
+        return nearest if sorted(nearest) == [0, 1, 2] else ()
+
+
+def _vector(text: str, scales: Sequence[float]) -> tuple[float, ...]:
+    components = text.strip("()").split(",")
+    if len(components) != len(scales):
+        raise ValueError(
+            f"its NRRD header, space directions, is {printable_line(text)[:60]!r}; allowed are {len(scales)} numbers "
+            "with a decimal point, with commas between them, such as (0.25,0,0)"
+        )
+    numbers = [header_number(component, "NRRD header, space directions,") for component in components]
+    return tuple(number * scale for number, scale in zip(numbers, scales, strict=True))
+
+
+def _degrees(cosine: float) -> float:
+    """Angle of a cosine from -1 to 1."""
+    if abs(cosine) >= 1:
+        return 0.0 if cosine > 0 else 180.0
+    return float(brentq(lambda angle: float(cosine_of_degrees(angle)) - cosine, 0.0, 180.0))
