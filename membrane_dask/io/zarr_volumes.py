@@ -17,6 +17,7 @@ from membrane_dask.io.volume_file import ReadOptions, VolumeError, VolumeFile, V
 from membrane_dask.io.volume_views import as_volume
 from membrane_dask.io.zarr_chunks import ZarrVolume
 from membrane_dask.io.zarr_files import ZARR_METADATA, ArchiveFiles, ChunkFiles, FolderFiles, check_metadata
+from membrane_dask.io.zarr_levels import Level, finest_level, level_scale
 from membrane_dask.plain_text import printable_line
 
 #: Files of a Zarr array.
@@ -194,7 +195,9 @@ class _Store:
 
     def _image(self, path: str, multiscale: Any, version: str) -> VolumeFile:
         """The finest level of an image of OME-Zarr, with its voxel size."""
-        level = multiscale["datasets"][0]
+        datasets = multiscale["datasets"]
+        number = finest_level([self._level(path, dataset) for dataset in datasets], self.name) if datasets[1:] else 0
+        level = datasets[number]
         inner = _inside(self.name, level["path"])
         array = self._node(_joined(path, inner))
         self._check_chunks(array)
@@ -211,7 +214,21 @@ class _Store:
         edges = _edges(level, multiscale, axes[-3:], array.ndim, self.name)
         form = f"OME-Zarr {version}".strip()
         remark = ("file", f"{form}, {_storage(array)}" + (f", array {array.path}" if path else ""))
-        return VolumeFile(volume, edges, (remark,), "".join(names[-3:]) or "zyx")
+        remarks: tuple[tuple[str, str], ...] = (remark,)
+        if number:
+            first = printable_line(datasets[0]["path"])[:60]
+            remarks += (("level", f"{printable_line(inner)[:60]}, the finest; the first that is listed is {first}"),)
+        return VolumeFile(volume, edges, remarks, "".join(names[-3:]) or "zyx")
+
+    def _level(self, path: str, dataset: Mapping[str, Any]) -> Level:
+        """A level of an image of OME-Zarr, whose array may be missing."""
+        inner = _inside(self.name, dataset["path"])
+        shape: tuple[int, ...] | None = None
+        try:
+            shape = tuple(int(n) for n in self._node(_joined(path, inner)).shape[-3:])
+        except (FileNotFoundError, KeyError):
+            pass
+        return Level(inner, shape, level_scale(dataset))
 
 
 def _storage(array: Any) -> str:
