@@ -87,19 +87,20 @@ class SpaceDirections:
         if not names:
             text = "the axes are rotated against those of space: they are read in the order of the file"
             return (("directions", text),)
-        cosines = [vector[axis] / length for vector, axis, length in zip(self.vectors, names, self.lengths, strict=True)]
-        parts = []
+        components = (vector[axis] for vector, axis in zip(self.vectors, names, strict=True))
+        cosines = [component / length for component, length in zip(components, self.lengths, strict=True)]
+        texts = []
         if names != (0, 1, 2):
             listed = ", ".join("xyz"[axis] for axis in names)
-            parts.append(f"the axes of the file, the fastest first, are {listed} of space, and named so")
+            texts.append(f"the axes of the file, the fastest first, are {listed} of space, and named so")
         backward = [axis for axis, cosine in zip(names, cosines, strict=True) if cosine < 0]
         if backward:
             listed = " and ".join("xyz"[axis] for axis in sorted(backward, reverse=True))
-            parts.append(f"the file runs against {listed} of space, and is read as it runs")
+            texts.append(f"the file runs against {listed} of space, and is read as it runs")
         angle = max(_degrees(abs(cosine)) for cosine in cosines)
         if angle > _ROTATED:
-            parts.append(f"they are rotated by up to {angle:.3g} degrees against those of space")
-        return (("directions", "; ".join(parts)),) if parts else ()
+            texts.append(f"they are rotated by up to {angle:.3g} degrees against those of space")
+        return (("directions", "; ".join(texts)),) if texts else ()
 
     @property
     def _nearest(self) -> tuple[int, ...]:

@@ -122,7 +122,8 @@ def _values(
     """Values ``(..., z, y, x)``."""
     size, n_bytes = path.stat().st_size, math.prod(shape) * dtype.itemsize
     start = 0 if fields.get("datafile") else offset
-    lines, skip = (header_count(fields.get(f"{unit}skip", 0), f"NRRD header, {unit} skip,") for unit in ("line", "byte"))
+    lines = header_count(fields.get("lineskip", 0), "NRRD header, line skip,")
+    skip = header_count(fields.get("byteskip", 0), "NRRD header, byte skip,")
     if lines:
         with path.open("rb") as stream:
             stream.seek(start)

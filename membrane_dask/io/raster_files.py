@@ -107,7 +107,8 @@ def _check_described_images(file: Any) -> None:
             raise ValueError("its OME metadata describe no image: save it again without them")
         images = described["Image"]
         for image in images if isinstance(images, list) else [images]:
-            sizes = [header_count(image["Pixels"].get(f"Size{axis}", 1), f"OME metadata, Size{axis},") for axis in "ZCT"]
+            names = [f"Size{axis}" for axis in "ZCT"]
+            sizes = [header_count(image["Pixels"].get(name, 1), f"OME metadata, {name},") for name in names]
             counts.append(math.prod(sizes))
     counts.append(imagej_counts(file).get("images", 1))
     if any(not 0 < count <= MAX_PAGES for count in counts):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -224,10 +225,8 @@ class _Store:
         """A level of an image of OME-Zarr, whose array may be missing."""
         inner = _inside(self.name, dataset["path"])
         shape: tuple[int, ...] | None = None
-        try:
+        with contextlib.suppress(FileNotFoundError, KeyError):
             shape = tuple(int(n) for n in self._node(_joined(path, inner)).shape[-3:])
-        except (FileNotFoundError, KeyError):
-            pass
         return Level(inner, shape, level_scale(dataset))
 
 

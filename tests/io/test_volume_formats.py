@@ -267,11 +267,11 @@ def directions(path, *vectors, fields=()):
     return path
 
 
-def rotation(about, degrees):
+def rotation(axis, degrees):
     """Rotation matrix, by its columns."""
     angle = np.radians(degrees)
     matrix = np.eye(3)
-    first, second = (k for k in range(3) if k != about)
+    first, second = (k for k in range(3) if k != axis)
     matrix[first, first] = matrix[second, second] = np.cos(angle)
     matrix[first, second], matrix[second, first] = -np.sin(angle), np.sin(angle)
     return matrix
@@ -292,7 +292,7 @@ def test_sheared_axes_are_refused_with_their_angle(tmp_path, degrees):
     angle = np.radians(degrees)
     second = (0.1 * np.cos(angle), 0.1 * np.sin(angle), 0)
     path = directions(tmp_path / "v.nrrd", (0.05, 0, 0), second, (0, 0, 0.2))
-    with pytest.raises(ValueError, match=rf"space directions \(0\.05,0,0\) and .* are at {degrees} degrees: .* sheared"):
+    with pytest.raises(ValueError, match=rf"directions \(0\.05,0,0\) and .* are at {degrees} degrees: .* sheared"):
         open_volume_source(path)
 
 

@@ -75,7 +75,7 @@ def test_without_transformations_the_largest_level_is_the_finest(tmp_path, order
     ],
     ids=str,
 )
-def test_levels_that_leave_the_finest_open_are_asked_about(tmp_path, levels):
+def test_levels_that_leave_the_finest_open_are_refused_with_their_names(tmp_path, levels):
     write(tmp_path / "v", levels)
     with pytest.raises(ValueError, match=r"which of its levels is the finest: s0 \(.* voxels.*, s1 \(.*dataset: s"):
         open_volume_source(tmp_path / "v")
