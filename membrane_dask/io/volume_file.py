@@ -15,6 +15,8 @@ from membrane_dask.plain_text import printable_line
 _LISTED = 12
 #: Lengths along the axes of an array; None where a file states none.
 Edges = tuple[float | None, ...]
+#: Voxels at the start and the end of every axis of an array.
+Margins = tuple[tuple[int, int], ...]
 
 
 class VolumeError(ValueError):
@@ -62,12 +64,15 @@ class ReadOptions:
         Whether missing chunks of Zarr arrays are read as the fill value, or refused.
     labels : bool
         Whether the values are labels, which the colours of a palette do not replace.
+    margins : Margins, optional
+        Voxels that are cut at the start and the end of every axis as it is stored.
     """
 
     dataset: str = ""
     raw: RawLayout | None = None
     fill: bool = False
     labels: bool = False
+    margins: Margins | None = None
 
 
 @dataclass(frozen=True)

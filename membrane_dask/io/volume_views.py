@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from membrane_dask.io.image_colours import grey_channel
-from membrane_dask.io.volume_file import VolumeError
+from membrane_dask.io.volume_file import Margins, VolumeError
 
 Index = int | slice
 
@@ -96,6 +96,54 @@ class Oriented:
         positions = [sorted(sliced).index(axis) for axis in sliced]
         # Kernels that follow read along the last axis.
         return np.ascontiguousarray(np.flip(values.transpose(positions), tuple(flipped)))
+
+
+@dataclass(frozen=True)
+class Cropped:
+    """An array of three axes without its margins.
+
+    Parameters
+    ----------
+    array : array
+        With a shape and a data type; slices are read on demand.
+    margins : Margins
+        Voxels that are left out at the start and the end of every axis.
+    """
+
+    array: Any
+    margins: Margins
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Voxels along the axes."""
+        return tuple(int(n) - a - b for n, (a, b) in zip(self.array.shape, self.margins, strict=True))
+
+    @property
+    def dtype(self) -> Any:
+        """Type of the values."""
+        return self.array.dtype
+
+    def __getitem__(self, where: Any) -> np.ndarray:
+        indices: list[Index] = []
+        for index, n, (start, _) in zip(as_indices(where, 3), self.shape, self.margins, strict=True):
+            selected = range(n)[index]
+            if isinstance(selected, int):
+                indices.append(selected + start)
+            else:
+                indices.append(slice(selected.start + start, max(selected.stop, 0) + start, selected.step))
+        return np.asarray(self.array[tuple(indices)])
+
+
+def cropped(array: Any, margins: Margins) -> Any:
+    """An array without its margins, which are those of the array of the file that it shows.
+
+    An array in memory, or mapped into it, keeps its strides.
+    """
+    if in_file_order(array) is not array:
+        return replace(array, array=cropped(array.array, margins))
+    if isinstance(array, np.ndarray):
+        return array[tuple(slice(a, n - b) for n, (a, b) in zip(array.shape, margins, strict=True))]
+    return Cropped(array, margins)
 
 
 @dataclass(frozen=True)

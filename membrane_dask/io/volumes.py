@@ -17,10 +17,10 @@ from membrane_dask.io.image_folders import ImageFolder
 from membrane_dask.io.raster_files import check_decoded_size
 from membrane_dask.io.segmentation import segment_window
 from membrane_dask.io.tiff_volumes import TiffPages
-from membrane_dask.io.volume_borders import databar_remarks
+from membrane_dask.io.volume_borders import Treatment, find_databars, slowest_axis, treat_databars
 from membrane_dask.io.volume_file import Edges, ReadOptions, VolumeError, VolumeFile, VoxelEdges
 from membrane_dask.io.volume_formats import open_volume_file, oriented
-from membrane_dask.io.volume_views import in_file_order
+from membrane_dask.io.volume_views import cropped, in_file_order
 from membrane_dask.io.zarr_chunks import MissingChunkError, ZarrVolume
 from membrane_dask.physics.reconstruction.goodness_of_fit import NOTHING_FLAGGED
 from membrane_dask.physics.voxel_spacing import CUBE, Spacing, unit_and_spacing
@@ -179,6 +179,7 @@ def open_volume_source(
     grey: Mapping[str, float] | GreyOptions | None = None,
     options: ReadOptions | None = None,
     axis: str = "z",
+    databar: Treatment = "refuse",
 ) -> VolumeSource:
     """Open a volume, reading no more of it than needed to identify its phases.
 
@@ -191,6 +192,8 @@ def open_volume_source(
     grey : mapping or GreyOptions, optional
         Segmentation of a grey volume, by a given threshold or by one that follows from the volume; a volume of two
         values is then taken as it is.
+    databar : {"refuse", "cut", "keep"}
+        Treatment of a databar that no metadata name, as in :func:`membrane_dask.io.volume_borders.treat_databars`.
 
     Returns
     -------
@@ -199,12 +202,12 @@ def open_volume_source(
     Raises
     ------
     ValueError
-        If it cannot be read, has missing chunks, is not three-dimensional, or holds values that do not identify pores
-        and solid.
+        If it cannot be read, has missing chunks, is not three-dimensional, has a databar that is refused, or holds
+        values that do not identify pores and solid.
     """
     options = replace(options or ReadOptions(), labels=not isinstance(pores, str))
     try:
-        volume = oriented(open_volume_file(path, options), axis)
+        volume = _opened(path, options, axis)
         array = volume.array
         shape = tuple(int(n) for n in array.shape)
         if len(shape) != 3 or min(shape) < 2:
@@ -219,6 +222,13 @@ def open_volume_source(
         volume.edges.check(path.name)
         if isinstance(stored, ZarrVolume | ImageFolder | TiffPages):
             stored.require_complete()
+        # A view by the setting may show one by the reader, as of MATLAB.
+        margins, databar_remarks = treat_databars(find_databars(in_file_order(stored)), databar, path.name)
+        if margins:
+            options = replace(options, margins=margins)
+            volume = _opened(path, options, axis)
+            array = volume.array
+            shape = tuple(int(n) for n in array.shape)
         values = _values(str(path), options, axis)
         for label in _labels(pores):
             if label not in values.counts and grey is None:
@@ -228,7 +238,6 @@ def open_volume_source(
                 f"{path.name} holds {values.listed()} of type {array.dtype}: -1 is 255 or true of another type, so "
                 "that dark and bright say nothing; name the label of the pores, pores: 0 or pores: -1"
             )
-        databars = databar_remarks(stored)
         segmentation: GreySegmentation | None = None
         if isinstance(grey, GreyOptions):
             values.check_grey(path.name, grey.method)
@@ -252,7 +261,7 @@ def open_volume_source(
     edges = [edge for edge in volume.edges.nm if edge is not None]
     voxel, spacing = unit_and_spacing(edges) if len(edges) == len(shape) else (None, CUBE)
     described = values.described(pores, {} if segmentation else grey)
-    remarks = (*volume.remarks, *databars, *rows, ("values", described))
+    remarks = (*volume.remarks, *databar_remarks, *rows, ("values", described))
     return VolumeSource(
         str(path), shape, voxel, volume.edges.source, volume.edges, pores, grey, segmentation, options, axis, remarks,
         spacing,
@@ -302,7 +311,15 @@ def _cached_file(path: str, options: ReadOptions, axis: str) -> VolumeFile:
 
 @lru_cache(maxsize=64)
 def _file_of_version(path: str, options: ReadOptions, axis: str, modified: int) -> VolumeFile:
-    return oriented(open_volume_file(Path(path), options), axis)
+    return _opened(Path(path), options, axis)
+
+
+def _opened(path: Path, options: ReadOptions, axis: str) -> VolumeFile:
+    """The volume in a file, without its margins and with the depth as its first axis."""
+    volume = open_volume_file(path, options)
+    if options.margins:
+        volume = replace(volume, array=cropped(volume.array, options.margins))
+    return oriented(volume, axis)
 
 
 @dataclass(frozen=True)
@@ -397,9 +414,7 @@ def _slice_axis(array: Any) -> int:
     """Axis of a volume along which the planes of its file follow each other."""
     stored = in_file_order(array)
     order: tuple[int, ...] = (0, 1, 2) if stored is array else array.order
-    # Arrays of MATLAB and Fortran have their planes along the last axis.
-    strides = getattr(stored, "strides", (1, 0, 0))
-    return order.index(int(np.argmax(np.abs(strides))))
+    return order.index(slowest_axis(stored))
 
 
 def _phase_values(path: str, options: ReadOptions, axis: str) -> tuple[Any, Any]:

@@ -11,7 +11,6 @@ import pytest
 import tifffile
 import zarr
 from PIL import Image
-from scipy import ndimage
 
 from membrane_dask.io.volume_file import ReadOptions
 from membrane_dask.io.volumes import open_volume_source
@@ -286,18 +285,6 @@ def test_images_of_two_magnifications(tmp_path):
         )
     with pytest.raises(ValueError, match=r"0\.tif states pixels of 3 nm, 2\.tif of 6 nm"):
         open_volume_source(folder)
-
-
-def test_a_databar_without_metadata_is_named(tmp_path):
-    """In all planes the same rows; a structure alone has none."""
-    solid = ndimage.gaussian_filter(np.random.default_rng(2).standard_normal((6, 80, 90)), (0, 2, 2)) > 0
-    grey = np.where(solid, 200, 60).astype("u1")
-    np.save(tmp_path / "a.npy", grey)
-    assert "databar" not in dict(open_volume_source(tmp_path / "a.npy").remarks)
-    grey[:, 68:] = 0
-    np.save(tmp_path / "b.npy", grey)
-    remarks = dict(open_volume_source(tmp_path / "b.npy", "dark", {"threshold": 128}).remarks)
-    assert remarks["databar"].startswith("the last 12 rows of the planes (68 to 79 of 80) look like a databar")
 
 
 # ---- OME-Zarr

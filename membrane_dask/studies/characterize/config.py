@@ -317,6 +317,12 @@ class CharacterizeStudy(BaseStudy):
         "that leave out chunks of nothing else",
         unit="",
     )
+    databar: Literal["refuse", "cut", "keep"] = parameter(
+        "refuse",
+        "rows or columns of all planes that look like a databar, and that no metadata name: refuse the volume, cut "
+        "them, or keep them as structure; the same for the reference",
+        unit="",
+    )
     grey: GreySettings = parameter(GreySettings(), "segmentation of a greyscale volume", unit="")
     connectivity: Literal[6, 26] = parameter(
         6, "neighbours of a voxel: across faces (6), or across edges and corners as well (26)"

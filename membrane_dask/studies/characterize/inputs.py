@@ -65,6 +65,10 @@ class InputVolumes:
             references = _open(study, "reference", source)
             volumes += [with_voxel_size(study, "reference", volume, source) for volume in references]
             reference_design = replicate_design(study.reference)
+        if study.databar == "cut" and not any(volume.options.margins for volume in volumes):
+            message = "finds nothing to cut: no rows of the planes look like a databar that metadata do not name; leave"
+            message += " it out, or cut the rows from the images (got 'cut')"
+            raise StudyError([Problem(("databar",), message)], source)
         fields = ["input"] * replicates + ["reference"] * (len(volumes) - replicates)
         porosities = [_sample_porosity(field, volume, source) for field, volume in zip(fields, volumes, strict=True)]
         findings = reconstruction_findings(study.input)
@@ -87,7 +91,8 @@ def _open(study: CharacterizeStudy, field: str, source: Source | None) -> list[V
     try:
         if path.suffix.lower() in (".yaml", ".yml"):
             raise ValueError(f"is a study that must be run first: membrane-dask run {path}")
-        return [open_volume_source(volume, study.pores, grey, options, axis) for volume in volume_paths(path)]
+        paths = volume_paths(path)
+        return [open_volume_source(volume, study.pores, grey, options, axis, study.databar) for volume in paths]
     except ValueError as error:
         raise StudyError([Problem((field,), f"{error} (got {str(path)!r})")], source) from error
 
