@@ -28,15 +28,22 @@ LMH = 1 / 3.6e6
 TEMPERATURE = 298.15
 
 
-def rejection(rng: np.random.Generator, solutes: np.ndarray = DEXTRANS) -> Comparison:
-    """Dextrans under a polarised film: 2 to 4 nm, errors of 3 % and 0.002, concentrations printed to 0.01 mg/L."""
-    radii = LogNormalRadii(rng.uniform(2e-9, 4e-9), rng.uniform(0.15, 0.45))
+def rejection_readings(
+    rng: np.random.Generator, radii: LogNormalRadii, solutes: np.ndarray = DEXTRANS
+) -> RejectionReadings:  # fmt: skip
+    """Dextrans under a polarised film: errors of 3 % and 0.002, concentrations printed to 0.01 mg/L."""
     stokes = DEXTRAN.radius(solutes)
     flux_ratio = FLUX / mass_transfer_coefficient(stokes, 6e-6, DEXTRAN.radius(10.5))
     sieving = observed_sieving(stokes, radii.median, radii.log_standard_deviation, flux_ratio=flux_ratio)
     relative, absolute = rng.standard_normal((2, len(sieving)))
     permeate = np.round(1000 * np.clip(sieving * (1 + 0.03 * relative) + 0.002 * absolute, 0, 1), 2)
-    fit = fit_rejection(RejectionReadings(stokes, permeate / 1000, flux_ratio=flux_ratio))
+    return RejectionReadings(stokes, permeate / 1000, flux_ratio=flux_ratio)
+
+
+def rejection(rng: np.random.Generator, solutes: np.ndarray = DEXTRANS) -> Comparison:
+    """Number medians of 2 to 4 nm."""
+    radii = LogNormalRadii(rng.uniform(2e-9, 4e-9), rng.uniform(0.15, 0.45))
+    fit = fit_rejection(rejection_readings(rng, radii, solutes))
     return {
         "flow median radius": (radii.flow_median, fit.flow_median_radius),
         "number median radius": (radii.median, fit.number_median_radius),

@@ -15,7 +15,9 @@ from collections.abc import Callable
 
 import _capillary_tables
 import _displacement_tables
+import _joint_tables
 import _rejection_tables
+import _water_tables
 import numpy as np
 from _common import argument_parser
 
@@ -26,20 +28,25 @@ METHODS: dict[str, Callable[[np.random.Generator], dict[str, tuple[float, Estima
     **_capillary_tables.METHODS,
     **_displacement_tables.METHODS,
     **_rejection_tables.METHODS,
+    **_water_tables.METHODS,
+    **_joint_tables.METHODS,
 }
 
 
-def calibrate(name: str, n_tables: int, seed: int) -> dict[str, tuple[float, float]]:
-    """Coverage and median relative half-width of every quantity of a method."""
+def calibrate(name: str, n_tables: int, seed: int) -> dict[str, tuple[float, float, float]]:
+    """Coverage, its sampling error and the median relative half-width of every quantity of a method."""
     covered: dict[str, list[bool]] = {}
     half_widths: dict[str, list[float]] = {}
     for table in range(n_tables):
         for quantity, (truth, estimate) in METHODS[name](np.random.default_rng([seed, table])).items():
             covered.setdefault(quantity, []).append(estimate.low <= truth <= estimate.high)
             half_widths.setdefault(quantity, []).append((estimate.high - estimate.low) / 2 / abs(truth))
-    return {
-        quantity: (sum(hits) / len(hits), float(np.median(half_widths[quantity]))) for quantity, hits in covered.items()
-    }
+    comparison = {}
+    for quantity, hits in covered.items():
+        coverage = sum(hits) / len(hits)
+        error = math.sqrt(coverage * (1 - coverage) / len(hits))
+        comparison[quantity] = (coverage, error, float(np.median(half_widths[quantity])))
+    return comparison
 
 
 def main() -> None:
@@ -53,8 +60,7 @@ def main() -> None:
     print(f"{n_tables} tables of each method, 95 % intervals")
     print(f"{'method':36}{'quantity':28}{'coverage':>18}{'half-width':>12}")
     for name in [arguments.method] if arguments.method else METHODS:
-        for quantity, (coverage, half_width) in calibrate(name, n_tables, arguments.seed).items():
-            error = math.sqrt(coverage * (1 - coverage) / n_tables)
+        for quantity, (coverage, error, half_width) in calibrate(name, n_tables, arguments.seed).items():
             print(f"{name:36}{quantity:28}{coverage:9.1%} ± {error:5.1%}{half_width:12.1%}", flush=True)
 
 

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from membrane_dask.physics.distributions import student_quantile
+from membrane_dask.physics.distributions import f_survival, student_quantile
 from membrane_dask.physics.elementary import exp, log
 from membrane_dask.physics.fixed_order import dot, inverse_gram, least_squares, product
 
 #: Probability that any reading of a table without outliers is called one.
 _OUTLIER_LEVEL = 0.05
+#: A law whose variance is larger than the least by a ratio of less than this probability does not count.
+_WORSE_LEVEL = 0.01
 
 
 def outlying_readings(
@@ -27,7 +29,7 @@ def outlying_readings(
         if len(np.unique(pressure[rest])) < 4:
             break
         distances = [_deleted_residual(pressure, flux, rest, k, resolution) for k in rest]
-        worst = int(np.argmax([abs(t) - limit for t, limit, _ in distances]))
+        worst = int(np.argmax([abs(t) / limit for t, limit, _ in distances]))
         residual, limit, deviation = distances[worst]
         if abs(residual) <= limit:
             break
@@ -50,34 +52,33 @@ def _deleted_residual(
 ) -> tuple[float, float, float]:
     """Studentised residual of one reading from a fit to the remaining, its bound, and its relative deviation.
 
-    The fit is a constant of ln(J/P), or a line in P or 1/P, by the criterion of Akaike: compaction and threshold
-    pressures are not outliers.
+    Fits of ln(J/P) are a constant and lines in P and in 1/P, as compaction and threshold pressures are not outliers.
+    The fit about which the reading is least unusual counts, of those that are not much worse than the best. Fewer than
+    six readings do not show a bend.
     """
     remaining = np.array([j for j in indices if j != k])
     values = np.asarray(log(flux / pressure))
     scale = float(pressure[remaining].mean())
     smallest = max(float(np.square(resolution / flux[remaining]).mean()) / 3, 1e-12)
-    best: tuple[float, float, float, int, float] | None = None
-    for power_of_pressure in (0, 1, -1):
-        columns = [np.ones(len(pressure))]
-        if power_of_pressure:
-            columns.append(pressure / scale if power_of_pressure > 0 else scale / pressure)
-        design = np.stack(columns, axis=-1)
-        n, p = len(remaining), len(columns)
-        if n - p - 2 < 1 and p > 1:
+    fits: list[tuple[float, float, float]] = []  # residual, bound, deviation
+    variances: list[float] = []
+    for column in (None, pressure / scale, scale / pressure):
+        design = np.stack([np.ones(len(pressure)), *([] if column is None else [column])], axis=-1)
+        degrees = len(remaining) - design.shape[1]
+        if degrees < 3 and fits:
             continue
         coefficients = least_squares(design[remaining], values[remaining])
         residuals = values[remaining] - product(design[remaining], coefficients)
-        square_sum = dot(residuals, residuals)
-        variance = max(square_sum / (n - p), smallest)
+        variances.append(max(dot(residuals, residuals) / degrees, smallest))
         leverage = dot(product(inverse_gram(design[remaining]), design[k]), design[k])
         deviation = float(values[k] - dot(design[k], coefficients))
-        residual = deviation / math.sqrt(variance * (1 + leverage))
-        penalty = 2 * (p + 1) + (2 * (p + 1) * (p + 2) / (n - p - 2) if n - p - 2 > 0 else 0.0)
-        criterion = n * float(log(max(square_sum / n, smallest))) + penalty
-        if best is None or criterion < best[0]:
-            best = (criterion, residual, deviation, n - p, power_of_pressure)
-    assert best is not None
-    _, residual, deviation, degrees, _ = best
-    limit = float(student_quantile(1 - _OUTLIER_LEVEL / (2 * len(indices)), degrees))
+        limit = float(student_quantile(1 - _OUTLIER_LEVEL / (2 * len(indices)), degrees))
+        fits.append((deviation / math.sqrt(variances[-1] * (1 + leverage)), limit, deviation))
+    degrees = len(remaining) - 2
+    least = min(variances)
+    possible = [
+        fit for fit, variance in zip(fits, variances, strict=True)
+        if len(fits) == 1 or f_survival(variance / least, degrees, degrees) > _WORSE_LEVEL
+    ]  # fmt: skip
+    residual, limit, deviation = min(possible, key=lambda fit: abs(fit[0]) / fit[1])
     return residual, limit, float(exp(deviation)) - 1

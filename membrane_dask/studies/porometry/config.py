@@ -146,7 +146,7 @@ class BootstrapSettings(Model):
 class PorometryStudy(BaseStudy, TableSettings):
     """Hydraulic permeability, threshold pressure and pore structure from water flux against pressure (Palencia)."""
 
-    results_version: ClassVar[int] = 3
+    results_version: ClassVar[int] = 4
 
     kind: Literal["porometry"] = "porometry"
     input: InputFile | None = Field(
