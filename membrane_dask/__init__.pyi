@@ -21,6 +21,15 @@ from .report import write_report as write_report
 from .report.pictures import draw_3d as draw_3d
 from .studies.characterize.network import pore_network as pore_network
 from .studies.graded.flux_threshold import at_flux_threshold as at_flux_threshold
+from .studies.porometry.bench_capillary import bubble_point as bubble_point
+from .studies.porometry.bench_capillary import capillary_flow_porometry as capillary_flow_porometry
+from .studies.porometry.bench_capillary import entry_pressure as entry_pressure
+from .studies.porometry.bench_capillary import liquid_displacement as liquid_displacement
+from .studies.porometry.bench_capillary import mercury_intrusion as mercury_intrusion
+from .studies.porometry.bench_flow import flux_decline as flux_decline
+from .studies.porometry.bench_flow import gas_permeation as gas_permeation
+from .studies.porometry.bench_flow import rejection as rejection
+from .studies.porometry.bench_flow import water_permeance as water_permeance
 from .studies.porometry.summary import membrane_summary as membrane_summary
 from .studies.reconstruct.compare_descriptors import compare_descriptors as compare_descriptors
 from .study_file import load_study as load_study

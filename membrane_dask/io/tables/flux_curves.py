@@ -145,14 +145,15 @@ def read_flux_table(
     if table.column("permeability") and table.column("pressures"):
         membranes = _read_lines(table, conditions)
     else:
-        membranes = _read_curves(table, conditions)
+        membranes = read_curves(table, conditions)
     if not membranes and not table.problems:
         table.problems.append(f"{path.name} has no membrane")
     table.raise_problems()
     return FluxTable(tuple(membranes), tuple(table.unused), table.meanings(), tuple(table.findings))
 
 
-def _read_curves(table: MeasuredTable, conditions: Conditions) -> list[FluxCurve]:
+def read_curves(table: MeasuredTable, conditions: Conditions) -> list[FluxCurve]:
+    """Flux curves of a table; what is missing or contradictory is added to its problems."""
     for wet_or_dry in ("wet flow", "dry flow"):
         if column := table.column(wet_or_dry):
             table.problems.append(

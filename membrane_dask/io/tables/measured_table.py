@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from membrane_dask.errors import first_problems, short
 from membrane_dask.io.tables.columns import Column, RecognisedColumns, TableOptions, quantity_of, unit_problem
 from membrane_dask.io.tables.files import read_rows
 from membrane_dask.io.tables.header_block import HeaderBlock, read_header_block
-from membrane_dask.io.tables.headers import MAX_LABEL
+from membrane_dask.io.tables.headers import MAX_LABEL, HeaderCell
 from membrane_dask.io.tables.layout import Block, find_blocks, is_ruler
 from membrane_dask.io.tables.limits import TableError
 from membrane_dask.io.tables.numerals import (
@@ -50,6 +50,8 @@ class MeasuredTable:
         CSV or other text, Excel, JSON.
     options : TableOptions
         What the study says about it.
+    block : Block, optional
+        Header and rows that are in memory; the file is not read then.
 
     Attributes
     ----------
@@ -72,13 +74,14 @@ class MeasuredTable:
         If the file cannot be read as a table.
     """
 
-    def __init__(self, path: Path, options: TableOptions | None = None) -> None:
+    def __init__(self, path: Path, options: TableOptions | None = None, block: Block | None = None) -> None:
         self.path, self.options = path, options or TableOptions()
         self.findings: list[str] = []
-        rows, format_message = read_rows(path, self.options.sheet)
-        if format_message:
-            self.findings.append(format_message)
-        block = self._choose(find_blocks(rows))
+        if block is None:
+            rows, format_message = read_rows(path, self.options.sheet)
+            if format_message:
+                self.findings.append(format_message)
+            block = self._choose(find_blocks(rows))
         self.header_block: HeaderBlock = read_header_block(block.above)
         recognised = RecognisedColumns(block.header, self.options, self.header_block.columns)
         self.columns, self.problems = recognised.columns, recognised.problems
@@ -91,6 +94,20 @@ class MeasuredTable:
         self.unused, questions = unused_columns(block.header, recognised, self.rows, self._repeats_readings())
         self.problems += questions
         self.decimal = self._decimal_sign()
+
+    @classmethod
+    def of_columns(cls, columns: Mapping[str, Sequence[Any]], options: TableOptions) -> MeasuredTable:
+        """Table of columns that are in memory.
+
+        Parameters
+        ----------
+        columns : mapping of str to sequence
+            Cells by header, all of one length; rows count from 1.
+        options : TableOptions
+            Role and unit of each column.
+        """
+        rows = tuple(Row(number, cells) for number, cells in enumerate(zip(*columns.values(), strict=True), 1))
+        return cls(Path("columns"), options, Block(tuple(HeaderCell(name) for name in columns), 0, rows))
 
     # The steps of reading.
 

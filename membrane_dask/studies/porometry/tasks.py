@@ -12,7 +12,6 @@ import numpy as np
 from membrane_dask.io.tables.flux_curves import FittedLine, FluxCurve
 from membrane_dask.physics.porometry.cylindrical_pores import laplace_constant, largest_thickness
 from membrane_dask.physics.porometry.darcy_curve import DarcyCurve
-from membrane_dask.physics.porometry.estimates import Estimate
 from membrane_dask.physics.porometry.flux_laws import LAWS
 from membrane_dask.physics.porometry.fouling_laws import LAWS as FOULING
 from membrane_dask.physics.porometry.model_selection import rank_laws
@@ -26,6 +25,7 @@ from membrane_dask.studies.porometry.config import PorometryStudy
 from membrane_dask.studies.porometry.joint_evaluation import evaluate_joint, has_joint_posterior, joint_variables
 from membrane_dask.studies.porometry.measurements import MembraneData
 from membrane_dask.studies.porometry.membrane_fit import MembraneFit, fit_membrane
+from membrane_dask.studies.porometry.methods.contract import with_ends
 from membrane_dask.studies.porometry.variables import POROMETRY, POSTERIOR
 from membrane_dask.studies.porometry.water_evaluation import water_variables
 
@@ -91,23 +91,16 @@ def _bench_variables(membrane: MembraneData, methods: Sequence[str], laws: Seque
     numbers: dict[str, Any] = {}
     for readings, evaluation in zip(membrane.readings, membrane.evaluations, strict=True):
         for name, value in evaluation.values.items():
-            numbers |= _with_ends(name, value)
+            numbers |= with_ends(name, value)
         position = methods.index(readings.method)
         for name, value in evaluation.radii.items():
-            for key, number in _with_ends(name, value).items():
+            for key, number in with_ends(name, value).items():
                 numbers.setdefault(key, np.full(len(methods), np.nan))[position] = number
         for law, values in evaluation.laws.items():
             for name, value in values.items():
-                for key, number in _with_ends(name, value).items():
+                for key, number in with_ends(name, value).items():
                     numbers.setdefault(key, np.full(len(laws), np.nan))[laws.index(law)] = number
     return numbers
-
-
-def _with_ends(name: str, value: Estimate | float) -> dict[str, float]:
-    """A number, with the ends of its interval if it has one."""
-    if isinstance(value, Estimate):
-        return {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
-    return {name: value}
 
 
 def _fit_variables(

@@ -66,6 +66,13 @@ class Curve:
 Values = dict[str, Estimate | float]
 
 
+def with_ends(name: str, value: Estimate | float) -> dict[str, float]:
+    """A number by the name of its variable, with the ends of its interval if it has one."""
+    if isinstance(value, Estimate):
+        return {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
+    return {name: value}
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Results of one membrane by one method, in units of the bench.

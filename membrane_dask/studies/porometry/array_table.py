@@ -1,0 +1,181 @@
+"""Readings in memory as a table: arrays, columns of a data frame and quantities of pint, with units of the bench."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from membrane_dask.errors import Problem, short
+from membrane_dask.io.tables.columns import TableOptions
+from membrane_dask.io.tables.headers import split_header
+from membrane_dask.io.tables.measured_table import MeasuredTable
+from membrane_dask.io.tables.roles import NUMBER, ROLES
+from membrane_dask.io.tables.unit_text import UnitText, measures, unit_text
+from membrane_dask.quantities import split_quantity
+from membrane_dask.studies.porometry.config import PorometryStudy
+
+#: Units of plain numbers, by argument.
+_UNITS = {
+    "pressure": "bar", "feed_pressure": "bar", "permeate_pressure": "bar", "mean_pressure": "bar",
+    "lowest_pressure": "bar", "flux": "L m-2 h-1", "permeance": "mol m-2 s-1 Pa-1", "flow": "mL min-1",
+    "wet_flow": "L min-1", "dry_flow": "L min-1", "half_dry_flow": "L min-1", "first_flow": "L min-1", "time": "min",
+    "temperature": "degC", "reference_temperature": "degC", "area": "cm2", "volume": "mL",
+    "volume_per_area": "L m-2", "intruded_volume": "mL g-1", "molar_mass": "kDa", "solute_radius": "nm",
+    "rejection": "1", "feed_concentration": "mg L-1", "permeate_concentration": "mg L-1", "thickness": "um",
+    "surface_tension": "mN m-1", "interfacial_tension": "mN m-1", "viscosity": "mPa s", "skeleton_density": "g mL-1",
+    "value": "m s-1",
+}  # fmt: skip
+#: Arguments that are absolute pressures, whatever their unit.
+_ABSOLUTE = ("feed_pressure", "permeate_pressure", "mean_pressure")
+#: Roles of arguments that have another name.
+_ROLES = {"permeance": "permeability"}
+
+
+class ArrayStudy(PorometryStudy):
+    """Settings of readings in memory: those of a study that names no table."""
+
+    def _inconsistencies(self) -> Iterator[Problem]:
+        yield from ()
+
+
+def array_table(columns: Mapping[str, Any], conditions: Mapping[str, Any]) -> tuple[MeasuredTable, ArrayStudy]:
+    """Table of readings in memory, and the settings of its study.
+
+    Parameters
+    ----------
+    columns : mapping of str to array_like or scalar
+        Readings by argument; None where the caller has none. One value among arrays stands for all readings if it is
+        a setting of a study.
+    conditions : mapping of str to scalar or mapping
+        Settings of a study by name.
+
+    Raises
+    ------
+    ValueError
+        If a setting is not allowed, or the columns differ in length.
+    """
+    readings = {name: values for name, values in columns.items() if values is not None}
+    settings = {name: value for name, value in conditions.items() if value is not None}
+    for name, value in settings.items():
+        if not _is_single(value):
+            raise ValueError(f"{name}: one value is needed (got {short(value)})")
+    if not all(map(_is_single, readings.values())):
+        common = {name for name, value in readings.items() if _is_single(value) and name in ArrayStudy.model_fields}
+        settings |= {name: readings.pop(name) for name in common}
+    try:
+        study = ArrayStudy(**{name: _setting(name, value) for name, value in settings.items()})
+    except ValidationError as error:
+        raise ValueError("\n".join(_message(problem) for problem in error.errors())) from None
+    cells, roles = {}, {}
+    for name, values in readings.items():
+        magnitude, unit = _magnitude_and_unit(values)
+        cells[name] = _cells(name, magnitude)
+        roles[name] = _role_with_unit(name, values, unit, cells[name])
+    if len({len(column) for column in cells.values()}) > 1:
+        lengths = ", ".join(f"{name} {len(column)}" for name, column in cells.items())
+        raise ValueError(f"the arrays differ in length ({lengths}): each reading needs a value in all of them")
+    if not any(cells.values()):
+        raise ValueError(f"{', '.join(cells or columns)}: there is no reading")
+    return MeasuredTable.of_columns(cells, TableOptions(columns=roles, censored=study.censored)), study
+
+
+def _is_single(value: Any) -> bool:
+    return isinstance(value, (str, Mapping)) or np.ndim(getattr(value, "magnitude", value)) == 0
+
+
+def _magnitude_and_unit(values: Any) -> tuple[Any, str]:
+    """Numbers and unit of a quantity of pint or of a text such as ``1.2 bar``; without a unit, the values themselves."""
+    if isinstance(values, str):
+        try:
+            (number,), unit = split_quantity(values)
+        except ValueError:
+            return values, ""
+        return number, unit
+    if not hasattr(values, "magnitude"):
+        return values, ""
+    text = re.sub(r"\s*\*\*\s*", "^", f"{values.units:~}").replace(" * ", " ")
+    return values.magnitude, re.sub(r"\s*/\s*", "/", text) or "1"
+
+
+def _setting(name: str, value: Any) -> Any:
+    """A setting as a study writes it: numbers have a unit."""
+    if isinstance(value, Mapping):
+        return {key: _setting(f"{name}.{key}", item) for key, item in value.items()}
+    if isinstance(value, str):
+        return value
+    number, unit = _magnitude_and_unit(value)
+    number = number.item() if isinstance(number, (np.generic, np.ndarray)) else number
+    if isinstance(number, bool) or not isinstance(number, (int, float)):
+        return number
+    unit = unit or _UNITS.get(name.rpartition(".")[2], "")
+    if unit == "degC":
+        _check_celsius(name, number)
+    return f"{float(number)!r} {unit}" if unit else number
+
+
+def _cells(name: str, values: Any) -> list[Any]:
+    """Readings as cells of a table; None where a value is missing or masked."""
+    if isinstance(values, str):
+        return [values]
+    if hasattr(values, "isna"):  # a column of pandas, whose missing values are of several types
+        values = values.to_numpy(dtype=object, na_value=None)
+    if not isinstance(values, (list, tuple)):
+        if np.ndim(values) > 1:
+            raise ValueError(f"{name}: one dimension is needed (got {np.ndim(values)})")
+        values = np.atleast_1d(np.ma.asanyarray(values)).tolist()
+    return [cell.item() if isinstance(cell, np.generic) else cell for cell in values]
+
+
+def _role_with_unit(name: str, values: Any, unit: str, cells: list[Any]) -> str:
+    """Quantity and unit of an array, as a study writes them: its own unit, else that of the bench.
+
+    An array has the unit of a quantity of pint, of its attribute ``units`` (xarray), or of its name (a column of a
+    data frame, ``pressure [kPa]``).
+    """
+    role = _ROLES.get(name, name.replace("_", " "))
+    if not ROLES[role].units:
+        return role
+    header, stated = getattr(values, "name", None), getattr(values, "attrs", {}).get("units", "")
+    texts = [unit, str(stated), _unit_in_header(name, role, header) if isinstance(header, str) else ""]
+    texts = list(dict.fromkeys(filter(None, texts)))
+    if len({(u.unit, u.factor, u.reference) for u in map(unit_text, texts)}) > 1:
+        raise ValueError(f"{name}: its units differ: {' and '.join(map(repr, texts))}; keep one")
+    text = texts[0] if texts else _UNITS[name]
+    if text == "degC":
+        for cell in cells:
+            _check_celsius(name, cell)
+    if name in _ABSOLUTE and not unit_text(text).reference:
+        text = f"{text}(a)"
+    return f"{role} [{text}]"
+
+
+def _unit_in_header(name: str, role: str, header: str) -> str:
+    """Unit in the name of a column of a data frame; empty without one."""
+    for _, text in split_header(header):
+        if text and _may_be(unit_text(text), ROLES[role].units):
+            if ROLES[role].units == ("Pa",) and text.strip() in ("mPa", "mpa"):
+                raise ValueError(f"{name}: is {text} in {header!r} millipascal or megapascal? rename the column")
+            return text
+    bracketed = re.search(r"[\[(](.+)[\])]", header)
+    return bracketed[1] if bracketed else ""
+
+
+def _may_be(unit: UnitText, units: tuple[str, ...]) -> bool:
+    is_number = units == NUMBER and unit.text.strip() in ("%", "1", "-")
+    return is_number or bool(measures(unit, units))
+
+
+def _check_celsius(name: str, value: Any) -> None:
+    if isinstance(value, (int, float)) and 273 <= value <= 373:
+        raise ValueError(f"{name}: {value:g} degC is no temperature of a bench; write '{value:g} K' if it is in K")
+
+
+def _message(problem: Any) -> str:
+    """A problem of a setting in one line."""
+    text = str(problem["msg"]).removeprefix("Value error, ")
+    shown = "" if "(got " in text else f" (got {short(problem['input'])})"
+    return f"{'.'.join(map(str, problem['loc']))}: {text}{shown}"
