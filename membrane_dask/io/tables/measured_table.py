@@ -102,7 +102,7 @@ class MeasuredTable:
         Parameters
         ----------
         columns : mapping of str to sequence
-            Cells by header, all of one length; rows count from 1.
+            Cells by header, all of one length; rows count from 1, and each is a reading.
         options : TableOptions
             Role and unit of each column.
         """
@@ -128,7 +128,7 @@ class MeasuredTable:
     def _readings(self, block: Block) -> list[Row]:
         """Rows that are readings; footers, averages and rulers are left out and reported."""
         key = next((c for role in _KEYS for c in self.columns if c.role == role), None)
-        if key is None:
+        if key is None or block.header_row == 0:  # columns in memory have no footer
             return list(block.rows)
         if block.repeated:
             self.findings.append(f"row {', '.join(map(str, block.repeated))}: repeats the header, left out")

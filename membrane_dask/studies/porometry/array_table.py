@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from membrane_dask.errors import Problem, short
 from membrane_dask.io.tables.columns import TableOptions
-from membrane_dask.io.tables.headers import split_header
+from membrane_dask.io.tables.headers import power_of_ten, split_header
 from membrane_dask.io.tables.measured_table import MeasuredTable
 from membrane_dask.io.tables.roles import NUMBER, ROLES
 from membrane_dask.io.tables.unit_text import UnitText, measures, unit_text
@@ -31,6 +31,8 @@ _UNITS = {
 }  # fmt: skip
 #: Arguments that are absolute pressures, whatever their unit.
 _ABSOLUTE = ("feed_pressure", "permeate_pressure", "mean_pressure")
+#: Arguments of which one value may stand for all readings.
+_COMMON = ("pressure", "permeate_pressure", "temperature", "area")
 #: Roles of arguments that have another name.
 _ROLES = {"permeance": "permeability"}
 
@@ -48,8 +50,8 @@ def array_table(columns: Mapping[str, Any], conditions: Mapping[str, Any]) -> tu
     Parameters
     ----------
     columns : mapping of str to array_like or scalar
-        Readings by argument; None where the caller has none. One value among arrays stands for all readings if it is
-        a setting of a study.
+        Readings by argument; None where the caller has none. Among arrays, one pressure, temperature or area stands
+        for all readings.
     conditions : mapping of str to scalar or mapping
         Settings of a study by name.
 
@@ -59,12 +61,13 @@ def array_table(columns: Mapping[str, Any], conditions: Mapping[str, Any]) -> tu
         If a setting is not allowed, or the columns differ in length.
     """
     readings = {name: values for name, values in columns.items() if values is not None}
+    _check_containers(readings)
     settings = {name: value for name, value in conditions.items() if value is not None}
     for name, value in settings.items():
         if not _is_single(value):
             raise ValueError(f"{name}: one value is needed (got {short(value)})")
     if not all(map(_is_single, readings.values())):
-        common = {name for name, value in readings.items() if _is_single(value) and name in ArrayStudy.model_fields}
+        common = [name for name in _COMMON if name in readings and _is_single(readings[name])]
         settings |= {name: readings.pop(name) for name in common}
     try:
         study = ArrayStudy(**{name: _setting(name, value) for name, value in settings.items()})
@@ -83,12 +86,28 @@ def array_table(columns: Mapping[str, Any], conditions: Mapping[str, Any]) -> tu
     return MeasuredTable.of_columns(cells, TableOptions(columns=roles, censored=study.censored)), study
 
 
+def _check_containers(readings: Mapping[str, Any]) -> None:
+    """Readings have an order, and columns of data frames one index."""
+    indexed: dict[str, Any] = {}
+    for name, values in readings.items():
+        if isinstance(values, (Mapping, Set, Iterator)):
+            raise ValueError(f"{name}: an array or a list is needed (got {short(values)})")
+        if hasattr(values, "isna") and hasattr(values, "index"):
+            indexed[name] = values.index
+    for name, index in indexed.items():
+        first = next(iter(indexed))
+        if len(index) == len(indexed[first]) and not index.equals(indexed[first]):
+            raise ValueError(f"{first} and {name} have different indexes: which readings belong together? align them")
+
+
 def _is_single(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return False
     return isinstance(value, (str, Mapping)) or np.ndim(getattr(value, "magnitude", value)) == 0
 
 
 def _magnitude_and_unit(values: Any) -> tuple[Any, str]:
-    """Numbers and unit of a quantity of pint or of a text such as ``1.2 bar``; without a unit, the values themselves."""
+    """Numbers and unit of a quantity of pint, or of a text such as ``1.2 bar``; the unit of anything else is empty."""
     if isinstance(values, str):
         try:
             (number,), unit = split_quantity(values)
@@ -140,8 +159,12 @@ def _role_with_unit(name: str, values: Any, unit: str, cells: list[Any]) -> str:
     if not ROLES[role].units:
         return role
     header, stated = getattr(values, "name", None), getattr(values, "attrs", {}).get("units", "")
-    texts = [unit, str(stated), _unit_in_header(name, role, header) if isinstance(header, str) else ""]
-    texts = list(dict.fromkeys(filter(None, texts)))
+    in_header = _unit_in_header(name, role, header) if isinstance(header, str) else ""
+    texts = list(dict.fromkeys(filter(None, (unit, str(stated), in_header))))
+    for text in texts:
+        if not _measures(unit_text(text), role):
+            where = f" in {header!r}" if text == in_header else ""
+            raise ValueError(f"{name}: {text!r}{where} is not a unit of {role}, such as {_UNITS[name]}")
     if len({(u.unit, u.factor, u.reference) for u in map(unit_text, texts)}) > 1:
         raise ValueError(f"{name}: its units differ: {' and '.join(map(repr, texts))}; keep one")
     text = texts[0] if texts else _UNITS[name]
@@ -156,17 +179,20 @@ def _role_with_unit(name: str, values: Any, unit: str, cells: list[Any]) -> str:
 def _unit_in_header(name: str, role: str, header: str) -> str:
     """Unit in the name of a column of a data frame; empty without one."""
     for _, text in split_header(header):
-        if text and _may_be(unit_text(text), ROLES[role].units):
+        if text and _measures(unit_text(text), role):
             if ROLES[role].units == ("Pa",) and text.strip() in ("mPa", "mpa"):
                 raise ValueError(f"{name}: is {text} in {header!r} millipascal or megapascal? rename the column")
+            if power := power_of_ten(header.replace(text, "")):
+                raise ValueError(f"{name}: is {power} in {header!r} part of the unit? rename it, such as '[10^-6 m/s]'")
             return text
     bracketed = re.search(r"[\[(](.+)[\])]", header)
     return bracketed[1] if bracketed else ""
 
 
-def _may_be(unit: UnitText, units: tuple[str, ...]) -> bool:
-    is_number = units == NUMBER and unit.text.strip() in ("%", "1", "-")
-    return is_number or bool(measures(unit, units))
+def _measures(unit: UnitText, role: str) -> bool:
+    """Whether a quantity may have a unit; percent is one of those of a number."""
+    is_number = ROLES[role].units == NUMBER and unit.text.strip() in ("%", "1", "-")
+    return is_number or bool(measures(unit, ROLES[role].units))
 
 
 def _check_celsius(name: str, value: Any) -> None:

@@ -28,15 +28,17 @@ from membrane_dask.studies.porometry.water_evaluation import water_variables
 _ADVICE_ON_FILES = re.compile(r"[:;,]? ?(?:or )?columns: \{[^}]*\}")
 
 
-def evaluate_arrays(method: str, columns: Mapping[str, Any], conditions: Mapping[str, Any]) -> xr.Dataset:
+def evaluate_arrays(method: str, columns: Mapping[str, Any], **conditions: Any) -> xr.Dataset:
     """Evaluate the readings of one membrane by a method of the bench.
 
     Parameters
     ----------
     method : str
         Name of the method in a study.
-    columns, conditions : mapping
-        As for :func:`~membrane_dask.studies.porometry.array_table.array_table`.
+    columns : mapping of str to array_like or scalar
+        Readings by argument, as for :func:`~membrane_dask.studies.porometry.array_table.array_table`.
+    **conditions : scalar or mapping
+        Settings of a study by name.
 
     Raises
     ------
@@ -116,7 +118,9 @@ def _law_variables(evaluation: Evaluation) -> dict[str, Any]:
                 columns.setdefault(key, np.full(len(laws), np.nan))[laws.index(law)] = number
     coordinate = next(c for c in POROMETRY.coordinates if c.name == "law")
     variables: dict[str, Any] = {"law": (("law",), laws, coordinate.attributes())}
-    return variables | {key: (("law",), column, POROMETRY.variable(key).attributes()) for key, column in columns.items()}
+    return variables | {
+        key: (("law",), column, POROMETRY.variable(key).attributes()) for key, column in columns.items()
+    }
 
 
 def _axis(curve: Curve, axes: Mapping[str, np.ndarray]) -> str:

@@ -2,8 +2,9 @@
 
 Readings are arrays, lists, columns of a data frame, or quantities of pint. Plain numbers are in the units that each
 function states; a quantity, the attribute ``units`` and the name of a column (``pressure [kPa]``) state others.
-Conditions may also be written with a unit and a standard deviation, ``"16 +- 0.3 mN/m"``. NaN stands for no reading,
-and messages count readings from row 1. Each function evaluates one membrane.
+Conditions may also be written with a unit and a standard deviation, ``"16 +- 0.3 mN/m"``. NaN stands for no reading.
+Messages count readings from row 1, and write a setting as a study does: ``area: 34 cm2`` is ``area="34 cm2"`` here.
+Each function evaluates one membrane.
 
 All return a dataset whose variables have the names, units and meanings of the table ``porometry`` of a study, with the
 ends of intervals in ``_low`` and ``_high``; curves end in ``_curve``; the attribute ``findings`` lists in sentences
@@ -56,6 +57,10 @@ def bubble_point(
     ValueError
         With all problems of the readings.
 
+    References
+    ----------
+    Washburn, Proc. Natl. Acad. Sci. 7, 115 (1921): radius by Young-Laplace.
+
     Examples
     --------
     >>> import membrane_dask as md
@@ -63,13 +68,8 @@ def bubble_point(
     266.7 nm
     """
     return evaluate_arrays(
-        "bubble point",
-        {"pressure": pressure},
-        {},
-        {
-            "liquid": liquid, "surface_tension": surface_tension, "temperature": temperature,
-            "contact_angle": contact_angle, "shape_factor": shape_factor,
-        },
+        "bubble point", {"pressure": pressure}, liquid=liquid, surface_tension=surface_tension,
+        temperature=temperature, contact_angle=contact_angle, shape_factor=shape_factor,
     )  # fmt: skip
 
 
@@ -120,7 +120,7 @@ def capillary_flow_porometry(
     first_flow : scalar, optional
         Flow at which the bubble point is read, L/min; default by the readings without flow.
     permeate_pressure : scalar, optional
-        Absolute, bar; subtracted from absolute pressures, ``bar(a)``.
+        Absolute, bar; with it ``pressure`` is absolute too, and the difference of both is evaluated.
     seed : int
         Of the simulated errors; the default is that of a study.
 
@@ -137,6 +137,10 @@ def capillary_flow_porometry(
     ValueError
         With all problems of the readings.
 
+    References
+    ----------
+    Jena and Gupta, Fluid/Particle Separation J. 14, 227 (2002).
+
     Examples
     --------
     >>> import membrane_dask as md
@@ -149,17 +153,10 @@ def capillary_flow_porometry(
     """
     return evaluate_arrays(
         "capillary flow",
-        {
-            "wet_flow": wet_flow, "dry_flow": dry_flow,
-            "half_dry_flow": half_dry_flow,
-        },
-        {"pressure": pressure, "permeate_pressure": permeate_pressure},
-        {
-            "dry": dry, "liquid": liquid, "surface_tension": surface_tension, "contact_angle": contact_angle,
-            "shape_factor": shape_factor, "temperature": temperature, "gas": gas, "flow_at": flow_at, "area": area,
-            "thickness": thickness, "first_flow": first_flow,
-        },
-        seed,
+        {"pressure": pressure, "wet_flow": wet_flow, "dry_flow": dry_flow, "half_dry_flow": half_dry_flow},
+        dry=dry, liquid=liquid, surface_tension=surface_tension, contact_angle=contact_angle,
+        shape_factor=shape_factor, temperature=temperature, gas=gas, flow_at=flow_at, area=area, thickness=thickness,
+        first_flow=first_flow, permeate_pressure=permeate_pressure, seed=seed,
     )  # fmt: skip
 
 
@@ -202,6 +199,10 @@ def liquid_displacement(
     ValueError
         With all problems of the readings.
 
+    References
+    ----------
+    Grabar and Nikitine, J. Chim. Phys. 33, 721 (1936); Munari et al., Desalination 53, 11 (1985).
+
     Examples
     --------
     >>> import membrane_dask as md
@@ -212,13 +213,8 @@ def liquid_displacement(
     9.5 nm
     """
     return evaluate_arrays(
-        "liquid displacement",
-        {"flux": flux},
-        {"pressure": pressure, "permeate_pressure": permeate_pressure},
-        {
-            "interfacial_tension": interfacial_tension, "viscosity": viscosity, "contact_angle": contact_angle,
-            "thickness": thickness,
-        },
+        "liquid displacement", {"pressure": pressure, "flux": flux}, interfacial_tension=interfacial_tension,
+        viscosity=viscosity, contact_angle=contact_angle, thickness=thickness, permeate_pressure=permeate_pressure,
     )  # fmt: skip
 
 
@@ -258,6 +254,10 @@ def mercury_intrusion(
     ValueError
         With all problems of the readings.
 
+    References
+    ----------
+    Washburn, Proc. Natl. Acad. Sci. 7, 115 (1921).
+
     Examples
     --------
     >>> import membrane_dask as md
@@ -266,13 +266,8 @@ def mercury_intrusion(
     604 nm, porosity 0.61
     """
     return evaluate_arrays(
-        "mercury",
-        {"pressure": pressure, "intruded_volume": intruded_volume},
-        {},
-        {
-            "surface_tension": surface_tension, "contact_angle": contact_angle, "skeleton_density": skeleton_density,
-            "lowest_pressure": lowest_pressure,
-        },
+        "mercury", {"pressure": pressure, "intruded_volume": intruded_volume}, surface_tension=surface_tension,
+        contact_angle=contact_angle, skeleton_density=skeleton_density, lowest_pressure=lowest_pressure,
     )  # fmt: skip
 
 
@@ -305,6 +300,10 @@ def entry_pressure(
     ValueError
         With all problems of the readings.
 
+    References
+    ----------
+    Franken et al., J. Membr. Sci. 33, 315 (1987), Eq. 5.
+
     Examples
     --------
     >>> import membrane_dask as md
@@ -313,13 +312,6 @@ def entry_pressure(
     289 nm
     """
     return evaluate_arrays(
-        "entry pressure",
-        {"pressure": pressure},
-        {},
-        {
-            "contact_angle": contact_angle,
-            "liquid": liquid,
-            "surface_tension": surface_tension,
-            "temperature": temperature,
-        },
-    )
+        "entry pressure", {"pressure": pressure}, contact_angle=contact_angle, liquid=liquid,
+        surface_tension=surface_tension, temperature=temperature,
+    )  # fmt: skip

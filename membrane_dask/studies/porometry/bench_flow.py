@@ -8,22 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
-from membrane_dask.io.tables.flux_curves import read_curves
-from membrane_dask.physics.errors import PhysicsError
-from membrane_dask.physics.porometry.water import Water
-from membrane_dask.studies.porometry.bench_arrays import (
-    arrays_table,
-    evaluate_arrays,
-    evaluation_dataset,
-    table_conditions,
-)
-from membrane_dask.studies.porometry.config import PorometryStudy
-from membrane_dask.studies.porometry.membrane_fit import fit_membrane
-from membrane_dask.studies.porometry.methods.contract import Evaluation
-from membrane_dask.studies.porometry.water_evaluation import water_variables
+from membrane_dask.studies.porometry.bench_arrays import evaluate_arrays
 
 
 def water_permeance(
@@ -53,11 +40,11 @@ def water_permeance(
     replicate : (n,) array_like, optional
         Number or name of the replicate.
     permeate_pressure : scalar, optional
-        Absolute, bar; subtracted from absolute pressures, ``bar(a)``.
+        Absolute, bar; with it ``pressure`` is absolute too, and the difference of both is evaluated.
     viscosity : scalar, optional
         mPa s, of a liquid other than water; default that of water at its temperature.
     reference_temperature : scalar
-        degC, to which the permeance is converted by the viscosity of water.
+        degC, 0.01 to 99.8, to which the permeance is converted by the viscosity of water.
     confidence : float
         Of the intervals, in [0.5, 1).
 
@@ -72,6 +59,10 @@ def water_permeance(
     ValueError
         With all problems of the readings.
 
+    References
+    ----------
+    Burnham and Anderson, Model Selection and Multimodel Inference, 2nd ed. (2002): averages by weights of Akaike.
+
     Examples
     --------
     >>> import membrane_dask as md
@@ -81,32 +72,12 @@ def water_permeance(
     >>> water.water_permeance.units
     'L m-2 h-1 bar-1'
     """
-    table, settings = arrays_table(
-        {"flux": flux, "time": time, "replicate": replicate},
-        {"pressure": pressure, "temperature": temperature, "permeate_pressure": permeate_pressure},
-        {"viscosity": viscosity, "reference_temperature": reference_temperature, "confidence": confidence},
-    )
-    curves = read_curves(table, table_conditions(settings))
-    table.raise_problems()
-    if not curves:
-        raise ValueError("pressure, flux: there is no reading")
-    curve = curves[0]
-    # A study of this table alone, whose other settings are the defaults.
-    study = PorometryStudy.model_construct(**dict(settings))
-    of_liquid = Water.at(curve.temperature).viscosity if settings.viscosity is None else settings.viscosity
-    try:
-        result = fit_membrane(curve, of_liquid, study, np.random.Generator(np.random.PCG64(0)))
-    except PhysicsError as error:
-        raise ValueError(str(error)) from error
-    assert result.series is not None
-    threshold = result.threshold
-    values = water_variables(result.series) | {
-        "threshold_pressure": threshold.pressure,
-        "threshold_pressure_low": threshold.low,
-        "threshold_pressure_high": threshold.high,
-    }
-    findings = [*table.findings, *result.series.findings]
-    return evaluation_dataset("water", Evaluation(values=values), findings)
+    return evaluate_arrays(
+        "water",
+        {"pressure": pressure, "flux": flux, "temperature": temperature, "time": time, "replicate": replicate},
+        permeate_pressure=permeate_pressure, viscosity=viscosity, reference_temperature=reference_temperature,
+        confidence=confidence,
+    )  # fmt: skip
 
 
 def gas_permeation(
@@ -154,6 +125,10 @@ def gas_permeation(
     ValueError
         With all problems of the readings.
 
+    References
+    ----------
+    Mason and Malinauskas, Gas Transport in Porous Media: The Dusty-Gas Model (Elsevier, 1983).
+
     Examples
     --------
     >>> import membrane_dask as md
@@ -165,11 +140,10 @@ def gas_permeation(
     return evaluate_arrays(
         "gas permeation",
         {
-            "mean_pressure": mean_pressure, "permeance": permeance,
-            "flow": flow, "feed_pressure": feed_pressure,
+            "mean_pressure": mean_pressure, "permeance": permeance, "flow": flow, "feed_pressure": feed_pressure,
+            "permeate_pressure": permeate_pressure, "temperature": temperature, "area": area,
         },
-        {"temperature": temperature, "permeate_pressure": permeate_pressure, "area": area},
-        {"gas": gas, "flow_at": flow_at},
+        gas=gas, flow_at=flow_at,
     )  # fmt: skip
 
 
@@ -228,6 +202,11 @@ def rejection(
     ValueError
         With all problems of the readings.
 
+    References
+    ----------
+    Dechadilok and Deen, Ind. Eng. Chem. Res. 45, 6953 (2006), Eq. 18; Zeman and Wales, Sep. Sci. Technol. 16, 275
+    (1981); Ferry, J. Gen. Physiol. 20, 95 (1936).
+
     Examples
     --------
     >>> import membrane_dask as md
@@ -239,16 +218,11 @@ def rejection(
     return evaluate_arrays(
         "rejection",
         {
-            "rejection": rejection, "molar_mass": molar_mass,
-            "solute_radius": solute_radius,
-            "feed_concentration": feed_concentration,
-            "permeate_concentration": permeate_concentration,
+            "rejection": rejection, "molar_mass": molar_mass, "solute_radius": solute_radius,
+            "feed_concentration": feed_concentration, "permeate_concentration": permeate_concentration,
         },
-        {},
-        {
-            "solute": solute, "stokes": stokes, "law": law, "log_sd": log_sd, "flux": flux,
-            "mass_transfer": mass_transfer, "censored": censored,
-        },
+        solute=solute, stokes=stokes, law=law, log_sd=log_sd, flux=flux, mass_transfer=mass_transfer,
+        censored=censored,
     )  # fmt: skip
 
 
@@ -281,7 +255,7 @@ def flux_decline(
     Returns
     -------
     xarray.Dataset
-        By ``fouling_law``: ``aicc_difference``, ``initial_permeate_flux`` (L m-2 h-1), ``complete_constant`` (s-1),
+        By ``law``: ``aicc_difference``, ``initial_permeate_flux`` (L m-2 h-1), ``complete_constant`` (s-1),
         ``standard_constant``, ``intermediate_constant`` (m-1) and ``cake_constant`` (s m-2); and the curve of the
         permeate.
 
@@ -290,21 +264,23 @@ def flux_decline(
     ValueError
         With all problems of the readings.
 
+    References
+    ----------
+    Bolton, LaCasse and Kuriyel, J. Membr. Sci. 277, 75 (2006); Hermia, Trans. Inst. Chem. Eng. 60, 183 (1982).
+
     Examples
     --------
     >>> import membrane_dask as md
     >>> time = [0, 5, 10, 15, 20, 30, 40, 50, 60]
     >>> volume_per_area = [0, 14.6, 26.4, 36.6, 45.6, 61.3, 75.0, 87.2, 98.3]
     >>> decline = md.flux_decline(time, volume_per_area)
-    >>> decline.fouling_law.values[decline.aicc_difference < 2].tolist()
+    >>> decline.law.values[decline.aicc_difference < 2].tolist()
     ['cake-complete', 'cake-intermediate', 'cake-standard']
     """
     return evaluate_arrays(
         "fouling",
         {
-            "time": time, "volume_per_area": volume_per_area, "flux": flux,
-            "volume": volume, "pressure": pressure,
+            "time": time, "volume_per_area": volume_per_area, "flux": flux, "volume": volume, "area": area,
+            "pressure": pressure,
         },
-        {"area": area},
-        {},
     )  # fmt: skip
