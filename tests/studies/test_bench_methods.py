@@ -241,6 +241,7 @@ def test_a_run_has_curves_findings_and_a_report(tmp_path):
     page = md.write_report(run, tmp_path / "page.html").read_text()
     for title in ("Membranes", "Pore radii by method", "Capillary flow porometry", "Findings"):
         assert f">{title}<" in page
+    assert "distributions of the pore radius by method" in page
     assert "Flux against pressure" not in page  # no water was measured
     assert any("bubble point" in sentence.lower() for sentence in md.membrane_summary(run.result)["PVDF-045"])
 

@@ -10,7 +10,9 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from membrane_dask.physics.porometry.radius_distributions import LogNormalRadii
 from membrane_dask.report.page import STYLE, Grid, Picture, Section, literal_label, picture
 from membrane_dask.studies.porometry.summary import format_number
 
@@ -60,7 +62,7 @@ def bench_sections(groups: dict[str, xr.Dataset]) -> list[Section]:
     if "water_permeance" not in fits:
         return []
     sections = [Section("Membranes", _text(fits), [_membranes(fits)])]
-    radii = _radii(fits)
+    radii = _radii(fits, groups.get("posterior"))
     if radii is not None:
         sections.append(radii)
     if "porometry_curves" in groups:
@@ -113,7 +115,7 @@ def _membranes(fits: xr.Dataset) -> Grid:
     return Grid(header, [list(row) for row in zip(*columns, strict=True)])
 
 
-def _radii(fits: xr.Dataset) -> Section | None:
+def _radii(fits: xr.Dataset, posteriors: xr.Dataset | None) -> Section | None:
     rows = []
     for k, label in enumerate(fits.membrane.values):
         for j, method in enumerate(fits.method.values):
@@ -130,7 +132,58 @@ def _radii(fits: xr.Dataset) -> Section | None:
         "Radii of a log-normal distribution: each method measures one of them, and the others follow from the fitted "
         "width. The hydraulic radius belongs to the permeance; the number median is what micrographs show."
     )
-    return Section("Pore radii by method", text, [Grid(header, rows)])
+    distributions = _distributions(fits, posteriors)
+    content: list[Grid | Picture] = [Grid(header, rows)]
+    if distributions:
+        content.append(_distribution_figure(distributions))
+    return Section("Pore radii by method", text, content)
+
+
+def _distributions(fits: xr.Dataset, posteriors: xr.Dataset | None) -> dict[str, dict[str, LogNormalRadii]]:
+    """Log-normal distributions that methods determine, in nm, by membrane and method."""
+    distributions: dict[str, dict[str, LogNormalRadii]] = {}
+    for k, label in enumerate(fits.membrane.values):
+        medians = {
+            str(method): (float(fits.number_median_radius[k, j]), float(fits.log_sd[k, j]))
+            for j, method in enumerate(fits.method.values)
+        }
+        if posteriors is not None and "log_sd_median" in posteriors:
+            posterior = posteriors.sel(membrane=label)
+            joint = float(posterior.number_median_radius_median) * 1e9, float(posterior.log_sd_median)
+            medians["joint posterior"] = joint
+        known = {method: LogNormalRadii(*values) for method, values in medians.items() if np.isfinite(values).all()}
+        if known:
+            distributions[str(label)] = known
+    return distributions
+
+
+def _distribution_figure(distributions: dict[str, dict[str, LogNormalRadii]]) -> Picture:
+    """Distributions of each membrane by all methods, by flow and by number."""
+    labels = list(distributions)[:_MAX_PANELS]
+    methods = list(dict.fromkeys(method for known in distributions.values() for method in known))
+    colours = dict(zip([m for m in methods if m != "joint posterior"], _COLOURS, strict=False))
+    with mpl.rc_context(STYLE):
+        figure, axes = _panels(len(labels))
+        for label, axis in zip(labels, axes.ravel(), strict=False):
+            for method, radii in distributions[label].items():
+                colour = colours.get(method, "black")
+                for median, style in ((radii.flow_median, "-"), (radii.median, "--")):
+                    deviations = np.linspace(-4, 4, 161)
+                    radius = median * np.exp(radii.log_standard_deviation * deviations)
+                    density = np.exp(-np.square(deviations) / 2) / math.sqrt(2 * math.pi) / radii.log_standard_deviation
+                    axis.plot(radius, density, style, color=colour, lw=1.2 if style == "-" else 0.8,
+                              label=method if style == "-" else None)  # fmt: skip
+            axis.set(title=literal_label(label), xlabel=_AXES["radius"], ylabel="fraction per ln radius", xscale="log",
+                     ylim=(0, None))  # fmt: skip
+            _label_decades(axis)
+            axis.legend(fontsize=6, loc="upper left")
+    caption = (
+        "Log-normal distributions of the pore radius by each method, weighted by the flow (solid) and by the number "
+        "(dashed) of the pores."
+    )
+    if len(labels) < len(distributions):
+        caption += f" The first {len(labels)} of {len(distributions)} membranes are shown."
+    return picture(figure, caption, "distributions of the pore radius by method")
 
 
 def _curves(curves: xr.Dataset) -> list[Section]:
@@ -195,6 +248,13 @@ def _curve_figure(curves: xr.Dataset, name: str) -> Picture:
     )
 
 
+def _label_decades(axis: Axes) -> None:
+    """Numbers at 1, 2 and 5 of each decade of the horizontal axis; labels of all minor ticks would overlap."""
+    axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
+
+
 def _plot(axis: Axes, curve: xr.Dataset, axis_name: str) -> None:
     methods = list(dict.fromkeys(str(m) for m in curve.method_name.values))
     for method, colour in zip(methods, _COLOURS, strict=False):
@@ -205,6 +265,7 @@ def _plot(axis: Axes, curve: xr.Dataset, axis_name: str) -> None:
             axis.plot(own[axis_name], own.fitted, "-", color=colour, lw=1)
     if axis_name in ("radius", "solute_radius"):
         axis.set_xscale("log")
+        _label_decades(axis)
     if len(methods) > 1:
         axis.legend(fontsize=7)
 
