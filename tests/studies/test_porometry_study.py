@@ -96,6 +96,23 @@ def test_change_between_states(quickstart):
     assert ratio["M1"] == pytest.approx(0.55, rel=0.03)
     assert ratio["M3"] == pytest.approx(0.97, rel=0.03)
     assert (pairs.permeability_ratio_low < pairs.permeability_ratio).all()
+    for name in ("permeability_ratio", "permeability_ratio_low", "permeability_ratio_high"):
+        equal_number = pairs[name.replace("permeability_ratio", "radius_ratio_of_equal_number")]
+        np.testing.assert_allclose(equal_number**4, pairs[name], rtol=1e-12)
+    # Both states have the same priors: the thickness cancels, and the porosity changes as the permeability does; its
+    # interval contains the errors of both radii, 10 % each.
+    np.testing.assert_allclose(pairs.porosity_ratio, pairs.permeability_ratio, rtol=0.02)
+    np.testing.assert_allclose(
+        np.log(pairs.radius_ratio_high / pairs.radius_ratio_low), 2 * 1.96 * 0.1 * 2**0.5, rtol=0.05
+    )
+    width = np.log(pairs.porosity_ratio_high / pairs.porosity_ratio_low)[[0, 1, 2]]
+    np.testing.assert_allclose(width, 2 * 1.96 * 0.2 * 2**0.5, rtol=0.1)
+    findings = quickstart.result["findings"].to_dataset()
+    sentences = findings.finding.values[findings.membrane_name.values == "M1, after"].tolist()
+    assert (
+        "the change of the radius since M1, before is not measured, as both states have the same prior of it"
+        in sentences
+    )
     assert (pairs.added_resistance.values[[0, 1, 3]] > 2 * pairs.added_resistance_error.values[[0, 1, 3]]).all()
     states = quickstart.result["populations"].to_dataset()
     assert states.state.values.tolist() == ["before", "after"]
@@ -104,6 +121,20 @@ def test_change_between_states(quickstart):
     assert float(states.hydraulic_permeability_deviation.sel(state="before")) * 3.6e11 == pytest.approx(
         np.std([62, 85, 71, 54], ddof=1), rel=0.05
     )
+
+
+def test_states_under_two_names(bench, quickstart, tmp_path):
+    """A pair that the study declares has the numbers of the states of one name."""
+    table = bench[bench.membrane.isin(["M1", "M2"])].copy()
+    table["membrane"] += np.where(table.pop("state") == "after", "c", "")
+    settings = "area: 41.8 cm2\npriors: {radius: 4 +- 0.4 nm, thickness: 0.2 to 2 um}\npairs: {M1c: M1, M2c: M2}\n"
+    pairs = run(study(tmp_path, table, settings), tmp_path / "run").result["pairs"].to_dataset()
+    assert pairs.pair.values.tolist() == ["M1c over M1", "M2c over M2"]
+    assert pairs.later_membrane.values.tolist() == ["M1c", "M2c"]
+    of_states = quickstart.result["pairs"].to_dataset().isel(pair=[0, 1])
+    for name in pairs:
+        if pairs[name].dtype.kind == "f":
+            assert pairs[name].values.tobytes() == of_states[name].values.tobytes(), name
 
 
 def test_posteriors(quickstart):
@@ -203,6 +234,8 @@ def test_all_problems_at_once(tmp_path):
         ("priors: {radius: 3 nm, thickness: 1 um, porosity: 0.1}", ["priors.thickness", "third exact value"]),
         ("membranes: {B: {radius: 3 +- 1 nm}}", ["membranes.B", "no such membrane"]),
         ("membranes: {A: {radus: 3 nm}}", ["membranes.A.radus", "did you mean 'radius'?"]),
+        ("pairs: {A: B}", ["pairs.A", "no such membrane in the tables", "'B'"]),
+        ("pairs: {A: A}", ["pairs.A", "states of one membrane already"]),
         ("regression: deming", ["pressure_error", "required with regression: deming"]),
         ("curve: darcy", ["curve", "needs 4 pressures"]),
         ("replicates: runs\nregression: weighted", ["regression", "weighted is not possible with replicates: runs"]),
@@ -461,7 +494,7 @@ def test_report_and_summaries(quickstart, tmp_path):
                   "Radius and porosity of equal permeability", "Candidate measurements", "Change between states",
                   "Population of membranes"):  # fmt: skip
         assert f">{title}<" in page
-    assert page.count("<svg") == 3
+    assert page.count("<svg") == 4
     summary = md.membrane_summary(quickstart.result)
     curved, straight = " ".join(summary["M4, after"]), " ".join(summary["M1, before"])
     assert "The flux is not linear: in leave-one-out cross-validation the law compaction" in curved
@@ -557,7 +590,7 @@ def test_report_of_the_paper(palencia, tmp_path):
     for table in ("Table 3", "Table 8", "Table 14", "Numbers in the text"):
         assert f"{table}: as printed" in page
     assert "554 printed numbers" in page
-    assert page.count("<svg") == 4
+    assert page.count("<svg") == 5
     summary = md.membrane_summary(palencia.result)
     assert "No threshold pressure is resolved" in " ".join(summary["PESm-1"])
     assert "no line from the threshold pressure is tangent" in " ".join(summary["MPESm-10"])

@@ -25,7 +25,7 @@ QUANTITIES = ("radius", "porosity", "pore_number", "thickness")
 #: Points of the quadrature: a power of 2, as Sobol's sequence requires.
 _POINTS = 2**15
 #: Effective sample size below which quantiles are too noisy.
-_MIN_EFFECTIVE_SAMPLE_SIZE = 200
+MIN_EFFECTIVE_SAMPLE_SIZE = 200
 #: Draws of the posterior by which the gain of a further measurement is estimated.
 _INTERVAL_POINTS = 4096
 #: Draws among these that serve as the outcome of the further measurement.
@@ -86,7 +86,7 @@ class PermeabilityEstimate:
     ----------
     value, standard_error : float
         m s-1 Pa-1, > 0.
-    degrees_of_freedom : int
+    degrees_of_freedom : float
         Of the standard error.
     viscosity : float
         Pa s.
@@ -98,7 +98,7 @@ class PermeabilityEstimate:
 
     value: float
     standard_error: float
-    degrees_of_freedom: int
+    degrees_of_freedom: float
     viscosity: float
     area: float
     viscosity_error: float = 0.0
@@ -130,7 +130,7 @@ class Posterior:
 
     def quantiles(self, probabilities: tuple[float, ...]) -> np.ndarray:
         """Quantiles of each quantity, (4, len(probabilities))."""
-        rows = [_weighted_quantiles(row, self.weights, probabilities) for row in self.logarithms]
+        rows = [weighted_quantiles(row, self.weights, probabilities) for row in self.logarithms]
         return np.asarray(exp(np.stack(rows)))
 
     def draws(self, count: int) -> np.ndarray:
@@ -141,7 +141,8 @@ class Posterior:
         return np.asarray(exp(self.logarithms[:, order[chosen]]))
 
 
-def _weighted_quantiles(values: np.ndarray, weights: np.ndarray, probabilities: tuple[float, ...]) -> np.ndarray:
+def weighted_quantiles(values: np.ndarray, weights: np.ndarray, probabilities: tuple[float, ...]) -> np.ndarray:
+    """Quantiles of weighted values at probabilities."""
     order = np.argsort(values, kind="stable")
     cumulative = np.cumsum(weights[order])
     middles = (cumulative - weights[order] / 2) / cumulative[-1]
@@ -176,16 +177,67 @@ def posterior(
     PhysicsError
         If the priors hardly allow a porosity below 1, or contradict each other.
     """
-    check_viscosity(permeability.viscosity)
+    drawn = drawn_priors(priors, prior_ranges)
+    points = prior_points(permeability, priors, drawn, sobol_points(5))
+    weights = relative_weights(points.log_weights)
+    total = weights.sum()
+    sample = Posterior(points.logarithms, weights / total if total > 0 else weights, len(priors))
+    if total == 0 or sample.effective_sample_size < MIN_EFFECTIVE_SAMPLE_SIZE:
+        raise PhysicsError(_contradiction(permeability, priors, points.feasible))
+    return sample
+
+
+def sobol_points(dimensions: int) -> np.ndarray:
+    """Points of Sobol's sequence in the open unit cube, (dimensions, n)."""
+    return np.asarray(np.clip(qmc.Sobol(dimensions, seed=0).random(_POINTS).T, 1e-9, 1 - 1e-9))
+
+
+def drawn_priors(priors: Mapping[str, Prior], prior_ranges: Mapping[str, tuple[float, float]]) -> dict[str, Prior]:
+    """The two narrowest priors; where there are fewer, ranges complete them."""
     drawn = dict(sorted(priors.items(), key=lambda item: item[1].log_width)[:2])
     for name in ("radius", "thickness"):
         if len(drawn) < 2 and name not in priors:
             drawn[name] = Prior("loguniform", *prior_ranges[name])
+    return drawn
+
+
+@dataclass(frozen=True)
+class PriorPoints:
+    """Points of the quadrature.
+
+    Parameters
+    ----------
+    logarithms : (4, n) float array
+        Logarithms of :data:`QUANTITIES` in SI units.
+    log_weights : (n,) float array
+        Minus infinity where the porosity is 1 or more.
+    feasible : float
+        Fraction of points with a porosity below 1.
+    """
+
+    logarithms: np.ndarray
+    log_weights: np.ndarray
+    feasible: float
+
+
+def prior_points(
+    permeability: PermeabilityEstimate, priors: Mapping[str, Prior], drawn: Mapping[str, Prior], uniform: np.ndarray
+) -> PriorPoints:
+    """Points and weights of the quadrature of one membrane.
+
+    Parameters
+    ----------
+    permeability : PermeabilityEstimate
+        Of :func:`posterior`.
+    priors, drawn : mapping of str to Prior
+        Independent data, and the two of :func:`drawn_priors`.
+    uniform : (5, n) float array
+        Coordinates in (0, 1) of the permeability, the viscosity, the area and the two drawn priors.
+    """
+    check_viscosity(permeability.viscosity)
     first, second = drawn
-    uniform = qmc.Sobol(5, seed=0).random(_POINTS).T
-    uniform = np.clip(uniform, 1e-9, 1 - 1e-9)
     p = permeability
-    value = np.full(_POINTS, p.value)
+    value = np.full(uniform.shape[1], p.value)
     if p.standard_error > 0:
         below_zero = student_cdf(-p.value / p.standard_error, p.degrees_of_freedom)
         quantile = student_quantile(below_zero + (1 - below_zero) * uniform[0], p.degrees_of_freedom)
@@ -199,13 +251,13 @@ def posterior(
     for name, prior in priors.items():
         if name not in drawn:
             log_weights += prior.log_density(logarithms[QUANTITIES.index(name)])
+    return PriorPoints(logarithms, log_weights, feasible)
+
+
+def relative_weights(log_weights: np.ndarray) -> np.ndarray:
+    """Weights relative to the largest; 0 where no point is feasible."""
     largest = log_weights.max()
-    weights = exp(log_weights - largest) if math.isfinite(largest) else np.zeros(_POINTS)
-    total = weights.sum()
-    sample = Posterior(logarithms, weights / total if total > 0 else weights, len(priors))
-    if total == 0 or sample.effective_sample_size < _MIN_EFFECTIVE_SAMPLE_SIZE:
-        raise PhysicsError(_contradiction(permeability, priors, feasible))
-    return sample
+    return np.asarray(exp(log_weights - largest)) if math.isfinite(largest) else np.zeros(len(log_weights))
 
 
 def _complete(pair: Mapping[str, np.ndarray], conductance: np.ndarray, area: np.ndarray) -> np.ndarray:

@@ -210,6 +210,12 @@ class PorometryStudy(BaseStudy, TableSettings):
         "independent data of single membranes by label, in place of priors: {M1: {radius: 3 +- 0.2 nm}}",
         unit="",
     )
+    pairs: dict[Line, Line] = parameter(
+        {},
+        "membranes that are one membrane in two states under two names, later: first, for example "
+        "{M1-coated: M1}; states of one name are compared without it",
+        unit="",
+    )
     prior_ranges: PriorRangeSettings = parameter(
         PriorRangeSettings(), "ranges for membranes with fewer than two priors", unit="", formerly="plausible"
     )

@@ -226,7 +226,7 @@ def _labels(entries: Sequence[_Entry]) -> list[str]:
 
 
 def _label_problems(study: PorometryStudy, entries: Sequence[_Entry], labels: Sequence[str]) -> list[Problem]:
-    """Membranes that several tables of one method have, and names of the study that no table has."""
+    """Membranes that several tables of one method have; names of the study that no table has."""
     problems, measured = [], set()
     for entry, label in zip(entries, labels, strict=True):
         if (label, entry.method) in measured:
@@ -237,6 +237,15 @@ def _label_problems(study: PorometryStudy, entries: Sequence[_Entry], labels: Se
         if name not in names:
             message = f"no such membrane in the tables; {nearest(name, labels)} (got {name!r})"
             problems.append(Problem(("membranes", name), message))
+    membranes = {label: entry.membrane for entry, label in zip(entries, labels, strict=True)}
+    for later, first in study.pairs.items():
+        unknown = next((name for name in (later, first) if name not in membranes), None)
+        if unknown is not None:
+            message = f"no such membrane in the tables; {nearest(unknown, labels)} (got {unknown!r})"
+            problems.append(Problem(("pairs", later), message))
+        elif membranes[later] == membranes[first]:
+            message = f"{later} and {first} are states of one membrane already; leave the pair out"
+            problems.append(Problem(("pairs", later), message))
     return problems
 
 

@@ -13,10 +13,12 @@ from membrane_dask.physics.distributions import standard_normal
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.fixed_order import sample_covariance
 from membrane_dask.physics.porometry.darcy_curve import DarcyCurve, cubic_threshold
+from membrane_dask.physics.porometry.posterior import PermeabilityEstimate
 from membrane_dask.physics.porometry.regression import Fit, fit, fit_many, fit_of_printed_line, fit_runs
 from membrane_dask.physics.porometry.threshold_pressure import ThresholdPressure, threshold_pressure
 from membrane_dask.physics.porometry.water_series import WaterSeries
 from membrane_dask.studies.porometry.config import PorometryStudy
+from membrane_dask.studies.porometry.measurements import MembraneData
 from membrane_dask.studies.porometry.water_evaluation import (
     evaluate_water,
     line_of_permeance,
@@ -99,6 +101,20 @@ def fit_membrane(
             line, values=np.array([line.values[0], -(line.values[0] * printed if printed else abs(line.values[1]))])
         )
     return MembraneFit(line, threshold_pressure(line, study.confidence), series=series)
+
+
+def permeability_estimate(
+    membrane: MembraneData, study: PorometryStudy, value: float, standard_error: float, degrees_of_freedom: float
+) -> PermeabilityEstimate | None:
+    """Hydraulic permeability, m s-1 Pa-1, as data of a posterior; None without a standard error."""
+    if membrane.curve is None or not (
+        degrees_of_freedom > 0 and math.isfinite(value) and math.isfinite(standard_error)
+    ):
+        return None
+    return PermeabilityEstimate(
+        value, standard_error, degrees_of_freedom, membrane.water.viscosity, membrane.curve.area or 1.0,
+        study.viscosity_error, study.area_error,
+    )  # fmt: skip
 
 
 def may_leave_out(study: PorometryStudy) -> bool:

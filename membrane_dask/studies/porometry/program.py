@@ -185,24 +185,27 @@ class PorometryProgram(Program):
         if self.batches:
             values = summarize_bootstrap(read("bootstrap"), confidence)
             tables.append(Dataset(BOOTSTRAP_SUMMARY, values, ("membrane",), {"membrane": self.labels}))
-        pairs, values = compare_states(self.membranes, fits, confidence)
+        pairs, values, findings = compare_states(self.membranes, fits, read("posterior"), self.study)
         if pairs:
-            tables.append(Dataset(PAIRS, values, ("pair",), {"pair": np.array(pairs, "T")}))
+            labels = np.array([pair.label for pair in pairs], "T")
+            tables.append(Dataset(PAIRS, values, ("pair",), {"pair": labels}))
         states, values = summarize_populations(self.membranes, fits, confidence)
         if states:
             tables.append(Dataset(POPULATIONS, values, ("state",), {"state": np.array(states, "T")}))
-        tables += self.evaluations(fits)
+        tables += self.evaluations(fits, findings)
         if self.study.reference:
             tables.append(Dataset(REPRODUCTION, reproduce(read_cells(self.study.reference)), ("cell",)))
         return tables
 
-    def evaluations(self, fits: Any = None) -> Sequence[Dataset]:
+    def evaluations(self, fits: Any = None, further: Sequence[tuple[str, str, str]] = ()) -> Sequence[Dataset]:
         """Tables ``findings`` and ``porometry_curves``.
 
         Parameters
         ----------
         fits : xarray.Dataset, optional
             The table ``porometry``, for findings on critical pressures.
+        further : sequence of (str, str, str)
+            Membrane, method and sentence of further findings.
         """
         rows = [("", "", f"{name}: {text}") for name, text in self.measurements.findings]
         curves: list[tuple[str, str, Curve]] = []
@@ -218,6 +221,7 @@ class PorometryProgram(Program):
             if has_joint_posterior(membrane):
                 sentences = joint_findings(membrane, self.study, self.study.seed)
                 rows += [(membrane.label, "joint posterior", sentence) for sentence in sentences]
+        rows += further
         datasets = []
         if rows:
             columns = zip(("membrane_name", "method_name", "finding"), zip(*rows, strict=True), strict=True)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -18,37 +16,29 @@ from membrane_dask.physics.porometry.flux_laws import LAWS
 from membrane_dask.physics.porometry.radius_distributions import LogNormalRadii, NormalRadii
 from membrane_dask.report.page import STYLE, Grid, Picture, Section, literal_label, picture
 from membrane_dask.studies.porometry.bench_report import bench_sections, has_water
+from membrane_dask.studies.porometry.common_report import (
+    COLOURS,
+    GREY,
+    LMH,
+    POINTS,
+    TEXT,
+    UNKNOWNS,
+    panels,
+    with_interval,
+)
+from membrane_dask.studies.porometry.comparison_report import pairs_section, populations_section
 from membrane_dask.studies.porometry.config import PorometryStudy
 from membrane_dask.studies.porometry.measurements import read_measurements
+from membrane_dask.studies.porometry.palencia_report import reproduction_section
 from membrane_dask.studies.porometry.summary import LMH_BAR, format_number, membrane_summary
 
-_COLOURS = ("#1f5fa8", "#d1702a", "#2a8a57", "#8a3f9b", "#a33a3a", "#4d4d4d")
-_FIT, _CURVE, _INTERVAL = _COLOURS[0], _COLOURS[1], _COLOURS[4]
-_POINTS, _GREY, _TEXT = "#1c2530", "#9aa6b4", "#5a6675"
-#: m s-1 in L m-2 h-1.
-_LMH = 3.6e6
-#: Largest number of membranes in a figure with one panel each, and panels in a row.
-_MAX_PANELS, _COLUMNS = 24, 4
+_FIT, _CURVE, _INTERVAL = COLOURS[0], COLOURS[1], COLOURS[4]
+#: Largest number of membranes in a figure with one panel each.
+_MAX_PANELS = 24
 #: Membranes whose posterior and published distribution are drawn.
 _EXAMPLES = 4
 #: Selective-layer thicknesses for which the ridge is drawn, m.
 _RIDGE_THICKNESSES = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
-#: Factor from SI units and label of the four unknowns.
-_UNKNOWNS = (
-    ("radius", 1e9, "radius [nm]"),
-    ("porosity", 1.0, "surface porosity"),
-    ("pore_number", 1.0, "pore number"),
-    ("thickness", 1e6, "thickness [µm]"),
-)
-_OUTCOMES = {
-    "reproduced": "✓ reproduced",
-    "rounding": "≈ rounding",
-    "decade": "10ˣ decade",
-    "by eye": "≈ by eye",
-    "plausible": "~ plausible",
-    "not": "✗ not",
-}
-_MARKS = {"reproduced": "✓", "rounding": "≈", "decade": "10ˣ", "by eye": "≈ by eye", "plausible": "~", "not": "✗"}
 
 
 def sections(run: Run) -> list[Section]:
@@ -76,11 +66,11 @@ def sections(run: Run) -> list[Section]:
     if np.isfinite(fits.surface_porosity).any():
         page.append(_published_structure(fits))
     if "pairs" in groups:
-        page.append(_pairs(groups["pairs"]))
+        page.append(pairs_section(groups))
     if "populations" in groups:
-        page.append(_populations(groups["populations"]))
+        page.append(populations_section(groups["populations"]))
     if "reproduction" in groups:
-        page.append(_reproduction(groups["reproduction"]))
+        page.append(reproduction_section(groups["reproduction"]))
     return page
 
 
@@ -104,27 +94,6 @@ def _conditions(fits: xr.Dataset) -> str:
     return text
 
 
-def _interval(dataset: xr.Dataset, name: str, scale: float) -> str:
-    """Interval of a variable; empty if it is unbounded."""
-    low, high = (float(dataset[f"{name}_{end}"]) * scale for end in ("low", "high"))
-    bounded = math.isfinite(low) or math.isfinite(high)
-    return f" [{format_number(low)}, {format_number(high)}]" if bounded else ""
-
-
-def _with_interval(dataset: xr.Dataset, name: str, scale: float, suffix: str = "") -> str:
-    return format_number(float(dataset[name + suffix]) * scale) + _interval(dataset, name, scale)
-
-
-def _panels(count: int, height: float, **options: Any) -> tuple[Figure, np.ndarray]:
-    """A figure of ``count`` panels in rows."""
-    rows = math.ceil(count / _COLUMNS)
-    figure = Figure(figsize=(2.6 * min(count, _COLUMNS), height * rows), layout="constrained")
-    axes = figure.subplots(rows, min(count, _COLUMNS), squeeze=False, **options)
-    for axis in axes.ravel()[count:]:
-        axis.set_visible(False)
-    return figure, axes
-
-
 # ---------------------------------------------------------------------------------------------
 # Fits
 
@@ -132,7 +101,7 @@ def _panels(count: int, height: float, **options: Any) -> tuple[Figure, np.ndarr
 def _flux_figure(fits: xr.Dataset, points: xr.Dataset) -> Picture:
     count = min(fits.sizes["membrane"], _MAX_PANELS)
     with mpl.rc_context(STYLE):
-        figure, axes = _panels(count, 2.1)
+        figure, axes = panels(count, 2.1)
         for k, axis in zip(range(count), axes.ravel(), strict=False):
             fit = fits.isel(membrane=k)
             _flux_panel(axis, fit, points.isel(point=points.membrane_name.values == fit.membrane.item()))
@@ -158,26 +127,26 @@ def _flux_panel(axis: Axes, fit: xr.Dataset, points: xr.Dataset) -> None:
     if fit.attrs["curve"] == "darcy" and has_points:
         if math.isfinite(slope):
             law = DarcyCurve(float(fit.log_slope), float(fit.log_offset), threshold)
-            axis.plot(pressure / 1e3, law.flux(pressure) * _LMH, color=_CURVE, lw=1.2)
-            axis.plot(law.critical_pressure / 1e3, law.critical_flux * _LMH, "o", color=_CURVE, ms=3)
+            axis.plot(pressure / 1e3, law.flux(pressure) * LMH, color=_CURVE, lw=1.2)
+            axis.plot(law.critical_pressure / 1e3, law.critical_flux * LMH, "o", color=_CURVE, ms=3)
         else:
             above = pressure[pressure > float(fit.log_threshold_pressure)]
             flux = float(fit.log_slope) * np.log(above) + float(fit.log_offset)
-            axis.plot(above / 1e3, flux * _LMH, color=_CURVE, lw=1.2, ls="--")
+            axis.plot(above / 1e3, flux * LMH, color=_CURVE, lw=1.2, ls="--")
     elif math.isfinite(slope):
         # The published convention takes the absolute value of a printed intercept.
         is_published_line = not has_points and fit.attrs["convention"] == "published"
         # Where the permeance is not the slope of a line, it is drawn as the tangent at zero pressure.
         intercept = float(np.nan_to_num(fit.intercept_flux))
         line = slope * pressure + (-slope * threshold if is_published_line else intercept)
-        axis.plot(pressure / 1e3, line * _LMH, color=_FIT, lw=1.2)
+        axis.plot(pressure / 1e3, line * LMH, color=_FIT, lw=1.2)
         half_width = _half_width(fit, pressure)
         if half_width is not None:
-            low, high = (line - half_width) * _LMH, (line + half_width) * _LMH
+            low, high = (line - half_width) * LMH, (line + half_width) * LMH
             axis.fill_between(pressure / 1e3, low, high, color=_FIT, alpha=0.15, lw=0)
     for k in np.unique(points.replicate[np.isfinite(points.flux)]):
         replicate = points.isel(point=points.replicate.values == k)
-        axis.plot(replicate.pressure / 1e3, replicate.flux * _LMH, "o^sD"[int(k) % 4], color=_POINTS, ms=3)
+        axis.plot(replicate.pressure / 1e3, replicate.flux * LMH, "o^sD"[int(k) % 4], color=POINTS, ms=3)
     low, high = float(fit.threshold_pressure_low), float(fit.threshold_pressure_high)
     if math.isfinite(low) and math.isfinite(high):
         ends = np.clip([low, high], 0, top) / 1e3
@@ -208,10 +177,10 @@ def _fit_table(fits: xr.Dataset, bootstrap: xr.Dataset | None) -> Grid:
         fit = fits.isel(membrane=k)
         row = [
             str(label),
-            _with_interval(fit, "hydraulic_permeability", LMH_BAR),
+            with_interval(fit, "hydraulic_permeability", LMH_BAR),
             format_number(float(fit.hydraulic_resistance)),
             f"{float(fit.r_squared):.4f}",
-            _with_interval(fit, "threshold_pressure", 1e-3),
+            with_interval(fit, "threshold_pressure", 1e-3),
             "yes" if float(fit.threshold_resolved) == 1 else "no",
             format_number(float(fit.lack_of_fit), 2),
         ]
@@ -220,7 +189,7 @@ def _fit_table(fits: xr.Dataset, bootstrap: xr.Dataset | None) -> Grid:
             row.append(f"{fraction:.0%}" if math.isfinite(fraction) else "-")
         if critical:
             row.append(format_number(float(fit.critical_pressure) / 1e3, 4))
-            row.append(format_number(float(fit.critical_flux) * _LMH, 4))
+            row.append(format_number(float(fit.critical_flux) * LMH, 4))
         rows.append(row)
     return Grid(header, rows, "Hydraulic permeability L and threshold pressure P₀, with their intervals.")
 
@@ -256,7 +225,7 @@ def _pore_structure(posteriors: xr.Dataset) -> Section:
         figure = Figure(figsize=(10.4, 1.0 + 0.19 * count), layout="constrained")
         axes = figure.subplots(1, 4, sharey=True)
         heights = np.arange(count)[::-1]
-        for axis, (name, scale, label) in zip(axes, _UNKNOWNS, strict=True):
+        for axis, (name, scale, label) in zip(axes, UNKNOWNS, strict=True):
             median, low, high = (solved[f"{name}_{end}"].values * scale for end in ("median", "low", "high"))
             axis.hlines(heights, low, high, color=_FIT, lw=1.6)
             axis.plot(median, heights, "o", color=_FIT, ms=3)
@@ -268,7 +237,7 @@ def _pore_structure(posteriors: xr.Dataset) -> Section:
     rows = []
     for k, label in enumerate(solved.membrane.values):
         posterior = solved.isel(membrane=k)
-        cells = [_with_interval(posterior, name, scale, "_median") for name, scale, _ in _UNKNOWNS]
+        cells = [with_interval(posterior, name, scale, "_median") for name, scale, _ in UNKNOWNS]
         rows.append([str(label), f"{int(posterior.independent_data)}", *cells])
     text = (
         "Posterior of pore radius, surface porosity, pore number and selective-layer thickness, given the "
@@ -278,14 +247,14 @@ def _pore_structure(posteriors: xr.Dataset) -> Section:
     if bool((solved.independent_data < 2).any()):
         text += " With fewer than two priors the intervals below are not results but what the prior ranges allow."
     caption = "Medians and intervals of the four unknowns."
-    header = ("membrane", "priors", *(label.replace("[", "(").replace("]", ")") for _, _, label in _UNKNOWNS))
+    header = ("membrane", "priors", *(label.replace("[", "(").replace("]", ")") for _, _, label in UNKNOWNS))
     return Section("Pore structure", text, [picture(figure, caption, caption), Grid(header, rows)])
 
 
 def _ridge(fits: xr.Dataset, posteriors: xr.Dataset) -> Section:
     indices = np.flatnonzero(np.isfinite(posteriors.radius_median).values)[:_EXAMPLES]
     with mpl.rc_context(STYLE):
-        figure, axes = _panels(len(indices), 2.5, sharex=True, sharey=True)
+        figure, axes = panels(len(indices), 2.5, sharex=True, sharey=True)
         examples = posteriors.isel(membrane=indices)
         low = min(1e-9, float(examples.radius.min()) / 2)
         radius = np.geomspace(low, max(1e-6, float(examples.radius.max()) * 2), 200)
@@ -315,11 +284,11 @@ def _ridge_lines(axis: Axes, structure_number: float, radius: np.ndarray, floor:
     for thickness in _RIDGE_THICKNESSES:
         porosity = structure_number * thickness / radius**2
         visible = (porosity < 1) & (porosity > floor)
-        axis.plot(radius[visible] * 1e9, porosity[visible], color=_GREY, lw=0.9)
+        axis.plot(radius[visible] * 1e9, porosity[visible], color=GREY, lw=0.9)
         if visible.any():
             first = int(np.flatnonzero(visible)[0])
             axis.annotate(
-                f" {thickness * 1e6:g} µm", (radius[first] * 1e9, porosity[first]), color=_TEXT, fontsize=6.5,
+                f" {thickness * 1e6:g} µm", (radius[first] * 1e9, porosity[first]), color=TEXT, fontsize=6.5,
                 rotation=-55, va="top", zorder=5,
             )  # fmt: skip
 
@@ -366,7 +335,7 @@ def _published_structure(fits: xr.Dataset) -> Section:
 def _distributions(published: xr.Dataset) -> Picture:
     count = min(published.sizes["membrane"], _EXAMPLES)
     with mpl.rc_context(STYLE):
-        figure, axes = _panels(count, 2.3)
+        figure, axes = panels(count, 2.3)
         for axis, k in zip(axes.ravel(), range(count), strict=False):
             fit = published.isel(membrane=k)
             _distribution_panel(axis, float(fit.pore_radius_mean), float(fit.pore_radius_deviation))
@@ -388,81 +357,8 @@ def _distribution_panel(axis: Axes, mean: float, deviation: float) -> None:
     negative, positive = radius[radius < 0], radius[radius > 0]
     axis.fill_between(negative * 1e9, normal.density(negative) / 1e9, color=_CURVE, alpha=0.3, lw=0)
     for distribution, colour, label in (
-        (log_normal, _COLOURS[0], "log-normal"),
-        (log_normal.weighted("area"), _COLOURS[2], "by area, r²"),
-        (log_normal.weighted("flow"), _COLOURS[3], "by flow, r⁴"),
+        (log_normal, COLOURS[0], "log-normal"),
+        (log_normal.weighted("area"), COLOURS[2], "by area, r²"),
+        (log_normal.weighted("flow"), COLOURS[3], "by flow, r⁴"),
     ):
         axis.plot(positive * 1e9, distribution.density(positive) / 1e9, color=colour, lw=1.0, label=label)
-
-
-# ---------------------------------------------------------------------------------------------
-# Comparisons
-
-
-def _pairs(pairs: xr.Dataset) -> Section:
-    rows = []
-    for k, label in enumerate(pairs.pair.values):
-        pair = pairs.isel(pair=k)
-        resistance, error = float(pair.added_resistance), float(pair.added_resistance_error)
-        rows.append([
-            str(label),
-            _with_interval(pair, "permeability_ratio", 1.0),
-            f"{format_number(resistance)} ± {format_number(error, 2)}",
-        ])  # fmt: skip
-    text = "Each membrane in two states, both at 25 °C. An interval of the ratio that includes 1 shows no change."
-    header = ("membrane", "permeability ratio, later over first state", "added resistance, m⁻¹ (± standard error)")
-    return Section("Change between states", text, [Grid(header, rows)])
-
-
-def _populations(populations: xr.Dataset) -> Section:
-    rows = []
-    for k, label in enumerate(populations.state.values):
-        state = populations.isel(state=k)
-        rows.append([
-            str(label),
-            str(int(state.membranes)),
-            _with_interval(state, "hydraulic_permeability_mean", LMH_BAR),
-            format_number(float(state.hydraulic_permeability_deviation) * LMH_BAR),
-        ])  # fmt: skip
-    text = "Random-effects model of all membranes in a state, at 25 °C: errors of each, and a deviation between them."
-    header = ("state", "membranes", "mean, L m⁻² h⁻¹ bar⁻¹", "standard deviation between membranes")
-    return Section("Population of membranes", text, [Grid(header, rows)])
-
-
-def _reproduction(cells: xr.Dataset) -> Section:
-    tables = list(dict.fromkeys(cells.table.values.tolist()))
-    rows = []
-    for table in tables:
-        counts = Counter(cells.outcome.values[cells.table.values == table].tolist())
-        rows.append([table, *(str(counts.get(outcome, 0) or "") for outcome in _OUTCOMES)])
-    totals = Counter(cells.outcome.values.tolist())
-    rows.append(["all", *(str(totals.get(outcome, 0)) for outcome in _OUTCOMES)])
-    text = (
-        f"{sum(totals.values())} printed numbers, each recomputed from other printed numbers. ✓: agrees to the printed "
-        "digit. ≈: agrees within the rounding of its inputs, or, by eye, within the precision of reading a figure. "
-        "10ˣ: agrees except for a power of ten. ~: within the range of averages of random errors. ✗: does not agree. "
-        "Tables 6 and 14 include controls that must fail: Eq. 22 as printed, and Eq. 22 with the division that Table "
-        "14 omits."
-    )
-    counts_table = Grid(("table", *_OUTCOMES.values()), rows)
-    return Section(
-        "Reproduction of the published tables", text, [counts_table, *(_cells(cells, table) for table in tables)]
-    )
-
-
-def _cells(cells: xr.Dataset, table: str) -> Grid:
-    selection = cells.isel(cell=cells.table.values == table)
-    columns = ("membrane_name", "quantity_name", "printed", "recomputed", "outcome")
-    texts = {}
-    for membrane, quantity, printed, recomputed, outcome in zip(*(selection[c].values for c in columns), strict=True):
-        value = "" if outcome == "reproduced" else f" {format_number(float(recomputed), 4)}"
-        texts[membrane, quantity] = f"{printed}\u00a0{_MARKS[outcome]}{value}"
-    quantities = list(dict.fromkeys(selection.quantity_name.values.tolist()))
-    membranes = list(dict.fromkeys(selection.membrane_name.values.tolist()))
-    name = "Numbers in the text" if table == "text" else f"Table {table}"
-    caption = f"{name}: as printed, and recomputed where the two differ"
-    if len(membranes) <= len(quantities):  # the longer side runs down the page
-        rows = [[q, *(texts.get((m, q), "") for m in membranes)] for q in quantities]
-        return Grid(("", *membranes), rows, caption)
-    rows = [[m, *(texts.get((m, q), "") for q in quantities)] for m in membranes]
-    return Grid(("", *quantities), rows, caption)

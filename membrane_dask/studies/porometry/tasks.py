@@ -16,7 +16,7 @@ from membrane_dask.physics.porometry.flux_laws import LAWS
 from membrane_dask.physics.porometry.fouling_laws import LAWS as FOULING
 from membrane_dask.physics.porometry.model_selection import rank_laws
 from membrane_dask.physics.porometry.palencia_convention import Convention, published_structure, scaling_of
-from membrane_dask.physics.porometry.posterior import QUANTITIES, PermeabilityEstimate, interval_factors, posterior
+from membrane_dask.physics.porometry.posterior import QUANTITIES, interval_factors, posterior
 from membrane_dask.physics.porometry.threshold_pressure import ThresholdPressure
 from membrane_dask.physics.porometry.water import REFERENCE_TEMPERATURE, Water
 from membrane_dask.program import Unit
@@ -24,7 +24,7 @@ from membrane_dask.studies.porometry.bootstrap import bootstrap_fits
 from membrane_dask.studies.porometry.config import PorometryStudy
 from membrane_dask.studies.porometry.joint_evaluation import evaluate_joint, has_joint_posterior, joint_variables
 from membrane_dask.studies.porometry.measurements import MembraneData
-from membrane_dask.studies.porometry.membrane_fit import MembraneFit, fit_membrane
+from membrane_dask.studies.porometry.membrane_fit import MembraneFit, fit_membrane, permeability_estimate
 from membrane_dask.studies.porometry.methods.contract import with_ends
 from membrane_dask.studies.porometry.variables import POROMETRY, POSTERIOR
 from membrane_dask.studies.porometry.water_evaluation import water_variables
@@ -207,17 +207,14 @@ def _published_variables(
 
 
 def _posterior_variables(
-    membrane: MembraneData, data: FluxCurve | FittedLine, study: PorometryStudy, result: MembraneFit
+    membrane: MembraneData, _: FluxCurve | FittedLine, study: PorometryStudy, result: MembraneFit
 ) -> dict[str, Any]:
     """Variables of the table ``posterior``; of a permeability without a standard error, only the number of priors."""
     line, water, priors = result.line, membrane.water, membrane.priors
-    value, error = line.values[0], line.standard_errors()[0]
-    if not (line.degrees_of_freedom > 0 and math.isfinite(value) and math.isfinite(error)):
+    value, error = (float(number) for number in (line.values[0], line.standard_errors()[0]))
+    permeability = permeability_estimate(membrane, study, value, error, line.degrees_of_freedom)
+    if permeability is None:
         return {"independent_data": len(priors)}
-    permeability = PermeabilityEstimate(
-        float(value), float(error), line.degrees_of_freedom, water.viscosity, data.area or 1.0,
-        study.viscosity_error, study.area_error,
-    )  # fmt: skip
     ranges = {name: getattr(study.prior_ranges, name)[1:] for name in ("radius", "thickness")}
     sample = posterior(permeability, priors, ranges)
     quantiles = sample.quantiles(((1 - study.confidence) / 2, 0.5, (1 + study.confidence) / 2))

@@ -38,6 +38,15 @@ def _interval(name: str, units: str, long_name: str) -> tuple[Variable, Variable
     )
 
 
+def _ratio(name: str, long_name: str) -> tuple[Variable, ...]:
+    """A ratio of two states, with the ends of its interval."""
+    return (
+        _variable(name, "1", long_name),
+        _variable(f"{name}_low", "1", f"{name.replace('_', ' ')}: lower end of the interval"),
+        _variable(f"{name}_high", "1", f"{name.replace('_', ' ')}: upper end of the interval"),
+    )
+
+
 def _bench(name: str, units: str, long_name: str, dims: tuple[str, ...] = ()) -> tuple[Variable, ...]:
     """A quantity in units of the bench, with the ends of its interval."""
     return (
@@ -215,6 +224,12 @@ PAIRS = TableSchema(
         *_interval("permeability_ratio", "1", "permeability ratio"),
         _variable("added_resistance", "m-1", "resistance in the later state - resistance in the first"),
         _variable("added_resistance_error", "m-1", "standard error of the added resistance"),
+        *_ratio("radius_ratio_of_equal_number", "pore radius in the later / first state if the pore number is equal"),
+        *_ratio("radius_ratio", "pore radius in the later / first state: median"),
+        *_ratio("porosity_ratio", "surface porosity in the later / first state: median"),
+        *_ratio("pore_number_ratio", "number of pores in the later / first state: median"),
+        Variable("first_membrane", (), "T", "", "label of the membrane in the first state"),
+        Variable("later_membrane", (), "T", "", "label of the membrane in the later state"),
     ),
     (Coordinate("pair", "", "membrane and its two states"),),
     "change of each membrane between two states",

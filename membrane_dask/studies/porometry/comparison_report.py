@@ -1,0 +1,126 @@
+"""Sections of the report that compare membranes: changes between two states, and populations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from membrane_dask.report.page import STYLE, Grid, Picture, Section, literal_label, picture
+from membrane_dask.studies.porometry.common_report import COLOURS, GREY, with_interval
+from membrane_dask.studies.porometry.summary import LMH_BAR, format_number
+
+_FIRST, _LATER = COLOURS[0], COLOURS[1]
+#: Largest number of pairs in the figure.
+_MAX_PAIRS = 40
+#: Ratios of the table: variable and header.
+_RATIOS = (
+    ("permeability_ratio", "permeability"),
+    ("radius_ratio_of_equal_number", "radius, if the pore number is equal"),
+    ("radius_ratio", "radius"),
+    ("porosity_ratio", "surface porosity"),
+    ("pore_number_ratio", "pore number"),
+)
+
+
+def pairs_section(groups: Mapping[str, xr.Dataset]) -> Section:
+    """Ratios of each pair, and both states drawn side by side.
+
+    Parameters
+    ----------
+    groups : mapping of str to xarray.Dataset
+        Tables of the run; ``pairs`` is one of them.
+    """
+    pairs = groups["pairs"]
+    ratios = [(name, title) for name, title in _RATIOS if name in pairs and np.isfinite(pairs[name]).any()]
+    rows = []
+    for k, label in enumerate(pairs.pair.values):
+        pair = pairs.isel(pair=k)
+        resistance, error = float(pair.added_resistance), float(pair.added_resistance_error)
+        rows.append([
+            str(label),
+            *(with_interval(pair, name, 1.0) for name, _ in ratios),
+            f"{format_number(resistance)} ± {format_number(error, 2)}" if math.isfinite(resistance) else "-",
+        ])  # fmt: skip
+    text = (
+        "Each membrane in two states, both at 25 °C: later over first state. An interval of a ratio that includes 1 "
+        "shows no change. With an equal pore number the radius changes by the fourth root of the permeability ratio; "
+        "with an equal radius, pore number and porosity change by that ratio itself."
+    )
+    if any(name == "radius_ratio" for name, _ in ratios):
+        text += (
+            " The last ratios follow from the priors of both states. Where both have the same prior of the thickness, "
+            "the selective layer is the same; where both have the same prior of another quantity, its ratio is not "
+            "measured."
+        )
+    header = ("membrane", *(title for _, title in ratios), "added resistance, m⁻¹ (± standard error)")
+    contents: list[Picture | Grid] = [Grid(header, rows)]
+    if "first_membrane" in pairs:
+        contents.insert(0, _pairs_figure(groups))
+    return Section("Change between states", text, contents)
+
+
+def _pairs_figure(groups: Mapping[str, xr.Dataset]) -> Picture:
+    """Permeability and pore structure in both states, a row for each pair."""
+    pairs, fits, posteriors = groups["pairs"], groups["porometry"], groups["posterior"]
+    count = min(pairs.sizes["pair"], _MAX_PAIRS)
+    columns = [
+        (_ends(fits, "hydraulic_permeability", fits.hydraulic_permeability_25 / fits.hydraulic_permeability * LMH_BAR),
+         "L [L m⁻² h⁻¹ bar⁻¹]")
+    ]  # fmt: skip
+    for name, scale, label in (
+        ("radius", 1e9, "radius [nm]"), ("porosity", 1.0, "surface porosity"), ("pore_number", 1.0, "pore number"),
+    ):  # fmt: skip
+        if np.isfinite(posteriors[f"{name}_median"]).any():
+            columns.append((_ends(posteriors, name, scale, "_median"), label))
+    positions = {str(label): k for k, label in enumerate(fits.membrane.values)}
+    states = [[positions[str(label)] for label in pairs[name].values[:count]] for name in
+              ("first_membrane", "later_membrane")]  # fmt: skip
+    heights = np.arange(count)[::-1]
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(2.6 * len(columns), 1.1 + 0.24 * count), layout="constrained")
+        axes = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
+        for axis, (ends, label) in zip(axes, columns, strict=True):
+            middles = [ends[0, state] for state in states]
+            axis.hlines(heights, *middles, color=GREY, lw=0.8)
+            for state, colour, offset, face in zip(states, (_FIRST, _LATER), (0.14, -0.14), ("white", _LATER),
+                                                   strict=True):  # fmt: skip
+                axis.hlines(heights + offset, ends[1, state], ends[2, state], color=colour, lw=1.2)
+                axis.plot(ends[0, state], heights, "o", color=colour, mfc=face, ms=4)
+            finite = ends[:, [*states[0], *states[1]]]
+            finite = finite[np.isfinite(finite) & (finite > 0)]
+            if len(finite) and finite.max() / finite.min() > 12:
+                axis.set_xscale("log")
+            else:
+                axis.set_xlim(0, None)
+            axis.set_xlabel(label)
+        axes[0].set_yticks(heights, [literal_label(label) for label in pairs.pair.values[:count]])
+    caption = "Each membrane in its first state (open blue circles) and in its later one (orange), with intervals."
+    if count < pairs.sizes["pair"]:
+        caption += f" The first {count} of {pairs.sizes['pair']} pairs."
+    return picture(figure, caption, "permeability and pore structure of each membrane in two states")
+
+
+def _ends(dataset: xr.Dataset, name: str, scale: float | xr.DataArray, suffix: str = "") -> np.ndarray:
+    """Value and ends of the interval of every membrane, (3, n)."""
+    return np.stack([(dataset[f"{name}{end}"] * scale).values for end in (suffix, "_low", "_high")])
+
+
+def populations_section(populations: xr.Dataset) -> Section:
+    """Mean of each state, and the deviation between membranes."""
+    rows = []
+    for k, label in enumerate(populations.state.values):
+        state = populations.isel(state=k)
+        rows.append([
+            str(label),
+            str(int(state.membranes)),
+            with_interval(state, "hydraulic_permeability_mean", LMH_BAR),
+            format_number(float(state.hydraulic_permeability_deviation) * LMH_BAR),
+        ])  # fmt: skip
+    text = "Random-effects model of all membranes in a state, at 25 °C: errors of each, and a deviation between them."
+    header = ("state", "membranes", "mean, L m⁻² h⁻¹ bar⁻¹", "standard deviation between membranes")
+    return Section("Population of membranes", text, [Grid(header, rows)])
