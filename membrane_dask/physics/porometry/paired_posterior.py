@@ -68,7 +68,8 @@ def structure_ratios(
         prior_points(permeabilities[1], priors[1], later, later_coordinates),
     )
     weights = relative_weights(points[0].log_weights + points[1].log_weights)
-    if weights.sum() ** 2 < MIN_EFFECTIVE_SAMPLE_SIZE * np.square(weights).sum() or not weights.any():
+    total = float(weights.sum())
+    if total == 0 or total * total < MIN_EFFECTIVE_SAMPLE_SIZE * float(np.square(weights).sum()):
         raise PhysicsError("the priors of both states contradict each other, given the permeabilities")
     changes = points[1].logarithms - points[0].logarithms
     probabilities = ((1 - confidence) / 2, 0.5, (1 + confidence) / 2)
