@@ -238,6 +238,15 @@ def test_forms_of_readings(pressure, flux):
         assert any("row 5: no reading of pressure" in finding for finding in dataset.findings)
 
 
+def test_units_of_names_and_attributes_are_reported():
+    """A column keeps its name when it is converted by hand, and its unit would then be wrong."""
+    dataset = md.water_permeance(pd.Series(IN_KPA, name="p [kPa]"), FLUX, temperature=20)
+    assert dataset.findings[0] == "pressure is in kPa by its name 'p [kPa]'"
+    dataset = md.water_permeance(xr.DataArray(IN_KPA, dims="n", attrs={"units": "kPa"}), FLUX, temperature=20)
+    assert dataset.findings[0] == "pressure is in kPa by its attribute units"
+    assert md.water_permeance(pd.Series(PRESSURE, name="p [bar]"), FLUX, temperature=20).findings == []
+
+
 def test_one_reading():
     """Quantities, texts and plain numbers of one reading."""
     expected = md.bubble_point(1.0, surface_tension=16).bubble_point_radius
@@ -270,11 +279,13 @@ def test_one_reading():
         ({"pressure": [1, 2, 3, "b"]}, "row 4: pressure must be a number"),
         ({"pressure": [True, 1, 2, 3]}, "row 1: pressure must be a number"),
         ({"pressure": [UNITS("1 bar")] * 4}, "row 1: pressure must be a number"),
+        ({"flux": ["24.8*", 50.3, 75.1, 99.7]}, r"row 1: flux: what does the mark of 24.8\* mean\?$"),
+        ({"time": ["0:00", "0:05", "0:10", "0:15"]}, "row 1: time: '0:00' is hours and minutes, or .* seconds\\?\n"),
         ({"pressure": np.ones((2, 2))}, "pressure: one dimension is needed"),
         ({"pressure": {1, 2, 3, 4}}, "pressure: an array or a list is needed"),
         ({"pressure": (p for p in PRESSURE)}, "pressure: an array or a list is needed"),
         ({"pressure": np.array(PRESSURE) * UNITS.s}, "pressure: 's' is not a unit of pressure, such as bar"),
-        ({"flux": pd.Series(FLUX, name="flux (run 1)")}, r"flux: 'run 1' in 'flux \(run 1\)' is not a unit of flux"),
+        ({"flux": pd.Series(FLUX, name="flux (run 1)")}, r"'run 1' by its name 'flux \(run 1\)' is not a unit"),
         ({"flux": pd.Series(FLUX, name="10^-6 m/s")}, r"flux: is 10\^-6 in '10\^-6 m/s' part of the unit"),
         ({"pressure": pd.Series(PRESSURE, name="p [mPa]")}, "pressure: is mPa in 'p \\[mPa\\]' millipascal or mega"),
         ({"pressure": pd.Series(PRESSURE, name="p [bar(a)]")}, "permeate_pressure: 1.013 bar"),
@@ -298,6 +309,7 @@ def test_refused_readings(arguments, message):
     with pytest.raises(ValueError, match=message) as error:
         md.water_permeance(**{"pressure": PRESSURE, "flux": FLUX, **arguments})
     assert "columns:" not in str(error.value)
+    assert "marks:" not in str(error.value)
 
 
 @pytest.mark.parametrize(

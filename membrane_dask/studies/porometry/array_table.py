@@ -74,16 +74,19 @@ def array_table(columns: Mapping[str, Any], conditions: Mapping[str, Any]) -> tu
     except ValidationError as error:
         raise ValueError("\n".join(_message(problem) for problem in error.errors())) from None
     cells, roles = {}, {}
+    findings: list[str] = []
     for name, values in readings.items():
         magnitude, unit = _magnitude_and_unit(values)
         cells[name] = _cells(name, magnitude)
-        roles[name] = _role_with_unit(name, values, unit, cells[name])
+        roles[name] = _role_with_unit(name, values, unit, cells[name], findings)
     if len({len(column) for column in cells.values()}) > 1:
         lengths = ", ".join(f"{name} {len(column)}" for name, column in cells.items())
         raise ValueError(f"the arrays differ in length ({lengths}): each reading needs a value in all of them")
     if not any(cells.values()):
         raise ValueError(f"{', '.join(cells or columns)}: there is no reading")
-    return MeasuredTable.of_columns(cells, TableOptions(columns=roles, censored=study.censored)), study
+    table = MeasuredTable.of_columns(cells, TableOptions(columns=roles, censored=study.censored))
+    table.findings[:0] = findings
+    return table, study
 
 
 def _check_containers(readings: Mapping[str, Any]) -> None:
@@ -149,25 +152,27 @@ def _cells(name: str, values: Any) -> list[Any]:
     return [cell.item() if isinstance(cell, np.generic) else cell for cell in values]
 
 
-def _role_with_unit(name: str, values: Any, unit: str, cells: list[Any]) -> str:
+def _role_with_unit(name: str, values: Any, unit: str, cells: list[Any], findings: list[str]) -> str:
     """Quantity and unit of an array, as a study writes them: its own unit, else that of the bench.
 
     An array has the unit of a quantity of pint, of its attribute ``units`` (xarray), or of its name (a column of a
-    data frame, ``pressure [kPa]``).
+    data frame, ``pressure [kPa]``). Arithmetic keeps names, so that a unit which is not that of the bench is reported.
     """
     role = _ROLES.get(name, name.replace("_", " "))
     if not ROLES[role].units:
         return role
-    header, stated = getattr(values, "name", None), getattr(values, "attrs", {}).get("units", "")
+    header, stated = getattr(values, "name", None), str(getattr(values, "attrs", {}).get("units", ""))
     in_header = _unit_in_header(name, role, header) if isinstance(header, str) else ""
-    texts = list(dict.fromkeys(filter(None, (unit, str(stated), in_header))))
-    for text in texts:
+    sources = {"": unit, " by its attribute units": stated, f" by its name {header!r}": in_header}
+    texts = {text: source for source, text in sources.items() if text}
+    for text, source in texts.items():
         if not _measures(unit_text(text), role):
-            where = f" in {header!r}" if text == in_header else ""
-            raise ValueError(f"{name}: {text!r}{where} is not a unit of {role}, such as {_UNITS[name]}")
+            raise ValueError(f"{name}: {text!r}{source} is not a unit of {role}, such as {_UNITS[name]}")
     if len({(u.unit, u.factor, u.reference) for u in map(unit_text, texts)}) > 1:
         raise ValueError(f"{name}: its units differ: {' and '.join(map(repr, texts))}; keep one")
-    text = texts[0] if texts else _UNITS[name]
+    text = next(iter(texts), _UNITS[name])
+    if texts.get(text) and text != _UNITS[name]:
+        findings.append(f"{name} is in {text}{texts[text]}")
     if text == "degC":
         for cell in cells:
             _check_celsius(name, cell)

@@ -25,7 +25,7 @@ from membrane_dask.studies.porometry.variables import CURVES, POROMETRY
 from membrane_dask.studies.porometry.water_evaluation import water_variables
 
 #: Advice of the readers of tables that only a study file can follow.
-_ADVICE_ON_FILES = re.compile(r"[:;,]? ?(?:or )?columns: \{[^}]*\}")
+_ADVICE_ON_FILES = re.compile(r"[:;,]? ?(?:or )?(?:columns|marks): \{[^}]*\}(?: or '[^']*')?")
 
 
 def evaluate_arrays(method: str, columns: Mapping[str, Any], **conditions: Any) -> xr.Dataset:

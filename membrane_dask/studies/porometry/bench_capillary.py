@@ -1,7 +1,8 @@
 """Methods of the bench that open pores by a pressure, on readings in memory: the numbers of a study without a file.
 
 Readings are arrays, lists, columns of a data frame, or quantities of pint. Plain numbers are in the units that each
-function states; a quantity, the attribute ``units`` and the name of a column (``pressure [kPa]``) state others.
+function states; a quantity, the attribute ``units`` and the name of a column (``pressure [kPa]``) state others, which
+the findings name.
 Conditions may also be written with a unit and a standard deviation, ``"16 +- 0.3 mN/m"``. NaN stands for no reading.
 Messages count readings from row 1, and write a setting as a study does: ``area: 34 cm2`` is ``area="34 cm2"`` here.
 Each function evaluates one membrane.

@@ -32,7 +32,8 @@ def water_permeance(
     pressure : array_like or scalar
         Pressure difference, bar, > 0; one value for all readings, or one for each.
     flux : (n,) array_like
-        L m-2 h-1, >= 0; 0 where there was no flow.
+        L m-2 h-1, >= 0; 0 where there was no flow. The last digit of the readings limits the interval; where it is a
+        zero, which a float does not keep, give texts (``"24.80"``).
     temperature : array_like or scalar, optional
         Of the water, degC, 0 to 100; default the reference temperature, which is one of the findings.
     time : (n,) array_like, optional
@@ -51,8 +52,9 @@ def water_permeance(
     Returns
     -------
     xarray.Dataset
-        ``water_permeance``, ``free_line_slope`` (L m-2 h-1 bar-1), ``hysteresis``, ``threshold_pressure`` (Pa), and,
-        of a decline, ``flux_plateau`` (L m-2 h-1) and ``time_constant`` (min).
+        ``water_permeance``, ``free_line_slope`` (L m-2 h-1 bar-1), ``hysteresis``, ``threshold_pressure`` (Pa); of
+        pressures that rise and fall ``rising_water_permeance``; of a decline ``flux_plateau`` (L m-2 h-1) and
+        ``time_constant`` (min).
 
     Raises
     ------
