@@ -10,8 +10,9 @@ import pytest
 
 from membrane_dask.io.tables.columns import TableOptions
 from membrane_dask.io.tables.conditions import Conditions
-from membrane_dask.io.tables.flux_curves import read_flux_table
+from membrane_dask.io.tables.flux_curves import read_curves, read_flux_table
 from membrane_dask.io.tables.limits import TableError
+from membrane_dask.io.tables.measured_table import MeasuredTable
 from membrane_dask.physics.porometry.water import Water
 
 WATER, AREA = Water.at(298.15), 34e-4
@@ -62,6 +63,18 @@ def test_file_formats(tmp_path):
         np.testing.assert_allclose(curve.flux, 50 * curve.pressure / 1e5 / 3.6e6, rtol=1e-10)
         assert len(np.unique(curve.replicate)) == (2 if name == "wide.csv" else 1)
         assert table.ignored_columns == (("notes",) if name == "wide.csv" else ())
+
+
+def test_footers_are_of_files_only(tmp_path):
+    """A row below the readings is a footer of a file, and a mistake among readings in memory."""
+    columns = {"pressure [bar]": [1, 2, 3, "mean"], "flux [LMH]": [50, 100, 150, 100]}
+    (tmp_path / "flux.json").write_text(json.dumps(columns))
+    table = read_flux_table(tmp_path / "flux.json")
+    assert len(table.membranes[0].pressure) == 3
+    assert "left out below the table: mean; 100" in table.findings
+    in_memory = MeasuredTable.of_columns(columns, TableOptions())
+    read_curves(in_memory, Conditions())
+    assert in_memory.problems == ["row 4: pressure [bar] must be a number (got 'mean')"]
 
 
 def test_all_problems_are_reported_together(tmp_path):

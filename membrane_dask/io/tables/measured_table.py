@@ -51,7 +51,7 @@ class MeasuredTable:
     options : TableOptions
         What the study says about it.
     block : Block, optional
-        Header and rows that are in memory; the file is not read then.
+        Header and rows that are in memory; the file is not read then, and every row is a reading.
 
     Attributes
     ----------
@@ -77,6 +77,7 @@ class MeasuredTable:
     def __init__(self, path: Path, options: TableOptions | None = None, block: Block | None = None) -> None:
         self.path, self.options = path, options or TableOptions()
         self.findings: list[str] = []
+        self._in_memory = block is not None
         if block is None:
             rows, format_message = read_rows(path, self.options.sheet)
             if format_message:
@@ -128,7 +129,7 @@ class MeasuredTable:
     def _readings(self, block: Block) -> list[Row]:
         """Rows that are readings; footers, averages and rulers are left out and reported."""
         key = next((c for role in _KEYS for c in self.columns if c.role == role), None)
-        if key is None or block.header_row == 0:  # columns in memory have no footer
+        if key is None or self._in_memory:
             return list(block.rows)
         if block.repeated:
             self.findings.append(f"row {', '.join(map(str, block.repeated))}: repeats the header, left out")
