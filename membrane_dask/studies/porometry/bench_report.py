@@ -151,16 +151,16 @@ def _distributions(fits: xr.Dataset, posteriors: xr.Dataset | None) -> dict[str,
             posterior = posteriors.sel(membrane=label)
             joint = float(posterior.number_median_radius_median) * 1e9, float(posterior.log_sd_median)
             medians["joint posterior"] = joint
-        known = {method: LogNormalRadii(*values) for method, values in medians.items() if np.isfinite(values).all()}
-        if known:
-            distributions[str(label)] = known
+        radii = {method: LogNormalRadii(*values) for method, values in medians.items() if np.isfinite(values).all()}
+        if radii:
+            distributions[str(label)] = radii
     return distributions
 
 
 def _distribution_figure(distributions: dict[str, dict[str, LogNormalRadii]]) -> Picture:
     """Distributions of each membrane by all methods, by flow and by number."""
     labels = list(distributions)[:_MAX_PANELS]
-    methods = list(dict.fromkeys(method for known in distributions.values() for method in known))
+    methods = list(dict.fromkeys(method for radii in distributions.values() for method in radii))
     colours = dict(zip([m for m in methods if m != "joint posterior"], _COLOURS, strict=False))
     with mpl.rc_context(STYLE):
         figure, axes = _panels(len(labels))
