@@ -62,7 +62,7 @@ def stated_value(table: MeasuredTable, name: str, study: float | None, key: str 
     """
     stated = table.header_block.stated.get(name)
     if stated is None or isinstance(stated.value, str):
-        if study is None and (line := table.header_block.without_unit.get(name)):
+        if study is None and (line := table.header_block.unclear.get(name)) and not table.column(name):
             example = {"temperature": "20 degC", "area": "13.4 cm2"}.get(name, "1 bar")
             message = f"{line}: write it in the file, or {key or name}: {example} in the study"
             if message not in table.problems:
@@ -93,7 +93,7 @@ def areas(table: MeasuredTable, conditions: Conditions) -> np.ndarray | None:
         return np.asarray(math.pi / 4 * np.square(table.numbers(diameter, above=0.0)))
     area = stated_value(table, "area", conditions.area)
     stated = table.header_block.stated.get("diameter")
-    if area is None and (line := table.header_block.without_unit.get("diameter")):
+    if area is None and (line := table.header_block.unclear.get("diameter")):
         table.problems.append(f"{line}: write it in the file, or area: 13.4 cm2 in the study")
     if stated is not None and isinstance(stated.value, float):
         from_diameter = math.pi / 4 * stated.value * stated.value

@@ -5,61 +5,37 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import pairwise
 
+from membrane_dask.errors import short
+from membrane_dask.io.tables.condition_names import (
+    LOOKS_LIKE_TEMPERATURE,
+    NUMBERS,
+    QUANTITIES,
+    TEXTS,
+    plain_letters,
+)
 from membrane_dask.io.tables.headers import HeaderCell, quantities_named
-from membrane_dask.io.tables.numerals import numeral
+from membrane_dask.io.tables.numerals import is_number, numeral
 from membrane_dask.io.tables.rows import Row
 from membrane_dask.io.tables.unit_text import unit_text
 from membrane_dask.quantities import convert, fits
 
 _NUMBER = r"[-+]?\d[\d.,']*(?:[eE][-+]?\d+)?"
-#: Names of each condition, as patterns of text in lower case, and its SI units.
-_QUANTITIES: Mapping[str, tuple[str, str]] = {
-    "interfacial tension": (
-        r"interfacial tension|grenzflächenspannung|tension interfaciale|tensi[oó]n interfacial", "N m-1"
-    ),
-    "surface tension": (
-        r"surface tension|oberflächenspannung|tension superficielle|tensi[oó]n superficial", "N m-1"
-    ),
-    "contact angle": (r"contact angle|kontaktwinkel|angle de contact|[aá]ngulo de contacto", "deg"),
-    "viscosity": (r"(?:fluid |liquid )?viscosity|viskosität|viscosité|viscosidad", "Pa s"),
-    "area": (
-        r"(?:effective |active |sample |test |filtration )?(?:membrane )?(?:surface )?area|"
-        r"(?:aktive |effektive )?(?:membran|filter|proben)?fläche|surface(?: de)?(?: la)? ?membran\w*|"
-        r"[aá]rea(?: de membrana)?", "m2"
-    ),
-    "diameter": (
-        r"(?:sample|membrane|disc|disk|cell|specimen|active) ?diameter|proben ?durchmesser|membran ?durchmesser|"
-        r"durchmesser|diamètre|di[aá]metro", "m"
-    ),
-    "thickness": (r"(?:sample |membrane )?thickness|(?:proben|membran)?dicke|épaisseur|espesor", "m"),
-    "temperature": (r"(?:feed |water |test |sample )?temp(?:eratur(?:e|a)?|érature)?\.?|\bt(?=\s*[:=])", "K"),
-    "permeate pressure": (
-        r"permeate (?:side )?pressure|permeatdruck|barometric pressure|atmospheric pressure|luftdruck", "Pa"
-    ),
-    "pressure": (
-        r"(?:transmembrane |applied |operating |feed |test )?pressure|\btmp|druck|pression|presi[oó]n|"
-        r"\bp(?=\s*[:=])", "Pa"
-    ),
-    "flux": (r"(?:permeate )?flux|\bj(?=\s*[:=])", "m s-1"),
-    "dry mass": (r"sample (?:weight|mass)|probenmasse|einwaage", "kg"),
-}  # fmt: skip
-#: Conditions that are read only where a line or a part of it begins with them: a result may have such a name in it.
-_CLAUSES = ("pressure", "flux", "temperature", "viscosity", "permeate pressure", "thickness", "diameter")
-#: Conditions without a unit.
-_NUMBERS = {"shape factor": r"shape factor|tortuosity|formfaktor|facteur de forme|factor de forma"}
-_TEXTS = {
-    "membrane": r"(?:sample|membrane|specimen|proben?|membran|échantillon|muestra)[ -]?(?:id|name|code|nr\.?|no\.?)?",
-    "liquid": r"(?:wetting |test )?(?:liquid|fluid)(?: used)?|(?:benetzungs|prüf)flüssigkeit|liquide|l[ií]quido",
-    "gas": r"(?:test )?gas(?: used)?|prüfgas|gaz",
-}
 _ABSOLUTE = re.compile(
     r"\babsolute?(?:s|r|n)?\b.{0,20}\b(?:pressure|druck)|\b(?:pressure|druck)\w*\b.{0,30}\babsolute?\b|"
     r"absolutdruck|pression absolue|presi[oó]n absoluta",
     re.I,
 )
-#: A unit behind a number, with the parts that a blank may divide.
-_UNIT = r"([^\s;,:)(\]\[]+(?:\(g\)|\(a\))?(?: (?:s|m-1|m\^-1)\b)?)"
+#: A unit behind a number, with the parts that a blank may divide; or in the last cell of the line.
+_UNIT = r"(?:\s*([^\s;,:)(\]\[]+(?:\(g\)|\(a\))?(?: (?:s|m-1|m\^-1)\b)?)|\s*[;|]\s*([^\s;,:)(\]\[]+)[\s;,|]*$)"
+#: A unit behind a name: in brackets, or behind a slash, a comma, an underscore or a blank.
+_UNIT_OF_NAME = (
+    r"(?:\s*[(\[]\s*([^()\[\]:;]{1,20}?)\s*[)\]]|\s*[/,_ ]\s*((?:[^\W\d]|[°%])[^\s,;:=()\[\]]{0,9})(?=\s*[:=;,|]))"
+)
+#: Further numbers behind a number: the line is a row of a table.
+_FURTHER_NUMBERS = r"(?![\s;,|]+[-+]?\d[\d.,]*\s*(?:[;,|]|$))"
 
 
 @dataclass(frozen=True)
@@ -95,15 +71,15 @@ class HeaderBlock:
         Line that says that pressures are absolute; 0 if none does.
     columns : mapping of str to str
         Explanations of columns, as ``A: Flow in CC/SEC.``
-    without_unit : mapping of str to str
-        Conditions whose numbers have no unit, by name: what the line says.
+    unclear : mapping of str to str
+        Conditions whose numbers have no unit, and lines that look like a temperature, by name: what the line says.
     """
 
     stated: Mapping[str, Stated]
     problems: tuple[str, ...] = ()
     absolute: int = 0
     columns: Mapping[str, str] = field(default_factory=dict)
-    without_unit: Mapping[str, str] = field(default_factory=dict)
+    unclear: Mapping[str, str] = field(default_factory=dict)
 
 
 #: What lines below a table do not state but as a result of it.
@@ -124,12 +100,10 @@ def read_header_block(rows: Sequence[Row], below: Sequence[Row] = ()) -> HeaderB
     stated: dict[str, Stated] = {}
     problems: list[str] = []
     columns: dict[str, str] = {}
-    without_unit: dict[str, str] = {}
+    unclear: dict[str, str] = {}
     absolute = 0
     for row in (*rows, *below):
-        line = " ".join(str(cell) for cell in row.filled()) if "\t" in row.text else row.text
-        line = line or "; ".join(str(cell) for cell in row.filled())
-        line = re.sub(r"\s+", " ", line.replace("\t", " ")).strip().lstrip("#").strip()
+        line = _line(row)
         if _ABSOLUTE.search(line):
             absolute = absolute or row.number
         if match := re.fullmatch(r"([A-Z]): (?:[\w ]*?)(flow|specific flow) in ([A-Z/^0-9]+)\.?", line, re.I):
@@ -137,9 +111,12 @@ def read_header_block(rows: Sequence[Row], below: Sequence[Row] = ()) -> HeaderB
             fits_name = quantities_named(HeaderCell(f"{name} [{match[3]}]"))
             columns[match[1]] = f"{name} [{match[3]}]" if fits_name else "ignore"
             continue
+        conditions = _conditions(line)
         if row.number not in below_numbers and (name := _without_unit(line)):
-            without_unit.setdefault(name, f"line {row.number}: {line.strip()!r} has no unit")
-        for name, value, text in _conditions(line):
+            unclear.setdefault(name, f"line {row.number}: {short(line)} has no unit")
+        elif _looks_like_temperature(line) and "temperature" not in [name for name, _, _ in conditions]:
+            unclear.setdefault("temperature", f"line {row.number}: {short(line)} looks like a temperature")
+        for name, value, text in conditions:
             if row.number in below_numbers and name in _RESULTS:
                 continue
             previous = stated.get(name)
@@ -149,7 +126,7 @@ def read_header_block(rows: Sequence[Row], below: Sequence[Row] = ()) -> HeaderB
                 problems.append(
                     f"{name} is {previous.text} (line {previous.row}) and {text} (line {row.number}): keep one"
                 )
-    return HeaderBlock(stated, tuple(problems), absolute, columns, without_unit)
+    return HeaderBlock(stated, tuple(problems), absolute, columns, unclear)
 
 
 def _equal(a: float | str, b: float | str) -> bool:
@@ -158,44 +135,83 @@ def _equal(a: float | str, b: float | str) -> bool:
     return abs(a - b) <= 1e-6 * abs(a)
 
 
+def _line(row: Row) -> str:
+    """The text of a line; numbers of neighbouring cells stay apart."""
+    cells = [str(cell) for cell in row.cells if cell is not None]
+    line = row.text
+    if "\t" in line or not line:
+        line = (" " if line else "; ").join(str(cell) for cell in row.filled())
+    elif line == ",".join(cells):
+        line = cells[0]
+        for previous, cell in pairwise(cells):
+            line += (" ; " if is_number(previous) and is_number(cell) else ",") + cell
+    return re.sub(r"\s+", " ", line).strip().lstrip("#").strip()
+
+
 def _conditions(line: str) -> list[tuple[str, float | str, str]]:
     """Conditions in one line: name, value, text."""
     results: list[tuple[str, float | str, str]] = []
-    rest = line
-    for name, (pattern, si) in _QUANTITIES.items():
-        start = r"(?:^|(?<=[;,(|#]))\s*" if name in _CLAUSES else r"(?<!\w)"
-        expression = rf"{start}(?:{pattern})(?!\w)[\s:=;,(]*({_NUMBER})\s*{_UNIT}"
-        for match in re.finditer(expression, rest, re.I):
-            value = _quantity(match[1], match[2], si)
-            if value is None and name == "temperature" and match[2][:1] in "°cCkK":
-                degrees = match[2][:2] if match[2].startswith("°") else match[2][:1]
-                value = _quantity(match[1], degrees, si)
-            if value is not None:
-                results.append((name, value, f"{match[1]} {match[2]}".rstrip(".")))
-                rest = rest[: match.start()] + " " * (match.end() - match.start()) + rest[match.end() :]
+    rest = plain_letters(line)
+    for name, definition in QUANTITIES.items():
+        for match in _expression(name).finditer(rest):
+            if value := _value_of(match, line, definition.si):
+                results.append((name, *value))
+                end = match.end("number")
+                rest = rest[: match.start()] + " " * (end - match.start()) + rest[end:]
                 break
-    for name, pattern in _NUMBERS.items():
-        if number := re.search(rf"(?<!\w)(?:{pattern})(?!\w)[\s:=;,(]*({_NUMBER})", line, re.I):
-            value = _plain_number(number[1])
-            if value is not None:
-                results.append((name, value, number[1]))
-    for name, pattern in _TEXTS.items():
+    plain_line = plain_letters(line)
+    for name, pattern in NUMBERS.items():
+        if number := re.search(rf"(?<!\w)(?:{pattern})(?!\w)[\s:=;,(]*({_NUMBER})", plain_line):
+            plain_number = _plain_number(number[1])
+            if plain_number is not None:
+                results.append((name, plain_number, number[1]))
+    for name, pattern in TEXTS.items():
         expression = (
-            rf"(?:^|[;,|#(] ?)(?:{pattern})\s*[:=;,]\s*([^;,|(\[]+)|(?:^|[;,|#(] ?)(?:{pattern})\s([A-Za-z][\w-]*)\s*$"
+            rf"(?:^|[;,|#(] ?)(?:{pattern})\s*[:=;,]\s*([^;,|(\[]+)|(?:^|[;,|#(] ?)(?:{pattern})\s([a-z][\w-]*)\s*$"
         )
-        if match_of_text := re.search(expression, line, re.I):
-            text = (match_of_text[1] or match_of_text[2] or "").strip(" .\"'")
+        if match_of_text := re.search(expression, plain_line):
+            start, end = match_of_text.span(1 if match_of_text[1] is not None else 2)
+            text = line[start:end].strip(" .\"'")
             if text and re.search(r"\w", text):
                 results.append((name, text, text))
     return results
 
 
+@lru_cache
+def _expression(name: str) -> re.Pattern[str]:
+    """A condition with its number, and its unit behind the name or behind the number."""
+    definition = QUANTITIES[name]
+    start = r"(?:^|(?<=[;,(|#]))\s*" if definition.begins_clause else r"(?<!\w)"
+    number = rf"(?P<number>{_NUMBER}){_FURTHER_NUMBERS}"
+    return re.compile(rf"{start}(?:{definition.pattern})(?!\w){_UNIT_OF_NAME}?[\s:=;,(|]*{number}{_UNIT}?")
+
+
+def _value_of(match: re.Match[str], line: str, si: str) -> tuple[float, str] | None:
+    """Value in SI units of a condition, and its text; None where no unit fits, or two that differ."""
+    number = match["number"]
+    groups = [k for k in range(1, match.re.groups + 1) if k != match.re.groupindex["number"] and match[k]]
+    values = []
+    for text in (line[slice(*match.span(k))] for k in groups):
+        value = _quantity(number, text, si)
+        if value is None and si == "K" and text[:1] in "°cCkK":  # 20C, 20 °C.
+            value = _quantity(number, text[:2] if text.startswith("°") else text[:1], si)
+        if value is not None:
+            values.append((value, f"{number} {text}".rstrip(".")))
+    is_unique = values and all(_equal(value, values[0][0]) for value, _ in values)
+    return values[0] if is_unique else None
+
+
 def _without_unit(line: str) -> str:
     """Condition whose number has no unit, as ``Temperature: 20``; empty for other lines."""
-    for name in ("temperature", "area", "diameter", "pressure"):
-        if re.fullmatch(rf"\s*(?:{_QUANTITIES[name][0]})\s*[:=;,]?\s*{_NUMBER}\s*[;,]*\s*", line, re.I):
+    for name in ("temperature", "area", "diameter", "pressure", "collection time"):
+        pattern = rf"\s*(?:{QUANTITIES[name].pattern})\s*[:=;,]?\s*{_NUMBER}\s*[;,]*\s*"
+        if re.fullmatch(pattern, plain_letters(line)):
             return name
     return ""
+
+
+def _looks_like_temperature(line: str) -> bool:
+    return bool(re.search(LOOKS_LIKE_TEMPERATURE, plain_letters(line)))
 
 
 def _plain_number(text: str) -> float | None:

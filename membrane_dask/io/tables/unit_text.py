@@ -110,6 +110,7 @@ def unit_text(text: str) -> UnitText:
     if clock_format(word):
         return UnitText(text, "s")
     word = re.sub(r"(?<=[A-Za-z\d)])\.(?=[A-Za-z(])", " ", word)  # L.m-2.h-1
+    word = re.sub(r"\bsq\.?\s*([A-Za-z]+)", r"\1^2", word)  # sq cm
     height = _COLUMNS_OF_LIQUID.get(word.lower().replace(" ", ""))
     unit, trade_factor = height or _TRADE.get(word.lower(), ("", 1.0))
     return UnitText(text, unit or _study_unit(word) or _fraction(word), factor * trade_factor, reference, standard)
