@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import fnmatch
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from membrane_dask.errors import nearest, short
-from membrane_dask.io.tables.headers import MAX_LABEL, HeaderCell, NamedQuantity, meanings, power_of_ten
+from membrane_dask.io.tables.headers import MAX_LABEL, HeaderCell, NamedQuantity, meanings, power_of_ten, without_number
+from membrane_dask.io.tables.labels import Label
 from membrane_dask.io.tables.roles import EXAMPLES, REPORTED_ONLY, ROLES, folded
 from membrane_dask.io.tables.unit_text import UnitText, unit_text
 from membrane_dask.plain_text import printable
@@ -65,6 +67,10 @@ class Column:
         SI unit of its values.
     replicate : int
         Number of the replicate where several columns hold one quantity (``flux 1``, ``flux 2``), else 0.
+    label : Label or None
+        Membrane or state whose readings it holds, where other columns hold those of others.
+    duration : float
+        Time in which each amount was collected, s; 0 where the header has none.
     """
 
     role: str
@@ -73,6 +79,8 @@ class Column:
     unit: UnitText
     si: str
     replicate: int = 0
+    label: Label | None = None
+    duration: float = 0.0
 
 
 class RecognisedColumns:
@@ -102,13 +110,15 @@ class RecognisedColumns:
         self.columns: list[Column] = []
         self.problems: list[str] = []
         self.unused: list[tuple[int, HeaderCell]] = []
+        texts = Counter(cell.shown for cell in header)
+        self.header = [replace(c, position=k) if texts[c.shown] > 1 else c for k, c in enumerate(header, 1)]
         matched: set[str] = set()
-        for index, cell in enumerate(header):
+        for index, cell in enumerate(self.header):
             text = cell.shown
             if printable(text) != text:
                 self.problems.append(f"column {index + 1}: its header has control characters (got {short(text)})")
                 continue
-            if not text.strip() or len(text) > MAX_LABEL:
+            if not text.strip() or not cell.text.strip() + cell.upper.strip() or len(text) > MAX_LABEL:
                 continue
             stated = self.stated_role(cell, matched)
             if stated is not None:
@@ -119,13 +129,24 @@ class RecognisedColumns:
                 self._add_recognised(index, cell)
         for pattern in self.options.columns:
             if pattern not in matched:
-                headers = [cell.shown for cell in header if cell.shown]
+                headers = [cell.shown for cell in self.header if cell.shown]
                 self.problems.append(f"columns: no column {pattern!r}; {nearest(pattern, headers)}")
+        self._leave_out_computed()
+
+    def _leave_out_computed(self) -> None:
+        """Columns that have a unit of the flux but not its name stay unused next to one that is called flux."""
+        named = [c for c in self.columns if c.role == "flux" and (c.label is None or c.label.is_explicit)]
+        for column in list(self.columns):
+            whose = column.label
+            if named and whose is not None and not whose.is_explicit and column.header.startswith(whose.text):
+                if re.fullmatch(r"[\s_]*(?:[\[(].*)?", column.header[len(whose.text) :]):
+                    self.columns.remove(column)
+                    self.unused.append((column.index, self.header[column.index]))
 
     def stated_role(self, cell: HeaderCell, matched: set[str] | None = None) -> str | None:
         """Role and unit that the study, or a line above the table, gives a column."""
         for pattern, role in self.options.columns.items():
-            names = {folded(cell.text), folded(cell.shown)}
+            names = {folded(cell.text), folded(cell.shown), folded(replace(cell, position=0).shown)}
             glob = folded(pattern).replace("[", "[[]")
             if folded(pattern) in names or any(fnmatch.fnmatchcase(name, glob) for name in names):
                 if matched is not None:
@@ -136,6 +157,9 @@ class RecognisedColumns:
     def _add_stated(self, index: int, cell: HeaderCell, stated: str) -> None:
         if stated.strip().lower() == "ignore":
             self.unused.append((index, cell))
+            return
+        if match := re.fullmatch(r"\s*(?:(replicates)|(membrane|state|replicate) (\S.*?))\s*", stated):
+            self._add_labelled(index, cell, match[2] or "", match[3] or str(cell.position or index + 1))
             return
         match = re.fullmatch(r"\s*([^\[(]+?)\s*(?:[\[(](.+)[\])])?\s*", stated)
         name = folded(match[1]) if match else ""
@@ -149,7 +173,24 @@ class RecognisedColumns:
         if ROLES[role].units and not quantity.si and not (ROLES[role].unit_optional and not unit.text):
             self.problems.append(unit_problem(cell.shown, role, unit))
             return
-        self._add(Column(role, index, cell.shown, quantity.unit, quantity.si, own.replicate if own else 0))
+        if own is not None:
+            quantity = replace(quantity, replicate=own.replicate, duration=own.duration)
+        self.columns.append(column_of(quantity, index, cell.shown))
+
+    def _add_labelled(self, index: int, cell: HeaderCell, role: str, text: str) -> None:
+        """A column that the study calls one of a membrane, a state or a run; without a role, one of several replicates."""
+        quantity = next((q for q in (*meanings(without_number(cell)), *meanings(cell)) if q.si), None)
+        if quantity is None:
+            self.problems.append(unit_problem(cell.shown, "flux", unit_of(cell)))
+            return
+        if role == "replicate" and not re.fullmatch(r"\d{1,3}", text):
+            self.problems.append(f"columns: replicate {short(text)} must be a whole number")
+            return
+        if not role:
+            quantity = replace(quantity, replicate=int(text), label=None)
+        else:
+            quantity = replace(quantity, replicate=0, label=Label(role, text))
+        self.columns.append(column_of(quantity, index, cell.shown))
 
     def _add_recognised(self, index: int, cell: HeaderCell) -> None:
         header = cell.shown
@@ -181,10 +222,10 @@ class RecognisedColumns:
         role = ROLES[quantity.role]
         if role.units and not quantity.si and not (role.unit_optional and not quantity.unit.text):
             if quantity.role == "flux deviation" and not quantity.unit.text:
-                self._add(Column(quantity.role, index, header, quantity.unit, "", quantity.replicate))
+                self.columns.append(column_of(replace(quantity, si=""), index, header))
                 return
             in_cells = quantity.unit.text == ""
-            self._add(Column(quantity.role, index, header, quantity.unit, "", quantity.replicate))
+            self.columns.append(column_of(replace(quantity, si=""), index, header))
             if not in_cells:
                 self.problems.append(unit_problem(header, quantity.role, quantity.unit))
             return
@@ -197,17 +238,14 @@ class RecognisedColumns:
                 f"columns: {{{header!r}: '{quantity.role} [MPa]'}}"
             )
             return
-        self._add(Column(quantity.role, index, header, quantity.unit, quantity.si, quantity.replicate))
+        self.columns.append(column_of(quantity, index, header))
 
-    def _add(self, column: Column) -> None:
-        same = next((c for c in self.columns if (c.role, c.replicate) == (column.role, column.replicate)), None)
-        if same:
-            self.problems.append(
-                f"columns {same.header!r} and {column.header!r} both hold the {column.role}: keep one, "
-                f"for example columns: {{{column.header!r}: ignore}}"
-            )
-            return
-        self.columns.append(column)
+
+def column_of(quantity: NamedQuantity, index: int, header: str) -> Column:
+    """The column of a quantity."""
+    return Column(
+        quantity.role, index, header, quantity.unit, quantity.si, quantity.replicate, quantity.label, quantity.duration
+    )
 
 
 def unit_problem(header: str, role: str, unit: UnitText) -> str:

@@ -92,7 +92,7 @@ QUANTITIES: Mapping[str, ConditionName] = {
     "flux": ConditionName(r"(?:permeate )?flux|j(?=\s*[:=])", "m s-1", True),
     "dry mass": ConditionName(r"sample (?:weight|mass)|probenmasse|einwaage", "kg"),
     "collection time": ConditionName(
-        r"(?:collection|collecting|sampling) (?:time|period|interval)|sammel(?:zeit|dauer)|"
+        r"(?:collection|collecting|sampling) time|sammel(?:zeit|dauer)|"
         r"(?:duree|temps) de (?:collecte|recueil)|tiempo de (?:recoleccion|recogida)|tempo di raccolta|"
         r"tempo de (?:coleta|recolha)|verzameltijd",
         "s", True,

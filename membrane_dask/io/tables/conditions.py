@@ -16,6 +16,11 @@ from membrane_dask.io.tables.measured_table import MeasuredTable
 _AGREEMENT = 0.02
 #: Units in which conditions are shown, with the factor from SI.
 _SHOWN = {"area": (1e4, "cm2"), "pressure": (1e-5, "bar"), "permeate pressure": (1e-5, "bar")}
+#: Lines of a study that give a condition.
+_IN_THE_STUDY = {
+    "temperature": ", or temperature: 20 degC in the study", "area": ", or area: 13.4 cm2 in the study",
+    "pressure": ", or pressure: 1 bar in the study",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,8 +68,7 @@ def stated_value(table: MeasuredTable, name: str, study: float | None, key: str 
     stated = table.header_block.stated.get(name)
     if stated is None or isinstance(stated.value, str):
         if study is None and (line := table.header_block.unclear.get(name)) and not table.column(name):
-            example = {"temperature": "20 degC", "area": "13.4 cm2"}.get(name, "1 bar")
-            message = f"{line}: write it in the file, or {key or name}: {example} in the study"
+            message = f"{line}: write it in the file{_IN_THE_STUDY.get(name, '')}"
             if message not in table.problems:
                 table.problems.append(message)
         return study

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from membrane_dask.io.tables.columns import TableOptions
+from membrane_dask.io.tables.computed_permeance import compare_permeance
 from membrane_dask.io.tables.conditions import Conditions, areas, pressure_differences, temperatures
 from membrane_dask.io.tables.measured_table import MeasuredTable
 from membrane_dask.io.tables.permeate import fluxes
@@ -180,6 +181,8 @@ def read_curves(table: MeasuredTable, conditions: Conditions) -> list[FluxCurve]
     time = (
         table.numbers(time_column) if time_column and not table.column("mass") and not table.column("volume") else None
     )
+    if pressure is not None and columns:
+        compare_permeance(table, pressure, [flux for _, flux in columns], density)
     if pressure is None or not columns or table.problems:
         return []
     points: dict[tuple[str, str], list[_Point]] = {}

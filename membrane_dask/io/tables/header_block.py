@@ -29,7 +29,7 @@ _ABSOLUTE = re.compile(
     re.I,
 )
 #: A unit behind a number, with the parts that a blank may divide; or in the last cell of the line.
-_UNIT = r"(?:\s*([^\s;,:)(\]\[]+(?:\(g\)|\(a\))?(?: (?:s|m-1|m\^-1)\b)?)|\s*[;|]\s*([^\s;,:)(\]\[]+)[\s;,|]*$)"
+_UNIT = r"(?:\s*((?:sq\.? ?)?[^\s;,:)(\]\[]+(?:\(g\)|\(a\))?(?: (?:s|m-1|m\^-1)\b)?)|\s*[;|]\s*([^\s;,:)(\]\[]+)[\s;,|]*$)"
 #: A unit behind a name: in brackets, or behind a slash, a comma, an underscore or a blank.
 _UNIT_OF_NAME = (
     r"(?:\s*[(\[]\s*([^()\[\]:;]{1,20}?)\s*[)\]]|\s*[/,_ ]\s*((?:[^\W\d]|[°%])[^\s,;:=()\[\]]{0,9})(?=\s*[:=;,|]))"

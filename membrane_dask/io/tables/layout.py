@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from membrane_dask.io.tables.headers import HeaderCell, is_replicate, meanings, quantities_named
+from membrane_dask.io.tables.headers import HeaderCell, meanings, quantities_named
+from membrane_dask.io.tables.labels import replicate_number
 from membrane_dask.io.tables.numerals import is_missing, is_number, numeral
 from membrane_dask.io.tables.rows import Row
 from membrane_dask.io.tables.unit_text import is_unit
@@ -148,7 +149,7 @@ def _is_upper_header(above: Row, lower: Row) -> bool:
     filled = above.filled()
     if any(is_number(cell) for cell in filled) or is_ruler(above):  # `Temperature | 20 | degC` is a condition
         return False
-    replicates = [is_replicate(str(cell)) for cell in lower.filled()]
+    replicates = [replicate_number(str(cell)) for cell in lower.filled()]
     if len(filled) < _JOINED_CELLS and not (len(replicates) > 1 and all(replicates)):
         return False
     return any(meanings(HeaderCell(str(cell).strip())) for cell in filled)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from membrane_dask.errors import first_problems, short
+from membrane_dask.io.tables.column_groups import ambiguous_columns, stack, without_headings
 from membrane_dask.io.tables.columns import Column, RecognisedColumns, TableOptions, quantity_of, unit_problem
 from membrane_dask.io.tables.files import read_rows
 from membrane_dask.io.tables.header_block import HeaderBlock, read_header_block
@@ -85,14 +87,17 @@ class MeasuredTable:
             block = self._choose(find_blocks(rows))
         self.header_block: HeaderBlock = read_header_block(block.above)
         recognised = RecognisedColumns(block.header, self.options, self.header_block.columns)
-        self.columns, self.problems = recognised.columns, recognised.problems
-        self.rows = self._readings(block)
+        self.columns, self.problems = without_headings(recognised.columns), recognised.problems
+        self.problems += ambiguous_columns(self.columns)
+        self.rows = readings = self._readings(block)
         last = self.rows[-1].number if self.rows else block.header_row
         below = [row for row in block.rows if row.number > last]
         self.header_block = read_header_block(block.above, below)
         self.problems += self.header_block.problems
+        if not self.problems:
+            self.columns, self.rows = stack(self.columns, readings, self.problems, self.findings)
         self._fill_labels()
-        self.unused, questions = unused_columns(block.header, recognised, self.rows, self._repeats_readings())
+        self.unused, questions = unused_columns(recognised, readings, self._repeats_readings())
         self.problems += questions
         self.decimal = self._decimal_sign()
 
@@ -128,14 +133,14 @@ class MeasuredTable:
 
     def _readings(self, block: Block) -> list[Row]:
         """Rows that are readings; footers, averages and rulers are left out and reported."""
-        key = next((c for role in _KEYS for c in self.columns if c.role == role), None)
-        if key is None or self._in_memory:
+        keys = next((same for role in _KEYS if (same := [c for c in self.columns if c.role == role])), [])
+        if not keys or self._in_memory:
             return list(block.rows)
         if block.repeated:
             self.findings.append(f"row {', '.join(map(str, block.repeated))}: repeats the header, left out")
         rows = list(block.rows)
         ruler = next((k for k, row in enumerate(rows) if k and is_ruler(row)), len(rows))
-        last = max((k for k, row in enumerate(rows[:ruler]) if _is_reading(row, key)), default=len(rows) - 1)
+        last = max((k for k, row in enumerate(rows[:ruler]) if any(_is_reading(row, key) for key in keys)), default=len(rows) - 1)
         footer = [row for row in rows[last + 1 :] if not is_ruler(row)]
         if footer:
             shown = ["; ".join(_texts(row)) for row in footer[:4]]
@@ -287,14 +292,14 @@ class MeasuredTable:
             return column
         contents = [row.cell(column.index) for row in self.rows if row.cell(column.index) is not None]
         if column.role == "time" and contents and all(map(is_clock, contents)):
-            return Column(column.role, column.index, column.header, UnitText("", "s"), "s", column.replicate)
+            return replace(column, unit=UnitText("", "s"), si="s")
         cells = [numeral(content) for content in contents]
         units = {cell.unit for cell in cells if cell is not None}
         if len(units) == 1 and "" not in units:
             quantity = quantity_of(column.role, unit_text(units.pop()))
             if quantity.si:
                 self.findings.append(f"{column.header}: its cells are in {quantity.unit.text}")
-                return Column(column.role, column.index, column.header, quantity.unit, quantity.si, column.replicate)
+                return replace(column, unit=quantity.unit, si=quantity.si)
         if not ROLES[column.role].unit_optional:
             message = unit_problem(column.header, column.role, column.unit)
             if message not in self.problems:
@@ -401,7 +406,7 @@ class MeasuredTable:
         if other is None or not other.si:
             return column
         self.findings.append(f"{column.header}: taken in the unit of {other.header}, {other.unit.text}")
-        return Column(column.role, column.index, column.header, other.unit, other.si, column.replicate)
+        return replace(column, unit=other.unit, si=other.si)
 
     def resolution(self, role: str) -> float:
         """Half of the last printed digit of a column over its largest value; 0 without such a column."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
 from membrane_dask.io.tables.columns import Column
-from membrane_dask.io.tables.conditions import Conditions, areas
+from membrane_dask.io.tables.conditions import Conditions, areas, stated_value
 from membrane_dask.io.tables.measured_table import MeasuredTable
 from membrane_dask.io.tables.numerals import numeral
 from membrane_dask.quantities import fits
@@ -39,29 +40,32 @@ def fluxes(
         Number of the replicate and fluxes in m s-1, NaN where there is no reading; empty if nothing gives the flux
         (a problem).
     """
-    columns = table.all("flux")
-    flow, per_area = table.column("flow"), table.column("volume per area")
-    permeate = [c for c in (table.column("mass"), table.column("volume")) if c]
-    if len(columns) > 1 and table.column("replicate"):
+    columns, flows, per_area = table.all("flux"), table.all("flow"), table.all("volume per area")
+    permeate = [table.all("mass"), table.all("volume")]
+    if max(map(len, (columns, flows, per_area, *permeate))) > 1 and table.column("replicate"):
         table.problems.append("replicates are in rows and in several columns of the flux: keep one of both")
     area = areas(table, conditions)
     results: list[tuple[str, list[tuple[int, np.ndarray]]]] = []
     if columns:
-        names = ", ".join(c.header for c in columns)
-        results.append((names, [(c.replicate, _by_volume(c, table.numbers(c), density)) for c in columns]))
-    for column in filter(None, [flow, *permeate]):
+        results.append((_names(columns), [(c.replicate, _by_volume(c, table.numbers(c), density)) for c in columns]))
+    for column in [*flows, *permeate[0], *permeate[1]]:
         if area is None:
             other = f", or columns: {{{column.header!r}: ignore}}" if columns else ""
             table.problems.append(
                 f"column {column.header!r} needs the membrane's area; for example area: 34 cm2{other}"
             )
     keys = list(groups)
-    if flow and area is not None:
-        results.append((flow.header, [(0, _by_volume(flow, table.numbers(flow), density) / area)]))
-    for column in [*permeate, *filter(None, [per_area])]:
-        value = _flux_from_permeate(table, column, conditions, density, area, keys, bool(results))
-        if value is not None:
-            results.append((column.header, [(0, value)]))
+    if flows and area is not None:
+        by_area = [(c.replicate, _by_volume(c, table.numbers(c), density) / area) for c in flows]
+        results.append((_names(flows), by_area))
+    for same in filter(None, [*permeate, per_area]):
+        values = [
+            (c.replicate, value)
+            for c in same
+            if (value := _flux_from_permeate(table, c, conditions, density, area, keys, bool(results))) is not None
+        ]
+        if values:
+            results.append((_names(same), values))
     if not results:
         if not any(word in p for p in table.problems for word in ("flux", "mass", "volume", "flow", "time")):
             unused = f"; columns that are not recognised: {', '.join(map(repr, table.unused))}" if table.unused else ""
@@ -78,6 +82,10 @@ def fluxes(
     return values
 
 
+def _names(columns: Sequence[Column]) -> str:
+    return ", ".join(column.header for column in columns)
+
+
 def _by_volume(column: Column, values: np.ndarray, density: np.ndarray) -> np.ndarray:
     """Flux or flow by volume, from one by volume or by mass."""
     is_mass = fits(column.si, "kg m-2 s-1") or fits(column.si, "kg s-1") if column.si else False
@@ -90,13 +98,20 @@ def _flux_from_permeate(
 ) -> np.ndarray | None:  # fmt: skip
     """Flux from amounts and times; None where it is not known."""
     time_column = table.column("time")
-    if time_column is None:
+    duration = _collection_time(table, column)
+    if time_column is None and duration is None:
         if not is_second:
-            table.problems.append(f"column {column.header!r} needs a column of the time, such as 'time [s]'")
+            table.problems.append(
+                f"column {column.header!r} needs a column of the time, such as 'time [s]', or a line above the table: "
+                "'Collection time: 5 min'"
+            )
         return None
     if area is None and column.role != "volume per area":
         return None
-    amount, time = table.numbers(column), table.numbers(time_column)
+    amount = table.numbers(column)
+    time = np.full(len(amount), duration) if time_column is None else table.numbers(time_column)
+    if duration is not None:
+        conditions = _collected(table, column, time_column, time, duration, conditions)
     flux = np.full(len(amount), np.nan)
     for key in dict.fromkeys(keys):
         rows = np.array([k for k, other in enumerate(keys) if other == key and np.isfinite(amount[k] + time[k])], int)
@@ -105,6 +120,40 @@ def _flux_from_permeate(
     if column.role == "mass":
         flux = flux / density
     return flux if column.role == "volume per area" or area is None else flux / area
+
+
+def _collection_time(table: MeasuredTable, column: Column) -> float | None:
+    """Time in which each amount of a column was collected, s, by its header or a line above the table."""
+    stated = stated_value(table, "collection time", None)
+    if not column.duration:
+        return stated
+    if stated is not None and abs(stated - column.duration) > 1e-6 * stated:
+        table.problems.append(
+            f"column {column.header!r} and a line above the table name other collection times ({column.duration:g} s "
+            f"and {stated:g} s); keep one"
+        )
+    finding = f"{column.header}: collected in {column.duration:g} s each"
+    if finding not in table.findings:
+        table.findings.append(finding)
+    return column.duration
+
+
+def _collected(
+    table: MeasuredTable, column: Column, time_column: Column | None, time: np.ndarray, duration: float,
+    conditions: Conditions,
+) -> Conditions:  # fmt: skip
+    """Conditions of amounts that were collected in a known time, with which a column of the time must agree."""
+    if time_column is not None and not np.allclose(time[np.isfinite(time)], duration, rtol=1e-6):
+        table.problems.append(
+            f"column {time_column.header!r} and the collection time of {duration:g} s both give the time of "
+            f"{column.header!r}: keep one, for example columns: {{{time_column.header!r}: ignore}}"
+        )
+    if conditions.amounts == "cumulative":
+        table.problems.append(
+            f"column {column.header!r} was collected in {duration:g} s each, but the study says amounts: cumulative; "
+            "keep one"
+        )
+    return replace(conditions, amounts="collected")
 
 
 def _group(
@@ -175,13 +224,19 @@ def _resolution(table: MeasuredTable, column: Column, rows: np.ndarray) -> float
     return float(f"1e-{digits}") / float(_in_unit(column, np.ones(1))[0])
 
 
+def _mean(values: Sequence[tuple[int, np.ndarray]]) -> np.ndarray:
+    """Mean of the replicates of each row."""
+    return np.nanmean(np.stack([flux for _, flux in values]), axis=0) if len(values) > 1 else values[0][1]
+
+
 def _compare(table: MeasuredTable, results: list[tuple[str, list[tuple[int, np.ndarray]]]]) -> None:
     """Several ways to the flux must agree."""
     if len(results) < 2:
         return
     (name, values), *further = results
-    mean = np.nanmean(np.stack([flux for _, flux in values]), axis=0) if len(values) > 1 else values[0][1]
-    for other, ((_, flux), *_) in further:
+    mean = _mean(values)
+    for other, replicates in further:
+        flux = _mean(replicates)
         both = np.isfinite(mean) & np.isfinite(flux)
         differs = np.abs(mean - flux)[both] > _AGREEMENT * np.abs(mean)[both] + 1e-15
         if differs.any():

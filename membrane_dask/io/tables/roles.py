@@ -125,7 +125,8 @@ ROLES: Mapping[str, Role] = {
     "volume": Role(_names(
         "volume, permeate volume, filtrate volume, collected volume, v, volumen, permeatvolumen, filtratvolumen, "
         "volume permeat, volume de permeat, volumen de permeado, volumen permeado, volume di permeato, "
-        "cumulative volume, cumulative permeate volume, total volume, vp, v p, collected permeate"
+        "cumulative volume, cumulative permeate volume, total volume, vp, v p, collected permeate, volume collected, "
+        "volume of permeate, volume permeate, volumen recogido, volume recueilli, volume raccolto"
     ), ("m3",)),
     "volume per area": Role(_names(
         "v/a, volume per area, specific volume, permeate volume per area, filtrate volume per area, "
@@ -139,7 +140,7 @@ ROLES: Mapping[str, Role] = {
     "mass": Role(_names(
         "mass, permeate mass, weight, m, w, masse, permeatmasse, gewicht, poids, masse permeat, masse de permeat, "
         "peso, masa, masa de permeado, massa, balance, scale reading, permeate weight, filtrate mass, collected mass, "
-        "cumulative mass, waage"
+        "cumulative mass, waage, mass collected, mass of permeate, weight collected, collected weight, balance reading"
     ), ("kg",)),
     "time": Role(_names(
         "time, permeate time, collection time, duration, t, zeit, dauer, sammelzeit, messzeit, versuchszeit, temps, "
@@ -162,7 +163,10 @@ ROLES: Mapping[str, Role] = {
     ), ("m",)),
     "permeability": Role(_names(
         "hydraulic permeability, permeability, permeance, l m, lm, l p, lp, permeabilitat, permeanz, permeabilite, "
-        "permeabilidad, permeanza, water permeance, water permeability, pwp, hydraulic permeance, gas permeance"
+        "permeabilidad, permeanza, water permeance, water permeability, pwp, hydraulic permeance, gas permeance, "
+        "pure water permeability, pure water permeance, permeabilita, permeabilidade, permeabiliteit, "
+        "wasserpermeabilitat, j/p, j/dp, j/tmp, j/delta p, flux/pressure, flux/p, flux/tmp, specific flux, "
+        "permeabilite a l eau, permeabilidad al agua"
     ), ("m s-1 Pa-1", "kg m-2 s-1 Pa-1", "mol m-2 s-1 Pa-1")),
     "intercept": Role(_names("intercept flux, intercept, j 0, j0"), _FLUX),
     "r squared": Role(_names("r squared, r2, r^2")),
@@ -210,7 +214,7 @@ EXAMPLES = {
 REPORTED_ONLY = re.compile(
     r"operator|user|analyst|bediener|operateur|operador|date|datum|fecha|data|timestamp|remarks?|comments?|notes?|"
     r"bemerkung(?:en)?|kommentar|anmerkung|remarques?|commentaires?|observaci(?:on|ones)|notas?|step|no|nr|number|#|"
-    r"index|row|line|ok|status|recovery|flux recovery|j/j0|j j0|j/p|relative flux|normali[sz]ed flux|pore diameter|"
+    r"index|row|line|ok|status|recovery|flux recovery|j/j0|j j0|relative flux|normali[sz]ed flux|pore diameter|"
     r"pore size|diameter|average diameter|filter flow|filter flow ?%|incr ?(?:ff)?%?|pore dist|ff|"
     r"mean|average|mittelwert|moyenne|media|promedio|frazier|permeability frazier|.*\bfrazier"
 )

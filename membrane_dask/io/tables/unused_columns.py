@@ -16,14 +16,12 @@ _CONDITIONS = {"temperature": "K", "area": "m2", "pressure": "Pa"}
 
 
 def unused_columns(
-    header: Sequence[HeaderCell], recognised: RecognisedColumns, rows: Sequence[Row], repeats: bool
+    recognised: RecognisedColumns, rows: Sequence[Row], repeats: bool
 ) -> tuple[list[str], list[str]]:
     """Headers of columns that are not used, and questions about some of them.
 
     Parameters
     ----------
-    header : sequence of HeaderCell
-        Of all columns.
     recognised : RecognisedColumns
         What is known of them, and what the study says.
     rows : sequence of Row
@@ -39,7 +37,7 @@ def unused_columns(
         elif not ignored & {folded(cell.shown), folded(cell.text)}:
             unused.append(cell.shown)
             questions += _question(cell, _values(rows, index), repeats)
-    for index, cell in enumerate(header):
+    for index, cell in enumerate(recognised.header):
         values = _values(rows, index)
         texts = [value for value in dict.fromkeys(values) if not is_number(value)]
         if not cell.shown.strip() and len(texts) >= 2 and len(values) > len(texts):
