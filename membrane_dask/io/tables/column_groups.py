@@ -158,12 +158,12 @@ def stack(
             )
             return list(columns), list(rows)
     roles = list(dict.fromkeys(label.role for label in labels))
-    for column in shared:
-        if column.role in roles:
-            problems.append(
-                f"column {column.header!r} and the headers of other columns both name the {column.role}: "
-                f"columns: {{{column.header!r}: ignore}}, or a table with one of both"
-            )
+    problems += [
+        f"column {column.header!r} and the headers of other columns both name the {column.role}: "
+        f"columns: {{{column.header!r}: ignore}}, or a table with one of both"
+        for column in shared
+        if column.role in roles
+    ]
     stacked = [replace(c, index=k) for k, c in enumerate(shared)]
     stacked += [replace(c, index=len(shared) + k, header=_common(c), label=None) for k, c in enumerate(first)]
     unit = UnitText("", "")

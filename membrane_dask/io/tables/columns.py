@@ -138,10 +138,11 @@ class RecognisedColumns:
         named = [c for c in self.columns if c.role == "flux" and (c.label is None or c.label.is_explicit)]
         for column in list(self.columns):
             whose = column.label
-            if named and whose is not None and not whose.is_explicit and column.header.startswith(whose.text):
-                if re.fullmatch(r"[\s_]*(?:[\[(].*)?", column.header[len(whose.text) :]):
-                    self.columns.remove(column)
-                    self.unused.append((column.index, self.header[column.index]))
+            if not named or whose is None or whose.is_explicit:
+                continue
+            if re.fullmatch(rf"{re.escape(whose.text)}[\s_]*(?:[\[(].*)?", column.header):
+                self.columns.remove(column)
+                self.unused.append((column.index, self.header[column.index]))
 
     def stated_role(self, cell: HeaderCell, matched: set[str] | None = None) -> str | None:
         """Role and unit that the study, or a line above the table, gives a column."""
@@ -178,7 +179,7 @@ class RecognisedColumns:
         self.columns.append(column_of(quantity, index, cell.shown))
 
     def _add_labelled(self, index: int, cell: HeaderCell, role: str, text: str) -> None:
-        """A column that the study calls one of a membrane, a state or a run; without a role, one of several replicates."""
+        """A column that the study gives to a membrane, a state or a run; without a role, it is one of replicates."""
         quantity = next((q for q in (*meanings(without_number(cell)), *meanings(cell)) if q.si), None)
         if quantity is None:
             self.problems.append(unit_problem(cell.shown, "flux", unit_of(cell)))

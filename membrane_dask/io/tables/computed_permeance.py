@@ -51,9 +51,10 @@ def compare_permeance(
             table.findings.append(f"{column.header}: agrees with flux over pressure, not used")
             continue
         k = int(np.flatnonzero(differences > 0)[0])
+        row = table.rows[rows[k]]
         table.problem(
-            table.rows[rows[k]],
-            f"{column.header} is {str(table.rows[rows[k]].cell(column.index)).strip()}, which is not flux over pressure "
+            row,
+            f"{column.header} is {str(row.cell(column.index)).strip()}, which is not flux over pressure "
             f"({values[rows[k]] / expected[k]:.3g} times as much): correct the row, or columns: "
             f"{{{column.header!r}: ignore}}",
         )

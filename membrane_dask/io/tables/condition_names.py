@@ -115,6 +115,8 @@ LOOKS_LIKE_TEMPERATURE = r"temp(?:erat\w*)?\b.{0,40}?\d|\d\s*(?:°\s*[cfk]\b|deg
 
 def plain_letters(text: str) -> str:
     """Text in lower case without accents, each character in its place."""
+    if text.isascii():
+        return text.lower()
     return "".join(_plain_letter(character) for character in text)
 
 

@@ -29,7 +29,9 @@ _ABSOLUTE = re.compile(
     re.I,
 )
 #: A unit behind a number, with the parts that a blank may divide; or in the last cell of the line.
-_UNIT = r"(?:\s*((?:sq\.? ?)?[^\s;,:)(\]\[]+(?:\(g\)|\(a\))?(?: (?:s|m-1|m\^-1)\b)?)|\s*[;|]\s*([^\s;,:)(\]\[]+)[\s;,|]*$)"
+_UNIT = (
+    r"(?:\s*((?:sq\.? ?)?[^\s;,:)(\]\[]+(?:\(g\)|\(a\))?(?: (?:s|m-1|m\^-1)\b)?)|\s*[;|]\s*([^\s;,:)(\]\[]+)[\s;,|]*$)"
+)
 #: A unit behind a name: in brackets, or behind a slash, a comma, an underscore or a blank.
 _UNIT_OF_NAME = (
     r"(?:\s*[(\[]\s*([^()\[\]:;]{1,20}?)\s*[)\]]|\s*[/,_ ]\s*((?:[^\W\d]|[°%])[^\s,;:=()\[\]]{0,9})(?=\s*[:=;,|]))"
@@ -148,19 +150,20 @@ def _line(row: Row) -> str:
     return re.sub(r"\s+", " ", line).strip().lstrip("#").strip()
 
 
-def _conditions(line: str) -> list[tuple[str, float | str, str]]:
+@lru_cache(maxsize=4096)
+def _conditions(line: str) -> tuple[tuple[str, float | str, str], ...]:
     """Conditions in one line: name, value, text."""
     results: list[tuple[str, float | str, str]] = []
-    rest = plain_letters(line)
-    for name, definition in QUANTITIES.items():
+    plain_line = rest = plain_letters(line)
+    has_number = any(map(str.isdigit, line))
+    for name, definition in QUANTITIES.items() if has_number else ():
         for match in _expression(name).finditer(rest):
             if value := _value_of(match, line, definition.si):
                 results.append((name, *value))
                 end = match.end("number")
                 rest = rest[: match.start()] + " " * (end - match.start()) + rest[end:]
                 break
-    plain_line = plain_letters(line)
-    for name, pattern in NUMBERS.items():
+    for name, pattern in NUMBERS.items() if has_number else ():
         if number := re.search(rf"(?<!\w)(?:{pattern})(?!\w)[\s:=;,(]*({_NUMBER})", plain_line):
             plain_number = _plain_number(number[1])
             if plain_number is not None:
@@ -174,7 +177,7 @@ def _conditions(line: str) -> list[tuple[str, float | str, str]]:
             text = line[start:end].strip(" .\"'")
             if text and re.search(r"\w", text):
                 results.append((name, text, text))
-    return results
+    return tuple(results)
 
 
 @lru_cache

@@ -20,9 +20,9 @@ SOLUTES = re.compile(r"\b(peg|peo|dextran|pvp|polyethylene ?glycol|protein)s?\b"
 REPLICATED = ("flux", "flow", "mass", "volume", "volume per area")
 #: A time of collection in a header: `in 5 min`, `/ 5 min`.
 _DURATION = re.compile(
-    r"[\s,_]*(?:\b(?:collected |gesammelt )?(?:in|after|per|over|during|every|nach|je|pro|en|apr\u00e8s|par|pendant|despu\u00e9s de|"
-    r"durante|por|dopo|na)\s+|/\s*)(\d+(?:[.,]\d+)?)\s*(s|secs?|seconds?|sek|min|mins|minutes?|minuten|minutos?|minuti|h|hours?|std)"
-    r"(?![\w])",
+    r"[\s,_]*(?:\b(?:in|after|per|over|during|every|nach|je|pro|en|apr\u00e8s|par|pendant|despu\u00e9s de|durante|por|"
+    r"dopo|na)\s+|/\s*)(\d+(?:[.,]\d+)?)\s*"
+    r"(s|secs?|seconds?|sek|min|mins|minutes?|minuten|minutos?|minuti|h|hours?|std)(?!\w)",
     re.I,
 )
 #: Spellings of those times that are no units.
@@ -31,6 +31,8 @@ _TIMES = {"sek": "s", "minuten": "min", "minutos": "min", "minuto": "min", "minu
 _FLUX_UNIT = re.compile(r"lmh|gfd|m\^?-?2|m\u00b2|m\u207b\u00b2", re.I)
 #: A power of ten next to the name: the values may be multiplied by it or in units of it.
 _POWER = re.compile(r"[x*\u00d7·]?\s*10\s*\^?\s*[-+]?\d+|[x*\u00d7·]\s*1[eE][-+]?\d+|10[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
+#: Length up to which a name with a unit of the flux is one of a membrane, as `CA` and `M1`, and not of a quantity.
+_SHORT_NAME = 3
 _BY_NAME: dict[str, tuple[str, ...]] = {}
 for _role, _definition in ROLES.items():
     for _name in _definition.names:
@@ -125,9 +127,9 @@ def _roles_of(name: str) -> list[tuple[str, Label | None]]:
         return [("molar mass", None)]
     if (match := re.fullmatch(r"(.*\D)(\d{1,3})", plain)) and match[1].strip() in _BY_NAME:
         return [(role, Label("replicate", match[2])) for role in _BY_NAME[match[1].strip()]]
-    words = re.split(r"[\s_]+", name.strip())
-    for count in range(len(words) - 1, 0, -1):
-        for head, rest in ((words[:count], words[count:]), (words[-count:], words[:-count])):
+    terms = re.split(r"[\s_]+", name.strip())
+    for count in range(len(terms) - 1, 0, -1):
+        for head, rest in ((terms[:count], terms[count:]), (terms[-count:], terms[:-count])):
             whose = label(" ".join(rest))
             roles = [role for role in _BY_NAME.get(folded(" ".join(head)), ()) if _may_have(role, whose)]
             if roles:
@@ -153,8 +155,8 @@ def _named(text: str, unit_below: str) -> tuple[NamedQuantity, ...]:
     """Meanings of a header whose unit fits; else those whose unit does not, or that have none."""
     if len(text) > MAX_LABEL:
         return ()
-    if (match := _DURATION.search(text)) and (amounts := _collected(text, match, unit_below)):
-        return amounts
+    if (match := _DURATION.search(text)) and (collected := _collected(text, match, unit_below)):
+        return collected
     unfitting: list[NamedQuantity] = []
     for name, inside in split_header(text):
         roles = _roles_of(name)
@@ -185,18 +187,18 @@ def _collected(text: str, duration: re.Match[str], unit_below: str) -> tuple[Nam
     rest = text[: duration.start()] + text[duration.end() :]
     time = unit_text(_TIMES.get(duration[2].lower(), duration[2]))
     seconds = convert(float(duration[1].replace(",", ".")), time.unit, "s")
-    amounts = tuple(q for q in _named(rest, unit_below) if q.role in ("mass", "volume") and q.si)
-    if not amounts and (unit := unit_text(rest.strip(" ()[]"))).unit:
+    quantities = tuple(q for q in _named(rest, unit_below) if q.role in ("mass", "volume") and q.si)
+    if not quantities and (unit := unit_text(rest.strip(" ()[]"))).unit:
         units = {role: measures(unit, ROLES[role].units) for role in ("mass", "volume")}
-        amounts = tuple(NamedQuantity(role, unit, si) for role, si in units.items() if si)
-    return tuple(replace(quantity, duration=seconds) for quantity in amounts)
+        quantities = tuple(NamedQuantity(role, unit, si) for role, si in units.items() if si)
+    return tuple(replace(quantity, duration=seconds) for quantity in quantities)
 
 
 def _flux_by_unit(text: str, unit_below: str) -> tuple[NamedQuantity, ...]:
     """The flux of what a header names, where its unit is one of the flux only, as ``M1 (LMH)``."""
     match = re.fullmatch(r"(.+?)[\s_]*[(\[](.+)[)\]]", text)
     name, unit_of_name = (match[1], match[2]) if match else (text, unit_below)
-    if not _FLUX_UNIT.search(unit_of_name) or folded(name) in _BY_NAME:
+    if not _FLUX_UNIT.search(unit_of_name) or (folded(name) in _BY_NAME and len(name) > _SHORT_NAME):
         return ()
     unit = unit_text(unit_of_name)
     si = measures(unit, ROLES["flux"].units)
@@ -244,7 +246,7 @@ def meanings(cell: HeaderCell) -> tuple[NamedQuantity, ...]:
                 candidates.insert(0, tuple(replace(q, replicate=int(whose.text)) for q in upper))
             else:  # `Flux [LMH]` above `SD`; above names of membranes
                 candidates = [both, *candidates, tuple(_of(quantity, whose) for quantity in upper)]
-        elif not upper and candidates:  # `M1`, or `Feed`, above `P [bar]`
+        elif candidates and (not upper or label(cell.upper).is_explicit):  # `M1`, or `Feed`, above `P [bar]`
             is_name = all(quantity.label is None and not quantity.replicate for quantity in both)
             labelled = tuple(_of(quantity, label(cell.upper)) for quantity in candidates[0])
             candidates = [both, labelled] if is_name else [labelled]

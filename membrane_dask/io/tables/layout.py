@@ -94,7 +94,7 @@ def find_blocks(rows: Sequence[Row]) -> list[Block]:
             index += 1
             continue
         stop, repeated = _end(rows, index, block)
-        body = tuple(r for r in rows[index:stop] if r.number not in repeated)
+        body = tuple(rows[len(rows) - len(block.rows) : stop])
         above = tuple(rows[end_of_last:first_above]) if blocks else tuple(rows[:first_above])
         blocks.append(Block(block.header, block.header_row, body, above, tuple(repeated)))
         index = end_of_last = stop
@@ -125,6 +125,9 @@ def _block(rows: Sequence[Row], start: int, limit: int) -> tuple[Block | None, i
         if not is_ruler(rows[index]):
             units = rows[index]
         index -= 1
+    if index > limit and _is_title(rows[index]) and _names_several(rows[index - 1]):
+        index -= 1  # the first of several titles between the rows
+        start = index + 1
     if index < limit or (_holds_numbers(rows[index]) and not _names_quantities(rows[index])):
         return None, start
     lower, upper = rows[index], None
@@ -132,7 +135,7 @@ def _block(rows: Sequence[Row], start: int, limit: int) -> tuple[Block | None, i
     first = index
     if units is None and above is not None and _is_units_row(above):
         units, above, first = above, None, index - 1
-    if above is not None and above.number >= lower.number - 1 and _is_upper_header(above, lower):
+    if above is not None and above.number >= lower.number - 1 and _is_upper_header(above, lower, units):
         upper, first = above, index - 1
     width = max(len(row.cells) for row in (lower, upper, units) if row is not None)
     cells = _header_cells(lower, upper, units, width)
@@ -144,15 +147,52 @@ def _names_quantities(row: Row) -> bool:
     return sum(bool(quantities_named(cell)) for cell in cells) >= 1
 
 
-def _is_upper_header(above: Row, lower: Row) -> bool:
+def _is_title(row: Row) -> bool:
+    """Whether a row may be the title of the rows below it."""
+    filled = row.filled()
+    is_word = len(filled) == 1 and isinstance(filled[0], str) and not is_number(filled[0])
+    return is_word and not any(q.si for q in meanings(HeaderCell(str(filled[0]).strip())))
+
+
+def _names_several(row: Row) -> bool:
+    cells = [HeaderCell(str(cell).strip()) for cell in row.filled() if isinstance(cell, str)]
+    return sum(bool(quantities_named(cell)) for cell in cells) >= 2
+
+
+def _is_upper_header(above: Row, lower: Row, units: Row | None) -> bool:
     """Whether a row is the upper one of a header of two rows."""
     filled = above.filled()
     if any(is_number(cell) for cell in filled) or is_ruler(above):  # `Temperature | 20 | degC` is a condition
         return False
+    if _stands_over_labels(above, lower, units) or _labels_columns(above, lower, units):
+        return True
     replicates = [replicate_number(str(cell)) for cell in lower.filled()]
     if len(filled) < _JOINED_CELLS and not (len(replicates) > 1 and all(replicates)):
         return False
     return any(meanings(HeaderCell(str(cell).strip())) for cell in filled)
+
+
+def _labels_columns(above: Row, lower: Row, units: Row | None) -> bool:
+    """Whether a row holds labels, as `M1` and `M2`, above quantities that stand several times in the row below."""
+    labels = [(k, str(cell).strip()) for k, cell in enumerate(above.cells) if _text(above, k)]
+    if len({text for _, text in labels}) < 2 or any(meanings(HeaderCell(text)) and is_unit(text) for _, text in labels):
+        return False
+    header = _header_cells(lower, None, units, len(lower.cells))
+    roles = [next((q.role for q in meanings(cell)), "") for cell in header]
+    is_repeated = any(role and roles.count(role) > 1 for role in roles)
+    return is_repeated and all(k < len(roles) and roles[k] for k, _ in labels)
+
+
+def _stands_over_labels(above: Row, lower: Row, units: Row | None) -> bool:
+    """Whether a row is one quantity, as `Flux [LMH]`, above labels of several columns."""
+    filled = [k for k in range(len(above.cells)) if _text(above, k)]
+    if len(filled) != 1 or filled[0] == 0:
+        return False
+    unit = _text(units, filled[0])
+    quantity = next((q for q in meanings(HeaderCell(_text(above, filled[0]), "", unit)) if q.si), None)
+    below = [_text(lower, k) for k in range(filled[0], len(lower.cells)) if _text(lower, k)]
+    labels = [text for text in below if not quantities_named(HeaderCell(text))]
+    return quantity is not None and len(labels) > 1
 
 
 def _text(row: Row | None, index: int) -> str:

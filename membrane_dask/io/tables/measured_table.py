@@ -29,6 +29,7 @@ from membrane_dask.io.tables.numerals import (
 )
 from membrane_dask.io.tables.roles import LABELS, ROLES
 from membrane_dask.io.tables.rows import Formula, Row
+from membrane_dask.io.tables.sections import join_sections
 from membrane_dask.io.tables.unit_text import UnitText, clock_format, unit_text
 from membrane_dask.io.tables.unused_columns import unused_columns
 from membrane_dask.plain_text import printable
@@ -79,15 +80,17 @@ class MeasuredTable:
     def __init__(self, path: Path, options: TableOptions | None = None, block: Block | None = None) -> None:
         self.path, self.options = path, options or TableOptions()
         self.findings: list[str] = []
+        self.problems: list[str] = []
         self._in_memory = block is not None
         if block is None:
             rows, format_message = read_rows(path, self.options.sheet)
             if format_message:
                 self.findings.append(format_message)
-            block = self._choose(find_blocks(rows))
+            block = join_sections(self._choose(find_blocks(rows)), self.problems, self.findings)
         self.header_block: HeaderBlock = read_header_block(block.above)
         recognised = RecognisedColumns(block.header, self.options, self.header_block.columns)
-        self.columns, self.problems = without_headings(recognised.columns), recognised.problems
+        self.columns = without_headings(recognised.columns)
+        self.problems += recognised.problems
         self.problems += ambiguous_columns(self.columns)
         self.rows = readings = self._readings(block)
         last = self.rows[-1].number if self.rows else block.header_row
@@ -136,11 +139,10 @@ class MeasuredTable:
         keys = next((same for role in _KEYS if (same := [c for c in self.columns if c.role == role])), [])
         if not keys or self._in_memory:
             return list(block.rows)
-        if block.repeated:
-            self.findings.append(f"row {', '.join(map(str, block.repeated))}: repeats the header, left out")
         rows = list(block.rows)
         ruler = next((k for k, row in enumerate(rows) if k and is_ruler(row)), len(rows))
-        last = max((k for k, row in enumerate(rows[:ruler]) if any(_is_reading(row, key) for key in keys)), default=len(rows) - 1)
+        readings_of_keys = (k for k, row in enumerate(rows[:ruler]) if any(_is_reading(row, key) for key in keys))
+        last = max(readings_of_keys, default=len(rows) - 1)
         footer = [row for row in rows[last + 1 :] if not is_ruler(row)]
         if footer:
             shown = ["; ".join(_texts(row)) for row in footer[:4]]

@@ -57,6 +57,8 @@ def read_text(path: Path) -> TextTable:
     """
     text, encoding = _decode(read_bytes(path, MAX_TEXT_BYTES), path)
     text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if "\f" in text:  # page breaks
+        text = re.sub(r"(?<=\n)\f+|\f+(?=\n)", "", text).replace("\f", "\n")
     if text.count("\n") > _MAX_LINES:
         raise TableError([f"{path.name} has more than {_MAX_LINES:,} lines"])
     text = _without_further_comments(text)

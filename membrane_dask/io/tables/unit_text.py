@@ -24,8 +24,8 @@ _UNITS = {
     "dyn": "dyn", "dyne": "dyn", "dynes": "dyn", "n": "N", "mn": "mN",
     "k": "K", "degc": "degC", "°c": "degC", "celsius": "degC", "°f": "degF", "degf": "degF", "fahrenheit": "degF",
     "deg": "deg", "degree": "deg", "degrees": "deg", "°": "deg",
-    "cp": "cP", "%": "percent", "percent": "percent", "lmh": "L m^-2 h^-1", "hbar": "h bar", "gfd": "gallon ft^-2 day^-1",
-    "mpa": "MPa",
+    "cp": "cP", "%": "percent", "percent": "percent", "lmh": "L m^-2 h^-1", "gfd": "gallon ft^-2 day^-1",
+    "mpa": "MPa", "hbar": "h bar",
 }  # fmt: skip
 _FACTORS_OF = {name: unit.split(" ") for name, unit in _UNITS.items()}
 #: Whole units of the trade, with the factor that belongs to them.

@@ -15,9 +15,7 @@ from membrane_dask.quantities import fits
 _CONDITIONS = {"temperature": "K", "area": "m2", "pressure": "Pa"}
 
 
-def unused_columns(
-    recognised: RecognisedColumns, rows: Sequence[Row], repeats: bool
-) -> tuple[list[str], list[str]]:
+def unused_columns(recognised: RecognisedColumns, rows: Sequence[Row], repeats: bool) -> tuple[list[str], list[str]]:
     """Headers of columns that are not used, and questions about some of them.
 
     Parameters
