@@ -569,6 +569,11 @@ def test_results_of_the_paper(palencia):
     assert float(modified.hydraulic_permeability) == pytest.approx(5.6851e-11, rel=5e-4)
     assert float(modified.threshold_pressure) == pytest.approx(13.460e3, rel=5e-5)
     assert float(modified.hagen_poiseuille_radius_lower) == pytest.approx(2.26e-9, abs=5e-12)
+    assert float(modified.linear_segment_length) == pytest.approx((80.243e3 - 13.460e3) / 107.5e-6, rel=5e-4)
+    distance = modified.log_threshold_pressure - modified.threshold_pressure
+    assert float(modified.flux_at_log_threshold / distance) == pytest.approx(float(modified.hydraulic_permeability))
+    assert float(modified.effective_threshold_pressure) == pytest.approx(13.460e6, rel=5e-5)  # s_YL is 1e-3
+    assert float(pristine.pore_radius_width) == pytest.approx(2.73e-9, abs=5e-12)  # Table 6
     without = fits.critical_pressure.isnull()
     assert fits.membrane.values[without.values].tolist()[12:] == ["MPESm-5", "MPESm-9", "MPESm-10"]
     posterior = palencia.result["posterior"].to_dataset().sel(membrane="PESm-1")
@@ -589,8 +594,8 @@ def test_report_of_the_paper(palencia, tmp_path):
         assert f">{title}<" in page
     for table in ("Table 3", "Table 8", "Table 14", "Numbers in the text"):
         assert f"{table}: as printed" in page
-    assert "554 printed numbers" in page
-    assert page.count("<svg") == 5
+    assert "572 printed numbers" in page
+    assert page.count("<svg") == 6
     summary = md.membrane_summary(palencia.result)
     assert "No threshold pressure is resolved" in " ".join(summary["PESm-1"])
     assert "no line from the threshold pressure is tangent" in " ".join(summary["MPESm-10"])

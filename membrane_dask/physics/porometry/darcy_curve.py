@@ -71,6 +71,33 @@ class DarcyCurve:
         """Hydraulic permeability of the linear regime, ``m1 / Pc``, m s-1 Pa-1."""
         return self.slope / self.critical_pressure
 
+    @property
+    def flux_at_log_threshold(self) -> float:
+        """Flux of the linear regime at :attr:`log_threshold`, m s-1 (Palencia Eq. 35).
+
+        Over its distance from the threshold it has the same ratio as the critical flux has: the permeability.
+        """
+        return self.permeability * (self.log_threshold - self.threshold)
+
+    def segment_length(self, thickness: float) -> float:
+        """Length of the linear segment with pressures divided by the thickness (Palencia Eq. 34).
+
+        The equation adds a squared pressure gradient to a squared flux. In SI units the flux is below the last bit of
+        the sum: the length is the pressure gradient ``(Pc - P0) / y``.
+
+        Parameters
+        ----------
+        thickness : float
+            Of the membrane, m, > 0.
+
+        Returns
+        -------
+        float
+            Pa m-1.
+        """
+        gradient = (self.critical_pressure - self.threshold) / thickness
+        return math.sqrt(gradient * gradient + self.critical_flux * self.critical_flux)
+
     def flux(self, pressure: np.ndarray) -> np.ndarray:
         """Flux at pressures, m s-1; 0 below the threshold."""
         pressure = np.asarray(pressure, float)

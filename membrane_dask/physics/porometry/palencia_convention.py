@@ -124,6 +124,8 @@ class PublishedStructure:
         Exponent of the scaling factor of the porosity.
     number_scale : tuple of int
         Exponents of the scaling factors of the pore numbers.
+    effective_threshold : float
+        Threshold pressure that belongs to the scaled Young-Laplace radius, ``P0* = P0 / s_YL`` (Eq. 32), Pa.
     """
 
     young_laplace_radius: float
@@ -135,6 +137,7 @@ class PublishedStructure:
     number: tuple[float, float]
     porosity_scale: int
     number_scale: tuple[int, int]
+    effective_threshold: float
 
     @property
     def width(self) -> float:
@@ -220,6 +223,7 @@ def published_structure(
         else (first_number * power_of_ten(lower + shift), first_number * power_of_ten(upper + shift)),
         porosity_scale=power,
         number_scale=(lower + shift, upper + shift),
+        effective_threshold=threshold / power_of_ten(scaling.young_laplace),
     )
 
 

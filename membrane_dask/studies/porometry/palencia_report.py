@@ -15,9 +15,18 @@ _OUTCOMES = {
     "decade": "10ˣ decade",
     "by eye": "≈ by eye",
     "plausible": "~ plausible",
+    "undefined": "? undefined",
     "not": "✗ not",
 }
-_MARKS = {"reproduced": "✓", "rounding": "≈", "decade": "10ˣ", "by eye": "≈ by eye", "plausible": "~", "not": "✗"}
+_MARKS = {
+    "reproduced": "✓",
+    "rounding": "≈",
+    "decade": "10ˣ",
+    "by eye": "≈ by eye",
+    "plausible": "~",
+    "undefined": "?",
+    "not": "✗",
+}
 
 
 def reproduction_section(cells: xr.Dataset) -> Section:
@@ -32,7 +41,8 @@ def reproduction_section(cells: xr.Dataset) -> Section:
     text = (
         f"{sum(totals.values())} printed numbers, each recomputed from other printed numbers. ✓: agrees to the printed "
         "digit. ≈: agrees within the rounding of its inputs, or, by eye, within the precision of reading a figure. "
-        "10ˣ: agrees except for a power of ten. ~: within the range of averages of random errors. ✗: does not agree. "
+        "10ˣ: agrees except for a power of ten. ~: within the range of averages of random errors. ?: the paper "
+        "does not define it. ✗: does not agree. "
         "Tables 6 and 14 include controls that must fail: Eq. 22 as printed, and Eq. 22 with the division that Table "
         "14 omits."
     )

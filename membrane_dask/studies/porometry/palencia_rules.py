@@ -230,7 +230,7 @@ def _curve(numbers: Sequence[float], threshold: float) -> DarcyCurve:
 
 def _tangency(membrane: str, powers: tuple[int, ...], *numbers: float) -> float:
     try:
-        return _curve(numbers, numbers[6]).critical_pressure / 1e3
+        return _curve(_used_log(membrane, powers, numbers), numbers[6]).critical_pressure / 1e3
     except PhysicsError:
         return math.nan
 
@@ -242,12 +242,25 @@ def _log_flux(numbers: Sequence[float], pressure: float) -> float:
 
 def _ordered(membrane: str, powers: tuple[int, ...], *numbers: float) -> float:
     """1 where the critical pressure exceeds that of no flux of the logarithmic model, and that the threshold."""
-    return float(numbers[7] > _curve(numbers, numbers[6]).log_threshold / 1e3 > numbers[6])
+    log_threshold = _curve(_used_log(membrane, powers, numbers), numbers[6]).log_threshold / 1e3
+    return float(numbers[7] > log_threshold > numbers[6])
 
 
 def _mantissa(value: float) -> float:
     """Mantissa of a number."""
     return value / power_of_ten(decimal_exponent(value))
+
+
+#: Membranes whose rows of Table 13 follow from the logarithmic model of their own points, not from the printed one.
+_REFITTED = ("MPESm-10", "MPESm-11")
+
+
+def _used_log(membrane: str, powers: tuple[int, ...], numbers: Sequence[float]) -> tuple[float, ...]:
+    """Numbers of a rule, with the logarithmic model from which the row of Table 13 was computed."""
+    if membrane not in _REFITTED:
+        return tuple(numbers)
+    slope, offset = fit(PRESSURES, recovered_flux(numbers[2:6], powers), "log").values.tolist()
+    return (slope * 1e3, offset * 1e2, *numbers[2:])
 
 
 _P0, _PC = ("13", "", "P_0"), ("13", "", "P_c")
@@ -263,8 +276,10 @@ _DARCY: Mapping[tuple[str, str], Rule] = {
     **{("models", name): _power(position) for position, name in enumerate(_CUBIC)},
     ("13", "P_0 of the cubic"): replace(_models(_root), tolerance=(_BY_ITERATION, "rounding")),
     ("13", "P_c by tangency"): replace(_models(_tangency, _P0), tolerance=(_BY_EYE, "by eye")),
-    ("13", "J_c of the log model"): _models(lambda m, powers, *n: _log_flux(n, n[6]), _PC),
-    ("13", "L_m"): _models(lambda m, powers, *n: _log_flux(n, n[7]) * 1e2 / (n[7] - n[6]), _USED, _PC),
+    ("13", "J_c of the log model"): _models(lambda m, powers, *n: _log_flux(_used_log(m, powers, n), n[6]), _PC),
+    ("13", "L_m"): _models(
+        lambda m, powers, *n: _log_flux(_used_log(m, powers, n), n[7]) * 1e2 / (n[7] - n[6]), _USED, _PC
+    ),
     ("13", "J_c of the line"): Rule(
         lambda m, slope, zero, critical: slope * (critical - zero) * 1e-2, (("13", "", "L_m"), _USED, _PC)
     ),

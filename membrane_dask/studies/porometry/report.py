@@ -28,6 +28,7 @@ from membrane_dask.studies.porometry.common_report import (
 )
 from membrane_dask.studies.porometry.comparison_report import pairs_section, populations_section
 from membrane_dask.studies.porometry.config import PorometryStudy
+from membrane_dask.studies.porometry.curve_report import curve_section
 from membrane_dask.studies.porometry.measurements import read_measurements
 from membrane_dask.studies.porometry.palencia_report import reproduction_section
 from membrane_dask.studies.porometry.summary import LMH_BAR, format_number, membrane_summary
@@ -58,6 +59,8 @@ def sections(run: Run) -> list[Section]:
             _fit_table(fits, groups.get("bootstrap_summary")),
         )
         page.append(Section("Flux against pressure", "", contents))
+        if fits.attrs["curve"] == "darcy" and np.isfinite(fits.log_slope).any():
+            page.append(curve_section(fits, _measured_points(run, groups), is_palencia="reproduction" in groups))
     page += bench_sections(groups)[1:]
     if np.isfinite(fits.leave_one_out_error).any():
         page.append(_laws(fits))

@@ -144,7 +144,13 @@ def _fit_variables(
         log_threshold = DarcyCurve(slope, offset, threshold.pressure).log_threshold
         numbers |= {"log_slope": slope, "log_offset": offset, "log_threshold_pressure": log_threshold}
     if result.curve:
-        numbers |= {"critical_pressure": result.curve.critical_pressure, "critical_flux": result.curve.critical_flux}
+        numbers |= {
+            "critical_pressure": result.curve.critical_pressure,
+            "critical_flux": result.curve.critical_flux,
+            "flux_at_log_threshold": result.curve.flux_at_log_threshold,
+        }
+        if study.published.thickness is not None:
+            numbers["linear_segment_length"] = result.curve.segment_length(study.published.thickness)
     if study.convention == "published" and value > 0 and threshold.pressure > 0:
         numbers |= _published_variables(data, study, water, value, threshold.pressure)
     if isinstance(data, FluxCurve):
@@ -201,6 +207,8 @@ def _published_variables(
         "porosity_scale": structure.porosity_scale,
         "pore_number_scale_lower": structure.number_scale[0],
         "pore_number_scale_upper": structure.number_scale[1],
+        "effective_threshold_pressure": structure.effective_threshold,
+        "pore_radius_width": structure.width,
         "pore_radius_mean": structure.mean,
         "pore_radius_deviation": structure.standard_deviation,
     }

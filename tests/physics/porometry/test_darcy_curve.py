@@ -62,3 +62,14 @@ def test_root_of_the_cubic():
         except PhysicsError:
             continue
     assert np.quantile(roots, (0.025, 0.975)) / 1e3 == pytest.approx((-5.8, 25.2), abs=1.5)
+
+
+def test_the_linear_segment():
+    """Eqs. 34 and 35 for MPESm-1: one slope at both pressures, and a length without the flux."""
+    curve = DarcyCurve(4.5619e-6, -4.7720e-5, 13459.0)
+    over_distance = curve.critical_flux / (curve.critical_pressure - curve.threshold)
+    assert curve.flux_at_log_threshold / (curve.log_threshold - curve.threshold) == pytest.approx(
+        over_distance, rel=1e-9
+    )
+    # The paper reads the critical pressure, 80 kPa, off a figure: 6.19e8 Pa m-1; the point of tangency is 80.24 kPa.
+    assert curve.segment_length(1.075e-4) == pytest.approx(6.1899e8 * (80.244 - 13.459) / (80 - 13.459), rel=1e-4)
