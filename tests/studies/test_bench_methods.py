@@ -16,6 +16,7 @@ from membrane_dask.physics.porometry.membrane_sieving import observed_sieving
 from membrane_dask.physics.porometry.radius_distributions import LogNormalRadii
 from membrane_dask.physics.porometry.solutes import stokes_relation
 from membrane_dask.physics.porometry.water import Water
+from membrane_dask.studies.porometry.joint_evaluation import evaluate_joint
 from membrane_dask.studies.porometry.program import PorometryProgram
 from membrane_dask.study_file import load_study
 
@@ -165,6 +166,21 @@ def test_one_posterior_of_all_methods(tmp_path):
     values, _ = prog.work(prog.context, next(unit for unit in units if unit.task == "posterior"))
     assert float(values["contradictory"]) == 1
     assert np.isnan(values["radius_median"])
+
+
+def test_flagged_data_enter_the_posterior_on_request(tmp_path):
+    """Curves that end at half of the flow, so that they do not meet."""
+    wet, dry = wet_and_dry()
+    half = int(np.searchsorted(wet / dry, 0.6))
+    head = "Sample ID: UF\nPressure [bar],Wet flow [L/min],Dry flow [L/min]\n"
+    (tmp_path / "cfp.csv").write_text(head + rows(PRESSURE[:half], wet[:half], dry[:half]))
+    settings = {"input": "cfp.csv", "method": "capillary flow", "liquid": "porefil"}
+    for use in ((), ("capillary flow",)):
+        prog = program(tmp_path, settings | {"use": list(use)})
+        _, sentences = evaluate_joint(prog.membranes[0], prog.study, 0)
+        refusals = [s for s in sentences if s.startswith("capillary flow does not enter")]
+        assert len(refusals) == 1 - len(use)
+        assert all("use: [capillary flow]" in s for s in refusals)
 
 
 def test_rejection(tmp_path):

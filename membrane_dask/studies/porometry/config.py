@@ -204,6 +204,12 @@ class PorometryStudy(BaseStudy, TableSettings):
         0.0, "relative standard deviation of the viscosity, for the posterior", ge=0, lt=0.5
     )
     area_error: Number = parameter(0.0, "relative standard deviation of the area, for the posterior", ge=0, lt=0.5)
+    use: tuple[Literal["capillary flow", "rejection"], ...] = parameter(
+        (),
+        "methods whose data enter the joint posterior of a membrane in spite of a finding against them: wet and dry "
+        "curves that do not meet or cross, an extrapolated cut-off",
+        unit="",
+    )
     priors: PriorSettings = parameter(PriorSettings(), "independent data of every membrane", unit="", formerly="known")
     membranes: dict[Line, PriorSettings] = parameter(
         {},

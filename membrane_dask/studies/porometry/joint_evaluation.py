@@ -84,7 +84,7 @@ def _tables(
                 )
             )
     for readings in membrane.readings:
-        table, reason = _table(readings, seed, area_error)
+        table, reason = _table(readings, seed, area_error, readings.method in study.use)
         if table is not None:
             tables.append(table)
         elif reason:
@@ -92,15 +92,18 @@ def _tables(
     return tables, findings
 
 
-def _table(readings: Readings, seed: int, area_error: ScaleError | None) -> tuple[Table | None, str]:
-    """Table of a method, or why it has none."""
+def _table(
+    readings: Readings, seed: int, area_error: ScaleError | None, flagged_too: bool
+) -> tuple[Table | None, str]:  # fmt: skip
+    """Table of a method, or why it has none; data with a flag enter where the study asks for them."""
+    enters = f"; use: [{readings.method}] lets it enter"
     content: Any = readings.content
     if readings.method == "capillary flow":
         result = capillary_flow(content.curves, content.law, content.porometer, content.stream, seed=seed)
-        if result.contradictory:
-            return None, "its wet flow exceeds the dry one"
-        if not result.curves_meet:
-            return None, "wet and dry do not meet"
+        if result.contradictory and not flagged_too:
+            return None, f"its wet flow exceeds the dry one{enters}"
+        if not (result.curves_meet or flagged_too):
+            return None, f"wet and dry do not meet{enters}"
         if not np.isfinite(result.log_sd.value):
             return None, "it has no dry curve" if result.flow_distribution is None else "it determines no width"
         area = content.porometer.area
@@ -116,8 +119,8 @@ def _table(readings: Readings, seed: int, area_error: ScaleError | None) -> tupl
         return GasTable(readings.method, content, area=area_error), ""
     if readings.method == "rejection":
         rejection = content.readings.actual_rejection
-        if not rejection.min() <= CUT_OFF <= rejection.max():
-            return None, "its cut-off is extrapolated"
+        if not (rejection.min() <= CUT_OFF <= rejection.max() or flagged_too):
+            return None, f"its cut-off is extrapolated{enters}"
         return RejectionTable(readings.method, content.readings, content.law), ""
     return None, ""
 
