@@ -33,6 +33,8 @@ class Block:
         Lines above the header.
     repeated : tuple of int
         Numbers of rows that repeat the header.
+    is_log : bool
+        Whether masses are known to be readings of a balance in the course of time.
     """
 
     header: tuple[HeaderCell, ...]
@@ -40,6 +42,7 @@ class Block:
     rows: tuple[Row, ...]
     above: tuple[Row, ...] = ()
     repeated: tuple[int, ...] = field(default=())
+    is_log: bool = False
 
 
 def is_ruler(row: Row) -> bool:

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.errors import first_problems, short
+from membrane_dask.io.tables.balance_log import find_tables
 from membrane_dask.io.tables.column_groups import ambiguous_columns, stack, without_headings
 from membrane_dask.io.tables.columns import Column, RecognisedColumns, TableOptions, quantity_of, unit_problem
 from membrane_dask.io.tables.files import read_rows
 from membrane_dask.io.tables.header_block import HeaderBlock, read_header_block
 from membrane_dask.io.tables.headers import MAX_LABEL, HeaderCell
-from membrane_dask.io.tables.layout import Block, find_blocks, is_ruler
+from membrane_dask.io.tables.layout import Block, is_ruler
 from membrane_dask.io.tables.limits import TableError
 from membrane_dask.io.tables.numerals import (
     clock_seconds,
@@ -68,6 +69,8 @@ class MeasuredTable:
         What must be corrected or said before anything is computed.
     findings : list of str
         What was done with the table: rows left out, signs and units that were concluded.
+    is_log : bool
+        Whether masses are known to be readings of a balance in the course of time.
     unused : list of str
         Headers of columns that are not used.
 
@@ -86,7 +89,10 @@ class MeasuredTable:
             rows, format_message = read_rows(path, self.options.sheet)
             if format_message:
                 self.findings.append(format_message)
-            block = join_sections(self._choose(find_blocks(rows)), self.problems, self.findings)
+            block = join_sections(self._choose(find_tables(rows)), self.problems, self.findings)
+        self.is_log = block.is_log
+        if block.is_log:
+            self.findings.append("lines of a balance: a log of the mass against time")
         self.header_block: HeaderBlock = read_header_block(block.above)
         recognised = RecognisedColumns(block.header, self.options, self.header_block.columns)
         self.columns = without_headings(recognised.columns)

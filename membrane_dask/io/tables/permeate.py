@@ -162,7 +162,10 @@ def _group(
 ) -> np.ndarray:  # fmt: skip
     """Amounts per time of one membrane."""
     rising = len(rows) > 1 and (np.diff(time) > 0).all() and (np.diff(amount) > 0).all()
-    treatment = conditions.amounts
+    treatment = conditions.amounts or ("cumulative" if table.is_log else None)
+    if table.is_log and treatment == "collected":
+        table.problems.append("lines of a balance are a log, but the study says amounts: collected; leave it out")
+        return np.full(len(rows), np.nan)
     if treatment is None and rising:
         if is_second:
             return np.full(len(rows), np.nan)

@@ -86,7 +86,7 @@ def join_sections(block: Block, problems: list[str], findings: list[str]) -> Blo
         for section, cells in zip(series, values, strict=True)
         for row in section.rows
     )
-    return Block((*block.header, *header), block.header_row, rows, block.above)
+    return replace(block, header=(*block.header, *header), rows=rows, repeated=())
 
 
 def _sections(block: Block, findings: list[str]) -> list[_Section]:
