@@ -46,9 +46,9 @@ def _balance_log(rows: Sequence[Row]) -> Block | None:
     if len(matches) < _MIN_LINES:
         return None
     first, last = min(matches), max(matches)
-    others = [row.number for k, row in enumerate(rows[first : last + 1], first) if k not in matches]
+    unmatched = [row.number for k, row in enumerate(rows[first : last + 1], first) if k not in matches]
     units = {match["unit"].lower() for match in matches.values()}
-    if others or len(units) > 1:
+    if unmatched or len(units) > 1:
         return None
     problems = []
     without_clock = [rows[k].number for k, match in matches.items() if match["clock"] is None]

@@ -177,7 +177,7 @@ def _is_upper_header(above: Row, lower: Row, units: Row | None) -> bool:
 
 def _labels_columns(above: Row, lower: Row, units: Row | None) -> bool:
     """Whether a row holds labels, as `M1` and `M2`, above quantities that stand several times in the row below."""
-    labels = [(k, str(cell).strip()) for k, cell in enumerate(above.cells) if _text(above, k)]
+    labels = [(k, _text(above, k)) for k in range(len(above.cells)) if _text(above, k) and _text(lower, k)]
     if len({text for _, text in labels}) < 2 or any(meanings(HeaderCell(text)) and is_unit(text) for _, text in labels):
         return False
     header = _header_cells(lower, None, units, len(lower.cells))
@@ -188,8 +188,8 @@ def _labels_columns(above: Row, lower: Row, units: Row | None) -> bool:
 
 def _stands_over_labels(above: Row, lower: Row, units: Row | None) -> bool:
     """Whether a row is one quantity, as `Flux [LMH]`, above labels of several columns."""
-    filled = [k for k in range(len(above.cells)) if _text(above, k)]
-    if len(filled) != 1 or filled[0] == 0:
+    filled = [k for k in range(len(above.cells)) if _text(above, k) and _text(lower, k)]
+    if len(filled) != 1 or len(above.cells) == 1 or filled[0] == 0:
         return False
     unit = _text(units, filled[0])
     quantity = next((q for q in meanings(HeaderCell(_text(above, filled[0]), "", unit)) if q.si), None)

@@ -23,6 +23,7 @@ from membrane_dask.io.tables.limits import TableError
 from membrane_dask.io.tables.numerals import (
     clock_seconds,
     decimal_sign,
+    has_day,
     is_clock,
     is_missing,
     is_number,
@@ -32,7 +33,7 @@ from membrane_dask.io.tables.roles import LABELS, ROLES
 from membrane_dask.io.tables.rows import Formula, Row
 from membrane_dask.io.tables.sections import join_sections
 from membrane_dask.io.tables.unit_text import UnitText, clock_format, unit_text
-from membrane_dask.io.tables.unused_columns import unused_columns
+from membrane_dask.io.tables.unused_columns import names_another_membrane, unused_columns
 from membrane_dask.plain_text import printable
 from membrane_dask.quantities import convert
 
@@ -181,6 +182,10 @@ class MeasuredTable:
                 self.problems.append(f"row {row.number} has {len(row.cells)} fields, the header {width}: {advice}")
             elif extra:
                 shown = "; ".join(str(c).strip()[:60] for c in extra)
+                if names_another_membrane(shown):
+                    self.problems.append(
+                        f"row {row.number}: {shown}: right of the table; give it a column 'membrane', or delete this"
+                    )
                 self.findings.append(f"row {row.number}: {shown}: right of the table, left out")
 
     def _fill_labels(self) -> None:
@@ -284,6 +289,8 @@ class MeasuredTable:
                 missing.append(row.number)
                 continue
             values[k] = self._number(row, column, cell, above)
+        if column.role == "time" and any(has_day(row.cell(column.index)) for row in self.rows):
+            values = values - np.nanmin(values, initial=np.inf)  # the origin of days is not the start of a log
         if missing and len(missing) < len(self.rows):
             self.findings.append(f"row {_ranges(missing)}: no reading of {column.header}")
         return values

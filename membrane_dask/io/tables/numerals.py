@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 #: Characters between groups of thousands that are no decimal signs: spaces of any width, apostrophes.
@@ -18,7 +19,10 @@ MISSING = frozenset(
      "nan", "null", "none", "k.a.", "missing", "n.b.", "no data", "n.m.", "n.r.", "s/d", "?", "#nv", "#n/v", "#wert!",
      "#bezug!", "#valeur!", "#valor!", "#¡valor!", "#¡div/0!"]
 )  # fmt: skip
-_CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,3}):(\d{2}(?:[.,]\d+)?)")
+#: A day before a clock time, as a spreadsheet stores it.
+_DAY = r"(?:(\d{4}-\d{2}-\d{2})[ T])?"
+_CLOCK = re.compile(_DAY + r"(?:(\d{1,3}):)?(\d{1,3}):(\d{2}(?:[.,]\d+)?)")
+_SECONDS_OF_DAY = 86_400
 
 
 def is_missing(cell: Any) -> bool:
@@ -134,10 +138,20 @@ def clock_seconds(cell: Any, clock_format: str = "") -> float | None:
         What two numbers are; without it only three are a time.
     """
     match = _CLOCK.fullmatch(cell.strip()) if isinstance(cell, str) else None
-    if not match or (match[1] is None and clock_format not in ("h:mm", "mm:ss")):
+    if not match or (match[2] is None and clock_format not in ("h:mm", "mm:ss")):
         return None
-    seconds = int(match[1] or 0) * 3600 + int(match[2]) * 60 + float(match[3].replace(",", "."))
-    return seconds * 60 if match[1] is None and clock_format == "h:mm" else seconds
+    seconds = int(match[2] or 0) * 3600 + int(match[3]) * 60 + float(match[4].replace(",", "."))
+    if match[1] is not None:
+        try:
+            seconds += date.fromisoformat(match[1]).toordinal() * _SECONDS_OF_DAY
+        except ValueError:
+            return None
+    return seconds * 60 if match[2] is None and clock_format == "h:mm" else seconds
+
+
+def has_day(cell: Any) -> bool:
+    """Whether a clock time has a day before it."""
+    return isinstance(cell, str) and (match := _CLOCK.fullmatch(cell.strip())) is not None and match[1] is not None
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
+from membrane_dask.errors import short
 from membrane_dask.io.tables.columns import RecognisedColumns, unit_of
 from membrane_dask.io.tables.headers import HeaderCell
 from membrane_dask.io.tables.numerals import is_number
@@ -13,6 +15,12 @@ from membrane_dask.quantities import fits
 
 #: Quantities whose columns are never left out in silence, and a unit of each.
 _CONDITIONS = {"temperature": "K", "area": "m2", "pressure": "Pa"}
+_MEMBRANE = r"(?:membrane?|membran|membraan|membrana|coupon|sample|probe|muestra|echantillon|\u00e9chantillon|campione)"
+_ANOTHER_MEMBRANE = re.compile(
+    rf"\b(?:new|other|another|different|next|changed?|replaced|neue|andere|nouvelle|autre|nueva|otra|nuova|altra) "
+    rf"{_MEMBRANE}\b|\b{_MEMBRANE} (?:#?\d+|(?-i:[A-Z])|changed|replaced|exchanged|gewechselt)\b",
+    re.I,
+)
 
 
 def unused_columns(recognised: RecognisedColumns, rows: Sequence[Row], repeats: bool) -> tuple[list[str], list[str]]:
@@ -46,6 +54,11 @@ def unused_columns(recognised: RecognisedColumns, rows: Sequence[Row], repeats: 
     return unused, questions
 
 
+def names_another_membrane(remark: str) -> bool:
+    """Whether a remark says that rows are of another membrane."""
+    return len(remark.split()) > 1 and bool(_ANOTHER_MEMBRANE.search(remark))
+
+
 def _values(rows: Sequence[Row], index: int) -> list[str]:
     return [str(row.cell(index)).strip() for row in rows if row.cell(index) is not None]
 
@@ -60,6 +73,11 @@ def _question(cell: HeaderCell, values: Sequence[str], repeats: bool) -> list[st
             f"columns: {{{header!r}: {quantity}}}, or ignore: ['{header}']"
         ]
     distinct = list(dict.fromkeys(values))
+    if remark := next(filter(names_another_membrane, distinct), ""):
+        return [
+            f"column {header!r} says {short(remark)}: give the table a column 'membrane', or, if all rows are of one, "
+            f"ignore: ['{header}']"
+        ]
     if REPORTED_ONLY.fullmatch(name) or len(distinct) < 2:
         return []
     is_text = any(not is_number(value) for value in distinct)

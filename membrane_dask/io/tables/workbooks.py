@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 import zipfile
 from collections.abc import Sequence
+from datetime import datetime, time
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,7 @@ def read_workbook(path: Path, sheet: str | None = None) -> list[tuple[int, list[
         names = [worksheet.title for worksheet in book.worksheets]
         if sheet is not None and sheet not in names:
             raise TableError([f"{path.name} has no sheet {sheet!r}; its sheets are {', '.join(map(repr, names))}"])
+        hidden_rows = {name: _hidden_rows(path, book[name]) for name in visible}
         contents = {name: _cells(book[name], path) for name in ([sheet] if sheet is not None else visible)}
     finally:
         book.close()
@@ -67,6 +70,14 @@ def read_workbook(path: Path, sheet: str | None = None) -> list[tuple[int, list[
     if not filled:
         return []
     rows = contents[filled[0]]
+    hidden = hidden_rows.get(filled[0], frozenset())
+    if numbers := [str(number) for number, cells in rows if number in hidden and _holds_numbers(cells)]:
+        raise TableError(
+            [
+                f"row {', '.join(numbers[:5])} of sheet {filled[0]!r} is hidden: show the hidden rows if they are "
+                "readings, else delete them"
+            ]
+        )
     return _with_formulas(path, filled[0], rows) if has_formulas else rows
 
 
@@ -99,11 +110,22 @@ def _cells(worksheet: Any, path: Path) -> list[tuple[int, list[Any]]]:
     return rows
 
 
+def _hidden_rows(path: Path, worksheet: Any) -> frozenset[int]:
+    """Numbers of rows that the sheet does not show."""
+    with zipfile.ZipFile(path) as archive:
+        content = archive.read(worksheet._worksheet_path.lstrip("/"))
+    tags = re.findall(rb"<row [^>]*\bhidden=\"(?:1|true)\"[^>]*>", content)
+    numbers = (re.search(rb"\br=\"(\d+)\"", tag) for tag in tags)
+    return frozenset(int(number[1]) for number in numbers if number)
+
+
 def _value(cell: Any) -> Any:
     """Content of a cell; None if it is blank or an error, and whole numbers as int."""
     value = cell.value
     if value is None or cell.data_type == "e" or (isinstance(value, str) and value in _EMPTY):
         return None
+    if isinstance(value, time) or (isinstance(value, datetime) and value.time() != time()):
+        return value.isoformat(" ", "seconds") if isinstance(value, datetime) else value.isoformat("seconds")
     if isinstance(value, float):
         return None if math.isnan(value) else int(value) if value.is_integer() else value
     return value

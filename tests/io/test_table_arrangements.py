@@ -1,0 +1,249 @@
+"""Several membranes, pages, computed columns, conditions and balance lines in one file: what is read, what is asked."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+from openpyxl import Workbook
+from table_evaluation import evaluate
+
+from membrane_dask.errors import StudyError
+from membrane_dask.io.tables.flux_curves import read_flux_table
+
+#: Permeances of 50 and 20 LMH/bar, read with an error of about 0.5 % and rounded to 0.1 LMH.
+FIRST = ((0.5, 25.1), (1.0, 49.8), (2.0, 100.3), (3.0, 149.7))
+SECOND = ((0.5, 10.1), (1.0, 19.9), (2.0, 40.2), (3.0, 59.8))
+#: Four readings with these errors determine the permeance within 1 %.
+WITHIN = 0.01
+BOTH = {"M1": 50, "M2": 20}
+PAIRS = tuple((*a, *b) for a, b in zip(FIRST, SECOND, strict=True))
+SHARED = tuple((*a, b[1]) for a, b in zip(FIRST, SECOND, strict=True))
+AREA = 34e-4
+
+
+def lines(header, rows, separator=","):
+    return "\n".join([header, *(separator.join(map(str, row)) for row in rows)]) + "\n"
+
+
+def permeances(folder, text, encoding="utf-8", **settings):
+    (folder / "table.csv").write_bytes(text.encode(encoding))
+    return evaluate(folder / "table.csv", settings).permeances
+
+
+def question(folder, text, **settings):
+    (folder / "table.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(StudyError) as error:
+        evaluate(folder / "table.csv", settings)
+    return str(error.value)
+
+
+def flows(rows=FIRST, area=AREA):
+    """Flow rates in mL/min of fluxes in LMH."""
+    return [(p, round(j * area * 1000 / 60, 3)) for p, j in rows]
+
+
+ARRANGEMENTS = {
+    "merged labels": "M1,,M2,\n" + lines("P (bar),J (LMH),P (bar),J (LMH)", PAIRS),
+    "labels in every cell": "M1,M1,M2,M2\n" + lines("P (bar),J (LMH),P (bar),J (LMH)", PAIRS),
+    "units row": "M1;;M2;\nP;J;P;J\n" + lines("bar;LMH;bar;LMH", PAIRS, ";").replace(".", ","),
+    "shared pressures": ",M1,M2\n" + lines("P (bar),J (LMH),J (LMH)", SHARED),
+    "label in the name": lines("P (bar),J M1 (LMH),J M2 (LMH)", SHARED),
+    "label as the name": lines("P (bar),M1 (LMH),M2 (LMH)", SHARED),
+    "quantity above labels": ",Flux (LMH),\n" + lines("P (bar),M1,M2", SHARED),
+    "titles with headers": "M1\n" + lines("P (bar),J (LMH)", FIRST) + "\nM2\n" + lines("P (bar),J (LMH)", SECOND),
+    "titles as conditions": (
+        "Membrane: M1\n" + lines("P (bar),J (LMH)", FIRST) + "Membrane: M2\n" + lines("P (bar),J (LMH)", SECOND)
+    ),
+    "titles between rows": "P (bar),J (LMH)\n" + lines("M1", FIRST) + lines("M2", SECOND),
+    "areas of their own": (
+        "Sample M1\nArea: 34 cm2\n" + lines("P (bar),Q (mL/min)", flows())
+        + "Sample M2\nArea: 20 cm2\n" + lines("P (bar),Q (mL/min)", flows(SECOND, 20e-4))
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ARRANGEMENTS)
+def test_several_membranes(tmp_path, name):
+    """Side by side and one below the other, in two encodings."""
+    for encoding in ("utf-8", "utf-16"):
+        assert permeances(tmp_path, ARRANGEMENTS[name], encoding) == pytest.approx(BOTH, rel=WITHIN)
+
+
+def test_groups_of_different_length(tmp_path):
+    """A membrane with fewer readings loses none, and takes none of the other."""
+    text = "M1,,M2,\n" + lines("P (bar),J (LMH),P (bar),J (LMH)", PAIRS) + ",,4.0,80.3\n,,5.0,99.6\n"
+    (tmp_path / "table.csv").write_text(text)
+    curves = read_flux_table(tmp_path / "table.csv").membranes
+    assert {curve.membrane: len(curve.pressure) for curve in curves} == {"M1": 4, "M2": 6}
+    assert permeances(tmp_path, text) == pytest.approx(BOTH, rel=WITHIN)
+
+
+@pytest.mark.parametrize(
+    ("text", "phrases"),
+    [
+        (lines("P1 (bar),J1 (LMH),P2 (bar),J2 (LMH)", PAIRS), ["'P1 (bar)': membrane 1", "'J2 (LMH)': membrane 2"]),
+        (lines("P (bar),Flux (LMH),Flux (LMH)", SHARED), ["{'Flux (LMH)': replicates}", "(column 3)': ignore"]),
+        (lines("P (bar),J (LMH)", FIRST) + lines("P (bar),J (LMH)", SECOND), ["row 6 repeats the header", "'Run 1'"]),
+        (lines("P (bar),J (LMH)", FIRST) + "M2\n" + lines("P (bar),J (LMH)", SECOND), ["row 6: 'M2' stands between"]),
+        (lines("P 1 (bar),P 2 (bar),J (LMH)", [(p, p, j) for p, j in FIRST]), ["both hold the pressure"]),
+        (lines("P (bar),PES (LMH),CA (LMH)", SHARED), ["'PES (LMH)': membrane PES", "'CA (LMH)': membrane CA"]),
+        (lines("P (bar),J corrected (LMH)", FIRST), ["what does 'corrected' mean?"]),
+        (lines("P (bar),J (LMH),J/P (LMH/bar)", [(p, j, round(1.2 * j / p, 1)) for p, j in FIRST]), ["1.2 times"]),
+        (lines("P (bar),J (LMH),Remark", [(*row, "membrane 2 from here") for row in FIRST]), ["'membrane 2 from"]),
+        ("Dried at 60 °C\n" + lines("P (bar),J (LMH)", FIRST), ["'Dried at 60 °C' looks like a temperature"]),
+    ],
+)  # fmt: skip
+def test_questions(tmp_path, text, phrases):
+    """What may mean several things is asked, with the line to write."""
+    message = question(tmp_path, text)
+    assert all(phrase in message for phrase in phrases), message
+
+
+def test_answers(tmp_path):
+    """The lines that the questions offer give the numbers that they say."""
+    numbered = lines("P1 (bar),J1 (LMH),P2 (bar),J2 (LMH)", PAIRS)
+    columns = {f"{name}{k} {unit}": f"membrane {k}" for k in (1, 2) for name, unit in (("P", "(bar)"), ("J", "(LMH)"))}
+    assert permeances(tmp_path, numbered, columns=columns) == pytest.approx({"1": 50, "2": 20}, rel=WITHIN)
+    same = lines("P (bar),Flux (LMH),Flux (LMH)", [(p, j, round(1.01 * j, 1)) for p, j in FIRST])
+    (both,) = permeances(tmp_path, same, columns={"Flux (LMH)": "replicates"}).values()
+    assert both == pytest.approx(50.25, rel=WITHIN)
+    (one,) = permeances(tmp_path, same, columns={"Flux (LMH) (column 3)": "ignore"}).values()
+    assert one == pytest.approx(50, rel=WITHIN)
+    named = lines("P (bar),PES (LMH),CA (LMH)", SHARED)
+    columns = {"PES (LMH)": "membrane PES", "CA (LMH)": "membrane CA"}
+    assert permeances(tmp_path, named, columns=columns) == pytest.approx({"PES": 50, "CA": 20}, rel=WITHIN)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Flux A (LMH),Flux B (LMH)", "Flux #1 (LMH),Flux #2 (LMH)", "Jw run 1 [LMH],Jw run 2 [LMH]",
+        "Flux (LMH) A,Flux (LMH) B", "1st flux (LMH),2nd flux (LMH)", "Flux_a [LMH],Flux_b [LMH]",
+        "Flux (run 1) (LMH),Flux (run 2) (LMH)",
+    ],
+)  # fmt: skip
+def test_names_of_replicates(tmp_path, header):
+    text = lines(f"P (bar),{header}", [(p, j, round(1.01 * j, 1)) for p, j in FIRST])
+    assert list(permeances(tmp_path, text).values()) == pytest.approx([50.25], rel=WITHIN)
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["Page 2\n", "\fP (bar),J (LMH)\n", "Page 1 of 2\n\fP (bar),J (LMH)\n", "\f", "Seite 2 von 3\nP (bar),J (LMH)\n"],
+)  # fmt: skip
+def test_pages(tmp_path, page):
+    first, rest = lines("P (bar),J (LMH)", FIRST[:2]), lines("", FIRST[2:]).lstrip("\n")
+    assert list(permeances(tmp_path, first + page + rest).values()) == pytest.approx([50], rel=WITHIN)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "Membrane area (cm2),34", "Surface: 34 cm2", "Superficie: 34 cm2", "Area membrana: 34 cm2", "Oppervlak: 34 cm2",
+        "Área da membrana: 34 cm²", "Filterfläche (cm²) = 34", "Surface de la membrane (cm²) : 34", "Area,34,cm2",
+        "Diameter (mm),65.8", "Diâmetro: 65.8 mm", "Diamètre de la membrane (mm) : 65.8", "Membraandiameter: 65.8 mm",
+    ],
+)  # fmt: skip
+def test_areas_above_a_table(tmp_path, condition):
+    text = condition + "\n" + lines("P (bar),Q (mL/min)", flows())
+    assert list(permeances(tmp_path, text).values()) == pytest.approx([50], rel=WITHIN)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    ["Temperature (°C),20", "Temperatuur: 20 °C", "Temp (C): 20", "Temperatura: 20 °C", "Temperature [K],293.15"],
+)  # fmt: skip
+def test_temperatures_above_a_table(tmp_path, condition):
+    """Water at 20 °C is 1.125 times as viscous as at 25 °C."""
+    text = condition + "\n" + lines("P (bar),J (LMH)", [(p, round(j / 1.125, 2)) for p, j in FIRST])
+    assert list(permeances(tmp_path, text).values()) == pytest.approx([50], rel=WITHIN)
+
+
+@pytest.mark.parametrize(
+    "condition", ["Pressure (bar),1", "Pressione di esercizio: 1 bar", "ΔP = 1 bar", "Druk: 1 bar"]
+)
+def test_pressures_above_a_table(tmp_path, condition):
+    text = condition + "\n" + lines("Run,J (LMH)", [(1, 49.8), (2, 50.1), (3, 50.2)])
+    assert list(permeances(tmp_path, text).values()) == pytest.approx([50], rel=WITHIN)
+
+
+@pytest.mark.parametrize(
+    ("above", "name"),
+    [
+        ("", "Volume in 5 min (mL)"), ("", "Collected volume after 300 s [mL]"), ("", "mL in 5 min"),
+        ("", "V (mL/5 min)"),
+        ("Collection time: 5 min\n", "Volume (mL)"), ("Sammelzeit (min);5\n", "Volumen (mL)"),
+    ],
+)  # fmt: skip
+def test_collection_times(tmp_path, above, name):
+    text = f"Area: 34 cm2\n{above}" + lines(f"P (bar),{name}", [(p, round(j * AREA * 1000 / 12, 2)) for p, j in FIRST])
+    assert list(permeances(tmp_path, text).values()) == pytest.approx([50], rel=WITHIN)
+    timed = f"Area: 34 cm2\n{above}" + lines(f"P (bar),{name},time (min)", [(p, j, 10) for p, j in FIRST])
+    assert "keep one" in question(tmp_path, timed)
+
+
+def test_permeances_that_were_computed(tmp_path):
+    """Permeances rounded to 0.1 agree with flux over pressure."""
+    for header in ("J/P (LMH/bar)", "Permeance", "Lp [L/m2hbar]"):
+        text = lines(f"P (bar),J (LMH),{header}", [(p, j, round(j / p, 1)) for p, j in FIRST])
+        (tmp_path / "table.csv").write_text(text)
+        result = evaluate(tmp_path / "table.csv")
+        assert list(result.permeances.values()) == pytest.approx([50], rel=WITHIN)
+        assert any("agrees with flux over pressure" in finding for finding in result.findings)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "{day} {clock}  +   {mass} g", "{clock}  N     +  {mass} g", "{clock},N,+,{mass},g", "{day}T{clock};{mass};g",
+        "{day} {clock}  ST,GS,+  {mass} g",
+    ],
+)  # fmt: skip
+def test_lines_of_a_balance(tmp_path, form):
+    """A flux of 50 LMH on a balance that shows 10 mg."""
+    rate, start = 50 * AREA * 0.997 * 1000 / 3600, datetime(2026, 3, 1, 23, 59)
+    text = ""
+    for k in range(25):
+        time = start + timedelta(seconds=5 * k)
+        day = time.date() if "day" in form else ""
+        clock = time.time() if "day" in form else (time - timedelta(hours=1)).time()
+        text += form.format(day=day, clock=clock, mass=f"{12.34 + rate * 5 * k:.2f}") + "\n"
+    value = permeances(tmp_path, text, area="34 cm2", pressure="1 bar")
+    assert list(value.values()) == pytest.approx([50], rel=WITHIN)
+    message = question(tmp_path, text)
+    assert "area: 34 cm2" in message
+    assert "pressure: 1 bar" in message
+
+
+def sheet(folder, cells, merged=()):
+    """Workbook with cells by coordinate."""
+    book = Workbook()
+    for coordinate, value in cells.items():
+        book.active[coordinate] = value
+    for area in merged:
+        book.active.merge_cells(area)
+    book.save(folder / "table.xlsx")
+    return folder / "table.xlsx"
+
+
+def test_workbooks(tmp_path):
+    """Merged labels, numbers stored as text, times as cells, hidden rows."""
+    cells = {"A1": "P (bar)", "B1": "Flux (LMH)", "B2": "M1", "C2": "M2"}
+    cells |= {f"{column}{row}": str(value) for row, values in enumerate(SHARED, 3)
+              for column, value in zip("ABC", values, strict=True)}  # fmt: skip
+    path = sheet(tmp_path, cells, ["A1:A2", "B1:C1"])
+    assert evaluate(path).permeances == pytest.approx(BOTH, rel=WITHIN)
+    rate = 50 * AREA * 0.997 * 1000 / 12  # g in 5 min
+    cells = {"A1": "Time", "B1": "Mass (g)"}
+    for k in range(8):
+        cells |= {f"A{k + 2}": datetime(2026, 3, 1, 10, 5 * k), f"B{k + 2}": round(12.3 + rate * k, 2)}
+    log = {"area": "34 cm2", "pressure": "1 bar", "amounts": "cumulative"}
+    assert list(evaluate(sheet(tmp_path, cells), log).permeances.values()) == pytest.approx([50], rel=WITHIN)
+    book = Workbook()
+    for row in (("P (bar)", "J (LMH)"), *FIRST):
+        book.active.append(row)
+    book.active.row_dimensions[4].hidden = True
+    book.save(tmp_path / "hidden.xlsx")
+    with pytest.raises(StudyError, match="row 4 of sheet 'Sheet' is hidden"):
+        evaluate(tmp_path / "hidden.xlsx")
