@@ -195,6 +195,17 @@ def test_a_fracture_surface(noise):
     assert depth(0.24 + 0.18 * np.clip(behind / behind.std(), 0, 2)).is_visible
 
 
+def test_pixels_outside_of_a_mask_do_not_decide_the_finer_side():
+    """Fine debris covers half of the lower quarter of a uniform section."""
+    solid = section(shape=(256, 400), widths=(3.0, 3.0))
+    mask = np.ones(solid.shape, bool)
+    mask[200:, 100:300] = False
+    covered = np.where(mask, solid, section(1, shape=(256, 400), widths=(0.7, 0.7)))
+    assert side_lengths(covered).is_finer_below
+    assert not side_lengths(covered, mask).is_finer_below
+    assert side_lengths(covered, mask) == side_lengths(solid, mask)
+
+
 def test_the_finer_side():
     solid = section(shape=(256, 400))
     assert not side_lengths(solid).is_finer_below

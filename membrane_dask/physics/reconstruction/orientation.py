@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -43,13 +44,15 @@ class SideLengths:
         )
 
 
-def side_lengths(solid: np.ndarray) -> SideLengths:
+def side_lengths(solid: np.ndarray, mask: np.ndarray | None = None) -> SideLengths:
     """Half-correlation lengths of the upper and the lower quarter.
 
     Parameters
     ----------
     solid : (depth, width) ndarray of bool
         Segmented section, True in the solid.
+    mask : (depth, width) ndarray of bool, optional
+        Pixels that are used; default all.
 
     Returns
     -------
@@ -57,26 +60,35 @@ def side_lengths(solid: np.ndarray) -> SideLengths:
         Standard errors by the jackknife over eight blocks of columns.
     """
     quarter = max(1, len(solid) // 4)
-    return SideLengths(*_half_length(solid[:quarter]), *_half_length(solid[-quarter:]))
+    used = np.ones(solid.shape, bool) if mask is None else mask
+    return SideLengths(
+        *_half_length(solid[:quarter], used[:quarter]), *_half_length(solid[-quarter:], used[-quarter:])
+    )  # fmt: skip
 
 
-def _half_length(solid: np.ndarray) -> tuple[float, float]:
+def _half_length(solid: np.ndarray, used: np.ndarray) -> tuple[float, float]:
     """Half-correlation length and its standard error."""
-    pores = (~solid).astype(np.float64)
-    edges = np.linspace(0, pores.shape[1], _BLOCKS + 1).astype(int)
-    lags = np.unique(geometric_sequence(1, max(2, pores.shape[1] // _BLOCKS), _LAGS).round().astype(int)) - 1
-    sums = np.empty((_BLOCKS, len(lags) + 1))  # products at each lag, and pores, of every block
-    for block in range(_BLOCKS):
-        columns = pores[:, edges[block] : edges[block + 1]]
-        sums[block, :-1] = [(columns[:, : columns.shape[1] - lag] * columns[:, lag:]).mean() for lag in lags]
-        sums[block, -1] = columns.mean()
+    width = solid.shape[1]
+    edges = np.linspace(0, width, _BLOCKS + 1).astype(int)
+    lags = np.unique(geometric_sequence(1, max(2, width // _BLOCKS), _LAGS).round().astype(int)) - 1
+    pores = ~solid & used
+    pairs, counts = np.empty((2, _BLOCKS, len(lags)))  # of pores, and of pixels that are used, at each lag
+    for block, (begin, end) in enumerate(pairwise(edges.tolist())):
+        for k, lag in enumerate(lags.tolist()):
+            left, right = slice(begin, end - lag), slice(begin + lag, end)
+            pairs[block, k] = (pores[:, left] & pores[:, right]).sum()
+            counts[block, k] = (used[:, left] & used[:, right]).sum()
 
     def length(blocks: np.ndarray) -> float:
-        mean = sums[blocks].mean(axis=0)
-        variance = mean[-1] * (1 - mean[-1])
+        total = counts[blocks].sum(axis=0)
+        if not total.min() > 0:
+            return math.nan
+        product = pairs[blocks].sum(axis=0) / total
+        porosity = product[0]
+        variance = porosity * (1 - porosity)
         if not variance > 0:
             return math.nan
-        return float(half_correlation_length((mean[None, :-1] - np.square(mean[-1])) / variance, lags)[0])
+        return float(half_correlation_length(((product - porosity * porosity) / variance)[None], lags)[0])
 
     everything = np.arange(_BLOCKS)
     without = np.array([length(np.delete(everything, block)) for block in everything])

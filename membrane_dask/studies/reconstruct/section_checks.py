@@ -23,7 +23,7 @@ def section_remarks(section: Section, segmentation: Segmentation) -> Iterator[tu
             "ones the phases hardly differ by more than the noise: the porosity may be too large by 0.01 to 0.02; crop "
             "these columns",
         )
-    sides = side_lengths(segmentation.solid)
+    sides = side_lengths(segmentation.solid, section.mask)
     if sides.is_finer_below:
         upper, lower = sides.upper * section.pixel_nm, sides.lower * section.pixel_nm
         yield (
