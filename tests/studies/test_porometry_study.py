@@ -137,6 +137,35 @@ def test_states_under_two_names(bench, quickstart, tmp_path):
             assert pairs[name].values.tobytes() == of_states[name].values.tobytes(), name
 
 
+def test_random_errors_of_readings(bench, tmp_path):
+    """Simulated errors of a user's own table agree with the propagation of errors through the least-squares slope."""
+    table = bench[(bench.state == "before") & bench.membrane.isin(["M1", "M2"])].drop(columns="state")
+    settings = "reading_errors: {largest: [0.02, 0.01], cycles: 2000}\n"
+    finished = run(study(tmp_path, table, settings), tmp_path / "run")
+    errors = finished.result["reading_errors"].to_dataset().load()
+    fits = finished.result["porometry"].to_dataset().load()
+    assert dict(errors.sizes) == {"membrane": 2, "reading": 3, "largest_error": 2, "cycle": 2000}
+    for label in ("M1", "M2"):
+        pressure = table[table.membrane == label]["pressure [bar]"].to_numpy() * 1e5
+        slope, threshold = (
+            float(fits[n].sel(membrane=label)) for n in ("hydraulic_permeability", "threshold_pressure")
+        )
+        flux, centred = slope * (pressure - threshold), pressure - pressure.mean()
+        # The difference of two uniform random numbers has a variance of 1 / 6.
+        expected = 0.02 / 6**0.5 * np.sqrt(np.sum((centred * flux) ** 2)) / np.sum(centred**2) / slope
+        for reading in ("mass", "time"):
+            one = errors.sel(membrane=label, reading=reading, largest_error=0.02)
+            # A standard deviation of 2000 values has an error of 1.6 %.
+            assert float(one.permeability_deviation.std()) == pytest.approx(expected, rel=0.07)
+            assert float(one.permeability_deviation_mean_square) == pytest.approx(expected**2, rel=0.14)
+            assert float(one.permeability_deviation_max) > 2 * float(one.permeability_deviation_mean)
+    half = errors.permeability_deviation.std("cycle").sel(largest_error=0.01)
+    np.testing.assert_allclose(half / errors.permeability_deviation.std("cycle").sel(largest_error=0.02), 0.5, rtol=0.1)
+    page = md.write_report(finished, tmp_path / "page.html").read_text()
+    assert ">Random errors of readings<" in page
+    assert "Fig. 3" not in page
+
+
 def test_posteriors(quickstart):
     posterior = quickstart.result["posterior"].to_dataset().load()
     fits = quickstart.result["porometry"].to_dataset().load()
@@ -234,6 +263,7 @@ def test_all_problems_at_once(tmp_path):
         ("priors: {radius: 3 nm, thickness: 1 um, porosity: 0.1}", ["priors.thickness", "third exact value"]),
         ("membranes: {B: {radius: 3 +- 1 nm}}", ["membranes.B", "no such membrane"]),
         ("membranes: {A: {radus: 3 nm}}", ["membranes.A.radus", "did you mean 'radius'?"]),
+        ("reading_errors: {largest: [5]}", ["reading_errors.largest", "between 0 and 1"]),
         ("pairs: {A: B}", ["pairs.A", "no such membrane in the tables", "'B'"]),
         ("pairs: {A: A}", ["pairs.A", "states of one membrane already"]),
         ("regression: deming", ["pressure_error", "required with regression: deming"]),
@@ -595,7 +625,7 @@ def test_report_of_the_paper(palencia, tmp_path):
     for table in ("Table 3", "Table 8", "Table 14", "Numbers in the text"):
         assert f"{table}: as printed" in page
     assert "572 printed numbers" in page
-    assert page.count("<svg") == 6
+    assert page.count("<svg") == 7
     summary = md.membrane_summary(palencia.result)
     assert "No threshold pressure is resolved" in " ".join(summary["PESm-1"])
     assert "no line from the threshold pressure is tangent" in " ".join(summary["MPESm-10"])

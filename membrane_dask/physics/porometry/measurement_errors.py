@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
+#: Measured quantity with random errors.
+Reading = Literal["pressure", "time", "mass"]
+READINGS: tuple[Reading, ...] = get_args(Reading)
 #: Sign of the random error: either, or as Eq. 23 is printed, never negative.
 Sign = Literal["signed", "literal"]
 
@@ -33,7 +36,7 @@ def perturb(
 
 
 def line_errors(
-    line: tuple[float, float], pressures: np.ndarray, quantity: Literal["pressure", "time", "mass"], largest: float,
+    line: tuple[float, float], pressures: np.ndarray, quantity: Reading, largest: float,
     rng: np.random.Generator, *, cycles: int = 20, sign: Sign = "signed",
 ) -> dict[str, np.ndarray]:  # fmt: skip
     """Relative errors of hydraulic permeability and threshold pressure when one measured quantity has errors, %.
@@ -58,7 +61,7 @@ def line_errors(
     Returns
     -------
     dict
-        ``permeability`` and ``threshold``, each (cycles,): absolute relative errors, %.
+        ``permeability`` and ``threshold``, each (cycles,): relative errors, %, with their signs.
     """
     slope, intercept = line
     pressure = np.broadcast_to(pressures, (cycles, len(pressures)))
@@ -74,6 +77,6 @@ def line_errors(
     thresholds = pressure.mean(axis=1) - flux.mean(axis=1) / slopes
     true_threshold = -intercept / slope
     return {
-        "permeability": 100 * np.abs(slopes / slope - 1),
-        "threshold": 100 * np.abs(thresholds / true_threshold - 1),
+        "permeability": 100 * (slopes / slope - 1),
+        "threshold": 100 * (thresholds / true_threshold - 1),
     }

@@ -18,6 +18,7 @@ from membrane_dask.quantities import (
     PriorNumber,
     WaterTemperature,
     Whole,
+    as_tuple,
     list_as_tuple,
     quantity,
 )
@@ -143,6 +144,22 @@ class BootstrapSettings(Model):
     batch: Whole = parameter(1000, "bootstrap fits in one unit of work", ge=10, le=100_000)
 
 
+class ReadingErrorSettings(Model):
+    """Simulated experiments with random errors of one measured quantity (Palencia Eqs. 23 and 24)."""
+
+    largest: Annotated[tuple[Number, ...], BeforeValidator(as_tuple)] = parameter(
+        (),
+        "largest relative errors of a reading, each simulated by itself, for example [0.05, 0.02, 0.01]; default none",
+        unit="1",
+        source="Palencia Sec. 3.4",
+    )
+    cycles: Whole = parameter(20, "simulated experiments for each error", source="Palencia Sec. 3.4", ge=2, le=10_000)
+
+    def _inconsistencies(self) -> Iterator[Problem]:
+        if any(not 0 < largest < 1 for largest in self.largest) or len(set(self.largest)) < len(self.largest):
+            yield Problem(("largest",), f"must be different numbers between 0 and 1 (got {list(self.largest)})")
+
+
 class PorometryStudy(BaseStudy, TableSettings):
     """Hydraulic permeability, threshold pressure and pore structure from water flux against pressure (Palencia)."""
 
@@ -230,6 +247,9 @@ class PorometryStudy(BaseStudy, TableSettings):
     )
     published: PublishedSettings = parameter(PublishedSettings(), "options of convention: published", unit="")
     bootstrap: BootstrapSettings = parameter(BootstrapSettings(), "repeated fits", unit="")
+    reading_errors: ReadingErrorSettings = parameter(
+        ReadingErrorSettings(), "simulated errors of readings of the flux of water", unit=""
+    )
     draws: Whole = parameter(1000, "stored points of each posterior", ge=10, le=100_000)
     reference: InputFile | None = parameter(
         None, "numbers of the published tables, which are recomputed and compared", unit=""

@@ -22,6 +22,7 @@ from membrane_dask.studies.porometry.config import PorometryStudy
 from membrane_dask.studies.porometry.joint_evaluation import has_joint_posterior, joint_findings
 from membrane_dask.studies.porometry.measurements import read_measurements
 from membrane_dask.studies.porometry.methods.contract import Curve, curve_columns
+from membrane_dask.studies.porometry.reading_errors import simulate_reading_errors
 from membrane_dask.studies.porometry.reproduction import read_cells, reproduce
 from membrane_dask.studies.porometry.table_settings import METHODS
 from membrane_dask.studies.porometry.tasks import CANDIDATE_MEASUREMENTS, FOULING_LAWS, work
@@ -36,6 +37,7 @@ from membrane_dask.studies.porometry.variables import (
     POPULATIONS,
     POROMETRY,
     POSTERIOR,
+    READING_ERRORS,
     REPRODUCTION,
 )
 from membrane_dask.studies.porometry.water_evaluation import evaluate_water
@@ -192,6 +194,9 @@ class PorometryProgram(Program):
         states, values = summarize_populations(self.membranes, fits, confidence)
         if states:
             tables.append(Dataset(POPULATIONS, values, ("state",), {"state": np.array(states, "T")}))
+        if self.study.reading_errors.largest:
+            dimensions, values = simulate_reading_errors(self.membranes, fits, self.study)
+            tables.append(Dataset(READING_ERRORS, values, ("membrane",), dimensions))
         tables += self.evaluations(fits, findings)
         if self.study.reference:
             tables.append(Dataset(REPRODUCTION, reproduce(read_cells(self.study.reference)), ("cell",)))

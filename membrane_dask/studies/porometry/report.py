@@ -31,6 +31,7 @@ from membrane_dask.studies.porometry.config import PorometryStudy
 from membrane_dask.studies.porometry.curve_report import curve_section
 from membrane_dask.studies.porometry.measurements import read_measurements
 from membrane_dask.studies.porometry.palencia_report import reproduction_section
+from membrane_dask.studies.porometry.reading_error_report import reading_error_section
 from membrane_dask.studies.porometry.summary import LMH_BAR, format_number, membrane_summary
 
 _FIT, _CURVE, _INTERVAL = COLOURS[0], COLOURS[1], COLOURS[4]
@@ -64,6 +65,10 @@ def sections(run: Run) -> list[Section]:
     page += bench_sections(groups)[1:]
     if np.isfinite(fits.leave_one_out_error).any():
         page.append(_laws(fits))
+    if "reading_errors" in groups:
+        points = _measured_points(run, groups)
+        is_palencia = "reproduction" in groups
+        page.append(reading_error_section(groups["reading_errors"], fits, points, is_palencia=is_palencia))
     if np.isfinite(posteriors.radius_median).any():
         page += [_pore_structure(posteriors), _ridge(fits, posteriors), _candidate_measurements(posteriors)]
     if np.isfinite(fits.surface_porosity).any():

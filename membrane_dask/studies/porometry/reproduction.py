@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from membrane_dask.physics.elementary import log, power_of_ten
-from membrane_dask.physics.porometry.measurement_errors import Sign, line_errors
+from membrane_dask.physics.porometry.measurement_errors import READINGS, Sign, line_errors
 from membrane_dask.studies.porometry.palencia_rules import (
     PRESSURES,
     PRISTINE,
@@ -167,14 +167,13 @@ def _simulated_errors(lines: tuple[tuple[float, float], ...]) -> dict[tuple[str,
     """
     samples: dict[tuple[str, str, float], list[np.ndarray]] = {}
     signs: tuple[Sign, ...] = ("signed", "literal")
-    quantities: tuple[Literal["pressure", "time", "mass"], ...] = ("pressure", "time", "mass")
-    for quantity, largest in itertools.product(quantities, (5.0, 2.0, 1.0)):
+    for quantity, largest in itertools.product(READINGS, (5.0, 2.0, 1.0)):
         for sign, line in itertools.product(signs, lines):
             rng = np.random.default_rng(1)
             errors = line_errors(line, PRESSURES, quantity, largest, rng, cycles=_AVERAGES * _CYCLES, sign=sign)
             for name, values in errors.items():
                 table = {"permeability": "4", "threshold": "5"}[name]
-                cycles = values.reshape(_AVERAGES, _CYCLES)
+                cycles = np.abs(values).reshape(_AVERAGES, _CYCLES)
                 mean_square = np.square(cycles / 100).mean(axis=1)
                 statistics = np.stack([cycles.mean(axis=1), cycles.max(axis=1), mean_square])
                 samples.setdefault((table, quantity, largest), []).append(statistics)

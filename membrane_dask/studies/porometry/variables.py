@@ -225,6 +225,38 @@ BOOTSTRAP_SUMMARY = TableSchema(
     formerly="resampled",
 )
 
+_READING_DIMS = ("reading", "largest_error")
+
+
+def _error_statistics(name: str, long_name: str) -> tuple[Variable, ...]:
+    """Relative deviations of a quantity in simulated experiments, and their statistics."""
+    return (
+        _variable(f"{name}_deviation", "1", f"relative deviation of the {long_name} from the error-free one",
+                  "Eqs. 23 and 24", dims=(*_READING_DIMS, "cycle")),
+        _variable(f"{name}_deviation_mean", "1", f"mean absolute relative deviation of the {long_name}", "Sec. 3.4",
+                  dims=_READING_DIMS),
+        _variable(f"{name}_deviation_max", "1", f"largest absolute relative deviation of the {long_name}", "Sec. 3.4",
+                  dims=_READING_DIMS),
+        _variable(f"{name}_deviation_mean_square", "1", f"mean square of the relative deviation of the {long_name}",
+                  "Sec. 3.4", dims=_READING_DIMS),
+    )  # fmt: skip
+
+
+READING_ERRORS = TableSchema(
+    "reading_errors",
+    (
+        *_error_statistics("permeability", "hydraulic permeability"),
+        *_error_statistics("threshold_pressure", "threshold pressure"),
+    ),
+    (
+        _MEMBRANE,
+        Coordinate("reading", "", "measured quantity with random errors"),
+        Coordinate("largest_error", "1", "largest relative error of a reading"),
+        Coordinate("cycle", "1", "number of the simulated experiment"),
+    ),
+    "simulated experiments with random errors of one measured quantity",
+)
+
 PAIRS = TableSchema(
     "pairs",
     (
@@ -320,7 +352,7 @@ MEASUREMENTS = TableSchema(
 )
 
 TABLES = (
-    POROMETRY, POSTERIOR, BOOTSTRAP, BOOTSTRAP_SUMMARY, PAIRS, POPULATIONS, FINDINGS, CURVES,
-    REPRODUCTION,
+    POROMETRY, POSTERIOR, BOOTSTRAP, BOOTSTRAP_SUMMARY, PAIRS, POPULATIONS, READING_ERRORS, FINDINGS,
+    CURVES, REPRODUCTION,
     MEASUREMENTS,
 )  # fmt: skip

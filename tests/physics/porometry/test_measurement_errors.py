@@ -19,7 +19,8 @@ def test_errors_of_both_signs():
     for quantity in ("time", "mass"):
         for sign, mean, largest in (("signed", 2.06, 5.2), ("literal", 1.75, 4.5)):
             errors = line_errors(line, pressures, quantity, 5.0, rng, cycles=20_000, sign=sign)["permeability"]
+            errors = np.abs(errors)
             assert errors.mean() == pytest.approx(mean, rel=0.04)
             assert errors.reshape(-1, 20).max(axis=1).mean() == pytest.approx(largest, rel=0.04)
     threshold_errors = line_errors(line, pressures, "mass", 5.0, rng, cycles=20_000)["threshold"]
-    assert threshold_errors.mean() == pytest.approx(43, rel=0.06)
+    assert np.abs(threshold_errors).mean() == pytest.approx(43, rel=0.06)
