@@ -58,12 +58,12 @@ def run_in_memory(program: Program) -> dict[str, float]:
     while units := schedule.propose(finished):
         finished = []
         for unit in units:
-            start = time.perf_counter()
+            start = time.process_time()
             try:
                 arrays, feedback = program.work(context, unit)
             except Exception as error:
                 raise ProgramError(f"the pilot {unit.key} failed: {error}") from error
-            seconds[unit.task] += time.perf_counter() - start
+            seconds[unit.task] += time.process_time() - start
             if unit.task in left:
                 scratch.write(unit, arrays)
             history[unit.key] = Outcome("done", feedback)
@@ -98,8 +98,8 @@ def measure(program: Program) -> tuple[Costs, dict[str, float]]:
     for unit in program.pilots():
         if unit.task not in times and unit.task not in small:
             program.work(program.context, unit)
-        start = time.perf_counter()
+        start = time.process_time()
         program.work(program.context, unit)
-        times.setdefault(unit.task, []).append(time.perf_counter() - start)
+        times.setdefault(unit.task, []).append(time.process_time() - start)
     seconds = {task: float(np.mean(samples)) for task, samples in times.items()}
     return program.costs(seconds, small), seconds

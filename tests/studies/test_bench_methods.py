@@ -16,7 +16,7 @@ from membrane_dask.physics.porometry.membrane_sieving import observed_sieving
 from membrane_dask.physics.porometry.radius_distributions import LogNormalRadii
 from membrane_dask.physics.porometry.solutes import stokes_relation
 from membrane_dask.physics.porometry.water import Water
-from membrane_dask.studies.porometry.joint_evaluation import evaluate_joint
+from membrane_dask.studies.porometry.joint_evaluation import evaluate_joint, joint_findings
 from membrane_dask.studies.porometry.program import PorometryProgram
 from membrane_dask.study_file import load_study
 
@@ -37,12 +37,10 @@ def evaluate(folder, table, **settings):
 
 def evaluated(prog):
     """Variables and findings by membrane."""
-    (units,) = prog.rounds()
-    values = {
-        str(prog.labels[unit.index[0]]): prog.work(prog.context, unit)[0] for unit in units if unit.task == "porometry"
-    }
+    values = {str(label): prog.work(prog.context, prog.unit("porometry", k))[0] for k, label in enumerate(prog.labels)}
+    joint = {k: joint_findings(prog.work(prog.context, prog.unit("joint", k))[0]) for k in prog.joint_membranes}
     findings = [text for _, text in prog.measurements.findings]
-    for dataset in prog.evaluations():
+    for dataset in prog.evaluations(joint=joint):
         if dataset.schema.name == "findings":
             columns = (dataset.values[name] for name in ("membrane_name", "finding"))
             findings += [f"{label}: {text}" for label, text in zip(*columns, strict=True)]
@@ -149,9 +147,7 @@ def test_one_posterior_of_all_methods(tmp_path):
                     "viscosity": "3.4 mPa s"}  # fmt: skip
     settings = {"data": [{"input": "water.csv"}, displacement], "area": "41.8 cm2"}
     prog = program(tmp_path, settings | {"priors": {"thickness": "0.8 +- 0.08 um"}})
-    (units,) = prog.rounds()
-    unit = next(unit for unit in units if unit.task == "posterior")
-    values, _ = prog.work(prog.context, unit)
+    values, _ = prog.work(prog.context, prog.unit("joint", 0))
     number = porosity * 41.8e-4 / (np.pi * radii.median**2 * np.exp(2 * 0.25**2))
     truth = {"radius": radii.hydraulic_radius, "porosity": porosity, "pore_number": number, "thickness": thickness}
     for name, value in truth.items():
@@ -162,8 +158,7 @@ def test_one_posterior_of_all_methods(tmp_path):
     # A permeance ten times larger than the displacing liquid allows contradicts it: no number is given.
     (tmp_path / "water.csv").write_text("TMP (bar),Flux (LMH)\n" + rows(water, 10 * reading))
     prog = program(tmp_path, settings)
-    (units,) = prog.rounds()
-    values, _ = prog.work(prog.context, next(unit for unit in units if unit.task == "posterior"))
+    values, _ = prog.work(prog.context, prog.unit("joint", 0))
     assert float(values["contradictory"]) == 1
     assert np.isnan(values["radius_median"])
 

@@ -17,6 +17,8 @@ from membrane_dask.engine.costs import run_in_memory
 from membrane_dask.physics.analytic_problems import GradedMembrane
 from membrane_dask.program import Costs, task_stem
 from membrane_dask.studies.characterize.costs import percolating_cube
+from membrane_dask.studies.porometry import joint_evaluation
+from membrane_dask.studies.porometry.joint_evaluation import evaluate_joint
 
 SLABS = "tortuosity_slab_thickness: 40\nflow: {enabled: true, slab_thickness: 40, velocities: true}\n"
 PIECE = "flow: {enabled: true}\nretention: {enabled: true, diameter: 6 nm, diameters: [6 nm], particles: 20}\n"
@@ -116,3 +118,26 @@ def test_the_time_is_limited_by_units_that_follow_one_another(study):
     assert "predicted were 4 s of one core and 4 s" in measured.comparison(5.0, 6.0)
     # Of several drivers only the work is compared.
     assert measured.comparison(5.0, None) == "the run took 5 s of one core; predicted were 4 s of one core"
+
+
+def test_a_joint_posterior_is_evaluated_once(root, tmp_path, monkeypatch):
+    """By a unit of its own, whose cost is predicted; the table and the findings are read from what it leaves."""
+    evaluated = []
+
+    def counted(*arguments):
+        evaluated.append(evaluate_joint(*arguments))
+        return evaluated[-1]
+
+    monkeypatch.setattr(joint_evaluation, "evaluate_joint", counted)
+    study = md.load_study(root / "configs/porometry-bench.yaml", cluster={"profile": "sync"}, bootstrap={"draws": 0})
+    plan = md.plan(study)
+    assert plan.counts["joint"] == 1
+    assert [unit.task for unit in plan.program.pilots()] == ["porometry", "joint"]
+    assert plan.program.costs({"porometry": 0.25, "joint": 3.0}, {}).work == {"porometry": 0.25, "joint": 3.0}
+    run = md.run(study, tmp_path / "run")
+    ((expected, sentences),) = evaluated
+    posterior = run.result["posterior"]
+    assert float(posterior.porosity_median[0]) == expected.porosity.value
+    np.testing.assert_array_equal(posterior.porosity[0], expected.draws["porosity"])
+    findings = run.result["findings"]
+    assert findings.finding.values[findings.method_name.values == "joint posterior"].tolist() == list(sentences)

@@ -17,7 +17,8 @@ from membrane_dask.physics.voxel_spacing import Spacing, is_cube
 #: Resistances next to edges of cubes, along the edge and across it.
 _ALONG, _ACROSS = 0.258, 1.263
 #: Resistance across an edge over that of cubes, by the ratio of the edges of a voxel along the velocity and along the
-#: step to the edge: from the exact flow at the faces, its pressures at the centres of the voxels.
+#: step to the edge: from the exact flow at the faces, its pressures at the centres of the voxels
+#: (benchmarks/edge_resistance.py prints them).
 _RATIOS = (0.1, 0.2, 1 / 3, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0, 5.0, 10.0)
 _ACROSS_BY_RATIO = (0.845, 0.909, 1.008, 1.088, 1.098, 1.0, 0.813, 0.573, 0.322, 0.095, 0.0)
 #: Steps to the cube root of a complex number.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,8 @@ from membrane_dask.studies.porometry.measurements import MembraneData
 from membrane_dask.studies.porometry.methods.contract import Readings
 from membrane_dask.studies.porometry.water_evaluation import evaluate_water
 
+#: Name of the sentences among the arrays of a unit, which are UTF-8: scratch data are numbers.
+_FINDINGS = "findings"
 #: Name of each quantity of the posterior in the joint one.
 _NAMES = {
     "radius": "hydraulic_radius", "porosity": "porosity", "pore_number": "pore_number", "thickness": "thickness",
@@ -159,9 +161,29 @@ def _ends(name: str, estimate: Estimate, draws: np.ndarray, confidence: float) -
     return {f"{name}_median": estimate.value, f"{name}_low": low, f"{name}_high": high}
 
 
-def joint_findings(membrane: MembraneData, study: PorometryStudy, seed: int) -> Sequence[str]:
-    """Sentences on the joint posterior: contradictions, and what the data leave open."""
-    return [*_gas_and_water(membrane, study), *evaluate_joint(membrane, study, seed)[1]]
+def joint_arrays(membrane: MembraneData, study: PorometryStudy, seed: int) -> dict[str, np.ndarray]:
+    """Joint posterior of a membrane as a unit leaves it: variables of the table ``posterior``, and its sentences.
+
+    Parameters
+    ----------
+    membrane, study, seed
+        As in :func:`evaluate_joint`.
+    """
+    result, findings = evaluate_joint(membrane, study, seed)
+    numbers = joint_variables(result, study, len(membrane.priors))
+    sentences = [*_gas_and_water(membrane, study), *findings]
+    text = np.frombuffer("\n".join(sentences).encode(), np.uint8)
+    return {name: np.asarray(value, float) for name, value in numbers.items()} | {_FINDINGS: text}
+
+
+def joint_numbers(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Variables of the table ``posterior`` of what :func:`joint_arrays` returned."""
+    return {name: value for name, value in arrays.items() if name != _FINDINGS}
+
+
+def joint_findings(arrays: Mapping[str, np.ndarray]) -> Sequence[str]:
+    """Sentences of what :func:`joint_arrays` returned: contradictions, and what the data leave open."""
+    return np.asarray(arrays[_FINDINGS], np.uint8).tobytes().decode().splitlines()
 
 
 def _gas_and_water(membrane: MembraneData, study: PorometryStudy) -> Sequence[str]:

@@ -14,7 +14,7 @@ from membrane_dask.errors import Source
 from membrane_dask.io.tables.flux_curves import FittedLine, FluxCurve
 from membrane_dask.physics.porometry.flux_laws import LAWS
 from membrane_dask.physics.porometry.posterior import QUANTITIES
-from membrane_dask.program import Dataset, History, Program, Rounds, Table, Unit
+from membrane_dask.program import Costs, Dataset, History, Program, Rounds, Scratch, Table, Unit
 from membrane_dask.studies.porometry import KIND
 from membrane_dask.studies.porometry.bootstrap import summarize_bootstrap
 from membrane_dask.studies.porometry.comparisons import compare_states, summarize_populations
@@ -47,7 +47,7 @@ _FIT_SECONDS, _POSTERIOR_SECONDS, _BOOTSTRAP_SECONDS = 0.1, 0.3, 1e-4
 #: Peak bytes of a unit: the points of the quadrature, and the libraries.
 _UNIT_BYTES = 60_000_000
 #: Number of each task in the spawn key of its units.
-_TASKS = ("porometry", "posterior", "bootstrap")
+_TASKS = ("porometry", "posterior", "bootstrap", "joint")
 #: Settings that are stored as attributes of the result.
 _ATTRIBUTES = (
     "convention",
@@ -102,6 +102,11 @@ class PorometryProgram(Program):
         columns = self.measurements.columns()
         self.inputs = (Dataset(MEASUREMENTS, columns, ("point",)),) if columns else ()
         self.tables = self._tables()
+        #: Positions of the membranes whose posterior is that of several methods.
+        self.joint_membranes = [k for k, membrane in enumerate(self.membranes) if has_joint_posterior(membrane)]
+        self.other_membranes = [k for k in range(len(self.membranes)) if k not in self.joint_membranes]
+        n_joint = len(self.joint_membranes)
+        self.scratch: Sequence[Scratch] = (Scratch("joint", (n_joint,)),) if n_joint else ()
 
     def _tables(self) -> tuple[Table, ...]:
         study = self.study
@@ -160,25 +165,52 @@ class PorometryProgram(Program):
 
     def unit(self, task: str, membrane: int, batch: int = 0) -> Unit:
         """Unit of a membrane; its random stream depends on its label, not on its position in the table."""
-        suffix, index = (f",batch={batch}", (membrane, batch)) if task == "bootstrap" else ("", (membrane,))
+        suffix = ""
+        index: tuple[int, ...] = (membrane,)
+        params = {"membrane": membrane}
+        if task == "bootstrap":
+            suffix, index = f",batch={batch}", (membrane, batch)
+        elif task == "joint":
+            index = (self.joint_membranes.index(membrane),)
+        elif task == "posterior" and membrane in self.joint_membranes:
+            params["joint"] = self.joint_membranes.index(membrane)
         label_key = zlib.crc32(str(self.labels[membrane]).encode())
         seed = (self.study.seed, KIND.seed_key, label_key, _TASKS.index(task), batch)
         key = f"{task},membrane={self._key_labels[membrane]}{suffix}"
-        return Unit(key, task, index, {"membrane": membrane}, seed)
+        return Unit(key, task, index, params, seed)
 
     def rounds(self) -> Rounds:
-        """All units at once."""
+        """All units at once, but a posterior of several methods after its evaluation."""
         membranes = range(len(self.membranes))
-        units = [self.unit(task, k) for task in ("porometry", "posterior") for k in membranes]
-        yield [*units, *(self.unit("bootstrap", k, batch) for k in membranes for batch in range(self.batches))]
+        units = [self.unit("porometry", k) for k in membranes]
+        units += [self.unit("posterior", k) for k in self.other_membranes]
+        units += [self.unit("bootstrap", k, batch) for k in membranes for batch in range(self.batches)]
+        yield [*units, *(self._rounds_of_joint(k) for k in self.joint_membranes)]
+
+    def _rounds_of_joint(self, membrane: int) -> Rounds:
+        yield [self.unit("joint", membrane)]
+        yield [self.unit("posterior", membrane)]
 
     def pilots(self) -> Sequence[Unit]:
-        """One unit of each task."""
-        return [self.unit(table.name, 0) for table in self.tables]
+        """One unit of each task that takes time."""
+        units = [self.unit(table.name, 0) for table in self.tables if table.name != "posterior"]
+        units += [self.unit("posterior", k) for k in self.other_membranes[:1]]
+        return [*units, *(self.unit("joint", k) for k in self.joint_membranes[:1])]
+
+    def costs(self, pilots: Mapping[str, float], small: Mapping[str, float]) -> Costs:
+        """Work of all units; a posterior of several methods is read from its evaluation."""
+        n = len(self.membranes)
+        counts = {
+            "porometry": n,
+            "posterior": len(self.other_membranes),
+            "bootstrap": n * self.batches,
+            "joint": len(self.joint_membranes),
+        }
+        return Costs({task: pilots[task] * counts[task] for task in pilots}, max(pilots.values()))
 
     def memory(self) -> Mapping[str, int]:
         """Peak bytes of a unit."""
-        return {table.name: _UNIT_BYTES for table in self.tables}
+        return dict.fromkeys(_TASKS, _UNIT_BYTES)
 
     def collect(self, read: Callable[[str], Any], history: History) -> Sequence[Dataset]:
         """Percentiles of the bootstrap, comparisons of membranes, and the published numbers recomputed."""
@@ -197,18 +229,27 @@ class PorometryProgram(Program):
         if self.study.reading_errors.largest:
             dimensions, values = simulate_reading_errors(self.membranes, fits, self.study)
             tables.append(Dataset(READING_ERRORS, values, ("membrane",), dimensions))
-        tables += self.evaluations(fits, findings)
+        joint = read("joint") if self.joint_membranes else {}
+        sentences = {self.joint_membranes[k]: joint_findings(joint[k,]) for (k,) in joint}
+        tables += self.evaluations(fits, sentences, findings)
         if self.study.reference:
             tables.append(Dataset(REPRODUCTION, reproduce(read_cells(self.study.reference)), ("cell",)))
         return tables
 
-    def evaluations(self, fits: Any = None, further: Sequence[tuple[str, str, str]] = ()) -> Sequence[Dataset]:
+    def evaluations(
+        self,
+        fits: Any = None,
+        joint: Mapping[int, Sequence[str]] | None = None,
+        further: Sequence[tuple[str, str, str]] = (),
+    ) -> Sequence[Dataset]:
         """Tables ``findings`` and ``porometry_curves``.
 
         Parameters
         ----------
         fits : xarray.Dataset, optional
             The table ``porometry``, for findings on critical pressures.
+        joint : mapping of int to sequence of str, optional
+            Sentences on the joint posterior, by the position of the membrane.
         further : sequence of (str, str, str)
             Membrane, method and sentence of further findings.
         """
@@ -223,9 +264,8 @@ class PorometryProgram(Program):
             for item, evaluation in zip(membrane.readings, membrane.evaluations, strict=True):
                 rows += [(membrane.label, item.method, finding) for finding in evaluation.findings]
                 curves += [(membrane.label, item.method, curve) for curve in evaluation.curves]
-            if has_joint_posterior(membrane):
-                sentences = joint_findings(membrane, self.study, self.study.seed)
-                rows += [(membrane.label, "joint posterior", sentence) for sentence in sentences]
+            sentences = (joint or {}).get(k, ())
+            rows += [(membrane.label, "joint posterior", sentence) for sentence in sentences]
         rows += further
         datasets = []
         if rows:

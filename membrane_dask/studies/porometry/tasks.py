@@ -22,7 +22,7 @@ from membrane_dask.physics.porometry.water import REFERENCE_TEMPERATURE, Water
 from membrane_dask.program import Unit
 from membrane_dask.studies.porometry.bootstrap import bootstrap_fits
 from membrane_dask.studies.porometry.config import PorometryStudy
-from membrane_dask.studies.porometry.joint_evaluation import evaluate_joint, has_joint_posterior, joint_variables
+from membrane_dask.studies.porometry.joint_evaluation import has_joint_posterior, joint_arrays, joint_numbers
 from membrane_dask.studies.porometry.measurements import MembraneData
 from membrane_dask.studies.porometry.membrane_fit import MembraneFit, fit_membrane, permeability_estimate
 from membrane_dask.studies.porometry.methods.contract import with_ends
@@ -42,7 +42,10 @@ CANDIDATE_MEASUREMENTS = {
 
 
 def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """Compute one unit: task ``porometry``, ``posterior`` or ``bootstrap``.
+    """Compute one unit: task ``porometry``, ``joint``, ``posterior`` or ``bootstrap``.
+
+    A unit ``joint`` evaluates the posterior of several methods once, for the unit ``posterior`` of its membrane and for
+    the findings.
 
     Raises
     ------
@@ -54,12 +57,13 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
     membrane: MembraneData = context["membranes"][unit.params["membrane"]]
     if unit.task == "bootstrap":
         return bootstrap_fits(membrane, study, np.random.Generator(np.random.PCG64(unit.seed_sequence()))), {}
+    if unit.task == "joint":
+        return joint_arrays(membrane, study, unit.seed[0]), {}
     table = POSTERIOR if unit.task == "posterior" else POROMETRY
     numbers: dict[str, Any] = {}
     curve = membrane.curve
     if table is POSTERIOR and has_joint_posterior(membrane):
-        result_of_all, _ = evaluate_joint(membrane, study, unit.seed[0])
-        numbers |= joint_variables(result_of_all, study, len(membrane.priors))
+        numbers |= joint_numbers(context["scratch"].read("joint", (unit.params["joint"],)))
     elif curve is not None:
         # The stream of the membrane, not of the unit: simulated errors are the same in the fit and in the posterior.
         seed = np.random.SeedSequence(unit.seed[0], spawn_key=unit.seed[1:3])
