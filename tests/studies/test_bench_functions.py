@@ -39,9 +39,7 @@ def study_of(folder, columns, settings):
 
 def numbers_of(program):
     """Variables of the only membrane, with its method first where there is that dimension."""
-    (units,) = program.rounds()
-    (unit,) = [unit for unit in units if unit.task == "porometry"]
-    values, _ = program.work(program.context, unit)
+    values, _ = program.work(program.context, program.unit("porometry", 0))
     return {name: value[0] if POROMETRY.variable(name).dims == ("method",) else value for name, value in values.items()}
 
 
