@@ -19,6 +19,7 @@ from membrane_dask.physics.porometry.palencia_convention import (
     ScalingFactors,
     published_structure,
     scaling_of,
+    weighted_moments,
 )
 from membrane_dask.physics.porometry.regression import fit
 from membrane_dask.studies.porometry import palencia_rules as palencia
@@ -151,6 +152,18 @@ def test_pristine_membranes(k):
     assert structure.effective_threshold == zero
     np.testing.assert_allclose((back.porosity, *back.number, *back.radius),
                                (structure.porosity, *structure.number, *structure.radius), rtol=1e-12)  # fmt: skip
+
+
+def test_weights_of_the_pore_number():
+    """PESm-1, to the digits of an independent computation: 10 of 11 pores are small."""
+    structure = published_structure(2.71e-10, 8964.5, CONVENTION)
+    radii, numbers = (np.array(pair)[:, None] for pair in (structure.radius, structure.number))
+    mean, deviation = weighted_moments(radii * 1e9, numbers)
+    assert_printed([mean[0], deviation[0]], "1.5110 0.7849")
+    plain, deviation = weighted_moments(radii * 1e9, np.ones_like(radii))
+    assert plain[0] == pytest.approx(structure.mean * 1e9, rel=1e-12)
+    # With equal weights the deviation is that of a population of two, not of a sample of two.
+    assert deviation[0] == pytest.approx(structure.standard_deviation * 1e9 / math.sqrt(2), rel=1e-12)
 
 
 def test_equation_22_as_printed():

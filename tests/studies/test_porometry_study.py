@@ -512,6 +512,26 @@ def test_the_published_convention_and_its_switches(tmp_path):
     assert published(porosity_power=2)["surface_porosity"] == pytest.approx(10 * plain["surface_porosity"])
     scaled = published(pore_number_powers=[8, 7])
     assert scaled["hagen_poiseuille_radius_lower"] == pytest.approx(plain["hagen_poiseuille_radius_lower"] / 10**0.5)
+    page = md.write_report(run(path, tmp_path / "run"), tmp_path / "page.html").read_text()
+    assert "weighted by the pore numbers" in page
+    assert "of the paper. " not in page  # the figures are those of other membranes
+
+
+def test_a_curve_with_a_critical_pressure(tmp_path):
+    """A membrane of the user that has the name of a published one: its construction, without a published figure."""
+    pressure = np.array([0.9, 1.4, 2.0, 2.6, 3.3, 4.0]) * 1e5
+    flux = 4.6e-6 * np.log(pressure / 35e3) * (1 + 0.002 * np.array([1, -1, 0.5, -0.5, 1, -1]))
+    table = pd.DataFrame({"membrane": "MPESm-1", "pressure [kPa]": pressure / 1e3, "flux [m s-1]": flux.round(8)})
+    finished = run(study(tmp_path, table, "curve: darcy\nreading_errors: {largest: [0.01]}\n"), tmp_path / "run")
+    fit = finished.result["porometry"].to_dataset().isel(membrane=0)
+    # The fluxes have an error of 0.2 %, the slope of their logarithm one of 0.4 %.
+    assert float(fit.log_threshold_pressure) == pytest.approx(35e3, rel=0.02)
+    assert float(fit.flux_at_log_threshold) < float(fit.critical_flux)
+    assert np.isnan(fit.linear_segment_length)  # without a thickness
+    page = md.write_report(finished, tmp_path / "page.html").read_text()
+    assert ">Curves with a critical pressure<" in page
+    assert "Fig. 8" not in page
+    assert "No membrane has a line through its readings." in page
 
 
 # ---------------------------------------------------------------------------------------------
@@ -625,7 +645,12 @@ def test_report_of_the_paper(palencia, tmp_path):
     for table in ("Table 3", "Table 8", "Table 14", "Numbers in the text"):
         assert f"{table}: as printed" in page
     assert "572 printed numbers" in page
-    assert page.count("<svg") == 7
+    assert page.count("<svg") == 10
+    for number in (3, 6, 7, 11):
+        assert f"As Fig. {number} of the paper" in page
+    assert "MPESm-8 (Fig. 10)" in page
+    assert "Small pores are about 90 % of all (Fig. 7B)." in page
+    assert "Without a structure in this run: MPESm-9." in page
     summary = md.membrane_summary(palencia.result)
     assert "No threshold pressure is resolved" in " ".join(summary["PESm-1"])
     assert "no line from the threshold pressure is tangent" in " ".join(summary["MPESm-10"])

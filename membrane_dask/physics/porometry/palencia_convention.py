@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+
 from membrane_dask.physics.elementary import cosine_of_degrees, decimal_exponent, power_of_ten
 
 Preset = Literal["table6", "table8", "table14"]
@@ -225,6 +227,24 @@ def published_structure(
         number_scale=(lower + shift, upper + shift),
         effective_threshold=threshold / power_of_ten(scaling.young_laplace),
     )
+
+
+def weighted_moments(radii: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of both limits of the radius with weights (Palencia Sec. 3.5).
+
+    Parameters
+    ----------
+    radii, weights : (2, n) float array
+        Limits of the radius, and their weights, > 0: pore numbers, or contributions to the permeability.
+
+    Returns
+    -------
+    mean, standard_deviation : (n,) float array
+        In the unit of the radii.
+    """
+    fractions = weights / weights.sum(axis=0)
+    mean = (fractions * radii).sum(axis=0)
+    return mean, np.sqrt((fractions * np.square(radii - mean)).sum(axis=0))
 
 
 #: Scaling factors that follow no published rule: two membranes of Table 8, all of Table 14.

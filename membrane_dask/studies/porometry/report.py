@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from membrane_dask.engine.run import Run
 from membrane_dask.physics.porometry.darcy_curve import DarcyCurve
 from membrane_dask.physics.porometry.flux_laws import LAWS
-from membrane_dask.physics.porometry.radius_distributions import LogNormalRadii, NormalRadii
 from membrane_dask.report.page import STYLE, Grid, Picture, Section, literal_label, picture
 from membrane_dask.studies.porometry.bench_report import bench_sections, has_water
 from membrane_dask.studies.porometry.common_report import (
@@ -31,6 +30,7 @@ from membrane_dask.studies.porometry.config import PorometryStudy
 from membrane_dask.studies.porometry.curve_report import curve_section
 from membrane_dask.studies.porometry.measurements import read_measurements
 from membrane_dask.studies.porometry.palencia_report import reproduction_section
+from membrane_dask.studies.porometry.published_report import published_section
 from membrane_dask.studies.porometry.reading_error_report import reading_error_section
 from membrane_dask.studies.porometry.summary import LMH_BAR, format_number, membrane_summary
 
@@ -72,7 +72,7 @@ def sections(run: Run) -> list[Section]:
     if np.isfinite(posteriors.radius_median).any():
         page += [_pore_structure(posteriors), _ridge(fits, posteriors), _candidate_measurements(posteriors)]
     if np.isfinite(fits.surface_porosity).any():
-        page.append(_published_structure(fits))
+        page.append(published_section(groups))
     if "pairs" in groups:
         page.append(pairs_section(groups))
     if "populations" in groups:
@@ -314,59 +314,3 @@ def _candidate_measurements(posteriors: xr.Dataset) -> Section:
     )
     header = ("further measurement", *(str(name).replace("_", " ") for name in solved.quantity.values))
     return Section("Candidate measurements", text, [Grid(header, rows)])
-
-
-def _published_structure(fits: xr.Dataset) -> Section:
-    published = fits.isel(membrane=np.isfinite(fits.surface_porosity).values)
-    rows = []
-    for k, label in enumerate(published.membrane.values):
-        fit = published.isel(membrane=k)
-        rows.append([
-            str(label),
-            format_number(float(fit.young_laplace_radius) * 1e9),
-            f"{float(fit.surface_porosity):.1%}",
-            *(format_number(float(fit[f"hagen_poiseuille_radius_{limit}"]) * 1e9) for limit in ("lower", "upper")),
-            *(format_number(float(fit[f"pore_number_{limit}"])) for limit in ("lower", "upper")),
-            f"{int(fit.porosity_scale)}; {int(fit.pore_number_scale_lower)}, {int(fit.pore_number_scale_upper)}",
-        ])  # fmt: skip
-    header = (
-        "membrane", "pore radius by Young-Laplace, nm", "surface porosity", "lower radius, nm", "upper radius, nm",
-        "pore number, lower", "pore number, upper", "exponents of the scaling factors: porosity; numbers",
-    )  # fmt: skip
-    text = (
-        "Structure by the published procedure. The leading digits follow from the permeability and the threshold "
-        "pressure; the scaling factors, powers of ten, are assigned (last column)."
-    )
-    return Section("Published structure", text, [_distributions(published), Grid(header, rows)])
-
-
-def _distributions(published: xr.Dataset) -> Picture:
-    count = min(published.sizes["membrane"], _EXAMPLES)
-    with mpl.rc_context(STYLE):
-        figure, axes = panels(count, 2.3)
-        for axis, k in zip(axes.ravel(), range(count), strict=False):
-            fit = published.isel(membrane=k)
-            _distribution_panel(axis, float(fit.pore_radius_mean), float(fit.pore_radius_deviation))
-            axis.set(title=literal_label(fit.membrane.item()), xlabel="pore radius [nm]", ylim=(0, None))
-        axes[0, 0].set_ylabel("density [nm⁻¹]")
-        axes[0, 0].legend(fontsize=6.5)
-    caption = (
-        "Distributions of the pore radius from the two published limits. The published normal distribution includes "
-        "radii below 0 (shaded); the log-normal one of the same mean and standard deviation does not. Neither width "
-        "was measured."
-    )
-    return picture(figure, caption, "pore size distributions")
-
-
-def _distribution_panel(axis: Axes, mean: float, deviation: float) -> None:
-    normal, log_normal = NormalRadii(mean, deviation), LogNormalRadii.from_moments(mean, deviation)
-    radius = np.linspace(mean - 3 * deviation, mean + 5 * deviation, 400)
-    axis.plot(radius * 1e9, normal.density(radius) / 1e9, color=_CURVE, lw=1.2, label="normal, published")
-    negative, positive = radius[radius < 0], radius[radius > 0]
-    axis.fill_between(negative * 1e9, normal.density(negative) / 1e9, color=_CURVE, alpha=0.3, lw=0)
-    for distribution, colour, label in (
-        (log_normal, COLOURS[0], "log-normal"),
-        (log_normal.weighted("area"), COLOURS[2], "by area, r²"),
-        (log_normal.weighted("flow"), COLOURS[3], "by flow, r⁴"),
-    ):
-        axis.plot(positive * 1e9, distribution.density(positive) / 1e9, color=colour, lw=1.0, label=label)
