@@ -115,6 +115,32 @@ def test_answers(tmp_path):
     assert permeances(tmp_path, named, columns=columns) == pytest.approx({"PES": 50, "CA": 20}, rel=WITHIN)
 
 
+def at(factor):
+    """Readings at another viscosity of the water."""
+    return [round(j * factor, 1) for _, j in FIRST]
+
+
+#: Viscosities at 20 and 30 °C are 1.1254 and 0.8955 times that at 25 °C.
+_COLD, _WARM = at(1 / 1.1254), at(1 / 0.8955)
+_PRESSURES = [p for p, _ in FIRST]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ",20 °C,30 °C\n" + lines("P (bar),J (LMH),J (LMH)", zip(_PRESSURES, _COLD, _WARM, strict=True)),
+        "T = 20 °C\n" + lines("P (bar),J (LMH)", zip(_PRESSURES, _COLD, strict=True))
+        + "T = 30 °C\n" + lines("P (bar),J (LMH)", zip(_PRESSURES, _WARM, strict=True)),
+        lines("J at 1 bar (LMH),J at 2 bar (LMH),J at 3 bar (LMH)", [(50.1, 99.8, 150.2), (49.8, 100.3, 150.0)]),
+        lines("psi,gfd", [(round(14.5038 * p, 2), round(j / 1.6978, 2)) for p, j in FIRST]),
+    ],
+    ids=["temperatures above columns", "temperatures above rows", "pressures in names", "units only"],
+)  # fmt: skip
+def test_conditions_as_labels(tmp_path, text):
+    """Temperatures and pressures that label columns or rows are conditions, not membranes."""
+    assert list(permeances(tmp_path, text).values()) == pytest.approx([50], rel=WITHIN)
+
+
 @pytest.mark.parametrize(
     "header",
     [

@@ -17,7 +17,7 @@ _LINE = re.compile(
     rf"{_SEPARATOR}(?:(?P<iso>\d{{4}}-\d\d-\d\d)|(?P<day>\d\d?\.\d\d?\.\d{{4}})|(?P<other>\d\d?/\d\d?/\d{{2,4}}))?"
     rf"[\sT,;|]*(?P<clock>\d{{1,2}}:\d\d:\d\d(?:[.,]\d+)?)?{_SEPARATOR}"
     rf"(?:(?:N|G|NT|GS|ST|US|S|SD|D|Net|Gross|Stat|G#)\b{_SEPARATOR})*"
-    rf"(?P<sign>[-+])?\s*{_SEPARATOR}(?P<mass>\d+(?:[.,]\d+)?){_SEPARATOR}(?P<unit>g|kg|mg)\b\W*",
+    rf"(?P<sign>[-+])?\s*{_SEPARATOR}(?P<mass>\d+(?:[.,]\d+)?){_SEPARATOR}(?P<unit>g|kg|mg)\b\W*(?:(?:S|SD|D|N)\b\W*)?",
     re.I,
 )  # fmt: skip
 #: Lines that show that a file is such a log.

@@ -9,11 +9,11 @@ from itertools import groupby
 
 from membrane_dask.io.tables.columns import Column
 from membrane_dask.io.tables.headers import REPLICATED
-from membrane_dask.io.tables.labels import Label
+from membrane_dask.io.tables.labels import CONDITION_UNITS, Label
 from membrane_dask.io.tables.numerals import is_missing
 from membrane_dask.io.tables.roles import LABELS
 from membrane_dask.io.tables.rows import Row
-from membrane_dask.io.tables.unit_text import UnitText
+from membrane_dask.io.tables.unit_text import unit_text
 
 #: Quantities under which readings are taken; all others are readings.
 _CONDITIONS = (
@@ -166,19 +166,28 @@ def stack(
     ]
     stacked = [replace(c, index=k) for k, c in enumerate(shared)]
     stacked += [replace(c, index=len(shared) + k, header=_common(c), label=None) for k, c in enumerate(first)]
-    unit = UnitText("", "")
-    stacked += [Column(role, len(stacked) + k, role, unit, "") for k, role in enumerate(roles)]
+    units = {label.role: label.text.partition(" ")[2] for label in labels if label.role in CONDITION_UNITS}
+    if any(units[label.role] != label.text.partition(" ")[2] for label in labels if label.role in CONDITION_UNITS):
+        problems.append(f"labels {', '.join(label.text for label in labels)} have several units: write them alike")
+    for role in roles:
+        unit = unit_text(units.get(role, ""))
+        stacked.append(Column(role, len(stacked), role, unit, CONDITION_UNITS.get(role, "")))
     results = []
     for label, group in zip(labels, groups, strict=True):
         for row in rows:
             cells = [row.cells[c.index] if c.index < len(row.cells) else None for c in group]
             if not all(map(is_missing, cells)):
                 common = [row.cells[c.index] if c.index < len(row.cells) else None for c in shared]
-                names = [label.text if label.role == role else None for role in roles]
+                names = [_cell(label) if label.role == role else None for role in roles]
                 results.append(Row(row.number, [*common, *cells, *names], row.text))
     for role, same in groupby(labels, key=lambda label: label.role):
         findings.append(f"columns side by side: {role} {', '.join(label.text for label in same)}")
     return stacked, results
+
+
+def _cell(label: Label) -> str:
+    """Name, or number of a condition."""
+    return label.text.partition(" ")[0] if label.role in CONDITION_UNITS else label.text
 
 
 def _sorted(group: Sequence[Column]) -> list[Column]:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from membrane_dask.errors import nearest, short
 from membrane_dask.io.tables.headers import MAX_LABEL, HeaderCell, NamedQuantity, meanings, power_of_ten, without_number
-from membrane_dask.io.tables.labels import Label
+from membrane_dask.io.tables.labels import CONDITION_UNITS, Label, label
 from membrane_dask.io.tables.roles import EXAMPLES, REPORTED_ONLY, ROLES, folded
 from membrane_dask.io.tables.unit_text import UnitText, unit_text
 from membrane_dask.plain_text import printable
@@ -174,7 +174,10 @@ class RecognisedColumns:
         if ROLES[role].units and not quantity.si and not (ROLES[role].unit_optional and not unit.text):
             self.problems.append(unit_problem(cell.shown, role, unit))
             return
-        if own is not None:
+        whose = label(cell.text)
+        if whose.role in CONDITION_UNITS and role not in CONDITION_UNITS:  # fluxes below `1 bar`
+            quantity = replace(quantity, label=whose)
+        elif own is not None:
             quantity = replace(quantity, replicate=own.replicate, duration=own.duration)
         self.columns.append(column_of(quantity, index, cell.shown))
 

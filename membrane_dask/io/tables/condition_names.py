@@ -68,7 +68,8 @@ QUANTITIES: Mapping[str, ConditionName] = {
         _qualified(rf"area|aire|surface|superficie|{_COMPOUND}flache|{_COMPOUND}oppervlak(?:te)?|a(?=\s*[=(\[])"), "m2"
     ),
     "diameter": ConditionName(
-        _qualified(rf"{_COMPOUND} ?diameter|{_COMPOUND} ?durchmesser|diametre|diametro|\u00f8|\u2300"), "m", True
+        _qualified(rf"{_COMPOUND} ?diameter|{_COMPOUND} ?durchmesser|diametre|diametro|d(?=\s*=)|\u00f8|\u2300"),
+        "m", True,
     ),
     "thickness": ConditionName(
         r"(?:sample |membrane )?thickness|(?:proben|membran)?dicke|epaisseur|espesor|spessore|espessura|dikte",

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from membrane_dask.io.tables.roles import folded
+from membrane_dask.io.tables.unit_text import measures, unit_text
 
 #: Names of replicates, in front of or behind their numbers.
 _REPLICATE_NAMES = (
@@ -17,7 +18,7 @@ _ORDINAL = re.compile(rf"(\d{{1,3}})(?:st|nd|rd|th)(?:\s{_REPLICATE_NAMES})?")
 #: Names that say that a text is the name of a membrane.
 _MEMBRANE = re.compile(
     r"(?:membrane?|membran|membraan|membrana|sample|coupon|specimen|probe|echantillon|muestra|campione|amostra|monster|"
-    r"provino|module?|modul|fib(?:re|er)|faser)s?(?:\s(?:id|no|nr|name))?\s?\S.*|m\s?\d{1,3}"
+    r"provino|module?|modul|fib(?:re|er)|faser)(?:(?:\s(?:id|no|nr|name))?[\s#]+\S.*|\d+)|m\s?\d{1,3}"
 )
 #: Words of what was done with a membrane between two series of readings.
 _STATES = re.compile(
@@ -26,16 +27,21 @@ _STATES = re.compile(
 )
 
 
+#: A condition under which readings were taken, as `20 °C` and `at 2 bar`, and its SI units.
+_CONDITION = re.compile(r"(?:(?:at|bei|by|@|\u00e0|a|bij)\s*)?([-+]?\d+(?:[.,]\d+)?)\s*(\S+)", re.I)
+CONDITION_UNITS = {"temperature": "K", "pressure": "Pa", "area": "m2"}
+
+
 @dataclass(frozen=True)
 class Label:
     """Whose readings they are.
 
     Parameters
     ----------
-    role : {"membrane", "state", "replicate"}
+    role : {"membrane", "state", "replicate", "temperature", "pressure", "area"}
         What the text names.
     text : str
-        The name; the number of a replicate.
+        The name; the number of a replicate; the number and the unit of a condition.
     is_explicit : bool
         Whether the text itself says so, as ``Membrane 3`` and ``before cleaning`` do.
     """
@@ -46,10 +52,15 @@ class Label:
 
 
 def label(text: str) -> Label:
-    """What a text next to readings names: a replicate, a state, else a membrane."""
+    """What a text next to readings names: a replicate, a condition, a state, else a membrane."""
     text = re.sub(r"\s+", " ", text).strip(" :;,")
     if number := replicate_number(text):
         return Label("replicate", str(number))
+    if match := _CONDITION.fullmatch(text):
+        unit = unit_text(match[2])
+        for role, si in CONDITION_UNITS.items():
+            if measures(unit, (si,)):
+                return Label(role, f"{match[1]} {match[2]}")
     if _MEMBRANE.fullmatch(folded(text)):
         return Label("membrane", text)
     if _STATES.search(folded(text)):

@@ -10,9 +10,11 @@ from membrane_dask.io.tables.headers import HeaderCell, meanings, quantities_nam
 from membrane_dask.io.tables.labels import replicate_number
 from membrane_dask.io.tables.numerals import is_missing, is_number, numeral
 from membrane_dask.io.tables.rows import Row
-from membrane_dask.io.tables.unit_text import is_unit
+from membrane_dask.io.tables.unit_text import is_unit, measures, unit_text
 
 _RULER = re.compile(r"[\s\-=_*~.|+]*")
+#: Quantities of a header that names units only.
+_NAMES_OF_UNITS = {"Pa": "pressure", "m s-1": "flux", "kg m-2 s-1": "flux", "K": "temperature"}
 #: Cells that a row of a joined header must have.
 _JOINED_CELLS = 3
 
@@ -128,6 +130,8 @@ def _block(rows: Sequence[Row], start: int, limit: int) -> tuple[Block | None, i
         if not is_ruler(rows[index]):
             units = rows[index]
         index -= 1
+    if index < limit and units is not None and (named := _named_by_units(units)):
+        return Block(named, units.number, tuple(rows[start:]), ()), limit
     if index > limit and _is_title(rows[index]) and _names_several(rows[index - 1]):
         index -= 1  # the first of several titles between the rows
         start = index + 1
@@ -143,6 +147,17 @@ def _block(rows: Sequence[Row], start: int, limit: int) -> tuple[Block | None, i
     width = max(len(row.cells) for row in (lower, upper, units) if row is not None)
     cells = _header_cells(lower, upper, units, width)
     return Block(cells, rows[first].number, tuple(rows[start:]), tuple(rows[:first])), first
+
+
+def _named_by_units(units: Row) -> tuple[HeaderCell, ...]:
+    """Header of a table that names units only, as `psi` and `LMH`; empty if one may be of several quantities."""
+    names = [
+        _NAMES_OF_UNITS.get(measures(unit_text(_text(units, k)), tuple(_NAMES_OF_UNITS)))
+        for k in range(len(units.cells))
+    ]
+    if None in names or len(set(names)) < len(names):
+        return ()
+    return tuple(HeaderCell(f"{name} [{_text(units, k)}]") for k, name in enumerate(names))
 
 
 def _names_quantities(row: Row) -> bool:

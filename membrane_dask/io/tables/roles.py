@@ -83,7 +83,7 @@ ROLES: Mapping[str, Role] = {
     "permeate pressure": Role(_names(
         "permeate pressure, permeate p, p permeate, pp, p p, downstream pressure, filtrate pressure, permeatdruck, "
         "filtratdruck, pression permeat, pression du permeat, pression aval, presion de permeado, presion permeado, "
-        "presion del permeado, p2, p permeat"
+        "presion del permeado, p2, p permeat, p perm"
     ), _PRESSURE),
     "mean pressure": Role(_names("mean pressure, average pressure, pm, p m, p mean, mittlerer druck"), _PRESSURE),
     "bubble point": Role(_names(
@@ -108,7 +108,8 @@ ROLES: Mapping[str, Role] = {
         "flow, flow rate, flowrate, permeate flow, permeate flow rate, permeate flowrate, volumetric flow, "
         "volumetric flow rate, filtrate flow, water flow, gas flow, gas flow rate, q, qp, q p, q permeate, durchfluss, "
         "volumenstrom, permeatstrom, debit, debit de permeat, debit permeat, debit volumique, caudal, "
-        "caudal de permeado, caudal permeado, portata, portata permeato, vazao, vazao de permeado, debiet"
+        "caudal de permeado, caudal permeado, portata, portata permeato, vazao, vazao de permeado, debiet, permeate, "
+        "filtrate, permeat, filtrat, permeado, permeato"
     ), ("m3 s-1", "kg s-1")),
     "wet flow": Role(_names(
         "wet flow, wet curve flow, wet curve, wet run, wet flow rate, flow wet, nasskurve, nassfluss, nasser fluss, "
@@ -126,7 +127,8 @@ ROLES: Mapping[str, Role] = {
         "volume, permeate volume, filtrate volume, collected volume, v, volumen, permeatvolumen, filtratvolumen, "
         "volume permeat, volume de permeat, volumen de permeado, volumen permeado, volume di permeato, "
         "cumulative volume, cumulative permeate volume, total volume, vp, v p, collected permeate, volume collected, "
-        "volume of permeate, volume permeate, volumen recogido, volume recueilli, volume raccolto"
+        "volume of permeate, volume permeate, permeate, filtrate, permeat, filtrat, permeado, permeato, "
+        "volumen recogido, volume recueilli, volume raccolto"
     ), ("m3",)),
     "volume per area": Role(_names(
         "v/a, volume per area, specific volume, permeate volume per area, filtrate volume per area, "
@@ -140,7 +142,8 @@ ROLES: Mapping[str, Role] = {
     "mass": Role(_names(
         "mass, permeate mass, weight, m, w, masse, permeatmasse, gewicht, poids, masse permeat, masse de permeat, "
         "peso, masa, masa de permeado, massa, balance, scale reading, permeate weight, filtrate mass, collected mass, "
-        "cumulative mass, waage, mass collected, mass of permeate, weight collected, collected weight, balance reading"
+        "cumulative mass, waage, mass collected, mass of permeate, weight collected, collected weight, "
+        "balance reading, permeate, filtrate, permeat, filtrat, permeado, permeato"
     ), ("kg",)),
     "time": Role(_names(
         "time, permeate time, collection time, duration, t, zeit, dauer, sammelzeit, messzeit, versuchszeit, temps, "

@@ -72,11 +72,15 @@ def join_sections(block: Block, problems: list[str], findings: list[str]) -> Blo
         else:  # the next page of a series
             series[-1] = replace(series[-1], rows=(*series[-1].rows, *section.rows))
     labels = _labels(series, problems)
-    if not labels:
+    if labels is None:
         return replace(block, rows=tuple(row for section in series for row in section.rows), repeated=())
-    findings.append(f"{labels[0].role} by titles between the rows: {', '.join(item.text for item in labels)}")
-    header, values = [HeaderCell(labels[0].role)], [[item.text] for item in labels]
-    for name, stated in _conditions_of_sections(series, labels, problems).items():
+    if labels:
+        findings.append(f"{labels[0].role} by titles between the rows: {', '.join(item.text for item in labels)}")
+    header = [HeaderCell(labels[0].role)] if labels else []
+    values = [[item.text] for item in labels] or [[] for _ in series]
+    names = [item.text for item in labels] or [f"row {section.rows[0].number}" for section in series]
+    for name, stated in _conditions_of_sections(series, names, problems).items():
+        findings.append(f"{name} by lines between the rows: {', '.join(condition.text for condition in stated)}")
         header.append(HeaderCell(f"{name} [{_CONDITIONS[name]}]"))
         for cells, condition in zip(values, stated, strict=True):
             cells.append(condition.value)  # type: ignore[arg-type]
@@ -159,7 +163,7 @@ def _with_first_title(block: Block, sections: list[_Section]) -> list[_Section]:
         stated = read_header_block([block.above[k]]).stated
         if not stated or "membrane" in stated:
             return [replace(sections[0], lines=block.above[k:]), *sections[1:]]
-    return sections
+    return [replace(sections[0], lines=block.above), *sections[1:]]
 
 
 def _repeated_series(block: Block, sections: Sequence[_Section]) -> list[str]:
@@ -180,22 +184,29 @@ def _repeated_series(block: Block, sections: Sequence[_Section]) -> list[str]:
     return []
 
 
-def _labels(series: Sequence[_Section], problems: list[str]) -> list[Label]:
-    """Titles of all series; empty where they are not clear (a problem)."""
+def _labels(series: Sequence[_Section], problems: list[str]) -> list[Label] | None:
+    """Titles of all series; none where conditions tell them apart, None where they are not clear (a problem)."""
     titles = [_title(section) for section in series]
     labels = [title for title in titles if title is not None]
     first_without = next((k for k, title in enumerate(titles) if title is None), None)
     kinds = {(item.role, item.is_explicit) for item in labels}
     if first_without is None and len(kinds) == 1 and len({item.text for item in labels}) == len(labels):
         return labels
-    line = next(section.lines[0] for section in series[1:])
+    stated = [set(read_header_block(section.lines).stated) - {"membrane"} for section in series]
+    if not any(titles[1:]) and stated[0].intersection(*stated[1:]) and not any(map(_has_title, series[1:])):
+        return []
+    line = series[1].lines[0]
     reason = "; ".join(str(cell).strip() for cell in line.filled())
     problems.append(
         f"row {line.number}: {short(reason)} stands between readings: if it names a membrane or a run, put such a line "
         f"above every series of readings, with other names ('Membrane: A', or 'Run 1'), also above row "
         f"{series[0].rows[0].number}; if it is a remark, put # in front of it"
     )
-    return []
+    return None
+
+
+def _has_title(section: _Section) -> bool:
+    return any(not read_header_block([line]).stated for line in section.lines)
 
 
 def _title(section: _Section) -> Label | None:
@@ -213,7 +224,7 @@ def _title(section: _Section) -> Label | None:
 
 
 def _conditions_of_sections(
-    series: Sequence[_Section], labels: Sequence[Label], problems: list[str]
+    series: Sequence[_Section], names: Sequence[str], problems: list[str]
 ) -> dict[str, list[Stated]]:
     """Conditions that differ from section to section."""
     results = {}
@@ -224,7 +235,7 @@ def _conditions_of_sections(
         if values[0] is not None and len({value.value for value in values_stated}) == 1:
             continue  # what the first lines of a file state stands for all of it
         if len(values_stated) < len(values) or name not in _CONDITIONS:
-            missing = labels[values.index(None)].text if None in values else labels[0].text
+            missing = names[values.index(None)] if None in values else names[0]
             problems.append(
                 f"{name} is {values_stated[-1].text} (line {values_stated[-1].row}), but not for {missing!r}: state it "
                 "above every series, or divide the table into one for each"

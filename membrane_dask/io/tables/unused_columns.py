@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from membrane_dask.errors import short
 from membrane_dask.io.tables.columns import RecognisedColumns, unit_of
 from membrane_dask.io.tables.headers import HeaderCell
+from membrane_dask.io.tables.labels import label
 from membrane_dask.io.tables.numerals import is_number
 from membrane_dask.io.tables.roles import REPORTED_ONLY, SAMPLE_LIKE, folded
 from membrane_dask.io.tables.rows import Row
@@ -67,6 +68,11 @@ def _question(cell: HeaderCell, values: Sequence[str], repeats: bool) -> list[st
     """Question about a column; empty if it may stay unused."""
     header, name, unit = cell.shown, folded(cell.text), unit_of(cell)
     quantity = next((q for q, si in _CONDITIONS.items() if unit.unit and fits(unit.unit, si)), "")
+    if label(cell.text).role == quantity != "":
+        return [
+            f"column {header!r} is not used: if it holds fluxes at it, columns: {{{header!r}: 'flux [LMH]'}}, "
+            f"else ignore: ['{header}']"
+        ]
     if quantity:
         return [
             f"column {header!r} is not used and has a unit of {quantity}: name its quantity, for example "
