@@ -91,6 +91,9 @@ def test_groups_of_different_length(tmp_path):
         (lines("P (bar),J corrected (LMH)", FIRST), ["what does 'corrected' mean?"]),
         (lines("P (bar),J (LMH),J/P (LMH/bar)", [(p, j, round(1.2 * j / p, 1)) for p, j in FIRST]), ["1.2 times"]),
         (lines("P (bar),J (LMH),Remark", [(*row, "membrane 2 from here") for row in FIRST]), ["'membrane 2 from"]),
+        ("A,,B,\n" + lines("P (bar),J (LMH),P (bar),J (LMH)", PAIRS), ["'A P (bar)': membrane 1"]),
+        ("Temperature: 20 °C\n" + lines("P (bar),J (LMH),T (°C)", [(*row, 25) for row in FIRST]), ["20 °C in line 1"]),
+        ("Area: 34 cm2\n" + lines("P (bar),Q (mL/min),A (cm2)", [(*row, 20) for row in flows()]), ["34 cm2 in line 1"]),
         ("Dried at 60 °C\n" + lines("P (bar),J (LMH)", FIRST), ["'Dried at 60 °C' looks like a temperature"]),
     ],
 )  # fmt: skip

@@ -73,7 +73,11 @@ def _numbered_series(columns: Sequence[Column]) -> Iterator[str]:
     series: dict[int, list[Column]] = {}
     counts: dict[str, int] = {}
     for column in columns:
-        if column.label is not None or column.role not in (*_CONDITIONS, *REPLICATED):
+        if column.role not in (*_CONDITIONS, *REPLICATED) or (column.label is not None and column.label.is_explicit):
+            continue
+        if column.label is not None:
+            if column.label.role == "replicate":
+                series.setdefault(int(column.label.text), []).append(column)
             continue
         base = re.sub(r" \(column \d+\)$", "", column.header)
         counts[base] = counts.get(base, 0) + 1
@@ -102,7 +106,7 @@ def _is_series(group: Sequence[Column]) -> bool:
 
 def _unnamed_series(columns: Sequence[Column]) -> Iterator[str]:
     """Fluxes whose headers hold a word that is neither a number of a replicate nor clearly a membrane."""
-    unclear = [c for c in columns if c.label is not None and not c.label.is_explicit]
+    unclear = [c for c in columns if c.label is not None and not c.label.is_explicit and c.label.role != "replicate"]
     if len(unclear) == 1:
         (column,) = unclear
         yield (

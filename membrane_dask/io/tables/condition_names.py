@@ -85,7 +85,7 @@ QUANTITIES: Mapping[str, ConditionName] = {
     ),
     "pressure": ConditionName(
         _qualified(
-            rf"pressure(?: difference| drop)?|tmp|{_COMPOUND}druck|druckdifferenz|pression|presion|pressione|pressao|"
+            rf"pressure(?: difference)?|tmp|{_COMPOUND}druck|druckdifferenz|pression|presion|pressione|pressao|"
             r"druk|drukverschil|ptm|(?:\u03b4|delta )?p(?=\s*[:=(\[/])|dp"
         ),
         "Pa", True,

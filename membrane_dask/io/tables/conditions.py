@@ -14,6 +14,8 @@ from membrane_dask.io.tables.measured_table import MeasuredTable
 
 #: Relative difference of two values of one quantity that are taken as the same.
 _AGREEMENT = 0.02
+#: Difference of the temperatures of rows from a nominal one above the table, K.
+_NOMINAL_TEMPERATURE = 2.0
 #: Units in which conditions are shown, with the factor from SI.
 _SHOWN = {"area": (1e4, "cm2"), "pressure": (1e-5, "bar"), "permeate pressure": (1e-5, "bar")}
 #: Lines of a study that give a condition.
@@ -92,7 +94,9 @@ def areas(table: MeasuredTable, conditions: Conditions) -> np.ndarray | None:
     """Membrane area of each row, m2; None where nothing gives it."""
     column, diameter = table.column("area"), table.column("diameter")
     if column:
-        return table.numbers(column, above=0.0)
+        values = table.numbers(column, above=0.0)
+        _compare_with_line(table, column, values, _AGREEMENT * values)
+        return values
     if diameter:
         return np.asarray(math.pi / 4 * np.square(table.numbers(diameter, above=0.0)))
     area = stated_value(table, "area", conditions.area)
@@ -114,11 +118,26 @@ def areas(table: MeasuredTable, conditions: Conditions) -> np.ndarray | None:
     return None if area is None else np.full(len(table.rows), area)
 
 
+def _compare_with_line(table: MeasuredTable, column: Column, values: np.ndarray, tolerance: np.ndarray | float) -> None:
+    """A condition of the lines above the table must be that of a row, where the table has a column of it."""
+    stated = table.header_block.stated.get(column.role)
+    if stated is None or isinstance(stated.value, str) or not np.isfinite(values).any():
+        return
+    if not (np.abs(values - stated.value) <= tolerance).any():
+        table.problems.append(
+            f"{column.role} is {stated.text} in line {stated.row}, but column {column.header!r} has "
+            f"{str(table.rows[0].cell(column.index)).strip()} {column.unit.text}: keep one, for example columns: "
+            f"{{{column.header!r}: ignore}}"
+        )
+
+
 def temperatures(table: MeasuredTable, conditions: Conditions, default: float | None) -> np.ndarray:
     """Temperature of each row, K; NaN where nothing gives it and there is no default."""
     value = stated_value(table, "temperature", conditions.temperature)
     column = table.column("temperature")
     rows = table.numbers(column) if column else np.full(len(table.rows), np.nan)
+    if column:
+        _compare_with_line(table, column, rows, _NOMINAL_TEMPERATURE)
     if value is None and default is not None and (column is None or np.isnan(rows).any()):
         finding = f"no temperature: taken as {default - 273.15:g} degC (one K changes the permeance by 2.3 %)"
         if finding not in table.findings:

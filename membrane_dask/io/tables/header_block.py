@@ -117,7 +117,9 @@ def read_header_block(rows: Sequence[Row], below: Sequence[Row] = ()) -> HeaderB
         if row.number not in below_numbers and (name := _without_unit(line)):
             unclear.setdefault(name, f"line {row.number}: {short(line)} has no unit")
         elif _looks_like_temperature(line) and "temperature" not in [name for name, _, _ in conditions]:
-            unclear.setdefault("temperature", f"line {row.number}: {short(line)} looks like a temperature")
+            unclear.setdefault(
+                "temperature", f"line {row.number}: {short(line)} looks like a temperature, but not clearly of the test"
+            )
         for name, value, text in conditions:
             if row.number in below_numbers and name in _RESULTS:
                 continue
@@ -185,7 +187,7 @@ def _expression(name: str) -> re.Pattern[str]:
     """A condition with its number, and its unit behind the name or behind the number."""
     definition = QUANTITIES[name]
     start = r"(?:^|(?<=[;,(|#]))\s*" if definition.begins_clause else r"(?<!\w)"
-    number = rf"(?P<number>{_NUMBER}){_FURTHER_NUMBERS}"
+    number = rf"(?P<number>{_NUMBER})(?:\s*(?:\u00b1|\+/?-)\s*{_NUMBER})?{_FURTHER_NUMBERS}"
     return re.compile(rf"{start}(?:{definition.pattern})(?!\w){_UNIT_OF_NAME}?[\s:=;,(|]*{number}{_UNIT}?")
 
 
@@ -193,6 +195,8 @@ def _value_of(match: re.Match[str], line: str, si: str) -> tuple[float, str] | N
     """Value in SI units of a condition, and its text; None where no unit fits, or two that differ."""
     number = match["number"]
     groups = [k for k in range(1, match.re.groups + 1) if k != match.re.groupindex["number"] and match[k]]
+    if match[2] and _quantity(number, line[slice(*match.span(2))], si) is None:
+        return None  # `Pressure drop: 1 bar` is no pressure
     values = []
     for text in (line[slice(*match.span(k))] for k in groups):
         value = _quantity(number, text, si)
