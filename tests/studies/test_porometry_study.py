@@ -137,6 +137,30 @@ def test_states_under_two_names(bench, quickstart, tmp_path):
             assert pairs[name].values.tobytes() == of_states[name].values.tobytes(), name
 
 
+def test_states_that_several_methods_measured(root, tmp_path):
+    """The same tables twice: ratios of 1, whose logarithms have the errors of both independent posteriors."""
+    data = []
+    for name, label in (("first", "A"), ("later", "B")):
+        for method in ("water", "displacement"):
+            text = (root / f"configs/porometry-bench-{method}.csv").read_text(encoding="utf-8")
+            (tmp_path / f"{name}-{method}.csv").write_text(text.replace("UF-20", label), encoding="utf-8")
+        liquid = "method: liquid displacement, interfacial_tension: 1.7 +- 0.05 mN/m, viscosity: 3.4 mPa s"
+        data += [f"{{input: {name}-water.csv}}", f"{{input: {name}-displacement.csv, {liquid}}}"]
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        f"kind: porometry\ndata: [{', '.join(data)}]\narea: 13.4 cm2\npriors: {{thickness: 0.5 +- 0.05 um}}\n"
+        "pairs: {B: A}\nbootstrap: {draws: 0}\n"
+    )
+    result = run(path, tmp_path / "run").result
+    pair, posterior = result["pairs"].to_dataset().isel(pair=0), result["posterior"].to_dataset().isel(membrane=0)
+    for name in ("radius", "porosity", "pore_number"):
+        low, value, high = (float(pair[f"{name}_ratio{end}"]) for end in ("_low", "", "_high"))
+        width = np.log(posterior[f"{name}_high"] / posterior[f"{name}_low"]).item()
+        # Medians and ends of intervals of 1000 draws.
+        assert np.log(value) == pytest.approx(0, abs=0.05 * width)
+        assert np.log(high / low) == pytest.approx(2**0.5 * width, rel=0.12), name
+
+
 def test_random_errors_of_readings(bench, tmp_path):
     """Simulated errors of a user's own table agree with the propagation of errors through the least-squares slope."""
     table = bench[(bench.state == "before") & bench.membrane.isin(["M1", "M2"])].drop(columns="state")
