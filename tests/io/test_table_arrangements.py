@@ -256,6 +256,23 @@ def sheet(folder, cells, merged=()):
     return folder / "table.xlsx"
 
 
+def test_time_stamps(tmp_path):
+    """A column that may be the time is offered, with the line that makes it one."""
+    rate = 50 * AREA * 0.997 * 1000 / 60  # g in a minute
+    rows = [(f"2026-03-01 10:{k:02d}:00", 1.0, f"{rate * k:.2f}") for k in range(12)]
+    text = lines("Timestamp,P [bar],Balance [g]", rows)
+    assert "columns: {'Timestamp': time}" in question(tmp_path, text, area="34 cm2")
+    settings = {"area": "34 cm2", "amounts": "cumulative", "columns": {"Timestamp": "time"}}
+    assert list(permeances(tmp_path, text, **settings).values()) == pytest.approx([50], rel=WITHIN)
+
+
+def test_replicates_of_other_methods(tmp_path):
+    """A method that uses one column of a quantity asks which of several it is."""
+    text = lines("time (min),Flux 1 (LMH),Flux 2 (LMH)", [(t, 200 - 2 * t, 190 - 2 * t) for t in range(0, 40, 4)])
+    message = question(tmp_path, text, method="fouling", pressure="1 bar")
+    assert "columns: {'Flux 2 (LMH)': ignore}" in message
+
+
 def test_workbooks(tmp_path):
     """Merged labels, numbers stored as text, times as cells, hidden rows."""
     cells = {"A1": "P (bar)", "B1": "Flux (LMH)", "B2": "M1", "C2": "M2"}

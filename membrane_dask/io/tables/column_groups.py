@@ -52,6 +52,28 @@ def ambiguous_columns(columns: Sequence[Column]) -> list[str]:
     return questions
 
 
+def single_columns(columns: Sequence[Column], method: str) -> list[str]:
+    """Questions on columns of replicates, for a method that uses one column of each quantity.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+        All columns.
+    method : str
+        Name of the method, for the messages.
+    """
+    questions = []
+    for role in REPLICATED:
+        same = [c for c in columns if c.role == role]
+        if len(same) > 1:
+            lines = {c.header: f"membrane {k}" for k, c in enumerate(same, 1)}
+            questions.append(
+                f"columns {_names(same)} hold replicates of the {role}, of which the method {method} uses one: "
+                f"columns: {{{same[1].header!r}: ignore}}; if they are of several membranes, columns: {_line(lines)}"
+            )
+    return questions
+
+
 def _duplicates(role: str, same: Sequence[Column]) -> str:
     names = " and ".join(repr(c.header) for c in same)
     example = f"for example columns: {{{same[1].header!r}: ignore}}"

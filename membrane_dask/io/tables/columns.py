@@ -171,7 +171,7 @@ class RecognisedColumns:
         own = next((q for q in meanings(cell) if q.unit.text), None)
         unit = unit_text(match[2]) if match and match[2] else (own.unit if own else unit_of(cell))
         quantity = quantity_of(role, unit)
-        if ROLES[role].units and not quantity.si and not (ROLES[role].unit_optional and not unit.text):
+        if ROLES[role].units and not quantity.si and unit.text:  # a unit may stand in the cells
             self.problems.append(unit_problem(cell.shown, role, unit))
             return
         whose = label(cell.text)

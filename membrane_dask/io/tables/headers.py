@@ -247,12 +247,13 @@ def meanings(cell: HeaderCell) -> tuple[NamedQuantity, ...]:
             else:  # `Flux [LMH]` above `SD`; above names of membranes
                 candidates = [both, *candidates, tuple(_of(quantity, whose) for quantity in upper)]
         elif candidates and (not upper or label(cell.upper).is_explicit):  # `M1`, or `Feed`, above `P [bar]`
-            is_name = all(quantity.label is None and not quantity.replicate for quantity in both)
             whose = label(cell.upper)
             labelled = tuple(_of(quantity, whose) for quantity in candidates[0])
             if whose.role == "replicate" and len(cell.upper.strip()) == 1:  # `A` may be a membrane
                 labelled = tuple(replace(q, label=replace(whose, is_explicit=False)) for q in labelled)
-            candidates = [both, labelled] if is_name else [labelled]
+            candidates = [labelled]
+        if all(quantity.label is None and not quantity.replicate for quantity in both):  # `Wet` above `Flow [L/min]`
+            candidates.insert(0, both)
         candidates.append(both)
         if not cell.text or is_plain_unit(cell.text):
             candidates.append(upper)

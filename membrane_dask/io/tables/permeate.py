@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -103,7 +104,7 @@ def _flux_from_permeate(
         if not is_second:
             table.problems.append(
                 f"column {column.header!r} needs a column of the time, such as 'time [s]', or a line above the table: "
-                "'Collection time: 5 min'"
+                f"'Collection time: 5 min'{_clock_columns(table)}"
             )
         return None
     if area is None and column.role != "volume per area":
@@ -120,6 +121,12 @@ def _flux_from_permeate(
     if column.role == "mass":
         flux = flux / density
     return flux if column.role == "volume per area" or area is None else flux / area
+
+
+def _clock_columns(table: MeasuredTable) -> str:
+    """Unused columns that may be times, with the line to write."""
+    names = [name for name in table.unused if re.search(r"time|zeit|hora|heure|tijd|tempo", name, re.I)]
+    return "".join(f", or columns: {{{name!r}: time}}" for name in names)
 
 
 def _collection_time(table: MeasuredTable, column: Column) -> float | None:

@@ -58,10 +58,11 @@ ROLES: Mapping[str, Role] = {
         "ptm, "
         "difference de pression, pression appliquee, presion, presion transmembrana, presion transmembranaria, "
         "diferencia de presion, pressione, pressione transmembrana, pressao, pressao transmembrana, druk, "
-        "drukverschil, wet pressure, pressure wet, p wet, wet curve pressure, pressure wet curve"
+        "drukverschil, wet pressure, pressure wet, p wet, wet run pressure, wet curve pressure, pressure wet curve"
     ), _PRESSURE),
     "dry pressure": Role(_names(
-        "dry pressure, pressure dry, p dry, dry curve pressure, pressure dry curve, pressure of the dry curve"
+        "dry pressure, pressure dry, p dry, dry run pressure, dry curve pressure, "
+        "pressure dry curve, pressure of the dry curve"
     ), _PRESSURE),
     "absolute pressure": Role(_names(
         "absolute pressure, pressure absolute, pressure abs, p abs, absolutdruck, pression absolue, presion absoluta, "
@@ -112,11 +113,13 @@ ROLES: Mapping[str, Role] = {
         "filtrate, permeat, filtrat, permeado, permeato"
     ), ("m3 s-1", "kg s-1")),
     "wet flow": Role(_names(
-        "wet flow, wet curve flow, wet curve, wet run, wet flow rate, flow wet, nasskurve, nassfluss, nasser fluss, "
+        "wet flow, wet curve flow, wet curve flow rate, wet run flow, wet run flow rate, "
+        "wet curve, wet run, wet flow rate, flow wet, nasskurve, nassfluss, nasser fluss, "
         "wet gas flow, debit humide, caudal humedo, wet"
     ), _FLOW),
     "dry flow": Role(_names(
-        "dry flow, dry curve flow, dry curve, dry run, dry flow rate, flow dry, trockenkurve, trockenfluss, "
+        "dry flow, dry curve flow, dry curve flow rate, dry run flow, dry run flow rate, "
+        "dry curve, dry run, dry flow rate, flow dry, trockenkurve, trockenfluss, "
         "dry gas flow, debit sec, caudal seco, dry"
     ), _FLOW),
     "half dry flow": Role(_names(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.errors import Problem, Source, StudyError, Where, nearest
+from membrane_dask.io.tables.column_groups import single_columns
 from membrane_dask.io.tables.flux_curves import FittedLine, FluxCurve, FluxTable, read_flux_table
 from membrane_dask.io.tables.limits import TableError
 from membrane_dask.io.tables.measured_table import MeasuredTable
@@ -179,6 +180,7 @@ def _read_bench(study: PorometryStudy, path: Path, where: Where) -> tuple[FluxTa
     method = settings.method or "water"
     module = BENCH_METHODS[method]
     table = MeasuredTable(path, own.options(study))
+    table.problems += single_columns(table.columns, method)
     readings = module.read(table, settings, own.conditions(study, study.reference_temperature))
     if not readings and not table.problems:
         table.problems.append(f"{path.name} has no reading of the method {method}")
