@@ -65,9 +65,29 @@ ARRANGEMENTS = {
 
 @pytest.mark.parametrize("name", ARRANGEMENTS)
 def test_several_membranes(tmp_path, name):
-    """Side by side and one below the other, in two encodings."""
-    for encoding in ("utf-8", "utf-16"):
-        assert permeances(tmp_path, ARRANGEMENTS[name], encoding) == pytest.approx(BOTH, rel=WITHIN)
+    """Side by side and one below the other; encoding, line ends, empty columns, quotes and footers change nothing."""
+    text = ARRANGEMENTS[name]
+    separator = ";" if ";" in text else ","
+    expected = permeances(tmp_path, text)
+    assert expected == pytest.approx(BOTH, rel=WITHIN)
+    forms = [
+        text.replace("\n", "\r\n"),
+        text.replace("\n", separator * 3 + "\n"),
+        text.replace(separator, "\t"),
+        text + "\nSlope" + separator + "50\nOperator: J. M.\n",
+        "\n".join(separator.join(f'"{cell}"' for cell in line.split(separator)) for line in text.split("\n")),
+    ]
+    for form in forms:
+        assert permeances(tmp_path, form) == expected
+    assert permeances(tmp_path, text, "utf-16") == expected
+
+
+def test_order_of_columns(tmp_path):
+    """Shuffled columns change no answer."""
+    text = "M1,M2,M1,M2\n" + lines("J (LMH),P (bar),P (bar),J (LMH)", [(j, p, p, k) for p, j, _, k in PAIRS])
+    assert permeances(tmp_path, text) == permeances(tmp_path, ARRANGEMENTS["labels in every cell"])
+    text = lines("J M2 (LMH),P (bar),J M1 (LMH)", [(k, p, j) for p, j, k in SHARED])
+    assert permeances(tmp_path, text) == permeances(tmp_path, ARRANGEMENTS["label in the name"])
 
 
 def test_groups_of_different_length(tmp_path):
@@ -85,6 +105,7 @@ def test_groups_of_different_length(tmp_path):
         (lines("P1 (bar),J1 (LMH),P2 (bar),J2 (LMH)", PAIRS), ["'P1 (bar)': membrane 1", "'J2 (LMH)': membrane 2"]),
         (lines("P (bar),Flux (LMH),Flux (LMH)", SHARED), ["{'Flux (LMH)': replicates}", "(column 3)': ignore"]),
         (lines("P (bar),J (LMH)", FIRST) + lines("P (bar),J (LMH)", SECOND), ["row 6 repeats the header", "'Run 1'"]),
+        (lines("P (bar),J (LMH)", FIRST) + lines("", SECOND), ["row 7 begins again below an empty row"]),
         (lines("P (bar),J (LMH)", FIRST) + "M2\n" + lines("P (bar),J (LMH)", SECOND), ["row 6: 'M2' stands between"]),
         (lines("P 1 (bar),P 2 (bar),J (LMH)", [(p, p, j) for p, j in FIRST]), ["both hold the pressure"]),
         (lines("P (bar),PES (LMH),CA (LMH)", SHARED), ["'PES (LMH)': membrane PES", "'CA (LMH)': membrane CA"]),
@@ -163,7 +184,9 @@ def test_names_of_replicates(tmp_path, header):
 )  # fmt: skip
 def test_pages(tmp_path, page):
     first, rest = lines("P (bar),J (LMH)", FIRST[:2]), lines("", FIRST[2:]).lstrip("\n")
-    assert list(permeances(tmp_path, first + page + rest).values()) == pytest.approx([50], rel=WITHIN)
+    for separator in (",", "\t", ";"):
+        text = (first + page + rest).replace(",", separator)
+        assert list(permeances(tmp_path, text).values()) == pytest.approx([50], rel=WITHIN)
 
 
 @pytest.mark.parametrize(

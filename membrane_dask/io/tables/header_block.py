@@ -171,9 +171,8 @@ def _conditions(line: str) -> tuple[tuple[str, float | str, str], ...]:
             if plain_number is not None:
                 results.append((name, plain_number, number[1]))
     for name, pattern in TEXTS.items():
-        expression = (
-            rf"(?:^|[;,|#(] ?)(?:{pattern})\s*[:=;,]\s*([^;,|(\[]+)|(?:^|[;,|#(] ?)(?:{pattern})\s([a-z][\w-]*)\s*$"
-        )
+        name_of = rf"(?:^|[;,|#(] ?)(?:{pattern})"
+        expression = rf"{name_of}\s*[:=;,]\s*([^;,|(\[]+)|{name_of}\s([a-z][\w-]*)[\s;,|]*$"
         if match_of_text := re.search(expression, plain_line):
             start, end = match_of_text.span(1 if match_of_text[1] is not None else 2)
             text = line[start:end].strip(" .\"'")

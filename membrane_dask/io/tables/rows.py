@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from membrane_dask.io.tables.numerals import is_missing
+
+_PAGE = re.compile(
+    r"\W*(?:page|seite|blatt|pagina|p\u00e1gina|p\u00e1g|pag)\W*\d+(?:\s*(?:of|/|von|de|sur|di|van)\s*\d+)?\W*|-\s*\d+\s*-",
+    re.I,
+)
+
+
+def is_page_mark(text: str) -> bool:
+    """Whether a line is the number of a page, as ``Page 2 of 3``."""
+    return bool(_PAGE.fullmatch(text.strip()))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -13,12 +12,8 @@ from membrane_dask.io.tables.labels import Label, label
 from membrane_dask.io.tables.layout import Block, is_ruler
 from membrane_dask.io.tables.numerals import is_missing, is_number
 from membrane_dask.io.tables.roles import LABELS
-from membrane_dask.io.tables.rows import Row
+from membrane_dask.io.tables.rows import Row, is_page_mark
 
-_PAGE = re.compile(
-    r"\W*(?:page|seite|blatt|pagina|p\u00e1gina|p\u00e1g|pag)\W*\d+(?:\s*(?:of|/|von|de|sur|di|van)\s*\d+)?\W*|-\s*\d+\s*-",
-    re.I,
-)
 #: Conditions that may differ from section to section, with their SI units.
 _CONDITIONS = {"area": "m2", "diameter": "m", "temperature": "K", "pressure": "Pa"}
 #: Terms that a title may have; longer lines are remarks.
@@ -33,15 +28,18 @@ class _Section:
     ----------
     lines : tuple of Row
         Lines of words above the readings.
-    rows : tuple of Row
+    rows : sequence of Row
         Readings.
     header_row : int
         Row that repeats the header, where no mark of a page explains it; else 0.
+    has_gap : bool
+        Whether an empty row stands above the readings.
     """
 
     lines: tuple[Row, ...]
-    rows: tuple[Row, ...]
+    rows: Sequence[Row]
     header_row: int = 0
+    has_gap: bool = False
 
 
 def join_sections(block: Block, problems: list[str], findings: list[str]) -> Block:
@@ -98,22 +96,24 @@ def _sections(block: Block, findings: list[str]) -> list[_Section]:
     heading = {" ".join(_texts(row)) for row in block.above}
     label_columns = {k for k, cell in enumerate(block.header) if any(q.role in LABELS for q in meanings(cell))}
     sections, lines, headers, page = list[_Section](), list[Row](), list[Row](), list[Row]()
-    end = _end_of_readings(block)
+    readings, end = list[Row](), _end_of_readings(block)
     for row in block.rows[:end]:
         has_started = bool(sections)
         if row.number in block.repeated:
             headers.append(row)
-        elif _PAGE.fullmatch(" ".join(_texts(row))) or (has_started and " ".join(_texts(row)) in heading):
+        elif is_page_mark(" ".join(_texts(row))) or (has_started and " ".join(_texts(row)) in heading):
             page.append(row)
         elif _is_line(row, label_columns):
             lines.append(row)
         elif is_ruler(row) and (lines or headers or page):
             continue
         else:
-            if not has_started or lines or headers or page:
+            is_gap = has_started and not (lines or headers or page) and row.number > readings[-1].number + 1
+            if not has_started or lines or headers or page or is_gap:
                 header_row = headers[-1].number if headers and not page else 0
-                sections.append(_Section(tuple(lines), (), header_row))
-            sections[-1] = replace(sections[-1], rows=(*sections[-1].rows, row))
+                readings = list[Row]()
+                sections.append(_Section(tuple(lines), readings, header_row, is_gap))
+            readings.append(row)
             _report(headers, page, findings)
             lines, headers, page = [], [], []
     _report(headers, page, findings)
@@ -167,7 +167,7 @@ def _with_first_title(block: Block, sections: list[_Section]) -> list[_Section]:
 
 
 def _repeated_series(block: Block, sections: Sequence[_Section]) -> list[str]:
-    """Question on a header that is repeated above pressures that stand above it as well."""
+    """Question on a header, or an empty row, above pressures that stand above it as well."""
     roles = [next((q.role for q in meanings(cell)), "") for cell in block.header]
     if any(role in (*LABELS, "time") for role in roles):
         return []
@@ -175,10 +175,16 @@ def _repeated_series(block: Block, sections: Sequence[_Section]) -> list[str]:
     before = set[str]()
     for section in sections:
         cells = {str(row.cell(index)) for row in section.rows} if index is not None else set()
-        if section.header_row and before & cells:
+        is_series = section.has_gap and len(cells) > 1 and cells <= before
+        if (section.header_row and before & cells) or is_series:
+            reason = (
+                f"row {section.header_row} repeats the header"
+                if section.header_row
+                else (f"row {section.rows[0].number} begins again below an empty row")
+            )
             return [
-                f"row {section.header_row} repeats the header above pressures that stand above it as well: of another "
-                "membrane, or another run? Write its name in a line above each header, such as 'Membrane: A' or 'Run 1'"
+                f"{reason}, with pressures that stand above it as well: of another membrane, or another run? Write its "
+                "name in a line above each series, such as 'Membrane: A' or 'Run 1', or delete the rows between them"
             ]
         before |= cells
     return []

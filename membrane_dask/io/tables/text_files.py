@@ -13,7 +13,7 @@ from pathlib import Path
 from membrane_dask.files import read_bytes
 from membrane_dask.io.tables.limits import MAX_CELLS, MAX_COLUMNS, MAX_ROWS, MAX_TEXT_BYTES, TableError
 from membrane_dask.io.tables.numerals import is_missing, is_number
-from membrane_dask.io.tables.rows import Row
+from membrane_dask.io.tables.rows import Row, is_page_mark
 
 #: Lines of a file of text, with those that are blank or comments.
 _MAX_LINES = 1_000_000
@@ -136,7 +136,7 @@ def _open_quote(text: str, separator: str) -> str:
 
 def _separator(text: str, path: Path) -> str:
     """The separator that gives most rows of equal width."""
-    lines = [line for line in text.split("\n", 2000)[:2000] if line.strip()]
+    lines = [line for line in text.split("\n", 2000)[:2000] if line.strip() and not is_page_mark(line)]
     best, best_count = ",", 0
     for separator in _SEPARATORS:
         if separator.strip() and not any(separator in line for line in lines):
