@@ -213,6 +213,22 @@ def test_temperatures_above_a_table(tmp_path, condition):
 
 
 @pytest.mark.parametrize(
+    ("condition", "phrase"),
+    [
+        ("Diameter: 65.8 mm (outer), 60 mm (active)", "diameter is 65.8 mm (line 1) and 60 mm (line 1)"),
+        ("Temperature (°C): 20 (feed), 22 (permeate)", "temperature is 20 °C (line 1) and 22 °C (line 1)"),
+    ],
+)
+def test_two_values_of_a_condition(tmp_path, condition, phrase):
+    assert phrase in question(tmp_path, condition + "\n" + lines("P (bar),Q (mL/min)", flows()), area="34 cm2")
+
+
+def test_a_condition_in_two_units(tmp_path):
+    text = "Temperature: 25 °C / 77 °F; Membrane area (cm2),34,flat\n" + lines("P (bar),Q (mL/min)", flows())
+    assert list(permeances(tmp_path, text).values()) == pytest.approx([50], rel=WITHIN)
+
+
+@pytest.mark.parametrize(
     "condition", ["Pressure (bar),1", "Pressione di esercizio: 1 bar", "ΔP = 1 bar", "Druk: 1 bar"]
 )
 def test_pressures_above_a_table(tmp_path, condition):

@@ -36,6 +36,11 @@ _UNIT = (
 _UNIT_OF_NAME = (
     r"(?:\s*[(\[]\s*([^()\[\]:;]{1,20}?)\s*[)\]]|\s*[/,_ ]\s*((?:[^\W\d]|[°%])[^\s,;:=()\[\]]{0,9})(?=\s*[:=;,|]))"
 )
+#: One more value of a condition, with a remark in brackets between both.
+_FURTHER_VALUE = re.compile(
+    rf"\s*(?:\([^)]*\)|\[[^\]]*\])?\s*(?:[,;/|+]|and|und|et|y|e|en|to|bis)\s*(?P<number>{_NUMBER})\s*"
+    r"(?P<unit>[^\s\d;,:)(\]\[|/]\S{0,9}?)?(?=[\s;,|()\[\]]|$)"
+)
 #: Further numbers behind a number: the line is a row of a table.
 _FURTHER_NUMBERS = r"(?![\s;,|]+[-+]?\d[\d.,]*\s*(?:[;,|]|$))"
 
@@ -162,6 +167,7 @@ def _conditions(line: str) -> tuple[tuple[str, float | str, str], ...]:
         for match in _expression(name).finditer(rest):
             if value := _value_of(match, line, definition.si):
                 results.append((name, *value))
+                results += [(name, *further) for further in _further_values(match, line, definition.si)]
                 end = match.end("number")
                 rest = rest[: match.start()] + " " * (end - match.start()) + rest[end:]
                 break
@@ -202,9 +208,19 @@ def _value_of(match: re.Match[str], line: str, si: str) -> tuple[float, str] | N
         if value is None and si == "K" and text[:1] in "°cCkK":  # 20C, 20 °C.
             value = _quantity(number, text[:2] if text.startswith("°") else text[:1], si)
         if value is not None:
-            values.append((value, f"{number} {text}".rstrip(".")))
+            values.append((value, f"{number.rstrip('.,')} {text}".rstrip(".")))
     is_unique = values and all(_equal(value, values[0][0]) for value, _ in values)
     return values[0] if is_unique else None
+
+
+def _further_values(match: re.Match[str], line: str, si: str) -> list[tuple[float, str]]:
+    """Values behind that of a condition, as in ``65.8 mm (outer), 60 mm (active)``."""
+    further = _FURTHER_VALUE.match(line, match.end())
+    if further is None:
+        return []
+    unit = further["unit"] or line[slice(*match.span(1 if match[1] else 2))]
+    value = _quantity(further["number"], unit, si) if unit else None
+    return [] if value is None else [(value, f"{further['number']} {unit}")]
 
 
 def _without_unit(line: str) -> str:
