@@ -277,12 +277,15 @@ def test_reference_tables(shared, tmp_path):
     """Every row of the manifest of the methods but water: values to their tolerances, findings with their words."""
     folder = shared / "data" / "bench"
     wrong, checked = [], 0
+    evaluations: dict[tuple[str, str], dict] = {}
     with (folder / "cases.csv").open(encoding="utf-8", newline="") as file:
         cases = [row for row in csv.DictReader(file) if set(row["section"]) <= set("CDEFGH")]
     for case in cases:
-        settings = yaml.safe_load("{" + case["study"] + "}") or {}
-        prog = program(tmp_path, {"input": str(folder / case["file"]), **settings})
-        results = evaluated(prog)
+        key = case["file"], case["study"]
+        if key not in evaluations:
+            settings = yaml.safe_load("{" + case["study"] + "}") or {}
+            evaluations[key] = evaluated(program(tmp_path, {"input": str(folder / case["file"]), **settings}))
+        results = evaluations[key]
         label = case["membrane"] or next(iter(results))
         values, findings = results[label]
         missing = [w for w in case["must_say"].split(";") if w.strip().lower() not in findings.lower()]
@@ -302,3 +305,26 @@ def test_reference_tables(shared, tmp_path):
             wrong.append(f"{name}: {measured}, expected {case['value']}")
     assert not wrong, "\n".join(wrong)
     assert checked > 25
+
+
+def test_reference_joint_posterior(shared, tmp_path):
+    """Water, displacement and thickness: ends of all intervals to 10 % of their widths, the truth inside."""
+    folder = shared / "data" / "bench"
+    with (folder / "cases.csv").open(encoding="utf-8", newline="") as file:
+        cases = [row for row in csv.DictReader(file) if row["section"] == "J"]
+    with (folder / "reference_numbers.csv").open(encoding="utf-8", newline="") as file:
+        references = {row["name"]: row for row in csv.DictReader(file) if row["group"] == f"case {cases[0]['case']}"}
+    settings = yaml.safe_load("{" + cases[0]["study"] + "}")
+    for table in settings["data"]:
+        table["input"] = str(folder / table["input"])
+    prog = program(tmp_path, settings)
+    result, _ = evaluate_joint(prog.membranes[0], prog.study, prog.study.seed)
+    for name, estimate, unit, truth in (
+        ("hydraulic radius nm", result.hydraulic_radius, 1e-9, 9.6498), ("log-sd", result.log_sd, 1, 0.25),
+        ("porosity", result.porosity, 1, 0.06), ("thickness um", result.thickness, 1e-6, 0.8),
+        ("pore number", result.pore_number, 1, 1.1008e12),
+    ):  # fmt: skip
+        low, high = float(references[name]["low"]), float(references[name]["high"])
+        assert estimate.low / unit < truth < estimate.high / unit, name
+        assert estimate.low / unit == pytest.approx(low, abs=0.1 * (high - low)), name
+        assert estimate.high / unit == pytest.approx(high, abs=0.1 * (high - low)), name

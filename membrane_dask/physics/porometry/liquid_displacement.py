@@ -25,7 +25,7 @@ from membrane_dask.physics.porometry.lognormal_opening import LogNormalOpening, 
 from membrane_dask.physics.porometry.reading_checks import counted, not_finite, refuse, row_names
 
 #: Errors of one reading, over the model and over the largest permeance.
-_RELATIVE_ERROR, _FLOOR = 0.01, 0.003
+RELATIVE_ERROR, FLOOR = 0.01, 0.003
 #: Rise of the last step, and misfit over the final permeance, that are reported.
 _PLATEAU, _MISFIT = 0.02, 0.03
 #: Fall of the flux that is refused, and the fraction of the largest flux below which a fall is noise.
@@ -66,8 +66,8 @@ class LiquidDisplacement:
     number_distribution : NumberDistribution or None
     pressure, permeance : (n,) float array
         Readings as they were fitted: Pa, rising; m s-1 Pa-1.
-    weights : (n,) float array
-        Weights of the permeances, proportional to the reciprocal variances.
+    fitted : (n,) float array
+        Permeances by the fit.
     findings : tuple of str
         Sentences for the user.
     """
@@ -85,7 +85,7 @@ class LiquidDisplacement:
     number_distribution: NumberDistribution | None
     pressure: np.ndarray
     permeance: np.ndarray
-    weights: np.ndarray
+    fitted: np.ndarray
     findings: tuple[str, ...]
 
 
@@ -156,8 +156,8 @@ def liquid_displacement(
         permeance,
         law.constant,
         final_flow=None,
-        relative_error=_RELATIVE_ERROR,
-        floor=_FLOOR,
+        relative_error=RELATIVE_ERROR,
+        floor=FLOOR,
         tension_error=law.relative_error,
         gauge_error=pressure_error,
     )
@@ -179,7 +179,7 @@ def liquid_displacement(
         number_distribution=number_distribution(pressure, radius, fraction),
         pressure=pressure,
         permeance=permeance,
-        weights=opening.weights,
+        fitted=opening.fraction * opening.final_flow,
         findings=tuple(findings),
     )
 

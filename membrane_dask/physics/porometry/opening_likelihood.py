@@ -6,11 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from membrane_dask.physics.elementary import exp
+from membrane_dask.physics.elementary import exp, log
 from membrane_dask.physics.porometry.filter_flow import FilterFlow
 from membrane_dask.physics.porometry.gas_flow_in_pores import GasStream, dry_gas_flux, open_flow_fraction
-from membrane_dask.physics.porometry.liquid_displacement import LiquidDisplacement, permeance_while_open
+from membrane_dask.physics.porometry.liquid_displacement import (
+    FLOOR,
+    RELATIVE_ERROR,
+    LiquidDisplacement,
+    permeance_while_open,
+)
 from membrane_dask.physics.porometry.student_likelihood import student_log_likelihood
+
+#: Constant errors of a permeance over that of the fit of one table.
+_CONSTANT_ERRORS = np.array([1.0, 0.3, 0.1, 0.03, 0.01])
 
 
 def filter_flow_log_likelihood(
@@ -84,12 +92,15 @@ def displacement_log_likelihood(
     porosity_over_path_length: Any,
     viscosity: float,
 ) -> Any:
-    """Log-likelihood of a liquid-liquid displacement table; the size of its error is integrated.
+    """Log-likelihood of a liquid-liquid displacement table; the size of its errors is integrated.
+
+    Errors have a part in proportion to the fitted permeance and a constant one, whose ratio is averaged over a grid: a
+    meter may resolve the first open pores better than the constant error of the fit of one table says.
 
     Parameters
     ----------
     table : LiquidDisplacement
-        Its readings and their weights.
+        Its readings and their fit.
     constant, number_median_radius, log_sd, porosity_over_path_length : float or (...) array
         As in :func:`permeance_while_open`, and eps / y, m-1; they broadcast.
     viscosity : float
@@ -104,7 +115,14 @@ def displacement_log_likelihood(
     )
     final_permeance = ratio * np.square(median) * exp(6 * np.square(log_sd)) / (8 * viscosity)
     model = permeance_while_open(table.pressure, constant, median, log_sd, final_permeance)
-    return student_log_likelihood(np.sqrt(table.weights) * (table.permeance - model))
+    residuals = table.permeance - model
+    constants = FLOOR / RELATIVE_ERROR * _CONSTANT_ERRORS[:, None] * table.fitted.max()
+    deviations = np.sqrt(np.square(table.fitted) + np.square(constants))  # (errors, n), up to a factor
+    by_error = np.stack(
+        [student_log_likelihood(residuals / deviation) - log(deviation).sum() for deviation in deviations]
+    )
+    highest = by_error.max(axis=0)
+    return highest + log(exp(by_error - highest).mean(axis=0))
 
 
 def _draws(parameter: Any) -> np.ndarray:
