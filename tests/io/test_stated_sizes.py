@@ -187,7 +187,9 @@ def test_units_of_nrrd_are_those_of_space(tmp_path):
         'space directions: (0,0,0.005) (0,5,0) (6,0,0)\nspace units: "nm" "nm" "um"\nencoding: raw\n\n'
     )
     (tmp_path / "v.nrrd").write_bytes(head.encode() + VOLUME.tobytes())
-    assert open_volume_source(tmp_path / "v.nrrd").edges_nm == pytest.approx((6, 5, 5))
+    volume = open_volume_source(tmp_path / "v.nrrd")  # whose fastest axis runs along z of space
+    assert volume.shape == (7, 6, 5)
+    assert volume.edges_nm == pytest.approx((5, 5, 6))
 
 
 def test_steps_and_letters_in_names_of_planes(tmp_path):
