@@ -14,9 +14,10 @@ SCRIPTS = sorted((Path(__file__).resolve().parents[1] / "benchmarks").glob("[a-z
 
 #: Benchmarks whose smallest input takes more than 25 s of one core. Each computes whole studies, as other tests do.
 SLOW = {
-    "anisotropic_voxels", "chamani_table", "faults", "flow_resolution", "flow_slabs", "micrograph_truths",
-    "quickstart_intervals", "reconstruct_coverage", "reconstruct_search", "reconstruct_truths", "several_images",
-    "stokes", "tortuosity_slabs",
+    "anisotropic_voxels", "bench_calibration", "chamani_table", "characterize_quickstart", "faults", "flow_resolution",
+    "flow_slabs", "graded_study", "micrograph_truths", "network_extraction", "quickstart_intervals",
+    "reconstruct_coverage", "reconstruct_search", "reconstruct_truths", "several_images", "stokes", "tortuosity_slabs",
+    "volume_pipeline",
 }  # fmt: skip
 
 
