@@ -48,8 +48,6 @@ class LogNormalOpening:
         Relative standard deviations of the surface tension and of the pressures, which all readings have in common.
     fraction : (n,) float array
         Fraction of the flow that is open at each reading, of the model.
-    weights : (n,) float array
-        Reciprocal relative variances of the readings.
     misfit : float
         Largest residual over the final flow.
     """
@@ -61,7 +59,6 @@ class LogNormalOpening:
     tension_error: float
     gauge_error: float
     fraction: np.ndarray
-    weights: np.ndarray
     misfit: float
 
     def estimate(
@@ -206,7 +203,6 @@ def fit_opening(
         tension_error=tension_error,
         gauge_error=gauge_error,
         fraction=expected / last,
-        weights=np.square(last / deviation),
         misfit=float(np.abs(expected - flow).max()) / last,
     )
     width_interval = opening.log_sd_estimate
