@@ -8,6 +8,7 @@ import numpy as np
 
 from membrane_dask.physics.elementary import exp
 from membrane_dask.physics.errors import PhysicsError
+from membrane_dask.physics.importance_sampling import weighted_quantiles
 from membrane_dask.physics.porometry.estimates import Estimate
 from membrane_dask.physics.porometry.posterior import (
     MIN_EFFECTIVE_SAMPLE_SIZE,
@@ -18,7 +19,6 @@ from membrane_dask.physics.porometry.posterior import (
     prior_points,
     relative_weights,
     sobol_points,
-    weighted_quantiles,
 )
 
 

@@ -18,6 +18,7 @@ from scipy.stats import qmc
 from membrane_dask.physics.distributions import normal_cdf, normal_quantile, student_cdf, student_quantile
 from membrane_dask.physics.elementary import exp, log
 from membrane_dask.physics.errors import PhysicsError
+from membrane_dask.physics.importance_sampling import weighted_quantiles
 from membrane_dask.physics.porometry.cylindrical_pores import check_viscosity, largest_thickness
 
 #: The four unknowns, in the order of all arrays.
@@ -139,14 +140,6 @@ class Posterior:
         cumulative = np.cumsum(self.weights[order])
         chosen = np.searchsorted(cumulative / cumulative[-1], (np.arange(count) + 0.5) / count)
         return np.asarray(exp(self.logarithms[:, order[chosen]]))
-
-
-def weighted_quantiles(values: np.ndarray, weights: np.ndarray, probabilities: tuple[float, ...]) -> np.ndarray:
-    """Quantiles of weighted values at probabilities."""
-    order = np.argsort(values, kind="stable")
-    cumulative = np.cumsum(weights[order])
-    middles = (cumulative - weights[order] / 2) / cumulative[-1]
-    return np.asarray(np.interp(probabilities, middles, values[order]))
 
 
 def posterior(
