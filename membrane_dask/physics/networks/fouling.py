@@ -18,6 +18,7 @@ from membrane_dask.physics.elementary import exponential
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.fixed_order import dot
 from membrane_dask.physics.networks.connectivity import adjacency, flowing_pores
+from membrane_dask.physics.networks.filter_diagnostics import FilterDiagnostics, filter_diagnostics
 from membrane_dask.physics.networks.filter_metrics import accumulated_metrics, threshold_crossing
 from membrane_dask.physics.networks.network_flow import FlowGraph, flow_graph, scatter, solve_pressures
 from membrane_dask.physics.networks.pore_network import INLET, PoreNetwork
@@ -35,6 +36,7 @@ class FilterLife:
     ``membrane_dask.studies.graded.variables`` describes every field. Fields ending in ``_threshold`` are accumulated
     until the flux, linear between steps, falls to the threshold; those ending in ``_threshold_step`` until the first
     step below it. Histories have one value per time step, from the clean filter to the step at which the flux is 0.
+    ``diagnostics`` are those of the clean filter.
     """
 
     throughput: float
@@ -62,6 +64,7 @@ class FilterLife:
     flux: np.ndarray
     foulant_concentration_out: np.ndarray
     band_porosity: np.ndarray
+    diagnostics: FilterDiagnostics
 
 
 def filter_life(network: PoreNetwork, *, deposition: float, **options: Any) -> FilterLife:
@@ -149,19 +152,21 @@ def filter_lives(
     if solve_pressures(graph, clean, pressure, solver_tolerance) < 0:
         raise not_converged
     order = np.argsort(-pressure, kind="stable")
+    affinity = scatter(graph, affinity, 1.0)
 
     lives = []
     for coefficient in deposition:
+        diagnostics = filter_diagnostics(graph, clean, pressure, order, length, radius, affinity, coefficient)
         flux, inflow, concentration, porosity, closed_inside, last = _simulate(
-            graph, adjacent, flowing, length, radius, band_length, extent, scatter(graph, affinity, 1.0), pressure,
-            order, coefficient, time_step, integrator == "adams-bashforth", solver_tolerance, n_steps,
+            graph, adjacent, flowing, length, radius, band_length, extent, affinity, pressure, order, coefficient,
+            time_step, integrator == "adams-bashforth", solver_tolerance, n_steps,
         )  # fmt: skip
         if last < 0:
             raise not_converged
         flux, inflow, concentration, porosity = (a[: last + 1] for a in (flux, inflow, concentration, porosity))
         counts = (int((inlets & ~flowing).sum()), int(closed_inside))
         parameters = (coefficient, time_step, flux_threshold, quadrature)
-        lives.append(_filter_life(network, flux, inflow, concentration, porosity, counts, *parameters))
+        lives.append(_filter_life(network, flux, inflow, concentration, porosity, counts, diagnostics, *parameters))
     return lives
 
 
@@ -172,6 +177,7 @@ def _filter_life(
     concentration: np.ndarray,
     porosity: np.ndarray,
     counts: tuple[int, int],
+    diagnostics: FilterDiagnostics,
     deposition: float,
     time_step: float,
     flux_threshold: float,
@@ -203,6 +209,7 @@ def _filter_life(
         flux=flux,
         foulant_concentration_out=concentration,
         band_porosity=porosity,
+        diagnostics=diagnostics,
     )
 
 

@@ -13,6 +13,7 @@ from membrane_dask.physics.networks.pore_network import PoreNetwork
 from membrane_dask.physics.networks.random_network import generate
 from membrane_dask.program import Unit
 from membrane_dask.schema import Variable
+from membrane_dask.studies.graded.diagnostic_variables import DIAGNOSTICS
 from membrane_dask.studies.graded.variables import GRADED
 
 
@@ -57,9 +58,11 @@ def _array(variable: Variable, network: PoreNetwork, lives: Sequence[FilterLife]
     """Return one variable of a unit, with histories padded by NaN."""
     if variable.name in ("band_coordination_number", "band_surface_area"):
         return np.asarray(getattr(network, variable.name)())
+    values = [
+        np.asarray(getattr(life.diagnostics if variable in DIAGNOSTICS else life, variable.name)) for life in lives
+    ]
     if "deposition" not in variable.dims:
-        return np.asarray(getattr(lives[0], variable.name))
-    values = [np.asarray(getattr(life, variable.name)) for life in lives]
+        return values[0]
     if "time" not in variable.dims:
         return np.stack(values)
     padded = np.full((len(lives), n_times, *values[0].shape[1:]), np.nan)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from membrane_dask.schema import FLAG, Coordinate, TableSchema, Variable
+from membrane_dask.studies.graded.diagnostic_variables import DIAGNOSTICS
 
 GU = "Gu, Kondic & Cummings, Phys. Rev. Fluids 8, 044502 (2023)"
 #: Metrics for which the best gradient is estimated.
@@ -74,6 +75,7 @@ GRADED = TableSchema(
             formerly="band_degree",
         ),
         _gu("band_surface_area", "area of the clean pore walls in each band, per area of the membrane", dims=("band",)),
+        *DIAGNOSTICS,
         _gu("flux_residual", "largest relative difference of inflow and outflow at any time", dims=("deposition",)),
         _gu("flux", "flux through the filter", "Eq. 28a", ("deposition", "time"), group="history", nullable=True),
         _gu(
