@@ -242,6 +242,12 @@ Numbers = Annotated[tuple[Number, ...], BeforeValidator(as_tuple), Field(min_len
 Range = Annotated[tuple[Number, Number], BeforeValidator(list_as_tuple)]
 
 
+def numbers_below(limit: float) -> Any:
+    """Numbers between 0 and ``limit``, both excluded, or one as a list of one."""
+    number = Annotated[Number, Field(gt=0, lt=limit)]
+    return Annotated[tuple[number, ...], BeforeValidator(as_tuple), Field(min_length=1)]
+
+
 def numbers_up_to(maximum: float) -> Any:
     """Positive numbers up to ``maximum``, or one as a list of one."""
     number = Annotated[Number, Field(gt=0, le=maximum)]

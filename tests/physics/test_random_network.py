@@ -113,7 +113,7 @@ def test_arguments_out_of_range(changes, message):
 
 
 def test_unreachable_porosities_raise():
-    with pytest.raises(PhysicsError, match="junctions in a band"):
+    with pytest.raises(PhysicsError, match="junctions in band"):
         network_with(porosity=1e-4)  # too few junctions
     with pytest.raises(PhysicsError, match="more than"):
         network_with(radii=band_radii(1e-9, 0.0, 4))

@@ -32,7 +32,9 @@ def band_radii(radius: float | Sequence[float], gradient: float, bands: int) -> 
     return np.asarray(np.broadcast_to(radius, bands) + gradient * ((bands - 1) / 2 - np.arange(bands)))
 
 
-def expected_band_porosity(counts: np.ndarray, radii: np.ndarray, l_min: float, l_max: float) -> np.ndarray:
+def expected_band_porosity(
+    counts: np.ndarray, radii: np.ndarray, l_min: float, l_max: float | Sequence[float] | np.ndarray
+) -> np.ndarray:
     """Return the mean porosity of every band over all networks with these numbers of junctions.
 
     Parameters
@@ -41,8 +43,11 @@ def expected_band_porosity(counts: np.ndarray, radii: np.ndarray, l_min: float, 
         Number of junctions in each band; need not be integers.
     radii : (bands,) ndarray
         Pore radius of each band.
-    l_min, l_max : float
-        Limits of the pore length, ``l_max <= min(1/bands, 1/2)``.
+    l_min : float
+        Lower limit of the pore length.
+    l_max : float or (bands,) sequence of float
+        Upper limit of the pore length, of all bands or of each, ``<= min(1/bands, 1/2)``. Points of two bands are
+        connected up to the smaller limit.
 
     Returns
     -------
@@ -57,36 +62,46 @@ def expected_band_porosity(counts: np.ndarray, radii: np.ndarray, l_min: float, 
     bands = len(counts)
     density = counts * bands
     pairs = density * (counts - 1) * bands  # a point is not its own neighbour
-    # Products, as powers of numbers have other last bits on other machines.
-    min_2, max_2 = l_min * l_min, l_max * l_max
-    min_3, max_3 = min_2 * l_min, max_2 * l_max
-    cube = max_3 - min_3
-    # Integrals over d from 0 to l_max of l_max^3 - max(l_min, d)^3, and of d times this function.
-    zeroth = cube * l_min + max_3 * (l_max - l_min) - (max_2 * max_2 - min_2 * min_2) / 4
-    first = cube * min_2 / 2 + max_3 * (max_2 - min_2) / 2 - (max_2 * max_3 - min_2 * min_3) / 5
+    limits = np.broadcast_to(np.asarray(l_max, float), bands)
+    zeroth, first = _depth_moments(l_min, limits)
     square = np.square(radii)
     volume = pairs * square * (zeroth / bands - first)
     # A pair across a band boundary has a depth a in this band, uniformly distributed on [0, d], and the radius of this
     # band if a > d/2. Of a pair across a face only the segment inside the membrane counts.
-    across = density[1:] * density[:-1] * first / 8
+    across = density[1:] * density[:-1] * _depth_moments(l_min, np.minimum(limits[1:], limits[:-1]))[1] / 8
     volume[:-1] += across * (3 * square[:-1] + square[1:])
     volume[1:] += across * (3 * square[1:] + square[:-1])
     for face in (0, -1):
-        volume[face] += np.square(density[face]) * square[face] * first / 2
+        volume[face] += np.square(density[face]) * square[face] * first[face] / 2
     return np.asarray(bands * np.pi * 2 * np.pi / 3 * volume)
 
 
-def junction_counts(*, l_min: float, l_max: float, radii: np.ndarray, porosity: float) -> np.ndarray:
+def _depth_moments(l_min: float, l_max: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the integrals over ``d`` from 0 to ``l_max`` of ``l_max^3 - max(l_min, d)^3``, and of ``d`` times it."""
+    # Products, as powers of numbers have other last bits on other machines.
+    min_2, max_2 = l_min * l_min, l_max * l_max
+    min_3, max_3 = min_2 * l_min, max_2 * l_max
+    cube = max_3 - min_3
+    zeroth = cube * l_min + max_3 * (l_max - l_min) - (max_2 * max_2 - min_2 * min_2) / 4
+    first = cube * min_2 / 2 + max_3 * (max_2 - min_2) / 2 - (max_2 * max_3 - min_2 * min_3) / 5
+    return zeroth, first
+
+
+def junction_counts(
+    *, l_min: float, l_max: float | Sequence[float], radii: np.ndarray, porosity: float | Sequence[float]
+) -> np.ndarray:
     """Return the number of junctions per band from which the generation starts.
 
     Parameters
     ----------
-    l_min, l_max : float
-        Limits of the pore length.
+    l_min : float
+        Lower limit of the pore length.
+    l_max : float or (bands,) sequence of float
+        Upper limit of the pore length, of all bands or of each.
     radii : (bands,) ndarray
         Pore radius of each band.
-    porosity : float
-        Porosity of every band.
+    porosity : float or (bands,) sequence of float
+        Porosity of all bands or of each.
 
     Returns
     -------
@@ -100,26 +115,35 @@ def junction_counts(*, l_min: float, l_max: float, radii: np.ndarray, porosity: 
     Notes
     -----
     The last band gets the number that brings its expected porosity to ``porosity``; the others follow from
-    ``r_m^2 N_m (N_m - 1) = r_k^2 N_k (N_k - 1)`` (Gu, Eq. 9).
+    ``r_k^2 N_k (N_k - 1) (l_max,k^4 - l_min^4) / Phi_k``, the same in all bands, which is Eq. 9 of Gu if the bands
+    differ in their radii alone.
     """
+    bands = len(radii)
+    limits, porosities = (np.broadcast_to(np.asarray(values, float), bands) for values in (l_max, porosity))
+    # Per pair of junctions in a band and per square of the radius: total length of the pores, over the porosity.
+    weights = (np.square(np.square(limits)) - np.square(np.square(l_min))) / porosities
 
     def all_counts(last: float) -> np.ndarray:
-        pairs = np.square(radii[-1] / radii) * last * (last - 1)
+        pairs = np.square(radii[-1] / radii) * (weights[-1] / weights) * last * (last - 1)
         return np.asarray(0.5 + np.sqrt(0.25 + pairs))
 
     def excess(last: float) -> float:
-        return float(expected_band_porosity(all_counts(last), radii, l_min, l_max)[-1] - porosity)
+        return float(expected_band_porosity(all_counts(last), radii, l_min, limits)[-1] - porosities[-1])
 
     upper = 2.0
     while excess(upper) < 0:
         upper *= 2
-        if upper > _MAX_JUNCTIONS:
-            raise PhysicsError(f"a porosity of {porosity} needs more than {upper:.0e} junctions per band")
+        counts = all_counts(upper)
+        band = int(counts.argmax())
+        if counts[band] > _MAX_JUNCTIONS:
+            needs = f"needs more than {_MAX_JUNCTIONS:.0e} junctions in band {band + 1}"
+            raise PhysicsError(f"a porosity of {porosities[band]:g} {needs}")
     last = brentq(excess, 1.0, upper) if excess(1.0) < 0 else 1.0
     counts = np.round(all_counts(round(last))).astype(np.int64)
-    if counts.min() < _MIN_JUNCTIONS:
+    band = int(counts.argmin())
+    if counts[band] < _MIN_JUNCTIONS:
         raise PhysicsError(
-            f"a porosity of {porosity} needs only {counts.min()} junctions in a band, too few for a network "
-            f"(at least {_MIN_JUNCTIONS})"
+            f"a porosity of {porosities[band]:g} needs only {counts[band]} junctions in band {band + 1}, too few for a "
+            f"network (at least {_MIN_JUNCTIONS})"
         )
     return counts

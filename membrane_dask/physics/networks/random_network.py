@@ -1,4 +1,4 @@
-"""Random pore networks whose pore radius decreases from band to band (Gu, Sec. II and Algorithm 1).
+"""Random pore networks whose pore radius changes from band to band (Gu, Sec. II and Algorithm 1).
 
 Junctions are uniform random points in the unit cube, which is divided in depth into bands and periodic in ``x`` and
 ``y``. A pore connects any two of them whose distance lies between ``l_min`` and ``l_max``. Points outside the faces
@@ -9,6 +9,7 @@ removed until every band has the required porosity.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -32,9 +33,9 @@ def generate(
     rng: np.random.Generator,
     *,
     l_min: float,
-    l_max: float,
+    l_max: float | Sequence[float],
     radii: np.ndarray,
-    porosity: float,
+    porosity: float | Sequence[float],
     porosity_tolerance: float,
     spread: RadiusSpread = EQUAL_RADII,
     max_corrections: int = 10_000,
@@ -46,15 +47,17 @@ def generate(
     rng : numpy.random.Generator
         Random numbers of this network. Each band uses a child generator of its own, so that networks with other radii
         generated from an equal ``rng`` have almost all junctions in common.
-    l_min, l_max : float
-        Pores are longer than ``l_min`` and shorter than ``l_max``, in membrane thicknesses;
-        ``0 <= l_min < l_max <= min(1/bands, 1/2)``.
+    l_min : float
+        Pores are longer than this, in membrane thicknesses; >= 0.
+    l_max : float or (bands,) sequence of float
+        Pores are shorter than this, or than the smaller value of the bands of their two ends; a point beyond a face
+        counts as in the band at that face. ``l_min < l_max <= min(1/bands, 1/2)``.
     radii : (bands,) ndarray
         Pore radius of every band, > 0; see :func:`~membrane_dask.physics.networks.band_porosity.band_radii`.
-    porosity : float
-        Porosity of every band.
+    porosity : float or (bands,) sequence of float
+        Porosity of all bands, or of each; within 0 and 1.
     porosity_tolerance : float
-        Largest relative deviation from it, > 0.
+        Largest relative deviation of a band from it, > 0.
     spread : RadiusSpread
         Variation of the radii within a band.
     max_corrections : int
@@ -79,12 +82,13 @@ def generate(
     """
     radii = np.asarray(radii, float)
     bands = len(radii)
-    if not 0 <= l_min < l_max <= min(1 / bands, MARGIN):
+    limits, porosities = (np.array(np.broadcast_to(values, bands), float) for values in (l_max, porosity))
+    if not (l_min >= 0 and (l_min < limits).all() and (limits <= min(1 / bands, MARGIN)).all()):
         raise ValueError(f"l_max: must lie between l_min and min(1/bands, 1/2) (got {l_max})")
     if not (radii > 0).all():
         raise ValueError(f"radii: must be greater than 0 (got {radii.tolist()})")
     effective = tuple((radii * math.sqrt(spread.mean_square)).tolist())
-    counts = _cached_counts(l_min, l_max, effective, porosity)
+    counts = _cached_counts(l_min, tuple(limits.tolist()), effective, tuple(porosities.tolist()))
     *band_rngs, above_rng, below_rng, correction_rng, spread_rng = rng.spawn(bands + 4)
     points = [band_rng.random((count, 3)) for band_rng, count in zip(band_rngs, counts, strict=True)]
     for k in range(bands):
@@ -94,17 +98,17 @@ def generate(
     above[:, 0] = -MARGIN * (1 - above[:, 0])
     below[:, 0] = 1 + MARGIN * below[:, 0]
     outside = np.concatenate([above, below])
-    outside = outside[(outside[:, 0] > -l_max) & (outside[:, 0] < 1 + l_max)]
+    outside = outside[(outside[:, 0] > -limits[0]) & (outside[:, 0] < 1 + limits[-1])]
     initial = np.concatenate([*points, outside])
     parameters = spread_parameters(spread, spread_rng)
 
     n_inside = int(counts.sum())
-    lower, upper, distances = pairs_in_range(cell_list(initial, l_max), n_inside, l_min, l_max)
+    lower, upper, distances = _connected_pairs(initial, n_inside, l_min, limits)
     z, y, x = np.concatenate([initial, np.zeros((max_corrections, 3))]).T.copy()
     inside = np.arange(len(z)) < n_inside
     n = _correct_porosity(
-        z, y, x, inside, len(initial), lower, upper, distances, radii, l_min, l_max, porosity, porosity_tolerance,
-        correction_rng.random((max_corrections, 3)), parameters,
+        z, y, x, inside, len(initial), lower, upper, distances, radii, l_min, limits, porosities,
+        porosity_tolerance, correction_rng.random((max_corrections, 3)), parameters,
     )  # fmt: skip
     if n < 0:
         raise PhysicsError(
@@ -116,16 +120,20 @@ def generate(
     # The original number of a point identifies it: its pores keep their radii when others are added or removed.
     identity = np.concatenate([junctions, np.arange(n_inside, len(initial))])
     points_used = np.column_stack([z, y, x])[identity]
-    return _network(points_used, identity, len(junctions), l_min, l_max, radii, parameters)
+    return _network(points_used, identity, len(junctions), l_min, limits, radii, parameters)
 
 
 @lru_cache(maxsize=64)
-def _cached_counts(l_min: float, l_max: float, radii: tuple[float, ...], porosity: float) -> np.ndarray:
+def _cached_counts(
+    l_min: float, l_max: tuple[float, ...], radii: tuple[float, ...], porosity: tuple[float, ...]
+) -> np.ndarray:
     """Return the junction counts, which all networks of a design point have in common."""
     return junction_counts(l_min=l_min, l_max=l_max, radii=np.array(radii), porosity=porosity)
 
 
-def connect(inside: np.ndarray, outside: np.ndarray, *, l_min: float, l_max: float, radii: np.ndarray) -> PoreNetwork:
+def connect(
+    inside: np.ndarray, outside: np.ndarray, *, l_min: float, l_max: float | Sequence[float], radii: np.ndarray
+) -> PoreNetwork:
     """Connect all points whose distance lies between ``l_min`` and ``l_max``.
 
     Parameters
@@ -134,8 +142,10 @@ def connect(inside: np.ndarray, outside: np.ndarray, *, l_min: float, l_max: flo
         Points ``(z, y, x)`` in the unit cube.
     outside : (n, 3) ndarray
         Points with ``z`` below 0 or above 1, whose pores are cut off at the face.
-    l_min, l_max : float
-        Limits of the length of the whole pore.
+    l_min : float
+        Lower limit of the length of the whole pore.
+    l_max : float or (bands,) sequence of float
+        Upper limit, as in :func:`generate`.
     radii : (bands,) ndarray
         Pore radius of every band.
 
@@ -144,7 +154,22 @@ def connect(inside: np.ndarray, outside: np.ndarray, *, l_min: float, l_max: flo
     PoreNetwork
     """
     points = np.concatenate([inside, outside])
-    return _network(points, np.arange(len(points)), len(inside), l_min, l_max, radii, NO_SPREAD)
+    limits = np.array(np.broadcast_to(l_max, len(radii)), float)
+    return _network(points, np.arange(len(points)), len(inside), l_min, limits, radii, NO_SPREAD)
+
+
+def _connected_pairs(
+    points: np.ndarray, n_inside: int, l_min: float, l_max: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the two points of every pore and their distance, for limits of the length by band."""
+    longest = float(l_max.max())
+    lower, upper, distances = pairs_in_range(cell_list(points, longest), n_inside, l_min, longest)
+    if (l_max == longest).all():
+        return lower, upper, distances
+    bands = len(l_max)
+    limit = l_max[np.clip((points[:, 0] * bands).astype(np.int64), 0, bands - 1)]
+    connected = distances < np.minimum(limit[lower], limit[upper])
+    return lower[connected], upper[connected], distances[connected]
 
 
 def _network(
@@ -152,12 +177,12 @@ def _network(
     identity: np.ndarray,
     n_inside: int,
     l_min: float,
-    l_max: float,
+    l_max: np.ndarray,
     radii: np.ndarray,
     parameters: SpreadParameters,
 ) -> PoreNetwork:
     """Build the network of points, of which the first ``n_inside`` are junctions."""
-    lower, upper, distances = pairs_in_range(cell_list(points, l_max), n_inside, l_min, l_max)
+    lower, upper, distances = _connected_pairs(points, n_inside, l_min, l_max)
     depth = points[:, 0].copy()
     radii = np.asarray(radii, float)
     return PoreNetwork(
@@ -193,7 +218,7 @@ def _split_by_band(a: float, b: float, length: float, band_length: np.ndarray) -
 @kernel
 def _correct_porosity(
     z: np.ndarray, y: np.ndarray, x: np.ndarray, inside: np.ndarray, n: int, lower: np.ndarray, upper: np.ndarray,
-    distances: np.ndarray, radii: np.ndarray, l_min: float, l_max: float, porosity: float, tolerance: float,
+    distances: np.ndarray, radii: np.ndarray, l_min: float, l_max: np.ndarray, porosity: np.ndarray, tolerance: float,
     draws: np.ndarray, parameters: SpreadParameters,
 ) -> int:  # fmt: skip
     """Add and remove junctions, band by band from the last one, until every band has the required porosity.
@@ -203,7 +228,7 @@ def _correct_porosity(
     """
     bands = radii.size
     neighbours, squares = np.empty(z.size + 1, np.int64), np.empty(z.size + 1)
-    min_square, max_square = l_min * l_min, l_max * l_max
+    min_square, max_square = l_min * l_min, l_max * l_max  # the latter by band
     band_length = np.empty(bands)
     scale = bands * np.pi
     band_porosity = np.zeros(bands)
@@ -219,7 +244,7 @@ def _correct_porosity(
     while not converged:
         converged = True
         for k in range(bands - 1, -1, -1):
-            while abs(band_porosity[k] / porosity - 1.0) >= tolerance:
+            while abs(band_porosity[k] / porosity[k] - 1.0) >= tolerance:
                 converged = False
                 if used == draws.shape[0]:
                     return -1
@@ -227,7 +252,7 @@ def _correct_porosity(
                 used += 1
                 sign = 1.0
                 i = n
-                if band_porosity[k] < porosity:
+                if band_porosity[k] < porosity[k]:
                     z[i], y[i], x[i] = (k + draw[0]) / bands, draw[1], draw[2]
                     inside[i] = True
                     n += 1
@@ -240,12 +265,13 @@ def _correct_porosity(
                     i = neighbours[int(draw[0] * in_band)]
                     sign = -1.0
                 # Corrections are few: a search of all points is fast enough.
-                count = append_neighbours(i, 0, n, z, y, x, min_square, max_square, neighbours, squares, 0)
+                count = append_neighbours(i, 0, n, z, y, x, min_square, max_square[k], neighbours, squares, 0)
                 for c in range(count):
-                    if neighbours[c] == i:
+                    j = neighbours[c]
+                    if j == i or squares[c] >= max_square[min(max(int(z[j] * bands), 0), bands - 1)]:
                         continue
-                    band_radius = radii[_split_by_band(z[i], z[neighbours[c]], np.sqrt(squares[c]), band_length)]
-                    r = pore_radius(band_radius, i, neighbours[c], parameters)
+                    band_radius = radii[_split_by_band(z[i], z[j], np.sqrt(squares[c]), band_length)]
+                    r = pore_radius(band_radius, i, j, parameters)
                     for b in range(bands):
                         band_porosity[b] += sign * scale * r * r * band_length[b]
                 if sign < 0.0:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import PlainSerializer, model_validator
 
 from membrane_dask.config import BaseStudy, Model, parameter
 from membrane_dask.errors import Problem
-from membrane_dask.quantities import Number, Numbers, Whole, numbers_up_to
+from membrane_dask.quantities import Number, Numbers, Whole, numbers_below, numbers_up_to
+
+#: Numbers of which a single one is written without a list.
+_OneOrMore = PlainSerializer(lambda values: values[0] if len(values) == 1 else list(values))
 
 #: Largest `radius_spread.deviation` of each distribution, at which the smallest radius is well above 0.
 _MAX_DEVIATION = {"normal": 0.3, "lognormal": 1.0, "uniform": 0.55}
@@ -58,9 +63,15 @@ class GradedStudy(BaseStudy):
         unit="",
     )
     l_max: Numbers = parameter((0.2,), "largest pore length", unit="W", source="Gu Table I")
+    band_l_max: Numbers | None = parameter(
+        None,
+        "largest pore length of each band instead of `l_max`; between two bands the smaller one applies",
+        unit="W",
+    )
     gradient: Numbers = parameter(
         (0.0, 1e-3, 2e-3, 3e-3, 4e-3),
-        "pore-radius gradient s: decrease of the radius from one band to the next",
+        "pore-radius gradient s: decrease of the radius from one band to the next; negative where pores widen with "
+        "depth",
         unit="W",
         source="Gu Eq. 1",
     )
@@ -79,7 +90,9 @@ class GradedStudy(BaseStudy):
         RadiusSpreadSettings(), "variation of the radii within a band", unit=""
     )
     l_min: Number = parameter(0.06, "smallest pore length", unit="W", source="Gu Table I", ge=0, lt=1)
-    porosity: Number = parameter(0.6, "porosity of every band of the clean filter", source="Gu Eq. 5", gt=0, lt=1)
+    porosity: Annotated[numbers_below(1), _OneOrMore] = parameter(  # type: ignore[valid-type]
+        (0.6,), "porosity of the clean filter, in all bands or in each", source="Gu Eq. 5"
+    )
     porosity_tolerance: Number = parameter(
         0.005, "relative tolerance of the band porosities", source="Gu Sec. II", gt=0, le=0.5
     )
@@ -104,6 +117,16 @@ class GradedStudy(BaseStudy):
         1e-6, "relative error of the pressures in the norm of dissipation", ge=1e-12, le=1e-4
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_longest(cls, data: Any) -> Any:
+        """Fill in `l_max` where the lengths are given by band: the design point has their largest one."""
+        if isinstance(data, dict) and data.get("band_l_max") is not None and data.get("l_max") is None:
+            lengths = data["band_l_max"]
+            if isinstance(lengths, (list, tuple)) and lengths and {type(x) for x in lengths} <= {int, float}:
+                return data | {"l_max": max(lengths)}
+        return data
+
     def _inconsistencies(self) -> Iterator[Problem]:
         yield from super()._inconsistencies()
         for name in ("l_max", "gradient", "deposition"):
@@ -111,14 +134,8 @@ class GradedStudy(BaseStudy):
             for i, value in enumerate(values):
                 if value in values[:i]:
                     yield Problem((name, i), f"is listed twice (got {value})")
-        for i, value in enumerate(self.l_max):
-            if value > min(1 / self.bands, 0.5):
-                reason = "a pore crosses at most one band boundary" if self.bands > 2 else "no pore meets both faces"
-                limit = f"1/bands = {1 / self.bands:.6g}" if self.bands > 2 else "0.5"
-                yield Problem(("l_max", i), f"must be at most {limit}, so that {reason} (got {value})")
-            if value <= self.l_min:
-                yield Problem(("l_max", i), f"must be greater than l_min = {self.l_min} (got {value})")
-        for name in ("radius", "band_deposition"):
+        yield from self._length_inconsistencies("band_l_max" if self.band_l_max else "l_max")
+        for name in ("radius", "band_deposition", "porosity"):
             values = getattr(self, name) or (1.0,)
             if len(values) not in (1, self.bands):
                 message = f"must have one value, or one for each of the {self.bands} bands (got {len(values)})"
@@ -127,6 +144,24 @@ class GradedStudy(BaseStudy):
         if self.design == "optimum":
             yield from self._search_inconsistencies()
         yield from self._radius_inconsistencies()
+
+    def _length_inconsistencies(self, name: Literal["l_max", "band_l_max"]) -> Iterator[Problem]:
+        """Check the largest pore lengths of the design points, or of the bands."""
+        values = getattr(self, name)
+        for i, value in enumerate(values):
+            if value > min(1 / self.bands, 0.5):
+                reason = "a pore crosses at most one band boundary" if self.bands > 2 else "no pore meets both faces"
+                limit = f"1/bands = {1 / self.bands:.6g}" if self.bands > 2 else "0.5"
+                yield Problem((name, i), f"must be at most {limit}, so that {reason} (got {value})")
+            if value <= self.l_min:
+                yield Problem((name, i), f"must be greater than l_min = {self.l_min} (got {value})")
+        if name == "band_l_max" and len(values) != self.bands:
+            yield Problem((name,), f"must have one value for each of the {self.bands} bands (got {len(values)})")
+        if name == "band_l_max" and self.l_max != (max(values),):
+            yield Problem(
+                ("l_max",),
+                f"is given by band_l_max; leave it out, or give its largest value {max(values)} (got {self.l_max})",
+            )
 
     def _search_inconsistencies(self) -> Iterator[Problem]:
         """Check what the search for an optimum needs."""
@@ -149,18 +184,16 @@ class GradedStudy(BaseStudy):
         radii = self.radius * self.bands if len(self.radius) == 1 else self.radius
         offsets = [center - k for k in range(self.bands)]
         for i, value in enumerate(self.gradient):
-            if value < 0:
-                yield Problem(("gradient", i), f"must be at least 0: pores narrow with depth (got {value})")
-            elif min(r + value * offset for r, offset in zip(radii, offsets, strict=True)) <= 0:
-                limit = min(r / -offset for r, offset in zip(radii, offsets, strict=True) if offset < 0)
+            if min(r + value * offset for r, offset in zip(radii, offsets, strict=True)) <= 0:
+                sign = 1 if value > 0 else -1
+                limit = sign * min(r / abs(o) for r, o in zip(radii, offsets, strict=True) if sign * o < 0)
+                relation = "less" if value > 0 else "greater"
                 yield Problem(
                     ("gradient", i),
-                    f"must be less than {limit:.6g}, where the radius of a band becomes 0 (got {value})",
+                    f"must be {relation} than {limit:.6g}, where the radius of a band becomes 0 (got {value})",
                 )
-        if min(self.gradient) < 0:
-            return
-        steepest = max(self.gradient)
-        extremes = [r + s * offset for r, offset in zip(radii, offsets, strict=True) for s in (0.0, steepest)]
+        gradients = (0.0, min(self.gradient), max(self.gradient))
+        extremes = [r + s * offset for r, offset in zip(radii, offsets, strict=True) for s in gradients]
         fastest = max(self.band_deposition or (1.0,))
         n_steps = max(extremes) / min(self.band_deposition or (1.0,)) / self.time_step
         if n_steps > _MAX_STEPS:

@@ -28,8 +28,8 @@ from membrane_dask.studies.graded.variables import GRADED, GU, METRICS, OPTIMUM
 
 #: Parameters that every unit needs.
 _CONTEXT = (
-    "l_min", "porosity", "porosity_tolerance", "radius", "bands", "deposition", "band_deposition", "time_step",
-    "integrator", "quadrature", "flux_threshold", "solver_tolerance",
+    "l_min", "band_l_max", "porosity", "porosity_tolerance", "radius", "bands", "deposition", "band_deposition",
+    "time_step", "integrator", "quadrature", "flux_threshold", "solver_tolerance",
 )  # fmt: skip
 
 
@@ -72,6 +72,7 @@ class GradedProgram(Program):
             "references": f"{GU}, doi:10.1103/PhysRevFluids.8.044502",
             "seed": study.seed,
         }
+        self.notes = self._design_notes()
         labels = {
             "l_max": np.array(study.l_max),
             "gradient": np.array(study.gradient),
@@ -81,9 +82,21 @@ class GradedProgram(Program):
             "time": np.round(np.arange(self.n_steps + 1) * study.time_step, 12),
         }
         settings = study.model_dump(mode="json", exclude={"name", "cluster", "execution", "kind", "seed", *labels})
-        self.tables = (
-            Table(GRADED, ("l_max", "gradient", "realization"), labels, _flatten(settings), self._unit_seconds()),
-        )
+        attrs = _flatten(settings) | ({"summary": self.notes} if self.notes else {})
+        self.tables = (Table(GRADED, ("l_max", "gradient", "realization"), labels, attrs, self._unit_seconds()),)
+
+    @property
+    def summary(self) -> Sequence[tuple[str, str]]:
+        """Notes on the design; the result has them as well."""
+        return [("note", text) for text in self.notes]
+
+    def _design_notes(self) -> list[str]:
+        """Return what is unusual about the design."""
+        widening = [s for s in self.study.gradient if s < 0]
+        if not widening:
+            return []
+        values = ", ".join(f"{s:g}" for s in widening)
+        return [f"pores widen with depth at gradient {values}: the narrowest ones are at the feed side and close first"]
 
     def _count_junctions(self, source: Source | None) -> dict[tuple[float, float], int]:
         """Return the initial number of junctions of the networks of every design point."""
@@ -91,7 +104,8 @@ class GradedProgram(Program):
         for l_max, gradient in itertools.product(study.l_max, study.gradient):
             radii = self.radii[gradient] * math.sqrt(self.spread.mean_square)
             try:
-                band_counts = junction_counts(l_min=study.l_min, l_max=l_max, radii=radii, porosity=study.porosity)
+                limits = study.band_l_max or l_max
+                band_counts = junction_counts(l_min=study.l_min, l_max=limits, radii=radii, porosity=study.porosity)
             except PhysicsError as error:
                 message = f"cannot be reached with l_max = {l_max:g} and gradient = {gradient:g}: {error}"
                 raise StudyError([Problem(("porosity",), message)], source) from None

@@ -34,16 +34,7 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
     feedback : dict
         ``metric``, the value that a search for an optimum maximises, if there is one.
     """
-    rng = np.random.Generator(np.random.PCG64(unit.seed_sequence()))
-    network = generate(
-        rng,
-        l_min=context["l_min"],
-        l_max=unit.params["l_max"],
-        radii=band_radii(context["radius"], unit.params["gradient"], context["bands"]),
-        porosity=context["porosity"],
-        porosity_tolerance=context["porosity_tolerance"],
-        spread=context["spread"],
-    )
+    network = network_of(context, unit)
     names = ("deposition", "time_step", "flux_threshold", "integrator", "quadrature", "solver_tolerance")
     band_deposition = context["band_deposition"]
     if band_deposition is not None:
@@ -52,6 +43,19 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
     arrays = {v.path: _array(v, network, lives, context["n_steps"] + 1) for v in GRADED.variables}
     metric = context["metric"]
     return arrays, {"metric": float(arrays[metric][0])} if metric else {}
+
+
+def network_of(context: Mapping[str, Any], unit: Unit) -> PoreNetwork:
+    """Return the clean network of a unit."""
+    return generate(
+        np.random.Generator(np.random.PCG64(unit.seed_sequence())),
+        l_min=context["l_min"],
+        l_max=context["band_l_max"] or unit.params["l_max"],
+        radii=band_radii(context["radius"], unit.params["gradient"], context["bands"]),
+        porosity=context["porosity"],
+        porosity_tolerance=context["porosity_tolerance"],
+        spread=context["spread"],
+    )
 
 
 def _array(variable: Variable, network: PoreNetwork, lives: Sequence[FilterLife], n_times: int) -> np.ndarray:
