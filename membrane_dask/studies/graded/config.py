@@ -9,7 +9,17 @@ from pydantic import PlainSerializer, model_validator
 
 from membrane_dask.config import BaseStudy, Model, parameter
 from membrane_dask.errors import Problem
-from membrane_dask.quantities import Number, Numbers, Whole, numbers_below, numbers_up_to
+from membrane_dask.quantities import (
+    Number,
+    Numbers,
+    Pressure,
+    Viscosity,
+    Whole,
+    numbers_below,
+    numbers_up_to,
+    quantity,
+)
+from membrane_dask.studies.graded.physical_units import unit_problems
 
 #: Numbers of which a single one is written without a list.
 _OneOrMore = PlainSerializer(lambda values: values[0] if len(values) == 1 else list(values))
@@ -116,6 +126,14 @@ class GradedStudy(BaseStudy):
     solver_tolerance: Number = parameter(
         1e-6, "relative error of the pressures in the norm of dissipation", ge=1e-12, le=1e-4
     )
+    thickness: Annotated[(float, *quantity("m", "100 um"))] | None = parameter(
+        None, "membrane thickness W; with the next three, results in physical units", unit="um, mm, ..."
+    )
+    pressure: Pressure | None = parameter(None, "pressure difference across the membrane", unit="bar, kPa, ...")
+    viscosity: Viscosity | None = parameter(None, "viscosity of the feed", unit="mPa s, ...")
+    foulant_volume_fraction: Number | None = parameter(
+        None, "volume of the deposit that the foulant of the feed forms, per volume of feed", gt=0, lt=1
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -141,6 +159,7 @@ class GradedStudy(BaseStudy):
                 message = f"must have one value, or one for each of the {self.bands} bands (got {len(values)})"
                 yield Problem((name,), message)
                 return
+        yield from unit_problems(self)
         if self.design == "optimum":
             yield from self._search_inconsistencies()
         yield from self._radius_inconsistencies()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from membrane_dask.studies.graded.optimum import (
     informative_gradients,
     next_round,
 )
+from membrane_dask.studies.graded.physical_units import PHYSICAL_VARIABLES, filter_units, units_dataset
 from membrane_dask.studies.graded.tasks import work
 from membrane_dask.studies.graded.variables import GRADED, GU, METRICS, OPTIMUM
 
@@ -66,6 +68,7 @@ class GradedProgram(Program):
             "spread": self.spread,
             "n_steps": self.n_steps,
             "metric": study.optimum.metric if self.adaptive else None,
+            "units": filter_units(study),
         }
         self.attrs = {
             "title": "Fouling of random pore networks with a pore-radius gradient",
@@ -83,7 +86,9 @@ class GradedProgram(Program):
         }
         settings = study.model_dump(mode="json", exclude={"name", "cluster", "execution", "kind", "seed", *labels})
         attrs = _flatten(settings) | ({"summary": self.notes} if self.notes else {})
-        self.tables = (Table(GRADED, ("l_max", "gradient", "realization"), labels, attrs, self._unit_seconds()),)
+        absent = PHYSICAL_VARIABLES if self.context["units"] is None else ()
+        schema = replace(GRADED, variables=tuple(v for v in GRADED.variables if v not in absent))
+        self.tables = (Table(schema, ("l_max", "gradient", "realization"), labels, attrs, self._unit_seconds()),)
 
     @property
     def summary(self) -> Sequence[tuple[str, str]]:
@@ -185,17 +190,23 @@ class GradedProgram(Program):
         return {"graded": int(600 * self._max_pores() + history + 20_000_000)}
 
     def collect(self, read: Callable[[str], Any], history: History) -> Sequence[Dataset]:
+        """Estimate the best gradient, and give the units of the results where the study states them."""
+        table = read("graded")
+        datasets = self._optima(table, history) if len(self.study.gradient) >= 3 else []
+        if self.context["units"] is not None:
+            datasets.append(units_dataset(self.context["units"], self.study.deposition, table))
+        return datasets
+
+    def _optima(self, table: Any, history: History) -> list[Dataset]:
         """Estimate the best gradient: of the metric of the search, or of all ``METRICS``."""
         study = self.study
         order = np.argsort(study.gradient)
-        if len(order) < 3:
-            return ()
         gradients = np.array(study.gradient)[order]
         reasons: list[StopReason] = ["design"] * len(study.l_max)
         if self.adaptive:
             reasons = [_stop_reason(self._search(i), history) for i in range(len(study.l_max))]
         labels = {name: np.array(getattr(study, name)) for name in ("l_max", "deposition")}
-        table, datasets = read("graded"), []
+        datasets = []
         for metric in (study.optimum.metric,) if self.adaptive else METRICS:
             samples = table[metric].transpose("l_max", "deposition", "realization", "gradient").values[..., order]
             rows = [

@@ -14,6 +14,7 @@ from membrane_dask.physics.networks.random_network import generate
 from membrane_dask.program import Unit
 from membrane_dask.schema import Variable
 from membrane_dask.studies.graded.diagnostic_variables import DIAGNOSTICS
+from membrane_dask.studies.graded.physical_units import PHYSICAL_VARIABLES, physical_arrays
 from membrane_dask.studies.graded.variables import GRADED
 
 
@@ -40,7 +41,13 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
     if band_deposition is not None:
         band_deposition = np.broadcast_to(band_deposition, context["bands"])
     lives = filter_lives(network, **{name: context[name] for name in names}, band_deposition=band_deposition)
-    arrays = {v.path: _array(v, network, lives, context["n_steps"] + 1) for v in GRADED.variables}
+    arrays = {
+        v.path: _array(v, network, lives, context["n_steps"] + 1)
+        for v in GRADED.variables
+        if v not in PHYSICAL_VARIABLES
+    }
+    if context["units"] is not None:
+        arrays |= physical_arrays(context["units"], arrays, context["deposition"])
     metric = context["metric"]
     return arrays, {"metric": float(arrays[metric][0])} if metric else {}
 

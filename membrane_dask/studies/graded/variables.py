@@ -7,6 +7,7 @@ from typing import Any
 
 from membrane_dask.schema import FLAG, Coordinate, TableSchema, Variable
 from membrane_dask.studies.graded.diagnostic_variables import DIAGNOSTICS
+from membrane_dask.studies.graded.physical_units import PHYSICAL_VARIABLES, UNITS
 
 GU = "Gu, Kondic & Cummings, Phys. Rev. Fluids 8, 044502 (2023)"
 #: Metrics for which the best gradient is estimated.
@@ -77,6 +78,7 @@ GRADED = TableSchema(
         _gu("band_surface_area", "area of the clean pore walls in each band, per area of the membrane", dims=("band",)),
         *DIAGNOSTICS,
         _gu("flux_residual", "largest relative difference of inflow and outflow at any time", dims=("deposition",)),
+        *PHYSICAL_VARIABLES,
         _gu("flux", "flux through the filter", "Eq. 28a", ("deposition", "time"), group="history", nullable=True),
         _gu(
             "foulant_concentration_out",
@@ -135,4 +137,4 @@ OPTIMUM = TableSchema(
     ),
     "best gradient and improvement for one metric, with confidence intervals",
 )
-TABLES = (GRADED, OPTIMUM)
+TABLES = (GRADED, OPTIMUM, UNITS)
