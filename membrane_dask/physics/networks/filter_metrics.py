@@ -11,7 +11,7 @@ def threshold_crossing(flux: np.ndarray, threshold: float) -> tuple[np.ndarray, 
     Parameters
     ----------
     flux : (..., n_times) ndarray
-        Histories that end with 0, possibly followed by NaN.
+        Histories that fall below the threshold, possibly followed by NaN.
     threshold : float
         > 0.
 
@@ -43,13 +43,15 @@ def accumulated_metrics(
     deposition: float,
     time_step: float,
     quadrature: str = "trapezoid",
+    jump: np.ndarray | None = None,
+    held: np.ndarray | None = None,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Integrate the metrics of filters from the start to an end time.
 
     Parameters
     ----------
     flux, concentration : (..., n_times) ndarray
-        Histories; the concentration is NaN where the flux is 0.
+        Histories; the concentration may be NaN where the flux is 0.
     porosity : (..., n_times, n_bands) ndarray
         Histories of the band porosities.
     end : (...) ndarray or float
@@ -71,16 +73,22 @@ def accumulated_metrics(
     fraction = end - whole
     following = np.minimum(whole + 1, flux.shape[-1] - 1)
 
-    def integral(values: np.ndarray) -> np.ndarray:
+    def integral(values: np.ndarray, factor: np.ndarray | float = 1.0) -> np.ndarray:
         steps = values[..., :-1] if quadrature == "left" else (values[..., :-1] + values[..., 1:]) / 2
+        if jump is not None:
+            steps = steps + (factor * jump)[..., :-1] / time_step
         sums = np.concatenate([np.zeros_like(values[..., :1]), np.cumsum(steps, axis=-1)], axis=-1)
         start = _at_index(values, whole)
+        if held is not None:
+            change = _at_index(factor * held, whole) / time_step
+            return np.asarray(time_step * (_at_index(sums, whole) + fraction * start + change))
         rise = 0.0 if quadrature == "left" else _at_index(values, following) - start
         return np.asarray(time_step * (_at_index(sums, whole) + fraction * (start + fraction / 2 * rise)))
 
     flux = np.nan_to_num(flux)
     volume = integral(flux)
-    foulant = integral(flux * np.nan_to_num(concentration))
+    concentration = np.nan_to_num(concentration)
+    foulant = integral(flux * concentration, concentration)
     bands = np.moveaxis(porosity, -1, 0)
     final = np.stack(
         [_at_index(band, whole) + fraction * (_at_index(band, following) - _at_index(band, whole)) for band in bands],

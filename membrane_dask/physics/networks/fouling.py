@@ -1,4 +1,4 @@
-"""Fouling of a pore network by adsorption, from the clean filter to flux extinction (Gu, Secs. II to V).
+"""Fouling of a pore network over a filter's life (Gu, Secs. II to V, and laws beyond the paper).
 
 All quantities are dimensionless as in the paper: the pressure falls from 1 to 0 across the membrane, a pore has the
 conductance ``r^4 / l``, and the foulant concentration of the feed is 1.
@@ -13,29 +13,39 @@ from typing import Any, Literal
 
 import numpy as np
 
-from membrane_dask.physics._jit import inline_kernel, kernel
-from membrane_dask.physics.elementary import exponential
+from membrane_dask.physics.elementary import log
 from membrane_dask.physics.errors import PhysicsError
-from membrane_dask.physics.fixed_order import dot
 from membrane_dask.physics.networks.connectivity import adjacency, flowing_pores
 from membrane_dask.physics.networks.filter_diagnostics import FilterDiagnostics, filter_diagnostics
 from membrane_dask.physics.networks.filter_metrics import accumulated_metrics, threshold_crossing
-from membrane_dask.physics.networks.network_flow import FlowGraph, flow_graph, scatter, solve_pressures
+from membrane_dask.physics.networks.filter_simulation import NOT_CONVERGED, NOT_ENDED, Histories, simulate
+from membrane_dask.physics.networks.fouling_laws import (
+    BLOCKED,
+    FLUX_FRACTION,
+    PRESSURE_LIMIT,
+    PUBLISHED_LAWS,
+    FoulingLaws,
+    kernel_deposition,
+    kernel_operation,
+    kernel_particles,
+)
+from membrane_dask.physics.networks.network_flow import flow_graph, scatter, solve_pressures
 from membrane_dask.physics.networks.pore_network import INLET, PoreNetwork
 
-#: A pore is closed at or below this radius: after r_1/dt steps of dt the radius is 0 only up to rounding.
-_CLOSED = 1e-12
-#: Degree of the polynomial that extrapolates pressures to the next step.
-_EXTRAPOLATION = 4
+#: Longest life without an end time, in multiples of the time in which the published law closes the widest inlet.
+LONGEST_LIFE = 10
+#: Largest number of particles in the first time step.
+_MAX_ARRIVALS = 10_000
 
 
 @dataclass(frozen=True)
 class FilterLife:
-    """Metrics and histories of a filter from clean to flux extinction.
+    """Metrics and histories of a filter from clean to the end of its life.
 
     ``membrane_dask.studies.graded.variables`` describes every field. Fields ending in ``_threshold`` are accumulated
     until the flux, linear between steps, falls to the threshold; those ending in ``_threshold_step`` until the first
-    step below it. Histories have one value per time step, from the clean filter to the step at which the flux is 0.
+    step below it. Both are NaN where it does not. Histories have one value per time step, from the clean filter to the
+    step in which the life ends. Fields of ``species_`` have one value per species of the feed.
     ``diagnostics`` are those of the clean filter.
     """
 
@@ -52,6 +62,17 @@ class FilterLife:
     lifetime_threshold_step: float
     porosity_usage_threshold_step: float
     initial_flux: float
+    foulant_balance: float
+    log_reduction_value: float
+    end_of_life_cause: int
+    initial_transmembrane_pressure: float
+    species_concentration: np.ndarray
+    species_yield: np.ndarray
+    species_purity: np.ndarray
+    species_recovered: np.ndarray
+    n_arrivals: int
+    n_passed: int
+    band_blocked_pores: np.ndarray
     band_porosity_usage: np.ndarray
     band_porosity_usage_threshold: np.ndarray
     n_junctions: int
@@ -62,8 +83,12 @@ class FilterLife:
     coordination_number_mean: float
     flux_residual: float
     flux: np.ndarray
+    flux_jump: np.ndarray
+    transmembrane_pressure: np.ndarray
     foulant_concentration_out: np.ndarray
+    species_concentration_out: np.ndarray
     band_porosity: np.ndarray
+    band_blocked_pores_history: np.ndarray
     diagnostics: FilterDiagnostics
 
 
@@ -82,30 +107,37 @@ def filter_lives(
     integrator: Literal["euler", "adams-bashforth"] = "euler",
     quadrature: Literal["trapezoid", "left"] = "trapezoid",
     solver_tolerance: float = 1e-9,
+    laws: FoulingLaws = PUBLISHED_LAWS,
+    rng: np.random.Generator | None = None,
 ) -> list[FilterLife]:
-    """Simulate fouling of a clean network until flux extinction, for every deposition coefficient.
+    """Simulate fouling of a clean network until the end of its life, for every deposition coefficient.
 
     Parameters
     ----------
     network : PoreNetwork
         The clean filter.
     deposition : sequence of float
-        Deposition coefficients ``lambda`` > 0 (Gu, Eq. 22).
+        Deposition coefficients ``lambda`` > 0 (Gu, Eq. 22). With several species, one value, which is not used.
     time_step : float
         Step of the integration, > 0.
     flux_threshold : float
-        Flux that marks the filter's end of life, > 0.
+        Flux of the variables ``*_threshold``, > 0.
     band_deposition : sequence of float, optional
         Deposition coefficient of each band relative to ``deposition``, > 0; default 1. It applies to the whole length
         of the pores assigned to the band, both to their retention and to the rate at which they narrow.
     integrator : {"euler", "adams-bashforth"}
-        Time integration of the radii: explicit Euler as published, or the second-order Adams-Bashforth method, which
-        costs no more per step.
+        Time integration of the radii (of their squares where deposition conserves foulant): explicit Euler as
+        published, or the second-order Adams-Bashforth method, which costs no more per step.
     quadrature : {"trapezoid", "left"}
         Rule for the integrals over time; ``left`` uses the flux at the start of each step.
     solver_tolerance : float
         Relative error of the pressures in the norm of dissipation, in ``[1e-12, 1)``. Inflow and outflow agree to
         rounding errors with any tolerance.
+    laws : FoulingLaws
+        Deposition, species, erosion, operation, end of life and sieving; default those of the paper.
+    rng : numpy.random.Generator, optional
+        Random numbers of the particles that block pores; needed if ``laws`` has them. All deposition coefficients have
+        the same.
 
     Returns
     -------
@@ -117,14 +149,17 @@ def filter_lives(
     ValueError
         If ``band_deposition`` does not match the bands.
     PhysicsError
-        If the clean filter has no percolating path, or the pressures do not converge.
+        If the clean filter has no percolating path, the pressures do not converge, the life does not end within
+        ``LONGEST_LIFE`` times that of the widest inlet, or too many particles arrive.
 
     Notes
     -----
     At each step, the pressures follow from mass conservation at the junctions; the concentrations follow from one
     sweep over the junctions in order of decreasing pressure, with ``c exp(-lambda r l / q)`` at the outlet of a pore;
     and every pore with flow loses radius at a rate equal to the concentration at its inlet (Gu, Eqs. 23 to 25). Pores
-    on no path from the feed to the filtrate carry no flow and do not foul. The flux of the last step is 0.
+    on no path from the feed to the filtrate carry no flow and do not foul. The flux of the last step of a life that
+    ends by extinction is 0. Particles block pores within a step, with the radii and the concentrations of its
+    beginning; pressures follow after each of them.
     """
     inlets = network.throat_conns[:, 1] == INLET
     if not inlets.any():
@@ -134,10 +169,17 @@ def filter_lives(
         raise ValueError(f"band_deposition: must have {network.n_bands} values greater than 0 (got {ratio.tolist()})")
     affinity = ratio[network.band]
     graph = flow_graph(network)
-    # Every inlet pore with flow has c = 1 and narrows at the rate of its band.
+    # As published, every inlet pore with flow has c = 1 and narrows at the rate of its band.
     n_steps = math.ceil((network.radius[inlets] / affinity[inlets]).max() / time_step) + 2
-    adjacent = adjacency(network.throat_conns, len(network.junctions))
+    if laws.end_time is not None:
+        n_steps = laws.end_time
+    elif laws.conserving or laws.erosion_rate > 0 or laws.flux is not None:
+        n_steps *= LONGEST_LIFE
+    n = len(network.junctions)
+    adjacent = adjacency(network.throat_conns, n)
+    ends = np.where(network.throat_conns >= 0, network.throat_conns, n - 1 - network.throat_conns).astype(np.int64)
     length, radius = scatter(graph, network.length, 1.0), scatter(graph, network.radius, 0.0)
+    band = np.append(network.band, 0)[graph.pores]
     band_length = np.stack([scatter(graph, lengths, 0.0) for lengths in np.ascontiguousarray(network.band_length.T)])
     # Pores are sorted by depth, so that those of a band are contiguous, except for inlets and outlets.
     inside = [np.flatnonzero(lengths[: len(graph.lower)]) for lengths in band_length]
@@ -153,298 +195,156 @@ def filter_lives(
         raise not_converged
     order = np.argsort(-pressure, kind="stable")
     affinity = scatter(graph, affinity, 1.0)
+    flux = float((clean[len(graph.lower) + len(graph.inlet) : -1] * pressure[graph.outlet]).sum())
+    operating_flux = flux if laws.flux is None or laws.flux == "initial" else laws.flux
+    references = [laws.reference_deposition(coefficient) for coefficient in deposition]
+    key = 0
+    if laws.sieving.rate > 0:
+        if rng is None:
+            raise ValueError("rng: is needed for the arrivals of particles")
+        key = int(rng.integers(1 << 63))
+        _check_arrivals(laws, network, min(references), operating_flux, time_step)
 
     lives = []
-    for coefficient in deposition:
-        diagnostics = filter_diagnostics(graph, clean, pressure, order, length, radius, affinity, coefficient)
-        flux, inflow, concentration, porosity, closed_inside, last = _simulate(
-            graph, adjacent, flowing, length, radius, band_length, extent, affinity, pressure, order, coefficient,
+    for coefficient, reference in zip(deposition, references, strict=True):
+        flows = clean * (operating_flux / flux)
+        diagnostics = filter_diagnostics(graph, flows, pressure, order, length, radius, affinity, reference)
+        histories = simulate(
+            graph, adjacent, flowing, length, radius, ends, band, band_length, extent, affinity, pressure, order,
+            reference, kernel_deposition(laws, coefficient), kernel_operation(laws), kernel_particles(laws, key),
             time_step, integrator == "adams-bashforth", solver_tolerance, n_steps,
         )  # fmt: skip
-        if last < 0:
+        if histories.last == NOT_CONVERGED:
             raise not_converged
-        flux, inflow, concentration, porosity = (a[: last + 1] for a in (flux, inflow, concentration, porosity))
-        counts = (int((inlets & ~flowing).sum()), int(closed_inside))
-        parameters = (coefficient, time_step, flux_threshold, quadrature)
-        lives.append(_filter_life(network, flux, inflow, concentration, porosity, counts, diagnostics, *parameters))
+        if histories.last == NOT_ENDED:
+            raise PhysicsError(
+                f"the life of the filter did not end within {n_steps} steps (t = {n_steps * time_step:g}); set "
+                "end_of_life.time"
+            )
+        counts = (int((inlets & ~flowing).sum()), int((network.throat_conns[:, 1] >= 0).sum()))
+        parameters = (diagnostics, reference, time_step, flux_threshold, quadrature)
+        lives.append(_filter_life(network, laws, histories, counts, *parameters))
     return lives
+
+
+def _check_arrivals(laws: FoulingLaws, network: PoreNetwork, deposition: float, flux: float, time_step: float) -> None:
+    """Refuse a rate at which the life of a filter would end within its first step.
+
+    Raises
+    ------
+    PhysicsError
+        If more particles are expected in the first step than there are inlets to block.
+    """
+    sieving = laws.sieving
+    expected = sieving.rate * time_step * (flux / deposition if sieving.arrivals == "volume" else 1.0)
+    inlet_radius = network.radius[network.throat_conns[:, 1] == INLET]
+    blocks_inlets = sieving.residual_conductance == 0 and inlet_radius.min() < sieving.particle_radius
+    limit = len(inlet_radius) if blocks_inlets else _MAX_ARRIVALS
+    if expected > limit:
+        raise PhysicsError(
+            f"sieving.rate {sieving.rate:g}: {expected:.3g} particles in the first step, in which the life of the "
+            f"filter ends; at most {sieving.rate * limit / expected:.3g}, or a smaller time_step"
+        )
 
 
 def _filter_life(
     network: PoreNetwork,
-    flux: np.ndarray,
-    inflow: np.ndarray,
-    concentration: np.ndarray,
-    porosity: np.ndarray,
+    laws: FoulingLaws,
+    histories: Histories,
     counts: tuple[int, int],
     diagnostics: FilterDiagnostics,
     deposition: float,
     time_step: float,
     flux_threshold: float,
-    quadrature: str,
+    quadrature: Literal["trapezoid", "left"],
 ) -> FilterLife:
-    """Compute all metrics from the histories; ``counts`` are stagnant inlets and closed internal pores."""
-    last = len(flux) - 1
+    """Compute all metrics from the histories; ``counts`` are stagnant inlets and pores between junctions."""
+    last = histories.last
+    flux, inflow, pressure, porosity, blocked = (
+        values[: last + 1]
+        for values in (histories.flux, histories.inflow, histories.pressure, histories.porosity, histories.blocked)
+    )
+    jump = histories.late_jump if quadrature == "left" else histories.jump
+    jumps = {"jump": jump[: last + 1]} if laws.sieving.rate > 0 else {}
+    if histories.cause == BLOCKED:
+        jumps["held"] = histories.late_jump[: last + 1]
+    concentrations = histories.concentration[:, : last + 1]
+    if laws.flux is not None and last > 0:  # the flux goes on where the last path closes
+        closed = np.isnan(concentrations[:, last])
+        concentrations[closed, last] = concentrations[closed, last - 1]
+    fractions = np.array([species.fraction for species in laws.species] or [1.0])
+    concentration = concentrations[0] if len(fractions) == 1 else (fractions[:, None] * concentrations).sum(axis=0)
+    end = _end_of_life(laws, histories)
+
     metrics: dict[str, float] = {}
     usage: dict[str, np.ndarray] = {}
-    crossing, below = threshold_crossing(flux, flux_threshold)
-    for suffix, end in (("", last), ("_threshold", crossing), ("_threshold_step", below)):
+    ends: dict[str, np.ndarray | float | None] = {"": end, "_threshold": None, "_threshold_step": None}
+    if laws.flux is None and (flux < flux_threshold).any():
+        ends["_threshold"], ends["_threshold_step"] = threshold_crossing(flux, flux_threshold)
+    for suffix, at in ends.items():
+        held = jumps if not suffix else {name: values for name, values in jumps.items() if name != "held"}
         values, usage[suffix] = accumulated_metrics(
-            flux, concentration, porosity, end, deposition, time_step, quadrature
+            flux, concentration, porosity, 0.0 if at is None else at, deposition, time_step, quadrature, **held
         )
-        metrics |= {name + suffix: float(value) for name, value in values.items()}
-    n_internal = int((network.throat_conns[:, 1] >= 0).sum())
+        metrics |= {name + suffix: math.nan if at is None else float(value) for name, value in values.items()}
+        if at is None:
+            usage[suffix] = np.full_like(usage[suffix], math.nan)
+    if end == 0:  # the pressure of the clean filter is at its limit
+        metrics["foulant_concentration"] = float(concentration[0])
+    species = np.array([metrics["foulant_concentration"]])
+    if len(fractions) > 1:
+        integrals = [
+            accumulated_metrics(flux, one, porosity, end, deposition, time_step, quadrature, **jumps)[0]
+            for one in concentrations
+        ]
+        species = concentrations[:, 0] if end == 0 else np.array([one["foulant_concentration"] for one in integrals])
+    purity = fractions * species / (fractions * species).sum()
+    whole = slice(0, max(last, 1))
+    removed = time_step * np.nan_to_num(flux * (1 - concentration))[:last].sum()
+    deposited = deposition * float(porosity[0].mean() - porosity[-1].mean()) / (2 * math.pi)
     return FilterLife(
         **metrics,
         band_porosity_usage=usage[""],
         band_porosity_usage_threshold=usage["_threshold"],
-        initial_flux=float(flux[0]),
+        initial_flux=float(flux[0] / pressure[0]),
+        foulant_balance=float(deposited / removed) if removed > 0 else math.nan,
+        log_reduction_value=float(-log(metrics["foulant_concentration"]) / log(10.0)),
+        end_of_life_cause=histories.cause,
+        initial_transmembrane_pressure=float(pressure[0]),
+        species_concentration=species,
+        species_yield=species,
+        species_purity=purity,
+        species_recovered=metrics["throughput"] * fractions * species,
+        n_arrivals=histories.n_arrivals,
+        n_passed=histories.n_passed,
+        band_blocked_pores=blocked[-1],
         n_junctions=len(network.junctions),
         n_pores=len(network.length),
         n_inlets=int((network.throat_conns[:, 1] == INLET).sum()),
         n_stagnant_inlets=counts[0],
-        n_closed_inside=counts[1],
-        coordination_number_mean=(len(network.length) + n_internal) / len(network.junctions),
-        flux_residual=float(np.abs(inflow[:last] / flux[:last] - 1).max()),
+        n_closed_inside=int(histories.closed_inside),
+        coordination_number_mean=(len(network.length) + counts[1]) / len(network.junctions),
+        flux_residual=float(np.abs(inflow[whole] / flux[whole] - 1).max()),
         flux=flux,
+        flux_jump=histories.jump[: last + 1],
+        transmembrane_pressure=pressure,
         foulant_concentration_out=concentration,
+        species_concentration_out=concentrations.T,
         band_porosity=porosity,
+        band_blocked_pores_history=blocked,
         diagnostics=diagnostics,
     )
 
 
-@kernel
-def _simulate(
-    graph: FlowGraph, adjacent: tuple[np.ndarray, np.ndarray, np.ndarray], clean_flowing: np.ndarray,
-    length: np.ndarray, clean_radius: np.ndarray, band_length: np.ndarray, extent: np.ndarray, affinity: np.ndarray,
-    clean_pressure: np.ndarray, clean_order: np.ndarray, deposition: float, time_step: float, second_order: bool,
-    tolerance: float, n_steps: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int, int]:  # fmt: skip
-    """Simulate the fouling of a network until flux extinction.
-
-    Parameters
-    ----------
-    graph : FlowGraph
-    adjacent : tuple of ndarray
-        From :func:`adjacency`.
-    clean_flowing : (n_pores,) ndarray of bool
-        Pores of the clean network that carry flow, in the network's order.
-    length, clean_radius, affinity : (n_entries,) ndarray
-        Length, radius and relative deposition coefficient of the pore of every entry of the graph.
-    band_length : (bands, n_entries) ndarray
-        Length of the pores in each band.
-    extent : (bands, 2) ndarray of int
-        Range of the entries that have pores in each band, without inlets and outlets.
-    clean_pressure : (n,) ndarray
-        Pressures of the clean network.
-    clean_order : (n,) ndarray of int
-        Junctions in order of decreasing pressure.
-    deposition, time_step, second_order, tolerance
-        Parameters of :func:`filter_lives`.
-    n_steps : int
-        Largest number of steps.
-
-    Returns
-    -------
-    flux, inflow, concentration_out : (n_steps + 1,) ndarray
-        Histories.
-    porosity : (n_steps + 1, bands) ndarray
-        History of the band porosities.
-    closed_inside : int
-        Number of pores between junctions that closed.
-    last : int
-        Last step, -1 if the pressures did not converge.
-    """
-    first, pore, neighbour = adjacent
-    n, n_entries, bands = graph.depth.size, length.size, band_length.shape[0]
-    n_internal, n_inlets, n_outlets = graph.lower.size, graph.inlet.size, graph.outlet.size
-    flux, inflow = np.zeros(n_steps + 1), np.zeros(n_steps + 1)
-    concentration_out = np.zeros(n_steps + 1)
-    concentration_out[:] = np.nan
-    porosity = np.zeros((n_steps + 1, bands))
-
-    is_open = np.ones(pore.size // 2, np.bool_)  # in the order of the network
-    flowing = clean_flowing
-    per_length, retention, shrinkage = np.zeros(n_entries), np.empty(n_entries), np.empty(n_entries)
-    for e in range(n_entries):
-        if graph.pores[e] >= 0 and flowing[graph.pores[e]]:
-            per_length[e] = 1.0 / length[e]
-        retention[e] = -deposition * affinity[e] * length[e]
-        shrinkage[e] = time_step * affinity[e]
-    radius, square, conductance = clean_radius.copy(), np.empty(n_entries), np.empty(n_entries)
-    flow, transmission = np.zeros(n_entries), np.empty(n_entries)  # the flow of padding stays 0
-    rate, last_rate = np.zeros(n_entries), np.zeros(n_entries)  # concentration at the inlet of each pore
-    pressure, guess = clean_pressure.copy(), np.empty(n)
-    previous = np.zeros((_EXTRAPOLATION, n))
-    concentration = np.zeros(n)
-    order = clean_order.copy()
-    smooth_steps = 0  # since a pore closed
-    closed_inside = 0
-    _narrow(shrinkage, rate, per_length, radius, square, conductance)
-
-    for step in range(n_steps + 1):
-        for k in range(bands):
-            volume = dot(square[n_internal:], band_length[k, n_internal:])
-            a, b = extent[k]
-            porosity[step, k] = bands * np.pi * (volume + dot(square[a:b], band_length[k, a:b]))
-        has_flow = False
-        for e in range(n_entries):
-            has_flow |= conductance[e] > 0.0
-        if not has_flow:
-            return flux, inflow, concentration_out, porosity, closed_inside, step
-
-        _extrapolate(pressure, previous, min(smooth_steps, _EXTRAPOLATION), guess)
-        for i in range(n):
-            for j in range(_EXTRAPOLATION - 1, 0, -1):
-                previous[j, i] = previous[j - 1, i]
-            previous[0, i] = pressure[i]
-            pressure[i] = guess[i]
-        if solve_pressures(graph, conductance, pressure, tolerance) < 0:
-            return flux, inflow, concentration_out, porosity, closed_inside, -1
-
-        _sort_by_pressure(order, pressure)
-        _pore_flows(graph, conductance, pressure, flow)
-        for e in range(n_entries):
-            transmission[e] = exponential(retention[e] * radius[e] / max(abs(flow[e]), 1e-300))
-        _transport_foulant(graph, flow, transmission, order, concentration)
-
-        foulant = 0.0
-        for e in range(n_internal, n_internal + n_inlets):
-            inflow[step] += flow[e]
-        for e in range(n_internal + n_inlets, n_internal + n_inlets + n_outlets):
-            flux[step] += flow[e]
-            foulant += flow[e] * transmission[e] * concentration[graph.outlet[e - n_internal - n_inlets]]
-        if flux[step] > 0.0:
-            concentration_out[step] = foulant / flux[step]
-
-        _inlet_concentration(graph, flow, concentration, rate)
-        if second_order:
-            for e in range(n_entries):
-                current_rate = rate[e]
-                if step > 0:
-                    rate[e] = max(1.5 * current_rate - 0.5 * last_rate[e], 0.0)
-                last_rate[e] = current_rate
-        closing = _narrow(shrinkage, rate, per_length, radius, square, conductance)
-        smooth_steps += 1
-        if closing:
-            for e in range(n_entries):
-                if graph.pores[e] >= 0 and radius[e] <= _CLOSED:
-                    closed_inside += e < n_internal and is_open[graph.pores[e]]
-                    radius[e] = 0.0
-                    is_open[graph.pores[e]] = False
-            flowing = flowing_pores(first, pore, neighbour, is_open)
-            for e in range(n_entries):
-                if graph.pores[e] >= 0 and not flowing[graph.pores[e]]:
-                    per_length[e] = 0.0
-            smooth_steps = 0
-            _narrow(shrinkage, np.zeros(n_entries), per_length, radius, square, conductance)
-    return flux, inflow, concentration_out, porosity, closed_inside, -1
-
-
-@inline_kernel
-def _narrow(
-    shrinkage: np.ndarray, rate: np.ndarray, per_length: np.ndarray, radius: np.ndarray, square: np.ndarray,
-    conductance: np.ndarray,
-) -> bool:  # fmt: skip
-    """Decrease the radii and update squares and conductances, in place; return whether a pore closed."""
-    closing = False
-    for e in range(radius.size):
-        narrower = radius[e] - shrinkage[e] * rate[e] if per_length[e] > 0.0 else radius[e]
-        closing |= per_length[e] > 0.0 and narrower <= _CLOSED
-        radius[e] = narrower
-        square[e] = narrower * narrower
-        conductance[e] = square[e] * square[e] * per_length[e]
-    return closing
-
-
-@inline_kernel
-def _extrapolate(pressure: np.ndarray, previous: np.ndarray, degree: int, guess: np.ndarray) -> None:
-    """Extrapolate the pressures by the polynomial through the last ``degree + 1`` steps, into ``guess``."""
-    for i in range(pressure.size):
-        guess[i] = (degree + 1.0) * pressure[i]
-    weight = degree + 1.0
-    for j in range(degree):
-        weight *= -(degree - j) / (j + 2.0)
-        for i in range(pressure.size):
-            guess[i] += weight * previous[j, i]
-
-
-@inline_kernel
-def _pore_flows(graph: FlowGraph, conductance: np.ndarray, pressure: np.ndarray, flow: np.ndarray) -> None:
-    """Compute the flow of every pore into ``flow``, positive downwards."""
-    n_internal, n_inlets = graph.lower.size, graph.inlet.size
-    for i in range(pressure.size):
-        upper = pressure[i]
-        for e in range(graph.first[i], graph.first[i + 1]):
-            flow[e] = conductance[e] * (upper - pressure[graph.lower[e]])
-    for e in range(n_inlets):
-        flow[n_internal + e] = conductance[n_internal + e] * (1.0 - pressure[graph.inlet[e]])
-    for e in range(graph.outlet.size):
-        flow[n_internal + n_inlets + e] = conductance[n_internal + n_inlets + e] * pressure[graph.outlet[e]]
-
-
-@inline_kernel
-def _sort_by_pressure(order: np.ndarray, pressure: np.ndarray) -> None:
-    """Sort junctions by decreasing pressure, in place, by insertion: they are almost sorted after a step."""
-    for a in range(1, order.size):
-        i = order[a]
-        b = a
-        while b > 0 and pressure[order[b - 1]] < pressure[i]:
-            order[b] = order[b - 1]
-            b -= 1
-        order[b] = i
-
-
-@inline_kernel
-def _transport_foulant(
-    graph: FlowGraph, flow: np.ndarray, transmission: np.ndarray, order: np.ndarray, concentration: np.ndarray
-) -> None:
-    """Compute the concentration at every junction in one sweep in order of decreasing pressure."""
-    first, lower = graph.first, graph.lower
-    first_above, above, pore_above = graph.first_above, graph.above, graph.pore_above
-    inflow, foulant = np.zeros(concentration.size), np.zeros(concentration.size)
-    for e in range(graph.inlet.size):
-        q = max(flow[lower.size + e], 0.0)
-        inflow[graph.inlet[e]] += q
-        foulant[graph.inlet[e]] += q * transmission[lower.size + e]
-    flow_above, foulant_above = np.empty(above.size), np.empty(above.size)
-    for s in range(above.size):
-        e = pore_above[s]
-        flow_above[s] = max(flow[e], 0.0)
-        foulant_above[s] = flow_above[s] * transmission[e]
-    for i in order:
-        c0 = c1 = q0 = q1 = 0.0
-        s = first_above[i]
-        while s < first_above[i + 1]:
-            t = s + np.uint64(1)
-            q0 += flow_above[s]
-            q1 += flow_above[t]
-            c0 += foulant_above[s] * concentration[above[s]]
-            c1 += foulant_above[t] * concentration[above[t]]
-            s += np.uint64(2)
-        s = first[i]
-        while s < first[i + 1]:
-            t = s + np.uint64(1)
-            q_s, q_t = min(flow[s], 0.0), min(flow[t], 0.0)
-            q0 -= q_s
-            q1 -= q_t
-            c0 -= q_s * transmission[s] * concentration[lower[s]]
-            c1 -= q_t * transmission[t] * concentration[lower[t]]
-            s += np.uint64(2)
-        total = inflow[i] + (q0 + q1)
-        concentration[i] = (foulant[i] + (c0 + c1)) / total if total > 0.0 else 0.0
-
-
-@inline_kernel
-def _inlet_concentration(graph: FlowGraph, flow: np.ndarray, concentration: np.ndarray, rate: np.ndarray) -> None:
-    """Write the concentration at the inlet of every pore to ``rate``, 0 without flow."""
-    n_internal, n_inlets = graph.lower.size, graph.inlet.size
-    for i in range(concentration.size):
-        upper = concentration[i]
-        for e in range(graph.first[i], graph.first[i + 1]):
-            lower = concentration[graph.lower[e]] if flow[e] < 0.0 else 0.0
-            rate[e] = upper if flow[e] > 0.0 else lower
-    for e in range(n_internal, n_internal + n_inlets):
-        rate[e] = 1.0
-    for e in range(graph.outlet.size):
-        rate[n_internal + n_inlets + e] = concentration[graph.outlet[e]]
+def _end_of_life(laws: FoulingLaws, histories: Histories) -> float:
+    """Return the end of a life in time steps, linear in the flux at unit pressure within the last step."""
+    last, cause = histories.last, histories.cause
+    if cause == PRESSURE_LIMIT and last > 0:
+        before, after = histories.flux[last - 1 : last + 1] / histories.pressure[last - 1 : last + 1]
+        limit = histories.flux[0] / laws.pressure_limit
+    elif cause == FLUX_FRACTION:
+        before, after = histories.flux[last - 1 : last + 1]
+        limit = laws.flux_fraction * histories.flux[0]
+    else:
+        return float(histories.end)
+    return float(last - 1 + (before - limit) / (before - after))

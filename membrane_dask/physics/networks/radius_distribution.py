@@ -63,6 +63,13 @@ class RadiusSpread:
         return 1.0, self.deviation * (math.sqrt(3) if self.distribution == "uniform" else 1 / _TRUNCATED_DEVIATION)
 
     @property
+    def code_scale_slope(self) -> tuple[int, float, float]:
+        """Code of the distribution and coefficients of the factor, for :func:`spread_factor`."""
+        if self.deviation == 0:
+            return 0, 1.0, 0.0
+        return (1 + ("normal", "lognormal", "uniform").index(self.distribution), *self.scale_and_slope)
+
+    @property
     def range(self) -> tuple[float, float]:
         """Smallest and largest factor."""
         scale, slope = self.scale_and_slope
@@ -90,16 +97,32 @@ def spread_parameters(spread: RadiusSpread, rng: np.random.Generator) -> SpreadP
     """Return the parameters of :func:`pore_radius`, with a key that is drawn from ``rng``."""
     if spread.deviation == 0:
         return NO_SPREAD
-    code = 1 + ("normal", "lognormal", "uniform").index(spread.distribution)
-    return (code, *spread.scale_and_slope, int(rng.integers(1 << 63)))
+    return (*spread.code_scale_slope, int(rng.integers(1 << 63)))
 
 
 @inline_kernel
-def _mix(z: np.uint64) -> np.uint64:
+def mix(z: np.uint64) -> np.uint64:
     """Mix the bits of a number (finalizer of SplitMix64: Steele, Lea & Flood, OOPSLA 2014)."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))
+
+
+@inline_kernel
+def spread_factor(bits: np.uint64, code: int, scale: float, slope: float) -> float:
+    """Return a random factor of mean 1 from random bits: normal (code 1), lognormal (2), uniform (3), or 1 (0)."""
+    if code == 0:
+        return 1.0
+    while True:
+        bits = mix(bits + np.uint64(0x9E3779B97F4A7C15))
+        u = (np.float64(bits >> np.uint64(32)) + 0.5) * 2.0**-32
+        v = (np.float64(bits & np.uint64(0xFFFFFFFF)) + 0.5) * 2.0**-32
+        if code == 3:
+            return float(1.0 + slope * (2.0 * u - 1.0))
+        x = np.sqrt(-2.0 * logarithm(u)) * cosine_of_turns(v)
+        if abs(x) <= 3.0:
+            factor: float = scale * exponential(slope * x) if code == 2 else 1.0 + slope * x
+            return factor
 
 
 @inline_kernel
@@ -112,14 +135,5 @@ def pore_radius(band_radius: float, a: int, b: int, parameters: SpreadParameters
     code, scale, slope, key = parameters
     if code == 0:
         return band_radius
-    bits = _mix(_mix(np.uint64(key) ^ np.uint64(min(a, b))) + np.uint64(max(a, b)))
-    while True:
-        bits = _mix(bits + np.uint64(0x9E3779B97F4A7C15))
-        u = (np.float64(bits >> np.uint64(32)) + 0.5) * 2.0**-32
-        v = (np.float64(bits & np.uint64(0xFFFFFFFF)) + 0.5) * 2.0**-32
-        if code == 3:
-            return band_radius * (1.0 + slope * (2.0 * u - 1.0))
-        x = np.sqrt(-2.0 * logarithm(u)) * cosine_of_turns(v)
-        if abs(x) <= 3.0:
-            factor: float = scale * exponential(slope * x) if code == 2 else 1.0 + slope * x
-            return band_radius * factor
+    bits = mix(mix(np.uint64(key) ^ np.uint64(min(a, b))) + np.uint64(max(a, b)))
+    return band_radius * spread_factor(bits, code, scale, slope)

@@ -1,0 +1,130 @@
+"""Concentration of a foulant at the junctions of a network, and what it leaves on the pore walls."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from membrane_dask.physics._jit import inline_kernel
+from membrane_dask.physics.elementary import exponential
+from membrane_dask.physics.networks.network_flow import FlowGraph
+
+#: Attenuation below which the mean of an exponential along a pore is computed by its series.
+_SERIES = 1e-3
+
+
+@inline_kernel
+def mean_attenuation(x: float) -> float:
+    """Return the mean of ``exp(-s)`` over ``0 <= s <= x``, ``(1 - exp(-x)) / x``."""
+    if x < _SERIES:
+        return 1.0 - x / 2.0 * (1.0 - x / 3.0 * (1.0 - x / 4.0))
+    return (1.0 - exponential(-x)) / x
+
+
+@inline_kernel
+def transport_foulant(
+    graph: FlowGraph, flow: np.ndarray, transmission: np.ndarray, order: np.ndarray, concentration: np.ndarray
+) -> None:
+    """Compute the concentration at every junction in one sweep in order of decreasing pressure."""
+    first, lower = graph.first, graph.lower
+    first_above, above, pore_above = graph.first_above, graph.above, graph.pore_above
+    inflow, foulant = np.zeros(concentration.size), np.zeros(concentration.size)
+    for e in range(graph.inlet.size):
+        q = max(flow[lower.size + e], 0.0)
+        inflow[graph.inlet[e]] += q
+        foulant[graph.inlet[e]] += q * transmission[lower.size + e]
+    flow_above, foulant_above = np.empty(above.size), np.empty(above.size)
+    for s in range(above.size):
+        e = pore_above[s]
+        flow_above[s] = max(flow[e], 0.0)
+        foulant_above[s] = flow_above[s] * transmission[e]
+    for i in order:
+        c0 = c1 = q0 = q1 = 0.0
+        s = first_above[i]
+        while s < first_above[i + 1]:
+            t = s + np.uint64(1)
+            q0 += flow_above[s]
+            q1 += flow_above[t]
+            c0 += foulant_above[s] * concentration[above[s]]
+            c1 += foulant_above[t] * concentration[above[t]]
+            s += np.uint64(2)
+        s = first[i]
+        while s < first[i + 1]:
+            t = s + np.uint64(1)
+            q_s, q_t = min(flow[s], 0.0), min(flow[t], 0.0)
+            q0 -= q_s
+            q1 -= q_t
+            c0 -= q_s * transmission[s] * concentration[lower[s]]
+            c1 -= q_t * transmission[t] * concentration[lower[t]]
+            s += np.uint64(2)
+        total = inflow[i] + (q0 + q1)
+        concentration[i] = (foulant[i] + (c0 + c1)) / total if total > 0.0 else 0.0
+
+
+@inline_kernel
+def inlet_concentration(graph: FlowGraph, flow: np.ndarray, concentration: np.ndarray, upstream: np.ndarray) -> None:
+    """Write the concentration at the inlet of every pore to ``upstream``, 0 without flow."""
+    n_internal, n_inlets = graph.lower.size, graph.inlet.size
+    for i in range(concentration.size):
+        above = concentration[i]
+        for e in range(graph.first[i], graph.first[i + 1]):
+            below = concentration[graph.lower[e]] if flow[e] < 0.0 else 0.0
+            upstream[e] = above if flow[e] > 0.0 else below
+    for e in range(n_internal, n_internal + n_inlets):
+        upstream[e] = 1.0
+    for e in range(graph.outlet.size):
+        upstream[n_internal + n_inlets + e] = concentration[graph.outlet[e]]
+
+
+@inline_kernel
+def transport_with_erosion(
+    graph: FlowGraph, flow: np.ndarray, transmission: np.ndarray, order: np.ndarray, own: np.ndarray,
+    others: np.ndarray, limit: np.ndarray, shear_erosion: np.ndarray, returned: np.ndarray,
+    concentration: np.ndarray, erosion: np.ndarray,
+) -> None:  # fmt: skip
+    """Compute the concentration at every junction where flow erodes the deposit, and the erosion of every pore.
+
+    Parameters
+    ----------
+    graph : FlowGraph
+    flow, transmission : (n_entries,) ndarray
+        Flow, positive downwards, and the fraction of the foulant that stays in the stream.
+    order : (n,) ndarray of int
+        Junctions in order of decreasing pressure.
+    own, others : (n_entries,) ndarray
+        Rate at which the radius would decrease by this foulant at concentration 1, and by all others.
+    limit : (n_entries,) ndarray
+        Rate at which the pore would reach its clean radius without deposition.
+    shear_erosion : (n_entries,) ndarray
+        Rate at which the flow would erode an unlimited deposit.
+    returned : (n_entries,) ndarray
+        Foulant that joins the stream per rate of erosion; 0 where it is lost.
+    concentration : (n,) ndarray
+        Result.
+    erosion : (n_entries,) ndarray
+        Result: rate at which the radius increases.
+    """
+    n_internal, n_inlets = graph.lower.size, graph.inlet.size
+    inflow, foulant = np.zeros(concentration.size), np.zeros(concentration.size)
+    for k in range(n_inlets):
+        e = n_internal + k
+        q = max(flow[e], 0.0)
+        erosion[e] = min(shear_erosion[e], others[e] + own[e] + limit[e])
+        inflow[graph.inlet[k]] += q
+        foulant[graph.inlet[k]] += q * transmission[e] + returned[e] * erosion[e]
+    for i in order:
+        c = foulant[i] / inflow[i] if inflow[i] > 0.0 else 0.0
+        concentration[i] = c
+        for s in range(graph.first[i], graph.first[i + 1]):
+            if flow[s] > 0.0:
+                erosion[s] = min(shear_erosion[s], others[s] + own[s] * c + limit[s])
+                inflow[graph.lower[s]] += flow[s]
+                foulant[graph.lower[s]] += flow[s] * transmission[s] * c + returned[s] * erosion[s]
+        for t in range(graph.first_above[i], graph.first_above[i + 1]):
+            s = graph.pore_above[t]
+            if flow[s] < 0.0:
+                erosion[s] = min(shear_erosion[s], others[s] + own[s] * c + limit[s])
+                inflow[graph.above[t]] -= flow[s]
+                foulant[graph.above[t]] += returned[s] * erosion[s] - flow[s] * transmission[s] * c
+    for k in range(graph.outlet.size):
+        e = n_internal + n_inlets + k
+        erosion[e] = min(shear_erosion[e], others[e] + own[e] * concentration[graph.outlet[k]] + limit[e])
