@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import re
 from collections.abc import Sequence
@@ -50,6 +51,37 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class Note:
+    """A sentence that limits what the results mean, set apart from the text."""
+
+    note: str
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file, such as a table as CSV, that the page contains and offers under a name.
+
+    Parameters
+    ----------
+    name : str
+        File name.
+    label : str
+        Text of the link.
+    text : str
+        Contents of the file.
+    """
+
+    name: str
+    label: str
+    text: str
+
+    @property
+    def address(self) -> str:
+        """The contents as an address that the link opens."""
+        return f"data:text/csv;base64,{base64.b64encode(self.text.encode()).decode()}"
+
+
+@dataclass(frozen=True)
 class Claim:
     """A published claim, its outcome in this run (``holds``, ``fails`` or ``open``), and the numbers behind it."""
 
@@ -64,7 +96,7 @@ class Section:
 
     title: str
     text: str = ""
-    contents: Sequence[Picture | Grid | Claim] = field(default_factory=tuple)
+    contents: Sequence[Picture | Grid | Note | Download | Claim] = field(default_factory=tuple)
 
 
 def literal_label(text: object) -> str:
@@ -127,6 +159,10 @@ finished units.</p>
 <thead><tr>{% for cell in item.header %}<th scope="col">{{ cell }}</th>{% endfor %}</tr></thead>
 <tbody>{% for row in item.rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
 {% endfor %}</tbody></table>
+{% elif item.note is defined %}
+<p class="note">{{ item.note }}</p>
+{% elif item.address is defined %}
+<p><a download="{{ item.name }}" href="{{ item.address }}">{{ item.label }}</a></p>
 {% else %}
 <div class="claim"><span class="outcome {{ item.outcome }}">{{ labels[item.outcome] }}</span>
 <span>{{ item.text }}</span>

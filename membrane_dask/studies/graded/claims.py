@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from membrane_dask.physics.distributions import student_quantile
+from membrane_dask.studies.graded.number_text import compact, format_interval, with_error
 from membrane_dask.studies.graded.optimum import best_gradient
 
 #: Outcome (``holds``, ``fails`` or ``open``) and the numbers that support it.
@@ -84,13 +85,6 @@ def paired_samples(one: xr.Dataset, metric: str) -> np.ndarray:
     return np.asarray(one[metric].transpose("realization", "gradient").values)
 
 
-def format_interval(value: float, low: float, high: float, scale: float = 1.0, digits: int = 2) -> str:
-    """Format a value with its interval, ``-`` if it is not finite."""
-    if not math.isfinite(value):
-        return "-"
-    return f"{value * scale:.{digits}f} [{low * scale:.{digits}f}, {high * scale:.{digits}f}]"
-
-
 def _for_each_l_max(table: xr.Dataset, evaluate: Callable[[xr.Dataset], Evaluation]) -> Evaluation:
     """Evaluate a claim for every ``l_max``; it fails if it fails for one of them."""
     evaluations = [(f"{l_max:g}", *evaluate(table.sel(l_max=l_max))) for l_max in table.l_max.values]
@@ -137,13 +131,15 @@ def _optimum_in(
         outer = int(np.argmax(np.where(inside, -np.inf, mean)))
         inner = int(np.argmax(np.where(inside, mean, -np.inf)))
         difference, half = _mean_difference(samples[:, inner] - samples[:, outer])
+        if mean[inner] == 0:
+            return "open", f"0 at s = {compact(s[inner])}"
         percent, half = 100 * difference / abs(mean[inner]), 100 * half / abs(mean[inner])
-        relation = "is below" if minimum else "exceeds"
-        numbers = f"s = {s[inner] * 1e3:g}e-3 {relation} {s[outer] * 1e3:g}e-3 by {percent:.2f} ± {half:.2f} %"
+        relation = "exceeds" if (percent < 0) == minimum else "is below"
+        numbers = f"s = {compact(s[inner])} {relation} s = {compact(s[outer])} by {with_error(abs(percent), half)} %"
         best = best_gradient(one.gradient.values, samples) if interpolated else None
         if best is not None:
             interval = format_interval(best.gradient, best.gradient_low, best.gradient_high, 1e3)
-            numbers += f", interpolated optimum {interval}e-3"
+            numbers += f"; interpolated optimum {interval}e-3"
         outcome = "holds" if percent > half else "fails" if percent < -half else "open"
         return outcome, numbers
 

@@ -42,7 +42,7 @@ class Optimum:
     value : float
         Metric at ``gradient``.
     gain, gain_low, gain_high : float
-        Relative improvement over the first gradient, and its confidence interval.
+        Relative improvement over the first gradient, and its confidence interval; NaN if the metric is 0 there.
     at_edge : bool
         Whether the metric is largest at an end of the grid, so that the optimum may lie outside.
     """
@@ -110,7 +110,7 @@ def best_gradient(
     weights = value_weights[:, top]
     paired = samples[np.isfinite(samples[:, [0, *columns]]).all(axis=1)]
     gain = gain_low = gain_high = math.nan
-    if len(paired) >= MIN_REALIZATIONS:
+    if len(paired) >= MIN_REALIZATIONS and paired[:, 0].any():  # no gain over a metric of 0
         optimal, reference = product(paired[:, columns], weights), paired[:, 0]
         gain = float(optimal.mean() / reference.mean() - 1)
         half_width = (optimal - (1 + gain) * reference).std(ddof=1) / abs(reference.mean()) / math.sqrt(len(paired))

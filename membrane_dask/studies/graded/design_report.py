@@ -1,0 +1,135 @@
+"""Designs of a study: their metrics with intervals, as a table and as CSV, and the trade-offs between the metrics."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from membrane_dask.report.page import Download, Grid, Picture, Section, picture
+from membrane_dask.studies.graded.common_report import (
+    COLOURS,
+    MARKERS,
+    PHYSICAL,
+    end_of_life,
+    error_bars,
+    gradient_colours,
+    label,
+    log_reduction,
+    mean_of,
+    slices,
+)
+from membrane_dask.studies.graded.number_text import compact, with_error
+
+_METRICS = ("initial_flux", "throughput", "foulant_concentration", "log_reduction_value", "lifetime", "porosity_usage")
+_POINT = ("l_max", "gradient", "deposition")
+
+
+def design_section(table: xr.Dataset, radii: Mapping[float, Sequence[float]]) -> Section:
+    """Return the table of the designs, its CSV file, and the trade-offs of several designs.
+
+    Parameters
+    ----------
+    table : xarray.Dataset
+        Table ``graded``, sorted by ``l_max`` and ``gradient``.
+    radii : mapping of float to sequence of float
+        Pore radius of each band, by gradient; empty for a network that was not generated.
+    """
+    table = table.assign(log_reduction_value=log_reduction(table))
+    download = Download("designs.csv", "All designs and metrics as CSV", _csv(table, radii))
+    n_points = math.prod(table.sizes[name] for name in _POINT)
+    figures = [_trade_offs(table)] if n_points > 1 else []
+    networks = int((table.status == 1).sum("realization").max())
+    intervals = "± is the half width of the 95 % confidence interval of the mean." if networks > 1 else ""
+    text = f"Means over the networks of a design, until {end_of_life(table.attrs)}. {intervals}".strip()
+    return Section("Designs", text, [*figures, _grid(table), download])
+
+
+def _grid(table: xr.Dataset) -> Grid:
+    names = [PHYSICAL.get(name, name) if PHYSICAL.get(name, name) in table else name for name in _METRICS]
+    headers = {"l_max": "l_max", "gradient": "gradient s", "deposition": "λ"}
+    labels = [name for name in _POINT if table.sizes[name] > 1 or name != "deposition"]
+    rows = []
+    for one in slices(table, *_POINT):
+        count = int((one.status == 1).sum())
+        cells = [compact(float(one[name]), 4) for name in labels]
+        for name in names:
+            mean = mean_of(one[name])
+            cells.append(with_error(float(mean.value), float(mean.half)))
+        rows.append((*cells, str(count), *_causes(one)))
+    causes = ("end of life",) if "end_of_life_cause" in table else ()
+    return Grid((*(headers[name] for name in labels), *map(label, names), "networks", *causes), rows)
+
+
+def _causes(one: xr.Dataset) -> tuple[str, ...]:
+    """Return how the lives of the networks of a design end, such as ``blocked 3, extinction 17``."""
+    if "end_of_life_cause" not in one:
+        return ()
+    meanings = str(one.end_of_life_cause.attrs["flag_meanings"]).split()
+    values = np.atleast_1d(one.end_of_life_cause.attrs["flag_values"]).tolist()
+    causes = one.end_of_life_cause.values[one.status.values == 1]
+    counts = [(meaning, int((causes == value).sum())) for meaning, value in zip(meanings, values, strict=True)]
+    return (", ".join(f"{meaning} {count}" for meaning, count in counts if count),)
+
+
+def _csv(table: xr.Dataset, radii: Mapping[float, Sequence[float]]) -> str:
+    """Return one row for each design: its parameters, and mean and interval of every metric."""
+    names = [
+        str(name)
+        for name, variable in table.data_vars.items()
+        if name != "status" and "flag_meanings" not in variable.attrs and set(variable.dims) <= {*_POINT, "realization"}
+    ]
+    bands = table.band.values if radii else ()
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    metrics = [_with_unit(name + end, table[name]) for name in names for end in ("", "_low", "_high")]
+    writer.writerow([*_POINT, *(f"radius_band_{band}" for band in bands), "networks", *metrics])
+    for one in slices(table, *_POINT):
+        row: list[float | int] = [float(one[name]) for name in _POINT]
+        row += [float(radius) for radius in radii.get(float(one.gradient), ())]
+        row.append(int((one.status == 1).sum()))
+        for name in names:
+            mean = mean_of(one[name].where(one.status == 1))
+            row += [float(mean.value), float(mean.value - mean.half), float(mean.value + mean.half)]
+        writer.writerow([f"{value:.8g}" if isinstance(value, float) else value for value in row])
+    return stream.getvalue()
+
+
+def _with_unit(name: str, variable: xr.DataArray) -> str:
+    unit = variable.attrs.get("units", "1")
+    return name if unit == "1" else f"{name} [{unit}]"
+
+
+def _trade_offs(table: xr.Dataset) -> Picture:
+    """Plot throughput and initial flux against the log reduction value: a point for each design."""
+    names = [PHYSICAL[name] if PHYSICAL[name] in table else name for name in ("throughput", "initial_flux")]
+    figure = Figure(figsize=(9.0, 3.4), layout="constrained")
+    axes = figure.subplots(1, 2)
+    colours = gradient_colours(table)
+    for axis, name in zip(axes, names, strict=True):
+        for i, one in enumerate(slices(table, "l_max", "deposition")):
+            x, y = mean_of(one.log_reduction_value), mean_of(one[name])
+            l_max, deposition = float(one.l_max), float(one.deposition)
+            point = [f"$l_{{max}}$ = {l_max:g}"] if table.sizes["l_max"] > 1 else []
+            point += [f"λ = {compact(deposition)}"] if table.sizes["deposition"] > 1 else []
+            axis.plot(x.value, y.value, color=COLOURS[i % len(COLOURS)], lw=1, zorder=1, label=", ".join(point) or None)
+            for j, colour in enumerate(colours):
+                gradient = f"s = {float(one.gradient[j]):g}" if i == 0 and len(colours) > 1 else None
+                axis.errorbar(
+                    x.value[j], y.value[j], xerr=x.half[j], yerr=y.half[j], color=colour, ms=4, lw=1, capsize=2,
+                    marker=MARKERS[i % len(MARKERS)], label=gradient, ls="none",
+                )  # fmt: skip
+        axis.set(xlabel=label("log_reduction_value"), ylabel=label(name))
+    handles, labels = axes[0].get_legend_handles_labels()
+    if labels:
+        figure.legend(handles, labels, loc="outside right upper")
+    caption = (
+        "Trade-offs: throughput and initial flux against the log reduction value of the filtrate, one point for each "
+        f"design; better designs lie up and to the right.{error_bars(table, deviation=False)}"
+    )
+    return picture(figure, caption, "throughput and initial flux against the log reduction value")

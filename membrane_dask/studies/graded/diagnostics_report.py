@@ -1,0 +1,124 @@
+"""Diagnostics of the clean filters, and notes on designs for which a result means less than it seems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import xarray as xr
+
+from membrane_dask.report.page import Grid, Section
+from membrane_dask.studies.graded.common_report import mean_of, slices
+from membrane_dask.studies.graded.number_text import compact, with_error
+
+#: Fraction of the deposition in pores with x > 1 above which pores cannot be taken as cylinders.
+_MAX_NON_CYLINDRICAL = 0.1
+#: Designs that a note lists.
+_MAX_NOTES = 9
+_NAMES = {
+    "flux_weighted_tortuosity": "tortuosity",
+    "pores_per_path": "pores per path",
+    "wall_shear_flux_weighted": "wall shear stress",
+    "damkohler_number": "Da",
+    "non_cylindrical_deposition": "deposition in pores with x > 1",
+}
+_BAND_NAMES = {"band_surface_area": "wall area per membrane area", "band_coordination_number": "coordination number"}
+
+
+def run_notes(table: xr.Dataset) -> list[str]:
+    """Return notes on the designs of a run: flux threshold, cylinder criterion, single networks.
+
+    Parameters
+    ----------
+    table : xarray.Dataset
+        Table ``graded``, sorted by ``l_max`` and ``gradient``.
+
+    Returns
+    -------
+    list of str
+        Sentences.
+    """
+    notes = [*_low_flux_notes(table), *_cylinder_notes(table)]
+    counts = (table.status == 1).sum("realization").values
+    if counts.max() == 1:
+        notes.append("One network for each design: intervals need at least two.")
+    elif (counts == 0).any():
+        notes.append(f"{int((counts == 0).sum())} of {counts.size} designs have no finished network.")
+    return notes
+
+
+def _design(one: xr.Dataset, table: xr.Dataset) -> str:
+    """Return the parameters of a design in which the designs of the study differ, for the beginning of a note."""
+    symbols = (("l_max", "l_max"), ("gradient", "s"), ("deposition", "λ"))
+    values = [f"{symbol} = {compact(float(one[name]))}" for name, symbol in symbols if table.sizes[name] > 1]
+    return f"{', '.join(values)}: " if values else ""
+
+
+def _low_flux_notes(table: xr.Dataset) -> Iterator[str]:
+    """Yield the designs with a clean flux below the threshold at which a life ends."""
+    threshold = float(table.attrs["flux_threshold"])
+    designs = table.isel(deposition=[0])  # the clean flux does not depend on the foulant
+    notes = []
+    for one in slices(designs, "l_max", "gradient", "deposition"):
+        flux = one.initial_flux.values[np.isfinite(one.initial_flux.values)]
+        low = flux[flux < threshold]
+        if low.size:
+            networks = "" if low.size == flux.size else f" in {low.size} of {flux.size} networks"
+            value = compact(float(low.mean()), 2)
+            notes.append(f"{_design(one, designs)}the clean flux {value} is below flux_threshold{networks}")
+    yield from (f"{note}: no life to it." for note in notes[:_MAX_NOTES])
+    if len(notes) > _MAX_NOTES:
+        yield f"The clean flux is below flux_threshold in {len(notes)} designs, of which {_MAX_NOTES} are listed."
+
+
+def _cylinder_notes(table: xr.Dataset) -> Iterator[str]:
+    """Yield the design whose pores stay cylinders least; a study with segments resolves that."""
+    if "non_cylindrical_deposition" not in table or table.attrs.get("segments", 1) > 1:
+        return
+    advice = "segments: 4"
+    if table.attrs.get("deposition_law", "published") == "published":
+        advice += " with deposition_law: conserving"
+    designs = list(slices(table, "l_max", "gradient", "deposition"))
+    fractions = np.array([float(mean_of(one.non_cylindrical_deposition).value) for one in designs])
+    count = int((fractions > _MAX_NON_CYLINDRICAL).sum())
+    if count:
+        largest = int(np.nanargmax(fractions))
+        extent = (
+            f" (above {100 * _MAX_NON_CYLINDRICAL:.0f} % in {count} of {len(designs)} designs)" if count > 1 else ""
+        )
+        yield (
+            f"{_design(designs[largest], table)}{100 * fractions[largest]:.0f} % of the deposition falls in pores with "
+            f"x > 1{extent}: radii are not uniform along them; try {advice}."
+        )
+
+
+def diagnostics_section(table: xr.Dataset) -> Section | None:
+    """Return the diagnostics of the clean filters; None for a run of a version without them."""
+    if "damkohler_number" not in table:
+        return None
+    points = [name for name in ("l_max", "gradient", "deposition") if table.sizes[name] > 1 or name != "deposition"]
+    rows = []
+    for one in slices(table, "l_max", "gradient", "deposition"):
+        means = [mean_of(one[name]) for name in _NAMES]
+        cells = [with_error(float(mean.value), float(mean.half)) for mean in means]
+        rows.append((*(compact(float(one[name]), 4) for name in points), *cells))
+    band_rows = [
+        (compact(float(one.l_max), 4), compact(float(one.gradient), 4), *(_by_band(one[name]) for name in _BAND_NAMES))
+        for one in slices(table, "l_max", "gradient")
+    ]
+    symbols = {"l_max": "l_max", "gradient": "s", "deposition": "λ"}
+    text = (
+        "Means over the pores of the clean filters that carry flow. Tortuosity, pores per path and the wall shear "
+        "stress q/(2 r³) are weighted by the flow; the shear stress is in units of the pressure difference. Da is the "
+        "uptake by the walls over the flow; the first concentration of the filtrate is at least exp(-Da). A pore stays "
+        "a cylinder only if its exponent x = λ r l/q is small."
+    )
+    grids = [
+        Grid((*(symbols[name] for name in points), *_NAMES.values()), rows),
+        Grid(("l_max", "s", *_BAND_NAMES.values()), band_rows, "Bands, from the feed to the filtrate side"),
+    ]
+    return Section("Diagnostics of the clean filters", text, grids)
+
+
+def _by_band(values: xr.DataArray) -> str:
+    return " / ".join(compact(value) for value in mean_of(values).value)

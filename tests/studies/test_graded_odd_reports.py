@@ -1,0 +1,112 @@
+"""Reports of unusual graded studies say what the run supports and nothing else, without a warning."""
+
+from __future__ import annotations
+
+import html
+import re
+import warnings
+
+import numpy as np
+import pytest
+
+import membrane_dask as md
+from membrane_dask.studies.graded.number_text import compact, fixed, format_interval, with_error
+
+SMALL = "kind: graded\nporosity: 0.3\nporosity_tolerance: 0.02\ntime_step: 1e-3\n"
+
+
+def report(folder, study: str, **options) -> str:
+    """Text of the report of a study, in which every NumPy warning is an error."""
+    path = folder / "study.yaml"
+    path.write_text(SMALL + study)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        run = md.run(md.load_study(path, cluster={"profile": "sync"}), folder / "run", **options)
+        text = md.write_report(run).read_text(encoding="utf-8")
+    text = re.sub(r"<(svg|style|pre).*?</\1>", "", text, flags=re.DOTALL)
+    text = html.unescape(re.sub(r"<[^>]+>", " ", text))
+    text = " ".join(text.split())
+    assert not re.search(r"-0\.0+\b(?!\d)", text)
+    assert " nan" not in text.lower()
+    assert "Gu, Fig." not in text
+    return text
+
+
+def test_one_network_of_one_design(tmp_path):
+    text = report(tmp_path, "gradient: 0\nrealizations: 1\nflux_threshold: 3e-7\n")
+    assert "One network for each design: intervals need at least two." in text
+    assert "confidence" not in text  # there are no intervals
+    assert "gradients" not in text.replace("gradients:", "")
+    assert "1 networks" not in text
+
+
+def test_one_band(tmp_path):
+    """The gradient has no effect: no best one is stated."""
+    text = report(tmp_path, "bands: 1\ngradient: [0, 1e-3, 2e-3]\nrealizations: 4\nflux_threshold: 3e-7\n")
+    assert "no difference between the gradients" in text
+    assert "end of the grid" not in text
+
+
+def test_clean_flux_below_the_threshold(tmp_path):
+    """Nothing is a tie at 0: the report says which designs have no life to the threshold."""
+    text = report(tmp_path, "gradient: [0, 1e-3, 2e-3]\nrealizations: 4\nflux_threshold: 2e-5\n")
+    assert len(re.findall(r"s = \S+: the clean flux \S+e-6 is below flux_threshold: no life to it\.", text)) == 3
+    assert "no life to the threshold" in text
+    assert "End of life at the flux threshold" not in text
+    assert "Other flux thresholds" not in text
+
+
+def test_search_below_the_threshold_is_no_tie(tmp_path):
+    study = "design: optimum\ngradient: [0, 1e-3, 2e-3]\nrealizations: 8\nflux_threshold: 2e-5\n"
+    text = report(tmp_path, study + "optimum: {metric: throughput_threshold, round: 4}\n")
+    assert "the metric is 0 in all networks" in text
+    assert "differ by less than" not in text
+
+
+def test_search_says_why_it_ended(tmp_path):
+    study = "design: optimum\ngradient: [0, 1e-3, 2e-3]\nrealizations: 8\nflux_threshold: 3e-7\n"
+    text = report(tmp_path, study + "optimum: {round: 4, interval: 1e-9, tolerance: 0}\n")
+    assert "the largest number of realizations was reached" in text
+
+
+def test_missing_networks(tmp_path):
+    """Two designs of an interrupted run have no network, the third has one."""
+    text = report(tmp_path, "gradient: [0, 1e-3, 2e-3]\nrealizations: 1\nexecution: {batch: 1}\n", limit=1)
+    assert "This run is not complete" in text
+    assert "too few networks" in text
+
+
+def test_several_coefficients_and_pore_lengths(tmp_path):
+    text = report(
+        tmp_path,
+        "l_max: [0.15, 0.25]\ngradient: 1e-3\nrealizations: 2\ndeposition: [5e-7, 4e-6]\nflux_threshold: 3e-7\n",
+    )
+    assert "Operation, λ = 5e-7" in text
+    assert "Operation, λ = 4e-6" in text
+    assert re.search(
+        r"l_max = \S+, λ = 4e-6: \d+ % of the deposition falls in pores with x > 1 .*: radii are not uniform along "
+        r"them; try segments: 4", text
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "half_width", "text"),
+    [
+        (0.04334, 0.00021, "0.04334 ± 0.00021"),
+        (5.031e-6, 1.1e-7, "(5.03 ± 0.11)e-6"),
+        (-1e-9, 0.02, "0.000 ± 0.020"),
+        (0.013, 0.0, "0.013 ± 0"),
+        (1.25e6, 3e4, "(1.250 ± 0.030)e6"),
+        (0.5, np.nan, "0.5"),
+        (np.nan, 0.1, "-"),
+    ],
+)
+def test_numbers_with_errors(value, half_width, text):
+    assert with_error(value, half_width) == text
+
+
+def test_zeros_have_no_sign():
+    assert fixed(-0.004, 2) == "0.00"
+    assert format_interval(-1e-9, -0.2, 1e-9, 1, 1) == "0.0 [-0.2, 0.0]"
+    assert compact(-0.0) == "0"
+    assert compact(1.9e-6, 2) == "1.9e-6"
