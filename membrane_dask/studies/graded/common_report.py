@@ -137,7 +137,7 @@ def plot_histories(axis: Any, x: xr.DataArray, y: xr.DataArray) -> None:
 
 
 def gradient_legend(figure: Any, axis: Any) -> None:
-    """Add the legend of the gradients beside the panels of a figure, unless there is one curve."""
+    """Add the legend of the gradients to the right of the panels of a figure, unless there is one curve."""
     handles, labels = axis.get_legend_handles_labels()
     if len(handles) > 1:
         figure.legend(handles, labels, title="gradient s", loc="outside right upper")
