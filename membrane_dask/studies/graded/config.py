@@ -19,6 +19,8 @@ from membrane_dask.quantities import (
     numbers_up_to,
     quantity,
 )
+from membrane_dask.studies.graded.design_checks import design_inconsistencies
+from membrane_dask.studies.graded.design_settings import OptimumSettings
 from membrane_dask.studies.graded.physical_units import unit_problems
 
 #: Numbers of which a single one is written without a list.
@@ -43,22 +45,6 @@ class RadiusSpreadSettings(Model):
         if self.deviation > limit:
             message = f"must be at most {limit} for {self.distribution} radii (got {self.deviation})"
             yield Problem(("deviation",), message)
-
-
-class OptimumSettings(Model):
-    """Objective and stopping rule of the search with `design: optimum`."""
-
-    metric: Literal["throughput", "throughput_threshold", "porosity_usage", "porosity_usage_threshold"] = parameter(
-        "throughput", "metric to maximise", unit=""
-    )
-    interval: Number = parameter(
-        2e-4, "stop at this width of the confidence interval of the best gradient", unit="W", gt=0
-    )
-    tolerance: Number = parameter(
-        0.002, "or stop when the best candidates differ by less than this fraction of the metric", ge=0, lt=1
-    )
-    confidence: Number = parameter(0.95, "confidence level of the intervals", ge=0.5, lt=1)
-    round: Whole = parameter(10, "networks added to every candidate gradient per round", ge=4, le=10_000)
 
 
 class GradedStudy(BaseStudy):
@@ -160,6 +146,9 @@ class GradedStudy(BaseStudy):
                 yield Problem((name,), message)
                 return
         yield from unit_problems(self)
+        if self.searches_designs:
+            yield from design_inconsistencies(self)
+            return
         if self.design == "optimum":
             yield from self._search_inconsistencies()
         yield from self._radius_inconsistencies()
@@ -182,8 +171,21 @@ class GradedStudy(BaseStudy):
                 f"is given by band_l_max; leave it out, or give its largest value {max(values)} (got {self.l_max})",
             )
 
+    @property
+    def searches_designs(self) -> bool:
+        """Whether the study searches designs within a box of parameters."""
+        return self.design == "optimum" and not self.optimum.searches_grid
+
     def _search_inconsistencies(self) -> Iterator[Problem]:
-        """Check what the search for an optimum needs."""
+        """Check what the search for the best gradient of the list needs."""
+        parameters = self.optimum.parameters
+        ends = (min(self.gradient), max(self.gradient))
+        if parameters and parameters.gradient and parameters.gradient.range != ends:
+            message = (
+                f"the gradients of `gradient` are compared, which span {list(ends)}; list others there, or give this "
+                f"range (got {list(parameters.gradient.range)})"
+            )
+            yield Problem(("optimum", "parameters", "gradient", "range"), message)
         if len(self.gradient) < 3:
             yield Problem(("gradient",), f"design: optimum needs at least 3 gradients (got {len(self.gradient)})")
         if len(self.deposition) > 1:

@@ -23,9 +23,12 @@ MIN_REALIZATIONS = 4
 #: Points at which the interpolated curve and its slope are evaluated.
 _N_POINTS = 4001
 
-#: Why a search ended; ``design`` if there was none.
+#: Why a search of gradients ended; ``design`` if there was none.
 StopReason = Literal["design", "interval", "tie", "realizations"]
-STOP_REASONS: tuple[StopReason, ...] = ("design", "interval", "tie", "realizations")
+#: Those of a search of gradients, then those of a search of designs.
+STOP_REASONS: tuple[str, ...] = (
+    "design", "interval", "tie", "realizations", "tolerance", "evaluations", "infeasible", "constant",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

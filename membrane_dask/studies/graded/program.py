@@ -26,7 +26,7 @@ from membrane_dask.studies.graded.optimum import (
 )
 from membrane_dask.studies.graded.physical_units import PHYSICAL_VARIABLES, filter_units, units_dataset
 from membrane_dask.studies.graded.tasks import work
-from membrane_dask.studies.graded.variables import GRADED, GU, METRICS, OPTIMUM
+from membrane_dask.studies.graded.variables import GRADED, GRADIENT_OPTIMUM, GU, METRICS, OPTIMUM
 
 #: Parameters that every unit needs.
 _CONTEXT = (
@@ -57,7 +57,7 @@ class GradedProgram(Program):
     def __init__(self, study: GradedStudy, source: Source | None = None) -> None:
         self.study = study
         self.spread = RadiusSpread(study.radius_spread.distribution, study.radius_spread.deviation)
-        self.radii = {s: band_radii(study.radius, s, study.bands) for s in study.gradient}
+        self.radii = self._radii()
         self._junctions = self._count_junctions(source)
         # Inlet pores belong to the first band, have c = 1 and narrow at the rate of their band.
         rate = (study.band_deposition or (1.0,))[0]
@@ -76,10 +76,8 @@ class GradedProgram(Program):
             "seed": study.seed,
         }
         self.notes = self._design_notes()
-        labels = {
-            "l_max": np.array(study.l_max),
-            "gradient": np.array(study.gradient),
-            "realization": np.arange(study.realizations),
+        unit_labels = self._unit_labels()
+        labels = unit_labels | {
             "deposition": np.array(study.deposition),
             "band": np.arange(1, study.bands + 1),
             "time": np.round(np.arange(self.n_steps + 1) * study.time_step, 12),
@@ -88,7 +86,7 @@ class GradedProgram(Program):
         attrs = _flatten(settings) | ({"summary": self.notes} if self.notes else {})
         absent = PHYSICAL_VARIABLES if self.context["units"] is None else ()
         schema = replace(GRADED, variables=tuple(v for v in GRADED.variables if v not in absent))
-        self.tables = (Table(schema, ("l_max", "gradient", "realization"), labels, attrs, self._unit_seconds()),)
+        self.tables = (Table(schema, tuple(unit_labels), labels, attrs, self._unit_seconds()),)
 
     @property
     def summary(self) -> Sequence[tuple[str, str]]:
@@ -102,6 +100,19 @@ class GradedProgram(Program):
             return []
         values = ", ".join(f"{s:g}" for s in widening)
         return [f"pores widen with depth at gradient {values}: the narrowest ones are at the feed side and close first"]
+
+    def _radii(self) -> dict[float, np.ndarray]:
+        """Return the radii of the bands for every gradient."""
+        return {s: band_radii(self.study.radius, s, self.study.bands) for s in self.study.gradient}
+
+    def _unit_labels(self) -> dict[str, np.ndarray]:
+        """Return the labels of the dimensions that number the networks."""
+        study = self.study
+        return {
+            "l_max": np.array(study.l_max),
+            "gradient": np.array(study.gradient),
+            "realization": np.arange(study.realizations),
+        }
 
     def _count_junctions(self, source: Source | None) -> dict[tuple[float, float], int]:
         """Return the initial number of junctions of the networks of every design point."""
@@ -192,7 +203,7 @@ class GradedProgram(Program):
     def collect(self, read: Callable[[str], Any], history: History) -> Sequence[Dataset]:
         """Estimate the best gradient, and give the units of the results where the study states them."""
         table = read("graded")
-        datasets = self._optima(table, history) if len(self.study.gradient) >= 3 else []
+        datasets = self._optima(table, history)
         if self.context["units"] is not None:
             datasets.append(units_dataset(self.context["units"], self.study.deposition, table))
         return datasets
@@ -201,6 +212,8 @@ class GradedProgram(Program):
         """Estimate the best gradient: of the metric of the search, or of all ``METRICS``."""
         study = self.study
         order = np.argsort(study.gradient)
+        if len(order) < 3:
+            return []
         gradients = np.array(study.gradient)[order]
         reasons: list[StopReason] = ["design"] * len(study.l_max)
         if self.adaptive:
@@ -214,7 +227,7 @@ class GradedProgram(Program):
                 for row, reason in zip(samples, reasons, strict=True)
             ]
             values = {
-                v.name: np.array([[row[v.name] for row in line] for line in rows], v.dtype) for v in OPTIMUM.variables
+                v.name: np.array([[row[v.name] for row in line] for line in rows], v.dtype) for v in GRADIENT_OPTIMUM
             }
             datasets.append(Dataset(OPTIMUM, values, ("l_max", "deposition"), labels, name=f"optimum_{metric}"))
         return datasets
@@ -237,7 +250,7 @@ def _stop_reason(search: Rounds, history: History) -> StopReason:
 def _optimum_row(gradients: np.ndarray, sample: np.ndarray, confidence: float, reason: StopReason) -> dict[str, float]:
     """Return the variables of the table ``optimum_*`` for one ``l_max`` and deposition coefficient."""
     best = best_gradient(gradients, sample, confidence)
-    values = {v.name: getattr(best, v.name, math.nan) for v in OPTIMUM.variables}
+    values = {v.name: getattr(best, v.name, math.nan) for v in GRADIENT_OPTIMUM}
     values["networks"] = int(np.isfinite(sample).sum())
     values["stop_reason"] = STOP_REASONS.index(reason)
     values["at_edge"] = bool(best and best.at_edge)

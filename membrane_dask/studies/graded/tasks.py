@@ -26,14 +26,15 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
     context : mapping
         Parameters of the study, all dimensionless.
     unit : Unit
-        ``params`` has ``l_max`` and ``gradient``.
+        ``params`` has ``l_max`` and ``gradient``, and what else a design changes.
 
     Returns
     -------
     arrays : dict of str to ndarray
         One array for every variable of the table ``graded``.
     feedback : dict
-        ``metric``, the value that a search for an optimum maximises, if there is one.
+        ``metric``, the value that a search for the best gradient maximises, if there is one; or the metrics that a
+        search for the best design reads, and its parameters.
     """
     network = network_of(context, unit)
     names = ("deposition", "time_step", "flux_threshold", "integrator", "quadrature", "solver_tolerance")
@@ -49,16 +50,20 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
     if context["units"] is not None:
         arrays |= physical_arrays(context["units"], arrays, context["deposition"])
     metric = context["metric"]
+    if "design_metrics" in context:
+        metrics = {name: float(np.ravel(arrays[name])[0]) for name in context["design_metrics"]}
+        return arrays, metrics | unit.params["parameters"]
     return arrays, {"metric": float(arrays[metric][0])} if metric else {}
 
 
 def network_of(context: Mapping[str, Any], unit: Unit) -> PoreNetwork:
     """Return the clean network of a unit."""
+    context = {**context, **unit.params}  # a design has parameters of its own
     return generate(
         np.random.Generator(np.random.PCG64(unit.seed_sequence())),
         l_min=context["l_min"],
-        l_max=context["band_l_max"] or unit.params["l_max"],
-        radii=band_radii(context["radius"], unit.params["gradient"], context["bands"]),
+        l_max=context["band_l_max"] or context["l_max"],
+        radii=band_radii(context["radius"], context["gradient"], context["bands"]),
         porosity=context["porosity"],
         porosity_tolerance=context["porosity_tolerance"],
         spread=context["spread"],

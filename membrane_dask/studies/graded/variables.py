@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from membrane_dask.schema import FLAG, Coordinate, TableSchema, Variable
+from membrane_dask.studies.graded.design_tables import DESIGN, DESIGN_OPTIMUM, FRONT
 from membrane_dask.studies.graded.diagnostic_variables import DIAGNOSTICS
 from membrane_dask.studies.graded.physical_units import PHYSICAL_VARIABLES, UNITS
 
@@ -100,6 +101,7 @@ GRADED = TableSchema(
     (
         Coordinate("l_max", "1", "largest pore length, in membrane thicknesses"),
         Coordinate("gradient", "1", "pore-radius gradient: decrease of the radius from one band to the next"),
+        Coordinate("evaluation", "1", "number of the design, in the order of the search"),
         Coordinate("realization", "1", "number of the random network; equal numbers have common random numbers"),
         Coordinate("deposition", "1", "deposition coefficient"),
         Coordinate("band", "1", "band, 1 at the feed side"),
@@ -107,34 +109,46 @@ GRADED = TableSchema(
     ),
     "metrics and histories of every random network",
 )
-#: Estimated from a finished study, for each of ``METRICS``.
+#: Scalars of a network that may be the objective or a constraint of a search for the best design.
+DESIGN_METRICS = tuple(
+    variable.name
+    for variable in GRADED.variables
+    if not variable.group and not variable.attrs and variable.dims in ((), ("deposition",))
+)
+#: What a search over the gradients of a list estimates.
+GRADIENT_OPTIMUM = (
+    _gu("gradient", "best gradient, interpolated between those of the grid", nullable=True),
+    _gu("gradient_low", "lower end of the confidence interval of the gradient", nullable=True, formerly="low"),
+    _gu("gradient_high", "upper end of the confidence interval of the gradient", nullable=True, formerly="high"),
+    _gu("grid_gradient", "best gradient of the grid", nullable=True),
+    _gu("value", "metric at the best gradient", nullable=True),
+    _gu("gain", "relative improvement of the metric over the first gradient", nullable=True),
+    _gu("gain_low", "lower end of the confidence interval of the gain", nullable=True),
+    _gu("gain_high", "upper end of the confidence interval of the gain", nullable=True),
+    Variable("at_edge", (), "u1", "1", "whether the metric is largest at an end of the grid", attrs=FLAG),
+    Variable("networks", (), "i4", "1", "number of simulated networks"),
+    Variable(
+        "stop_reason",
+        (),
+        "u1",
+        "1",
+        "reason why no more networks were simulated",
+        attrs={
+            "flag_values": list(range(8)),
+            "flag_meanings": "design interval tie realizations tolerance evaluations infeasible constant",
+        },
+        formerly="ended",
+    ),
+)
+#: Estimated from a finished study, for each of ``METRICS`` or for the metric of a search.
 OPTIMUM = TableSchema(
     "optimum_*",
-    (
-        _gu("gradient", "best gradient, interpolated between those of the grid", nullable=True),
-        _gu("gradient_low", "lower end of the confidence interval of the gradient", nullable=True, formerly="low"),
-        _gu("gradient_high", "upper end of the confidence interval of the gradient", nullable=True, formerly="high"),
-        _gu("grid_gradient", "best gradient of the grid", nullable=True),
-        _gu("value", "metric at the best gradient", nullable=True),
-        _gu("gain", "relative improvement of the metric over the first gradient", nullable=True),
-        _gu("gain_low", "lower end of the confidence interval of the gain", nullable=True),
-        _gu("gain_high", "upper end of the confidence interval of the gain", nullable=True),
-        Variable("at_edge", (), "u1", "1", "whether the metric is largest at an end of the grid", attrs=FLAG),
-        Variable("networks", (), "i4", "1", "number of simulated networks"),
-        Variable(
-            "stop_reason",
-            (),
-            "u1",
-            "1",
-            "reason why no more networks were simulated",
-            attrs={"flag_values": [0, 1, 2, 3], "flag_meanings": "design interval tie realizations"},
-            formerly="ended",
-        ),
-    ),
+    (*GRADIENT_OPTIMUM, *DESIGN_OPTIMUM),
     (
         Coordinate("l_max", "1", "largest pore length, in membrane thicknesses"),
         Coordinate("deposition", "1", "deposition coefficient"),
+        Coordinate("band", "1", "band, 1 at the feed side"),
     ),
     "best gradient and improvement for one metric, with confidence intervals",
 )
-TABLES = (GRADED, OPTIMUM, UNITS)
+TABLES = (GRADED, OPTIMUM, UNITS, DESIGN, FRONT)

@@ -1,0 +1,232 @@
+"""Gaussian-process response surfaces: smooth functions of several variables from few noisy values.
+
+All sums have a fixed order, so that every machine fits the same surface, to the last bit.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from membrane_dask.physics._jit import inline_kernel, kernel
+from membrane_dask.physics.elementary import exponential, logarithm
+from membrane_dask.physics.fixed_order import cholesky, dot, product, solve_lower, solve_upper
+
+#: Ranges of the logarithms of length scales, in units of the box, and of the variance of noise over that of the signal.
+_LOG_LENGTH, _LOG_NOISE = (-2.3, 3.4), (-16.0, 0.0)
+#: Logarithms of the length scale and the noise from which the likelihood is maximised.
+_STARTS = ((-0.7, -9.2), (0.4, -11.5), (0.4, -4.6))
+#: Steps of the search for the largest likelihood, in logarithms, at first and at the end.
+_STEP, _MIN_STEP = 1.0, 0.02
+
+
+@dataclass(frozen=True)
+class ResponseSurface:
+    """Posterior of a Gaussian process.
+
+    Parameters
+    ----------
+    points : (n, d) ndarray
+        Evaluated points in the unit box.
+    parameters : (d + 1,) ndarray
+        Logarithms of the length scales and of the variance of the noise over that of the signal.
+    lower : (n, n) ndarray
+        Cholesky factor of the covariances of the values, for a signal of variance 1.
+    weights : (n,) ndarray
+        Inverse of these covariances times the deviations of the values from their mean.
+    mean : float
+        Mean of the process.
+    signal : float
+        Variance of the signal.
+    """
+
+    points: np.ndarray
+    parameters: np.ndarray
+    lower: np.ndarray
+    weights: np.ndarray
+    mean: float
+    signal: float
+
+    def transformed(self, factor: float, offset: float) -> ResponseSurface:
+        """Surface of ``factor`` times the function plus ``offset``."""
+        return replace(
+            self,
+            weights=factor * self.weights,
+            mean=factor * self.mean + offset,
+            signal=factor * factor * self.signal + (1e-24 if factor == 0 else 0.0),
+        )
+
+    def predict(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of the function, without noise.
+
+        Parameters
+        ----------
+        x : (m, d) ndarray
+            Points in the unit box.
+
+        Returns
+        -------
+        mean, deviation : (m,) ndarray
+        """
+        x = np.ascontiguousarray(x, np.float64)
+        mean, variance = _predict(self.points, self.parameters, self.lower, self.weights, x)
+        return self.mean + mean, np.sqrt(self.signal * variance)
+
+    def draw(self, x: np.ndarray, variates: np.ndarray) -> np.ndarray:
+        """Functions of the posterior.
+
+        Parameters
+        ----------
+        x : (m, d) ndarray
+            Points in the unit box.
+        variates : (n_draws, m) ndarray
+            Standard normal variates.
+
+        Returns
+        -------
+        (n_draws, m) ndarray
+            Values of each function at the points.
+        """
+        x = np.ascontiguousarray(x, np.float64)
+        mean, _ = self.predict(x)
+        factor = cholesky(_posterior_covariance(self.points, self.parameters, self.lower, x))
+        return np.asarray(mean + math.sqrt(self.signal) * product(variates, factor.T))
+
+
+def fit_surface(points: np.ndarray, values: np.ndarray) -> ResponseSurface:
+    """Fit a Gaussian process to values with noise.
+
+    Parameters
+    ----------
+    points : (n, d) ndarray
+        Evaluated points in the unit box, n >= 2.
+    values : (n,) ndarray
+        Values of the function there, finite.
+
+    Returns
+    -------
+    ResponseSurface
+
+    Notes
+    -----
+    Squared-exponential covariance with a length scale for each dimension, and noise. Length scales and noise maximise
+    the likelihood in compass searches from several starts; the variance of the signal is the one that maximises it.
+
+    References
+    ----------
+    Rasmussen & Williams, Gaussian Processes for Machine Learning (2006), Secs. 2.2 and 5.4.
+    """
+    points = np.ascontiguousarray(points, np.float64)
+    values = np.asarray(values, np.float64)
+    n, d = points.shape
+    mean, spread = float(values.mean()), float(values.std())
+    scaled = (values - mean) / (spread if spread > 0 else 1.0)
+    starts = np.array([[*([length] * d), noise] for length, noise in _STARTS])
+    low, high = (np.array([*([_LOG_LENGTH[k]] * d), _LOG_NOISE[k]]) for k in (0, 1))
+    parameters = _maximum_likelihood(points, scaled, starts, low, high)
+    lower = _factorise(points, parameters)
+    whitened = solve_lower(lower, scaled)
+    signal = max(float(dot(whitened, whitened)) / n, 1e-12)
+    scale = spread if spread > 0 else 1.0
+    weights = solve_upper(lower, whitened) * scale
+    return ResponseSurface(points, parameters, lower, weights, mean, signal * scale * scale)
+
+
+@inline_kernel
+def _covariances(points: np.ndarray, x: np.ndarray, parameters: np.ndarray, out: np.ndarray) -> None:
+    """Covariances of the function at some points with that at ``x``, for a signal of variance 1."""
+    d = x.size
+    inverse = np.empty(d)
+    for k in range(d):
+        inverse[k] = exponential(-parameters[k])
+    for i in range(out.size):
+        square = 0.0
+        for k in range(d):
+            difference = (points[i, k] - x[k]) * inverse[k]
+            square += difference * difference
+        out[i] = exponential(-0.5 * square)
+
+
+@kernel
+def _factorise(points: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+    """Cholesky factor of the covariances of values with noise."""
+    n, d = points.shape
+    matrix = np.zeros((n, n))
+    for i in range(n):
+        _covariances(points, points[i], parameters, matrix[i, :i])
+        matrix[i, i] = 1.0 + exponential(float(parameters[d])) + 1e-10
+    return cholesky(matrix)
+
+
+@inline_kernel
+def _misfit(points: np.ndarray, values: np.ndarray, parameters: np.ndarray) -> float:
+    """Minus twice the logarithm of the likelihood, up to a constant, for the best variance of the signal."""
+    n = values.size
+    lower = _factorise(points, parameters)
+    whitened = solve_lower(lower, values)
+    misfit = n * logarithm(max(dot(whitened, whitened) / n, 1e-300))
+    for i in range(n):
+        misfit += 2.0 * logarithm(lower[i, i])
+    return misfit if misfit == misfit else np.inf
+
+
+@kernel
+def _maximum_likelihood(
+    points: np.ndarray, values: np.ndarray, starts: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> np.ndarray:
+    """Logarithms of length scales and noise that maximise the likelihood, by compass searches from several starts."""
+    best: np.ndarray = starts[0].copy()
+    best_misfit = np.inf
+    for start in starts:
+        x, step = start.copy(), _STEP
+        misfit = _misfit(points, values, x)
+        while step > _MIN_STEP:
+            improved = False
+            for k in range(x.size):
+                for sign in (1.0, -1.0):
+                    previous = x[k]
+                    x[k] = min(max(previous + sign * step, low[k]), high[k])
+                    trial = _misfit(points, values, x)
+                    if trial < misfit - 1e-9:
+                        misfit, improved = trial, True
+                        break
+                    x[k] = previous
+            if not improved:
+                step *= 0.5
+        if misfit < best_misfit:
+            best, best_misfit = x, misfit
+    return best
+
+
+@kernel
+def _predict(
+    points: np.ndarray, parameters: np.ndarray, lower: np.ndarray, weights: np.ndarray, x: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Deviation of the function from its mean, and its variance for a signal of variance 1."""
+    mean, variance, covariances = np.empty(len(x)), np.empty(len(x)), np.empty(len(points))
+    for i in range(len(x)):
+        _covariances(points, x[i], parameters, covariances)
+        whitened = solve_lower(lower, covariances)
+        mean[i] = dot(covariances, weights)
+        variance[i] = max(1.0 - dot(whitened, whitened), 1e-12)
+    return mean, variance
+
+
+@kernel
+def _posterior_covariance(points: np.ndarray, parameters: np.ndarray, lower: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Covariances of the function at the points ``x``, for a signal of variance 1."""
+    m, n = len(x), len(points)
+    whitened = np.empty((m, n))
+    covariances = np.empty(n)
+    for i in range(m):
+        _covariances(points, x[i], parameters, covariances)
+        whitened[i] = solve_lower(lower, covariances)
+    matrix = np.zeros((m, m))
+    for i in range(m):
+        _covariances(x, x[i], parameters, matrix[i, : i + 1])
+        for j in range(i + 1):
+            matrix[i, j] -= dot(whitened[i], whitened[j])
+        matrix[i, i] += 1e-9
+    return matrix

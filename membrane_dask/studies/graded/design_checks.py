@@ -1,0 +1,92 @@
+"""Checks of a study that searches for the best design."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from membrane_dask.errors import Problem
+from membrane_dask.studies.graded.physical_units import PARAMETERS, PHYSICAL_VARIABLES, filter_units
+
+if TYPE_CHECKING:
+    from membrane_dask.studies.graded.config import GradedStudy
+
+#: Fewest networks of a design, for its standard errors.
+MIN_NETWORKS = 4
+
+
+def design_inconsistencies(study: GradedStudy) -> Iterator[Problem]:
+    """Check that keys of a study agree with the parameters of its search.
+
+    Parameters
+    ----------
+    study : GradedStudy
+        Study whose fields are each valid.
+
+    Yields
+    ------
+    Problem
+    """
+    parameters = study.optimum.parameters
+    assert parameters is not None
+    default = type(study).model_fields
+    for name in parameters.names:
+        if getattr(study, name) != default[name].default:
+            yield Problem((name,), f"is a parameter of the search, optimum.parameters.{name}; leave it out here")
+    if parameters.radius and study.gradient != default["gradient"].default and study.gradient != (0.0,):
+        yield Problem(("gradient",), "the radius of every band is a parameter of the search; leave the gradient out")
+    if parameters.l_max and study.band_l_max:
+        yield Problem(("band_l_max",), "l_max is a parameter of the search; leave the lengths of the bands out")
+    if filter_units(study) is None:
+        used = {study.optimum.metric, *(study.optimum.front or ()), *(c.metric for c in study.optimum.limits)}
+        for name in sorted(used & {variable.name for variable in PHYSICAL_VARIABLES}):
+            yield Problem(("optimum",), f"{name} needs physical units: {', '.join(PARAMETERS)}")
+    for name in ("l_max", "gradient", "deposition"):
+        is_free = name in parameters.names or (name == "gradient" and parameters.radius is not None)
+        if not is_free and len(getattr(study, name)) > 1:
+            count = len(getattr(study, name))
+            yield Problem((name,), f"a search for the best design needs a single value (got {count})")
+    if study.realizations < MIN_NETWORKS:
+        message = (
+            f"a search for the best design needs at least {MIN_NETWORKS} networks of each (got {study.realizations})"
+        )
+        yield Problem(("realizations",), message)
+    yield from _ranges(study)
+
+
+def _ranges(study: GradedStudy) -> Iterator[Problem]:
+    """Check the ends of the ranges, and that the time step suits the narrowest radii."""
+    parameters = study.optimum.parameters
+    assert parameters is not None
+    where = ("optimum", "parameters")
+    if parameters.l_max:
+        low, high = parameters.l_max.range
+        limit = min(1 / study.bands, 0.5)
+        if low <= study.l_min:
+            yield Problem((*where, "l_max", "range", 0), f"must be greater than l_min = {study.l_min} (got {low})")
+        if high > limit:
+            message = f"must be at most {limit:.6g}, so that a pore crosses at most one band boundary (got {high})"
+            yield Problem((*where, "l_max", "range", 1), message)
+    radii = study.radius * study.bands if len(study.radius) == 1 else study.radius
+    center = (study.bands - 1) / 2
+    field: tuple[str, ...] = ("gradient",)
+    if parameters.radius:
+        if parameters.radius.range[1] > 0.1:
+            message = f"must be at most 0.1 (got {parameters.radius.range[1]})"
+            yield Problem((*where, "radius", "range", 1), message)
+        narrowest, field = parameters.radius.range[0], (*where, "radius", "range", "0")
+    else:
+        gradients = study.gradient
+        if parameters.gradient:
+            gradients, field = parameters.gradient.range, (*where, "gradient", "range")
+        narrowest = min(r + s * (center - k) for s in gradients for k, r in enumerate(radii))
+        if narrowest <= 0:
+            yield Problem(field, f"leaves a band a radius of {narrowest:.6g}; it must be greater than 0")
+            return
+    fastest = max(study.band_deposition or (1.0,))
+    if narrowest < 2 * study.time_step * fastest:
+        yield Problem(
+            ("time_step",),
+            f"too large: the narrowest pores, of radius {narrowest:.3g}, must take at least two steps to close; at "
+            f"most {narrowest / 2 / fastest:.3g} (got {study.time_step})",
+        )

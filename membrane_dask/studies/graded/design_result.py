@@ -1,0 +1,225 @@
+"""Result of a search for the best design: tables and sentences that follow from the simulated designs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from membrane_dask.physics.distributions import student_quantile
+from membrane_dask.program import Dataset
+from membrane_dask.schema import TableSchema, Variable
+from membrane_dask.studies.graded.config import GradedStudy
+from membrane_dask.studies.graded.design_search import Evaluation, Objective, Surfaces
+from membrane_dask.studies.graded.design_settings import Constraint
+from membrane_dask.studies.graded.design_space import DesignSpace
+from membrane_dask.studies.graded.design_tables import DESIGN, FRONT, with_metrics
+from membrane_dask.studies.graded.optimum import STOP_REASONS
+from membrane_dask.studies.graded.variables import GRADED, OPTIMUM
+
+#: Shortfall of a level, on the scale of its surface, below which it counts as reached.
+_REACHED = 1e-3
+
+
+def design_datasets(
+    study: GradedStudy, space: DesignSpace, objective: Objective, evaluations: Mapping[int, Evaluation],
+    rng: np.random.Generator,
+) -> list[Dataset]:  # fmt: skip
+    """Tables ``design``, and ``optimum_*`` or ``front``.
+
+    Parameters
+    ----------
+    study : GradedStudy
+        Study of the search.
+    space : DesignSpace
+        Its parameters.
+    objective : Objective
+        What it looks for.
+    evaluations : mapping of int to Evaluation
+        Designs with finished networks by their number.
+    rng : numpy.random.Generator
+        Source of the points and functions of the intervals.
+
+    Returns
+    -------
+    list of Dataset
+    """
+    if not evaluations:
+        return []
+    metrics = [GRADED.variable(name) for name in objective.metrics]
+    numbers, designs = list(evaluations), list(evaluations.values())
+    datasets = [_design_table(space, objective, metrics, evaluations)]
+    if len(designs) < 2:
+        return datasets
+    surfaces = objective.surfaces(space, designs)
+    if objective.front:
+        return [*datasets, _front(study, objective, metrics, surfaces, rng)]
+    best = None if objective.is_constant(designs) else surfaces.best(objective.problem(surfaces))
+    schema = with_metrics(OPTIMUM, metrics, "interval")
+    values: dict[str, Any] = {"evaluations": len(designs), "networks": _n_networks(designs)}
+    values["stop_reason"] = STOP_REASONS.index(_stop_reason(study, objective, designs, best))
+    if best is None:
+        summary = [_no_best(space, objective, designs)]
+    else:
+        evaluation = designs[best]
+        values |= _parameters(space, evaluation.values)
+        values |= _parameter_intervals(objective, surfaces, best, rng)
+        for metric in objective.metrics:
+            ends = _interval(evaluation.networks[metric], objective.confidence)
+            values |= {metric: evaluation.mean(metric), f"{metric}_low": ends[0], f"{metric}_high": ends[1]}
+        values |= {"value": evaluation.mean(objective.metric), "evaluation": numbers[best]}
+        summary = _summary(space, objective, evaluation, numbers[best])
+    summary.append(_why_it_ended(study, STOP_REASONS[values["stop_reason"]], values))
+    return [*datasets, _dataset(schema, values, f"optimum_{objective.metric}", summary, study.bands)]
+
+
+def _n_networks(designs: Sequence[Evaluation]) -> int:
+    return sum(len(next(iter(design.networks.values()))) for design in designs)
+
+
+def _stop_reason(study: GradedStudy, objective: Objective, designs: Sequence[Evaluation], best: int | None) -> str:
+    if objective.is_constant(designs):
+        return "constant"
+    if best is None:
+        return "infeasible"
+    return "evaluations" if len(designs) >= study.optimum.evaluations else "tolerance"
+
+
+def _parameters(space: DesignSpace, values: Mapping[str, float]) -> dict[str, Any]:
+    """Parameters by the names of the tables, radii as one array."""
+    return {name: np.array(value, float) for name, value in space.design(values).items()}
+
+
+def _interval(sample: np.ndarray, confidence: float) -> tuple[float, float]:
+    """Confidence interval of a mean over networks; NaN for fewer than two."""
+    n = len(sample)
+    if n < 2:
+        return math.nan, math.nan
+    half = float(student_quantile((1 + confidence) / 2, n - 1)) * float(sample.std(ddof=1)) / math.sqrt(n)
+    return float(sample.mean()) - half, float(sample.mean()) + half
+
+
+def _parameter_intervals(
+    objective: Objective, surfaces: Surfaces, best: int, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Ends of the intervals that contain the optima of functions drawn from the response surfaces."""
+    space = surfaces.space
+    optima, _ = surfaces.draws(objective.problem(surfaces), best, rng)
+    samples = [space.values(point) for point in optima]
+    ends: dict[str, np.ndarray] = {}
+    for suffix, level in (("low", (1 - objective.confidence) / 2), ("high", (1 + objective.confidence) / 2)):
+        limit = {name: float(np.quantile([sample[name] for sample in samples], level)) for name in space.names}
+        extreme = min if suffix == "low" else max
+        limit = {name: extreme(value, surfaces.evaluations[best].values[name]) for name, value in limit.items()}
+        ends |= {f"{name}_{suffix}": value for name, value in _parameters(space, limit).items()}
+    return ends
+
+
+def _design_table(
+    space: DesignSpace, objective: Objective, metrics: Sequence[Variable], evaluations: Mapping[int, Evaluation]
+) -> Dataset:
+    """One row for each simulated design."""
+    designs = list(evaluations.values())
+    rows = [_parameters(space, design.values) for design in designs]
+    values: dict[str, Any] = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    for metric in objective.metrics:
+        samples = [design.networks[metric] for design in designs]
+        values[metric] = np.array([sample.mean() for sample in samples])
+        values[f"{metric}_error"] = np.array(
+            [sample.std(ddof=1) / math.sqrt(len(sample)) if len(sample) > 1 else math.nan for sample in samples]
+        )
+    values["networks"] = np.array([_n_networks([design]) for design in designs], "i4")
+    values["feasible"] = np.array([all(_is_met(c, design) for c in objective.constraints) for design in designs], "u1")
+    labels: dict[str, np.ndarray] = {"evaluation": np.array(list(evaluations))}
+    if "radius" in values:
+        labels["band"] = np.arange(1, space.bands + 1)
+    return Dataset(with_metrics(DESIGN, metrics, "error"), values, ("evaluation",), labels)
+
+
+def _front(
+    study: GradedStudy, objective: Objective, metrics: Sequence[Variable], surfaces: Surfaces, rng: np.random.Generator
+) -> Dataset:
+    """The best design at every level according to the response surfaces, with intervals of its metrics."""
+    levels = objective.front_levels(surfaces.evaluations)
+    rows: list[dict[str, Any]] = []
+    missing = []
+    for level in levels:
+        problem = objective.problem(surfaces, float(level))
+        point = surfaces.best_guess(problem, rng)
+        if problem.shortfall(point[None])[0] > _REACHED:
+            missing.append(float(level))
+            continue
+        row = _parameters(surfaces.space, surfaces.space.values(point)) | {"level": float(level)}
+        for metric in objective.metrics:
+            ends = surfaces.metrics[metric].interval(point, objective.confidence)
+            row |= {metric: ends[1], f"{metric}_low": ends[0], f"{metric}_high": ends[2]}
+        rows.append(row)
+    summary = [f"no design reaches {objective.front} = {level:.4g}" for level in missing]
+    n_networks = _n_networks(surfaces.evaluations)
+    summary.append(f"front of {len(rows)} levels from {len(surfaces.evaluations)} designs, {n_networks} networks")
+    names = [name for name in (rows[0] if rows else {}) if name != "level"]
+    values = {name: np.array([row[name] for row in rows]) for name in names}
+    labels = {"level": np.array([row["level"] for row in rows])}
+    if "radius" in values:
+        labels["band"] = np.arange(1, study.bands + 1)
+    schema = with_metrics(FRONT, metrics, "interval")
+    return Dataset(schema, values, ("level",), labels, {"summary": summary, "metric": objective.front})
+
+
+def _dataset(schema: TableSchema, values: Mapping[str, Any], name: str, summary: list[str], bands: int) -> Dataset:
+    """The table ``optimum_*`` of a search, whose variables have no leading dimensions."""
+    arrays = {key: np.asarray(value, schema.variable(key).dtype) for key, value in values.items()}
+    labels = {"band": np.arange(1, bands + 1)} if "radius" in arrays else {}
+    return Dataset(schema, arrays, (), labels, {"summary": summary}, name)
+
+
+def _is_met(constraint: Constraint, design: Evaluation) -> bool:
+    return constraint.is_met(design.mean(constraint.metric))
+
+
+def _text(space: DesignSpace, values: Mapping[str, float]) -> str:
+    parameters = space.design(values)
+    radii = [f"{r:.4g}" for r in parameters.pop("radius", [])]
+    texts = [f"radius [{', '.join(radii)}]"] if radii else []
+    return ", ".join([*texts, *(f"{name} {value:.4g}" for name, value in parameters.items())])
+
+
+def _summary(space: DesignSpace, objective: Objective, best: Evaluation, number: int) -> list[str]:
+    sentences = [f"best design (evaluation {number}): {_text(space, best.values)}"]
+    for metric in objective.metrics:
+        low, high = _interval(best.networks[metric], objective.confidence)
+        limits = ", ".join(str(c) for c in objective.constraints if c.metric == metric)
+        text = f"{metric} {best.mean(metric):.4g} ({low:.4g} to {high:.4g})"
+        sentences.append(text + (f"; required {limits}" if limits else ""))
+    return sentences + space.bounds_reached(best.values)
+
+
+def _no_best(space: DesignSpace, objective: Objective, designs: Sequence[Evaluation]) -> str:
+    """Why there is no best design: the constraint that no design meets, and the closest value."""
+    if objective.is_constant(designs):
+        value = designs[0].mean(objective.metric)
+        return f"{objective.metric} is {value:.4g} for all designs: it does not depend on the parameters"
+    for constraint in objective.constraints:
+        values = [constraint.sign * design.mean(constraint.metric) for design in designs]
+        closest = designs[int(np.argmax(values))]
+        if not _is_met(constraint, closest):
+            value = closest.mean(constraint.metric)
+            return f"no design meets {constraint}; closest {value:.4g} at {_text(space, closest.values)}"
+    together = " and ".join(map(str, objective.constraints))
+    if not any(all(_is_met(c, design) for c in objective.constraints) for design in designs):
+        return f"no design meets {together} together"
+    return f"no design meets {together} with a probability of {objective.confidence:g}"
+
+
+def _why_it_ended(study: GradedStudy, reason: str, values: Mapping[str, Any]) -> str:
+    count = f"{values['evaluations']} designs, {values['networks']} networks"
+    reasons = {
+        "tolerance": f"no design is better by more than {study.optimum.tolerance:g}, with a probability of "
+        f"{study.optimum.confidence:g}",
+        "evaluations": "optimum.evaluations is reached",
+        "infeasible": "no design meets the constraints",
+        "constant": "all designs are equal",
+    }
+    return f"the search ended after {count}: {reasons[reason]}"
