@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,14 @@ class DesignProgram(GradedProgram):
         self.objective = Objective.of(study.optimum)
         super().__init__(study, source)
         self.adaptive = True
+        used = {name: value for name, value in self.tables[0].attrs.items() if name not in self._replaced()}
+        self.tables = (replace(self.tables[0], attrs=used),)
         self.context = {**self.context, "metric": None, "design_metrics": self.objective.metrics}
+
+    def _replaced(self) -> set[str]:
+        """Return keys of the study in whose place the parameters of the search stand."""
+        names = set(self.space.parameters.names)
+        return names | ({"gradient"} if "radius" in names else set())
 
     @property
     def n_initial(self) -> int:

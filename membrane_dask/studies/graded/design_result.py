@@ -17,7 +17,7 @@ from membrane_dask.studies.graded.design_settings import Constraint
 from membrane_dask.studies.graded.design_space import DesignSpace
 from membrane_dask.studies.graded.design_tables import DESIGN, FRONT, with_metrics
 from membrane_dask.studies.graded.optimum import STOP_REASONS
-from membrane_dask.studies.graded.variables import GRADED, OPTIMUM
+from membrane_dask.studies.graded.variables import DESIGN_METRICS, OPTIMUM
 
 #: Shortfall of a level, on the scale of its surface, below which it counts as reached.
 _REACHED = 1e-3
@@ -48,7 +48,7 @@ def design_datasets(
     """
     if not evaluations:
         return []
-    metrics = [GRADED.variable(name) for name in objective.metrics]
+    metrics = [DESIGN_METRICS[name] for name in objective.metrics]
     numbers, designs = list(evaluations), list(evaluations.values())
     datasets = [_design_table(space, objective, metrics, evaluations)]
     if len(designs) < 2:

@@ -59,7 +59,7 @@ class Constraint:
 
 def _metric(name: str) -> str:
     if name not in DESIGN_METRICS:
-        raise ValueError(f"no metric of a design{closest(name, DESIGN_METRICS)} (got {name!r})")
+        raise ValueError(f"no metric of a design{closest(name, tuple(DESIGN_METRICS))} (got {name!r})")
     return name
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from membrane_dask.physics.elementary import log
 from membrane_dask.physics.networks.band_porosity import band_radii
 from membrane_dask.physics.networks.fouling import FilterLife, filter_lives
 from membrane_dask.physics.networks.pore_network import PoreNetwork
@@ -16,6 +17,8 @@ from membrane_dask.schema import Variable
 from membrane_dask.studies.graded.diagnostic_variables import DIAGNOSTICS
 from membrane_dask.studies.graded.physical_units import PHYSICAL_VARIABLES, physical_arrays
 from membrane_dask.studies.graded.variables import GRADED
+
+_LN_10 = 2.302585092994046
 
 
 def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray], dict[str, float]]:
@@ -51,7 +54,8 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
         arrays |= physical_arrays(context["units"], arrays, context["deposition"])
     metric = context["metric"]
     if "design_metrics" in context:
-        metrics = {name: float(np.ravel(arrays[name])[0]) for name in context["design_metrics"]}
+        arrays_of_metrics = {"log_reduction_value": -log(arrays["foulant_concentration"]) / _LN_10} | arrays
+        metrics = {name: float(np.ravel(arrays_of_metrics[name])[0]) for name in context["design_metrics"]}
         return arrays, metrics | unit.params["parameters"]
     return arrays, {"metric": float(arrays[metric][0])} if metric else {}
 

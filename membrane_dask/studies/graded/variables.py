@@ -109,12 +109,17 @@ GRADED = TableSchema(
     ),
     "metrics and histories of every random network",
 )
-#: Scalars of a network that may be the objective or a constraint of a search for the best design.
-DESIGN_METRICS = tuple(
-    variable.name
-    for variable in GRADED.variables
+#: Scalars of a network that may be the objective or a constraint of a search for the best design, by name.
+DESIGN_METRICS = {
+    variable.name: variable
+    for variable in (
+        *GRADED.variables,
+        Variable(
+            "log_reduction_value", ("deposition",), "f8", "1", "minus the decimal logarithm of `foulant_concentration`"
+        ),
+    )
     if not variable.group and not variable.attrs and variable.dims in ((), ("deposition",))
-)
+}
 #: What a search over the gradients of a list estimates.
 GRADIENT_OPTIMUM = (
     _gu("gradient", "best gradient, interpolated between those of the grid", nullable=True),
