@@ -145,7 +145,7 @@ status.running }} units are done, {{ status.failed }} failed ({{ status.state }}
 finished units.</p>
 {% endif %}
 {% if findings %}
-<p class="note">{{ findings | join(" ") }}</p>
+<p class="note">{{ findings | join("<br>" | safe) }}</p>
 {% endif %}
 {% for section in sections %}
 <h2>{{ section.title }}</h2>

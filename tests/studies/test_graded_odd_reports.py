@@ -110,3 +110,23 @@ def test_zeros_have_no_sign():
     assert format_interval(-1e-9, -0.2, 1e-9, 1, 1) == "0.0 [-0.2, 0.0]"
     assert compact(-0.0) == "0"
     assert compact(1.9e-6, 2) == "1.9e-6"
+
+
+def test_search_over_the_radii(tmp_path):
+    """The best design with its intervals, the constraint and its life; all designs as CSV."""
+    text = report(
+        tmp_path, "design: optimum\ngradient: 0\nrealizations: 4\nl_max: 0.25\nflux_threshold: 3e-7\n"
+        "optimum:\n  parameters: {radius: {range: [0.006, 0.02]}}\n  evaluations: 8\n"
+        "  constraints: ['foulant_concentration <= 0.5']\n",
+    )  # fmt: skip
+    assert "Of 8 simulated designs with 32 networks" in text
+    assert "radius 4" in text
+    assert "dashed: limit of a constraint" in text
+    assert "Operation, best design" in text
+    assert "the search ended after 8 designs, 32 networks: optimum.evaluations is reached" in text
+
+
+def test_search_that_has_not_ended(tmp_path):
+    study = "design: optimum\ngradient: 0\nrealizations: 4\nl_max: 0.25\nexecution: {batch: 1}\n"
+    text = report(tmp_path, study + "optimum: {parameters: {radius: {range: [0.006, 0.02]}}}\n", limit=2)
+    assert "The search has not ended" in text

@@ -34,7 +34,8 @@ PHYSICAL = {
 
 def label(metric: str) -> str:
     """Name of a metric for a table or an axis."""
-    text = LABELS[metric.removesuffix("_threshold")]
+    stem = metric.removesuffix("_threshold")
+    text = LABELS.get(stem, stem.replace("_", " "))
     return text + (" until the flux threshold" if metric.endswith("_threshold") else "")
 
 

@@ -117,7 +117,10 @@ def _trade_offs(table: xr.Dataset) -> Picture:
             l_max, deposition = float(one.l_max), float(one.deposition)
             point = [f"$l_{{max}}$ = {l_max:g}"] if table.sizes["l_max"] > 1 else []
             point += [f"λ = {compact(deposition)}"] if table.sizes["deposition"] > 1 else []
-            axis.plot(x.value, y.value, color=COLOURS[i % len(COLOURS)], lw=1, zorder=1, label=", ".join(point) or None)
+            axis.plot(
+                x.value, y.value, color=COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)], ms=7, mfc="none",
+                lw=1, zorder=1, label=", ".join(point) or None,
+            )  # fmt: skip
             for j, colour in enumerate(colours):
                 gradient = f"s = {float(one.gradient[j]):g}" if i == 0 and len(colours) > 1 else None
                 axis.errorbar(

@@ -92,18 +92,19 @@ def _cylinder_notes(table: xr.Dataset) -> Iterator[str]:
         )
 
 
-def diagnostics_section(table: xr.Dataset) -> Section | None:
-    """Return the diagnostics of the clean filters; None for a run of a version without them."""
+def diagnostics_sections(table: xr.Dataset) -> list[Section]:
+    """Return the diagnostics of the clean filters; none for a run of a version without them."""
     if "damkohler_number" not in table:
-        return None
-    points = [name for name in ("l_max", "gradient", "deposition") if table.sizes[name] > 1 or name != "deposition"]
+        return []
+    points = [name for name in ("l_max", "gradient") if np.isfinite(table[name]).all()]
+    several = [*points, *(["deposition"] if table.sizes["deposition"] > 1 else [])]
     rows = []
     for one in slices(table, "l_max", "gradient", "deposition"):
         means = [mean_of(one[name]) for name in _NAMES]
         cells = [with_error(float(mean.value), float(mean.half)) for mean in means]
-        rows.append((*(compact(float(one[name]), 4) for name in points), *cells))
+        rows.append((*(compact(float(one[name]), 4) for name in several), *cells))
     band_rows = [
-        (compact(float(one.l_max), 4), compact(float(one.gradient), 4), *(_by_band(one[name]) for name in _BAND_NAMES))
+        (*(compact(float(one[name]), 4) for name in points), *(_by_band(one[name]) for name in _BAND_NAMES))
         for one in slices(table, "l_max", "gradient")
     ]
     symbols = {"l_max": "l_max", "gradient": "s", "deposition": "λ"}
@@ -113,11 +114,12 @@ def diagnostics_section(table: xr.Dataset) -> Section | None:
         "uptake by the walls over the flow; the first concentration of the filtrate is at least exp(-Da). A pore stays "
         "a cylinder only if its exponent x = λ r l/q is small."
     )
+    caption = "Bands, from the feed to the filtrate side"
     grids = [
-        Grid((*(symbols[name] for name in points), *_NAMES.values()), rows),
-        Grid(("l_max", "s", *_BAND_NAMES.values()), band_rows, "Bands, from the feed to the filtrate side"),
+        Grid((*(symbols[name] for name in several), *_NAMES.values()), rows),
+        Grid((*(symbols[name] for name in points), *_BAND_NAMES.values()), band_rows, caption),
     ]
-    return Section("Diagnostics of the clean filters", text, grids)
+    return [Section("Diagnostics of the clean filters", text, grids)]
 
 
 def _by_band(values: xr.DataArray) -> str:

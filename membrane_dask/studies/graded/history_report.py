@@ -76,7 +76,7 @@ def operation_figure(table: xr.Dataset, history: xr.Dataset, scales: Scales) -> 
             axis.set(xlabel=x_label, ylabel=y_label)
             axis.set_ylim(bottom=0)
         if rows > 1:
-            row[0].set_title(f"$l_{{max}}$ = {float(table.l_max[i]):g}", loc="left")
+            row[0].set_title(f"$l_{{max}}$ = {float(table.l_max[i]):g}", loc="right")
     gradient_legend(figure, axes[0, 0])
     pressure = ", and the transmembrane pressure" if len(curves) > 3 else ""
     caption = (

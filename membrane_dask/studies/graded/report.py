@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import matplotlib as mpl
 import numpy as np
 import xarray as xr
@@ -13,7 +16,7 @@ from membrane_dask.report.page import STYLE, Note, Section
 from membrane_dask.studies.graded.common_report import end_of_life
 from membrane_dask.studies.graded.config import GradedStudy
 from membrane_dask.studies.graded.design_report import design_section
-from membrane_dask.studies.graded.diagnostics_report import diagnostics_section, run_notes
+from membrane_dask.studies.graded.diagnostics_report import diagnostics_sections, run_notes
 from membrane_dask.studies.graded.history_report import (
     Scales,
     band_figure,
@@ -31,6 +34,7 @@ from membrane_dask.studies.graded.performance_report import (
     thresholds_section,
 )
 from membrane_dask.studies.graded.published_report import claims_section, figure_source, is_published_study
+from membrane_dask.studies.graded.search_report import best_evaluation, search_sections
 
 
 def sections(run: Run) -> list[Section]:
@@ -42,39 +46,61 @@ def sections(run: Run) -> list[Section]:
         If no network is finished.
     """
     tree = run.result["graded"]
-    table = tree.to_dataset().sortby("gradient").sortby("l_max")
-    if int((table.status == 1).sum()) == 0:
+    if int((tree["status"] == 1).sum()) == 0:
         raise ReportError(f"run {run.name} has no finished network yet; membrane-dask status {run.path}")
+    with mpl.rc_context(STYLE):
+        return _search_report(run, tree) if "evaluation" in tree.dims else _grid_report(run, tree)
+
+
+def _grid_report(run: Run, tree: xr.DataTree) -> list[Section]:
+    """Return the sections of a study of several gradients."""
+    table, history = (node.to_dataset().sortby("gradient").sortby("l_max") for node in (tree, tree["history"]))
     try:
         study = run.study
     except StudyError:  # of a version whose settings this one does not read
         study = None
     published = study is not None and is_published_study(study)
-    result = []
-    if notes := run_notes(table):
-        result.append(Section("Notes", "", [Note(note) for note in notes]))
-    with mpl.rc_context(STYLE):
-        result.append(design_section(table, _radii(study, table)))
-        if table.attrs["design"] == "optimum":
-            searches = {name: node for name, node in run.result.children.items() if name.startswith("optimum_")}
-            result += [search_section(node.to_dataset(), name) for name, node in searches.items()]
-        history = tree["history"].to_dataset().sortby("gradient").sortby("l_max")
-        several = table.sizes["deposition"] > 1
-        for i in range(table.sizes["deposition"]):
-            one = table.isel(deposition=i)
-            title_suffix = f", λ = {compact(float(one.deposition))}" if several else ""
-            scales = scales_of(run.result, i)
-            result += _coefficient_sections(one, history.isel(deposition=i), scales, title_suffix, published)
+    result = [*_notes(table), design_section(table, _radii(study, table))]
+    if table.attrs["design"] == "optimum":
+        searches = {name: node for name, node in run.result.children.items() if name.startswith("optimum_")}
+        result += [search_section(node.to_dataset(), name) for name, node in searches.items()]
+    several = table.sizes["deposition"] > 1
+    for i in range(table.sizes["deposition"]):
+        one = table.isel(deposition=i)
+        title_suffix = f", λ = {compact(float(one.deposition))}" if several else ""
+        scales = scales_of(run.result, i)
+        result += _coefficient_sections(one, history.isel(deposition=i), scales, title_suffix, published)
     if table.sizes["gradient"] >= 3:
         if several:
             result.append(coefficients_section(table))
         if float(table.lifetime_threshold.max()) > 0:
             result.append(thresholds_section(tree))
-    if diagnostics := diagnostics_section(table):
-        result.append(diagnostics)
+    result += diagnostics_sections(table)
     if published:
         result.append(claims_section(table.isel(deposition=0)))
     return result
+
+
+def _search_report(run: Run, tree: xr.DataTree) -> list[Section]:
+    """Return the sections of a search over design parameters: its designs, and the life of the best one."""
+    result = search_sections(run)
+    number = best_evaluation(run)
+    if number is None:
+        return result
+    # One design of a grid, without a gradient or a pore length that would distinguish it from another one.
+    labels = {"l_max": [math.nan], "gradient": [math.nan]}
+    table, history = (node.to_dataset().sel(evaluation=number).expand_dims(labels) for node in (tree, tree["history"]))
+    life = _coefficient_sections(
+        table.isel(deposition=0), history.isel(deposition=0), scales_of(run.result, 0), "", published=False
+    )
+    titled = [replace(s, title=f"{s.title}, best design") for s in (*life, *diagnostics_sections(table))]
+    return [*_notes(table), *result, *titled]
+
+
+def _notes(table: xr.Dataset) -> list[Section]:
+    """Return the section of notes on the designs, if there are any."""
+    notes = run_notes(table)
+    return [Section("Notes", "", [Note(note) for note in notes])] if notes else []
 
 
 def _radii(study: object, table: xr.Dataset) -> dict[float, list[float]]:

@@ -1,0 +1,195 @@
+"""Search for the best design: its result, the designs that it simulated, and the trade-off of two metrics."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from membrane_dask.engine.run import Run
+from membrane_dask.report.page import Download, Grid, Picture, Section, picture
+from membrane_dask.studies.graded.common_report import COLOURS, label
+from membrane_dask.studies.graded.number_text import compact, with_error
+
+_PARAMETERS = ("radius", "gradient", "porosity", "l_max")
+
+
+def best_evaluation(run: Run) -> int | None:
+    """Return the number of the best design of a search; None for a front, or if no design meets the constraints."""
+    for name, node in run.result.children.items():
+        if name.startswith("optimum_") and "evaluation" in node:
+            number = int(node["evaluation"])
+            return number if number >= 0 and np.isfinite(float(node["value"])) else None
+    return None
+
+
+def search_sections(run: Run) -> list[Section]:
+    """Return the sections of a search over design parameters.
+
+    Parameters
+    ----------
+    run : Run
+        A run of which some networks are finished.
+    """
+    children = run.result.children
+    if "design" not in children:
+        return [Section("Designs of the search", "The search has not ended; its tables are written when it ends.")]
+    designs = children["design"].to_dataset()
+    metrics = [str(name).removesuffix("_error") for name in designs.data_vars if str(name).endswith("_error")]
+    limits = _limits(run.study)
+    result = [
+        _best_section(node.to_dataset(), name.removeprefix("optimum_"), metrics)
+        for name, node in children.items()
+        if name.startswith("optimum_")
+    ]
+    contents: list[Any] = []
+    if "front" in children:
+        front = children["front"].to_dataset()
+        if front.sizes["level"]:
+            level = str(children["front"].attrs["metric"])
+            result.append(_front_section(front, designs, metrics, level))
+    else:
+        contents.append(_progress_figure(designs, metrics, limits))
+    contents += [
+        _design_grid(designs, metrics, bool(limits)),
+        Download("designs.csv", "All designs as CSV", as_csv(designs)),
+    ]
+    text = "Designs in the order of the search: means over their networks, ± the standard error of the mean."
+    return [*result, Section("Designs of the search", text, contents)]
+
+
+def _limits(study: Any) -> dict[str, float]:
+    """Return the limits of the constraints, by metric."""
+    return {limit.metric: limit.limit for limit in study.optimum.limits}
+
+
+def _parameter_columns(table: xr.Dataset) -> list[tuple[str, xr.DataArray]]:
+    """Return the parameters of designs as columns, one for the radius of each band."""
+    columns = []
+    for name in _PARAMETERS:
+        if name not in table:
+            continue
+        if "band" in table[name].dims:
+            bands = table.band.values.tolist()
+            columns += [(f"{name} {band}", table[name].sel(band=band, drop=True)) for band in bands]
+        else:
+            columns.append((name, table[name]))
+    return columns
+
+
+def _best_section(best: xr.Dataset, objective: str, metrics: Sequence[str]) -> Section:
+    """Return parameters and metrics of the best design, with their intervals."""
+    if not np.isfinite(float(best.value)):
+        return Section("Best design", "No design meets the constraints; the notes above name the closest one.")
+    rows = [
+        (name, compact(float(value), 4), *(compact(float(_end(best, name, end)), 4) for end in ("low", "high")))
+        for name, value in _parameter_columns(best)
+        if np.isfinite(float(value))
+    ]
+    rows += [
+        (label(metric), *(compact(float(best[metric + end]), 4) for end in ("", "_low", "_high"))) for metric in metrics
+    ]
+    text = (
+        f"Of {int(best.evaluations)} simulated designs with {int(best.networks)} networks, the one with the best "
+        f"{label(objective)} that meets all constraints. The intervals of parameters contain the optima of functions "
+        "that agree with the simulated designs; those of metrics are of the mean over networks."
+    )
+    return Section("Best design", text, [Grid(("", "value", "low", "high"), rows)])
+
+
+def _end(best: xr.Dataset, column: str, end: str) -> xr.DataArray:
+    name, _, band = column.partition(" ")
+    values = best[f"{name}_{end}"]
+    return values.sel(band=int(band)) if band else values
+
+
+def _progress_figure(designs: xr.Dataset, metrics: Sequence[str], limits: dict[str, float]) -> Picture:
+    """Plot the metrics of all designs in the order of the search."""
+    figure = Figure(figsize=(3.3 * len(metrics), 3.0), layout="constrained")
+    axes = figure.subplots(1, len(metrics), squeeze=False)[0]
+    feasible = designs.feasible.values == 1
+    groups = [(feasible, COLOURS[0], "all constraints met"), (~feasible, "#9aa6b4", "a constraint not met")]
+    for axis, metric in zip(axes, metrics, strict=True):
+        for selected, colour, text in groups if limits else [(feasible, COLOURS[0], None)]:
+            axis.errorbar(
+                designs.evaluation.values[selected], designs[metric].values[selected],
+                designs[f"{metric}_error"].values[selected], color=colour, marker="o", ms=3.5, lw=1, ls="none",
+                label=text,
+            )  # fmt: skip
+        if metric in limits:
+            axis.axhline(limits[metric], color=COLOURS[1], lw=1, ls="--")
+        axis.set(xlabel="design", ylabel=label(metric))
+    if limits:
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
+    constraint = "; dashed: limit of a constraint" if set(limits) & set(metrics) else ""
+    caption = f"Metrics of the designs in the order of the search. Bars: standard error of the mean{constraint}."
+    return picture(figure, caption, "metrics of the designs in the order of the search")
+
+
+def _front_section(front: xr.Dataset, designs: xr.Dataset, metrics: Sequence[str], level: str) -> Section:
+    """Return the front of two metrics with intervals, as a figure, a table and a CSV file."""
+    first, second = next(metric for metric in metrics if metric != level), level
+    figure = Figure(figsize=(6.0, 3.6), layout="constrained")
+    axis = figure.subplots()
+    axis.plot(designs[second], designs[first], "o", color="#9aa6b4", ms=3.5, label="simulated designs")
+    centre, low, high = (front[first + end].values for end in ("", "_low", "_high"))
+    axis.errorbar(
+        front.level, centre, [centre - low, high - centre], color=COLOURS[0], marker="o", ms=4, lw=1.2, capsize=2,
+        label="front",
+    )  # fmt: skip
+    axis.set(xlabel=label(second), ylabel=label(first))
+    axis.legend()
+    names = [name for name, _ in _parameter_columns(front)]
+    rows = []
+    for i in range(front.sizes["level"]):
+        one = front.isel(level=i)
+        intervals = [
+            f"{compact(float(one[m]), 4)} [{compact(float(one[f'{m}_low']), 4)}, {compact(float(one[f'{m}_high']), 4)}]"
+            for m in metrics
+        ]
+        rows.append((*(compact(float(value), 4) for _, value in _parameter_columns(one)), *intervals))
+    caption = (
+        f"Largest {label(first)} at levels of the {label(second)}, according to the response surfaces. Bars: "
+        "confidence interval."
+    )
+    contents: list[Any] = [
+        picture(figure, caption, f"front of {label(first)} and {label(second)}"),
+        Grid((*names, *map(label, metrics)), rows),
+        Download("front.csv", "The front as CSV", as_csv(front)),
+    ]
+    return Section("Trade-off", "", contents)
+
+
+def _design_grid(designs: xr.Dataset, metrics: Sequence[str], constrained: bool) -> Grid:
+    names = [name for name, _ in _parameter_columns(designs)]
+    rows = []
+    for i in range(designs.sizes["evaluation"]):
+        one = designs.isel(evaluation=i)
+        cells = [with_error(float(one[metric]), float(one[f"{metric}_error"])) for metric in metrics]
+        parameters = [compact(float(value), 4) for _, value in _parameter_columns(one)]
+        feasible = ("yes" if int(one.feasible) else "no",) if constrained else ()
+        rows.append((str(int(one.evaluation)), *parameters, *cells, *feasible))
+    return Grid(("design", *names, *map(label, metrics), *(("constraints met",) if constrained else ())), rows)
+
+
+def as_csv(table: xr.Dataset) -> str:
+    """Return a table of one dimension as CSV; variables with bands have a column for each band."""
+    dim = next(str(name) for name in table.dims if name != "band")
+    columns: list[tuple[str, np.ndarray]] = [(dim, table[dim].values)]
+    for name, variable in table.data_vars.items():
+        unit = variable.attrs.get("units", "1")
+        suffix = "" if unit == "1" else f" [{unit}]"
+        if "band" in variable.dims:
+            columns += [(f"{name}_band_{band}{suffix}", variable.sel(band=band).values) for band in table.band.values]
+        elif name != "status":
+            columns.append((f"{name}{suffix}", variable.values))
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow([name for name, _ in columns])
+    writer.writerows([f"{values[i]:.8g}" for _, values in columns] for i in range(table.sizes[dim]))
+    return stream.getvalue()
