@@ -134,13 +134,13 @@ def optimum_draws(
     optima : (n_draws, d) ndarray
         Point with the largest objective where the constraints are met; the first one if they are met nowhere. The
         constraints vary by the error that their values have in common too.
-    gains : (n_draws,) ndarray
+    improvements : (n_draws,) ndarray
         How much larger the objective can be than at the first point, without that error.
     """
     mean, deviation = problem.objective.predict(cloud)
-    optimistic = np.where(problem.probability(cloud) > _POSSIBLE, mean + 2 * deviation, -np.inf)
-    optimistic[0] = np.inf
-    cloud = cloud[np.argsort(-optimistic, kind="stable")[:_CLOUD]]
+    possible = np.flatnonzero((problem.probability(cloud) > _POSSIBLE) & (mean + 3 * deviation >= mean[0]))
+    thinned = possible[np.linspace(0, len(possible) - 1, min(len(possible), _CLOUD)).astype(np.int64)]
+    cloud = cloud[np.concatenate([[0], thinned[thinned > 0]])]
     objective = problem.objective.draw(cloud, normal((n_draws, len(cloud))))
     is_met, varies = np.ones(objective.shape, bool), np.ones(objective.shape, bool)
     for surface, error, quantile in zip(problem.margins, problem.errors, problem.quantiles, strict=True):
@@ -150,5 +150,5 @@ def optimum_draws(
     is_met[:, 0] = True
     varies[:, 0] |= ~varies.any(axis=1)
     optima = cloud[np.where(varies, objective, -np.inf).argmax(axis=1)]
-    gains = np.where(is_met, objective, -np.inf).max(axis=1) - objective[:, 0]
-    return optima, gains
+    improvements = np.where(is_met, objective, -np.inf).max(axis=1) - objective[:, 0]
+    return optima, improvements

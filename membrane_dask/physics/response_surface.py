@@ -18,6 +18,8 @@ from membrane_dask.physics.fixed_order import cholesky, dot, product, solve_lowe
 _LOG_LENGTH, _LOG_NOISE = (-2.3, 3.4), (-16.0, 0.0)
 #: Logarithms of the length scale and the noise from which the likelihood is maximised.
 _STARTS = ((-0.7, -9.2), (0.4, -11.5), (0.4, -4.6))
+#: Means and standard deviations of the normal priors of these logarithms.
+_LENGTH_PRIOR, _NOISE_PRIOR = (0.2, 1.0), (-10.0, 4.0)
 #: Steps of the search for the largest likelihood, in logarithms, at first and at the end.
 _STEP, _MIN_STEP = 1.0, 0.02
 
@@ -112,7 +114,8 @@ def fit_surface(points: np.ndarray, values: np.ndarray) -> ResponseSurface:
     Notes
     -----
     Squared-exponential covariance with a length scale for each dimension, and noise. Length scales and noise maximise
-    the likelihood in compass searches from several starts; the variance of the signal is the one that maximises it.
+    the posterior, with normal priors of their logarithms, in compass searches from several starts. The variance of the
+    signal is the one that maximises the likelihood, corrected for the number of fitted parameters.
 
     References
     ----------
@@ -128,7 +131,8 @@ def fit_surface(points: np.ndarray, values: np.ndarray) -> ResponseSurface:
     parameters = _maximum_likelihood(points, scaled, starts, low, high)
     lower = _factorise(points, parameters)
     whitened = solve_lower(lower, scaled)
-    signal = max(float(dot(whitened, whitened)) / n, 1e-12)
+    # Mean, length scales and noise are fitted too.
+    signal = max(float(dot(whitened, whitened)) / max(n - d - 2, 1), 1e-12)
     scale = spread if spread > 0 else 1.0
     weights = solve_upper(lower, whitened) * scale
     return ResponseSurface(points, parameters, lower, weights, mean, signal * scale * scale)
@@ -169,6 +173,10 @@ def _misfit(points: np.ndarray, values: np.ndarray, parameters: np.ndarray) -> f
     misfit = n * logarithm(max(dot(whitened, whitened) / n, 1e-300))
     for i in range(n):
         misfit += 2.0 * logarithm(lower[i, i])
+    for k in range(parameters.size):
+        centre, width = _LENGTH_PRIOR if k < parameters.size - 1 else _NOISE_PRIOR
+        deviation = (parameters[k] - centre) / width
+        misfit += deviation * deviation
     return misfit if misfit == misfit else np.inf
 
 

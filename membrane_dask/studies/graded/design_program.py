@@ -23,8 +23,8 @@ from membrane_dask.studies.graded.program import GradedProgram
 
 #: Designs of a round after the initial ones.
 ROUND = 2
-#: Spawn keys of the random streams of a search, beside those of networks, which have two further numbers.
-_STREAM = 1_000_003
+#: Second number of the spawn keys of the random streams of a search, larger than that of any network.
+_STREAM = 2_000_000_000
 #: Attempts to draw an initial design whose networks can have the porosity.
 _ATTEMPTS = 1000
 

@@ -171,18 +171,18 @@ class Surfaces:
         """Point of the best design according to the surfaces."""
         return maximise(problem.guess, self.space.project, self.points, rng)
 
-    def most_improvement(self, problem: Problem, rng: np.random.Generator) -> np.ndarray:
+    def largest_improvement(self, problem: Problem, rng: np.random.Generator) -> np.ndarray:
         """Point with the largest expected improvement times the probability of feasibility."""
         best = self.best(problem)
         value = None if best is None else float(problem.objective.predict(self.points[best : best + 1])[0][0])
         return maximise(lambda x: problem.improvement(x, value), self.space.project, self.points, rng)
 
-    def is_known(self, point: np.ndarray) -> bool:
+    def is_simulated(self, point: np.ndarray) -> bool:
         """Whether a design that is the same but for rounding has been simulated."""
         return bool((np.abs(self.points - point).max(axis=1) < _EQUAL).any())
 
     def draws(self, problem: Problem, best: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Optima of functions drawn from the surfaces, as points, ``(n, d)``, and their gains over an evaluation."""
+        """Optima of functions drawn from the surfaces, ``(n, d)``, and their improvements over an evaluation."""
         near = [self.points[best] + w * (rng.random((200, len(self.space.names))) - 0.5) for w in (1, 0.3, 0.1, 0.03)]
         cloud = self.space.project(np.clip(np.concatenate(near), 0.0, 1.0))
         cloud = np.concatenate(
@@ -281,21 +281,21 @@ class Objective:
             levels = self.front_levels(evaluations)
             return [self._at_level(surfaces, levels, n_after + k, rng) for k in range(size)]
         problem = self.problem(surfaces)
-        points = [surfaces.best_guess(problem, rng), surfaces.most_improvement(problem, rng)]
+        points = [surfaces.best_guess(problem, rng), surfaces.largest_improvement(problem, rng)]
         best = surfaces.best(problem)
         is_early = n_after < 2 * space.dimension + 2
         if best is None:
             return [] if not is_early and problem.probability(points[1][None])[0] < _IMPOSSIBLE else points[:size]
-        optima, gains = surfaces.draws(problem, best, rng)
-        if not is_early and self._certain(surfaces, best, gains):
+        optima, improvements = surfaces.draws(problem, best, rng)
+        if not is_early and self._certain(surfaces, best, improvements):
             return []
-        if surfaces.is_known(points[0]):
+        if surfaces.is_simulated(points[0]):
             points[0] = optima[0]
         return points[:size]
 
-    def _certain(self, surfaces: Surfaces, best: int, gains: np.ndarray) -> bool:
+    def _certain(self, surfaces: Surfaces, best: int, improvements: np.ndarray) -> bool:
         surface = surfaces.metrics[self.metric]
-        relative = gains / surface.slope(surfaces.evaluations[best].mean(self.metric))
+        relative = improvements / surface.slope(surfaces.evaluations[best].mean(self.metric))
         return float(np.quantile(relative, self.confidence)) <= self.tolerance
 
     def _at_level(self, surfaces: Surfaces, levels: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -303,8 +303,8 @@ class Objective:
         sweep, k = divmod(n, len(levels))
         problem = self.problem(surfaces, float(levels[k]))
         point = surfaces.best_guess(problem, rng)
-        if sweep % 2 == 1 or surfaces.is_known(point):
-            point = surfaces.most_improvement(problem, rng)
+        if sweep % 2 == 1 or surfaces.is_simulated(point):
+            point = surfaces.largest_improvement(problem, rng)
         return point
 
     def front_levels(self, evaluations: Sequence[Evaluation]) -> np.ndarray:

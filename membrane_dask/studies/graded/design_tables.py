@@ -71,7 +71,7 @@ def with_metrics(schema: TableSchema, metrics: Sequence[Variable], kind: str) ->
     metrics : sequence of Variable
         Declarations of the metrics.
     kind : {"interval", "error"}
-        What stands beside each metric: the ends of its confidence interval, or its standard error.
+        Further variables of each metric: the ends of its confidence interval, or its standard error.
     """
     present = {variable.name for variable in schema.variables}
     added: list[Variable] = []
