@@ -44,8 +44,6 @@ _CLOSED = 1e-12
 _EXTRAPOLATION = 4
 #: Relative error of the pressures after a particle blocks a pore; the next step is solved to the full tolerance.
 _EVENT_TOLERANCE = 1e-4
-#: Fraction of the flux below which the connection between the faces is searched for.
-_VANISHED = 1e-9
 #: ``last`` of a simulation that did not converge, and of one that did not end.
 NOT_CONVERGED, NOT_ENDED = -1, -2
 
@@ -201,9 +199,13 @@ def simulate(
         if not has_flow:
             last = step
             if operation.constant_flux:
-                cause, flux[step], transmembrane[step] = PRESSURE_LIMIT, flux[max(step - 1, 0)], np.inf
-            elif operation.flux_fraction > 0.0:
-                cause = FLUX_FRACTION
+                flux[step], transmembrane[step] = flux[max(step - 1, 0)], np.inf
+            if cause != BLOCKED:
+                end = float(step)
+                if operation.constant_flux:
+                    cause = PRESSURE_LIMIT
+                elif operation.flux_fraction > 0.0:
+                    cause = FLUX_FRACTION
             break
 
         _extrapolate(pressure, previous, min(smooth_steps, _EXTRAPOLATION), guess)
@@ -251,6 +253,7 @@ def simulate(
         elif step == operation.end_time:
             cause, last = TIME, step
         if last >= 0 or step == n_steps:
+            end = float(step)
             break
 
         n_hits = 0
@@ -283,7 +286,18 @@ def simulate(
                     is_open[graph.pores[caught_in]] = False
                     stamp += 1
                     a, b = ends[graph.pores[caught_in]]
-                    search_needed |= not shares_neighbours(first, pore, neighbour, is_open, a, b, mark, stamp)
+                    if not shares_neighbours(first, pore, neighbour, is_open, a, b, mark, stamp):
+                        search_needed = True
+                        flowing = flowing_pores(first, pore, neighbour, is_open)
+                        for e in range(n_entries):
+                            if graph.pores[e] >= 0 and not flowing[graph.pores[e]]:
+                                conductance[e] = 0.0
+                        if not flowing.any():
+                            cause, end = BLOCKED, step + elapsed / time_step
+                            if not operation.constant_flux:  # the flux is 0 from now on
+                                jump[step] -= now * (0.5 * time_step - elapsed)
+                                late_jump[step] += (flux[step] - now) * (time_step - elapsed)
+                            break
                 if solve_pressures(graph, conductance, pressure, _EVENT_TOLERANCE) < 0:
                     last = NOT_CONVERGED
                     break
@@ -291,15 +305,6 @@ def simulate(
                 if not operation.constant_flux:
                     jump[step] += (after - now) * (0.5 * time_step - elapsed)
                     late_jump[step] += (after - now) * (time_step - elapsed)
-                vanished = search_needed and after <= _VANISHED * flux[step] / transmembrane[step]
-                if vanished and not flowing_pores(first, pore, neighbour, is_open).any():
-                    cause, last, end = BLOCKED, step + 1, step + elapsed / time_step
-                    # The flux is 0 from now on, not only at the end of the step.
-                    late_jump[step] += (flux[step] - after) * (time_step - elapsed)
-                    porosity[last] = porosity[step]
-                    if operation.constant_flux:
-                        flux[last], transmembrane[last] = flux[step], np.inf
-                    break
                 if not operation.constant_flux:
                     now = after
             if last != NOT_ENDED:
@@ -341,8 +346,6 @@ def simulate(
                     if graph.pores[e] >= 0 and not flowing[graph.pores[e]]:
                         per_length[e] = 0.0
             _conduct(radii, per_length, square, conductance)
-    if last >= 0 and cause != BLOCKED:
-        end = float(last)
     return Histories(
         flux, inflow, transmembrane, concentration_out, porosity, blocked, jump, late_jump, closed_inside, last, cause,
         end, n_arrivals, n_passed,
