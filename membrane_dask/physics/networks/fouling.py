@@ -326,7 +326,7 @@ def _filter_life(
         coordination_number_mean=(len(network.length) + counts[1]) / len(network.junctions),
         flux_residual=float(np.abs(inflow[whole] / flux[whole] - 1).max()),
         flux=flux,
-        flux_jump=histories.jump[: last + 1],
+        flux_jump=jump[: last + 1],
         transmembrane_pressure=pressure,
         foulant_concentration_out=concentration,
         species_concentration_out=concentrations.T,

@@ -21,15 +21,20 @@ from membrane_dask.quantities import (
 )
 from membrane_dask.studies.graded.design_checks import design_inconsistencies
 from membrane_dask.studies.graded.design_settings import OptimumSettings
+from membrane_dask.studies.graded.law_settings import (
+    MAX_DEVIATION,
+    MAX_STEPS,
+    EndOfLifeSettings,
+    ErosionSettings,
+    OperationSettings,
+    SievingSettings,
+    SpeciesList,
+    law_problems,
+)
 from membrane_dask.studies.graded.physical_units import unit_problems
 
 #: Numbers of which a single one is written without a list.
 _OneOrMore = PlainSerializer(lambda values: values[0] if len(values) == 1 else list(values))
-
-#: Largest `radius_spread.deviation` of each distribution, at which the smallest radius is well above 0.
-_MAX_DEVIATION = {"normal": 0.3, "lognormal": 1.0, "uniform": 0.55}
-#: Largest number of time steps of a filter's life.
-_MAX_STEPS = 100_000
 
 
 class RadiusSpreadSettings(Model):
@@ -41,7 +46,7 @@ class RadiusSpreadSettings(Model):
     deviation: Number = parameter(0.0, "relative standard deviation; with 0 all radii of a band are equal", ge=0, le=1)
 
     def _inconsistencies(self) -> Iterator[Problem]:
-        limit = _MAX_DEVIATION[self.distribution]
+        limit = MAX_DEVIATION[self.distribution]
         if self.deviation > limit:
             message = f"must be at most {limit} for {self.distribution} radii (got {self.deviation})"
             yield Problem(("deviation",), message)
@@ -98,6 +103,25 @@ class GradedStudy(BaseStudy):
     band_deposition: numbers_up_to(1e6) | None = parameter(  # type: ignore[valid-type]
         None, "deposition coefficient of each band relative to `deposition`; default 1", source="Gu Sec. VII"
     )
+    deposition_law: Literal["published", "conserving"] = parameter(
+        "published",
+        "published: a pore narrows at the rate of the concentration at its inlet; conserving: by the foulant that the "
+        "stream loses in it",
+        unit="",
+        source="Gu Eq. 25",
+    )
+    segments: Whole = parameter(
+        1, "equal pieces of a pore with radii of their own; more than 1 with deposition_law: conserving", ge=1, le=64
+    )
+    species: SpeciesList = parameter(
+        (),
+        "several foulants of the feed instead of `deposition`: [{name: protein, deposition: 1e-7, fraction: 0.5}, ...]",
+        unit="",
+    )
+    erosion: ErosionSettings = parameter(ErosionSettings(), "erosion of the deposit by the flow", unit="")
+    sieving: SievingSettings = parameter(SievingSettings(), "large particles that block pores", unit="")
+    operation: OperationSettings = parameter(OperationSettings(), "constant pressure or constant flux", unit="")
+    end_of_life: EndOfLifeSettings = parameter(EndOfLifeSettings(), "further ends of a filter's life", unit="")
     time_step: Number = parameter(2.5e-4, "time step dt of the integration", source="Gu Sec. VI", gt=0, le=0.1)
     integrator: Literal["euler", "adams-bashforth"] = parameter(
         "euler",
@@ -146,6 +170,7 @@ class GradedStudy(BaseStudy):
                 yield Problem((name,), message)
                 return
         yield from unit_problems(self)
+        yield from law_problems(self)
         if self.searches_designs:
             yield from design_inconsistencies(self)
             return
@@ -217,10 +242,10 @@ class GradedStudy(BaseStudy):
         extremes = [r + s * offset for r, offset in zip(radii, offsets, strict=True) for s in gradients]
         fastest = max(self.band_deposition or (1.0,))
         n_steps = max(extremes) / min(self.band_deposition or (1.0,)) / self.time_step
-        if n_steps > _MAX_STEPS:
+        if n_steps > MAX_STEPS:
             yield Problem(
                 ("time_step",),
-                f"too small: the life of a filter would take {n_steps:.3g} steps, at most {_MAX_STEPS} are allowed "
+                f"too small: the life of a filter would take {n_steps:.3g} steps, at most {MAX_STEPS} are allowed "
                 f"(got {self.time_step})",
             )
         elif 0 < min(extremes) < 2 * self.time_step * fastest:

@@ -17,6 +17,7 @@ from membrane_dask.physics.networks.radius_distribution import RadiusSpread
 from membrane_dask.program import Dataset, History, Program, Rounds, Table, Unit, settle
 from membrane_dask.studies.graded import KIND
 from membrane_dask.studies.graded.config import GradedStudy
+from membrane_dask.studies.graded.law_settings import fouling_laws, law_notes, longest_life, species_names
 from membrane_dask.studies.graded.optimum import (
     STOP_REASONS,
     StopReason,
@@ -24,8 +25,8 @@ from membrane_dask.studies.graded.optimum import (
     informative_gradients,
     next_round,
 )
-from membrane_dask.studies.graded.physical_units import PHYSICAL_VARIABLES, filter_units, units_dataset
-from membrane_dask.studies.graded.tasks import work
+from membrane_dask.studies.graded.physical_units import filter_units, units_dataset
+from membrane_dask.studies.graded.tasks import absent_variables, work
 from membrane_dask.studies.graded.variables import GRADED, GRADIENT_OPTIMUM, GU, METRICS, OPTIMUM
 
 #: Parameters that every unit needs.
@@ -62,13 +63,17 @@ class GradedProgram(Program):
         # Inlet pores belong to the first band, have c = 1 and narrow at the rate of their band.
         rate = (study.band_deposition or (1.0,))[0]
         widest = max(radii[0] for radii in self.radii.values()) * self.spread.range[1]
-        self.n_steps = math.ceil(widest / rate / study.time_step - 1e-9) + 1
+        self.laws = fouling_laws(study)
+        self.n_steps = longest_life(self.laws, math.ceil(widest / rate / study.time_step - 1e-9) + 1)
+        # Several species share a time and a throughput of their mean deposition coefficient.
+        self.deposition = [self.laws.reference_deposition(value) for value in study.deposition]
         self.adaptive = study.design == "optimum"
         self.context = {name: getattr(study, name) for name in _CONTEXT} | {
             "spread": self.spread,
             "n_steps": self.n_steps,
             "metric": study.optimum.metric if self.adaptive else None,
             "units": filter_units(study),
+            "laws": self.laws,
         }
         self.attrs = {
             "title": "Fouling of random pore networks with a pore-radius gradient",
@@ -78,13 +83,16 @@ class GradedProgram(Program):
         self.notes = self._design_notes()
         unit_labels = self._unit_labels()
         labels = unit_labels | {
-            "deposition": np.array(study.deposition),
+            "deposition": np.array(self.deposition),
+            "species": np.array(species_names(study.species)),
             "band": np.arange(1, study.bands + 1),
             "time": np.round(np.arange(self.n_steps + 1) * study.time_step, 12),
         }
         settings = study.model_dump(mode="json", exclude={"name", "cluster", "execution", "kind", "seed", *labels})
         attrs = _flatten(settings) | ({"summary": self.notes} if self.notes else {})
-        absent = PHYSICAL_VARIABLES if self.context["units"] is None else ()
+        absent = absent_variables(self.context)
+        if not study.species:
+            del labels["species"]
         schema = replace(GRADED, variables=tuple(v for v in GRADED.variables if v not in absent))
         self.tables = (Table(schema, tuple(unit_labels), labels, attrs, self._unit_seconds()),)
 
@@ -95,11 +103,15 @@ class GradedProgram(Program):
 
     def _design_notes(self) -> list[str]:
         """Return what is unusual about the design."""
+        notes = law_notes(self.study, [radii.tolist() for radii in self.radii.values()], self.spread)
         widening = [s for s in self.study.gradient if s < 0]
         if not widening:
-            return []
+            return notes
         values = ", ".join(f"{s:g}" for s in widening)
-        return [f"pores widen with depth at gradient {values}: the narrowest ones are at the feed side and close first"]
+        return [
+            f"pores widen with depth at gradient {values}: the narrowest ones are at the feed side and close first",
+            *notes,
+        ]
 
     def _radii(self) -> dict[float, np.ndarray]:
         """Return the radii of the bands for every gradient."""
@@ -218,7 +230,7 @@ class GradedProgram(Program):
         reasons: list[StopReason] = ["design"] * len(study.l_max)
         if self.adaptive:
             reasons = [_stop_reason(self._search(i), history) for i in range(len(study.l_max))]
-        labels = {name: np.array(getattr(study, name)) for name in ("l_max", "deposition")}
+        labels = {"l_max": np.array(study.l_max), "deposition": np.array(self.deposition)}
         datasets = []
         for metric in (study.optimum.metric,) if self.adaptive else METRICS:
             samples = table[metric].transpose("l_max", "deposition", "realization", "gradient").values[..., order]

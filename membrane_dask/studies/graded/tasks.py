@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from membrane_dask.physics.elementary import log
 from membrane_dask.physics.networks.band_porosity import band_radii
 from membrane_dask.physics.networks.fouling import FilterLife, filter_lives
 from membrane_dask.physics.networks.pore_network import PoreNetwork
@@ -15,10 +14,9 @@ from membrane_dask.physics.networks.random_network import generate
 from membrane_dask.program import Unit
 from membrane_dask.schema import Variable
 from membrane_dask.studies.graded.diagnostic_variables import DIAGNOSTICS
+from membrane_dask.studies.graded.law_variables import SIEVING_VARIABLES, SPECIES_VARIABLES
 from membrane_dask.studies.graded.physical_units import PHYSICAL_VARIABLES, physical_arrays
 from membrane_dask.studies.graded.variables import GRADED
-
-_LN_10 = 2.302585092994046
 
 
 def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray], dict[str, float]]:
@@ -39,32 +37,47 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
         ``metric``, the value that a search for the best gradient maximises, if there is one; or the metrics that a
         search for the best design reads, and its parameters.
     """
-    network = network_of(context, unit)
+    rng = np.random.Generator(np.random.PCG64(unit.seed_sequence()))
+    network = network_of(context, unit, rng)
     names = ("deposition", "time_step", "flux_threshold", "integrator", "quadrature", "solver_tolerance")
     band_deposition = context["band_deposition"]
     if band_deposition is not None:
         band_deposition = np.broadcast_to(band_deposition, context["bands"])
-    lives = filter_lives(network, **{name: context[name] for name in names}, band_deposition=band_deposition)
-    arrays = {
-        v.path: _array(v, network, lives, context["n_steps"] + 1)
-        for v in GRADED.variables
-        if v not in PHYSICAL_VARIABLES
-    }
+    laws = context["laws"]
+    lives = filter_lives(
+        network, **{name: context[name] for name in names}, band_deposition=band_deposition, laws=laws,
+        rng=rng.spawn(1)[0],
+    )  # fmt: skip
+    absent = absent_variables(context) + PHYSICAL_VARIABLES
+    variables = [v for v in GRADED.variables if v not in absent]
+    arrays = {v.path: _array(v, network, lives, context["n_steps"] + 1) for v in variables}
     if context["units"] is not None:
-        arrays |= physical_arrays(context["units"], arrays, context["deposition"])
+        arrays |= physical_arrays(
+            context["units"], arrays, [laws.reference_deposition(value) for value in context["deposition"]]
+        )
     metric = context["metric"]
     if "design_metrics" in context:
-        arrays_of_metrics = {"log_reduction_value": -log(arrays["foulant_concentration"]) / _LN_10} | arrays
-        metrics = {name: float(np.ravel(arrays_of_metrics[name])[0]) for name in context["design_metrics"]}
+        metrics = {name: float(np.ravel(arrays[name])[0]) for name in context["design_metrics"]}
         return arrays, metrics | unit.params["parameters"]
     return arrays, {"metric": float(arrays[metric][0])} if metric else {}
 
 
-def network_of(context: Mapping[str, Any], unit: Unit) -> PoreNetwork:
-    """Return the clean network of a unit."""
+def absent_variables(context: Mapping[str, Any]) -> tuple[Variable, ...]:
+    """Return the variables of the table that a study of this context does not have."""
+    laws = context["laws"]
+    absent: tuple[Variable, ...] = () if context["units"] else PHYSICAL_VARIABLES
+    if not laws.species:
+        absent += SPECIES_VARIABLES
+    if not laws.sieving.rate > 0:
+        absent += SIEVING_VARIABLES
+    return absent
+
+
+def network_of(context: Mapping[str, Any], unit: Unit, rng: np.random.Generator) -> PoreNetwork:
+    """Return the clean network of a unit; ``rng`` is the generator of the unit's random numbers."""
     context = {**context, **unit.params}  # a design has parameters of its own
     return generate(
-        np.random.Generator(np.random.PCG64(unit.seed_sequence())),
+        rng,
         l_min=context["l_min"],
         l_max=context["band_l_max"] or context["l_max"],
         radii=band_radii(context["radius"], context["gradient"], context["bands"]),
@@ -78,9 +91,10 @@ def _array(variable: Variable, network: PoreNetwork, lives: Sequence[FilterLife]
     """Return one variable of a unit, with histories padded by NaN."""
     if variable.name in ("band_coordination_number", "band_surface_area"):
         return np.asarray(getattr(network, variable.name)())
-    values = [
-        np.asarray(getattr(life.diagnostics if variable in DIAGNOSTICS else life, variable.name)) for life in lives
-    ]
+    name = variable.name
+    if variable.path == "history/band_blocked_pores":
+        name = "band_blocked_pores_history"
+    values = [np.asarray(getattr(life.diagnostics if variable in DIAGNOSTICS else life, name)) for life in lives]
     if "deposition" not in variable.dims:
         return values[0]
     if "time" not in variable.dims:

@@ -8,6 +8,12 @@ from typing import Any
 from membrane_dask.schema import FLAG, Coordinate, TableSchema, Variable
 from membrane_dask.studies.graded.design_tables import DESIGN, DESIGN_OPTIMUM, FRONT
 from membrane_dask.studies.graded.diagnostic_variables import DIAGNOSTICS
+from membrane_dask.studies.graded.law_variables import (
+    LIFE_VARIABLES,
+    SIEVING_VARIABLES,
+    SPECIES,
+    SPECIES_VARIABLES,
+)
 from membrane_dask.studies.graded.physical_units import PHYSICAL_VARIABLES, UNITS
 
 GU = "Gu, Kondic & Cummings, Phys. Rev. Fluids 8, 044502 (2023)"
@@ -20,6 +26,8 @@ def _gu(name: str, long_name: str, source: str = "", dims: tuple[str, ...] = (),
     return Variable(name, dims, "f8", "1", long_name, f"{GU}, {source}" if source else "", **options)
 
 
+#: End of the long name of a metric of a whole life.
+_END = " until the end of life, by flux extinction unless the study sets another end"
 #: End times of the metrics: suffix of the name, end of the long name, and whether the concentration may be undefined.
 _END_TIMES: Mapping[str, tuple[str, bool]] = {
     "": ("", False),
@@ -33,25 +41,28 @@ def _metrics() -> tuple[Variable, ...]:
     dims = ("deposition",)
     for suffix, (end, nullable) in _END_TIMES.items():
         variables += [
-            _gu(f"throughput{suffix}", f"filtrate volume{end or ' until flux extinction'}", "Eq. 28a", dims),
+            _gu(f"throughput{suffix}", f"filtrate volume{end or _END}", "Eq. 28a", dims, nullable=nullable),
             _gu(
                 f"foulant_concentration{suffix}",
-                f"accumulated foulant concentration of the filtrate{end or ' until flux extinction'}",
+                f"accumulated foulant concentration of the filtrate{end or _END}",
                 "Eq. 28b",
                 dims,
                 nullable=nullable,
             ),
-            _gu(f"lifetime{suffix}", f"time{end or ' until flux extinction'}", "Sec. III", dims),
+            _gu(f"lifetime{suffix}", f"time{end or _END}", "Sec. III", dims, nullable=nullable),
             _gu(
                 f"porosity_usage{suffix}",
-                f"loss of membrane porosity{end or ' until flux extinction'}",
+                f"loss of membrane porosity{end or _END}",
                 "Eq. 21b",
                 dims,
+                nullable=nullable,
             ),
         ]
         if suffix != "_threshold_step":
-            long_name = f"loss of porosity in each band{end or ' until flux extinction'}"
-            variables.append(_gu(f"band_porosity_usage{suffix}", long_name, "Eq. 21a", (*dims, "band")))
+            long_name = f"loss of porosity in each band{end or _END}"
+            variables.append(
+                _gu(f"band_porosity_usage{suffix}", long_name, "Eq. 21a", (*dims, "band"), nullable=nullable)
+            )
     return tuple(variables)
 
 
@@ -66,7 +77,7 @@ GRADED = TableSchema(
         Variable("n_inlets", (), "i4", "1", "number of pore inlets on the feed side"),
         Variable("n_stagnant_inlets", (), "i4", "1", "number of inlets without a path to the filtrate"),
         Variable(
-            "n_closed_inside", ("deposition",), "i4", "1", "number of closed pores between junctions at flux extinction"
+            "n_closed_inside", ("deposition",), "i4", "1", "number of pores between junctions that adsorption closed"
         ),
         _gu("coordination_number_mean", "mean coordination number: pores per junction", formerly="mean_degree"),
         _gu(
@@ -78,6 +89,9 @@ GRADED = TableSchema(
         ),
         _gu("band_surface_area", "area of the clean pore walls in each band, per area of the membrane", dims=("band",)),
         *DIAGNOSTICS,
+        *LIFE_VARIABLES,
+        *SPECIES_VARIABLES,
+        *SIEVING_VARIABLES,
         _gu("flux_residual", "largest relative difference of inflow and outflow at any time", dims=("deposition",)),
         *PHYSICAL_VARIABLES,
         _gu("flux", "flux through the filter", "Eq. 28a", ("deposition", "time"), group="history", nullable=True),
@@ -105,6 +119,7 @@ GRADED = TableSchema(
         Coordinate("realization", "1", "number of the random network; equal numbers have common random numbers"),
         Coordinate("deposition", "1", "deposition coefficient"),
         Coordinate("band", "1", "band, 1 at the feed side"),
+        SPECIES,
         Coordinate("time", "1", "time since the start of filtration with a clean filter"),
     ),
     "metrics and histories of every random network",

@@ -1,0 +1,243 @@
+"""Parameters of the laws of a filter's life: deposition, species, erosion, operation, end of life and sieving."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import BeforeValidator
+
+from membrane_dask.config import Line, Model, parameter
+from membrane_dask.errors import Problem
+from membrane_dask.physics.networks.fouling import LONGEST_LIFE
+from membrane_dask.physics.networks.fouling_laws import FoulingLaws, Sieving, Species
+from membrane_dask.physics.networks.radius_distribution import EQUAL_RADII, RadiusSpread
+from membrane_dask.quantities import Number, list_as_tuple
+
+if TYPE_CHECKING:
+    from membrane_dask.studies.graded.config import GradedStudy
+
+#: Largest relative standard deviation of each distribution of radii, at which the smallest one is well above 0.
+MAX_DEVIATION = {"normal": 0.3, "lognormal": 1.0, "uniform": 0.55}
+#: Largest number of time steps of a filter's life.
+MAX_STEPS = 100_000
+#: Fraction of the first flux at which a life with conserving deposition ends by default.
+_CONSERVING_END = 0.01
+
+
+class SpeciesSettings(Model):
+    """One of several foulants of the feed."""
+
+    name: Line = parameter("", "name in the result; default its number", unit="")
+    deposition: Number = parameter(..., "deposition coefficient of the species", gt=0, le=1)
+    fraction: Number = parameter(..., "fraction of the feed's foulant volume; all of them sum to 1", gt=0, le=1)
+
+
+class ErosionSettings(Model):
+    """Erosion of the deposit by the flow."""
+
+    rate: Number = parameter(0.0, "rate at which the radius grows per wall shear above the critical one", ge=0)
+    critical_shear: Number = parameter(
+        0.0, "wall shear stress q/(2 r^3) below which nothing is eroded", unit="P0", ge=0
+    )
+    returned: bool = parameter(
+        True, "whether eroded foulant joins the stream at the outlet of its pore, or is lost", unit=""
+    )
+
+
+class OperationSettings(Model):
+    """Operation of the filter at constant pressure or at constant flux."""
+
+    mode: Literal["pressure", "flux"] = parameter("pressure", "what is constant over the life of the filter", unit="")
+    flux: Number | Literal["initial"] | None = parameter(
+        None, "constant flux; initial is that of each clean filter at pressure 1", unit="1"
+    )
+    pressure_limit: Number | None = parameter(
+        None, "transmembrane pressure that ends a life at constant flux", unit="P0", gt=0
+    )
+
+    def _inconsistencies(self) -> Iterator[Problem]:
+        if self.mode == "pressure":
+            for name in ("flux", "pressure_limit"):
+                if getattr(self, name) is not None:
+                    yield Problem((name,), f"needs mode: flux (got {getattr(self, name)} with mode: pressure)")
+            return
+        for name in ("flux", "pressure_limit"):
+            if getattr(self, name) is None:
+                yield Problem((name,), "is needed with mode: flux")
+        if isinstance(self.flux, float) and not self.flux > 0:
+            yield Problem(("flux",), f"must be greater than 0 (got {self.flux})")
+        if self.flux == "initial" and self.pressure_limit is not None and self.pressure_limit <= 1:
+            yield Problem(
+                ("pressure_limit",),
+                f"must be greater than 1 with flux: initial, at which the pressure is 1 at first (got "
+                f"{self.pressure_limit})",
+            )
+
+
+class EndOfLifeSettings(Model):
+    """Ends of a filter's life besides flux extinction and the pressure limit."""
+
+    flux_fraction: Number | None = parameter(
+        None,
+        "fraction of the first flux at which a life at constant pressure ends; default 0 with the published deposition "
+        f"law, {_CONSERVING_END} with the conserving one, whose flux never becomes 0",
+        ge=0,
+        lt=1,
+    )
+    time: Number | None = parameter(None, "time at which a life ends, a multiple of `time_step`", unit="", gt=0)
+
+
+class SievingSettings(Model):
+    """Large particles that arrive one by one and block pores."""
+
+    rate: Number = parameter(
+        0.0, "expected number of particles per unit of throughput, or of time; 0: no particles", ge=0
+    )
+    arrivals: Literal["volume", "time"] = parameter(
+        "volume", "whether particles arrive in proportion to the filtrate or at a constant rate", unit=""
+    )
+    particle_radius: Number | None = parameter(None, "mean radius of the particles", unit="W", gt=0, le=1)
+    distribution: Literal["fixed", "normal", "lognormal", "uniform"] = parameter(
+        "fixed", "distribution of their radii; normal and lognormal are truncated at three standard deviations", unit=""
+    )
+    deviation: Number = parameter(0.0, "relative standard deviation of their radii", ge=0, le=1)
+    residual_conductance: Number = parameter(
+        0.0, "factor of a pore's conductance for every particle that blocks it; with 0 the pore closes", ge=0, lt=1
+    )
+
+    @property
+    def spread(self) -> RadiusSpread:
+        """Variation of the radius from particle to particle."""
+        return EQUAL_RADII if self.distribution == "fixed" else RadiusSpread(self.distribution, self.deviation)
+
+    def _inconsistencies(self) -> Iterator[Problem]:
+        if self.rate > 0 and self.particle_radius is None:
+            yield Problem(("particle_radius",), f"is needed with rate > 0 (rate is {self.rate})")
+        if self.distribution == "fixed":
+            if self.deviation > 0:
+                yield Problem(("deviation",), f"must be 0 with distribution: fixed (got {self.deviation})")
+            return
+        limit = MAX_DEVIATION[self.distribution]
+        if not 0 < self.deviation <= limit:
+            yield Problem(
+                ("deviation",),
+                f"must be greater than 0 and at most {limit} with distribution: {self.distribution} (got "
+                f"{self.deviation})",
+            )
+
+
+SpeciesList = Annotated[tuple[SpeciesSettings, ...], BeforeValidator(list_as_tuple)]
+
+
+def law_problems(study: GradedStudy) -> Iterator[Problem]:
+    """Check the laws of a study against each other and against its other parameters."""
+    conserving = study.deposition_law == "conserving"
+    if study.segments > 1 and not conserving:
+        yield Problem(("segments",), f"needs deposition_law: conserving (got {study.segments} with published)")
+    if study.segments > 1 and study.erosion.rate > 0:
+        yield Problem(("segments",), f"must be 1 with erosion (got {study.segments})")
+    yield from _species_problems(study)
+    end = study.end_of_life
+    if end.time is not None:
+        steps = end.time / study.time_step
+        if steps > MAX_STEPS:
+            yield Problem(
+                ("end_of_life", "time"),
+                f"must be at most {MAX_STEPS} time steps, {MAX_STEPS * study.time_step:g} (got {end.time:g})",
+            )
+        elif abs(steps - round(steps)) > 1e-9 * steps:
+            yield Problem(
+                ("end_of_life", "time"),
+                f"must be a multiple of time_step = {study.time_step:g}, such as "
+                f"{max(round(steps), 1) * study.time_step:g} (got {end.time:g})",
+            )
+    if end.flux_fraction and study.operation.mode == "flux":
+        yield Problem(("end_of_life", "flux_fraction"), f"does not apply at constant flux (got {end.flux_fraction:g})")
+
+
+def _species_problems(study: GradedStudy) -> Iterator[Problem]:
+    if not study.species:
+        return
+    for name in ("deposition", "band_deposition"):
+        if name in study.model_fields_set and getattr(study, name) is not None:
+            yield Problem((name,), "cannot be given with species, which have deposition coefficients of their own")
+    total = sum(species.fraction for species in study.species)
+    if abs(total - 1) > 1e-9:
+        yield Problem(("species",), f"fractions must sum to 1 (they sum to {total:.12g})")
+    names = species_names(study.species)
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            yield Problem(("species", i, "name"), f"is used twice (got {name!r})")
+
+
+def species_names(species: Sequence[SpeciesSettings]) -> list[str]:
+    """Return the names of the species, the number of those without one."""
+    return [one.name or str(i) for i, one in enumerate(species, 1)]
+
+
+def fouling_laws(study: GradedStudy) -> FoulingLaws:
+    """Return the laws of a study."""
+    conserving, operation, end, sieving = (
+        study.deposition_law == "conserving", study.operation, study.end_of_life, study.sieving,
+    )  # fmt: skip
+    fraction = end.flux_fraction
+    if fraction is None:
+        fraction = _CONSERVING_END if conserving and operation.mode == "pressure" else 0.0
+    return FoulingLaws(
+        conserving=conserving,
+        segments=study.segments,
+        species=tuple(Species(one.deposition, one.fraction) for one in study.species),
+        erosion_rate=study.erosion.rate,
+        critical_shear=study.erosion.critical_shear,
+        erosion_returned=study.erosion.returned,
+        flux=operation.flux if operation.mode == "flux" else None,
+        pressure_limit=math.inf if operation.pressure_limit is None else operation.pressure_limit,
+        flux_fraction=fraction,
+        end_time=None if end.time is None else round(end.time / study.time_step),
+        sieving=Sieving(
+            sieving.rate,
+            sieving.arrivals,
+            sieving.particle_radius or 0.0,
+            sieving.spread,
+            sieving.residual_conductance,
+        ),
+    )
+
+
+def longest_life(laws: FoulingLaws, n_steps: int) -> int:
+    """Return the largest number of steps of a life, ``n_steps`` where every foulant narrows pores as published."""
+    if laws.end_time is not None:
+        return laws.end_time
+    published = not laws.conserving and laws.erosion_rate == 0 and laws.flux is None
+    return n_steps if published else (n_steps + 1) * LONGEST_LIFE
+
+
+def law_notes(study: GradedStudy, radii: Sequence[Sequence[float]], spread: RadiusSpread) -> list[str]:
+    """Return what the laws of a study imply for its designs.
+
+    Parameters
+    ----------
+    study : GradedStudy
+    radii : sequence of sequence of float
+        Radii of the bands of every design.
+    spread : RadiusSpread
+        Variation of the radii within a band.
+    """
+    notes = []
+    at_constant_pressure = study.operation.mode == "pressure"
+    if study.deposition_law == "conserving" and at_constant_pressure and study.end_of_life.flux_fraction is None:
+        notes.append(f"a life ends at {_CONSERVING_END:.0%} of the first flux: no pore closes by adsorption alone")
+    if study.sieving.rate > 0 and study.sieving.particle_radius is not None:
+        low, high = (study.sieving.particle_radius * factor for factor in study.sieving.spread.range)
+        narrowest = min(min(bands) for bands in radii) * spread.range[0]
+        widest = max(bands[0] for bands in radii) * spread.range[1]
+        if high <= narrowest:
+            notes.append(
+                f"no pore of the clean filter is narrower than {narrowest:g}: particles of radius {high:g} pass until "
+                "pores shrink below it"
+            )
+        elif low > widest:
+            notes.append(f"every particle is caught at an inlet ({low:g} > {widest:g})")
+    return notes
