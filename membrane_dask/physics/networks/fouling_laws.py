@@ -72,7 +72,7 @@ class FoulingLaws:
     species : sequence of Species
         Foulants of the feed; none stands for a single one with the deposition coefficient of the life.
     erosion_rate, critical_shear : float
-        A pore gains radius at the rate ``erosion_rate * max(0, shear - critical_shear)`` with the wall shear
+        A pore widens at the rate ``erosion_rate * max(0, shear - critical_shear)`` with the wall shear
         ``q / (2 r^3)``, at most up to its clean radius; >= 0.
     erosion_returned : bool
         Whether eroded foulant joins the stream at the outlet of its pore, as the first species, or is lost.

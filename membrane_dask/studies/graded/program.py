@@ -65,7 +65,7 @@ class GradedProgram(Program):
         widest = max(radii[0] for radii in self.radii.values()) * self.spread.range[1]
         self.laws = fouling_laws(study)
         self.n_steps = longest_life(self.laws, math.ceil(widest / rate / study.time_step - 1e-9) + 1)
-        # Several species share a time and a throughput of their mean deposition coefficient.
+        # With several species, the mean deposition coefficient gives the units of time and throughput.
         self.deposition = [self.laws.reference_deposition(value) for value in study.deposition]
         self.adaptive = study.design == "optimum"
         self.context = {name: getattr(study, name) for name in _CONTEXT} | {

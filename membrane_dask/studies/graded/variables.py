@@ -27,7 +27,7 @@ def _gu(name: str, long_name: str, source: str = "", dims: tuple[str, ...] = (),
 
 
 #: End of the long name of a metric of a whole life.
-_END = " until the end of life, by flux extinction unless the study sets another end"
+_END = " until the end of life"
 #: End times of the metrics: suffix of the name, end of the long name, and whether the concentration may be undefined.
 _END_TIMES: Mapping[str, tuple[str, bool]] = {
     "": ("", False),
