@@ -34,7 +34,7 @@ from membrane_dask.engine.provenance import Provenance
 from membrane_dask.engine.rounds import all_units
 from membrane_dask.engine.run import Run, RunNotFoundError, prepare
 from membrane_dask.engine.run_list import BrokenRun, RunList, broken_run, find_run, find_runs
-from membrane_dask.engine.source_runs import require_source, require_volume
+from membrane_dask.engine.source_runs import require_kind, require_source
 from membrane_dask.engine.store import Sink, sinks
 from membrane_dask.engine.verification import Fault, verify_run
 from membrane_dask.errors import ClusterError, Problem, Source, StudyError
@@ -60,7 +60,7 @@ def plan(study: BaseStudy | str | Path, *, measure: bool = False, source: Source
     Parameters
     ----------
     study : study, str or Path
-        A study, or the path of one. The studies whose volumes it reads must have been run: see
+        A study, or the path of one. The studies whose results it reads must have been run: see
         :func:`resolve_sources`.
     measure : bool
         Run a few pilot units here to measure the cost.
@@ -88,7 +88,7 @@ def plan(study: BaseStudy | str | Path, *, measure: bool = False, source: Source
 
 
 def resolve_sources(study: BaseStudy, source: Source | None = None, listener: Listener | None = None) -> BaseStudy:
-    """Run the studies whose volumes a study reads, as far as they are not finished.
+    """Run the studies whose results a study reads, as far as they are not finished.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def resolve_sources(study: BaseStudy, source: Source | None = None, listener: Li
     Raises
     ------
     StudyError
-        If one of them cannot be run, or its kind provides no volume.
+        If one of them cannot be run, or its kind does not provide what is read.
     """
     runs = {}
     for name, planned in _plans_of_sources(study, source).items():
@@ -133,7 +133,7 @@ def _plans_of_sources(study: BaseStudy, source: Source | None) -> dict[str, Plan
     for name, path in study.sources().items():
         if path.suffix.lower() in (".yaml", ".yml"):
             source_study = load_study(path)
-            require_volume(source_study.kind, name, path, source)
+            require_kind(source_study.kind, study.source_content, name, path, source)
             plans[name] = plan(source_study.model_copy(update={"cluster": study.cluster}))
     return plans
 
@@ -150,7 +150,7 @@ def _with_finished_sources(study: BaseStudy, source: Source | None) -> BaseStudy
         runs[name] = root.resolve()
     for name, path in (study.sources() | runs).items():
         if (path / "run.json").is_file():
-            require_source(path, name, source)
+            require_source(path, study.source_content, name, source)
     return study.model_copy(update=runs)
 
 

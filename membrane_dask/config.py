@@ -99,8 +99,20 @@ def _volume(value: object, info: ValidationInfo) -> Path:
     return _file(value, info)  # says what is there instead
 
 
+def _network(value: object, info: ValidationInfo) -> Path:
+    """Path of a file of a network, of a run or of a study; of a Statoil prefix, that of its file ``_link1.dat``."""
+    if _is_path(value):
+        assert isinstance(value, (str, Path))
+        for base in (Path((info.context or {}).get("base", ".")), Path()):
+            statoil = _locate(f"{value}_link1.dat", base)
+            if statoil.is_file() and not _locate(value, base).exists():
+                return statoil
+    return _volume(value, info)
+
+
 InputFile = Annotated[Path, BeforeValidator(_file), WithJsonSchema({"type": "string"})]
 InputVolume = Annotated[Path, BeforeValidator(_volume), WithJsonSchema({"type": "string"})]
+InputNetwork = Annotated[Path, BeforeValidator(_network), WithJsonSchema({"type": "string"})]
 
 
 def parameter(
@@ -309,6 +321,8 @@ class BaseStudy(Model):
 
     #: Raised by a kind when a change of the code changes numbers of its results.
     results_version: ClassVar[int] = 1
+    #: What the study reads of the runs among its :meth:`sources`.
+    source_content: ClassVar[Literal["volume", "network"]] = "volume"
     # How a run is carried out; excluded from its identity, as none of it changes a result.
     _circumstances: ClassVar[frozenset[str]] = frozenset({"name", "cluster", "execution"})
 

@@ -1,4 +1,4 @@
-"""Runs whose volumes another study reads: they must have volumes, be complete and have lost none of their files."""
+"""Runs whose results another study reads: they must have them, be complete and have lost none of their files."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from membrane_dask.errors import Problem, Source, StudyError
 from membrane_dask.studies.registry import find_kind, kinds
 
 
-def require_volume(kind: str, name: str, path: Path, source: Source | None) -> None:
-    """Refuse a run, or a study, of a kind that provides no volume.
+def require_kind(kind: str, content: str, name: str, path: Path, source: Source | None) -> None:
+    """Refuse a run, or a study, of a kind that does not provide the ``content`` that is read, such as ``volume``.
 
     Raises
     ------
     StudyError
         At the field ``name`` of the study that reads it.
     """
-    if "volume" not in find_kind(kind).provides:
-        providers = [other.name for other in kinds().values() if "volume" in other.provides]
-        message = f"is of the kind {kind}, which provides no volume; {' or '.join(providers)} does (got {str(path)!r})"
+    if content not in find_kind(kind).provides:
+        providers = " or ".join(other.name for other in kinds().values() if content in other.provides)
+        message = f"is of the kind {kind}, which provides no {content}; {providers} does (got {str(path)!r})"
         raise StudyError([Problem((name,), message)], source)
 
 
-def require_source(path: Path, name: str, source: Source | None) -> None:
-    """Refuse a run that provides no volume, is not complete, or has lost files of a volume.
+def require_source(path: Path, content: str, name: str, source: Source | None) -> None:
+    """Refuse a run that does not provide the ``content`` that is read, is not complete, or has lost files of it.
 
     Raises
     ------
@@ -33,13 +33,13 @@ def require_source(path: Path, name: str, source: Source | None) -> None:
         At the field ``name`` of the study that reads it; with the command that finishes or repairs the run.
     """
     run = Run(path)
-    require_volume(run.kind, name, path, source)
+    require_kind(run.kind, content, name, path, source)
     state = run.status()["state"]
     if state != "complete":
         message = f"is a run that is {state}; first: membrane-dask run {path / 'study.yaml'} --out {path}"
         raise StudyError([Problem((name,), f"{message} (got {str(path)!r})")], source)
-    faults = [
-        fault for volume in run.volumes for fault in opening_faults(path, run.journal, f"volumes/{volume}.ome.zarr")
-    ]
+    volumes = [f"volumes/{volume}.ome.zarr" for volume in run.volumes]
+    components = volumes if content == "volume" else ["result.zarr"]
+    faults = [fault for component in components for fault in opening_faults(path, run.journal, component)]
     if faults:
         raise StudyError([Problem((name,), f"is a damaged run; {summary(faults, path)}")], source)

@@ -143,18 +143,18 @@ def write_statoil(network: PoreNetwork, prefix: str | Path) -> list[Path]:
         length = network.length[k]
         in_bodies = [min(radius[a], length / 4), min(radius[b], length / 4) if b >= 0 else 0.0]
         own = own_length[k] if own_length is not None else length - sum(in_bodies)
-        link1.append(f"{k + 1:6d} {a + 1:6d} {neighbour:6d} {network.radius[k]:.9E} {shape[k]:.9E} {length:.9E}")
+        link1.append(f"{k + 1:6d} {a + 1:6d} {neighbour:6d} {network.radius[k]:.16E} {shape[k]:.16E} {length:.16E}")
         link2.append(
-            f"{k + 1:6d} {a + 1:6d} {neighbour:6d} {in_bodies[0]:.9E} {in_bodies[1]:.9E} {own:.9E} {volume[k]:.9E} "
+            f"{k + 1:6d} {a + 1:6d} {neighbour:6d} {in_bodies[0]:.16E} {in_bodies[1]:.16E} {own:.16E} {volume[k]:.16E} "
             f"{0.0:.6E}"
         )
-    node1, node2 = [f"{count} " + " ".join(f"{n:.9E}" for n in network.extent)], []
+    node1, node2 = [f"{count} " + " ".join(f"{n:.16E}" for n in network.extent)], []
     factor = network.bodies.get("shape_factor", np.full(count, _CIRCLE))
     for k, junction in enumerate(network.junctions):
-        position = " ".join(f"{v:.9E}" for v in junction)
+        position = " ".join(f"{v:.16E}" for v in junction)
         columns = [*neighbours[k], int(-1 in neighbours[k]), int(0 in neighbours[k]), *throats[k]]
         node1.append(f"{k + 1:6d} {position} {len(neighbours[k])} " + " ".join(map(str, columns)))
-        node2.append(f"{k + 1:6d} {network.bodies['volume'][k]:.9E} {radius[k]:.9E} {factor[k]:.9E} {0.0:.6E}")
+        node2.append(f"{k + 1:6d} {network.bodies['volume'][k]:.16E} {radius[k]:.16E} {factor[k]:.16E} {0.0:.6E}")
     files = []
     for name, lines in (("node1", node1), ("node2", node2), ("link1", link1), ("link2", link2)):
         files.append(Path(f"{prefix}_{name}.dat"))

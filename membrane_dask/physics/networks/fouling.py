@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -115,7 +115,7 @@ def filter_lives(
     Parameters
     ----------
     network : PoreNetwork
-        The clean filter.
+        The clean filter, of thickness 1. Fluxes are per area of the membrane.
     deposition : sequence of float
         Deposition coefficients ``lambda`` > 0 (Gu, Eq. 22). With several species, one value, which is not used.
     time_step : float
@@ -196,6 +196,9 @@ def filter_lives(
     order = np.argsort(-pressure, kind="stable")
     affinity = scatter(graph, affinity, 1.0)
     flux = float((clean[len(graph.lower) + len(graph.inlet) : -1] * pressure[graph.outlet]).sum())
+    area = math.prod(network.extent[1:])
+    if isinstance(laws.flux, float):
+        laws = replace(laws, flux=laws.flux * area)
     operating_flux = flux if laws.flux is None or laws.flux == "initial" else laws.flux
     references = [laws.reference_deposition(coefficient) for coefficient in deposition]
     key = 0
@@ -221,6 +224,8 @@ def filter_lives(
                 f"the life of the filter did not end within {n_steps} steps (t = {n_steps * time_step:g}); set "
                 "end_of_life.time"
             )
+        per_area = ("flux", "inflow", "porosity", "jump", "late_jump")
+        histories = histories._replace(**{name: getattr(histories, name) / area for name in per_area})
         counts = (int((inlets & ~flowing).sum()), int((network.throat_conns[:, 1] >= 0).sum()))
         parameters = (diagnostics, reference, time_step, flux_threshold, quadrature)
         lives.append(_filter_life(network, laws, histories, counts, *parameters))

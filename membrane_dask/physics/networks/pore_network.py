@@ -29,7 +29,8 @@ class PoreNetwork:
     Parameters
     ----------
     junctions : (n_junctions, 3) ndarray
-        Positions ``(z, y, x)``; the feed side is at ``z = 0``.
+        Positions ``(z, y, x)``; the feed side is at ``z = 0``. Where positions are unknown, ``z`` is any order from the
+        feed to the filtrate, and ``y`` and ``x`` are NaN.
     throat_conns : (n_pores, 2) ndarray of int32
         Junctions at the two ends of each pore; the second one may be ``INLET`` or ``OUTLET`` instead.
     length, radius : (n_pores,) ndarray
@@ -133,7 +134,12 @@ class PoreNetwork:
         return np.asarray(2 * np.pi * product(self.radius, self.band_length)) / math.prod(self.extent[1:])
 
     def band_coordination_number(self) -> np.ndarray:
-        """Return the mean number of pores per junction of each band, NaN without a junction, shape ``(n_bands,)``."""
+        """Return the mean number of pores per junction of each band, shape ``(n_bands,)``.
+
+        NaN in a band without a junction, and where positions are unknown.
+        """
+        if np.isnan(self.junctions).any():
+            return np.full(self.n_bands, np.nan)
         conns = self.throat_conns[self.throat_conns >= 0]
         coordination_number = np.bincount(conns, minlength=len(self.junctions))
         band = np.minimum((self.junctions[:, 0] / self.extent[0] * self.n_bands).astype(int), self.n_bands - 1)
@@ -191,13 +197,33 @@ class PoreNetwork:
             throats={k: np.array([row[3][k] for row in rows]) for k in edge_names},
         )  # fmt: skip
 
-    def to_openpnm(self) -> dict[str, np.ndarray]:
+    def dimensionless(self) -> PoreNetwork:
+        """Return the network with all lengths divided by its thickness, without the properties of bodies and throats.
+
+        The network is itself where the thickness is 1 and there are no such properties.
+        """
+        thickness = self.extent[0]
+        if thickness == 1 and not self.bodies and not self.throats:
+            return self
+        lengths = (v / thickness for v in (self.junctions, self.length, self.radius, self.band_length))
+        junctions, length, radius, band_length = lengths
+        extent = tuple(size / thickness for size in self.extent)
+        return PoreNetwork(junctions, self.throat_conns, length, radius, self.band, band_length, extent)
+
+    def to_openpnm(self, *, boundary_pores: bool = False) -> dict[str, np.ndarray]:
         """Return the network as a dictionary of OpenPNM and PoreSpy.
 
         Junctions become ``pore`` entries and pores between two junctions ``throat`` entries; axes stay ``z, y, x``.
-        Junctions that open to the feed or the filtrate are marked by ``pore.inlets`` and ``pore.outlets``; the inlet
-        and outlet pores themselves are left out.
+        Junctions that open to the feed or the filtrate are marked by ``pore.inlets`` and ``pore.outlets``.
+
+        Parameters
+        ----------
+        boundary_pores : bool
+            Whether each inlet and outlet pore becomes a throat to a pore of its own in the face, which is marked as
+            ``pore.boundary`` and, instead of the junction, as inlet or outlet; otherwise they are left out.
         """
+        if boundary_pores:
+            return self._to_openpnm_with_boundary()
         internal = self.throat_conns[:, 1] >= 0
         arrays = {
             "pore.coords": self.junctions,
@@ -214,6 +240,25 @@ class PoreNetwork:
                 arrays[f"{element}.{name.replace('radius', 'diameter')}"] = factor * values[rows]
         return arrays
 
+    def _to_openpnm_with_boundary(self) -> dict[str, np.ndarray]:
+        """Return the dictionary of OpenPNM with a boundary pore for each inlet and outlet pore."""
+        n, conns = len(self.junctions), self.throat_conns.astype(np.int64)
+        outer = np.flatnonzero(conns[:, 1] < 0)
+        faces = conns[outer, 1]
+        conns[outer, 1] = n + np.arange(len(outer))
+        position = self.junctions[conns[outer, 0]]
+        position[:, 0] = np.where(faces == INLET, 0.0, self.extent[0])
+        inner = np.zeros(n, bool)
+        return {
+            "pore.coords": np.concatenate([self.junctions, position]),
+            "pore.boundary": np.append(inner, np.ones(len(outer), bool)),
+            "pore.inlets": np.append(inner, faces == INLET),
+            "pore.outlets": np.append(inner, faces == OUTLET),
+            "throat.conns": conns,
+            "throat.diameter": 2 * self.radius,
+            "throat.length": self.length,
+        }
+
     @classmethod
     def from_openpnm(
         cls, network: Mapping[str, np.ndarray], extent: tuple[float, ...], *, bands: int = 4
@@ -226,7 +271,8 @@ class PoreNetwork:
             Needs ``pore.coords`` ``(z, y, x)``, ``throat.conns``, and for the throats ``diameter`` (or ``equivalent``
             or ``inscribed_diameter``) and ``length`` (or ``total_length``). Junctions marked as ``inlets`` or ``xmin``
             open to the feed, those marked as ``outlets`` or ``xmax`` to the filtrate, through pores of the junction's
-            radius.
+            radius. Pores marked as ``boundary`` as well are the feed and the filtrate themselves, where their throats
+            end.
         extent : tuple of float
             Size along ``z, y, x``.
         bands : int
@@ -248,16 +294,24 @@ class PoreNetwork:
         conns = np.asarray(network["throat.conns"], np.int32).reshape(-1, 2)
         radius = array("throat", "diameter", "equivalent_diameter", "inscribed_diameter") / 2
         length = array("throat", "length", "total_length", "direct_length")
+        if conns.size and not (conns.min() >= 0 and conns.max() < len(junctions)):
+            raise ValueError(f"network: throat.conns must contain indices of the {len(junctions)} pores")
+        boundary = np.asarray(network.get("pore.boundary", np.zeros(len(junctions))), bool)
         for face, names, level in ((INLET, ("inlets", "xmin"), 0.0), (OUTLET, ("outlets", "xmax"), extent[0])):
-            marked = next((np.flatnonzero(network[f"pore.{n}"]) for n in names if f"pore.{n}" in network), ())
+            at_face = next((np.asarray(network[f"pore.{n}"], bool) for n in names if f"pore.{n}" in network), None)
+            if at_face is None:
+                continue
+            conns[np.isin(conns, np.flatnonzero(at_face & boundary))] = face
+            marked = np.flatnonzero(at_face & ~boundary)
             if len(marked):
                 size = array("pore", "diameter", "inscribed_diameter", "equivalent_diameter")[marked] / 2
                 distance = np.abs(junctions[marked, 0] - level)
                 conns = np.concatenate([conns, np.stack([marked, np.full(len(marked), face)], 1).astype(np.int32)])
                 radius, length = np.append(radius, size), np.append(length, np.maximum(distance, 1e-3 * size))
+        junctions, conns = _without_boundary(junctions, conns, boundary)
         pore_arrays = {k.split(".", 1)[1]: np.asarray(v) for k, v in network.items() if k.startswith("pore.")}
         bodies = {
-            name.replace("diameter", "radius"): values / 2 if "diameter" in name else values
+            name.replace("diameter", "radius"): (values / 2 if "diameter" in name else values)[~boundary]
             for name, values in pore_arrays.items()
             if values.ndim == 1 and values.dtype.kind in "iuf"
         }
@@ -265,6 +319,24 @@ class PoreNetwork:
             junctions=junctions, throat_conns=conns, length=length, radius=radius, extent=extent, bands=bands,
             bodies=bodies,
         )  # fmt: skip
+
+
+def _without_boundary(junctions: np.ndarray, conns: np.ndarray, boundary: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Remove boundary pores from the junctions and renumber the others, with faces in the second column.
+
+    Raises
+    ------
+    ValueError
+        If a throat leads to a boundary pore that is neither inlet nor outlet, or connects two boundary pores.
+    """
+    inner = conns >= 0
+    if boundary[conns[inner]].any():
+        raise ValueError("network: has a throat to a boundary pore that is neither an inlet nor an outlet")
+    if not inner.any(axis=1).all():
+        raise ValueError("network: has a throat between two boundary pores")
+    number = np.cumsum(~boundary) - 1
+    conns = np.where(inner, number[np.maximum(conns, 0)], conns)
+    return junctions[~boundary], np.where(conns[:, :1] < 0, conns[:, ::-1], conns).astype(np.int32)
 
 
 def _band_fractions(low: np.ndarray, high: np.ndarray, bands: int) -> np.ndarray:

@@ -9,5 +9,6 @@ KIND = StudyKind(
     tables="membrane_dask.studies.characterize.variables:TABLES",
     seed_key=3,
     report="membrane_dask.studies.characterize.report:sections",
+    provides=("network",),
     exports="membrane_dask.studies.characterize.export_items:export_items",
 )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import PlainSerializer, model_validator
+from pydantic import PlainSerializer, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from membrane_dask.config import BaseStudy, Model, parameter
+from membrane_dask.config import BaseStudy, InputNetwork, Model, parameter
 from membrane_dask.errors import Problem
 from membrane_dask.quantities import (
     Number,
@@ -31,10 +33,16 @@ from membrane_dask.studies.graded.law_settings import (
     SpeciesList,
     law_problems,
 )
+from membrane_dask.studies.graded.network_input import is_source, network_files
 from membrane_dask.studies.graded.physical_units import unit_problems
 
 #: Numbers of which a single one is written without a list.
 _OneOrMore = PlainSerializer(lambda values: values[0] if len(values) == 1 else list(values))
+
+#: Parameters from which networks are drawn; none of them is given together with `input`.
+_DRAWING = (
+    "bands", "radius", "radius_spread", "gradient", "porosity", "porosity_tolerance", "l_min", "l_max", "band_l_max",
+)  # fmt: skip
 
 
 class RadiusSpreadSettings(Model):
@@ -56,8 +64,15 @@ class GradedStudy(BaseStudy):
     """Ensembles of random pore networks with a pore-radius gradient, fouled until flux extinction (Gu)."""
 
     results_version: ClassVar[int] = 2
+    source_content: ClassVar[Literal["volume", "network"]] = "network"
 
     kind: Literal["graded"] = "graded"
+    input: InputNetwork | None = parameter(
+        None,
+        "network that is simulated instead of random ones: a table of pores (.csv), a file of OpenPNM (.npz, .csv), "
+        "the prefix of Statoil's files, or a characterized run",
+        unit="",
+    )
     design: Literal["grid", "optimum"] = parameter(
         "grid",
         "grid: all realizations at every gradient; optimum: add networks in rounds until the best gradient is known",
@@ -155,6 +170,33 @@ class GradedStudy(BaseStudy):
                 return data | {"l_max": max(lengths)}
         return data
 
+    @model_serializer(mode="wrap")
+    def _without_drawing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what has no meaning where the networks are given."""
+        settings: dict[str, Any] = handler(self)
+        if self.input is not None:
+            meaningless = {*_DRAWING, *({"realizations"} - self.model_fields_set)}
+            settings = {name: value for name, value in settings.items() if name not in meaningless}
+        return settings
+
+    def inputs(self) -> dict[str, Path]:
+        """Files of the network, unless it is that of a run."""
+        return {} if self.input is None or is_source(self.input) else network_files(self.input)
+
+    def with_inputs(self, paths: Mapping[str, Path]) -> GradedStudy:
+        """The study with another path of its network, whose further files are in the same folder."""
+        return self.model_copy(update={"input": paths["input"]} if "input" in paths else {})
+
+    def sources(self) -> dict[str, Path]:
+        """Run, or study, whose networks are simulated."""
+        return {"input": self.input} if self.input is not None and is_source(self.input) else {}
+
+    def identity(self) -> str:
+        """Digest of all that decides the result; every file of the network enters by its content."""
+        further = [self._digest("input", path) for name, path in self.inputs().items() if name != "input"]
+        digest = super().identity()
+        return hashlib.sha256(" ".join([digest, *further]).encode()).hexdigest() if further else digest
+
     def _inconsistencies(self) -> Iterator[Problem]:
         yield from super()._inconsistencies()
         for name in ("l_max", "gradient", "deposition"):
@@ -162,6 +204,9 @@ class GradedStudy(BaseStudy):
             for i, value in enumerate(values):
                 if value in values[:i]:
                     yield Problem((name, i), f"is listed twice (got {value})")
+        if self.input is not None:
+            yield from self._input_inconsistencies()
+            return
         yield from self._length_inconsistencies("band_l_max" if self.band_l_max else "l_max")
         for name in ("radius", "band_deposition", "porosity"):
             values = getattr(self, name) or (1.0,)
@@ -177,6 +222,16 @@ class GradedStudy(BaseStudy):
         if self.design == "optimum":
             yield from self._search_inconsistencies()
         yield from self._radius_inconsistencies()
+
+    def _input_inconsistencies(self) -> Iterator[Problem]:
+        """Check that nothing else determines the network."""
+        for name in _DRAWING:
+            if name in self.model_fields_set:
+                yield Problem((name,), "random networks are drawn with it, but input gives the network; leave it out")
+        if self.design == "optimum":
+            yield Problem(("design",), "optimum draws networks, but input gives the network; use grid")
+        yield from unit_problems(self)
+        yield from law_problems(self)
 
     def _length_inconsistencies(self, name: Literal["l_max", "band_l_max"]) -> Iterator[Problem]:
         """Check the largest pore lengths of the design points, or of the bands."""

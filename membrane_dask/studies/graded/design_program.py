@@ -19,6 +19,7 @@ from membrane_dask.studies.graded.config import GradedStudy
 from membrane_dask.studies.graded.design_result import design_datasets
 from membrane_dask.studies.graded.design_search import Evaluation, Objective
 from membrane_dask.studies.graded.design_space import DesignSpace
+from membrane_dask.studies.graded.input_program import InputProgram
 from membrane_dask.studies.graded.program import GradedProgram
 
 #: Designs of a round after the initial ones.
@@ -39,6 +40,8 @@ def graded_program(study: GradedStudy, source: Source | None = None) -> GradedPr
     source : Source, optional
         Origin of the study, for error messages.
     """
+    if study.input is not None:
+        return InputProgram(study, source)
     return DesignProgram(study, source) if study.searches_designs else GradedProgram(study, source)
 
 

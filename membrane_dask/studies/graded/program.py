@@ -60,11 +60,8 @@ class GradedProgram(Program):
         self.spread = RadiusSpread(study.radius_spread.distribution, study.radius_spread.deviation)
         self.radii = self._radii()
         self._junctions = self._count_junctions(source)
-        # Inlet pores belong to the first band, have c = 1 and narrow at the rate of their band.
-        rate = (study.band_deposition or (1.0,))[0]
-        widest = max(radii[0] for radii in self.radii.values()) * self.spread.range[1]
         self.laws = fouling_laws(study)
-        self.n_steps = longest_life(self.laws, math.ceil(widest / rate / study.time_step - 1e-9) + 1)
+        self.n_steps = longest_life(self.laws, math.ceil(self._closing_time() / study.time_step - 1e-9) + 1)
         # With several species, the mean deposition coefficient gives the units of time and throughput.
         self.deposition = [self.laws.reference_deposition(value) for value in study.deposition]
         self.adaptive = study.design == "optimum"
@@ -74,6 +71,7 @@ class GradedProgram(Program):
             "metric": study.optimum.metric if self.adaptive else None,
             "units": filter_units(study),
             "laws": self.laws,
+            "networks": None,
         }
         self.attrs = {
             "title": "Fouling of random pore networks with a pore-radius gradient",
@@ -85,10 +83,11 @@ class GradedProgram(Program):
         labels = unit_labels | {
             "deposition": np.array(self.deposition),
             "species": np.array(species_names(study.species)),
-            "band": np.arange(1, study.bands + 1),
+            "band": np.arange(1, self._n_bands() + 1),
             "time": np.round(np.arange(self.n_steps + 1) * study.time_step, 12),
         }
-        settings = study.model_dump(mode="json", exclude={"name", "cluster", "execution", "kind", "seed", *labels})
+        excluded = {"name", "cluster", "execution", "kind", "seed", "input", *labels}
+        settings = study.model_dump(mode="json", exclude=excluded)
         attrs = _flatten(settings) | ({"summary": self.notes} if self.notes else {})
         absent = absent_variables(self.context)
         if not study.species:
@@ -112,6 +111,16 @@ class GradedProgram(Program):
             f"pores widen with depth at gradient {values}: the narrowest ones are at the feed side and close first",
             *notes,
         ]
+
+    def _closing_time(self) -> float:
+        """Return the longest time in which an inlet closes."""
+        # Inlet pores belong to the first band, have c = 1 and narrow at the rate of their band.
+        rate = (self.study.band_deposition or (1.0,))[0]
+        widest = max(radii[0] for radii in self.radii.values()) * self.spread.range[1]
+        return float(widest / rate)
+
+    def _n_bands(self) -> int:
+        return self.study.bands
 
     def _radii(self) -> dict[float, np.ndarray]:
         """Return the radii of the bands for every gradient."""
@@ -155,8 +164,7 @@ class GradedProgram(Program):
         if self.adaptive:
             yield [self._search(i) for i in range(len(study.l_max))]
         else:
-            grid = itertools.product(range(len(study.l_max)), range(len(study.gradient)), range(study.realizations))
-            yield [self.unit(*index) for index in grid]
+            yield [self.unit(*index) for index in np.ndindex(self.tables[0].unit_shape)]
 
     def _search(self, i: int) -> Rounds:
         """Add rounds of networks for one ``l_max`` until its best gradient is known; return the reason to stop."""
@@ -209,7 +217,7 @@ class GradedProgram(Program):
 
     def memory(self) -> Mapping[str, int]:
         """Estimate the peak bytes of a unit: about 600 per pore, and its histories."""
-        history = 8 * self.n_steps * (4 + self.study.bands) * len(self.study.deposition)
+        history = 8 * self.n_steps * (4 + self._n_bands()) * len(self.study.deposition)
         return {"graded": int(600 * self._max_pores() + history + 20_000_000)}
 
     def collect(self, read: Callable[[str], Any], history: History) -> Sequence[Dataset]:

@@ -1,4 +1,4 @@
-"""Unit of work of a graded study: generate one random network and simulate its fouling."""
+"""Unit of work of a graded study: simulate the fouling of one network."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ from membrane_dask.studies.graded.variables import GRADED
 
 
 def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """Generate one network and simulate its fouling with every deposition coefficient.
+    """Simulate the fouling of one network with every deposition coefficient.
 
     Parameters
     ----------
     context : mapping
         Parameters of the study, all dimensionless.
     unit : Unit
-        ``params`` has ``l_max`` and ``gradient``, and what else a design changes.
+        ``params`` has ``l_max`` and ``gradient``, and what else a design changes; or the number of a ``network`` of the
+        input.
 
     Returns
     -------
@@ -42,7 +43,7 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
     names = ("deposition", "time_step", "flux_threshold", "integrator", "quadrature", "solver_tolerance")
     band_deposition = context["band_deposition"]
     if band_deposition is not None:
-        band_deposition = np.broadcast_to(band_deposition, context["bands"])
+        band_deposition = np.broadcast_to(band_deposition, network.n_bands)
     laws = context["laws"]
     lives = filter_lives(
         network, **{name: context[name] for name in names}, band_deposition=band_deposition, laws=laws,
@@ -74,7 +75,13 @@ def absent_variables(context: Mapping[str, Any]) -> tuple[Variable, ...]:
 
 
 def network_of(context: Mapping[str, Any], unit: Unit, rng: np.random.Generator) -> PoreNetwork:
-    """Return the clean network of a unit; ``rng`` is the generator of the unit's random numbers."""
+    """Return the clean network of a unit: one of the input, or one that is drawn.
+
+    ``rng`` is the generator of the unit's random numbers.
+    """
+    if context["networks"] is not None:
+        network: PoreNetwork = context["networks"][unit.params["network"]]
+        return network
     context = {**context, **unit.params}  # a design has parameters of its own
     return generate(
         rng,

@@ -1,0 +1,94 @@
+"""Networks that a graded study is given instead of drawing them: from a file, or from a characterized run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from membrane_dask.io.network_files import read_statoil
+from membrane_dask.io.network_tables import junctions_path, read_network_csv
+from membrane_dask.io.openpnm_files import is_openpnm_table, read_openpnm
+from membrane_dask.io.run_networks import run_networks
+from membrane_dask.physics.networks.connectivity import adjacency, flowing_pores
+from membrane_dask.physics.networks.pore_network import INLET, OUTLET, PoreNetwork
+
+#: Ending of the file that stands for the four files of a Statoil network.
+_STATOIL = "_link1.dat"
+_STUDIES = (".yaml", ".yml")
+
+
+def is_source(path: Path) -> bool:
+    """Whether a path is that of a run, or of a study that makes one, rather than a file of a network."""
+    return path.is_dir() or path.suffix.lower() in _STUDIES
+
+
+def network_files(path: Path) -> dict[str, Path]:
+    """Files of a network by name: that of the path itself is ``input``, others have names derived from it."""
+    files = {"input": path}
+    if path.name.endswith(_STATOIL):
+        for name in ("node1", "node2", "link2"):
+            files[f"input_{name}"] = path.with_name(f"{path.name.removesuffix(_STATOIL)}_{name}.dat")
+    elif path.suffix.lower() == ".csv" and junctions_path(path).is_file():
+        files["input_junctions"] = junctions_path(path)
+    return files
+
+
+def read_networks(path: Path) -> tuple[list[PoreNetwork], list[float]]:
+    """Read the networks at a path.
+
+    Parameters
+    ----------
+    path : Path
+        Table of pores (``.csv``), archive or table of OpenPNM (``.npz``, ``.csv``), file ``_link1.dat`` of a Statoil
+        network, or directory of a characterized run.
+
+    Returns
+    -------
+    networks : list of PoreNetwork
+        In units of their thickness: one, or of a run one for each replicate.
+    thicknesses : list of float
+        Their thicknesses in metres; empty where the file has no unit of length.
+
+    Raises
+    ------
+    ValueError
+        If a network cannot be read, or no path leads through it.
+    """
+    dimensional, unit = _read(path)
+    networks = [network.dimensionless() for network in dimensional]
+    for number, network in enumerate(networks):
+        name = f"{path.name}: " + (f"network of replicate {number}: " if len(networks) > 1 else "")
+        for face, text in ((INLET, "the feed"), (OUTLET, "the filtrate")):
+            if not (network.throat_conns[:, 1] == face).any():
+                raise ValueError(f"{name}no pore opens to {text}")
+        adjacent = adjacency(network.throat_conns, len(network.junctions))
+        if not flowing_pores(*adjacent, np.ones(len(network.length), bool)).any():
+            raise ValueError(f"{name}no open path from the feed to the filtrate")
+    return networks, [network.extent[0] * unit for network in dimensional] if unit is not None else []
+
+
+def _read(path: Path) -> tuple[list[PoreNetwork], float | None]:
+    """Read the networks at a path, and their unit of length in metres, if it is known."""
+    ending = path.suffix.lower()
+    if path.is_dir():
+        if not (path / "run.json").is_file():
+            raise ValueError(f"{path.name} is a folder, but no run")
+        return run_networks(path), 1e-9
+    if ending in _STUDIES:
+        raise ValueError(f"is a study that must be run first: membrane-dask run {path}")
+    if path.name.endswith(_STATOIL):
+        return [read_statoil(path.with_name(path.name.removesuffix(_STATOIL)))], 1.0
+    if ending == ".npz" or (ending == ".csv" and is_openpnm_table(path)):
+        return [read_openpnm(path)], None
+    if ending == ".csv":
+        return [read_network_csv(path)], None
+    if ending in (".pnm", ".pkl", ".pickle", ".net"):
+        raise ValueError(
+            f"{path.name} holds Python objects, which may run code when they are read; save the arrays instead: "
+            "numpy.savez(path, extent=..., **network)"
+        )
+    raise ValueError(
+        f"{path.name} has an unknown format; valid are .csv (pores), .npz or .csv of OpenPNM, the prefix of Statoil's "
+        "four files, and a characterized run"
+    )
