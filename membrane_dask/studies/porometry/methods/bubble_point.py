@@ -8,6 +8,7 @@ import numpy as np
 
 from membrane_dask.io.tables.conditions import Conditions, temperatures
 from membrane_dask.io.tables.measured_table import MeasuredTable
+from membrane_dask.io.tables.readings import by_membrane, require
 from membrane_dask.physics.porometry.bubble_point import bubble_point_radius
 from membrane_dask.physics.porometry.capillary_law import CapillaryLaw
 from membrane_dask.physics.porometry.estimates import Estimate
@@ -17,9 +18,7 @@ from membrane_dask.studies.porometry.methods.contract import (
     Evaluation,
     Readings,
     Values,
-    by_membrane,
     membrane_name,
-    require,
 )
 from membrane_dask.studies.porometry.methods.liquids import capillary_law, stated_text
 from membrane_dask.studies.porometry.table_settings import TableSettings

@@ -9,6 +9,7 @@ import numpy as np
 from membrane_dask.io.tables.columns import Column
 from membrane_dask.io.tables.conditions import Conditions, areas, pressure_differences, temperatures
 from membrane_dask.io.tables.measured_table import MeasuredTable
+from membrane_dask.io.tables.readings import by_membrane, row_numbers
 from membrane_dask.physics.porometry.capillary_flow import CapillaryFlow
 from membrane_dask.physics.porometry.capillary_flow import capillary_flow as evaluate_flow
 from membrane_dask.physics.porometry.capillary_law import CapillaryLaw
@@ -23,10 +24,8 @@ from membrane_dask.studies.porometry.methods.contract import (
     Evaluation,
     Readings,
     Values,
-    by_membrane,
     collect_problems,
     membrane_name,
-    row_numbers,
 )
 from membrane_dask.studies.porometry.methods.liquids import capillary_law, stated_text
 from membrane_dask.studies.porometry.table_settings import TableSettings

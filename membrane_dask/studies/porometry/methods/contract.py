@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -105,32 +105,6 @@ class BenchMethod(Protocol):
 
     def evaluate(self, readings: Readings, seed: int) -> Evaluation:
         """Evaluate the readings of one membrane."""
-
-
-def by_membrane(table: MeasuredTable, default: str) -> Iterator[tuple[str, str, np.ndarray]]:
-    """Membrane, state and rows of each group of readings, in the order of the table."""
-    names, states = table.labels("membrane", default), table.labels("state")
-    groups: dict[tuple[str, str], list[int]] = {}
-    for k, key in enumerate(zip(names, states, strict=True)):
-        groups.setdefault(key, []).append(k)
-    for (name, state), rows in groups.items():
-        yield name, state, np.array(rows)
-
-
-def row_numbers(table: MeasuredTable, rows: np.ndarray) -> list[int]:
-    """Numbers of rows in the file."""
-    return [table.rows[k].number for k in rows]
-
-
-def require(table: MeasuredTable, role: str, example: str) -> np.ndarray | None:
-    """Numbers of a column that the method needs; a problem where the table has none."""
-    column = table.column(role)
-    if column is None:
-        headers = ", ".join(repr(h) for h in table.unused)
-        unused = f"; columns that are not recognised: {headers}" if headers else ""
-        table.problems.append(f"there is no column of the {role}, such as '{example}'{unused}")
-        return None
-    return table.numbers(column)
 
 
 def collect_problems(table: MeasuredTable, name: str, compute: Callable[[], Any]) -> Any:

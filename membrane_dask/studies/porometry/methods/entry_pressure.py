@@ -9,14 +9,13 @@ import numpy as np
 
 from membrane_dask.io.tables.conditions import Conditions, temperatures
 from membrane_dask.io.tables.measured_table import MeasuredTable
+from membrane_dask.io.tables.readings import by_membrane, require
 from membrane_dask.physics.porometry.entry_pressure import largest_pore
 from membrane_dask.studies.porometry.methods.contract import (
     NM,
     Evaluation,
     Readings,
-    by_membrane,
     membrane_name,
-    require,
 )
 from membrane_dask.studies.porometry.methods.liquids import stated_text, surface_tension
 from membrane_dask.studies.porometry.table_settings import TableSettings

@@ -7,6 +7,7 @@ import numpy as np
 from membrane_dask.io.tables.columns import Column
 from membrane_dask.io.tables.conditions import Conditions, areas, temperatures
 from membrane_dask.io.tables.measured_table import MeasuredTable
+from membrane_dask.io.tables.readings import by_membrane, row_numbers
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.porometry.dusty_gas import permeance_ratio_regime, permeances_of_flows
 from membrane_dask.physics.porometry.gas_permeation import GasReadings, fit_gas_permeation
@@ -18,10 +19,8 @@ from membrane_dask.studies.porometry.methods.contract import (
     Evaluation,
     Readings,
     Values,
-    by_membrane,
     collect_problems,
     membrane_name,
-    row_numbers,
 )
 from membrane_dask.studies.porometry.methods.liquids import stated_text
 from membrane_dask.studies.porometry.table_settings import TableSettings

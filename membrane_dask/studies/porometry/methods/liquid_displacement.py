@@ -9,6 +9,7 @@ import numpy as np
 from membrane_dask.io.tables.conditions import Conditions, pressure_differences, stated_value
 from membrane_dask.io.tables.measured_table import MeasuredTable
 from membrane_dask.io.tables.permeate import fluxes
+from membrane_dask.io.tables.readings import by_membrane, row_numbers
 from membrane_dask.physics.porometry.capillary_law import CapillaryLaw
 from membrane_dask.physics.porometry.liquid_displacement import INTERFACIAL_TENSION_IS_MISSING
 from membrane_dask.physics.porometry.liquid_displacement import liquid_displacement as evaluate_displacement
@@ -21,10 +22,8 @@ from membrane_dask.studies.porometry.methods.contract import (
     Evaluation,
     Readings,
     Values,
-    by_membrane,
     collect_problems,
     membrane_name,
-    row_numbers,
 )
 from membrane_dask.studies.porometry.table_settings import TableSettings
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from membrane_dask.io.tables.conditions import Conditions, stated_value
 from membrane_dask.io.tables.measured_table import MeasuredTable
+from membrane_dask.io.tables.readings import by_membrane, require, row_numbers
 from membrane_dask.physics.porometry.mercury import CONTACT_ANGLE, SURFACE_TENSION, evaluate_intrusion
 from membrane_dask.studies.porometry.methods.contract import (
     NM,
@@ -15,10 +16,7 @@ from membrane_dask.studies.porometry.methods.contract import (
     Evaluation,
     Readings,
     Values,
-    by_membrane,
     membrane_name,
-    require,
-    row_numbers,
 )
 from membrane_dask.studies.porometry.table_settings import TableSettings
 

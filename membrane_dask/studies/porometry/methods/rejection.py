@@ -10,6 +10,7 @@ import numpy as np
 from membrane_dask.io.tables.conditions import Conditions, stated_value
 from membrane_dask.io.tables.headers import SOLUTES
 from membrane_dask.io.tables.measured_table import MeasuredTable
+from membrane_dask.io.tables.readings import by_membrane, row_numbers
 from membrane_dask.io.tables.roles import folded
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.porometry.rejection import RejectionReadings, fit_rejection, sieving_of_concentrations
@@ -21,10 +22,8 @@ from membrane_dask.studies.porometry.methods.contract import (
     Evaluation,
     Readings,
     Values,
-    by_membrane,
     collect_problems,
     membrane_name,
-    row_numbers,
 )
 from membrane_dask.studies.porometry.methods.liquids import stated_text
 from membrane_dask.studies.porometry.table_settings import TableSettings
