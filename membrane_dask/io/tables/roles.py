@@ -136,7 +136,8 @@ ROLES: Mapping[str, Role] = {
     "volume per area": Role(_names(
         "v/a, volume per area, specific volume, permeate volume per area, filtrate volume per area, "
         "cumulative permeate volume per area, throughput, specific permeate volume, cumulative volume, "
-        "specific filtrate volume, flachenspezifisches volumen"
+        "specific filtrate volume, flachenspezifisches volumen, volume, permeate volume, filtrate volume, "
+        "collected volume, total volume, v, volumen, permeatvolumen, filtratvolumen"
     ), ("m",)),
     "intruded volume": Role(_names(
         "cumulative volume, intruded volume, cumulative intrusion, intrusion, cumulative intrusion volume, "

@@ -54,8 +54,8 @@ class BenchDecline:
         quantities = {"volume": self.volume, "flux": self.flux}
         if not any(values is not None for values in quantities.values()):
             raise PhysicsError("either the volume or the flux is needed")
-        if len(self._used) < _FEWEST:
-            raise PhysicsError(f"{len(self._used)} readings; at least {_FEWEST} are needed")
+        if len(self.used) < _FEWEST:
+            raise PhysicsError(f"{len(self.used)} readings; at least {_FEWEST} are needed")
         for name, values in quantities.items():
             if values is not None:  # raises
                 DeclineReadings(self.time, pressure=self.pressure, rows=self.rows, **{name: values})  # type: ignore[arg-type]
@@ -81,8 +81,8 @@ class BenchDecline:
         return "flux by time" if self.volume is None else "flux by volume"
 
     @cached_property
-    def _used(self) -> np.ndarray:
-        """Readings that are fitted: a volume at time 0 is none."""
+    def used(self) -> np.ndarray:
+        """Indices of the readings that are fitted: a volume at time 0 is none."""
         return np.flatnonzero(self.time > 0) if self.flux is None else np.arange(len(self.time))
 
     @cached_property
@@ -90,15 +90,15 @@ class BenchDecline:
         """Volumes, m, or times, s, of the readings that are fitted."""
         values = self.volume if self.form == "flux by volume" else self.time
         assert values is not None
-        return np.asarray(values[self._used])
+        return np.asarray(values[self.used])
 
     @cached_property
     def observed(self) -> np.ndarray:
         """What is fitted: logarithms of the flux, or volumes over the last one."""
         if self.flux is not None:
-            return np.asarray(log(self.flux[self._used]))
+            return np.asarray(log(self.flux[self.used]))
         assert self.volume is not None
-        return np.asarray(self.volume[self._used] / self.volume[-1])
+        return np.asarray(self.volume[self.used] / self.volume[-1])
 
     @cached_property
     def fall(self) -> float:

@@ -5,7 +5,7 @@ from membrane_dask.studies.registry import StudyKind
 KIND = StudyKind(
     name="graded",
     model="membrane_dask.studies.graded.config:GradedStudy",
-    program="membrane_dask.studies.graded.design_program:graded_program",
+    program="membrane_dask.studies.graded.programs:graded_program",
     tables="membrane_dask.studies.graded.variables:TABLES",
     seed_key=1,
     report="membrane_dask.studies.graded.report:sections",

@@ -21,6 +21,7 @@ from membrane_dask.quantities import (
     numbers_up_to,
     quantity,
 )
+from membrane_dask.studies.graded.calibration_settings import CalibrationSettings, calibration_problems
 from membrane_dask.studies.graded.design_checks import design_inconsistencies
 from membrane_dask.studies.graded.design_settings import OptimumSettings
 from membrane_dask.studies.graded.law_settings import (
@@ -159,6 +160,12 @@ class GradedStudy(BaseStudy):
     foulant_volume_fraction: Number | None = parameter(
         None, "volume of the deposit that the foulant of the feed forms, per volume of feed", gt=0, lt=1
     )
+    calibrate: CalibrationSettings | None = parameter(
+        None,
+        "fit the deposition coefficient and the foulant volume fraction to a flux decline of the bench, instead of "
+        "simulating a design",
+        unit="",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -180,12 +187,16 @@ class GradedStudy(BaseStudy):
         return settings
 
     def inputs(self) -> dict[str, Path]:
-        """Files of the network, unless it is that of a run."""
-        return {} if self.input is None or is_source(self.input) else network_files(self.input)
+        """Files of the network, unless it is that of a run, and the table of a calibration."""
+        network = {} if self.input is None or is_source(self.input) else network_files(self.input)
+        return network if self.calibrate is None else {**network, "calibrate.input": self.calibrate.input}
 
     def with_inputs(self, paths: Mapping[str, Path]) -> GradedStudy:
-        """The study with another path of its network, whose further files are in the same folder."""
-        return self.model_copy(update={"input": paths["input"]} if "input" in paths else {})
+        """The study with other paths: of its network, whose further files are in the same folder, and of its table."""
+        update: dict[str, Any] = {"input": paths["input"]} if "input" in paths else {}
+        if self.calibrate is not None and "calibrate.input" in paths:
+            update["calibrate"] = self.calibrate.model_copy(update={"input": paths["calibrate.input"]})
+        return self.model_copy(update=update)
 
     def sources(self) -> dict[str, Path]:
         """Run, or study, whose networks are simulated."""
@@ -193,7 +204,8 @@ class GradedStudy(BaseStudy):
 
     def identity(self) -> str:
         """Digest of all that decides the result; every file of the network enters by its content."""
-        further = [self._digest("input", path) for name, path in self.inputs().items() if name != "input"]
+        paths = self.inputs().items()
+        further = [self._digest("input", path) for name, path in paths if name not in ("input", "calibrate.input")]
         digest = super().identity()
         return hashlib.sha256(" ".join([digest, *further]).encode()).hexdigest() if further else digest
 
@@ -214,7 +226,7 @@ class GradedStudy(BaseStudy):
                 message = f"must have one value, or one for each of the {self.bands} bands (got {len(values)})"
                 yield Problem((name,), message)
                 return
-        yield from unit_problems(self)
+        yield from calibration_problems(self) if self.calibrate is not None else unit_problems(self)
         yield from law_problems(self)
         if self.searches_designs:
             yield from design_inconsistencies(self)
@@ -230,7 +242,7 @@ class GradedStudy(BaseStudy):
                 yield Problem((name,), "random networks are drawn with it, but input gives the network; leave it out")
         if self.design == "optimum":
             yield Problem(("design",), "optimum draws networks, but input gives the network; use grid")
-        yield from unit_problems(self)
+        yield from calibration_problems(self) if self.calibrate is not None else unit_problems(self)
         yield from law_problems(self)
 
     def _length_inconsistencies(self, name: Literal["l_max", "band_l_max"]) -> Iterator[Problem]:

@@ -19,7 +19,6 @@ from membrane_dask.studies.graded.config import GradedStudy
 from membrane_dask.studies.graded.design_result import design_datasets
 from membrane_dask.studies.graded.design_search import Evaluation, Objective
 from membrane_dask.studies.graded.design_space import DesignSpace
-from membrane_dask.studies.graded.input_program import InputProgram
 from membrane_dask.studies.graded.program import GradedProgram
 
 #: Designs of a round after the initial ones.
@@ -28,21 +27,6 @@ ROUND = 2
 _STREAM = 2_000_000_000
 #: Attempts to draw an initial design whose networks can have the porosity.
 _ATTEMPTS = 1000
-
-
-def graded_program(study: GradedStudy, source: Source | None = None) -> GradedProgram:
-    """Make a graded study ready to run.
-
-    Parameters
-    ----------
-    study : GradedStudy
-        Checked study.
-    source : Source, optional
-        Origin of the study, for error messages.
-    """
-    if study.input is not None:
-        return InputProgram(study, source)
-    return DesignProgram(study, source) if study.searches_designs else GradedProgram(study, source)
 
 
 class DesignProgram(GradedProgram):

@@ -13,6 +13,7 @@ from membrane_dask.engine.run import Run
 from membrane_dask.errors import ReportError, StudyError
 from membrane_dask.physics.networks.band_porosity import band_radii
 from membrane_dask.report.page import STYLE, Note, Section
+from membrane_dask.studies.graded.calibration_report import calibration_sections
 from membrane_dask.studies.graded.common_report import end_of_life
 from membrane_dask.studies.graded.config import GradedStudy
 from membrane_dask.studies.graded.design_report import design_section
@@ -45,6 +46,8 @@ def sections(run: Run) -> list[Section]:
     ReportError
         If no network is finished.
     """
+    if "decline_curves" in run.result:
+        return calibration_sections(run)
     tree = run.result["graded"]
     if int((tree["status"] == 1).sum()) == 0:
         raise ReportError(f"run {run.name} has no finished network yet; membrane-dask status {run.path}")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from membrane_dask.schema import FLAG, Coordinate, TableSchema, Variable
+from membrane_dask.studies.graded.calibration_variables import CALIBRATION_TABLES
 from membrane_dask.studies.graded.design_tables import DESIGN, DESIGN_OPTIMUM, FRONT
 from membrane_dask.studies.graded.diagnostic_variables import DIAGNOSTICS
 from membrane_dask.studies.graded.law_variables import (
@@ -171,4 +172,4 @@ OPTIMUM = TableSchema(
     ),
     "best gradient and improvement for one metric, with confidence intervals",
 )
-TABLES = (GRADED, OPTIMUM, UNITS, DESIGN, FRONT)
+TABLES = (GRADED, OPTIMUM, UNITS, DESIGN, FRONT, *CALIBRATION_TABLES)
