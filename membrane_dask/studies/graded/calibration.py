@@ -54,7 +54,7 @@ def read_decline(settings: CalibrationSettings, source: Source | None = None) ->
     try:
         return _read(settings)
     except (TableError, PhysicsError) as error:
-        messages = error.problems if isinstance(error, TableError) else str(error).split("; ")
+        messages = error.problems if isinstance(error, TableError) else [str(error)]
         problems = [Problem(("calibrate", "input"), f"{name}: {message}") for message in messages]
         raise StudyError(problems, source) from error
 
