@@ -44,7 +44,7 @@ def accumulated_metrics(
     time_step: float,
     quadrature: str = "trapezoid",
     jump: np.ndarray | None = None,
-    held: np.ndarray | None = None,
+    late_jump: np.ndarray | None = None,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Integrate the metrics of filters from the start to an end time.
 
@@ -79,8 +79,8 @@ def accumulated_metrics(
             steps = steps + (factor * jump)[..., :-1] / time_step
         sums = np.concatenate([np.zeros_like(values[..., :1]), np.cumsum(steps, axis=-1)], axis=-1)
         start = _at_index(values, whole)
-        if held is not None:
-            change = _at_index(factor * held, whole) / time_step
+        if late_jump is not None:
+            change = _at_index(factor * late_jump, whole) / time_step
             return np.asarray(time_step * (_at_index(sums, whole) + fraction * start + change))
         rise = 0.0 if quadrature == "left" else _at_index(values, following) - start
         return np.asarray(time_step * (_at_index(sums, whole) + fraction * (start + fraction / 2 * rise)))

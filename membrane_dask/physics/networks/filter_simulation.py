@@ -26,15 +26,15 @@ from membrane_dask.physics.networks.fouling_laws import (
     KernelOperation,
     KernelParticles,
 )
-from membrane_dask.physics.networks.network_flow import FlowGraph, solve_pressures
+from membrane_dask.physics.networks.network_flow import FlowGraph, pore_flows, solve_pressures
 from membrane_dask.physics.networks.radius_distribution import spread_factor
 from membrane_dask.physics.networks.sieving import (
     RandomStream,
     follow_flow,
+    have_detour,
     narrowest_radius,
     outlets_of_junctions,
     random_bits,
-    shares_neighbours,
     waiting_time,
 )
 
@@ -65,7 +65,7 @@ class Histories(NamedTuple):
     jump : (n_steps + 1,) ndarray
         What the changes of the flux within the step add to the integral of the flux by the trapezoidal rule.
     late_jump : (n_steps + 1,) ndarray
-        What they add to the integral of a flux that is held at the step's first value.
+        What they add to the integral of a flux that stays at the step's first value.
     closed_inside : int
         Number of pores between junctions that adsorption closed.
     last : int
@@ -218,15 +218,15 @@ def simulate(
             last = NOT_CONVERGED
             break
 
-        sort_by_pressure(order, pressure)
+        _sort_by_pressure(order, pressure)
         pore_flows(graph, conductance, pressure, flow)
         if operation.constant_flux:
             at_unit_pressure = 0.0
             for e in range(n_internal + n_inlets, n_internal + n_inlets + n_outlets):
                 at_unit_pressure += flow[e]
             if step == 0:
-                wanted = operation.flux if operation.flux > 0.0 else at_unit_pressure
-            transmembrane[step] = wanted / at_unit_pressure
+                target_flux = operation.flux if operation.flux > 0.0 else at_unit_pressure
+            transmembrane[step] = target_flux / at_unit_pressure
             for e in range(n_entries):
                 flow[e] *= transmembrane[step]
         for e in range(n_internal, n_internal + n_inlets):
@@ -272,21 +272,21 @@ def simulate(
                 particle = particles.radius * spread_factor(
                     random_bits(stream), particles.code, particles.scale, particles.slope
                 )
-                caught_in = follow_flow(graph, outlets_of, conductance, pressure, radii, particle, stream)
-                if caught_in < 0:
+                blocked_entry = follow_flow(graph, outlets_of, conductance, pressure, radii, particle, stream)
+                if blocked_entry < 0:
                     n_passed += 1
                     continue
                 if n_hits == hits.size:
                     hits = np.append(hits, hits)
-                hits[n_hits] = caught_in
+                hits[n_hits] = blocked_entry
                 n_hits += 1
-                blocked[step + 1, band[caught_in]] += 1.0
-                conductance[caught_in] *= residual
+                blocked[step + 1, band[blocked_entry]] += 1.0
+                conductance[blocked_entry] *= residual
                 if residual == 0.0:
-                    is_open[graph.pores[caught_in]] = False
+                    is_open[graph.pores[blocked_entry]] = False
                     stamp += 1
-                    a, b = ends[graph.pores[caught_in]]
-                    if not shares_neighbours(first, pore, neighbour, is_open, a, b, mark, stamp):
+                    a, b = ends[graph.pores[blocked_entry]]
+                    if not have_detour(first, pore, neighbour, is_open, a, b, mark, stamp):
                         search_needed = True
                         flowing = flowing_pores(first, pore, neighbour, is_open)
                         for e in range(n_entries):
@@ -488,21 +488,7 @@ def _extrapolate(pressure: np.ndarray, previous: np.ndarray, degree: int, guess:
 
 
 @inline_kernel
-def pore_flows(graph: FlowGraph, conductance: np.ndarray, pressure: np.ndarray, flow: np.ndarray) -> None:
-    """Compute the flow of every pore into ``flow``, positive downwards."""
-    n_internal, n_inlets = graph.lower.size, graph.inlet.size
-    for i in range(pressure.size):
-        upper = pressure[i]
-        for e in range(graph.first[i], graph.first[i + 1]):
-            flow[e] = conductance[e] * (upper - pressure[graph.lower[e]])
-    for e in range(n_inlets):
-        flow[n_internal + e] = conductance[n_internal + e] * (1.0 - pressure[graph.inlet[e]])
-    for e in range(graph.outlet.size):
-        flow[n_internal + n_inlets + e] = conductance[n_internal + n_inlets + e] * pressure[graph.outlet[e]]
-
-
-@inline_kernel
-def sort_by_pressure(order: np.ndarray, pressure: np.ndarray) -> None:
+def _sort_by_pressure(order: np.ndarray, pressure: np.ndarray) -> None:
     """Sort junctions by decreasing pressure, in place, by insertion: they are almost sorted after a step."""
     for a in range(1, order.size):
         i = order[a]

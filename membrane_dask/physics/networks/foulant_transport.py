@@ -78,7 +78,7 @@ def inlet_concentration(graph: FlowGraph, flow: np.ndarray, concentration: np.nd
 @inline_kernel
 def transport_with_erosion(
     graph: FlowGraph, flow: np.ndarray, transmission: np.ndarray, order: np.ndarray, own: np.ndarray,
-    others: np.ndarray, limit: np.ndarray, shear_erosion: np.ndarray, returned: np.ndarray,
+    other_rate: np.ndarray, limit: np.ndarray, shear_erosion: np.ndarray, returned: np.ndarray,
     concentration: np.ndarray, erosion: np.ndarray,
 ) -> None:  # fmt: skip
     """Compute the concentration at every junction where flow erodes the deposit, and the erosion of every pore.
@@ -90,7 +90,7 @@ def transport_with_erosion(
         Flow, positive downwards, and the fraction of the foulant that stays in the stream.
     order : (n,) ndarray of int
         Junctions in order of decreasing pressure.
-    own, others : (n_entries,) ndarray
+    own, other_rate : (n_entries,) ndarray
         Rate at which the radius would decrease by this foulant at concentration 1, and by all others.
     limit : (n_entries,) ndarray
         Rate at which the pore would reach its clean radius without deposition.
@@ -108,7 +108,7 @@ def transport_with_erosion(
     for k in range(n_inlets):
         e = n_internal + k
         q = max(flow[e], 0.0)
-        erosion[e] = min(shear_erosion[e], others[e] + own[e] + limit[e])
+        erosion[e] = min(shear_erosion[e], other_rate[e] + own[e] + limit[e])
         inflow[graph.inlet[k]] += q
         foulant[graph.inlet[k]] += q * transmission[e] + returned[e] * erosion[e]
     for i in order:
@@ -116,15 +116,15 @@ def transport_with_erosion(
         concentration[i] = c
         for s in range(graph.first[i], graph.first[i + 1]):
             if flow[s] > 0.0:
-                erosion[s] = min(shear_erosion[s], others[s] + own[s] * c + limit[s])
+                erosion[s] = min(shear_erosion[s], other_rate[s] + own[s] * c + limit[s])
                 inflow[graph.lower[s]] += flow[s]
                 foulant[graph.lower[s]] += flow[s] * transmission[s] * c + returned[s] * erosion[s]
         for t in range(graph.first_above[i], graph.first_above[i + 1]):
             s = graph.pore_above[t]
             if flow[s] < 0.0:
-                erosion[s] = min(shear_erosion[s], others[s] + own[s] * c + limit[s])
+                erosion[s] = min(shear_erosion[s], other_rate[s] + own[s] * c + limit[s])
                 inflow[graph.above[t]] -= flow[s]
                 foulant[graph.above[t]] += returned[s] * erosion[s] - flow[s] * transmission[s] * c
     for k in range(graph.outlet.size):
         e = n_internal + n_inlets + k
-        erosion[e] = min(shear_erosion[e], others[e] + own[e] * concentration[graph.outlet[k]] + limit[e])
+        erosion[e] = min(shear_erosion[e], other_rate[e] + own[e] * concentration[graph.outlet[k]] + limit[e])

@@ -31,6 +31,7 @@ from membrane_dask.physics.networks.fouling_laws import (
 )
 from membrane_dask.physics.networks.network_flow import flow_graph, scatter, solve_pressures
 from membrane_dask.physics.networks.pore_network import INLET, PoreNetwork
+from membrane_dask.physics.networks.sieving import catch_probabilities
 
 #: Longest life without an end time, in multiples of the time in which the published law closes the widest inlet.
 LONGEST_LIFE = 10
@@ -73,6 +74,7 @@ class FilterLife:
     n_arrivals: int
     n_passed: int
     band_blocked_pores: np.ndarray
+    band_catch_probability: np.ndarray
     band_porosity_usage: np.ndarray
     band_porosity_usage_threshold: np.ndarray
     n_junctions: int
@@ -202,11 +204,14 @@ def filter_lives(
     operating_flux = flux if laws.flux is None or laws.flux == "initial" else laws.flux
     references = [laws.reference_deposition(coefficient) for coefficient in deposition]
     key = 0
+    catch_probability = np.zeros(network.n_bands)
     if laws.sieving.rate > 0:
         if rng is None:
             raise ValueError("rng: is needed for the arrivals of particles")
         key = int(rng.integers(1 << 63))
         _check_arrivals(laws, network, min(references), operating_flux, time_step)
+        probability, *_ = catch_probabilities(graph, clean, pressure, order, radius, laws.sieving.particle_radius)
+        catch_probability += np.bincount(band, probability, network.n_bands)
 
     lives = []
     for coefficient, reference in zip(deposition, references, strict=True):
@@ -227,7 +232,7 @@ def filter_lives(
         per_area = ("flux", "inflow", "porosity", "jump", "late_jump")
         histories = histories._replace(**{name: getattr(histories, name) / area for name in per_area})
         counts = (int((inlets & ~flowing).sum()), int((network.throat_conns[:, 1] >= 0).sum()))
-        parameters = (diagnostics, reference, time_step, flux_threshold, quadrature)
+        parameters = (diagnostics, catch_probability, reference, time_step, flux_threshold, quadrature)
         lives.append(_filter_life(network, laws, histories, counts, *parameters))
     return lives
 
@@ -258,6 +263,7 @@ def _filter_life(
     histories: Histories,
     counts: tuple[int, int],
     diagnostics: FilterDiagnostics,
+    catch_probability: np.ndarray,
     deposition: float,
     time_step: float,
     flux_threshold: float,
@@ -272,7 +278,7 @@ def _filter_life(
     jump = histories.late_jump if quadrature == "left" else histories.jump
     jumps = {"jump": jump[: last + 1]} if laws.sieving.rate > 0 else {}
     if histories.cause == BLOCKED:
-        jumps["held"] = histories.late_jump[: last + 1]
+        jumps["late_jump"] = histories.late_jump[: last + 1]
     concentrations = histories.concentration[:, : last + 1]
     if laws.flux is not None and last > 0:  # the flux goes on where the last path closes
         closed = np.isnan(concentrations[:, last])
@@ -287,9 +293,9 @@ def _filter_life(
     if laws.flux is None and (flux < flux_threshold).any():
         ends["_threshold"], ends["_threshold_step"] = threshold_crossing(flux, flux_threshold)
     for suffix, at in ends.items():
-        held = jumps if not suffix else {name: values for name, values in jumps.items() if name != "held"}
+        used = jumps if not suffix else {name: values for name, values in jumps.items() if name != "late_jump"}
         values, usage[suffix] = accumulated_metrics(
-            flux, concentration, porosity, 0.0 if at is None else at, deposition, time_step, quadrature, **held
+            flux, concentration, porosity, 0.0 if at is None else at, deposition, time_step, quadrature, **used
         )
         metrics |= {name + suffix: math.nan if at is None else float(value) for name, value in values.items()}
         if at is None:
@@ -323,6 +329,7 @@ def _filter_life(
         n_arrivals=histories.n_arrivals,
         n_passed=histories.n_passed,
         band_blocked_pores=blocked[-1],
+        band_catch_probability=catch_probability,
         n_junctions=len(network.junctions),
         n_pores=len(network.length),
         n_inlets=int((network.throat_conns[:, 1] == INLET).sum()),

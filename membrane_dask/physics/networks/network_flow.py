@@ -234,3 +234,17 @@ def _balance_flow(
         for i in range(pressure.size):
             if scale[i] > 0.0:
                 pressure[i] += shift
+
+
+@inline_kernel
+def pore_flows(graph: FlowGraph, conductance: np.ndarray, pressure: np.ndarray, flow: np.ndarray) -> None:
+    """Compute the flow of every pore into ``flow``, positive downwards."""
+    n_internal, n_inlets = graph.lower.size, graph.inlet.size
+    for i in range(pressure.size):
+        upper = pressure[i]
+        for e in range(graph.first[i], graph.first[i + 1]):
+            flow[e] = conductance[e] * (upper - pressure[graph.lower[e]])
+    for e in range(n_inlets):
+        flow[n_internal + e] = conductance[n_internal + e] * (1.0 - pressure[graph.inlet[e]])
+    for e in range(graph.outlet.size):
+        flow[n_internal + n_inlets + e] = conductance[n_internal + n_inlets + e] * pressure[graph.outlet[e]]

@@ -8,7 +8,7 @@ import numpy as np
 
 from membrane_dask.physics._jit import Integer, inline_kernel, kernel
 from membrane_dask.physics.elementary import logarithm
-from membrane_dask.physics.networks.network_flow import FlowGraph
+from membrane_dask.physics.networks.network_flow import FlowGraph, pore_flows
 from membrane_dask.physics.networks.radius_distribution import mix
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -145,7 +145,7 @@ def follow_flow(
 
 
 @inline_kernel
-def shares_neighbours(
+def have_detour(
     first: np.ndarray, pore: np.ndarray, neighbour: np.ndarray, is_open: np.ndarray, a: int, b: int, mark: np.ndarray,
     stamp: int,
 ) -> bool:  # fmt: skip
@@ -174,15 +174,18 @@ def shares_neighbours(
 
 @kernel
 def catch_probabilities(
-    graph: FlowGraph, flow: np.ndarray, order: np.ndarray, radius: np.ndarray, particle_radius: float
-) -> tuple[np.ndarray, float, float]:
+    graph: FlowGraph, conductance: np.ndarray, pressure: np.ndarray, order: np.ndarray, radius: np.ndarray,
+    particle_radius: float,
+) -> tuple[np.ndarray, float, float]:  # fmt: skip
     """Return where particles are caught that follow a given flow.
 
     Parameters
     ----------
     graph : FlowGraph
-    flow, radius : (n_entries,) ndarray
-        Flow, positive downwards, and radius of every pore.
+    conductance, radius : (n_entries,) ndarray
+        Of every pore.
+    pressure : (n,) ndarray
+        Pressures of the junctions.
     order : (n,) ndarray of int
         Junctions in order of decreasing pressure.
     particle_radius : float
@@ -198,19 +201,21 @@ def catch_probabilities(
     """
     n_internal, n_inlets = graph.lower.size, graph.inlet.size
     first_outlet, outlets = outlets_of_junctions(graph)
-    caught = np.zeros(flow.size)
+    flow = np.zeros(radius.size)
+    pore_flows(graph, conductance, pressure, flow)
+    probability = np.zeros(flow.size)
     arriving, leaving = np.zeros(order.size), np.zeros(order.size)
     passed, entered, total = 0.0, 0.0, 0.0
     for e in range(n_internal, n_internal + n_inlets):
         total += max(flow[e], 0.0)
     for k in range(n_inlets):
         e = n_internal + k
-        share = max(flow[e], 0.0) / total
-        entered += share
+        fraction = max(flow[e], 0.0) / total
+        entered += fraction
         if radius[e] < particle_radius:
-            caught[e] = share
+            probability[e] = fraction
         else:
-            arriving[graph.inlet[k]] += share
+            arriving[graph.inlet[k]] += fraction
     for i in range(order.size):
         for s in range(graph.first[i], graph.first[i + 1]):
             leaving[i] += max(flow[s], 0.0)
@@ -225,21 +230,21 @@ def catch_probabilities(
         for s in range(graph.first[i], graph.first[i + 1]):
             if flow[s] > 0.0:
                 if radius[s] < particle_radius:
-                    caught[s] += per_flow * flow[s]
+                    probability[s] += per_flow * flow[s]
                 else:
                     arriving[graph.lower[s]] += per_flow * flow[s]
         for t in range(graph.first_above[i], graph.first_above[i + 1]):
             s = graph.pore_above[t]
             if flow[s] < 0.0:
                 if radius[s] < particle_radius:
-                    caught[s] -= per_flow * flow[s]
+                    probability[s] -= per_flow * flow[s]
                 else:
                     arriving[graph.above[t]] -= per_flow * flow[s]
         for t in range(first_outlet[i], first_outlet[i + 1]):
             e = n_internal + n_inlets + outlets[t]
-            share = per_flow * max(flow[e], 0.0)
+            fraction = per_flow * max(flow[e], 0.0)
             if radius[e] < particle_radius:
-                caught[e] += share
+                probability[e] += fraction
             else:
-                passed += share
-    return caught, passed, entered
+                passed += fraction
+    return probability, passed, entered

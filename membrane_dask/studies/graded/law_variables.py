@@ -56,6 +56,10 @@ SIEVING_VARIABLES = (
         "band_blocked_pores", ("deposition", "band"), "f8", "1", "number of times that particles blocked a pore",
     ),
     Variable(
+        "band_catch_probability", ("band",), "f8", "1",
+        "probability that a particle of the mean radius is caught in the band of the clean filter",
+    ),
+    Variable(
         "band_blocked_pores", ("deposition", "time", "band"), "f8", "1",
         "number of times that particles blocked a pore until this time", group="history", nullable=True,
     ),
