@@ -232,3 +232,21 @@ def test_networks_of_a_characterized_run(tmp_path):
         assert float(table[name]) == pytest.approx(getattr(expected, name), rel=1e-9), name
     assert (md.pore_network(characterized.result["network_0"]).throat_conns[:, 1] == INLET).any()
     assert (md.pore_network(characterized.result["network_0"]).throat_conns[:, 1] == OUTLET).any()
+
+
+def test_random_events_repeat_the_life_of_a_network(pores, tmp_path):
+    sieving = {"rate": 2e5, "particle_radius": 0.012}
+    run = md.run(study_of(pores, sieving=sieving, realizations=6), tmp_path / "run")
+    throughput = run.result["graded"].throughput.values
+    assert throughput.shape[:3] == (1, 1, 6)
+    assert len(np.unique(throughput)) == 6
+    assert md.plan(study_of(pores, sieving=sieving)).total == 20  # the default
+    assert run.study.identity() == run.identity
+
+
+def test_a_written_study_of_several_species_is_read_again(pores):
+    species = [{"deposition": 1e-7, "fraction": 0.5}, {"deposition": 1e-6, "fraction": 0.5}]
+    for study in (study_of(pores, species=species), parse_study({"kind": "graded", "species": species})):
+        again = parse_study(parse_yaml(to_yaml(study))[0])
+        assert again == study
+        assert again.identity() == study.identity()

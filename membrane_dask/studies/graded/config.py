@@ -178,13 +178,15 @@ class GradedStudy(BaseStudy):
         return data
 
     @model_serializer(mode="wrap")
-    def _without_drawing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what has no meaning where the networks are given."""
+    def _without_replaced(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out the parameters that others replace, so that a study that was written is read again."""
         settings: dict[str, Any] = handler(self)
+        replaced: set[str] = set()
         if self.input is not None:
-            meaningless = {*_DRAWING, *({"realizations"} - self.model_fields_set)}
-            settings = {name: value for name, value in settings.items() if name not in meaningless}
-        return settings
+            replaced |= {*_DRAWING, *({"realizations"} - self.model_fields_set)}
+        if self.species:
+            replaced |= {"deposition", "band_deposition"}
+        return {name: value for name, value in settings.items() if name not in replaced}
 
     def inputs(self) -> dict[str, Path]:
         """Files of the network, unless it is that of a run, and the table of a calibration."""
