@@ -12,6 +12,7 @@ from .api import submit as submit
 from .errors import ClusterError as ClusterError
 from .errors import StudyError as StudyError
 from .export import export as export
+from .export import pore_network as pore_network
 from .io.network_files import read_statoil as read_statoil
 from .io.network_files import write_statoil as write_statoil
 from .io.network_files import write_vtk as write_vtk
@@ -19,7 +20,6 @@ from .physics.reconstruction.replicate_difference import replicate_difference as
 from .physics.reconstruction.replicate_interval import replicate_interval as replicate_interval
 from .report import write_report as write_report
 from .report.pictures import draw_3d as draw_3d
-from .studies.characterize.network import pore_network as pore_network
 from .studies.graded.flux_threshold import at_flux_threshold as at_flux_threshold
 from .studies.porometry.bench_capillary import bubble_point as bubble_point
 from .studies.porometry.bench_capillary import capillary_flow_porometry as capillary_flow_porometry

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,13 @@ from membrane_dask.engine.run import Run
 from membrane_dask.engine.run_list import find_run
 from membrane_dask.errors import ExportError, nearest
 from membrane_dask.files import disk_errors
-from membrane_dask.io.exported_items import GridItem, Item, NetworkItem
-from membrane_dask.studies.registry import find_kind
+from membrane_dask.io.exported_items import GridItem, Item, NetworkItem, PoreNetworkItem
+from membrane_dask.studies.registry import find_kind, kinds
+
+#: Ending of the file that stands for the four files of Statoil.
+_STATOIL = "_link1.dat"
+#: Items that a message lists.
+_LISTED = 20
 
 
 def export(run: Run | str | Path, to: str | Path, item: str, *, overwrite: bool = False) -> Path:
@@ -28,17 +34,20 @@ def export(run: Run | str | Path, to: str | Path, item: str, *, overwrite: bool 
         A run, its directory or its name.
     to : str or Path
         The file. Its ending decides the format: ``.vti``, ``.vtk``, ``.tif`` (or ``.tiff``), ``.nii``, ``.nii.gz`` or
-        ``.stl`` for a volume, the same without ``.stl`` for a velocity, ``.vtk`` for a network.
+        ``.stl`` for a volume, the same without ``.stl`` for a velocity, ``.vtk`` for a network. A network of a graded
+        run also as ``.csv`` (pores, with the junctions in a second file), ``.npz`` (OpenPNM) or ``_link1.dat`` (the
+        four files of Statoil), all of which its key ``input`` reads.
     item : str
         For example ``structure-0`` of a reconstruction; ``volume_0``, ``velocity_0``, ``network_0`` or
-        ``reference_network`` of a characterization.
+        ``reference_network`` of a characterization; ``graded,l_max=0.2,gradient=0,realization=3`` of a graded run.
     overwrite : bool
         Replace a file that exists.
 
     Returns
     -------
     Path
-        The file. The same item has the same bytes in every export. Lengths are in nm, in NIfTI in micrometres.
+        The file. The same item has the same bytes in every export. Lengths are in nm, in NIfTI in micrometres, of
+        networks of graded runs in membrane thicknesses.
 
     Raises
     ------
@@ -61,11 +70,13 @@ def export(run: Run | str | Path, to: str | Path, item: str, *, overwrite: bool 
     path = Path(to)
     items = exportable_items(run)
     if item not in items:
-        problem = f"no item {item!r}; {nearest(item, list(items))}" if item else f"items: {', '.join(items) or 'none'}"
+        problem = f"no item {item!r}; {nearest(item, list(items))}" if item else f"items: {_listed(list(items))}"
         raise ExportError(f"{run.name}: {problem}; for example --item {next(iter(items), 'volume_0')}")
     if path.exists() and not overwrite:
         raise ExportError(f"{path} exists; choose another name, or replace it with --overwrite (overwrite=True)")
     content = items[item]()
+    if isinstance(content, PoreNetworkItem):
+        return _export_pore_network(content, path, overwrite)
     write = _writer(content, path.name)
     temporary = path.with_name(f".{socket.gethostname()}.{os.getpid()}.{path.name}")
     with disk_errors(path):
@@ -77,6 +88,89 @@ def export(run: Run | str | Path, to: str | Path, item: str, *, overwrite: bool 
         finally:
             temporary.unlink(missing_ok=True)
     return path
+
+
+def pore_network(group: Any, **selection: Any) -> Any:
+    """Convert a network of a result.
+
+    Parameters
+    ----------
+    group : xarray.Dataset or DataTree
+        The group ``network_0``, ``network_1``, ... or ``reference_network`` of a characterize run, or the group
+        ``graded`` of a graded one.
+    **selection
+        ``bands``, the number of bands of equal thickness over which the lengths of the throats of a characterize run
+        are divided (default 4); ``l_max``, ``gradient`` and ``realization`` of the network of a graded run, each
+        needed if there are several.
+
+    Returns
+    -------
+    PoreNetwork
+        Of a characterize run in metres: its junctions are the pores of the table, its pores the throats, with the
+        radius of a circle of the throat's area. Of a graded run in membrane thicknesses: the network that was
+        simulated, to the last bit.
+
+    Raises
+    ------
+    ValueError
+        If the group has no network, or there is none of this selection.
+
+    Examples
+    --------
+    >>> network = md.pore_network(run.result["network_0"])  # doctest: +SKIP
+    >>> graph = network.to_networkx()  # doctest: +SKIP
+    >>> md.pore_network(run.result["graded"], l_max=0.2, gradient=2e-3, realization=0)  # doctest: +SKIP
+    """
+    for kind in kinds().values():
+        reader = kind.network_reader(group)
+        if reader is not None:
+            return reader(**selection)
+    raise ValueError("group: must be one such as run.result['network_0'], ['reference_network'] or ['graded']")
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names in a message, the first ones of many."""
+    return ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "") or "none"
+
+
+def _export_pore_network(item: PoreNetworkItem, path: Path, overwrite: bool) -> Path:
+    """Write a network to one or several files, which replace others all at the end."""
+    folder = path.with_name(f".{socket.gethostname()}.{os.getpid()}.{path.name}")
+    with disk_errors(path):
+        try:
+            folder.mkdir()
+            _write_pore_network(item, folder / path.name)
+            files = sorted(folder.iterdir())
+            existing = [file.name for file in files if path.with_name(file.name).exists()]
+            if existing and not overwrite:
+                raise ExportError(
+                    f"{path.with_name(existing[0])} exists; choose another name, or replace it with --overwrite "
+                    "(overwrite=True)"
+                )
+            for file in files:
+                file.replace(path.with_name(file.name))
+        except ValueError as error:
+            raise ExportError(f"the network cannot be written to {path.name}: {error}") from error
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    return path
+
+
+def _write_pore_network(item: PoreNetworkItem, path: Path) -> None:
+    """Write a network in the format of a file's ending."""
+    from membrane_dask.io import network_files, network_tables, openpnm_files
+
+    network, ending = item.network, path.suffix.lower()
+    if path.name.endswith(_STATOIL):
+        network_files.write_statoil(network, path.with_name(path.name.removesuffix(_STATOIL)))
+    elif ending == ".csv":
+        network_tables.write_network_csv(network, path)
+    elif ending == ".npz":
+        openpnm_files.write_openpnm(network, path)
+    elif ending == ".vtk":
+        network_files.write_vtk(network, path)
+    else:
+        raise ExportError(f"a network is written to .csv, .npz, {_STATOIL} or .vtk (got {path.name!r})")
 
 
 def exportable_items(run: Run) -> dict[str, Callable[[], Item]]:
@@ -99,7 +193,7 @@ def _volume(run: Run, name: str) -> GridItem:
     )  # fmt: skip
 
 
-def _writer(item: Item, name: str) -> Callable[[Path], Any]:
+def _writer(item: GridItem | NetworkItem, name: str) -> Callable[[Path], Any]:
     """Function that writes an item to a path, by the ending of a file name."""
     from membrane_dask import __version__
     from membrane_dask.io import grid_files, network_files, surface_files

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from membrane_dask.physics.networks.pore_network import PoreNetwork
+
 #: Voxels of a slab that is read at a time.
 SLAB_VOXELS = 1 << 24
 
@@ -90,4 +92,20 @@ class NetworkItem:
     extent_nm: tuple[float, float, float]
 
 
-Item = GridItem | NetworkItem
+@dataclass(frozen=True)
+class PoreNetworkItem:
+    """A pore network in units of the membrane thickness.
+
+    Parameters
+    ----------
+    description : str
+        Its content, in a few words.
+    network : PoreNetwork
+        Its bodies have ``inscribed_radius`` and ``volume``.
+    """
+
+    description: str
+    network: PoreNetwork
+
+
+Item = GridItem | NetworkItem | PoreNetworkItem

@@ -17,7 +17,7 @@ from membrane_dask.engine.run import Run
 from membrane_dask.engine.run_list import find_run
 from membrane_dask.errors import ExportError, nearest
 from membrane_dask.export import exportable_items
-from membrane_dask.io.exported_items import GridItem, NetworkItem
+from membrane_dask.io.exported_items import GridItem, NetworkItem, PoreNetworkItem
 from membrane_dask.report.scene import Scene
 from membrane_dask.report.streamlines import streamlines
 
@@ -65,6 +65,8 @@ def draw_3d(run: Run | str, item: str, axis: Axes | None = None) -> Axes:
 
         axis = plt.figure(figsize=(4.8, 4.8), layout="constrained").subplots()
     content = items[item]()
+    if isinstance(content, PoreNetworkItem):
+        raise ExportError(f"{item} has no picture; export it to a .vtk file for ParaView")
     if isinstance(content, NetworkItem):
         draw_network(axis, content)
     elif content.is_vector:

@@ -44,8 +44,12 @@ class StudyKind:
     exports : str, optional
         Function from a run to what of it can be exported: a mapping from names to functions that return a
         :data:`membrane_dask.io.exported_items.Item`. The OME-Zarr volumes of a run need no such function.
+    networks : str, optional
+        Function from a group of its result to a function of keywords that select one of its networks, and that returns
+        the :class:`membrane_dask.physics.networks.pore_network.PoreNetwork`; None if the group has no network.
     provides : tuple of str
-        What studies of other kinds can read from its runs: ``"volume"`` for OME-Zarr volumes.
+        What studies of other kinds can read from its runs: ``"volume"`` for OME-Zarr volumes, ``"network"`` for the
+        pore networks of volumes.
     """
 
     name: str
@@ -55,6 +59,7 @@ class StudyKind:
     seed_key: int
     report: str = ""
     exports: str = ""
+    networks: str = ""
     provides: tuple[str, ...] = ()
 
     @cached_property
@@ -115,6 +120,10 @@ class StudyKind:
     def export_items(self, run: Any) -> dict[str, Any]:
         """What of a run can be exported, in addition to its OME-Zarr volumes: functions that return items, by name."""
         return dict(_load(self.exports)(run)) if self.exports else {}
+
+    def network_reader(self, group: Any) -> Any:
+        """Function that returns pore networks of a group of its result, None if the group has none."""
+        return _load(self.networks)(group) if self.networks else None
 
 
 def _load(reference: str) -> Any:

@@ -10,5 +10,6 @@ KIND = StudyKind(
     seed_key=3,
     report="membrane_dask.studies.characterize.report:sections",
     provides=("network",),
+    networks="membrane_dask.studies.characterize.network:network_reader",
     exports="membrane_dask.studies.characterize.export_items:export_items",
 )

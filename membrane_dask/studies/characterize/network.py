@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,11 @@ from membrane_dask.studies.characterize.variables import NETWORK
 
 #: In metres, square metres and cubic metres.
 _SI = {"nm": 1e-9, "nm2": 1e-18, "nm3": 1e-27, "1": 1}
+
+
+def network_reader(group: Any) -> Callable[..., PoreNetwork] | None:
+    """Function that converts a network table, None if ``group`` is another one."""
+    return partial(pore_network, group) if "position" in group else None
 
 
 def pore_network(network: Any, *, bands: int = 4) -> PoreNetwork:
@@ -28,19 +35,7 @@ def pore_network(network: Any, *, bands: int = 4) -> PoreNetwork:
     PoreNetwork
         In metres. Its junctions are the pores of the table, its pores the throats; ``radius`` is that of a circle of
         the throat's area.
-
-    Raises
-    ------
-    ValueError
-        If ``network`` is another group.
-
-    Examples
-    --------
-    >>> network = md.pore_network(run.result["network_0"])  # doctest: +SKIP
-    >>> graph = network.to_networkx()  # doctest: +SKIP
     """
-    if "position" not in network:
-        raise ValueError("network: must be a group such as run.result['network_0'] or ['reference_network']")
     values = {v.name: np.asarray(network[v.name].values) * _SI[v.units] for v in NETWORK}
     return PoreNetwork.from_straight_pores(
         junctions=values["position"],

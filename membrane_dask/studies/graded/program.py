@@ -88,7 +88,7 @@ class GradedProgram(Program):
         }
         excluded = {"name", "cluster", "execution", "kind", "seed", "input", *labels}
         settings = study.model_dump(mode="json", exclude=excluded)
-        attrs = _flatten(settings) | ({"summary": self.notes} if self.notes else {})
+        attrs = _flatten(settings) | {"seed": study.seed} | ({"summary": self.notes} if self.notes else {})
         absent = absent_variables(self.context)
         if not study.species:
             del labels["species"]
