@@ -140,3 +140,9 @@ def test_particles_that_always_or_never_fit_are_noted():
     ):
         plan = md.plan(parse_study(SMALL | {"sieving": SIEVING | {"particle_radius": radius}}))
         assert text in str(plan)
+
+
+def test_flux_beyond_every_filter_is_refused_by_the_pilots():
+    plan = md.plan(parse_study(SMALL | {"operation": {"mode": "flux", "flux": 1e-2, "pressure_limit": 5}}))
+    with pytest.raises(StudyError, match=r"operation\.flux: 0\.01 needs .* times the pressure_limit = 5 in the clean"):
+        plan.measured()

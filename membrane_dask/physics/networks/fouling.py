@@ -29,7 +29,7 @@ from membrane_dask.physics.networks.fouling_laws import (
     kernel_operation,
     kernel_particles,
 )
-from membrane_dask.physics.networks.network_flow import flow_graph, scatter, solve_pressures
+from membrane_dask.physics.networks.network_flow import FlowGraph, flow_graph, scatter, solve_pressures
 from membrane_dask.physics.networks.pore_network import INLET, PoreNetwork
 from membrane_dask.physics.networks.sieving import catch_probabilities
 
@@ -187,17 +187,9 @@ def filter_lives(
     inside = [np.flatnonzero(lengths[: len(graph.lower)]) for lengths in band_length]
     extent = np.array([(entries[0], entries[-1] + 1) if entries.size else (0, 0) for entries in inside])
     # The pressures of the clean network do not depend on the foulant.
-    pressure = 1.0 - graph.depth
-    flowing = flowing_pores(*adjacent, np.ones(len(network.length), bool))
-    clean = scatter(graph, flowing.astype(float), 0.0) * np.square(np.square(radius)) / length
-    if not flowing.any():
-        raise PhysicsError("no path leads through the network from the feed to the filtrate")
-    not_converged = PhysicsError(f"the pressures did not converge to a relative error of {solver_tolerance:g}")
-    if solve_pressures(graph, clean, pressure, solver_tolerance) < 0:
-        raise not_converged
+    flowing, clean, pressure, flux = _clean_flow(network, graph, adjacent, solver_tolerance)
     order = np.argsort(-pressure, kind="stable")
     affinity = scatter(graph, affinity, 1.0)
-    flux = float((clean[len(graph.lower) + len(graph.inlet) : -1] * pressure[graph.outlet]).sum())
     area = math.prod(network.extent[1:])
     if isinstance(laws.flux, float):
         laws = replace(laws, flux=laws.flux * area)
@@ -223,7 +215,7 @@ def filter_lives(
             time_step, integrator == "adams-bashforth", solver_tolerance, n_steps,
         )  # fmt: skip
         if histories.last == NOT_CONVERGED:
-            raise not_converged
+            raise _not_converged(solver_tolerance)
         if histories.last == NOT_ENDED:
             raise PhysicsError(
                 f"the life of the filter did not end within {n_steps} steps (t = {n_steps * time_step:g}); set "
@@ -235,6 +227,39 @@ def filter_lives(
         parameters = (diagnostics, catch_probability, reference, time_step, flux_threshold, quadrature)
         lives.append(_filter_life(network, laws, histories, counts, *parameters))
     return lives
+
+
+def clean_flux(network: PoreNetwork, solver_tolerance: float = 1e-9) -> float:
+    """Return the flux through a clean network at pressure 1, per area of the membrane.
+
+    Raises
+    ------
+    PhysicsError
+        If no path leads through the network, or the pressures do not converge.
+    """
+    adjacent = adjacency(network.throat_conns, len(network.junctions))
+    *_, flux = _clean_flow(network, flow_graph(network), adjacent, solver_tolerance)
+    return flux / math.prod(network.extent[1:])
+
+
+def _clean_flow(
+    network: PoreNetwork, graph: FlowGraph, adjacent: tuple[np.ndarray, np.ndarray, np.ndarray], tolerance: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Return the pores with flow, conductances, pressures and the flux of a clean network."""
+    flowing = flowing_pores(*adjacent, np.ones(len(network.length), bool))
+    if not flowing.any():
+        raise PhysicsError("no path leads through the network from the feed to the filtrate")
+    length, radius = scatter(graph, network.length, 1.0), scatter(graph, network.radius, 0.0)
+    conductance = scatter(graph, flowing.astype(float), 0.0) * np.square(np.square(radius)) / length
+    pressure = 1.0 - graph.depth
+    if solve_pressures(graph, conductance, pressure, tolerance) < 0:
+        raise _not_converged(tolerance)
+    flux = float((conductance[len(graph.lower) + len(graph.inlet) : -1] * pressure[graph.outlet]).sum())
+    return flowing, conductance, pressure, flux
+
+
+def _not_converged(tolerance: float) -> PhysicsError:
+    return PhysicsError(f"the pressures did not converge to a relative error of {tolerance:g}")
 
 
 def _check_arrivals(laws: FoulingLaws, network: PoreNetwork, deposition: float, flux: float, time_step: float) -> None:

@@ -103,7 +103,10 @@ class InputProgram(GradedProgram):
     def pilots(self) -> Sequence[Unit]:
         """Return the largest network."""
         sizes = [len(network.length) for network in self.networks[: self.tables[0].unit_shape[2]]]
-        return [self.unit(0, 0, int(np.argmax(sizes)))]
+        units = [self.unit(0, 0, int(np.argmax(sizes)))]
+        if len(self.networks) == 1:
+            self._check_first_pressure(units)
+        return units
 
     def _optima(self, table: object, history: History) -> list[Dataset]:
         return []

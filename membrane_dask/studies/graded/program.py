@@ -13,6 +13,7 @@ import numpy as np
 from membrane_dask.errors import Problem, Source, StudyError
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.networks.band_porosity import band_radii, junction_counts
+from membrane_dask.physics.networks.fouling import clean_flux
 from membrane_dask.physics.networks.radius_distribution import RadiusSpread
 from membrane_dask.program import Dataset, History, Program, Rounds, Table, Unit, settle
 from membrane_dask.studies.graded import KIND
@@ -26,7 +27,7 @@ from membrane_dask.studies.graded.optimum import (
     next_round,
 )
 from membrane_dask.studies.graded.physical_units import filter_units, units_dataset
-from membrane_dask.studies.graded.tasks import absent_variables, work
+from membrane_dask.studies.graded.tasks import absent_variables, network_of, random_generator, work
 from membrane_dask.studies.graded.variables import GRADED, GRADIENT_OPTIMUM, GU, METRICS, OPTIMUM
 
 #: Parameters that every unit needs.
@@ -82,7 +83,7 @@ class GradedProgram(Program):
         unit_labels = self._unit_labels()
         labels = unit_labels | {
             "deposition": np.array(self.deposition),
-            "species": np.array(species_names(study.species)),
+            "species": np.array(species_names(study.species), np.dtypes.StringDType()),
             "band": np.arange(1, self._n_bands() + 1),
             "time": np.round(np.arange(self.n_steps + 1) * study.time_step, 12),
         }
@@ -213,7 +214,28 @@ class GradedProgram(Program):
     def pilots(self) -> Sequence[Unit]:
         """Return the corners of the design."""
         corners = itertools.product({0, len(self.study.l_max) - 1}, {0, len(self.study.gradient) - 1})
-        return [self.unit(i, j, 0) for i, j in sorted(corners)]
+        units = [self.unit(i, j, 0) for i, j in sorted(corners)]
+        self._check_first_pressure(units)
+        return units
+
+    def _check_first_pressure(self, units: Sequence[Unit]) -> None:
+        """Refuse a constant flux at which no filter works.
+
+        Raises
+        ------
+        StudyError
+            If the first transmembrane pressure of all these networks is at the limit.
+        """
+        flux, limit = self.laws.flux, self.laws.pressure_limit
+        if not isinstance(flux, float):
+            return
+        first = min(flux / clean_flux(network_of(self.context, unit, random_generator(unit))) for unit in units)
+        if first >= limit:
+            message = (
+                f"{flux:g} needs {first / limit:.2g} times the pressure_limit = {limit:g} in the clean filters; at "
+                f"most {flux * limit / first:.3g}"
+            )
+            raise StudyError([Problem(("operation", "flux"), message)])
 
     def memory(self) -> Mapping[str, int]:
         """Estimate the peak bytes of a unit: about 600 per pore, and its histories."""

@@ -38,7 +38,7 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
         ``metric``, the value that a search for the best gradient maximises, if there is one; or the metrics that a
         search for the best design reads, and its parameters.
     """
-    rng = np.random.Generator(np.random.PCG64(unit.seed_sequence()))
+    rng = random_generator(unit)
     network = network_of(context, unit, rng)
     names = ("deposition", "time_step", "flux_threshold", "integrator", "quadrature", "solver_tolerance")
     band_deposition = context["band_deposition"]
@@ -61,6 +61,11 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
         metrics = {name: float(np.ravel(arrays[name])[0]) for name in context["design_metrics"]}
         return arrays, metrics | unit.params["parameters"]
     return arrays, {"metric": float(arrays[metric][0])} if metric else {}
+
+
+def random_generator(unit: Unit) -> np.random.Generator:
+    """Return the generator of a unit's random numbers."""
+    return np.random.Generator(np.random.PCG64(unit.seed_sequence()))
 
 
 def absent_variables(context: Mapping[str, Any]) -> tuple[Variable, ...]:
