@@ -258,7 +258,8 @@ class Dataset:
         Labels of the dimensions; one without labels is numbered from 0.
     attrs : mapping
         Attributes of the group. A list of sentences named ``summary`` is printed with the run, and stands in the first
-        lines of its report.
+        lines of its report. ``inconclusive`` is 1 if the study has not found what it looks for; the command that ran it
+        then ends with the exit code of an unfinished study.
     name : str
         Group in ``result.zarr``; default the schema's name.
     """

@@ -201,6 +201,8 @@ def _execute(run: Run, plan: Any, **options: Any) -> None:
     from membrane_dask import api
 
     _report_execution(run, lambda listener: api.execute(run, plan, listener=listener, **options))
+    if run.is_inconclusive():
+        exit_with(STOPPED)
 
 
 def _report_execution(run: Run, execute: Callable[[Any], Any]) -> None:

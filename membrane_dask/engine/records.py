@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, NotRequired, Required, TypeVar  # Pydantic needs this one before Python 3.12
+from typing import Annotated, Any, Literal, NotRequired, Required, TypeVar  # Pydantic needs this one before Python 3.12
 
 from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
@@ -142,6 +142,7 @@ class JournalRecord(TypedDict, total=False):
 @with_config(_STRICT)
 class _Summary(TypedDict, total=False):
     summary: list[_Word]
+    inconclusive: Literal[0, 1]
 
 
 @with_config(_STRICT)
@@ -281,11 +282,20 @@ def read_failure(root: Path, key: str) -> Mapping[str, Any]:
 
 def read_findings(root: Path) -> list[str]:
     """What the results of a run say in words: the attribute ``summary`` of the groups that have one."""
-    sentences: list[str] = []
+    return [sentence for attributes in _group_attributes(root) for sentence in attributes.get("summary", [])]
+
+
+def is_inconclusive(root: Path) -> bool:
+    """Whether a group of the result says that the study has not found what it looks for."""
+    return any(attributes.get("inconclusive") for attributes in _group_attributes(root))
+
+
+def _group_attributes(root: Path) -> Iterator[_Summary]:
+    """Attributes of the groups of a result, without those that cannot be read."""
     for path in sorted(root.glob("result.zarr/*/zarr.json")):
         try:
             record = read(_GroupRecord, path, "")
         except (UnreadableRunError, OSError):  # the check of the result reports it
             continue
-        sentences += record["attributes"].get("summary", []) if record else []
-    return sentences
+        if record is not None:
+            yield record["attributes"]

@@ -59,6 +59,7 @@ def design_datasets(
     best = None if objective.is_constant(designs) else surfaces.best(objective.problem(surfaces))
     schema = with_metrics(OPTIMUM, metrics, "interval")
     values: dict[str, Any] = {"evaluations": len(designs), "networks": _n_networks(designs)}
+    values |= {"value": math.nan, "evaluation": -1}
     values["stop_reason"] = STOP_REASONS.index(_stop_reason(study, objective, designs, best))
     if best is None:
         summary = [_no_best(space, objective, designs)]
@@ -72,7 +73,8 @@ def design_datasets(
         values |= {"value": evaluation.mean(objective.metric), "evaluation": numbers[best]}
         summary = _summary(space, objective, evaluation, numbers[best])
     summary.append(_why_it_ended(study, STOP_REASONS[values["stop_reason"]], values))
-    return [*datasets, _dataset(schema, values, f"optimum_{objective.metric}", summary, study.bands)]
+    attrs: dict[str, Any] = {"summary": summary} | ({"inconclusive": 1} if best is None else {})
+    return [*datasets, _dataset(schema, values, f"optimum_{objective.metric}", attrs, study.bands)]
 
 
 def _n_networks(designs: Sequence[Evaluation]) -> int:
@@ -168,11 +170,13 @@ def _front(
     return Dataset(schema, values, ("level",), labels, {"summary": summary, "metric": objective.front})
 
 
-def _dataset(schema: TableSchema, values: Mapping[str, Any], name: str, summary: list[str], bands: int) -> Dataset:
+def _dataset(
+    schema: TableSchema, values: Mapping[str, Any], name: str, attrs: Mapping[str, Any], bands: int
+) -> Dataset:
     """The table ``optimum_*`` of a search, whose variables have no leading dimensions."""
     arrays = {key: np.asarray(value, schema.variable(key).dtype) for key, value in values.items()}
     labels = {"band": np.arange(1, bands + 1)} if "radius" in arrays else {}
-    return Dataset(schema, arrays, (), labels, {"summary": summary}, name)
+    return Dataset(schema, arrays, (), labels, attrs, name)
 
 
 def _is_met(constraint: Constraint, design: Evaluation) -> bool:

@@ -12,6 +12,8 @@ from membrane_dask.studies.graded.design_settings import DesignParameters
 
 #: Significant digits of the parameters of a design.
 _DIGITS = 6
+#: Distance from an end of a range, in units of the box, within which a parameter takes its value.
+_END = 1e-3
 #: Bisections for the mean radius; each halves the interval of the shift.
 _BISECTIONS = 60
 
@@ -57,9 +59,13 @@ class DesignSpace:
         return len(self.names) - (self._mean is not None)
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """Admissible points near points of the box, ``(n, d)``: all radii are multiplied until they have their mean."""
+        """Admissible points near points of the box, ``(n, d)``.
+
+        Parameters that almost reach an end of their range take its value. With a fixed mean radius, all radii are
+        multiplied until they have it.
+        """
         if self._mean is None:
-            return points
+            return np.asarray(np.where(points < _END, 0.0, np.where(points > 1 - _END, 1.0, points)))
         low, high = self._low[self._is_radius], self._high[self._is_radius]
         logarithms = low + points[:, self._is_radius] * (high - low)
         reach = float((high - low).max())

@@ -38,7 +38,7 @@ DESIGN_OPTIMUM = (
         if parameter.name != "gradient"
         for variable in (parameter, *_with_interval(parameter, f"the best {parameter.long_name}"))
     ),
-    Variable("evaluation", (), "i4", "1", "number of the best design"),
+    Variable("evaluation", (), "i4", "1", "number of the best design, -1 if none meets the constraints"),
     Variable("evaluations", (), "i4", "1", "number of simulated designs"),
 )
 #: One row for each simulated design.
