@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -61,6 +64,13 @@ def study(tmp_path):
         ({"parameters": RADII, "constraints": ["lifetime >= 0.01", "lifetime >= 0.02"]}, {}, "a second time"),
         ({"parameters": {"gradient": {"range": [0, 3e-3]}}}, {}, "give this range"),
         ({"parameters": RADII, "front_levels": [1, 2]}, {}, "needs front"),
+        ({"parameters": RADII, "metric": "n_passed"}, {}, "needs sieving.rate"),
+        (
+            {"parameters": {"l_max": {"range": [0.15, 0.2]}}, "metric": "lifetime"},
+            {"gradient": 0.0, "l_max": 0.2},
+            "lifetime",
+        ),
+        ({"parameters": RADII, "metric": "initial_transmembrane_pressure"}, {}, "operation.mode: flux"),
     ],
 )
 def test_settings_that_contradict_one_another(study, optimum, changes, message):
@@ -269,3 +279,44 @@ def test_a_search_is_the_same_on_any_cluster_and_after_a_kill(run, study_file, v
     assert values_of(repeated) == values_of(run)
     kill_and_resume(study_file, tmp_path / "killed", after=46, options=("--set", "execution.batch=2"))
     assert values_of(md.open_run(tmp_path / "killed")) == values_of(run)
+
+
+def test_networks_without_a_metric(study):
+    """A design whose networks have no concentration is left out, and is not proposed again."""
+    settings = {"parameters": RADII, "constraints": ["foulant_concentration <= 0.05"], "evaluations": 30}
+    program = DesignProgram(study(settings))
+    history, rounds = {}, program.rounds()
+    request, proposed = next(rounds), []
+    while True:
+        if isinstance(request, Recall):
+            answer = None
+        else:
+            for unit in request:
+                values = unit.params["parameters"]
+                metrics = {name: float(value[unit.index[1]]) for name, value in evaluate(values, 4).items()}
+                if values["radius_1"] < 0.008:
+                    del metrics["foulant_concentration"]
+                history[unit.key] = Outcome("done", {**metrics, **values})
+            proposed += [tuple(unit.params["parameters"].values()) for unit in request if unit.index[1] == 0]
+            answer = [history[unit.key] for unit in request]
+        try:
+            request = rounds.send(answer)
+        except StopIteration:
+            break
+    evaluations = program.evaluations(history)
+    assert len(evaluations) < len(proposed)
+    assert all(evaluation.values["radius_1"] >= 0.008 for evaluation in evaluations.values())
+    assert len(set(proposed)) == len(proposed)
+    assert "radius" in result(program, evaluations).values
+
+
+def test_a_study_without_a_feasible_design_is_unfinished(study_file, tmp_path):
+    completed = subprocess.run(
+        [
+            sys.executable, "-m", "membrane_dask.cli", "run", study_file, "--out", tmp_path / "run", "--set",
+            "optimum.constraints=[foulant_concentration <= 0.000001]", "--set", "cluster.profile=sync",
+        ],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert completed.returncode == 75, completed.stderr
+    assert "no design meets foulant_concentration <= 1e-06; closest" in completed.stderr + completed.stdout

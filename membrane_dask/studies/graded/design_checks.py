@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from membrane_dask.errors import Problem
+from membrane_dask.studies.graded.law_variables import SIEVING_VARIABLES
 from membrane_dask.studies.graded.physical_units import PARAMETERS, PHYSICAL_VARIABLES, filter_units
 
 if TYPE_CHECKING:
@@ -35,12 +36,9 @@ def design_inconsistencies(study: GradedStudy) -> Iterator[Problem]:
             yield Problem((name,), f"is a parameter of the search, optimum.parameters.{name}; leave it out here")
     if parameters.radius and study.gradient != default["gradient"].default and study.gradient != (0.0,):
         yield Problem(("gradient",), "the radius of every band is a parameter of the search; leave the gradient out")
+    yield from _metrics(study)
     if parameters.l_max and study.band_l_max:
         yield Problem(("band_l_max",), "l_max is a parameter of the search; leave the lengths of the bands out")
-    if filter_units(study) is None:
-        used = {study.optimum.metric, *(study.optimum.front or ()), *(c.metric for c in study.optimum.limits)}
-        for name in sorted(used & {variable.name for variable in PHYSICAL_VARIABLES}):
-            yield Problem(("optimum",), f"{name} needs physical units: {', '.join(PARAMETERS)}")
     for name in ("l_max", "gradient", "deposition"):
         is_free = name in parameters.names or (name == "gradient" and parameters.radius is not None)
         if not is_free and len(getattr(study, name)) > 1:
@@ -52,6 +50,36 @@ def design_inconsistencies(study: GradedStudy) -> Iterator[Problem]:
         )
         yield Problem(("realizations",), message)
     yield from _ranges(study)
+
+
+def _metrics(study: GradedStudy) -> Iterator[Problem]:
+    """Check that the study has all metrics of its search, and that the objective depends on the parameters."""
+    settings = study.optimum
+    assert settings.parameters is not None
+    metrics = settings.front or (settings.metric,)
+    used = {*metrics, *(limit.metric for limit in settings.limits)}
+    absent = {v.name: "physical units: " + ", ".join(PARAMETERS) for v in PHYSICAL_VARIABLES}
+    absent = {} if filter_units(study) else absent
+    absent |= {} if study.sieving.rate > 0 else {v.name: "sieving.rate > 0" for v in SIEVING_VARIABLES}
+    for name in sorted(used & set(absent)):
+        yield Problem(("optimum",), f"{name} needs {absent[name]}")
+    field = "front" if settings.front else "metric"
+    at_constant_pressure = study.operation.mode == "pressure"
+    if at_constant_pressure and "initial_transmembrane_pressure" in metrics:
+        message = "initial_transmembrane_pressure is 1 for all designs at constant pressure; set operation.mode: flux"
+        yield Problem(("optimum", field), message)
+    plain = (
+        at_constant_pressure
+        and study.deposition_law == "published"
+        and not study.end_of_life.flux_fraction
+        and study.end_of_life.time is None
+        and study.erosion.rate == 0
+        and study.sieving.rate == 0
+        and not study.species
+    )
+    if plain and "lifetime" in metrics and not {"radius", "gradient"} & set(settings.parameters.names):
+        message = "lifetime is the radius of the first band for all designs; add radius or gradient to the parameters"
+        yield Problem(("optimum", field), message)
 
 
 def _ranges(study: GradedStudy) -> Iterator[Problem]:

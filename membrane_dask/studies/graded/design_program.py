@@ -19,6 +19,7 @@ from membrane_dask.studies.graded.config import GradedStudy
 from membrane_dask.studies.graded.design_result import design_datasets
 from membrane_dask.studies.graded.design_search import Evaluation, Objective
 from membrane_dask.studies.graded.design_space import DesignSpace
+from membrane_dask.studies.graded.law_settings import law_notes
 from membrane_dask.studies.graded.program import GradedProgram
 
 #: Designs of a round after the initial ones.
@@ -68,16 +69,17 @@ class DesignProgram(GradedProgram):
         return min(factor * self.space.dimension + 2, self.study.optimum.evaluations)
 
     def _radii(self) -> dict[float, np.ndarray]:
-        """Return the radii of the widest design; those of the first band decide how long a filter lasts."""
+        """Return the extreme radii; the largest one of the first band decides how long a filter lasts."""
         study, ranges = self.study, self.space.ranges
         if "radius_1" in ranges:
-            return {0.0: np.full(study.bands, ranges["radius_1"][1])}
+            return {radius: np.full(study.bands, radius) for radius in ranges["radius_1"]}
         gradients = ranges.get("gradient", study.gradient)
         return {s: band_radii(study.radius, s, study.bands) for s in gradients}
 
     def _design_notes(self) -> list[str]:
         widens = "gradient" in self.space.ranges and self.space.ranges["gradient"][0] < 0
-        return ["pores widen with depth in designs with a gradient below 0"] if widens else []
+        notes = law_notes(self.study, [radii.tolist() for radii in self.radii.values()], self.spread)
+        return [*(["pores widen with depth in designs with a gradient below 0"] if widens else []), *notes]
 
     def _unit_labels(self) -> dict[str, np.ndarray]:
         return {
@@ -135,18 +137,20 @@ class DesignProgram(GradedProgram):
         """Yield the initial designs, then rounds of two, until the best design is certain."""
         designs: list[dict[str, float]] = list(self._initial)
         evaluations: list[Evaluation | None] = []
+        simulated: list[dict[str, float]] = []
         while designs:
             first = len(evaluations)
+            simulated += designs
             realizations = range(self.study.realizations)
             units = [self.network(first + k, design, i) for k, design in enumerate(designs) for i in realizations]
             outcomes = yield from settle(units)
             for k, design in enumerate(designs):
                 start = k * len(realizations)
                 evaluations.append(self._evaluation(design, outcomes[start : start + len(realizations)]))
-            designs = yield from self._next_designs(evaluations)
+            designs = yield from self._next_designs(simulated, evaluations)
 
     def _next_designs(
-        self, evaluations: Sequence[Evaluation | None]
+        self, simulated: Sequence[Mapping[str, float]], evaluations: Sequence[Evaluation | None]
     ) -> Generator[Recall, Outcome | None, list[dict[str, float]]]:
         """Return the designs of the next round; a resumed run reads them from the networks that it has finished."""
         number = len(evaluations)
@@ -161,8 +165,16 @@ class DesignProgram(GradedProgram):
         finished = [evaluation for evaluation in evaluations if evaluation is not None]
         if len(finished) < 2:
             return []
-        points = self.objective.proposals(self.space, finished, self._rng(number), number - self.n_initial, size)
-        return [self._possible(point, finished) for point in points]
+        rng = self._rng(number)
+        points = self.objective.proposals(self.space, finished, rng, number - self.n_initial, size)
+        without_metrics = [values for values, one in zip(simulated, evaluations, strict=True) if one is None]
+        designs = []
+        for point in points:
+            values = self._possible(point, finished)
+            if values in without_metrics:  # the surfaces do not know it
+                values = self._possible(self.space.project(rng.random((1, len(point))))[0], finished)
+            designs.append(values)
+        return designs
 
     def _possible(self, point: np.ndarray, evaluations: Sequence[Evaluation]) -> dict[str, float]:
         """Return the design nearest to a point, on the line to an evaluation, that has networks."""
@@ -173,11 +185,12 @@ class DesignProgram(GradedProgram):
         return values
 
     def _evaluation(self, values: Mapping[str, float], outcomes: Sequence[Outcome]) -> Evaluation | None:
-        """Return a design with the metrics of its finished networks, None if there are none."""
-        feedback = [outcome.feedback for outcome in outcomes if outcome.status == "done"]
+        """Return a design with the metrics of its finished networks, None if no network has all of them."""
+        metrics = self.objective.metrics
+        feedback = [o.feedback for o in outcomes if o.status == "done" and all(name in o.feedback for name in metrics)]
         if not feedback:
             return None
-        return Evaluation(values, {name: np.array([f[name] for f in feedback]) for name in self.objective.metrics})
+        return Evaluation(values, {name: np.array([f[name] for f in feedback]) for name in metrics})
 
     def _key(self, evaluation: int, realization: int) -> str:
         return f"graded,evaluation={evaluation},realization={realization}"
@@ -214,6 +227,6 @@ class DesignProgram(GradedProgram):
             if outcomes:
                 values = {name: float(outcomes[0].feedback[name]) for name in self.space.names}
                 evaluation = self._evaluation(values, outcomes)
-                assert evaluation is not None
-                evaluations[number] = evaluation
+                if evaluation is not None:
+                    evaluations[number] = evaluation
         return evaluations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -59,7 +60,8 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
     metric = context["metric"]
     if "design_metrics" in context:
         metrics = {name: float(np.ravel(arrays[name])[0]) for name in context["design_metrics"]}
-        return arrays, metrics | unit.params["parameters"]
+        defined = {name: value for name, value in metrics.items() if math.isfinite(value)}
+        return arrays, defined | unit.params["parameters"]
     return arrays, {"metric": float(arrays[metric][0])} if metric else {}
 
 

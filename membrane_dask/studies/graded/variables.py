@@ -128,12 +128,7 @@ GRADED = TableSchema(
 #: Scalars of a network that may be the objective or a constraint of a search for the best design, by name.
 DESIGN_METRICS = {
     variable.name: variable
-    for variable in (
-        *GRADED.variables,
-        Variable(
-            "log_reduction_value", ("deposition",), "f8", "1", "minus the decimal logarithm of `foulant_concentration`"
-        ),
-    )
+    for variable in GRADED.variables
     if not variable.group and not variable.attrs and variable.dims in ((), ("deposition",))
 }
 #: What a search over the gradients of a list estimates.
