@@ -96,7 +96,9 @@ class MetricSurface:
     def interval(self, point: np.ndarray, confidence: float) -> tuple[float, float, float]:
         """Lower end, value and upper end of the metric at a point, with the error that all values have in common."""
         mean, deviation = self.surface.predict(point[None])
-        half = float(normal_quantile((1 + confidence) / 2)) * float(np.sqrt(deviation[0] ** 2 + self.error**2))
+        half = float(normal_quantile((1 + confidence) / 2)) * float(
+            np.sqrt(np.square(deviation[0]) + self.error * self.error)
+        )
         low, middle, high = (self.value(float(mean[0]) + shift) for shift in (-half, 0.0, half))
         return low, middle, high
 
