@@ -101,12 +101,13 @@ def _volume(value: object, info: ValidationInfo) -> Path:
 
 def _network(value: object, info: ValidationInfo) -> Path:
     """Path of a file of a network, of a run or of a study; of a Statoil prefix, that of its file ``_link1.dat``."""
-    if _is_path(value):
-        assert isinstance(value, (str, Path))
-        for base in (Path((info.context or {}).get("base", ".")), Path()):
-            statoil = _locate(f"{value}_link1.dat", base)
-            if statoil.is_file() and not _locate(value, base).exists():
-                return statoil
+    if not _is_path(value):
+        raise ValueError(f"the path of a network, a run or a study is needed (got {short(value)})")
+    assert isinstance(value, (str, Path))
+    for base in (Path((info.context or {}).get("base", ".")), Path()):
+        statoil = _locate(f"{value}_link1.dat", base)
+        if statoil.is_file() and not _locate(value, base).exists():
+            return statoil
     return _volume(value, info)
 
 

@@ -207,6 +207,27 @@ def test_other_files_are_refused(tmp_path, pores):
         md.plan(study_of(drawn.path))
 
 
+def test_few_time_steps_are_noted(pores):
+    (note,) = (text for name, text in md.plan(study_of(pores, time_step=1e-3)).rows() if name == "note")
+    assert note.startswith("inlets close within 13 time steps")
+    assert note.endswith("a time_step of 0.00026 gives fifty")
+
+
+@pytest.mark.parametrize("value", [5, "", ["a", "b"], {"a": 1}])
+def test_an_input_is_a_path(value):
+    with pytest.raises(md.StudyError, match="the path of a network, a run or a study is needed"):
+        parse_study({"kind": "graded", "input": value})
+
+
+def test_files_of_one_name_are_refused(pores, tmp_path):
+    (tmp_path / "bench").mkdir()
+    table = tmp_path / "bench" / pores.name
+    table.write_text("volume,flux\n0,1\n")
+    units = {"thickness": "100 um", "pressure": "1 bar", "viscosity": "1 mPa s"}
+    with pytest.raises(md.StudyError, match="a file of the network has the same name"):
+        study_of(pores, calibrate={"input": str(table)}, **units)
+
+
 def test_narrow_pores_are_noted(pores):
     pores.write_text(PORES.replace("0.007", "0.0001"))
     notes = [text for name, text in md.plan(study_of(pores)).rows() if name == "note"]

@@ -239,11 +239,17 @@ class GradedStudy(BaseStudy):
 
     def _input_inconsistencies(self) -> Iterator[Problem]:
         """Check that nothing else determines the network."""
+        assert self.input is not None
         for name in _DRAWING:
             if name in self.model_fields_set:
                 yield Problem((name,), "random networks are drawn with it, but input gives the network; leave it out")
         if self.design == "optimum":
             yield Problem(("design",), "optimum draws networks, but input gives the network; use grid")
+        if self.calibrate is not None and not is_source(self.input):
+            names = [path.name for path in network_files(self.input).values()]
+            if self.calibrate.input.name in names:
+                message = "a file of the network has the same name, but a run keeps copies of both; rename one"
+                yield Problem(("calibrate", "input"), f"{message} (got {self.calibrate.input.name!r})")
         yield from calibration_problems(self) if self.calibrate is not None else unit_problems(self)
         yield from law_problems(self)
 

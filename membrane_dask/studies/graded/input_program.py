@@ -21,6 +21,9 @@ from membrane_dask.studies.graded.program import GradedProgram
 #: Relative difference between two statements of the thickness that may be due to their digits.
 _THICKNESS_TOLERANCE = 1e-3
 
+#: Number of time steps below which a life is noted as coarse: the error of Euler's method is of the order of 1 / steps.
+_FEW_STEPS = 20
+
 
 class InputProgram(GradedProgram):
     """Units, tables and result of a graded study of the networks of its input.
@@ -51,6 +54,7 @@ class InputProgram(GradedProgram):
         if problems:
             raise StudyError(problems, source)
         super().__init__(study, source)
+        self.attrs = {**self.attrs, "title": "Fouling of pore networks"}
         self.context = {**self.context, "networks": tuple(self.networks)}
         table = self.tables[0]
         self.tables = (replace(table, attrs={**table.attrs, "input": study.input.name}),)
@@ -88,7 +92,7 @@ class InputProgram(GradedProgram):
             [float(network.radius[network.throat_conns[:, 1] == INLET].max()), float(network.radius.min())]
             for network in self.networks
         ]
-        return [*_narrow_pores(self.study, self.networks), *law_notes(self.study, extremes, EQUAL_RADII)]
+        return [*_coarse_steps(self.study, self.networks), *law_notes(self.study, extremes, EQUAL_RADII)]
 
     def unit(self, i: int, j: int, realization: int) -> Unit:
         """Return the life of a network, numbered by its realization."""
@@ -151,15 +155,23 @@ def _thickness_problems(study: GradedStudy, thicknesses: list[float]) -> list[Pr
     return [Problem(("thickness",), text)]
 
 
-def _narrow_pores(study: GradedStudy, networks: list[PoreNetwork]) -> list[str]:
-    """Return a note where pores close within two time steps, which the time step does not resolve."""
+def _coarse_steps(study: GradedStudy, networks: list[PoreNetwork]) -> list[str]:
+    """Return notes where the time step does not resolve the life of a network, or the closing of its pores."""
+    notes = []
+    closing_time = min(_closing_time(study, network) for network in networks)
+    if closing_time < _FEW_STEPS * study.time_step:
+        notes.append(
+            f"inlets close within {math.ceil(closing_time / study.time_step - 1e-9)} time steps, which makes a large "
+            f"error of the integration; a time_step of {closing_time / 50:.2g} gives fifty"
+        )
     narrow = [(network.radius < 2 * study.time_step * _rates(study, network)).mean() for network in networks]
     if not any(narrow):
-        return []
+        return notes
     narrowest = min(float((network.radius / _rates(study, network)).min()) for network in networks)
     return [
+        *notes,
         f"{100 * max(narrow):.3g} % of the pores may close within two time steps; a time_step of "
-        f"{narrowest / 2:.2g} resolves the narrowest one"
+        f"{narrowest / 2:.2g} resolves the narrowest one",
     ]
 
 

@@ -97,14 +97,14 @@ def export_items(run: Any) -> Mapping[str, Callable[[], Item]]:
     ----------
     run : Run
         A run of a graded study. Networks that were drawn on a grid have the names of their units; those of the input
-        are ``network_0``, ``network_1``, ...
+        are ``network_0``, ``network_1``, ... Those of a search and of a calibration are none.
     """
     if run.study.input is not None:
         networks, _ = read_networks(run.study.input)
         return {f"network_{k}": partial(_item, network, run.name) for k, network in enumerate(networks)}
-    graded = run.result["graded"].to_dataset()
-    if "evaluation" in graded.sizes:
+    if "graded" not in run.result.children or "evaluation" in run.result["graded"].sizes:
         return {}
+    graded = run.result["graded"].to_dataset()
     items: dict[str, Callable[[], Item]] = {}
     done = graded.status.transpose("l_max", "gradient", "realization").values == _DONE
     names = ("l_max", "gradient", "realization")
