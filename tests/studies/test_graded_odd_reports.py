@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import re
 import warnings
+from unittest import mock
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import membrane_dask as md
 from membrane_dask.studies.graded.number_text import compact, fixed, format_interval, with_error
 
-SMALL = "kind: graded\nporosity: 0.3\nporosity_tolerance: 0.02\ntime_step: 1e-3\n"
+SMALL = "kind: graded\nporosity: 0.2\nporosity_tolerance: 0.02\ntime_step: 1e-3\n"
 
 
-def report(folder, study: str, **options) -> str:
-    """Text of the report of a study, in which every NumPy warning is an error."""
+def _save_nothing(_: Figure, stream, **__) -> None:
+    stream.write("<svg></svg>")
+
+
+def report(folder, study: str, *, drawn: bool = False, **options) -> str:
+    """Text of the report of a study, in which every NumPy warning is an error; figures take long to draw."""
     path = folder / "study.yaml"
     path.write_text(SMALL + study)
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
         run = md.run(md.load_study(path, cluster={"profile": "sync"}), folder / "run", **options)
-        text = md.write_report(run).read_text(encoding="utf-8")
+        with contextlib.nullcontext() if drawn else mock.patch.object(Figure, "savefig", _save_nothing):
+            text = md.write_report(run).read_text(encoding="utf-8")
     text = re.sub(r"<(svg|style|pre).*?</\1>", "", text, flags=re.DOTALL)
     text = html.unescape(re.sub(r"<[^>]+>", " ", text))
     text = " ".join(text.split())
@@ -33,7 +41,7 @@ def report(folder, study: str, **options) -> str:
 
 
 def test_one_network_of_one_design(tmp_path):
-    text = report(tmp_path, "gradient: 0\nrealizations: 1\nflux_threshold: 3e-7\n")
+    text = report(tmp_path, "gradient: 0\nrealizations: 1\nflux_threshold: 1e-7\n", drawn=True)
     assert "One network for each design: intervals need at least two." in text
     assert "confidence" not in text  # there are no intervals
     assert "gradients" not in text.replace("gradients:", "")
@@ -42,7 +50,7 @@ def test_one_network_of_one_design(tmp_path):
 
 def test_one_band(tmp_path):
     """The gradient has no effect: no best one is stated."""
-    text = report(tmp_path, "bands: 1\ngradient: [0, 1e-3, 2e-3]\nrealizations: 4\nflux_threshold: 3e-7\n")
+    text = report(tmp_path, "bands: 1\ngradient: [0, 1e-3, 2e-3]\nrealizations: 4\nflux_threshold: 1e-7\n")
     assert "no difference between the gradients" in text
     assert "end of the grid" not in text
 
@@ -64,7 +72,7 @@ def test_search_below_the_threshold_is_no_tie(tmp_path):
 
 
 def test_search_says_why_it_ended(tmp_path):
-    study = "design: optimum\ngradient: [0, 1e-3, 2e-3]\nrealizations: 8\nflux_threshold: 3e-7\n"
+    study = "design: optimum\ngradient: [0, 1e-3, 2e-3]\nrealizations: 8\nflux_threshold: 1e-7\n"
     text = report(tmp_path, study + "optimum: {round: 4, interval: 1e-9, tolerance: 0}\n")
     assert "the largest number of realizations was reached" in text
 
@@ -79,7 +87,7 @@ def test_missing_networks(tmp_path):
 def test_several_coefficients_and_pore_lengths(tmp_path):
     text = report(
         tmp_path,
-        "l_max: [0.15, 0.25]\ngradient: 1e-3\nrealizations: 2\ndeposition: [5e-7, 4e-6]\nflux_threshold: 3e-7\n",
+        "l_max: [0.15, 0.25]\ngradient: 1e-3\nrealizations: 2\ndeposition: [5e-7, 4e-6]\nflux_threshold: 1e-7\n",
     )
     assert "Operation, λ = 5e-7" in text
     assert "Operation, λ = 4e-6" in text
@@ -115,7 +123,7 @@ def test_zeros_have_no_sign():
 def test_search_over_the_radii(tmp_path):
     """The best design with its intervals, the constraint and its life; all designs as CSV."""
     text = report(
-        tmp_path, "design: optimum\ngradient: 0\nrealizations: 4\nl_max: 0.25\nflux_threshold: 3e-7\n"
+        tmp_path, "design: optimum\ngradient: 0\nrealizations: 4\nl_max: 0.25\nflux_threshold: 1e-7\n"
         "optimum:\n  parameters: {radius: {range: [0.006, 0.02]}}\n  evaluations: 8\n"
         "  constraints: ['foulant_concentration <= 0.5']\n",
     )  # fmt: skip
@@ -130,3 +138,35 @@ def test_search_that_has_not_ended(tmp_path):
     study = "design: optimum\ngradient: 0\nrealizations: 4\nl_max: 0.25\nexecution: {batch: 1}\n"
     text = report(tmp_path, study + "optimum: {parameters: {radius: {range: [0.006, 0.02]}}}\n", limit=2)
     assert "The search has not ended" in text
+
+
+def test_constant_flux(tmp_path):
+    """The pressure stands in the place of the flux; thresholds of the flux do not apply."""
+    study = "gradient: [0, 1e-3, 2e-3]\nrealizations: 4\nl_max: 0.25\n"
+    text = report(tmp_path, study + "operation: {mode: flux, flux: 1e-7, pressure_limit: 5}\n")
+    assert "Transmembrane pressure against time and against throughput" in text
+    assert "pressure_limit 4" in text  # ends of life of the four networks
+    assert "until the end of life" in text
+    assert "threshold" not in text.partition(" Run ")[0]
+
+
+@pytest.mark.parametrize(
+    ("flux", "limit", "note"),
+    [(1e-3, 5, "2 of 2 lives are 0: the flux needs a transmembrane pressure of 5 or more at the start."),
+     (1e-7, 1e6, "pressure_limit 1e6 never binds.")],
+)  # fmt: skip
+def test_pressure_limits_without_effect(tmp_path, flux, limit, note):
+    study = "gradient: 0\nrealizations: 2\nl_max: 0.25\nend_of_life: {time: 0.002}\n"
+    text = report(tmp_path, study + f"operation: {{mode: flux, flux: {flux}, pressure_limit: {limit}}}\n")
+    assert note in text
+
+
+def test_species_and_sieving(tmp_path):
+    text = report(
+        tmp_path, "gradient: [0, 2e-3]\nrealizations: 2\nl_max: 0.25\nflux_threshold: 1e-7\n"
+        "species: [{name: virus, deposition: 1e-6, fraction: 0.5}, {deposition: 1e-7, fraction: 0.5}]\n"
+        "sieving: {rate: 3e3, particle_radius: 0.0095}\n", drawn=True,
+    )  # fmt: skip
+    assert "Purity of each species in the filtrate against its yield" in text
+    assert "virus" in text
+    assert "Pores blocked by particles in each band against time" in text

@@ -18,6 +18,11 @@ LABELS = {
     "foulant_concentration": "foulant concentration c",
     "log_reduction_value": "log reduction value",
     "porosity_usage": "porosity usage ΔΦ",
+    "foulant_balance": "deposited over removed foulant",
+    "species_yield": "yield",
+    "species_purity": "purity",
+    "species_recovered": "recovered",
+    "species_concentration": "filtrate concentration",
     "initial_flux": "initial flux q₀",
     "lifetime": "lifetime T",
     "filtrate_volume": "filtrate volume [L m⁻²]",
@@ -37,6 +42,12 @@ def label(metric: str) -> str:
     stem = metric.removesuffix("_threshold")
     text = LABELS.get(stem, stem.replace("_", " "))
     return text + (" until the flux threshold" if metric.endswith("_threshold") else "")
+
+
+def physical_name(name: str, table: xr.Dataset) -> str:
+    """Name of a metric in physical units where the study has them, else the name itself."""
+    physical = PHYSICAL.get(name, name)
+    return physical if physical in table else name
 
 
 def end_of_life(attrs: Mapping[str, Any]) -> str:

@@ -15,18 +15,21 @@ from membrane_dask.report.page import Download, Grid, Picture, Section, picture
 from membrane_dask.studies.graded.common_report import (
     COLOURS,
     MARKERS,
-    PHYSICAL,
     end_of_life,
     error_bars,
     gradient_colours,
     label,
     log_reduction,
     mean_of,
+    physical_name,
     slices,
 )
 from membrane_dask.studies.graded.number_text import compact, with_error
 
-_METRICS = ("initial_flux", "throughput", "foulant_concentration", "log_reduction_value", "lifetime", "porosity_usage")
+_METRICS = (
+    "initial_flux", "throughput", "foulant_concentration", "log_reduction_value", "lifetime", "porosity_usage",
+    "foulant_balance",
+)  # fmt: skip
 _POINT = ("l_max", "gradient", "deposition")
 
 
@@ -51,7 +54,8 @@ def design_section(table: xr.Dataset, radii: Mapping[float, Sequence[float]]) ->
 
 
 def _grid(table: xr.Dataset) -> Grid:
-    names = [PHYSICAL.get(name, name) if PHYSICAL.get(name, name) in table else name for name in _METRICS]
+    names = [physical_name(name, table) for name in _METRICS]
+    names = [name for name in names if name in table]
     headers = {"l_max": "l_max", "gradient": "gradient s", "deposition": "λ"}
     labels = [name for name in _POINT if table.sizes[name] > 1 or name != "deposition"]
     rows = []
@@ -79,25 +83,37 @@ def _causes(one: xr.Dataset) -> tuple[str, ...]:
 
 def _csv(table: xr.Dataset, radii: Mapping[float, Sequence[float]]) -> str:
     """Return one row for each design: its parameters, and mean and interval of every metric."""
-    names = [
-        str(name)
-        for name, variable in table.data_vars.items()
-        if name != "status" and "flag_meanings" not in variable.attrs and set(variable.dims) <= {*_POINT, "realization"}
-    ]
+    metrics = _metrics(table)
     bands = table.band.values if radii else ()
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    metrics = [_with_unit(name + end, table[name]) for name in names for end in ("", "_low", "_high")]
-    writer.writerow([*_POINT, *(f"radius_band_{band}" for band in bands), "networks", *metrics])
-    for one in slices(table, *_POINT):
+    header = [_with_unit(name + end, values) for name, values in metrics.items() for end in ("", "_low", "_high")]
+    writer.writerow([*_POINT, *(f"radius_band_{band}" for band in bands), "networks", *header])
+    for one in slices(xr.Dataset(metrics).assign(status=table.status), *_POINT):
         row: list[float | int] = [float(one[name]) for name in _POINT]
         row += [float(radius) for radius in radii.get(float(one.gradient), ())]
         row.append(int((one.status == 1).sum()))
-        for name in names:
+        for name in metrics:
             mean = mean_of(one[name].where(one.status == 1))
             row += [float(mean.value), float(mean.value - mean.half), float(mean.value + mean.half)]
         writer.writerow([f"{value:.8g}" if isinstance(value, float) else value for value in row])
     return stream.getvalue()
+
+
+def _metrics(table: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Return all metrics of the networks; those by band or species as one metric for each of them."""
+    metrics: dict[str, xr.DataArray] = {}
+    for name, values in table.data_vars.items():
+        if name == "status" or "flag_meanings" in values.attrs:
+            continue
+        element = next((dim for dim in ("band", "species") if dim in values.dims), None)
+        if element is None:
+            metrics[str(name)] = values
+        else:
+            stem = str(name).removeprefix(f"{element}_")
+            for key in table[element].values.tolist():
+                metrics[f"{stem}_{element}_{key}"] = values.sel({element: key}, drop=True)
+    return metrics
 
 
 def _with_unit(name: str, variable: xr.DataArray) -> str:
@@ -107,7 +123,7 @@ def _with_unit(name: str, variable: xr.DataArray) -> str:
 
 def _trade_offs(table: xr.Dataset) -> Picture:
     """Plot throughput and initial flux against the log reduction value: a point for each design."""
-    names = [PHYSICAL[name] if PHYSICAL[name] in table else name for name in ("throughput", "initial_flux")]
+    names = [physical_name(name, table) for name in ("throughput", "initial_flux")]
     figure = Figure(figsize=(9.0, 3.4), layout="constrained")
     axes = figure.subplots(1, 2)
     colours = gradient_colours(table)

@@ -26,7 +26,7 @@ _BAND_NAMES = {"band_surface_area": "wall area per membrane area", "band_coordin
 
 
 def run_notes(table: xr.Dataset) -> list[str]:
-    """Return notes on the designs of a run: flux threshold, cylinder criterion, single networks.
+    """Return notes on the designs of a run: flux threshold, pressure limit, cylinder criterion, single networks.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def run_notes(table: xr.Dataset) -> list[str]:
     list of str
         Sentences.
     """
-    notes = [*_low_flux_notes(table), *_cylinder_notes(table)]
+    notes = [*_low_flux_notes(table), *_pressure_notes(table), *_cylinder_notes(table)]
     counts = (table.status == 1).sum("realization").values
     if counts.max() == 1:
         notes.append("One network for each design: intervals need at least two.")
@@ -56,6 +56,8 @@ def _design(one: xr.Dataset, table: xr.Dataset) -> str:
 
 def _low_flux_notes(table: xr.Dataset) -> Iterator[str]:
     """Yield the designs with a clean flux below the threshold at which a life ends."""
+    if table.attrs.get("operation.mode") == "flux":
+        return
     threshold = float(table.attrs["flux_threshold"])
     designs = table.isel(deposition=[0])  # the clean flux does not depend on the foulant
     notes = []
@@ -69,6 +71,24 @@ def _low_flux_notes(table: xr.Dataset) -> Iterator[str]:
     yield from (f"{note}: no life to it." for note in notes[:_MAX_NOTES])
     if len(notes) > _MAX_NOTES:
         yield f"The clean flux is below flux_threshold in {len(notes)} designs, of which {_MAX_NOTES} are listed."
+
+
+def _pressure_notes(table: xr.Dataset) -> Iterator[str]:
+    """Yield what the pressure limit of a study at constant flux does: nothing, or ends a life at once."""
+    if table.attrs.get("operation.mode") != "flux":
+        return
+    limit = compact(float(table.attrs["operation.pressure_limit"]))
+    done = (table.status == 1).values
+    causes = dict(zip(str(table.end_of_life_cause.attrs["flag_meanings"]).split(), range(99), strict=False))
+    ended = table.end_of_life_cause.transpose(*table.status.dims, ...).values[done]
+    if not (ended == causes["pressure_limit"]).any():
+        yield f"pressure_limit {limit} never binds."
+    lives = table.lifetime.transpose(*table.status.dims, ...).values[done]
+    if (lives == 0).any():
+        yield (
+            f"{(lives == 0).sum()} of {lives.size} lives are 0: the flux needs a transmembrane pressure of "
+            f"{limit} or more at the start."
+        )
 
 
 def _cylinder_notes(table: xr.Dataset) -> Iterator[str]:

@@ -47,7 +47,7 @@ def scales_of(tree: xr.DataTree, i: int) -> Scales:
 
 
 def operation_figure(table: xr.Dataset, history: xr.Dataset, scales: Scales) -> Picture:
-    """Flux against time and throughput, and concentration and pressure against time; a row for each ``l_max``.
+    """Flux, or pressure at constant flux, and concentration against time and throughput; a row for each ``l_max``.
 
     Parameters
     ----------
@@ -60,13 +60,15 @@ def operation_figure(table: xr.Dataset, history: xr.Dataset, scales: Scales) -> 
     flux = history.flux
     # Cumulative trapezoid over time, as the metrics at the end of life.
     volume = (flux + flux.shift(time=1)).fillna(0.0).cumsum("time") * (step / 2 / float(table.deposition))
+    # The one of flux and pressure that the operation does not hold constant.
+    response, response_label = flux * scales.flux, scales.flux_label
+    if table.attrs.get("operation.mode") == "flux":
+        response, response_label = history.transmembrane_pressure, "transmembrane pressure"
     curves = [
-        (time, scales.time_label, flux * scales.flux, scales.flux_label),
-        (volume * scales.volume, scales.volume_label, flux * scales.flux, scales.flux_label),
+        (time, scales.time_label, response, response_label),
+        (volume * scales.volume, scales.volume_label, response, response_label),
         (time, scales.time_label, history.foulant_concentration_out, "filtrate concentration"),
     ]
-    if "transmembrane_pressure" in history and table.attrs.get("operation.mode") == "flux":
-        curves.append((time, scales.time_label, history.transmembrane_pressure, "transmembrane pressure"))
     rows = table.sizes["l_max"]
     figure = Figure(figsize=(2.9 * len(curves) + 1.2, 2.8 * rows), layout="constrained")
     axes = figure.subplots(rows, len(curves), squeeze=False)
@@ -74,16 +76,17 @@ def operation_figure(table: xr.Dataset, history: xr.Dataset, scales: Scales) -> 
         for axis, (x, x_label, y, y_label) in zip(row, curves, strict=True):
             plot_histories(axis, x.isel(l_max=i) if "l_max" in x.dims else x, y.isel(l_max=i))
             axis.set(xlabel=x_label, ylabel=y_label)
-            axis.set_ylim(bottom=0)
+            if axis.lines:
+                axis.set_ylim(0, 1.05 * max(line.get_ydata().max() for line in axis.lines))
         if rows > 1:
             row[0].set_title(f"$l_{{max}}$ = {float(table.l_max[i]):g}", loc="right")
     gradient_legend(figure, axes[0, 0])
-    pressure = ", and the transmembrane pressure" if len(curves) > 3 else ""
+    quantity = response_label.partition(" [")[0].removesuffix(" q").capitalize()
     caption = (
-        f"Flux against time and against throughput, concentration of the filtrate{pressure}. "
+        f"{quantity} against time and against throughput, and concentration of the filtrate against time. "
         f"Mean of {network_count(table)} per design point, until the first of them reaches its end of life."
     )
-    return picture(figure, caption, "flux and filtrate concentration against time and throughput")
+    return picture(figure, caption, f"{quantity.lower()} and filtrate concentration against time and throughput")
 
 
 def porosity_figure(table: xr.Dataset, history: xr.Dataset, scales: Scales, source: str = "") -> Picture:

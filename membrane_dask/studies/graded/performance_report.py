@@ -72,6 +72,7 @@ def optima_section(table: xr.Dataset, title_suffix: str) -> Section:
         (compact(float(one.l_max)), label(metric), *_optimum_cells(one, metric), str(int(one[metric].count())))
         for one in slices(table, "l_max")
         for metric in METRICS
+        if np.isfinite(one[metric]).any()  # at constant flux there is no threshold
     ]
     text = (
         "Best gradients with 95 % confidence intervals. Networks of one realization have common random numbers across "
@@ -88,6 +89,7 @@ def coefficients_section(table: xr.Dataset) -> Section:
         (compact(float(one.l_max)), compact(float(one.deposition)), label(metric), *_optimum_cells(one, metric))
         for one in slices(table, "l_max", "deposition")
         for metric in ("throughput", "throughput_threshold")
+        if np.isfinite(one[metric]).any()
     ]
     text = "Best gradient as a function of the deposition coefficient, on the same networks."
     return Section("Deposition coefficients", text, [Grid(("l_max", "λ", "metric", *_OPTIMUM_HEADER), rows)])

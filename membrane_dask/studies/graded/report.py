@@ -14,7 +14,7 @@ from membrane_dask.errors import ReportError, StudyError
 from membrane_dask.physics.networks.band_porosity import band_radii
 from membrane_dask.report.page import STYLE, Note, Section
 from membrane_dask.studies.graded.calibration_report import calibration_sections
-from membrane_dask.studies.graded.common_report import end_of_life
+from membrane_dask.studies.graded.common_report import end_of_life, physical_name
 from membrane_dask.studies.graded.config import GradedStudy
 from membrane_dask.studies.graded.design_report import design_section
 from membrane_dask.studies.graded.diagnostics_report import diagnostics_sections, run_notes
@@ -36,6 +36,7 @@ from membrane_dask.studies.graded.performance_report import (
 )
 from membrane_dask.studies.graded.published_report import claims_section, figure_source, is_published_study
 from membrane_dask.studies.graded.search_report import best_evaluation, search_sections
+from membrane_dask.studies.graded.species_report import species_sections
 
 
 def sections(run: Run) -> list[Section]:
@@ -123,7 +124,7 @@ def _coefficient_sections(
     if table.sizes["gradient"] >= 3:
         result.append(optima_section(table, title_suffix))
     if against_gradient:
-        names = ("throughput", "initial_flux", "foulant_concentration")
+        names = tuple(physical_name(name, table) for name in ("throughput", "initial_flux", "foulant_concentration"))
         figure = metrics_figure(table, names, f"{figure_source(published, 3)}Performance until {end}.")
         result.append(Section(f"Performance until {end}{title_suffix}", "", [figure]))
     figures = [porosity_figure(table, history, scales, figure_source(published, 4))]
@@ -133,6 +134,7 @@ def _coefficient_sections(
     if blocked := blocked_figure(table, history, scales):
         figures.append(blocked)
     result.append(Section(f"Band porosity evolution{title_suffix}", "", figures))
+    result += species_sections(table, title_suffix)
     if against_gradient and float(table.lifetime_threshold.max()) > 0:
         names = ("throughput_threshold", "foulant_concentration_threshold", "porosity_usage_threshold")
         threshold = compact(float(table.attrs["flux_threshold"]))
