@@ -25,7 +25,7 @@ def sync_files(files: Iterable[str | Path], root: Path) -> None:
     Parameters
     ----------
     files : iterable of str or Path
-        Files below ``root``, complete.
+        Files below ``root``, complete, whose paths begin with it.
     root : Path
         A folder that is on disk itself.
 
@@ -37,7 +37,7 @@ def sync_files(files: Iterable[str | Path], root: Path) -> None:
     paths = [Path(file) for file in files]
     folders = {path.parent for path in paths}
     created = set()
-    for folder in {parent for path in paths for parent in path.parents if root in parent.parents}:
+    for folder in _between(folders, root):
         if (named := (folder, folder.stat().st_ino)) not in _NAMED:
             created.add(named)
             folders.add(folder.parent)
@@ -47,6 +47,18 @@ def sync_files(files: Iterable[str | Path], root: Path) -> None:
     if len(_NAMED) > _MAX_NAMED:
         _NAMED.clear()
     _NAMED.update(created)
+
+
+def _between(folders: Iterable[Path], root: Path) -> set[Path]:
+    """Return the folders, and all above them, that lie below ``root``."""
+    depth = len(root.parts)
+    result: set[Path] = set()
+    for folder in folders:
+        above = folder
+        while len(above.parts) > depth and above not in result:
+            result.add(above)
+            above = above.parent
+    return result
 
 
 def sync_tree(folder: Path) -> None:
