@@ -18,6 +18,9 @@ from membrane_dask.studies.graded.design_space import DesignSpace
 
 RADII = {"radius": {"range": [0.004, 0.02]}}
 FIXED_MEAN = {"radius": {"range": [0.004, 0.02], "mean": 0.01}}
+UNITS = {
+    "thickness": "100 um", "pressure": "1 bar", "viscosity": "1 mPa s", "foulant_volume_fraction": 1e-4,
+}  # fmt: skip
 SMALL = {
     "design": "optimum", "l_max": 0.25, "porosity": 0.3, "porosity_tolerance": 0.01, "time_step": 5e-4,
     "realizations": 4, "seed": 5,
@@ -64,6 +67,12 @@ def study(tmp_path):
         ({"parameters": RADII, "constraints": ["lifetime >= 0.01", "lifetime >= 0.02"]}, {}, "a second time"),
         ({"parameters": {"gradient": {"range": [0, 3e-3]}}}, {}, "give this range"),
         ({"parameters": RADII, "front_levels": [1, 2]}, {}, "needs front"),
+        ({"parameters": {"pressure": {"range": ["0.5 bar", "2 bar"]}}}, {"gradient": 0.0}, "physical units only"),
+        (
+            {"parameters": {"pressure": {"range": ["0.5 bar", "2 bar"]}}},
+            {"gradient": 0.0, **UNITS, "operation": {"mode": "flux", "flux": 1e-6, "pressure_limit": 5.0}},
+            "no effect at constant flux",
+        ),
         ({"parameters": RADII, "metric": "n_passed"}, {}, "needs sieving.rate"),
         (
             {"parameters": {"l_max": {"range": [0.15, 0.2]}}, "metric": "lifetime"},
@@ -120,6 +129,22 @@ def test_ends_of_ranges_are_reached_exactly():
     assert space.bounds_reached(high | {"porosity": 0.5}) == [
         "gradient = 0.002 is the end of its range", "l_max = 0.25 is the end of its range",
     ]  # fmt: skip
+
+
+def test_pressure_keeps_the_affinity_of_the_foulant(study):
+    """At twice the pressure the deposition coefficient is half as large, the life is as long and the flux twice."""
+    settings = {"parameters": {"pressure": {"range": ["0.5 bar", "4 bar"]}}, "metric": "filtrate_volume"}
+    program = DesignProgram(study(settings, gradient=1e-3, **UNITS))
+    arrays = {
+        bar: program.work(program.context, program.network(0, {"pressure": bar * 1e5}, 0))[0] for bar in (1.0, 2.0)
+    }
+    assert arrays[2.0]["service_time"] == pytest.approx(arrays[1.0]["service_time"], rel=1e-12)
+    assert arrays[2.0]["initial_permeate_flux"] == pytest.approx(2 * arrays[1.0]["initial_permeate_flux"], rel=1e-12)
+    assert arrays[2.0]["initial_flux"] == arrays[1.0]["initial_flux"]
+    assert arrays[2.0]["foulant_concentration"] > arrays[1.0]["foulant_concentration"]
+    other = DesignProgram(study(settings, gradient=1e-3, deposition=2.5e-7, **{**UNITS, "pressure": "2 bar"}))
+    same = other.work(other.context, other.network(0, {"pressure": 2e5}, 0))[0]
+    assert same["filtrate_volume"] == arrays[2.0]["filtrate_volume"]
 
 
 # --- search of functions that are known, with the scatter of networks

@@ -32,11 +32,13 @@ def design_inconsistencies(study: GradedStudy) -> Iterator[Problem]:
     assert parameters is not None
     default = type(study).model_fields
     for name in parameters.names:
-        if getattr(study, name) != default[name].default:
+        if name != "pressure" and getattr(study, name) != default[name].default:
             yield Problem((name,), f"is a parameter of the search, optimum.parameters.{name}; leave it out here")
     if parameters.radius and study.gradient != default["gradient"].default and study.gradient != (0.0,):
         yield Problem(("gradient",), "the radius of every band is a parameter of the search; leave the gradient out")
     yield from _metrics(study)
+    if parameters.pressure:
+        yield from _pressure(study)
     if parameters.l_max and study.band_l_max:
         yield Problem(("band_l_max",), "l_max is a parameter of the search; leave the lengths of the bands out")
     for name in ("l_max", "gradient", "deposition"):
@@ -50,6 +52,21 @@ def design_inconsistencies(study: GradedStudy) -> Iterator[Problem]:
         )
         yield Problem(("realizations",), message)
     yield from _ranges(study)
+
+
+def _pressure(study: GradedStudy) -> Iterator[Problem]:
+    """Check that the pressure decides something: a dimensionless flow at constant pressure does not depend on it."""
+    field = ("optimum", "parameters", "pressure")
+    if filter_units(study) is None:
+        message = (
+            f"has an effect in physical units only, where deposition holds at the pressure of the study; state "
+            f"{', '.join(PARAMETERS)}"
+        )
+        yield Problem(field, message)
+    if study.operation.mode == "flux":
+        yield Problem(field, "has no effect at constant flux, where the pressure is a result; limit it by a constraint")
+    if study.species:
+        yield Problem(field, "is not defined with several species; use deposition")
 
 
 def _metrics(study: GradedStudy) -> Iterator[Problem]:

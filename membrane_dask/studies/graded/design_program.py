@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from membrane_dask.studies.graded.design_result import design_datasets
 from membrane_dask.studies.graded.design_search import Evaluation, Objective
 from membrane_dask.studies.graded.design_space import DesignSpace
 from membrane_dask.studies.graded.law_settings import law_notes
+from membrane_dask.studies.graded.physical_units import UNITS
 from membrane_dask.studies.graded.program import GradedProgram
 
 #: Designs of a round after the initial ones.
@@ -59,7 +60,7 @@ class DesignProgram(GradedProgram):
 
     def _replaced(self) -> set[str]:
         """Return keys of the study in whose place the parameters of the search stand."""
-        names = set(self.space.parameters.names)
+        names = set(self.space.parameters.names) - {"pressure"}  # that of the study is the one of `deposition`
         return names | ({"gradient"} if "radius" in names else set())
 
     @property
@@ -131,7 +132,13 @@ class DesignProgram(GradedProgram):
     def _design(self, values: Mapping[str, float]) -> dict[str, Any]:
         """Return what a unit needs of a design: the keys of the study that the parameters replace."""
         gradient = 0.0 if "radius_1" in values else self.study.gradient[0]
-        return {"l_max": self.study.l_max[0], "gradient": gradient} | self.space.design(values)
+        design = {"l_max": self.study.l_max[0], "gradient": gradient} | self.space.design(values)
+        if "pressure" in design:
+            # The affinity of foulant and wall, pi W P0 lambda / (8 mu), is that of the study at any pressure.
+            assert self.study.pressure is not None
+            ratio = self.study.pressure / design["pressure"]
+            design["deposition"] = [coefficient * ratio for coefficient in self.study.deposition]
+        return design
 
     def rounds(self) -> Rounds:
         """Yield the initial designs, then rounds of two, until the best design is certain."""
@@ -212,6 +219,11 @@ class DesignProgram(GradedProgram):
     def pilots(self) -> Sequence[Unit]:
         """Return one network of some initial designs."""
         return [self.network(e, values, 0) for e, values in enumerate(self._initial[:4])]
+
+    def collect(self, read: Callable[[str], Any], history: History) -> Sequence[Dataset]:
+        """Add the designs and the best one; without common units of designs at different pressures."""
+        datasets = super().collect(read, history)
+        return [d for d in datasets if d.schema is not UNITS or "pressure" not in self.space.ranges]
 
     def _optima(self, table: Any, history: History) -> list[Dataset]:
         """Find the best design, or the front."""

@@ -187,6 +187,8 @@ def _text(space: DesignSpace, values: Mapping[str, float]) -> str:
     parameters = space.design(values)
     radii = [f"{r:.4g}" for r in parameters.pop("radius", [])]
     texts = [f"radius [{', '.join(radii)}]"] if radii else []
+    if "pressure" in parameters:
+        texts.append(f"pressure {parameters.pop('pressure'):.4g} Pa")
     return ", ".join([*texts, *(f"{name} {value:.4g}" for name, value in parameters.items())])
 
 

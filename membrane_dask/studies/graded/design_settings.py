@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, Strict
 
 from membrane_dask.config import Model, parameter
 from membrane_dask.errors import Problem, closest
-from membrane_dask.quantities import Number, Numbers, Range, Whole, as_tuple
+from membrane_dask.quantities import Number, Numbers, Pressure, Range, Whole, as_tuple, list_as_tuple
 from membrane_dask.studies.graded.variables import DESIGN_METRICS, METRICS
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
@@ -104,6 +104,18 @@ class RadiusRange(ParameterRange):
             yield Problem(("mean",), f"must lie within the range {list(self.range)} (got {self.mean})")
 
 
+class PressureRange(Model):
+    """Range of the transmembrane pressure."""
+
+    range: Annotated[tuple[Pressure, Pressure], BeforeValidator(list_as_tuple)] = parameter(
+        ..., "smallest and largest pressure difference", unit="bar, kPa, ..."
+    )
+
+    def _inconsistencies(self) -> Iterator[Problem]:
+        if not self.range[0] < self.range[1]:
+            yield Problem(("range",), f"must be [low, high] with low < high (got {list(self.range)} Pa)")
+
+
 class DesignParameters(Model):
     """Parameters of the design that the search may change."""
 
@@ -111,10 +123,13 @@ class DesignParameters(Model):
     gradient: ParameterRange | None = parameter(None, "pore-radius gradient", unit="W")
     porosity: ParameterRange | None = parameter(None, "porosity of all bands")
     l_max: ParameterRange | None = parameter(None, "largest pore length", unit="W")
+    pressure: PressureRange | None = parameter(
+        None, "pressure difference; the deposition coefficient is inversely proportional to it", unit="bar, kPa, ..."
+    )
 
     def _inconsistencies(self) -> Iterator[Problem]:
         if not self.names:
-            yield Problem((), "names no parameter; give one or more of radius, gradient, porosity, l_max")
+            yield Problem((), "names no parameter; give one or more of radius, gradient, porosity, l_max, pressure")
         if self.radius and self.gradient:
             yield Problem(("gradient",), "the radius of every band is a parameter already; leave one of them out")
         if self.porosity and not 0 < self.porosity.range[0] < self.porosity.range[1] < 1:

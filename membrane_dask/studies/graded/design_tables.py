@@ -12,20 +12,24 @@ _PARAMETERS = (
     ("gradient", (), "pore-radius gradient"),
     ("porosity", (), "porosity of all bands"),
     ("l_max", (), "largest pore length"),
+    ("pressure", (), "pressure difference"),
 )
 _BAND = Coordinate("band", "1", "band, 1 at the feed side")
 
 
 def _parameters() -> list[Variable]:
-    return [Variable(name, dims, "f8", "1", long_name) for name, dims, long_name in _PARAMETERS]
+    units = {"pressure": "Pa"}
+    return [Variable(name, dims, "f8", units.get(name, "1"), long_name) for name, dims, long_name in _PARAMETERS]
 
 
 def _with_interval(variable: Variable, text: str) -> list[Variable]:
     """The ends of the confidence interval of a variable."""
-    name, dims = variable.name, variable.dims
+    name, dims, units = variable.name, variable.dims, variable.units
     ends = (("low", "lower"), ("high", "upper"))
     return [
-        Variable(f"{name}_{suffix}", dims, "f8", "1", f"{end} end of the confidence interval of {text}", nullable=True)
+        Variable(
+            f"{name}_{suffix}", dims, "f8", units, f"{end} end of the confidence interval of {text}", nullable=True
+        )
         for suffix, end in ends
     ]
 

@@ -16,7 +16,7 @@ from membrane_dask.report.page import Download, Grid, Picture, Section, picture
 from membrane_dask.studies.graded.common_report import COLOURS, label
 from membrane_dask.studies.graded.number_text import compact, with_error
 
-_PARAMETERS = ("radius", "gradient", "porosity", "l_max")
+_PARAMETERS = ("radius", "gradient", "porosity", "l_max", "pressure")
 
 
 def best_evaluation(run: Run) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
         ``metric``, the value that a search for the best gradient maximises, if there is one; or the metrics that a
         search for the best design reads, and its parameters.
     """
+    context = {**context, **unit.params}  # a design has parameters of its own
     rng = random_generator(unit)
     network = network_of(context, unit, rng)
     names = ("deposition", "time_step", "flux_threshold", "integrator", "quadrature", "solver_tolerance")
@@ -54,9 +56,10 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
     variables = [v for v in GRADED.variables if v not in absent]
     arrays = {v.path: _array(v, network, lives, context["n_steps"] + 1) for v in variables}
     if context["units"] is not None:
-        arrays |= physical_arrays(
-            context["units"], arrays, [laws.reference_deposition(value) for value in context["deposition"]]
-        )
+        units = context["units"]
+        if "pressure" in unit.params:
+            units = replace(units, pressure=unit.params["pressure"])
+        arrays |= physical_arrays(units, arrays, [laws.reference_deposition(value) for value in context["deposition"]])
     metric = context["metric"]
     if "design_metrics" in context:
         metrics = {name: float(np.ravel(arrays[name])[0]) for name in context["design_metrics"]}
