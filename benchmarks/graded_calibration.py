@@ -22,10 +22,11 @@ from _common import argument_parser
 from membrane_dask.physics.elementary import geometric_sequence
 from membrane_dask.physics.networks.band_porosity import band_radii
 from membrane_dask.physics.networks.bench_decline import BenchDecline
-from membrane_dask.physics.networks.decline_curves import DeclineCurves, decline_curve
+from membrane_dask.physics.networks.decline_curves import DeclineCurves
+from membrane_dask.physics.networks.decline_simulation import simulate_declines
 from membrane_dask.physics.networks.filter_units import LMH, FilterUnits
 from membrane_dask.physics.networks.flux_calibration import calibrate
-from membrane_dask.physics.networks.fouling import FilterLife, filter_lives
+from membrane_dask.physics.networks.fouling import filter_life
 from membrane_dask.physics.networks.fouling_laws import FoulingLaws
 from membrane_dask.physics.networks.pore_network import PoreNetwork
 from membrane_dask.physics.networks.random_network import generate
@@ -44,26 +45,10 @@ def network(number: int, seed: int, porosity: float) -> PoreNetwork:
     return generate(rng, l_min=0.06, l_max=0.2, radii=radii, porosity=porosity, porosity_tolerance=0.01)
 
 
-def lives(one: PoreNetwork, law: str, deposition: Sequence[float], time_step: float = TIME_STEP) -> list[FilterLife]:
-    """Lives of a network with a second-order method."""
-    return filter_lives(
-        one, deposition=deposition, time_step=time_step, flux_threshold=1e-12, integrator="adams-bashforth",
-        solver_tolerance=1e-6, laws=LAWS[law],
-    )  # fmt: skip
-
-
 def curves(networks: Sequence[PoreNetwork], law: str) -> DeclineCurves:
     """Declines of networks over the grid."""
-    return DeclineCurves.of_networks(
-        GRID,
-        [
-            [
-                decline_curve(life.flux, float(life.foulant_concentration_out[0]), coefficient, TIME_STEP)
-                for life, coefficient in zip(lives(one, law, GRID), GRID, strict=True)
-            ]
-            for one in networks
-        ],
-    )
+    options = {"time_step": TIME_STEP, "integrator": "adams-bashforth"}
+    return DeclineCurves.of_networks(GRID, [simulate_declines(one, GRID, law, **options)[1] for one in networks])
 
 
 def readings(
@@ -75,7 +60,10 @@ def readings(
     The truth has a fourth of the time step.
     """
     step = TIME_STEP / 4
-    life = lives(one, law, [deposition], step)[0]
+    life = filter_life(
+        one, deposition=deposition, time_step=step, flux_threshold=1e-12, integrator="adams-bashforth",
+        solver_tolerance=1e-6, laws=LAWS[law],
+    )  # fmt: skip
     steps = np.linspace(0, len(life.flux) - 1, 20 * len(life.flux))
     flux = np.interp(steps, np.arange(len(life.flux)), life.flux)
     time = steps * step

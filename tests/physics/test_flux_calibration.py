@@ -15,8 +15,10 @@ from membrane_dask.physics.elementary import geometric_sequence, log
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.networks.bench_decline import BenchDecline
 from membrane_dask.physics.networks.decline_curves import FLUX_FRACTIONS, DeclineCurves, decline_curve
+from membrane_dask.physics.networks.decline_simulation import simulate_declines
 from membrane_dask.physics.networks.flux_calibration import calibrate
 from membrane_dask.physics.networks.fouling import filter_life, filter_lives
+from membrane_dask.physics.networks.fouling_laws import FoulingLaws
 from membrane_dask.physics.networks.pore_network import INLET, OUTLET, PoreNetwork
 
 STEP = 2.5e-4
@@ -227,3 +229,18 @@ def test_curves_that_do_not_decline_are_refused():
         decline_curve(np.array([1.0, 0.5, 0.6, 0.0]), 0.1, 1e-6, 1e-3)
     with pytest.raises(PhysicsError, match=r"it ends at 0\.5"):
         decline_curve(np.array([1.0, 0.7, 0.5]), 0.1, 1e-6, 1e-3)
+
+
+def test_steps_grow_where_a_life_takes_long():
+    """The curve with longer steps agrees with that of a small step; a strongly retained foulant needs them."""
+    coefficients = [1e-5, 1e-4]
+    _, curves = simulate_declines(
+        chain(), coefficients, "conserving", time_step=2.5e-4, integrator="adams-bashforth", solver_tolerance=1e-9
+    )
+    life = filter_life(
+        chain(), deposition=1e-4, time_step=1e-3, flux_threshold=1e-300, integrator="adams-bashforth",
+        laws=FoulingLaws(conserving=True, flux_fraction=0.01, end_time=100_000),
+    )  # fmt: skip
+    assert len(life.flux) * 1e-3 > 5 * 0.013  # longer than five times the life of the published law
+    expected = decline_curve(life.flux, 1.0, 1e-4, 1e-3)
+    np.testing.assert_allclose(curves[1].throughput, expected.throughput, rtol=5e-3)

@@ -11,10 +11,11 @@ import membrane_dask as md
 from membrane_dask.physics.elementary import geometric_sequence
 from membrane_dask.physics.networks.band_porosity import band_radii
 from membrane_dask.physics.networks.bench_decline import BenchDecline
-from membrane_dask.physics.networks.decline_curves import DeclineCurves, decline_curve
+from membrane_dask.physics.networks.decline_curves import DeclineCurves
+from membrane_dask.physics.networks.decline_simulation import simulate_declines
 from membrane_dask.physics.networks.filter_units import LMH, FilterUnits
 from membrane_dask.physics.networks.flux_calibration import calibrate
-from membrane_dask.physics.networks.fouling import filter_life, filter_lives
+from membrane_dask.physics.networks.fouling import filter_life
 from membrane_dask.physics.networks.fouling_laws import FoulingLaws
 from membrane_dask.physics.networks.random_network import connect, generate
 from membrane_dask.studies.graded.calibration_settings import CalibrationSettings
@@ -187,6 +188,24 @@ def test_tables_that_are_refused(tmp_path, rows, settings, message):
         md.plan(write(tmp_path, rows, settings))
 
 
+def test_a_network_from_a_file_is_the_filter_itself(shared, tmp_path):
+    """One network, as it is: no spread enters the intervals, and drawing keys are not needed."""
+    (tmp_path / "bench.csv").write_text("\n".join(ROWS) + "\n")
+    settings = STUDY.split("calibrate:")
+    drawing = ("gradient", "l_max", "porosity", "realizations")
+    lines = [line for line in settings[0].splitlines() if not line.startswith(drawing)]
+    network = shared / "spec/graded/small_pores.csv"
+    path = tmp_path / "study.yaml"
+    path.write_text("\n".join([*lines, f"input: {network}", f"calibrate:{settings[1]}"]))
+    study = md.load_study(path)
+    assert set(study.inputs()) >= {"input", "calibrate.input"}
+    run = md.run(study, tmp_path / "run")
+    assert run.status()["state"] == "complete"
+    assert run.result["decline_curves"].sizes["realization"] == 1
+    table = run.result["calibration"].to_dataset()
+    assert (table.initial_permeate_flux_low < table.initial_permeate_flux_high).all()
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -241,13 +260,8 @@ def test_bench_tables_of_an_independent_model(shared):
     network = connect(points[inside], points[~inside], l_min=0.06, l_max=0.2, radii=band_radii((0.01,), 2e-3, 4))
     grid, step = geometric_sequence(1e-8, 1e-5, 25), 1.25e-4
     curves = {}
-    for law, laws in (("published", FoulingLaws()), ("conserving", CONSERVING)):
-        lives = filter_lives(
-            network, deposition=grid, time_step=step, flux_threshold=1e-12, solver_tolerance=1e-6, laws=laws
-        )
-        pairs = zip(lives, grid, strict=True)
-        declines = [decline_curve(life.flux, float(life.foulant_concentration_out[0]), c, step) for life, c in pairs]
-        curves[law] = DeclineCurves.of_networks(grid, [declines])
+    for law in ("published", "conserving"):
+        curves[law] = DeclineCurves.of_networks(grid, [simulate_declines(network, grid, law, time_step=step)[1]])
     tables = {
         1: ("published", 5e-7, 1e-4, (0.941, 1.042), (0.972, 1.042)),
         3: ("published", 1e-7, 1e-4, (0.878, 1.071), (0.955, 1.094)),

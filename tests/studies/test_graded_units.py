@@ -56,7 +56,7 @@ def test_volume_is_the_integral_of_the_flux_over_time(physical):
 
 def test_units_change_no_other_value(plain, physical):
     """Variables in physical units exist only where the units are stated; all others are the same bits."""
-    names = {variable.name for variable in PHYSICAL_VARIABLES}
+    names = {variable.name for variable in PHYSICAL_VARIABLES} - {"pressure_limit_physical"}  # at constant flux
     before, after = plain.result["graded"].to_dataset(), physical.result["graded"].to_dataset()
     assert names <= set(after.data_vars)
     assert set(after.data_vars) - set(before.data_vars) == names
@@ -105,3 +105,13 @@ def test_filters_of_the_bench_have_no_finding(physical):
     """A permeate flux below the limit: no finding."""
     assert float(physical.result["graded"].initial_permeate_flux.max()) < 1e6
     assert "summary" not in physical.result["units"].attrs
+
+
+def test_pressure_limit_at_constant_flux(study, tmp_path):
+    """The limit in bar, and the volume at a constant flux is the flux times the time."""
+    operation = {"mode": "flux", "flux": "initial", "pressure_limit": 5}
+    run = md.run(md.load_study(study, gradient=0, realizations=1, operation=operation, **UNITS), tmp_path / "run")
+    graded = run.result["graded"]
+    assert (graded.pressure_limit_physical == 5.0).all()
+    expected = graded.service_time * graded.initial_permeate_flux
+    np.testing.assert_allclose(graded.filtrate_volume.values, expected.values, rtol=1e-9)

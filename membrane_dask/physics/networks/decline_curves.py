@@ -144,7 +144,8 @@ class DeclineCurves:
     def _mean_logs(self) -> tuple[np.ndarray, ...]:
         """Logarithms of the tables, means over the networks, (n, n_fractions) and (n,)."""
         remaining = 1.0 - FLUX_FRACTIONS
-        tables = self.throughput / remaining, self.duration / remaining, self.initial_concentration
+        concentration = np.maximum(self.initial_concentration, 1e-300)  # of a filtrate without foulant
+        tables = self.throughput / remaining, self.duration / remaining, concentration
         return tuple(np.asarray(log(table)).mean(axis=0) for table in tables)
 
     def at(self, log_deposition: float) -> DeclineCurve:

@@ -25,6 +25,8 @@ from membrane_dask.program import Dataset
 from membrane_dask.studies.graded.calibration_settings import CalibrationSettings
 from membrane_dask.studies.graded.calibration_variables import CALIBRATION, LAWS, READINGS
 
+#: Difference of chi-squared by which one law describes a table better (a likelihood ratio of 150).
+_DISTINGUISHED = 10.0
 #: Standard deviations of the Durbin-Watson statistic by which residuals are no longer independent.
 _DEPENDENT = 3.3
 
@@ -189,7 +191,7 @@ def _findings(
     best, second = sorted(chi_squared, key=chi_squared.__getitem__)
     difference = chi_squared[second] - chi_squared[best]
     comparison = f"chi-squared {chi_squared[best]:.1f} ({best}) and {chi_squared[second]:.1f} ({second})"
-    if difference < 4:
+    if difference < _DISTINGUISHED:
         sentences.append(f"the table does not distinguish the deposition laws: {comparison}; use the values of one law")
     else:
         sentences.append(f"the {best} law describes the table better: {comparison}")
@@ -235,5 +237,5 @@ def first_flux_finding(curves: Any, result: Calibration, thickness: float, press
     bench = next(iter(result.fits.values())).initial_flux.value * LMH
     return (
         f"the networks have a first flux of {model:.4g} L m-2 h-1 at this thickness, pressure and viscosity, the bench "
-        f"has {bench / model:.3g} times as much; the fit does not use it"
+        f"has {bench / model:.2f} times as much; the fit does not use it"
     )

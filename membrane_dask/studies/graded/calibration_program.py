@@ -11,9 +11,8 @@ import numpy as np
 
 from membrane_dask.errors import Source
 from membrane_dask.physics.elementary import geometric_sequence, log
-from membrane_dask.physics.networks.decline_curves import FLUX_FRACTIONS, decline_curve
-from membrane_dask.physics.networks.fouling import filter_lives
-from membrane_dask.physics.networks.fouling_laws import FoulingLaws
+from membrane_dask.physics.networks.decline_curves import FLUX_FRACTIONS
+from membrane_dask.physics.networks.decline_simulation import simulate_declines
 from membrane_dask.program import Dataset, History, Program, Rounds, Table, Unit
 from membrane_dask.studies.graded import KIND
 from membrane_dask.studies.graded.calibration import (
@@ -30,8 +29,6 @@ from membrane_dask.studies.graded.tasks import network_of
 
 #: Deposition coefficients per decade.
 _PER_DECADE = 8
-#: Laws of a life until the flux is a hundredth of the first.
-_FOULING_LAWS = {"published": FoulingLaws(), "conserving": FoulingLaws(conserving=True, flux_fraction=0.01)}
 
 
 def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray], dict[str, float]]:
@@ -52,20 +49,15 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
         Empty.
     """
     network = network_of(context, unit, np.random.Generator(np.random.PCG64(unit.seed_sequence())))
-    names = ("deposition", "time_step", "flux_threshold", "integrator", "solver_tolerance")
     band_deposition = context["band_deposition"]
     if band_deposition is not None:
-        band_deposition = np.broadcast_to(band_deposition, network.n_bands)
-    lives = filter_lives(
-        network, **{name: context[name] for name in names}, band_deposition=band_deposition,
-        laws=_FOULING_LAWS[unit.params["law"]],
+        band_deposition = np.broadcast_to(band_deposition, network.n_bands).tolist()
+    initial_flux, curves = simulate_declines(
+        network, context["deposition"], unit.params["law"], band_deposition=band_deposition,
+        **{name: context[name] for name in ("time_step", "integrator", "solver_tolerance")},
     )  # fmt: skip
-    curves = [
-        decline_curve(life.flux, float(life.foulant_concentration_out[0]), coefficient, context["time_step"])
-        for life, coefficient in zip(lives, context["deposition"], strict=True)
-    ]
     return {
-        "initial_flux": np.asarray(lives[0].initial_flux),
+        "initial_flux": np.asarray(initial_flux),
         "initial_foulant_concentration": np.array([curve.initial_concentration for curve in curves]),
         "throughput": np.array([curve.throughput for curve in curves]),
         "duration": np.array([curve.duration for curve in curves]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
@@ -17,11 +18,16 @@ PARAMETERS = ("thickness", "pressure", "viscosity", "foulant_volume_fraction")
 #: First flux, L m-2 h-1, above which, and life, s, below which a filter is implausible.
 _LARGEST_FLUX, _SHORTEST_LIFE = 1e6, 1.0
 
+#: Variable of a study at constant flux.
+PRESSURE_LIMIT = Variable(
+    "pressure_limit_physical", (), "f8", "bar", "transmembrane pressure that ends the life of a filter at constant flux"
+)
 #: Variables of the table ``graded`` in physical units.
 PHYSICAL_VARIABLES = (
     Variable("filtrate_volume", ("deposition",), "f8", "L m-2", "filtrate volume per area until the end of life"),
     Variable("initial_permeate_flux", (), "f8", "L m-2 h-1", "permeate flux of the clean filter"),
     Variable("service_time", ("deposition",), "f8", "h", "time until the end of life"),
+    PRESSURE_LIMIT,
 )
 #: Physical values of the units of the dimensionless variables.
 UNITS = TableSchema(
@@ -61,13 +67,29 @@ def filter_units(study: UnitParameters) -> FilterUnits | None:
     return FilterUnits(*values) if None not in values else None
 
 
-def physical_arrays(units: FilterUnits, arrays: Mapping[str, np.ndarray], deposition: Any) -> dict[str, np.ndarray]:
-    """Values of :data:`PHYSICAL_VARIABLES` from the dimensionless ones of a network."""
-    return {
+def physical_arrays(
+    units: FilterUnits, arrays: Mapping[str, np.ndarray], deposition: Any, pressure_limit: float
+) -> dict[str, np.ndarray]:
+    """Values of :data:`PHYSICAL_VARIABLES` from the dimensionless ones of a network.
+
+    Parameters
+    ----------
+    units : FilterUnits
+    arrays : mapping of str to ndarray
+        Dimensionless variables.
+    deposition : (n,) array
+        Deposition coefficients.
+    pressure_limit : float
+        Dimensionless limit of the transmembrane pressure, infinite where there is none.
+    """
+    physical = {
         "filtrate_volume": units.filtrate_volume(arrays["throughput"]),
         "initial_permeate_flux": units.permeate_flux(arrays["initial_flux"]),
         "service_time": units.hours(arrays["lifetime"], np.asarray(deposition)),
     }
+    if math.isfinite(pressure_limit):
+        physical[PRESSURE_LIMIT.name] = np.asarray(units.bar(pressure_limit))
+    return physical
 
 
 def units_dataset(units: FilterUnits, deposition: tuple[float, ...], table: Any) -> Dataset:

@@ -17,7 +17,7 @@ from membrane_dask.program import Unit
 from membrane_dask.schema import Variable
 from membrane_dask.studies.graded.diagnostic_variables import DIAGNOSTICS
 from membrane_dask.studies.graded.law_variables import SIEVING_VARIABLES, SPECIES_VARIABLES
-from membrane_dask.studies.graded.physical_units import PHYSICAL_VARIABLES, physical_arrays
+from membrane_dask.studies.graded.physical_units import PHYSICAL_VARIABLES, PRESSURE_LIMIT, physical_arrays
 from membrane_dask.studies.graded.variables import GRADED
 
 
@@ -59,7 +59,8 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
         units = context["units"]
         if "pressure" in unit.params:
             units = replace(units, pressure=unit.params["pressure"])
-        arrays |= physical_arrays(units, arrays, [laws.reference_deposition(value) for value in context["deposition"]])
+        deposition = [laws.reference_deposition(value) for value in context["deposition"]]
+        arrays |= physical_arrays(units, arrays, deposition, laws.pressure_limit)
     metric = context["metric"]
     if "design_metrics" in context:
         metrics = {name: float(np.ravel(arrays[name])[0]) for name in context["design_metrics"]}
@@ -77,6 +78,8 @@ def absent_variables(context: Mapping[str, Any]) -> tuple[Variable, ...]:
     """Return the variables of the table that a study of this context does not have."""
     laws = context["laws"]
     absent: tuple[Variable, ...] = () if context["units"] else PHYSICAL_VARIABLES
+    if not math.isfinite(laws.pressure_limit):
+        absent += (PRESSURE_LIMIT,)
     if not laws.species:
         absent += SPECIES_VARIABLES
     if not laws.sieving.rate > 0:

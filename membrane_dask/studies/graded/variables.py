@@ -15,7 +15,7 @@ from membrane_dask.studies.graded.law_variables import (
     SPECIES,
     SPECIES_VARIABLES,
 )
-from membrane_dask.studies.graded.physical_units import PHYSICAL_VARIABLES, UNITS
+from membrane_dask.studies.graded.physical_units import PHYSICAL_VARIABLES, PRESSURE_LIMIT, UNITS
 
 GU = "Gu, Kondic & Cummings, Phys. Rev. Fluids 8, 044502 (2023)"
 #: Metrics for which the best gradient is estimated.
@@ -129,7 +129,10 @@ GRADED = TableSchema(
 DESIGN_METRICS = {
     variable.name: variable
     for variable in GRADED.variables
-    if not variable.group and not variable.attrs and variable.dims in ((), ("deposition",))
+    if not variable.group
+    and not variable.attrs
+    and variable.dims in ((), ("deposition",))
+    and variable is not PRESSURE_LIMIT
 }
 #: What a search over the gradients of a list estimates.
 GRADIENT_OPTIMUM = (
