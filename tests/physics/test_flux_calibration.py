@@ -243,4 +243,5 @@ def test_steps_grow_where_a_life_takes_long():
     )  # fmt: skip
     assert len(life.flux) * 1e-3 > 5 * 0.013  # longer than five times the life of the published law
     expected = decline_curve(life.flux, 1.0, 1e-4, 1e-3)
-    np.testing.assert_allclose(curves[1].throughput, expected.throughput, rtol=5e-3)
+    # the flux falls by 4 % in the first of the longer steps, in which it is taken as linear
+    np.testing.assert_allclose(curves[1].throughput, expected.throughput, rtol=1e-2)
