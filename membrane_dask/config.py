@@ -106,8 +106,11 @@ def _network(value: object, info: ValidationInfo) -> Path:
     assert isinstance(value, (str, Path))
     for base in (Path((info.context or {}).get("base", ".")), Path()):
         statoil = _locate(f"{value}_link1.dat", base)
-        if statoil.is_file() and not _locate(value, base).exists():
-            return statoil
+        try:
+            if statoil.is_file() and not _locate(value, base).exists():
+                return statoil
+        except OSError:  # says _volume
+            break
     return _volume(value, info)
 
 

@@ -42,7 +42,7 @@ def read_network_csv(path: str | Path) -> PoreNetwork:
     ----------
     path : str or Path
         Table of pores: UTF-8, with commas, semicolons or tabulators between the cells; with the last two, decimal
-        signs may be commas.
+        signs may be commas. Lines that start with ``#`` are comments.
 
     Returns
     -------
@@ -196,10 +196,10 @@ def _read(path: Path, valid: Sequence[str], required: Sequence[str]) -> _Table:
         raise ValueError(f"{path}: it is no text in UTF-8") from error
     except OSError as error:
         raise ValueError(f"{path}: {reason(error)}") from error
-    heading = next((line for line in text.splitlines() if line.strip()), "")
+    heading = next((line for line in text.splitlines() if line.strip() and not _is_comment(line)), "")
     separator = next((s for s in ";\t" if s in heading), ",")
     records = [(n, cells) for n, cells in enumerate(csv.reader(text.splitlines(), delimiter=separator), 1)]
-    records = [(n, cells) for n, cells in records if any(cell.strip() for cell in cells)]
+    records = [(n, cells) for n, cells in records if any(cell.strip() for cell in cells) and not _is_comment(cells[0])]
     if len(records) < 2:
         raise ValueError(f"{path}: it has no rows below the names of the columns")
     (line, names), *rows = records
@@ -225,6 +225,11 @@ def _read(path: Path, valid: Sequence[str], required: Sequence[str]) -> _Table:
         if len(signs) > 1:
             raise ValueError(f"{path}: numbers have decimal points and decimal commas; use one of them")
     return _Table(path, columns, [line for line, _ in rows], decimal)
+
+
+def _is_comment(text: str) -> bool:
+    """Whether a line is a comment."""
+    return text.lstrip().startswith("#")
 
 
 def _unique(table: _Table, column: str) -> np.ndarray:

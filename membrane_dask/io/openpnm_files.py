@@ -54,14 +54,13 @@ def read_openpnm(path: str | Path) -> PoreNetwork:
     try:
         require_regular(path)
         arrays = _read_archive(path) if path.suffix.lower() == ".npz" else _read_table(path)
+        _check_shapes(arrays)
         extent = np.asarray(arrays.pop("extent", np.zeros(0)), float).ravel()
         if extent.shape != (3,) or not (np.isfinite(extent).all() and (extent > 0).all()):
             raise ValueError(
                 "it needs an array extent of three lengths greater than 0: the thickness of the membrane, which is "
                 f"along the first axis of pore.coords, and its two edges (got {extent.tolist()})"
             )
-        if "throat.conns" not in arrays:
-            raise ValueError("it has no throat.conns")
         return PoreNetwork.from_openpnm(arrays, tuple(extent.tolist()))
     except FileNotFoundError as error:
         raise ValueError(f"no such file: {path}") from error
@@ -131,9 +130,24 @@ def _joined(columns: Mapping[str, Mapping[int, np.ndarray]]) -> dict[str, np.nda
             raise ValueError(f"the columns of {name} have unequal numbers of values")
         stacked = np.stack([components[k] for k in sorted(components)], axis=1)
         arrays[name] = stacked[:, 0] if stacked.shape[1] == 1 else stacked
-    for element, shape in (("pore", "coords"), ("throat", "conns")):
-        expected = len(arrays.get(f"{element}.{shape}", ()))
-        for name, values in arrays.items():
-            if name.startswith(f"{element}.") and len(values) != expected:
-                raise ValueError(f"{name} has {len(values)} values, {element}.{shape} {expected}")
     return arrays
+
+
+def _check_shapes(arrays: Mapping[str, np.ndarray]) -> None:
+    """Refuse arrays that do not describe the same pores and throats.
+
+    Raises
+    ------
+    ValueError
+        With the name of the first one.
+    """
+    for main, columns in (("pore.coords", 3), ("throat.conns", 2)):
+        if main not in arrays:
+            raise ValueError(f"it has no {main}")
+        shape = arrays[main].shape
+        if len(shape) != 2 or shape[1] != columns:
+            raise ValueError(f"{main} must have {columns} columns (got the shape {shape})")
+        element = main.partition(".")[0]
+        for name, values in arrays.items():
+            if name.startswith(f"{element}.") and (not values.ndim or len(values) != shape[0]):
+                raise ValueError(f"{name} has {values.size if values.ndim else 1} values, {main} {shape[0]}")

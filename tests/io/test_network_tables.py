@@ -86,9 +86,10 @@ def test_names_of_both_tables():
         PORES.replace(",", "\t").replace(".", ","),
         PORES.replace(",", ";"),
         PORES.replace(",", " , "),
+        "# made by hand\n" + PORES,
         "\ufeff" + PORES.replace("\n", "\r\n") + "\r\n,,,,\r\n",
     ],
-    ids=["semicolons, decimal commas", "tabulators", "semicolons", "blanks", "spreadsheet"],
+    ids=["semicolons, decimal commas", "tabulators", "semicolons", "blanks", "comment", "spreadsheet"],
 )
 def test_separators_and_decimal_signs(tmp_path, text):
     (tmp_path / "plain").mkdir()
@@ -222,8 +223,11 @@ def test_openpnm_table_of_its_own_writer(generated, tmp_path):
     ("changes", "message"),
     [
         ({"throat.conns": None}, "has no throat.conns"),
+        ({"pore.coords": np.zeros(9)}, "pore.coords must have 3 columns"),
+        ({"pore.outlets": np.zeros(5, bool)}, "pore.outlets has 5 values, pore.coords 3"),
+        ({"throat.diameter": np.array(0.01)}, "throat.diameter has 1 values, throat.conns 2"),
         ({"throat.diameter": None}, "throat.diameter"),
-        ({"throat.conns": np.array([[0, 9]])}, "indices of the 3 pores"),
+        ({"throat.conns": np.array([[0, 9], [1, 2]])}, "indices of the 3 pores"),
         ({"pore.inlets": np.zeros(3, bool)}, "neither an inlet nor an outlet"),
         ({"throat.length": np.array([0.0, 1.0])}, "length: must be greater than 0"),
         ({"extent": np.array([1.0, 0.0, 1.0])}, "greater than 0"),

@@ -207,10 +207,25 @@ def test_other_files_are_refused(tmp_path, pores):
         md.plan(study_of(drawn.path))
 
 
+def test_lengths_in_another_unit_are_noticed(pores):
+    pores.write_text("end_a,end_b,length,radius\n0,-1,50,1\n0,-2,50,1\n")  # um in a membrane of 100 um
+    with pytest.raises(md.StudyError, match="pores fill 314 times the volume of band 1; radius and length"):
+        md.plan(study_of(pores))
+    for factor, length in ((30, 30), (0.2, 0.2)):
+        pores.write_text(f"end_a,end_b,length,radius\n0,-1,{factor / 2},0.01\n0,-2,{factor / 2},0.01\n")
+        (note,) = (text for name, text in md.plan(study_of(pores)).rows() if name == "note")
+        assert note.startswith(f"the shortest path through the network is {length} thicknesses long")
+
+
 def test_few_time_steps_are_noted(pores):
     (note,) = (text for name, text in md.plan(study_of(pores, time_step=1e-3)).rows() if name == "note")
     assert note.startswith("inlets close within 13 time steps")
     assert note.endswith("a time_step of 0.00026 gives fifty")
+
+
+def test_a_long_path_is_refused():
+    with pytest.raises(md.StudyError, match="input: "):
+        parse_study({"kind": "graded", "input": "x" * 5000})
 
 
 @pytest.mark.parametrize("value", [5, "", ["a", "b"], {"a": 1}])

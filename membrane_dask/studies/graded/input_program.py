@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from membrane_dask.errors import Problem, Source, StudyError
-from membrane_dask.physics.networks.pore_network import INLET, PoreNetwork
+from membrane_dask.physics.networks.pore_network import INLET, OUTLET, PoreNetwork
 from membrane_dask.physics.networks.radius_distribution import EQUAL_RADII
 from membrane_dask.program import Dataset, History, Unit
 from membrane_dask.studies.graded import KIND
@@ -23,6 +23,9 @@ _THICKNESS_TOLERANCE = 1e-3
 
 #: Number of time steps below which a life is noted as coarse: the error of Euler's method is of the order of 1 / steps.
 _FEW_STEPS = 20
+
+#: Length of the shortest path, in thicknesses, above which lengths are likely to have another unit.
+_LONG_PATH = 5
 
 
 class InputProgram(GradedProgram):
@@ -92,7 +95,11 @@ class InputProgram(GradedProgram):
             [float(network.radius[network.throat_conns[:, 1] == INLET].max()), float(network.radius.min())]
             for network in self.networks
         ]
-        return [*_coarse_steps(self.study, self.networks), *law_notes(self.study, extremes, EQUAL_RADII)]
+        return [
+            *_path_lengths(self.networks),
+            *_coarse_steps(self.study, self.networks),
+            *law_notes(self.study, extremes, EQUAL_RADII),
+        ]
 
     def unit(self, i: int, j: int, realization: int) -> Unit:
         """Return the life of a network, numbered by its realization."""
@@ -153,6 +160,31 @@ def _thickness_problems(study: GradedStudy, thicknesses: list[float]) -> list[Pr
         return []
     text = f"the network of the input is {different[0] * 1e6:.6g} um thick (got {stated * 1e6:.6g} um)"
     return [Problem(("thickness",), text)]
+
+
+def _path_lengths(networks: list[PoreNetwork]) -> list[str]:
+    """Return a note where the shortest path is shorter than the membrane is thick, or much longer."""
+    lengths = [_shortest_path(network) for network in networks]
+    unusual = [length for length in lengths if not 1 - 1e-3 <= length <= _LONG_PATH]
+    return [
+        f"the shortest path through the network is {length:.3g} thicknesses long; lengths are in thicknesses"
+        for length in unusual[:1]
+    ]
+
+
+def _shortest_path(network: PoreNetwork) -> float:
+    """Return the smallest sum of pore lengths from the feed to the filtrate."""
+    conns, length = network.throat_conns, network.length
+    inlet, outlet, inner = conns[:, 1] == INLET, conns[:, 1] == OUTLET, conns[:, 1] >= 0
+    distance = np.full(len(network.junctions), math.inf)
+    np.minimum.at(distance, conns[inlet, 0], length[inlet])
+    while True:
+        shorter = distance.copy()
+        for a, b in ((0, 1), (1, 0)):
+            np.minimum.at(shorter, conns[inner, a], distance[conns[inner, b]] + length[inner])
+        if (shorter == distance).all():
+            return float((distance[conns[outlet, 0]] + length[outlet]).min())
+        distance = shorter
 
 
 def _coarse_steps(study: GradedStudy, networks: list[PoreNetwork]) -> list[str]:

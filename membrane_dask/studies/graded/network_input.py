@@ -16,6 +16,8 @@ from membrane_dask.physics.networks.pore_network import INLET, OUTLET, PoreNetwo
 #: Ending of the file that stands for the four files of a Statoil network.
 _STATOIL = "_link1.dat"
 _STUDIES = (".yaml", ".yml")
+#: Largest porosity of a band; it exceeds 1 where cylinders of extracted networks overlap at the junctions.
+_MAX_POROSITY = 2.0
 
 
 def is_source(path: Path) -> bool:
@@ -65,6 +67,13 @@ def read_networks(path: Path) -> tuple[list[PoreNetwork], list[float]]:
         adjacent = adjacency(network.throat_conns, len(network.junctions))
         if not flowing_pores(*adjacent, np.ones(len(network.length), bool)).any():
             raise ValueError(f"{name}no open path from the feed to the filtrate")
+        porosity = network.band_porosity()
+        if (porosity > _MAX_POROSITY).any():
+            band = int(porosity.argmax())
+            raise ValueError(
+                f"{name}pores fill {porosity[band]:.3g} times the volume of band {band + 1}; radius and length are in "
+                "units of the thickness"
+            )
     return networks, [network.extent[0] * unit for network in dimensional] if unit is not None else []
 
 
