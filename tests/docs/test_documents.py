@@ -143,7 +143,7 @@ SMALLER = {
     ("name", "runs"),
     [
         ("quickstart", {"graded-quickstart", "reconstruct-quickstart", "quickstart.png"}),
-        ("graded", {"graded-ten", "graded-search", "graded-foulants"}),
+        ("graded", {"graded-ten", "graded-search", "graded-foulants", "graded-best-radii"}),
         ("reconstruct", {"reconstruct-twelve", "reconstruct-third", "third.png"}),
         ("characterize", {"reconstruct-three", "characterize-three", "corner", "corner.npy", "network.vtk"}),
         ("porometry", {"porometry-bench", "porometry-closed", "porometry-methods", "porometry-paper"}),

@@ -57,7 +57,9 @@ def _grid(table: xr.Dataset) -> Grid:
     names = [physical_name(name, table) for name in _METRICS]
     names = [name for name in names if name in table]
     headers = {"l_max": "l_max", "gradient": "gradient s", "deposition": "λ"}
-    labels = [name for name in _POINT if table.sizes[name] > 1 or name != "deposition"]
+    # A network from a file has neither pore length nor gradient.
+    labels = [name for name in ("l_max", "gradient") if np.isfinite(table[name]).all()]
+    labels += ["deposition"] if table.sizes["deposition"] > 1 else []
     rows = []
     for one in slices(table, *_POINT):
         count = int((one.status == 1).sum())

@@ -40,7 +40,7 @@ def run_notes(table: xr.Dataset) -> list[str]:
     """
     notes = [*_low_flux_notes(table), *_pressure_notes(table), *_cylinder_notes(table)]
     counts = (table.status == 1).sum("realization").values
-    if counts.max() == 1:
+    if counts.max() == 1 and np.isfinite(table.gradient).all():
         notes.append("One network for each design: intervals need at least two.")
     elif (counts == 0).any():
         notes.append(f"{int((counts == 0).sum())} of {counts.size} designs have no finished network.")

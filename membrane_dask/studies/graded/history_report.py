@@ -180,7 +180,9 @@ def blocked_figure(table: xr.Dataset, history: xr.Dataset, scales: Scales) -> Pi
                     history.time.values[complete] * scales.time, counts[complete].mean(axis=1),
                     color=COLOURS[k % len(COLOURS)], lw=1.2, label=f"{band}",
                 )  # fmt: skip
-        axis.set(xlabel=scales.time_label, title=f"s = {float(table.gradient[j]):g}")
+        axis.set(xlabel=scales.time_label)
+        if columns > 1:
+            axis.set_title(f"s = {float(table.gradient[j]):g}")
         if j == 0:
             axis.set_ylabel("blocked pores")
     handles, labels = axes[0, 0].get_legend_handles_labels()
