@@ -98,3 +98,57 @@ def test_pores_that_widen_with_depth():
     assert radii[0] == pytest.approx(0.0085)
     assert life.lifetime == pytest.approx(0.0085, rel=1e-12)
     assert life.throughput == pytest.approx(0.03076671496, abs=6 * 0.0005216)  # six standard deviations of a network
+
+
+#: Mean and standard deviation of one network, over 24 networks of an independent implementation.
+REFERENCE = [
+    (
+        {"porosity": DENSER},
+        0.0,
+        {
+            "throughput": (0.03904568573, 0.0007337961033),
+            "foulant_concentration": (0.1245178085, 0.00280288469),
+            "initial_flux": (5.68294073e-06, 9.327202714e-08),
+            "porosity_usage": (0.2791665694, 0.003795464222),
+            "n_pores": (13400.91667, 79.02664199),
+        },
+    ),
+    (
+        {"l_max": SHORTER},
+        2e-3,
+        {
+            "throughput": (0.04029194002, 0.0006116293722),
+            "foulant_concentration": (0.06188068432, 0.002220535629),
+            "initial_flux": (4.31390397e-06, 8.66950817e-08),
+            "porosity_usage": (0.305001716, 0.003391779807),
+            "n_pores": (22669.5, 103.7031717),
+        },
+    ),
+    (
+        {},
+        -1e-3,
+        {
+            "throughput": (0.03076671496, 0.0005216166476),
+            "foulant_concentration": (0.11523475, 0.002663831078),
+            "initial_flux": (5.61785974e-06, 8.417837848e-08),
+            "porosity_usage": (0.2267631503, 0.002662677248),
+            "n_pores": (14012.875, 102.5892242),
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "gradient", "expected"), REFERENCE, ids=["porosity", "l_max", "widening"])
+def test_ensembles_agree_with_an_independent_implementation(changes, gradient, expected):
+    """Means of 24 networks agree within four standard errors of their difference."""
+    lives = [
+        filter_life(
+            network_with(seed, radii=band_radii(0.01, gradient, 4), **changes),
+            deposition=5e-7, time_step=2.5e-4, flux_threshold=2e-6, solver_tolerance=1e-7,
+        )
+        for seed in range(24)
+    ]  # fmt: skip
+    for name, (mean, deviation) in expected.items():
+        values = np.array([getattr(life, name) for life in lives], float)
+        error = np.sqrt((deviation**2 + values.var(ddof=1)) / 24)
+        assert abs(values.mean() - mean) < 4 * error, name
