@@ -156,7 +156,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=4, help="evaluations between measurements of the deficit")
     options = parser.parse_args()
     if options.smoke:
-        options.problem, options.seeds, options.networks, options.fresh = ["P1"], 1, 4, 2
+        options.problem, options.seeds, options.networks, options.fresh = ["P1"], 1, 4, 4
     fresh = Fresh(options.fresh)
     print(f"{options.networks} networks a design, deficits on {options.fresh} fresh networks", flush=True)
     for name in options.problem:
