@@ -334,7 +334,8 @@ def _filter_life(
             for one in concentrations
         ]
         species = concentrations[:, 0] if end == 0 else np.array([one["foulant_concentration"] for one in integrals])
-    purity = fractions * species / (fractions * species).sum()
+    foulant = float((fractions * species).sum())
+    purity = fractions * species / foulant if foulant > 0 else np.full(len(fractions), math.nan)
     whole = slice(0, max(last, 1))
     removed = time_step * np.nan_to_num(flux * (1 - concentration))[:last].sum()
     deposited = deposition * float(porosity[0].mean() - porosity[-1].mean()) / (2 * math.pi)
