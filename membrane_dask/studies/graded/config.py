@@ -76,7 +76,8 @@ class GradedStudy(BaseStudy):
     )
     design: Literal["grid", "optimum"] = parameter(
         "grid",
-        "grid: all realizations at every gradient; optimum: add networks in rounds until the best gradient is known",
+        "grid: all realizations at every gradient; optimum: add networks in rounds until the best gradient is known, "
+        "or designs until the best one is",
         unit="",
     )
     l_max: Numbers = parameter((0.2,), "largest pore length", unit="W", source="Gu Table I")
