@@ -58,11 +58,20 @@ def run(
 
 
 def _measured(plan: Plan) -> Plan:
-    """The plan with its predicted cost; without, if the pilots fail: the run says why where its units do."""
+    """The plan with its predicted cost; without, if the pilots fail: the run says why where its units do.
+
+    Raises
+    ------
+    StudyError
+        If the pilots show that the study cannot be run.
+    """
     from membrane_dask.engine.plan import as_seconds
+    from membrane_dask.errors import StudyError
 
     try:
         plan = plan.measured()
+    except StudyError:
+        raise
     except Exception as error:
         say(f"the cost is not known: {error}")
     else:

@@ -200,3 +200,10 @@ def test_undefined_combinations_are_refused():
         FoulingLaws(segments=2)
     with pytest.raises(ValueError, match="segments"):
         FoulingLaws(conserving=True, segments=2, erosion_rate=1)
+
+
+def test_balance_of_second_order_integration(random_network):
+    """Foulant is removed with the weights of the method, so that the conserving law keeps the balance."""
+    laws = FoulingLaws(conserving=True, end_time=15)
+    life = life_of(random_network, laws, deposition=5e-7, time_step=5e-4, integrator="adams-bashforth")
+    assert life.foulant_balance == pytest.approx(1, abs=1e-4)  # but rates are not extrapolated below 0

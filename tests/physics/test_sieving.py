@@ -146,7 +146,9 @@ def test_sizes_of_particles(distribution):
 
 
 def test_arrivals_in_one_step_are_limited(tubes):
-    with pytest.raises(PhysicsError, match=r"sieving\.rate 1e\+06: 250 particles in the first step"):
+    with pytest.raises(
+        PhysicsError, match=r"sieving\.rate 1e\+06: 250 particles in the first step, which block all inlets"
+    ):
         lives_of(tubes, Sieving(1e6, arrivals="time", particle_radius=0.02), 1)
 
 

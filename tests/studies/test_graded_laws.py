@@ -142,7 +142,35 @@ def test_particles_that_always_or_never_fit_are_noted():
         assert text in str(plan)
 
 
-def test_flux_beyond_every_filter_is_refused_by_the_pilots():
-    plan = md.plan(parse_study(SMALL | {"operation": {"mode": "flux", "flux": 1e-2, "pressure_limit": 5}}))
-    with pytest.raises(StudyError, match=r"operation\.flux: 0\.01 needs .* times the pressure_limit = 5 in the clean"):
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (
+            {"operation": {"mode": "flux", "flux": 1e-2, "pressure_limit": 5}},
+            r"operation\.flux: 0\.01 needs a transmembrane pressure of .* pressure_limit is 5",
+        ),
+        ({"sieving": {"rate": 1e9, "particle_radius": 0.02}}, r"sieving\.rate 1e\+09: .* which block all inlets"),
+        ({"sieving": {"rate": 1e9, "particle_radius": 0.001}}, r"sieving\.rate 1e\+09: .* which are too many"),
+        ({"erosion": {"rate": 1e4}}, r"did not end within .* steps .*; set end_of_life\.time"),
+    ],
+)
+def test_pilots_refuse_what_has_no_life(keys, message):
+    plan = md.plan(parse_study(SMALL | keys))
+    with pytest.raises(StudyError, match=message):
         plan.measured()
+
+
+def test_physical_units_of_species_at_constant_flux(tmp_path):
+    """The unit of time is that of the mean deposition coefficient, and the first flux that of the operation."""
+    units = {"thickness": "100 um", "pressure": "1 bar", "viscosity": "1 mPa s", "foulant_volume_fraction": 1e-4}
+    species = [{"deposition": 1e-7, "fraction": 0.5}, {"deposition": 1e-6, "fraction": 0.5}]
+    operation = {"mode": "flux", "flux": 1e-7, "pressure_limit": 5}
+    graded = run(tmp_path, species=species, operation=operation, **units)
+    result = md.open_run(tmp_path / "run").result
+    time_unit = result["units"].time_unit
+    assert time_unit.deposition.values == pytest.approx([5.5e-7])
+    expected = graded.lifetime.values * time_unit.values
+    np.testing.assert_allclose(graded.service_time.values, expected, rtol=1e-12)
+    # pi W P0 q / (8 mu) of the constant flux
+    expected = np.pi * 1e-4 * 1e5 * 1e-7 / (8 * 1e-3) * 3.6e6
+    np.testing.assert_allclose(graded.initial_permeate_flux.values, expected, rtol=1e-9)

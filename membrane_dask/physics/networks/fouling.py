@@ -224,7 +224,7 @@ def filter_lives(
         per_area = ("flux", "inflow", "porosity", "jump", "late_jump")
         histories = histories._replace(**{name: getattr(histories, name) / area for name in per_area})
         counts = (int((inlets & ~flowing).sum()), int((network.throat_conns[:, 1] >= 0).sum()))
-        parameters = (diagnostics, catch_probability, reference, time_step, flux_threshold, quadrature)
+        parameters = (diagnostics, catch_probability, reference, time_step, flux_threshold, integrator, quadrature)
         lives.append(_filter_life(network, laws, histories, counts, *parameters))
     return lives
 
@@ -273,12 +273,13 @@ def _check_arrivals(laws: FoulingLaws, network: PoreNetwork, deposition: float, 
     sieving = laws.sieving
     expected = sieving.rate * time_step * (flux / deposition if sieving.arrivals == "volume" else 1.0)
     inlet_radius = network.radius[network.throat_conns[:, 1] == INLET]
-    blocks_inlets = sieving.residual_conductance == 0 and inlet_radius.min() < sieving.particle_radius
-    limit = len(inlet_radius) if blocks_inlets else _MAX_ARRIVALS
+    limit, reason = _MAX_ARRIVALS, "which are too many"
+    if sieving.residual_conductance == 0 and inlet_radius.max() < sieving.particle_radius * sieving.spread.range[0]:
+        limit, reason = min(limit, len(inlet_radius)), "which block all inlets"
     if expected > limit:
         raise PhysicsError(
-            f"sieving.rate {sieving.rate:g}: {expected:.3g} particles in the first step, in which the life of the "
-            f"filter ends; at most {sieving.rate * limit / expected:.3g}, or a smaller time_step"
+            f"sieving.rate {sieving.rate:g}: {expected:.3g} particles in the first step, {reason}; at most "
+            f"{sieving.rate * limit / expected:.3g}, or a smaller time_step"
         )
 
 
@@ -292,6 +293,7 @@ def _filter_life(
     deposition: float,
     time_step: float,
     flux_threshold: float,
+    integrator: Literal["euler", "adams-bashforth"],
     quadrature: Literal["trapezoid", "left"],
 ) -> FilterLife:
     """Compute all metrics from the histories; ``counts`` are stagnant inlets and pores between junctions."""
@@ -337,7 +339,10 @@ def _filter_life(
     foulant = float((fractions * species).sum())
     purity = fractions * species / foulant if foulant > 0 else np.full(len(fractions), math.nan)
     whole = slice(0, max(last, 1))
-    removed = time_step * np.nan_to_num(flux * (1 - concentration))[:last].sum()
+    uptake = np.nan_to_num(flux * (1 - concentration))[:last]
+    if integrator == "adams-bashforth":  # the same weights as those of the radii
+        uptake[1:] = 1.5 * uptake[1:] - 0.5 * uptake[:-1]
+    removed = time_step * uptake.sum()
     deposited = deposition * float(porosity[0].mean() - porosity[-1].mean()) / (2 * math.pi)
     return FilterLife(
         **metrics,

@@ -21,8 +21,9 @@ _COLUMNS = {
 }
 _TEXT = (
     "Both deposition laws fitted to the decline of the flux. The shape of the decline determines λ, the scale of the "
-    "volume φ over the membrane thickness, and the first readings the first flux. To use a row, copy λ and φ as "
-    "deposition and foulant_volume_fraction, with the deposition_law of the row."
+    "volume φ over the membrane thickness, and the first readings the first flux. To use a row for this membrane at "
+    "the pressure of the bench, copy λ and φ as deposition and foulant_volume_fraction, with the deposition_law of the "
+    "row; at another pressure, λ is inversely proportional to it."
 )
 
 

@@ -85,6 +85,11 @@ def _metrics(study: GradedStudy) -> Iterator[Problem]:
     if at_constant_pressure and "initial_transmembrane_pressure" in metrics:
         message = "initial_transmembrane_pressure is 1 for all designs at constant pressure; set operation.mode: flux"
         yield Problem(("optimum", field), message)
+    if study.operation.flux == "initial" and "initial_transmembrane_pressure" in metrics:
+        message = "initial_transmembrane_pressure is 1 for all designs with operation.flux: initial"
+        yield Problem(("optimum", field), message)
+    if study.deposition_law == "conserving" and "foulant_balance" in metrics:
+        yield Problem(("optimum", field), "foulant_balance is 1 for all designs with deposition_law: conserving")
     plain = (
         at_constant_pressure
         and study.deposition_law == "published"

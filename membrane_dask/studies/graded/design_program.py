@@ -218,7 +218,12 @@ class DesignProgram(GradedProgram):
 
     def pilots(self) -> Sequence[Unit]:
         """Return one network of some initial designs."""
-        return [self.network(e, values, 0) for e, values in enumerate(self._initial[:4])]
+        units = [self.network(e, values, 0) for e, values in enumerate(self._initial[:4])]
+        self._check(units)
+        return units
+
+    def _check_first_pressure(self, units: Sequence[Unit]) -> None:
+        """Do nothing: a search may start with designs that need a higher pressure than the best ones."""
 
     def collect(self, read: Callable[[str], Any], history: History) -> Sequence[Dataset]:
         """Add the designs and the best one; without common units of designs at different pressures."""

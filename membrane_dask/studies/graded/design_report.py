@@ -28,7 +28,7 @@ from membrane_dask.studies.graded.number_text import compact, with_error
 
 _METRICS = (
     "initial_flux", "throughput", "foulant_concentration", "log_reduction_value", "lifetime", "porosity_usage",
-    "foulant_balance",
+    "foulant_balance", "initial_transmembrane_pressure", "n_arrivals", "n_passed",
 )  # fmt: skip
 _POINT = ("l_max", "gradient", "deposition")
 
@@ -49,13 +49,23 @@ def design_section(table: xr.Dataset, radii: Mapping[float, Sequence[float]]) ->
     figures = [_trade_offs(table)] if n_points > 1 else []
     networks = int((table.status == 1).sum("realization").max())
     intervals = "± is the half width of the 95 % confidence interval of the mean." if networks > 1 else ""
-    text = f"Means over the networks of a design, until {end_of_life(table.attrs)}. {intervals}".strip()
+    particles = (
+        "The particles that block pores are not part of the foulant whose concentration and log reduction value these "
+        "are."
+        if "n_arrivals" in table
+        else ""
+    )
+    text = f"Means over the networks of a design, until {end_of_life(table.attrs)}."
+    text = " ".join(filter(None, (text, intervals, particles)))
     return Section("Designs", text, [*figures, _grid(table), download])
 
 
 def _grid(table: xr.Dataset) -> Grid:
     names = [physical_name(name, table) for name in _METRICS]
-    names = [name for name in names if name in table]
+    constant = (
+        {"initial_transmembrane_pressure"} if table.attrs.get("operation.mode", "pressure") == "pressure" else set()
+    )
+    names = [name for name in names if name in table and name not in constant]
     headers = {"l_max": "l_max", "gradient": "gradient s", "deposition": "λ"}
     # A network from a file has neither pore length nor gradient.
     labels = [name for name in ("l_max", "gradient") if np.isfinite(table[name]).all()]

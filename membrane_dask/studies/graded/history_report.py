@@ -63,7 +63,7 @@ def operation_figure(table: xr.Dataset, history: xr.Dataset, scales: Scales) -> 
     # The one of flux and pressure that the operation does not hold constant.
     response, response_label = flux * scales.flux, scales.flux_label
     if table.attrs.get("operation.mode") == "flux":
-        response, response_label = history.transmembrane_pressure, "transmembrane pressure"
+        response, response_label = history.transmembrane_pressure, "transmembrane pressure, P₀"
     curves = [
         (time, scales.time_label, response, response_label),
         (volume * scales.volume, scales.volume_label, response, response_label),
@@ -81,7 +81,7 @@ def operation_figure(table: xr.Dataset, history: xr.Dataset, scales: Scales) -> 
         if rows > 1:
             row[0].set_title(f"$l_{{max}}$ = {float(table.l_max[i]):g}", loc="right")
     gradient_legend(figure, axes[0, 0])
-    quantity = response_label.partition(" [")[0].removesuffix(" q").capitalize()
+    quantity = response_label.partition(" [")[0].removesuffix(" q").removesuffix(", P₀").capitalize()
     caption = (
         f"{quantity} against time and against throughput, and concentration of the filtrate against time. "
         f"Mean of {network_count(table)} per design point, until the first of them reaches its end of life."

@@ -115,8 +115,7 @@ class InputProgram(GradedProgram):
         """Return the largest network."""
         sizes = [len(network.length) for network in self.networks[: self.tables[0].unit_shape[2]]]
         units = [self.unit(0, 0, int(np.argmax(sizes)))]
-        if len(self.networks) == 1:
-            self._check_first_pressure(units)
+        self._check(units)
         return units
 
     def _optima(self, table: object, history: History) -> list[Dataset]:

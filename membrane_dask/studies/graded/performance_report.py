@@ -53,9 +53,12 @@ def _optimum_cells(one: xr.Dataset, metric: str) -> tuple[str, str, str]:
         return "no difference between the gradients", "-", "-"
     edge = " (end of the grid)" if best.at_edge else ""
     is_first = best.gradient == float(one.gradient[0])
+    interval = format_interval(best.gradient, best.gradient_low, best.gradient_high, 1e3)
+    if best.at_edge and best.gradient_low == best.gradient_high:
+        interval = f"at or {'below' if is_first else 'above'} {compact(best.gradient * 1e3)}"
     return (
         f"{compact(best.grid_gradient * 1e3)}{edge}",
-        format_interval(best.gradient, best.gradient_low, best.gradient_high, 1e3),
+        interval,
         "-" if is_first else format_interval(best.gain, best.gain_low, best.gain_high, 100, 1),
     )
 

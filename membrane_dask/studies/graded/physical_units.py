@@ -25,7 +25,7 @@ PRESSURE_LIMIT = Variable(
 #: Variables of the table ``graded`` in physical units.
 PHYSICAL_VARIABLES = (
     Variable("filtrate_volume", ("deposition",), "f8", "L m-2", "filtrate volume per area until the end of life"),
-    Variable("initial_permeate_flux", (), "f8", "L m-2 h-1", "permeate flux of the clean filter"),
+    Variable("initial_permeate_flux", (), "f8", "L m-2 h-1", "first permeate flux, that of the clean filter"),
     Variable("service_time", ("deposition",), "f8", "h", "time until the end of life"),
     PRESSURE_LIMIT,
 )
@@ -84,7 +84,9 @@ def physical_arrays(
     """
     physical = {
         "filtrate_volume": units.filtrate_volume(arrays["throughput"]),
-        "initial_permeate_flux": units.permeate_flux(arrays["initial_flux"]),
+        "initial_permeate_flux": units.permeate_flux(
+            arrays["initial_flux"] * np.ravel(arrays["initial_transmembrane_pressure"])[0]
+        ),
         "service_time": units.hours(arrays["lifetime"], np.asarray(deposition)),
     }
     if math.isfinite(pressure_limit):

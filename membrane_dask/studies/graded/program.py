@@ -215,8 +215,23 @@ class GradedProgram(Program):
         """Return the corners of the design."""
         corners = itertools.product({0, len(self.study.l_max) - 1}, {0, len(self.study.gradient) - 1})
         units = [self.unit(i, j, 0) for i, j in sorted(corners)]
-        self._check_first_pressure(units)
+        self._check(units)
         return units
+
+    def _check(self, units: Sequence[Unit]) -> None:
+        """Refuse a study whose pilots have no result.
+
+        Raises
+        ------
+        StudyError
+            If the life of one of these networks cannot be simulated, or all of them have none.
+        """
+        self._check_first_pressure(units)
+        for unit in units:
+            try:
+                work(self.context, unit)
+            except PhysicsError as error:
+                raise StudyError([Problem((), f"{error} ({unit.key})")]) from error
 
     def _check_first_pressure(self, units: Sequence[Unit]) -> None:
         """Refuse a constant flux at which no filter works.
@@ -232,8 +247,8 @@ class GradedProgram(Program):
         first = min(flux / clean_flux(network_of(self.context, unit, random_generator(unit))) for unit in units)
         if first >= limit:
             message = (
-                f"{flux:g} needs {first / limit:.2g} times the pressure_limit = {limit:g} in the clean filters; at "
-                f"most {flux * limit / first:.3g}"
+                f"{flux:g} needs a transmembrane pressure of {first:.3g} in the clean filters that were tried, "
+                f"pressure_limit is {limit:g}; at most {flux * limit / first:.3g}"
             )
             raise StudyError([Problem(("operation", "flux"), message)])
 
@@ -247,7 +262,7 @@ class GradedProgram(Program):
         table = read("graded")
         datasets = self._optima(table, history)
         if self.context["units"] is not None:
-            datasets.append(units_dataset(self.context["units"], self.study.deposition, table))
+            datasets.append(units_dataset(self.context["units"], tuple(self.deposition), table))
         return datasets
 
     def _optima(self, table: Any, history: History) -> list[Dataset]:
