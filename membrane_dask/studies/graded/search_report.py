@@ -214,8 +214,8 @@ def as_csv(table: xr.Dataset, first: Sequence[str] = ()) -> str:
     order = (*_PARAMETERS, *first)
 
     def position(name: str) -> tuple[int, int, str]:
-        places = [i for i, prefix in enumerate(order) if name == prefix or name.startswith(f"{prefix}_")]
-        return (max(places, default=len(order)), len(name), name)
+        matching = [i for i, prefix in enumerate(order) if name == prefix or name.startswith(f"{prefix}_")]
+        return (max(matching, default=len(order)), len(name), name)
 
     for name in sorted(map(str, table.data_vars), key=position):
         variable = table[name]
