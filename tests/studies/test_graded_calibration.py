@@ -188,6 +188,13 @@ def test_tables_that_are_refused(tmp_path, rows, settings, message):
         md.plan(write(tmp_path, rows, settings))
 
 
+def test_another_pressure_in_the_table_is_refused(tmp_path):
+    path = write(tmp_path, [ROWS[0] + ",pressure [bar]", *(f"{row},2" for row in ROWS[1:])], "")
+    with pytest.raises(md.StudyError, match=r"pressure: is 1 bar in the study and 2 bar in .*\.csv"):
+        md.plan(md.load_study(path, pressure="1 bar", viscosity="1 mPa s"))
+    assert md.plan(md.load_study(path, pressure="2 bar", viscosity="1 mPa s"))
+
+
 def test_a_network_from_a_file_is_the_filter_itself(shared, tmp_path):
     """One network, as it is: no spread enters the intervals, and drawing keys are not needed."""
     (tmp_path / "bench.csv").write_text("\n".join(ROWS) + "\n")

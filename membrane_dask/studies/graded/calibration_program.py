@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from membrane_dask.errors import Source
+from membrane_dask.errors import Problem, Source, StudyError
 from membrane_dask.physics.elementary import geometric_sequence, log
 from membrane_dask.physics.networks.decline_curves import FLUX_FRACTIONS
 from membrane_dask.physics.networks.decline_simulation import simulate_declines
@@ -29,6 +29,8 @@ from membrane_dask.studies.graded.tasks import network_of
 
 #: Deposition coefficients per decade.
 _PER_DECADE = 8
+#: Largest relative difference of the pressures that a study and its table state.
+_PRESSURE_VARIATION = 0.05
 
 
 def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray], dict[str, float]]:
@@ -87,6 +89,7 @@ class CalibrationProgram(Program):
         assert study.calibrate is not None
         self.study, self.settings = study, study.calibrate
         self.readings, self.findings = read_decline(self.settings, source)
+        self._check_pressure(source)
         #: The same study without calibration, whose networks are fitted.
         self.plain = GradedProgram(study, source) if study.input is None else InputProgram(study, source)
         low, high = self.settings.deposition_range
@@ -131,6 +134,25 @@ class CalibrationProgram(Program):
             params={**network.params, "law": LAWS[law]},
             seed=network.seed,
         )
+
+    def _check_pressure(self, source: Source | None) -> None:
+        """Refuse a table that states another pressure than the study.
+
+        Raises
+        ------
+        StudyError
+            If they differ by more than the variation that the table may have.
+        """
+        stated, readings = self.study.pressure, self.readings.pressure
+        if stated is None or readings is None:
+            return
+        of_table = float(np.median(readings))
+        if abs(of_table / stated - 1) > _PRESSURE_VARIATION:
+            message = (
+                f"is {stated / 1e5:g} bar in the study and {of_table / 1e5:g} bar in {self.settings.input.name}; leave "
+                "out the wrong one"
+            )
+            raise StudyError([Problem(("pressure",), message)], source)
 
     def pilots(self) -> Sequence[Unit]:
         """Return one network with each law."""
