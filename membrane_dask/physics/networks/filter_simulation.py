@@ -11,10 +11,10 @@ from membrane_dask.physics.elementary import exponential
 from membrane_dask.physics.fixed_order import dot
 from membrane_dask.physics.networks.connectivity import flowing_pores
 from membrane_dask.physics.networks.foulant_transport import (
+    deposit_foulant,
     inlet_concentration,
-    mean_attenuation,
+    outlet_concentration,
     transport_foulant,
-    transport_with_erosion,
 )
 from membrane_dask.physics.networks.fouling_laws import (
     BLOCKED,
@@ -238,10 +238,10 @@ def simulate(
             for e in range(n_entries):
                 transmission[e] = exponential(retention[0, e] * radius[e] / max(abs(flow[e]), 1e-300))
             transport_foulant(graph, flow, transmission, order, concentration[0])
-            concentration_out[0, step] = _outlet_concentration(graph, flow, transmission, concentration[0], flux[step])
+            concentration_out[0, step] = outlet_concentration(graph, flow, transmission, concentration[0], flux[step])
             inlet_concentration(graph, flow, concentration[0], rate)
         else:
-            _deposit(
+            deposit_foulant(
                 graph, flow, order, deposition, law, length, affinity, clean_radius, retention, per_length, radii,
                 time_step, transmission, concentration, rates, concentration_out[:, step], flux[step],
             )  # fmt: skip
@@ -411,71 +411,6 @@ def _conduct(radii: np.ndarray, per_length: np.ndarray, square: np.ndarray, cond
 
 
 @inline_kernel
-def _deposit(
-    graph: FlowGraph, flow: np.ndarray, order: np.ndarray, deposition: float, law: KernelDeposition,
-    length: np.ndarray, affinity: np.ndarray, clean_radius: np.ndarray, retention: np.ndarray, per_length: np.ndarray,
-    radii: np.ndarray, time_step: float, transmission: np.ndarray, concentration: np.ndarray, rates: np.ndarray,
-    concentration_out: np.ndarray, flux: float,
-) -> None:  # fmt: skip
-    """Compute the concentrations of all species, and the rates at which the pieces of pores narrow.
-
-    ``rates`` are those of the radius or, where deposition conserves foulant, of half its square.
-    """
-    n_entries, segments = flow.size, radii.shape[0]
-    upstream = np.empty(n_entries)
-    erosion = np.zeros(n_entries)
-    rates[:] = 0.0
-    for s in range(law.deposition.size - 1, -1, -1):  # eroded foulant joins the first species
-        weight = law.fraction[s] * law.deposition[s] / deposition
-        for e in range(n_entries):
-            total = 0.0
-            for k in range(segments):
-                total += radii[k, e]
-            transmission[e] = exponential(retention[s, e] * (total / segments) / max(abs(flow[e]), 1e-300))
-        if s == 0 and law.erosion_rate > 0.0:
-            own, limit, shear_erosion = np.zeros(n_entries), np.zeros(n_entries), np.zeros(n_entries)
-            returned = np.zeros(n_entries)
-            for e in range(n_entries):
-                if not per_length[e] > 0.0:
-                    continue
-                r = radii[0, e]
-                x = -retention[0, e] * r / max(abs(flow[e]), 1e-300)
-                own[e] = weight * affinity[e] * (mean_attenuation(x) if law.conserving else 1.0)
-                limit[e] = (clean_radius[e] - r) / time_step
-                shear = abs(flow[e]) / (2.0 * r * r * r)
-                shear_erosion[e] = law.erosion_rate * max(0.0, shear - law.critical_shear)
-                if law.returned:
-                    returned[e] = deposition / law.fraction[0] * r * length[e]
-            transport_with_erosion(
-                graph, flow, transmission, order, own, rates[0], limit, shear_erosion, returned, concentration[0],
-                erosion,
-            )  # fmt: skip
-            foulant = _outlet_concentration(graph, flow, transmission, concentration[0], flux) * flux
-            for e in range(graph.lower.size + graph.inlet.size, n_entries):
-                foulant += returned[e] * erosion[e]
-            concentration_out[s] = foulant / flux
-        else:
-            transport_foulant(graph, flow, transmission, order, concentration[s])
-            concentration_out[s] = _outlet_concentration(graph, flow, transmission, concentration[s], flux)
-        inlet_concentration(graph, flow, concentration[s], upstream)
-        for e in range(n_entries):
-            if not per_length[e] > 0.0:
-                continue
-            c, q = upstream[e], max(abs(flow[e]), 1e-300)
-            for j in range(segments):
-                k = j if flow[e] >= 0.0 else segments - 1 - j
-                x = -retention[s, e] / segments * radii[k, e] / q
-                rates[k, e] += weight * affinity[e] * c * (mean_attenuation(x) if law.conserving else 1.0)
-                if segments > 1:
-                    c *= exponential(-x)
-    for k in range(segments):
-        for e in range(n_entries):
-            rates[k, e] -= erosion[e]
-            if law.conserving:
-                rates[k, e] *= radii[k, e]
-
-
-@inline_kernel
 def _extrapolate(pressure: np.ndarray, previous: np.ndarray, degree: int, guess: np.ndarray) -> None:
     """Extrapolate the pressures by the polynomial through the last ``degree + 1`` steps, into ``guess``."""
     for i in range(pressure.size):
@@ -497,19 +432,6 @@ def _sort_by_pressure(order: np.ndarray, pressure: np.ndarray) -> None:
             order[b] = order[b - 1]
             b -= 1
         order[b] = i
-
-
-@inline_kernel
-def _outlet_concentration(
-    graph: FlowGraph, flow: np.ndarray, transmission: np.ndarray, concentration: np.ndarray, flux: float
-) -> float:
-    """Return the concentration of the filtrate, NaN without flow."""
-    first_outlet = graph.lower.size + graph.inlet.size
-    foulant = 0.0
-    for k in range(graph.outlet.size):
-        e = first_outlet + k
-        foulant += flow[e] * transmission[e] * concentration[graph.outlet[k]]
-    return foulant / flux if flux > 0.0 else np.nan
 
 
 @inline_kernel
