@@ -89,7 +89,8 @@ def test_report(folder, finished):
     path = Path(said.stdout.strip())
     assert path == finished / "report.html"
     text = path.read_text(encoding="utf-8")
-    assert "Gu, Fig. 3" in text
+    assert "Flux against time and against throughput" in text
+    assert "Gu, Fig." not in text  # the study is not that of the paper
     assert "The best gradient" not in text
     other = command("report", finished, "--out", folder / "elsewhere.html", folder=folder)
     assert (folder / "elsewhere.html").read_text(encoding="utf-8") == text, other.stderr

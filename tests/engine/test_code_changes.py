@@ -109,14 +109,22 @@ def test_the_files_that_this_process_has_imported_count(tmp_path):
     assert software_of(module.Program(module.Study())).sources == before.sources
 
 
-@pytest.mark.parametrize("kind", ["graded", "reconstruct", "characterize", "porometry"])
-def test_sources_and_versions_of_the_package_s_own_kinds(kind):
+@pytest.mark.parametrize(
+    ("kind", "program"),
+    [
+        ("graded", "program:GradedProgram"), ("graded", "input_program:InputProgram"),
+        ("graded", "design_program:DesignProgram"), ("graded", "calibration_program:CalibrationProgram"),
+        ("reconstruct", ""), ("characterize", ""), ("porometry", ""),
+    ],
+)  # fmt: skip
+def test_sources_and_versions_of_the_package_s_own_kinds(kind, program):
     from importlib import import_module
 
     from membrane_dask.engine import software
     from membrane_dask.studies.registry import find_kind
 
-    module, _, name = find_kind(kind).program.partition(":")
+    path = f"membrane_dask.studies.{kind}.{program}" if program else find_kind(kind).program
+    module, _, name = path.partition(":")
     program = getattr(import_module(module), name)
     roots = tuple(sorted({program.__module__, program.work.__module__}))
     own = software._software(roots)
