@@ -138,8 +138,13 @@ def test_a_run_in_two_pieces(folder):
 
 
 def test_units_that_fail_are_quarantined(folder):
-    """No network meets a porosity to 1e-9: every unit fails, and says so."""
+    """No network meets a porosity to 1e-9: the pilots refuse the study; without them every unit fails, and says so."""
     impossible = ("--set", "porosity_tolerance=1e-9", "--set", "realizations=1", "--set", "gradient=0")
+    refused = command("plan", "filter.yaml", *impossible, folder=folder)
+    assert refused.returncode == 2
+    assert "did not come within 1e-09" in refused.stderr
+    assert "--no-measure" in refused.stderr
+    impossible += ("--no-measure",)
     ended = command("run", "filter.yaml", "--out", "failing", *impossible, folder=folder)
     assert ended.returncode == 3
     assert "did not come within 1e-09" in ended.stderr

@@ -224,14 +224,15 @@ class GradedProgram(Program):
         Raises
         ------
         StudyError
-            If the life of one of these networks cannot be simulated, or all of them have none.
+            If one of these networks cannot be simulated, or none of them has a life.
         """
         self._check_first_pressure(units)
         for unit in units:
             try:
                 work(self.context, unit)
             except PhysicsError as error:
-                raise StudyError([Problem((), f"{error} ({unit.key})")]) from error
+                message = f"{error} ({unit.key}); --no-measure runs all other networks without pilots"
+                raise StudyError([Problem((), message)]) from error
 
     def _check_first_pressure(self, units: Sequence[Unit]) -> None:
         """Refuse a constant flux at which no filter works.
