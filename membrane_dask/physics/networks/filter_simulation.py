@@ -9,7 +9,7 @@ import numpy as np
 from membrane_dask.physics._jit import inline_kernel, kernel
 from membrane_dask.physics.elementary import exponential
 from membrane_dask.physics.fixed_order import dot
-from membrane_dask.physics.networks.connectivity import flowing_pores
+from membrane_dask.physics.networks.connectivity import flowing_pores, group_indices
 from membrane_dask.physics.networks.foulant_transport import (
     deposit_foulant,
     inlet_concentration,
@@ -33,7 +33,6 @@ from membrane_dask.physics.networks.sieving import (
     follow_flow,
     have_detour,
     narrowest_radius,
-    outlets_of_junctions,
     random_bits,
     waiting_time,
 )
@@ -181,7 +180,7 @@ def simulate(
     order = clean_order.copy()
     smooth_steps = 0  # since a pore closed
     stream = RandomStream(np.array([np.uint64(0) if particles is None else particles.key], np.uint64))
-    outlets_of = outlets_of_junctions(graph)
+    outlets_of = group_indices(graph.outlet, n)
     mark, stamp = np.zeros(n + 2, np.int64), 0
     hits, n_hits = np.empty(16, np.int64), 0
     _narrow(shrinkage, rate, per_length, radius, square, conductance)

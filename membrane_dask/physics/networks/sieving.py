@@ -8,6 +8,7 @@ import numpy as np
 
 from membrane_dask.physics._jit import Integer, inline_kernel, kernel
 from membrane_dask.physics.elementary import logarithm
+from membrane_dask.physics.networks.connectivity import group_indices
 from membrane_dask.physics.networks.network_flow import FlowGraph, pore_flows
 from membrane_dask.physics.networks.radius_distribution import mix
 
@@ -51,21 +52,6 @@ def narrowest_radius(radii: np.ndarray, e: Integer) -> float:
 
 
 @inline_kernel
-def outlets_of_junctions(graph: FlowGraph) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first outlet pore of every junction, and the outlet pores sorted by junction."""
-    first = np.zeros(graph.depth.size + 1, np.int64)
-    for k in range(graph.outlet.size):
-        first[graph.outlet[k] + 1] += 1
-    for i in range(graph.depth.size):
-        first[i + 1] += first[i]
-    fill, outlets = first.copy(), np.empty(graph.outlet.size, np.int64)
-    for k in range(graph.outlet.size):
-        outlets[fill[graph.outlet[k]]] = k
-        fill[graph.outlet[k]] += 1
-    return first, outlets
-
-
-@inline_kernel
 def follow_flow(
     graph: FlowGraph, outlets_of: tuple[np.ndarray, np.ndarray], conductance: np.ndarray, pressure: np.ndarray,
     radii: np.ndarray, particle_radius: float, stream: RandomStream,
@@ -79,7 +65,7 @@ def follow_flow(
     ----------
     graph : FlowGraph
     outlets_of : tuple of ndarray
-        From :func:`outlets_of_junctions`.
+        First outlet pore of every junction, and the outlet pores sorted by junction.
     conductance, pressure : ndarray
         Of the entries and of the junctions.
     radii : (segments, n_entries) ndarray
@@ -200,7 +186,7 @@ def catch_probabilities(
         Mean number of pores that it enters, including the one that catches it.
     """
     n_internal, n_inlets = graph.lower.size, graph.inlet.size
-    first_outlet, outlets = outlets_of_junctions(graph)
+    first_outlet, outlets = group_indices(graph.outlet, graph.depth.size)
     flow = np.zeros(radius.size)
     pore_flows(graph, conductance, pressure, flow)
     probability = np.zeros(flow.size)

@@ -269,7 +269,7 @@ class Objective:
         n_after : int
             Number of designs after the initial ones.
         size : int
-            Number of designs wanted.
+            Number of designs to return.
 
         Returns
         -------
