@@ -208,9 +208,10 @@ def retry(
 
 def _execute(run: Run, plan: Any, **options: Any) -> None:
     from membrane_dask import api
+    from membrane_dask.engine.records import is_inconclusive
 
     _report_execution(run, lambda listener: api.execute(run, plan, listener=listener, **options))
-    if run.is_inconclusive():
+    if is_inconclusive(run.path):
         exit_with(STOPPED)
 
 

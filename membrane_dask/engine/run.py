@@ -344,10 +344,6 @@ class Run:
             )
         return notes
 
-    def is_inconclusive(self) -> bool:
-        """Whether the study has not found what it looks for, such as a design that meets its constraints."""
-        return records.is_inconclusive(self.path)
-
     def rows(self) -> list[tuple[str, str]]:
         """Rows of the printed summary: name and text."""
         journal = self.journal.summary()
