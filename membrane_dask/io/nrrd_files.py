@@ -9,6 +9,7 @@ import bz2
 import math
 import re
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ import numpy as np
 from membrane_dask.files import require_regular
 from membrane_dask.io.header_numbers import header_count, header_number
 from membrane_dask.io.image_metadata import nanometres
-from membrane_dask.io.nrrd_directions import SOURCE, SpaceDirections
 from membrane_dask.io.raster_files import check_decoded_size
+from membrane_dask.io.space_directions import SpaceDirections
 from membrane_dask.io.volume_file import ReadOptions, VolumeError, VolumeFile, VoxelEdges
 from membrane_dask.io.volume_views import as_volume
 from membrane_dask.plain_text import printable_line
@@ -35,6 +36,8 @@ _TYPES = {
     "f4": ("float",), "f8": ("double",),
 }  # fmt: skip
 _DTYPES = {name: code for code, names in _TYPES.items() for name in names}
+#: What states the edges of a voxel of some files.
+_DIRECTIONS = "NRRD space directions"
 _SAVE_RAW = "save it with the encoding raw, which is read in parts"
 
 
@@ -206,8 +209,21 @@ def _oriented_edges(fields: dict[str, str], ndim: int, axes: list[int]) -> tuple
     # These units are those of the axes of space, along which the vectors have their components.
     has_units = len(units) == n_axes and all(units[:3])
     scales = [float(unit or 1.0) for unit in units] if has_units else [1.0] * n_axes
-    directions = SpaceDirections.of([vectors[axis] for axis in axes], scales)
+    texts = [vectors[axis] for axis in axes]
+    directions = SpaceDirections.of([_vector(text, scales) for text in texts], texts, _DIRECTIONS)
     edges = tuple(reversed(directions.lengths))
     if not has_units:
-        return _without_unit(SOURCE, edges), directions
-    return VoxelEdges(edges, SOURCE), directions
+        return _without_unit(_DIRECTIONS, edges), directions
+    return VoxelEdges(edges, _DIRECTIONS), directions
+
+
+def _vector(text: str, scales: Sequence[float]) -> tuple[float, ...]:
+    """Vector such as ``(0,0,1.5)``; ``scales`` are the units of its components."""
+    components = text.strip("()").split(",")
+    if len(components) != len(scales):
+        raise VolumeError(
+            f"its NRRD header, space directions, is {printable_line(text)[:60]!r}; allowed are {len(scales)} numbers "
+            "with a decimal point, with commas between them, such as (0.25,0,0)"
+        )
+    numbers = [header_number(component, "NRRD header, space directions,") for component in components]
+    return tuple(number * scale for number, scale in zip(numbers, scales, strict=True))

@@ -12,7 +12,7 @@ import math
 import re
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 from xml.etree import ElementTree
@@ -23,6 +23,7 @@ from membrane_dask.files import require_regular
 from membrane_dask.io.header_numbers import header_count, header_number
 from membrane_dask.io.image_metadata import nanometres
 from membrane_dask.io.raster_files import MAX_DECODED, check_decoded_size
+from membrane_dask.io.space_directions import SpaceDirections
 from membrane_dask.io.volume_file import ReadOptions, VolumeError, VolumeFile, VoxelEdges, select_dataset
 from membrane_dask.plain_text import printable_line
 
@@ -33,6 +34,8 @@ _TYPES = {
     "UInt64": "u8", "Float32": "f4", "Float64": "f8",
 }  # fmt: skip
 _APPENDED = re.compile(rb"<AppendedData[^>]*>\s*_")
+#: Largest deviation of the length of a direction from 1: headers round.
+_UNIT_LENGTH = 1e-3
 _SAVE_RAW = "save it with appended raw values and no compressor, which are read in parts"
 
 
@@ -69,20 +72,44 @@ def open_vti_volume(path: Path, options: ReadOptions) -> VolumeFile:
     name = select_dataset(path.name, shapes, options.dataset)
     form = _Form(path, root, appended)
     array = form.values(elements[name], shapes[name])
-    numbers = (grid.get("Spacing") or "1 1 1").split()
-    if len(numbers) != 3:
-        raise VolumeError(
-            f"{path.name} has the Spacing {printable_line(' '.join(numbers))[:80]!r}; allowed are three numbers with a "
-            'decimal point, separated by spaces, such as "0.25 0.25 0.25"'
-        )
-    spacing = [header_number(number, "VTK header, Spacing,") for number in numbers]
-    edges = tuple(reversed(spacing))
-    text = f"VTK image, array {name!r}, {array.dtype}"
+    directions = _directions(path, grid)
+    edges = tuple(reversed(directions.lengths))
+    remarks = (("file", f"VTK image, array {name!r}, {array.dtype}"), *directions.remarks)
     if scale := nanometres(_length_unit(grid)):
         in_nm = VoxelEdges(tuple(scale * edge for edge in edges), "Spacing and length_unit of the VTK image")
-        return VolumeFile(array, in_nm, (("file", text),))
+        return VolumeFile(array, in_nm, remarks, directions.axes)
     source = f"a VTK image states no unit with its spacing of {' x '.join(f'{edge:g}' for edge in edges)}"
-    return VolumeFile(array, VoxelEdges.unknown(source, edges), (("file", text),))
+    return VolumeFile(array, VoxelEdges.unknown(source, edges), remarks, directions.axes)
+
+
+def _directions(path: Path, grid: ElementTree.Element) -> SpaceDirections:
+    """Vectors between voxels by the spacing and the matrix of directions, whose columns are those of x, y and z."""
+    spacing = _numbers(path, grid, "Spacing", "1 1 1")
+    matrix = _numbers(path, grid, "Direction", "1 0 0 0 1 0 0 0 1")
+    columns = [[matrix[3 * row + axis] for row in range(3)] for axis in range(3)]
+    texts = [f"({','.join(f'{number:g}' for number in column)})" for column in columns]
+    for column, text in zip(columns, texts, strict=True):
+        length = math.sqrt(sum(number * number for number in column))
+        if abs(length - 1) > _UNIT_LENGTH:
+            raise VolumeError(
+                f"{path.name} has a Direction with the column {text} of length {length:.4g}; allowed are columns of "
+                "length 1, as the spacing states the lengths"
+            )
+    vectors = [[number * edge for number in column] for column, edge in zip(columns, spacing, strict=True)]
+    directions = SpaceDirections.of(vectors, texts, "VTK Spacing and Direction")
+    # The spacing itself rather than the length of a rounded column.
+    return replace(directions, lengths=tuple(spacing))
+
+
+def _numbers(path: Path, grid: ElementTree.Element, name: str, default: str) -> list[float]:
+    """Numbers of an attribute, as many as its default has."""
+    numbers, allowed = (grid.get(name) or default).split(), default.split()
+    if len(numbers) != len(allowed):
+        raise VolumeError(
+            f"{path.name} has the {name} {printable_line(' '.join(numbers))[:80]!r}; allowed are {len(allowed)} "
+            f'numbers with a decimal point, separated by spaces, such as "{default}"'
+        )
+    return [header_number(number, f"VTK header, {name},") for number in numbers]
 
 
 def _length_unit(grid: ElementTree.Element) -> str:

@@ -28,12 +28,12 @@ def nrrd_header(path, fields, values=b"", name="uchar"):
     path.write_bytes("\n".join(lines).encode() + b"\n\n" + values)
 
 
-def vti(path, data, *, attributes="", appended=None, spacing="0.05 0.05 0.05", kind="CellData", extra=""):
+def vti(path, data, *, attributes="", appended=None, spacing="0.05 0.05 0.05", kind="CellData", extra="", image=""):
     """A VTK image; ``data`` is the DataArray, ``appended`` an encoding and its content."""
     last = [n if kind == "CellData" else n - 1 for n in reversed(GREY.shape)]
     extent = " ".join(f"0 {n}" for n in last)
     text = f'<?xml version="1.0"?><VTKFile type="ImageData" version="1.0" byte_order="LittleEndian" {attributes}>'
-    text += f'<ImageData WholeExtent="{extent}" Origin="0 0 0" Spacing="{spacing}"><Piece Extent="{extent}">'
+    text += f'<ImageData WholeExtent="{extent}" Origin="0 0 0" Spacing="{spacing}" {image}><Piece Extent="{extent}">'
     text += f"<{kind}>{data}</{kind}>{extra}</Piece></ImageData>"
     content = text.encode()
     if appended:
@@ -256,7 +256,7 @@ def test_edges_without_a_unit_are_a_ratio(tmp_path, form):
     assert volume.voxel_nm is None
 
 
-# ---- directions of the axes of NRRD
+# ---- directions of axes
 
 
 def directions(path, *vectors, fields=()):
@@ -332,6 +332,49 @@ def test_flipped_axes_are_read_as_they_run_and_named(tmp_path):
     assert "directions" not in dict(plain.remarks)
 
 
+def vti_directions(path, matrix, spacing="0.05 0.1 0.2"):
+    """A VTK image with a matrix of directions, whose columns belong to x, y and z."""
+    numbers = " ".join(f"{number:.6g}" for number in np.ravel(matrix))
+    data = data_array("appended", 'offset="0"')
+    values = ("raw", u4(GREY.size) + GREY.tobytes())
+    vti(path, data, appended=values, spacing=spacing, image=f'Direction="{numbers}"')
+    return path
+
+
+def test_directions_of_vtk_images(tmp_path):
+    """As the columns of the matrix say, which ITK and ParaView write by rows."""
+    plain = open_volume_source(vti_directions(tmp_path / "a.vti", np.eye(3)), "10 nm")
+    assert "directions" not in dict(plain.remarks)
+    # The first axis of the file is y of space, the second z, the third x.
+    matrix = np.array([[0, 0, 1], [1, 0, 0], [0, 1, 0]])
+    named = open_volume_source(vti_directions(tmp_path / "b.vti", matrix, "1 1 1"))
+    remarks = dict(named.remarks)
+    assert remarks["directions"] == "the axes of the file, the fastest first, are y, z, x of space, and named so"
+    assert named.shape == (GREY.shape[1], GREY.shape[2], GREY.shape[0])
+    np.testing.assert_array_equal(named.read((slice(None),) * 3), ~SOLID.transpose(1, 2, 0))
+    flipped = open_volume_source(vti_directions(tmp_path / "c.vti", np.diag([1, 1, -1])))
+    assert "runs against z" in dict(flipped.remarks)["directions"]
+    np.testing.assert_array_equal(flipped.read(WHERE), ~SOLID[WHERE])
+    rotated = open_volume_source(vti_directions(tmp_path / "d.vti", rotation(2, 30)))
+    assert rotated.edges.ratio == pytest.approx((0.2, 0.1, 0.05))
+    assert "rotated" in dict(rotated.remarks)["directions"]
+
+
+@pytest.mark.parametrize(
+    ("matrix", "spacing", "message"),
+    [
+        (np.diag([2.0, 1, 1]), "1 1 1", r"column \(2,0,0\) of length 2; allowed are columns of length 1"),
+        ([[1, 0.6, 0], [0, 0.8, 0], [0, 0, 1]], "1 1 1", r"\(1,0,0\) and \(0\.6,0\.8,0\) are at 53\.13 degrees"),
+        (np.eye(2), "1 1 1", "has the Direction '1 0 0 1'; allowed are 9 numbers"),
+        (np.eye(3), "1 0 1", "has no length"),
+        (np.eye(3), "1 -1 1", "which are no lengths"),
+    ],
+)  # fmt: skip
+def test_directions_of_vtk_images_that_are_refused(tmp_path, matrix, spacing, message):
+    with pytest.raises(ValueError, match=message):
+        open_volume_source(vti_directions(tmp_path / "v.vti", matrix, spacing))
+
+
 @pytest.mark.parametrize(
     ("write", "message"),
     [
@@ -356,7 +399,7 @@ def test_flipped_axes_are_read_as_they_run_and_named(tmp_path):
         ),
         (
             lambda p: vti(p, data_array("ascii", content=" ".join(map(str, GREY.ravel()))), spacing="0,25,0,25,0,25"),
-            "has the Spacing '0,25,0,25,0,25'; allowed are three numbers",
+            "has the Spacing '0,25,0,25,0,25'; allowed are 3 numbers",
         ),
     ],
 )

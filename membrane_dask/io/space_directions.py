@@ -1,7 +1,4 @@
-"""Axes of an NRRD volume in space: their lengths, angles and names by the field `space directions`.
-
-Format: "Definition of NRRD File Format", teem.sourceforge.net/nrrd/format.html.
-"""
+"""Axes of a volume in space: their lengths, angles and names by the vectors that a header states."""
 
 from __future__ import annotations
 
@@ -12,12 +9,9 @@ from dataclasses import dataclass
 
 from scipy.optimize import brentq
 
-from membrane_dask.io.header_numbers import header_number
 from membrane_dask.physics.elementary import cosine_of_degrees
 from membrane_dask.plain_text import printable_line
 
-#: What states the edges of a voxel.
-SOURCE = "NRRD space directions"
 #: Largest cosine of the angle between two axes that counts as a right one (0.1 degrees): headers round.
 _RIGHT_ANGLE = 1.75e-3
 #: Smallest cosine of the angle between an axis of the file and the axis of space that it is named after (25 degrees).
@@ -42,37 +36,37 @@ class SpaceDirections:
     lengths: tuple[float, ...]
 
     @classmethod
-    def of(cls, texts: Sequence[str], scales: Sequence[float]) -> SpaceDirections:
-        """The vectors that a header states.
+    def of(cls, vectors: Sequence[Sequence[float]], texts: Sequence[str], source: str) -> SpaceDirections:
+        """Vectors, checked.
 
         Parameters
         ----------
+        vectors : sequence of sequence of float
+            As those of the class.
         texts : sequence of str
-            Vectors such as ``(0,0,1.5)``.
-        scales : sequence of float
-            Units of their components.
+            The same as the header states them, for messages.
+        source : str
+            What states them, for messages, such as ``NRRD space directions``.
 
         Raises
         ------
         ValueError
-            If one has another number of components, or one that is no number, or is no length, or if two of them are
-            not at right angles.
+            If a vector has no length, or if two of them are not at right angles.
         """
-        vectors = tuple(_vector(text, scales) for text in texts)
         lengths = tuple(math.sqrt(sum(number * number for number in vector)) for vector in vectors)
-        for text, length in zip(texts, lengths, strict=True):
+        stated = [printable_line(text)[:60] for text in texts]
+        for text, length in zip(stated, lengths, strict=True):
             if not 0 < length < math.inf:
-                raise ValueError(f"its {SOURCE} have the vector {printable_line(text)[:60]}, which has no length")
+                raise ValueError(f"its {source} have the vector {text}, which has no length")
         for first, second in itertools.combinations(range(len(vectors)), 2):
             product = sum(a * b for a, b in zip(vectors[first], vectors[second], strict=True))
             cosine = product / (lengths[first] * lengths[second])
             if abs(cosine) > _RIGHT_ANGLE:
                 raise ValueError(
-                    f"its {SOURCE} {printable_line(texts[first])[:60]} and {printable_line(texts[second])[:60]} are at "
-                    f"{_degrees(cosine):.4g} degrees: the volume is sheared; allowed are 90 degrees (to 0.1): resample "
-                    "it to orthogonal axes"
+                    f"its {source} {stated[first]} and {stated[second]} are at {_degrees(cosine):.4g} degrees: the "
+                    " volume is sheared; allowed are 90 degrees (to 0.1): resample it to orthogonal axes"
                 )
-        return cls(vectors, lengths)
+        return cls(tuple(map(tuple, vectors)), lengths)
 
     @property
     def axes(self) -> str:
@@ -110,17 +104,6 @@ class SpaceDirections:
             for vector, length in zip(self.vectors, self.lengths, strict=True)
         )
         return nearest if sorted(nearest) == [0, 1, 2] else ()
-
-
-def _vector(text: str, scales: Sequence[float]) -> tuple[float, ...]:
-    components = text.strip("()").split(",")
-    if len(components) != len(scales):
-        raise ValueError(
-            f"its NRRD header, space directions, is {printable_line(text)[:60]!r}; allowed are {len(scales)} numbers "
-            "with a decimal point, with commas between them, such as (0.25,0,0)"
-        )
-    numbers = [header_number(component, "NRRD header, space directions,") for component in components]
-    return tuple(number * scale for number, scale in zip(numbers, scales, strict=True))
 
 
 def _degrees(cosine: float) -> float:
