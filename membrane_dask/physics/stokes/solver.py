@@ -47,6 +47,8 @@ _DARCY_TOLERANCE = 1e-2
 #: Relative spread of the flux from plane to plane at which the projection ends, spread above which it continues in
 #: double precision, and number of corrections.
 _FLUX_SPREAD, _SINGLE_PRECISION_SPREAD, _MAX_CORRECTIONS = 3e-7, 1e-6, 8
+#: Corrections of the Darcy flow whose velocities are used, each to the residual above.
+_MOBILITY_CORRECTIONS = 2
 #: Spread above which velocities are not those of an incompressible liquid.
 _MAX_FLUX_SPREAD = 1e-3
 
@@ -71,6 +73,8 @@ class Flow:
         Largest difference between the fluxes through two planes, over the mean flux.
     history : list of tuple
         Lower and upper bound after each iteration.
+    pressures : (n,) ndarray of float32
+        Pressures of the grid's pore voxels that add to the unit force along z; 0 beyond both ends.
     lateral_pressures : (2, 2, 2) ndarray
         Of :func:`membrane_dask.physics.sample_tensors.lateral_sums`.
     """
@@ -81,6 +85,7 @@ class Flow:
     velocity: np.ndarray
     residual: float
     history: list[tuple[float, float]]
+    pressures: np.ndarray
     lateral_pressures: np.ndarray
 
 
@@ -218,10 +223,9 @@ def stokes(
     inner_tolerance = initial_inner_tolerance(tolerance)
     iteration = bound_permeability(grid.size, tolerance, inner_tolerance, max_iterations, callback)
     convergence = run_iteration(solve_flow(iteration), volume.answer)
-    velocity, estimate = volume.velocity, volume.estimate
-    lateral_pressures = lateral_sums(grid.coordinates, volume.solver.pressures, grid.shape)
+    velocity, estimate, pressures = volume.velocity, volume.estimate, volume.solver.pressures
     del volume
-    return scaled(grid, velocity, convergence.bounds, estimate, convergence.history, lateral_pressures)
+    return scaled(grid, velocity, convergence.bounds, estimate, convergence.history, pressures)
 
 
 def mobility_estimate(grid: Grid) -> float:
@@ -240,6 +244,31 @@ def mobility_estimate(grid: Grid) -> float:
     volume = WholeVolume(grid)
     run_iteration(estimate_permeability(), volume.answer)
     return volume.estimate * grid.permeability_unit
+
+
+def mobility_flow(grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the velocities and pressures of the flow of :func:`mobility_estimate`.
+
+    Parameters
+    ----------
+    grid : Grid
+        Pore voxels.
+
+    Returns
+    -------
+    velocity : (m + 1, 3) ndarray of float32
+        Velocities at the faces at low ``z, y, x`` of the grid's pore voxels.
+    pressures : (n,) ndarray of float32
+        As of :class:`Flow`.
+    """
+    volume = WholeVolume(grid)
+    run_iteration(estimate_permeability(), volume.answer)
+    for _ in range(_MOBILITY_CORRECTIONS):
+        net = net_inflow(grid.neighbours, volume.darcy_velocity(), grid.n)
+        volume.solver.pressures += volume.solver.darcy.solve(net, _DARCY_TOLERANCE)
+    velocity = volume.darcy_velocity()
+    velocity[grid.resistance >= CLOSED] = 0
+    return velocity, volume.solver.pressures
 
 
 class WholeVolume:
@@ -293,7 +322,7 @@ class WholeVolume:
                 self.change = velocities(self.grid, force, tolerance)
             case SolveMomentum(kind=kind, tolerance=tolerance):
                 if kind == "darcy":
-                    self.velocity = self._darcy_velocity()
+                    self.velocity = self.darcy_velocity()
                 force = forces(*self.grid.operator, self.solver.pressures, True)
                 self.velocity += velocity_correction(self.grid, force, tolerance, self.velocity)
             case UpdatePressures(after="pressures"):
@@ -330,7 +359,8 @@ class WholeVolume:
                 self.velocity = self.velocity if spread < previous else last
                 return
 
-    def _darcy_velocity(self) -> np.ndarray:
+    def darcy_velocity(self) -> np.ndarray:
+        """Velocities of the Darcy flow under a unit force along z and the present pressures."""
         zero = np.zeros_like(self.conductance)
         return add_darcy_velocity(*self.grid.operator, zero, self.conductance, self.solver.pressures, True)
 
@@ -366,7 +396,7 @@ def scaled(
     bounds: Bounds,
     estimate: float,
     history: list[tuple[float, float]],
-    lateral_pressures: np.ndarray,
+    pressures: np.ndarray,
 ) -> Flow:
     """Scale divergence-free velocities to their lower bound of the permeability."""
     flux = grid.fluxes(velocity)
@@ -377,7 +407,8 @@ def scaled(
     spread = conserved_flux_spread(flux)
     history = [(low * unit, high * unit) for low, high in history]
     upper = max(bounds.upper, lower) * unit
-    return Flow(lower * unit, upper, estimate * unit, velocity, spread, history, lateral_pressures)
+    lateral_pressures = lateral_sums(grid.coordinates, pressures, grid.shape)
+    return Flow(lower * unit, upper, estimate * unit, velocity, spread, history, pressures, lateral_pressures)
 
 
 def flux_spread(flux: np.ndarray) -> float:

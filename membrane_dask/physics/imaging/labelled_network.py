@@ -1,0 +1,73 @@
+"""Pore network of a whole volume, and the pore of the network to which every voxel belongs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from membrane_dask.physics.imaging.connectivity import Connectivity
+from membrane_dask.physics.imaging.distance import block_squared_distances
+from membrane_dask.physics.imaging.network_extraction import extract_network
+from membrane_dask.physics.imaging.watershed import SnowParameters, block_watershed
+from membrane_dask.physics.networks.pore_network import PoreNetwork
+from membrane_dask.physics.voxel_spacing import CUBE, Spacing
+
+
+@dataclass(frozen=True)
+class LabelledNetwork:
+    """Pore network of a volume and its regions.
+
+    Parameters
+    ----------
+    network : PoreNetwork
+        Pores are its junctions; throats and the openings on the faces at low and high z are its pores.
+    labels : (z, y, x) ndarray of int32
+        Pore of every voxel; -1 in the solid and in pore space that belongs to no pore of the network.
+    squares : (z, y, x) ndarray of float32
+        Squared distance of every voxel's centre to the nearest solid voxel's, in shortest edges of a voxel.
+    connectivity : Connectivity
+        Of the voxels.
+    """
+
+    network: PoreNetwork
+    labels: np.ndarray
+    squares: np.ndarray
+    connectivity: Connectivity
+
+
+def labelled_network(
+    pores: np.ndarray, voxel_size: float, snow: SnowParameters, diagonal: bool = False, spacing: Spacing = CUBE
+) -> LabelledNetwork:
+    """Extract the pore network of a volume in one piece; the network is that from blocks of any size, bit for bit.
+
+    Parameters
+    ----------
+    pores : (z, y, x) ndarray of bool
+        True in the pores.
+    voxel_size : float
+        Shortest edge of a voxel, in the unit of the lengths of the network.
+    snow : SnowParameters
+        Which peaks of the distance map become pores.
+    diagonal : bool
+        Whether voxels with only a common edge or corner are connected.
+    spacing : tuple of float
+        Edges of a voxel along ``z, y, x``, over the shortest one.
+
+    Returns
+    -------
+    LabelledNetwork
+
+    Raises
+    ------
+    PhysicsError
+        If the volume holds no solid.
+    """
+    block, squares = block_squared_distances(
+        pores.__getitem__, (0, 0, 0), pores.shape, pores.shape, margin=snow.margin, halo=snow.margin, spacing=spacing
+    )
+    contribution, regions = block_watershed(squares, block, snow, diagonal, spacing)
+    extraction = extract_network([contribution], pores.shape, voxel_size, snow, spacing)
+    pore_of_region = extraction.pore[np.searchsorted(extraction.region_names, contribution["peak"])]
+    labels = np.append(pore_of_region, -1).astype(np.int32)[regions]  # -1, the solid, is the last one
+    return LabelledNetwork(extraction.network, labels, squares, extraction.connectivity)
