@@ -34,10 +34,10 @@ from membrane_dask.engine.provenance import Provenance
 from membrane_dask.engine.rounds import all_units
 from membrane_dask.engine.run import Run, RunNotFoundError, prepare
 from membrane_dask.engine.run_list import BrokenRun, RunList, broken_run, find_run, find_runs
-from membrane_dask.engine.source_runs import require_kind, require_source
+from membrane_dask.engine.source_runs import RUNS, SourcePlan, finished_run, require_source, source_studies
 from membrane_dask.engine.store import Sink, sinks
 from membrane_dask.engine.verification import Fault, verify_run
-from membrane_dask.errors import ClusterError, Problem, Source, StudyError
+from membrane_dask.errors import ClusterError, Problem, Source, StudyError, Where
 from membrane_dask.files import now, write_atomically
 from membrane_dask.program import Unit
 from membrane_dask.progress import ProgressLines
@@ -93,7 +93,7 @@ def resolve_sources(study: BaseStudy, source: Source | None = None, listener: Li
     Parameters
     ----------
     study : study
-        Its inputs may name study files.
+        Its inputs may name study files, and it may define studies of its own.
     source : Source, optional
         Positions of the study's entries, for the errors.
     listener : callable, optional
@@ -109,49 +109,69 @@ def resolve_sources(study: BaseStudy, source: Source | None = None, listener: Li
     StudyError
         If one of them cannot be run, or its kind does not provide what is read.
     """
+    planned_sources(study, source)  # all that is wrong before anything runs
+    return _with_runs_of_sources(study, source, listener or ProgressLines(sys.stderr), {})
+
+
+def _with_runs_of_sources(
+    study: BaseStudy, source: Source | None, listener: Listener, finished: dict[Path, Path]
+) -> BaseStudy:
+    """The study with the runs of its sources; those that were run for another source are not run again."""
     runs = {}
-    for name, planned in _plans_of_sources(study, source).items():
-        runs[name] = run(planned, listener=listener).path.resolve()
-    return study.model_copy(update=runs)
+    for item in source_studies(study, source):
+        path = item.path.resolve()
+        if path not in finished:
+            with item.errors_of_reader():
+                ready = _with_runs_of_sources(item.study, item.source, listener, finished)
+                planned = plan(ready, source=item.source)
+            listener(Message(f"source {item.path}: {RUNS / planned.name}"))
+            finished[path] = run(planned, listener=listener).path.resolve()
+        runs[item.name] = finished[path]
+    return study.with_sources(runs) if runs else study
 
 
-def sources_to_run(study: BaseStudy, source: Source | None = None) -> list[Path]:
-    """Studies that a study reads from and that were not run yet; all of them are checked.
+def planned_sources(study: BaseStudy, source: Source | None = None) -> list[SourcePlan]:
+    """Studies whose runs a study reads, and those that they read, in the order in which they run; all are checked.
 
     Raises
     ------
     StudyError
         If one of them cannot be run.
     """
-    plans = _plans_of_sources(study, source)
-    return [study.sources()[name] for name, planned in plans.items() if not (Path("runs") / planned.name).exists()]
+    planned: dict[Path, SourcePlan] = {}
+    _plan_sources(study, source, planned)
+    return list(planned.values())
 
 
-def _plans_of_sources(study: BaseStudy, source: Source | None) -> dict[str, Plan]:
-    """Plans of the studies that this one reads from, by field; they run where this one does."""
-    plans = {}
-    for name, path in study.sources().items():
-        if path.suffix.lower() in (".yaml", ".yml"):
-            source_study = load_study(path)
-            require_kind(source_study.kind, study.source_content, name, path, source)
-            plans[name] = plan(source_study.model_copy(update={"cluster": study.cluster}))
-    return plans
+def _plan_sources(study: BaseStudy, source: Source | None, planned: dict[Path, SourcePlan]) -> bool:
+    """Plan the sources of a study that are not planned yet; whether all of its own are finished."""
+    finished = True
+    for item in source_studies(study, source):
+        path = item.path.resolve()
+        if path not in planned:
+            with item.errors_of_reader():
+                ready = _plan_sources(item.study, item.source, planned)
+                made = plan(item.study, source=item.source) if ready else None
+            planned[path] = SourcePlan(item.path, made, made is not None and finished_run(made.name) is not None)
+        finished &= planned[path].finished
+    return finished
 
 
 def _with_finished_sources(study: BaseStudy, source: Source | None) -> BaseStudy:
     """The study with finished runs in place of the studies that it reads from."""
-    runs = {}
-    for name, planned in _plans_of_sources(study, source).items():
-        root = Path("runs") / planned.name
+    runs: dict[str, Path] = {}
+    positions: dict[str, Where] = {}
+    for item in source_studies(study, source):
+        with item.errors_of_reader():
+            root = RUNS / plan(item.study, source=item.source).name
         if not (root / "run.json").is_file():
-            path = study.sources()[name]
-            message = f"is a study that was not run yet; first: membrane-dask run {path} (got {str(path)!r})"
-            raise StudyError([Problem((name,), message)], source)
-        runs[name] = root.resolve()
-    for name, path in (study.sources() | runs).items():
-        if (path / "run.json").is_file():
-            require_source(path, study.source_content, name, source)
-    return study.model_copy(update=runs)
+            message = f"is a study that was not run yet; first: membrane-dask run {item.path} (got {str(item.path)!r})"
+            raise StudyError([Problem(item.where, message)], source)
+        runs[item.name], positions[item.name] = root.resolve(), item.where
+    runs = {name: path for name, path in (study.sources() | runs).items() if (path / "run.json").is_file()}
+    for name, path in runs.items():
+        require_source(path, study.source_content, positions.get(name, (name,)), source)
+    return study.with_sources(runs) if runs else study
 
 
 def run(

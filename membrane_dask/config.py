@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -24,7 +25,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from membrane_dask.errors import Problem, StudyError, closest, reason, short
+from membrane_dask.errors import Problem, StudyError, Where, closest, reason, short
 from membrane_dask.files import read_bytes, require_regular
 from membrane_dask.quantities import (
     Bytes,
@@ -312,6 +313,37 @@ class ExecutionSettings(Model):
     )
 
 
+@dataclass(frozen=True)
+class OwnStudy:
+    """A study that another one defines, and whose run it reads.
+
+    Parameters
+    ----------
+    settings : mapping
+        As in a study file, ``kind`` included.
+    folder : Path
+        Folder that their paths are relative to.
+    reads : mapping of str to str
+        Settings that are the run of an earlier study of the same reader, by its name.
+    where : tuple of str
+        Section of the reader that holds the settings.
+    elsewhere : mapping of str to tuple of str
+        Position of those settings in the reader that are not in this section.
+    """
+
+    settings: Mapping[str, Any]
+    folder: Path
+    reads: Mapping[str, str] = field(default_factory=dict)
+    where: Where = ()
+    elsewhere: Mapping[str, Where] = field(default_factory=dict)
+
+    def position(self, where: Where) -> Where:
+        """Position in the reader of what is at ``where`` of this study."""
+        if where and where[0] in self.elsewhere:
+            return (*self.elsewhere[str(where[0])], *where[1:])
+        return (*self.where, *where)
+
+
 class BaseStudy(Model):
     """Settings common to all study kinds; a kind adds ``kind: Literal["its name"]`` and its own."""
 
@@ -325,8 +357,8 @@ class BaseStudy(Model):
 
     #: Raised by a kind when a change of the code changes numbers of its results.
     results_version: ClassVar[int] = 1
-    #: What the study reads of the runs among its :meth:`sources`.
-    source_content: ClassVar[Literal["volume", "network"]] = "volume"
+    #: What the study reads of the runs among its :meth:`sources`; ``tables`` is what runs of all kinds have.
+    source_content: ClassVar[Literal["volume", "network", "tables"]] = "volume"
     # How a run is carried out; excluded from its identity, as none of it changes a result.
     _circumstances: ClassVar[frozenset[str]] = frozenset({"name", "cluster", "execution"})
 
@@ -341,6 +373,14 @@ class BaseStudy(Model):
     def sources(self) -> dict[str, Path]:
         """Volumes, runs and studies that the study reads where they lie, by field: too large to be copied."""
         return {}
+
+    def own_studies(self) -> dict[str, OwnStudy]:
+        """Studies that this one defines, by source; each may read those before it. Their files are further sources."""
+        return {}
+
+    def with_sources(self, runs: Mapping[str, Path]) -> BaseStudy:
+        """The study with finished runs in place of the studies among its sources, by field."""
+        return self.model_copy(update=dict(runs))
 
     def identity(self) -> str:
         """Digest of all that decides the result: same digest, same bits.

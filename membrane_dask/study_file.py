@@ -213,15 +213,25 @@ def _section(model: type[BaseModel], where: Where) -> type[BaseModel]:
 
 def to_yaml(study: BaseStudy) -> str:
     """The study with all defaults written out, as it is stored in the run directory."""
+    return _yaml(study.model_dump(mode="json"), flow_style=None)
+
+
+def to_short_yaml(study: BaseStudy, changes: Mapping[str, Any]) -> str:
+    """The settings of a study that are not left at their defaults, with some of them changed."""
+    settings = {"kind": study.kind, **study.model_dump(mode="json", exclude_unset=True), **changes}
+    return _yaml(settings, flow_style=False)
+
+
+def _yaml(settings: Mapping[str, Any], flow_style: bool | None) -> str:
     from io import StringIO
 
     from ruamel.yaml import YAML
 
     writer = YAML(typ="safe", pure=True)
-    writer.default_flow_style = None
+    writer.default_flow_style = flow_style
     writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     stream = StringIO()
-    writer.dump(study.model_dump(mode="json"), stream)
+    writer.dump(dict(settings), stream)
     return stream.getvalue()
 
 

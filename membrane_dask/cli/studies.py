@@ -38,11 +38,11 @@ def check(path: StudyPath, overrides: Overrides = None) -> None:
     from membrane_dask.study_file import load_study_with_source
 
     study, source = load_study_with_source(path, overrides or ())
-    sources = api.sources_to_run(study, source)
-    if not sources:
+    unfinished = [item for item in api.planned_sources(study, source) if not item.finished]
+    if not unfinished:
         api.plan(study, source=source)
-    for source_path in sources:
-        say(f"{source_path.name} was not run yet: `run` runs it first and then checks what it has made")
+    for item in unfinished:
+        say(f"{item.path.name} was not run yet: `run` runs it first and then checks what it has made")
     say(f"{path}: a valid {study.kind} study")
 
 
@@ -54,12 +54,21 @@ def plan(
 ) -> None:
     """Print what a run would do: units, batches, memory, and the cost, measured on a few units.
 
+    Studies whose runs this one reads come first, as far as they are not finished.
     Pictures of the inputs, such as the segmentation of a micrograph, are written into the folder of the study.
     """
     from membrane_dask import api
     from membrane_dask.study_file import load_study_with_source
 
     study, source = load_study_with_source(path, with_cluster(overrides, cluster))
+    unfinished = [item for item in api.planned_sources(study, source) if not item.finished]
+    for item in unfinished:
+        show(f"source   {item.path}")
+        known = "is planned when those above are finished: their results decide its units and its cost"
+        show(f"{item.plan.measured() if measure and item.plan else item.plan or f'         {known}'}\n")
+    if unfinished:
+        show(f"study    {study.name} ({study.kind})\n         is planned when its sources are finished")
+        return
     planned = api.plan(study, measure=measure, source=source)
     show(planned)
     for name, content in planned.program.previews().items():

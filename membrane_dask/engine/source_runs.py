@@ -1,45 +1,194 @@
-"""Runs whose results another study reads: they must have them, be complete and have lost none of their files."""
+"""Sources of a study: the studies whose results it reads, its own included, and their runs."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from membrane_dask.config import BaseStudy, OwnStudy
+from membrane_dask.engine.plan import Plan
 from membrane_dask.engine.run import Run
 from membrane_dask.engine.verification import opening_faults, summary
-from membrane_dask.errors import Problem, Source, StudyError
+from membrane_dask.errors import Problem, Source, StudyError, Where
+from membrane_dask.files import disk_errors, write_atomically
 from membrane_dask.studies.registry import find_kind, kinds
+from membrane_dask.study_file import load_study_with_source, parse_study, to_short_yaml
+
+#: Folder of runs, and of the files of studies that other studies define.
+RUNS = Path("runs")
 
 
-def require_kind(kind: str, content: str, name: str, path: Path, source: Source | None) -> None:
+@dataclass(frozen=True)
+class SourceStudy:
+    """A study whose run another study reads.
+
+    Parameters
+    ----------
+    name : str
+        Field of the reader, or name among its own studies.
+    path : Path
+        File of the study.
+    study : BaseStudy
+        The study, to be run where the reader runs.
+    source : Source
+        Positions of its entries, for the errors.
+    own : OwnStudy, optional
+        Its definition, if the reader defines it.
+    reader_source : Source, optional
+        Positions of the entries of the reader.
+    """
+
+    name: str
+    path: Path
+    study: BaseStudy
+    source: Source
+    own: OwnStudy | None
+    reader_source: Source | None
+
+    @property
+    def where(self) -> Where:
+        """Position of the study in its reader."""
+        return self.own.where if self.own else (self.name,)
+
+    @contextmanager
+    def errors_of_reader(self) -> Iterator[None]:
+        """Errors of a study that the reader defines are errors of the reader, at the position of the setting."""
+        try:
+            yield
+        except StudyError as error:
+            if self.own is None or error.source is not self.source:
+                raise
+            raise _error_of_reader(error, self.own, self.reader_source) from error.__cause__
+
+
+@dataclass(frozen=True)
+class SourcePlan:
+    """A study whose run another study reads, at any distance.
+
+    Parameters
+    ----------
+    path : Path
+        File of the study.
+    plan : Plan or None
+        None while studies whose runs it reads itself are not finished.
+    finished : bool
+        Whether its run is complete.
+    """
+
+    path: Path
+    plan: Plan | None
+    finished: bool
+
+
+def source_studies(study: BaseStudy, source: Source | None) -> list[SourceStudy]:
+    """Studies whose runs a study reads, in the order in which they run; the files of its own ones are written.
+
+    Parameters
+    ----------
+    study : BaseStudy
+        The reader.
+    source : Source, optional
+        Positions of its entries, for the errors.
+
+    Raises
+    ------
+    StudyError
+        If one of them is not valid, or its kind does not provide what is read.
+    """
+    definitions = study.own_studies()
+    items = []
+    for name, path in (study.sources() | _write_own_studies(study, source)).items():
+        if path.suffix.lower() not in (".yaml", ".yml"):
+            continue
+        own = definitions.get(name)
+        loaded, own_source = load_study_with_source(path)
+        update: dict[str, Any] = {"cluster": study.cluster}
+        if own is None:
+            require_kind(loaded.kind, study.source_content, (name,), path, source)
+        else:
+            update["execution"] = study.execution
+        items.append(SourceStudy(name, path, loaded.model_copy(update=update), own_source, own, source))
+    return items
+
+
+def _write_own_studies(study: BaseStudy, source: Source | None) -> dict[str, Path]:
+    """Check the studies that a study defines, and write their files; the same studies are the same files."""
+    definitions = study.own_studies()
+    if not definitions:
+        return {}
+    folder = RUNS / f"{study.name or study.kind}-studies-{_digest(definitions)[:8]}"
+    paths: dict[str, Path] = {}
+    problems: list[Problem] = []
+    for name, own in definitions.items():
+        path = folder / f"{name}.yaml"
+        runs = {field: str(paths[earlier].resolve()) for field, earlier in own.reads.items() if earlier in paths}
+        try:
+            checked = parse_study({**own.settings, **runs}, base=own.folder)
+        except StudyError as error:
+            problems += _error_of_reader(error, own, source).problems
+            continue
+        # Relative to the folder, which can be moved, and the same wherever it is.
+        text = to_short_yaml(checked, {field: f"{earlier}.yaml" for field, earlier in own.reads.items()})
+        with disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            write_atomically(path, text)
+        paths[name] = path
+    if problems:
+        raise StudyError(problems, source)
+    return paths
+
+
+def _digest(definitions: dict[str, OwnStudy]) -> str:
+    content = [(name, own.settings, str(own.folder), own.reads) for name, own in definitions.items()]
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _error_of_reader(error: StudyError, own: OwnStudy, source: Source | None) -> StudyError:
+    return StudyError([Problem(own.position(problem.where), problem.message) for problem in error.problems], source)
+
+
+def finished_run(name: str) -> Path | None:
+    """Directory of the complete run of a name; None if there is none."""
+    root = RUNS / name
+    return root.resolve() if (root / "run.json").is_file() and Run(root).status()["state"] == "complete" else None
+
+
+def require_kind(kind: str, content: str, where: Where, path: Path, source: Source | None) -> None:
     """Refuse a run, or a study, of a kind that does not provide the ``content`` that is read, such as ``volume``.
 
     Raises
     ------
     StudyError
-        At the field ``name`` of the study that reads it.
+        At the field ``where`` of the study that reads it.
     """
-    if content not in find_kind(kind).provides:
+    if content != "tables" and content not in find_kind(kind).provides:
         providers = " or ".join(other.name for other in kinds().values() if content in other.provides)
         message = f"is of the kind {kind}, which provides no {content}; {providers} does (got {str(path)!r})"
-        raise StudyError([Problem((name,), message)], source)
+        raise StudyError([Problem(where, message)], source)
 
 
-def require_source(path: Path, content: str, name: str, source: Source | None) -> None:
+def require_source(path: Path, content: str, where: Where, source: Source | None) -> None:
     """Refuse a run that does not provide the ``content`` that is read, is not complete, or has lost files of it.
 
     Raises
     ------
     StudyError
-        At the field ``name`` of the study that reads it; with the command that finishes or repairs the run.
+        At the field ``where`` of the study that reads it; with the command that finishes or repairs the run.
     """
     run = Run(path)
-    require_kind(run.kind, content, name, path, source)
+    require_kind(run.kind, content, where, path, source)
     state = run.status()["state"]
     if state != "complete":
         message = f"is a run that is {state}; first: membrane-dask run {path / 'study.yaml'} --out {path}"
-        raise StudyError([Problem((name,), f"{message} (got {str(path)!r})")], source)
+        raise StudyError([Problem(where, f"{message} (got {str(path)!r})")], source)
     volumes = [f"volumes/{volume}.ome.zarr" for volume in run.volumes]
     components = volumes if content == "volume" else ["result.zarr"]
     faults = [fault for component in components for fault in opening_faults(path, run.journal, component)]
     if faults:
-        raise StudyError([Problem((name,), f"is a damaged run; {summary(faults, path)}")], source)
+        raise StudyError([Problem(where, f"is a damaged run; {summary(faults, path)}")], source)
