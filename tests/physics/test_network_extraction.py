@@ -230,6 +230,32 @@ def test_distances_are_exact_where_the_halo_suffices(spacing):
         pytest.fail("a halo of twice the widest pore suffices")
 
 
+@pytest.mark.parametrize(
+    ("shape", "solid"),
+    [
+        ((17, 23, 31), 0.3), ((40, 5, 70), 0.02), ((1, 60, 200), 0.01), ((64, 1, 1), 0.1), ((30, 40, 130), 1e-9),
+        ((2, 2, 2), 0.5),
+    ],
+)  # fmt: skip
+def test_distances_of_cubes_are_whole_and_exact(shape, solid):
+    """Rows and planes without solid, a single solid voxel, edges of one voxel; an independent transform."""
+    rng = np.random.default_rng(11)
+    for _ in range(4):
+        pores = rng.random(shape) >= solid
+        pores[tuple(rng.integers(0, shape))] = False
+        expected = np.rint(np.square(ndimage.distance_transform_edt(pores)))
+        np.testing.assert_array_equal(squared_distances(pores), expected)
+        np.testing.assert_array_equal(squared_distances(np.asfortranarray(pores)), expected)
+
+
+def test_distances_in_a_long_volume():
+    """Too long for 32-bit squares."""
+    pores = np.ones((1, 2, 17_000), bool)
+    pores[0, 1, 5] = False
+    expected = np.square(np.arange(17_000.0) - 5)
+    np.testing.assert_allclose(squared_distances(pores)[0], [expected + 1, expected], rtol=1e-6)
+
+
 @pytest.mark.parametrize("spacing", SPACINGS[:3])
 def test_pore_sizes_are_openings(spacing):
     """Computed with SciPy's distances: voxels nearer than r to a voxel at least r from the solid."""

@@ -11,6 +11,7 @@ import numpy as np
 from membrane_dask.physics._jit import inline_kernel, kernel
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.imaging.blocks import Block
+from membrane_dask.physics.imaging.cube_distance import MAX_SQUARED_DIAGONAL, cube_squared_distances
 from membrane_dask.physics.imaging.spaced_distance import spaced_squared_distances
 from membrane_dask.physics.voxel_spacing import CUBE, Spacing, is_cube, kernel_spacing
 
@@ -34,13 +35,11 @@ def squared_distances(pores: np.ndarray, spacing: Spacing = CUBE) -> np.ndarray:
         In the unit of the spacing; of cubes whole numbers, exact below 2**24. 0 in the solid, infinite where there is
         no solid at all.
     """
-    import edt
-
     if pores.all():
         return np.full(pores.shape, np.inf, np.float32)
-    if not is_cube(spacing):
-        return spaced_squared_distances(pores, spacing)
-    return np.asarray(edt.edtsq(np.ascontiguousarray(pores), black_border=False, parallel=1))
+    if is_cube(spacing) and sum(n * n for n in pores.shape) <= MAX_SQUARED_DIAGONAL:
+        return cube_squared_distances(pores)
+    return spaced_squared_distances(pores, spacing)
 
 
 def block_squared_distances(

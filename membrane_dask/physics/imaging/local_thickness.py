@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 
-from membrane_dask.physics._jit import kernel
 from membrane_dask.physics.imaging.blocks import Block
 from membrane_dask.physics.imaging.distance import max_squared_distance
 from membrane_dask.physics.imaging.morphology import (
@@ -97,30 +96,17 @@ def _packed_range(length: int, start: int, stop: int) -> np.ndarray:
     return pack_rows(bits, 64 * length)
 
 
-@kernel
 def _packed_centres(squares: np.ndarray, first: np.ndarray, shape: np.ndarray, square: np.float32) -> np.ndarray:
     """Packed rows of the voxels whose squared distance is ``square`` or more, in a window of the array or beyond it.
 
     The window has the given shape and begins at ``first``; voxels beyond the array are not set.
     """
-    n_z, n_y, n_x = shape
-    bits = np.zeros((n_z, n_y, (n_x + 63) // 64), np.uint64)
-    begin, end = max(0, -first[2]), min(n_x, squares.shape[2] - first[2])
-    for z in range(n_z):
-        k = first[0] + z
-        if not 0 <= k < squares.shape[0]:
-            continue
-        for y in range(n_y):
-            m = first[1] + y
-            if not 0 <= m < squares.shape[1]:
-                continue
-            row, packed = squares[k, m], bits[z, y]
-            for word in range(begin >> 6, (end + 63) >> 6):
-                value = np.uint64(0)
-                for x in range(max(begin, word << 6), min(end, (word + 1) << 6)):
-                    value |= np.uint64(row[first[2] + x] >= square) << np.uint64(x & 63)
-                packed[word] = value
-    return bits
+    rows = np.zeros((shape[0], shape[1], -(-shape[2] // 64) * 64), bool)
+    begin, end = np.maximum(-first, 0), np.minimum(shape, np.array(squares.shape) - first)
+    inner = tuple(slice(a, b) for a, b in zip(begin, end, strict=True))
+    source = tuple(slice(a, b) for a, b in zip(begin + first, end + first, strict=True))
+    np.greater_equal(squares[source], square, out=rows[inner])
+    return np.packbits(rows, axis=-1, bitorder="little").view(np.uint64)
 
 
 def _quarter_voxels(level: int) -> int:

@@ -27,6 +27,8 @@ _NEIGHBOURS = np.array(
     ),
     np.int64,
 )
+#: Those of them that follow the voxel in the order of the volume: 3 across faces, then the others.
+_FOLLOWING = np.array([offset for offset in _NEIGHBOURS.tolist() if offset > [0, 0, 0]], np.int64)
 #: Sums over a region, whole numbers: its voxels (0), their coordinates (1 to 3), the solid voxels across their faces
 #: along z, y, x (4 to 6), across their edges in the planes zy, zx, yx (7 to 9) and corners (10), and their faces on
 #: those of the volume: low z, high z, low y, ... (11 to 16).
@@ -134,7 +136,7 @@ def block_watershed(
     height = np.stack([heights.ravel()[roots], ground.ravel()[roots]], axis=1)
     height[~inside] = 0
     key, pair_sums, pair_saddle, boundary, boundary_sums, boundary_saddle = _region_faces(
-        ground, heights, labels, n, rim, _NEIGHBOURS, start, shape, diagonal
+        ground, heights, labels, n, rim, _FOLLOWING, start, shape, diagonal
     )
     pair, pair_sums, pair_saddle = aggregate_by_key(key, pair_sums, pair_saddle)
     interface = np.stack(np.nonzero(is_interface[rim:-rim, rim:-rim, rim:-rim]), axis=1)
@@ -218,10 +220,11 @@ def _steepest_ascent(
                 best, slope, direction = i, -1.0, -1
                 for k in range(reach):
                     j = i + jump[k]
-                    if square[j] == 0:
+                    # Most neighbours are lower, which one number tells.
+                    if height[j] < height[i] or square[j] == 0:
                         continue
                     rise = (np.float64(height[j]) - np.float64(height[i])) * inverse[k]
-                    if rise < 0 or (rise == 0 and j < i):
+                    if rise == 0 and j < i:
                         continue
                     if rise > slope or (rise == slope and j > best):
                         best, slope, direction = j, rise, k
@@ -358,7 +361,7 @@ def _is_maximum(heights: Any, roots: Any, inside: Any, offsets: Any, min_height:
 
 @kernel
 def _region_faces(
-    ground: Any, heights: Any, labels: Any, n: int, rim: int, neighbours: Any, start: Any, shape: Any, diagonal: bool
+    ground: Any, heights: Any, labels: Any, n: int, rim: int, following: Any, start: Any, shape: Any, diagonal: bool
 ) -> Any:
     """Every face between two regions, once: within the block, and across its boundaries at high z, y and x."""
     size = np.array(labels.shape)
@@ -381,10 +384,8 @@ def _region_faces(
                     label = labels[z, y, x]
                     if label < 0:
                         continue
-                    for s in range(26 if diagonal else 6):
-                        dz, dy, dx = neighbours[s]
-                        if dz < 0 or (dz == 0 and (dy < 0 or (dy == 0 and dx < 0))):
-                            continue
+                    for s in range(13 if diagonal else 3):
+                        dz, dy, dx = following[s]
                         a, b, c = z + dz, y + dy, x + dx
                         square = ground[a + rim, b + rim, c + rim]
                         if square == 0:
@@ -396,7 +397,7 @@ def _region_faces(
                         if fill == 1:
                             row = n_across if beyond else n_within
                             total = boundary_sums[row] if beyond else sums[row]
-                            if s < 6:
+                            if s < 3:
                                 total[0 if dz else 1 if dy else 2] = 1
                                 total[3] = 2 * (z + start[0]) + dz
                                 total[4] = 2 * (y + start[1]) + dy
