@@ -18,7 +18,7 @@ from membrane_dask.errors import StudyError
 from membrane_dask.io.volume_borders import find_databars
 from membrane_dask.io.volumes import open_volume_source
 from membrane_dask.studies.characterize.config import CharacterizeStudy
-from membrane_dask.studies.characterize.inputs import InputVolumes
+from membrane_dask.studies.input_volumes import InputVolumes
 
 SHAPE, ROWS = (12, 120, 160), 18
 FIRST = SHAPE[1] - ROWS

@@ -16,7 +16,8 @@ from membrane_dask.physics.voxel_spacing import Spacing
 from membrane_dask.program import Unit
 from membrane_dask.studies.characterize.box_statistics import BOXES, complete_cells
 from membrane_dask.studies.characterize.config import FlowSettings
-from membrane_dask.studies.characterize.flow_grid import read_pores, refine
+from membrane_dask.studies.characterize.flow_grid import refine
+from membrane_dask.studies.input_volumes import read_pores
 
 #: Fewest voxels along an edge of a box.
 _MIN_EDGE = 16

@@ -37,10 +37,10 @@ from membrane_dask.studies.characterize.config import FlowSettings
 from membrane_dask.studies.characterize.flow_diagnostics import Field, flow_sums, resolved_pores
 from membrane_dask.studies.characterize.flow_grid import (
     alternate_wall_model,
-    read_pores,
     readings,
     refine,
 )
+from membrane_dask.studies.input_volumes import read_pores
 
 Result = tuple[dict[str, np.ndarray], dict[str, float]]
 

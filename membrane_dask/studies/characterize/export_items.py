@@ -11,8 +11,8 @@ import numpy as np
 
 from membrane_dask.io.exported_items import GridItem, Item, NetworkItem
 from membrane_dask.io.volumes import VolumeSource
-from membrane_dask.studies.characterize.inputs import InputVolumes
 from membrane_dask.studies.characterize.variables import NETWORK
+from membrane_dask.studies.input_volumes import InputVolumes
 
 
 def export_items(run: Any) -> Mapping[str, Callable[[], Item]]:

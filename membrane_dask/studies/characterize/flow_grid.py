@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from membrane_dask.io.oriented_volumes import OrientedVolume, PoreVolume
 from membrane_dask.physics.stokes.mac_grid import WallModel
 
 #: Tolerance of the bounds for the alternate wall model; the lower bound is much closer to the permeability.
 ALTERNATE_TOLERANCE = 0.05
-#: Voxels that are read at a time.
-_SLAB_VOXELS = 1 << 24
 
 
 def alternate_wall_model(wall_model: WallModel) -> WallModel:
@@ -22,19 +19,6 @@ def readings(wall_model: WallModel, permeability: float, alternate: float) -> di
     """Permeabilities by the name of the wall model, from those with the model of the study and with the other."""
     values = {wall_model: permeability, alternate_wall_model(wall_model): alternate}
     return {f"permeability_{name}_walls": values[name] for name in ("smooth", "staircase")}
-
-
-def read_pores(volume: PoreVolume) -> np.ndarray:
-    """Pore voxels of a volume, ``(z, y, x)`` bool."""
-    if isinstance(volume, OrientedVolume):  # files are read by planes of their own first axis
-        return np.ascontiguousarray(read_pores(volume.source).transpose(volume.order))
-    pores = np.empty(volume.shape, bool)
-    depth, height, width = volume.shape
-    planes = max(1, _SLAB_VOXELS // (height * width))
-    for z in range(0, depth, planes):
-        slab = slice(z, min(z + planes, depth))
-        pores[slab] = volume.read((slab, slice(0, height), slice(0, width)))
-    return pores
 
 
 def refine(pores: np.ndarray, refinement: int) -> np.ndarray:

@@ -21,13 +21,13 @@ from membrane_dask.studies.characterize.flow_diagnostics import Field, flow_sums
 from membrane_dask.studies.characterize.flow_grid import (
     ALTERNATE_TOLERANCE,
     alternate_wall_model,
-    read_pores,
     readings,
     refine,
 )
 from membrane_dask.studies.characterize.retention_tasks import complete_retention, missing_retention, particle_retention
 from membrane_dask.studies.characterize.simplified_models import tube_network_permeabilities
 from membrane_dask.studies.characterize.variables import PERMEABILITIES
+from membrane_dask.studies.input_volumes import read_pores
 
 #: Bytes per pore voxel, and per voxel of the volume.
 _BYTES_PORE, _BYTES_VOXEL = 185, 8

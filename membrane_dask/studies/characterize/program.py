@@ -17,7 +17,6 @@ import numpy as np
 from membrane_dask.errors import Source
 from membrane_dask.io.oriented_volumes import AXES, OrientedVolume, PoreVolume
 from membrane_dask.physics.imaging.blocks import Block, divide
-from membrane_dask.physics.imaging.watershed import SnowParameters
 from membrane_dask.program import Costs, Dataset, History, Image, Program, Rounds, Scratch, Unit
 from membrane_dask.schema import Coordinate
 from membrane_dask.studies.characterize import KIND
@@ -39,9 +38,7 @@ from membrane_dask.studies.characterize.decomposed_tortuosity import (
     tortuosity_scratch,
 )
 from membrane_dask.studies.characterize.flow_tasks import flow_memory
-from membrane_dask.studies.characterize.inputs import InputVolumes, volume_remarks
 from membrane_dask.studies.characterize.sections import sections_table
-from membrane_dask.studies.characterize.segmentation_remarks import segmentation_attributes
 from membrane_dask.studies.characterize.tables import (
     VolumeResult,
     difference_table,
@@ -60,7 +57,9 @@ from membrane_dask.studies.characterize.variables import (
     REFERENCE_SECTION_TABLE,
     SECTION_TABLE,
 )
-from membrane_dask.studies.characterize.voxel_sizes import edges_nm, edges_text
+from membrane_dask.studies.input_volumes import InputVolumes, volume_remarks
+from membrane_dask.studies.segmentation_remarks import segmentation_attributes
+from membrane_dask.studies.voxel_sizes import edges_nm, edges_text
 
 #: Bytes per voxel that is read for a block, and per voxel of the block.
 _BYTES_READ, _BYTES_OWN = 11, 26
@@ -112,13 +111,12 @@ class CharacterizeProgram(Program):
         ]
         self._cubes: dict[int, tuple[Cube, float]] = {}
         self.adaptive = any(self.slab_edges) or any(self.tortuosity_edges)
-        network = study.network
         self.context: Mapping[str, Any] = {
             "volumes": self.oriented,
             "n_volumes": len(self.volumes),
             "blocks": self.blocks,
             "first_block": self._first_block,
-            "snow": SnowParameters(network.sigma, network.r_max, network.min_peak_distance, network.min_separation),
+            "snow": study.snow_parameters(),
             "diagonal": study.connectivity == 26,
             "tolerance": study.tolerance,
             "tortuosity_edges": self.tortuosity_edges,

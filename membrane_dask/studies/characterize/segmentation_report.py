@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from membrane_dask.engine.run import Run
 from membrane_dask.report.page import Grid, Section
-from membrane_dask.studies.characterize.segmentation_remarks import PREFIX
+from membrane_dask.studies.segmentation_remarks import PREFIX
 
 
 def segmentation_sections(run: Run) -> list[Section]:

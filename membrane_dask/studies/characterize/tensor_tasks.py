@@ -16,7 +16,8 @@ from membrane_dask.physics.tensors import TensorBounds, principal_values
 from membrane_dask.physics.transport.diffusivity_tensor import diffusivity_tensor, sample_diffusivity
 from membrane_dask.program import Unit
 from membrane_dask.studies.characterize.config import CharacterizeStudy, FlowSettings
-from membrane_dask.studies.characterize.flow_grid import read_pores, refine
+from membrane_dask.studies.characterize.flow_grid import refine
+from membrane_dask.studies.input_volumes import read_pores
 
 #: Bytes per pore voxel of a tensor of permeability and of diffusivity, and per voxel of the volume.
 _BYTES_PERMEABILITY, _BYTES_DIFFUSIVITY, _BYTES_VOXEL = 380, 230, 10

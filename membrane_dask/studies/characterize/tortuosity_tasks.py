@@ -34,7 +34,7 @@ from membrane_dask.physics.transport.two_level_diffusion import (
 from membrane_dask.physics.voxel_spacing import face_conductances
 from membrane_dask.program import ScratchReader, Unit
 from membrane_dask.studies.characterize.decomposed_tortuosity import MAX_ITERATIONS, MAX_VISITS
-from membrane_dask.studies.characterize.flow_grid import read_pores
+from membrane_dask.studies.input_volumes import read_pores
 
 #: Difference of the flux between planes above which there is no effective diffusivity.
 _MAX_FLUX_SPREAD = 0.1

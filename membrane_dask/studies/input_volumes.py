@@ -1,14 +1,16 @@
-"""Input volumes of a characterize study: which there are, their voxel sizes, and the porosity of some planes."""
+"""Input volumes of a study: which there are, their voxel sizes, and the porosity of some planes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from membrane_dask.errors import Problem, Source, StudyError
 from membrane_dask.io.array_files import RAW
 from membrane_dask.io.grey_volumes import GreyOptions
-from membrane_dask.io.oriented_volumes import AXES
+from membrane_dask.io.oriented_volumes import AXES, OrientedVolume, PoreVolume
 from membrane_dask.io.volume_file import RawLayout, ReadOptions
 from membrane_dask.io.volumes import (
     VolumeSource,
@@ -17,9 +19,11 @@ from membrane_dask.io.volumes import (
     replicate_design,
     volume_paths,
 )
-from membrane_dask.studies.characterize.config import CharacterizeStudy
-from membrane_dask.studies.characterize.voxel_sizes import edges_text, with_voxel_size
+from membrane_dask.studies.volume_settings import VolumeInput, VolumeStudy
+from membrane_dask.studies.voxel_sizes import edges_text, with_voxel_size
 
+#: Voxels that are read at a time.
+_SLAB_VOXELS = 1 << 24
 #: Number of planes from which the porosity of a volume is estimated; more where these hold no solid.
 SAMPLED_PLANES = 4
 
@@ -50,7 +54,7 @@ class InputVolumes:
     findings: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, study: CharacterizeStudy, source: Source | None) -> InputVolumes:
+    def of(cls, study: VolumeStudy, source: Source | None) -> InputVolumes:
         """Open the volumes of a study.
 
         Raises
@@ -58,46 +62,43 @@ class InputVolumes:
         StudyError
             If a volume cannot be used.
         """
-        volumes = [with_voxel_size(study, "input", volume, source) for volume in _open(study, "input", source)]
-        replicates = len(volumes)
-        reference_design = ""
-        if study.reference:
-            references = _open(study, "reference", source)
-            volumes += [with_voxel_size(study, "reference", volume, source) for volume in references]
-            reference_design = replicate_design(study.reference)
+        volumes: list[VolumeSource] = []
+        fields: list[str] = []
+        for entry in study.volume_inputs():
+            opened = _open(study, entry, source)
+            volumes += [with_voxel_size(study, entry.field, volume, source) for volume in opened]
+            fields += [entry.field] * len(opened)
+        designs = {entry.field: replicate_design(entry.path) for entry in study.volume_inputs()}
         if study.databar == "cut" and not any(volume.options.margins for volume in volumes):
             message = "finds nothing to cut: no rows of the planes look like a databar that metadata do not name; leave"
             message += " it out, or cut the rows from the images (got 'cut')"
             raise StudyError([Problem(("databar",), message)], source)
-        fields = ["input"] * replicates + ["reference"] * (len(volumes) - replicates)
         porosities = [_sample_porosity(field, volume, source) for field, volume in zip(fields, volumes, strict=True)]
         findings = reconstruction_findings(study.input)
-        return cls(volumes, porosities, replicates, replicate_design(study.input), reference_design, findings)
+        return cls(volumes, porosities, fields.count("input"), designs["input"], designs.get("reference", ""), findings)
 
 
-def _open(study: CharacterizeStudy, field: str, source: Source | None) -> list[VolumeSource]:
+def _open(study: VolumeStudy, entry: VolumeInput, source: Source | None) -> list[VolumeSource]:
     """Open the volumes that a field of the study names."""
-    path = getattr(study, field)
+    path = entry.path
     grey = _grey_options(study)
     layout = study.raw
     raw = RawLayout(layout.shape, layout.type, layout.byte_order or "little", layout.offset) if layout else None
-    is_input = field == "input"
     options = ReadOptions(
-        (study.dataset if is_input else study.reference_dataset) or "",
-        raw if path.suffix.lower() in RAW or is_input else None,
+        entry.dataset,
+        raw if path.suffix.lower() in RAW or entry.field == "input" else None,
         study.missing_chunks == "fill",
     )
-    axis = study.axis if is_input else study.reference_axis
     try:
         if path.suffix.lower() in (".yaml", ".yml"):
             raise ValueError(f"is a study that must be run first: membrane-dask run {path}")
         paths = volume_paths(path)
-        return [open_volume_source(volume, study.pores, grey, options, axis, study.databar) for volume in paths]
+        return [open_volume_source(volume, study.pores, grey, options, entry.axis, study.databar) for volume in paths]
     except ValueError as error:
-        raise StudyError([Problem((field,), f"{error} (got {str(path)!r})")], source) from error
+        raise StudyError([Problem((entry.field,), f"{error} (got {str(path)!r})")], source) from error
 
 
-def _grey_options(study: CharacterizeStudy) -> Mapping[str, float] | GreyOptions | None:
+def _grey_options(study: VolumeStudy) -> Mapping[str, float] | GreyOptions | None:
     """How grey values are segmented; None for a segmented volume."""
     grey = study.grey
     if not grey.is_used:
@@ -145,3 +146,16 @@ def volume_remarks(volume: VolumeSource) -> tuple[tuple[str, str], ...]:
     extent = " x ".join(f"{length / 1e3:.4g}" for length in lengths)
     *remarks, values = volume.remarks
     return (*remarks, ("voxel", f"{edges}; the volume has {extent} um"), values)
+
+
+def read_pores(volume: PoreVolume) -> np.ndarray:
+    """Pore voxels of a volume, ``(z, y, x)`` bool."""
+    if isinstance(volume, OrientedVolume):  # files are read by planes of their own first axis
+        return np.ascontiguousarray(read_pores(volume.source).transpose(volume.order))
+    pores = np.empty(volume.shape, bool)
+    depth, height, width = volume.shape
+    planes = max(1, _SLAB_VOXELS // (height * width))
+    for z in range(0, depth, planes):
+        slab = slice(z, min(z + planes, depth))
+        pores[slab] = volume.read((slab, slice(0, height), slice(0, width)))
+    return pores

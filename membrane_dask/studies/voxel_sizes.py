@@ -10,7 +10,7 @@ from membrane_dask.errors import Problem, Source, StudyError
 from membrane_dask.io.image_metadata import differs
 from membrane_dask.io.volumes import VolumeSource
 from membrane_dask.physics.voxel_spacing import CUBE_TOLERANCE, is_cube, unit_and_spacing
-from membrane_dask.studies.characterize.config import CharacterizeStudy
+from membrane_dask.studies.volume_settings import VolumeStudy
 
 #: Largest relative difference between the voxel size of a file and that of the study.
 _TOLERANCE = 1e-3
@@ -20,7 +20,7 @@ _MIN_EDGE, _MAX_EDGE = 0.1, 1e6
 _MAX_RATIO = 10.0
 
 
-def with_voxel_size(study: CharacterizeStudy, field: str, volume: VolumeSource, source: Source | None) -> VolumeSource:
+def with_voxel_size(study: VolumeStudy, field: str, volume: VolumeSource, source: Source | None) -> VolumeSource:
     """The volume with the edges of its voxels by its file or by the study.
 
     Raises
@@ -72,7 +72,7 @@ def edges_text(volume: VolumeSource) -> str:
     return f"{' x '.join(f'{voxel * ratio:g}' for ratio in volume.spacing)} nm"
 
 
-def _unsupported(study: CharacterizeStudy, field: str, volume: VolumeSource) -> Iterator[Problem]:
+def _unsupported(study: VolumeStudy, field: str, volume: VolumeSource) -> Iterator[Problem]:
     """Settings that need cubes."""
     needs_cubes = f"needs voxels that are cubes ({field}: {volume.path}); resample the volume first, or"
     for name in ("sigma", "closing_radius"):
