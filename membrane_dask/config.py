@@ -126,6 +126,7 @@ def parameter(
     *,
     unit: str = "1",
     source: str = "",
+    example: str = "",
     formerly: str = "",
     former_values: Mapping[str, str] | None = None,
     **bounds: Any,
@@ -142,6 +143,8 @@ def parameter(
         ``"1"`` is dimensionless; empty for text and switches.
     source : str
         Paper and equation.
+    example : str
+        Value that is shown where a required one is missing.
     formerly : str
         Key of earlier versions, which is accepted with a warning.
     former_values : mapping of str to str
@@ -152,6 +155,8 @@ def parameter(
     extra: dict[str, Any] = {"unit": unit}
     if source:
         extra["source"] = source
+    if example:
+        extra["example"] = example
     if formerly:
         extra["formerly"] = formerly
     if former_values:

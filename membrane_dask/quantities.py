@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     PlainSerializer,
+    PlainValidator,
     Strict,
     WithJsonSchema,
 )
@@ -352,6 +354,56 @@ def measured(unit: str, example: str, low: float = 0.0, high: float = math.inf) 
         BeforeValidator(read),
         PlainSerializer(write, return_type=str),
         WithJsonSchema({"type": ["string", "number"] if unit in ("deg", "1") else "string", "examples": [example]}),
+    )
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A value with its unit, where a number without one is dimensionless."""
+
+    value: float
+    unit: str
+
+    def __str__(self) -> str:
+        return f"{self.value:g} {self.unit}"
+
+
+def number_or_quantity(unit: str, example: str, names: tuple[str, ...] = ()) -> Any:
+    """Annotations for a positive number without a unit, a quantity with one, or a name.
+
+    A number is held as it is, a quantity as a :class:`Quantity` in ``unit``.
+
+    Parameters
+    ----------
+    unit : str
+        Unit of the quantity that is held.
+    example : str
+        A quantity that is shown in error messages.
+    names : tuple of str
+        Names that may take the place of the number.
+    """
+    read_quantity = quantity(unit, "', or '".join((example, *names)))[0].func
+    or_name = "".join(f", or {name}" for name in names)
+
+    def read(value: object) -> float | str | Quantity:
+        if isinstance(value, Quantity) or (isinstance(value, str) and value in names):
+            return value
+        if isinstance(value, str) and re.search(r"[A-Za-z°%]", value):
+            return Quantity(float(read_quantity(value)), unit)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            needed = f"a dimensionless number is needed, or a quantity such as '{example}'{or_name}"
+            raise ValueError(f"{needed} (got {value!r})")
+        if not value > 0:
+            raise ValueError(f"must be greater than 0 (got {value!r})")
+        return float(value)
+
+    def write(value: float | str | Quantity) -> float | str:
+        return f"{value.value!r} {value.unit}" if isinstance(value, Quantity) else value
+
+    return (
+        PlainValidator(read),
+        PlainSerializer(write),
+        WithJsonSchema({"type": ["number", "string"], "examples": [example, *names]}),
     )
 
 

@@ -179,6 +179,8 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> list[Problem]
             example = extra.get("example") if isinstance(extra, dict) else None
             description = field_info.description if field_info else ""
             message = f"required: {description}" + (f"; for example '{example}'" if example else "")
+            if where[:-1] and isinstance(value, dict):  # what the section has instead
+                message += got
         elif kind == "value_error":
             message = str(context.get("error", item["msg"]))
         else:
@@ -202,6 +204,8 @@ def _section(model: type[BaseModel], where: Where) -> type[BaseModel]:
         if info is None:
             continue
         inner = info.annotation
+        if type(None) in get_args(inner):  # a section that may be absent
+            inner = next(option for option in get_args(inner) if option is not type(None))
         if get_origin(inner) is dict:  # entries by name: the next name is that of an entry
             inner = get_args(inner)[1]
         elif get_origin(inner) is tuple:  # a list of sections: the number after this one leads into a section

@@ -283,6 +283,32 @@ def _band_lengths(table: _Table, length: np.ndarray) -> np.ndarray | None:
     return lengths
 
 
+def doubtful_junctions(path: str | Path) -> list[str]:
+    """Sentences on junctions that may be wrong numbers: a single pore names them, and numbers before them are absent.
+
+    Parameters
+    ----------
+    path : str or Path
+        Table of pores that :func:`read_network_csv` reads. One with a table of junctions has none.
+    """
+    path = Path(path)
+    if junctions_path(path).is_file():
+        return []
+    table = _read(path, _PORE_COLUMNS, ("end_a", "end_b"))
+    ends = np.stack([table.whole("end_a"), table.whole("end_b")], axis=1)
+    names, counts = np.unique(ends[ends >= 0], return_counts=True)
+    gaps = np.flatnonzero(np.diff(names) > 1)
+    if not gaps.size:
+        return []
+    absent = int(names[gaps[0]]) + 1
+    doubtful = np.isin(ends, names[(counts == 1) & (names > absent)])
+    return [
+        f"{path.name}: row {table.lines[row]}: end_{'ab'[column]} = {ends[row, column]} is in no other row, and "
+        f"{absent} is in none: a dead end, or a wrong number; {junctions_path(path).name} lists the junctions"
+        for row, column in np.argwhere(doubtful).tolist()
+    ]
+
+
 def _relative_depth(conns: np.ndarray, n: int) -> np.ndarray:
     """Pores on the shortest path to the feed over those on the shortest paths to both faces; 1/2 without paths."""
     distance = {}

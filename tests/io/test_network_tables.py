@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from membrane_dask.io.network_tables import junctions_path, read_network_csv, write_network_csv
+from membrane_dask.io.network_tables import doubtful_junctions, junctions_path, read_network_csv, write_network_csv
 from membrane_dask.io.openpnm_files import is_openpnm_table, read_openpnm, write_openpnm
 from membrane_dask.physics.networks.band_porosity import band_radii
 from membrane_dask.physics.networks.fouling import filter_life
@@ -61,6 +61,15 @@ def test_junctions_give_bands_and_do_not_change_the_life(tmp_path):
     assert placed.n_bands == 4
     np.testing.assert_allclose(placed.band_length[1], [0, 0.25, 0.25, 0])
     assert life(placed)[:3] == pytest.approx(life(read_network_csv(write(tmp_path)))[:3], rel=1e-12)
+
+
+def test_a_wrong_number_of_a_junction_is_doubtful(tmp_path):
+    """Only where the table of junctions does not decide, and numbers without gaps are dead ends."""
+    path = write(tmp_path)
+    (sentence,) = doubtful_junctions(path)
+    assert sentence.startswith("net.csv: row 5: end_b = 4 is in no other row, and 2 is in none: ")
+    assert doubtful_junctions(write(tmp_path, PORES.replace("3,1,4", "3,1,2"))) == []
+    assert doubtful_junctions(write(tmp_path, PORES, JUNCTIONS)) == []
 
 
 def test_bands_of_the_table_precede_those_of_the_positions(tmp_path):

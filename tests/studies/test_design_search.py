@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -15,9 +16,13 @@ from membrane_dask.studies.graded.design_result import design_datasets
 from membrane_dask.studies.graded.design_search import Evaluation, Objective
 from membrane_dask.studies.graded.design_settings import Constraint, DesignParameters
 from membrane_dask.studies.graded.design_space import DesignSpace
+from membrane_dask.studies.graded.metric_scales import scale_of
 
 RADII = {"radius": {"range": [0.004, 0.02]}}
 FIXED_MEAN = {"radius": {"range": [0.004, 0.02], "mean": 0.01}}
+TWO_SPECIES = [
+    {"name": "protein", "deposition": 1e-7, "fraction": 0.5}, {"name": "virus", "deposition": 1e-6, "fraction": 0.5},
+]  # fmt: skip
 UNITS = {
     "thickness": "100 um", "pressure": "1 bar", "viscosity": "1 mPa s", "foulant_volume_fraction": 1e-4,
 }  # fmt: skip
@@ -47,7 +52,20 @@ def study(tmp_path):
     [
         ({"parameters": RADII, "constraints": ["foulant_concentration = 0.05"]}, {}, "NAME <= NUMBER"),
         ({"parameters": RADII, "constraints": ["foulant_concentraton <= 0.05"]}, {}, "did you mean"),
-        ({"parameters": RADII, "metric": "thruput"}, {}, "no metric of a design"),
+        ({"parameters": RADII, "metric": "thruput"}, {}, "no metric of a design; did you mean"),
+        ({"parameters": RADII, "metric": "species_yield_a"}, {}, "optimum.metric: species_yield_a needs species"),
+        (
+            {"parameters": RADII, "metric": "species_yield"},
+            {"species": TWO_SPECIES},
+            "species_yield names no species; one of species_yield_protein, species_yield_virus",
+        ),
+        (
+            {"parameters": RADII, "constraints": ["lifetime >= 0", "species_purity_salt >= 0.9"]},
+            {"species": TWO_SPECIES},
+            "optimum.constraints.1: no species 'salt'; one of species_purity_protein, species_purity_virus",
+        ),
+        ({"parameters": {"radius": {}}}, {}, "radius.range: required: .* example '[0.002, 0.02]' (got {})"),
+        ({"parameters": RADII, "front": ["throughput"]}, {}, "front: must be a list of two metrics, for example"),
         ({"parameters": RADII, "metric": ["throughput", "lifetime"]}, {}, "front: [throughput, lifetime]"),
         ({"parameters": {"radius": {"mean": 0.01}}}, {}, "range"),
         ({"parameters": {"radius": {"range": [0.02, 0.01]}}}, {}, "low < high"),
@@ -83,7 +101,8 @@ def study(tmp_path):
     ],
 )
 def test_settings_that_contradict_one_another(study, optimum, changes, message):
-    with pytest.raises(md.StudyError, match=message.replace("[", r"\[").replace("]", r"\]")):
+    pattern = ".*".join(map(re.escape, message.split(".*")))
+    with pytest.raises(md.StudyError, match=pattern):
         study(optimum, **changes)
 
 
@@ -145,6 +164,44 @@ def test_pressure_keeps_the_affinity_of_the_foulant(study):
     other = DesignProgram(study(settings, gradient=1e-3, deposition=2.5e-7, **{**UNITS, "pressure": "2 bar"}))
     same = other.work(other.context, other.network(0, {"pressure": 2e5}, 0))[0]
     assert same["filtrate_volume"] == arrays[2.0]["filtrate_volume"]
+
+
+def test_metrics_of_a_species(study):
+    """A search reads the yield, purity, ... of the species that the name of the metric selects."""
+    settings = {
+        "parameters": RADII, "metric": "species_yield_protein", "constraints": ["species_concentration_virus <= 0.05"],
+    }  # fmt: skip
+    program = DesignProgram(study(settings, species=TWO_SPECIES))
+    assert program.objective.metrics == ("species_yield_protein", "species_concentration_virus")
+    arrays, feedback = program.work(program.context, program.network(0, dict.fromkeys(program.space.names, 0.01), 0))
+    assert feedback["species_yield_protein"] == arrays["species_yield"][0, 0]
+    assert feedback["species_concentration_virus"] == arrays["species_concentration"][0, 1]
+    assert 0 < feedback["species_concentration_virus"] < feedback["species_yield_protein"] < 1
+    points = np.random.default_rng(0).random((6, 4))
+    evaluations = {
+        k: Evaluation(
+            program.space.values(point),
+            {"species_yield_protein": np.full(4, 0.3) + point[0], "species_concentration_virus": np.full(4, 0.01)},
+        )
+        for k, point in enumerate(0.5 * points)
+    }
+    best = result(program, evaluations)
+    assert best.name == "optimum_species_yield_protein"
+    assert best.schema.variable("species_concentration_virus").long_name.endswith(": virus")
+    assert float(best.values["species_concentration_virus"]) == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("metric", ["throughput", "foulant_concentration", "species_yield_a", "species_purity_a"])
+def test_scales_of_metrics(metric):
+    scale = scale_of(metric, 0.01)
+    values = np.array([0.02, 0.3, 0.97])
+    on_scale = scale.forward(values)
+    assert (np.diff(on_scale) > 0).all()
+    np.testing.assert_allclose([scale.inverse(float(value)) for value in on_scale], values, rtol=1e-12)
+    step = 1e-6
+    slopes = (scale.forward(values * (1 + step)) - scale.forward(values * (1 - step))) / (2 * step)
+    # Central differences have an error of step squared, and a rounding error of 1e-16 / step.
+    np.testing.assert_allclose([scale.slope(float(value)) for value in values], slopes, rtol=1e-7)
 
 
 # --- search of functions that are known, with the scatter of networks

@@ -67,6 +67,7 @@ def test_lengths_by_band_survive_the_study_file():
         ({"porosity": [0.7, 0.6]}, "porosity: must have one value, or one for each of the 4 bands"),
         ({"porosity": [0.7, 0.6, 1.0, 0.5]}, "porosity.2: must be less than 1"),
         ({"porosity": [0.5, 0.5, 1e-5, 0.5]}, "porosity: cannot be reached .* junctions in band 3"),
+        ({"porosity": [0.5, 0.5, 0.5, 1e-5]}, "porosity: cannot be reached .* a porosity of 1e-05 .* in band 4"),
         ({"band_l_max": [0.2, 0.2, 0.15]}, "band_l_max: must have one value for each of the 4 bands"),
         ({"band_l_max": [0.3, 0.2, 0.2, 0.2]}, "band_l_max.0: must be at most 1/bands = 0.25"),
         ({"band_l_max": [0.2, 0.2, 0.2, 0.05]}, "band_l_max.3: must be greater than l_min"),

@@ -9,7 +9,9 @@ import pytest
 
 import membrane_dask as md
 from membrane_dask.physics.networks.filter_units import FilterUnits
+from membrane_dask.studies.graded.law_settings import fouling_laws
 from membrane_dask.studies.graded.physical_units import PHYSICAL_VARIABLES
+from membrane_dask.study_file import to_yaml
 
 TINY = (
     "kind: graded\nl_max: 0.25\ngradient: [0, 2e-3]\nrealizations: 2\nporosity: 0.2\nporosity_tolerance: 0.02\n"
@@ -115,3 +117,66 @@ def test_pressure_limit_at_constant_flux(study, tmp_path):
     assert (graded.pressure_limit_physical == 5.0).all()
     expected = graded.service_time * graded.initial_permeate_flux
     np.testing.assert_allclose(graded.filtrate_volume.values, expected.values, rtol=1e-9)
+
+
+# --- settings with units
+
+
+def test_settings_with_units_are_those_without(study):
+    """At 1 bar and 100 um: 50 LMH over 1.413717e10, 5 bar, 1.5 um; 20 h over 3200 s of a deposition of 5e-7."""
+    laws = {
+        "operation": {"mode": "flux", "flux": "50 LMH", "pressure_limit": "5 bar"},
+        "end_of_life": {"time": "2 h"},
+        "sieving": {"rate": 1e3, "particle_radius": "1500 nm"},
+    }
+    stated = md.load_study(study, deposition=5e-7, **UNITS, **laws)
+    fouling = fouling_laws(stated)
+    assert fouling.flux == pytest.approx(50 / 1.413717e10, rel=5e-7)
+    assert fouling.pressure_limit == pytest.approx(5.0, rel=1e-12)
+    assert fouling.end_time == round(2 * 3600 / 3200 / 5e-4)
+    assert fouling.sieving.particle_radius == pytest.approx(0.015, rel=1e-12)
+    notes = [text for name, text in md.plan(stated).rows() if name == "note"]
+    assert "end_of_life.time 2 h is rounded to 4500 time steps, 2 h" in notes
+    written = study.with_name("written.yaml")
+    written.write_text(to_yaml(stated))
+    again = md.load_study(written)
+    assert again.identity() == stated.identity()
+    assert fouling_laws(again) == fouling
+
+
+def test_a_time_with_a_unit_is_that_of_the_mean_species(study):
+    species = [{"deposition": 1e-7, "fraction": 0.5}, {"deposition": 9e-7, "fraction": 0.5}]
+    path = study.with_name("species.yaml")
+    path.write_text(study.read_text().replace("deposition: [5e-7, 1e-6]\n", ""))
+    stated = md.load_study(path, species=species, end_of_life={"time": "2 h"}, **UNITS)
+    assert fouling_laws(stated).end_time == round(2 * 3600 / 3200 / 5e-4)
+
+
+@pytest.mark.parametrize(
+    ("laws", "units", "message"),
+    [
+        ({"end_of_life": {"time": "10 h"}}, {}, "end_of_life.time: a quantity with a unit needs thickness, pressure"),
+        ({"end_of_life": {"time": "10 h"}}, {"deposition": [5e-7, 1e-6]}, "needs a single deposition coefficient"),
+        ({"end_of_life": {"time": "0.1 s"}}, UNITS, "less than half a time step"),
+        ({"end_of_life": {"time": "10 bar"}}, UNITS, "end_of_life.time: not a quantity in units like 'h'"),
+        ({"sieving": {"rate": 1.0, "particle_radius": "2 mm"}}, UNITS, "particle_radius: must be at most 1, .*got 20"),
+        (
+            {"operation": {"mode": "flux", "flux": "initial", "pressure_limit": "0.8 bar"}},
+            UNITS,
+            "pressure_limit: must be greater than 1 with flux: initial",
+        ),
+        (
+            {"operation": {"mode": "flux", "flux": "first", "pressure_limit": 5}},
+            UNITS,
+            r"operation.flux: not a quantity .* example '50 LMH', or 'initial' \(got 'first'\)$",
+        ),
+        (
+            {"operation": {"mode": "flux", "flux": [1], "pressure_limit": 5}},
+            UNITS,
+            r"operation.flux: a dimensionless number is needed, or a quantity such as '50 LMH', or initial \(got",
+        ),
+    ],
+)
+def test_settings_with_wrong_units_are_refused(study, laws, units, message):
+    with pytest.raises(md.StudyError, match=message):
+        md.load_study(study, **{"deposition": 5e-7, **units, **laws})

@@ -138,12 +138,14 @@ def junction_counts(
         if counts[band] > _MAX_JUNCTIONS:
             needs = f"needs more than {_MAX_JUNCTIONS:.0e} junctions in band {band + 1}"
             raise PhysicsError(f"a porosity of {porosities[band]:g} {needs}")
+    # Pores of a single junction can exceed the porosity of the last band; the counts then say nothing of the others.
     last = brentq(excess, 1.0, upper) if excess(1.0) < 0 else 1.0
     counts = np.round(all_counts(round(last))).astype(np.int64)
-    band = int(counts.argmin())
+    band = int(counts.argmin()) if counts[-1] > 1 else bands - 1
     if counts[band] < _MIN_JUNCTIONS:
+        junctions = f"junction{'s' * bool(counts[band] > 1)}"
         raise PhysicsError(
-            f"a porosity of {porosities[band]:g} needs only {counts[band]} junctions in band {band + 1}, too few for a "
-            f"network (at least {_MIN_JUNCTIONS})"
+            f"a porosity of {porosities[band]:g} needs only {counts[band]} {junctions} in band {band + 1}, too few for "
+            f"a network (at least {_MIN_JUNCTIONS})"
         )
     return counts

@@ -11,6 +11,8 @@ import numpy as np
 import xarray as xr
 from scipy.stats import t as student
 
+from membrane_dask.studies.graded.design_metrics import SPECIES_METRICS
+
 COLOURS = ("#1f5fa8", "#d1702a", "#2a8a57", "#8a3f9b", "#a33a3a", "#4d4d4d")
 MARKERS = "osD^vP"
 LABELS = {
@@ -42,6 +44,9 @@ PHYSICAL = {
 
 def label(metric: str) -> str:
     """Name of a metric for a table or an axis."""
+    for name in SPECIES_METRICS:
+        if metric.startswith(f"{name}_"):
+            return f"{LABELS[name]}, {metric.removeprefix(f'{name}_')}"
     stem = metric.removesuffix("_threshold")
     text = LABELS.get(stem, stem.replace("_", " "))
     return text + (" until the flux threshold" if metric.endswith("_threshold") else "")

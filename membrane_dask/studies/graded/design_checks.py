@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from membrane_dask.errors import Problem
+from membrane_dask.errors import Problem, Where
+from membrane_dask.studies.graded.design_metrics import species_problem
+from membrane_dask.studies.graded.law_settings import species_names
 from membrane_dask.studies.graded.law_variables import SIEVING_VARIABLES
 from membrane_dask.studies.graded.physical_units import PARAMETERS, PHYSICAL_VARIABLES, filter_units
 
@@ -74,13 +76,18 @@ def _metrics(study: GradedStudy) -> Iterator[Problem]:
     settings = study.optimum
     assert settings.parameters is not None
     metrics = settings.front or (settings.metric,)
-    used = {*metrics, *(limit.metric for limit in settings.limits)}
+    field = "front" if settings.front else "metric"
+    used: dict[str, Where] = {limit.metric: ("optimum", "constraints", i) for i, limit in enumerate(settings.limits)}
+    used |= dict.fromkeys(metrics, ("optimum", field))
     absent = {v.name: "physical units: " + ", ".join(PARAMETERS) for v in PHYSICAL_VARIABLES}
     absent = {} if filter_units(study) else absent
     absent |= {} if study.sieving.rate > 0 else {v.name: "sieving.rate > 0" for v in SIEVING_VARIABLES}
-    for name in sorted(used & set(absent)):
-        yield Problem(("optimum",), f"{name} needs {absent[name]}")
-    field = "front" if settings.front else "metric"
+    species = species_names(study.species)
+    for name, where in used.items():
+        if name in absent:
+            yield Problem(where, f"{name} needs {absent[name]}")
+        if message := species_problem(name, species):
+            yield Problem(where, message)
     at_constant_pressure = study.operation.mode == "pressure"
     if at_constant_pressure and "initial_transmembrane_pressure" in metrics:
         message = "initial_transmembrane_pressure is 1 for all designs at constant pressure; set operation.mode: flux"

@@ -16,10 +16,11 @@ from membrane_dask.physics.networks.band_porosity import band_radii, junction_co
 from membrane_dask.program import Dataset, History, Outcome, Recall, Rounds, Unit, settle
 from membrane_dask.studies.graded import KIND
 from membrane_dask.studies.graded.config import GradedStudy
+from membrane_dask.studies.graded.design_metrics import metric_position
 from membrane_dask.studies.graded.design_result import design_datasets
 from membrane_dask.studies.graded.design_search import Evaluation, Objective
 from membrane_dask.studies.graded.design_space import DesignSpace
-from membrane_dask.studies.graded.law_settings import law_notes
+from membrane_dask.studies.graded.law_settings import law_notes, species_names
 from membrane_dask.studies.graded.physical_units import UNITS
 from membrane_dask.studies.graded.program import GradedProgram
 
@@ -56,7 +57,9 @@ class DesignProgram(GradedProgram):
         self.adaptive = True
         used = {name: value for name, value in self.tables[0].attrs.items() if name not in self._replaced()}
         self.tables = (replace(self.tables[0], attrs=used),)
-        self.context = {**self.context, "metric": None, "design_metrics": self.objective.metrics}
+        species = species_names(study.species)
+        metrics = {name: metric_position(name, species) for name in self.objective.metrics}
+        self.context = {**self.context, "metric": None, "design_metrics": metrics}
 
     def _replaced(self) -> set[str]:
         """Return keys of the study in whose place the parameters of the search stand."""

@@ -12,12 +12,13 @@ from membrane_dask.physics.distributions import student_quantile
 from membrane_dask.program import Dataset
 from membrane_dask.schema import TableSchema, Variable
 from membrane_dask.studies.graded.config import GradedStudy
+from membrane_dask.studies.graded.design_metrics import metric_variable
 from membrane_dask.studies.graded.design_search import Evaluation, Objective, Surfaces
 from membrane_dask.studies.graded.design_settings import Constraint
 from membrane_dask.studies.graded.design_space import DesignSpace
 from membrane_dask.studies.graded.design_tables import DESIGN, FRONT, with_metrics
 from membrane_dask.studies.graded.optimum import STOP_REASONS
-from membrane_dask.studies.graded.variables import DESIGN_METRICS, OPTIMUM
+from membrane_dask.studies.graded.variables import OPTIMUM
 
 #: Shortfall of a level, on the scale of its surface, below which it counts as reached.
 _REACHED = 1e-3
@@ -48,7 +49,7 @@ def design_datasets(
     """
     if not evaluations:
         return []
-    metrics = [DESIGN_METRICS[name] for name in objective.metrics]
+    metrics = [metric_variable(name) for name in objective.metrics]
     numbers, designs = list(evaluations), list(evaluations.values())
     datasets = [_design_table(space, objective, metrics, evaluations)]
     if len(designs) < 2:

@@ -14,10 +14,10 @@ import numpy as np
 
 from membrane_dask.physics.constrained_search import Problem, maximise, optimum_draws
 from membrane_dask.physics.distributions import normal_quantile, standard_normal
-from membrane_dask.physics.elementary import exp, log
 from membrane_dask.physics.response_surface import ResponseSurface, fit_surface
 from membrane_dask.studies.graded.design_settings import Constraint, OptimumSettings
 from membrane_dask.studies.graded.design_space import DesignSpace
+from membrane_dask.studies.graded.metric_scales import scale_of
 
 #: Designs closer than this in every parameter, in units of the box, have equal metrics.
 _EQUAL = 1e-3
@@ -49,17 +49,6 @@ class Evaluation:
         return float(self.networks[metric].mean())
 
 
-def scaled(metric: str, values: np.ndarray, *, has_logarithm: bool) -> np.ndarray:
-    """Metric on the scale of its response surface, which increases with it.
-
-    The logarithm of positive metrics; of a concentration, that of its log reduction value, whose scatter between
-    networks is alike for clean and for poor filtrates.
-    """
-    if metric.startswith("foulant_concentration"):
-        return np.asarray(-log(-log(np.clip(values, 1e-300, 1 - 1e-12))))
-    return np.asarray(log(values)) if has_logarithm else np.asarray(values, np.float64)
-
-
 class MetricSurface:
     """Response surface of one metric.
 
@@ -76,22 +65,12 @@ class MetricSurface:
     def __init__(self, metric: str, points: np.ndarray, evaluations: Sequence[Evaluation]) -> None:
         self.metric = metric
         samples = [evaluation.networks[metric] for evaluation in evaluations]
-        self._has_logarithm = bool(min(sample.min() for sample in samples) > 0)
-        self.values = self.scaled(np.array([sample.mean() for sample in samples]))
+        self.scale = scale_of(metric, float(min(sample.min() for sample in samples)))
+        self.values = self.scale.forward(np.array([sample.mean() for sample in samples]))
         self.surface = fit_surface(points, self.values)
-        errors = [self.scaled(s).std(ddof=1) / np.sqrt(len(s)) for s in samples if len(s) > 1]
+        errors = [self.scale.forward(s).std(ddof=1) / np.sqrt(len(s)) for s in samples if len(s) > 1]
         #: Standard error of the mean over the networks, which are those of every design.
         self.error = float(np.median(errors)) if errors else 0.0
-
-    def scaled(self, values: np.ndarray) -> np.ndarray:
-        """Values of the metric on the scale of the surface."""
-        return scaled(self.metric, values, has_logarithm=self._has_logarithm)
-
-    def value(self, scaled_value: float) -> float:
-        """Value of the metric at a value of the surface."""
-        if self.metric.startswith("foulant_concentration"):
-            return float(exp(-exp(-scaled_value)))
-        return float(exp(scaled_value)) if self._has_logarithm else scaled_value
 
     def interval(self, point: np.ndarray, confidence: float) -> tuple[float, float, float]:
         """Lower end, value and upper end of the metric at a point, with the error that all values have in common."""
@@ -99,20 +78,14 @@ class MetricSurface:
         half = float(normal_quantile((1 + confidence) / 2)) * float(
             np.sqrt(np.square(deviation[0]) + self.error * self.error)
         )
-        low, middle, high = (self.value(float(mean[0]) + shift) for shift in (-half, 0.0, half))
+        low, middle, high = (self.scale.inverse(float(mean[0]) + shift) for shift in (-half, 0.0, half))
         return low, middle, high
-
-    def slope(self, value: float) -> float:
-        """Change of the surface with the relative change of the metric at a value."""
-        if self.metric.startswith("foulant_concentration"):
-            return 1 / float(-log(value))
-        return 1.0 if self._has_logarithm else abs(value)
 
     def margin(self, constraint: Constraint) -> ResponseSurface:
         """Surface that is positive where a constraint on the metric is met."""
-        if self._has_logarithm and constraint.limit <= 0:  # positive values: always met, or never
+        if constraint.limit <= self.scale.low:  # all values are above it: always met, or never
             return self.surface.transformed(0.0, float(constraint.sign))
-        limit = float(self.scaled(np.array([constraint.limit]))[0])
+        limit = float(self.scale.forward(np.array([constraint.limit]))[0])
         return self.surface.transformed(float(constraint.sign), -constraint.sign * limit)
 
 
@@ -297,7 +270,7 @@ class Objective:
 
     def _certain(self, surfaces: Surfaces, best: int, improvements: np.ndarray) -> bool:
         surface = surfaces.metrics[self.metric]
-        relative = improvements / surface.slope(surfaces.evaluations[best].mean(self.metric))
+        relative = improvements / surface.scale.slope(surfaces.evaluations[best].mean(self.metric))
         return float(np.quantile(relative, self.confidence)) <= self.tolerance
 
     def _at_level(self, surfaces: Surfaces, levels: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:

@@ -10,9 +10,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, Strict
 
 from membrane_dask.config import Model, parameter
-from membrane_dask.errors import Problem, closest
+from membrane_dask.errors import Problem
 from membrane_dask.quantities import Number, Numbers, Pressure, Range, Whole, as_tuple, list_as_tuple
-from membrane_dask.studies.graded.variables import DESIGN_METRICS, METRICS
+from membrane_dask.studies.graded.design_metrics import split_metric
+from membrane_dask.studies.graded.variables import METRICS
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 
@@ -58,8 +59,7 @@ class Constraint:
 
 
 def _metric(name: str) -> str:
-    if name not in DESIGN_METRICS:
-        raise ValueError(f"no metric of a design{closest(name, tuple(DESIGN_METRICS))} (got {name!r})")
+    split_metric(name)
     return name
 
 
@@ -68,6 +68,13 @@ def _one_metric(value: object) -> object:
         names = ", ".join(map(str, value))
         raise ValueError(f"must be one metric; for the trade-off of two write  front: [{names}]  (got {list(value)})")
     return value
+
+
+def _two_metrics(value: object) -> object:
+    if not isinstance(value, (list, tuple)) or len(value) != 2:
+        example = "[throughput, log_reduction_value]"
+        raise ValueError(f"must be a list of two metrics, for example {example} (got {value!r})")
+    return tuple(value)
 
 
 def _constraint_text(text: str) -> str:
@@ -81,7 +88,7 @@ ConstraintText = Annotated[str, Strict(), AfterValidator(_constraint_text)]
 class ParameterRange(Model):
     """Range of a design parameter."""
 
-    range: Range = parameter(..., "smallest and largest value")
+    range: Range = parameter(..., "smallest and largest value", example="[0.001, 0.01]")
 
     def _inconsistencies(self) -> Iterator[Problem]:
         if not self.range[0] < self.range[1]:
@@ -91,7 +98,7 @@ class ParameterRange(Model):
 class RadiusRange(ParameterRange):
     """Range of the pore radii of the bands, each of which is a parameter."""
 
-    range: Range = parameter(..., "smallest and largest radius of a band", unit="W")
+    range: Range = parameter(..., "smallest and largest radius of a band", unit="W", example="[0.002, 0.02]")
     mean: Annotated[Number, Field(gt=0)] | None = parameter(
         None, "mean of the radii of the bands, held fixed; default any", unit="W"
     )
@@ -108,7 +115,7 @@ class PressureRange(Model):
     """Range of the transmembrane pressure."""
 
     range: Annotated[tuple[Pressure, Pressure], BeforeValidator(list_as_tuple)] = parameter(
-        ..., "smallest and largest pressure difference", unit="bar, kPa, ..."
+        ..., "smallest and largest pressure difference", unit="bar, kPa, ...", example="[0.5 bar, 2 bar]"
     )
 
     def _inconsistencies(self) -> Iterator[Problem]:
@@ -155,7 +162,7 @@ class OptimumSettings(Model):
     constraints: Annotated[tuple[ConstraintText, ...], BeforeValidator(as_tuple)] = parameter(
         (), "limits of the means of metrics, such as `foulant_concentration <= 0.05`", unit=""
     )
-    front: Annotated[tuple[Metric, Metric], BeforeValidator(as_tuple)] | None = parameter(
+    front: Annotated[tuple[Metric, Metric], BeforeValidator(_two_metrics)] | None = parameter(
         None, "two metrics, both larger where better: the largest first one at levels of the second", unit=""
     )
     front_levels: Numbers | None = parameter(

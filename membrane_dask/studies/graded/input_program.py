@@ -15,7 +15,7 @@ from membrane_dask.program import Dataset, History, Unit
 from membrane_dask.studies.graded import KIND
 from membrane_dask.studies.graded.config import GradedStudy
 from membrane_dask.studies.graded.law_settings import MAX_STEPS, law_notes
-from membrane_dask.studies.graded.network_input import read_networks
+from membrane_dask.studies.graded.network_input import input_notes, read_networks
 from membrane_dask.studies.graded.program import GradedProgram
 
 #: Relative difference between two statements of the thickness that may be due to their digits.
@@ -95,7 +95,9 @@ class InputProgram(GradedProgram):
             [float(network.radius[network.throat_conns[:, 1] == INLET].max()), float(network.radius.min())]
             for network in self.networks
         ]
+        assert self.study.input is not None
         return [
+            *input_notes(self.study.input),
             *_path_lengths(self.networks),
             *_coarse_steps(self.study, self.networks),
             *law_notes(self.study, extremes, EQUAL_RADII),

@@ -13,7 +13,9 @@ from membrane_dask.errors import Problem
 from membrane_dask.physics.networks.fouling import LONGEST_LIFE
 from membrane_dask.physics.networks.fouling_laws import FoulingLaws, Sieving, Species
 from membrane_dask.physics.networks.radius_distribution import EQUAL_RADII, RadiusSpread
-from membrane_dask.quantities import Number, list_as_tuple
+from membrane_dask.quantities import Number, Quantity, list_as_tuple, number_or_quantity
+from membrane_dask.studies.graded.physical_quantities import dimensionless, quantity_problems, reference_deposition
+from membrane_dask.studies.graded.physical_units import filter_units
 
 if TYPE_CHECKING:
     from membrane_dask.studies.graded.config import GradedStudy
@@ -50,11 +52,12 @@ class OperationSettings(Model):
     """Operation of the filter at constant pressure or at constant flux."""
 
     mode: Literal["pressure", "flux"] = parameter("pressure", "what is constant over the life of the filter", unit="")
-    flux: Number | Literal["initial"] | None = parameter(
-        None, "constant flux; initial is that of each clean filter at pressure 1", unit="1"
-    )
-    pressure_limit: Number | None = parameter(
-        None, "transmembrane pressure that ends a life at constant flux", unit="P0", gt=0
+    flux: (
+        Annotated[(float | Literal["initial"] | Quantity, *number_or_quantity("L m-2 h-1", "50 LMH", ("initial",)))]
+        | None
+    ) = parameter(None, "constant flux; initial is that of each clean filter at pressure 1", unit="1, or LMH, ...")
+    pressure_limit: Annotated[(float | Quantity, *number_or_quantity("bar", "5 bar"))] | None = parameter(
+        None, "transmembrane pressure that ends a life at constant flux", unit="P0, or bar, ..."
     )
 
     def _inconsistencies(self) -> Iterator[Problem]:
@@ -66,14 +69,6 @@ class OperationSettings(Model):
         for name in ("flux", "pressure_limit"):
             if getattr(self, name) is None:
                 yield Problem((name,), "is needed with mode: flux")
-        if isinstance(self.flux, float) and not self.flux > 0:
-            yield Problem(("flux",), f"must be greater than 0 (got {self.flux})")
-        if self.flux == "initial" and self.pressure_limit is not None and self.pressure_limit <= 1:
-            yield Problem(
-                ("pressure_limit",),
-                f"must be greater than 1 with flux: initial, at which the pressure is 1 at first (got "
-                f"{self.pressure_limit})",
-            )
 
 
 class EndOfLifeSettings(Model):
@@ -86,7 +81,11 @@ class EndOfLifeSettings(Model):
         ge=0,
         lt=1,
     )
-    time: Number | None = parameter(None, "time at which a life ends, a multiple of `time_step`", unit="", gt=0)
+    time: Annotated[(float | Quantity, *number_or_quantity("h", "10 h"))] | None = parameter(
+        None,
+        "time at which a life ends; a dimensionless one is a multiple of `time_step`, one in hours is rounded to it",
+        unit="1, or h, ...",
+    )
 
 
 class SievingSettings(Model):
@@ -98,7 +97,9 @@ class SievingSettings(Model):
     arrivals: Literal["volume", "time"] = parameter(
         "volume", "whether particles arrive in proportion to the filtrate or at a constant rate", unit=""
     )
-    particle_radius: Number | None = parameter(None, "mean radius of the particles", unit="W", gt=0, le=1)
+    particle_radius: Annotated[(float | Quantity, *number_or_quantity("um", "20 nm"))] | None = parameter(
+        None, "mean radius of the particles, at most the thickness", unit="W, or nm, ..."
+    )
     distribution: Literal["fixed", "normal", "lognormal", "uniform"] = parameter(
         "fixed", "distribution of their radii; normal and lognormal are truncated at three standard deviations", unit=""
     )
@@ -133,25 +134,40 @@ SpeciesList = Annotated[tuple[SpeciesSettings, ...], BeforeValidator(list_as_tup
 
 def law_problems(study: GradedStudy) -> Iterator[Problem]:
     """Check the laws of a study against each other and against its other parameters."""
+    unit_errors = list(quantity_problems(study))
+    yield from unit_errors
+    if unit_errors:
+        return
+    numbers = dimensionless(study)
     conserving = study.deposition_law == "conserving"
     if study.segments > 1 and not conserving:
         yield Problem(("segments",), f"needs deposition_law: conserving (got {study.segments} with published)")
     if study.segments > 1 and study.erosion.rate > 0:
         yield Problem(("segments",), f"must be 1 with erosion (got {study.segments})")
     yield from _species_problems(study)
+    if numbers.particle_radius is not None and numbers.particle_radius > 1:
+        message = f"must be at most 1, the thickness of the membrane (got {numbers.particle_radius:.6g})"
+        yield Problem(("sieving", "particle_radius"), message)
+    limit = numbers.pressure_limit
+    if numbers.flux == "initial" and limit is not None and limit <= 1:
+        message = f"must be greater than 1 with flux: initial, at which the pressure is 1 at first (got {limit:.6g})"
+        yield Problem(("operation", "pressure_limit"), message)
     end = study.end_of_life
-    if end.time is not None:
-        steps = end.time / study.time_step
-        if steps > MAX_STEPS:
+    if numbers.time is not None:
+        steps = numbers.time / study.time_step
+        if isinstance(end.time, Quantity) and steps < 1:
+            message = f"is less than half a time step of {study.time_step:g} (got {end.time})"
+            yield Problem(("end_of_life", "time"), message)
+        elif steps > MAX_STEPS:
             yield Problem(
                 ("end_of_life", "time"),
-                f"must be at most {MAX_STEPS} time steps, {MAX_STEPS * study.time_step:g} (got {end.time:g})",
+                f"must be at most {MAX_STEPS} time steps, {MAX_STEPS * study.time_step:g} (got {numbers.time:g})",
             )
         elif abs(steps - round(steps)) > 1e-9 * steps:
             yield Problem(
                 ("end_of_life", "time"),
                 f"must be a multiple of time_step = {study.time_step:g}, such as "
-                f"{max(round(steps), 1) * study.time_step:g} (got {end.time:g})",
+                f"{max(round(steps), 1) * study.time_step:g} (got {numbers.time:g})",
             )
     if end.flux_fraction and study.operation.mode == "flux":
         yield Problem(("end_of_life", "flux_fraction"), f"does not apply at constant flux (got {end.flux_fraction:g})")
@@ -179,6 +195,7 @@ def species_names(species: Sequence[SpeciesSettings]) -> list[str]:
 
 def fouling_laws(study: GradedStudy) -> FoulingLaws:
     """Return the laws of a study."""
+    numbers = dimensionless(study)
     conserving, operation, end, sieving = (
         study.deposition_law == "conserving", study.operation, study.end_of_life, study.sieving,
     )  # fmt: skip
@@ -192,14 +209,14 @@ def fouling_laws(study: GradedStudy) -> FoulingLaws:
         erosion_rate=study.erosion.rate,
         critical_shear=study.erosion.critical_shear,
         erosion_returned=study.erosion.returned,
-        flux=operation.flux if operation.mode == "flux" else None,
-        pressure_limit=math.inf if operation.pressure_limit is None else operation.pressure_limit,
+        flux=numbers.flux if operation.mode == "flux" else None,
+        pressure_limit=math.inf if numbers.pressure_limit is None else numbers.pressure_limit,
         flux_fraction=fraction,
-        end_time=None if end.time is None else round(end.time / study.time_step),
+        end_time=None if numbers.time is None else round(numbers.time / study.time_step),
         sieving=Sieving(
             sieving.rate,
             sieving.arrivals,
-            sieving.particle_radius or 0.0,
+            numbers.particle_radius or 0.0,
             sieving.spread,
             sieving.residual_conductance,
         ),
@@ -226,11 +243,16 @@ def law_notes(study: GradedStudy, radii: Sequence[Sequence[float]], spread: Radi
         Variation of the radii within a band.
     """
     notes = []
+    numbers, units, end_time = dimensionless(study), filter_units(study), study.end_of_life.time
+    if isinstance(end_time, Quantity) and units is not None and numbers.time is not None:
+        hours = float(units.hours(numbers.time, reference_deposition(study)))
+        steps = round(numbers.time / study.time_step)
+        notes.append(f"end_of_life.time {end_time} is rounded to {steps} time steps, {hours:.6g} h")
     at_constant_pressure = study.operation.mode == "pressure"
     if study.deposition_law == "conserving" and at_constant_pressure and study.end_of_life.flux_fraction is None:
         notes.append(f"a life ends at {_CONSERVING_END:.0%} of the first flux: no pore closes by adsorption alone")
-    if study.sieving.rate > 0 and study.sieving.particle_radius is not None:
-        low, high = (study.sieving.particle_radius * factor for factor in study.sieving.spread.range)
+    if study.sieving.rate > 0 and numbers.particle_radius is not None:
+        low, high = (numbers.particle_radius * factor for factor in study.sieving.spread.range)
         narrowest = min(min(bands) for bands in radii) * spread.range[0]
         widest = max(bands[0] for bands in radii) * spread.range[1]
         if high <= narrowest:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from membrane_dask.errors import first_problems
 from membrane_dask.io.network_files import read_statoil
-from membrane_dask.io.network_tables import junctions_path, read_network_csv
+from membrane_dask.io.network_tables import doubtful_junctions, junctions_path, read_network_csv
 from membrane_dask.io.openpnm_files import is_openpnm_table, read_openpnm
 from membrane_dask.io.run_networks import run_networks
 from membrane_dask.physics.networks.connectivity import adjacency, flowing_pores
@@ -75,6 +76,13 @@ def read_networks(path: Path) -> tuple[list[PoreNetwork], list[float]]:
                 "units of the thickness"
             )
     return networks, [network.extent[0] * unit for network in dimensional] if unit is not None else []
+
+
+def input_notes(path: Path) -> list[str]:
+    """Sentences on what may be wrong in a table of pores; none for other forms of a network."""
+    if path.suffix.lower() != ".csv" or path.is_dir() or is_openpnm_table(path):
+        return []
+    return first_problems(doubtful_junctions(path))
 
 
 def _read(path: Path) -> tuple[list[PoreNetwork], float | None]:

@@ -16,6 +16,7 @@ from membrane_dask.physics.networks.band_porosity import band_radii, junction_co
 from membrane_dask.physics.networks.fouling import clean_flux
 from membrane_dask.physics.networks.radius_distribution import RadiusSpread
 from membrane_dask.program import Dataset, History, Program, Rounds, Table, Unit, settle
+from membrane_dask.quantities import Quantity
 from membrane_dask.studies.graded import KIND
 from membrane_dask.studies.graded.config import GradedStudy
 from membrane_dask.studies.graded.law_settings import fouling_laws, law_notes, longest_life, species_names
@@ -26,6 +27,7 @@ from membrane_dask.studies.graded.optimum import (
     informative_gradients,
     next_round,
 )
+from membrane_dask.studies.graded.physical_quantities import quantities_as_numbers
 from membrane_dask.studies.graded.physical_units import filter_units, units_dataset
 from membrane_dask.studies.graded.tasks import absent_variables, network_of, random_generator, work
 from membrane_dask.studies.graded.variables import GRADED, GRADIENT_OPTIMUM, GU, METRICS, OPTIMUM
@@ -89,7 +91,12 @@ class GradedProgram(Program):
         }
         excluded = {"name", "cluster", "execution", "kind", "seed", "input", *labels}
         settings = study.model_dump(mode="json", exclude=excluded)
-        attrs = _flatten(settings) | {"seed": study.seed} | ({"summary": self.notes} if self.notes else {})
+        attrs = (
+            _flatten(settings)
+            | quantities_as_numbers(study)
+            | {"seed": study.seed}
+            | ({"summary": self.notes} if self.notes else {})
+        )
         absent = absent_variables(self.context)
         if not study.species:
             del labels["species"]
@@ -247,9 +254,12 @@ class GradedProgram(Program):
             return
         first = min(flux / clean_flux(network_of(self.context, unit, random_generator(unit))) for unit in units)
         if first >= limit:
+            stated = self.study.operation.flux
+            unit = f" {stated.unit}" if isinstance(stated, Quantity) else ""
+            value = stated.value if isinstance(stated, Quantity) else flux
             message = (
-                f"{flux:g} needs a transmembrane pressure of {first:.3g} in the clean filters that were tried, "
-                f"pressure_limit is {limit:g}; at most {flux * limit / first:.3g}"
+                f"{value:g}{unit} needs {first / limit:.3g} times the pressure_limit in the clean filters that were "
+                f"tried; at most {value * limit / first:.3g}{unit}"
             )
             raise StudyError([Problem(("operation", "flux"), message)])
 

@@ -63,7 +63,7 @@ def work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray],
         arrays |= physical_arrays(units, arrays, deposition, laws.pressure_limit)
     metric = context["metric"]
     if "design_metrics" in context:
-        metrics = {name: float(np.ravel(arrays[name])[0]) for name in context["design_metrics"]}
+        metrics = {name: float(np.ravel(arrays[v])[i]) for name, (v, i) in context["design_metrics"].items()}
         defined = {name: value for name, value in metrics.items() if math.isfinite(value)}
         return arrays, defined | unit.params["parameters"]
     return arrays, {"metric": float(arrays[metric][0])} if metric else {}
