@@ -29,7 +29,7 @@ from membrane_dask.engine.confirmation import confirm, require_confirmed, requir
 from membrane_dask.engine.driver import drive_run
 from membrane_dask.engine.events import Listener, Message, Summary
 from membrane_dask.engine.lock import DriverLock, RunBusyError
-from membrane_dask.engine.plan import Plan, make_plan
+from membrane_dask.engine.plan import Plan, make_plan, run_name
 from membrane_dask.engine.provenance import Provenance
 from membrane_dask.engine.rounds import all_units
 from membrane_dask.engine.run import Run, RunNotFoundError, prepare
@@ -150,9 +150,12 @@ def _plan_sources(study: BaseStudy, source: Source | None, planned: dict[Path, S
         path = item.path.resolve()
         if path not in planned:
             with item.errors_of_reader():
-                ready = _plan_sources(item.study, item.source, planned)
-                made = plan(item.study, source=item.source) if ready else None
-            planned[path] = SourcePlan(item.path, made, made is not None and finished_run(made.name) is not None)
+                made, is_finished = None, False
+                if _plan_sources(item.study, item.source, planned):
+                    ready = _with_finished_sources(item.study, item.source)
+                    is_finished = finished_run(run_name(ready)) is not None
+                    made = None if is_finished else plan(ready, source=item.source)
+            planned[path] = SourcePlan(item.path, made, is_finished)
         finished &= planned[path].finished
     return finished
 
@@ -163,7 +166,7 @@ def _with_finished_sources(study: BaseStudy, source: Source | None) -> BaseStudy
     positions: dict[str, Where] = {}
     for item in source_studies(study, source):
         with item.errors_of_reader():
-            root = RUNS / plan(item.study, source=item.source).name
+            root = RUNS / run_name(_with_finished_sources(item.study, item.source))
         if not (root / "run.json").is_file():
             message = f"is a study that was not run yet; first: membrane-dask run {item.path} (got {str(item.path)!r})"
             raise StudyError([Problem(item.where, message)], source)

@@ -63,6 +63,11 @@ def worker_memory(profile: Profile) -> int:
     return max(0, local_memory(profile) // default_workers(profile))
 
 
+def run_name(study: BaseStudy) -> str:
+    """Name of the run of a study, whose sources are files and runs."""
+    return f"{study.name or study.kind}-{study.identity()[:8]}"
+
+
 @dataclass(frozen=True)
 class Plan:
     """What a run will do, decided before it starts.
@@ -93,7 +98,7 @@ class Plan:
     @property
     def name(self) -> str:
         """Name of the run: that of the study, and eight digits of its identity."""
-        return f"{self.study.name or self.study.kind}-{self.study.identity()[:8]}"
+        return run_name(self.study)
 
     @property
     def counts(self) -> dict[str, int]:

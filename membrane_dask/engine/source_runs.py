@@ -75,7 +75,7 @@ class SourcePlan:
     path : Path
         File of the study.
     plan : Plan or None
-        None while studies whose runs it reads itself are not finished.
+        None if its run is complete, and while studies whose runs it reads itself are not finished.
     finished : bool
         Whether its run is complete.
     """
