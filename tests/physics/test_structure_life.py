@@ -1,0 +1,198 @@
+"""Life of a structure: tubes with known lives, conservation of foulant, wall layers, particles and ends of a life."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+from strategies import pore_space
+
+from membrane_dask.physics.errors import PhysicsError
+from membrane_dask.physics.imaging.labelled_network import labelled_network
+from membrane_dask.physics.imaging.watershed import SnowParameters
+from membrane_dask.physics.networks.fouling_laws import BLOCKED, FLUX_FRACTION, PRESSURE_LIMIT, TIME, Sieving
+from membrane_dask.physics.networks.structure_hydraulics import bottleneck_radius, structure_hydraulics
+from membrane_dask.physics.networks.structure_laws import StructureLaws, WallUptake
+from membrane_dask.physics.networks.structure_life import simulate_structure
+from membrane_dask.physics.networks.structure_metrics import structure_life
+from membrane_dask.physics.networks.structure_units import StructureUnits, film_rate, stokes_einstein, wall_uptake
+from membrane_dask.physics.networks.wall_layers import thickness_and_area, wall_layers
+
+SNOW = SnowParameters()
+LEVELS = (0.75, 0.5, 0.25, 0.1)
+
+
+def tubes(radius=8, depth=20, number=2):
+    """Equal straight tubes on voxel centres: the distance at their axes is their radius exactly."""
+    period = 2 * radius + 4
+    y, x = np.ogrid[0 : number * period, 0 : number * period]
+    section = (y % period - period // 2) ** 2 + (x % period - period // 2) ** 2 < radius**2
+    return np.repeat(section[None], depth, axis=0)
+
+
+@cache
+def hydraulics(name):
+    pores = tubes() if name == "tubes" else pore_space((64, 60, 56), 3, 0.38, 3.0)
+    return structure_hydraulics(pores, SNOW)
+
+
+def uptake(name, number, **rates):
+    """Uptake of a single foulant with the Damkoehler number ``number``."""
+    clean = hydraulics(name)
+    one = np.ones(1)
+    return replace(WallUptake(one, one, one, number * clean.flow / clean.wall_area), **rates)
+
+
+def life(name, number, rates=None, key=0, **laws):
+    settings = StructureLaws(uptake(name, number, **(rates or {})), **{"levels": LEVELS, **laws})
+    history = simulate_structure(hydraulics(name).structure, settings, key)
+    return history, structure_life(history, settings)
+
+
+@pytest.mark.parametrize("exponent", [3, 4])
+def test_tubes_in_a_feed_of_constant_concentration(exponent):
+    """Flow (1 - t/r)^m: the thickness at a level is r (1 - level^(1/m)); the interpolation between steps remains."""
+    exact = 8 * (1 - np.array(LEVELS) ** (1 / exponent))
+    for step, tolerance in ((0.05, 0.015), (0.005, 5e-4)):
+        _, metrics = life("tubes", 1e-6, exponent=exponent, step=step)
+        np.testing.assert_allclose(metrics.level_time, exact, rtol=tolerance)
+    assert metrics.end_time == pytest.approx(metrics.level_time[-1], rel=1e-12)
+    # With c = 1 the filtrate is the integral of the flow.
+    integral = 8 / (exponent + 1) * (1 - (1 - exact[-1] / 8) ** (exponent + 1))
+    assert metrics.filtrate / hydraulics("tubes").flow == pytest.approx(integral, rel=1e-4)
+    assert metrics.concentration[0] == pytest.approx(1, abs=2e-6)
+
+
+@pytest.mark.parametrize("number", [0.01, 1.0, 5.0])
+def test_foulant_is_conserved_and_the_step_suffices(number):
+    history, metrics = life("Gaussian", number)
+    assert history.deposited / history.removed == pytest.approx(1, abs=1e-9)
+    assert history.balance_error < 1e-9
+    assert history.cause == FLUX_FRACTION
+    _, fine = life("Gaussian", number, step=0.005)
+    np.testing.assert_allclose(metrics.level_time, fine.level_time, rtol=0.01)
+    assert metrics.filtrate == pytest.approx(fine.filtrate, rel=0.01)
+    assert metrics.log_reduction == pytest.approx(fine.log_reduction, rel=0.01)
+    np.testing.assert_allclose(metrics.level_deposit.sum(axis=1), 1, rtol=1e-12)
+    # Removed foulant is what the filtrate lacks, by the integrals that users see.
+    lacking = metrics.filtrate * (1 - metrics.concentration[0]) / uptake("Gaussian", number).affinity
+    assert metrics.history.deposit[-1].sum() == pytest.approx(lacking, rel=0.01)
+
+
+def test_a_clean_row_of_mixed_bodies():
+    """Tubes are single bodies: c = 1 / (1 + N), for every foulant of the feed."""
+    rates = {"fraction": np.array([0.3, 0.7]), "wall_rate": np.array([2.0, 4 / 7]), "body_rate": np.array([2.0, 4 / 7])}
+    history, _ = life("tubes", 0.5, rates)
+    np.testing.assert_allclose(history.records[0].concentration, 1 / (1 + 0.5 * rates["body_rate"]), rtol=1e-9)
+
+
+def test_equal_species_are_one():
+    half = {"fraction": np.full(2, 0.5), "wall_rate": np.ones(2), "body_rate": np.ones(2)}
+    one, two = life("Gaussian", 1.0)[1], life("Gaussian", 1.0, half)[1]
+    np.testing.assert_allclose(two.level_time, one.level_time, rtol=1e-9)
+    np.testing.assert_allclose(two.concentration, one.concentration[0], rtol=1e-9)
+
+
+def test_constant_flux():
+    history, metrics = life("tubes", 1e-6, flux=math.inf, pressure_limit=5.0)
+    assert history.cause == PRESSURE_LIMIT
+    # All flows and concentrations are those at the same thickness: TMP = (1 - t/r)^-3.
+    assert metrics.end_time == pytest.approx(8 * (1 - 5 ** (-1 / 3)), rel=0.01)
+    assert metrics.filtrate == pytest.approx(hydraulics("tubes").flow * metrics.end_time, rel=1e-12)
+    assert metrics.history.pressure[0] == 1
+    assert metrics.history.pressure[-1] == pytest.approx(5, rel=1e-9)
+    at_once, nothing = life("tubes", 1e-6, flux=3 * hydraulics("tubes").flow, pressure_limit=2.0)
+    assert (at_once.cause, nothing.end_time, nothing.filtrate) == (PRESSURE_LIMIT, 0, 0)
+    assert nothing.concentration[0] == pytest.approx(1, abs=2e-6)
+
+
+def test_an_end_by_time_and_levels_beyond_it():
+    history, metrics = life("Gaussian", 1.0, end_time=0.4)
+    assert history.cause == TIME
+    assert metrics.end_time == pytest.approx(0.4, rel=1e-12)
+    assert np.isfinite(metrics.level_time[0])
+    assert np.isnan(metrics.level_time[1:]).all()
+    assert np.isnan(metrics.level_deposit[1:]).all()
+
+
+def test_particles_block_tubes_one_by_one():
+    """Arrivals by time at the rate R close N tubes at the sum of N waiting times: mean N/R, variance N/R^2."""
+    sieving = Sieving(rate=1000.0, arrivals="time", particle_radius=20.0)
+    ends = []
+    for key in range(300):
+        history, metrics = life("tubes", 1e-6, key=key, sieving=sieving, flux_fraction=1e-9, levels=())
+        assert history.cause == BLOCKED
+        assert (history.n_arrivals, history.n_blocked, history.n_passed) == (4, 4, 0)
+        ends.append(metrics.end_time)
+    # All tubes close within the first step, before adsorption narrows one; 4 standard errors.
+    assert np.mean(ends) == pytest.approx(4 / 1000, abs=4 * 2 / 1000 / math.sqrt(300))
+
+
+def test_particles_pass_until_throats_are_narrower():
+    small = Sieving(rate=1.0, arrivals="volume", particle_radius=8.25)
+    rate = 200 / hydraulics("tubes").flow
+    history, metrics = life("tubes", 1e-6, sieving=replace(small, rate=rate), end_time=0.04, levels=())
+    assert history.n_passed == history.n_arrivals > 0  # passed the clean tubes of radius 8.3
+    assert metrics.end_time == pytest.approx(0.04)
+    history, metrics = life("tubes", 1e-6, sieving=replace(small, rate=rate), levels=())
+    assert history.n_blocked > 0
+    again, _ = life("tubes", 1e-6, sieving=replace(small, rate=rate), levels=())
+    assert [record.flow for record in again.records] == [record.flow for record in history.records]
+    partial = replace(small, rate=rate, residual_conductance=0.5)
+    assert life("tubes", 1e-6, sieving=partial, levels=())[0].n_blocked > history.n_blocked
+
+
+def test_wall_layers_of_a_tube_and_their_inverse():
+    """The layers of a tube of radius 12 are rings: the first 11 from the axis, that under a deposit of 4 at 7."""
+    labelled = labelled_network(tubes(12, 20, 1), 1.0, SNOW)
+    layers = wall_layers(labelled.labels, labelled.squares, labelled.network.bodies["surface_area"])
+    area = layers.area[[32, 64]] / layers.area[0]  # under deposits of 4 and 8 voxels
+    np.testing.assert_allclose(area, [7 / 11, 3 / 11], atol=0.04)  # layers of a lattice are uneven
+    for volume in np.array([0.0, 1e-6, 0.1, 0.5, 0.9, 1.0]) * layers.capacity[0]:
+        (thickness,), (wall,) = thickness_and_area(layers, np.array([volume]))
+        knots = np.arange(len(layers.area)) / 8
+        assert wall == pytest.approx(np.interp(thickness, knots, layers.area), rel=1e-9, abs=1e-9)
+        k = int(thickness * 8)
+        rest = (thickness - k / 8) * (layers.area[k] + wall) / 2
+        assert layers.volume[k] + rest == pytest.approx(volume, rel=1e-9, abs=1e-9)
+
+
+def test_walls_of_all_pores_and_the_bottleneck():
+    clean = hydraulics("Gaussian")
+    structure = clean.structure
+    np.testing.assert_allclose(structure.layers.clean_area.sum(), clean.wall_area, rtol=0.02)  # less closed pores
+    np.testing.assert_allclose(structure.depth_fraction.sum(axis=1), 1, rtol=1e-12)
+    radius = structure.network.throats["inscribed_radius"]
+    assert clean.bottleneck in radius
+    assert bottleneck_radius(structure.network, radius) == clean.bottleneck
+    assert hydraulics("tubes").bottleneck == 8
+    assert clean.permeability_ratio == pytest.approx(1, abs=0.005)
+    assert clean.flow_error["stokes"] < clean.flow_error["series"]
+
+
+def test_units_of_a_deposit():
+    units = StructureUnits(3e-9, 0.89e-3, 1e5, 1e-7, 1e-4, 100.0)
+    assert units.second == pytest.approx(300)
+    clean = 0.5  # flow of 100 voxels squared at unit pressure
+    darcy = clean / 100 * 3e-9 * 1e5 / 0.89e-3  # flow per area
+    assert clean * units.flux == pytest.approx(darcy * 3.6e6)
+    assert clean * 2 * units.filtrate == pytest.approx(darcy * 600 * 1e3)
+    # A wall of the area S at the feed's concentration removes phi k S: as volume of the deposit, S voxels in a unit.
+    assert 1 / units.affinity == pytest.approx(1e5 * 3e-9 / (1e-7 * 0.89e-3))
+    assert stokes_einstein(10e-9, 298.15, 0.89e-3) == pytest.approx(4.91e-11, rel=2e-3)
+    assert film_rate(1e-7, None, 5e-9) == 1e-7
+    assert film_rate(1e-3, 5e-11, 5e-9) == pytest.approx(1 / (1e3 + 2 * 5e-9 / (3.66 * 5e-11)))
+    both = wall_uptake((1e-7, 3e-7), (None, None), (0.5, 0.5), 5e-9, units.affinity)
+    np.testing.assert_allclose(both.wall_rate, [0.5, 1.5])
+    np.testing.assert_allclose(both.body_rate, both.wall_rate)
+
+
+def test_refusals():
+    with pytest.raises(PhysicsError, match="does not percolate"):
+        structure_hydraulics(np.concatenate([tubes(), np.zeros((1, 40, 40), bool)]), SNOW)
+    still = {"wall_rate": np.zeros(1), "body_rate": np.zeros(1)}
+    with pytest.raises(PhysicsError, match=r"end_of_life\.time"):
+        life("tubes", 1e-6, still)
