@@ -20,7 +20,7 @@ from membrane_dask.studies.registry import StudyKind, find_kind
 ROOT = Path(__file__).resolve().parents[2]
 #: Pages of each kind, all with the sections Parameters and Results.
 PAGES = {
-    "characterize": ["characterize", "flow"],
+    "characterize": ["characterize", "flow", "virtual-bench"],
     "graded": ["graded"],
     "porometry": ["porometry"],
     "reconstruct": ["reconstruct"],

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
+
+from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from membrane_dask.config import InputVolume, Line, Model, parameter
 from membrane_dask.errors import Problem
 from membrane_dask.quantities import LengthNm, Lengths, Number, Pressure, Temperature, Viscosity, Whole
+from membrane_dask.studies.characterize.bench_settings import BenchSettings
 from membrane_dask.studies.volume_settings import Axis, VolumeInput, VolumeStudy
 
 
@@ -142,6 +145,7 @@ class CharacterizeStudy(VolumeStudy):
     )
     flow: FlowSettings = parameter(FlowSettings(), "Stokes flow and permeability", unit="")
     retention: RetentionSettings = parameter(RetentionSettings(), "retention of particles", unit="")
+    bench: BenchSettings = parameter(BenchSettings(), "what a laboratory would measure", unit="")
     block_size: Whole = parameter(
         256,
         "edge length of the blocks, which are the units of work; does not change the result",
@@ -158,8 +162,22 @@ class CharacterizeStudy(VolumeStudy):
             inputs.append(VolumeInput("reference", self.reference, self.reference_axis, self.reference_dataset or ""))
         return inputs
 
+    @model_serializer(mode="wrap")
+    def _without_bench(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out a bench that is not computed: runs from before there was one have the same identity."""
+        settings: dict[str, Any] = handler(self)
+        return settings if self.bench.enabled else {name: v for name, v in settings.items() if name != "bench"}
+
     def _inconsistencies(self) -> Iterator[Problem]:
         yield from super()._inconsistencies()
+        if self.bench.enabled:
+            if self.flow.lateral_boundary == "periodic":
+                yield Problem(
+                    ("flow", "lateral_boundary"), "must be symmetric or no_slip with the bench (got periodic)"
+                )
+            if self.flow.refinement != 1:
+                message = f"must be 1 with the bench, whose radii are those of voxels (got {self.flow.refinement})"
+                yield Problem(("flow", "refinement"), message)
         if "z" not in self.axes or len(set(self.axes)) < len(self.axes):
             yield Problem(
                 ("axes",),

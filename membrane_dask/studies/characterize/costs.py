@@ -16,6 +16,7 @@ from membrane_dask.physics.stokes.mac_grid import flow_pores
 from membrane_dask.physics.transport.two_level_diffusion import MARGIN
 from membrane_dask.physics.voxel_spacing import Spacing
 from membrane_dask.program import Costs, task_stem
+from membrane_dask.studies.characterize import bench_tasks
 from membrane_dask.studies.characterize.box_flow_tasks import flow_boxes
 from membrane_dask.studies.characterize.config import CharacterizeStudy
 from membrane_dask.studies.characterize.decomposed_tortuosity import MIN_PLANES
@@ -41,6 +42,8 @@ _FLOW_HALO = 32
 #: Units whose iterations become more, and whose data leave the caches: their time for a pore voxel grows as the root of
 #: the edges (measured from 96 to 256 voxels).
 _ITERATIONS = ("tortuosity", "geodesics", "diffusion", "group_balance")
+#: Units of a volume as a whole, whatever the axes of the study.
+_ALONG_DEPTH = ("tensors", "box_flows", *bench_tasks.TASKS)
 #: Units of slabs, whose work includes the planes around them.
 _SLAB_TASKS = {
     "geodesics": 1, "diffusion": MARGIN, "group_residuals": MARGIN, "mobilities": _FLOW_HALO, "velocities": _FLOW_HALO,
@@ -165,7 +168,7 @@ def predicted_costs(program: CharacterizeProgram, cube: Cube, porosity: float, s
         pores = volume_porosity * math.prod(oriented.shape) / small_pores
         flow, tortuosity = program.slab_edges[number], program.tortuosity_edges[number]
         for task, seconds in small.items():
-            if task in ("blocks", "networks") or (task in ("tensors", "box_flows") and number >= n):
+            if task in ("blocks", "networks") or (task in _ALONG_DEPTH and number >= n):
                 continue
             slabs = tortuosity if task in TORTUOSITY_TASKS else flow
             ratio = pores
@@ -176,6 +179,8 @@ def predicted_costs(program: CharacterizeProgram, cube: Cube, porosity: float, s
             if task in _SLAB_TASKS and slabs:
                 ratio *= _overlap(slabs, _SLAB_TASKS[task]) / _overlap(_small_edges(task, cube), _SLAB_TASKS[task])
             units = len(slabs) - 1 if slabs and task in (*_SLAB_TASKS, "pore_slabs", "final_velocity") else 1
+            if task in bench_tasks.BLOCK_TASKS:
+                units = len(program.blocks[number])
             if task == "geodesics":
                 units = 1  # the front passes from slab to slab
             if task == "flows" and program.study.retention.enabled:

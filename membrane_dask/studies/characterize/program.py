@@ -14,12 +14,16 @@ from typing import Any, cast
 
 import numpy as np
 
-from membrane_dask.errors import Source
+from membrane_dask.errors import Problem, Source, StudyError
 from membrane_dask.io.oriented_volumes import AXES, OrientedVolume, PoreVolume
 from membrane_dask.physics.imaging.blocks import Block, divide
+from membrane_dask.physics.voxel_spacing import is_cube
 from membrane_dask.program import Costs, Dataset, History, Image, Program, Rounds, Scratch, Unit
 from membrane_dask.schema import Coordinate
 from membrane_dask.studies.characterize import KIND
+from membrane_dask.studies.characterize.bench_results import BenchResult
+from membrane_dask.studies.characterize.bench_tables import bench_findings, bench_tables
+from membrane_dask.studies.characterize.bench_tasks import bench_memory, bench_scratch
 from membrane_dask.studies.characterize.box_flow_tasks import box_flow_memory
 from membrane_dask.studies.characterize.comparison import comparison_table
 from membrane_dask.studies.characterize.config import CharacterizeStudy, FlowSettings
@@ -95,6 +99,8 @@ class CharacterizeProgram(Program):
         inputs = inputs or InputVolumes.of(study, source)
         self._designs, self._findings = (inputs.design, inputs.reference_design), inputs.findings
         self.volumes, self.porosities, self.replicates = inputs.volumes, inputs.porosities, inputs.replicates
+        if study.bench.enabled:
+            _require_cubes(self.volumes, inputs.replicates, source)
         self.blocks = [divide(volume.shape, study.block_size) for volume in self.volumes]
         self._first_block = np.concatenate([[0], np.cumsum([len(blocks) for blocks in self.blocks])])
         #: All volumes along the depth, then all along the next axis of the study.
@@ -125,6 +131,7 @@ class CharacterizeProgram(Program):
             "slab_edges": self.slab_edges,
             "tensors": study.tensors,
             "tortuosity": study.tortuosity,
+            "bench": study.bench,
         }
         self.attrs: Mapping[str, Any] = {
             "title": "Characterization of a porous structure",
@@ -149,6 +156,7 @@ class CharacterizeProgram(Program):
             *([Scratch("box_flows", (len(self.volumes),))] if study.flow.boxes else []),
             *([Scratch("tensors", (len(self.volumes),))] if has_tensor_unit(study) else []),
             *decomposed_scratch(study.flow, self.slab_edges),
+            *bench_scratch(study.bench.enabled, int(self._first_block[-1]), len(self.volumes)),
         )
 
     @property
@@ -210,19 +218,24 @@ class CharacterizeProgram(Program):
         key = f"{task},{self.name(volume)}"
         return Unit(key, task, (volume,), {"volume": volume, **parameters}, self._seed(volume))
 
-    def block_unit(self, volume: int, block: int) -> Unit:
-        """A block of a volume."""
-        key = f"blocks,{self.name(volume)},block={block}"
-        index = (int(self._first_block[volume]) + block,)
-        return Unit(key, "blocks", index, {"volume": volume, "block": block}, self._seed(volume))
+    def block_units(self, task: str, volume: int) -> list[Unit]:
+        """All blocks of a volume."""
+        units = []
+        for block in range(len(self.blocks[volume])):
+            key = f"{task},{self.name(volume)},block={block}"
+            index = (int(self._first_block[volume]) + block,)
+            units.append(Unit(key, task, index, {"volume": volume, "block": block}, self._seed(volume)))
+        return units
 
     def rounds(self) -> Rounds:
         """All volumes, independently of each other."""
-        yield [self._volume_rounds(number) for number in range(len(self.volumes))]
+        numbers = range(len(self.volumes))
+        benches = [self._bench_rounds(number) for number in numbers] if self.study.bench.enabled else []
+        yield [*(self._volume_rounds(number) for number in numbers), *benches]
 
     def _volume_rounds(self, volume: int) -> Rounds:
         """Blocks; then the network; then tortuosity and flow, independently of each other."""
-        yield [self.block_unit(volume, block) for block in range(len(self.blocks[volume]))]
+        yield self.block_units("blocks", volume)
         yield [self.unit("networks", volume)]
         oriented = self._along_axes(volume)
         yield [
@@ -231,6 +244,12 @@ class CharacterizeProgram(Program):
             *([self.unit("box_flows", volume)] if self.study.flow.boxes else []),
             *([self.unit("tensors", volume)] if has_tensor_unit(self.study) else []),
         ]
+
+    def _bench_rounds(self, volume: int) -> Rounds:
+        """Access radii; then drainage of the blocks, and the flow of what is emptied."""
+        yield self.block_units("bench_regions", volume)
+        yield [self.unit("bench_access", volume)]
+        yield [*self.block_units("bench_drainage", volume), self.unit("bench_flows", volume)]
 
     def _tortuosity_rounds(self, volume: int) -> Rounds:
         """Geodesic paths and diffusion, in one unit or by slabs."""
@@ -294,6 +313,9 @@ class CharacterizeProgram(Program):
                 require("box_flows", box_flow_memory(flow, volume.shape, self.porosities[number], volume.spacing))
             if has_tensor_unit(self.study):
                 require("tensors", tensor_memory(self.study, volume.shape, self.porosities[number]))
+            if self.study.bench.enabled:
+                for task, size in bench_memory(volume.shape, self.porosities[number], self.blocks[number]):
+                    require(task, size)
         for number, (oriented, porosity) in enumerate(self.oriented_porosities()):
             slabs = self.tortuosity_edges[number]
             if slabs:
@@ -342,6 +364,8 @@ class CharacterizeProgram(Program):
         names = {self.name(number): result for number, result in enumerate(results)}
         findings = [f"Reconstruction: {sentence}" for sentence in self._findings]
         findings += transport_findings(names, ("z", *self._lateral_axes))
+        benches = self._bench_results(read) if self.study.bench.enabled else []
+        findings += bench_findings({self.name(number): bench for number, bench in enumerate(benches)})
         for group in (tables, compared):
             if findings and "properties" in group:
                 limits = {"interval_limits": list(self._findings)} if self._findings else {}
@@ -365,8 +389,48 @@ class CharacterizeProgram(Program):
                 schema = LOCAL_POROSITY_TABLE if is_replicate else REFERENCE_LOCAL_POROSITY_TABLE
                 name = self._group_name("local_porosity", number)
                 datasets.append(result.local_porosity_table(schema, name))
+        datasets += self._bench_tables(benches, results)
         first_reference = next(iter(references), None)
         for result, schema in ((replicates[0], SECTION_TABLE), (first_reference, REFERENCE_SECTION_TABLE)):
             if result:
                 datasets.append(sections_table(schema, result.network, result.shape, result.edges_nm))
         return datasets
+
+    def _bench_results(self, read: Callable[[str], Any]) -> list[BenchResult | None]:
+        """Results of the bench of every volume; None where units failed."""
+        access, drainage, flows = (read(f"bench_{name}") for name in ("access", "drainage", "flows"))
+        results: list[BenchResult | None] = []
+        for number, volume in enumerate(self.volumes):
+            indices = [(int(self._first_block[number]) + k,) for k in range(len(self.blocks[number]))]
+            blocks = [drainage[index] for index in indices if index in drainage]
+            if (number,) not in flows or len(blocks) < len(indices):
+                results.append(None)
+                continue
+            critical = int(access[(number,)]["critical_square"])
+            voxel_nm = float(volume.voxel_nm or math.nan)
+            results.append(BenchResult(critical, blocks, flows[(number,)], volume.shape, voxel_nm, self.study.bench))
+        return results
+
+    def _bench_tables(
+        self, benches: Sequence[BenchResult | None], results: Sequence[VolumeResult | None]
+    ) -> Sequence[Dataset]:
+        """Tables of the bench, of the replicates and of the reference."""
+        tables: list[Dataset] = []
+        groups = ((0, self.replicates, True), (self.replicates, len(self.volumes), self._several_references))
+        for first, last, several in groups:
+            result = results[first] if first < last else None
+            if benches[first:last] and result is not None:
+                pores = result.network["section_y"]
+                is_reference = first > 0
+                tables += bench_tables(benches[first:last], pores, is_reference=is_reference, several=several)
+        return tables
+
+
+def _require_cubes(volumes: Sequence[Any], replicates: int, source: Source | None) -> None:
+    """Refuse volumes of which the bench cannot be computed."""
+    for number, volume in enumerate(volumes):
+        field = "input" if number < replicates else "reference"
+        if not is_cube(volume.spacing):
+            message = f"its voxels are no cubes ({edges_text(volume)}), in which the bench counts radii; resample the"
+            message += f" volume to cubes, or set bench.enabled: false (got {volume.path!r})"
+            raise StudyError([Problem((field,), message)], source)

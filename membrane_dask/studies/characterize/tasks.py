@@ -14,6 +14,8 @@ from membrane_dask.physics.imaging.network_extraction import extract_network
 from membrane_dask.physics.imaging.surface_area import surface_areas
 from membrane_dask.physics.imaging.watershed import N_REGION_SUMS, SnowParameters, block_watershed
 from membrane_dask.program import Unit
+from membrane_dask.studies.characterize.bench_tasks import TASKS as BENCH_TASKS
+from membrane_dask.studies.characterize.bench_tasks import bench_work
 from membrane_dask.studies.characterize.box_flow_tasks import box_flow_work
 from membrane_dask.studies.characterize.decomposed_tasks import decomposed_work
 from membrane_dask.studies.characterize.flow_tasks import flow_work
@@ -53,6 +55,8 @@ def work(context: Mapping[str, Any], unit: Unit) -> Result:
         return box_flow_work(context, unit)
     if unit.task == "tensors":
         return tensor_work(context, unit)
+    if unit.task in BENCH_TASKS:
+        return bench_work(context, unit)
     return decomposed_work(context, unit)
 
 

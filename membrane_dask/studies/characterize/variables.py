@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Literal
 
 from membrane_dask.schema import FLAG, Coordinate, TableSchema, Variable
-from membrane_dask.studies.characterize import size_variables
+from membrane_dask.studies.characterize import bench_variables, size_variables
 
 CHAMANI = "Chamani et al., Data-science-based reconstruction of 3-D membrane pore structure (2023)"
 _AVIZO = "Chamani Table 1 (Avizo)"
@@ -391,4 +391,5 @@ TABLES = (
     REFERENCE_SECTION_TABLE,
     VELOCITY_IMAGE,
     REFERENCE_VELOCITY_IMAGE,
+    *(schema for schemas in bench_variables.TABLES.values() for schema in schemas),
 )

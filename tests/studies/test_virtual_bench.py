@@ -1,0 +1,239 @@
+"""The virtual bench: exact bodies, the same bits for any blocks and workers, and what it refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+import membrane_dask as md
+from membrane_dask.physics.analytic_problems import GradedMembrane
+from membrane_dask.physics.imaging.distance import squared_distances
+
+SYNC = {"profile": "sync"}
+OFFSET = 0.3
+STUDY = "kind: characterize\ninput: body.npy\nvoxel_size: 1 nm\ntortuosity: false\n"
+
+
+def bench_of(pores, folder, bench="", **settings):
+    """Run the bench of a volume."""
+    folder.mkdir(exist_ok=True)
+    np.save(folder / "body.npy", np.where(pores, 0, 255).astype(np.uint8))
+    path = folder / "study.yaml"
+    path.write_text(f"{STUDY}bench: {{enabled: true, {bench}}}\n")
+    run = md.run(md.load_study(path, cluster=SYNC, **settings), folder / "run")
+    assert run.status()["state"] == "complete"
+    return run
+
+
+def scalars(run):
+    return run.result["bench"].to_dataset().isel(replicate=0)
+
+
+def curves(run):
+    """Curves by entry radius, rounded to the lattice radius in voxels."""
+    table = run.result["bench_curves"].to_dataset().isel(replicate=0)
+    return table.assign_coords(entry_radius=np.round(table.entry_radius - OFFSET, 6))
+
+
+def tubes(shape, at):
+    """Tubes along z: (radius, y, x) of each; voxels nearer than the radius to its axis."""
+    y, x = np.indices(shape[1:])
+    section = np.zeros(shape[1:], bool)
+    for radius, a, b in at:
+        section |= (y - a) ** 2 + (x - b) ** 2 < radius * radius
+    return np.broadcast_to(section, shape).copy()
+
+
+def bundle():
+    """One tube of radius 8, three of 6, four of 4 and six of 3, with gaps of three voxels or more."""
+    at, x = [], 0
+    for radius, count in ((8, 1), (6, 3), (4, 4), (3, 6)):
+        x += radius + 4
+        at += [(radius, 10 + 13 * (k % 3), x + (k // 3) * (2 * radius + 4)) for k in range(count)]
+        x += (count - 1) // 3 * (2 * radius + 4) + radius
+    return tubes((24, 48, x + 4), at), [radius for radius, *_ in at]
+
+
+@pytest.fixture(scope="module")
+def bundle_run(tmp_path_factory):
+    return bench_of(bundle()[0], tmp_path_factory.mktemp("bundle"))
+
+
+def test_a_bundle_of_tubes_opens_by_the_fourth_power_of_the_radii(bundle_run):
+    pores, radii = bundle()
+    fourth = np.array(radii, float) ** 4
+    volumes = {r: int(tubes((1, 32, 32), [(r, 15, 15)]).sum()) for r in set(radii)}
+    result, table = scalars(bundle_run), curves(bundle_run)
+    assert float(result.bubble_point_radius) == pytest.approx(8 + OFFSET)
+    for radius in (8, 6, 4, 3):
+        wide = np.array(radii) >= radius
+        row = table.sel(entry_radius=radius)
+        assert float(row.wet_fraction) == pytest.approx(fourth[wide].sum() / fourth.sum(), abs=0.04)
+        filled = sum(volumes[r] for r in radii if r >= radius)
+        assert float(row.mercury_fraction) == pytest.approx(filled / sum(volumes[r] for r in radii), abs=1e-12)
+    # The tube of radius 8 carries less than half of the flow, with those of radius 6 more.
+    assert fourth[:1].sum() < 0.45 * fourth.sum()
+    assert float(result.mean_flow_pore_radius) == pytest.approx(6 + OFFSET)
+    assert float(result.smallest_flow_pore_radius) == pytest.approx(3 + OFFSET)
+    assert float(result.network_permeability_ratio) == pytest.approx(1, abs=0.005)
+    # All of the volume: the porosity of mercury is that of the voxels.
+    assert float(result.mercury_porosity) == pytest.approx(pores.mean(), rel=1e-9)
+    nm, viscosity = 1e-9, 0.8900e-3
+    permeance = float(result.permeability) / (viscosity * 24 * nm) * 3.6e11
+    assert float(result.water_permeance) == pytest.approx(permeance, rel=1e-3)
+    surface_tension = 16e-3
+    pressure = 2 * surface_tension / (8.3 * nm) / 1e5
+    assert float(result.bubble_point_pressure) == pytest.approx(pressure)
+
+
+@pytest.mark.slow
+def test_the_stokes_flow_of_the_emptied_tubes(bundle_run, tmp_path):
+    run = bench_of(bundle()[0], tmp_path, "flow: stokes")
+    network, stokes = curves(bundle_run), curves(run)
+    np.testing.assert_allclose(stokes.wet_fraction, network.wet_fraction, atol=0.02)
+    assert float(scalars(run).mean_flow_pore_radius) == pytest.approx(6 + OFFSET)
+
+
+def test_a_neck_decides_the_wet_flow(tmp_path):
+    """A tube of radius 8 whose neck of radius 4 is 8 of 40 planes long."""
+    shape = (40, 21, 21)
+    pores = tubes(shape, [(8, 10, 10)])
+    pores[16:24] &= tubes(shape, [(4, 10, 10)])[16:24]
+    run = bench_of(pores, tmp_path)
+    table = curves(run)
+    assert float(scalars(run).bubble_point_radius) == pytest.approx(4 + OFFSET)
+    assert not table.wet_fraction[table.entry_radius > 4].any()
+    assert float(table.sel(entry_radius=4).wet_fraction) == pytest.approx(1, abs=0.04)
+    before = pores[:16].sum() / pores.sum()
+    assert float(table.sel(entry_radius=8).mercury_fraction) == pytest.approx(before, abs=0.04)  # less the corners
+
+
+def test_a_dead_end_fills_without_flow(tmp_path):
+    shape = (30, 15, 35)
+    pores = tubes(shape, [(4, 7, 7)])
+    z, y, x = np.indices(shape)
+    pores |= ((z - 15) ** 2 + (y - 7) ** 2 < 4) & (x >= 7) & (x <= 19)
+    pores |= (z - 15) ** 2 + (y - 7) ** 2 + (x - 25) ** 2 < 36
+    table = curves(bench_of(pores, tmp_path))
+    assert float(table.sel(entry_radius=4).wet_fraction) == pytest.approx(1, abs=0.04)
+    assert float(table.sel(entry_radius=4).mercury_fraction) < 0.8
+    assert float(table.sel(entry_radius=2).mercury_fraction) == pytest.approx(1, abs=0.03)
+
+
+@pytest.fixture(scope="module")
+def membrane():
+    return GradedMembrane(depth=100, slices=56, width=72).volume() == 0
+
+
+@pytest.fixture(scope="module")
+def membrane_run(membrane, tmp_path_factory):
+    return bench_of(membrane, tmp_path_factory.mktemp("membrane"), block_size=64)
+
+
+def test_the_critical_path_is_that_of_labelling(membrane, membrane_run):
+    squares = squared_distances(membrane)
+    connecting = []
+    for square in np.unique(squares[membrane]):
+        labels, _ = ndimage.label(squares >= square)
+        if np.intersect1d(labels[0][labels[0] > 0], labels[-1][labels[-1] > 0]).size:
+            connecting.append(float(square))
+    result = scalars(membrane_run)
+    assert float(result.bubble_point_radius) == np.sqrt(max(connecting)) + OFFSET
+    assert float(result.critical_pore_radius) == np.sqrt(max(connecting)) - 0.5
+
+
+def test_curves_and_numbers_agree(membrane_run):
+    result, table = scalars(membrane_run), curves(membrane_run)
+    assert (np.diff(table.wet_fraction) >= -1e-9).all()  # radii fall
+    assert (np.diff(table.mercury_fraction) >= 0).all()
+    assert (table.mercury_fraction >= table.access_fraction).all()
+    mean = float(result.mean_flow_pore_radius) - OFFSET
+    assert float(table.sel(entry_radius=mean, method="nearest").wet_fraction) >= 0.5
+    assert float(result.bubble_point_radius) > float(result.mean_flow_pore_radius)
+    assert 0 < float(result.rejection_radius_90) <= float(result.bubble_point_radius)
+    sieving = membrane_run.result["bench_rejection"].to_dataset().sieving_coefficient.isel(replicate=0).values
+    assert ((sieving >= 0) & (sieving <= 1)).all()
+    assert (np.diff(sieving) <= 1e-12).all()
+    section = membrane_run.result["bench_section"].to_dataset().drainage_radius.values
+    assert set(np.unique(section < 0)) == {False, True}
+
+
+@pytest.mark.parametrize(
+    ("block_size", "cluster"),
+    [(32, {"workers": 2}), pytest.param(45, {"workers": 1}, marks=pytest.mark.slow)],
+    ids=str,
+)
+def test_results_do_not_depend_on_blocks_and_workers(membrane_run, values_of, tmp_path, block_size, cluster):
+    study = md.load_study(membrane_run.path.parent / "study.yaml", block_size=block_size, cluster=cluster)
+    run = md.run(study, tmp_path / "run")
+    assert run.counts["bench_regions"] > 2
+    assert values_of(run) == values_of(membrane_run)
+
+
+@pytest.mark.slow
+def test_a_run_resumes_after_a_killed_driver(membrane_run, values_of, kill_and_resume, tmp_path):
+    path = membrane_run.path.parent / "short.yaml"
+    path.write_text((membrane_run.path.parent / "study.yaml").read_text() + "block_size: 40\n")
+    kill_and_resume(path, tmp_path / "run", after=14)
+    assert values_of(md.open_run(tmp_path / "run")) == values_of(membrane_run)
+
+
+def test_a_study_without_a_bench_has_its_former_settings(tmp_path):
+    np.save(tmp_path / "body.npy", np.zeros((20, 20, 20), np.uint8))
+    path = tmp_path / "study.yaml"
+    path.write_text(STUDY)
+    assert "bench" not in md.load_study(path).model_dump()
+
+
+def test_a_volume_without_a_path_has_no_bubble_point(membrane, tmp_path):
+    pores = membrane[:40, :32, :32].copy()
+    pores[20] = False
+    run = bench_of(pores, tmp_path)
+    result, table = scalars(run), curves(run)
+    assert np.isnan(float(result.bubble_point_radius))
+    assert float(result.permeability) == 0
+    assert np.isnan(table.wet_fraction).all()
+    assert float(table.mercury_fraction.max()) > 0
+    assert any("no path leads" in text for text in run.result["properties"].attrs["summary"])
+
+
+def test_a_narrow_bottleneck_is_reported(tmp_path):
+    pores = tubes((20, 16, 16), [(1.2, 8, 8), (6, 8, 8)])
+    pores[8:12] = tubes((4, 16, 16), [(1.2, 8, 8)])
+    run = bench_of(pores, tmp_path)
+    assert any("bottleneck of 1.4 voxels" in text or "bottleneck of 1.0" in text
+               for text in run.result["properties"].attrs["summary"])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("bench: {readings: 10}", r"bench\.readings.*bench\.enabled: true"),
+        ("bench: {enabled: true, contact_angle: 95}", r"bench\.contact_angle"),
+        ("bench: {enabled: true, liquid: silwick}", r"bench\.liquid.*surface tension"),
+        ("bench: {enabled: true, gas: {name: xenon}}", r"bench\.gas\.name.*not known"),
+        ("bench: {enabled: true, gas: {mean_pressures: [1 bar]}}", r"mean_pressures.*two different"),
+        ("bench: {enabled: true, methods: [entry pressure]}", r"entry\.contact_angle.*required"),
+        ("bench: {enabled: true, entry: {contact_angle: 60}}", r"entry\.contact_angle"),
+        ("bench: {enabled: true, rejection: {radii: [5 nm, 2 nm]}}", r"rejection\.radii.*rising"),
+        ("bench: {enabled: true, methods: [water, water]}", r"bench\.methods.*once"),
+        ("bench: {enabled: true, levels: 4}", r"bench\.levels.*flow: stokes"),
+        ("bench: {enabled: true}\nflow: {lateral_boundary: periodic}", r"lateral_boundary.*bench"),
+        ("bench: {enabled: true}\nflow: {refinement: 2}", r"refinement.*bench"),
+    ],
+)
+def test_invalid_settings(tmp_path, lines, message):
+    np.save(tmp_path / "body.npy", np.zeros((20, 20, 20), np.uint8))
+    path = tmp_path / "study.yaml"
+    path.write_text(STUDY + lines + "\n")
+    with pytest.raises(md.StudyError, match=message):
+        md.load_study(path)
+
+
+def test_voxels_that_are_no_cubes_are_refused(membrane, tmp_path):
+    np.save(tmp_path / "body.npy", np.where(membrane[:30, :30, :30], 0, 255).astype(np.uint8))
+    path = tmp_path / "study.yaml"
+    path.write_text(STUDY.replace("1 nm", "[2 nm, 1 nm, 1 nm]") + "bench: {enabled: true}\n")
+    with pytest.raises(md.StudyError, match=r"no cubes.*resample"):
+        md.plan(md.load_study(path))
