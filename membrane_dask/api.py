@@ -29,12 +29,12 @@ from membrane_dask.engine.confirmation import confirm, require_confirmed, requir
 from membrane_dask.engine.driver import drive_run
 from membrane_dask.engine.events import Listener, Message, Summary
 from membrane_dask.engine.lock import DriverLock, RunBusyError
-from membrane_dask.engine.plan import Plan, make_plan, run_name
+from membrane_dask.engine.plan import Plan, make_plan
 from membrane_dask.engine.provenance import Provenance
 from membrane_dask.engine.rounds import all_units
 from membrane_dask.engine.run import Run, RunNotFoundError, prepare
 from membrane_dask.engine.run_list import BrokenRun, RunList, broken_run, find_run, find_runs
-from membrane_dask.engine.source_runs import RUNS, SourcePlan, finished_run, require_source, source_studies
+from membrane_dask.engine.source_runs import SourcePlan, is_complete, require_source, run_directory, source_studies
 from membrane_dask.engine.store import Sink, sinks
 from membrane_dask.engine.verification import Fault, verify_run
 from membrane_dask.errors import ClusterError, Problem, Source, StudyError, Where
@@ -123,9 +123,9 @@ def _with_runs_of_sources(
         if path not in finished:
             with item.errors_of_reader():
                 ready = _with_runs_of_sources(item.study, item.source, listener, finished)
-                planned = plan(ready, source=item.source)
-            listener(Message(f"source {item.path}: {RUNS / planned.name}"))
-            finished[path] = run(planned, listener=listener).path.resolve()
+                planned, directory = plan(ready, source=item.source), run_directory(ready)
+            listener(Message(f"source {item.path}: {directory}"))
+            finished[path] = run(planned, directory, listener=listener).path.resolve()
         runs[item.name] = finished[path]
     return study.with_sources(runs) if runs else study
 
@@ -153,7 +153,7 @@ def _plan_sources(study: BaseStudy, source: Source | None, planned: dict[Path, S
                 made, is_finished = None, False
                 if _plan_sources(item.study, item.source, planned):
                     ready = _with_finished_sources(item.study, item.source)
-                    is_finished = finished_run(run_name(ready)) is not None
+                    is_finished = is_complete(run_directory(ready))
                     made = None if is_finished else plan(ready, source=item.source)
             planned[path] = SourcePlan(item.path, made, is_finished)
         finished &= planned[path].finished
@@ -166,7 +166,7 @@ def _with_finished_sources(study: BaseStudy, source: Source | None) -> BaseStudy
     positions: dict[str, Where] = {}
     for item in source_studies(study, source):
         with item.errors_of_reader():
-            root = RUNS / run_name(_with_finished_sources(item.study, item.source))
+            root = run_directory(_with_finished_sources(item.study, item.source))
         if not (root / "run.json").is_file():
             message = f"is a study that was not run yet; first: membrane-dask run {item.path} (got {str(item.path)!r})"
             raise StudyError([Problem(item.where, message)], source)

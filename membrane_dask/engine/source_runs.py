@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from membrane_dask.config import BaseStudy, OwnStudy
-from membrane_dask.engine.plan import Plan
+from membrane_dask.engine.plan import Plan, run_name
 from membrane_dask.engine.run import Run
+from membrane_dask.engine.run_list import find_runs
 from membrane_dask.engine.verification import opening_faults, summary
 from membrane_dask.errors import Problem, Source, StudyError, Where
 from membrane_dask.files import disk_errors, write_atomically
@@ -153,10 +154,26 @@ def _error_of_reader(error: StudyError, own: OwnStudy, source: Source | None) ->
     return StudyError([Problem(own.position(problem.where), problem.message) for problem in error.problems], source)
 
 
-def finished_run(name: str) -> Path | None:
-    """Directory of the complete run of a name; None if there is none."""
-    root = RUNS / name
-    return root.resolve() if (root / "run.json").is_file() and Run(root).status()["state"] == "complete" else None
+def run_directory(study: BaseStudy) -> Path:
+    """Directory of the run of a source: that of its name, or of a complete run of the same identity beside it.
+
+    Parameters
+    ----------
+    study : BaseStudy
+        The source, whose own sources are files and finished runs.
+    """
+    named = RUNS / run_name(study)
+    if not (named / "run.json").is_file():
+        identity = study.identity()
+        for found in find_runs(RUNS):
+            if isinstance(found, Run) and found.identity == identity and is_complete(found.path):
+                return found.path
+    return named
+
+
+def is_complete(path: Path) -> bool:
+    """Whether a directory holds a complete run."""
+    return (path / "run.json").is_file() and Run(path).status()["state"] == "complete"
 
 
 def require_kind(kind: str, content: str, where: Where, path: Path, source: Source | None) -> None:

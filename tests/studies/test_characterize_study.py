@@ -524,7 +524,7 @@ def test_the_network_of_a_result(reference):
     assert volume == pytest.approx(float(reference.result["properties"].porosity[0]) * assigned)
 
 
-def test_every_replicate_of_a_run(tmp_path):
+def test_every_replicate_of_a_run(tmp_path, monkeypatch):
     import imageio.v3 as iio
 
     iio.imwrite(tmp_path / "membrane.png", GradedMembrane(depth=96, slices=4, width=128).micrograph())
@@ -548,6 +548,12 @@ def test_every_replicate_of_a_run(tmp_path):
     path.write_text("kind: characterize\ninput: reconstruction.yaml\ntortuosity: false\n")
     with pytest.raises(md.StudyError, match=r"first: membrane-dask run .*reconstruction\.yaml"):
         md.plan(path)
+    # A run of the same study under any name in runs is used; broken runs beside it are left alone.
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "a-broken-run").mkdir(parents=True)
+    (tmp_path / "runs" / "a-broken-run" / "run.json").write_text("{")
+    reconstruction.path.rename(tmp_path / "runs" / "of-another-name")
+    assert md.plan(path).study.input == tmp_path / "runs" / "of-another-name"
     path.write_text(f"kind: characterize\ninput: {run.path}\n")
     with pytest.raises(md.StudyError, match="of the kind characterize, which provides no volume"):
         md.plan(path)
