@@ -128,7 +128,7 @@ def pairs_in_range(
                     )
         if count + near > capacity:
             capacity = 2 * capacity + near
-            lower, upper, distances = _resize(lower, capacity), _resize(upper, capacity), _resize(distances, capacity)
+            lower, upper, distances = resize(lower, capacity), resize(upper, capacity), resize(distances, capacity)
         for c in range(near):
             i, j = number[p], number[neighbours[c]]
             if min(i, j) < n_inside:
@@ -139,7 +139,7 @@ def pairs_in_range(
 
 
 @inline_kernel
-def _resize(values: np.ndarray, capacity: int) -> np.ndarray:
+def resize(values: np.ndarray, capacity: int) -> np.ndarray:
     """Copy values to a larger array; an assignment of slices would take seconds to compile."""
     larger = np.empty(capacity, values.dtype)
     for i in range(values.size):

@@ -147,17 +147,17 @@ def solve_pressures(graph: FlowGraph, conductance: np.ndarray, pressure: np.ndar
     first, lower = graph.first, graph.lower
     first_above, above, pore_above = graph.first_above, graph.above, graph.pore_above
     inlet, outlet = graph.inlet, graph.outlet
-    n = pressure.size
+    one = np.uint64(1)
+    n = np.uint64(pressure.size)  # unsigned like all indices below
     n_internal = lower.size
     weight_above = np.empty(above.size)
-    for s in range(above.size):
-        weight_above[s] = conductance[pore_above[s]]
     diagonal, feed = np.zeros(n), np.zeros(n)
     for i in range(n):
         total = 0.0
-        for s in range(first[i], first[i + 1]):
+        for s in range(first[i], first[i + one]):
             total += conductance[s]
-        for s in range(first_above[i], first_above[i + 1]):
+        for s in range(first_above[i], first_above[i + one]):
+            weight_above[s] = conductance[pore_above[s]]
             total += weight_above[s]
         diagonal[i] = total
     for e in range(inlet.size):
@@ -172,41 +172,51 @@ def solve_pressures(graph: FlowGraph, conductance: np.ndarray, pressure: np.ndar
         else:
             pressure[i] = 0.0
 
-    # The residual of the preconditioned system is the update of one sweep of successive over-relaxation.
+    # The residual of the preconditioned system is the update of one sweep of successive over-relaxation. Here and
+    # below, a row ends where the next one begins: that saves a load, on which the whole row would wait.
     residual, direction = np.zeros(n), np.empty(n)
     swept = np.zeros(n)
     rho = 0.0
+    start, start_above = first[0], first_above[0]
     for i in range(n):
-        total = feed[i] + weighted_sum(first[i], first[i + 1], conductance, lower, pressure)
-        total += weighted_sum(first_above[i], first_above[i + 1], weight_above, above, swept)
+        stop, stop_above = first[i + one], first_above[i + one]
+        total = feed[i] + weighted_sum(start, stop, conductance, lower, pressure)
+        total += weighted_sum(start_above, stop_above, weight_above, above, swept)
         swept[i] = _RELAXATION * scale[i] * scale[i] * total + (1.0 - _RELAXATION) * pressure[i]
         if scale[i] > 0.0:
             residual[i] = (swept[i] - pressure[i]) / scale[i]
         direction[i] = residual[i]
         rho += residual[i] * residual[i]
+        start, start_above = stop, stop_above
 
     # With the factor 2 / w - 1 the squared residual estimates the error in the norm of dissipation.
     excess = 2.0 / _RELAXATION - 1.0
     upward, relaxed, product = np.zeros(n), np.zeros(n), np.zeros(n)
-    for iteration in range(20 * n + 1000):
+    for iteration in range(20 * pressure.size + 1000):
         inflow = 0.0
         for e in range(inlet.size):
             inflow += conductance[n_internal + e] * (1.0 - pressure[inlet[e]])
         if excess * rho <= tolerance * tolerance * inflow:
             _balance_flow(graph, conductance, scale, inflow, pressure)
             return iteration
+        stop = first[n]
         for j in range(n):
-            i = n - 1 - j
-            total = weighted_sum(first[i], first[i + 1], conductance, lower, upward)
+            i = n - one - j
+            start = first[i]
+            total = weighted_sum(start, stop, conductance, lower, upward)
             relaxed[i] = _RELAXATION * (direction[i] + scale[i] * total)
             upward[i] = scale[i] * relaxed[i]
+            stop = start
         curvature = 0.0
+        start = first_above[0]
         for i in range(n):
-            total = weighted_sum(first_above[i], first_above[i + 1], weight_above, above, swept)
+            stop = first_above[i + one]
+            total = weighted_sum(start, stop, weight_above, above, swept)
             down = _RELAXATION * (direction[i] - excess * relaxed[i] + scale[i] * total)
             swept[i] = scale[i] * down
             product[i] = relaxed[i] + down
             curvature += direction[i] * product[i]
+            start = stop
         alpha = rho / curvature
         for i in range(n):
             pressure[i] += alpha * upward[i]

@@ -17,7 +17,13 @@ import numpy as np
 from membrane_dask.physics._jit import inline_kernel, kernel
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.networks.band_porosity import junction_counts
-from membrane_dask.physics.networks.neighbour_search import MARGIN, append_neighbours, cell_list, pairs_in_range
+from membrane_dask.physics.networks.neighbour_search import (
+    MARGIN,
+    append_neighbours,
+    cell_list,
+    pairs_in_range,
+    resize,
+)
 from membrane_dask.physics.networks.pore_network import PoreNetwork
 from membrane_dask.physics.networks.radius_distribution import (
     EQUAL_RADII,
@@ -103,12 +109,12 @@ def generate(
     parameters = spread_parameters(spread, spread_rng)
 
     n_inside = int(counts.sum())
-    lower, upper, distances = _connected_pairs(initial, n_inside, l_min, limits)
+    pairs = _connected_pairs(initial, n_inside, l_min, limits)
     z, y, x = np.concatenate([initial, np.zeros((max_corrections, 3))]).T.copy()
     inside = np.arange(len(z)) < n_inside
     n = _correct_porosity(
-        z, y, x, inside, len(initial), lower, upper, distances, radii, l_min, limits, porosities,
-        porosity_tolerance, correction_rng.random((max_corrections, 3)), parameters,
+        z, y, x, inside, len(initial), *pairs, radii, l_min, limits, porosities, porosity_tolerance,
+        correction_rng.random((max_corrections, 3)), parameters,
     )  # fmt: skip
     if n < 0:
         raise PhysicsError(
@@ -119,8 +125,12 @@ def generate(
     junctions = junctions[np.argsort(z[junctions], kind="stable")]
     # The original number of a point identifies it: its pores keep their radii when others are added or removed.
     identity = np.concatenate([junctions, np.arange(n_inside, len(initial))])
+    index = np.full(n, -1)
+    index[identity] = np.arange(len(identity))
+    pairs = _corrected_pairs(*pairs, index, len(initial), z, y, x, l_min, float(limits.max()))
     points_used = np.column_stack([z, y, x])[identity]
-    return _network(points_used, identity, len(junctions), l_min, limits, radii, parameters)
+    pairs = _within_limits(points_used, *pairs, limits)
+    return _network(points_used, identity, len(junctions), pairs, radii, parameters)
 
 
 @lru_cache(maxsize=64)
@@ -155,16 +165,25 @@ def connect(
     """
     points = np.concatenate([inside, outside])
     limits = np.array(np.broadcast_to(l_max, len(radii)), float)
-    return _network(points, np.arange(len(points)), len(inside), l_min, limits, radii, NO_SPREAD)
+    pairs = _connected_pairs(points, len(inside), l_min, limits)
+    return _network(points, np.arange(len(points)), len(inside), pairs, radii, NO_SPREAD)
 
 
-def _connected_pairs(
-    points: np.ndarray, n_inside: int, l_min: float, l_max: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the two points of every pore and their distance, for limits of the length by band."""
+#: The two points of every pore, the smaller index first, and their distance.
+Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def _connected_pairs(points: np.ndarray, n_inside: int, l_min: float, l_max: np.ndarray) -> Pairs:
+    """Find the pairs of points that a pore connects, for limits of the length by band."""
     longest = float(l_max.max())
-    lower, upper, distances = pairs_in_range(cell_list(points, longest), n_inside, l_min, longest)
-    if (l_max == longest).all():
+    return _within_limits(points, *pairs_in_range(cell_list(points, longest), n_inside, l_min, longest), l_max)
+
+
+def _within_limits(
+    points: np.ndarray, lower: np.ndarray, upper: np.ndarray, distances: np.ndarray, l_max: np.ndarray
+) -> Pairs:
+    """Select the pairs whose distance is below the limits of both bands; all are below the largest limit."""
+    if (l_max == l_max.max()).all():
         return lower, upper, distances
     bands = len(l_max)
     limit = l_max[np.clip((points[:, 0] * bands).astype(np.int64), 0, bands - 1)]
@@ -173,21 +192,13 @@ def _connected_pairs(
 
 
 def _network(
-    points: np.ndarray,
-    identity: np.ndarray,
-    n_inside: int,
-    l_min: float,
-    l_max: np.ndarray,
-    radii: np.ndarray,
+    points: np.ndarray, identity: np.ndarray, n_inside: int, pairs: Pairs, radii: np.ndarray,
     parameters: SpreadParameters,
-) -> PoreNetwork:
+) -> PoreNetwork:  # fmt: skip
     """Build the network of points, of which the first ``n_inside`` are junctions."""
-    lower, upper, distances = _connected_pairs(points, n_inside, l_min, l_max)
     depth = points[:, 0].copy()
     radii = np.asarray(radii, float)
-    return PoreNetwork(
-        points[:n_inside].copy(), *_pores(depth, identity, lower, upper, distances, n_inside, radii, parameters)
-    )
+    return PoreNetwork(points[:n_inside].copy(), *_pores(depth, identity, *pairs, n_inside, radii, parameters))
 
 
 @inline_kernel
@@ -278,6 +289,38 @@ def _correct_porosity(
                     inside[i] = False
                     z[i] = 10.0  # out of reach of all points
     return n
+
+
+@kernel
+def _corrected_pairs(
+    lower: np.ndarray, upper: np.ndarray, distances: np.ndarray, index: np.ndarray, n_initial: int, z: np.ndarray,
+    y: np.ndarray, x: np.ndarray, l_min: float, l_max: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    """Update the pairs of the initial points after the correction of the porosity, which changes few of them.
+
+    ``index`` is that of every point in the network, -1 for removed ones; added points follow the ``n_initial`` first.
+    """
+    n, capacity = index.size, lower.size
+    neighbours, squares = np.empty(n + 1, np.int64), np.empty(n + 1)
+    first, second, lengths = np.empty(capacity, np.int32), np.empty(capacity, np.int32), np.empty(capacity)
+    count = 0
+    for e in range(lower.size):
+        i, j = index[lower[e]], index[upper[e]]
+        if min(i, j) >= 0:
+            first[count], second[count], lengths[count] = min(i, j), max(i, j), distances[e]
+            count += 1
+    for p in range(n_initial, n):
+        if index[p] < 0:
+            continue
+        near = append_neighbours(p, 0, p, z, y, x, l_min * l_min, l_max * l_max, neighbours, squares, 0)
+        if count + near > capacity:
+            capacity = 2 * capacity + near
+            first, second, lengths = resize(first, capacity), resize(second, capacity), resize(lengths, capacity)
+        for c in range(near):
+            i, j = index[p], index[neighbours[c]]
+            first[count], second[count], lengths[count] = min(i, j), max(i, j), np.sqrt(squares[c])
+            count += 1
+    return first[:count], second[:count], lengths[:count]
 
 
 @kernel
