@@ -171,7 +171,7 @@ def simulate(
     for k in range(segments):
         radii[k] = clean_radius
     radius, square, conductance = radii[0], np.empty(n_entries), np.empty(n_entries)
-    flow, transmission = np.zeros(n_entries), np.empty(n_entries)  # the flow of padding stays 0
+    flow, carried = np.zeros(n_entries), np.empty(n_entries)  # the flow of padding stays 0
     rates, last_rates = np.zeros((segments, n_entries)), np.zeros((segments, n_entries))
     rate = rates[0]
     pressure, guess = clean_pressure.copy(), np.empty(n)
@@ -235,14 +235,14 @@ def simulate(
 
         if law is None:
             for e in range(n_entries):
-                transmission[e] = exponential(retention[0, e] * radius[e] / max(abs(flow[e]), 1e-300))
-            transport_foulant(graph, flow, transmission, order, concentration[0])
-            concentration_out[0, step] = outlet_concentration(graph, flow, transmission, concentration[0], flux[step])
+                carried[e] = flow[e] * exponential(retention[0, e] * radius[e] / max(abs(flow[e]), 1e-300))
+            transport_foulant(graph, flow, carried, order, concentration[0])
+            concentration_out[0, step] = outlet_concentration(graph, carried, concentration[0], flux[step])
             inlet_concentration(graph, flow, concentration[0], rate)
         else:
             deposit_foulant(
                 graph, flow, order, deposition, law, length, affinity, clean_radius, retention, per_length, radii,
-                time_step, transmission, concentration, rates, concentration_out[:, step], flux[step],
+                time_step, carried, concentration, rates, concentration_out[:, step], flux[step],
             )  # fmt: skip
 
         if operation.constant_flux and transmembrane[step] >= operation.pressure_limit:

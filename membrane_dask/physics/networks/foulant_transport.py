@@ -23,53 +23,70 @@ def mean_attenuation(x: float) -> float:
 
 @inline_kernel
 def transport_foulant(
-    graph: FlowGraph, flow: np.ndarray, transmission: np.ndarray, order: np.ndarray, concentration: np.ndarray
+    graph: FlowGraph, flow: np.ndarray, carried: np.ndarray, order: np.ndarray, concentration: np.ndarray
 ) -> None:
-    """Compute the concentration at every junction in one sweep in order of decreasing pressure."""
+    """Compute the concentration at every junction in one sweep in order of decreasing pressure.
+
+    ``carried`` is the flow times the fraction of the foulant that stays in the stream.
+    """
     first, lower = graph.first, graph.lower
     first_above, above, pore_above = graph.first_above, graph.above, graph.pore_above
-    inflow, foulant = np.zeros(concentration.size), np.zeros(concentration.size)
+    one, two = np.uint64(1), np.uint64(2)
+    n = np.uint64(concentration.size)
+    inflow, foulant = np.zeros(n), np.zeros(n)
     for e in range(graph.inlet.size):
-        q = max(flow[lower.size + e], 0.0)
-        inflow[graph.inlet[e]] += q
-        foulant[graph.inlet[e]] += q * transmission[lower.size + e]
-    flow_above, foulant_above = np.empty(above.size), np.empty(above.size)
-    for s in range(above.size):
-        e = pore_above[s]
-        flow_above[s] = max(flow[e], 0.0)
-        foulant_above[s] = flow_above[s] * transmission[e]
-    for i in order:
-        c0 = c1 = q0 = q1 = 0.0
-        s = first_above[i]
-        while s < first_above[i + 1]:
-            t = s + np.uint64(1)
-            q0 += flow_above[s]
-            q1 += flow_above[t]
-            c0 += foulant_above[s] * concentration[above[s]]
-            c1 += foulant_above[t] * concentration[above[t]]
-            s += np.uint64(2)
-        s = first[i]
-        while s < first[i + 1]:
-            t = s + np.uint64(1)
-            q_s, q_t = min(flow[s], 0.0), min(flow[t], 0.0)
-            q0 -= q_s
-            q1 -= q_t
-            c0 -= q_s * transmission[s] * concentration[lower[s]]
-            c1 -= q_t * transmission[t] * concentration[lower[t]]
-            s += np.uint64(2)
-        total = inflow[i] + (q0 + q1)
-        concentration[i] = (foulant[i] + (c0 + c1)) / total if total > 0.0 else 0.0
+        inflow[graph.inlet[e]] += max(flow[lower.size + e], 0.0)
+        foulant[graph.inlet[e]] += max(carried[lower.size + e], 0.0)
+    # What does not depend on concentrations is summed in the order of memory, which is faster than that of pressure.
+    carried_above = np.empty(above.size)
+    s, t = first_above[0], first[0]
+    for i in range(n):
+        q0 = q1 = 0.0
+        stop, stop_below = first_above[i + one], first[i + one]
+        while s < stop:
+            a, b = pore_above[s], pore_above[s + one]
+            q0 += max(flow[a], 0.0)
+            q1 += max(flow[b], 0.0)
+            carried_above[s] = max(carried[a], 0.0)
+            carried_above[s + one] = max(carried[b], 0.0)
+            s += two
+        while t < stop_below:
+            q0 -= min(flow[t], 0.0)
+            q1 -= min(flow[t + one], 0.0)
+            t += two
+        inflow[i] += q0 + q1
+    for k in order:
+        i = np.uint64(k)
+        c0 = c1 = 0.0
+        s, stop = first_above[i], first_above[i + one]
+        while s < stop:
+            c0 += carried_above[s] * concentration[above[s]]
+            c1 += carried_above[s + one] * concentration[above[s + one]]
+            s += two
+        s, stop = first[i], first[i + one]
+        while s < stop:
+            c0 -= min(carried[s], 0.0) * concentration[lower[s]]
+            c1 -= min(carried[s + one], 0.0) * concentration[lower[s + one]]
+            s += two
+        concentration[i] = (foulant[i] + (c0 + c1)) / inflow[i] if inflow[i] > 0.0 else 0.0
 
 
 @inline_kernel
 def inlet_concentration(graph: FlowGraph, flow: np.ndarray, concentration: np.ndarray, upstream: np.ndarray) -> None:
     """Write the concentration at the inlet of every pore to ``upstream``, 0 without flow."""
+    first, lower = graph.first, graph.lower
     n_internal, n_inlets = graph.lower.size, graph.inlet.size
-    for i in range(concentration.size):
-        above = concentration[i]
-        for e in range(graph.first[i], graph.first[i + 1]):
-            below = concentration[graph.lower[e]] if flow[e] < 0.0 else 0.0
-            upstream[e] = above if flow[e] > 0.0 else below
+    one = np.uint64(1)
+    start = first[0]
+    for i in range(np.uint64(concentration.size)):
+        stop = first[i + one]
+        for e in range(start, stop):
+            # The upstream junction is selected without a branch, which would be unpredictable.
+            junction = np.uint64(lower[e])
+            if flow[e] > 0.0:
+                junction = i
+            upstream[e] = concentration[junction] * np.float64(flow[e] != 0.0)
+        start = stop
     for e in range(n_internal, n_internal + n_inlets):
         upstream[e] = 1.0
     for e in range(graph.outlet.size):
@@ -78,7 +95,7 @@ def inlet_concentration(graph: FlowGraph, flow: np.ndarray, concentration: np.nd
 
 @inline_kernel
 def transport_with_erosion(
-    graph: FlowGraph, flow: np.ndarray, transmission: np.ndarray, order: np.ndarray, own: np.ndarray,
+    graph: FlowGraph, flow: np.ndarray, carried: np.ndarray, order: np.ndarray, own: np.ndarray,
     other_rate: np.ndarray, limit: np.ndarray, shear_erosion: np.ndarray, returned: np.ndarray,
     concentration: np.ndarray, erosion: np.ndarray,
 ) -> None:  # fmt: skip
@@ -87,8 +104,8 @@ def transport_with_erosion(
     Parameters
     ----------
     graph : FlowGraph
-    flow, transmission : (n_entries,) ndarray
-        Flow, positive downwards, and the fraction of the foulant that stays in the stream.
+    flow, carried : (n_entries,) ndarray
+        Flow, positive downwards, and the flow times the fraction of the foulant that stays in the stream.
     order : (n,) ndarray of int
         Junctions in order of decreasing pressure.
     own, other_rate : (n_entries,) ndarray
@@ -108,10 +125,9 @@ def transport_with_erosion(
     inflow, foulant = np.zeros(concentration.size), np.zeros(concentration.size)
     for k in range(n_inlets):
         e = n_internal + k
-        q = max(flow[e], 0.0)
         erosion[e] = min(shear_erosion[e], other_rate[e] + own[e] + limit[e])
-        inflow[graph.inlet[k]] += q
-        foulant[graph.inlet[k]] += q * transmission[e] + returned[e] * erosion[e]
+        inflow[graph.inlet[k]] += max(flow[e], 0.0)
+        foulant[graph.inlet[k]] += max(carried[e], 0.0) + returned[e] * erosion[e]
     for i in order:
         c = foulant[i] / inflow[i] if inflow[i] > 0.0 else 0.0
         concentration[i] = c
@@ -119,28 +135,26 @@ def transport_with_erosion(
             if flow[s] > 0.0:
                 erosion[s] = min(shear_erosion[s], other_rate[s] + own[s] * c + limit[s])
                 inflow[graph.lower[s]] += flow[s]
-                foulant[graph.lower[s]] += flow[s] * transmission[s] * c + returned[s] * erosion[s]
+                foulant[graph.lower[s]] += carried[s] * c + returned[s] * erosion[s]
         for t in range(graph.first_above[i], graph.first_above[i + 1]):
             s = graph.pore_above[t]
             if flow[s] < 0.0:
                 erosion[s] = min(shear_erosion[s], other_rate[s] + own[s] * c + limit[s])
                 inflow[graph.above[t]] -= flow[s]
-                foulant[graph.above[t]] += returned[s] * erosion[s] - flow[s] * transmission[s] * c
+                foulant[graph.above[t]] += returned[s] * erosion[s] - carried[s] * c
     for k in range(graph.outlet.size):
         e = n_internal + n_inlets + k
         erosion[e] = min(shear_erosion[e], other_rate[e] + own[e] * concentration[graph.outlet[k]] + limit[e])
 
 
 @inline_kernel
-def outlet_concentration(
-    graph: FlowGraph, flow: np.ndarray, transmission: np.ndarray, concentration: np.ndarray, flux: float
-) -> float:
+def outlet_concentration(graph: FlowGraph, carried: np.ndarray, concentration: np.ndarray, flux: float) -> float:
     """Return the concentration of the filtrate, NaN without flow."""
     first_outlet = graph.lower.size + graph.inlet.size
     foulant = 0.0
     for k in range(graph.outlet.size):
         e = first_outlet + k
-        foulant += flow[e] * transmission[e] * concentration[graph.outlet[k]]
+        foulant += carried[e] * concentration[graph.outlet[k]]
     return foulant / flux if flux > 0.0 else np.nan
 
 
@@ -148,7 +162,7 @@ def outlet_concentration(
 def deposit_foulant(
     graph: FlowGraph, flow: np.ndarray, order: np.ndarray, deposition: float, law: KernelDeposition,
     length: np.ndarray, affinity: np.ndarray, clean_radius: np.ndarray, retention: np.ndarray, per_length: np.ndarray,
-    radii: np.ndarray, time_step: float, transmission: np.ndarray, concentration: np.ndarray, rates: np.ndarray,
+    radii: np.ndarray, time_step: float, carried: np.ndarray, concentration: np.ndarray, rates: np.ndarray,
     concentration_out: np.ndarray, flux: float,
 ) -> None:  # fmt: skip
     """Compute the concentrations of all species, and the rates at which the pieces of pores narrow.
@@ -165,7 +179,7 @@ def deposit_foulant(
             total = 0.0
             for k in range(segments):
                 total += radii[k, e]
-            transmission[e] = exponential(retention[s, e] * (total / segments) / max(abs(flow[e]), 1e-300))
+            carried[e] = flow[e] * exponential(retention[s, e] * (total / segments) / max(abs(flow[e]), 1e-300))
         if s == 0 and law.erosion_rate > 0.0:
             own, limit, shear_erosion = np.zeros(n_entries), np.zeros(n_entries), np.zeros(n_entries)
             returned = np.zeros(n_entries)
@@ -181,16 +195,16 @@ def deposit_foulant(
                 if law.returned:
                     returned[e] = deposition / law.fraction[0] * r * length[e]
             transport_with_erosion(
-                graph, flow, transmission, order, own, rates[0], limit, shear_erosion, returned, concentration[0],
+                graph, flow, carried, order, own, rates[0], limit, shear_erosion, returned, concentration[0],
                 erosion,
             )  # fmt: skip
-            foulant = outlet_concentration(graph, flow, transmission, concentration[0], flux) * flux
+            foulant = outlet_concentration(graph, carried, concentration[0], flux) * flux
             for e in range(graph.lower.size + graph.inlet.size, n_entries):
                 foulant += returned[e] * erosion[e]
             concentration_out[s] = foulant / flux
         else:
-            transport_foulant(graph, flow, transmission, order, concentration[s])
-            concentration_out[s] = outlet_concentration(graph, flow, transmission, concentration[s], flux)
+            transport_foulant(graph, flow, carried, order, concentration[s])
+            concentration_out[s] = outlet_concentration(graph, carried, concentration[s], flux)
         inlet_concentration(graph, flow, concentration[s], upstream)
         for e in range(n_entries):
             if not per_length[e] > 0.0:

@@ -249,11 +249,18 @@ def _balance_flow(
 @inline_kernel
 def pore_flows(graph: FlowGraph, conductance: np.ndarray, pressure: np.ndarray, flow: np.ndarray) -> None:
     """Compute the flow of every pore into ``flow``, positive downwards."""
-    n_internal, n_inlets = graph.lower.size, graph.inlet.size
-    for i in range(pressure.size):
-        upper = pressure[i]
-        for e in range(graph.first[i], graph.first[i + 1]):
-            flow[e] = conductance[e] * (upper - pressure[graph.lower[e]])
+    first, lower = graph.first, graph.lower
+    n_internal, n_inlets = lower.size, graph.inlet.size
+    one, two, three = np.uint64(1), np.uint64(2), np.uint64(3)
+    s = first[0]
+    for i in range(np.uint64(pressure.size)):
+        upper, stop = pressure[i], first[i + one]
+        while s < stop:  # rows are padded
+            flow[s] = conductance[s] * (upper - pressure[lower[s]])
+            flow[s + one] = conductance[s + one] * (upper - pressure[lower[s + one]])
+            flow[s + two] = conductance[s + two] * (upper - pressure[lower[s + two]])
+            flow[s + three] = conductance[s + three] * (upper - pressure[lower[s + three]])
+            s += np.uint64(_LANES)
     for e in range(n_inlets):
         flow[n_internal + e] = conductance[n_internal + e] * (1.0 - pressure[graph.inlet[e]])
     for e in range(graph.outlet.size):
