@@ -22,12 +22,10 @@ from membrane_dask.physics._jit import inline_kernel, kernel
 from membrane_dask.physics.fixed_order import dot
 from membrane_dask.physics.networks.connectivity import group_indices
 from membrane_dask.physics.networks.pore_network import INLET, OUTLET, PoreNetwork
+from membrane_dask.physics.networks.row_sums import LANES, weighted_sum
 
 #: Relaxation factor. Random networks need the fewest iterations between 1.2 and 1.5.
 _RELAXATION = 1.35
-#: Rows are padded to a multiple of this many pores, so that sums have no remainder loops, whose branches are
-#: unpredictable. :func:`weighted_sum` is written for this number.
-_LANES = 4
 
 
 class FlowGraph(NamedTuple):
@@ -98,7 +96,7 @@ def _padded_rows(row: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.nd
     """Lay out ``n`` padded rows: their extents, the entry of every pore, and the row of every entry."""
     begin, pore = group_indices(row, n)
     counts = np.diff(begin)
-    lanes = -(-counts // _LANES) * _LANES
+    lanes = -(-counts // LANES) * LANES
     first = np.concatenate([[0], np.cumsum(lanes)])
     entry = np.empty(len(row), np.int64)
     entry[pore] = np.arange(len(row)) + np.repeat(first[:-1] - begin[:-1], counts)
@@ -108,20 +106,6 @@ def _padded_rows(row: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.nd
 def scatter(graph: FlowGraph, values: np.ndarray, padding: float) -> np.ndarray:
     """Arrange values of the network's pores in the entries of the graph, with ``padding`` where there is no pore."""
     return np.asarray(np.append(np.asarray(values, float), padding)[graph.pores])  # -1 is the last one
-
-
-@inline_kernel
-def weighted_sum(start: np.uint64, stop: np.uint64, weight: np.ndarray, column: np.ndarray, x: np.ndarray) -> float:
-    """Sum ``weight * x[column]`` over a padded row, with four partial sums that let additions overlap."""
-    a = b = c = d = 0.0
-    s = start
-    while s < stop:
-        a += weight[s] * x[column[s]]
-        b += weight[s + np.uint64(1)] * x[column[s + np.uint64(1)]]
-        c += weight[s + np.uint64(2)] * x[column[s + np.uint64(2)]]
-        d += weight[s + np.uint64(3)] * x[column[s + np.uint64(3)]]
-        s += np.uint64(4)
-    return (a + b) + (c + d)
 
 
 @kernel
@@ -260,7 +244,7 @@ def pore_flows(graph: FlowGraph, conductance: np.ndarray, pressure: np.ndarray, 
             flow[s + one] = conductance[s + one] * (upper - pressure[lower[s + one]])
             flow[s + two] = conductance[s + two] * (upper - pressure[lower[s + two]])
             flow[s + three] = conductance[s + three] * (upper - pressure[lower[s + three]])
-            s += np.uint64(_LANES)
+            s += np.uint64(LANES)
     for e in range(n_inlets):
         flow[n_internal + e] = conductance[n_internal + e] * (1.0 - pressure[graph.inlet[e]])
     for e in range(graph.outlet.size):
