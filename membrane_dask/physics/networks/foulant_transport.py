@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from membrane_dask.physics._jit import inline_kernel
+from membrane_dask.physics._jit import Integer, inline_kernel
 from membrane_dask.physics.elementary import exponential
 from membrane_dask.physics.networks.fouling_laws import KernelDeposition
 from membrane_dask.physics.networks.network_flow import FlowGraph
@@ -40,9 +40,9 @@ def transport_foulant(
     # What does not depend on concentrations is summed in the order of memory, which is faster than that of pressure.
     carried_above = np.empty(above.size)
     s, t = first_above[0], first[0]
-    for i in range(n):
+    for k in range(n):
         q0 = q1 = 0.0
-        stop, stop_below = first_above[i + one], first[i + one]
+        stop, stop_below = first_above[k + one], first[k + one]
         while s < stop:
             a, b = pore_above[s], pore_above[s + one]
             q0 += max(flow[a], 0.0)
@@ -54,9 +54,9 @@ def transport_foulant(
             q0 -= min(flow[t], 0.0)
             q1 -= min(flow[t + one], 0.0)
             t += two
-        inflow[i] += q0 + q1
-    for k in order:
-        i = np.uint64(k)
+        inflow[k] += q0 + q1
+    for junction in order:
+        i = np.uint64(junction)
         c0 = c1 = 0.0
         s, stop = first_above[i], first_above[i + one]
         while s < stop:
@@ -82,7 +82,7 @@ def inlet_concentration(graph: FlowGraph, flow: np.ndarray, concentration: np.nd
         stop = first[i + one]
         for e in range(start, stop):
             # The upstream junction is selected without a branch, which would be unpredictable.
-            junction = np.uint64(lower[e])
+            junction: Integer = np.uint64(lower[e])
             if flow[e] > 0.0:
                 junction = i
             upstream[e] = concentration[junction] * np.float64(flow[e] != 0.0)

@@ -185,11 +185,11 @@ def solve_pressures(graph: FlowGraph, conductance: np.ndarray, pressure: np.ndar
             return iteration
         stop = first[n]
         for j in range(n):
-            i = n - one - j
-            start = first[i]
+            k = n - one - j
+            start = first[k]
             total = weighted_sum(start, stop, conductance, lower, upward)
-            relaxed[i] = _RELAXATION * (direction[i] + scale[i] * total)
-            upward[i] = scale[i] * relaxed[i]
+            relaxed[k] = _RELAXATION * (direction[k] + scale[k] * total)
+            upward[k] = scale[k] * relaxed[k]
             stop = start
         curvature = 0.0
         start = first_above[0]

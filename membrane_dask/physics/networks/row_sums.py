@@ -7,22 +7,22 @@ written down; the compiler keeps them in scalar registers by itself, which needs
 from __future__ import annotations
 
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 #: Rows are padded to a multiple of this many entries, so that sums have no remainder loops.
 LANES = 4
-_ir = cgutils.ir
+_ir = cgutils.ir  # type: ignore[attr-defined]
 _DOUBLE, _WORD = _ir.DoubleType(), _ir.IntType(64)
 _VECTOR = _ir.VectorType(_DOUBLE, LANES)
 #: Position in a word of the first and the second of two indices.
 _SHIFTS = (0, 32) if sys.byteorder == "little" else (32, 0)
 
 
-@intrinsic
-def weighted_sum(typing_context: Any, start: Any, stop: Any, weight: Any, column: Any, x: Any) -> Any:
+def _weighted_sum(typing_context: Any, start: Any, stop: Any, weight: Any, column: Any, x: Any) -> Any:
     """Sum ``weight * x[column]`` over a padded row, in kernels.
 
     The products ``k``, ``k + 4``, ``k + 8``, ... are added in this order for each ``k`` from 0 to 3, beginning with 0;
@@ -43,11 +43,11 @@ def weighted_sum(typing_context: Any, start: Any, stop: Any, weight: Any, column
     -------
     float64
     """
-    return types.float64(start, stop, weight, column, x), _weighted_sum
+    return types.float64(start, stop, weight, column, x), _build
 
 
-def _weighted_sum(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    """Build the code of :func:`weighted_sum`: a loop over groups of four entries."""
+def _build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """Build the code of ``weighted_sum``: a loop over groups of four entries."""
     start, stop, *arrays = arguments
     weight, column, x = (
         context.make_array(array_type)(context, builder, array).data
@@ -84,3 +84,6 @@ def _weighted_sum(context: Any, builder: Any, signature: Any, arguments: Any) ->
     total.add_incoming(next_sums, loop)
     s = [builder.extract_element(total, _ir.IntType(32)(lane)) for lane in range(LANES)]
     return builder.fadd(builder.fadd(s[0], s[1]), builder.fadd(s[2], s[3]))
+
+
+weighted_sum = cast("Callable[..., float]", intrinsic(_weighted_sum))
