@@ -127,7 +127,7 @@ def _with_runs_of_sources(
             listener(Message(f"source {item.path}: {directory}"))
             finished[path] = run(planned, directory, listener=listener).path.resolve()
         runs[item.name] = finished[path]
-    return study.with_sources(runs) if runs else study
+    return _with_sources(study, runs, source)
 
 
 def planned_sources(study: BaseStudy, source: Source | None = None) -> list[SourcePlan]:
@@ -174,7 +174,14 @@ def _with_finished_sources(study: BaseStudy, source: Source | None) -> BaseStudy
     runs = {name: path for name, path in (study.sources() | runs).items() if (path / "run.json").is_file()}
     for name, path in runs.items():
         require_source(path, study.source_content, positions.get(name, (name,)), source)
-    return study.with_sources(runs) if runs else study
+    return _with_sources(study, runs, source)
+
+
+def _with_sources(study: BaseStudy, runs: dict[str, Path], source: Source | None) -> BaseStudy:
+    try:
+        return study.with_sources(runs) if runs else study
+    except StudyError as error:
+        raise StudyError(error.problems, source) from error.__cause__
 
 
 def run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -115,9 +116,22 @@ def _network(value: object, info: ValidationInfo) -> Path:
     return _volume(value, info)
 
 
+def _table(value: object, info: ValidationInfo) -> Path:
+    """Path of a table or a study, relative to the study that names it, or of a run, relative to that or to here."""
+    if _is_path(value):
+        assert isinstance(value, (str, Path))
+        for base in (Path((info.context or {}).get("base", ".")), Path()):
+            path = _locate(value, base)
+            with contextlib.suppress(OSError):  # says _file
+                if (path / "run.json").is_file():
+                    return path
+    return _file(value, info)
+
+
 InputFile = Annotated[Path, BeforeValidator(_file), WithJsonSchema({"type": "string"})]
 InputVolume = Annotated[Path, BeforeValidator(_volume), WithJsonSchema({"type": "string"})]
 InputNetwork = Annotated[Path, BeforeValidator(_network), WithJsonSchema({"type": "string"})]
+InputTable = Annotated[Path, BeforeValidator(_table), WithJsonSchema({"type": "string"})]
 
 
 def parameter(
@@ -363,7 +377,7 @@ class BaseStudy(Model):
     #: Raised by a kind when a change of the code changes numbers of its results.
     results_version: ClassVar[int] = 1
     #: What the study reads of the runs among its :meth:`sources`; ``tables`` is what runs of all kinds have.
-    source_content: ClassVar[Literal["volume", "network", "tables"]] = "volume"
+    source_content: ClassVar[Literal["volume", "network", "bench", "tables"]] = "volume"
     # How a run is carried out; excluded from its identity, as none of it changes a result.
     _circumstances: ClassVar[frozenset[str]] = frozenset({"name", "cluster", "execution"})
 

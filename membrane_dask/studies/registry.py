@@ -49,7 +49,7 @@ class StudyKind:
         the :class:`membrane_dask.physics.networks.pore_network.PoreNetwork`; None if the group has no network.
     provides : tuple of str
         What studies of other kinds can read from its runs: ``"volume"`` for OME-Zarr volumes, ``"network"`` for the
-        pore networks of volumes.
+        pore networks of volumes, ``"bench"`` for tables of a virtual bench.
     """
 
     name: str

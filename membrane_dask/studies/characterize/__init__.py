@@ -9,7 +9,7 @@ KIND = StudyKind(
     tables="membrane_dask.studies.characterize.variables:TABLES",
     seed_key=3,
     report="membrane_dask.studies.characterize.report:sections",
-    provides=("network",),
+    provides=("network", "bench"),
     networks="membrane_dask.studies.characterize.network:network_reader",
     exports="membrane_dask.studies.characterize.export_items:export_items",
 )

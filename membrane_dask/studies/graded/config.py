@@ -65,7 +65,7 @@ class GradedStudy(BaseStudy):
     """Ensembles of random pore networks with a pore-radius gradient, fouled until flux extinction (Gu)."""
 
     results_version: ClassVar[int] = 2
-    source_content: ClassVar[Literal["volume", "network"]] = "network"
+    source_content: ClassVar[Literal["volume", "network", "bench", "tables"]] = "network"
 
     kind: Literal["graded"] = "graded"
     input: InputNetwork | None = parameter(

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from membrane_dask.config import BaseStudy, InputFile, Line, Model, parameter
+from membrane_dask.config import BaseStudy, InputFile, InputTable, Line, Model, parameter
 from membrane_dask.errors import Problem, Source, StudyError, Where
 from membrane_dask.former_names import warn
 from membrane_dask.quantities import (
@@ -22,6 +22,7 @@ from membrane_dask.quantities import (
     list_as_tuple,
     quantity,
 )
+from membrane_dask.studies.porometry.bench_tables import bench_tables, is_bench
 from membrane_dask.studies.porometry.table_settings import DataSettings, TableSettings
 
 
@@ -164,14 +165,16 @@ class PorometryStudy(BaseStudy, TableSettings):
     """Hydraulic permeability, threshold pressure and pore structure from water flux against pressure (Palencia)."""
 
     results_version: ClassVar[int] = 4
+    source_content: ClassVar[Literal["volume", "network", "bench", "tables"]] = "bench"
 
     kind: Literal["porometry"] = "porometry"
-    input: InputFile | None = Field(
+    input: InputTable | None = Field(
         None,
         description="table (.csv, .xlsx, .json) with units in its headers: membrane, pressure [bar], "
         "flux [L m-2 h-1] (or mass [g] and time [s]), optionally replicate, state (e.g. before, after), "
         "temperature [degC], area [cm2]; or a table of published lines: membrane, permeability, intercept, r2, "
-        "pressures. Required, unless data lists several tables",
+        "pressures; or a run of a characterize study with bench.enabled, or such a study, which is run first. "
+        "Required, unless data lists several tables",
         json_schema_extra={"unit": "", "example": "flux.csv"},
     )
     data: tuple[DataSettings, ...] = parameter(
@@ -263,10 +266,29 @@ class PorometryStudy(BaseStudy, TableSettings):
         """Settings of the table of a field: its own, or those of the study."""
         return self.data[int(where[1])] if where[0] == "data" else self
 
+    def sources(self) -> dict[str, Path]:
+        """Run, or study, of a virtual bench, if the input is one."""
+        return {"input": self.input} if self.input and is_bench(self.input) else {}
+
+    def with_sources(self, runs: Mapping[str, Path]) -> PorometryStudy:
+        """The study with the tables of a virtual bench in place of the run that has written them.
+
+        Raises
+        ------
+        StudyError
+            If the run has no tables.
+        """
+        tables = bench_tables(runs["input"])
+        if not tables:
+            message = "has no tables of a bench; its study needs bench.enabled: true and bench.tables: true"
+            raise StudyError([Problem(("input",), f"{message} (got {str(runs['input'])!r})")])
+        data = tuple(DataSettings(input=path, method=method, membrane=name) for path, method, name in tables)
+        return self.model_copy(update={"input": None, "data": data})
+
     @property
     def tables(self) -> dict[Where, Path]:
-        """Tables of measurements, by field."""
-        single: dict[Where, Path] = {("input",): self.input} if self.input else {}
+        """Tables of measurements, by field; a run of a virtual bench has them once it is finished."""
+        single: dict[Where, Path] = {("input",): self.input} if self.input and not self.sources() else {}
         return single | {("data", number, "input"): entry.input for number, entry in enumerate(self.data)}
 
     @property
@@ -306,7 +328,7 @@ class PorometryStudy(BaseStudy, TableSettings):
 
     def _inconsistencies(self) -> Iterator[Problem]:
         yield from super()._inconsistencies()
-        if not self.tables:
+        if not self.tables and not self.sources():
             yield Problem(("input",), "required: a table, for example input: flux.csv, or several tables under data")
         if self.input and self.data:
             yield Problem(("data",), "is given as well as input; list all tables under data")

@@ -26,7 +26,7 @@ Method = Literal[
     "water", "capillary flow", "bubble point", "liquid displacement", "gas permeation", "rejection", "fouling",
     "mercury", "entry pressure",
 ]  # fmt: skip
-METHODS: tuple[str, ...] = get_args(Method)
+METHODS: tuple[Method, ...] = get_args(Method)
 _Viscosity = quantity("Pa s", "0.89 mPa s", 1e-5, 0.1)
 
 

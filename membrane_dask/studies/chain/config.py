@@ -1,0 +1,154 @@
+"""Settings of a chain study, and the studies of its stages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import PrivateAttr
+
+from membrane_dask.config import BaseStudy, InputVolume, Line, Model, OwnStudy, parameter
+from membrane_dask.errors import Problem, StudyError
+from membrane_dask.quantities import Number
+
+#: Stages in the order in which they run, each of the study kind of its name.
+STAGES = ("reconstruct", "characterize", "foul", "porometry")
+#: Stages of the reference: those that start from a volume.
+_REFERENCE_STAGES = STAGES[1:]
+#: Name of the porometry study of the measured tables.
+MEASURED = "measured"
+#: Settings that a stage has from the chain.
+_OF_THE_CHAIN = ("kind", "name", "input", "cluster", "execution")
+
+Settings = dict[Line, Any]
+
+
+class StageSettings(Model):
+    """Settings of the study of each stage, without its input; a stage that is left out does not run."""
+
+    reconstruct: Settings | None = parameter(
+        None, "settings of a reconstruct study, whose input is that of the chain", unit=""
+    )
+    characterize: Settings = parameter(
+        {}, "settings of a characterize study of the structure, with bench: {enabled: true} for the virtual bench",
+        unit="",
+    )  # fmt: skip
+    foul: Settings | None = parameter(None, "settings of a foul study of the same structure", unit="")
+    porometry: Settings | None = parameter(
+        None, "settings of a porometry study of the tables of the virtual bench", unit=""
+    )
+
+    def _inconsistencies(self) -> Iterator[Problem]:
+        for stage in STAGES:
+            for name in _OF_THE_CHAIN:
+                if name in (getattr(self, stage) or {}):
+                    yield Problem((stage, name), "is that of the chain; set it there, and leave it out here")
+        if self.porometry is not None and not _enables_bench(self.characterize):
+            yield Problem(
+                ("porometry",), "needs the virtual bench: set stages.characterize.bench.enabled: true as well"
+            )
+
+
+def _enables_bench(settings: Mapping[str, Any]) -> bool:
+    bench = settings.get("bench")
+    return isinstance(bench, Mapping) and bench.get("enabled") is True
+
+
+class ChainStudy(BaseStudy):
+    """A structure, what a bench would measure of it, what porometry concludes from that, and its life as a filter."""
+
+    kind: Literal["chain"] = "chain"
+    input: InputVolume | None = parameter(
+        None,
+        "micrograph, if stages.reconstruct is given (unless that names images); else a volume, or a reconstruct study "
+        "or run of one. Required otherwise",
+        unit="",
+    )
+    stages: StageSettings = parameter(StageSettings(), "settings of the study of each stage", unit="")
+    measured: Settings | None = parameter(
+        None,
+        "settings of a porometry study of measured tables, which are compared with the virtual ones, for example "
+        "{input: bench.csv, method: capillary flow}",
+        unit="",
+    )
+    reference: InputVolume | None = parameter(
+        None, "volume of the true structure, which passes the same stages: the bias of the reconstruction", unit=""
+    )
+    confidence: Number = parameter(0.95, "confidence of the intervals over replicates", ge=0.5, lt=1)
+    runs: dict[Line, InputVolume] = parameter(
+        {}, "runs of the stages by name, as a run of a chain records them; default those of the studies above", unit=""
+    )
+
+    source_content: ClassVar[Literal["volume", "network", "bench", "tables"]] = "tables"
+    # Stages and what they read enter by the identities of their runs.
+    _circumstances: ClassVar[frozenset[str]] = BaseStudy._circumstances | {
+        "input", "stages", "measured", "reference", "runs"
+    }  # fmt: skip
+    # Folder of the study file: paths in the settings of stages are relative to it.
+    _folder: Path = PrivateAttr(default=Path())
+
+    def model_post_init(self, context: Any) -> None:
+        """Note the folder of the study file."""
+        self._folder = Path((context or {}).get("base", ".")).resolve()
+
+    def sources(self) -> dict[str, Path]:
+        """Runs of the stages, by name."""
+        return dict(self.runs)
+
+    def with_sources(self, runs: Mapping[str, Path]) -> ChainStudy:
+        """The study with the runs of its stages, whose own inputs it does not read."""
+        return self.model_copy(update={"runs": dict(runs), "input": None, "reference": None})
+
+    def own_studies(self) -> dict[str, OwnStudy]:
+        """Studies of the stages, of the reference and of the measured tables, by name."""
+        if self.runs:
+            return {}
+        definitions = {
+            stage: self._stage(stage, ("input",), reads=self._reads(stage)) for stage in self._used_stages(STAGES)
+        }
+        if self.reference:
+            for stage in self._used_stages(_REFERENCE_STAGES):
+                reads = {"input": "reference-characterize"} if stage == "porometry" else {}
+                definitions[f"reference-{stage}"] = self._stage(stage, ("reference",), reads)
+        if self.measured is not None:
+            settings = {"kind": "porometry", "seed": self.seed, **self.measured}
+            definitions[MEASURED] = OwnStudy(settings, self._folder, where=("measured",))
+        return definitions
+
+    def _used_stages(self, stages: tuple[str, ...]) -> list[str]:
+        return [stage for stage in stages if getattr(self.stages, stage) is not None]
+
+    def _reads(self, stage: str) -> dict[str, str]:
+        """Input of a stage that is the run of an earlier one."""
+        if stage == "porometry":
+            return {"input": "characterize"}
+        return {"input": "reconstruct"} if self.stages.reconstruct is not None and stage != "reconstruct" else {}
+
+    def _stage(self, stage: str, field: tuple[str, ...], reads: Mapping[str, str]) -> OwnStudy:
+        """Study of a stage, whose input is a field of this study or an earlier run."""
+        settings = getattr(self.stages, stage)
+        path = getattr(self, field[0])
+        own = {"kind": stage, "seed": self.seed} | ({"input": str(path)} if path and not reads else {})
+        elsewhere = {"input": field, "seed": ("seed",)}
+        elsewhere = {name: where for name, where in elsewhere.items() if name not in settings}
+        return OwnStudy(own | settings, self._folder, reads, ("stages", stage), elsewhere)
+
+    def identity(self) -> str:
+        """Digest of all that decides the result: the identities of the runs of the stages, among other things.
+
+        Raises
+        ------
+        StudyError
+            If the stages were not run.
+        """
+        if not self.runs:
+            raise StudyError([Problem(("stages",), "were not run yet; run the chain first")])
+        return super().identity()
+
+    def _inconsistencies(self) -> Iterator[Problem]:
+        yield from super()._inconsistencies()
+        reconstruct = self.stages.reconstruct
+        if self.input is None and not self.runs and not (reconstruct and reconstruct.get("images")):
+            message = "required: a micrograph with stages.reconstruct; else a volume, a reconstruct study or its run"
+            yield Problem(("input",), message)

@@ -1,0 +1,111 @@
+"""Intervals over replicates of the numbers of all stages, and their distance from a reference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from membrane_dask.io.run_tables import RunTable
+from membrane_dask.physics.reconstruction.replicate_interval import MIN_REPLICATES, replicate_interval
+from membrane_dask.program import Dataset
+from membrane_dask.studies.chain.variables import INTERVALS, TABLES
+
+#: Numbers with intervals, by table; of a table that is not named here, all single numbers.
+_QUANTITIES = {
+    "properties": ("permeability", "connected_porosity"),
+    "round_trip": ("radius_structure", "radius_flow_median", "radius_inferred"),
+}
+#: Fractions, whose intervals lie within 0 and 1; others are positive.
+_FRACTIONS = frozenset({"connected_porosity", "mercury_porosity", "foulant_concentration"})
+#: What the intervals of a reconstruction do not hold.
+NO_BIAS = "interval over replicates of the reconstruction; its bias is not in it"
+
+
+def interval_table(
+    tables: Mapping[str, RunTable], reference: Mapping[str, RunTable], confidence: float, design: str
+) -> Dataset:
+    """Intervals over the replicates, and the same numbers of the reference.
+
+    Parameters
+    ----------
+    tables : mapping of str to RunTable
+        Tables of the stages by name, with the dimension ``replicate``.
+    reference : mapping of str to RunTable
+        Those of the reference; empty if there is none.
+    confidence : float
+        In (0, 1).
+    design : str
+        How the replicates are related to each other, of :func:`membrane_dask.io.volumes.replicate_design`.
+
+    Returns
+    -------
+    Dataset
+        The table ``intervals``, with the sentence that the bias is not in them.
+    """
+    rows: list[tuple[str, str, float, float, float, float]] = []
+    n_replicates = 1
+    for label, table, name, labels in _quantities(tables):
+        values = np.atleast_1d(tables[table].at(name, **labels)).astype(float)
+        if not np.isfinite(values).any():
+            continue
+        n_replicates = max(n_replicates, len(values))
+        low, high = _interval(values, name, confidence, design)
+        known = reference.get(table)
+        true = float(np.ravel(known.at(name, **labels))[0]) if known is not None else np.nan
+        rows.append((label, _unit(table, name), values[0], low, high, true))
+    labels_, units, best, low_, high_, true_ = (
+        (list(column) for column in zip(*rows, strict=True)) if rows else [[]] * 6
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bias = np.array(best, float) / np.array(true_, float)
+    columns = {"best_match": best, "low": low_, "high": high_, "reference": true_, "bias": bias}
+    values_by_name: dict[str, Any] = {name: np.array(column, float) for name, column in columns.items()}
+    values_by_name["unit"] = np.array(units, "T")
+    attrs = {"summary": _sentences(values_by_name, n_replicates, bool(reference)), "confidence": confidence}
+    return Dataset(INTERVALS, values_by_name, ("quantity",), {"quantity": np.array(labels_, "T")}, attrs)
+
+
+def _quantities(tables: Mapping[str, RunTable]) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
+    """Label, table, variable and labels of further dimensions of each number of a replicate."""
+    for table, content in tables.items():
+        for name in _QUANTITIES.get(table, tuple(content.values)):
+            if name not in content or content.values[name].dtype.kind != "f":
+                continue
+            dims = tuple(dim for dim in content.dims[name] if dim != "replicate")
+            if dims == ("method",):
+                for method in content.labels["method"]:
+                    yield f"{table}/{name}, {method}", table, name, {"method": method}
+            elif not dims:
+                yield f"{table}/{name}", table, name, {}
+
+
+def _interval(values: np.ndarray, name: str, confidence: float, design: str) -> tuple[float, float]:
+    import xarray as xr
+
+    if len(values) < MIN_REPLICATES:
+        return np.nan, np.nan
+    scale = "logit" if name in _FRACTIONS else "log" if (values[np.isfinite(values)] >= 0).all() else "linear"
+    array = xr.DataArray(values, dims=["replicate"], coords={"replicate": np.arange(len(values))}, name=name)
+    array["replicate"].attrs["design"] = design
+    low, high = replicate_interval(array, confidence, scale=scale)
+    return float(low), float(high)
+
+
+def _unit(table: str, name: str) -> str:
+    """Unit of a variable of a table; that of a property of the structure is its own."""
+    units = {"permeability": "m2", "connected_porosity": "1"}
+    declared = {f"{t.name}/{v.name}": v.units for t in TABLES for v in t.variables}
+    return declared.get(f"{table}/{name}", units.get(name, "1"))
+
+
+def _sentences(values: Mapping[str, np.ndarray], n_replicates: int, has_reference: bool) -> list[str]:
+    if n_replicates < MIN_REPLICATES:
+        return []
+    known = np.isfinite(values["reference"]) & np.isfinite(values["low"])
+    outside = known & ((values["reference"] < values["low"]) | (values["reference"] > values["high"]))
+    sentences = [f"chain: {NO_BIAS}"]
+    if has_reference and known.any():
+        sentences.append(f"chain: the reference lies outside {outside.sum()} of {known.sum()} intervals")
+    return sentences
