@@ -64,8 +64,8 @@ def plan(
     unfinished = [item for item in api.planned_sources(study, source) if not item.finished]
     for item in unfinished:
         show(f"source   {item.path}")
-        known = "is planned when those above are finished: their results decide its units and its cost"
-        show(f"{item.plan.measured() if measure and item.plan else item.plan or f'         {known}'}\n")
+        message = "is planned when those above are finished: their results decide its units and its cost"
+        show(f"{item.plan.measured() if measure and item.plan else item.plan or f'         {message}'}\n")
     if unfinished:
         show(f"study    {study.name} ({study.kind})\n         is planned when its sources are finished")
         return

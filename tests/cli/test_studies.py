@@ -93,7 +93,7 @@ def test_all_faults_at_once(graded):
         ("- a\n- b\n", "this file is a list"),
         ("hello\n", "this file is text"),
         ("", "this file is empty"),
-        ("seed: 3\n", "kind: required; one of characterize, graded"),
+        ("seed: 3\n", "kind: required; one of chain, characterize"),
         ("kind: gradet\n", "did you mean 'graded'?"),
         ("kind: [graded]\n", "unknown study kind"),
         ("\x00\x01", "not valid YAML"),

@@ -20,13 +20,17 @@ from membrane_dask.studies.registry import StudyKind, find_kind
 ROOT = Path(__file__).resolve().parents[2]
 #: Pages of each kind, all with the sections Parameters and Results.
 PAGES = {
+    "chain": ["chain"],
     "characterize": ["characterize", "flow", "virtual-bench"],
     "graded": ["graded"],
     "porometry": ["porometry"],
     "reconstruct": ["reconstruct"],
 }
 #: Tables that repeat the variables of other ones.
-REPEATED_TABLES = {"characterize": ("reference_", "difference")}
+REPEATED_TABLES = {
+    "chain": ("reference_", "measured", "bench", "life"),
+    "characterize": ("reference_", "difference"),
+}
 
 
 def parameter_rows(model: type[BaseModel], prefix: str = "") -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from membrane_dask.config import BaseStudy, InputVolume, Line, Model, OwnStudy, parameter
 from membrane_dask.errors import Problem, StudyError
@@ -59,11 +59,11 @@ class ChainStudy(BaseStudy):
     """A structure, what a bench would measure of it, what porometry concludes from that, and its life as a filter."""
 
     kind: Literal["chain"] = "chain"
-    input: InputVolume | None = parameter(
+    input: InputVolume | None = Field(
         None,
-        "micrograph, if stages.reconstruct is given (unless that names images); else a volume, or a reconstruct study "
-        "or run of one. Required otherwise",
-        unit="",
+        description="volume, or a reconstruct study or run of one; with stages.reconstruct, the micrograph, unless "
+        "that names images. Required otherwise",
+        json_schema_extra={"unit": "", "example": "volume.tif"},
     )
     stages: StageSettings = parameter(StageSettings(), "settings of the study of each stage", unit="")
     measured: Settings | None = parameter(

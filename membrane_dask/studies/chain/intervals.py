@@ -52,15 +52,15 @@ def interval_table(
             continue
         n_replicates = max(n_replicates, len(values))
         low, high = _interval(values, name, confidence, design)
-        known = reference.get(table)
-        true = float(np.ravel(known.at(name, **labels))[0]) if known is not None else np.nan
+        reference_table = reference.get(table)
+        true = float(np.ravel(reference_table.at(name, **labels))[0]) if reference_table is not None else np.nan
         rows.append((label, _unit(table, name), values[0], low, high, true))
     labels_, units, best, low_, high_, true_ = (
         (list(column) for column in zip(*rows, strict=True)) if rows else [[]] * 6
     )
     with np.errstate(divide="ignore", invalid="ignore"):
         bias = np.array(best, float) / np.array(true_, float)
-    columns = {"best_match": best, "low": low_, "high": high_, "reference": true_, "bias": bias}
+    columns = {"best_match": best, "best_match_low": low_, "best_match_high": high_, "reference": true_, "bias": bias}
     values_by_name: dict[str, Any] = {name: np.array(column, float) for name, column in columns.items()}
     values_by_name["unit"] = np.array(units, "T")
     attrs = {"summary": _sentences(values_by_name, n_replicates, bool(reference)), "confidence": confidence}
@@ -103,9 +103,11 @@ def _unit(table: str, name: str) -> str:
 def _sentences(values: Mapping[str, np.ndarray], n_replicates: int, has_reference: bool) -> list[str]:
     if n_replicates < MIN_REPLICATES:
         return []
-    known = np.isfinite(values["reference"]) & np.isfinite(values["low"])
-    outside = known & ((values["reference"] < values["low"]) | (values["reference"] > values["high"]))
+    is_compared = np.isfinite(values["reference"]) & np.isfinite(values["best_match_low"])
+    outside = is_compared & (
+        (values["reference"] < values["best_match_low"]) | (values["reference"] > values["best_match_high"])
+    )
     sentences = [f"chain: {NO_BIAS}"]
-    if has_reference and known.any():
-        sentences.append(f"chain: the reference lies outside {outside.sum()} of {known.sum()} intervals")
+    if has_reference and is_compared.any():
+        sentences.append(f"chain: the reference lies outside {outside.sum()} of {is_compared.sum()} intervals")
     return sentences

@@ -17,6 +17,7 @@ from membrane_dask.studies.chain import KIND
 from membrane_dask.studies.chain.config import ChainStudy
 from membrane_dask.studies.chain.intervals import interval_table
 from membrane_dask.studies.chain.methods import METHODS, inferred
+from membrane_dask.studies.chain.structure_numbers import QUANTILES
 from membrane_dask.studies.chain.tasks import work
 from membrane_dask.studies.chain.variables import (
     INFERRED,
@@ -63,14 +64,14 @@ class ChainProgram(Program):
         if "foul" in self.runs and (lives := self._replicates("foul", "life", source)) != self.replicates:
             message = f"the run of foul has {lives} replicates, that of characterize {self.replicates}: they are of "
             raise StudyError([Problem(("runs",), f"{message}different structures")], source)
-        methods = {"method": np.array([method.name for method in METHODS], "T")}
+        labels = {"method": np.array([method.name for method in METHODS], "T"), "quantile": np.array(QUANTILES)}
         attrs = {"radius_names": [method.radius_name for method in METHODS]}
         tables = [
-            Table(ROUND_TRIP, ("replicate",), {"replicate": np.arange(self.replicates)} | methods, attrs, _SECONDS)
+            Table(ROUND_TRIP, ("replicate",), {"replicate": np.arange(self.replicates)} | labels, attrs, _SECONDS)
         ]
         if self._has_reference:
             number = self._replicates(f"{_REFERENCE}characterize", "properties", source)
-            labels = {"replicate": np.arange(number)} | methods
+            labels = {"replicate": np.arange(number)} | labels
             tables.append(Table(REFERENCE_ROUND_TRIP, ("replicate",), labels, attrs, _SECONDS))
         self.tables = tuple(tables)
 

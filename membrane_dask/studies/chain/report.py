@@ -1,13 +1,93 @@
-"""Report of a chain study."""
+"""Report of a chain: its stages, intervals, distributions of all links, the round trip and the life as a filter."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from membrane_dask.engine.run import Run
-from membrane_dask.report.page import Section
+import xarray as xr
+
+from membrane_dask.engine.run import Run, RunNotFoundError
+from membrane_dask.errors import UnreadableRunError
+from membrane_dask.report.page import Download, Grid, Note, Section
+from membrane_dask.studies.chain.config import STAGES, ChainStudy
+from membrane_dask.studies.chain.distributions_report import distribution_section
+from membrane_dask.studies.chain.intervals import NO_BIAS
+from membrane_dask.studies.chain.life_report import life_section
+from membrane_dask.studies.chain.round_trip_report import cell, round_trip_section
+
+#: Tables that the page offers as files.
+_DOWNLOADS = ("round_trip", "intervals", "measured", "bench", "life")
 
 
 def sections(run: Run) -> Sequence[Section]:
-    """Sections of the report."""
-    return []
+    """Sections of the report, from the tables that are complete.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    """
+    study = run.study
+    assert isinstance(study, ChainStudy)
+    groups = {name: node.to_dataset().load() for name, node in run.result.children.items()}
+    if "intervals" not in groups:
+        return [Section("Round trip", "Not complete yet: it is joined when the units have finished.")]
+    content = [_stages(study), _intervals(groups["intervals"])]
+    content += [round_trip_section(groups), distribution_section(groups)]
+    if "foul" in study.runs:
+        content.append(life_section(groups, _opened(study, "foul")))
+    content += [_not_computed(study), _downloads(groups)]
+    return content
+
+
+def _opened(study: ChainStudy, stage: str) -> Run | None:
+    """Run of a stage; None where it was moved or removed."""
+    try:
+        return Run(study.runs[stage])
+    except (RunNotFoundError, UnreadableRunError):
+        return None
+
+
+def _stages(study: ChainStudy) -> Section:
+    rows = []
+    for name, path in study.runs.items():
+        run = _opened(study, name)
+        work = dict(run.rows()).get("work", "") if run is not None else ""
+        rows.append([name, run.kind if run is not None else "", path.name, work])
+    return Section("Stages", "", [Grid(["stage", "kind", "run", "work"], rows)])
+
+
+def _intervals(table: xr.Dataset) -> Section:
+    has_reference = bool(table.reference.notnull().any())
+    header = ["quantity", "unit", f"best match [{table.attrs['confidence']:.0%} interval]"]
+    header += ["reference", "best match / reference"] if has_reference else []
+    rows = []
+    for quantity in table["quantity"].values:
+        row = table.sel(quantity=quantity)
+        cells = [str(quantity), "" if str(row.unit.item()) == "1" else str(row.unit.item())]
+        cells.append(cell(row.best_match, row.best_match_low, row.best_match_high))
+        if has_reference:
+            is_outside = bool((row.reference < row.best_match_low) | (row.reference > row.best_match_high))
+            cells += [cell(row.reference) + " *" * is_outside, cell(row.bias)]
+        rows.append(cells)
+    text = "* The reference lies outside the interval." if has_reference else ""
+    return Section("Intervals", text, [Note(f"{NO_BIAS[0].upper()}{NO_BIAS[1:]}."), Grid(header, rows)])
+
+
+def _not_computed(study: ChainStudy) -> Section:
+    sentences = [f"{stage}: the study has no stages.{stage}." for stage in STAGES if stage not in study.runs]
+    if study.measured is None:
+        sentences.append("Measured tables: the study has no section measured.")
+    if "reference-characterize" not in study.runs:
+        sentences.append("Bias of the reconstruction: the study has no reference, which is known for synthetic images.")
+    return Section("Not computed", " ".join(sentences))
+
+
+def _downloads(groups: dict[str, xr.Dataset]) -> Section:
+    files = []
+    for name in _DOWNLOADS:
+        if name in groups:
+            table = groups[name].drop_vars("status", errors="ignore")
+            text = table.to_dataframe().to_csv(lineterminator="\n")
+            files.append(Download(f"{name}.csv", f"Table {name} as CSV", text))
+    return Section("Tables", "", files)

@@ -11,7 +11,7 @@ import numpy as np
 from membrane_dask.io.run_tables import read_run_table
 from membrane_dask.program import Unit
 from membrane_dask.studies.chain.methods import METHODS, inferred
-from membrane_dask.studies.chain.structure import structure_numbers
+from membrane_dask.studies.chain.structure_numbers import structure_numbers
 
 
 def membrane_label(replicate: int) -> str:

@@ -37,6 +37,8 @@ COMPARED = (
     _variable("radius_flow_median", "nm", "median radius of the throats by their flow"),
     _variable("radius_bottleneck", "nm", "largest radius that is open along a path through the structure"),
     _variable("radius_inscribed_mean", "nm", "mean pore radius (local thickness) over the pore space"),
+    _variable("throat_radius_by_number", "nm", "quantiles of the radius of the throats by number", ("quantile",)),
+    _variable("throat_radius_by_flow", "nm", "quantiles of the radius of the throats by their flow", ("quantile",)),
     _variable("log_sd_structure", "1", "standard deviation of the logarithm of the radius of the throats"),
     _variable("porosity_structure", "1", "connected porosity"),
     _variable("thickness_structure", "um", "depth of the structure"),
@@ -46,6 +48,7 @@ COORDINATES = (
     Coordinate("replicate", "1", "number of the replicate of the reconstruction"),
     Coordinate("membrane", "", "membrane of the measured tables"),
     Coordinate("method", "", "method of the bench"),
+    Coordinate("quantile", "1", "fraction of throats, or of their flow, of at most this radius"),
     Coordinate("quantity", "", "table and name of the quantity"),
 )
 ROUND_TRIP = TableSchema("round_trip", COMPARED, COORDINATES, "what porometry concludes, against the structure")
@@ -55,8 +58,8 @@ INTERVALS = TableSchema(
     "intervals",
     (
         _variable("best_match", "1", "value of the first replicate, in the unit of its table"),
-        _variable("low", "1", "low end of the interval over the replicates"),
-        _variable("high", "1", "high end of the interval over the replicates"),
+        _variable("best_match_low", "1", "low end of the interval over the replicates"),
+        _variable("best_match_high", "1", "high end of the interval over the replicates"),
         _variable("reference", "1", "value of the reference"),
         _variable("bias", "1", "value of the first replicate over that of the reference"),
         Variable("unit", (), "T", "", "unit of the values"),

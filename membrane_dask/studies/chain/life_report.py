@@ -1,0 +1,63 @@
+"""Section of the report on the life of the structure as a filter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from membrane_dask.engine.run import Run
+from membrane_dask.report.page import STYLE, Note, Picture, Section, picture
+
+#: Curves of a life: variable and axis label.
+_CURVES = (
+    ("flux", "flux [L m$^{-2}$ h$^{-1}$]"),
+    ("transmembrane_pressure", "pressure [bar]"),
+    ("foulant_concentration_out", "concentration of foulant out / in"),
+)
+_MODEL_FACTOR = (
+    "model factor: a life by the pore network is 0.65 to 1.5 times that of the voxels where half of the foulant is "
+    "captured at most; it is not in the band"
+)
+
+
+def life_section(groups: Mapping[str, xr.Dataset], run: Run | None) -> Section:
+    """Flux, pressure and concentration against time, of all replicates.
+
+    Parameters
+    ----------
+    groups : mapping of str to xarray.Dataset
+        Tables of the run of the chain.
+    run : Run or None
+        Run of the stage foul; None where it was moved or removed.
+    """
+    if run is None:
+        return Section("Life", "", [Note("The run of foul is gone: its curves are not shown.")])
+    tree = run.result
+    if "life" not in tree or "history" not in tree["life"]:
+        return Section("Life", "The run of foul has no curves.")
+    picture_of_life = _curves(tree["life/history"].to_dataset(inherit=True).load())
+    return Section("Life", "", [picture_of_life] if picture_of_life else [])
+
+
+def _curves(history: xr.Dataset) -> Picture | None:
+    names = [(name, label) for name, label in _CURVES if name in history and np.isfinite(history[name]).any()]
+    if not names:
+        return None
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(3.2 * len(names), 2.8), layout="constrained")
+        for axes, (name, label) in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):
+            values = history[name].transpose("replicate", "time").values
+            for k, value in enumerate(values):
+                width = 1.6 if k == 0 else 0.7
+                axes.plot(history.time.values, value, color="#1f5fa8", linewidth=width, alpha=1 if k == 0 else 0.5)
+            if len(values) > 1:
+                has_values = np.isfinite(values).any(axis=0)
+                low, high = np.nanmin(values[:, has_values], axis=0), np.nanmax(values[:, has_values], axis=0)
+                axes.fill_between(history.time.values[has_values], low, high, color="#1f5fa8", alpha=0.15)
+            axes.set(xlabel=f"time [{history.time.attrs.get('units', '')}]", ylabel=label)
+    caption = f"Life of each replicate (the first one thick), with their range as a band; {_MODEL_FACTOR}."
+    return picture(figure, caption, "flux, pressure and concentration against time")

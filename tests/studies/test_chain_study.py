@@ -1,0 +1,142 @@
+"""Chain studies: each stage runs once, resumes, keeps earlier ones; errors name the setting; numbers are joined."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+import yaml
+
+import membrane_dask as md
+from membrane_dask import api
+from membrane_dask.errors import StudyError
+from membrane_dask.physics.analytic_problems import GradedMembrane
+
+SYNC = {"profile": "sync"}
+#: Stages of the small chain, which starts from a volume.
+STAGES = {"characterize": {"voxel_size": "3 nm", "tortuosity": False}}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with two volumes, of which one is the true structure."""
+    path = tmp_path_factory.mktemp("chain")
+    np.save(path / "volume.npy", GradedMembrane(depth=48, slices=40, width=40).volume())
+    return path
+
+
+@pytest.fixture
+def here(folder, tmp_path, monkeypatch):
+    """An empty folder with the volume, in which the runs are made."""
+    shutil.copy(folder / "volume.npy", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write_chain(folder, name="small", **settings):
+    """Write a chain study, and return its path."""
+    study = {"kind": "chain", "input": "volume.npy", "cluster": SYNC, "stages": STAGES, **settings}
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(study, sort_keys=False))
+    return path
+
+
+def runs_of(folder, kind):
+    """Runs of a kind in a folder, by name."""
+    return sorted(path.parent.name for path in folder.glob(f"runs/{kind}-*/run.json"))
+
+
+def journal_of(run):
+    """Content of the journal of a run."""
+    return {path.name: path.read_bytes() for path in sorted((run / "journal").iterdir())}
+
+
+def test_stages_are_runs_of_their_own_and_are_not_run_again(here):
+    run = md.run(write_chain(here))
+    assert run.status()["state"] == "complete"
+    (characterized,) = runs_of(here, "characterize")
+    journal = journal_of(here / "runs" / characterized)
+    (written,) = here.glob("runs/small-studies-*/characterize.yaml")
+    assert md.load_study(written).tortuosity is False
+
+    again = md.run(write_chain(here, name="renamed"))  # another chain of the same stages
+    assert again.identity == run.identity
+    by_hand = md.run(md.load_study(written, cluster=SYNC))
+    assert by_hand.path.name == characterized
+    assert runs_of(here, "characterize") == [characterized]
+    assert journal_of(here / "runs" / characterized) == journal
+
+
+def test_a_changed_key_of_a_later_stage_keeps_the_earlier_runs(here, values_of):
+    first = md.run(write_chain(here, reference="volume.npy"))
+    assert len(runs_of(here, "characterize")) == len(runs_of(here, "reference-characterize")) == 1
+    second = md.run(write_chain(here, confidence=0.9, reference="volume.npy"))
+    assert second.identity != first.identity
+    assert len(runs_of(here, "characterize")) == len(runs_of(here, "reference-characterize")) == 1
+    changed = {"characterize": {**STAGES["characterize"], "connectivity": 26}}
+    third = md.run(write_chain(here, stages=changed))
+    assert third.identity != first.identity
+    assert len(runs_of(here, "characterize")) == 2
+    table = third.result["round_trip"].to_dataset()
+    assert float(table.porosity_structure[0]) > 0
+
+
+def test_a_stage_that_was_stopped_is_resumed_with_the_same_bits(here, values_of, tmp_path_factory, monkeypatch):
+    study = write_chain(here, stages={"characterize": {**STAGES["characterize"], "block_size": 32}})
+    whole = md.run(study)
+    elsewhere = tmp_path_factory.mktemp("stopped")
+    shutil.copy(here / "volume.npy", elsewhere)
+    monkeypatch.chdir(elsewhere)
+    copy = write_chain(elsewhere, stages={"characterize": {**STAGES["characterize"], "block_size": 32}})
+    with pytest.raises(StudyError, match="was not run yet; first: membrane-dask run"):
+        md.plan(copy)
+    (written,) = elsewhere.glob("runs/small-studies-*/characterize.yaml")
+    stopped = md.run(md.load_study(written, cluster=SYNC), limit=1)
+    assert stopped.status()["state"] == "partial"
+    resumed = md.run(copy)
+    assert resumed.identity == whole.identity
+    assert values_of(resumed) == values_of(whole)
+    assert values_of(md.open_run(stopped.path)) == values_of(md.open_run(here / "runs" / stopped.path.name))
+
+
+def test_a_run_can_be_opened_planned_and_verified_from_elsewhere(here, monkeypatch, tmp_path_factory):
+    run = md.run(write_chain(here))
+    path = run.path.resolve()
+    (here / "volume.npy").unlink()  # the run needs the runs of its stages, and no other file
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert api.verify(path) == []
+    assert md.run(path / "study.yaml", path).status()["state"] == "complete"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"stages": {"characterize": {"voxel_sise": "3 nm"}}},
+            r"small.yaml:7:5: stages.characterize.voxel_sise: unknown",
+        ),
+        ({"stages": {"characterize": {"tortuosity": 3}}}, r"small.yaml:7:5: stages.characterize.tortuosity: "),
+        ({"stages": {"characterise": {}}}, r"stages.characterise: unknown key; did you mean 'characterize'"),
+        ({"stages": {"characterize": {"input": "a.npy"}}}, r"stages.characterize.input: is that of the chain"),
+        ({"stages": {"characterize": {}, "porometry": {}}}, r"stages.porometry: needs the virtual bench"),
+        ({"stages": {"characterize": {}}}, r"small.yaml:6:3: stages.characterize.voxel_size: required"),
+        ({"input": "absent.npy"}, r"small.yaml:2:1: input: no such file"),
+        ({"input": None}, r"input: required: "),
+        ({"confidence": 0.2}, r"confidence: must be at least 0.5"),
+        ({"reference": "absent.npy"}, r"reference: no such file"),
+        ({"measured": {"method": "water"}}, r"measured.input: required: a table"),
+    ],
+    ids=lambda value: "" if isinstance(value, dict) else value[:40],
+)
+def test_errors_name_the_setting_of_the_chain(here, settings, message):
+    with pytest.raises(StudyError, match=message) as error:
+        md.run(write_chain(here, **settings))
+    assert not list(here.glob("runs/*/run.json"))
+    assert "studies-" not in str(error.value).partition(": ")[0]
+
+
+def test_runs_of_unlike_structures_are_refused(here):
+    run = md.run(write_chain(here))
+    with pytest.raises(StudyError, match=r"runs.characterize: characterize has no table 'properties'"):
+        md.plan(md.load_study(write_chain(here, runs={"characterize": str(run.path)})))
