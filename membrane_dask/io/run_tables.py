@@ -77,7 +77,7 @@ def read_run_table(run: Path, name: str) -> RunTable | None:
     if not path.is_dir():
         return None
     group: Any = zarr.open_group(path, mode="r")
-    arrays = dict(group.arrays())
+    arrays = dict(sorted(group.arrays()))  # in an order that is not that of a file system
     dims = {key: tuple(array.metadata.dimension_names or ()) for key, array in arrays.items()}
     is_label = {key: dims[key] == (key,) for key in arrays}
     return RunTable(
@@ -86,3 +86,10 @@ def read_run_table(run: Path, name: str) -> RunTable | None:
         {key: np.asarray(array[...]) for key, array in arrays.items() if is_label[key]},
         dict(group.attrs),
     )
+
+
+def read_run_attributes(run: Path) -> Mapping[str, Any]:
+    """Attributes of the result of a run, such as the size of a voxel."""
+    import zarr
+
+    return dict(zarr.open_group(run / "result.zarr", mode="r").attrs)

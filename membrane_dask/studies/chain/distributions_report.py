@@ -33,11 +33,15 @@ def distribution_section(groups: Mapping[str, xr.Dataset]) -> Section:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.0, 4.2), layout="constrained")
         axes = figure.subplots()
-        for name, style in (("number", ":"), ("flow", "-")):
-            radius = table[f"throat_radius_by_{name}"].values
-            if np.isfinite(radius).any():
-                label = f"throats of the structure, by {name}"
-                axes.plot(radius, 1 - table["quantile"].values, style, color=_COLOURS["structure"], label=label)
+        radius = table.throat_radius.values
+        if np.isfinite(radius).any():
+            fraction = 1 - table["quantile"].values
+            axes.plot(radius, fraction, color=_COLOURS["structure"], label="throats of the structure, by number")
+        for name, style in (("radius_structure", ":"), ("radius_flow_median", "--")):
+            if np.isfinite(table[name]):
+                label = "number median" if name == "radius_structure" else "flow median"
+                axes.axvline(float(table[name]), color=_COLOURS["structure"], linestyle=style, linewidth=0.8,
+                             label=f"{label} of the throats")  # fmt: skip
         for label, radius, fraction, colour in _bench_curves(groups):
             axes.step(radius, fraction, where="mid", color=colour, linewidth=1, label=label)
         _laws(axes, table, "--", "inferred")

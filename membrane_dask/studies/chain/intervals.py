@@ -10,13 +10,16 @@ import numpy as np
 from membrane_dask.io.run_tables import RunTable
 from membrane_dask.physics.reconstruction.replicate_interval import MIN_REPLICATES, replicate_interval
 from membrane_dask.program import Dataset
+from membrane_dask.schema import find_table
 from membrane_dask.studies.chain.variables import INTERVALS, TABLES
 
-#: Numbers with intervals, by table; of a table that is not named here, all single numbers.
-_QUANTITIES = {
-    "properties": ("permeability", "connected_porosity"),
-    "round_trip": ("radius_structure", "radius_flow_median", "radius_inferred"),
-}
+#: Numbers of other tables than those of the bench and the life, which have all their single numbers.
+_QUANTITIES = {"properties": ("permeability", "connected_porosity"), "round_trip": ("radius_inferred",)}
+#: Numbers that describe the computation, not the structure.
+_DIAGNOSTICS = frozenset({
+    "network_permeability_ratio", "fallback_flow_fraction", "fallback_throat_fraction", "foulant_balance",
+    "end_of_life_cause",
+})  # fmt: skip
 #: Fractions, whose intervals lie within 0 and 1; others are positive.
 _FRACTIONS = frozenset({"connected_porosity", "mercury_porosity", "foulant_concentration"})
 #: What the intervals of a reconstruction do not hold.
@@ -70,8 +73,10 @@ def interval_table(
 def _quantities(tables: Mapping[str, RunTable]) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
     """Label, table, variable and labels of further dimensions of each number of a replicate."""
     for table, content in tables.items():
-        for name in _QUANTITIES.get(table, tuple(content.values)):
-            if name not in content or content.values[name].dtype.kind != "f":
+        schema = find_table(TABLES, table)
+        declared = tuple(v.name for v in schema.variables if not v.group) if schema is not None else ()
+        for name in _QUANTITIES.get(table, declared):
+            if name not in content or name in _DIAGNOSTICS or content.values[name].dtype.kind != "f":
                 continue
             dims = tuple(dim for dim in content.dims[name] if dim != "replicate")
             if dims == ("method",):

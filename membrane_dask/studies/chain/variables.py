@@ -33,13 +33,12 @@ COMPARED = (
     _variable(
         "thickness_inferred", "um", "thickness by the method and the connected porosity, for straight tubes", _METHOD
     ),
-    _variable("radius_structure", "nm", "median radius of the throats by number"),
-    _variable("radius_flow_median", "nm", "median radius of the throats by their flow"),
+    _variable("radius_structure", "nm", "median radius of the throats that carry flow, by number"),
+    _variable("radius_flow_median", "nm", "median of these radii weighted by the flow"),
+    _variable("log_sd_structure", "1", "standard deviation of the logarithm of these radii"),
     _variable("radius_bottleneck", "nm", "largest radius that is open along a path through the structure"),
     _variable("radius_inscribed_mean", "nm", "mean pore radius (local thickness) over the pore space"),
-    _variable("throat_radius_by_number", "nm", "quantiles of the radius of the throats by number", ("quantile",)),
-    _variable("throat_radius_by_flow", "nm", "quantiles of the radius of the throats by their flow", ("quantile",)),
-    _variable("log_sd_structure", "1", "standard deviation of the logarithm of the radius of the throats"),
+    _variable("throat_radius", "nm", "quantiles of the radius of all throats between pores", ("quantile",)),
     _variable("porosity_structure", "1", "connected porosity"),
     _variable("thickness_structure", "um", "depth of the structure"),
 )
@@ -48,7 +47,7 @@ COORDINATES = (
     Coordinate("replicate", "1", "number of the replicate of the reconstruction"),
     Coordinate("membrane", "", "membrane of the measured tables"),
     Coordinate("method", "", "method of the bench"),
-    Coordinate("quantile", "1", "fraction of throats, or of their flow, of at most this radius"),
+    Coordinate("quantile", "1", "fraction of the throats of at most this radius"),
     Coordinate("quantity", "", "table and name of the quantity"),
 )
 ROUND_TRIP = TableSchema("round_trip", COMPARED, COORDINATES, "what porometry concludes, against the structure")
