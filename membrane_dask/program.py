@@ -278,6 +278,22 @@ class Dataset:
             self.schema.variable(name)
 
 
+@dataclass(frozen=True)
+class TableFile:
+    """A table for other programs, such as a CSV file, that follows from finished units.
+
+    Parameters
+    ----------
+    name : str
+        Name of the file, in the folder ``tables`` of the run.
+    text : str
+        Its content.
+    """
+
+    name: str
+    text: str
+
+
 def _check_declared(schema: TableSchema, name: str, dims: Sequence[str], labels: Mapping[str, np.ndarray]) -> None:
     """Refuse names and dimensions that the declaration of a table does not have."""
     if not schema.matches(name):
@@ -402,7 +418,7 @@ class Program:
         """Peak bytes of one unit's working memory, by task."""
         return {}
 
-    def collect(self, read: Callable[[str], Any], history: History) -> Sequence[Dataset]:
+    def collect(self, read: Callable[[str], Any], history: History) -> Sequence[Dataset | TableFile]:
         """Tables that follow from the finished units.
 
         Parameters

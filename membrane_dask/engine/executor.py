@@ -40,9 +40,9 @@ from membrane_dask.engine.rounds import Schedule
 from membrane_dask.engine.software_check import SoftwareCheck, worker_error
 from membrane_dask.engine.worker import BatchOptions, BatchResult, UnitFailure, run_batch
 from membrane_dask.errors import ProgramError
-from membrane_dask.files import sync_folder, write_json
+from membrane_dask.files import sync_folder, write_atomically, write_json
 from membrane_dask.io import ome_zarr
-from membrane_dask.program import Image, Outcome, Program, Scratch, Table, Unit
+from membrane_dask.program import Image, Outcome, Program, Scratch, Table, TableFile, Unit
 from membrane_dask.schema import FAILED
 from membrane_dask.studies import registry
 
@@ -463,11 +463,17 @@ class Execution:
             number, example = len(self._unknown), min(self._unknown)
             self.emit(Message(f"the journal lists {number} units that the study does not have, such as {example!r}"))
         history = {key: o for key, o in self.history.items() if key in self.units} if self._unknown else self.history
-        for dataset in self.program.collect(self._read, history):
-            if kind is not None:
-                kind.require_declared(dataset.name)
-            layout.create_dataset(self.root / "result.zarr", dataset)
-            folders.append(self.root / "result.zarr" / dataset.name)
+        for item in self.program.collect(self._read, history):
+            if isinstance(item, TableFile):
+                folder = self.root / layout.TABLES
+                folder.mkdir(exist_ok=True)
+                write_atomically(folder / item.name, item.text)
+            else:
+                if kind is not None:
+                    kind.require_declared(item.name)
+                layout.create_dataset(self.root / "result.zarr", item)
+                folder = self.root / "result.zarr" / item.name
+            folders += [folder] if folder not in folders else []
         if self._sync_root:
             for folder in folders:
                 durability.sync_tree(folder)

@@ -17,6 +17,8 @@ from membrane_dask.schema import STATUS, TODO, TableSchema, Variable
 #: Options of every array: a chunk of nothing but fill values is written too, so that one that is missing was lost.
 EVERY_CHUNK: Any = {"write_empty_chunks": True}
 _INTEGER_FILL = -1
+#: Folder of a run with tables for other programs.
+TABLES = "tables"
 #: Largest number of planes in a chunk of an image, and half of its largest extent along the other axes.
 _CHUNK = 64
 

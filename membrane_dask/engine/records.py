@@ -30,7 +30,9 @@ _Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$
 _Word = Annotated[str, StringConstraints(pattern=r"^\P{C}*$", max_length=1000)]
 _Key = Annotated[str, StringConstraints(pattern=r"^\P{C}+$", max_length=1000)]
 # A file or folder of the results, below the run.
-_Path = Annotated[str, StringConstraints(pattern=r"^(result\.zarr|volumes)(/[^/\x00.][^/\x00]*)*$", max_length=1000)]
+_Path = Annotated[
+    str, StringConstraints(pattern=r"^(result\.zarr|volumes|tables)(/[^/\x00.][^/\x00]*)*$", max_length=1000)
+]
 _Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{1,128}$")]
 _Count = Annotated[int, Field(ge=0, lt=2**63)]
 _Seconds = Annotated[float, Field(ge=0)]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from membrane_dask.config import BaseStudy, OwnStudy
+from membrane_dask.engine import layout
 from membrane_dask.engine.plan import Plan, run_name
 from membrane_dask.engine.run import Run
 from membrane_dask.engine.run_list import find_runs
@@ -205,7 +206,7 @@ def require_source(path: Path, content: str, where: Where, source: Source | None
         message = f"is a run that is {state}; first: membrane-dask run {path / 'study.yaml'} --out {path}"
         raise StudyError([Problem(where, f"{message} (got {str(path)!r})")], source)
     volumes = [f"volumes/{volume}.ome.zarr" for volume in run.volumes]
-    components = volumes if content == "volume" else ["result.zarr"]
+    components = volumes if content == "volume" else ["result.zarr", layout.TABLES]
     faults = [fault for component in components for fault in opening_faults(path, run.journal, component)]
     if faults:
         raise StudyError([Problem(where, f"is a damaged run; {summary(faults, path)}")], source)

@@ -7,6 +7,7 @@ import pytest
 from scipy import ndimage
 
 import membrane_dask as md
+from membrane_dask import api
 from membrane_dask.physics.analytic_problems import GradedMembrane
 from membrane_dask.physics.imaging.distance import squared_distances
 
@@ -237,3 +238,79 @@ def test_voxels_that_are_no_cubes_are_refused(membrane, tmp_path):
     path.write_text(STUDY.replace("1 nm", "[2 nm, 1 nm, 1 nm]") + "bench: {enabled: true}\n")
     with pytest.raises(md.StudyError, match=r"no cubes.*resample"):
         md.plan(md.load_study(path))
+
+
+ALL_METHODS = (
+    "methods: [capillary flow, liquid displacement, mercury, water, gas permeation, rejection, entry pressure], "
+    "entry: {contact_angle: 118}"
+)
+
+
+@pytest.fixture(scope="module")
+def tables_run(membrane, tmp_path_factory):
+    return bench_of(membrane, tmp_path_factory.mktemp("tables"), ALL_METHODS)
+
+
+def test_porometry_reads_all_tables_of_a_run(tables_run, tmp_path):
+    """Without a question; radii that a step decides lie in the bracket of its two readings."""
+    names = sorted(path.name for path in (tables_run.path / "tables").iterdir())
+    assert len(names) == 7
+    path = tmp_path / "porometry.yaml"
+    path.write_text(f"kind: porometry\ninput: {tables_run.path}\nbootstrap: {{draws: 0}}\n")
+    run = md.run(md.load_study(path, cluster=SYNC), tmp_path / "run")
+    assert run.status()["state"] == "complete"
+    result, truth = run.result["porometry"].to_dataset().isel(membrane=0), scalars(tables_run)
+    assert str(result.membrane.values) == "replicate 0"
+    for name in ("bubble_point_radius", "mean_flow_pore_radius"):
+        assert float(result[f"{name}_low"]) <= float(truth[name]) <= float(result[f"{name}_high"])
+    for name in ("bubble_point_pressure", "mean_flow_pore_pressure"):
+        assert float(result[name]) == pytest.approx(float(truth[name]), rel=0.002)  # 0.1 % is the width of a step
+    assert float(result.water_permeance) == pytest.approx(float(truth.water_permeance), rel=1e-6)
+    assert float(result.mercury_median_radius) == pytest.approx(float(truth.mercury_median_radius), rel=0.05)
+    assert float(result.gas_radius) == pytest.approx(float(truth.gas_radius), rel=0.01)
+    assert float(result.gas_slope) == pytest.approx(float(truth.gas_slope), rel=0.01)
+    entry = float(truth.liquid_entry_pressure)
+    assert float(result.largest_pore_radius) == pytest.approx(float(truth.bubble_point_radius), rel=1e-6)
+    assert entry == pytest.approx(2 * 71.97e-3 * 0.46947 / (float(truth.bubble_point_radius) * 1e-9) / 1e5, rel=1e-3)
+
+
+def test_tables_repeat_the_steps_or_have_the_noise_of_an_instrument(membrane, tables_run, tmp_path):
+    """Noise changes the tables, by as much as is set, and no result."""
+    noisy = bench_of(membrane, tmp_path, f"{ALL_METHODS}, noise: {{flow: 0.01, pressure: 0.005}}, readings: 400")
+
+    def read(run):
+        path = run.path / "tables" / "replicate-0-capillary-flow.csv"
+        return np.genfromtxt(path, delimiter=",", skip_header=9)
+
+    exact, scattered = read(tables_run), read(noisy)
+    wet = exact[:, 1] / exact[:, 2]
+    steps = np.unique(np.round(wet, 6))
+    opened = curves(tables_run).wet_fraction.values
+    np.testing.assert_allclose(steps, np.unique(np.round(opened, 6)), atol=2e-6)
+    assert (np.diff(exact[:, 0]) > 0).all()
+    # The dry flow is linear in p (p + 2 atmospheres): what is left is the noise of the flow and of the pressure.
+    pressure, dry = scattered[:, 0], scattered[:, 2]
+    smooth = exact[0, 2] / (exact[0, 0] * (exact[0, 0] + 2 * 1.01325)) * pressure * (pressure + 2 * 1.01325)
+    spread = np.std(dry / smooth)
+    # Both terms of p add to the pressure's noise; of 400 readings the deviation is known to 3.5 %.
+    assert spread == pytest.approx(np.hypot(0.01, 2 * 0.005), rel=0.15)
+    same = scalars(noisy)
+    for name, value in scalars(tables_run).items():
+        np.testing.assert_array_equal(same[name], value)
+
+
+def test_a_damaged_table_is_written_again(tables_run):
+    path = tables_run.path / "tables" / "replicate-0-water.csv"
+    text = path.read_text()
+    path.write_text("")
+    assert [str(fault.path) for fault in api.verify(tables_run.path)] == ["tables/replicate-0-water.csv"]
+    md.run(tables_run.study, tables_run.path)
+    assert path.read_text() == text
+
+
+def test_a_run_without_tables_is_refused(membrane, tmp_path):
+    run = bench_of(membrane[:40, :32, :32], tmp_path, "tables: false")
+    path = tmp_path / "porometry.yaml"
+    path.write_text(f"kind: porometry\ninput: {run.path}\n")
+    with pytest.raises(md.StudyError, match=r"no tables of a bench.*bench\.enabled: true"):
+        md.run(md.load_study(path), tmp_path / "porometry")

@@ -38,7 +38,7 @@ class GasSettings(Model):
 
     name: Line = parameter("N2", "gas: nitrogen, air, helium, argon, oxygen, carbon dioxide, or a formula", unit="")
     mean_pressures: _Pressures = parameter(
-        (1.2e5, 4e5), "absolute mean pressures, two or more", unit="bar, kPa, ..."
+        (1.2e5, 1.6e5, 2e5, 2.8e5, 4e5), "absolute mean pressures, two or more", unit="bar, kPa, ..."
     )  # fmt: skip
 
 

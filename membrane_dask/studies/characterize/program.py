@@ -18,9 +18,10 @@ from membrane_dask.errors import Problem, Source, StudyError
 from membrane_dask.io.oriented_volumes import AXES, OrientedVolume, PoreVolume
 from membrane_dask.physics.imaging.blocks import Block, divide
 from membrane_dask.physics.voxel_spacing import is_cube
-from membrane_dask.program import Costs, Dataset, History, Image, Program, Rounds, Scratch, Unit
+from membrane_dask.program import Costs, Dataset, History, Image, Program, Rounds, Scratch, TableFile, Unit
 from membrane_dask.schema import Coordinate
 from membrane_dask.studies.characterize import KIND
+from membrane_dask.studies.characterize.bench_readings import instrument_tables
 from membrane_dask.studies.characterize.bench_results import BenchResult
 from membrane_dask.studies.characterize.bench_tables import bench_findings, bench_tables
 from membrane_dask.studies.characterize.bench_tasks import bench_memory, bench_scratch
@@ -331,8 +332,8 @@ class CharacterizeProgram(Program):
                     require(task, size)
         return peaks
 
-    def collect(self, read: Callable[[str], Any], history: History) -> Sequence[Dataset]:
-        """Properties, distributions, profiles and networks of all volumes."""
+    def collect(self, read: Callable[[str], Any], history: History) -> Sequence[Dataset | TableFile]:
+        """Properties, distributions, profiles and networks of all volumes, and the tables of their bench."""
         networks = read("networks")
         tortuosities = read("tortuosity") if self.study.tortuosity else {}
         flows = read("flows") if self.study.flow.enabled else {}
@@ -394,7 +395,7 @@ class CharacterizeProgram(Program):
         for result, schema in ((replicates[0], SECTION_TABLE), (first_reference, REFERENCE_SECTION_TABLE)):
             if result:
                 datasets.append(sections_table(schema, result.network, result.shape, result.edges_nm))
-        return datasets
+        return [*datasets, *self._bench_files(benches)]
 
     def _bench_results(self, read: Callable[[str], Any]) -> list[BenchResult | None]:
         """Results of the bench of every volume; None where units failed."""
@@ -424,6 +425,14 @@ class CharacterizeProgram(Program):
                 is_reference = first > 0
                 tables += bench_tables(benches[first:last], pores, is_reference=is_reference, several=several)
         return tables
+
+    def _bench_files(self, benches: Sequence[BenchResult | None]) -> Iterator[TableFile]:
+        """Tables of the instruments."""
+        if self.study.bench.tables:
+            for number, bench in enumerate(benches):
+                membrane = self.name(number).replace("=", " ")
+                for method, text in (instrument_tables(bench, membrane, number) if bench else {}).items():
+                    yield TableFile(f"{membrane} {method}.csv".replace(" ", "-"), text)
 
 
 def _require_cubes(volumes: Sequence[Any], replicates: int, source: Source | None) -> None:
