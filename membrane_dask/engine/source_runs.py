@@ -203,7 +203,8 @@ def require_source(path: Path, content: str, where: Where, source: Source | None
     require_kind(run.kind, content, where, path, source)
     state = run.status()["state"]
     if state != "complete":
-        message = f"is a run that is {state}; first: membrane-dask run {path / 'study.yaml'} --out {path}"
+        command = f"retry {path}" if state == "failed" else f"run {path / 'study.yaml'} --out {path}"
+        message = f"is a run that is {state}; first: membrane-dask {command}"
         raise StudyError([Problem(where, f"{message} (got {str(path)!r})")], source)
     volumes = [f"volumes/{volume}.ome.zarr" for volume in run.volumes]
     components = volumes if content == "volume" else ["result.zarr", layout.TABLES]

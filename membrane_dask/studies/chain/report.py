@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import xarray as xr
 
+from membrane_dask.engine.records import read_findings
 from membrane_dask.engine.run import Run, RunNotFoundError
 from membrane_dask.errors import UnreadableRunError
 from membrane_dask.report.page import Download, Grid, Note, Section
@@ -49,12 +50,13 @@ def _opened(study: ChainStudy, stage: str) -> Run | None:
 
 
 def _stages(study: ChainStudy) -> Section:
-    rows = []
+    rows, notes = [], []
     for name, path in study.runs.items():
         run = _opened(study, name)
         work = dict(run.rows()).get("work", "") if run is not None else ""
         rows.append([name, run.kind if run is not None else "", path.name, work])
-    return Section("Stages", "", [Grid(["stage", "kind", "run", "work"], rows)])
+        notes += [Note(f"{name}: {text}") for text in read_findings(path)]
+    return Section("Stages", "", [Grid(["stage", "kind", "run", "work"], rows), *notes])
 
 
 def _intervals(table: xr.Dataset) -> Section:
