@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from membrane_dask.physics._jit import inline_kernel, kernel
+from membrane_dask.physics.distributions import standard_normal
 from membrane_dask.physics.elementary import exponential, logarithm
 from membrane_dask.physics.fixed_order import cholesky, dot, product, solve_lower, solve_upper
 
@@ -22,6 +23,10 @@ _STARTS = ((-0.7, -9.2), (0.4, -11.5), (0.4, -4.6))
 _LENGTH_PRIOR, _NOISE_PRIOR = (0.2, 1.0), (-10.0, 4.0)
 #: Steps of the search for the largest likelihood, in logarithms, at first and at the end.
 _STEP, _MIN_STEP = 1.0, 0.02
+#: Standard deviations of the steps of a Markov chain, in logarithms of length scales and of the noise.
+_PROPOSAL = (0.6, 2.0)
+#: Samples of a chain that are left out at its start, and sweeps from one sample to the next.
+_BURN_IN, _THINNING = 4, 5
 
 
 @dataclass(frozen=True)
@@ -138,6 +143,62 @@ def fit_surface(points: np.ndarray, values: np.ndarray) -> ResponseSurface:
     return ResponseSurface(points, parameters, lower, weights, mean, signal * scale * scale)
 
 
+def sample_surfaces(
+    points: np.ndarray, values: np.ndarray, count: int, rng: np.random.Generator
+) -> list[ResponseSurface]:
+    """Gaussian processes that agree with values with noise: samples of the length scales, the noise and the signal.
+
+    Parameters
+    ----------
+    points : (n, d) ndarray
+        Evaluated points in the unit box, n >= 2.
+    values : (n,) ndarray
+        Values of the function there, finite.
+    count : int
+        Number of surfaces, > 0.
+    rng : numpy.random.Generator
+        Source of the samples.
+
+    Returns
+    -------
+    list of ResponseSurface
+
+    Notes
+    -----
+    Length scales and noise are a Markov chain of Metropolis steps of one parameter at a time, from the fitted ones on,
+    with the priors of :func:`fit_surface`. The variance of the signal given them is a scaled inverse chi-squared
+    variate (with a prior that is uniform in its logarithm, and the mean fitted).
+
+    References
+    ----------
+    Rasmussen & Williams, Gaussian Processes for Machine Learning (2006), Sec. 5.2; Gelman et al., Bayesian Data
+    Analysis (2013), Secs. 3.2 and 11.2.
+    """
+    fitted = fit_surface(points, values)
+    values = np.asarray(values, np.float64)
+    n, d = fitted.points.shape
+    spread = float(values.std())
+    scale = spread if spread > 0 else 1.0
+    scaled = (values - fitted.mean) / scale
+    sweeps = (count + _BURN_IN) * _THINNING
+    low, high = (np.array([*([_LOG_LENGTH[k]] * d), _LOG_NOISE[k]]) for k in (0, 1))
+    chain = _markov_chain(
+        fitted.points, scaled, fitted.parameters, low, high, standard_normal(rng, (sweeps, d + 1)),
+        rng.random((sweeps, d + 1)),
+    )  # fmt: skip
+    surfaces = []
+    for parameters in chain[_BURN_IN * _THINNING :: _THINNING]:
+        lower = _factorise(fitted.points, parameters)
+        whitened = solve_lower(lower, scaled)
+        chi_squared = float(np.square(standard_normal(rng, (max(n - 1, 1),))).sum())
+        signal = max(float(dot(whitened, whitened)) / chi_squared, 1e-12)
+        weights = solve_upper(lower, whitened) * scale
+        surfaces.append(
+            replace(fitted, parameters=parameters, lower=lower, weights=weights, signal=signal * scale * scale)
+        )
+    return surfaces
+
+
 @inline_kernel
 def _covariances(points: np.ndarray, x: np.ndarray, parameters: np.ndarray, out: np.ndarray) -> None:
     """Covariances of the function at some points with that at ``x``, for a signal of variance 1."""
@@ -206,6 +267,28 @@ def _maximum_likelihood(
         if misfit < best_misfit:
             best, best_misfit = x, misfit
     return best
+
+
+@kernel
+def _markov_chain(
+    points: np.ndarray, values: np.ndarray, start: np.ndarray, low: np.ndarray, high: np.ndarray, normal: np.ndarray,
+    uniform: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """Length scales and noise after every sweep of Metropolis steps, one for each parameter."""
+    chain = np.empty(normal.shape)
+    x = start.copy()
+    misfit = _misfit(points, values, x)
+    for sweep in range(len(normal)):
+        for k in range(x.size):
+            previous = x[k]
+            x[k] = previous + normal[sweep, k] * (_PROPOSAL[0] if k < x.size - 1 else _PROPOSAL[1])
+            trial = _misfit(points, values, x) if low[k] <= x[k] <= high[k] else np.inf
+            if 2.0 * logarithm(max(uniform[sweep, k], 1e-300)) < misfit - trial:
+                misfit = trial
+            else:
+                x[k] = previous
+        chain[sweep] = x
+    return chain
 
 
 @kernel

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import csv
 import re
 import subprocess
 import sys
@@ -289,6 +291,36 @@ def test_front_at_levels(study):
             log_ratio, abs=0.02
         )  # 1.4 % / sqrt(8), three standard errors
     assert (front.values["throughput_low"] < front.values["throughput_high"]).all()
+    assert "the ends of the front are those of optimum.front_levels, 1.2 and 1.8" in front.attrs["summary"]
+    assert (
+        front.attrs["summary"][-1] == "the search ended after 50 designs, 400 networks: optimum.evaluations is reached"
+    )
+    assert front.attrs["stop_reason"] == "evaluations"
+
+
+def test_rows_and_ends_of_a_front(study):
+    """A row whose design was simulated has its number and its parameters; the ends and radii at bounds are named."""
+    settings = {
+        "parameters": RADII, "front": ["throughput", "log_reduction_value"], "evaluations": 36,
+        "constraints": ["log_reduction_value <= 3"],
+    }  # fmt: skip
+    program, evaluations = search(study(settings, realizations=8, seed=3), 3)
+    front = result(program, evaluations)
+    for number, radius in zip(front.values["evaluation"].tolist(), front.values["radius"], strict=True):
+        same = [k for k, e in evaluations.items() if list(e.values.values()) == radius.tolist()]
+        assert same == ([number] if number >= 0 else [])
+    n_simulated = int((front.values["evaluation"] >= 0).sum())
+    summary = front.attrs["summary"]
+    assert summary[0].startswith(
+        f"front of {len(front.values['evaluation'])} levels: {n_simulated} of them are simulated"
+    )
+    assert "the front ends at the constraint log_reduction_value <= 3" in summary
+    assert sum("that of the simulated design with the largest throughput (evaluation" in text for text in summary) == 1
+    at_end = int((front.values["radius"][:, 3] == 0.004).sum())
+    bound = (
+        f"radius[4] = 0.004 is the end of its range in {at_end} of {len(front.values['radius'])} designs of the front"
+    )
+    assert any(sentence.startswith(bound) for sentence in summary) == (at_end > 0)
 
 
 def test_no_design_meets_the_constraint(study):
@@ -300,6 +332,22 @@ def test_no_design_meets_the_constraint(study):
     assert program.study.optimum.evaluations >= len(evaluations)
     assert int(table.values["stop_reason"]) == 6
     assert "radius" not in table.values
+
+
+def test_constraints_that_no_design_meets_together(study):
+    """The closest design is named, with the values of both metrics."""
+    constraints = ["throughput >= 0.04", "foulant_concentration <= 0.01"]
+    settings = {"parameters": RADII, "constraints": constraints, "evaluations": 20}
+    program, evaluations = search(study(settings), 1)
+    (sentence, _) = result(program, evaluations).attrs["summary"]
+    start = "no design meets throughput >= 0.04 and foulant_concentration <= 0.01 together; closest throughput "
+    assert sentence.startswith(start)
+    named = [
+        e for e in evaluations.values()
+        if f"closest throughput {e.mean('throughput'):.4g}, foulant_concentration "
+        f"{e.mean('foulant_concentration'):.4g} at radius [{e.values['radius_1']:.4g}, " in sentence
+    ]  # fmt: skip
+    assert len(named) == 1
 
 
 def test_a_metric_that_does_not_depend_on_the_design():
@@ -404,3 +452,22 @@ def test_a_study_without_a_feasible_design_is_unfinished(study_file, tmp_path):
     )  # fmt: skip
     assert completed.returncode == 75, completed.stderr
     assert "no design meets foulant_concentration <= 1e-06; closest" in completed.stderr + completed.stdout
+
+
+def test_report_of_a_front_in_physical_units(study, tmp_path):
+    """Radii in um and volumes in L m-2 in the page and the CSV file, and a note on pores that do not stay cylinders."""
+    settings = {"parameters": RADII, "front": ["throughput", "log_reduction_value"], "evaluations": 16}
+    run = md.run(study(settings, cluster={"profile": "sync"}, **UNITS), tmp_path / "run")
+    text = md.write_report(run).read_text(encoding="utf-8")
+    front = run.result["front"].to_dataset()
+    assert "radius 1 [\u00b5m]" in text
+    assert "filtrate volume [L m\u207b\u00b2]" in text
+    assert ("predicted" in text) == bool((front.evaluation == -1).any())
+    assert "of the deposition falls in pores with" in text
+    (encoded,) = re.findall(r'download="front.csv" href="data:text/csv;base64,([^"]*)"', text)
+    header, *rows = csv.reader(base64.b64decode(encoded).decode().splitlines())
+    first = dict(zip(header, rows[0], strict=True))
+    assert float(first["physical_radius_band_1 [um]"]) == pytest.approx(100 * float(first["radius_band_1"]), rel=1e-6)
+    volume = 2 * np.pi * 1e-4 / 1e-4 * 1000 * float(first["throughput"])  # 2 pi W h / phi, in litres
+    assert float(first["filtrate_volume [L m-2]"]) == pytest.approx(volume, rel=1e-6)
+    assert int(first["evaluation"]) == int(front.evaluation[0])

@@ -153,6 +153,7 @@ def test_constant_flux(tmp_path):
 @pytest.mark.parametrize(
     ("flux", "limit", "note"),
     [(1e-3, 5, "2 of 2 lives are 0: the flux needs a transmembrane pressure of 5 or more at the start."),
+     (1.95e-6, 1.0, "1 of 2 lives is 0: the flux needs a transmembrane pressure of 1 or more at the start."),
      (1e-7, 1e6, "pressure_limit 1e6 never binds.")],
 )  # fmt: skip
 def test_pressure_limits_without_effect(tmp_path, flux, limit, note):

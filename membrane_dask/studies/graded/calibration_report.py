@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from membrane_dask.engine.run import Run
 from membrane_dask.errors import ReportError
-from membrane_dask.report.page import STYLE, Grid, Note, Picture, Section, picture
+from membrane_dask.report.page import STYLE, Grid, Picture, Section, picture
 from membrane_dask.studies.graded.common_report import COLOURS, MARKERS
 from membrane_dask.studies.graded.number_text import compact
 
@@ -48,10 +48,9 @@ def calibration_sections(run: Run) -> list[Section]:
         )
         for one in (table.isel(law=i) for i in range(table.sizes["law"]))
     ]
-    notes = [Note(sentence) for sentence in table.attrs["summary"]]
     with mpl.rc_context(STYLE):
         figure = _figure(readings)
-    return [Section("Calibration", _TEXT, [Grid(header, rows), *notes, figure])]
+    return [Section("Calibration", _TEXT, [Grid(header, rows), figure])]
 
 
 def _interval(value: float, low: float, high: float) -> str:

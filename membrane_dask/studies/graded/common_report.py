@@ -100,6 +100,13 @@ def log_reduction(table: xr.Dataset) -> Any:
     return -np.log10(concentration.where(concentration > 0))
 
 
+def front_order(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Positions of the points that no other one surpasses in both coordinates, in the order of ``x``."""
+    surpassed = ((x > x[:, None]) & (y > y[:, None])).any(axis=1) | ~(np.isfinite(x) & np.isfinite(y))
+    front = np.flatnonzero(~surpassed)
+    return front[np.argsort(x[front], kind="stable")]
+
+
 def slices(table: xr.Dataset, *dims: str) -> Iterator[xr.Dataset]:
     """All selections of one label along some dimensions; a label may be NaN, as that of a network from a file."""
     if not dims:

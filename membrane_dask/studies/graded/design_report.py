@@ -17,6 +17,7 @@ from membrane_dask.studies.graded.common_report import (
     MARKERS,
     end_of_life,
     error_bars,
+    front_order,
     gradient_colours,
     label,
     log_reduction,
@@ -145,15 +146,17 @@ def _trade_offs(table: xr.Dataset) -> Picture:
             l_max, deposition = float(one.l_max), float(one.deposition)
             point = [f"$l_{{max}}$ = {l_max:g}"] if table.sizes["l_max"] > 1 else []
             point += [f"λ = {compact(deposition)}"] if table.sizes["deposition"] > 1 else []
+            front, colour = front_order(x.value, y.value), COLOURS[i % len(COLOURS)]
+            axis.plot(x.value[front], y.value[front], color=colour, lw=1, zorder=1)
             axis.plot(
-                x.value, y.value, color=COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)], ms=7, mfc="none",
-                lw=1, zorder=1, label=", ".join(point) or None,
+                x.value, y.value, color=colour, marker=MARKERS[i % len(MARKERS)], ms=7, mfc="none", ls="none", zorder=1,
+                label=", ".join(point) or None,
             )  # fmt: skip
-            for j, colour in enumerate(colours):
+            for j, gradient_colour in enumerate(colours):
                 gradient = f"s = {float(one.gradient[j]):g}" if i == 0 and len(colours) > 1 else None
                 axis.errorbar(
-                    x.value[j], y.value[j], xerr=x.half[j], yerr=y.half[j], color=colour, ms=4, lw=1, capsize=2,
-                    marker=MARKERS[i % len(MARKERS)], label=gradient, ls="none",
+                    x.value[j], y.value[j], xerr=x.half[j], yerr=y.half[j], color=gradient_colour, ms=4, lw=1,
+                    capsize=2, marker=MARKERS[i % len(MARKERS)], label=gradient, ls="none",
                 )  # fmt: skip
         axis.set(xlabel=label("log_reduction_value"), ylabel=label(name))
     handles, labels = axes[0].get_legend_handles_labels()
@@ -161,6 +164,7 @@ def _trade_offs(table: xr.Dataset) -> Picture:
         figure.legend(handles, labels, loc="outside right upper")
     caption = (
         "Trade-offs: throughput and initial flux against the log reduction value of the filtrate, one point for each "
-        f"design; better designs lie up and to the right.{error_bars(table, deviation=False)}"
+        f"design; better designs lie up and to the right. Lines join the designs that no "
+        f"other one surpasses in both.{error_bars(table, deviation=False)}"
     )
     return picture(figure, caption, "throughput and initial flux against the log reduction value")

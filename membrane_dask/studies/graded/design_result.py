@@ -12,16 +12,18 @@ from membrane_dask.physics.distributions import student_quantile
 from membrane_dask.program import Dataset
 from membrane_dask.schema import TableSchema, Variable
 from membrane_dask.studies.graded.config import GradedStudy
+from membrane_dask.studies.graded.design_front import front_dataset
 from membrane_dask.studies.graded.design_metrics import metric_variable
 from membrane_dask.studies.graded.design_search import Evaluation, Objective, Surfaces
 from membrane_dask.studies.graded.design_settings import Constraint
 from membrane_dask.studies.graded.design_space import DesignSpace
-from membrane_dask.studies.graded.design_tables import DESIGN, FRONT, with_metrics
+from membrane_dask.studies.graded.design_tables import DESIGN, with_metrics
+from membrane_dask.studies.graded.design_text import design_text, n_networks, parameter_arrays, why_it_ended
 from membrane_dask.studies.graded.optimum import STOP_REASONS
 from membrane_dask.studies.graded.variables import OPTIMUM
 
-#: Shortfall of a level, on the scale of its surface, below which it counts as reached.
-_REACHED = 1e-3
+#: Sets of response surfaces, and functions drawn from each, for the intervals of the best parameters.
+_SURFACES, _DRAWS = 20, 10
 
 
 def design_datasets(
@@ -56,30 +58,26 @@ def design_datasets(
         return datasets
     surfaces = objective.surfaces(space, designs)
     if objective.front:
-        return [*datasets, _front(study, objective, metrics, surfaces, rng)]
+        return [*datasets, front_dataset(study, objective, metrics, surfaces, numbers, rng)]
     best = None if objective.is_constant(designs) else surfaces.best(objective.problem(surfaces))
     schema = with_metrics(OPTIMUM, metrics, "interval")
-    values: dict[str, Any] = {"evaluations": len(designs), "networks": _n_networks(designs)}
+    values: dict[str, Any] = {"evaluations": len(designs), "networks": n_networks(designs)}
     values |= {"value": math.nan, "evaluation": -1}
     values["stop_reason"] = STOP_REASONS.index(_stop_reason(study, objective, designs, best))
     if best is None:
         summary = [_no_best(space, objective, designs)]
     else:
         evaluation = designs[best]
-        values |= _parameters(space, evaluation.values)
+        values |= parameter_arrays(space, evaluation.values)
         values |= _parameter_intervals(objective, surfaces, best, rng)
         for metric in objective.metrics:
             ends = _interval(evaluation.networks[metric], objective.confidence)
             values |= {metric: evaluation.mean(metric), f"{metric}_low": ends[0], f"{metric}_high": ends[1]}
         values |= {"value": evaluation.mean(objective.metric), "evaluation": numbers[best]}
         summary = _summary(space, objective, evaluation, numbers[best])
-    summary.append(_why_it_ended(study, STOP_REASONS[values["stop_reason"]], values))
+    summary.append(why_it_ended(study, STOP_REASONS[values["stop_reason"]], designs))
     attrs: dict[str, Any] = {"summary": summary} | ({"inconclusive": 1} if best is None else {})
     return [*datasets, _dataset(schema, values, f"optimum_{objective.metric}", attrs, study.bands)]
-
-
-def _n_networks(designs: Sequence[Evaluation]) -> int:
-    return sum(len(next(iter(design.networks.values()))) for design in designs)
 
 
 def _stop_reason(study: GradedStudy, objective: Objective, designs: Sequence[Evaluation], best: int | None) -> str:
@@ -88,11 +86,6 @@ def _stop_reason(study: GradedStudy, objective: Objective, designs: Sequence[Eva
     if best is None:
         return "infeasible"
     return "evaluations" if len(designs) >= study.optimum.evaluations else "tolerance"
-
-
-def _parameters(space: DesignSpace, values: Mapping[str, float]) -> dict[str, Any]:
-    """Parameters by the names of the tables, radii as one array."""
-    return {name: np.array(value, float) for name, value in space.design(values).items()}
 
 
 def _interval(sample: np.ndarray, confidence: float) -> tuple[float, float]:
@@ -107,16 +100,22 @@ def _interval(sample: np.ndarray, confidence: float) -> tuple[float, float]:
 def _parameter_intervals(
     objective: Objective, surfaces: Surfaces, best: int, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """Ends of the intervals that contain the optima of functions drawn from the response surfaces."""
+    """Ends of the intervals that contain the optima of functions drawn from sampled response surfaces.
+
+    Their length scales and noise are samples, because the fitted ones are uncertain as well.
+    """
     space = surfaces.space
-    optima, _ = surfaces.draws(objective.problem(surfaces), best, rng)
-    samples = [space.values(point) for point in optima]
+    samples = [
+        space.values(point)
+        for sampled in surfaces.samples(_SURFACES, rng)
+        for point in sampled.draws(objective.problem(sampled), best, rng, _DRAWS)[0]
+    ]
     ends: dict[str, np.ndarray] = {}
     for suffix, level in (("low", (1 - objective.confidence) / 2), ("high", (1 + objective.confidence) / 2)):
         limit = {name: float(np.quantile([sample[name] for sample in samples], level)) for name in space.names}
         extreme = min if suffix == "low" else max
         limit = {name: extreme(value, surfaces.evaluations[best].values[name]) for name, value in limit.items()}
-        ends |= {f"{name}_{suffix}": value for name, value in _parameters(space, limit).items()}
+        ends |= {f"{name}_{suffix}": value for name, value in parameter_arrays(space, limit).items()}
     return ends
 
 
@@ -125,7 +124,7 @@ def _design_table(
 ) -> Dataset:
     """One row for each simulated design."""
     designs = list(evaluations.values())
-    rows = [_parameters(space, design.values) for design in designs]
+    rows = [parameter_arrays(space, design.values) for design in designs]
     values: dict[str, Any] = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     for metric in objective.metrics:
         samples = [design.networks[metric] for design in designs]
@@ -133,42 +132,12 @@ def _design_table(
         values[f"{metric}_error"] = np.array(
             [sample.std(ddof=1) / math.sqrt(len(sample)) if len(sample) > 1 else math.nan for sample in samples]
         )
-    values["networks"] = np.array([_n_networks([design]) for design in designs], "i4")
+    values["networks"] = np.array([n_networks([design]) for design in designs], "i4")
     values["feasible"] = np.array([all(_is_met(c, design) for c in objective.constraints) for design in designs], "u1")
     labels: dict[str, np.ndarray] = {"evaluation": np.array(list(evaluations))}
     if "radius" in values:
         labels["band"] = np.arange(1, space.bands + 1)
     return Dataset(with_metrics(DESIGN, metrics, "error"), values, ("evaluation",), labels)
-
-
-def _front(
-    study: GradedStudy, objective: Objective, metrics: Sequence[Variable], surfaces: Surfaces, rng: np.random.Generator
-) -> Dataset:
-    """The best design at every level according to the response surfaces, with intervals of its metrics."""
-    levels = objective.front_levels(surfaces.evaluations)
-    rows: list[dict[str, Any]] = []
-    missing = []
-    for level in levels:
-        problem = objective.problem(surfaces, float(level))
-        point = surfaces.best_guess(problem, rng)
-        if problem.shortfall(point[None])[0] > _REACHED:
-            missing.append(float(level))
-            continue
-        row = _parameters(surfaces.space, surfaces.space.values(point)) | {"level": float(level)}
-        for metric in objective.metrics:
-            ends = surfaces.metrics[metric].interval(point, objective.confidence)
-            row |= {metric: ends[1], f"{metric}_low": ends[0], f"{metric}_high": ends[2]}
-        rows.append(row)
-    summary = [f"no design reaches {objective.front} = {level:.4g}" for level in missing]
-    n_networks = _n_networks(surfaces.evaluations)
-    summary.append(f"front of {len(rows)} levels from {len(surfaces.evaluations)} designs, {n_networks} networks")
-    names = [name for name in (rows[0] if rows else {}) if name != "level"]
-    values = {name: np.array([row[name] for row in rows]) for name in names}
-    labels = {"level": np.array([row["level"] for row in rows])}
-    if "radius" in values:
-        labels["band"] = np.arange(1, study.bands + 1)
-    schema = with_metrics(FRONT, metrics, "interval")
-    return Dataset(schema, values, ("level",), labels, {"summary": summary, "metric": objective.front})
 
 
 def _dataset(
@@ -184,17 +153,8 @@ def _is_met(constraint: Constraint, design: Evaluation) -> bool:
     return constraint.is_met(design.mean(constraint.metric))
 
 
-def _text(space: DesignSpace, values: Mapping[str, float]) -> str:
-    parameters = space.design(values)
-    radii = [f"{r:.4g}" for r in parameters.pop("radius", [])]
-    texts = [f"radius [{', '.join(radii)}]"] if radii else []
-    if "pressure" in parameters:
-        texts.append(f"pressure {parameters.pop('pressure'):.4g} Pa")
-    return ", ".join([*texts, *(f"{name} {value:.4g}" for name, value in parameters.items())])
-
-
 def _summary(space: DesignSpace, objective: Objective, best: Evaluation, number: int) -> list[str]:
-    sentences = [f"best design (evaluation {number}): {_text(space, best.values)}"]
+    sentences = [f"best design (evaluation {number}): {design_text(space, best.values)}"]
     for metric in objective.metrics:
         low, high = _interval(best.networks[metric], objective.confidence)
         limits = ", ".join(str(c) for c in objective.constraints if c.metric == metric)
@@ -213,20 +173,20 @@ def _no_best(space: DesignSpace, objective: Objective, designs: Sequence[Evaluat
         closest = designs[int(np.argmax(values))]
         if not _is_met(constraint, closest):
             value = closest.mean(constraint.metric)
-            return f"no design meets {constraint}; closest {value:.4g} at {_text(space, closest.values)}"
+            return f"no design meets {constraint}; closest {value:.4g} at {design_text(space, closest.values)}"
     together = " and ".join(map(str, objective.constraints))
+    closest = designs[_closest(objective.constraints, designs)]
+    values_text = ", ".join(f"{name} {closest.mean(name):.4g}" for name in {c.metric: 0 for c in objective.constraints})
+    where = f"closest {values_text} at {design_text(space, closest.values)}"
     if not any(all(_is_met(c, design) for c in objective.constraints) for design in designs):
-        return f"no design meets {together} together"
-    return f"no design meets {together} with a probability of {objective.confidence:g}"
+        return f"no design meets {together} together; {where}"
+    return f"no design meets {together} with a probability of {objective.confidence:g}; {where}"
 
 
-def _why_it_ended(study: GradedStudy, reason: str, values: Mapping[str, Any]) -> str:
-    count = f"{values['evaluations']} designs, {values['networks']} networks"
-    reasons = {
-        "tolerance": f"no design is better by more than {study.optimum.tolerance:g}, with a probability of "
-        f"{study.optimum.confidence:g}",
-        "evaluations": "optimum.evaluations is reached",
-        "infeasible": "no design meets the constraints",
-        "constant": "all designs are equal",
-    }
-    return f"the search ended after {count}: {reasons[reason]}"
+def _closest(constraints: Sequence[Constraint], designs: Sequence[Evaluation]) -> int:
+    """Position of the design whose worst constraint is met best, in standard deviations over all designs."""
+    margins = []
+    for constraint in constraints:
+        means = np.array([design.mean(constraint.metric) for design in designs])
+        margins.append(constraint.sign * (means - constraint.limit) / max(float(means.std()), 1e-300))
+    return int(np.argmax(np.min(margins, axis=0)))

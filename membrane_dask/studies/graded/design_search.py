@@ -8,13 +8,14 @@ best one according to the surfaces. What is proposed depends on the study and on
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
 
 from membrane_dask.physics.constrained_search import Problem, maximise, optimum_draws
 from membrane_dask.physics.distributions import normal_quantile, standard_normal
-from membrane_dask.physics.response_surface import ResponseSurface, fit_surface
+from membrane_dask.physics.response_surface import ResponseSurface, fit_surface, sample_surfaces
 from membrane_dask.studies.graded.design_settings import Constraint, OptimumSettings
 from membrane_dask.studies.graded.design_space import DesignSpace
 from membrane_dask.studies.graded.metric_scales import scale_of
@@ -80,6 +81,14 @@ class MetricSurface:
         )
         low, middle, high = (self.scale.inverse(float(mean[0]) + shift) for shift in (-half, 0.0, half))
         return low, middle, high
+
+    def samples(self, count: int, rng: np.random.Generator) -> list[MetricSurface]:
+        """The same metric with surfaces whose length scales, noise and signal are samples of what agrees with it."""
+        sampled = sample_surfaces(self.surface.points, self.values, count, rng)
+        result = [copy(self) for _ in sampled]
+        for one, surface in zip(result, sampled, strict=True):
+            one.surface = surface
+        return result
 
     def margin(self, constraint: Constraint) -> ResponseSurface:
         """Surface that is positive where a constraint on the metric is met."""
@@ -152,18 +161,30 @@ class Surfaces:
         value = None if best is None else float(problem.objective.predict(self.points[best : best + 1])[0][0])
         return maximise(lambda x: problem.improvement(x, value), self.space.project, self.points, rng)
 
-    def is_simulated(self, point: np.ndarray) -> bool:
-        """Whether a design that is the same but for rounding has been simulated."""
-        return bool((np.abs(self.points - point).max(axis=1) < _EQUAL).any())
+    def simulated(self, point: np.ndarray) -> int | None:
+        """Position of the simulated design that is the same but for rounding; None if there is none."""
+        distances = np.abs(self.points - point).max(axis=1)
+        nearest = int(np.argmin(distances))
+        return nearest if distances[nearest] < _EQUAL else None
 
-    def draws(self, problem: Problem, best: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Optima of functions drawn from the surfaces, ``(n, d)``, and their improvements over an evaluation."""
+    def samples(self, count: int, rng: np.random.Generator) -> list[Surfaces]:
+        """Surfaces with other length scales, noise and signal that agree with the evaluations as well."""
+        sampled = {name: metric.samples(count, rng) for name, metric in self.metrics.items()}
+        result = [copy(self) for _ in range(count)]
+        for i, one in enumerate(result):
+            one.metrics = {name: metrics[i] for name, metrics in sampled.items()}
+        return result
+
+    def draws(
+        self, problem: Problem, best: int, rng: np.random.Generator, count: int = _DRAWS
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Optima of functions drawn from the surfaces, ``(count, d)``, and their improvements over an evaluation."""
         near = [self.points[best] + w * (rng.random((200, len(self.space.names))) - 0.5) for w in (1, 0.3, 0.1, 0.03)]
         cloud = self.space.project(np.clip(np.concatenate(near), 0.0, 1.0))
         cloud = np.concatenate(
             [self.points[best : best + 1], cloud, self.space.project(rng.random((1000, cloud.shape[1])))]
         )
-        return optimum_draws(problem, cloud, lambda shape: standard_normal(rng, shape), _DRAWS)
+        return optimum_draws(problem, cloud, lambda shape: standard_normal(rng, shape), count)
 
 
 @dataclass(frozen=True)
@@ -264,7 +285,7 @@ class Objective:
         optima, improvements = surfaces.draws(problem, best, rng)
         if not is_early and self._certain(surfaces, best, improvements):
             return []
-        if surfaces.is_simulated(points[0]):
+        if surfaces.simulated(points[0]) is not None:
             points[0] = optima[0]
         return points[:size]
 
@@ -278,7 +299,7 @@ class Objective:
         sweep, k = divmod(n, len(levels))
         problem = self.problem(surfaces, float(levels[k]))
         point = surfaces.best_guess(problem, rng)
-        if sweep % 2 == 1 or surfaces.is_simulated(point):
+        if sweep % 2 == 1 or surfaces.simulated(point) is not None:
             point = surfaces.largest_improvement(problem, rng)
         return point
 

@@ -59,7 +59,10 @@ DESIGN = TableSchema(
 #: Largest first metric at levels of the second.
 FRONT = TableSchema(
     "front",
-    tuple(_parameters()),
+    (
+        *_parameters(),
+        Variable("evaluation", (), "i4", "1", "number of the simulated design, -1 for a predicted one"),
+    ),
     (Coordinate("level", "1", "level of the second metric"), _BAND),
     "trade-off of two metrics: the largest first one at levels of the second, according to the response surfaces",
 )

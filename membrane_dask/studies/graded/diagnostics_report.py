@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -84,9 +85,11 @@ def _pressure_notes(table: xr.Dataset) -> Iterator[str]:
     if not (ended == causes["pressure_limit"]).any():
         yield f"pressure_limit {limit} never binds."
     lives = table.lifetime.transpose(*table.status.dims, ...).values[done]
-    if (lives == 0).any():
+    count = int((lives == 0).sum())
+    if count:
+        verb = "is" if count == 1 else "are"
         yield (
-            f"{(lives == 0).sum()} of {lives.size} lives are 0: the flux needs a transmembrane pressure of "
+            f"{count} of {lives.size} lives {verb} 0: the flux needs a transmembrane pressure of "
             f"{limit} or more at the start."
         )
 
@@ -95,11 +98,6 @@ def _cylinder_notes(table: xr.Dataset) -> Iterator[str]:
     """Yield the design whose pores stay cylinders least; a study with segments resolves that."""
     if "non_cylindrical_deposition" not in table or table.attrs.get("segments", 1) > 1:
         return
-    advice = ""
-    if not table.attrs.get("erosion.rate"):  # with erosion, pieces of pores are not defined
-        advice = "; try segments: 4"
-        if table.attrs.get("deposition_law", "published") == "published":
-            advice += " with deposition_law: conserving"
     designs = list(slices(table, "l_max", "gradient", "deposition"))
     fractions = np.array([float(mean_of(one.non_cylindrical_deposition).value) for one in designs])
     count = int((fractions > _MAX_NON_CYLINDRICAL).sum())
@@ -110,8 +108,41 @@ def _cylinder_notes(table: xr.Dataset) -> Iterator[str]:
         )
         yield (
             f"{_design(designs[largest], table)}{100 * fractions[largest]:.0f} % of the deposition falls in pores with "
-            f"x > 1{extent}: radii are not uniform along them{advice}."
+            f"x > 1{extent}: radii are not uniform along them{_cylinder_advice(table.attrs)}."
         )
+
+
+def _cylinder_advice(attrs: Mapping[str, Any]) -> str:
+    """Return the end of a note on pores that do not stay cylinders."""
+    if attrs.get("erosion.rate"):  # with erosion, pieces of pores are not defined
+        return ""
+    law = " with deposition_law: conserving" if attrs.get("deposition_law", "published") == "published" else ""
+    return f"; try segments: 4{law}"
+
+
+def front_cylinder_notes(table: xr.Dataset, evaluations: Sequence[int]) -> list[str]:
+    """Return a note on the pores of the simulated designs near a front, if they do not stay cylinders.
+
+    Parameters
+    ----------
+    table : xarray.Dataset
+        Table ``graded`` of a search.
+    evaluations : sequence of int
+        Numbers of the designs.
+    """
+    if "non_cylindrical_deposition" not in table or table.attrs.get("segments", 1) > 1 or not len(evaluations):
+        return []
+    values = table.non_cylindrical_deposition.isel(deposition=0).sel(evaluation=list(evaluations))
+    fractions = mean_of(values.transpose("evaluation", "realization")).value
+    count = int((fractions > _MAX_NON_CYLINDRICAL).sum())
+    if not count:
+        return []
+    largest = int(np.nanargmax(fractions))
+    return [
+        f"In design {evaluations[largest]}, {100 * fractions[largest]:.0f} % of the deposition falls in pores with "
+        f"x > 1 (above {100 * _MAX_NON_CYLINDRICAL:.0f} % in {count} of {len(evaluations)} simulated designs that no "
+        f"other one surpasses in both metrics): radii are not uniform along them{_cylinder_advice(table.attrs)}."
+    ]
 
 
 def diagnostics_sections(table: xr.Dataset) -> list[Section]:

@@ -141,11 +141,13 @@ def band_figure(table: xr.Dataset, history: xr.Dataset, scales: Scales, source: 
         block, column = divmod(position, columns)
         top = axes[len(heights) * block, column]
         top.set_visible(True)
+        top.sharey(axes[0, 0])
         plot_histories(top, history.time * scales.time, history.band_porosity.sel(band=band))
         top.set(xlabel=scales.time_label, ylabel="porosity", title=f"band {band}")
         if against_gradient:
             bottom = axes[2 * block + 1, column]
             bottom.set_visible(True)
+            bottom.sharey(axes[1, 0])
             usage = mean_of(table.band_porosity_usage.sel(band=band))
             bottom.errorbar(
                 table.gradient.values, usage.value, usage.half, color="#444", marker="o", ms=3, lw=1, capsize=2
@@ -176,10 +178,10 @@ def blocked_figure(table: xr.Dataset, history: xr.Dataset, scales: Scales) -> Pi
             counts = counts[:, np.isfinite(counts[0])]
             complete = np.isfinite(counts).all(axis=1)
             if counts.size:
-                axis.plot(
-                    history.time.values[complete] * scales.time, counts[complete].mean(axis=1),
-                    color=COLOURS[k % len(COLOURS)], lw=1.2, label=f"{band}",
-                )  # fmt: skip
+                time, colour = history.time.values[complete] * scales.time, COLOURS[k % len(COLOURS)]
+                mean = mean_of(xr.DataArray(counts[complete], dims=("time", "realization")))
+                axis.plot(time, mean.value, color=colour, lw=1.2, label=f"{band}")
+                axis.fill_between(time, mean.value - mean.half, mean.value + mean.half, color=colour, alpha=0.2, lw=0)
         axis.set(xlabel=scales.time_label)
         if columns > 1:
             axis.set_title(f"s = {float(table.gradient[j]):g}")
@@ -187,8 +189,10 @@ def blocked_figure(table: xr.Dataset, history: xr.Dataset, scales: Scales) -> Pi
             axis.set_ylabel("blocked pores")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, title="band", loc="outside right upper")
+    several = int((table.status == 1).sum("realization").max()) > 1
+    interval = " Shaded: 95 % confidence interval of the mean." if several else ""
     caption = (
         f"Pores blocked by particles in each band against time. Mean of {network_count(table)} per design point, until "
-        "the first of them reaches its end of life."
+        f"the first of them reaches its end of life.{interval}"
     )
     return picture(figure, caption, "blocked pores of each band against time")

@@ -17,7 +17,7 @@ from membrane_dask.studies.graded.calibration_report import calibration_sections
 from membrane_dask.studies.graded.common_report import end_of_life, physical_name
 from membrane_dask.studies.graded.config import GradedStudy
 from membrane_dask.studies.graded.design_report import design_section
-from membrane_dask.studies.graded.diagnostics_report import diagnostics_sections, run_notes
+from membrane_dask.studies.graded.diagnostics_report import diagnostics_sections, front_cylinder_notes, run_notes
 from membrane_dask.studies.graded.history_report import (
     Scales,
     band_figure,
@@ -35,7 +35,7 @@ from membrane_dask.studies.graded.performance_report import (
     thresholds_section,
 )
 from membrane_dask.studies.graded.published_report import claims_section, figure_source, is_published_study
-from membrane_dask.studies.graded.search_report import best_evaluation, search_sections
+from membrane_dask.studies.graded.search_report import best_evaluation, front_evaluations, search_sections
 from membrane_dask.studies.graded.species_report import species_sections
 
 
@@ -90,7 +90,8 @@ def _search_report(run: Run, tree: xr.DataTree) -> list[Section]:
     result = search_sections(run)
     number = best_evaluation(run)
     if number is None:
-        return result
+        notes = front_cylinder_notes(tree.to_dataset(), front_evaluations(run))
+        return [*([Section("Notes", "", [Note(note) for note in notes])] if notes else []), *result]
     # One design of a grid, without a gradient or a pore length that would distinguish it from another one.
     labels = {"l_max": [math.nan], "gradient": [math.nan]}
     table, history = (node.to_dataset().sel(evaluation=number).expand_dims(labels) for node in (tree, tree["history"]))

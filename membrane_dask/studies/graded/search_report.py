@@ -15,6 +15,7 @@ from membrane_dask.engine.run import Run
 from membrane_dask.report.page import Download, Grid, Picture, Section, picture
 from membrane_dask.studies.graded.common_report import COLOURS, label
 from membrane_dask.studies.graded.number_text import compact, with_error
+from membrane_dask.studies.graded.search_units import SearchUnits
 
 _PARAMETERS = ("radius", "gradient", "porosity", "l_max", "pressure")
 
@@ -28,6 +29,16 @@ def best_evaluation(run: Run) -> int | None:
     return None
 
 
+def front_evaluations(run: Run) -> list[int]:
+    """Return the numbers of the simulated designs that no other one surpasses in both metrics of a front."""
+    if "front" not in run.result.children or "design" not in run.result.children:
+        return []
+    designs = run.result["design"].to_dataset()
+    first, second = (designs[name].values for name in run.study.optimum.front)  # type: ignore[attr-defined]
+    surpassed = (first > first[:, None]) & (second > second[:, None])
+    return [int(number) for number in designs.evaluation.values[~surpassed.any(axis=1)]]
+
+
 def search_sections(run: Run) -> list[Section]:
     """Return the sections of a search over design parameters.
 
@@ -39,26 +50,32 @@ def search_sections(run: Run) -> list[Section]:
     children = run.result.children
     if "design" not in children:
         return [Section("Designs of the search", "The search has not ended; its tables are written when it ends.")]
-    designs = children["design"].to_dataset()
-    metrics = _metrics(run.study, designs)
-    limits = _limits(run.study)
+    units = SearchUnits.of(run)
+    stated = children["design"].to_dataset()
+    designs = units.table(stated)
+    stated_metrics = _metrics(run.study, stated)
+    metrics = list(dict.fromkeys(map(units.name, stated_metrics)))
+    limits = {units.name(metric): limit * units.factor(metric) for metric, limit in _limits(run.study).items()}
     confidence = run.study.optimum.confidence  # type: ignore[attr-defined]
-    result = [
-        _best_section(node.to_dataset(), name.removeprefix("optimum_"), metrics, confidence, bool(limits))
-        for name, node in children.items()
-        if name.startswith("optimum_")
-    ]
+    result = []
+    for name, node in children.items():
+        if name.startswith("optimum_"):
+            objective = units.name(name.removeprefix("optimum_"))
+            result.append(_best_section(units.table(node.to_dataset()), objective, metrics, confidence, bool(limits)))
     contents: list[Any] = []
     if "front" in children:
         front = children["front"].to_dataset()
         if front.sizes["level"]:
-            level = str(children["front"].attrs["metric"])
-            result.append(_front_section(front, designs, metrics, level, confidence))
+            second = str(children["front"].attrs["metric"])
+            level = front.level * units.factor(second)
+            scaled = units.table(front).assign_coords(level=level)
+            download = Download("front.csv", "The front as CSV", as_csv(front, stated_metrics, units))
+            result.append(_front_section(scaled, designs, metrics, units.name(second), confidence, download))
     else:
         contents.append(_progress_figure(designs, metrics, limits))
     contents += [
         _design_grid(designs, metrics, bool(limits)),
-        Download("designs.csv", "All designs as CSV", as_csv(designs, metrics)),
+        Download("designs.csv", "All designs as CSV", as_csv(stated, stated_metrics, units)),
     ]
     text = "Designs in the order of the search: means over their networks, ± the standard error of the mean."
     return [*result, Section("Designs of the search", text, contents)]
@@ -91,6 +108,12 @@ def _parameter_columns(table: xr.Dataset) -> list[tuple[str, xr.DataArray]]:
     return columns
 
 
+def _header(name: str, values: xr.DataArray) -> str:
+    """Return the heading of a parameter, with its unit."""
+    unit = values.attrs.get("units", "1")
+    return name if unit == "1" else f"{name} [{unit.replace('um', 'µm')}]"
+
+
 def _best_section(
     best: xr.Dataset, objective: str, metrics: Sequence[str], confidence: float, constrained: bool
 ) -> Section:
@@ -98,7 +121,11 @@ def _best_section(
     if not np.isfinite(float(best.value)):
         return Section("Best design", "No design meets all constraints; see the notes at the top.")
     rows = [
-        (name, compact(float(value), 4), *(compact(float(_end(best, name, end)), 4) for end in ("low", "high")))
+        (
+            _header(name, value),
+            compact(float(value), 4),
+            *(compact(float(_end(best, name, end)), 4) for end in ("low", "high")),
+        )
         for name, value in _parameter_columns(best)
         if np.isfinite(float(value))
     ]
@@ -112,8 +139,7 @@ def _best_section(
         f"Of {int(best.evaluations)} simulated designs with {int(best.networks)} networks, {which}, according to the "
         "response surfaces of the metrics; a design whose means are better by less than their errors is not preferred. "
         f"low and high: nominal {confidence:.0%} intervals, of metrics for the mean over networks, of parameters for "
-        "the optima of functions that agree with the simulated designs (these contain the true optimum in fewer cases, "
-        "81 to 83 of 100 at 95 %)."
+        "the optima of functions that agree with the simulated designs."
     )
     return Section("Best design", text, [Grid(("", "value", "low", "high"), rows)])
 
@@ -148,7 +174,7 @@ def _progress_figure(designs: xr.Dataset, metrics: Sequence[str], limits: dict[s
 
 
 def _front_section(
-    front: xr.Dataset, designs: xr.Dataset, metrics: Sequence[str], level: str, confidence: float
+    front: xr.Dataset, designs: xr.Dataset, metrics: Sequence[str], level: str, confidence: float, download: Download
 ) -> Section:
     """Return the front of two metrics with intervals, as a figure, a table and a CSV file."""
     first, second = next(metric for metric in metrics if metric != level), level
@@ -162,7 +188,7 @@ def _front_section(
     )  # fmt: skip
     axis.set(xlabel=label(second), ylabel=label(first))
     axis.legend()
-    names = [name for name, _ in _parameter_columns(front)]
+    names = [_header(name, values) for name, values in _parameter_columns(front)]
     rows = []
     for i in range(front.sizes["level"]):
         one = front.isel(level=i)
@@ -171,27 +197,29 @@ def _front_section(
             for m in metrics
         ]
         parameters = (compact(float(value), 4) for _, value in _parameter_columns(one))
-        rows.append((compact(float(one.level), 4), *parameters, *intervals))
+        number = int(one.evaluation)
+        rows.append(
+            (compact(float(one.level), 4), *parameters, *intervals, f"design {number}" if number >= 0 else "predicted")
+        )
     caption = (
         f"Largest {label(first)} at levels of the {label(second)}, according to the response surfaces. Bars: "
         f"{confidence:.0%} confidence interval of the prediction."
     )
     text = (
-        "Each row is predicted from the simulated designs and need not be one of them; wide intervals mean that the "
-        "search has simulated few designs near it. Unless optimum.front_levels or a constraint states them, the ends "
-        "of the front are those of the simulated designs, and better designs can lie beyond. Simulate a design of the "
-        "front as a study of its own before it is used."
+        "All metrics of a row are predictions of the response surfaces, whether its design was simulated or not; wide "
+        "intervals mean that the search has simulated few designs near it. The notes at the top name the ends of the "
+        "front. Simulate a predicted design as a study of its own before it is used."
     )
     contents: list[Any] = [
         picture(figure, caption, f"front of {label(first)} and {label(second)}"),
-        Grid((f"level of the {label(second)}", *names, *map(label, metrics)), rows),
-        Download("front.csv", "The front as CSV", as_csv(front, metrics)),
+        Grid((f"level of the {label(second)}", *names, *map(label, metrics), "simulated"), rows),
+        download,
     ]
     return Section("Trade-off", text, contents)
 
 
 def _design_grid(designs: xr.Dataset, metrics: Sequence[str], constrained: bool) -> Grid:
-    names = [name for name, _ in _parameter_columns(designs)]
+    names = [_header(name, values) for name, values in _parameter_columns(designs)]
     rows = []
     for i in range(designs.sizes["evaluation"]):
         one = designs.isel(evaluation=i)
@@ -204,11 +232,18 @@ def _design_grid(designs: xr.Dataset, metrics: Sequence[str], constrained: bool)
     )
 
 
-def as_csv(table: xr.Dataset, first: Sequence[str] = ()) -> str:
+def as_csv(table: xr.Dataset, first: Sequence[str], units: SearchUnits) -> str:
     """Return a table of one dimension as CSV; variables with bands have a column for each band.
 
-    Parameters come first, then the variables whose names begin with those of ``first``, then all others by name.
+    Parameters come first, then the variables whose names begin with those of ``first``, then all others by name. What
+    differs in physical units follows in them.
     """
+    physical = {
+        name if name not in table else f"physical_{name}": values
+        for name, values in units.table(table).data_vars.items()
+        if name not in table or (values is not table[name] and values.attrs.get("units") == "um")
+    }
+    table = table.assign(physical)
     dim = next(str(name) for name in table.dims if name != "band")
     columns: list[tuple[str, np.ndarray]] = [(dim, table[dim].values)]
     order = (*_PARAMETERS, *first)

@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from membrane_dask.report.page import Grid, Section, literal_label, picture
-from membrane_dask.studies.graded.common_report import COLOURS, MARKERS, error_bars, label, mean_of, slices
+from membrane_dask.studies.graded.common_report import COLOURS, MARKERS, error_bars, front_order, label, mean_of, slices
 from membrane_dask.studies.graded.number_text import compact, with_error
 
 _NAMES = ("species_concentration", "species_yield", "species_purity", "species_recovered")
@@ -36,8 +36,10 @@ def species_sections(table: xr.Dataset, title_suffix: str) -> list[Section]:
             x, y = mean_of(curve.species_yield), mean_of(curve.species_purity)
             axis.errorbar(
                 x.value, y.value, xerr=x.half, yerr=y.half, color=COLOURS[i % len(COLOURS)],
-                marker=MARKERS[i % len(MARKERS)], ms=4, lw=1, capsize=2, label=f"{float(curve.l_max):g}",
+                marker=MARKERS[i % len(MARKERS)], ms=4, lw=1, capsize=2, ls="none", label=f"{float(curve.l_max):g}",
             )  # fmt: skip
+            front = front_order(x.value, y.value)
+            axis.plot(x.value[front], y.value[front], color=COLOURS[i % len(COLOURS)], lw=1)
             for s, x_value, y_value in zip(table.gradient.values, x.value, y.value, strict=True):
                 if np.isfinite(s) and table.sizes["gradient"] > 1:
                     axis.annotate(f"{s:g}", (x_value, y_value), (3, 3), textcoords="offset points", fontsize=7)
@@ -46,7 +48,8 @@ def species_sections(table: xr.Dataset, title_suffix: str) -> list[Section]:
         axes[0].legend(title="$l_{max}$")
     gradients = ", labelled with the gradient" if table.sizes["gradient"] > 1 else ""
     caption = (
-        f"Purity of each species in the filtrate against its yield, one point for each design{gradients}."
+        f"Purity of each species in the filtrate against its yield, one point for each design{gradients}. "
+        "Lines join the designs that no other one surpasses in both."
         f"{error_bars(table, deviation=False)}"
     )
     points = [name for name in ("l_max", "gradient") if np.isfinite(table[name]).all()]
