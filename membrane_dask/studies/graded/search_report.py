@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from membrane_dask.engine.run import Run
 from membrane_dask.report.page import Download, Grid, Picture, Section, picture
 from membrane_dask.studies.graded.common_report import COLOURS, label
+from membrane_dask.studies.graded.config import GradedStudy
 from membrane_dask.studies.graded.number_text import compact, with_error
 from membrane_dask.studies.graded.search_units import SearchUnits
 
@@ -50,7 +51,9 @@ def search_sections(run: Run) -> list[Section]:
     children = run.result.children
     if "design" not in children:
         return [Section("Designs of the search", "The search has not ended; its tables are written when it ends.")]
-    units = SearchUnits.of(run)
+    study = run.study
+    assert isinstance(study, GradedStudy)
+    units = SearchUnits.of(study, children["units"].to_dataset() if "units" in children else None)
     stated = children["design"].to_dataset()
     designs = units.table(stated)
     stated_metrics = _metrics(run.study, stated)

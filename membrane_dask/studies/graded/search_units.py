@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import xarray as xr
 
-from membrane_dask.engine.run import Run
 from membrane_dask.studies.graded.common_report import PHYSICAL
 from membrane_dask.studies.graded.config import GradedStudy
 from membrane_dask.studies.graded.physical_units import filter_units
@@ -33,15 +32,13 @@ class SearchUnits:
     scales: dict[str, tuple[float, str]]
 
     @classmethod
-    def of(cls, run: Run) -> SearchUnits:
-        """Units of a run; those of time, flux and volume are absent where the pressure differs between designs."""
-        study = run.study
-        units = filter_units(study) if isinstance(study, GradedStudy) else None
+    def of(cls, study: GradedStudy, table: xr.Dataset | None) -> SearchUnits:
+        """Units of a study, with its table ``units``, which a search over pressures does not have."""
+        units = filter_units(study)
         if units is None:
             return cls(1.0, {})
         scales = {}
-        if "units" in run.result:
-            table = run.result["units"].to_dataset()
+        if table is not None:
             scales = {
                 name: (float(table[unit].values.ravel()[0]), str(table[unit].attrs["units"]))
                 for name, unit in _UNITS.items()
