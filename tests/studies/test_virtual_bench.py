@@ -314,3 +314,20 @@ def test_a_run_without_tables_is_refused(membrane, tmp_path):
     path.write_text(f"kind: porometry\ninput: {run.path}\n")
     with pytest.raises(md.StudyError, match=r"no tables of a bench.*bench\.enabled: true"):
         md.run(md.load_study(path), tmp_path / "porometry")
+
+
+def test_the_report_shows_drainage_and_curves(tables_run):
+    page = md.write_report(tables_run).read_text()
+    for text in ("Virtual bench", "Drainage in the middle section", "half dry", "Stokes radius of a solute"):
+        assert text in page
+    assert page.count("data:text/csv") >= 4
+    first = scalars(tables_run)
+    assert f"{float(first.bubble_point_radius):.4g}" in page
+
+
+def test_a_report_of_what_does_not_percolate(membrane, tmp_path):
+    pores = membrane[:40, :32, :32].copy()
+    pores[20] = False
+    page = md.write_report(bench_of(pores, tmp_path)).read_text()
+    assert "no path leads from the feed side" in page
+    assert "half dry" not in page

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from membrane_dask.engine.run import Run
 from membrane_dask.physics.reconstruction.replicate_interval import MIN_REPLICATES
 from membrane_dask.report.page import STYLE, Grid, Picture, Section, picture
+from membrane_dask.studies.characterize.bench_report import bench_sections
 from membrane_dask.studies.characterize.comparison_report import comparison_cells, comparison_pictures, comparison_text
 from membrane_dask.studies.characterize.config import CharacterizeStudy
 from membrane_dask.studies.characterize.curve_report import (
@@ -62,9 +63,9 @@ def sections(run: Run) -> list[Section]:
     }
     if "properties" not in groups:
         return [Section("Properties", "No volume is complete yet: its properties follow once all blocks are computed.")]
+    assert isinstance(run.study, CharacterizeStudy)
     content = [_properties(groups)]
     if "permeability" in groups["properties"]:
-        assert isinstance(run.study, CharacterizeStudy)
         content += _flow(groups, streamline_pictures(run), run.study.flow.wall_model)
     if "rejection" in groups:
         content.append(_retention(groups))
@@ -72,6 +73,7 @@ def sections(run: Run) -> list[Section]:
         content.append(directional_section(groups["directional"]))
     if "tensors" in groups:
         content.append(tensor_section(groups["tensors"]))
+    content += bench_sections(groups, run.study.bench)
     content += segmentation_sections(run)
     content += [*volume_sections(groups), *structure_sections(groups)]
     content += [_profiles(groups), _pore_sizes(groups), *size_sections(groups)]
