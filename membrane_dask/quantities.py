@@ -238,6 +238,8 @@ _TIME = quantity("s", "90 min", rounded=False)
 Duration = Annotated[float, BeforeValidator(_duration), *_TIME[1:]]
 Pressure = Annotated[(float, *quantity("Pa", "210 kPa", rounded=False))]
 Viscosity = Annotated[(float, *quantity("Pa s", "0.89 mPa s", rounded=False))]
+WallRate = Annotated[(float, *quantity("m s-1", "1e-7 m/s", rounded=False))]
+Diffusivity = Annotated[(float, *quantity("m2 s-1", "5e-11 m2/s", rounded=False))]
 Temperature = Annotated[(float, *quantity("K", "25 degC", rounded=False))]
 Lengths = Annotated[tuple[LengthNm, ...], BeforeValidator(as_tuple), Field(min_length=1)]
 Numbers = Annotated[tuple[Number, ...], BeforeValidator(as_tuple), Field(min_length=1)]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "membrane_dask"
-KINDS = ("chain", "characterize", "graded", "porometry", "reconstruct")
+KINDS = ("chain", "characterize", "foul", "graded", "porometry", "reconstruct")
 
 #: Layers of the package that the modules of a layer may import, besides their own.
 ALLOWED = {

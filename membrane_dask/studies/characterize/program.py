@@ -28,7 +28,7 @@ from membrane_dask.studies.characterize.bench_tasks import bench_memory, bench_s
 from membrane_dask.studies.characterize.box_flow_tasks import box_flow_memory
 from membrane_dask.studies.characterize.comparison import comparison_table
 from membrane_dask.studies.characterize.config import CharacterizeStudy, FlowSettings
-from membrane_dask.studies.characterize.costs import Cube, percolating_cube, pilot_edges, pilot_study, predicted_costs
+from membrane_dask.studies.characterize.costs import pilot_edges, pilot_study, predicted_costs
 from membrane_dask.studies.characterize.decomposed_flow import (
     DecomposedFlow,
     decomposed_memory,
@@ -64,6 +64,7 @@ from membrane_dask.studies.characterize.variables import (
 )
 from membrane_dask.studies.input_volumes import InputVolumes, volume_remarks
 from membrane_dask.studies.segmentation_remarks import segmentation_attributes
+from membrane_dask.studies.volume_cubes import Cube, percolating_cube
 from membrane_dask.studies.voxel_sizes import edges_nm, edges_text
 
 #: Bytes per voxel that is read for a block, and per voxel of the block.

@@ -1,0 +1,12 @@
+"""Life of filters of a real structure: throats from its Stokes flow, deposits on its walls."""
+
+from membrane_dask.studies.registry import StudyKind
+
+KIND = StudyKind(
+    name="foul",
+    model="membrane_dask.studies.foul.config:FoulStudy",
+    program="membrane_dask.studies.foul.program:FoulProgram",
+    tables="membrane_dask.studies.foul.variables:TABLES",
+    seed_key=5,
+    report="membrane_dask.studies.foul.report:sections",
+)

@@ -1,0 +1,137 @@
+"""Settings of a foul study."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+from membrane_dask.config import Model, parameter
+from membrane_dask.errors import Problem
+from membrane_dask.quantities import Number, Numbers, Pressure, Temperature, Viscosity, Whole
+from membrane_dask.studies.foul.law_settings import (
+    EndOfLifeSettings,
+    FoulantSettings,
+    OperationSettings,
+    SievingSettings,
+    SpeciesList,
+)
+from membrane_dask.studies.volume_settings import VolumeStudy
+
+
+class HydraulicsSettings(Model):
+    """Conductances of the throats."""
+
+    conductance: Literal["stokes", "mobility", "series", "inscribed", "equivalent"] = parameter(
+        "stokes",
+        "stokes: flow and pressures of the Stokes flow; mobility: the same of a faster flow that has 1.1 to 1.4 times "
+        "the permeability; series, inscribed, equivalent: formulas, whose throat flows are a fifth to a third off",
+        unit="",
+    )
+    tolerance: Number = parameter(
+        0.01, "difference between the bounds of the Stokes permeability, relative to the lower bound", ge=1e-4, le=0.2
+    )
+    lateral_boundary: Literal["symmetric", "no_slip"] = parameter(
+        "symmetric", "boundary condition on the faces parallel to the flow", unit=""
+    )
+    wall_model: Literal["smooth", "staircase"] = parameter(
+        "smooth", "surface of the solid: smooth and sampled by the voxels, or the faces of the voxels", unit=""
+    )
+
+
+class FoulStudy(VolumeStudy):
+    """Life of filters of a real structure: flux, filtrate and time until its throats have closed."""
+
+    kind: Literal["foul"] = "foul"
+    hydraulics: HydraulicsSettings = parameter(HydraulicsSettings(), "conductances of the throats", unit="")
+    pressure: Pressure = parameter(
+        1e5, "pressure difference across the structure; at constant flux the reference", unit="bar, kPa, ..."
+    )
+    operation: OperationSettings = parameter(OperationSettings(), "constant pressure or constant flux", unit="")
+    viscosity: Viscosity = parameter(
+        0.89e-3, "viscosity of the feed; default that of water at 25 degrees Celsius", unit="mPa s, ..."
+    )
+    temperature: Temperature = parameter(298.15, "temperature of the feed; for foulant.diameter", unit="degC, K")
+    foulant: FoulantSettings = parameter(FoulantSettings(), "uptake of the foulant by the pore walls", unit="")
+    foulant_volume_fraction: Number = parameter(
+        1e-4, "volume of the deposit that the foulant of the feed forms, per volume of feed", gt=0, lt=1
+    )
+    deposition_law: Literal["conserving", "published"] = parameter(
+        "conserving", "conserving: what the stream loses is deposited; published needs pores of a single radius",
+        unit="",
+    )  # fmt: skip
+    narrowing_exponent: Literal[3, 4] = parameter(
+        3,
+        "a throat of closing radius r under a deposit d has (1 - d/r) to this power of its conductance: 3 for the "
+        "constrictions of porous media, 4 for straight tubes",
+    )
+    species: SpeciesList = parameter(
+        (),
+        "several foulants of the feed instead of foulant: [{name: protein, wall_rate: 1e-7 m/s, fraction: 0.5}, ...]",
+        unit="",
+    )
+    sieving: SievingSettings = parameter(SievingSettings(), "large particles that block throats", unit="")
+    end_of_life: EndOfLifeSettings = parameter(EndOfLifeSettings(), "end of a life", unit="")
+    flux_levels: Numbers = parameter(
+        (0.75, 0.5, 0.25, 0.1),
+        "fractions of the first flux per pressure at which times, volumes and deposits are reported, falling",
+    )
+    step: Number = parameter(
+        0.05, "largest growth of a deposit in a time step, over the median closing radius of the throats", gt=0, le=0.2
+    )
+    depth_bins: Whole = parameter(20, "bins of the depth in which the deposit is reported", ge=1, le=1000)
+    confidence: Number = parameter(0.95, "confidence of the intervals over replicates", gt=0, lt=1)
+
+    results_version: ClassVar[int] = 1
+
+    @property
+    def pressure_limit(self) -> float:
+        """Pressure that ends a life at constant flux, over the pressure of the study."""
+        return self.operation.limit_over(self.pressure)
+
+    @property
+    def flux_fraction(self) -> float:
+        """Fraction of the first flux that ends a life at constant pressure."""
+        return 0.1 if self.end_of_life.flux_fraction is None else self.end_of_life.flux_fraction
+
+    @property
+    def species_names(self) -> tuple[str, ...]:
+        """Names of the foulants, the number of those without one."""
+        return tuple(one.name or str(i) for i, one in enumerate(self.species, 1)) or ("1",)
+
+    def _inconsistencies(self) -> Iterator[Problem]:
+        yield from super()._inconsistencies()
+        if self.deposition_law == "published":
+            message = "a pore body has no single radius; use conserving (got 'published')"
+            yield Problem(("deposition_law",), message)
+        yield from self._foulant_inconsistencies()
+        operation = self.operation
+        if operation.mode == "flux":
+            if self.end_of_life.flux_fraction is not None:
+                yield Problem(("end_of_life", "flux_fraction"), "does not apply at constant flux; leave it out")
+            if operation.flux == "initial" and self.pressure_limit <= 1:
+                message = "must be greater than the pressure, at which a life with flux: initial begins (got "
+                yield Problem(("operation", "pressure_limit"), f"{message}{self.pressure_limit:g} times the pressure)")
+        for i, level in enumerate(self.flux_levels):
+            if not 0 < level < 1:
+                yield Problem(("flux_levels", i), f"must be between 0 and 1, both excluded (got {level})")
+            elif i and level >= self.flux_levels[i - 1]:
+                yield Problem(("flux_levels", i), f"must be less than the level before it (got {level})")
+
+    def _foulant_inconsistencies(self) -> Iterator[Problem]:
+        """Check that the uptake is given, and once."""
+        foulant = self.foulant
+        if not self.species:
+            if foulant.wall_rate is None and foulant.damkohler_number is None:
+                message = "foulant.wall_rate or foulant.damkohler_number is required, for example damkohler_number: 1"
+                yield Problem(("foulant",), message)
+            return
+        for name in type(foulant).model_fields:
+            if getattr(foulant, name) is not None:
+                yield Problem(("foulant", name), "cannot be given with species, which have their own")
+        total = sum(species.fraction for species in self.species)
+        if abs(total - 1) > 1e-9:
+            yield Problem(("species",), f"fractions must sum to 1 (they sum to {total:.12g})")
+        names = self.species_names
+        for i, name in enumerate(names):
+            if name in names[:i]:
+                yield Problem(("species", i, "name"), f"is used twice (got {name!r})")

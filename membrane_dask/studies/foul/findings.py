@@ -1,0 +1,95 @@
+"""What limits the lives of a study: sentences for the result and its report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from membrane_dask.physics.networks.fouling_laws import PRESSURE_LIMIT
+from membrane_dask.studies.foul.config import FoulStudy
+
+#: Bounds within which lives of networks were compared with lives of voxels.
+MAX_DAMKOHLER, MIN_PECLET, MAX_CAPTURE = 1.0, 0.25, 0.9
+#: Flow through throats of a scaled formula, and bottleneck in voxels, beyond which numbers are doubtful.
+_MAX_FALLBACK_FLOW, _MIN_BOTTLENECK, _RADIUS_ERROR = 0.05, 2.0, 0.3
+#: Damkoehler number up to which diffusion to the walls hardly matters, and capture up to which lives were compared.
+_SMALL_DAMKOHLER, _MODERATE_CAPTURE = 0.1, 0.5
+#: Errors of formulas against the Stokes flow, in words.
+FORMULA_ERRORS = {
+    "mobility": "mobility: throat flows are 4 to 8 % off, permeability 1.19 to 1.34 of Stokes",
+    "series": "series: throat flows are 22 % off, permeability 0.40 to 0.64 of Stokes",
+    "inscribed": "inscribed: throat flows are 29 % off, permeability 0.13 to 0.22 of Stokes",
+    "equivalent": "equivalent: throat flows are 30 % off, permeability 0.39 to 0.73 of Stokes",
+}
+
+
+def model_factor(diffusive_damkohler: float, capture: float) -> str:
+    """Range of the life of voxels over that of the network, in words.
+
+    Parameters
+    ----------
+    diffusive_damkohler : float
+        Wall rate times hydraulic radius over diffusivity; NaN without diffusion.
+    capture : float
+        Fraction of the foulant that the clean structure retains.
+    """
+    small = math.isnan(diffusive_damkohler) or diffusive_damkohler <= _SMALL_DAMKOHLER
+    if small and capture <= _MODERATE_CAPTURE:
+        return "model factor 0.65 to 1.5"
+    if capture <= _MODERATE_CAPTURE and diffusive_damkohler <= MAX_DAMKOHLER:
+        return "model factor 0.85 to 2.2"
+    return "model factor unknown: outside the range that was compared with lives of voxels"
+
+
+def life_findings(study: FoulStudy, rows: Sequence[Mapping[str, np.ndarray] | None]) -> list[str]:
+    """Sentences on all replicates, each limit once."""
+    lives = [(k, row) for k, row in enumerate(rows) if row is not None]
+    findings = [f"replicate {k}: no life; its unit failed" for k, row in enumerate(rows) if row is None]
+    if study.hydraulics.conductance in FORMULA_ERRORS:
+        findings.append(FORMULA_ERRORS[study.hydraulics.conductance])
+    for name in ("bottleneck", "fallback", "damkohler", "peclet", "capture", "pressure", "particles"):
+        sentences = [(k, sentence) for k, row in lives if (sentence := _sentence(name, study, row))]
+        if sentences:
+            k, sentence = sentences[0]
+            number = f"replicate {k} (and {len(sentences) - 1} more)" if len(sentences) > 1 else f"replicate {k}"
+            findings.append(f"{number}: {sentence}" if len(rows) > 1 else sentence)
+    findings += _interval_findings(len(lives))
+    return findings
+
+
+def _interval_findings(replicates: int) -> Iterator[str]:
+    if replicates > 1:
+        yield "intervals over replicates of the reconstruction; its bias is not in them"
+
+
+def _sentence(name: str, study: FoulStudy, row: Mapping[str, np.ndarray]) -> str:
+    """Sentence on one limit of one replicate; empty where it is kept."""
+    capture = 1 - float(row["initial_foulant_concentration"])
+    if name == "bottleneck" and (bottleneck := float(row["bottleneck_voxels"])) < _MIN_BOTTLENECK:
+        error = 100 * _RADIUS_ERROR / bottleneck
+        return f"bottleneck of {bottleneck:.1f} voxels: radii +-{_RADIUS_ERROR} voxel are +-{error:.0f} %; refine"
+    if name == "fallback" and (flow := float(row["fallback_flow_fraction"])) > _MAX_FALLBACK_FLOW:
+        return f"throats of a scaled formula carry {flow:.1%} of the flow: the conductances are uncertain"
+    if name == "damkohler" and (number := float(row["diffusive_damkohler_number"])) > MAX_DAMKOHLER:
+        return (
+            f"wall rate times hydraulic radius over diffusivity is {number:.3g}: above {MAX_DAMKOHLER:g} the clean "
+            "filtrate is up to 0.12 off"
+        )
+    if name == "peclet" and (number := float(row["pore_peclet_number"])) < MIN_PECLET:
+        return f"pore Peclet number {number:.3g}: below {MIN_PECLET:g} diffusion passes what mixed pores retain"
+    if name == "capture" and capture > MAX_CAPTURE:
+        return f"the clean structure retains {capture:.1%}: above {MAX_CAPTURE:.0%} its filtrate is up to 9 % off"
+    if name == "pressure" and study.operation.mode == "flux":
+        ratio = float(row["initial_pressure_ratio"]) / study.pressure_limit
+        if ratio >= 1:
+            return f"operation.flux needs {ratio:.2g} times the pressure_limit at the start: the life is 0"
+        if int(row["end_of_life_cause"]) != PRESSURE_LIMIT:
+            return "pressure_limit never binds"
+    if name == "particles" and study.sieving.rate > 0:
+        if not int(row["n_arrivals"]):
+            return "no particle arrived within the life"
+        if int(row["n_passed"]) == int(row["n_arrivals"]):
+            return "no throat is narrower than the particles for the whole life: all pass"
+    return ""

@@ -1,0 +1,178 @@
+"""Program of a foul study: a unit for the clean structure of every replicate, and one for its life."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+from membrane_dask.errors import Problem, Source, StudyError
+from membrane_dask.physics.stokes.mac_grid import flow_pores
+from membrane_dask.physics.voxel_spacing import is_cube
+from membrane_dask.program import Costs, Dataset, History, Program, Rounds, Scratch, Unit, settle
+from membrane_dask.studies.foul import KIND
+from membrane_dask.studies.foul.config import FoulStudy
+from membrane_dask.studies.foul.life_tables import hydraulics_table, life_table
+from membrane_dask.studies.foul.tasks import damkohler_wall_rate, work
+from membrane_dask.studies.input_volumes import InputVolumes, volume_remarks
+from membrane_dask.studies.segmentation_remarks import segmentation_attributes
+from membrane_dask.studies.volume_cubes import percolating_cube
+from membrane_dask.studies.voxel_sizes import edges_text
+
+#: Bytes per pore voxel for the Stokes flow, and per voxel for distances, regions and labels.
+_BYTES_PORE, _BYTES_VOXEL = 185, 40
+#: Bytes per pore voxel of a life: its network is far smaller than its voxels.
+_BYTES_LIFE = 4
+#: Edges in voxels of the cubes that are run, first to compile, then to measure.
+_CUBE_EDGES = (48, 96)
+#: Fewest voxels along an axis.
+_MIN_VOXELS = 16
+
+
+class FoulProgram(Program):
+    """Units and results of a foul study.
+
+    Parameters
+    ----------
+    study : FoulStudy
+        Checked study.
+    source : Source, optional
+        Position of every setting, for error messages.
+    inputs : InputVolumes, optional
+        Volumes; default those of the study.
+
+    Raises
+    ------
+    StudyError
+        If a volume cannot be used.
+    """
+
+    kind = KIND.name
+    work = staticmethod(work)
+
+    def __init__(self, study: FoulStudy, source: Source | None = None, inputs: InputVolumes | None = None) -> None:
+        self.study = study
+        inputs = inputs or InputVolumes.of(study, source)
+        self.volumes, self.porosities = inputs.volumes, inputs.porosities
+        self._design, self._findings = inputs.design, inputs.findings
+        problems = list(self._problems())
+        if problems:
+            raise StudyError(problems, source)
+        self.context: Mapping[str, Any] = {"study": study, "volumes": self.volumes}
+        self.attrs: Mapping[str, Any] = {
+            "title": "Life of a porous structure as a filter",
+            "references": "Gostick, Phys. Rev. E 96, 023307 (2017); Gu, Kondic & Cummings, Phys. Rev. Fluids 8, 044502 "
+            "(2023)",
+            "seed": study.seed,
+            "voxel_size_nm": float(self.volumes[0].voxel_nm or math.nan),
+            **segmentation_attributes(self.volumes, self.name),
+        }
+        n = len(self.volumes)
+        self.scratch: Sequence[Scratch] = (Scratch("structures", (n,)), Scratch("lives", (n,)))
+
+    def _problems(self) -> Any:
+        """What a life of the volumes needs that they do not have."""
+        first = self.volumes[0]
+        for volume in self.volumes:
+            if not is_cube(volume.spacing):
+                message = f"needs voxels that are cubes, of which {volume.path} has none ({edges_text(volume)})"
+                yield Problem(("input",), f"{message}; resample the volume first")
+            elif min(volume.shape) < _MIN_VOXELS:
+                sizes = " x ".join(map(str, volume.shape))
+                message = f"at least {_MIN_VOXELS} voxels along every axis are needed ({volume.path} has {sizes})"
+                yield Problem(("input",), message)
+            elif (volume.shape, volume.voxel_nm) != (first.shape, first.voxel_nm):
+                message = f"replicates differ in shape or voxel size: {volume.path} has {volume.shape} voxels of "
+                message += f"{volume.voxel_nm} nm, {first.path} has {first.shape} of {first.voxel_nm} nm"
+                yield Problem(("input",), message)
+
+    @property
+    def summary(self) -> Sequence[tuple[str, str]]:
+        """Size and approximate porosity of every volume."""
+        rows: list[tuple[str, str]] = []
+        remarked: list[tuple[tuple[str, str], ...]] = []
+        for number, (volume, porosity) in enumerate(zip(self.volumes, self.porosities, strict=True)):
+            sizes = " x ".join(map(str, volume.shape))
+            text = f"{sizes} voxels of {edges_text(volume)}, porosity {porosity:.3f} in sampled planes"
+            rows.append((self.name(number), text))
+            remarks = volume_remarks(volume)
+            rows += [] if remarks in remarked else remarks
+            remarked.append(remarks)
+        return rows
+
+    def name(self, replicate: int) -> str:
+        """Name of a replicate in the keys of its units."""
+        return f"replicate={replicate}"
+
+    def unit(self, task: str, replicate: int, **parameters: float) -> Unit:
+        """A unit of a replicate; all replicates have random numbers of their own."""
+        seed = (self.study.seed, KIND.seed_key, replicate)
+        return Unit(f"{task},{self.name(replicate)}", task, (replicate,), {"replicate": replicate, **parameters}, seed)
+
+    def rounds(self) -> Rounds:
+        """The clean structures; then the lives of those that percolate."""
+        number = self.study.foulant.damkohler_number
+        structures = [self.unit("structures", replicate) for replicate in range(len(self.volumes))]
+        if number is None:
+            yield [self._replicate_rounds(unit) for unit in structures]
+            return
+        outcomes = yield from settle(structures)
+        percolating = [(k, outcome.feedback) for k, outcome in enumerate(outcomes) if outcome is not None]
+        if not percolating:
+            return
+        first, feedback = percolating[0]
+        voxel = float(self.volumes[first].voxel_nm or math.nan) * 1e-9
+        wall_rate = damkohler_wall_rate(number, feedback["flow"], feedback["wall_area"], voxel, self.study)
+        yield [self.unit("lives", replicate, wall_rate=wall_rate) for replicate, _ in percolating]
+
+    def _replicate_rounds(self, structure: Unit) -> Rounds:
+        """A clean structure, then its life."""
+        yield [structure]
+        yield [self.unit("lives", structure.index[0])]
+
+    def pilot_programs(self) -> Sequence[Program]:
+        """The study of two cubes of the first volume, of which the larger one is measured; none without a path."""
+        programs = []
+        for edge in _CUBE_EDGES:
+            cube, porosity = percolating_cube(self.volumes[0], edge)
+            pores = cube.read(tuple(slice(0, n) for n in cube.shape))
+            if min(cube.shape) < _MIN_VOXELS or not flow_pores(pores, "symmetric").any():
+                return ()
+            programs.append(FoulProgram(self.study, inputs=InputVolumes([cast(Any, cube)], [porosity], 1)))
+        return programs
+
+    def costs(self, pilots: Mapping[str, float], small: Mapping[str, float]) -> Costs:
+        """Work of all units, from that of a cube: by the pore voxels, and the iterations by the edge."""
+        cube, porosity = percolating_cube(self.volumes[0], _CUBE_EDGES[-1])
+        work = dict.fromkeys(small, 0.0)
+        longest = 0.0
+        for volume, own in zip(self.volumes, self.porosities, strict=True):
+            growth = math.prod(volume.shape) / math.prod(cube.shape) * own / max(porosity, 1e-3)
+            growth *= math.sqrt(max(volume.shape) / max(cube.shape))
+            for task, seconds in small.items():
+                work[task] += seconds * growth
+            longest = max(longest, growth * sum(small.values()))
+        return Costs(work, longest)
+
+    def memory(self) -> Mapping[str, int]:
+        """Peak bytes of the units, by the approximate porosity."""
+        resident = max(volume.resident_bytes for volume in self.volumes)
+        peaks = {"structures": 0, "lives": 0}
+        for volume, porosity in zip(self.volumes, self.porosities, strict=True):
+            size = math.prod(volume.shape)
+            voxels = int((_BYTES_PORE * porosity + _BYTES_VOXEL) * size) + resident
+            peaks["structures"] = max(peaks["structures"], voxels)
+            peaks["lives"] = max(peaks["lives"], int(_BYTES_LIFE * porosity * size))
+        return peaks
+
+    def collect(self, read: Callable[[str], Any], history: History) -> Sequence[Dataset]:
+        """Lives of all replicates with their intervals, and the conductances against the flow in the voxels."""
+        lives, structures = read("lives"), read("structures")
+        n = len(self.volumes)
+        tables = []
+        if lives:
+            rows = [lives.get((k,)) for k in range(n)]
+            tables.append(life_table(self.study, rows, self._design, self._findings))
+        if structures:
+            tables.append(hydraulics_table(self.study, [structures.get((k,)) for k in range(n)]))
+        return tables

@@ -1,0 +1,194 @@
+"""Report of a foul study."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from membrane_dask.engine.run import Run
+from membrane_dask.physics.reconstruction.replicate_interval import replicate_interval
+from membrane_dask.report.page import Download, Grid, Note, Section, picture
+from membrane_dask.studies.foul.findings import model_factor
+from membrane_dask.studies.foul.variables import INTERVALS, LIFE
+
+#: Instants of the common axes of several replicates.
+_POINTS = 101
+_COLOUR = "#1f5a96"
+#: Panels of the histories: variable and label of the ordinate.
+_PANELS = (
+    ("flux", "permeate flux [L m⁻² h⁻¹]"),
+    ("transmembrane_pressure", "transmembrane pressure [bar]"),
+    ("foulant_concentration_out", "filtrate concentration"),
+)
+_AXES = (("elapsed_time", "time [h]"), ("filtrate_volume", "filtrate volume [L m⁻²]"))
+
+
+def sections(run: Run) -> Sequence[Section]:
+    """Lives, histories, deposits and hydraulics."""
+    result = run.result
+    if "life" not in result:
+        return [Section("Life", "No table yet: it is computed when units have finished.")]
+    life, history = result["life"].to_dataset(), result["life/history"].to_dataset()
+    return [_lives(life), _histories(life, history), _deposits(life), *_hydraulics(result)]
+
+
+def _factor(life: xr.Dataset) -> str:
+    """The model factor of the first replicate that has a life."""
+    finite = np.flatnonzero(np.isfinite(life.initial_foulant_concentration.values))
+    if not len(finite):
+        return model_factor(math.nan, math.nan)
+    first = life.isel(replicate=int(finite[0]))
+    return model_factor(float(first.diffusive_damkohler_number), 1 - float(first.initial_foulant_concentration))
+
+
+def _lives(life: xr.Dataset) -> Section:
+    """Table of the numbers with their intervals."""
+    rows = []
+    for name in INTERVALS:
+        variable = life[name]
+        for level in life.level.values if "level" in variable.dims else [None]:
+            values = variable if level is None else variable.sel(level=level)
+            ends = [life[f"{name}_{end}"] for end in ("low", "high")]
+            low, high = (float(end if level is None else end.sel(level=level)) for end in ends)
+            interval = f"{low:.4g} to {high:.4g}" if math.isfinite(low) else "none"
+            shown = ", ".join(f"{value:.4g}" for value in values.values)
+            title = variable.attrs["long_name"] + ("" if level is None else f" {level:g}")
+            rows.append([title, shown, interval, variable.attrs["units"]])
+    causes = life.end_of_life_cause
+    meanings = str(causes.attrs["flag_meanings"]).split()
+    shown = ", ".join(meanings[int(cause)] if math.isfinite(cause) else "no life" for cause in causes.values)
+    rows.append(["end of life", shown, "", ""])
+    rows.append(["foulant balance", ", ".join(f"{value:.9f}" for value in life.foulant_balance.values), "", "1"])
+    confidence = float(life.attrs["confidence"])
+    header = ["quantity", "replicates", f"{confidence:.0%} interval", "unit"]
+    factor = _factor(life)
+    text = (
+        f"Throats narrow, and pores lose wall area, as foulant is deposited. {factor[0].upper()}{factor[1:]}: lives of "
+        "the network were compared with lives of voxels within this factor, which is not part of the intervals."
+    )
+    contents: list[Any] = [Grid(header, rows)]
+    if life.sizes["replicate"] > 1:
+        contents.append(Note("Intervals are over replicates of the reconstruction; its bias is not in them."))
+    names = [v.name for v in LIFE.variables if v.dims == ("replicate",) and not v.group]
+    lines = [",".join(["replicate", *names])]
+    lines += [
+        ",".join([str(k), *(repr(float(life[name].values[k])) for name in names)])
+        for k in range(life.sizes["replicate"])
+    ]
+    contents.append(Download("life.csv", "Lives of all replicates (CSV)", "\n".join(lines) + "\n"))
+    return Section("Life", text, contents)
+
+
+def _band(values: np.ndarray, confidence: float, design: str) -> tuple[np.ndarray, np.ndarray]:
+    """Interval over the replicates at every instant, on the logarithm; NaN for fewer than three."""
+    coordinate = xr.Variable("replicate", np.arange(len(values)), {"design": design})
+    array = xr.DataArray(values, {"replicate": coordinate}, ("replicate", "instant"))
+    low, high = replicate_interval(array, confidence, scale="log")
+    return low.values, high.values
+
+
+def _histories(life: xr.Dataset, history: xr.Dataset) -> Section:
+    """Flux, pressure and concentration against time and volume, with the interval over replicates as a band."""
+    figure = Figure(figsize=(8.4, 7.2), layout="constrained")
+    axes = figure.subplots(len(_PANELS), len(_AXES))
+    lives = [k for k in range(life.sizes["replicate"]) if np.isfinite(history.flux.values[k]).all()]
+    confidence, design = float(life.attrs["confidence"]), str(life.replicate.attrs.get("design", ""))
+    for column, (x_name, x_label) in enumerate(_AXES):
+        abscissae = history[x_name].values
+        end = min((abscissae[k, -1] for k in lives), default=0.0)
+        common = np.linspace(0.0, end, _POINTS)
+        for row, (name, y_label) in enumerate(_PANELS):
+            axis, values = axes[row, column], history[name].values
+            for k in lives:
+                axis.plot(abscissae[k], values[k], color=_COLOUR, lw=1.4 if k == lives[0] else 0.6)
+            if len(lives) > 2 and end > 0:
+                curves = np.stack([np.interp(common, abscissae[k], values[k]) for k in lives])
+                low, high = _band(curves, confidence, design)
+                axis.fill_between(common, low, high, color=_COLOUR, alpha=0.18, lw=0)
+            axis.set(xlabel=x_label, ylabel=y_label)
+            axis.set_ylim(bottom=0)
+    band = (
+        f"; the band is the {confidence:.0%} interval over replicates until the first life ends"
+        if len(lives) > 2
+        else ""
+    )
+    caption = (
+        "Flux, transmembrane pressure and concentration of the filtrate, over that of the feed, against time and "
+        f"filtrate volume, until the end of life{band}. {_factor(life)}."
+    )
+    return Section("Histories", contents=[picture(figure, caption, "flux, pressure and concentration against time")])
+
+
+def _deposits(life: xr.Dataset) -> Section:
+    """Deposit by depth at every level: the mean of the replicates."""
+    levels = life.level.values
+    figure = Figure(figsize=(4.8, 3.2), layout="constrained")
+    axis = figure.subplots()
+    for k, level in enumerate(levels):
+        values = life.deposited_fraction.sel(level=level).values
+        values = values[np.isfinite(values).all(axis=1)]
+        if len(values):
+            shade = 0.25 + 0.75 * k / max(len(levels) - 1, 1)
+            mean = values.mean(axis=0) * life.sizes["depth"]
+            axis.step(life.depth.values, mean, where="mid", color=_COLOUR, alpha=shade, label=f"{level:g}")
+    if axis.lines:
+        axis.legend(title="level of the flux")
+    axis.set(xlabel="depth, over the thickness", ylabel="deposit, over its mean", ylim=(0, None))
+    caption = (
+        "Deposit along the depth when the flux per pressure has fallen to each level; mean of the replicates. "
+        f"{_factor(life)}."
+    )
+    header = ",".join(["depth", *(f"level {level:g}" for level in levels)])
+    means = np.array([_mean(life.deposited_fraction.sel(level=level).values) for level in levels])
+    lines = [
+        ",".join([repr(float(depth)), *(repr(float(value)) for value in means[:, k])])
+        for k, depth in enumerate(life.depth.values)
+    ]
+    table = Download("deposit.csv", "Deposit by depth (CSV)", "\n".join([header, *lines]) + "\n")
+    return Section("Deposit", contents=[picture(figure, caption, "deposit along the depth"), table])
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Mean over the replicates that have reached the level; NaN for none."""
+    reached = values[np.isfinite(values).all(axis=1)]
+    return np.asarray(reached.mean(axis=0)) if len(reached) else np.full(values.shape[1], math.nan)
+
+
+def _hydraulics(result: Any) -> list[Section]:
+    """Permeability ratios and flow errors of the conductances and of formulas."""
+    if "hydraulics" not in result:
+        return []
+    table, life = result["hydraulics"].to_dataset(), result["life"].to_dataset()
+    rows = [
+        [
+            str(name),
+            ", ".join(_number(value) for value in table.permeability_ratio.sel(conductance=name).values),
+            ", ".join(_number(value) for value in table.flow_error.sel(conductance=name).values),
+        ]
+        for name in table.conductance.values
+    ]
+    text = (
+        "Conductances of the throats against the flow in the voxels: permeability of the network over that of the "
+        "voxels, and errors of the flows of inner throats."
+    )
+    fallback = [
+        [f"replicate {k}", f"{throats:.1%}", f"{flow:.2%}"]
+        for k, (throats, flow) in enumerate(
+            zip(life.fallback_throat_fraction.values, life.fallback_flow_fraction.values, strict=True)
+        )
+        if math.isfinite(throats)
+    ]
+    grids = [Grid(["conductance", "permeability ratio", "flow error"], rows)]
+    if fallback:
+        header = ["", "throats of the scaled formula", "their flow"]
+        grids.append(Grid(header, fallback))
+    return [Section("Hydraulics", text, grids)]
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}" if math.isfinite(value) else "none"
