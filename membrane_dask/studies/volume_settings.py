@@ -1,4 +1,4 @@
-"""Settings that all studies of volumes share: which volume, what its pores are, and how its network is extracted."""
+"""Settings of all studies of volumes: which volume, what its pores are, and how its network is extracted."""
 
 from __future__ import annotations
 

@@ -210,11 +210,14 @@ def test_commented_study_has_every_parameter_at_its_default(kind, tmp_path, micr
         text.replace("micrograph.tif", "membrane.png")
         .replace("volume.tif", "membrane.png")
         .replace("flux.csv", "membrane.png")
+        .replace("  damkohler_number: null", "  damkohler_number: 1.0")
     )
     study = load_study(path)
     plain = load_study(path, **{}) if kind == "graded" else None
     shortest = tmp_path / "short.yaml"
-    shortest.write_text(f"name: new\nkind: {kind}\n" + ("input: membrane.png\n" if kind != "graded" else ""))
+    required = "input: membrane.png\n" if kind != "graded" else ""
+    required += "foulant: {damkohler_number: 1}\n" if kind == "foul" else ""
+    shortest.write_text(f"name: new\nkind: {kind}\n{required}")
     assert study == load_study(shortest)
     assert plain is None or plain == study
     path.write_text(to_yaml(study))

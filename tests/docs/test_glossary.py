@@ -32,7 +32,7 @@ def test_generated_tables_are_up_to_date(root):
 def test_all_settings_variables_and_commands_have_a_row(glossary):
     from membrane_dask.studies.registry import kinds
 
-    for name in ("chain", "characterize", "graded", "porometry", "reconstruct"):
+    for name in ("chain", "characterize", "foul", "graded", "porometry", "reconstruct"):
         kind = kinds()[name]
         for key in kind.settings_class.model_fields:
             assert key == "kind" or f"| `{key}`" in section(glossary, "Settings"), key

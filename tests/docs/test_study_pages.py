@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = {
     "chain": ["chain"],
     "characterize": ["characterize", "flow", "virtual-bench"],
+    "foul": ["foul"],
     "graded": ["graded"],
     "porometry": ["porometry"],
     "reconstruct": ["reconstruct"],

@@ -14,12 +14,15 @@ from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.imaging.labelled_network import labelled_network
 from membrane_dask.physics.imaging.watershed import SnowParameters
 from membrane_dask.physics.networks.fouling_laws import BLOCKED, FLUX_FRACTION, PRESSURE_LIMIT, TIME, Sieving
+from membrane_dask.physics.networks.stokes_conductance import network_flow
 from membrane_dask.physics.networks.structure_hydraulics import bottleneck_radius, structure_hydraulics
 from membrane_dask.physics.networks.structure_laws import StructureLaws, WallUptake
 from membrane_dask.physics.networks.structure_life import simulate_structure
 from membrane_dask.physics.networks.structure_metrics import structure_life
 from membrane_dask.physics.networks.structure_units import StructureUnits, film_rate, stokes_einstein, wall_uptake
 from membrane_dask.physics.networks.wall_layers import thickness_and_area, wall_layers
+from membrane_dask.physics.stokes.mac_grid import Grid
+from membrane_dask.physics.stokes.solver import stokes
 
 SNOW = SnowParameters()
 LEVELS = (0.75, 0.5, 0.25, 0.1)
@@ -171,6 +174,45 @@ def test_walls_of_all_pores_and_the_bottleneck():
     assert hydraulics("tubes").bottleneck == 8
     assert clean.permeability_ratio == pytest.approx(1, abs=0.005)
     assert clean.flow_error["stokes"] < clean.flow_error["series"]
+
+
+def test_the_inscribed_spheres_of_throats():
+    labelled = labelled_network(pore_space((40, 36, 32), 2, 0.4, 2.0), 1.0, SNOW)
+    conns, radius = labelled.network.throat_conns, labelled.sphere_radii()
+    narrow = labelled.network.throats["inscribed_radius"]
+    assert (radius >= narrow).all()
+    np.testing.assert_array_equal(radius[conns[:, 1] < 0], narrow[conns[:, 1] < 0])
+    labels, squares = labelled.labels, labelled.squares
+    for number in np.flatnonzero(conns[:, 1] >= 0)[:20]:
+        largest = 0.0
+        for axis in range(3):
+            a, b = (np.moveaxis(labels, axis, 0)[s] for s in (slice(None, -1), slice(1, None)))
+            between = ((a == conns[number, 0]) & (b == conns[number, 1])) | (
+                (b == conns[number, 0]) & (a == conns[number, 1])
+            )
+            for s in (slice(None, -1), slice(1, None)):
+                largest = max(largest, np.moveaxis(squares, axis, 0)[s][between].max(initial=0))
+        assert radius[number] == math.sqrt(largest)
+
+
+def test_throats_narrow_as_the_flow_through_eroded_voxels():
+    """Walls moved by removing the voxels next to the solid, by the removed volume over the mean wall area."""
+    differences = []
+    for seed, sigma in ((3, 3.0), (5, 3.5), (6, 4.0)):
+        pores = pore_space((60, 56, 52), seed, 0.4, sigma)
+        labelled = labelled_network(pores, 1.0, SNOW)
+        clean = structure_hydraulics(pores, SNOW)
+        for square in (1, 2, 4):
+            eroded = labelled.squares > square
+            flow = stokes(Grid.of(eroded), 0.02).permeability / clean.permeability
+            areas = [labelled_network(p, 1.0, SNOW).network.bodies["surface_area"].sum() for p in (pores, eroded)]
+            thickness = (pores.sum() - eroded.sum()) / np.mean(areas)
+            structure = clean.structure
+            remaining = np.maximum(1 - thickness / structure.closing_radius, 0) ** 3
+            narrowed = network_flow(structure.network, structure.conductance * remaining).total / clean.flow
+            differences.append(math.log(narrowed / flow))
+    assert abs(np.mean(differences)) <= 0.1
+    assert np.std(differences) <= 0.15
 
 
 def test_units_of_a_deposit():

@@ -10,7 +10,7 @@ from membrane_dask.physics.imaging.connectivity import Connectivity
 from membrane_dask.physics.imaging.distance import block_squared_distances
 from membrane_dask.physics.imaging.network_extraction import extract_network
 from membrane_dask.physics.imaging.watershed import SnowParameters, block_watershed
-from membrane_dask.physics.networks.pore_network import PoreNetwork
+from membrane_dask.physics.networks.pore_network import INLET, OUTLET, PoreNetwork
 from membrane_dask.physics.voxel_spacing import CUBE, Spacing
 
 
@@ -34,6 +34,35 @@ class LabelledNetwork:
     labels: np.ndarray
     squares: np.ndarray
     connectivity: Connectivity
+
+    def sphere_radii(self) -> np.ndarray:
+        """Radius of the inscribed sphere of every throat and opening.
+
+        Returns
+        -------
+        (n_pores,) ndarray
+            Largest distance to the solid of the voxels on both sides of a throat, or at the face of an opening, in
+            shortest edges of a voxel. The network's own inscribed radius of a throat is that of the widest path through
+            it: the smaller one of two adjacent voxels.
+        """
+        conns, n = self.network.throat_conns.astype(np.int64), len(self.network.junctions)
+        inner = np.flatnonzero(conns[:, 1] >= 0)
+        ends = np.sort(conns[inner], axis=1)
+        order = np.argsort(ends[:, 0] * n + ends[:, 1], kind="stable")
+        keys, throat = (ends[:, 0] * n + ends[:, 1])[order], inner[order]
+        largest = np.zeros(len(conns), np.float32)
+        for axis in range(3):
+            label, square = (np.moveaxis(values, axis, 0) for values in (self.labels, self.squares))
+            faces = (label[:-1] != label[1:]) & (label[:-1] >= 0) & (label[1:] >= 0)
+            a, b = label[:-1][faces].astype(np.int64), label[1:][faces].astype(np.int64)
+            index = throat[np.searchsorted(keys, np.minimum(a, b) * n + np.maximum(a, b))]
+            np.maximum.at(largest, index, np.maximum(square[:-1][faces], square[1:][faces]))
+        for boundary, plane in ((INLET, 0), (OUTLET, -1)):
+            openings = np.flatnonzero(conns[:, 1] == boundary)
+            widest = np.zeros(n + 1, np.float32)  # the last entry stands for voxels of no pore
+            np.maximum.at(widest, self.labels[plane].ravel(), self.squares[plane].ravel())
+            largest[openings] = widest[conns[openings, 0]]
+        return np.sqrt(largest.astype(np.float64))
 
 
 def labelled_network(

@@ -149,7 +149,12 @@ def structure_hydraulics(
     carries_flow = np.isin(np.arange(len(network.junctions)), walls[walls >= 0])
     return StructureHydraulics(
         structure=FilterStructure(
-            network, values, radius, radius + _CATCH_OFFSET, layers, _depth_fraction(labelled, depth_bins)
+            network,
+            values,
+            labelled.sphere_radii(),
+            radius + _CATCH_OFFSET,
+            layers,
+            _depth_fraction(labelled, depth_bins),
         ),
         flow=total,
         permeability=permeability,

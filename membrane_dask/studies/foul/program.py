@@ -117,7 +117,7 @@ class FoulProgram(Program):
             yield [self._replicate_rounds(unit) for unit in structures]
             return
         outcomes = yield from settle(structures)
-        percolating = [(k, outcome.feedback) for k, outcome in enumerate(outcomes) if outcome is not None]
+        percolating = [(k, outcome.feedback) for k, outcome in enumerate(outcomes) if outcome.status == "done"]
         if not percolating:
             return
         first, feedback = percolating[0]

@@ -1,0 +1,274 @@
+"""Foul studies: lives in physical units, replicates, the same bits anywhere, resumption, invalid input, report."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+
+import numpy as np
+import pytest
+from strategies import pore_space
+
+import membrane_dask as md
+from membrane_dask.errors import StudyError
+from membrane_dask.physics.errors import PhysicsError
+from membrane_dask.program import Outcome, UnitFailed
+from membrane_dask.studies.foul.findings import model_factor
+from membrane_dask.studies.foul.program import FoulProgram
+from membrane_dask.studies.foul.tasks import work
+from membrane_dask.studies.foul.variables import INTERVALS
+from membrane_dask.studies.input_volumes import InputVolumes
+
+SYNC = {"profile": "sync"}
+STUDY = """\
+kind: foul
+input: {name}.npy
+voxel_size: 3 nm
+foulant: {foulant}
+"""
+FOULANT = "{damkohler_number: 1, diffusivity: 5e-11 m2/s}"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Three structures of one kind, one without a path, and straight tubes."""
+    folder = tmp_path_factory.mktemp("structures")
+    for number in range(3):
+        pores = pore_space((44, 40, 36), number, 0.4, 2.2)
+        np.save(folder / f"structure-{number}.npy", np.where(pores, 0, 255).astype("u1"))
+    pores[20:24] = False
+    np.save(folder / "blocked.npy", np.where(pores, 0, 255).astype("u1"))
+    y, x = np.ogrid[0:40, 0:40]
+    section = (y % 20 - 10) ** 2 + (x % 20 - 10) ** 2 < 64
+    np.save(folder / "tubes.npy", np.repeat(np.where(section, 0, 255).astype("u1")[None], 20, axis=0))
+    return folder
+
+
+def study_of(folder, name="structure-0", text="", foulant=FOULANT, **changes):
+    path = folder / f"{name}.yaml"
+    path.write_text(STUDY.format(name=name, foulant=foulant) + text)
+    return md.load_study(path, **changes)
+
+
+@pytest.fixture(scope="module")
+def reference(folder, tmp_path_factory):
+    run = md.run(study_of(folder, cluster=SYNC), tmp_path_factory.mktemp("reference") / "run")
+    assert run.status()["state"] == "complete"
+    return run
+
+
+class Scratch:
+    def __init__(self):
+        self.arrays = {}
+
+    def read(self, name, index, only=None):
+        return self.arrays[name, index]
+
+
+def tables_of(program):
+    """Result of a program, of which units that raise have failed; without an engine."""
+    scratch = Scratch()
+    context = {**program.context, "scratch": scratch}
+
+    def compute(item):
+        if hasattr(item, "send"):
+            return drive(item)
+        try:
+            arrays, feedback = work(context, item)
+        except PhysicsError as error:
+            raise UnitFailed([item.key], [Outcome("failed")]) from error
+        scratch.arrays[item.task, item.index] = arrays
+        return Outcome("done", feedback)
+
+    def drive(rounds):
+        try:
+            items = rounds.send(None)
+            while True:
+                reply, failed = [], []
+                for item in items:
+                    try:
+                        reply.append(compute(item))
+                    except UnitFailed as failure:
+                        reply += failure.outcomes[:1]
+                        failed += failure.keys
+                items = rounds.throw(UnitFailed(failed, reply)) if failed else rounds.send(reply)
+        except StopIteration as stop:
+            return stop.value
+
+    with contextlib.suppress(UnitFailed):
+        drive(program.rounds())
+
+    def read(name):
+        return {index: arrays for (task, index), arrays in scratch.arrays.items() if task == name}
+
+    return {table.name: table for table in program.collect(read, {})}
+
+
+def replicates(folder, *names, text="", foulant=FOULANT):
+    """Program of several volumes, as of a reconstruction."""
+    study = study_of(folder, names[0], text, foulant)
+    inputs = [InputVolumes.of(study_of(folder, name, text, foulant), None) for name in names]
+    volumes = [one.volumes[0] for one in inputs]
+    return FoulProgram(study, inputs=InputVolumes(volumes, [one.porosities[0] for one in inputs], len(names)))
+
+
+def test_a_life_in_physical_units(reference):
+    life = reference.result["life"].to_dataset().isel(replicate=0)
+    # Darcy's law with the permeability of the flow, and a Damkoehler number that gives the wall rate.
+    flux = float(life.permeability) * 1e5 / (0.89e-3 * 44 * 3e-9) * 3.6e6
+    assert float(life.initial_permeate_flux) == pytest.approx(flux, rel=0.005)
+    assert float(life.damkohler_number) == pytest.approx(1, rel=1e-9)
+    assert float(life.foulant_balance) == pytest.approx(1, abs=1e-9)
+    radius, wall_rate = float(life.hydraulic_radius) * 1e-9, float(life.wall_rate)
+    assert float(life.diffusive_damkohler_number) == pytest.approx(wall_rate * radius / 5e-11, rel=1e-9)
+    assert 0.3 < float(life.initial_foulant_concentration) < 0.5  # 1/(1 + N) of one body, exp(-N) of many
+    times = life.service_time_level.values
+    assert (np.diff(times) > 0).all()
+    assert times[-1] == pytest.approx(float(life.service_time), rel=1e-12)
+    assert float(life.log_reduction_value) == pytest.approx(-math.log10(float(life.foulant_concentration)))
+    np.testing.assert_allclose(life.deposited_fraction.sum("depth"), 1, rtol=1e-12)
+    history = reference.result["life/history"].to_dataset().isel(replicate=0)
+    assert history.flux[-1] == pytest.approx(0.1 * float(history.flux[0]), rel=1e-9)
+    volume = np.trapezoid(history.flux, history.elapsed_time)
+    assert history.filtrate_volume[-1] == pytest.approx(volume, rel=1e-3)
+    assert float(life.filtrate_volume) == pytest.approx(float(history.filtrate_volume[-1]), rel=1e-12)
+    assert (history.transmembrane_pressure == 1).all()
+    hydraulics = reference.result["hydraulics"].to_dataset().isel(replicate=0)
+    assert float(hydraulics.permeability_ratio.sel(conductance="stokes")) == pytest.approx(1, abs=0.005)
+    assert float(hydraulics.flow_error.sel(conductance="series")) > 0.1
+    assert np.isnan(life.service_time_low)  # never of a single structure
+
+
+def test_tubes_close_by_the_formula(folder, tmp_path):
+    text = "hydraulics: {conductance: stokes}\nnarrowing_exponent: 4\nstep: 0.01\n"
+    study = study_of(folder, "tubes", text, "{wall_rate: 1e-9 m/s}", cluster=SYNC)
+    life = md.run(study, tmp_path / "run").result["life"].to_dataset().isel(replicate=0)
+    # (1 - t/r)^4 with r of 8 voxels; a voxel of deposit takes dx/(phi k).
+    hours = 8 * (1 - life.level.values**0.25) * 3e-9 / (1e-4 * 1e-9) / 3600
+    np.testing.assert_allclose(life.service_time_level, hours, rtol=2e-3)
+    assert np.isnan(life.diffusive_damkohler_number)
+    assert float(life.bottleneck_radius) == pytest.approx(24)
+
+
+def test_bits_do_not_depend_on_workers(reference, folder, values_of, tmp_path):
+    run = md.run(study_of(folder, cluster={"workers": 1}), tmp_path / "run")
+    assert values_of(run) == values_of(reference)
+
+
+def test_a_killed_run_resumes_with_the_same_bits(reference, folder, values_of, kill_and_resume, tmp_path):
+    study_of(folder)
+    kill_and_resume(folder / "structure-0.yaml", tmp_path / "run", after=1, options=("--set", "cluster.workers=1"))
+    assert values_of(md.open_run(tmp_path / "run")) == values_of(reference)
+
+
+def test_replicates_have_one_wall_and_intervals(folder):
+    life = tables_of(replicates(folder, "structure-0", "structure-1", "structure-2"))["life"]
+    values = life.values
+    assert len(set(values["wall_rate"].tolist())) == 1
+    assert values["damkohler_number"][0] == pytest.approx(1)
+    assert values["damkohler_number"][1] != pytest.approx(1, abs=1e-3)
+    for name in INTERVALS:
+        low, high = values[f"{name}_low"], values[f"{name}_high"]
+        assert (low < values[name][0]).all(), name
+        assert (values[name][0] < high).all(), name
+    # Student's interval about replicate 0 on the logarithm, of two deviations: 4.303 times their root mean square.
+    logarithm = np.log(values["service_time"])
+    half = 4.303 * math.sqrt(np.mean((logarithm[1:] - logarithm[0]) ** 2))
+    assert math.log(float(values["service_time_high"])) == pytest.approx(logarithm[0] + half, rel=1e-3)
+    assert any("its bias is not in them" in sentence for sentence in life.attrs["summary"])
+
+
+def test_a_replicate_without_a_path_has_no_life_while_its_siblings_go_on(folder):
+    for foulant in (FOULANT, "{wall_rate: 1e-6 m/s}"):
+        program = replicates(folder, "structure-0", "structure-1", "blocked", foulant=foulant)
+        life = tables_of(program)["life"]
+        assert np.isfinite(life.values["service_time"]).tolist() == [True, True, False]
+        assert "replicate 2: no life; its unit failed" in life.attrs["summary"]
+    with pytest.raises(PhysicsError, match="does not percolate: no life"):
+        work(program.context, program.unit("structures", 2))
+
+
+@pytest.mark.parametrize("conductance", ["mobility", "series", "inscribed", "equivalent"])
+def test_other_conductances_say_their_error(folder, conductance):
+    tables = tables_of(replicates(folder, "structure-0", text=f"hydraulics: {{conductance: {conductance}}}\n"))
+    assert any("permeability" in sentence and "of Stokes" in sentence for sentence in tables["life"].attrs["summary"])
+    assert tables["hydraulics"].values["permeability_ratio"].shape == (1, 1)
+    assert np.isnan(tables["hydraulics"].values["flow_error"]).all() == (conductance != "mobility")
+
+
+def test_constant_flux_species_and_particles(folder):
+    text = "operation: {mode: flux, flux: initial, pressure_limit: 5}\n"
+    text += "species: [{wall_rate: 1e-5 m/s, fraction: 0.5}, {wall_rate: 1e-4 m/s, fraction: 0.5}]\n"
+    text += "sieving: {rate: 1e12, particle_radius: 7 nm}\n"
+    program = replicates(folder, "structure-0", text=text, foulant="{}")
+    life = tables_of(program)["life"].values
+    assert life["history/transmembrane_pressure"][0, 0] == pytest.approx(1)
+    assert life["history/transmembrane_pressure"][0, -1] == pytest.approx(5, rel=1e-6)
+    assert life["filtrate_volume"] == pytest.approx(life["initial_permeate_flux"] * life["service_time"], rel=1e-9)
+    first, second = life["species_yield"][0]
+    assert first > second
+    assert life["species_purity"][0].sum() == pytest.approx(1)
+    assert life["n_arrivals"][0] == life["n_passed"][0] + life["n_blocked"][0]
+    # A flux that the limit does not allow: a life of 0, which is reported.
+    text = "operation: {mode: flux, flux: 1e7 LMH, pressure_limit: 5 bar}\n"
+    life = tables_of(replicates(folder, "structure-0", text=text))["life"]
+    assert life.values["service_time"][0] == 0
+    assert any("times the pressure_limit at the start" in sentence for sentence in life.attrs["summary"])
+
+
+@pytest.mark.parametrize(
+    ("foulant", "text", "message"),
+    [
+        ("{}", "", "foulant.wall_rate or foulant.damkohler_number is required"),
+        ("{wall_rate: 1e-7 m/s, damkohler_number: 1}", "", "leave out foulant.damkohler_number"),
+        ("{wall_rate: 0 m/s}", "", "greater than 0"),
+        ("{wall_rate: 1e-7 m/s, diffusivity: 0 m2/s}", "", "greater than 0"),
+        ("{wall_rate: 1e-7 m/s, diffusivity: 1e-11 m2/s, diameter: 3 nm}", "", "leave out one of the two"),
+        (FOULANT, "foulant_volume_fraction: 0", "foulant_volume_fraction"),
+        (FOULANT, "foulant_volume_fraction: 1", "foulant_volume_fraction"),
+        (FOULANT, "deposition_law: published", "a pore body has no single radius; use conserving"),
+        (FOULANT, "operation: {mode: flux, flux: initial}", "is needed with mode: flux"),
+        (FOULANT, "operation: {mode: flux, flux: initial, pressure_limit: 0.5 bar}", "greater than the pressure"),
+        (FOULANT, "operation: {flux: 50 LMH}", "needs mode: flux"),
+        (FOULANT, "end_of_life: {flux_fraction: 1}", "end_of_life.flux_fraction"),
+        (FOULANT, "flux_levels: [0.5, 0.75]", "less than the level before it"),
+        (FOULANT, "flux_levels: [1.0]", "between 0 and 1"),
+        (FOULANT, "step: 0.3", "step: must be at most 0.2"),
+        (FOULANT, "species: [{wall_rate: 1e-7 m/s, fraction: 1}]", "cannot be given with species"),
+        ("{}", "species: [{wall_rate: 1e-7 m/s, fraction: 0.9}]", "must sum to 1"),
+        (FOULANT, "sieving: {rate: 1}", "is needed with rate > 0"),
+        (FOULANT, "hydraulics: {lateral_boundary: periodic}", "symmetric"),
+    ],
+)
+def test_invalid_settings_are_refused(folder, foulant, text, message):
+    with pytest.raises(StudyError, match=message):
+        study_of(folder, text=f"{text}\n", foulant=foulant)
+
+
+def test_volumes_that_have_no_life_are_refused(folder, tmp_path):
+    np.save(folder / "thin.npy", np.load(folder / "structure-0.npy")[:12])
+    with pytest.raises(StudyError, match="at least 16 voxels"):
+        FoulProgram(study_of(folder, "thin"))
+    with pytest.raises(StudyError, match="cubes"):
+        FoulProgram(study_of(folder, voxel_size=["6 nm", "3 nm", "3 nm"]))
+    with pytest.raises(StudyError, match="differ in shape"):
+        replicates(folder, "structure-0", "tubes")
+
+
+def test_the_report(reference):
+    page = md.write_report(reference).read_text()
+    assert "model factor 0.65 to 1.5" in page or "model factor 0.85 to 2.2" in page or "model factor unknown" in page
+    for title in ("Life", "Histories", "Deposit", "Hydraulics"):
+        assert f"<h2>{title}</h2>" in page
+    assert "nan" not in page.lower().replace("nanometre", "").replace("finance", "")
+
+
+def test_model_factors():
+    assert model_factor(math.nan, 0.3) == model_factor(0.05, 0.5) == "model factor 0.65 to 1.5"
+    assert model_factor(0.5, 0.5) == "model factor 0.85 to 2.2"
+    assert "unknown" in model_factor(0.05, 0.8)
+
+
+def test_the_plan_predicts_cost_and_memory(folder):
+    plan = md.plan(study_of(folder))
+    assert plan.needed_memory() > 44 * 40 * 36 * 40
