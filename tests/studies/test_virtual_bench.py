@@ -199,6 +199,16 @@ def test_a_volume_without_a_path_has_no_bubble_point(membrane, tmp_path):
     assert any("no path leads" in text for text in run.result["properties"].attrs["summary"])
 
 
+def test_slits_and_open_layers_are_reported(tmp_path):
+    """Two slits of 4 voxels that cross each other every 24 voxels of the depth, behind an open layer."""
+    pores = np.zeros((56, 40, 40), bool)
+    pores[:, :, 10:14] = True
+    pores[:, 20:24, 26:] = pores[:, 20:24, :10] = pores[:2] = True
+    run = bench_of(pores, tmp_path)
+    summary = " ".join(run.result["properties"].attrs["summary"])
+    assert "2 open planes before the structure and 0 behind it" in summary
+
+
 def test_a_narrow_bottleneck_is_reported(tmp_path):
     pores = tubes((20, 16, 16), [(1.2, 8, 8), (6, 8, 8)])
     pores[8:12] = tubes((4, 16, 16), [(1.2, 8, 8)])

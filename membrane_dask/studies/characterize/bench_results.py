@@ -23,8 +23,6 @@ _PERMEANCE = 3.6e6 * _BAR
 _HALF, _ALL = 0.5, 0.98
 #: Factor of the gas radius: 16/3 times viscosity, mean speed and slope over intercept.
 _GAS_FACTOR = 16 / 3
-#: Throat area over the squared radius above which a throat is rather a slit.
-_SLIT = 3 * math.pi
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -65,9 +63,24 @@ class BenchResult:
         return self.shape[0] * self.voxel_nm * _NM
 
     @cached_property
+    def plane_pores(self) -> np.ndarray:
+        """Pore voxels of every plane of the depth, ``(z,)``."""
+        pores = np.zeros(self.shape[0], np.int64)
+        for block in self.blocks:
+            first = int(block["first_plane"])
+            pores[first : first + len(block["plane_pores"])] += block["plane_pores"]
+        return pores
+
+    @property
     def porosity(self) -> float:
         """Fraction of the voxels in pores."""
-        return float(sum(int(block["pores"]) for block in self.blocks)) / math.prod(self.shape)
+        return float(self.plane_pores.sum()) / math.prod(self.shape)
+
+    @property
+    def open_planes(self) -> tuple[int, int]:
+        """Planes without solid at the inlet and at the outlet."""
+        solid = np.flatnonzero(self.plane_pores < self.shape[1] * self.shape[2])
+        return int(solid[0]), self.shape[0] - 1 - int(solid[-1])
 
     @property
     def permeability(self) -> float:
@@ -88,8 +101,7 @@ class BenchResult:
             squares, counts = block[f"{name}_squares"], block[f"{name}_counts"]
             from_largest = np.concatenate([[0], np.cumsum(counts[::-1])])
             totals += from_largest[np.searchsorted(-squares[::-1], -levels, side="right")]
-        pores = sum(int(block["pores"]) for block in self.blocks)
-        return np.asarray(totals / max(pores, 1))
+        return np.asarray(totals / max(int(self.plane_pores.sum()), 1))
 
     def wet_fractions(self, levels: np.ndarray) -> np.ndarray:
         """Wet flow over dry flow at levels: that of the next wider step; NaN where nothing flows."""
@@ -141,6 +153,7 @@ class BenchResult:
             "throat_log_sd": log_sd,
             "throat_flow_median_radius": flow_median,
             "fallback_flow_fraction": float(flow["fallback_flow_fraction"]),
+            "slit_flow_fraction": float(flow["slit_flow_fraction"]),
         }
 
     def gas_permeance(self) -> np.ndarray:

@@ -17,6 +17,8 @@ from membrane_dask.studies.characterize.sections import section_step
 _NARROW, _RADIUS_ERROR = 2.0, 0.3
 #: Fraction of the flow in throats without a conductance of their own above which the network is a weak model.
 _MAX_FALLBACK = 0.05
+#: Fraction of the flow in slits above which spherical menisci mislead.
+_MAX_SLITS = 0.5
 
 
 def bench_tables(
@@ -122,6 +124,18 @@ def bench_findings(results: Mapping[str, BenchResult | None]) -> list[str]:
             sentences.append(
                 f"Bench, {name}: bottleneck of {lattice:.1f} voxels: radii ±{_RADIUS_ERROR} voxel are "
                 f"±{_RADIUS_ERROR / lattice:.0%}; refine the volume."
+            )
+        if any(result.open_planes):
+            before, behind = result.open_planes
+            sentences.append(
+                f"Bench, {name}: {before} open planes before the structure and {behind} behind it: fluids enter by "
+                "the first plane anyway, and the thickness of the membrane includes them."
+            )
+        slits = float(result.flow["slit_flow_fraction"])
+        if slits > _MAX_SLITS:
+            sentences.append(
+                f"Bench, {name}: {slits:.0%} of the flow is in slits, whose entry pressure is half of that of the "
+                "sphere in them."
             )
         fallback = float(result.flow["fallback_flow_fraction"])
         if fallback > _MAX_FALLBACK:

@@ -41,6 +41,8 @@ _HALO = 48
 _BYTES_READ, _BYTES_OWN, _BYTES_PORE, _BYTES_VOXEL = 11, 24, 185, 30
 #: Bytes per voxel on the surfaces of the blocks, and per pore voxel, of what the blocks hand to the access radii.
 _BYTES_PASS = 4
+#: Area of a throat over the square of its inscribed radius above which it is a slit.
+_SLIT = 3 * math.pi
 #: Rejection of the radius that is reported.
 _REJECTION = 0.9
 
@@ -186,7 +188,8 @@ def _drainage(context: Mapping[str, Any], settings: BenchSettings, volume: Volum
             arrays["section"] = filled[:, middle - start[1]][section]
             arrays["corner"] = np.array([start[0] + step - 1, start[2] + step - 1]) // step
     pores = volume.read(tuple(slice(a, b) for a, b in zip(start, stop, strict=True)))
-    return {**arrays, "pores": np.asarray(np.count_nonzero(pores))}, {}
+    planes = np.count_nonzero(pores, axis=(1, 2))
+    return {**arrays, "plane_pores": planes, "first_plane": np.asarray(start[0])}, {}
 
 
 def _flows(context: Mapping[str, Any], settings: BenchSettings, volume: VolumeSource, number: int) -> Result:
@@ -211,12 +214,15 @@ def _flows(context: Mapping[str, Any], settings: BenchSettings, volume: VolumeSo
     access = throat_access(network, squares)
     carried = network_flow(network, conductance)
     radius = (np.sqrt(squares) + settings.radius_offset) * voxel_nm
+    inner_flow = np.abs(carried.flow) * (network.throat_conns[:, 1] >= 0) * throats.carries_flow
+    is_slit = network.throats["area"] > _SLIT * np.square(network.throats["inscribed_radius"])
     arrays = {
         "permeability": np.asarray(permeability(network, carried)),
+        "slit_flow_fraction": np.asarray(inner_flow[is_slit].sum() / inner_flow.sum() if inner_flow.any() else 0.0),
         "stokes_permeability": np.asarray(throats.permeability * voxel_nm * voxel_nm),
         "fallback_flow_fraction": np.asarray(throats.fallback_flow_fraction),
         "throat_squares": squares,
-        "throat_flow": np.abs(carried.flow) * (network.throat_conns[:, 1] >= 0) * throats.carries_flow,
+        "throat_flow": inner_flow,
     }
     if settings.flow == "stokes":
         arrays |= _stokes_levels(context, settings, volume, number, critical)
@@ -265,7 +271,7 @@ def _stokes_levels(
 
 def _without_flow(settings: BenchSettings) -> dict[str, np.ndarray]:
     """Results of a volume whose pores do not percolate."""
-    undefined = ("stokes_permeability", "fallback_flow_fraction", "rejection_radius_90")
+    undefined = ("stokes_permeability", "fallback_flow_fraction", "slit_flow_fraction", "rejection_radius_90")
     return {
         "permeability": np.asarray(0.0),
         **{name: np.asarray(math.nan) for name in undefined},

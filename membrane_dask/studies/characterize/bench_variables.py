@@ -60,6 +60,10 @@ SCALARS = (
         "fraction of the flow in throats whose conductance is that of a formula, as flow and pressure difference "
         "disagree",
     ),
+    _quantity(
+        "slit_flow_fraction", "1", "logit",
+        "fraction of the flow in throats whose area is more than three times that of the inscribed circle",
+    ),
 )  # fmt: skip
 _RADIUS = ("entry_radius",)
 CURVES = (
