@@ -142,6 +142,21 @@ def test_particles_that_always_or_never_fit_are_noted():
         assert text in str(plan)
 
 
+def test_pores_that_do_not_stay_cylinders_are_noted_in_the_plan():
+    note = "of the deposition of a clean filter falls in pores with x = lambda r l/q > 1"
+    keys = {"deposition_law": "conserving", "end_of_life": {"flux_fraction": 0.5}}
+    measured = md.plan(parse_study(SMALL | keys)).measured()
+    (text,) = (text for name, text in measured.rows() if name == "note" and note in text)
+    program = measured.program
+    results = [program.work(program.context, unit)[0] for unit in program.pilots()]
+    fraction = max(float(arrays["non_cylindrical_deposition"].max()) for arrays in results)
+    assert fraction > 0.1
+    assert text.startswith(f"{100 * fraction:.0f} % {note}")
+    assert text.endswith("try segments: 4")
+    assert note not in str(md.plan(parse_study(SMALL | keys | {"segments": 4})).measured())
+    assert note not in str(md.plan(parse_study(SMALL | keys | {"deposition": 1e-8})).measured())
+
+
 @pytest.mark.parametrize(
     ("keys", "message"),
     [

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import xarray as xr
 
 from membrane_dask.report.page import Grid, Section
 from membrane_dask.studies.graded.common_report import mean_of, slices
+from membrane_dask.studies.graded.cylinder_criterion import MAX_NON_CYLINDRICAL, consequence, has_criterion
 from membrane_dask.studies.graded.number_text import compact, with_error
 
-#: Fraction of the deposition in pores with x > 1 above which pores cannot be taken as cylinders.
-_MAX_NON_CYLINDRICAL = 0.1
 #: Designs that a note lists.
 _MAX_NOTES = 9
 _NAMES = {
@@ -96,28 +94,18 @@ def _pressure_notes(table: xr.Dataset) -> Iterator[str]:
 
 def _cylinder_notes(table: xr.Dataset) -> Iterator[str]:
     """Yield the design whose pores stay cylinders least; a study with segments resolves that."""
-    if "non_cylindrical_deposition" not in table or table.attrs.get("segments", 1) > 1:
+    if "non_cylindrical_deposition" not in table or not has_criterion(table.attrs):
         return
     designs = list(slices(table, "l_max", "gradient", "deposition"))
     fractions = np.array([float(mean_of(one.non_cylindrical_deposition).value) for one in designs])
-    count = int((fractions > _MAX_NON_CYLINDRICAL).sum())
+    count = int((fractions > MAX_NON_CYLINDRICAL).sum())
     if count:
         largest = int(np.nanargmax(fractions))
-        extent = (
-            f" (above {100 * _MAX_NON_CYLINDRICAL:.0f} % in {count} of {len(designs)} designs)" if count > 1 else ""
-        )
+        extent = f" (above {100 * MAX_NON_CYLINDRICAL:.0f} % in {count} of {len(designs)} designs)" if count > 1 else ""
         yield (
             f"{_design(designs[largest], table)}{100 * fractions[largest]:.0f} % of the deposition falls in pores with "
-            f"x > 1{extent}: radii are not uniform along them{_cylinder_advice(table.attrs)}."
+            f"x > 1{extent}: {consequence(table.attrs)}."
         )
-
-
-def _cylinder_advice(attrs: Mapping[str, Any]) -> str:
-    """Return the end of a note on pores that do not stay cylinders."""
-    if attrs.get("erosion.rate"):  # with erosion, pieces of pores are not defined
-        return ""
-    law = " with deposition_law: conserving" if attrs.get("deposition_law", "published") == "published" else ""
-    return f"; try segments: 4{law}"
 
 
 def front_cylinder_notes(table: xr.Dataset, evaluations: Sequence[int]) -> list[str]:
@@ -130,18 +118,18 @@ def front_cylinder_notes(table: xr.Dataset, evaluations: Sequence[int]) -> list[
     evaluations : sequence of int
         Numbers of the designs.
     """
-    if "non_cylindrical_deposition" not in table or table.attrs.get("segments", 1) > 1 or not len(evaluations):
+    if "non_cylindrical_deposition" not in table or not has_criterion(table.attrs) or not len(evaluations):
         return []
     values = table.non_cylindrical_deposition.isel(deposition=0).sel(evaluation=list(evaluations))
     fractions = mean_of(values.transpose("evaluation", "realization")).value
-    count = int((fractions > _MAX_NON_CYLINDRICAL).sum())
+    count = int((fractions > MAX_NON_CYLINDRICAL).sum())
     if not count:
         return []
     largest = int(np.nanargmax(fractions))
     return [
         f"In design {evaluations[largest]}, {100 * fractions[largest]:.0f} % of the deposition falls in pores with "
-        f"x > 1 (above {100 * _MAX_NON_CYLINDRICAL:.0f} % in {count} of {len(evaluations)} simulated designs that no "
-        f"other one surpasses in both metrics): radii are not uniform along them{_cylinder_advice(table.attrs)}."
+        f"x > 1 (above {100 * MAX_NON_CYLINDRICAL:.0f} % in {count} of {len(evaluations)} simulated designs that no "
+        f"other one surpasses in both metrics): {consequence(table.attrs)}."
     ]
 
 

@@ -19,6 +19,7 @@ from membrane_dask.program import Dataset, History, Program, Rounds, Table, Unit
 from membrane_dask.quantities import Quantity
 from membrane_dask.studies.graded import KIND
 from membrane_dask.studies.graded.config import GradedStudy
+from membrane_dask.studies.graded.cylinder_criterion import MAX_NON_CYLINDRICAL, consequence, has_criterion
 from membrane_dask.studies.graded.law_settings import fouling_laws, law_notes, longest_life, species_names
 from membrane_dask.studies.graded.optimum import (
     STOP_REASONS,
@@ -82,6 +83,7 @@ class GradedProgram(Program):
             "seed": study.seed,
         }
         self.notes = self._design_notes()
+        self._pilot_notes: list[str] = []
         unit_labels = self._unit_labels()
         labels = unit_labels | {
             "deposition": np.array(self.deposition),
@@ -105,8 +107,8 @@ class GradedProgram(Program):
 
     @property
     def summary(self) -> Sequence[tuple[str, str]]:
-        """Notes on the design; the result has them as well."""
-        return [("note", text) for text in self.notes]
+        """Notes on the design, which the result has as well, and on the pilots."""
+        return [("note", text) for text in (*self.notes, *self._pilot_notes)]
 
     def _design_notes(self) -> list[str]:
         """Return what is unusual about the design."""
@@ -234,12 +236,32 @@ class GradedProgram(Program):
             If one of these networks cannot be simulated, or none of them has a life.
         """
         self._check_first_pressure(units)
+        fractions: dict[str, float] = {}
         for unit in units:
             try:
-                work(self.context, unit)
+                arrays, _ = work(self.context, unit)
+                fractions[unit.key] = float(arrays["non_cylindrical_deposition"].max())
             except PhysicsError as error:
                 message = f"{error} ({unit.key}); --no-measure runs all other networks without pilots"
                 raise StudyError([Problem((), message)]) from error
+        self._pilot_notes = self._cylinder_notes(fractions)
+
+    def _cylinder_notes(self, fractions: Mapping[str, float]) -> list[str]:
+        """Return a note on the pilot whose pores stay cylinders least.
+
+        Parameters
+        ----------
+        fractions : mapping of str to float
+            Fraction of the deposition in pores with x > 1, by pilot.
+        """
+        attrs = self.tables[0].attrs
+        key, largest = max(fractions.items(), key=lambda item: item[1])
+        if not has_criterion(attrs) or not largest > MAX_NON_CYLINDRICAL:
+            return []
+        return [
+            f"{100 * largest:.0f} % of the deposition of a clean filter falls in pores with x = lambda r l/q > 1 "
+            f"({key}): {consequence(attrs)}"
+        ]
 
     def _check_first_pressure(self, units: Sequence[Unit]) -> None:
         """Refuse a constant flux at which no filter works.
