@@ -11,8 +11,13 @@ from strategies import pore_space
 
 import membrane_dask as md
 from membrane_dask.errors import StudyError
+from membrane_dask.io.run_tables import read_run_table
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.program import Outcome, UnitFailed
+from membrane_dask.schema import find_table
+from membrane_dask.studies.chain.intervals import _quantities
+from membrane_dask.studies.chain.program import _dataset as chain_dataset
+from membrane_dask.studies.chain.variables import TABLES as CHAIN_TABLES
 from membrane_dask.studies.foul.findings import model_factor
 from membrane_dask.studies.foul.program import FoulProgram
 from membrane_dask.studies.foul.tasks import work
@@ -272,3 +277,14 @@ def test_model_factors():
 def test_the_plan_predicts_cost_and_memory(folder):
     plan = md.plan(study_of(folder))
     assert plan.needed_memory() > 44 * 40 * 36 * 40
+
+
+def test_a_chain_repeats_the_table(reference):
+    """The replicates are a dimension of the variables, and ends of intervals have none."""
+    table = read_run_table(reference.path, "life")
+    repeated = chain_dataset(find_table(CHAIN_TABLES, "life"), table)
+    assert repeated.dims == ()
+    np.testing.assert_array_equal(repeated.values["service_time"], reference.result["life"].service_time)
+    names = [label for label, *_ in _quantities({"life": table})]
+    assert "life/service_time" in names
+    assert not [name for name in names if name.endswith(("_low", "_high"))]

@@ -78,6 +78,8 @@ def _quantities(tables: Mapping[str, RunTable]) -> Iterator[tuple[str, str, str,
         for name in _QUANTITIES.get(table, declared):
             if name not in content or name in _DIAGNOSTICS or content.values[name].dtype.kind != "f":
                 continue
+            if "replicate" in content.labels and "replicate" not in content.dims[name]:
+                continue  # the end of an interval over the replicates
             dims = tuple(dim for dim in content.dims[name] if dim != "replicate")
             if dims == ("method",):
                 for method in content.labels["method"]:

@@ -49,15 +49,18 @@ def _curves(history: xr.Dataset) -> Picture | None:
         return None
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(3.2 * len(names), 2.8), layout="constrained")
+        elapsed = history.elapsed_time.transpose("replicate", "time").values
+        lives = np.flatnonzero(np.isfinite(elapsed).all(axis=1))
+        common = np.linspace(0.0, elapsed[lives, -1].min(), elapsed.shape[1])  # until the first life ends
         for axes, (name, label) in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):
             values = history[name].transpose("replicate", "time").values
-            for k, value in enumerate(values):
-                width = 1.6 if k == 0 else 0.7
-                axes.plot(history.time.values, value, color="#1f5fa8", linewidth=width, alpha=1 if k == 0 else 0.5)
-            if len(values) > 1:
-                has_values = np.isfinite(values).any(axis=0)
-                low, high = np.nanmin(values[:, has_values], axis=0), np.nanmax(values[:, has_values], axis=0)
-                axes.fill_between(history.time.values[has_values], low, high, color="#1f5fa8", alpha=0.15)
-            axes.set(xlabel=f"time [{history.time.attrs.get('units', '')}]", ylabel=label)
+            for k in lives:
+                width = 1.6 if k == lives[0] else 0.7
+                alpha = 1 if k == lives[0] else 0.5
+                axes.plot(elapsed[k], values[k], color="#1f5fa8", linewidth=width, alpha=alpha)
+            if len(lives) > 1:
+                curves = np.stack([np.interp(common, elapsed[k], values[k]) for k in lives])
+                axes.fill_between(common, curves.min(axis=0), curves.max(axis=0), color="#1f5fa8", alpha=0.15)
+            axes.set(xlabel=f"time [{history.elapsed_time.attrs.get('units', '')}]", ylabel=label)
     caption = f"Life of each replicate (the first one thick), with their range as a band; {_MODEL_FACTOR}."
     return picture(figure, caption, "flux, pressure and concentration against time")

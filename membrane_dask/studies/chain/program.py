@@ -164,6 +164,7 @@ def _as_run_table(dataset: Any) -> RunTable:
 
 def _dataset(schema: TableSchema, table: RunTable) -> Dataset:
     """A table of a stage, with the dimensions that it has there."""
-    leading = ("replicate",) if "replicate" in table.labels else ()
+    names_replicates = any("replicate" in variable.dims for variable in schema.variables)
+    leading = ("replicate",) if "replicate" in table.labels and not names_replicates else ()
     values = {v.name: table.values[v.name] for v in schema.variables if v.name in table and not v.group}
     return Dataset(schema, values, leading, dict(table.labels), dict(table.attrs))
