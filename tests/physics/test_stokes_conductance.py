@@ -103,6 +103,30 @@ def test_berea(shared):
     assert throats.fallback_flow_fraction <= 0.02
 
 
+def test_flow_after_throats_are_clogged():
+    """Throats drawn by their flow: closed in the network, and by a sheet of voxels at their interface in the volume."""
+    differences = []
+    for name in STRUCTURES:
+        pores, labelled, _, flow, throats = calibrated(name)
+        network, labels = labelled.network, labelled.labels
+        weight = np.where(network.throat_conns[:, 1] >= 0, np.abs(throats.flow) * throats.carries_flow, 0.0)
+        clean = network_flow(network, throats.conductance).total
+        rng = np.random.default_rng(0)
+        for number in (1, 2, 3, 4, 6):
+            clogged = rng.choice(len(weight), number, replace=False, p=weight / weight.sum())
+            blocked = pores.copy()
+            for first, second in network.throat_conns[clogged]:
+                for axis in range(3):
+                    label, voxel = np.moveaxis(labels, axis, 0), np.moveaxis(blocked, axis, 0)
+                    voxel[:-1][(label[:-1] == first) & (label[1:] == second)] = False
+                    voxel[1:][(label[1:] == first) & (label[:-1] == second)] = False
+            conductance = throats.conductance.copy()
+            conductance[clogged] = 0
+            remaining = stokes(Grid.of(blocked), 0.01).permeability / flow.permeability
+            differences.append(network_flow(network, conductance).total / clean - remaining)
+    assert np.sqrt(np.mean(np.square(differences))) <= 0.02
+
+
 def test_voxels_of_unequal_edges():
     pores = pore_space((30, 56, 48), 3, 0.35, 2.5)
     labelled, _, flow, throats = calibrate(pores, (2.0, 1.0, 1.0))

@@ -250,7 +250,12 @@ def test_invalid_settings_are_refused(folder, foulant, text, message):
         study_of(folder, text=f"{text}\n", foulant=foulant)
 
 
-def test_volumes_that_have_no_life_are_refused(folder, tmp_path):
+def test_volumes_that_have_no_life_are_refused(folder):
+    (folder / "pores.csv").write_text("junction_a,junction_b,radius,length\n")
+    path = folder / "network.yaml"
+    path.write_text(f"kind: foul\ninput: pores.csv\nfoulant: {FOULANT}\n")
+    with pytest.raises(StudyError, match="is a file of a pore network"):
+        md.load_study(path)
     np.save(folder / "thin.npy", np.load(folder / "structure-0.npy")[:12])
     with pytest.raises(StudyError, match="at least 16 voxels"):
         FoulProgram(study_of(folder, "thin"))

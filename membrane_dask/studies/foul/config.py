@@ -17,6 +17,9 @@ from membrane_dask.studies.foul.law_settings import (
 )
 from membrane_dask.studies.volume_settings import VolumeStudy
 
+#: Endings of files of pore networks: tables of pores, and Statoil's four files.
+_NETWORK_FILES = (".csv", "_link1.dat", "_link2.dat", "_node1.dat", "_node2.dat")
+
 
 class HydraulicsSettings(Model):
     """Conductances of the throats."""
@@ -100,6 +103,9 @@ class FoulStudy(VolumeStudy):
 
     def _inconsistencies(self) -> Iterator[Problem]:
         yield from super()._inconsistencies()
+        if self.input.name.endswith(_NETWORK_FILES):
+            message = "is a file of a pore network, which has no voxels; simulate it by a study of kind graded"
+            yield Problem(("input",), f"{message} (got {str(self.input)!r})")
         if self.deposition_law == "published":
             message = "a pore body has no single radius; use conserving (got 'published')"
             yield Problem(("deposition_law",), message)
