@@ -424,13 +424,14 @@ def _extrapolate(pressure: np.ndarray, previous: np.ndarray, degree: int, guess:
 @inline_kernel
 def _sort_by_pressure(order: np.ndarray, pressure: np.ndarray) -> None:
     """Sort junctions by decreasing pressure, in place, by insertion: they are almost sorted after a step."""
-    for a in range(1, order.size):
-        i = order[a]
-        b = a
-        while b > 0 and pressure[order[b - 1]] < pressure[i]:
-            order[b] = order[b - 1]
-            b -= 1
-        order[b] = i
+    n = np.uint64(order.size)
+    keys = pressure[order]
+    for a in range(np.uint64(1), n):
+        i, key, b = order[a], keys[a], a
+        while b > np.uint64(0) and keys[b - np.uint64(1)] < key:
+            keys[b], order[b] = keys[b - np.uint64(1)], order[b - np.uint64(1)]
+            b -= np.uint64(1)
+        keys[b], order[b] = key, i
 
 
 @inline_kernel

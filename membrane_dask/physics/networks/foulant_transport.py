@@ -8,6 +8,7 @@ from membrane_dask.physics._jit import Integer, inline_kernel
 from membrane_dask.physics.elementary import exponential
 from membrane_dask.physics.networks.fouling_laws import KernelDeposition
 from membrane_dask.physics.networks.network_flow import FlowGraph
+from membrane_dask.physics.networks.row_sums import LANES
 
 #: Attenuation below which the mean of an exponential along a pore is computed by its series.
 _SERIES = 1e-3
@@ -31,7 +32,7 @@ def transport_foulant(
     """
     first, lower = graph.first, graph.lower
     first_above, above, pore_above = graph.first_above, graph.above, graph.pore_above
-    one, two = np.uint64(1), np.uint64(2)
+    one, two, three, four = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(LANES)
     n = np.uint64(concentration.size)
     inflow, foulant = np.zeros(n), np.zeros(n)
     for e in range(graph.inlet.size):
@@ -62,12 +63,16 @@ def transport_foulant(
         while s < stop:
             c0 += carried_above[s] * concentration[above[s]]
             c1 += carried_above[s + one] * concentration[above[s + one]]
-            s += two
+            c0 += carried_above[s + two] * concentration[above[s + two]]
+            c1 += carried_above[s + three] * concentration[above[s + three]]
+            s += four
         s, stop = first[i], first[i + one]
         while s < stop:
             c0 -= min(carried[s], 0.0) * concentration[lower[s]]
             c1 -= min(carried[s + one], 0.0) * concentration[lower[s + one]]
-            s += two
+            c0 -= min(carried[s + two], 0.0) * concentration[lower[s + two]]
+            c1 -= min(carried[s + three], 0.0) * concentration[lower[s + three]]
+            s += four
         concentration[i] = (foulant[i] + (c0 + c1)) / inflow[i] if inflow[i] > 0.0 else 0.0
 
 

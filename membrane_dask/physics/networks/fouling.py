@@ -182,12 +182,12 @@ def filter_lives(
     ends = np.where(network.throat_conns >= 0, network.throat_conns, n - 1 - network.throat_conns).astype(np.int64)
     length, radius = scatter(graph, network.length, 1.0), scatter(graph, network.radius, 0.0)
     band = np.append(network.band, 0)[graph.pores]
-    band_length = np.stack([scatter(graph, lengths, 0.0) for lengths in np.ascontiguousarray(network.band_length.T)])
+    padded = np.append(network.band_length, np.zeros((1, network.n_bands)), axis=0)
+    band_length = np.ascontiguousarray(padded.take(graph.pores, axis=0).T)
     # Pores are sorted by depth, so that those of a band are contiguous, except for inlets and outlets.
-    inside = [np.flatnonzero(lengths[: len(graph.lower)]) for lengths in band_length]
-    extent = np.array([(entries[0], entries[-1] + 1) if entries.size else (0, 0) for entries in inside])
+    extent = np.array([_nonzero_range(lengths[: len(graph.lower)]) for lengths in band_length])
     # The pressures of the clean network do not depend on the foulant.
-    flowing, clean, pressure, flux = _clean_flow(network, graph, adjacent, solver_tolerance)
+    flowing, clean, pressure, flux = _clean_flow(graph, adjacent, length, radius, solver_tolerance)
     order = np.argsort(-pressure, kind="stable")
     affinity = scatter(graph, affinity, 1.0)
     area = math.prod(network.extent[1:])
@@ -238,18 +238,26 @@ def clean_flux(network: PoreNetwork, solver_tolerance: float = 1e-9) -> float:
         If no path leads through the network, or the pressures do not converge.
     """
     adjacent = adjacency(network.throat_conns, len(network.junctions))
-    *_, flux = _clean_flow(network, flow_graph(network), adjacent, solver_tolerance)
+    graph = flow_graph(network)
+    length, radius = scatter(graph, network.length, 1.0), scatter(graph, network.radius, 0.0)
+    *_, flux = _clean_flow(graph, adjacent, length, radius, solver_tolerance)
     return flux / math.prod(network.extent[1:])
 
 
+def _nonzero_range(values: np.ndarray) -> tuple[int, int]:
+    """Return the smallest range of indices that contains all values other than 0."""
+    nonzero = values != 0
+    return (int(nonzero.argmax()), len(values) - int(nonzero[::-1].argmax())) if nonzero.any() else (0, 0)
+
+
 def _clean_flow(
-    network: PoreNetwork, graph: FlowGraph, adjacent: tuple[np.ndarray, np.ndarray, np.ndarray], tolerance: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    graph: FlowGraph, adjacent: tuple[np.ndarray, np.ndarray, np.ndarray], length: np.ndarray, radius: np.ndarray,
+    tolerance: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:  # fmt: skip
     """Return the pores with flow, conductances, pressures and the flux of a clean network."""
-    flowing = flowing_pores(*adjacent, np.ones(len(network.length), bool))
+    flowing = flowing_pores(*adjacent, np.ones(len(adjacent[1]) // 2, bool))
     if not flowing.any():
         raise PhysicsError("no path leads through the network from the feed to the filtrate")
-    length, radius = scatter(graph, network.length, 1.0), scatter(graph, network.radius, 0.0)
     conductance = scatter(graph, flowing.astype(float), 0.0) * np.square(np.square(radius)) / length
     pressure = 1.0 - graph.depth
     if solve_pressures(graph, conductance, pressure, tolerance) < 0:

@@ -131,18 +131,30 @@ def solve_pressures(graph: FlowGraph, conductance: np.ndarray, pressure: np.ndar
     first, lower = graph.first, graph.lower
     first_above, above, pore_above = graph.first_above, graph.above, graph.pore_above
     inlet, outlet = graph.inlet, graph.outlet
-    one = np.uint64(1)
-    n = np.uint64(pressure.size)  # unsigned like all indices below
+    one, two, three, four = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(LANES)  # all indices are unsigned
+    n = np.uint64(pressure.size)
     n_internal = lower.size
     weight_above = np.empty(above.size)
     diagonal, feed = np.zeros(n), np.zeros(n)
+    s, t = first[0], first_above[0]
     for i in range(n):
         total = 0.0
-        for s in range(first[i], first[i + one]):
+        stop, stop_above = first[i + one], first_above[i + one]
+        while s < stop:
             total += conductance[s]
-        for s in range(first_above[i], first_above[i + one]):
-            weight_above[s] = conductance[pore_above[s]]
-            total += weight_above[s]
+            total += conductance[s + one]
+            total += conductance[s + two]
+            total += conductance[s + three]
+            s += four
+        while t < stop_above:
+            a, b = conductance[pore_above[t]], conductance[pore_above[t + one]]
+            c, d = conductance[pore_above[t + two]], conductance[pore_above[t + three]]
+            weight_above[t], weight_above[t + one], weight_above[t + two], weight_above[t + three] = a, b, c, d
+            total += a
+            total += b
+            total += c
+            total += d
+            t += four
         diagonal[i] = total
     for e in range(inlet.size):
         diagonal[inlet[e]] += conductance[n_internal + e]
