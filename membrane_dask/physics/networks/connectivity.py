@@ -88,6 +88,11 @@ def flowing_pores(first: np.ndarray, pore: np.ndarray, neighbour: np.ndarray, is
     feed, filtrate = n, n + 1
     n_pores = is_open.size
     flowing = np.zeros(n_pores, np.bool_)
+    has_inlet = False
+    for s in range(first[feed], first[feed + 1]):
+        has_inlet |= is_open[pore[s]]
+    if not has_inlet:
+        return flowing
     entry = np.full(n + 2, -1, np.int64)  # order of discovery
     low = np.zeros(n + 2, np.int64)  # earliest node that the subtree reaches
     via = np.full(n + 2, -1, np.int64)  # pore through which the node was discovered
