@@ -2,7 +2,7 @@
 
     python benchmarks/network_stages.py [--networks 3] [--repeats 5]
 
-For networks at the corners and in the middle of the study: generation, the life of the filter, and its share per time
+For networks at the corners and in the middle of the study: generation, the life of the filter, and that of a time
 step. The reference is the factorisation and solution of the pressures of the clean network by SuperLU with
 minimum-degree ordering, on the same machine in the same run: a ratio to it can be compared between versions and,
 roughly, between machines. Every time is the smallest of the repeats, which is robust against other programs that run.

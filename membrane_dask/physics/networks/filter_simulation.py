@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from membrane_dask.physics._jit import inline_kernel, kernel
+from membrane_dask.physics._jit import Integer, inline_kernel, kernel
 from membrane_dask.physics.elementary import exponential
 from membrane_dask.physics.fixed_order import dot
 from membrane_dask.physics.networks.connectivity import flowing_pores, group_indices
@@ -427,7 +427,8 @@ def _sort_by_pressure(order: np.ndarray, pressure: np.ndarray) -> None:
     n = np.uint64(order.size)
     keys = pressure[order]
     for a in range(np.uint64(1), n):
-        i, key, b = order[a], keys[a], a
+        i, key = order[a], keys[a]
+        b: Integer = a
         while b > np.uint64(0) and keys[b - np.uint64(1)] < key:
             keys[b], order[b] = keys[b - np.uint64(1)], order[b - np.uint64(1)]
             b -= np.uint64(1)
