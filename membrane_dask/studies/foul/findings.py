@@ -26,7 +26,7 @@ FORMULA_ERRORS = {
 
 
 def model_factor(diffusive_damkohler: float, capture: float) -> str:
-    """Range of the life of voxels over that of the network, in words.
+    """Range of the life of a network over that of the voxels of its structure, in words.
 
     Parameters
     ----------
@@ -35,12 +35,14 @@ def model_factor(diffusive_damkohler: float, capture: float) -> str:
     capture : float
         Fraction of the foulant that the clean structure retains.
     """
-    small = math.isnan(diffusive_damkohler) or diffusive_damkohler <= _SMALL_DAMKOHLER
-    if small and capture <= _MODERATE_CAPTURE:
+    is_fast = math.isnan(diffusive_damkohler) or diffusive_damkohler <= _SMALL_DAMKOHLER
+    if is_fast and capture <= _MODERATE_CAPTURE:
         return "model factor 0.65 to 1.5"
+    if is_fast and capture <= MAX_CAPTURE:
+        return "model factor 0.54 to 1.5"
     if capture <= _MODERATE_CAPTURE and diffusive_damkohler <= MAX_DAMKOHLER:
         return "model factor 0.85 to 2.2"
-    return "model factor unknown: outside the range that was compared with lives of voxels"
+    return "model factor unknown, outside the range that was compared with lives of voxels"
 
 
 def life_findings(study: FoulStudy, rows: Sequence[Mapping[str, np.ndarray] | None]) -> list[str]:

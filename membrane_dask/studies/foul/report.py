@@ -16,8 +16,9 @@ from membrane_dask.report.page import Download, Grid, Note, Section, picture
 from membrane_dask.studies.foul.findings import model_factor
 from membrane_dask.studies.foul.variables import INTERVALS, LIFE
 
-#: Instants of the common axes of several replicates.
+#: Instants of the common axes of several replicates, and height of the axes over the largest value of a life.
 _POINTS = 101
+_HEADROOM = 1.3
 _COLOUR = "#1f5a96"
 #: Panels of the histories: variable and label of the ordinate.
 _PANELS = (
@@ -57,7 +58,7 @@ def _lives(life: xr.Dataset) -> Section:
             low, high = (float(end if level is None else end.sel(level=level)) for end in ends)
             interval = f"{low:.4g} to {high:.4g}" if math.isfinite(low) else "none"
             shown = ", ".join(f"{value:.4g}" for value in values.values)
-            title = variable.attrs["long_name"] + ("" if level is None else f" {level:g}")
+            title = variable.attrs["long_name"] + ("" if level is None else f" (level {level:g})")
             rows.append([title, shown, interval, variable.attrs["units"]])
     causes = life.end_of_life_cause
     meanings = str(causes.attrs["flag_meanings"]).split()
@@ -66,10 +67,10 @@ def _lives(life: xr.Dataset) -> Section:
     rows.append(["foulant balance", ", ".join(f"{value:.9f}" for value in life.foulant_balance.values), "", "1"])
     confidence = float(life.attrs["confidence"])
     header = ["quantity", "replicates", f"{confidence:.0%} interval", "unit"]
-    factor = _factor(life)
     text = (
-        f"Throats narrow, and pores lose wall area, as foulant is deposited. {factor[0].upper()}{factor[1:]}: lives of "
-        "the network were compared with lives of voxels within this factor, which is not part of the intervals."
+        "Throats narrow, and pores lose wall area, as foulant is deposited. Every time and volume has a "
+        f"{_factor(life)}: that of the network over that of the voxels, where both were computed. It is not part of "
+        "the intervals."
     )
     contents: list[Any] = [Grid(header, rows)]
     if life.sizes["replicate"] > 1:
@@ -111,7 +112,8 @@ def _histories(life: xr.Dataset, history: xr.Dataset) -> Section:
                 low, high = _band(curves, confidence, design)
                 axis.fill_between(common, low, high, color=_COLOUR, alpha=0.18, lw=0)
             axis.set(xlabel=x_label, ylabel=y_label)
-            axis.set_ylim(bottom=0)
+            largest = max((values[k].max() for k in lives), default=1.0)
+            axis.set_ylim(0, _HEADROOM * largest)  # at the end of lives the interval of a logarithm has no bound
     band = (
         f"; the band is the {confidence:.0%} interval over replicates until the first life ends"
         if len(lives) > 2
@@ -119,7 +121,7 @@ def _histories(life: xr.Dataset, history: xr.Dataset) -> Section:
     )
     caption = (
         "Flux, transmembrane pressure and concentration of the filtrate, over that of the feed, against time and "
-        f"filtrate volume, until the end of life{band}. {_factor(life)}."
+        f"filtrate volume, until the end of life{band}; {_factor(life)}."
     )
     return Section("Histories", contents=[picture(figure, caption, "flux, pressure and concentration against time")])
 
@@ -140,7 +142,7 @@ def _deposits(life: xr.Dataset) -> Section:
         axis.legend(title="level of the flux")
     axis.set(xlabel="depth, over the thickness", ylabel="deposit, over its mean", ylim=(0, None))
     caption = (
-        "Deposit along the depth when the flux per pressure has fallen to each level; mean of the replicates. "
+        "Deposit along the depth when the flux per pressure has fallen to each level; mean of the replicates; "
         f"{_factor(life)}."
     )
     header = ",".join(["depth", *(f"level {level:g}" for level in levels)])

@@ -30,7 +30,7 @@ _WITH_INTERVALS = (
     _of_replicates("log_reduction_value", "1", "-log10 of foulant_concentration"),
     _of_replicates("initial_foulant_concentration", "1", "concentration of the first filtrate, over that of the feed"),
     _of_replicates("service_time_level", "h", "time at which the flux per pressure has fallen to the level", "level"),
-    _of_replicates("filtrate_volume_level", "L m-2", "filtrate volume per area until then", "level"),
+    _of_replicates("filtrate_volume_level", "L m-2", "filtrate volume per area at that time", "level"),
     _of_replicates(
         "permeability", "m2", "permeability of the flow that gave the conductances, not corrected for the resolution"
     ),
