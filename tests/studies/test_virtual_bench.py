@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+
 import numpy as np
 import pytest
+import tifffile
 from scipy import ndimage
 
 import membrane_dask as md
@@ -341,3 +345,46 @@ def test_a_report_of_what_does_not_percolate(membrane, tmp_path):
     page = md.write_report(bench_of(pores, tmp_path)).read_text()
     assert "no path leads from the feed side" in page
     assert "half dry" not in page
+
+
+def random_pack(seed, size=64):
+    """Overlapping spheres at random centres, 60 % solid."""
+    rng = np.random.default_rng(seed)
+    grid, pores = np.ogrid[:size, :size, :size], np.ones((size,) * 3, bool)
+    while pores.mean() > 0.4:
+        centre, radius = rng.uniform(0, size, 3), rng.uniform(8, 12)
+        pores &= sum((g - c) ** 2 for g, c in zip(grid, centre, strict=True)) >= radius**2
+    return pores
+
+
+def half_flow_radius(run):
+    """Lattice radius at half of the dry flow, linear between the levels."""
+    table = curves(run)
+    radius, fraction = table.entry_radius.values, table.wet_fraction.values
+    above = int(np.flatnonzero(fraction >= 0.5)[0])
+    if not fraction[above - 1]:
+        return radius[above]
+    return float(np.interp(0.5, fraction[above - 1 : above + 1], radius[above - 1 : above + 1]))
+
+
+def compare_network_with_stokes(pores, folder):
+    """The network has the bubble point of the voxels, and the mean flow pore of the Stokes flow to 10 %."""
+    network = bench_of(pores, folder / "network")
+    stokes = bench_of(pores, folder / "stokes", "flow: stokes")
+    assert float(scalars(network).bubble_point_radius) == float(scalars(stokes).bubble_point_radius)
+    assert half_flow_radius(network) == pytest.approx(half_flow_radius(stokes), rel=0.1)
+    assert float(scalars(network).network_permeability_ratio) == pytest.approx(1, abs=0.005)
+    assert float(scalars(network).fallback_flow_fraction) <= 0.02
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_mean_flow_pore_of_the_network_is_that_of_the_stokes_flow(seed, tmp_path):
+    compare_network_with_stokes(random_pack(seed), tmp_path)
+
+
+@pytest.mark.slow
+def test_the_mean_flow_pore_of_a_rock(shared, tmp_path):
+    with zipfile.ZipFile(shared / "data/berea.zip") as archive:
+        rock = tifffile.imread(io.BytesIO(archive.read("berea.tif")))
+    compare_network_with_stokes(rock[:128, :128, :128] == 0, tmp_path)
