@@ -21,6 +21,7 @@ from membrane_dask.cli.options import (
     Trust,
     with_cluster,
 )
+from membrane_dask.cli.pilots import measured
 from membrane_dask.engine.terminal import say, show
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def _measured(plan: Plan) -> Plan:
     from membrane_dask.errors import StudyError
 
     try:
-        plan = plan.measured()
+        plan = measured(plan)
     except StudyError:
         raise
     except Exception as error:
@@ -104,7 +105,7 @@ def submit(
     plan = api.plan(study, source=source)
     api.require_batch_system(plan)
     if measure:
-        plan = plan.measured()
+        plan = measured(plan)
     say(str(plan))
     if dry_run:
         from membrane_dask.engine.cluster.overview import job_scripts

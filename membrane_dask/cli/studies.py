@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 from membrane_dask.cli.options import ClusterName, Overrides, StudyPath, with_cluster
+from membrane_dask.cli.pilots import measured
 from membrane_dask.engine.terminal import say, show
 
 
@@ -65,11 +66,13 @@ def plan(
     for item in unfinished:
         show(f"source   {item.path}")
         message = "is planned when those above are finished: their results decide its units and its cost"
-        show(f"{item.plan.measured() if measure and item.plan else item.plan or f'         {message}'}\n")
+        show(f"{measured(item.plan) if measure and item.plan else item.plan or f'         {message}'}\n")
     if unfinished:
         show(f"study    {study.name} ({study.kind})\n         is planned when its sources are finished")
         return
-    planned = api.plan(study, measure=measure, source=source)
+    planned = api.plan(study, source=source)
+    if measure:
+        planned = measured(planned)
     show(planned)
     for name, content in planned.program.previews().items():
         picture = path.parent / name

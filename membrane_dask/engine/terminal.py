@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
+from collections.abc import Iterator
 
 from membrane_dask.plain_text import printable
 
@@ -17,3 +19,15 @@ def say(text: object) -> None:
     """Print a message to stderr; stdout is for results."""
     with contextlib.suppress(OSError):  # a log on a full disk stops no run
         print(printable(text), file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def say_if_slow(text: object, seconds: float = 5.0) -> Iterator[None]:
+    """Print a message to stderr if what is done within this context takes longer than some seconds."""
+    timer = threading.Timer(seconds, say, (text,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
