@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -16,6 +20,12 @@ from membrane_dask.physics.analytic_problems import GradedMembrane
 SYNC = {"profile": "sync"}
 #: Stages of the small chain, which starts from a volume.
 STAGES = {"characterize": {"voxel_size": "3 nm", "tortuosity": False}}
+
+#: Stages with a virtual bench; methods without a joint posterior, which takes a minute.
+BENCH = {
+    "characterize": {**STAGES["characterize"], "bench": {"enabled": True, "methods": ["mercury", "water"]}},
+    "porometry": {"bootstrap": {"draws": 0}},
+}
 
 
 @pytest.fixture(scope="module")
@@ -143,3 +153,66 @@ def test_runs_of_unlike_structures_are_refused(here):
     run = md.run(write_chain(here))
     with pytest.raises(StudyError, match=r"runs.characterize: characterize has no table 'properties'"):
         md.plan(md.load_study(write_chain(here, runs={"characterize": str(run.path)})))
+
+
+@pytest.fixture(scope="module")
+def measured_chain(folder, tmp_path_factory):
+    """The complete run of a chain with a virtual bench, a reference and a measured table."""
+    here = tmp_path_factory.mktemp("whole")
+    for path in folder.glob("*.npy"):
+        shutil.copy(path, here)
+    (here / "bench.csv").write_text("TMP [bar],Flux [LMH],Temperature [degC]\n1,50,25\n2,101,25\n3,149,25\n")
+    measured = {"input": "bench.csv", "bootstrap": {"draws": 0}}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(here)
+        run = md.run(write_chain(here, stages=BENCH, measured=measured, reference="true.npy"))
+        return md.open_run(run.path.resolve())
+
+
+def test_porometry_finds_the_median_of_mercury_within_a_level_of_the_structure(measured_chain):
+    trip = measured_chain.result["round_trip"].to_dataset().isel(replicate=0)
+    curves = measured_chain.result["bench_curves"].to_dataset().isel(replicate=0)
+    inferred = float(trip.radius_inferred.sel({"method": "mercury"}))
+    levels, fraction = curves.entry_radius.values, curves.mercury_fraction.values
+    largest = fraction.max()
+    first = int(np.argmax(fraction >= largest / 2))  # radii fall, fractions rise
+    # The table repeats the step at the level where half is filled; readings around it are 0.1 % away.
+    assert levels[first] * 0.999 <= inferred <= levels[max(first - 1, 0)] * 1.001
+    assert float(trip.radius_bottleneck) == float(measured_chain.result["bench"].bubble_point_radius[0])
+    assert np.isnan(float(trip.radius_inferred.sel({"method": "capillary flow"})))
+
+
+def test_all_links_are_in_the_result_and_in_the_report(measured_chain):
+    tables = set(measured_chain.result.children)
+    assert {"round_trip", "reference_round_trip", "measured", "intervals", "bench", "bench_curves"} <= tables
+    intervals = measured_chain.result["intervals"].to_dataset()
+    bias = float(intervals.bias.sel(quantity="bench/mercury_median_radius"))
+    assert bias == pytest.approx(1, abs=0.2)  # the true structure is the mirrored one, entered from the same side
+    page = md.write_report(measured_chain).read_text()
+    for text in ("Interval over replicates", "Every pressure method sees the critical path", "straight tubes",
+                 "Pore sizes", "round_trip.csv", "the study has no stages.foul"):  # fmt: skip
+        assert text in page, text
+    assert "Not a number" not in page
+    assert ">nan<" not in page
+
+
+def test_a_chain_that_was_killed_in_its_stages_ends_with_the_same_bits(measured_chain, folder, values_of, tmp_path):
+    for path in (*folder.glob("*.npy"), *measured_chain.path.parents[1].glob("bench.csv")):
+        shutil.copy(path, tmp_path)
+    measured = {"input": "bench.csv", "bootstrap": {"draws": 0}}
+    study = write_chain(tmp_path, stages=BENCH, measured=measured, reference="true.npy")
+    command = [sys.executable, "-m", "membrane_dask.cli", "run", study.name, "--no-measure"]
+    for stage in ("characterize", "porometry"):
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while not list(tmp_path.glob(f"runs/{stage}-*/journal/*")):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=300)
+    (path,) = (path.parent for path in tmp_path.glob("runs/small-*/run.json"))
+    resumed = md.open_run(path)
+    assert resumed.identity == measured_chain.identity
+    assert values_of(resumed) == values_of(measured_chain)
