@@ -156,7 +156,7 @@ def _error_of_reader(error: StudyError, own: OwnStudy, source: Source | None) ->
 
 
 def run_directory(study: BaseStudy) -> Path:
-    """Directory of the run of a source: that of its name, or of a complete run of the same identity beside it.
+    """Directory of the run of a source: that of its name, or of another complete run of the same identity.
 
     Parameters
     ----------
@@ -166,9 +166,9 @@ def run_directory(study: BaseStudy) -> Path:
     named = RUNS / run_name(study)
     if not (named / "run.json").is_file():
         identity = study.identity()
-        for found in find_runs(RUNS):
-            if isinstance(found, Run) and found.identity == identity and is_complete(found.path):
-                return found.path
+        for run in find_runs(RUNS):
+            if run.identity == identity and is_complete(run.path):
+                return run.path
     return named
 
 

@@ -24,6 +24,7 @@ STAGES = {"characterize": {"voxel_size": "3 nm", "tortuosity": False}}
 #: Stages with a virtual bench; methods without a joint posterior, which takes a minute.
 BENCH = {
     "characterize": {**STAGES["characterize"], "bench": {"enabled": True, "methods": ["mercury", "water"]}},
+    "foul": {"foulant": {"wall_rate": "1e-6 m/s"}},
     "porometry": {"bootstrap": {"draws": 0}},
 }
 
@@ -34,7 +35,7 @@ def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("chain")
     volume = GradedMembrane(depth=48, slices=40, width=40).volume()
     np.save(path / "volume.npy", volume)
-    np.save(path / "true.npy", volume[:, ::-1].copy())
+    np.save(path / "true.npy", volume[:, :, 8:].copy())
     return path
 
 
@@ -132,6 +133,8 @@ def test_a_run_can_be_opened_planned_and_verified_from_elsewhere(here, monkeypat
         ({"stages": {"characterize": {"tortuosity": 3}}}, r"small.yaml:7:5: stages.characterize.tortuosity: "),
         ({"stages": {"characterise": {}}}, r"stages.characterise: unknown key; did you mean 'characterize'"),
         ({"stages": {"characterize": {"input": "a.npy"}}}, r"stages.characterize.input: is that of the chain"),
+        ({"stages": {"foul": {"voxel_size": "3 nm"}}}, r"stages.foul.voxel_size: is that of stages.characterize"),
+        ({"stages": {**STAGES, "foul": {}}}, r"small.yaml:[0-9]+:3: stages.foul.foulant: .*wall_rate"),
         ({"stages": {"characterize": {}, "porometry": {}}}, r"stages.porometry: needs the virtual bench"),
         ({"stages": {"characterize": {}}}, r"small.yaml:6:3: stages.characterize.voxel_size: required"),
         ({"input": "absent.npy"}, r"small.yaml:2:1: input: no such file"),
@@ -186,23 +189,27 @@ def test_all_links_are_in_the_result_and_in_the_report(measured_chain):
     tables = set(measured_chain.result.children)
     assert {"round_trip", "reference_round_trip", "measured", "intervals", "bench", "bench_curves"} <= tables
     intervals = measured_chain.result["intervals"].to_dataset()
-    bias = float(intervals.bias.sel(quantity="bench/mercury_median_radius"))
-    assert bias == pytest.approx(1, abs=0.2)  # the true structure is the mirrored one, entered from the same side
+    row = intervals.sel(quantity="bench/water_permeance")
+    assert float(row.bias) == float(row.best_match) / float(row.reference) != 1
+    assert np.isfinite(float(intervals.bias.sel(quantity="life/service_time")))
+    life = measured_chain.result["life"].to_dataset()
+    assert float(life.service_time[0]) > float(life.service_time_level[0, 0]) > 0
     page = md.write_report(measured_chain).read_text()
     for text in ("Interval over replicates", "Every pressure method sees the critical path", "straight tubes",
-                 "Pore sizes", "round_trip.csv", "the study has no stages.foul"):  # fmt: skip
+                 "Pore sizes", "round_trip.csv", "Model factor", "life.csv", "has no stages.reconstruct"):  # fmt: skip
         assert text in page, text
     assert "Not a number" not in page
     assert ">nan<" not in page
 
 
+@pytest.mark.slow
 def test_a_chain_that_was_killed_in_its_stages_ends_with_the_same_bits(measured_chain, folder, values_of, tmp_path):
     for path in (*folder.glob("*.npy"), *measured_chain.path.parents[1].glob("bench.csv")):
         shutil.copy(path, tmp_path)
     measured = {"input": "bench.csv", "bootstrap": {"draws": 0}}
     study = write_chain(tmp_path, stages=BENCH, measured=measured, reference="true.npy")
     command = [sys.executable, "-m", "membrane_dask.cli", "run", study.name, "--no-measure"]
-    for stage in ("characterize", "porometry"):
+    for stage in ("characterize", "foul", "porometry"):
         process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 120
         while not list(tmp_path.glob(f"runs/{stage}-*/journal/*")):
@@ -216,3 +223,15 @@ def test_a_chain_that_was_killed_in_its_stages_ends_with_the_same_bits(measured_
     resumed = md.open_run(path)
     assert resumed.identity == measured_chain.identity
     assert values_of(resumed) == values_of(measured_chain)
+
+
+def test_lives_with_unlike_walls_have_no_bias(here):
+    stages = {**STAGES, "foul": {"foulant": {"damkohler_number": 1}}}
+    run = md.run(write_chain(here, stages=stages, reference="true.npy"))
+    intervals = run.result["intervals"].to_dataset()
+    assert np.isfinite(float(intervals.best_match.sel(quantity="life/service_time")))
+    rates = [
+        float(md.open_run(path).result["life"].wall_rate[0]) for path in here.glob("runs/*foul-*") if path.is_dir()
+    ]
+    assert rates[0] != pytest.approx(rates[1], rel=1e-6)
+    assert np.isnan(float(intervals.bias.sel(quantity="life/service_time")))

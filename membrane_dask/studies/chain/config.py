@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, PrivateAttr
 
 from membrane_dask.config import BaseStudy, InputVolume, Line, Model, OwnStudy, parameter
-from membrane_dask.errors import Problem, StudyError
+from membrane_dask.errors import Problem, StudyError, Where
 from membrane_dask.quantities import Number
+from membrane_dask.studies.volume_settings import VolumeStudy
 
 #: Stages in the order in which they run, each of the study kind of its name.
 STAGES = ("reconstruct", "characterize", "foul", "porometry")
@@ -20,6 +21,9 @@ _REFERENCE_STAGES = STAGES[1:]
 MEASURED = "measured"
 #: Settings that a stage has from the chain.
 _OF_THE_CHAIN = ("kind", "name", "input", "cluster", "execution")
+
+#: Settings of the volumes and their networks, which are the same in all stages that read volumes.
+_OF_THE_VOLUME = tuple(name for name in VolumeStudy.model_fields if name not in (*BaseStudy.model_fields, "input"))
 
 Settings = dict[Line, Any]
 
@@ -34,7 +38,9 @@ class StageSettings(Model):
         {}, "settings of a characterize study of the structure, with bench: {enabled: true} for the virtual bench",
         unit="",
     )  # fmt: skip
-    foul: Settings | None = parameter(None, "settings of a foul study of the same structure", unit="")
+    foul: Settings | None = parameter(
+        None, "settings of a foul study of the same structure, whose volumes are read as by characterize", unit=""
+    )
     porometry: Settings | None = parameter(
         None, "settings of a porometry study of the tables of the virtual bench", unit=""
     )
@@ -44,6 +50,9 @@ class StageSettings(Model):
             for name in _OF_THE_CHAIN:
                 if name in (getattr(self, stage) or {}):
                     yield Problem((stage, name), "is that of the chain; set it there, and leave it out here")
+        for name in _OF_THE_VOLUME:
+            if name in (self.foul or {}):
+                yield Problem(("foul", name), "is that of stages.characterize; set it there, and leave it out here")
         if self.porometry is not None and not _enables_bench(self.characterize):
             yield Problem(
                 ("porometry",), "needs the virtual bench: set stages.characterize.bench.enabled: true as well"
@@ -130,8 +139,12 @@ class ChainStudy(BaseStudy):
         settings = getattr(self.stages, stage)
         path = getattr(self, field[0])
         own = {"kind": stage, "seed": self.seed} | ({"input": str(path)} if path and not reads else {})
-        elsewhere = {"input": field, "seed": ("seed",)}
+        elsewhere: dict[str, Where] = {"input": field, "seed": ("seed",)}
         elsewhere = {name: where for name, where in elsewhere.items() if name not in settings}
+        if stage == "foul":
+            of_the_volume = {name: v for name, v in self.stages.characterize.items() if name in _OF_THE_VOLUME}
+            own |= of_the_volume
+            elsewhere |= {name: ("stages", "characterize", name) for name in of_the_volume}
         return OwnStudy(own | settings, self._folder, reads, ("stages", stage), elsewhere)
 
     def identity(self) -> str:

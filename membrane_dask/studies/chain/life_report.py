@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -10,7 +11,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from membrane_dask.engine.run import Run
-from membrane_dask.report.page import STYLE, Note, Picture, Section, picture
+from membrane_dask.report.page import STYLE, Grid, Note, Picture, Section, picture
+from membrane_dask.studies.chain.round_trip_report import cell
 
 #: Curves of a life: variable and axis label.
 _CURVES = (
@@ -19,13 +21,13 @@ _CURVES = (
     ("foulant_concentration_out", "concentration of foulant out / in"),
 )
 _MODEL_FACTOR = (
-    "model factor: a life by the pore network is 0.65 to 1.5 times that of the voxels where half of the foulant is "
-    "captured at most; it is not in the band"
+    "Model factor: a life by the pore network is 0.65 to 1.5 times that of the voxels where half of the foulant is "
+    "captured at most. It is not in the intervals."
 )
 
 
 def life_section(groups: Mapping[str, xr.Dataset], run: Run | None) -> Section:
-    """Flux, pressure and concentration against time, of all replicates.
+    """Times and volumes at the levels of the flux, and curves of all replicates.
 
     Parameters
     ----------
@@ -34,17 +36,31 @@ def life_section(groups: Mapping[str, xr.Dataset], run: Run | None) -> Section:
     run : Run or None
         Run of the stage foul; None where it was moved or removed.
     """
+    contents: list[Any] = [_levels(groups["life"]), Note(_MODEL_FACTOR)]
     if run is None:
-        return Section("Life", "", [Note("The run of foul is gone: its curves are not shown.")])
-    tree = run.result
-    if "life" not in tree or "history" not in tree["life"]:
-        return Section("Life", "The run of foul has no curves.")
-    picture_of_life = _curves(tree["life/history"].to_dataset(inherit=True).load())
-    return Section("Life", "", [picture_of_life] if picture_of_life else [])
+        contents.append(Note("The run of foul is gone: its curves are not shown."))
+    else:
+        curves = _curves(run.result["life/history"].to_dataset().load())
+        contents += [curves] if curves else []
+    return Section("Life", "", contents)
+
+
+def _levels(life: xr.Dataset) -> Grid:
+    """Times and volumes of the first replicate, with their intervals over the replicates."""
+    rows = []
+    for level in life.level.values:
+        row = life.isel(replicate=0).sel(level=level)
+        time, volume = (
+            cell(row[name], row[f"{name}_low"], row[f"{name}_high"])
+            for name in ("service_time_level", "filtrate_volume_level")
+        )
+        rows.append([f"{level:.0%}", time, volume])
+    header = ["flux per pressure, of the first one", "time, h [interval]", "filtrate, L m⁻² [interval]"]
+    return Grid(header, rows, "Best match, with the intervals over the replicates of the study of the life.")
 
 
 def _curves(history: xr.Dataset) -> Picture | None:
-    names = [(name, label) for name, label in _CURVES if name in history and np.isfinite(history[name]).any()]
+    names = [(name, label) for name, label in _CURVES if np.isfinite(history[name]).any()]
     if not names:
         return None
     with mpl.rc_context(STYLE):
@@ -62,5 +78,5 @@ def _curves(history: xr.Dataset) -> Picture | None:
                 curves = np.stack([np.interp(common, elapsed[k], values[k]) for k in lives])
                 axes.fill_between(common, curves.min(axis=0), curves.max(axis=0), color="#1f5fa8", alpha=0.15)
             axes.set(xlabel=f"time [{history.elapsed_time.attrs.get('units', '')}]", ylabel=label)
-    caption = f"Life of each replicate (the first one thick), with their range as a band; {_MODEL_FACTOR}."
+    caption = "Life of each replicate, the first one thick; the band is their range until the first life ends."
     return picture(figure, caption, "flux, pressure and concentration against time")

@@ -30,6 +30,8 @@ from membrane_dask.studies.chain.variables import (
 
 #: Rough seconds of a unit, which reads a few small tables.
 _SECONDS = 0.05
+#: Relative difference of wall rates that is rounding.
+_RATE_ROUNDING = 1e-9
 #: Beginning of the names of the runs of the reference.
 _REFERENCE = "reference-"
 
@@ -118,6 +120,8 @@ class ChainProgram(Program):
         reference = self._tables_of(_REFERENCE) if self._has_reference else {}
         if REFERENCE_ROUND_TRIP.name in round_trips:
             reference["round_trip"] = round_trips[REFERENCE_ROUND_TRIP.name]
+        if "life" in reference and not _same_walls(tables["life"], reference["life"]):
+            del reference["life"]
         datasets.append(interval_table(tables, reference, self.study.confidence, design))
         return datasets
 
@@ -151,6 +155,12 @@ class ChainProgram(Program):
         return Dataset(MEASURED, values, ("membrane",), {"membrane": labels, "method": methods})
 
 
+def _same_walls(life: RunTable, reference: RunTable) -> bool:
+    """Whether the walls of two lives take up foulant at the same rate, without which lives are not comparable."""
+    rates = np.array([table.at("wall_rate").ravel()[0] for table in (life, reference)])
+    return bool(abs(rates[1] - rates[0]) <= _RATE_ROUNDING * abs(rates[0]))
+
+
 def _as_run_table(dataset: Any) -> RunTable:
     """A table of this run in the form of those of other runs."""
     names = [name for name in dataset.data_vars if name != "status"]
@@ -164,7 +174,10 @@ def _as_run_table(dataset: Any) -> RunTable:
 
 def _dataset(schema: TableSchema, table: RunTable) -> Dataset:
     """A table of a stage, with the dimensions that it has there."""
-    names_replicates = any("replicate" in variable.dims for variable in schema.variables)
-    leading = ("replicate",) if "replicate" in table.labels and not names_replicates else ()
-    values = {v.name: table.values[v.name] for v in schema.variables if v.name in table and not v.group}
-    return Dataset(schema, values, leading, dict(table.labels), dict(table.attrs))
+    variables = [v for v in schema.variables if v.name in table and not v.group]
+    leading = table.dims[variables[0].name][: -len(variables[0].dims) or None]
+    values = {v.name: table.values[v.name] for v in variables}
+    dims = {dim for name in values for dim in table.dims[name]}
+    labels = {dim: label for dim, label in table.labels.items() if dim in dims}
+    attrs = {name: value for name, value in table.attrs.items() if name != "summary"}  # the report has it by stage
+    return Dataset(schema, values, leading, labels, attrs)
