@@ -61,12 +61,12 @@ def _levels(life: xr.Dataset) -> Grid:
 
 def _curves(history: xr.Dataset) -> Picture | None:
     names = [(name, label) for name, label in _CURVES if np.isfinite(history[name]).any()]
-    if not names:
+    elapsed = history.elapsed_time.transpose("replicate", "time").values
+    lives = np.flatnonzero(np.isfinite(elapsed).all(axis=1))
+    if not names or not len(lives):
         return None
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(3.2 * len(names), 2.8), layout="constrained")
-        elapsed = history.elapsed_time.transpose("replicate", "time").values
-        lives = np.flatnonzero(np.isfinite(elapsed).all(axis=1))
         common = np.linspace(0.0, elapsed[lives, -1].min(), elapsed.shape[1])  # until the first life ends
         for axes, (name, label) in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):
             values = history[name].transpose("replicate", "time").values
