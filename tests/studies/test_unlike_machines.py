@@ -74,7 +74,7 @@ def test_other_processors_compute_the_same_bits(name, this_machine, tmp_path):
 @pytest.mark.slow  # compiles the flow and the retention twice
 def test_other_processors_compute_the_same_flow(tmp_path):
     here, there = (
-        results(tmp_path / name, ["characterize"], machine)
+        results(tmp_path / name, ["characterize", "foul"], machine)
         for name, machine in (("here", {}), ("there", MACHINES["2008"]))
     )
     check_same(here, there)

@@ -44,6 +44,9 @@ SETTINGS = {
     "characterize": f"kind: characterize\nseed: 5\ninput: {STUDIES}/characterize-flow/volume.npy\nvoxel_size: 3 nm\n"
     "pores: 0\ntortuosity: true\nflow: {enabled: true, tolerance: 0.05}\n"
     "retention: {enabled: true, diameter: 6 nm, particles: 40}\n",
+    "foul": f"kind: foul\nseed: 5\ninput: {STUDIES}/characterize-flow/volume.npy\nvoxel_size: 3 nm\npores: 0\n"
+    "foulant: {damkohler_number: 1, diameter: 10 nm}\nhydraulics: {tolerance: 0.05}\n"
+    "sieving: {rate: 1e11, particle_radius: 8 nm, distribution: lognormal, deviation: 0.2}\n",
 }
 
 
