@@ -82,8 +82,10 @@ def _build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     total = builder.phi(_VECTOR)
     total.add_incoming(zeros, before)
     total.add_incoming(next_sums, loop)
-    s = [builder.extract_element(total, _ir.IntType(32)(lane)) for lane in range(LANES)]
-    return builder.fadd(builder.fadd(s[0], s[1]), builder.fadd(s[2], s[3]))
+    int32 = _ir.IntType(32)
+    neighbours = builder.shuffle_vector(total, total, _ir.Constant(_ir.VectorType(int32, LANES), [1, 0, 3, 2]))
+    pair_sums = builder.fadd(total, neighbours)
+    return builder.fadd(builder.extract_element(pair_sums, int32(0)), builder.extract_element(pair_sums, int32(2)))
 
 
 weighted_sum = cast("Callable[..., float]", intrinsic(_weighted_sum))
