@@ -317,8 +317,11 @@ def as_seconds(seconds: float) -> str:
 
 
 def environment(threads: int = 1) -> dict[str, Any]:
-    """Environment of a worker process: one thread, as parallelism is over units."""
-    return {
-        name: str(threads)
-        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-    }
+    """Environment of a worker process: one thread, as parallelism is over units.
+
+    The limits of the allocator are the largest that glibc chooses by itself. By the default of Dask's nannies, memory
+    goes back to the operating system after every array, and a unit of small arrays spends a third of its time on that.
+    """
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+    limits = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
+    return dict.fromkeys(names, str(threads)) | limits

@@ -184,10 +184,11 @@ class JobScripts:
         return options
 
     def _prologue(self) -> list[str]:
-        threads = str(self.profile.threads or 1)
-        lines = [f"export {name}={threads}" for name in environment()]
-        if threads != "1":  # Dask's nanny would set these to 1 again
-            lines += [f"export DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON__{n}={threads}" for n in environment()]
+        threads = self.profile.threads or 1
+        values = environment(threads)
+        lines = [f"export {name}={value}" for name, value in values.items()]
+        if threads != 1:  # Dask's nanny would set these to 1 again
+            lines += [f"export DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON__{n}={v}" for n, v in values.items()]
         # Many batch systems give each job a temporary folder of its own, where each job would compile again.
         prologue = self.profile.prologue
         if prologue is None:
