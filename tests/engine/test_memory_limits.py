@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
+import resource
 import subprocess
 import sys
 import time
@@ -268,3 +270,23 @@ def test_a_worker_that_the_system_kills_for_memory_is_reported_as_such(tmp_path)
     assert "the system killed the worker process that ran this unit" in done.stdout
     assert "more than 1 GB, the limit of this container or job (/sys/fs/cgroup/memory/membrane-dask" in done.stdout
     assert "membrane-dask retry run" in done.stdout
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the allocator is not glibc's")
+def test_workers_keep_the_memory_of_small_arrays():
+    """Arrays of 0.5 MB that are made and freed again and again cause hardly any page faults."""
+    script = (
+        "import resource, numpy as np\n"
+        "def faults():\n"
+        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "    for _ in range(100):\n"
+        "        arrays = [np.ones(65536) for _ in range(10)]\n"
+        "        del arrays\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
+        "faults()\n"
+        "print(faults())\n"
+    )
+    variables = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")} | plan.environment()
+    run = subprocess.run([sys.executable, "-c", script], env=variables, capture_output=True, text=True, check=True)
+    pages = 100 * 10 * 65536 * 8 // resource.getpagesize()
+    assert int(run.stdout) < pages / 100, run.stdout  # nearly all of them where memory is given back every time
