@@ -16,9 +16,9 @@ import membrane_dask as md
 from membrane_dask.engine.costs import run_in_memory
 from membrane_dask.physics.analytic_problems import GradedMembrane
 from membrane_dask.program import Costs, task_stem
-from membrane_dask.studies.characterize.costs import percolating_cube
 from membrane_dask.studies.porometry import joint_evaluation
 from membrane_dask.studies.porometry.joint_evaluation import evaluate_joint
+from membrane_dask.studies.volume_cubes import percolating_cube
 
 SLABS = "tortuosity_slab_thickness: 40\nflow: {enabled: true, slab_thickness: 40, velocities: true}\n"
 PIECE = "flow: {enabled: true}\nretention: {enabled: true, diameter: 6 nm, diameters: [6 nm], particles: 20}\n"
