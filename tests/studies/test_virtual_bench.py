@@ -213,6 +213,19 @@ def test_slits_and_open_layers_are_reported(tmp_path):
     assert "2 open planes before the structure and 0 behind it" in summary
 
 
+def test_mercury_and_bubble_point_need_no_flow(membrane, membrane_run, tmp_path):
+    run = bench_of(membrane, tmp_path, "methods: [mercury]")
+    assert "bench_flows" not in run.counts
+    result, expected = scalars(run), scalars(membrane_run)
+    for name in ("bubble_point_radius", "critical_pore_radius", "mercury_porosity"):
+        assert float(result[name]) == float(expected[name])
+    # The levels of the wet curve are among those of mercury.
+    assert float(result.mercury_median_radius) == pytest.approx(float(expected.mercury_median_radius), rel=1e-12)
+    for name in ("permeability", "mean_flow_pore_radius", "water_permeance", "gas_radius"):
+        assert np.isnan(float(result[name]))
+    assert [path.name for path in (run.path / "tables").iterdir()] == ["replicate-0-mercury.csv"]
+
+
 def test_a_narrow_bottleneck_is_reported(tmp_path):
     pores = tubes((20, 16, 16), [(1.2, 8, 8), (6, 8, 8)])
     pores[8:12] = tubes((4, 16, 16), [(1.2, 8, 8)])

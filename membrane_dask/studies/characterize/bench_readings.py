@@ -152,7 +152,7 @@ def _conditions(result: BenchResult, **more: str) -> dict[str, str]:
 
 
 def _capillary_flow(result: BenchResult, instrument: _Instrument) -> Readings | None:
-    if not result.permeability:
+    if not result.permeability > 0:
         return None
     settings = result.settings
     law = settings.capillary_law
@@ -181,7 +181,7 @@ def _capillary_flow(result: BenchResult, instrument: _Instrument) -> Readings | 
 
 
 def _liquid_displacement(result: BenchResult, instrument: _Instrument) -> Readings | None:
-    if not result.permeability:
+    if not result.permeability > 0:
         return None
     settings = result.settings
     law, viscosity = settings.displacement_law, float(settings.displacement.viscosity)
@@ -219,7 +219,7 @@ def _mercury(result: BenchResult, instrument: _Instrument) -> Readings | None:
 
 
 def _water(result: BenchResult, instrument: _Instrument) -> Readings | None:
-    if not result.permeability:
+    if not result.permeability > 0:
         return None
     settings = result.settings
     pressure = np.array(_WATER_PRESSURES)
@@ -233,7 +233,7 @@ def _water(result: BenchResult, instrument: _Instrument) -> Readings | None:
 
 
 def _gas_permeation(result: BenchResult, instrument: _Instrument) -> Readings | None:
-    if not result.permeability:
+    if not result.permeability > 0:
         return None
     settings = result.settings
     pressure = np.array(settings.gas.mean_pressures)
@@ -246,7 +246,7 @@ def _gas_permeation(result: BenchResult, instrument: _Instrument) -> Readings | 
 
 
 def _rejection(result: BenchResult, instrument: _Instrument) -> Readings | None:
-    if not result.permeability:
+    if not result.permeability > 0:
         return None
     sieving = result.flow["sieving_coefficient"]
     columns = {

@@ -38,9 +38,7 @@ def bench_sections(groups: Groups, settings: BenchSettings) -> list[Section]:
     if "bench" not in groups:
         return []
     contents: list[Picture | Grid | Note | Download] = [_numbers(groups)]
-    first = groups["bench"].isel(replicate=0)
-    if np.isfinite(float(first.bubble_point_radius)):
-        contents.append(_curves(groups, settings))
+    contents.append(_curves(groups, settings))
     if "bench_section" in groups:
         contents.append(_drainage(groups["bench_section"]))
     contents += [Note(text) for text in _limits(groups, settings)]
@@ -91,15 +89,18 @@ def _numbers(groups: Groups) -> Grid:
 def _curves(groups: Groups, settings: BenchSettings) -> Picture:
     """Wet, dry and half-dry flow, mercury, and sieving of solutes."""
     first = groups["bench"].isel(replicate=0)
-    has_sieving = "bench_rejection" in groups
+    has_flow = float(first.permeability) > 0
+    has_sieving = has_flow and "bench_rejection" in groups
+    count = 1 + has_flow + has_sieving
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9, 3.0), layout="constrained")
-        flow, mercury, *sieving = figure.subplots(1, 2 + has_sieving)
-        _plot_flow(flow, groups, settings)
+        figure = Figure(figsize=(3 * count, 3.0), layout="constrained")
+        mercury, *axes = figure.subplots(1, count, squeeze=False)[0]
+        if has_flow:
+            _plot_flow(axes[0], groups, settings)
         plot_replicates(mercury, groups, "bench_curves", lambda d: _steps(d, "mercury_fraction"))
         mercury.axvline(float(first.mercury_median_radius), color="0.6", lw=0.8, ls=":")
         mercury.set(xlabel="entry radius [nm]", ylabel="pore volume filled by mercury", ylim=(0, 1))
-        for axis in sieving:
+        for axis in axes[1:]:
             plot_replicates(
                 axis, groups, "bench_rejection", lambda d: (d.solute_radius.values, 1 - d.sieving_coefficient.values)
             )
@@ -108,11 +109,13 @@ def _curves(groups: Groups, settings: BenchSettings) -> Picture:
             axis.xaxis.set_major_formatter("{x:g}")
             axis.xaxis.set_minor_formatter("")
         add_legend(mercury, groups)
-    caption = (
-        "Left: flow of the wetted membrane at rising pressure (line), of the dry one and half of that (dashed), of "
-        "replicate 0; squares mark bubble point and mean flow pore. Middle: mercury, with the median radius. "
-    )
-    caption += "Right: rejection of solutes, with the radius at 90 %." if has_sieving else ""
+    caption = "Left: pore volume filled by mercury, with the median radius."
+    if has_flow:
+        caption += (
+            " Next: flow of the wetted membrane at rising pressure (line), of the dry one and half of that (dashed), "
+            "of replicate 0; squares mark bubble point and mean flow pore."
+        )
+    caption += " Right: rejection of solutes, with the radius at 90 %." if has_sieving else ""
     return picture(figure, caption, caption)
 
 

@@ -86,7 +86,7 @@ class BenchResult:
     def permeability(self) -> float:
         """Of all pores, m2, by the flow that gives the wet curve."""
         name = "stokes_permeability" if self.settings.flow == "stokes" else "permeability"
-        return float(np.nan_to_num(self.flow[name])) * _NM * _NM
+        return float(self.flow[name]) * _NM * _NM
 
     def levels(self) -> np.ndarray:
         """Squared lattice radii at which a curve has a step, falling."""
@@ -105,7 +105,7 @@ class BenchResult:
 
     def wet_fractions(self, levels: np.ndarray) -> np.ndarray:
         """Wet flow over dry flow at levels: that of the next wider step; NaN where nothing flows."""
-        if not self.permeability:
+        if not self.permeability > 0:
             return np.full(len(levels), math.nan)
         steps = self.flow["level_squares"].astype(np.int64)
         values = np.concatenate([[0.0], self.flow["level_permeability"] * _NM * _NM / self.permeability])
@@ -148,7 +148,9 @@ class BenchResult:
             "rejection_radius_90": float(flow["rejection_radius_90"]),
             "liquid_entry_pressure": entry,
             "permeability": self.permeability,
-            "network_permeability_ratio": float(flow["permeability"] / flow["stokes_permeability"]),
+            "network_permeability_ratio": (
+                float(flow["permeability"] / flow["stokes_permeability"]) if self.permeability > 0 else math.nan
+            ),
             "throat_number_median_radius": number_median,
             "throat_log_sd": log_sd,
             "throat_flow_median_radius": flow_median,
@@ -166,7 +168,7 @@ class BenchResult:
 
     def _gas(self) -> tuple[float, float, float]:
         """Slope and intercept of the permeance of gas against the mean pressure, and the radius that follows."""
-        if not self.permeability:
+        if not self.permeability > 0:
             return math.nan, math.nan, math.nan
         pressures, permeance = np.array(self.settings.gas.mean_pressures), self.gas_permeance()
         centred = pressures - pressures.mean()

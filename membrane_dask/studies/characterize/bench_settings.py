@@ -83,11 +83,14 @@ class BenchSettings(Model):
     """Virtual bench: bubble point, wet and dry curves, mercury, water, gas and rejection of the volume."""
 
     enabled: bool = parameter(
-        False, "compute what a laboratory would measure; needs a worker with about 185 bytes per pore voxel", unit=""
+        False,
+        "compute what a laboratory would measure; methods with a flow need a worker with 185 bytes per pore voxel",
+        unit="",
     )
     methods: Annotated[tuple[BenchMethod, ...], BeforeValidator(as_tuple)] = parameter(
         ("capillary flow", "liquid displacement", "mercury", "water", "gas permeation", "rejection"),
-        "methods; the bubble point comes with capillary flow",
+        "methods; the bubble point comes with all of them; mercury and entry pressure need no flow, and are possible "
+        "for volumes of any size",
         unit="",
     )
     connectivity: Literal[6, 26] = parameter(
@@ -138,6 +141,11 @@ class BenchSettings(Model):
     tables: bool = parameter(
         True, "write the tables of the methods as CSV files, which a porometry study reads", unit=""
     )
+
+    @property
+    def computes_flow(self) -> bool:
+        """Whether a method needs the flow; the bubble point and mercury follow from the access radii alone."""
+        return self.enabled and not set(self.methods) <= {"mercury", "entry pressure"}
 
     @property
     def capillary_law(self) -> CapillaryLaw:

@@ -49,20 +49,23 @@ _REJECTION = 0.9
 Result = tuple[dict[str, np.ndarray], dict[str, float]]
 
 
-def bench_scratch(enabled: bool, blocks: int, volumes: int) -> list[Scratch]:
+def bench_scratch(settings: BenchSettings, blocks: int, volumes: int) -> list[Scratch]:
     """Storage of the units."""
-    if not enabled:
+    if not settings.enabled:
         return []
     return [
         Scratch("bench_regions", (blocks,), temporary=True),
         Scratch("bench_access", (volumes,)),
         Scratch("bench_drainage", (blocks,)),
-        Scratch("bench_flows", (volumes,)),
+        *([Scratch("bench_flows", (volumes,))] if settings.computes_flow else []),
     ]
 
 
 def bench_memory(
-    shape: tuple[int, ...], porosity: float, blocks: list[tuple[tuple[int, ...], tuple[int, ...]]]
+    settings: BenchSettings,
+    shape: tuple[int, ...],
+    porosity: float,
+    blocks: list[tuple[tuple[int, ...], tuple[int, ...]]],
 ) -> Iterator[tuple[str, float]]:
     """Peak bytes of the units, by task."""
     for start, stop in blocks:
@@ -73,7 +76,8 @@ def bench_memory(
         yield "bench_drainage", _BYTES_READ * read + _BYTES_OWN * own
     size = math.prod(shape)
     yield "bench_access", _BYTES_PASS * porosity * size
-    yield "bench_flows", (_BYTES_PORE * porosity + _BYTES_VOXEL) * size
+    if settings.computes_flow:
+        yield "bench_flows", (_BYTES_PORE * porosity + _BYTES_VOXEL) * size
 
 
 def bench_work(context: Mapping[str, Any], unit: Unit) -> Result:
@@ -199,7 +203,7 @@ def _flows(context: Mapping[str, Any], settings: BenchSettings, volume: VolumeSo
     critical = int(context["scratch"].read("bench_access", (number,), ("critical_square",))["critical_square"])
     pores = read_pores(volume)
     if not critical or not flow_pores(pores, flow.lateral_boundary).any():
-        return _without_flow(settings), {}
+        return without_flow(settings, 0.0), {}
     labelled = labelled_network(pores, voxel_nm, context["snow"], settings.connectivity == 26)
     network = labelled.network
     grid = Grid.of(pores, flow.lateral_boundary, flow.wall_model)
@@ -269,16 +273,16 @@ def _stokes_levels(
     return {"level_squares": levels, "level_permeability": np.array(values)}
 
 
-def _without_flow(settings: BenchSettings) -> dict[str, np.ndarray]:
-    """Results of a volume whose pores do not percolate."""
-    undefined = ("stokes_permeability", "fallback_flow_fraction", "slit_flow_fraction", "rejection_radius_90")
+def without_flow(settings: BenchSettings, permeability: float) -> dict[str, np.ndarray]:
+    """Results of a volume through which nothing flows (permeability 0), or of which no flow was computed (NaN)."""
+    undefined = ("fallback_flow_fraction", "slit_flow_fraction", "rejection_radius_90")
     return {
-        "permeability": np.asarray(0.0),
+        **{name: np.asarray(permeability) for name in ("permeability", "stokes_permeability")},
         **{name: np.asarray(math.nan) for name in undefined},
         "throat_squares": np.zeros(0, np.int32),
         "throat_flow": np.zeros(0),
         "level_squares": np.zeros(0, np.int32),
         "level_permeability": np.zeros(0),
-        "gas_permeability": np.zeros(len(settings.gas.mean_pressures)),
+        "gas_permeability": np.full(len(settings.gas.mean_pressures), permeability),
         "sieving_coefficient": np.full(settings.rejection.number, math.nan),
     }

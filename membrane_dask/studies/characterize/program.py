@@ -24,7 +24,7 @@ from membrane_dask.studies.characterize import KIND
 from membrane_dask.studies.characterize.bench_readings import instrument_tables
 from membrane_dask.studies.characterize.bench_results import BenchResult
 from membrane_dask.studies.characterize.bench_tables import bench_findings, bench_tables
-from membrane_dask.studies.characterize.bench_tasks import bench_memory, bench_scratch
+from membrane_dask.studies.characterize.bench_tasks import bench_memory, bench_scratch, without_flow
 from membrane_dask.studies.characterize.box_flow_tasks import box_flow_memory
 from membrane_dask.studies.characterize.comparison import comparison_table
 from membrane_dask.studies.characterize.config import CharacterizeStudy, FlowSettings
@@ -158,7 +158,7 @@ class CharacterizeProgram(Program):
             *([Scratch("box_flows", (len(self.volumes),))] if study.flow.boxes else []),
             *([Scratch("tensors", (len(self.volumes),))] if has_tensor_unit(study) else []),
             *decomposed_scratch(study.flow, self.slab_edges),
-            *bench_scratch(study.bench.enabled, int(self._first_block[-1]), len(self.volumes)),
+            *bench_scratch(study.bench, int(self._first_block[-1]), len(self.volumes)),
         )
 
     @property
@@ -251,7 +251,8 @@ class CharacterizeProgram(Program):
         """Access radii; then drainage of the blocks, and the flow of what is emptied."""
         yield self.block_units("bench_regions", volume)
         yield [self.unit("bench_access", volume)]
-        yield [*self.block_units("bench_drainage", volume), self.unit("bench_flows", volume)]
+        flows = [self.unit("bench_flows", volume)] if self.study.bench.computes_flow else []
+        yield [*self.block_units("bench_drainage", volume), *flows]
 
     def _tortuosity_rounds(self, volume: int) -> Rounds:
         """Geodesic paths and diffusion, in one unit or by slabs."""
@@ -316,7 +317,8 @@ class CharacterizeProgram(Program):
             if has_tensor_unit(self.study):
                 require("tensors", tensor_memory(self.study, volume.shape, self.porosities[number]))
             if self.study.bench.enabled:
-                for task, size in bench_memory(volume.shape, self.porosities[number], self.blocks[number]):
+                bench, blocks = self.study.bench, self.blocks[number]
+                for task, size in bench_memory(bench, volume.shape, self.porosities[number], blocks):
                     require(task, size)
         for number, (oriented, porosity) in enumerate(self.oriented_porosities()):
             slabs = self.tortuosity_edges[number]
@@ -400,7 +402,12 @@ class CharacterizeProgram(Program):
 
     def _bench_results(self, read: Callable[[str], Any]) -> list[BenchResult | None]:
         """Results of the bench of every volume; None where units failed."""
-        access, drainage, flows = (read(f"bench_{name}") for name in ("access", "drainage", "flows"))
+        settings = self.study.bench
+        access, drainage = read("bench_access"), read("bench_drainage")
+        if settings.computes_flow:
+            flows = read("bench_flows")
+        else:
+            flows = {(number,): without_flow(settings, math.nan) for number in range(len(self.volumes))}
         results: list[BenchResult | None] = []
         for number, volume in enumerate(self.volumes):
             indices = [(int(self._first_block[number]) + k,) for k in range(len(self.blocks[number]))]
