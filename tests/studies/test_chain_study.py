@@ -82,6 +82,12 @@ def test_stages_are_runs_of_their_own_and_are_not_run_again(here):
     assert journal_of(here / "runs" / characterized) == journal
 
 
+def test_stages_are_planned_as_far_as_their_inputs_are_there(here):
+    study = md.load_study(write_chain(here, stages=BENCH))
+    plans = [(item.path.stem, item.plan is not None, item.finished) for item in api.planned_sources(study)]
+    assert plans == [("characterize", True, False), ("foul", True, False), ("porometry", False, False)]
+
+
 def test_a_changed_key_of_a_later_stage_keeps_the_earlier_runs(here, values_of):
     first = md.run(write_chain(here, reference="true.npy"))
     assert len(runs_of(here, "characterize")) == len(runs_of(here, "reference-characterize")) == 1

@@ -43,11 +43,13 @@ def distribution_section(groups: Mapping[str, xr.Dataset]) -> Section:
                 axes.axvline(float(table[name]), color=_COLOURS["structure"], linestyle=style, linewidth=0.8,
                              label=f"{label} of the throats")  # fmt: skip
         for label, radius, fraction, colour in _bench_curves(groups):
-            axes.step(radius, fraction, where="mid", color=colour, linewidth=1, label=label)
+            axes.step(radius, fraction, where="pre", color=colour, linewidth=1, label=label)
         _laws(axes, table, "--", "inferred")
         if "measured" in groups:
             _laws(axes, groups["measured"].isel(membrane=0), "-.", "measured")
         axes.set(xscale="log", xlabel="pore radius [nm]", ylabel="fraction at and above the radius", ylim=(0, 1.02))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("{x:g}")
         axes.legend(fontsize="small")
     caption = (
         "First replicate: throats of the structure, fraction of the dry flow (wet curve) and of the pore volume "
@@ -63,6 +65,7 @@ def _bench_curves(groups: Mapping[str, xr.Dataset]) -> Iterator[tuple[str, np.nd
         return
     if "replicate" in curves.dims:
         curves = curves.isel(replicate=0)
+    curves = curves.sortby("entry_radius")  # pores of each level are open from its radius down to the next level
     for name, label, colour in (
         ("wet_fraction", "virtual bench, wet curve", "#d1702a"),
         ("mercury_fraction", "virtual bench, mercury", "#9aa6b4"),
