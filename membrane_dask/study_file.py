@@ -152,6 +152,7 @@ _MESSAGES = {
     "finite_number": "must be a finite number",
     "literal_error": "must be one of {expected}",
     "model_type": "must be a section of names and values",
+    "dict_type": "must be a section of names and values",
     "tuple_type": "must be a list",
     "too_short": "needs at least {min_length} values",
     "too_long": "takes at most {max_length} values",

@@ -137,6 +137,7 @@ def test_a_run_can_be_opened_planned_and_verified_from_elsewhere(here, monkeypat
             r"small.yaml:7:5: stages.characterize.voxel_sise: unknown",
         ),
         ({"stages": {"characterize": {"tortuosity": 3}}}, r"small.yaml:7:5: stages.characterize.tortuosity: "),
+        ({"stages": {"foul": True}}, r"stages.foul: must be a section of names and values \(got True\)"),
         ({"stages": {"characterise": {}}}, r"stages.characterise: unknown key; did you mean 'characterize'"),
         ({"stages": {"characterize": {"input": "a.npy"}}}, r"stages.characterize.input: is that of the chain"),
         ({"stages": {"foul": {"voxel_size": "3 nm"}}}, r"stages.foul.voxel_size: is that of stages.characterize"),

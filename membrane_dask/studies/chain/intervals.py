@@ -18,7 +18,8 @@ _QUANTITIES = {"properties": ("permeability", "connected_porosity"), "round_trip
 #: Numbers that describe the computation, not the structure.
 _DIAGNOSTICS = frozenset({
     "network_permeability_ratio", "fallback_flow_fraction", "fallback_throat_fraction", "foulant_balance",
-    "end_of_life_cause", "wall_rate", "bottleneck_radius", "hydraulic_radius",
+    "end_of_life_cause", "wall_rate", "bottleneck_radius", "hydraulic_radius", "n_arrivals", "n_passed", "n_blocked",
+    "slit_flow_fraction",
 })  # fmt: skip
 #: Fractions, whose intervals lie within 0 and 1; others are positive.
 _FRACTIONS = frozenset({"connected_porosity", "mercury_porosity", "foulant_concentration"})
