@@ -82,7 +82,7 @@ def test_stages_are_runs_of_their_own_and_are_not_run_again(here):
     assert journal_of(here / "runs" / characterized) == journal
 
 
-def test_stages_are_planned_as_far_as_their_inputs_are_there(here):
+def test_the_plan_of_a_stage_needs_the_runs_that_it_reads(here):
     study = md.load_study(write_chain(here, stages=BENCH))
     plans = [(item.path.stem, item.plan is not None, item.finished) for item in api.planned_sources(study)]
     assert plans == [("characterize", True, False), ("foul", True, False), ("porometry", False, False)]
