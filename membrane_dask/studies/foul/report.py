@@ -26,7 +26,8 @@ _PANELS = (
     ("transmembrane_pressure", "transmembrane pressure [bar]"),
     ("foulant_concentration_out", "filtrate concentration"),
 )
-_AXES = (("elapsed_time", "time [h]"), ("filtrate_volume", "filtrate volume [L m⁻²]"))
+#: Units of time, their parts of an hour, and the shortest longest life that they are used for, hours.
+_TIMES = (("h", 1.0, 2.0), ("min", 60.0, 2.0 / 60), ("s", 3600.0, 0.0))
 
 
 def sections(run: Run) -> Sequence[Section]:
@@ -47,33 +48,46 @@ def _factor(life: xr.Dataset) -> str:
     return model_factor(float(first.diffusive_damkohler_number), 1 - float(first.initial_foulant_concentration))
 
 
+def _unit_of_time(life: xr.Dataset) -> tuple[str, float]:
+    """Unit in which the longest life is readable, and how many of them are an hour."""
+    longest = float(np.nanmax(life.service_time.values, initial=0.0))
+    return next((unit, per_hour) for unit, per_hour, shortest in _TIMES if longest >= shortest)
+
+
 def _lives(life: xr.Dataset) -> Section:
-    """Table of the numbers with their intervals."""
+    """Table of the numbers, with their intervals where there are several replicates."""
     rows = []
+    several = life.sizes["replicate"] > 1
+    time_unit, per_hour = _unit_of_time(life)
     for name in INTERVALS:
         variable = life[name]
         for level in life.level.values if "level" in variable.dims else [None]:
             values = variable if level is None else variable.sel(level=level)
+            unit, factor = variable.attrs["units"], 1.0
+            if unit == "h":
+                unit, factor = time_unit, per_hour
             ends = [life[f"{name}_{end}"] for end in ("low", "high")]
-            low, high = (float(end if level is None else end.sel(level=level)) for end in ends)
+            low, high = (factor * float(end if level is None else end.sel(level=level)) for end in ends)
             interval = f"{low:.4g} to {high:.4g}" if math.isfinite(low) else "none"
-            shown = ", ".join(f"{value:.4g}" for value in values.values)
+            shown = ", ".join(_number(factor * value) for value in values.values)
             title = variable.attrs["long_name"] + ("" if level is None else f" (level {level:g})")
-            rows.append([title, shown, interval, variable.attrs["units"]])
+            rows.append([title, shown, interval, unit])
     causes = life.end_of_life_cause
     meanings = str(causes.attrs["flag_meanings"]).split()
     shown = ", ".join(meanings[int(cause)] if math.isfinite(cause) else "no life" for cause in causes.values)
     rows.append(["end of life", shown, "", ""])
     rows.append(["foulant balance", ", ".join(f"{value:.9f}" for value in life.foulant_balance.values), "", "1"])
     confidence = float(life.attrs["confidence"])
-    header = ["quantity", "replicates", f"{confidence:.0%} interval", "unit"]
+    header = ["quantity", "replicates" if several else "value", f"{confidence:.0%} interval", "unit"]
+    if not several:
+        header, rows = [column for k, column in enumerate(header) if k != 2], [[*row[:2], row[3]] for row in rows]
     text = (
         "Throats narrow, and pores lose wall area, as foulant is deposited. Every time and volume has a "
         f"{_factor(life)}: that of the network over that of the voxels, where both were computed. It is not part of "
         "the intervals."
     )
     contents: list[Any] = [Grid(header, rows)]
-    if life.sizes["replicate"] > 1:
+    if several:
         contents.append(Note("Intervals are over replicates of the reconstruction; its bias is not in them."))
     names = [v.name for v in LIFE.variables if v.dims == ("replicate",) and not v.group]
     lines = [",".join(["replicate", *names])]
@@ -95,15 +109,23 @@ def _band(values: np.ndarray, confidence: float, design: str) -> tuple[np.ndarra
 
 def _histories(life: xr.Dataset, history: xr.Dataset) -> Section:
     """Flux, pressure and concentration against time and volume, with the interval over replicates as a band."""
-    figure = Figure(figsize=(8.4, 7.2), layout="constrained")
-    axes = figure.subplots(len(_PANELS), len(_AXES))
+    time_unit, per_hour = _unit_of_time(life)
+    abscissae_of_columns = (
+        (history.elapsed_time.values * per_hour, f"time [{time_unit}]"),
+        (history.filtrate_volume.values, "filtrate volume [L m⁻²]"),
+    )
     lives = [k for k in range(life.sizes["replicate"]) if np.isfinite(history.flux.values[k]).all()]
     confidence, design = float(life.attrs["confidence"]), str(life.replicate.attrs.get("design", ""))
-    for column, (x_name, x_label) in enumerate(_AXES):
-        abscissae = history[x_name].values
+    # At constant pressure its panel would say nothing.
+    pressure = history.transmembrane_pressure.values[lives].ravel()
+    varies = bool(len(pressure)) and pressure.max() > pressure.min()
+    panels = [panel for panel in _PANELS if panel[0] != "transmembrane_pressure" or varies]
+    figure = Figure(figsize=(8.4, 2.4 * len(panels)), layout="constrained")
+    axes = figure.subplots(len(panels), 2, squeeze=False)
+    for column, (abscissae, x_label) in enumerate(abscissae_of_columns):
         end = min((abscissae[k, -1] for k in lives), default=0.0)
         common = np.linspace(0.0, end, _POINTS)
-        for row, (name, y_label) in enumerate(_PANELS):
+        for row, (name, y_label) in enumerate(panels):
             axis, values = axes[row, column], history[name].values
             for k in lives:
                 axis.plot(abscissae[k], values[k], color=_COLOUR, lw=1.4 if k == lives[0] else 0.6)
@@ -120,10 +142,10 @@ def _histories(life: xr.Dataset, history: xr.Dataset) -> Section:
         else ""
     )
     caption = (
-        "Flux, transmembrane pressure and concentration of the filtrate, over that of the feed, against time and "
-        f"filtrate volume, until the end of life{band}; {_factor(life)}."
+        f"Flux{', transmembrane pressure' if varies else ''} and concentration of the filtrate, over that of the feed, "
+        f"against time and filtrate volume, until the end of life{band}; {_factor(life)}."
     )
-    return Section("Histories", contents=[picture(figure, caption, "flux, pressure and concentration against time")])
+    return Section("Histories", contents=[picture(figure, caption, "flux and concentration against time and volume")])
 
 
 def _deposits(life: xr.Dataset) -> Section:
