@@ -23,7 +23,7 @@ def say(text: object) -> None:
 
 @contextlib.contextmanager
 def say_if_slow(text: object, seconds: float = 5.0) -> Iterator[None]:
-    """Print a message to stderr if what is done within this context takes longer than some seconds."""
+    """Print a message to stderr if this context lasts longer than some seconds."""
     timer = threading.Timer(seconds, say, (text,))
     timer.daemon = True
     timer.start()

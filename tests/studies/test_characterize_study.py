@@ -548,7 +548,7 @@ def test_every_replicate_of_a_run(tmp_path, monkeypatch):
     path.write_text("kind: characterize\ninput: reconstruction.yaml\ntortuosity: false\n")
     with pytest.raises(md.StudyError, match=r"first: membrane-dask run .*reconstruction\.yaml"):
         md.plan(path)
-    # A run of the same study under any name in runs is used; broken runs beside it are left alone.
+    # A run of the same study under any name in runs is used; broken runs in the same folder are left alone.
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "a-broken-run").mkdir(parents=True)
     (tmp_path / "runs" / "a-broken-run" / "run.json").write_text("{")

@@ -220,7 +220,7 @@ def _steepest_ascent(
                 best, slope, direction = i, -1.0, -1
                 for k in range(reach):
                     j = i + jump[k]
-                    # Most neighbours are lower, which one number tells.
+                    # Most neighbours are lower: their height alone excludes them.
                     if height[j] < height[i] or square[j] == 0:
                         continue
                     rise = (np.float64(height[j]) - np.float64(height[i])) * inverse[k]
