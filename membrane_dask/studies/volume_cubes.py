@@ -54,19 +54,18 @@ class Cube:
 
 
 def percolating_cube(volume: PoreVolume, edge: int) -> tuple[Cube, float]:
-    """A cube of a volume, of at most half its edges, whose pores percolate if there is one; its porosity."""
+    """A cube of a volume, of at most half its edges, and its porosity; if there is one, it percolates and has solid."""
     shape = tuple(min(edge, math.ceil(n / 2)) for n in volume.shape)
     starts = [_starts(n, m) for n, m in zip(volume.shape, shape, strict=True)]
-    first: tuple[Cube, float] | None = None
+    candidates: list[tuple[Cube, float]] = []
     for start in itertools.product(*starts):
         cube = Cube(volume, start, shape)
         pores = cube.read(tuple(slice(0, n) for n in shape))
         result = cube, float(pores.mean())
-        if pores.any() and flow_pores(pores, "symmetric").any():
+        if pores.any() and not pores.all() and flow_pores(pores, "symmetric").any():
             return result
-        first = first or result
-    assert first is not None
-    return first
+        candidates.append(result)
+    return min(candidates, key=lambda candidate: candidate[1] == 1.0)
 
 
 def _starts(n: int, m: int) -> list[int]:

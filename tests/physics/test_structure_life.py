@@ -134,6 +134,14 @@ def test_particles_block_tubes_one_by_one():
     assert np.mean(ends) == pytest.approx(4 / 1000, abs=4 * 2 / 1000 / math.sqrt(300))
 
 
+def test_the_pressure_is_finite_until_particles_block_the_last_path():
+    """At constant flux: the step that closes all tubes keeps the pressure of its beginning."""
+    sieving = Sieving(rate=1000.0, arrivals="time", particle_radius=20.0)
+    history, metrics = life("tubes", 1e-6, sieving=sieving, flux=math.inf, pressure_limit=1e9, levels=())
+    assert history.cause == BLOCKED
+    np.testing.assert_allclose(metrics.history.pressure, 1, rtol=1e-9)
+
+
 def test_particles_pass_until_throats_are_narrower():
     small = Sieving(rate=1.0, arrivals="volume", particle_radius=8.25)
     rate = 200 / hydraulics("tubes").flow

@@ -94,6 +94,29 @@ def test_capillary_flow(tmp_path):
     assert "shape_factor is 0.715 in the study and 1 in the file (line 3); keep one" in message
 
 
+def test_contact_angles_of_tables_narrow_the_pores(tmp_path):
+    """Readings at an angle of 60 degrees are those of half the radius; the study may not say otherwise."""
+    wet, dry = wet_and_dry()
+    head = "Liquid: Porefil\nSurface tension: 16 mN/m\nContact angle: {} deg\n"
+    table = head + "Pressure [bar],Wet flow [L/min],Dry flow [L/min]\n" + rows(PRESSURE, wet, dry)
+    radii = [
+        float(evaluate(tmp_path, table.format(angle), method="capillary flow")[0]["mean_flow_pore_radius"])
+        for angle in (0, 60)
+    ]
+    assert radii[1] == pytest.approx(0.5 * radii[0], rel=1e-9)
+    message = refused(tmp_path, table.format(60), method="capillary flow", contact_angle=30)
+    assert "contact_angle is 30 in the study and 60" in message
+    head = "Interfacial tension: 1.7 mN/m\nContact angle: {} deg\nPressure [bar],Flux [LMH]\n"
+    flux = rows(PRESSURE, 90 * PRESSURE * wet / dry)
+    medians = [
+        float(
+            np.nanmax(evaluate(tmp_path, head.format(a) + flux, method="liquid displacement")[0]["flow_median_radius"])
+        )
+        for a in (0, 60)
+    ]
+    assert medians[1] == pytest.approx(0.5 * medians[0], rel=1e-6)
+
+
 def test_capillary_flow_needs_its_liquid_and_is_not_water(tmp_path):
     wet, dry = wet_and_dry()
     table = "Pressure [bar],Wet flow [L/min],Dry flow [L/min]\n" + rows(PRESSURE, wet, dry)

@@ -188,7 +188,10 @@ def test_a_replicate_without_a_path_has_no_life_while_its_siblings_go_on(folder)
         program = replicates(folder, "structure-0", "structure-1", "blocked", foulant=foulant)
         life = tables_of(program)["life"]
         assert np.isfinite(life.values["service_time"]).tolist() == [True, True, False]
-        assert "replicate 2: no life; its unit failed" in life.attrs["summary"]
+        assert (
+            "replicate 2: no life; it does not percolate, or its unit failed (see the failures of the run)"
+            in life.attrs["summary"]
+        )
     with pytest.raises(PhysicsError, match="does not percolate: no life"):
         work(program.context, program.unit("structures", 2))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from membrane_dask.physics.elementary import log
-from membrane_dask.physics.networks.fouling_laws import FLUX_FRACTION, PRESSURE_LIMIT
+from membrane_dask.physics.networks.fouling_laws import BLOCKED, FLUX_FRACTION, PRESSURE_LIMIT
 from membrane_dask.physics.networks.structure_laws import StructureLaws
 from membrane_dask.physics.networks.structure_life import StructureHistory
 
@@ -169,6 +169,8 @@ def states_at(history: StructureHistory, time: np.ndarray) -> StructureStates:
     if np.isnan(columns["concentration"][-1]).any() and len(records) > 1:
         columns["concentration"][-1] = columns["concentration"][-2]
     is_constant_flux = not math.isnan(history.target)
+    if is_constant_flux and history.cause == BLOCKED:  # the pressure holds until the instant of the event
+        columns["flow"][-1] = columns["flow"][-2]
     operating = np.full(len(records), history.target) if is_constant_flux else columns["flow"]
     at_unit_pressure = _linear(columns["flow"], k, following, x)
     with np.errstate(divide="ignore"):

@@ -176,6 +176,7 @@ def _capillary_flow(result: BenchResult, instrument: _Instrument) -> Readings | 
         liquid=settings.liquid,
         surface_tension=f"{law.surface_tension * 1e3:.10g} mN/m",
         shape_factor=f"{law.shape_factor:g}",
+        contact_angle=f"{law.contact_angle:.10g} deg",
     )
     return Readings(conditions, columns)
 
@@ -188,7 +189,10 @@ def _liquid_displacement(result: BenchResult, instrument: _Instrument) -> Readin
     pressure, fraction = _wet_curve(result, law)
     flux = result.permeability * fraction * pressure / (viscosity * result.depth)
     conditions = _conditions(
-        result, interfacial_tension=f"{law.surface_tension * 1e3:.10g} mN/m", viscosity=f"{viscosity * 1e3:.10g} mPa s"
+        result,
+        interfacial_tension=f"{law.surface_tension * 1e3:.10g} mN/m",
+        viscosity=f"{viscosity * 1e3:.10g} mPa s",
+        contact_angle=f"{law.contact_angle:.10g} deg",
     )
     columns = {
         "Pressure [bar]": instrument.pressure(pressure) / _BAR,

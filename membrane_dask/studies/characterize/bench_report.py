@@ -188,6 +188,6 @@ def _limits(groups: Groups, settings: BenchSettings) -> list[str]:
         )
     if settings.flow == "stokes":
         notes.append("Gas permeation and rejection are those of the pore network.")
-    if "entry pressure" not in settings.methods:
+    if settings.entry.contact_angle is None:
         notes.append("The entry pressure of water was not computed: it needs its contact angle (bench.entry).")
     return notes

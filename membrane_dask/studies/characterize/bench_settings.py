@@ -184,7 +184,9 @@ class BenchSettings(Model):
         if self.levels != "all" and self.levels < 2:
             yield Problem(("levels",), f"must be all, or 2 or more (got {self.levels})")
         if self.pressures is not None and len(set(self.pressures)) < 3:
-            yield Problem(("pressures",), f"three different pressures or more are needed (got {len(self.pressures)})")
+            yield Problem(
+                ("pressures",), f"three different pressures or more are needed (got {len(set(self.pressures))})"
+            )
         if "entry pressure" in self.methods and self.entry.contact_angle is None:
             yield Problem(("entry", "contact_angle"), "required by the method entry pressure, above 90 degrees")
 

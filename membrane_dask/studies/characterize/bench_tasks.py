@@ -231,7 +231,9 @@ def _flows(context: Mapping[str, Any], settings: BenchSettings, volume: VolumeSo
     if settings.flow == "stokes":
         arrays |= _stokes_levels(context, settings, volume, number, critical)
     else:
-        open_levels = np.unique(access[(access > 0) & (access <= critical) & throats.carries_flow])[::-1]
+        open_levels = access[(access > 0) & (access <= critical) & throats.carries_flow]
+        # The bubble point of the voxels is a level, though the network may open at another one.
+        open_levels = np.unique(np.append(open_levels, critical).astype(open_levels.dtype))[::-1]
         arrays["level_squares"] = open_levels
         arrays["level_permeability"] = drained_permeabilities(network, conductance, access, open_levels.tolist())
     gas = Gas.named(settings.gas.name)
@@ -258,7 +260,7 @@ def _stokes_levels(
     """Permeability of the emptied voxels at some levels, from one Stokes flow each."""
     flow: FlowSettings = context["flow"]
     _, filled = _filled(context, number, "inlet", (0, 0, 0), volume.shape)
-    levels = np.unique(filled[(filled > 0) & (filled <= critical)])[::-1]
+    levels = np.unique(np.append(filled[(filled > 0) & (filled <= critical)], np.int32(critical)))[::-1]
     if settings.levels != "all" and len(levels) > settings.levels:
         levels = levels[np.unique(np.rint(np.linspace(0, len(levels) - 1, settings.levels)).astype(int))]
     values = []

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from membrane_dask.physics.networks.fouling_laws import PRESSURE_LIMIT
+from membrane_dask.physics.networks.fouling_laws import BLOCKED, PRESSURE_LIMIT
+from membrane_dask.physics.networks.radius_distribution import EQUAL_RADII, RadiusSpread
 from membrane_dask.studies.foul.config import FoulStudy
 
 #: Bounds within which lives of networks were compared with lives of voxels.
@@ -48,7 +49,11 @@ def model_factor(diffusive_damkohler: float, capture: float) -> str:
 def life_findings(study: FoulStudy, rows: Sequence[Mapping[str, np.ndarray] | None]) -> list[str]:
     """Sentences on all replicates, each limit once."""
     lives = [(k, row) for k, row in enumerate(rows) if row is not None]
-    findings = [f"replicate {k}: no life; its unit failed" for k, row in enumerate(rows) if row is None]
+    findings = [
+        f"replicate {k}: no life; it does not percolate, or its unit failed (see the failures of the run)"
+        for k, row in enumerate(rows)
+        if row is None
+    ]
     if study.hydraulics.conductance in FORMULA_ERRORS:
         findings.append(FORMULA_ERRORS[study.hydraulics.conductance])
     for name in ("bottleneck", "fallback", "damkohler", "peclet", "capture", "pressure", "particles"):
@@ -87,11 +92,18 @@ def _sentence(name: str, study: FoulStudy, row: Mapping[str, np.ndarray]) -> str
         ratio = float(row["initial_pressure_ratio"]) / study.pressure_limit
         if ratio >= 1:
             return f"operation.flux needs {ratio:.2g} times the pressure_limit at the start: the life is 0"
-        if int(row["end_of_life_cause"]) != PRESSURE_LIMIT:
+        if int(row["end_of_life_cause"]) not in (PRESSURE_LIMIT, BLOCKED):
             return "pressure_limit never binds"
     if name == "particles" and study.sieving.rate > 0:
         if not int(row["n_arrivals"]):
             return "no particle arrived within the life"
         if int(row["n_passed"]) == int(row["n_arrivals"]):
-            return "no throat is narrower than the particles for the whole life: all pass"
+            return f"all {int(row['n_arrivals'])} particles passed: none met a narrower throat within the life"
+        sieving, widest = study.sieving, float(row["widest_inlet"])
+        spread = (
+            RadiusSpread(sieving.distribution, sieving.deviation) if sieving.distribution != "fixed" else EQUAL_RADII
+        )
+        smallest = (sieving.particle_radius or 0.0) * spread.range[0]
+        if smallest > widest:
+            return f"every particle is caught at an inlet ({smallest:.3g} nm > {widest:.3g} nm)"
     return ""

@@ -148,6 +148,10 @@ class SievingSettings(Model):
     def _inconsistencies(self) -> Iterator[Problem]:
         if self.rate > 0 and self.particle_radius is None:
             yield Problem(("particle_radius",), f"is needed with rate > 0 (rate is {self.rate:g})")
+        if not self.rate > 0:
+            for name in ("particle_radius", "arrivals", "distribution", "residual_conductance"):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    yield Problem((name,), "describes particles, of which there are none: set rate as well (rate is 0)")
         if self.distribution == "fixed":
             if self.deviation > 0:
                 yield Problem(("deviation",), f"must be 0 with distribution: fixed (got {self.deviation})")

@@ -122,7 +122,11 @@ class FoulProgram(Program):
             return
         first, feedback = percolating[0]
         voxel = float(self.volumes[first].voxel_nm or math.nan) * 1e-9
-        wall_rate = damkohler_wall_rate(number, feedback["flow"], feedback["wall_area"], voxel, self.study)
+        flow, operation = feedback["flow"], self.study.operation
+        if operation.mode == "flux" and isinstance(operation.flux, float):
+            _, height, width = self.volumes[first].shape
+            flow = operation.flux * height * width * self.study.viscosity / (voxel * self.study.pressure)
+        wall_rate = damkohler_wall_rate(number, flow, feedback["wall_area"], voxel, self.study)
         yield [self.unit("lives", replicate, wall_rate=wall_rate) for replicate, _ in percolating]
 
     def _replicate_rounds(self, structure: Unit) -> Rounds:
@@ -136,7 +140,7 @@ class FoulProgram(Program):
         for edge in _CUBE_EDGES:
             cube, porosity = percolating_cube(self.volumes[0], edge)
             pores = cube.read(tuple(slice(0, n) for n in cube.shape))
-            if min(cube.shape) < _MIN_VOXELS or not flow_pores(pores, "symmetric").any():
+            if min(cube.shape) < _MIN_VOXELS or pores.all() or not flow_pores(pores, "symmetric").any():
                 return ()
             programs.append(FoulProgram(self.study, inputs=InputVolumes([cast(Any, cube)], [porosity], 1)))
         return programs

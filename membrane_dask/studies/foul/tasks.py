@@ -10,7 +10,7 @@ import numpy as np
 
 from membrane_dask.physics.elementary import log
 from membrane_dask.physics.networks.fouling_laws import Sieving
-from membrane_dask.physics.networks.pore_network import PoreNetwork
+from membrane_dask.physics.networks.pore_network import INLET, PoreNetwork
 from membrane_dask.physics.networks.radius_distribution import EQUAL_RADII, RadiusSpread
 from membrane_dask.physics.networks.structure_hydraulics import StructureHydraulics, structure_hydraulics
 from membrane_dask.physics.networks.structure_laws import FilterStructure, StructureLaws
@@ -148,7 +148,8 @@ def _life(context: Mapping[str, Any], unit: Unit, number: int) -> dict[str, np.n
     history = simulate_structure(structure, laws, key)
     life = structure_life(history, laws)
     arrays = _life_arrays(life, history, units, uptake.fraction, float(clean["pore_volume"]))
-    flow = float(clean["flow"])
+    # At constant flux the clean structure carries that flux.
+    flow = float(clean["flow"]) if flux is None or math.isinf(flux) else flux
     porosity = float(clean["pore_volume"]) / (cross_section * float(clean["extent"][0]))
     velocity = flow * units.flow / units.area / porosity
     ratios = [
@@ -168,6 +169,7 @@ def _life(context: Mapping[str, Any], unit: Unit, number: int) -> dict[str, np.n
         "fallback_throat_fraction": clean["fallback_throat_fraction"],
         "fallback_flow_fraction": clean["fallback_flow_fraction"],
         "bottleneck_voxels": clean["bottleneck"],
+        "widest_inlet": clean["catch_radius"][clean["throat_conns"][:, 1] == INLET].max() * voxel * 1e9,
     }
     return {name: np.asarray(value, float) for name, value in arrays.items()}
 
@@ -218,7 +220,7 @@ def _life_arrays(
         "service_time": life.end_time * units.hour,
         "filtrate_volume": life.filtrate * units.filtrate,
         "foulant_concentration": concentration,
-        "log_reduction_value": -log(concentration) / log(10.0) if concentration > 0 else math.inf,
+        "log_reduction_value": max(0.0, -log(concentration) / log(10.0)) if concentration > 0 else math.inf,
         "initial_foulant_concentration": (fraction * first.concentration).sum(),
         "service_time_level": life.level_time * units.hour,
         "filtrate_volume_level": life.level_volume * units.filtrate,

@@ -64,6 +64,8 @@ def read(table: MeasuredTable, settings: TableSettings, conditions: Conditions) 
     if tension is None:
         table.problems.append(INTERFACIAL_TENSION_IS_MISSING)
     viscosity = stated_value(table, "viscosity", settings.viscosity)
+    study_angle = settings.contact_angle[0] if settings.contact_angle else None
+    angle = stated_value(table, "contact angle", study_angle, "contact_angle")
     for column in table.columns:
         if column.si and (fits(column.si, "kg m-2 s-1") or (column.role == "mass")):
             table.problems.append(
@@ -78,10 +80,8 @@ def read(table: MeasuredTable, settings: TableSettings, conditions: Conditions) 
     if pressure is None or tension is None or not columns or table.problems:
         return []
     law = collect_problems(
-        table, "", lambda: CapillaryLaw(
-            tension, study[1] / study[0] if study else 0.0, settings.contact_angle[0] if settings.contact_angle else 0.0
-        ),
-    )  # fmt: skip
+        table, "", lambda: CapillaryLaw(tension, study[1] / study[0] if study else 0.0, angle or 0.0)
+    )
     if law is None:
         return []
     flux = columns[0][1]

@@ -56,11 +56,12 @@ def capillary_law(
     """Law of a wetting liquid against a gas; None with a problem."""
     tension = surface_tension(table, settings, liquid, temperature)
     shape = stated_value(table, "shape factor", settings.shape_factor, "shape_factor")
-    angle = settings.contact_angle or (0.0, 0.0)
+    study_angle = settings.contact_angle[0] if settings.contact_angle else None
+    angle = stated_value(table, "contact angle", study_angle, "contact_angle")
     if tension is None:
         return None
     try:
-        return CapillaryLaw(tension[0], tension[1] / tension[0], angle[0], 1.0 if shape is None else shape)
+        return CapillaryLaw(tension[0], tension[1] / tension[0], angle or 0.0, 1.0 if shape is None else shape)
     except PhysicsError as error:
         table.problems.append(str(error))
         return None
