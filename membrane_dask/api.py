@@ -173,7 +173,8 @@ def _with_finished_sources(study: BaseStudy, source: Source | None) -> BaseStudy
         runs[item.name], positions[item.name] = root.resolve(), item.where
     runs = {name: path for name, path in (study.sources() | runs).items() if (path / "run.json").is_file()}
     for name, path in runs.items():
-        require_source(path, study.source_content, positions.get(name, (name,)), source)
+        where = ("runs", name) if name in getattr(study, "runs", ()) else (name,)
+        require_source(path, study.source_content, positions.get(name, where), source)
     return _with_sources(study, runs, source)
 
 

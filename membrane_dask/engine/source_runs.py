@@ -132,13 +132,18 @@ def _write_own_studies(study: BaseStudy, source: Source | None) -> dict[str, Pat
         try:
             checked = parse_study({**own.settings, **runs}, base=own.folder)
         except StudyError as error:
-            problems += _error_of_reader(error, own, source).problems
+            unread = {field for field, earlier in own.reads.items() if earlier not in paths}  # is a problem already
+            problems += [
+                Problem(own.position(problem.where), problem.message)
+                for problem in error.problems
+                if not unread.intersection(problem.where[:1])
+            ]
             continue
         # Relative to the folder, which can be moved, and the same wherever it is.
         text = to_short_yaml(checked, {field: f"{earlier}.yaml" for field, earlier in own.reads.items()})
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        if not path.is_file() or path.read_bytes() != text.encode():
             write_atomically(path, text)
         paths[name] = path
     if problems:

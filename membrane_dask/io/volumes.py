@@ -284,11 +284,11 @@ def volume_paths(path: Path) -> list[Path]:
     return volumes
 
 
-def replicate_design(path: Path) -> str:
+def replicate_design(path: Path, table: str = "structures") -> str:
     """How the volumes of a run are related to each other: the attribute ``design`` of its replicates; often empty."""
     import zarr
 
-    labels = path / "result.zarr" / "structures" / "replicate"
+    labels = path / "result.zarr" / table / "replicate"
     return str(zarr.open_array(labels, mode="r").attrs.get("design", "")) if labels.is_dir() else ""
 
 

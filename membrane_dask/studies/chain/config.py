@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, cast
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, WrapValidator
 
 from membrane_dask.config import BaseStudy, InputVolume, Line, Model, OwnStudy, parameter
 from membrane_dask.errors import Problem, StudyError, Where
@@ -21,11 +21,23 @@ _REFERENCE_STAGES = STAGES[1:]
 MEASURED = "measured"
 #: Settings that a stage has from the chain.
 _OF_THE_CHAIN = ("kind", "name", "input", "cluster", "execution")
+#: Settings that the porometry study of the measured tables has from the chain.
+_OF_THE_MEASURED = ("kind", "name", "cluster", "execution")
 
 #: Settings of the volumes and their networks, which are the same in all stages that read volumes.
 _OF_THE_VOLUME = tuple(name for name in VolumeStudy.model_fields if name not in (*BaseStudy.model_fields, "input"))
 
 Settings = dict[Line, Any]
+
+
+def _present_or_lost(value: Any, validate: Any) -> Path:
+    """Path of a run; also of one that was moved or removed since: the run of the chain can be opened without it."""
+    try:
+        return cast(Path, validate(value))
+    except ValueError:
+        if isinstance(value, (str, Path)) and Path(value).is_absolute() and not Path(value).exists():
+            return Path(value)
+        raise
 
 
 class StageSettings(Model):
@@ -53,15 +65,19 @@ class StageSettings(Model):
         for name in _OF_THE_VOLUME:
             if name in (self.foul or {}):
                 yield Problem(("foul", name), "is that of stages.characterize; set it there, and leave it out here")
-        if self.porometry is not None and not _enables_bench(self.characterize):
+        bench = self.characterize.get("bench")
+        bench = bench if isinstance(bench, Mapping) else {}
+        if self.porometry is not None and not _is_on(bench.get("enabled", False)):
             yield Problem(
                 ("porometry",), "needs the virtual bench: set stages.characterize.bench.enabled: true as well"
             )
+        elif self.porometry is not None and not _is_on(bench.get("tables", True)):
+            message = "porometry reads these tables; leave it out, or leave out stages.porometry"
+            yield Problem(("characterize", "bench", "tables"), message)
 
 
-def _enables_bench(settings: Mapping[str, Any]) -> bool:
-    bench = settings.get("bench")
-    return isinstance(bench, Mapping) and bench.get("enabled") is True
+def _is_on(value: Any) -> bool:
+    return str(value).lower() in ("true", "yes", "on", "1", "y", "t")
 
 
 class ChainStudy(BaseStudy):
@@ -85,7 +101,7 @@ class ChainStudy(BaseStudy):
         None, "volume of the true structure, which passes the same stages: the bias of the reconstruction", unit=""
     )
     confidence: Number = parameter(0.95, "confidence of the intervals over replicates", ge=0.5, lt=1)
-    runs: dict[Line, InputVolume] = parameter(
+    runs: dict[Line, Annotated[InputVolume, WrapValidator(_present_or_lost)]] = parameter(
         {}, "runs of the stages by name, as a run of a chain records them; default those of the studies above", unit=""
     )
 
@@ -107,6 +123,8 @@ class ChainStudy(BaseStudy):
 
     def with_sources(self, runs: Mapping[str, Path]) -> ChainStudy:
         """The study with the runs of its stages, whose own inputs it does not read."""
+        if lost := [name for name in self.runs if name not in runs]:
+            raise StudyError([Problem(("runs", name), f"no such run (got {str(self.runs[name])!r})") for name in lost])
         return self.model_copy(update={"runs": dict(runs), "input": None, "reference": None})
 
     def own_studies(self) -> dict[str, OwnStudy]:
@@ -139,7 +157,8 @@ class ChainStudy(BaseStudy):
         settings = getattr(self.stages, stage)
         path = getattr(self, field[0])
         own = {"kind": stage, "seed": self.seed} | ({"input": str(path)} if path and not reads else {})
-        elsewhere: dict[str, Where] = {"input": field, "seed": ("seed",)}
+        elsewhere: dict[str, Where] = {name: (name,) for name in ("seed", "cluster", "execution")}
+        elsewhere |= {} if reads else {"input": field}
         elsewhere = {name: where for name, where in elsewhere.items() if name not in settings}
         if stage == "foul":
             of_the_volume = {name: v for name, v in self.stages.characterize.items() if name in _OF_THE_VOLUME}
@@ -165,3 +184,18 @@ class ChainStudy(BaseStudy):
         if self.input is None and not self.runs and not (reconstruct and reconstruct.get("images")):
             message = "required: a micrograph with stages.reconstruct; else a volume, a reconstruct study or its run"
             yield Problem(("input",), message)
+        for name in _OF_THE_MEASURED:
+            if name in (self.measured or {}):
+                yield Problem((MEASURED, name), "is that of the chain; leave it out here")
+        yield from self._wrong_runs()
+
+    def _wrong_runs(self) -> Iterator[Problem]:
+        """What is no run of a stage: a study there could read this one."""
+        names = (*STAGES, *(f"reference-{stage}" for stage in _REFERENCE_STAGES), MEASURED)
+        for name, path in self.runs.items():
+            if name not in names:
+                yield Problem(("runs", name), f"is no stage; valid: {', '.join(names)}")
+            elif path.exists() and not (path / "run.json").is_file():
+                yield Problem(("runs", name), f"is no run (got {str(path)!r})")
+        if self.runs and "characterize" not in self.runs:
+            yield Problem(("runs", "characterize"), "required with runs: a run of a characterize study")

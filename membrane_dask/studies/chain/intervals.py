@@ -22,7 +22,7 @@ _DIAGNOSTICS = frozenset({
     "slit_flow_fraction",
 })  # fmt: skip
 #: Fractions, whose intervals lie within 0 and 1; others are positive.
-_FRACTIONS = frozenset({"connected_porosity", "mercury_porosity", "foulant_concentration"})
+_FRACTIONS = frozenset({"connected_porosity", "mercury_porosity"})
 #: What the intervals of a reconstruction do not hold.
 NO_BIAS = "interval over replicates of the reconstruction; its bias is not in it"
 
@@ -82,9 +82,9 @@ def _quantities(tables: Mapping[str, RunTable]) -> Iterator[tuple[str, str, str,
             if "replicate" in content.labels and "replicate" not in content.dims[name]:
                 continue  # the end of an interval over the replicates
             dims = tuple(dim for dim in content.dims[name] if dim != "replicate")
-            if dims == ("method",):
-                for method in content.labels["method"]:
-                    yield f"{table}/{name}, {method}", table, name, {"method": method}
+            if dims in (("method",), ("level",)):
+                for label in content.labels[dims[0]]:
+                    yield f"{table}/{name}, {label}", table, name, {dims[0]: label}
             elif not dims:
                 yield f"{table}/{name}", table, name, {}
 

@@ -20,10 +20,6 @@ _CURVES = (
     ("transmembrane_pressure", "pressure [bar]"),
     ("foulant_concentration_out", "concentration of foulant out / in"),
 )
-_MODEL_FACTOR = (
-    "Model factor: a life by the pore network is 0.65 to 1.5 times that of the voxels where half of the foulant is "
-    "captured at most. It is not in the intervals."
-)
 
 
 def life_section(groups: Mapping[str, xr.Dataset], run: Run | None) -> Section:
@@ -36,13 +32,18 @@ def life_section(groups: Mapping[str, xr.Dataset], run: Run | None) -> Section:
     run : Run or None
         Run of the stage foul; None where it was moved or removed.
     """
-    contents: list[Any] = [_levels(groups["life"]), Note(_MODEL_FACTOR)]
+    contents: list[Any] = [_levels(groups["life"]), Note(_model_factor(groups["life"]))]
     if run is None:
         contents.append(Note("The run of foul is gone: its curves are not shown."))
     else:
         curves = _curves(run.result["life/history"].to_dataset().load())
         contents += [curves] if curves else []
     return Section("Life", "", contents)
+
+
+def _model_factor(life: xr.Dataset) -> str:
+    text = str(life.attrs["model_factor"])
+    return f"M{text[1:]}: a life by the pore network over that of the voxels. It is not in the intervals."
 
 
 def _levels(life: xr.Dataset) -> Grid:
@@ -55,7 +56,8 @@ def _levels(life: xr.Dataset) -> Grid:
             for name in ("service_time_level", "filtrate_volume_level")
         )
         rows.append([f"{level:.0%}", time, volume])
-    header = ["flux per pressure, of the first one", "time, h [interval]", "filtrate, L m⁻² [interval]"]
+    interval = f"[{life.attrs['confidence']:.0%} interval]"
+    header = ["flux per pressure, of the first one", f"time, h {interval}", f"filtrate, L m⁻² {interval}"]
     return Grid(header, rows, "Best match, with the intervals over the replicates of the study of the life.")
 
 

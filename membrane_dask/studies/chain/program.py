@@ -34,6 +34,8 @@ _SECONDS = 0.05
 _RATE_ROUNDING = 1e-9
 #: Beginning of the names of the runs of the reference.
 _REFERENCE = "reference-"
+#: Numbers of a life that do not depend on what walls take up.
+_OF_ANY_WALL = ("initial_permeate_flux", "permeability")
 
 
 class ChainProgram(Program):
@@ -58,6 +60,9 @@ class ChainProgram(Program):
     def __init__(self, study: ChainStudy, source: Source | None = None) -> None:
         self.study = study
         self.runs = dict(study.runs)
+        for name in ("porometry", f"{_REFERENCE}porometry", "measured"):
+            if name in self.runs:
+                self._replicates(name, "porometry", source)
         self.replicates = self._replicates("characterize", "properties", source)
         self.context: Mapping[str, Any] = {"runs": {name: str(path) for name, path in self.runs.items()}}
         self.attrs: Mapping[str, Any] = {
@@ -115,13 +120,15 @@ class ChainProgram(Program):
         datasets = self._repeated()
         if "measured" in self.runs:
             datasets.append(self._measured(self.runs["measured"]))
-        design = replicate_design(self.runs["reconstruct"]) if "reconstruct" in self.runs else ""
+        design = replicate_design(self.runs["characterize"], "properties")
         tables = self._tables_of("") | {"round_trip": round_trips["round_trip"]}
         reference = self._tables_of(_REFERENCE) if self._has_reference else {}
         if REFERENCE_ROUND_TRIP.name in round_trips:
             reference["round_trip"] = round_trips[REFERENCE_ROUND_TRIP.name]
         if "life" in reference and not _same_walls(tables["life"], reference["life"]):
-            del reference["life"]
+            life = reference["life"]
+            kept = {name: life.values[name] for name in _OF_ANY_WALL}
+            reference["life"] = RunTable(kept, {name: life.dims[name] for name in _OF_ANY_WALL}, life.labels)
         datasets.append(interval_table(tables, reference, self.study.confidence, design))
         return datasets
 

@@ -37,7 +37,7 @@ def sections(run: Run) -> Sequence[Section]:
     content += [round_trip_section(groups), distribution_section(groups)]
     if "foul" in study.runs:
         content.append(life_section(groups, _opened(study, "foul")))
-    content += [_not_computed(study), _downloads(groups)]
+    content += [_not_computed(study, _has_unlike_walls(study, groups["intervals"])), _downloads(groups)]
     return content
 
 
@@ -76,10 +76,22 @@ def _intervals(table: xr.Dataset) -> Section:
     return Section("Intervals", text, [Note(f"{NO_BIAS[0].upper()}{NO_BIAS[1:]}."), Grid(header, rows)])
 
 
-def _not_computed(study: ChainStudy) -> Section:
+def _has_unlike_walls(study: ChainStudy, table: xr.Dataset) -> bool:
+    """Whether the life of the reference was not compared, because its walls take up foulant at another rate."""
+    quantity = "life/service_time"
+    has_life = "reference-foul" in study.runs and quantity in table["quantity"].values
+    return has_life and bool(table.reference.sel(quantity=quantity).isnull())
+
+
+def _not_computed(study: ChainStudy, unlike_walls: bool) -> Section:
     sentences = [f"{stage}: the study has no stages.{stage}." for stage in STAGES if stage not in study.runs]
     if study.measured is None:
         sentences.append("Measured tables: the study has no section measured.")
+    if unlike_walls:
+        sentences.append(
+            "Bias of the lives: walls of the reference take up foulant at another rate than those of the replicates; "
+            "give foulant.wall_rate in stages.foul instead of damkohler_number."
+        )
     if "reference-characterize" not in study.runs:
         sentences.append("Bias of the reconstruction: the study has no reference, which is known for synthetic images.")
     return Section("Not computed", " ".join(sentences))

@@ -44,12 +44,12 @@ def round_trip_section(groups: Mapping[str, xr.Dataset]) -> Section:
     if "reference_round_trip" in groups:
         structures.append(("reference", groups["reference_round_trip"]))
     contents: list[Any] = [_structures(structures)]
+    if "measured" in groups:
+        contents += _measured(groups["measured"], table)
     if not np.isfinite(table.radius_inferred).any():
         note = "Nothing was inferred: add stages.porometry, with stages.characterize.bench.enabled: true."
         return Section("Round trip", "", [*contents, Note(note)])
-    contents.append(_inferred(structures))
-    if "measured" in groups:
-        contents.append(_measured(groups["measured"], table))
+    contents.insert(1, _inferred(structures))
     values = {str(name): np.asarray(table[name].values) for name in table.data_vars}
     methods = tuple(str(method) for method in table.method.values)
     return Section("Round trip", " ".join(round_trip_statements(values, methods)), contents)
@@ -88,7 +88,7 @@ def _inferred(structures: list[tuple[str, xr.Dataset]]) -> Grid:
     return Grid(header, rows, "What porometry concludes from the tables of the virtual bench.")
 
 
-def _measured(measured: xr.Dataset, table: xr.Dataset) -> Grid:
+def _measured(measured: xr.Dataset, table: xr.Dataset) -> list[Any]:
     rows = []
     for membrane in measured.membrane.values:
         for method in measured.method.values:
@@ -97,5 +97,7 @@ def _measured(measured: xr.Dataset, table: xr.Dataset) -> Grid:
                 virtual = table.radius_inferred.sel({"method": method}).isel(replicate=0)
                 cells = [cell(row.radius_inferred, row.radius_low, row.radius_high), cell(virtual)]
                 rows.append([str(membrane), str(method), *cells, cell(row.radius_inferred / virtual)])
+    if not rows:
+        return [Note("The measured tables give no pore radius: they are of none of the methods of the round trip.")]
     header = ["membrane", "method", "measured radius, nm [interval]", "virtual bench, nm", "measured / virtual"]
-    return Grid(header, rows, "Measured tables by the same methods, and the virtual bench of the first replicate.")
+    return [Grid(header, rows, "Measured tables by the same methods, and the virtual bench of the first replicate.")]

@@ -46,6 +46,15 @@ def model_factor(diffusive_damkohler: float, capture: float) -> str:
     return "model factor unknown, outside the range that was compared with lives of voxels"
 
 
+def model_factor_of(rows: Sequence[Mapping[str, np.ndarray] | None]) -> str:
+    """The model factor of the first replicate that has a life."""
+    for row in rows:
+        if row is not None and np.isfinite(row["initial_foulant_concentration"]):
+            capture = 1 - float(row["initial_foulant_concentration"])
+            return model_factor(float(row["diffusive_damkohler_number"]), capture)
+    return model_factor(math.nan, math.nan)
+
+
 def life_findings(study: FoulStudy, rows: Sequence[Mapping[str, np.ndarray] | None]) -> list[str]:
     """Sentences on all replicates, each limit once."""
     lives = [(k, row) for k, row in enumerate(rows) if row is not None]

@@ -13,7 +13,7 @@ from membrane_dask.physics.reconstruction.replicate_interval import replicate_in
 from membrane_dask.program import Dataset
 from membrane_dask.schema import Coordinate
 from membrane_dask.studies.foul.config import FoulStudy
-from membrane_dask.studies.foul.findings import life_findings
+from membrane_dask.studies.foul.findings import life_findings, model_factor_of
 from membrane_dask.studies.foul.variables import HYDRAULICS, INTERVALS, LIFE
 
 #: Arrays of a replicate's unit; None for one that failed.
@@ -52,6 +52,7 @@ def life_table(study: FoulStudy, rows: Sequence[Row], design: str, findings: Seq
         values |= _interval(name, values[name], design, study.confidence)
     summary = [f"Reconstruction: {sentence}" for sentence in findings] + life_findings(study, rows)
     attrs: dict[str, Any] = {"confidence": study.confidence, "conductance": study.hydraulics.conductance}
+    attrs["model_factor"] = model_factor_of(rows)
     if summary:
         attrs["summary"] = summary
     return Dataset(LIFE.with_coordinate(replicate), values, labels=labels, attrs=attrs)

@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from membrane_dask.engine.run import Run
 from membrane_dask.physics.reconstruction.replicate_interval import replicate_interval
 from membrane_dask.report.page import Download, Grid, Note, Section, picture
-from membrane_dask.studies.foul.findings import model_factor
 from membrane_dask.studies.foul.variables import INTERVALS, LIFE
 
 #: Instants of the common axes of several replicates, and height of the axes over the largest value of a life.
@@ -37,15 +36,6 @@ def sections(run: Run) -> Sequence[Section]:
         return [Section("Life", "No table yet: it is computed when units have finished.")]
     life, history = result["life"].to_dataset(), result["life/history"].to_dataset()
     return [_lives(life), _histories(life, history), _deposits(life), *_hydraulics(result)]
-
-
-def _factor(life: xr.Dataset) -> str:
-    """The model factor of the first replicate that has a life."""
-    finite = np.flatnonzero(np.isfinite(life.initial_foulant_concentration.values))
-    if not len(finite):
-        return model_factor(math.nan, math.nan)
-    first = life.isel(replicate=int(finite[0]))
-    return model_factor(float(first.diffusive_damkohler_number), 1 - float(first.initial_foulant_concentration))
 
 
 def _unit_of_time(life: xr.Dataset) -> tuple[str, float]:
@@ -83,8 +73,8 @@ def _lives(life: xr.Dataset) -> Section:
         header, rows = [column for k, column in enumerate(header) if k != 2], [[*row[:2], row[3]] for row in rows]
     text = (
         "Throats narrow, and pores lose wall area, as foulant is deposited. Every time and volume has a "
-        f"{_factor(life)}: that of the network over that of the voxels, where both were computed. It is not part of "
-        "the intervals."
+        f"{life.attrs['model_factor']}: that of the network over that of the voxels, where both were computed. "
+        "It is not part of the intervals."
     )
     contents: list[Any] = [Grid(header, rows)]
     if several:
@@ -143,7 +133,7 @@ def _histories(life: xr.Dataset, history: xr.Dataset) -> Section:
     )
     caption = (
         f"Flux{', transmembrane pressure' if varies else ''} and concentration of the filtrate, over that of the feed, "
-        f"against time and filtrate volume, until the end of life{band}; {_factor(life)}."
+        f"against time and filtrate volume, until the end of life{band}; {life.attrs['model_factor']}."
     )
     return Section("Histories", contents=[picture(figure, caption, "flux and concentration against time and volume")])
 
@@ -165,7 +155,7 @@ def _deposits(life: xr.Dataset) -> Section:
     axis.set(xlabel="depth, over the thickness", ylabel="deposit, over its mean", ylim=(0, None))
     caption = (
         "Deposit along the depth when the flux per pressure has fallen to each level; mean of the replicates; "
-        f"{_factor(life)}."
+        f"{life.attrs['model_factor']}."
     )
     header = ",".join(["depth", *(f"level {level:g}" for level in levels)])
     means = np.array([_mean(life.deposited_fraction.sel(level=level).values) for level in levels])

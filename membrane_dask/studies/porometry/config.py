@@ -332,6 +332,9 @@ class PorometryStudy(BaseStudy, TableSettings):
             yield Problem(("input",), "required: a table, for example input: flux.csv, or several tables under data")
         if self.input and self.data:
             yield Problem(("data",), "is given as well as input; list all tables under data")
+        for name in ("method", "membrane") if self.sources() else ():
+            if name in self.model_fields_set:
+                yield Problem((name,), f"is that of each table of the bench; leave it out (got {getattr(self, name)})")
         yield from self._repeated_names()
         if self.regression == "deming":
             for name in ("pressure_error", "flux_error"):
