@@ -149,6 +149,20 @@ def test_a_run_can_be_opened_planned_and_verified_from_elsewhere(here, monkeypat
         ({"confidence": 0.2}, r"confidence: must be at least 0.5"),
         ({"reference": "absent.npy"}, r"reference: no such file"),
         ({"measured": {"method": "water"}}, r"measured.input: required: a table"),
+        ({"measured": {"kind": "chain", "input": "a.csv"}}, r"measured.kind: is that of the chain; leave it out"),
+        ({"runs": {"charakterize": "."}}, r"small.yaml:[0-9]+:3: runs.charakterize: is no stage; valid: reconstruct, "),
+        ({"runs": {"characterize": "small.yaml"}}, r"runs.characterize: is no run"),
+        ({"runs": {"porometry": "."}}, r"runs.characterize: required with runs"),
+        (
+            {
+                "stages": {
+                    "characterize": {**STAGES["characterize"], "bench": {"enabled": True, "tables": False}},
+                    "porometry": {},
+                }
+            },
+            r"stages.characterize.bench.tables: porometry reads these tables",
+        ),
+        ({"cluster": {"profile": "nosuch"}}, r"small.yaml:[0-9]+:3: cluster.profile: "),
     ],
     ids=lambda value: "" if isinstance(value, dict) else value[:40],
 )
@@ -157,6 +171,26 @@ def test_errors_name_the_setting_of_the_chain(here, settings, message):
         md.run(write_chain(here, **settings))
     assert not list(here.glob("runs/*/run.json"))
     assert "studies-" not in str(error.value).partition(": ")[0]
+
+
+def test_an_error_of_a_stage_is_not_one_of_the_stages_that_read_it(here):
+    (here / "section.png").write_bytes(b"")
+    stages = {"reconstruct": {"pixel_sise": "3 nm"}, "characterize": {}, "foul": {"foulant": {"wall_rate": "1e-6 m/s"}}}
+    with pytest.raises(StudyError) as error:
+        md.run(write_chain(here, input="section.png", stages=stages))
+    assert ".pixel_sise: unknown key" in str(error.value)
+    assert "input" not in str(error.value).replace("section.png", "")
+
+
+def test_a_run_whose_stage_was_removed_can_be_opened(here):
+    """Its report names the stage; a repetition refuses it."""
+    run = md.run(write_chain(here))
+    shutil.rmtree(here / "runs" / runs_of(here, "characterize")[0])
+    again = md.open_run(run.path)
+    assert again.study.kind == "chain"
+    assert md.write_report(again).is_file()
+    with pytest.raises(StudyError, match=r"runs\.characterize: no such run"):
+        md.run(run.path / "study.yaml", run.path)
 
 
 def test_runs_of_unlike_structures_are_refused(here):
@@ -242,3 +276,7 @@ def test_lives_with_unlike_walls_have_no_bias(here):
     ]
     assert rates[0] != pytest.approx(rates[1], rel=1e-6)
     assert np.isnan(float(intervals.bias.sel(quantity="life/service_time")))
+    # Neither the clean flux nor the permeability depends on the walls.
+    assert np.isfinite(float(intervals.bias.sel(quantity="life/permeability")))
+    assert "another rate" in md.write_report(run).read_text(encoding="utf-8")
+    assert np.isfinite(float(intervals.best_match.sel(quantity="life/service_time_level, 0.5")))

@@ -127,8 +127,8 @@ class ChainProgram(Program):
             reference["round_trip"] = round_trips[REFERENCE_ROUND_TRIP.name]
         if "life" in reference and not _same_walls(tables["life"], reference["life"]):
             life = reference["life"]
-            kept = {name: life.values[name] for name in _OF_ANY_WALL}
-            reference["life"] = RunTable(kept, {name: life.dims[name] for name in _OF_ANY_WALL}, life.labels)
+            values = {name: life.values[name] for name in _OF_ANY_WALL}
+            reference["life"] = RunTable(values, {name: life.dims[name] for name in _OF_ANY_WALL}, life.labels)
         datasets.append(interval_table(tables, reference, self.study.confidence, design))
         return datasets
 
