@@ -123,8 +123,6 @@ class ChainStudy(BaseStudy):
 
     def with_sources(self, runs: Mapping[str, Path]) -> ChainStudy:
         """The study with the runs of its stages, whose own inputs it does not read."""
-        if lost := [name for name in self.runs if name not in runs]:
-            raise StudyError([Problem(("runs", name), f"no such run (got {str(self.runs[name])!r})") for name in lost])
         return self.model_copy(update={"runs": dict(runs), "input": None, "reference": None})
 
     def own_studies(self) -> dict[str, OwnStudy]:

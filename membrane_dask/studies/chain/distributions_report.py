@@ -47,6 +47,8 @@ def distribution_section(groups: Mapping[str, xr.Dataset]) -> Section:
         _laws(axes, table, "--", "inferred")
         if "measured" in groups:
             _laws(axes, groups["measured"].isel(membrane=0), "-.", "measured")
+        if not axes.get_legend_handles_labels()[1]:
+            return Section("Pore sizes", "No distributions: they need the virtual bench (stages.characterize.bench).")
         axes.set(xscale="log", xlabel="pore radius [nm]", ylabel="fraction at and above the radius", ylim=(0, 1.02))
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter("{x:g}")

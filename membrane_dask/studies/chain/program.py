@@ -51,7 +51,7 @@ class ChainProgram(Program):
     Raises
     ------
     StudyError
-        If the runs of the stages are not of the same structures.
+        If a run of a stage was moved or removed, or they are not of the same structures.
     """
 
     kind = KIND.name
@@ -60,6 +60,9 @@ class ChainProgram(Program):
     def __init__(self, study: ChainStudy, source: Source | None = None) -> None:
         self.study = study
         self.runs = dict(study.runs)
+        if lost := [name for name, path in self.runs.items() if not path.exists()]:
+            problems = [Problem(("runs", name), f"no such run (got {str(self.runs[name])!r})") for name in lost]
+            raise StudyError(problems, source)
         for name in ("porometry", f"{_REFERENCE}porometry", "measured"):
             if name in self.runs:
                 self._replicates(name, "porometry", source)
