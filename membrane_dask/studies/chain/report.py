@@ -17,7 +17,9 @@ from membrane_dask.studies.chain.life_report import life_section
 from membrane_dask.studies.chain.round_trip_report import cell, round_trip_section
 
 #: Tables that the page offers as files.
-_DOWNLOADS = ("round_trip", "intervals", "measured", "bench", "life")
+_DOWNLOADS = (
+    "round_trip", "reference_round_trip", "intervals", "measured", "bench", "bench_curves", "bench_rejection", "life",
+)  # fmt: skip
 
 
 def sections(run: Run) -> Sequence[Section]:
@@ -73,6 +75,8 @@ def _intervals(table: xr.Dataset) -> Section:
             cells += [cell(row.reference) + " *" * is_outside, cell(row.bias)]
         rows.append(cells)
     text = "* The reference lies outside the interval." if has_reference else ""
+    if not bool(table.best_match_low.notnull().any()):
+        return Section("Intervals", "No intervals: they need three replicates or more.", [Grid(header, rows)])
     return Section("Intervals", text, [Note(f"{NO_BIAS[0].upper()}{NO_BIAS[1:]}."), Grid(header, rows)])
 
 
