@@ -438,9 +438,11 @@ def propose_all(program, outcome_of):
 def test_proposing_units_takes_linear_work(program, monkeypatch):
     """Every unit is built once, however many batches finish."""
     built = []
-    for name in ("unit", "block_unit"):
-        build = getattr(CharacterizeProgram, name)
-        monkeypatch.setattr(CharacterizeProgram, name, lambda *a, build=build, **k: built.append(a) or build(*a, **k))
+    build, build_blocks = CharacterizeProgram.unit, CharacterizeProgram.block_units
+    monkeypatch.setattr(CharacterizeProgram, "unit", lambda *a, **k: built.append(unit := build(*a, **k)) or unit)
+    monkeypatch.setattr(
+        CharacterizeProgram, "block_units", lambda *a, **k: built.extend(units := build_blocks(*a, **k)) or units
+    )
     keys = propose_all(program, lambda unit: Outcome("done"))
     assert len(keys) == len(set(keys)) == len(built) == len(program.blocks[0]) + 2
     assert keys[-2:] == ["networks,replicate=0", "tortuosity,replicate=0"]
