@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -100,7 +100,7 @@ def simulate(
     extent: np.ndarray, affinity: np.ndarray, clean_pressure: np.ndarray, clean_order: np.ndarray, deposition: float,
     law: KernelDeposition | None, operation: KernelOperation, particles: KernelParticles | None, time_step: float,
     second_order: bool, tolerance: float, n_steps: int,
-) -> Histories:  # fmt: skip
+) -> tuple[Any, ...]:  # fmt: skip
     """Simulate the fouling of a network until the end of its life.
 
     Parameters
@@ -141,7 +141,9 @@ def simulate(
 
     Returns
     -------
-    Histories
+    tuple
+        The fields of :class:`Histories`. A kernel must not return a named tuple: Python code would run where compiled
+        code makes the Python object, and an exception that a signal raises there crashes the process.
     """
     first, pore, neighbour = adjacent
     n, n_entries, bands = graph.depth.size, length.size, band_length.shape[0]
@@ -345,7 +347,7 @@ def simulate(
                     if graph.pores[e] >= 0 and not flowing[graph.pores[e]]:
                         per_length[e] = 0.0
             _conduct(radii, per_length, square, conductance)
-    return Histories(
+    return (
         flux, inflow, transmembrane, concentration_out, porosity, blocked, jump, late_jump, closed_inside, last, cause,
         end, n_arrivals, n_passed,
     )  # fmt: skip

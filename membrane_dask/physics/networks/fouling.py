@@ -209,11 +209,12 @@ def filter_lives(
     for coefficient, reference in zip(deposition, references, strict=True):
         flows = clean * (operating_flux / flux)
         diagnostics = filter_diagnostics(graph, flows, pressure, order, length, radius, affinity, reference)
-        histories = simulate(
+        fields = simulate(
             graph, adjacent, flowing, length, radius, ends, band, band_length, extent, affinity, pressure, order,
             reference, kernel_deposition(laws, coefficient), kernel_operation(laws), kernel_particles(laws, key),
             time_step, integrator == "adams-bashforth", solver_tolerance, n_steps,
         )  # fmt: skip
+        histories = Histories(*fields)
         if histories.last == NOT_CONVERGED:
             raise _not_converged(solver_tolerance)
         if histories.last == NOT_ENDED:
