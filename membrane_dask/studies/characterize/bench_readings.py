@@ -151,6 +151,11 @@ def _conditions(result: BenchResult, **more: str) -> dict[str, str]:
     return conditions | {name.replace("_", " ").capitalize(): value for name, value in more.items()}
 
 
+def _contact_angle(law: CapillaryLaw) -> dict[str, str]:
+    """The condition of liquids that do not wet perfectly."""
+    return {"contact_angle": f"{law.contact_angle:.10g} deg"} if law.contact_angle else {}
+
+
 def _capillary_flow(result: BenchResult, instrument: _Instrument) -> Readings | None:
     if not result.permeability > 0:
         return None
@@ -176,7 +181,7 @@ def _capillary_flow(result: BenchResult, instrument: _Instrument) -> Readings | 
         liquid=settings.liquid,
         surface_tension=f"{law.surface_tension * 1e3:.10g} mN/m",
         shape_factor=f"{law.shape_factor:g}",
-        contact_angle=f"{law.contact_angle:.10g} deg",
+        **_contact_angle(law),
     )
     return Readings(conditions, columns)
 
@@ -192,7 +197,7 @@ def _liquid_displacement(result: BenchResult, instrument: _Instrument) -> Readin
         result,
         interfacial_tension=f"{law.surface_tension * 1e3:.10g} mN/m",
         viscosity=f"{viscosity * 1e3:.10g} mPa s",
-        contact_angle=f"{law.contact_angle:.10g} deg",
+        **_contact_angle(law),
     )
     columns = {
         "Pressure [bar]": instrument.pressure(pressure) / _BAR,
