@@ -163,18 +163,17 @@ def _plan_sources(study: BaseStudy, source: Source | None, planned: dict[Path, S
 def _with_finished_sources(study: BaseStudy, source: Source | None) -> BaseStudy:
     """The study with finished runs in place of the studies that it reads from."""
     runs: dict[str, Path] = {}
-    positions: dict[str, Where] = {}
+    own: dict[str, Where] = {}
     for item in source_studies(study, source):
         with item.errors_of_reader():
             root = run_directory(_with_finished_sources(item.study, item.source))
         if not (root / "run.json").is_file():
             message = f"is a study that was not run yet; first: membrane-dask run {item.path} (got {str(item.path)!r})"
             raise StudyError([Problem(item.where, message)], source)
-        runs[item.name], positions[item.name] = root.resolve(), item.where
+        runs[item.name], own[item.name] = root.resolve(), item.where
     runs = {name: path for name, path in (study.sources() | runs).items() if (path / "run.json").is_file()}
     for name, path in runs.items():
-        where = ("runs", name) if name in getattr(study, "runs", ()) else (name,)
-        require_source(path, study.source_content, positions.get(name, where), source)
+        require_source(path, study.source_content, own.get(name) or study.source_position(name), source)
     return _with_sources(study, runs, source)
 
 

@@ -397,6 +397,10 @@ class BaseStudy(Model):
         """Studies that this one defines, by source; each may read those before it. Their files are further sources."""
         return {}
 
+    def source_position(self, name: str) -> Where:
+        """Position of one of the :meth:`sources` in the study file."""
+        return (name,)
+
     def with_sources(self, runs: Mapping[str, Path]) -> BaseStudy:
         """The study with finished runs in place of the studies among its sources, by field."""
         return self.model_copy(update=dict(runs))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -146,6 +146,21 @@ def volume_remarks(volume: VolumeSource) -> tuple[tuple[str, str], ...]:
     extent = " x ".join(f"{length / 1e3:.4g}" for length in lengths)
     *remarks, values = volume.remarks
     return (*remarks, ("voxel", f"{edges}; the volume has {extent} um"), values)
+
+
+def volume_rows(
+    names: Sequence[str], volumes: Sequence[VolumeSource], porosities: Sequence[float]
+) -> list[tuple[str, str]]:
+    """Size and approximate porosity of every volume, and what its file says, for the plan of a study."""
+    rows: list[tuple[str, str]] = []
+    remarked: list[tuple[tuple[str, str], ...]] = []
+    for name, volume, porosity in zip(names, volumes, porosities, strict=True):
+        sizes = " x ".join(map(str, volume.shape))
+        rows.append((name, f"{sizes} voxels of {edges_text(volume)}, porosity {porosity:.3f} in sampled planes"))
+        remarks = volume_remarks(volume)
+        rows += [] if remarks in remarked else remarks  # replicates of a run say the same
+        remarked.append(remarks)
+    return rows
 
 
 def read_pores(volume: PoreVolume) -> np.ndarray:

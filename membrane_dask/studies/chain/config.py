@@ -121,6 +121,10 @@ class ChainStudy(BaseStudy):
         """Runs of the stages, by name."""
         return dict(self.runs)
 
+    def source_position(self, name: str) -> Where:
+        """Position of the run of a stage in the study file."""
+        return ("runs", name)
+
     def with_sources(self, runs: Mapping[str, Path]) -> ChainStudy:
         """The study with the runs of its stages, whose own inputs it does not read."""
         return self.model_copy(update={"runs": dict(runs), "input": None, "reference": None})

@@ -62,7 +62,7 @@ from membrane_dask.studies.characterize.variables import (
     REFERENCE_SECTION_TABLE,
     SECTION_TABLE,
 )
-from membrane_dask.studies.input_volumes import InputVolumes, volume_remarks
+from membrane_dask.studies.input_volumes import InputVolumes, volume_rows
 from membrane_dask.studies.segmentation_remarks import segmentation_attributes
 from membrane_dask.studies.volume_cubes import Cube, percolating_cube
 from membrane_dask.studies.voxel_sizes import edges_nm, edges_text
@@ -164,17 +164,7 @@ class CharacterizeProgram(Program):
     @property
     def summary(self) -> Sequence[tuple[str, str]]:
         """Size and approximate porosity of every volume."""
-        rows: list[tuple[str, str]] = []
-        remarked: list[tuple[tuple[str, str], ...]] = []
-        for number, (volume, porosity) in enumerate(zip(self.volumes, self.porosities, strict=True)):
-            sizes = " x ".join(map(str, volume.shape))
-            text = f"{sizes} voxels of {edges_text(volume)}, porosity {porosity:.3f} in sampled planes"
-            rows.append((self.name(number), text))
-            remarks = volume_remarks(volume)
-            # Replicates of a run say the same.
-            rows += [] if remarks in remarked else remarks
-            remarked.append(remarks)
-        return rows
+        return volume_rows([self.name(number) for number in range(len(self.volumes))], self.volumes, self.porosities)
 
     @property
     def _lateral_axes(self) -> list[str]:

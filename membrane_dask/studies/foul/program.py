@@ -14,7 +14,7 @@ from membrane_dask.studies.foul import KIND
 from membrane_dask.studies.foul.config import FoulStudy
 from membrane_dask.studies.foul.life_tables import hydraulics_table, life_table
 from membrane_dask.studies.foul.tasks import damkohler_wall_rate, work
-from membrane_dask.studies.input_volumes import InputVolumes, volume_remarks
+from membrane_dask.studies.input_volumes import InputVolumes, volume_rows
 from membrane_dask.studies.segmentation_remarks import segmentation_attributes
 from membrane_dask.studies.volume_cubes import percolating_cube
 from membrane_dask.studies.voxel_sizes import edges_text
@@ -89,16 +89,7 @@ class FoulProgram(Program):
     @property
     def summary(self) -> Sequence[tuple[str, str]]:
         """Size and approximate porosity of every volume."""
-        rows: list[tuple[str, str]] = []
-        remarked: list[tuple[tuple[str, str], ...]] = []
-        for number, (volume, porosity) in enumerate(zip(self.volumes, self.porosities, strict=True)):
-            sizes = " x ".join(map(str, volume.shape))
-            text = f"{sizes} voxels of {edges_text(volume)}, porosity {porosity:.3f} in sampled planes"
-            rows.append((self.name(number), text))
-            remarks = volume_remarks(volume)
-            rows += [] if remarks in remarked else remarks
-            remarked.append(remarks)
-        return rows
+        return volume_rows([self.name(number) for number in range(len(self.volumes))], self.volumes, self.porosities)
 
     def name(self, replicate: int) -> str:
         """Name of a replicate in the keys of its units."""
