@@ -267,7 +267,7 @@ def _commented(model: type[BaseModel], lines: list[str], indent: str) -> None:
         notes = [str(info.description)]
         if extra.get("unit") not in ("", "1", None):
             notes.append(f"[{extra['unit']}]")
-        bounds = _bounds(info.metadata)
+        bounds = bounds_text(info.metadata)
         if bounds:
             notes.append(f"({bounds})")
         if extra.get("source"):
@@ -283,7 +283,8 @@ def _commented(model: type[BaseModel], lines: list[str], indent: str) -> None:
             lines.append(f"{indent}{name}: {json.dumps(written[name])}{comment}")
 
 
-def _bounds(metadata: Sequence[Any]) -> str:
+def bounds_text(metadata: Sequence[Any]) -> str:
+    """Bounds of a setting, e.g. ``>= 1, < 10``, from the metadata of its field."""
     signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
     bounds = []
     for item in metadata:

@@ -21,7 +21,8 @@ from membrane_dask.studies.registry import kinds
 from membrane_dask.study_file import load_study
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["README.md", "CONTRIBUTING.md", "deploy/README.md", *(f"docs/{path.name}" for path in ROOT.glob("docs/*.md"))]
+PAGES = ["README.md", "CONTRIBUTING.md", "deploy/README.md"]
+PAGES += [str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/*.md") if "generated" not in path.parts]
 CONFIGS = sorted(path.stem for path in ROOT.glob("configs/*.yaml"))
 FOLDERS = "benchmarks|configs|deploy|docs|membrane_dask|notebooks|tests"
 
@@ -52,7 +53,7 @@ def commands_of(text: str) -> list[list[str]]:
     code = "\n".join([*re.findall(r"```bash\n(.*?)```", text, re.S), *re.findall(r"`(membrane-dask [^`]+)`", text)])
     lines = [line.split("#")[0] for line in code.replace("\\\n", " ").splitlines()]
     pieces = [piece.replace("[", " ").replace("]", " ").split() for line in lines for piece in re.split("&&|;", line)]
-    programs = [[token.endswith("membrane-dask") for token in tokens] for tokens in pieces]
+    programs = [[bool(re.fullmatch(r"([\w./]*/)?membrane-dask", token)) for token in tokens] for tokens in pieces]
     return [tokens[flags.index(True) + 1 :] for tokens, flags in zip(pieces, programs, strict=True) if any(flags)]
 
 

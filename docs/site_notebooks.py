@@ -1,0 +1,64 @@
+"""Tutorials and gallery of the site, made of the notebooks that are committed with their outputs."""
+
+from __future__ import annotations
+
+import base64
+import re
+from pathlib import Path
+
+import nbformat
+
+#: Notebooks in the order of the tutorials.
+NOTEBOOKS = ("quickstart", "graded", "reconstruct", "characterize", "porometry")
+
+
+def write(docs: Path) -> None:
+    """Copy the notebooks to ``docs/generated/tutorials`` and write the gallery of their figures."""
+    folder = docs / "generated/tutorials"
+    folder.mkdir(parents=True, exist_ok=True)
+    gallery = []
+    for name in NOTEBOOKS:
+        notebook = nbformat.read(docs.parent / f"notebooks/{name}.ipynb", 4)
+        nbformat.write(notebook, folder / f"{name}.ipynb")
+        gallery.append(figures_section(notebook, name, docs / "generated/figures"))
+    (docs / "generated/gallery.md").write_text(GALLERY_HEAD + "\n\n".join(gallery) + "\n", encoding="utf-8")
+
+
+GALLERY_HEAD = """# Gallery
+
+Figures of the tutorials. Each leads to the section whose code draws it.
+
+"""
+
+
+def figures_section(notebook: nbformat.NotebookNode, name: str, folder: Path) -> str:
+    """The figures of a notebook as cards that link to the section in which they stand."""
+    folder.mkdir(parents=True, exist_ok=True)
+    title = heading = ""
+    cards = []
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            for level, text in re.findall(r"^(#+) (.*)$", cell.source, re.MULTILINE):
+                title = title or text
+                heading = text if level != "#" else heading
+            continue
+        for output in cell.outputs:
+            if "image/png" not in output.get("data", {}):
+                continue
+            figure = folder / f"{name}-{len(cards)}.png"
+            figure.write_bytes(base64.b64decode(output.data["image/png"]))
+            cards.append(
+                f":::{{grid-item-card}} {heading or title}\n"
+                f":img-top: figures/{figure.name}\n"
+                f":img-alt: {heading or title}\n"
+                f":link: tutorials/{name}.html#{anchor(heading)}\n:::"
+            )
+    grid = "\n\n".join(cards)
+    return f"## {title}\n\n::::{{grid}} 1 2 2 3\n:gutter: 3\n\n{grid}\n\n::::"
+
+
+def anchor(heading: str) -> str:
+    """Identifier that docutils gives a heading."""
+    from docutils.nodes import make_id
+
+    return make_id(heading)

@@ -1,0 +1,155 @@
+"""Reference pages of the site: commands, settings and results of the study kinds, and modules."""
+
+from __future__ import annotations
+
+import json
+import re
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from make_glossary import nested_models, own_kinds, table, unit_text
+from typer.main import get_command
+
+from membrane_dask.cli import app
+from membrane_dask.config import BaseStudy, Model
+from membrane_dask.studies.registry import StudyKind
+from membrane_dask.study_file import bounds_text
+
+
+def write(docs: Path) -> None:
+    """Write all pages to ``docs/generated/reference``."""
+    folder = docs / "generated/reference"
+    folder.mkdir(parents=True, exist_ok=True)
+    pages = {"commands": commands_page(), "all-kinds": common_settings_page()}
+    pages |= {name: kind_page(name, kind) for name, kind in own_kinds().items()}
+    for name, text in pages.items():
+        update(folder / f"{name}.md", text)
+
+
+def update(path: Path, text: str) -> None:
+    """Write a file if its content changes, so that a further build reads only what is new."""
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
+# --- commands
+
+
+def commands_page() -> str:
+    """All commands with their arguments and options."""
+    sections = ["# Commands", "`membrane-dask COMMAND --help` prints the same."]
+
+    def add(name: str, command: Any) -> None:
+        arguments = [p.metavar or p.name.upper() for p in command.params if p.param_type_name == "argument"]
+        sections.extend([f"## {name}", "```text\n" + " ".join(["membrane-dask", name, *arguments]) + "\n```"])
+        sections.append(re.sub(r"\n(?=\S)", " ", command.help or ""))
+        rows = [parameter_row(p) for p in command.params if not getattr(p, "hidden", False) and "--help" not in p.opts]
+        if rows:
+            sections.append(table(("argument, option", "meaning"), rows))
+        for sub_name, sub_command in getattr(command, "commands", {}).items():
+            add(f"{name} {sub_name}", sub_command)
+
+    for name, command in get_command(app).commands.items():
+        if not command.hidden:
+            add(name, command)
+    return "\n\n".join(sections) + "\n"
+
+
+def parameter_row(parameter: Any) -> tuple[str, str]:
+    """Spellings and meaning of an argument or option of a command."""
+    value = parameter.metavar or parameter.name.upper()
+    if parameter.param_type_name == "argument":
+        return f"`{value}`", parameter.help or ""
+    names = ", ".join(f"`{option}`" for option in (*parameter.opts, *parameter.secondary_opts))
+    return names if parameter.is_flag else f"{names} `{value}`", parameter.help or ""
+
+
+# --- settings
+
+
+def common_settings_page() -> str:
+    """Settings that all kinds have."""
+    head = "# Settings of all kinds\n\nKeys that a study of any kind has, in addition to those of its kind."
+    return f"{head}\n\n{settings_table(BaseStudy)}\n"
+
+
+def settings_table(model: type[Model], skip: frozenset[str] = frozenset()) -> str:
+    """Table of all settings of a model and of the models within it."""
+    rows = list(dict.fromkeys(settings_rows(model, skip=skip)))
+    return table(("key", "default", "unit", "allowed", "meaning"), rows)
+
+
+def settings_rows(
+    model: type[Model], prefix: str = "", skip: frozenset[str] = frozenset()
+) -> Iterator[tuple[str, ...]]:
+    """Key, default, unit, allowed values and meaning of every setting."""
+    written = model.model_construct().model_dump(mode="json", warnings=False)
+    for name, field in model.model_fields.items():
+        if name in skip:
+            continue
+        extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        nested = list(dict.fromkeys(nested_models(field.annotation)))
+        if field.description:
+            source = f" ({extra['source']})" if extra.get("source") else ""
+            default = "required" if field.is_required() else "" if nested else f"`{json.dumps(written[name])}`"
+            yield (
+                f"`{prefix}{name}`",
+                default,
+                unit_text(str(extra.get("unit", ""))),
+                bounds_text(field.metadata) or choices(field.annotation),
+                f"{field.description}{source}",
+            )
+        for separator, inner in nested:
+            yield from settings_rows(inner, prefix + name + separator)
+
+
+def choices(annotation: Any) -> str:
+    """Values of a setting that has a fixed set of them."""
+    if typing.get_origin(annotation) is typing.Literal:
+        return ", ".join(f"`{value}`" for value in typing.get_args(annotation))
+    return ", ".join(filter(None, (choices(argument) for argument in typing.get_args(annotation))))
+
+
+# --- study kinds
+
+
+def kind_page(name: str, kind: StudyKind) -> str:
+    """Settings and result tables of a study kind."""
+    summary = (kind.settings_class.__doc__ or "").strip().splitlines()[0]
+    sections = [
+        f"# {name}",
+        f"{summary} [Methods and validation](../../{name}.md); [settings of all kinds](all-kinds.md).",
+        "## Settings",
+        settings_table(kind.settings_class, skip=frozenset(BaseStudy.model_fields)),
+        "## Results",
+        "Tables of `run.result`, their variables, dimensions and units.",
+    ]
+    coordinates = {coordinate.name: coordinate for schema in kind.schemas for coordinate in schema.coordinates}
+    groups: dict[tuple[str, ...], list[Any]] = {}
+    for schema in kind.schemas:
+        groups.setdefault(tuple(variable.path for variable in schema.variables), []).append(schema)
+    for schemas in groups.values():
+        sections.append("### " + ", ".join(schema.name for schema in schemas))
+        if schemas[0].description:
+            sections.append(schemas[0].description[0].upper() + schemas[0].description[1:].rstrip(".") + ".")
+        rows = [
+            (f"`{v.path}`", ", ".join(v.dims), unit_text(v.units), v.long_name + (f" ({v.source})" if v.source else ""))
+            for v in schemas[0].variables
+        ]
+        sections.append(table(("variable", "dimensions", "unit", "meaning"), rows))
+    if coordinates:
+        rows = [(f"`{c.name}`", unit_text(c.units), c.long_name) for c in coordinates.values()]
+        sections += ["### Coordinates", table(("coordinate", "unit", "meaning"), rows)]
+    return "\n\n".join(sections) + "\n"
+
+
+# --- pages that have other tables on the site
+
+
+def without_generated_tables(app: Any, name: str, source: list[str]) -> None:
+    """Leave out the tables of the glossary, which are the reference pages here."""
+    if name == "glossary":
+        link = "See [the reference](reference/index.md)."
+        source[0] = re.sub(r"<!-- begin: (\w+) -->.*?<!-- end: \1 -->", link, source[0], flags=re.DOTALL)
