@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from membrane_dask.physics._jit import inline_kernel, kernel
+from membrane_dask.physics._jit import kernel
 from membrane_dask.physics.distributions import standard_normal
-from membrane_dask.physics.elementary import exponential, logarithm
+from membrane_dask.physics.elementary import logarithm
 from membrane_dask.physics.fixed_order import cholesky, dot, product, solve_lower, solve_upper
+from membrane_dask.physics.gaussian_likelihood import covariances, factorise, fit_parameters, misfit, per_parameter
 
 #: Ranges of the logarithms of length scales, in units of the box, and of the variance of noise over that of the signal.
 _LOG_LENGTH, _LOG_NOISE = (-2.3, 3.4), (-16.0, 0.0)
@@ -21,8 +22,8 @@ _LOG_LENGTH, _LOG_NOISE = (-2.3, 3.4), (-16.0, 0.0)
 _STARTS = ((-0.7, -9.2), (0.4, -11.5), (0.4, -4.6))
 #: Means and standard deviations of the normal priors of these logarithms.
 _LENGTH_PRIOR, _NOISE_PRIOR = (0.2, 1.0), (-10.0, 4.0)
-#: Steps of the search for the largest likelihood, in logarithms, at first and at the end.
-_STEP, _MIN_STEP = 1.0, 0.02
+#: Last step of the search for the largest posterior, in logarithms.
+_MIN_STEP = 0.02
 #: Standard deviations of the steps of a Markov chain, in logarithms of length scales and of the noise.
 _PROPOSAL = (0.6, 2.0)
 #: Samples of a chain that are left out at its start, and sweeps from one sample to the next.
@@ -132,9 +133,9 @@ def fit_surface(points: np.ndarray, values: np.ndarray) -> ResponseSurface:
     mean, spread = float(values.mean()), float(values.std())
     scaled = (values - mean) / (spread if spread > 0 else 1.0)
     starts = np.array([[*([length] * d), noise] for length, noise in _STARTS])
-    low, high = (np.array([*([_LOG_LENGTH[k]] * d), _LOG_NOISE[k]]) for k in (0, 1))
-    parameters = _maximum_likelihood(points, scaled, starts, low, high)
-    lower = _factorise(points, parameters)
+    bounds, prior = per_parameter(_LOG_LENGTH, _LOG_NOISE, d), per_parameter(_LENGTH_PRIOR, _NOISE_PRIOR, d)
+    parameters = fit_parameters(points, scaled, starts, bounds, prior, False, _MIN_STEP)
+    lower = factorise(points, parameters, False)
     whitened = solve_lower(lower, scaled)
     # Mean, length scales and noise are fitted too.
     signal = max(float(dot(whitened, whitened)) / max(n - d - 2, 1), 1e-12)
@@ -181,14 +182,14 @@ def sample_surfaces(
     scale = spread if spread > 0 else 1.0
     scaled = (values - fitted.mean) / scale
     sweeps = (count + _BURN_IN) * _THINNING
-    low, high = (np.array([*([_LOG_LENGTH[k]] * d), _LOG_NOISE[k]]) for k in (0, 1))
+    bounds, prior = per_parameter(_LOG_LENGTH, _LOG_NOISE, d), per_parameter(_LENGTH_PRIOR, _NOISE_PRIOR, d)
     chain = _markov_chain(
-        fitted.points, scaled, fitted.parameters, low, high, standard_normal(rng, (sweeps, d + 1)),
+        fitted.points, scaled, fitted.parameters, bounds, prior, standard_normal(rng, (sweeps, d + 1)),
         rng.random((sweeps, d + 1)),
     )  # fmt: skip
     surfaces = []
     for parameters in chain[_BURN_IN * _THINNING :: _THINNING]:
-        lower = _factorise(fitted.points, parameters)
+        lower = factorise(fitted.points, parameters, False)
         whitened = solve_lower(lower, scaled)
         chi_squared = float(np.square(standard_normal(rng, (max(n - 1, 1),))).sum())
         signal = max(float(dot(whitened, whitened)) / chi_squared, 1e-12)
@@ -199,92 +200,22 @@ def sample_surfaces(
     return surfaces
 
 
-@inline_kernel
-def _covariances(points: np.ndarray, x: np.ndarray, parameters: np.ndarray, out: np.ndarray) -> None:
-    """Covariances of the function at some points with that at ``x``, for a signal of variance 1."""
-    d = x.size
-    inverse = np.empty(d)
-    for k in range(d):
-        inverse[k] = exponential(-parameters[k])
-    for i in range(out.size):
-        square = 0.0
-        for k in range(d):
-            difference = (points[i, k] - x[k]) * inverse[k]
-            square += difference * difference
-        out[i] = exponential(-0.5 * square)
-
-
-@kernel
-def _factorise(points: np.ndarray, parameters: np.ndarray) -> np.ndarray:
-    """Cholesky factor of the covariances of values with noise."""
-    n, d = points.shape
-    matrix = np.zeros((n, n))
-    for i in range(n):
-        _covariances(points, points[i], parameters, matrix[i, :i])
-        matrix[i, i] = 1.0 + exponential(float(parameters[d])) + 1e-10
-    return cholesky(matrix)
-
-
-@inline_kernel
-def _misfit(points: np.ndarray, values: np.ndarray, parameters: np.ndarray) -> float:
-    """Minus twice the logarithm of the likelihood, up to a constant, for the best variance of the signal."""
-    n = values.size
-    lower = _factorise(points, parameters)
-    whitened = solve_lower(lower, values)
-    misfit = n * logarithm(max(dot(whitened, whitened) / n, 1e-300))
-    for i in range(n):
-        misfit += 2.0 * logarithm(lower[i, i])
-    for k in range(parameters.size):
-        centre, width = _LENGTH_PRIOR if k < parameters.size - 1 else _NOISE_PRIOR
-        deviation = (parameters[k] - centre) / width
-        misfit += deviation * deviation
-    return misfit if misfit == misfit else np.inf
-
-
-@kernel
-def _maximum_likelihood(
-    points: np.ndarray, values: np.ndarray, starts: np.ndarray, low: np.ndarray, high: np.ndarray
-) -> np.ndarray:
-    """Logarithms of length scales and noise that maximise the likelihood, by compass searches from several starts."""
-    best: np.ndarray = starts[0].copy()
-    best_misfit = np.inf
-    for start in starts:
-        x, step = start.copy(), _STEP
-        misfit = _misfit(points, values, x)
-        while step > _MIN_STEP:
-            improved = False
-            for k in range(x.size):
-                for sign in (1.0, -1.0):
-                    previous = x[k]
-                    x[k] = min(max(previous + sign * step, low[k]), high[k])
-                    trial = _misfit(points, values, x)
-                    if trial < misfit - 1e-9:
-                        misfit, improved = trial, True
-                        break
-                    x[k] = previous
-            if not improved:
-                step *= 0.5
-        if misfit < best_misfit:
-            best, best_misfit = x, misfit
-    return best
-
-
 @kernel
 def _markov_chain(
-    points: np.ndarray, values: np.ndarray, start: np.ndarray, low: np.ndarray, high: np.ndarray, normal: np.ndarray,
-    uniform: np.ndarray,
+    points: np.ndarray, values: np.ndarray, start: np.ndarray, bounds: np.ndarray, prior: np.ndarray,
+    normal: np.ndarray, uniform: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
     """Length scales and noise after every sweep of Metropolis steps, one for each parameter."""
     chain = np.empty(normal.shape)
     x = start.copy()
-    misfit = _misfit(points, values, x)
+    current = misfit(points, values, x, prior, False)
     for sweep in range(len(normal)):
         for k in range(x.size):
             previous = x[k]
             x[k] = previous + normal[sweep, k] * (_PROPOSAL[0] if k < x.size - 1 else _PROPOSAL[1])
-            trial = _misfit(points, values, x) if low[k] <= x[k] <= high[k] else np.inf
-            if 2.0 * logarithm(max(uniform[sweep, k], 1e-300)) < misfit - trial:
-                misfit = trial
+            trial = misfit(points, values, x, prior, False) if bounds[0, k] <= x[k] <= bounds[1, k] else np.inf
+            if 2.0 * logarithm(max(uniform[sweep, k], 1e-300)) < current - trial:
+                current = trial
             else:
                 x[k] = previous
         chain[sweep] = x
@@ -296,11 +227,11 @@ def _predict(
     points: np.ndarray, parameters: np.ndarray, lower: np.ndarray, weights: np.ndarray, x: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Deviation of the function from its mean, and its variance for a signal of variance 1."""
-    mean, variance, covariances = np.empty(len(x)), np.empty(len(x)), np.empty(len(points))
+    mean, variance, to_values = np.empty(len(x)), np.empty(len(x)), np.empty(len(points))
     for i in range(len(x)):
-        _covariances(points, x[i], parameters, covariances)
-        whitened = solve_lower(lower, covariances)
-        mean[i] = dot(covariances, weights)
+        covariances(points, x[i], parameters, False, to_values)
+        whitened = solve_lower(lower, to_values)
+        mean[i] = dot(to_values, weights)
         variance[i] = max(1.0 - dot(whitened, whitened), 1e-12)
     return mean, variance
 
@@ -310,13 +241,13 @@ def _posterior_covariance(points: np.ndarray, parameters: np.ndarray, lower: np.
     """Covariances of the function at the points ``x``, for a signal of variance 1."""
     m, n = len(x), len(points)
     whitened = np.empty((m, n))
-    covariances = np.empty(n)
+    to_values = np.empty(n)
     for i in range(m):
-        _covariances(points, x[i], parameters, covariances)
-        whitened[i] = solve_lower(lower, covariances)
+        covariances(points, x[i], parameters, False, to_values)
+        whitened[i] = solve_lower(lower, to_values)
     matrix = np.zeros((m, m))
     for i in range(m):
-        _covariances(x, x[i], parameters, matrix[i, : i + 1])
+        covariances(x, x[i], parameters, False, matrix[i, : i + 1])
         for j in range(i + 1):
             matrix[i, j] -= dot(whitened[i], whitened[j])
         matrix[i, i] += 1e-9

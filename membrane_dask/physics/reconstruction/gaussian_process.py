@@ -1,7 +1,6 @@
 """Bayesian optimisation with a Gaussian process: where to evaluate an expensive function next.
 
-All sums have a fixed order, so that every machine proposes the same points, to the last bit. With BLAS and a gradient
-search, as in scikit-optimize, a rounding error decides between two optima of the likelihood or of the acquisition.
+All sums have a fixed order, so that every machine proposes the same points, to the last bit.
 """
 
 from __future__ import annotations
@@ -12,15 +11,18 @@ import numpy as np
 
 from membrane_dask.physics._jit import inline_kernel, kernel
 from membrane_dask.physics.distributions import upper_normal
-from membrane_dask.physics.elementary import exponential, logarithm
-from membrane_dask.physics.fixed_order import cholesky, dot, solve_lower, solve_upper
+from membrane_dask.physics.elementary import exponential
+from membrane_dask.physics.fixed_order import dot, solve_lower, solve_upper
+from membrane_dask.physics.gaussian_likelihood import covariances, factorise, fit_parameters, per_parameter
 
 #: Ranges of the logarithms of length scales, in units of the box, and of the variance of noise over that of the signal.
 _LOG_LENGTH, _LOG_NOISE = (math.log(0.02), math.log(20.0)), (math.log(1e-8), math.log(1.0))
 #: Logarithms of the length scale and the noise from which the likelihood is maximised.
 _STARTS = ((math.log(0.2), math.log(1e-4)), (math.log(0.5), math.log(1e-2)), (math.log(2.0), math.log(1e-1)))
-#: Steps of the searches, in logarithms and in units of the box, at first and at the end.
-_STEP, _MIN_STEP, _MOVE, _MIN_MOVE = 1.0, 0.01, 0.05, 1e-4
+#: Last step of the search for the largest likelihood, in logarithms.
+_MIN_STEP = 0.01
+#: Steps of the search for the largest expected improvement, in units of the box, at first and at the end.
+_MOVE, _MIN_MOVE = 0.05, 1e-4
 #: Most values to which length scales and noise are fitted.
 _MAX_FITTED = 200
 #: Random candidates of the acquisition, and how many of the best are refined.
@@ -61,8 +63,8 @@ def next_point(points: np.ndarray, values: np.ndarray, rng: np.random.Generator)
     n, d = points.shape
     fitted = np.unique(np.linspace(0, n - 1, min(n, _MAX_FITTED)).astype(np.int64))
     starts = np.array([[*([length] * d), noise] for length, noise in _STARTS])
-    low, high = (np.array([*([_LOG_LENGTH[k]] * d), _LOG_NOISE[k]]) for k in (0, 1))
-    parameters = _maximum_likelihood(points[fitted], scaled[fitted], starts, low, high)
+    bounds, no_prior = per_parameter(_LOG_LENGTH, _LOG_NOISE, d), per_parameter((0.0, math.inf), (0.0, math.inf), d)
+    parameters = fit_parameters(points[fitted], scaled[fitted], starts, bounds, no_prior, True, _MIN_STEP)
     best = points[np.argsort(scaled, kind="stable")[:_REFINED]]
     near = np.repeat(best, _CANDIDATES // (4 * len(best)), axis=0)
     near = np.clip(near + 0.1 * (rng.random(near.shape) - 0.5), 0.0, 1.0)
@@ -71,82 +73,15 @@ def next_point(points: np.ndarray, values: np.ndarray, rng: np.random.Generator)
 
 
 @inline_kernel
-def _covariances(points: np.ndarray, x: np.ndarray, parameters: np.ndarray, out: np.ndarray) -> None:
-    """Covariances of the values at some points with that at ``x``, for a signal of variance 1."""
-    d = x.size
-    inverse = np.empty(d)
-    for k in range(d):
-        inverse[k] = exponential(-parameters[k])
-    for i in range(out.size):
-        square = 0.0
-        for k in range(d):
-            difference = (points[i, k] - x[k]) * inverse[k]
-            square += difference * difference
-        r = math.sqrt(5.0 * square)
-        out[i] = (1.0 + r + 5.0 * square / 3.0) * exponential(-r)
-
-
-@inline_kernel
-def _factorise(points: np.ndarray, parameters: np.ndarray) -> np.ndarray:
-    """Cholesky factor of the covariances of values with noise."""
-    n, d = points.shape
-    matrix = np.zeros((n, n))
-    for i in range(n):
-        _covariances(points, points[i], parameters, matrix[i, :i])
-        matrix[i, i] = 1.0 + exponential(float(parameters[d])) + 1e-10
-    return cholesky(matrix)
-
-
-@inline_kernel
-def _misfit(points: np.ndarray, values: np.ndarray, parameters: np.ndarray) -> float:
-    """Minus twice the logarithm of the likelihood, up to a constant, for the best variance of the signal."""
-    n = values.size
-    lower = _factorise(points, parameters)
-    whitened = solve_lower(lower, values)
-    misfit = n * logarithm(max(dot(whitened, whitened) / n, 1e-300))
-    for i in range(n):
-        misfit += 2.0 * logarithm(lower[i, i])
-    return misfit if misfit == misfit else np.inf
-
-
-@kernel
-def _maximum_likelihood(
-    points: np.ndarray, values: np.ndarray, starts: np.ndarray, low: np.ndarray, high: np.ndarray
-) -> np.ndarray:
-    """Logarithms of length scales and noise that maximise the likelihood, by compass searches from several starts."""
-    best: np.ndarray = starts[0].copy()
-    best_misfit = np.inf
-    for start in starts:
-        x, step = start.copy(), _STEP
-        misfit = _misfit(points, values, x)
-        while step > _MIN_STEP:
-            improved = False
-            for k in range(x.size):
-                for sign in (1.0, -1.0):
-                    previous = x[k]
-                    x[k] = min(max(previous + sign * step, low[k]), high[k])
-                    trial = _misfit(points, values, x)
-                    if trial < misfit - 1e-9:
-                        misfit, improved = trial, True
-                        break
-                    x[k] = previous
-            if not improved:
-                step *= 0.5
-        if misfit < best_misfit:
-            best, best_misfit = x, misfit
-    return best
-
-
-@inline_kernel
 def _improvement(
     points: np.ndarray, parameters: np.ndarray, lower: np.ndarray, weights: np.ndarray, signal: float, smallest: float,
-    x: np.ndarray, covariances: np.ndarray,
+    x: np.ndarray, to_values: np.ndarray,
 ) -> float:  # fmt: skip
     """Expected improvement at a point, times the root of 2 pi."""
-    _covariances(points, x, parameters, covariances)
-    whitened = solve_lower(lower, covariances)
+    covariances(points, x, parameters, True, to_values)
+    whitened = solve_lower(lower, to_values)
     deviation = math.sqrt(signal * max(1.0 - dot(whitened, whitened), 1e-12))
-    z = (smallest - _MARGIN - dot(covariances, weights)) / deviation
+    z = (smallest - _MARGIN - dot(to_values, weights)) / deviation
     return deviation * (exponential(-0.5 * z * z) + 2.5066282746310002 * z * upper_normal(-z))
 
 
@@ -156,19 +91,19 @@ def _best_candidate(
 ) -> np.ndarray:
     """Candidate with the largest expected improvement, after compass searches from the best ones."""
     n, d = points.shape
-    lower = _factorise(points, parameters)
+    lower = factorise(points, parameters, True)
     whitened = solve_lower(lower, values)
     weights = solve_upper(lower, whitened)
     signal = max(dot(whitened, whitened) / n, 1e-12)
-    covariances = np.empty(n)
+    to_values = np.empty(n)
     # The smallest mean of the process, as a single value may be small by noise.
     smallest = np.inf
     for i in range(n):
-        _covariances(points, points[i], parameters, covariances)
-        smallest = min(smallest, dot(covariances, weights))
+        covariances(points, points[i], parameters, True, to_values)
+        smallest = min(smallest, dot(to_values, weights))
     improvements = np.empty(candidates.shape[0])
     for i in range(candidates.shape[0]):
-        improvements[i] = _improvement(points, parameters, lower, weights, signal, smallest, candidates[i], covariances)
+        improvements[i] = _improvement(points, parameters, lower, weights, signal, smallest, candidates[i], to_values)
     best: np.ndarray = candidates[0].copy()
     largest = -np.inf
     for _ in range(_REFINED):
@@ -181,7 +116,7 @@ def _best_candidate(
                 for sign in (1.0, -1.0):
                     previous = x[k]
                     x[k] = min(max(previous + sign * step, 0.0), 1.0)
-                    trial = _improvement(points, parameters, lower, weights, signal, smallest, x, covariances)
+                    trial = _improvement(points, parameters, lower, weights, signal, smallest, x, to_values)
                     if trial > value:
                         value, improved = trial, True
                         break
