@@ -13,6 +13,7 @@ import membrane_dask as md
 from membrane_dask.errors import StudyError
 from membrane_dask.io.run_tables import read_run_table
 from membrane_dask.physics.errors import PhysicsError
+from membrane_dask.physics.networks.structure_laws import NO_PATH
 from membrane_dask.program import Outcome, UnitFailed
 from membrane_dask.schema import find_table
 from membrane_dask.studies.chain.intervals import _quantities
@@ -31,6 +32,7 @@ input: {name}.npy
 voxel_size: 3 nm
 foulant: {foulant}
 """
+THREE = ("structure-0", "structure-1", "structure-2")
 FOULANT = "{damkohler_number: 1, diffusivity: 5e-11 m2/s}"
 
 
@@ -167,7 +169,7 @@ def test_a_killed_run_resumes_with_the_same_bits(reference, folder, values_of, k
 
 
 def test_replicates_have_one_wall_and_intervals(folder):
-    life = tables_of(replicates(folder, "structure-0", "structure-1", "structure-2"))["life"]
+    life = tables_of(replicates(folder, *THREE))["life"]
     values = life.values
     assert len(set(values["wall_rate"].tolist())) == 1
     assert values["damkohler_number"][0] == pytest.approx(1)
@@ -185,15 +187,31 @@ def test_replicates_have_one_wall_and_intervals(folder):
 
 def test_a_replicate_without_a_path_has_no_life_while_its_siblings_go_on(folder):
     for foulant in (FOULANT, "{wall_rate: 1e-6 m/s}"):
-        program = replicates(folder, "structure-0", "structure-1", "blocked", foulant=foulant)
-        life = tables_of(program)["life"]
-        assert np.isfinite(life.values["service_time"]).tolist() == [True, True, False]
-        assert (
-            "replicate 2: no life; it does not percolate, or its unit failed (see the failures of the run)"
-            in life.attrs["summary"]
-        )
-    with pytest.raises(PhysicsError, match="does not percolate: no life"):
-        work(program.context, program.unit("structures", 2))
+        life = tables_of(replicates(folder, *THREE, "blocked", foulant=foulant))["life"]
+        values = life.values
+        for name in ("initial_permeate_flux", "service_time", "filtrate_volume", "permeability"):
+            assert (values[name][:3] > 0).all()
+            assert values[name][3] == 0
+        assert values["end_of_life_cause"][3] == NO_PATH
+        assert np.isnan(values["foulant_concentration"][3])
+        assert "replicate 3 does not percolate: no life" in life.attrs["summary"]
+        assert "intervals hold 3 of 4 structures: the others have no life" in life.attrs["summary"]
+        assert life.attrs["interval_replicates"] == 3
+    # Those of the three structures alone.
+    alone = tables_of(replicates(folder, *THREE, foulant=foulant))["life"].values
+    for name in INTERVALS:
+        np.testing.assert_array_equal(values[f"{name}_high"], alone[f"{name}_high"])
+
+
+def test_a_structure_without_a_path_is_a_result(folder, tmp_path):
+    run = md.run(study_of(folder, "blocked", cluster=SYNC), tmp_path / "run")
+    assert run.status()["state"] == "complete"
+    life = run.result["life"].to_dataset().isel(replicate=0)
+    assert life.end_of_life_cause.attrs["flag_meanings"].split()[int(life.end_of_life_cause)] == "no_path"
+    assert float(life.service_time) == float(life.initial_permeate_flux) == float(life.bottleneck_radius) == 0
+    page = md.write_report(run).read_text()
+    assert "the structure does not percolate: no life" in page
+    assert "nan" not in page.lower().replace("nanometre", "").replace("finance", "")
 
 
 @pytest.mark.parametrize("conductance", ["mobility", "series", "inscribed", "equivalent"])

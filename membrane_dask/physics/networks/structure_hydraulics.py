@@ -11,7 +11,6 @@ from typing import Literal
 
 import numpy as np
 
-from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.imaging.labelled_network import LabelledNetwork, labelled_network
 from membrane_dask.physics.imaging.watershed import SnowParameters
 from membrane_dask.physics.networks.connectivity import adjacency, flowing_pores
@@ -82,7 +81,7 @@ def structure_hydraulics(
     wall_model: WallModel = "smooth",
     diagonal: bool = False,
     depth_bins: int = 20,
-) -> StructureHydraulics:
+) -> StructureHydraulics | None:
     """Extract the network of a volume and compute the conductances of its throats.
 
     Parameters
@@ -106,16 +105,17 @@ def structure_hydraulics(
 
     Returns
     -------
-    StructureHydraulics
+    StructureHydraulics or None
+        None where the pores do not percolate along z.
 
     Raises
     ------
     PhysicsError
-        If the pores do not percolate along z, or a solver does not converge.
+        If there is no solid, or a solver does not converge.
     """
     percolating = flow_pores(pores, lateral_boundary)
     if not percolating.any():
-        raise PhysicsError("does not percolate: no life")
+        return None
     labelled = labelled_network(pores, 1.0, snow, diagonal)
     network = labelled.network
     throats = None

@@ -11,11 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from membrane_dask.physics.networks.fouling_laws import Sieving
+from membrane_dask.physics.networks.fouling_laws import END_CAUSES, Sieving
 from membrane_dask.physics.networks.pore_network import PoreNetwork
 from membrane_dask.physics.networks.wall_layers import WallLayers
 
 NO_PARTICLES = Sieving()
+#: Why a structure's life ended, in the order of their codes in results: as of other filters, or for want of a path.
+STRUCTURE_END_CAUSES = (*END_CAUSES, "no_path")
+NO_PATH = len(END_CAUSES)
 
 
 @dataclass(frozen=True)

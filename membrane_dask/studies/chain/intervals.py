@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.io.run_tables import RunTable
+from membrane_dask.physics.networks.structure_laws import NO_PATH
 from membrane_dask.physics.reconstruction.replicate_interval import MIN_REPLICATES, replicate_interval
 from membrane_dask.program import Dataset
 from membrane_dask.schema import find_table
@@ -55,7 +56,8 @@ def interval_table(
         if not np.isfinite(values).any():
             continue
         n_replicates = max(n_replicates, len(values))
-        low, high = _interval(values, name, confidence, design)
+        within = np.where(_has_life(tables[table], len(values)), values, np.nan) if table == "life" else values
+        low, high = _interval(within, name, confidence, design)
         reference_table = reference.get(table)
         true = float(np.ravel(reference_table.at(name, **labels))[0]) if reference_table is not None else np.nan
         rows.append((label, _unit(table, name), values[0], low, high, true))
@@ -67,7 +69,12 @@ def interval_table(
     columns = {"best_match": best, "best_match_low": low_, "best_match_high": high_, "reference": true_, "bias": bias}
     values_by_name: dict[str, Any] = {name: np.array(column, float) for name, column in columns.items()}
     values_by_name["unit"] = np.array(units, "T")
-    attrs = {"summary": _sentences(values_by_name, n_replicates, bool(reference)), "confidence": confidence}
+    sentences = _sentences(values_by_name, n_replicates, bool(reference))
+    if "life" in tables and n_replicates >= MIN_REPLICATES:
+        lives = int(_has_life(tables["life"], n_replicates).sum())
+        if lives < n_replicates:
+            sentences.append(f"chain: {lives} of {n_replicates} structures percolate: intervals of the life hold these")
+    attrs = {"summary": sentences, "confidence": confidence}
     return Dataset(INTERVALS, values_by_name, ("quantity",), {"quantity": np.array(labels_, "T")}, attrs)
 
 
@@ -87,6 +94,11 @@ def _quantities(tables: Mapping[str, RunTable]) -> Iterator[tuple[str, str, str,
                     yield f"{table}/{name}, {label}", table, name, {dims[0]: label}
             elif not dims:
                 yield f"{table}/{name}", table, name, {}
+
+
+def _has_life(life: RunTable, n: int) -> np.ndarray:
+    """Replicates through which a path leads: others have no life, which no interval holds."""
+    return np.asarray(np.broadcast_to(np.atleast_1d(life.at("end_of_life_cause")), n) != NO_PATH)
 
 
 def _interval(values: np.ndarray, name: str, confidence: float, design: str) -> tuple[float, float]:

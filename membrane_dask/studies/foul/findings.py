@@ -9,6 +9,7 @@ import numpy as np
 
 from membrane_dask.physics.networks.fouling_laws import BLOCKED, PRESSURE_LIMIT
 from membrane_dask.physics.networks.radius_distribution import EQUAL_RADII, RadiusSpread
+from membrane_dask.physics.networks.structure_laws import NO_PATH
 from membrane_dask.studies.foul.config import FoulStudy
 
 #: Bounds within which lives of networks were compared with lives of voxels.
@@ -46,23 +47,38 @@ def model_factor(diffusive_damkohler: float, capture: float) -> str:
     return "model factor unknown, outside the range that was compared with lives of voxels"
 
 
+def _is_without_path(row: Mapping[str, np.ndarray] | None) -> bool:
+    return row is not None and int(row["end_of_life_cause"]) == NO_PATH
+
+
+def _lives(rows: Sequence[Mapping[str, np.ndarray] | None]) -> list[tuple[int, Mapping[str, np.ndarray]]]:
+    """Replicates with a path and their lives."""
+    return [(k, row) for k, row in enumerate(rows) if row is not None and not _is_without_path(row)]
+
+
+def count_lives(rows: Sequence[Mapping[str, np.ndarray] | None]) -> int:
+    """Number of replicates that have a life: those that the intervals hold."""
+    return len(_lives(rows))
+
+
 def model_factor_of(rows: Sequence[Mapping[str, np.ndarray] | None]) -> str:
     """The model factor of the first replicate that has a life."""
-    for row in rows:
-        if row is not None and np.isfinite(row["initial_foulant_concentration"]):
-            capture = 1 - float(row["initial_foulant_concentration"])
-            return model_factor(float(row["diffusive_damkohler_number"]), capture)
-    return model_factor(math.nan, math.nan)
+    for _, row in _lives(rows):
+        capture = 1 - float(row["initial_foulant_concentration"])
+        return model_factor(float(row["diffusive_damkohler_number"]), capture)
+    return "model factor unknown, as no structure has a life"
 
 
 def life_findings(study: FoulStudy, rows: Sequence[Mapping[str, np.ndarray] | None]) -> list[str]:
     """Sentences on all replicates, each limit once."""
-    lives = [(k, row) for k, row in enumerate(rows) if row is not None]
-    findings = [
-        f"replicate {k}: no life; it does not percolate, or its unit failed (see the failures of the run)"
-        for k, row in enumerate(rows)
-        if row is None
-    ]
+    lives = _lives(rows)
+    findings = []
+    for k, row in enumerate(rows):
+        name = f"replicate {k}" if len(rows) > 1 else "the structure"
+        if row is None:
+            findings.append(f"{name}: its life is not known, as its unit failed (see the failures of the run)")
+        elif _is_without_path(row):
+            findings.append(f"{name} does not percolate: no life")
     if study.hydraulics.conductance in FORMULA_ERRORS:
         findings.append(FORMULA_ERRORS[study.hydraulics.conductance])
     for name in ("bottleneck", "fallback", "damkohler", "peclet", "capture", "pressure", "particles"):
@@ -71,12 +87,16 @@ def life_findings(study: FoulStudy, rows: Sequence[Mapping[str, np.ndarray] | No
             k, sentence = sentences[0]
             number = f"replicate {k} (and {len(sentences) - 1} more)" if len(sentences) > 1 else f"replicate {k}"
             findings.append(f"{number}: {sentence}" if len(rows) > 1 else sentence)
-    findings += _interval_findings(len(lives))
+    findings += _interval_findings(rows, len(lives))
     return findings
 
 
-def _interval_findings(replicates: int) -> Iterator[str]:
-    if replicates > 1:
+def _interval_findings(rows: Sequence[Mapping[str, np.ndarray] | None], lives: int) -> Iterator[str]:
+    if len(rows) < 2:
+        return
+    if lives < len(rows):
+        yield f"intervals hold {lives} of {len(rows)} structures: the others have no life"
+    if lives > 1:
         yield "intervals over replicates of the reconstruction; its bias is not in them"
 
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from membrane_dask.physics.networks.structure_laws import NO_PATH
 from membrane_dask.physics.networks.structure_metrics import HISTORY_POINTS
 from membrane_dask.physics.reconstruction.replicate_interval import replicate_interval
 from membrane_dask.program import Dataset
 from membrane_dask.schema import Coordinate
 from membrane_dask.studies.foul.config import FoulStudy
-from membrane_dask.studies.foul.findings import life_findings, model_factor_of
+from membrane_dask.studies.foul.findings import count_lives, life_findings, model_factor_of
 from membrane_dask.studies.foul.variables import HYDRAULICS, INTERVALS, LIFE
 
 #: Arrays of a replicate's unit; None for one that failed.
@@ -46,13 +47,16 @@ def life_table(study: FoulStudy, rows: Sequence[Row], design: str, findings: Seq
         if variable.dims[:1] == ("replicate",):
             shape = tuple(len(labels[dim]) for dim in variable.dims[1:])
             missing = np.full(shape, math.nan)
-            values[variable.path] = np.stack([row[variable.path] if row else missing for row in rows])
+            values[variable.path] = np.stack([row.get(variable.path, missing) if row else missing for row in rows])
     replicate = Coordinate("replicate", "1", "number of the replicate", {"design": design})
+    has_path = values["end_of_life_cause"] != NO_PATH
     for name in INTERVALS:
-        values |= _interval(name, values[name], design, study.confidence)
+        of_lives = np.where(has_path.reshape(-1, *[1] * (values[name].ndim - 1)), values[name], math.nan)
+        values |= _interval(name, of_lives, design, study.confidence)
     summary = [f"Reconstruction: {sentence}" for sentence in findings] + life_findings(study, rows)
     attrs: dict[str, Any] = {"confidence": study.confidence, "conductance": study.hydraulics.conductance}
     attrs["model_factor"] = model_factor_of(rows)
+    attrs["interval_replicates"] = count_lives(rows)
     if summary:
         attrs["summary"] = summary
     return Dataset(LIFE.with_coordinate(replicate), values, labels=labels, attrs=attrs)

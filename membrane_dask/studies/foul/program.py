@@ -101,24 +101,27 @@ class FoulProgram(Program):
         return Unit(f"{task},{self.name(replicate)}", task, (replicate,), {"replicate": replicate, **parameters}, seed)
 
     def rounds(self) -> Rounds:
-        """The clean structures; then the lives of those that percolate."""
+        """The clean structures; then their lives."""
         number = self.study.foulant.damkohler_number
         structures = [self.unit("structures", replicate) for replicate in range(len(self.volumes))]
         if number is None:
             yield [self._replicate_rounds(unit) for unit in structures]
             return
         outcomes = yield from settle(structures)
-        percolating = [(k, outcome.feedback) for k, outcome in enumerate(outcomes) if outcome.status == "done"]
-        if not percolating:
-            return
-        first, feedback = percolating[0]
-        voxel = float(self.volumes[first].voxel_nm or math.nan) * 1e-9
+        structures_done = [(k, outcome.feedback) for k, outcome in enumerate(outcomes) if outcome.status == "done"]
+        wall_rate = {}
+        if percolating := [(k, feedback) for k, feedback in structures_done if feedback["flow"] > 0]:
+            wall_rate = {"wall_rate": self._wall_rate(number, *percolating[0])}
+        yield [self.unit("lives", replicate, **wall_rate) for replicate, _ in structures_done]
+
+    def _wall_rate(self, number: float, replicate: int, feedback: Mapping[str, float]) -> float:
+        """Wall rate in m/s of a Damkoehler number of a replicate, whose structure has this feedback."""
+        voxel = float(self.volumes[replicate].voxel_nm or math.nan) * 1e-9
         flow, operation = feedback["flow"], self.study.operation
         if operation.mode == "flux" and isinstance(operation.flux, float):
-            _, height, width = self.volumes[first].shape
+            _, height, width = self.volumes[replicate].shape
             flow = operation.flux * height * width * self.study.viscosity / (voxel * self.study.pressure)
-        wall_rate = damkohler_wall_rate(number, flow, feedback["wall_area"], voxel, self.study)
-        yield [self.unit("lives", replicate, wall_rate=wall_rate) for replicate, _ in percolating]
+        return damkohler_wall_rate(number, flow, feedback["wall_area"], voxel, self.study)
 
     def _replicate_rounds(self, structure: Unit) -> Rounds:
         """A clean structure, then its life."""

@@ -35,7 +35,10 @@ def sections(run: Run) -> Sequence[Section]:
     if "life" not in result:
         return [Section("Life", "No table yet: it is computed when units have finished.")]
     life, history = result["life"].to_dataset(), result["life/history"].to_dataset()
-    return [_lives(life), _histories(life, history), _deposits(life), *_hydraulics(result)]
+    has_lives = bool(np.isfinite(history.flux.values).all(axis=1).any())
+    return [
+        _lives(life), *([_histories(life, history), _deposits(life)] if has_lives else []), *_hydraulics(result),
+    ]  # fmt: skip
 
 
 def _unit_of_time(life: xr.Dataset) -> tuple[str, float]:
@@ -66,7 +69,8 @@ def _lives(life: xr.Dataset) -> Section:
     meanings = str(causes.attrs["flag_meanings"]).split()
     shown = ", ".join(meanings[int(cause)] if math.isfinite(cause) else "no life" for cause in causes.values)
     rows.append(["end of life", shown, "", ""])
-    rows.append(["foulant balance", ", ".join(f"{value:.9f}" for value in life.foulant_balance.values), "", "1"])
+    balances = (f"{value:.9f}" if math.isfinite(value) else "none" for value in life.foulant_balance.values)
+    rows.append(["foulant balance", ", ".join(balances), "", "1"])
     confidence = float(life.attrs["confidence"])
     header = ["quantity", "replicates" if several else "value", f"{confidence:.0%} interval", "unit"]
     if not several:
@@ -76,9 +80,14 @@ def _lives(life: xr.Dataset) -> Section:
         f"{life.attrs['model_factor']}: that of the network over that of the voxels, where both were computed. "
         "It is not part of the intervals."
     )
+    if not int(life.attrs["interval_replicates"]):
+        text = "No path leads through the pores from the feed to the filtrate: there is no flux and no life."
     contents: list[Any] = [Grid(header, rows)]
     if several:
-        contents.append(Note("Intervals are over replicates of the reconstruction; its bias is not in them."))
+        held, n = int(life.attrs["interval_replicates"]), life.sizes["replicate"]
+        structures = "" if held == n else f" Those {held} of {n} that have a life are in them."
+        note = f"Intervals are over replicates of the reconstruction; its bias is not in them.{structures}"
+        contents.append(Note(note))
     names = [v.name for v in LIFE.variables if v.dims == ("replicate",) and not v.group]
     lines = [",".join(["replicate", *names])]
     lines += [

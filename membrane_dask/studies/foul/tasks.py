@@ -13,7 +13,7 @@ from membrane_dask.physics.networks.fouling_laws import Sieving
 from membrane_dask.physics.networks.pore_network import INLET, PoreNetwork
 from membrane_dask.physics.networks.radius_distribution import EQUAL_RADII, RadiusSpread
 from membrane_dask.physics.networks.structure_hydraulics import StructureHydraulics, structure_hydraulics
-from membrane_dask.physics.networks.structure_laws import FilterStructure, StructureLaws
+from membrane_dask.physics.networks.structure_laws import NO_PATH, FilterStructure, StructureLaws
 from membrane_dask.physics.networks.structure_life import StructureHistory, simulate_structure
 from membrane_dask.physics.networks.structure_metrics import StructureLife, structure_life
 from membrane_dask.physics.networks.structure_units import (
@@ -30,6 +30,11 @@ from membrane_dask.studies.input_volumes import read_pores
 Result = tuple[dict[str, np.ndarray], dict[str, float]]
 #: Bar in a pascal; cubic metres in a millilitre.
 _BAR, _MILLILITRE = 1e-5, 1e-6
+#: Life of a structure through which no path leads: all that is known of it.
+_WITHOUT_PATH = dict.fromkeys(
+    ("initial_permeate_flux", "service_time", "filtrate_volume", "permeability", "bottleneck_radius", "n_arrivals",
+     "n_passed", "n_blocked"), 0.0
+) | {"end_of_life_cause": NO_PATH}  # fmt: skip
 
 
 def work(context: Mapping[str, Any], unit: Unit) -> Result:
@@ -40,7 +45,7 @@ def work(context: Mapping[str, Any], unit: Unit) -> Result:
     ValueError
         If the volume has invalid values.
     PhysicsError
-        If the pores do not percolate, or a solver does not converge.
+        If a solver does not converge.
     """
     number = int(unit.params["replicate"])
     if unit.task == "structures":
@@ -49,7 +54,7 @@ def work(context: Mapping[str, Any], unit: Unit) -> Result:
 
 
 def _structure(study: FoulStudy, volume: Any) -> Result:
-    """Network, conductances and walls of a clean structure."""
+    """Network, conductances and walls of a clean structure; nothing, and a flow of 0, where no path percolates."""
     hydraulics = study.hydraulics
     clean = structure_hydraulics(
         read_pores(volume),
@@ -61,6 +66,8 @@ def _structure(study: FoulStudy, volume: Any) -> Result:
         diagonal=study.connectivity == 26,
         depth_bins=study.depth_bins,
     )
+    if clean is None:
+        return {}, {"flow": 0.0}
     return _arrays_of(clean), {"flow": clean.flow, "wall_area": clean.wall_area}
 
 
@@ -117,6 +124,8 @@ def _life(context: Mapping[str, Any], unit: Unit, number: int) -> dict[str, np.n
     study: FoulStudy = context["study"]
     volume = context["volumes"][number]
     clean = context["scratch"].read("structures", (number,))
+    if not clean:
+        return {name: np.asarray(value, float) for name, value in _WITHOUT_PATH.items()}
     voxel = float(volume.voxel_nm) * 1e-9
     foulants = _Foulants(study, unit.params.get("wall_rate"))
     wall_rate = mean_wall_rate(foulants.wall_rates, foulants.fractions)

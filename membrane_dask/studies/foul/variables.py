@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from membrane_dask.physics.networks.fouling_laws import END_CAUSES
+from membrane_dask.physics.networks.structure_laws import STRUCTURE_END_CAUSES
 from membrane_dask.schema import Coordinate, TableSchema, Variable
 
 _REPLICATE = Coordinate("replicate", "1", "number of the replicate")
@@ -38,7 +38,9 @@ _WITH_INTERVALS = (
 _WITHOUT_INTERVALS = (
     _of_replicates(
         "end_of_life_cause", "1", "what ended the life",
-        attrs={"flag_values": list(range(len(END_CAUSES))), "flag_meanings": " ".join(END_CAUSES)},
+        attrs={
+            "flag_values": list(range(len(STRUCTURE_END_CAUSES))), "flag_meanings": " ".join(STRUCTURE_END_CAUSES),
+        },
     ),
     _of_replicates("foulant_balance", "1", "volume of the deposit over foulant removed from the feed"),
     _of_replicates(
