@@ -19,7 +19,7 @@ KINDS = ("chain", "characterize", "foul", "graded", "porometry", "reconstruct")
 ALLOWED = {
     "cli": {
         "api", "engine", "errors", "export", "files", "former_names", "plain_text", "progress", "registry", "report",
-        "study_file", "__init__",
+        "study_file", "yaml_files", "__init__",
     },
     "api": {"registry", "engine", "config", "errors", "files", "program", "progress", "study_file", "__init__"},
     "progress": {"engine", "plain_text"},

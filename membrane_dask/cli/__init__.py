@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from membrane_dask.cli import clusters, run, runs, studies
+from membrane_dask.cli import clusters, examples, run, runs, studies
 from membrane_dask.cli.exit_codes import ALTERED, BUG, CLUSTER, DONE, INTERRUPTED, STOPPED, USAGE
 from membrane_dask.engine.terminal import say, show
 
@@ -44,6 +44,7 @@ def _main(
     pass
 
 
+app.command()(examples.demo)
 app.command(cls=studies.KindCommand)(studies.new)
 app.command()(studies.check)
 app.command()(studies.plan)

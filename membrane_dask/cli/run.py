@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -42,12 +42,26 @@ def run(
     trust: Trust = False,
 ) -> None:
     """Run a study, or resume its run where it ended."""
+    run_study(path, out, with_cluster(overrides, cluster), limit=limit, measure=measure, fresh=fresh, trust=trust)
+
+
+def run_study(
+    path: Path,
+    out: Path | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    limit: int | None = None,
+    measure: bool = True,
+    fresh: bool = False,
+    trust: bool = False,
+) -> Run:
+    """Run the study of a file and show its progress; what is not done ends the command with its exit code."""
     from membrane_dask import api
     from membrane_dask.engine.confirmation import require_confirmed, require_own_study
     from membrane_dask.engine.run import prepare
     from membrane_dask.study_file import load_study_with_source
 
-    study, source = load_study_with_source(path, with_cluster(overrides, cluster))
+    study, source = load_study_with_source(path, overrides)
     trust = _confirmed(require_own_study, path, trust=trust)
     plan = api.plan(api.resolve_sources(study, source), source=source)
     run = prepare(plan, out, fresh=fresh)
@@ -56,6 +70,7 @@ def run(
     if measure and is_local and limit is None and not run.journal.summary().done:
         plan = _measured(plan)
     _execute(run, plan, limit=limit)
+    return run
 
 
 def _measured(plan: Plan) -> Plan:

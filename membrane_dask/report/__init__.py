@@ -30,7 +30,7 @@ def write_report(run: Run | str | Path, out: str | Path | None = None) -> Path:
     Raises
     ------
     ReportError
-        If the run has no results yet, is of a kind without a report, or matplotlib is missing.
+        If the run has no results yet, is of a kind without a report, or the report needs a library that is missing.
     DataLossError
         If a file of the result is missing or altered.
     """
@@ -46,7 +46,7 @@ def write_report(run: Run | str | Path, out: str | Path | None = None) -> Path:
             raise DataLossError(summary(faults, run.path))
         sections = kind.report_sections(run)
     except ImportError as error:
-        raise ReportError(f"a report needs {error.name}: pip install 'membrane-dask[viz]'") from error
+        raise ReportError(f"the report of the kind {run.kind!r} needs {error.name}, which is not installed") from error
     path = Path(out) if out else run.path / "report.html"
     text = page.render(run, sections)
     if path.exists() and not path.is_file():  # such as /dev/stdout
