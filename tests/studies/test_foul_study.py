@@ -235,11 +235,19 @@ def test_constant_flux_species_and_particles(folder):
     assert first > second
     assert life["species_purity"][0].sum() == pytest.approx(1)
     assert life["n_arrivals"][0] == life["n_passed"][0] + life["n_blocked"][0]
-    # A flux that the limit does not allow: a life of 0, which is reported.
-    text = "operation: {mode: flux, flux: 1e7 LMH, pressure_limit: 5 bar}\n"
-    life = tables_of(replicates(folder, "structure-0", text=text))["life"]
+
+
+def test_a_flux_above_the_pressure_limit(folder):
+    """Its chords allow five times the flux that the structure has at the limit: below it, the life is 0."""
+    text = "operation: {mode: flux, flux: %g LMH, pressure_limit: 5 bar}\n"
+    life = tables_of(replicates(folder, "structure-0", text=text % 1e6))["life"]
+    allowed = float(life.values["initial_permeate_flux"][0]) * 5 / life.values["history/transmembrane_pressure"][0, 0]
+    assert life.values["history/transmembrane_pressure"][0, 0] > 5
     assert life.values["service_time"][0] == 0
     assert any("times the pressure_limit at the start" in sentence for sentence in life.attrs["summary"])
+    FoulProgram(study_of(folder, text=text % (2 * allowed)))
+    with pytest.raises(StudyError, match=r"operation\.flux: needs more than .* times the pressure_limit at the start"):
+        FoulProgram(study_of(folder, text=text % (20 * allowed)))
 
 
 @pytest.mark.parametrize(

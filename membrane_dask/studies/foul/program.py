@@ -12,6 +12,7 @@ from membrane_dask.physics.voxel_spacing import is_cube
 from membrane_dask.program import Costs, Dataset, History, Program, Rounds, Scratch, Unit, settle
 from membrane_dask.studies.foul import KIND
 from membrane_dask.studies.foul.config import FoulStudy
+from membrane_dask.studies.foul.flux_limit import flux_problems
 from membrane_dask.studies.foul.life_tables import hydraulics_table, life_table
 from membrane_dask.studies.foul.tasks import damkohler_wall_rate, work
 from membrane_dask.studies.input_volumes import InputVolumes, volume_rows
@@ -52,10 +53,11 @@ class FoulProgram(Program):
 
     def __init__(self, study: FoulStudy, source: Source | None = None, inputs: InputVolumes | None = None) -> None:
         self.study = study
+        is_whole = inputs is None  # the permeability of a part, which pilots run, is its own
         inputs = inputs or InputVolumes.of(study, source)
         self.volumes, self.porosities = inputs.volumes, inputs.porosities
         self._design, self._findings = inputs.design, inputs.findings
-        problems = list(self._problems())
+        problems = list(self._problems()) or (list(flux_problems(study, self.volumes)) if is_whole else [])
         if problems:
             raise StudyError(problems, source)
         self.context: Mapping[str, Any] = {"study": study, "volumes": self.volumes}
