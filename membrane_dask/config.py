@@ -411,12 +411,16 @@ class BaseStudy(Model):
         Input files enter by their content, wherever they are; the code enters by ``results_version``, so that a new
         version of the package resumes earlier runs unless it changes their numbers.
         """
+        content = {"results_version": self.results_version, "study": self.decisive_settings()}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def decisive_settings(self) -> dict[str, Any]:
+        """All settings that decide the result, as plain JSON values; files and sources are digests of their content."""
         digests = {name: Path(self._digest(name, path)) for name, path in self.inputs().items()}
         settings = self.with_inputs(digests).model_dump(mode="json", exclude=set(self._circumstances))
         for name, path in self.sources().items():
             settings[name] = self._digest(name, path)
-        text = json.dumps({"results_version": self.results_version, "study": settings}, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return settings
 
     @staticmethod
     def _digest(field: str, path: Path) -> str:

@@ -1,7 +1,8 @@
-"""Control characters, which data of others may hold and terminals obey, are spelled out in text."""
+"""Text for terminals and tables: control characters, which data of others may hold, are spelled out; natural order."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 #: Directions of text, which make a terminal show characters in another order; and separators of lines and paragraphs.
@@ -26,3 +27,9 @@ def printable(text: object) -> str:
 def printable_line(text: object) -> str:
     """Like :func:`printable`, in one line."""
     return str(text).translate(_IN_LINE)
+
+
+def natural_order(name: str) -> list[tuple[int, int, str]]:
+    """Sort key by which numbers in names count as numbers: ``structure-2`` precedes ``structure-10``."""
+    pieces = re.split(r"([0-9]+)", name)
+    return [(1, int(piece), piece) if piece.isdecimal() else (0, 0, piece) for piece in pieces]

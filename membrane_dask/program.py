@@ -309,7 +309,7 @@ class Costs:
     Parameters
     ----------
     work : mapping of str to float
-        Seconds of one core for all units, by task.
+        CPU time of all units in seconds, by task.
     longest : float
         Seconds of units that must follow one another, however many workers there are.
     """
@@ -319,7 +319,7 @@ class Costs:
 
     @property
     def total(self) -> float:
-        """Seconds of one core for all units."""
+        """CPU time of all units, in seconds."""
         return sum(self.work.values())
 
 

@@ -34,7 +34,12 @@ def with_cluster(overrides: list[str] | None, cluster: str | None) -> list[str]:
 
 def print_table(header: tuple[str, ...], rows: list[list[str]]) -> None:
     """Print rows of text in aligned columns."""
+    show(table_text(header, rows))
+
+
+def table_text(header: tuple[str, ...], rows: list[list[str]]) -> str:
+    """Rows of text in aligned columns."""
     rows = [[printable_line(cell) for cell in row] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
-    for row in (header, *rows):
-        show("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in (header, *rows))
+    return "\n".join(lines)

@@ -92,7 +92,7 @@ def _measured(plan: Plan) -> Plan:
         say(f"the cost is not known: {error}")
     else:
         work, time = as_seconds(plan.cost or 0.0), as_seconds(plan.time or 0.0)
-        say(f"cost: about {work} of one core, {time} on this cluster")
+        say(f"cost: about {work} of CPU time, {time} of wall time on this cluster")
     return plan
 
 

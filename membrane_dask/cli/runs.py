@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,36 +13,69 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from membrane_dask.cli.exit_codes import ALTERED, BUG, FAILED_UNITS, USAGE, exit_with
-from membrane_dask.cli.options import RunName, print_table
+from membrane_dask.cli.options import RunName, print_table, table_text
 from membrane_dask.engine.terminal import say, show
+from membrane_dask.plain_text import printable
 
 if TYPE_CHECKING:
     from membrane_dask.engine.run import Run
     from membrane_dask.engine.run_list import RunList
 
+#: Seconds between two looks at the runs that are watched, on a terminal and elsewhere.
+_WATCH_SECONDS, _WATCH_LOG_SECONDS = 2.0, 30.0
 JsonOutput = Annotated[bool, typer.Option("--json", help="Print a list of objects.")]
 
 
 def status(
     names: Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="Default: all in runs/.")] = None,
     as_json: JsonOutput = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Print again every 2 s until no run is active.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Refresh every 2 s, off a terminal every 30 s, until no run is active.")
+    ] = False,
 ) -> None:
-    """Print the progress of runs.
+    """Print state, progress, cost and differing parameters of runs.
 
     A run that cannot be read has the state broken, and its problem is printed too; the exit code is 2 if it was named.
     """
     from membrane_dask import api
 
-    while True:
+    def read() -> tuple[RunList, list[dict[str, Any]]]:
         runs = api.open_runs(names) if names else api.list_runs()
-        statuses = runs.statuses()
-        _print_statuses(runs, statuses, as_json)
-        if not watch or not any(status["state"] in ("running", "queued") for status in statuses):
-            break
-        time.sleep(2)
+        return runs, runs.statuses()
+
+    if watch and sys.stdout.isatty() and not as_json:
+        runs, statuses = _watch_in_place(read)
+    else:
+        runs, statuses = read()
+        while watch and _is_any_active(statuses):
+            _print_statuses(runs, statuses, as_json)
+            sys.stdout.flush()
+            time.sleep(_WATCH_LOG_SECONDS)
+            runs, statuses = read()
+    _print_statuses(runs, statuses, as_json)
     if names and any(status["state"] == "broken" for status in statuses):
         exit_with(USAGE)
+
+
+def _watch_in_place(
+    read: Callable[[], tuple[RunList, list[dict[str, Any]]]],
+) -> tuple[RunList, list[dict[str, Any]]]:
+    """Show the table of runs in place on the terminal until none is active; returns what was read last."""
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(transient=True, auto_refresh=False) as screen:
+        while True:
+            runs, statuses = read()
+            if not _is_any_active(statuses):
+                return runs, statuses
+            table = Text(printable(table_text(*runs.table(statuses))), no_wrap=True, overflow="ellipsis")
+            screen.update(table, refresh=True)
+            time.sleep(_WATCH_SECONDS)
+
+
+def _is_any_active(statuses: list[dict[str, Any]]) -> bool:
+    return any(status["state"] in ("running", "queued") for status in statuses)
 
 
 def _print_statuses(runs: RunList, statuses: list[dict[str, Any]], as_json: bool) -> None:
@@ -49,7 +83,7 @@ def _print_statuses(runs: RunList, statuses: list[dict[str, Any]], as_json: bool
     if as_json:
         show(json.dumps(statuses, indent=1))
     else:
-        print_table(runs.HEADER, runs.rows(statuses))
+        print_table(*runs.table(statuses))
     for status in statuses:
         if status["problem"]:
             say(f"{status['run']}: {status['problem']}")

@@ -117,7 +117,8 @@ def drive_run(
                 execution.collect()
             if plan.costs is not None and limit != 0 and summary.reason == "finished":
                 elapsed = time.monotonic() - start if is_new else None
-                notify(plan.comparison(run.journal.summary().seconds, elapsed))
+                if (work := run.journal.summary().cpu_seconds) is not None:
+                    notify(plan.comparison(work, elapsed))
             reason, resume = summary.reason, summary.reason == "time is up"
             return summary
         except (KeyboardInterrupt, SystemExit):

@@ -331,6 +331,7 @@ class Execution:
                         "task": units[0].task,
                         "index": [unit.index for unit in units],
                         "seconds": [result.seconds[unit.key] for unit in units],
+                        "cpu_seconds": [result.cpu_seconds[unit.key] for unit in units],
                         "memory": [result.memory[unit.key] for unit in units],
                         "sha256": [result.sha256[unit.key] for unit in units],
                         "feedback": {u.key: result.feedback[u.key] for u in units if result.feedback[u.key]},

@@ -126,7 +126,8 @@ def unit_record(run: Run, key: str) -> dict[str, Any] | None:
         if key in record.get("done", ()):
             position = record["done"].index(key)
             latest = {"key": key, "state": "done", "time": record["time"]}
-            latest |= {name: record[name][position] for name in ("seconds", "memory", "sha256")}
+            numbers = ("seconds", "cpu_seconds", "memory", "sha256")
+            latest |= {name: record[name][position] for name in numbers if name in record}
             latest |= {name: record[name] for name in ("worker", "versions", "attempt") if name in record}
         elif key in record.get("failed", ()):
             latest = {"state": "failed", "time": record["time"], **failure}

@@ -8,6 +8,7 @@ not list. The units of a line that is truncated or damaged are computed again.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import socket
@@ -20,7 +21,7 @@ from typing import Any, BinaryIO
 
 from membrane_dask.engine.records import JournalRecord, journal_line, parse_journal_line
 from membrane_dask.files import disk_errors, now, sync_folder
-from membrane_dask.program import Outcome
+from membrane_dask.program import Outcome, task_stem
 
 #: Longest line that is read, in bytes.
 MAX_LINE = 16_000_000
@@ -43,8 +44,13 @@ class JournalSummary:
         Keys of the units that failed, sorted.
     collected : bool
         Whether the results that depend on all units were computed after the last unit.
-    seconds : float
-        Work of all units, in seconds of one core.
+    cpu_seconds : float, optional
+        CPU time of all units, in seconds, those included that were computed again; None if some of the units are from
+        an earlier version, which did not measure it.
+    tasks : mapping of str to (int, float)
+        Number and time of the finished units, in seconds, by task without its number.
+    times : tuple of str
+        Time of the last record of each driver.
     damage : str
         The damaged lines, in words; empty if there is none.
     """
@@ -52,7 +58,9 @@ class JournalSummary:
     done: int
     failed: tuple[str, ...]
     collected: bool
-    seconds: float
+    cpu_seconds: float | None
+    tasks: Mapping[str, tuple[int, float]]
+    times: tuple[str, ...]
     damage: str
 
 
@@ -153,19 +161,7 @@ class Journal:
             killed leaves one, and one that works may be writing it.
         """
         for path in self._files():
-            if not path.is_file():
-                if report:
-                    report(f"journal/{path.name}: it is no file")
-                continue
-            with path.open("rb") as stream:
-                for number, line in enumerate(_lines(stream), 1):
-                    try:
-                        if line is None:
-                            raise ValueError(f"it is longer than {MAX_LINE // 1_000_000} MB")
-                        yield parse_journal_line(line)
-                    except ValueError as error:
-                        if report and (line is None or line.endswith(b"\n")):
-                            report(f"journal/{path.name}, line {number}: {error}")
+            yield from _records_of(path, report)
 
     def history(self, report: Callable[[str], None] | None = None) -> dict[str, Outcome]:
         """Outcome of every unit that is finished or failed, by key; ``report`` as in :meth:`records`."""
@@ -195,29 +191,57 @@ class Journal:
 
         keys, states = array("q"), array("b")  # a key by its hash: of a million, two coincide once in 10^7 journals
         failed: set[str] = set()
-        collected, seconds = False, 0.0
+        collected, cpu_seconds = False, 0.0
+        tasks: dict[str, tuple[int, float]] = {}
+        times: list[str] = []
         damage = Damage()
-        for record in self.records(damage):
-            for name, state in (("reopened", _REOPENED), ("done", _DONE), ("failed", _FAILED)):
-                units: list[str] = record.get(name, [])  # type: ignore[assignment]
-                keys.extend(map(hash, units))
-                states.frombytes(bytes([state]) * len(units))
-                if state == _FAILED:
-                    failed.update(units)
-                elif failed:
-                    failed.difference_update(units)
-                collected = collected and name not in record
-            seconds += sum(record.get("seconds", ()))
-            collected = collected or bool(record.get("collected"))
+        for path in self._files():
+            time_of_record = ""
+            for record in _records_of(path, damage):
+                time_of_record = record["time"]
+                for name, state in (("reopened", _REOPENED), ("done", _DONE), ("failed", _FAILED)):
+                    units: list[str] = record.get(name, [])  # type: ignore[assignment]
+                    keys.extend(map(hash, units))
+                    states.frombytes(bytes([state]) * len(units))
+                    if state == _FAILED:
+                        failed.update(units)
+                    elif failed:
+                        failed.difference_update(units)
+                    collected = collected and name not in record
+                if "done" in record:
+                    cpu_seconds += sum(record.get("cpu_seconds", [math.nan]))
+                    task = task_stem(record.get("task", ""))
+                    number, seconds = tasks.get(task, (0, 0.0))
+                    tasks[task] = (number + len(record["done"]), seconds + sum(record.get("seconds", ())))
+                collected = collected or bool(record.get("collected"))
+            times += [time_of_record] if time_of_record else []
         order = np.argsort(np.frombuffer(keys, np.int64), kind="stable")
         sorted_keys = np.frombuffer(keys, np.int64)[order]
         is_last = np.append(sorted_keys[1:] != sorted_keys[:-1], True)[: len(order)]
         done = int((np.frombuffer(states, np.int8)[order][is_last] == _DONE).sum())
-        return JournalSummary(done, tuple(sorted(failed)), collected, seconds, str(damage))
+        cpu_time = None if math.isnan(cpu_seconds) else cpu_seconds
+        return JournalSummary(done, tuple(sorted(failed)), collected, cpu_time, tasks, tuple(times), str(damage))
 
     def collected(self) -> bool:
         """Whether the results that depend on all units were computed after the last unit."""
         return self.summary().collected
+
+
+def _records_of(path: Path, report: Callable[[str], None] | None) -> Iterator[JournalRecord]:
+    """All complete and valid lines of one file; ``report`` as of :meth:`Journal.records`."""
+    if not path.is_file():
+        if report:
+            report(f"journal/{path.name}: it is no file")
+        return
+    with path.open("rb") as stream:
+        for number, line in enumerate(_lines(stream), 1):
+            try:
+                if line is None:
+                    raise ValueError(f"it is longer than {MAX_LINE // 1_000_000} MB")
+                yield parse_journal_line(line)
+            except ValueError as error:
+                if report and (line is None or line.endswith(b"\n")):
+                    report(f"journal/{path.name}, line {number}: {error}")
 
 
 def _lines(stream: BinaryIO) -> Iterator[bytes | None]:

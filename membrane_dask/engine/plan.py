@@ -144,13 +144,14 @@ class Plan:
         Parameters
         ----------
         work : float
-            Seconds of one core that the units have taken.
+            CPU time of the units, in seconds.
         time : float or None
             Seconds that the run has taken; None if several drivers have worked on it, with pauses between them.
         """
-        actual, predicted = (f"{as_seconds(value)} of one core" for value in (work, self.cost or 0.0))
+        actual, predicted = (f"{as_seconds(value)} of CPU time" for value in (work, self.cost or 0.0))
         if time is not None:
-            actual, predicted = f"{actual} and {as_seconds(time)}", f"{predicted} and {as_seconds(self.time or 0.0)}"
+            actual = f"{actual} and {as_seconds(time)} of wall time"
+            predicted = f"{predicted} and {as_seconds(self.time or 0.0)} of wall time"
         return f"the run took {actual}; predicted were {predicted}"
 
     def driver_count(self) -> int:
@@ -187,7 +188,7 @@ class Plan:
             for task, seconds in self.costs.work.items():
                 work[task_stem(task)] = work.get(task_stem(task), 0.0) + seconds
             each = ", ".join(f"{kind} {as_seconds(work[kind])}" for kind in kinds if kind in work)
-            rows.append(("cost", f"about {as_seconds(self.costs.total)} of one core ({each}; from pilots)"))
+            rows.append(("cost", f"about {as_seconds(self.costs.total)} of CPU time ({each}; from pilots)"))
             rows.append(("time", f"about {as_seconds(self.time)} on {workers} worker{'s' * (workers > 1)}"))
         return rows
 

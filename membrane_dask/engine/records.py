@@ -53,6 +53,7 @@ class RunRecord(TypedDict):
     seed: int
     units: dict[_Name, _Count]
     batch: dict[_Name, Annotated[int, Field(ge=1)]]
+    settings: NotRequired[dict[_Word, Any]]
 
 
 @with_config(_STRICT)
@@ -126,6 +127,7 @@ class JournalRecord(TypedDict, total=False):
     time: Required[_Word]
     done: list[_Key]
     seconds: list[_Seconds]
+    cpu_seconds: list[_Seconds]
     memory: list[_Count]
     sha256: list[_Digest]
     task: _Word
@@ -210,8 +212,9 @@ def parse_journal_line(text: bytes) -> JournalRecord:
             values: Any = record.get(name, ())
             if len(values) != len(record["done"]):
                 raise ValueError(f"{name!r} must have a value for each of {len(record['done'])} units")
-        if "index" in record and len(record["index"]) != len(record["done"]):  # earlier versions do not write it
-            raise ValueError(f"'index' must have a value for each of {len(record['done'])} units")
+        for name in ("index", "cpu_seconds"):  # earlier versions do not write them
+            if name in record and len(record[name]) != len(record["done"]):  # type: ignore[literal-required]
+                raise ValueError(f"{name!r} must have a value for each of {len(record['done'])} units")
     return record
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 import warnings
@@ -11,18 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from membrane_dask.config import BaseStudy
-from membrane_dask.engine import durability, late_files, layout, layout_record, records, store, verification
+from membrane_dask.engine import durability, late_files, layout, layout_record, records, run_status, store, verification
 from membrane_dask.engine.cluster.driver_series import lost_driver, queued_drivers, require_no_queued_driver
+from membrane_dask.engine.differing_settings import differing_settings, setting_texts
 from membrane_dask.engine.html import bar, table
-from membrane_dask.engine.journal import Journal, JournalSummary
+from membrane_dask.engine.journal import Journal
 from membrane_dask.engine.lock import DriverLock
-from membrane_dask.engine.plan import Plan, as_seconds
+from membrane_dask.engine.plan import Plan
 from membrane_dask.engine.provenance import Provenance, software_record, source_run_digests
 from membrane_dask.engine.records import SCHEMA
 from membrane_dask.engine.software import software_of
 from membrane_dask.errors import DataLossError, Problem, StudyError, UnreadableRunError, nearest
 from membrane_dask.files import disk_errors, sync_folder, write_atomically, write_json
-from membrane_dask.plain_text import printable_line
+from membrane_dask.plain_text import natural_order, printable_line
 from membrane_dask.schema import STATUS, TableSchema, find_table, renamed_group
 from membrane_dask.studies import registry
 from membrane_dask.study_file import load_study, to_yaml
@@ -41,7 +43,7 @@ def under_present_names(tree: Any, tables: Sequence[TableSchema]) -> Any:
     import xarray as xr
 
     datasets = {"/": tree.to_dataset()}
-    for node in tree.descendants:
+    for node in sorted(tree.descendants, key=lambda node: natural_order(node.path)):
         _, group, *path = node.path.split("/")
         dataset, table = node.to_dataset(inherit=False), find_table(tables, group)
         if table is not None:
@@ -103,6 +105,17 @@ class Run:
     def identity(self) -> str:
         """Digest of all that decides the result."""
         return self._metadata["identity"]
+
+    @property
+    def seed(self) -> int:
+        """Seed of its study."""
+        return self._metadata["seed"]
+
+    @property
+    def decisive_settings(self) -> dict[str, Any]:
+        """All settings that decide the result; files and sources are digests of their content."""
+        recorded = self._metadata.get("settings")
+        return dict(recorded) if recorded is not None else self.study.decisive_settings()
 
     def require_present_layout(self, action: str) -> None:
         """Refuse to change or replay a run of an earlier layout, which can be opened only.
@@ -196,18 +209,26 @@ class Run:
         identity = study.identity()
         if identity == self.identity:
             return
-        try:
-            same = self.study.identity() == identity
-        except (StudyError, OSError):
-            same = False
-        digests = f"(digest {self.identity[:8]}, this one is {identity[:8]})"
-        message = f"{self.path} holds the run of another study {digests}"
+        digests = f"digest {self.identity[:8]}, this one is {identity[:8]}"
+        advice = "choose another --out, or move it away with --fresh"
+        there: dict[str, Any] = {}
+        here: dict[str, Any] = {}
+        same = False
+        with contextlib.suppress(StudyError, OSError):  # an earlier version recorded no settings, and files are gone
+            there, here = differing_settings([self.decisive_settings, study.decisive_settings()])
+            same = not there and self.study.identity() == identity
         if same:
             message = (
-                f"{self.path} holds a run of this study by a version of membrane-dask that computes other numbers "
-                f"{digests}: its result and report can be opened, but it cannot be resumed"
+                f"holds a run of this study by a version of membrane-dask that computes other numbers ({digests}): its "
+                f"result and report can be opened, but it cannot be resumed; {advice}"
             )
-        raise StudyError([Problem((), f"{message}; choose another --out, or move it away with --fresh")])
+        elif there:
+            texts = [(name, *setting_texts([there[name], here[name]])) for name in there]
+            changes = "; ".join(f"{name} is {former} there and {present} here" for name, former, present in texts)
+            message = f"holds the run of another study: {changes} ({digests}); {advice}"
+        else:
+            message = f"holds the run of another study ({digests}); {advice}"
+        raise StudyError([Problem((), f"{self.path} {message}")])
 
     @property
     def result(self) -> Any:
@@ -230,7 +251,8 @@ class Run:
     @property
     def volumes(self) -> list[str]:
         """Names of the volumes."""
-        return [name.removesuffix(".ome.zarr") for name in sorted(p.name for p in self.path.glob("volumes/*.ome.zarr"))]
+        names = (path.name.removesuffix(".ome.zarr") for path in self.path.glob("volumes/*.ome.zarr"))
+        return sorted(names, key=natural_order)
 
     def volume(self, name: str, level: int = 0) -> Any:
         """A volume as a lazy ``(z, y, x)`` DataArray: pore 0, solid 255.
@@ -293,100 +315,46 @@ class Run:
         Returns
         -------
         dict
-            ``run, kind, state, done, running, failed, left``: the last four add up to all units; to the
-            most there can be, until it is known that no more follow.
+            ``run, kind, state, done, running, failed, left, percent``: the four numbers of units add up to all units;
+            to the most there can be, until it is known that no more follow. ``percent`` is the fraction of finished
+            and failed units.
         """
-        return self._status(self.journal.summary())
+        return run_status.unit_status(self, self.journal.summary())
 
-    def _status(self, journal: JournalSummary) -> dict[str, Any]:
-        done, failed = journal.done, len(journal.failed)
-        left = 0 if journal.collected else max(0, sum(self.counts.values()) - done - failed)
-        driver = DriverLock.active_driver(self.path)
-        running = min(left, max(0, int(driver["in_flight"]))) if driver else 0
-        if driver:
-            state = "running"
-        elif not journal.collected and queued_drivers(self.path):
-            state = "queued"
-        elif not journal.collected:
-            state = "partial" if done + failed else "empty"
-        else:
-            state = "failed" if failed else "complete"
-        return {
-            "run": self.name,
-            "kind": self.kind,
-            "state": state,
-            "done": done,
-            "running": running,
-            "failed": failed,
-            "left": left - running,
-        }
+    def usage(self) -> dict[str, Any]:
+        """Times and cost of the run; None stands for what is not known.
+
+        Returns
+        -------
+        dict
+            ``started``: date and time at which the run was laid out, in UTC; ``wall_seconds``: time during which
+            drivers worked on it; ``cpu_seconds``: CPU time of its units, those included that were computed again;
+            ``remaining_seconds``: of an active run, the time until its end, if all its units are needed;
+            ``host``: that of its last driver.
+        """
+        journal = self.journal.summary()
+        return run_status.usage(self, journal, run_status.unit_status(self, journal))
 
     def software_notes(self) -> list[str]:
         """Lines that say if the run was made by several codes, or by workers with other versions than their driver."""
-        provenance, notes = Provenance(self.path), []
-        try:
-            provenance.read()
-        except UnreadableRunError as error:
-            return [str(error)]
-        checks = [record for record in provenance.software() if record.get("checked") or record.get("unchecked")]
-        if checks:
-            units = sum(len(record.get("checked", ())) for record in checks)
-            notes.append(
-                f"made with {1 + len(checks)} versions of the code or its libraries; {units} units computed again had "
-                "the same bits (see software in provenance.json)"
-            )
-        if workers := provenance.workers():
-            rows = [f"{row['host']} ({', '.join(f'{n} {v}' for n, v in row['versions'].items())})" for row in workers]
-            more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
-            notes.append(
-                f"{sum(row['units'] for row in workers)} units are from workers with other versions than the driver: "
-                f"{', '.join(rows[:3])}{more} (see workers in provenance.json)"
-            )
-        return notes
+        return run_status.software_notes(self)
 
     def rows(self) -> list[tuple[str, str]]:
         """Rows of the printed summary: name and text."""
-        journal = self.journal.summary()
-        status = self._status(journal)
-        rows = [
-            ("study", f"{self.kind}, seed {self._metadata['seed']}"),
-            ("state", status["state"]),
-            ("units", f"{status['done']} of {_total(status)} done, {status['failed']} failed, {status['left']} left"),
-            *(("driver", f"job {number}: {state}") for number, state in queued_drivers(self.path).items()),
-            ("groups", ", ".join(sorted(p.name for p in self.path.glob("result.zarr/*") if p.is_dir()))),
-        ]
-        if lost := self.lost_driver():
-            rows.append(("driver", lost))
-        rows += [("volumes", ", ".join(self.volumes))] if self.volumes else []
-        rows += [("finding", text) for text in records.read_findings(self.path)]
-        if journal.seconds:
-            rows.append(("work", f"{as_seconds(journal.seconds)} of one core"))
-        if journal.damage:
-            rows.append(("journal", journal.damage))
-        rows += [("software", text) for text in self.software_notes()]
-        failures = [records.read_failure(self.path, key) for key in journal.failed[:5]]
-        rows += [("failure", f"{f['key']}: {f['error'].strip().split(chr(10))[0][:120]}") for f in failures]
-        if status["state"] in ("empty", "partial"):
-            rows.append(("next", f"membrane-dask run {self.path / 'study.yaml'} --out {self.path}"))
-        elif status["failed"]:
-            rows.append(("next", f"membrane-dask retry {self.path}"))
-        return [(name, printable_line(text)) for name, text in rows]
+        return run_status.summary_rows(self)
 
     def __repr__(self) -> str:
         status = self.status()
-        return f"<Run {printable_line(self.name)}: {status['state']}, {status['done']} of {_total(status)} units>"
+        units = f"{status['done']} of {run_status.total_units(status)} units"
+        return f"<Run {printable_line(self.name)}: {status['state']}, {units}>"
 
     def __str__(self) -> str:
         return "\n".join([f"Run {printable_line(self.path)}", *(f"  {name:<8} {text}" for name, text in self.rows())])
 
     def _repr_html_(self) -> str:
         status = self.status()
-        return table(f"Run {self.name}", self.rows(), bar(status["done"], status["failed"], _total(status)))
-
-
-def _total(status: dict[str, Any]) -> int:
-    """Number of all units of a run, by its status."""
-    return sum(status[name] for name in ("done", "running", "failed", "left"))
+        total = run_status.total_units(status)
+        return table(f"Run {self.name}", self.rows(), bar(status["done"], status["failed"], total))
 
 
 def prepare(plan: Plan, out: Path | None, *, fresh: bool = False) -> Run:
@@ -475,6 +443,7 @@ def _create(plan: Plan, root: Path) -> Run:
                 "seed": study.seed,
                 "units": plan.counts,
                 "batch": dict(plan.batch),
+                "settings": study.decisive_settings(),
             },
         )
         durability.sync_tree(building)

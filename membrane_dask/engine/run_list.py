@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from membrane_dask.engine.differing_settings import differing_settings, setting_texts
 from membrane_dask.engine.html import grid
+from membrane_dask.engine.plan import as_seconds
 from membrane_dask.engine.run import Run, RunNotFoundError
+from membrane_dask.engine.run_status import date_text, total_units, unit_status, usage
 from membrane_dask.errors import nearest
 from membrane_dask.plain_text import printable_line
 
@@ -41,7 +44,9 @@ class RunList(Sequence[Run]):
         In the order of the table.
     """
 
-    HEADER = ("run", "kind", "state", "done", "running", "failed", "left")
+    HEADER = (
+        "run", "kind", "state", "units", "%", "remaining", "started", "wall time", "CPU time", "host", "parameters",
+    )  # fmt: skip
 
     def __init__(self, runs: Sequence[Run | BrokenRun]) -> None:
         self._entries = list(runs)
@@ -62,43 +67,109 @@ class RunList(Sequence[Run]):
         return iter(self._runs)
 
     def statuses(self) -> list[dict[str, Any]]:
-        """State of each run as in :meth:`Run.status`, with its ``path``.
+        """State of each run as in :meth:`Run.status`, with its :meth:`Run.usage`, ``path`` and ``parameters``.
 
-        A run that cannot be read has the state ``broken`` and the reason in ``problem``, which otherwise is what is
-        damaged in its journal, or the job of a driver that never started.
+        ``parameters`` are the settings in which it differs from the other runs of its kind in the list. A run that
+        cannot be read has the state ``broken`` and the reason in ``problem``, which otherwise is what is damaged in its
+        journal, or the job of a driver that never started.
         """
-        return [_status_of(run) for run in self._entries]
+        statuses = [_status_of(run) for run in self._entries]
+        for number, parameters in self._differing_settings().items():
+            statuses[number]["parameters"] = parameters
+        return statuses
+
+    def _differing_settings(self) -> dict[int, dict[str, Any]]:
+        """Settings in which runs differ from the others of their kind, by position in the list."""
+        positions: dict[str, list[int]] = {}
+        for number, run in enumerate(self._entries):
+            if isinstance(run, Run):
+                positions.setdefault(run.kind, []).append(number)
+        differences: dict[int, dict[str, Any]] = {}
+        for numbers in positions.values():
+            if len(numbers) > 1:
+                settings = [_settings_of(self._entries[number]) for number in numbers]
+                differences.update(zip(numbers, differing_settings(settings), strict=True))
+        return differences
 
     def rows(self, statuses: Sequence[Mapping[str, Any]] | None = None) -> list[list[str]]:
         """One row of text for each run, in the order of ``HEADER``."""
         statuses = self.statuses() if statuses is None else statuses
-        return [
-            [printable_line("-" if status[name] is None else status[name]) for name in self.HEADER]
-            for status in statuses
-        ]
+        parameters = _parameter_texts(statuses)
+        return [[*map(printable_line, _cells(status)), text] for status, text in zip(statuses, parameters, strict=True)]
+
+    def table(self, statuses: Sequence[Mapping[str, Any]] | None = None) -> tuple[tuple[str, ...], list[list[str]]]:
+        """Header and rows without the columns that say nothing of any run."""
+        rows = self.rows(statuses)
+        shown = [k for k, name in enumerate(self.HEADER) if name == "run" or any(row[k] != "-" for row in rows)]
+        return tuple(self.HEADER[k] for k in shown), [[row[k] for k in shown] for row in rows]
 
     def __repr__(self) -> str:
-        return "\n".join(["  ".join(self.HEADER), *("  ".join(row) for row in self.rows())])
+        header, rows = self.table()
+        return "\n".join("  ".join(row) for row in (header, *rows))
 
     def _repr_html_(self) -> str:
         number = len(self._entries)
-        return grid(f"{number} run{'s' * (number != 1)}", self.HEADER, self.rows())
+        return grid(f"{number} run{'s' * (number != 1)}", *self.table())
 
 
 def _status_of(run: Run | BrokenRun) -> dict[str, Any]:
     if isinstance(run, Run):
         try:
             journal = run.journal.summary()
-            status = run._status(journal)
+            status = unit_status(run, journal)
             problem = f"journal is {journal.damage}" if journal.damage else ""
             if not problem and status["state"] in ("empty", "partial"):
                 problem = run.lost_driver()
-            return {**status, "path": str(run.path), "problem": problem, "software": run.software_notes()}
+            return {
+                **status, **usage(run, journal, status), "parameters": {}, "path": str(run.path), "problem": problem,
+                "software": run.software_notes(),
+            }  # fmt: skip
         except Exception as error:  # whatever is wrong with one run, the others are reported
             run = broken_run(run.path, error)
-    numbers = dict.fromkeys(("done", "running", "failed", "left"))
-    return {"run": run.path.resolve().name, "kind": None, "state": "broken", **numbers,
-            "path": str(run.path), "problem": run.reason}  # fmt: skip
+    names = ("done", "running", "failed", "left", "percent", "started", "wall_seconds", "cpu_seconds",
+             "remaining_seconds", "host")  # fmt: skip
+    return {"run": run.path.resolve().name, "kind": None, "state": "broken", **dict.fromkeys(names),
+            "parameters": {}, "path": str(run.path), "problem": run.reason}  # fmt: skip
+
+
+def _settings_of(run: Run | BrokenRun) -> dict[str, Any]:
+    """Settings that decide the result of a run; empty if they cannot be read."""
+    try:
+        return run.decisive_settings if isinstance(run, Run) else {}
+    except Exception:  # such as inputs that are gone
+        return {}
+
+
+def _cells(status: Mapping[str, Any]) -> Iterator[str]:
+    """Text of all columns but the last."""
+    yield from (status["run"], status["kind"] or "-", status["state"])
+    if status["done"] is None:
+        yield from "-" * 7
+        return
+    failed = f", {status['failed']} failed" if status["failed"] else ""
+    yield f"{status['done']} of {total_units(status)}{failed}"
+    yield str(status["percent"])
+    yield _duration(status["remaining_seconds"])
+    yield date_text(status["started"])
+    yield _duration(status["wall_seconds"])
+    yield _duration(status["cpu_seconds"])
+    yield status["host"] or "-"
+
+
+def _duration(seconds: float | None) -> str:
+    return "-" if seconds is None else as_seconds(seconds)
+
+
+def _parameter_texts(statuses: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Differing settings of each run as ``name=value``; ``-`` where there are none."""
+    texts: list[list[str]] = [[] for _ in statuses]
+    names = dict.fromkeys((status["kind"], name) for status in statuses for name in status["parameters"])
+    for kind, name in names:
+        numbers = [k for k, s in enumerate(statuses) if s["kind"] == kind and name in s["parameters"]]
+        values = setting_texts([statuses[k]["parameters"][name] for k in numbers])
+        for number, text in zip(numbers, values, strict=True):
+            texts[number].append(f"{printable_line(name)}={text}")
+    return [", ".join(items) or "-" for items in texts]
 
 
 def broken_run(path: Path, error: Exception) -> BrokenRun:

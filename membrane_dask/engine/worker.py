@@ -73,6 +73,8 @@ class BatchResult:
     ----------
     seconds : dict of str to float
         Time of each finished unit, in seconds, by key.
+    cpu_seconds : dict of str to float
+        CPU time of the worker process during each finished unit, in seconds.
     memory : dict of str to int
         Peak memory of the worker process during each finished unit, in bytes.
     sha256 : dict of str to str
@@ -90,6 +92,7 @@ class BatchResult:
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
     memory: dict[str, int] = field(default_factory=dict)
     sha256: dict[str, str] = field(default_factory=dict)
     feedback: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -179,7 +182,7 @@ def run_batch(
     values: list[dict[str, Any]] = []
     for unit in units:
         reset_peak_memory()
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         try:
             with time_limit(options.timeout, unit.key, options.notes):
                 arrays, feedback = work(context, unit)
@@ -195,6 +198,7 @@ def run_batch(
         finished.append(unit)
         values.append(checked)
         result.seconds[unit.key] = round(time.perf_counter() - start, 6)
+        result.cpu_seconds[unit.key] = round(time.process_time() - cpu_start, 6)
         result.memory[unit.key] = peak_memory()
         result.sha256[unit.key] = store.digest(values[-1])
         result.feedback[unit.key] = numbers

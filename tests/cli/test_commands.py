@@ -59,7 +59,7 @@ def test_status_of_a_finished_run(folder, finished):
     assert {name: status[name] for name in expected} == expected
     assert status["run"] == finished.name
     table = command("status", finished.name, folder=folder).stdout
-    assert re.search(rf"{finished.name}\s+graded\s+complete\s+6", table)
+    assert re.search(rf"{finished.name}\s+graded\s+complete\s+6 of 6\s+100", table)
     listed = command("list", "--json", folder=folder)
     assert json.loads(listed.stdout)[0]["run"] == finished.name
 

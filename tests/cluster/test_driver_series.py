@@ -210,7 +210,9 @@ def test_the_driver_compares_the_cost_that_was_predicted_before_it_was_submitted
     events = []
     assert api.drive(run.path, events.append).reason == "finished"
     (message,) = [event.text for event in events if isinstance(event, Message) and "predicted" in event.text]
-    assert re.fullmatch(r"the run took .* of one core and .*; predicted were 30 s of one core and .* s", message)
+    assert re.fullmatch(
+        r"the run took .* of CPU time and .*; predicted were 30 s of CPU time and .* s of wall time", message
+    )
     assert message in (run.path / "logs" / "driver.log").read_text()
     # A further driver finds nothing to do and compares nothing.
     api.drive(run.path, events.append)

@@ -146,7 +146,7 @@ def test_submit_shows_plan_and_scripts_and_needs_a_confirmation(slurm, study, co
     process = command("submit", study, "--cluster", "slurm", "--out", out, "--dry-run", *SMALL)
     assert process.returncode == 0
     assert "up to 2 jobs of 2 workers for 60 min" in process.stderr
-    assert "of one core" in process.stderr  # the measured cost
+    assert "of CPU time" in process.stderr  # the measured cost
     assert process.stdout.count("#SBATCH --cpus-per-task=") == 2
     unconfirmed = command("submit", study, "--cluster", "slurm", "--out", out, "--no-measure", stdin=subprocess.DEVNULL)
     assert unconfirmed.returncode == 2

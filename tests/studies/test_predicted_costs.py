@@ -105,7 +105,7 @@ def test_the_command_compares_prediction_and_run(study, tmp_path):
     command = [sys.executable, "-m", "membrane_dask.cli", "run", str(study), "--set", "cluster={profile: sync}"]
     said = subprocess.run([*command, "--out", tmp_path / "run"], capture_output=True, text=True, check=True).stderr
     assert "cost: about" in said
-    assert re.search(r"the run took .* of one core and .*; predicted were .* of one core and", said)
+    assert re.search(r"the run took .* of CPU time and .*; predicted were .* of CPU time and", said)
     resumed = subprocess.run([*command, "--out", tmp_path / "run"], capture_output=True, text=True, check=True).stderr
     assert "predicted" not in resumed
 
@@ -115,9 +115,9 @@ def test_the_time_is_limited_by_units_that_follow_one_another(study):
     assert plan.time is None
     measured = dataclasses.replace(plan, costs=Costs({"blocks": 3.0, "networks": 1.0}, longest=4.0))
     assert measured.cost == measured.time == 4.0
-    assert "predicted were 4 s of one core and 4 s" in measured.comparison(5.0, 6.0)
+    assert "predicted were 4 s of CPU time and 4 s of wall time" in measured.comparison(5.0, 6.0)
     # Of several drivers only the work is compared.
-    assert measured.comparison(5.0, None) == "the run took 5 s of one core; predicted were 4 s of one core"
+    assert measured.comparison(5.0, None) == "the run took 5 s of CPU time; predicted were 4 s of CPU time"
 
 
 def test_a_joint_posterior_is_evaluated_once(root, tmp_path, monkeypatch):

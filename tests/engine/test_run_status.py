@@ -1,0 +1,154 @@
+"""Progress, times, cost and differing settings of runs, as tables of runs show them."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import toy
+
+import membrane_dask as md
+from membrane_dask.engine import run_status
+from membrane_dask.engine.differing_settings import differing_settings, setting_texts
+from membrane_dask.engine.lock import DriverLock
+from membrane_dask.engine.run import Run
+from membrane_dask.engine.run_list import RunList
+from membrane_dask.errors import StudyError
+from membrane_dask.plain_text import natural_order
+
+SYNC = {"profile": "sync"}
+
+
+def busy_work(context, unit):
+    """The work of the toy study, after 20 ms of CPU time."""
+    end = time.process_time() + 0.02
+    while time.process_time() < end:
+        pass
+    return toy.work(context, unit)
+
+
+def test_cpu_time_is_that_of_the_units_and_not_of_waiting(tmp_path):
+    plan = toy.toy_plan(rows=1, columns=5, seconds=0.05, cluster=SYNC)
+    plan.program.work = busy_work
+    run = md.api.prepare(plan, tmp_path / "run")
+    md.api.execute(run, plan, listener=lambda event: None)
+    used, journal = run.usage(), run.journal.summary()
+    assert used["cpu_seconds"] >= 5 * 0.02
+    unit_seconds = sum(seconds for _, seconds in journal.tasks.values())
+    # Each unit sleeps for 0.05 s, which is no CPU time; half of it is left to the clock's resolution and other threads.
+    assert used["cpu_seconds"] < unit_seconds - 5 * 0.025
+    assert used["host"] == run.provenance["starts"][-1]["host"]
+    assert used["remaining_seconds"] is None  # it is complete
+    assert run.status()["percent"] == 100
+    assert "of CPU time" in str(run)
+
+
+def test_cost_of_units_that_an_earlier_version_has_computed_is_missing(tmp_path):
+    run = toy.run_toy(tmp_path / "run", rows=1, columns=4, cluster=SYNC, execution={"batch": 2})
+    (path,) = (run.path / "journal").glob("*.jsonl")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines:
+        line.pop("crc32")
+    lines[0].pop("cpu_seconds")
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert run.usage()["cpu_seconds"] is None
+    assert RunList([run]).rows()[0][RunList.HEADER.index("CPU time")] == "-"
+
+
+def run_with_provenance(root, starts, stops, records):
+    """A run of 40 units of one task, with times in seconds after one moment, of which the journal holds ``records``."""
+    origin = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def text(seconds):
+        return (origin + timedelta(seconds=seconds)).isoformat()
+
+    (root / "journal").mkdir(parents=True)
+    (root / "run.json").write_text(
+        json.dumps(
+            {"schema": 2, "kind": "toy", "identity": "a" * 64, "seed": 1, "units": {"toy-0": 20, "toy-1": 20},
+             "batch": {}}
+        )
+    )  # fmt: skip
+    provenance = {
+        "created": text(0),
+        "starts": [{"time": text(seconds), "host": f"node{number}"} for number, seconds in enumerate(starts)],
+        "stops": [{"time": text(seconds)} for seconds in stops],
+    }
+    (root / "provenance.json").write_text(json.dumps(provenance))
+    for number, (seconds, keys) in enumerate(records):
+        line = {"time": text(seconds), "task": "toy-0", "done": keys, "seconds": [4.0] * len(keys),
+                "cpu_seconds": [1.0] * len(keys), "memory": [1] * len(keys), "sha256": ["0"] * len(keys)}  # fmt: skip
+        (root / "journal" / f"{number}-host-1.jsonl").write_text(json.dumps(line) + "\n")
+    return Run(root)
+
+
+def test_wall_time_is_that_of_drivers_and_not_of_pauses(tmp_path):
+    """Three drivers: one that ended, one that was killed 5 s after its start, one that did nothing before it was."""
+    keys = [[f"unit-{number}-{k}" for k in range(5)] for number in range(2)]
+    run = run_with_provenance(tmp_path / "run", [0, 100, 200], [10], [(8, keys[0]), (105, keys[1])])
+    assert run.usage()["wall_seconds"] == 15
+    assert run.usage()["cpu_seconds"] == 10
+    assert run.usage()["host"] == "node2"
+    assert run.status()["percent"] == 25
+
+
+def test_remaining_time_follows_from_finished_units_of_each_task(tmp_path, monkeypatch):
+    """Ten units of 4 s in 20 s of wall time: two at a time; the 30 others take 60 s. Numbers of tasks do not count."""
+    keys = [[f"unit-{number}-{k}" for k in range(5)] for number in range(2)]
+    run = run_with_provenance(tmp_path / "run", [0], [20], [(8, keys[0]), (20, keys[1])])
+    assert run.usage()["remaining_seconds"] is None  # nobody works on it
+    monkeypatch.setattr(DriverLock, "active_driver", classmethod(lambda cls, root: {"in_flight": 0}))
+    monkeypatch.setattr(run_status.time, "time", lambda: datetime(2026, 1, 1, 0, 0, 20, tzinfo=UTC).timestamp())
+    assert run.usage()["remaining_seconds"] == pytest.approx(60)
+    other = run_with_provenance(tmp_path / "other", [0], [20], [])
+    assert other.usage()["remaining_seconds"] is None  # no unit is finished
+
+
+def test_damaged_records_leave_times_unknown(tmp_path):
+    run = run_with_provenance(tmp_path / "run", [0], [20], [])
+    (run.path / "provenance.json").write_text('{"created": "yesterday", "starts": [{"time": "x", "host": 5}]}')
+    used = run.usage()
+    assert (used["wall_seconds"], used["host"]) == (None, None)
+    (row,) = RunList([run]).rows()
+    assert row[RunList.HEADER.index("started")] == "-"
+    (run.path / "provenance.json").write_text("{")
+    assert run.usage()["started"] is None
+
+
+def test_settings_in_which_runs_differ():
+    first = {"a": 1, "section": {"b": [1.0, 2.0], "c": True}, "option": None, "new": 3}
+    second = {"a": 1, "section": {"b": [1.0, 2.5], "c": True}, "option": {"d": 1}}
+    expected = [{"section.b": [1.0, 2.0], "option": None}, {"section.b": [1.0, 2.5], "option": {"d": 1}}]
+    assert differing_settings([first, second]) == expected
+    assert differing_settings([first, first, first]) == [{}, {}, {}]
+
+
+def test_texts_of_settings_distinguish_what_differs():
+    assert setting_texts([[0.0, 0.001], None, "x\x1b", {"d": 1}]) == ["[0.0, 0.001]", "null", r"x\x1b", "{d: 1}"]
+    assert setting_texts(["f" * 64, "0" * 64]) == ["ffffffff", "00000000"]
+    long = [[0.125] * 20, [0.125] * 19 + [0.5]]
+    assert len(set(setting_texts(long))) == 2
+    assert all(len(text) <= 36 for text in setting_texts([long[0], 1]))
+
+
+def test_runs_of_one_kind_are_distinguished_by_their_parameters(tmp_path):
+    for number, columns in enumerate((3, 4, 5)):
+        toy.run_toy(tmp_path / f"run-{number}", limit=0, rows=1, columns=columns, seconds=0.1, cluster=SYNC)
+    runs = md.api.list_runs(tmp_path)
+    assert [status["parameters"] for status in runs.statuses()] == [{"columns": 3}, {"columns": 4}, {"columns": 5}]
+    assert {row[-1] for row in runs.rows()} == {"columns=3", "columns=4", "columns=5"}
+    assert "columns=4" in repr(runs)
+    assert "columns=4" in runs._repr_html_()
+
+
+def test_another_study_in_the_directory_of_a_run_is_refused_by_its_parameters(tmp_path):
+    toy.run_toy(tmp_path / "run", limit=0, rows=1, columns=4, seconds=0.1, cluster=SYNC)
+    with pytest.raises(StudyError, match="seed is 2023 there and 7 here; columns is 4 there and 5 here"):
+        toy.run_toy(tmp_path / "run", limit=0, rows=1, columns=5, seed=7, seconds=0.1, cluster=SYNC)
+
+
+def test_numbers_in_names_count_as_numbers():
+    names = ["structure-10", "structure-2", "structure-1-b", "structure-1", "a"]
+    assert sorted(names, key=natural_order) == ["a", "structure-1", "structure-1-b", "structure-2", "structure-10"]
