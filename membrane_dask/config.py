@@ -376,6 +376,8 @@ class BaseStudy(Model):
 
     #: Raised by a kind when a change of the code changes numbers of its results.
     results_version: ClassVar[int] = 1
+    #: Dotted keys of the settings that a new study shows; empty for all. A section stands for all that it has.
+    essential: ClassVar[tuple[str, ...]] = ()
     #: What the study reads of the runs among its :meth:`sources`; ``tables`` is what runs of all kinds have.
     source_content: ClassVar[Literal["volume", "network", "bench", "tables"]] = "volume"
     # How a run is carried out; excluded from its identity, as none of it changes a result.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
 from membrane_dask.config import BaseStudy, ClusterSettings
 from membrane_dask.errors import MAX_PROBLEMS, Problem, Source, StudyError, Where, closest, nearest, short
@@ -240,8 +241,15 @@ def _yaml(settings: Mapping[str, Any], flow_style: bool | None) -> str:
     return stream.getvalue()
 
 
-def commented_study(kind: str) -> str:
-    """A study of ``kind`` with every parameter, its default, unit, bounds and source.
+def commented_study(kind: str, *, full: bool = False) -> str:
+    """A study of ``kind`` with its essential parameters, their defaults, units, bounds, spellings and sources.
+
+    Parameters
+    ----------
+    kind : str
+        Study kind.
+    full : bool
+        All parameters instead.
 
     Raises
     ------
@@ -249,38 +257,83 @@ def commented_study(kind: str) -> str:
         If there is no such kind.
     """
     model = find_kind(kind).settings_class
-    lines = [f"# {(model.__doc__ or '').strip()}", f"kind: {kind}"]
-    _commented(model, lines, "")
+    lines = [f"# {(model.__doc__ or '').strip()}"]
+    essential = None if full or not model.essential else set(model.essential)
+    if essential is not None:
+        lines.append(f"# All other parameters: membrane-dask new {kind} --full")
+    lines.append(f"kind: {kind}")
+    _commented(model, lines, (), essential)
     return "\n".join(lines) + "\n"
 
 
-def _commented(model: type[BaseModel], lines: list[str], indent: str) -> None:
+def _commented(model: type[BaseModel], lines: list[str], where: tuple[str, ...], essential: set[str] | None) -> None:
+    """Append a line for each setting of a model; ``essential`` has the dotted keys of those to write, None for all."""
     # The parameters of the kind precede those of all studies.
     common = set(BaseStudy.model_fields) if issubclass(model, BaseStudy) else set()
     order = sorted(model.model_fields, key=lambda name: name in common)
     written = model.model_construct().model_dump(mode="json", warnings=False)
+    indent = "  " * len(where)
     for name in order:
         info = model.model_fields[name]
-        if name == "kind":
+        key = ".".join((*where, name))
+        if name == "kind" or not (essential is None or any(f"{item}.".startswith(f"{key}.") for item in essential)):
             continue
+        comment = "  # " + " ".join(_notes(info))
         extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-        notes = [str(info.description)]
-        if extra.get("unit") not in ("", "1", None):
-            notes.append(f"[{extra['unit']}]")
-        bounds = bounds_text(info.metadata)
-        if bounds:
-            notes.append(f"({bounds})")
-        if extra.get("source"):
-            notes.append(f"- {extra['source']}")
         inner = info.annotation
-        comment = "  # " + " ".join(notes)
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             lines.append(f"{indent}{name}:{comment}")
-            _commented(inner, lines, indent + "  ")
+            is_whole = essential is not None and key in essential
+            _commented(inner, lines, (*where, name), None if is_whole else essential)
         elif "example" in extra:
             lines.append(f"{indent}{name}: {extra['example']}{comment}{' REQUIRED' if info.is_required() else ''}")
         else:
             lines.append(f"{indent}{name}: {json.dumps(written[name])}{comment}")
+
+
+def _notes(info: FieldInfo) -> list[str]:
+    """Meaning, unit, bounds, spellings and source of a setting."""
+    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    notes = [str(info.description)]
+    if extra.get("unit") not in ("", "1", None):
+        notes.append(f"[{extra['unit']}]")
+    if bounds := bounds_text(info.metadata):
+        notes.append(f"({bounds})")
+    if options := spellings(info.annotation):
+        notes.append(f"(one of: {', '.join(options)})")
+    if extra.get("source"):
+        notes.append(f"- {extra['source']}")
+    return notes
+
+
+def spellings(annotation: Any) -> list[str]:
+    """Values that a setting can have, if it has a fixed set of them, as YAML writes them."""
+    if annotation is bool:
+        return ["true", "false"]
+    if get_origin(annotation) is Literal:
+        return [str(option) for option in get_args(annotation)]
+    return [option for inner in get_args(annotation) for option in spellings(inner)]
+
+
+def setting_keys(kind: str) -> dict[str, list[str]]:
+    """Spellings of each setting of a kind by its dotted key, as ``--set`` takes it; empty where any value can be given.
+
+    Raises
+    ------
+    StudyError
+        If there is no such kind.
+    """
+    return dict(_keys(find_kind(kind).settings_class, ""))
+
+
+def _keys(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, list[str]]]:
+    for name, info in model.model_fields.items():
+        options = (info.annotation, *get_args(info.annotation))
+        inner = next((option for option in options if isinstance(option, type) and issubclass(option, BaseModel)), None)
+        if inner is not None:
+            yield from _keys(inner, f"{prefix}{name}.")
+        elif name != "kind":
+            yield f"{prefix}{name}", spellings(info.annotation)
 
 
 def bounds_text(metadata: Sequence[Any]) -> str:

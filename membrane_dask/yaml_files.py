@@ -80,7 +80,7 @@ def read_mapping(path: Path, what: str = "study") -> tuple[dict[str, Any], dict[
         raise error(f"not valid YAML: {_first_line(failed) or type(failed).__name__}") from failed
     if not isinstance(plain, dict):
         kind = {list: "a list", str: "text", type(None): "empty"}.get(type(plain), type(plain).__name__)
-        advice = "; see: membrane-dask new graded" if what == "study" else ""
+        advice = "; see: membrane-dask new graded --full" if what == "study" else ""
         raise error(f"a {what} is a mapping of names to values, this file is {kind}{advice}")
     return plain, lines
 

@@ -7,12 +7,16 @@ from typing import Annotated
 
 import typer
 
+from membrane_dask.cli.completion import complete_profile
 from membrane_dask.cli.exit_codes import CLUSTER, exit_with
 from membrane_dask.cli.options import Overrides, print_table
 from membrane_dask.engine.terminal import say, show
 
 clusters_app = typer.Typer(help="List cluster profiles, show their job scripts, try one out.")
-ProfileName = Annotated[str, typer.Argument(metavar="P", help="A profile of `membrane-dask clusters`.")]
+ProfileName = Annotated[
+    str,
+    typer.Argument(metavar="P", help="A profile of `membrane-dask clusters`.", autocompletion=complete_profile),
+]
 
 
 @clusters_app.callback(invoke_without_command=True)
@@ -23,7 +27,7 @@ def clusters(context: typer.Context) -> None:
         from membrane_dask.engine.cluster.overview import cluster_rows
 
         print_table(("profile", "here", "size", "walltime", "description"), cluster_rows())
-        say(f"your profiles: {api.user_file()}; keys of a profile: membrane-dask new graded")
+        say(f"your profiles: {api.user_file()}; keys of a profile: membrane-dask new graded --full")
 
 
 @clusters_app.command("show")

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from membrane_dask.cli.completion import complete_kind
 from membrane_dask.cli.options import print_table
 from membrane_dask.cli.run import run_study
 from membrane_dask.engine.terminal import say, show
@@ -99,14 +100,9 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(entry)
 
 
-def complete_example(incomplete: str) -> list[str]:
-    """Kinds that have an example, for the completion of the shell."""
-    return [kind for kind in examples() if kind.startswith(incomplete)]
-
-
 def demo(
     kind: Annotated[
-        str | None, typer.Argument(help="A study kind; without it, all are listed.", autocompletion=complete_example)
+        str | None, typer.Argument(help="A study kind; without it, all are listed.", autocompletion=complete_kind)
     ] = None,
     folder: Annotated[Path, typer.Option("--to", help="Folder for the study and its input files.")] = Path(
         "membrane-dask-demo"

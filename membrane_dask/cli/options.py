@@ -7,24 +7,40 @@ from typing import Annotated
 
 import typer
 
+from membrane_dask.cli.completion import complete_assignment, complete_profile, complete_run
 from membrane_dask.engine.terminal import show
 from membrane_dask.plain_text import printable_line
 
 StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="YAML file; write one with: membrane-dask new KIND")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="A.B=VALUE", help="Change an entry of the study; may be repeated."),
+    typer.Option(
+        "--set",
+        metavar="A.B=VALUE",
+        help="Change an entry of the study; may be repeated.",
+        autocompletion=complete_assignment,
+    ),
 ]
 ClusterName = Annotated[
     str | None,
-    typer.Option("--cluster", metavar="P", help="A profile of `clusters`, sync, or the address of a scheduler."),
+    typer.Option(
+        "--cluster",
+        metavar="P",
+        help="A profile of `clusters`, sync, or the address of a scheduler.",
+        autocompletion=complete_profile,
+    ),
 ]
 RunDirectory = Annotated[Path | None, typer.Option("--out", help="Run directory; default runs/<name>.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Move an existing run away and start anew.")]
 Trust = Annotated[
     bool, typer.Option("--trust", help="Use the commands, files and hosts that a received run brings along.")
 ]
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="Directory of a run, its name, or the start of its name.")]
+RunName = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="Directory of a run, its name, or the start of its name.", autocompletion=complete_run
+    ),
+]
 
 
 def with_cluster(overrides: list[str] | None, cluster: str | None) -> list[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from membrane_dask.cli.completion import complete_run
 from membrane_dask.cli.exit_codes import ALTERED, BUG, FAILED_UNITS, USAGE, exit_with
 from membrane_dask.cli.options import RunName, print_table, table_text
 from membrane_dask.engine.terminal import say, show
@@ -27,7 +28,10 @@ JsonOutput = Annotated[bool, typer.Option("--json", help="Print a list of object
 
 
 def status(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="Default: all in runs/.")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RUN]...", help="Default: all in runs/.", autocompletion=complete_run),
+    ] = None,
     as_json: JsonOutput = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="Refresh every 2 s, off a terminal every 30 s, until no run is active.")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from membrane_dask.cli.completion import complete_kind
 from membrane_dask.cli.options import ClusterName, Overrides, StudyPath, with_cluster
 from membrane_dask.cli.pilots import measured
 from membrane_dask.engine.terminal import say, show
@@ -26,11 +27,14 @@ class KindCommand(TyperCommand):
         super().format_help(ctx, formatter)
 
 
-def new(kind: Annotated[str, typer.Argument(help="a study kind")]) -> None:
-    """Print a commented study: every parameter with its default, unit, bounds and source."""
+def new(
+    kind: Annotated[str, typer.Argument(help="a study kind", autocompletion=complete_kind)],
+    full: Annotated[bool, typer.Option("--full", help="All parameters, not only those that most studies set.")] = False,
+) -> None:
+    """Print a commented study: its parameters with their defaults, units, bounds, spellings and sources."""
     from membrane_dask.study_file import commented_study
 
-    show(commented_study(kind), end="")
+    show(commented_study(kind, full=full), end="")
 
 
 def check(path: StudyPath, overrides: Overrides = None) -> None:

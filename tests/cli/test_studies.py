@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from membrane_dask.cli import main
 from membrane_dask.errors import StudyError
-from membrane_dask.studies.registry import kind_names
-from membrane_dask.study_file import commented_study, json_schema, load_study, to_yaml
+from membrane_dask.studies.registry import find_kind, kind_names
+from membrane_dask.study_file import commented_study, json_schema, load_study, setting_keys, to_yaml
 
 
 def command(*arguments: object) -> tuple[int, str, str]:
@@ -202,8 +202,8 @@ def test_sound_studies_pass(graded, micrograph):
 
 @pytest.mark.parametrize("kind", kind_names())
 def test_commented_study_has_every_parameter_at_its_default(kind, tmp_path, micrograph):
-    text = commented_study(kind)
-    code, out, _ = command("new", kind)
+    text = commented_study(kind, full=True)
+    code, out, _ = command("new", kind, "--full")
     assert (code, out) == (0, text)
     path = tmp_path / "new.yaml"
     path.write_text(
@@ -222,6 +222,30 @@ def test_commented_study_has_every_parameter_at_its_default(kind, tmp_path, micr
     assert plain is None or plain == study
     path.write_text(to_yaml(study))
     assert load_study(path) == study  # as kept in a run
+
+
+@pytest.mark.parametrize("kind", kind_names())
+def test_a_short_study_has_the_essential_parameters(kind):
+    """Each of them exists, stands as in the full study, and is what decides that a line is there."""
+    short, full = commented_study(kind).splitlines(), commented_study(kind, full=True).splitlines()
+    assert command("new", kind)[1].splitlines() == short
+    assert set(short) - set(full) == {f"# All other parameters: membrane-dask new {kind} --full"}
+    assert len(short) <= 16
+    model = find_kind(kind).settings_class
+    keys = setting_keys(kind)
+    for key in model.essential:
+        assert any(f"{name}.".startswith(f"{key}.") for name in keys), key
+    required = [name for name, field in model.model_fields.items() if field.is_required()]
+    assert set(required) <= {key.split(".")[0] for key in model.essential}
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [("wall_model", "smooth, staircase"), ("sync", "true, false"), ("conductance", "stokes, mobility, series")],
+)
+def test_the_spellings_of_an_option_are_listed(key, values):
+    line = next(line for line in commented_study("foul", full=True).splitlines() if line.lstrip().startswith(f"{key}:"))
+    assert f"(one of: {values}" in line
 
 
 def test_new_for_an_unknown_kind():

@@ -106,6 +106,7 @@ class ChainStudy(BaseStudy):
     )
 
     source_content: ClassVar[Literal["volume", "network", "bench", "tables"]] = "tables"
+    essential: ClassVar[tuple[str, ...]] = ("input", "stages", "measured", "seed")
     # Stages and what they read enter by the identities of their runs.
     _circumstances: ClassVar[frozenset[str]] = BaseStudy._circumstances | {
         "input", "stages", "measured", "reference", "runs"

@@ -108,6 +108,9 @@ class CharacterizeStudy(VolumeStudy):
     """Properties of a 3-D structure: connectivity, pore sizes, pore network, tortuosity, permeability, retention."""
 
     results_version: ClassVar[int] = 4
+    essential: ClassVar[tuple[str, ...]] = (
+        "input", "voxel_size", "pores", "reference", "tortuosity", "flow.enabled", "retention.enabled", "bench.enabled",
+    )  # fmt: skip
 
     kind: Literal["characterize"] = "characterize"
     reference: InputVolume | None = parameter(

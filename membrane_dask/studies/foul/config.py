@@ -85,6 +85,10 @@ class FoulStudy(VolumeStudy):
     confidence: Number = parameter(0.95, "confidence of the intervals over replicates", gt=0, lt=1)
 
     results_version: ClassVar[int] = 1
+    essential: ClassVar[tuple[str, ...]] = (
+        "input", "voxel_size", "pores", "pressure", "foulant.damkohler_number", "foulant.diffusivity",
+        "foulant_volume_fraction", "seed",
+    )  # fmt: skip
 
     @property
     def pressure_limit(self) -> float:

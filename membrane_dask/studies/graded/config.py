@@ -65,6 +65,10 @@ class GradedStudy(BaseStudy):
     """Ensembles of random pore networks with a pore-radius gradient, fouled until flux extinction (Gu)."""
 
     results_version: ClassVar[int] = 2
+    essential: ClassVar[tuple[str, ...]] = (
+        "l_max", "gradient", "realizations", "bands", "radius",
+        "porosity", "deposition", "flux_threshold", "seed",
+    )  # fmt: skip
     source_content: ClassVar[Literal["volume", "network", "bench", "tables"]] = "network"
 
     kind: Literal["graded"] = "graded"

@@ -165,6 +165,7 @@ class PorometryStudy(BaseStudy, TableSettings):
     """Hydraulic permeability, threshold pressure and pore structure from water flux against pressure (Palencia)."""
 
     results_version: ClassVar[int] = 4
+    essential: ClassVar[tuple[str, ...]] = ("input", "area", "temperature", "priors")
     source_content: ClassVar[Literal["volume", "network", "bench", "tables"]] = "bench"
 
     kind: Literal["porometry"] = "porometry"

@@ -211,6 +211,10 @@ class ReconstructStudy(BaseStudy, MicrographSettings):
     """Three-dimensional structures that match cross-section micrographs (Chamani)."""
 
     results_version: ClassVar[int] = 3
+    essential: ClassVar[tuple[str, ...]] = (
+        "input", "pixel_size", "pores", "crop", "replicates",
+        "volume.slices", "volume.width", "seed",
+    )  # fmt: skip
 
     kind: Literal["reconstruct"] = "reconstruct"
     images: tuple[ImageSettings, ...] = parameter(
