@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import math
 import re
 import socket
 import time
+from collections.abc import Callable
 from typing import TextIO
 
-from membrane_dask.engine.events import Collecting, Event, Message, Progressed, Retried, Started, UnitQuarantined
+from membrane_dask.engine.events import (
+    Collecting,
+    Estimate,
+    Event,
+    Message,
+    Retried,
+    Stage,
+    Started,
+    UnitQuarantined,
+)
 from membrane_dask.engine.plan import as_seconds
 from membrane_dask.plain_text import printable
 
@@ -32,51 +43,69 @@ def _retried_line(event: Retried) -> str:
     return f"retrying: {event.keys[0]}{more}: {event.reason.splitlines()[0]}"
 
 
+def _estimate_line(event: Estimate, adaptive: bool) -> str:
+    """Percentage, the tasks in progress and the remaining time, such as ``40 %: 2 of 5 matches, about 20 s left``."""
+    limit = "at most " if adaptive else ""
+    unfinished = [task for task in event.tasks if task.done < task.total]
+    begun = [task for task in unfinished if task.done] or unfinished[:1] or list(event.tasks[-1:])
+    tasks = ", ".join(f"{task.done} of {limit}{task.total} {task.task}" for task in begun)
+    # Of an adaptive program, the number of units is not known.
+    percentage = "" if event.fraction is None or adaptive else f"{math.floor(100 * event.fraction)} %: "
+    if event.remaining is None:
+        return f"{percentage}{tasks}, remaining time not known yet"
+    if event.remaining == 0 and unfinished:
+        return f"{tasks}, longer than predicted"
+    left = f", {limit or 'about '}{as_seconds(event.remaining)} left" if unfinished else ""
+    return f"{percentage}{tasks}{left}"
+
+
 class ProgressLines:
-    """Progress as plain lines, at most one every 30 s: for logs, pipes and notebooks.
+    """Progress as plain lines: for logs, pipes and notebooks.
+
+    The first line comes at once, the next ones after a tenth of the time since the start, but at least 2 s and at most
+    30 s.
 
     Parameters
     ----------
     stream : file object
         Receives the lines.
-    interval : float
-        Shortest time between two lines, in seconds.
+    clock : callable
+        Seconds of a steady clock.
     """
 
-    def __init__(self, stream: TextIO, interval: float = 30.0) -> None:
-        self._stream, self._interval = stream, interval
-        self._start = self._last = time.monotonic()
-        self._total = self._finished_before = 0
-        self._adaptive = False
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream, self._clock = stream, clock
+        self._start = clock()
+        self._last: float | None = None
+        self._total, self._adaptive = 0, False
 
     def __call__(self, event: Event) -> None:
         """Print what is new."""
         if isinstance(event, Started):
             self._total, self._adaptive = event.total, event.adaptive
-            self._finished_before = event.done + event.failed
-            if self._finished_before:
+            if finished := event.done + event.failed:
                 self._print(f"resuming: {event.done} of {event.total} units are done, {event.failed} failed")
+                self._last = None if finished < event.total else self._clock()
             if event.dashboard:
                 self._print(dashboard_line(event.dashboard))
-        elif isinstance(event, Message):
+        elif isinstance(event, Message | Stage):
             self._print(event.text)
         elif isinstance(event, UnitQuarantined):
             self._print(_quarantined_line(event))
         elif isinstance(event, Retried):
             self._print(_retried_line(event))
-        elif isinstance(event, Progressed):
-            finished = event.done + event.failed
-            if finished == self._total or time.monotonic() - self._last >= self._interval:
-                self._last = time.monotonic()
-                self._print(self._progress(finished, self._last - self._start))
+        elif isinstance(event, Estimate):
+            self._print_estimate(event)
+        elif isinstance(event, Collecting):
+            self._print("collecting the results")
 
-    def _progress(self, finished: int, elapsed: float) -> str:
-        limit = "at most " if self._adaptive else ""
-        line = f"{finished} of {limit}{self._total} units after {as_seconds(elapsed)}"
-        if 0 < finished < self._total and not self._adaptive:
-            rate = (finished - self._finished_before) / elapsed
-            line += f", {as_seconds((self._total - finished) / rate)} left"
-        return line
+    def _print_estimate(self, event: Estimate) -> None:
+        now = self._clock()
+        interval = min(max((now - self._start) / 10, 2.0), 30.0)
+        is_last = sum(task.done for task in event.tasks) == self._total
+        if self._last is None or is_last or now - self._last >= interval:
+            self._last = now
+            self._print(f"{_estimate_line(event, self._adaptive)}, after {as_seconds(now - self._start)}")
 
     def _print(self, text: str) -> None:
         with contextlib.suppress(OSError):  # a log on a full disk stops no run
@@ -88,40 +117,39 @@ class ProgressBar:
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
         self._console = Console(stderr=True)
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("units"),
-            TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=self._console,
-        )  # fmt: skip
-        self._task = self._progress.add_task("running", total=None)
+            SpinnerColumn(),
+            BarColumn(),
+            TextColumn("{task.description}", markup=False),
+            TimeElapsedColumn(),
+            console=self._console,
+        )
+        self._adaptive = False
+        self._task = self._progress.add_task("starting", total=None)
         self._progress.start()
 
     def __call__(self, event: Event) -> None:
         """Show an event."""
         if isinstance(event, Started):
-            total = None if event.adaptive else event.total
-            self._progress.update(self._task, total=total, completed=event.done + event.failed)
+            self._adaptive = event.adaptive
             if event.dashboard:
                 self._print(dashboard_line(event.dashboard))
         elif isinstance(event, Message):
             self._print(event.text)
-        elif isinstance(event, Progressed):
-            self._progress.update(self._task, completed=event.done + event.failed)
+        elif isinstance(event, Estimate):
+            total = None if event.fraction is None or self._adaptive else 1.0
+            line = printable(_estimate_line(event, self._adaptive))
+            self._progress.update(self._task, total=total, completed=event.fraction, description=line)
         elif isinstance(event, UnitQuarantined):
             self._print(_quarantined_line(event))
         elif isinstance(event, Retried):
             self._print(_retried_line(event))
-        elif isinstance(event, Collecting):
-            self._progress.update(self._task, description="collecting")
+        elif isinstance(event, Stage | Collecting):
+            text = event.text if isinstance(event, Stage) else "collecting the results"
+            self._progress.update(self._task, total=None, description=text)
 
     def _print(self, text: str) -> None:
         self._console.print(printable(text), markup=False, highlight=False, soft_wrap=True)

@@ -1,10 +1,10 @@
-"""Cost of a plan from pilot units, with a message where they take long."""
+"""Cost of a plan from pilot units, with messages while they run."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from membrane_dask.engine.terminal import say_if_slow
+from membrane_dask.engine.terminal import say_stage
 
 if TYPE_CHECKING:
     from membrane_dask.engine.plan import Plan
@@ -12,5 +12,5 @@ if TYPE_CHECKING:
 
 def measured(plan: Plan) -> Plan:
     """The plan with its predicted cost."""
-    with say_if_slow("pilot units are running; code that is used for the first time is compiled, up to half a minute"):
+    with say_stage("compiling, and measuring the cost on a few units"):
         return plan.measured()

@@ -63,6 +63,7 @@ def run_study(
 
     study, source = load_study_with_source(path, overrides)
     trust = _confirmed(require_own_study, path, trust=trust)
+    say(f"reading {path} and its inputs")
     plan = api.plan(api.resolve_sources(study, source), source=source)
     run = prepare(plan, out, fresh=fresh)
     trust = _confirmed(require_confirmed, run.path, trust=trust)

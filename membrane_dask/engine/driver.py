@@ -11,8 +11,9 @@ from membrane_dask.engine.cluster.certificates import Certificates
 from membrane_dask.engine.cluster.driver_series import DriverSeries
 from membrane_dask.engine.cluster.pools import Pool, SyncPool, open_pool
 from membrane_dask.engine.confirmation import confirm, settings_that_act
-from membrane_dask.engine.events import Event, Listener, Message, Summary
+from membrane_dask.engine.events import Event, Listener, Message, Progressed, Stage, Summary
 from membrane_dask.engine.executor import Execution
+from membrane_dask.engine.forecast import Forecast
 from membrane_dask.engine.lock import DriverLock
 from membrane_dask.engine.logs import log_to_file, logger
 from membrane_dask.engine.plan import Plan
@@ -72,9 +73,15 @@ def drive_run(
         reason, resume = "error", False
         is_new, start = not run.journal.summary().done, time.monotonic()
 
+        forecast = Forecast(plan)
+
         def tell(event: Event) -> None:
-            logger.info("%s", event)
+            if not isinstance(event, Progressed) or event.times:  # nothing new is no line of the log
+                logger.info("%s", event)
             listener(event)
+            if (estimate := forecast.estimate(event)) is not None:
+                # With a limit the run ends before its last unit.
+                listener(estimate if limit is None else replace(estimate, fraction=None, remaining=None))
 
         def notify(text: str) -> None:
             tell(Message(text))
@@ -107,6 +114,7 @@ def drive_run(
                 limit = 0
                 workers: contextlib.AbstractContextManager[Pool] = contextlib.nullcontext(SyncPool())
             else:
+                tell(Stage("starting workers"))
                 workers = open_pool(plan.cluster, run.path, notify)
             with workers as pool:
                 summary = execution.run(pool, driver, limit, series.time_limit if series else None)

@@ -2,28 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Started:
-    """Execution starts; ``total`` is an upper limit where the program is adaptive."""
+    """Execution starts; ``total`` is an upper limit where the program is adaptive.
+
+    ``finished`` has the numbers of units that were finished before, by task.
+    """
 
     total: int
     done: int
     failed: int
     dashboard: str | None
     adaptive: bool = False
+    finished: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Progressed:
-    """Batches have finished."""
+    """Batches have finished, or none within a second; ``times`` has the seconds of their units, by task."""
 
     done: int
     failed: int
-    seconds: float
+    times: Mapping[str, list[float]]
+
+
+@dataclass(frozen=True)
+class TaskProgress:
+    """Finished units of one task, without those that failed, and all of them."""
+
+    task: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Progress of the whole run, which follows every :class:`Started` and :class:`Progressed`.
+
+    Parameters
+    ----------
+    tasks : tuple of TaskProgress
+        Tasks in the order in which they are done; those that differ in the number of their volume only are one.
+    fraction : float or None
+        Fraction of the time that is over, 0 to 1; None if the remaining time is not known.
+    remaining : float or None
+        Seconds until the last unit has finished; None while that is not known.
+    """
+
+    tasks: tuple[TaskProgress, ...]
+    fraction: float | None
+    remaining: float | None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage begins that is not made of units, such as the start of the workers."""
+
+    text: str
 
 
 @dataclass(frozen=True)
@@ -54,7 +93,7 @@ class Collecting:
     """All units have finished; tables that follow from them are computed."""
 
 
-Event = Started | Progressed | Retried | UnitQuarantined | Message | Collecting
+Event = Started | Progressed | Estimate | Stage | Retried | UnitQuarantined | Message | Collecting
 Listener = Callable[[Event], None]
 
 

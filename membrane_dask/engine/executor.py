@@ -11,7 +11,7 @@ import logging
 import math
 import os
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -187,7 +187,8 @@ class Execution:
         """
         self._deadline = math.inf if seconds is None else time.monotonic() + seconds
         done, failed = self._counts()
-        self.emit(Started(self.total, done, failed, pool.dashboard, self.program.adaptive))
+        finished_before = Counter(unit.task for key, unit in self.units.items() if self._is_done(key))
+        self.emit(Started(self.total, done, failed, pool.dashboard, self.program.adaptive, finished_before))
         if str(self._damage):
             self.emit(Message(f"the journal of {self.root} is {self._damage}"))
         start = len(self.history)
@@ -206,15 +207,15 @@ class Execution:
                     reason = "limit"
                     break
                 finished = pool.wait(list(self._in_flight), timeout=1.0)
-                seconds = 0.0
+                times: dict[str, list[float]] = {}
                 with self.journal.buffered():
                     results = zip(finished, pool.results(finished), strict=True)
                     # An error that stops the run comes after what is finished.
                     for handle, result in sorted(results, key=lambda pair: _stops(pair[1])):
                         if result is not RESULT_LOST:
-                            seconds += self._settle(handle, result, pool)
-                if finished:  # reported once it is on disk
-                    self.emit(Progressed(*self._counts(), seconds))
+                            for key, seconds in self._settle(handle, result, pool).items():
+                                times.setdefault(self.units[key].task, []).append(seconds)
+                self.emit(Progressed(*self._counts(), times))  # once they are on disk
                 if self._too_many_failures():
                     reason = "too many failures"
                     break
@@ -278,7 +279,7 @@ class Execution:
             self._busy.add(chunk)
             budget -= len(batch.units)
 
-    def _settle(self, handle: Handle, result: BatchResult | Exception, pool: Pool) -> float:
+    def _settle(self, handle: Handle, result: BatchResult | Exception, pool: Pool) -> dict[str, float]:
         batch = self._in_flight.pop(handle)
         self._busy.discard(self._chunk(batch.units[0]))
         handle.release()
@@ -288,7 +289,7 @@ class Execution:
             result = self._isolate(batch, result)
         self._software.accept_worker(result.worker, result.refused, result.versions, len(result.seconds))
         self._record(batch, result)
-        return sum(result.seconds.values())
+        return result.seconds
 
     def _isolate(self, batch: _Batch, error: BaseException) -> BatchResult:
         """Handle a batch whose workers died: one of its units may be the cause, so each is submitted alone."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
+import time
 from collections.abc import Iterator
 
 from membrane_dask.plain_text import printable
@@ -22,12 +23,27 @@ def say(text: object) -> None:
 
 
 @contextlib.contextmanager
-def say_if_slow(text: object, seconds: float = 5.0) -> Iterator[None]:
-    """Print a message to stderr if this context lasts longer than some seconds."""
-    timer = threading.Timer(seconds, say, (text,))
-    timer.daemon = True
-    timer.start()
+def say_stage(text: str, interval: float = 10.0) -> Iterator[None]:
+    """Print to stderr that a stage begins, and while it lasts, how long it has taken so far.
+
+    Parameters
+    ----------
+    text : str
+        Name of the stage.
+    interval : float
+        Seconds between two lines.
+    """
+    ended, start = threading.Event(), time.monotonic()
+
+    def repeat() -> None:
+        while not ended.wait(interval):
+            say(f"{text}: {time.monotonic() - start:.0f} s so far")
+
+    say(text)
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
     try:
         yield
     finally:
-        timer.cancel()
+        ended.set()
+        thread.join()

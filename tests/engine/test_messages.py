@@ -7,16 +7,18 @@ import threading
 from membrane_dask.engine import terminal
 
 
-def test_a_message_is_printed_only_where_something_is_slow(monkeypatch):
-    printed, messages = threading.Event(), []
+def test_a_stage_is_named_at_once_and_again_while_it_lasts(monkeypatch):
+    repeated, messages = threading.Event(), []
 
     def say(text):
         messages.append(text)
-        printed.set()
+        if len(messages) == 3:
+            repeated.set()
 
     monkeypatch.setattr(terminal, "say", say)
-    with terminal.say_if_slow("not printed", 600):
-        pass
-    with terminal.say_if_slow("printed", 0):
-        assert printed.wait(60)
-    assert messages == ["printed"]
+    with terminal.say_stage("compiling", 600):
+        assert messages == ["compiling"]
+    messages.clear()
+    with terminal.say_stage("compiling", 0.01):
+        assert repeated.wait(60)
+    assert messages[:2] == ["compiling", "compiling: 0 s so far"]
