@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from membrane_dask.engine.cluster.driver_series import (
     start_driver_series,
     submitted_profile,
 )
+from membrane_dask.engine.cluster.ownership import JobRecord, Reader
 from membrane_dask.engine.cluster.pools import MAIN_GUARD_HINT
 from membrane_dask.engine.cluster.probe import probe_cluster
 from membrane_dask.engine.cluster.profiles import user_file
@@ -305,6 +306,7 @@ def submit(
     fresh: bool = False,
     retry_failed: bool = False,
     trust: bool = False,
+    reader: Reader | None = None,
 ) -> Run:
     """Submit a study to a batch system: its driver is a job, which submits jobs of workers.
 
@@ -320,6 +322,8 @@ def submit(
         Retry the units that failed.
     trust : bool
         As for :func:`run`.
+    reader : Reader, optional
+        Study that reads the run, and is submitted by the run's driver when the run is complete.
 
     Returns
     -------
@@ -353,6 +357,7 @@ def submit(
         run.update_study(planned.study)
         if planned.costs is not None:
             Provenance(run.path).record_costs(planned.costs)
+        JobRecord(run.path).update(reader=asdict(reader) if reader else None)
         start_driver_series(planned.cluster, run.path, planned.driver_count())
         if retry_failed:
             run.journal.request_retry(run.failed_keys)

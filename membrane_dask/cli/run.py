@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -111,18 +112,26 @@ def submit(
     fresh: Fresh = False,
     trust: Trust = False,
 ) -> None:
-    """Submit a study to a batch system and return: the driver is a job, which submits jobs of workers."""
+    """Submit a study to a batch system and return: the driver is a job, which submits jobs of workers.
+
+    Studies whose runs this one reads come first, as far as they are not finished: each is submitted when the one before
+    is complete.
+    """
     from membrane_dask import api
     from membrane_dask.engine.confirmation import require_own_study
-    from membrane_dask.study_file import load_study_with_source
+    from membrane_dask.engine.source_runs import run_directory
+    from membrane_dask.ordered_submission import next_step, submit_step
 
-    study, source = load_study_with_source(path, with_cluster(overrides, cluster))
+    changes = with_cluster(overrides, cluster)
     trust = _confirmed(require_own_study, path, trust=trust)
-    plan = api.plan(study, source=source)
-    api.require_batch_system(plan)
+    step = next_step(path, changes)
+    api.require_batch_system(step.plan)
     if measure:
-        plan = measured(plan)
+        step = replace(step, plan=measured(step.plan))
+    plan = step.plan
     say(str(plan))
+    for later in (*step.unfinished[1:], *([path] if step.unfinished else [])):
+        say(f"then     {later}, which is submitted when the run before it is complete")
     if dry_run:
         from membrane_dask.engine.cluster.overview import job_scripts
 
@@ -135,10 +144,10 @@ def submit(
             exit_with(USAGE)
         if not typer.confirm("Submit?", default=True, err=True):
             exit_with(USAGE)
-    root = out or Path("runs") / plan.name
+    root = run_directory(plan.study) if step.unfinished else out or Path("runs") / plan.name
     if (root / "run.json").is_file():
         _report_lost_driver(api.open_run(root))
-    _print_submitted(api.submit(plan, out, fresh=fresh, trust=trust))
+    _print_submitted(submit_step(step, path, out, changes, fresh=fresh, trust=trust))
 
 
 def _confirmed(require: Callable[..., None], *arguments: Any, trust: bool) -> bool:
@@ -176,6 +185,7 @@ def drive(name: RunName) -> None:
     """Drive a submitted run; its job calls this."""
     from membrane_dask import api
     from membrane_dask.errors import ClusterError
+    from membrane_dask.ordered_submission import submit_reader
 
     run = api.open_run(name)
     try:
@@ -186,6 +196,8 @@ def drive(name: RunName) -> None:
         say(f"cluster failure: {error}")
         say("what is finished is kept; the next driver resumes")
         exit_with(STOPPED)  # HTCondor starts this driver again
+    if following := submit_reader(run):
+        say(f"submitted what reads this run: {following.path}")
 
 
 def retry(

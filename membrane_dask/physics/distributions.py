@@ -34,8 +34,10 @@ def upper_normal(x: float) -> float:
             total += term
         tail = 0.5 - exponential(-square) * total / _SQRT_PI
     else:
+        if x < -8.5:  # the tail is below half a unit in the last place of 1
+            return 1.0
         fraction = 0.0
-        for k in range(60, 0, -1):
+        for k in range(min(60, int(12.0 + 400.0 / square)), 0, -1):  # further terms do not change the result
             fraction = 0.5 * k / (z + fraction)
         # The square is rounded; its error, which the exponential magnifies, is computed from exact parts.
         high = np.floor(z * 1048576.0) / 1048576.0

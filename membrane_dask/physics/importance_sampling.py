@@ -210,12 +210,36 @@ def _next_exponent(target: np.ndarray, log_proposal: np.ndarray, exponent: float
 
 
 def importance_sample(
-    log_density: Callable[[np.ndarray], np.ndarray], mixture: KernelMixture, n: int, seed: int
+    log_density: Callable[[np.ndarray], np.ndarray],
+    mixture: KernelMixture,
+    n: int,
+    seed: int,
+    fewer: WeightedPoints | None = None,
 ) -> WeightedPoints:
-    """Points of a mixture with their importance weights; n is a power of 2."""
+    """Points of a mixture with their importance weights.
+
+    Parameters
+    ----------
+    log_density : function of an (n, d) array
+        As of :func:`adapted_mixture`.
+    mixture : KernelMixture
+        Proposal density.
+    n : int
+        Number of points, a power of 2.
+    seed : int
+        Of the Sobol sequence.
+    fewer : WeightedPoints, optional
+        An earlier sample with fewer points and the same other arguments: its points are the first ones of the sequence,
+        and are not evaluated again.
+    """
     points = mixture.draw(n, seed)
-    target = log_density(points)
-    return WeightedPoints(points, target, target - mixture.log_density(points))
+    start = 0 if fewer is None else len(fewer.points)
+    log_target = log_density(points[start:])
+    log_weights = log_target - mixture.log_density(points[start:])
+    if fewer is not None:
+        log_target = np.concatenate([fewer.log_density, log_target])
+        log_weights = np.concatenate([fewer.log_weights, log_weights])
+    return WeightedPoints(points, log_target, log_weights)
 
 
 def weighted_quantiles(values: np.ndarray, weights: np.ndarray, probabilities: tuple[float, ...]) -> np.ndarray:

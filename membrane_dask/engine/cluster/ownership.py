@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,41 @@ MAX_FILE_SIZE = 10_000_000
 MAX_IDS = 50
 _RUN_ID = re.compile(r"[0-9a-f]{12}")
 _JOB_ID = re.compile(r"[0-9][0-9A-Za-z_.\[\];-]{0,99}")
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A study that reads the run of another one, and is submitted when that run is complete.
+
+    Parameters
+    ----------
+    study : str
+        Absolute path of its file.
+    folder : str
+        Absolute path of the folder in which it was submitted, to which ``runs`` is relative.
+    overrides : list of str
+        Its ``--set`` arguments.
+    out : str, optional
+        Absolute path of its run directory.
+    digest : str
+        Of its file.
+    """
+
+    study: str
+    folder: str
+    overrides: list[str]
+    out: str | None
+    digest: str
+
+    @classmethod
+    def of(cls, entry: Any) -> Reader | None:
+        """Reader of an entry of a record; None if the entry has another form."""
+        if not isinstance(entry, dict) or set(entry) != {field.name for field in fields(cls)}:
+            return None
+        texts = [entry["study"], entry["folder"], entry["digest"], entry["out"] or ""]
+        lists = entry["overrides"]
+        is_valid = isinstance(lists, list) and all(isinstance(text, str) for text in (*texts, *lists))
+        return cls(**entry) if is_valid else None
 
 
 class JobRecord:
@@ -49,6 +85,8 @@ class JobRecord:
             if isinstance(content.get(name), list):
                 job_ids = [job_id for job_id in content[name] if isinstance(job_id, str)]
                 entries[name] = [job_id for job_id in job_ids if _JOB_ID.fullmatch(job_id)]
+        if Reader.of(content.get("reader")) is not None:
+            entries["reader"] = content["reader"]
         counts = content.get("finished_at_start")
         if isinstance(counts, list):
             entries["finished_at_start"] = [count for count in counts if type(count) is int]

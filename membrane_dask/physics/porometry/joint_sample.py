@@ -286,10 +286,12 @@ def joint_sample(evidence: Evidence) -> JointSample:
     except PhysicsError as error:
         names = ", ".join(name.replace("_", " ") for name in evidence.priors) or "tables"
         raise PhysicsError(f"no pore structure agrees with the priors of {names} and a porosity below 1") from error
+    runs: tuple[WeightedPoints, ...] = ()
     for n in _POINTS:
+        fewer = runs or (None,) * len(_SEEDS)
         runs = tuple(
-            importance_sample(evidence.log_density, mixture, n, seed + 500)
-            for (mixture, _), seed in zip(adapted, _SEEDS, strict=True)
+            importance_sample(evidence.log_density, mixture, n, seed + 500, earlier)
+            for (mixture, _), seed, earlier in zip(adapted, _SEEDS, fewer, strict=True)
         )
         difference = _difference(evidence, runs)
         if difference < TOLERANCE:
