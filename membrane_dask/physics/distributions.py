@@ -33,9 +33,9 @@ def upper_normal(x: float) -> float:
             term *= square / (k + 0.5)
             total += term
         tail = 0.5 - exponential(-square) * total / _SQRT_PI
+    elif x < -8.5 or z > 27.5:  # the tail is below half a unit in the last place of 1, or the smallest number
+        tail = 0.0
     else:
-        if x < -8.5:  # the tail is below half a unit in the last place of 1
-            return 1.0
         fraction = 0.0
         for k in range(min(60, int(12.0 + 400.0 / square)), 0, -1):  # further terms do not change the result
             fraction = 0.5 * k / (z + fraction)

@@ -91,6 +91,6 @@ def test_a_damaged_record_has_no_reader(tmp_path, entry):
 
 
 def test_fresh_is_refused_before_the_stages_are_finished(chain, queue):
-    with pytest.raises(StudyError, match="--fresh moves the run .* leave it out"):
+    with pytest.raises(StudyError, match=r"--fresh moves the run .* leave it out"):
         submit_step(next_step(chain, ON_SLURM), chain, None, ON_SLURM, fresh=True)
     assert not queue.names

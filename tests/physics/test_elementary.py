@@ -65,9 +65,23 @@ def test_powers_of_ten():
     np.testing.assert_allclose(sequence, np.geomspace(1, 50, 9), rtol=1e-14)
 
 
+def test_terms_that_are_left_out_of_the_tails_of_the_normal_distribution_do_not_change_a_bit():
+    x = RNG.uniform(-45, -np.sqrt(8) - 1e-9, 100_000)
+    z = np.abs(x) * 0.7071067811865476
+    fraction = np.zeros_like(z)
+    for k in range(60, 0, -1):
+        fraction = 0.5 * k / (z + fraction)
+    high = np.floor(z * 2.0**20) / 2.0**20
+    tail = 0.5 * elementary.exp(-high * high) * elementary.exp(-(z - high) * (z + high))
+    tail = tail / (1.7724538509055159 * (z + fraction))
+    np.testing.assert_array_equal(distributions.normal_cdf(x), tail)
+    np.testing.assert_array_equal(distributions.normal_cdf(-x), 1 - tail)
+
+
 def test_distributions():
     x = RNG.uniform(-30, 8, 2000)
     np.testing.assert_allclose(distributions.normal_cdf(x), special.ndtr(x), rtol=2e-13)
+    np.testing.assert_array_equal(distributions.normal_cdf([-np.inf, np.inf, np.nan]), [0.0, 1.0, np.nan])
     p = np.concatenate([RNG.uniform(0, 1, 2000), 10 ** RNG.uniform(-300, 0, 500)])
     np.testing.assert_allclose(distributions.normal_quantile(p), special.ndtri(p), rtol=2e-15, atol=1e-16)
     np.testing.assert_array_equal(distributions.normal_quantile([0.0, 1.0, -0.1]), [-np.inf, np.inf, np.nan])
