@@ -43,6 +43,7 @@ html_sidebars = {page: [] for page in ("index", "generated/gallery", "validation
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
+    "collapse_navigation": True,
     "header_links_before_dropdown": 7,
     "show_prev_next": False,
     "secondary_sidebar_items": ["page-toc"],
@@ -60,6 +61,7 @@ myst_heading_anchors = 4
 
 # Docstrings state the types.
 autodoc_typehints = "none"
+add_module_names = False
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
 copybutton_exclude = ".linenos, .gp, .go"
@@ -71,3 +73,5 @@ def setup(app):
     site_pages.write(DOCS)
     site_notebooks.write(DOCS)
     app.connect("source-read", site_pages.without_generated_tables)
+    app.connect("autodoc-process-docstring", site_pages.headings_as_rubrics, priority=400)
+    app.connect("autodoc-skip-member", site_pages.skip_aliases)

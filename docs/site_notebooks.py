@@ -34,13 +34,14 @@ Figures of the tutorials. Each leads to the section whose code draws it.
 def figures_section(notebook: nbformat.NotebookNode, name: str, folder: Path) -> str:
     """The figures of a notebook as cards that link to the section in which they stand."""
     folder.mkdir(parents=True, exist_ok=True)
-    title = heading = ""
+    title = heading = caption = ""
     cards = []
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             for level, text in re.findall(r"^(#+) (.*)$", cell.source, re.MULTILINE):
                 title = title or text
                 heading = text if level != "#" else heading
+            caption = re.sub(r"^\d+\. ", "", heading or title)
             continue
         for output in cell.outputs:
             if "image/png" not in output.get("data", {}):
@@ -48,13 +49,13 @@ def figures_section(notebook: nbformat.NotebookNode, name: str, folder: Path) ->
             figure = folder / f"{name}-{len(cards)}.png"
             figure.write_bytes(base64.b64decode(output.data["image/png"]))
             cards.append(
-                f":::{{grid-item-card}} {heading or title}\n"
+                f":::{{grid-item-card}} {caption}\n"
                 f":img-top: figures/{figure.name}\n"
-                f":img-alt: {heading or title}\n"
+                f":img-alt: {caption}\n"
                 f":link: tutorials/{name}.html#{anchor(heading)}\n:::"
             )
     grid = "\n\n".join(cards)
-    return f"## {title}\n\n::::{{grid}} 1 2 2 3\n:gutter: 3\n\n{grid}\n\n::::"
+    return f"## {title}\n\n::::{{grid}} 1 1 2 2\n:gutter: 3\n\n{grid}\n\n::::"
 
 
 def anchor(heading: str) -> str:

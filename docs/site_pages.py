@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import json
 import re
+import types
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +29,11 @@ def write(docs: Path) -> None:
     pages |= {name: kind_page(name, kind) for name, kind in own_kinds().items()}
     for name, text in pages.items():
         update(folder / f"{name}.md", text)
+    write_modules(docs)
+    update(docs / "generated/benchmarks.md", benchmarks_page(docs.parent / "benchmarks"))
+    # The page stands in deploy/, one folder nearer to the root of the repository.
+    cluster = (docs.parent / "deploy/README.md").read_text(encoding="utf-8")
+    update(docs / "generated/cluster.md", cluster.replace("](../docs/", "](../"))
 
 
 def update(path: Path, text: str) -> None:
@@ -77,14 +85,13 @@ def common_settings_page() -> str:
 
 def settings_table(model: type[Model], skip: frozenset[str] = frozenset()) -> str:
     """Table of all settings of a model and of the models within it."""
-    rows = list(dict.fromkeys(settings_rows(model, skip=skip)))
-    return table(("key", "default", "unit", "allowed", "meaning"), rows)
+    return table(("key", "default", "meaning"), list(dict.fromkeys(settings_rows(model, skip=skip))))
 
 
 def settings_rows(
     model: type[Model], prefix: str = "", skip: frozenset[str] = frozenset()
 ) -> Iterator[tuple[str, ...]]:
-    """Key, default, unit, allowed values and meaning of every setting."""
+    """Key, default and meaning of every setting; the meaning ends with unit, allowed values and source."""
     written = model.model_construct().model_dump(mode="json", warnings=False)
     for name, field in model.model_fields.items():
         if name in skip:
@@ -92,15 +99,12 @@ def settings_rows(
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
         nested = list(dict.fromkeys(nested_models(field.annotation)))
         if field.description:
-            source = f" ({extra['source']})" if extra.get("source") else ""
             default = "required" if field.is_required() else "" if nested else f"`{json.dumps(written[name])}`"
-            yield (
-                f"`{prefix}{name}`",
-                default,
-                unit_text(str(extra.get("unit", ""))),
-                bounds_text(field.metadata) or choices(field.annotation),
-                f"{field.description}{source}",
-            )
+            unit = unit_text(str(extra.get("unit", "")))
+            allowed = bounds_text(field.metadata) or choices(field.annotation)
+            source = str(extra.get("source", ""))
+            meaning = [field.description, f"[{unit}]" if unit else "", f"({allowed})" if allowed else "", source]
+            yield f"`{prefix}{name}`", default, " ".join(filter(None, meaning))
         for separator, inner in nested:
             yield from settings_rows(inner, prefix + name + separator)
 
@@ -143,6 +147,65 @@ def kind_page(name: str, kind: StudyKind) -> str:
         rows = [(f"`{c.name}`", unit_text(c.units), c.long_name) for c in coordinates.values()]
         sections += ["### Coordinates", table(("coordinate", "unit", "meaning"), rows)]
     return "\n\n".join(sections) + "\n"
+
+
+# --- benchmarks
+
+
+def benchmarks_page(folder: Path) -> str:
+    """What each benchmark measures, and its command."""
+    sections = ["# Benchmarks", "Each has the option `--smoke`, which runs it with its smallest input."]
+    for path in sorted(folder.glob("[a-z]*.py")):
+        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        sections += [f"## {path.stem}", re.sub(r"(?m)^((?: {4}.*\n?)+)", r"```text\n\1\n```\n", docstring)]
+    return "\n\n".join(sections) + "\n"
+
+
+# --- modules
+
+#: Modules by which a package of its own adds a study kind.
+CONTRACT = ("config", "program", "schema", "quantities", "errors")
+
+
+def write_modules(docs: Path) -> None:
+    """A page for each module of the numerical methods and of the contract of study kinds."""
+    folder = docs / "generated/modules"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in CONTRACT:
+        update(folder / f"{name}.md", module_page(f"membrane_dask.{name}"))
+    physics = docs.parent / "membrane_dask/physics"
+    for subpackage in (physics, *sorted(path.parent for path in physics.glob("*/__init__.py"))):
+        name = ".".join(subpackage.relative_to(physics.parent).parts)
+        modules = [path.stem for path in sorted(subpackage.glob("[a-z]*.py"))]
+        for module in modules:
+            update(folder / f"{name}.{module}.md", module_page(f"membrane_dask.{name}.{module}"))
+        rows = [(f"[{module}]({name}.{module}.md)", summary(f"membrane_dask.{name}.{module}")) for module in modules]
+        toctree = "\n".join(["```{toctree}", ":hidden:", "", *(f"{name}.{module}" for module in modules), "```"])
+        sections = [f"# {name}", summary(f"membrane_dask.{name}"), table(("module", "content"), rows), toctree]
+        update(folder / f"{name}.md", "\n\n".join(sections) + "\n")
+
+
+def module_page(name: str) -> str:
+    """Functions and classes of a module."""
+    return f"# {name.rpartition('.')[2]}\n\n```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n```\n"
+
+
+def summary(module: str) -> str:
+    """First paragraph of the docstring of a module."""
+    return (importlib.import_module(module).__doc__ or "").strip().split("\n\n")[0]
+
+
+def headings_as_rubrics(app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
+    """Sections of a module's docstring, such as References, as titles that may repeat within the site."""
+    if what == "module":
+        for index in range(len(lines) - 1, 0, -1):
+            if re.fullmatch("-{3,}", lines[index]):
+                lines[index - 1 : index + 1] = [f".. rubric:: {lines[index - 1]}", ""]
+
+
+def skip_aliases(app: Any, what: str, name: str, value: Any, skip: bool, options: Any) -> bool | None:
+    """Leave out aliases of types, whose signature autodoc cannot write."""
+    return True if isinstance(value, types.GenericAlias) else None
 
 
 # --- pages that have other tables on the site

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -57,3 +58,63 @@ def test_all_equations_can_be_rendered(root):
             assert "<math" in mathml(block or inline, as_block=bool(block))
             count += 1
     assert count > 500
+
+
+#: Numbers without their sign, such as 27,000, 0.9e-5 and 43.8.
+NUMBER = r"(?<![\w.])\d+(?:,\d{3})*(?:\.\d+)?(?:e-?\d+)?"
+
+
+def cells(page: str) -> list[list[str]]:
+    """Rows of all tables of a page, without their headers."""
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
+    return [row for row in rows if row[0] not in ("---", "compared with", "message", "code")]
+
+
+def test_numbers_of_the_validation_page_stand_where_it_leads(root):
+    """The page repeats numbers of other pages, which must not drift apart."""
+    rows = cells((root / "docs/validation.md").read_text())
+    assert len(rows) > 40
+    for compared, result, command, link in rows:
+        if result == "-":
+            continue
+        file = re.search(r"\]\(([\w/-]+\.md)", link)[1]
+        if file == "generated/benchmarks.md":
+            file = f"../{re.search(r'benchmarks/.*py', command)[0]}"
+        file = file.replace("generated/cluster.md", "../deploy/README.md")
+        details = set(re.findall(NUMBER, (root / "docs" / file).read_text()))
+        missing = set(re.findall(NUMBER, result)) - details
+        assert not missing, f"{compared}: {file} has no {missing}"
+
+
+def test_all_benchmarks_are_on_the_validation_page(root):
+    page = (root / "docs/validation.md").read_text()
+    named = {name for name in re.findall(r"benchmarks/(\w+)\.py", page)}
+    assert named == {path.stem for path in root.glob("benchmarks/[a-z]*.py")}
+
+
+def literals(root) -> str:
+    """All text in the sources of the package, with ... where values are inserted."""
+    texts = []
+    for path in (root / "membrane_dask").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                texts.append("".join(v.value if isinstance(v, ast.Constant) else "..." for v in node.values))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.append(node.value)
+    return "\n".join(texts)
+
+
+def test_the_messages_of_the_troubleshooting_page_exist(root):
+    sections = (root / "docs/troubleshooting.md").read_text().split("## By message")[1].split("## Questions")[0]
+    messages = [row[0].strip("`") for row in cells(sections)]
+    assert len(messages) > 12
+    printed = literals(root)
+    assert [message for message in messages if message not in printed] == []
+
+
+def test_all_exit_codes_have_advice(root):
+    from membrane_dask.cli import exit_codes
+
+    section = (root / "docs/troubleshooting.md").read_text().split("## By exit code")[1].split("\n## ")[0]
+    codes = {value for name, value in vars(exit_codes).items() if name.isupper() and isinstance(value, int)}
+    assert {int(row[0]) for row in cells(section)} == codes
