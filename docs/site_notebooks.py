@@ -11,6 +11,29 @@ import nbformat
 #: Notebooks in the order of the tutorials.
 NOTEBOOKS = ("quickstart", "graded", "reconstruct", "characterize", "porometry")
 
+GALLERY_HEAD = """# Gallery
+
+Each figure leads to the section with the code that draws it."""
+
+PAPER_FIGURES = """## The study of Chamani et al. (2023)
+
+::::{grid} 1 1 2 2
+:gutter: 3
+
+:::{grid-item-card} Micrograph, sections and pore networks
+:img-top: ../../notebooks/chamani-2023-structures.png
+:img-alt: Micrograph, sections and pore networks of the true structure and of reconstructions
+:link: ../chamani-2023.html#figures
+:::
+
+:::{grid-item-card} Distributions of radii and coordination numbers
+:img-top: ../../notebooks/chamani-2023-distributions.png
+:img-alt: Distributions of pore radius, throat radius and coordination number
+:link: ../chamani-2023.html#figures
+:::
+
+::::"""
+
 
 def write(docs: Path) -> None:
     """Copy the notebooks to ``docs/generated/tutorials`` and write the gallery of their figures."""
@@ -21,14 +44,8 @@ def write(docs: Path) -> None:
         notebook = nbformat.read(docs.parent / f"notebooks/{name}.ipynb", 4)
         nbformat.write(notebook, folder / f"{name}.ipynb")
         gallery.append(figures_section(notebook, name, docs / "generated/figures"))
-    (docs / "generated/gallery.md").write_text(GALLERY_HEAD + "\n\n".join(gallery) + "\n", encoding="utf-8")
-
-
-GALLERY_HEAD = """# Gallery
-
-Figures of the tutorials. Each leads to the section whose code draws it.
-
-"""
+    gallery.append(PAPER_FIGURES)
+    (docs / "generated/gallery.md").write_text("\n\n".join([GALLERY_HEAD, *gallery]) + "\n", encoding="utf-8")
 
 
 def figures_section(notebook: nbformat.NotebookNode, name: str, folder: Path) -> str:
