@@ -19,6 +19,8 @@ from .io.network_files import write_vtk as write_vtk
 from .physics.reconstruction.replicate_difference import replicate_difference as replicate_difference
 from .physics.reconstruction.replicate_interval import replicate_interval as replicate_interval
 from .report import write_report as write_report
+from .report.comparison import compare as compare
+from .report.comparison_page import write_comparison as write_comparison
 from .report.pictures import draw_3d as draw_3d
 from .studies.graded.flux_threshold import at_flux_threshold as at_flux_threshold
 from .studies.porometry.bench_capillary import bubble_point as bubble_point

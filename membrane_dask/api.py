@@ -7,7 +7,7 @@ import multiprocessing
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from membrane_dask.engine.plan import Plan, make_plan
 from membrane_dask.engine.provenance import Provenance
 from membrane_dask.engine.rounds import all_units
 from membrane_dask.engine.run import Run, RunNotFoundError, prepare
-from membrane_dask.engine.run_list import BrokenRun, RunList, broken_run, find_run, find_runs
+from membrane_dask.engine.run_list import RunList, find_run, find_runs
 from membrane_dask.engine.source_runs import SourcePlan, is_complete, require_source, run_directory, source_studies
 from membrane_dask.engine.store import Sink, sinks
 from membrane_dask.engine.verification import Fault, verify_run
@@ -273,25 +273,6 @@ def open_run(path: str | Path) -> Run:
         If there is none.
     """
     return find_run(path)
-
-
-def open_runs(names: Sequence[str | Path]) -> RunList:
-    """Runs by directory or name; those that cannot be read are in ``RunList.broken``.
-
-    Raises
-    ------
-    RunNotFoundError
-        If there is none of one name.
-    """
-    runs: list[Run | BrokenRun] = []
-    for name in names:
-        try:
-            runs.append(open_run(name))
-        except RunNotFoundError:
-            raise
-        except Exception as error:  # whatever is wrong with one run, the others are reported
-            runs.append(broken_run(Path(name), error))
-    return RunList(runs)
 
 
 def list_runs(folder: str | Path = "runs") -> RunList:

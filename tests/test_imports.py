@@ -24,7 +24,7 @@ ALLOWED = {
     "api": {"registry", "engine", "config", "errors", "files", "program", "progress", "study_file", "__init__"},
     "ordered_submission": {"api", "engine", "errors", "study_file", "__init__"},
     "progress": {"engine", "plain_text"},
-    "report": {"engine", "export", "io", "registry", "schema", "errors", "files", "plain_text", "__init__"},
+    "report": {"engine", "export", "io", "physics", "registry", "schema", "errors", "files", "plain_text", "__init__"},
     "export": {"engine", "io", "registry", "errors", "files", "__init__"},
     "study_report": {"studies", "report", "engine", "io", "physics", "config", "errors", "schema"},
     "engine": {

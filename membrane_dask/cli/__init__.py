@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from membrane_dask.cli import clusters, examples, run, runs, studies
+from membrane_dask.cli import clusters, examples, housekeeping, run, runs, studies
 from membrane_dask.cli.exit_codes import ALTERED, BUG, CLUSTER, DONE, INTERRUPTED, STOPPED, USAGE
 from membrane_dask.engine.terminal import say, show
 
@@ -56,9 +56,12 @@ app.command()(runs.logs)
 app.command()(runs.cancel)
 app.command()(run.retry)
 app.command()(runs.report)
+app.command()(housekeeping.compare)
 app.command()(runs.export)
 app.command()(runs.verify)
 app.command()(runs.replay)
+app.command()(housekeeping.rm)
+app.command()(housekeeping.rename)
 app.command()(studies.schema)
 app.command(hidden=True)(run.drive)
 app.add_typer(clusters.clusters_app, name="clusters")

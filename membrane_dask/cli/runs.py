@@ -41,10 +41,10 @@ def status(
 
     A run that cannot be read has the state broken, and its problem is printed too; the exit code is 2 if it was named.
     """
-    from membrane_dask import api
+    from membrane_dask.engine.run_list import find_runs, open_runs
 
     def read() -> tuple[RunList, list[dict[str, Any]]]:
-        runs = api.open_runs(names) if names else api.list_runs()
+        runs = open_runs(names) if names else find_runs(Path("runs"))
         return runs, runs.statuses()
 
     if watch and sys.stdout.isatty() and not as_json:

@@ -200,8 +200,24 @@ def find_runs(folder: Path) -> RunList:
     return RunList([_open(path) for path in _run_folders(folder)])
 
 
+def open_runs(names: Sequence[str | Path]) -> RunList:
+    """Runs by directory or name; those that cannot be read are in ``RunList.broken``.
+
+    Raises
+    ------
+    RunNotFoundError
+        If there is none of one name.
+    """
+    return RunList([_open(find_run_path(name)) for name in names])
+
+
 def find_run(text: str | Path, folder: Path = Path("runs")) -> Run:
-    """The run at a path, or with that name in ``folder``.
+    """The run at a path, or with that name in ``folder``; see :func:`find_run_path`."""
+    return Run(find_run_path(text, folder))
+
+
+def find_run_path(text: str | Path, folder: Path = Path("runs")) -> Path:
+    """Directory of the run at a path, or with that name in ``folder``.
 
     Parameters
     ----------
@@ -217,7 +233,7 @@ def find_run(text: str | Path, folder: Path = Path("runs")) -> Run:
     """
     path = Path(text)
     if (path / "run.json").is_file():
-        return Run(path)
+        return path
     names = [path.name for path in _run_folders(folder)]
     requested = path.name if path.parent == folder else str(text)
     study_name = re.compile(rf"{re.escape(requested)}-[0-9a-f]{{8}}")  # the name of a run adds a digest
@@ -227,7 +243,7 @@ def find_run(text: str | Path, folder: Path = Path("runs")) -> Run:
         or [name for name in names if name.startswith(requested)]
     )
     if len(matching) == 1:
-        return Run(folder / matching[0])
+        return folder / matching[0]
     if matching:
         raise RunNotFoundError(f"{text!s} fits several runs: {', '.join(matching)}")
     raise RunNotFoundError(f"no run {text!s}; {nearest(str(text), names)} (list them with: membrane-dask list)")

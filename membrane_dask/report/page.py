@@ -113,14 +113,8 @@ def picture(figure: Figure, caption: str, alt: str) -> Picture:
     return Picture(svg[svg.index("<svg") :], caption, alt)
 
 
-_TEMPLATE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<title>{{ run.name }}</title>
-<style>
-body { font: 16px/1.5 system-ui, sans-serif; color: #1c2530; background: #fff; max-width: 68rem;
+#: Style sheet of all pages.
+PAGE_STYLE = """body { font: 16px/1.5 system-ui, sans-serif; color: #1c2530; background: #fff; max-width: 68rem;
        margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; margin-bottom: .2rem } h2 { font-size: 1.2rem; margin-top: 2.4rem;
      border-bottom: 1px solid #d8dee6 }
@@ -134,6 +128,16 @@ figcaption, caption { color: #5a6675; font-size: .9rem; text-align: left; captio
 .claim small { grid-column: 2; color: #5a6675 }
 .outcome { font-weight: 600 } .holds { color: #1c7c43 } .fails { color: #b3341f } .open { color: #7a6a1f }
 .note { background: #fff6d8; padding: .4rem .8rem; border-radius: 4px }
+"""
+
+_TEMPLATE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<title>{{ run.name }}</title>
+<style>
+{{ style }}
 </style>
 </head>
 <body>
@@ -193,11 +197,12 @@ def render(run: Run, sections: Sequence[Section]) -> str:
     from membrane_dask import __version__
 
     metadata: dict[str, Any] = dict(run.result.attrs)
-    sections = [_unique_identifiers(section, number) for number, section in enumerate(sections)]
+    sections = [unique_identifiers(section, f"f{number}") for number, section in enumerate(sections)]
     return (
         Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
         .from_string(_TEMPLATE)
         .render(
+            style=Markup(PAGE_STYLE),
             run=run,
             metadata=metadata,
             version=__version__,
@@ -211,13 +216,12 @@ def render(run: Run, sections: Sequence[Section]) -> str:
     )
 
 
-def _unique_identifiers(section: Section, number: int) -> Section:
-    """Make the identifiers of the elements of each figure unique on the page."""
+def unique_identifiers(section: Section, prefix: str) -> Section:
+    """Make the identifiers of the elements of each figure unique on the page, by a prefix of the section."""
     contents: list[Any] = []
     for position, item in enumerate(section.contents):
         if isinstance(item, Picture):
-            prefix = f"f{number}-{position}-"
-            svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}", item.svg)
+            svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-{position}-", item.svg)
             contents.append(Picture(Markup(svg), item.caption, item.alt))
         else:
             contents.append(item)

@@ -106,7 +106,7 @@ def test_a_broken_run_that_is_named_is_an_error_and_hides_no_other(runs, command
         assert "Traceback" not in refused.stderr
 
 
-def test_status_is_refreshed_in_place_on_a_terminal_only(runs, template):
+def test_status_is_refreshed_on_a_terminal_only(runs, template):
     """Until the driver ends, which this process is; then the table is printed as without --watch."""
     line = [sys.executable, "-m", "membrane_dask.cli", "status", "--watch", str(runs / "first")]
     main_end, other_end = pty.openpty()

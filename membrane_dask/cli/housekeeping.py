@@ -1,0 +1,77 @@
+"""Commands that compare, remove and rename runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from membrane_dask.cli.exit_codes import USAGE, exit_with
+from membrane_dask.cli.options import RunName, print_table
+from membrane_dask.engine.terminal import say, show
+
+
+def compare(
+    first: RunName,
+    second: RunName,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with the pictures of both side by side.")
+    ] = None,
+) -> None:
+    """Compare two runs of one kind: parameters that differ, properties with intervals, and their differences."""
+    from membrane_dask.report.comparison import compare as compare_runs
+
+    comparison = compare_runs(first, second)
+    names = tuple(run.name for run in comparison.runs)
+    if comparison.parameters:
+        print_table(("parameter", *names), [list(row) for row in comparison.parameters])
+        show()
+    else:
+        say("all settings that decide the results are the same")
+    if rows := comparison.property_rows():
+        print_table(comparison.property_header, rows)
+    say(comparison.note)
+    if html is not None:
+        from membrane_dask.report.comparison_page import write_comparison
+
+        show(write_comparison(comparison, html))
+
+
+def rm(
+    names: Annotated[list[str], typer.Argument(metavar="RUN...", help="Directories of runs, or their names.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+) -> None:
+    """Remove runs with all their results; refuses those that are at work, and those that other runs read."""
+    from membrane_dask.engine.run_list import find_run_path, open_runs
+    from membrane_dask.engine.run_removal import remove_run, require_removable
+
+    paths = list(dict.fromkeys(find_run_path(name) for name in names))
+    require_removable(paths, Path("runs"))
+    runs = open_runs(paths)
+    print_table(*runs.table())
+    if not yes:
+        if not sys.stdin.isatty():
+            say("nothing was removed: confirmation needs a terminal; to confirm beforehand give --yes")
+            exit_with(USAGE)
+        if not typer.confirm(f"Remove {len(paths)} run{'s' * (len(paths) > 1)} with all results?", err=True):
+            exit_with(USAGE)
+    for path in paths:
+        remove_run(path)
+        say(f"removed: {path}")
+
+
+def rename(
+    name: RunName,
+    new_name: Annotated[str, typer.Argument(metavar="NAME", help="New name of its directory, in the same folder.")],
+) -> None:
+    """Give the directory of a run another name."""
+    from membrane_dask.engine.run_list import find_run_path
+    from membrane_dask.engine.run_removal import rename_run, require_removable
+
+    path = find_run_path(name)
+    require_removable([path], Path("runs"))
+    renamed = rename_run(path, new_name)
+    show(renamed)
+    say(f"resume it with: membrane-dask run {renamed / 'study.yaml'} --out {renamed}")

@@ -1,0 +1,129 @@
+"""The HTML page of a comparison: parameters and properties in tables, pictures of both runs side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jinja2 import Environment
+from markupsafe import Markup
+
+from membrane_dask.engine.run import Run
+from membrane_dask.errors import ReportError
+from membrane_dask.files import write_atomically
+from membrane_dask.report.comparison import Comparison
+from membrane_dask.report.page import PAGE_STYLE, Picture, Section, unique_identifiers
+from membrane_dask.studies.registry import find_kind
+
+_TEMPLATE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<title>{{ names | join(" and ") }}</title>
+<style>
+{{ style }}
+body { max-width: 96rem }
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(24rem, 1fr)); gap: 1rem }
+.pair h3 { font-size: 1rem; margin: 0 }
+</style>
+</head>
+<body>
+<h1>{{ names[0] }} and {{ names[1] }}</h1>
+<p class="lead">Two runs of kind {{ kind }}. membrane-dask {{ version }}.</p>
+{% macro table(header, rows) %}
+<table><thead><tr>{% for cell in header %}<th scope="col">{{ cell }}</th>{% endfor %}</tr></thead>
+<tbody>{% for row in rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}</tbody></table>
+{% endmacro %}
+<h2>Parameters that differ</h2>
+{% if parameters %}{{ table(["parameter"] + names, parameters) }}
+{% else %}<p>All settings that decide the results are the same.</p>{% endif %}
+<h2>Properties</h2>
+<p>{{ note }}</p>
+{% if properties %}{{ table(header, properties) }}{% endif %}
+{% for title, pairs in pictures %}
+<h2>{{ title }}</h2>
+{% for pair in pairs %}
+<div class="pair">
+{% for name, item in pair %}
+<div><h3>{{ name }}</h3>
+{% if item %}
+<figure role="group" aria-label="{{ item.alt }}">{{ item.svg | safe }}
+<figcaption>{{ item.caption }}</figcaption></figure>
+{% else %}<p>No such picture.</p>{% endif %}</div>
+{% endfor %}
+</div>
+{% endfor %}
+{% endfor %}
+</body>
+</html>
+"""
+
+
+def write_comparison(comparison: Comparison, path: str | Path) -> Path:
+    """Write a comparison as one self-contained HTML file, with the pictures of both reports side by side.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Of :func:`membrane_dask.compare`.
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ReportError
+        If matplotlib is missing.
+    """
+    from membrane_dask import __version__
+
+    names = [run.name for run in comparison.runs]
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    text = environment.from_string(_TEMPLATE).render(
+        names=names,
+        kind=comparison.runs[0].kind,
+        version=__version__,
+        style=Markup(PAGE_STYLE),
+        parameters=comparison.parameters,
+        header=comparison.property_header,
+        properties=comparison.property_rows(),
+        note=comparison.note,
+        pictures=_pairs(names, *(_pictures(run, position) for position, run in enumerate(comparison.runs))),
+    )
+    write_atomically(Path(path).resolve(), text)
+    return Path(path)
+
+
+def _pictures(run: Run, position: int) -> dict[str, list[Picture]]:
+    """Pictures of the report of a run by section."""
+    kind = find_kind(run.kind)
+    if not kind.report:
+        return {}
+    try:
+        sections: list[Section] = kind.report_sections(run)
+    except ImportError as error:
+        raise ReportError(f"pictures need {error.name}: pip install 'membrane-dask[viz]'") from error
+    pictures: dict[str, list[Picture]] = {}
+    for number, section in enumerate(sections):
+        named = unique_identifiers(section, f"r{position}-{number}")
+        if items := [item for item in named.contents if isinstance(item, Picture)]:
+            pictures.setdefault(section.title, []).extend(items)
+    return pictures
+
+
+def _pairs(
+    names: list[str], first: dict[str, list[Picture]], second: dict[str, list[Picture]]
+) -> list[tuple[str, list[list[tuple[str, Picture | None]]]]]:
+    """Pictures of both runs by section; None stands for a picture that one of them lacks."""
+    pairs = []
+    for title in dict.fromkeys([*first, *second]):
+        columns = [first.get(title, []), second.get(title, [])]
+        number = max(map(len, columns))
+        padded = [column + [None] * (number - len(column)) for column in columns]
+        pairs.append((title, [list(zip(names, row, strict=True)) for row in zip(*padded, strict=True)]))
+    return pairs

@@ -1,0 +1,137 @@
+"""Comparison of two runs: parameters, properties with intervals, differences, pictures side by side."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shutil
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import membrane_dask as md
+from membrane_dask.cli import main
+from membrane_dask.errors import ReportError
+from membrane_dask.physics.difference_interval import difference_interval
+from membrane_dask.physics.distributions import student_quantile
+from membrane_dask.report.comparison import Estimate, Property, table_properties
+
+STUDY = "kind: graded\ngradient: [0, 2e-3]\nporosity: 0.1\nporosity_tolerance: 0.02\ncluster: {profile: sync}\n"
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Two runs of thin networks, of four and of five realizations."""
+    folder = tmp_path_factory.mktemp("work")
+    (folder / "filter.yaml").write_text(STUDY)
+    return [
+        md.run(md.load_study(folder / "filter.yaml", realizations=number), folder / f"run-{number}")
+        for number in (4, 5)
+    ]
+
+
+def test_parameters_and_means_over_realizations(runs):
+    comparison = md.compare(runs[0].path, runs[1])
+    assert comparison.parameters == (("realizations", "4", "5"),)
+    properties = {one.name: one for one in comparison.properties}
+    for number, run in enumerate(runs):
+        throughput = run.result["graded"].throughput.sel(gradient=2e-3).squeeze()
+        one = properties["graded.throughput[gradient=0.002]"]
+        estimate = (one.first, one.second)[number]
+        n = throughput.size
+        half = student_quantile(0.95, n - 1) * float(throughput.std(ddof=1)) / math.sqrt(n)
+        # Two orders of summation of five numbers differ in the last bits.
+        assert estimate.value == pytest.approx(float(throughput.mean()), rel=1e-12)
+        assert estimate.high - estimate.value == pytest.approx(half, rel=1e-9)
+    difference = one.difference
+    assert difference.low < difference.value < difference.high
+    assert not any("status" in name for name in properties)
+
+
+def test_the_page_shows_the_pictures_of_both_side_by_side(runs, tmp_path, capsys):
+    page = tmp_path / "page.html"
+    with pytest.raises(SystemExit) as leaving:
+        main(["compare", str(runs[0].path), str(runs[1].path), "--html", str(page)])
+    assert leaving.value.code in (0, None)
+    printed = capsys.readouterr()
+    assert re.search(r"realizations +4 +5", printed.out)
+    assert re.search(r"graded\.throughput\[.*\] +.*\d \[.*\] +", printed.out)
+    text = page.read_text(encoding="utf-8")
+    assert text.count('<div class="pair">') >= 1
+    assert text.count("<svg") == 2 * text.count('<div class="pair">')
+    identifiers = re.findall(r'\bid="([^"]+)"', text)
+    assert len(identifiers) == len(set(identifiers))
+    assert "://" not in re.sub(r'xmlns(:\w+)?="[^"]*"|<metadata>.*?</metadata>', "", text, flags=re.S)
+
+
+def test_runs_of_two_kinds_are_not_compared(runs, tmp_path):
+    shutil.copytree(runs[0].path, tmp_path / "other")
+    record = json.loads((tmp_path / "other" / "run.json").read_text())
+    (tmp_path / "other" / "run.json").write_text(json.dumps(record | {"kind": "porometry"}))
+    with pytest.raises(ReportError, match=r"run-4 is a graded study and other is a porometry study"):
+        md.compare(runs[0], tmp_path / "other")
+
+
+def table(values, **variables):
+    """A table of one property of three replicates."""
+    porosity = xr.DataArray(values, dims="replicate", attrs={"units": "1", "interval_scale": "logit"})
+    return xr.Dataset({"porosity": porosity, **variables})
+
+
+def test_replicates_have_the_interval_of_the_best_match():
+    first, second = table([0.5, 0.52, 0.49, 0.51]), table([0.6, 0.63, 0.58, 0.61])
+    (one,) = table_properties("structures", first, second)
+    low, high = md.replicate_interval(first.porosity, 0.9)
+    assert one.name == "structures.porosity"
+    assert (one.first.value, one.first.low, one.first.high) == (0.5, float(low), float(high))
+    assert one.difference.value == pytest.approx(0.1, rel=1e-12)
+
+
+def test_intervals_of_the_result_are_used_and_are_no_properties():
+    def permeability(value, low, high):
+        return {
+            "k": xr.DataArray([value], dims="replicate", attrs={"units": "m2"}),
+            "k_low": xr.DataArray([low], dims="replicate"), "k_high": xr.DataArray([high], dims="replicate"),
+            "flag": xr.DataArray([1], dims="replicate", attrs={"flag_values": [0, 1]}),
+            "curve": xr.DataArray(np.zeros((1, 50)), dims=("replicate", "z")),
+        }  # fmt: skip
+
+    tables = [xr.Dataset(permeability(*numbers)) for numbers in ((2.0, 1.0, 4.0), (5.0, 4.5, 6.0))]
+    (one,) = table_properties("properties", *tables)
+    assert (one.name, one.units, str(one.first), str(one.second)) == ("properties.k", "m2", "2 [1, 4]", "5 [4.5, 6]")
+    assert one.difference.low == pytest.approx(3 - math.hypot(0.5, 2))
+    assert one.difference.high == pytest.approx(3 + math.hypot(1, 1))
+
+
+def test_an_interval_over_replicates_that_the_result_has_is_used():
+    tables = [
+        xr.Dataset({"life": ("replicate", [value, 9.0, 9.0]), "life_low": value - 1, "life_high": value + 1})
+        for value in (3.0, 4.0)
+    ]
+    (one,) = table_properties("life", *tables)
+    assert (str(one.first), str(one.second)) == ("3 [2, 4]", "4 [3, 5]")
+
+
+def test_a_difference_has_an_interval_only_where_both_values_have_one():
+    one = Property("a", "1", Estimate(1.0, 0.5, 2.0), Estimate(3.0))
+    assert str(one.difference) == "2"
+    assert not one.difference.has_interval
+
+
+def test_intervals_of_differences_cover_the_true_difference():
+    """Means of six normal numbers with Student's intervals of 90 %, of unequal deviations."""
+    rng = np.random.default_rng(1)
+    quantile, trials = float(student_quantile(0.95, 5)), 2000
+    covered = 0
+    for _ in range(trials):
+        estimates = []
+        for mean, deviation in ((1.0, 1.0), (4.0, 2.0)):
+            sample = rng.normal(mean, deviation, 6)
+            half = quantile * sample.std(ddof=1) / math.sqrt(6)
+            estimates.append((sample.mean(), (sample.mean() - half, sample.mean() + half)))
+        low, high = difference_interval(*estimates[0], *estimates[1])
+        covered += low <= 3.0 <= high
+    # Welch's problem: the method covers the confidence or somewhat more; three standard errors are 0.02.
+    assert 0.88 <= covered / trials <= 0.96
