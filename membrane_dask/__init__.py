@@ -6,10 +6,18 @@ neither Dask nor Matplotlib.
 
 from __future__ import annotations
 
+import sys
 from functools import lru_cache
 from typing import Any
 
-__version__ = "0.2.0"
+if sys.platform == "win32":
+    # The locks of runs and the time limits of units are those of POSIX systems.
+    raise ImportError(
+        "membrane-dask needs Linux or macOS; on Windows install it in WSL: run `wsl --install` in a terminal, then "
+        "`pip install membrane-dask` in the Linux that it opens"
+    )
+
+__version__ = "0.3.0"
 
 
 @lru_cache(maxsize=1)

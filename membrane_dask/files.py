@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import socket
@@ -95,18 +96,37 @@ def write_atomically(path: Path, text: str) -> None:
             with temporary.open("w", encoding="utf-8") as stream:
                 stream.write(text)
                 stream.flush()
-                os.fsync(stream.fileno())
+                sync_descriptor(stream.fileno())
             temporary.replace(path)
         except OSError:
             temporary.unlink(missing_ok=True)
             raise
 
 
+def sync_descriptor(descriptor: int) -> None:
+    """Wait until what was written to a file is on disk.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    full_sync = getattr(fcntl, "F_FULLFSYNC", None)
+    if full_sync is not None:  # macOS, where fsync leaves data in the cache of the drive
+        try:
+            fcntl.fcntl(descriptor, full_sync)
+            return
+        except OSError as error:  # a network drive, or another file system that has none
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOTTY):
+                raise
+    os.fsync(descriptor)
+
+
 def sync_folder(folder: Path) -> None:
     """Wait until the names in a folder are on disk; without effect where a file system cannot."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        sync_descriptor(descriptor)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.ENOSYS):
             raise

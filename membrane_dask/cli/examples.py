@@ -72,7 +72,7 @@ def copy_example(example: Example, folder: Path) -> Path:
         The study file in the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for source in _files(example.path):
+    for source in example_files(example.path):
         target = folder / source.name
         if not target.exists():
             shutil.copyfile(source, target)
@@ -81,7 +81,7 @@ def copy_example(example: Example, folder: Path) -> Path:
     return folder / example.path.name
 
 
-def _files(study: Path) -> Iterator[Path]:
+def example_files(study: Path) -> Iterator[Path]:
     """A study file and the files of its folder that it names, those of its sources included."""
     from membrane_dask.yaml_files import read_mapping
 
@@ -89,7 +89,7 @@ def _files(study: Path) -> Iterator[Path]:
     for text in _texts(read_mapping(study)[0]):
         named = study.parent / text
         if "/" not in text and named.is_file():
-            yield from _files(named) if named.suffix == ".yaml" else [named]
+            yield from example_files(named) if named.suffix == ".yaml" else [named]
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -249,8 +249,9 @@ def _report_execution(run: Run, execute: Callable[[Any], Any]) -> None:
     from membrane_dask.progress import ProgressBar, ProgressLines
 
     signal.signal(signal.SIGTERM, _terminate)
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup ignores it
-        signal.signal(signal.SIGHUP, _terminate)
+    hangup = getattr(signal, "SIGHUP", None)
+    if hangup is not None and signal.getsignal(hangup) is signal.SIG_DFL:  # nohup ignores it
+        signal.signal(hangup, _terminate)
     say(f"run: {run.path}")
     listener = ProgressBar() if sys.stderr.isatty() else ProgressLines(sys.stderr)
     try:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from membrane_dask.files import sync_folder
+from membrane_dask.files import sync_descriptor, sync_folder
 
 #: Files that are synchronized at a time: a file system writes several of them in one transaction.
 _CONCURRENT = 32
@@ -73,6 +73,6 @@ def sync_tree(folder: Path) -> None:
 def _sync_file(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        sync_descriptor(descriptor)
     finally:
         os.close(descriptor)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from membrane_dask.engine.records import JournalRecord, journal_line, parse_journal_line
-from membrane_dask.files import disk_errors, now, sync_folder
+from membrane_dask.files import disk_errors, now, sync_descriptor, sync_folder
 from membrane_dask.program import Outcome, task_stem
 
 #: Longest line that is read, in bytes.
@@ -139,7 +139,7 @@ class Journal:
                 text = memoryview("".join(lines).encode())
                 while text:  # a disk that is almost full takes a part
                     text = text[stream.write(text) :]
-                os.fsync(stream.fileno())
+                sync_descriptor(stream.fileno())
             except OSError:
                 with contextlib.suppress(OSError):
                     stream.truncate(end)  # no half line, to which a later one would be appended

@@ -22,7 +22,7 @@ from typing import Any
 from membrane_dask.engine.processes import describe, file_system_time, is_alive, machine
 from membrane_dask.engine.records import DriverRecord, read
 from membrane_dask.errors import UnreadableRunError
-from membrane_dask.files import write_json
+from membrane_dask.files import sync_descriptor, write_json
 
 
 class RunBusyError(RuntimeError):
@@ -115,7 +115,7 @@ class DriverLock:
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.write(json.dumps(self._describe()) + "\n")
             stream.flush()
-            os.fsync(stream.fileno())  # after a power cut it says which driver is dead
+            sync_descriptor(stream.fileno())  # after a power cut it says which driver is dead
         for old in numbers:
             if old <= number - self._OWNER_FILES:
                 self._owner_file(old).unlink(missing_ok=True)

@@ -67,9 +67,10 @@ def _ticks(pid: int) -> float | None:
 
 
 def _born(pid: int) -> float | None:
-    """Time of day at which a process started; None if there is no such process."""
+    """Time of day at which a process started; None if there is no such process, or it has ended (zombie)."""
     import psutil
 
     with contextlib.suppress(psutil.Error, OverflowError):
-        return float(psutil.Process(pid).create_time())
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
     return None
