@@ -32,6 +32,15 @@ def is_openpnm_table(path: Path) -> bool:
         return b"pore.coords[0]" in stream.readline(100_000)
 
 
+def is_openpnm_archive(path: Path) -> bool:
+    """Whether an archive of arrays has the ends of throats."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "throat.conns.npy" in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
 def read_openpnm(path: str | Path) -> PoreNetwork:
     """Read a network of OpenPNM from a ``.npz`` archive or a ``.csv`` table.
 

@@ -114,7 +114,8 @@ def test_the_files_that_this_process_has_imported_count(tmp_path):
     [
         ("graded", "program:GradedProgram"), ("graded", "input_program:InputProgram"),
         ("graded", "design_program:DesignProgram"), ("graded", "calibration_program:CalibrationProgram"),
-        ("reconstruct", ""), ("characterize", ""), ("foul", ""), ("porometry", ""),
+        ("reconstruct", ""), ("characterize", ""), ("foul", "program:FoulProgram"),
+        ("porometry", ""),
     ],
 )  # fmt: skip
 def test_sources_and_versions_of_the_package_s_own_kinds(kind, program):

@@ -261,6 +261,8 @@ def test_a_flux_above_the_pressure_limit(folder):
         (FOULANT, "foulant_volume_fraction: 0", "foulant_volume_fraction"),
         (FOULANT, "foulant_volume_fraction: 1", "foulant_volume_fraction"),
         (FOULANT, "deposition_law: published", "a pore body has no single radius; use conserving"),
+        (FOULANT, "thickness: 1 um", "is that of the voxels"),
+        (FOULANT, "erosion: {rate: 1e-12 m s-1 Pa-1}", "a pore body of voxels has no single wall shear"),
         (FOULANT, "operation: {mode: flux, flux: initial}", "is needed with mode: flux"),
         (FOULANT, "operation: {mode: flux, flux: initial, pressure_limit: 0.5 bar}", "greater than the pressure"),
         (FOULANT, "operation: {flux: 50 LMH}", "needs mode: flux"),
@@ -280,11 +282,6 @@ def test_invalid_settings_are_refused(folder, foulant, text, message):
 
 
 def test_volumes_that_have_no_life_are_refused(folder):
-    (folder / "pores.csv").write_text("junction_a,junction_b,radius,length\n")
-    path = folder / "network.yaml"
-    path.write_text(f"kind: foul\ninput: pores.csv\nfoulant: {FOULANT}\n")
-    with pytest.raises(StudyError, match="is a file of a pore network"):
-        md.load_study(path)
     np.save(folder / "thin.npy", np.load(folder / "structure-0.npy")[:12])
     with pytest.raises(StudyError, match="at least 16 voxels"):
         FoulProgram(study_of(folder, "thin"))

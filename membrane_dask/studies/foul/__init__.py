@@ -5,7 +5,7 @@ from membrane_dask.studies.registry import StudyKind
 KIND = StudyKind(
     name="foul",
     model="membrane_dask.studies.foul.config:FoulStudy",
-    program="membrane_dask.studies.foul.program:FoulProgram",
+    program="membrane_dask.studies.foul.programs:foul_program",
     tables="membrane_dask.studies.foul.variables:TABLES",
     seed_key=5,
     report="membrane_dask.studies.foul.report:sections",

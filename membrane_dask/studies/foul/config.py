@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import ClassVar, Literal
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
-from membrane_dask.config import Model, parameter
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+
+from membrane_dask.config import InputNetwork, Model, parameter
 from membrane_dask.errors import Problem
-from membrane_dask.quantities import Number, Numbers, Pressure, Temperature, Viscosity, Whole
+from membrane_dask.quantities import Number, Numbers, Pressure, Temperature, Viscosity, Whole, quantity
 from membrane_dask.studies.foul.law_settings import (
     EndOfLifeSettings,
+    ErosionSettings,
     FoulantSettings,
     OperationSettings,
     SievingSettings,
     SpeciesList,
 )
+from membrane_dask.studies.network_input import is_network, network_files
 from membrane_dask.studies.volume_settings import VolumeStudy
 
-#: Endings of files of pore networks: tables of pores, and Statoil's four files.
-_NETWORK_FILES = (".csv", "_link1.dat", "_link2.dat", "_node1.dat", "_node2.dat")
+#: Settings of volumes and their flow, which a network from files does not have.
+_OF_VOLUMES = (
+    "voxel_size", "pores", "axis", "dataset", "raw", "missing_chunks", "databar", "grey", "connectivity", "network",
+    "hydraulics",
+)  # fmt: skip
+#: Exponent of tubes: a conductance is in proportion to the fourth power of the radius.
+_TUBE_EXPONENT = 4
 
 
 class HydraulicsSettings(Model):
@@ -45,6 +56,15 @@ class FoulStudy(VolumeStudy):
     """Life of filters of a real structure: flux, filtrate and time until its throats have closed."""
 
     kind: Literal["foul"] = "foul"
+    input: InputNetwork = Field(
+        description="volume (OME-Zarr, TIFF stack, folder of images, .npy, .npz, HDF5, .mat, NRRD, VTK image, .raw), "
+        "depth first unless axis says otherwise; or a run of a reconstruct study, or such a study, which is run first; "
+        "or a pore network: a table of pores (.csv), a file of OpenPNM (.npz, .csv) or the prefix of Statoil's files",
+        json_schema_extra={"unit": "", "example": "volume.tif"},
+    )
+    thickness: Annotated[(float, *quantity("m", "100 um"))] | None = parameter(
+        None, "thickness of a pore network whose file has no unit of length", unit="um, mm, ..."
+    )
     hydraulics: HydraulicsSettings = parameter(HydraulicsSettings(), "conductances of the throats", unit="")
     pressure: Pressure = parameter(
         1e5, "pressure difference across the structure; at constant flux the reference", unit="bar, kPa, ..."
@@ -72,6 +92,9 @@ class FoulStudy(VolumeStudy):
         "several foulants of the feed instead of foulant: [{name: protein, wall_rate: 1e-7 m/s, fraction: 0.5}, ...]",
         unit="",
     )
+    erosion: ErosionSettings = parameter(
+        ErosionSettings(), "erosion of the deposit by the flow; of the pores of a network", unit=""
+    )
     sieving: SievingSettings = parameter(SievingSettings(), "large particles that block throats", unit="")
     end_of_life: EndOfLifeSettings = parameter(EndOfLifeSettings(), "end of a life", unit="")
     flux_levels: Numbers = parameter(
@@ -90,6 +113,36 @@ class FoulStudy(VolumeStudy):
         "foulant_volume_fraction", "seed",
     )  # fmt: skip
 
+    @model_serializer(mode="wrap")
+    def _of_the_input(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out settings of volumes where the input is a network, so that a written study is read again."""
+        settings: dict[str, Any] = handler(self)
+        unused = {*_OF_VOLUMES, "narrowing_exponent"} if "input" in settings and self.has_network else set()
+        return {name: value for name, value in settings.items() if name not in unused}
+
+    @property
+    def has_network(self) -> bool:
+        """Whether the input is a pore network from files."""
+        return is_network(self.input)
+
+    def inputs(self) -> dict[str, Path]:
+        """Files of the network, if the input is one."""
+        return network_files(self.input) if self.has_network else {}
+
+    def with_inputs(self, paths: Mapping[str, Path]) -> FoulStudy:
+        """The study with another path of its network, whose further files are in the same folder."""
+        return self.model_copy(update={"input": paths["input"]} if "input" in paths else {})
+
+    def sources(self) -> dict[str, Path]:
+        """Volumes, by field."""
+        return {} if self.has_network else super().sources()
+
+    def identity(self) -> str:
+        """Digest of all that decides the result; every file of the network enters by its content."""
+        further = [self._digest("input", path) for name, path in self.inputs().items() if name != "input"]
+        digest = super().identity()
+        return hashlib.sha256(" ".join([digest, *further]).encode()).hexdigest() if further else digest
+
     @property
     def pressure_limit(self) -> float:
         """Pressure that ends a life at constant flux, over the pressure of the study."""
@@ -107,12 +160,7 @@ class FoulStudy(VolumeStudy):
 
     def _inconsistencies(self) -> Iterator[Problem]:
         yield from super()._inconsistencies()
-        if self.input.name.endswith(_NETWORK_FILES):
-            message = "is a file of a pore network, which has no voxels; simulate it by a study of kind graded"
-            yield Problem(("input",), f"{message} (got {str(self.input)!r})")
-        if self.deposition_law == "published":
-            message = "a pore body has no single radius; use conserving (got 'published')"
-            yield Problem(("deposition_law",), message)
+        yield from self._network_inconsistencies() if self.has_network else self._volume_inconsistencies()
         yield from self._foulant_inconsistencies()
         operation = self.operation
         if operation.mode == "flux":
@@ -126,6 +174,28 @@ class FoulStudy(VolumeStudy):
                 yield Problem(("flux_levels", i), f"must be between 0 and 1, both excluded (got {level})")
             elif i and level >= self.flux_levels[i - 1]:
                 yield Problem(("flux_levels", i), f"must be less than the level before it (got {level})")
+
+    def _network_inconsistencies(self) -> Iterator[Problem]:
+        """Check that nothing describes voxels."""
+        for name in _OF_VOLUMES:
+            if name in self.model_fields_set:
+                message = "is of voxels, and the input is a pore network, whose radii and lengths are given"
+                yield Problem((name,), f"{message}; leave it out")
+        if "narrowing_exponent" in self.model_fields_set and self.narrowing_exponent != _TUBE_EXPONENT:
+            message = f"must be {_TUBE_EXPONENT} for a pore network, whose pores are tubes; leave it out"
+            yield Problem(("narrowing_exponent",), f"{message} (got {self.narrowing_exponent})")
+
+    def _volume_inconsistencies(self) -> Iterator[Problem]:
+        """Check that nothing needs the tubes of a network."""
+        if self.deposition_law == "published":
+            message = "a pore body has no single radius; use conserving (got 'published')"
+            yield Problem(("deposition_law",), message)
+        if self.thickness is not None:
+            message = "is that of the voxels; leave it out, or give a pore network as input"
+            yield Problem(("thickness",), f"{message} (got {self.thickness * 1e6:.6g} um)")
+        if self.erosion.rate > 0:
+            message = "a pore body of voxels has no single wall shear; leave it out, or give a pore network as input"
+            yield Problem(("erosion", "rate"), f"{message} (got {self.erosion.rate:g} m s-1 Pa-1)")
 
     def _foulant_inconsistencies(self) -> Iterator[Problem]:
         """Check that the uptake is given, and once."""

@@ -18,6 +18,11 @@ MAX_DAMKOHLER, MIN_PECLET, MAX_CAPTURE = 1.0, 0.25, 0.9
 _MAX_FALLBACK_FLOW, _MIN_BOTTLENECK, _RADIUS_ERROR = 0.05, 2.0, 0.3
 #: Damkoehler number up to which diffusion to the walls hardly matters, and capture up to which lives were compared.
 _SMALL_DAMKOHLER, _MODERATE_CAPTURE = 0.1, 0.5
+#: Limits that are checked of structures, and of networks of tubes.
+_OF_STRUCTURES = ("bottleneck", "fallback", "damkohler", "peclet", "capture", "pressure", "particles")
+_OF_TUBES = ("cylinders", "depth", "pressure", "particles")
+#: Fraction of the deposition in tubes along which it is uneven, from which it matters.
+_MAX_NON_CYLINDRICAL = 0.1
 #: Errors of formulas against the Stokes flow, in words.
 FORMULA_ERRORS = {
     "mobility": "mobility: throat flows are 4 to 8 % off, permeability 1.19 to 1.34 of Stokes",
@@ -25,6 +30,10 @@ FORMULA_ERRORS = {
     "inscribed": "inscribed: throat flows are 29 % off, permeability 0.13 to 0.22 of Stokes",
     "equivalent": "equivalent: throat flows are 30 % off, permeability 0.39 to 0.73 of Stokes",
 }
+
+
+#: In place of a model factor, of a network from files.
+NO_VOXELS = "no model factor, as a network from files has no voxels"
 
 
 def model_factor(diffusive_damkohler: float, capture: float) -> str:
@@ -79,9 +88,9 @@ def life_findings(study: FoulStudy, rows: Sequence[Mapping[str, np.ndarray] | No
             findings.append(f"{name}: its life is not known, as its unit failed (see the failures of the run)")
         elif _is_without_path(row):
             findings.append(f"{name} does not percolate: no life")
-    if study.hydraulics.conductance in FORMULA_ERRORS:
+    if not study.has_network and study.hydraulics.conductance in FORMULA_ERRORS:
         findings.append(FORMULA_ERRORS[study.hydraulics.conductance])
-    for name in ("bottleneck", "fallback", "damkohler", "peclet", "capture", "pressure", "particles"):
+    for name in _OF_TUBES if study.has_network else _OF_STRUCTURES:
         sentences = [(k, sentence) for k, row in lives if (sentence := _sentence(name, study, row))]
         if sentences:
             k, sentence = sentences[0]
@@ -103,6 +112,10 @@ def _interval_findings(rows: Sequence[Mapping[str, np.ndarray] | None], lives: i
 def _sentence(name: str, study: FoulStudy, row: Mapping[str, np.ndarray]) -> str:
     """Sentence on one limit of one replicate; empty where it is kept."""
     capture = 1 - float(row["initial_foulant_concentration"])
+    if name == "cylinders" and (fraction := float(row["non_cylindrical_deposition"])) > _MAX_NON_CYLINDRICAL:
+        return f"{fraction:.0%} of the deposition falls in tubes that retain most of it near their inlets, not evenly"
+    if name == "depth" and "deposited_fraction" not in row:
+        return "positions of the junctions are not known: no deposit by depth"
     if name == "bottleneck" and (bottleneck := float(row["bottleneck_voxels"])) < _MIN_BOTTLENECK:
         error = 100 * _RADIUS_ERROR / bottleneck
         return f"bottleneck of {bottleneck:.1f} voxels: radii +-{_RADIUS_ERROR} voxel are +-{error:.0f} %; refine"

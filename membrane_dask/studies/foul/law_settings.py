@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
@@ -122,6 +122,39 @@ class EndOfLifeSettings(Model):
         None, "fraction of the first flux at which a life at constant pressure ends; default 0.1", gt=0, lt=1
     )
     time: Duration | None = parameter(None, "time at which a life ends", unit="h, min or hh:mm:ss")
+
+
+def _rate_or_zero(unit: str, example: str) -> Any:
+    """Annotations for a quantity that may be 0, with or without its unit."""
+    read, serializer, schema = quantity(unit, example, low=-1.0, rounded=False)
+
+    def read_or_zero(value: object) -> float:
+        number = 0.0 if value == 0 and not isinstance(value, (bool, str)) else float(read.func(value))
+        if number < 0:
+            raise ValueError(f"must be at least 0 (got {value!r})")
+        return number
+
+    return BeforeValidator(read_or_zero), serializer, schema
+
+
+class ErosionSettings(Model):
+    """Erosion of the deposit by the flow."""
+
+    rate: Annotated[(float, *_rate_or_zero("m s-1 Pa-1", "1e-12 m s-1 Pa-1"))] = parameter(
+        0.0, "rate at which a deposit loses thickness, per wall shear above the critical one", unit="m s-1 Pa-1"
+    )
+    critical_shear: Annotated[(float, *_rate_or_zero("Pa", "1 Pa"))] = parameter(
+        0.0, "wall shear stress below which nothing is eroded", unit="Pa"
+    )
+    returned: bool = parameter(
+        True, "whether eroded foulant joins the stream at the outlet of its pore, or is lost", unit=""
+    )
+
+    def _inconsistencies(self) -> Iterator[Problem]:
+        if not self.rate > 0:
+            for name in ("critical_shear", "returned"):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    yield Problem((name,), "describes erosion, of which there is none: set rate as well (rate is 0)")
 
 
 class SievingSettings(Model):

@@ -14,7 +14,7 @@ from membrane_dask.physics.reconstruction.replicate_interval import replicate_in
 from membrane_dask.program import Dataset
 from membrane_dask.schema import Coordinate
 from membrane_dask.studies.foul.config import FoulStudy
-from membrane_dask.studies.foul.findings import count_lives, life_findings, model_factor_of
+from membrane_dask.studies.foul.findings import NO_VOXELS, count_lives, life_findings, model_factor_of
 from membrane_dask.studies.foul.variables import HYDRAULICS, INTERVALS, LIFE
 
 #: Arrays of a replicate's unit; None for one that failed.
@@ -54,8 +54,9 @@ def life_table(study: FoulStudy, rows: Sequence[Row], design: str, findings: Seq
         of_lives = np.where(has_path.reshape(-1, *[1] * (values[name].ndim - 1)), values[name], math.nan)
         values |= _interval(name, of_lives, design, study.confidence)
     summary = [f"Reconstruction: {sentence}" for sentence in findings] + life_findings(study, rows)
-    attrs: dict[str, Any] = {"confidence": study.confidence, "conductance": study.hydraulics.conductance}
-    attrs["model_factor"] = model_factor_of(rows)
+    attrs: dict[str, Any] = {"confidence": study.confidence}
+    attrs["conductance"] = "as given" if study.has_network else study.hydraulics.conductance
+    attrs["model_factor"] = NO_VOXELS if study.has_network else model_factor_of(rows)
     attrs["interval_replicates"] = count_lives(rows)
     if summary:
         attrs["summary"] = summary

@@ -35,10 +35,12 @@ def sections(run: Run) -> Sequence[Section]:
     if "life" not in result:
         return [Section("Life", "No table yet: it is computed when units have finished.")]
     life, history = result["life"].to_dataset(), result["life/history"].to_dataset()
-    has_lives = bool(np.isfinite(history.flux.values).all(axis=1).any())
-    return [
-        _lives(life), *([_histories(life, history), _deposits(life)] if has_lives else []), *_hydraulics(result),
-    ]  # fmt: skip
+    content = [_lives(life)]
+    if np.isfinite(history.flux.values).all(axis=1).any():
+        content.append(_histories(life, history))
+    if np.isfinite(life.deposited_fraction.values).any():
+        content.append(_deposits(life))
+    return [*content, *_hydraulics(result)]
 
 
 def _unit_of_time(life: xr.Dataset) -> tuple[str, float]:
@@ -80,12 +82,14 @@ def _lives(life: xr.Dataset) -> Section:
         f"{life.attrs['model_factor']}: that of the network over that of the voxels, where both were computed. "
         "It is not part of the intervals."
     )
+    if life.attrs["conductance"] == "as given":
+        text = "Pores are tubes: they narrow as foulant is deposited along them, by the laws of graded studies."
     if not int(life.attrs["interval_replicates"]):
         text = "No path leads through the pores from the feed to the filtrate: there is no flux and no life."
     contents: list[Any] = [Grid(header, rows)]
     if several:
-        held, n = int(life.attrs["interval_replicates"]), life.sizes["replicate"]
-        structures = "" if held == n else f" Those {held} of {n} that have a life are in them."
+        lives, n = int(life.attrs["interval_replicates"]), life.sizes["replicate"]
+        structures = "" if lives == n else f" Those {lives} of {n} that have a life are in them."
         note = f"Intervals are over replicates of the reconstruction; its bias is not in them.{structures}"
         contents.append(Note(note))
     names = [v.name for v in LIFE.variables if v.dims == ("replicate",) and not v.group]

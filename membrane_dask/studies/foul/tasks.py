@@ -127,7 +127,7 @@ def _life(context: Mapping[str, Any], unit: Unit, number: int) -> dict[str, np.n
     if not clean:
         return {name: np.asarray(value, float) for name, value in _WITHOUT_PATH.items()}
     voxel = float(volume.voxel_nm) * 1e-9
-    foulants = _Foulants(study, unit.params.get("wall_rate"))
+    foulants = Foulants(study, unit.params.get("wall_rate"))
     wall_rate = mean_wall_rate(foulants.wall_rates, foulants.fractions)
     cross_section = float(clean["extent"][1] * clean["extent"][2])
     units = StructureUnits(
@@ -183,7 +183,7 @@ def _life(context: Mapping[str, Any], unit: Unit, number: int) -> dict[str, np.n
     return {name: np.asarray(value, float) for name, value in arrays.items()}
 
 
-class _Foulants:
+class Foulants:
     """Wall rates, diffusivities and fractions of the foulants of a study.
 
     Parameters
@@ -208,14 +208,19 @@ class _Foulants:
         self.fractions = (1.0,)
 
 
+def particle_spread(study: FoulStudy) -> RadiusSpread:
+    """Variation of the radius from particle to particle."""
+    sieving = study.sieving
+    return EQUAL_RADII if sieving.distribution == "fixed" else RadiusSpread(sieving.distribution, sieving.deviation)
+
+
 def _sieving(study: FoulStudy, units: StructureUnits) -> Sieving:
     """Particles of a study in units of voxels."""
     sieving = study.sieving
     per_volume = units.feed / _MILLILITRE
     rate = sieving.rate * (per_volume if sieving.arrivals == "volume" else units.area * units.second)
-    spread = EQUAL_RADII if sieving.distribution == "fixed" else RadiusSpread(sieving.distribution, sieving.deviation)
     radius = (sieving.particle_radius or 0.0) * 1e-9 / units.voxel
-    return Sieving(rate, sieving.arrivals, radius, spread, sieving.residual_conductance)
+    return Sieving(rate, sieving.arrivals, radius, particle_spread(study), sieving.residual_conductance)
 
 
 def _life_arrays(

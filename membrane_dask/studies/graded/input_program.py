@@ -15,11 +15,8 @@ from membrane_dask.program import Dataset, History, Unit
 from membrane_dask.studies.graded import KIND
 from membrane_dask.studies.graded.config import GradedStudy
 from membrane_dask.studies.graded.law_settings import MAX_STEPS, law_notes
-from membrane_dask.studies.graded.network_input import input_notes, read_networks
 from membrane_dask.studies.graded.program import GradedProgram
-
-#: Relative difference between two statements of the thickness that may be due to their digits.
-_THICKNESS_TOLERANCE = 1e-3
+from membrane_dask.studies.network_input import input_notes, read_networks, thickness_problems
 
 #: Number of time steps below which a life is noted as coarse: the error of Euler's method is of the order of 1 / steps.
 _FEW_STEPS = 20
@@ -53,7 +50,7 @@ class InputProgram(GradedProgram):
             self.networks, thicknesses = read_networks(study.input)
         except ValueError as error:
             raise StudyError([Problem(("input",), str(error))], source) from error
-        problems = _problems(study, self.networks) + _thickness_problems(study, thicknesses)
+        problems = _problems(study, self.networks) + thickness_problems(study.thickness, thicknesses)
         if problems:
             raise StudyError(problems, source)
         super().__init__(study, source)
@@ -151,16 +148,6 @@ def _problems(study: GradedStudy, networks: list[PoreNetwork]) -> list[Problem]:
         message = f"too large: all inlets close within two steps; at most {n_steps * study.time_step / 2:.3g}"
         problems.append(Problem(("time_step",), f"{message} (got {study.time_step})"))
     return problems
-
-
-def _thickness_problems(study: GradedStudy, thicknesses: list[float]) -> list[Problem]:
-    """Return where the network is as thick as it says, but the study gives another thickness."""
-    stated = study.thickness
-    different = [t for t in thicknesses if stated is not None and abs(t / stated - 1) > _THICKNESS_TOLERANCE]
-    if not different or stated is None:
-        return []
-    text = f"the network of the input is {different[0] * 1e6:.6g} um thick (got {stated * 1e6:.6g} um)"
-    return [Problem(("thickness",), text)]
 
 
 def _path_lengths(networks: list[PoreNetwork]) -> list[str]:

@@ -14,8 +14,8 @@ from membrane_dask.physics.networks.pore_network import PoreNetwork
 from membrane_dask.physics.networks.radius_distribution import RadiusSpread
 from membrane_dask.program import Unit
 from membrane_dask.studies.graded import KIND
-from membrane_dask.studies.graded.network_input import read_networks
 from membrane_dask.studies.graded.tasks import network_of
+from membrane_dask.studies.network_input import read_networks
 
 #: Value of ``status`` of a finished network.
 _DONE = 1

@@ -1,4 +1,4 @@
-"""Networks that a graded study is given instead of drawing them: from a file, or from a characterized run."""
+"""Pore networks that are the input of a study: from a file, or from a characterized run."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from membrane_dask.errors import first_problems
+from membrane_dask.errors import Problem, first_problems
 from membrane_dask.io.network_files import read_statoil
 from membrane_dask.io.network_tables import doubtful_junctions, junctions_path, read_network_csv
-from membrane_dask.io.openpnm_files import is_openpnm_table, read_openpnm
+from membrane_dask.io.openpnm_files import is_openpnm_archive, is_openpnm_table, read_openpnm
 from membrane_dask.io.run_networks import run_networks
 from membrane_dask.physics.networks.connectivity import adjacency, flowing_pores
 from membrane_dask.physics.networks.pore_network import INLET, OUTLET, PoreNetwork
@@ -19,11 +19,20 @@ _STATOIL = "_link1.dat"
 _STUDIES = (".yaml", ".yml")
 #: Largest porosity of a band; it exceeds 1 where cylinders of extracted networks overlap at the junctions.
 _MAX_POROSITY = 2.0
+#: Relative difference between two statements of the thickness that may be due to their digits.
+_THICKNESS_TOLERANCE = 1e-3
 
 
 def is_source(path: Path) -> bool:
     """Whether a path is that of a run, or of a study that makes one, rather than a file of a network."""
     return path.is_dir() or path.suffix.lower() in _STUDIES
+
+
+def is_network(path: Path) -> bool:
+    """Whether a path is that of a file of a network, rather than of a volume: an archive is, that names throats."""
+    if path.name.endswith(_STATOIL) or path.suffix.lower() == ".csv":
+        return True
+    return path.suffix.lower() == ".npz" and path.is_file() and is_openpnm_archive(path)
 
 
 def network_files(path: Path) -> dict[str, Path]:
@@ -76,6 +85,15 @@ def read_networks(path: Path) -> tuple[list[PoreNetwork], list[float]]:
                 "units of the thickness"
             )
     return networks, [network.extent[0] * unit for network in dimensional] if unit is not None else []
+
+
+def thickness_problems(stated: float | None, thicknesses: list[float]) -> list[Problem]:
+    """Where networks are as thick as their file says, but the study gives another thickness, m."""
+    different = [t for t in thicknesses if stated is not None and abs(t / stated - 1) > _THICKNESS_TOLERANCE]
+    if not different or stated is None:
+        return []
+    text = f"the network of the input is {different[0] * 1e6:.6g} um thick (got {stated * 1e6:.6g} um)"
+    return [Problem(("thickness",), text)]
 
 
 def input_notes(path: Path) -> list[str]:
