@@ -7,6 +7,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import socket
 import stat
 import time
@@ -17,11 +18,18 @@ from typing import Any
 
 #: Size of a JSON file of a run, in bytes.
 _MAX_JSON = 100_000_000
+#: Beginning of a URL; one letter is a drive of Windows.
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 def now() -> str:
     """Time of day in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def is_url(path: str | Path) -> bool:
+    """Whether a path is a URL, such as ``s3://bucket/name``; a ``Path`` of one has lost its second slash."""
+    return _URL.match(str(path)) is not None
 
 
 class DiskError(OSError):

@@ -110,6 +110,10 @@ def drive_run(
             complete = not execution.has_open_units and not lost_tables and run.journal.collected()
             if complete and software.changed:
                 notify(f"{software.changed}; the results are those of the recorded software, see: replay, or --fresh")
+            if complete:
+                layout_record.keep_consolidated(run.path)
+            else:
+                layout_record.prepare_to_collect(run.path)
             if limit == 0 or complete or (not execution.has_open_units and software.accepted):  # no cluster for nothing
                 limit = 0
                 workers: contextlib.AbstractContextManager[Pool] = contextlib.nullcontext(SyncPool())

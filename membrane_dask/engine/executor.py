@@ -476,10 +476,12 @@ class Execution:
                 layout.create_dataset(self.root / "result.zarr", item)
                 folder = self.root / "result.zarr" / item.name
             folders += [folder] if folder not in folders else []
+        layout.consolidate_metadata(self.root)
         if self._sync_root:
             for folder in folders:
                 durability.sync_tree(folder)
                 sync_folder(folder.parent)
+            durability.sync_files([self.root / layout.METADATA], self.root)
         layout_record.record_collected(self.root, folders)
         self.journal.append({"collected": True})
         if not self._failed:

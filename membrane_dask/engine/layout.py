@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
 
+from membrane_dask.files import write_json
 from membrane_dask.program import Dataset, Image, Program, Table
 from membrane_dask.schema import STATUS, TODO, TableSchema, Variable
 
@@ -19,6 +22,8 @@ EVERY_CHUNK: Any = {"write_empty_chunks": True}
 _INTEGER_FILL = -1
 #: Folder of a run with tables for other programs.
 TABLES = "tables"
+#: Metadata of the root of the result, below a run.
+METADATA = "result.zarr/zarr.json"
 #: Largest number of planes in a chunk of an image, and half of its largest extent along the other axes.
 _CHUNK = 64
 
@@ -91,14 +96,25 @@ def create_image(root: Path, image: Image) -> None:
     for dim, labels in image.labels.items():
         _create_labels(group, image.schema, dim, labels)
     variable = image.variable
-    axis = variable.dims.index(image.axis)
-    # A slab is whole chunks: their thickness divides that of a slab.
+    _create(
+        group,
+        variable.name,
+        variable.dims,
+        image.shape,
+        image_chunks(image),
+        np.dtype(variable.dtype),
+        variable.attributes(),
+    )
+
+
+def image_chunks(image: Image) -> tuple[int, ...]:
+    """Chunk of an image that is a group of the result: a slab is whole chunks, whose thickness divides its own."""
+    axis = image.variable.dims.index(image.axis)
     thickness = max(n for n in range(1, min(image.thickness, _CHUNK) + 1) if image.thickness % n == 0)
-    chunks = tuple(
+    return tuple(
         thickness if number == axis else 1 if number < len(image.shape) - 3 else min(size, 2 * _CHUNK)
         for number, size in enumerate(image.shape)  # the last three axes are those of space
     )
-    _create(group, variable.name, variable.dims, image.shape, chunks, np.dtype(variable.dtype), variable.attributes())
 
 
 def create_dataset(result: Path, dataset: Dataset) -> None:
@@ -146,6 +162,28 @@ def create_result(root: Path, program: Program, batch: Mapping[str, int]) -> Non
         create_image(root, image)
     for dataset in program.inputs:
         create_dataset(result, dataset)
+
+
+def consolidate_metadata(root: Path) -> None:
+    """Repeat the metadata of all groups and arrays in that of the root, so that a remote reader needs one request."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Consolidated metadata", UserWarning)  # not in the specification of Zarr 3
+        zarr.consolidate_metadata(str(root / "result.zarr"))
+
+
+def is_consolidated(root: Path) -> bool:
+    """Whether the metadata of a result are consolidated."""
+    return "consolidated_metadata" in json.loads((root / METADATA).read_bytes())
+
+
+def remove_consolidated_metadata(root: Path) -> bool:
+    """Remove what :func:`consolidate_metadata` has added, as tables are about to change; whether it was there."""
+    if not is_consolidated(root):
+        return False
+    content = json.loads((root / METADATA).read_bytes())
+    del content["consolidated_metadata"]
+    write_json(root / METADATA, content)
+    return True
 
 
 def volume_path(root: Path, name: str) -> Path:

@@ -13,7 +13,13 @@ from typing import Any
 
 from membrane_dask.config import file_digest
 from membrane_dask.engine import durability, records, store
-from membrane_dask.engine.layout import create_result
+from membrane_dask.engine.layout import (
+    METADATA,
+    consolidate_metadata,
+    create_result,
+    is_consolidated,
+    remove_consolidated_metadata,
+)
 from membrane_dask.errors import Problem, StudyError, UnreadableRunError
 from membrane_dask.files import sync_folder, write_json
 from membrane_dask.program import Program
@@ -90,7 +96,28 @@ def record_collected(root: Path, folders: Iterable[Path]) -> None:
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     names = {path.relative_to(root).as_posix(): path for path in files}
     digests = {name: file_digest(path) for name, path in names.items() if name not in record.layout}
-    replace(record, collected=digests).write(root)
+    replace(record, layout=_with_metadata(root, record), collected=digests).write(root)
+
+
+def prepare_to_collect(root: Path) -> None:
+    """Remove the consolidated metadata of a result whose tables will change."""
+    if remove_consolidated_metadata(root) and (record := LayoutRecord.read(root)) is not None:
+        replace(record, layout=_with_metadata(root, record)).write(root)
+
+
+def keep_consolidated(root: Path) -> None:
+    """Consolidate the metadata of a complete result again, if those of its root were laid out again."""
+    if is_consolidated(root):
+        return
+    consolidate_metadata(root)
+    durability.sync_files([root / METADATA], root)
+    if (record := LayoutRecord.read(root)) is not None:
+        replace(record, layout=_with_metadata(root, record)).write(root)
+
+
+def _with_metadata(root: Path, record: LayoutRecord) -> dict[str, str]:
+    """Digests of the layout, that of the root's metadata as it is now."""
+    return {**record.layout, METADATA: file_digest(root / METADATA)}
 
 
 def damaged_collected(root: Path) -> list[tuple[str, str]]:

@@ -179,7 +179,7 @@ class Plan:
             *([("batches", f"of {batches}")] if batches else []),
             ("seed", str(self.study.seed)),
             *self.program.summary,
-            *([("result", f"{as_bytes(self.result_bytes)} before compression")] if self.result_bytes else []),
+            *([("result", self._result())] if self.result_bytes else []),
             ("memory", f"{as_bytes(self.needed_memory())} for each worker" + (f"; there are {limit}" if limit else "")),
         ]
         rows.append(("cluster", self._cluster()))
@@ -191,6 +191,12 @@ class Plan:
             rows.append(("cost", f"about {as_seconds(self.costs.total)} of CPU time ({each}; from pilots)"))
             rows.append(("time", f"about {as_seconds(self.time)} on {workers} worker{'s' * (workers > 1)}"))
         return rows
+
+    def _result(self) -> str:
+        from membrane_dask.engine.file_counts import result_files
+
+        files = result_files(self.program, self.batch)
+        return f"{as_bytes(self.result_bytes)} before compression, in {files} files"
 
     def _cluster(self) -> str:
         profile = self.cluster

@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,46 +19,15 @@ from membrane_dask.engine.html import bar, table
 from membrane_dask.engine.journal import Journal
 from membrane_dask.engine.lock import DriverLock
 from membrane_dask.engine.plan import Plan
+from membrane_dask.engine.present_names import under_present_names
 from membrane_dask.engine.provenance import Provenance, software_record, source_run_digests
 from membrane_dask.engine.records import SCHEMA
 from membrane_dask.engine.software import software_of
 from membrane_dask.errors import DataLossError, Problem, StudyError, UnreadableRunError, nearest
-from membrane_dask.files import disk_errors, sync_folder, write_atomically, write_json
+from membrane_dask.files import disk_errors, is_url, sync_folder, write_atomically, write_json
 from membrane_dask.plain_text import natural_order, printable_line
-from membrane_dask.schema import STATUS, TableSchema, find_table, renamed_group
 from membrane_dask.studies import registry
 from membrane_dask.study_file import load_study, to_yaml
-
-
-def under_present_names(tree: Any, tables: Sequence[TableSchema]) -> Any:
-    """A result tree with the present names and attributes of groups and variables, in the order of their declaration.
-
-    Parameters
-    ----------
-    tree : xarray.DataTree
-        As stored, perhaps by an earlier version.
-    tables : sequence of TableSchema
-        Declarations of the study kind.
-    """
-    import xarray as xr
-
-    datasets = {"/": tree.to_dataset()}
-    for node in sorted(tree.descendants, key=lambda node: natural_order(node.path)):
-        _, group, *path = node.path.split("/")
-        dataset, table = node.to_dataset(inherit=False), find_table(tables, group)
-        if table is not None:
-            group = renamed_group(table, group)
-            variables = [variable for variable in table.variables if variable.group == "/".join(path)]
-            dataset = dataset.rename({v.formerly: v.name for v in variables if v.formerly in dataset.variables})
-            for variable in variables:  # earlier versions did not write all attributes
-                if variable.name in dataset:
-                    dataset[variable.name].attrs = variable.attributes() | dataset[variable.name].attrs
-            declared = [variable.name for variable in (*variables, STATUS)]
-            dataset = dataset[[*(name for name in declared if name in dataset.data_vars),
-                               *(name for name in dataset.data_vars if name not in declared)]]  # fmt: skip
-        datasets["/".join(["", group, *path])] = dataset
-    return xr.DataTree.from_dict(datasets)
-
 
 #: Folders of a run directory.
 FOLDERS = ("journal", "failures", "logs", "volumes", "inputs")
@@ -372,8 +341,14 @@ def prepare(plan: Plan, out: Path | None, *, fresh: bool = False) -> Run:
     Raises
     ------
     StudyError
-        If the directory holds something else.
+        If the directory holds something else, or ``out`` is a URL.
     """
+    if out is not None and is_url(out):
+        message = (
+            f"a run needs a directory of a file system (got {str(out)!r}): run it in one, and when it is complete copy "
+            "it there with: membrane-dask export RUN URL"
+        )
+        raise StudyError([Problem(("out",), message)])
     root = out or Path("runs") / plan.name
     if (root / "run.json").is_file():
         if not fresh:

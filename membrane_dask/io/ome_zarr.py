@@ -59,13 +59,9 @@ def create_volume(
     import zarr
     from zarr.codecs import ZstdCodec
 
-    if levels is None:
-        levels = 1 + max(0, math.ceil(math.log2(max(shape) / _COARSEST)))
     group = zarr.open_group(path, mode="w-", zarr_format=3)
     datasets: list[Any] = []
-    for level in range(levels):
-        size = tuple(-(-n // 2**level) for n in shape)
-        chunk = tuple(min(n, block if dim == axis else _CHUNK) for dim, n in zip("zyx", size, strict=True))
+    for level, (size, chunk) in enumerate(level_shapes(shape, block, axis, levels)):
         group.create_array(
             str(level), shape=size, chunks=chunk, dtype="uint8", fill_value=0, compressors=ZstdCodec(checksum=True),
             dimension_names=("z", "y", "x"), config=_EVERY_CHUNK,
@@ -85,6 +81,19 @@ def create_volume(
             }
         ],
     }
+
+
+def level_shapes(
+    shape: tuple[int, int, int], block: int, axis: str, levels: int | None = None
+) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Voxels of every level of a volume and of its chunks; parameters as for :func:`create_volume`."""
+    if levels is None:
+        levels = 1 + max(0, math.ceil(math.log2(max(shape) / _COARSEST)))
+    sizes = [tuple(-(-n // 2**level) for n in shape) for level in range(levels)]
+    return [
+        (size, tuple(min(n, block if dim == axis else _CHUNK) for dim, n in zip("zyx", size, strict=True)))
+        for size in sizes
+    ]
 
 
 def open_level(path: Path, level: int = 0, mode: Any = "r+") -> Any:
@@ -124,12 +133,12 @@ def build_pyramid(path: Path) -> None:
         build_level(path, level)
 
 
-def open_volume(path: Path, level: int = 0) -> Any:
+def open_volume(path: Any, level: int = 0) -> Any:
     """Open a level of a volume as a lazy array.
 
     Parameters
     ----------
-    path : Path
+    path : Path or zarr.abc.store.Store
         Volume.
     level : int
         Level, 0 the finest.
@@ -148,11 +157,12 @@ def open_volume(path: Path, level: int = 0) -> Any:
     import xarray as xr
     import zarr
 
-    multiscale = _multiscale(zarr.open_group(path, mode="r"))
+    group = zarr.open_group(path, mode="r")
+    multiscale = _multiscale(group)
     levels = multiscale["datasets"]
     if not 0 <= level < len(levels):
         raise ValueError(f"level: must lie in [0, {len(levels) - 1}] (got {level})")
-    array = open_level(path, level, "r")
+    array = group[str(level)]
     from_zarr: Callable[[Any], Any] = da.from_zarr
     scale = levels[level]["coordinateTransformations"][0]["scale"]
     coords = {

@@ -9,7 +9,7 @@ import zarr
 import membrane_dask
 import membrane_dask as md
 from membrane_dask.engine import layout, store
-from membrane_dask.engine.run import under_present_names
+from membrane_dask.engine.present_names import under_present_names
 from membrane_dask.errors import StudyError
 from membrane_dask.program import Dataset, Image, Program, Table, Unit
 from membrane_dask.schema import Coordinate, TableSchema, Variable, find_table, renamed_group

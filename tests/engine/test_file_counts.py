@@ -1,0 +1,105 @@
+"""Files of a result: their number is known before, and their metadata are consolidated at the end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import toy
+import xarray as xr
+
+import membrane_dask as md
+from membrane_dask import api
+from membrane_dask.engine.file_counts import result_files
+from membrane_dask.engine.layout import METADATA, create_result
+from membrane_dask.errors import StudyError
+from membrane_dask.program import Dataset, Image, Program
+from membrane_dask.schema import Coordinate, TableSchema, Variable
+
+SYNC = {"profile": "sync"}
+
+
+def files(root):
+    return [p for name in ("result.zarr", "volumes") for p in (root / name).rglob("*") if p.is_file()]
+
+
+def test_the_plan_states_the_number_of_files(tmp_path):
+    plan = toy.toy_plan(cluster=SYNC, execution={"batch": 7})
+    run = toy.run_toy(tmp_path / "run", cluster=SYNC, execution={"batch": 7})
+    following = {p for p in files(run.path) if "summary" in p.parts}  # a table that follows from finished units
+    expected = len(set(files(run.path)) - following)
+    assert result_files(plan.program, plan.batch) == expected
+    assert f"in {expected} files" in dict(plan.rows())["result"]
+
+
+class Images(Program):
+    """Two images and an input table."""
+
+    kind = "toy"
+
+    def __init__(self):
+        axes = tuple(Coordinate(axis, "nm", f"position along {axis}") for axis in "zyx")
+        labels = {axis: np.arange(n) for axis, n in zip("zyx", (300, 10, 140), strict=True)}
+        phase = TableSchema("phase", (Variable("phase", ("z", "y", "x"), "u1", "1", "phase"),), axes)
+        speed = TableSchema("speed", (Variable("speed", ("z", "y", "x"), "f4", "m/s", "speed"),), axes)
+        self.images = (Image(phase, labels, "y", 4, voxel_size_nm=5.0), Image(speed, labels, "z", 60))
+        table = TableSchema(
+            "input", (Variable("depth", ("point",), "f8", "nm", "depth"),), (Coordinate("point", "1", "point"),)
+        )
+        self.inputs = (Dataset(table, {"depth": np.arange(3.0)}),)
+
+
+def test_chunks_of_images_are_counted(tmp_path):
+    program = Images()
+    create_result(tmp_path, program, {})
+    import zarr
+
+    for path in tmp_path.rglob("zarr.json"):  # every chunk of every array
+        if json.loads(path.read_text())["node_type"] == "array":
+            array = zarr.open_array(path.parent, mode="r+").with_config({"write_empty_chunks": True})
+            array[...] = np.zeros(array.shape, array.dtype)
+    assert result_files(program, {}) == len(files(tmp_path))
+
+
+def test_metadata_are_consolidated_when_a_run_is_complete(tmp_path):
+    run = toy.run_toy(tmp_path / "run", cluster=SYNC, limit=20)
+    assert "consolidated_metadata" not in json.loads((run.path / METADATA).read_text())
+    toy.run_toy(tmp_path / "run", cluster=SYNC)
+    consolidated = json.loads((run.path / METADATA).read_text())["consolidated_metadata"]["metadata"]
+    arrays = {str(p.parent.relative_to(run.path / "result.zarr")) for p in files(run.path) if p.name == "zarr.json"}
+    assert set(consolidated) == arrays - {"."}
+    with xr.open_datatree(run.path / "result.zarr", engine="zarr", consolidated=True, chunks=None) as tree:
+        assert float(tree["summary/mean"][0]) == float(run.result["summary/mean"][0])
+    assert api.verify_run(run.path, run.journal) == []
+
+
+def test_work_on_a_complete_run_removes_and_renews_them(tmp_path, monkeypatch):
+    switch = tmp_path / "healed"
+    study = {"cluster": SYNC, "raising": (3,), "switch": str(switch), "execution": {"retries": 0}}
+    run = toy.run_toy(tmp_path / "run", **study)
+    assert run.status()["state"] == "failed"
+    first = (run.path / METADATA).read_bytes()
+    switch.touch()
+    seen = []
+    collect = toy.ToyProgram.collect
+    monkeypatch.setattr(
+        toy.ToyProgram, "collect",
+        lambda *a: seen.append("consolidated_metadata" in json.loads((run.path / METADATA).read_text())) or collect(*a),
+    )  # fmt: skip
+    run = toy.run_toy(tmp_path / "run", retry_failed=True, **study)
+    assert run.status()["state"] == "complete"
+    assert seen == [False]
+    assert (run.path / METADATA).read_bytes() == first  # the same groups and arrays
+    assert api.verify_run(run.path, run.journal) == []
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/run", "s3:/bucket/run", "https://example.org/run", "memory://run"])
+def test_a_url_is_no_run_directory(tmp_path, monkeypatch, url):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StudyError, match=r"out: a run needs a directory .*membrane-dask export RUN URL"):
+        md.run(toy.toy_plan(cluster=SYNC), url)
+    with pytest.raises(StudyError, match="out: a run needs a directory"):
+        api.prepare(toy.toy_plan(cluster=SYNC), Path(url))
+    assert not list(tmp_path.iterdir())
