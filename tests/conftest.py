@@ -218,3 +218,36 @@ def wait_until() -> Callable[..., None]:
             time.sleep(0.1)
 
     return wait
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory) -> Iterator[str]:
+    """URL of an S3 server on this machine, with a bucket named ``bucket``; it does not check signatures."""
+    pytest.importorskip("localbucket")
+    folder, port = tmp_path_factory.mktemp("s3"), _free_ports(2)
+    (folder / "bucket").mkdir()
+    command = [sys.executable, "-m", "localbucket", str(folder), "--port", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while True:
+        with socket.socket() as connection:
+            if connection.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        assert time.monotonic() < deadline, "the S3 server does not answer"
+        assert server.poll() is None, "the S3 server ended"
+        time.sleep(0.1)
+    yield f"http://127.0.0.1:{port}"
+    server.terminate()
+    server.wait()
+
+
+@pytest.fixture
+def s3(s3_server, monkeypatch) -> Iterator[str]:
+    """URL of an empty folder of the bucket, in this test's environment."""
+    s3fs = pytest.importorskip("s3fs")
+    names = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
+    for name, value in {**names, "AWS_ENDPOINT_URL": s3_server}.items():
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    yield f"s3://bucket/{time.time_ns()}"
+    s3fs.S3FileSystem.clear_instance_cache()

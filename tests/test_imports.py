@@ -18,14 +18,17 @@ KINDS = ("chain", "characterize", "foul", "graded", "porometry", "reconstruct")
 #: Layers of the package that the modules of a layer may import, besides their own.
 ALLOWED = {
     "cli": {
-        "api", "engine", "errors", "export", "files", "former_names", "ordered_submission", "plain_text", "progress",
-        "registry", "report", "study_file", "yaml_files", "__init__",
+        "api", "engine", "errors", "files", "former_names", "ordered_submission", "plain_text", "progress", "registry",
+        "report", "run_export", "study_file", "yaml_files", "__init__",
     },
     "api": {"registry", "engine", "config", "errors", "files", "program", "progress", "study_file", "__init__"},
     "ordered_submission": {"api", "engine", "errors", "study_file", "__init__"},
     "progress": {"engine", "plain_text"},
-    "report": {"engine", "export", "io", "physics", "registry", "schema", "errors", "files", "plain_text", "__init__"},
-    "export": {"engine", "io", "registry", "errors", "files", "__init__"},
+    "report": {
+        "engine", "item_export", "io", "physics", "registry", "schema", "errors", "files", "plain_text", "__init__",
+    },
+    "run_export": {"report", "item_export", "engine", "io", "registry", "config", "errors", "files"},
+    "item_export": {"engine", "io", "physics", "registry", "errors", "files", "__init__"},
     "study_report": {"studies", "report", "engine", "io", "physics", "config", "errors", "schema"},
     "engine": {
         "io", "config", "errors", "files", "former_names", "plain_text", "program", "registry", "schema", "study_file",

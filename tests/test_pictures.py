@@ -110,7 +110,7 @@ def test_items_are_drawn():
         network = NetworkItem(
             "", position, np.stack([np.arange(4096), np.arange(4096) - 1], axis=1),
             {"inscribed_radius": np.full(4096, 1.0)}, {"throat_inscribed_radius": np.full(4096, 0.5)},
-            (100.0, 100.0, 100.0),
+            (100.0, 100.0, 100.0), lambda: None,
         )  # fmt: skip
         draw_network(axes[1], network)
         assert any(text.get_text() == "depth 90.14 nm" for text in axes[1].texts)  # 3000 of 4096 pores

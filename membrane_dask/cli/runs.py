@@ -178,17 +178,22 @@ def report(
 
 def export(
     name: RunName,
-    to: Annotated[Path, typer.Argument(metavar="TO", help="File; its ending decides the format.")],
-    item: Annotated[str, typer.Option("--item", metavar="NAME", help="Volume, velocity or network.")] = "",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if there is one.")] = False,
+    to: Annotated[str, typer.Argument(metavar="TO", help="Folder, .zip or URL; with --item a file.")],
+    item: Annotated[str | None, typer.Option("--item", metavar="NAME", help="Volume, velocity or network.")] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", metavar="F", help="zarr, ozx, netcdf, csv, networks or report; several times."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the destination if there is one.")] = False,
 ) -> None:
-    """Write a volume, velocity or network of a run to a file: .vti, .vtk, .tif, .nii, .nii.gz or .stl.
+    """Write a closed, portable copy of a run to a folder, a .zip file or a URL such as s3://bucket/name.
 
-    Files hold the voxel size and its unit. Without --item, the items of the run are listed.
+    With --item one volume, velocity or network: .vti, .vtk, .tif, .nii, .nii.gz or .stl; networks as .vtk, .vtu, .npz
+    (OpenPNM) or .graphml. A file of such an ending without --item lists the items of the run.
     """
-    from membrane_dask.export import export as export_item
+    from membrane_dask.run_export import export as export_run
 
-    show(export_item(name, to, item, overwrite=overwrite))
+    show(export_run(name, to, item, formats=formats, overwrite=overwrite, notify=say))
 
 
 def verify(name: RunName, as_json: JsonOutput = False) -> None:

@@ -121,6 +121,29 @@ class ProvenanceRecord(TypedDict, total=False):
 
 
 @with_config(_STRICT)
+class ExportedStatus(TypedDict):
+    """State of a run when it was exported."""
+
+    state: _Word
+    done: _Count
+    failed: _Count
+
+
+@with_config(_STRICT)
+class ExportRecord(TypedDict):
+    """``exported-run.json``: what an exported run is and holds."""
+
+    schema: Annotated[int, Field(ge=1)]
+    name: _Word
+    kind: _Name
+    identity: _Digest
+    status: ExportedStatus
+    volumes: list[_Name]
+    result: bool
+    exported: _Word
+
+
+@with_config(_STRICT)
 class JournalRecord(TypedDict, total=False):
     """A line of the journal."""
 

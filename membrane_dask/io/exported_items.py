@@ -82,6 +82,8 @@ class NetworkItem:
         Values of pores and throats.
     extent_nm : (float, float, float)
         Lengths of the volume along ``z, y, x``, nm.
+    convert : callable
+        Returns the same network in metres.
     """
 
     description: str
@@ -90,6 +92,12 @@ class NetworkItem:
     pores: Mapping[str, np.ndarray]
     throats: Mapping[str, np.ndarray]
     extent_nm: tuple[float, float, float]
+    convert: Callable[[], PoreNetwork]
+
+    @property
+    def network(self) -> PoreNetwork:
+        """The same network in metres."""
+        return self.convert()
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,68 @@ def read_openpnm(path: str | Path) -> PoreNetwork:
         raise ValueError(f"{path}: {reason(error)}") from error
 
 
+def openpnm_arrays(network: PoreNetwork) -> dict[str, np.ndarray]:
+    """Arrays of OpenPNM and PoreSpy with the properties that OpenPNM's models of geometry and flow read.
+
+    Parameters
+    ----------
+    network : PoreNetwork
+        Its lengths are used as they are.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Those of :meth:`PoreNetwork.to_openpnm` with a boundary pore for each inlet and outlet pore, and
+
+        ``pore.diameter``
+            Diameter of the largest inscribed sphere; of a network without bodies, of the widest throat of the pore; of
+            a boundary pore, of its throat.
+        ``pore.volume``, ``throat.volume``
+            0 for boundary pores, and where the network does not say it.
+        ``throat.cross_sectional_area``
+            That of the voxels, or of a circle.
+        ``throat.total_length``
+            From pore centre to pore centre.
+        ``throat.length``
+            The part outside the two pores: each takes its radius, at most a quarter of the total length; pores
+            without a volume take nothing.
+
+        and further properties of pores and throats, which are NaN for boundary pores.
+    """
+    arrays = network.to_openpnm(boundary_pores=True)
+    conns, total = arrays["throat.conns"], network.length
+    bodies = dict(network.bodies)
+    radius = np.asarray(bodies.get("inscribed_radius", _widest_throat(network)), float)
+    volume = np.asarray(bodies.pop("volume", np.zeros(len(radius))), float)
+    outer = network.throat_conns[:, 1] < 0
+    boundary = network.radius[outer]
+    inside = np.append(np.where(volume > 0, radius, 0.0), np.zeros(len(boundary)))
+    arrays["pore.diameter"] = 2 * np.append(radius, boundary)
+    arrays["pore.volume"] = np.append(volume, np.zeros(len(boundary)))
+    for name, values in bodies.items():
+        diameter = name.replace("radius", "diameter")
+        factor = 1 if name == diameter else 2
+        arrays[f"pore.{diameter}"] = np.append(factor * np.asarray(values, float), np.full(len(boundary), np.nan))
+    throats = dict(network.throats)
+    arrays["throat.total_length"] = total
+    arrays["throat.length"] = total - sum(np.minimum(inside[conns[:, end]], total / 4) for end in (0, 1))
+    arrays["throat.cross_sectional_area"] = throats.pop("area", np.pi * np.square(network.radius))
+    arrays["throat.volume"] = throats.pop("volume", np.zeros(len(total)))
+    for name, values in throats.items():
+        diameter = name.replace("radius", "diameter")
+        arrays[f"throat.{diameter}"] = (1 if name == diameter else 2) * np.asarray(values)
+    return arrays
+
+
+def _widest_throat(network: PoreNetwork) -> np.ndarray:
+    """Largest radius of the throats of each pore; 0 for one without throats."""
+    radius = np.zeros(len(network.junctions))
+    for end in (0, 1):
+        inner = network.throat_conns[:, end] >= 0
+        np.maximum.at(radius, network.throat_conns[inner, end], network.radius[inner])
+    return radius
+
+
 def write_openpnm(network: PoreNetwork, path: str | Path) -> Path:
     """Write a network as the arrays of OpenPNM; :func:`read_openpnm` reads the same network.
 
@@ -94,7 +156,7 @@ def write_openpnm(network: PoreNetwork, path: str | Path) -> Path:
     Path
         The file. The same network has the same bytes.
     """
-    arrays = network.to_openpnm(boundary_pores=True) | {"extent": np.array(network.extent)}
+    arrays = openpnm_arrays(network) | {"extent": np.array(network.extent)}
     with zipfile.ZipFile(path, "w") as archive:
         for name, values in arrays.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w") as stream:  # without the time of writing

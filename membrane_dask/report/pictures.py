@@ -16,8 +16,8 @@ from matplotlib.ticker import LogLocator
 from membrane_dask.engine.run import Run
 from membrane_dask.engine.run_list import find_run
 from membrane_dask.errors import ExportError, nearest
-from membrane_dask.export import exportable_items
 from membrane_dask.io.exported_items import GridItem, NetworkItem, PoreNetworkItem
+from membrane_dask.item_export import exportable_items
 from membrane_dask.report.scene import Scene
 from membrane_dask.report.streamlines import streamlines
 

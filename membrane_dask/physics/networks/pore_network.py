@@ -269,7 +269,7 @@ class PoreNetwork:
         ----------
         network : mapping of str to ndarray
             Needs ``pore.coords`` ``(z, y, x)``, ``throat.conns``, and for the throats ``diameter`` (or ``equivalent``
-            or ``inscribed_diameter``) and ``length`` (or ``total_length``). Junctions marked as ``inlets`` or ``xmin``
+            or ``inscribed_diameter``) and ``total_length`` (or ``length``). Junctions marked as ``inlets`` or ``xmin``
             open to the feed, those marked as ``outlets`` or ``xmax`` to the filtrate, through pores of the junction's
             radius. Pores marked as ``boundary`` as well are the feed and the filtrate themselves, where their throats
             end.
@@ -293,7 +293,7 @@ class PoreNetwork:
         junctions = array("pore", "coords")
         conns = np.asarray(network["throat.conns"], np.int32).reshape(-1, 2)
         radius = array("throat", "diameter", "equivalent_diameter", "inscribed_diameter") / 2
-        length = array("throat", "length", "total_length", "direct_length")
+        length = array("throat", "total_length", "length", "direct_length")
         if conns.size and not (conns.min() >= 0 and conns.max() < len(junctions)):
             raise ValueError(f"network: throat.conns must contain indices of the {len(junctions)} pores")
         boundary = np.asarray(network.get("pore.boundary", np.zeros(len(junctions))), bool)

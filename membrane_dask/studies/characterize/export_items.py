@@ -11,6 +11,7 @@ import numpy as np
 
 from membrane_dask.io.exported_items import GridItem, Item, NetworkItem
 from membrane_dask.io.volumes import VolumeSource
+from membrane_dask.studies.characterize.network import pore_network
 from membrane_dask.studies.characterize.variables import NETWORK
 from membrane_dask.studies.input_volumes import InputVolumes
 
@@ -81,4 +82,5 @@ def network_item(network: Any, description: str) -> NetworkItem:
         {v.name: values[v.name] for v in NETWORK if v.dims == ("pore",)},
         {v.name: values[v.name] for v in NETWORK if v.dims == ("throat",)},
         tuple(values["extent"].tolist()),
+        partial(pore_network, network),
     )

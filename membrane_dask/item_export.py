@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.engine.run import Run
-from membrane_dask.engine.run_list import find_run
 from membrane_dask.errors import ExportError, nearest
-from membrane_dask.files import disk_errors
+from membrane_dask.files import disk_errors, is_url
 from membrane_dask.io.exported_items import GridItem, Item, NetworkItem, PoreNetworkItem
+from membrane_dask.physics.networks.pore_network import PoreNetwork
 from membrane_dask.studies.registry import find_kind, kinds
 
 #: Ending of the file that stands for the four files of Statoil.
@@ -25,48 +25,12 @@ _STATOIL = "_link1.dat"
 _LISTED = 20
 
 
-def export(run: Run | str | Path, to: str | Path, item: str, *, overwrite: bool = False) -> Path:
-    """Write a volume, velocity or network of a run to a file.
-
-    Parameters
-    ----------
-    run : Run, str or Path
-        A run, its directory or its name.
-    to : str or Path
-        The file. Its ending decides the format: ``.vti``, ``.vtk``, ``.tif`` (or ``.tiff``), ``.nii``, ``.nii.gz`` or
-        ``.stl`` for a volume, the same without ``.stl`` for a velocity, ``.vtk`` for a network. A network of a graded
-        run also as ``.csv`` (pores, with the junctions in a second file), ``.npz`` (OpenPNM) or ``_link1.dat`` (the
-        four files of Statoil), all of which its key ``input`` reads.
-    item : str
-        For example ``structure-0`` of a reconstruction; ``volume_0``, ``velocity_0``, ``network_0`` or
-        ``reference_network`` of a characterization; ``graded,l_max=0.2,gradient=0,realization=3`` of a graded run.
-    overwrite : bool
-        Replace a file that exists.
-
-    Returns
-    -------
-    Path
-        The file. The same item has the same bytes in every export. Lengths are in nm, in NIfTI in micrometres, of
-        networks of graded runs in membrane thicknesses.
-
-    Raises
-    ------
-    ExportError
-        If there is no such item, the format cannot hold it, or the file exists.
-    DataLossError
-        If a file of the run is missing or altered.
-
-    Notes
-    -----
-    Pores of a volume are 0, the solid is 255. Volumes and velocities are read and written slab by slab, so that they
-    need not fit into memory.
-
-    Examples
-    --------
-    >>> md.export("runs/membrane", "velocity.vti", "velocity_0")  # doctest: +SKIP
-    """
-    if not isinstance(run, Run):
-        run = find_run(run)
+def export_item(run: Run, to: str | Path, item: str, *, overwrite: bool = False) -> Path:
+    """Write a volume, velocity or network of a run to a file; see :func:`membrane_dask.export`."""
+    if is_url(to):
+        raise ExportError(
+            f"a single item is written to a file of this machine (got {str(to)!r}); export the whole run there"
+        )
     path = Path(to)
     items = exportable_items(run)
     if item not in items:
@@ -158,19 +122,30 @@ def _export_pore_network(item: PoreNetworkItem, path: Path, overwrite: bool) -> 
 
 def _write_pore_network(item: PoreNetworkItem, path: Path) -> None:
     """Write a network in the format of a file's ending."""
-    from membrane_dask.io import network_files, network_tables, openpnm_files
+    from membrane_dask.io import network_files, network_tables
 
     network, ending = item.network, path.suffix.lower()
     if path.name.endswith(_STATOIL):
         network_files.write_statoil(network, path.with_name(path.name.removesuffix(_STATOIL)))
     elif ending == ".csv":
         network_tables.write_network_csv(network, path)
-    elif ending == ".npz":
-        openpnm_files.write_openpnm(network, path)
     elif ending == ".vtk":
         network_files.write_vtk(network, path)
+    elif (write := _exchange_writer(network, ending, "membrane thickness")) is not None:
+        write(path)
     else:
-        raise ExportError(f"a network is written to .csv, .npz, {_STATOIL} or .vtk (got {path.name!r})")
+        raise ExportError(f"a network is written to .csv, .npz, {_STATOIL}, .vtk, .vtu or .graphml (got {path.name!r})")
+
+
+def _exchange_writer(network: PoreNetwork, ending: str, length_unit: str) -> Callable[[Path], Any] | None:
+    """Function that writes a network with the arrays of OpenPNM, None for another ending."""
+    from membrane_dask.io import network_exchange, openpnm_files
+
+    return {
+        ".npz": partial(openpnm_files.write_openpnm, network),
+        ".vtu": partial(network_exchange.write_vtu, network),
+        ".graphml": partial(network_exchange.write_graphml, network, length_unit=length_unit),
+    }.get(ending)
 
 
 def exportable_items(run: Run) -> dict[str, Callable[[], Item]]:
@@ -200,8 +175,10 @@ def _writer(item: GridItem | NetworkItem, name: str) -> Callable[[Path], Any]:
 
     ending = next((e for e in (".nii.gz", *_GRIDS) if name.lower().endswith(e)), Path(name).suffix.lower())
     if isinstance(item, NetworkItem):
+        if (write := _exchange_writer(item.network, ending, "m")) is not None:
+            return write
         if ending != ".vtk":
-            raise ExportError(f"a network is written to .vtk (got {name!r})")
+            raise ExportError(f"a network is written to .vtk, .vtu, .npz or .graphml (got {name!r})")
         title = f"{item.description}; lengths in nm"
         return lambda path: network_files.write_poly_data(
             path, title, item.position, item.throat_conns, item.pores, item.throats
@@ -221,5 +198,11 @@ def _writer(item: GridItem | NetworkItem, name: str) -> Callable[[Path], Any]:
     return writers[ending]
 
 
-#: Endings of files of fields on voxels.
+#: Endings of files of fields on voxels, and of networks.
 _GRIDS = (".vti", ".vtk", ".tif", ".tiff", ".nii", ".nii.gz", ".stl")
+_NETWORKS = (".csv", ".npz", ".dat", ".vtk", ".vtu", ".graphml")
+
+
+def is_item_file(path: str | Path) -> bool:
+    """Whether the ending of a path is one of those of single items."""
+    return str(path).lower().endswith((*_GRIDS, *_NETWORKS))

@@ -1,0 +1,150 @@
+"""Closed, portable copy of a run: its result, volumes, tables and networks in the formats of other programs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from membrane_dask.engine import layout
+from membrane_dask.engine.exported_run import INDEX, RESULT, SCHEMA, VOLUMES
+from membrane_dask.engine.run import Run
+from membrane_dask.errors import ExportError, ReportError, StudyError, nearest
+from membrane_dask.files import now, write_json
+from membrane_dask.report import write_report
+from membrane_dask.run_export import crate, networks, tables
+from membrane_dask.run_export.destination import filled_folder
+
+#: Parts of an exported run that can be chosen.
+FORMATS = ("zarr", "ozx", "netcdf", "csv", "networks", "report")
+#: Descriptions of files and of the files in folders.
+_DESCRIPTIONS = {
+    "study.yaml": "the study with every default written out",
+    "inputs": "input of the study",
+    "provenance.json": "versions, machine, digests of inputs, every start and stop",
+    "report.html": "figures, tables and conclusions on one page",
+    INDEX: "name, kind, identity and state of the run, for membrane_dask.open_run",
+    RESULT: "all tables and images of the result as Zarr 3 with consolidated metadata; xarray.open_datatree",
+    VOLUMES: "volume as single-file OME-Zarr 0.5: pores 0, solid 255",
+    "netcdf": "a table of the result as netCDF 4",
+    "csv": "a table of the result; units and meanings of the columns are in csv/variables.csv",
+    "tables": "table of a method of the virtual bench",
+    "networks/*.npz": "arrays of a pore network for OpenPNM and PoreSpy: dict(numpy.load(file))",
+    "networks/*.graphml": "a pore network as GraphML",
+    "networks/*.vtu": "a pore network as an unstructured grid of VTK, for ParaView and meshio",
+}
+
+
+def export_run(
+    run: Run,
+    to: str | Path,
+    formats: Sequence[str] | None = None,
+    *,
+    overwrite: bool = False,
+    notify: Callable[[str], None],
+) -> None:
+    """Write a closed copy of a run.
+
+    Parameters
+    ----------
+    run : Run
+        A run that is finished; units may have failed.
+    to : str or Path
+        A folder, a file ``.zip``, or a URL of either.
+    formats : sequence of str, optional
+        Some of ``FORMATS``; default all of them that the run has and whose libraries are installed.
+    overwrite : bool
+        Replace an exported run.
+    notify : callable
+        Receives a message for each part that is left out.
+
+    Raises
+    ------
+    ExportError
+        If the run is not finished, there is no such format, or the destination exists or cannot be written.
+    DataLossError
+        If a file of the run is missing or altered.
+    """
+    chosen = _chosen(formats)
+    status = run.status()
+    if status["state"] not in ("complete", "failed"):
+        raise ExportError(
+            f"{run.name} is {status['state']}, and a copy is closed: finish it first with: membrane-dask run "
+            f"{run.path / 'study.yaml'} --out {run.path}"
+        )
+    tree = run.result
+    with filled_folder(to, overwrite=overwrite) as folder:
+        for name in ("study.yaml", "provenance.json"):
+            shutil.copyfile(run.path / name, folder / name)
+        for name in ("inputs", layout.TABLES):
+            if (run.path / name).is_dir() and any((run.path / name).iterdir()):
+                shutil.copytree(run.path / name, folder / name)
+        if "zarr" in chosen:
+            _copy_result(run, folder / RESULT)
+        if "ozx" in chosen and run.volumes:
+            _copy_volumes(run, folder / VOLUMES)
+        if "netcdf" in chosen:
+            if formats is None and not tables.has_netcdf():
+                notify("netcdf: left out, as h5netcdf is not installed: pip install 'membrane-dask[netcdf]'")
+            else:
+                tables.write_netcdf(tree, folder / "netcdf")
+        if "csv" in chosen:
+            tables.write_csv(tree, folder / "csv", notify)
+        if "networks" in chosen:
+            try:
+                networks.write_networks(run, folder / "networks")
+            except ExportError as error:
+                if formats is not None:
+                    raise
+                shutil.rmtree(folder / "networks", ignore_errors=True)
+                notify(f"left out: {error}")
+        if "report" in chosen:
+            try:
+                write_report(run, folder / "report.html")
+            except (ReportError, StudyError) as error:  # the latter where an input was removed
+                if formats is not None:
+                    raise
+                notify(f"report: left out: {error}")
+        index = {
+            "schema": SCHEMA, "name": run.name, "kind": run.kind, "identity": run.identity, "status": status,
+            "volumes": run.volumes if "ozx" in chosen else [], "result": "zarr" in chosen, "exported": now(),
+        }  # fmt: skip
+        write_json(folder / INDEX, index)
+        crate.write_crate(
+            folder,
+            name=run.name,
+            description=f"Result of a membrane-dask study of the kind {run.kind}",
+            date=index["exported"],  # type: ignore[arg-type]
+            provenance=run.provenance,
+            descriptions=_DESCRIPTIONS,
+        )
+
+
+def _chosen(formats: Sequence[str] | None) -> Sequence[str]:
+    """The formats, checked."""
+    for name in formats or ():
+        if name not in FORMATS:
+            raise ExportError(f"no format {name!r}; {nearest(name, FORMATS)}")
+    return FORMATS if formats is None else formats
+
+
+def _copy_result(run: Run, target: Path) -> None:
+    import zarr
+
+    from membrane_dask.io.sharded_zarr import copy_group
+
+    copy_group(zarr.open_group(str(run.path / "result.zarr"), mode="r", use_consolidated=False), target)
+
+
+def _copy_volumes(run: Run, folder: Path) -> None:
+    """Write every volume as one file, by way of a copy in shards."""
+    import zarr
+
+    from membrane_dask.io.sharded_zarr import copy_group, zip_ome_zarr
+
+    folder.mkdir()
+    for name in run.volumes:
+        sharded = folder / f"{name}.ome.zarr"
+        copy_group(zarr.open_group(str(layout.volume_path(run.path, name)), mode="r"), sharded, shard_all=True)
+        zip_ome_zarr(sharded, folder / f"{name}.ozx")
+        shutil.rmtree(sharded)

@@ -1,0 +1,156 @@
+"""Destinations of an exported run: a folder, a ZIP file, or a URL of an object store."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from membrane_dask.engine.exported_run import INDEX
+from membrane_dask.errors import ExportError, reason
+from membrane_dask.files import disk_errors, is_url
+from membrane_dask.io.sharded_zarr import add_to_zip
+
+
+@contextlib.contextmanager
+def filled_folder(to: str | Path, *, overwrite: bool) -> Iterator[Path]:
+    """A folder to fill, which becomes the destination at the end, whole or not at all.
+
+    Parameters
+    ----------
+    to : str or Path
+        A folder, a file ``.zip``, or a URL of either.
+    overwrite : bool
+        Replace an exported run, or a file ``.zip``.
+
+    Yields
+    ------
+    Path
+        An empty folder.
+
+    Raises
+    ------
+    ExportError
+        If the destination exists, or cannot be written.
+    """
+    if is_url(to):
+        store = _Store(str(to))
+        store.require_free(overwrite=overwrite)
+        with tempfile.TemporaryDirectory(prefix="membrane-dask-export-") as folder:
+            content = Path(folder) / "run"
+            content.mkdir()
+            yield content
+            store.upload(content)
+        return
+    path = Path(to)
+    _require_free(path, overwrite=overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{socket.gethostname()}.{os.getpid()}.{path.name}")
+    shutil.rmtree(temporary, ignore_errors=True)  # of an interrupted export of a process with the same number
+    with disk_errors(path):
+        try:
+            content = temporary / "run"
+            content.mkdir(parents=True)
+            yield content
+            result = content
+            if path.suffix == ".zip":
+                result = temporary / path.name
+                zip_folder(content, result)
+            if path.exists():
+                path.rename(temporary / "replaced")
+            result.rename(path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _require_free(path: Path, *, overwrite: bool) -> None:
+    """Refuse a destination that exists; one to be replaced must be an exported run, so that nothing else is lost."""
+    if path.is_dir() and not any(path.iterdir()):
+        path.rmdir()
+    if not path.exists():
+        return
+    if not overwrite:
+        raise ExportError(f"{path} exists; choose another name, or replace it with --overwrite (overwrite=True)")
+    is_export = zipfile.is_zipfile(path) if path.suffix == ".zip" else (path / INDEX).is_file()
+    if not is_export:
+        raise ExportError(f"{path} is not an exported run, and is not replaced; choose another name")
+
+
+def _files(folder: Path) -> list[tuple[str, Path]]:
+    """All files of a folder by their names below it; the index comes last, as a copy without it is not whole."""
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return sorted(files.items(), key=lambda item: (item[0] == INDEX, item[0]))
+
+
+def zip_folder(folder: Path, path: Path) -> None:
+    """Store all files of a folder in a ZIP file, without compression: Zarr and netCDF have their own."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, file in _files(folder):
+            add_to_zip(archive, file, name)
+
+
+class _Store:
+    """A URL to which files are written."""
+
+    def __init__(self, url: str) -> None:
+        import fsspec
+
+        self.url = url.rstrip("/")
+        try:
+            self._fs, self._root = fsspec.core.url_to_fs(self.url)
+        except ImportError as error:
+            raise ExportError(f"{url}: {error}; for s3:// install: pip install 'membrane-dask[s3]'") from error
+        except ValueError as error:
+            raise ExportError(f"{url}: {reason(error)}") from error
+        self._is_zip = self.url.endswith(".zip")
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except ExportError:
+            raise
+        except Exception as error:  # each kind of store has its own
+            advice = "; does the bucket exist?" if isinstance(error, FileNotFoundError) else ""
+            raise ExportError(f"{self.url}: {reason(error)}{advice}") from error
+
+    def require_free(self, *, overwrite: bool) -> None:
+        """Refuse a URL where something is; an exported run is removed with ``overwrite``."""
+        with self._errors():
+            self._fs.invalidate_cache()
+            if not self._exists():
+                return
+            if not overwrite:
+                raise ExportError(
+                    f"{self.url} exists; choose another name, or replace it with --overwrite (overwrite=True)"
+                )
+            if not (self._is_zip or self._fs.exists(f"{self._root}/{INDEX}")):
+                raise ExportError(f"{self.url} is not an exported run, and is not replaced; choose another name")
+            for path in [self._root] if self._is_zip else self._fs.find(self._root):
+                self._fs.rm_file(path)  # one by one: not every store deletes several at once
+
+    def _exists(self) -> bool:
+        if self._is_zip:
+            return bool(self._fs.exists(self._root))
+        try:
+            return bool(self._fs.ls(self._root))
+        except FileNotFoundError:
+            return False
+
+    def upload(self, folder: Path) -> None:
+        """Write the files of a folder, or one ZIP file of them."""
+        files: list[tuple[str, Path]] = _files(folder)
+        names = [f"{self._root}/{name}" for name, _ in files]
+        if self._is_zip:
+            zip_folder(folder, folder.with_name("run.zip"))
+            files, names = [("", folder.with_name("run.zip"))], [self._root]
+        paths: list[Any] = [str(path) for _, path in files]
+        with self._errors():
+            self._fs.put(paths[:-1], names[:-1])  # several at a time
+            self._fs.put_file(paths[-1], names[-1])  # the index
