@@ -132,7 +132,7 @@ class ExportedRun:
             self._store(self._fs, self._path(RESULT)),
             engine="zarr",
             consolidated=True,
-            chunks=None,  # type: ignore[arg-type]
+            chunks=None,
         )
         kind = registry.kinds().get(self.kind)  # None: a run of a plug-in that is not installed here
         return under_present_names(tree, kind.schemas) if kind else tree

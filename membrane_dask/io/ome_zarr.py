@@ -162,7 +162,7 @@ def open_volume(path: Any, level: int = 0) -> Any:
     levels = multiscale["datasets"]
     if not 0 <= level < len(levels):
         raise ValueError(f"level: must lie in [0, {len(levels) - 1}] (got {level})")
-    array = group[str(level)]
+    array: Any = group[str(level)]
     from_zarr: Callable[[Any], Any] = da.from_zarr
     scale = levels[level]["coordinateTransformations"][0]["scale"]
     coords = {

@@ -13,7 +13,7 @@ import xarray as xr
 import membrane_dask as md
 from membrane_dask import api
 from membrane_dask.engine.file_counts import result_files
-from membrane_dask.engine.layout import METADATA, create_result
+from membrane_dask.engine.layout import METADATA, create_result, is_consolidated
 from membrane_dask.errors import StudyError
 from membrane_dask.program import Dataset, Image, Program
 from membrane_dask.schema import Coordinate, TableSchema, Variable
@@ -82,15 +82,15 @@ def test_work_on_a_complete_run_removes_and_renews_them(tmp_path, monkeypatch):
     assert run.status()["state"] == "failed"
     first = (run.path / METADATA).read_bytes()
     switch.touch()
-    seen = []
+    states = []
     collect = toy.ToyProgram.collect
     monkeypatch.setattr(
         toy.ToyProgram, "collect",
-        lambda *a: seen.append("consolidated_metadata" in json.loads((run.path / METADATA).read_text())) or collect(*a),
+        lambda *a: states.append(is_consolidated(run.path)) or collect(*a),
     )  # fmt: skip
     run = toy.run_toy(tmp_path / "run", retry_failed=True, **study)
     assert run.status()["state"] == "complete"
-    assert seen == [False]
+    assert states == [False]
     assert (run.path / METADATA).read_bytes() == first  # the same groups and arrays
     assert api.verify_run(run.path, run.journal) == []
 
