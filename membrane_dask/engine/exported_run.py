@@ -156,7 +156,7 @@ class ExportedRun:
 
         if name not in self.volumes:
             raise KeyError(f"no volume {name!r}; {nearest(name, self.volumes)}")
-        archive = ZipFileSystem(fo=self._fs.open(self._path(f"{VOLUMES}/{name}.ozx")))
+        archive = ZipFileSystem(self._fs.open(self._path(f"{VOLUMES}/{name}.ozx")))
         return ome_zarr.open_volume(self._store(archive, ""), level)
 
     @staticmethod
@@ -203,7 +203,7 @@ def _file_system(location: str) -> tuple[Any, str]:
             location.rstrip("/") if is_url(location) else str(Path(location).resolve())
         )
         if root.endswith(".zip"):
-            return ZipFileSystem(fo=file_system.open(root)), ""
+            return ZipFileSystem(file_system.open(root)), ""
     except FileNotFoundError as error:
         raise RunNotFoundError(f"no exported run at {location}") from error
     except ImportError as error:

@@ -294,8 +294,8 @@ class TestRefusals:
             md.export(run, tmp_path / "copy")
 
     def test_formats_and_destinations(self, run, exported, tmp_path):
-        with pytest.raises(ExportError, match="no format 'zar'; did you mean 'zarr'"):
-            md.export(run, tmp_path / "copy", formats=["zar"])
+        with pytest.raises(ExportError, match="no format 'netcd'; did you mean 'netcdf'"):
+            md.export(run, tmp_path / "copy", formats=["netcd"])
         with pytest.raises(ExportError, match="exists; choose another name"):
             md.export(run, exported)
         (tmp_path / "mine").mkdir()
