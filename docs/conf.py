@@ -46,6 +46,7 @@ html_theme_options = {
     "collapse_navigation": True,
     "header_links_before_dropdown": 7,
     "show_prev_next": False,
+    "show_toc_level": 2,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": ["theme-version"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from docutils.nodes import SkipNode
 from docutils.utils.math.latex2mathml import tex2mathml
 
@@ -13,6 +15,8 @@ def mathml(latex: str, *, as_block: bool) -> str:
     """An equation as a MathML element."""
     for command, replacement in REPLACEMENTS.items():
         latex = latex.replace(command, replacement)
+    # The converter shows text as it stands, with the backslash of an escaped underscore.
+    latex = re.sub(r"\\text\{[^}]*\}", lambda text: text[0].replace(r"\_", "_"), latex)
     return tex2mathml(latex, as_block=as_block)
 
 

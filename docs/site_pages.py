@@ -50,7 +50,7 @@ def commands_page() -> str:
     sections = ["# Commands", "`membrane-dask COMMAND --help` prints the same."]
 
     def add(name: str, command: Any) -> None:
-        arguments = [p.metavar or p.name.upper() for p in command.params if p.param_type_name == "argument"]
+        arguments = [argument_name(p) for p in command.params if p.param_type_name == "argument"]
         sections.extend([f"## {name}", "```text\n" + " ".join(["membrane-dask", name, *arguments]) + "\n```"])
         sections.append(re.sub(r"\n(?=\S)", " ", command.help or ""))
         rows = [parameter_row(p) for p in command.params if not getattr(p, "hidden", False) and "--help" not in p.opts]
@@ -65,12 +65,18 @@ def commands_page() -> str:
     return "\n\n".join(sections) + "\n"
 
 
+def argument_name(argument: Any) -> str:
+    """Name of an argument as a usage line has it, in brackets if it may be left out."""
+    name = argument.metavar or argument.name.upper()
+    return name if argument.required or name.startswith("[") else f"[{name}]"
+
+
 def parameter_row(parameter: Any) -> tuple[str, str]:
     """Spellings and meaning of an argument or option of a command."""
-    value = parameter.metavar or parameter.name.upper()
     if parameter.param_type_name == "argument":
-        return f"`{value}`", parameter.help or ""
+        return f"`{argument_name(parameter)}`", parameter.help or ""
     names = ", ".join(f"`{option}`" for option in (*parameter.opts, *parameter.secondary_opts))
+    value = parameter.metavar or parameter.name.upper()
     return names if parameter.is_flag else f"{names} `{value}`", parameter.help or ""
 
 

@@ -464,7 +464,7 @@ def files(paths: Iterable[Path] = ()) -> list[Path]:
     if not paths:
         chosen |= {path for path in ROOT.iterdir() if path.is_file() and path.suffix in {".md", ".toml", ".cff"}}
     readable = TEXTS | {".py", ".ipynb"}
-    skipped = {"__pycache__", ".venv", ".ci-venv", ".git", "golden", ".ipynb_checkpoints", "_build"}
+    skipped = {"__pycache__", ".venv", ".ci-venv", ".git", "golden", ".ipynb_checkpoints", "generated"}
     return sorted(
         path
         for path in chosen
