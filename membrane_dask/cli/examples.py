@@ -56,7 +56,7 @@ def examples() -> dict[str, Example]:
     for path in sorted(folder.glob("*-quickstart.yaml")):
         kind = path.name.removesuffix("-quickstart.yaml")
         lines = re.findall(r"^# ?(.*)$", path.read_text(encoding="utf-8").partition("\nkind:")[0], re.MULTILINE)
-        description = re.fullmatch(r"(.*) Duration: (.*) Look at: (.*)", " ".join(lines))
+        description = re.fullmatch(r"(.*) Duration: (.*)\. Look at: (.*)\.", " ".join(lines))
         if description is None:
             raise ValueError(f"{path} does not begin with a comment that names its duration and what to look at")
         available[kind] = Example(kind, path, *description.groups())

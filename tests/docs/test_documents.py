@@ -16,6 +16,7 @@ from typer.main import get_command
 
 import membrane_dask as md
 from membrane_dask.cli import app
+from membrane_dask.cli.examples import examples
 from membrane_dask.errors import StudyError
 from membrane_dask.studies.registry import kinds
 from membrane_dask.study_file import load_study
@@ -85,6 +86,21 @@ def test_the_first_screen_has_both_commands(readme):
     assert len(blocks) == 2
     assert all("\n" not in block and block.startswith("python3 -m venv") for block in blocks)
     assert blocks[1].endswith("&& pytest")
+
+
+def test_the_readme_says_what_the_examples_say(readme):
+    for example in examples().values():
+        assert f"| `{example.kind}` | {example.duration} | {example.look_at} |" in readme
+
+
+def test_studies_of_the_readme_are_valid(readme, tmp_path):
+    for name in ("micrograph.tif", "volume.tif", "flux.csv"):
+        (tmp_path / name).touch()
+    studies = re.findall(r"```yaml\n(.*?)```", readme, re.S)
+    for text in studies:
+        (tmp_path / "study.yaml").write_text(text)
+        load_study(tmp_path / "study.yaml")
+    assert len(studies) == 4
 
 
 @pytest.mark.parametrize("name", CONFIGS)
