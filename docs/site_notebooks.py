@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 
 #: Notebooks in the order of the tutorials.
-NOTEBOOKS = ("quickstart", "graded", "reconstruct", "characterize", "porometry")
+NOTEBOOKS = ("quickstart", "graded", "reconstruct", "characterize", "porometry", "chain")
 
 GALLERY_HEAD = """# Gallery
 

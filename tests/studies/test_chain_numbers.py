@@ -144,18 +144,21 @@ def test_sentences_have_the_ranges_of_the_ratios():
     assert "only if the pores were straight tubes: it is 0.34 to 1.43 times the connected porosity" in porosity
 
 
-def test_tables_of_a_bench_are_read_as_one_membrane_for_each_replicate(tmp_path):
+def test_tables_of_a_bench_are_read_as_one_membrane_for_each_replicate_and_reference(tmp_path):
     assert bench_tables(tmp_path) == []
     folder = tmp_path / "tables"
     folder.mkdir()
     names = ("replicate-10-water.csv", "replicate-2-capillary-flow.csv", "replicate-2-gas-permeation.csv", "notes.csv")
-    for name in names:
+    references = ("reference-liquid-displacement.csv", "reference-1-water.csv")
+    for name in (*names, *references):
         (folder / name).write_text("")
     tables = [(path.name, method, membrane) for path, method, membrane in bench_tables(tmp_path)]
     assert tables == [
         ("replicate-2-capillary-flow.csv", "capillary flow", "replicate 2"),
         ("replicate-2-gas-permeation.csv", "gas permeation", "replicate 2"),
         ("replicate-10-water.csv", "water", "replicate 10"),
+        ("reference-liquid-displacement.csv", "liquid displacement", "reference"),
+        ("reference-1-water.csv", "water", "reference 1"),
     ]
 
 

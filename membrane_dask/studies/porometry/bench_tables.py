@@ -1,4 +1,4 @@
-"""Tables that a virtual bench has written into its run: one of each method and replicate."""
+"""Tables that a virtual bench has written into its run: one of each method and volume."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 from membrane_dask.studies.porometry.table_settings import METHODS, Method
 
-#: Name of a table: that of its replicate, and its method.
-_NAME = re.compile(r"replicate-(\d+)-([a-z-]+)\.csv")
+#: Name of a table: replicate or reference, its number if there are several, and its method.
+_NAME = re.compile(r"(replicate|reference)(?:-(\d+))?-([a-z-]+)\.csv")
 _METHODS: dict[str, Method] = {method.replace(" ", "-"): method for method in METHODS}
 
 
@@ -18,10 +18,12 @@ def is_bench(path: Path) -> bool:
 
 
 def bench_tables(run: Path) -> list[tuple[Path, Method, str]]:
-    """Tables of a run: path, method, and name of the membrane, in the order of the replicates."""
+    """Tables of a run: path, method, and name of the membrane; the replicates in their order, then the reference."""
     tables = []
     for path in run.glob("tables/*.csv"):
         match = _NAME.fullmatch(path.name)
-        if match and match[2] in _METHODS:
-            tables.append((int(match[1]), path, _METHODS[match[2]]))
-    return [(path, method, f"replicate {replicate}") for replicate, path, method in sorted(tables, key=lambda t: t[:2])]
+        if match and match[3] in _METHODS:
+            name = match[1] if match[2] is None else f"{match[1]} {match[2]}"
+            order = (match[1] == "reference", int(match[2] or 0), path)
+            tables.append((order, (path, _METHODS[match[3]], name)))
+    return [table for _, table in sorted(tables)]
