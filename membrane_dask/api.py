@@ -35,7 +35,14 @@ from membrane_dask.engine.provenance import Provenance
 from membrane_dask.engine.rounds import all_units
 from membrane_dask.engine.run import Run, RunNotFoundError, prepare
 from membrane_dask.engine.run_list import RunList, find_run, find_runs
-from membrane_dask.engine.source_runs import SourcePlan, is_complete, require_source, run_directory, source_studies
+from membrane_dask.engine.source_runs import (
+    SourcePlan,
+    is_complete,
+    require_source,
+    run_directory,
+    source_studies,
+    through_sources,
+)
 from membrane_dask.engine.store import Sink, sinks
 from membrane_dask.engine.verification import Fault, verify_run
 from membrane_dask.errors import ClusterError, Problem, Source, StudyError, Where
@@ -118,6 +125,7 @@ def _with_runs_of_sources(
     study: BaseStudy, source: Source | None, listener: Listener, finished: dict[Path, Path]
 ) -> BaseStudy:
     """The study with the runs of its sources; those that were run for another source are not run again."""
+    study = through_sources(study, source)
     runs = {}
     for item in source_studies(study, source):
         path = item.path.resolve()
@@ -146,6 +154,7 @@ def planned_sources(study: BaseStudy, source: Source | None = None) -> list[Sour
 
 def _plan_sources(study: BaseStudy, source: Source | None, planned: dict[Path, SourcePlan]) -> bool:
     """Plan the sources of a study that are not planned yet; whether all of its own are finished."""
+    study = through_sources(study, source)
     finished = True
     for item in source_studies(study, source):
         path = item.path.resolve()
@@ -163,6 +172,7 @@ def _plan_sources(study: BaseStudy, source: Source | None, planned: dict[Path, S
 
 def _with_finished_sources(study: BaseStudy, source: Source | None) -> BaseStudy:
     """The study with finished runs in place of the studies that it reads from."""
+    study = through_sources(study, source)
     runs: dict[str, Path] = {}
     own: dict[str, Where] = {}
     for item in source_studies(study, source):

@@ -380,6 +380,8 @@ class BaseStudy(Model):
     essential: ClassVar[tuple[str, ...]] = ()
     #: What the study reads of the runs among its :meth:`sources`; ``tables`` is what runs of all kinds have.
     source_content: ClassVar[Literal["volume", "network", "bench", "tables"]] = "volume"
+    #: Kinds of studies, of which a study or a run among its :meth:`sources` stands for what it reads itself.
+    reads_through: ClassVar[frozenset[str]] = frozenset()
     # How a run is carried out; excluded from its identity, as none of it changes a result.
     _circumstances: ClassVar[frozenset[str]] = frozenset({"name", "cluster", "execution"})
 
@@ -406,6 +408,16 @@ class BaseStudy(Model):
     def with_sources(self, runs: Mapping[str, Path]) -> BaseStudy:
         """The study with finished runs in place of the studies among its sources, by field."""
         return self.model_copy(update=dict(runs))
+
+    def through(self, name: str, other: BaseStudy) -> BaseStudy:
+        """The study with what ``other`` reads in place of the source ``name``, by the settings of ``other``.
+
+        Raises
+        ------
+        StudyError
+            If a setting of this study differs.
+        """
+        raise NotImplementedError
 
     def identity(self) -> str:
         """Digest of all that decides the result: same digest, same bits.

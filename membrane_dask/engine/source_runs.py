@@ -87,6 +87,51 @@ class SourcePlan:
     finished: bool
 
 
+def through_sources(study: BaseStudy, source: Source | None) -> BaseStudy:
+    """The study with what its sources read, of the kinds that it reads through; these need not have been run.
+
+    Raises
+    ------
+    StudyError
+        If what a run has read is gone or has changed, or the settings of a source differ from those of the study.
+    """
+    for name, path in study.sources().items() if study.reads_through else ():
+        where = study.source_position(name)
+        other: BaseStudy | None = None
+        if (path / "run.json").is_file():
+            run = Run(path)
+            other = _study_of_run(run, where, source) if run.kind in study.reads_through else None
+        elif path.suffix.lower() in (".yaml", ".yml"):
+            other, _ = load_study_with_source(path)
+        if other is not None and other.kind in study.reads_through:
+            try:
+                study = study.through(name, other)
+            except StudyError as error:
+                raise StudyError(error.problems, source) from error.__cause__
+    return study
+
+
+def _study_of_run(run: Run, where: Where, source: Source | None) -> BaseStudy:
+    """The study of a run, if it still reads what the run has read.
+
+    Raises
+    ------
+    StudyError
+        At the field ``where`` of the reader.
+    """
+    advice = f"give what it has read as the input itself (got {str(run.path)!r})"
+    try:
+        study = run.study
+        identity = study.identity()
+    except StudyError as error:
+        message = f"is a run of {run.kind} whose own input cannot be read: {error.problems[0].message}; {advice}"
+        raise StudyError([Problem(where, message)], source) from error
+    if identity != run.identity:
+        message = f"is a run of {run.kind}, of which the input or the version has changed since; {advice}"
+        raise StudyError([Problem(where, message)], source)
+    return study
+
+
 def source_studies(study: BaseStudy, source: Source | None) -> list[SourceStudy]:
     """Studies whose runs a study reads, in the order in which they run; the files of its own ones are written.
 

@@ -24,6 +24,7 @@ from membrane_dask.studies.foul.program import FoulProgram
 from membrane_dask.studies.foul.tasks import work
 from membrane_dask.studies.foul.variables import INTERVALS
 from membrane_dask.studies.input_volumes import InputVolumes
+from membrane_dask.study_file import parse_study
 
 SYNC = {"profile": "sync"}
 STUDY = """\
@@ -321,3 +322,39 @@ def test_a_chain_repeats_the_table(reference):
     names = [label for label, *_ in _quantities({"life": table})]
     assert "life/service_time" in names
     assert not [name for name in names if name.endswith(("_low", "_high"))]
+
+
+@pytest.fixture
+def characterized(folder, tmp_path):
+    """A characterize study of a volume in which bright voxels are solid, and its run."""
+    np.save(tmp_path / "inverted.npy", 255 - np.load(folder / "structure-0.npy"))
+    path = tmp_path / "properties.yaml"
+    path.write_text(
+        "kind: characterize\ninput: inverted.npy\npores: bright\nvoxel_size: 3 nm\nconnectivity: 26\n"
+        "network: {r_max: 5}\ntortuosity: false\ncluster: {profile: sync}\n"
+    )
+    return path, md.run(path, tmp_path / "run", limit=0).path  # its units are not needed
+
+
+def test_a_characterize_study_stands_for_its_volume(characterized, folder):
+    """The volume by its settings: the same study as if it had them itself, of the study and of its run."""
+    path, run = characterized
+    settings = {"pores": "bright", "connectivity": 26, "network": {"r_max": 5.0}}
+    study = parse_study({
+        "kind": "foul", "foulant": {"wall_rate": "1e-6 m/s"}, "voxel_size": "3 nm", "name": "life",
+        "input": str(path.parent / "inverted.npy"), **settings,
+    })  # fmt: skip
+    for source in (path, run):
+        settings = {"kind": "foul", "foulant": {"wall_rate": "1e-6 m/s"}, "input": str(source), "name": "life"}
+        planned = md.plan(parse_study(settings))
+        assert planned.study.identity() == study.identity()
+        md.plan(parse_study(settings | {"connectivity": 26}))
+        with pytest.raises(StudyError, match=r"connectivity: differs from the characterize study .* 26; leave it out"):
+            md.plan(parse_study(settings | {"connectivity": 6}))
+    volume = path.parent / "inverted.npy"
+    np.save(volume, np.load(folder / "structure-1.npy"))
+    with pytest.raises(StudyError, match="the input or the version has changed since; give what it has read"):
+        md.plan(parse_study(settings))
+    volume.unlink()
+    with pytest.raises(StudyError, match="whose own input cannot be read: no such file"):
+        md.plan(parse_study(settings))

@@ -9,8 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from membrane_dask.config import InputNetwork, Model, parameter
-from membrane_dask.errors import Problem
+from membrane_dask.config import BaseStudy, InputNetwork, Model, parameter
+from membrane_dask.errors import Problem, StudyError
 from membrane_dask.quantities import Number, Numbers, Pressure, Temperature, Viscosity, Whole, quantity
 from membrane_dask.studies.foul.law_settings import (
     EndOfLifeSettings,
@@ -59,7 +59,8 @@ class FoulStudy(VolumeStudy):
     input: InputNetwork = Field(
         description="volume (OME-Zarr, TIFF stack, folder of images, .npy, .npz, HDF5, .mat, NRRD, VTK image, .raw), "
         "depth first unless axis says otherwise; or a run of a reconstruct study, or such a study, which is run first; "
-        "or a pore network: a table of pores (.csv), a file of OpenPNM (.npz, .csv) or the prefix of Statoil's files",
+        "or a characterize study or run, for its volume by its settings; or a pore network: a table of pores (.csv), a "
+        "file of OpenPNM (.npz, .csv) or the prefix of Statoil's files",
         json_schema_extra={"unit": "", "example": "volume.tif"},
     )
     thickness: Annotated[(float, *quantity("m", "100 um"))] | None = parameter(
@@ -108,6 +109,7 @@ class FoulStudy(VolumeStudy):
     confidence: Number = parameter(0.95, "confidence of the intervals over replicates", gt=0, lt=1)
 
     results_version: ClassVar[int] = 1
+    reads_through: ClassVar[frozenset[str]] = frozenset({"characterize"})
     essential: ClassVar[tuple[str, ...]] = (
         "input", "voxel_size", "pores", "pressure", "foulant.damkohler_number", "foulant.diffusivity",
         "foulant_volume_fraction", "seed",
@@ -136,6 +138,24 @@ class FoulStudy(VolumeStudy):
     def sources(self) -> dict[str, Path]:
         """Volumes, by field."""
         return {} if self.has_network else super().sources()
+
+    def through(self, name: str, other: BaseStudy) -> FoulStudy:
+        """The study of the volumes of a characterize study, segmented and divided into pores by its settings.
+
+        Raises
+        ------
+        StudyError
+            If a setting of this study differs.
+        """
+        shared = [field for field in _OF_VOLUMES if field in type(other).model_fields]
+        problems = [
+            Problem((field,), f"differs from the characterize study of the input, {theirs}; leave it out (got {own})")
+            for field in shared
+            if field in self.model_fields_set and (own := getattr(self, field)) != (theirs := getattr(other, field))
+        ]
+        if problems:
+            raise StudyError(problems)
+        return self.model_copy(update={field: getattr(other, field) for field in (name, *shared)})
 
     def identity(self) -> str:
         """Digest of all that decides the result; every file of the network enters by its content."""
