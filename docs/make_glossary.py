@@ -18,7 +18,7 @@ from typing import Any
 
 from typer.main import get_command
 
-from membrane_dask.cli import app
+from membrane_dask.cli.commands import app
 from membrane_dask.config import BaseStudy, Model
 from membrane_dask.schema import TableSchema
 from membrane_dask.studies.registry import StudyKind, kinds

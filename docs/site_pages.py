@@ -15,7 +15,7 @@ from typing import Any
 from make_glossary import nested_models, own_kinds, table, unit_text
 from typer.main import get_command
 
-from membrane_dask.cli import app
+from membrane_dask.cli.commands import app
 from membrane_dask.config import BaseStudy, Model
 from membrane_dask.studies.registry import StudyKind
 from membrane_dask.study_file import bounds_text

@@ -30,7 +30,7 @@ from membrane_dask.engine.confirmation import confirm, require_confirmed, requir
 from membrane_dask.engine.driver import drive_run
 from membrane_dask.engine.events import Listener, Message, Summary
 from membrane_dask.engine.lock import DriverLock, RunBusyError
-from membrane_dask.engine.plan import Plan, make_plan
+from membrane_dask.engine.plan import Plan, build_program, make_plan
 from membrane_dask.engine.provenance import Provenance
 from membrane_dask.engine.rounds import all_units
 from membrane_dask.engine.run import Run, RunNotFoundError, prepare
@@ -49,7 +49,6 @@ from membrane_dask.errors import ClusterError, Problem, Source, StudyError, Wher
 from membrane_dask.files import now, write_atomically
 from membrane_dask.program import Unit
 from membrane_dask.progress import ProgressLines
-from membrane_dask.studies.registry import find_kind
 from membrane_dask.study_file import load_study, load_study_with_source
 
 #: A driver waits for the lock of its run for this time, in seconds.
@@ -88,8 +87,7 @@ def plan(study: BaseStudy | str | Path, *, measure: bool = False, source: Source
         study, source = load_study_with_source(study)
     study = _with_finished_sources(study, source)
     try:
-        program = find_kind(study.kind).build(study, source)
-        planned = make_plan(study, program)
+        planned = make_plan(study, build_program(study, source))
     except StudyError as error:
         raise StudyError(error.problems, source) from error.__cause__
     return planned.measured() if measure else planned

@@ -59,6 +59,14 @@ class Source:
                 return f"{self.name}:{line}:{column}"
         return self.name
 
+    def order(self, where: Where) -> tuple[bool, int, int]:
+        """Sort key of problems: those of ``--set`` arguments first, then by line and column, those of no line last."""
+        prefixes = [where[:stop] for stop in range(len(where), -1, -1)]
+        if any(prefix in self.overrides for prefix in prefixes):
+            return False, 0, 0
+        line, column = next((self.lines[prefix] for prefix in prefixes if prefix in self.lines), (0, 0))
+        return line == 0, line, column
+
 
 class StudyError(ValueError):
     """A study that cannot be run; nothing was started.
@@ -66,14 +74,14 @@ class StudyError(ValueError):
     Parameters
     ----------
     problems : sequence of Problem
-        All problems.
+        All problems, which are sorted by their position.
     source : Source
         Position of the entries.
     """
 
     def __init__(self, problems: Sequence[Problem], source: Source | None = None) -> None:
-        self.problems = tuple(problems)
         self.source = source or Source()
+        self.problems = tuple(sorted(problems, key=lambda problem: self.source.order(problem.where)))
         super().__init__(str(self))
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -35,12 +35,12 @@ def dashboard_line(link: str) -> str:
 
 
 def _quarantined_line(event: UnitQuarantined) -> str:
-    return f"failed: {event.key}: {event.error.splitlines()[0]}"
+    return f"failed: {event.key}: {' '.join(event.error.split())}"
 
 
 def _retried_line(event: Retried) -> str:
     more = ", ..." if len(event.keys) > 1 else ""
-    return f"retrying: {event.keys[0]}{more}: {event.reason.splitlines()[0]}"
+    return f"retrying: {event.keys[0]}{more}: {' '.join(event.reason.split())}"
 
 
 def _estimate_line(event: Estimate, adaptive: bool) -> str:

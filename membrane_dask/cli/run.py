@@ -26,7 +26,6 @@ from membrane_dask.cli.pilots import measured
 from membrane_dask.engine.terminal import say, show
 
 if TYPE_CHECKING:
-    from membrane_dask.engine.plan import Plan
     from membrane_dask.engine.run import Run
 
 
@@ -59,6 +58,7 @@ def run_study(
     """Run the study of a file and show its progress; what is not done ends the command with its exit code."""
     from membrane_dask import api
     from membrane_dask.engine.confirmation import require_confirmed, require_own_study
+    from membrane_dask.engine.plan import as_seconds
     from membrane_dask.engine.run import prepare
     from membrane_dask.study_file import load_study_with_source
 
@@ -70,32 +70,12 @@ def run_study(
     trust = _confirmed(require_confirmed, run.path, trust=trust)
     is_local = plan.cluster.scheduler in ("local", "sync")
     if measure and is_local and limit is None and not run.journal.summary().done:
-        plan = _measured(plan)
+        plan = measured(plan)
+        if plan.costs is not None:
+            work, time = as_seconds(plan.cost or 0.0), as_seconds(plan.time or 0.0)
+            say(f"cost: about {work} of CPU time, {time} of wall time on this cluster")
     _execute(run, plan, limit=limit)
     return run
-
-
-def _measured(plan: Plan) -> Plan:
-    """The plan with its predicted cost; without, if the pilots fail: the run says why where its units do.
-
-    Raises
-    ------
-    StudyError
-        If the pilots show that the study cannot be run.
-    """
-    from membrane_dask.engine.plan import as_seconds
-    from membrane_dask.errors import StudyError
-
-    try:
-        plan = measured(plan)
-    except StudyError:
-        raise
-    except Exception as error:
-        say(f"the cost is not known: {error}")
-    else:
-        work, time = as_seconds(plan.cost or 0.0), as_seconds(plan.time or 0.0)
-        say(f"cost: about {work} of CPU time, {time} of wall time on this cluster")
-    return plan
 
 
 def submit(

@@ -12,6 +12,7 @@ from membrane_dask.cli.completion import complete_kind
 from membrane_dask.cli.options import ClusterName, Overrides, StudyPath, with_cluster
 from membrane_dask.cli.pilots import measured
 from membrane_dask.engine.terminal import say, show
+from membrane_dask.errors import reason
 
 
 class KindCommand(TyperCommand):
@@ -78,7 +79,12 @@ def plan(
     if measure:
         planned = measured(planned)
     show(planned)
-    for name, content in planned.program.previews().items():
+    try:
+        pictures = planned.program.previews()
+    except Exception as error:  # of unusual data; the plan is printed already
+        say(f"the inputs cannot be drawn: {reason(error)}")
+        pictures = {}
+    for name, content in pictures.items():
         picture = path.parent / name
         try:
             picture.write_bytes(content)

@@ -20,6 +20,11 @@ class Started:
     adaptive: bool = False
     finished: Mapping[str, int] = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        dashboard = f"; dashboard: {self.dashboard}" if self.dashboard else ""
+        limit = "at most " if self.adaptive else ""
+        return f"execution starts: {self.done} of {limit}{self.total} units are done, {self.failed} failed{dashboard}"
+
 
 @dataclass(frozen=True)
 class Progressed:
@@ -28,6 +33,9 @@ class Progressed:
     done: int
     failed: int
     times: Mapping[str, list[float]]
+
+    def __str__(self) -> str:
+        return f"{self.done} units are done, {self.failed} failed"
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,9 @@ class Stage:
 
     text: str
 
+    def __str__(self) -> str:
+        return self.text
+
 
 @dataclass(frozen=True)
 class Retried:
@@ -71,6 +82,10 @@ class Retried:
 
     keys: tuple[str, ...]
     reason: str
+
+    def __str__(self) -> str:
+        more = f" and {len(self.keys) - 1} more units" if len(self.keys) > 1 else ""
+        return f"retrying: {self.keys[0]}{more}: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -80,6 +95,9 @@ class UnitQuarantined:
     key: str
     error: str
 
+    def __str__(self) -> str:
+        return f"failed: {self.key}: {self.error}"
+
 
 @dataclass(frozen=True)
 class Message:
@@ -87,10 +105,16 @@ class Message:
 
     text: str
 
+    def __str__(self) -> str:
+        return self.text
+
 
 @dataclass(frozen=True)
 class Collecting:
     """All units have finished; tables that follow from them are computed."""
+
+    def __str__(self) -> str:
+        return "collecting: tables that follow from all units are computed"
 
 
 Event = Started | Progressed | Estimate | Stage | Retried | UnitQuarantined | Message | Collecting

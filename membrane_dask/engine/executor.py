@@ -373,6 +373,7 @@ class Execution:
                 "error": failure.error,
                 "traceback": failure.traceback,
                 "killed_its_worker": failure.killed,
+                "permanent": failure.permanent,
                 "replay": f"membrane-dask replay {self.root} {unit.key}",
             },
         )

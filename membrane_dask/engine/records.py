@@ -108,6 +108,7 @@ class FailureRecord(TypedDict):
     seed: NotRequired[list[int]]
     attempts: NotRequired[_Count]
     killed_its_worker: NotRequired[bool]
+    permanent: NotRequired[bool]
     replay: NotRequired[str]
 
 

@@ -170,7 +170,10 @@ def summary_rows(run: Run) -> list[tuple[str, str]]:
         rows.append(("failure", f"and {len(journal.failed) - _SHOWN_FAILURES} more; see {run.path / 'failures'}"))
     if status["state"] in ("empty", "partial"):
         rows.append(("next", f"membrane-dask run {run.path / 'study.yaml'} --out {run.path}"))
-    elif status["failed"]:
+    elif failures and all(failure.get("permanent") for failure in failures):
+        command = f"membrane-dask replay {run.path} {failures[0]['key']}"
+        rows.append(("next", f"they fail on every machine: change the study; to compute one of them here: {command}"))
+    elif failures:
         rows.append(("next", f"membrane-dask retry {run.path}"))
     return [(name, printable_line(text)) for name, text in rows]
 

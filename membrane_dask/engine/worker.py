@@ -23,6 +23,9 @@ from membrane_dask.engine.software import Requirement, Software
 from membrane_dask.files import disk_errors
 from membrane_dask.program import Unit, Work
 
+#: Errors that depend on the machine: of files, memory and time limits.
+_CIRCUMSTANCES = (OSError, MemoryError, LateFileError, AlteredFileError)
+
 
 @dataclass(frozen=True)
 class BatchOptions:
@@ -58,11 +61,14 @@ class UnitFailure:
         Traceback, or a description where there is none.
     killed : bool
         Whether the unit ended its worker process.
+    permanent : bool
+        Whether the cause is in the unit itself, which therefore fails again wherever it is computed.
     """
 
     error: str
     traceback: str
     killed: bool = False
+    permanent: bool = False
 
 
 @dataclass
@@ -193,7 +199,9 @@ def run_batch(
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
                 with disk_errors(tempfile.gettempdir()):  # for example the cache of compiled code: no fault of the unit
                     raise
-            result.failures[unit.key] = UnitFailure(f"{type(error).__name__}: {error}", traceback.format_exc())
+            permanent = not isinstance(error, _CIRCUMSTANCES)
+            message = f"{type(error).__name__}: {error}"
+            result.failures[unit.key] = UnitFailure(message, traceback.format_exc(), permanent=permanent)
             continue
         finished.append(unit)
         values.append(checked)

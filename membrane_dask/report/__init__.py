@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from membrane_dask.engine.run import Run
@@ -20,7 +21,8 @@ def write_report(run: Run | str | Path, out: str | Path | None = None) -> Path:
     run : Run, str or Path
         A run, its directory or its name.
     out : str or Path, optional
-        Where to; default ``report.html`` in the run's directory.
+        Where to; default ``report.html`` in the run's directory, or ``<name>-report.html`` in the present one if that
+        directory cannot be written.
 
     Returns
     -------
@@ -48,6 +50,8 @@ def write_report(run: Run | str | Path, out: str | Path | None = None) -> Path:
     except ImportError as error:
         raise ReportError(f"the report of the kind {run.kind!r} needs {error.name}, which is not installed") from error
     path = Path(out) if out else run.path / "report.html"
+    if not out and not os.access(run.path, os.W_OK):  # a run of others, or on an archive
+        path = Path(f"{run.name}-report.html")
     text = page.render(run, sections)
     if path.exists() and not path.is_file():  # such as /dev/stdout
         path.write_text(text, encoding="utf-8")

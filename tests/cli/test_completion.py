@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
-from membrane_dask.cli import app
+from membrane_dask.cli.commands import app
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import tifffile
 from typer.main import get_command
 
 import membrane_dask as md
-from membrane_dask.cli import app
+from membrane_dask.cli.commands import app
 from membrane_dask.cli.examples import examples
 from membrane_dask.errors import StudyError
 from membrane_dask.studies.registry import kinds

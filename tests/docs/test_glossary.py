@@ -9,7 +9,8 @@ import sys
 import pytest
 from typer.main import get_command
 
-from membrane_dask.cli import app, exit_codes
+from membrane_dask.cli import exit_codes
+from membrane_dask.cli.commands import app
 from membrane_dask.engine.run import Run
 
 

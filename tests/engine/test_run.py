@@ -75,7 +75,7 @@ def test_every_state_can_be_looked_at(tmp_path, state, done, failed, left):
     assert f"{done} of 60 done" in page.text
     if failed:
         assert "ArithmeticError" in page.text
-        assert "membrane-dask retry" in page.text
+        assert "membrane-dask replay" in page.text
     listed = Checker()
     listed.feed(md.list_runs(tmp_path)._repr_html_())
     assert listed.open == []

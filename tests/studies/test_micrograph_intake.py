@@ -11,7 +11,7 @@ from scipy import ndimage
 from typer.testing import CliRunner
 
 import membrane_dask as md
-from membrane_dask.cli import app
+from membrane_dask.cli.commands import app
 
 ROWS, COLUMNS, POROSITY = 160, 200, 0.35
 
