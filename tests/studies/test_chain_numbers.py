@@ -128,6 +128,16 @@ def test_intervals_say_that_the_bias_is_not_in_them():
     assert single.attrs["summary"] == []
 
 
+def test_intervals_of_lives_hold_structures_that_percolate():
+    """Without the third one, of no path: Student about the first with 2 degrees of freedom, 4.30265."""
+    values = {"service_time": np.array([2.0, 2.2, 0.0, 1.9]), "end_of_life_cause": np.array([3.0, 3.0, 5.0, 3.0])}
+    dims = dict.fromkeys(values, ("replicate",))
+    table = interval_table({"life": RunTable(values, dims, {"replicate": np.arange(4)})}, {}, 0.95, "")
+    deviation = np.sqrt(np.mean(np.square(np.log(np.array([2.2, 1.9]) / 2))))
+    assert table.values["best_match_high"][0] == pytest.approx(2 * np.exp(4.30265 * deviation), rel=1e-4)
+    assert "chain: 3 of 4 structures percolate: intervals of the life hold these" in table.attrs["summary"]
+
+
 def test_sentences_have_the_ranges_of_the_ratios():
     empty = np.full((2, len(NAMES)), np.nan)
     ratios = ("radius_ratio", "radius_flow_ratio", "porosity_ratio")

@@ -16,9 +16,7 @@ from membrane_dask.studies.foul import KIND
 from membrane_dask.studies.foul.config import FoulStudy
 from membrane_dask.studies.foul.life_tables import life_table
 from membrane_dask.studies.foul.network_tasks import (
-    MAX_STEPS,
     SOLVER_TOLERANCE,
-    TubeFilter,
     constant_flux,
     network_work,
 )
@@ -82,14 +80,6 @@ class NetworkProgram(Program):
                 stated = units.permeate_flux(flux)
                 message = f"needs {ratio:.3g} times the pressure_limit at the start; at most {stated / ratio:.3g} LMH"
                 yield Problem(("operation", "flux"), f"{message} (got {stated:.6g} LMH)")
-        tubes = TubeFilter.of(study, self.network, self.thickness)
-        end = tubes.laws(study, time_step := tubes.time_step(study)).end_time
-        if end is not None and end > MAX_STEPS:
-            hours = float(units.hours(MAX_STEPS * time_step, tubes.deposition))
-            message = (
-                f"takes {end} time steps, at most {MAX_STEPS} are allowed: at most {hours:.3g} h, or a larger step"
-            )
-            yield Problem(("end_of_life", "time"), message)
 
     @property
     def summary(self) -> Sequence[tuple[str, str]]:
