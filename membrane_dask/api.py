@@ -48,7 +48,7 @@ from membrane_dask.engine.verification import Fault, verify_run
 from membrane_dask.errors import ClusterError, Problem, Source, StudyError, Where
 from membrane_dask.files import now, write_atomically
 from membrane_dask.program import Unit
-from membrane_dask.progress import ProgressLines
+from membrane_dask.progress import ProgressLines, shown_progress
 from membrane_dask.study_file import load_study, load_study_with_source
 
 #: A driver waits for the lock of its run for this time, in seconds.
@@ -116,7 +116,8 @@ def resolve_sources(study: BaseStudy, source: Source | None = None, listener: Li
         If one of them cannot be run, or its kind does not provide what is read.
     """
     planned_sources(study, source)  # all that is wrong before anything runs
-    return _with_runs_of_sources(study, source, listener or ProgressLines(sys.stderr), {})
+    with shown_progress(listener) as listener:
+        return _with_runs_of_sources(study, source, listener, {})
 
 
 def _with_runs_of_sources(
@@ -202,6 +203,7 @@ def run(
     retry_failed: bool = False,
     trust: bool = False,
     listener: Listener | None = None,
+    client: Any = None,
 ) -> Run:
     """Run a study, or resume its run where it ended.
 
@@ -218,10 +220,11 @@ def run(
     retry_failed : bool
         Retry the units that failed.
     trust : bool
-        Use the commands, files and hosts that a run directory brings along; only those that were not used before
-        need this.
+        Use the commands, files and hosts that a run directory brings along, also those that were not used before.
     listener : callable, optional
-        Receives every event; default prints a line to stderr every 30 s.
+        Receives every event; by default a notebook shows a bar, elsewhere lines are printed to stderr.
+    client : distributed.Client, optional
+        A connected client, whose workers compute the units in place of the cluster that the study names.
 
     Returns
     -------
@@ -239,10 +242,11 @@ def run(
         # A worker process of a run, which imports the script that started the run.
         raise SystemExit(f"a worker imports the script that runs the study: {MAIN_GUARD_HINT}")
     require_own_study(study, trust=trust)
-    planned = study if isinstance(study, Plan) else _plan_with_sources(study, listener)
-    prepared = prepare(planned, Path(out) if out is not None else None, fresh=fresh)
-    require_confirmed(prepared.path, trust=trust)
-    execute(prepared, planned, limit=limit, retry_failed=retry_failed, listener=listener)
+    with shown_progress(listener) as listener:
+        planned = study if isinstance(study, Plan) else _plan_with_sources(study, listener)
+        prepared = prepare(planned, Path(out) if out is not None else None, fresh=fresh)
+        require_confirmed(prepared.path, trust=trust)
+        execute(prepared, planned, limit=limit, retry_failed=retry_failed, listener=listener, client=client)
     return prepared
 
 
@@ -261,6 +265,7 @@ def execute(
     retry_failed: bool = False,
     listener: Listener | None = None,
     series: DriverSeries | None = None,
+    client: Any = None,
 ) -> Summary:
     """Execute a run that is laid out; the second half of :func:`run`.
 
@@ -268,8 +273,8 @@ def execute(
     """
     if limit is not None and limit < 0:
         raise ValueError(f"limit must be at least 0 (got {limit})")
-    listener = listener or ProgressLines(sys.stderr)
-    return drive_run(run, plan, listener, limit=limit, retry_failed=retry_failed, series=series)
+    with shown_progress(listener) as listener:
+        return drive_run(run, plan, listener, limit=limit, retry_failed=retry_failed, series=series, client=client)
 
 
 def open_run(path: str | Path) -> Run:

@@ -28,6 +28,7 @@ from pydantic_core import PydanticCustomError
 
 from membrane_dask.errors import Problem, StudyError, Where, closest, reason, short
 from membrane_dask.files import read_bytes, require_regular
+from membrane_dask.notebook_html import links, table
 from membrane_dask.quantities import (
     Bytes,
     Duration,
@@ -363,6 +364,20 @@ class OwnStudy:
         return (*self.where, *where)
 
 
+def _setting_rows(study: Model) -> list[tuple[str, str]]:
+    """Names and values of the settings that are not defaults, those of sections with dotted names."""
+
+    def rows(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+        for name, value in section.items():
+            if isinstance(value, dict):
+                yield from rows(value, f"{prefix}{name}.")
+            else:
+                yield f"{prefix}{name}", short(value) if isinstance(value, list) else str(value)
+
+    changed = study.model_dump(mode="json", exclude_defaults=True, exclude={"kind", "name", "seed"})
+    return list(rows(changed))
+
+
 class BaseStudy(Model):
     """Settings common to all study kinds; a kind adds ``kind: Literal["its name"]`` and its own."""
 
@@ -384,6 +399,11 @@ class BaseStudy(Model):
     reads_through: ClassVar[frozenset[str]] = frozenset()
     # How a run is carried out; excluded from its identity, as none of it changes a result.
     _circumstances: ClassVar[frozenset[str]] = frozenset({"name", "cluster", "execution"})
+
+    def _repr_html_(self) -> str:
+        rows = [("name", self.name or "-"), ("seed", str(self.seed)), *_setting_rows(self)]
+        files = [(f"{field}: {path.name}", path) for field, path in {**self.inputs(), **self.sources()}.items()]
+        return table(f"Study of the kind {self.kind}", rows, links(files))
 
     def inputs(self) -> dict[str, Path]:
         """Files that the study reads, by field; a run keeps copies of them."""

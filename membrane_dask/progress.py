@@ -1,4 +1,4 @@
-"""Progress of a run on a terminal or in a log."""
+"""Progress of a run on a terminal, in a log or in a notebook."""
 
 from __future__ import annotations
 
@@ -7,21 +7,26 @@ import getpass
 import math
 import re
 import socket
+import sys
 import time
-from collections.abc import Callable
-from typing import TextIO
+from collections.abc import Callable, Iterator
+from html import escape
+from typing import Any, TextIO
 
 from membrane_dask.engine.events import (
     Collecting,
     Estimate,
     Event,
+    Listener,
     Message,
+    Progressed,
     Retried,
     Stage,
     Started,
     UnitQuarantined,
 )
 from membrane_dask.engine.plan import as_seconds
+from membrane_dask.notebook_html import bar, links
 from membrane_dask.plain_text import printable
 
 
@@ -60,7 +65,7 @@ def _estimate_line(event: Estimate, adaptive: bool) -> str:
 
 
 class ProgressLines:
-    """Progress as plain lines: for logs, pipes and notebooks.
+    """Progress as plain lines: for logs and pipes.
 
     The first line comes at once, the next ones after a tenth of the time since the start, but at least 2 s and at most
     30 s.
@@ -157,3 +162,98 @@ class ProgressBar:
     def close(self) -> None:
         """Leave the terminal as it was."""
         self._progress.stop()
+
+
+class ProgressDisplay:
+    """Progress in a notebook: a bar with the state and the last messages, updated in place.
+
+    Parameters
+    ----------
+    clock : callable
+        Seconds of a steady clock.
+    """
+
+    #: Messages that are shown, and the shortest time between two updates in seconds.
+    MESSAGES, INTERVAL = 8, 0.5
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._start = clock()
+        self._shown = -math.inf
+        self._adaptive, self._done, self._failed, self._total = False, 0, 0, 0
+        self._state, self._dashboard = "starting", ""
+        self._messages: list[str] = []
+        self._handle: Any = None
+
+    def __call__(self, event: Event) -> None:
+        """Show an event."""
+        if isinstance(event, Started):
+            self._adaptive, self._total, self._dashboard = event.adaptive, event.total, event.dashboard or ""
+            self._done, self._failed = event.done, event.failed
+        elif isinstance(event, Progressed):
+            self._done, self._failed = event.done, event.failed
+        elif isinstance(event, Estimate):
+            self._state = _estimate_line(event, self._adaptive)
+        elif isinstance(event, Stage | Collecting):
+            self._state = event.text if isinstance(event, Stage) else "collecting the results"
+        elif isinstance(event, Message):
+            self._messages.append(event.text)
+        else:
+            self._messages.append(
+                _quarantined_line(event) if isinstance(event, UnitQuarantined) else _retried_line(event)
+            )
+        is_frequent = isinstance(event, Progressed | Estimate)
+        if not is_frequent or self._clock() - self._shown >= self.INTERVAL:
+            self._show()
+
+    def close(self, error: BaseException | None = None) -> None:
+        """Show the end, if anything was shown."""
+        if self._handle is None:
+            return
+        finished = f"{self._done} of {self._total} units done, {self._failed} failed"
+        self._state = f"stopped by {type(error).__name__}: {finished}" if error else finished
+        self._state += f", after {as_seconds(self._clock() - self._start)}"
+        self._dashboard = ""
+        self._show()
+
+    def _show(self) -> None:
+        from IPython.display import HTML, display
+
+        self._shown = self._clock()
+        content = HTML(self._html())  # type: ignore[no-untyped-call]
+        if self._handle is None:
+            self._handle = display(content, display_id=True)  # type: ignore[no-untyped-call]
+        else:
+            self._handle.update(content)
+
+    def _html(self) -> str:
+        hidden = len(self._messages) - self.MESSAGES
+        lines = [*([f"{hidden} earlier messages"] if hidden > 0 else []), *self._messages[-self.MESSAGES :]]
+        text = "".join(f"<div style='opacity:0.8'>{escape(printable(line))}</div>" for line in lines)
+        dashboard = links([("dashboard", self._dashboard)] if self._dashboard else [])
+        progress = bar(self._done, self._failed, self._total)
+        return f"<div>{progress}<div>{escape(printable(self._state))}</div>{dashboard}{text}</div>"
+
+
+def _is_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return getattr(shell, "kernel", None) is not None
+
+
+@contextlib.contextmanager
+def shown_progress(listener: Listener | None) -> Iterator[Listener]:
+    """A listener that is given, or the one for notebooks or logs, which shows the end too."""
+    if listener is not None:
+        yield listener
+    elif _is_notebook():
+        display = ProgressDisplay()
+        try:
+            yield display
+        except BaseException as error:
+            display.close(error)
+            raise
+        display.close()
+    else:
+        yield ProgressLines(sys.stderr)

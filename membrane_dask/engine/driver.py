@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import replace
+from typing import Any
 
 from membrane_dask.engine import layout_record
 from membrane_dask.engine.cluster.certificates import Certificates
 from membrane_dask.engine.cluster.driver_series import DriverSeries
-from membrane_dask.engine.cluster.pools import Pool, SyncPool, open_pool
+from membrane_dask.engine.cluster.pools import Pool, SyncPool, client_pool, open_pool
 from membrane_dask.engine.confirmation import confirm, settings_that_act
 from membrane_dask.engine.events import Event, Listener, Message, Progressed, Stage, Summary
 from membrane_dask.engine.executor import Execution
@@ -32,6 +33,7 @@ def drive_run(
     limit: int | None = None,
     retry_failed: bool = False,
     series: DriverSeries | None = None,
+    client: Any = None,
 ) -> Summary:
     """Work on a run that is laid out, as its only driver.
 
@@ -49,6 +51,8 @@ def drive_run(
         Retry the units that failed.
     series : DriverSeries, optional
         The series to which this driver belongs, as a job with a time limit and a successor.
+    client : distributed.Client, optional
+        A connected client of the user's own cluster, in place of the cluster of the plan.
 
     Raises
     ------
@@ -119,7 +123,7 @@ def drive_run(
                 workers: contextlib.AbstractContextManager[Pool] = contextlib.nullcontext(SyncPool())
             else:
                 tell(Stage("starting workers"))
-                workers = open_pool(plan.cluster, run.path, notify)
+                workers = client_pool(client, notify) if client else open_pool(plan.cluster, run.path, notify)
             with workers as pool:
                 summary = execution.run(pool, driver, limit, series.time_limit if series else None)
                 collects = not summary.left and (lost_tables or not run.journal.collected())

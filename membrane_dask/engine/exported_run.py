@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from membrane_dask.engine import records
-from membrane_dask.engine.html import table
+from membrane_dask.engine.data_frames import to_dataframe
 from membrane_dask.engine.present_names import under_present_names
 from membrane_dask.engine.run import Run, RunNotFoundError
 from membrane_dask.engine.run_list import find_run
 from membrane_dask.errors import UnreadableRunError, nearest, reason
 from membrane_dask.files import is_url
+from membrane_dask.notebook_html import links, table
 from membrane_dask.plain_text import printable_line
 from membrane_dask.studies import registry
 
@@ -137,6 +139,10 @@ class ExportedRun:
         kind = registry.kinds().get(self.kind)  # None: a run of a plug-in that is not installed here
         return under_present_names(tree, kind.schemas) if kind else tree
 
+    def to_dataframe(self, table: str, variables: Sequence[str] | None = None) -> Any:
+        """Variables of a table as a pandas DataFrame; see :func:`~membrane_dask.engine.data_frames.to_dataframe`."""
+        return to_dataframe(self.result, table, variables)
+
     @property
     def volumes(self) -> list[str]:
         """Names of the volumes."""
@@ -190,7 +196,9 @@ class ExportedRun:
         return "\n".join([title, *(f"  {name:<8} {text}" for name, text in self.rows())])
 
     def _repr_html_(self) -> str:
-        return table(f"Run {self.name}, exported to {self.location}", self.rows())
+        target = self.location if is_url(self.location) else Path(self.location)
+        is_link = isinstance(target, Path) or target.startswith(("http://", "https://"))
+        return table(f"Run {self.name}, exported to {self.location}", self.rows(), links([("copy", target)] * is_link))
 
 
 def _file_system(location: str) -> tuple[Any, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from membrane_dask.config import BaseStudy
@@ -246,9 +247,10 @@ class Plan:
         return f"<Plan {self.name}: {self.total} units>"
 
     def _repr_html_(self) -> str:
-        from membrane_dask.engine.html import table
+        from membrane_dask.notebook_html import links, table
 
-        return table("Plan", self.rows())
+        folder = Path("runs") / self.name
+        return table("Plan", self.rows(), links([("run", folder)] if (folder / "run.json").is_file() else []))
 
 
 def build_program(study: BaseStudy, source: Source | None) -> Program:

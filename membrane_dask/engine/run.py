@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ from typing import Any
 from membrane_dask.config import BaseStudy
 from membrane_dask.engine import durability, late_files, layout, layout_record, records, run_status, store, verification
 from membrane_dask.engine.cluster.driver_series import lost_driver, queued_drivers, require_no_queued_driver
+from membrane_dask.engine.data_frames import to_dataframe
 from membrane_dask.engine.differing_settings import differing_settings, setting_texts
-from membrane_dask.engine.html import bar, table
 from membrane_dask.engine.journal import Journal
 from membrane_dask.engine.lock import DriverLock
 from membrane_dask.engine.plan import Plan
@@ -25,6 +25,7 @@ from membrane_dask.engine.records import SCHEMA
 from membrane_dask.engine.software import software_of
 from membrane_dask.errors import DataLossError, Problem, StudyError, UnreadableRunError, nearest
 from membrane_dask.files import disk_errors, is_url, sync_folder, write_atomically, write_json
+from membrane_dask.notebook_html import bar, links, table
 from membrane_dask.plain_text import natural_order, printable_line
 from membrane_dask.studies import registry
 from membrane_dask.study_file import load_study, to_yaml
@@ -217,6 +218,10 @@ class Run:
         kind = registry.kinds().get(self.kind)  # None: a run of a plug-in that is not installed here
         return under_present_names(tree, kind.schemas) if kind else tree
 
+    def to_dataframe(self, table: str, variables: Sequence[str] | None = None) -> Any:
+        """Variables of a table as a pandas DataFrame; see :func:`~membrane_dask.engine.data_frames.to_dataframe`."""
+        return to_dataframe(self.result, table, variables)
+
     @property
     def volumes(self) -> list[str]:
         """Names of the volumes."""
@@ -323,7 +328,18 @@ class Run:
     def _repr_html_(self) -> str:
         status = self.status()
         total = run_status.total_units(status)
-        return table(f"Run {self.name}", self.rows(), bar(status["done"], status["failed"], total))
+        return table(f"Run {self.name}", self.rows(), bar(status["done"], status["failed"], total) + self._links())
+
+    def _links(self) -> str:
+        """Links to the report, the dashboard of an active driver, and the folder."""
+        report = self.path / "report.html"
+        driver = DriverLock.active_driver(self.path)
+        dashboard = driver.get("dashboard") if driver else None
+        return links([
+            *([("report", report)] if report.is_file() else []),
+            *([("dashboard", dashboard)] if dashboard and dashboard.startswith(("http://", "https://")) else []),
+            ("folder", self.path),
+        ])  # fmt: skip
 
 
 def prepare(plan: Plan, out: Path | None, *, fresh: bool = False) -> Run:

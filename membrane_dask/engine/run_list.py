@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from membrane_dask.engine.differing_settings import differing_settings, setting_texts
-from membrane_dask.engine.html import grid
 from membrane_dask.engine.plan import as_seconds
 from membrane_dask.engine.run import Run, RunNotFoundError
 from membrane_dask.engine.run_status import date_text, total_units, unit_status, usage
 from membrane_dask.errors import nearest
+from membrane_dask.notebook_html import grid
 from membrane_dask.plain_text import printable_line
 
 

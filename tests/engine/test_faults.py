@@ -19,10 +19,10 @@ import toy
 import membrane_dask as md
 from membrane_dask import api
 from membrane_dask.engine.executor import failure_path
-from membrane_dask.engine.html import table
 from membrane_dask.engine.lock import DriverLock, RunBusyError
 from membrane_dask.engine.run import prepare
 from membrane_dask.files import write_json
+from membrane_dask.notebook_html import table
 
 SYNC = {"profile": "sync"}
 

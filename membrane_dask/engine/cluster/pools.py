@@ -339,15 +339,60 @@ def _if_rendered(url: str | None) -> str | None:
 
 
 @contextmanager
+def client_pool(client: Any, notify: Callable[[str], None]) -> Iterator[Pool]:
+    """The workers of a connected client, which stays connected.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        A client of the user's own cluster.
+    notify : callable
+        Receives messages for the user.
+
+    Yields
+    ------
+    Pool
+
+    Raises
+    ------
+    TypeError
+        If it is no client, or one for coroutines.
+    ClusterError
+        If it is not connected, or has no workers.
+    """
+    from distributed import Client
+
+    if not isinstance(client, Client) or client.asynchronous:
+        kind = "an asynchronous client" if isinstance(client, Client) else type(client).__name__
+        raise TypeError(f"client: must be a distributed.Client with asynchronous=False (got {kind})")
+    if client.status != "running" or client.scheduler is None:
+        raise ClusterError(f"client: is {client.status}; connect it, or leave it out")
+    address = str(client.scheduler.address)
+    try:
+        client.wait_for_workers(1, timeout=DEFAULT_WORKER_TIMEOUT)
+    except TimeoutError as error:
+        raise ClusterError(f"the scheduler at {address} got no worker within {DEFAULT_WORKER_TIMEOUT:g} s") from error
+    _warn_of_open_transport(address, notify)
+    with _scheduler_loss_as_cluster_error():
+        yield DaskPool(client, max(1, sum(client.nthreads().values())), client.dashboard_link)
+
+
+def _warn_of_open_transport(address: str, notify: Callable[[str], None]) -> None:
+    """Say who can use a scheduler whose transport is not authenticated."""
+    if address.startswith(("tls://", "wss://", "inproc://")):
+        return
+    host = re.sub(r"^\w+://|:\d+$", "", address).strip("[]")
+    local = host in ("127.0.0.1", "localhost", "::1")
+    attackers = "every user of this machine" if local else "whoever reaches it over the network"
+    notify(f"WARNING: {address} is not encrypted: {attackers} can run code as you")
+
+
+@contextmanager
 def _running_cluster(profile: Profile, notify: Callable[[str], None]) -> Iterator[Any]:
     from distributed import Client
 
     address = profile.name
-    if not address.startswith(("tls://", "wss://")):
-        host = re.sub(r"^\w+://|:\d+$", "", address).strip("[]")
-        local = host in ("127.0.0.1", "localhost", "::1")
-        attackers = "every user of this machine" if local else "whoever reaches it over the network"
-        notify(f"WARNING: {address} is not encrypted: {attackers} can run code as you")
+    _warn_of_open_transport(address, notify)
     try:
         client = Client(address, timeout=SCHEDULER_TIMEOUT)
     except (OSError, TimeoutError, ValueError, TypeError) as error:

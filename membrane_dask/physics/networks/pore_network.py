@@ -119,6 +119,21 @@ class PoreNetwork:
     def __repr__(self) -> str:
         return f"<PoreNetwork: {len(self.junctions)} junctions, {len(self.throat_conns)} pores, extent {self.extent}>"
 
+    def _repr_html_(self) -> str:
+        rows = {
+            "junctions": f"{len(self.junctions)}",
+            "pores": f"{len(self.throat_conns)}",
+            "at the feed, at the filtrate": " and ".join(
+                str(int((self.throat_conns[:, 1] == face).sum())) for face in (INLET, OUTLET)
+            ),
+            "extent": " x ".join(f"{length:.4g}" for length in self.extent),
+            "radius": f"{self.radius.min():.3g} to {self.radius.max():.3g}" if len(self.radius) else "-",
+        }
+        body = "".join(
+            f"<tr><th style='text-align:left'>{name}</th><td>{text}</td></tr>" for name, text in rows.items()
+        )
+        return f"<div><b>Pore network</b><table>{body}</table></div>"
+
     @property
     def n_bands(self) -> int:
         """Number of bands."""

@@ -1,9 +1,11 @@
-"""HTML tables and progress bars for notebooks, legible on light and dark pages."""
+"""HTML tables, links and progress bars for notebooks, legible on light and dark pages."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
+from urllib.parse import quote
 
 
 def table(title: str, rows: Sequence[tuple[str, str]], extra: str = "") -> str:
@@ -53,3 +55,20 @@ def bar(done: int, failed: int, total: int) -> str:
         f"<div style='width:{100 * done / total:.1f}%;background:#2a9d5c'></div>"
         f"<div style='width:{100 * failed / total:.1f}%;background:#c8402f'></div></div>"
     )
+
+
+def links(targets: Sequence[tuple[str, str | Path]]) -> str:
+    """Links below a table: text, and a URL or a path.
+
+    A path below the working directory, usually that of the notebook, is relative: the notebook server opens it.
+    """
+    anchors = []
+    for text, target in targets:
+        href = _path_address(target) if isinstance(target, Path) else target
+        anchors.append(f"<a href='{escape(href)}' target='_blank' rel='noopener'>{escape(text)}</a>")
+    return f"<div>{' · '.join(anchors)}</div>" if anchors else ""
+
+
+def _path_address(path: Path) -> str:
+    path, folder = path.resolve(), Path.cwd().resolve()
+    return quote(path.relative_to(folder).as_posix()) if path.is_relative_to(folder) else path.as_uri()
