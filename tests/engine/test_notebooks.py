@@ -191,9 +191,9 @@ class TestDataFrames:
 
     def test_refusals_name_the_fix(self, run, monkeypatch):
         with pytest.raises(KeyError, match="did you mean 'toy'"):
-            run.to_dataframe("toi")
-        with pytest.raises(KeyError, match="no variable 'valu' in toy; did you mean 'value'"):
-            run.to_dataframe("toy", ["valu"])
+            run.to_dataframe("toys")
+        with pytest.raises(KeyError, match="no variable 'counts' in toy; did you mean 'count'"):
+            run.to_dataframe("toy", ["counts"])
         monkeypatch.setattr(data_frames, "MAX_ROWS", 59)
         with pytest.raises(ValueError, match=r"toy would have 60 rows \(row: 3, column: 20\), more than 59") as error:
             run.to_dataframe("toy")
