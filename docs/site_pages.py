@@ -6,6 +6,7 @@ import ast
 import importlib
 import json
 import re
+import textwrap
 import types
 import typing
 from collections.abc import Iterator
@@ -163,7 +164,10 @@ def benchmarks_page(folder: Path) -> str:
     sections = ["# Benchmarks", "Each has the option `--smoke`, which runs it with its smallest input."]
     for path in sorted(folder.glob("[a-z]*.py")):
         docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-        sections += [f"## {path.stem}", re.sub(r"(?m)^((?: {4}.*\n?)+)", r"```text\n\1\n```\n", docstring)]
+        sections.append(f"## {path.stem}")
+        for paragraph in docstring.split("\n\n"):
+            aligned = re.search(r"^ {4}|\S {2,}\S", paragraph, re.MULTILINE)
+            sections.append(f"```text\n{textwrap.dedent(paragraph)}\n```" if aligned else paragraph)
     return "\n\n".join(sections) + "\n"
 
 
