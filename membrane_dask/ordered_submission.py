@@ -15,7 +15,7 @@ from pathlib import Path
 from membrane_dask import api
 from membrane_dask.engine.cluster.ownership import JobRecord, Reader
 from membrane_dask.engine.plan import Plan
-from membrane_dask.engine.run import Run
+from membrane_dask.engine.run import Run, require_local
 from membrane_dask.engine.source_runs import run_directory
 from membrane_dask.errors import Problem, Source, StudyError
 from membrane_dask.study_file import load_study_with_source
@@ -94,6 +94,7 @@ def submit_step(
     if fresh:
         message = f"--fresh moves the run of {path} away, which reads studies that are not finished; leave it out"
         raise StudyError([Problem((), message)], Source(str(path)))
+    require_local(out)  # before its path is made absolute
     path = path.resolve()
     reader = Reader(str(path), str(Path.cwd()), list(overrides), str(out.resolve()) if out else None, _digest(path))
     return api.submit(step.plan, run_directory(step.plan.study).resolve(), trust=trust, reader=reader)

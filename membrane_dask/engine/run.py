@@ -342,6 +342,22 @@ class Run:
         ])  # fmt: skip
 
 
+def require_local(out: Path | None) -> None:
+    """Refuse a URL as the directory of a run.
+
+    Raises
+    ------
+    StudyError
+        With the command that copies a run there.
+    """
+    if out is not None and is_url(out):
+        message = (
+            f"a run needs a directory of a file system (got {str(out)!r}): run it in one, and when it is complete copy "
+            "it there with: membrane-dask export RUN URL"
+        )
+        raise StudyError([Problem(("out",), message)])
+
+
 def prepare(plan: Plan, out: Path | None, *, fresh: bool = False) -> Run:
     """The run of a plan: the one that is there, to be resumed, or a new one, laid out whole.
 
@@ -359,12 +375,7 @@ def prepare(plan: Plan, out: Path | None, *, fresh: bool = False) -> Run:
     StudyError
         If the directory holds something else, or ``out`` is a URL.
     """
-    if out is not None and is_url(out):
-        message = (
-            f"a run needs a directory of a file system (got {str(out)!r}): run it in one, and when it is complete copy "
-            "it there with: membrane-dask export RUN URL"
-        )
-        raise StudyError([Problem(("out",), message)])
+    require_local(out)
     root = out or Path("runs") / plan.name
     if (root / "run.json").is_file():
         if not fresh:

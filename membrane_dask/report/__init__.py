@@ -9,7 +9,7 @@ from membrane_dask.engine.run import Run
 from membrane_dask.engine.run_list import find_run
 from membrane_dask.engine.verification import summary, verify_run
 from membrane_dask.errors import DataLossError, ReportError
-from membrane_dask.files import write_atomically
+from membrane_dask.files import is_url, write_atomically
 from membrane_dask.studies.registry import find_kind
 
 
@@ -36,6 +36,8 @@ def write_report(run: Run | str | Path, out: str | Path | None = None) -> Path:
     DataLossError
         If a file of the result is missing or altered.
     """
+    if out and is_url(out):
+        raise ReportError(f"a report is written to a file of this machine (got {str(out)!r}); it is part of an export")
     if not isinstance(run, Run):
         run = find_run(run)
     kind = find_kind(run.kind)

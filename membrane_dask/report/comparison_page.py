@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from membrane_dask.engine.run import Run
 from membrane_dask.errors import ReportError
-from membrane_dask.files import write_atomically
+from membrane_dask.files import is_url, write_atomically
 from membrane_dask.report.comparison import Comparison
 from membrane_dask.report.page import PAGE_STYLE, Picture, Section, unique_identifiers
 from membrane_dask.studies.registry import find_kind
@@ -78,8 +78,10 @@ def write_comparison(comparison: Comparison, path: str | Path) -> Path:
     Raises
     ------
     ReportError
-        If matplotlib is missing.
+        If matplotlib is missing, or ``path`` is a URL.
     """
+    if is_url(path):
+        raise ReportError(f"a comparison is written to a file of this machine (got {str(path)!r})")
     from membrane_dask import __version__
 
     names = [run.name for run in comparison.runs]

@@ -14,7 +14,7 @@ import membrane_dask as md
 from membrane_dask import api
 from membrane_dask.engine.file_counts import result_files
 from membrane_dask.engine.layout import METADATA, create_result, is_consolidated
-from membrane_dask.errors import StudyError
+from membrane_dask.errors import ReportError, StudyError
 from membrane_dask.program import Dataset, Image, Program
 from membrane_dask.schema import Coordinate, TableSchema, Variable
 
@@ -103,3 +103,14 @@ def test_a_url_is_no_run_directory(tmp_path, monkeypatch, url):
     with pytest.raises(StudyError, match="out: a run needs a directory"):
         api.prepare(toy.toy_plan(cluster=SYNC), Path(url))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_url_is_no_file_either(tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    run = toy.run_toy(tmp_path / "run", cluster=SYNC)
+    with pytest.raises(ReportError, match="a report is written to a file of this machine"):
+        md.write_report(run, "s3://bucket/report.html")
+    said = command("demo", "porometry", "--no-open", "--to", "s3://bucket/demo", cwd=tmp_path)
+    assert said.returncode == 2
+    assert "to: must be a folder of this machine (got 's3:/bucket/demo')" in said.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
