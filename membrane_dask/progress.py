@@ -154,7 +154,7 @@ class ProgressBar:
             self._print(_retried_line(event))
         elif isinstance(event, Stage | Collecting):
             text = event.text if isinstance(event, Stage) else "collecting the results"
-            self._progress.update(self._task, total=None, description=text)
+            self._progress.update(self._task, total=None, description=printable(text))
 
     def _print(self, text: str) -> None:
         self._console.print(printable(text), markup=False, highlight=False, soft_wrap=True)

@@ -11,7 +11,16 @@ import pytest
 
 import membrane_dask as md
 from membrane_dask.cli import main
-from membrane_dask.engine.events import Message, Retried, UnitQuarantined
+from membrane_dask.engine.events import (
+    Collecting,
+    Estimate,
+    Message,
+    Retried,
+    Stage,
+    Started,
+    TaskProgress,
+    UnitQuarantined,
+)
 from membrane_dask.plain_text import printable, printable_line
 from membrane_dask.progress import ProgressBar, ProgressLines
 
@@ -52,6 +61,27 @@ def test_progress_on_a_terminal_and_in_a_log():
     assert not FORBIDDEN.search(stream.getvalue() + screen.getvalue())
     assert r"\x1b]0;title" in stream.getvalue()
     assert r"\x1b]0;title" in screen.getvalue()
+
+
+def test_the_bar_names_the_stage_the_tasks_and_the_remaining_time():
+    bar = ProgressBar()
+    try:
+        task = bar._progress.tasks[0]
+        assert (task.description, task.total) == ("starting", None)
+        bar(Stage(f"starting {HOSTILE}"))
+        assert not FORBIDDEN.search(task.description)
+        bar(Started(7, 0, 0, None))
+        bar(Estimate((TaskProgress(f"matches{HOSTILE}", 2, 5), TaskProgress("volume", 0, 2)), 0.25, 30.0))
+        assert not FORBIDDEN.search(task.description)
+        assert task.description.startswith("25 %: 2 of 5 matches")
+        assert task.description.endswith("about 30 s left")
+        assert task.percentage == 25
+        bar(Estimate((TaskProgress("matches", 5, 5), TaskProgress("volume", 1, 2)), None, None))
+        assert task.description == "1 of 2 volume, remaining time not known yet"
+        bar(Collecting())
+        assert task.description == "collecting the results"
+    finally:
+        bar.close()
 
 
 def run_command(capsys, *arguments: object) -> str:
