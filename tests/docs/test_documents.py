@@ -150,7 +150,8 @@ SMALLER = {
     },
     "notebooks/quickstart.ipynb": {"isel(y=128)": "isel(y=24)", "range(5)": "range(3)"},
     "configs/chain-quickstart.yaml": {
-        "[0, 1.4143, 2, 3]": "[0, 2]", "slices: 128, width: 128": "slices: 48, width: 48",
+        "seed: 1": "seed: 1\ncluster: {profile: sync}", "[0, 1.4143, 2, 3]": "[0, 2]",
+        "slices: 128, width: 128": "slices: 48, width: 48",
         "bench: {enabled: true}": "bench: {enabled: true, methods: [mercury, water]}",
     },
     "configs/graded-quickstart.yaml": {"realizations: 20": "realizations: 4"},
