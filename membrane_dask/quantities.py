@@ -34,6 +34,10 @@ _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _EXPONENT = re.compile(r"\s*(-?\d{1,2}(\.\d{1,3})?|\(\s*-?\d{1,2}(\.\d{1,3})?\s*\))(?![\d.])")
 
 
+#: Factors between units that every cluster profile has: these alone need no registry of units, which is slow to import.
+_FREQUENT_FACTORS = {("GB", "MB"): 1000.0, ("h", "s"): 3600.0, ("min", "s"): 60.0}
+
+
 @lru_cache(maxsize=1)
 def unit_registry() -> Any:
     """The registry of all units."""
@@ -110,6 +114,8 @@ def _convert(value: float, text: str, unit: str) -> float:
 @lru_cache(maxsize=256)
 def _factor(text: str, unit: str) -> float | None:
     """Factor between two units, by which pint multiplies; None for scales with an offset, such as degC."""
+    if (text, unit) in _FREQUENT_FACTORS:
+        return _FREQUENT_FACTORS[text, unit]
     return _convert(1.0, text, unit) if _convert(0.0, text, unit) == 0.0 else None
 
 

@@ -152,6 +152,8 @@ def test_an_import_from_a_higher_layer_is_reported(layer_name, line):
     [
         ("import membrane_dask", set()),
         ("import membrane_dask.cli", set()),
+        ("import membrane_dask.cli.commands", set()),
+        ("from membrane_dask.engine.run_list import open_runs", {"numpy", "pydantic"}),
         ("from membrane_dask import load_study, StudyError", {"pydantic"}),
     ],
 )

@@ -49,6 +49,8 @@ from membrane_dask.studies import registry
 logger = logging.getLogger("membrane_dask")
 #: Number of finished units from which on the fraction of failures is checked.
 MIN_FINISHED = 20
+#: What a batch measures of each unit, and the digest of its values.
+_MEASURED = ("seconds", "cpu_seconds", "memory", "sha256")
 #: Largest number of messages on lost values.
 _MESSAGES = 10
 
@@ -326,21 +328,16 @@ class Execution:
         with self.journal.buffered():
             for start in range(0, len(finished), UNITS_PER_LINE):
                 units = finished[start : start + UNITS_PER_LINE]
-                self.journal.append(
-                    {
-                        "done": [unit.key for unit in units],
-                        "task": units[0].task,
-                        "index": [unit.index for unit in units],
-                        "seconds": [result.seconds[unit.key] for unit in units],
-                        "cpu_seconds": [result.cpu_seconds[unit.key] for unit in units],
-                        "memory": [result.memory[unit.key] for unit in units],
-                        "sha256": [result.sha256[unit.key] for unit in units],
-                        "feedback": {u.key: result.feedback[u.key] for u in units if result.feedback[u.key]},
-                        "worker": result.worker,
-                        **({"versions": result.versions} if result.versions else {}),
-                        "attempt": batch.attempt,
-                    }
-                )
+                record = {
+                    "done": [unit.key for unit in units],
+                    "task": units[0].task,
+                    "index": [unit.index for unit in units],
+                    **{name: [getattr(result, name)[unit.key] for unit in units] for name in _MEASURED},
+                    "feedback": {u.key: result.feedback[u.key] for u in units if result.feedback[u.key]},
+                    "worker": result.worker,
+                    **({"versions": result.versions} if result.versions else {}),
+                }
+                self.journal.append({**record, "attempt": batch.attempt})
         if finished:
             keys = [unit.key for unit in finished]
             self.history.update((key, Outcome("done", result.feedback[key])) for key in keys)

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
-from zarr.codecs import ZstdCodec
 
 from membrane_dask.files import write_json
 from membrane_dask.program import Dataset, Image, Program, Table
@@ -35,7 +33,7 @@ class ResultError(ValueError):
 def create_table(result: Path, table: Table, batch: int) -> None:
     """Lay out a table: every label, type and attribute, and no data."""
     sizes = {dim: len(labels) for dim, labels in table.labels.items()}
-    group = zarr.create_group(str(result / table.name), attributes=dict(table.attrs))
+    group = _create_group(result / table.name, table.attrs)
     variables = table.schema.variables
     for dim, labels in table.labels.items():
         # The labels of a dimension that one sub-group alone uses are stored there; all groups inherit the others.
@@ -54,6 +52,12 @@ def create_table(result: Path, table: Table, batch: int) -> None:
         _create(parent, variable.name, dims, shape, chunks, np.dtype(variable.dtype), attrs)
 
 
+def _create_group(path: Path, attributes: Mapping[str, Any]) -> Any:
+    import zarr  # slow to import, and a run is often opened for its state only
+
+    return zarr.create_group(str(path), attributes=dict(attributes))
+
+
 def _create_labels(group: Any, schema: TableSchema, dim: str, labels: np.ndarray) -> None:
     attrs = schema.coordinate(dim).attributes()
     _create(group, dim, (dim,), labels.shape, labels.shape, labels.dtype, attrs)[...] = labels
@@ -63,6 +67,8 @@ def _create(
     group: Any, name: str, dims: tuple[str, ...], shape: tuple[int, ...], chunks: tuple[int, ...],
     dtype: np.dtype[Any], attrs: Mapping[str, Any],
 ) -> Any:  # fmt: skip
+    from zarr.codecs import ZstdCodec
+
     # Both are needed: Zarr's own fill value for what is unwritten, xarray's to read it as missing.
     fill: Any = {"f": np.nan, "T": ""}.get(dtype.kind, attrs.get("_FillValue", TODO))
     return group.create_array(
@@ -92,7 +98,7 @@ def create_image(root: Path, image: Image) -> None:
             axis=image.axis,
         )
         return
-    group = zarr.create_group(str(root / "result.zarr" / image.name), attributes=dict(image.attrs))
+    group = _create_group(root / "result.zarr" / image.name, image.attrs)
     for dim, labels in image.labels.items():
         _create_labels(group, image.schema, dim, labels)
     variable = image.variable
@@ -141,7 +147,7 @@ def create_dataset(result: Path, dataset: Dataset) -> None:
                 raise ResultError(f"{dataset.name}/{name} has {size} entries along {dim}, which has {len(labels[dim])}")
         arrays[name] = variable, array.astype(target_type)
     shutil.rmtree(partial, ignore_errors=True)
-    group = zarr.create_group(str(partial), attributes=dict(dataset.attrs))
+    group = _create_group(partial, dataset.attrs)
     for dim, values in labels.items():
         if dim not in arrays:
             _create_labels(group, dataset.schema, dim, np.asarray(values))
@@ -155,7 +161,7 @@ def create_dataset(result: Path, dataset: Dataset) -> None:
 def create_result(root: Path, program: Program, batch: Mapping[str, int]) -> None:
     """Lay out all results of a run."""
     result = root / "result.zarr"
-    zarr.create_group(str(result), attributes=dict(program.attrs))
+    _create_group(result, program.attrs)
     for table in program.tables:
         create_table(result, table, batch[table.name])
     for image in program.images:
@@ -166,6 +172,8 @@ def create_result(root: Path, program: Program, batch: Mapping[str, int]) -> Non
 
 def consolidate_metadata(root: Path) -> None:
     """Repeat the metadata of all groups and arrays in that of the root, so that a remote reader needs one request."""
+    import zarr
+
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Consolidated metadata", UserWarning)  # not in the specification of Zarr 3
         zarr.consolidate_metadata(str(root / "result.zarr"))

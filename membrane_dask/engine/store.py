@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import zarr
 
 from membrane_dask.engine.late_files import LATE_FILE_TIMEOUT, read_arrays, write_arrays
 from membrane_dask.engine.layout import EVERY_CHUNK, ResultError, volume_path
@@ -422,6 +421,8 @@ def _open_array(path: str) -> Any:
 
 @lru_cache(maxsize=256)
 def _array_of_version(path: str, modified: int) -> Any:
+    import zarr  # slow to import, and a run is often opened for its state only
+
     return zarr.open_array(path, mode="r+").with_config(EVERY_CHUNK)
 
 

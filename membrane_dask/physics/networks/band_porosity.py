@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import brentq
 
 from membrane_dask.physics.errors import PhysicsError
 
@@ -139,7 +138,11 @@ def junction_counts(
             needs = f"needs more than {_MAX_JUNCTIONS:.0e} junctions in band {band + 1}"
             raise PhysicsError(f"a porosity of {porosities[band]:g} {needs}")
     # Pores of a single junction can exceed the porosity of the last band; the counts then say nothing of the others.
-    last = brentq(excess, 1.0, upper) if excess(1.0) < 0 else 1.0
+    last = 1.0
+    if excess(1.0) < 0:  # by bisection: scipy.optimize takes longer to import than all else that plans a study
+        below, last = 1.0, upper
+        while below < (middle := 0.5 * (below + last)) < last:
+            below, last = (middle, last) if excess(middle) < 0 else (below, middle)
     counts = np.round(all_counts(round(last))).astype(np.int64)
     band = int(counts.argmin()) if counts[-1] > 1 else bands - 1
     if counts[band] < _MIN_JUNCTIONS:

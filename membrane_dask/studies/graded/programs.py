@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from membrane_dask.errors import Source
 from membrane_dask.program import Program
-from membrane_dask.studies.graded.calibration_program import CalibrationProgram
 from membrane_dask.studies.graded.config import GradedStudy
-from membrane_dask.studies.graded.design_program import DesignProgram
-from membrane_dask.studies.graded.input_program import InputProgram
-from membrane_dask.studies.graded.program import GradedProgram
 
 
 def graded_program(study: GradedStudy, source: Source | None = None) -> Program:
@@ -21,8 +17,19 @@ def graded_program(study: GradedStudy, source: Source | None = None) -> Program:
     source : Source, optional
         Origin of the study, for error messages.
     """
+    # Each imports what it alone needs, some of which takes long.
     if study.calibrate is not None:
+        from membrane_dask.studies.graded.calibration_program import CalibrationProgram
+
         return CalibrationProgram(study, source)
     if study.input is not None:
+        from membrane_dask.studies.graded.input_program import InputProgram
+
         return InputProgram(study, source)
-    return DesignProgram(study, source) if study.searches_designs else GradedProgram(study, source)
+    if study.searches_designs:
+        from membrane_dask.studies.graded.design_program import DesignProgram
+
+        return DesignProgram(study, source)
+    from membrane_dask.studies.graded.program import GradedProgram
+
+    return GradedProgram(study, source)
