@@ -10,7 +10,7 @@ from membrane_dask.schema import STATUS, TableSchema, find_table, renamed_group
 
 
 def under_present_names(tree: Any, tables: Sequence[TableSchema]) -> Any:
-    """A result tree with the present names and attributes of groups and variables, in the order of their declaration.
+    """A result tree with the present names and attributes of groups, in natural order, and of variables, as declared.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def under_present_names(tree: Any, tables: Sequence[TableSchema]) -> Any:
     import xarray as xr
 
     datasets = {"/": tree.to_dataset()}
-    for node in sorted(tree.descendants, key=lambda node: natural_order(node.path)):
+    for node in tree.descendants:
         _, group, *path = node.path.split("/")
         dataset, table = node.to_dataset(inherit=False), find_table(tables, group)
         if table is not None:
@@ -36,4 +36,4 @@ def under_present_names(tree: Any, tables: Sequence[TableSchema]) -> Any:
             dataset = dataset[[*(name for name in declared if name in dataset.data_vars),
                                *(name for name in dataset.data_vars if name not in declared)]]  # fmt: skip
         datasets["/".join(["", group, *path])] = dataset
-    return xr.DataTree.from_dict(datasets)
+    return xr.DataTree.from_dict({path: datasets[path] for path in sorted(datasets, key=natural_order)})
