@@ -19,11 +19,12 @@ KINDS = ("chain", "characterize", "foul", "graded", "porometry", "reconstruct")
 ALLOWED = {
     "cli": {
         "api", "engine", "errors", "files", "former_names", "ordered_submission", "plain_text", "progress", "registry",
-        "report", "run_export", "study_file", "yaml_files", "__init__",
+        "explorer", "report", "run_export", "study_file", "yaml_files", "__init__",
     },
     "api": {"registry", "engine", "config", "errors", "files", "program", "progress", "study_file", "__init__"},
     "ordered_submission": {"api", "engine", "errors", "study_file", "__init__"},
     "progress": {"engine", "notebook_html", "plain_text"},
+    "explorer": {"engine", "program", "report"},
     "report": {
         "engine", "item_export", "io", "physics", "registry", "schema", "errors", "files", "plain_text", "__init__",
     },

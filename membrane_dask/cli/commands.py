@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from membrane_dask.cli import clusters, examples, housekeeping, run, runs, studies
+from membrane_dask.cli import clusters, examples, explore, housekeeping, run, runs, studies
 from membrane_dask.cli.exit_codes import ALTERED, BUG, CLUSTER, DONE, INTERRUPTED, STOPPED, USAGE
 from membrane_dask.engine.terminal import say, show
 
@@ -56,6 +56,7 @@ app.command()(runs.logs)
 app.command()(runs.cancel)
 app.command()(run.retry)
 app.command()(runs.report)
+app.command()(explore.serve)
 app.command()(housekeeping.compare)
 app.command()(runs.export)
 app.command()(runs.verify)

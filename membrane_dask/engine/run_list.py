@@ -53,6 +53,11 @@ class RunList(Sequence[Run]):
         self._runs = [run for run in runs if isinstance(run, Run)]
 
     @property
+    def entries(self) -> list[Run | BrokenRun]:
+        """All runs, those included that cannot be read."""
+        return list(self._entries)
+
+    @property
     def broken(self) -> list[BrokenRun]:
         """Runs that cannot be read."""
         return [run for run in self._entries if isinstance(run, BrokenRun)]

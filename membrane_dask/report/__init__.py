@@ -40,6 +40,19 @@ def write_report(run: Run | str | Path, out: str | Path | None = None) -> Path:
         raise ReportError(f"a report is written to a file of this machine (got {str(out)!r}); it is part of an export")
     if not isinstance(run, Run):
         run = find_run(run)
+    text = report_html(run)
+    path = Path(out) if out else run.path / "report.html"
+    if not out and not os.access(run.path, os.W_OK):  # a run of others, or on an archive
+        path = Path(f"{run.name}-report.html")
+    if path.exists() and not path.is_file():  # such as /dev/stdout
+        path.write_text(text, encoding="utf-8")
+    else:
+        write_atomically(path.resolve() if out else path, text)  # a link in a run is replaced, not written through
+    return path
+
+
+def report_html(run: Run) -> str:
+    """Report of a run as a page of HTML; errors are those of :func:`write_report`."""
     kind = find_kind(run.kind)
     if not kind.report:
         raise ReportError(f"the study kind {run.kind!r} has no report; open the result with membrane_dask.open_run")
@@ -51,12 +64,4 @@ def write_report(run: Run | str | Path, out: str | Path | None = None) -> Path:
         sections = kind.report_sections(run)
     except ImportError as error:
         raise ReportError(f"the report of the kind {run.kind!r} needs {error.name}, which is not installed") from error
-    path = Path(out) if out else run.path / "report.html"
-    if not out and not os.access(run.path, os.W_OK):  # a run of others, or on an archive
-        path = Path(f"{run.name}-report.html")
-    text = page.render(run, sections)
-    if path.exists() and not path.is_file():  # such as /dev/stdout
-        path.write_text(text, encoding="utf-8")
-    else:
-        write_atomically(path.resolve() if out else path, text)  # a link in a run is replaced, not written through
-    return path
+    return page.render(run, sections)
