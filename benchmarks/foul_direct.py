@@ -30,7 +30,7 @@ from membrane_dask.physics.networks.structure_hydraulics import StructureHydraul
 from membrane_dask.physics.networks.structure_laws import StructureLaws, WallUptake
 from membrane_dask.physics.networks.structure_life import simulate_structure
 from membrane_dask.physics.networks.structure_metrics import structure_life
-from membrane_dask.physics.networks.structure_units import film_rate
+from membrane_dask.physics.networks.structure_units import wall_uptake
 
 LEVELS = (0.75, 0.5, 0.25, 0.1)
 #: Fraction that the clean structure retains, and the diffusive Damkoehler number, of each life.
@@ -107,10 +107,10 @@ def voxel_life(states: VoxelStates, constant_flux: bool) -> Life:
 
 
 def network_uptake(clean: StructureHydraulics, number: float, diffusive_damkohler: float) -> WallUptake:
-    """Uptake of the walls of a network, with a wall rate and a hydraulic radius of 1."""
-    one = np.ones(1)
-    body_rate = film_rate(1.0, 1 / diffusive_damkohler, 1.0)
-    return WallUptake(one, one, np.array([body_rate]), number * clean.flow / clean.wall_area)
+    """Uptake of the walls of a network, with a wall rate and a voxel of 1."""
+    hydraulic_radius = 2 * clean.pore_volume / clean.wall_area
+    diffusivity = hydraulic_radius / diffusive_damkohler
+    return wall_uptake((1.0,), (diffusivity,), (1.0,), hydraulic_radius, 1.0, number * clean.flow / clean.wall_area)
 
 
 def clean_filtrate(clean: StructureHydraulics, number: float, diffusive_damkohler: float) -> float:

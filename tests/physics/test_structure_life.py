@@ -45,8 +45,8 @@ def hydraulics(name):
 def uptake(name, number, **rates):
     """Uptake of a single foulant with the Damkoehler number ``number``."""
     clean = hydraulics(name)
-    one = np.ones(1)
-    return replace(WallUptake(one, one, one, number * clean.flow / clean.wall_area), **rates)
+    one, zero = np.ones(1), np.zeros(1)
+    return replace(WallUptake(one, one, one, number * clean.flow / clean.wall_area, zero), **rates)
 
 
 def life(name, number, rates=None, key=0, **laws):
@@ -69,6 +69,12 @@ def test_tubes_in_a_feed_of_constant_concentration(exponent):
     assert metrics.concentration[0] == pytest.approx(1, abs=2e-6)
 
 
+def test_diffusion_to_the_wall_of_a_throat():
+    """All tubes have a radius of 8 voxels: with a film as resistant as the wall, they live twice as long."""
+    fast, slow = life("tubes", 1e-6)[1], life("tubes", 1e-6, {"throat_film": np.full(1, 1 / 8)})[1]
+    np.testing.assert_allclose(slow.level_time, 2 * fast.level_time, rtol=1e-6)
+
+
 @pytest.mark.parametrize("number", [0.01, 1.0, 5.0])
 def test_foulant_is_conserved_and_the_step_suffices(number):
     history, metrics = life("Gaussian", number)
@@ -87,13 +93,14 @@ def test_foulant_is_conserved_and_the_step_suffices(number):
 
 def test_a_clean_row_of_mixed_bodies():
     """Tubes are single bodies: c = 1 / (1 + N), for every foulant of the feed."""
-    rates = {"fraction": np.array([0.3, 0.7]), "wall_rate": np.array([2.0, 4 / 7]), "body_rate": np.array([2.0, 4 / 7])}
+    rates = {"fraction": np.array([0.3, 0.7]), "throat_film": np.zeros(2)}
+    rates |= dict.fromkeys(("wall_rate", "body_rate"), np.array([2.0, 4 / 7]))
     history, _ = life("tubes", 0.5, rates)
     np.testing.assert_allclose(history.records[0].concentration, 1 / (1 + 0.5 * rates["body_rate"]), rtol=1e-9)
 
 
 def test_equal_species_are_one():
-    half = {"fraction": np.full(2, 0.5), "wall_rate": np.ones(2), "body_rate": np.ones(2)}
+    half = {"fraction": np.full(2, 0.5), "wall_rate": np.ones(2), "body_rate": np.ones(2), "throat_film": np.zeros(2)}
     one, two = life("Gaussian", 1.0)[1], life("Gaussian", 1.0, half)[1]
     np.testing.assert_allclose(two.level_time, one.level_time, rtol=1e-9)
     np.testing.assert_allclose(two.concentration, one.concentration[0], rtol=1e-9)
@@ -235,9 +242,11 @@ def test_units_of_a_deposit():
     assert stokes_einstein(10e-9, 298.15, 0.89e-3) == pytest.approx(4.91e-11, rel=2e-3)
     assert film_rate(1e-7, None, 5e-9) == 1e-7
     assert film_rate(1e-3, 5e-11, 5e-9) == pytest.approx(1 / (1e3 + 2 * 5e-9 / (3.66 * 5e-11)))
-    both = wall_uptake((1e-7, 3e-7), (None, None), (0.5, 0.5), 5e-9, units.affinity)
+    both = wall_uptake((1e-7, 3e-7), (None, 5e-11), (0.5, 0.5), 5e-9, 3e-9, units.affinity)
     np.testing.assert_allclose(both.wall_rate, [0.5, 1.5])
-    np.testing.assert_allclose(both.body_rate, both.wall_rate)
+    np.testing.assert_allclose(both.body_rate, [0.5, 1.5 * film_rate(3e-7, 5e-11, 5e-9) / 3e-7])
+    # A throat of four voxels: its film is that of a pore of its radius.
+    np.testing.assert_allclose(1 / (1 + both.throat_film * 4), [1, film_rate(3e-7, 5e-11, 12e-9) / 3e-7])
 
 
 def test_refusals():

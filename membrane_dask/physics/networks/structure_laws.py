@@ -63,12 +63,15 @@ class WallUptake:
         The same with the resistance of diffusion to the walls of a pore body.
     affinity : float
         Mean wall rate times viscosity, over pressure times the edge of a voxel.
+    throat_film : (n_species,) ndarray
+        Resistance of the diffusion to the wall of a throat over that of the wall, per voxel of its closing radius.
     """
 
     fraction: np.ndarray
     wall_rate: np.ndarray
     body_rate: np.ndarray
     affinity: float
+    throat_film: np.ndarray
 
 
 @dataclass(frozen=True)

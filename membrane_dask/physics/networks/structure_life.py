@@ -201,7 +201,8 @@ class _Filter:
             of_body = np.empty(len(volume))
             of_body[self.order] = c
             body += uptake.fraction[s] * uptake.body_rate[s] * area * of_body
-            growth += uptake.fraction[s] * uptake.wall_rate[s] * upstream
+            throat_rate = uptake.wall_rate[s] / (1.0 + uptake.throat_film[s] * self.closing)
+            growth += uptake.fraction[s] * throat_rate * upstream
             concentration[s] = passed / fed
             taken_up = float((sink * of_body).sum())
             imbalance = max(imbalance, abs(fed - passed - taken_up) / fed)

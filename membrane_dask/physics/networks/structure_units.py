@@ -106,7 +106,7 @@ class StructureUnits:
 
 
 def film_rate(wall_rate: float, diffusivity: float | None, hydraulic_radius: float) -> float:
-    """Wall rate of a pore body: that of the wall in series with diffusion to it.
+    """Wall rate of a pore: that of the wall in series with diffusion to it.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def film_rate(wall_rate: float, diffusivity: float | None, hydraulic_radius: flo
     diffusivity : float or None
         m2 s-1; None where diffusion is no resistance.
     hydraulic_radius : float
-        Twice the pore volume over the wall area, m.
+        Twice the pore volume over the wall area, of a throat its radius; m.
 
     Returns
     -------
@@ -129,7 +129,7 @@ def film_rate(wall_rate: float, diffusivity: float | None, hydraulic_radius: flo
 
 def wall_uptake(
     wall_rates: tuple[float, ...], diffusivities: tuple[float | None, ...], fractions: tuple[float, ...],
-    hydraulic_radius: float, affinity: float,
+    hydraulic_radius: float, voxel: float, affinity: float,
 ) -> WallUptake:  # fmt: skip
     """Uptake of each foulant relative to the mean wall rate of the feed.
 
@@ -137,8 +137,8 @@ def wall_uptake(
     ----------
     wall_rates, diffusivities, fractions : tuple
         Of each foulant: m s-1, m2 s-1 (None for no resistance), and the fraction of the feed's foulant volume.
-    hydraulic_radius : float
-        m.
+    hydraulic_radius, voxel : float
+        Of the pore bodies, and the edge of a voxel, m.
     affinity : float
         Of :class:`StructureUnits`.
 
@@ -149,7 +149,11 @@ def wall_uptake(
     mean = mean_wall_rate(wall_rates, fractions)
     rates = [film_rate(k, d, hydraulic_radius) for k, d in zip(wall_rates, diffusivities, strict=True)]
     return WallUptake(
-        np.array(fractions, float), np.array(wall_rates, float) / mean, np.array(rates, float) / mean, affinity
+        fraction=np.array(fractions, float),
+        wall_rate=np.array(wall_rates, float) / mean,
+        body_rate=np.array(rates, float) / mean,
+        affinity=affinity,
+        throat_film=np.array([k / film_rate(k, d, voxel) - 1 for k, d in zip(wall_rates, diffusivities, strict=True)]),
     )
 
 

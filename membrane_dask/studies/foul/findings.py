@@ -16,8 +16,8 @@ from membrane_dask.studies.foul.config import FoulStudy
 MAX_DAMKOHLER, MIN_PECLET, MAX_CAPTURE = 1.0, 0.25, 0.9
 #: Flow through throats of a scaled formula, and bottleneck in voxels, beyond which numbers are doubtful.
 _MAX_FALLBACK_FLOW, _MIN_BOTTLENECK, _RADIUS_ERROR = 0.05, 2.0, 0.3
-#: Damkoehler number up to which diffusion to the walls hardly matters, and capture up to which lives were compared.
-_SMALL_DAMKOHLER, _MODERATE_CAPTURE = 0.1, 0.5
+#: Capture up to which lives of networks are closest to those of voxels.
+_MODERATE_CAPTURE = 0.5
 #: Limits that are checked of structures, and of networks of tubes.
 _OF_STRUCTURES = ("bottleneck", "fallback", "damkohler", "peclet", "capture", "pressure", "particles")
 _OF_TUBES = ("cylinders", "depth", "pressure", "particles")
@@ -46,13 +46,11 @@ def model_factor(diffusive_damkohler: float, capture: float) -> str:
     capture : float
         Fraction of the foulant that the clean structure retains.
     """
-    is_fast = math.isnan(diffusive_damkohler) or diffusive_damkohler <= _SMALL_DAMKOHLER
-    if is_fast and capture <= _MODERATE_CAPTURE:
-        return "model factor 0.65 to 1.5"
-    if is_fast and capture <= MAX_CAPTURE:
-        return "model factor 0.54 to 1.5"
-    if capture <= _MODERATE_CAPTURE and diffusive_damkohler <= MAX_DAMKOHLER:
-        return "model factor 0.85 to 2.2"
+    is_compared = math.isnan(diffusive_damkohler) or diffusive_damkohler <= MAX_DAMKOHLER
+    if is_compared and capture <= _MODERATE_CAPTURE:
+        return "model factor 0.85 to 1.25"
+    if is_compared and capture <= MAX_CAPTURE:
+        return "model factor 0.85 to 1.3"
     return "model factor unknown, outside the range that was compared with lives of voxels"
 
 
@@ -129,7 +127,7 @@ def _sentence(name: str, study: FoulStudy, row: Mapping[str, np.ndarray]) -> str
     if name == "peclet" and (number := float(row["pore_peclet_number"])) < MIN_PECLET:
         return f"pore Peclet number {number:.3g}: below {MIN_PECLET:g} diffusion passes what mixed pores retain"
     if name == "capture" and capture > MAX_CAPTURE:
-        return f"the clean structure retains {capture:.1%}: above {MAX_CAPTURE:.0%} its filtrate is up to 9 % off"
+        return f"the clean structure retains {capture:.1%}: above {MAX_CAPTURE:.0%} its filtrate is over 15 % off"
     if name == "pressure" and study.operation.mode == "flux":
         ratio = float(row["initial_pressure_ratio"]) / study.pressure_limit
         if ratio >= 1:

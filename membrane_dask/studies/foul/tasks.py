@@ -135,7 +135,7 @@ def _life(context: Mapping[str, Any], unit: Unit, number: int) -> dict[str, np.n
     )
     hydraulic_radius = 2 * float(clean["pore_volume"]) / float(clean["wall_area"]) * voxel
     uptake = wall_uptake(
-        foulants.wall_rates, foulants.diffusivities, foulants.fractions, hydraulic_radius, units.affinity
+        foulants.wall_rates, foulants.diffusivities, foulants.fractions, hydraulic_radius, voxel, units.affinity
     )
     operation, end_time = study.operation, study.end_of_life.time
     flux = None
