@@ -198,13 +198,26 @@ class TestNetworks:
         for name in ("junctions", "length", "radius"):
             np.testing.assert_array_equal(getattr(copy, name), getattr(network, name))
 
-    def test_openpnm_solves_stokes_flow(self, exported, arrays):
+    def test_openpnm_solves_stokes_flow(self, arrays):
         op = pytest.importorskip("openpnm")
         network = op.network.Network()
         arrays.pop("extent")
         network.update(arrays)
-        network.add_model_collection(op.models.collections.geometry.spheres_and_cylinders)
-        assert op.utils.check_network_health(network)["headless_throats"] == []
+        health = op.utils.check_network_health(network)
+        assert not any(len(health[name]) for name in ("headless_throats", "looped_throats", "isolated_pores"))
+        factors = op.models.geometry.hydraulic_size_factors.pyramids_and_cuboids
+        network.add_model(propname="throat.hydraulic_size_factors", model=factors)
+        assert np.isfinite(network["throat.hydraulic_size_factors"]).all()
+        water = op.phase.Water(network=network)
+        radius, length = arrays["throat.diameter"] / 2, arrays["throat.total_length"]
+        water["throat.hydraulic_conductance"] = np.pi * radius**4 / (8 * 1e-3 * length)
+        flow = op.algorithms.StokesFlow(network=network, phase=water)
+        flow.set_value_BC(pores=network.pores("inlets"), values=1e5)
+        flow.set_value_BC(pores=network.pores("outlets"), values=0)
+        flow.run()
+        rate_in, rate_out = (float(flow.rate(pores=network.pores(name))[0]) for name in ("inlets", "outlets"))
+        assert rate_in > 0
+        assert rate_in == pytest.approx(-rate_out, rel=1e-6)  # the solver's tolerance
 
     def test_graphml(self, table, exported, arrays):
         graph = networkx.read_graphml(exported / "networks/network_0.graphml", node_type=int, force_multigraph=True)
