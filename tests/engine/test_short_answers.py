@@ -140,3 +140,13 @@ def test_the_record_of_a_run_has_its_layout_checked(tmp_path):
         (run.path / "run.json").write_text(json.dumps(record | {"schema": schema}))
         with pytest.raises(UnreadableRunError, match=message):
             md.open_run(run.path)
+
+
+def test_a_complete_result_is_opened_by_xarray_alone_without_warnings(tmp_path):
+    run = toy.run_toy(tmp_path / "run", rows=1, columns=2, cluster=SYNC)
+    script = "import sys, xarray; print(list(xarray.open_datatree(sys.argv[1], engine='zarr').load().children))"
+    line = [sys.executable, "-W", "error", "-c", script, str(run.path / "result.zarr")]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "['summary', 'toy']"
+    assert done.stderr == ""
