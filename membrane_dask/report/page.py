@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from membrane_dask.engine.records import read_findings
 from membrane_dask.engine.run import Run
 from membrane_dask.plain_text import printable_line
+from membrane_dask.report.origin import origin_rows
 
 #: Style of all figures. Text stays text, so that a figure can be searched and read aloud.
 STYLE: dict[Any, Any] = {
@@ -39,6 +40,11 @@ class Picture:
     svg: str
     caption: str
     alt: str
+
+    @property
+    def file(self) -> str:
+        """The figure as an address from which it is saved."""
+        return f"data:image/svg+xml;base64,{base64.b64encode(self.svg.encode()).decode()}"
 
 
 @dataclass(frozen=True)
@@ -128,6 +134,15 @@ figcaption, caption { color: #5a6675; font-size: .9rem; text-align: left; captio
 .claim small { grid-column: 2; color: #5a6675 }
 .outcome { font-weight: 600 } .holds { color: #1c7c43 } .fails { color: #b3341f } .open { color: #7a6a1f }
 .note { background: #fff6d8; padding: .4rem .8rem; border-radius: 4px }
+.origin td { overflow-wrap: anywhere }
+@media screen and (prefers-color-scheme: dark) {
+  html { color-scheme: dark } body { color: #dde3ea; background: #14181d } a { color: #7ab8f5 }
+  h2 { border-bottom-color: #3a4450 } thead th { border-bottom-color: #5a6675 }
+  .lead, figcaption, caption, .claim small { color: #9aa6b4 }
+  .holds { color: #6fcf97 } .fails { color: #ff8a75 } .open { color: #e0cc70 } .note { background: #3b3416 }
+  figure svg, figure img { background: #fff; border-radius: 4px }
+}
+@media print { .file { display: none } body { max-width: none; margin: 0 } figure, .claim, tr { break-inside: avoid } }
 """
 
 _TEMPLATE = """<!doctype html>
@@ -151,13 +166,14 @@ finished units.</p>
 {% if findings %}
 <p class="note">{{ findings | join("<br>" | safe) }}</p>
 {% endif %}
-{% for section in sections %}
+{% for section in sections %}{% set section_number = loop.index %}
 <h2>{{ section.title }}</h2>
 {% if section.text %}<p>{{ section.text }}</p>{% endif %}
 {% for item in section.contents %}
 {% if item.svg is defined %}
 <figure role="group" aria-label="{{ item.alt }}">{{ item.svg | safe }}
-<figcaption>{{ item.caption }}</figcaption></figure>
+<figcaption>{{ item.caption }} <a class="file" href="{{ item.file }}"
+download="{{ run.name }}-{{ section_number }}-{{ loop.index }}.svg">SVG</a></figcaption></figure>
 {% elif item.header is defined %}
 <table>{% if item.caption %}<caption>{{ item.caption }}</caption>{% endif %}
 <thead><tr>{% for cell in item.header %}<th scope="col">{{ cell }}</th>{% endfor %}</tr></thead>
@@ -176,6 +192,9 @@ finished units.</p>
 {% endfor %}
 <h2>Run</h2>
 <table>{% for name, value in rows %}<tr><th scope="row">{{ name }}</th><td>{{ value }}</td></tr>{% endfor %}</table>
+<h2>Origin</h2>
+<table class="origin">{% for name, value in origin %}<tr><th scope="row">{{ name }}</th><td>{{ value }}</td></tr>
+{% endfor %}</table>
 <h2>Study</h2>
 <pre>{{ study }}</pre>
 <p class="lead">{{ metadata.references }}</p>
@@ -210,6 +229,7 @@ def render(run: Run, sections: Sequence[Section]) -> str:
             sections=sections,
             findings=[printable_line(text) for text in read_findings(run.path)],
             rows=[(name, text) for name, text in run.rows() if name != "finding"],
+            origin=origin_rows(run),
             study=(run.path / "study.yaml").read_text(encoding="utf-8"),
             labels={"holds": "holds", "fails": "fails", "open": "undecided"},
         )

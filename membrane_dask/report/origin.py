@@ -1,0 +1,55 @@
+"""Where a report's numbers come from: dates, machines, versions, inputs and commands, as the run has recorded them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import PurePath
+from typing import Any
+
+from membrane_dask.engine.run import Run
+from membrane_dask.errors import UnreadableRunError
+from membrane_dask.plain_text import printable_line
+
+
+def origin_rows(run: Run) -> list[tuple[str, str]]:
+    """Rows of the table: name and text, of which those repeat that several starts differ in.
+
+    Files are named without their folders, which concern nobody but the author.
+    """
+    try:
+        provenance = run.provenance
+    except UnreadableRunError as error:
+        return [("provenance", printable_line(error))]
+    rows = [("identity of the study", run.identity)]
+    starts = [start for start in provenance.get("starts", ()) if isinstance(start, Mapping)]
+    for name, describe in (("started", _moment), ("command", _command), ("software", _software)):
+        texts = dict.fromkeys(text for start in starts if (text := describe(start)))
+        rows += [(name, text) for text in texts]
+    rows += [("input", text) for text in _inputs(provenance.get("inputs"))]
+    return [(name, printable_line(text)) for name, text in rows]
+
+
+def _moment(start: Mapping[str, Any]) -> str:
+    return f"{start.get('time', '')} on {start.get('host', '')}, {start.get('platform', '')}"
+
+
+def _command(start: Mapping[str, Any]) -> str:
+    command = start.get("command")
+    if not isinstance(command, list):
+        return ""
+    return " ".join(PurePath(text).name if text.startswith("/") else text for text in map(str, command))
+
+
+def _software(start: Mapping[str, Any]) -> str:
+    versions = start.get("versions")
+    packages = [f"{name} {version}" for name, version in versions.items()] if isinstance(versions, Mapping) else []
+    commit = [f"revision {start['git_commit'][:12]}"] if isinstance(start.get("git_commit"), str) else []
+    sources = [f"sources {start['sources']}"] if start.get("sources") else []
+    return ", ".join([*packages, *commit, *sources])
+
+
+def _inputs(inputs: object) -> Iterator[str]:
+    if isinstance(inputs, Mapping):
+        for name, entry in inputs.items():
+            if isinstance(entry, Mapping):
+                yield f"{name}: {PurePath(str(entry.get('path', ''))).name}, SHA-256 {entry.get('sha256', '')}"
