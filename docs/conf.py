@@ -73,6 +73,6 @@ def setup(app):
     site_math.setup(app)
     site_pages.write(DOCS)
     site_notebooks.write(DOCS)
-    app.connect("source-read", site_pages.without_generated_tables)
+    app.connect("source-read", site_pages.to_pages_of_the_site)
     app.connect("autodoc-process-docstring", site_pages.headings_as_rubrics, priority=400)
     app.connect("autodoc-skip-member", site_pages.skip_aliases)

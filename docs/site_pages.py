@@ -221,8 +221,15 @@ def skip_aliases(app: Any, what: str, name: str, value: Any, skip: bool, options
 # --- pages that have other tables on the site
 
 
-def without_generated_tables(app: Any, name: str, source: list[str]) -> None:
-    """Leave out the tables of the glossary, which are the reference pages here."""
-    if name == "glossary":
+def to_pages_of_the_site(app: Any, name: str, source: list[str]) -> None:
+    """Lead links to files of the repository to their pages, and leave out what stands on pages of its own."""
+    up = "../" * name.count("/")
+    source[0] = source[0].replace(f"]({up}../deploy/README.md", f"]({up}generated/cluster.md")
+    source[0] = re.sub(
+        rf"\]\({re.escape(up)}\.\./benchmarks(?:/(\w+)\.py)?\)",
+        lambda match: f"]({up}generated/benchmarks.md" + (f"#{match[1].replace('_', '-')})" if match[1] else ")"),
+        source[0],
+    )
+    if name == "glossary":  # its tables are the reference pages here
         link = "See [the reference](reference/index.md)."
         source[0] = re.sub(r"<!-- begin: (\w+) -->.*?<!-- end: \1 -->", link, source[0], flags=re.DOTALL)

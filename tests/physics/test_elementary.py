@@ -65,7 +65,7 @@ def test_powers_of_ten():
     np.testing.assert_allclose(sequence, np.geomspace(1, 50, 9), rtol=1e-14)
 
 
-def test_terms_that_are_left_out_of_the_tails_of_the_normal_distribution_do_not_change_a_bit():
+def test_omitted_terms_of_the_tails_of_the_normal_distribution_do_not_change_a_bit():
     x = RNG.uniform(-45, -np.sqrt(8) - 1e-9, 100_000)
     z = np.abs(x) * 0.7071067811865476
     fraction = np.zeros_like(z)
