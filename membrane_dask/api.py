@@ -93,7 +93,9 @@ def plan(study: BaseStudy | str | Path, *, measure: bool = False, source: Source
     return planned.measured() if measure else planned
 
 
-def resolve_sources(study: BaseStudy, source: Source | None = None, listener: Listener | None = None) -> BaseStudy:
+def resolve_sources(
+    study: BaseStudy, source: Source | None = None, listener: Listener | None = None, client: Any = None
+) -> BaseStudy:
     """Run the studies whose results a study reads, as far as they are not finished.
 
     Parameters
@@ -104,6 +106,8 @@ def resolve_sources(study: BaseStudy, source: Source | None = None, listener: Li
         Positions of the study's entries, for the errors.
     listener : callable, optional
         Receives every event of those runs.
+    client : distributed.Client, optional
+        As of :func:`run`.
 
     Returns
     -------
@@ -117,11 +121,11 @@ def resolve_sources(study: BaseStudy, source: Source | None = None, listener: Li
     """
     planned_sources(study, source)  # all that is wrong before anything runs
     with shown_progress(listener) as listener:
-        return _with_runs_of_sources(study, source, listener, {})
+        return _with_runs_of_sources(study, source, listener, client, {})
 
 
 def _with_runs_of_sources(
-    study: BaseStudy, source: Source | None, listener: Listener, finished: dict[Path, Path]
+    study: BaseStudy, source: Source | None, listener: Listener, client: Any, finished: dict[Path, Path]
 ) -> BaseStudy:
     """The study with the runs of its sources; those that were run for another source are not run again."""
     study = through_sources(study, source)
@@ -130,10 +134,10 @@ def _with_runs_of_sources(
         path = item.path.resolve()
         if path not in finished:
             with item.errors_of_reader():
-                ready = _with_runs_of_sources(item.study, item.source, listener, finished)
+                ready = _with_runs_of_sources(item.study, item.source, listener, client, finished)
                 planned, directory = plan(ready, source=item.source), run_directory(ready)
             listener(Message(f"source {item.path}: {directory}"))
-            finished[path] = run(planned, directory, listener=listener).path.resolve()
+            finished[path] = run(planned, directory, listener=listener, client=client).path.resolve()
         runs[item.name] = finished[path]
     return _with_sources(study, runs, source)
 
@@ -224,7 +228,8 @@ def run(
     listener : callable, optional
         Receives every event; by default a notebook shows a bar, elsewhere lines are printed to stderr.
     client : distributed.Client, optional
-        A connected client, whose workers compute the units in place of the cluster that the study names.
+        A connected client, whose workers compute the units, also those of the studies whose runs this one reads, in
+        place of the clusters that the studies name.
 
     Returns
     -------
@@ -243,18 +248,18 @@ def run(
         raise SystemExit(f"a worker imports the script that runs the study: {MAIN_GUARD_HINT}")
     require_own_study(study, trust=trust)
     with shown_progress(listener) as listener:
-        planned = study if isinstance(study, Plan) else _plan_with_sources(study, listener)
+        planned = study if isinstance(study, Plan) else _plan_with_sources(study, listener, client)
         prepared = prepare(planned, Path(out) if out is not None else None, fresh=fresh)
         require_confirmed(prepared.path, trust=trust)
         execute(prepared, planned, limit=limit, retry_failed=retry_failed, listener=listener, client=client)
     return prepared
 
 
-def _plan_with_sources(study: BaseStudy | str | Path, listener: Listener | None) -> Plan:
+def _plan_with_sources(study: BaseStudy | str | Path, listener: Listener | None, client: Any) -> Plan:
     source = None
     if not isinstance(study, BaseStudy):
         study, source = load_study_with_source(study)
-    return plan(resolve_sources(study, source, listener), source=source)
+    return plan(resolve_sources(study, source, listener, client), source=source)
 
 
 def execute(

@@ -29,7 +29,7 @@ def compare(
         print_table(("parameter", *names), [list(row) for row in comparison.parameters])
         show()
     else:
-        say("all settings that decide the results are the same")
+        say(comparison.parameter_note)
     if rows := comparison.property_rows():
         print_table(comparison.property_header, rows)
     say(comparison.note)

@@ -9,6 +9,8 @@ from typing import Any
 
 from membrane_dask.plain_text import printable_line
 
+#: Value of a setting that a run does not have.
+ABSENT = "-"
 #: Characters of a value that are shown, if they distinguish it from the others.
 _SHOWN = 36
 
@@ -24,8 +26,8 @@ def differing_settings(settings: Sequence[Mapping[str, Any]]) -> list[dict[str, 
     Returns
     -------
     list of dict
-        Values of each run, by dotted name. A setting that a run lacks, because its version did not have it, is compared
-        among the other runs only.
+        Values of each run, by dotted name; :data:`ABSENT` where a run lacks a setting that another one has, because
+        its study leaves out that section or its version did not have it.
     """
     differences: list[dict[str, Any]] = [{} for _ in settings]
     _compare("", dict(enumerate(settings)), differences)
@@ -34,7 +36,7 @@ def differing_settings(settings: Sequence[Mapping[str, Any]]) -> list[dict[str, 
 
 def _compare(prefix: str, sections: Mapping[int, Mapping[str, Any]], differences: list[dict[str, Any]]) -> None:
     for name in dict.fromkeys(name for section in sections.values() for name in section):
-        values = {number: section[name] for number, section in sections.items() if name in section}
+        values = {number: section.get(name, ABSENT) for number, section in sections.items()}
         if all(isinstance(value, Mapping) for value in values.values()):
             _compare(f"{prefix}{name}.", values, differences)
         elif any(value != next(iter(values.values())) for value in values.values()):

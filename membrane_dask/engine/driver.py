@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from membrane_dask.engine import layout_record
+from membrane_dask.engine import layout, layout_record
 from membrane_dask.engine.cluster.certificates import Certificates
 from membrane_dask.engine.cluster.driver_series import DriverSeries
 from membrane_dask.engine.cluster.pools import Pool, SyncPool, client_pool, open_pool
@@ -117,7 +117,7 @@ def drive_run(
             if complete:
                 layout_record.keep_consolidated(run.path)
             else:
-                layout_record.prepare_to_collect(run.path)
+                layout.remove_consolidated_metadata(run.path)
             if limit == 0 or complete or (not execution.has_open_units and software.accepted):  # no cluster for nothing
                 limit = 0
                 workers: contextlib.AbstractContextManager[Pool] = contextlib.nullcontext(SyncPool())

@@ -447,11 +447,9 @@ class Execution:
             sink.mark(sink.unmarked(failed, FAILED), FAILED)
 
     def collect(self) -> None:
-        """Write the tables that follow from the finished units, and the pyramids of volumes.
-
-        :meth:`run` has read the units back.
-        """
+        """Write the tables that follow from the finished units, which :meth:`run` has read back, and pyramids."""
         self.emit(Collecting())
+        layout_record.prepare_to_collect(self.root)
         folders: list[Path] = []
         for image in self.program.images:
             if image.voxel_size_nm is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,7 +19,6 @@ from membrane_dask.engine.layout import (
     consolidate_metadata,
     create_result,
     is_consolidated,
-    remove_consolidated_metadata,
 )
 from membrane_dask.errors import Problem, StudyError, UnreadableRunError
 from membrane_dask.files import sync_folder, write_json
@@ -72,7 +72,7 @@ class LayoutRecord:
             path = root / name
             if not path.is_file():
                 yield name, "missing"
-            elif file_digest(path) != files[name]:
+            elif _digest(path, name) != files[name] and file_digest(path) != files[name]:
                 yield name, "altered" if path.stat().st_size else "empty"
 
 
@@ -82,10 +82,33 @@ def _files(root: Path) -> dict[str, Path]:
     return {path.relative_to(root).as_posix(): path for path in paths}
 
 
+def _digest(path: Path, name: str) -> str:
+    """SHA-256 of a file; of the metadata of the result's root without those that are repeated there.
+
+    Consolidated metadata come and go while readers open the run, and repeat what other files of the layout hold.
+    """
+    if name == METADATA:
+        with contextlib.suppress(ValueError, AttributeError, TypeError):  # no JSON object: damaged
+            content = json.loads(path.read_bytes())
+            content.pop("consolidated_metadata", None)
+            return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return file_digest(path)
+
+
 def record_layout(root: Path, storage: Mapping[str, store.Sink]) -> None:
     """Record a layout that was just created and holds no values yet."""
-    digests = {name: file_digest(path) for name, path in _files(root).items()}
+    digests = {name: _digest(path, name) for name, path in _files(root).items()}
     LayoutRecord(store.describe(storage, root), digests).write(root)
+
+
+def prepare_to_collect(root: Path) -> None:
+    """Forget the intact files that follow from finished units: they are made again, maybe with other values.
+
+    What is damaged stays recorded, so that it is made again also if this driver is lost.
+    """
+    if (record := LayoutRecord.read(root)) is not None and record.collected:
+        damaged = {name for name, _ in record.damaged(root, record.collected)}
+        replace(record, collected={name: record.collected[name] for name in damaged}).write(root)
 
 
 def record_collected(root: Path, folders: Iterable[Path]) -> None:
@@ -96,13 +119,7 @@ def record_collected(root: Path, folders: Iterable[Path]) -> None:
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     names = {path.relative_to(root).as_posix(): path for path in files}
     digests = {name: file_digest(path) for name, path in names.items() if name not in record.layout}
-    replace(record, layout=_with_metadata(root, record), collected=digests).write(root)
-
-
-def prepare_to_collect(root: Path) -> None:
-    """Remove the consolidated metadata of a result whose tables will change."""
-    if remove_consolidated_metadata(root) and (record := LayoutRecord.read(root)) is not None:
-        replace(record, layout=_with_metadata(root, record)).write(root)
+    replace(record, collected=digests).write(root)
 
 
 def keep_consolidated(root: Path) -> None:
@@ -111,13 +128,6 @@ def keep_consolidated(root: Path) -> None:
         return
     consolidate_metadata(root)
     durability.sync_files([root / METADATA], root)
-    if (record := LayoutRecord.read(root)) is not None:
-        replace(record, layout=_with_metadata(root, record)).write(root)
-
-
-def _with_metadata(root: Path, record: LayoutRecord) -> dict[str, str]:
-    """Digests of the layout, that of the root's metadata as it is now."""
-    return {**record.layout, METADATA: file_digest(root / METADATA)}
 
 
 def damaged_collected(root: Path) -> list[tuple[str, str]]:
@@ -155,6 +165,9 @@ def repair_layout(root: Path, program: Program, batch: Mapping[str, int]) -> lis
     record = LayoutRecord.read(root)
     damaged = [] if record is None else [name for name, _ in record.damaged(root, record.layout)]
     if record is not None and not damaged:
+        # Earlier versions recorded the digest of the whole file, which changes with the consolidated metadata.
+        if record.layout.get(METADATA) not in (None, metadata := _digest(root / METADATA, METADATA)):
+            replace(record, layout={**record.layout, METADATA: metadata}).write(root)
         return []
     with TemporaryDirectory(dir=root, prefix=".layout.") as folder:
         create_result(Path(folder), program, batch)
@@ -169,7 +182,7 @@ def repair_layout(root: Path, program: Program, batch: Mapping[str, int]) -> lis
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             created[name].replace(root / name)
     durability.sync_files([root / name for name in damaged], root)
-    digests = {name: file_digest(root / name) for name in (created if record is None else record.layout)}
+    digests = {name: _digest(root / name, name) for name in (created if record is None else record.layout)}
     storage = store.describe(store.sinks(root, program, batch), root)
     LayoutRecord(storage, digests, record.collected if record else {}).write(root)
     return damaged

@@ -82,10 +82,16 @@ class Run:
         return self._metadata["seed"]
 
     @property
+    def recorded_settings(self) -> dict[str, Any] | None:
+        """All settings that decide the result, as the run recorded them; None of a run of an earlier version."""
+        recorded = self._metadata.get("settings")
+        return None if recorded is None else dict(recorded)
+
+    @property
     def decisive_settings(self) -> dict[str, Any]:
         """All settings that decide the result; files and sources are digests of their content."""
-        recorded = self._metadata.get("settings")
-        return dict(recorded) if recorded is not None else self.study.decisive_settings()
+        recorded = self.recorded_settings
+        return self.study.decisive_settings() if recorded is None else recorded
 
     def require_present_layout(self, action: str) -> None:
         """Refuse to change or replay a run of an earlier layout, which can be opened only.
@@ -186,7 +192,7 @@ class Run:
         same = False
         with contextlib.suppress(StudyError, OSError):  # an earlier version recorded no settings, and files are gone
             there, here = differing_settings([self.decisive_settings, study.decisive_settings()])
-            same = not there and self.study.identity() == identity
+            same = self.study.identity() == identity
         if same:
             message = (
                 f"holds a run of this study by a version of membrane-dask that computes other numbers ({digests}): its "

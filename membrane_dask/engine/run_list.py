@@ -92,8 +92,9 @@ class RunList(Sequence[Run]):
         differences: dict[int, dict[str, Any]] = {}
         for numbers in positions.values():
             if len(numbers) > 1:
-                settings = [_settings_of(self._entries[number]) for number in numbers]
-                differences.update(zip(numbers, differing_settings(settings), strict=True))
+                settings = {number: _settings_of(self._entries[number]) for number in numbers}
+                known = {number: content for number, content in settings.items() if content}
+                differences.update(zip(known, differing_settings(list(known.values())), strict=True))
         return differences
 
     def rows(self, statuses: Sequence[Mapping[str, Any]] | None = None) -> list[list[str]]:
@@ -138,11 +139,11 @@ def _status_of(run: Run | BrokenRun) -> dict[str, Any]:
 
 
 def _settings_of(run: Run | BrokenRun) -> dict[str, Any]:
-    """Settings that decide the result of a run; empty if they cannot be read."""
-    try:
-        return run.decisive_settings if isinstance(run, Run) else {}
-    except Exception:  # such as inputs that are gone
-        return {}
+    """Recorded settings that decide the result of a run; empty for a run of an earlier version, which has no record.
+
+    They follow from its study and its inputs too, but the digests of those take too long for every look at a list.
+    """
+    return (run.recorded_settings or {}) if isinstance(run, Run) else {}
 
 
 def _cells(status: Mapping[str, Any]) -> Iterator[str]:

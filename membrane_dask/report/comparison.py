@@ -97,7 +97,7 @@ class Comparison:
     runs : (Run, Run)
         The runs.
     parameters : sequence of (str, str, str)
-        Name of each setting in which they differ, and both values as text.
+        Name of each setting in which they differ, and both values as text; ``-`` where a run lacks the setting.
     properties : sequence of Property
         Properties that both have, in the order of the result.
     """
@@ -105,6 +105,17 @@ class Comparison:
     runs: tuple[Run, Run]
     parameters: tuple[tuple[str, str, str], ...]
     properties: tuple[Property, ...]
+
+    @property
+    def parameter_note(self) -> str:
+        """What follows if no setting differs."""
+        digests = [run.identity[:8] for run in self.runs]
+        if self.runs[0].identity == self.runs[1].identity:
+            return "All settings that decide the results are the same."
+        return (
+            f"No recorded setting differs, but the digests of the runs do ({' and '.join(digests)}): they are from "
+            "versions of membrane-dask that compute other numbers."
+        )
 
     @property
     def property_header(self) -> tuple[str, ...]:
@@ -227,7 +238,9 @@ def _label(values: Any, dim: str, position: int) -> str:
     if dim not in values.coords:
         return str(position)
     label = values[dim].values[position]
-    return f"{label:g}" if isinstance(label, (int, float, np.number)) else str(label)
+    if isinstance(label, (float, np.floating)):
+        return repr(float(label)).removesuffix(".0")  # all digits: labels that differ stay different
+    return str(label)
 
 
 def _over_replicates(values: Any, low: Any, high: Any) -> tuple[Any, Any, Any]:

@@ -37,7 +37,7 @@ body { max-width: 96rem }
 {% endmacro %}
 <h2>Parameters that differ</h2>
 {% if parameters %}{{ table(["parameter"] + names, parameters) }}
-{% else %}<p>All settings that decide the results are the same.</p>{% endif %}
+{% else %}<p>{{ parameter_note }}</p>{% endif %}
 <h2>Properties</h2>
 <p>{{ note }}</p>
 {% if properties %}{{ table(header, properties) }}{% endif %}
@@ -95,6 +95,7 @@ def write_comparison(comparison: Comparison, path: str | Path) -> Path:
         header=comparison.property_header,
         properties=comparison.property_rows(),
         note=comparison.note,
+        parameter_note=comparison.parameter_note,
         pictures=_pairs(names, *(_pictures(run, position) for position, run in enumerate(comparison.runs))),
     )
     write_atomically(Path(path).resolve(), text)

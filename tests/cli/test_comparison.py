@@ -74,6 +74,31 @@ def test_runs_of_two_kinds_are_not_compared(runs, tmp_path):
         md.compare(runs[0], tmp_path / "other")
 
 
+def test_runs_with_the_same_settings_and_other_digests_are_not_called_the_same(runs, tmp_path):
+    assert md.compare(runs[0], runs[0]).parameter_note == "All settings that decide the results are the same."
+    shutil.copytree(runs[0].path, tmp_path / "other")
+    record = json.loads((tmp_path / "other" / "run.json").read_text())
+    (tmp_path / "other" / "run.json").write_text(json.dumps(record | {"identity": "f" * 64}))
+    comparison = md.compare(runs[0], tmp_path / "other")
+    assert comparison.parameters == ()
+    assert "versions of membrane-dask that compute other numbers" in comparison.parameter_note
+
+
+def test_a_section_that_only_one_run_has_is_a_difference(runs, tmp_path):
+    shutil.copytree(runs[0].path, tmp_path / "other")
+    record = json.loads((tmp_path / "other" / "run.json").read_text())
+    settings = record["settings"] | {"bench": {"enabled": True}}
+    (tmp_path / "other" / "run.json").write_text(json.dumps(record | {"identity": "f" * 64, "settings": settings}))
+    assert md.compare(runs[0], tmp_path / "other").parameters == (("bench", "-", "{enabled: true}"),)
+
+
+def test_labels_that_differ_after_six_digits_are_labels_of_their_own():
+    values = [1.0000001, 1.0000002]
+    table_of_two = xr.Dataset({"k": ("g", [3.0, 4.0])}, coords={"g": values})
+    names = [one.name for one in table_properties("t", table_of_two, table_of_two)]
+    assert names == ["t.k[g=1.0000001]", "t.k[g=1.0000002]"]
+
+
 def table(values, **variables):
     """A table of one property of three replicates."""
     porosity = xr.DataArray(values, dims="replicate", attrs={"units": "1", "interval_scale": "logit"})

@@ -12,9 +12,11 @@ import xarray as xr
 
 import membrane_dask as md
 from membrane_dask import api
+from membrane_dask.config import file_digest
+from membrane_dask.engine import layout
 from membrane_dask.engine.file_counts import result_files
 from membrane_dask.engine.layout import METADATA, create_result, is_consolidated
-from membrane_dask.errors import ReportError, StudyError
+from membrane_dask.errors import DataLossError, ReportError, StudyError
 from membrane_dask.program import Dataset, Image, Program
 from membrane_dask.schema import Coordinate, TableSchema, Variable
 
@@ -73,6 +75,50 @@ def test_metadata_are_consolidated_when_a_run_is_complete(tmp_path):
     with xr.open_datatree(run.path / "result.zarr", engine="zarr", consolidated=True, chunks=None) as tree:
         assert float(tree["summary/mean"][0]) == float(run.result["summary/mean"][0])
     assert api.verify_run(run.path, run.journal) == []
+
+
+def test_a_run_can_be_opened_at_any_time_while_its_metadata_are_consolidated(tmp_path, monkeypatch):
+    """The record of the layout is written after the metadata; a reader may come between."""
+    study = {"cluster": SYNC, "raising": (3,), "switch": str(tmp_path / "healed"), "execution": {"retries": 0}}
+    run = toy.run_toy(tmp_path / "run", **study)
+    (tmp_path / "healed").touch()
+    opened = []
+    for name in ("consolidate_metadata", "remove_consolidated_metadata"):
+        function = getattr(layout, name)
+
+        def between(root, function=function, name=name):
+            result = function(root)
+            opened.append((name, run.result["summary/mean"].size > 0))
+            return result
+
+        monkeypatch.setattr(layout, name, between)
+    toy.run_toy(tmp_path / "run", retry_failed=True, **study)
+    assert opened == [("remove_consolidated_metadata", True), ("consolidate_metadata", True)]
+
+
+def test_other_content_of_the_metadata_is_an_alteration(tmp_path):
+    run = toy.run_toy(tmp_path / "run", cluster=SYNC)
+    content = json.loads((run.path / METADATA).read_text())
+    content["attributes"]["title"] = "another"
+    (run.path / METADATA).write_text(json.dumps(content))
+    with pytest.raises(DataLossError, match=r"zarr\.json: altered"):
+        run.result  # noqa: B018
+
+
+def test_a_run_whose_record_has_the_digest_of_the_whole_metadata_verifies_and_is_resumed(tmp_path):
+    """As earlier versions recorded it."""
+    study = {"cluster": SYNC, "raising": (3,), "switch": str(tmp_path / "healed"), "execution": {"retries": 0}}
+    run = toy.run_toy(tmp_path / "run", **study)
+    path = run.path / "layout.json"
+    record = json.loads(path.read_text())
+    record["layout"][METADATA] = file_digest(run.path / METADATA)
+    path.write_text(json.dumps(record))
+    assert api.verify_run(run.path, run.journal) == []
+    (tmp_path / "healed").touch()
+    run = toy.run_toy(tmp_path / "run", retry_failed=True, **study)
+    assert run.status()["state"] == "complete"
+    assert run.result["summary/mean"].size
+    assert json.loads(path.read_text())["layout"][METADATA] != file_digest(run.path / METADATA)
 
 
 def test_work_on_a_complete_run_removes_and_renews_them(tmp_path, monkeypatch):

@@ -120,8 +120,11 @@ def test_damaged_records_leave_times_unknown(tmp_path):
 def test_settings_in_which_runs_differ():
     first = {"a": 1, "section": {"b": [1.0, 2.0], "c": True}, "option": None, "new": 3}
     second = {"a": 1, "section": {"b": [1.0, 2.5], "c": True}, "option": {"d": 1}}
-    expected = [{"section.b": [1.0, 2.0], "option": None}, {"section.b": [1.0, 2.5], "option": {"d": 1}}]
-    assert differing_settings([first, second]) == expected
+    there, here = differing_settings([first, second])
+    assert there == {"section.b": [1.0, 2.0], "option": None, "new": 3}
+    assert here == {"section.b": [1.0, 2.5], "option": {"d": 1}, "new": "-"}
+    without, with_bench = differing_settings([{"a": 1}, {"a": 1, "bench": {"enabled": True}}])
+    assert (without, with_bench) == ({"bench": "-"}, {"bench": {"enabled": True}})
     assert differing_settings([first, first, first]) == [{}, {}, {}]
 
 
@@ -141,6 +144,17 @@ def test_runs_of_one_kind_are_distinguished_by_their_parameters(tmp_path):
     assert {row[-1] for row in runs.rows()} == {"columns=3", "columns=4", "columns=5"}
     assert "columns=4" in repr(runs)
     assert "columns=4" in runs._repr_html_()
+
+
+def test_a_list_hashes_no_inputs_of_runs_without_recorded_settings(tmp_path, monkeypatch):
+    for number, columns in enumerate((3, 4, 5)):
+        toy.run_toy(tmp_path / f"run-{number}", limit=0, rows=1, columns=columns, seconds=0.1, cluster=SYNC)
+    metadata = json.loads((tmp_path / "run-1/run.json").read_text())
+    metadata.pop("settings")
+    (tmp_path / "run-1/run.json").write_text(json.dumps(metadata))
+    monkeypatch.setattr(toy.ToyStudy, "decisive_settings", lambda self: pytest.fail("the study was read"))
+    parameters = {status["run"]: status["parameters"] for status in md.api.list_runs(tmp_path).statuses()}
+    assert parameters == {"run-0": {"columns": 3}, "run-1": {}, "run-2": {"columns": 5}}
 
 
 def test_another_study_in_the_directory_of_a_run_is_refused_by_its_parameters(tmp_path):
