@@ -9,8 +9,9 @@ import pytest
 from test_pore_network import network_of
 
 from membrane_dask.physics.networks.band_porosity import band_radii
-from membrane_dask.physics.networks.filter_diagnostics import FilterDiagnostics
+from membrane_dask.physics.networks.filter_diagnostics import FilterDiagnostics, filter_diagnostics
 from membrane_dask.physics.networks.fouling import filter_life, filter_lives
+from membrane_dask.physics.networks.network_flow import flow_graph
 from membrane_dask.physics.networks.pore_network import INLET, OUTLET, PoreNetwork
 from membrane_dask.physics.networks.random_network import generate
 
@@ -57,6 +58,22 @@ def test_two_pores_in_series():
     assert result.non_cylindrical_deposition == pytest.approx(
         (first + second * (3 * uptake[1] > 1)) / (first + second), rel=1e-9
     )
+
+
+def test_flow_by_rounding_out_of_a_junction_that_none_enters():
+    """A junction that only a difference by rounding drains: it holds no foulant, and the sums stay finite."""
+    network = network_of([(0, INLET, 0.6, 0.01), (0, OUTLET, 0.4, 0.008), (0, 1, 0.2, 0.01)], 2)
+    graph = flow_graph(network)
+    is_pore = graph.pores >= 0
+    length, radius = (np.where(is_pore, values[graph.pores], 1.0) for values in (network.length, network.radius))
+    conductance = np.where(is_pore, radius**4 / length, 0.0)
+    pressure = np.array([0.5, 0.5 + 1e-13])
+    order = np.array([1, 0])
+    arguments = (order, length, radius, np.ones(len(length)), 5e-7)
+    result = filter_diagnostics(graph, conductance, pressure, *arguments)
+    without = filter_diagnostics(graph, conductance, np.array([0.5, 0.5]), *arguments)
+    assert result.non_cylindrical_deposition == without.non_cylindrical_deposition
+    assert math.isfinite(result.non_cylindrical_deposition)
 
 
 def test_small_network_agrees_with_the_reference():

@@ -15,6 +15,7 @@ from membrane_dask.io.run_tables import RunTable, read_run_table
 from membrane_dask.program import Dataset, Unit
 from membrane_dask.studies.chain.intervals import interval_table
 from membrane_dask.studies.chain.methods import METHODS
+from membrane_dask.studies.chain.program import _same_walls
 from membrane_dask.studies.chain.statements import round_trip_statements
 from membrane_dask.studies.chain.tasks import work
 from membrane_dask.studies.porometry.bench_tables import bench_tables
@@ -135,7 +136,44 @@ def test_intervals_of_lives_hold_structures_that_percolate():
     table = interval_table({"life": RunTable(values, dims, {"replicate": np.arange(4)})}, {}, 0.95, "")
     deviation = np.sqrt(np.mean(np.square(np.log(np.array([2.2, 1.9]) / 2))))
     assert table.values["best_match_high"][0] == pytest.approx(2 * np.exp(4.30265 * deviation), rel=1e-4)
-    assert "chain: 3 of 4 structures percolate: intervals of the life hold these" in table.attrs["summary"]
+    assert "chain: 3 of 4 structures have a known life: intervals of the life hold these" in table.attrs["summary"]
+
+
+@pytest.mark.parametrize(
+    ("times", "causes", "sentence"),
+    [
+        ([2.0, 2.2, np.nan, 1.9], [3, 3, np.nan, 3], "3 of 4 structures have a known life"),
+        ([0.0, 2.2, 2.0, 1.9], [5, 3, 3, 3], "no interval of the life: that of the best match is not known"),
+        ([2.0, 2.2, np.nan, 0.0], [3, 3, np.nan, 5], "no interval of the life: fewer than three lives"),
+    ],
+)
+def test_sentences_on_lives_are_of_intervals_that_exist(times, causes, sentence):
+    values = {"service_time": np.array(times), "end_of_life_cause": np.array(causes, float)}
+    dims = dict.fromkeys(values, ("replicate",))
+    table = interval_table({"life": RunTable(values, dims, {"replicate": np.arange(4)})}, {}, 0.95, "")
+    assert np.isfinite(table.values["best_match_high"][0]) == ("3 of 4" in sentence)
+    (of_lives,) = [text for text in table.attrs["summary"] if "life" in text]
+    assert of_lives.startswith(f"chain: {sentence}")
+
+
+def test_a_level_that_a_life_did_not_reach_has_no_interval():
+    values = {
+        "service_time_level": np.array([[1.0, 2.0], [1.1, 2.1], [0.9, 1.9], [1.5, np.nan]]),
+        "end_of_life_cause": np.array([3.0, 3.0, 3.0, 4.0]),
+    }
+    dims = {"service_time_level": ("replicate", "level"), "end_of_life_cause": ("replicate",)}
+    labels = {"replicate": np.arange(4), "level": np.array([0.5, 0.1])}
+    table = interval_table({"life": RunTable(values, dims, labels)}, {}, 0.95, "")
+    assert np.isfinite(table.values["best_match_high"]).tolist() == [True, False]
+
+
+def test_walls_are_compared_by_replicates_that_have_a_life():
+    def life(*rates):
+        return RunTable({"wall_rate": np.array(rates)}, {"wall_rate": ("replicate",)}, {})
+
+    assert _same_walls(life(np.nan, 1e-6, 1e-6), life(1e-6))
+    assert not _same_walls(life(np.nan, 1e-6), life(2e-6))
+    assert not _same_walls(life(np.nan), life(1e-6))
 
 
 def test_sentences_have_the_ranges_of_the_ratios():

@@ -13,16 +13,18 @@ import membrane_dask as md
 from membrane_dask.errors import StudyError
 from membrane_dask.io.run_tables import read_run_table
 from membrane_dask.physics.errors import PhysicsError
+from membrane_dask.physics.networks.fouling_laws import FLUX_FRACTION, TIME
 from membrane_dask.physics.networks.structure_laws import NO_PATH
 from membrane_dask.program import Outcome, UnitFailed
 from membrane_dask.schema import find_table
 from membrane_dask.studies.chain.intervals import _quantities
 from membrane_dask.studies.chain.program import _dataset as chain_dataset
 from membrane_dask.studies.chain.variables import TABLES as CHAIN_TABLES
-from membrane_dask.studies.foul.findings import model_factor
+from membrane_dask.studies.foul.findings import model_factor, model_factor_of
+from membrane_dask.studies.foul.life_tables import life_table
 from membrane_dask.studies.foul.program import FoulProgram
 from membrane_dask.studies.foul.tasks import work
-from membrane_dask.studies.foul.variables import INTERVALS
+from membrane_dask.studies.foul.variables import INTERVALS, LIFE
 from membrane_dask.studies.input_volumes import InputVolumes
 from membrane_dask.study_file import parse_study
 
@@ -196,7 +198,7 @@ def test_a_replicate_without_a_path_has_no_life_while_its_siblings_go_on(folder)
         assert values["end_of_life_cause"][3] == NO_PATH
         assert np.isnan(values["foulant_concentration"][3])
         assert "replicate 3 does not percolate: no life" in life.attrs["summary"]
-        assert "intervals hold 3 of 4 structures: the others have no life" in life.attrs["summary"]
+        assert "intervals hold 3 of 4 structures: 1 have no life" in life.attrs["summary"]
         assert life.attrs["interval_replicates"] == 3
     # Those of the three structures alone.
     alone = tables_of(replicates(folder, *THREE, foulant=foulant))["life"].values
@@ -306,6 +308,75 @@ def test_model_factors():
     assert model_factor(math.nan, 0.8) == model_factor(1.0, 0.9) == "model factor 0.85 to 1.3"
     assert "unknown" in model_factor(1.1, 0.5)
     assert "unknown" in model_factor(0.5, 0.95)
+
+
+def life_row(retained=0.3, damkohler=0.1, peclet=2.0, **values):
+    """Arrays of a life that was compared with lives of voxels."""
+    numbers = {
+        "initial_foulant_concentration": 1 - retained, "diffusive_damkohler_number": damkohler,
+        "pore_peclet_number": peclet, "end_of_life_cause": FLUX_FRACTION, "service_time": 1.0,
+        "service_time_level": [0.1, 0.2, 0.5, 1.0], "bottleneck_voxels": 5.0, "fallback_flow_fraction": 0.0,
+    }  # fmt: skip
+    return {name: np.asarray(value, float) for name, value in (numbers | values).items()}
+
+
+WITHOUT_PATH = {"end_of_life_cause": np.asarray(float(NO_PATH)), "service_time": np.asarray(0.0)}
+
+
+def test_a_model_factor_is_the_widest_of_all_lives(folder):
+    study = study_of(folder)
+    assert model_factor_of(study, [life_row(), life_row(0.3)]) == "model factor 0.85 to 1.25"
+    assert model_factor_of(study, [None, life_row(), life_row(0.7), WITHOUT_PATH]) == "model factor 0.85 to 1.3"
+    assert "outside the range" in model_factor_of(study, [life_row(), life_row(damkohler=1.2)])
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("hydraulics: {conductance: series}\n", "with hydraulics.conductance series"),
+        ("narrowing_exponent: 4\n", "with narrowing_exponent 4"),
+        ("sieving: {rate: 1e12, particle_radius: 7 nm}\n", "with particles"),
+        (None, "at a pore Peclet number of 0.1, below 0.25,"),
+    ],
+)
+def test_a_model_factor_is_unknown_of_lives_that_were_not_compared(text, reason, folder):
+    row = life_row() if text else life_row(peclet=0.1)
+    expected = f"model factor unknown, as lives {reason} were not compared with lives of voxels"
+    assert model_factor_of(study_of(folder, text=text or ""), [life_row(), row]) == expected
+
+
+def summary_of(folder, rows):
+    complete = [row and life_row(**{k: 0.0 for k in ("service_time", "filtrate_volume")}) | row for row in rows]
+    names = [v.path for v in LIFE.variables if v.dims == ("replicate",)]
+    filled = [row and dict.fromkeys(names, np.asarray(math.nan)) | row for row in complete]
+    table = life_table(study_of(folder), filled, "", ())
+    return table, table.attrs.get("summary", [])
+
+
+def test_sentences_on_intervals_are_of_those_that_exist(folder):
+    lives = [life_row(service_time=value) for value in (1.0, 1.2, 0.9)]
+    table, sentences = summary_of(folder, [*lives, None, WITHOUT_PATH])
+    assert "intervals hold 3 of 5 structures: 1 have no life, units of 1 failed" in sentences
+    assert table.attrs["interval_replicates"] == 3
+    for rows, reason in (
+        ([WITHOUT_PATH, *lives], "no interval: the best match has no life"),
+        ([None, *lives], "no interval: the life of the best match is not known"),
+        ([*lives[:2], WITHOUT_PATH], "no interval: fewer than three lives"),
+    ):
+        table, sentences = summary_of(folder, rows)
+        assert reason in sentences
+        assert not [sentence for sentence in sentences if "hold" in sentence or "bias" in sentence]
+        assert table.attrs["interval_replicates"] == 0
+
+
+def test_a_level_that_a_life_did_not_reach_has_no_interval(folder):
+    """The longest life was ended by time: an interval of the other three would be too short."""
+    lives = [life_row(service_time_level=np.array([0.1, 0.2, 0.5, 1.0]) * f) for f in (1.0, 1.1, 0.9)]
+    longest = life_row(service_time_level=[0.2, 0.4, math.nan, math.nan], end_of_life_cause=TIME)
+    table, sentences = summary_of(folder, [*lives, longest])
+    assert np.isfinite(table.values["service_time_level_high"]).tolist() == [True, True, False, False]
+    assert "no interval at the levels 0.25, 0.1 of the flux, which some lives did not reach" in sentences
+    assert any(sentence.startswith("replicate 3: end_of_life.time ended the life") for sentence in sentences)
 
 
 def test_the_plan_predicts_cost_and_memory(folder):

@@ -138,7 +138,10 @@ def _sums(
         e, flow = entries[k], flows[k]
         if flow <= 0.0:  # no path leads through the pore
             continue
-        concentration = foulant[upstream[k]] / inflow[upstream[k]] if upstream[k] >= 0 else 1.0
+        concentration = 1.0
+        if upstream[k] >= 0:  # rounding may make flow leave a junction that none enters: it carries no foulant
+            entering = inflow[upstream[k]]
+            concentration = foulant[upstream[k]] / entering if entering > 0.0 else 0.0
         uptake = deposition[e] * radius[e] * length[e]
         total += flow
         flow_length += flow * length[e]

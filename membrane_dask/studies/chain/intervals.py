@@ -9,7 +9,11 @@ import numpy as np
 
 from membrane_dask.io.run_tables import RunTable
 from membrane_dask.physics.networks.structure_laws import NO_PATH
-from membrane_dask.physics.reconstruction.replicate_interval import MIN_REPLICATES, replicate_interval
+from membrane_dask.physics.reconstruction.replicate_interval import (
+    INDEPENDENT_SEARCHES,
+    MIN_REPLICATES,
+    replicate_interval,
+)
 from membrane_dask.program import Dataset
 from membrane_dask.schema import find_table
 from membrane_dask.studies.chain.variables import INTERVALS, TABLES
@@ -56,7 +60,13 @@ def interval_table(
         if not np.isfinite(values).any():
             continue
         n_replicates = max(n_replicates, len(values))
-        within = np.where(_has_life(tables[table], len(values)), values, np.nan) if table == "life" else values
+        if table == "life":
+            has_life = _has_life(tables[table], len(values))
+            # Lives that end before a level are the longest ones: an interval of the others would be too short.
+            is_open = "level" in labels and np.isnan(values[has_life]).any()
+            within = np.where(has_life & ~is_open, values, np.nan)
+        else:
+            within = values
         low, high = _interval(within, name, confidence, design)
         reference_table = reference.get(table)
         true = float(np.ravel(reference_table.at(name, **labels))[0]) if reference_table is not None else np.nan
@@ -71,9 +81,9 @@ def interval_table(
     values_by_name["unit"] = np.array(units, "T")
     sentences = _sentences(values_by_name, n_replicates, bool(reference))
     if "life" in tables and n_replicates >= MIN_REPLICATES:
-        lives = int(_has_life(tables["life"], n_replicates).sum())
-        if lives < n_replicates:
-            sentences.append(f"chain: {lives} of {n_replicates} structures percolate: intervals of the life hold these")
+        of_lives = np.array([label.startswith("life/") for label in labels_], bool)
+        has_interval = bool(np.isfinite(values_by_name["best_match_low"][of_lives]).any())
+        sentences += _life_sentences(tables["life"], n_replicates, design, has_interval)
     attrs = {"summary": sentences, "confidence": confidence}
     return Dataset(INTERVALS, values_by_name, ("quantity",), {"quantity": np.array(labels_, "T")}, attrs)
 
@@ -97,8 +107,21 @@ def _quantities(tables: Mapping[str, RunTable]) -> Iterator[tuple[str, str, str,
 
 
 def _has_life(life: RunTable, n: int) -> np.ndarray:
-    """Replicates through which a path leads: others have no life, which no interval holds."""
-    return np.asarray(np.broadcast_to(np.atleast_1d(life.at("end_of_life_cause")), n) != NO_PATH)
+    """Replicates whose life is known, and through which a path leads: intervals hold no others."""
+    causes = np.broadcast_to(np.atleast_1d(life.at("end_of_life_cause")), n)
+    return np.asarray(np.isfinite(causes) & (causes != NO_PATH))
+
+
+def _life_sentences(life: RunTable, n: int, design: str, has_interval: bool) -> Iterator[str]:
+    """Sentences on the structures that the intervals of lives hold, or on why there are none."""
+    has_life = _has_life(life, n)
+    lives = int(has_life.sum())
+    if has_interval and lives < n:
+        yield f"chain: {lives} of {n} structures have a known life: intervals of the life hold these"
+    elif not has_interval and design != INDEPENDENT_SEARCHES and not has_life[0]:
+        yield "chain: no interval of the life: that of the best match is not known, or it has none"
+    elif not has_interval and lives < MIN_REPLICATES:
+        yield "chain: no interval of the life: fewer than three lives"
 
 
 def _interval(values: np.ndarray, name: str, confidence: float, design: str) -> tuple[float, float]:

@@ -43,7 +43,7 @@ def life_section(groups: Mapping[str, xr.Dataset], run: Run | None) -> Section:
 
 def _model_factor(life: xr.Dataset) -> str:
     text = str(life.attrs["model_factor"])
-    return f"M{text[1:]}: a life by the pore network over that of the voxels. It is not in the intervals."
+    return f"A life by the pore network over that of the voxels: {text}. It is not in the intervals."
 
 
 def _levels(life: xr.Dataset) -> Grid:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -167,8 +168,15 @@ class ChainProgram(Program):
 
 def _same_walls(life: RunTable, reference: RunTable) -> bool:
     """Whether the walls of two lives take up foulant at the same rate, without which lives are not comparable."""
-    rates = np.array([table.at("wall_rate").ravel()[0] for table in (life, reference)])
-    return bool(abs(rates[1] - rates[0]) <= _RATE_ROUNDING * abs(rates[0]))
+    rate, reference_rate = (_wall_rate(table) for table in (life, reference))
+    return abs(reference_rate - rate) <= _RATE_ROUNDING * abs(rate)
+
+
+def _wall_rate(life: RunTable) -> float:
+    """Wall rate of the first replicate that has one: a structure without a path has none; NaN without any."""
+    rates = life.at("wall_rate").ravel()
+    finite = rates[np.isfinite(rates)]
+    return float(finite[0]) if len(finite) else math.nan
 
 
 def _as_run_table(dataset: Any) -> RunTable:

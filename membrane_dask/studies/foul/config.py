@@ -108,7 +108,8 @@ class FoulStudy(VolumeStudy):
     depth_bins: Whole = parameter(20, "bins of the depth in which the deposit is reported", ge=1, le=1000)
     confidence: Number = parameter(0.95, "confidence of the intervals over replicates", gt=0, lt=1)
 
-    results_version: ClassVar[int] = 1
+    #: 1: runs of versions in development, before lives had diffusion to the walls of throats.
+    results_version: ClassVar[int] = 2
     reads_through: ClassVar[frozenset[str]] = frozenset({"characterize"})
     essential: ClassVar[tuple[str, ...]] = (
         "input", "voxel_size", "pores", "pressure", "foulant.damkohler_number", "foulant.diffusivity",

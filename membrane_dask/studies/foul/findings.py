@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from membrane_dask.physics.networks.fouling_laws import BLOCKED, PRESSURE_LIMIT
+from membrane_dask.physics.networks.fouling_laws import BLOCKED, PRESSURE_LIMIT, TIME
 from membrane_dask.physics.networks.radius_distribution import EQUAL_RADII, RadiusSpread
 from membrane_dask.physics.networks.structure_laws import NO_PATH
+from membrane_dask.physics.reconstruction.replicate_interval import INDEPENDENT_SEARCHES, MIN_REPLICATES
 from membrane_dask.studies.foul.config import FoulStudy
 
 #: Bounds within which lives of networks were compared with lives of voxels.
@@ -18,9 +19,11 @@ MAX_DAMKOHLER, MIN_PECLET, MAX_CAPTURE = 1.0, 0.25, 0.9
 _MAX_FALLBACK_FLOW, _MIN_BOTTLENECK, _RADIUS_ERROR = 0.05, 2.0, 0.3
 #: Capture up to which lives of networks are closest to those of voxels.
 _MODERATE_CAPTURE = 0.5
+#: Exponent of the narrowing throats of the lives that were compared with those of voxels.
+_COMPARED_EXPONENT = 3
 #: Limits that are checked of structures, and of networks of tubes.
-_OF_STRUCTURES = ("bottleneck", "fallback", "damkohler", "peclet", "capture", "pressure", "particles")
-_OF_TUBES = ("cylinders", "depth", "pressure", "particles")
+_OF_STRUCTURES = ("bottleneck", "fallback", "damkohler", "peclet", "capture", "pressure", "particles", "time")
+_OF_TUBES = ("cylinders", "depth", "pressure", "particles", "time")
 #: Fraction of the deposition in tubes along which it is uneven, from which it matters.
 _MAX_NON_CYLINDRICAL = 0.1
 #: Errors of formulas against the Stokes flow, in words.
@@ -64,20 +67,40 @@ def _lives(rows: Sequence[Mapping[str, np.ndarray] | None]) -> list[tuple[int, M
 
 
 def count_lives(rows: Sequence[Mapping[str, np.ndarray] | None]) -> int:
-    """Number of replicates that have a life: those that the intervals hold."""
+    """Number of replicates that have a life."""
     return len(_lives(rows))
 
 
-def model_factor_of(rows: Sequence[Mapping[str, np.ndarray] | None]) -> str:
-    """The model factor of the first replicate that has a life."""
-    for _, row in _lives(rows):
-        capture = 1 - float(row["initial_foulant_concentration"])
-        return model_factor(float(row["diffusive_damkohler_number"]), capture)
-    return "model factor unknown, as no structure has a life"
+def model_factor_of(study: FoulStudy, rows: Sequence[Mapping[str, np.ndarray] | None]) -> str:
+    """The model factor that holds for the lives of all replicates, which is the widest; unknown with the reason."""
+    lives = [row for _, row in _lives(rows)]
+    if not lives:
+        return "model factor unknown, as no structure has a life"
+    peclet = float(np.min([row["pore_peclet_number"] for row in lives]))
+    if reason := _reason_not_compared(study, peclet):
+        return f"model factor unknown, as lives {reason} were not compared with lives of voxels"
+    damkohler = float(np.max([row["diffusive_damkohler_number"] for row in lives]))
+    capture = float(np.max([1 - row["initial_foulant_concentration"] for row in lives]))
+    return model_factor(damkohler, capture)
+
+
+def _reason_not_compared(study: FoulStudy, peclet: float) -> str:
+    """By what the lives of a study differ from those that were compared with lives of voxels; empty for nothing."""
+    if study.hydraulics.conductance != "stokes":
+        return f"with hydraulics.conductance {study.hydraulics.conductance}"
+    if study.narrowing_exponent != _COMPARED_EXPONENT:
+        return f"with narrowing_exponent {study.narrowing_exponent}"
+    if len(study.species) > 1:
+        return "with several foulants"
+    if study.sieving.rate > 0:
+        return "with particles"
+    if peclet < MIN_PECLET:
+        return f"at a pore Peclet number of {peclet:.3g}, below {MIN_PECLET:g},"
+    return ""
 
 
 def life_findings(study: FoulStudy, rows: Sequence[Mapping[str, np.ndarray] | None]) -> list[str]:
-    """Sentences on all replicates, each limit once."""
+    """Sentences on the lives of all replicates, each limit once."""
     lives = _lives(rows)
     findings = []
     for k, row in enumerate(rows):
@@ -94,17 +117,45 @@ def life_findings(study: FoulStudy, rows: Sequence[Mapping[str, np.ndarray] | No
             k, sentence = sentences[0]
             number = f"replicate {k} (and {len(sentences) - 1} more)" if len(sentences) > 1 else f"replicate {k}"
             findings.append(f"{number}: {sentence}" if len(rows) > 1 else sentence)
-    findings += _interval_findings(rows, len(lives))
     return findings
 
 
-def _interval_findings(rows: Sequence[Mapping[str, np.ndarray] | None], lives: int) -> Iterator[str]:
+def interval_findings(
+    rows: Sequence[Mapping[str, np.ndarray] | None], design: str, has_interval: bool, open_levels: Sequence[float]
+) -> Iterator[str]:
+    """Sentences on the intervals over several replicates.
+
+    Parameters
+    ----------
+    rows : sequence of mapping or None
+        Arrays of the life of every replicate.
+    design : str
+        How replicates are related to each other.
+    has_interval : bool
+        Whether a number has an interval.
+    open_levels : sequence of float
+        Levels of the flux that a life did not reach.
+    """
     if len(rows) < 2:
         return
-    if lives < len(rows):
-        yield f"intervals hold {lives} of {len(rows)} structures: the others have no life"
-    if lives > 1:
-        yield "intervals over replicates of the reconstruction; its bias is not in them"
+    lives = _lives(rows)
+    if not has_interval:
+        if design != INDEPENDENT_SEARCHES and rows[0] is None:
+            yield "no interval: the life of the best match is not known"
+        elif design != INDEPENDENT_SEARCHES and _is_without_path(rows[0]):
+            yield "no interval: the best match has no life"
+        elif len(lives) < MIN_REPLICATES:
+            yield "no interval: fewer than three lives"
+        return
+    if len(lives) < len(rows):
+        failed = sum(row is None for row in rows)
+        without_path = len(rows) - len(lives) - failed
+        reasons = [f"{without_path} have no life"] * (without_path > 0) + [f"units of {failed} failed"] * (failed > 0)
+        yield f"intervals hold {len(lives)} of {len(rows)} structures: {', '.join(reasons)}"
+    if open_levels:
+        levels = ", ".join(f"{level:g}" for level in open_levels)
+        yield f"no interval at the levels {levels} of the flux, which some lives did not reach"
+    yield "intervals over replicates of the reconstruction; its bias is not in them"
 
 
 def _sentence(name: str, study: FoulStudy, row: Mapping[str, np.ndarray]) -> str:
@@ -134,6 +185,8 @@ def _sentence(name: str, study: FoulStudy, row: Mapping[str, np.ndarray]) -> str
             return f"operation.flux needs {ratio:.2g} times the pressure_limit at the start: the life is 0"
         if int(row["end_of_life_cause"]) not in (PRESSURE_LIMIT, BLOCKED):
             return "pressure_limit never binds"
+    if name == "time" and int(row["end_of_life_cause"]) == TIME:
+        return "end_of_life.time ended the life: without it, service_time and filtrate_volume are larger"
     if name == "particles" and study.sieving.rate > 0:
         if not int(row["n_arrivals"]):
             return "no particle arrived within the life"

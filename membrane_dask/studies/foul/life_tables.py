@@ -14,7 +14,13 @@ from membrane_dask.physics.reconstruction.replicate_interval import replicate_in
 from membrane_dask.program import Dataset
 from membrane_dask.schema import Coordinate
 from membrane_dask.studies.foul.config import FoulStudy
-from membrane_dask.studies.foul.findings import NO_VOXELS, count_lives, life_findings, model_factor_of
+from membrane_dask.studies.foul.findings import (
+    NO_VOXELS,
+    count_lives,
+    interval_findings,
+    life_findings,
+    model_factor_of,
+)
 from membrane_dask.studies.foul.variables import HYDRAULICS, INTERVALS, LIFE
 
 #: Arrays of a replicate's unit; None for one that failed.
@@ -49,15 +55,29 @@ def life_table(study: FoulStudy, rows: Sequence[Row], design: str, findings: Seq
             missing = np.full(shape, math.nan)
             values[variable.path] = np.stack([row.get(variable.path, missing) if row else missing for row in rows])
     replicate = Coordinate("replicate", "1", "number of the replicate", {"design": design})
-    has_path = values["end_of_life_cause"] != NO_PATH
+    # NaN is the cause of a unit that failed.
+    has_life = np.isfinite(values["end_of_life_cause"]) & (values["end_of_life_cause"] != NO_PATH)
+    # Lives that end before a level are the longest ones: an interval of the others would be too short.
+    is_missing = np.isnan(values["service_time_level"][has_life])
+    is_open = is_missing.any(axis=0) & ~is_missing.all(axis=0)
+    intervals: dict[str, np.ndarray] = {}
     for name in INTERVALS:
-        of_lives = np.where(has_path.reshape(-1, *[1] * (values[name].ndim - 1)), values[name], math.nan)
-        values |= _interval(name, of_lives, design, study.confidence)
-    summary = [f"Reconstruction: {sentence}" for sentence in findings] + life_findings(study, rows)
+        of_lives = np.where(has_life.reshape(-1, *[1] * (values[name].ndim - 1)), values[name], math.nan)
+        if values[name].ndim > 1:
+            of_lives[:, is_open] = math.nan
+        intervals |= _interval(name, of_lives, design, study.confidence)
+    values |= intervals
+    has_interval = any(np.isfinite(end).any() for end in intervals.values())
+    open_levels = [level for level, one_is_open in zip(study.flux_levels, is_open, strict=True) if one_is_open]
+    summary = [
+        *(f"Reconstruction: {sentence}" for sentence in findings),
+        *life_findings(study, rows),
+        *interval_findings(rows, design, has_interval, open_levels),
+    ]
     attrs: dict[str, Any] = {"confidence": study.confidence}
     attrs["conductance"] = "as given" if study.has_network else study.hydraulics.conductance
-    attrs["model_factor"] = NO_VOXELS if study.has_network else model_factor_of(rows)
-    attrs["interval_replicates"] = count_lives(rows)
+    attrs["model_factor"] = NO_VOXELS if study.has_network else model_factor_of(study, rows)
+    attrs["interval_replicates"] = count_lives(rows) if has_interval else 0
     if summary:
         attrs["summary"] = summary
     return Dataset(LIFE.with_coordinate(replicate), values, labels=labels, attrs=attrs)

@@ -11,6 +11,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from membrane_dask.engine.run import Run
+from membrane_dask.physics.networks.structure_laws import NO_PATH
 from membrane_dask.physics.reconstruction.replicate_interval import replicate_interval
 from membrane_dask.report.page import Download, Grid, Note, Section, picture
 from membrane_dask.studies.foul.variables import INTERVALS, LIFE
@@ -69,7 +70,7 @@ def _lives(life: xr.Dataset) -> Section:
             rows.append([title, shown, interval, unit])
     causes = life.end_of_life_cause
     meanings = str(causes.attrs["flag_meanings"]).split()
-    shown = ", ".join(meanings[int(cause)] if math.isfinite(cause) else "no life" for cause in causes.values)
+    shown = ", ".join(meanings[int(cause)] if math.isfinite(cause) else "failed" for cause in causes.values)
     rows.append(["end of life", shown, "", ""])
     balances = (f"{value:.9f}" if math.isfinite(value) else "none" for value in life.foulant_balance.values)
     rows.append(["foulant balance", ", ".join(balances), "", "1"])
@@ -78,18 +79,20 @@ def _lives(life: xr.Dataset) -> Section:
     if not several:
         header, rows = [column for k, column in enumerate(header) if k != 2], [[*row[:2], row[3]] for row in rows]
     text = (
-        "Throats narrow, and pores lose wall area, as foulant is deposited. Every time and volume has a "
-        f"{life.attrs['model_factor']}: that of the network over that of the voxels, where both were computed. "
-        "It is not part of the intervals."
+        "Throats narrow, and pores lose wall area, as foulant is deposited. Times and volumes of the network over "
+        f"those of the voxels: {life.attrs['model_factor']}. It is not part of the intervals."
     )
     if life.attrs["conductance"] == "as given":
         text = "Pores are tubes: they narrow as foulant is deposited along them, by the laws of graded studies."
-    if not int(life.attrs["interval_replicates"]):
+    finite = causes.values[np.isfinite(causes.values)]
+    if (finite == NO_PATH).all():
         text = "No path leads through the pores from the feed to the filtrate: there is no flux and no life."
+        if len(finite) < len(causes):
+            text = "No life is known, as units have failed (see the failures of the run)."
     contents: list[Any] = [Grid(header, rows)]
-    if several:
-        lives, n = int(life.attrs["interval_replicates"]), life.sizes["replicate"]
-        structures = "" if lives == n else f" Those {lives} of {n} that have a life are in them."
+    n_lives = int(life.attrs["interval_replicates"])
+    if several and n_lives:
+        structures = "" if n_lives == len(causes) else f" They hold the {n_lives} of {len(causes)} that have a life."
         note = f"Intervals are over replicates of the reconstruction; its bias is not in them.{structures}"
         contents.append(Note(note))
     names = [v.name for v in LIFE.variables if v.dims == ("replicate",) and not v.group]
