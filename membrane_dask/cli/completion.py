@@ -20,10 +20,9 @@ def complete_kind(incomplete: str) -> list[str]:
 
 def complete_run(incomplete: str) -> list[str]:
     """Runs in ``runs/`` by name; of a folder that is begun, by path."""
-    folder = Path(incomplete).parent if "/" in incomplete else Path("runs")
-    names = sorted(path.parent.name for path in folder.glob("*/run.json"))
-    texts = [f"{folder}/{name}" for name in names] if "/" in incomplete else names
-    return [text for text in texts if text.startswith(incomplete)]
+    folder = incomplete[: incomplete.rfind("/") + 1]
+    names = sorted(path.parent.name for path in Path(folder or "runs").glob("[!.]*/run.json"))
+    return [text for name in names if (text := f"{folder}{name}").startswith(incomplete)]
 
 
 def complete_profile(incomplete: str) -> list[str]:

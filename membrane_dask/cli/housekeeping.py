@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from membrane_dask.cli.completion import complete_run
 from membrane_dask.cli.exit_codes import USAGE, exit_with
 from membrane_dask.cli.options import RunName, print_table
 from membrane_dask.engine.terminal import say, show
@@ -40,14 +41,23 @@ def compare(
 
 
 def rm(
-    names: Annotated[list[str], typer.Argument(metavar="RUN...", help="Directories of runs, or their names.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN...", help="Directories of runs, or their whole names.", autocompletion=complete_run
+        ),
+    ],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Remove runs with all their results; refuses those that are at work, and those that other runs read."""
-    from membrane_dask.engine.run_list import find_run_path, open_runs
-    from membrane_dask.engine.run_removal import remove_run, require_removable
+    """Remove runs with all their results.
 
-    paths = list(dict.fromkeys(find_run_path(name) for name in names))
+    Runs that are at work stay, and runs that other runs read; these are looked for in the folder of the run, and in runs/.
+    """
+    from membrane_dask.engine.run_list import find_whole_name, open_runs
+    from membrane_dask.engine.run_removal import remove_run, require_removable, with_last_name
+
+    given = (with_last_name(find_whole_name(name)) for name in names)
+    paths = list({path.parent.resolve() / path.name: path for path in given}.values())  # a link is not its target
     require_removable(paths, Path("runs"))
     runs = open_runs(paths)
     print_table(*runs.table())
@@ -63,14 +73,19 @@ def rm(
 
 
 def rename(
-    name: RunName,
+    name: Annotated[
+        str, typer.Argument(metavar="RUN", help="Directory of a run, or its whole name.", autocompletion=complete_run)
+    ],
     new_name: Annotated[str, typer.Argument(metavar="NAME", help="New name of its directory, in the same folder.")],
 ) -> None:
-    """Give the directory of a run another name."""
-    from membrane_dask.engine.run_list import find_run_path
+    """Give the directory of a run another name.
+
+    A run that is at work stays, and one that other runs read; these are looked for in the folder of the run, and in runs/.
+    """
+    from membrane_dask.engine.run_list import find_whole_name
     from membrane_dask.engine.run_removal import rename_run, require_removable
 
-    path = find_run_path(name)
+    path = find_whole_name(name)
     require_removable([path], Path("runs"))
     renamed = rename_run(path, new_name)
     show(renamed)

@@ -43,7 +43,8 @@ def open_run(path: str | Path) -> Run | ExportedRun:
     UnreadableRunError
         If it is damaged, or cannot be read.
     """
-    is_exported = is_url(path) or Path(path).suffix == ".zip" or (Path(path) / INDEX).is_file()
+    is_file = Path(path).suffix == ".zip" and not Path(path).is_dir()
+    is_exported = is_url(path) or is_file or (Path(path) / INDEX).is_file()
     return ExportedRun(path) if is_exported else find_run(path)
 
 
@@ -70,6 +71,8 @@ class ExportedRun:
             index = records.parse(records.ExportRecord, self._read(INDEX))
         except FileNotFoundError as error:
             raise RunNotFoundError(f"{self.location} holds no exported run: it has no {INDEX}") from error
+        except UnreadableRunError:
+            raise
         except ValueError as error:
             raise UnreadableRunError(f"{self.location}/{INDEX} is damaged: {error}; export the run again") from None
         except Exception as error:  # each kind of store has its own
@@ -85,7 +88,13 @@ class ExportedRun:
         return f"{self._root}/{name}" if self._root else name
 
     def _read(self, name: str) -> bytes:
-        content: bytes = self._fs.cat_file(self._path(name))
+        with self._fs.open(self._path(name)) as file:
+            content: bytes = file.read(records.MAX_FILE_SIZE + 1)
+        if len(content) > records.MAX_FILE_SIZE:
+            size = f"{records.MAX_FILE_SIZE // 1_000_000} MB"
+            raise UnreadableRunError(
+                f"{self.location}/{name} is larger than {size}, and is not read; export the run again"
+            )
         return content
 
     @property
@@ -210,7 +219,7 @@ def _file_system(location: str) -> tuple[Any, str]:
         file_system, root = fsspec.core.url_to_fs(
             location.rstrip("/") if is_url(location) else str(Path(location).resolve())
         )
-        if root.endswith(".zip"):
+        if root.endswith(".zip") and not Path(location).is_dir():
             return ZipFileSystem(file_system.open(root)), ""
     except FileNotFoundError as error:
         raise RunNotFoundError(f"no exported run at {location}") from error

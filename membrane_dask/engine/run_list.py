@@ -191,9 +191,9 @@ def _open(path: Path) -> Run | BrokenRun:
 
 
 def _run_folders(folder: Path) -> list[Path]:
-    """Directories of all runs in a directory, the oldest first."""
+    """Directories of all runs in a directory, the oldest first; not those that are being removed, with a '.' first."""
     ages = {}
-    for path in folder.glob("*/run.json"):
+    for path in folder.glob("[!.]*/run.json"):
         try:
             ages[path.parent] = path.stat().st_mtime
         except OSError:  # removed in between
@@ -253,3 +253,22 @@ def find_run_path(text: str | Path, folder: Path = Path("runs")) -> Path:
     if matching:
         raise RunNotFoundError(f"{text!s} fits several runs: {', '.join(matching)}")
     raise RunNotFoundError(f"no run {text!s}; {nearest(str(text), names)} (list them with: membrane-dask list)")
+
+
+def find_whole_name(text: str | Path, folder: Path = Path("runs")) -> Path:
+    """Directory of the run at a path, or with exactly that name in ``folder``, for what cannot be undone.
+
+    Raises
+    ------
+    RunNotFoundError
+        If there is none.
+    """
+    if (Path(text) / "run.json").is_file():
+        return Path(text)
+    names = [path.name for path in _run_folders(folder)]
+    if str(text) in names:
+        return folder / text
+    raise RunNotFoundError(
+        f"no run {text!s}; {nearest(str(text), names)}; a path or a whole name is needed (list them with: "
+        "membrane-dask list)"
+    )

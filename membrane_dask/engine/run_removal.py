@@ -11,8 +11,8 @@ from typing import Any
 
 from membrane_dask.engine.cluster.driver_series import require_no_queued_driver
 from membrane_dask.engine.lock import DriverLock
-from membrane_dask.errors import Problem, StudyError
-from membrane_dask.files import disk_errors, sync_folder
+from membrane_dask.errors import Problem, StudyError, reason
+from membrane_dask.files import DiskError, disk_errors, sync_folder
 from membrane_dask.yaml_files import read_mapping
 
 
@@ -27,7 +27,7 @@ def readers(path: Path, *folders: Path) -> list[Path]:
         Folders whose runs are looked at; the folder of the run is one of them.
     """
     target = path.resolve()
-    files = (file for folder in (target.parent, *folders) for file in folder.glob("*/run.json"))
+    files = (file for folder in (target.parent, *folders) for file in folder.glob("[!.]*/run.json"))
     runs = {file.parent.resolve() for file in files}
     return [run for run in sorted(runs - {target}) if _names(run, target)]
 
@@ -85,8 +85,9 @@ def remove_run(path: Path) -> None:
     RunBusyError
         If a driver works on it.
     DiskError
-        If the disk is read-only or broken.
+        If the disk is read-only or broken, or a part could not be removed; with where it is.
     """
+    path = with_last_name(path)
     with disk_errors(path):
         if path.is_symlink():
             path.unlink()
@@ -95,7 +96,16 @@ def remove_run(path: Path) -> None:
             require_no_queued_driver(path)
             driver.root = path.with_name(f".{path.name}.removed-{time.time_ns()}")  # it is gone for readers at once
             path.rename(driver.root)
-        shutil.rmtree(driver.root)
+        try:
+            shutil.rmtree(driver.root)
+        except OSError as error:
+            message = f"{path} is no run any more, but a part could not be removed: {reason(error)}; remove the rest: "
+            raise DiskError(error.errno, f"{message}{driver.root}") from error
+
+
+def with_last_name(path: Path) -> Path:
+    """The path of a directory as one that ends with its name, which '.' and '..' do not have."""
+    return path if path.name not in ("", "..") else path.resolve()
 
 
 def rename_run(path: Path, name: str) -> Path:
@@ -112,6 +122,7 @@ def rename_run(path: Path, name: str) -> Path:
         message = "a name within its folder is needed: letters, digits, '.', '_' and '-', a letter or digit first"
         message += f" (got {name!r})"
         raise StudyError([Problem((), message)])
+    path = with_last_name(path)
     target = path.with_name(name)
     if target.exists() or target.is_symlink():
         raise StudyError([Problem((), f"{target} exists; choose another name")])

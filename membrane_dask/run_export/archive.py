@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from membrane_dask.engine import layout
+from membrane_dask.engine.confirmation import links_out_of
 from membrane_dask.engine.exported_run import INDEX, RESULT, SCHEMA, VOLUMES
 from membrane_dask.engine.run import Run
 from membrane_dask.errors import ExportError, ReportError, StudyError, nearest
-from membrane_dask.files import now, write_json
+from membrane_dask.files import is_url, now, write_json
 from membrane_dask.report import write_report
 from membrane_dask.run_export import crate, networks, tables
-from membrane_dask.run_export.destination import filled_folder
+from membrane_dask.run_export.destination import filled_folder, local_path
 
 #: Parts of an exported run that can be chosen.
 FORMATS = ("zarr", "ozx", "netcdf", "csv", "networks", "report")
@@ -61,7 +62,8 @@ def export_run(
     Raises
     ------
     ExportError
-        If the run is not finished, there is no such format, or the destination exists or cannot be written.
+        If the run is not finished, has links that lead out of it, there is no such format, or the destination exists,
+        is in the run, or cannot be written.
     DataLossError
         If a file of the run is missing or altered.
     """
@@ -72,6 +74,12 @@ def export_run(
             f"{run.name} is {status['state']}, and a copy is closed: finish it first with: membrane-dask run "
             f"{run.path / 'study.yaml'} --out {run.path}"
         )
+    for link, target in links_out_of(run.path):
+        raise ExportError(
+            f"{run.name}: {link} leads to {target}, out of the run, and the copy would hold what is there; replace the "
+            "link by the file, or remove it"
+        )
+    _require_outside(run, to)
     tree = run.result
     with filled_folder(to, overwrite=overwrite) as folder:
         for name in ("study.yaml", "provenance.json"):
@@ -118,6 +126,15 @@ def export_run(
             provenance=run.provenance,
             descriptions=_DESCRIPTIONS,
         )
+
+
+def _require_outside(run: Run, to: str | Path) -> None:
+    """Refuse a destination in the run, which would be copied too, or around it, which would replace it."""
+    if is_url(to := local_path(to)):
+        return
+    source, target = run.path.resolve(), Path(to).resolve()
+    if target.is_relative_to(source) or source.is_relative_to(target):
+        raise ExportError(f"{to} is in the run {run.path}, or holds it; choose a folder elsewhere")
 
 
 def _chosen(formats: Sequence[str] | None) -> Sequence[str]:

@@ -13,9 +13,9 @@ def complete(tmp_path, monkeypatch):
     """Completions of the last word of a line, as bash requests them."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "filter.yaml").write_text("kind: foul\ninput: volume.tif\n")
-    for name in ("filter-1", "filter-2", "other"):
+    for name in ("filter-1", "filter-2", "other", ".other.removed-1"):
         (tmp_path / "runs" / name).mkdir(parents=True)
-    for name in ("filter-1", "other"):
+    for name in ("filter-1", "other", ".other.removed-1"):
         (tmp_path / "runs" / name / "run.json").write_text("{}")
 
     def request(line: str) -> list[str]:
@@ -37,6 +37,8 @@ def complete(tmp_path, monkeypatch):
         ("membrane-dask demo por", ["porometry"]),
         ("membrane-dask report f", ["filter-1"]),
         ("membrane-dask status runs/o", ["runs/other"]),
+        ("membrane-dask status runs/", ["runs/filter-1", "runs/other"]),
+        ("membrane-dask rm ./runs/f", ["./runs/filter-1"]),
         ("membrane-dask clusters show slu", ["slurm"]),
         ("membrane-dask run filter.yaml --cluster slu", ["slurm"]),
         ("membrane-dask run filter.yaml --set hydraulics.wall", ["hydraulics.wall_model="]),

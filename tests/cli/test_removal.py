@@ -106,3 +106,36 @@ def test_a_renamed_run_is_resumed_under_its_new_name(runs, command):
         assert code == 2
         assert "exists" in message or "letters, digits" in message
     assert command("rename", "nothing", "x")[0] == 2
+
+
+def test_the_beginning_of_a_name_is_not_enough(runs, command):
+    for arguments in (["rm", "run-", "--yes"], ["rm", "run", "--yes"], ["rename", "ru", "other"]):
+        code, _, message = command(*arguments)
+        assert code == 2
+        assert "a path or a whole name is needed" in message
+    Path("runs/run-2/run.json").unlink()  # now one run alone has this beginning
+    assert command("rm", "run-", "--yes")[0] == 2
+    assert (runs / "run-3" / "run.json").is_file()
+
+
+def test_the_working_directory_and_the_same_run_twice(runs, command, monkeypatch):
+    monkeypatch.chdir(runs / "run-3")
+    code, printed, message = command("rename", ".", "thick")
+    assert code == 0, message
+    assert printed.strip() == str(runs.resolve() / "thick")
+    code, _, message = command("rm", ".", runs / "thick", "../thick", "--yes")
+    assert code == 0, message
+    assert message.count("removed: ") == 1
+    assert {path.name for path in runs.iterdir()} == {"run-2"}
+
+
+def test_what_could_not_be_removed_is_named_and_is_no_run(runs, command, monkeypatch):
+    def fail(path):
+        raise PermissionError(13, "Permission denied", str(path / "logs"))
+
+    monkeypatch.setattr("membrane_dask.engine.run_removal.shutil.rmtree", fail)
+    _, _, message = command("rm", "run-3", "--yes")
+    (rest,) = runs.glob(".run-3.removed-*")
+    assert f"remove the rest: {rest.relative_to(runs.parent)}" in " ".join(message.split())
+    assert [run.name for run in md.list_runs(runs)] == ["run-2"]
+    assert command("rm", "run-2", "--yes")[0] != 2  # what was removed does not read it

@@ -17,7 +17,7 @@ import zarr
 
 import membrane_dask as md
 from membrane_dask import api
-from membrane_dask.engine.exported_run import INDEX, ExportedRun
+from membrane_dask.engine.exported_run import INDEX, RESULT, ExportedRun
 from membrane_dask.engine.run import RunNotFoundError
 from membrane_dask.errors import ExportError, UnreadableRunError
 from membrane_dask.io import sharded_zarr
@@ -348,6 +348,131 @@ class TestRefusals:
                 md.open_run(tmp_path / "copy")
         with pytest.raises(KeyError, match="did you mean 'structure-0'"):
             ExportedRun(exported).volume("structure-1")
+
+
+class TestReplacing:
+    """An exported run that is replaced is lost only to a new one that is whole, and nothing else is lost with it."""
+
+    @pytest.fixture
+    def store(self):
+        """Files of an object store in memory."""
+        import fsspec
+
+        store = fsspec.filesystem("memory")
+        yield store
+        store.rm("/", recursive=True)
+
+    def test_at_a_url_only_files_of_the_old_copy_are_removed(self, run, store):
+        md.export(run, "memory://copy", formats=["zarr", "csv"])
+        for name in ("notes.txt", "csv/notes.txt"):
+            store.pipe_file(f"/copy/{name}", b"mine")
+        md.export(run, "memory://copy", formats=["networks"], overwrite=True)
+        names = {path.removeprefix("/copy/") for path in store.find("/copy")}
+        assert {name for name in names if name.startswith(("csv/", "result.zarr"))} == {"csv/notes.txt"}
+        assert {"notes.txt", INDEX, "ro-crate-metadata.json"} <= names
+        assert any(name.startswith("networks/") for name in names)
+
+    def test_at_a_url_it_stays_if_the_export_fails(self, run, store, monkeypatch):
+        md.export(run, "memory://copy", formats=["zarr"])
+        before = {path: store.cat_file(path) for path in store.find("/copy")}
+
+        def fail(*_):
+            raise ExportError("no table")
+
+        monkeypatch.setattr(tables, "write_csv", fail)
+        with pytest.raises(ExportError, match="no table"):
+            md.export(run, "memory://copy", formats=["csv"], overwrite=True)
+        assert {path: store.cat_file(path) for path in store.find("/copy")} == before
+
+    def test_an_interrupted_upload_is_no_exported_run(self, run, store, monkeypatch):
+        md.export(run, "memory://copy", formats=["zarr"])
+
+        def fail(*_):
+            raise OSError("the network is down")
+
+        monkeypatch.setattr(type(store), "put", fail)
+        with pytest.raises(ExportError, match="the network is down"):
+            md.export(run, "memory://copy", formats=["csv"], overwrite=True)
+        with pytest.raises(RunNotFoundError, match="holds no exported run"):
+            md.open_run("memory://copy")
+
+    def test_at_a_url_metadata_that_do_not_tell_its_files(self, run, store):
+        md.export(run, "memory://copy", formats=["csv"])
+        for content in (b"{", b"[]", b'{"@graph": [5]}'):
+            store.pipe_file("/copy/ro-crate-metadata.json", content)
+            with pytest.raises(ExportError, match="does not tell which files are its own"):
+                md.export(run, "memory://copy", formats=["csv"], overwrite=True)
+
+    def test_other_zip_files_stay(self, run, store, tmp_path):
+        with zipfile.ZipFile(tmp_path / "mine.zip", "w") as archive_file:
+            archive_file.writestr("notes.txt", "not to be lost")
+        content = (tmp_path / "mine.zip").read_bytes()
+        store.pipe_file("/mine.zip", content)
+        store.pipe_file("/text.zip", b"no ZIP file at all")
+        for to in (tmp_path / "mine.zip", "memory://mine.zip", "memory://text.zip"):
+            with pytest.raises(ExportError, match="is not an exported run"):
+                md.export(run, to, formats=["csv"], overwrite=True)
+        assert (tmp_path / "mine.zip").read_bytes() == store.cat_file("/mine.zip") == content
+        for to in (tmp_path / "copy.zip", "memory://copy.zip"):
+            md.export(run, to, formats=["csv"])
+            md.export(run, to, formats=["zarr"], overwrite=True)
+            xr.testing.assert_identical(md.open_run(to).result.load(), run.result.load())
+
+    def test_a_folder_is_put_back_if_the_new_one_cannot_be_put_there(self, run, tmp_path, monkeypatch):
+        md.export(run, tmp_path / "copy", formats=["zarr"])
+        rename = Path.rename
+
+        def fail(path, target):
+            if path.name == "run":
+                raise OSError(5, "Input/output error")
+            return rename(path, target)
+
+        monkeypatch.setattr(Path, "rename", fail)
+        with pytest.raises(OSError, match="Input/output error"):
+            md.export(run, tmp_path / "copy", formats=["csv"], overwrite=True)
+        assert [path.name for path in tmp_path.iterdir()] == ["copy"]
+        assert (tmp_path / "copy" / RESULT).is_dir()
+
+
+class TestUnusual:
+    """Unusual destinations, and runs that others made."""
+
+    def test_links_out_of_a_run(self, run, tmp_path):
+        (tmp_path / "secret").write_text("a key")
+        shutil.copytree(run.path, tmp_path / "run")
+        (tmp_path / "run/inputs").mkdir(exist_ok=True)
+        (tmp_path / "run/inputs/more.txt").symlink_to(tmp_path / "secret")
+        with pytest.raises(ExportError, match=r"the link inputs/more\.txt leads to .*secret, out of the run"):
+            md.export(tmp_path / "run", tmp_path / "copy", formats=["csv"])
+        assert not (tmp_path / "copy").exists()
+
+    def test_in_the_run_or_around_it(self, run):
+        for to in (run.path / "copy", run.path, run.path.parent, f"file://{run.path.resolve()}/inputs/copy"):
+            with pytest.raises(ExportError, match=r"is in the run .*, or holds it"):
+                md.export(run, to, formats=["csv"], overwrite=True)
+
+    def test_a_folder_with_the_ending_of_a_zip_file(self, run, tmp_path):
+        md.export(run, tmp_path / "copy", formats=["zarr"])
+        (tmp_path / "copy").rename(tmp_path / "copy.zip")
+        xr.testing.assert_identical(md.open_run(tmp_path / "copy.zip").result.load(), run.result.load())
+        md.export(run, tmp_path / "copy.zip", formats=["zarr"], overwrite=True)
+        assert zipfile.is_zipfile(tmp_path / "copy.zip")
+
+    @pytest.mark.parametrize("suffix", ["", ".zip"])
+    def test_a_url_of_a_file(self, run, tmp_path, suffix):
+        url = f"file://{tmp_path}/new/copy{suffix}"
+        assert md.export(run, url, formats=["zarr"]) == url
+        xr.testing.assert_identical(md.open_run(url).result.load(), run.result.load())
+        assert [path.name for path in (tmp_path / "new").iterdir()] == [f"copy{suffix}"]
+
+    def test_an_index_without_bounds_is_not_read(self, run, tmp_path, monkeypatch):
+        md.export(run, tmp_path / "copy.zip", formats=["csv"])
+        copy = md.open_run(tmp_path / "copy.zip")
+        monkeypatch.setattr("membrane_dask.engine.records.MAX_FILE_SIZE", 20)
+        with pytest.raises(UnreadableRunError, match=r"exported-run\.json is larger than"):
+            md.open_run(tmp_path / "copy.zip")
+        with pytest.raises(UnreadableRunError, match=r"study\.yaml is larger than"):
+            copy.study_text  # noqa: B018
 
 
 class TestShards:
