@@ -51,15 +51,16 @@ def rm(
 ) -> None:
     """Remove runs with all their results.
 
-    Runs that are at work stay, and runs that other runs read; these are looked for in the folder of the run, and in runs/.
+    Runs that are at work stay, and runs that other runs read. Those others are looked for in the folder of the run and
+    in runs/.
     """
     from membrane_dask.engine.run_list import find_whole_name, open_runs
     from membrane_dask.engine.run_removal import remove_run, require_removable, with_last_name
 
-    given = (with_last_name(find_whole_name(name)) for name in names)
-    paths = list({path.parent.resolve() / path.name: path for path in given}.values())  # a link is not its target
-    require_removable(paths, Path("runs"))
-    runs = open_runs(paths)
+    named = (with_last_name(find_whole_name(name)) for name in names)
+    paths = {path.parent.resolve() / path.name: path for path in named}  # a link is not its target
+    require_removable(list(paths.values()), Path("runs"))
+    runs = open_runs(list(paths.values()))
     print_table(*runs.table())
     if not yes:
         if not sys.stdin.isatty():
@@ -67,8 +68,8 @@ def rm(
             exit_with(USAGE)
         if not typer.confirm(f"Remove {len(paths)} run{'s' * (len(paths) > 1)} with all results?", err=True):
             exit_with(USAGE)
-    for path in paths:
-        remove_run(path)
+    for absolute, path in paths.items():  # the working directory may be removed
+        remove_run(absolute)
         say(f"removed: {path}")
 
 
@@ -80,7 +81,8 @@ def rename(
 ) -> None:
     """Give the directory of a run another name.
 
-    A run that is at work stays, and one that other runs read; these are looked for in the folder of the run, and in runs/.
+    A run that is at work stays, and one that other runs read. Those others are looked for in the folder of the run and
+    in runs/.
     """
     from membrane_dask.engine.run_list import find_whole_name
     from membrane_dask.engine.run_removal import rename_run, require_removable

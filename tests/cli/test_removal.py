@@ -123,10 +123,11 @@ def test_the_working_directory_and_the_same_run_twice(runs, command, monkeypatch
     code, printed, message = command("rename", ".", "thick")
     assert code == 0, message
     assert printed.strip() == str(runs.resolve() / "thick")
-    code, _, message = command("rm", ".", runs / "thick", "../thick", "--yes")
+    code, _, message = command("rm", ".", runs / "thick", "../thick", "../run-2", "--yes")
     assert code == 0, message
-    assert message.count("removed: ") == 1
-    assert {path.name for path in runs.iterdir()} == {"run-2"}
+    assert message.count("removed: ") == 2
+    assert not list(runs.iterdir())
+    monkeypatch.chdir(runs)
 
 
 def test_what_could_not_be_removed_is_named_and_is_no_run(runs, command, monkeypatch):
