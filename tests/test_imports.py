@@ -24,7 +24,7 @@ ALLOWED = {
     "api": {"registry", "engine", "config", "errors", "files", "program", "progress", "study_file", "__init__"},
     "ordered_submission": {"api", "engine", "errors", "study_file", "__init__"},
     "progress": {"engine", "notebook_html", "plain_text"},
-    "explorer": {"engine", "program", "report"},
+    "explorer": {"engine", "notebook_html", "program", "report"},
     "report": {
         "engine", "item_export", "io", "physics", "registry", "schema", "errors", "files", "plain_text", "__init__",
     },

@@ -24,7 +24,7 @@ def serve(
     reach by SSH: ssh -L PORT:127.0.0.1:PORT HOST, and open the address there.
     """
     from membrane_dask import api
-    from membrane_dask.engine.run_list import RunList
+    from membrane_dask.engine.run_list import RunList, open_runs
 
     try:
         from membrane_dask.explorer.server import ExplorerServer
@@ -37,7 +37,7 @@ def serve(
             return api.list_runs()
         folders = [name for name in names if Path(name).is_dir() and not (Path(name) / "run.json").exists()]
         lists = [api.list_runs(folder) for folder in folders]
-        lists.append(api.open_runs([name for name in names if name not in folders]))
+        lists.append(open_runs([name for name in names if name not in folders]))
         return RunList([entry for entries in lists for entry in entries.entries])
 
     runs()  # a run that is not there is an error before anything is served

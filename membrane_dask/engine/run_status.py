@@ -90,7 +90,7 @@ def _working_time(begins: Sequence[float], ends: Sequence[float]) -> float | Non
         return None
     total = 0.0
     for begin, following in zip(begins, [*begins[1:], float("inf")], strict=True):
-        total += max((end - begin for end in ends if begin <= end <= following), default=0.0)
+        total += max((end - begin for end in ends if begin <= end < following), default=0.0)
     return total
 
 

@@ -13,7 +13,7 @@ hv.extension("bokeh")
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#999999")
 #: A group of buttons of which one is chosen.
 TOGGLE: dict[str, Any] = {
-    "button_style": "outline", "button_type": "primary",
+    "variant": "outline", "color": "primary",
     "stylesheets": [".bk-btn.bk-active { color: white !important; }"],
 }  # fmt: skip
 #: A plot as wide as the page.

@@ -14,11 +14,13 @@ from panel.theme import Fast
 
 from membrane_dask.engine.run import Run
 from membrane_dask.engine.run_list import RunList
+from membrane_dask.engine.run_status import total_units
 from membrane_dask.explorer.looks import TOGGLE
 from membrane_dask.explorer.networks_view import networks_of, networks_view
 from membrane_dask.explorer.units_view import units_view
 from membrane_dask.explorer.variables_view import variables_view
 from membrane_dask.explorer.volumes_view import volumes_view
+from membrane_dask.notebook_html import bar, table
 
 #: Milliseconds between two looks at the runs.
 _REFRESH = 5000
@@ -30,7 +32,7 @@ Fast._resources.pop("font", None)
 
 def index_page(runs: Callable[[], RunList]) -> Any:
     """All runs with their progress, refreshed while the page is open."""
-    table = pn.widgets.Tabulator(
+    listed = pn.widgets.Tabulator(
         _rows(runs()), show_index=False, disabled=True, pagination="local", page_size=30, sizing_mode="stretch_width",
         formatters={"run": {"type": "html"}}, header_filters={"kind": {"type": "input"}, "state": {"type": "input"}},
         layout="fit_data_stretch",
@@ -38,19 +40,18 @@ def index_page(runs: Callable[[], RunList]) -> Any:
 
     def refresh() -> None:
         rows = _rows(runs())
-        if not rows.equals(table.value):
-            table.value = rows
+        if not rows.equals(listed.value):
+            listed.value = rows
 
     _repeat(refresh)
-    return _template("runs", table)
+    return _template("runs", listed)
 
 
 def _rows(runs: RunList) -> pd.DataFrame:
     rows = pd.DataFrame(runs.rows(), columns=list(runs.HEADER))
-    readable = {run.name: f"/run?path={quote(str(run.path))}" for run in runs}
     rows["run"] = [
-        f'<a href="{escape(readable[name])}">{escape(name)}</a>' if name in readable else escape(name)
-        for name in rows["run"]
+        f'<a href="/run?path={quote(str(entry.path))}">{escape(name)}</a>' if isinstance(entry, Run) else escape(name)
+        for name, entry in zip(rows["run"], runs.entries, strict=True)
     ]
     return rows
 
@@ -68,7 +69,7 @@ def run_page(find: Callable[[str], Run | None]) -> Any:
     def show(event: Any) -> None:
         try:
             contents[:] = [views[event.new](run)]
-        except (OSError, RuntimeError, ValueError) as error:  # a file of the run is missing or damaged
+        except Exception as error:  # whatever is missing or damaged, the other views remain
             contents[:] = [pn.pane.Alert(escape(str(error)), alert_type="danger")]
 
     choice.param.watch(show, "value")
@@ -87,13 +88,22 @@ def _views_of(run: Run) -> dict[str, Callable[[Run], Any]]:
 
 
 def _state_view(run: Run) -> Any:
-    state = pn.pane.HTML(run._repr_html_(), sizing_mode="stretch_width")
+    state = pn.pane.HTML(_state(run), sizing_mode="stretch_width")
 
     def refresh() -> None:
-        state.object = run._repr_html_()
+        state.object = _state(run)
 
     _repeat(refresh)
     return state
+
+
+def _state(run: Run) -> str:
+    """Table of the state, without the links to files, which a page cannot open."""
+    try:
+        status = run.status()
+        return table(run.name, run.rows(), bar(status["done"], status["failed"], total_units(status)))
+    except Exception as error:  # such as a run that was removed
+        return escape(str(error))
 
 
 def _report_view(run: Run) -> Any:
@@ -115,4 +125,6 @@ def _repeat(refresh: Callable[[], None]) -> None:
 
 
 def _template(title: str, *contents: Any) -> Any:
-    return pn.template.FastListTemplate(title=f"membrane-dask: {title}", main=list(contents), main_max_width="1400px")
+    return pn.template.FastListTemplate(
+        title=f"membrane-dask: {escape(title)}", main=list(contents), main_max_width="1400px"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from html import escape
 from typing import Any
 
 import holoviews as hv
@@ -34,7 +35,7 @@ def units_view(run: Run) -> Any:
         return draw_units(times, name)
 
     shown = colours if times.is_done.all() else colours | {"failed": _FAILED}
-    legend = "&emsp;".join(f'<span style="color:{colour}">■</span> {task}' for task, colour in shown.items())
+    legend = "&emsp;".join(f'<span style="color:{colour}">■</span> {escape(task)}' for task, colour in shown.items())
     drawing = pn.pane.HoloViews(pn.bind(draw, choice), sizing_mode="stretch_width")
     return pn.Column(choice, pn.pane.HTML(legend), drawing, *_failures(run), sizing_mode="stretch_width")
 

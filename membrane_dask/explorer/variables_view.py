@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from html import escape
 from typing import Any
 
 import holoviews as hv
@@ -65,7 +66,7 @@ class VariableDrawing:
 
     def layout(self) -> Any:
         """Meaning of the variable, and its drawing or its only value."""
-        meaning = pn.pane.Markdown(f"**{self.label}**: {self.variable.attrs.get('long_name', '')}")
+        meaning = pn.pane.HTML(f"<b>{escape(self.label)}</b>: {escape(str(self.variable.attrs.get('long_name', '')))}")
         if not self.dims:
             bounds = [f"{bound.values.item():.6g}" for bound in self.bounds or ()]
             interval = f" [{', '.join(bounds)}]" if bounds else ""

@@ -70,7 +70,7 @@ def _label_downwards(plot: Any, _: Any) -> None:
 def _solid(pyramid: Pyramid) -> Any:
     """The surface of the solid, once it is asked for: it takes some seconds."""
     picture = pn.Column(sizing_mode="stretch_width")
-    show = pn.widgets.Button(label="Show the surface of the solid", button_type="primary")
+    show = pn.widgets.Button(label="Show the surface of the solid", color="primary")
 
     def draw(_: Any) -> None:
         picture[:] = [pn.pane.Plotly(_surface(pyramid), **SCENE)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 from membrane_dask.engine.run import Run
 from membrane_dask.errors import UnreadableRunError
 from membrane_dask.plain_text import printable_line
+
+#: Folders of an absolute path, at the beginning of a text or after an equals sign.
+_FOLDERS = re.compile(r"(^|=)/(?:[^/=]*/)*(?=[^/]*$)")
 
 
 def origin_rows(run: Run) -> list[tuple[str, str]]:
@@ -37,7 +41,7 @@ def _command(start: Mapping[str, Any]) -> str:
     command = start.get("command")
     if not isinstance(command, list):
         return ""
-    return " ".join(PurePath(text).name if text.startswith("/") else text for text in map(str, command))
+    return " ".join(_FOLDERS.sub(r"\1", str(text)) for text in command)
 
 
 def _software(start: Mapping[str, Any]) -> str:

@@ -93,7 +93,7 @@ def export_run(
             _copy_volumes(run, folder / VOLUMES)
         if "netcdf" in chosen:
             if formats is None and not tables.has_netcdf():
-                notify("netcdf: left out, as h5netcdf is not installed: pip install 'membrane-dask[netcdf]'")
+                notify("netcdf: left out, as h5netcdf or h5py is not installed: pip install 'membrane-dask[netcdf]'")
             else:
                 tables.write_netcdf(tree, folder / "netcdf")
         if "csv" in chosen:

@@ -60,8 +60,8 @@ def write_csv(tree: Any, folder: Path, notify: Callable[[str], None]) -> None:
 
 
 def has_netcdf() -> bool:
-    """Whether the library that writes netCDF is installed."""
-    return importlib.util.find_spec("h5netcdf") is not None
+    """Whether the libraries that write netCDF are installed."""
+    return all(importlib.util.find_spec(name) is not None for name in ("h5netcdf", "h5py"))
 
 
 def write_netcdf(tree: Any, folder: Path) -> None:
@@ -77,12 +77,14 @@ def write_netcdf(tree: Any, folder: Path) -> None:
     Raises
     ------
     ExportError
-        If h5netcdf is not installed.
+        If h5netcdf or h5py is not installed.
     """
     import xarray as xr
 
     if not has_netcdf():
-        raise ExportError("netcdf needs h5netcdf: pip install 'membrane-dask[netcdf]'; or leave it out: --format")
+        raise ExportError(
+            "netcdf needs h5netcdf and h5py: pip install 'membrane-dask[netcdf]'; or leave it out: --format"
+        )
     folder.mkdir()
     for name, table in tree.children.items():
         groups = {

@@ -150,8 +150,7 @@ SMALLER = {
     },
     "notebooks/quickstart.ipynb": {"isel(y=128)": "isel(y=24)", "range(5)": "range(3)"},
     "configs/chain-quickstart.yaml": {
-        "seed: 1": "seed: 1\ncluster: {profile: sync}", "[0, 1.4143, 2, 3]": "[0, 2]",
-        "slices: 128, width: 128": "slices: 48, width: 48",
+        "[0, 1.4143, 2, 3]": "[0, 2]", "slices: 128, width: 128": "slices: 48, width: 48",
         "bench: {enabled: true}": "bench: {enabled: true, methods: [mercury, water]}",
     },
     "configs/graded-quickstart.yaml": {"realizations: 20": "realizations: 4"},
@@ -182,6 +181,9 @@ def test_the_notebooks_run(root, tmp_path, name, runs):
             assert number in text, f"{path}: {number} is not there any more"
             text = text.replace(number, smaller)
         (tmp_path / path).write_text(text)
+    if name != "quickstart":  # the others need not start workers for each of their runs
+        for path in (tmp_path / "configs").glob("*.yaml"):
+            path.write_text(re.sub(r"^kind: .*$", r"\g<0>\ncluster: {profile: sync}", path.read_text(), flags=re.M))
     reference = tmp_path / "configs/graded-membrane.tif"
     tifffile.imwrite(reference, tifffile.imread(reference)[:, :48, :128], compression="zlib")
     notebook = nbformat.read(tmp_path / f"notebooks/{name}.ipynb", 4)

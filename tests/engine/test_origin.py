@@ -14,16 +14,16 @@ def test_what_the_run_has_recorded(tmp_path):
     provenance = json.loads((run.path / "provenance.json").read_text())
     start = {
         "time": "t1", "host": "h1", "platform": "p", "versions": {"numpy": "2.0"}, "git_commit": "0123456789abcdef",
-        "command": ["/home/ann/bin/membrane-dask", "run", "/a/b.yaml"], "sources": "feed",
+        "command": ["/home/ann/bin/membrane-dask", "run", "/a/b.yaml", "--set", "input=/x/y.tif"], "sources": "feed",
     }  # fmt: skip
-    again = start | {"time": "t2", "command": ["membrane-dask", "run", "b.yaml"]}
+    again = start | {"time": "t2", "command": ["membrane-dask", "run", "b.yaml", "--set", "input=y.tif"]}
     inputs = {"input": {"path": "/home/ann/flux.csv", "sha256": "abc"}}
     (run.path / "provenance.json").write_text(json.dumps(provenance | {"starts": [start, again], "inputs": inputs}))
     assert origin_rows(run) == [
         ("identity of the study", run.identity),
         ("started", "t1 on h1, p"),
         ("started", "t2 on h1, p"),
-        ("command", "membrane-dask run b.yaml"),
+        ("command", "membrane-dask run b.yaml --set input=y.tif"),
         ("software", "numpy 2.0, revision 0123456789ab, sources feed"),
         ("input", "input: flux.csv, SHA-256 abc"),
     ]

@@ -53,7 +53,7 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def address(folder) -> Iterator[str]:
     """Address that `serve` prints."""
-    command = [sys.executable, "-m", "membrane_dask.cli", "serve"]
+    command = [sys.executable, "-m", "membrane_dask.cli", "serve", "runs/first"]
     with subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:  # fmt: skip

@@ -71,6 +71,35 @@ def test_variables_are_drawn_whatever_their_dimensions_are_called(dims):
             assert hv.render(drawing.draw(dims[0], other, *indices)).renderers
 
 
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+def test_texts_of_a_run_are_no_html(tmp_path):
+    """A run may come from a stranger."""
+    pytest.importorskip("panel")
+    from membrane_dask.engine.run_list import BrokenRun, RunList
+    from membrane_dask.explorer import pages
+    from membrane_dask.explorer.units_view import units_view
+    from membrane_dask.explorer.variables_view import VariableDrawing
+
+    array = xr.DataArray([1.0, 2.0], dims=HOSTILE, attrs={"long_name": HOSTILE, "units": HOSTILE})
+    meaning = VariableDrawing(HOSTILE, {HOSTILE: array}).layout()[0].object
+    assert "<img" not in meaning
+    assert "&lt;img" in meaning
+    journal = Journal(tmp_path)
+    journal.append({"time": "2026-01-01T00:00:10+00:00", "failed": ["a"], "task": HOSTILE, "worker": "host-1"})
+
+    class Received:
+        failures = ()
+
+        def __init__(self) -> None:
+            self.journal = journal
+
+    assert "<img" not in units_view(Received())[1].object
+    assert "<img" not in pages._rows(RunList([BrokenRun(tmp_path / HOSTILE, "damaged")])).run[0]
+    assert "<img" not in pages._template(HOSTILE).title
+
+
 class _Volumes:
     """A run with one volume of a pyramid of levels, and the pixels that were read of each."""
 

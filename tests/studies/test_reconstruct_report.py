@@ -60,7 +60,7 @@ def test_the_report_of_an_incomplete_run(study, tmp_path):
 def test_an_interval_needs_three_replicates(study, tmp_path):
     run = md.run(md.load_study(study, replicates=1), tmp_path / "run")
     text = md.write_report(run).read_text(encoding="utf-8")
-    assert "For confidence intervals set replicates: 6 or more" in text
+    assert "For confidence intervals set replicates: 3 or more" in text
     low, high = md.replicate_interval(run.result["structures"].volume_porosity.load())
     assert low.isnull()
     assert high.isnull()

@@ -194,7 +194,9 @@ def _reconstruction(structures: xr.Dataset, shape: tuple[int, ...], voxel_nm: fl
         *_macrovoid_rows(structures),
     ]
     if structures.sizes["replicate"] < MIN_REPLICATES:
-        text = "Best match. For confidence intervals set replicates: 6 or more."
+        text = (
+            f"Best match. For confidence intervals set replicates: {MIN_REPLICATES} or more; five make them narrower."
+        )
     elif _are_independent_searches(structures):
         text = (
             f"Means of {structures.sizes['replicate']} independent searches of one micrograph, in brackets "
