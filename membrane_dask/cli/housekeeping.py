@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from membrane_dask.cli.completion import complete_run
-from membrane_dask.cli.exit_codes import USAGE, exit_with
+from membrane_dask.cli.exit_codes import STOPPED, USAGE, exit_with
 from membrane_dask.cli.options import RunName, print_table
 from membrane_dask.engine.terminal import say, show
 
@@ -56,6 +56,7 @@ def rm(
     """
     from membrane_dask.engine.run_list import find_whole_name, open_runs
     from membrane_dask.engine.run_removal import remove_run, require_removable, with_last_name
+    from membrane_dask.files import DiskError
 
     named = (with_last_name(find_whole_name(name)) for name in names)
     paths = {path.parent.resolve() / path.name: path for path in named}  # a link is not its target
@@ -69,7 +70,11 @@ def rm(
         if not typer.confirm(f"Remove {len(paths)} run{'s' * (len(paths) > 1)} with all results?", err=True):
             exit_with(USAGE)
     for absolute, path in paths.items():  # the working directory may be removed
-        remove_run(absolute)
+        try:
+            remove_run(absolute)
+        except DiskError as error:  # it names what is left
+            say(str(error))
+            exit_with(STOPPED)
         say(f"removed: {path}")
 
 
