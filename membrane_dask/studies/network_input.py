@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,15 @@ from membrane_dask.physics.networks.pore_network import INLET, OUTLET, PoreNetwo
 
 #: Ending of the file that stands for the four files of a Statoil network.
 _STATOIL = "_link1.dat"
+#: Endings of the other three.
+_OTHER_STATOIL = ("_node1.dat", "_node2.dat", "_link2.dat")
 _STUDIES = (".yaml", ".yml")
 #: Largest porosity of a band; it exceeds 1 where cylinders of extracted networks overlap at the junctions.
 _MAX_POROSITY = 2.0
 #: Relative difference between two statements of the thickness that may be due to their digits.
 _THICKNESS_TOLERANCE = 1e-3
+#: Length of the shortest path, in thicknesses, above which lengths are likely to have another unit.
+_LONG_PATH = 5
 
 
 def is_source(path: Path) -> bool:
@@ -30,7 +35,7 @@ def is_source(path: Path) -> bool:
 
 def is_network(path: Path) -> bool:
     """Whether a path is that of a file of a network, rather than of a volume: an archive is, that names throats."""
-    if path.name.endswith(_STATOIL) or path.suffix.lower() == ".csv":
+    if path.name.endswith((_STATOIL, *_OTHER_STATOIL)) or path.suffix.lower() == ".csv":
         return True
     return path.suffix.lower() == ".npz" and path.is_file() and is_openpnm_archive(path)
 
@@ -103,6 +108,31 @@ def input_notes(path: Path) -> list[str]:
     return first_problems(doubtful_junctions(path))
 
 
+def path_length_notes(networks: list[PoreNetwork]) -> list[str]:
+    """Sentence where the shortest path is shorter than the membrane is thick, or much longer."""
+    lengths = [_shortest_path(network) for network in networks]
+    unusual = [length for length in lengths if not 1 - 1e-3 <= length <= _LONG_PATH]
+    return [
+        f"the shortest path through the network is {length:.3g} thicknesses long; lengths are in thicknesses"
+        for length in unusual[:1]
+    ]
+
+
+def _shortest_path(network: PoreNetwork) -> float:
+    """Smallest sum of pore lengths from the feed to the filtrate."""
+    conns, length = network.throat_conns, network.length
+    inlet, outlet, inner = conns[:, 1] == INLET, conns[:, 1] == OUTLET, conns[:, 1] >= 0
+    distance = np.full(len(network.junctions), math.inf)
+    np.minimum.at(distance, conns[inlet, 0], length[inlet])
+    while True:
+        shorter = distance.copy()
+        for a, b in ((0, 1), (1, 0)):
+            np.minimum.at(shorter, conns[inner, a], distance[conns[inner, b]] + length[inner])
+        if (shorter == distance).all():
+            return float((distance[conns[outlet, 0]] + length[outlet]).min())
+        distance = shorter
+
+
 def _read(path: Path) -> tuple[list[PoreNetwork], float | None]:
     """Read the networks at a path, and their unit of length in metres, if it is known."""
     ending = path.suffix.lower()
@@ -114,6 +144,9 @@ def _read(path: Path) -> tuple[list[PoreNetwork], float | None]:
         raise ValueError(f"is a study that must be run first: membrane-dask run {path}")
     if path.name.endswith(_STATOIL):
         return [read_statoil(path.with_name(path.name.removesuffix(_STATOIL)))], 1.0
+    if path.name.endswith(_OTHER_STATOIL):
+        prefix = path.name[: -len(_OTHER_STATOIL[0])]
+        raise ValueError(f"{path.name} is one of Statoil's four files; give their prefix: {path.with_name(prefix)}")
     if ending == ".npz" or (ending == ".csv" and is_openpnm_table(path)):
         return [read_openpnm(path)], None
     if ending == ".csv":

@@ -59,6 +59,19 @@ def test_openpnm_and_back(network):
         PoreNetwork.from_openpnm({k: v for k, v in arrays.items() if k != "throat.length"}, network.extent)
 
 
+def test_a_pore_of_openpnm_outside_the_extent_is_refused(network):
+    """Beyond a face by more than the digits of a file."""
+    arrays = network.to_openpnm()
+    coordinates = arrays["pore.coords"].copy()
+    for depth in (-1e-8, 1 + 1e-8):
+        coordinates[2, 0] = depth * network.extent[0]
+        PoreNetwork.from_openpnm(arrays | {"pore.coords": coordinates}, network.extent)
+    for depth in (-1e-3, 1 + 1e-3):
+        coordinates[2, 0] = depth * network.extent[0]
+        with pytest.raises(ValueError, match="pore 2 has the depth"):
+            PoreNetwork.from_openpnm(arrays | {"pore.coords": coordinates}, network.extent)
+
+
 def test_vtk(network, tmp_path):
     lines = write_vtk(network, tmp_path / "network.vtk").read_text().splitlines()
     assert lines[4] == f"POINTS {len(network.junctions)} double"

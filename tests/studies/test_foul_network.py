@@ -264,6 +264,26 @@ def test_settings_that_do_not_fit_a_network(settings, message, tubes):
         NetworkProgram(study_of(tubes, **settings))
 
 
+def test_one_of_statoils_files_is_not_a_network(tmp_path):
+    (tmp_path / "rock_node1.dat").write_text("1\n")
+    with pytest.raises(
+        md.StudyError, match=r"rock_node1.dat is one of Statoil's four files; give their prefix: .*rock$"
+    ):
+        NetworkProgram(study_of(tmp_path / "rock_node1.dat"))
+
+
+def test_lengths_in_another_unit_are_noted(tubes, tmp_path):
+    """Lengths in micrometres in place of thicknesses of 100 um."""
+    (tmp_path / "pores.csv").write_text("end_a,end_b,length,radius\n0,-1,50,0.001\n0,-2,50,0.001\n")
+    notes = [
+        text
+        for name, text in NetworkProgram(study_of(tmp_path / "pores.csv", thickness="100 um")).summary
+        if name == "note"
+    ]
+    assert "the shortest path through the network is 100 thicknesses long; lengths are in thicknesses" in notes
+    assert not [name for name, _ in NetworkProgram(study_of(tubes, thickness="100 um")).summary if name == "note"]
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [

@@ -420,6 +420,7 @@ def test_a_characterize_study_stands_for_its_volume(characterized, folder):
         planned = md.plan(parse_study(settings))
         assert planned.study.identity() == study.identity()
         md.plan(parse_study(settings | {"connectivity": 26}))
+        md.plan(parse_study(settings | {"voxel_size": "0.003 um"}))  # the same in another unit
         with pytest.raises(StudyError, match=r"connectivity: differs from the characterize study .* 26; leave it out"):
             md.plan(parse_study(settings | {"connectivity": 6}))
     volume = path.parent / "inverted.npy"

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 #: Values in the second column of ``throat_conns`` for a pore that opens to the feed, or to the filtrate.
 INLET, OUTLET = -1, -2
 _FACES = {INLET: "feed", OUTLET: "filtrate"}
+#: Distance from the extent, over the thickness, that is due to the digits of a file.
+_DEPTH_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, repr=False)
@@ -296,7 +298,7 @@ class PoreNetwork:
         Raises
         ------
         ValueError
-            If a required array is missing.
+            If a required array is missing, or a pore that is no boundary lies outside ``extent`` along the depth.
         """
 
         def array(element: str, *names: str) -> np.ndarray:
@@ -323,6 +325,14 @@ class PoreNetwork:
                 distance = np.abs(junctions[marked, 0] - level)
                 conns = np.concatenate([conns, np.stack([marked, np.full(len(marked), face)], 1).astype(np.int32)])
                 radius, length = np.append(radius, size), np.append(length, np.maximum(distance, 1e-3 * size))
+        depth = junctions[:, 0] / extent[0]
+        is_outside = ((depth < -_DEPTH_ROUNDING) | (depth > 1 + _DEPTH_ROUNDING)) & ~boundary
+        if is_outside.any():
+            k = int(is_outside.argmax())
+            raise ValueError(
+                f"network: pore {k} has the depth {junctions[k, 0]:.6g} in pore.coords, outside 0 to {extent[0]:.6g}, "
+                "the thickness of extent; move the coordinates or correct extent"
+            )
         junctions, conns = _without_boundary(junctions, conns, boundary)
         pore_arrays = {k.split(".", 1)[1]: np.asarray(v) for k, v in network.items() if k.startswith("pore.")}
         bodies = {

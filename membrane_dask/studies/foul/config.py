@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -30,6 +31,23 @@ _OF_VOLUMES = (
 )  # fmt: skip
 #: Exponent of tubes: a conductance is in proportion to the fourth power of the radius.
 _TUBE_EXPONENT = 4
+
+
+#: Relative difference of equal numbers in different units.
+_UNIT_ROUNDING = 1e-12
+
+
+def _is_equal(own: Any, theirs: Any) -> bool:
+    """Whether two settings are equal, up to the rounding of their units."""
+    if isinstance(own, Model) and isinstance(theirs, Model):
+        return _is_equal(own.model_dump(), theirs.model_dump())
+    if isinstance(own, Mapping) and isinstance(theirs, Mapping):
+        return own.keys() == theirs.keys() and all(_is_equal(own[key], theirs[key]) for key in own)
+    if isinstance(own, (tuple, list)) and isinstance(theirs, (tuple, list)):
+        return len(own) == len(theirs) and all(map(_is_equal, own, theirs))
+    if isinstance(own, float) and isinstance(theirs, float):
+        return math.isclose(own, theirs, rel_tol=_UNIT_ROUNDING)
+    return bool(own == theirs)
 
 
 class HydraulicsSettings(Model):
@@ -152,7 +170,8 @@ class FoulStudy(VolumeStudy):
         problems = [
             Problem((field,), f"differs from the characterize study of the input, {theirs}; leave it out (got {own})")
             for field in shared
-            if field in self.model_fields_set and (own := getattr(self, field)) != (theirs := getattr(other, field))
+            if field in self.model_fields_set
+            and not _is_equal(own := getattr(self, field), theirs := getattr(other, field))
         ]
         if problems:
             raise StudyError(problems)

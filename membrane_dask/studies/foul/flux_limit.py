@@ -12,8 +12,8 @@ from membrane_dask.io.volumes import VolumeSource
 from membrane_dask.physics.stokes.chord_bound import permeability_chord_bound
 from membrane_dask.studies.foul.config import FoulStudy
 
-#: Voxels that are read at a time, and planes at least.
-_SLAB_VOXELS, _MIN_PLANES = 1 << 22, 16
+#: Voxels that are read at a time.
+_SLAB_VOXELS = 1 << 22
 #: L m-2 h-1 in m s-1.
 _LMH = 3.6e6
 
@@ -45,6 +45,6 @@ def flux_problems(study: FoulStudy, volumes: Sequence[VolumeSource]) -> Iterator
 def _slabs(volume: VolumeSource) -> Iterator[np.ndarray]:
     """Pores of a volume in slabs along its depth."""
     depth, height, width = volume.shape
-    thickness = max(_MIN_PLANES, _SLAB_VOXELS // (height * width))
+    thickness = max(1, _SLAB_VOXELS // (height * width))
     for z in range(0, depth, thickness):
         yield volume.read((slice(z, min(z + thickness, depth)), slice(0, height), slice(0, width)))

@@ -184,7 +184,8 @@ def network_work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.n
     end = study.end_of_life.time
     hours = tubes.units.hours(life.lifetime, tubes.deposition)
     if life.end_of_life_cause == TIME and (end is None or hours < 0.999 * end / HOUR):
-        raise PhysicsError(f"the life did not end within {MAX_STEPS:,} time steps, {hours:.3g} h; set end_of_life.time")
+        advice = f"set end_of_life.time{'' if end is None else f' to at most {hours:.3g} h'}"
+        raise PhysicsError(f"the life did not end within {MAX_STEPS:,} time steps, {hours:.3g} h; {advice}")
     arrays = _metrics(life, tubes) | _histories(study, life, tubes, time_step)
     return {name: np.asarray(value, float) for name, value in arrays.items()}, {}
 

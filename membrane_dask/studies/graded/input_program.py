@@ -9,20 +9,17 @@ from dataclasses import replace
 import numpy as np
 
 from membrane_dask.errors import Problem, Source, StudyError
-from membrane_dask.physics.networks.pore_network import INLET, OUTLET, PoreNetwork
+from membrane_dask.physics.networks.pore_network import INLET, PoreNetwork
 from membrane_dask.physics.networks.radius_distribution import EQUAL_RADII
 from membrane_dask.program import Dataset, History, Unit
 from membrane_dask.studies.graded import KIND
 from membrane_dask.studies.graded.config import GradedStudy
 from membrane_dask.studies.graded.law_settings import MAX_STEPS, law_notes
 from membrane_dask.studies.graded.program import GradedProgram
-from membrane_dask.studies.network_input import input_notes, read_networks, thickness_problems
+from membrane_dask.studies.network_input import input_notes, path_length_notes, read_networks, thickness_problems
 
 #: Number of time steps below which a life is noted as coarse: the error of Euler's method is of the order of 1 / steps.
 _FEW_STEPS = 20
-
-#: Length of the shortest path, in thicknesses, above which lengths are likely to have another unit.
-_LONG_PATH = 5
 
 
 class InputProgram(GradedProgram):
@@ -95,7 +92,7 @@ class InputProgram(GradedProgram):
         assert self.study.input is not None
         return [
             *input_notes(self.study.input),
-            *_path_lengths(self.networks),
+            *path_length_notes(self.networks),
             *_coarse_steps(self.study, self.networks),
             *law_notes(self.study, extremes, EQUAL_RADII),
         ]
@@ -148,31 +145,6 @@ def _problems(study: GradedStudy, networks: list[PoreNetwork]) -> list[Problem]:
         message = f"too large: all inlets close within two steps; at most {n_steps * study.time_step / 2:.3g}"
         problems.append(Problem(("time_step",), f"{message} (got {study.time_step})"))
     return problems
-
-
-def _path_lengths(networks: list[PoreNetwork]) -> list[str]:
-    """Return a note where the shortest path is shorter than the membrane is thick, or much longer."""
-    lengths = [_shortest_path(network) for network in networks]
-    unusual = [length for length in lengths if not 1 - 1e-3 <= length <= _LONG_PATH]
-    return [
-        f"the shortest path through the network is {length:.3g} thicknesses long; lengths are in thicknesses"
-        for length in unusual[:1]
-    ]
-
-
-def _shortest_path(network: PoreNetwork) -> float:
-    """Return the smallest sum of pore lengths from the feed to the filtrate."""
-    conns, length = network.throat_conns, network.length
-    inlet, outlet, inner = conns[:, 1] == INLET, conns[:, 1] == OUTLET, conns[:, 1] >= 0
-    distance = np.full(len(network.junctions), math.inf)
-    np.minimum.at(distance, conns[inlet, 0], length[inlet])
-    while True:
-        shorter = distance.copy()
-        for a, b in ((0, 1), (1, 0)):
-            np.minimum.at(shorter, conns[inner, a], distance[conns[inner, b]] + length[inner])
-        if (shorter == distance).all():
-            return float((distance[conns[outlet, 0]] + length[outlet]).min())
-        distance = shorter
 
 
 def _coarse_steps(study: GradedStudy, networks: list[PoreNetwork]) -> list[str]:
