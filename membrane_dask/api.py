@@ -356,7 +356,7 @@ def submit(
         run.update_study(planned.study)
         if planned.costs is not None:
             Provenance(run.path).record_costs(planned.costs)
-        JobRecord(run.path).update(reader=asdict(reader) if reader else None)
+        JobRecord(run.path).update(reader=asdict(reader) if reader else None, reader_problem="")
         start_driver_series(planned.cluster, run.path, planned.driver_count())
         if retry_failed:
             run.journal.request_retry(run.failed_keys)

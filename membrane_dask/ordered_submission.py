@@ -51,11 +51,18 @@ def next_step(path: Path, overrides: Sequence[str] = ()) -> Step:
     Raises
     ------
     StudyError
-        If it, or a study whose run it reads, cannot be run.
+        If it, or a study whose run it reads, cannot be run, or if a driver of theirs cannot submit the next one.
     """
     study, source = load_study_with_source(path, overrides)
     unfinished = [item for item in api.planned_sources(study, source) if not item.finished]
     plan = unfinished[0].plan if unfinished else None
+    if plan is not None and plan.cluster.is_batch and plan.cluster.single_allocation:
+        message = (
+            "must be false while studies that this one reads are not finished, as each is submitted by the driver of "
+            f"the one before; set it to false, or submit first: {', '.join(str(item.path) for item in unfinished)} "
+            "(got true)"
+        )
+        raise StudyError([Problem(("cluster", "single_allocation"), message)], source)
     return Step(plan or api.plan(study, source=source), tuple(item.path for item in unfinished))
 
 
@@ -115,9 +122,21 @@ def submit_reader(run: Run) -> Run | None:
     ClusterError
         If the batch system refuses the job.
     """
-    reader = Reader.of(JobRecord(run.path).read().get("reader"))
+    record = JobRecord(run.path)
+    reader = Reader.of(record.read().get("reader"))
     if reader is None or run.status()["state"] != "complete":
         return None
+    try:
+        following = _submit(reader)
+    except Exception as error:
+        record.update(reader_problem=f"{error}" or type(error).__name__)  # status shows it
+        raise
+    record.update(reader_problem="")
+    return following
+
+
+def _submit(reader: Reader) -> Run:
+    """Submit what comes next of a study that reads a finished run."""
     path = Path(reader.study)
     if not path.is_file() or _digest(path) != reader.digest:
         message = f"was changed or removed since it was submitted; go on with: membrane-dask submit {path}"

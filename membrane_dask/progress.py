@@ -56,6 +56,8 @@ def _estimate_line(event: Estimate, adaptive: bool) -> str:
     tasks = ", ".join(f"{task.done} of {limit}{task.total} {task.task}" for task in begun)
     # Of an adaptive program, the number of units is not known.
     percentage = "" if event.fraction is None or adaptive else f"{math.floor(100 * event.fraction)} %: "
+    if unfinished and sum(task.total - task.done for task in unfinished) <= event.failed:
+        return f"{percentage}{tasks}, {event.failed} failed"
     if event.remaining is None:
         return f"{percentage}{tasks}, remaining time not known yet"
     if event.remaining == 0 and unfinished:
@@ -107,7 +109,7 @@ class ProgressLines:
     def _print_estimate(self, event: Estimate) -> None:
         now = self._clock()
         interval = min(max((now - self._start) / 10, 2.0), 30.0)
-        is_last = sum(task.done for task in event.tasks) == self._total
+        is_last = sum(task.done for task in event.tasks) + event.failed == self._total
         if self._last is None or is_last or now - self._last >= interval:
             self._last = now
             self._print(f"{_estimate_line(event, self._adaptive)}, after {as_seconds(now - self._start)}")

@@ -125,6 +125,8 @@ def drive_run(
                 tell(Stage("starting workers"))
                 workers = client_pool(client, notify) if client else open_pool(plan.cluster, run.path, notify)
             with workers as pool:
+                if client:
+                    forecast.set_workers(pool.slots)
                 summary = execution.run(pool, driver, limit, series.time_limit if series else None)
                 collects = not summary.left and (lost_tables or not run.journal.collected())
                 if collects and not execution.confirm_software(pool, driver):

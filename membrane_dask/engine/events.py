@@ -59,11 +59,14 @@ class Estimate:
         Fraction of the time that is over, 0 to 1; None if the remaining time is not known.
     remaining : float or None
         Seconds until the last unit has finished; None while that is not known.
+    failed : int
+        Units of all tasks that failed.
     """
 
     tasks: tuple[TaskProgress, ...]
     fraction: float | None
     remaining: float | None
+    failed: int = 0
 
 
 @dataclass(frozen=True)

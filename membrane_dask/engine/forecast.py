@@ -43,11 +43,16 @@ class Forecast:
         self._fraction_before = 0.0
         self._start = clock()
 
+    def set_workers(self, workers: int) -> None:
+        """Number of workers, where it is not that of the cluster that the study names."""
+        self._workers = workers
+
     def estimate(self, event: Event) -> Estimate | None:
         """What follows from an event for the whole run; None if the event says nothing on its progress."""
         if isinstance(event, Started):
             self._start = self._clock()
             self._finished |= _sums(event.finished)
+            self._n_failed = event.failed
             open_time = self._open_time()
             if any(self._finished.values()) and open_time is not None:
                 finished_time = sum(self._finished[task] * (self._unit_time(task) or 0.0) for task in self._totals)
@@ -60,7 +65,7 @@ class Forecast:
         else:
             return None
         remaining = self._remaining()
-        return Estimate(self._tasks(), self._fraction(remaining), remaining)
+        return Estimate(self._tasks(), self._fraction(remaining), remaining, self._n_failed)
 
     def _tasks(self) -> tuple[TaskProgress, ...]:
         return tuple(TaskProgress(task, self._finished[task], total) for task, total in self._totals.items())

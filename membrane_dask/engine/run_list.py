@@ -11,7 +11,7 @@ from typing import Any
 from membrane_dask.engine.differing_settings import differing_settings, setting_texts
 from membrane_dask.engine.plan import as_seconds
 from membrane_dask.engine.run import Run, RunNotFoundError
-from membrane_dask.engine.run_status import date_text, total_units, unit_status, usage
+from membrane_dask.engine.run_status import date_text, reader_problem, total_units, unit_status, usage
 from membrane_dask.errors import nearest
 from membrane_dask.notebook_html import grid
 from membrane_dask.plain_text import printable_line
@@ -93,8 +93,8 @@ class RunList(Sequence[Run]):
         for numbers in positions.values():
             if len(numbers) > 1:
                 settings = {number: _settings_of(self._entries[number]) for number in numbers}
-                known = {number: content for number, content in settings.items() if content}
-                differences.update(zip(known, differing_settings(list(known.values())), strict=True))
+                recorded = {number: content for number, content in settings.items() if content}
+                differences.update(zip(recorded, differing_settings(list(recorded.values())), strict=True))
         return differences
 
     def rows(self, statuses: Sequence[Mapping[str, Any]] | None = None) -> list[list[str]]:
@@ -126,6 +126,7 @@ def _status_of(run: Run | BrokenRun) -> dict[str, Any]:
             problem = f"journal is {journal.damage}" if journal.damage else ""
             if not problem and status["state"] in ("empty", "partial"):
                 problem = run.lost_driver()
+            problem = problem or reader_problem(run)
             return {
                 **status, **usage(run, journal, status), "parameters": {}, "path": str(run.path), "problem": problem,
                 "software": run.software_notes(),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from membrane_dask.engine import records
 from membrane_dask.engine.cluster.driver_series import queued_drivers
+from membrane_dask.engine.cluster.ownership import JobRecord
 from membrane_dask.engine.journal import JournalSummary
 from membrane_dask.engine.lock import DriverLock
 from membrane_dask.engine.plan import as_seconds
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Failed units of which the printed summary gives the reason.
 _SHOWN_FAILURES = 5
+#: Failed units whose records are read to say whether a retry can help.
+_READ_FAILURES = 1000
 
 
 def unit_status(run: Run, journal: JournalSummary) -> dict[str, Any]:
@@ -158,6 +161,8 @@ def summary_rows(run: Run) -> list[tuple[str, str]]:
     ]
     if lost := run.lost_driver():
         rows.append(("driver", lost))
+    if problem := reader_problem(run):
+        rows.append(("problem", problem))
     rows += [("volumes", ", ".join(run.volumes))] if run.volumes else []
     rows += [("finding", text) for text in records.read_findings(run.path)]
     rows += _cost_rows(used)
@@ -170,12 +175,24 @@ def summary_rows(run: Run) -> list[tuple[str, str]]:
         rows.append(("failure", f"and {len(journal.failed) - _SHOWN_FAILURES} more; see {run.path / 'failures'}"))
     if status["state"] in ("empty", "partial"):
         rows.append(("next", f"membrane-dask run {run.path / 'study.yaml'} --out {run.path}"))
-    elif failures and all(failure.get("permanent") for failure in failures):
+    elif failures and _all_permanent(run, journal.failed):
         command = f"membrane-dask replay {run.path} {failures[0]['key']}"
         rows.append(("next", f"they fail on every machine: change the study; to compute one of them here: {command}"))
     elif failures:
         rows.append(("next", f"membrane-dask retry {run.path}"))
     return [(name, printable_line(text)) for name, text in rows]
+
+
+def _all_permanent(run: Run, failed: Sequence[str]) -> bool:
+    """Whether all failed units would fail on every machine; not claimed of more units than are read."""
+    return len(failed) <= _READ_FAILURES and all(records.read_failure(run.path, key).get("permanent") for key in failed)
+
+
+def reader_problem(run: Run) -> str:
+    """Why the study that reads a run was not submitted when the run was complete; empty if nothing went wrong."""
+    problem = JobRecord(run.path).read().get("reader_problem")
+    text = f"the study that reads this run was not submitted when it was complete: {problem}"
+    return printable_line(text) if problem else ""
 
 
 def _cost_rows(used: Mapping[str, Any]) -> list[tuple[str, str]]:

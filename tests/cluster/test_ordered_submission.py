@@ -64,6 +64,12 @@ def test_each_stage_is_submitted_when_the_one_before_is_complete(chain, queue, t
     assert len(queue.names) == 3
 
 
+def test_stages_in_a_single_allocation_are_refused(chain):
+    """Driver and workers share a job there, which cannot submit the next stage."""
+    with pytest.raises(StudyError, match=r"single_allocation: must be false .*set it to false, or submit first"):
+        next_step(chain, (*ON_SLURM, "cluster.single_allocation=true", "cluster.walltime=1 h"))
+
+
 def test_nothing_follows_a_stage_that_is_not_complete(chain, queue):
     run = submit_step(next_step(chain, ON_SLURM), chain, None, ON_SLURM)
     assert submit_reader(run) is None
@@ -75,6 +81,8 @@ def test_a_chain_that_was_changed_since_is_not_continued(chain, queue):
     chain.write_text(chain.read_text().replace("1e-6 m/s", "2e-6 m/s"))
     with pytest.raises(StudyError, match=r"small\.yaml: was changed .* membrane-dask submit"):
         drive(run)
+    assert "the study that reads this run was not submitted when it was complete: " in str(run)
+    assert "was changed or removed since" in api.list_runs(run.path.parent).statuses()[0]["problem"]
 
 
 def test_a_submission_of_the_stage_alone_has_no_reader(chain, queue):

@@ -56,6 +56,24 @@ def simulate(forecast, clock, units, workers):
     return estimates
 
 
+def test_failed_units_are_finished_at_the_end(forecast, clock):
+    run = forecast({"fits": 5}, 1, {"fits": 5.0})
+    run.estimate(Started(5, 0, 0, None))
+    clock.seconds = 5.0
+    estimate = run.estimate(Progressed(4, 1, {"fits": [1.0] * 4}))
+    stream = io.StringIO()
+    lines = ProgressLines(stream, clock)
+    lines(Started(5, 0, 0, None))
+    lines(estimate)
+    assert stream.getvalue().startswith("100 %: 4 of 5 fits, 1 failed, after ")
+
+
+def test_workers_of_a_client_set_the_remaining_time(forecast, clock):
+    run = forecast({"fits": 40}, 2, {"fits": 40.0})
+    run.set_workers(10)
+    assert run.estimate(Started(40, 0, 0, None)).remaining == pytest.approx(4.0)
+
+
 @pytest.mark.parametrize("factor", [0.4, 1.0, 3.0])
 def test_equal_units_end_when_they_are_said_to(forecast, clock, factor):
     """Whatever the actual time is of the predicted one, from the first unit on."""

@@ -10,7 +10,7 @@ import pytest
 import toy
 
 import membrane_dask as md
-from membrane_dask.engine import run_status
+from membrane_dask.engine import records, run_status
 from membrane_dask.engine.differing_settings import differing_settings, setting_texts
 from membrane_dask.engine.lock import DriverLock
 from membrane_dask.engine.run import Run
@@ -166,3 +166,17 @@ def test_another_study_in_the_directory_of_a_run_is_refused_by_its_parameters(tm
 def test_numbers_in_names_count_as_numbers():
     names = ["structure-10", "structure-2", "structure-1-b", "structure-1", "a"]
     assert sorted(names, key=natural_order) == ["a", "structure-1", "structure-1-b", "structure-2", "structure-10"]
+
+
+@pytest.mark.parametrize("permanent", [True, False])
+def test_all_failed_units_decide_whether_a_retry_can_help(tmp_path, permanent):
+    """The sixth of them is not among those that the summary prints."""
+    numbers = tuple(range(6))
+    run = toy.run_toy(tmp_path / "run", rows=1, columns=8, raising=numbers, cluster=SYNC, execution={"retries": 0})
+    for number, key in enumerate(run.failed_keys):
+        path = records.failure_path(run.path, key)
+        record = json.loads(path.read_text())
+        path.write_text(json.dumps(record | {"permanent": permanent or number < 5}))
+    assert len(run.failed_keys) == 6
+    assert ("they fail on every machine" in str(run)) == permanent
+    assert ("membrane-dask retry" in str(run)) != permanent

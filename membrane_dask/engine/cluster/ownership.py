@@ -87,6 +87,8 @@ class JobRecord:
                 entries[name] = [job_id for job_id in job_ids if _JOB_ID.fullmatch(job_id)]
         if Reader.of(content.get("reader")) is not None:
             entries["reader"] = content["reader"]
+        if isinstance(content.get("reader_problem"), str):
+            entries["reader_problem"] = content["reader_problem"]
         counts = content.get("finished_at_start")
         if isinstance(counts, list):
             entries["finished_at_start"] = [count for count in counts if type(count) is int]
