@@ -65,7 +65,7 @@ def test_each_stage_is_submitted_when_the_one_before_is_complete(chain, queue, t
 
 
 def test_stages_in_a_single_allocation_are_refused(chain):
-    """Driver and workers share a job there, which cannot submit the next stage."""
+    """One job holds driver and workers there; it cannot submit the next stage."""
     with pytest.raises(StudyError, match=r"single_allocation: must be false .*set it to false, or submit first"):
         next_step(chain, (*ON_SLURM, "cluster.single_allocation=true", "cluster.walltime=1 h"))
 

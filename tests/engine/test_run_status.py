@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 import toy
 
 import membrane_dask as md
-from membrane_dask.engine import records, run_status
+from membrane_dask.engine import records, run_status, worker
 from membrane_dask.engine.differing_settings import differing_settings, setting_texts
 from membrane_dask.engine.lock import DriverLock
 from membrane_dask.engine.run import Run
@@ -180,3 +181,12 @@ def test_all_failed_units_decide_whether_a_retry_can_help(tmp_path, permanent):
     assert len(run.failed_keys) == 6
     assert ("they fail on every machine" in str(run)) == permanent
     assert ("membrane-dask retry" in str(run)) != permanent
+
+
+@pytest.mark.parametrize(("threads", "clock"), [(1, time.process_time), (4, time.thread_time)])
+def test_the_clock_of_cpu_time_is_that_of_the_thread_where_the_worker_has_several(monkeypatch, threads, clock):
+    import distributed
+
+    state = SimpleNamespace(state=SimpleNamespace(nthreads=threads))
+    monkeypatch.setattr(distributed, "get_worker", lambda: state)
+    assert worker._cpu_clock() is clock
