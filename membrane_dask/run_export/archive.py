@@ -69,6 +69,8 @@ def export_run(
     """
     chosen = _chosen(formats)
     status = run.status()
+    if status["state"] == "running":
+        raise ExportError(f"{run.name} is running, and a copy is closed: export it when it is finished")
     if status["state"] not in ("complete", "failed"):
         raise ExportError(
             f"{run.name} is {status['state']}, and a copy is closed: finish it first with: membrane-dask run "

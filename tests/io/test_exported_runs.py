@@ -18,6 +18,7 @@ import zarr
 import membrane_dask as md
 from membrane_dask import api
 from membrane_dask.engine.exported_run import INDEX, RESULT, ExportedRun
+from membrane_dask.engine.lock import DriverLock
 from membrane_dask.engine.run import RunNotFoundError
 from membrane_dask.errors import ExportError, UnreadableRunError
 from membrane_dask.io import sharded_zarr
@@ -305,6 +306,11 @@ class TestRefusals:
             ExportError, match=r"is empty, and a copy is closed: finish it first with: membrane-dask run"
         ):
             md.export(run, tmp_path / "copy")
+
+    def test_a_run_that_is_at_work(self, run, tmp_path):
+        with DriverLock(run.path), pytest.raises(ExportError, match=r"is running, .* export it when it is finished"):
+            md.export(run, tmp_path / "copy")
+        assert not (tmp_path / "copy").exists()
 
     def test_formats_and_destinations(self, run, exported, tmp_path):
         with pytest.raises(ExportError, match="no format 'netcd'; did you mean 'netcdf'"):
