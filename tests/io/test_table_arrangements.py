@@ -332,3 +332,13 @@ def test_workbooks(tmp_path):
     book.save(tmp_path / "hidden.xlsx")
     with pytest.raises(StudyError, match="row 4 of sheet 'Sheet' is hidden"):
         evaluate(tmp_path / "hidden.xlsx")
+
+
+@pytest.mark.parametrize("text", ["n.a.", "-", "n/a", "NaN"])
+@pytest.mark.parametrize("position", [0, 1, 2, 4])
+def test_a_missing_reading_in_any_row(tmp_path, text, position):
+    """It is not taken for a header, although its row holds one number only."""
+    readings = [("M1", *reading) for reading in (*FIRST, (4.0, 199.6))]
+    readings[position] = ("M1", readings[position][1], text)
+    table = "Test stand 3\n" + lines("Membrane;TMP [bar];Flux [LMH]", readings, ";")
+    assert permeances(tmp_path, table) == {"M1": pytest.approx(50, rel=WITHIN)}

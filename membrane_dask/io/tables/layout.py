@@ -58,7 +58,8 @@ def _holds_numbers(row: Row) -> bool:
     filled = row.filled()
     numbers = sum(is_number(cell) or _is_marked(cell) for cell in filled)
     readings = sum(is_missing(cell) and cell is not None for cell in filled)
-    enough = numbers >= 2 or (numbers == 1 and len(filled) <= 2)
+    # A reading that is missing, as `n.a.`, stands where a number would.
+    enough = numbers >= 2 or (numbers == 1 and (len(filled) <= 2 or readings >= 1))
     return enough and 3 * (numbers + readings) >= len(filled)
 
 
