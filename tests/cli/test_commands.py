@@ -263,7 +263,7 @@ def test_progress_at_a_terminal(folder):
             break
         screen += text
     assert child.wait(timeout=60) == 0
-    assert b"6/6" in screen
+    assert re.search(rb"\b6 of 6 \w+", screen), screen[-1500:]
     os.close(main)
 
 

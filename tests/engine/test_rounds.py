@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from membrane_dask.engine.rounds import Schedule
@@ -135,6 +135,7 @@ def iter_nothing():
     yield
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 @given(order=st.permutations(range(12)), split=st.integers(0, 12))
 def test_a_resumed_run_asks_for_the_same_units(order, split):
     """The order in which units finish, and a resumption at any time, do not change which units there are."""

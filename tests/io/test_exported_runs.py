@@ -95,7 +95,7 @@ def test_what_an_object_store_refuses(run, s3):
     with pytest.raises(ExportError, match="s3://nowhere/copy"):
         md.export(run, "s3://nowhere/copy", formats=["csv"])
     fsspec.filesystem("s3").pipe_file(f"{s3}/data/notes.txt".removeprefix("s3://"), b"mine")
-    with pytest.raises(ExportError, match="not an exported run, and is not replaced"):
+    with pytest.raises(ExportError, match=r"not an exported run, .*is not replaced"):
         md.export(run, f"{s3}/data", formats=["csv"], overwrite=True)
     with pytest.raises(RunNotFoundError, match="holds no exported run"):
         md.open_run(f"{s3}/data")
@@ -319,7 +319,7 @@ class TestRefusals:
             md.export(run, exported)
         (tmp_path / "mine").mkdir()
         (tmp_path / "mine/notes.txt").write_text("not to be lost")
-        with pytest.raises(ExportError, match="not an exported run, and is not replaced"):
+        with pytest.raises(ExportError, match=r"not an exported run, .*is not replaced"):
             md.export(run, tmp_path / "mine", formats=["csv"], overwrite=True)
         with pytest.raises(ExportError, match="a single item is written to a file of this machine"):
             md.export(run, "s3://bucket/network.vtu", "network_0")
@@ -339,7 +339,7 @@ class TestRefusals:
         messages = []
         md.export(run, tmp_path / "copy", notify=messages.append)
         assert any("csv: left out network_0: position" in message for message in messages)
-        assert any("h5netcdf is not installed" in message for message in messages)
+        assert any("h5py is not installed" in message for message in messages)
         with pytest.raises(ExportError, match="netcdf needs h5netcdf"):
             md.export(run, tmp_path / "other", formats=["netcdf"])
 
