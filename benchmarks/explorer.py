@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import holoviews as hv
 import numpy as np
@@ -25,17 +24,6 @@ from membrane_dask.explorer.units import unit_times
 from membrane_dask.explorer.units_view import draw_units
 from membrane_dask.explorer.volumes import AXES, Pyramid, solid_surface
 from membrane_dask.io import ome_zarr
-
-
-class Volume:
-    """Stands for a run with one volume."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def volume(self, name: str, level: int = 0) -> Any:
-        """Open a level of the volume."""
-        return ome_zarr.open_volume(self.path, level)
 
 
 def write_journal(folder: Path, units: int) -> Journal:
@@ -90,7 +78,8 @@ def main() -> None:
         print(f"{units} units: read in {median_time(lambda: unit_times(journal)):.2f} s, "
               f"drawn in {median_time(lambda: hv.render(draw_units(times, 'time'))):.2f} s")  # fmt: skip
         write_volume(folder / "spheres", edge)
-        pyramid = Pyramid(Volume(folder / "spheres"), "spheres")
+        path = folder / "spheres"
+        pyramid = Pyramid([ome_zarr.open_volume(path, level) for level in range(ome_zarr.count_levels(path))])
         middle = edge * 1.0
         print(f"{edge}^3 voxels, {len(pyramid.levels)} levels")
         for axis in AXES:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import socket
 import sys
 import time
 from collections.abc import Callable
@@ -29,7 +28,7 @@ from membrane_dask.engine.cluster.profiles import user_file
 from membrane_dask.engine.confirmation import confirm, require_confirmed, require_own_study, settings_that_act
 from membrane_dask.engine.driver import drive_run
 from membrane_dask.engine.events import Listener, Message, Summary
-from membrane_dask.engine.lock import DriverLock, RunBusyError
+from membrane_dask.engine.lock import DriverLock, RunBusyError, await_remote_driver
 from membrane_dask.engine.plan import Plan, build_program, make_plan
 from membrane_dask.engine.provenance import Provenance
 from membrane_dask.engine.rounds import all_units
@@ -398,7 +397,7 @@ def drive(path: str | Path, listener: Listener | None = None) -> Summary:
     planned = replace(plan(run.study), cluster=profile, costs=Provenance(run.path).costs())
     listener = listener or ProgressLines(sys.stderr)
     series = DriverSeries(run.path, profile, lambda text: listener(Message(text)))
-    _await_remote_driver(run.path)
+    await_remote_driver(run.path)
     deadline = time.monotonic() + LOCK_TIMEOUT
     while True:
         try:
@@ -407,17 +406,6 @@ def drive(path: str | Path, listener: Listener | None = None) -> Summary:
             if time.monotonic() > deadline:
                 raise
             time.sleep(1.0)
-
-
-def _await_remote_driver(root: Path) -> None:
-    """Wait until a driver on another node has sent a heartbeat, or none for so long that it is known to be gone."""
-    earlier = DriverLock.active_driver(root)
-    while earlier is not None and earlier["host"] != socket.gethostname():
-        time.sleep(2)
-        driver = DriverLock.active_driver(root)
-        if driver is not None and driver["beat"] != earlier["beat"]:
-            return  # it is active; the lock reports it
-        earlier = driver
 
 
 def retry(path: str | Path, listener: Listener | None = None, *, trust: bool = False) -> Run:

@@ -26,8 +26,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from membrane_dask.digests import content_digest
 from membrane_dask.errors import Problem, StudyError, Where, closest, reason, short
-from membrane_dask.files import read_bytes, require_regular
+from membrane_dask.files import require_regular
 from membrane_dask.notebook_html import links, table
 from membrane_dask.quantities import (
     Bytes,
@@ -36,9 +37,6 @@ from membrane_dask.quantities import (
     Whole,
     as_tuple,
 )
-
-#: Size of the ``run.json`` of a run, in bytes.
-_MAX_METADATA = 10_000_000
 
 
 def _is_path(value: object) -> bool:
@@ -470,33 +468,3 @@ class BaseStudy(Model):
                 ("name",),
                 f"letters, digits, '.', '_' and '-' only, a letter or digit first (got {self.name!r})",
             )
-
-
-def content_digest(path: Path) -> str:
-    """SHA-256 of a file's content; of a folder's files; of a run, the digest of all that decides its result."""
-    if path.is_file():
-        return file_digest(path)
-    metadata = path / "run.json"
-    if metadata.is_file():
-        return _run_identity(metadata)
-    sha = hashlib.sha256()
-    for file in sorted(p for p in path.rglob("*") if p.is_file()):
-        sha.update(f"{file.relative_to(path).as_posix()}\0{file_digest(file)}\n".encode())
-    return sha.hexdigest()
-
-
-def _run_identity(metadata: Path) -> str:
-    """Digest of all that decides the result of a run, from its ``run.json``."""
-    try:
-        identity = json.loads(read_bytes(metadata, _MAX_METADATA))["identity"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        identity = None
-    if not isinstance(identity, str) or not re.fullmatch("[0-9a-f]{64}", identity):
-        raise ValueError(f"{metadata} is not the description of a run: it names no identity")
-    return identity
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

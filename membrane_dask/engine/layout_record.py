@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from membrane_dask.config import file_digest
+from membrane_dask.digests import file_digest
 from membrane_dask.engine import durability, records, store
 from membrane_dask.engine.layout import (
     METADATA,

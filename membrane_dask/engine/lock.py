@@ -236,3 +236,14 @@ def _read(path: Path) -> DriverRecord | None:
         return read(DriverRecord, path, "")
     except (UnreadableRunError, OSError):
         return None
+
+
+def await_remote_driver(root: Path) -> None:
+    """Wait until a driver on another node has sent a heartbeat, or none for so long that it is known to be gone."""
+    earlier = DriverLock.active_driver(root)
+    while earlier is not None and earlier["host"] != socket.gethostname():
+        time.sleep(2)
+        driver = DriverLock.active_driver(root)
+        if driver is not None and driver["beat"] != earlier["beat"]:
+            return  # it is active; the lock reports it
+        earlier = driver

@@ -472,6 +472,6 @@ def _portable_yaml(study: BaseStudy) -> str:
 
 
 def _sha(path: Path) -> str:
-    from membrane_dask.config import file_digest
+    from membrane_dask.digests import file_digest
 
     return file_digest(path)

@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from membrane_dask.engine.run import Run
-
 #: Most pixels of a section along an edge; finer levels are read where less of it is in view.
 SECTION_PIXELS = 600
 #: Most voxels of a surface along an edge, and all together.
@@ -19,22 +17,16 @@ _TO_LIGHT = np.array([-0.7, 0.45, 0.55])
 
 
 class Pyramid:
-    """All levels of a volume of a run.
+    """All levels of a volume.
 
     Parameters
     ----------
-    run : Run
-    name : str
-        One of its volumes.
+    levels : sequence of xarray.DataArray
+        The volume along ``z, y, x`` and its coarser levels, in their order, as of :meth:`Run.volume`.
     """
 
-    def __init__(self, run: Run, name: str) -> None:
-        self.levels: list[Any] = [run.volume(name)]
-        try:
-            while True:
-                self.levels.append(run.volume(name, len(self.levels)))
-        except ValueError:  # no further level
-            pass
+    def __init__(self, levels: Sequence[Any]) -> None:
+        self.levels = list(levels)
 
     @property
     def extent(self) -> dict[str, float]:

@@ -10,9 +10,11 @@ import plotly.graph_objects as go
 from bokeh.models import CustomJSTickFormatter
 from holoviews.streams import RangeXY
 
+from membrane_dask.engine import layout
 from membrane_dask.engine.run import Run
 from membrane_dask.explorer.looks import SCENE, TOGGLE, scene
 from membrane_dask.explorer.volumes import AXES, Pyramid, solid_surface
+from membrane_dask.io.ome_zarr import count_levels
 
 #: Largest width and height of a section, in pixels of the screen.
 _WIDTH, _HEIGHT = 1000, 640
@@ -25,7 +27,8 @@ def volumes_view(run: Run) -> Any:
     choice = pn.widgets.Select(label="Volume", options=run.volumes)
 
     def draw(name: str) -> Any:
-        pyramid = Pyramid(run, name)
+        levels = range(count_levels(layout.volume_path(run.path, name)))
+        pyramid = Pyramid([run.volume(name, level) for level in levels])
         return pn.Column(_sections(pyramid), _solid(pyramid), sizing_mode="stretch_width")
 
     return pn.Column(choice, pn.bind(draw, choice), sizing_mode="stretch_width")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from membrane_dask.config import file_digest
+from membrane_dask.digests import file_digest
 
 NAME = "ro-crate-metadata.json"
 #: Media types by the ending of a file.

@@ -12,7 +12,7 @@ import xarray as xr
 
 import membrane_dask as md
 from membrane_dask import api
-from membrane_dask.config import file_digest
+from membrane_dask.digests import file_digest
 from membrane_dask.engine import layout
 from membrane_dask.engine.file_counts import result_files
 from membrane_dask.engine.layout import METADATA, create_result, is_consolidated

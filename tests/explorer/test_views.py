@@ -100,27 +100,22 @@ def test_texts_of_a_run_are_no_html(tmp_path):
     assert "<img" not in pages._template(HOSTILE).title
 
 
-class _Volumes:
-    """A run with one volume of a pyramid of levels, and the pixels that were read of each."""
-
-    def __init__(self, voxels: np.ndarray, levels: int) -> None:
-        self.voxels, self.n_levels = voxels, levels
-
-    def volume(self, name: str, level: int = 0):
-        if level >= self.n_levels:
-            raise ValueError("no such level")
-        values = self.voxels[tuple(slice(None, None, 2**level) for _ in range(3))]
+def levels_of(voxels: np.ndarray, n_levels: int) -> list:
+    """A volume in voxels of 2 nm, and its coarser levels."""
+    levels = []
+    for level in range(n_levels):
+        values, size = voxels[tuple(slice(None, None, 2**level) for _ in range(3))], 2.0 * 2**level
         coords = {
-            axis: (axis, np.arange(n) * 2.0 * 2**level, {"units": "nm"})
-            for axis, n in zip("zyx", values.shape, strict=True)
+            axis: (axis, np.arange(n) * size, {"units": "nm"}) for axis, n in zip("zyx", values.shape, strict=True)
         }
-        return xr.DataArray(values, dims=("z", "y", "x"), coords=coords, attrs={"voxel_size_nm": 2.0 * 2**level})
+        levels.append(xr.DataArray(values, dims=("z", "y", "x"), coords=coords, attrs={"voxel_size_nm": size}))
+    return levels
 
 
 def test_sections_are_as_fine_as_the_screen_can_show():
     n = 2 * SECTION_PIXELS
     z, y, x = np.ogrid[:n, :4, :n]
-    pyramid = Pyramid(_Volumes((z // 8 + y + x // 8).astype(np.uint8), 3), "membrane")
+    pyramid = Pyramid(levels_of((z // 8 + y + x // 8).astype(np.uint8), 3))
     assert pyramid.extent == {"z": 2.0 * n, "y": 8.0, "x": 2.0 * n}
     values, ranges = pyramid.section("y", 4.0)
     assert values.shape == (SECTION_PIXELS, SECTION_PIXELS)
@@ -133,7 +128,7 @@ def test_sections_are_as_fine_as_the_screen_can_show():
 
 
 def test_a_volume_of_one_plane():
-    pyramid = Pyramid(_Volumes(np.zeros((1, 5, 6), np.uint8), 1), "membrane")
+    pyramid = Pyramid(levels_of(np.zeros((1, 5, 6), np.uint8), 1))
     assert pyramid.extent == {"z": 2.0, "y": 10.0, "x": 12.0}
     assert pyramid.section("z", 1.0)[0].shape == (5, 6)
 
