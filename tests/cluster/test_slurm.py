@@ -115,7 +115,7 @@ def test_a_run_continues_after_its_shell_is_closed(slurm, study, local_run, comm
     shell.wait()
     assert md.open_run(out).status()["state"] in ("queued", "running")
     followed = command("logs", out, "-f")  # ends with the run
-    assert "Collecting" in followed.stdout
+    assert "collecting: tables" in followed.stdout
     wait_until(lambda: not jobs(), "the queue is empty and the successor cancelled")
     run = md.open_run(out)
     assert run.status()["state"] == "complete"
