@@ -58,7 +58,8 @@ def idle_batch(work: object, context: dict, sink: object, units: list, options: 
     keys = [unit.key for unit in units]
     return BatchResult(
         seconds=dict.fromkeys(keys, context["seconds"]), memory=dict.fromkeys(keys, 0),
-        sha256=dict.fromkeys(keys, "0" * 32), feedback={key: {} for key in keys}, worker="idle",
+        cpu_seconds=dict.fromkeys(keys, 0.0), sha256=dict.fromkeys(keys, "0" * 32), feedback={key: {} for key in keys},
+        worker="idle",
     )  # fmt: skip
 
 

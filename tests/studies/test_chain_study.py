@@ -237,7 +237,7 @@ def test_all_links_are_in_the_result_and_in_the_report(measured_chain):
     assert float(life.service_time[0]) > float(life.service_time_level[0, 0]) > 0
     page = md.write_report(measured_chain).read_text()
     for text in ("No intervals: they need", "Every pressure method sees the critical path", "straight tubes",
-                 "Pore sizes", "round_trip.csv", "Model factor", "life.csv", "has no stages.reconstruct"):  # fmt: skip
+                 "Pore sizes", "round_trip.csv", "model factor", "life.csv", "has no stages.reconstruct"):  # fmt: skip
         assert text in page, text
     assert "Not a number" not in page
     assert ">nan<" not in page

@@ -37,7 +37,7 @@ def page(study, tmp_path_factory) -> str:
 
 
 def test_captions_have_the_numbers_of_the_paper(page):
-    captions = re.findall(r"<figcaption>(Gu, Fig\. \d)\. (.*?)</figcaption>", page)
+    captions = re.findall(r"<figcaption>(Gu, Fig\. \d)\. (.*?)</figcaption>", page, re.DOTALL)
     assert [number for number, _ in captions] == [f"Gu, Fig. {i}" for i in range(3, 9)]
     for (_, caption), l_max in zip(captions[2:5], ("0.1", "0.15", "0.2"), strict=True):
         assert f"l_max = {l_max}," in caption
