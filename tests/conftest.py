@@ -105,7 +105,16 @@ def kill_and_resume() -> Callable[..., None]:
         before = md.open_run(out).status()
         assert before["done"] >= after
         assert before["left"] > 0, "the kill came too late to prove anything"
-        subprocess.run(command, check=True, capture_output=True)
+        second = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env={**os.environ, "PYTHONFAULTHANDLER": "1"},
+        )  # fmt: skip
+        try:
+            output, _ = second.communicate(timeout=300)
+        except subprocess.TimeoutExpired:
+            second.send_signal(signal.SIGABRT)  # Python writes what each of its threads does
+            output, _ = second.communicate(timeout=60)
+        assert second.returncode == 0, output
 
     return work
 
