@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from membrane_dask.engine.run import Run
-from membrane_dask.errors import UnreadableRunError
+from membrane_dask.errors import StudyError, UnreadableRunError
 from membrane_dask.plain_text import printable_line
 
 #: Folders of an absolute path, at the beginning of a text or after an equals sign.
@@ -17,6 +17,8 @@ _FOLDERS = re.compile(r"(^|=)/(?:[^/=]*/)*(?=[^/]*$)")
 
 def origin_rows(run: Run) -> list[tuple[str, str]]:
     """Rows of the table: name and text, of which those repeat that several starts differ in.
+
+    The runs that the run reads follow with their inputs, back to the first file.
 
     Files are named without their folders, which concern nobody but the author.
     """
@@ -30,7 +32,29 @@ def origin_rows(run: Run) -> list[tuple[str, str]]:
         texts = dict.fromkeys(text for start in starts if (text := describe(start)))
         rows += [(name, text) for text in texts]
     rows += [("input", text) for text in _inputs(provenance.get("inputs"))]
+    rows += _source_rows(run, "")
     return [(name, printable_line(text)) for name, text in rows]
+
+
+def _source_rows(run: Run, reader: str) -> Iterator[tuple[str, str]]:
+    """The runs that a run reads, each followed by its inputs and by the runs that it reads itself."""
+    try:
+        sources = run.study.sources()
+    except (StudyError, UnreadableRunError, OSError):
+        return  # a kind that is not installed here
+    for field, path in sources.items():
+        if not (path / "run.json").is_file():
+            continue  # a file, which stands among the inputs
+        name = f"{reader}{field}"
+        try:
+            source = Run(path)
+            yield name, f"run {path.name} of kind {source.kind}, identity {source.identity}"
+            for text in _inputs(source.provenance.get("inputs")):
+                yield f"{name}: input", text
+        except (StudyError, UnreadableRunError, OSError) as error:
+            yield name, f"run {path.name}: {error}"
+            continue
+        yield from _source_rows(source, f"{name} \N{RIGHTWARDS ARROW} ")
 
 
 def _moment(start: Mapping[str, Any]) -> str:

@@ -241,6 +241,10 @@ def test_all_links_are_in_the_result_and_in_the_report(measured_chain):
         assert text in page, text
     assert "Not a number" not in page
     assert ">nan<" not in page
+    # The sources stand in the origin, back to the file of the structure.
+    origin = page[page.index('<table class="origin">') :]
+    for text in ("of kind characterize, identity", "of kind porometry, identity", "bench.csv, SHA-256"):
+        assert text in origin, text
 
 
 @pytest.mark.slow
