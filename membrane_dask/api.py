@@ -186,7 +186,7 @@ def _with_finished_sources(study: BaseStudy, source: Source | None) -> BaseStudy
         runs[item.name], own[item.name] = root.resolve(), item.where
     runs = {name: path for name, path in (study.sources() | runs).items() if (path / "run.json").is_file()}
     for name, path in runs.items():
-        require_source(path, study.source_content, own.get(name) or study.source_position(name), source)
+        require_source(path, study.content_of_source(name), own.get(name) or study.source_position(name), source)
     return _with_sources(study, runs, source)
 
 

@@ -376,6 +376,10 @@ def _setting_rows(study: Model) -> list[tuple[str, str]]:
     return list(rows(changed))
 
 
+#: What a study reads of a run; ``tables`` is what runs of all kinds have.
+SourceContent = Literal["volume", "network", "bench", "tables"]
+
+
 class BaseStudy(Model):
     """Settings common to all study kinds; a kind adds ``kind: Literal["its name"]`` and its own."""
 
@@ -391,8 +395,8 @@ class BaseStudy(Model):
     results_version: ClassVar[int] = 1
     #: Dotted keys of the settings that a new study shows; empty for all. A section stands for all that it has.
     essential: ClassVar[tuple[str, ...]] = ()
-    #: What the study reads of the runs among its :meth:`sources`; ``tables`` is what runs of all kinds have.
-    source_content: ClassVar[Literal["volume", "network", "bench", "tables"]] = "volume"
+    #: What the study reads of the runs among its :meth:`sources`.
+    source_content: ClassVar[SourceContent] = "volume"
     #: Kinds of studies, of which a study or a run among its :meth:`sources` stands for what it reads itself.
     reads_through: ClassVar[frozenset[str]] = frozenset()
     # How a run is carried out; excluded from its identity, as none of it changes a result.
@@ -414,6 +418,10 @@ class BaseStudy(Model):
     def sources(self) -> dict[str, Path]:
         """Volumes, runs and studies that the study reads where they lie, by field: too large to be copied."""
         return {}
+
+    def content_of_source(self, name: str) -> SourceContent:
+        """What the study reads of one of its :meth:`sources`; by default :attr:`source_content`."""
+        return self.source_content
 
     def own_studies(self) -> dict[str, OwnStudy]:
         """Studies that this one defines, by source; each may read those before it. Their files are further sources."""
@@ -451,7 +459,8 @@ class BaseStudy(Model):
         digests = {name: Path(self._digest(name, path)) for name, path in self.inputs().items()}
         settings = self.with_inputs(digests).model_dump(mode="json", exclude=set(self._circumstances))
         for name, path in self.sources().items():
-            settings[name] = self._digest(name, path)
+            if name not in self._circumstances:
+                settings[name] = self._digest(name, path)
         return settings
 
     @staticmethod

@@ -156,7 +156,7 @@ def source_studies(study: BaseStudy, source: Source | None) -> list[SourceStudy]
         loaded, own_source = load_study_with_source(path)
         update: dict[str, Any] = {"cluster": study.cluster}
         if own is None:
-            require_kind(loaded.kind, study.source_content, (name,), path, source)
+            require_kind(loaded.kind, study.content_of_source(name), (name,), path, source)
         else:
             update["execution"] = study.execution
         items.append(SourceStudy(name, path, loaded.model_copy(update=update), own_source, own, source))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -174,3 +175,8 @@ def read_pores(volume: PoreVolume) -> np.ndarray:
         slab = slice(z, min(z + planes, depth))
         pores[slab] = volume.read((slab, slice(0, height), slice(0, width)))
     return pores
+
+
+def pores_digest(pores: np.ndarray) -> bytes:
+    """SHA-256 of the pore voxels of a volume and of its shape."""
+    return hashlib.sha256(repr(pores.shape).encode() + np.packbits(pores).tobytes()).digest()

@@ -16,6 +16,9 @@ from membrane_dask.quantities import Number, VoxelSize, Whole, as_tuple, list_as
 if TYPE_CHECKING:
     from membrane_dask.physics.imaging.watershed import SnowParameters
 
+#: Settings of the Stokes flow that decide the flow through the throats of a network.
+STOKES_SETTINGS = ("tolerance", "lateral_boundary", "wall_model")
+
 
 def _order_of_axes(value: str) -> str:
     letters = value.removeprefix("-")
@@ -262,6 +265,10 @@ class VolumeStudy(BaseStudy):
 
         network = self.network
         return SnowParameters(network.sigma, network.r_max, network.min_peak_distance, network.min_separation)
+
+    def network_settings(self) -> dict[str, float]:
+        """Settings that decide the network of the voxels."""
+        return {"connectivity": self.connectivity, **self.network.model_dump()}
 
     def _inconsistencies(self) -> Iterator[Problem]:
         yield from super()._inconsistencies()

@@ -16,6 +16,7 @@ import membrane_dask as md
 from membrane_dask import api
 from membrane_dask.errors import StudyError
 from membrane_dask.physics.analytic_problems import GradedMembrane
+from membrane_dask.studies.foul.recorded_flow import recorded_flow_table
 
 SYNC = {"profile": "sync"}
 #: Stages of the small chain, which starts from a volume.
@@ -85,7 +86,12 @@ def test_stages_are_runs_of_their_own_and_are_not_run_again(here):
 def test_the_plan_of_a_stage_needs_the_runs_that_it_reads(here):
     study = md.load_study(write_chain(here, stages=BENCH))
     plans = [(item.path.stem, item.plan is not None, item.finished) for item in api.planned_sources(study)]
-    assert plans == [("characterize", True, False), ("foul", True, False), ("porometry", False, False)]
+    assert plans == [("characterize", True, False), ("foul", False, False), ("porometry", False, False)]
+    without_bench = {**STAGES, "foul": BENCH["foul"]}  # whose life computes the Stokes flow itself
+    study = md.load_study(write_chain(here, stages=without_bench))
+    assert [(item.path.stem, item.plan is not None) for item in api.planned_sources(study)] == [
+        ("characterize", True), ("foul", True),
+    ]  # fmt: skip
 
 
 def test_a_changed_key_of_a_later_stage_keeps_the_earlier_runs(here, values_of):
@@ -141,6 +147,7 @@ def test_a_run_can_be_opened_planned_and_verified_from_elsewhere(here, monkeypat
         ({"stages": {"characterise": {}}}, r"stages.characterise: unknown key; did you mean 'characterize'"),
         ({"stages": {"characterize": {"input": "a.npy"}}}, r"stages.characterize.input: is that of the chain"),
         ({"stages": {"foul": {"voxel_size": "3 nm"}}}, r"stages.foul.voxel_size: is that of stages.characterize"),
+        ({"stages": {"foul": {"flow_run": "volume.npy"}}}, r"stages.foul.flow_run: is that of the chain"),
         ({"stages": {**STAGES, "foul": {}}}, r"small.yaml:[0-9]+:3: stages.foul.foulant: .*wall_rate"),
         ({"stages": {"characterize": {}, "porometry": {}}}, r"stages.porometry: needs the virtual bench"),
         ({"stages": {"characterize": {}}}, r"small.yaml:6:3: stages.characterize.voxel_size: required"),
@@ -211,6 +218,14 @@ def measured_chain(folder, tmp_path_factory):
         patch.chdir(here)
         run = md.run(write_chain(here, stages=BENCH, measured=measured, reference="true.npy"))
         return md.open_run(run.path.resolve())
+
+
+def test_lives_have_the_stokes_flow_of_the_bench(measured_chain):
+    for prefix in ("", "reference-"):
+        (path,) = measured_chain.path.parent.glob(f"{prefix}foul-*")
+        study = md.open_run(path).study
+        assert study.flow_run.name.startswith(f"{prefix}characterize-")
+        assert recorded_flow_table(study, 0) is not None
 
 
 def test_porometry_finds_the_median_of_mercury_within_a_level_of_the_structure(measured_chain):

@@ -430,3 +430,55 @@ def test_a_characterize_study_stands_for_its_volume(characterized, folder):
     volume.unlink()
     with pytest.raises(StudyError, match="whose own input cannot be read: no such file"):
         md.plan(parse_study(settings))
+
+
+BENCH = """\
+kind: characterize
+input: {name}.npy
+voxel_size: 3 nm
+tortuosity: false
+bench: {{enabled: true, methods: [water]}}
+"""
+
+
+@pytest.fixture(scope="module")
+def bench(folder, tmp_path_factory):
+    """Run of the virtual bench of the first structure."""
+    path = folder / "bench.yaml"
+    path.write_text(BENCH.format(name="structure-0"))
+    return md.run(md.load_study(path, cluster=SYNC), tmp_path_factory.mktemp("bench") / "run")
+
+
+def no_stokes_flow(*arguments):
+    raise AssertionError("the Stokes flow is computed")
+
+
+def test_the_stokes_flow_of_a_bench_gives_the_same_bits(folder, reference, bench, values_of, tmp_path, monkeypatch):
+    monkeypatch.setattr("membrane_dask.physics.networks.structure_hydraulics.stokes", no_stokes_flow)
+    study = study_of(folder, text=f"flow_run: {bench.path}\n", cluster=SYNC)
+    assert ("Stokes flow", f"of 1 of 1 volumes from {bench.path.name}") in md.plan(study).program.summary
+    run = md.run(study, tmp_path / "run")
+    assert run.identity == reference.identity
+    assert values_of(run) == values_of(reference)
+
+
+def test_a_stokes_flow_with_other_settings_is_computed(folder, bench):
+    study = study_of(folder, text=f"flow_run: {bench.path}\nhydraulics: {{tolerance: 0.02}}\n")
+    program = FoulProgram(study)
+    (row,) = (text for name, text in program.summary if name == "Stokes flow")
+    assert row.startswith("of 0 of 1 volumes")
+    assert (
+        program.memory()["structures"]
+        > FoulProgram(study_of(folder, text=f"flow_run: {bench.path}\n")).memory()["structures"]
+    )
+
+
+def test_a_stokes_flow_of_other_voxels_is_refused(folder, bench):
+    program = FoulProgram(study_of(folder, "structure-1", f"flow_run: {bench.path}\n"))
+    with pytest.raises(ValueError, match=r"flow_run: replicate 0 of .* has other pore voxels"):
+        work(program.context, program.unit("structures", 0))
+
+
+def test_a_flow_run_of_another_kind_is_refused(folder, reference):
+    with pytest.raises(StudyError, match="flow_run: is of the kind foul, which provides no bench; characterize does"):
+        md.plan(study_of(folder, text=f"flow_run: {reference.path}\n"))

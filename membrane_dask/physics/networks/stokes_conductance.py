@@ -28,7 +28,7 @@ from membrane_dask.physics.networks.network_flow import flow_graph, scatter, sol
 from membrane_dask.physics.networks.pore_network import INLET, OUTLET, PoreNetwork
 from membrane_dask.physics.networks.throat_formulas import formula_conductance
 from membrane_dask.physics.stokes.mac_grid import Grid
-from membrane_dask.physics.voxel_spacing import voxel_volume
+from membrane_dask.physics.voxel_spacing import CUBE, Spacing, voxel_volume
 
 #: Fraction of the largest distance to the solid in a region from which a voxel belongs to its core.
 _CORE = 0.7
@@ -135,25 +135,65 @@ def stokes_conductances(
     -----
     The conductance of a throat is the sum of the velocities over the faces between its two regions, over the difference
     of the mean pressures of their cores, the voxels at no less than 0.7 of the region's largest distance to the solid.
+    See :func:`conductances_of_flow`.
+    """
+    if not labels.shape == squares.shape == tuple(grid.shape):
+        raise ValueError(f"labels, squares: must have the shape of the grid (got {labels.shape}, {squares.shape})")
+    label = labels[tuple(grid.coordinates.T)]
+    conns, n = network.throat_conns, len(network.junctions)
+    flow = _face_sums(conns, n, label, grid, velocity) * (voxel_volume(grid.spacing) / grid.shape[0])
+    pressure = _core_pressures(label, squares[tuple(grid.coordinates.T)], grid, pressures, n)
+    return conductances_of_flow(network, flow, pressure, labels.shape, grid.spacing)
+
+
+def conductances_of_flow(
+    network: PoreNetwork, flow: np.ndarray, pressure: np.ndarray, shape: tuple[int, ...], spacing: Spacing = CUBE
+) -> ThroatConductances:
+    """Compute the conductances of a network's throats from their flow and the pressures of the pores.
+
+    Parameters
+    ----------
+    network : PoreNetwork
+        Network of a volume.
+    flow : (n_pores,) ndarray
+        As of :class:`ThroatConductances`.
+    pressure : (n_junctions,) ndarray
+        As of :class:`ThroatConductances`.
+    shape : tuple of int
+        Voxels of the volume along ``z, y, x``.
+    spacing : tuple of float
+        Edges of a voxel along ``z, y, x``, over the shortest one.
+
+    Returns
+    -------
+    ThroatConductances
+
+    Raises
+    ------
+    ValueError
+        If flow and pressure are not those of the network.
+    PhysicsError
+        If no throat carries flow, or none has a conductance that can be trusted.
+
+    Notes
+    -----
     Slow cross-connections, whose pressure difference is small, may have no positive quotient. A conductance that is not
     positive, or differs by more than a factor of 30 from that by the formula ``series`` times a scale, is replaced by
     the latter; the scale is the median ratio of all other throats.
     """
-    if not labels.shape == squares.shape == tuple(grid.shape):
-        raise ValueError(f"labels, squares: must have the shape of the grid (got {labels.shape}, {squares.shape})")
-    conns = network.throat_conns
-    carries_flow = flowing_pores(*adjacency(conns, len(network.junctions)), np.ones(len(conns), bool))
+    conns, n = network.throat_conns, len(network.junctions)
+    if flow.shape != (len(conns),) or pressure.shape != (n,):
+        message = f"must have the lengths {len(conns)} and {n} (got {flow.shape}, {pressure.shape})"
+        raise ValueError(f"flow, pressure: {message}")
+    carries_flow = flowing_pores(*adjacency(conns, n), np.ones(len(conns), bool))
     if not carries_flow.any():
         raise PhysicsError("no path leads through the network from the inlet to the outlet")
-    depth = grid.shape[0]
-    label = labels[tuple(grid.coordinates.T)]
-    flow = _face_sums(conns, len(network.junctions), label, grid, velocity) * (voxel_volume(grid.spacing) / depth)
-    pressure = _core_pressures(label, squares[tuple(grid.coordinates.T)], grid, pressures, len(network.junctions))
     first, second = pressure[conns[:, 0]], pressure[np.maximum(conns[:, 1], 0)]
     drop = np.where(conns[:, 1] == INLET, 1.0 - first, np.where(conns[:, 1] == OUTLET, first, first - second))
     with np.errstate(divide="ignore", invalid="ignore"):
         measured = flow / drop
-    edge = network.extent[0] / (depth * grid.spacing[0])
+    depth, height, width = (n * h for n, h in zip(shape, spacing, strict=True))
+    edge = network.extent[0] / depth
     formula = formula_conductance(network, "series") / (edge * edge * edge)
     positive = carries_flow & np.isfinite(measured) & (measured > 0)
     scale = _median_ratio(measured[positive] / formula[positive])
@@ -161,7 +201,6 @@ def stokes_conductances(
     trusted = positive & (ratio <= _MAX_RATIO) & (ratio >= 1 / _MAX_RATIO)
     scale = _median_ratio(measured[trusted] / formula[trusted])
     total = float(flow[conns[:, 1] == INLET].sum())
-    _, height, width = (n * h for n, h in zip(grid.shape, grid.spacing, strict=True))
     return ThroatConductances(
         conductance=np.where(trusted, measured, scale * formula),
         flow=flow,
@@ -169,7 +208,7 @@ def stokes_conductances(
         carries_flow=carries_flow,
         is_fallback=carries_flow & ~trusted,
         scale=scale,
-        permeability=total * depth * grid.spacing[0] / (height * width),
+        permeability=total * shape[0] * spacing[0] / (height * width),
     )
 
 

@@ -15,7 +15,12 @@ from membrane_dask.physics.imaging.labelled_network import LabelledNetwork, labe
 from membrane_dask.physics.imaging.watershed import SnowParameters
 from membrane_dask.physics.networks.connectivity import adjacency, flowing_pores
 from membrane_dask.physics.networks.pore_network import INLET, PoreNetwork
-from membrane_dask.physics.networks.stokes_conductance import ThroatConductances, network_flow, stokes_conductances
+from membrane_dask.physics.networks.stokes_conductance import (
+    ThroatConductances,
+    conductances_of_flow,
+    network_flow,
+    stokes_conductances,
+)
 from membrane_dask.physics.networks.structure_laws import FilterStructure
 from membrane_dask.physics.networks.throat_formulas import formula_conductance
 from membrane_dask.physics.networks.wall_layers import wall_layers
@@ -81,6 +86,7 @@ def structure_hydraulics(
     wall_model: WallModel = "smooth",
     diagonal: bool = False,
     depth_bins: int = 20,
+    throat_flow: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> StructureHydraulics | None:
     """Extract the network of a volume and compute the conductances of its throats.
 
@@ -102,6 +108,9 @@ def structure_hydraulics(
         Whether voxels with only a common edge or corner are connected.
     depth_bins : int
         Bins of the depth in which deposits are added up.
+    throat_flow : tuple of ndarray, optional
+        Flow and pressure of :class:`ThroatConductances`, where the Stokes flow through these voxels with these settings
+        has been computed already; only for ``conductance='stokes'``.
 
     Returns
     -------
@@ -119,7 +128,10 @@ def structure_hydraulics(
     labelled = labelled_network(pores, 1.0, snow, diagonal)
     network = labelled.network
     throats = None
-    if conductance in ("stokes", "mobility"):
+    if throat_flow:
+        throats = conductances_of_flow(network, *throat_flow, pores.shape)
+        values = throats.conductance
+    elif conductance in ("stokes", "mobility"):
         grid = Grid.of_percolating(percolating, lateral_boundary, wall_model)
         if conductance == "stokes":
             flow = stokes(grid, tolerance)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import Field, PrivateAttr, WrapValidator
 
-from membrane_dask.config import BaseStudy, InputVolume, Line, Model, OwnStudy, parameter
+from membrane_dask.config import BaseStudy, InputVolume, Line, Model, OwnStudy, SourceContent, parameter
 from membrane_dask.errors import Problem, StudyError, Where
 from membrane_dask.quantities import Number
 from membrane_dask.studies.volume_settings import VolumeStudy
@@ -57,21 +57,29 @@ class StageSettings(Model):
         None, "settings of a porometry study of the tables of the virtual bench", unit=""
     )
 
+    @property
+    def has_bench(self) -> bool:
+        """Whether characterize has the virtual bench."""
+        return _is_on(self._bench.get("enabled", False))
+
+    @property
+    def _bench(self) -> Mapping[str, Any]:
+        bench = self.characterize.get("bench")
+        return bench if isinstance(bench, Mapping) else {}
+
     def _inconsistencies(self) -> Iterator[Problem]:
         for stage in STAGES:
-            for name in _OF_THE_CHAIN:
+            for name in (*_OF_THE_CHAIN, "flow_run"):
                 if name in (getattr(self, stage) or {}):
                     yield Problem((stage, name), "is that of the chain; set it there, and leave it out here")
         for name in _OF_THE_VOLUME:
             if name in (self.foul or {}):
                 yield Problem(("foul", name), "is that of stages.characterize; set it there, and leave it out here")
-        bench = self.characterize.get("bench")
-        bench = bench if isinstance(bench, Mapping) else {}
-        if self.porometry is not None and not _is_on(bench.get("enabled", False)):
+        if self.porometry is not None and not self.has_bench:
             yield Problem(
                 ("porometry",), "needs the virtual bench: set stages.characterize.bench.enabled: true as well"
             )
-        elif self.porometry is not None and not _is_on(bench.get("tables", True)):
+        elif self.porometry is not None and not _is_on(self._bench.get("tables", True)):
             message = "porometry reads these tables; leave it out, or leave out stages.porometry"
             yield Problem(("characterize", "bench", "tables"), message)
 
@@ -105,7 +113,7 @@ class ChainStudy(BaseStudy):
         {}, "runs of the stages by name, as a run of a chain records them; default those of the studies above", unit=""
     )
 
-    source_content: ClassVar[Literal["volume", "network", "bench", "tables"]] = "tables"
+    source_content: ClassVar[SourceContent] = "tables"
     essential: ClassVar[tuple[str, ...]] = ("input", "stages", "measured", "seed")
     # Stages and what they read enter by the identities of their runs.
     _circumstances: ClassVar[frozenset[str]] = BaseStudy._circumstances | {
@@ -139,7 +147,7 @@ class ChainStudy(BaseStudy):
         }
         if self.reference:
             for stage in self._used_stages(_REFERENCE_STAGES):
-                reads = {"input": "reference-characterize"} if stage == "porometry" else {}
+                reads = self._reads(stage, "reference-")
                 definitions[f"reference-{stage}"] = self._stage(stage, ("reference",), reads)
         if self.measured is not None:
             settings = {"kind": "porometry", "seed": self.seed, **self.measured}
@@ -149,19 +157,22 @@ class ChainStudy(BaseStudy):
     def _used_stages(self, stages: tuple[str, ...]) -> list[str]:
         return [stage for stage in stages if getattr(self.stages, stage) is not None]
 
-    def _reads(self, stage: str) -> dict[str, str]:
-        """Input of a stage that is the run of an earlier one."""
+    def _reads(self, stage: str, prefix: str = "") -> dict[str, str]:
+        """Settings of a stage that are the run of an earlier one, whose name has the prefix."""
         if stage == "porometry":
-            return {"input": "characterize"}
-        return {"input": "reconstruct"} if self.stages.reconstruct is not None and stage != "reconstruct" else {}
+            return {"input": f"{prefix}characterize"}
+        is_of_reconstruction = not prefix and self.stages.reconstruct is not None and stage != "reconstruct"
+        reads = {"input": "reconstruct"} if is_of_reconstruction else {}
+        return reads | ({"flow_run": f"{prefix}characterize"} if stage == "foul" and self.stages.has_bench else {})
 
     def _stage(self, stage: str, field: tuple[str, ...], reads: Mapping[str, str]) -> OwnStudy:
         """Study of a stage, whose input is a field of this study or an earlier run."""
         settings = getattr(self.stages, stage)
         path = getattr(self, field[0])
-        own = {"kind": stage, "seed": self.seed} | ({"input": str(path)} if path and not reads else {})
+        reads_file = "input" not in reads
+        own = {"kind": stage, "seed": self.seed} | ({"input": str(path)} if path and reads_file else {})
         elsewhere: dict[str, Where] = {name: (name,) for name in ("seed", "cluster", "execution")}
-        elsewhere |= {} if reads else {"input": field}
+        elsewhere |= {"input": field} if reads_file else {}
         elsewhere = {name: where for name, where in elsewhere.items() if name not in settings}
         if stage == "foul":
             of_the_volume = {name: v for name, v in self.stages.characterize.items() if name in _OF_THE_VOLUME}

@@ -10,8 +10,10 @@ import numpy as np
 from membrane_dask.program import Dataset
 from membrane_dask.studies.characterize.bench_results import BenchResult
 from membrane_dask.studies.characterize.bench_tasks import solute_radii
-from membrane_dask.studies.characterize.bench_variables import CURVES, TABLES
+from membrane_dask.studies.characterize.bench_variables import CURVES, TABLES, THROAT_FLOW_TABLE
+from membrane_dask.studies.characterize.config import CharacterizeStudy
 from membrane_dask.studies.characterize.sections import section_step
+from membrane_dask.studies.volume_settings import STOKES_SETTINGS
 
 #: Bottleneck in voxels below which radii are uncertain by more than a sixth, and error of a radius, voxels.
 _NARROW, _RADIUS_ERROR = 2.0, 0.3
@@ -75,6 +77,25 @@ def bench_tables(
     if results[0] is not None:
         tables.append(_section(results[0], section_pores, is_reference))
     return tables
+
+
+def throat_flow_table(name: str, result: BenchResult, study: CharacterizeStudy) -> Dataset:
+    """Flow through the throats of a replicate, with all that decides it: studies of the same voxels read it.
+
+    Parameters
+    ----------
+    name : str
+        Name of the table.
+    result : BenchResult
+        Of a volume with flow.
+    study : CharacterizeStudy
+    """
+    values = {variable.name: result.flow[variable.name] for variable in THROAT_FLOW_TABLE.variables}
+    attrs = {
+        "voxels_digest": result.flow["voxels_digest"].tobytes().hex(),
+        "settings": study.network_settings() | {name: getattr(study.flow, name) for name in STOKES_SETTINGS},
+    }
+    return Dataset(THROAT_FLOW_TABLE, values, (), {}, attrs, name)
 
 
 def _curves(result: BenchResult, levels: np.ndarray) -> dict[str, np.ndarray]:

@@ -30,7 +30,7 @@ from membrane_dask.program import Scratch, Unit
 from membrane_dask.studies.characterize.bench_settings import BenchSettings
 from membrane_dask.studies.characterize.config import FlowSettings
 from membrane_dask.studies.characterize.sections import section_step
-from membrane_dask.studies.input_volumes import read_pores
+from membrane_dask.studies.input_volumes import pores_digest, read_pores
 
 #: Tasks by blocks, and all.
 BLOCK_TASKS = ("bench_regions", "bench_drainage")
@@ -204,6 +204,7 @@ def _flows(context: Mapping[str, Any], settings: BenchSettings, volume: VolumeSo
     pores = read_pores(volume)
     if not critical or not flow_pores(pores, flow.lateral_boundary).any():
         return without_flow(settings, 0.0), {}
+    voxels_digest = np.frombuffer(pores_digest(pores), np.uint8)
     labelled = labelled_network(pores, voxel_nm, context["snow"], settings.connectivity == 26)
     network = labelled.network
     grid = Grid.of(pores, flow.lateral_boundary, flow.wall_model)
@@ -227,6 +228,9 @@ def _flows(context: Mapping[str, Any], settings: BenchSettings, volume: VolumeSo
         "fallback_flow_fraction": np.asarray(throats.fallback_flow_fraction),
         "throat_squares": squares,
         "throat_flow": inner_flow,
+        "stokes_flow": throats.flow,
+        "core_pressure": throats.pressure,
+        "voxels_digest": voxels_digest,
     }
     if settings.flow == "stokes":
         arrays |= _stokes_levels(context, settings, volume, number, critical)

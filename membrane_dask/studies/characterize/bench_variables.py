@@ -93,6 +93,19 @@ SECTION = (
         "the solid",
     ),
 )  # fmt: skip
+#: Of every volume singly, as networks differ in their numbers of pores and throats.
+THROAT_FLOW = (
+    Variable(
+        "stokes_flow", ("throat",), "f8", "1",
+        "Stokes flow through the voxels of the throat under a unit pressure difference and viscosity, from its first "
+        "to its second pore, into an inlet, out of an outlet; cubes of the voxel edge",
+    ),
+    Variable(
+        "core_pressure", ("pore",), "f8", "1",
+        "mean pressure in the core of the pore, 1 at the feed side and 0 at the filtrate side; NaN without flow",
+        nullable=True,
+    ),
+)  # fmt: skip
 
 COORDINATES = (
     Coordinate("replicate", "1", "number of the replicate of the reconstruction"),
@@ -101,6 +114,10 @@ COORDINATES = (
     Coordinate("mean_pressure", "bar", "mean absolute pressure"),
     Coordinate("z", "nm", "depth below the feed-side surface"),
     Coordinate("x", "nm", "position along the section"),
+)
+NETWORK_COORDINATES = (
+    Coordinate("pore", "1", "number of the pore"),
+    Coordinate("throat", "1", "number of the throat"),
 )
 
 
@@ -123,3 +140,7 @@ TABLES = {
         _tables("bench_section", "drainage of the first volume; of large ones every n-th voxel", SECTION),
     )
 }
+#: The flow from which the conductances of a replicate's throats follow; pores and throats are those of ``network_*``.
+THROAT_FLOW_TABLE = TableSchema(
+    "throat_flow_*", THROAT_FLOW, NETWORK_COORDINATES, "Stokes flow through the throats of a replicate"
+)

@@ -23,7 +23,7 @@ from membrane_dask.schema import Coordinate
 from membrane_dask.studies.characterize import KIND
 from membrane_dask.studies.characterize.bench_readings import instrument_tables
 from membrane_dask.studies.characterize.bench_results import BenchResult
-from membrane_dask.studies.characterize.bench_tables import bench_findings, bench_tables
+from membrane_dask.studies.characterize.bench_tables import bench_findings, bench_tables, throat_flow_table
 from membrane_dask.studies.characterize.bench_tasks import bench_memory, bench_scratch, without_flow
 from membrane_dask.studies.characterize.box_flow_tasks import box_flow_memory
 from membrane_dask.studies.characterize.comparison import comparison_table
@@ -422,6 +422,9 @@ class CharacterizeProgram(Program):
                 pores = result.network["section_y"]
                 is_reference = first > 0
                 tables += bench_tables(benches[first:last], pores, is_reference=is_reference, several=several)
+        for number, bench in enumerate(benches[: self.replicates]):
+            if bench and "stokes_flow" in bench.flow:
+                tables.append(throat_flow_table(self._group_name("throat_flow", number), bench, self.study))
         return tables
 
     def _bench_files(self, benches: Sequence[BenchResult | None]) -> Iterator[TableFile]:

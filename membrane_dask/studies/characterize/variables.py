@@ -392,4 +392,5 @@ TABLES = (
     VELOCITY_IMAGE,
     REFERENCE_VELOCITY_IMAGE,
     *(schema for schemas in bench_variables.TABLES.values() for schema in schemas),
+    bench_variables.THROAT_FLOW_TABLE,
 )

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from membrane_dask.config import BaseStudy, InputNetwork, Model, parameter
+from membrane_dask.config import BaseStudy, InputNetwork, InputVolume, Model, SourceContent, parameter
 from membrane_dask.errors import Problem, StudyError
 from membrane_dask.quantities import Number, Numbers, Pressure, Temperature, Viscosity, Whole, quantity
 from membrane_dask.studies.foul.law_settings import (
@@ -22,12 +22,12 @@ from membrane_dask.studies.foul.law_settings import (
     SpeciesList,
 )
 from membrane_dask.studies.network_input import is_network, network_files
-from membrane_dask.studies.volume_settings import VolumeStudy
+from membrane_dask.studies.volume_settings import STOKES_SETTINGS, VolumeStudy
 
 #: Settings of volumes and their flow, which a network from files does not have.
 _OF_VOLUMES = (
     "voxel_size", "pores", "axis", "dataset", "raw", "missing_chunks", "databar", "grey", "connectivity", "network",
-    "hydraulics",
+    "hydraulics", "flow_run",
 )  # fmt: skip
 #: Exponent of tubes: a conductance is in proportion to the fourth power of the radius.
 _TUBE_EXPONENT = 4
@@ -85,6 +85,12 @@ class FoulStudy(VolumeStudy):
         None, "thickness of a pore network whose file has no unit of length", unit="um, mm, ..."
     )
     hydraulics: HydraulicsSettings = parameter(HydraulicsSettings(), "conductances of the throats", unit="")
+    flow_run: InputVolume | None = parameter(
+        None,
+        "run of a characterize study of the same volumes, or such a study: the Stokes flow of its virtual bench is not "
+        "computed again where its settings are those of hydraulics",
+        unit="",
+    )
     pressure: Pressure = parameter(
         1e5, "pressure difference across the structure; at constant flux the reference", unit="bar, kPa, ..."
     )
@@ -129,6 +135,8 @@ class FoulStudy(VolumeStudy):
     #: 1: runs of versions in development, before lives had diffusion to the walls of throats.
     results_version: ClassVar[int] = 2
     reads_through: ClassVar[frozenset[str]] = frozenset({"characterize"})
+    # The flow of another run has the bits of that which is computed here.
+    _circumstances: ClassVar[frozenset[str]] = VolumeStudy._circumstances | {"flow_run"}
     essential: ClassVar[tuple[str, ...]] = (
         "input", "voxel_size", "pores", "pressure", "foulant.damkohler_number", "foulant.diffusivity",
         "foulant_volume_fraction", "seed",
@@ -155,8 +163,17 @@ class FoulStudy(VolumeStudy):
         return self.model_copy(update={"input": paths["input"]} if "input" in paths else {})
 
     def sources(self) -> dict[str, Path]:
-        """Volumes, by field."""
-        return {} if self.has_network else super().sources()
+        """Volumes, and the run whose flow is read, by field."""
+        flow_run = {"flow_run": self.flow_run} if self.flow_run else {}
+        return {} if self.has_network else {**super().sources(), **flow_run}
+
+    def content_of_source(self, name: str) -> SourceContent:
+        """What the study reads of one of its sources."""
+        return "bench" if name == "flow_run" else super().content_of_source(name)
+
+    def stokes_settings(self) -> dict[str, Any]:
+        """All settings that decide the Stokes flow through the throats of a volume."""
+        return self.network_settings() | {name: getattr(self.hydraulics, name) for name in STOKES_SETTINGS}
 
     def through(self, name: str, other: BaseStudy) -> FoulStudy:
         """The study of the volumes of a characterize study, segmented and divided into pores by its settings.
@@ -166,6 +183,8 @@ class FoulStudy(VolumeStudy):
         StudyError
             If a setting of this study differs.
         """
+        if name == "flow_run":  # whose result is read
+            return self
         shared = [field for field in _OF_VOLUMES if field in type(other).model_fields]
         problems = [
             Problem((field,), f"differs from the characterize study of the input, {theirs}; leave it out (got {own})")

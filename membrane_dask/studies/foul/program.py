@@ -14,6 +14,7 @@ from membrane_dask.studies.foul import KIND
 from membrane_dask.studies.foul.config import FoulStudy
 from membrane_dask.studies.foul.flux_limit import flux_problems
 from membrane_dask.studies.foul.life_tables import hydraulics_table, life_table
+from membrane_dask.studies.foul.recorded_flow import recorded_flow_table
 from membrane_dask.studies.foul.tasks import damkohler_wall_rate, work
 from membrane_dask.studies.input_volumes import InputVolumes, volume_rows
 from membrane_dask.studies.segmentation_remarks import segmentation_attributes
@@ -57,6 +58,7 @@ class FoulProgram(Program):
         inputs = inputs or InputVolumes.of(study, source)
         self.volumes, self.porosities = inputs.volumes, inputs.porosities
         self._design, self._findings = inputs.design, inputs.findings
+        self._has_flow = [recorded_flow_table(study, number) is not None for number in range(len(self.volumes))]
         problems = list(self._problems()) or (list(flux_problems(study, self.volumes)) if is_whole else [])
         if problems:
             raise StudyError(problems, source)
@@ -90,8 +92,13 @@ class FoulProgram(Program):
 
     @property
     def summary(self) -> Sequence[tuple[str, str]]:
-        """Size and approximate porosity of every volume."""
-        return volume_rows([self.name(number) for number in range(len(self.volumes))], self.volumes, self.porosities)
+        """Size and approximate porosity of every volume, and where its Stokes flow comes from."""
+        rows = volume_rows([self.name(number) for number in range(len(self.volumes))], self.volumes, self.porosities)
+        if self.study.flow_run:
+            origin = f"of {sum(self._has_flow)} of {len(self.volumes)} volumes from {self.study.flow_run.name}"
+            reason = "" if all(self._has_flow) else "; it has no flow of the others with the settings of hydraulics"
+            rows.append(("Stokes flow", origin + reason))
+        return rows
 
     def name(self, replicate: int) -> str:
         """Name of a replicate in the keys of its units."""
@@ -133,12 +140,17 @@ class FoulProgram(Program):
     def pilot_programs(self) -> Sequence[Program]:
         """The study of two cubes of the first volume, of which the larger one is measured; none without a path."""
         programs = []
+        study = self.study.model_copy(update={"flow_run": None})
+        if all(self._has_flow):  # all that is computed is what formulas need too
+            study = study.model_copy(
+                update={"hydraulics": study.hydraulics.model_copy(update={"conductance": "series"})}
+            )
         for edge in _CUBE_EDGES:
             cube, porosity = percolating_cube(self.volumes[0], edge)
             pores = cube.read(tuple(slice(0, n) for n in cube.shape))
             if min(cube.shape) < _MIN_VOXELS or pores.all() or not flow_pores(pores, "symmetric").any():
                 return ()
-            programs.append(FoulProgram(self.study, inputs=InputVolumes([cast(Any, cube)], [porosity], 1)))
+            programs.append(FoulProgram(study, inputs=InputVolumes([cast(Any, cube)], [porosity], 1)))
         return programs
 
     def costs(self, pilots: Mapping[str, float], small: Mapping[str, float]) -> Costs:
@@ -158,9 +170,10 @@ class FoulProgram(Program):
         """Peak bytes of the units, by the approximate porosity."""
         resident = max(volume.resident_bytes for volume in self.volumes)
         peaks = {"structures": 0, "lives": 0}
-        for volume, porosity in zip(self.volumes, self.porosities, strict=True):
+        for volume, porosity, has_flow in zip(self.volumes, self.porosities, self._has_flow, strict=True):
             size = math.prod(volume.shape)
-            voxels = int((_BYTES_PORE * porosity + _BYTES_VOXEL) * size) + resident
+            bytes_pore = 0 if has_flow else _BYTES_PORE
+            voxels = int((bytes_pore * porosity + _BYTES_VOXEL) * size) + resident
             peaks["structures"] = max(peaks["structures"], voxels)
             peaks["lives"] = max(peaks["lives"], int(_BYTES_LIFE * porosity * size))
         return peaks

@@ -25,6 +25,7 @@ from membrane_dask.physics.networks.structure_units import (
 from membrane_dask.physics.networks.wall_layers import WallLayers
 from membrane_dask.program import Unit
 from membrane_dask.studies.foul.config import FoulStudy
+from membrane_dask.studies.foul.recorded_flow import recorded_flow
 from membrane_dask.studies.input_volumes import read_pores
 
 Result = tuple[dict[str, np.ndarray], dict[str, float]]
@@ -49,15 +50,16 @@ def work(context: Mapping[str, Any], unit: Unit) -> Result:
     """
     number = int(unit.params["replicate"])
     if unit.task == "structures":
-        return _structure(context["study"], context["volumes"][number])
+        return _structure(context["study"], number, context["volumes"][number])
     return _life(context, unit, number), {}
 
 
-def _structure(study: FoulStudy, volume: Any) -> Result:
+def _structure(study: FoulStudy, number: int, volume: Any) -> Result:
     """Network, conductances and walls of a clean structure; nothing, and a flow of 0, where no path percolates."""
     hydraulics = study.hydraulics
+    pores = read_pores(volume)
     clean = structure_hydraulics(
-        read_pores(volume),
+        pores,
         study.snow_parameters(),
         conductance=hydraulics.conductance,
         tolerance=hydraulics.tolerance,
@@ -65,6 +67,7 @@ def _structure(study: FoulStudy, volume: Any) -> Result:
         wall_model=hydraulics.wall_model,
         diagonal=study.connectivity == 26,
         depth_bins=study.depth_bins,
+        throat_flow=recorded_flow(study, number, pores),
     )
     if clean is None:
         return {}, {"flow": 0.0}

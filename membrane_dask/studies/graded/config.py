@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import PlainSerializer, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from membrane_dask.config import BaseStudy, InputNetwork, Model, parameter
+from membrane_dask.config import BaseStudy, InputNetwork, Model, SourceContent, parameter
 from membrane_dask.errors import Problem
 from membrane_dask.quantities import (
     Number,
@@ -69,7 +69,7 @@ class GradedStudy(BaseStudy):
         "l_max", "gradient", "realizations", "bands", "radius",
         "porosity", "deposition", "flux_threshold", "seed",
     )  # fmt: skip
-    source_content: ClassVar[Literal["volume", "network", "bench", "tables"]] = "network"
+    source_content: ClassVar[SourceContent] = "network"
 
     kind: Literal["graded"] = "graded"
     input: InputNetwork | None = parameter(

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from membrane_dask.config import BaseStudy, InputFile, InputTable, Line, Model, parameter
+from membrane_dask.config import BaseStudy, InputFile, InputTable, Line, Model, SourceContent, parameter
 from membrane_dask.errors import Problem, Source, StudyError, Where
 from membrane_dask.former_names import warn
 from membrane_dask.quantities import (
@@ -166,7 +166,7 @@ class PorometryStudy(BaseStudy, TableSettings):
 
     results_version: ClassVar[int] = 4
     essential: ClassVar[tuple[str, ...]] = ("input", "area", "temperature", "priors")
-    source_content: ClassVar[Literal["volume", "network", "bench", "tables"]] = "bench"
+    source_content: ClassVar[SourceContent] = "bench"
 
     kind: Literal["porometry"] = "porometry"
     input: InputTable | None = Field(
