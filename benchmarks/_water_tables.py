@@ -60,6 +60,10 @@ _SPECIFIED: dict[str, tuple[Sequence[float], int, float, float, float]] = {
     "water, one reading of 3 %": ((2,), 1, 0.03, 0.0, 0.0),
     "water, one reading of 6 %": ((2,), 1, 0.06, 0.0, 0.0),
     "water, 2 pressures x 3": ((1, 2), 3, 0.02, 0.0, 0.0),
+    "water, 6 pressures, 0.5 %": ((1, 2, 3, 4, 5, 6), 1, 0.005, 0.0, 0.0),
+    "water, 6 pressures, 0.5 %, one 4 % high": ((1, 2, 3, 4, 5, 6), 1, 0.005, 0.0, 0.04),
+    "water, 4 x 3, 0.5 %, one 3 % low": ((1, 2, 3, 4), 3, 0.005, 0.0, -0.03),
+    "water, 4 x 3, 0.5 %, one 6 % low": ((1, 2, 3, 4), 3, 0.005, 0.0, -0.06),
     "water, 8 pressures, one 30 % low": ((1, 2, 3, 4, 5, 6, 7, 8), 1, 0.02, 0.0, -0.3),
 }
 METHODS: dict[str, Simulation] = {

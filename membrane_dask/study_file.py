@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from membrane_dask.config import BaseStudy, ClusterSettings
 from membrane_dask.errors import MAX_PROBLEMS, Problem, Source, StudyError, Where, closest, nearest, short
 from membrane_dask.former_names import present_settings
+from membrane_dask.quantities import MAX_QUANTITY
 from membrane_dask.studies.registry import find_kind, kind_names, kinds
 from membrane_dask.yaml_files import MAX_DEPTH, parse_yaml, read_mapping
 
@@ -191,12 +192,22 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> list[Problem]
             if kind == "literal_error" and isinstance(value, str):
                 options = re.findall(r"'([^']*)'", str(context.get("expected", "")))
                 message += closest(value, options)
-        problem = Problem(where, message)
+        problem = Problem(where, message + _decimal_sign(value))
         if problem not in problems:
             problems.append(problem)
     if len(items) > MAX_PROBLEMS:
         problems.append(Problem((), f"and {len(items) - MAX_PROBLEMS} further problems"))
     return problems
+
+
+def _decimal_sign(value: object) -> str:
+    """Advice on a value that was refused and has a comma between digits."""
+    if not isinstance(value, str) or len(value) > MAX_QUANTITY or not re.search(r"\d,\d", value):
+        return ""
+    advice = f"; write the decimal sign as a point: '{re.sub(r'(?<=[0-9]),(?=[0-9])', '.', value)}'"
+    if re.search(r"\d,\d{3}(?!\d)", value):
+        advice += f", and thousands without a sign: '{re.sub(r'(?<=[0-9]),(?=[0-9])', '', value)}'"
+    return advice
 
 
 def _section(model: type[BaseModel], where: Where) -> type[BaseModel]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +133,11 @@ def _bounded_composer() -> Any:
                 if kind in ("int", "float") and len(node.value) > MAX_DIGITS:
                     refuse(f"a number of {len(node.value):,} characters; at most {MAX_DIGITS} are read")
                 return node
+            if node.flow_style and (number := _decimal_comma(node)):
+                refuse(
+                    f"{number} may be one number or two; write {number.replace(',', '.')} for one, and a space after "
+                    "each comma of a list"
+                )
             if id(node) not in self.sizes:
                 if node.end_mark is None:  # an alias inside of its own anchor
                     refuse("the alias stands inside of what it repeats")
@@ -141,6 +148,25 @@ def _bounded_composer() -> Any:
             return node
 
     return BoundedComposer
+
+
+def _decimal_comma(node: Any) -> str | None:
+    """The first ``0,5`` in braces, or in a list with spaces after its other commas: there it may be a decimal comma."""
+    from ruamel.yaml.nodes import MappingNode, ScalarNode
+
+    if isinstance(node, MappingNode):  # {radius: 12,5 nm} has a name "5 nm" without a value
+        pairs = [(value, name) for (_, value), (name, empty) in pairwise(node.value) if empty.value == ""]
+        has_spaces = True
+    else:
+        pairs = list(pairwise(node.value))
+        has_spaces = any(after.start_mark.index - before.end_mark.index > 1 for before, after in pairs)
+    for before, after in pairs if has_spaces else []:
+        is_tight = after.start_mark.index - before.end_mark.index == 1
+        if is_tight and isinstance(before, ScalarNode) and isinstance(after, ScalarNode):
+            whole, decimals = re.fullmatch(r"[-+]?\d+", before.value), re.match(r"\d+", after.value)
+            if whole and decimals:
+                return f"{whole[0]},{decimals[0]}"
+    return None
 
 
 def _with_text_keys(value: Any) -> Any:

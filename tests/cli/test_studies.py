@@ -79,6 +79,30 @@ def test_faults_are_named(graded, line, messages):
     assert not (graded.parent / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("line", "advice"),
+    [
+        ("radius: 0,01", "radius.0: must be a number (got '0,01'); write the decimal sign as a point: '0.01'"),
+        ("cluster: {memory: '1,5 GB'}", "(got '1,5 GB'); write the decimal sign as a point: '1.5 GB'"),
+        ("execution:\n  timeout: 1,5 h", "write the decimal sign as a point: '1.5 h'"),
+        ("radius: 1,000", "as a point: '1.000', and thousands without a sign: '1000'"),
+        ("cluster: {memory: 1,5 GB}", "1,5 may be one number or two; write 1.5 for one, and a space after each comma"),
+        ("radius: [0.01, 0,02]", "0,02 may be one number or two; write 0.02 for one"),
+    ],
+)
+def test_a_decimal_comma_is_refused(graded, line, advice):
+    graded.write_text(graded.read_text() + line + "\n")
+    code, _, err = command("check", graded)
+    assert code == 2
+    assert advice in err
+
+
+@pytest.mark.parametrize("values", ["[0,1e-3,2e-3]", "[0, 1e-3]", "[0.0,1e-3, 2e-3]"])
+def test_lists_without_a_decimal_comma_are_read(graded, values):
+    graded.write_text(graded.read_text().replace("[0, 2e-3]", values))
+    assert load_study(graded).gradient[:2] == (0.0, 1e-3)
+
+
 def test_all_faults_at_once(graded):
     graded.write_text(graded.read_text() + "radius: -1\nporosty: 0.5\nbands: x\n")
     code, _, err = command("check", graded, "--set", "seed=-1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import warnings
 from contextlib import redirect_stderr, redirect_stdout
@@ -577,6 +578,14 @@ def test_report_and_summaries(quickstart, tmp_path):
     assert "No threshold pressure is resolved" in straight
     assert "Best further measurement: " in straight
     assert all(sentence in page for sentence in summary["M1, before"])
+    # Two permeances, and two quantities that the flux does not measure: only their combination is measured.
+    assert ": the slope of the fitted line at the mean temperature of the readings." in straight
+    assert ": the limit of flux over pressure at zero pressure, averaged over the laws of the flux." in straight
+    assert re.search(r"Radius 4\.\d+ nm \(3\.\d+ to 4\.\d+, as its prior\); surface porosity [^,]*\);", straight)
+    assert re.search(r"4\.\d+ \[3\.\d+, 4\.\d+\], as its prior</td>", page)
+    ratios = quickstart.result["posterior"].interval_over_prior
+    np.testing.assert_allclose(ratios.sel(quantity="radius"), 1, atol=0.05)  # the quadrature has 1 % of noise
+    assert ratios.sel(quantity=["porosity", "pore_number"]).isnull().all()  # they have no prior
 
 
 def test_summaries_with_fewer_than_two_priors(bench, tmp_path):
@@ -592,6 +601,8 @@ def test_summaries_with_fewer_than_two_priors(bench, tmp_path):
     assert "The pore radius by Young-Laplace is at least" in summary["M3"]
     page = md.write_report(finished, tmp_path / "page.html").read_text()
     assert "are not results but what the prior ranges allow" in page
+    rows = [row for row in page.split("<tr>") if "not measured</td>" in row]
+    assert [row.count("not measured</td>") for row in rows] == [3, 3, 4]  # one prior, one exact value, none
 
 
 def test_report_of_a_run_without_stored_measurements(quickstart, tmp_path):

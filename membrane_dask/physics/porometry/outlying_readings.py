@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from membrane_dask.physics.distributions import f_survival, student_quantile
+from membrane_dask.physics.distributions import f_survival
 from membrane_dask.physics.elementary import exp, log
 from membrane_dask.physics.fixed_order import dot, inverse_gram, least_squares, product
 
-#: Probability that any reading of a table without outliers is called one.
-_OUTLIER_LEVEL = 0.05
+#: Probability that any reading of a table without outliers is left out. It is small because the readings that remain
+#: then scatter too little: the interval is too narrow in about half of the tables that lose a right reading.
+_OUTLIER_LEVEL = 1e-3
+#: Probability that any reading of such a table is called unusual. It is kept, and its deviation widens the interval.
+_UNUSUAL_LEVEL = 0.05
 #: A law whose variance is larger than the least by a ratio of less than this probability does not count.
 _WORSE_LEVEL = 0.01
 
@@ -20,7 +22,26 @@ _WORSE_LEVEL = 0.01
 def outlying_readings(
     pressure: np.ndarray, flux: np.ndarray, row: np.ndarray, used: np.ndarray, resolution: float
 ) -> tuple[list[int], list[str]]:
-    """Readings whose J/P is far from that of the remaining, and sentences on them."""
+    """Readings whose J/P is far from that of the remaining, and sentences on them and on an unusual one that is kept.
+
+    Parameters
+    ----------
+    pressure, flux : (n,) float array
+        Pa and m s-1, > 0.
+    row : (n,) int array
+        Number of each reading in its table.
+    used : (n,) bool array
+        Readings that are compared.
+    resolution : float
+        Half of the last printed digit of the flux, m s-1.
+
+    Returns
+    -------
+    outliers : list of int
+        Indices of the readings to leave out.
+    findings : list of str
+        A sentence for each of them, in their order, and one for a reading that is unusual, but kept.
+    """
     indices = np.flatnonzero(used).tolist()
     outliers: list[int] = []
     findings: list[str] = []
@@ -28,18 +49,20 @@ def outlying_readings(
         rest = [k for k in indices if k not in outliers]
         if len(np.unique(pressure[rest])) < 4:
             break
-        distances = [_deleted_residual(pressure, flux, rest, k, resolution) for k in rest]
-        worst = int(np.argmax([abs(t) / limit for t, limit, _ in distances]))
-        residual, limit, deviation = distances[worst]
-        if abs(residual) <= limit:
+        chances = [_chance_of_deviation(pressure, flux, rest, k, resolution) for k in rest]
+        worst = int(np.argmin([probability for probability, _ in chances]))
+        probability, deviation = chances[worst]
+        if probability > _UNUSUAL_LEVEL:
             break
         k = rest[worst]
-        outliers.append(k)
         side = "below" if deviation < 0 else "above"
-        findings.append(
-            f"row {row[k]} ({_shown_pressure(pressure[k])}): outlier, {abs(deviation):.0%} {side} the other readings, "
-            "left out"
-        )
+        reading = f"row {row[k]} ({_shown_pressure(pressure[k])})"
+        size = f"{abs(deviation):.1f} % {side} the other readings"
+        if probability > _OUTLIER_LEVEL:
+            findings.append(f"{reading}: unusual reading, {size}, kept, as it may be their scatter: measure it again")
+            break
+        outliers.append(k)
+        findings.append(f"{reading}: outlier, {size}, left out")
     return outliers, findings
 
 
@@ -47,10 +70,10 @@ def _shown_pressure(pressure: float) -> str:
     return f"{pressure * 1e-3:.4g} kPa, {pressure * 1e-5:.4g} bar"
 
 
-def _deleted_residual(
+def _chance_of_deviation(
     pressure: np.ndarray, flux: np.ndarray, indices: Sequence[int], k: int, resolution: float
-) -> tuple[float, float, float]:
-    """Studentised residual of one reading from a fit to the remaining, its bound, and its relative deviation.
+) -> tuple[float, float]:
+    """Probability that one of the readings deviates as much from a fit to the remaining as k, and its deviation in %.
 
     Fits of ln(J/P) are a constant and lines in P and in 1/P, as compaction and threshold pressures are not outliers.
     The fit about which the reading is least unusual counts, of those that are not much worse than the best. Fewer than
@@ -60,7 +83,7 @@ def _deleted_residual(
     values = np.asarray(log(flux / pressure))
     scale = float(pressure[remaining].mean())
     smallest = max(float(np.square(resolution / flux[remaining]).mean()) / 3, 1e-12)
-    fits: list[tuple[float, float, float]] = []  # residual, bound, deviation
+    fits: list[tuple[float, float]] = []  # probability, deviation
     variances: list[float] = []
     for column in (None, pressure / scale, scale / pressure):
         design = np.stack([np.ones(len(pressure)), *([] if column is None else [column])], axis=-1)
@@ -72,13 +95,13 @@ def _deleted_residual(
         variances.append(max(dot(residuals, residuals) / degrees, smallest))
         leverage = dot(product(inverse_gram(design[remaining]), design[k]), design[k])
         deviation = float(values[k] - dot(design[k], coefficients))
-        limit = float(student_quantile(1 - _OUTLIER_LEVEL / (2 * len(indices)), degrees))
-        fits.append((deviation / math.sqrt(variances[-1] * (1 + leverage)), limit, deviation))
+        square = deviation * deviation / (variances[-1] * (1 + leverage))  # of the studentised residual
+        fits.append((len(indices) * f_survival(square, 1, degrees), deviation))
     degrees = len(remaining) - 2
     least = min(variances)
     possible = [
         fit for fit, variance in zip(fits, variances, strict=True)
         if len(fits) == 1 or f_survival(variance / least, degrees, degrees) > _WORSE_LEVEL
     ]  # fmt: skip
-    residual, limit, deviation = min(possible, key=lambda fit: abs(fit[0]) / fit[1])
-    return residual, limit, float(exp(deviation)) - 1
+    probability, deviation = max(possible)
+    return probability, (float(exp(deviation)) - 1) * 100

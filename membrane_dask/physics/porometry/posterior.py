@@ -71,6 +71,26 @@ class Prior:
             return np.asarray(log(self.first + (self.second - self.first) * probability))
         return np.asarray(log(self.first) + self.log_width * probability)
 
+    def narrowing(self, low: float, high: float, confidence: float) -> float:
+        """Width of an interval over that of this prior, both of the logarithm: 1 if the data say nothing.
+
+        Parameters
+        ----------
+        low, high : float
+            Interval of the posterior, SI units, > 0.
+        confidence : float
+            Of the interval.
+
+        Returns
+        -------
+        float
+            NaN for an exact value, which no data narrow.
+        """
+        if self.kind == "exact":
+            return math.nan
+        ends = self.log_quantiles(np.array([(1 - confidence) / 2, (1 + confidence) / 2]))
+        return float(log(high / low)) / float(ends[1] - ends[0])
+
     def log_density(self, logarithm: np.ndarray) -> np.ndarray:
         """Logarithm of the density with respect to the logarithm, up to a constant."""
         if self.kind == "normal":

@@ -123,10 +123,11 @@ def evaluate_series(
         used = used.copy()
         used[outliers] = False
     result = permeance_of_readings(pressure[used], flux[used], **options)  # type: ignore[arg-type]
-    if len(outliers):
+    if len(outliers):  # the sentences begin with those of the outliers
         without, with_all = (f"{value.permeance.value * 3.6e11:.4g}" for value in (result, with_them))
         effect = f"the permeance is {without} LMH/bar without and {with_all} with it"
-        findings += [f"{sentence}; {effect}" for sentence in sentences]
+        sentences = [f"{sentence}; {effect}" for sentence in sentences[: len(outliers)]] + sentences[len(outliers) :]
+    findings += sentences
     return WaterSeries(result, rising, hysteresis, transient, used, (*findings, *result.findings))
 
 

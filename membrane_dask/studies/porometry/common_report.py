@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
+from membrane_dask.studies.porometry.prior_intervals import prior_note
 from membrane_dask.studies.porometry.summary import format_number
 
 COLOURS = ("#1f5fa8", "#d1702a", "#2a8a57", "#8a3f9b", "#a33a3a", "#4d4d4d")
@@ -36,6 +37,12 @@ def interval_text(dataset: xr.Dataset, name: str, scale: float) -> str:
 def with_interval(dataset: xr.Dataset, name: str, scale: float, suffix: str = "") -> str:
     """A number and its interval, times a factor."""
     return format_number(float(dataset[name + suffix]) * scale) + interval_text(dataset, name, scale)
+
+
+def posterior_text(posterior: xr.Dataset, name: str, scale: float) -> str:
+    """Median and interval of a posterior, and whether the data narrowed it."""
+    note = prior_note(posterior, name)
+    return with_interval(posterior, name, scale, "_median") + (f", {note}" if note else "")
 
 
 def panels(count: int, height: float, **options: Any) -> tuple[Figure, np.ndarray]:

@@ -23,12 +23,13 @@ from membrane_dask.physics.porometry.joint_tables import (
     WaterTable,
 )
 from membrane_dask.physics.porometry.liquid_displacement import liquid_displacement
-from membrane_dask.physics.porometry.posterior import QUANTITIES
+from membrane_dask.physics.porometry.posterior import QUANTITIES, Prior
 from membrane_dask.physics.porometry.rejection import CUT_OFF
 from membrane_dask.physics.porometry.water import Water
 from membrane_dask.studies.porometry.config import PorometryStudy
 from membrane_dask.studies.porometry.measurements import MembraneData
 from membrane_dask.studies.porometry.methods.contract import Readings
+from membrane_dask.studies.porometry.prior_intervals import intervals_over_priors
 from membrane_dask.studies.porometry.water_evaluation import evaluate_water
 
 #: Name of the sentences among the arrays of a unit, which are UTF-8: scratch data are numbers.
@@ -127,7 +128,9 @@ def _table(
     return None, ""
 
 
-def joint_variables(result: JointPosterior | None, study: PorometryStudy, priors: int) -> dict[str, Any]:
+def joint_variables(
+    result: JointPosterior | None, study: PorometryStudy, priors: Mapping[str, Prior]
+) -> dict[str, Any]:
     """Variables of the table ``posterior``.
 
     Parameters
@@ -136,10 +139,10 @@ def joint_variables(result: JointPosterior | None, study: PorometryStudy, priors
         Nothing is known without it.
     study : PorometryStudy
         Confidence and number of draws.
-    priors : int
-        Number of priors of the membrane.
+    priors : mapping of str to Prior
+        Of the membrane.
     """
-    numbers: dict[str, Any] = {"independent_data": priors}
+    numbers: dict[str, Any] = {"independent_data": len(priors)}
     if result is None:
         return numbers
     numbers["contradictory"] = float(result.is_contradictory)
@@ -148,6 +151,7 @@ def joint_variables(result: JointPosterior | None, study: PorometryStudy, priors
         if len(draws) == study.draws:
             numbers[name] = draws
         numbers |= _ends(name, getattr(result, _NAMES[name]), draws, study.confidence)
+    numbers["interval_over_prior"] = intervals_over_priors(numbers, priors, study.confidence)
     for name in ("log_sd", "number_median_radius", "porosity_over_path_length"):
         numbers |= _ends(name, getattr(result, name), result.draws.get(name, np.empty(0)), study.confidence)
     return numbers
@@ -170,7 +174,7 @@ def joint_arrays(membrane: MembraneData, study: PorometryStudy, seed: int) -> di
         As in :func:`evaluate_joint`.
     """
     result, findings = evaluate_joint(membrane, study, seed)
-    numbers = joint_variables(result, study, len(membrane.priors))
+    numbers = joint_variables(result, study, membrane.priors)
     sentences = [*_gas_and_water(membrane, study), *findings]
     text = np.frombuffer("\n".join(sentences).encode(), np.uint8)
     return {name: np.asarray(value, float) for name, value in numbers.items()} | {_FINDINGS: text}

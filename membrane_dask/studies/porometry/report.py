@@ -23,6 +23,7 @@ from membrane_dask.studies.porometry.common_report import (
     TEXT,
     UNKNOWNS,
     panels,
+    posterior_text,
     with_interval,
 )
 from membrane_dask.studies.porometry.comparison_report import pairs_section, populations_section
@@ -199,7 +200,12 @@ def _fit_table(fits: xr.Dataset, bootstrap: xr.Dataset | None) -> Grid:
             row.append(format_number(float(fit.critical_pressure) / 1e3, 4))
             row.append(format_number(float(fit.critical_flux) * LMH, 4))
         rows.append(row)
-    return Grid(header, rows, "Hydraulic permeability L and threshold pressure P₀, with their intervals.")
+    caption = (
+        "Hydraulic permeability L and threshold pressure P₀, with their intervals. L belongs to the mean temperature of "
+        "the readings, and is the slope of the fitted line, or the limit at zero pressure where no line fits; the water "
+        "permeance is always that limit, at the reference temperature."
+    )
+    return Grid(header, rows, caption)
 
 
 def _laws(fits: xr.Dataset) -> Section:
@@ -245,7 +251,7 @@ def _pore_structure(posteriors: xr.Dataset) -> Section:
     rows = []
     for k, label in enumerate(solved.membrane.values):
         posterior = solved.isel(membrane=k)
-        cells = [with_interval(posterior, name, scale, "_median") for name, scale, _ in UNKNOWNS]
+        cells = [posterior_text(posterior, name, scale) for name, scale, _ in UNKNOWNS]
         rows.append([str(label), f"{int(posterior.independent_data)}", *cells])
     text = (
         "Posterior of pore radius, surface porosity, pore number and selective-layer thickness, given the "
@@ -254,6 +260,10 @@ def _pore_structure(posteriors: xr.Dataset) -> Section:
     )
     if bool((solved.independent_data < 2).any()):
         text += " With fewer than two priors the intervals below are not results but what the prior ranges allow."
+    text += (
+        ' "As its prior" stands where the data leave the interval of a prior as it is, "not measured" where neither '
+        "data nor a prior determine the quantity."
+    )
     caption = "Medians and intervals of the four unknowns."
     header = ("membrane", "priors", *(label.replace("[", "(").replace("]", ")") for _, _, label in UNKNOWNS))
     return Section("Pore structure", text, [picture(figure, caption, caption), Grid(header, rows)])

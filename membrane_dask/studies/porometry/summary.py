@@ -9,6 +9,7 @@ import numpy as np
 
 from membrane_dask.physics.elementary import decimal_exponent, exp, log
 from membrane_dask.schema import DONE, FAILED, TODO
+from membrane_dask.studies.porometry.prior_intervals import prior_note
 
 #: m s-1 Pa-1 in L m-2 h-1 bar-1.
 LMH_BAR = 3.6e11
@@ -106,10 +107,15 @@ def _permeability(fit: Any) -> str:
         return "No hydraulic permeability: no line from the threshold pressure is tangent to the logarithmic branch."
     low, high = (float(fit[f"hydraulic_permeability_{end}"]) * LMH_BAR for end in ("low", "high"))
     sentence = f"Hydraulic permeability {format_number(value)} L m⁻² h⁻¹ bar⁻¹"
-    if not math.isfinite(low):
-        return f"{sentence}, without a standard error."
-    confidence = f"{100 * fit.attrs['confidence']:.0f} % confidence interval"
-    return f"{sentence} ({confidence} {format_number(low)} to {format_number(high)})."
+    if math.isfinite(low):
+        confidence = f"{100 * fit.attrs['confidence']:.0f} % confidence interval"
+        sentence += f" ({confidence} {format_number(low)} to {format_number(high)})"
+    else:
+        sentence += ", without a standard error"
+    if "water_permeance" not in fit or not math.isfinite(fit.water_permeance):
+        return f"{sentence}."
+    law = "slope of the fitted line" if np.isfinite(fit.intercept_flux) else "limit at zero pressure"
+    return f"{sentence}: the {law} at the mean temperature of the readings."
 
 
 def _water_permeance(fit: Any) -> list[str]:
@@ -118,7 +124,10 @@ def _water_permeance(fit: Any) -> list[str]:
         return []
     value, low, high = (format_number(float(fit[f"water_permeance{end}"])) for end in ("", "_low", "_high"))
     celsius = float(fit.attrs.get("reference_temperature", 298.15)) - 273.15
-    return [f"Permeance of water at {celsius:.3g} °C {value} L m⁻² h⁻¹ bar⁻¹ ({low} to {high})."]
+    return [
+        f"Permeance of water at {celsius:.3g} °C {value} L m⁻² h⁻¹ bar⁻¹ ({low} to {high}): the limit of flux over "
+        "pressure at zero pressure, averaged over the laws of the flux."
+    ]
 
 
 def _linearity(fit: Any) -> list[str]:
@@ -202,8 +211,9 @@ def _joint_structure(posterior: Any) -> list[str]:
         return ["No pore structure: the methods contradict one another."]
     names = [name for name in _UNKNOWNS if math.isfinite(float(posterior[f"{name}_median"]))]
     values = "; ".join(_value(posterior, name) for name in names)
-    width = ", ".join(format_number(float(posterior[f"log_sd_{end}"])) for end in ("median", "low", "high"))
-    return [f"By all methods together: hydraulic {values}; log-standard deviation {width} (median, interval)."]
+    median, low, high = (format_number(float(posterior[f"log_sd_{end}"])) for end in ("median", "low", "high"))
+    width = f"{median} ({low} to {high}{_noted(posterior, 'log_sd')})"
+    return [f"By all methods together: hydraulic {values}; log-standard deviation {width}."]
 
 
 def _value(posterior: Any, name: str) -> str:
@@ -212,7 +222,12 @@ def _value(posterior: Any, name: str) -> str:
     value = f"{description} {format_number(median)}{f' {unit}' if unit else ''}"
     if high / low < 1 + 1e-6:
         return f"{value} (exact)"
-    return f"{value} ({format_number(low)} to {format_number(high)})"
+    return f"{value} ({format_number(low)} to {format_number(high)}{_noted(posterior, name)})"
+
+
+def _noted(posterior: Any, name: str) -> str:
+    note = prior_note(posterior, name)
+    return f", {note}" if note else ""
 
 
 def _best_measurement_sentence(posterior: Any) -> str:

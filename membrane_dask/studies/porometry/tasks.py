@@ -26,6 +26,7 @@ from membrane_dask.studies.porometry.joint_evaluation import has_joint_posterior
 from membrane_dask.studies.porometry.measurements import MembraneData
 from membrane_dask.studies.porometry.membrane_fit import MembraneFit, fit_membrane, permeability_estimate
 from membrane_dask.studies.porometry.methods.contract import with_ends
+from membrane_dask.studies.porometry.prior_intervals import intervals_over_priors
 from membrane_dask.studies.porometry.variables import POROMETRY, POSTERIOR
 from membrane_dask.studies.porometry.water_evaluation import water_variables
 
@@ -238,6 +239,7 @@ def _posterior_variables(
     for row, name in enumerate(QUANTITIES):
         numbers[name] = draws[row]
         numbers |= dict(zip((f"{name}_low", f"{name}_median", f"{name}_high"), quantiles[row], strict=True))
+    numbers["interval_over_prior"] = intervals_over_priors(numbers, priors, study.confidence)
     if "radius" in priors:
         numbers["largest_thickness"] = largest_thickness(value, float(quantiles[0, 1]), water.viscosity)
     if "thickness" in priors:
