@@ -201,9 +201,9 @@ def _fit_table(fits: xr.Dataset, bootstrap: xr.Dataset | None) -> Grid:
             row.append(format_number(float(fit.critical_flux) * LMH, 4))
         rows.append(row)
     caption = (
-        "Hydraulic permeability L and threshold pressure P₀, with their intervals. L belongs to the mean temperature of "
-        "the readings, and is the slope of the fitted line, or the limit at zero pressure where no line fits; the water "
-        "permeance is always that limit, at the reference temperature."
+        "Hydraulic permeability L and threshold pressure P₀, with their intervals. L belongs to the mean temperature "
+        "of the readings, and is the slope of the fitted line, or the limit at zero pressure where no line fits; the "
+        "water permeance is always that limit, at the reference temperature."
     )
     return Grid(header, rows, caption)
 

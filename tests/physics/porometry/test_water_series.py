@@ -67,7 +67,7 @@ def test_right_readings_are_rarely_called_outliers(bend):
 
 
 @pytest.mark.parametrize("outlier", [0.0, -0.03, 0.06])
-def test_intervals_contain_the_permeance_whatever_is_left_out(outlier):
+def test_intervals_contain_the_permeance_with_and_without_outliers(outlier):
     """95 % nominally, of 300 tables with or without a wrong reading; three deviations are 4 %.
 
     With a bound of 5 % instead of 0.1 %, 1 % more of the tables without a wrong reading have a wrong interval, and the
@@ -85,7 +85,7 @@ def test_intervals_contain_the_permeance_whatever_is_left_out(outlier):
     assert wrongly_excluded <= 3
 
 
-def test_an_unusual_reading_is_named_and_kept():
+def test_an_unusual_reading_is_reported_and_used():
     """Six readings with 1 % of noise, one of them 6 % low: the interval contains the permeance with and without it."""
     pressure, flux, resolution = readings(noise=0.01)
     flux[3] *= 0.94
