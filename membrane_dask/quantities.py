@@ -30,8 +30,6 @@ _SPELLINGS = {
 }
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻\u2212\u2013·∙⋅*µ", "0123456789---" + "    " + "u")
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-#: Characters of a quantity: the time of the search for its numbers grows with the square of the length.
-MAX_QUANTITY = 200
 #: An exponent that a unit may have; pint computes m^9^9^9.
 _EXPONENT = re.compile(r"\s*(-?\d{1,2}(\.\d{1,3})?|\(\s*-?\d{1,2}(\.\d{1,3})?\s*\))(?![\d.])")
 
@@ -129,7 +127,7 @@ def split_quantity(text: str) -> tuple[list[float], str]:
     ValueError
         If there is no number.
     """
-    if len(text) > MAX_QUANTITY:
+    if len(text) > 200:  # the time of the search grows with the square of the length
         raise ValueError("not a quantity")
     match = re.fullmatch(rf"\s*({_NUMBER})\s*(?:(?:±|\+-|\+/-|to)\s*({_NUMBER}))?\s*(.*?)\s*", text)
     if not match:

@@ -14,7 +14,6 @@ from pydantic.fields import FieldInfo
 from membrane_dask.config import BaseStudy, ClusterSettings
 from membrane_dask.errors import MAX_PROBLEMS, Problem, Source, StudyError, Where, closest, nearest, short
 from membrane_dask.former_names import present_settings
-from membrane_dask.quantities import MAX_QUANTITY
 from membrane_dask.studies.registry import find_kind, kind_names, kinds
 from membrane_dask.yaml_files import MAX_DEPTH, parse_yaml, read_mapping
 
@@ -202,11 +201,12 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> list[Problem]
 
 def _decimal_sign(value: object) -> str:
     """Advice on a value that was refused and has a comma between digits."""
-    if not isinstance(value, str) or len(value) > MAX_QUANTITY or not re.search(r"\d,\d", value):
+    if not isinstance(value, str) or not re.search(r"\d,\d", value):
         return ""
-    advice = f"; write the decimal sign as a point: '{re.sub(r'(?<=[0-9]),(?=[0-9])', '.', value)}'"
+    comma = r"(?<=[0-9]),(?=[0-9])"
+    advice = f"; write the decimal sign as a point: {short(re.sub(comma, '.', value))}"
     if re.search(r"\d,\d{3}(?!\d)", value):
-        advice += f", and thousands without a sign: '{re.sub(r'(?<=[0-9]),(?=[0-9])', '', value)}'"
+        advice += f", and thousands without a sign: {short(re.sub(comma, '', value))}"
     return advice
 
 
