@@ -48,7 +48,13 @@ def load_study(path: str | Path, overrides: Sequence[str] = (), **values: Any) -
 def load_study_with_source(path: str | Path, overrides: Sequence[str] = (), **values: Any) -> tuple[BaseStudy, Source]:
     """Like :func:`load_study`, with the position of every entry, for problems that appear later."""
     path = Path(path)
-    data, lines = read_mapping(path)
+    try:
+        data, lines = read_mapping(path)
+    except StudyError:
+        if path.exists() and (commands := _commands_for_data(path)):
+            message = f"a data file, not a study; write a study that reads it: {' or '.join(commands)}"
+            raise StudyError([Problem((), message)], Source(str(path))) from None
+        raise
     source = Source(str(path), lines)
     problems: list[Problem] = []
     marks: dict[Where, str] = {}
@@ -63,6 +69,14 @@ def load_study_with_source(path: str | Path, overrides: Sequence[str] = (), **va
     if "name" not in data or data["name"] == "":
         data["name"] = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")[:80] or "study"
     return parse_study(data, source, base=path.parent), source
+
+
+def _commands_for_data(path: Path) -> list[str]:
+    """Commands that write a study of a data file, one for each kind that reads such files."""
+    import shlex
+
+    names = [kind.name for kind in kinds().values() if path.suffix.lower() in kind.reads]
+    return [f"membrane-dask new {name} --input {shlex.quote(str(path))} > study.yaml" for name in names]
 
 
 def parse_study(data: Mapping[str, Any], source: Source | None = None, base: Path | None = None) -> BaseStudy:
@@ -252,7 +266,7 @@ def _yaml(settings: Mapping[str, Any], flow_style: bool | None) -> str:
     return stream.getvalue()
 
 
-def commented_study(kind: str, *, full: bool = False) -> str:
+def commented_study(kind: str, *, full: bool = False, input_file: str | None = None) -> str:
     """A study of ``kind`` with its essential parameters, their defaults, units, bounds, spellings and sources.
 
     Parameters
@@ -261,23 +275,35 @@ def commented_study(kind: str, *, full: bool = False) -> str:
         Study kind.
     full : bool
         All parameters instead.
+    input_file : str, optional
+        Value of the setting ``input``, as the study file names it.
 
     Raises
     ------
     StudyError
-        If there is no such kind.
+        If there is no such kind, or it has no input.
     """
     model = find_kind(kind).settings_class
+    if input_file is not None and "input" not in model.model_fields:
+        raise StudyError([Problem(("input",), f"the kind {kind} reads no file (got {input_file!r})")], Source("new"))
     lines = [f"# {(model.__doc__ or '').strip()}"]
     essential = None if full or not model.essential else set(model.essential)
     if essential is not None:
         lines.append(f"# All other parameters: membrane-dask new {kind} --full")
     lines.append(f"kind: {kind}")
-    _commented(model, lines, (), essential)
+    if input_file is not None:
+        lines.append(f"input: {json.dumps(input_file, ensure_ascii=False)}")
+    _commented(model, lines, (), essential, frozenset({"kind"} if input_file is None else {"kind", "input"}))
     return "\n".join(lines) + "\n"
 
 
-def _commented(model: type[BaseModel], lines: list[str], where: tuple[str, ...], essential: set[str] | None) -> None:
+def _commented(
+    model: type[BaseModel],
+    lines: list[str],
+    where: tuple[str, ...],
+    essential: set[str] | None,
+    omitted: frozenset[str] = frozenset(),
+) -> None:
     """Append a line for each setting of a model; ``essential`` has the dotted keys of those to write, None for all."""
     # The parameters of the kind precede those of all studies.
     common = set(BaseStudy.model_fields) if issubclass(model, BaseStudy) else set()
@@ -287,7 +313,7 @@ def _commented(model: type[BaseModel], lines: list[str], where: tuple[str, ...],
     for name in order:
         info = model.model_fields[name]
         key = ".".join((*where, name))
-        if name == "kind" or not (essential is None or any(f"{item}.".startswith(f"{key}.") for item in essential)):
+        if key in omitted or not (essential is None or any(f"{item}.".startswith(f"{key}.") for item in essential)):
             continue
         comment = "  # " + " ".join(_notes(info))
         extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}

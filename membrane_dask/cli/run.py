@@ -42,7 +42,10 @@ def run(
     trust: Trust = False,
 ) -> None:
     """Run a study, or resume its run where it ended."""
-    run_study(path, out, with_cluster(overrides, cluster), limit=limit, measure=measure, fresh=fresh, trust=trust)
+    finished = run_study(
+        path, out, with_cluster(overrides, cluster), limit=limit, measure=measure, fresh=fresh, trust=trust
+    )
+    _say_next_step(finished)
 
 
 def run_study(
@@ -76,6 +79,17 @@ def run_study(
             say(f"cost: about {work} of CPU time, {time} of wall time on this cluster")
     _execute(run, plan, limit=limit)
     return run
+
+
+def _say_next_step(run: Run) -> None:
+    """Name the commands that show the result of a finished run."""
+    import shlex
+
+    from membrane_dask.studies.registry import find_kind
+
+    path = shlex.quote(str(run.path))
+    report = f"membrane-dask report {path} for figures and tables, or " if find_kind(run.kind).report else ""
+    say(f"next: {report}membrane-dask serve {path} to explore the result in a browser")
 
 
 def submit(
@@ -213,6 +227,7 @@ def retry(
         _print_submitted(api.retry(run.path, trust=trust))
     else:
         _execute(run, api.plan(study), retry_failed=True)
+        _say_next_step(run)
 
 
 def _execute(run: Run, plan: Any, **options: Any) -> None:

@@ -41,7 +41,13 @@ def status(
 
     A run that cannot be read has the state broken, and its problem is printed too; the exit code is 2 if it was named.
     """
-    from membrane_dask.engine.run_list import find_runs, open_runs
+    from membrane_dask.engine.run_list import find_runs, is_exported_run, open_runs
+
+    if exported := [name for name in names or [] if is_exported_run(name)]:
+        if len(exported) < len(names or []):
+            raise typer.BadParameter("exported runs and others need a command each")
+        _print_exported(exported, as_json)
+        return
 
     def read() -> tuple[RunList, list[dict[str, Any]]]:
         runs = open_runs(names) if names else find_runs(Path("runs"))
@@ -59,6 +65,18 @@ def status(
     _print_statuses(runs, statuses, as_json)
     if names and any(status["state"] == "broken" for status in statuses):
         exit_with(USAGE)
+
+
+def _print_exported(locations: list[str], as_json: bool) -> None:
+    """Print what exported runs hold, and their state when they were exported."""
+    from membrane_dask.engine.exported_run import ExportedRun
+
+    runs = [ExportedRun(location) for location in locations]
+    if as_json:
+        show(json.dumps([run.status() for run in runs], indent=1))
+    else:
+        for run in runs:
+            show(run)
 
 
 def _watch_in_place(

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 from membrane_dask.cli.completion import complete_kind
-from membrane_dask.cli.options import ClusterName, Overrides, StudyPath, with_cluster
+from membrane_dask.cli.options import ClusterName, Overrides, StudyPath, print_table, with_cluster
 from membrane_dask.cli.pilots import measured
 from membrane_dask.engine.terminal import say, show
 from membrane_dask.errors import reason
@@ -24,18 +24,29 @@ class KindCommand(TyperCommand):
 
         for argument in self.params:
             if argument.name == "kind":
-                argument.help = f"one of {', '.join(kind_names())}"  # type: ignore[attr-defined]
+                argument.help = f"one of {', '.join(kind_names())}; without it, all are listed"  # type: ignore[attr-defined]
         super().format_help(ctx, formatter)
 
 
 def new(
-    kind: Annotated[str, typer.Argument(help="a study kind", autocompletion=complete_kind)],
+    kind: Annotated[
+        str | None, typer.Argument(help="a study kind; without it, all are listed", autocompletion=complete_kind)
+    ] = None,
     full: Annotated[bool, typer.Option("--full", help="All parameters, not only those that most studies set.")] = False,
+    input_file: Annotated[
+        str | None, typer.Option("--input", metavar="FILE", help="Data file, as the study is to name it.")
+    ] = None,
 ) -> None:
     """Print a commented study: its parameters with their defaults, units, bounds, spellings and sources."""
     from membrane_dask.study_file import commented_study
 
-    show(commented_study(kind, full=full), end="")
+    if kind is not None:
+        show(commented_study(kind, full=full, input_file=input_file), end="")
+        return
+    from membrane_dask.studies.registry import kinds
+
+    print_table(("kind", "purpose"), [[name, each.purpose] for name, each in kinds().items()])
+    say("write a study with: membrane-dask new KIND > study.yaml")
 
 
 def check(path: StudyPath, overrides: Overrides = None) -> None:

@@ -11,6 +11,19 @@ from membrane_dask.plain_text import printable_line
 
 #: Value of a setting that a run does not have.
 ABSENT = "-"
+#: Larger and smaller units of those in which settings are stored, with their sizes; the largest that fits is shown.
+_UNITS = {
+    "m": (("m", 1.0), ("mm", 1e-3), ("um", 1e-6), ("nm", 1e-9)),
+    "nm": (("mm", 1e6), ("um", 1e3), ("nm", 1.0)),
+    "m2": (("m2", 1.0), ("cm2", 1e-4), ("mm2", 1e-6)),
+    "Pa": (("MPa", 1e6), ("kPa", 1e3), ("Pa", 1.0)),
+    "Pa s": (("Pa s", 1.0), ("mPa s", 1e-3)),
+    "N m-1": (("N/m", 1.0), ("mN/m", 1e-3)),
+    "s": (("h", 3600.0), ("min", 60.0), ("s", 1.0)),
+    "MB": (("GB", 1e3), ("MB", 1.0)),
+}
+_NUMBER = r"-?[0-9.]+(?:e[-+]?[0-9]+)?"
+_QUANTITY = re.compile(rf"(uniform )?({_NUMBER})(?:( \+- | to )({_NUMBER}))? ({'|'.join(_UNITS)})")
 #: Characters of a value that are shown, if they distinguish it from the others.
 _SHOWN = 36
 
@@ -45,10 +58,33 @@ def _compare(prefix: str, sections: Mapping[int, Mapping[str, Any]], differences
 
 
 def setting_texts(values: Sequence[Any]) -> list[str]:
-    """Values of one setting as text in one line each; shortened, unless values that differ would look alike."""
-    whole = [_text(value) for value in values]
+    """Values of one setting as text in one line each.
+
+    Quantities are in a unit of a convenient size, and long texts are shortened, unless values that differ would look
+    alike.
+    """
+    stored = [_text(value) for value in values]
+    whole = [_text(_with_convenient_units(value)) for value in values]
+    whole = whole if len(set(whole)) == len(set(stored)) else stored
     shortened = [text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..." for text in whole]
     return shortened if len(set(shortened)) == len(set(whole)) else whole
+
+
+def _with_convenient_units(value: Any) -> Any:
+    """``4e-09 m`` as ``4 nm``, also in lists and sections."""
+    if isinstance(value, Mapping):
+        return {name: _with_convenient_units(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_convenient_units(item) for item in value]
+    match = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        return value
+    distribution, first, join, second, stored_unit = match.groups(default="")
+    units = _UNITS[stored_unit]
+    values = [float(number) for number in (first, second) if number]
+    unit, size = next((u for u in units if max(map(abs, values)) >= u[1] * (1 - 1e-9)), units[-1])
+    numbers = [f"{number / size:.12g}" for number in values]
+    return f"{distribution}{join.join(numbers)} {unit}"
 
 
 def _text(value: Any) -> str:

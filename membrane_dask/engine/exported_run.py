@@ -10,8 +10,8 @@ from membrane_dask.engine import records
 from membrane_dask.engine.data_frames import to_dataframe
 from membrane_dask.engine.present_names import under_present_names
 from membrane_dask.engine.run import Run, RunNotFoundError
-from membrane_dask.engine.run_list import find_run
-from membrane_dask.errors import UnreadableRunError, nearest, reason
+from membrane_dask.engine.run_list import EXPORT_INDEX, find_run, is_exported_run
+from membrane_dask.errors import ReportError, UnreadableRunError, nearest, reason
 from membrane_dask.files import is_url
 from membrane_dask.notebook_html import links, table
 from membrane_dask.plain_text import printable_line
@@ -20,7 +20,7 @@ from membrane_dask.studies import registry
 #: Version of the layout of exported runs.
 SCHEMA = 1
 #: File that names the contents of an exported run, and its folders.
-INDEX, RESULT, VOLUMES = "exported-run.json", "result.zarr", "volumes"
+INDEX, RESULT, VOLUMES, REPORT = EXPORT_INDEX, "result.zarr", "volumes", "report.html"
 
 
 def open_run(path: str | Path) -> Run | ExportedRun:
@@ -43,9 +43,7 @@ def open_run(path: str | Path) -> Run | ExportedRun:
     UnreadableRunError
         If it is damaged, or cannot be read.
     """
-    is_file = Path(path).suffix == ".zip" and not Path(path).is_dir()
-    is_exported = is_url(path) or is_file or (Path(path) / INDEX).is_file()
-    return ExportedRun(path) if is_exported else find_run(path)
+    return ExportedRun(path) if is_exported_run(path) else find_run(path)
 
 
 class ExportedRun:
@@ -115,6 +113,27 @@ class ExportedRun:
     def status(self) -> dict[str, Any]:
         """State of the run when it was exported, as :meth:`Run.status`."""
         return dict(self._index["status"])
+
+    @property
+    def decisive_settings(self) -> dict[str, Any]:
+        """All settings that decide the result; empty of a run that was exported or made by an earlier version."""
+        return dict(self._index.get("settings", {}))
+
+    @property
+    def report(self) -> str:
+        """The report, a page of HTML, as it was when the run was exported.
+
+        Raises
+        ------
+        ReportError
+            If the run was exported without it.
+        """
+        try:
+            return self._read(REPORT).decode()
+        except FileNotFoundError as error:
+            raise ReportError(
+                f"{self.location} was exported without its report; export the run again with: --format report"
+            ) from error
 
     @property
     def study_text(self) -> str:

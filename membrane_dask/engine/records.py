@@ -142,6 +142,7 @@ class ExportRecord(TypedDict):
     volumes: list[_Name]
     result: bool
     exported: _Word
+    settings: NotRequired[dict[_Word, Any]]
 
 
 @with_config(_STRICT)

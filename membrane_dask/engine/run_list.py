@@ -13,8 +13,12 @@ from membrane_dask.engine.plan import as_seconds
 from membrane_dask.engine.run import Run, RunNotFoundError
 from membrane_dask.engine.run_status import date_text, reader_problem, total_units, unit_status, usage
 from membrane_dask.errors import nearest
+from membrane_dask.files import is_url
 from membrane_dask.notebook_html import grid
 from membrane_dask.plain_text import printable_line
+
+#: File that names the contents of an exported run.
+EXPORT_INDEX = "exported-run.json"
 
 
 @dataclass(frozen=True)
@@ -218,6 +222,12 @@ def open_runs(names: Sequence[str | Path]) -> RunList:
     return RunList([_open(find_run_path(name)) for name in names])
 
 
+def is_exported_run(location: str | Path) -> bool:
+    """Whether a location is that of an exported run: a URL, a ZIP file or a folder with an index."""
+    path = Path(location)
+    return is_url(location) or (path.suffix == ".zip" and not path.is_dir()) or (path / EXPORT_INDEX).is_file()
+
+
 def find_run(text: str | Path, folder: Path = Path("runs")) -> Run:
     """The run at a path, or with that name in ``folder``; see :func:`find_run_path`."""
     return Run(find_run_path(text, folder))
@@ -241,6 +251,12 @@ def find_run_path(text: str | Path, folder: Path = Path("runs")) -> Path:
     path = Path(text)
     if (path / "run.json").is_file():
         return path
+    if is_exported_run(text):
+        raise RunNotFoundError(
+            f"{text!s} is an exported run, of which there are its state (membrane-dask status), its report "
+            f"(membrane-dask report), differences (membrane-dask compare) and, in Python, "
+            f"membrane_dask.open_run({str(text)!r}); this command needs the run itself"
+        )
     names = [path.name for path in _run_folders(folder)]
     requested = path.name if path.parent == folder else str(text)
     study_name = re.compile(rf"{re.escape(requested)}-[0-9a-f]{{8}}")  # the name of a run adds a digest

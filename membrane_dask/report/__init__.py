@@ -5,24 +5,24 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from membrane_dask.engine.exported_run import ExportedRun, open_run
 from membrane_dask.engine.run import Run
-from membrane_dask.engine.run_list import find_run
 from membrane_dask.engine.verification import summary, verify_run
 from membrane_dask.errors import DataLossError, ReportError
 from membrane_dask.files import is_url, write_atomically
 from membrane_dask.studies.registry import find_kind
 
 
-def write_report(run: Run | str | Path, out: str | Path | None = None) -> Path:
-    """Write the report of a run, finished or not.
+def write_report(run: Run | ExportedRun | str | Path, out: str | Path | None = None) -> Path:
+    """Write the report of a run, finished or not; of an exported run the one that was exported with it.
 
     Parameters
     ----------
-    run : Run, str or Path
-        A run, its directory or its name.
+    run : Run, ExportedRun, str or Path
+        A run, its directory or its name; or an exported run, a folder, a file ``.zip`` or a URL.
     out : str or Path, optional
         Where to; default ``report.html`` in the run's directory, or ``<name>-report.html`` in the present one if that
-        directory cannot be written.
+        directory cannot be written, or the run is an exported one.
 
     Returns
     -------
@@ -32,18 +32,23 @@ def write_report(run: Run | str | Path, out: str | Path | None = None) -> Path:
     Raises
     ------
     ReportError
-        If the run has no results yet, is of a kind without a report, or the report needs a library that is missing.
+        If the run has no results yet, is of a kind without a report or was exported without it, or the report needs a
+        library that is missing.
     DataLossError
         If a file of the result is missing or altered.
     """
     if out and is_url(out):
         raise ReportError(f"a report is written to a file of this machine (got {str(out)!r}); it is part of an export")
-    if not isinstance(run, Run):
-        run = find_run(run)
-    text = report_html(run)
-    path = Path(out) if out else run.path / "report.html"
-    if not out and not os.access(run.path, os.W_OK):  # a run of others, or on an archive
-        path = Path(f"{run.name}-report.html")
+    if isinstance(run, (str, Path)):
+        run = open_run(run)
+    beside = Path(f"{run.name}-report.html")
+    if isinstance(run, ExportedRun):
+        text, path = run.report, beside
+    else:
+        text, path = report_html(run), run.path / "report.html"
+        if not os.access(run.path, os.W_OK):  # a run of others, or on an archive
+            path = beside
+    path = Path(out) if out else path
     if path.exists() and not path.is_file():  # such as /dev/stdout
         path.write_text(text, encoding="utf-8")
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.engine.differing_settings import differing_settings, setting_texts
+from membrane_dask.engine.exported_run import ExportedRun, open_run
 from membrane_dask.engine.run import Run
-from membrane_dask.engine.run_list import find_run
 from membrane_dask.errors import ReportError
 from membrane_dask.physics.difference_interval import difference_interval
 from membrane_dask.physics.distributions import student_quantile
@@ -94,7 +95,7 @@ class Comparison:
 
     Parameters
     ----------
-    runs : (Run, Run)
+    runs : (Run or ExportedRun, Run or ExportedRun)
         The runs.
     parameters : sequence of (str, str, str)
         Name of each setting in which they differ, and both values as text; ``-`` where a run lacks the setting.
@@ -102,7 +103,7 @@ class Comparison:
         Properties that both have, in the order of the result.
     """
 
-    runs: tuple[Run, Run]
+    runs: tuple[Run | ExportedRun, Run | ExportedRun]
     parameters: tuple[tuple[str, str, str], ...]
     properties: tuple[Property, ...]
 
@@ -142,13 +143,13 @@ class Comparison:
         )
 
 
-def compare(first: Run | str | Path, second: Run | str | Path) -> Comparison:
-    """Compare two runs of one kind, finished or not.
+def compare(first: Run | ExportedRun | str | Path, second: Run | ExportedRun | str | Path) -> Comparison:
+    """Compare two runs of one kind, finished or not, exported ones too.
 
     Parameters
     ----------
-    first, second : Run, str or Path
-        Runs, their directories or their names.
+    first, second : Run, ExportedRun, str or Path
+        Runs, their directories or their names; of an exported run its folder, its file ``.zip`` or its URL.
 
     Returns
     -------
@@ -165,7 +166,7 @@ def compare(first: Run | str | Path, second: Run | str | Path) -> Comparison:
     DataLossError
         If a file of a result is missing or altered.
     """
-    runs = tuple(run if isinstance(run, Run) else find_run(run) for run in (first, second))
+    runs = tuple(open_run(run) if isinstance(run, (str, Path)) else run for run in (first, second))
     if runs[0].kind != runs[1].kind:
         kinds = " and ".join(f"{run.name} is a {run.kind} study" for run in runs)
         raise ReportError(f"runs of one kind can be compared; {kinds}")
@@ -207,7 +208,8 @@ def _is_property(table: Any, name: str) -> bool:
     variable = table[name]
     if variable.dtype.kind not in "iuf" or "flag_values" in variable.attrs or name == "status":
         return False
-    if any(name.endswith(end) and name.removesuffix(end) in table for end in ("_low", "_high")):
+    stem = re.sub("_(low|high)$", "", name)
+    if stem != name and (stem in table or f"{stem}_median" in table):
         return False
     sizes = [size for dim, size in variable.sizes.items() if dim not in ("replicate", "realization")]
     return bool(math.prod(sizes) <= _MAX_ENTRIES)
@@ -216,8 +218,9 @@ def _is_property(table: Any, name: str) -> bool:
 def _estimates(table: Any, name: str) -> dict[str, Estimate]:
     """Finite values of a variable with their intervals, by the labels of dimensions of several entries."""
     values = table[name].astype(float)
-    low = table[f"{name}_low"].astype(float) if f"{name}_low" in table else values * math.nan
-    high = table[f"{name}_high"].astype(float) if f"{name}_high" in table else values * math.nan
+    stem = name.removesuffix("_median")
+    low, high = (table[end].astype(float) if (end := f"{stem}_{side}") in table else values * math.nan
+                 for side in ("low", "high"))  # fmt: skip
     if "replicate" in values.dims and "replicate" not in low.dims:
         values = values.isel(replicate=0, drop=True)  # the result has the interval over its replicates
     if "replicate" in values.dims:

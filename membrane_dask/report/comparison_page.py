@@ -7,6 +7,7 @@ from pathlib import Path
 from jinja2 import Environment
 from markupsafe import Markup
 
+from membrane_dask.engine.exported_run import ExportedRun
 from membrane_dask.engine.run import Run
 from membrane_dask.errors import ReportError
 from membrane_dask.files import is_url, write_atomically
@@ -78,7 +79,7 @@ def write_comparison(comparison: Comparison, path: str | Path) -> Path:
     Raises
     ------
     ReportError
-        If matplotlib is missing, or ``path`` is a URL.
+        If matplotlib is missing, ``path`` is a URL, or a run is an exported one, which has no pictures of its own.
     """
     if is_url(path):
         raise ReportError(f"a comparison is written to a file of this machine (got {str(path)!r})")
@@ -102,8 +103,13 @@ def write_comparison(comparison: Comparison, path: str | Path) -> Path:
     return Path(path)
 
 
-def _pictures(run: Run, position: int) -> dict[str, list[Picture]]:
+def _pictures(run: Run | ExportedRun, position: int) -> dict[str, list[Picture]]:
     """Pictures of the report of a run by section."""
+    if isinstance(run, ExportedRun):
+        raise ReportError(
+            f"pictures need the run itself, {run.location} is an exported one: leave out --html, or write its report "
+            f"with: membrane-dask report {run.location}"
+        )
     kind = find_kind(run.kind)
     if not kind.report:
         return {}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from membrane_dask.engine import layout
 from membrane_dask.engine.confirmation import links_out_of
-from membrane_dask.engine.exported_run import INDEX, RESULT, SCHEMA, VOLUMES
+from membrane_dask.engine.exported_run import INDEX, REPORT, RESULT, SCHEMA, VOLUMES
 from membrane_dask.engine.run import Run
 from membrane_dask.errors import ExportError, ReportError, StudyError, nearest
 from membrane_dask.files import is_url, now, write_json
@@ -23,7 +23,7 @@ _DESCRIPTIONS = {
     "study.yaml": "the study with every default written out",
     "inputs": "input of the study",
     "provenance.json": "versions, machine, digests of inputs, every start and stop",
-    "report.html": "figures, tables and conclusions on one page",
+    REPORT: "figures, tables and conclusions on one page",
     INDEX: "name, kind, identity and state of the run, for membrane_dask.open_run",
     RESULT: "all tables and images of the result as Zarr 3 with consolidated metadata; xarray.open_datatree",
     VOLUMES: "volume as single-file OME-Zarr 0.5: pores 0, solid 255",
@@ -110,13 +110,14 @@ def export_run(
                 notify(f"left out: {error}")
         if "report" in chosen:
             try:
-                write_report(run, folder / "report.html")
+                write_report(run, folder / REPORT)
             except (ReportError, StudyError) as error:  # the latter where an input was removed
                 if formats is not None:
                     raise
                 notify(f"report: left out: {error}")
         index = {
             "schema": SCHEMA, "name": run.name, "kind": run.kind, "identity": run.identity, "status": status,
+            "settings": run.recorded_settings or {},
             "volumes": run.volumes if "ozx" in chosen else [], "result": "zarr" in chosen, "exported": now(),
         }  # fmt: skip
         write_json(folder / INDEX, index)

@@ -50,6 +50,8 @@ class StudyKind:
     provides : tuple of str
         What studies of other kinds can read from its runs: ``"volume"`` for OME-Zarr volumes, ``"network"`` for the
         pore networks of volumes, ``"bench"`` for tables of a virtual bench.
+    reads : tuple of str
+        Endings of the data files that its setting ``input`` can name, such as ``.csv``.
     """
 
     name: str
@@ -61,6 +63,12 @@ class StudyKind:
     exports: str = ""
     networks: str = ""
     provides: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+
+    @property
+    def purpose(self) -> str:
+        """What it is for, in one sentence."""
+        return (self.settings_class.__doc__ or "").strip().partition("\n")[0]
 
     @cached_property
     def settings_class(self) -> type[BaseStudy]:

@@ -13,6 +13,7 @@ import xarray as xr
 
 import membrane_dask as md
 from membrane_dask.cli import main
+from membrane_dask.engine.differing_settings import setting_texts
 from membrane_dask.errors import ReportError
 from membrane_dask.physics.difference_interval import difference_interval
 from membrane_dask.physics.distributions import student_quantile
@@ -128,6 +129,35 @@ def test_intervals_of_the_result_are_used_and_are_no_properties():
     assert (one.name, one.units, str(one.first), str(one.second)) == ("properties.k", "m2", "2 [1, 4]", "5 [4.5, 6]")
     assert one.difference.low == pytest.approx(3 - math.hypot(0.5, 2))
     assert one.difference.high == pytest.approx(3 + math.hypot(1, 1))
+
+
+def test_the_interval_of_a_median_is_that_of_its_quantity():
+    """Tables of porometry have radius_median, radius_low and radius_high."""
+    tables = [
+        xr.Dataset(
+            {f"radius_{end}": ("membrane", [value]) for end, value in zip(("median", "low", "high"), row, strict=True)}
+        )
+        for row in ((4.0, 3.0, 5.0), (6.0, 5.5, 7.0))
+    ]
+    (one,) = table_properties("posterior", *tables)
+    assert (one.name, str(one.first), str(one.second)) == ("posterior.radius_median", "4 [3, 5]", "6 [5.5, 7]")
+
+
+@pytest.mark.parametrize(
+    ("stored", "shown"),
+    [
+        (["4e-09 m", "5.5e-08 m"], ["4 nm", "55 nm"]),
+        (["4e-09 +- 4e-10 m", "2e-07 to 2e-06 m"], ["4 +- 0.4 nm", "0.2 to 2 um"]),
+        (["uniform 1e-09 to 9e-09 m", "-"], ["uniform 1 to 9 nm", "-"]),
+        (["210000.0 Pa", "0.5 Pa"], ["210 kPa", "0.5 Pa"]),
+        (["0.00418 m2", "0.0 nm"], ["41.8 cm2", "0 nm"]),
+        ([["3.0 nm", "4000.0 nm"], {"edge": "3.0 nm"}], ["[3 nm, 4 um]", "{edge: 3 nm}"]),
+        (["1.00000000000001 nm", "1.0 nm"], ["1.00000000000001 nm", "1.0 nm"]),  # what differs stays different
+        (["298.15 K", "sample 4e-09 m"], ["298.15 K", "sample 4e-09 m"]),
+    ],
+)
+def test_quantities_are_shown_in_units_of_a_convenient_size(stored, shown):
+    assert setting_texts(stored) == shown
 
 
 def test_an_interval_over_replicates_that_the_result_has_is_used():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
+import shlex
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from membrane_dask.cli import main
 from membrane_dask.errors import StudyError
 from membrane_dask.studies.registry import find_kind, kind_names
 from membrane_dask.study_file import commented_study, json_schema, load_study, setting_keys, to_yaml
+from membrane_dask.yaml_files import parse_yaml
 
 
 def command(*arguments: object) -> tuple[int, str, str]:
@@ -129,6 +132,50 @@ def test_files_that_are_no_study(tmp_path, text, messages):
     code, _, err = command("check", path)
     assert code == 2
     assert messages in err
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        ("flux table.csv", ["porometry"]), ("membrane.png", ["reconstruct"]),
+        ("stack.tif", ["characterize", "reconstruct"]), ("volume.npy", ["characterize"]),
+    ],
+)  # fmt: skip
+def test_a_data_file_in_place_of_a_study(tmp_path, monkeypatch, name, kinds):
+    """The commands that the message names write studies that read the file."""
+    monkeypatch.chdir(tmp_path)
+    noise = np.random.default_rng(0).integers(0, 255, (4, 40, 40), np.uint8)
+    if name.endswith("csv"):
+        Path(name).write_text("membrane,pressure [bar],flux [L m-2 h-1]\nA,1,10\nA,2,21\nA,3,30\n")
+    elif name.endswith("npy"):
+        np.save(name, noise)
+    else:
+        iio.imwrite(name, noise[0] if name.endswith("png") else noise)
+    for subcommand in ("check", "plan", "run"):
+        code, _, err = command(subcommand, name)
+        assert code == 2
+        assert f"{name}: a data file, not a study; write a study that reads it: membrane-dask new {kinds[0]}" in err
+    commands = re.findall(r"membrane-dask (new (\w+) --input .*?) > study.yaml", err)
+    assert [kind for _, kind in commands] == kinds
+    for line, kind in commands:
+        code, text, _ = command(*shlex.split(line))
+        assert code == 0
+        Path("study.yaml").write_text(text)
+        _, _, err = command(
+            "check", "study.yaml", "--set", f"{'pixel' if kind == 'reconstruct' else 'voxel'}_size=3 nm"
+        )
+        assert "no such file" not in err
+        assert parse_yaml(text)[0]["input"] == name
+        if kind == "porometry":
+            assert command("check", "study.yaml")[0] == 0
+
+
+def test_new_without_a_kind_lists_what_each_is_for():
+    code, out, _ = command("new")
+    assert code == 0
+    for kind in kind_names():
+        assert f"{kind} " in out
+        assert find_kind(kind).purpose in out
 
 
 def test_missing_study_names_its_neighbour(graded):

@@ -12,4 +12,5 @@ KIND = StudyKind(
     provides=("network", "bench"),
     networks="membrane_dask.studies.characterize.network:network_reader",
     exports="membrane_dask.studies.characterize.export_items:export_items",
+    reads=(".tif", ".tiff", ".npy", ".npz", ".h5", ".hdf5", ".mat", ".nrrd", ".vti", ".raw", ".zarr", ".ozx"),
 )

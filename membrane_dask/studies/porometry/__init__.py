@@ -9,4 +9,5 @@ KIND = StudyKind(
     tables="membrane_dask.studies.porometry.variables:TABLES",
     seed_key=4,
     report="membrane_dask.studies.porometry.report:sections",
+    reads=(".csv", ".tsv", ".txt", ".xlsx", ".xlsm"),
 )

@@ -10,4 +10,5 @@ KIND = StudyKind(
     seed_key=2,
     report="membrane_dask.studies.reconstruct.report:sections",
     provides=("volume",),
+    reads=(".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp"),
 )
