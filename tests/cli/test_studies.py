@@ -161,9 +161,8 @@ def test_a_data_file_in_place_of_a_study(tmp_path, monkeypatch, name, kinds):
         code, text, _ = command(*shlex.split(line))
         assert code == 0
         Path("study.yaml").write_text(text)
-        _, _, err = command(
-            "check", "study.yaml", "--set", f"{'pixel' if kind == 'reconstruct' else 'voxel'}_size=3 nm"
-        )
+        size = {"reconstruct": ["--set", "pixel_size=3 nm"], "characterize": ["--set", "voxel_size=3 nm"]}.get(kind, [])
+        _, _, err = command("check", "study.yaml", *size)
         assert "no such file" not in err
         assert parse_yaml(text)[0]["input"] == name
         if kind == "porometry":
