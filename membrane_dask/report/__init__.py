@@ -41,13 +41,13 @@ def write_report(run: Run | ExportedRun | str | Path, out: str | Path | None = N
         raise ReportError(f"a report is written to a file of this machine (got {str(out)!r}); it is part of an export")
     if isinstance(run, (str, Path)):
         run = open_run(run)
-    beside = Path(f"{run.name}-report.html")
+    in_present_folder = Path(f"{run.name}-report.html")
     if isinstance(run, ExportedRun):
-        text, path = run.report, beside
+        text, path = run.report, in_present_folder
     else:
         text, path = report_html(run), run.path / "report.html"
         if not os.access(run.path, os.W_OK):  # a run of others, or on an archive
-            path = beside
+            path = in_present_folder
     path = Path(out) if out else path
     if path.exists() and not path.is_file():  # such as /dev/stdout
         path.write_text(text, encoding="utf-8")

@@ -141,7 +141,7 @@ def test_files_that_are_no_study(tmp_path, text, messages):
         ("stack.tif", ["characterize", "reconstruct"]), ("volume.npy", ["characterize"]),
     ],
 )  # fmt: skip
-def test_a_data_file_in_place_of_a_study(tmp_path, monkeypatch, name, kinds):
+def test_a_data_file_where_a_study_is_needed(tmp_path, monkeypatch, name, kinds):
     """The commands that the message names write studies that read the file."""
     monkeypatch.chdir(tmp_path)
     noise = np.random.default_rng(0).integers(0, 255, (4, 40, 40), np.uint8)
