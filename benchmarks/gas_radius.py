@@ -2,9 +2,9 @@
 
     python benchmarks/gas_radius.py
 
-The structure is ``configs/graded-membrane.tif``, with the settings of the bench of the quickstart of chains. The gas is
-nitrogen at mean pressures of 1.2 to 4 bar, and at multiples of these. Radii in nm; ``slip`` is the ratio of the slip flow
-to the viscous flow in a throat of the median radius at the lowest pressure.
+The structure is ``configs/graded-membrane.tif``, with the settings of the bench of the quickstart of chains. The gas
+is nitrogen at mean pressures of 1.2 to 4 bar, and at multiples of these. Radii in nm; ``slip`` is the ratio of the slip
+flow to the viscous flow in a throat of the median radius at the lowest pressure.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ def test_a_gas_slips_in_every_throat_by_its_radius():
 
 @pytest.mark.parametrize(("pressure", "expected"), [(1e11, 3 / (1 / 10 + 2 / 40)), (100.0, (100 + 2 * 1600) / 90)])
 def test_the_radius_of_a_gas_depends_on_the_regime(pressure, expected):
-    """Throats in series with equal conductances: harmonic mean in viscous flow, contraharmonic mean where slip dominates.
+    """Equal conductances in series: harmonic mean in viscous flow, contraharmonic mean where slip dominates.
 
     Slope over intercept is the sum of g dp^2 over that of g dp^2 / r, with the pressure differences dp of the regime:
     1 in viscous flow, in proportion to r with slip.
