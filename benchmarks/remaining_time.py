@@ -2,11 +2,11 @@
 
     python benchmarks/remaining_time.py [STUDY ...]
 
-Each study is planned with pilots and then run on two workers of this machine in a new folder. At the start of the work
-and at each quarter of its time, the table has the end that the progress predicts: elapsed plus remaining time over the
-time that the units take, so 1 is right; "-" where the progress says that the remaining time is not known. The pilots
-compile what the workers load. By default these are the quickstarts of all kinds that read no run. The start has the
-prediction of the pilots, in time of a processor that has nothing else to do: on a busy machine it is too short.
+Each study is planned with pilots and then run on two workers of this machine in a new folder. After a tenth and after
+each quarter of the time from the start of the work to the end of the last unit, the table has the end that the progress
+predicts: elapsed plus remaining time over the whole time, so 1 is right; "-" where the progress says that the remaining
+time is not known yet. The pilots compile what the workers load. By default these are the quickstarts of all kinds that
+read no run.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from pathlib import Path
 from _common import argument_parser
 
 import membrane_dask as md
-from membrane_dask.engine.events import Collecting, Estimate, Event
+from membrane_dask.engine.events import Estimate, Event
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 NAMES = ("porometry-quickstart", "graded-quickstart", "reconstruct-quickstart", "foul-quickstart")
-QUARTERS = (0.0, 0.25, 0.5, 0.75)
+MOMENTS = (0.1, 0.25, 0.5, 0.75)
 
 
 class Recorder:
@@ -36,18 +36,18 @@ class Recorder:
 
     def __call__(self, event: Event) -> None:
         """Record an event."""
-        if isinstance(event, Estimate):
+        if isinstance(event, Estimate) and not self.end:
             self.remaining.append((time.monotonic(), event.remaining))
-        elif isinstance(event, Collecting):
-            self.end = time.monotonic()
+            if all(task.done == task.total for task in event.tasks):
+                self.end = time.monotonic()
 
     def ratios(self) -> list[float | None]:
-        """Predicted over actual time at each quarter of the time, by the latest estimate before it."""
+        """Predicted over actual time at each of the moments, by the latest estimate before it."""
         start = self.remaining[0][0]
         total = self.end - start
         ratios: list[float | None] = []
-        for quarter in QUARTERS:
-            moment, remaining = [pair for pair in self.remaining if pair[0] <= start + quarter * total][-1]
+        for part in MOMENTS:
+            moment, remaining = [pair for pair in self.remaining if pair[0] <= start + part * total][-1]
             ratios.append(None if remaining is None else (moment - start + remaining) / total)
         return ratios
 
@@ -59,7 +59,7 @@ def main() -> None:
     arguments = parser.parse_args()
     names = NAMES[:1] if arguments.smoke else NAMES
     changes = {"bootstrap": {"draws": 0}, "cluster": {"profile": "sync"}} if arguments.smoke else {}
-    print(f"{'study':28}{'s':>8}{'start':>8}" + "".join(f"{quarter:>8.0%}" for quarter in QUARTERS[1:]))
+    print(f"{'study':28}{'s':>8}" + "".join(f"{part:>8.0%}" for part in MOMENTS))
     for study in arguments.study or [CONFIGS / f"{name}.yaml" for name in names]:
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
             recorder = Recorder()

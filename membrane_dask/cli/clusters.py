@@ -9,10 +9,12 @@ import typer
 
 from membrane_dask.cli.completion import complete_profile
 from membrane_dask.cli.exit_codes import CLUSTER, exit_with
-from membrane_dask.cli.options import Overrides, print_table
+from membrane_dask.cli.options import CommandGroup, Overrides, print_table
 from membrane_dask.engine.terminal import say, show
 
-clusters_app = typer.Typer(help="List cluster profiles, show their job scripts, try one out.")
+clusters_app = typer.Typer(
+    help="List cluster profiles, show their job scripts, try one out.", rich_markup_mode=None, cls=CommandGroup
+)
 ProfileName = Annotated[
     str,
     typer.Argument(metavar="P", help="A profile of `membrane-dask clusters`.", autocompletion=complete_profile),

@@ -16,6 +16,7 @@ import typer
 
 from membrane_dask.cli import clusters, examples, explore, housekeeping, run, runs, studies
 from membrane_dask.cli.exit_codes import ALTERED, BUG, CLUSTER, DONE, INTERRUPTED, STOPPED, USAGE
+from membrane_dask.cli.options import CommandGroup
 from membrane_dask.engine.terminal import say, show
 
 app = typer.Typer(
@@ -23,6 +24,8 @@ app = typer.Typer(
     help="Distributed batch simulation of porous filtration membranes.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    cls=CommandGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from membrane_dask.cli.completion import complete_assignment, complete_profile, complete_run
 from membrane_dask.engine.terminal import show
 from membrane_dask.plain_text import printable_line
+
+
+class CommandGroup(TyperGroup):
+    """Commands whose help has the whole first paragraph on each of them.
+
+    Help is plain text: Rich takes longer to import than all that a short command does.
+    """
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write a row for each command that is not hidden."""
+        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        rows = [
+            (name, " ".join((command.help or "").partition("\n\n")[0].split()))
+            for name, command in commands.items()
+            if command is not None and not command.hidden
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
 
 StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="YAML file; write one with: membrane-dask new KIND")]
 Overrides = Annotated[

@@ -8,18 +8,27 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from membrane_dask.engine.events import Estimate, Event, Progressed, Started, TaskProgress
-from membrane_dask.engine.plan import START_SECONDS, Plan, default_workers
+from membrane_dask.engine.plan import Plan, default_workers
 from membrane_dask.program import task_stem
 
 Number = TypeVar("Number", int, float)
+
+
+#: Fraction of the expected work that must have finished before the remaining time is known.
+_MIN_FRACTION = 0.05
+#: Time in which a new prediction replaces the earlier one, over the time of the whole run.
+_SMOOTHING = 0.1
 
 
 class Forecast:
     """Remaining time of a run while it is executed.
 
     A unit is expected to take the mean time of the finished units of its task. Before one has finished, it is expected
-    to take its predicted time, multiplied by the ratio of actual to predicted time of all units that have finished.
-    Tasks are taken one after the other, as the units of most studies need those of the task before.
+    to take its predicted time, multiplied by the ratio of actual to predicted time of all units that have finished:
+    predictions are CPU times, and a busy machine may need ten times as long. Therefore the remaining time is not known
+    before each worker has finished a unit, and all of them a twentieth of the work. The time that workers spend
+    between units lengthens the run in the same proportion as before. Tasks are taken one after the other, as the units
+    of most studies need those of the task before.
 
     Parameters
     ----------
@@ -32,7 +41,6 @@ class Forecast:
     def __init__(self, plan: Plan, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._workers = default_workers(plan.cluster)
-        self._start_seconds = 0.0 if plan.cluster.scheduler == "sync" else START_SECONDS
         self._totals = _sums(plan.counts)
         self._batch = {task_stem(task): units for task, units in plan.batch.items()}
         work = _sums(plan.costs.work) if plan.costs else {}
@@ -42,6 +50,8 @@ class Forecast:
         self._n_failed = 0
         self._fraction_before = 0.0
         self._start = clock()
+        self._first_unit = self._start  # when the workers began to compute
+        self._end: tuple[float, float] | None = None  # when it was predicted, and the smoothed end of the run
 
     def set_workers(self, workers: int) -> None:
         """Number of workers, where it is not that of the cluster that the study names."""
@@ -58,14 +68,30 @@ class Forecast:
                 finished_time = sum(self._finished[task] * (self._unit_time(task) or 0.0) for task in self._totals)
                 self._fraction_before = finished_time / max(finished_time + open_time * self._workers, 1e-9)
         elif isinstance(event, Progressed):
+            if event.times and not any(self._times.values()):
+                first = sum(map(sum, event.times.values()))
+                self._first_unit = max(self._clock() - first, self._start)
             for task, times in event.times.items():
                 self._times[task_stem(task)] += times
                 self._finished[task_stem(task)] += len(times)
             self._n_failed = event.failed
         else:
             return None
-        remaining = self._remaining()
+        remaining = self._smoothed(self._remaining())
         return Estimate(self._tasks(), self._fraction(remaining), remaining, self._n_failed)
+
+    def _smoothed(self, remaining: float | None) -> float | None:
+        """Remaining time by an end of the run that moves to each new prediction in a tenth of the time of the run."""
+        if not remaining:
+            return remaining
+        now = self._clock()
+        end = now + remaining
+        if self._end is not None:
+            before, former_end = self._end
+            weight = min((now - before) / (_SMOOTHING * (end - self._start)), 1.0)
+            end = former_end + weight * (end - former_end)
+        self._end = now, end
+        return max(end - now, 0.0)
 
     def _tasks(self) -> tuple[TaskProgress, ...]:
         return tuple(TaskProgress(task, self._finished[task], total) for task, total in self._totals.items())
@@ -75,15 +101,15 @@ class Forecast:
         if sum(self._finished.values()) + self._n_failed >= sum(self._totals.values()):
             return 0.0
         open_time = self._open_time()
-        if open_time is None:
+        n_timed, finished_work = (sum(map(count, self._times.values())) for count in (len, sum))
+        if open_time is None or n_timed < self._workers:
             return None
-        elapsed = self._clock() - self._start
-        starting = 0.0 if any(self._times.values()) else max(self._start_seconds - elapsed, 0.0)
-        finished_work = sum(map(sum, self._times.values()))
-        spent = max(elapsed - self._start_seconds - finished_work / self._workers, 0.0)
-        if spent > (batch_time := self._longest_batch()) > 0:  # what is computed now takes longer than expected
-            open_time *= spent / batch_time
-        return starting + max(open_time - spent, 0.0)
+        if finished_work <= _MIN_FRACTION * (finished_work + open_time * self._workers):
+            return None
+        elapsed, computed = self._clock() - self._first_unit, finished_work / self._workers
+        in_progress = min(max(elapsed - computed, 0.0), self._longest_batch())
+        slowdown = max((elapsed - in_progress) / computed, 1.0)
+        return max(open_time * slowdown - in_progress, 0.0)
 
     def _longest_batch(self) -> float:
         """Expected seconds of the longest batch that a worker computes now."""

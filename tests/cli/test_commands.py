@@ -293,6 +293,17 @@ def test_progress_at_a_terminal(folder):
     os.close(main)
 
 
+def test_help_is_whole_and_needs_no_slow_library():
+    code = (
+        "import sys; from membrane_dask.cli import main\ntry: main(['--help'])\nexcept SystemExit: print(*sys.modules)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    text, modules = said.rsplit("\n", 2)[:2]
+    assert "batches, memory, and the cost, measured on a few units." in " ".join(text.split())
+    assert "drive " not in text
+    assert not {"rich", "numpy", "pydantic", "dask"} & set(modules.split())
+
+
 def test_help_names_every_command():
     said = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, check=True).stdout
     for name in ("new", "check", "plan", "schema", "run", "retry", "status", "list", "logs", "cancel", "replay"):
