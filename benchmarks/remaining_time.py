@@ -46,8 +46,8 @@ class Recorder:
         start = self.remaining[0][0]
         total = self.end - start
         ratios: list[float | None] = []
-        for part in MOMENTS:
-            moment, remaining = [pair for pair in self.remaining if pair[0] <= start + part * total][-1]
+        for fraction in MOMENTS:
+            moment, remaining = [pair for pair in self.remaining if pair[0] <= start + fraction * total][-1]
             ratios.append(None if remaining is None else (moment - start + remaining) / total)
         return ratios
 
@@ -59,7 +59,7 @@ def main() -> None:
     arguments = parser.parse_args()
     names = NAMES[:1] if arguments.smoke else NAMES
     changes = {"bootstrap": {"draws": 0}, "cluster": {"profile": "sync"}} if arguments.smoke else {}
-    print(f"{'study':28}{'s':>8}" + "".join(f"{part:>8.0%}" for part in MOMENTS))
+    print(f"{'study':28}{'s':>8}" + "".join(f"{moment:>8.0%}" for moment in MOMENTS))
     for study in arguments.study or [CONFIGS / f"{name}.yaml" for name in names]:
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
             recorder = Recorder()

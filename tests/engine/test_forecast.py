@@ -81,14 +81,14 @@ def test_equal_units_end_when_they_are_said_to(forecast, clock, factor):
     """Whatever the actual time is of the predicted one, from the second unit on."""
     estimates = simulate(forecast({"fits": 40}, 2, {"fits": 40.0}), clock, [("fits", factor)] * 40, 2)
     end = estimates[-1][0]
-    known = [(now, estimate) for now, estimate in estimates if estimate.remaining is not None]
-    assert [now for now, _ in estimates][: len(estimates) - len(known)] == [0.0, factor, factor]
-    for now, estimate in known:
+    numbers = [(now, estimate) for now, estimate in estimates if estimate.remaining is not None]
+    assert [now for now, _ in estimates][: len(estimates) - len(numbers)] == [0.0, factor, factor]
+    for now, estimate in numbers:
         # The ends of two workers' units come one after the other: an error of one unit.
         assert estimate.remaining == pytest.approx(end - now, abs=factor * 1.001)
     assert estimates[-1][1].remaining == 0
     assert estimates[-1][1].fraction == 1
-    fractions = [estimate.fraction for _, estimate in known]
+    fractions = [estimate.fraction for _, estimate in numbers]
     assert fractions == sorted(fractions)
 
 
@@ -98,7 +98,7 @@ def test_an_odd_number_of_units_leaves_a_worker_idle(forecast, clock):
     assert estimates[-1][0] == pytest.approx(30.0)
 
 
-def test_the_time_is_not_known_before_each_worker_has_finished_a_unit(forecast, clock):
+def test_there_is_no_time_before_each_worker_has_finished_a_unit(forecast, clock):
     run = forecast({"fits": 8}, 2, {"fits": 8.0}, scheduler="local")
     assert run.estimate(Started(8, 0, 0, None)).remaining is None
     clock.seconds = 13.0
