@@ -54,7 +54,8 @@ def read_network_csv(path: str | Path) -> PoreNetwork:
     Raises
     ------
     ValueError
-        If a file is missing or a cell is wrong; with the file, the row and the cell.
+        If a file is missing or a cell is wrong, or a junction that no table lists may be a wrong number; with the
+        file, the row and the cell.
     """
     path = Path(path)
     table = _read(path, _PORE_COLUMNS, ("end_a", "end_b", "length", "radius"))
@@ -77,6 +78,7 @@ def read_network_csv(path: str | Path) -> PoreNetwork:
             row, column = np.argwhere(unknown)[0]
             raise table.error(int(row), f"end_{'ab'[column]}", f"is no junction of {positions_path.name}")
     else:
+        _check_numbers(table, ends)
         names = np.unique(ends[ends >= 0])
         junctions = np.full((len(names), 3), np.nan)
     conns = np.where(ends >= 0, np.searchsorted(names, np.maximum(ends, 0)), ends)
@@ -283,30 +285,43 @@ def _band_lengths(table: _Table, length: np.ndarray) -> np.ndarray | None:
     return lengths
 
 
-def doubtful_junctions(path: str | Path) -> list[str]:
-    """Sentences on junctions that may be wrong numbers: a single pore names them, and numbers before them are absent.
+def junction_numbers(path: str | Path) -> np.ndarray | None:
+    """Numbers of the junctions of a table of pores, sorted; None where a table of junctions lists them.
 
     Parameters
     ----------
     path : str or Path
-        Table of pores that :func:`read_network_csv` reads. One with a table of junctions has none.
+        Table of pores that :func:`read_network_csv` reads.
     """
     path = Path(path)
     if junctions_path(path).is_file():
-        return []
+        return None
     table = _read(path, _PORE_COLUMNS, ("end_a", "end_b"))
-    ends = np.stack([table.whole("end_a"), table.whole("end_b")], axis=1)
+    ends = np.concatenate([table.whole("end_a"), table.whole("end_b")])
+    return np.unique(ends[ends >= 0])
+
+
+def _check_numbers(table: _Table, ends: np.ndarray) -> None:
+    """Refuse a junction that may be a wrong number where no table lists the junctions.
+
+    Raises
+    ------
+    ValueError
+        If a single pore names a junction, and a smaller number is absent.
+    """
     names, counts = np.unique(ends[ends >= 0], return_counts=True)
     gaps = np.flatnonzero(np.diff(names) > 1)
     if not gaps.size:
-        return []
+        return
     absent = int(names[gaps[0]]) + 1
     doubtful = np.isin(ends, names[(counts == 1) & (names > absent)])
-    return [
-        f"{path.name}: row {table.lines[row]}: end_{'ab'[column]} = {ends[row, column]} is in no other row, and "
-        f"{absent} is in none: a dead end, or a wrong number; {junctions_path(path).name} lists the junctions"
-        for row, column in np.argwhere(doubtful).tolist()
-    ]
+    if doubtful.any():
+        row, column = np.argwhere(doubtful)[0]
+        problem = (
+            f"is in no other row, and junction {absent} is in none: a wrong number, or a dead end; correct it, number "
+            f"the junctions without gaps, or list them in {junctions_path(table.path).name}"
+        )
+        raise table.error(int(row), f"end_{'ab'[column]}", problem)
 
 
 def _relative_depth(conns: np.ndarray, n: int) -> np.ndarray:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from membrane_dask.errors import Problem, first_problems
+from membrane_dask.errors import Problem
 from membrane_dask.io.network_files import read_statoil
-from membrane_dask.io.network_tables import doubtful_junctions, junctions_path, read_network_csv
+from membrane_dask.io.network_tables import junction_numbers, junctions_path, read_network_csv
 from membrane_dask.io.openpnm_files import is_openpnm_archive, is_openpnm_table, read_openpnm
 from membrane_dask.io.run_networks import run_networks
 from membrane_dask.physics.networks.connectivity import adjacency, flowing_pores
@@ -79,8 +79,7 @@ def read_networks(path: Path) -> tuple[list[PoreNetwork], list[float]]:
         for face, text in ((INLET, "the feed"), (OUTLET, "the filtrate")):
             if not (network.throat_conns[:, 1] == face).any():
                 raise ValueError(f"{name}no pore opens to {text}")
-        adjacent = adjacency(network.throat_conns, len(network.junctions))
-        if not flowing_pores(*adjacent, np.ones(len(network.length), bool)).any():
+        if not _flowing(network).any():
             raise ValueError(f"{name}no open path from the feed to the filtrate")
         porosity = network.band_porosity()
         if (porosity > _MAX_POROSITY).any():
@@ -102,10 +101,30 @@ def thickness_problems(stated: float | None, thicknesses: list[float]) -> list[P
 
 
 def input_notes(path: Path) -> list[str]:
-    """Sentences on what may be wrong in a table of pores; none for other forms of a network."""
+    """Sentence on the junctions of a table of pores that no table lists; none for other forms of a network."""
     if path.suffix.lower() != ".csv" or path.is_dir() or is_openpnm_table(path):
         return []
-    return first_problems(doubtful_junctions(path))
+    numbers = junction_numbers(path)
+    if numbers is None:
+        return []
+    return [
+        f"{path.name} has no table of junctions ({junctions_path(path).name}): its junctions are the {len(numbers)} "
+        f"numbers in end_a and end_b, from {numbers[0]} to {numbers[-1]}"
+    ]
+
+
+def dead_end_notes(networks: list[PoreNetwork]) -> list[str]:
+    """Sentence for each network with pores on no path from the feed to the filtrate."""
+    notes = []
+    for number, network in enumerate(networks):
+        closed = np.flatnonzero(~_flowing(network))
+        if len(closed):
+            name = f" of network {number}" if len(networks) > 1 else ""
+            notes.append(
+                f"{len(closed)} of {len(network.length)} pores{name} lie on no path from the feed to the filtrate and "
+                f"carry no flow; the first is pore {closed[0] + 1}"
+            )
+    return notes
 
 
 def path_length_notes(networks: list[PoreNetwork]) -> list[str]:
@@ -116,6 +135,12 @@ def path_length_notes(networks: list[PoreNetwork]) -> list[str]:
         f"the shortest path through the network is {length:.3g} thicknesses long; lengths are in thicknesses"
         for length in unusual[:1]
     ]
+
+
+def _flowing(network: PoreNetwork) -> np.ndarray:
+    """Whether each pore lies on a path from the feed to the filtrate."""
+    adjacent = adjacency(network.throat_conns, len(network.junctions))
+    return flowing_pores(*adjacent, np.ones(len(network.length), bool))
 
 
 def _shortest_path(network: PoreNetwork) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from membrane_dask.io.network_tables import doubtful_junctions, junctions_path, read_network_csv, write_network_csv
+from membrane_dask.io.network_tables import junction_numbers, junctions_path, read_network_csv, write_network_csv
 from membrane_dask.io.openpnm_files import is_openpnm_table, read_openpnm, write_openpnm
 from membrane_dask.physics.networks.band_porosity import band_radii
 from membrane_dask.physics.networks.fouling import filter_life
@@ -17,9 +17,9 @@ PORES = """pore,end_a,end_b,length,radius
 0,0,-1,0.25,0.013
 1,0,1,0.5,0.011
 2,-2,1,0.3,0.009
-3,1,4,0.2,0.01
+3,1,2,0.2,0.01
 """
-JUNCTIONS = "junction,z,y,x\n4,0.9,0.2,0.3\n1,0.75,0.5,0.5\n0,0.25,0.1,0.2\n"
+JUNCTIONS = "junction,z,y,x\n2,0.9,0.2,0.3\n1,0.75,0.5,0.5\n0,0.25,0.1,0.2\n"
 
 
 @pytest.fixture(scope="module")
@@ -63,13 +63,17 @@ def test_junctions_give_bands_and_do_not_change_the_life(tmp_path):
     assert life(placed)[:3] == pytest.approx(life(read_network_csv(write(tmp_path)))[:3], rel=1e-12)
 
 
-def test_a_wrong_number_of_a_junction_is_doubtful(tmp_path):
-    """Only where the table of junctions does not decide, and numbers without gaps are dead ends."""
+def test_a_wrong_number_of_a_junction_is_refused(tmp_path):
+    """Only where the table of junctions does not decide; numbers without gaps are dead ends."""
+    wrong = PORES.replace("3,1,2", "3,1,4")
+    message = r"row 5: end_b is in no other row, and junction 2 is in none: .* net_junctions.csv \(got '?4"
+    with pytest.raises(ValueError, match=message):
+        read_network_csv(write(tmp_path, wrong))
     path = write(tmp_path)
-    (sentence,) = doubtful_junctions(path)
-    assert sentence.startswith("net.csv: row 5: end_b = 4 is in no other row, and 2 is in none: ")
-    assert doubtful_junctions(write(tmp_path, PORES.replace("3,1,4", "3,1,2"))) == []
-    assert doubtful_junctions(write(tmp_path, PORES, JUNCTIONS)) == []
+    np.testing.assert_array_equal(junction_numbers(path), [0, 1, 2])
+    write(tmp_path, wrong, JUNCTIONS.replace("\n2,", "\n4,"))
+    assert len(read_network_csv(path).junctions) == 3
+    assert junction_numbers(path) is None
 
 
 def test_bands_of_the_table_precede_those_of_the_positions(tmp_path):
@@ -125,7 +129,7 @@ def test_separators_and_decimal_signs(tmp_path, text):
         ("1,0,1,0.5", "1,-1,-2,0.5", "row 3: end_b and end_a = -1 are both outside"),
         ("1,0,1,0.5", "1,0,0,0.5", "row 3: end_b is the same junction as end_a"),
         ("1,0,1,0.5", "0,0,1,0.5", "row 3: pore stands in row 2 already"),
-        ("\n3,1,4", "\n3,1,5", "row 5: end_b is no junction of net_junctions.csv .got '5'"),
+        ("\n3,1,2", "\n3,1,5", "row 5: end_b is no junction of net_junctions.csv .got '5'"),
     ],
 )
 def test_wrong_pores_are_named_with_file_row_and_cell(tmp_path, old, new, message):
@@ -139,7 +143,7 @@ def test_wrong_pores_are_named_with_file_row_and_cell(tmp_path, old, new, messag
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("1,0.75", "4,0.75", "row 3: junction stands in row 2 already"),
+        ("1,0.75", "2,0.75", "row 3: junction stands in row 2 already"),
         ("1,0.75", "1,1.75", "row 3: z must lie between 0 .feed. and 1"),
         ("1,0.75", "-1,0.75", "row 3: junction must be at least 0"),
         ("0.5,0.5", "0.5,?", "row 3: x must be a finite number"),

@@ -281,7 +281,9 @@ def test_lengths_in_another_unit_are_noted(tubes, tmp_path):
         if name == "note"
     ]
     assert "the shortest path through the network is 100 thicknesses long; lengths are in thicknesses" in notes
-    assert not [name for name, _ in NetworkProgram(study_of(tubes, thickness="100 um")).summary if name == "note"]
+    notes = [text for name, text in NetworkProgram(study_of(tubes, thickness="100 um")).summary if name == "note"]
+    assert len(notes) == 1  # of the junctions
+    assert "tubes.csv has no table of junctions" in notes[0]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import membrane_dask as md
+from membrane_dask.errors import StudyError
 from membrane_dask.io.network_files import read_statoil, write_statoil
 from membrane_dask.io.network_tables import write_network_csv
 from membrane_dask.io.openpnm_files import write_openpnm
@@ -26,6 +27,12 @@ PORES = """pore,end_a,end_b,length,radius
 5,2,-2,0.40,0.007
 6,2,-2,0.45,0.009
 """
+
+
+def notes_of(study) -> list[str]:
+    """Notes of a plan but the one on the junctions of the table."""
+    notes = [text for name, text in md.plan(study).rows() if name == "note"]
+    return [text for text in notes if "has no table of junctions" not in text]
 
 
 def study_of(path, **settings):
@@ -64,8 +71,21 @@ def test_seven_pores(pores, tmp_path):
         assert float(table[name]) == pytest.approx(value, rel=1e-8), name
     assert np.isnan([float(table.l_max), float(table.gradient)]).all()
     assert table.band.size == 1
-    assert any(name == "network" and "3 junctions, 7 pores" in text for name, text in md.plan(run.study).rows())
+    rows = md.plan(run.study).rows()
+    assert any(name == "network" and "3 junctions, 7 pores" in text for name, text in rows)
+    assert any(name == "note" and "its junctions are the 3 numbers in end_a and end_b" in text for name, text in rows)
     md.write_report(run)  # a design without gradients has a report
+
+
+def test_plan_and_report_state_dead_ends(pores, tmp_path):
+    pores.write_text(PORES + "7,1,3,0.2,0.01\n")
+    study = study_of(pores)
+    sentence = "1 of 8 pores lie on no path from the feed to the filtrate and carry no flow; the first is pore 8"
+    assert ("note", sentence) in md.plan(study).rows()
+    assert sentence in md.write_report(md.run(study, tmp_path / "run")).read_text()
+    pores.write_text(PORES + "7,1,9,0.2,0.01\n")
+    with pytest.raises(StudyError, match="junction 3 is in none"):
+        md.plan(study_of(pores))
 
 
 def test_a_run_keeps_its_network_and_is_resumed(pores, tmp_path):
@@ -213,12 +233,12 @@ def test_lengths_in_another_unit_are_noticed(pores):
         md.plan(study_of(pores))
     for factor, length in ((30, 30), (0.2, 0.2)):
         pores.write_text(f"end_a,end_b,length,radius\n0,-1,{factor / 2},0.01\n0,-2,{factor / 2},0.01\n")
-        (note,) = (text for name, text in md.plan(study_of(pores)).rows() if name == "note")
+        (note,) = notes_of(study_of(pores))
         assert note.startswith(f"the shortest path through the network is {length} thicknesses long")
 
 
 def test_few_time_steps_are_noted(pores):
-    (note,) = (text for name, text in md.plan(study_of(pores, time_step=1e-3)).rows() if name == "note")
+    (note,) = notes_of(study_of(pores, time_step=1e-3))
     assert note.startswith("inlets close within 13 time steps")
     assert note.endswith("a time_step of 0.00026 gives fifty")
 
@@ -245,8 +265,7 @@ def test_files_of_one_name_are_refused(pores, tmp_path):
 
 def test_narrow_pores_are_noted(pores):
     pores.write_text(PORES.replace("0.007", "0.0001"))
-    notes = [text for name, text in md.plan(study_of(pores)).rows() if name == "note"]
-    assert notes == [
+    assert notes_of(study_of(pores)) == [
         "14.3 % of the pores may close within two time steps; a time_step of 5e-05 resolves the narrowest one"
     ]
 

@@ -16,11 +16,12 @@ from membrane_dask.physics.voxel_spacing import Spacing, is_cube
 
 #: Resistances next to edges of cubes, along the edge and across it.
 _ALONG, _ACROSS = 0.258, 1.263
-#: Resistance across an edge over that of cubes, by the ratio of the edges of a voxel along the velocity and along the
-#: step to the edge: from the exact flow at the faces, its pressures at the centres of the voxels
-#: (benchmarks/edge_resistance.py prints them).
-_RATIOS = (0.1, 0.2, 1 / 3, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0, 5.0, 10.0)
-_ACROSS_BY_RATIO = (0.845, 0.909, 1.008, 1.088, 1.098, 1.0, 0.813, 0.573, 0.322, 0.095, 0.0)
+#: Resistance across an edge over that of cubes, times the ratio of the edges of a voxel along the velocity and along
+#: the step to the edge. From 1 on it balances the exact flow at the face next to the edge. Below 1 the flow around the
+#: edge extends over several faces, and the resistance of one of them makes the flow through an array of blocks exact
+#: (benchmarks/edge_resistance.py prints both).
+_RATIOS = (0.1, 0.2, 1 / 3, 0.5, 2 / 3, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+_ACROSS_TIMES_RATIO = (0.630, 0.697, 0.763, 0.841, 0.917, 1.0, 1.148, 1.171, 1.091, 0.844, 0.297)
 #: Steps to the cube root of a complex number.
 _NEWTON_STEPS = 12
 
@@ -47,7 +48,8 @@ def edge_resistances(spacing: Spacing) -> tuple[np.ndarray, np.ndarray]:
     for c in range(3):
         t, u = (c + 1) % 3, (c + 2) % 3
         for step in (t, u):
-            across[c, step] *= np.interp(spacing[c] / spacing[step], _RATIOS, _ACROSS_BY_RATIO)
+            ratio = spacing[c] / spacing[step]
+            across[c, step] *= np.interp(ratio, _RATIOS, _ACROSS_TIMES_RATIO) / ratio
         ratios = spacing[t] / spacing[c], spacing[u] / spacing[c]
         along[c] = _corner(*ratios), _wall(*ratios), _wall(*reversed(ratios))
     return across, along

@@ -20,7 +20,13 @@ from membrane_dask.studies.foul.network_tasks import (
     constant_flux,
     network_work,
 )
-from membrane_dask.studies.network_input import input_notes, path_length_notes, read_networks, thickness_problems
+from membrane_dask.studies.network_input import (
+    dead_end_notes,
+    input_notes,
+    path_length_notes,
+    read_networks,
+    thickness_problems,
+)
 
 #: Bytes per pore of a life.
 _BYTES_PORE = 2000
@@ -89,7 +95,7 @@ class NetworkProgram(Program):
         sizes = f"{len(network.junctions)} junctions, {len(network.length)} pores of radius {low:.4g} to {high:.4g} nm"
         porosity = float(network.band_porosity().mean())
         text = f"{self.study.input.name}: {sizes}; thickness {micrometres:.4g} um, porosity {porosity:.3g}"
-        notes = [*input_notes(self.study.input), *path_length_notes([network])]
+        notes = [*input_notes(self.study.input), *dead_end_notes([network]), *path_length_notes([network])]
         return [("network", text), *(("note", note) for note in notes)]
 
     def unit(self) -> Unit:

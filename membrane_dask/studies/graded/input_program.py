@@ -16,7 +16,13 @@ from membrane_dask.studies.graded import KIND
 from membrane_dask.studies.graded.config import GradedStudy
 from membrane_dask.studies.graded.law_settings import MAX_STEPS, law_notes
 from membrane_dask.studies.graded.program import GradedProgram
-from membrane_dask.studies.network_input import input_notes, path_length_notes, read_networks, thickness_problems
+from membrane_dask.studies.network_input import (
+    dead_end_notes,
+    input_notes,
+    path_length_notes,
+    read_networks,
+    thickness_problems,
+)
 
 #: Number of time steps below which a life is noted as coarse: the error of Euler's method is of the order of 1 / steps.
 _FEW_STEPS = 20
@@ -92,6 +98,7 @@ class InputProgram(GradedProgram):
         assert self.study.input is not None
         return [
             *input_notes(self.study.input),
+            *dead_end_notes(self.networks),
             *path_length_notes(self.networks),
             *_coarse_steps(self.study, self.networks),
             *law_notes(self.study, extremes, EQUAL_RADII),
