@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shlex
 import shutil
@@ -19,9 +20,16 @@ from xdist.scheduler import LoadScopeScheduling
 ROOT = Path(__file__).resolve().parents[1]
 
 
+#: Files that take a minute or more. One that starts last is computed while the other processes have nothing left to do.
+LONG = (
+    "test_documents.py", "test_characterize_study.py", "test_reconstruct_study.py", "test_unlike_machines.py",
+    "test_porometry_study.py", "test_commands.py", "test_decomposed_tortuosity.py", "test_execute.py",
+)  # fmt: skip
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Batch systems come first: their tests mostly wait, while the other processes compute."""
-    items.sort(key=lambda item: item.path.parent.name != "cluster")
+    """Batch systems come first, whose tests mostly wait while the other processes compute; then long files."""
+    items.sort(key=lambda item: (item.path.parent.name != "cluster", item.path.name not in LONG))
 
 
 class _Groups(LoadScopeScheduling):
@@ -43,6 +51,30 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _Groups:
 def _own_state(tmp_path_factory) -> None:
     """Keep what tests confirm out of the home directory."""
     os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _formulas_are_parsed_once() -> None:
+    """Keep the parsed formulas of all figures, since to parse them is a large part of the work for a report.
+
+    matplotlib keeps the latest 50 of each renderer; the labels of axes are formulas, and the same in most figures.
+    """
+    from matplotlib.mathtext import MathTextParser
+
+    uncached = getattr(getattr(MathTextParser, "_parse_cached", None), "__wrapped__", None)
+    if uncached is None:  # another version of matplotlib, which is only slower
+        return
+    parsers: dict[str, MathTextParser] = {}
+
+    @functools.cache
+    def parsed(output_type: str, *arguments: object) -> object:
+        return uncached(parsers[output_type], *arguments)
+
+    def parse(self: MathTextParser, *arguments: object) -> object:
+        parsers.setdefault(self._output_type, self)
+        return parsed(self._output_type, *arguments)
+
+    MathTextParser._parse_cached = parse
 
 
 @pytest.fixture(scope="session")
@@ -89,10 +121,15 @@ def files_of() -> Callable[..., dict[str, bytes]]:
 
 @pytest.fixture(scope="session")
 def kill_and_resume() -> Callable[..., None]:
-    """Run a study from the command line, kill the driver once some units are done, run it again."""
+    """Run a study from the command line, kill the driver once some units are done, run it again.
+
+    Batches have two units, so that a kill can come between any of them. No workers are started unless ``cluster`` asks
+    for them: tests/engine/test_execute.py kills drivers with workers.
+    """
     import membrane_dask as md
 
-    def work(study: Path, out: Path, *, after: int, options: tuple[str, ...] = ()) -> None:
+    def work(study: Path, out: Path, *, after: int, cluster: str = "cluster.profile=sync") -> None:
+        options = ["--set", cluster, "--set", "execution.batch=2"]
         command = [sys.executable, "-m", "membrane_dask.cli", "run", str(study), "--out", str(out), *options]
         first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         deadline = time.monotonic() + 120

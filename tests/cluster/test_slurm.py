@@ -392,7 +392,7 @@ def test_a_run_outlasts_the_walltime_of_its_jobs(slurm, command, values_of, wait
     run = md.open_run(out)
     assert len(run.provenance["starts"]) > 1
     assert "time is up" in [stop["reason"] for stop in run.provenance["stops"]]
-    local = md.run(md.load_study(path), tmp_path / "local", listener=lambda event: None)
+    local = md.run(md.load_study(path, cluster={"profile": "sync"}), tmp_path / "local")
     assert values_of(run) == values_of(local)
     keys = [key for record in run.journal.records() for key in record.get("done", ())]
     assert len(keys) == len(set(keys)) == 2 * realizations

@@ -409,7 +409,7 @@ def test_designs_have_common_networks(run, tmp_path):
 def test_a_search_is_the_same_on_any_cluster_and_after_a_kill(run, study_file, values_of, kill_and_resume, tmp_path):
     repeated = md.run(md.load_study(study_file, cluster={"workers": 2}), tmp_path / "repeated")
     assert values_of(repeated) == values_of(run)
-    kill_and_resume(study_file, tmp_path / "killed", after=46, options=("--set", "execution.batch=2"))
+    kill_and_resume(study_file, tmp_path / "killed", after=46)
     assert values_of(md.open_run(tmp_path / "killed")) == values_of(run)
 
 

@@ -167,7 +167,7 @@ def test_bits_do_not_depend_on_workers(reference, folder, values_of, tmp_path):
 
 def test_a_killed_run_resumes_with_the_same_bits(reference, folder, values_of, kill_and_resume, tmp_path):
     study_of(folder)
-    kill_and_resume(folder / "structure-0.yaml", tmp_path / "run", after=1, options=("--set", "cluster.workers=1"))
+    kill_and_resume(folder / "structure-0.yaml", tmp_path / "run", after=1)
     assert values_of(md.open_run(tmp_path / "run")) == values_of(reference)
 
 

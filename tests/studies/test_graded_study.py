@@ -27,15 +27,22 @@ def reference(study, tmp_path_factory, values_of):
     return values_of(run)
 
 
-@pytest.mark.parametrize("cluster", [{"profile": "sync"}, {"workers": 1}, {"workers": 2}], ids=str)
-@pytest.mark.parametrize("batch", [1, 4])
+# On demand: one worker, and larger batches on workers. Two workers with batches of one unit are the hardest case.
+@pytest.mark.parametrize(
+    ("batch", "cluster"),
+    [
+        (1, {"profile": "sync"}), (4, {"profile": "sync"}), (1, {"workers": 2}),
+        *(pytest.param(batch, {"workers": n}, marks=pytest.mark.slow) for batch, n in ((4, 2), (1, 1), (4, 1))),
+    ],
+    ids=str,
+)  # fmt: skip
 def test_result_does_not_depend_on_batches_and_workers(study, reference, values_of, tmp_path, cluster, batch):
     run = md.run(md.load_study(study, cluster=cluster, execution={"batch": batch}), tmp_path / "run")
     assert values_of(run) == reference
 
 
 def test_resume_after_a_killed_driver(study, reference, values_of, kill_and_resume, tmp_path):
-    kill_and_resume(study, tmp_path / "run", after=3, options=("--set", "execution.batch=1"))
+    kill_and_resume(study, tmp_path / "run", after=3)
     assert values_of(md.open_run(tmp_path / "run")) == reference
 
 

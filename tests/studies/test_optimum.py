@@ -131,7 +131,7 @@ def test_search_needs_few_networks(run, study):
     assert float(optimum.gradient_low) <= float(optimum.gradient) <= float(optimum.gradient_high)
     assert int(optimum.stop_reason) == 1
     # The optimum of the whole grid agrees within the intervals of both.
-    whole = md.load_study(study, design="grid", realizations=30, cluster={"workers": 2})
+    whole = md.load_study(study, design="grid", realizations=30, cluster={"profile": "sync"})
     grid = md.run(whole, run.path.parent / "grid")
     grid_optimum = grid.result["optimum_throughput"].to_dataset().squeeze()
     widths = [float(one.gradient_high - one.gradient_low) for one in (optimum, grid_optimum)]
@@ -144,7 +144,7 @@ def test_search_needs_few_networks(run, study):
 def test_search_is_reproducible_on_any_cluster_and_after_a_kill(run, study, values_of, kill_and_resume, tmp_path):
     repeated = md.run(md.load_study(study, cluster={"workers": 2}), tmp_path / "repeated")
     assert values_of(repeated) == values_of(run)
-    kill_and_resume(study, tmp_path / "killed", after=30, options=("--set", "execution.batch=2"))
+    kill_and_resume(study, tmp_path / "killed", after=30, cluster="cluster.workers=2")
     assert values_of(md.open_run(tmp_path / "killed")) == values_of(run)
 
 

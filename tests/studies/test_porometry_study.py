@@ -563,8 +563,13 @@ def test_a_curve_with_a_critical_pressure(tmp_path):
 # Summaries and the report
 
 
-def test_report_and_summaries(quickstart, tmp_path):
-    page = md.write_report(quickstart, tmp_path / "page.html").read_text()
+@pytest.fixture(scope="module")
+def quickstart_page(quickstart, tmp_path_factory) -> str:
+    return md.write_report(quickstart, tmp_path_factory.mktemp("page") / "page.html").read_text()
+
+
+def test_report_and_summaries(quickstart, quickstart_page):
+    page = quickstart_page
     for title in ("Summary of each membrane", "Flux against pressure", "Laws of the flux", "Pore structure",
                   "Radius and porosity of equal permeability", "Candidate measurements", "Change between states",
                   "Population of membranes"):  # fmt: skip
@@ -605,16 +610,13 @@ def test_summaries_with_fewer_than_two_priors(bench, tmp_path):
     assert [row.count("not measured</td>") for row in rows] == [3, 3, 4]  # one prior, one exact value, none
 
 
-def test_report_of_a_run_without_stored_measurements(quickstart, tmp_path):
+def test_report_of_a_run_without_stored_measurements(quickstart, quickstart_page, tmp_path):
     """Version 0.1.0 did not store them: the report reads the run's own copies of the tables."""
     shutil.copytree(quickstart.path, tmp_path / "run")
     shutil.rmtree(tmp_path / "run/result.zarr/measurements")
     (tmp_path / "run/layout.json").unlink()  # nor did it record what it had written
-    pages = [
-        md.write_report(path, tmp_path / f"{number}.html").read_text().split("<h2>Run</h2>")[0]
-        for number, path in enumerate((quickstart, md.open_run(tmp_path / "run")))
-    ]
-    assert pages[0] == pages[1]
+    page = md.write_report(md.open_run(tmp_path / "run"), tmp_path / "page.html").read_text()
+    assert page.split("<h2>Run</h2>")[0] == quickstart_page.split("<h2>Run</h2>")[0]
 
 
 def test_a_resolved_threshold_pressure(tmp_path):

@@ -45,7 +45,15 @@ def reference(study, tmp_path_factory, values_of):
 
 
 @pytest.mark.parametrize(
-    ("block_size", "cluster"), [(100, SYNC), (128, SYNC), (33, {"workers": 2}), (64, {"workers": 1})], ids=str
+    ("block_size", "cluster"),
+    [
+        (100, SYNC),
+        (33, {"workers": 2}),
+        # On demand: a single block, and one worker. Several blocks on two workers are the hardest case.
+        pytest.param(128, SYNC, marks=pytest.mark.slow),
+        pytest.param(64, {"workers": 1}, marks=pytest.mark.slow),
+    ],
+    ids=str,
 )
 def test_results_are_independent_of_blocks_and_workers(study, reference, values_of, tmp_path, block_size, cluster):
     run = md.run(md.load_study(study, volume={"block_size": block_size}, cluster=cluster), tmp_path / "run")
@@ -127,6 +135,7 @@ def test_pores_finer_than_the_blur_are_upper_bounds(study, tmp_path):
     fine = GradedMembrane(structure, depth=160, slices=4, width=200)
     iio.imwrite(tmp_path / "fine.png", fine.micrograph(blur=1.4, noise=0.02))
     settings = {"input": str(tmp_path / "fine.png"), "imaging": {"blur": "1.4 +- 0.1 px"}, "replicates": 4}
+    settings["volume"] = {"slices": 48, "width": 48}  # the message comes from the image and the trials
     run = md.run(md.load_study(study, cluster=SYNC, **settings), tmp_path / "run")
     assert int(run.result["imaging"].resolved[0]) == 0
     assert "are upper bounds" in str(run)
@@ -215,7 +224,9 @@ def test_the_published_search(study, tmp_path):
 
 @pytest.fixture(scope="module")
 def quickstart(root, tmp_path_factory):
-    return md.run(root / "configs/reconstruct-quickstart.yaml", tmp_path_factory.mktemp("quick") / "run")
+    """The best match alone, which is compared with the membrane."""
+    study = md.load_study(root / "configs/reconstruct-quickstart.yaml", replicates=1, cluster=SYNC)
+    return md.run(study, tmp_path_factory.mktemp("quick") / "run")
 
 
 def test_the_micrograph_of_the_quickstart_shows_the_synthetic_membrane(root):
@@ -258,9 +269,9 @@ def test_a_slice_of_a_rock(shared, tmp_path):
     path = tmp_path / "berea.yaml"
     path.write_text(
         "kind: reconstruct\ninput: berea.png\npixel_size: 5.345 um\nseed: 1\nsegmentation: {method: otsu}\n"
-        "volume: {slices: 256, width: 256}\n"
+        "replicates: 1\nvolume: {slices: 256, width: 256}\n"
     )
-    run = md.run(path, tmp_path / "run")
+    run = md.run(md.load_study(path, cluster=SYNC), tmp_path / "run")
     assert run.status()["state"] == "complete"
     solid = run.result["micrograph"].to_dataset().solid.values > 0
     assert (solid != (rock[200] > 0)).mean() < 0.03  # smoothing shifts the outline of the grains
