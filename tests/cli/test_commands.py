@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import pty
@@ -18,6 +20,7 @@ import pytest
 import zarr
 
 import membrane_dask as md
+from membrane_dask.cli import main
 
 COMMAND = [sys.executable, "-m", "membrane_dask.cli"]
 
@@ -27,6 +30,17 @@ def command(*arguments: object, folder: Path, **options) -> subprocess.Completed
     return subprocess.run(
         [*COMMAND, *(str(a) for a in arguments)], cwd=folder, capture_output=True, text=True, timeout=300, **options
     )
+
+
+def command_here(*arguments: object, folder: Path) -> subprocess.CompletedProcess[str]:
+    """A command that starts no run, in this process: to start Python takes longer than the command."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        contextlib.chdir(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err),
+        pytest.raises(SystemExit) as leaving,
+    ):  # fmt: skip
+        main([str(a) for a in arguments])
+    return subprocess.CompletedProcess(arguments, leaving.value.code, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="module")
@@ -54,15 +68,15 @@ def finished(folder) -> Path:
 
 
 def test_status_of_a_finished_run(folder, finished):
-    said = command("status", "--json", folder=folder)
+    said = command_here("status", "--json", folder=folder)
     assert said.returncode == 0
     (status,) = json.loads(said.stdout)
     expected = {"kind": "graded", "state": "complete", "done": 6, "running": 0, "failed": 0, "left": 0}
     assert {name: status[name] for name in expected} == expected
     assert status["run"] == finished.name
-    table = command("status", finished.name, folder=folder).stdout
+    table = command_here("status", finished.name, folder=folder).stdout
     assert re.search(rf"{finished.name}\s+graded\s+complete\s+6 of 6\s+100", table)
-    listed = command("list", "--json", folder=folder)
+    listed = command_here("list", "--json", folder=folder)
     assert json.loads(listed.stdout)[0]["run"] == finished.name
 
 
@@ -74,12 +88,12 @@ def test_the_same_command_finds_its_run_again(folder, finished):
 
 def test_logs_and_one_unit(folder, finished):
     key = "graded,l_max=0.2,gradient=0.002,realization=1"
-    log = command("logs", finished, folder=folder)
+    log = command_here("logs", finished, folder=folder)
     assert log.returncode == 0
     assert log.stdout.strip()
-    unit = json.loads(command("logs", "filter", "--unit", key, folder=folder).stdout)
+    unit = json.loads(command_here("logs", "filter", "--unit", key, folder=folder).stdout)
     assert unit["key"] == key
-    unknown = command("logs", finished, "--unit", "graded,l_max=0.2,gradient=0.002,realization=9", folder=folder)
+    unknown = command_here("logs", finished, "--unit", "graded,l_max=0.2,gradient=0.002,realization=9", folder=folder)
     assert unknown.returncode == 2
     assert "did you mean" in unknown.stderr
 
@@ -110,7 +124,7 @@ def test_commands_on_an_exported_run(folder, finished):
 
 def test_report(folder, finished):
     """Where it is goes to stdout; a study of two gradients has figures and no optimum."""
-    said = command("report", finished, folder=folder)
+    said = command_here("report", finished, folder=folder)
     assert said.returncode == 0, said.stderr
     path = Path(said.stdout.strip())
     assert path == finished / "report.html"
@@ -118,9 +132,9 @@ def test_report(folder, finished):
     assert "Flux against time and against throughput" in text
     assert "Gu, Fig." not in text  # the study is not that of the paper
     assert "The best gradient" not in text
-    other = command("report", finished, "--out", folder / "elsewhere.html", folder=folder)
+    other = command_here("report", finished, "--out", folder / "elsewhere.html", folder=folder)
     assert (folder / "elsewhere.html").read_text(encoding="utf-8") == text, other.stderr
-    missing = command("report", "no-such-run", folder=folder)
+    missing = command_here("report", "no-such-run", folder=folder)
     assert missing.returncode == 2
     assert "no-such-run" in missing.stderr
 
@@ -131,13 +145,13 @@ def test_other_bits_are_a_bug(folder, finished):
     shutil.copytree(finished, other)
     array = zarr.open_array(str(other / "result.zarr/graded/throughput"), mode="r+")
     array[0, 0, 1] = array[0, 0, 1] * 1.0001
-    said = command("replay", other, "graded,l_max=0.2,gradient=0,realization=1", folder=folder)
+    said = command_here("replay", other, "graded,l_max=0.2,gradient=0,realization=1", folder=folder)
     assert said.returncode == 1
     assert "OTHER BITS" in said.stderr
 
 
 def test_replay_gives_the_same_bits(folder, finished):
-    again = command("replay", finished, "graded,l_max=0.2,gradient=0,realization=2", folder=folder)
+    again = command_here("replay", finished, "graded,l_max=0.2,gradient=0,realization=2", folder=folder)
     assert again.returncode == 0, again.stderr
     assert "the same bits" in again.stderr
     assert "throughput = " in again.stdout
@@ -145,11 +159,11 @@ def test_replay_gives_the_same_bits(folder, finished):
 
 def test_runs_that_are_not_there(folder, finished):
     for arguments in (("status", "nothing"), ("replay", "nothing", "key"), ("cancel", "nothing"), ("retry", "nothing")):
-        said = command(*arguments, folder=folder)
+        said = command_here(*arguments, folder=folder)
         assert said.returncode == 2
         assert "Traceback" not in said.stderr
         assert "nothing" in said.stderr
-    idle = command("cancel", finished, folder=folder)
+    idle = command_here("cancel", finished, folder=folder)
     assert idle.returncode == 0
     assert "nothing to cancel" in idle.stderr
 
@@ -157,7 +171,7 @@ def test_runs_that_are_not_there(folder, finished):
 def test_a_run_in_two_pieces(folder):
     first = command("run", "filter.yaml", "--out", "pieces", "--limit", 2, folder=folder)
     assert first.returncode == 0
-    (status,) = json.loads(command("status", "pieces", "--json", folder=folder).stdout)
+    (status,) = json.loads(command_here("status", "pieces", "--json", folder=folder).stdout)
     assert (status["state"], status["done"], status["left"]) == ("partial", 2, 4)
     assert command("run", "filter.yaml", "--out", "pieces", folder=folder).returncode == 0
     assert md.open_run(folder / "pieces").status()["state"] == "complete"
@@ -166,7 +180,7 @@ def test_a_run_in_two_pieces(folder):
 def test_units_that_fail_are_quarantined(folder):
     """No network meets a porosity to 1e-9: the pilots refuse the study; without them every unit fails, and says so."""
     impossible = ("--set", "porosity_tolerance=1e-9", "--set", "realizations=1", "--set", "gradient=0")
-    refused = command("plan", "filter.yaml", *impossible, folder=folder)
+    refused = command_here("plan", "filter.yaml", *impossible, folder=folder)
     assert refused.returncode == 2
     assert "did not come within 1e-09" in refused.stderr
     assert "--no-measure" in refused.stderr
@@ -177,12 +191,12 @@ def test_units_that_fail_are_quarantined(folder):
     (record,) = (folder / "failing/failures").glob("*.json")
     assert "PhysicsError" in json.loads(record.read_text())["traceback"]
     key = "graded,l_max=0.2,gradient=0,realization=0"
-    assert command("retry", "failing", "--failed", folder=folder).stdout.split() == [key]
+    assert command_here("retry", "failing", "--failed", folder=folder).stdout.split() == [key]
     assert command("retry", "failing", folder=folder).returncode == 3
-    again = command("replay", "failing", key, folder=folder)
+    again = command_here("replay", "failing", key, folder=folder)
     assert again.returncode == 3
     assert "PhysicsError" in again.stderr
-    (status,) = json.loads(command("status", "failing", "--json", folder=folder).stdout)
+    (status,) = json.loads(command_here("status", "failing", "--json", folder=folder).stdout)
     assert (status["state"], status["failed"]) == ("failed", 1)
 
 
@@ -265,7 +279,7 @@ def test_a_scheduler_that_dies(folder, finished):
 
 
 def test_plan_measures_a_few_units(folder):
-    said = command("plan", "filter.yaml", folder=folder)
+    said = command_here("plan", "filter.yaml", folder=folder)
     assert said.returncode == 0
     assert re.search(r"units\s+6", said.stdout), said.stdout
     assert re.search(r"\d", said.stdout.split("memory")[1])
