@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 from pathlib import Path
 
 from jinja2 import Environment
@@ -12,14 +14,15 @@ from membrane_dask.engine.run import Run
 from membrane_dask.errors import ReportError
 from membrane_dask.files import is_url, write_atomically
 from membrane_dask.report.comparison import Comparison
-from membrane_dask.report.page import PAGE_STYLE, Picture, Section, unique_identifiers
+from membrane_dask.report.equal_axes import equal_axes
+from membrane_dask.report.page import PAGE_STYLE, Drawing, Picture, Section, drawing, page_head, page_script
 from membrane_dask.studies.registry import find_kind
 
 _TEMPLATE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+{{ head }}
 <title>{{ names | join(" and ") }}</title>
 <style>
 {{ style }}
@@ -49,13 +52,15 @@ body { max-width: 96rem }
 {% for name, item in pair %}
 <div><h3>{{ name }}</h3>
 {% if item %}
-<figure role="group" aria-label="{{ item.alt }}">{{ item.svg | safe }}
+<figure role="group" aria-label="{{ item.alt }}"><div class="drawing">{{ item.svg }}</div>
+<script type="application/json">{{ item.data }}</script>
 <figcaption>{{ item.caption }}</figcaption></figure>
 {% else %}<p>No such picture.</p>{% endif %}</div>
 {% endfor %}
 </div>
 {% endfor %}
 {% endfor %}
+<script>{{ script }}</script>
 </body>
 </html>
 """
@@ -91,19 +96,21 @@ def write_comparison(comparison: Comparison, path: str | Path) -> Path:
         names=names,
         kind=comparison.runs[0].kind,
         version=__version__,
+        head=page_head(),
         style=Markup(PAGE_STYLE),
+        script=page_script(),
         parameters=comparison.parameters,
         header=comparison.property_header,
         properties=comparison.property_rows(),
         note=comparison.note,
         parameter_note=comparison.parameter_note,
-        pictures=_pairs(names, *(_pictures(run, position) for position, run in enumerate(comparison.runs))),
+        pictures=_drawn(names, _pairs(*(_pictures(run) for run in comparison.runs))),
     )
     write_atomically(Path(path).resolve(), text)
     return Path(path)
 
 
-def _pictures(run: Run | ExportedRun, position: int) -> dict[str, list[Picture]]:
+def _pictures(run: Run | ExportedRun) -> dict[str, list[Picture]]:
     """Pictures of the report of a run by section."""
     if isinstance(run, ExportedRun):
         raise ReportError(
@@ -118,21 +125,34 @@ def _pictures(run: Run | ExportedRun, position: int) -> dict[str, list[Picture]]
     except ImportError as error:
         raise ReportError(f"pictures need {error.name}: pip install 'membrane-dask[viz]'") from error
     pictures: dict[str, list[Picture]] = {}
-    for number, section in enumerate(sections):
-        named = unique_identifiers(section, f"r{position}-{number}")
-        if items := [item for item in named.contents if isinstance(item, Picture)]:
+    for section in sections:
+        if items := [item for item in section.contents if isinstance(item, Picture)]:
             pictures.setdefault(section.title, []).extend(items)
     return pictures
 
 
 def _pairs(
-    names: list[str], first: dict[str, list[Picture]], second: dict[str, list[Picture]]
-) -> list[tuple[str, list[list[tuple[str, Picture | None]]]]]:
-    """Pictures of both runs by section; None stands for a picture that one of them lacks."""
-    pairs = []
+    first: dict[str, list[Picture]], second: dict[str, list[Picture]]
+) -> Iterator[tuple[str, list[tuple[Picture | None, Picture | None]]]]:
+    """Pictures of both runs by section, on equal axes; None stands for a picture that one of them lacks."""
     for title in dict.fromkeys([*first, *second]):
-        columns = [first.get(title, []), second.get(title, [])]
-        number = max(map(len, columns))
-        padded = [column + [None] * (number - len(column)) for column in columns]
-        pairs.append((title, [list(zip(names, row, strict=True)) for row in zip(*padded, strict=True)]))
-    return pairs
+        pairs = list(zip_longest(first.get(title, []), second.get(title, [])))
+        for pair in pairs:
+            if None not in pair:
+                equal_axes(pair[0].figure, pair[1].figure)
+        yield title, pairs
+
+
+def _drawn(
+    names: list[str], pairs_by_title: Iterable[tuple[str, list[tuple[Picture | None, Picture | None]]]]
+) -> list[tuple[str, list[list[tuple[str, Drawing | None]]]]]:
+    """Drawings of the pictures with the names of their runs, by section."""
+    sections = []
+    for number, (title, pairs) in enumerate(pairs_by_title):
+        rows = []
+        for position, pair in enumerate(pairs):
+            prefix = f"s{number}-{position}"
+            drawings = [drawing(item, f"r{k}-{prefix}") if item else None for k, item in enumerate(pair)]
+            rows.append(list(zip(names, drawings, strict=True)))
+        sections.append((title, rows))
+    return sections

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import resources
 from typing import Any
 
 import matplotlib as mpl
 from jinja2 import Environment
 from markupsafe import Markup
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from membrane_dask.engine.records import read_findings
 from membrane_dask.engine.run import Run
 from membrane_dask.plain_text import printable_line
+from membrane_dask.report.figure_data import DPI, figure_data, identify_artists, panel_box
 from membrane_dask.report.origin import origin_rows
 
 #: Style of all figures. Text stays text, so that a figure can be searched and read aloud.
@@ -35,9 +40,57 @@ STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure with its caption; ``alt`` says it to those who cannot see it."""
+    """A figure with its caption; ``alt`` says it to those who cannot see it.
 
-    svg: str
+    Parameters
+    ----------
+    figure : Figure
+        The figure. It is drawn when the page is made.
+    caption, alt : str
+    volumes : mapping of Axes to dict
+        Panels that show a volume, and the :func:`~membrane_dask.report.turning_volume.turning_volume` of each.
+    """
+
+    figure: Figure
+    caption: str
+    alt: str
+    volumes: Mapping[Axes, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def svg(self) -> str:
+        """The figure as SVG; the same figure is the same text."""
+        return self.drawn()[0]
+
+    def drawn(self) -> tuple[str, dict[str, Any]]:
+        """The figure as SVG, and its :func:`~membrane_dask.report.figure_data.figure_data`, with its volumes."""
+        resolution = self.figure.dpi
+        self.figure.set_dpi(DPI)  # of SVG files: positions in them are those of the figure
+        with mpl.rc_context(STYLE):
+            identify_artists(self.figure)
+            stream = io.StringIO()
+            self.figure.savefig(stream, format="svg", dpi=resolution, metadata={"Date": None, "Creator": None})
+            data = figure_data(self.figure)
+        data["volumes"] = [volume | {"box": panel_box(axis)} for axis, volume in self.volumes.items()]
+        self.figure.set_dpi(resolution)
+        svg = stream.getvalue()
+        return svg[svg.index("<svg") :], data
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A picture as it stands on a page, where its identifiers are unique.
+
+    Parameters
+    ----------
+    svg : Markup
+        The figure.
+    data : Markup
+        What the script needs to know of it, as JSON.
+    caption, alt : str
+    """
+
+    svg: Markup
+    data: Markup
     caption: str
     alt: str
 
@@ -110,13 +163,9 @@ def literal_label(text: object) -> str:
     return printable_line(text).replace("$", r"\$")
 
 
-def picture(figure: Figure, caption: str, alt: str) -> Picture:
-    """A finished figure as text; the same figure is the same text."""
-    stream = io.StringIO()
-    with mpl.rc_context(STYLE):
-        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
-    svg = stream.getvalue()
-    return Picture(svg[svg.index("<svg") :], caption, alt)
+def picture(figure: Figure, caption: str, alt: str, volumes: Mapping[Axes, dict[str, Any]] | None = None) -> Picture:
+    """A finished figure with its caption; see :class:`Picture`."""
+    return Picture(figure, caption, alt, volumes or {})
 
 
 #: Style sheet of all pages.
@@ -128,7 +177,15 @@ h1 { font-size: 1.6rem; margin-bottom: .2rem } h2 { font-size: 1.2rem; margin-to
 table { border-collapse: collapse; margin: .8rem 0; font-size: .9rem } th, td { text-align: left;
         padding: .15rem .9rem .15rem 0; vertical-align: top } thead th { border-bottom: 1px solid #9aa6b4 }
 td { font-variant-numeric: tabular-nums }
-figure { margin: 1.2rem 0; overflow-x: auto } figure svg { max-width: 100%; height: auto }
+figure { margin: 1.2rem 0; overflow-x: auto } figure svg { max-width: 100%; height: auto; display: block }
+.drawing { position: relative; width: fit-content; max-width: 100% }
+.drawing canvas { position: absolute; opacity: 0; cursor: grab; touch-action: pan-y } canvas.turned { opacity: 1 }
+.tooltip { position: fixed; z-index: 1; max-width: 24rem; padding: .3rem .6rem; font-size: .85rem; color: #1c2530;
+           background: #fff; border: 1px solid #9aa6b4; border-radius: 4px; white-space: pre-line;
+           pointer-events: none }
+.tooltip:empty { display: none }
+.entry { fill: #fff; fill-opacity: 0; cursor: pointer } .entry[aria-pressed="false"] { fill-opacity: .75 }
+.mark { fill: none; stroke: #d1410c; stroke-width: 1.5; pointer-events: none }
 figcaption, caption { color: #5a6675; font-size: .9rem; text-align: left; caption-side: top }
 .claim { display: grid; grid-template-columns: 5.5rem 1fr; gap: 0 1rem; margin: .5rem 0 }
 .claim small { grid-column: 2; color: #5a6675 }
@@ -141,15 +198,19 @@ figcaption, caption { color: #5a6675; font-size: .9rem; text-align: left; captio
   .lead, figcaption, caption, .claim small { color: #9aa6b4 }
   .holds { color: #6fcf97 } .fails { color: #ff8a75 } .open { color: #e0cc70 } .note { background: #3b3416 }
   figure svg, figure img { background: #fff; border-radius: 4px }
+  .tooltip { color: #dde3ea; background: #232a32 }
 }
-@media print { .file { display: none } body { max-width: none; margin: 0 } figure, .claim, tr { break-inside: avoid } }
+@media print {
+  .file, .hint, .tooltip, .mark, canvas { display: none }
+  body { max-width: none; margin: 0 } figure, .claim, tr { break-inside: avoid }
+}
 """
 
 _TEMPLATE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+{{ head }}
 <title>{{ run.name }}</title>
 <style>
 {{ style }}
@@ -171,7 +232,8 @@ finished units.</p>
 {% if section.text %}<p>{{ section.text }}</p>{% endif %}
 {% for item in section.contents %}
 {% if item.svg is defined %}
-<figure role="group" aria-label="{{ item.alt }}">{{ item.svg | safe }}
+<figure role="group" aria-label="{{ item.alt }}"><div class="drawing">{{ item.svg }}</div>
+<script type="application/json">{{ item.data }}</script>
 <figcaption>{{ item.caption }} <a class="file" href="{{ item.file }}"
 download="{{ run.name }}-{{ section_number }}-{{ loop.index }}.svg">SVG</a></figcaption></figure>
 {% elif item.header is defined %}
@@ -198,9 +260,22 @@ download="{{ run.name }}-{{ section_number }}-{{ loop.index }}.svg">SVG</a></fig
 <h2>Study</h2>
 <pre>{{ study }}</pre>
 <p class="lead">{{ metadata.references }}</p>
+<script>{{ script }}</script>
 </body>
 </html>
 """
+
+
+def page_script() -> Markup:
+    """The script of all pages: values where the pointer is, legends that hide series, volumes that turn."""
+    return Markup((resources.files("membrane_dask.report") / "page.js").read_text(encoding="utf-8"))
+
+
+def page_head() -> Markup:
+    """What a page may load: nothing but its own styles and images, and the one script whose digest is given."""
+    digest = base64.b64encode(hashlib.sha256(page_script().encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'"
+    return Markup('<meta http-equiv="Content-Security-Policy" content="{}">').format(policy)
 
 
 def render(run: Run, sections: Sequence[Section]) -> str:
@@ -216,12 +291,14 @@ def render(run: Run, sections: Sequence[Section]) -> str:
     from membrane_dask import __version__
 
     metadata: dict[str, Any] = dict(run.result.attrs)
-    sections = [unique_identifiers(section, f"f{number}") for number, section in enumerate(sections)]
+    sections = [drawn_section(section, f"f{number}") for number, section in enumerate(sections)]
     return (
         Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
         .from_string(_TEMPLATE)
         .render(
+            head=page_head(),
             style=Markup(PAGE_STYLE),
+            script=page_script(),
             run=run,
             metadata=metadata,
             version=__version__,
@@ -236,13 +313,22 @@ def render(run: Run, sections: Sequence[Section]) -> str:
     )
 
 
-def unique_identifiers(section: Section, prefix: str) -> Section:
-    """Make the identifiers of the elements of each figure unique on the page, by a prefix of the section."""
-    contents: list[Any] = []
-    for position, item in enumerate(section.contents):
-        if isinstance(item, Picture):
-            svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-{position}-", item.svg)
-            contents.append(Picture(Markup(svg), item.caption, item.alt))
-        else:
-            contents.append(item)
+def drawing(item: Picture, prefix: str) -> Drawing:
+    """Draw a picture, with identifiers of its elements that begin with a prefix, so that a page has each once."""
+    text, data = item.drawn()
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", text)
+    for entry in data["legend"]:
+        entry["ids"] = [f"{prefix}-{name}" for name in entry["ids"]]
+    for series in data["series"]:
+        series["id"] = f"{prefix}-{series['id']}"
+    block = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    return Drawing(Markup(svg), Markup(block), item.caption, item.alt)
+
+
+def drawn_section(section: Section, prefix: str) -> Section:
+    """A section with its pictures drawn; their identifiers begin with a prefix of the section."""
+    contents: list[Any] = [
+        drawing(item, f"{prefix}-{position}") if isinstance(item, Picture) else item
+        for position, item in enumerate(section.contents)
+    ]
     return Section(section.title, section.text, contents)

@@ -72,9 +72,33 @@ def draw_3d(run: Run | str, item: str, axis: Axes | None = None) -> Axes:
     elif content.is_vector:
         draw_streamlines(axis, content)
     else:
-        extent = [n * edge for n, edge in zip(content.shape, content.spacing_nm, strict=True)]
-        draw_solid(axis, coarse_solid(content), extent)
+        draw_solid(axis, coarse_solid(content), _extent(content))
     return axis
+
+
+def volume_solid(run: Run, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Solid of a volume of a run for pictures.
+
+    Parameters
+    ----------
+    run : Run
+    name : str
+        One of ``run.volumes``.
+
+    Returns
+    -------
+    solid : (z, y, x) ndarray
+        Fraction of every cell in solid, with no more than 160 cells along an edge.
+    extent : (3,) ndarray
+        Lengths of the volume along ``z, y, x``, nm.
+    """
+    volume: Any = exportable_items(run)[name]()
+    return coarse_solid(volume), _extent(volume)
+
+
+def _extent(volume: GridItem) -> np.ndarray:
+    """Lengths along ``z, y, x``, nm."""
+    return np.multiply(volume.shape, volume.spacing_nm)
 
 
 def _pixels(shape: Sequence[int]) -> int:
@@ -97,7 +121,7 @@ def coarse_solid(volume: GridItem) -> np.ndarray:
     return np.asarray(total / (z[:, np.newaxis, np.newaxis] * y[:, np.newaxis] * x))
 
 
-def draw_solid(axis: Axes, solid: np.ndarray, extent: Sequence[float]) -> None:
+def draw_solid(axis: Axes, solid: np.ndarray, extent: Sequence[float] | np.ndarray) -> None:
     """Draw the surface of the solid.
 
     Parameters

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,10 +15,6 @@ import pytest
 import membrane_dask as md
 from membrane_dask.io import ome_zarr
 
-BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (BROWSER and DRIVER), reason="Chromium or its driver is not installed (Debian: chromium chromium-driver)"
-)
 #: Elements of the page that match and hold a text, shadow trees included.
 FIND = """
 const [selector, text] = arguments, found = [];
@@ -51,7 +46,7 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def address(folder) -> Iterator[str]:
+def address(browser, folder) -> Iterator[str]:
     """Address that `serve` prints."""
     command = [sys.executable, "-m", "membrane_dask.cli", "serve", "runs/first"]
     with subprocess.Popen(
@@ -61,24 +56,6 @@ def address(folder) -> Iterator[str]:
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
         assert "Traceback" not in process.stderr.read()
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
-    for argument in (
-        "--headless=new", "--no-sandbox", "--window-size=1300,1500", "--enable-unsafe-swiftshader", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync",
-        f"--user-data-dir={tmp_path_factory.mktemp('browser')}",
-    ):  # fmt: skip
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-    yield browser
-    browser.quit()
 
 
 def wait_for(browser, selector: str, text: str = "", seconds: float = 120.0):

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import matplotlib as mpl
 import xarray as xr
+from matplotlib.figure import Figure
 
 from membrane_dask.engine.records import read_findings
 from membrane_dask.engine.run import Run, RunNotFoundError
 from membrane_dask.errors import UnreadableRunError
-from membrane_dask.report.page import Download, Grid, Note, Section
+from membrane_dask.report.page import STYLE, Download, Grid, Note, Section, picture
+from membrane_dask.report.pictures import draw_solid, volume_solid
+from membrane_dask.report.turning_volume import turning_volume
 from membrane_dask.studies.chain.config import STAGES, ChainStudy
 from membrane_dask.studies.chain.distributions_report import distribution_section
 from membrane_dask.studies.chain.intervals import NO_BIAS
@@ -36,6 +40,7 @@ def sections(run: Run) -> Sequence[Section]:
     if "intervals" not in groups:
         return [Section("Round trip", "Not complete yet: it is joined when the units have finished.")]
     content = [_stages(study), _intervals(groups["intervals"])]
+    content += _structure(_opened(study, "reconstruct"))
     content += [round_trip_section(groups), distribution_section(groups)]
     if "foul" in study.runs:
         content.append(life_section(groups, _opened(study, "foul")))
@@ -44,7 +49,9 @@ def sections(run: Run) -> Sequence[Section]:
 
 
 def _opened(study: ChainStudy, stage: str) -> Run | None:
-    """Run of a stage; None where it was moved or removed."""
+    """Run of a stage; None where there is none, or where it was moved or removed."""
+    if stage not in study.runs:
+        return None
     try:
         return Run(study.runs[stage])
     except (RunNotFoundError, UnreadableRunError):
@@ -59,6 +66,20 @@ def _stages(study: ChainStudy) -> Section:
         rows.append([name, run.kind if run is not None else "", path.name, work])
         notes += [Note(f"{name}: {text}") for text in read_findings(path)]
     return Section("Stages", "", [Grid(["stage", "kind", "run", "work"], rows), *notes])
+
+
+def _structure(run: Run | None) -> list[Section]:
+    """The solid of the first replicate; empty where the chain reconstructs none."""
+    if run is None or "structure-0" not in run.volumes:
+        return []
+    solid, extent = volume_solid(run, "structure-0")
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(4.4, 4.4), layout="constrained")
+        axis = figure.subplots()
+        draw_solid(axis, solid, extent)
+    caption = "Solid of the first replicate, with the feed side on top."
+    volumes = {axis: turning_volume(solid, extent)}
+    return [Section("Structure", "", [picture(figure, caption, caption, volumes)])]
 
 
 def _intervals(table: xr.Dataset) -> Section:

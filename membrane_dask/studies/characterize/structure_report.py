@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from membrane_dask.engine.run import Run
 from membrane_dask.report.page import STYLE, Picture, Section, picture
 from membrane_dask.report.pictures import draw_network, draw_solid, draw_streamlines
+from membrane_dask.report.turning_volume import turning_volume
 from membrane_dask.studies.characterize.export_items import export_items, network_item
 
 Groups = Mapping[str, xr.Dataset]
@@ -26,19 +27,23 @@ def structure_sections(groups: Groups) -> list[Section]:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9, 3.2 if reference else 4.4), layout="constrained")
         axes = figure.subplots(1, 3 if reference else 2)
-        draw_solid(axes[0], 1.0 - groups["local_porosity_0"].pore_fraction.values, network.extent.values)
+        solid = 1.0 - groups["local_porosity_0"].pore_fraction.values
+        draw_solid(axes[0], solid, network.extent.values)
+        volumes = {axes[0]: turning_volume(solid, network.extent.values)}
         axes[0].set_title("replicate 0")
         draw_network(axes[1], network_item(network, ""))
         axes[1].set_title("network of replicate 0")
         if reference:
             extent = groups[reference.replace("local_porosity", "network")].extent.values
-            draw_solid(axes[2], 1.0 - groups[reference].pore_fraction.values, extent)
+            solid = 1.0 - groups[reference].pore_fraction.values
+            draw_solid(axes[2], solid, extent)
+            volumes[axes[2]] = turning_volume(solid, extent)
             axes[2].set_title("reference")
     caption = (
         "Solid, with the feed side on top, and pore network: pores as inscribed spheres, throats as tubes of their "
         "inscribed radius."
     )
-    return [Section("Structure", _text(groups), [picture(figure, caption, caption)])]
+    return [Section("Structure", _text(groups), [picture(figure, caption, caption, volumes)])]
 
 
 def _text(groups: Groups) -> str:

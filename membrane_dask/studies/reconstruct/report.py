@@ -8,9 +8,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.transforms import Affine2D
 
 from membrane_dask.engine.run import Run
 from membrane_dask.physics.reconstruction.replicate_interval import (
@@ -19,6 +17,8 @@ from membrane_dask.physics.reconstruction.replicate_interval import (
     replicate_interval,
 )
 from membrane_dask.report.page import STYLE, Grid, Section, picture
+from membrane_dask.report.pictures import draw_solid, volume_solid
+from membrane_dask.report.turning_volume import turning_volume
 from membrane_dask.studies.reconstruct.compare_descriptors import compare_descriptors
 from membrane_dask.studies.reconstruct.fit_report import goodness_of_fit_section
 from membrane_dask.studies.reconstruct.segmentation_report import (
@@ -55,7 +55,7 @@ def sections(run: Run) -> list[Section]:
             doubt = "as the blur is too large for the finest pores, whose sizes are upper bounds"
         page.append(_reconstruction(structures, *size, doubt=doubt))
         if complete and complete[0] == 0:
-            page.append(_structure(next(iter(micrographs.values())), volumes[0]))
+            page.append(_structure(run, next(iter(micrographs.values())), volumes[0]))
             comparable = [one for one in micrographs.values() if _is_comparable(one, volumes[0])]
             page += [_descriptors(one, [volumes[r] for r in complete]) for one in comparable[:1]]
     if "segmentation_bias" in tree.children:
@@ -79,33 +79,6 @@ def _is_comparable(micrograph: xr.Dataset, volume: Any) -> bool:
     pixel = float(micrograph.x[1] - micrograph.x[0])
     size = micrograph.sizes["z"] == volume.sizes["z"]
     return size and bool(np.isclose(pixel, float(volume.attrs["voxel_size_nm"]), rtol=0.02))
-
-
-def draw_block(axis: Axes, volume: np.ndarray) -> None:
-    """Draw a volume in oblique projection: the feed side on top, a section in front.
-
-    Parameters
-    ----------
-    axis : matplotlib.axes.Axes
-        Empty axes.
-    volume : (z, y, x) ndarray
-        0 in pores, 255 in the solid.
-    """
-    depth, n_planes, width = volume.shape
-    lean = 0.42  # projection of the y axis, as a fraction of its length
-    faces = (  # image, its size, directions of its columns and rows, its corner, its brightness
-        (volume[:, -1, :], (width, depth), (1, 0), (0, -1), (0, 0), 1.0),  # front
-        (volume[0, ::-1, :], (width, n_planes), (1, 0), (lean, lean), (0, 0), 0.9),  # top
-        (volume[:, ::-1, -1], (n_planes, depth), (lean, lean), (0, -1), (width, 0), 0.75),  # right
-    )
-    for image, (columns, rows), column_direction, row_direction, corner, brightness in faces:
-        matrix = np.array([*zip(column_direction, row_direction, corner, strict=True), (0, 0, 1)], float)
-        axis.imshow(
-            image / 255 * brightness, cmap="gray", vmin=0, vmax=1, extent=(0, columns, 0, rows), origin="lower",
-            transform=Affine2D(matrix) + axis.transData,
-        )  # fmt: skip
-    axis.set(xlim=(-2, width + lean * n_planes + 2), ylim=(-depth - 2, lean * n_planes + 2), aspect="equal")
-    axis.axis("off")
 
 
 def _segmentation(micrograph: xr.Dataset, table: str) -> Section:
@@ -289,20 +262,21 @@ def _distinct_values(values: xr.DataArray, digits: int) -> str:
     return f"{float(values.isel(replicate=0)):.{digits}f}; all replicates: {frequencies}"
 
 
-def _structure(micrograph: xr.Dataset, volume: Any) -> Section:
+def _structure(run: Run, micrograph: xr.Dataset, volume: Any) -> Section:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9, 3.8), layout="constrained")
         axes = figure.subplots(1, 2, width_ratios=(1.2, 1))
         middle = volume.isel(y=volume.sizes["y"] // 2)
         axes[0].imshow(middle, cmap="gray", extent=_extent(volume), interpolation="nearest")
         axes[0].set(title="section", xlabel="x [nm]", ylabel="depth [nm]")
-        step = max(1, max(volume.shape) // 512)
-        draw_block(axes[1], volume[::step, ::step, ::step].values)
-        axes[1].set_title("volume")
+        solid, extent = volume_solid(run, "structure-0")
+        draw_solid(axes[1], solid, extent)
+        axes[1].set_title("solid")
     sizes = " x ".join(f"{n}" for n in volume.shape)
     spacing = float(micrograph.x[1] - micrograph.x[0])
-    caption = f"The best match: {sizes} voxels (z, y, x) of {spacing:g} nm."
-    return Section("Structure", "", [picture(figure, caption, caption)])
+    caption = f"The best match, {sizes} voxels (z, y, x) of {spacing:g} nm: a section, and the solid, feed side on top."
+    turning = {axes[1]: turning_volume(solid, extent)}
+    return Section("Structure", "", [picture(figure, caption, caption, turning)])
 
 
 def _descriptors(micrograph: xr.Dataset, volumes: list[Any]) -> Section:
