@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -22,18 +22,20 @@ def equal_axes(*figures: Figure) -> None:
     *figures : Figure
         Figures of one kind of picture, changed in place.
     """
-    if len({len(figure.axes) for figure in figures}) > 1:
-        return
-    for panels in zip(*(figure.axes for figure in figures), strict=True):
-        if all(axis.axison for axis in panels):
-            for name in "xy":
-                if len({_meaning(axis, name) for axis in panels}) == 1:
-                    _equal_limits(
-                        [(getattr(axis, f"get_{name}lim"), getattr(axis, f"set_{name}lim")) for axis in panels]
-                    )
-            images = [image for axis in panels for image in axis.images if image.colorbar]
-            if len({image.colorbar.ax.get_ylabel() for image in images}) == 1:
-                _equal_limits([(image.get_clim, image.set_clim) for image in images])
+    if len({len(figure.axes) for figure in figures}) == 1:
+        for panels in zip(*(figure.axes for figure in figures), strict=True):
+            equal_limits(panels)
+
+
+def equal_limits(panels: Iterable[Axes]) -> None:
+    """Do for panels what :func:`equal_axes` does for figures; panels without data are left as they are."""
+    panels = [axis for axis in panels if axis.axison and axis.has_data()]
+    for name in "xy":
+        if len({_meaning(axis, name) for axis in panels}) == 1:
+            _widen([(getattr(axis, f"get_{name}lim"), getattr(axis, f"set_{name}lim")) for axis in panels])
+    images: list[Any] = [image for axis in panels for image in axis.images if image.colorbar]
+    if len({image.colorbar.ax.get_ylabel() for image in images}) == 1:
+        _widen([(image.get_clim, image.set_clim) for image in images])
 
 
 def _meaning(axis: Axes, name: str) -> tuple[Any, ...]:
@@ -42,7 +44,7 @@ def _meaning(axis: Axes, name: str) -> tuple[Any, ...]:
     return line.get_label_text(), line.get_scale(), tuple(tick_names(line))
 
 
-def _equal_limits(ranges: list[tuple[Callable[[], tuple[float, float]], Callable[[float, float], Any]]]) -> None:
+def _widen(ranges: list[tuple[Callable[[], tuple[float, float]], Callable[[float, float], Any]]]) -> None:
     """Set all ranges to the smallest one that contains them, in their direction."""
     limits = [get() for get, _ in ranges]
     low, high = min(map(min, limits)), max(map(max, limits))

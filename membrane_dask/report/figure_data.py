@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.collections import LineCollection, PolyCollection
@@ -91,7 +92,8 @@ def figure_data(figure: Figure) -> dict[str, Any]:
             values = plotted_values(axis, artist, height) if artist not in caps else {}
             if values:
                 name = ", ".join(entries[match].name for match in matches)
-                name = name or ("" if label.startswith("_") else plain(label))
+                if not name and not label.startswith("_") and not _NUMBER.fullmatch(label):
+                    name = plain(label)  # a number says nothing without the title of a legend
                 series.append({"axes": number, "id": artist.get_gid(), "name": name, **values})
     # Of points at one position the first one is shown: rather that with an interval, rather that with a name.
     series.sort(key=lambda item: (not any(key.endswith("_low") for key in item), not item["name"]))
@@ -124,18 +126,18 @@ def _artists(axis: Axes) -> list[Any]:
 
 def _is_sample(artist: Any) -> bool:
     """Whether an artist without points is plotted for the sake of its legend entry."""
-    return isinstance(artist, Line2D) and not len(artist.get_path().vertices)
+    return isinstance(artist, Line2D) and not np.size(artist.get_xdata())
 
 
 def _container_labels(axis: Axes) -> dict[Any, str]:
-    """Labels of bars and error bars, which their parts do not have."""
+    """Labels of bars and error bars, which their components do not have."""
     labels: dict[Any, str] = {}
     for container in axis.containers:
-        parts: list[Any] = list(container)
+        components: list[Any] = list(container)
         if isinstance(container, ErrorbarContainer):
             line, caps, bars = container.lines
-            parts = [line, *caps, *bars]
-        labels |= {part: str(container.get_label()) for part in parts if part is not None}
+            components = [line, *caps, *bars]
+        labels |= {component: str(container.get_label()) for component in components if component is not None}
     return labels
 
 
@@ -203,13 +205,13 @@ def tick_names(line: Axis) -> list[tuple[float, str]]:
 def _axes_text(axis: Axes, panels: Sequence[Axes]) -> dict[str, Any]:
     """Labels of a panel, or of a panel of its row or column that has them, its title, and names of categories."""
     text: dict[str, Any] = {"title": plain(" ".join(filter(None, (axis.get_title(loc) for loc in _LOCATIONS))))}
-    place = axis.get_subplotspec()
+    subplot = axis.get_subplotspec()
     for name, span in (("x", "colspan"), ("y", "rowspan")):
         line = getattr(axis, f"{name}axis")
         names = tick_names(line)
         labels = [line.get_label_text()]
-        if place and not names:
-            same = [p for p in panels if getattr(p.get_subplotspec(), span, None) == getattr(place, span)]
+        if subplot and not names:
+            same = [p for p in panels if getattr(p.get_subplotspec(), span, None) == getattr(subplot, span)]
             labels += [getattr(p, f"{name}axis").get_label_text() for p in same]
         text[name] = plain(next(filter(None, labels), ""))
         if names:

@@ -103,9 +103,11 @@ def _intervals(axis: Axes, line: Line2D, x: np.ndarray, y: np.ndarray) -> dict[s
             low[is_inside], high[is_inside] = first, last
         if np.isfinite(low).any():
             columns |= {f"{name}_low": low, f"{name}_high": high}
-    others = [one for one in axis.lines if one is not line and color_of(one) == color and np.size(one.get_xdata()) > 1]
+    same_color = [
+        one for one in axis.lines if one is not line and color_of(one) == color and np.size(one.get_xdata()) > 1
+    ]
     # A band is that of the widest line of its colour: the mean, the best match.
-    if all(one.get_linestyle() == "None" or one.get_linewidth() < line.get_linewidth() for one in others):
+    if all(one.get_linestyle() == "None" or one.get_linewidth() < line.get_linewidth() for one in same_color):
         bands = [one for one in axis.collections if isinstance(one, PolyCollection) and color_of(one) == color]
         if len(bands) == 1:
             columns |= _band(bands[0], x, y)

@@ -18,6 +18,7 @@ from membrane_dask.errors import ReportError
 from membrane_dask.physics.difference_interval import difference_interval
 from membrane_dask.physics.distributions import student_quantile
 from membrane_dask.report.comparison import Estimate, Property, table_properties
+from membrane_dask.report.comparison_page import write_comparison
 
 STUDY = "kind: graded\ngradient: [0, 2e-3]\nporosity: 0.1\nporosity_tolerance: 0.02\ncluster: {profile: sync}\n"
 
@@ -65,6 +66,24 @@ def test_the_page_shows_the_pictures_of_both_side_by_side(runs, tmp_path, capsys
     identifiers = re.findall(r'\bid="([^"]+)"', text)
     assert len(identifiers) == len(set(identifiers))
     assert "://" not in re.sub(r'xmlns(:\w+)?="[^"]*"|<metadata>.*?</metadata>', "", text, flags=re.S)
+
+
+def test_pictures_side_by_side_have_equal_axes(runs, tmp_path):
+    """Points of both runs together: the larger a value, the further up it stands, panel by panel."""
+    page = write_comparison(md.compare(*runs), tmp_path / "page.html").read_text(encoding="utf-8")
+    blocks = [json.loads(block) for block in re.findall(r'<script type="application/json">(.*?)</script>', page)]
+    compared = 0
+    for both in zip(blocks[::2], blocks[1::2], strict=True):
+        assert both[0]["axes"] == both[1]["axes"]
+        for panel in range(len(both[0]["axes"])):
+            series = [one for data in both for one in data["series"] if one["axes"] == panel]
+            points = np.array(sorted(pair for one in series for pair in zip(one["y"], one["py"], strict=True)))
+            if not len(points):
+                continue
+            # Values of five digits are apart by more than their rounding, or stand within half a point.
+            assert (np.diff(points[:, 1]) < 0.5).all()
+            compared += 1
+    assert compared >= 3
 
 
 def test_runs_of_two_kinds_are_not_compared(runs, tmp_path):

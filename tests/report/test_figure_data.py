@@ -57,9 +57,9 @@ def test_positions_are_those_of_the_svg_file():
     (series,) = data["series"]
     for px, py in zip(series["px"], series["py"], strict=True):
         used = [line for line in svg.splitlines() if "<use" in line and 'y="' in line]
-        places = [[float(line.split(f'{name}="')[1].split('"')[0]) for name in (" x", " y")] for line in used]
+        positions = [[float(line.split(f'{name}="')[1].split('"')[0]) for name in (" x", " y")] for line in used]
         # Six digits of the file against five of the data, of up to 300 points.
-        assert np.min(np.abs(np.array(places) - [px, py]).max(axis=1)) < 0.01
+        assert np.min(np.abs(np.array(positions) - [px, py]).max(axis=1)) < 0.01
     assert figure.dpi == 130
 
 
@@ -149,7 +149,7 @@ def test_limits_have_a_value_on_one_axis():
     assert set(series["limit"]["y"]) == {2.0}
 
 
-def test_points_outside_of_the_panel_and_not_finite_are_left_out():
+def test_points_outside_of_the_panel_and_not_finite_are_omitted():
     figure = Figure()
     axis = figure.subplots()
     axis.plot([0.0, 1.0, 2.0, 9.0], [1.0, np.nan, 3.0, 4.0], "o")

@@ -197,7 +197,7 @@ def test_values_are_legible_in_dark_mode(page):
     def brightness(name: str) -> float:
         tooltip = page.find_element("class name", "tooltip")
         color = page.execute_script("return getComputedStyle(arguments[0])[arguments[1]]", tooltip, name)
-        return float(np.mean([int(part) for part in color[color.index("(") + 1 : -1].split(",")[:3]]))
+        return float(np.mean([int(value) for value in color[color.index("(") + 1 : -1].split(",")[:3]]))
 
     assert brightness("backgroundColor") - brightness("color") > 150
     dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}

@@ -14,6 +14,7 @@ import pytest
 import membrane_dask as md
 from membrane_dask.errors import ReportError
 from membrane_dask.studies.graded.optimum import best_gradient
+from membrane_dask.studies.graded.report import sections
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,23 @@ def page(run):
     parsed.feed(text)
     assert not parsed.open
     return text, " ".join(" ".join(parsed.text).split()), parsed.links
+
+
+def test_figures_of_pore_lengths_have_equal_axes(run):
+    """Band porosities for 0.2 and for 0.25, and rows of the operation, of each of two deposition coefficients."""
+    titled = {section.title: section for section in sections(run)}
+    for suffix in ("λ = 5e-7", "λ = 1e-6"):
+        first, second = [
+            item.figure for item in titled[f"Band porosity evolution, {suffix}"].contents if "for l_max" in item.caption
+        ]
+        for one, other in zip(first.axes, second.axes, strict=True):
+            assert (one.get_xlim(), one.get_ylim()) == (other.get_xlim(), other.get_ylim())
+            for line in (*one.lines, *other.lines):
+                assert np.nanmin(line.get_ydata()) >= one.get_ylim()[0]
+                assert np.nanmax(line.get_ydata()) <= one.get_ylim()[1]
+        (operation,) = titled[f"Operation, {suffix}"].contents
+        rows = np.reshape([axis.get_ylim() for axis in operation.figure.axes], (2, 3, 2))
+        assert np.array_equal(rows[0], rows[1])
 
 
 def test_one_file_with_all_figures(page):

@@ -75,7 +75,7 @@ def _curves(history: xr.Dataset) -> Picture | None:
             for k in lives:
                 width = 1.6 if k == lives[0] else 0.7
                 alpha = 1 if k == lives[0] else 0.5
-                axes.plot(elapsed[k], values[k], color="#1f5fa8", linewidth=width, alpha=alpha)
+                axes.plot(elapsed[k], values[k], color="#1f5fa8", linewidth=width, alpha=alpha, label=f"replicate {k}")
             if len(lives) > 1:
                 curves = np.stack([np.interp(common, elapsed[k], values[k]) for k in lives])
                 axes.fill_between(common, curves.min(axis=0), curves.max(axis=0), color="#1f5fa8", alpha=0.15)

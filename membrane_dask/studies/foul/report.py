@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 from membrane_dask.engine.run import Run
 from membrane_dask.physics.networks.structure_laws import NO_PATH
 from membrane_dask.physics.reconstruction.replicate_interval import replicate_interval
-from membrane_dask.report.page import Download, Grid, Note, Section, picture
+from membrane_dask.report.page import STYLE, Download, Grid, Note, Section, picture
 from membrane_dask.studies.foul.variables import INTERVALS, LIFE
 
 #: Instants of the common axes of several replicates, and height of the axes over the largest value of a life.
@@ -37,10 +38,11 @@ def sections(run: Run) -> Sequence[Section]:
         return [Section("Life", "No table yet: it is computed when units have finished.")]
     life, history = result["life"].to_dataset(), result["life/history"].to_dataset()
     content = [_lives(life)]
-    if np.isfinite(history.flux.values).all(axis=1).any():
-        content.append(_histories(life, history))
-    if np.isfinite(life.deposited_fraction.values).any():
-        content.append(_deposits(life))
+    with mpl.rc_context(STYLE):
+        if np.isfinite(history.flux.values).all(axis=1).any():
+            content.append(_histories(life, history))
+        if np.isfinite(life.deposited_fraction.values).any():
+            content.append(_deposits(life))
     return [*content, *_hydraulics(result)]
 
 
@@ -134,7 +136,8 @@ def _histories(life: xr.Dataset, history: xr.Dataset) -> Section:
         for row, (name, y_label) in enumerate(panels):
             axis, values = axes[row, column], history[name].values
             for k in lives:
-                axis.plot(abscissae[k], values[k], color=_COLOUR, lw=1.4 if k == lives[0] else 0.6)
+                width = 1.4 if k == lives[0] else 0.6
+                axis.plot(abscissae[k], values[k], color=_COLOUR, lw=width, label=f"replicate {k}")
             if len(lives) > 2 and end > 0:
                 curves = np.stack([np.interp(common, abscissae[k], values[k]) for k in lives])
                 low, high = _band(curves, confidence, design)

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
+from membrane_dask.report.equal_axes import equal_limits
 from membrane_dask.report.page import Picture, picture
 from membrane_dask.studies.graded.common_report import (
     COLOURS,
@@ -80,6 +81,8 @@ def operation_figure(table: xr.Dataset, history: xr.Dataset, scales: Scales) -> 
                 axis.set_ylim(0, 1.05 * max(line.get_ydata().max() for line in axis.lines))
         if rows > 1:
             row[0].set_title(f"$l_{{max}}$ = {float(table.l_max[i]):g}", loc="right")
+    for column in axes.T:
+        equal_limits(column)
     gradient_legend(figure, axes[0, 0])
     quantity = response_label.partition(" [")[0].removesuffix(" q").removesuffix(", P₀").capitalize()
     caption = (

@@ -12,6 +12,7 @@ import xarray as xr
 from membrane_dask.engine.run import Run
 from membrane_dask.errors import ReportError, StudyError
 from membrane_dask.physics.networks.band_porosity import band_radii
+from membrane_dask.report.equal_axes import equal_axes
 from membrane_dask.report.page import STYLE, Note, Section
 from membrane_dask.studies.graded.calibration_report import calibration_sections
 from membrane_dask.studies.graded.common_report import end_of_life, physical_name
@@ -128,10 +129,12 @@ def _coefficient_sections(
         names = tuple(physical_name(name, table) for name in ("throughput", "initial_flux", "foulant_concentration"))
         figure = metrics_figure(table, names, f"{figure_source(published, 3)}Performance until {end}.")
         result.append(Section(f"Performance until {end}{title_suffix}", "", [figure]))
-    figures = [porosity_figure(table, history, scales, figure_source(published, 4))]
-    for i in range(table.sizes["l_max"]):
-        source = figure_source(published, 5 + i)
-        figures.append(band_figure(table.isel(l_max=i), history.isel(l_max=i), scales, source))
+    of_bands = [
+        band_figure(table.isel(l_max=i), history.isel(l_max=i), scales, figure_source(published, 5 + i))
+        for i in range(table.sizes["l_max"])
+    ]
+    equal_axes(*(one.figure for one in of_bands))
+    figures = [porosity_figure(table, history, scales, figure_source(published, 4)), *of_bands]
     if blocked := blocked_figure(table, history, scales):
         figures.append(blocked)
     result.append(Section(f"Band porosity evolution{title_suffix}", "", figures))

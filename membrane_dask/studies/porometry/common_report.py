@@ -18,6 +18,8 @@ POINTS, GREY, TEXT = "#1c2530", "#9aa6b4", "#5a6675"
 LMH = 3.6e6
 #: Panels in a row of a figure.
 COLUMNS = 4
+#: Space around panels whose ticks would touch those of their neighbours, inches.
+PANEL_PAD = 0.12
 #: Factor from SI units and label of the four unknowns.
 UNKNOWNS = (
     ("radius", 1e9, "radius [nm]"),

@@ -9,9 +9,10 @@ import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from membrane_dask.report.page import STYLE, Grid, Picture, Section, literal_label, picture
-from membrane_dask.studies.porometry.common_report import COLOURS, GREY, with_interval
+from membrane_dask.studies.porometry.common_report import COLOURS, PANEL_PAD, with_interval
 from membrane_dask.studies.porometry.summary import LMH_BAR, format_number
 
 _FIRST, _LATER = COLOURS[0], COLOURS[1]
@@ -82,15 +83,15 @@ def _pairs_figure(groups: Mapping[str, xr.Dataset]) -> Picture:
               ("first_membrane", "later_membrane")]  # fmt: skip
     heights = np.arange(count)[::-1]
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(2.6 * len(columns), 1.1 + 0.24 * count), layout="constrained")
+        layout = ConstrainedLayoutEngine(w_pad=PANEL_PAD)
+        figure = Figure(figsize=(2.6 * len(columns), 1.1 + 0.24 * count), layout=layout)
         axes = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
         for axis, (ends, label) in zip(axes, columns, strict=True):
-            middles = [ends[0, state] for state in states]
-            axis.hlines(heights, *middles, color=GREY, lw=0.8)
-            for state, colour, offset, face in zip(states, (_FIRST, _LATER), (0.14, -0.14), ("white", _LATER),
-                                                   strict=True):  # fmt: skip
+            for state, colour, offset, face, name in zip(
+                states, (_FIRST, _LATER), (0.14, -0.14), ("white", _LATER), ("first state", "later state"), strict=True
+            ):
                 axis.hlines(heights + offset, ends[1, state], ends[2, state], color=colour, lw=1.2)
-                axis.plot(ends[0, state], heights, "o", color=colour, mfc=face, ms=4)
+                axis.plot(ends[0, state], heights + offset, "o", color=colour, mfc=face, ms=4, label=name)
             finite = ends[:, [*states[0], *states[1]]]
             finite = finite[np.isfinite(finite) & (finite > 0)]
             if len(finite) and finite.max() / finite.min() > 12:

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from membrane_dask.engine.run import Run
 from membrane_dask.physics.porometry.darcy_curve import DarcyCurve
@@ -19,6 +20,7 @@ from membrane_dask.studies.porometry.common_report import (
     COLOURS,
     GREY,
     LMH,
+    PANEL_PAD,
     POINTS,
     TEXT,
     UNKNOWNS,
@@ -136,30 +138,36 @@ def _flux_panel(axis: Axes, fit: xr.Dataset, points: xr.Dataset) -> None:
     if fit.attrs["curve"] == "darcy" and has_points:
         if math.isfinite(slope):
             law = DarcyCurve(float(fit.log_slope), float(fit.log_offset), threshold)
-            axis.plot(pressure / 1e3, law.flux(pressure) * LMH, color=_CURVE, lw=1.2)
-            axis.plot(law.critical_pressure / 1e3, law.critical_flux * LMH, "o", color=_CURVE, ms=3)
+            axis.plot(pressure / 1e3, law.flux(pressure) * LMH, color=_CURVE, lw=1.2, label="fitted curve")
+            axis.plot(
+                law.critical_pressure / 1e3, law.critical_flux * LMH, "o", color=_CURVE, ms=3, label="critical pressure"
+            )
         else:
             above = pressure[pressure > float(fit.log_threshold_pressure)]
             flux = float(fit.log_slope) * np.log(above) + float(fit.log_offset)
-            axis.plot(above / 1e3, flux * LMH, color=_CURVE, lw=1.2, ls="--")
+            axis.plot(above / 1e3, flux * LMH, color=_CURVE, lw=1.2, ls="--", label="fitted curve")
     elif math.isfinite(slope):
         # The published convention takes the absolute value of a printed intercept.
         is_published_line = not has_points and fit.attrs["convention"] == "published"
         # Where the permeance is not the slope of a line, it is drawn as the tangent at zero pressure.
         intercept = float(np.nan_to_num(fit.intercept_flux))
         line = slope * pressure + (-slope * threshold if is_published_line else intercept)
-        axis.plot(pressure / 1e3, line * LMH, color=_FIT, lw=1.2)
+        axis.plot(pressure / 1e3, line * LMH, color=_FIT, lw=1.2, label="fitted line")
         half_width = _half_width(fit, pressure)
         if half_width is not None:
             low, high = (line - half_width) * LMH, (line + half_width) * LMH
             axis.fill_between(pressure / 1e3, low, high, color=_FIT, alpha=0.15, lw=0)
     for k in np.unique(points.replicate[np.isfinite(points.flux)]):
         replicate = points.isel(point=points.replicate.values == k)
-        axis.plot(replicate.pressure / 1e3, replicate.flux * LMH, "o^sD"[int(k) % 4], color=POINTS, ms=3)
+        marker = "o^sD"[int(k) % 4]
+        axis.plot(replicate.pressure / 1e3, replicate.flux * LMH, marker, color=POINTS, ms=3, label="measured")
     low, high = float(fit.threshold_pressure_low), float(fit.threshold_pressure_high)
     if math.isfinite(low) and math.isfinite(high):
         ends = np.clip([low, high], 0, top) / 1e3
-        axis.plot(ends, [0, 0], color=_INTERVAL, lw=3, solid_capstyle="butt", clip_on=False)
+        axis.plot(
+            ends, [0, 0], color=_INTERVAL, lw=3, solid_capstyle="butt", clip_on=False,
+            label="interval of the threshold pressure",
+        )  # fmt: skip
     axis.set(xlim=(0, top / 1e3), ylim=(0, None), title=literal_label(fit.membrane.item()))
 
 
@@ -236,13 +244,13 @@ def _pore_structure(posteriors: xr.Dataset) -> Section:
     solved = posteriors.isel(membrane=np.isfinite(posteriors.radius_median).values)
     count = solved.sizes["membrane"]
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(10.4, 1.0 + 0.19 * count), layout="constrained")
+        figure = Figure(figsize=(10.4, 1.0 + 0.19 * count), layout=ConstrainedLayoutEngine(w_pad=PANEL_PAD))
         axes = figure.subplots(1, 4, sharey=True)
         heights = np.arange(count)[::-1]
         for axis, (name, scale, label) in zip(axes, UNKNOWNS, strict=True):
             median, low, high = (solved[f"{name}_{end}"].values * scale for end in ("median", "low", "high"))
             axis.hlines(heights, low, high, color=_FIT, lw=1.6)
-            axis.plot(median, heights, "o", color=_FIT, ms=3)
+            axis.plot(median, heights, "o", color=_FIT, ms=3, label="median")
             axis.set(xscale="log", xlabel=label)
             if high.max() / low.min() < 12:
                 axis.set_xscale("linear")
@@ -280,7 +288,15 @@ def _ridge(fits: xr.Dataset, posteriors: xr.Dataset) -> Section:
         for axis, k in zip(axes.ravel(), indices, strict=False):
             _ridge_lines(axis, float(fits.structure_number.isel(membrane=k)), radius, floor)
             posterior = posteriors.isel(membrane=k)
-            axis.plot(posterior.radius.values * 1e9, posterior.porosity.values, ".", color=_FIT, ms=2, alpha=0.35)
+            axis.plot(
+                posterior.radius.values * 1e9,
+                posterior.porosity.values,
+                ".",
+                color=_FIT,
+                ms=2,
+                alpha=0.35,
+                label="draw",
+            )
             axis.set(xscale="log", yscale="log", title=literal_label(posterior.membrane.item()))
             axis.set(xlim=(radius[0] * 1e9, radius[-1] * 1e9), ylim=(floor, 1.0))
         for axis in axes[:, 0]:
@@ -302,7 +318,9 @@ def _ridge_lines(axis: Axes, structure_number: float, radius: np.ndarray, floor:
     for thickness in _RIDGE_THICKNESSES:
         porosity = structure_number * thickness / radius**2
         visible = (porosity < 1) & (porosity > floor)
-        axis.plot(radius[visible] * 1e9, porosity[visible], color=GREY, lw=0.9)
+        axis.plot(
+            radius[visible] * 1e9, porosity[visible], color=GREY, lw=0.9, label=f"thickness {thickness * 1e6:g} µm"
+        )
         if visible.any():
             first = int(np.flatnonzero(visible)[0])
             axis.annotate(
