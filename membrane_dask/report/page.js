@@ -136,7 +136,7 @@ function addToggles(svg, data, hide) {
 const VERTEX_SHADER = `#version 300 es
 in vec2 corner;
 out vec2 screen;
-uniform vec2 halfSize; // of the canvas, in nanometres
+uniform vec2 halfSize; // of the canvas, nm
 void main() {
   screen = corner * halfSize;
   gl_Position = vec4(corner, 0.0, 1.0);
