@@ -102,7 +102,8 @@ class Forecast:
             return 0.0
         open_time = self._open_time()
         n_timed, finished_work = (sum(map(count, self._times.values())) for count in (len, sum))
-        if open_time is None or n_timed < self._workers:
+        at_once = min(self._workers, max(self._totals.values()))  # units that are computed at the same time
+        if open_time is None or n_timed < at_once:
             return None
         if finished_work <= _MIN_FRACTION * (finished_work + open_time * self._workers):
             return None

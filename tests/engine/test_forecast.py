@@ -106,6 +106,13 @@ def test_there_is_no_time_before_each_worker_has_finished_a_unit(forecast, clock
     assert run.estimate(Progressed(2, 0, {"fits": [3.0]})).remaining == pytest.approx(9.0)  # the start took 10 s
 
 
+def test_of_tasks_of_one_unit_one_is_enough(forecast, clock):
+    run = forecast({"structures": 1, "lives": 1}, 2, {"structures": 40.0, "lives": 10.0})
+    assert run.estimate(Started(2, 0, 0, None)).remaining is None
+    clock.seconds = 400.0
+    assert run.estimate(Progressed(1, 0, {"structures": [400.0]})).remaining == pytest.approx(100.0)
+
+
 def test_time_between_units_lengthens_the_run(forecast, clock):
     """Units of 1 s, of which a worker finishes one in 2 s."""
     run = forecast({"fits": 100}, 1, {"fits": 100.0})
