@@ -28,6 +28,7 @@ from membrane_dask.engine.cluster.profiles import user_file
 from membrane_dask.engine.confirmation import confirm, require_confirmed, require_own_study, settings_that_act
 from membrane_dask.engine.driver import drive_run
 from membrane_dask.engine.events import Listener, Message, Summary
+from membrane_dask.engine.import_sources import find_import_sources
 from membrane_dask.engine.lock import DriverLock, RunBusyError, await_remote_driver
 from membrane_dask.engine.plan import Plan, build_program, make_plan
 from membrane_dask.engine.provenance import Provenance
@@ -89,6 +90,7 @@ def plan(study: BaseStudy | str | Path, *, measure: bool = False, source: Source
         planned = make_plan(study, build_program(study, source))
     except StudyError as error:
         raise StudyError(error.problems, source) from error.__cause__
+    planned = replace(planned, imports=find_import_sources(planned))
     return planned.measured() if measure else planned
 
 
@@ -219,7 +221,7 @@ def run(
     limit : int, optional
         Stop after this number of units.
     fresh : bool
-        Move an existing run away and start anew.
+        Move an existing run away and compute all units anew.
     retry_failed : bool
         Retry the units that failed.
     trust : bool
@@ -315,7 +317,7 @@ def submit(
     out : str or Path, optional
         Run directory, on a file system that the nodes mount; default ``runs/<name>``.
     fresh : bool
-        Move an existing run away and start anew.
+        Move an existing run away and compute all units anew.
     retry_failed : bool
         Retry the units that failed.
     trust : bool

@@ -348,6 +348,12 @@ class Program:
         :class:`ScratchReader`.
     attrs : mapping
         Attributes of the result.
+    unread_settings : mapping of str to frozenset of str
+        Settings of the study that the units of a task do not read, by task; those of a section with dotted names. They
+        may decide which units there are, and enter a unit by its parameters and its seed. A study that differs in
+        nothing else imports finished units of the task from an earlier run. Units of other tasks are never imported.
+    padded_dims : frozenset of str
+        Dimensions along which values of a unit end in NaN, as far as the study as a whole needs.
     summary : sequence of (str, str)
         Rows of the printed plan that describe the inputs.
     work : callable
@@ -364,6 +370,8 @@ class Program:
     inputs: Sequence[Dataset] = ()
     context: Mapping[str, Any] = {}
     attrs: Mapping[str, Any] = {}
+    unread_settings: Mapping[str, frozenset[str]] = {}
+    padded_dims: frozenset[str] = frozenset()
     work: Work
 
     @property

@@ -51,7 +51,7 @@ ClusterName = Annotated[
     ),
 ]
 RunDirectory = Annotated[Path | None, typer.Option("--out", help="Run directory; default runs/<name>.")]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Move an existing run away and start anew.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Move an existing run away and compute all units anew.")]
 Trust = Annotated[
     bool, typer.Option("--trust", help="Use the commands, files and hosts that a received run brings along.")
 ]

@@ -69,6 +69,8 @@ def run_study(
     trust = _confirmed(require_own_study, path, trust=trust)
     say(f"reading {path} and its inputs")
     plan = api.plan(api.resolve_sources(study, source), source=source)
+    if fresh:
+        plan = replace(plan, imports=())
     run = prepare(plan, out, fresh=fresh)
     trust = _confirmed(require_confirmed, run.path, trust=trust)
     is_local = plan.cluster.scheduler in ("local", "sync")
@@ -119,6 +121,8 @@ def submit(
     changes = with_cluster(overrides, cluster)
     trust = _confirmed(require_own_study, path, trust=trust)
     step = next_step(path, changes)
+    if fresh:
+        step = replace(step, plan=replace(step.plan, imports=()))
     api.require_batch_system(step.plan)
     if measure:
         step = replace(step, plan=measured(step.plan))

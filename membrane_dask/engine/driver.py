@@ -21,6 +21,7 @@ from membrane_dask.engine.plan import Plan
 from membrane_dask.engine.provenance import Provenance
 from membrane_dask.engine.run import Run
 from membrane_dask.engine.software_check import SoftwareCheck
+from membrane_dask.engine.unit_imports import UnitImports
 from membrane_dask.errors import resuming_helps
 from membrane_dask.files import DiskError, disk_errors
 
@@ -102,11 +103,12 @@ def drive_run(
             lost_tables = layout_record.damaged_collected(run.path)
             for name, problem in lost_tables:
                 notify(f"{name} is {problem}; it is computed again")
+            imports = UnitImports(run, plan.program, software.present, sync=settings.sync, notify=notify)
             execution = Execution(
                 run.path, plan.program, run.batch, sum(run.counts.values()),
                 retries=settings.retries, failure_limit=settings.failure_limit,
                 timeout=settings.timeout, memory=plan.worker_memory(), sync=settings.sync, listener=tell,
-                software=software, retry_failed=retry_failed,
+                software=software, imports=imports, retry_failed=retry_failed,
             )  # fmt: skip
             execution.resume(driver)
             if series:
@@ -118,6 +120,8 @@ def drive_run(
                 layout_record.keep_consolidated(run.path)
             else:
                 layout.remove_consolidated_metadata(run.path)
+            if limit != 0 and software.accepted:
+                execution.import_units(driver)
             if limit == 0 or complete or (not execution.has_open_units and software.accepted):  # no cluster for nothing
                 limit = 0
                 workers: contextlib.AbstractContextManager[Pool] = contextlib.nullcontext(SyncPool())

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from membrane_dask.engine import durability, late_files, layout, layout_record, store, verification
+from membrane_dask.engine import late_files, store, verification
 from membrane_dask.engine.cluster.pools import ALLOWED_FAILURES, RESULT_LOST, Handle, Pool
+from membrane_dask.engine.collection import write_collected
 from membrane_dask.engine.control_groups import memory_kills, memory_limit
 from membrane_dask.engine.events import (
     Collecting,
@@ -38,19 +39,16 @@ from membrane_dask.engine.plan import as_bytes
 from membrane_dask.engine.records import failure_path
 from membrane_dask.engine.rounds import Schedule
 from membrane_dask.engine.software_check import SoftwareCheck, worker_error
+from membrane_dask.engine.unit_imports import UnitImports
 from membrane_dask.engine.worker import BatchOptions, BatchResult, UnitFailure, run_batch
 from membrane_dask.errors import ProgramError
-from membrane_dask.files import sync_folder, write_atomically, write_json
-from membrane_dask.io import ome_zarr
-from membrane_dask.program import Image, Outcome, Program, Scratch, Table, TableFile, Unit
+from membrane_dask.files import write_json
+from membrane_dask.program import Image, Outcome, Program, Scratch, Table, Unit
 from membrane_dask.schema import FAILED
-from membrane_dask.studies import registry
 
 logger = logging.getLogger("membrane_dask")
 #: Number of finished units from which on the fraction of failures is checked.
 MIN_FINISHED = 20
-#: What a batch measures of each unit, and the digest of its values.
-_MEASURED = ("seconds", "cpu_seconds", "memory", "sha256")
 #: Largest number of messages on lost values.
 _MESSAGES = 10
 
@@ -88,6 +86,8 @@ class Execution:
         Receives every event.
     software : SoftwareCheck
         Software that has made the run, and that of this process.
+    imports : UnitImports
+        Earlier runs that hold units of this one.
     retry_failed : bool
         Whether all units that failed are open again; otherwise those are for which the journal requests it.
     """
@@ -95,7 +95,8 @@ class Execution:
     def __init__(
         self, root: Path, program: Program, batch: Mapping[str, int], total: int,
         *, retries: int, failure_limit: float, timeout: float | None = None, memory: str = "",
-        sync: bool = True, listener: Listener, software: SoftwareCheck, retry_failed: bool = False,
+        sync: bool = True, listener: Listener, software: SoftwareCheck, imports: UnitImports,
+        retry_failed: bool = False,
     ) -> None:  # fmt: skip
         self.root, self.program, self.total, self.memory = root, program, total, memory
         self.retries, self.failure_limit, self.emit = retries, failure_limit, listener
@@ -131,6 +132,7 @@ class Execution:
             note.unlink(missing_ok=True)
         self._sync_root = str(root.resolve()) if sync else ""
         self._software, self._deadline = software, math.inf
+        self._imports, self._importable = imports, list[Unit]()
         self._options = BatchOptions(software.requirement, timeout, str(self._timeout_notes), self._sync_root)
 
     @property
@@ -159,6 +161,28 @@ class Execution:
             if unit.key not in self.history:
                 chunks.setdefault(self._chunk(unit), []).append(unit)
         self._queue.extend(_Batch(tuple(units)) for units in chunks.values())
+        self._importable += [unit for units in chunks.values() for unit in units if self._imports.may_have(unit)]
+
+    def import_units(self, driver: DriverLock) -> int:
+        """Take open units from earlier runs that hold them, with those that follow from them; returns their number."""
+        before = len(self.history)
+        while self._importable:
+            units = [unit for unit in self._importable if self._chunk(unit) not in self._busy]
+            self._importable = []
+            outcomes = self._imports.take(units, self.sinks, self.journal, lambda: self._may_proceed(driver))
+            self.history.update(outcomes)
+            self._finished += outcomes
+            rests = [(tuple(u for u in b.units if u.key not in outcomes), b.attempt) for b in self._queue]
+            self._queue = deque(_Batch(rest, attempt) for rest, attempt in rests if rest)
+            self.enqueue()
+            if not self._queue and not self._in_flight:
+                self._verify(driver)
+        return len(self.history) - before
+
+    def _may_proceed(self, driver: DriverLock, in_flight: int = 0, dashboard: str | None = None) -> bool:
+        """Give a sign of life; False if the run was cancelled or its time is up."""
+        driver.heartbeat(in_flight, dashboard)
+        return not driver.cancelled() and time.monotonic() <= self._deadline
 
     def _check(self, unit: Unit) -> None:
         """Refuse a unit that has no storage, or that of another unit.
@@ -202,6 +226,7 @@ class Execution:
                 if driver.cancelled() or time.monotonic() > self._deadline or not confirmed:
                     reason = "cancelled" if driver.cancelled() else "time is up"
                     break
+                start += self.import_units(driver)
                 pool.demand(len(self._queue) + len(self._in_flight))
                 sent = sum(len(batch.units) for batch in self._in_flight.values())
                 self._submit(pool, self.total if limit is None else limit - (len(self.history) - start) - sent)
@@ -244,8 +269,7 @@ class Execution:
         """Check, before anything is written, that the present software gives the numbers of the run; False to stop."""
 
         def proceed(in_flight: int) -> bool:
-            driver.heartbeat(in_flight, pool.dashboard)
-            return not driver.cancelled() and time.monotonic() <= self._deadline
+            return self._may_proceed(driver, in_flight, pool.dashboard)
 
         if not self._software.confirm(pool, self.journal, self._options, self.sinks, proceed):
             return False
@@ -328,16 +352,9 @@ class Execution:
         with self.journal.buffered():
             for start in range(0, len(finished), UNITS_PER_LINE):
                 units = finished[start : start + UNITS_PER_LINE]
-                record = {
-                    "done": [unit.key for unit in units],
-                    "task": units[0].task,
-                    "index": [unit.index for unit in units],
-                    **{name: [getattr(result, name)[unit.key] for unit in units] for name in _MEASURED},
-                    "feedback": {u.key: result.feedback[u.key] for u in units if result.feedback[u.key]},
-                    "worker": result.worker,
-                    **({"versions": result.versions} if result.versions else {}),
-                }
-                self.journal.append({**record, "attempt": batch.attempt})
+                addresses = [address for unit in units if (address := self._imports.addresses(unit))]
+                addressed = {"address": addresses} if addresses else {}
+                self.journal.append({**result.record(units), **addressed, "attempt": batch.attempt})
         if finished:
             keys = [unit.key for unit in finished]
             self.history.update((key, Outcome("done", result.feedback[key])) for key in keys)
@@ -449,36 +466,11 @@ class Execution:
     def collect(self) -> None:
         """Write the tables that follow from the finished units, which :meth:`run` has read back, and pyramids."""
         self.emit(Collecting())
-        layout_record.prepare_to_collect(self.root)
-        folders: list[Path] = []
-        for image in self.program.images:
-            if image.voxel_size_nm is not None:
-                ome_zarr.build_pyramid(layout.volume_path(self.root, image.name))
-                volume = layout.volume_path(self.root, image.name)
-                folders += [volume / str(level) for level in range(1, ome_zarr.count_levels(volume))]
-        kind = registry.kinds().get(self.program.kind)
         if self._unknown:
             number, example = len(self._unknown), min(self._unknown)
             self.emit(Message(f"the journal lists {number} units that the study does not have, such as {example!r}"))
         history = {key: o for key, o in self.history.items() if key in self.units} if self._unknown else self.history
-        for item in self.program.collect(self._read, history):
-            if isinstance(item, TableFile):
-                folder = self.root / layout.TABLES
-                folder.mkdir(exist_ok=True)
-                write_atomically(folder / item.name, item.text)
-            else:
-                if kind is not None:
-                    kind.require_declared(item.name)
-                layout.create_dataset(self.root / "result.zarr", item)
-                folder = self.root / "result.zarr" / item.name
-            folders += [folder] if folder not in folders else []
-        layout.consolidate_metadata(self.root)
-        if self._sync_root:
-            for folder in folders:
-                durability.sync_tree(folder)
-                sync_folder(folder.parent)
-            durability.sync_files([self.root / layout.METADATA], self.root)
-        layout_record.record_collected(self.root, folders)
+        write_collected(self.root, self.program, self._read, history, sync=bool(self._sync_root))
         self.journal.append({"collected": True})
         if not self._failed:
             for sink in self.sinks.values():

@@ -75,7 +75,7 @@ def replay(run: Run, program: Program, key: str) -> tuple[dict[str, Any], bool |
     if outcome is None or outcome.status != "done":
         return values, None
     sink = store.sinks(run.path, program, run.batch)[unit.task]
-    ((_, stored),) = sink.digests([unit])  # empty for values that cannot be read
+    ((_, stored),) = store.unit_digests(sink, [unit])  # empty for values that cannot be read
     return values, store.digest(sink.check(unit, values)) == stored
 
 

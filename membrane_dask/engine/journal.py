@@ -14,6 +14,7 @@ import re
 import socket
 import time
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,10 +46,13 @@ class JournalSummary:
     collected : bool
         Whether the results that depend on all units were computed after the last unit.
     cpu_seconds : float, optional
-        CPU time of all units, in seconds, those included that were computed again; None if some of the units are from
+        CPU time of all units, in seconds, those included that were computed again, and those not that were imported
+        from earlier runs; None if some of the units are from
         an earlier version, which did not measure it.
     tasks : mapping of str to (int, float)
         Number and time of the finished units, in seconds, by task without its number.
+    imported : mapping of str to int
+        Number of units that were imported from earlier runs, likewise by task; their times do not count.
     times : tuple of str
         Time of the last record of each driver.
     damage : str
@@ -60,6 +64,7 @@ class JournalSummary:
     collected: bool
     cpu_seconds: float | None
     tasks: Mapping[str, tuple[int, float]]
+    imported: Mapping[str, int]
     times: tuple[str, ...]
     damage: str
 
@@ -193,6 +198,7 @@ class Journal:
         failed: set[str] = set()
         collected, cpu_seconds = False, 0.0
         tasks: dict[str, tuple[int, float]] = {}
+        imported: dict[str, int] = {}
         times: list[str] = []
         damage = Damage()
         for path in self._files():
@@ -208,9 +214,11 @@ class Journal:
                     elif failed:
                         failed.difference_update(units)
                     collected = collected and name not in record
-                if "done" in record:
+                task = task_stem(record.get("task", ""))
+                if "imported" in record:
+                    imported[task] = imported.get(task, 0) + len(record.get("done", ()))
+                elif "done" in record:
                     cpu_seconds += sum(record.get("cpu_seconds", [math.nan]))
-                    task = task_stem(record.get("task", ""))
                     number, seconds = tasks.get(task, (0, 0.0))
                     tasks[task] = (number + len(record["done"]), seconds + sum(record.get("seconds", ())))
                 collected = collected or bool(record.get("collected"))
@@ -220,7 +228,18 @@ class Journal:
         is_last = np.append(sorted_keys[1:] != sorted_keys[:-1], True)[: len(order)]
         done = int((np.frombuffer(states, np.int8)[order][is_last] == _DONE).sum())
         cpu_time = None if math.isnan(cpu_seconds) else cpu_seconds
-        return JournalSummary(done, tuple(sorted(failed)), collected, cpu_time, tasks, tuple(times), str(damage))
+        return JournalSummary(
+            done, tuple(sorted(failed)), collected, cpu_time, tasks, imported, tuple(times), str(damage)
+        )
+
+    def imported(self) -> Counter[str]:
+        """Numbers of the finished units that were imported, by the identity of the run that they are from."""
+        origins: dict[str, str] = {}
+        for record in self.records():
+            for key in (*record.get("reopened", ()), *record.get("failed", ())):
+                origins.pop(key, None)
+            origins |= dict.fromkeys(record.get("done", ()), record.get("imported", {}).get("identity", ""))
+        return Counter(identity for identity in origins.values() if identity)
 
     def collected(self) -> bool:
         """Whether the results that depend on all units were computed after the last unit."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,33 @@ def run_name(study: BaseStudy) -> str:
 
 
 @dataclass(frozen=True)
+class ImportSource:
+    """An earlier run that holds units of a study.
+
+    Parameters
+    ----------
+    path : Path
+        Its directory.
+    identity : str
+        Digest of all that decides its result.
+    units : mapping of str to int
+        Number of units of the study that it holds, by task.
+    changes : str
+        What of the software has changed since, in words, so that its units are computed again; empty if they are
+        imported.
+    """
+
+    path: Path
+    identity: str
+    units: Mapping[str, int]
+    changes: str = ""
+
+    def record(self) -> dict[str, Any]:
+        """What the run of the study stores of it, before any unit is imported."""
+        return {"run": str(self.path.resolve()), "identity": self.identity, "units": 0}
+
+
+@dataclass(frozen=True)
 class Plan:
     """What a run will do, decided before it starts.
 
@@ -96,7 +123,9 @@ class Plan:
     seconds : mapping of str to float
         Measured time of a pilot, by task without its number; empty until :meth:`measured`.
     costs : Costs, optional
-        Predicted work; None until :meth:`measured`.
+        Predicted work of all units, those included that are imported; None until :meth:`measured`.
+    imports : tuple of ImportSource
+        Earlier runs that hold units of the study.
     """
 
     study: BaseStudy
@@ -105,6 +134,7 @@ class Plan:
     batch: Mapping[str, int]
     seconds: Mapping[str, float] = field(default_factory=dict)
     costs: Costs | None = None
+    imports: tuple[ImportSource, ...] = ()
 
     @property
     def name(self) -> str:
@@ -130,17 +160,37 @@ class Plan:
         return sum(target.nbytes for target in targets)
 
     @property
+    def n_imported(self) -> dict[str, int]:
+        """Number of units that are imported from earlier runs, by task."""
+        numbers: dict[str, int] = {}
+        for source in self.imports:
+            for task, number in source.units.items() if not source.changes else ():
+                numbers[task] = numbers.get(task, 0) + number
+        return numbers
+
+    @property
+    def work(self) -> dict[str, float] | None:
+        """Predicted CPU time of the units that are computed in seconds, by task, if it was measured."""
+        if self.costs is None:
+            return None
+        counts, imported = self.counts, self.n_imported
+        return {
+            task: seconds * (1 - imported.get(task, 0) / counts[task] if counts.get(task) else 1)
+            for task, seconds in self.costs.work.items()
+        }
+
+    @property
     def cost(self) -> float | None:
-        """Predicted work of all units in core-seconds, if it was measured."""
-        return self.costs.total if self.costs else None
+        """Predicted work of the units that are computed in core-seconds, if it was measured."""
+        return None if (work := self.work) is None else sum(work.values())
 
     @property
     def time(self) -> float | None:
         """Predicted time of the run in seconds, if its cost was measured."""
-        if not self.costs:
+        if self.costs is None or (cost := self.cost) is None:
             return None
         start = 0.0 if self.cluster.scheduler == "sync" else START_SECONDS
-        return start + max(self.costs.total / default_workers(self.cluster), self.costs.longest)
+        return start + max(cost / default_workers(self.cluster), min(self.costs.longest, cost))
 
     def measured(self) -> Plan:
         """The same plan with its predicted cost, from a few pilot units that are run here and now."""
@@ -188,20 +238,30 @@ class Plan:
             ("run", self.name),
             ("units", f"{'at most ' if self.program.adaptive else ''}{self.total} ({units})"),
             *([("batches", f"of {batches}")] if batches else []),
+            *self._import_rows(),
             ("seed", str(self.study.seed)),
             *self.program.summary,
             *([("result", self._result())] if self.result_bytes else []),
             ("memory", f"{as_bytes(self.needed_memory())} for each worker" + (f"; there are {limit}" if limit else "")),
         ]
         rows.append(("cluster", self._cluster()))
-        if self.costs is not None and self.time is not None:
+        if self.cost is not None and self.time is not None:
             work: dict[str, float] = {}
-            for task, seconds in self.costs.work.items():
+            for task, seconds in (self.work or {}).items():
                 work[task_stem(task)] = work.get(task_stem(task), 0.0) + seconds
             each = ", ".join(f"{kind} {as_seconds(work[kind])}" for kind in kinds if kind in work)
-            rows.append(("cost", f"about {as_seconds(self.costs.total)} of CPU time ({each}; from pilots)"))
+            rows.append(("cost", f"about {as_seconds(self.cost)} of CPU time ({each}; from pilots)"))
             rows.append(("time", f"about {as_seconds(self.time)} on {workers} worker{'s' * (workers > 1)}"))
         return rows
+
+    def _import_rows(self) -> Iterator[tuple[str, str]]:
+        """What of the study is in earlier runs."""
+        for source in self.imports:
+            text = f"{sum(source.units.values())} of {self.total} units are in {source.path}"
+            if source.changes:
+                yield "note", f"{text}, but are computed again: {source.changes}"
+            else:
+                yield "imports", f"{text} and are imported from there"
 
     def _result(self) -> str:
         from membrane_dask.engine.file_counts import result_files

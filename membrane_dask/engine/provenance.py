@@ -86,6 +86,17 @@ class Provenance:
         """Replace the table of workers with other versions than their driver."""
         write_json(self._path, {**self.read(), "workers": workers})
 
+    def imports(self) -> list[dict[str, Any]]:
+        """Earlier runs from which units are imported: directory, identity and number of units; none if damaged."""
+        try:
+            return list(self.read().get("imports", []))
+        except UnreadableRunError:
+            return []
+
+    def record_imports(self, imports: list[dict[str, Any]]) -> None:
+        """Replace the list of earlier runs from which units are imported."""
+        write_json(self._path, {**self.read(), "imports": imports})
+
     def record_costs(self, costs: Costs) -> None:
         """Store the predicted cost of a submitted run, with which its driver compares the actual one."""
         write_json(self._path, {**self.read(), "costs": {"work": dict(costs.work), "longest": costs.longest}})

@@ -54,6 +54,7 @@ class RunRecord(TypedDict):
     units: dict[_Name, _Count]
     batch: dict[_Name, Annotated[int, Field(ge=1)]]
     settings: NotRequired[dict[_Word, Any]]
+    task_identities: NotRequired[dict[_Name, _Digest]]
 
 
 @with_config(_STRICT)
@@ -119,6 +120,7 @@ class ProvenanceRecord(TypedDict, total=False):
     created: str
     starts: list[dict[str, Any]]
     stops: list[dict[str, Any]]
+    imports: list[ImportRecord]
 
 
 @with_config(_STRICT)
@@ -146,6 +148,19 @@ class ExportRecord(TypedDict):
 
 
 @with_config(_STRICT)
+class ImportRecord(TypedDict):
+    """A run from which units are imported: its directory, and the digest of all that decides its result.
+
+    In the provenance with the number of units, in the journal with the digests of their values in that run.
+    """
+
+    run: _Word
+    identity: _Digest
+    units: NotRequired[_Count]
+    sha256: NotRequired[list[_Digest]]
+
+
+@with_config(_STRICT)
 class JournalRecord(TypedDict, total=False):
     """A line of the journal."""
 
@@ -158,6 +173,8 @@ class JournalRecord(TypedDict, total=False):
     task: _Word
     index: list[list[_Count]]
     feedback: dict[_Key, dict[str, int | float]]
+    address: list[_Digest]
+    imported: ImportRecord
     worker: _Word
     versions: dict[_Word, _Word]
     attempt: _Count
@@ -237,7 +254,7 @@ def parse_journal_line(text: bytes) -> JournalRecord:
             values: Any = record.get(name, ())
             if len(values) != len(record["done"]):
                 raise ValueError(f"{name!r} must have a value for each of {len(record['done'])} units")
-        for name in ("index", "cpu_seconds"):  # earlier versions do not write them
+        for name in ("index", "cpu_seconds", "address"):  # earlier versions do not write them
             if name in record and len(record[name]) != len(record["done"]):  # type: ignore[literal-required]
                 raise ValueError(f"{name!r} must have a value for each of {len(record['done'])} units")
     return record

@@ -23,6 +23,7 @@ from membrane_dask.engine.present_names import under_present_names
 from membrane_dask.engine.provenance import Provenance, software_record, source_run_digests
 from membrane_dask.engine.records import SCHEMA
 from membrane_dask.engine.software import software_of
+from membrane_dask.engine.unit_addresses import task_identities
 from membrane_dask.errors import DataLossError, Problem, StudyError, UnreadableRunError, nearest
 from membrane_dask.files import disk_errors, is_url, sync_folder, write_atomically, write_json
 from membrane_dask.notebook_html import bar, links, table
@@ -92,6 +93,11 @@ class Run:
         """All settings that decide the result; files and sources are digests of their content."""
         recorded = self.recorded_settings
         return self.study.decisive_settings() if recorded is None else recorded
+
+    @property
+    def task_identities(self) -> dict[str, str]:
+        """Digests of what decides the values of units that later runs may import, by task; see Program."""
+        return dict(self._metadata.get("task_identities", {}))
 
     def require_present_layout(self, action: str) -> None:
         """Refuse to change or replay a run of an earlier layout, which can be opened only.
@@ -374,7 +380,7 @@ def prepare(plan: Plan, out: Path | None, *, fresh: bool = False) -> Run:
     out : Path, optional
         Its directory; default ``runs/<name>``.
     fresh : bool
-        Move an existing run away and start anew.
+        Move an existing run away and start anew, without units of earlier runs.
 
     Raises
     ------
@@ -382,6 +388,8 @@ def prepare(plan: Plan, out: Path | None, *, fresh: bool = False) -> Run:
         If the directory holds something else, or ``out`` is a URL.
     """
     require_local(out)
+    if fresh:
+        plan = replace(plan, imports=())
     root = out or Path("runs") / plan.name
     if (root / "run.json").is_file():
         if not fresh:
@@ -440,6 +448,7 @@ def _create(plan: Plan, root: Path) -> Run:
             study=study.identity(),
             software=[software_record(software.record())],
             inputs={name: {"path": str(p), "sha256": _sha(p)} for name, p in study.inputs().items()},
+            imports=[source.record() for source in plan.imports if not source.changes],
         )
         layout_record.record_layout(building, store.sinks(building, program, plan.batch))
         write_json(
@@ -452,6 +461,7 @@ def _create(plan: Plan, root: Path) -> Run:
                 "units": plan.counts,
                 "batch": dict(plan.batch),
                 "settings": study.decisive_settings(),
+                "task_identities": task_identities(study, program),
             },
         )
         durability.sync_tree(building)

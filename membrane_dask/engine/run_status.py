@@ -108,10 +108,11 @@ def _remaining_time(counts: Mapping[str, int], journal: JournalSummary, wall: fl
     work = 0.0
     for task, count in open_units.items():
         number, seconds = journal.tasks.get(task, (0, 0.0))
-        if number < count:
+        left = count - number - journal.imported.get(task, 0)
+        if left > 0:
             if not number:
                 return None
-            work += (count - number) * seconds / number
+            work += left * seconds / number
     finished_work = sum(seconds for _, seconds in journal.tasks.values())
     return work / finished_work * wall if finished_work and wall else None
 
@@ -159,6 +160,8 @@ def summary_rows(run: Run) -> list[tuple[str, str]]:
         *(("driver", f"job {number}: {state}") for number, state in queued_drivers(run.path).items()),
         ("groups", ", ".join(groups)),
     ]
+    imports = [record for record in Provenance(run.path).imports() if record.get("units")]
+    rows += [("imported", f"{record['units']} units from {record['run']}") for record in imports]
     if lost := run.lost_driver():
         rows.append(("driver", lost))
     if problem := reader_problem(run):

@@ -125,13 +125,13 @@ class TableSink:
         """Values of a unit that is on disk."""
         return {v.path: np.asarray(_open_array(f"{self.path}/{v.path}")[unit.index]) for v in self.variables}
 
-    def digests(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, str]]:
-        """Digest of each unit as it stands on disk; empty where its chunk cannot be decoded, or it is not done."""
+    def values(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, dict[str, np.ndarray] | None]]:
+        """Values of each unit as they stand on disk; None where a chunk cannot be decoded, or a unit is not done."""
         units = sorted(units, key=lambda unit: unit.index)
         for first, last in _runs(units):
-            yield from self._digests_of_run(units[first : last + 1])
+            yield from self._values_of_run(units[first : last + 1])
 
-    def _digests_of_run(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, str]]:
+    def _values_of_run(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, dict[str, np.ndarray] | None]]:
         region = (*units[0].index[:-1], slice(units[0].index[-1], units[-1].index[-1] + 1))
         try:
             status = np.asarray(_open_array(f"{self.path}/{STATUS.name}")[region])
@@ -139,12 +139,12 @@ class TableSink:
         except _UNDECODABLE:
             chunks = [units[first : last + 1] for first, last in _runs(units, self.batch)]
             for chunk in chunks if len(chunks) > 1 else ():
-                yield from self._digests_of_run(chunk)
+                yield from self._values_of_run(chunk)
             if len(chunks) == 1:
-                yield from ((unit, "") for unit in units)
+                yield from ((unit, None) for unit in units)
             return
         for i, unit in enumerate(units):
-            yield unit, digest({path: block[i] for path, block in blocks.items()}) if status[i] == DONE else ""
+            yield unit, {path: block[i] for path, block in blocks.items()} if status[i] == DONE else None
 
     def unmarked(self, units: Sequence[Unit], status: int) -> list[Unit]:
         """Units whose status on disk is another one."""
@@ -260,13 +260,13 @@ class ImageSink:
         """A slab that is on disk."""
         return {self.variable.name: np.asarray(_open_array(self.path)[self._region(unit)])}
 
-    def digests(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, str]]:
-        """Digest of each slab as it is on disk; empty where a chunk of it cannot be decoded."""
+    def values(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, dict[str, np.ndarray] | None]]:
+        """Each slab as it is on disk; None where a chunk of it cannot be decoded."""
         for unit in units:
             try:
-                yield unit, digest(self.read(unit))
+                yield unit, self.read(unit)
             except _UNDECODABLE:
-                yield unit, ""
+                yield unit, None
 
     def mark(self, units: Sequence[Unit], status: int) -> None:
         """Slabs have no status; the journal records it."""
@@ -361,13 +361,13 @@ class ScratchSink:
         """Arrays that are on disk."""
         return self.files.read(self.name, unit.index)
 
-    def digests(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, str]]:
-        """Digest of each unit as it is on disk; empty where there is no whole file."""
+    def values(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, dict[str, np.ndarray] | None]]:
+        """Arrays of each unit as they are on disk; None where there is no whole file."""
         for unit in units:
             try:
-                yield unit, digest(self.read(unit))
-            except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
-                yield unit, ""
+                yield unit, self.read(unit)
+            except (OSError, *_UNDECODABLE):
+                yield unit, None
 
     def mark(self, units: Sequence[Unit], status: int) -> None:
         """Scratch data have no status; the journal records it."""
@@ -433,6 +433,12 @@ def digest(values: Mapping[str, np.ndarray]) -> str:
         sha.update(name.encode())
         sha.update(np.ascontiguousarray(values[name]).data)
     return sha.hexdigest()[:32]
+
+
+def unit_digests(sink: Sink, units: Sequence[Unit]) -> Iterator[tuple[Unit, str]]:
+    """Digest of each unit as it stands on disk; empty where its values cannot be read."""
+    for unit, values in sink.values(units):
+        yield unit, "" if values is None else digest(values)
 
 
 def sinks(root: Path, program: Program, batch: Mapping[str, int]) -> dict[str, Sink]:

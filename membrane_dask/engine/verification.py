@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from membrane_dask.engine.journal import Journal
 from membrane_dask.engine.layout_record import LayoutRecord
-from membrane_dask.engine.store import ScratchSink, Sink, TableSink, described
+from membrane_dask.engine.store import ScratchSink, Sink, TableSink, described, unit_digests
 from membrane_dask.program import Unit
 
 #: Units of a table that are read at a time.
@@ -128,7 +128,7 @@ def verify_units(
             else:
                 present += members
         altered: dict[Chunk, list[Unit]] = {}
-        for unit, sha in sink.digests(present):
+        for unit, sha in unit_digests(sink, present):
             if sha != written.get(unit.key, _NOTHING).sha256:
                 altered.setdefault(sink.chunk(unit), []).append(unit)
         faults += [

@@ -108,6 +108,21 @@ class BatchResult:
     versions: dict[str, str] = field(default_factory=dict)
     refused: Software | None = None
 
+    def record(self, units: Sequence[Unit]) -> dict[str, Any]:
+        """Entries of the journal for some of the finished units, all of one task."""
+        measured: dict[str, Mapping[str, Any]] = {
+            "seconds": self.seconds, "cpu_seconds": self.cpu_seconds, "memory": self.memory, "sha256": self.sha256,
+        }  # fmt: skip
+        return {
+            "done": [unit.key for unit in units],
+            "task": units[0].task,
+            "index": [unit.index for unit in units],
+            **{name: [values[unit.key] for unit in units] for name, values in measured.items()},
+            "feedback": {unit.key: self.feedback[unit.key] for unit in units if self.feedback[unit.key]},
+            "worker": self.worker,
+            **({"versions": self.versions} if self.versions else {}),
+        }
+
 
 @dataclass
 class Repetition:
@@ -159,6 +174,11 @@ def _finite_numbers(unit: Unit, feedback: Mapping[str, Any]) -> dict[str, float]
     return numbers
 
 
+def process_name() -> str:
+    """Host and number of this process."""
+    return f"{os.uname().nodename}-{os.getpid()}"
+
+
 def _cpu_clock() -> Callable[[], float]:
     """Clock of CPU time: of the process, or of this thread where the worker computes units in several threads."""
     distributed = sys.modules.get("distributed")  # not imported in a run without a cluster
@@ -187,7 +207,7 @@ def run_batch(
     options : BatchOptions
         Options of the driver.
     """
-    result = BatchResult(worker=f"{os.uname().nodename}-{os.getpid()}")
+    result = BatchResult(worker=process_name())
     if options.software is not None:
         result.refused, result.versions = options.software.check()
     if result.refused is not None:
@@ -249,7 +269,7 @@ def repeat_unit(
     feedback : mapping of str to float
         Its recorded feedback.
     """
-    result = Repetition(unit.key, worker=f"{os.uname().nodename}-{os.getpid()}")
+    result = Repetition(unit.key, worker=process_name())
     if options.software is not None:
         result.refused, result.versions = options.software.check()
     if result.refused is not None:

@@ -48,6 +48,8 @@ class DesignProgram(GradedProgram):
         If no network has the required porosity.
     """
 
+    unread_settings: Mapping[str, frozenset[str]] = {}  # designs follow from the outcomes of earlier ones
+
     def __init__(self, study: GradedStudy, source: Source | None = None) -> None:
         parameters = study.optimum.parameters
         assert parameters is not None

@@ -58,6 +58,15 @@ class GradedProgram(Program):
 
     kind = KIND.name
     work = staticmethod(work)
+    # A network has its design point as parameters, and its realization in its seed. What decides the outcome of a
+    # search is read by its rounds; `optimum.metric` is the feedback of a unit.
+    unread_settings: Mapping[str, frozenset[str]] = {
+        GRADED.name: frozenset({
+            "l_max", "gradient", "realizations", "optimum.round", "optimum.interval", "optimum.tolerance",
+            "optimum.confidence",
+        }),
+    }  # fmt: skip
+    padded_dims = frozenset({"time"})
 
     def __init__(self, study: GradedStudy, source: Source | None = None) -> None:
         self.study = study
