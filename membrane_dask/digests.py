@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from membrane_dask.files import read_bytes
@@ -13,8 +16,30 @@ from membrane_dask.files import read_bytes
 _MAX_METADATA = 10_000_000
 
 
+_computed: ContextVar[dict[Path, str] | None] = ContextVar("_computed", default=None)
+
+
+@contextmanager
+def digests_computed_once() -> Iterator[None]:
+    """Compute the digest of each path once within the block: a volume takes minutes."""
+    token = _computed.set({} if _computed.get() is None else _computed.get())
+    try:
+        yield
+    finally:
+        _computed.reset(token)
+
+
 def content_digest(path: Path) -> str:
     """SHA-256 of a file's content; of a folder's files; of a run, the digest of all that decides its result."""
+    computed = _computed.get()
+    if computed is None:
+        return _content_digest(path)
+    if path not in computed:
+        computed[path] = _content_digest(path)
+    return computed[path]
+
+
+def _content_digest(path: Path) -> str:
     if path.is_file():
         return file_digest(path)
     metadata = path / "run.json"

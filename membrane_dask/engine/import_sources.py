@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from membrane_dask.digests import digests_computed_once
 from membrane_dask.engine.journal import Journal
 from membrane_dask.engine.plan import ImportSource, Plan
 from membrane_dask.engine.provenance import Provenance, source_run_digests
@@ -74,7 +75,8 @@ def find_import_sources(plan: Plan, folder: Path = RUNS) -> tuple[ImportSource, 
     """
     if not plan.program.unread_settings or not folder.is_dir():
         return ()
-    addresses, identity = Addresses(task_identities(plan.study, plan.program)), plan.study.identity()
+    with digests_computed_once():
+        addresses, identity = Addresses(task_identities(plan.study, plan.program)), plan.study.identity()
     related = addresses.identities.items()
     runs = [run for run in find_runs(folder) if run.identity != identity and run.task_identities.items() & related]
     sources: list[ImportSource] = []

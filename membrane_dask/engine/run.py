@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from membrane_dask.config import BaseStudy
+from membrane_dask.digests import digests_computed_once
 from membrane_dask.engine import durability, late_files, layout, layout_record, records, run_status, store, verification
 from membrane_dask.engine.cluster.driver_series import lost_driver, queued_drivers, require_no_queued_driver
 from membrane_dask.engine.data_frames import to_dataframe
@@ -435,35 +436,8 @@ def _create(plan: Plan, root: Path) -> Run:
     except OSError as error:
         raise StudyError([Problem((), f"cannot write to {root.parent}: {error}")]) from error
     try:
-        for folder in FOLDERS:
-            (building / folder).mkdir()
-        study = plan.study
-        for path in study.inputs().values():
-            shutil.copyfile(path, building / "inputs" / path.name)
-        program = plan.program
-        layout.create_result(building, program, plan.batch)
-        (building / "study.yaml").write_text(_portable_yaml(study), encoding="utf-8")
-        software = software_of(program, source_run_digests(study.sources()))
-        Provenance(building).create(
-            study=study.identity(),
-            software=[software_record(software.record())],
-            inputs={name: {"path": str(p), "sha256": _sha(p)} for name, p in study.inputs().items()},
-            imports=[source.record() for source in plan.imports if not source.changes],
-        )
-        layout_record.record_layout(building, store.sinks(building, program, plan.batch))
-        write_json(
-            building / "run.json",
-            {
-                "schema": SCHEMA,
-                "kind": program.kind,
-                "identity": study.identity(),
-                "seed": study.seed,
-                "units": plan.counts,
-                "batch": dict(plan.batch),
-                "settings": study.decisive_settings(),
-                "task_identities": task_identities(study, program),
-            },
-        )
+        with digests_computed_once():
+            _lay_out(plan, building)
         durability.sync_tree(building)
         building.rename(root)
         sync_folder(root.parent)
@@ -474,6 +448,39 @@ def _create(plan: Plan, root: Path) -> Run:
         with disk_errors(root):
             raise
     return Run(root)
+
+
+def _lay_out(plan: Plan, building: Path) -> None:
+    """Write all that a run has before its first unit."""
+    for folder in FOLDERS:
+        (building / folder).mkdir()
+    study = plan.study
+    for path in study.inputs().values():
+        shutil.copyfile(path, building / "inputs" / path.name)
+    program = plan.program
+    layout.create_result(building, program, plan.batch)
+    (building / "study.yaml").write_text(_portable_yaml(study), encoding="utf-8")
+    software = software_of(program, source_run_digests(study.sources()))
+    Provenance(building).create(
+        study=study.identity(),
+        software=[software_record(software.record())],
+        inputs={name: {"path": str(p), "sha256": _sha(p)} for name, p in study.inputs().items()},
+        imports=[source.record() for source in plan.imports if not source.changes],
+    )
+    layout_record.record_layout(building, store.sinks(building, program, plan.batch))
+    write_json(
+        building / "run.json",
+        {
+            "schema": SCHEMA,
+            "kind": program.kind,
+            "identity": study.identity(),
+            "seed": study.seed,
+            "units": plan.counts,
+            "batch": dict(plan.batch),
+            "settings": study.decisive_settings(),
+            "task_identities": task_identities(study, program),
+        },
+    )
 
 
 def _portable_yaml(study: BaseStudy) -> str:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 
 from membrane_dask.config import BaseStudy
+from membrane_dask.digests import digests_computed_once
 from membrane_dask.program import Program, Unit
 
 
@@ -16,9 +17,11 @@ def task_identities(study: BaseStudy, program: Program) -> dict[str, str]:
     They are identities of the study without the settings that the task does not read, so that ``results_version``
     and the contents of all inputs enter.
     """
-    return {
-        task: study.with_defaults(sorted(unread)).identity() for task, unread in sorted(program.unread_settings.items())
-    }
+    with digests_computed_once():
+        return {
+            task: study.with_defaults(sorted(unread)).identity()
+            for task, unread in sorted(program.unread_settings.items())
+        }
 
 
 class Addresses:

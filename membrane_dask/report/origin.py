@@ -33,6 +33,10 @@ def origin_rows(run: Run) -> list[tuple[str, str]]:
         rows += [(name, text) for text in texts]
     rows += [("input", text) for text in _inputs(provenance.get("inputs"))]
     rows += _source_rows(run, "")
+    imports = (record for record in provenance.get("imports", ()) if record.get("units"))
+    rows += [
+        ("imported", f"{r['units']} units of {PurePath(r['run']).name}, identity {r['identity']}") for r in imports
+    ]
     return [(name, printable_line(text)) for name, text in rows]
 
 

@@ -72,6 +72,11 @@ _BYTES_READ, _BYTES_OWN = 11, 26
 #: Bytes per pore voxel of a volume for its tortuosity, and per voxel.
 _BYTES_PORE, _BYTES_VOXEL = 110, 8
 
+#: Settings that only transport and the bench read.
+_UNREAD_BY_STRUCTURE = frozenset({
+    "axes", "tensors", "tortuosity", "tolerance", "tortuosity_slab_thickness", "flow", "retention", "bench",
+})  # fmt: skip
+
 
 class CharacterizeProgram(Program):
     """Units and results of a characterize study.
@@ -93,6 +98,12 @@ class CharacterizeProgram(Program):
 
     kind = KIND.name
     work = staticmethod(work)
+    unread_settings: Mapping[str, frozenset[str]] = {
+        "blocks": _UNREAD_BY_STRUCTURE,
+        "networks": _UNREAD_BY_STRUCTURE,
+        "tortuosity": frozenset({"tensors", "flow", "retention", "bench"}),
+        "flows": frozenset({"tensors", "tortuosity", "tolerance", "tortuosity_slab_thickness", "bench"}),
+    }
 
     def __init__(
         self, study: CharacterizeStudy, source: Source | None = None, inputs: InputVolumes | None = None

@@ -51,6 +51,14 @@ class FoulProgram(Program):
 
     kind = KIND.name
     work = staticmethod(work)
+    unread_settings: Mapping[str, frozenset[str]] = {
+        "structures": frozenset({
+            "pressure", "operation", "viscosity", "temperature", "foulant", "foulant_volume_fraction", "species",
+            "deposition_law", "narrowing_exponent", "erosion", "sieving", "end_of_life", "flux_levels", "step",
+            "confidence",
+        }),
+        "lives": frozenset({"confidence"}),
+    }  # fmt: skip
 
     def __init__(self, study: FoulStudy, source: Source | None = None, inputs: InputVolumes | None = None) -> None:
         self.study = study

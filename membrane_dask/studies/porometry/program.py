@@ -78,6 +78,7 @@ class PorometryProgram(Program):
 
     kind = "porometry"
     work = staticmethod(work)
+    unread_settings: Mapping[str, frozenset[str]] = {task: frozenset({"bootstrap.draws"}) for task in _TASKS}
 
     def __init__(self, study: PorometryStudy, source: Source | None = None) -> None:
         self.study = study
