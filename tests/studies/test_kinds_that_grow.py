@@ -47,10 +47,10 @@ def folder(tmp_path_factory):
     return folder
 
 
-def run_in(place, study, monkeypatch):
-    place.mkdir(exist_ok=True)
+def run_in(present_folder, study, monkeypatch):
+    present_folder.mkdir(exist_ok=True)
     with monkeypatch.context() as patch:
-        patch.chdir(place)
+        patch.chdir(present_folder)
         run = md.run(study, listener=lambda event: None)
         assert run.status()["state"] == "complete"
         return md.open_run(run.path.resolve())
