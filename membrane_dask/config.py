@@ -7,10 +7,10 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -362,9 +362,6 @@ class OwnStudy:
         return (*self.where, *where)
 
 
-_Section = TypeVar("_Section", bound=Model)
-
-
 def _setting_rows(study: Model) -> list[tuple[str, str]]:
     """Names and values of the settings that are not defaults, those of sections with dotted names."""
 
@@ -381,16 +378,6 @@ def _setting_rows(study: Model) -> list[tuple[str, str]]:
 
 #: What a study reads of a run; ``tables`` is what runs of all kinds have.
 SourceContent = Literal["volume", "network", "bench", "tables"]
-
-
-def _with_default(section: _Section, path: Sequence[str]) -> _Section:
-    """A study or a section with the default of one setting."""
-    name, *rest = path
-    field = type(section).model_fields.get(name)
-    if field is None or (not rest and field.is_required()):
-        raise ValueError(f"{'.'.join(path)} is no setting with a default")
-    value = _with_default(getattr(section, name), rest) if rest else field.get_default(call_default_factory=True)
-    return section.model_copy(update={name: value})
 
 
 class BaseStudy(Model):
@@ -466,19 +453,6 @@ class BaseStudy(Model):
         """
         content = {"results_version": self.results_version, "study": self.decisive_settings()}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-    def with_defaults(self, settings: Iterable[str]) -> Self:
-        """The study with the defaults of some settings; those of a section have dotted names.
-
-        Raises
-        ------
-        ValueError
-            If one of them is required, or there is no such setting.
-        """
-        study = self
-        for name in settings:
-            study = _with_default(study, name.split("."))
-        return study
 
     def decisive_settings(self) -> dict[str, Any]:
         """All settings that decide the result, as plain JSON values; files and sources are digests of their content."""

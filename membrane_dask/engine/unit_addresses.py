@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
-from membrane_dask.config import BaseStudy
+from membrane_dask.config import BaseStudy, Model
 from membrane_dask.digests import digests_computed_once
+from membrane_dask.errors import ProgramError
 from membrane_dask.program import Program, Unit
+
+_Section = TypeVar("_Section", bound=Model)
 
 
 def task_identities(study: BaseStudy, program: Program) -> dict[str, str]:
@@ -19,9 +23,31 @@ def task_identities(study: BaseStudy, program: Program) -> dict[str, str]:
     """
     with digests_computed_once():
         return {
-            task: study.with_defaults(sorted(unread)).identity()
-            for task, unread in sorted(program.unread_settings.items())
+            task: _with_defaults(study, unread).identity() for task, unread in sorted(program.unread_settings.items())
         }
+
+
+def _with_defaults(study: BaseStudy, settings: Iterable[str]) -> BaseStudy:
+    """A study with the defaults of some settings."""
+    for name in sorted(settings):
+        study = _with_default(study, name.split("."))
+    return study
+
+
+def _with_default(section: _Section, path: Sequence[str]) -> _Section:
+    """A study or a section with the default of one setting.
+
+    Raises
+    ------
+    ProgramError
+        If it is required, or there is no such setting.
+    """
+    name, *rest = path
+    field = type(section).model_fields.get(name)
+    if field is None or (not rest and field.is_required()):
+        raise ProgramError(f"unread_settings: {'.'.join(path)} is no setting with a default")
+    value = _with_default(getattr(section, name), rest) if rest else field.get_default(call_default_factory=True)
+    return section.model_copy(update={name: value})
 
 
 class Addresses:

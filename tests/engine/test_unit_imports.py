@@ -14,6 +14,7 @@ from membrane_dask.engine import unit_imports
 from membrane_dask.engine.events import Message
 from membrane_dask.engine.provenance import Provenance
 from membrane_dask.engine.unit_addresses import Addresses, task_identities
+from membrane_dask.errors import ProgramError
 from membrane_dask.studies.registry import find_kind
 
 SMALL = (
@@ -300,9 +301,12 @@ def test_a_search_imports_what_it_asks_for(work_folder, computed, values_of):
     assert values_of(second) == computed(**settings)
 
 
-def test_settings_without_default_are_refused(folder):
-    with pytest.raises(ValueError, match="no_setting is no setting with a default"):
-        study_of(folder).with_defaults(["no_setting"])
+def test_settings_without_default_are_refused(folder, monkeypatch):
+    study = study_of(folder)
+    program = find_kind("graded").build(study)
+    monkeypatch.setattr(type(program), "unread_settings", {"graded": frozenset({"no_setting"})})
+    with pytest.raises(ProgramError, match="unread_settings: no_setting is no setting with a default"):
+        task_identities(study, program)
 
 
 def test_padding_refuses_to_lose_values():
