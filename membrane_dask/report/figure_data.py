@@ -82,10 +82,10 @@ def figure_data(figure: Figure) -> dict[str, Any]:
     colors = {color_of(artist) for axis in panels for artist in _artists(axis) if not _is_sample(artist)}
     series: list[dict[str, Any]] = []
     for number, axis in enumerate(panels):
-        labels = _container_labels(axis)
+        labels = _labels(axis)
         caps = {cap for box in axis.containers if isinstance(box, ErrorbarContainer) for cap in box.lines[1]}
         for artist in _artists(axis):
-            label = labels.get(artist) or str(artist.get_label())
+            label = labels[artist]
             matches = _matches(artist, axis, label, entries, colors)
             for match in matches:
                 legend[match]["ids"].append(artist.get_gid())
@@ -129,15 +129,26 @@ def _is_sample(artist: Any) -> bool:
     return isinstance(artist, Line2D) and not np.size(artist.get_xdata())
 
 
-def _container_labels(axis: Axes) -> dict[Any, str]:
-    """Labels of bars and error bars, which their components do not have."""
-    labels: dict[Any, str] = {}
+def _labels(axis: Axes) -> dict[Any, str]:
+    """Labels of artists: their own, that of their container, or the only one of their colour in the panel.
+
+    A band has that of its curve. Labels that begin with an underscore are not shown.
+    """
+    labels: dict[Any, str] = {artist: str(artist.get_label()) for artist in _artists(axis)}
     for container in axis.containers:
         components: list[Any] = list(container)
         if isinstance(container, ErrorbarContainer):
             line, caps, bars = container.lines
             components = [line, *caps, *bars]
         labels |= {component: str(container.get_label()) for component in components if component is not None}
+    by_color: dict[str, set[str]] = {}
+    for artist, label in labels.items():
+        if not label.startswith("_"):
+            by_color.setdefault(color_of(artist), set()).add(label)
+    for artist, label in labels.items():
+        same_color = by_color.get(color_of(artist), set())
+        if label.startswith("_") and len(same_color) == 1:
+            labels[artist] = next(iter(same_color))
     return labels
 
 

@@ -123,6 +123,20 @@ def test_curves_without_labels_have_the_names_of_their_legend():
     assert shown["of = replicates, by number"] not in hidden["of = reference"] | hidden["by volume"]
 
 
+def test_a_band_is_hidden_with_its_curve_only():
+    """Not with a curve of another panel that has the same colour."""
+    figure = Figure()
+    left, right = figure.subplots(1, 2)
+    left.plot(X, X, color="#d1702a", label="x")
+    left.legend()
+    right.plot(X, X, color="#d1702a", label="columns")
+    right.fill_between(X, X - 1, X + 1, color="#d1702a", alpha=0.2)
+    data = data_of(figure)
+    assert {entry["name"]: len(entry["ids"]) for entry in data["legend"]} == {"x": 1}
+    right.legend()
+    assert {entry["name"]: len(entry["ids"]) for entry in data_of(figure)["legend"]} == {"x": 1, "columns": 2}
+
+
 def test_entries_of_a_legend_of_the_figure_hide_all_panels():
     figure = Figure()
     axes = figure.subplots(1, 2)
