@@ -107,7 +107,9 @@ class Forecast:
             return None
         if finished_work <= _MIN_FRACTION * (finished_work + open_time * self._workers):
             return None
-        elapsed, computed = self._clock() - self._first_unit, finished_work / self._workers
+        # Of a task of fewer units than workers, the others had nothing to do.
+        computed = sum(sum(times) / min(len(times), self._workers) for times in self._times.values() if times)
+        elapsed = self._clock() - self._first_unit
         in_progress = min(max(elapsed - computed, 0.0), self._longest_batch())
         slowdown = max((elapsed - in_progress) / computed, 1.0)
         return max(open_time * slowdown - in_progress, 0.0)
