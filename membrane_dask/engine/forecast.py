@@ -23,12 +23,13 @@ _SMOOTHING = 0.1
 class Forecast:
     """Remaining time of a run while it is executed.
 
-    A unit is expected to take the mean time of the finished units of its task. Before one has finished, it is expected
-    to take its predicted time, multiplied by the ratio of actual to predicted time of all units that have finished:
-    predictions are CPU times, and a busy machine may need ten times as long. Therefore the remaining time is not known
-    before each worker has finished a unit, and all of them a twentieth of the work. The time that workers spend
-    between units lengthens the run in the same proportion as before. Tasks are taken one after the other, as the units
-    of most studies need those of the task before.
+    A unit is expected to take the mean time of the finished units of its task, without the longest one of each worker
+    where there are others, as the first unit of a worker also compiles its code. Before one has finished, it is
+    expected to take its predicted time, multiplied by the ratio of actual to predicted time of the units that have
+    finished: predictions are CPU times, and a busy machine may need ten times as long. Therefore the remaining time is
+    not known before each worker has finished a unit, and all of them a twentieth of the work. The time that workers
+    spend between units lengthens the run in the same proportion as before. Tasks are taken one after the other, as the
+    units of most studies need those of the task before.
 
     Parameters
     ----------
@@ -138,16 +139,18 @@ class Forecast:
         return seconds
 
     def _unit_time(self, task: str) -> float | None:
+        """Expected seconds of a unit, without those in which each worker compiles its code if there are others."""
         if times := self._times[task]:
-            return sum(times) / len(times)
+            shortest = sorted(times)[: -self._workers] if len(times) >= 2 * self._workers else times
+            return sum(shortest) / len(shortest)
         return self._predicted[task] * self._ratio() if task in self._predicted else None
 
     def _ratio(self) -> float:
         """Actual over predicted time of the finished units; 1 while there are none."""
         actual = predicted = 0.0
         for task, times in self._times.items():
-            if task in self._predicted:
-                actual += sum(times)
+            if times and task in self._predicted:
+                actual += len(times) * (self._unit_time(task) or 0.0)
                 predicted += len(times) * self._predicted[task]
         return actual / predicted if predicted else 1.0
 

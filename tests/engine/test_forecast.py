@@ -132,8 +132,18 @@ def test_one_long_unit_does_not_move_the_end_at_once(forecast, clock):
     clock.seconds = 13.0
     after = run.estimate(Progressed(11, 0, {"fits": [3.0]}))
     assert before.remaining == pytest.approx(90.0)
-    # The mean rises from 1 to 13 / 11 s, which moves the end by 18 s; the run of 118 s moves by 3 of its 11.8 s.
-    assert after.remaining == pytest.approx(87.0 + 18.2 * 3.0 / 11.8, abs=0.2)
+    # The end moves by 2 s, of which 3 of the 10.2 s count in which it follows: the unit is not expected again.
+    assert after.remaining == pytest.approx(87.0 + 2.0 * 3.0 / 10.2, abs=0.01)
+
+
+def test_units_that_compile_are_not_expected_again(forecast, clock):
+    """The first unit of each of two workers takes 30 s, all others 1 s; the second task has the ratio of the others."""
+    run = forecast({"fits": 20, "refits": 20}, 2, {"fits": 2.0, "refits": 4.0})
+    units = [("fits", 30.0)] * 2 + [("fits", 1.0)] * 18 + [("refits", 2.0)] * 20
+    estimates = simulate(run, clock, units, 2)
+    end = estimates[-1][0]
+    for now, estimate in estimates[5:]:
+        assert estimate.remaining == pytest.approx(end - now, abs=2.0)  # a unit of each worker
 
 
 def test_later_tasks_have_the_ratio_of_the_earlier_ones(forecast, clock):
