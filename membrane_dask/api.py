@@ -6,7 +6,7 @@ import contextlib
 import multiprocessing
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -120,14 +120,16 @@ def resolve_sources(
     StudyError
         If one of them cannot be run, or its kind does not provide what is read.
     """
-    planned_sources(study, source)  # all that is wrong before anything runs
+    # All that is wrong is found before anything runs; a source whose own sources are finished is planned already.
+    plans = {item.path.resolve(): item.plan for item in planned_sources(study, source)}
     with shown_progress(listener) as listener:
-        return _with_runs_of_sources(study, source, listener, client, {})
+        return _with_runs_of_sources(study, source, listener, client, plans, {})
 
 
 def _with_runs_of_sources(
-    study: BaseStudy, source: Source | None, listener: Listener, client: Any, finished: dict[Path, Path]
-) -> BaseStudy:
+    study: BaseStudy, source: Source | None, listener: Listener, client: Any, plans: Mapping[Path, Plan | None],
+    finished: dict[Path, Path],
+) -> BaseStudy:  # fmt: skip
     """The study with the runs of its sources; those that were run for another source are not run again."""
     study = through_sources(study, source)
     runs = {}
@@ -135,8 +137,8 @@ def _with_runs_of_sources(
         path = item.path.resolve()
         if path not in finished:
             with item.errors_of_reader():
-                ready = _with_runs_of_sources(item.study, item.source, listener, client, finished)
-                planned, directory = plan(ready, source=item.source), run_directory(ready)
+                ready = _with_runs_of_sources(item.study, item.source, listener, client, plans, finished)
+                planned, directory = plans.get(path) or plan(ready, source=item.source), run_directory(ready)
             listener(Message(f"source {item.path}: {directory}"))
             finished[path] = run(planned, directory, listener=listener, client=client).path.resolve()
         runs[item.name] = finished[path]

@@ -83,6 +83,19 @@ def test_stages_are_runs_of_their_own_and_are_not_run_again(here):
     assert journal_of(here / "runs" / characterized) == journal
 
 
+def test_a_stage_that_needs_no_run_is_planned_once(here, monkeypatch):
+    built = []
+    build = api.build_program
+
+    def counted(study, source):
+        built.append(study.kind)
+        return build(study, source)
+
+    monkeypatch.setattr(api, "build_program", counted)
+    md.run(write_chain(here))
+    assert built.count("characterize") == 1
+
+
 def test_the_plan_of_a_stage_needs_the_runs_that_it_reads(here):
     study = md.load_study(write_chain(here, stages=BENCH))
     plans = [(item.path.stem, item.plan is not None, item.finished) for item in api.planned_sources(study)]
