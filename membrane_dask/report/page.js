@@ -309,7 +309,9 @@ for (const figure of document.querySelectorAll("figure")) {
     if (!added.includes(true)) return;
     const hint = document.createElement("span");
     hint.className = "hint";
-    hint.textContent = " Drag the volume to turn it.";
+    const edges = data.volumes.map((volume) => volume.extent[0] / volume.shape[0]);
+    const edge = Number(Math.max(...edges).toPrecision(3)); // cells are cubes, which may be coarser than in the picture
+    hint.textContent = ` Drag the volume to turn it, in cells of ${edge} nm.`;
     figure.querySelector("figcaption").append(hint);
   });
 }

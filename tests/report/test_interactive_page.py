@@ -10,9 +10,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import membrane_dask as md
+from membrane_dask.io import ome_zarr
 from membrane_dask.report.page import Section, picture, render
 from membrane_dask.report.pictures import draw_solid
 from membrane_dask.report.turning_volume import turning_volume
+from membrane_dask.studies.chain.report import structure_sections
 
 selenium = pytest.importorskip("selenium")
 
@@ -70,6 +72,18 @@ def page(browser, address):
     WebDriverWait(browser, 60).until(lambda b: b.find_elements("css selector", ".hint"))
     yield browser
     assert [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+def test_the_solid_of_a_chain(run):
+    """The volume of the reconstruction that it reads, and nothing where it has none."""
+    assert structure_sections(None) == structure_sections(run) == []
+    path = run.path / "volumes/structure-0.ome.zarr"
+    ome_zarr.create_volume(path, shape=SOLID.shape, block=32, voxel_size_nm=10.0, name="structure-0")
+    ome_zarr.open_level(path)[:] = (255 * SOLID).astype(np.uint8)
+    ome_zarr.build_pyramid(path)
+    (section,) = structure_sections(run)
+    (volume,) = section.contents[0].volumes.values()
+    assert volume == turning_volume(SOLID, (240.0, 320.0, 320.0))
 
 
 def markers(page, color: str) -> list[tuple[float, float]]:
@@ -170,6 +184,7 @@ def test_the_volume_turns(page):
     ActionChains(page).move_to_element(canvas).click_and_hold().move_by_offset(90, 0).release().perform()
     turned = canvas_image(page)
     assert "turned" in canvas.get_attribute("class")
+    assert page.find_element("class name", "hint").text.endswith("in cells of 10 nm.")
     assert (np.abs(turned - still) > 20).mean() > 0.1
     canvas.send_keys(*[Keys.ARROW_DOWN] * 16)  # 1.6 radians: as far as it goes, straight down
     from_above = canvas_image(page)

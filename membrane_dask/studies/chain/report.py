@@ -40,7 +40,7 @@ def sections(run: Run) -> Sequence[Section]:
     if "intervals" not in groups:
         return [Section("Round trip", "Not complete yet: it is joined when the units have finished.")]
     content = [_stages(study), _intervals(groups["intervals"])]
-    content += _structure(_opened(study, "reconstruct"))
+    content += structure_sections(_opened(study, "reconstruct"))
     content += [round_trip_section(groups), distribution_section(groups)]
     if "foul" in study.runs:
         content.append(life_section(groups, _opened(study, "foul")))
@@ -68,8 +68,14 @@ def _stages(study: ChainStudy) -> Section:
     return Section("Stages", "", [Grid(["stage", "kind", "run", "work"], rows), *notes])
 
 
-def _structure(run: Run | None) -> list[Section]:
-    """The solid of the first replicate; empty where the chain reconstructs none."""
+def structure_sections(run: Run | None) -> list[Section]:
+    """The solid of the first replicate of a reconstruction, which the reader can turn; empty without one.
+
+    Parameters
+    ----------
+    run : Run or None
+        Run of the stage reconstruct.
+    """
     if run is None or "structure-0" not in run.volumes:
         return []
     solid, extent = volume_solid(run, "structure-0")
