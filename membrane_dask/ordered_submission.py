@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from membrane_dask import api
+from membrane_dask.engine.cluster.driver_series import end_series
 from membrane_dask.engine.cluster.ownership import JobRecord, Reader
+from membrane_dask.engine.lock import RunBusyError
 from membrane_dask.engine.plan import Plan
 from membrane_dask.engine.run import Run, require_local
 from membrane_dask.engine.source_runs import run_directory
@@ -113,7 +115,7 @@ def submit_reader(run: Run) -> Run | None:
     Returns
     -------
     Run or None
-        None if the run is not complete, or nothing follows it.
+        None if the run is not complete, nothing follows it, or what follows has been submitted by the driver before.
 
     Raises
     ------
@@ -126,11 +128,15 @@ def submit_reader(run: Run) -> Run | None:
     reader = Reader.of(record.read().get("reader"))
     if reader is None or run.status()["state"] != "complete":
         return None
+    following = None
     try:
-        following = _submit(reader)
+        with contextlib.suppress(RunBusyError):  # submitted by a driver that was killed afterwards
+            following = _submit(reader)
     except Exception as error:
         record.update(reader_problem=f"{error}" or type(error).__name__)  # status shows it
         raise
+    finally:
+        end_series(run.path)
     record.update(reader_problem="")
     return following
 

@@ -75,7 +75,7 @@ def drive_run(
         if damage := provenance.put_aside_if_damaged():
             listener(Message(damage))
         run.update_study(plan.study)
-        reason, resume = "error", False
+        reason, resume, is_complete = "error", False, False
         is_new, start = not run.journal.summary().done, time.monotonic()
 
         forecast = Forecast(plan)
@@ -142,6 +142,7 @@ def drive_run(
                 if (work := run.journal.summary().cpu_seconds) is not None:
                     notify(plan.comparison(work, elapsed))
             reason, resume = summary.reason, summary.reason == "time is up"
+            is_complete = not summary.left and not summary.failed
             return summary
         except (KeyboardInterrupt, SystemExit):
             reason, resume = "interrupted", not driver.cancelled()
@@ -153,6 +154,6 @@ def drive_run(
         finally:
             with contextlib.suppress(DiskError):  # the error that stopped the run says more
                 if series:
-                    series.end(resume=resume)
+                    series.end(resume=resume, complete=is_complete)
                 software.workers.save()
                 provenance.stopped(reason=reason)

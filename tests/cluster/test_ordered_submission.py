@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import yaml
-from fake_queue import FakeQueue
+from fake_queue import RUNNING, FakeQueue
 
 import membrane_dask as md
 from membrane_dask import api
+from membrane_dask.config import ClusterSettings
 from membrane_dask.engine.cluster import driver_series
+from membrane_dask.engine.cluster.driver_series import queued_drivers, submitted_profile
 from membrane_dask.engine.cluster.ownership import JobRecord
 from membrane_dask.errors import StudyError
 from membrane_dask.ordered_submission import next_step, submit_reader, submit_step
@@ -62,6 +64,37 @@ def test_each_stage_is_submitted_when_the_one_before_is_complete(chain, queue, t
     assert kinds == ["characterize", "foul", "chain"]
     assert run.path == out
     assert len(queue.names) == 3
+
+
+def test_a_driver_that_is_killed_before_it_submits_what_follows_has_a_successor(chain, queue, monkeypatch):
+    """The successor submits what follows; one that starts after that finds it in the queue."""
+    run = submit_step(next_step(chain, ON_SLURM), chain, None, ON_SLURM)
+    md.run(run.study.model_copy(update={"cluster": ClusterSettings(profile="sync")}), run.path)
+    monkeypatch.setenv("SLURM_JOB_ID", "101")
+    series = driver_series.DriverSeries(run.path, submitted_profile(run.path), print)
+    series.begin(0)
+    series.end(resume=False, complete=True)
+    assert set(queue.jobs) == {"101", "102"}
+    assert queued_drivers(run.path).keys() == {"102"}
+    del queue.jobs["101"]  # the driver is killed, and its successor goes on
+    queue.jobs["102"] = RUNNING
+    following = submit_reader(run)
+    assert following.kind == "foul"
+    assert submit_reader(run) is None
+    assert "was not submitted" not in str(run)
+    assert JobRecord(run.path).read()["drivers"] == []
+
+
+def test_a_driver_that_has_submitted_what_follows_has_no_successor(chain, queue, monkeypatch):
+    run = submit_step(next_step(chain, ON_SLURM), chain, None, ON_SLURM)
+    md.run(run.study.model_copy(update={"cluster": ClusterSettings(profile="sync")}), run.path)
+    monkeypatch.setenv("SLURM_JOB_ID", "101")
+    queue.jobs["101"] = RUNNING
+    series = driver_series.DriverSeries(run.path, submitted_profile(run.path), print)
+    series.begin(0)
+    series.end(resume=False, complete=True)
+    assert submit_reader(run).kind == "foul"
+    assert queue.cancelled == ["102"]
 
 
 def test_stages_in_a_single_allocation_are_refused(chain):

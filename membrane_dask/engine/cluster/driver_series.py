@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from membrane_dask.engine.cluster.ownership import (
     JobRecord,
+    Reader,
     claim_run_id,
     driver_job_name,
     is_copy,
@@ -237,13 +238,16 @@ class DriverSeries:
             self._notify(f"the successor of this driver could not be submitted ({error}); after its time limit "
                          f"submit the run again with: membrane-dask retry {self.root}")  # fmt: skip
 
-    def end(self, *, resume: bool) -> None:
+    def end(self, *, resume: bool, complete: bool = False) -> None:
         """Remove this driver from the series, and cancel all other jobs of the run unless it is to be resumed.
 
         Parameters
         ----------
         resume : bool
             Whether a later driver may get further than this one.
+        complete : bool
+            Whether the run is complete. If a study that reads it is to be submitted, the successor waits until that
+            is done, in case this driver is killed before: see :func:`end_series`.
         """
         if resume:
             if not self._has_successors:
@@ -255,8 +259,10 @@ class DriverSeries:
                 left = self._queued()
             except ClusterError:
                 left = self._successors
+            kept = self._successors if complete and Reader.of(self._record.read().get("reader")) else []
+            left = [job_id for job_id in left if job_id not in kept]
             if self.system.cancel(left):
-                self._successors = []
+                self._successors = kept
             else:
                 self._notify(f"{self.system.title} does not answer; cancel with: {self.system.cancel_hint(left)}")
         self._record.update(drivers=self._successors)
@@ -265,6 +271,20 @@ class DriverSeries:
         """Ids of the jobs of this run in the queue, but for the one in which this driver runs."""
         jobs = queued_jobs(self.system, claim_run_id(self.root), workers=workers)
         return [job_id for job_id in jobs if _number(job_id) != _number(self.job_id)]
+
+
+def end_series(root: Path) -> None:
+    """Cancel the driver that waits in case this one is killed before it has submitted the study that reads the run.
+
+    Raises
+    ------
+    ClusterError
+        If the batch system does not answer.
+    """
+    record = JobRecord(root)
+    if record.read().get("drivers"):
+        cancel_jobs(root, spare_active=True)
+        record.update(drivers=[])
 
 
 def _number(job_id: str) -> str:
