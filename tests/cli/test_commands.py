@@ -100,24 +100,24 @@ def test_logs_and_one_unit(folder, finished):
 
 def test_commands_on_an_exported_run(folder, finished):
     """State, report and differences; other commands say that these exist."""
-    exported = command("export", finished, "copy.zip", "--format", "zarr", "--format", "report", folder=folder)
+    exported = command_here("export", finished, "copy.zip", "--format", "zarr", "--format", "report", folder=folder)
     assert exported.returncode == 0, exported.stderr
-    assert "state    complete" in command("status", "copy.zip", folder=folder).stdout
-    (status,) = json.loads(command("status", "copy.zip", "--json", folder=folder).stdout)
+    assert "state    complete" in command_here("status", "copy.zip", folder=folder).stdout
+    (status,) = json.loads(command_here("status", "copy.zip", "--json", folder=folder).stdout)
     assert status["done"] == 6
-    report = command("report", "copy.zip", folder=folder)
+    report = command_here("report", "copy.zip", folder=folder)
     assert report.stdout.strip() == f"{finished.name}-report.html", report.stderr
     assert "Flux against time" in (folder / report.stdout.strip()).read_text(encoding="utf-8")
-    compared = command("compare", "copy.zip", finished, folder=folder)
+    compared = command_here("compare", "copy.zip", finished, folder=folder)
     assert "All settings that decide the results are the same." in compared.stderr
     assert re.search(r"(\d+) of \1 properties are the same", compared.stderr)
     for arguments in (("serve", "copy.zip"), ("logs", "copy.zip"), ("compare", "copy.zip", finished, "--html", "a")):
-        refused = command(*arguments, folder=folder)
+        refused = command_here(*arguments, folder=folder)
         assert refused.returncode == 2
         assert "copy.zip is an exported" in refused.stderr
         assert "membrane-dask report" in refused.stderr
-    command("export", finished, "tables.zip", "--format", "zarr", folder=folder)
-    missing = command("report", "tables.zip", folder=folder)
+    command_here("export", finished, "tables.zip", "--format", "zarr", folder=folder)
+    missing = command_here("report", "tables.zip", folder=folder)
     assert missing.returncode == 2
     assert "export the run again with: --format report" in missing.stderr
 
