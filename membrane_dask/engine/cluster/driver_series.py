@@ -259,10 +259,10 @@ class DriverSeries:
                 left = self._queued()
             except ClusterError:
                 left = self._successors
-            kept = self._successors if complete and Reader.of(self._record.read().get("reader")) else []
-            left = [job_id for job_id in left if job_id not in kept]
+            waiting = self._successors if complete and Reader.of(self._record.read().get("reader")) else []
+            left = [job_id for job_id in left if job_id not in waiting]
             if self.system.cancel(left):
-                self._successors = kept
+                self._successors = waiting
             else:
                 self._notify(f"{self.system.title} does not answer; cancel with: {self.system.cancel_hint(left)}")
         self._record.update(drivers=self._successors)
