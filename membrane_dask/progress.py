@@ -91,7 +91,7 @@ class ProgressLines:
         if isinstance(event, Started):
             self._total, self._adaptive = event.total, event.adaptive
             if finished := event.done + event.failed:
-                self._print(f"resuming: {event.done} of {event.total} units are done, {event.failed} failed")
+                self._print(f"{event.done} of {event.total} units are done already, {event.failed} failed")
                 self._last = None if finished < event.total else self._clock()
             if event.dashboard:
                 self._print(dashboard_line(event.dashboard))

@@ -87,7 +87,7 @@ def test_a_study_is_run_resumed_and_reported(command, tmp_path):
     assert "1 of 4 done" in limited.stderr, limited.stderr
     resumed = command(*membrane_dask, "run", "filter.yaml", "--out", "run")
     assert resumed.returncode == 0, resumed.stderr
-    assert "resuming: 1 of 4 units" in resumed.stderr
+    assert "1 of 4 units are done already" in resumed.stderr
     status = command(*membrane_dask, "status", "run")
     assert "complete" in status.stdout, status.stderr
     report = command(*membrane_dask, "report", "run")
