@@ -67,7 +67,7 @@ class StudyKind:
 
     @property
     def purpose(self) -> str:
-        """What it is for, in one sentence."""
+        """Its purpose, in one sentence."""
         return (self.settings_class.__doc__ or "").strip().partition("\n")[0]
 
     @cached_property
