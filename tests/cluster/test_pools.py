@@ -1,4 +1,4 @@
-"""Results of calls whose worker died after it had finished them."""
+"""Workers of pools: results of calls whose worker died after it had finished them, and timers of workers."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ import subprocess
 import sys
 import time
 
+import cloudpickle
 import pytest
-from distributed import Client, Scheduler, SpecCluster
+from distributed import Client, Scheduler, SpecCluster, get_worker
 
+from membrane_dask.config import ClusterSettings
 from membrane_dask.engine.cluster import pools
-from membrane_dask.engine.cluster.pools import RESULT_LOST, DaskPool
+from membrane_dask.engine.cluster.pools import RESULT_LOST, DaskPool, open_pool
+from membrane_dask.engine.cluster.profiles import resolve
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers do not find this module
 
 
 @pytest.mark.timeout(120)
@@ -42,3 +47,17 @@ def test_a_result_that_was_lost_with_the_last_worker_is_not_waited_for(monkeypat
         assert pool.results([lost]) == [9]
         worker.kill()
         worker.wait()
+
+
+def _timers() -> set[str]:
+    return set(get_worker().periodic_callbacks)
+
+
+def test_workers_run_without_the_profiler(tmp_path, wait_until):
+    """On Python 3.11 a worker that starts a thread while its frames are sampled may wait for ever."""
+    with open_pool(resolve(ClusterSettings(profile="local", workers=1)), tmp_path, print) as pool:
+        handle = pool.submit("timers", _timers)
+        wait_until(lambda: pool.wait([handle], 0.1), "the call is finished")
+        (timers,) = pool.results([handle])
+    assert "heartbeat" in timers
+    assert not {name for name in timers if "profile" in name}

@@ -298,6 +298,9 @@ def open_pool(profile: Profile, root: Path, notify: Callable[[str], None]) -> It
         # just starting it again: on a busy machine a run would lose all its workers and wait for ever.
         "distributed.deploy.lost-worker-timeout": "10000h",
         "distributed.nanny.pre-spawn-environ": environment(profile.threads or 1),
+        # With the profiler, a worker that starts a thread while its frames are sampled may wait for itself for ever:
+        # sys._current_frames() holds a lock of the interpreter while it may collect garbage (CPython issue 106883).
+        "distributed.worker.profile.enabled": False,
         # Pages of the dashboard only: no proxy to other servers, and nothing that workers answer to every user.
         "distributed.scheduler.http.routes": [
             f"distributed.http.{name}" for name in ("scheduler.info", "scheduler.json", "health", "statics")

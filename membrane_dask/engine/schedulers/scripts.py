@@ -193,6 +193,8 @@ class JobScripts:
         prologue = self.profile.prologue
         if prologue is None:
             prologue = tuple(self._site_lines("job-script-prologue", "env-extra"))
+        # Without the profiler, see `open_pool`.
+        lines.append("export DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED=False")
         return ["export MEMBRANE_DASK_CACHE=/tmp", *prologue, *lines]
 
     def enable_restart(self, job: Any) -> None:
