@@ -70,7 +70,7 @@ def imported_tasks(run):
         ("characterize", {"retention": {"enabled": True, "particles": 20}}, {"blocks", "networks", "tortuosity"}),
         ("porometry", {"bootstrap": {"draws": 30, "batch": 10}}, {"porometry", "posterior", "bootstrap"}),
     ],
-    ids=str,
+    ids=lambda value: " ".join(sorted(value)) if isinstance(value, set) else str(value),  # equal in all processes
 )
 def test_units_that_a_setting_does_not_affect_are_imported(
     folder, tmp_path, monkeypatch, values_of, kind, settings, imported
