@@ -134,9 +134,10 @@ def submit_reader(run: Run) -> Run | None:
             following = _submit(reader)
     except Exception as error:
         record.update(reader_problem=f"{error}" or type(error).__name__)  # status shows it
-        raise
-    finally:
         end_series(run.path)
+        raise
+    # The successor stays in the queue if this driver is terminated before.
+    end_series(run.path)
     record.update(reader_problem="")
     return following
 

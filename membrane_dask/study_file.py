@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from membrane_dask.config import BaseStudy, ClusterSettings
 from membrane_dask.errors import MAX_PROBLEMS, Problem, Source, StudyError, Where, closest, nearest, short
+from membrane_dask.files import read_bytes
 from membrane_dask.former_names import present_settings
 from membrane_dask.studies.registry import find_kind, kind_names, kinds
 from membrane_dask.yaml_files import MAX_DEPTH, parse_yaml, read_mapping
@@ -51,7 +53,7 @@ def load_study_with_source(path: str | Path, overrides: Sequence[str] = (), **va
     try:
         data, lines = read_mapping(path)
     except StudyError:
-        if path.exists() and (commands := _commands_for_data(path)):
+        if path.exists() and not _names_kind(path) and (commands := _commands_for_data(path)):
             message = f"a data file, not a study; write a study that reads it: {' or '.join(commands)}"
             raise StudyError([Problem((), message)], Source(str(path))) from None
         raise
@@ -69,6 +71,13 @@ def load_study_with_source(path: str | Path, overrides: Sequence[str] = (), **va
     if "name" not in data or data["name"] == "":
         data["name"] = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")[:80] or "study"
     return parse_study(data, source, base=path.parent), source
+
+
+def _names_kind(path: Path) -> bool:
+    """Whether a file that cannot be read as a study is meant as one."""
+    with contextlib.suppress(OSError):
+        return re.search(rb"^kind\s*:", read_bytes(path, limit=1_000_000), re.MULTILINE) is not None
+    return False
 
 
 def _commands_for_data(path: Path) -> list[str]:

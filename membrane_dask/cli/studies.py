@@ -43,6 +43,8 @@ def new(
     if kind is not None:
         show(commented_study(kind, full=full, input_file=input_file), end="")
         return
+    if input_file is not None or full:
+        raise typer.BadParameter("needs a kind: membrane-dask new KIND --input FILE", param_hint="--input, --full")
     from membrane_dask.studies.registry import kinds
 
     print_table(("kind", "purpose"), [[name, each.purpose] for name, each in kinds().items()])

@@ -25,6 +25,7 @@ _UNITS = {
 _NUMBER = r"-?[0-9.]+(?:e[-+]?[0-9]+)?"
 _QUANTITY = re.compile(rf"(uniform )?({_NUMBER})(?:( \+- | to )({_NUMBER}))? ({'|'.join(_UNITS)})")
 #: Characters of a value that are shown, if they distinguish it from the others.
+_LONGEST_NUMBER = 7  # characters, from which on a smaller unit is tried
 _SHOWN = 36
 
 
@@ -82,8 +83,10 @@ def _with_convenient_units(value: Any) -> Any:
     distribution, first, join, second, stored_unit = match.groups(default="")
     units = _UNITS[stored_unit]
     values = [float(number) for number in (first, second) if number]
-    unit, size = next((u for u in units if max(map(abs, values)) >= u[1] * (1 - 1e-9)), units[-1])
-    numbers = [f"{number / size:.12g}" for number in values]
+    fitting = [unit for unit in units if max(map(abs, values)) >= unit[1] * (1 - 1e-9)] or units[-1:]
+    texts = [(unit, [f"{number / size:.12g}" for number in values]) for unit, size in fitting]
+    # 100 s, and not 1.66666666667 min
+    unit, numbers = next((pair for pair in texts if max(map(len, pair[1])) <= _LONGEST_NUMBER), texts[0])
     return f"{distribution}{join.join(numbers)} {unit}"
 
 

@@ -227,6 +227,8 @@ class Execution:
                     reason = "cancelled" if driver.cancelled() else "time is up"
                     break
                 start += self.import_units(driver)
+                if not self._queue and not self._in_flight:
+                    continue  # the last units were imported
                 pool.demand(len(self._queue) + len(self._in_flight))
                 sent = sum(len(batch.units) for batch in self._in_flight.values())
                 self._submit(pool, self.total if limit is None else limit - (len(self.history) - start) - sent)
@@ -455,6 +457,7 @@ class Execution:
         self.emit(Retried(tuple(lost), "their values were missing from the result, or altered"))
         self._schedule = Schedule(self.program, self.history)
         self._queue.clear()
+        self._importable.clear()
         self.enqueue()
 
     def _mark_failed(self) -> None:

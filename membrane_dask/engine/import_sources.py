@@ -116,13 +116,19 @@ def _askable(program: Program, addresses: Addresses, available: Mapping[str, Rec
 
 
 def software_changes(present: Software, root: Path) -> str:
-    """What is not as in the software that has made a run, in words; empty if a record of it is the present one."""
+    """Why units of a run are not those of the present software, in words; empty if a record of it is the present one.
+
+    A record that was accepted although some units could not be compared is none.
+    """
     try:
         records = Provenance(root).software()
     except UnreadableRunError as error:
         return str(error)
-    if any(not present.changes(record) for record in records):
+    equal = [record for record in records if not present.changes(record)]
+    if any(not record.get("unchecked") for record in equal):
         return ""
+    if equal:
+        return "some of its units could not be compared with the present software"
     if not records:
         return "the run does not say which code has made it"
     return f"{' and '.join(present.changes(records[-1])[:4])} changed since"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from membrane_dask.engine.exported_run import ExportedRun, open_run
 from membrane_dask.engine.run import Run
@@ -41,9 +41,12 @@ def write_report(run: Run | ExportedRun | str | Path, out: str | Path | None = N
         raise ReportError(f"a report is written to a file of this machine (got {str(out)!r}); it is part of an export")
     if isinstance(run, (str, Path)):
         run = open_run(run)
-    in_present_folder = Path(f"{run.name}-report.html")
+    in_present_folder = Path(f"{PurePath(run.name).name}-report.html")  # the name in an exported run may be any text
     if isinstance(run, ExportedRun):
-        text, path = run.report, in_present_folder
+        from membrane_dask.report.page import page_head
+
+        # Whoever made the export wrote its report: the policy before it lets the script of this version run only.
+        text, path = f"<!doctype html>\n{page_head()}\n{run.report}", in_present_folder
     else:
         text, path = report_html(run), run.path / "report.html"
         if not os.access(run.path, os.W_OK):  # a run of others, or on an archive

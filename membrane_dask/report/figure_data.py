@@ -55,7 +55,7 @@ def identify_artists(figure: Figure) -> None:
 def panel_box(axis: Axes) -> list[float]:
     """Left and upper edge, width and height of the panel of a drawn figure, in points from its upper left corner."""
     frame = axis.get_window_extent()
-    figure: Any = axis.get_figure(root=True)
+    figure: Any = axis.figure
     height = float(figure.get_size_inches()[1]) * DPI
     return [round(float(value), 1) for value in (frame.x0, height - frame.y1, frame.width, frame.height)]
 
@@ -184,9 +184,9 @@ def _matches(artist: Any, axis: Axes, label: str, entries: Sequence[_Entry], col
     An entry whose colour nothing has, such as a grey dashed line, names all that has its line style, in its panel.
     """
     by_label = [k for k, entry in enumerate(entries) if entry.label == label]
-    own = [k for k in by_label if entries[k].axis in (axis, None)]
     if by_label:
-        return own or by_label
+        own = [k for k in by_label if entries[k].axis is axis]
+        return own or [k for k in by_label if entries[k].axis is None] or by_label
     if not label.startswith("_"):
         return []
     color, style = color_of(artist), _style(artist)
@@ -207,7 +207,8 @@ def tick_names(line: Axis) -> list[tuple[float, str]]:
     is_fixed = isinstance(line.get_major_locator(), FixedLocator)
     if not (is_fixed and isinstance(line.get_major_formatter(), (FixedFormatter, FuncFormatter))):
         return []
-    names = [plain(label.get_text()) for label in line.get_majorticklabels()]
+    # Not those of the labels, which are hidden in inner panels with a common axis.
+    names = [plain(name) for name in line.get_major_formatter().format_ticks(line.get_majorticklocs().tolist())]
     if all(_NUMBER.fullmatch(name) for name in names):
         return []
     return list(zip(line.get_majorticklocs().tolist(), names, strict=True))

@@ -32,7 +32,7 @@ def origin_rows(run: Run) -> list[tuple[str, str]]:
         texts = dict.fromkeys(text for start in starts if (text := describe(start)))
         rows += [(name, text) for text in texts]
     rows += [("input", text) for text in _inputs(provenance.get("inputs"))]
-    rows += _source_rows(run, "")
+    rows += _source_rows(run, "", frozenset())
     imports = (record for record in provenance.get("imports", ()) if record.get("units"))
     rows += [
         ("imported", f"{r['units']} units of {PurePath(r['run']).name}, identity {r['identity']}") for r in imports
@@ -40,14 +40,15 @@ def origin_rows(run: Run) -> list[tuple[str, str]]:
     return [(name, printable_line(text)) for name, text in rows]
 
 
-def _source_rows(run: Run, reader: str) -> Iterator[tuple[str, str]]:
+def _source_rows(run: Run, reader: str, readers: frozenset[PurePath]) -> Iterator[tuple[str, str]]:
     """The runs that a run reads, each followed by its inputs and by the runs that it reads itself."""
+    readers = readers | {run.path.resolve()}
     try:
         sources = run.study.sources()
     except (StudyError, UnreadableRunError, OSError):
         return  # a kind that is not installed here
     for field, path in sources.items():
-        if not (path / "run.json").is_file():
+        if not (path / "run.json").is_file() or path.resolve() in readers:
             continue  # a file, which stands among the inputs
         name = f"{reader}{field}"
         try:
@@ -55,10 +56,10 @@ def _source_rows(run: Run, reader: str) -> Iterator[tuple[str, str]]:
             yield name, f"run {path.name} of kind {source.kind}, identity {source.identity}"
             for text in _inputs(source.provenance.get("inputs")):
                 yield f"{name}: input", text
-        except (StudyError, UnreadableRunError, OSError) as error:
-            yield name, f"run {path.name}: {error}"
+        except (StudyError, UnreadableRunError, OSError):
+            yield name, f"run {path.name}, which cannot be read"
             continue
-        yield from _source_rows(source, f"{name} \N{RIGHTWARDS ARROW} ")
+        yield from _source_rows(source, f"{name} \N{RIGHTWARDS ARROW} ", readers)
 
 
 def _moment(start: Mapping[str, Any]) -> str:

@@ -482,3 +482,14 @@ def test_a_stokes_flow_of_other_voxels_is_refused(folder, bench):
 def test_a_flow_run_of_another_kind_is_refused(folder, reference):
     with pytest.raises(StudyError, match="flow_run: is of the kind foul, which provides no bench; characterize does"):
         md.plan(study_of(folder, text=f"flow_run: {reference.path}\n"))
+
+
+def test_the_connectivity_of_a_stokes_flow_is_that_of_the_bench(folder, tmp_path):
+    path = folder / "bench-26.yaml"
+    text = BENCH.format(name="structure-0")
+    assert "bench: {" in text
+    path.write_text(text.replace("bench: {", "bench: {connectivity: 26, "))
+    run = md.run(md.load_study(path, cluster=SYNC), tmp_path / "bench")
+    program = FoulProgram(study_of(folder, text=f"flow_run: {run.path}\n"))  # which has 6 neighbours
+    (row,) = (text for name, text in program.summary if name == "Stokes flow")
+    assert row.startswith("of 0 of 1 volumes")

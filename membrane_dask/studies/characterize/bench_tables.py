@@ -93,7 +93,9 @@ def throat_flow_table(name: str, result: BenchResult, study: CharacterizeStudy) 
     values = {variable.name: result.flow[variable.name] for variable in THROAT_FLOW_TABLE.variables}
     attrs = {
         "voxels_digest": result.flow["voxels_digest"].tobytes().hex(),
-        "settings": study.network_settings() | {name: getattr(study.flow, name) for name in STOKES_SETTINGS},
+        "settings": study.network_settings()
+        | {"connectivity": study.bench.connectivity}  # that of the network of the bench
+        | {name: getattr(study.flow, name) for name in STOKES_SETTINGS},
     }
     return Dataset(THROAT_FLOW_TABLE, values, (), {}, attrs, name)
 

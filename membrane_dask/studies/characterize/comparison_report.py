@@ -35,8 +35,10 @@ def comparison_pictures(groups: Mapping[str, xr.Dataset]) -> list[Picture]:
             if chosen.any():
                 label = f"p < {1 - CONFIDENCE:.1f}" if significant else f"p ≥ {1 - CONFIDENCE:.1f}"
                 axis.hlines(position[chosen], np.maximum(low[chosen], 1e-3), high[chosen], color=color, lw=1.6)
-                axis.plot(np.clip(ratio[chosen], *_LIMITS), position[chosen], "o", ms=4, color=color, label=label)
-        axis.set(xscale="log", xlim=_LIMITS, xlabel="ratio to the reference", ylim=(0.7 - len(ratio), 0.7))
+                axis.plot(ratio[chosen], position[chosen], "o", ms=4, color=color, label=label)
+        positive = ratio[ratio > 0]  # a ratio of 0 has no place on the axis; it stands in the table
+        limits = min([_LIMITS[0], *positive / 1.25]), max([_LIMITS[1], *positive * 1.25])
+        axis.set(xscale="log", xlim=limits, xlabel="ratio to the reference", ylim=(0.7 - len(ratio), 0.7))
         axis.set_yticks(position, [str(name).replace("_", " ") for name in rows.property.values])
         axis.set_xticks([0.25, 0.5, 0.8, 1, 1.25, 2, 4])
         axis.xaxis.set_major_formatter("{x:g}")

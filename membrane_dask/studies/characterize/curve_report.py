@@ -23,15 +23,18 @@ def groups_of(groups: Groups, name: str) -> list[tuple[xr.Dataset, str]]:
     return [(groups[group], color) for group, color in colors.items() if group in groups]
 
 
-def plot_replicates(axis: Axes, groups: Groups, group: str, curve: Callable[[Any], tuple[Any, Any]]) -> None:
-    """Draw a curve of every replicate, and those of the reference."""
+def plot_replicates(
+    axis: Axes, groups: Groups, group: str, curve: Callable[[Any], tuple[Any, Any]], name: str | None = None
+) -> None:
+    """Draw a curve of every replicate, and those of the reference; ``name`` is theirs where no legend has it."""
     for table, color in groups_of(groups, group):
         rows = [table]
         if "replicate" in table.dims:
             rows = [table.isel(replicate=number) for number in range(table.sizes["replicate"])]
         width, alpha = (1.4, 1.0) if len(rows) == 1 and color == REFERENCE_COLOR else (0.9, 0.8)
         for row in rows:
-            axis.plot(*curve(row), color=color, lw=width, alpha=alpha)
+            label = f"{name}, reference" if name and color == REFERENCE_COLOR else name
+            axis.plot(*curve(row), color=color, lw=width, alpha=alpha, label=label)
 
 
 def plot_rows(axis: Axes, values: xr.DataArray, dim: str, color: str, style: str = "-") -> None:

@@ -273,8 +273,9 @@ def _retention(groups: Groups) -> Section:
         left.legend()
         for axis in right:
             plot_replicates(
-                axis, groups, "deposition", lambda d: (d.z.values, np.nan_to_num(d.deposited_fraction.values))
-            )
+                axis, groups, "deposition", lambda d: (d.z.values, np.nan_to_num(d.deposited_fraction.values)),
+                "perfect sink",
+            )  # fmt: skip
             axis.set(xlabel="depth [nm]", ylabel="deposited fraction per plane", ylim=(1e-6, 1))
             axis.set_yscale("log", nonpositive="mask")
     caption = "Log reduction by particle diameter"

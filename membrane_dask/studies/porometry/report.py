@@ -163,9 +163,8 @@ def _flux_panel(axis: Axes, fit: xr.Dataset, points: xr.Dataset) -> None:
         axis.plot(replicate.pressure / 1e3, replicate.flux * LMH, marker, color=POINTS, ms=3, label="measured")
     low, high = float(fit.threshold_pressure_low), float(fit.threshold_pressure_high)
     if math.isfinite(low) and math.isfinite(high):
-        ends = np.clip([low, high], 0, top) / 1e3
-        axis.plot(
-            ends, [0, 0], color=_INTERVAL, lw=3, solid_capstyle="butt", clip_on=False,
+        axis.plot(  # its upper half is within the panel, which also cuts it at its sides
+            np.array([low, high]) / 1e3, [0, 0], color=_INTERVAL, lw=6, solid_capstyle="butt",
             label="interval of the threshold pressure",
         )  # fmt: skip
     axis.set(xlim=(0, top / 1e3), ylim=(0, None), title=literal_label(fit.membrane.item()))
@@ -210,8 +209,9 @@ def _fit_table(fits: xr.Dataset, bootstrap: xr.Dataset | None) -> Grid:
         rows.append(row)
     caption = (
         "Hydraulic permeability L and threshold pressure P₀, with their intervals. L belongs to the mean temperature "
-        "of the readings, and is the slope of the fitted line, or the limit at zero pressure where no line fits; the "
-        "water permeance is always that limit, at the reference temperature."
+        "of the readings, and is the slope of the fitted line, the slope of the tangent from P₀ where the flux is "
+        "logarithmic, or the limit at zero pressure where no line fits. The water permeance, at the reference "
+        "temperature, is that limit, or the slope above a threshold pressure."
     )
     return Grid(header, rows, caption)
 

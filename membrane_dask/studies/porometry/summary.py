@@ -115,6 +115,8 @@ def _permeability(fit: Any) -> str:
     if "water_permeance" not in fit or not math.isfinite(fit.water_permeance):
         return f"{sentence}."
     law = "slope of the fitted line" if np.isfinite(fit.intercept_flux) else "limit at zero pressure"
+    if fit.attrs["curve"] == "darcy":
+        law = "slope of the tangent from the threshold pressure"
     return f"{sentence}: the {law} at the mean temperature of the readings."
 
 
@@ -126,7 +128,7 @@ def _water_permeance(fit: Any) -> list[str]:
     celsius = float(fit.attrs.get("reference_temperature", 298.15)) - 273.15
     return [
         f"Permeance of water at {celsius:.3g} °C {value} L m⁻² h⁻¹ bar⁻¹ ({low} to {high}): the limit of flux over "
-        "pressure at zero pressure, averaged over the laws of the flux."
+        "pressure at zero pressure, or the slope above a threshold pressure, over the laws that the readings allow."
     ]
 
 

@@ -289,11 +289,13 @@ def _descriptors(micrograph: xr.Dataset, volumes: list[Any]) -> Section:
             one, style = descriptors.sel(source=source), _STRUCTURES if number else _MICROGRAPH
             profile.plot(one.z.values, _moving_mean(one.porosity.values, window), **style)
             correlation.plot(one.lag.values, one.correlation.values, **style)
-            chords.plot(one.chord.values, np.maximum(one.chords.values, 1e-5), **style)
+            chords.plot(one.chord.values, np.where(one.chords > 0, one.chords, np.nan), **style)
             openings.plot(one.radius.values, one.opened.values, **style)
         profile.set(xlabel="depth [nm]", ylabel="porosity", ylim=(0, None))
         correlation.set(xlabel="lag [nm]", ylabel="autocorrelation along the section")
-        chords.set(xlabel="chord length in pores [nm]", ylabel="fraction of chords per pixel", yscale="log")
+        chords.set(
+            xlabel="chord length in pores [nm]", ylabel="fraction of chords per pixel", yscale="log", ylim=(1e-5, None)
+        )
         openings.set(xlabel="radius [nm]", ylabel="fraction of the pores\nleft by an opening", xlim=(0, None))
         profile.plot([], [], color=_MICROGRAPH["color"], label="micrograph")
         profile.plot([], [], color=_STRUCTURES["color"], label="structures")
