@@ -14,7 +14,6 @@ from pydantic.fields import FieldInfo
 
 from membrane_dask.config import BaseStudy, ClusterSettings
 from membrane_dask.errors import MAX_PROBLEMS, Problem, Source, StudyError, Where, closest, nearest, short
-from membrane_dask.files import read_bytes
 from membrane_dask.former_names import present_settings
 from membrane_dask.studies.registry import find_kind, kind_names, kinds
 from membrane_dask.yaml_files import MAX_DEPTH, parse_yaml, read_mapping
@@ -75,8 +74,8 @@ def load_study_with_source(path: str | Path, overrides: Sequence[str] = (), **va
 
 def _names_kind(path: Path) -> bool:
     """Whether a file that cannot be read as a study is meant as one."""
-    with contextlib.suppress(OSError):
-        return re.search(rb"^kind\s*:", read_bytes(path, limit=1_000_000), re.MULTILINE) is not None
+    with contextlib.suppress(OSError), path.open("rb") as stream:
+        return re.search(rb"^kind\s*:", stream.read(1_000_000), re.MULTILINE) is not None
     return False
 
 
