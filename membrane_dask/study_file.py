@@ -52,7 +52,7 @@ def load_study_with_source(path: str | Path, overrides: Sequence[str] = (), **va
     try:
         data, lines = read_mapping(path)
     except StudyError:
-        if path.exists() and not _names_kind(path) and (commands := _commands_for_data(path)):
+        if _is_data_file(path) and (commands := _commands_for_data(path)):
             message = f"a data file, not a study; write a study that reads it: {' or '.join(commands)}"
             raise StudyError([Problem((), message)], Source(str(path))) from None
         raise
@@ -72,10 +72,14 @@ def load_study_with_source(path: str | Path, overrides: Sequence[str] = (), **va
     return parse_study(data, source, base=path.parent), source
 
 
-def _names_kind(path: Path) -> bool:
-    """Whether a file that cannot be read as a study is meant as one."""
-    with contextlib.suppress(OSError), path.open("rb") as stream:
-        return re.search(rb"^kind\s*:", stream.read(1_000_000), re.MULTILINE) is not None
+def _is_data_file(path: Path) -> bool:
+    """Whether a file that cannot be read as a study is not meant as one: it names no kind."""
+    with contextlib.suppress(OSError):  # for example a name that is too long
+        if path.is_dir():
+            return True
+        if path.is_file():
+            with path.open("rb") as stream:
+                return re.search(rb"^kind\s*:", stream.read(1_000_000), re.MULTILINE) is None
     return False
 
 

@@ -21,6 +21,7 @@ from membrane_dask.engine.control_groups import Limit, cpu_limit, memory_kills, 
 from membrane_dask.engine.executor import Execution, _Batch
 from membrane_dask.engine.run import prepare
 from membrane_dask.engine.software_check import SoftwareCheck
+from membrane_dask.engine.unit_imports import UnitImports
 from membrane_dask.engine.worker import run_batch
 from membrane_dask.errors import StudyError
 
@@ -185,9 +186,10 @@ def test_kills_on_other_hosts_are_reported(tmp_path, monkeypatch):
     """The next worker of a job finds the count of its control group; the driver's own shows nothing."""
     planned = toy.toy_plan(cluster={"profile": "sync"})
     run = prepare(planned, tmp_path / "run")
+    software = SoftwareCheck(run.path, planned, print)
     execution = Execution(
-        run.path, planned.program, run.batch, 60, retries=0, failure_limit=1.0, listener=print,
-        software=SoftwareCheck(run.path, planned, print),
+        run.path, planned.program, run.batch, 60, retries=0, failure_limit=1.0, listener=print, software=software,
+        imports=UnitImports(run, planned.program, software.present, sync=False, notify=print),
     )  # fmt: skip
     execution.enqueue()
     unit = execution.units["toy,row=0,column=3"]
