@@ -372,9 +372,10 @@ def test_a_series_of_drivers_without_progress_ends(slurm, study, command, wait_u
     assert "finished no unit" in md.open_run(out).provenance["stops"][-1]["reason"]
 
 
-@pytest.mark.parametrize("realizations", [60, pytest.param(1300, marks=[pytest.mark.slow, pytest.mark.timeout(5000)])])
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("realizations", [150, pytest.param(1300, marks=[pytest.mark.slow, pytest.mark.timeout(5000)])])
 def test_a_run_outlasts_the_walltime_of_its_jobs(slurm, command, values_of, wait_until, tmp_path, realizations):
-    """Jobs of one minute for work of 40 seconds or, if selected, of ten minutes: several drivers and workers."""
+    """Jobs of one minute for work of 100 seconds or, if selected, of ten minutes: several drivers and workers."""
     path = tmp_path / "long.yaml"
     path.write_text(
         "kind: graded\nbands: 4\nl_max: 0.1\nradius: 0.01\ngradient: [0.0, 0.002]\n"
