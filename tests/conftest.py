@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import shlex
 import shutil
@@ -52,30 +51,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _Groups:
 def _own_state(tmp_path_factory) -> None:
     """Keep what tests confirm out of the home directory."""
     os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _formulas_are_parsed_once() -> None:
-    """Keep the parsed formulas of all figures, since to parse them is a large part of the work for a report.
-
-    matplotlib keeps the latest 50 of each renderer; the labels of axes are formulas, and the same in most figures.
-    """
-    from matplotlib.mathtext import MathTextParser
-
-    uncached = getattr(getattr(MathTextParser, "_parse_cached", None), "__wrapped__", None)
-    if uncached is None:  # another version of matplotlib, which is only slower
-        return
-    parsers: dict[str, MathTextParser] = {}
-
-    @functools.cache
-    def parsed(output_type: str, *arguments: object) -> object:
-        return uncached(parsers[output_type], *arguments)
-
-    def parse(self: MathTextParser, *arguments: object) -> object:
-        parsers.setdefault(self._output_type, self)
-        return parsed(self._output_type, *arguments)
-
-    MathTextParser._parse_cached = parse
 
 
 @pytest.fixture(scope="session")

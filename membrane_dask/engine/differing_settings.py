@@ -24,8 +24,9 @@ _UNITS = {
 }
 _NUMBER = r"-?[0-9.]+(?:e[-+]?[0-9]+)?"
 _QUANTITY = re.compile(rf"(uniform )?({_NUMBER})(?:( \+- | to )({_NUMBER}))? ({'|'.join(_UNITS)})")
+#: Characters of a number in the largest unit, beyond which a smaller one is tried.
+_LONGEST_NUMBER = 7
 #: Characters of a value that are shown, if they distinguish it from the others.
-_LONGEST_NUMBER = 7  # characters, from which on a smaller unit is tried
 _SHOWN = 36
 
 

@@ -46,9 +46,8 @@ class JournalSummary:
     collected : bool
         Whether the results that depend on all units were computed after the last unit.
     cpu_seconds : float, optional
-        CPU time of all units, in seconds, those included that were computed again, and those not that were imported
-        from earlier runs; None if some of the units are from
-        an earlier version, which did not measure it.
+        CPU time of all units, in seconds: with those that were computed again, without those that were imported from
+        earlier runs. None if some of the units are from an earlier version, which did not measure it.
     tasks : mapping of str to (int, float)
         Number and time of the finished units, in seconds, by task without its number.
     imported : mapping of str to int

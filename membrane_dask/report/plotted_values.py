@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import to_hex
+from matplotlib.container import ErrorbarContainer
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle, StepPatch
 
@@ -94,7 +96,7 @@ def _intervals(axis: Axes, line: Line2D, x: np.ndarray, y: np.ndarray) -> dict[s
     """Ends of the error bars and of the band of the colour of a line, where they contain its points."""
     color = color_of(line)
     columns: dict[str, np.ndarray] = {}
-    vertical, horizontal = _segments(axis, color)
+    vertical, horizontal = _segments(_error_bars(axis, line, color))
     for name, segments, at, value in (("bar", vertical, x, y), ("x_bar", horizontal, y, x)):
         low, high = np.full(len(x), np.nan), np.full(len(x), np.nan)
         for position, first, last in segments:
@@ -114,18 +116,31 @@ def _intervals(axis: Axes, line: Line2D, x: np.ndarray, y: np.ndarray) -> dict[s
     return columns
 
 
-def _segments(axis: Axes, color: str) -> tuple[list[tuple[float, float, float]], list[tuple[float, float, float]]]:
-    """Vertical and horizontal segments of a colour: their position, and both ends."""
+def _error_bars(axis: Axes, line: Line2D, color: str) -> list[LineCollection]:
+    """Error bars that were drawn with a line; without any, those of its colour that were drawn with no line."""
+    containers = [one for one in axis.containers if isinstance(one, ErrorbarContainer) and one.lines[0] is not None]
+    if own := [bars for one in containers if one.lines[0] is line for bars in one.lines[2]]:
+        return own
+    of_lines = [bars for one in containers for bars in one.lines[2]]
+    return [
+        one
+        for one in axis.collections
+        if isinstance(one, LineCollection) and color_of(one) == color and all(one is not bars for bars in of_lines)
+    ]
+
+
+def _segments(
+    collections: Sequence[LineCollection],
+) -> tuple[list[tuple[float, float, float]], list[tuple[float, float, float]]]:
+    """Vertical and horizontal segments: their position, and both ends."""
     vertical, horizontal = [], []
-    for collection in axis.collections:
-        if isinstance(collection, LineCollection) and color_of(collection) == color:
-            for segment in collection.get_segments():
-                if len(segment) == 2:
-                    (x0, y0), (x1, y1) = np.asarray(segment, float)
-                    if x0 == x1:
-                        vertical.append((x0, min(y0, y1), max(y0, y1)))
-                    elif y0 == y1:
-                        horizontal.append((y0, min(x0, x1), max(x0, x1)))
+    for segment in (segment for collection in collections for segment in collection.get_segments()):
+        if len(segment) == 2:
+            (x0, y0), (x1, y1) = np.asarray(segment, float)
+            if x0 == x1:
+                vertical.append((x0, min(y0, y1), max(y0, y1)))
+            elif y0 == y1:
+                horizontal.append((y0, min(x0, x1), max(x0, x1)))
     return vertical, horizontal
 
 

@@ -169,6 +169,21 @@ def test_a_data_file_where_a_study_is_needed(tmp_path, monkeypatch, name, kinds)
             assert command("check", "study.yaml")[0] == 0
 
 
+def test_a_study_that_cannot_be_read_is_no_data_file(tmp_path):
+    path = tmp_path / "study.csv"
+    path.write_text("kind: porometry\ninput: [\n")
+    code, _, err = command("check", path)
+    assert code == 2
+    assert "a data file" not in err
+    assert "study.csv:3:1: not valid YAML" in err
+
+
+def test_a_data_file_needs_a_kind():
+    code, _, err = command("new", "--input", "data.csv")
+    assert code == 2
+    assert "needs a kind" in err
+
+
 def test_new_without_a_kind_lists_what_each_is_for():
     code, out, _ = command("new")
     assert code == 0

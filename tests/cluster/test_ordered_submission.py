@@ -8,7 +8,7 @@ import yaml
 from fake_queue import RUNNING, FakeQueue
 
 import membrane_dask as md
-from membrane_dask import api
+from membrane_dask import api, ordered_submission
 from membrane_dask.config import ClusterSettings
 from membrane_dask.engine.cluster import driver_series
 from membrane_dask.engine.cluster.driver_series import queued_drivers, submitted_profile
@@ -95,6 +95,25 @@ def test_a_driver_that_has_submitted_what_follows_has_no_successor(chain, queue,
     series.end(resume=False, complete=True)
     assert submit_reader(run).kind == "foul"
     assert queue.cancelled == ["102"]
+
+
+def test_a_driver_that_is_terminated_while_it_submits_what_follows_has_a_successor(chain, queue, monkeypatch):
+    """A batch system terminates before it kills: SystemExit, as the command line raises it."""
+    run = submit_step(next_step(chain, ON_SLURM), chain, None, ON_SLURM)
+    md.run(run.study.model_copy(update={"cluster": ClusterSettings(profile="sync")}), run.path)
+    monkeypatch.setenv("SLURM_JOB_ID", "101")
+    series = driver_series.DriverSeries(run.path, submitted_profile(run.path), print)
+    series.begin(0)
+    series.end(resume=False, complete=True)
+
+    def terminated(reader):
+        raise SystemExit(143)
+
+    monkeypatch.setattr(ordered_submission, "_submit", terminated)
+    with pytest.raises(SystemExit):
+        submit_reader(run)
+    assert not queue.cancelled
+    assert queued_drivers(run.path).keys() == {"102"}
 
 
 def test_stages_in_a_single_allocation_are_refused(chain):

@@ -132,6 +132,7 @@ def test_settings_in_which_runs_differ():
 def test_texts_of_settings_distinguish_what_differs():
     assert setting_texts([[0.0, 0.001], None, "x\x1b", {"d": 1}]) == ["[0.0, 0.001]", "null", r"x\x1b", "{d: 1}"]
     assert setting_texts(["f" * 64, "0" * 64]) == ["ffffffff", "00000000"]
+    assert setting_texts(["4e-09 m", "100 s", "7200 s"]) == ["4 nm", "100 s", "2 h"]
     long = [[0.125] * 20, [0.125] * 19 + [0.5]]
     assert len(set(setting_texts(long))) == 2
     assert all(len(text) <= 36 for text in setting_texts([long[0], 1]))

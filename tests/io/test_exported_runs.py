@@ -68,6 +68,22 @@ def test_a_folder_has_the_same_values(run, exported):
     assert "structure-0" in str(md.open_run(exported))
 
 
+def test_the_report_of_a_stranger_stays_in_the_folder_and_runs_no_script(exported, tmp_path, monkeypatch):
+    copy, folder = tmp_path / "copy", tmp_path / "a" / "b"
+    shutil.copytree(exported, copy)
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    index = json.loads((copy / INDEX).read_text())
+    (copy / INDEX).write_text(json.dumps(index | {"name": "../../evil"}))
+    (copy / "report.html").write_text("<script>alert(1)</script>")
+    path = md.write_report(str(copy))
+    assert path.resolve() == folder / "evil-report.html"
+    policy, text = path.read_text().split("<script>")
+    assert "default-src 'none'" in policy.replace("&#39;", "'")
+    assert "sha256-" in policy
+    assert text == "alert(1)</script>"
+
+
 def test_a_zip_file_has_the_same_values(run, tmp_path):
     md.export(run, tmp_path / "copy.zip", formats=["zarr", "ozx"])
     require_equal(md.open_run(str(tmp_path / "copy.zip")), run)

@@ -88,6 +88,35 @@ def test_horizontal_intervals_at_names():
     assert data["axes"][0]["y_names"] == [(0, "M1, before"), (1, "M1, after")]
 
 
+def test_panels_with_a_common_axis_have_its_names():
+    figure = Figure()
+    axes = figure.subplots(1, 2, sharey=True)
+    for axis in axes:
+        axis.plot([3.0, 4.0], [0, 1], "o", label="median")
+    axes[0].set_yticks([0, 1], ["M1", "M2"])
+    assert [axis["y_names"] for axis in data_of(figure)["axes"]] == [[(0, "M1"), (1, "M2")]] * 2
+
+
+def test_error_bars_belong_to_the_line_that_they_were_drawn_with():
+    """Also of lines of one colour at one position."""
+    figure = Figure()
+    axis = figure.subplots()
+    for name, half in (("a", 0.5), ("b", 2.0)):
+        axis.errorbar([1.0], [3.0], [half], color="#1f5fa8", label=name)
+    series = series_of(figure)
+    assert (series["a"]["bar_low"], series["b"]["bar_low"]) == ([2.5], [1.0])
+
+
+def test_a_curve_is_named_by_the_legend_of_its_panel():
+    figure = Figure()
+    axes = figure.subplots(1, 2)
+    axes[0].plot(X, X, label="0.2", color="#111111")
+    axes[1].plot(X, X, label="0.2", color="#222222")
+    figure.legend(*axes[0].get_legend_handles_labels(), title="gradient")
+    axes[1].legend(title="length")
+    assert [item["name"] for item in data_of(figure)["series"]] == ["gradient = 0.2", "length = 0.2"]
+
+
 def test_ticks_with_numbers_are_no_names():
     figure = Figure()
     axis = figure.subplots()

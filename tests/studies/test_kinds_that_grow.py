@@ -83,6 +83,19 @@ def test_units_that_a_setting_does_not_affect_are_imported(
     assert values_of(run) == values_of(run_in(tmp_path / "computed", study, monkeypatch))
 
 
+def test_a_run_whose_last_units_are_imported_is_finished(folder, tmp_path, monkeypatch):
+    """Structures are computed, and the lives that follow are imported while the run is at work."""
+    path = folder / "foul.yaml"
+    run = run_in(tmp_path, md.load_study(path, cluster=SYNC), monkeypatch)
+    structures = [path for path in (run.path / "scratch").rglob("*") if path.is_file() and "structures" in str(path)]
+    assert structures
+    for file in structures:
+        file.unlink()
+    grown = run_in(tmp_path, md.load_study(path, cluster=SYNC, confidence=0.9), monkeypatch)
+    assert imported_tasks(grown) == {"lives"}
+    assert grown.provenance["stops"][-1]["reason"] == "finished"
+
+
 @pytest.mark.parametrize(
     ("kind", "settings"),
     [
