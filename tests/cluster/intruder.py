@@ -1,6 +1,7 @@
 """Another user of the machine: tries every port of a run by all that Dask offers; prints what succeeded as JSON.
 
-Started as root it becomes ``nobody`` first. Arguments: the directory of the run, then addresses such as 127.0.0.1:8786.
+Started as root it becomes ``nobody`` first. Arguments: the directory of the run, the seconds in which an attempt must
+succeed, then addresses such as 127.0.0.1:8786.
 """
 
 from __future__ import annotations
@@ -16,8 +17,7 @@ import urllib.request
 from distributed import Client, Security
 from distributed.core import rpc
 
-#: Seconds in which an attempt must succeed.
-TIMEOUT = 4
+ROOT, TIMEOUT, *ADDRESSES = sys.argv[1], float(sys.argv[2]), *sys.argv[3:]
 #: Requests that would change something or show data of the run; a dashboard answers none of them.
 PATHS = ("api/v1/retire_workers", "api/v1/adaptive_target", "proxy/22/127.0.0.1/")
 
@@ -62,7 +62,6 @@ def http(address: str) -> list[str]:
 
 
 async def main() -> None:
-    root, *addresses = sys.argv[1:]
     foreign = Security.temporary()  # certificates, but of another authority
     if os.getuid() == 0:
         os.setgroups([])
@@ -79,10 +78,10 @@ async def main() -> None:
         succeeded[f"http://{address}"] = await asyncio.to_thread(http, f"http://{address}")
 
     attempts = [
-        (f"{scheme}://{a}", security) for a in addresses for scheme, security in (("tcp", None), ("tls", foreign))
+        (f"{scheme}://{a}", security) for a in ADDRESSES for scheme, security in (("tcp", None), ("tls", foreign))
     ]
-    await asyncio.gather(*(attempt(*arguments) for arguments in attempts), *map(request, addresses))
-    for folder, _, names in os.walk(root):
+    await asyncio.gather(*(attempt(*arguments) for arguments in attempts), *map(request, ADDRESSES))
+    for folder, _, names in os.walk(ROOT):
         paths = [os.path.join(folder, name) for name in names if name.endswith(".pem")]
         succeeded["files"] += [path for path in paths if os.access(path, os.R_OK)]
     print(json.dumps(succeeded), flush=True)
