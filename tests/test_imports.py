@@ -17,6 +17,7 @@ KINDS = ("chain", "characterize", "foul", "graded", "porometry", "reconstruct")
 
 #: Layers of the package that the modules of a layer may import, besides their own.
 ALLOWED = {
+    "__main__": {"cli"},
     "cli": {
         "api", "engine", "errors", "files", "former_names", "ordered_submission", "plain_text", "progress", "registry",
         "explorer", "report", "run_export", "study_file", "yaml_files", "__init__",

@@ -318,6 +318,11 @@ def test_help_is_whole_and_needs_no_slow_library():
     assert not {"rich", "numpy", "pydantic", "dask"} & set(modules.split())
 
 
+def test_the_package_runs_as_a_module():
+    said = subprocess.run([sys.executable, "-m", "membrane_dask", "--version"], capture_output=True, text=True)
+    assert (said.returncode, said.stdout) == (0, f"membrane-dask {md.__version__}\n")
+
+
 def test_help_names_every_command():
     said = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, check=True).stdout
     for name in ("new", "check", "plan", "schema", "run", "retry", "status", "list", "logs", "cancel", "replay"):
