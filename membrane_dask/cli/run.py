@@ -70,7 +70,7 @@ def run_study(
     say(f"reading {path} and its inputs")
     plan = api.plan(api.resolve_sources(study, source), source=source)
     if fresh:
-        plan = replace(plan, imports=())
+        plan = plan.without_imports()
     run = prepare(plan, out, fresh=fresh)
     trust = _confirmed(require_confirmed, run.path, trust=trust)
     is_local = plan.cluster.scheduler in ("local", "sync")
@@ -122,7 +122,7 @@ def submit(
     trust = _confirmed(require_own_study, path, trust=trust)
     step = next_step(path, changes)
     if fresh:
-        step = replace(step, plan=replace(step.plan, imports=()))
+        step = replace(step, plan=step.plan.without_imports())
     api.require_batch_system(step.plan)
     if measure:
         step = replace(step, plan=measured(step.plan))

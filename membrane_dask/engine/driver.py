@@ -109,6 +109,7 @@ def drive_run(
                 retries=settings.retries, failure_limit=settings.failure_limit,
                 timeout=settings.timeout, memory=plan.worker_memory(), sync=settings.sync, listener=tell,
                 software=software, imports=imports, retry_failed=retry_failed,
+                seconds=series.time_limit if series else None,
             )  # fmt: skip
             execution.resume(driver)
             if series:
@@ -122,7 +123,8 @@ def drive_run(
                 layout.remove_consolidated_metadata(run.path)
             if limit != 0 and software.accepted:
                 execution.import_units(driver)
-            if limit == 0 or complete or (not execution.has_open_units and software.accepted):  # no cluster for nothing
+            idle = complete or (not execution.has_open_units and software.accepted)
+            if limit == 0 or idle or not execution.may_proceed(driver):  # no cluster for nothing
                 limit = 0
                 workers: contextlib.AbstractContextManager[Pool] = contextlib.nullcontext(SyncPool())
             else:
@@ -131,7 +133,7 @@ def drive_run(
             with workers as pool:
                 if client:
                     forecast.set_workers(pool.slots)
-                summary = execution.run(pool, driver, limit, series.time_limit if series else None)
+                summary = execution.run(pool, driver, limit)
                 collects = not summary.left and (lost_tables or not run.journal.collected())
                 if collects and not execution.confirm_software(pool, driver):
                     summary, collects = replace(summary, reason="cancelled"), False

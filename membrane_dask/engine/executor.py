@@ -90,13 +90,15 @@ class Execution:
         Earlier runs that hold units of this one.
     retry_failed : bool
         Whether all units that failed are open again; otherwise those are for which the journal requests it.
+    seconds : float, optional
+        Time from now on, after which the execution ends.
     """
 
     def __init__(
         self, root: Path, program: Program, batch: Mapping[str, int], total: int,
         *, retries: int, failure_limit: float, timeout: float | None = None, memory: str = "",
         sync: bool = True, listener: Listener, software: SoftwareCheck, imports: UnitImports,
-        retry_failed: bool = False,
+        retry_failed: bool = False, seconds: float | None = None,
     ) -> None:  # fmt: skip
         self.root, self.program, self.total, self.memory = root, program, total, memory
         self.retries, self.failure_limit, self.emit = retries, failure_limit, listener
@@ -131,7 +133,8 @@ class Execution:
         for note in self._timeout_notes.glob("memory-*.txt"):  # of earlier jobs
             note.unlink(missing_ok=True)
         self._sync_root = str(root.resolve()) if sync else ""
-        self._software, self._deadline = software, math.inf
+        self._software = software
+        self._deadline = math.inf if seconds is None else time.monotonic() + seconds
         self._imports, self._importable = imports, list[Unit]()
         self._options = BatchOptions(software.requirement, timeout, str(self._timeout_notes), self._sync_root)
 
@@ -169,7 +172,7 @@ class Execution:
         while self._importable:
             units = [unit for unit in self._importable if self._chunk(unit) not in self._busy]
             self._importable = []
-            outcomes = self._imports.take(units, self.sinks, self.journal, lambda: self._may_proceed(driver))
+            outcomes = self._imports.take(units, self.sinks, self.journal, lambda: self.may_proceed(driver))
             self.history.update(outcomes)
             self._finished += outcomes
             rests = [(tuple(u for u in b.units if u.key not in outcomes), b.attempt) for b in self._queue]
@@ -179,7 +182,7 @@ class Execution:
                 self._verify(driver)
         return len(self.history) - before
 
-    def _may_proceed(self, driver: DriverLock, in_flight: int = 0, dashboard: str | None = None) -> bool:
+    def may_proceed(self, driver: DriverLock, in_flight: int = 0, dashboard: str | None = None) -> bool:
         """Give a sign of life; False if the run was cancelled or its time is up."""
         driver.heartbeat(in_flight, dashboard)
         return not driver.cancelled() and time.monotonic() <= self._deadline
@@ -206,12 +209,11 @@ class Execution:
     def _chunk(self, unit: Unit) -> tuple[str, tuple[int, ...]]:
         return unit.task, self.sinks[unit.task].chunk(unit)
 
-    def run(self, pool: Pool, driver: DriverLock, limit: int | None = None, seconds: float | None = None) -> Summary:
+    def run(self, pool: Pool, driver: DriverLock, limit: int | None = None) -> Summary:
         """Execute units until all have finished, ``limit`` of them have, time is up, or the run is cancelled.
 
         :meth:`resume` comes first.
         """
-        self._deadline = math.inf if seconds is None else time.monotonic() + seconds
         done, failed = self._counts()
         finished_before = Counter(unit.task for key, unit in self.units.items() if self._is_done(key))
         self.emit(Started(self.total, done, failed, pool.dashboard, self.program.adaptive, finished_before))
@@ -271,7 +273,7 @@ class Execution:
         """Check, before anything is written, that the present software gives the numbers of the run; False to stop."""
 
         def proceed(in_flight: int) -> bool:
-            return self._may_proceed(driver, in_flight, pool.dashboard)
+            return self.may_proceed(driver, in_flight, pool.dashboard)
 
         if not self._software.confirm(pool, self.journal, self._options, self.sinks, proceed):
             return False

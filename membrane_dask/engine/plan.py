@@ -192,6 +192,10 @@ class Plan:
         start = 0.0 if self.cluster.scheduler == "sync" else START_SECONDS
         return start + max(cost / default_workers(self.cluster), min(self.costs.longest, cost))
 
+    def without_imports(self) -> Plan:
+        """The same plan, by which all units are computed."""
+        return replace(self, imports=())
+
     def measured(self) -> Plan:
         """The same plan with its predicted cost, from a few pilot units that are run here and now."""
         from membrane_dask.engine.costs import measure

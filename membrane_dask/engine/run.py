@@ -390,7 +390,7 @@ def prepare(plan: Plan, out: Path | None, *, fresh: bool = False) -> Run:
     """
     require_local(out)
     if fresh:
-        plan = replace(plan, imports=())
+        plan = plan.without_imports()
     root = out or Path("runs") / plan.name
     if (root / "run.json").is_file():
         if not fresh:

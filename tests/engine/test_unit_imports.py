@@ -11,8 +11,10 @@ import pytest
 import membrane_dask as md
 from membrane_dask import api
 from membrane_dask.engine import unit_imports
+from membrane_dask.engine.driver import drive_run
 from membrane_dask.engine.events import Message
 from membrane_dask.engine.provenance import Provenance
+from membrane_dask.engine.run import prepare
 from membrane_dask.engine.unit_addresses import Addresses, task_identities
 from membrane_dask.errors import ProgramError
 from membrane_dask.studies.registry import find_kind
@@ -216,6 +218,31 @@ def test_an_import_that_is_interrupted_goes_on(work_folder, computed, values_of,
     run = md.run(study, listener=lambda event: None)
     assert len(imported_units(run)) == N_SMALL
     assert run.provenance["imports"][0]["units"] == N_SMALL
+    assert values_of(run) == computed(realizations=5)
+
+
+class ShortJob:
+    """A job of a series whose time is up at once."""
+
+    time_limit = -1.0
+
+    def begin(self, finished):
+        self.finished = finished
+
+    def end(self, *, resume, complete):
+        self.resume, self.complete = resume, complete
+
+
+def test_a_job_whose_time_is_up_leaves_the_import_to_its_successor(work_folder, computed, values_of, monkeypatch):
+    plan = md.plan(study_of(work_folder, realizations=5))
+    run, job = prepare(plan, None), ShortJob()
+    with monkeypatch.context() as patch:
+        patch.setattr("membrane_dask.engine.driver.open_pool", lambda *args: pytest.fail("workers are started"))
+        summary = drive_run(run, plan, lambda event: None, series=job)
+    assert (summary.reason, job.resume, job.complete) == ("time is up", True, False)
+    assert not run.journal.summary().done
+    run = md.run(plan, listener=lambda event: None)
+    assert len(imported_units(run)) == N_SMALL
     assert values_of(run) == computed(realizations=5)
 
 
