@@ -99,13 +99,13 @@ def files_of() -> Callable[..., dict[str, bytes]]:
 def kill_and_resume() -> Callable[..., None]:
     """Run a study from the command line, kill the driver once some units are done, run it again.
 
-    Batches have two units, so that a kill can come between any of them. No workers are started unless ``cluster`` asks
-    for them: tests/engine/test_execute.py kills drivers with workers.
+    Batches have two units, so that a kill can come between any of them. No workers are started:
+    tests/engine/test_execute.py kills drivers with workers.
     """
     import membrane_dask as md
 
-    def work(study: Path, out: Path, *, after: int, cluster: str = "cluster.profile=sync") -> None:
-        options = ["--set", cluster, "--set", "execution.batch=2"]
+    def work(study: Path, out: Path, *, after: int) -> None:
+        options = ["--set", "cluster.profile=sync", "--set", "execution.batch=2"]
         command = [sys.executable, "-m", "membrane_dask.cli", "run", str(study), "--out", str(out), *options]
         first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         deadline = time.monotonic() + 120
@@ -130,6 +130,22 @@ def kill_and_resume() -> Callable[..., None]:
         assert second.returncode == 0, output
 
     return work
+
+
+# tests/engine/test_execute.py kills drivers at any time. What a kind adds, that its program goes on from the units that
+# are stored, shows after a limit as well, without two more processes.
+@pytest.fixture(params=["limit", pytest.param("kill", marks=pytest.mark.slow)])
+def interrupt_and_resume(request, kill_and_resume) -> Callable[..., None]:
+    """Run a study in two pieces, the first of which ends at a limit of units or, on demand, with a killed driver."""
+    import membrane_dask as md
+
+    def work(study: Path, out: Path, *, after: int) -> None:
+        checked = md.load_study(study, cluster={"profile": "sync"}, execution={"batch": 2})
+        first = md.run(checked, out, limit=after)
+        assert first.status()["state"] == "partial"
+        assert md.run(checked, out).status()["state"] == "complete"
+
+    return work if request.param == "limit" else kill_and_resume
 
 
 class Box:

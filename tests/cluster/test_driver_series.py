@@ -219,6 +219,28 @@ def test_the_driver_compares_the_cost_that_was_predicted_before_it_was_submitted
     assert sum("predicted" in str(event) for event in events) == 1
 
 
+def test_a_driver_whose_time_is_up_leaves_a_successor_that_goes_on(queue, monkeypatch, tmp_path, values_of):
+    """It stops before its first unit here: its job ends too soon for any."""
+    plan = toy.toy_plan(cluster={"profile": "sync"})
+    run = prepare(plan, tmp_path / "run")
+    assert submit_driver(queue.profile, run.path) == "101"
+    queue.jobs["101"] = RUNNING
+    series = DriverSeries(run.path, queue.profile, messages.append)
+    with monkeypatch.context() as patch:
+        patch.setattr(driver_series, "worker_lifetime", lambda walltime: (-1.0, 0.0))
+        summary = drive_run(run, plan, lambda event: None, series=series)
+    assert (summary.reason, summary.done) == ("time is up", 0)
+    assert JobRecord(run.path).read()["drivers"] == ["102"]
+    monkeypatch.setenv("SLURM_JOB_ID", "102")
+    queue.jobs["102"] = RUNNING
+    successor = DriverSeries(run.path, queue.profile, messages.append)
+    assert drive_run(run, plan, lambda event: None, series=successor).reason == "finished"
+    assert [stop["reason"] for stop in run.provenance["stops"]] == ["time is up", "finished"]
+    assert JobRecord(run.path).read()["drivers"] == []
+    alone = toy.run_toy(tmp_path / "alone", cluster={"profile": "sync"})
+    assert values_of(run) == values_of(alone)
+
+
 @pytest.mark.parametrize("record", [None, 3, {"work": {"toy": "much"}, "longest": 1.0}, {"work": {}}, {"work": [1.0]}])
 def test_a_damaged_record_of_the_predicted_cost_is_none(tmp_path, record):
     (tmp_path / "provenance.json").write_text(json.dumps({"costs": record}))

@@ -95,6 +95,7 @@ def test_requeued_and_preempted_jobs_of_slurm_finish_the_run(
     wait_until(lambda: not execute("squeue", "-h", "-t", "PD,R"), "no job is left behind")
 
 
+@pytest.mark.slow  # tests/cluster/test_slurm.py: test_a_job_that_died_is_replaced
 def test_a_job_that_slurm_preempts_for_good_is_replaced(
     slurm, start_driver, reference, values_of, wait_until, tmp_path
 ):
@@ -111,6 +112,7 @@ def test_a_job_that_slurm_preempts_for_good_is_replaced(
     assert values_of(md.open_run(run)) == reference(2)
 
 
+@pytest.mark.slow  # tests/cluster/test_job_names.py reads its states, and jobs of Slurm are requeued above
 def test_a_job_that_grid_engine_restarts_finishes_the_run(
     gridengine, start_driver, reference, values_of, wait_until, tmp_path
 ):
@@ -126,6 +128,7 @@ def test_a_job_that_grid_engine_restarts_finishes_the_run(
     assert len(list((run / "logs" / "jobs").glob("worker*.sh"))) == 1
 
 
+@pytest.mark.slow  # tests/cluster/test_driver_series.py says which errors leave a successor, without waiting for jobs
 def test_a_driver_that_gets_no_worker_leaves_its_successor(slurm, command, values_of, wait_until, tmp_path):
     """Jobs of workers fail for a while; the driver after the trouble finishes the run."""
     study, out, trouble = tmp_path / "filter.yaml", tmp_path / "run", tmp_path / "trouble"

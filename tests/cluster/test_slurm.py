@@ -197,7 +197,11 @@ def test_a_pending_driver_is_cancelled(slurm, study, command, tmp_path):
     ("settings", "messages"),
     [
         (["cluster.queue=nope"], ["Slurm refused a job", "invalid partition specified: nope", "#SBATCH -p nope"]),
-        (["cluster.memory=9 GB", "cluster.workers=2"], ["Slurm refused a job", "--mem=18300M"]),
+        # On demand: another reason of Slurm, which is passed on as the one before is.
+        pytest.param(
+            ["cluster.memory=9 GB", "cluster.workers=2"], ["Slurm refused a job", "--mem=18300M"],
+            marks=pytest.mark.slow,
+        ),
         (
             ["cluster.python=/no/such/python"],
             ["consecutive jobs ended without a worker", "FAILED", "/no/such/python: No such file"],
@@ -207,7 +211,7 @@ def test_a_pending_driver_is_cancelled(slurm, study, command, tmp_path):
             ["no worker for", "PENDING (BeginTime)", "`worker_timeout`"],
         ),
     ],
-)
+)  # fmt: skip
 def test_errors_report_reason_and_script(slurm, study, command, tmp_path, settings, messages):
     arguments = [argument for setting in settings for argument in ("--set", setting)]
     process = command("run", study, "--cluster", "slurm", "--out", tmp_path / "run", *arguments)
@@ -273,7 +277,10 @@ def test_a_unit_that_kills_its_worker_fails_alone(slurm, toy_reference, tmp_path
     assert all(failure["killed_its_worker"] for failure in run.failures)
 
 
-@pytest.mark.parametrize("times", [2, pytest.param(4, marks=pytest.mark.slow)])
+# Each of them alone: test_a_job_that_died_is_replaced, test_the_successor_of_a_killed_driver_resumes,
+# test_a_unit_that_kills_its_worker_fails_alone, and tests/cluster/test_slurm_answers.py for slurmctld.
+@pytest.mark.slow
+@pytest.mark.parametrize("times", [2, 4])
 def test_a_run_survives_ten_or_twenty_kills(slurm, toy_reference, values_of, wait_until, tmp_path, times):
     """Workers, nannies, jobs, the driver with its Dask scheduler, and slurmctld are killed at random times."""
     rng = random.Random(20)
@@ -352,6 +359,7 @@ def test_the_successor_of_a_killed_driver_resumes(slurm, study, reference, comma
     wait_until(lambda: not jobs(), "no job is left behind")
 
 
+@pytest.mark.slow  # tests/cluster/test_driver_series.py ends such a series without waiting for jobs
 def test_a_series_of_drivers_without_progress_ends(slurm, study, command, wait_until, tmp_path):
     """Three drivers are killed before a unit is finished; the fourth gives up."""
     out = tmp_path / "run"
@@ -372,10 +380,12 @@ def test_a_series_of_drivers_without_progress_ends(slurm, study, command, wait_u
     assert "finished no unit" in md.open_run(out).provenance["stops"][-1]["reason"]
 
 
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("realizations", [150, pytest.param(1300, marks=[pytest.mark.slow, pytest.mark.timeout(5000)])])
+# tests/cluster/test_worker_jobs.py replaces workers whose time is up, and tests/cluster/test_driver_series.py drivers.
+@pytest.mark.slow
+@pytest.mark.timeout(5000)
+@pytest.mark.parametrize("realizations", [150, 1300])
 def test_a_run_outlasts_the_walltime_of_its_jobs(slurm, command, values_of, wait_until, tmp_path, realizations):
-    """Jobs of one minute for work of 100 seconds or, if selected, of ten minutes: several drivers and workers."""
+    """Jobs of one minute for work of 100 seconds and of ten minutes: several drivers and workers."""
     path = tmp_path / "long.yaml"
     path.write_text(
         "kind: graded\nbands: 4\nl_max: 0.1\nradius: 0.01\ngradient: [0.0, 0.002]\n"
@@ -439,7 +449,7 @@ def test_only_workers_of_the_run_can_connect(slurm, wait_until, tmp_path):
 
 def test_a_run_without_encryption_warns(slurm, study, command, tmp_path):
     plain = ("--set", "cluster.tls=false")
-    process = command("run", study, "--cluster", "slurm", "--out", tmp_path / "run", *SMALL, *plain)
+    process = command("run", study, "--cluster", "slurm", "--out", tmp_path / "run", "--limit", 5, *SMALL, *plain)
     assert process.returncode == 0, process.stderr
     assert "WARNING: tls is off" in process.stderr
     script = next((tmp_path / "run" / "logs" / "jobs").glob("worker*.sh")).read_text()

@@ -24,6 +24,7 @@ from membrane_dask.study_file import load_study
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["README.md", "CONTRIBUTING.md", "deploy/README.md"]
 PAGES += [str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/*.md") if "generated" not in path.parts]
+NOTEBOOKS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("notebooks/*.ipynb"))
 CONFIGS = sorted(path.stem for path in ROOT.glob("configs/*.yaml"))
 FOLDERS = "benchmarks|configs|deploy|docs|membrane_dask|notebooks|tests"
 
@@ -43,7 +44,7 @@ def test_files_and_links_exist(root, page):
         assert (root / target).exists(), target
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*PAGES, *NOTEBOOKS])
 def test_public_names_exist(root, page):
     for name in set(re.findall(r"\bmd\.(\w+)", (root / page).read_text())):
         assert name in md.__all__, name
@@ -165,16 +166,23 @@ SMALLER = {
 }  # fmt: skip
 
 
+#: What each notebook leaves in `runs`.
+RUNS = {
+    "quickstart": {"graded-quickstart", "reconstruct-quickstart", "quickstart.png"},
+    "porometry": {"porometry-bench", "porometry-closed", "porometry-methods", "porometry-paper"},
+    "graded": {"graded-ten", "graded-search", "graded-foulants", "graded-best-radii"},
+    "reconstruct": {"reconstruct-twelve", "reconstruct-third", "third.png"},
+    "characterize": {"reconstruct-three", "characterize-three", "corner", "corner.npy", "network.vtk"},
+    "chain": {"chain-quickstart", "chain-quickstart-studies", "reconstruct", "characterize", "foul", "porometry"},
+}
+#: Those of one kind run on demand: that a notebook runs in a kernel, with figures, is what the others show. Their names
+#: of the package are those of test_public_names_exist, and tests/studies runs studies of their kinds.
+ON_DEMAND = {"graded", "reconstruct", "characterize", "chain"}
+
+
 @pytest.mark.parametrize(
     ("name", "runs"),
-    [
-        ("quickstart", {"graded-quickstart", "reconstruct-quickstart", "quickstart.png"}),
-        ("graded", {"graded-ten", "graded-search", "graded-foulants", "graded-best-radii"}),
-        ("reconstruct", {"reconstruct-twelve", "reconstruct-third", "third.png"}),
-        ("characterize", {"reconstruct-three", "characterize-three", "corner", "corner.npy", "network.vtk"}),
-        ("porometry", {"porometry-bench", "porometry-closed", "porometry-methods", "porometry-paper"}),
-        ("chain", {"chain-quickstart", "chain-quickstart-studies", "reconstruct", "characterize", "foul", "porometry"}),
-    ],
+    [pytest.param(*item, marks=[pytest.mark.slow] if item[0] in ON_DEMAND else []) for item in RUNS.items()],
 )
 def test_the_notebooks_run(root, tmp_path, name, runs):
     """In a copy of the folder, without earlier runs: all studies run and every figure is drawn."""

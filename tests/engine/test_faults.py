@@ -39,6 +39,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", folder], check=True)
 
 
+@pytest.mark.slow  # on workers; tests/engine/test_full_disk.py fills disks without them
 def test_a_run_stopped_by_a_full_disk_resumes(small_disk, command, values_of, tmp_path):
     study = tmp_path / "filter.yaml"
     study.write_text(

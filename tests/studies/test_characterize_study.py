@@ -60,8 +60,8 @@ def reference(study, tmp_path_factory):
     ("block_size", "cluster"),
     [
         (32, SYNC),
-        (50, {"workers": 2}),
-        # On demand: one worker with larger blocks. Several blocks on two workers are the hardest case.
+        # On demand: workers, which do not show in tests/studies/test_graded_study.py and tests/engine/test_execute.py.
+        pytest.param(50, {"workers": 2}, marks=pytest.mark.slow),
         pytest.param(64, {"workers": 1}, marks=pytest.mark.slow),
     ],
     ids=str,
@@ -72,10 +72,10 @@ def test_results_do_not_depend_on_blocks_and_workers(study, reference, values_of
     assert values_of(run) == values_of(reference)
 
 
-def test_a_run_resumes_after_a_killed_driver(study, reference, values_of, kill_and_resume, tmp_path):
+def test_an_interrupted_run_is_resumed(study, reference, values_of, interrupt_and_resume, tmp_path):
     short = study.with_name("short.yaml")
     short.write_text(study.read_text() + "block_size: 40\n")
-    kill_and_resume(short, tmp_path / "run", after=5)
+    interrupt_and_resume(short, tmp_path / "run", after=5)
     assert values_of(md.open_run(tmp_path / "run")) == values_of(reference)
 
 
@@ -290,12 +290,13 @@ def test_slabs_with_any_boundaries_and_walls(membrane, tmp_path, settings):
         assert float(by_slabs[name]) == pytest.approx(float(whole[name]), rel=2e-3)
 
 
-def test_a_flow_by_slabs_resumes_after_a_killed_driver(by_slabs, study, values_of, kill_and_resume, tmp_path):
-    kill_and_resume(study.with_name("by_slabs.yaml"), tmp_path / "run", after=30)
+def test_an_interrupted_flow_by_slabs_is_resumed(by_slabs, study, values_of, interrupt_and_resume, tmp_path):
+    interrupt_and_resume(study.with_name("by_slabs.yaml"), tmp_path / "run", after=30)
     assert values_of(md.open_run(tmp_path / "run")) == values_of(by_slabs)
 
 
-@pytest.mark.parametrize("slabs", ["", ", slab_thickness: 30"])
+# On demand: without slabs, as the estimate in `flowing` with which this one is compared.
+@pytest.mark.parametrize("slabs", [pytest.param("", marks=pytest.mark.slow), ", slab_thickness: 30"])
 def test_the_mobility_estimate(flowing, study, tmp_path, slabs):
     path = study.with_name("estimate.yaml")
     text = study.read_text().replace("reference: mirrored.npy\n", "")
@@ -632,9 +633,9 @@ def test_invalid_settings(study, tmp_path, lines, message):
         md.plan(path)
 
 
-@pytest.mark.parametrize("numbers", [(0, 6, 13), pytest.param(tuple(range(14)), marks=pytest.mark.slow)], ids=len)
+@pytest.mark.parametrize("numbers", [(6,), pytest.param(tuple(range(14)), marks=pytest.mark.slow)], ids=len)
 def test_the_blocks_of_berea(shared, tmp_path, numbers):
-    """Connected porosity of blocks of a sandstone, as published with their permeability; of all 14 on demand."""
+    """Connected porosity of a block of a sandstone, as published with its permeability; of all 14 on demand."""
     with zipfile.ZipFile(shared / "data/berea.zip") as archive:
         rock = tifffile.imread(io.BytesIO(archive.read("berea.tif")))
     with (shared / "data/berea_permeability_blocks_0-13.csv").open() as file:

@@ -58,17 +58,20 @@ def test_slabs_give_the_same_tortuosity(whole, divided):
         )
 
 
-@pytest.mark.parametrize(("planes", "cluster"), [(20, SYNC), (76, {"workers": 2})], ids=str)
+# On demand: workers. Those of tests/studies/test_graded_study.py and tests/engine/test_execute.py do not show either.
+@pytest.mark.parametrize(
+    ("planes", "cluster"), [(20, SYNC), pytest.param(76, {"workers": 2}, marks=pytest.mark.slow)], ids=str
+)
 def test_results_do_not_depend_on_slabs_and_workers(study, divided, values_of, tmp_path, planes, cluster):
     run = characterized(study, tmp_path / "run", tortuosity_slab_thickness=planes, cluster=cluster)
     assert run.counts["pore_slabs"] == {20: 7, 76: 2}[planes]
     assert values_of(run) == values_of(divided)
 
 
-def test_a_run_resumes_after_a_killed_driver(study, divided, values_of, kill_and_resume, tmp_path):
+def test_an_interrupted_run_is_resumed(study, divided, values_of, interrupt_and_resume, tmp_path):
     path = study.with_name("killed.yaml")
     path.write_text(study.read_text() + "tortuosity_slab_thickness: 40\n")
-    kill_and_resume(path, tmp_path / "run", after=25)
+    interrupt_and_resume(path, tmp_path / "run", after=25)
     assert values_of(md.open_run(tmp_path / "run")) == values_of(divided)
 
 

@@ -406,11 +406,15 @@ def test_designs_have_common_networks(run, tmp_path):
     np.testing.assert_array_equal(grid.result["graded"].throughput.values.ravel(), expected.ravel())
 
 
-def test_a_search_is_the_same_on_any_cluster_and_after_a_kill(run, study_file, values_of, kill_and_resume, tmp_path):
+@pytest.mark.slow  # tests/studies/test_optimum.py searches on two workers
+def test_a_search_is_the_same_on_any_cluster(run, study_file, values_of, tmp_path):
     repeated = md.run(md.load_study(study_file, cluster={"workers": 2}), tmp_path / "repeated")
     assert values_of(repeated) == values_of(run)
-    kill_and_resume(study_file, tmp_path / "killed", after=46)
-    assert values_of(md.open_run(tmp_path / "killed")) == values_of(run)
+
+
+def test_an_interrupted_search_is_resumed(run, study_file, values_of, interrupt_and_resume, tmp_path):
+    interrupt_and_resume(study_file, tmp_path / "run", after=46)
+    assert values_of(md.open_run(tmp_path / "run")) == values_of(run)
 
 
 def test_networks_without_a_metric(study):

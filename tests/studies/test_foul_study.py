@@ -160,14 +160,15 @@ def test_tubes_close_by_the_formula(folder, tmp_path):
     assert float(life.bottleneck_radius) == pytest.approx(24)
 
 
+@pytest.mark.slow  # workers do not show in tests/studies/test_graded_study.py and tests/engine/test_execute.py
 def test_bits_do_not_depend_on_workers(reference, folder, values_of, tmp_path):
     run = md.run(study_of(folder, cluster={"workers": 1}), tmp_path / "run")
     assert values_of(run) == values_of(reference)
 
 
-def test_a_killed_run_resumes_with_the_same_bits(reference, folder, values_of, kill_and_resume, tmp_path):
+def test_an_interrupted_run_is_resumed_with_the_same_bits(reference, folder, values_of, interrupt_and_resume, tmp_path):
     study_of(folder)
-    kill_and_resume(folder / "structure-0.yaml", tmp_path / "run", after=1)
+    interrupt_and_resume(folder / "structure-0.yaml", tmp_path / "run", after=1)
     assert values_of(md.open_run(tmp_path / "run")) == values_of(reference)
 
 

@@ -132,6 +132,7 @@ def test_designs_as_csv(page, run):
     assert row["networks"] == "6"
 
 
+@pytest.mark.slow  # tests/cli/test_commands.py writes a report twice
 def test_report_is_reproducible(run, page, tmp_path):
     repeated = md.write_report(run, tmp_path / "repeated.html")
     assert repeated.read_text(encoding="utf-8") == page[0]

@@ -41,8 +41,8 @@ def test_result_does_not_depend_on_batches_and_workers(study, reference, values_
     assert values_of(run) == reference
 
 
-def test_resume_after_a_killed_driver(study, reference, values_of, kill_and_resume, tmp_path):
-    kill_and_resume(study, tmp_path / "run", after=3)
+def test_an_interrupted_run_is_resumed(study, reference, values_of, interrupt_and_resume, tmp_path):
+    interrupt_and_resume(study, tmp_path / "run", after=3)
     assert values_of(md.open_run(tmp_path / "run")) == reference
 
 

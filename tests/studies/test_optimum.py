@@ -141,11 +141,14 @@ def test_search_needs_few_networks(run, study):
     np.testing.assert_array_equal(first.values, second.values)
 
 
-def test_search_is_reproducible_on_any_cluster_and_after_a_kill(run, study, values_of, kill_and_resume, tmp_path):
+def test_search_is_reproducible_on_any_cluster(run, study, values_of, tmp_path):
     repeated = md.run(md.load_study(study, cluster={"workers": 2}), tmp_path / "repeated")
     assert values_of(repeated) == values_of(run)
-    kill_and_resume(study, tmp_path / "killed", after=30, cluster="cluster.workers=2")
-    assert values_of(md.open_run(tmp_path / "killed")) == values_of(run)
+
+
+def test_an_interrupted_search_is_resumed(run, study, values_of, interrupt_and_resume, tmp_path):
+    interrupt_and_resume(study, tmp_path / "run", after=30)
+    assert values_of(md.open_run(tmp_path / "run")) == values_of(run)
 
 
 def test_a_complete_search_does_not_run_again(run, study):

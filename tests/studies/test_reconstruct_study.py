@@ -48,8 +48,9 @@ def reference(study, tmp_path_factory, values_of):
     ("block_size", "cluster"),
     [
         (100, SYNC),
-        (33, {"workers": 2}),
-        # On demand: a single block, and one worker. Several blocks on two workers are the hardest case.
+        # On demand: workers, which do not show in tests/studies/test_graded_study.py and tests/engine/test_execute.py,
+        # and a single block.
+        pytest.param(33, {"workers": 2}, marks=pytest.mark.slow),
         pytest.param(128, SYNC, marks=pytest.mark.slow),
         pytest.param(64, {"workers": 1}, marks=pytest.mark.slow),
     ],
@@ -60,8 +61,8 @@ def test_results_are_independent_of_blocks_and_workers(study, reference, values_
     assert values_of(run) == reference
 
 
-def test_a_killed_driver_is_resumed(study, reference, values_of, kill_and_resume, tmp_path):
-    kill_and_resume(study, tmp_path / "run", after=5)
+def test_an_interrupted_run_is_resumed(study, reference, values_of, interrupt_and_resume, tmp_path):
+    interrupt_and_resume(study, tmp_path / "run", after=5)
     assert values_of(md.open_run(tmp_path / "run")) == reference
 
 
@@ -136,6 +137,7 @@ def test_pores_finer_than_the_blur_are_upper_bounds(study, tmp_path):
     iio.imwrite(tmp_path / "fine.png", fine.micrograph(blur=1.4, noise=0.02))
     settings = {"input": str(tmp_path / "fine.png"), "imaging": {"blur": "1.4 +- 0.1 px"}, "replicates": 4}
     settings["volume"] = {"slices": 48, "width": 48}  # the message comes from the image and the trials
+    settings["search"] = {"closing_radius": [0], "roughness": [0], "slices": 2}
     run = md.run(md.load_study(study, cluster=SYNC, **settings), tmp_path / "run")
     assert int(run.result["imaging"].resolved[0]) == 0
     assert "are upper bounds" in str(run)
@@ -195,6 +197,7 @@ def searched(study, tmp_path_factory, values_of):
     )
 
 
+@pytest.mark.slow  # tests/studies/test_optimum.py searches on two workers
 def test_a_bayesian_search_is_independent_of_the_workers(searched, values_of, tmp_path):
     """Trials end in another order, on which the proposals do not depend."""
     on_two_workers, _, expected = searched
@@ -261,6 +264,7 @@ def test_the_quickstart_reconstructs_the_synthetic_membrane(quickstart):
     assert float(best.distance_objective) < 0.08  # between sections of the true structure it is 0.05 to 0.1
 
 
+@pytest.mark.slow  # test_the_quickstart_reconstructs_the_synthetic_membrane: the same for a micrograph of which more is known
 def test_a_slice_of_a_rock(shared, tmp_path):
     """Berea sandstone, reconstructed from a slice of its tomogram and compared with it."""
     with zipfile.ZipFile(shared / "data/berea.zip") as archive:
