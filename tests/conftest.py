@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -12,9 +13,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+from unittest import mock
 
 import pytest
+from matplotlib.figure import Figure
 from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -146,6 +149,23 @@ def interrupt_and_resume(request, kill_and_resume) -> Callable[..., None]:
         assert md.run(checked, out).status()["state"] == "complete"
 
     return work if request.param == "limit" else kill_and_resume
+
+
+def _save_nothing(_: Figure, stream: IO[str], **__: object) -> None:
+    stream.write("<svg></svg>")
+
+
+@pytest.fixture(scope="session")
+def without_drawings() -> Callable[[], contextlib.AbstractContextManager[object]]:
+    """Context in which reports have all figures, but no drawings of them, which take most of the time of a report."""
+    return lambda: mock.patch.object(Figure, "savefig", _save_nothing)
+
+
+@pytest.fixture
+def undrawn(without_drawings) -> Iterator[None]:
+    """Reports of this test are read for their text: without drawings."""
+    with without_drawings():
+        yield
 
 
 class Box:

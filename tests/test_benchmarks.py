@@ -13,11 +13,14 @@ import pytest
 SCRIPTS = sorted((Path(__file__).resolve().parents[1] / "benchmarks").glob("[a-z]*.py"))
 
 
-#: Benchmarks whose smallest input takes more than 25 s of one core. Each computes whole studies, as other tests do.
+#: Benchmarks whose smallest input takes more than 5 s of one core: on demand. They call the package as the others do, and
+#: compute studies of which other tests compute smaller ones.
 SLOW = {
-    "anisotropic_voxels", "bench_calibration", "chamani_table", "characterize_quickstart", "faults", "flow_resolution",
-    "flow_slabs", "graded_study", "micrograph_truths", "network_extraction", "quickstart_intervals",
-    "reconstruct_coverage", "reconstruct_search", "reconstruct_truths", "several_images", "stokes", "tortuosity_slabs",
+    "anisotropic_voxels", "anisotropy", "bench_calibration", "chamani_table", "characterize_quickstart",
+    "design_intervals", "durability", "engine_overhead", "faults", "filter_life_laws", "flow_resolution", "flow_slabs",
+    "foul_direct", "graded_calibration", "graded_study", "grey_volumes", "micrograph_truths", "network_extraction",
+    "predicted_cost", "quickstart_intervals", "reconstruct_calibration", "reconstruct_coverage", "reconstruct_search",
+    "reconstruct_truths", "remaining_time", "several_images", "stokes", "tortuosity_slabs", "virtual_bench",
     "volume_pipeline",
 }  # fmt: skip
 

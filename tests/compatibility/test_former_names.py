@@ -155,6 +155,7 @@ def test_runs_of_0_1_are_neither_resumed_nor_replayed(former_run):
 
 
 @pytest.mark.parametrize("archive", FINISHED, ids=lambda p: p.stem)
+@pytest.mark.usefixtures("undrawn")
 def test_reports_of_runs_of_0_1(archive, former_run, tmp_path):
     page = md.write_report(former_run(archive), tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<h2>" in page

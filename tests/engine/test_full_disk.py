@@ -79,6 +79,7 @@ def test_a_full_disk_stops_a_run_with_one_message(disk, tmp_path, command, refer
     assert values_of(md.run(study, folder / "run")) == values_of(reference)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_is_written_whole_or_not_at_all(disk, reference):
     folder = disk("size=16k")
     with pytest.raises(DiskError, match=f"cannot write {folder}/report.html"):
@@ -86,6 +87,7 @@ def test_a_report_is_written_whole_or_not_at_all(disk, reference):
     assert not list(folder.iterdir())
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_report_of_a_run_on_a_read_only_disk_is_written_here(disk, reference, tmp_path, monkeypatch):
     folder = disk("size=40m")
     shutil.copytree(reference.path, folder / "archived")

@@ -26,6 +26,9 @@ from membrane_dask.io.ome_zarr import build_pyramid, create_volume, open_level
 from membrane_dask.physics.analytic_problems import GradedMembrane
 from membrane_dask.run_export import archive, tables
 
+# Exports include the report; one of them is drawn, in the fixture `exported`.
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SHAPE = (150, 40, 160)
 
 

@@ -251,6 +251,7 @@ def test_invalid_settings(tmp_path, lines, message):
         plan_of(tmp_path, grey(), lines)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_blocks_and_orientation_do_not_change_a_study(tmp_path, values_of):
     values = grey(drift=0.5)
     runs = []

@@ -99,7 +99,14 @@ def test_curves_between_the_coefficients_of_the_grid(curves):
     assert curve.log_flux_at_throughput(np.array([0.0]))[0] == 0.0
 
 
-@pytest.mark.parametrize("form", ["flux by volume", "flux by time", "volume by time"])
+# On demand: other columns of the same readings.
+@pytest.mark.parametrize(
+    "form",
+    [
+        "flux by volume", pytest.param("flux by time", marks=pytest.mark.slow),
+        pytest.param("volume by time", marks=pytest.mark.slow),
+    ],
+)  # fmt: skip
 def test_intervals_cover_the_truth(curves, form):
     """95 % intervals of 60 filtrations whose error the fit estimates: within three standard errors of 95 %."""
     rng = np.random.default_rng(7)

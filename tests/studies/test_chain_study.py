@@ -202,6 +202,7 @@ def test_an_error_of_a_stage_is_not_one_of_the_stages_that_read_it(here):
     assert "input" not in str(error.value).replace("section.png", "")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_whose_stage_was_removed_can_be_opened(here):
     """Its report names the stage; a repetition refuses it."""
     run = md.run(write_chain(here))
@@ -298,6 +299,7 @@ def test_a_chain_that_was_killed_in_its_stages_ends_with_the_same_bits(measured_
     assert values_of(resumed) == values_of(measured_chain)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_lives_with_unlike_walls_have_no_bias(here):
     stages = {**STAGES, "foul": {"foulant": {"damkohler_number": 1}}}
     run = md.run(write_chain(here, stages=stages, reference="true.npy"))

@@ -124,6 +124,7 @@ def flowing(study, tmp_path_factory):
     return md.run(md.load_study(path, cluster=SYNC), tmp_path_factory.mktemp("flowing") / "run")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_flow_properties(flowing, membrane):
     properties = flowing.result["properties"].to_dataset().isel(replicate=0)
     k = float(properties.permeability)
@@ -155,6 +156,7 @@ def test_flow_properties(flowing, membrane):
     assert ">Simplified models<" in page
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_retention_properties(flowing):
     properties = flowing.result["properties"].to_dataset().isel(replicate=0)
     curve = flowing.result["rejection"].to_dataset().isel(replicate=0)
@@ -297,6 +299,7 @@ def test_an_interrupted_flow_by_slabs_is_resumed(by_slabs, study, values_of, int
 
 # On demand: without slabs, as the estimate in `flowing` with which this one is compared.
 @pytest.mark.parametrize("slabs", [pytest.param("", marks=pytest.mark.slow), ", slab_thickness: 30"])
+@pytest.mark.usefixtures("undrawn")
 def test_the_mobility_estimate(flowing, study, tmp_path, slabs):
     path = study.with_name("estimate.yaml")
     text = study.read_text().replace("reference: mirrored.npy\n", "")
@@ -310,6 +313,7 @@ def test_the_mobility_estimate(flowing, study, tmp_path, slabs):
     assert "1.1 to 1.4 times as high" in md.write_report(run).read_text()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_failed_slab_ends_the_flow_of_its_volume(study, tmp_path, monkeypatch):
     def fail(*arguments):
         raise PhysicsError("no mobility")
@@ -341,6 +345,7 @@ def test_bounds_that_do_not_converge_fail_the_flow(study, tmp_path, monkeypatch)
     assert np.isnan(run.result["properties"].permeability).all()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_volume_without_percolating_pores_has_no_flow(membrane, tmp_path):
     walled = membrane[:64, :32, :32].copy()
     walled[40] = 255
@@ -500,6 +505,7 @@ def test_units_of_slabs_carry_out_the_requests_of_the_iteration(membrane, tmp_pa
     assert (flow[-1].params["upper_bound"], flow[-1].params["alternate_permeability"]) == (1.001, 1.0)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_failed_block_is_reported(study, tmp_path, monkeypatch):
     def fail(*arguments):
         raise PhysicsError("no regions")

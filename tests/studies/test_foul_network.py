@@ -96,6 +96,7 @@ def test_the_bits_of_a_graded_study(law, network_csv, tmp_path):
     assert life["damkohler_number"] == pytest.approx(float(table["damkohler_number"]), rel=1e-9)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_life_of_a_network(finished, generated):
     life, history = finished.result["life"].to_dataset(), finished.result["life/history"].to_dataset()
     life, history = life.isel(replicate=0), history.isel(replicate=0)

@@ -207,6 +207,7 @@ def test_a_replicate_without_a_path_has_no_life_while_its_siblings_go_on(folder)
         np.testing.assert_array_equal(values[f"{name}_high"], alone[f"{name}_high"])
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_structure_without_a_path_is_a_result(folder, tmp_path):
     run = md.run(study_of(folder, "blocked", cluster=SYNC), tmp_path / "run")
     assert run.status()["state"] == "complete"

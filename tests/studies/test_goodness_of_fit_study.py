@@ -103,6 +103,7 @@ def test_a_lateral_gradient_is_flagged_with_the_best_match_alone(tmp_path):
     assert re.search(_GRADIENT, str(run))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_intervals_of_a_misfit_have_no_confidence(tmp_path):
     run = reconstruct(tmp_path, micrograph(0.14), STUDY.format(replicates=4, sections=16, refits=0))
     text = md.write_report(run).read_text(encoding="utf-8")

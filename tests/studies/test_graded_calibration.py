@@ -141,6 +141,7 @@ def test_report(run):
         assert sentence.split(":")[0] in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_decline_that_ends_early_gives_bounds(tmp_path):
     """Bounds, no values, and what to measure; pressure and viscosity are compared with the first flux."""
     path = write(tmp_path, bench_rows(fall=0.35))

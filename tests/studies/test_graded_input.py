@@ -59,6 +59,7 @@ def life(network: PoreNetwork):
     return filter_life(network, deposition=5e-7, time_step=2.5e-4, flux_threshold=2e-6, solver_tolerance=1e-12)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_seven_pores(pores, tmp_path):
     """Digits of the seven-pore network by a direct solver, to 1e-9."""
     run = md.run(study_of(pores, flux_threshold=4e-9), tmp_path / "run")
@@ -77,6 +78,7 @@ def test_seven_pores(pores, tmp_path):
     md.write_report(run)  # a design without gradients has a report
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_plan_and_report_state_dead_ends(pores, tmp_path):
     pores.write_text(PORES + "7,1,3,0.2,0.01\n")
     study = study_of(pores)

@@ -6,11 +6,9 @@ import contextlib
 import html
 import re
 import warnings
-from unittest import mock
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 import membrane_dask as md
 from membrane_dask.studies.graded.number_text import compact, fixed, format_interval, with_error
@@ -18,19 +16,25 @@ from membrane_dask.studies.graded.number_text import compact, fixed, format_inte
 SMALL = "kind: graded\nporosity: 0.2\nporosity_tolerance: 0.02\ntime_step: 1e-3\n"
 
 
-def _save_nothing(_: Figure, stream, **__) -> None:
-    stream.write("<svg></svg>")
+@pytest.fixture
+def report(without_drawings):
+    """Makes a study, and returns the text of its report."""
+
+    def text_of(*arguments, drawn=False, **options):
+        with contextlib.nullcontext() if drawn else without_drawings():
+            return make_report(*arguments, **options)
+
+    return text_of
 
 
-def report(folder, study: str, *, drawn: bool = False, **options) -> str:
-    """Text of the report of a study, in which every NumPy warning is an error; figures take long to draw."""
+def make_report(folder, study: str, **options) -> str:
+    """Text of the report of a study, in which every NumPy warning is an error."""
     path = folder / "study.yaml"
     path.write_text(SMALL + study)
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
         run = md.run(md.load_study(path, cluster={"profile": "sync"}), folder / "run", **options)
-        with contextlib.nullcontext() if drawn else mock.patch.object(Figure, "savefig", _save_nothing):
-            text = md.write_report(run).read_text(encoding="utf-8")
+        text = md.write_report(run).read_text(encoding="utf-8")
     text = re.sub(r"<(svg|style|pre).*?</\1>", "", text, flags=re.DOTALL)
     text = html.unescape(re.sub(r"<[^>]+>", " ", text))
     text = " ".join(text.split())
@@ -40,7 +44,7 @@ def report(folder, study: str, *, drawn: bool = False, **options) -> str:
     return text
 
 
-def test_one_network_of_one_design(tmp_path):
+def test_one_network_of_one_design(tmp_path, report):
     text = report(tmp_path, "gradient: 0\nrealizations: 1\nflux_threshold: 1e-7\n", drawn=True)
     assert "One network for each design: intervals need at least two." in text
     assert "confidence" not in text  # there are no intervals
@@ -48,14 +52,14 @@ def test_one_network_of_one_design(tmp_path):
     assert "1 networks" not in text
 
 
-def test_one_band(tmp_path):
+def test_one_band(tmp_path, report):
     """The gradient has no effect: no best one is stated."""
     text = report(tmp_path, "bands: 1\ngradient: [0, 1e-3, 2e-3]\nrealizations: 4\nflux_threshold: 1e-7\n")
     assert "no difference between the gradients" in text
     assert "end of the grid" not in text
 
 
-def test_clean_flux_below_the_threshold(tmp_path):
+def test_clean_flux_below_the_threshold(tmp_path, report):
     """Nothing is a tie at 0: the report says which designs have no life to the threshold."""
     text = report(tmp_path, "gradient: [0, 1e-3, 2e-3]\nrealizations: 4\nflux_threshold: 2e-5\n")
     assert len(re.findall(r"s = \S+: the clean flux \S+e-6 is below flux_threshold: no life to it\.", text)) == 3
@@ -64,27 +68,27 @@ def test_clean_flux_below_the_threshold(tmp_path):
     assert "Other flux thresholds" not in text
 
 
-def test_search_below_the_threshold_is_no_tie(tmp_path):
+def test_search_below_the_threshold_is_no_tie(tmp_path, report):
     study = "design: optimum\ngradient: [0, 1e-3, 2e-3]\nrealizations: 8\nflux_threshold: 2e-5\n"
     text = report(tmp_path, study + "optimum: {metric: throughput_threshold, round: 4}\n")
     assert "the metric is 0 in all networks" in text
     assert "differ by less than" not in text
 
 
-def test_search_says_why_it_ended(tmp_path):
+def test_search_says_why_it_ended(tmp_path, report):
     study = "design: optimum\ngradient: [0, 1e-3, 2e-3]\nrealizations: 8\nflux_threshold: 1e-7\n"
     text = report(tmp_path, study + "optimum: {round: 4, interval: 1e-9, tolerance: 0}\n")
     assert "the largest number of realizations was reached" in text
 
 
-def test_missing_networks(tmp_path):
+def test_missing_networks(tmp_path, report):
     """Two designs of an interrupted run have no network, the third has one."""
     text = report(tmp_path, "gradient: [0, 1e-3, 2e-3]\nrealizations: 1\nexecution: {batch: 1}\n", limit=1)
     assert "This run is not complete" in text
     assert "too few networks" in text
 
 
-def test_several_coefficients_and_pore_lengths(tmp_path):
+def test_several_coefficients_and_pore_lengths(tmp_path, report):
     text = report(
         tmp_path,
         "l_max: [0.15, 0.25]\ngradient: 1e-3\nrealizations: 2\ndeposition: [5e-7, 4e-6]\nflux_threshold: 1e-7\n",
@@ -120,7 +124,7 @@ def test_zeros_have_no_sign():
     assert compact(1.9e-6, 2) == "1.9e-6"
 
 
-def test_search_over_the_radii(tmp_path):
+def test_search_over_the_radii(tmp_path, report):
     """The best design with its intervals, the constraint and its life; all designs as CSV."""
     text = report(
         tmp_path, "design: optimum\ngradient: 0\nrealizations: 4\nl_max: 0.25\nflux_threshold: 1e-7\n"
@@ -134,13 +138,13 @@ def test_search_over_the_radii(tmp_path):
     assert "the search ended after 8 designs, 32 networks: optimum.evaluations is reached" in text
 
 
-def test_search_that_has_not_ended(tmp_path):
+def test_search_that_has_not_ended(tmp_path, report):
     study = "design: optimum\ngradient: 0\nrealizations: 4\nl_max: 0.25\nexecution: {batch: 1}\n"
     text = report(tmp_path, study + "optimum: {parameters: {radius: {range: [0.006, 0.02]}}}\n", limit=2)
     assert "The search has not ended" in text
 
 
-def test_constant_flux(tmp_path):
+def test_constant_flux(tmp_path, report):
     """The pressure stands in the place of the flux; thresholds of the flux do not apply."""
     study = "gradient: [0, 1e-3, 2e-3]\nrealizations: 4\nl_max: 0.25\n"
     text = report(tmp_path, study + "operation: {mode: flux, flux: 1e-7, pressure_limit: 5}\n")
@@ -156,13 +160,13 @@ def test_constant_flux(tmp_path):
      (1.95e-6, 1.0, "1 of 2 lives is 0: the flux needs a transmembrane pressure of 1 or more at the start."),
      (1e-7, 1e6, "pressure_limit 1e6 never binds.")],
 )  # fmt: skip
-def test_pressure_limits_without_effect(tmp_path, flux, limit, note):
+def test_pressure_limits_without_effect(tmp_path, report, flux, limit, note):
     study = "gradient: 0\nrealizations: 2\nl_max: 0.25\nend_of_life: {time: 0.002}\n"
     text = report(tmp_path, study + f"operation: {{mode: flux, flux: {flux}, pressure_limit: {limit}}}\n")
     assert note in text
 
 
-def test_species_and_sieving(tmp_path):
+def test_species_and_sieving(tmp_path, report):
     text = report(
         tmp_path, "gradient: [0, 2e-3]\nrealizations: 2\nl_max: 0.25\nflux_threshold: 1e-7\n"
         "species: [{name: virus, deposition: 1e-6, fraction: 0.5}, {deposition: 1e-7, fraction: 0.5}]\n"

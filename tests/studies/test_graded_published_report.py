@@ -29,8 +29,8 @@ def test_only_seed_and_number_of_networks_may_differ(root, study):
 
 
 @pytest.fixture(scope="module")
-def page(study, tmp_path_factory) -> str:
-    with warnings.catch_warnings():
+def page(study, without_drawings, tmp_path_factory) -> str:
+    with warnings.catch_warnings(), without_drawings():
         warnings.simplefilter("error", RuntimeWarning)
         run = md.run(study, tmp_path_factory.mktemp("published") / "run")
         return md.write_report(run).read_text(encoding="utf-8")

@@ -138,6 +138,7 @@ def test_report_is_reproducible(run, page, tmp_path):
     assert repeated.read_text(encoding="utf-8") == page[0]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_incomplete_run(tmp_path):
     path = tmp_path / "incomplete.yaml"
     path.write_text("kind: graded\nl_max: 0.25\nporosity: 0.3\nrealizations: 4\nporosity_tolerance: 0.02\n")

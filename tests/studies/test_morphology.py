@@ -72,6 +72,7 @@ def test_an_isotropic_micrograph_stays_isotropic(write, tmp_path):
     assert "isotropic" in structures.attrs["summary"][0]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_macrovoids_of_a_volume(write, tmp_path):
     image = micrograph(WITH_MACROVOIDS, (192, 256), 4)
     study = write(image, model={"macrovoids": "auto"}, volume={"slices": 48, "block_size": 20}, replicates=2)

@@ -77,6 +77,7 @@ def test_from_new_to_report(command, tmp_path):
     np.testing.assert_allclose(table["permeance_mean"][:], expected, rtol=0.1)
 
 
+@pytest.mark.slow  # tests/engine/test_execute.py kills drivers; the engine does not know where a kind is installed
 def test_the_same_bits_after_a_kill_and_in_this_process(command, tmp_path):
     settings = ["--set", "pores=2000000", "--set", "realizations=40", "--set", "execution.batch=2"]  # seconds of work
     (tmp_path / "study.yaml").write_text("kind: tube-bundle\nlog_sd: [0.3]\n", encoding="utf-8")

@@ -162,6 +162,7 @@ def test_states_that_several_methods_measured(root, tmp_path):
         assert np.log(high / low) == pytest.approx(2**0.5 * width, rel=0.12), name
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_random_errors_of_readings(bench, tmp_path):
     """Simulated errors of a user's own table agree with the propagation of errors through the least-squares slope."""
     table = bench[(bench.state == "before") & bench.membrane.isin(["M1", "M2"])].drop(columns="state")
@@ -413,6 +414,7 @@ def test_errors_of_former_keys_name_their_position(two_tables):
 # Runs
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_failure_of_one_membrane(tmp_path, bench):
     """The priors of M1 contradict its permeability: its posterior fails, and all other units are done."""
     path = study(
@@ -507,6 +509,7 @@ def test_measurements_are_stored(bench, quickstart):
     assert np.isnan(points.flux_standard_deviation).all()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_published_convention_and_its_switches(tmp_path):
     """A line by the published procedure; each switch changes its own results only."""
     table = "membrane,permeability [LMH/bar],intercept [LMH],r2,pressures [bar]\nA,97.56,8.746,0.9965,1 2 3 4\n"
@@ -542,6 +545,7 @@ def test_the_published_convention_and_its_switches(tmp_path):
     assert "of the paper. " not in page  # the figures are those of other membranes
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_curve_with_a_critical_pressure(tmp_path):
     """A membrane of the user that has the name of a published one: its construction, without a published figure."""
     pressure = np.array([0.9, 1.4, 2.0, 2.6, 3.3, 4.0]) * 1e5
@@ -595,6 +599,7 @@ def test_report_and_summaries(quickstart, quickstart_page):
     assert ratios.sel(quantity=["porosity", "pore_number"]).isnull().all()  # they have no prior
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_summaries_with_fewer_than_two_priors(bench, tmp_path):
     path = study(tmp_path, bench[(bench.state == "before") & (bench.membrane != "M4")].drop(columns="state"),
                  "contact_angle: 60\nmembranes: {M1: {radius: 4 +- 0.4 nm}, M2: {thickness: 1 um}}\n")  # fmt: skip

@@ -78,6 +78,7 @@ def test_a_declared_coordinate_is_replaced():
     assert "design" not in TABLE.coordinate("replicate").attributes()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_published_searches_remain_independent_from_run_to_run(tmp_path):
     """Reports of both runs say that intervals describe the search, and nothing on image or truth."""
     iio.imwrite(tmp_path / "membrane.png", GradedMembrane(depth=128, slices=4, width=160).micrograph())

@@ -49,6 +49,7 @@ def test_the_report_of_a_complete_run(study, tmp_path):
     assert " nan" not in text.split("<svg")[0]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_report_of_an_incomplete_run(study, tmp_path):
     run = md.run(md.load_study(study), tmp_path / "run", limit=1)
     text = md.write_report(run).read_text(encoding="utf-8")
@@ -57,6 +58,7 @@ def test_the_report_of_an_incomplete_run(study, tmp_path):
     assert "<h2>Reconstruction</h2>" not in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_an_interval_needs_three_replicates(study, tmp_path):
     run = md.run(md.load_study(study, replicates=1), tmp_path / "run")
     text = md.write_report(run).read_text(encoding="utf-8")

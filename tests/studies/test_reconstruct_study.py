@@ -130,6 +130,7 @@ def test_imaging_is_estimated_set_or_switched_off(study, tmp_path):
         md.plan(md.load_study(tmp_path / "b.yaml", imaging={"noise": 0.1}), measure=False)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_pores_finer_than_the_blur_are_upper_bounds(study, tmp_path):
     """A skin whose half-correlation length is the blur: summary and report say so."""
     structure = Graded(knots=(0.0, 1.0), sigma=(0.8, 3.0), porosity=(0.42, 0.42))
@@ -264,7 +265,8 @@ def test_the_quickstart_reconstructs_the_synthetic_membrane(quickstart):
     assert float(best.distance_objective) < 0.08  # between sections of the true structure it is 0.05 to 0.1
 
 
-@pytest.mark.slow  # test_the_quickstart_reconstructs_the_synthetic_membrane: the same for a micrograph of which more is known
+# The synthetic membrane above has a micrograph as well, and its truth is known.
+@pytest.mark.slow
 def test_a_slice_of_a_rock(shared, tmp_path):
     """Berea sandstone, reconstructed from a slice of its tomogram and compared with it."""
     with zipfile.ZipFile(shared / "data/berea.zip") as archive:

@@ -75,6 +75,7 @@ def test_a_binary_image_has_no_table(program):
     assert table(program(TRUTH.section(2))) is None
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_binary_and_a_grey_image(tmp_path):
     """Each table is that of the micrograph of its number; depths are those of the membrane."""
     iio.imwrite(tmp_path / "a.png", TRUTH.section(2)[:80])

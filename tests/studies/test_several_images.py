@@ -51,6 +51,7 @@ SKIN = [{"input": f"skin-{n}.png", "pixel_size": "2 nm", "depth": "0 to 224 nm"}
 LOW = {"input": "low.png", "pixel_size": "8 nm"}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_low_and_high_magnification_give_the_whole_thickness(images, tmp_path):
     """Half-correlation lengths of the volume at five depths: within 10 % of the truth's in the mean, 20 % at worst."""
     run = md.run(load(images, [LOW, *SKIN], replicates=1, goodness_of_fit={"enabled": False}), tmp_path / "run")

@@ -163,6 +163,7 @@ def runs(tmp_path_factory):
     return md.run(md.load_study(folder / "compare.yaml", cluster=SYNC), folder / "compare")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_two_membranes_are_compared(runs):
     assert {"networks,replicate=2", "networks,reference=2"} <= set(runs.journal.history())
     comparison = runs.result["comparison"].to_dataset().load()

@@ -281,6 +281,7 @@ def test_permeability_by_slabs_does_not_depend_on_the_alternate_wall_model():
     assert stop.value.value == {}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_permeability_of_boxes(tmp_path):
     pores = pore_space((34, 33, 32), 1, 0.45, 1.8)
     lines = "tortuosity: false\nflow: {enabled: true, method: mobility_estimate, boxes: true}\n"

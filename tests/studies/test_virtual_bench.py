@@ -166,7 +166,8 @@ def test_curves_and_numbers_agree(membrane_run):
 
 @pytest.mark.parametrize(
     ("block_size", "cluster"),
-    [(32, {"workers": 2}), pytest.param(45, {"workers": 1}, marks=pytest.mark.slow)],
+    # On demand: workers, which do not show in tests/studies/test_graded_study.py and tests/engine/test_execute.py.
+    [(32, SYNC), pytest.param(45, {"workers": 2}, marks=pytest.mark.slow)],
     ids=str,
 )
 def test_results_do_not_depend_on_blocks_and_workers(membrane_run, values_of, tmp_path, block_size, cluster):
@@ -352,6 +353,7 @@ def test_the_report_shows_drainage_and_curves(tables_run):
     assert f"{float(first.bubble_point_radius):.4g}" in page
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_of_what_does_not_percolate(membrane, tmp_path):
     pores = membrane[:40, :32, :32].copy()
     pores[20] = False

@@ -49,6 +49,7 @@ def test_any_orientation_and_format_has_the_same_results(solid, reference, value
     assert values_of(run) == values_of(reference)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_sections_of_the_result(solid, reference):
     sections = reference.result["sections"].to_dataset()
     np.testing.assert_array_equal(sections.section_z, ~solid[20])
