@@ -13,8 +13,8 @@ import pytest
 SCRIPTS = sorted((Path(__file__).resolve().parents[1] / "benchmarks").glob("[a-z]*.py"))
 
 
-#: Benchmarks whose smallest input takes more than 5 s of one core: on demand. They call the package as the others do, and
-#: compute studies of which other tests compute smaller ones.
+#: Benchmarks whose smallest input takes more than 5 s of one core: on demand. They call the package as the others do,
+#: and compute studies of which other tests compute smaller ones.
 SLOW = {
     "anisotropic_voxels", "anisotropy", "bench_calibration", "chamani_table", "characterize_quickstart",
     "design_intervals", "durability", "engine_overhead", "faults", "filter_life_laws", "flow_resolution", "flow_slabs",

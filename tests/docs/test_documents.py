@@ -175,8 +175,8 @@ RUNS = {
     "characterize": {"reconstruct-three", "characterize-three", "corner", "corner.npy", "network.vtk"},
     "chain": {"chain-quickstart", "chain-quickstart-studies", "reconstruct", "characterize", "foul", "porometry"},
 }
-#: Those of one kind run on demand. That a notebook runs in a kernel and draws its figures is what `quickstart` shows, that
-#: the names which the others use exist is what test_public_names_exist does, and tests/studies runs studies of all kinds.
+#: Those of one kind run on demand: `quickstart` shows that a notebook runs in a kernel and draws its figures,
+#: test_public_names_exist that the names in the others exist, and tests/studies runs studies of all kinds.
 ON_DEMAND = RUNS.keys() - {"quickstart"}
 
 
