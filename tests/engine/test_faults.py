@@ -96,6 +96,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow  # tests/engine/test_locks.py lets twelve processes race, and refuses a second driver with a message
 def test_of_two_drivers_one_works(tmp_path, values_of):
     """One works, the other stops with an error; the result is that of a single driver."""
     script = tmp_path / "driver.py"
