@@ -49,7 +49,7 @@ def _retried_line(event: Retried) -> str:
 
 
 def _estimate_line(event: Estimate, adaptive: bool) -> str:
-    """Percentage, the tasks in progress and the remaining time, such as ``40 %: 2 of 5 matches, about 20 s left``."""
+    """Percentage, the tasks in progress and the remaining time, such as ``40 %: 2 of 5 matches, 20 to 40 s left``."""
     limit = "at most " if adaptive else ""
     unfinished = [task for task in event.tasks if task.done < task.total]
     begun = [task for task in unfinished if task.done] or unfinished[:1] or list(event.tasks[-1:])
@@ -60,10 +60,19 @@ def _estimate_line(event: Estimate, adaptive: bool) -> str:
         return f"{percentage}{tasks}, {event.failed} failed"
     if event.remaining is None:
         return f"{percentage}{tasks}, remaining time not known yet"
-    if event.remaining == 0 and unfinished:
-        return f"{tasks}, longer than predicted"
-    left = f", {limit or 'about '}{as_seconds(event.remaining)} left" if unfinished else ""
-    return f"{percentage}{tasks}{left}"
+    left = _range_text(*event.remaining) if not adaptive else f"{limit}{as_seconds(event.remaining[1])}"
+    return f"{percentage}{tasks}, {left} left"
+
+
+def _range_text(shortest: float, longest: float) -> str:
+    """A range of times, such as ``2 to 4 min``, or ``about 3 min`` where its ends differ little."""
+    if longest < 1.5 * shortest:
+        return f"about {as_seconds(max((shortest + longest) / 2, 1.0))}"
+    first, last = as_seconds(max(shortest, 1.0)), as_seconds(max(longest, 1.0))
+    if first == last:
+        return f"about {last}"
+    number, unit = first.split()
+    return f"{number if last.endswith(f' {unit}') else first} to {last}"
 
 
 class ProgressLines:

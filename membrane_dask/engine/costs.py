@@ -71,7 +71,7 @@ def run_in_memory(program: Program) -> dict[str, float]:
     return dict(seconds)
 
 
-def measure(program: Program) -> tuple[Costs, dict[str, float]]:
+def measure(program: Program) -> tuple[Costs, dict[str, float], float]:
     """Measure pilots of a program.
 
     Parameters
@@ -86,20 +86,24 @@ def measure(program: Program) -> tuple[Costs, dict[str, float]]:
         Predicted work.
     seconds : dict of str to float
         Measured seconds of a pilot, by task.
+    slowdown : float
+        Wall time over CPU time of the pilots, at least 1: how busy this machine is.
 
     Notes
     -----
     What is measured was run before, so that the time to compile is not counted.
     """
     small: dict[str, float] = {}
+    times: dict[str, list[float]] = {}
+    wall_start, cpu_start = time.perf_counter(), time.process_time()
     for pilot in program.pilot_programs():
         small = run_in_memory(pilot)
-    times: dict[str, list[float]] = {}
     for unit in program.pilots():
         if unit.task not in times and unit.task not in small:
             program.work(program.context, unit)
         start = time.process_time()
         program.work(program.context, unit)
         times.setdefault(unit.task, []).append(time.process_time() - start)
+    wall, cpu = time.perf_counter() - wall_start, time.process_time() - cpu_start
     seconds = {task: float(np.mean(samples)) for task, samples in times.items()}
-    return program.costs(seconds, small), seconds
+    return program.costs(seconds, small), seconds, max(wall / cpu, 1.0) if cpu else 1.0

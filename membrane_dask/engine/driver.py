@@ -81,7 +81,7 @@ def drive_run(
         forecast = Forecast(plan)
 
         def tell(event: Event) -> None:
-            if not isinstance(event, Progressed) or event.times:  # nothing new is no line of the log
+            if not isinstance(event, Progressed) or event.finished:  # nothing new is no line of the log
                 logger.info("%s", event)
             listener(event)
             if (estimate := forecast.estimate(event)) is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 
@@ -27,12 +27,47 @@ class Started:
 
 
 @dataclass(frozen=True)
+class RunningBatch:
+    """A batch that a worker computes: its task, its number of units, and the seconds since it was submitted."""
+
+    task: str
+    units: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class FinishedBatch:
+    """A batch whose values are on disk.
+
+    Parameters
+    ----------
+    task : str
+        Task of its units.
+    units : int
+        Units that have finished.
+    worker : str
+        Host and process of its worker.
+    seconds : float
+        Seconds from its submission to its result.
+    computing : float
+        Seconds of its units.
+    """
+
+    task: str
+    units: int
+    worker: str
+    seconds: float
+    computing: float
+
+
+@dataclass(frozen=True)
 class Progressed:
-    """Batches have finished, or none within a second; ``times`` has the seconds of their units, by task."""
+    """Batches have finished, or none within a second; ``running`` are those that workers compute now."""
 
     done: int
     failed: int
-    times: Mapping[str, list[float]]
+    finished: Sequence[FinishedBatch]
+    running: Sequence[RunningBatch] = ()
 
     def __str__(self) -> str:
         return f"{self.done} units are done, {self.failed} failed"
@@ -57,15 +92,15 @@ class Estimate:
         Tasks in the order in which they are done; those that differ in the number of their volume only are one.
     fraction : float or None
         Fraction of the time that is over, 0 to 1; None if the remaining time is not known.
-    remaining : float or None
-        Seconds until the last unit has finished; None while that is not known.
+    remaining : (float, float) or None
+        Shortest and longest time until the end of the run in seconds; None while that is not known.
     failed : int
         Units of all tasks that failed.
     """
 
     tasks: tuple[TaskProgress, ...]
     fraction: float | None
-    remaining: float | None
+    remaining: tuple[float, float] | None
     failed: int = 0
 
 

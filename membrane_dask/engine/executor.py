@@ -23,10 +23,12 @@ from membrane_dask.engine.collection import write_collected
 from membrane_dask.engine.control_groups import memory_kills, memory_limit
 from membrane_dask.engine.events import (
     Collecting,
+    FinishedBatch,
     Listener,
     Message,
     Progressed,
     Retried,
+    RunningBatch,
     Started,
     Summary,
     UnitQuarantined,
@@ -57,6 +59,7 @@ _MESSAGES = 10
 class _Batch:
     units: tuple[Unit, ...]
     attempt: int = 1
+    submitted: float = math.nan
 
 
 class Execution:
@@ -238,15 +241,14 @@ class Execution:
                     reason = "limit"
                     break
                 finished = pool.wait(list(self._in_flight), timeout=1.0)
-                times: dict[str, list[float]] = {}
                 with self.journal.buffered():
                     results = zip(finished, pool.results(finished), strict=True)
                     # An error that stops the run comes after what is finished.
-                    for handle, result in sorted(results, key=lambda pair: _stops(pair[1])):
-                        if result is not RESULT_LOST:
-                            for key, seconds in self._settle(handle, result, pool).items():
-                                times.setdefault(self.units[key].task, []).append(seconds)
-                self.emit(Progressed(*self._counts(), times))  # once they are on disk
+                    ordered = sorted(results, key=lambda pair: _stops(pair[1]))
+                    batches = [self._settle(*pair, pool) for pair in ordered if pair[1] is not RESULT_LOST]
+                now, in_flight = time.monotonic(), self._in_flight.values()
+                running = [RunningBatch(b.units[0].task, len(b.units), now - b.submitted) for b in in_flight]
+                self.emit(Progressed(*self._counts(), batches, running))  # once they are on disk
                 if self._too_many_failures():
                     reason = "too many failures"
                     break
@@ -305,12 +307,14 @@ class Execution:
             sink = self.sinks[batch.units[0].task]
             handle = pool.submit(name, run_batch, self.program.work, self._context, sink, batch.units,
                                  self._options)  # fmt: skip
+            batch.submitted = time.monotonic()
             self._in_flight[handle] = batch
             self._busy.add(chunk)
             budget -= len(batch.units)
 
-    def _settle(self, handle: Handle, result: BatchResult | Exception, pool: Pool) -> dict[str, float]:
+    def _settle(self, handle: Handle, result: BatchResult | Exception, pool: Pool) -> FinishedBatch:
         batch = self._in_flight.pop(handle)
+        seconds = time.monotonic() - batch.submitted
         self._busy.discard(self._chunk(batch.units[0]))
         handle.release()
         if isinstance(result, Exception):
@@ -319,7 +323,8 @@ class Execution:
             result = self._isolate(batch, result)
         self._software.accept_worker(result.worker, result.refused, result.versions, len(result.seconds))
         self._record(batch, result)
-        return result.seconds
+        computing = sum(result.seconds.values())
+        return FinishedBatch(batch.units[0].task, len(result.seconds), result.worker, seconds, computing)
 
     def _isolate(self, batch: _Batch, error: BaseException) -> BatchResult:
         """Handle a batch whose workers died: one of its units may be the cause, so each is submitted alone."""

@@ -1,35 +1,84 @@
-"""Forecast of the remaining time of a run, from its predicted cost and from the units that have finished."""
+"""Forecast of the remaining time of a run: how long a schedule of its open batches takes."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeVar
 
-from membrane_dask.engine.events import Estimate, Event, Progressed, Started, TaskProgress
+import numpy as np
+
+from membrane_dask.engine.events import (
+    Estimate,
+    Event,
+    FinishedBatch,
+    Progressed,
+    RunningBatch,
+    Stage,
+    Started,
+    TaskProgress,
+)
 from membrane_dask.engine.plan import Plan, default_workers
 from membrane_dask.program import task_stem
 
 Number = TypeVar("Number", int, float)
 
+#: Factor by which a time may be wrong that is predicted, or measured once.
+_UNCERTAIN = 1.5
+#: Least factor by which a time may be wrong: the load of the machine changes.
+_LEAST_UNCERTAIN = 1.1
+#: Longest expected end of a run, in seconds: the start of workers may also be a wait for them.
+_LONGEST_END = 60.0
 
-#: Fraction of the expected work that must have finished before the remaining time is known.
-_MIN_FRACTION = 0.05
-#: Time in which a new prediction replaces the earlier one, over the time of the whole run.
-_SMOOTHING = 0.1
+
+@dataclass
+class _Task:
+    """A task: its units, those of a batch, the predicted seconds of one, and what has finished.
+
+    ``finished`` counts the units of earlier drivers too, of which there are ``n_before``. A batch is the ``first`` one
+    of its worker, or a ``later`` one.
+    """
+
+    total: int
+    batch: int
+    predicted: float | None
+    n_before: int = 0
+    finished: int = 0
+    first: list[FinishedBatch] = field(default_factory=list)
+    later: list[FinishedBatch] = field(default_factory=list)
+
+    def unit_seconds(self) -> float | None:
+        """Mean time of a finished unit in seconds; None while there is none."""
+        # The first batch of a worker also loads libraries, in the time between its submission and its first unit.
+        batches = self.later or self.first
+        seconds = sum(batch.seconds if self.later else batch.computing for batch in batches)
+        return seconds / sum(batch.units for batch in batches) if batches else None
+
+    def uncertainty(self, workers: int) -> float:
+        """Factor by which the mean time of a worker's units that are left may differ from that of finished ones."""
+        if len(self.later) < 2:
+            return _UNCERTAIN
+        times = np.array([batch.seconds / batch.units for batch in self.later])
+        n_left = max(1.0, (self.total - self.finished) / self.batch / workers)  # batches of each worker
+        deviation = float(times.std(ddof=1) / times.mean()) * math.sqrt(1 / len(times) + 1 / n_left)
+        return min(max(1 + 2 * deviation, _LEAST_UNCERTAIN), 3.0)
 
 
 class Forecast:
-    """Remaining time of a run while it is executed.
+    """Remaining time of a run while it is executed, as a shortest and a longest time.
 
-    A unit is expected to take the mean time of the finished units of its task, without the longest one of each worker
-    where there are others, as the first unit of a worker also compiles its code. Before one has finished, it is
-    expected to take its predicted time, multiplied by the ratio of actual to predicted time of the units that have
-    finished: predictions are CPU times, and a busy machine may need ten times as long. Therefore the remaining time is
-    not known before each worker has finished a unit, and all of them a twentieth of the work. The time that workers
-    spend between units lengthens the run in the same proportion as before. Tasks are taken one after the other, as the
-    units of most studies need those of the task before.
+    The remaining time is that of a schedule: the batches in progress end, and then each worker takes the next batch of
+    the first task that has one. A task that has not begun waits for those before it, as the units of most studies need
+    those of the task before. A unit takes the mean time of the finished ones of its task. Before one has finished, it
+    takes its predicted time, multiplied by the ratio of actual to predicted time of other tasks, or else of pilots on
+    this machine: predictions are CPU times, and a busy machine needs ten times as long. The end of a run, when its
+    workers stop and its results are collected, takes as long as the start of its workers; so does the loading of
+    libraries in a worker.
+
+    The shortest and the longest time are those of schedules with shorter and longer batches: by the spread of finished
+    ones, and of a batch that has taken longer than that, by half of its time.
 
     Parameters
     ----------
@@ -42,17 +91,19 @@ class Forecast:
     def __init__(self, plan: Plan, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._workers = default_workers(plan.cluster)
-        self._totals = _sums(plan.counts)
-        self._batch = {task_stem(task): units for task, units in plan.batch.items()}
         work = _sums(plan.costs.work) if plan.costs else {}
-        self._predicted = {task: work[task] / count for task, count in self._totals.items() if count and task in work}
-        self._finished = dict.fromkeys(self._totals, 0)
-        self._times: dict[str, list[float]] = {task: [] for task in self._totals}
+        batch = {task_stem(task): units for task, units in plan.batch.items()}
+        self._tasks = {
+            task: _Task(total, batch.get(task, 1), work[task] / total if total and task in work else None)
+            for task, total in _sums(plan.counts).items()
+        }
+        # Workers elsewhere are not as busy as the machine of the pilots.
+        self._slowdown = plan.slowdown if plan.cluster.scheduler in ("local", "sync") else None
+        self._running: Sequence[RunningBatch] = ()
+        self._loaded: set[str] = set()  # workers that have finished a batch
         self._n_failed = 0
-        self._fraction_before = 0.0
-        self._start = clock()
-        self._first_unit = self._start  # when the workers began to compute
-        self._end: tuple[float, float] | None = None  # when it was predicted, and the smoothed end of the run
+        self._start = self._stage_start = clock()
+        self._end = 0.0  # expected seconds from the last unit to the end of the run
 
     def set_workers(self, workers: int) -> None:
         """Number of workers, where it is not that of the cluster that the study names."""
@@ -60,107 +111,91 @@ class Forecast:
 
     def estimate(self, event: Event) -> Estimate | None:
         """What follows from an event for the whole run; None if the event says nothing on its progress."""
+        if isinstance(event, Stage):
+            self._stage_start = self._clock()
+        if not isinstance(event, Started | Progressed):
+            return None
+        self._n_failed = event.failed
         if isinstance(event, Started):
-            self._start = self._clock()
-            self._finished |= _sums(event.finished)
-            self._n_failed = event.failed
-            open_time = self._open_time()
-            if any(self._finished.values()) and open_time is not None:
-                finished_time = sum(self._finished[task] * (self._unit_time(task) or 0.0) for task in self._totals)
-                self._fraction_before = finished_time / max(finished_time + open_time * self._workers, 1e-9)
-        elif isinstance(event, Progressed):
-            if event.times and not any(self._times.values()):
-                first = sum(map(sum, event.times.values()))
-                self._first_unit = max(self._clock() - first, self._start)
-            for task, times in event.times.items():
-                self._times[task_stem(task)] += times
-                self._finished[task_stem(task)] += len(times)
-            self._n_failed = event.failed
+            self._end = min(self._clock() - self._stage_start, _LONGEST_END)
+            for name, number in _sums(event.finished).items():
+                self._tasks[name].n_before = self._tasks[name].finished = number
         else:
-            return None
-        remaining = self._smoothed(self._remaining())
-        return Estimate(self._tasks(), self._fraction(remaining), remaining, self._n_failed)
+            self._running = event.running
+            for batch in event.finished:
+                self._count(batch)
+        tasks = tuple(TaskProgress(name, task.finished, task.total) for name, task in self._tasks.items())
+        times = self._unit_times()
+        if times is None:
+            return Estimate(tasks, None, None, self._n_failed)
+        shortest = self._schedule({name: seconds / factor for name, (seconds, factor) in times.items()}, 0.0)
+        longest = self._schedule({name: seconds * factor for name, (seconds, factor) in times.items()}, 0.5)
+        remaining = shortest + self._end / _UNCERTAIN, longest + self._end * _UNCERTAIN
+        return Estimate(tasks, self._fraction(times, sum(remaining) / 2), remaining, self._n_failed)
 
-    def _smoothed(self, remaining: float | None) -> float | None:
-        """Remaining time by an end of the run that moves to each new prediction in a tenth of the time of the run."""
-        if not remaining:
-            return remaining
-        now = self._clock()
-        end = now + remaining
-        if self._end is not None:
-            before, former_end = self._end
-            weight = min((now - before) / (_SMOOTHING * (end - self._start)), 1.0)
-            end = former_end + weight * (end - former_end)
-        self._end = now, end
-        return max(end - now, 0.0)
+    def _count(self, batch: FinishedBatch) -> None:
+        if batch.units:  # others have failed
+            task = self._tasks[task_stem(batch.task)]
+            task.finished += batch.units
+            (task.later if batch.worker in self._loaded else task.first).append(batch)
+            self._loaded.add(batch.worker)
 
-    def _tasks(self) -> tuple[TaskProgress, ...]:
-        return tuple(TaskProgress(task, self._finished[task], total) for task, total in self._totals.items())
-
-    def _remaining(self) -> float | None:
-        """Seconds until the end, without what workers have done on units that have not finished."""
-        if sum(self._finished.values()) + self._n_failed >= sum(self._totals.values()):
-            return 0.0
-        open_time = self._open_time()
-        n_timed, finished_work = (sum(map(count, self._times.values())) for count in (len, sum))
-        at_once = min(self._workers, max(self._totals.values()))  # units that are computed at the same time
-        if open_time is None or n_timed < at_once:
-            return None
-        if finished_work <= _MIN_FRACTION * (finished_work + open_time * self._workers):
-            return None
-        # Of a task of fewer units than workers, the others had nothing to do.
-        computed = sum(sum(times) / min(len(times), self._workers) for times in self._times.values() if times)
-        elapsed = self._clock() - self._first_unit
-        in_progress = min(max(elapsed - computed, 0.0), self._longest_batch())
-        slowdown = max((elapsed - in_progress) / computed, 1.0)
-        return max(open_time * slowdown - in_progress, 0.0)
-
-    def _longest_batch(self) -> float:
-        """Expected seconds of the longest batch that a worker computes now."""
-        times = [0.0]
-        for task in self._open_tasks():
-            n_units = min(
-                self._batch.get(task, 1), math.ceil((self._totals[task] - self._finished[task]) / self._workers)
-            )
-            times.append((self._unit_time(task) or 0.0) * n_units)
-        return max(times)
-
-    def _open_tasks(self) -> list[str]:
-        return [task for task, total in self._totals.items() if self._finished[task] < total]
-
-    def _open_time(self) -> float | None:
-        """Seconds that all workers need for the units that have not finished; None if that is not known."""
-        seconds = 0.0
-        for task in self._open_tasks():
-            unit_time = self._unit_time(task)
-            if unit_time is None:
-                return None
-            seconds += unit_time * math.ceil((self._totals[task] - self._finished[task]) / self._workers)
-        return seconds
-
-    def _unit_time(self, task: str) -> float | None:
-        """Expected seconds of a unit, without those in which each worker compiles its code if there are others."""
-        if times := self._times[task]:
-            shortest = sorted(times)[: -self._workers] if len(times) >= 2 * self._workers else times
-            return sum(shortest) / len(shortest)
-        return self._predicted[task] * self._ratio() if task in self._predicted else None
-
-    def _ratio(self) -> float:
-        """Actual over predicted time of the finished units; 1 while there are none."""
+    def _unit_times(self) -> dict[str, tuple[float, float]] | None:
+        """Seconds of a unit of each task, and the factor by which they may be wrong; None if one is not known."""
+        times = {
+            name: (seconds, task.uncertainty(self._workers))
+            for name, task in self._tasks.items()
+            if (seconds := task.unit_seconds()) is not None
+        }
         actual = predicted = 0.0
-        for task, times in self._times.items():
-            if times and task in self._predicted:
-                actual += len(times) * (self._unit_time(task) or 0.0)
-                predicted += len(times) * self._predicted[task]
-        return actual / predicted if predicted else 1.0
+        for name, (seconds, _) in times.items():
+            task = self._tasks[name]
+            if task.predicted is not None:
+                n_timed = task.finished - task.n_before
+                actual += n_timed * seconds
+                predicted += n_timed * task.predicted
+        ratio = actual / predicted if predicted else self._slowdown
+        for name, task in self._tasks.items():
+            if name not in times and task.finished < task.total:
+                if task.predicted is None or ratio is None:
+                    return None
+                times[name] = task.predicted * ratio, _UNCERTAIN
+        return times
 
-    def _fraction(self, remaining: float | None) -> float | None:
-        """Fraction of the whole run's time that is over; what an earlier driver has done counts."""
-        if remaining is None:
-            return None
-        elapsed = self._clock() - self._start
-        fraction = elapsed / (elapsed + remaining) if elapsed + remaining else 1.0
-        return self._fraction_before + (1 - self._fraction_before) * fraction
+    def _schedule(self, unit_times: Mapping[str, float], overdue: float) -> float:
+        """Seconds until the last batch has finished; one that is overdue takes a fraction of its time longer."""
+        n_running = dict.fromkeys(self._tasks, 0)
+        left = []
+        loading = 0.0 if self._loaded else self._end
+        for batch in self._running:
+            name = task_stem(batch.task)
+            n_running[name] += batch.units
+            expected = loading + batch.units * unit_times.get(name, 0.0)
+            left.append(max(expected - batch.seconds, overdue * batch.seconds))
+        idle_from = np.zeros(max(self._workers, len(left)))
+        idle_from[: len(left)] = left
+        n_failed = self._n_failed
+        for name, task in self._tasks.items():
+            n_open = task.total - task.finished - n_running[name]
+            if task.finished or n_running[name]:
+                failed = min(n_failed, n_open)
+                n_failed -= failed
+                n_open -= failed
+            else:
+                idle_from[:] = idle_from.max()
+            if n_open:
+                n_batches = math.ceil(n_open / task.batch)
+                seconds = unit_times[name] * n_open / n_batches
+                n_each, n_more = divmod(n_batches, len(idle_from))
+                idle_from = np.sort(idle_from) + n_each * seconds
+                idle_from[:n_more] += seconds
+        return float(idle_from.max())
+
+    def _fraction(self, times: Mapping[str, tuple[float, float]], remaining: float) -> float:
+        """Fraction of the whole run's time that is over; what earlier drivers have done counts."""
+        before = sum(task.n_before * times[name][0] for name, task in self._tasks.items() if name in times)
+        over = before / self._workers + self._clock() - self._start
+        return over / (over + remaining) if over + remaining else 1.0
 
 
 def _sums(values: Mapping[str, Number]) -> dict[str, Number]:

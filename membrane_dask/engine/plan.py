@@ -124,6 +124,8 @@ class Plan:
         Measured time of a pilot, by task without its number; empty until :meth:`measured`.
     costs : Costs, optional
         Predicted work of all units, those included that are imported; None until :meth:`measured`.
+    slowdown : float, optional
+        Wall time over CPU time of the pilots: more than 1 where the machine is busy; None until :meth:`measured`.
     imports : tuple of ImportSource
         Earlier runs that hold units of the study.
     """
@@ -134,6 +136,7 @@ class Plan:
     batch: Mapping[str, int]
     seconds: Mapping[str, float] = field(default_factory=dict)
     costs: Costs | None = None
+    slowdown: float | None = None
     imports: tuple[ImportSource, ...] = ()
 
     @property
@@ -200,8 +203,9 @@ class Plan:
         """The same plan with its predicted cost, from a few pilot units that are run here and now."""
         from membrane_dask.engine.costs import measure
 
-        costs, seconds = measure(self.program)
-        return replace(self, costs=costs, seconds={task_stem(task): value for task, value in seconds.items()})
+        costs, seconds, slowdown = measure(self.program)
+        seconds = {task_stem(task): value for task, value in seconds.items()}
+        return replace(self, costs=costs, seconds=seconds, slowdown=slowdown)
 
     def comparison(self, work: float, time: float | None) -> str:
         """A sentence that compares the predicted cost with the actual one.
