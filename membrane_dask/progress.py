@@ -60,8 +60,7 @@ def _estimate_line(event: Estimate, adaptive: bool) -> str:
         return f"{percentage}{tasks}, {event.failed} failed"
     if event.remaining is None:
         return f"{percentage}{tasks}, remaining time not known yet"
-    left = _range_text(*event.remaining) if not adaptive else f"{limit}{as_seconds(event.remaining[1])}"
-    return f"{percentage}{tasks}, {left} left"
+    return f"{percentage}{tasks}, {_range_text(*event.remaining)} left"
 
 
 def _range_text(shortest: float, longest: float) -> str:

@@ -62,12 +62,24 @@ class FinishedBatch:
 
 @dataclass(frozen=True)
 class Progressed:
-    """Batches have finished, or none within a second; ``running`` are those that workers compute now."""
+    """Batches have finished, or none within a second.
+
+    Parameters
+    ----------
+    done, failed : int
+        Units that are finished, and that failed for the last time.
+    finished, running : sequence
+        Batches that have finished since the last event, and that workers compute now.
+    open : int, optional
+        Units that are needed and neither finished nor failed, as far as that is known: by the results of an adaptive
+        program more may be needed. None if all are.
+    """
 
     done: int
     failed: int
     finished: Sequence[FinishedBatch]
     running: Sequence[RunningBatch] = ()
+    open: int | None = None
 
     def __str__(self) -> str:
         return f"{self.done} units are done, {self.failed} failed"

@@ -248,7 +248,8 @@ class Execution:
                     batches = [self._settle(*pair, pool) for pair in ordered if pair[1] is not RESULT_LOST]
                 now, in_flight = time.monotonic(), self._in_flight.values()
                 running = [RunningBatch(b.units[0].task, len(b.units), now - b.submitted) for b in in_flight]
-                self.emit(Progressed(*self._counts(), batches, running))  # once they are on disk
+                open_units = len(self.units) - sum(self._counts()) if self.program.adaptive else None
+                self.emit(Progressed(*self._counts(), batches, running, open_units))  # once they are on disk
                 if self._too_many_failures():
                     reason = "too many failures"
                     break

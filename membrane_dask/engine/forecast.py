@@ -78,7 +78,8 @@ class Forecast:
     libraries in a worker.
 
     The shortest and the longest time are those of schedules with shorter and longer batches: by the spread of finished
-    ones, and of a batch that has taken longer than that, by half of its time.
+    ones, and of a batch that has taken longer than that, by half of its time. Of an adaptive program, the shortest time
+    is that of the units that it has asked for, and the longest that of all units.
 
     Parameters
     ----------
@@ -100,6 +101,7 @@ class Forecast:
         # Workers elsewhere are not as busy as the machine of the pilots.
         self._slowdown = plan.slowdown if plan.cluster.scheduler in ("local", "sync") else None
         self._running: Sequence[RunningBatch] = ()
+        self._n_open: int | None = None  # units that an adaptive program has asked for
         self._loaded: set[str] = set()  # workers that have finished a batch
         self._n_failed = 0
         self._start = self._stage_start = clock()
@@ -121,15 +123,16 @@ class Forecast:
             for name, number in _sums(event.finished).items():
                 self._tasks[name].n_before = self._tasks[name].finished = number
         else:
-            self._running = event.running
+            self._running, self._n_open = event.running, event.open
             for batch in event.finished:
                 self._count(batch)
         tasks = tuple(TaskProgress(name, task.finished, task.total) for name, task in self._tasks.items())
         times = self._unit_times()
         if times is None:
             return Estimate(tasks, None, None, self._n_failed)
-        shortest = self._schedule({name: seconds / factor for name, (seconds, factor) in times.items()}, 0.0)
-        longest = self._schedule({name: seconds * factor for name, (seconds, factor) in times.items()}, 0.5)
+        shorter = {name: seconds / factor for name, (seconds, factor) in times.items()}
+        longer = {name: seconds * factor for name, (seconds, factor) in times.items()}
+        shortest, longest = self._schedule(shorter, 0.0, self._n_open), self._schedule(longer, 0.5)
         remaining = shortest + self._end / _UNCERTAIN, longest + self._end * _UNCERTAIN
         return Estimate(tasks, self._fraction(times, sum(remaining) / 2), remaining, self._n_failed)
 
@@ -162,8 +165,11 @@ class Forecast:
                 times[name] = task.predicted * ratio, _UNCERTAIN
         return times
 
-    def _schedule(self, unit_times: Mapping[str, float], overdue: float) -> float:
-        """Seconds until the last batch has finished; one that is overdue takes a fraction of its time longer."""
+    def _schedule(self, unit_times: Mapping[str, float], overdue: float, n_needed: int | None = None) -> float:
+        """Seconds until the last batch has finished; one that is overdue takes a fraction of its time longer.
+
+        Where ``n_needed`` is given, only that number of units is needed, those in progress included.
+        """
         n_running = dict.fromkeys(self._tasks, 0)
         left = []
         loading = 0.0 if self._loaded else self._end
@@ -175,6 +181,8 @@ class Forecast:
         idle_from = np.zeros(max(self._workers, len(left)))
         idle_from[: len(left)] = left
         n_failed = self._n_failed
+        n_needed = sum(task.total for task in self._tasks.values()) if n_needed is None else n_needed
+        n_needed -= sum(n_running.values())
         for name, task in self._tasks.items():
             n_open = task.total - task.finished - n_running[name]
             if task.finished or n_running[name]:
@@ -183,7 +191,9 @@ class Forecast:
                 n_open -= failed
             else:
                 idle_from[:] = idle_from.max()
-            if n_open:
+            n_open = min(n_open, n_needed)
+            if n_open > 0:
+                n_needed -= n_open
                 n_batches = math.ceil(n_open / task.batch)
                 seconds = unit_times[name] * n_open / n_batches
                 n_each, n_more = divmod(n_batches, len(idle_from))

@@ -170,11 +170,23 @@ def test_several_tasks_one_after_the_other(forecast, clock):
     assert all(ratio is not None and 0.6 < ratio < 1.6 for ratio in ratios(estimates, end))
 
 
-def test_an_adaptive_run_ends_before_its_longest_time(forecast, clock):
-    """Of at most 200 units, 80 are needed."""
+def test_an_adaptive_run_ends_between_what_is_asked_for_and_the_limit(forecast, clock):
+    """Of at most 200 units of 1 s, the program has asked for 20, of which 10 have finished and 2 are in progress."""
     run = forecast({"designs": 200}, 2, {"designs": 200.0})
-    estimates, end = simulate(run, clock, [[("designs", [1.0])] * 80], 2)
-    assert all(estimate.remaining[1] >= end - now for now, estimate in estimates if now >= 1.0)
+    run.estimate(Started(200, 0, 0, None, adaptive=True))
+    clock.seconds = 5.5
+    batches = [batch for worker in "01" for batch in finished("designs", [1.0] * 5, worker)]
+    estimate = run.estimate(Progressed(10, 0, batches, [RunningBatch("designs", 1, 0.5)] * 2, open=10))
+    # 5 and 95 further units of each worker, a half of one is over; a tenth more or less.
+    assert estimate.remaining == pytest.approx((5.0 / 1.1 - 0.5, 95.0 * 1.1 - 0.5))
+
+
+def test_an_adaptive_run_whose_last_units_are_in_progress_may_be_over(forecast, clock):
+    run = forecast({"designs": 200}, 2, {"designs": 200.0})
+    run.estimate(Started(200, 0, 0, None, adaptive=True))
+    clock.seconds = 5.0
+    estimate = run.estimate(Progressed(10, 0, finished("designs", [1.0] * 10), open=0))
+    assert estimate.remaining[0] == 0.0
 
 
 def test_there_is_no_time_before_a_unit_has_finished(forecast, clock):
@@ -320,4 +332,4 @@ def test_an_adaptive_run_has_an_upper_limit_and_no_percentage(clock):
     lines = ProgressLines(stream, clock)
     lines(Started(60, 0, 0, None, adaptive=True))
     lines(Estimate((TaskProgress("designs", 12, 60),), 0.2, (10.0, 40.0)))
-    assert stream.getvalue() == "12 of at most 60 designs, at most 40 s left, after 0 s\n"
+    assert stream.getvalue() == "12 of at most 60 designs, 10 to 40 s left, after 0 s\n"
