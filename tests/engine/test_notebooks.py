@@ -84,8 +84,8 @@ class TestProgress:
         display(Started(100, 0, 0, "http://127.0.0.1:1/status"))
         for done in range(1, 101):
             time += 0.1
-            display(Progressed(done, 0, {}))
-            display(Estimate((TaskProgress("lives", done, 100),), done / 100, 10 - time))
+            display(Progressed(done, 0, []))
+            display(Estimate((TaskProgress("lives", done, 100),), done / 100, (10 - time, 12 - time)))
         assert 10 / 0.6 <= len(shown) <= 2 + 10 / 0.5  # an update every half second, rounded up to a tenth
         page = Page(shown[-1])
         assert re.search(r"\d+ %: \d+ of 100 lives", page.text)
@@ -94,7 +94,7 @@ class TestProgress:
         display(UnitQuarantined("lives,3", "ArithmeticError: no\nmore"))
         assert "failed: lives,3: ArithmeticError: no" in Page(shown[-1]).text
         display(Collecting())
-        display(Progressed(99, 1, {}))
+        display(Progressed(99, 1, []))
         display.close()
         assert "99 of 100 units done, 1 failed, after 10 s" in Page(shown[-1]).text
         display.close(KeyboardInterrupt())
