@@ -62,7 +62,10 @@ def record(name: str, path: Path, changes: dict[str, Any]) -> dict[str, Any]:
 
     def listen(event: Event) -> None:
         if isinstance(event, Stage | Started | Progressed):
-            events.append((time.monotonic() - start, type(event).__name__, dataclasses.asdict(event)))
+            fields = dataclasses.asdict(event)
+            for batch in fields.get("running", ()):
+                batch["submitted"] -= start
+            events.append((time.monotonic() - start, type(event).__name__, fields))
 
     run = md.run(plan, "run", listener=listen)
     seconds = time.monotonic() - start
@@ -126,7 +129,7 @@ def in_cpu_time(
     for moment in sorted({*(stop for _, stop, _ in intervals), *ticks}):
         finished = [batch for _, stop, batch in intervals if stop == moment]
         running = [
-            RunningBatch(batch.task, batch.units, moment - submitted)
+            RunningBatch(batch.task, batch.units, submitted)
             for submitted, stop, batch in intervals
             if submitted < moment < stop
         ]

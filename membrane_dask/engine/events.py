@@ -28,11 +28,11 @@ class Started:
 
 @dataclass(frozen=True)
 class RunningBatch:
-    """A batch that a worker computes: its task, its number of units, and the seconds since it was submitted."""
+    """A batch that a worker computes: its task, its number of units, and its submission by ``time.monotonic``."""
 
     task: str
     units: int
-    seconds: float
+    submitted: float
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class TaskProgress:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Progress of the whole run, which follows every :class:`Started` and :class:`Progressed`.
+    """Progress of the whole run, which follows :class:`Started` and :class:`Progressed`, at most ten times a second.
 
     Parameters
     ----------

@@ -59,7 +59,6 @@ _MESSAGES = 10
 class _Batch:
     units: tuple[Unit, ...]
     attempt: int = 1
-    submitted: float = math.nan
 
 
 class Execution:
@@ -126,6 +125,7 @@ class Execution:
         self._finished: list[str] = []
         self._queue: deque[_Batch] = deque()
         self._in_flight: dict[Handle, _Batch] = {}
+        self._running: dict[Handle, RunningBatch] = {}
         self._busy: set[tuple[str, tuple[int, ...]]] = set()
         self._n_submitted = 0
         self._verified: set[str] = set()
@@ -217,9 +217,8 @@ class Execution:
 
         :meth:`resume` comes first.
         """
-        done, failed = self._counts()
         finished_before = Counter(unit.task for key, unit in self.units.items() if self._is_done(key))
-        self.emit(Started(self.total, done, failed, pool.dashboard, self.program.adaptive, finished_before))
+        self.emit(Started(self.total, *self._counts(), pool.dashboard, self.program.adaptive, finished_before))
         if str(self._damage):
             self.emit(Message(f"the journal of {self.root} is {self._damage}"))
         start = len(self.history)
@@ -246,8 +245,7 @@ class Execution:
                     # An error that stops the run comes after what is finished.
                     ordered = sorted(results, key=lambda pair: _stops(pair[1]))
                     batches = [self._settle(*pair, pool) for pair in ordered if pair[1] is not RESULT_LOST]
-                now, in_flight = time.monotonic(), self._in_flight.values()
-                running = [RunningBatch(b.units[0].task, len(b.units), now - b.submitted) for b in in_flight]
+                running = tuple(self._running.values())
                 open_units = len(self.units) - sum(self._counts()) if self.program.adaptive else None
                 self.emit(Progressed(*self._counts(), batches, running, open_units))  # once they are on disk
                 if self._too_many_failures():
@@ -257,9 +255,9 @@ class Execution:
                 if not self._queue and not self._in_flight:
                     self._verify(driver)
         finally:
-            for handle in self._in_flight:
-                handle.release()
-            self._in_flight.clear()
+            while self._in_flight:
+                self._in_flight.popitem()[0].release()
+            self._running.clear()
             self._busy.clear()
         done, failed = self._counts()
         left = self.total - done - failed
@@ -308,24 +306,24 @@ class Execution:
             sink = self.sinks[batch.units[0].task]
             handle = pool.submit(name, run_batch, self.program.work, self._context, sink, batch.units,
                                  self._options)  # fmt: skip
-            batch.submitted = time.monotonic()
+            self._running[handle] = RunningBatch(batch.units[0].task, len(batch.units), time.monotonic())
             self._in_flight[handle] = batch
             self._busy.add(chunk)
             budget -= len(batch.units)
 
     def _settle(self, handle: Handle, result: BatchResult | Exception, pool: Pool) -> FinishedBatch:
         batch = self._in_flight.pop(handle)
-        seconds = time.monotonic() - batch.submitted
+        seconds = time.monotonic() - self._running.pop(handle).submitted
         self._busy.discard(self._chunk(batch.units[0]))
         handle.release()
         if isinstance(result, Exception):
             if not pool.is_lost_worker(result):
                 raise worker_error(result)  # for example writing on a full disk: no fault of the unit
             result = self._isolate(batch, result)
-        self._software.accept_worker(result.worker, result.refused, result.versions, len(result.seconds))
+        n_units, computing = len(result.seconds), sum(result.seconds.values())
+        self._software.accept_worker(result.worker, result.refused, result.versions, n_units)
         self._record(batch, result)
-        computing = sum(result.seconds.values())
-        return FinishedBatch(batch.units[0].task, len(result.seconds), result.worker, seconds, computing)
+        return FinishedBatch(batch.units[0].task, n_units, result.worker, seconds, computing)
 
     def _isolate(self, batch: _Batch, error: BaseException) -> BatchResult:
         """Handle a batch whose workers died: one of its units may be the cause, so each is submitted alone."""

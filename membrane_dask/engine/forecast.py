@@ -29,8 +29,35 @@ Number = TypeVar("Number", int, float)
 _UNCERTAIN = 1.5
 #: Least factor by which a time may be wrong: the load of the machine changes.
 _LEAST_UNCERTAIN = 1.1
+#: Least seconds between two estimates: with thousands of workers each takes milliseconds.
+_INTERVAL = 0.1
 #: Longest expected end of a run, in seconds: the start of workers may also be a wait for them.
 _LONGEST_END = 60.0
+
+
+@dataclass
+class _Times:
+    """Batches that have finished: their number, units and seconds, and sums of the seconds of a unit and its square."""
+
+    batches: int = 0
+    units: int = 0
+    seconds: float = 0.0
+    unit_seconds: float = 0.0
+    squares: float = 0.0
+
+    def add(self, units: int, seconds: float) -> None:
+        """Add a batch."""
+        self.batches += 1
+        self.units += units
+        self.seconds += seconds
+        self.unit_seconds += seconds / units
+        self.squares += (seconds / units) ** 2
+
+    def deviation(self) -> float:
+        """Standard deviation of the seconds of a unit, over their mean."""
+        mean = self.unit_seconds / self.batches
+        variance = max(self.squares - self.batches * mean**2, 0.0) / (self.batches - 1)
+        return math.sqrt(variance) / mean if mean else 0.0
 
 
 @dataclass
@@ -46,23 +73,20 @@ class _Task:
     predicted: float | None
     n_before: int = 0
     finished: int = 0
-    first: list[FinishedBatch] = field(default_factory=list)
-    later: list[FinishedBatch] = field(default_factory=list)
+    first: _Times = field(default_factory=_Times)
+    later: _Times = field(default_factory=_Times)
 
     def unit_seconds(self) -> float | None:
         """Mean time of a finished unit in seconds; None while there is none."""
-        # The first batch of a worker also loads libraries, in the time between its submission and its first unit.
-        batches = self.later or self.first
-        seconds = sum(batch.seconds if self.later else batch.computing for batch in batches)
-        return seconds / sum(batch.units for batch in batches) if batches else None
+        times = self.later if self.later.units else self.first
+        return times.seconds / times.units if times.units else None
 
     def uncertainty(self, workers: int) -> float:
         """Factor by which the mean time of a worker's units that are left may differ from that of finished ones."""
-        if len(self.later) < 2:
+        if self.later.batches < 2:
             return _UNCERTAIN
-        times = np.array([batch.seconds / batch.units for batch in self.later])
         n_left = max(1.0, (self.total - self.finished) / self.batch / workers)  # batches of each worker
-        deviation = float(times.std(ddof=1) / times.mean()) * math.sqrt(1 / len(times) + 1 / n_left)
+        deviation = self.later.deviation() * math.sqrt(1 / self.later.batches + 1 / n_left)
         return min(max(1 + 2 * deviation, _LEAST_UNCERTAIN), 3.0)
 
 
@@ -86,7 +110,7 @@ class Forecast:
     plan : Plan
         Plan of the run; without a predicted cost, the time is not known before a unit of each task has finished.
     clock : callable
-        Seconds of a steady clock.
+        Seconds of the clock of :class:`RunningBatch`.
     """
 
     def __init__(self, plan: Plan, clock: Callable[[], float] = time.monotonic) -> None:
@@ -105,6 +129,7 @@ class Forecast:
         self._loaded: set[str] = set()  # workers that have finished a batch
         self._n_failed = 0
         self._start = self._stage_start = clock()
+        self._last = -math.inf  # when the last estimate was made
         self._end = 0.0  # expected seconds from the last unit to the end of the run
 
     def set_workers(self, workers: int) -> None:
@@ -127,6 +152,10 @@ class Forecast:
             for batch in event.finished:
                 self._count(batch)
         tasks = tuple(TaskProgress(name, task.finished, task.total) for name, task in self._tasks.items())
+        is_over = sum(task.total - task.finished for task in self._tasks.values()) <= self._n_failed
+        if self._clock() - self._last < _INTERVAL and not is_over:
+            return None
+        self._last = self._clock()
         times = self._unit_times()
         if times is None:
             return Estimate(tasks, None, None, self._n_failed)
@@ -140,8 +169,11 @@ class Forecast:
         if batch.units:  # others have failed
             task = self._tasks[task_stem(batch.task)]
             task.finished += batch.units
-            (task.later if batch.worker in self._loaded else task.first).append(batch)
-            self._loaded.add(batch.worker)
+            if batch.worker in self._loaded:
+                task.later.add(batch.units, batch.seconds)
+            else:  # it also loaded libraries, between its submission and its first unit
+                task.first.add(batch.units, batch.computing)
+                self._loaded.add(batch.worker)
 
     def _unit_times(self) -> dict[str, tuple[float, float]] | None:
         """Seconds of a unit of each task, and the factor by which they may be wrong; None if one is not known."""
@@ -172,19 +204,19 @@ class Forecast:
         """
         n_running = dict.fromkeys(self._tasks, 0)
         left = []
-        loading = 0.0 if self._loaded else self._end
+        now, loading = self._clock(), 0.0 if self._loaded else self._end
         for batch in self._running:
             name = task_stem(batch.task)
             n_running[name] += batch.units
-            expected = loading + batch.units * unit_times.get(name, 0.0)
-            left.append(max(expected - batch.seconds, overdue * batch.seconds))
+            elapsed = now - batch.submitted
+            left.append(max(loading + batch.units * unit_times.get(name, 0.0) - elapsed, overdue * elapsed))
         idle_from = np.zeros(max(self._workers, len(left)))
         idle_from[: len(left)] = left
         n_failed = self._n_failed
         n_needed = sum(task.total for task in self._tasks.values()) if n_needed is None else n_needed
         n_needed -= sum(n_running.values())
         for name, task in self._tasks.items():
-            n_open = task.total - task.finished - n_running[name]
+            n_open = max(task.total - task.finished - n_running[name], 0)
             if task.finished or n_running[name]:
                 failed = min(n_failed, n_open)
                 n_failed -= failed

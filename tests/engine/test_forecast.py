@@ -81,10 +81,11 @@ def simulate(forecast, clock, stages, workers, opening=0.0, loading=0.0, closing
             for start, end, worker, task, seconds in batches
             if end == now
         ]
-        running = [RunningBatch(task, len(s), now - start) for start, end, _, task, s in batches if start < now < end]
+        running = [RunningBatch(task, len(s), start) for start, end, _, task, s in batches if start < now < end]
         n_done += sum(batch.units for batch in finished)
         clock.seconds = now
-        estimates.append((now, forecast.estimate(Progressed(n_done, 0, finished, running))))
+        if (estimate := forecast.estimate(Progressed(n_done, 0, finished, running))) is not None:
+            estimates.append((now, estimate))
     return estimates, last + closing
 
 
@@ -170,13 +171,13 @@ def test_several_tasks_one_after_the_other(forecast, clock):
     assert all(ratio is not None and 0.6 < ratio < 1.6 for ratio in ratios(estimates, end))
 
 
-def test_an_adaptive_run_ends_between_what_is_asked_for_and_the_limit(forecast, clock):
+def test_an_adaptive_run_ends_between_its_requests_and_the_limit(forecast, clock):
     """Of at most 200 units of 1 s, the program has asked for 20, of which 10 have finished and 2 are in progress."""
     run = forecast({"designs": 200}, 2, {"designs": 200.0})
     run.estimate(Started(200, 0, 0, None, adaptive=True))
     clock.seconds = 5.5
     batches = [batch for worker in "01" for batch in finished("designs", [1.0] * 5, worker)]
-    estimate = run.estimate(Progressed(10, 0, batches, [RunningBatch("designs", 1, 0.5)] * 2, open=10))
+    estimate = run.estimate(Progressed(10, 0, batches, [RunningBatch("designs", 1, 5.0)] * 2, open=10))
     # 5 and 95 further units of each worker, a half of one is over; a tenth more or less.
     assert estimate.remaining == pytest.approx((5.0 / 1.1 - 0.5, 95.0 * 1.1 - 0.5))
 
@@ -193,9 +194,22 @@ def test_there_is_no_time_before_a_unit_has_finished(forecast, clock):
     run = forecast({"fits": 8}, 2, {"fits": 8.0})
     assert run.estimate(Started(8, 0, 0, None)).remaining is None
     clock.seconds = 3.0
-    running = [RunningBatch("fits", 1, 3.0)] * 2
+    running = [RunningBatch("fits", 1, 0.0)] * 2
     assert run.estimate(Progressed(0, 0, [], running)).remaining is None
+    clock.seconds = 3.2
     assert run.estimate(Progressed(1, 0, finished("fits", [3.0]), running[:1])).remaining is not None
+
+
+def test_estimates_follow_in_tenths_of_a_second(forecast, clock):
+    """But the last one is not left out."""
+    run = forecast({"fits": 3}, 1, {"fits": 3.0})
+    run.estimate(Started(3, 0, 0, None))
+    clock.seconds = 0.05
+    assert run.estimate(Progressed(1, 0, finished("fits", [0.05]))) is None
+    clock.seconds = 0.12
+    assert run.estimate(Progressed(2, 0, finished("fits", [0.05]))).tasks == (TaskProgress("fits", 2, 3),)
+    clock.seconds = 0.15
+    assert run.estimate(Progressed(3, 0, finished("fits", [0.05]))).remaining == (0.0, 0.0)
 
 
 def test_pilots_on_this_machine_say_how_busy_it_is(forecast, clock):
@@ -214,7 +228,7 @@ def test_a_batch_that_takes_long_is_expected_to_take_longer(forecast, clock):
     clock.seconds = 9.0
     run.estimate(Progressed(9, 0, finished("fits", [1.0] * 9)))
     clock.seconds = 49.0
-    estimate = run.estimate(Progressed(9, 0, [], [RunningBatch("fits", 1, 40.0)]))
+    estimate = run.estimate(Progressed(9, 0, [], [RunningBatch("fits", 1, 9.0)]))
     assert estimate.remaining == pytest.approx((0.0, 20.0))
 
 
