@@ -31,8 +31,10 @@ _UNCERTAIN = 1.5
 _LEAST_UNCERTAIN = 1.1
 #: Least seconds between two estimates: with thousands of workers each takes milliseconds.
 _INTERVAL = 0.1
-#: Longest expected end of a run, in seconds: the start of workers may also be a wait for them.
-_LONGEST_END = 60.0
+#: Shortest and longest end of a run, over the time in which its workers start (measured, benchmarks/remaining_time.py).
+_END = (0.5, 1.3)
+#: Longest start of workers that counts, in seconds: what takes longer is a wait for them.
+_LONGEST_OPENING = 60.0
 
 
 @dataclass
@@ -98,8 +100,8 @@ class Forecast:
     those of the task before. A unit takes the mean time of the finished ones of its task. Before one has finished, it
     takes its predicted time, multiplied by the ratio of actual to predicted time of other tasks, or else of pilots on
     this machine: predictions are CPU times, and a busy machine needs ten times as long. The end of a run, when its
-    workers stop and its results are collected, takes as long as the start of its workers; so does the loading of
-    libraries in a worker.
+    workers stop and its results are collected, takes about as long as the start of its workers, and so does the loading
+    of libraries in a worker.
 
     The shortest and the longest time are those of schedules with shorter and longer batches: by the spread of finished
     ones, and of a batch that has taken longer than that, by half of its time. Of an adaptive program, the shortest time
@@ -130,7 +132,7 @@ class Forecast:
         self._n_failed = 0
         self._start = self._stage_start = clock()
         self._last = -math.inf  # when the last estimate was made
-        self._end = 0.0  # expected seconds from the last unit to the end of the run
+        self._opening = 0.0  # seconds in which the workers have started
 
     def set_workers(self, workers: int) -> None:
         """Number of workers, where it is not that of the cluster that the study names."""
@@ -144,7 +146,7 @@ class Forecast:
             return None
         self._n_failed = event.failed
         if isinstance(event, Started):
-            self._end = min(self._clock() - self._stage_start, _LONGEST_END)
+            self._opening = min(self._clock() - self._stage_start, _LONGEST_OPENING)
             for name, number in _sums(event.finished).items():
                 self._tasks[name].n_before = self._tasks[name].finished = number
         else:
@@ -162,7 +164,7 @@ class Forecast:
         shorter = {name: seconds / factor for name, (seconds, factor) in times.items()}
         longer = {name: seconds * factor for name, (seconds, factor) in times.items()}
         shortest, longest = self._schedule(shorter, 0.0, self._n_open), self._schedule(longer, 0.5)
-        remaining = shortest + self._end / _UNCERTAIN, longest + self._end * _UNCERTAIN
+        remaining = shortest + _END[0] * self._opening, longest + _END[1] * self._opening
         return Estimate(tasks, self._fraction(times, sum(remaining) / 2), remaining, self._n_failed)
 
     def _count(self, batch: FinishedBatch) -> None:
@@ -204,7 +206,7 @@ class Forecast:
         """
         n_running = dict.fromkeys(self._tasks, 0)
         left = []
-        now, loading = self._clock(), 0.0 if self._loaded else self._end
+        now, loading = self._clock(), 0.0 if self._loaded else self._opening
         for batch in self._running:
             name = task_stem(batch.task)
             n_running[name] += batch.units
