@@ -23,10 +23,10 @@ from xdist.scheduler import LoadScopeScheduling
 ROOT = Path(__file__).resolve().parents[1]
 
 
-#: Files that take a minute or more. One that starts last is computed while the other processes have nothing left to do.
+#: Files that take a minute of one core. One that starts last is computed while other processes have nothing left to do.
 LONG = (
-    "test_documents.py", "test_characterize_study.py", "test_reconstruct_study.py", "test_unlike_machines.py",
-    "test_porometry_study.py", "test_commands.py", "test_decomposed_tortuosity.py", "test_execute.py",
+    "test_characterize_study.py", "test_commands.py", "test_reconstruct_study.py", "test_virtual_bench.py",
+    "test_execute.py", "test_unit_imports.py", "test_documents.py", "test_porometry_study.py", "test_pages.py",
 )  # fmt: skip
 
 
