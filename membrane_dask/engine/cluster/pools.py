@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib.util
-import logging
 import pickle
 import re
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ from typing import Any, Protocol
 
 from membrane_dask.engine.cluster.profiles import Profile
 from membrane_dask.engine.cluster.worker_jobs import WorkerJobs, job_cluster
-from membrane_dask.engine.plan import default_workers, environment, worker_memory
+from membrane_dask.engine.plan import default_workers, environment
 from membrane_dask.engine.schedulers import batch_system, own_job_id
 from membrane_dask.engine.schedulers.slurm import SlurmSteps
 from membrane_dask.errors import ClusterError
@@ -409,19 +408,13 @@ def _running_cluster(profile: Profile, notify: Callable[[str], None]) -> Iterato
         yield client
 
 
-def _local_cluster(profile: Profile) -> Any:
-    from distributed import LocalCluster, Security
+@contextmanager
+def _local_cluster(profile: Profile) -> Iterator[Any]:
+    from membrane_dask.engine.cluster.local_workers import local_cluster
 
-    try:
-        return LocalCluster(
-            security=Security.temporary(),  # without it every user of this machine could run code as this one
-            n_workers=default_workers(profile),
-            threads_per_worker=1,  # a kernel uses one core; threads would wait for the interpreter's lock
-            processes=True,
-            memory_limit=worker_memory(profile),
-            dashboard_address="127.0.0.1:0",
-            host="127.0.0.1",
-            silence_logs=logging.CRITICAL,
-        )
-    except (OSError, RuntimeError, TimeoutError) as error:
-        raise ClusterError(f"the local cluster did not start ({error}); {MAIN_GUARD_HINT}") from error
+    with contextlib.ExitStack() as stack:
+        try:
+            cluster = stack.enter_context(local_cluster(profile))
+        except (OSError, RuntimeError, TimeoutError) as error:
+            raise ClusterError(f"the local cluster did not start ({error}); {MAIN_GUARD_HINT}") from error
+        yield cluster
