@@ -98,6 +98,10 @@ class StudyError(ValueError):
         return "\n".join(lines)
 
 
+class Terminated(SystemExit):  # noqa: N818 - no error: a request from outside
+    """The process was told to end by a signal, whatever it computes."""
+
+
 class ClusterError(RuntimeError):
     """The cluster cannot be used, or was lost; finished units are kept."""
 

@@ -255,7 +255,8 @@ class Dataset:
     dims : tuple of str
         Leading dimensions of all variables.
     labels : mapping of str to (N,) array
-        Labels of the dimensions; one without labels is numbered from 0.
+        Labels of the dimensions; one that only counts may be left out, and is numbered from 0. A dimension that has a
+        unit, or that a table of the program labels otherwise, needs them.
     attrs : mapping
         Attributes of the group. A list of sentences named ``summary`` is printed with the run, and stands in the first
         lines of its report. ``inconclusive`` is 1 if the study has not found what it looks for; the command that ran it

@@ -24,6 +24,7 @@ from membrane_dask.cli.options import (
 )
 from membrane_dask.cli.pilots import measured
 from membrane_dask.engine.terminal import say, show
+from membrane_dask.errors import Terminated
 
 if TYPE_CHECKING:
     from membrane_dask.engine.run import Run
@@ -279,4 +280,4 @@ def _report_execution(run: Run, execute: Callable[[Any], Any]) -> None:
 
 def _terminate(signum: int, frame: object) -> NoReturn:
     signal.signal(signum, signal.SIG_IGN)
-    raise SystemExit(STOPPED)
+    raise Terminated(STOPPED)

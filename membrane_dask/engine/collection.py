@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from membrane_dask.engine import durability, layout, layout_record
+from membrane_dask.errors import ProgramError
 from membrane_dask.files import sync_folder, write_atomically
 from membrane_dask.io import ome_zarr
 from membrane_dask.program import History, Program, TableFile
@@ -45,7 +46,10 @@ def write_collected(root: Path, program: Program, read: Callable[[str], Any], hi
         else:
             if kind is not None:
                 kind.require_declared(item.name)
-            layout.create_dataset(root / "result.zarr", item)
+            try:
+                layout.create_dataset(root / "result.zarr", item, program.tables)
+            except layout.ResultError as error:
+                raise ProgramError(f"study kind {program.kind!r}: collect: {error}") from error
             folder = root / "result.zarr" / item.name
         folders += [folder] if folder not in folders else []
     layout.consolidate_metadata(root)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.engine.rounds import Schedule
+from membrane_dask.engine.unit_calls import compute
 from membrane_dask.errors import ProgramError
 from membrane_dask.program import Costs, Outcome, Program, Unit
 
@@ -60,7 +61,7 @@ def run_in_memory(program: Program) -> dict[str, float]:
         for unit in units:
             start = time.process_time()
             try:
-                arrays, feedback = program.work(context, unit)
+                arrays, feedback = compute(program.work, context, unit)
             except Exception as error:
                 raise ProgramError(f"the pilot {unit.key} failed: {error}") from error
             seconds[unit.task] += time.process_time() - start
@@ -100,9 +101,9 @@ def measure(program: Program) -> tuple[Costs, dict[str, float], float]:
         small = run_in_memory(pilot)
     for unit in program.pilots():
         if unit.task not in times and unit.task not in small:
-            program.work(program.context, unit)
+            compute(program.work, program.context, unit)
         start = time.process_time()
-        program.work(program.context, unit)
+        compute(program.work, program.context, unit)
         times.setdefault(unit.task, []).append(time.process_time() - start)
     wall, cpu = time.perf_counter() - wall_start, time.process_time() - cpu_start
     seconds = {task: float(np.mean(samples)) for task, samples in times.items()}

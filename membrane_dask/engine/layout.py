@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,13 +123,15 @@ def image_chunks(image: Image) -> tuple[int, ...]:
     )
 
 
-def create_dataset(result: Path, dataset: Dataset) -> None:
+def create_dataset(result: Path, dataset: Dataset, tables: Sequence[Table] = ()) -> None:
     """Write a table as a whole, replacing what an earlier attempt left.
+
+    ``tables`` are those of the program, which may label the same dimensions.
 
     Raises
     ------
     ResultError
-        If a variable does not have the dimensions and the type of its declaration.
+        If a variable does not have the dimensions and the type of its declaration, or if a dimension lacks labels.
     """
     target, partial = result / dataset.name, result / f".{dataset.name}.partial"
     arrays: dict[str, tuple[Variable, np.ndarray]] = {}
@@ -143,6 +145,8 @@ def create_dataset(result: Path, dataset: Dataset) -> None:
                 f"{dataset.name}/{name} is {array.dtype} {array.shape}, declared {target_type} with dimensions {dims}"
             )
         for dim, size in zip(dims, array.shape, strict=True):
+            if dim not in labels and dim not in dataset.values:
+                _require_counting(dataset, dim, size, tables)
             if len(labels.setdefault(dim, np.arange(size))) != size:
                 raise ResultError(f"{dataset.name}/{name} has {size} entries along {dim}, which has {len(labels[dim])}")
         arrays[name] = variable, array.astype(target_type)
@@ -158,6 +162,18 @@ def create_dataset(result: Path, dataset: Dataset) -> None:
     partial.rename(target)
 
 
+def _require_counting(dataset: Dataset, dim: str, size: int, tables: Sequence[Table]) -> None:
+    """Refuse to number a dimension whose coordinate is something else than a number from 0."""
+    units = dataset.schema.coordinate(dim).units
+    labels = next((table.labels[dim] for table in tables if dim in table.labels), np.arange(size))
+    if units == "1" and np.array_equal(labels, np.arange(len(labels))):
+        return
+    meaning = f"has the unit {units!r}" if units not in ("", "1") else "is no number from 0"
+    raise ResultError(
+        f"{dataset.name}: the dimension {dim!r} {meaning} and needs labels: Dataset(..., labels={{{dim!r}: values}})"
+    )
+
+
 def create_result(root: Path, program: Program, batch: Mapping[str, int]) -> None:
     """Lay out all results of a run."""
     result = root / "result.zarr"
@@ -167,7 +183,7 @@ def create_result(root: Path, program: Program, batch: Mapping[str, int]) -> Non
     for image in program.images:
         create_image(root, image)
     for dataset in program.inputs:
-        create_dataset(result, dataset)
+        create_dataset(result, dataset, program.tables)
 
 
 def consolidate_metadata(root: Path) -> None:

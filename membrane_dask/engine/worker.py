@@ -21,6 +21,7 @@ from membrane_dask.engine import durability, store
 from membrane_dask.engine.late_files import AlteredFileError, LateFileError, wait_until_visible
 from membrane_dask.engine.limits import peak_memory, reset_peak_memory, time_limit, write_memory_note
 from membrane_dask.engine.software import Requirement, Software
+from membrane_dask.engine.unit_calls import compute
 from membrane_dask.files import disk_errors
 from membrane_dask.program import Unit, Work
 
@@ -167,7 +168,10 @@ def _finite_numbers(unit: Unit, feedback: Mapping[str, Any]) -> dict[str, float]
     """
     numbers: dict[str, float] = {}
     for name, value in feedback.items():
-        number = value if isinstance(value, int | float) else float(value)
+        try:
+            number = value if isinstance(value, int | float) else float(value)
+        except (TypeError, ValueError):
+            number = math.nan
         if not math.isfinite(number):
             raise ValueError(f"{unit.key}: the feedback {name!r} must be a finite number (got {value!r})")
         numbers[name] = number
@@ -223,7 +227,7 @@ def run_batch(
         start, cpu_start = time.perf_counter(), cpu_clock()
         try:
             with time_limit(options.timeout, unit.key, options.notes):
-                arrays, feedback = work(context, unit)
+                arrays, feedback = compute(work, context, unit)
             checked = sink.check(unit, arrays)
             numbers = _finite_numbers(unit, feedback)
         except Exception as error:
@@ -276,7 +280,7 @@ def repeat_unit(
         return result
     try:
         with time_limit(options.timeout, unit.key, options.notes):
-            arrays, numbers = work(context, unit)
+            arrays, numbers = compute(work, context, unit)
         values = sink.check(unit, arrays)
         numbers = _finite_numbers(unit, numbers)
     except (FileNotFoundError, LateFileError, AlteredFileError):

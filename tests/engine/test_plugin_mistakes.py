@@ -1,0 +1,129 @@
+"""Mistakes that authors of study kinds make: each is reported in their words, and none changes a result in silence."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+import toy
+
+from membrane_dask import api
+from membrane_dask.engine import layout
+from membrane_dask.engine.run import prepare
+from membrane_dask.engine.unit_calls import UnitExitError, compute, read_only
+from membrane_dask.errors import ProgramError, Terminated
+from membrane_dask.program import Dataset, Table, Unit
+from membrane_dask.schema import Coordinate, TableSchema, Variable
+
+UNIT = Unit("toy,row=0", "toy", (0,), {}, (1,))
+COORDINATES = (Coordinate("temperature", "K", "temperature"), Coordinate("point", "1", "number of the point"))
+MEANS = TableSchema("means", (Variable("mean", (), "f8", "1", "mean"),), COORDINATES)
+
+
+def first_failure(root, work) -> str:
+    """Error of the first unit of a run of two units with another ``work``."""
+    plan = toy.toy_plan(rows=1, columns=2, cluster={"profile": "sync"}, execution={"retries": 0})
+    plan.program.work = work
+    run = prepare(plan, root)
+    api.execute(run, plan, listener=lambda event: None)
+    assert run.status()["failed"] == 2
+    return run.failures[0]["error"]
+
+
+def test_a_unit_cannot_change_the_context_of_the_next():
+    context = {"count": 0, "array": np.zeros(2), "nested": {"entries": [np.ones(1)]}}
+
+    def put(shared, unit):
+        shared["count"] = 1
+        return {}, {}
+
+    def fill(shared, unit):
+        shared["array"][0] = 1.0
+        return {}, {}
+
+    def fill_inside(shared, unit):
+        shared["nested"]["entries"][0][:] = 2.0
+        return {}, {}
+
+    def append(shared, unit):
+        shared["nested"]["entries"].append(1)
+        return {}, {}
+
+    with pytest.raises(TypeError, match="item assignment"):
+        compute(put, context, UNIT)
+    for change in (fill, fill_inside):
+        with pytest.raises(ValueError, match="read-only"):
+            compute(change, context, UNIT)
+    compute(append, context, UNIT)  # of a copy
+    assert context["count"] == 0 and len(context["nested"]["entries"]) == 1
+    assert context["array"][0] == 0.0 and context["array"].flags.writeable
+
+
+def test_a_read_only_context_has_equal_content():
+    content = {"list": [1, (2, [3.0])], "array": np.arange(3), "text": "a"}
+    protected = read_only(content)
+    assert isinstance(protected, MappingProxyType)
+    assert protected["list"] == content["list"]
+    assert np.shares_memory(protected["array"], content["array"])  # nothing large is copied
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        ({"value": np.zeros(())}, "one dictionary, of value; without feedback, return arrays, {}"),
+        (None, "got None"),
+        ((np.zeros(2), {}), "a tuple of ndarray, dict"),
+    ],
+)
+def test_work_must_return_arrays_and_feedback(tmp_path, returned, message):
+    error = first_failure(tmp_path / "run", lambda context, unit: returned)
+    assert "work must return (arrays, feedback)" in error
+    assert message in error
+
+
+def test_feedback_that_is_no_number_is_named(tmp_path):
+    def work(context, unit):
+        return toy.work(context, unit)[0], {"rate": "text"}
+
+    error = first_failure(tmp_path / "run", work)
+    assert "the feedback 'rate' must be a finite number (got 'text')" in error
+
+
+def test_sys_exit_is_a_failure_of_the_unit(tmp_path):
+    def leave(context, unit):
+        raise SystemExit(3)
+
+    assert "UnitExitError: the unit called sys.exit(3)" in first_failure(tmp_path / "run", leave)
+    with pytest.raises(UnitExitError):
+        compute(leave, {}, UNIT)
+
+
+def test_the_end_of_the_process_is_no_failure_of_the_unit():
+    def terminated(context, unit):
+        raise Terminated(75)
+
+    with pytest.raises(Terminated):
+        compute(terminated, {}, UNIT)
+
+
+@pytest.mark.parametrize(("dim", "message"), [("temperature", "has the unit 'K'"), ("point", "is no number from 0")])
+def test_a_dimension_with_a_unit_or_labels_is_not_numbered(tmp_path, dim, message):
+    labels = {"temperature": np.array([298.15, 313.15]), "point": np.array([0.2, 0.4])}
+    tables = (Table(MEANS, (dim,), {dim: labels[dim]}),)
+    with pytest.raises(layout.ResultError, match=f"dimension '{dim}' {message} and needs labels"):
+        layout.create_dataset(tmp_path, Dataset(MEANS, {"mean": np.zeros(2)}, (dim,)), tables)
+    layout.create_dataset(tmp_path, Dataset(MEANS, {"mean": np.zeros(2)}, (dim,), {dim: labels[dim]}), tables)
+
+
+def test_a_dimension_that_counts_is_numbered(tmp_path):
+    tables = (Table(MEANS, ("point",), {"point": np.arange(5)}),)
+    layout.create_dataset(tmp_path, Dataset(MEANS, {"mean": np.zeros(2)}, ("point",)), tables)
+    layout.create_dataset(tmp_path, Dataset(MEANS, {"mean": np.zeros(2)}, ("point",)))
+
+
+def test_what_collect_cannot_write_is_an_error_of_the_kind(tmp_path):
+    plan = toy.toy_plan(rows=1, columns=2, cluster={"profile": "sync"})
+    plan.program.collect = lambda read, history: [Dataset(MEANS, {"mean": np.zeros(2)}, ("temperature",))]
+    with pytest.raises(ProgramError, match="study kind 'toy': collect: means: the dimension 'temperature'"):
+        api.execute(prepare(plan, tmp_path / "run"), plan, listener=lambda event: None)
