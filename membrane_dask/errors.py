@@ -98,7 +98,7 @@ class StudyError(ValueError):
         return "\n".join(lines)
 
 
-class Terminated(SystemExit):  # noqa: N818 - no error: a request from outside
+class Terminated(SystemExit):
     """The process was told to end by a signal, whatever it computes."""
 
 

@@ -56,8 +56,10 @@ def test_a_unit_cannot_change_the_context_of_the_next():
         with pytest.raises(ValueError, match="read-only"):
             compute(change, context, UNIT)
     compute(append, context, UNIT)  # of a copy
-    assert context["count"] == 0 and len(context["nested"]["entries"]) == 1
-    assert context["array"][0] == 0.0 and context["array"].flags.writeable
+    assert context["count"] == 0
+    assert len(context["nested"]["entries"]) == 1
+    assert context["array"][0] == 0.0
+    assert context["array"].flags.writeable
 
 
 def test_a_read_only_context_has_equal_content():
