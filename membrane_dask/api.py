@@ -13,6 +13,7 @@ from typing import Any
 
 from membrane_dask.config import BaseStudy
 from membrane_dask.engine import inspect
+from membrane_dask.engine.call_checks import require_limit, require_run_arguments, require_study
 from membrane_dask.engine.cluster.certificates import Certificates
 from membrane_dask.engine.cluster.driver_series import (
     DriverSeries,
@@ -67,8 +68,7 @@ def plan(study: BaseStudy | str | Path, *, measure: bool = False, source: Source
     Parameters
     ----------
     study : study, str or Path
-        A study, or the path of one. The studies whose results it reads must have been run: see
-        :func:`resolve_sources`.
+        A study, or the path of one. The studies whose results it reads must have been run, as :func:`run` does.
     measure : bool
         Run a few pilot units here to measure the cost.
     source : Source, optional
@@ -83,6 +83,7 @@ def plan(study: BaseStudy | str | Path, *, measure: bool = False, source: Source
     StudyError
         If the study cannot be run.
     """
+    require_study(study)
     if not isinstance(study, BaseStudy):
         study, source = load_study_with_source(study)
     study = _with_finished_sources(study, source)
@@ -249,6 +250,7 @@ def run(
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         # A worker process of a run, which imports the script that started the run.
         raise SystemExit(f"a worker imports the script that runs the study: {MAIN_GUARD_HINT}")
+    require_run_arguments(study, out, limit, listener, client)
     require_own_study(study, trust=trust)
     with shown_progress(listener) as listener:
         planned = study if isinstance(study, Plan) else _plan_with_sources(study, listener, client)
@@ -279,8 +281,7 @@ def execute(
 
     With a ``series`` this driver is a job with a time limit, and has a successor.
     """
-    if limit is not None and limit < 0:
-        raise ValueError(f"limit must be at least 0 (got {limit})")
+    require_limit(limit)
     with shown_progress(listener) as listener:
         return drive_run(run, plan, listener, limit=limit, retry_failed=retry_failed, series=series, client=client)
 

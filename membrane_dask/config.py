@@ -177,6 +177,15 @@ def parameter(
     return Field(default, description=description, json_schema_extra=extra, **bounds)
 
 
+def without_numpy(value: Any) -> Any:
+    """A value with the numbers and lists of Python in place of the scalars and arrays of NumPy."""
+    if isinstance(value, Mapping):
+        return {key: without_numpy(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(without_numpy(item) for item in value) if type(value) in (list, tuple) else value
+    return value.tolist() if hasattr(value, "tolist") and hasattr(value, "dtype") else value
+
+
 class Model(BaseModel):
     """Frozen, and closed to unknown keys."""
 

@@ -34,7 +34,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Source:
-    """Position of the entries of a study: a file with lines and columns, and ``--set`` arguments."""
+    """Position of the entries of a study: a file with lines and columns, ``--set`` arguments and keywords."""
 
     name: str = "study"
     lines: dict[Where, tuple[int, int]] = field(default_factory=dict)
@@ -48,11 +48,11 @@ class Source:
                 positions[(*present, *where[len(former) :])] = positions[where]
 
     def locate(self, where: Where) -> str:
-        """``file:line:column`` or the ``--set`` argument that holds ``where`` or its nearest parent."""
+        """``file:line:column`` or the ``--set`` argument or keyword that holds ``where`` or its nearest parent."""
         prefixes = [where[:stop] for stop in range(len(where), -1, -1)]
         for prefix in prefixes:  # an override replaces all entries below it, so it comes first
             if prefix in self.overrides:
-                return f"--set {self.overrides[prefix]}"
+                return self.overrides[prefix]
         for prefix in prefixes:
             if prefix in self.lines:
                 line, column = self.lines[prefix]
@@ -60,7 +60,7 @@ class Source:
         return self.name
 
     def order(self, where: Where) -> tuple[bool, int, int]:
-        """Sort key of problems: those of ``--set`` arguments first, then by line and column, those of no line last."""
+        """Sort key of problems: ``--set`` arguments and keywords, then by line and column, those of no line last."""
         prefixes = [where[:stop] for stop in range(len(where), -1, -1)]
         if any(prefix in self.overrides for prefix in prefixes):
             return False, 0, 0

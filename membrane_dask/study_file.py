@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from membrane_dask.config import BaseStudy, ClusterSettings
+from membrane_dask.config import BaseStudy, ClusterSettings, without_numpy
 from membrane_dask.errors import MAX_PROBLEMS, Problem, Source, StudyError, Where, closest, nearest, short
 from membrane_dask.former_names import present_settings
 from membrane_dask.studies.registry import find_kind, kind_names, kinds
@@ -30,7 +31,7 @@ def load_study(path: str | Path, overrides: Sequence[str] = (), **values: Any) -
         ``a.b=value`` assignments, as given to ``--set``; the value is YAML.
     **values
         The same as keywords, for notebooks: ``realizations=5, cluster={"workers": 1}``. A mapping
-        changes the named entries of a section and leaves the others.
+        changes the named entries of a section and leaves the others. Numbers and arrays of NumPy are taken as theirs.
 
     Returns
     -------
@@ -40,6 +41,8 @@ def load_study(path: str | Path, overrides: Sequence[str] = (), **values: Any) -
 
     Raises
     ------
+    TypeError
+        If ``path`` is no path, or ``overrides`` is text.
     StudyError
         With every problem found.
     """
@@ -48,6 +51,10 @@ def load_study(path: str | Path, overrides: Sequence[str] = (), **values: Any) -
 
 def load_study_with_source(path: str | Path, overrides: Sequence[str] = (), **values: Any) -> tuple[BaseStudy, Source]:
     """Like :func:`load_study`, with the position of every entry, for problems that appear later."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path: must be the path of a study file (got {short(path)})")
+    if isinstance(overrides, str):
+        raise TypeError(f"overrides: must be a list of assignments, such as [{overrides!r}] (got {overrides!r})")
     path = Path(path)
     try:
         data, lines = read_mapping(path)
@@ -63,7 +70,7 @@ def load_study_with_source(path: str | Path, overrides: Sequence[str] = (), **va
         problem = _apply(data, text, marks)
         if problem:
             problems.append(problem)
-    _merge(data, values)
+    _merge(data, values, marks)
     source = Source(str(path), lines, marks)
     if problems:
         raise StudyError(problems, Source("--set"))
@@ -128,12 +135,15 @@ def parse_cluster(profile: str, overrides: Sequence[str] = ()) -> ClusterSetting
         raise StudyError(problems_of(error, ClusterSettings), source) from None
 
 
-def _merge(data: dict[str, Any], values: Mapping[str, Any]) -> None:
+def _merge(data: dict[str, Any], values: Mapping[str, Any], marks: dict[Where, str], section: Where = ()) -> None:
+    """Change entries to the values of keywords, and note these as their positions."""
     for key, value in values.items():
+        where = (*section, key)
         if isinstance(value, Mapping) and isinstance(data.get(key), dict):
-            _merge(data[key], value)
+            _merge(data[key], value, marks, where)
         else:
-            data[key] = value
+            data[key] = without_numpy(value)
+            marks[where] = f"keyword {'.'.join(map(str, where))}={short(data[key])}"
 
 
 def _apply(data: dict[str, Any], text: str, marks: dict[Where, str]) -> Problem | None:
@@ -161,7 +171,7 @@ def _apply(data: dict[str, Any], text: str, marks: dict[Where, str]) -> Problem 
         if not isinstance(node, dict):
             return Problem((), f"{name!r} is not a section (got {short(text)})")
     node[where[-1]] = parsed
-    marks[where] = text
+    marks[where] = f"--set {text}"
     return None
 
 

@@ -60,7 +60,11 @@ def rm(
 
     named = (with_last_name(find_whole_name(name)) for name in names)
     paths = {path.parent.resolve() / path.name: path for path in named}  # a link is not its target
-    require_removable(list(paths.values()), Path("runs"))
+    try:
+        require_removable(list(paths.values()), Path("runs"))
+    except DiskError as error:
+        say(f"nothing was removed: {error}")
+        exit_with(STOPPED)
     runs = open_runs(list(paths.values()))
     print_table(*runs.table())
     if not yes:

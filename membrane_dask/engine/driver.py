@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from dataclasses import replace
 from typing import Any
@@ -66,6 +67,10 @@ def drive_run(
     """
     run.require_present_layout("resumed")
     run.require_intact_layout(plan)
+    journal = run.journal.summary()
+    if journal.collected and not journal.failed and not os.access(run.path, os.W_OK):
+        listener(Message(f"{run.path} is complete, and cannot be written: nothing to do; its files were not compared"))
+        return Summary(journal.done, 0, 0, "finished")
     settings = plan.study.execution
     with disk_errors(run.path), DriverLock(run.path) as driver, log_to_file(run.path / "logs" / "driver.log"):
         Certificates.remove_stale(run.path)

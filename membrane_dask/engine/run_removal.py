@@ -60,13 +60,15 @@ def require_removable(paths: Sequence[Path], *folders: Path) -> None:
     ------
     RunBusyError
         If a driver works on one of them.
+    DiskError
+        If their disk is read-only or broken.
     StudyError
         If another run reads one of them; with its name.
     """
     removed = {path.resolve() for path in paths}
     problems = []
     for path in paths:
-        with DriverLock(path):
+        with disk_errors(path), DriverLock(path):
             require_no_queued_driver(path)
         staying = [other for other in readers(path, *folders) if other not in removed]
         if staying:

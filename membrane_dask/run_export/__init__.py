@@ -55,6 +55,8 @@ def export(
 
     Raises
     ------
+    TypeError
+        If ``formats`` is text.
     ExportError
         If there is no such item or format, the run is not finished, or the destination exists or cannot be written.
     DataLossError
@@ -70,6 +72,8 @@ def export(
     >>> md.export("runs/membrane", "membrane.zip")  # doctest: +SKIP
     >>> md.export("runs/membrane", "velocity.vti", "velocity_0")  # doctest: +SKIP
     """
+    if isinstance(formats, str):
+        raise TypeError(f"formats: must be a list of formats, such as [{formats!r}] (got {formats!r})")
     if not isinstance(run, Run):
         run = find_run(run)
     if item is not None or is_item_file(to):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib.util
+import os
 import pickle
 import re
 from collections.abc import Callable, Iterator
@@ -32,6 +33,8 @@ MAIN_GUARD_HINT = 'in a script, call run() under `if __name__ == "__main__":`'
 SCHEDULER_TIMEOUT = "20s"
 #: Time in which a running Dask cluster must have a worker, in seconds, unless the profile sets it.
 DEFAULT_WORKER_TIMEOUT = 60.0
+#: Processes that have started or connected to workers: this one, or those that it is a fork of.
+_processes: set[int] = set()
 
 
 class Handle(Protocol):
@@ -287,6 +290,8 @@ def open_pool(profile: Profile, root: Path, notify: Callable[[str], None]) -> It
     if profile.scheduler == "sync":
         yield SyncPool()
         return
+    require_process_of_workers()
+    _processes.add(os.getpid())
     import dask
     import distributed  # noqa: F401  # its defaults must be there before the settings, which are undone at the end
 
@@ -340,6 +345,40 @@ def _if_rendered(url: str | None) -> str | None:
     return url if importlib.util.find_spec("bokeh") is not None else None
 
 
+def require_client(client: Any) -> None:
+    """Refuse what is no connected client.
+
+    Raises
+    ------
+    TypeError
+        If it is no client, or one for coroutines.
+    ClusterError
+        If it is not connected.
+    """
+    from distributed import Client
+
+    if not isinstance(client, Client) or client.asynchronous:
+        kind = "an asynchronous client" if isinstance(client, Client) else type(client).__name__
+        raise TypeError(f"client: must be a distributed.Client with asynchronous=False (got {kind})")
+    if client.status != "running" or client.scheduler is None:
+        raise ClusterError(f"client: is {client.status}; connect it, or leave it out")
+
+
+def require_process_of_workers() -> None:
+    """Refuse a fork of a process that has used workers: it has none of the threads that talk to them.
+
+    Raises
+    ------
+    ClusterError
+        With the start method that works.
+    """
+    if any(process != os.getpid() for process in _processes):
+        raise ClusterError(
+            "this process is a fork of one that has run a study, and a run here would wait for ever: start processes "
+            'with multiprocessing.get_context("spawn")'
+        )
+
+
 @contextmanager
 def client_pool(client: Any, notify: Callable[[str], None]) -> Iterator[Pool]:
     """The workers of a connected client, which stays connected.
@@ -362,13 +401,7 @@ def client_pool(client: Any, notify: Callable[[str], None]) -> Iterator[Pool]:
     ClusterError
         If it is not connected, or has no workers.
     """
-    from distributed import Client
-
-    if not isinstance(client, Client) or client.asynchronous:
-        kind = "an asynchronous client" if isinstance(client, Client) else type(client).__name__
-        raise TypeError(f"client: must be a distributed.Client with asynchronous=False (got {kind})")
-    if client.status != "running" or client.scheduler is None:
-        raise ClusterError(f"client: is {client.status}; connect it, or leave it out")
+    require_client(client)
     address = str(client.scheduler.address)
     try:
         client.wait_for_workers(1, timeout=DEFAULT_WORKER_TIMEOUT)
