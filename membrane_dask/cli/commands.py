@@ -148,5 +148,10 @@ def _print_error(error: Exception) -> int:
         return STOPPED
     if not os.environ.get("MEMBRANE_DASK_DEBUG"):
         say("".join(traceback.format_exception(error)).rstrip())
-    say("this is a bug in membrane-dask; what is finished is kept")
+    from membrane_dask.studies.registry import kind_at_fault
+
+    if kind := kind_at_fault(error):
+        say(f"this is an error of the study kind {kind}; what is finished is kept")
+    else:
+        say("this is a bug in membrane-dask; what is finished is kept")
     return BUG

@@ -340,8 +340,7 @@ class Execution:
             self._queue.extendleft(_Batch((unit,), batch.attempt) for unit in reversed(batch.units))
             self.emit(Retried(tuple(u.key for u in batch.units), "their worker died; each is submitted alone"))
             return BatchResult()
-        times = f"{ALLOWED_FAILURES + 1} times, as the death of one worker may be no fault of the unit"
-        message = f"the worker process died while it ran this unit ({times})"
+        message = f"this unit ran on {ALLOWED_FAILURES + 1} workers, as one may die by chance, and each of them died"
         if self.memory:
             message += f"; a worker that uses more than {self.memory} is ended, see the log"
         if (kills := memory_kills() - self._memory_kills) > 0:

@@ -16,7 +16,7 @@ from membrane_dask.digests import digests_computed_once
 from membrane_dask.engine import durability, late_files, layout, layout_record, records, run_status, store, verification
 from membrane_dask.engine.cluster.driver_series import lost_driver, queued_drivers, require_no_queued_driver
 from membrane_dask.engine.data_frames import to_dataframe
-from membrane_dask.engine.differing_settings import differing_settings, setting_texts
+from membrane_dask.engine.differing_settings import ABSENT, differing_settings, setting_texts
 from membrane_dask.engine.journal import Journal
 from membrane_dask.engine.lock import DriverLock
 from membrane_dask.engine.plan import Plan
@@ -201,9 +201,12 @@ class Run:
             there, here = differing_settings([self.decisive_settings, study.decisive_settings()])
             same = self.study.identity() == identity
         if same:
+            package = registry.package_of(self.kind).partition(" ")[0] or "membrane-dask"
+            added = [name for name, value in there.items() if value is ABSENT]
+            reason = f"lacks the settings {', '.join(added)} of the present one" if added else "computes other numbers"
             message = (
-                f"holds a run of this study by a version of membrane-dask that computes other numbers ({digests}): its "
-                f"result and report can be opened, but it cannot be resumed; {advice}"
+                f"holds a run of this study by a version of {package} that {reason} ({digests}): its result and report "
+                f"can be opened, but it cannot be resumed; {advice}"
             )
         elif there:
             texts = [(name, *setting_texts([there[name], here[name]])) for name in there]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -73,7 +74,7 @@ class StudyKind:
     @cached_property
     def settings_class(self) -> type[BaseStudy]:
         """Class of the settings."""
-        model: type[BaseStudy] = _load(self.model)
+        model: type[BaseStudy] = self._load(self.model)
         field = model.model_fields.get("kind")
         if field is None or get_args(field.annotation) != (self.name,) or field.default != self.name:
             message = f"{self.model} must have the field  kind: Literal[{self.name!r}] = {self.name!r}"
@@ -83,7 +84,7 @@ class StudyKind:
     @cached_property
     def schemas(self) -> tuple[TableSchema, ...]:
         """Declarations of all tables."""
-        return tuple(_load(self.tables))
+        return tuple(self._load(self.tables))
 
     def build(self, study: BaseStudy, source: Source | None = None) -> Program:
         """Make a checked study ready to run; reads its inputs.
@@ -95,7 +96,7 @@ class StudyKind:
         ProgramError
             If the program has a table that the kind does not declare.
         """
-        program: Program = _load(self.program)(study, source)
+        program: Program = self._load(self.program)(study, source)
         for name in [
             *(t.name for t in program.tables),
             *(i.name for i in program.images),
@@ -115,6 +116,26 @@ class StudyKind:
         if find_table(self.schemas, table) is None:
             raise ProgramError(f"study kind {self.name!r}: the table {table!r} is not declared in {self.tables}")
 
+    def _load(self, reference: str) -> Any:
+        """What a reference names.
+
+        Raises
+        ------
+        StudyError
+            If the package of another author cannot be imported.
+        """
+        module, _, name = reference.partition(":")
+        try:
+            return getattr(import_module(module), name)
+        except Exception as error:
+            package = package_of(self.name)
+            if not package:
+                raise
+            message = (
+                f"{reference} of {package} cannot be imported: {type(error).__name__}: {error}; repair that package"
+            )
+            raise StudyError([Problem((), message)], Source(f"study kind {self.name}")) from error
+
     def report_sections(self, run: Any) -> Any:
         """Sections of the report of a run.
 
@@ -123,20 +144,38 @@ class StudyKind:
         ImportError
             If a plotting library is missing.
         """
-        return _load(self.report)(run)
+        return self._load(self.report)(run)
 
     def export_items(self, run: Any) -> dict[str, Any]:
         """What of a run can be exported, in addition to its OME-Zarr volumes: functions that return items, by name."""
-        return dict(_load(self.exports)(run)) if self.exports else {}
+        return dict(self._load(self.exports)(run)) if self.exports else {}
 
     def network_reader(self, group: Any) -> Any:
         """Function that returns pore networks of a group of its result, None if the group has none."""
-        return _load(self.networks)(group) if self.networks else None
+        return self._load(self.networks)(group) if self.networks else None
 
 
-def _load(reference: str) -> Any:
-    module, _, name = reference.partition(":")
-    return getattr(import_module(module), name)
+def package_of(kind: str) -> str:
+    """Name and version of the package that another author's kind belongs to; empty for the kinds of this project."""
+    for point in _entry_points():
+        if point.name == kind and not point.value.startswith("membrane_dask."):
+            return f"{point.dist.name} {point.dist.version}" if point.dist else point.module.partition(".")[0]
+    return ""
+
+
+def kind_at_fault(error: BaseException) -> str:
+    """Kind and package of another author whose code an exception has passed through; empty if there is none."""
+    modules = {
+        frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in traceback.walk_tb(error.__traceback__)
+    }
+    for kind in kinds().values():
+        package = package_of(kind.name)
+        if (
+            package
+            and {reference.partition(".")[0].partition(":")[0] for reference in (kind.model, kind.program)} & modules
+        ):
+            return f"{kind.name!r} ({package})"
+    return ""
 
 
 def kind_names() -> list[str]:

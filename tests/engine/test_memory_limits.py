@@ -202,8 +202,8 @@ def test_kills_on_other_hosts_are_reported(tmp_path, monkeypatch):
         run_batch(toy.work, execution._context, execution.sinks["toy"], [unit], execution._options)
     failure = execution._isolate(_Batch((unit,)), RuntimeError()).failures[unit.key]
     assert (
-        "the worker process died while it ran this unit (2 times); on node7 the system has killed 2 processes that "
-        in (failure.error)
+        "this unit ran on 2 workers, as one may die by chance, and each of them died; "
+        "on node7 the system has killed 2 processes that " in (failure.error)
     )
     assert "more than 0.9 GB, the limit of this container or job (/x): give workers less work" in failure.error
     assert not limits.memory_notes(tmp_path)

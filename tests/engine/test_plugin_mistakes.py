@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+from importlib.metadata import EntryPoint
 from types import MappingProxyType
 
 import numpy as np
@@ -12,9 +14,10 @@ from membrane_dask import api
 from membrane_dask.engine import layout
 from membrane_dask.engine.run import prepare
 from membrane_dask.engine.unit_calls import UnitExitError, compute, read_only
-from membrane_dask.errors import ProgramError, Terminated
+from membrane_dask.errors import ProgramError, StudyError, Terminated
 from membrane_dask.program import Dataset, Table, Unit
 from membrane_dask.schema import Coordinate, TableSchema, Variable
+from membrane_dask.studies import registry
 
 UNIT = Unit("toy,row=0", "toy", (0,), {}, (1,))
 COORDINATES = (Coordinate("temperature", "K", "temperature"), Coordinate("point", "1", "number of the point"))
@@ -129,3 +132,43 @@ def test_what_collect_cannot_write_is_an_error_of_the_kind(tmp_path):
     plan.program.collect = lambda read, history: [Dataset(MEANS, {"mean": np.zeros(2)}, ("temperature",))]
     with pytest.raises(ProgramError, match="study kind 'toy': collect: means: the dimension 'temperature'"):
         api.execute(prepare(plan, tmp_path / "run"), plan, listener=lambda event: None)
+
+
+def broken_kind(folder, name, module, monkeypatch):
+    """A study kind of a package ``broken_kind`` whose module of settings fails."""
+    (folder / f"{name}.py").write_text(module, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(folder))
+    kind = registry.StudyKind("broken", f"{name}:Settings", f"{name}:Program", f"{name}:TABLES", 4711)
+    point = EntryPoint("broken", f"{name}:KIND", registry.GROUP)
+    monkeypatch.setattr(registry, "_entry_points", lambda: [point])
+    monkeypatch.setattr(registry, "_registered", lambda: ({"broken": kind}, {}))
+    return kind
+
+
+def test_a_module_of_a_kind_that_cannot_be_imported_is_named(tmp_path, monkeypatch):
+    kind = broken_kind(tmp_path, "broken_settings", "import no_such_library\n", monkeypatch)
+    with pytest.raises(StudyError, match="broken_settings:Settings of broken_settings cannot be imported: Module"):
+        _ = kind.settings_class
+
+
+def test_an_exception_of_a_kind_is_no_bug_of_this_project(tmp_path, monkeypatch):
+    code = "def collect():\n    return 1 / 0\n"
+    kind = broken_kind(tmp_path, "broken_program", code, monkeypatch)
+    module = importlib.import_module(kind.program.partition(":")[0])
+    with pytest.raises(ZeroDivisionError) as raised:
+        module.collect()
+    assert registry.kind_at_fault(raised.value) == "'broken' (broken_program)"
+    with pytest.raises(ZeroDivisionError) as raised:
+        _ = 1 / 0
+    assert registry.kind_at_fault(raised.value) == ""
+
+
+def test_a_run_from_before_a_new_setting_names_it_and_the_package(tmp_path, monkeypatch):
+    plan = toy.toy_plan(rows=1, columns=2, cluster={"profile": "sync"})
+    run = prepare(plan, tmp_path / "run")
+    former = {name: value for name, value in run.decisive_settings.items() if name != "switch"}
+    monkeypatch.setattr(run, "_metadata", {**run._metadata, "identity": "0" * 64, "settings": former})
+    monkeypatch.setattr(type(run), "study", property(lambda run: plan.study))
+    monkeypatch.setattr(registry, "package_of", lambda kind: "toy-kind 1.1")
+    with pytest.raises(StudyError, match="a version of toy-kind that lacks the settings switch of the present one"):
+        run.require_same_study(plan.study)
