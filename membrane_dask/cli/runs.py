@@ -271,6 +271,10 @@ def replay(
         False: "OTHER BITS than in the result",
         None: "not in the result yet",
     }[same]
+    if same is None and key in api.open_run(name).failed_keys:
+        message = (
+            "it failed in the run and succeeds here, alone; does it depend on the units before it or on the machine?"
+        )
     say(f"{key}: {message}")
     if same is False:
         from membrane_dask.engine import inspect

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from inspect import ismethod
 from typing import TYPE_CHECKING, Any, get_args
 
 from membrane_dask.errors import Problem, ProgramError, Source, StudyError, nearest, short
@@ -94,9 +95,14 @@ class StudyKind:
         StudyError
             If an input cannot be used.
         ProgramError
-            If the program has a table that the kind does not declare.
+            If the program has a table that the kind does not declare, if its ``work`` is a method, or if a declared
+            unit is none.
         """
         program: Program = self._load(self.program)(study, source)
+        if ismethod(program.work):
+            raise ProgramError(f"study kind {self.name!r}: write  work = staticmethod(work)  in {self.program}")
+        if package_of(self.name):
+            self._require_units()
         for name in [
             *(t.name for t in program.tables),
             *(i.name for i in program.images),
@@ -104,6 +110,20 @@ class StudyKind:
         ]:
             self.require_declared(name)
         return program
+
+    def _require_units(self) -> None:
+        """Refuse a declaration whose unit is none; empty stands for text."""
+        from membrane_dask.quantities import parse_unit
+
+        for table in self.schemas:
+            for variable in (*table.variables, *table.coordinates):
+                if variable.units in ("", "1"):
+                    continue
+                try:
+                    parse_unit(variable.units)
+                except ValueError as error:
+                    message = f"study kind {self.name!r}: {table.name}/{variable.name} in {self.tables}: {error}"
+                    raise ProgramError(message) from error
 
     def require_declared(self, table: str) -> None:
         """Refuse a table that the kind does not declare.

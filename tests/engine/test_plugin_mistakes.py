@@ -15,7 +15,7 @@ from membrane_dask.engine import layout
 from membrane_dask.engine.run import prepare
 from membrane_dask.engine.unit_calls import UnitExitError, compute, read_only
 from membrane_dask.errors import ProgramError, StudyError, Terminated
-from membrane_dask.program import Dataset, Table, Unit
+from membrane_dask.program import Dataset, Program, Table, Unit
 from membrane_dask.schema import Coordinate, TableSchema, Variable
 from membrane_dask.studies import registry
 
@@ -172,3 +172,24 @@ def test_a_run_from_before_a_new_setting_names_it_and_the_package(tmp_path, monk
     monkeypatch.setattr(registry, "package_of", lambda kind: "toy-kind 1.1")
     with pytest.raises(StudyError, match="a version of toy-kind that lacks the settings switch of the present one"):
         run.require_same_study(plan.study)
+
+
+def test_work_without_staticmethod_and_units_that_are_none_are_refused(tmp_path, monkeypatch):
+    schema = TableSchema("times", (Variable("time", (), "f8", "sekunden", "time"),))
+
+    class Method(Program):
+        kind = "broken"
+
+        def work(self, context, unit):
+            return {}, {}
+
+    class Static(Method):
+        work = staticmethod(toy.work)
+
+    kind = broken_kind(tmp_path, "broken_units", "", monkeypatch)
+    module = importlib.import_module("broken_units")
+    module.TABLES = (schema,)
+    for program, message in ((Method, "staticmethod"), (Static, "times/time in broken_units:TABLES: not a unit")):
+        module.Program = lambda study, source, program=program: program()
+        with pytest.raises(ProgramError, match=message):
+            kind.build(None)
