@@ -39,7 +39,7 @@ ALLOWED = {
     "studies": {"io", "physics", "quantities", "config", "errors", "former_names", "program", "registry", "schema"},
     "study_file": {"registry", "config", "errors", "former_names", "yaml_files"},
     "yaml_files": {"errors", "files", "plain_text"},
-    "registry": {"config", "errors", "program", "schema"},
+    "registry": {"config", "errors", "program", "quantities", "schema"},
     "former_names": {"errors"},
     "io": {"physics", "quantities", "errors", "files", "plain_text"},
     "physics": set(),

@@ -116,13 +116,15 @@ class StudyKind:
         from membrane_dask.quantities import parse_unit
 
         for table in self.schemas:
-            for variable in (*table.variables, *table.coordinates):
-                if variable.units in ("", "1"):
+            units = {entry.name: entry.units for entry in table.coordinates}
+            units |= {entry.path: entry.units for entry in table.variables}
+            for name, text in units.items():
+                if text in ("", "1"):
                     continue
                 try:
-                    parse_unit(variable.units)
+                    parse_unit(text)
                 except ValueError as error:
-                    message = f"study kind {self.name!r}: {table.name}/{variable.name} in {self.tables}: {error}"
+                    message = f"study kind {self.name!r}: {table.name}/{name} in {self.tables}: {error}"
                     raise ProgramError(message) from error
 
     def require_declared(self, table: str) -> None:
