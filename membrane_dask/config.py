@@ -199,7 +199,8 @@ class Model(BaseModel):
     def _consistent(self) -> Any:
         problems = list(self._inconsistencies())
         if problems:
-            raise PydanticCustomError("inconsistent", "{text}", {"text": problems[0].message, "problems": problems})
+            text = "; ".join(f"{problem.field}: {problem.message}" for problem in problems)
+            raise PydanticCustomError("inconsistent", "{text}", {"text": text, "problems": problems})
         return self
 
 

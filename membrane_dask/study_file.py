@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, overload
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
@@ -19,8 +19,20 @@ from membrane_dask.former_names import present_settings
 from membrane_dask.studies.registry import find_kind, kind_names, kinds
 from membrane_dask.yaml_files import MAX_DEPTH, parse_yaml, read_mapping
 
+_Study = TypeVar("_Study", bound=BaseStudy)
 
-def load_study(path: str | Path, overrides: Sequence[str] = (), **values: Any) -> BaseStudy:
+
+@overload
+def load_study(path: str | Path, overrides: Sequence[str] = (), **values: Any) -> BaseStudy: ...
+
+
+@overload
+def load_study(path: str | Path, overrides: Sequence[str], settings_class: type[_Study], **values: Any) -> _Study: ...
+
+
+def load_study(
+    path: str | Path, overrides: Sequence[str] = (), settings_class: type[BaseStudy] = BaseStudy, **values: Any
+) -> BaseStudy:
     """Read and check a study.
 
     Parameters
@@ -29,6 +41,8 @@ def load_study(path: str | Path, overrides: Sequence[str] = (), **values: Any) -
         YAML file.
     overrides : sequence of str
         ``a.b=value`` assignments, as given to ``--set``; the value is YAML.
+    settings_class : type
+        Class of the study's kind, for type checkers, such as ``load_study(path, [], GradedStudy)``.
     **values
         The same as keywords, for notebooks: ``realizations=5, cluster={"workers": 1}``. A mapping
         changes the named entries of a section and leaves the others. Numbers and arrays of NumPy are taken as theirs.
@@ -46,7 +60,11 @@ def load_study(path: str | Path, overrides: Sequence[str] = (), **values: Any) -
     StudyError
         With every problem found.
     """
-    return load_study_with_source(path, overrides, **values)[0]
+    study, source = load_study_with_source(path, overrides, **values)
+    if not isinstance(study, settings_class):
+        message = f"is a {type(study).__name__}, not a {settings_class.__name__} (got {study.kind!r})"
+        raise StudyError([Problem(("kind",), message)], source)
+    return study
 
 
 def load_study_with_source(path: str | Path, overrides: Sequence[str] = (), **values: Any) -> tuple[BaseStudy, Source]:

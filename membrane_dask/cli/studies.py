@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
 from membrane_dask.cli.completion import complete_kind
+from membrane_dask.cli.exit_codes import USAGE, exit_with
 from membrane_dask.cli.options import ClusterName, Overrides, StudyPath, print_table, with_cluster
 from membrane_dask.cli.pilots import measured
 from membrane_dask.engine.terminal import say, show
 from membrane_dask.errors import reason
+
+if TYPE_CHECKING:
+    from membrane_dask.engine.plan import Plan
 
 
 class KindCommand(TyperCommand):
@@ -51,8 +56,30 @@ def new(
     say("write a study with: membrane-dask new KIND > study.yaml")
 
 
-def check(path: StudyPath, overrides: Overrides = None) -> None:
+JsonOutput = Annotated[bool, typer.Option("--json", help="Print an object for scripts.")]
+
+
+def check(path: StudyPath, overrides: Overrides = None, as_json: JsonOutput = False) -> None:
     """Report all problems of a study; reads its inputs, starts nothing."""
+    from membrane_dask.errors import StudyError
+
+    if not as_json:
+        _check(path, overrides)
+        return
+    problems = []
+    try:
+        _check(path, overrides)
+    except StudyError as error:
+        problems = [
+            {"field": problem.field, "position": error.source.locate(problem.where), "message": problem.message}
+            for problem in error.problems
+        ]
+    show(json.dumps({"study": str(path.absolute()), "valid": not problems, "problems": problems}, indent=1))
+    if problems:
+        exit_with(USAGE)
+
+
+def _check(path: Path, overrides: list[str] | None) -> None:
     from membrane_dask import api
     from membrane_dask.study_file import load_study_with_source
 
@@ -70,17 +97,24 @@ def plan(
     overrides: Overrides = None,
     cluster: ClusterName = None,
     measure: Annotated[bool, typer.Option(help="Run a few pilot units to measure the cost.")] = True,
+    as_json: JsonOutput = False,
 ) -> None:
     """Print what a run would do: units, batches, memory, and the cost, measured on a few units.
 
     Studies whose runs this one reads come first, as far as they are not finished.
-    Pictures of the inputs, such as the segmentation of a micrograph, are written into the folder of the study.
+    Pictures of the inputs, such as the segmentation of a micrograph, are written into the folder of the study, without
+    --json.
     """
     from membrane_dask import api
     from membrane_dask.study_file import load_study_with_source
 
     study, source = load_study_with_source(path, with_cluster(overrides, cluster))
     unfinished = [item for item in api.planned_sources(study, source) if not item.finished]
+    if as_json:
+        planned = None if unfinished else api.plan(study, source=source)
+        record = {"study": str(path.absolute()), "kind": study.kind, "unfinished": [str(i.path) for i in unfinished]}
+        show(json.dumps(record | (_record(measured(planned) if measure else planned) if planned else {}), indent=1))
+        return
     for item in unfinished:
         show(f"source   {item.path}")
         message = "is planned when those above are finished: their results decide its units and its cost"
@@ -105,6 +139,20 @@ def plan(
             say(f"cannot write {picture}: {error.strerror or error}")
         else:
             show(f"{'picture':<8} {picture}")
+
+
+def _record(plan: Plan) -> dict[str, Any]:
+    """A plan as plain JSON values; times are None where no pilot was measured."""
+    return {
+        "run": plan.name,
+        "units": dict(plan.counts),
+        "adaptive": plan.program.adaptive,
+        "batch": dict(plan.batch),
+        "memory_bytes": plan.needed_memory(),
+        "cpu_seconds": plan.cost,
+        "wall_seconds": plan.time,
+        "imported_from": [str(source.path) for source in plan.imports if not source.changes],
+    }
 
 
 def schema() -> None:

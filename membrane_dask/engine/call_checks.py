@@ -17,7 +17,7 @@ def require_study(study: Any) -> None:
     Raises
     ------
     TypeError
-        With what it is.
+        If it is something else.
     """
     if not isinstance(study, (BaseStudy, Plan, str, os.PathLike)):
         raise TypeError(f"study: must be a study, or the path of a study file (got {short(study)})")

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from membrane_dask.config import BaseStudy
 from membrane_dask.digests import digests_computed_once
@@ -31,6 +31,9 @@ from membrane_dask.notebook_html import bar, links, table
 from membrane_dask.plain_text import natural_order, printable_line
 from membrane_dask.studies import registry
 from membrane_dask.study_file import load_study, to_yaml
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 #: Folders of a run directory.
 FOLDERS = ("journal", "failures", "logs", "volumes", "inputs")
@@ -217,7 +220,7 @@ class Run:
         raise StudyError([Problem((), f"{self.path} {message}")])
 
     @property
-    def result(self) -> Any:
+    def result(self) -> xr.DataTree:
         """The result as an ``xarray.DataTree``, read when values are asked for.
 
         It can be opened while the run is active: values of unfinished units are NaN, and ``status`` is their state.

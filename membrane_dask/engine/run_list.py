@@ -76,11 +76,12 @@ class RunList(Sequence[Run]):
         return iter(self._runs)
 
     def statuses(self) -> list[dict[str, Any]]:
-        """State of each run as in :meth:`Run.status`, with its :meth:`Run.usage`, ``path`` and ``parameters``.
+        """State of each run as in :meth:`Run.status`, with its :meth:`Run.usage` and further entries.
 
-        ``parameters`` are the settings in which it differs from the other runs of its kind in the list. A run that
-        cannot be read has the state ``broken`` and the reason in ``problem``, which otherwise is what is damaged in its
-        journal, or the job of a driver that never started.
+        ``path`` is absolute; ``failed_keys`` are the keys of the units that failed; ``parameters`` are the settings in
+        which the run differs from the other runs of its kind in the list. A run that cannot be read has the state
+        ``broken`` and the reason in ``problem``, which otherwise is what is damaged in its journal, or the job of a
+        driver that never started.
         """
         statuses = [_status_of(run) for run in self._entries]
         for number, parameters in self._differing_settings().items():
@@ -132,7 +133,8 @@ def _status_of(run: Run | BrokenRun) -> dict[str, Any]:
                 problem = run.lost_driver()
             problem = problem or reader_problem(run)
             return {
-                **status, **usage(run, journal, status), "parameters": {}, "path": str(run.path), "problem": problem,
+                **status, **usage(run, journal, status), "parameters": {}, "path": str(run.path.absolute()),
+                "failed_keys": list(journal.failed), "problem": problem,
                 "software": run.software_notes(),
             }  # fmt: skip
         except Exception as error:  # whatever is wrong with one run, the others are reported
@@ -140,7 +142,7 @@ def _status_of(run: Run | BrokenRun) -> dict[str, Any]:
     names = ("done", "running", "failed", "left", "percent", "started", "wall_seconds", "cpu_seconds",
              "remaining_seconds", "host")  # fmt: skip
     return {"run": run.path.resolve().name, "kind": None, "state": "broken", **dict.fromkeys(names),
-            "parameters": {}, "path": str(run.path), "problem": run.reason}  # fmt: skip
+            "parameters": {}, "path": str(run.path.absolute()), "failed_keys": [], "problem": run.reason}  # fmt: skip
 
 
 def _settings_of(run: Run | BrokenRun) -> dict[str, Any]:

@@ -290,7 +290,7 @@ def render(run: Run, sections: Sequence[Section]) -> str:
     """
     from membrane_dask import __version__
 
-    metadata: dict[str, Any] = dict(run.result.attrs)
+    metadata: dict[Any, Any] = dict(run.result.attrs)
     sections = [drawn_section(section, f"f{number}") for number, section in enumerate(sections)]
     return (
         Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 
 import numpy as np
@@ -51,7 +52,7 @@ def test_a_run_is_no_study(tmp_path):
         md.plan(run)
 
 
-def test_text_in_place_of_a_list(study_file):
+def test_text_instead_of_a_list(study_file):
     with pytest.raises(TypeError, match=r"overrides: must be a list of assignments, such as \['realizations=3'\]"):
         md.load_study(study_file, "realizations=3")
     with pytest.raises(TypeError, match=r"formats: must be a list of formats, such as \['csv'\]"):
@@ -122,3 +123,42 @@ class TestReadOnly:
         assert "nothing was removed: cannot write" in printed
         assert "run again to resume" not in printed
         assert run.path.is_dir()
+
+
+def test_a_wrong_class_of_a_study(study_file):
+    from membrane_dask.studies.foul.config import FoulStudy
+    from membrane_dask.studies.graded.config import GradedStudy
+
+    assert md.load_study(study_file, [], GradedStudy).realizations == 2
+    with pytest.raises(md.StudyError, match="is a GradedStudy, not a FoulStudy"):
+        md.load_study(study_file, [], FoulStudy)
+
+
+def test_the_error_of_a_study_made_in_python_names_its_settings():
+    from membrane_dask.studies.graded.config import GradedStudy
+
+    with pytest.raises(ValueError, match=r"l_max\.0: .*greater than l_min"):
+        GradedStudy(l_max=(0.2,), l_min=0.25)
+
+
+def test_check_and_plan_for_scripts(study_file, capsys):
+    def printed(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            run_command([*arguments, "--json"])
+        return ended.value.code, json.loads(capsys.readouterr().out)
+
+    code, checked = printed("check", str(study_file))
+    assert (code, checked["valid"], checked["problems"]) == (0, True, [])
+    code, planned = printed("plan", str(study_file), "--no-measure")
+    assert (code, planned["units"], planned["cpu_seconds"]) == (0, {"graded": 4}, None)
+    code, checked = printed("check", str(study_file), "--set", "radius=-1")
+    (problem,) = checked["problems"]
+    assert (code, problem["field"], problem["position"]) == (2, "radius.0", "--set radius=-1")
+
+
+def test_the_status_of_a_run_names_its_failed_units_and_its_absolute_path(tmp_path, monkeypatch):
+    run = toy.run_toy(tmp_path / "run", rows=1, columns=2, raising=(1,), cluster=SYNC, execution={"retries": 0})
+    monkeypatch.chdir(tmp_path)
+    (status,) = md.list_runs(".").statuses()
+    assert status["failed_keys"] == list(run.failed_keys) != []
+    assert status["path"] == str(run.path)

@@ -50,7 +50,7 @@ def sections(run: Run) -> list[Section]:
     """
     if "decline_curves" in run.result:
         return calibration_sections(run)
-    tree = run.result["graded"]
+    tree = run.result.children["graded"]
     if int((tree["status"] == 1).sum()) == 0:
         raise ReportError(f"run {run.name} has no finished network yet; membrane-dask status {run.path}")
     with mpl.rc_context(STYLE):
