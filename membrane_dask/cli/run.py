@@ -62,6 +62,7 @@ def run_study(
     """Run the study of a file and show its progress; what is not done ends the command with its exit code."""
     from membrane_dask import api
     from membrane_dask.engine.confirmation import require_confirmed, require_own_study
+    from membrane_dask.engine.lock import DriverLock
     from membrane_dask.engine.plan import as_seconds
     from membrane_dask.engine.run import prepare
     from membrane_dask.study_file import load_study_with_source
@@ -75,7 +76,8 @@ def run_study(
     run = prepare(plan, out, fresh=fresh)
     trust = _confirmed(require_confirmed, run.path, trust=trust)
     is_local = plan.cluster.scheduler in ("local", "sync")
-    if measure and is_local and limit is None and not run.journal.summary().done:
+    is_busy = DriverLock.active_driver(run.path) is not None  # refused below, without pilots
+    if measure and is_local and limit is None and not is_busy and not run.journal.summary().done:
         plan = measured(plan)
         if plan.costs is not None:
             work, time = as_seconds(plan.cost or 0.0), as_seconds(plan.time or 0.0)

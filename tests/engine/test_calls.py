@@ -162,3 +162,14 @@ def test_the_status_of_a_run_names_its_failed_units_and_its_absolute_path(tmp_pa
     (status,) = md.list_runs(".").statuses()
     assert status["failed_keys"] == list(run.failed_keys) != []
     assert status["path"] == str(run.path)
+
+
+def test_a_second_driver_measures_no_pilots(study_file, tmp_path, monkeypatch):
+    arguments = ["run", str(study_file), "--out", str(tmp_path / "run"), "--set", "cluster.profile=sync"]
+    with pytest.raises(SystemExit):
+        run_command([*arguments, "--limit", "0"])
+    monkeypatch.setattr("membrane_dask.cli.run.measured", lambda plan: pytest.fail("pilots are measured"))
+    monkeypatch.setattr(DriverLock, "active_driver", lambda *root: {"host": "another", "pid": 1, "beat": 0.0})
+    with pytest.raises(SystemExit) as ended:
+        run_command(arguments)
+    assert ended.value.code == 2
