@@ -99,7 +99,7 @@ class StudyError(ValueError):
 
 
 class Terminated(SystemExit):
-    """The process was told to end by a signal, whatever it computes."""
+    """A signal ends the process, whatever it computes."""
 
 
 class ClusterError(RuntimeError):
