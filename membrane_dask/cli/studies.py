@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -99,7 +100,7 @@ def plan(
     measure: Annotated[bool, typer.Option(help="Run a few pilot units to measure the cost.")] = True,
     as_json: JsonOutput = False,
 ) -> None:
-    """Print what a run would do: units, batches, memory, and the cost, measured on a few units.
+    """Print what a run would do: units, batches, memory, and then the cost, measured on a few units.
 
     Studies whose runs this one reads come first, as far as they are not finished.
     Pictures of the inputs, such as the segmentation of a micrograph, are written into the folder of the study, without
@@ -117,22 +118,38 @@ def plan(
         return
     for item in unfinished:
         show(f"source   {item.path}")
-        message = "is planned when those above are finished: their results decide its units and its cost"
-        show(f"{measured(item.plan) if measure and item.plan else item.plan or f'         {message}'}\n")
+        if item.plan:
+            _show_plan(item.plan, measure)
+        else:
+            show("         is planned when those above are finished: their results decide its units and its cost")
+        show("")
     if unfinished:
         show(f"study    {study.name} ({study.kind})\n         is planned when its sources are finished")
         return
-    planned = api.plan(study, source=source)
+    _show_plan(api.plan(study, source=source), measure, pictures=path.parent)
+
+
+def _show_plan(plan: Plan, measure: bool, pictures: Path | None = None) -> None:
+    """Print a plan: what follows from the inputs at once, with their pictures, and its cost after the pilots."""
+    show(plan)
+    if pictures is not None:
+        _write_pictures(plan, pictures)
     if measure:
-        planned = measured(planned)
-    show(planned)
+        sys.stdout.flush()  # also where the output goes into a file
+        printed = plan.rows()
+        for name, text in measured(plan).rows():
+            if (name, text) not in printed:
+                show(f"{name:<8} {text}")
+
+
+def _write_pictures(plan: Plan, folder: Path) -> None:
     try:
-        pictures = planned.program.previews()
+        contents = plan.program.previews()
     except Exception as error:  # of unusual data; the plan is printed already
         say(f"the inputs cannot be drawn: {reason(error)}")
-        pictures = {}
-    for name, content in pictures.items():
-        picture = path.parent / name
+        contents = {}
+    for name, content in contents.items():
+        picture = folder / name
         try:
             picture.write_bytes(content)
         except OSError as error:

@@ -9,6 +9,7 @@ import re
 import shlex
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from types import SimpleNamespace
 
 import imageio.v3 as iio
 import numpy as np
@@ -167,6 +168,22 @@ def test_a_data_file_where_a_study_is_needed(tmp_path, monkeypatch, name, kinds)
         assert parse_yaml(text)[0]["input"] == name
         if kind == "porometry":
             assert command("check", "study.yaml")[0] == 0
+
+
+def test_a_plan_is_printed_before_its_cost_is_measured(tmp_path, monkeypatch):
+    path = tmp_path / "filter.yaml"
+    path.write_text("kind: graded\nl_max: 0.2\ngradient: [0]\nrealizations: 2\n")
+    printed = []
+    monkeypatch.setattr("membrane_dask.cli.studies.show", printed.append)
+
+    def measured(plan):
+        assert str(printed[-1]).startswith("study ")
+        return SimpleNamespace(rows=lambda: [*plan.rows(), ("cost", "about 60 s of CPU time")])
+
+    monkeypatch.setattr("membrane_dask.cli.studies.measured", measured)
+    outcome = command("plan", path)
+    assert outcome[0] == 0, outcome
+    assert printed[1:] == ["cost     about 60 s of CPU time"]
 
 
 def test_a_study_that_cannot_be_read_is_no_data_file(tmp_path):
