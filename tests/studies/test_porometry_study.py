@@ -8,14 +8,17 @@ import shutil
 import warnings
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 import membrane_dask as md
 from membrane_dask.cli import main
 from membrane_dask.physics.porometry.water import Water
+from membrane_dask.studies.porometry.comparisons import summarize_populations
 from membrane_dask.study_file import to_yaml
 
 SYNC = {"profile": "sync"}
@@ -116,6 +119,7 @@ def test_change_between_states(quickstart):
     )
     assert (pairs.added_resistance.values[[0, 1, 3]] > 2 * pairs.added_resistance_error.values[[0, 1, 3]]).all()
     states = quickstart.result["populations"].to_dataset()
+    assert (states.hydraulic_permeability_mean_low > 0).all()
     assert states.state.values.tolist() == ["before", "after"]
     mean = float(states.hydraulic_permeability_mean.sel(state="before")) * 3.6e11
     assert mean == pytest.approx(np.mean([62, 85, 71, 54]), rel=0.02)
@@ -579,6 +583,8 @@ def test_report_and_summaries(quickstart, quickstart_page):
                   "Population of membranes"):  # fmt: skip
         assert f">{title}<" in page
     assert page.count("<svg") == 4
+    assert "includes 1 shows no resolved change" in page
+    assert "the tangent at zero pressure, which misses the points" in page
     summary = md.membrane_summary(quickstart.result)
     curved, straight = " ".join(summary["M4, after"]), " ".join(summary["M1, before"])
     assert "The flux is not linear: in leave-one-out cross-validation the law compaction" in curved
@@ -607,8 +613,13 @@ def test_summaries_with_fewer_than_two_priors(bench, tmp_path):
     assert finished.result["posterior"].independent_data.values.tolist() == [1, 1, 0]
     summary = {label: " ".join(sentences) for label, sentences in md.membrane_summary(finished.result).items()}
     assert "The pore structure is not determined: with one prior" in summary["M1"]
-    assert "The selective layer must be thinner than" in summary["M1"]
-    assert "The pore radius must be larger than" in summary["M2"]
+    thickness = re.search(r"layer is thinner than (\S+) µm \(95 %\), if the prior of the radius holds", summary["M1"])
+    posterior = finished.result["posterior"].to_dataset().sel(membrane="M1")
+    structure_number = float(finished.result["porometry"].to_dataset().sel(membrane="M1").structure_number)
+    at_the_end = float(posterior.radius_high) ** 2 / structure_number * 1e6
+    assert float(thickness[1]) == pytest.approx(at_the_end, rel=0.02)  # the median has 1 % of noise
+    assert re.search(r"over thickness is, [^(]+ m \([^)]+ to [^)]+\)\.", summary["M1"])
+    assert "The pore radius is larger than" in summary["M2"]
     assert "with no prior" in summary["M3"]
     assert "The pore radius by Young-Laplace is at least" in summary["M3"]
     page = md.write_report(finished, tmp_path / "page.html").read_text()
@@ -698,3 +709,19 @@ def test_report_of_the_paper(palencia, tmp_path):
     summary = md.membrane_summary(palencia.result)
     assert "No threshold pressure is resolved" in " ".join(summary["PESm-1"])
     assert "no line from the threshold pressure is tangent" in " ".join(summary["MPESm-10"])
+
+
+def test_the_mean_of_unlike_membranes_is_positive():
+    """Three permeabilities so far apart that an interval around their arithmetic mean contains 0."""
+    value = np.array([50.0, 80.0, 160.0])
+    fits = xr.Dataset({
+        name: ("membrane", numbers) for name, numbers in (
+            ("hydraulic_permeability", value), ("hydraulic_permeability_25", value),
+            ("hydraulic_permeability_error", 0.01 * value),
+        )
+    })  # fmt: skip
+    states, numbers = summarize_populations([SimpleNamespace(state="")] * 3, fits, 0.95)
+    assert states == ["all"]
+    assert 0 < numbers["hydraulic_permeability_mean_low"][0] < 50
+    # Errors of 1 % are small beside the scatter, so that the weights are nearly equal.
+    assert numbers["hydraulic_permeability_mean"][0] == pytest.approx((50 * 80 * 160) ** (1 / 3), rel=0.01)

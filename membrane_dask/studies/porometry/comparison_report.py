@@ -49,8 +49,8 @@ def pairs_section(groups: Mapping[str, xr.Dataset]) -> Section:
         ])  # fmt: skip
     text = (
         "Each membrane in two states, both at 25 °C: later over first state. An interval of a ratio that includes 1 "
-        "shows no change. With an equal pore number the radius changes by the fourth root of the permeability ratio; "
-        "with an equal radius, pore number and porosity change by that ratio itself."
+        "shows no resolved change. With an equal pore number the radius changes by the fourth root of the permeability "
+        "ratio; with an equal radius, pore number and porosity change by that ratio itself."
     )
     if any(name == "radius_ratio" for name, _ in ratios):
         text += (
@@ -122,6 +122,10 @@ def populations_section(populations: xr.Dataset) -> Section:
             with_interval(state, "hydraulic_permeability_mean", LMH_BAR),
             format_number(float(state.hydraulic_permeability_deviation) * LMH_BAR),
         ])  # fmt: skip
-    text = "Random-effects model of all membranes in a state, at 25 °C: errors of each, and a deviation between them."
-    header = ("state", "membranes", "mean, L m⁻² h⁻¹ bar⁻¹", "standard deviation between membranes")
+    text = (
+        "Random-effects model of all membranes in a state, at 25 °C, in the logarithm of the permeability: errors of "
+        "each, and a deviation between them. It is of interest only if the membranes of a state are specimens of one "
+        "membrane; the table does not say whether they are."
+    )
+    header = ("state", "membranes", "geometric mean, L m⁻² h⁻¹ bar⁻¹", "standard deviation between membranes")
     return Section("Population of membranes", text, [Grid(header, rows)])

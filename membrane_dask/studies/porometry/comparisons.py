@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.physics.distributions import student_quantile
+from membrane_dask.physics.elementary import exp, log
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.porometry.estimates import Estimate
 from membrane_dask.physics.porometry.intervals import random_effects, ratio_interval
@@ -190,7 +191,7 @@ def _permeability_at_25(fits: Any) -> tuple[np.ndarray, np.ndarray]:
 def summarize_populations(
     membranes: Sequence[MembraneData], fits: Any, confidence: float
 ) -> tuple[list[str], dict[str, np.ndarray]]:
-    """Mean and standard deviation of the permeability in each state of at least three membranes.
+    """Geometric mean and standard deviation of the permeability in each state of at least three membranes.
 
     Parameters
     ----------
@@ -212,11 +213,14 @@ def summarize_populations(
     for state in _states(membranes):
         members = [k for k, membrane in enumerate(membranes) if membrane.state == state]
         value, error = _permeability_at_25(fits.isel(membrane=members))
-        valid = np.isfinite(value) & np.isfinite(error) & (error > 0)
+        valid = np.isfinite(value) & (value > 0) & np.isfinite(error) & (error > 0)
         if valid.sum() < _MIN_POPULATION:
             continue
-        population = random_effects(value[valid], error[valid], confidence)
+        # In the logarithm, so that no end of the interval is negative.
+        population = random_effects(log(value[valid]), error[valid] / value[valid], confidence)
+        mean, low, high = (float(exp(number)) for number in (population.mean, population.low, population.high))
+        growth = float(exp(np.square(population.standard_deviation)))
         states.append(state or "all")
-        rows.append((valid.sum(), population.mean, population.low, population.high, population.standard_deviation))
+        rows.append((valid.sum(), mean, low, high, mean * math.sqrt(growth * (growth - 1))))  # of a log-normal law
     columns = np.array(rows, float).reshape(-1, len(POPULATIONS.variables)).T
     return states, {v.name: column for v, column in zip(POPULATIONS.variables, columns, strict=True)}

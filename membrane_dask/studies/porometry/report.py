@@ -121,7 +121,8 @@ def _flux_figure(fits: xr.Dataset, points: xr.Dataset) -> Picture:
         for axis in axes.ravel()[max(0, count - axes.shape[1]) : count]:
             axis.set_xlabel("pressure [kPa]")
     caption = (
-        "Measured fluxes (points; published lines have none) and the fitted line with its interval; in orange a curve "
+        "Measured fluxes (points; published lines have none) and the fitted line with its interval, or, where the flux "
+        "is not linear, the tangent at zero pressure, which misses the points at higher pressures; in orange a curve "
         "that is logarithmic above its critical pressure. The bar on the axis is the interval of the threshold "
         "pressure."
     )
@@ -152,7 +153,7 @@ def _flux_panel(axis: Axes, fit: xr.Dataset, points: xr.Dataset) -> None:
         # Where the permeance is not the slope of a line, it is drawn as the tangent at zero pressure.
         intercept = float(np.nan_to_num(fit.intercept_flux))
         line = slope * pressure + (-slope * threshold if is_published_line else intercept)
-        axis.plot(pressure / 1e3, line * LMH, color=_FIT, lw=1.2, label="fitted line")
+        axis.plot(pressure / 1e3, line * LMH, color=_FIT, lw=1.2, label=_line_name(fit))
         half_width = _half_width(fit, pressure)
         if half_width is not None:
             low, high = (line - half_width) * LMH, (line + half_width) * LMH
@@ -168,6 +169,11 @@ def _flux_panel(axis: Axes, fit: xr.Dataset, points: xr.Dataset) -> None:
             label="interval of the threshold pressure",
         )  # fmt: skip
     axis.set(xlim=(0, top / 1e3), ylim=(0, None), title=literal_label(fit.membrane.item()))
+
+
+def _line_name(fit: xr.Dataset) -> str:
+    """A permeability without an intercept of its own is the limit at zero pressure, and its line the tangent there."""
+    return "fitted line" if math.isfinite(float(fit.intercept_flux)) else "tangent at zero pressure"
 
 
 def _half_width(fit: xr.Dataset, pressure: np.ndarray) -> np.ndarray | None:

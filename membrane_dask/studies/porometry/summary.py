@@ -196,15 +196,31 @@ def _structure(fit: Any, posterior: Any) -> list[str]:
     count = ("no prior", "one prior")[priors]
     sentences = [
         f"The pore structure is not determined: with {count}, only surface porosity times radius squared over "
-        f"thickness is, {format_number(float(fit.structure_number))} m."
+        f"thickness is, {_structure_number(fit)}."
     ]
+    # The stored bounds belong to the medians of the priors; the sentences state them at the ends of the intervals.
+    confidence = f"{100 * fit.attrs['confidence']:.0f} %"
     if math.isfinite(posterior.largest_thickness):
-        thickness = format_number(float(posterior.largest_thickness) * 1e6)
-        sentences.append(f"The selective layer must be thinner than {thickness} µm.")
+        ratio = float(posterior.radius_high) / float(posterior.radius_median)
+        thickness = format_number(float(posterior.largest_thickness) * ratio * ratio * 1e6)
+        sentences.append(
+            f"The selective layer is thinner than {thickness} µm ({confidence}), if the prior of the radius holds."
+        )
     if math.isfinite(posterior.smallest_radius):
-        radius = format_number(float(posterior.smallest_radius) * 1e9)
-        sentences.append(f"The pore radius must be larger than {radius} nm.")
+        ratio = math.sqrt(float(posterior.thickness_low) / float(posterior.thickness_median))
+        radius = format_number(float(posterior.smallest_radius) * ratio * 1e9)
+        sentences.append(
+            f"The pore radius is larger than {radius} nm ({confidence}), if the prior of the thickness holds."
+        )
     return [*sentences, _best_measurement_sentence(posterior)]
+
+
+def _structure_number(fit: Any) -> str:
+    """Porosity times radius squared over thickness, which is in proportion to the permeability, with its interval."""
+    value, permeability = float(fit.structure_number), float(fit.hydraulic_permeability)
+    low, high = (value * float(fit[f"hydraulic_permeability_{end}"]) / permeability for end in ("low", "high"))
+    interval = f" ({format_number(low)} to {format_number(high)})" if math.isfinite(low) else ""
+    return f"{format_number(value)} m{interval}"
 
 
 def _joint_structure(posterior: Any) -> list[str]:

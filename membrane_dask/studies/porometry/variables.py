@@ -282,8 +282,8 @@ POPULATIONS = TableSchema(
     (
         _variable("membranes", "1", "number of membranes in this state"),
         _variable("hydraulic_permeability_mean", _PERMEABILITY,
-                  "mean hydraulic permeability of the population, at 25 degC"),
-        *_interval("hydraulic_permeability_mean", _PERMEABILITY, "mean hydraulic permeability of the population"),
+                  "geometric mean of the hydraulic permeability, at 25 degC"),
+        *_interval("hydraulic_permeability_mean", _PERMEABILITY, "geometric mean of the hydraulic permeability"),
         _variable("hydraulic_permeability_deviation", _PERMEABILITY,
                   "standard deviation between membranes, without errors of measurement"),
     ),
