@@ -94,6 +94,8 @@ def study(tmp_path):
             "no effect at constant flux",
         ),
         ({"parameters": RADII, "metric": "n_passed"}, {}, "needs sieving.rate"),
+        ({"parameters": RADII, "constraints": ["particle_retention >= 0.95"]}, {}, "needs sieving.rate"),
+        ({"parameters": RADII, "constraints": ["retention >= 0.95"]}, {}, "did you mean 'particle_retention'"),
         (
             {"parameters": {"l_max": {"range": [0.15, 0.2]}}, "metric": "lifetime"},
             {"gradient": 0.0, "l_max": 0.2},

@@ -56,6 +56,8 @@ def test_networks_are_those_without_particles(tmp_path, default):
     for name in ("n_pores", "initial_flux", "band_surface_area"):
         np.testing.assert_array_equal(sieving[name].values, default[name].values)
     assert (sieving.n_arrivals == sieving.band_blocked_pores.sum("band")).all()
+    assert (sieving.particle_retention == 1).all()
+    assert "particle_retention" not in default
     assert (sieving.band_catch_probability.sel(band=1) == pytest.approx(1)).all()
     assert (sieving.throughput <= default.throughput).all()
     last = sieving["history/band_blocked_pores"].max("time")

@@ -93,6 +93,11 @@ class FilterLife:
     band_blocked_pores_history: np.ndarray
     diagnostics: FilterDiagnostics
 
+    @property
+    def particle_retention(self) -> float:
+        """Fraction of the particles that arrived and did not leave with the filtrate; NaN where none arrived."""
+        return 1 - self.n_passed / self.n_arrivals if self.n_arrivals else math.nan
+
 
 def filter_life(network: PoreNetwork, *, deposition: float, **options: Any) -> FilterLife:
     """Simulate fouling with one deposition coefficient; ``options`` are those of :func:`filter_lives`."""

@@ -30,6 +30,7 @@ LABELS = {
     "initial_transmembrane_pressure": "first transmembrane pressure, P₀",
     "n_arrivals": "particles that arrived",
     "n_passed": "particles that passed",
+    "particle_retention": "particle retention",
     "filtrate_volume": "filtrate volume [L m⁻²]",
     "initial_permeate_flux": "initial permeate flux [L m⁻² h⁻¹]",
     "service_time": "service time [h]",

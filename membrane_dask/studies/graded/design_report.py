@@ -29,7 +29,7 @@ from membrane_dask.studies.graded.number_text import compact, with_error
 
 _METRICS = (
     "initial_flux", "throughput", "foulant_concentration", "log_reduction_value", "lifetime", "porosity_usage",
-    "foulant_balance", "initial_transmembrane_pressure", "n_arrivals", "n_passed",
+    "foulant_balance", "initial_transmembrane_pressure", "n_arrivals", "n_passed", "particle_retention",
 )  # fmt: skip
 _POINT = ("l_max", "gradient", "deposition")
 
@@ -52,7 +52,7 @@ def design_section(table: xr.Dataset, radii: Mapping[float, Sequence[float]]) ->
     intervals = "± is the half width of the 95 % confidence interval of the mean." if networks > 1 else ""
     particles = (
         "The particles that block pores are not part of the foulant whose concentration and log reduction value these "
-        "are."
+        "are; particle retention is the fraction of them that did not pass."
         if "n_arrivals" in table
         else ""
     )

@@ -53,6 +53,11 @@ SIEVING_VARIABLES = (
     Variable("n_arrivals", ("deposition",), "i8", "1", "number of particles that entered the membrane"),
     Variable("n_passed", ("deposition",), "i8", "1", "number of particles that left with the filtrate"),
     Variable(
+        "particle_retention", ("deposition",), "f8", "1",
+        "fraction of the particles that arrived and did not leave with the filtrate; undefined where none arrived",
+        nullable=True,
+    ),
+    Variable(
         "band_blocked_pores", ("deposition", "band"), "f8", "1", "number of times that particles blocked a pore",
     ),
     Variable(
