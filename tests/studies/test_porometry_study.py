@@ -723,5 +723,5 @@ def test_the_mean_of_unlike_membranes_is_positive():
     states, numbers = summarize_populations([SimpleNamespace(state="")] * 3, fits, 0.95)
     assert states == ["all"]
     assert 0 < numbers["hydraulic_permeability_mean_low"][0] < 50
-    # Errors of 1 % are small beside the scatter, so that the weights are nearly equal.
+    # Errors of 1 % are much smaller than the scatter, so that the weights are nearly equal.
     assert numbers["hydraulic_permeability_mean"][0] == pytest.approx((50 * 80 * 160) ** (1 / 3), rel=0.01)
