@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from membrane_dask.io.grey_bias import NOT_MEASURED, GreyBias, SegmentedSlice, grey_bias
+from membrane_dask.io.grey_noise import SegmentationNoise, segmentation_noise
 from membrane_dask.physics.imaging.blocks import Block
 from membrane_dask.physics.imaging.gaussian import gaussian_filter, gaussian_taps
 from membrane_dask.physics.imaging.grey_filters import otsu_threshold, separability, smooth
@@ -107,6 +108,8 @@ class GreySegmentation:
         Mean grey values around the voxels, for the adaptive threshold.
     bias : GreyBias
         What blur, noise and threshold change in some slices.
+    noise : SegmentationNoise or None
+        Single voxels in some blocks.
     """
 
     settings: GreyOptions
@@ -119,6 +122,7 @@ class GreySegmentation:
     separation: float = math.nan
     local: LocalMean | None = None
     bias: GreyBias = NOT_MEASURED
+    noise: SegmentationNoise | None = None
 
     def pores(self, source: Any, where: tuple[slice, ...]) -> np.ndarray:
         """Pores in a window, ``(z, y, x)`` bool, independent of how the volume is divided into windows.
@@ -175,6 +179,7 @@ class GreySegmentation:
             ("slices", drift),
             ("shading", f"{self.shading.shading:.1%} within slices, {treated}"),
             ("bias", str(self.bias)),
+            *(self.noise.remarks if self.noise else ()),
         )
 
     def filtered(self, source: Any, where: tuple[slice, ...], margin: int = 0) -> np.ndarray:
@@ -278,7 +283,10 @@ def estimate_segmentation(source: Any, settings: GreyOptions) -> GreySegmentatio
         means = local_mean(slices, settings.neighbourhood, settings.window)
         segmentation = replace(segmentation, local=means)
     segmentation = _with_threshold(segmentation, source)
-    return replace(segmentation, bias=_bias(segmentation, source))
+    noise = segmentation_noise(partial(segmentation.pores, source), source.shape, settings.sigma)
+    # The image of a slice with noise as structure is blurred: the noise would count as removed.
+    bias = GreyBias(failure="single voxels remain") if noise.is_relevant else _bias(segmentation, source)
+    return replace(segmentation, bias=bias, noise=noise)
 
 
 def drift_remark(source: Any, axis: int) -> tuple[tuple[str, str], ...]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from membrane_dask.errors import reason
+from membrane_dask.io.grey_noise import segmentation_noise
 from membrane_dask.io.grey_volumes import GreyOptions, GreySegmentation, drift_remark, estimate_segmentation
 from membrane_dask.io.image_folders import ImageFolder
 from membrane_dask.io.raster_files import check_decoded_size
@@ -245,7 +246,10 @@ def open_volume_source(
             grey = None
         rows = segmentation.remarks if segmentation else ()
         if grey is not None:
-            rows = (*drift_remark(array, _slice_axis(array)), _FIXED_THRESHOLD)
+            phase: Literal["dark", "bright"] = "bright" if pores == "bright" else "dark"
+            read = partial(segment_window, array, **{**grey, "pores": phase})  # type: ignore[arg-type]
+            noise = segmentation_noise(read, shape, grey.get("sigma", 0.0))
+            rows = (*drift_remark(array, _slice_axis(array)), _FIXED_THRESHOLD, *noise.remarks)
         message = values.invalid_phases() if isinstance(pores, str) and grey is None and segmentation is None else ""
     except VolumeError:
         raise
@@ -256,7 +260,7 @@ def open_volume_source(
     if message:
         raise ValueError(
             f"{path.name} holds {message}; a segmented volume has two: set the value of the pores (pores: "
-            f"{values.example}), or segment a grey volume (grey.threshold or grey.method)"
+            f"{values.example}), or segment a grey volume with the line grey: {{method: auto, sigma: 1}}"
         )
     edges = [edge for edge in volume.edges.nm if edge is not None]
     voxel, spacing = unit_and_spacing(edges) if len(edges) == len(shape) else (None, CUBE)

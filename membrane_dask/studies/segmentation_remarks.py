@@ -10,11 +10,11 @@ from membrane_dask.io.volumes import VolumeSource
 #: and the subject.
 PREFIX = "segmentation of "
 #: Subjects of what a volume says of its segmentation.
-SUBJECTS = ("segmentation", "slices", "shading", "bias", "values")
+SUBJECTS = ("segmentation", "slices", "shading", "bias", "noise", "values")
 
 
 def segmentation_attributes(volumes: Sequence[VolumeSource], name: Callable[[int], str]) -> Mapping[str, str]:
-    """Attributes of a result: threshold, brightness and bias of the volumes that are segmented as they are read.
+    """Attributes of a result: threshold, brightness, bias and noise of the volumes that are segmented as they are read.
 
     Parameters
     ----------
@@ -29,3 +29,14 @@ def segmentation_attributes(volumes: Sequence[VolumeSource], name: Callable[[int
         for subject, text in volume.remarks
         if subject in SUBJECTS
     }
+
+
+def noise_findings(volumes: Sequence[VolumeSource], name: Callable[[int], str]) -> list[str]:
+    """Sentences on volumes whose segmentation shows noise as pores."""
+    return [
+        f"{name(number)}: {text}"
+        for number, volume in enumerate(volumes)
+        if isinstance(volume, VolumeSource)
+        for subject, text in volume.remarks
+        if subject == "noise"
+    ]

@@ -120,6 +120,30 @@ def test_bias_of_the_segmentation(noise, threshold):
     assert abs(segmentation.bias.half_length) < 0.1  # an eighth of the width of a pore
 
 
+def correlated_noise(level: float) -> np.ndarray:
+    """A 16-bit volume with noise that is correlated over 0.6 voxels, relative to the contrast."""
+    rng = np.random.default_rng(7)
+    shape = (64, 96, 96)
+    field = ndimage.gaussian_filter(rng.standard_normal(shape), 5.0)
+    truth = field > field.std() * np.linspace(0.4, 0.1, shape[0])[:, None, None]
+    noise = ndimage.gaussian_filter(rng.standard_normal(shape), 0.6)
+    values = ndimage.gaussian_filter(np.where(truth, 9000.0, 21000.0), 0.8) + 12000 * level / noise.std() * noise
+    return np.clip(values, 0, 65535).astype(np.uint16)
+
+
+@pytest.mark.parametrize(("level", "is_noisy"), [(0.05, False), (0.25, True)])
+def test_noise_is_reported_with_the_filter_that_removes_it(level, is_noisy):
+    values = correlated_noise(level)
+    unfiltered, filtered = (estimate_segmentation(values, GreyOptions(method="auto", sigma=s)) for s in (0.0, 1.0))
+    assert ("noise" in dict(unfiltered.remarks)) == is_noisy
+    if is_noisy:
+        assert "set grey.sigma: 1" in dict(unfiltered.remarks)["noise"]
+    assert "noise" not in dict(filtered.remarks)
+    # Imaging a slice with noise as structure would give a bias of the wrong sign.
+    assert bool(unfiltered.bias.failure) == is_noisy
+    assert not filtered.bias.failure
+
+
 def test_bias_that_cannot_be_measured():
     even = GreyOptions(method="otsu")
     values = np.full((40, 40, 40), 200, np.uint8)
@@ -210,7 +234,8 @@ def test_the_plan_names_drift_and_threshold(tmp_path):
     assert rows["shading"].endswith("within slices, not corrected")
     assert rows["bias"]
     assert rows["values"].endswith("pores are the dark phase")
-    fixed = dict(plan_of(tmp_path, grey(drift=0.5), "grey: {threshold: 128}").summary)
+    fixed = dict(plan_of(tmp_path, grey(drift=0.5, noise=0.13), "grey: {threshold: 128}").summary)
+    assert "set grey.sigma: 1" in fixed["noise"]
     assert "drifts by 5" in fixed["slices"]
     assert "grey.method: auto corrects it" in fixed["slices"]
     assert "not measured" in fixed["bias"]

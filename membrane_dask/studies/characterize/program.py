@@ -63,7 +63,7 @@ from membrane_dask.studies.characterize.variables import (
     SECTION_TABLE,
 )
 from membrane_dask.studies.input_volumes import InputVolumes, volume_rows
-from membrane_dask.studies.segmentation_remarks import segmentation_attributes
+from membrane_dask.studies.segmentation_remarks import noise_findings, segmentation_attributes
 from membrane_dask.studies.volume_cubes import Cube, percolating_cube
 from membrane_dask.studies.voxel_sizes import edges_nm, edges_text
 
@@ -368,6 +368,7 @@ class CharacterizeProgram(Program):
                 }
         names = {self.name(number): result for number, result in enumerate(results)}
         findings = [f"Reconstruction: {sentence}" for sentence in self._findings]
+        findings += noise_findings(self.volumes, self.name)
         findings += transport_findings(names, ("z", *self._lateral_axes))
         benches = self._bench_results(read) if self.study.bench.enabled else []
         findings += bench_findings({self.name(number): bench for number, bench in enumerate(benches)})
