@@ -434,7 +434,7 @@ class Program:
         ----------
         read : callable
             Takes the name of a table and returns a dataset, or that of scratch data and returns a mapping from the
-            index of each finished unit to its arrays.
+            index of each finished unit to its arrays; only those that a second argument names, if there is one.
         history : mapping of str to Outcome
             All finished units.
         """

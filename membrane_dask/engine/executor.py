@@ -12,7 +12,7 @@ import math
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -486,10 +486,10 @@ class Execution:
                 if sink.temporary:
                     sink.remove()
 
-    def _read(self, task: str) -> Any:
-        """A table, or the arrays of every finished unit of scratch data."""
+    def _read(self, task: str, *only: Sequence[str]) -> Any:
+        """A table, or the arrays of every finished unit of scratch data, or some of them."""
         finished = [unit for key, unit in self.units.items() if unit.task == task and self._is_done(key)]
-        return self.sinks[task].collect(finished)
+        return self.sinks[task].collect(finished, *only)
 
     def _is_done(self, key: str) -> bool:
         return key in self.history and self.history[key].status == "done"

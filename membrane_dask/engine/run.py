@@ -177,6 +177,11 @@ class Run:
             if name in FOLDERS:
                 path.mkdir(exist_ok=True)
         remedy = f"the file was changed; restore it, or move the run away with --fresh ({self.path / 'run.json'})"
+        if set(self.counts) != set(plan.counts):
+            raise UnreadableRunError(
+                f"'units' names {sorted(self.counts)}, the study has {sorted(plan.counts)}: either the run was made by "
+                f"another version of the code, so that its result can be read but is not continued, or {remedy}"
+            )
         if set(self.batch) != set(plan.batch):
             raise UnreadableRunError(
                 f"'batch' names {sorted(self.batch)}, the study has {sorted(plan.batch)}: {remedy}"

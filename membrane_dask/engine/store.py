@@ -387,9 +387,9 @@ class ScratchSink:
             return str(path), "cannot be decoded"
         return str(path), "altered"
 
-    def collect(self, units: Sequence[Unit]) -> Mapping[tuple[int, ...], dict[str, np.ndarray]]:
-        """Arrays of finished units, by index."""
-        return {unit.index: self.read(unit) for unit in units}
+    def collect(self, units: Sequence[Unit], only: Sequence[str] | None = None) -> Any:
+        """Arrays of finished units, or some of them, by index."""
+        return {unit.index: self.files.read(self.name, unit.index, only) for unit in units}
 
     def remove(self) -> None:
         """Remove all of them."""

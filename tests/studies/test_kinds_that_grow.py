@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from strategies import pore_space
 
 import membrane_dask as md
 from membrane_dask.engine.costs import run_in_memory
+from membrane_dask.engine.unit_imports import UnitImports
+from membrane_dask.errors import UnreadableRunError
 from membrane_dask.studies.characterize.program import CharacterizeProgram
 from membrane_dask.studies.foul.config import FoulStudy
 from membrane_dask.studies.foul.program import FoulProgram
@@ -28,6 +32,12 @@ block_size: 32
 tolerance: 0.02
 flow: {enabled: true, tolerance: 0.1}
 """
+RETENTION = (
+    CHARACTERIZE.replace("tolerance: 0.02\n", "tortuosity: false\n")
+    + """\
+retention: {enabled: true, diameter: 3 nm, diameters: [3 nm, 8 nm], particles: 20}
+"""
+)
 POROMETRY = """\
 kind: porometry
 input: curve.csv
@@ -42,7 +52,8 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("structures")
     np.save(folder / "structure.npy", np.where(pore_space((30, 28, 26), 0, 0.4, 2.2), 0, 255).astype("u1"))
     (folder / "curve.csv").write_text(CURVE)
-    for name, text in (("foul", FOUL), ("characterize", CHARACTERIZE), ("porometry", POROMETRY)):
+    texts = {"foul": FOUL, "characterize": CHARACTERIZE, "retention": RETENTION, "porometry": POROMETRY}
+    for name, text in texts.items():
         (folder / f"{name}.yaml").write_text(text)
     return folder
 
@@ -58,6 +69,10 @@ def run_in(present_folder, study, monkeypatch):
 
 def imported_tasks(run):
     return {record["task"] for record in run.journal.records() if "imported" in record}
+
+
+def computed_units(run):
+    return {key for record in run.journal.records() if "imported" not in record for key in record.get("done", ())}
 
 
 @pytest.mark.parametrize(
@@ -81,6 +96,56 @@ def test_units_that_a_setting_does_not_affect_are_imported(
     run = run_in(folder / "grown", study, monkeypatch)
     assert imported_tasks(run) == imported
     assert values_of(run) == values_of(run_in(tmp_path / "computed", study, monkeypatch))
+
+
+def test_one_more_particle_diameter_computes_its_units_only(folder, tmp_path, monkeypatch, values_of):
+    """Also if the import is interrupted."""
+    path = folder / "retention.yaml"
+    run_in(tmp_path, md.load_study(path, cluster=SYNC), monkeypatch)
+    retention = {"enabled": True, "diameter": "8 nm", "diameters": ["3 nm", "5 nm", "8 nm", "60 nm"], "particles": 20}
+    study = md.load_study(path, cluster=SYNC, retention=retention)
+    copy, tasks = UnitImports._copy, []
+
+    def copy_some(self, source, sink, copies, journal):
+        tasks.append(copies[0].unit.task)
+        if tasks.count("passages") > 1:
+            raise KeyboardInterrupt
+        return copy(self, source, sink, copies, journal)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(UnitImports, "_copy", copy_some)
+        with pytest.raises(KeyboardInterrupt):
+            run_in(tmp_path, study, monkeypatch)
+    run = run_in(tmp_path, study, monkeypatch)
+    new = {"passages,replicate=0,diameter=5.0", "passages,replicate=0,diameter=60.0", "trajectories,replicate=0"}
+    assert computed_units(run) == new  # particles of 8 nm are tracked instead of those of 3 nm
+    computed = run_in(tmp_path / "computed", study, monkeypatch)
+    assert values_of(run) == values_of(computed)
+    reflecting = run.result["rejection"].log_reduction_reflecting.values[0]
+    assert np.isfinite(reflecting[:-1]).all()
+    assert np.isinf(reflecting[-1])  # wider than all paths
+
+
+def test_one_more_axis_computes_its_flow(folder, tmp_path, monkeypatch, values_of):
+    """The third axis becomes the second one: its number does not lead to units of another axis."""
+    settings = {"cluster": SYNC, "tolerance": 0.1, "flow": {"enabled": True, "tolerance": 0.2}}
+    for axes in (["z", "x"], ["z", "y"]):
+        run_in(tmp_path, md.load_study(folder / "characterize.yaml", axes=axes, **settings), monkeypatch)
+    study = md.load_study(folder / "characterize.yaml", axes=["z", "y", "x"], **settings)
+    run = run_in(tmp_path, study, monkeypatch)
+    assert computed_units(run) == {"flows,replicate=0,axis=x", "tortuosity,replicate=0,axis=x"}
+    assert values_of(run) == values_of(run_in(tmp_path / "computed", study, monkeypatch))
+
+
+def test_a_run_of_code_with_other_units_is_read_but_not_resumed(folder, tmp_path, monkeypatch):
+    study = md.load_study(folder / "retention.yaml", cluster=SYNC)
+    run = run_in(tmp_path, study, monkeypatch)
+    record = json.loads((run.path / "run.json").read_text())
+    del record["units"]["passages"], record["units"]["trajectories"]
+    (run.path / "run.json").write_text(json.dumps(record))
+    assert md.open_run(run.path).result["rejection"].sizes["particle_diameter"] == 2
+    with pytest.raises(UnreadableRunError, match="made by another version of the code, so that its result can be"):
+        md.run(study, run.path, listener=lambda event: None)
 
 
 def test_a_run_whose_last_units_are_imported_is_finished(folder, tmp_path, monkeypatch):
@@ -124,10 +189,30 @@ class Guarded(dict):
         return super().__getitem__(name)
 
 
+class GuardedSection:
+    """A section of the settings that refuses some of them."""
+
+    def __init__(self, section, refused):
+        self._section, self._refused = section, refused
+
+    def __getattr__(self, name):
+        assert name not in self._refused, f"the task reads {name}"
+        return getattr(self._section, name)
+
+
+def guarded_context(context, unread):
+    """The context of a task without the settings that it does not read; those of a section have dotted names."""
+    context = dict(context)
+    for section in {name.split(".")[0] for name in unread if "." in name}:
+        refused = {name.split(".")[1] for name in unread if name.startswith(f"{section}.")}
+        context[section] = GuardedSection(context[section], refused)
+    return Guarded(context, {name for name in unread if "." not in name})
+
+
 def test_no_task_of_a_characterization_reads_what_it_disowns(folder):
     """Entries of the context have the names of the settings; two more follow from these."""
     derived = {"flow": {"slab_edges"}, "tortuosity_slab_thickness": {"tortuosity_edges"}}
-    text = CHARACTERIZE + "axes: [z, y, x]\ntensors: sample\n"
+    text = CHARACTERIZE + "axes: [z, y, x]\ntensors: sample\nretention: {enabled: true, diameters: [3 nm]}\n"
     (folder / "tensors.yaml").write_text(text)
     program = CharacterizeProgram(md.load_study(folder / "tensors.yaml"))
     work, tasks = program.work, set()
@@ -135,7 +220,7 @@ def test_no_task_of_a_characterization_reads_what_it_disowns(folder):
     def guarded_work(context, unit):
         tasks.add(unit.task)
         unread = program.unread_settings.get(unit.task, frozenset())
-        return work(Guarded(context, unread.union(*(derived.get(name, ()) for name in unread))), unit)
+        return work(guarded_context(context, unread.union(*(derived.get(name, ()) for name in unread))), unit)
 
     program.work = guarded_work
     run_in_memory(program)

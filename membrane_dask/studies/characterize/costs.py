@@ -15,6 +15,8 @@ from membrane_dask.studies.characterize import bench_tasks
 from membrane_dask.studies.characterize.box_flow_tasks import flow_boxes
 from membrane_dask.studies.characterize.config import CharacterizeStudy
 from membrane_dask.studies.characterize.decomposed_tortuosity import MIN_PLANES
+from membrane_dask.studies.characterize.retention_tasks import TASKS as RETENTION_TASKS
+from membrane_dask.studies.characterize.retention_tasks import particle_diameters
 from membrane_dask.studies.characterize.tasks import HALO
 from membrane_dask.studies.characterize.tortuosity_tasks import TASKS as TORTUOSITY_TASKS
 from membrane_dask.studies.volume_cubes import Cube
@@ -39,7 +41,7 @@ _FLOW_HALO = 32
 #: the edges (measured from 96 to 256 voxels).
 _ITERATIONS = ("tortuosity", "geodesics", "diffusion", "group_balance")
 #: Units of a volume as a whole, whatever the axes of the study.
-_ALONG_DEPTH = ("tensors", "box_flows", *bench_tasks.TASKS)
+_ALONG_DEPTH = ("tensors", "box_flows", *RETENTION_TASKS, *bench_tasks.TASKS)
 #: Units of slabs, whose work includes the planes around them.
 _SLAB_TASKS = {
     "geodesics": 1, "diffusion": MARGIN, "group_residuals": MARGIN, "mobilities": _FLOW_HALO, "velocities": _FLOW_HALO,
@@ -99,6 +101,7 @@ def predicted_costs(program: CharacterizeProgram, cube: Cube, porosity: float, s
     small_pores = max(porosity, 1e-3) * math.prod(cube.shape)
     n = len(program.volumes)
     parallel = [0.0] * n  # the longest chain of units of each volume after its network
+    after_flow = [0.0] * n
     for number, (oriented, volume_porosity) in enumerate(program.oriented_porosities()):
         pores = volume_porosity * math.prod(oriented.shape) / small_pores
         flow, tortuosity = program.slab_edges[number], program.tortuosity_edges[number]
@@ -118,14 +121,16 @@ def predicted_costs(program: CharacterizeProgram, cube: Cube, porosity: float, s
                 units = len(program.blocks[number])
             if task == "geodesics":
                 units = 1  # the front passes from slab to slab
-            if task == "flows" and program.study.retention.enabled:
-                tracking = _PARTICLE_SECONDS * program.study.retention.particles
-                work["flows"] = work.get("flows", 0.0) + tracking
-                parallel[number % n] += tracking
+            if task == "passages":
+                units = len(particle_diameters(program.study.retention))
+            seconds_of_volume = seconds * ratio
+            if task == "trajectories":
+                seconds_of_volume += _PARTICLE_SECONDS * program.study.retention.particles
             name = task_stem(task)
-            work[name] = work.get(name, 0.0) + seconds * ratio
-            parallel[number % n] = max(parallel[number % n], seconds * ratio / units)
-    return Costs(work, max(chain + after for chain, after in zip(chains, parallel, strict=True)))
+            work[name] = work.get(name, 0.0) + seconds_of_volume
+            longest = after_flow if task in RETENTION_TASKS else parallel
+            longest[number % n] = max(longest[number % n], seconds_of_volume / units)
+    return Costs(work, max(map(sum, zip(chains, parallel, after_flow, strict=True))))
 
 
 def _work_of_boxes(volume: PoreVolume | Cube, porosity: float) -> float:

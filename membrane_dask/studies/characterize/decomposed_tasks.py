@@ -34,7 +34,7 @@ from membrane_dask.physics.stokes.subdomains import (
 from membrane_dask.physics.voxel_spacing import Spacing
 from membrane_dask.program import ScratchReader, Unit
 from membrane_dask.studies.characterize.config import FlowSettings
-from membrane_dask.studies.characterize.flow_diagnostics import Field, flow_sums, resolved_pores
+from membrane_dask.studies.characterize.flow_diagnostics import flow_sums, resolved_pores
 from membrane_dask.studies.characterize.flow_grid import (
     alternate_wall_model,
     readings,
@@ -134,10 +134,6 @@ class _SlabData:
         width = int(self.percolating["extent"][2])
         pores = np.unpackbits(self.percolating["bits"][a:b], axis=2, count=width).astype(bool)
         return refine(pores, fine)[low - a * fine : high - a * fine]
-
-    def whole_grid(self) -> Grid:
-        """Grid of the whole refined volume, without resistances."""
-        return Grid.of_percolating(self.pores(0, self.slabs.depth), self.boundary, None, spacing=self.spacing)
 
     def subdomain(self, margin: int) -> Subdomain:
         """The slab of the unit with a margin of planes on each side."""
@@ -333,7 +329,32 @@ def _work_and_dissipation(data: _SlabData) -> tuple[float, float]:
     return float(sum(work for work, _ in sums)), float(sum(dissipation for _, dissipation in sums))
 
 
-def collect_slabs(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, Any], Field | None]:
+def slab_velocities(context: Mapping[str, Any], number: int, faces: int) -> np.ndarray:
+    """Velocities of all slabs of a volume.
+
+    Parameters
+    ----------
+    context : mapping
+        Of all units.
+    number : int
+        Number of the volume, whose pores percolate and whose flow was computed.
+    faces : int
+        Number of rows of the result.
+
+    Returns
+    -------
+    (faces, 3) ndarray of float32
+        In the units of the grid, under a unit pressure gradient and viscosity.
+    """
+    edges, spacing = context["slab_edges"][number], context["volumes"][number].spacing
+    data = _SlabData(context["scratch"], context["flow"], edges, spacing, {"volume": number})
+    work, dissipation = _work_and_dissipation(data)
+    velocity = data.slabs.gather_all(data.final_velocity, faces)
+    velocity *= np.float32(work / dissipation)
+    return velocity
+
+
+def collect_slabs(context: Mapping[str, Any], unit: Unit) -> dict[str, Any]:
     """Add up the results of the slabs of a volume.
 
     Parameters
@@ -345,10 +366,8 @@ def collect_slabs(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, Any
 
     Returns
     -------
-    flow : dict
+    dict
         Results in shortest edges of a grid cell; empty if no pores percolate.
-    field : Field or None
-        Velocities, where retention needs them.
 
     Raises
     ------
@@ -362,17 +381,17 @@ def collect_slabs(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, Any
     area = spacing[0] * spacing[0]  # of a permeability of 1 in the units of the grid
     data = _SlabData(context["scratch"], context["flow"], edges, spacing, unit.params)
     if not data.percolating["pores"].sum():
-        return {}, None
+        return {}
     estimate = {"permeability_mobility_estimate": float(data.global_array(0, "mobility_estimate")) * area}
     if data.settings.method == "mobility_estimate":
-        return estimate, None
+        return estimate
     names = (
         "work", "flux", "total", "unresolved", "speed", "forward", "section", "velocity_sum", "lateral_pressures",
     )  # fmt: skip
     slabs = [data.scratch.read("final_velocity", (data.volume, k), names) for k in range(len(data.slabs))]
     work, dissipation = _work_and_dissipation(data)
     permeability = np.square(work) / dissipation / data.size * area
-    flow = {
+    return {
         **estimate,
         **readings(
             data.settings.wall_model,
@@ -391,9 +410,3 @@ def collect_slabs(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, Any
             spacing=spacing,
         ),
     }
-    if not context["retention"].enabled or data.volume >= context["n_volumes"]:
-        return flow, None
-    grid = data.whole_grid()
-    velocity = data.slabs.gather_all(data.final_velocity, grid.m + 1)
-    velocity *= np.float32(work / dissipation)
-    return flow, Field(grid, velocity)

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from membrane_dask.physics.stokes.mac_grid import Grid
-
-
-@dataclass(frozen=True)
-class Field:
-    """Velocities on the faces of a grid, in its units, under a unit pressure gradient and viscosity."""
-
-    grid: Grid
-    velocity: np.ndarray
 
 
 def resolved_pores(pores: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Units of the flow through a volume: permeability, speeds and retention."""
+"""Units of the flow through a volume: permeability and speeds."""
 
 from __future__ import annotations
 
@@ -15,45 +15,42 @@ from membrane_dask.physics.stokes.mac_grid import Grid, flow_pores
 from membrane_dask.physics.stokes.resolution import resolve_permeability
 from membrane_dask.physics.stokes.solver import mobility_estimate, stokes
 from membrane_dask.program import Unit
-from membrane_dask.studies.characterize.config import FlowSettings, RetentionSettings
+from membrane_dask.studies.characterize.config import FlowSettings
 from membrane_dask.studies.characterize.decomposed_tasks import collect_slabs
-from membrane_dask.studies.characterize.flow_diagnostics import Field, flow_sums, resolved_pores
+from membrane_dask.studies.characterize.flow_diagnostics import flow_sums, resolved_pores
 from membrane_dask.studies.characterize.flow_grid import (
     ALTERNATE_TOLERANCE,
     alternate_wall_model,
     readings,
     refine,
 )
-from membrane_dask.studies.characterize.retention_tasks import complete_retention, missing_retention, particle_retention
 from membrane_dask.studies.characterize.simplified_models import tube_network_permeabilities
 from membrane_dask.studies.characterize.variables import PERMEABILITIES
 from membrane_dask.studies.input_volumes import read_pores
 
 #: Bytes per pore voxel, and per voxel of the volume.
 _BYTES_PORE, _BYTES_VOXEL = 185, 8
-#: Bytes per pore voxel where retention is computed.
-_BYTES_RETENTION = 250
+#: Arrays of the unit that the result is made of: all but the velocities.
+FLOW_ARRAYS = (
+    *PERMEABILITIES, "permeability_network_inscribed", "permeability_network_equivalent", "flux_residual",
+    "tortuosity_hydraulic", "unresolved_flow_fraction", "mean_force", "mean_velocity", "speed",
+)  # fmt: skip
 
 
-def flow_memory(
-    settings: FlowSettings, retention: RetentionSettings, shape: Sequence[int], porosity: float, decomposed: bool
-) -> int:
-    """Peak bytes of the unit of the flow; 0 where it only adds up the sums of slabs."""
-    if decomposed and not retention.enabled:
-        return 0
-    bytes_per_pore = _BYTES_RETENTION if retention.enabled else _BYTES_PORE
-    return int((bytes_per_pore * porosity + _BYTES_VOXEL) * math.prod(shape) * settings.refinement**3)
+def flow_memory(settings: FlowSettings, shape: Sequence[int], porosity: float) -> int:
+    """Peak bytes of the unit of a flow in one piece."""
+    return int((_BYTES_PORE * porosity + _BYTES_VOXEL) * math.prod(shape) * settings.refinement**3)
 
 
 def flow_work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """Permeability of a volume by Stokes flow and by simplified models, speeds in a section, and retention.
+    """Permeability of a volume by Stokes flow and by simplified models, and speeds in a section.
 
     Returns
     -------
     arrays : dict of str to ndarray
         Permeabilities in nm2, with the names of the result; ``speed`` ``(z, x)`` in the middle of y, in nm2 under a
-        unit pressure gradient and viscosity; arrays of :func:`particle_retention`. Simplified models and retention are
-        those along the depth.
+        unit pressure gradient and viscosity. Simplified models are those along the depth, as are ``velocity``
+        ``(m + 1, 3)``, those of the grid in its units, which the retention reads.
     feedback : dict
         Empty.
 
@@ -63,38 +60,30 @@ def flow_work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndar
         If the flow does not converge.
     """
     settings: FlowSettings = context["flow"]
-    retention: RetentionSettings = context["retention"]
     number = int(unit.params["volume"])
     volume: PoreVolume = context["volumes"][number]
     voxel_nm = float(volume.voxel_nm or math.nan)
     decomposed = context["slab_edges"][number] is not None
-    flow, field = collect_slabs(context, unit) if decomposed else solve_flow(volume, settings)
+    flow, velocity = (collect_slabs(context, unit), None) if decomposed else solve_flow(volume, settings)
     arrays = _dimensional(flow, voxel_nm / settings.refinement, settings.refinement) if flow else _no_flow(volume.shape)
     if number < context["n_volumes"]:
         # Whether liquid flows is decided by the voxels; a network may have paths that they do not have.
         network = context["scratch"].read("networks", (number,)) if flow else {}
         models = tube_network_permeabilities(network) if flow else {"inscribed": 0.0, "equivalent": 0.0}
         arrays |= {f"permeability_network_{kind}": value for kind, value in models.items()}
-        if retention.enabled and not flow:
-            arrays |= complete_retention(retention, volume.shape[0])
-        elif retention.enabled and field:
-            pores = refine(read_pores(volume), settings.refinement)
-            seed = unit.seed_sequence()
-            try:
-                arrays |= particle_retention(pores, field.grid, field.velocity, voxel_nm, settings, retention, seed)
-            except PhysicsError:  # the permeability does not depend on it
-                arrays |= missing_retention(retention, volume.shape[0])
+        if velocity is not None and context["retention"].enabled:
+            arrays["velocity"] = velocity
     return {name: np.asarray(value) for name, value in arrays.items()}, {}
 
 
-def solve_flow(volume: PoreVolume, settings: FlowSettings) -> tuple[dict[str, Any], Field | None]:
+def solve_flow(volume: PoreVolume, settings: FlowSettings) -> tuple[dict[str, Any], np.ndarray | None]:
     """Solve for the flow through a volume in one piece.
 
     Returns
     -------
     flow : dict
         Results in shortest edges of a grid cell; empty if no pores percolate.
-    field : Field or None
+    velocity : (m + 1, 3) ndarray of float32, or None
         Velocities with the wall model of the study, if they were computed.
     """
     voxels = read_pores(volume)
@@ -126,7 +115,7 @@ def solve_flow(volume: PoreVolume, settings: FlowSettings) -> tuple[dict[str, An
         **flow_sums(grid, solution.velocity, slice(0, grid.n), resolved_pores(voxels), settings.refinement),
     }
     flow["mean_velocity"] = flow["velocity_sum"] / grid.size
-    return flow, Field(grid, solution.velocity)
+    return flow, solution.velocity
 
 
 def _dimensional(flow: Mapping[str, Any], cell_nm: float, refinement: int) -> dict[str, Any]:

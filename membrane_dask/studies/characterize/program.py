@@ -42,7 +42,14 @@ from membrane_dask.studies.characterize.decomposed_tortuosity import (
     tortuosity_memory,
     tortuosity_scratch,
 )
-from membrane_dask.studies.characterize.flow_tasks import flow_memory
+from membrane_dask.studies.characterize.flow_tasks import FLOW_ARRAYS, flow_memory
+from membrane_dask.studies.characterize.retention_tasks import TASKS as RETENTION_TASKS
+from membrane_dask.studies.characterize.retention_tasks import (
+    particle_diameters,
+    retention_memory,
+    retention_of_volume,
+    retention_scratch,
+)
 from membrane_dask.studies.characterize.sections import sections_table
 from membrane_dask.studies.characterize.tables import (
     VolumeResult,
@@ -72,10 +79,15 @@ _BYTES_READ, _BYTES_OWN = 11, 26
 #: Bytes per pore voxel of a volume for its tortuosity, and per voxel.
 _BYTES_PORE, _BYTES_VOXEL = 110, 8
 
+_DIFFUSION = frozenset({"tortuosity", "tolerance", "tortuosity_slab_thickness"})
 #: Settings that only transport and the bench read.
-_UNREAD_BY_STRUCTURE = frozenset({
-    "axes", "tensors", "tortuosity", "tolerance", "tortuosity_slab_thickness", "flow", "retention", "bench",
-})  # fmt: skip
+_UNREAD_BY_STRUCTURE = frozenset({"axes", "tensors", "flow", "retention", "bench"}) | _DIFFUSION
+#: Settings that the flow and the retention do not read. Axis and particle diameter are parameters of their units.
+_UNREAD_BY_FLOW = frozenset({"axes", "tensors", "bench", "flow.boxes"}) | _DIFFUSION
+_UNREAD_BY_TRAJECTORIES = _UNREAD_BY_FLOW | {"retention.diameters"}
+_UNREAD_BY_PASSAGES = _UNREAD_BY_TRAJECTORIES | {
+    "retention.diameter", "retention.wall_interaction", "retention.particles",
+}  # fmt: skip
 
 
 class CharacterizeProgram(Program):
@@ -101,8 +113,10 @@ class CharacterizeProgram(Program):
     unread_settings: Mapping[str, frozenset[str]] = {
         "blocks": _UNREAD_BY_STRUCTURE,
         "networks": _UNREAD_BY_STRUCTURE,
-        "tortuosity": frozenset({"tensors", "flow", "retention", "bench"}),
-        "flows": frozenset({"tensors", "tortuosity", "tolerance", "tortuosity_slab_thickness", "bench"}),
+        "tortuosity": frozenset({"axes", "tensors", "flow", "retention", "bench"}),
+        "flows": _UNREAD_BY_PASSAGES | {"flow.pressure", "flow.viscosity", "retention.temperature"},
+        "passages": _UNREAD_BY_PASSAGES,
+        "trajectories": _UNREAD_BY_TRAJECTORIES,
     }
 
     def __init__(
@@ -168,6 +182,7 @@ class CharacterizeProgram(Program):
             *([Scratch("flows", (n,))] if study.flow.enabled else []),
             *([Scratch("box_flows", (len(self.volumes),))] if study.flow.boxes else []),
             *([Scratch("tensors", (len(self.volumes),))] if has_tensor_unit(study) else []),
+            *retention_scratch(study.retention, len(self.volumes)),
             *decomposed_scratch(study.flow, self.slab_edges),
             *bench_scratch(study.bench, int(self._first_block[-1]), len(self.volumes)),
         )
@@ -218,8 +233,20 @@ class CharacterizeProgram(Program):
 
     def unit(self, task: str, volume: int, **parameters: Any) -> Unit:
         """A unit of a volume as a whole."""
+        axis = volume // len(self.volumes)
+        if axis:  # its number among the axes of the study does not name it
+            parameters["axis"] = self._lateral_axes[axis - 1]
         key = f"{task},{self.name(volume)}"
         return Unit(key, task, (volume,), {"volume": volume, **parameters}, self._seed(volume))
+
+    def _retention_units(self, volume: int) -> list[Unit]:
+        """The passage of each particle diameter, and the particles that are tracked."""
+        units = []
+        for k, diameter in enumerate(particle_diameters(self.study.retention)):
+            key = f"passages,{self.name(volume)},diameter={diameter}"
+            parameters = {"volume": volume, "diameter": diameter}
+            units.append(Unit(key, "passages", (volume, k), parameters, self._seed(volume)))
+        return [*units, self.unit("trajectories", volume)]
 
     def block_units(self, task: str, volume: int) -> list[Unit]:
         """All blocks of a volume."""
@@ -266,7 +293,7 @@ class CharacterizeProgram(Program):
         yield [self.unit("tortuosity", volume, **parameters)]
 
     def _flow_rounds(self, volume: int) -> Rounds:
-        """The flow, in one unit or by slabs."""
+        """The flow, in one unit or by slabs; then the retention along the depth."""
         parameters: Mapping[str, Any] = {}
         edges = self.slab_edges[volume]
         if edges:
@@ -275,6 +302,8 @@ class CharacterizeProgram(Program):
             flow = DecomposedFlow(volume, self.name(volume), len(edges) - 1, settings, seed, image)
             parameters = yield from flow.rounds()
         yield [self.unit("flows", volume, **parameters)]
+        if self.study.retention.enabled and volume < len(self.volumes):
+            yield self._retention_units(volume)
 
     def pilot_programs(self) -> Sequence[Program]:
         """The study of two cubes of the first volume, of which the larger one is measured."""
@@ -306,7 +335,7 @@ class CharacterizeProgram(Program):
         def require(task: str, size: float) -> None:
             peaks[task] = max(peaks.get(task, 0), int(size) + resident)
 
-        flow, retention = self.study.flow, self.study.retention
+        flow = self.study.flow
         for number, volume in enumerate(self.volumes):
             for start, stop in self.blocks[number]:
                 windows = Block(start, stop, HALO, volume.shape).extended
@@ -330,23 +359,28 @@ class CharacterizeProgram(Program):
                 require("tortuosity", (porosity * _BYTES_PORE + _BYTES_VOXEL) * math.prod(oriented.shape))
             edges = self.slab_edges[number]
             if flow.enabled:
-                require("flows", flow_memory(flow, retention, oriented.shape, porosity, edges is not None))
+                require("flows", 0 if edges else flow_memory(flow, oriented.shape, porosity))
+            if self.study.retention.enabled and number < len(self.volumes):
+                for task in RETENTION_TASKS:
+                    require(task, retention_memory(flow, oriented.shape, porosity))
             if edges:
                 for task, size in decomposed_memory(flow, oriented.shape, porosity, edges).items():
                     require(task, size)
         return peaks
 
-    def collect(self, read: Callable[[str], Any], history: History) -> Sequence[Dataset | TableFile]:
+    def collect(self, read: Callable[..., Any], history: History) -> Sequence[Dataset | TableFile]:
         """Properties, distributions, profiles and networks of all volumes, and the tables of their bench."""
         networks = read("networks")
         tortuosities = read("tortuosity") if self.study.tortuosity else {}
-        flows = read("flows") if self.study.flow.enabled else {}
+        flows = read("flows", FLOW_ARRAYS) if self.study.flow.enabled else {}
+        passages, trajectories = (read(task) if self.study.retention.enabled else {} for task in RETENTION_TASKS)
         box_flows = read("box_flows") if self.study.flow.boxes else {}
         tensors = read("tensors") if has_tensor_unit(self.study) else {}
         results: list[VolumeResult | None] = [None] * len(self.volumes)
         for index, network in networks.items():
             volume = self.volumes[index[0]]
             tortuosity, flow = tortuosities.get(index, {}), flows.get(index, {})
+            retention = retention_of_volume(self.study.retention, passages, trajectories, index[0], volume.shape[0])
             voxel_nm = float(volume.voxel_nm or math.nan)
             along_axes = {
                 axis: (tortuosities.get((number,), {}), flows.get((number,), {}))
@@ -354,7 +388,7 @@ class CharacterizeProgram(Program):
             }
             results[index[0]] = VolumeResult(
                 network, tortuosity, flow, volume.shape, voxel_nm, volume.spacing, self.study, along_axes,
-                tensors.get(index, {}), box_flows.get(index, {}),
+                tensors.get(index, {}), box_flows.get(index, {}), retention,
             )  # fmt: skip
         replicates, references = results[: self.replicates], results[self.replicates :]
         tables = replicate_tables(replicates) if any(replicates) else {}

@@ -116,10 +116,10 @@ def flow_properties(
     }
 
 
-def retention_properties(flow: Arrays) -> dict[str, float]:
-    """Critical pore radius and log reductions, from the arrays of the unit of the flow."""
+def retention_properties(retention: Arrays) -> dict[str, float]:
+    """Critical pore radius and log reductions; arrays of the retention, empty if it failed."""
     names = ("critical_pore_radius", "log_reduction_value", "log_reduction_value_bound")
-    return {name: float(flow.get(name, math.nan)) for name in names}
+    return {name: float(retention.get(name, math.nan)) for name in names}
 
 
 def mean_radius(counts: np.ndarray) -> float:

@@ -73,6 +73,8 @@ class VolumeResult:
         Arrays of the tortuosity and of the flow along each axis of the study, empty likewise.
     tensors, box_flows : mapping of str to ndarray
         Arrays of these units.
+    retention : mapping of str to ndarray
+        From :func:`.retention_tasks.retention_of_volume`.
     """
 
     network: Mapping[str, np.ndarray]
@@ -85,6 +87,7 @@ class VolumeResult:
     along_axes: Mapping[str, tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]]] = field(default_factory=dict)
     tensors: Mapping[str, np.ndarray] = field(default_factory=dict)
     box_flows: Mapping[str, np.ndarray] = field(default_factory=dict)
+    retention: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def edges_nm(self) -> tuple[float, ...]:
@@ -108,7 +111,7 @@ class VolumeResult:
         if self.study.flow.enabled:
             values |= flow_properties(self.flow, self.study.flow, self.depth_nm, values)
         if self.study.retention.enabled:
-            values |= retention_properties(self.flow)
+            values |= retention_properties(self.retention)
         return values
 
     def directional(self) -> dict[str, np.ndarray] | None:
@@ -167,11 +170,11 @@ class VolumeResult:
 
     def rejection(self) -> dict[str, np.ndarray] | None:
         """Variables of the table ``rejection``."""
-        return self._flow_arrays("log_reduction_reflecting", "log_reduction_perfect_sink")
+        return self._retention("log_reduction_reflecting", "log_reduction_perfect_sink")
 
     def deposition(self) -> dict[str, np.ndarray] | None:
         """Variables of the table ``deposition``."""
-        return self._flow_arrays("deposited_fraction")
+        return self._retention("deposited_fraction")
 
     def network_table(self) -> dict[str, np.ndarray]:
         """Variables of the pore network."""
@@ -196,8 +199,8 @@ class VolumeResult:
             name=name,
         )
 
-    def _flow_arrays(self, *names: str) -> dict[str, np.ndarray] | None:
-        return {name: self.flow[name] for name in names} if names[0] in self.flow else None
+    def _retention(self, *names: str) -> dict[str, np.ndarray] | None:
+        return {name: self.retention[name] for name in names} if self.retention else None
 
 
 def replicate_tables(volumes: Sequence[VolumeResult | None]) -> dict[str, Dataset]:

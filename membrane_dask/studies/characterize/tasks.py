@@ -1,4 +1,4 @@
-"""Units of a characterize study: blocks of a volume, its pore network, its tortuosity, its flow."""
+"""Units of a characterize study: blocks of a volume, its pore network, its tortuosity, its flow and retention."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from membrane_dask.studies.characterize.box_flow_tasks import box_flow_work
 from membrane_dask.studies.characterize.decomposed_tasks import decomposed_work
 from membrane_dask.studies.characterize.flow_tasks import flow_work
 from membrane_dask.studies.characterize.local_sums import LocalSums, block_sums
+from membrane_dask.studies.characterize.retention_tasks import TASKS as RETENTION_TASKS
+from membrane_dask.studies.characterize.retention_tasks import retention_work
 from membrane_dask.studies.characterize.sections import middle_sections
 from membrane_dask.studies.characterize.tensor_tasks import tensor_work
 from membrane_dask.studies.characterize.tortuosity_tasks import TASKS as TORTUOSITY_TASKS
@@ -51,6 +53,8 @@ def work(context: Mapping[str, Any], unit: Unit) -> Result:
         return tortuosity_work(context, unit)
     if unit.task == "flows":
         return flow_work(context, unit)
+    if unit.task in RETENTION_TASKS:
+        return retention_work(context, unit)
     if unit.task == "box_flows":
         return box_flow_work(context, unit)
     if unit.task == "tensors":

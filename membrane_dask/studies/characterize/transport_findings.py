@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import numpy as np
+
 from membrane_dask.physics.stokes.resolution import exceeds_calibration
 from membrane_dask.studies.characterize.tables import VolumeResult
 
@@ -28,10 +30,16 @@ def transport_findings(results: Mapping[str, VolumeResult | None], axes: Sequenc
     """
     complete = {name: result for name, result in results.items() if result is not None}
     sentences = [sentence for axis in axes for sentence in (*_zeros(complete, axis), *_inaccuracies(complete, axis))]
-    missing = _names(complete, lambda result: math.isnan(float(result.flow.get("log_reduction_value", 0.0))))
+    missing = _names(complete, _lacks_retention)
     if missing:
-        sentences.append(f"{_subject(missing, complete)}: the retention did not converge, and has no value.")
+        text = "the retention of at least one particle diameter did not converge, or its unit failed: it has no value."
+        sentences.append(f"{_subject(missing, complete)}: {text}")
     return sentences
+
+
+def _lacks_retention(result: VolumeResult) -> bool:
+    names = ("log_reduction_value", "log_reduction_value_bound", "log_reduction_reflecting")
+    return any(np.isnan(result.retention[name]).any() for name in names if name in result.retention)
 
 
 def _zeros(results: Results, axis: str) -> Iterator[str]:
