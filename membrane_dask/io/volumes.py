@@ -246,10 +246,7 @@ def open_volume_source(
             grey = None
         rows = segmentation.remarks if segmentation else ()
         if grey is not None:
-            phase: Literal["dark", "bright"] = "bright" if pores == "bright" else "dark"
-            read = partial(segment_window, array, **{**grey, "pores": phase})  # type: ignore[arg-type]
-            noise = segmentation_noise(read, shape, grey.get("sigma", 0.0))
-            rows = (*drift_remark(array, _slice_axis(array)), _FIXED_THRESHOLD, *noise.remarks)
+            rows = (*drift_remark(array, _slice_axis(array)), _FIXED_THRESHOLD)
         message = values.invalid_phases() if isinstance(pores, str) and grey is None and segmentation is None else ""
     except VolumeError:
         raise
@@ -262,6 +259,10 @@ def open_volume_source(
             f"{path.name} holds {message}; a segmented volume has two: set the value of the pores (pores: "
             f"{values.example}), or segment a grey volume with the line grey: {{method: auto, sigma: 1}}"
         )
+    if grey is not None:
+        phase: Literal["dark", "bright"] = "bright" if pores == "bright" else "dark"
+        read = partial(segment_window, array, **{**grey, "pores": phase})  # type: ignore[arg-type]
+        rows = (*rows, *segmentation_noise(read, shape, grey.get("sigma", 0.0)).remarks)
     edges = [edge for edge in volume.edges.nm if edge is not None]
     voxel, spacing = unit_and_spacing(edges) if len(edges) == len(shape) else (None, CUBE)
     described = values.described(pores, {} if segmentation else grey)

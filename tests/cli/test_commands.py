@@ -313,7 +313,7 @@ def test_help_is_whole_and_needs_no_slow_library():
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     text, modules = said.rsplit("\n", 2)[:2]
-    assert "batches, memory, and the cost, measured on a few units." in " ".join(text.split())
+    assert "batches, memory, and then the cost, measured on a few units." in " ".join(text.split())
     assert "drive " not in text
     assert not {"rich", "numpy", "pydantic", "dask"} & set(modules.split())
 
