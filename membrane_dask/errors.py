@@ -110,8 +110,12 @@ class ClusterError(RuntimeError):
 
 
 def closest(name: object, valid: Sequence[str]) -> str:
-    """``; did you mean 'x'?`` for a name close to a valid one, else nothing."""
-    close = difflib.get_close_matches(str(name)[:200], valid[:_MAX_CANDIDATES], n=1)
+    """``; did you mean 'x'?`` for a name close to a valid one, or for the last words of a single one, else nothing."""
+    text = str(name)[:200]
+    close = difflib.get_close_matches(text, valid[:_MAX_CANDIDATES], n=1)
+    longer = [one for one in valid[:_MAX_CANDIDATES] if one.endswith(f"_{text}")]
+    if not close and len(longer) == 1:
+        close = longer
     return f"; did you mean {close[0]!r}?" if close else ""
 
 

@@ -177,15 +177,12 @@ class Run:
             if name in FOLDERS:
                 path.mkdir(exist_ok=True)
         remedy = f"the file was changed; restore it, or move the run away with --fresh ({self.path / 'run.json'})"
-        if set(self.counts) != set(plan.counts):
-            raise UnreadableRunError(
-                f"'units' names {sorted(self.counts)}, the study has {sorted(plan.counts)}: either the run was made by "
-                f"another version of the code, so that its result can be read but is not continued, or {remedy}"
-            )
-        if set(self.batch) != set(plan.batch):
-            raise UnreadableRunError(
-                f"'batch' names {sorted(self.batch)}, the study has {sorted(plan.batch)}: {remedy}"
-            )
+        for name, there, here in (("units", self.counts, plan.counts), ("batch", self.batch, plan.batch)):
+            if set(there) != set(here):
+                raise UnreadableRunError(
+                    f"{name!r} names {sorted(there)}, the study has {sorted(here)}: either the run was made by another "
+                    f"version of the code, so that its result can be read but is not continued, or {remedy}"
+                )
         if self.counts != plan.counts and not plan.program.adaptive:
             raise UnreadableRunError(f"'units' is {self.counts}, the study has {dict(plan.counts)}: {remedy}")
 
@@ -202,9 +199,7 @@ class Run:
             return
         digests = f"digest {self.identity[:8]}, this one is {identity[:8]}"
         advice = "choose another --out, or move it away with --fresh"
-        there: dict[str, Any] = {}
-        here: dict[str, Any] = {}
-        same = False
+        there, here, same = dict[str, Any](), dict[str, Any](), False
         with contextlib.suppress(StudyError, OSError):  # an earlier version recorded no settings, and files are gone
             there, here = differing_settings([self.decisive_settings, study.decisive_settings()])
             same = self.study.identity() == identity
@@ -216,12 +211,10 @@ class Run:
                 f"holds a run of this study by a version of {package} that {reason} ({digests}): its result and report "
                 f"can be opened, but it cannot be resumed; {advice}"
             )
-        elif there:
+        else:
             texts = [(name, *setting_texts([there[name], here[name]])) for name in there]
             changes = "; ".join(f"{name} is {former} there and {present} here" for name, former, present in texts)
-            message = f"holds the run of another study: {changes} ({digests}); {advice}"
-        else:
-            message = f"holds the run of another study ({digests}); {advice}"
+            message = f"holds the run of another study{': ' if changes else ''}{changes} ({digests}); {advice}"
         raise StudyError([Problem((), f"{self.path} {message}")])
 
     @property

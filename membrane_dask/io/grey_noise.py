@@ -11,8 +11,8 @@ from scipy import ndimage
 
 #: Blocks along the depth that are segmented, and most voxels along their edges.
 _BLOCKS, _THICKNESS, _WIDTH = 3, 32, 128
-#: Single voxels, as a fraction of all voxels, from which on noise decides pore sizes and the network. In random fields
-#: with correlated noise, 2e-4 go with 25 times the true number of connected pores.
+#: Single voxels, as a fraction of all voxels, from which on noise decides pore sizes and the network: more than with
+#: the true number of connected pores, less than with many times that (benchmarks/grey_volumes.py).
 _RELEVANT = 1e-4
 #: Filter that removes ordinary noise, voxels, and by how much a wider one is enlarged.
 _SIGMA, _STEP = 1.0, 0.5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -259,18 +259,18 @@ def open_volume_source(
             f"{path.name} holds {message}; a segmented volume has two: set the value of the pores (pores: "
             f"{values.example}), or segment a grey volume with the line grey: {{method: auto, sigma: 1}}"
         )
-    if grey is not None:
-        phase: Literal["dark", "bright"] = "bright" if pores == "bright" else "dark"
-        read = partial(segment_window, array, **{**grey, "pores": phase})  # type: ignore[arg-type]
-        rows = (*rows, *segmentation_noise(read, shape, grey.get("sigma", 0.0)).remarks)
     edges = [edge for edge in volume.edges.nm if edge is not None]
     voxel, spacing = unit_and_spacing(edges) if len(edges) == len(shape) else (None, CUBE)
     described = values.described(pores, {} if segmentation else grey)
     remarks = (*volume.remarks, *databar_remarks, *rows, ("values", described))
-    return VolumeSource(
+    source = VolumeSource(
         str(path), shape, voxel, volume.edges.source, volume.edges, pores, grey, segmentation, options, axis, remarks,
         spacing,
     )  # fmt: skip
+    if grey is None:
+        return source
+    noise = segmentation_noise(source.read, shape, grey.get("sigma", 0.0))
+    return replace(source, remarks=(*remarks, *noise.remarks))
 
 
 def volume_paths(path: Path) -> list[Path]:

@@ -187,15 +187,12 @@ def package_of(kind: str) -> str:
 
 def kind_at_fault(error: BaseException) -> str:
     """Kind and package of another author whose code an exception has passed through; empty if there is none."""
-    modules = {
-        frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in traceback.walk_tb(error.__traceback__)
-    }
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    packages = {frame.f_globals.get("__name__", "").partition(".")[0] for frame in frames}
     for kind in kinds().values():
+        references = (kind.model, kind.program, kind.tables, kind.report, kind.exports, kind.networks)
         package = package_of(kind.name)
-        if (
-            package
-            and {reference.partition(".")[0].partition(":")[0] for reference in (kind.model, kind.program)} & modules
-        ):
+        if package and packages & {one.partition(":")[0].partition(".")[0] for one in references if one}:
             return f"{kind.name!r} ({package})"
     return ""
 

@@ -419,6 +419,19 @@ def test_an_interrupted_search_is_resumed(run, study_file, values_of, interrupt_
     assert values_of(md.open_run(tmp_path / "run")) == values_of(run)
 
 
+def test_retention_of_particles_is_a_constraint(study, tmp_path):
+    """Particles that are larger than the pores of some designs only; what passes is counted, not the foulant."""
+    sieving = {"rate": 3e3, "particle_radius": 0.006}
+    optimum = {"parameters": RADII, "constraints": ["particle_retention >= 0.5"], "evaluations": 12}
+    run = md.run(study(optimum, sieving=sieving, cluster={"profile": "sync"}), out=tmp_path / "run")
+    designs, networks = run.result["design"].to_dataset(), run.result["graded"].to_dataset()
+    retention = (1 - networks.n_passed / networks.n_arrivals).mean(("realization", "deposition"))
+    np.testing.assert_allclose(designs.particle_retention, retention, rtol=1e-12)
+    assert float(retention.min()) < 0.5 < float(retention.max())
+    assert not designs.feasible.values[retention.values < 0.5].any()
+    assert designs.feasible.values.any()
+
+
 def test_networks_without_a_metric(study):
     """A design whose networks have no concentration is left out, and is not proposed again."""
     settings = {"parameters": RADII, "constraints": ["foulant_concentration <= 0.05"], "evaluations": 30}

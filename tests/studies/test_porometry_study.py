@@ -615,8 +615,9 @@ def test_summaries_with_fewer_than_two_priors(bench, tmp_path):
     assert "The pore structure is not determined: with one prior" in summary["M1"]
     thickness = re.search(r"layer is thinner than (\S+) µm \(95 %\), if the prior of the radius holds", summary["M1"])
     posterior = finished.result["posterior"].to_dataset().sel(membrane="M1")
-    structure_number = float(finished.result["porometry"].to_dataset().sel(membrane="M1").structure_number)
-    at_the_end = float(posterior.radius_high) ** 2 / structure_number * 1e6
+    fit = finished.result["porometry"].to_dataset().sel(membrane="M1")
+    lowest = float(fit.structure_number * fit.hydraulic_permeability_low / fit.hydraulic_permeability)
+    at_the_end = float(posterior.radius_high) ** 2 / lowest * 1e6
     assert float(thickness[1]) == pytest.approx(at_the_end, rel=0.02)  # the median has 1 % of noise
     assert re.search(r"over thickness is, [^(]+ m \([^)]+ to [^)]+\)\.", summary["M1"])
     assert "The pore radius is larger than" in summary["M2"]
@@ -709,6 +710,26 @@ def test_report_of_the_paper(palencia, tmp_path):
     summary = md.membrane_summary(palencia.result)
     assert "No threshold pressure is resolved" in " ".join(summary["PESm-1"])
     assert "no line from the threshold pressure is tangent" in " ".join(summary["MPESm-10"])
+
+
+@pytest.mark.parametrize("scatter", [0.05, 0.5])
+def test_intervals_of_populations_cover(scatter):
+    """Of five membranes with a log-normal scatter, measured with errors of 3 to 8 %."""
+    rng = np.random.default_rng(5)
+    covered, n = 0, 500
+    for _ in range(n):
+        error = rng.uniform(0.03, 0.08, 5)
+        value = 80 * np.exp(scatter * rng.standard_normal(5)) * (1 + error * rng.standard_normal(5))
+        fits = xr.Dataset({
+            name: ("membrane", numbers) for name, numbers in (
+                ("hydraulic_permeability", value), ("hydraulic_permeability_25", value),
+                ("hydraulic_permeability_error", error * value),
+            )
+        })  # fmt: skip
+        _, numbers = summarize_populations([SimpleNamespace(state="")] * 5, fits, 0.95)
+        low, high = (numbers[f"hydraulic_permeability_mean_{end}"][0] for end in ("low", "high"))
+        covered += low <= 80 <= high
+    assert covered / n == pytest.approx(0.95, abs=0.03)  # three standard errors
 
 
 def test_the_mean_of_unlike_membranes_is_positive():

@@ -27,8 +27,7 @@ def split_metric(name: str) -> tuple[str, str]:
             return stem, name[len(stem) + 1 :]
     if name not in DESIGN_METRICS:
         candidates = (*DESIGN_METRICS, *SPECIES_METRICS)
-        hint = "did you mean 'particle_retention'?" if name == "retention" else nearest(name, candidates)
-        raise ValueError(f"no metric of a design; {hint} (got {name!r})")
+        raise ValueError(f"no metric of a design; {nearest(name, candidates)} (got {name!r})")
     return name, ""
 
 

@@ -64,6 +64,7 @@ _OF_FRACTIONS = {
     "species_concentration": REDUCTION,
     "species_yield": REDUCTION,
     "species_purity": ODDS,
+    "particle_retention": LINEAR,  # 0 and 1 occur, which other scales do not hold
 }
 
 

@@ -153,7 +153,9 @@ def _flux_panel(axis: Axes, fit: xr.Dataset, points: xr.Dataset) -> None:
         # Where the permeance is not the slope of a line, it is drawn as the tangent at zero pressure.
         intercept = float(np.nan_to_num(fit.intercept_flux))
         line = slope * pressure + (-slope * threshold if is_published_line else intercept)
-        axis.plot(pressure / 1e3, line * LMH, color=_FIT, lw=1.2, label=_line_name(fit))
+        is_tangent = not (is_published_line or math.isfinite(float(fit.intercept_flux)))
+        name = "tangent at zero pressure" if is_tangent else "fitted line"
+        axis.plot(pressure / 1e3, line * LMH, color=_FIT, lw=1.2, label=name)
         half_width = _half_width(fit, pressure)
         if half_width is not None:
             low, high = (line - half_width) * LMH, (line + half_width) * LMH
@@ -169,11 +171,6 @@ def _flux_panel(axis: Axes, fit: xr.Dataset, points: xr.Dataset) -> None:
             label="interval of the threshold pressure",
         )  # fmt: skip
     axis.set(xlim=(0, top / 1e3), ylim=(0, None), title=literal_label(fit.membrane.item()))
-
-
-def _line_name(fit: xr.Dataset) -> str:
-    """A permeability without an intercept of its own is the limit at zero pressure, and its line the tangent there."""
-    return "fitted line" if math.isfinite(float(fit.intercept_flux)) else "tangent at zero pressure"
 
 
 def _half_width(fit: xr.Dataset, pressure: np.ndarray) -> np.ndarray | None:

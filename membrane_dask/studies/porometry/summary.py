@@ -198,19 +198,23 @@ def _structure(fit: Any, posterior: Any) -> list[str]:
         f"The pore structure is not determined: with {count}, only surface porosity times radius squared over "
         f"thickness is, {_structure_number(fit)}."
     ]
-    # The stored bounds belong to the medians of the priors; the sentences state them at the ends of the intervals.
-    confidence = f"{100 * fit.attrs['confidence']:.0f} %"
+    # The stored bounds belong to the medians of the prior and of the permeability. The sentences state them at the ends
+    # of both intervals, each of which is passed with half of the remaining probability: together they hold with all.
+    lowest = float(fit.hydraulic_permeability_low) / float(fit.hydraulic_permeability)
+    has_interval = 0 < lowest <= 1
+    confidence = f" ({100 * fit.attrs['confidence']:.0f} %)" if has_interval else ""
+    lowest = lowest if has_interval else 1.0
     if math.isfinite(posterior.largest_thickness):
         ratio = float(posterior.radius_high) / float(posterior.radius_median)
-        thickness = format_number(float(posterior.largest_thickness) * ratio * ratio * 1e6)
+        thickness = format_number(float(posterior.largest_thickness) * ratio * ratio / lowest * 1e6)
         sentences.append(
-            f"The selective layer is thinner than {thickness} µm ({confidence}), if the prior of the radius holds."
+            f"The selective layer is thinner than {thickness} µm{confidence}, if the prior of the radius holds."
         )
     if math.isfinite(posterior.smallest_radius):
-        ratio = math.sqrt(float(posterior.thickness_low) / float(posterior.thickness_median))
+        ratio = math.sqrt(lowest * float(posterior.thickness_low) / float(posterior.thickness_median))
         radius = format_number(float(posterior.smallest_radius) * ratio * 1e9)
         sentences.append(
-            f"The pore radius is larger than {radius} nm ({confidence}), if the prior of the thickness holds."
+            f"The pore radius is larger than {radius} nm{confidence}, if the prior of the thickness holds."
         )
     return [*sentences, _best_measurement_sentence(posterior)]
 
