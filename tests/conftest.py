@@ -51,9 +51,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _Groups:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _own_state(tmp_path_factory) -> None:
-    """Keep what tests confirm out of the home directory."""
+def _own_folders(tmp_path_factory) -> None:
+    """Keep what tests confirm out of the home directory, and the runs of the checkout, from which studies import units,
+    out of the tests."""
     os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+    os.chdir(tmp_path_factory.mktemp("folder"))
 
 
 @pytest.fixture(scope="session")

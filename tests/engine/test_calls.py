@@ -169,7 +169,9 @@ def test_a_second_driver_measures_no_pilots(study_file, tmp_path, monkeypatch):
     with pytest.raises(SystemExit):
         run_command([*arguments, "--limit", "0"])
     monkeypatch.setattr("membrane_dask.cli.run.measured", lambda plan: pytest.fail("pilots are measured"))
-    monkeypatch.setattr(DriverLock, "active_driver", lambda *root: {"host": "another", "pid": 1, "beat": 0.0})
+    monkeypatch.setattr(
+        DriverLock, "active_driver", lambda *root: {"host": "another", "pid": 1, "beat": 0.0, "in_flight": 0}
+    )
     with pytest.raises(SystemExit) as ended:
         run_command(arguments)
     assert ended.value.code == 2
