@@ -318,8 +318,8 @@ class TestCrate:
 class TestRefusals:
     """What is not exported, and not opened."""
 
-    def test_a_run_that_is_not_finished(self, tmp_path):
-        study = md.load_study("configs/graded-quickstart.yaml", cluster={"profile": "sync"})
+    def test_a_run_that_is_not_finished(self, root, tmp_path):
+        study = md.load_study(root / "configs/graded-quickstart.yaml", cluster={"profile": "sync"})
         run = md.run(study, tmp_path / "run", limit=0)
         with pytest.raises(
             ExportError, match=r"is empty, and a copy is closed: finish it first with: membrane-dask run"

@@ -345,13 +345,14 @@ def test_several_tables(two_tables, quickstart):
     path = two_tables / "study.yaml"
     data = "data: [{input: first.csv}, {input: second.csv}]"
     path.write_text(text.replace("input: inputs/flux.csv\ndata: []", data))
-    result = run(path, two_tables / "run")
+    several = run(path, two_tables / "run")
+    tree, expected = several.result, quickstart.result
     for name in ("porometry", "posterior", "bootstrap"):
-        for variable, values in quickstart.result[name].data_vars.items():
-            assert result.result[name][variable].values.tobytes() == values.values.tobytes(), variable
-    assert sorted(file.name for file in (result.path / "inputs").iterdir()) == ["first.csv", "second.csv"]
-    assert [entry.input.parent.name for entry in result.study.data] == ["inputs", "inputs"]
-    assert result.study.identity() == result.identity == md.load_study(path).identity()
+        for variable, values in expected[name].data_vars.items():
+            assert tree[name][variable].values.tobytes() == values.values.tobytes(), variable
+    assert sorted(file.name for file in (several.path / "inputs").iterdir()) == ["first.csv", "second.csv"]
+    assert [entry.input.parent.name for entry in several.study.data] == ["inputs", "inputs"]
+    assert several.study.identity() == several.identity == md.load_study(path).identity()
 
 
 @pytest.mark.parametrize(
