@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from membrane_dask.cli.exit_codes import USAGE, exit_with
 from membrane_dask.engine.terminal import say, show
+
+if TYPE_CHECKING:
+    from membrane_dask.engine.run_list import RunList
 
 
 def serve(
@@ -23,23 +28,13 @@ def serve(
     The printed address holds a token, without which nothing is served. The pages change nothing. For a machine that you
     reach by SSH: ssh -L PORT:127.0.0.1:PORT HOST, and open the address there.
     """
-    from membrane_dask import api
-    from membrane_dask.engine.run_list import RunList, open_runs
-
     try:
         from membrane_dask.explorer.server import ExplorerServer
     except ImportError as error:
         say(f"serve needs {error.name}, which is not installed: pip install 'membrane-dask[explore]'")
         exit_with(USAGE)
 
-    def runs() -> RunList:
-        if not names:
-            return api.list_runs()
-        folders = [name for name in names if Path(name).is_dir() and not (Path(name) / "run.json").exists()]
-        lists = [api.list_runs(folder) for folder in folders]
-        lists.append(open_runs([name for name in names if name not in folders]))
-        return RunList([entry for entries in lists for entry in entries.entries])
-
+    runs = partial(_runs, _directories(names or ()))
     runs()  # a run that is not there is an error before anything is served
     server = ExplorerServer(runs, port)
     show(server.url)
@@ -47,3 +42,37 @@ def serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: server.stop())
     server.run()
+
+
+def _directories(names: Sequence[str]) -> list[str]:
+    """Names without exported runs and other files, which a shell writes in place of ``runs/*`` as well."""
+    from membrane_dask.engine.run_list import is_exported_run
+
+    directories = []
+    for name in names:
+        if is_exported_run(name):
+            say(f"left out: {name} is an exported run, which open_run() opens")
+        elif Path(name).is_file():
+            say(f"left out: {name} is a file, not the directory of a run")
+        else:
+            directories.append(name)
+    if names and not directories:
+        say("no run is left; give runs, or folders of runs")
+        exit_with(USAGE)
+    return directories
+
+
+def _runs(names: Sequence[str]) -> RunList:
+    """Runs and all runs in folders, each once; without names those in ``runs/``."""
+    from membrane_dask import api
+    from membrane_dask.engine.run import Run
+    from membrane_dask.engine.run_list import BrokenRun, RunList, open_runs
+
+    if not names:
+        return api.list_runs()
+    entries: dict[Path, Run | BrokenRun] = {}
+    for name in names:
+        is_folder = Path(name).is_dir() and not (Path(name) / "run.json").exists()
+        for entry in (api.list_runs(name) if is_folder else open_runs([name])).entries:
+            entries.setdefault(entry.path.resolve(), entry)
+    return RunList(list(entries.values()))

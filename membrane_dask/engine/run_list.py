@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,7 +107,12 @@ class RunList(Sequence[Run]):
         """One row of text for each run, in the order of ``HEADER``."""
         statuses = self.statuses() if statuses is None else statuses
         parameters = _parameter_texts(statuses)
-        return [[*map(printable_line, _cells(status)), text] for status, text in zip(statuses, parameters, strict=True)]
+        rows = [[*map(printable_line, _cells(status)), text] for status, text in zip(statuses, parameters, strict=True)]
+        names = Counter(row[0] for row in rows)
+        for row, entry in zip(rows, self._entries, strict=True):
+            if names[row[0]] > 1:  # of several folders
+                row[0] = printable_line(entry.path)
+        return rows
 
     def table(self, statuses: Sequence[Mapping[str, Any]] | None = None) -> tuple[tuple[str, ...], list[list[str]]]:
         """Header and rows without the columns that say nothing of any run."""

@@ -17,6 +17,8 @@ import pytest
 import membrane_dask as md
 from membrane_dask.cli import main
 from membrane_dask.engine.lock import DriverLock
+from membrane_dask.engine.run import RunNotFoundError
+from membrane_dask.engine.run_list import open_runs
 
 STUDY = (
     "kind: graded\ngradient: 0\nrealizations: 2\nporosity: 0.1\nporosity_tolerance: 0.02\ncluster: {profile: sync}\n"
@@ -104,6 +106,29 @@ def test_a_broken_run_that_is_named_is_an_error_and_hides_no_other(runs, command
         refused = command(*arguments)
         assert refused.returncode == 2, refused.stderr
         assert "Traceback" not in refused.stderr
+
+
+def test_serve_takes_what_a_shell_writes_in_place_of_a_pattern(runs, monkeypatch, capsys):
+    from membrane_dask.cli.explore import _directories, _runs
+
+    monkeypatch.chdir(runs.parent)
+    (runs / "notes.txt").touch()
+    (runs / "link").symlink_to("first")
+    names = _directories([str(path.relative_to(runs.parent)) for path in sorted(runs.iterdir())])
+    assert "left out: runs/notes.txt is a file" in capsys.readouterr().err
+    listed = [entry.path.resolve().name for entry in _runs(names).entries]
+    assert sorted(listed) == ["first", "jobs", "journal", "last", "later", "list", "torn"]  # each once
+    assert len(_runs([*names, "runs", "./runs/first"]).entries) == len(listed)
+    with pytest.raises(SystemExit):
+        _directories(["runs/notes.txt"])
+    with pytest.raises(RunNotFoundError, match="no run runs/nothing"):
+        _runs(["runs/nothing"])
+
+
+def test_runs_of_one_name_in_several_folders_are_listed_by_their_paths(runs, tmp_path):
+    shutil.copytree(runs / "first", tmp_path / "other" / "first")
+    listed = open_runs([runs / "first", tmp_path / "other" / "first", runs / "last"])
+    assert [row[0] for row in listed.rows()] == [str(runs / "first"), str(tmp_path / "other" / "first"), "last"]
 
 
 def test_status_is_refreshed_on_a_terminal_only(runs, template):

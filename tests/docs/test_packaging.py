@@ -30,6 +30,15 @@ def test_the_conda_recipe_has_the_dependencies_and_the_version(root, requirement
     assert recipe["build"]["python"]["entry_points"] == [f"{name} = {target}" for name, target in script.items()]
 
 
+def test_automatic_checks_of_packages_open_no_browser(root):
+    tests = YAML(typ="safe").load(root / "deploy/conda/recipe.yaml")["tests"]
+    lines = [line for test in tests for line in test.get("script", ())]
+    lines += (root / ".ci/package").read_text().split("&&")
+    demos = [line for line in lines if "membrane-dask demo" in line]
+    assert len(demos) == 3
+    assert all("--no-open" in line for line in demos)
+
+
 def test_the_conda_environment_has_the_dependencies(root, requirements):
     environment = YAML(typ="safe").load(root / "deploy/conda/environment.yaml")
     lines = {line for line in environment["dependencies"] if isinstance(line, str)}
