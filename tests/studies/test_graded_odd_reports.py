@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import membrane_dask as md
-from membrane_dask.studies.graded.number_text import compact, fixed, format_interval, with_error
+from membrane_dask.number_text import compact, fixed, format_interval, with_error
 
 SMALL = "kind: graded\nporosity: 0.2\nporosity_tolerance: 0.02\ntime_step: 1e-3\n"
 

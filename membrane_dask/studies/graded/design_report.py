@@ -25,7 +25,7 @@ from membrane_dask.studies.graded.common_report import (
     physical_name,
     slices,
 )
-from membrane_dask.studies.graded.number_text import compact, with_error
+from membrane_dask.number_text import compact, with_error
 
 _METRICS = (
     "initial_flux", "throughput", "foulant_concentration", "log_reduction_value", "lifetime", "porosity_usage",

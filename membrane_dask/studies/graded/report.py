@@ -27,7 +27,7 @@ from membrane_dask.studies.graded.history_report import (
     porosity_figure,
     scales_of,
 )
-from membrane_dask.studies.graded.number_text import compact
+from membrane_dask.number_text import compact
 from membrane_dask.studies.graded.performance_report import (
     coefficients_section,
     metrics_figure,

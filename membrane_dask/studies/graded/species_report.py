@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from membrane_dask.report.page import Grid, Section, literal_label, picture
 from membrane_dask.studies.graded.common_report import COLOURS, MARKERS, error_bars, front_order, label, mean_of, slices
-from membrane_dask.studies.graded.number_text import compact, with_error
+from membrane_dask.number_text import compact, with_error
 
 _NAMES = ("species_concentration", "species_yield", "species_purity", "species_recovered")
 
