@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 import membrane_dask as md
 from membrane_dask.cli import main
@@ -108,7 +109,7 @@ def test_a_broken_run_that_is_named_is_an_error_and_hides_no_other(runs, command
         assert "Traceback" not in refused.stderr
 
 
-def test_serve_takes_what_a_shell_writes_in_place_of_a_pattern(runs, monkeypatch, capsys):
+def test_serve_takes_the_files_of_a_pattern(runs, monkeypatch, capsys):
     from membrane_dask.cli.explore import _directories, _runs
 
     monkeypatch.chdir(runs.parent)
@@ -119,10 +120,10 @@ def test_serve_takes_what_a_shell_writes_in_place_of_a_pattern(runs, monkeypatch
     listed = [entry.path.resolve().name for entry in _runs(names).entries]
     assert sorted(listed) == ["first", "jobs", "journal", "last", "later", "list", "torn"]  # each once
     assert len(_runs([*names, "runs", "./runs/first"]).entries) == len(listed)
-    with pytest.raises(SystemExit):
+    with pytest.raises(typer.Exit):
         _directories(["runs/notes.txt"])
-    with pytest.raises(RunNotFoundError, match="no run runs/nothing"):
-        _runs(["runs/nothing"])
+    with pytest.raises(RunNotFoundError, match="no run runs/absent"):
+        _runs(["runs/absent"])
 
 
 def test_runs_of_one_name_in_several_folders_are_listed_by_their_paths(runs, tmp_path):
