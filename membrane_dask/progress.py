@@ -57,7 +57,7 @@ def _estimate_line(event: Estimate, adaptive: bool) -> str:
     # Of an adaptive program, the number of units is not known.
     percentage = "" if event.fraction is None or adaptive else f"{math.floor(100 * event.fraction)} %: "
     if unfinished and sum(task.total - task.done for task in unfinished) <= event.failed:
-        return f"{percentage}{tasks}, {event.failed} failed"
+        return f"{tasks}, {event.failed} failed"  # a percentage of the time would read as one of finished units
     if event.remaining is None:
         return f"{percentage}{tasks}, remaining time not known yet"
     return f"{percentage}{tasks}, {_range_text(*event.remaining)} left"

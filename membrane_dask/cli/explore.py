@@ -51,7 +51,7 @@ def _directories(names: Sequence[str]) -> list[str]:
     directories = []
     for name in names:
         if is_exported_run(name):
-            say(f"left out: {name} is an exported run, which open_run() opens")
+            say(f"left out: {name} is an exported run; its report: membrane-dask report {name}")
         elif Path(name).is_file():
             say(f"left out: {name} is a file, not the directory of a run")
         else:

@@ -78,7 +78,11 @@ def run_study(
     is_local = plan.cluster.scheduler in ("local", "sync")
     is_busy = DriverLock.active_driver(run.path) is not None  # refused below, without pilots
     if measure and is_local and limit is None and not is_busy and not run.journal.summary().done:
-        plan = measured(plan)
+        with DriverLock(run.path, measuring=True) as lock:
+            plan = measured(plan)
+            if lock.cancelled():
+                say(f"stopped: cancelled; resume with: membrane-dask run {run.path / 'study.yaml'} --out {run.path}")
+                exit_with(STOPPED)
         if plan.costs is not None:
             work, time = as_seconds(plan.cost or 0.0), as_seconds(plan.time or 0.0)
             say(f"cost: about {work} of CPU time, {time} of wall time on this cluster")

@@ -97,7 +97,7 @@ def _watch_in_place(
 
 
 def _is_any_active(statuses: list[dict[str, Any]]) -> bool:
-    return any(status["state"] in ("running", "queued") for status in statuses)
+    return any(status["state"] in ("measuring", "running", "queued") for status in statuses)
 
 
 def _print_statuses(runs: RunList, statuses: list[dict[str, Any]], as_json: bool) -> None:

@@ -38,6 +38,8 @@ class DriverLock:
     ----------
     root : Path
         The run directory.
+    measuring : bool
+        Whether pilots are computed, not units of the run.
 
     Raises
     ------
@@ -51,13 +53,15 @@ class DriverLock:
     #: Owner files that are kept. A driver that looks at one of them while so many others start is none that there is.
     _OWNER_FILES = 20
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, measuring: bool = False) -> None:
         self.root = root
         #: What the user should know about the kind of lock; empty if there is nothing special.
         self.notice = ""
         self._descriptor: int | None = None
         self._number = 0
         self._state: dict[str, Any] = {"in_flight": 0, "dashboard": None}
+        if measuring:
+            self._state["measuring"] = True
         self._ended = threading.Event()
         self._lost = False
         self._thread: threading.Thread | None = None

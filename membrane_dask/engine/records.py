@@ -94,6 +94,7 @@ class DriverRecord(TypedDict):
     beat: NotRequired[float]
     in_flight: NotRequired[_Count]
     dashboard: NotRequired[_Word | None]
+    measuring: NotRequired[bool]
     inode: NotRequired[int]
 
 

@@ -301,14 +301,14 @@ class Run:
         return printable_line(lost_driver(self.path))
 
     def status(self) -> dict[str, Any]:
-        """State of the run: ``empty``, ``queued``, ``running``, ``partial``, ``failed`` or ``complete``.
+        """State of the run: ``empty``, ``queued``, ``measuring``, ``running``, ``partial``, ``failed`` or ``complete``.
 
         Returns
         -------
         dict
             ``run, kind, state, done, running, failed, left, percent``: the four numbers of units add up to all units;
             to the most there can be, until it is known that no more follow. ``percent`` is the fraction of finished
-            and failed units.
+            units, without those that failed.
         """
         return run_status.unit_status(self, self.journal.summary())
 

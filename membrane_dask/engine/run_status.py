@@ -21,6 +21,8 @@ from membrane_dask.program import task_stem
 if TYPE_CHECKING:
     from membrane_dask.engine.run import Run
 
+#: Text of a state in the printed summary, where it is not that of all states.
+_STATE_TEXTS = {"measuring": "measuring the cost on a few units, before the first unit of the run"}
 #: Failed units of which the printed summary gives the reason.
 _SHOWN_FAILURES = 5
 #: Failed units whose records are read to say whether a retry can help.
@@ -34,7 +36,7 @@ def unit_status(run: Run, journal: JournalSummary) -> dict[str, Any]:
     driver = DriverLock.active_driver(run.path)
     running = min(left, max(0, int(driver["in_flight"]))) if driver else 0
     if driver:
-        state = "running"
+        state = "measuring" if driver.get("measuring") else "running"
     elif not journal.collected and queued_drivers(run.path):
         state = "queued"
     elif not journal.collected:
@@ -49,8 +51,13 @@ def unit_status(run: Run, journal: JournalSummary) -> dict[str, Any]:
         "running": running,
         "failed": failed,
         "left": left - running,
-        "percent": 100 * (done + failed) // max(1, done + failed + left),
+        "percent": 100 * done // max(1, done + failed + left),
     }
+
+
+def is_driven(status: Mapping[str, Any]) -> bool:
+    """Whether a driver is at work, by the status of the run; it may still be computing pilots."""
+    return status["state"] in ("measuring", "running")
 
 
 def total_units(status: Mapping[str, Any]) -> int:
@@ -67,7 +74,7 @@ def usage(run: Run, journal: JournalSummary, status: Mapping[str, Any]) -> dict[
     starts, stops = (provenance.get(name, ()) for name in ("starts", "stops"))
     begins = [seconds for start in starts if (seconds := _seconds(start.get("time"))) is not None]
     ends = [_seconds(stop.get("time")) for stop in stops] + [_seconds(text) for text in journal.times]
-    active = status["state"] == "running"
+    active = is_driven(status)
     wall = _working_time(begins, [end for end in ends if end is not None] + ([time.time()] if active else []))
     host = starts[-1].get("host") if starts else None
     return {
@@ -155,7 +162,7 @@ def summary_rows(run: Run) -> list[tuple[str, str]]:
     groups = sorted((p.name for p in run.path.glob("result.zarr/*") if p.is_dir()), key=natural_order)
     rows = [
         ("study", f"{run.kind}, seed {run.seed}"),
-        ("state", f"{status['state']}, {status['percent']} %"),
+        ("state", _STATE_TEXTS.get(status["state"], f"{status['state']}, {status['percent']} %")),
         ("units", f"{status['done']} of {total_units(status)} done, {status['failed']} failed, {status['left']} left"),
         *(("driver", f"job {number}: {state}") for number, state in queued_drivers(run.path).items()),
         ("groups", ", ".join(groups)),

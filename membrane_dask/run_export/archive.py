@@ -10,6 +10,7 @@ from membrane_dask.engine import layout
 from membrane_dask.engine.confirmation import links_out_of
 from membrane_dask.engine.exported_run import INDEX, REPORT, RESULT, SCHEMA, VOLUMES
 from membrane_dask.engine.run import Run
+from membrane_dask.engine.run_status import is_driven
 from membrane_dask.errors import ExportError, ReportError, StudyError, nearest
 from membrane_dask.files import is_url, now, write_json
 from membrane_dask.report import write_report
@@ -69,7 +70,7 @@ def export_run(
     """
     chosen = _chosen(formats)
     status = run.status()
-    if status["state"] == "running":
+    if is_driven(status):
         raise ExportError(f"{run.name} is running, and a copy is closed: export it when it is finished")
     if status["state"] not in ("complete", "failed"):
         raise ExportError(

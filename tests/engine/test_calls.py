@@ -12,10 +12,11 @@ import toy
 
 import membrane_dask as md
 from membrane_dask.cli.commands import run_command
+from membrane_dask.cli.exit_codes import STOPPED
 from membrane_dask.engine.cluster import pools
 from membrane_dask.engine.events import Message
 from membrane_dask.engine.lock import DriverLock
-from membrane_dask.errors import ClusterError
+from membrane_dask.errors import ClusterError, ExportError
 
 SYNC = {"profile": "sync"}
 STUDY = "kind: graded\ngradient: [0, 1e-3]\nradius: 0.01\nbands: 4\nrealizations: 2\n"
@@ -162,6 +163,35 @@ def test_the_status_of_a_run_names_its_failed_units_and_its_absolute_path(tmp_pa
     (status,) = md.list_runs(".").statuses()
     assert status["failed_keys"] == list(run.failed_keys) != []
     assert status["path"] == str(run.path)
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_a_run_says_that_it_measures_its_cost(study_file, tmp_path, monkeypatch, cancelled):
+    states = []
+
+    def measured(plan):
+        (status,) = md.list_runs(tmp_path / "runs").statuses()
+        states.append((status["state"], status["percent"]))
+        assert "measuring the cost on a few units" in str(md.open_run(tmp_path / "runs" / "run"))
+        with pytest.raises(ExportError, match="is running"):
+            md.export(tmp_path / "runs" / "run", tmp_path / "copy")
+        if cancelled:
+            assert md.api.cancel(tmp_path / "runs" / "run")
+        return plan
+
+    monkeypatch.setattr("membrane_dask.cli.run.measured", measured)
+    arguments = ["run", str(study_file), "--out", str(tmp_path / "runs" / "run"), "--set", "cluster.profile=sync"]
+    with pytest.raises(SystemExit) as ended:
+        run_command(arguments)
+    assert states == [("measuring", 0)]
+    state = md.open_run(tmp_path / "runs" / "run").status()["state"]
+    assert (ended.value.code, state) == ((STOPPED, "empty") if cancelled else (0, "complete"))
+
+
+def test_percentage_is_that_of_finished_units_without_failed_ones(tmp_path):
+    run = toy.run_toy(tmp_path / "run", rows=1, columns=1, raising=(0,), cluster=SYNC, execution={"retries": 0})
+    assert run.status()["percent"] == 0
+    assert "state    failed, 0 %" in str(run)
 
 
 def test_a_second_driver_measures_no_pilots(study_file, tmp_path, monkeypatch):

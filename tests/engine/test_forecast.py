@@ -270,7 +270,7 @@ def test_failed_units_are_finished_at_the_end(forecast, clock):
     lines = ProgressLines(stream, clock)
     lines(Started(5, 0, 0, None))
     lines(estimate)
-    assert stream.getvalue().startswith("100 %: 4 of 5 fits, 1 failed, after ")
+    assert stream.getvalue().startswith("4 of 5 fits, 1 failed, after ")
 
 
 def test_volumes_are_one_task(forecast, clock):
