@@ -46,7 +46,7 @@ def test_all_settings_variables_and_commands_have_a_row(glossary):
 
 def test_all_states_of_a_run_are_defined(glossary):
     states = re.findall(r"``(\w+)``", Run.status.__doc__.splitlines()[0])
-    assert len(states) == 6
+    assert len(states) == 7
     assert re.findall(r"^\| `(\w+)` \|", section(glossary, "States"), re.MULTILINE) == states
 
 
