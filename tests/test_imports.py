@@ -38,7 +38,8 @@ ALLOWED = {
         "registry", "schema", "study_file", "yaml_files", "__init__",
     },
     "studies": {
-        "io", "physics", "quantities", "config", "errors", "former_names", "number_text", "program", "registry", "schema",
+        "io", "physics", "quantities", "config", "errors", "former_names", "number_text", "program", "registry",
+        "schema",
     },
     "study_file": {"registry", "config", "errors", "former_names", "yaml_files"},
     "yaml_files": {"errors", "files", "plain_text"},

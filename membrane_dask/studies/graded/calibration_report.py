@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from membrane_dask.engine.run import Run
 from membrane_dask.errors import ReportError
+from membrane_dask.number_text import compact
 from membrane_dask.report.page import STYLE, Grid, Picture, Section, picture
 from membrane_dask.studies.graded.common_report import COLOURS, MARKERS
-from membrane_dask.number_text import compact
 
 _COLUMNS = {
     "deposition": "deposition coefficient λ",

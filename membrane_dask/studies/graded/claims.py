@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from membrane_dask.physics.distributions import student_quantile
 from membrane_dask.number_text import compact, format_interval, with_error
+from membrane_dask.physics.distributions import student_quantile
 from membrane_dask.studies.graded.optimum import best_gradient
 
 #: Outcome (``holds``, ``fails`` or ``open``) and the numbers that support it.

@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
+from membrane_dask.number_text import compact, with_error
 from membrane_dask.report.page import Download, Grid, Picture, Section, picture
 from membrane_dask.studies.graded.common_report import (
     COLOURS,
@@ -25,7 +26,6 @@ from membrane_dask.studies.graded.common_report import (
     physical_name,
     slices,
 )
-from membrane_dask.number_text import compact, with_error
 
 _METRICS = (
     "initial_flux", "throughput", "foulant_concentration", "log_reduction_value", "lifetime", "porosity_usage",

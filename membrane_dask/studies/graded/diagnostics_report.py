@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import xarray as xr
 
+from membrane_dask.number_text import compact, with_error
 from membrane_dask.report.page import Grid, Section
 from membrane_dask.studies.graded.common_report import mean_of, slices
 from membrane_dask.studies.graded.cylinder_criterion import MAX_NON_CYLINDRICAL, consequence, has_criterion
-from membrane_dask.number_text import compact, with_error
 
 #: Designs that a note lists.
 _MAX_NOTES = 9

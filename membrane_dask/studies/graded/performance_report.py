@@ -9,11 +9,11 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
+from membrane_dask.number_text import compact, format_interval
 from membrane_dask.report.page import STYLE, Grid, Picture, Section, picture
 from membrane_dask.studies.graded.claims import paired_samples
 from membrane_dask.studies.graded.common_report import LABELS, error_bars, label, network_count, plot_means, slices
 from membrane_dask.studies.graded.flux_threshold import at_flux_threshold
-from membrane_dask.number_text import compact, format_interval
 from membrane_dask.studies.graded.optimum import best_gradient
 from membrane_dask.studies.graded.variables import METRICS
 

@@ -11,6 +11,7 @@ import xarray as xr
 
 from membrane_dask.engine.run import Run
 from membrane_dask.errors import ReportError, StudyError
+from membrane_dask.number_text import compact
 from membrane_dask.physics.networks.band_porosity import band_radii
 from membrane_dask.report.equal_axes import equal_axes
 from membrane_dask.report.page import STYLE, Note, Section
@@ -27,7 +28,6 @@ from membrane_dask.studies.graded.history_report import (
     porosity_figure,
     scales_of,
 )
-from membrane_dask.number_text import compact
 from membrane_dask.studies.graded.performance_report import (
     coefficients_section,
     metrics_figure,

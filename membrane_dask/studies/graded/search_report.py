@@ -12,10 +12,10 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from membrane_dask.engine.run import Run
+from membrane_dask.number_text import compact, with_error
 from membrane_dask.report.page import Download, Grid, Picture, Section, picture
 from membrane_dask.studies.graded.common_report import COLOURS, label
 from membrane_dask.studies.graded.config import GradedStudy
-from membrane_dask.number_text import compact, with_error
 from membrane_dask.studies.graded.search_units import SearchUnits
 
 _PARAMETERS = ("radius", "gradient", "porosity", "l_max", "pressure")

@@ -6,9 +6,9 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
+from membrane_dask.number_text import compact, with_error
 from membrane_dask.report.page import Grid, Section, literal_label, picture
 from membrane_dask.studies.graded.common_report import COLOURS, MARKERS, error_bars, front_order, label, mean_of, slices
-from membrane_dask.number_text import compact, with_error
 
 _NAMES = ("species_concentration", "species_yield", "species_purity", "species_recovered")
 
