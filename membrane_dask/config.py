@@ -14,17 +14,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
     Strict,
     ValidationInfo,
     WithJsonSchema,
-    model_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from membrane_dask.digests import content_digest
 from membrane_dask.errors import Problem, StudyError, Where, closest, reason, short
@@ -37,6 +33,7 @@ from membrane_dask.quantities import (
     Whole,
     as_tuple,
 )
+from membrane_dask.setting_model import Model
 
 
 def _is_path(value: object) -> bool:
@@ -184,24 +181,6 @@ def without_numpy(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(without_numpy(item) for item in value) if type(value) in (list, tuple) else value
     return value.tolist() if hasattr(value, "tolist") and hasattr(value, "dtype") else value
-
-
-class Model(BaseModel):
-    """Frozen, and closed to unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
-
-    def _inconsistencies(self) -> Iterator[Problem]:
-        """What is wrong between fields that are each right alone."""
-        return iter(())
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Any:
-        problems = list(self._inconsistencies())
-        if problems:
-            text = "; ".join(f"{problem.field}: {problem.message}" for problem in problems)
-            raise PydanticCustomError("inconsistent", "{text}", {"text": text, "problems": problems})
-        return self
 
 
 def _ordered(name: str, bounds: tuple[float, float]) -> Iterator[Problem]:

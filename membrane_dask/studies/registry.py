@@ -80,6 +80,11 @@ class StudyKind:
         if field is None or get_args(field.annotation) != (self.name,) or field.default != self.name:
             message = f"{self.model} must have the field  kind: Literal[{self.name!r}] = {self.name!r}"
             raise StudyError([Problem((), message)], Source(f"study kind {self.name}"))
+        if package := package_of(self.name):
+            from membrane_dask.setting_problems import default_problems
+
+            if problems := default_problems(model):
+                raise StudyError(problems, Source(f"{self.model} of {package}"))
         return model
 
     @cached_property

@@ -17,7 +17,9 @@ from membrane_dask.engine.unit_calls import UnitExitError, compute, read_only
 from membrane_dask.errors import ProgramError, StudyError, Terminated
 from membrane_dask.program import Dataset, Program, Table, Unit
 from membrane_dask.schema import Coordinate, TableSchema, Variable
+from membrane_dask.setting_problems import default_problems
 from membrane_dask.studies import registry
+from membrane_dask.study_file import parse_study
 
 UNIT = Unit("toy,row=0", "toy", (0,), {}, (1,))
 COORDINATES = (Coordinate("temperature", "K", "temperature"), Coordinate("point", "1", "number of the point"))
@@ -149,6 +151,83 @@ def test_a_module_of_a_kind_that_cannot_be_imported_is_named(tmp_path, monkeypat
     kind = broken_kind(tmp_path, "broken_settings", "import no_such_library\n", monkeypatch)
     with pytest.raises(StudyError, match="broken_settings:Settings of broken_settings cannot be imported: Module"):
         _ = kind.settings_class
+
+
+SETTINGS = """
+from typing import Literal
+from membrane_dask.config import BaseStudy, Model, parameter
+from membrane_dask.errors import Problem
+from membrane_dask.quantities import LengthNm, Number, Numbers, Whole
+
+class Wall(Model):
+    slip: Number = parameter({slip}, "slip length over the radius", ge=0)
+
+class Settings(BaseStudy):
+    kind: Literal["broken"] = "broken"
+    table: Number = parameter(..., "required")
+    porosity: Number = parameter({porosity}, "porosity", gt=0, lt=1)
+    radius: LengthNm = parameter({radius}, "radius", unit="nm")
+    log_sd: Numbers = parameter({log_sd}, "standard deviation")
+    low: Number = parameter(1.0, "lower")
+    high: Number = parameter(2.0, "upper")
+    wall: Wall | None = parameter(None, "wall")
+
+    def _inconsistencies(self):
+        yield from super()._inconsistencies()
+        if self.low >= self.high:
+            yield Problem(("low",), f"must be less than high (got {{self.low}})")
+        if self.porosity > self.high:
+            yield Problem(("porosity",), "must be less than high")
+
+TABLES = ()
+"""
+VALID = {"slip": 0.0, "porosity": 0.1, "radius": 10.0, "log_sd": (0.2, 0.4)}
+
+
+@pytest.mark.parametrize(
+    ("default", "message"),
+    [
+        ({"porosity": -1.0}, "porosity: the default is not allowed: must be greater than 0.0 (got -1.0)"),
+        ({"radius": "'10 nm'"}, "radius: the default is not allowed: not a quantity"),  # it would not be converted
+        ({"log_sd": [1, 2]}, "log_sd: the default is not allowed: it has another type than the setting (got [1, 2])"),
+        ({"slip": -1.0}, "wall.slip: the default is not allowed: must be at least 0.0 (got -1.0)"),
+    ],
+    ids=["bound", "text", "list", "section"],
+)
+def test_a_default_that_a_study_could_not_have_is_refused(tmp_path, monkeypatch, default, message):
+    name = f"default_{'_'.join(default)}"
+    kind = broken_kind(tmp_path, name, SETTINGS.format(**VALID | default), monkeypatch)
+    with pytest.raises(StudyError) as raised:
+        _ = kind.settings_class
+    assert str(raised.value).startswith(f"{name}:Settings of {name}: {message}")
+    assert len(raised.value.problems) == 1
+
+
+@pytest.mark.parametrize("kind", sorted(registry.kind_names()))
+def test_defaults_of_own_kinds_are_settings_that_a_study_could_have(kind):
+    assert default_problems(registry.find_kind(kind).settings_class) == []
+
+
+def test_settings_that_are_made_in_python_are_refused_like_those_of_a_file(tmp_path, monkeypatch):
+    settings = broken_kind(tmp_path, "made_in_python", SETTINGS.format(**VALID), monkeypatch).settings_class
+    with pytest.raises(StudyError) as raised:
+        settings(table=1.0, porosty=0.2, low=3.0, wall={"slip": -1})
+    assert str(raised.value).splitlines() == [
+        "Settings: wall.slip: must be at least 0.0 (got -1)",
+        "Settings: porosty: unknown key; did you mean 'porosity'? (got 0.2)",
+        "Settings: low: must be less than high (got 3.0)",
+    ]
+    assert settings(table=1.0).porosity == 0.1
+
+
+def test_checks_between_fields_run_up_to_one_that_needs_a_wrong_field(tmp_path, monkeypatch):
+    broken_kind(tmp_path, "between_fields", SETTINGS.format(**VALID), monkeypatch)
+    with pytest.raises(StudyError) as raised:  # of the required field, of the bound, and of low and high
+        parse_study({"kind": "broken", "porosity": 7, "low": 3, "name": "a b"})
+    assert [problem.field for problem in raised.value.problems] == ["table", "porosity", "name", "low"]
+    with pytest.raises(StudyError) as raised:
+        parse_study({"kind": "broken", "table": 1, "high": "x", "low": 3, "name": "a b"})
+    assert [problem.field for problem in raised.value.problems] == ["high", "name"]
 
 
 def test_an_exception_of_a_kind_is_no_bug_of_this_project(tmp_path, monkeypatch):

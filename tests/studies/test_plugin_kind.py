@@ -26,6 +26,12 @@ def example_files() -> dict[str, str]:
     return dict(blocks)
 
 
+def with_path(*folders: str | Path) -> dict[str, str]:
+    """Environment in which Python finds the packages in some folders, and those that it finds now."""
+    path = [*map(str, folders), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
+
+
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory) -> Path:
     """A directory with the built and installed package, to be put on the path."""
@@ -42,11 +48,10 @@ def installed(tmp_path_factory) -> Path:
 @pytest.fixture
 def command(installed, tmp_path):
     """Run the command line in an empty directory, with the plug-in installed."""
-    environment = {**os.environ, "PYTHONPATH": str(installed)}
 
     def run(*arguments: str, wait: bool = True, more_path: str = ""):
         call = [sys.executable, "-m", "membrane_dask.cli", *arguments]
-        env = {**environment, "PYTHONPATH": os.pathsep.join(filter(None, [str(installed), more_path]))}
+        env = with_path(installed, more_path)
         if not wait:
             return subprocess.Popen(call, cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True)
         return subprocess.run(call, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300)
@@ -119,7 +124,7 @@ def test_bad_settings_and_undeclared_variables_are_refused(command, tmp_path, in
     script = f"import sys; sys.path.insert(0, {str(changed.parent)!r}); from membrane_dask.cli import main; main()"
     run = subprocess.run(
         [sys.executable, "-c", script, "run", "good.yaml", "--cluster", "sync"],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(installed)}, capture_output=True, text=True, timeout=300,
+        cwd=tmp_path, env=with_path(installed), capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert run.returncode == 3, run.stderr
     assert "unknown ['flux']" in run.stderr
@@ -170,7 +175,7 @@ def test_settings_without_the_name_of_their_kind_are_refused(command, tmp_path, 
     script = f"import sys; sys.path.insert(0, {str(changed.parent)!r}); from membrane_dask.cli import main; main()"
     schema = subprocess.run(
         [sys.executable, "-c", script, "schema"],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(installed)}, capture_output=True, text=True, timeout=300,
+        cwd=tmp_path, env=with_path(installed), capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert schema.returncode == 2
     assert "TubeBundleStudy must have the field" in schema.stderr

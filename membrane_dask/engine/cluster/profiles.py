@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from membrane_dask.config import ClusterOptions, ClusterSettings, Line, parameter
 from membrane_dask.errors import Problem, Source, StudyError, nearest
 from membrane_dask.former_names import present_settings
-from membrane_dask.study_file import problems_of
+from membrane_dask.setting_problems import problems_of
 from membrane_dask.yaml_files import read_mapping
 
 BATCH_SYSTEMS: tuple[str, ...] = ("slurm", "pbs", "lsf", "sge", "htcondor", "oar")

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
-from membrane_dask.errors import Problem, short
+from membrane_dask.errors import Problem, StudyError, short
 from membrane_dask.io.tables.columns import TableOptions
 from membrane_dask.io.tables.headers import power_of_ten, split_header
 from membrane_dask.io.tables.measured_table import MeasuredTable
@@ -71,8 +70,8 @@ def array_table(columns: Mapping[str, Any], conditions: Mapping[str, Any]) -> tu
         settings |= {name: readings.pop(name) for name in common}
     try:
         study = ArrayStudy(**{name: _setting(name, value) for name, value in settings.items()})
-    except ValidationError as error:
-        raise ValueError("\n".join(_message(problem) for problem in error.errors())) from None
+    except StudyError as error:
+        raise ValueError("\n".join(f"{problem.field}: {problem.message}" for problem in error.problems)) from None
     cells, roles = {}, {}
     findings: list[str] = []
     for name, values in readings.items():
@@ -203,10 +202,3 @@ def _measures(unit: UnitText, role: str) -> bool:
 def _check_celsius(name: str, value: Any) -> None:
     if isinstance(value, (int, float)) and 273 <= value <= 373:
         raise ValueError(f"{name}: {value:g} degC is no temperature of a bench; write '{value:g} K' if it is in K")
-
-
-def _message(problem: Any) -> str:
-    """A problem of a setting in one line."""
-    text = str(problem["msg"]).removeprefix("Value error, ")
-    shown = "" if "(got " in text else f" (got {short(problem['input'])})"
-    return f"{'.'.join(map(str, problem['loc']))}: {text}{shown}"
