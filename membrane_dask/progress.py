@@ -25,7 +25,7 @@ from membrane_dask.engine.events import (
     Started,
     UnitQuarantined,
 )
-from membrane_dask.engine.plan import as_seconds
+from membrane_dask.engine.plan import as_seconds, as_seconds_range
 from membrane_dask.notebook_html import bar, links
 from membrane_dask.plain_text import printable
 
@@ -60,18 +60,7 @@ def _estimate_line(event: Estimate, adaptive: bool) -> str:
         return f"{tasks}, {event.failed} failed"  # a percentage of the time would read as one of finished units
     if event.remaining is None:
         return f"{percentage}{tasks}, remaining time not known yet"
-    return f"{percentage}{tasks}, {_range_text(*event.remaining)} left"
-
-
-def _range_text(shortest: float, longest: float) -> str:
-    """A range of times, such as ``2 to 4 min``, or ``about 3 min`` where its ends differ little."""
-    if longest < 1.5 * shortest:
-        return f"about {as_seconds(max((shortest + longest) / 2, 1.0))}"
-    first, last = as_seconds(max(shortest, 1.0)), as_seconds(max(longest, 1.0))
-    if first == last:
-        return f"about {last}"
-    number, unit = first.split()
-    return f"{number if last.endswith(f' {unit}') else first} to {last}"
+    return f"{percentage}{tasks}, {as_seconds_range(*event.remaining)} left"
 
 
 class ProgressLines:

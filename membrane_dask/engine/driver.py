@@ -90,8 +90,10 @@ def drive_run(
                 logger.info("%s", event)
             listener(event)
             if (estimate := forecast.estimate(event)) is not None:
-                # With a limit the run ends before its last unit.
-                listener(estimate if limit is None else replace(estimate, fraction=None, remaining=None))
+                if limit is not None:  # the run ends before its last unit
+                    estimate = replace(estimate, fraction=None, remaining=None)
+                driver.expect_end(estimate.remaining)
+                listener(estimate)
 
         def notify(text: str) -> None:
             tell(Message(text))

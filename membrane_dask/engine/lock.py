@@ -62,6 +62,7 @@ class DriverLock:
         self._state: dict[str, Any] = {"in_flight": 0, "dashboard": None}
         if measuring:
             self._state["measuring"] = True
+        self._end: dict[str, Any] = {}
         self._ended = threading.Event()
         self._lost = False
         self._thread: threading.Thread | None = None
@@ -186,6 +187,11 @@ class DriverLock:
         if self._lost:
             raise self._busy(_read(self._path), "which took over while this process was stopped")
 
+    def expect_end(self, remaining: tuple[float, float] | None) -> None:
+        """Set the shortest and the longest time, in seconds from now, in which the run is expected to end."""
+        now = time.time()
+        self._end = {} if remaining is None else {"end": [now + seconds for seconds in remaining]}
+
     def _beat_until_end(self) -> None:
         while not self._ended.wait(self._HEARTBEAT_INTERVAL):
             self._lost = self._lost or self._owner_file(self._number + 1).exists()
@@ -197,7 +203,7 @@ class DriverLock:
     def _beat(self) -> None:
         os.utime(self._owner_file(self._number))
         # ``beat`` is for readers that see the file's content only.
-        write_json(self._path, {**self._describe(), "beat": time.time(), **self._state})
+        write_json(self._path, {**self._describe(), "beat": time.time(), **self._state, **self._end})
 
     def _describe(self) -> dict[str, Any]:
         return {**describe(), "inode": self.root.stat().st_ino}

@@ -428,6 +428,17 @@ def as_seconds(seconds: float) -> str:
     return f"{seconds / 3600:.3g} h"
 
 
+def as_seconds_range(shortest: float, longest: float) -> str:
+    """A range of times, such as ``2 to 4 min``, or ``about 3 min`` where its ends differ little."""
+    if longest < 1.5 * shortest:
+        return f"about {as_seconds(max((shortest + longest) / 2, 1.0))}"
+    first, last = as_seconds(max(shortest, 1.0)), as_seconds(max(longest, 1.0))
+    if first == last:
+        return f"about {last}"
+    number, unit = first.split()
+    return f"{number if last.endswith(f' {unit}') else first} to {last}"
+
+
 def environment(threads: int = 1) -> dict[str, Any]:
     """Environment of a worker process: one thread, as parallelism is over units.
 

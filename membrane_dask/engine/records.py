@@ -95,6 +95,7 @@ class DriverRecord(TypedDict):
     in_flight: NotRequired[_Count]
     dashboard: NotRequired[_Word | None]
     measuring: NotRequired[bool]
+    end: NotRequired[tuple[float, float]]
     inode: NotRequired[int]
 
 

@@ -320,7 +320,7 @@ class Run:
         dict
             ``started``: date and time at which the run was laid out, in UTC; ``wall_seconds``: time during which
             drivers worked on it; ``cpu_seconds``: CPU time of its units, those included that were computed again;
-            ``remaining_seconds``: of an active run, the time until its end, if all its units are needed;
+            ``remaining_seconds``: the shortest and the longest time until its end that its driver expects, as a pair;
             ``host``: that of its last driver.
         """
         journal = self.journal.summary()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from membrane_dask.engine.differing_settings import differing_settings, setting_texts
-from membrane_dask.engine.plan import as_seconds
+from membrane_dask.engine.plan import as_seconds, as_seconds_range
 from membrane_dask.engine.run import Run, RunNotFoundError
 from membrane_dask.engine.run_status import date_text, reader_problem, total_units, unit_status, usage
 from membrane_dask.errors import nearest
@@ -168,7 +168,8 @@ def _cells(status: Mapping[str, Any]) -> Iterator[str]:
     failed = f", {status['failed']} failed" if status["failed"] else ""
     yield f"{status['done']} of {total_units(status)}{failed}"
     yield str(status["percent"])
-    yield _duration(status["remaining_seconds"])
+    remaining = status["remaining_seconds"]
+    yield as_seconds_range(*remaining) if remaining else "-"
     yield date_text(status["started"])
     yield _duration(status["wall_seconds"])
     yield _duration(status["cpu_seconds"])

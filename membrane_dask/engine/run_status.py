@@ -12,13 +12,13 @@ from membrane_dask.engine.cluster.driver_series import queued_drivers
 from membrane_dask.engine.cluster.ownership import JobRecord
 from membrane_dask.engine.journal import JournalSummary
 from membrane_dask.engine.lock import DriverLock
-from membrane_dask.engine.plan import as_seconds
+from membrane_dask.engine.plan import as_seconds, as_seconds_range
 from membrane_dask.engine.provenance import Provenance
 from membrane_dask.errors import UnreadableRunError
 from membrane_dask.plain_text import natural_order, printable_line
-from membrane_dask.program import task_stem
 
 if TYPE_CHECKING:
+    from membrane_dask.engine.records import DriverRecord
     from membrane_dask.engine.run import Run
 
 #: Text of a state in the printed summary, where it is not that of all states.
@@ -81,7 +81,7 @@ def usage(run: Run, journal: JournalSummary, status: Mapping[str, Any]) -> dict[
         "started": provenance.get("created"),
         "wall_seconds": wall,
         "cpu_seconds": journal.cpu_seconds,
-        "remaining_seconds": _remaining_time(run.counts, journal, wall) if active else None,
+        "remaining_seconds": _remaining_time(DriverLock.active_driver(run.path)) if active else None,
         "host": host if isinstance(host, str) else None,
     }
 
@@ -104,24 +104,13 @@ def _working_time(begins: Sequence[float], ends: Sequence[float]) -> float | Non
     return total
 
 
-def _remaining_time(counts: Mapping[str, int], journal: JournalSummary, wall: float | None) -> float | None:
-    """Seconds until the end, if all open units are needed and take as long as finished ones of their task.
-
-    None while no unit of some task is finished.
-    """
-    open_units: dict[str, int] = {}
-    for task, count in counts.items():
-        open_units[task_stem(task)] = open_units.get(task_stem(task), 0) + count
-    work = 0.0
-    for task, count in open_units.items():
-        number, seconds = journal.tasks.get(task, (0, 0.0))
-        left = count - number - journal.imported.get(task, 0)
-        if left > 0:
-            if not number:
-                return None
-            work += left * seconds / number
-    finished_work = sum(seconds for _, seconds in journal.tasks.values())
-    return work / finished_work * wall if finished_work and wall else None
+def _remaining_time(driver: DriverRecord | None) -> tuple[float, float] | None:
+    """Shortest and longest time, in seconds, until the end that a driver has forecast; None if it has not."""
+    if driver is None or "end" not in driver:
+        return None
+    now = time.time()
+    shortest, longest = (max(0.0, end - now) for end in driver["end"])
+    return shortest, longest
 
 
 def date_text(moment: object) -> str:
@@ -214,5 +203,5 @@ def _cost_rows(used: Mapping[str, Any]) -> list[tuple[str, str]]:
     if texts := [f"{as_seconds(seconds)} of {name}" for name, seconds in costs.items() if seconds]:
         rows.append(("cost", ", ".join(texts)))
     if used["remaining_seconds"]:
-        rows.append(("ends in", f"about {as_seconds(used['remaining_seconds'])}"))
+        rows.append(("ends in", as_seconds_range(*used["remaining_seconds"])))
     return rows

@@ -11,8 +11,9 @@ import pytest
 import toy
 
 import membrane_dask as md
-from membrane_dask.engine import records, run_status, worker
+from membrane_dask.engine import records, worker
 from membrane_dask.engine.differing_settings import differing_settings, setting_texts
+from membrane_dask.engine.events import Estimate
 from membrane_dask.engine.lock import DriverLock
 from membrane_dask.engine.run import Run
 from membrane_dask.engine.run_list import RunList
@@ -95,16 +96,31 @@ def test_wall_time_is_that_of_drivers_and_not_of_pauses(tmp_path):
     assert run.status()["percent"] == 25
 
 
-def test_remaining_time_follows_from_finished_units_of_each_task(tmp_path, monkeypatch):
-    """Ten units of 4 s in 20 s of wall time: two at a time; the 30 others take 60 s. Numbers of tasks do not count."""
-    keys = [[f"unit-{number}-{k}" for k in range(5)] for number in range(2)]
-    run = run_with_provenance(tmp_path / "run", [0], [20], [(8, keys[0]), (20, keys[1])])
+def test_remaining_time_is_what_the_driver_has_forecast(tmp_path, monkeypatch):
+    """The driver writes the earliest and the latest end with its heartbeat; others see the time until then."""
+    run = run_with_provenance(tmp_path / "run", [0], [20], [])
     assert run.usage()["remaining_seconds"] is None  # nobody works on it
-    monkeypatch.setattr(DriverLock, "active_driver", classmethod(lambda cls, root: {"in_flight": 0}))
-    monkeypatch.setattr(run_status.time, "time", lambda: datetime(2026, 1, 1, 0, 0, 20, tzinfo=UTC).timestamp())
-    assert run.usage()["remaining_seconds"] == pytest.approx(60)
-    other = run_with_provenance(tmp_path / "other", [0], [20], [])
-    assert other.usage()["remaining_seconds"] is None  # no unit is finished
+    with DriverLock(run.path) as driver:
+        driver._beat()
+        assert run.usage()["remaining_seconds"] is None  # no unit is finished, for example
+        monkeypatch.setattr(time, "time", lambda: 1e9)
+        driver.expect_end((60.0, 90.0))
+        driver._beat()
+        monkeypatch.setattr(time, "time", lambda: 1e9 + 70.0)
+        assert run.usage()["remaining_seconds"] == (0.0, 20.0)
+        assert dict(run.rows())["ends in"] == "1 to 20 s"
+        (row,) = RunList([run]).rows()
+        assert row[RunList.HEADER.index("remaining")] == "1 to 20 s"
+
+
+def test_driver_passes_on_its_forecast(tmp_path, monkeypatch):
+    expected, printed = [], []
+    monkeypatch.setattr(DriverLock, "expect_end", lambda self, remaining: expected.append(remaining))
+    plan = toy.toy_plan(rows=1, columns=6, seconds=0.15, cluster=SYNC, execution={"batch": 1})
+    run = md.api.prepare(plan, tmp_path / "run")
+    md.api.execute(run, plan, listener=printed.append)
+    assert expected == [event.remaining for event in printed if isinstance(event, Estimate)]
+    assert expected[-1] is not None
 
 
 def test_damaged_records_leave_times_unknown(tmp_path):
