@@ -44,6 +44,9 @@ class Variable:
         Further attributes, such as CF flags.
     formerly : str
         Name in results of earlier versions, which are opened under the present one.
+    internal : bool
+        Whether it describes the computation rather than what is studied, such as the residual of a solver or the
+        number of simulated designs. Comparisons of runs leave it out by default.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Variable:
     nullable: bool = False
     attrs: Mapping[str, object] = field(default_factory=dict)
     formerly: str = ""
+    internal: bool = False
 
     @property
     def path(self) -> str:

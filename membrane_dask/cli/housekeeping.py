@@ -20,11 +20,14 @@ def compare(
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write a page with the pictures of both side by side.")
     ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Compare residuals, counts of simulated designs and the like as well.")
+    ] = False,
 ) -> None:
     """Compare two runs of one kind: parameters that differ, properties with intervals, and their differences."""
     from membrane_dask.report.comparison import compare as compare_runs
 
-    comparison = compare_runs(first, second)
+    comparison = compare_runs(first, second, full=full)
     names = tuple(run.name for run in comparison.runs)
     if comparison.parameters:
         print_table(("parameter", *names), [list(row) for row in comparison.parameters])

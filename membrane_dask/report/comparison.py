@@ -19,6 +19,8 @@ from membrane_dask.errors import ReportError
 from membrane_dask.physics.difference_interval import difference_interval
 from membrane_dask.physics.distributions import student_quantile
 from membrane_dask.physics.reconstruction.replicate_interval import INDEPENDENT_SEARCHES, replicate_interval
+from membrane_dask.schema import TableSchema, find_table
+from membrane_dask.studies.registry import find_kind
 
 #: Confidence of the intervals that are computed from replicates and realizations.
 CONFIDENCE = 0.9
@@ -143,13 +145,18 @@ class Comparison:
         )
 
 
-def compare(first: Run | ExportedRun | str | Path, second: Run | ExportedRun | str | Path) -> Comparison:
+def compare(
+    first: Run | ExportedRun | str | Path, second: Run | ExportedRun | str | Path, *, full: bool = False
+) -> Comparison:
     """Compare two runs of one kind, finished or not, exported ones too.
 
     Parameters
     ----------
     first, second : Run, ExportedRun, str or Path
         Runs, their directories or their names; of an exported run its folder, its file ``.zip`` or its URL.
+    full : bool
+        Whether numbers that describe the computation, such as residuals and counts of simulated designs, are compared
+        as well.
 
     Returns
     -------
@@ -176,15 +183,16 @@ def compare(first: Run | ExportedRun | str | Path, second: Run | ExportedRun | s
         former, present = setting_texts([there[name], here[name]])
         parameters.append((name, former, present))
     trees = [run.result for run in runs]
+    schemas = find_kind(runs[0].kind).schemas
     properties: list[Property] = []
     for group in trees[0].children:
         if group in trees[1].children:
             tables = [tree[group].to_dataset() for tree in trees]
-            properties += table_properties(group, *tables)
+            properties += table_properties(group, *tables, schema=None if full else find_table(schemas, group))
     return Comparison((runs[0], runs[1]), tuple(parameters), tuple(properties))
 
 
-def table_properties(group: str, first: Any, second: Any) -> Iterator[Property]:
+def table_properties(group: str, first: Any, second: Any, *, schema: TableSchema | None = None) -> Iterator[Property]:
     """Properties that two tables of one name have in common, as :func:`compare` describes them.
 
     Parameters
@@ -193,9 +201,14 @@ def table_properties(group: str, first: Any, second: Any) -> Iterator[Property]:
         Name of the tables.
     first, second : xarray.Dataset
         The tables.
+    schema : TableSchema, optional
+        Their declaration, whose internal variables are left out.
     """
+    internal = {variable.path for variable in schema.variables if variable.internal} if schema else set()
     for name in first.data_vars:
-        if name in second.data_vars and _is_property(first, name) and _is_property(second, name):
+        if name in internal or name not in second.data_vars:
+            continue
+        if _is_property(first, name) and _is_property(second, name):
             entries = [_estimates(table, name) for table in (first, second)]
             for label in entries[0]:
                 if label in entries[1]:
@@ -204,12 +217,14 @@ def table_properties(group: str, first: Any, second: Any) -> Iterator[Property]:
 
 
 def _is_property(table: Any, name: str) -> bool:
-    """Whether a variable holds a few numbers, which are no flags, no codes, and no ends of an interval."""
+    """Whether a variable holds a few numbers: no flags, no codes, no standard errors, and no ends of an interval."""
     variable = table[name]
     if variable.dtype.kind not in "iuf" or "flag_values" in variable.attrs or name == "status":
         return False
     stem = re.sub("_(low|high)$", "", name)
     if stem != name and (stem in table or f"{stem}_median" in table):
+        return False
+    if name.endswith("_error") and re.sub("(_standard)?_error$", "", name) in table:
         return False
     sizes = [size for dim, size in variable.sizes.items() if dim not in ("replicate", "realization")]
     return bool(math.prod(sizes) <= _MAX_ENTRIES)

@@ -52,6 +52,23 @@ def test_parameters_and_means_over_realizations(runs):
     assert not any("status" in name for name in properties)
 
 
+def test_what_describes_the_computation_is_compared_only_on_request(runs, capsys):
+    internal = "graded.flux_residual"
+    assert not [one.name for one in md.compare(*runs).properties if one.name.startswith(internal)]
+    assert [one.name for one in md.compare(*runs, full=True).properties if one.name.startswith(internal)]
+    for options, is_printed in (([], False), (["--full"], True)):
+        with pytest.raises(SystemExit):
+            main(["compare", str(runs[0].path), str(runs[1].path), *options])
+        assert (internal in capsys.readouterr().out) is is_printed
+
+
+def test_a_standard_error_is_no_property():
+    table = xr.Dataset({"slope": 1.0, "slope_error": 0.1, "blur_standard_error": 0.2, "leave_one_out_error": 0.3})
+    names = [one.name for one in table_properties("fit", table, table)]
+    # Without the value that it belongs to, the blur's error stands for itself.
+    assert names == ["fit.slope", "fit.blur_standard_error", "fit.leave_one_out_error"]
+
+
 def test_the_page_shows_the_pictures_of_both_side_by_side(runs, tmp_path, capsys):
     page = tmp_path / "page.html"
     with pytest.raises(SystemExit) as leaving:

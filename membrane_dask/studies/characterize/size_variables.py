@@ -84,7 +84,8 @@ PLANES = (
 _KANIT = "Kanit et al. 2003"
 BOXES = (
     Variable(
-        "n_boxes", ("box", "box_edge"), "i8", "1", "boxes of this size, side by side", attrs={"interval_scale": "none"}
+        "n_boxes", ("box", "box_edge"), "i8", "1", "boxes of this size, side by side", attrs={"interval_scale": "none"},
+        internal=True,
     ),
     *(
         variable

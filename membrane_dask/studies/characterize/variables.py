@@ -23,13 +23,16 @@ def _property(
     dims: tuple[str, ...] = (),
     attrs: Mapping[str, object] | None = None,
     formerly: str = "",
+    internal: bool = False,
 ) -> Variable:
     """Declare a property of a volume; NaN where it is not defined or was not computed.
 
     ``scale`` is that of its interval over replicates (:func:`membrane_dask.replicate_interval`).
     """
     attrs = {**(attrs or {}), "interval_scale": scale}
-    return Variable(name, dims, "f8", units, long_name, source, nullable=True, attrs=attrs, formerly=formerly)
+    return Variable(
+        name, dims, "f8", units, long_name, source, nullable=True, attrs=attrs, formerly=formerly, internal=internal
+    )
 
 
 #: Properties of the structure.
@@ -80,6 +83,7 @@ STRUCTURE: tuple[Variable, ...] = (
     ),
     _property(
         "diffusion_flux_spread", "1", "none", "largest difference of the diffusive flux between planes, over its mean",
+        internal=True,
     ),
 )  # fmt: skip
 #: Properties of the Stokes flow.
@@ -104,7 +108,9 @@ FLOW: tuple[Variable, ...] = (
     _property("permeance", "L m-2 h-1 bar-1", "log", "flux over the pressure difference between the faces"),
     _property("permeance_psi", "L m-2 h-1 psi-1", "log", "flux over the pressure difference", "Chamani Table 1"),
     _property("tortuosity_hydraulic", "1", "log_excess", "mean speed in the pores over mean velocity along the depth"),
-    _property("flux_residual", "1", "none", "largest difference of the flux between two planes, over its mean"),
+    _property(
+        "flux_residual", "1", "none", "largest difference of the flux between two planes, over its mean", internal=True
+    ),
     _property(
         "unresolved_flow_fraction", "1", "logit",
         "fraction of the flow in pores one voxel wide, which are not resolved",
@@ -342,7 +348,7 @@ DIFFERENCE_TABLE = _table(
     tuple(
         Variable(
             v.name, (), "f8", "1", f"relative difference from the reference: {v.long_name}", v.source, nullable=True,
-            formerly=v.formerly,
+            formerly=v.formerly, internal=v.internal,
         )
         for v in STRUCTURE + FLOW + RETENTION
         if not v.dims and v.name != "percolates"

@@ -42,7 +42,7 @@ _WITHOUT_INTERVALS = (
             "flag_values": list(range(len(STRUCTURE_END_CAUSES))), "flag_meanings": " ".join(STRUCTURE_END_CAUSES),
         },
     ),
-    _of_replicates("foulant_balance", "1", "volume of the deposit over foulant removed from the feed"),
+    _of_replicates("foulant_balance", "1", "volume of the deposit over foulant removed from the feed", internal=True),
     _of_replicates(
         "deposited_fraction", "1", "fraction of the deposit in the bin of the depth at the level", "level", "depth"
     ),
@@ -106,7 +106,7 @@ HYDRAULICS = TableSchema(
         ),
         _of_replicates(
             "flow_error", "1", "sum of the errors of the flows of inner throats, over the sum of these flows",
-            "conductance",
+            "conductance", internal=True,
         ),
     ),
     (_REPLICATE, Coordinate("conductance", "", "where the conductances of the throats come from")),

@@ -42,15 +42,15 @@ DESIGN_OPTIMUM = (
         if parameter.name != "gradient"
         for variable in (parameter, *_with_interval(parameter, f"the best {parameter.long_name}"))
     ),
-    Variable("evaluation", (), "i4", "1", "number of the best design, -1 if none meets the constraints"),
-    Variable("evaluations", (), "i4", "1", "number of simulated designs"),
+    Variable("evaluation", (), "i4", "1", "number of the best design, -1 if none meets the constraints", internal=True),
+    Variable("evaluations", (), "i4", "1", "number of simulated designs", internal=True),
 )
 #: One row for each simulated design.
 DESIGN = TableSchema(
     "design",
     (
         *_parameters(),
-        Variable("networks", (), "i4", "1", "number of simulated networks of the design"),
+        Variable("networks", (), "i4", "1", "number of simulated networks of the design", internal=True),
         Variable("feasible", (), "u1", "1", "whether the means of its networks are within all constraints", attrs=FLAG),
     ),
     (Coordinate("evaluation", "1", "number of the design, in the order of the search"), _BAND),
@@ -61,7 +61,7 @@ FRONT = TableSchema(
     "front",
     (
         *_parameters(),
-        Variable("evaluation", (), "i4", "1", "number of the simulated design, -1 for a predicted one"),
+        Variable("evaluation", (), "i4", "1", "number of the simulated design, -1 for a predicted one", internal=True),
     ),
     (Coordinate("level", "1", "level of the second metric"), _BAND),
     "trade-off of two metrics: the largest first one at levels of the second, according to the response surfaces",

@@ -93,7 +93,12 @@ GRADED = TableSchema(
         *LIFE_VARIABLES,
         *SPECIES_VARIABLES,
         *SIEVING_VARIABLES,
-        _gu("flux_residual", "largest relative difference of inflow and outflow at any time", dims=("deposition",)),
+        _gu(
+            "flux_residual",
+            "largest relative difference of inflow and outflow at any time",
+            dims=("deposition",),
+            internal=True,
+        ),
         *PHYSICAL_VARIABLES,
         _gu("flux", "flux through the filter", "Eq. 28a", ("deposition", "time"), group="history", nullable=True),
         _gu(
@@ -145,7 +150,7 @@ GRADIENT_OPTIMUM = (
     _gu("gain_low", "lower end of the confidence interval of the gain", nullable=True),
     _gu("gain_high", "upper end of the confidence interval of the gain", nullable=True),
     Variable("at_edge", (), "u1", "1", "whether the metric is largest at an end of the grid", attrs=FLAG),
-    Variable("networks", (), "i4", "1", "number of simulated networks"),
+    Variable("networks", (), "i4", "1", "number of simulated networks", internal=True),
     Variable(
         "stop_reason",
         (),

@@ -25,9 +25,13 @@ def _variable(
     dims: tuple[str, ...] = (),
     attrs: Mapping[str, object] | None = None,
     formerly: str = "",
+    internal: bool = False,
 ) -> Variable:
     source = f"{PALENCIA}, {equation}" if equation else ""
-    return Variable(name, dims, "f8", units, long_name, source, nullable=True, attrs=attrs or {}, formerly=formerly)
+    return Variable(
+        name, dims, "f8", units, long_name, source, nullable=True, attrs=attrs or {}, formerly=formerly,
+        internal=internal,
+    )  # fmt: skip
 
 
 def _interval(name: str, units: str, long_name: str) -> tuple[Variable, Variable]:
@@ -71,11 +75,12 @@ POROMETRY = TableSchema(
         _variable("intercept_flux", "m s-1", "flux of the fitted line at zero pressure", "Eq. 14"),
         _variable("intercept_flux_error", "m s-1", "standard error of the intercept flux"),
         _variable("permeability_intercept_covariance", "m2 s-2 Pa-1",
-                  "covariance of hydraulic permeability and intercept flux"),
+                  "covariance of hydraulic permeability and intercept flux", internal=True),
         _variable("r_squared", "1", "coefficient of determination"),
         _variable("residual_standard_deviation", "m s-1", "standard deviation of the residuals",
                   formerly="residual_deviation"),
-        _variable("degrees_of_freedom", "1", "degrees of freedom of the standard errors", formerly="freedom"),
+        _variable("degrees_of_freedom", "1", "degrees of freedom of the standard errors", formerly="freedom",
+                  internal=True),
         _variable("lack_of_fit", "1", "p value of the lack-of-fit F test, with replicates only"),
         _variable("threshold_pressure", "Pa", "threshold pressure, at which the flux is 0", "Sec. 3.3"),
         *_interval("threshold_pressure", "Pa", "threshold pressure"),
@@ -183,8 +188,9 @@ POSTERIOR = TableSchema(
         *_summary("number_median_radius", "m", "median radius by number, of several methods"),
         *_summary("porosity_over_path_length", "m-1", "surface porosity over path length, of several methods"),
         _variable("contradictory", "1", "whether methods contradict one another: no joint number is given", attrs=FLAG),
-        _variable("independent_data", "1", "number of priors; with fewer than 2 the posterior is a ridge"),
-        _variable("effective_points", "1", "effective sample size of the quadrature"),
+        _variable("independent_data", "1", "number of priors; with fewer than 2 the posterior is a ridge",
+                  internal=True),
+        _variable("effective_points", "1", "effective sample size of the quadrature", internal=True),
         _variable("largest_thickness", "m", "thickness at which pores of the prior radius would have a porosity of 1"),
         _variable("smallest_radius", "m", "radius at which pores of the prior thickness would have a porosity of 1"),
         _variable("interval_over_prior", "1",

@@ -81,7 +81,7 @@ STRUCTURES = TableSchema(
         Variable(
             "best_trial", (), "i4", "1",
             "trial with the smallest objective; of a drawn model, the trial whose closing and roughness it has",
-            attrs=_NONE,
+            attrs=_NONE, internal=True,
         ),
         *_STRUCTURE,
         _SECTION_POROSITY,
@@ -195,7 +195,9 @@ IMAGING = TableSchema(
         Variable("curtaining", (), "f8", "1", "relative standard deviation of brightness between columns"),
         Variable("presmooth", (), "f8", "pixel", "standard deviation of the Gaussian filter before the threshold"),
         Variable("median", (), "i4", "pixel", "width of the median filter after the threshold; 1 none"),
-        Variable("supersampling", (), "i4", "1", "voxels a pixel along either axis of the sections of trials"),
+        Variable(
+            "supersampling", (), "i4", "1", "voxels a pixel along either axis of the sections of trials", internal=True
+        ),
         Variable("edge_fraction", (), "f8", "1", "fraction of the pixels that the blur was estimated from"),
         Variable(
             "resolved", (), "u1", "1",
