@@ -44,6 +44,12 @@ _RADII = (
     ("hydraulic_radius", "hydraulic"),
     ("flow_median_radius", "flow median"),
 )
+#: Which of the two permeances of a report to publish.
+PERMEANCE_TO_PUBLISH = (
+    "The water permeance, with its interval and its temperature, is the value to publish; the hydraulic permeability L "
+    "is the slope of a line through all readings at their own mean temperature, from which threshold pressure and pore "
+    "structure follow."
+)
 _AXES = {
     "pressure": "pressure [bar]", "radius": "pore radius [nm]", "solute_radius": "Stokes radius [nm]",
     "time": "time [min]",
@@ -81,7 +87,8 @@ def _text(fits: xr.Dataset) -> str:
     if np.isfinite(fits.water_permeance).any():
         text += (
             f" Permeances of water are converted to {celsius:.3g} °C by the viscosity of water alone; the expansion of "
-            "the membrane is not corrected. They are the limit at zero pressure, averaged over the laws of the flux."
+            "the membrane is not corrected. They are the limit at zero pressure, averaged over the laws of the flux. "
+            f"{PERMEANCE_TO_PUBLISH}"
         )
     return text
 

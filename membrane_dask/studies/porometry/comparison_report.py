@@ -13,11 +13,14 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from membrane_dask.report.page import STYLE, Grid, Picture, Section, literal_label, picture
 from membrane_dask.studies.porometry.common_report import COLOURS, PANEL_PAD, with_interval
+from membrane_dask.studies.porometry.comparisons import MAX_LOG_SD
 from membrane_dask.studies.porometry.summary import LMH_BAR, format_number
 
 _FIRST, _LATER = COLOURS[0], COLOURS[1]
 #: Largest number of pairs in the figure.
 _MAX_PAIRS = 40
+#: Factor of the mean within which 95 % of the specimens lie that have one.
+_MAX_FACTOR = math.exp(1.96 * MAX_LOG_SD)
 #: Ratios of the table: variable and header.
 _RATIOS = (
     ("permeability_ratio", "permeability"),
@@ -112,20 +115,42 @@ def _ends(dataset: xr.Dataset, name: str, scale: float | xr.DataArray, suffix: s
 
 
 def populations_section(populations: xr.Dataset) -> Section:
-    """Mean of each state, and the deviation between membranes."""
+    """Range of the specimens in each state, and their mean where they are alike."""
     rows = []
     for k, label in enumerate(populations.state.values):
         state = populations.isel(state=k)
         rows.append([
             str(label),
             str(int(state.membranes)),
-            with_interval(state, "hydraulic_permeability_mean", LMH_BAR),
+            _range(state),
+            _mean(state),
             format_number(float(state.hydraulic_permeability_deviation) * LMH_BAR),
         ])  # fmt: skip
     text = (
-        "Random-effects model of all membranes in a state, at 25 °C, in the logarithm of the permeability: errors of "
-        "each, and a deviation between them. It is of interest only if the membranes of a state are specimens of one "
-        "membrane; the table does not say whether they are."
+        "The results are those of each membrane, above. Membranes whose names differ in a number or a last letter only "
+        "are taken as specimens of one membrane; whether they are, no table says. Their mean is that of a "
+        "random-effects model in the logarithm, at 25 °C. It is given where 95 % of them lie within a factor of "
+        f"{_MAX_FACTOR:.0f} of it; where they scatter more, it would be that of none of them, "
+        "however small the errors are."
     )
-    header = ("state", "membranes", "geometric mean, L m⁻² h⁻¹ bar⁻¹", "standard deviation between membranes")
-    return Section("Population of membranes", text, [Grid(header, rows)])
+    header = (
+        "state", "specimens", "smallest to largest, L m⁻² h⁻¹ bar⁻¹", "geometric mean, L m⁻² h⁻¹ bar⁻¹",
+        "standard deviation between specimens",
+    )  # fmt: skip
+    return Section("Specimens of one membrane", text, [Grid(header, rows)])
+
+
+def _range(state: xr.Dataset) -> str:
+    if "hydraulic_permeability_smallest" not in state:  # of an earlier version
+        return "-"
+    return " to ".join(format_number(float(state[f"hydraulic_permeability_{end}"]) * LMH_BAR)
+                       for end in ("smallest", "largest"))  # fmt: skip
+
+
+def _mean(state: xr.Dataset) -> str:
+    """Geometric mean with its interval, or why there is none."""
+    if np.isfinite(state.hydraulic_permeability_mean):
+        return with_interval(state, "hydraulic_permeability_mean", LMH_BAR)
+    # The factor within which 95 % lie, of a normal distribution of the logarithm.
+    factor = math.exp(1.96 * float(state.hydraulic_permeability_log_sd))
+    return f"none: 95 % lie within a factor of {format_number(factor, 2)}"

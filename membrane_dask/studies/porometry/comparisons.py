@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,9 @@ from membrane_dask.studies.porometry.variables import PAIRS, POPULATIONS
 
 #: Membranes that a population needs at least.
 _MIN_POPULATION = 3
+#: Largest standard deviation of the logarithm between specimens that have a mean: 95 % of them lie within a factor of 2
+#: of it. A convention; errors of measurement are no measure, as specimens of one membrane may differ by much more.
+MAX_LOG_SD = math.log(2) / 1.96
 
 
 def _states(membranes: Sequence[MembraneData]) -> list[str]:
@@ -191,7 +195,10 @@ def _permeability_at_25(fits: Any) -> tuple[np.ndarray, np.ndarray]:
 def summarize_populations(
     membranes: Sequence[MembraneData], fits: Any, confidence: float
 ) -> tuple[list[str], dict[str, np.ndarray]]:
-    """Geometric mean and standard deviation of the permeability in each state of at least three membranes.
+    """Range, geometric mean and scatter of the permeability of specimens of one membrane, in each state.
+
+    Specimens are at least three membranes whose names differ in a number or in a last letter only. They have a mean
+    where the scatter between them is at most that of :data:`MAX_LOG_SD`: a mean of unlike membranes is that of none.
 
     Parameters
     ----------
@@ -205,22 +212,48 @@ def summarize_populations(
     Returns
     -------
     labels : list of str
-        The states.
+        The states, with the common part of the names where they differ in it.
     values : dict of str to (n,) float array
-        Variables of the table ``populations``.
+        Variables of the table ``populations``; NaN where there is no mean.
     """
-    states, rows = [], []
-    for state in _states(membranes):
-        members = [k for k, membrane in enumerate(membranes) if membrane.state == state]
+    groups: dict[tuple[str, str], list[int]] = {}
+    for k, membrane in enumerate(membranes):
+        groups.setdefault((common_name(membrane.name), membrane.state), []).append(k)
+    rows = {}
+    for group, members in groups.items():
         value, error = _permeability_at_25(fits.isel(membrane=members))
         valid = np.isfinite(value) & (value > 0) & np.isfinite(error) & (error > 0)
-        if valid.sum() < _MIN_POPULATION:
-            continue
-        # In the logarithm, so that no end of the interval is negative.
-        population = random_effects(log(value[valid]), error[valid] / value[valid], confidence)
-        mean, low, high = (float(exp(number)) for number in (population.mean, population.low, population.high))
-        growth = float(exp(np.square(population.standard_deviation)))
-        states.append(state or "all")
-        rows.append((valid.sum(), mean, low, high, mean * math.sqrt(growth * (growth - 1))))  # of a log-normal law
-    columns = np.array(rows, float).reshape(-1, len(POPULATIONS.variables)).T
-    return states, {v.name: column for v, column in zip(POPULATIONS.variables, columns, strict=True)}
+        if valid.sum() >= _MIN_POPULATION:
+            rows[group] = _population(value[valid], error[valid], confidence)
+    has_several_names = len({name for name, _ in groups}) > 1
+    labels = [", ".join(filter(None, (name * has_several_names, state))) or "all" for name, state in rows]
+    columns = {v.name: np.array([row.get(v.name, math.nan) for row in rows.values()], float)
+               for v in POPULATIONS.variables}  # fmt: skip
+    return labels, columns
+
+
+def common_name(name: str) -> str:
+    """Name of a membrane without the number or the letter that distinguishes its specimens, such as UF of UF-20b."""
+    return re.sub(r"[\s._#-]*(\d+[a-z]?|(?<![^\W\d_])[a-z])$", "", name.strip(), flags=re.IGNORECASE)
+
+
+def _population(value: np.ndarray, error: np.ndarray, confidence: float) -> dict[str, float]:
+    """Variables of one population."""
+    # In the logarithm, so that no end of the interval is negative.
+    population = random_effects(log(value), error / value, confidence)
+    numbers = {
+        "membranes": len(value),
+        "hydraulic_permeability_smallest": float(value.min()),
+        "hydraulic_permeability_largest": float(value.max()),
+        "hydraulic_permeability_log_sd": population.standard_deviation,
+    }
+    if population.standard_deviation > MAX_LOG_SD:
+        return numbers
+    mean, low, high = (float(exp(number)) for number in (population.mean, population.low, population.high))
+    growth = float(exp(np.square(population.standard_deviation)))
+    return numbers | {
+        "hydraulic_permeability_mean": mean,
+        "hydraulic_permeability_mean_low": low,
+        "hydraulic_permeability_mean_high": high,
+        "hydraulic_permeability_deviation": mean * math.sqrt(growth * (growth - 1)),  # of a log-normal law
+    }

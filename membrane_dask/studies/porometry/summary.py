@@ -91,7 +91,7 @@ def format_number(value: float, digits: int = 3) -> str:
 def _sentences(fit: Any, posterior: Any) -> list[str]:
     if int(fit.status) != DONE:
         return [f"No result: the fit {'failed' if int(fit.status) == FAILED else 'is not finished'}."]
-    sentences = [_permeability(fit), *_water_permeance(fit), *_linearity(fit), *_threshold(fit)]
+    sentences = [*_water_permeance(fit), _permeability(fit), *_linearity(fit), *_threshold(fit)]
     if "contradictory" in posterior and math.isfinite(posterior.contradictory):
         sentences += _joint_structure(posterior)
     elif math.isfinite(fit.hydraulic_permeability):
@@ -127,8 +127,9 @@ def _water_permeance(fit: Any) -> list[str]:
     value, low, high = (format_number(float(fit[f"water_permeance{end}"])) for end in ("", "_low", "_high"))
     celsius = float(fit.attrs.get("reference_temperature", 298.15)) - 273.15
     return [
-        f"Permeance of water at {celsius:.3g} °C {value} L m⁻² h⁻¹ bar⁻¹ ({low} to {high}): the limit of flux over "
-        "pressure at zero pressure, or the slope above a threshold pressure, over the laws that the readings allow."
+        f"Permeance of water at {celsius:.3g} °C {value} L m⁻² h⁻¹ bar⁻¹ ({low} to {high}), the value to publish: "
+        "the limit of flux over pressure at zero pressure, or the slope above a threshold pressure, over the laws that "
+        "the readings allow."
     ]
 
 

@@ -286,15 +286,21 @@ PAIRS = TableSchema(
 POPULATIONS = TableSchema(
     "populations",
     (
-        _variable("membranes", "1", "number of membranes in this state"),
+        _variable("membranes", "1", "number of specimens in this state"),
+        _variable("hydraulic_permeability_smallest", _PERMEABILITY,
+                  "smallest hydraulic permeability of a specimen, at 25 degC"),
+        _variable("hydraulic_permeability_largest", _PERMEABILITY,
+                  "largest hydraulic permeability of a specimen, at 25 degC"),
+        _variable("hydraulic_permeability_log_sd", "1",
+                  "standard deviation of the logarithm between specimens, without errors of measurement"),
         _variable("hydraulic_permeability_mean", _PERMEABILITY,
-                  "geometric mean of the hydraulic permeability, at 25 degC"),
+                  "geometric mean of the hydraulic permeability, at 25 degC; NaN where the specimens are too unlike"),
         *_interval("hydraulic_permeability_mean", _PERMEABILITY, "geometric mean of the hydraulic permeability"),
         _variable("hydraulic_permeability_deviation", _PERMEABILITY,
-                  "standard deviation between membranes, without errors of measurement"),
+                  "standard deviation between specimens, without errors of measurement; NaN without a mean"),
     ),
-    (Coordinate("state", "", "state of the membranes"),),
-    "random-effects model of all membranes in a state",
+    (Coordinate("state", "", "state of the specimens, with the common part of their names if there are several"),),
+    "random-effects model of specimens of one membrane",
 )  # fmt: skip
 
 FINDINGS = TableSchema(
