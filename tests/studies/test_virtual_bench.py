@@ -14,6 +14,8 @@ import membrane_dask as md
 from membrane_dask import api
 from membrane_dask.physics.analytic_problems import GradedMembrane
 from membrane_dask.physics.imaging.distance import squared_distances
+from membrane_dask.physics.stokes.solver import stokes
+from membrane_dask.studies.characterize import common_flow, flow_tasks
 
 SYNC = {"profile": "sync"}
 OFFSET = 0.3
@@ -175,6 +177,23 @@ def test_results_do_not_depend_on_blocks_and_workers(membrane_run, values_of, tm
     run = md.run(study, tmp_path / "run")
     assert run.counts["bench_regions"] > 2
     assert values_of(run) == values_of(membrane_run)
+
+
+def test_properties_and_bench_have_one_stokes_flow(membrane, membrane_run, values_of, tmp_path, monkeypatch):
+    """The bench has the bits that it has without the flow, and the properties those that they have without a bench."""
+    solved = []
+
+    def counted(grid, tolerance):
+        solved.append(tolerance)
+        return stokes(grid, tolerance)
+
+    monkeypatch.setattr(flow_tasks, "stokes", counted)
+    monkeypatch.setattr(common_flow, "stokes", counted)
+    both = values_of(bench_of(membrane, tmp_path / "both", flow={"enabled": True}))
+    assert solved == [0.01, 0.05]  # the second is with the alternate wall model
+    (tmp_path / "both" / "alone.yaml").write_text(STUDY + "flow: {enabled: true}\n")
+    alone = values_of(md.run(md.load_study(tmp_path / "both" / "alone.yaml", cluster=SYNC), tmp_path / "alone"))
+    assert both == values_of(membrane_run) | alone
 
 
 @pytest.mark.slow

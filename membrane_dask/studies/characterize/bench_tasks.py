@@ -28,6 +28,7 @@ from membrane_dask.physics.stokes.mac_grid import Grid, flow_pores
 from membrane_dask.physics.stokes.solver import stokes
 from membrane_dask.program import Scratch, Unit
 from membrane_dask.studies.characterize.bench_settings import BenchSettings
+from membrane_dask.studies.characterize.common_flow import flow_of_grid
 from membrane_dask.studies.characterize.config import FlowSettings
 from membrane_dask.studies.characterize.sections import section_step
 from membrane_dask.studies.input_volumes import pores_digest, read_pores
@@ -208,7 +209,7 @@ def _flows(context: Mapping[str, Any], settings: BenchSettings, volume: VolumeSo
     labelled = labelled_network(pores, voxel_nm, context["snow"], settings.connectivity == 26)
     network = labelled.network
     grid = Grid.of(pores, flow.lateral_boundary, flow.wall_model)
-    solution = stokes(grid, flow.tolerance)
+    solution = flow_of_grid(context, number, grid)
     throats = stokes_conductances(
         network, labelled.labels, labelled.squares, grid, solution.velocity, solution.pressures
     )

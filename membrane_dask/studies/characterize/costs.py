@@ -13,6 +13,7 @@ from membrane_dask.physics.transport.two_level_diffusion import MARGIN
 from membrane_dask.program import Costs, task_stem
 from membrane_dask.studies.characterize import bench_tasks
 from membrane_dask.studies.characterize.box_flow_tasks import flow_boxes
+from membrane_dask.studies.characterize.common_flow import TASK as COMMON_FLOW
 from membrane_dask.studies.characterize.config import CharacterizeStudy
 from membrane_dask.studies.characterize.decomposed_tortuosity import MIN_PLANES
 from membrane_dask.studies.characterize.retention_tasks import TASKS as RETENTION_TASKS
@@ -41,7 +42,7 @@ _FLOW_HALO = 32
 #: the edges (measured from 96 to 256 voxels).
 _ITERATIONS = ("tortuosity", "geodesics", "diffusion", "group_balance")
 #: Units of a volume as a whole, whatever the axes of the study.
-_ALONG_DEPTH = ("tensors", "box_flows", *RETENTION_TASKS, *bench_tasks.TASKS)
+_ALONG_DEPTH = ("tensors", "box_flows", COMMON_FLOW, *RETENTION_TASKS, *bench_tasks.TASKS)
 #: Units of slabs, whose work includes the planes around them.
 _SLAB_TASKS = {
     "geodesics": 1, "diffusion": MARGIN, "group_residuals": MARGIN, "mobilities": _FLOW_HALO, "velocities": _FLOW_HALO,

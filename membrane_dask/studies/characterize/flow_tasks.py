@@ -15,6 +15,7 @@ from membrane_dask.physics.stokes.mac_grid import Grid, flow_pores
 from membrane_dask.physics.stokes.resolution import resolve_permeability
 from membrane_dask.physics.stokes.solver import mobility_estimate, stokes
 from membrane_dask.program import Unit
+from membrane_dask.studies.characterize.common_flow import flow_of_grid
 from membrane_dask.studies.characterize.config import FlowSettings
 from membrane_dask.studies.characterize.decomposed_tasks import collect_slabs
 from membrane_dask.studies.characterize.flow_diagnostics import flow_sums, resolved_pores
@@ -64,7 +65,7 @@ def flow_work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndar
     volume: PoreVolume = context["volumes"][number]
     voxel_nm = float(volume.voxel_nm or math.nan)
     decomposed = context["slab_edges"][number] is not None
-    flow, velocity = (collect_slabs(context, unit), None) if decomposed else solve_flow(volume, settings)
+    flow, velocity = (collect_slabs(context, unit), None) if decomposed else _solve_flow(context, number)
     arrays = _dimensional(flow, voxel_nm / settings.refinement, settings.refinement) if flow else _no_flow(volume.shape)
     if number < context["n_volumes"]:
         # Whether liquid flows is decided by the voxels; a network may have paths that they do not have.
@@ -76,7 +77,7 @@ def flow_work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndar
     return {name: np.asarray(value) for name, value in arrays.items()}, {}
 
 
-def solve_flow(volume: PoreVolume, settings: FlowSettings) -> tuple[dict[str, Any], np.ndarray | None]:
+def _solve_flow(context: Mapping[str, Any], number: int) -> tuple[dict[str, Any], np.ndarray | None]:
     """Solve for the flow through a volume in one piece.
 
     Returns
@@ -86,6 +87,8 @@ def solve_flow(volume: PoreVolume, settings: FlowSettings) -> tuple[dict[str, An
     velocity : (m + 1, 3) ndarray of float32, or None
         Velocities with the wall model of the study, if they were computed.
     """
+    settings: FlowSettings = context["flow"]
+    volume: PoreVolume = context["volumes"][number]
     voxels = read_pores(volume)
     boundary, wall_model = settings.lateral_boundary, settings.wall_model
     spacing = volume.spacing
@@ -103,7 +106,7 @@ def solve_flow(volume: PoreVolume, settings: FlowSettings) -> tuple[dict[str, An
     del alternate
     grid = Grid.of_percolating(pores, boundary, wall_model, spacing=spacing)
     del pores
-    solution = stokes(grid, settings.tolerance)
+    solution = flow_of_grid(context, number, grid)
     flow = {
         **readings(wall_model, solution.permeability, alternate_permeability),
         "permeability_upper_bound": solution.upper_bound,

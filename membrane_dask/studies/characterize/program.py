@@ -16,7 +16,7 @@ import numpy as np
 
 from membrane_dask.errors import Problem, Source, StudyError
 from membrane_dask.io.oriented_volumes import AXES, OrientedVolume, PoreVolume
-from membrane_dask.physics.imaging.blocks import Block, divide
+from membrane_dask.physics.imaging.blocks import divide
 from membrane_dask.physics.voxel_spacing import is_cube
 from membrane_dask.program import Costs, Dataset, History, Image, Program, Rounds, Scratch, TableFile, Unit
 from membrane_dask.schema import Coordinate
@@ -24,14 +24,14 @@ from membrane_dask.studies.characterize import KIND
 from membrane_dask.studies.characterize.bench_readings import instrument_tables
 from membrane_dask.studies.characterize.bench_results import BenchResult
 from membrane_dask.studies.characterize.bench_tables import bench_findings, bench_tables, throat_flow_table
-from membrane_dask.studies.characterize.bench_tasks import bench_memory, bench_scratch, without_flow
-from membrane_dask.studies.characterize.box_flow_tasks import box_flow_memory
+from membrane_dask.studies.characterize.bench_tasks import bench_scratch, without_flow
+from membrane_dask.studies.characterize.common_flow import TASK as COMMON_FLOW
+from membrane_dask.studies.characterize.common_flow import common_flow_scratch, has_common_flow
 from membrane_dask.studies.characterize.comparison import comparison_table
 from membrane_dask.studies.characterize.config import CharacterizeStudy, FlowSettings
 from membrane_dask.studies.characterize.costs import pilot_edges, pilot_study, predicted_costs
 from membrane_dask.studies.characterize.decomposed_flow import (
     DecomposedFlow,
-    decomposed_memory,
     decomposed_scratch,
     slab_edges,
     velocity_image,
@@ -39,14 +39,13 @@ from membrane_dask.studies.characterize.decomposed_flow import (
 from membrane_dask.studies.characterize.decomposed_tortuosity import (
     DecomposedTortuosity,
     tortuosity_edges,
-    tortuosity_memory,
     tortuosity_scratch,
 )
-from membrane_dask.studies.characterize.flow_tasks import FLOW_ARRAYS, flow_memory
+from membrane_dask.studies.characterize.flow_tasks import FLOW_ARRAYS
+from membrane_dask.studies.characterize.peak_memory import peak_memory
 from membrane_dask.studies.characterize.retention_tasks import TASKS as RETENTION_TASKS
 from membrane_dask.studies.characterize.retention_tasks import (
     particle_diameters,
-    retention_memory,
     retention_of_volume,
     retention_scratch,
 )
@@ -57,8 +56,8 @@ from membrane_dask.studies.characterize.tables import (
     reference_tables,
     replicate_tables,
 )
-from membrane_dask.studies.characterize.tasks import HALO, work
-from membrane_dask.studies.characterize.tensor_tasks import has_tensor_unit, tensor_memory
+from membrane_dask.studies.characterize.tasks import work
+from membrane_dask.studies.characterize.tensor_tasks import has_tensor_unit
 from membrane_dask.studies.characterize.transport_findings import transport_findings
 from membrane_dask.studies.characterize.variables import (
     CHAMANI,
@@ -73,11 +72,6 @@ from membrane_dask.studies.input_volumes import InputVolumes, volume_rows
 from membrane_dask.studies.segmentation_remarks import noise_findings, segmentation_attributes
 from membrane_dask.studies.volume_cubes import Cube, percolating_cube
 from membrane_dask.studies.voxel_sizes import edges_nm, edges_text
-
-#: Bytes per voxel that is read for a block, and per voxel of the block.
-_BYTES_READ, _BYTES_OWN = 11, 26
-#: Bytes per pore voxel of a volume for its tortuosity, and per voxel.
-_BYTES_PORE, _BYTES_VOXEL = 110, 8
 
 _DIFFUSION = frozenset({"tortuosity", "tolerance", "tortuosity_slab_thickness"})
 #: Settings that only transport and the bench read.
@@ -138,6 +132,7 @@ class CharacterizeProgram(Program):
             slab_edges(self._flow_settings(number), volume.shape, porosity) if study.flow.enabled else None
             for number, (volume, porosity) in enumerate(self.oriented_porosities())
         ]
+        self.has_common_flow = [has_common_flow(study, edges) for edges in self.slab_edges[: len(self.volumes)]]
         self.tortuosity_edges = [
             tortuosity_edges(study.tortuosity_slab_thickness, volume.shape, porosity) if study.tortuosity else None
             for volume, porosity in self.oriented_porosities()
@@ -156,6 +151,7 @@ class CharacterizeProgram(Program):
             "flow": study.flow,
             "retention": study.retention,
             "slab_edges": self.slab_edges,
+            "has_common_flow": self.has_common_flow,
             "tensors": study.tensors,
             "tortuosity": study.tortuosity,
             "bench": study.bench,
@@ -180,6 +176,7 @@ class CharacterizeProgram(Program):
             *([Scratch("tortuosity", (n,))] if study.tortuosity else []),
             *tortuosity_scratch(self.tortuosity_edges),
             *([Scratch("flows", (n,))] if study.flow.enabled else []),
+            *common_flow_scratch(self.has_common_flow),
             *([Scratch("box_flows", (len(self.volumes),))] if study.flow.boxes else []),
             *([Scratch("tensors", (len(self.volumes),))] if has_tensor_unit(study) else []),
             *retention_scratch(study.retention, len(self.volumes)),
@@ -260,15 +257,28 @@ class CharacterizeProgram(Program):
     def rounds(self) -> Rounds:
         """All volumes, independently of each other."""
         numbers = range(len(self.volumes))
-        benches = [self._bench_rounds(number) for number in numbers] if self.study.bench.enabled else []
-        yield [*(self._volume_rounds(number) for number in numbers), *benches]
+        benches = [number for number in numbers if self.study.bench.enabled and not self.has_common_flow[number]]
+        yield [*map(self._volume_rounds, numbers), *map(self._bench_rounds, benches)]
 
     def _volume_rounds(self, volume: int) -> Rounds:
-        """Blocks; then the network; then tortuosity and flow, independently of each other."""
+        """The network; then tortuosity and flow; with the bench where they have one flow."""
+        if self.has_common_flow[volume]:
+            flow = self.unit(COMMON_FLOW, volume)
+            yield [self._structure_rounds(volume), self._access_rounds(volume), flow]
+            yield [*self._transport(volume), *self._bench_units(volume)]
+            return
+        yield from self._structure_rounds(volume)
+        yield self._transport(volume)
+
+    def _structure_rounds(self, volume: int) -> Rounds:
+        """Blocks; then the network."""
         yield self.block_units("blocks", volume)
         yield [self.unit("networks", volume)]
+
+    def _transport(self, volume: int) -> list[Unit | Rounds]:
+        """Tortuosity and flow, independently of each other."""
         oriented = self._along_axes(volume)
-        yield [
+        return [
             *([self._tortuosity_rounds(number) for number in oriented] if self.study.tortuosity else []),
             *([self._flow_rounds(number) for number in oriented] if self.study.flow.enabled else []),
             *([self.unit("box_flows", volume)] if self.study.flow.boxes else []),
@@ -276,11 +286,19 @@ class CharacterizeProgram(Program):
         ]
 
     def _bench_rounds(self, volume: int) -> Rounds:
-        """Access radii; then drainage of the blocks, and the flow of what is emptied."""
+        """Access radii; then what follows from them."""
+        yield from self._access_rounds(volume)
+        yield self._bench_units(volume)
+
+    def _access_rounds(self, volume: int) -> Rounds:
+        """Regions of the blocks; then the access radii."""
         yield self.block_units("bench_regions", volume)
         yield [self.unit("bench_access", volume)]
+
+    def _bench_units(self, volume: int) -> list[Unit]:
+        """Drainage of the blocks, and the flow of what is emptied."""
         flows = [self.unit("bench_flows", volume)] if self.study.bench.computes_flow else []
-        yield [*self.block_units("bench_drainage", volume), *flows]
+        return [*self.block_units("bench_drainage", volume), *flows]
 
     def _tortuosity_rounds(self, volume: int) -> Rounds:
         """Geodesic paths and diffusion, in one unit or by slabs."""
@@ -328,45 +346,7 @@ class CharacterizeProgram(Program):
 
     def memory(self) -> Mapping[str, int]:
         """Peak bytes of the units, by the approximate porosity."""
-        peaks: dict[str, int] = {}
-
-        resident = max(volume.resident_bytes for volume in self.volumes)
-
-        def require(task: str, size: float) -> None:
-            peaks[task] = max(peaks.get(task, 0), int(size) + resident)
-
-        flow = self.study.flow
-        for number, volume in enumerate(self.volumes):
-            for start, stop in self.blocks[number]:
-                windows = Block(start, stop, HALO, volume.shape).extended
-                read = math.prod(window.stop - window.start for window in windows)
-                own = math.prod(b - a + 16 for a, b in zip(start, stop, strict=True))
-                require("blocks", _BYTES_READ * read + _BYTES_OWN * own)
-            if flow.boxes:
-                require("box_flows", box_flow_memory(flow, volume.shape, self.porosities[number], volume.spacing))
-            if has_tensor_unit(self.study):
-                require("tensors", tensor_memory(self.study, volume.shape, self.porosities[number]))
-            if self.study.bench.enabled:
-                bench, blocks = self.study.bench, self.blocks[number]
-                for task, size in bench_memory(bench, volume.shape, self.porosities[number], blocks):
-                    require(task, size)
-        for number, (oriented, porosity) in enumerate(self.oriented_porosities()):
-            slabs = self.tortuosity_edges[number]
-            if slabs:
-                for task, size in tortuosity_memory(oriented.shape, porosity, slabs).items():
-                    require(task, size)
-            elif self.study.tortuosity:
-                require("tortuosity", (porosity * _BYTES_PORE + _BYTES_VOXEL) * math.prod(oriented.shape))
-            edges = self.slab_edges[number]
-            if flow.enabled:
-                require("flows", 0 if edges else flow_memory(flow, oriented.shape, porosity))
-            if self.study.retention.enabled and number < len(self.volumes):
-                for task in RETENTION_TASKS:
-                    require(task, retention_memory(flow, oriented.shape, porosity))
-            if edges:
-                for task, size in decomposed_memory(flow, oriented.shape, porosity, edges).items():
-                    require(task, size)
-        return peaks
+        return peak_memory(self)
 
     def collect(self, read: Callable[..., Any], history: History) -> Sequence[Dataset | TableFile]:
         """Properties, distributions, profiles and networks of all volumes, and the tables of their bench."""

@@ -17,6 +17,8 @@ from membrane_dask.program import Unit
 from membrane_dask.studies.characterize.bench_tasks import TASKS as BENCH_TASKS
 from membrane_dask.studies.characterize.bench_tasks import bench_work
 from membrane_dask.studies.characterize.box_flow_tasks import box_flow_work
+from membrane_dask.studies.characterize.common_flow import TASK as COMMON_FLOW
+from membrane_dask.studies.characterize.common_flow import common_flow_work
 from membrane_dask.studies.characterize.decomposed_tasks import decomposed_work
 from membrane_dask.studies.characterize.flow_tasks import flow_work
 from membrane_dask.studies.characterize.local_sums import LocalSums, block_sums
@@ -51,6 +53,8 @@ def work(context: Mapping[str, Any], unit: Unit) -> Result:
         return _network(context, volume, number)
     if unit.task in TORTUOSITY_TASKS:
         return tortuosity_work(context, unit)
+    if unit.task == COMMON_FLOW:
+        return common_flow_work(context, unit)
     if unit.task == "flows":
         return flow_work(context, unit)
     if unit.task in RETENTION_TASKS:
