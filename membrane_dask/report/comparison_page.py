@@ -7,7 +7,6 @@ from itertools import zip_longest
 from pathlib import Path
 
 from jinja2 import Environment
-from markupsafe import Markup
 
 from membrane_dask.engine.exported_run import ExportedRun
 from membrane_dask.engine.run import Run
@@ -15,7 +14,7 @@ from membrane_dask.errors import ReportError
 from membrane_dask.files import is_url, write_atomically
 from membrane_dask.report.comparison import Comparison
 from membrane_dask.report.equal_axes import equal_axes
-from membrane_dask.report.page import PAGE_STYLE, Drawing, Picture, Section, drawing, page_head, page_script
+from membrane_dask.report.page import Drawing, Picture, Section, drawing, page_head, page_script, page_style
 from membrane_dask.studies.registry import find_kind
 
 _TEMPLATE = """<!doctype html>
@@ -91,20 +90,22 @@ def write_comparison(comparison: Comparison, path: str | Path) -> Path:
     from membrane_dask import __version__
 
     names = [run.name for run in comparison.runs]
+    pictures = _drawn(names, _pairs(*(_pictures(run) for run in comparison.runs)))
+    drawings = (item for _, rows in pictures for row in rows for _, item in row if item)
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     text = environment.from_string(_TEMPLATE).render(
         names=names,
         kind=comparison.runs[0].kind,
         version=__version__,
         head=page_head(),
-        style=Markup(PAGE_STYLE),
+        style=page_style(drawings),
         script=page_script(),
         parameters=comparison.parameters,
         header=comparison.property_header,
         properties=comparison.property_rows(),
         note=comparison.note,
         parameter_note=comparison.parameter_note,
-        pictures=_drawn(names, _pairs(*(_pictures(run) for run in comparison.runs))),
+        pictures=pictures,
     )
     write_atomically(Path(path).resolve(), text)
     return Path(path)

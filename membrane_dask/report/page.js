@@ -147,7 +147,7 @@ precision highp float;
 precision highp sampler3D;
 in vec2 screen;
 uniform sampler3D cells;
-uniform vec3 right, up, toward, extent, solid, cut;
+uniform vec3 right, up, toward, extent, solid, cut, paper, ink;
 uniform float halfLevel, stepLength, lineWidth;
 out vec4 color;
 
@@ -164,17 +164,17 @@ void main() {
   vec3 first = min(-origin * inverse, (extent - origin) * inverse);
   vec3 last = max(-origin * inverse, (extent - origin) * inverse);
   float near = max(first.x, max(first.y, first.z)), far = min(last.x, min(last.y, last.z));
-  color = vec4(1.0);
+  color = vec4(paper, 1.0);
   if (near >= far) return;
   vec3 entry = origin - near * toward;
-  if (isOnEdge(entry)) { color = vec4(0.2, 0.2, 0.2, 1.0); return; }
+  if (isOnEdge(entry)) { color = vec4(mix(paper, ink, 0.9), 1.0); return; }
   vec3 normal = vec3(greaterThanEqual(first, vec3(near))) * sign(toward), base = cut;
   float at = near;
   if (solidity(entry) <= 0.0) {
     base = solid;
     while (at < far && solidity(origin - at * toward) <= 0.0) at += stepLength;
     if (at >= far) {
-      if (isOnEdge(origin - far * toward)) color = vec4(0.75, 0.75, 0.75, 1.0);
+      if (isOnEdge(origin - far * toward)) color = vec4(mix(paper, ink, 0.3), 1.0);
       return;
     }
     float before = at - stepLength;
@@ -237,6 +237,7 @@ function viewDirections(azimuth, elevation) {
 }
 
 function rgb(text) {
+  if (text.startsWith("rgb")) return text.match(/[\d.]+/g).slice(0, 3).map((value) => value / 255);
   return [1, 3, 5].map((start) => parseInt(text.slice(start, start + 2), 16) / 255);
 }
 
@@ -271,6 +272,9 @@ async function addVolume(container, svg, volume) {
     for (const [name, direction] of Object.entries(viewDirections(azimuth, elevation)))
       gl.uniform3fv(uniform(name), direction);
     gl.uniform3fv(uniform("extent"), extent);
+    const page = getComputedStyle(document.body);
+    gl.uniform3fv(uniform("paper"), rgb(page.backgroundColor));
+    gl.uniform3fv(uniform("ink"), rgb(page.color));
     gl.uniform3fv(uniform("solid"), rgb(volume.solid));
     gl.uniform3fv(uniform("cut"), rgb(volume.cut));
     gl.uniform1f(uniform("halfLevel"), volume.levels / 2 / 255);
@@ -286,6 +290,7 @@ async function addVolume(container, svg, volume) {
     requestAnimationFrame(draw);
   }
 
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   canvas.addEventListener("pointerdown", (event) => canvas.setPointerCapture(event.pointerId));
   canvas.addEventListener("pointermove", (event) => {
     if (event.buttons) turn(event.movementX / 100, event.movementY / 100);

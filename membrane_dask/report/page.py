@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
@@ -23,6 +23,7 @@ from membrane_dask.engine.run import Run
 from membrane_dask.plain_text import printable_line
 from membrane_dask.report.figure_data import DPI, figure_data, identify_artists, panel_box
 from membrane_dask.report.origin import origin_rows
+from membrane_dask.report.page_colors import color_rules, with_page_colors
 
 #: Style of all figures. Text stays text, so that a figure can be searched and read aloud.
 STYLE: dict[Any, Any] = {
@@ -83,21 +84,19 @@ class Drawing:
     Parameters
     ----------
     svg : Markup
-        The figure.
+        The figure, with the colours of the page.
+    file : str
+        The figure with its own colours, as an address from which it is saved.
     data : Markup
         What the script needs to know of it, as JSON.
     caption, alt : str
     """
 
     svg: Markup
+    file: str
     data: Markup
     caption: str
     alt: str
-
-    @property
-    def file(self) -> str:
-        """The figure as an address from which it is saved."""
-        return f"data:image/svg+xml;base64,{base64.b64encode(self.svg.encode()).decode()}"
 
 
 @dataclass(frozen=True)
@@ -197,7 +196,7 @@ figcaption, caption { color: #5a6675; font-size: .9rem; text-align: left; captio
   h2 { border-bottom-color: #3a4450 } thead th { border-bottom-color: #5a6675 }
   .lead, figcaption, caption, .claim small { color: #9aa6b4 }
   .holds { color: #6fcf97 } .fails { color: #ff8a75 } .open { color: #e0cc70 } .note { background: #3b3416 }
-  figure svg, figure img { background: #fff; border-radius: 4px }
+  figure svg { fill: #dde3ea } .entry { fill: #14181d }
   .tooltip { color: #dde3ea; background: #232a32 }
 }
 @media print {
@@ -271,6 +270,11 @@ def page_script() -> Markup:
     return Markup((resources.files("membrane_dask.report") / "page.js").read_text(encoding="utf-8"))
 
 
+def page_style(drawings: Iterable[Drawing]) -> Markup:
+    """The style sheet of a page with some drawings."""
+    return Markup(PAGE_STYLE + color_rules(one.svg for one in drawings))
+
+
 def page_head() -> Markup:
     """What a page may load: nothing but its own styles and images, and the one script whose digest is given."""
     digest = base64.b64encode(hashlib.sha256(page_script().encode()).digest()).decode()
@@ -297,7 +301,7 @@ def render(run: Run, sections: Sequence[Section]) -> str:
         .from_string(_TEMPLATE)
         .render(
             head=page_head(),
-            style=Markup(PAGE_STYLE),
+            style=page_style(item for section in sections for item in section.contents if isinstance(item, Drawing)),
             script=page_script(),
             run=run,
             metadata=metadata,
@@ -322,7 +326,8 @@ def drawing(item: Picture, prefix: str) -> Drawing:
     for series in data["series"]:
         series["id"] = f"{prefix}-{series['id']}"
     block = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    return Drawing(Markup(svg), Markup(block), item.caption, item.alt)
+    file = f"data:image/svg+xml;base64,{base64.b64encode(text.encode()).decode()}"
+    return Drawing(Markup(with_page_colors(svg)), file, Markup(block), item.caption, item.alt)
 
 
 def drawn_section(section: Section, prefix: str) -> Section:

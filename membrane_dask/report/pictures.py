@@ -63,7 +63,7 @@ def draw_3d(run: Run | str, item: str, axis: Axes | None = None) -> Axes:
     if axis is None:
         import matplotlib.pyplot as plt
 
-        axis = plt.figure(figsize=(4.8, 4.8), layout="constrained").subplots()
+        axis = plt.figure(figsize=(4.8, 4.8), layout="compressed").subplots()
     content = items[item]()
     if isinstance(content, PoreNetworkItem):
         raise ExportError(f"{item} has no picture; export it to a .vtk file for ParaView")

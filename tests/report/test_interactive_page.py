@@ -223,6 +223,28 @@ def test_values_are_legible_in_dark_mode(page):
         page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
+FIGURE_COLORS = """const svg = document.querySelector("figure svg");
+const [paper, text, curve] = ["#patch_1 path", "text", "[id*=series] path"].map(
+  (selector) => getComputedStyle(svg.querySelector(selector.replace("#patch_1", "[id$=patch_1]"))));
+return [paper.fill, text.fill, curve.stroke, getComputedStyle(document.body).backgroundColor];"""
+
+
+def test_figures_follow_a_dark_page_and_stay_white_on_paper(page):
+    light = page.execute_script(FIGURE_COLORS)
+    assert light == ["rgb(255, 255, 255)", "rgb(0, 0, 0)", BLUE, "rgb(255, 255, 255)"]
+    dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
+    try:
+        paper, text, curve, background = page.execute_script(FIGURE_COLORS)
+        assert paper == background == "rgb(20, 24, 29)"
+        assert text == "rgb(221, 227, 234)"
+        assert curve != BLUE
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", **dark})
+        assert page.execute_script(FIGURE_COLORS) == light
+    finally:
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
+
+
 def test_without_scripts_the_page_is_as_on_paper(browser, address):
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:

@@ -80,7 +80,7 @@ def structure_sections(run: Run | None) -> list[Section]:
         return []
     solid, extent = volume_solid(run, "structure-0")
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(4.4, 4.4), layout="constrained")
+        figure = Figure(figsize=(4.4, 4.4), layout="compressed")
         axis = figure.subplots()
         draw_solid(axis, solid, extent)
     caption = "Solid of the first replicate, with the feed side on top."

@@ -158,7 +158,7 @@ def _drainage(section: xr.Dataset) -> Picture:
     columns = max(1, min(4, len(chosen)))
     lines = max(1, -(-len(chosen) // columns))
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9, 2.3 * lines * max(0.6, height / width)), layout="constrained")
+        figure = Figure(figsize=(9, 2.3 * lines * max(0.6, height / width)), layout="compressed")
         axes = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True).ravel()
         for axis in axes:
             axis.set_axis_off()

@@ -203,7 +203,7 @@ def _flow(groups: Groups, streamlines: Sequence[Picture], wall_model: str) -> li
         )
     shown = {name: groups[name] for name in ("flow", "reference_flow") if name in groups}
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9 if len(shown) > 1 else 5, 4.2), layout="constrained")
+        figure = Figure(figsize=(9 if len(shown) > 1 else 5, 4.2), layout="compressed")
         axes = figure.subplots(1, len(shown), squeeze=False)[0]
         speeds = [group.speed.isel(replicate=0, missing_dims="ignore") for group in shown.values()]
         top = max(float(speed.quantile(0.995)) for speed in speeds) or 1.0
@@ -338,15 +338,15 @@ def _pore_sizes(groups: Groups) -> Section:
 
 def _network_section(networks: Mapping[str, xr.Dataset]) -> Section:
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9 if len(networks) > 1 else 5, 4.6), layout="constrained")
+        figure = Figure(figsize=(9 if len(networks) > 1 else 5, 4.6), layout="compressed")
         axes = figure.subplots(1, len(networks), squeeze=False)[0]
         for axis, (name, network) in zip(axes, networks.items(), strict=True):
             draw_network(axis, network)
             axis.set(title="reference" if name.startswith("reference") else "replicate 0", xlabel="x [nm]")
         axes[0].set_ylabel("depth [nm]")
     caption = (
-        f"Section of the network, {_SECTION:.0%} of the width thick: pores as inscribed spheres (darker in "
-        "front), throats as lines of their inscribed radius."
+        f"Section of the network, {_SECTION:.0%} of the width thick: pores as inscribed spheres (stronger "
+        "colours in front), throats as lines of their inscribed radius."
     )
     return Section("Pore network", "", [picture(figure, caption, caption)])
 

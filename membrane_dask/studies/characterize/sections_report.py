@@ -27,7 +27,7 @@ def volume_sections(groups: Mapping[str, xr.Dataset]) -> list[Section]:
     if not shown:
         return []
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9, 3.1 * len(shown)), layout="constrained")
+        figure = Figure(figsize=(9, 3.1 * len(shown)), layout="compressed")
         rows = figure.subplots(len(shown), len(AXES), squeeze=False)
         for axes, (label, sections) in zip(rows, shown.items(), strict=True):
             for axis, (normal, (vertical, horizontal)) in zip(axes, AXES.items(), strict=True):

@@ -17,6 +17,7 @@ from membrane_dask.report.page import STYLE, Grid, Section, picture
 from membrane_dask.studies.characterize.curve_report import (
     REFERENCE_COLOR,
     REPLICATE_COLOR,
+    add_legend,
     groups_of,
     plot_cumulative,
     plot_rows,
@@ -164,9 +165,10 @@ def network_statistics(groups: Groups) -> Section:
             axes[0].set_ylabel("density dF/d(ln d), by number")
             axes[0].legend(loc="upper left")
         _coordination(axes[2], groups)
+        add_legend(axes[2], groups)
     caption = (
         "Bodies and throats of replicate 0 in each quarter of the depth, from the feed side, and the coordination "
-        "numbers of every network" + ("; reference in black." if "reference_properties" in groups else ".")
+        "numbers of every network."
     )
     return Section("Network statistics", "", [picture(figure, caption, caption)])
 

@@ -25,7 +25,7 @@ def structure_sections(groups: Groups) -> list[Section]:
     network = groups["network_0"]
     reference = next((k for k in ("reference_local_porosity", "reference_local_porosity_0") if k in groups), None)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9, 3.2 if reference else 4.4), layout="constrained")
+        figure = Figure(figsize=(9, 3.2 if reference else 4.4), layout="compressed")
         axes = figure.subplots(1, 3 if reference else 2)
         solid = 1.0 - groups["local_porosity_0"].pore_fraction.values
         draw_solid(axes[0], solid, network.extent.values)
@@ -62,7 +62,7 @@ def streamline_pictures(run: Run) -> list[Picture]:
     if not items:
         return []
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9 if len(items) > 1 else 4.8, 4.4), layout="constrained")
+        figure = Figure(figsize=(9 if len(items) > 1 else 4.8, 4.4), layout="compressed")
         for axis, (name, item) in zip(figure.subplots(1, len(items), squeeze=False)[0], items.items(), strict=True):
             draw_streamlines(axis, item())  # type: ignore[arg-type]
             axis.set_title("replicate 0" if name == "velocity_0" else "reference")

@@ -30,6 +30,8 @@ from membrane_dask.studies.reconstruct.segmentation_report import (
 _CONFIDENCE, _SEARCH_CONFIDENCE = 0.9, 0.95
 #: Half-width of an interval, as a fraction of the value, for which an image is large enough.
 _PRECISION = 0.05
+#: Width of a panel of two, inches.
+_PANEL = 4.1
 _MICROGRAPH: Mapping[str, Any] = {"color": "#111111", "lw": 1.6, "zorder": 2}
 _STRUCTURES: Mapping[str, Any] = {"color": "#1f5fa8", "lw": 0.9, "alpha": 0.7, "zorder": 1}
 
@@ -90,17 +92,24 @@ def _segmentation(micrograph: xr.Dataset, table: str) -> Section:
         f"variance of grey lies between the two phases. The porosity of the section is {porosity:.3f}, of which "
         f"segmentation adds an estimated {attrs['bias']:+.3f}: the result was rendered and segmented again."
     )
+    figure = micrograph_figure(micrograph)
+    caption = "The micrograph and its segmentation."
+    remarks = [str(line).partition(": ")[::2] for line in micrograph.attrs.get("remarks", ())]
+    title = "Segmentation" if table == "micrograph" else f"Segmentation of {table}"
+    return Section(title, text, [picture(figure, caption, caption), Grid(("micrograph", ""), remarks)])
+
+
+def micrograph_figure(micrograph: xr.Dataset) -> Figure:
+    """A micrograph and its segmentation side by side, in a figure as high as they need."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9, 3.4), layout="constrained")
+        height = float(np.clip(_PANEL * micrograph.sizes["z"] / micrograph.sizes["x"], 0.6, 6.0))
+        figure = Figure(figsize=(9, height + 0.8), layout="compressed")
         axes = figure.subplots(1, 2, sharey=True)
         for axis, name in zip(axes, ("image", "solid"), strict=True):
             axis.imshow(micrograph[name], cmap="gray", extent=_extent(micrograph), interpolation="nearest")
             axis.set(title={"image": "micrograph", "solid": "pores (black) and solid"}[name], xlabel="x [nm]")
         axes[0].set_ylabel("depth [nm]")
-    caption = "The micrograph and its segmentation."
-    remarks = [str(line).partition(": ")[::2] for line in micrograph.attrs.get("remarks", ())]
-    title = "Segmentation" if table == "micrograph" else f"Segmentation of {table}"
-    return Section(title, text, [picture(figure, caption, caption), Grid(("micrograph", ""), remarks)])
+    return figure
 
 
 def _imaging(imaging: xr.Dataset) -> Section:
@@ -264,7 +273,7 @@ def _distinct_values(values: xr.DataArray, digits: int) -> str:
 
 def _structure(run: Run, micrograph: xr.Dataset, volume: Any) -> Section:
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9, 3.8), layout="constrained")
+        figure = Figure(figsize=(9, 3.8), layout="compressed")
         axes = figure.subplots(1, 2, width_ratios=(1.2, 1))
         middle = volume.isel(y=volume.sizes["y"] // 2)
         axes[0].imshow(middle, cmap="gray", extent=_extent(volume), interpolation="nearest")
@@ -300,7 +309,7 @@ def _descriptors(micrograph: xr.Dataset, volumes: list[Any]) -> Section:
         profile.plot([], [], color=_MICROGRAPH["color"], label="micrograph")
         profile.plot([], [], color=_STRUCTURES["color"], label="structures")
         profile.legend()
-    caption = "The micrograph (black) and sections of every structure (blue). The profile is a moving mean."
+    caption = "The micrograph and sections of every structure. The profile is a moving mean."
     rows = [
         (name, f"{values[0]:.{digits}f}", ", ".join(f"{value:.{digits}f}" for value in values[1:]))
         for name, digits, values in (

@@ -106,7 +106,7 @@ def _figure(methods: list[xr.Dataset], micrograph: xr.Dataset) -> Picture:
     reference = micrograph.solid.values[rows, columns] == 0
     n_rows = -(-(len(methods) + 1) // _COLUMNS)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9, 3.2 * n_rows), layout="constrained")
+        figure = Figure(figsize=(9, 3.2 * n_rows), layout="compressed")
         axes = figure.subplots(n_rows, _COLUMNS, squeeze=False).ravel()
         _show(axes[0], micrograph.image.values[rows, columns], "micrograph")
         for axis, one in zip(axes[1:], methods, strict=False):
