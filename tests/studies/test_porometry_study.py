@@ -7,6 +7,7 @@ import re
 import shutil
 import warnings
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +20,7 @@ import membrane_dask as md
 from membrane_dask.cli import main
 from membrane_dask.physics.porometry.water import Water
 from membrane_dask.studies.porometry.comparisons import MAX_LOG_SD, common_name, summarize_populations
+from membrane_dask.studies.porometry.flux_report import evaluations, flux_figure
 from membrane_dask.study_file import to_yaml
 
 SYNC = {"profile": "sync"}
@@ -586,6 +588,23 @@ def quickstart_page(quickstart, tmp_path_factory) -> str:
     return md.write_report(quickstart, tmp_path_factory.mktemp("page") / "page.html").read_text()
 
 
+def test_figure_of_the_flux_shows_errors_and_excluded_readings(quickstart):
+    fits, points = (quickstart.result[name].to_dataset().load() for name in ("porometry", "measurements"))
+    fits, points = fits.isel(membrane=[7]), points.isel(point=points.membrane_name.values == "M4, after")
+    curve, series = evaluations(quickstart)["M4, after"]
+    assert series.used.all()
+    points["flux_standard_deviation"] = 0.02 * points.flux
+    used = np.arange(len(series.used)) > 0
+    figure = flux_figure(fits, points, {"M4, after": (curve, replace(series, used=used))}).figure
+    (axis,) = (axis for axis in figure.axes if axis.get_visible())
+    labels = axis.get_legend_handles_labels()[1]
+    assert {"reading ± sd", "left out", "95 % band", "tangent at zero pressure"} <= set(labels)
+    (line,) = (line for line in axis.lines if line.get_label().startswith("compaction"))
+    # The law passes the readings within their errors of some percent.
+    at_readings = np.interp(points.pressure / 1e3, *line.get_data())
+    np.testing.assert_allclose(at_readings, points.flux * 3.6e6, rtol=0.06)
+
+
 def test_report_and_summaries(quickstart, quickstart_page):
     page = quickstart_page
     for title in ("Summary of each membrane", "Flux against pressure", "Laws of the flux", "Pore structure",
@@ -595,7 +614,9 @@ def test_report_and_summaries(quickstart, quickstart_page):
     assert page.count("<svg") == 4
     assert "includes 1 shows no resolved change" in page
     assert "none: 95 % lie within a factor of 2.7" in page  # of the membranes after the modification
-    assert "the tangent at zero pressure, which misses the points" in page
+    assert "the tangent at zero pressure, whose slope is L" in page
+    for text in ("line, L P + J₀", "95 % band", "compaction, L P exp(-a P), weight 100 %", "mean ± sd of replicates"):
+        assert text in page
     summary = md.membrane_summary(quickstart.result)
     curved, straight = " ".join(summary["M4, after"]), " ".join(summary["M1, before"])
     assert "The flux is not linear: in leave-one-out cross-validation the law compaction" in curved

@@ -62,6 +62,14 @@ class LawFit:
         error = math.sqrt(self.covariance[index, index])
         return float(student_quantile((1 + confidence) / 2, self.degrees_of_freedom)) * error
 
+    def flux_with_band(self, pressure: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+        """Flux at pressures, m s-1, and half of the width of its confidence band, to first order."""
+        values = np.array([self.permeance, self.parameter])
+        derivatives = _derivatives(self.law, values, pressure)
+        variance = (derivatives[:, :, None] * derivatives[:, None, :] * self.covariance).sum(axis=(1, 2))
+        quantile = float(student_quantile((1 + confidence) / 2, self.degrees_of_freedom))
+        return _flux(self.law, values, pressure), quantile * np.sqrt(np.maximum(variance, 0.0))
+
 
 def fit_laws(pressure: np.ndarray, flux: np.ndarray, resolution: float = 0.0) -> list[LawFit]:
     """Fit all laws that the number of readings allows, with relative errors of unknown size.
@@ -94,31 +102,41 @@ def _smallest_variance(flux: np.ndarray, resolution: float) -> float:
     return max(float(np.square(resolution / flux).mean()) / 3, _SMALLEST_ERROR * _SMALLEST_ERROR)
 
 
+def _flux(law: str, values: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Flux of a law at pressures x."""
+    if law == "proportional":
+        return np.asarray(values[0] * x)
+    if law == "compaction":
+        return np.asarray(values[0] * x * exp(-values[1] * x))
+    if law == "resistance":
+        return np.asarray(values[0] * x / (1 + values[1] * x))
+    return np.asarray(values[0] * (x - values[1]))
+
+
+def _derivatives(law: str, values: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Derivatives of the flux at pressures x with respect to the parameters, (n, p)."""
+    if law == "proportional":
+        columns = [x]
+    elif law == "compaction":
+        decay = exp(-values[1] * x)
+        columns = [x * decay, -values[0] * np.square(x) * decay]
+    elif law == "resistance":
+        divisor = 1 + values[1] * x
+        columns = [x / divisor, -values[0] * np.square(x / divisor)]
+    else:
+        columns = [x - values[1], np.full(len(x), -values[0])]
+    return np.stack(columns, axis=-1)
+
+
 def _fit(law: str, pressure: np.ndarray, flux: np.ndarray, resolution: float) -> LawFit:
     size, largest = float((flux / pressure).mean()), float(pressure.max())
     x, y = pressure / largest, flux / (size * largest)
 
     def model(values: np.ndarray) -> np.ndarray:
-        if law == "proportional":
-            return np.asarray(values[0] * x)
-        if law == "compaction":
-            return np.asarray(values[0] * x * exp(-values[1] * x))
-        if law == "resistance":
-            return np.asarray(values[0] * x / (1 + values[1] * x))
-        return np.asarray(values[0] * (x - values[1]))
+        return _flux(law, values, x)
 
     def derivatives(values: np.ndarray) -> np.ndarray:
-        if law == "proportional":
-            columns = [x]
-        elif law == "compaction":
-            decay = exp(-values[1] * x)
-            columns = [x * decay, -values[0] * np.square(x) * decay]
-        elif law == "resistance":
-            divisor = 1 + values[1] * x
-            columns = [x / divisor, -values[0] * np.square(x / divisor)]
-        else:
-            columns = [x - values[1], np.full(len(x), -values[0])]
-        return np.stack(columns, axis=-1) / y[:, None]
+        return np.asarray(_derivatives(law, values, x) / y[:, None])
 
     values = levenberg_marquardt(
         lambda v: (model(v) - y) / y, derivatives, np.array([1.0] if law == "proportional" else [1.0, 0.0])

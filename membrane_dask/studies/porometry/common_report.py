@@ -47,11 +47,14 @@ def posterior_text(posterior: xr.Dataset, name: str, scale: float) -> str:
     return with_interval(posterior, name, scale, "_median") + (f", {note}" if note else "")
 
 
-def panels(count: int, height: float, **options: Any) -> tuple[Figure, np.ndarray]:
+def panels(
+    count: int, height: float, *, columns: int = COLUMNS, width: float = 2.6, **options: Any
+) -> tuple[Figure, np.ndarray]:
     """A figure of ``count`` panels in rows."""
-    rows = math.ceil(count / COLUMNS)
-    figure = Figure(figsize=(2.6 * min(count, COLUMNS), height * rows), layout="constrained")
-    axes = figure.subplots(rows, min(count, COLUMNS), squeeze=False, **options)
+    columns = min(count, columns)
+    rows = math.ceil(count / columns)
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, **options)
     for axis in axes.ravel()[count:]:
         axis.set_visible(False)
     return figure, axes

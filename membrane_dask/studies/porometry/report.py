@@ -12,16 +12,14 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from membrane_dask.engine.run import Run
-from membrane_dask.physics.porometry.darcy_curve import DarcyCurve
 from membrane_dask.physics.porometry.flux_laws import LAWS
-from membrane_dask.report.page import STYLE, Grid, Picture, Section, literal_label, picture
+from membrane_dask.report.page import STYLE, Grid, Section, literal_label, picture
 from membrane_dask.studies.porometry.bench_report import bench_sections, has_water
 from membrane_dask.studies.porometry.common_report import (
     COLOURS,
     GREY,
     LMH,
     PANEL_PAD,
-    POINTS,
     TEXT,
     UNKNOWNS,
     panels,
@@ -31,6 +29,7 @@ from membrane_dask.studies.porometry.common_report import (
 from membrane_dask.studies.porometry.comparison_report import pairs_section, populations_section
 from membrane_dask.studies.porometry.config import PorometryStudy
 from membrane_dask.studies.porometry.curve_report import curve_section
+from membrane_dask.studies.porometry.flux_report import evaluations, flux_figure
 from membrane_dask.studies.porometry.measurements import read_measurements
 from membrane_dask.studies.porometry.palencia_report import reproduction_section
 from membrane_dask.studies.porometry.published_report import published_section
@@ -59,7 +58,7 @@ def sections(run: Run) -> list[Section]:
     if has_water(groups):
         measured = fits.isel(membrane=np.isfinite(fits.hydraulic_permeability).values)
         contents = (
-            _flux_figure(measured, _measured_points(run, groups)),
+            flux_figure(measured, _measured_points(run, groups), evaluations(run)),
             _fit_table(fits, groups.get("bootstrap_summary")),
         )
         page.append(Section("Flux against pressure", "", contents))
@@ -107,81 +106,6 @@ def _conditions(fits: xr.Dataset) -> str:
 
 # ---------------------------------------------------------------------------------------------
 # Fits
-
-
-def _flux_figure(fits: xr.Dataset, points: xr.Dataset) -> Picture:
-    count = min(fits.sizes["membrane"], _MAX_PANELS)
-    with mpl.rc_context(STYLE):
-        figure, axes = panels(count, 2.1)
-        for k, axis in zip(range(count), axes.ravel(), strict=False):
-            fit = fits.isel(membrane=k)
-            _flux_panel(axis, fit, points.isel(point=points.membrane_name.values == fit.membrane.item()))
-        for axis in axes[:, 0]:
-            axis.set_ylabel("flux [L m⁻² h⁻¹]")
-        for axis in axes.ravel()[max(0, count - axes.shape[1]) : count]:
-            axis.set_xlabel("pressure [kPa]")
-    caption = (
-        "Measured fluxes (points; published lines have none) and the fitted line with its interval, or, where the flux "
-        "is not linear, the tangent at zero pressure, which misses the points at higher pressures; in orange a curve "
-        "that is logarithmic above its critical pressure. The bar on the axis is the interval of the threshold "
-        "pressure."
-    )
-    if count < fits.sizes["membrane"]:
-        caption += f" The first {count} of {fits.sizes['membrane']} membranes."
-    return picture(figure, caption, "flux against pressure of each membrane, with the fitted law")
-
-
-def _flux_panel(axis: Axes, fit: xr.Dataset, points: xr.Dataset) -> None:
-    has_points = bool(np.isfinite(points.flux).any())
-    top = 1.05 * float(points.pressure.max())
-    pressure = np.linspace(0, top, 200)
-    slope, threshold = float(fit.hydraulic_permeability), float(fit.threshold_pressure)
-    if fit.attrs["curve"] == "darcy" and has_points:
-        if math.isfinite(slope):
-            law = DarcyCurve(float(fit.log_slope), float(fit.log_offset), threshold)
-            axis.plot(pressure / 1e3, law.flux(pressure) * LMH, color=_CURVE, lw=1.2, label="fitted curve")
-            axis.plot(
-                law.critical_pressure / 1e3, law.critical_flux * LMH, "o", color=_CURVE, ms=3, label="critical pressure"
-            )
-        else:
-            above = pressure[pressure > float(fit.log_threshold_pressure)]
-            flux = float(fit.log_slope) * np.log(above) + float(fit.log_offset)
-            axis.plot(above / 1e3, flux * LMH, color=_CURVE, lw=1.2, ls="--", label="fitted curve")
-    elif math.isfinite(slope):
-        # The published convention takes the absolute value of a printed intercept.
-        is_published_line = not has_points and fit.attrs["convention"] == "published"
-        # Where the permeance is not the slope of a line, it is drawn as the tangent at zero pressure.
-        intercept = float(np.nan_to_num(fit.intercept_flux))
-        line = slope * pressure + (-slope * threshold if is_published_line else intercept)
-        is_tangent = not (is_published_line or math.isfinite(float(fit.intercept_flux)))
-        name = "tangent at zero pressure" if is_tangent else "fitted line"
-        axis.plot(pressure / 1e3, line * LMH, color=_FIT, lw=1.2, label=name)
-        half_width = _half_width(fit, pressure)
-        if half_width is not None:
-            low, high = (line - half_width) * LMH, (line + half_width) * LMH
-            axis.fill_between(pressure / 1e3, low, high, color=_FIT, alpha=0.15, lw=0)
-    for k in np.unique(points.replicate[np.isfinite(points.flux)]):
-        replicate = points.isel(point=points.replicate.values == k)
-        marker = "o^sD"[int(k) % 4]
-        axis.plot(replicate.pressure / 1e3, replicate.flux * LMH, marker, color=POINTS, ms=3, label="measured")
-    low, high = float(fit.threshold_pressure_low), float(fit.threshold_pressure_high)
-    if math.isfinite(low) and math.isfinite(high):
-        axis.plot(  # its upper half is within the panel, which also cuts it at its sides
-            np.array([low, high]) / 1e3, [0, 0], color=_INTERVAL, lw=6, solid_capstyle="butt",
-            label="interval of the threshold pressure",
-        )  # fmt: skip
-    axis.set(xlim=(0, top / 1e3), ylim=(0, None), title=literal_label(fit.membrane.item()))
-
-
-def _half_width(fit: xr.Dataset, pressure: np.ndarray) -> np.ndarray | None:
-    """Half-width of the confidence interval of a line, m s-1; None without standard errors."""
-    slope_error, intercept_error = float(fit.hydraulic_permeability_error), float(fit.intercept_flux_error)
-    if not (math.isfinite(slope_error) and math.isfinite(intercept_error)):
-        return None
-    covariance = float(fit.permeability_intercept_covariance)
-    variance = (slope_error * pressure) ** 2 + 2 * covariance * pressure + intercept_error**2
-    width = float(fit.hydraulic_permeability_high) - float(fit.hydraulic_permeability)
-    return np.asarray((width / slope_error if slope_error else 0.0) * np.sqrt(np.maximum(variance, 0.0)))
 
 
 def _fit_table(fits: xr.Dataset, bootstrap: xr.Dataset | None) -> Grid:

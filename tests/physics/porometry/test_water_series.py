@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from membrane_dask.physics.errors import PhysicsError
-from membrane_dask.physics.porometry.water_permeance import permeance_of_readings
+from membrane_dask.physics.porometry.water_permeance import fit_laws, permeance_of_readings
 from membrane_dask.physics.porometry.water_series import evaluate_series
 
 BAR, LMH = 1e5, 1 / 3.6e6
@@ -180,3 +181,25 @@ def test_a_plateau_that_is_not_reached_is_no_permeance():
 def test_impossible_readings(pressure, flux):
     with pytest.raises(PhysicsError, match="greater than 0"):
         evaluate_series(np.array(pressure), np.array(flux))
+
+
+@pytest.mark.parametrize("law", ["proportional", "compaction", "resistance"])
+def test_band_of_a_law(law):
+    """To first order: by numerical derivatives, and at small pressures as wide as the interval of the permeance."""
+    pressure = np.linspace(0.5e5, 4e5, 8)
+    flux = 1e-11 * pressure * np.exp(-1e-6 * pressure) * (1 + 0.01 * np.cos(np.arange(8)))
+    fitted = next(f for f in fit_laws(pressure, flux) if f.law == law)
+    value, half = fitted.flux_with_band(pressure, 0.95)
+    np.testing.assert_allclose(value, flux, rtol=0.2)
+    steps = [1e-6 * fitted.permeance, 1e-6 * fitted.parameter]
+    gradient = np.stack([
+        (replace(fitted, **{name: getattr(fitted, name) + step}).flux_with_band(pressure, 0.95)[0] - value) / step
+        for name, step in zip(("permeance", "parameter"), steps[: len(fitted.covariance)], strict=False)
+    ])  # fmt: skip
+    variance = np.einsum("in,ij,jn->n", gradient, fitted.covariance, gradient)
+    # Forward differences of a millionth: relative errors of some 1e-6.
+    np.testing.assert_allclose(
+        half, fitted.half_width(0, 0.95) * np.sqrt(variance / fitted.covariance[0, 0]), rtol=1e-4
+    )
+    small = np.array([1.0])
+    assert fitted.flux_with_band(small, 0.95)[1][0] == pytest.approx(fitted.half_width(0, 0.95), rel=1e-4)
