@@ -18,7 +18,9 @@ from membrane_dask.studies.graded.design_result import design_datasets
 from membrane_dask.studies.graded.design_search import Evaluation, Objective
 from membrane_dask.studies.graded.design_settings import Constraint, DesignParameters
 from membrane_dask.studies.graded.design_space import DesignSpace
+from membrane_dask.studies.graded.design_text import bounds_text
 from membrane_dask.studies.graded.metric_scales import scale_of
+from membrane_dask.studies.graded.metric_text import MetricText
 
 RADII = {"radius": {"range": [0.004, 0.02]}}
 FIXED_MEAN = {"radius": {"range": [0.004, 0.02], "mean": 0.01}}
@@ -99,7 +101,12 @@ def study(tmp_path):
         (
             {"parameters": {"l_max": {"range": [0.15, 0.2]}}, "metric": "lifetime"},
             {"gradient": 0.0, "l_max": 0.2},
-            "lifetime",
+            "lifetime is the same for all designs: .*first band",
+        ),
+        (
+            {"parameters": {"porosity": {"range": [0.3, 0.6]}}, "metric": "service_time"},
+            {"gradient": 0.0, **UNITS},
+            "service_time is the same for all designs",
         ),
         ({"parameters": RADII, "metric": "initial_transmembrane_pressure"}, {}, "operation.mode: flux"),
     ],
@@ -149,9 +156,17 @@ def test_ends_of_ranges_are_reached_exactly():
     assert high == {"gradient": 2e-3, "porosity": 0.7, "l_max": 0.25}
     middle = space.values(np.full(3, 0.5))
     np.testing.assert_allclose(space.point(middle), 0.5, atol=1e-5)
-    assert space.bounds_reached(high | {"porosity": 0.5}) == [
-        "gradient = 0.002 is the end of its range", "l_max = 0.25 is the end of its range",
-    ]  # fmt: skip
+    inside = high | {"porosity": 0.5}
+    assert space.bounds_reached(inside) == ["gradient", "l_max"]
+    assert bounds_text(space, [inside], MetricText()) == [
+        "gradient = 0.002 membrane thicknesses per band is the end of its range",
+        "l_max = 0.25 membrane thicknesses is the end of its range",
+    ]
+    assert bounds_text(space, [inside], MetricText(thickness=1e-4))[1] == "l_max = 25 µm is the end of its range"
+    # What equally good designs do not have in common is no property of them.
+    assert bounds_text(space, [high, high | {"gradient": 0.0, "l_max": 0.15}], MetricText()) == [
+        "porosity = 70 % is the end of its range"
+    ]
 
 
 def test_pressure_keeps_the_affinity_of_the_foulant(study):
@@ -293,7 +308,10 @@ def test_front_at_levels(study):
             log_ratio, abs=0.02
         )  # 1.4 % / sqrt(8), three standard errors
     assert (front.values["throughput_low"] < front.values["throughput_high"]).all()
-    assert "the ends of the front are those of optimum.front_levels, 1.2 and 1.8" in front.attrs["summary"]
+    assert (
+        "the ends of the front are those of optimum.front_levels, 1.2 decimal orders and 1.8 decimal orders"
+        in front.attrs["summary"]
+    )
     assert (
         front.attrs["summary"][-1] == "the search ended after 50 designs, 400 networks: optimum.evaluations is reached"
     )
@@ -316,11 +334,12 @@ def test_rows_and_ends_of_a_front(study):
     assert summary[0].startswith(
         f"front of {len(front.values['evaluation'])} levels: {n_simulated} of them are simulated"
     )
-    assert "the front ends at the constraint log_reduction_value <= 3" in summary
+    assert "the front ends at the constraint log_reduction_value <= 3 decimal orders" in summary
     assert sum("that of the simulated design with the largest throughput (evaluation" in text for text in summary) == 1
     at_end = int((front.values["radius"][:, 3] == 0.004).sum())
     bound = (
-        f"radius[4] = 0.004 is the end of its range in {at_end} of {len(front.values['radius'])} designs of the front"
+        f"radius[4] = 0.004 membrane thicknesses is the end of its range in {at_end} of {len(front.values['radius'])} "
+        "designs of the front"
     )
     assert any(sentence.startswith(bound) for sentence in summary) == (at_end > 0)
 
@@ -330,7 +349,10 @@ def test_no_design_meets_the_constraint(study):
     program, evaluations = search(study(settings), 1)
     table = result(program, evaluations)
     largest = max(e.mean("throughput") for e in evaluations.values())
-    assert f"no design meets throughput >= 1; closest {largest:.4g} at radius [" in table.attrs["summary"][0]
+    assert (
+        f"no design meets throughput >= 1 (dimensionless); closest {largest:.4g} (dimensionless) at radius ["
+        in table.attrs["summary"][0]
+    )
     assert program.study.optimum.evaluations >= len(evaluations)
     assert int(table.values["stop_reason"]) == 6
     assert "radius" not in table.values
@@ -342,12 +364,15 @@ def test_constraints_that_no_design_meets_together(study):
     settings = {"parameters": RADII, "constraints": constraints, "evaluations": 20}
     program, evaluations = search(study(settings), 1)
     (sentence, _) = result(program, evaluations).attrs["summary"]
-    start = "no design meets throughput >= 0.04 and foulant_concentration <= 0.01 together; closest throughput "
+    start = (
+        "no design meets throughput >= 0.04 (dimensionless) and foulant_concentration <= 0.01 of the feed together; "
+        "closest throughput "
+    )
     assert sentence.startswith(start)
     named = [
         e for e in evaluations.values()
-        if f"closest throughput {e.mean('throughput'):.4g}, foulant_concentration "
-        f"{e.mean('foulant_concentration'):.4g} at radius [{e.values['radius_1']:.4g}, " in sentence
+        if f"closest throughput {e.mean('throughput'):.4g} (dimensionless), foulant_concentration "
+        f"{e.mean('foulant_concentration'):.4g} of the feed at radius [{e.values['radius_1']:.4g}, " in sentence
     ]  # fmt: skip
     assert len(named) == 1
 
@@ -470,7 +495,7 @@ def test_a_study_without_a_feasible_design_is_unfinished(study_file, tmp_path):
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert completed.returncode == 75, completed.stderr
-    assert "no design meets foulant_concentration <= 1e-06; closest" in completed.stderr + completed.stdout
+    assert "no design meets foulant_concentration <= 1e-06 of the feed; closest" in completed.stderr + completed.stdout
 
 
 def test_report_of_a_front_in_physical_units(study, tmp_path):

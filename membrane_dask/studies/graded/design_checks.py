@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from membrane_dask.errors import Problem, Where
+from membrane_dask.studies.graded.closing_time import LIFETIMES, REASON, ends_with_first_band
 from membrane_dask.studies.graded.design_metrics import species_problem
 from membrane_dask.studies.graded.law_settings import species_names
 from membrane_dask.studies.graded.law_variables import SIEVING_VARIABLES
@@ -97,17 +98,9 @@ def _metrics(study: GradedStudy) -> Iterator[Problem]:
         yield Problem(("optimum", field), message)
     if study.deposition_law == "conserving" and "foulant_balance" in metrics:
         yield Problem(("optimum", field), "foulant_balance is 1 for all designs with deposition_law: conserving")
-    plain = (
-        at_constant_pressure
-        and study.deposition_law == "published"
-        and not study.end_of_life.flux_fraction
-        and study.end_of_life.time is None
-        and study.erosion.rate == 0
-        and study.sieving.rate == 0
-        and not study.species
-    )
-    if plain and "lifetime" in metrics and not {"radius", "gradient"} & set(settings.parameters.names):
-        message = "lifetime is the radius of the first band for all designs; add radius or gradient to the parameters"
+    lifetimes = [name for name in metrics if name in LIFETIMES]
+    if lifetimes and ends_with_first_band(study) and not {"radius", "gradient"} & set(settings.parameters.names):
+        message = f"{lifetimes[0]} is the same for all designs: {REASON}; add radius or gradient to the parameters"
         yield Problem(("optimum", field), message)
 
 

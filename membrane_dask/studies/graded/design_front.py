@@ -13,7 +13,14 @@ from membrane_dask.schema import Variable
 from membrane_dask.studies.graded.config import GradedStudy
 from membrane_dask.studies.graded.design_search import Evaluation, Objective, Surfaces
 from membrane_dask.studies.graded.design_tables import FRONT, with_metrics
-from membrane_dask.studies.graded.design_text import n_networks, parameter_arrays, why_it_ended
+from membrane_dask.studies.graded.design_text import (
+    bounds_text,
+    constraint_sentences,
+    n_networks,
+    parameter_arrays,
+    why_it_ended,
+)
+from membrane_dask.studies.graded.metric_text import MetricText
 
 #: Shortfall of a level, on the scale of its surface, below which it counts as reached.
 _REACHED = 1e-3
@@ -40,7 +47,7 @@ def front_dataset(
     rng : numpy.random.Generator
         Source of the points that are compared.
     """
-    space, designs = surfaces.space, surfaces.evaluations
+    space, designs, text = surfaces.space, surfaces.evaluations, MetricText.of(study)
     levels = objective.front_levels(designs)
     rows: list[dict[str, Any]] = []
     missing, at_bounds = [], []
@@ -52,7 +59,7 @@ def front_dataset(
             continue
         simulated = surfaces.simulated(point)
         values = space.values(point) if simulated is None else designs[simulated].values
-        at_bounds += space.bounds_reached(values)
+        at_bounds += bounds_text(space, [values], text)
         row = parameter_arrays(space, values) | {"level": level}
         row["evaluation"] = -1 if simulated is None else numbers[simulated]
         for metric in objective.metrics:
@@ -63,12 +70,13 @@ def front_dataset(
     summary = [
         f"front of {len(rows)} levels: {n_simulated} of them are simulated designs, {len(rows) - n_simulated} are "
         "predicted by the response surfaces",
-        *_ends(objective, designs, numbers, levels),
-        *(f"no design reaches {objective.front} = {level:.4g}" for level in missing),
+        *_ends(objective, designs, numbers, levels, text),
+        *(f"no design reaches {objective.front} = {text.metric(objective.front, level)}" for level in missing),
         *(
-            f"{text} in {count} of {len(rows)} designs of the front"
-            for text, count in sorted(Counter(at_bounds).items())
+            f"{sentence} in {count} of {len(rows)} designs of the front"
+            for sentence, count in sorted(Counter(at_bounds).items())
         ),
+        *constraint_sentences(objective, designs, text),
     ]
     reason = "constant" if objective.is_constant(designs) else "evaluations"
     summary.append(why_it_ended(study, reason, designs))
@@ -84,20 +92,23 @@ def front_dataset(
     return Dataset(with_metrics(FRONT, metrics, "interval"), arrays, ("level",), labels, attrs)
 
 
-def _ends(objective: Objective, designs: Sequence[Evaluation], numbers: Sequence[int], levels: np.ndarray) -> list[str]:
+def _ends(
+    objective: Objective, designs: Sequence[Evaluation], numbers: Sequence[int], levels: np.ndarray, text: MetricText
+) -> list[str]:
     """Sentences on the first and the last level: what decides them, and whether better designs may lie beyond."""
     if objective.levels:
-        return [f"the ends of the front are those of optimum.front_levels, {levels[0]:.4g} and {levels[-1]:.4g}"]
+        ends = " and ".join(text.metric(objective.front, float(levels[i])) for i in (0, -1))
+        return [f"the ends of the front are those of optimum.front_levels, {ends}"]
     limits = {limit.sign: limit for limit in objective.constraints if limit.metric == objective.front}
     sentences = []
     for word, sign, level in (("begins", 1, float(levels[0])), ("ends", -1, float(levels[-1]))):
         if sign in limits and limits[sign].limit == level:
-            sentences.append(f"the front {word} at the constraint {limits[sign]}")
+            sentences.append(f"the front {word} at the constraint {text.constraint(limits[sign])}")
             continue
         nearest = int(np.argmin([abs(design.mean(objective.front) - level) for design in designs]))
         reason = f"largest {objective.metric}" if sign > 0 else f"largest {objective.front}"
         sentences.append(
-            f"the front {word} at {objective.front} = {level:.4g}, that of the simulated design with the {reason} "
-            f"(evaluation {numbers[nearest]}); better designs may lie beyond"
+            f"the front {word} at {objective.front} = {text.metric(objective.front, level)}, that of the simulated "
+            f"design with the {reason} (evaluation {numbers[nearest]}); better designs may lie beyond"
         )
     return sentences

@@ -15,6 +15,7 @@ from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.networks.band_porosity import band_radii, junction_counts
 from membrane_dask.program import Dataset, History, Outcome, Recall, Rounds, Unit, settle
 from membrane_dask.studies.graded import KIND
+from membrane_dask.studies.graded.closing_time import closing_notes
 from membrane_dask.studies.graded.config import GradedStudy
 from membrane_dask.studies.graded.design_metrics import metric_position
 from membrane_dask.studies.graded.design_result import design_datasets
@@ -85,6 +86,7 @@ class DesignProgram(GradedProgram):
     def _design_notes(self) -> list[str]:
         widens = "gradient" in self.space.ranges and self.space.ranges["gradient"][0] < 0
         notes = law_notes(self.study, [radii.tolist() for radii in self.radii.values()], self.spread)
+        notes += closing_notes(self.study)
         return [*(["pores widen with depth in designs with a gradient below 0"] if widens else []), *notes]
 
     def _unit_labels(self) -> dict[str, np.ndarray]:

@@ -8,17 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from membrane_dask.physics.distributions import student_quantile
 from membrane_dask.program import Dataset
 from membrane_dask.schema import TableSchema, Variable
 from membrane_dask.studies.graded.config import GradedStudy
 from membrane_dask.studies.graded.design_front import front_dataset
 from membrane_dask.studies.graded.design_metrics import metric_variable
 from membrane_dask.studies.graded.design_search import Evaluation, Objective, Surfaces
-from membrane_dask.studies.graded.design_settings import Constraint
 from membrane_dask.studies.graded.design_space import DesignSpace
 from membrane_dask.studies.graded.design_tables import DESIGN, with_metrics
-from membrane_dask.studies.graded.design_text import design_text, n_networks, parameter_arrays, why_it_ended
+from membrane_dask.studies.graded.design_text import (
+    best_sentences,
+    meets,
+    n_networks,
+    network_interval,
+    no_best_sentence,
+    parameter_arrays,
+    why_it_ended,
+)
 from membrane_dask.studies.graded.optimum import STOP_REASONS
 from membrane_dask.studies.graded.variables import OPTIMUM
 
@@ -65,18 +71,21 @@ def design_datasets(
     values |= {"value": math.nan, "evaluation": -1}
     values["stop_reason"] = STOP_REASONS.index(_stop_reason(study, objective, designs, best))
     if best is None:
-        summary = [_no_best(space, objective, designs)]
+        summary = [no_best_sentence(study, space, objective, designs)]
     else:
         evaluation = designs[best]
         values |= parameter_arrays(space, evaluation.values)
         values |= _parameter_intervals(objective, surfaces, best, rng)
         for metric in objective.metrics:
-            ends = _interval(evaluation.networks[metric], objective.confidence)
+            ends = network_interval(evaluation.networks[metric], objective.confidence)
             values |= {metric: evaluation.mean(metric), f"{metric}_low": ends[0], f"{metric}_high": ends[1]}
         values |= {"value": evaluation.mean(objective.metric), "evaluation": numbers[best]}
-        summary = _summary(space, objective, evaluation, numbers[best])
+        equal = [numbers[i] for i in _equally_good(objective, surfaces, best)]
+        summary = best_sentences(study, space, objective, evaluations, numbers[best], equal)
     summary.append(why_it_ended(study, STOP_REASONS[values["stop_reason"]], designs))
     attrs: dict[str, Any] = {"summary": summary} | ({"inconclusive": 1} if best is None else {})
+    if best is not None and len(equal) > 1:
+        attrs["equal_evaluations"] = equal
     return [*datasets, _dataset(schema, values, f"optimum_{objective.metric}", attrs, study.bands)]
 
 
@@ -88,13 +97,16 @@ def _stop_reason(study: GradedStudy, objective: Objective, designs: Sequence[Eva
     return "evaluations" if len(designs) >= study.optimum.evaluations else "tolerance"
 
 
-def _interval(sample: np.ndarray, confidence: float) -> tuple[float, float]:
-    """Confidence interval of a mean over networks; NaN for fewer than two."""
-    n = len(sample)
-    if n < 2:
-        return math.nan, math.nan
-    half = float(student_quantile((1 + confidence) / 2, n - 1)) * float(sample.std(ddof=1)) / math.sqrt(n)
-    return float(sample.mean()) - half, float(sample.mean()) + half
+def _equally_good(objective: Objective, surfaces: Surfaces, best: int) -> list[int]:
+    """Positions of the designs that meet the constraints and have the metric of the best one, itself included."""
+    designs = surfaces.evaluations
+    feasible = objective.problem(surfaces).shortfall(surfaces.points) == 0
+    value = designs[best].mean(objective.metric)
+    return [
+        i
+        for i, design in enumerate(designs)
+        if i == best or (feasible[i] and math.isclose(design.mean(objective.metric), value, rel_tol=1e-9))
+    ]
 
 
 def _parameter_intervals(
@@ -133,7 +145,7 @@ def _design_table(
             [sample.std(ddof=1) / math.sqrt(len(sample)) if len(sample) > 1 else math.nan for sample in samples]
         )
     values["networks"] = np.array([n_networks([design]) for design in designs], "i4")
-    values["feasible"] = np.array([all(_is_met(c, design) for c in objective.constraints) for design in designs], "u1")
+    values["feasible"] = np.array([meets(objective, design) for design in designs], "u1")
     labels: dict[str, np.ndarray] = {"evaluation": np.array(list(evaluations))}
     if "radius" in values:
         labels["band"] = np.arange(1, space.bands + 1)
@@ -147,46 +159,3 @@ def _dataset(
     arrays = {key: np.asarray(value, schema.variable(key).dtype) for key, value in values.items()}
     labels = {"band": np.arange(1, bands + 1)} if "radius" in arrays else {}
     return Dataset(schema, arrays, (), labels, attrs, name)
-
-
-def _is_met(constraint: Constraint, design: Evaluation) -> bool:
-    return constraint.is_met(design.mean(constraint.metric))
-
-
-def _summary(space: DesignSpace, objective: Objective, best: Evaluation, number: int) -> list[str]:
-    sentences = [f"best design (evaluation {number}): {design_text(space, best.values)}"]
-    for metric in objective.metrics:
-        low, high = _interval(best.networks[metric], objective.confidence)
-        limits = ", ".join(str(c) for c in objective.constraints if c.metric == metric)
-        text = f"{metric} {best.mean(metric):.4g} ({low:.4g} to {high:.4g})"
-        sentences.append(text + (f"; required {limits}" if limits else ""))
-    return sentences + space.bounds_reached(best.values)
-
-
-def _no_best(space: DesignSpace, objective: Objective, designs: Sequence[Evaluation]) -> str:
-    """Why there is no best design: the constraint that no design meets, and the closest value."""
-    if objective.is_constant(designs):
-        value = designs[0].mean(objective.metric)
-        return f"{objective.metric} is {value:.4g} for all designs: it does not depend on the parameters"
-    for constraint in objective.constraints:
-        values = [constraint.sign * design.mean(constraint.metric) for design in designs]
-        closest = designs[int(np.argmax(values))]
-        if not _is_met(constraint, closest):
-            value = closest.mean(constraint.metric)
-            return f"no design meets {constraint}; closest {value:.4g} at {design_text(space, closest.values)}"
-    together = " and ".join(map(str, objective.constraints))
-    closest = designs[_closest(objective.constraints, designs)]
-    values_text = ", ".join(f"{name} {closest.mean(name):.4g}" for name in {c.metric: 0 for c in objective.constraints})
-    where = f"closest {values_text} at {design_text(space, closest.values)}"
-    if not any(all(_is_met(c, design) for c in objective.constraints) for design in designs):
-        return f"no design meets {together} together; {where}"
-    return f"no design meets {together} with a probability of {objective.confidence:g}; {where}"
-
-
-def _closest(constraints: Sequence[Constraint], designs: Sequence[Evaluation]) -> int:
-    """Position of the design whose worst constraint is met best, in standard deviations over all designs."""
-    margins = []
-    for constraint in constraints:
-        means = np.array([design.mean(constraint.metric) for design in designs])
-        margins.append(constraint.sign * (means - constraint.limit) / max(float(means.std()), 1e-300))
-    return int(np.argmax(np.min(margins, axis=0)))

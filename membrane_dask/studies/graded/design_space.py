@@ -100,11 +100,10 @@ class DesignSpace:
         return design
 
     def bounds_reached(self, values: Mapping[str, float]) -> list[str]:
-        """Sentences on parameters at an end of their ranges, such as ``radius[1] = 0.02 is the end of its range``."""
-        reached = []
-        for name, value in values.items():
-            low, high = self.ranges[name]
-            if min(value - low, high - value) <= 1e-4 * (high - low):
-                stem, _, band = name.partition("_") if name.startswith("radius_") else (name, "", "")
-                reached.append(f"{stem}[{band}] = {value:g} is" if band else f"{stem} = {value:g} is")
-        return [f"{text} the end of its range" for text in reached]
+        """Names of the parameters that are at an end of their ranges."""
+        return [
+            name
+            for name, value in values.items()
+            if min(value - self.ranges[name][0], self.ranges[name][1] - value)
+            <= 1e-4 * (self.ranges[name][1] - self.ranges[name][0])
+        ]
