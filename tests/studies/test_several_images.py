@@ -183,6 +183,15 @@ def test_contradictions_can_be_ignored(images):
     assert "images 0 and 1 contradict each other" in dict(observation.summary)["contradiction"]
 
 
+def test_a_low_magnification_is_not_compared_where_a_high_one_shows_finer_pores_than_it_resolves(images):
+    """With two knots for a kink, its own length in the wide window of the top seems to be resolved."""
+    observation = Observation(load(images, [LOW, *SKIN], model={"knots": [0, 1]}), None)
+    skin = observation.sections[0].z < 112 / DEPTH
+    assert not observation._resolved_rows(0)[skin].any()
+    assert observation._resolved_rows(0)[~skin].all()
+    assert all(observation._resolved_rows(number).all() for number in (1, 2, 3))
+
+
 def test_files_of_one_name_are_refused(images, tmp_path):
     other = tmp_path / "whole-0.png"
     other.write_bytes((images / "whole-0.png").read_bytes())

@@ -208,7 +208,8 @@ class Observation:
                 micrograph.mask,
                 matched[number],
                 self.sections[number].z,
-                *self._lengths_by_row(number),
+                self._lengths_by_row(number)[0],
+                self._resolved_rows(number),
             )
             for number, micrograph in enumerate(self.micrographs)
         ]
@@ -220,11 +221,12 @@ class Observation:
         return [("contradiction", str(one)) for one in pairs]
 
     def _lengths_by_row(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Half-correlation length of a micrograph as it was segmented, pixels, and whether it resolves the pores."""
-        z, imaging = self.sections[number].z, self.imaging[number]
-        length, resolved = np.full(len(z), self.half_lengths[number]), np.ones(len(z), bool)
+        """Half-correlation length of a micrograph at each row, pixels: as it was segmented, and without the blur."""
+        imaging = self.imaging[number]
+        z = self.sections[number].z
         if not isinstance(self.prototype, Graded):
-            return length, resolved
+            length = np.full(len(z), self.half_lengths[number])
+            return length, length
         windows = self.sections[number].windows(self.prototype)
         knots = np.array(self.prototype.knots)[windows.is_shown]
         lengths = half_correlation_length(self._own_target(number).descriptors.correlation, self._scales[number].lags)
@@ -232,10 +234,29 @@ class Observation:
         # The means of overlapping windows hide a part of the gradient.
         overlap = inverse(windows.overlap[np.ix_(windows.is_shown, windows.is_shown)])
         length = np.asarray(np.interp(z, knots, exp(product(overlap, log(lengths)))))
-        if imaging:
-            unblurred = np.interp(z, knots, np.nan_to_num(imaging.length, nan=np.inf))
-            resolved = np.asarray(unblurred >= RESOLVED * imaging.imaging.model.blur)
-        return length, resolved
+        if imaging is None:
+            return length, length
+        return length, np.asarray(np.interp(z, knots, np.nan_to_num(imaging.length, nan=np.inf)))
+
+    def _resolved_rows(self, number: int) -> np.ndarray:
+        """Whether a micrograph resolves the pores, by row: by the smallest pixels of all that show its depth.
+
+        The length that a blurred image gives near its own resolution is the least certain.
+        """
+        imaging = self.imaging[number]
+        z = self.sections[number].z
+        if imaging is None:
+            return np.ones(len(z), bool)
+        pixels = [placement.pixel_nm for placement in self._placements]
+        blur = imaging.imaging.model.blur
+        length = self._lengths_by_row(number)[1]
+        for other in sorted(range(len(pixels)), key=lambda k: -pixels[k]):
+            if pixels[other] < pixels[number]:
+                top, bottom = self.range_of(other)
+                shown = (z >= top) & (z <= bottom)
+                finer = self._lengths_by_row(other)[1] * pixels[other] / pixels[number]
+                length = np.where(shown, np.interp(z, self.sections[other].z, finer), length)
+        return np.asarray(length >= RESOLVED * blur)
 
     def _complemented(self) -> list[MicrographImaging | None]:
         """The imaging of each micrograph, with whether others resolve all that it does not."""
