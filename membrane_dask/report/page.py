@@ -24,6 +24,7 @@ from membrane_dask.plain_text import printable_line
 from membrane_dask.report.figure_data import DPI, figure_data, identify_artists, panel_box
 from membrane_dask.report.origin import origin_rows
 from membrane_dask.report.page_colors import color_rules, with_page_colors
+from membrane_dask.report.table_csv import table_csv
 
 #: Style of all figures. Text stays text, so that a figure can be searched and read aloud.
 STYLE: dict[Any, Any] = {
@@ -107,6 +108,11 @@ class Grid:
     rows: Sequence[Sequence[str]]
     caption: str = ""
 
+    @property
+    def file(self) -> str:
+        """The table as CSV, as an address from which it is saved."""
+        return _csv_address(table_csv(self.header, self.rows))
+
 
 @dataclass(frozen=True)
 class Note:
@@ -136,7 +142,7 @@ class Download:
     @property
     def address(self) -> str:
         """The contents as an address that the link opens."""
-        return f"data:text/csv;base64,{base64.b64encode(self.text.encode()).decode()}"
+        return _csv_address(self.text)
 
 
 @dataclass(frozen=True)
@@ -157,6 +163,10 @@ class Section:
     contents: Sequence[Picture | Grid | Note | Download | Claim] = field(default_factory=tuple)
 
 
+def _csv_address(text: str) -> str:
+    return f"data:text/csv;base64,{base64.b64encode(text.encode()).decode()}"
+
+
 def literal_label(text: object) -> str:
     """A label from a table of the user for a figure, where ``$`` would begin a formula."""
     return printable_line(text).replace("$", r"\$")
@@ -175,6 +185,7 @@ h1 { font-size: 1.6rem; margin-bottom: .2rem } h2 { font-size: 1.2rem; margin-to
 .lead { color: #5a6675; margin-top: 0 }
 table { border-collapse: collapse; margin: .8rem 0; font-size: .9rem } th, td { text-align: left;
         padding: .15rem .9rem .15rem 0; vertical-align: top } thead th { border-bottom: 1px solid #9aa6b4 }
+p.file { margin: -.4rem 0 .8rem; font-size: .9rem }
 td { font-variant-numeric: tabular-nums }
 figure { margin: 1.2rem 0; overflow-x: auto } figure svg { max-width: 100%; height: auto; display: block }
 .drawing { position: relative; width: fit-content; max-width: 100% }
@@ -240,6 +251,8 @@ download="{{ run.name }}-{{ section_number }}-{{ loop.index }}.svg">SVG</a></fig
 <thead><tr>{% for cell in item.header %}<th scope="col">{{ cell }}</th>{% endfor %}</tr></thead>
 <tbody>{% for row in item.rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
 {% endfor %}</tbody></table>
+<p class="file"><a href="{{ item.file }}"
+download="{{ run.name }}-{{ section_number }}-{{ loop.index }}.csv">CSV</a></p>
 {% elif item.note is defined %}
 <p class="note">{{ item.note }}</p>
 {% elif item.address is defined %}

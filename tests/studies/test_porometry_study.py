@@ -612,6 +612,7 @@ def test_report_and_summaries(quickstart, quickstart_page):
                   "Specimens of one membrane"):  # fmt: skip
         assert f">{title}<" in page
     assert page.count("<svg") == 4
+    assert page.count(">CSV</a>") == page.count("<thead>") > 5  # each table
     assert "includes 1 shows no resolved change" in page
     assert "none: 95 % lie within a factor of 2.7" in page  # of the membranes after the modification
     assert "the tangent at zero pressure, whose slope is L" in page
