@@ -111,13 +111,12 @@ def estimates(run: Any) -> dict[str, Any]:
         "objective": float(structure.objective),
         "trials": int(result["trials"].to_dataset().sizes["trial"]),
     }
-    for group in ("imaging", "goodness_of_fit"):
-        if group in result:
-            table = result[group].to_dataset().load()
-            values[group] = {
-                name: np.asarray(variable.values).tolist()
-                for name, variable in {**table.coords, **table.data_vars}.items()
-            } | {name: value for name, value in table.attrs.items() if isinstance(value, (str, float, int))}
+    if "imaging" in result:
+        table = result["imaging"].to_dataset().load()
+        values["imaging"] = {name: variable.values.tolist() for name, variable in table.variables.items()}
+    if "goodness_of_fit" in result:
+        table = result["goodness_of_fit"].to_dataset().load()
+        values["flagged"] = [str(name) for name in table.statistic[table.flagged.values.astype(bool)].values]
     return values
 
 
@@ -135,13 +134,22 @@ def append_line(path: Path | None, values: Mapping[str, Any]) -> None:
     """Append a result to a file; one write, so that processes do not mix their lines."""
     if path is None:
         return
-    line = json.dumps(values) + "\n"
+    line = json.dumps(_rounded(values)) + "\n"
     if path.exists() and path.stat().st_size:
         with path.open("rb") as file:
             file.seek(-1, os.SEEK_END)
             line = line if file.read(1) == b"\n" else "\n" + line
     with path.open("a") as file:
         file.write(line)
+
+
+def _rounded(value: Any) -> Any:
+    """A value whose numbers have six significant digits, far more than are known of them."""
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, Mapping):
+        return {name: _rounded(entry) for name, entry in value.items()}
+    return [_rounded(entry) for entry in value] if isinstance(value, list) else value
 
 
 def computed(

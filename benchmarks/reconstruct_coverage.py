@@ -205,27 +205,18 @@ def print_blurs(lines: Sequence[Line]) -> None:
               f"{np.abs(values[:, 3] / values[:, 1] - 1).max():.1%}")  # fmt: skip
 
 
-def flagged(line: Line) -> list[str]:
-    """Groups of statistics that the goodness of fit reports."""
-    fit = line["estimates"].get("goodness_of_fit", {})
-    if not fit:
-        return []
-    names = fit.get("group", fit.get("statistic", [""] * len(np.ravel(fit["flagged"]))))
-    return sorted({str(name) for name, flag in zip(names, np.ravel(fit["flagged"]), strict=True) if flag})
-
-
 def print_fit(lines: Sequence[Line]) -> None:
     """Print how many images of each kind the goodness of fit reports, and by which statistics."""
     kinds: dict[str, list[Line]] = {}
     for line in lines:
-        if "estimates" in line and "goodness_of_fit" in line["estimates"]:
+        if "flagged" in line.get("estimates", {}):
             kinds.setdefault(line.get("misfit", line.get("family", "")), []).append(line)
     if not kinds:
         skipped("goodness of fit", "no run has the group goodness_of_fit")
         return
     print(f"\n{'images':24}{'n':>5}{'reported':>10}   by")
     for kind, members in kinds.items():
-        groups = [flagged(line) for line in members]
+        groups = [sorted({name.partition(":")[0] for name in line["estimates"]["flagged"]}) for line in members]
         by = Counter(name for group in groups for name in group).most_common()
         print(f"{kind:24}{len(members):5}{sum(map(bool, groups)):10}   {', '.join(f'{n} {c}' for n, c in by)}")
 
