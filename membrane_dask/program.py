@@ -427,6 +427,10 @@ class Program:
         """Peak bytes of one unit's working memory, by task."""
         return {}
 
+    def memory_advice(self, task: str) -> str:
+        """What to set so that the units of a task need less memory, as "use ..."; empty where nothing helps."""
+        return ""
+
     def collect(self, read: Callable[[str], Any], history: History) -> Sequence[Dataset | TableFile]:
         """Tables that follow from the finished units.
 

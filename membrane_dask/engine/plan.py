@@ -378,15 +378,15 @@ def _require_memory(plan: Plan) -> None:
         message += as_bytes(available)
         if cluster.memory is None:
             message += f" of {there}"
-        fewer = f"use fewer than {workers} workers, " if workers > 1 and not cluster.is_batch else ""
-        message += f"; give it more, {fewer}or use smaller blocks"
+        fewer = f"use fewer than {workers} workers" if workers > 1 and not cluster.is_batch else ""
+        message += "; " + ", or ".join(filter(None, ["give it more", fewer, plan.program.memory_advice(task)]))
     elif cluster.is_batch:  # its workers run elsewhere
         return
     elif available > limit.value:
         message = f"must be at most the memory that there is: {there} (got {cluster.memory:g} MB for each worker)"
     elif workers * needed > local_memory(cluster):
         fitting = local_memory(cluster) // needed
-        advice = f"use at most {fitting} workers" if fitting else "they need more memory, or smaller blocks"
+        advice = f"use at most {fitting} workers" if fitting else "they need more memory"
         message = f"{workers} workers need {as_bytes(needed)} each and the driver {as_bytes(DRIVER_BYTES)}, but there "
         message += f"are {there}; {advice}"
     else:

@@ -253,8 +253,8 @@ def test_a_run_keeps_its_network(finished, network_csv):
     ("settings", "message"),
     [
         ({}, "thickness: required: tubes.csv has no unit of length"),
-        ({"thickness": "100 um", "voxel_size": "3 nm"}, "voxel_size: is of voxels"),
-        ({"thickness": "100 um", "hydraulics": {"conductance": "stokes"}}, "hydraulics: is of voxels"),
+        ({"thickness": "100 um", "voxel_size": "3 nm"}, "voxel_size: a network has no voxels"),
+        ({"thickness": "100 um", "hydraulics": {"conductance": "stokes"}}, "hydraulics: a network has no voxels"),
         ({"thickness": "100 um", "narrowing_exponent": 3}, "must be 4 for a pore network"),
         ({"thickness": "100 um", "erosion": {"critical_shear": "1 Pa"}}, "describes erosion, of which there is none"),
         ({"thickness": "100 um", "erosion": {"rate": "-1 m s-1 Pa-1"}}, "erosion.rate"),

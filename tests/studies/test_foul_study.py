@@ -384,6 +384,16 @@ def test_a_level_that_a_life_did_not_reach_has_no_interval(folder):
 def test_the_plan_predicts_cost_and_memory(folder):
     plan = md.plan(study_of(folder))
     assert plan.needed_memory() > 44 * 40 * 36 * 40
+    formula = md.plan(study_of(folder, text="hydraulics: {conductance: series}\n"))
+    assert formula.needed_memory() < plan.needed_memory()
+
+
+def test_too_little_memory_names_what_needs_less(folder):
+    small = {"profile": "local", "workers": 1, "memory": "20 MB"}
+    with pytest.raises(StudyError, match=r"a unit of structures needs .*, or use hydraulics\.conductance: series"):
+        md.plan(study_of(folder, cluster=small))
+    with pytest.raises(StudyError, match=r"a unit of structures needs .*; give it more$"):
+        md.plan(study_of(folder, text="hydraulics: {conductance: series}\n", cluster=small))
 
 
 def test_a_chain_repeats_the_table(reference):

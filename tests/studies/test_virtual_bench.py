@@ -287,6 +287,26 @@ def test_voxels_that_are_no_cubes_are_refused(membrane, tmp_path):
         md.plan(md.load_study(path))
 
 
+@pytest.mark.parametrize(
+    ("lines", "task", "advice"),
+    [
+        ("bench: {enabled: true}", "bench_flows", "use bench.methods: [mercury]"),
+        ("bench: {enabled: true, methods: [mercury]}", "bench_drainage", "use a block_size below 256"),
+        ("flow: {enabled: true}", "flows", "use flow.slab_thickness: 64"),
+        ("flow: {enabled: true}\nbench: {enabled: true}", "stokes_flow", "use bench.methods: [mercury]"),
+        ("flow: {enabled: true, slab_thickness: 16}", "flows", ""),
+    ],
+)
+def test_a_task_with_too_little_memory_has_its_own_advice(membrane, tmp_path, lines, task, advice):
+    np.save(tmp_path / "body.npy", np.where(membrane[:40, :30, :30], 0, 255).astype(np.uint8))
+    path = tmp_path / "study.yaml"
+    path.write_text(STUDY + lines + "\n")
+    program = md.plan(md.load_study(path, cluster=SYNC)).program
+    assert task in program.memory()
+    assert program.memory_advice(task).startswith(advice)
+    assert bool(program.memory_advice(task)) == bool(advice)
+
+
 ALL_METHODS = (
     "methods: [capillary flow, liquid displacement, mercury, water, gas permeation, rejection, entry pressure], "
     "entry: {contact_angle: 118}"

@@ -1,4 +1,4 @@
-"""Memory that the units of a characterization need."""
+"""Memory that the units of a characterization need, and what reduces it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from membrane_dask.physics.imaging.blocks import Block
-from membrane_dask.studies.characterize.bench_tasks import bench_memory
+from membrane_dask.studies.characterize.bench_tasks import BLOCK_TASKS, bench_memory
 from membrane_dask.studies.characterize.box_flow_tasks import box_flow_memory
 from membrane_dask.studies.characterize.common_flow import TASK as COMMON_FLOW
 from membrane_dask.studies.characterize.decomposed_flow import decomposed_memory
@@ -19,12 +19,35 @@ from membrane_dask.studies.characterize.tasks import HALO
 from membrane_dask.studies.characterize.tensor_tasks import has_tensor_unit, tensor_memory
 
 if TYPE_CHECKING:
+    from membrane_dask.studies.characterize.config import CharacterizeStudy
     from membrane_dask.studies.characterize.program import CharacterizeProgram
 
 #: Bytes per voxel that is read for a block, and per voxel of the block.
 _BYTES_READ, _BYTES_OWN = 11, 26
 #: Bytes per pore voxel of a volume for its tortuosity, and per voxel.
 _BYTES_PORE, _BYTES_VOXEL = 110, 8
+#: Tasks of blocks.
+_BLOCK_TASKS = ("blocks", *BLOCK_TASKS)
+
+
+def memory_advice(study: CharacterizeStudy, task: str) -> str:
+    """Settings with which the units of a task need less memory; empty where no setting helps.
+
+    Parameters
+    ----------
+    study : CharacterizeStudy
+    task : str
+        A task of :func:`peak_memory`.
+    """
+    if task in _BLOCK_TASKS:
+        return f"use a block_size below {study.block_size}"
+    if task == "tortuosity" and study.tortuosity_slab_thickness is None:
+        return "use tortuosity_slab_thickness: 64"
+    if task == "flows" and study.flow.slab_thickness is None:
+        return "use flow.slab_thickness: 64"
+    if task == "bench_flows" or task == COMMON_FLOW:
+        return "use bench.methods: [mercury], which has the bubble point too and needs no flow"
+    return ""
 
 
 def peak_memory(program: CharacterizeProgram) -> Mapping[str, int]:

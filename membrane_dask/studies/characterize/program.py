@@ -42,7 +42,7 @@ from membrane_dask.studies.characterize.decomposed_tortuosity import (
     tortuosity_scratch,
 )
 from membrane_dask.studies.characterize.flow_tasks import FLOW_ARRAYS
-from membrane_dask.studies.characterize.peak_memory import peak_memory
+from membrane_dask.studies.characterize.peak_memory import memory_advice, peak_memory
 from membrane_dask.studies.characterize.retention_tasks import TASKS as RETENTION_TASKS
 from membrane_dask.studies.characterize.retention_tasks import (
     particle_diameters,
@@ -347,6 +347,10 @@ class CharacterizeProgram(Program):
     def memory(self) -> Mapping[str, int]:
         """Peak bytes of the units, by the approximate porosity."""
         return peak_memory(self)
+
+    def memory_advice(self, task: str) -> str:
+        """Settings with which the units of a task need less memory."""
+        return memory_advice(self.study, task)
 
     def collect(self, read: Callable[..., Any], history: History) -> Sequence[Dataset | TableFile]:
         """Properties, distributions, profiles and networks of all volumes, and the tables of their bench."""

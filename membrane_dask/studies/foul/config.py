@@ -238,7 +238,7 @@ class FoulStudy(VolumeStudy):
         """Check that nothing describes voxels."""
         for name in _OF_VOLUMES:
             if name in self.model_fields_set:
-                message = "is of voxels, and the input is a pore network, whose radii and lengths are given"
+                message = "a network has no voxels, and its pores are tubes of the given radii and lengths"
                 yield Problem((name,), f"{message}; leave it out")
         if "narrowing_exponent" in self.model_fields_set and self.narrowing_exponent != _TUBE_EXPONENT:
             message = f"must be {_TUBE_EXPONENT} for a pore network, whose pores are tubes; leave it out"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from membrane_dask.errors import Problem, Source, StudyError
+from membrane_dask.physics.networks.structure_hydraulics import FORMULAS
 from membrane_dask.physics.stokes.mac_grid import flow_pores
 from membrane_dask.physics.voxel_spacing import is_cube
 from membrane_dask.program import Costs, Dataset, History, Program, Rounds, Scratch, Unit, settle
@@ -177,14 +178,21 @@ class FoulProgram(Program):
     def memory(self) -> Mapping[str, int]:
         """Peak bytes of the units, by the approximate porosity."""
         resident = max(volume.resident_bytes for volume in self.volumes)
+        conductance = self.study.hydraulics.conductance
         peaks = {"structures": 0, "lives": 0}
         for volume, porosity, has_flow in zip(self.volumes, self.porosities, self._has_flow, strict=True):
             size = math.prod(volume.shape)
-            bytes_pore = 0 if has_flow else _BYTES_PORE
+            bytes_pore = 0 if has_flow or conductance in FORMULAS else _BYTES_PORE
             voxels = int((bytes_pore * porosity + _BYTES_VOXEL) * size) + resident
             peaks["structures"] = max(peaks["structures"], voxels)
             peaks["lives"] = max(peaks["lives"], int(_BYTES_LIFE * porosity * size))
         return peaks
+
+    def memory_advice(self, task: str) -> str:
+        """A formula in place of the flow, if that is what takes the memory."""
+        if task != "structures" or self.study.hydraulics.conductance in FORMULAS or all(self._has_flow):
+            return ""
+        return "use hydraulics.conductance: series, which needs no flow and whose error the result gives"
 
     def collect(self, read: Callable[[str], Any], history: History) -> Sequence[Dataset]:
         """Lives of all replicates with their intervals, and the conductances against the flow in the voxels."""
