@@ -34,15 +34,15 @@ def by_task(seconds: dict[str, float]) -> dict[str, float]:
 
 
 def predicted(study: str) -> dict[str, float]:
-    """Predicted seconds of all units, by task."""
+    """Predicted CPU time of all units in seconds, by task."""
     costs = md.plan(study, measure=True).costs
     assert costs is not None
-    return by_task(dict(costs.work))
+    return by_task(dict(costs.cpu_work))
 
 
 def taken(study: str) -> dict[str, float]:
-    """Seconds that all units take, by task."""
-    return by_task(run_in_memory(md.plan(study).program))
+    """CPU time of all units in seconds, by task."""
+    return by_task(run_in_memory(md.plan(study).program).cpu)
 
 
 def in_a_process(step: str, study: str) -> dict[str, float]:

@@ -310,17 +310,24 @@ class Costs:
     Parameters
     ----------
     work : mapping of str to float
-        CPU time of all units in seconds, by task.
+        Seconds that workers spend on all units, on idle machines, by task.
     longest : float
         Seconds of units that must follow one another, however many workers there are.
+    cpu_work : mapping of str to float, optional
+        CPU time of all units in seconds, by task, which the engine measures: less than ``work`` where units wait.
+        Default ``work``.
     """
 
     work: Mapping[str, float]
     longest: float = 0.0
+    cpu_work: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cpu_work", self.cpu_work or self.work)
 
     @property
     def total(self) -> float:
-        """CPU time of all units, in seconds."""
+        """Seconds that workers spend on all units."""
         return sum(self.work.values())
 
 
@@ -400,7 +407,7 @@ class Program:
         return ()
 
     def costs(self, pilots: Mapping[str, float], small: Mapping[str, float]) -> Costs:
-        """Predict the work of all units.
+        """Predict the work of all units; called with wall times, and once more with CPU times.
 
         Parameters
         ----------

@@ -99,9 +99,9 @@ class Forecast:
     the first task that has one. A task that has not begun waits for those before it, as the units of most studies need
     those of the task before. A unit takes the mean time of the finished ones of its task. Before one has finished, it
     takes its predicted time, multiplied by the ratio of actual to predicted time of other tasks, or else of pilots on
-    this machine: predictions are CPU times, and a busy machine needs ten times as long. The end of a run, when its
-    workers stop and its results are collected, takes about as long as the start of its workers, and so does the loading
-    of libraries in a worker.
+    this machine: predictions are times on an idle machine, and a busy one needs ten times as long. The end of a run,
+    when its workers stop and its results are collected, takes about as long as the start of its workers, and so does
+    the loading of libraries in a worker.
 
     The shortest and the longest time are those of schedules with shorter and longer batches: by the spread of finished
     ones, and of a batch that has taken longer than that, by half of its time. Of an adaptive program, the shortest time

@@ -30,6 +30,38 @@ class ResultError(ValueError):
     """Values that are not what their table, image or scratch data holds."""
 
 
+def converted(value: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    """An array in its declared type, if that loses nothing.
+
+    Raises
+    ------
+    ResultError
+        If it holds another kind of values, if a value would be rounded or exceed the type, or if real numbers come in
+        a lower precision than declared.
+    """
+    if not np.can_cast(value.dtype, dtype, "same_kind"):
+        raise ResultError(f"holds {value.dtype}, declared {dtype}")
+    if value.dtype.kind == dtype.kind == "f" and value.dtype.itemsize < dtype.itemsize:
+        raise ResultError(
+            f"was computed in {value.dtype} and is declared {dtype}, whose precision it does not have: compute it in "
+            f"{dtype}, or declare {value.dtype.str[1:]!r}"
+        )
+    with np.errstate(over="ignore"):  # reported below
+        result = value.astype(dtype)
+    if dtype.kind in "iufU":
+        changed = result.astype(value.dtype) != value
+        if dtype.kind == value.dtype.kind == "f":
+            changed &= ~np.isnan(value)
+        if changed.any():
+            before, after = (array[changed][0].item() for array in (value, result))
+            advice = f"; declare {value.dtype.str[1:]!r}, or round it: .astype({dtype.str[1:]!r})"
+            raise ResultError(
+                f"holds {value.dtype} that does not fit into the declared {dtype}: {before!r} would become {after!r}"
+                f"{advice if dtype.kind == 'f' else ''}"
+            )
+    return result
+
+
 def create_table(result: Path, table: Table, batch: int) -> None:
     """Lay out a table: every label, type and attribute, and no data."""
     sizes = {dim: len(labels) for dim, labels in table.labels.items()}
@@ -140,16 +172,17 @@ def create_dataset(result: Path, dataset: Dataset, tables: Sequence[Table] = ())
         variable, array = dataset.schema.variable(name), np.asarray(value)
         dims = (*dataset.dims, *variable.dims)
         target_type = np.dtype(variable.dtype or array.dtype)
-        if array.ndim != len(dims) or not np.can_cast(array.dtype, target_type, "same_kind"):
-            raise ResultError(
-                f"{dataset.name}/{name} is {array.dtype} {array.shape}, declared {target_type} with dimensions {dims}"
-            )
+        if array.ndim != len(dims):
+            raise ResultError(f"{dataset.name}/{name} has the shape {array.shape}, declared are dimensions {dims}")
         for dim, size in zip(dims, array.shape, strict=True):
             if dim not in labels and dim not in dataset.values:
                 _require_counting(dataset, dim, size, tables)
             if len(labels.setdefault(dim, np.arange(size))) != size:
                 raise ResultError(f"{dataset.name}/{name} has {size} entries along {dim}, which has {len(labels[dim])}")
-        arrays[name] = variable, array.astype(target_type)
+        try:
+            arrays[name] = variable, converted(array, target_type)
+        except ResultError as error:
+            raise ResultError(f"{dataset.name}/{name} {error}") from None
     shutil.rmtree(partial, ignore_errors=True)
     group = _create_group(partial, dataset.attrs)
     for dim, values in labels.items():

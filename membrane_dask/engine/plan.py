@@ -37,6 +37,8 @@ SHORTEST_BATCH_SECONDS = 1.0
 WORKER_BYTES = 400_000_000
 #: Time in which workers start and load compiled code, in seconds (measured).
 START_SECONDS = 4.0
+#: Units that take this factor longer than their CPU time wait, for example for processes or files.
+_WAITING = 1.5
 #: Memory of the driver, and of the scheduler in its process, when workers are local, in bytes (measured, rounded up).
 DRIVER_BYTES = 250_000_000
 
@@ -125,7 +127,7 @@ class Plan:
     costs : Costs, optional
         Predicted work of all units, those included that are imported; None until :meth:`measured`.
     slowdown : float, optional
-        Wall time over CPU time of the pilots: more than 1 where the machine is busy; None until :meth:`measured`.
+        Wall time of the pilots over that on an idle machine; None until :meth:`measured`.
     imports : tuple of ImportSource
         Earlier runs that hold units of the study.
     """
@@ -174,26 +176,34 @@ class Plan:
     @property
     def work(self) -> dict[str, float] | None:
         """Predicted CPU time of the units that are computed in seconds, by task, if it was measured."""
-        if self.costs is None:
-            return None
+        return None if self.costs is None else self._computed(self.costs.cpu_work)
+
+    def _computed(self, work: Mapping[str, float]) -> dict[str, float]:
+        """Work by task without that of the units that are imported."""
         counts, imported = self.counts, self.n_imported
         return {
             task: seconds * (1 - imported.get(task, 0) / counts[task] if counts.get(task) else 1)
-            for task, seconds in self.costs.work.items()
+            for task, seconds in work.items()
         }
 
     @property
     def cost(self) -> float | None:
-        """Predicted work of the units that are computed in core-seconds, if it was measured."""
+        """Predicted CPU time of the units that are computed in seconds, if it was measured."""
         return None if (work := self.work) is None else sum(work.values())
+
+    @property
+    def worker_time(self) -> float:
+        """Predicted seconds that workers spend on the units that are computed; 0 if it was not measured."""
+        return sum(self._computed(self.costs.work).values()) if self.costs else 0.0
 
     @property
     def time(self) -> float | None:
         """Predicted time of the run in seconds, if its cost was measured."""
-        if self.costs is None or (cost := self.cost) is None:
+        if self.costs is None:
             return None
+        spent = self.worker_time
         start = 0.0 if self.cluster.scheduler == "sync" else START_SECONDS
-        return start + max(cost / default_workers(self.cluster), min(self.costs.longest, cost))
+        return start + max(spent / default_workers(self.cluster), min(self.costs.longest, spent))
 
     def without_imports(self) -> Plan:
         """The same plan, by which all units are computed."""
@@ -228,7 +238,7 @@ class Plan:
         profile = self.cluster
         if not profile.single_allocation or not profile.walltime:
             return 1
-        work = (self.cost or 0.0) / default_workers(profile)
+        work = self.worker_time / default_workers(profile)
         return min(100, 1 + math.ceil(work / (0.8 * profile.walltime)))
 
     def rows(self) -> list[tuple[str, str]]:
@@ -258,7 +268,9 @@ class Plan:
             for task, seconds in (self.work or {}).items():
                 work[task_stem(task)] = work.get(task_stem(task), 0.0) + seconds
             each = ", ".join(f"{kind} {as_seconds(work[kind])}" for kind in kinds if kind in work)
-            rows.append(("cost", f"about {as_seconds(self.cost)} of CPU time ({each}; from pilots)"))
+            waiting = self.worker_time > _WAITING * self.cost
+            longer = f"; its units take {as_seconds(self.worker_time)}, as they wait" if waiting else ""
+            rows.append(("cost", f"about {as_seconds(self.cost)} of CPU time ({each}; from pilots){longer}"))
             rows.append(("time", f"about {as_seconds(self.time)} on {workers} worker{'s' * (workers > 1)}"))
         return rows
 

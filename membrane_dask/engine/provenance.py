@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -99,13 +100,17 @@ class Provenance:
 
     def record_costs(self, costs: Costs) -> None:
         """Store the predicted cost of a submitted run, with which its driver compares the actual one."""
-        write_json(self._path, {**self.read(), "costs": {"work": dict(costs.work), "longest": costs.longest}})
+        write_json(self._path, {**self.read(), "costs": asdict(costs)})
 
     def costs(self) -> Costs | None:
         """Predicted cost of a submitted run; None if it was not measured or its record is damaged."""
         try:
             record = self.read()["costs"]
-            return Costs({str(task): float(value) for task, value in record["work"].items()}, float(record["longest"]))
+            work, cpu_work = (
+                {str(task): float(value) for task, value in record.get(name, record["work"]).items()}
+                for name in ("work", "cpu_work")
+            )
+            return Costs(work, float(record["longest"]), cpu_work)
         except (UnreadableRunError, KeyError, TypeError, ValueError, AttributeError):
             return None
 

@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from membrane_dask.engine.late_files import LATE_FILE_TIMEOUT, read_arrays, write_arrays
-from membrane_dask.engine.layout import EVERY_CHUNK, ResultError, volume_path
+from membrane_dask.engine.layout import EVERY_CHUNK, ResultError, converted, volume_path
 from membrane_dask.program import Program, Unit
 from membrane_dask.schema import DONE, STATUS, Variable
 
@@ -78,15 +78,14 @@ class TableSink:
         if value.shape != shape:
             raise ResultError(f"{unit.key}: {variable.path} has shape {value.shape}, planned {shape}")
         target = np.dtype(variable.dtype)
-        if not np.can_cast(value.dtype, target, "same_kind"):
-            raise ResultError(f"{unit.key}: {variable.path} holds {value.dtype}, planned {target}")
         if value.dtype.kind == "f" and not variable.nullable and not np.isfinite(value).all():
             raise ResultError(f"{unit.key}: {variable.path} is not finite ({value.ravel()[:4]})")
-        fitted = value.astype(target)
+        try:
+            fitted = converted(value, target)
+        except ResultError as error:
+            raise ResultError(f"{unit.key}: {variable.path} {error}") from None
         if target.kind == "f":
             fitted[np.isnan(fitted)] = np.nan  # one NaN, whose bits are those of the fill value
-        if target.kind in "iu" and not (fitted == value).all():
-            raise ResultError(f"{unit.key}: {variable.path} = {value} does not fit into {target}")
         return fitted
 
     def write(self, units: Sequence[Unit], values: Sequence[Mapping[str, np.ndarray]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -69,6 +70,12 @@ def compute(work: Work, context: Mapping[str, Any], unit: Unit) -> tuple[dict[st
         raise TypeError(f"work must return (arrays, feedback), two dictionaries (got {_form(returned)})")
     arrays, feedback = returned
     return arrays, feedback
+
+
+def children_cpu_time() -> float:
+    """CPU time of the processes that this one has started and that have ended, in seconds."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _form(returned: object) -> str:

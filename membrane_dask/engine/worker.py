@@ -21,7 +21,7 @@ from membrane_dask.engine import durability, store
 from membrane_dask.engine.late_files import AlteredFileError, LateFileError, wait_until_visible
 from membrane_dask.engine.limits import peak_memory, reset_peak_memory, time_limit, write_memory_note
 from membrane_dask.engine.software import Requirement, Software
-from membrane_dask.engine.unit_calls import compute
+from membrane_dask.engine.unit_calls import children_cpu_time, compute
 from membrane_dask.files import disk_errors
 from membrane_dask.program import Unit, Work
 
@@ -82,7 +82,7 @@ class BatchResult:
     seconds : dict of str to float
         Time of each finished unit, in seconds, by key.
     cpu_seconds : dict of str to float
-        CPU time of the worker process during each finished unit, in seconds.
+        CPU time of the worker process, and of processes that the unit started, during each finished unit, in seconds.
     memory : dict of str to int
         Peak memory of the worker process during each finished unit, in bytes.
     sha256 : dict of str to str
@@ -184,13 +184,13 @@ def process_name() -> str:
 
 
 def _cpu_clock() -> Callable[[], float]:
-    """Clock of CPU time: of the process, or of this thread where the worker computes units in several threads."""
+    """Clock of CPU time: of the process and those it starts, or of this thread where units run in several threads."""
     distributed = sys.modules.get("distributed")  # not imported in a run without a cluster
     try:
         threads = distributed.get_worker().state.nthreads if distributed else 1
     except ValueError:  # no worker of Dask
         threads = 1
-    return time.thread_time if threads > 1 else time.process_time
+    return time.thread_time if threads > 1 else lambda: time.process_time() + children_cpu_time()
 
 
 def run_batch(

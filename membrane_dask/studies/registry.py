@@ -101,13 +101,14 @@ class StudyKind:
             If an input cannot be used.
         ProgramError
             If the program has a table that the kind does not declare, if its ``work`` is a method, or if a declared
-            unit is none.
+            unit or type is none.
         """
         program: Program = self._load(self.program)(study, source)
         if ismethod(program.work):
             raise ProgramError(f"study kind {self.name!r}: write  work = staticmethod(work)  in {self.program}")
         if package_of(self.name):
             self._require_units()
+            self._require_types()
         for name in [
             *(t.name for t in program.tables),
             *(i.name for i in program.images),
@@ -131,6 +132,23 @@ class StudyKind:
                 except ValueError as error:
                     message = f"study kind {self.name!r}: {table.name}/{name} in {self.tables}: {error}"
                     raise ProgramError(message) from error
+
+    def _require_types(self) -> None:
+        """Refuse a declaration whose type is none of numbers or text; empty stands for that of a file."""
+        import numpy as np  # slow to import where kinds are only listed
+
+        for table in self.schemas:
+            for variable in table.variables:
+                try:
+                    kind = np.dtype(variable.dtype).kind if variable.dtype else "f"
+                except TypeError:
+                    kind = ""
+                if not kind or kind not in "biufTU":
+                    message = (
+                        f"study kind {self.name!r}: {table.name}/{variable.path} in {self.tables}: the type must be "
+                        f"one of numbers or text, such as 'f8', 'i8', 'u1' or 'T' (got {short(variable.dtype)})"
+                    )
+                    raise ProgramError(message)
 
     def require_declared(self, table: str) -> None:
         """Refuse a table that the kind does not declare.

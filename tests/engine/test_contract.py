@@ -59,7 +59,7 @@ def test_each_dataset_has_its_own_labels(tmp_path):
 @pytest.mark.parametrize(
     ("values", "labels", "message"),
     [
-        (np.ones((2, 2)), [0.0, 1.0], r"is float64 \(2, 2\), declared float64 with dimensions \('x',\)"),
+        (np.ones((2, 2)), [0.0, 1.0], r"has the shape \(2, 2\), declared are dimensions \('x',\)"),
         (np.array(["a", "b"]), [0.0, 1.0], "declared float64"),
         (np.ones(3), [0.0, 1.0], "has 3 entries along x, which has 2"),
     ],

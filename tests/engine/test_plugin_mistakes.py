@@ -136,6 +136,35 @@ def test_what_collect_cannot_write_is_an_error_of_the_kind(tmp_path):
         api.execute(prepare(plan, tmp_path / "run"), plan, listener=lambda event: None)
 
 
+@pytest.mark.parametrize(
+    ("declared", "value", "message"),
+    [
+        (
+            "f4",
+            np.array([0.5, 0.1]),
+            "float64 that does not fit into the declared float32: 0.1 would become 0.10000000",
+        ),
+        ("f4", np.array([1e300]), "1e\\+300 would become inf; declare 'f8', or round it: .astype\\('f4'\\)"),
+        ("f8", np.array([0.5], "f4"), "was computed in float32 and is declared float64"),
+        ("i4", np.array([2**31]), "2147483648 would become -2147483648"),
+        ("i4", np.array([1.0]), "holds float64, declared int32"),
+        ("U2", np.array(["abc"]), "'abc' would become 'ab'"),
+    ],
+)
+def test_values_that_their_type_cannot_hold_are_refused(tmp_path, declared, value, message):
+    schema = TableSchema("means", (Variable("mean", (), declared, "1", "mean"),), COORDINATES)
+    with pytest.raises(layout.ResultError, match=f"means/mean .*{message}"):
+        layout.create_dataset(tmp_path, Dataset(schema, {"mean": value}, ("point",)))
+
+
+@pytest.mark.parametrize(
+    ("declared", "value"),
+    [("f4", [0.5, np.nan, np.inf]), ("f8", [2**53]), ("f8", [True]), ("u1", [True]), ("i8", np.array([3], "i1"))],
+)
+def test_values_are_converted_if_nothing_is_lost(declared, value):
+    np.testing.assert_array_equal(layout.converted(np.asarray(value), np.dtype(declared)), value)
+
+
 def broken_kind(folder, name, module, monkeypatch):
     """A study kind of a package ``broken_kind`` whose module of settings fails."""
     (folder / f"{name}.py").write_text(module, encoding="utf-8")
@@ -253,8 +282,9 @@ def test_a_run_from_before_a_new_setting_names_it_and_the_package(tmp_path, monk
         run.require_same_study(plan.study)
 
 
-def test_work_without_staticmethod_and_units_that_are_none_are_refused(tmp_path, monkeypatch):
-    schema = TableSchema("times", (Variable("time", (), "f8", "sekunden", "time"),))
+def test_work_without_staticmethod_and_units_or_types_that_are_none_are_refused(tmp_path, monkeypatch):
+    unit = TableSchema("times", (Variable("time", (), "f8", "sekunden", "time"),))
+    number = TableSchema("times", (Variable("time", (), "f9", "s", "time"),))
 
     class Method(Program):
         kind = "broken"
@@ -267,8 +297,13 @@ def test_work_without_staticmethod_and_units_that_are_none_are_refused(tmp_path,
 
     kind = broken_kind(tmp_path, "broken_units", "", monkeypatch)
     module = importlib.import_module("broken_units")
-    module.TABLES = (schema,)
-    for program, message in ((Method, "staticmethod"), (Static, "times/time in broken_units:TABLES: not a unit")):
+    for table, program, message in (
+        (unit, Method, "staticmethod"),
+        (unit, Static, "times/time in broken_units:TABLES: not a unit"),
+        (number, Static, "times/time in broken_units:TABLES: the type must be .* such as 'f8', .* \\(got 'f9'\\)"),
+    ):
+        vars(kind).pop("schemas", None)
+        module.TABLES = (table,)
         module.Program = lambda study, source, program=program: program()
         with pytest.raises(ProgramError, match=message):
             kind.build(None)

@@ -45,8 +45,10 @@ def values(number: float) -> dict[str, np.ndarray]:
         ({"value": np.asarray(np.inf)}, "not finite"),
         ({"value": np.asarray(1j)}, "complex128"),
         ({"value": np.asarray("x")}, "<U1"),
-        ({"count": np.asarray(2**40)}, "does not fit into int32"),
-        ({"count": np.asarray(1.0)}, "float64, planned int32"),
+        ({"count": np.asarray(2**40)}, "holds int64 that does not fit into the declared int32"),
+        ({"count": np.asarray(1.0)}, "count holds float64, declared int32"),
+        ({"value": np.asarray(0.1, "f4")}, "value was computed in float32 and is declared float64"),
+        ({"value": np.asarray(2**53 + 1)}, "value holds int64 that does not fit into the declared float64"),
     ],
 )
 def test_what_does_not_fit_is_refused(sink, change, messages):

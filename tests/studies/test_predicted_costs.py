@@ -8,12 +8,14 @@ import math
 import re
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 
 import membrane_dask as md
-from membrane_dask.engine.costs import run_in_memory
+from membrane_dask.engine import costs, worker
+from membrane_dask.engine.costs import Times, run_in_memory
 from membrane_dask.physics.analytic_problems import GradedMembrane
 from membrane_dask.program import Costs, task_stem
 from membrane_dask.studies.porometry import joint_evaluation
@@ -97,7 +99,7 @@ def test_a_cube_that_percolates_is_chosen():
 
 def test_units_of_a_small_program_run_in_memory(study):
     (_, small) = md.plan(study).program.pilot_programs()
-    seconds = run_in_memory(small)
+    seconds = run_in_memory(small).cpu
     assert set(seconds) == {"blocks", "networks", "tortuosity"}
 
 
@@ -108,6 +110,42 @@ def test_the_command_compares_prediction_and_run(study, tmp_path):
     assert re.search(r"the run took .* of CPU time and .*; predicted were .* of CPU time and", said)
     resumed = subprocess.run([*command, "--out", tmp_path / "run"], capture_output=True, text=True, check=True).stderr
     assert "predicted" not in resumed
+
+
+#: A process with at least 0.1 s of CPU time.
+BUSY = [sys.executable, "-c", "import time\nwhile time.process_time() < 0.1: pass"]
+
+
+def test_units_that_wait_take_their_wall_time(monkeypatch):
+    times = Times()
+    with times.measure("waits"):
+        time.sleep(0.05)
+    with times.measure("starts a process"):
+        subprocess.run(BUSY, check=True)
+    assert times.idle["waits"] > 0.049  # less what the resolution of the clocks leaves
+    assert times.cpu["waits"] < times.idle["waits"]
+    assert min(times.cpu["starts a process"], times.idle["starts a process"]) > 0.099
+    queued = itertools.count()
+    monkeypatch.setattr(costs, "_queueing_time", lambda: next(queued))  # another process has the core for a second
+    with times.measure("is delayed"):
+        time.sleep(0.05)
+    assert times.idle["is delayed"] < times.idle["waits"]
+
+
+def test_the_cpu_time_of_a_unit_includes_that_of_processes_it_starts():
+    clock = worker._cpu_clock()
+    start = clock()
+    subprocess.run(BUSY, check=True)
+    assert clock() - start > 0.099
+
+
+def test_schedules_use_wall_times_and_costs_are_cpu_times(study):
+    plan = md.plan(md.load_study(study, cluster={"profile": "sync"}))
+    waiting = dataclasses.replace(plan, costs=Costs({"blocks": 300.0}, longest=100.0, cpu_work={"blocks": 3.0}))
+    assert (waiting.cost, waiting.worker_time, waiting.time) == (3.0, 300.0, 300.0)
+    assert "about 3 s of CPU time (blocks 3 s; from pilots); its units take 5 min, as they wait" in str(waiting)
+    assert "predicted were 3 s of CPU time and 5 min of wall time" in waiting.comparison(5.0, 6.0)
+    assert "wait" not in str(dataclasses.replace(plan, costs=Costs({"blocks": 300.0})))
 
 
 def test_the_time_is_limited_by_units_that_follow_one_another(study):
