@@ -73,7 +73,7 @@ class Model(BaseModel):
     @classmethod
     def _inconsistencies_of_valid(cls, valid: dict[str, Any], error: ValidationError) -> Iterator[Problem]:
         """What is wrong between the fields that are right alone, up to the first check that reads another field."""
-        wrong = {item["loc"][0] for item in error.errors(include_url=False) if item["loc"]}
+        wrong = {str(item["loc"][0]) for item in error.errors(include_url=False) if item["loc"]}
         model = cls.model_construct(**{name: value for name, value in valid.items() if name not in wrong})
         for name in wrong & model.__dict__.keys():
             del model.__dict__[name]

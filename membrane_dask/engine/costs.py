@@ -132,7 +132,8 @@ def measure(program: Program) -> tuple[Costs, dict[str, float], float]:
     -----
     What is measured was run before, so that the time to compile is not counted.
     """
-    small, pilots, number = Times(), Times(), defaultdict(int)
+    small, pilots = Times(), Times()
+    number: defaultdict[str, int] = defaultdict(int)
     start, whole = time.perf_counter(), Times()
     with whole.measure(""):
         for pilot in program.pilot_programs():
