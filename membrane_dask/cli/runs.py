@@ -209,9 +209,20 @@ def export(
     With --item one volume, velocity or network: .vti, .vtk, .tif, .nii, .nii.gz or .stl; networks as .vtk, .vtu, .npz
     (OpenPNM) or .graphml. A file of such an ending without --item lists the items of the run.
     """
+    from membrane_dask.engine.events import Message
+    from membrane_dask.progress import ProgressBar, ProgressLines
     from membrane_dask.run_export import export as export_run
 
-    show(export_run(name, to, item, formats=formats, overwrite=overwrite, notify=say))
+    listener = ProgressBar() if sys.stderr.isatty() else ProgressLines(sys.stderr)
+    try:
+        target = export_run(
+            name, to, item, formats=formats, overwrite=overwrite, notify=lambda text: listener(Message(text)),
+            listener=listener,
+        )  # fmt: skip
+    finally:
+        if isinstance(listener, ProgressBar):
+            listener.close()
+    show(target)
 
 
 def verify(name: RunName, as_json: JsonOutput = False) -> None:

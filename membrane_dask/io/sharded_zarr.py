@@ -7,9 +7,11 @@ import json
 import math
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 #: Arrays up to this size are one chunk, in bytes.
 ONE_CHUNK = 16_000_000
@@ -17,7 +19,18 @@ ONE_CHUNK = 16_000_000
 SHARD = 128_000_000
 
 
-def copy_group(source: Any, target: Path, *, shard_all: bool = False) -> None:
+def group_bytes(group: Any) -> int:
+    """Bytes of all arrays of a group, before compression."""
+    return sum(_array_bytes(member) for _, member in group.members(max_depth=None) if hasattr(member, "shape"))
+
+
+def _array_bytes(array: Any) -> int:
+    return math.prod(array.shape) * getattr(array.dtype, "itemsize", 1)
+
+
+def copy_group(
+    source: Any, target: Path, *, shard_all: bool = False, progress: Callable[[int], None] = lambda size: None
+) -> None:  # fmt: skip
     """Copy a group with all groups and arrays below it, and consolidate the metadata of the copy.
 
     Parameters
@@ -28,6 +41,8 @@ def copy_group(source: Any, target: Path, *, shard_all: bool = False) -> None:
         Directory of the copy; must not exist.
     shard_all : bool
         Shards for small arrays too, and the chunks of the source.
+    progress : callable
+        Receives the bytes that were copied since the last call, of :func:`group_bytes` in all.
     """
     import zarr
 
@@ -36,16 +51,18 @@ def copy_group(source: Any, target: Path, *, shard_all: bool = False) -> None:
         if isinstance(member, zarr.Group):
             copy.require_group(name).attrs.update(dict(member.attrs))
         else:
-            _copy_array(member, copy, name, shard_all=shard_all)
+            _copy_array(member, copy, name, shard_all=shard_all, progress=progress)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Consolidated metadata", UserWarning)  # not in the specification of Zarr 3
         zarr.consolidate_metadata(str(target))
 
 
-def _copy_array(array: Any, group: Any, name: str, *, shard_all: bool) -> None:
+def _copy_array(
+    array: Any, group: Any, name: str, *, shard_all: bool, progress: Callable[[int], None]
+) -> None:  # fmt: skip
     from zarr.codecs import ZstdCodec
 
-    size = math.prod(array.shape) * getattr(array.dtype, "itemsize", 1)
+    size = _array_bytes(array)
     chunks, shards = tuple(max(n, 1) for n in array.shape), None
     if shard_all or size > ONE_CHUNK:
         chunks = array.chunks
@@ -56,7 +73,9 @@ def _copy_array(array: Any, group: Any, name: str, *, shard_all: bool) -> None:
         attributes=dict(array.attrs), config={"write_empty_chunks": True},
     )  # fmt: skip
     for region in _regions(array.shape, shards or chunks):
-        copy[region] = array[region]
+        values = array[region]
+        copy[region] = values
+        progress(np.size(values) * getattr(array.dtype, "itemsize", 1))
 
 
 def _shard(shape: tuple[int, ...], chunks: tuple[int, ...], itemsize: int) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from membrane_dask.engine.events import Listener
 from membrane_dask.engine.run import Run
 from membrane_dask.engine.run_list import find_run
 from membrane_dask.item_export import export_item, is_item_file
@@ -20,6 +21,7 @@ def export(
     formats: Sequence[str] | None = None,
     overwrite: bool = False,
     notify: Callable[[str], None] | None = None,
+    listener: Listener | None = None,
 ) -> str | Path:
     """Write a closed copy of a run, or one volume, velocity or network of it.
 
@@ -46,6 +48,8 @@ def export(
         Replace a file or an exported run that exists.
     notify : callable
         Receives a message for each part of a whole run that is left out; default: a warning.
+    listener : callable, optional
+        Receives an event for each stage of the export of a whole run, with its percentage where that is known.
 
     Returns
     -------
@@ -80,5 +84,8 @@ def export(
         return export_item(run, to, item or "", overwrite=overwrite)
     from membrane_dask.run_export.archive import export_run
 
-    export_run(run, to, formats, overwrite=overwrite, notify=notify or partial(warnings.warn, stacklevel=2))
+    export_run(
+        run, to, formats, overwrite=overwrite, notify=notify or partial(warnings.warn, stacklevel=2),
+        listener=listener or (lambda event: None),
+    )  # fmt: skip
     return to

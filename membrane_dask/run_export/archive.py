@@ -8,6 +8,7 @@ from pathlib import Path
 
 from membrane_dask.engine import layout
 from membrane_dask.engine.confirmation import links_out_of
+from membrane_dask.engine.events import Listener
 from membrane_dask.engine.exported_run import INDEX, REPORT, RESULT, SCHEMA, VOLUMES
 from membrane_dask.engine.run import Run
 from membrane_dask.engine.run_status import is_driven
@@ -16,6 +17,7 @@ from membrane_dask.files import is_url, now, write_json
 from membrane_dask.report import write_report
 from membrane_dask.run_export import crate, networks, tables
 from membrane_dask.run_export.destination import filled_folder, local_path
+from membrane_dask.run_export.stages import Stages
 
 #: Parts of an exported run that can be chosen.
 FORMATS = ("zarr", "ozx", "netcdf", "csv", "networks", "report")
@@ -44,6 +46,7 @@ def export_run(
     *,
     overwrite: bool = False,
     notify: Callable[[str], None],
+    listener: Listener,
 ) -> None:
     """Write a closed copy of a run.
 
@@ -59,6 +62,8 @@ def export_run(
         Replace an exported run.
     notify : callable
         Receives a message for each part that is left out.
+    listener : callable
+        Receives the stages of the export.
 
     Raises
     ------
@@ -83,25 +88,29 @@ def export_run(
             "link by the file, or remove it"
         )
     _require_outside(run, to)
-    tree = run.result
-    with filled_folder(to, overwrite=overwrite) as folder:
+    tree, stages = run.result, Stages(listener)
+    with filled_folder(to, stages, overwrite=overwrite) as folder:
+        stages.begin("copying the inputs")
         for name in ("study.yaml", "provenance.json"):
             shutil.copyfile(run.path / name, folder / name)
         for name in ("inputs", layout.TABLES):
             if (run.path / name).is_dir() and any((run.path / name).iterdir()):
                 shutil.copytree(run.path / name, folder / name)
         if "zarr" in chosen:
-            _copy_result(run, folder / RESULT)
+            _copy_result(run, folder / RESULT, stages)
         if "ozx" in chosen and run.volumes:
-            _copy_volumes(run, folder / VOLUMES)
+            _copy_volumes(run, folder / VOLUMES, stages)
         if "netcdf" in chosen:
             if formats is None and not tables.has_netcdf():
                 notify("netcdf: left out, as h5netcdf or h5py is not installed: pip install 'membrane-dask[netcdf]'")
             else:
-                tables.write_netcdf(tree, folder / "netcdf")
+                stages.begin("writing netCDF", len(tree.children))
+                tables.write_netcdf(tree, folder / "netcdf", stages.advance)
         if "csv" in chosen:
-            tables.write_csv(tree, folder / "csv", notify)
+            stages.begin("writing CSV", len(tree.descendants))
+            tables.write_csv(tree, folder / "csv", notify, stages.advance)
         if "networks" in chosen:
+            stages.begin("writing networks")
             try:
                 networks.write_networks(run, folder / "networks")
             except ExportError as error:
@@ -110,6 +119,7 @@ def export_run(
                 shutil.rmtree(folder / "networks", ignore_errors=True)
                 notify(f"left out: {error}")
         if "report" in chosen:
+            stages.begin("drawing the report")
             try:
                 write_report(run, folder / REPORT)
             except (ReportError, StudyError) as error:  # the latter where an input was removed
@@ -122,6 +132,7 @@ def export_run(
             "volumes": run.volumes if "ozx" in chosen else [], "result": "zarr" in chosen, "exported": now(),
         }  # fmt: skip
         write_json(folder / INDEX, index)
+        stages.begin("computing the digests of all files")
         crate.write_crate(
             folder,
             name=run.name,
@@ -149,23 +160,28 @@ def _chosen(formats: Sequence[str] | None) -> Sequence[str]:
     return FORMATS if formats is None else formats
 
 
-def _copy_result(run: Run, target: Path) -> None:
+def _copy_result(run: Run, target: Path, stages: Stages) -> None:
     import zarr
 
-    from membrane_dask.io.sharded_zarr import copy_group
+    from membrane_dask.io.sharded_zarr import copy_group, group_bytes
 
-    copy_group(zarr.open_group(str(run.path / "result.zarr"), mode="r", use_consolidated=False), target)
+    group = zarr.open_group(str(run.path / "result.zarr"), mode="r", use_consolidated=False)
+    stages.begin("copying the result", group_bytes(group))
+    copy_group(group, target, progress=stages.advance)
 
 
-def _copy_volumes(run: Run, folder: Path) -> None:
+def _copy_volumes(run: Run, folder: Path, stages: Stages) -> None:
     """Write every volume as one file, by way of a copy in shards."""
     import zarr
 
-    from membrane_dask.io.sharded_zarr import copy_group, zip_ome_zarr
+    from membrane_dask.io.sharded_zarr import copy_group, group_bytes, zip_ome_zarr
 
     folder.mkdir()
     for name in run.volumes:
         sharded = folder / f"{name}.ome.zarr"
-        copy_group(zarr.open_group(str(layout.volume_path(run.path, name)), mode="r"), sharded, shard_all=True)
+        group = zarr.open_group(str(layout.volume_path(run.path, name)), mode="r")
+        stages.begin(f"copying {name}", group_bytes(group))
+        copy_group(group, sharded, shard_all=True, progress=stages.advance)
+        stages.begin(f"writing {name}.ozx")
         zip_ome_zarr(sharded, folder / f"{name}.ozx")
         shutil.rmtree(sharded)

@@ -20,16 +20,19 @@ from membrane_dask.errors import ExportError, reason
 from membrane_dask.files import disk_errors, is_url
 from membrane_dask.io.sharded_zarr import add_to_zip
 from membrane_dask.run_export import crate
+from membrane_dask.run_export.stages import Stages
 
 
 @contextlib.contextmanager
-def filled_folder(to: str | Path, *, overwrite: bool) -> Iterator[Path]:
+def filled_folder(to: str | Path, stages: Stages, *, overwrite: bool) -> Iterator[Path]:
     """A folder to fill, which becomes the destination at the end, whole or not at all.
 
     Parameters
     ----------
     to : str or Path
         A folder, a file ``.zip``, or a URL of either.
+    stages : Stages
+        Receives the progress of compressing and uploading the folder.
     overwrite : bool
         Replace an exported run; the old copy stays as it is until the new one is made.
 
@@ -51,7 +54,7 @@ def filled_folder(to: str | Path, *, overwrite: bool) -> Iterator[Path]:
             content = Path(folder) / "run"
             content.mkdir()
             yield content
-            store.upload(content)
+            store.upload(content, stages)
         return
     path = Path(to)
     _require_free(path, overwrite=overwrite)
@@ -67,7 +70,7 @@ def filled_folder(to: str | Path, *, overwrite: bool) -> Iterator[Path]:
             result = content
             if path.suffix == ".zip":
                 result = temporary / path.name
-                zip_folder(content, result)
+                zip_folder(content, result, stages)
             if path.exists():
                 path.rename(replaced)
             try:
@@ -118,11 +121,26 @@ def _files(folder: Path) -> list[tuple[str, Path]]:
     return sorted(files.items(), key=lambda item: (item[0] == INDEX, item[0]))
 
 
-def zip_folder(folder: Path, path: Path) -> None:
+def zip_folder(folder: Path, path: Path, stages: Stages) -> None:
     """Store all files of a folder in a ZIP file, without compression: Zarr and netCDF have their own."""
+    files = _files(folder)
+    stages.begin("writing the ZIP file", sum(file.stat().st_size for _, file in files))
     with zipfile.ZipFile(path, "w") as archive:
-        for name, file in _files(folder):
+        for name, file in files:
             add_to_zip(archive, file, name)
+            stages.advance(file.stat().st_size)
+
+
+def _uploading(stages: Stages) -> Any:
+    """What fsspec reports the uploaded files or bytes to."""
+    from fsspec.callbacks import Callback
+
+    class Uploading(Callback):  # type: ignore[misc]
+        def call(self, hook_name: str | None = None, **kwargs: Any) -> None:
+            if self.size:
+                stages.at(self.value / self.size)
+
+    return Uploading()
 
 
 class _Store:
@@ -201,19 +219,20 @@ class _Store:
         except FileNotFoundError:
             return False
 
-    def upload(self, folder: Path) -> None:
+    def upload(self, folder: Path, stages: Stages) -> None:
         """Write the files of a folder, or one ZIP file of them; remove those of the replaced copy that are not new."""
         files: list[tuple[str, Path]] = _files(folder)
         names = [f"{self._root}/{name}" for name, _ in files]
         if self._is_zip:
-            zip_folder(folder, folder.with_name("run.zip"))
+            zip_folder(folder, folder.with_name("run.zip"), stages)
             files, names = [("", folder.with_name("run.zip"))], [self._root]
         paths: list[Any] = [str(path) for _, path in files]
+        stages.begin(f"uploading to {self.url}")
         with self._errors():
             if self._replaced:  # from here on, until the index is there again, the copy is not whole
                 self._fs.rm_file(f"{self._root}/{INDEX}")
-            self._fs.put(paths[:-1], names[:-1])  # several at a time
+            self._fs.put(paths[:-1], names[:-1], callback=_uploading(stages))  # several at a time
             for path in sorted({f"{self._root}/{name}" for name in self._replaced - {INDEX}} - set(names)):
                 if self._fs.exists(path):
                     self._fs.rm_file(path)  # one by one: not every store deletes several at once
-            self._fs.put_file(paths[-1], names[-1])  # the index
+            self._fs.put_file(paths[-1], names[-1], callback=_uploading(stages))  # the index, or the ZIP file

@@ -19,7 +19,9 @@ MAX_ROWS = 2_000_000
 _LARGE = 64_000_000
 
 
-def write_csv(tree: Any, folder: Path, notify: Callable[[str], None]) -> None:
+def write_csv(
+    tree: Any, folder: Path, notify: Callable[[str], None], progress: Callable[[], None] = lambda: None
+) -> None:  # fmt: skip
     """Write every variable of a result to a CSV file, together with the others of its table and dimensions.
 
     Parameters
@@ -31,6 +33,8 @@ def write_csv(tree: Any, folder: Path, notify: Callable[[str], None]) -> None:
         ``variables.csv`` with the unit and the meaning of every column.
     notify : callable
         Receives a message for each variable that has more than ``MAX_ROWS`` values.
+    progress : callable
+        Called after each table.
     """
     folder.mkdir()
     meanings = [("file", "column", "units", "long_name")]
@@ -55,6 +59,7 @@ def write_csv(tree: Any, folder: Path, notify: Callable[[str], None]) -> None:
             for name in (*dims, *names):
                 attrs = columns[name].attrs if name in columns.variables else {}
                 meanings.append((file, name, str(attrs.get("units", "")), str(attrs.get("long_name", ""))))
+        progress()
     with (folder / "variables.csv").open("w", encoding="utf-8", newline="") as stream:
         csv.writer(stream, lineterminator="\n").writerows(meanings)
 
@@ -64,7 +69,7 @@ def has_netcdf() -> bool:
     return all(importlib.util.find_spec(name) is not None for name in ("h5netcdf", "h5py"))
 
 
-def write_netcdf(tree: Any, folder: Path) -> None:
+def write_netcdf(tree: Any, folder: Path, progress: Callable[[], None] = lambda: None) -> None:
     """Write every table of a result to a file ``TABLE.nc``, with the groups that it has.
 
     Parameters
@@ -73,6 +78,8 @@ def write_netcdf(tree: Any, folder: Path) -> None:
         The result.
     folder : Path
         Receives the files, in netCDF 4.
+    progress : callable
+        Called after each table.
 
     Raises
     ------
@@ -92,6 +99,7 @@ def write_netcdf(tree: Any, folder: Path) -> None:
         }
         groups["/"].attrs = {**_plain_attributes(tree.attrs), **groups["/"].attrs}
         xr.DataTree.from_dict(groups).to_netcdf(folder / f"{name}.nc", engine="h5netcdf")
+        progress()
 
 
 def _plain(dataset: Any) -> Any:

@@ -25,6 +25,7 @@ from membrane_dask.io import sharded_zarr
 from membrane_dask.io.ome_zarr import build_pyramid, create_volume, open_level
 from membrane_dask.physics.analytic_problems import GradedMembrane
 from membrane_dask.run_export import archive, tables
+from membrane_dask.run_export.stages import Stages
 
 # Exports include the report; one of them is drawn, in the fixture `exported`.
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -85,6 +86,43 @@ def test_the_report_of_a_stranger_stays_in_the_folder_and_runs_no_script(exporte
     assert "default-src 'none'" in policy.replace("&#39;", "'")
     assert "sha256-" in policy
     assert text == "alert(1)</script>"
+
+
+def test_progress_of_an_export(run, tmp_path):
+    """Each stage when it begins, and a percentage as often as lines of a run are printed."""
+    events = []
+    md.export(run, tmp_path / "copy.zip", formats=["zarr", "ozx", "csv"], listener=events.append)
+    texts = [event.text for event in events]
+    assert [text for text in texts if not text[0].isdigit()] == [
+        "copying the inputs", "copying the result", "copying structure-0", "writing structure-0.ozx", "writing CSV",
+        "computing the digests of all files", "writing the ZIP file",
+    ]  # fmt: skip
+
+
+def test_stages_have_percentages_and_few_events():
+    seconds, events = [0.0], []
+    stages = Stages(events.append, lambda: seconds[0])
+    stages.begin("copying x", 1000)
+    for number in range(1000):
+        seconds[0] = 0.1 * number
+        stages.advance()
+    texts = [event.text for event in events]
+    assert texts[0] == "copying x"
+    assert texts[1] == "2 %: copying x"
+    assert 15 < len(texts) < 40  # every 2 s, later after a tenth of the time
+    assert texts[-1].partition(" ")[0] in {str(n) for n in range(90, 101)}
+
+
+def test_the_sum_of_the_progress_is_the_size(tmp_path, monkeypatch):
+    monkeypatch.setattr(sharded_zarr, "ONE_CHUNK", 100)
+    monkeypatch.setattr(sharded_zarr, "SHARD", 1000)  # several regions of the larger array
+    group = zarr.create_group(str(tmp_path / "source"))
+    group.create_array("a", shape=(50, 7), chunks=(8, 7), dtype="f8")
+    group.create_array("b", shape=(), dtype="i4")
+    done = []
+    sharded_zarr.copy_group(group, tmp_path / "copy", progress=done.append)
+    assert len(done) > 2
+    assert sum(done) == sharded_zarr.group_bytes(group) == 50 * 7 * 8 + 4
 
 
 def test_a_zip_file_has_the_same_values(run, tmp_path):
@@ -412,7 +450,7 @@ class TestReplacing:
     def test_an_interrupted_upload_is_no_exported_run(self, run, store, monkeypatch):
         md.export(run, "memory://copy", formats=["zarr"])
 
-        def fail(*_):
+        def fail(*_, **options):
             raise OSError("the network is down")
 
         monkeypatch.setattr(type(store), "put", fail)
