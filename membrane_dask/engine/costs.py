@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.engine.rounds import Schedule
-from membrane_dask.engine.unit_calls import children_cpu_time, compute
+from membrane_dask.engine.unit_calls import UnitContext, children_cpu_time, compute
 from membrane_dask.errors import ProgramError
 from membrane_dask.program import Costs, Outcome, Program, Unit
 
@@ -89,7 +89,7 @@ def run_in_memory(program: Program) -> Times:
         If a unit fails.
     """
     scratch = _MemoryScratch()
-    context = {**program.context, "scratch": scratch}
+    context = UnitContext({**program.context, "scratch": scratch})
     left = {target.name for target in program.scratch}
     history: dict[str, Outcome] = {}
     schedule = Schedule(program, history)
@@ -134,15 +134,15 @@ def measure(program: Program) -> tuple[Costs, dict[str, float], float]:
     """
     small, pilots = Times(), Times()
     number: defaultdict[str, int] = defaultdict(int)
-    start, whole = time.perf_counter(), Times()
+    start, whole, context = time.perf_counter(), Times(), UnitContext(program.context)
     with whole.measure(""):
         for pilot in program.pilot_programs():
             small = run_in_memory(pilot)
         for unit in program.pilots():
             if unit.task not in number and unit.task not in small.cpu:
-                compute(program.work, program.context, unit)
+                compute(program.work, context, unit)
             with pilots.measure(unit.task):
-                compute(program.work, program.context, unit)
+                compute(program.work, context, unit)
             number[unit.task] += 1
     wall = time.perf_counter() - start
     cpu, idle = ({task: total / number[task] for task, total in times.items()} for times in (pilots.cpu, pilots.idle))

@@ -10,7 +10,7 @@ from membrane_dask.engine.plan import Plan
 from membrane_dask.engine.rounds import all_units
 from membrane_dask.engine.run import Run
 from membrane_dask.engine.software_check import SoftwareCheck, recorded_environment
-from membrane_dask.engine.unit_calls import compute
+from membrane_dask.engine.unit_calls import UnitContext, compute
 from membrane_dask.engine.worker import differences
 from membrane_dask.errors import Problem, StudyError
 from membrane_dask.program import Program, Unit
@@ -61,7 +61,8 @@ def replay(run: Run, program: Program, key: str) -> tuple[dict[str, Any], bool |
     complete = run.status()["state"] == "complete"
     removed = [scratch.name for scratch in program.scratch if scratch.temporary and complete]
     try:
-        values, _ = compute(program.work, store.context(run.path.resolve(), program, timeout=0.0), unit)
+        context = UnitContext(store.context(run.path.resolve(), program, timeout=0.0))
+        values, _ = compute(program.work, context, unit)
     except FileNotFoundError as error:
         if not removed:
             raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -17,32 +17,59 @@ class UnitExitError(RuntimeError):
     """A unit has called ``sys.exit``, which would end its worker."""
 
 
-def read_only(value: Any) -> Any:
-    """A value that a unit cannot change for the units after it.
+class UnitContext:
+    """Data of a study that no unit can change for the units after it.
 
-    Mappings and arrays are read-only views. Lists are copies, as a tuple would index arrays differently. Objects of
-    other types are returned as they are.
+    Mappings and arrays are read-only, nested ones too, and each unit receives copies of lists and views of arrays: a
+    tuple would index arrays differently from a list. Objects of other types are as they are. The content is protected
+    once for all units of a batch.
+
+    Parameters
+    ----------
+    context : mapping
+        Data of the study.
     """
+
+    def __init__(self, context: Mapping[str, Any]) -> None:
+        self._shared, self._copy = _protected(dict(context))
+
+    def of_unit(self) -> Mapping[str, Any]:
+        """The context that one unit receives."""
+        context: Mapping[str, Any] = self._copy() if self._copy else self._shared
+        return context
+
+
+def _protected(value: Any) -> tuple[Any, Callable[[], Any] | None]:
+    """A read-only value, and a function that copies it for one unit; None where units can share it."""
     if isinstance(value, np.ndarray):
         view = value.view()
         view.flags.writeable = False
-        return view
+        return view, view.view
     if type(value) is dict or type(value) is MappingProxyType:
-        return MappingProxyType({name: read_only(entry) for name, entry in value.items()})
+        entries = {name: _protected(entry) for name, entry in value.items()}
+        shared = {name: entry for name, (entry, _) in entries.items()}
+        copies = {name: copy for name, (_, copy) in entries.items() if copy}
+        if not copies:
+            return MappingProxyType(shared), None
+        return shared, lambda: MappingProxyType(shared | {name: copy() for name, copy in copies.items()})
     if type(value) is list or type(value) is tuple:
-        return type(value)(map(read_only, value))
-    return value
+        items = [_protected(item) for item in value]
+        sequence = type(value)(item for item, _ in items)
+        if any(copy for _, copy in items):
+            return sequence, lambda: type(value)([copy() if copy else item for item, copy in items])
+        return sequence, sequence.copy if isinstance(sequence, list) else None
+    return value, None
 
 
-def compute(work: Work, context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+def compute(work: Work, context: UnitContext, unit: Unit) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Compute a unit.
 
     Parameters
     ----------
     work : callable
         Of the program of a study kind.
-    context : mapping
-        Data of the study, which the unit receives read-only.
+    context : UnitContext
+        Data of the study.
     unit : Unit
         The unit.
 
@@ -61,7 +88,7 @@ def compute(work: Work, context: Mapping[str, Any], unit: Unit) -> tuple[dict[st
         If it ends the process with ``sys.exit``.
     """
     try:
-        returned: Any = work(read_only(dict(context)), unit)
+        returned: Any = work(context.of_unit(), unit)
     except Terminated:
         raise
     except SystemExit as error:

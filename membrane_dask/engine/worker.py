@@ -21,7 +21,7 @@ from membrane_dask.engine import durability, store
 from membrane_dask.engine.late_files import AlteredFileError, LateFileError, wait_until_visible
 from membrane_dask.engine.limits import peak_memory, reset_peak_memory, time_limit, write_memory_note
 from membrane_dask.engine.software import Requirement, Software
-from membrane_dask.engine.unit_calls import children_cpu_time, compute
+from membrane_dask.engine.unit_calls import UnitContext, children_cpu_time, compute
 from membrane_dask.files import disk_errors
 from membrane_dask.program import Unit, Work
 
@@ -221,13 +221,13 @@ def run_batch(
             write_memory_note(Path(options.notes))
     finished: list[Unit] = []
     values: list[dict[str, Any]] = []
-    cpu_clock = _cpu_clock()
+    cpu_clock, own_context = _cpu_clock(), UnitContext(context)
     for unit in units:
         reset_peak_memory()
         start, cpu_start = time.perf_counter(), cpu_clock()
         try:
             with time_limit(options.timeout, unit.key, options.notes):
-                arrays, feedback = compute(work, context, unit)
+                arrays, feedback = compute(work, own_context, unit)
             checked = sink.check(unit, arrays)
             numbers = _finite_numbers(unit, feedback)
         except Exception as error:
@@ -280,7 +280,7 @@ def repeat_unit(
         return result
     try:
         with time_limit(options.timeout, unit.key, options.notes):
-            arrays, numbers = compute(work, context, unit)
+            arrays, numbers = compute(work, UnitContext(context), unit)
         values = sink.check(unit, arrays)
         numbers = _finite_numbers(unit, numbers)
     except (FileNotFoundError, LateFileError, AlteredFileError):

@@ -13,7 +13,7 @@ import toy
 from membrane_dask import api
 from membrane_dask.engine import layout
 from membrane_dask.engine.run import prepare
-from membrane_dask.engine.unit_calls import UnitExitError, compute, read_only
+from membrane_dask.engine.unit_calls import UnitContext, UnitExitError, compute
 from membrane_dask.errors import ProgramError, StudyError, Terminated
 from membrane_dask.program import Dataset, Program, Table, Unit
 from membrane_dask.schema import Coordinate, TableSchema, Variable
@@ -55,12 +55,21 @@ def test_a_unit_cannot_change_the_context_of_the_next():
         shared["nested"]["entries"].append(1)
         return {}, {}
 
+    def reshape(shared, unit):
+        shared["array"].shape = (1, 2)
+        return {}, {}
+
     with pytest.raises(TypeError, match="item assignment"):
-        compute(put, context, UNIT)
+        compute(put, UnitContext(context), UNIT)
+    shared_context = UnitContext(context)
     for change in (fill, fill_inside):
         with pytest.raises(ValueError, match="read-only"):
-            compute(change, context, UNIT)
-    compute(append, context, UNIT)  # of a copy
+            compute(change, shared_context, UNIT)
+    compute(append, shared_context, UNIT)  # of a copy
+    compute(reshape, shared_context, UNIT)  # of a view
+    unit_context = shared_context.of_unit()
+    assert len(unit_context["nested"]["entries"]) == 1
+    assert unit_context["array"].shape == (2,)
     assert context["count"] == 0
     assert len(context["nested"]["entries"]) == 1
     assert context["array"][0] == 0.0
@@ -68,11 +77,20 @@ def test_a_unit_cannot_change_the_context_of_the_next():
 
 
 def test_a_read_only_context_has_equal_content():
-    content = {"list": [1, (2, [3.0])], "array": np.arange(3), "text": "a"}
-    protected = read_only(content)
+    content = {"list": [1, (2, [3.0])], "array": np.arange(3), "text": "a", "numbers": {"one": 1}}
+    protected = UnitContext(content).of_unit()
     assert isinstance(protected, MappingProxyType)
     assert protected["list"] == content["list"]
+    assert protected["numbers"] == content["numbers"]
     assert np.shares_memory(protected["array"], content["array"])  # nothing large is copied
+
+
+def test_the_content_of_lists_is_protected_once_for_all_units():
+    context = UnitContext({"pores": [{"radius": 1.0, "ends": (0, 1)}, {"radius": 2.0, "ends": (1, 2)}]})
+    first, second = context.of_unit()["pores"], context.of_unit()["pores"]
+    assert first is not second
+    assert all(a is b for a, b in zip(first, second, strict=True))
+    assert isinstance(first[0], MappingProxyType)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +121,7 @@ def test_sys_exit_is_a_failure_of_the_unit(tmp_path):
 
     assert "UnitExitError: the unit called sys.exit(3)" in first_failure(tmp_path / "run", leave)
     with pytest.raises(UnitExitError):
-        compute(leave, {}, UNIT)
+        compute(leave, UnitContext({}), UNIT)
 
 
 def test_the_end_of_the_process_is_no_failure_of_the_unit():
@@ -111,7 +129,7 @@ def test_the_end_of_the_process_is_no_failure_of_the_unit():
         raise Terminated(75)
 
     with pytest.raises(Terminated):
-        compute(terminated, {}, UNIT)
+        compute(terminated, UnitContext({}), UNIT)
 
 
 @pytest.mark.parametrize(("dim", "message"), [("temperature", "has the unit 'K'"), ("point", "is no number from 0")])
