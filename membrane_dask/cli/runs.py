@@ -274,6 +274,7 @@ def replay(
 
         say(traceback.format_exc().rstrip())
         say(f"{key} fails here too")
+        _say_software(name, key)
         exit_with(FAILED_UNITS)
     for variable, value in values.items():
         show(f"{variable} = {value}" if value.size <= 8 else f"{variable}: {value.dtype} {value.shape}")
@@ -294,3 +295,14 @@ def replay(
         for line in inspect.explain_replay(run, api.plan(run.study), key, values):
             say(f"  {line}")
         exit_with(BUG)
+    _say_software(name, key)
+
+
+def _say_software(name: str, key: str) -> None:
+    """Say with what software a unit was made, where it is another one than here."""
+    from membrane_dask import api
+    from membrane_dask.engine import inspect
+
+    run = api.open_run(name)
+    if text := inspect.other_software(run, api.plan(run.study), key):
+        say(f"  {text}")

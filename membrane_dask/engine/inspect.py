@@ -9,6 +9,7 @@ from membrane_dask.engine import records, store
 from membrane_dask.engine.plan import Plan
 from membrane_dask.engine.rounds import all_units
 from membrane_dask.engine.run import Run
+from membrane_dask.engine.software import Software
 from membrane_dask.engine.software_check import SoftwareCheck, recorded_environment
 from membrane_dask.engine.unit_calls import UnitContext, compute
 from membrane_dask.engine.worker import differences
@@ -99,24 +100,39 @@ def explain_replay(run: Run, plan: Plan, key: str, values: Mapping[str, Any]) ->
     sink = store.sinks(run.path, plan.program, run.batch)[unit.task]
     lines = [f"{name}: {text}" for name, text in differences(sink.read(unit), sink.check(unit, values)).items()]
     record = unit_record(run, key) or {}
+    present, recorded = _software(run, plan, record)
+    if recorded is None:
+        return [*lines, "the run does not say which code has made it"]
+    lines.append(f"recorded: sources {recorded['sources']}, {_versions(recorded)}")
+    lines.append(f"present:  sources {present.sources}, {_versions({'versions': present.versions})}")
+    if record.get("versions"):
+        lines.append(f"its worker {record['worker']} had {_versions(record)}")
+    elif not present.changes(recorded):
+        lines.append("the software is the same: the machine differs, or the result was altered")
+    return lines + [line.strip() for line in recorded_environment(present, recorded).splitlines() if line]
+
+
+def other_software(run: Run, plan: Plan, key: str) -> str:
+    """The software that a unit was made with, and what of it is another one now, in words; empty if nothing is."""
+    present, recorded = _software(run, plan, unit_record(run, key) or {})
+    if recorded is None or not (changes := present.changes(recorded)):
+        return ""
+    return f"made with {_versions(recorded)}; changed since: {', '.join(changes)}"
+
+
+def _software(run: Run, plan: Plan, record: Mapping[str, Any]) -> tuple[Software, Mapping[str, Any] | None]:
+    """Software of this process, and the record of that which has made a unit; None if there is none."""
     starts = [start for start in run.provenance.get("starts", ()) if start.get("time", "") <= record.get("time", "")]
     sources = starts[-1].get("sources") if starts else None
     check = SoftwareCheck(run.path, plan)
     records = [recorded for recorded in check.records if recorded["sources"] == sources]
-    if not records:
-        return [*lines, "the run does not say which code has made it"]
-    present = check.present
-    lines.append(f"recorded: sources {sources}, {_versions(records[-1]['versions'])}")
-    lines.append(f"present:  sources {present.sources}, {_versions(present.versions)}")
-    if record.get("versions"):
-        lines.append(f"its worker {record['worker']} had {_versions(record['versions'])}")
-    elif not present.changes(records[-1]):
-        lines.append("the software is the same: the machine differs, or the result was altered")
-    return lines + [line.strip() for line in recorded_environment(present, records[-1]).splitlines() if line]
+    return check.present, records[-1] if records else None
 
 
-def _versions(versions: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in versions.items())
+def _versions(record: Mapping[str, Any]) -> str:
+    """Versions of packages and libraries."""
+    packages = {name: package.get("version") or "" for name, package in record.get("packages", {}).items()}
+    return ", ".join(f"{name} {version}".strip() for name, version in (packages | dict(record["versions"])).items())
 
 
 def unit_record(run: Run, key: str) -> dict[str, Any] | None:

@@ -172,7 +172,7 @@ def software_record(software: Mapping[str, Any], **entries: Any) -> dict[str, An
     packages: dict[str, Any] = {}
     for name in dict.fromkeys(module.partition(".")[0] for module in software["modules"]):
         module = sys.modules.get(name)
-        packages[name] = {"version": getattr(module, "__version__", None), "git_commit": _git_commit(module)}
+        packages[name] = {"version": _version(name, module), "git_commit": _git_commit(module)}
     return {"time": now(), "packages": packages, **software, **entries}
 
 
@@ -227,6 +227,13 @@ def describe_process() -> dict[str, Any]:
         "versions": versions,
         "git_commit": _git_commit(sys.modules["membrane_dask"]),
     }
+
+
+def _version(name: str, module: Any) -> str | None:
+    """Version of a package: its own statement, or that of its distribution; None if there is none."""
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        return str(getattr(module, "__version__", None) or metadata.version(name))
+    return None
 
 
 def _git_commit(module: Any) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -417,9 +418,27 @@ def test_replay_names_the_software(tmp_path, capsys):
     assert same is False
     lines = inspect.explain_replay(run, plan, "values-3", values)
     assert lines[0] == "value: 1 of 1 values differ, by up to 0.0192 (relative 0.0024)"
-    assert lines[2].startswith(f"recorded: sources {run.provenance['software'][0]['sources']}, python ")
+    recorded = run.provenance["software"][0]
+    assert re.match(f"recorded: sources {recorded['sources']}, changingkind 1.0, membrane_dask .*, python ", lines[2])
     assert lines[3].startswith(f"present:  sources {software_of(plan.program).sources}, python ")
     assert lines[4].startswith("or go on with the recorded software: changingkind")
+
+
+def test_replay_of_the_same_bits_names_other_software(tmp_path):
+    from membrane_dask.engine import inspect
+
+    run, _ = start(write(tmp_path / "a"), tmp_path / "run")
+    module = new_process(tmp_path / "a")
+    study = module.Study(cluster={"profile": "sync"})
+    plan = make_plan(study, module.Program(study))
+    assert inspect.other_software(run, plan, "values-3") == ""
+    record = json.loads((run.path / "provenance.json").read_text())
+    record["software"][0]["versions"]["numpy"] = "1.0"
+    record["software"][0]["packages"]["membrane_dask"]["version"] = "0.2.9"
+    (run.path / "provenance.json").write_text(json.dumps(record))
+    text = inspect.other_software(run, plan, "values-3")
+    assert text.startswith("made with changingkind 1.0, membrane_dask 0.2.9, python ")
+    assert text.endswith(f"; changed since: numpy 1.0 -> {np.__version__}")
 
 
 def test_a_run_is_begun_anew_from_its_own_study(tmp_path, root):
