@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -10,10 +11,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 import zarr
+
+from membrane_dask.engine.events import Event
 
 PAGE = Path(__file__).parents[2] / "docs" / "add-a-study-kind.md"
 
@@ -24,6 +28,14 @@ def example_files() -> dict[str, str]:
         r"```(?:toml|python)\n# (\S+\.(?:toml|py))\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL
     )
     return dict(blocks)
+
+
+def test_the_page_lists_all_events():
+    rows = dict(re.findall(r"^\| `(\w+)` \|[^|]*\|([^|]*)\|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
+    types = {event.__name__: event for event in get_args(Event)}
+    assert set(rows) >= set(types)
+    for name, event in types.items():
+        assert set(re.findall(r"`(\w+)`", rows[name])) <= {field.name for field in dataclasses.fields(event)}
 
 
 def with_path(*folders: str | Path) -> dict[str, str]:
