@@ -33,7 +33,7 @@ from membrane_dask.quantities import (
     Whole,
     as_tuple,
 )
-from membrane_dask.setting_model import Model
+from membrane_dask.setting_model import Model as Model  # study kinds import it from here
 
 
 def _is_path(value: object) -> bool:
