@@ -90,7 +90,7 @@ def with_error(value: float, half_width: float) -> str:
     if not math.isfinite(half_width):
         return compact(value, 4)
     if half_width <= 1e-12 * abs(value):
-        return f"{compact(value, 6)} ± 0"
+        return compact(value, 6)  # no spread: an interval of width 0 would look like a measured one
     exponent = _exponent(max(abs(value), half_width))
     scaled = 0 if exponent in _PLAIN else exponent
     factor = float(f"1e{-scaled}")

@@ -17,6 +17,8 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from membrane_dask.number_text import readable_unit
+
 _SPELLINGS = {
     "lmh": "L/m**2/h",
     "gfd": "gallon/ft**2/day",
@@ -373,7 +375,8 @@ class Quantity:
     unit: str
 
     def __str__(self) -> str:
-        return f"{self.value:g} {self.unit}"
+        unit, factor = readable_unit(self.unit, self.value)
+        return f"{self.value * factor:g} {unit}"
 
 
 def number_or_quantity(unit: str, example: str, names: tuple[str, ...] = ()) -> Any:

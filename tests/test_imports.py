@@ -51,7 +51,7 @@ ALLOWED = {
     "physics": {"number_text"},
     "config": {"digests", "errors", "files", "notebook_html", "quantities", "setting_model", "__init__"},
     "program": {"schema"},
-    "quantities": set(),
+    "quantities": {"number_text"},
     "schema": set(),
     "files": set(),
     "digests": {"files"},

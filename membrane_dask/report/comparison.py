@@ -16,6 +16,7 @@ from membrane_dask.engine.differing_settings import differing_settings, setting_
 from membrane_dask.engine.exported_run import ExportedRun, open_run
 from membrane_dask.engine.run import Run
 from membrane_dask.errors import ReportError
+from membrane_dask.number_text import readable_unit
 from membrane_dask.physics.difference_interval import difference_interval
 from membrane_dask.physics.distributions import student_quantile
 from membrane_dask.physics.reconstruction.replicate_interval import INDEPENDENT_SEARCHES, replicate_interval
@@ -81,6 +82,14 @@ class Property:
         pairs = zip(*(dataclasses.astuple(estimate) for estimate in (self.first, self.second)), strict=True)
         return all(math.isclose(a, b, rel_tol=1e-12) or (math.isnan(a) and math.isnan(b)) for a, b in pairs)
 
+    def readable(self) -> Property:
+        """The same property in a unit that suits its values, such as seconds in place of hours."""
+        units, factor = readable_unit(self.units, (self.first.value, self.second.value))
+        if units == self.units:
+            return self
+        scaled = (Estimate(*(factor * x for x in dataclasses.astuple(one))) for one in (self.first, self.second))
+        return Property(self.name, units, *scaled)
+
     @property
     def difference(self) -> Estimate:
         """Second minus first; with an interval where both have one, as if they were independent."""
@@ -129,8 +138,7 @@ class Comparison:
         """Text of the properties that differ: name, unit, both values and the difference."""
         return [
             [one.name, one.units, str(one.first), str(one.second), str(one.difference)]
-            for one in self.properties
-            if not one.is_equal
+            for one in (one.readable() for one in self.properties if not one.is_equal)
         ]
 
     @property

@@ -62,6 +62,13 @@ def test_what_describes_the_computation_is_compared_only_on_request(runs, capsys
         assert (internal in capsys.readouterr().out) is is_printed
 
 
+def test_short_times_are_compared_in_short_units():
+    one = Property("life.service_time", "h", Estimate(0.001, 0.0005, 0.002), Estimate(0.003)).readable()
+    assert one.units == "s"
+    assert str(one.first) == str(Estimate(3.6, 1.8, 7.2))
+    assert one.difference.value == pytest.approx(7.2)
+
+
 def test_a_standard_error_is_no_property():
     table = xr.Dataset({"slope": 1.0, "slope_error": 0.1, "blur_standard_error": 0.2, "leave_one_out_error": 0.3})
     names = [one.name for one in table_properties("fit", table, table)]

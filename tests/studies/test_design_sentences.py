@@ -7,9 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import membrane_dask as md
+from membrane_dask.studies.graded import performance_report, search_report
 from membrane_dask.studies.graded.closing_time import closing_notes, ends_with_first_band
+from membrane_dask.studies.graded.common_report import heading, readable_times
 from membrane_dask.studies.graded.design_program import DesignProgram
 from membrane_dask.studies.graded.design_result import design_datasets
 from membrane_dask.studies.graded.design_search import Evaluation
@@ -132,9 +135,55 @@ def test_equally_good_designs_are_all_named(study):
     assert lifetime.endswith("in all 4 networks: no spread, no interval")
     assert "0.115 [" in concentration
     assert "] of the feed; required foulant_concentration <= 0.9 of the feed" in concentration
-    assert any("first band close" in sentence for sentence in sentences)
+    assert first.endswith("; its lifetime follows from the radius of the first band alone")
     assert "radius[1] = 2 µm is the end of its range" in sentences
     assert not any(sentence.startswith("radius[2]") for sentence in sentences)
+
+
+def best_section(values, **attrs):
+    """Section of the report on the best design of a search for the longest life, in seconds."""
+    table = {"radius": 1.6, "radius_low": 1.6, "radius_high": 1.6, "evaluation": 4, "evaluations": 8, "networks": 32}
+    best = xr.Dataset({**table, **values, "value": values["lifetime"]}, attrs=attrs)
+    return search_report._best_section(best, "lifetime", ["lifetime"], 0.95, constrained=False)
+
+
+def test_report_marks_all_equally_good_designs_and_no_interval_of_width_0():
+    same = {"lifetime": 0.02, "lifetime_low": 0.02, "lifetime_high": 0.02}
+    section = best_section(same, equal_evaluations=[4, 5, 6, 7])
+    assert section.title == "Equally good designs"
+    assert "4 have the best lifetime T and are equally good (4, 5, 6, 7); the table has design 4" in section.text
+    assert [row[2:] for row in section.contents[0].rows] == [("-", "-"), ("-", "-")]
+    assert "A metric without them is the same in all networks" in section.text
+    section = best_section({"lifetime": 0.02, "lifetime_low": 0.019, "lifetime_high": 0.021})
+    assert section.title == "Best design"
+    assert section.contents[0].rows[1][1:] == ("0.02", "0.019", "0.021")
+
+
+def test_times_of_a_report_have_one_unit_by_the_longest():
+    table = xr.Dataset({name: ("design", values, {"units": "h"}) for name, values in (
+        ("service_time", [0.001, 0.002]), ("service_time_error", [1e-6, 2e-6]))}).assign(radius=1.0)  # fmt: skip
+    readable = readable_times(table)
+    np.testing.assert_allclose(readable.service_time, [3.6, 7.2], rtol=1e-12)
+    assert heading("service_time", readable) == "service time [s]"
+    assert readable.service_time_error.attrs["units"] == "s"
+    assert float(readable.radius) == 1.0
+    days = readable_times(table, reference=xr.Dataset({"longest": ((), 100.0, {"units": "h"})}))
+    assert heading("service_time", days) == "service time [d]"
+
+
+def test_best_gradients_that_tie_are_all_named():
+    noise = np.random.default_rng(0).normal(0, 0.01, 6)
+    samples = np.stack([1 + noise, 2 + noise, 2 + noise, 1 + noise], axis=1)
+    one = xr.Dataset({"throughput": (("realization", "gradient"), samples)}, {"gradient": [0, 1e-3, 2e-3, 3e-3]})
+    assert performance_report._optimum_cells(one, "throughput")[0] == "1, 2 (equally good)"
+
+
+def test_a_design_that_is_simulated_again_is_one_design(study):
+    program, evaluations, _ = tied_designs(study)
+    again = {k: evaluations[k] for k in (0, 1, 2, 3, 4)} | {5: evaluations[4]}
+    table = result(program, again)
+    assert table.attrs["summary"][0].startswith(f"best design (evaluation {int(table.values['evaluation'])})")
+    assert "equal_evaluations" not in table.attrs
 
 
 def test_constraints_that_never_bind_are_named(study):

@@ -44,7 +44,8 @@ def test_bands_with_short_pores_have_more_of_them(tmp_path):
 def test_widening_pores_are_noted_in_plan_and_result(tmp_path):
     study = study_with(gradient=[-1e-3, 0.0])
     assert [text for name, text in md.plan(study).rows() if name == "note"] == [
-        "pores widen with depth at gradient -0.001: the narrowest ones are at the feed side and close first"
+        "pores widen with depth at gradient -0.001 membrane thicknesses per band: the "
+        "narrowest ones are at the feed side and close first"
     ]
     run = md.run(study, tmp_path / "run")
     assert any("pores widen with depth" in text for name, text in run.rows() if name == "finding")

@@ -137,8 +137,8 @@ def test_bad_laws_are_refused(keys, message):
 
 def test_particles_that_always_or_never_fit_are_noted():
     for radius, text in (
-        (0.02, "every particle is caught at an inlet (0.02 > 0.013)"),
-        (0.005, "no pore of the clean filter is narrower than 0.007"),
+        (0.02, "every particle is caught at an inlet (0.02 > 0.013, in membrane thicknesses)"),
+        (0.005, "no pore of the clean filter is narrower than 0.007 membrane thicknesses"),
     ):
         plan = md.plan(parse_study(SMALL | {"sieving": SIEVING | {"particle_radius": radius}}))
         assert text in str(plan)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from membrane_dask.number_text import quantity_text
 from membrane_dask.physics.elementary import log
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.networks.connectivity import adjacency, flowing_pores
@@ -184,8 +185,9 @@ def network_work(context: Mapping[str, Any], unit: Unit) -> tuple[dict[str, np.n
     end = study.end_of_life.time
     hours = tubes.units.hours(life.lifetime, tubes.deposition)
     if life.end_of_life_cause == TIME and (end is None or hours < 0.999 * end / HOUR):
-        advice = f"set end_of_life.time{'' if end is None else f' to at most {hours:.3g} h'}"
-        raise PhysicsError(f"the life did not end within {MAX_STEPS:,} time steps, {hours:.3g} h; {advice}")
+        life_text = quantity_text(float(hours), "h")
+        advice = f"set end_of_life.time{'' if end is None else f' to at most {life_text}'}"
+        raise PhysicsError(f"the life did not end within {MAX_STEPS:,} time steps, {life_text}; {advice}")
     arrays = _metrics(life, tubes) | _histories(study, life, tubes, time_step)
     return {name: np.asarray(value, float) for name, value in arrays.items()}, {}
 

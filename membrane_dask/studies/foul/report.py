@@ -12,6 +12,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from membrane_dask.engine.run import Run
+from membrane_dask.number_text import readable_unit
 from membrane_dask.physics.networks.structure_laws import NO_PATH
 from membrane_dask.physics.reconstruction.replicate_interval import replicate_interval
 from membrane_dask.report.page import STYLE, Download, Grid, Note, Section, picture
@@ -27,8 +28,6 @@ _PANELS = (
     ("transmembrane_pressure", "transmembrane pressure [bar]"),
     ("foulant_concentration_out", "filtrate concentration"),
 )
-#: Units of time, their parts of an hour, and the shortest longest life that they are used for, hours.
-_TIMES = (("h", 1.0, 2.0), ("min", 60.0, 2.0 / 60), ("s", 3600.0, 0.0))
 
 
 def sections(run: Run) -> Sequence[Section]:
@@ -46,17 +45,11 @@ def sections(run: Run) -> Sequence[Section]:
     return [*content, *_hydraulics(result)]
 
 
-def _unit_of_time(life: xr.Dataset) -> tuple[str, float]:
-    """Unit in which the longest life is readable, and how many of them are an hour."""
-    longest = float(np.nanmax(life.service_time.values, initial=0.0))
-    return next((unit, per_hour) for unit, per_hour, shortest in _TIMES if longest >= shortest)
-
-
 def _lives(life: xr.Dataset) -> Section:
     """Table of the numbers, with their intervals where there are several replicates."""
     rows = []
     several = life.sizes["replicate"] > 1
-    time_unit, per_hour = _unit_of_time(life)
+    time_unit, per_hour = readable_unit("h", life.service_time.values)
     for name in INTERVALS:
         variable = life[name]
         for level in life.level.values if "level" in variable.dims else [None]:
@@ -117,7 +110,7 @@ def _band(values: np.ndarray, confidence: float, design: str) -> tuple[np.ndarra
 
 def _histories(life: xr.Dataset, history: xr.Dataset) -> Section:
     """Flux, pressure and concentration against time and volume, with the interval over replicates as a band."""
-    time_unit, per_hour = _unit_of_time(life)
+    time_unit, per_hour = readable_unit("h", life.service_time.values)
     abscissae_of_columns = (
         (history.elapsed_time.values * per_hour, f"time [{time_unit}]"),
         (history.filtrate_volume.values, "filtrate volume [L m⁻²]"),

@@ -208,7 +208,8 @@ def _findings(
 
 
 def _law_sentence(law: str, estimates: Mapping[str, Estimate], fall: float, confidence: float) -> str:
-    texts = [_bounds(name, estimates[name]) for name in ("deposition", "foulant_volume_fraction")]
+    references = {"deposition": "(dimensionless)", "foulant_volume_fraction": "of the feed"}
+    texts = [f"{_bounds(name, estimates[name])} {reference}" for name, reference in references.items()]
     texts.append(f"{_bounds('first flux', estimates['initial_permeate_flux'])} L m-2 h-1")
     sentence = f"{law} law: {', '.join(texts)} ({100 * confidence:g} %)"
     if math.isnan(estimates["deposition"].value):

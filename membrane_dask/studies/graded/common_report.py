@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 from scipy.stats import t as student
 
+from membrane_dask.number_text import readable_unit
 from membrane_dask.studies.graded.design_metrics import SPECIES_METRICS
 
 COLOURS = ("#1f5fa8", "#d1702a", "#2a8a57", "#8a3f9b", "#a33a3a", "#4d4d4d")
@@ -33,7 +34,7 @@ LABELS = {
     "particle_retention": "particle retention",
     "filtrate_volume": "filtrate volume [L m⁻²]",
     "initial_permeate_flux": "initial permeate flux [L m⁻² h⁻¹]",
-    "service_time": "service time [h]",
+    "service_time": "service time",
 }
 #: Variables in physical units that a report shows in the position of dimensionless ones.
 PHYSICAL = {
@@ -41,6 +42,32 @@ PHYSICAL = {
     "initial_flux": "initial_permeate_flux",
     "lifetime": "service_time",
 }
+
+
+#: Sentence below tables in which a mean has no interval because all networks have the same value.
+NO_SPREAD = "A value without ± is the same in all networks, so that it has no interval."
+
+
+def readable_times(table: xr.Dataset, reference: xr.Dataset | None = None) -> xr.Dataset:
+    """A table with its times in the unit that suits the longest one of ``reference``, by default of itself."""
+    reference = table if reference is None else reference
+    hours = [values.values.ravel() for values in reference.data_vars.values() if values.attrs.get("units") == "h"]
+    unit, factor = readable_unit("h", np.concatenate(hours) if hours else ())
+    times = {name: values for name, values in table.data_vars.items() if values.attrs.get("units") == "h"}
+    return table.assign(
+        {name: (values * factor).assign_attrs(values.attrs, units=unit) for name, values in times.items()}
+    )
+
+
+def heading(metric: str, table: xr.Dataset) -> str:
+    """Name of a metric for a column or an axis, with the unit of a time."""
+    unit = table[metric].attrs.get("units", "1")
+    return f"{label(metric)} [{unit}]" if metric.startswith("service_time") else label(metric)
+
+
+def has_no_spread(table: xr.Dataset, names: Iterable[str]) -> bool:
+    """Whether several networks of a design have the same value of one of these metrics."""
+    return any(bool((mean.half <= 1e-12 * np.abs(mean.value)).any()) for mean in (mean_of(table[n]) for n in names))
 
 
 def label(metric: str) -> str:

@@ -16,14 +16,18 @@ from membrane_dask.report.page import Download, Grid, Picture, Section, picture
 from membrane_dask.studies.graded.common_report import (
     COLOURS,
     MARKERS,
+    NO_SPREAD,
     end_of_life,
     error_bars,
     front_order,
     gradient_colours,
+    has_no_spread,
+    heading,
     label,
     log_reduction,
     mean_of,
     physical_name,
+    readable_times,
     slices,
 )
 
@@ -57,16 +61,23 @@ def design_section(table: xr.Dataset, radii: Mapping[float, Sequence[float]]) ->
         else ""
     )
     text = f"Means over the networks of a design, until {end_of_life(table.attrs)}."
-    text = " ".join(filter(None, (text, intervals, particles)))
+    spread = NO_SPREAD if networks > 1 and has_no_spread(table, _columns(table)) else ""
+    text = " ".join(filter(None, (text, intervals, spread, particles)))
     return Section("Designs", text, [*figures, _grid(table), download])
 
 
-def _grid(table: xr.Dataset) -> Grid:
+def _columns(table: xr.Dataset) -> list[str]:
+    """Names of the metrics that the table of the designs shows."""
     names = [physical_name(name, table) for name in _METRICS]
     constant = (
         {"initial_transmembrane_pressure"} if table.attrs.get("operation.mode", "pressure") == "pressure" else set()
     )
-    names = [name for name in names if name in table and name not in constant]
+    return [name for name in names if name in table and name not in constant]
+
+
+def _grid(table: xr.Dataset) -> Grid:
+    table = readable_times(table)
+    names = _columns(table)
     headers = {"l_max": "l_max", "gradient": "gradient s", "deposition": "λ"}
     # A network from a file has neither pore length nor gradient.
     labels = [name for name in ("l_max", "gradient") if np.isfinite(table[name]).all()]
@@ -80,7 +91,9 @@ def _grid(table: xr.Dataset) -> Grid:
             cells.append(with_error(float(mean.value), float(mean.half)))
         rows.append((*cells, str(count), *_causes(one)))
     causes = ("end of life",) if "end_of_life_cause" in table else ()
-    return Grid((*(headers[name] for name in labels), *map(label, names), "networks", *causes), rows)
+    return Grid(
+        (*(headers[name] for name in labels), *(heading(name, table) for name in names), "networks", *causes), rows
+    )
 
 
 def _causes(one: xr.Dataset) -> tuple[str, ...]:

@@ -102,11 +102,14 @@ def _equally_good(objective: Objective, surfaces: Surfaces, best: int) -> list[i
     designs = surfaces.evaluations
     feasible = objective.problem(surfaces).shortfall(surfaces.points) == 0
     value = designs[best].mean(objective.metric)
-    return [
+    equal = [
         i
         for i, design in enumerate(designs)
         if i == best or (feasible[i] and math.isclose(design.mean(objective.metric), value, rel_tol=1e-9))
     ]
+    # A search simulates a design again where it has no better proposal.
+    distinct = {tuple(designs[i].values.values()): i for i in [best, *equal][::-1]}
+    return sorted(distinct.values())
 
 
 def _parameter_intervals(

@@ -78,6 +78,8 @@ def best_sentences(
     """
     text, design = MetricText.of(study), evaluations[best]
     described = design_text(space, design.values, text)
+    if objective.metric in LIFETIMES and ends_with_first_band(study):
+        described += f"; its {objective.metric} follows from the radius of the first band alone"
     if len(equal) > 1:
         value = text.metric(objective.metric, design.mean(objective.metric))
         sentences = [
@@ -91,8 +93,6 @@ def best_sentences(
         for constraint in (c for c in objective.constraints if c.metric == metric):
             sentence += f"; required {text.constraint(constraint)}{_outcome(constraint, design, objective.confidence)}"
         sentences.append(sentence)
-    if objective.metric in LIFETIMES and ends_with_first_band(study):
-        sentences.append(f"{objective.metric}: {REASON}")
     sentences += bounds_text(space, [evaluations[number].values for number in equal], text)
     return sentences + constraint_sentences(objective, list(evaluations.values()), text)
 

@@ -47,9 +47,11 @@ def run_notes(table: xr.Dataset) -> list[str]:
 
 
 def _design(one: xr.Dataset, table: xr.Dataset) -> str:
-    """Return the parameters of a design in which the designs of the study differ, for the beginning of a note."""
-    symbols = (("l_max", "l_max"), ("gradient", "s"), ("deposition", "λ"))
-    values = [f"{symbol} = {compact(float(one[name]))}" for name, symbol in symbols if table.sizes[name] > 1]
+    """Return the parameters in which a design differs from others, for the beginning of a note; W is the thickness."""
+    symbols = (("l_max", "l_max", " W"), ("gradient", "s", " W"), ("deposition", "λ", ""))
+    values = [
+        f"{symbol} = {compact(float(one[name]))}{unit}" for name, symbol, unit in symbols if table.sizes[name] > 1
+    ]
     return f"{', '.join(values)}: " if values else ""
 
 
@@ -58,6 +60,7 @@ def _low_flux_notes(table: xr.Dataset) -> Iterator[str]:
     if table.attrs.get("operation.mode") == "flux":
         return
     threshold = float(table.attrs["flux_threshold"])
+    limit = compact(threshold)
     designs = table.isel(deposition=[0])  # the clean flux does not depend on the foulant
     notes = []
     for one in slices(designs, "l_max", "gradient", "deposition"):
@@ -66,8 +69,8 @@ def _low_flux_notes(table: xr.Dataset) -> Iterator[str]:
         if low.size:
             networks = "" if low.size == flux.size else f" in {low.size} of {flux.size} networks"
             value = compact(float(low.mean()), 2)
-            notes.append(f"{_design(one, designs)}the clean flux {value} is below flux_threshold{networks}")
-    yield from (f"{note}: no life to it." for note in notes[:_MAX_NOTES])
+            notes.append(f"{_design(one, designs)}the clean flux {value} is below flux_threshold {limit}{networks}")
+    yield from (f"{note} (both dimensionless): no life to it." for note in notes[:_MAX_NOTES])
     if len(notes) > _MAX_NOTES:
         yield f"The clean flux is below flux_threshold in {len(notes)} designs, of which {_MAX_NOTES} are listed."
 
@@ -81,14 +84,14 @@ def _pressure_notes(table: xr.Dataset) -> Iterator[str]:
     causes = dict(zip(str(table.end_of_life_cause.attrs["flag_meanings"]).split(), range(99), strict=False))
     ended = table.end_of_life_cause.transpose(*table.status.dims, ...).values[done]
     if not (ended == causes["pressure_limit"]).any():
-        yield f"pressure_limit {limit} never binds."
+        yield f"pressure_limit {limit} P0 never binds."
     lives = table.lifetime.transpose(*table.status.dims, ...).values[done]
     count = int((lives == 0).sum())
     if count:
         verb = "is" if count == 1 else "are"
         yield (
             f"{count} of {lives.size} lives {verb} 0: the flux needs a transmembrane pressure of "
-            f"{limit} or more at the start."
+            f"{limit} P0 or more at the start."
         )
 
 

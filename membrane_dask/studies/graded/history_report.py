@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
+from membrane_dask.number_text import readable_unit
 from membrane_dask.report.equal_axes import equal_limits
 from membrane_dask.report.page import Picture, picture
 from membrane_dask.studies.graded.common_report import (
@@ -44,7 +45,8 @@ def scales_of(tree: xr.DataTree, i: int) -> Scales:
         return Scales()
     units = tree["units"].to_dataset().isel(deposition=i)
     time, flux, volume = (float(units[name]) for name in ("time_unit", "flux_unit", "volume_unit"))
-    return Scales(time, flux, volume, "time [h]", "permeate flux [L m⁻² h⁻¹]", "filtrate volume [L m⁻²]")
+    unit, factor = readable_unit("h", time * tree["graded/lifetime"].isel(deposition=i).values.ravel())
+    return Scales(time * factor, flux, volume, f"time [{unit}]", "permeate flux [L m⁻² h⁻¹]", "filtrate volume [L m⁻²]")
 
 
 def operation_figure(table: xr.Dataset, history: xr.Dataset, scales: Scales) -> Picture:

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator
 
 from membrane_dask.config import Line, Model, parameter
 from membrane_dask.errors import Problem
+from membrane_dask.number_text import quantity_text
 from membrane_dask.physics.networks.fouling import LONGEST_LIFE
 from membrane_dask.physics.networks.fouling_laws import FoulingLaws, Sieving, Species
 from membrane_dask.physics.networks.radius_distribution import EQUAL_RADII, RadiusSpread
@@ -245,9 +246,9 @@ def law_notes(study: GradedStudy, radii: Sequence[Sequence[float]], spread: Radi
     notes = []
     numbers, units, end_time = dimensionless(study), filter_units(study), study.end_of_life.time
     if isinstance(end_time, Quantity) and units is not None and numbers.time is not None:
-        hours = float(units.hours(numbers.time, reference_deposition(study)))
+        time = quantity_text(float(units.hours(numbers.time, reference_deposition(study))), "h", digits=6)
         steps = round(numbers.time / study.time_step)
-        notes.append(f"end_of_life.time {end_time} is rounded to {steps} time steps, {hours:.6g} h")
+        notes.append(f"end_of_life.time {end_time} is rounded to {steps} time steps, {time}")
     at_constant_pressure = study.operation.mode == "pressure"
     if study.deposition_law == "conserving" and at_constant_pressure and study.end_of_life.flux_fraction is None:
         notes.append(f"a life ends at {_CONSERVING_END:.0%} of the first flux: no pore closes by adsorption alone")
@@ -257,9 +258,9 @@ def law_notes(study: GradedStudy, radii: Sequence[Sequence[float]], spread: Radi
         widest = max(bands[0] for bands in radii) * spread.range[1]
         if high <= narrowest:
             notes.append(
-                f"no pore of the clean filter is narrower than {narrowest:g}: particles of radius {high:g} pass until "
-                "pores shrink below it"
+                f"no pore of the clean filter is narrower than {narrowest:g} membrane thicknesses: particles of radius "
+                f"{high:g} membrane thicknesses pass until pores shrink below it"
             )
         elif low > widest:
-            notes.append(f"every particle is caught at an inlet ({low:g} > {widest:g})")
+            notes.append(f"every particle is caught at an inlet ({low:g} > {widest:g}, in membrane thicknesses)")
     return notes

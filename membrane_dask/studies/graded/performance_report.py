@@ -51,13 +51,17 @@ def _optimum_cells(one: xr.Dataset, metric: str) -> tuple[str, str, str]:
         return "no life to the threshold", "-", "-"
     if _equal_columns(samples):
         return "no difference between the gradients", "-", "-"
-    edge = " (end of the grid)" if best.at_edge else ""
+    complete = samples[np.isfinite(samples).all(axis=1)]
+    mean = complete.mean(axis=0) if len(complete) else np.full(samples.shape[1], np.nan)
+    equal = np.flatnonzero(np.isclose(mean, mean.max(), rtol=1e-12, atol=0.0))
+    on_grid = ", ".join(compact(float(one.gradient[j]) * 1e3) for j in equal) if len(equal) > 1 else ""
+    edge = " (end of the grid)" if best.at_edge and not on_grid else ""
     is_first = best.gradient == float(one.gradient[0])
     interval = format_interval(best.gradient, best.gradient_low, best.gradient_high, 1e3)
     if best.at_edge and best.gradient_low == best.gradient_high:
         interval = f"at or {'below' if is_first else 'above'} {compact(best.gradient * 1e3)}"
     return (
-        f"{compact(best.grid_gradient * 1e3)}{edge}",
+        f"{on_grid} (equally good)" if on_grid else f"{compact(best.grid_gradient * 1e3)}{edge}",
         interval,
         "-" if is_first else format_interval(best.gain, best.gain_low, best.gain_high, 100, 1),
     )

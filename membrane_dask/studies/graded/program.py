@@ -127,7 +127,8 @@ class GradedProgram(Program):
             return notes
         values = ", ".join(f"{s:g}" for s in widening)
         return [
-            f"pores widen with depth at gradient {values}: the narrowest ones are at the feed side and close first",
+            f"pores widen with depth at gradient {values} membrane thicknesses per band: the "
+            "narrowest ones are at the feed side and close first",
             *notes,
         ]
 

@@ -99,7 +99,9 @@ def _search_report(run: Run, tree: xr.DataTree) -> list[Section]:
     life = _coefficient_sections(
         table.isel(deposition=0), history.isel(deposition=0), scales_of(run.result, 0), "", published=False
     )
-    titled = [replace(s, title=f"{s.title}, best design") for s in (*life, *diagnostics_sections(table))]
+    is_one_of_several = any("equal_evaluations" in node.attrs for node in run.result.children.values())
+    design = f"design {number}" if is_one_of_several else "best design"
+    titled = [replace(s, title=f"{s.title}, {design}") for s in (*life, *diagnostics_sections(table))]
     return [*_notes(table), *result, *titled]
 
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from membrane_dask.engine.run import Run
 from membrane_dask.number_text import compact, with_error
 from membrane_dask.report.page import Download, Grid, Picture, Section, picture
-from membrane_dask.studies.graded.common_report import COLOURS, label
+from membrane_dask.studies.graded.common_report import COLOURS, NO_SPREAD, heading, label, readable_times
 from membrane_dask.studies.graded.config import GradedStudy
 from membrane_dask.studies.graded.search_units import SearchUnits
 
@@ -55,23 +55,26 @@ def search_sections(run: Run) -> list[Section]:
     assert isinstance(study, GradedStudy)
     units = SearchUnits.of(study, children["units"].to_dataset() if "units" in children else None)
     stated = children["design"].to_dataset()
-    designs = units.table(stated)
+    in_hours = units.table(stated)
+    designs = readable_times(in_hours)
     stated_metrics = _metrics(run.study, stated)
     metrics = list(dict.fromkeys(map(units.name, stated_metrics)))
     limits = {units.name(metric): limit * units.factor(metric) for metric, limit in _limits(run.study).items()}
+    limits = {metric: limit * _time_factor(metric, designs) for metric, limit in limits.items()}
     confidence = run.study.optimum.confidence  # type: ignore[attr-defined]
     result = []
     for name, node in children.items():
         if name.startswith("optimum_"):
             objective = units.name(name.removeprefix("optimum_"))
-            result.append(_best_section(units.table(node.to_dataset()), objective, metrics, confidence, bool(limits)))
+            best = readable_times(units.table(node.to_dataset()), in_hours).assign_attrs(node.attrs)
+            result.append(_best_section(best, objective, metrics, confidence, bool(limits)))
     contents: list[Any] = []
     if "front" in children:
         front = children["front"].to_dataset()
         if front.sizes["level"]:
             second = str(children["front"].attrs["metric"])
-            level = front.level * units.factor(second)
-            scaled = units.table(front).assign_coords(level=level)
+            level = front.level * units.factor(second) * _time_factor(units.name(second), designs)
+            scaled = readable_times(units.table(front), in_hours).assign_coords(level=level)
             download = Download("front.csv", "The front as CSV", as_csv(front, stated_metrics, units))
             result.append(_front_section(scaled, designs, metrics, units.name(second), confidence, download))
     else:
@@ -81,7 +84,15 @@ def search_sections(run: Run) -> list[Section]:
         Download("designs.csv", "All designs as CSV", as_csv(stated, stated_metrics, units)),
     ]
     text = "Designs in the order of the search: means over their networks, ± the standard error of the mean."
+    if any((designs[f"{metric}_error"] <= 1e-12 * abs(designs[metric])).any() for metric in metrics):
+        text += f" {NO_SPREAD}"
     return [*result, Section("Designs of the search", text, contents)]
+
+
+def _time_factor(metric: str, designs: xr.Dataset) -> float:
+    """How many of the units of a metric in a report are an hour; 1 for what is no time."""
+    unit = designs[metric].attrs.get("units") if metric in designs else None
+    return {"d": 1 / 24, "min": 60.0, "s": 3600.0}.get(str(unit), 1.0)
 
 
 def _metrics(study: Any, designs: xr.Dataset) -> list[str]:
@@ -123,28 +134,45 @@ def _best_section(
     """Return parameters and metrics of the best design, with their intervals."""
     if not np.isfinite(float(best.value)):
         return Section("Best design", "No design meets all constraints; see the notes at the top.")
+    equal = np.atleast_1d(best.attrs.get("equal_evaluations", [])).tolist()
     rows = [
-        (
-            _header(name, value),
-            compact(float(value), 4),
-            *(compact(float(_end(best, name, end)), 4) for end in ("low", "high")),
-        )
+        (_header(name, value), *_cells(*(float(v) for v in (value, _end(best, name, "low"), _end(best, name, "high")))))
         for name, value in _parameter_columns(best)
         if np.isfinite(float(value))
     ]
     rows += [
-        (label(metric), *(compact(float(best[metric + end]), 4) for end in ("", "_low", "_high"))) for metric in metrics
+        (heading(metric, best), *_cells(*(float(best[metric + end]) for end in ("", "_low", "_high"))))
+        for metric in metrics
     ]
     which = f"the one with the best {label(objective)}"
+    if len(equal) > 1:
+        numbers = ", ".join(map(str, equal))
+        which = (
+            f"{len(equal)} have the best {label(objective)} and are equally good ({numbers}); the table has design "
+            f"{int(best.evaluation)}, one of them, whose other parameters are no result"
+        )
     if constrained:
-        which += f" among those that meet all constraints with a probability of {confidence:.0%}"
+        which += f", among those that meet all constraints with a probability of {confidence:.0%}"
     text = (
         f"Of {int(best.evaluations)} simulated designs with {int(best.networks)} networks, {which}, according to the "
         "response surfaces of the metrics; a design whose means are better by less than their errors is not preferred. "
         f"low and high: nominal {confidence:.0%} intervals, of metrics for the mean over networks, of parameters for "
         "the optima of functions that agree with the simulated designs."
     )
-    return Section("Best design", text, [Grid(("", "value", "low", "high"), rows)])
+    if any(row[1] != "-" and row[2] == "-" for row in rows):
+        text += (
+            " A metric without them is the same in all networks of the design; a parameter without them has the same "
+            "value in all of these optima."
+        )
+    title = "Best design" if len(equal) < 2 else "Equally good designs"
+    return Section(title, text, [Grid(("", "value", "low", "high"), rows)])
+
+
+def _cells(value: float, low: float, high: float) -> tuple[str, str, str]:
+    """A value and the ends of its interval; none of width 0."""
+    if high - low <= 1e-12 * abs(value):
+        return compact(value, 4), "-", "-"
+    return compact(value, 4), compact(low, 4), compact(high, 4)
 
 
 def _end(best: xr.Dataset, column: str, end: str) -> xr.DataArray:
@@ -168,7 +196,7 @@ def _progress_figure(designs: xr.Dataset, metrics: Sequence[str], limits: dict[s
             )  # fmt: skip
         if metric in limits:
             axis.axhline(limits[metric], color=COLOURS[1], lw=1, ls="--")
-        axis.set(xlabel="design", ylabel=label(metric))
+        axis.set(xlabel="design", ylabel=heading(metric, designs))
     if limits:
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
     constraint = "; dashed: limit of a constraint" if set(limits) & set(metrics) else ""
@@ -189,9 +217,10 @@ def _front_section(
         front.level, centre, [centre - low, high - centre], color=COLOURS[0], marker="o", ms=4, lw=1.2, capsize=2,
         label="front",
     )  # fmt: skip
-    axis.set(xlabel=label(second), ylabel=label(first))
+    axis.set(xlabel=heading(second, designs), ylabel=heading(first, designs))
     axis.legend()
     names = [_header(name, values) for name, values in _parameter_columns(front)]
+    headings = [heading(metric, designs) for metric in metrics]
     rows = []
     for i in range(front.sizes["level"]):
         one = front.isel(level=i)
@@ -215,7 +244,7 @@ def _front_section(
     )
     contents: list[Any] = [
         picture(figure, caption, f"front of {label(first)} and {label(second)}"),
-        Grid((f"level of the {label(second)}", *names, *map(label, metrics), "simulated"), rows),
+        Grid((f"level of the {heading(second, designs)}", *names, *headings, "simulated"), rows),
         download,
     ]
     return Section("Trade-off", text, contents)
@@ -231,7 +260,13 @@ def _design_grid(designs: xr.Dataset, metrics: Sequence[str], constrained: bool)
         feasible = ("yes" if int(one.feasible) else "no",) if constrained else ()
         rows.append((str(int(one.evaluation)), *parameters, *cells, *feasible))
     return Grid(
-        ("design", *names, *map(label, metrics), *(("means meet the constraints",) if constrained else ())), rows
+        (
+            "design",
+            *names,
+            *(heading(metric, designs) for metric in metrics),
+            *(("means meet the constraints",) if constrained else ()),
+        ),
+        rows,
     )
 
 
