@@ -40,7 +40,7 @@ class UnitContext:
 
 
 def _protected(value: Any) -> tuple[Any, Callable[[], Any] | None]:
-    """A read-only value, and a function that copies it for one unit; None where units can share it."""
+    """A read-only value, and a function that copies it for one unit; None if one is enough for all units."""
     if isinstance(value, np.ndarray):
         view = value.view()
         view.flags.writeable = False

@@ -139,6 +139,7 @@ class StudyKind:
 
         for table in self.schemas:
             for variable in table.variables:
+                kind: str
                 try:
                     kind = np.dtype(variable.dtype).kind if variable.dtype else "f"
                 except TypeError:
