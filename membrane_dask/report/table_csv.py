@@ -36,8 +36,8 @@ def table_csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
             continue
         names += [name, f"{name}, low", f"{name}, high"]
         matches = [_WITH_INTERVAL.fullmatch(cell) for cell in column]
-        parts = [match.groups() if match else (cell, "", "") for match, cell in zip(matches, column, strict=True)]
-        cells += [list(part) for part in zip(*parts, strict=True)]
+        triples = [match.groups() if match else (cell, "", "") for match, cell in zip(matches, column, strict=True)]
+        cells += [list(values) for values in zip(*triples, strict=True)]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(names)

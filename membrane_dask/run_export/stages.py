@@ -36,7 +36,7 @@ class Stages:
         self._listener(Stage(text))
 
     def advance(self, amount: float = 1.0) -> None:
-        """Count what is done of the stage."""
+        """Count the next files or bytes of the stage."""
         self._done += amount
         if self._total > 0:
             self.at(self._done / self._total)
