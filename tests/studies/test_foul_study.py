@@ -20,7 +20,7 @@ from membrane_dask.schema import find_table
 from membrane_dask.studies.chain.intervals import _quantities
 from membrane_dask.studies.chain.program import _dataset as chain_dataset
 from membrane_dask.studies.chain.variables import TABLES as CHAIN_TABLES
-from membrane_dask.studies.foul.findings import model_factor, model_factor_of
+from membrane_dask.studies.foul.findings import life_findings, model_factor, model_factor_of
 from membrane_dask.studies.foul.life_tables import life_table
 from membrane_dask.studies.foul.program import FoulProgram
 from membrane_dask.studies.foul.tasks import work
@@ -323,6 +323,31 @@ def life_row(retained=0.3, damkohler=0.1, peclet=2.0, **values):
 
 
 WITHOUT_PATH = {"end_of_life_cause": np.asarray(float(NO_PATH)), "service_time": np.asarray(0.0)}
+
+
+PARTICLES = "sieving: {rate: 1e9, particle_radius: 10 nm}\n"
+CONSTANT_FLUX = "operation: {mode: flux, flux: initial, pressure_limit: 5 bar}\n"
+
+
+@pytest.mark.parametrize(
+    ("values", "text", "sentence"),
+    [
+        ({}, "", None),
+        ({"bottleneck_voxels": 1.41}, "", "bottleneck of 1.4 voxels: radii +-0.3 voxel are +-21 %; refine"),
+        ({"fallback_flow_fraction": 0.06}, "", "throats of a scaled formula carry 6.0% of the flow"),
+        ({"damkohler": 2.0}, "", "over diffusivity is 2: above 1 the clean filtrate is up to 0.12 off"),
+        ({"peclet": 0.2}, "", "pore Peclet number 0.2: below 0.25 diffusion passes"),
+        ({"retained": 0.95}, "", "the clean structure retains 95.0%: above 90%"),
+        ({"initial_pressure_ratio": 1.0}, CONSTANT_FLUX, "pressure_limit never binds"),
+        ({"n_arrivals": 0}, PARTICLES, "no particle arrived within the life"),
+        ({"n_arrivals": 3, "n_passed": 3}, PARTICLES, "all 3 particles passed: none met a narrower throat"),
+        ({"n_arrivals": 3, "n_passed": 0, "widest_inlet": 9.0}, PARTICLES, "every particle is caught at an inlet"),
+    ],
+)
+def test_a_life_beyond_a_limit_says_so_with_the_number(folder, values, text, sentence):
+    findings = life_findings(study_of(folder, text=text), [life_row(**values)])
+    assert len(findings) == (sentence is not None)
+    assert all(sentence in finding for finding in findings)
 
 
 def test_a_model_factor_is_the_widest_of_all_lives(folder):
