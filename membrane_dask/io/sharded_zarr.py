@@ -25,7 +25,7 @@ def group_bytes(group: Any) -> int:
 
 
 def _array_bytes(array: Any) -> int:
-    return math.prod(array.shape) * getattr(array.dtype, "itemsize", 1)
+    return int(math.prod(array.shape) * getattr(array.dtype, "itemsize", 1))
 
 
 def copy_group(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -124,7 +125,7 @@ def _draw_readings(axis: Axes, points: xr.Dataset, evaluated: tuple[FluxCurve, W
     if evaluated is not None and len(evaluated[1].used) == len(flux):
         used = evaluated[1].used
     own = used & np.isfinite(deviation)
-    style = {"color": POINTS, "ms": 3, "elinewidth": 0.9, "capsize": 2.5}
+    style: dict[str, Any] = {"color": POINTS, "ms": 3, "elinewidth": 0.9, "capsize": 2.5}
     if own.any():
         axis.errorbar(
             pressure[own] / 1e3, flux[own] * LMH, deviation[own] * LMH, fmt="o", label="reading ± sd", **style
