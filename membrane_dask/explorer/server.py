@@ -20,6 +20,25 @@ from membrane_dask.explorer.access import require_token
 from membrane_dask.explorer.pages import index_page, run_page
 from membrane_dask.report import report_html
 
+#: Chooses the theme of a page whose address names none: the one that was chosen last, or that of the browser.
+_THEME_SCRIPT = """"use strict";
+const address = new URL(location.href);
+const isDark = matchMedia("(prefers-color-scheme: dark)").matches;
+if (address.searchParams.has("theme")) sessionStorage.setItem("theme", address.searchParams.get("theme"));
+else if ((sessionStorage.getItem("theme") || (isDark ? "dark" : "default")) === "dark") {
+  address.searchParams.set("theme", "dark");
+  location.replace(address);
+}
+"""
+
+
+class _ThemeScript(RequestHandler):
+    """The script of all pages."""
+
+    def get(self) -> None:
+        self.set_header("Content-Type", "text/javascript; charset=utf-8")
+        self.finish(_THEME_SCRIPT)
+
 
 class _Report(RequestHandler):
     """The report of a run, made anew in a thread."""
@@ -60,13 +79,13 @@ class ExplorerServer:
         def find(path: str) -> Run | None:
             return next((run for run in runs() if run.path == Path(path)), None)
 
-        pn.extension("tabulator", "plotly")
+        pn.extension("tabulator", "plotly", js_files={"theme": "/theme.js"})
         pages = {"/": lambda: index_page(runs), "/run": lambda: run_page(find)}
         port = port or _free_port()
         self._server: Any = pn.serve(
             pages, address="127.0.0.1", port=port, websocket_origin=[f"127.0.0.1:{port}", f"localhost:{port}"],
             start=False, show=False, title="membrane-dask", verbose=False,
-            extra_patterns=[("/report", _Report, {"find": find})],
+            extra_patterns=[("/report", _Report, {"find": find}), ("/theme.js", _ThemeScript)],
         )  # fmt: skip
         token = secrets.token_urlsafe(24)
         require_token(self._server._tornado, token, port)

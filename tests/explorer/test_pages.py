@@ -106,3 +106,26 @@ def test_a_run_that_is_not_there(browser, address):
     browser.get(address)
     browser.get(f"{browser.current_url.partition('?')[0]}run?path=..%2F..%2Fetc")
     wait_for(browser, "div", "There is no run")
+
+
+def test_pages_follow_a_dark_browser_and_keep_a_chosen_theme(browser, address):
+    def is_dark() -> bool:
+        wait_for(browser, ".tabulator-cell", "complete")
+        color = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+        return max(int(value) for value in color[color.index("(") + 1 : -1].split(",")[:3]) < 80
+
+    home = address.partition("?")[0]
+    browser.get(address)
+    assert not is_dark()
+    dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
+    try:
+        browser.get(home)
+        assert is_dark()
+        browser.get(f"{home}?theme=default")
+        assert not is_dark()
+        browser.get(home)
+        assert not is_dark()
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+        browser.execute_script("sessionStorage.clear()")
