@@ -48,6 +48,13 @@ def quantity_text(value: float, unit: str, low: float = math.nan, high: float = 
     return text if name in ("", "1") else f"{text} {name}"
 
 
+def lengths_text(nm: Iterable[float], digits: int = 4) -> str:
+    """Lengths in a common :func:`readable_unit`: ``768 x 768 x 768 nm``."""
+    lengths = [float(length) for length in nm]
+    unit, factor = readable_unit("nm", lengths)
+    return f"{' x '.join(compact(factor * length, digits) for length in lengths)} {unit}"
+
+
 def interval_text(
     value: float, low: float, high: float, *, digits: int = 4, brackets: str = "[]", join: str = ", "
 ) -> str:

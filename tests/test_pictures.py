@@ -119,5 +119,5 @@ def test_items_are_drawn():
             "velocity", "", (30, 6, 24), (2.0, 2.0, 2.0), np.dtype(np.float32), lambda a, b: velocity[:, a:b], True
         )
         draw_streamlines(axes[2], flow)
-        assert [axis.get_ylabel() for axis in figure.axes[3:]] == ["inscribed pore diameter [nm]", "speed [mm s⁻¹]"]
+        assert [axis.get_ylabel() for axis in figure.axes[3:]] == ["inscribed pore radius [nm]", "speed [mm s⁻¹]"]
         figure.canvas.draw()

@@ -16,7 +16,7 @@ from membrane_dask.engine.differing_settings import differing_settings, setting_
 from membrane_dask.engine.exported_run import ExportedRun, open_run
 from membrane_dask.engine.run import Run
 from membrane_dask.errors import ReportError
-from membrane_dask.number_text import readable_unit
+from membrane_dask.number_text import interval_text, readable_unit
 from membrane_dask.physics.difference_interval import difference_interval
 from membrane_dask.physics.distributions import student_quantile
 from membrane_dask.physics.reconstruction.replicate_interval import INDEPENDENT_SEARCHES, replicate_interval
@@ -53,8 +53,7 @@ class Estimate:
         return math.isfinite(self.low) and math.isfinite(self.high)
 
     def __str__(self) -> str:
-        interval = f" [{self.low:.4g}, {self.high:.4g}]" if self.has_interval else ""
-        return f"{self.value:.4g}{interval}"
+        return interval_text(self.value, self.low, self.high)
 
 
 @dataclass(frozen=True)

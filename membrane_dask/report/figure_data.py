@@ -22,7 +22,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle, StepPatch
 from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter
 
-from membrane_dask.report.plotted_values import color_of, plotted_values
+from membrane_dask.report.length_axes import length_factor
+from membrane_dask.report.plotted_values import DIGITS, color_of, plotted_values
 
 #: Dots per inch of an SVG file: its unit is the point.
 DPI = 72
@@ -89,7 +90,7 @@ def figure_data(figure: Figure) -> dict[str, Any]:
             matches = _matches(artist, axis, label, entries, colors)
             for match in matches:
                 legend[match]["ids"].append(artist.get_gid())
-            values = plotted_values(axis, artist, height) if artist not in caps else {}
+            values = _in_shown_units(axis, plotted_values(axis, artist, height)) if artist not in caps else {}
             if values:
                 name = ", ".join(entries[match].name for match in matches)
                 if not name and not label.startswith("_") and not _NUMBER.fullmatch(label):
@@ -110,6 +111,16 @@ def plain(text: str) -> str:
     text = re.sub(r"\\(mathrm|mathit|text)\b|(?<!\\)[${}]", "", text)
     text = re.sub(r"\\([A-Za-z]+)", lambda match: _SYMBOLS.get(match[1], match[1]), text)
     return text.replace("\\$", "$").replace("\n", " ")
+
+
+def _in_shown_units(axis: Axes, columns: dict[str, list[float | None]]) -> dict[str, list[float | None]]:
+    """Columns of :func:`plotted_values` in the units of the labels of the axes."""
+    for line, names in ((axis.xaxis, ("x", "x_b")), (axis.yaxis, ("y", "b"))):
+        factor = length_factor(line)
+        for name in columns if factor != 1 else ():
+            if name == names[0] or name.startswith(names[1]):
+                columns[name] = [None if v is None else float(f"{v * factor:.{DIGITS}g}") for v in columns[name]]
+    return columns
 
 
 def _panels(figure: Figure) -> list[Axes]:

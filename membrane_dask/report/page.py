@@ -22,6 +22,7 @@ from membrane_dask.engine.records import read_findings
 from membrane_dask.engine.run import Run
 from membrane_dask.plain_text import printable_line
 from membrane_dask.report.figure_data import DPI, figure_data, identify_artists, panel_box
+from membrane_dask.report.length_axes import label_lengths
 from membrane_dask.report.origin import origin_rows
 from membrane_dask.report.page_colors import color_rules, with_page_colors
 from membrane_dask.report.table_csv import table_csv
@@ -68,6 +69,7 @@ class Picture:
         resolution = self.figure.dpi
         self.figure.set_dpi(DPI)  # of SVG files: positions in them are those of the figure
         with mpl.rc_context(STYLE):
+            label_lengths(self.figure)
             identify_artists(self.figure)
             stream = io.StringIO()
             self.figure.savefig(stream, format="svg", dpi=resolution, metadata={"Date": None, "Creator": None})

@@ -138,8 +138,8 @@ def draw_solid(axis: Axes, solid: np.ndarray, extent: Sequence[float] | np.ndarr
     scene.draw(axis)
 
 
-def draw_network(axis: Axes, network: NetworkItem, *, label: str = "inscribed pore diameter [nm]") -> None:
-    """Draw pores as inscribed spheres, coloured by their diameter, and throats as tubes of their inscribed radius.
+def draw_network(axis: Axes, network: NetworkItem, *, label: str = "inscribed pore radius [nm]") -> None:
+    """Draw pores as inscribed spheres, coloured by their radius, and throats as tubes of their inscribed radius.
 
     Of a network of more than 3000 pores the part at the feed side and in the middle is drawn.
     """
@@ -152,11 +152,11 @@ def draw_network(axis: Axes, network: NetworkItem, *, label: str = "inscribed po
     conns = network.throat_conns
     inner = (conns[:, 1] >= 0) & shown[conns[:, 0]] & shown[np.maximum(conns[:, 1], 0)]
     scene = Scene(extent)
-    diameter = 2 * radius[shown]
-    limits = np.quantile(diameter, [0.02, 0.98]) if len(diameter) else np.array([1.0, 2.0])
+    shown_radius = radius[shown]
+    limits = np.quantile(shown_radius, [0.02, 0.98]) if len(shown_radius) else np.array([1.0, 2.0])
     norm = Normalize(*limits) if limits[0] < limits[1] else Normalize(0.9 * limits[0], 1.1 * limits[1])
-    colors = mpl.colormaps[_PORE_COLORS](norm(diameter))[:, :3]
-    scene.add_spheres(position[shown], radius[shown], colors)
+    colors = mpl.colormaps[_PORE_COLORS](norm(shown_radius))[:, :3]
+    scene.add_spheres(position[shown], shown_radius, colors)
     starts, ends = (position[conns[inner, end]] for end in (0, 1))
     tubes = network.throats["throat_inscribed_radius"][inner]
     scene.add_tubes(starts, ends, tubes, np.tile(_THROAT_COLOR, (len(tubes), 1)))

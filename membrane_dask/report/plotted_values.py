@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle, StepPatch
 
 #: Significant digits of values.
-_DIGITS = 5
+DIGITS = 5
 #: Positions along a line without data points, such as a limit, or along a bar.
 _POSITIONS = 24
 
@@ -181,4 +181,4 @@ def _with_positions(axis: Axes, columns: dict[str, np.ndarray], height: float) -
 
 def _rounded(values: np.ndarray) -> list[float | None]:
     """Values of five digits; None for those that are not finite."""
-    return [float(f"{value:.{_DIGITS}g}") if math.isfinite(value) else None for value in np.asarray(values, float)]
+    return [float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None for value in np.asarray(values, float)]

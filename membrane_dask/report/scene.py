@@ -16,6 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from scipy import ndimage
 
+from membrane_dask.number_text import readable_unit
+
 #: Direction of the view, degrees: around the depth, and above the horizontal.
 AZIMUTH, ELEVATION = 32.0, 24.0
 #: Direction to the light, in the coordinates of the picture: right, up, towards the viewer.
@@ -269,7 +271,7 @@ class Scene:
                     solid_capstyle="round",
                 )  # fmt: skip
         index = {tuple(corner): number for number, corner in enumerate(corners.tolist())}
-        unit, factor = ("µm", 1e-3) if self.extent.max() >= 2000 else ("nm", 1.0)
+        unit, factor = readable_unit("nm", self.extent)
         for name, first, last, side in (
             ("depth", (0, 0, 0), (1, 0, 0), "right"), ("x", (1, 0, 0), (1, 0, 1), "center"),
             ("y", (1, 0, 1), (1, 1, 1), "left"),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from membrane_dask.number_text import quantity_text, readable_unit
 from membrane_dask.physics.distributions import student_cdf
 from membrane_dask.physics.elementary import exp
 from membrane_dask.physics.reconstruction.section_statistics import (
@@ -183,7 +184,7 @@ class _Section:
 
     def nm(self, logarithm: float) -> str:
         """A length in words, from the logarithm of its number of pixels."""
-        return f"{float(exp(logarithm)) * self.pixel_nm:.3g} nm"
+        return quantity_text(float(exp(logarithm)) * self.pixel_nm, "nm")
 
 
 def _anisotropy(one: Comparison, section: _Section) -> str:
@@ -261,9 +262,11 @@ def _chords(one: Comparison, section: _Section) -> str:
     if name == "short":
         value, expected = f"{float(exp(one.observed)):.1%}", _range(one, lambda value: float(exp(value)), ".1%")
         return f"Of the chords of {of}, {value} are at most {SHORT_CHORD} pixels long; {expected} expected."
-    value, expected = section.nm(one.observed), _range(one, lambda value: float(exp(value)) * section.pixel_nm, ".3g")
+    unit, factor = readable_unit("nm", float(exp(one.observed)) * section.pixel_nm)
+    value = section.nm(one.observed)
+    expected = _range(one, lambda value: float(exp(value)) * section.pixel_nm * factor, ".3g")
     title = "Mean" if name == "mean" else name
-    return f"{title} chord length in {of} {value}; {expected} nm expected."
+    return f"{title} chord length in {of} {value}; {expected} {unit} expected."
 
 
 def _openings(one: Comparison, section: _Section) -> str:
@@ -272,7 +275,7 @@ def _openings(one: Comparison, section: _Section) -> str:
     of, shape = ("the pores", "pores") if phase == "pores" else ("the solid", "walls")
     verb = "wider or rounder" if one.observed > one.mean else "narrower or more irregular"
     return (
-        f"Discs of {radius:.3g} nm radius fit into {float(exp(one.observed)):.0%} of {of} "
+        f"Discs of {quantity_text(radius, 'nm')} radius fit into {float(exp(one.observed)):.0%} of {of} "
         f"({_range(one, lambda value: float(exp(value)), '.0%')} expected): {shape} of equal correlation length are "
         f"{verb} than those of the model."
     )

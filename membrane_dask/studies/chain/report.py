@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from membrane_dask.engine.records import read_findings
 from membrane_dask.engine.run import Run, RunNotFoundError
 from membrane_dask.errors import UnreadableRunError
+from membrane_dask.number_text import readable_unit
 from membrane_dask.report.page import STYLE, Download, Grid, Note, Section, picture
 from membrane_dask.report.pictures import draw_solid, volume_solid
 from membrane_dask.report.turning_volume import turning_volume
@@ -95,11 +96,12 @@ def _intervals(table: xr.Dataset) -> Section:
     rows = []
     for quantity in table["quantity"].values:
         row = table.sel(quantity=quantity)
-        cells = [str(quantity), "" if str(row.unit.item()) == "1" else str(row.unit.item())]
-        cells.append(cell(row.best_match, row.best_match_low, row.best_match_high))
+        ends = [float(row[name]) for name in ("best_match", "best_match_low", "best_match_high")]
+        unit, factor = readable_unit(str(row.unit.item()), ends)
+        cells = [str(quantity), "" if unit == "1" else unit, cell(*(factor * end for end in ends))]
         if has_reference:
             is_outside = bool((row.reference < row.best_match_low) | (row.reference > row.best_match_high))
-            cells += [cell(row.reference) + " *" * is_outside, cell(row.bias)]
+            cells += [cell(factor * row.reference) + " *" * is_outside, cell(row.bias)]
         rows.append(cells)
     text = "* The reference lies outside the interval." if has_reference else ""
     if not bool(table.best_match_low.notnull().any()):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from membrane_dask.number_text import interval_text
 from membrane_dask.report.page import Grid, Note, Section
 from membrane_dask.studies.chain.statements import round_trip_statements
 
@@ -24,11 +25,7 @@ _STRUCTURE = (
 
 def cell(value: Any, low: Any = np.nan, high: Any = np.nan) -> str:
     """A number with its interval, if it has one."""
-    if not np.isfinite(float(value)):
-        return "-"
-    if not (np.isfinite(float(low)) and np.isfinite(float(high))):
-        return f"{float(value):.3g}"
-    return f"{float(value):.3g} [{float(low):.3g}, {float(high):.3g}]"
+    return interval_text(float(value), float(low), float(high), digits=3)
 
 
 def round_trip_section(groups: Mapping[str, xr.Dataset]) -> Section:

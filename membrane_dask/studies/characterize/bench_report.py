@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
+from membrane_dask.number_text import compact, interval_text, quantity_text, readable_unit
 from membrane_dask.physics.reconstruction.replicate_interval import MIN_REPLICATES, replicate_interval
 from membrane_dask.report.page import STYLE, Download, Grid, Note, Picture, Section, picture
 from membrane_dask.studies.characterize.bench_settings import BenchSettings
@@ -71,14 +72,12 @@ def _numbers(groups: Groups) -> Grid:
         value = float(variable.isel(replicate=0))
         if not np.isfinite(value):
             continue
-        text = f"{value:.4g}"
-        if several:
-            low, high = (float(end) for end in replicate_interval(variable, CONFIDENCE))
-            text += f" [{low:.4g}, {high:.4g}]" if np.isfinite(low) else ""
-        units = "" if variable.attrs["units"] == "1" else f", {variable.attrs['units']}"
-        row = [f"{variable.attrs['long_name']}{units}", text]
+        low, high = (float(end) for end in replicate_interval(variable, CONFIDENCE)) if several else (np.nan, np.nan)
+        unit, factor = readable_unit(variable.attrs["units"], (value, low, high))
+        units = "" if unit == "1" else f", {unit}"
+        row = [f"{variable.attrs['long_name']}{units}", interval_text(factor * value, factor * low, factor * high)]
         if reference is not None:
-            row.append(f"{float(np.ravel(reference[name].values)[0]):.4g}")
+            row.append(compact(factor * float(np.ravel(reference[name].values)[0]), 4))
         rows.append(row)
     caption = ""
     if several:
@@ -168,7 +167,7 @@ def _drainage(section: xr.Dataset) -> Picture:
             wider = chosen[number - 1] if number else np.inf
             image = np.where(radius < 0, 0, np.where(radius < level, 1, np.where(radius < wider, 2, 3)))
             axis.imshow(image, colors, vmin=0, vmax=3, extent=(0, width, height, 0), interpolation="nearest")
-            axis.set_title(f"{level:.3g} nm")
+            axis.set_title(quantity_text(float(level), "nm"))
     caption = (
         "Drainage in the middle section at falling entry radii, feed side above: solid white, liquid blue, pores "
         "emptied since the frame before orange, earlier ones light."
@@ -183,8 +182,8 @@ def _limits(groups: Groups, settings: BenchSettings) -> list[str]:
     if np.isfinite(float(first.throat_flow_median_radius)):
         notes.append(
             "Pressure methods see the critical path, not the population of throats: the median radius of the throats "
-            f"with flow is {float(first.throat_number_median_radius):.3g} nm by number and "
-            f"{float(first.throat_flow_median_radius):.3g} nm by flow."
+            f"with flow is {quantity_text(float(first.throat_number_median_radius), 'nm')} by number and "
+            f"{quantity_text(float(first.throat_flow_median_radius), 'nm')} by flow."
         )
     if settings.flow == "stokes":
         notes.append("Gas permeation and rejection are those of the pore network.")

@@ -45,7 +45,7 @@ def plot_rows(axis: Axes, values: xr.DataArray, dim: str, color: str, style: str
 
 
 def plot_cumulative(axis: Axes, cumulative: xr.DataArray, ends: np.ndarray, color: str, style: str = "-") -> None:
-    """Draw a cumulative distribution of diameters, and the interval of the diameter at each fraction as a band.
+    """Draw a cumulative distribution of radii, and the interval of the radius at each fraction as a band.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def plot_cumulative(axis: Axes, cumulative: xr.DataArray, ends: np.ndarray, colo
     cumulative : (replicate, diameter) or (diameter,) DataArray
         Fraction up to the upper ends of the intervals of diameters.
     ends : (diameter,) ndarray
-        These ends, nm.
+        Radii at these ends, nm.
     color, style : str
         Of the curve.
     """
@@ -73,6 +73,60 @@ def plot_cumulative(axis: Axes, cumulative: xr.DataArray, ends: np.ndarray, colo
     low, high = replicate_interval(diameters, CONFIDENCE)
     axis.fill_betweenx(fractions, low.values, high.values, color=color, alpha=0.18, lw=0)
     axis.plot(ends, middle, style, color=color, lw=1.4)
+
+
+def resolved_bins(diameters: np.ndarray, density: np.ndarray, voxel: float) -> tuple[np.ndarray, np.ndarray]:
+    """Bins of radii that are no narrower than a voxel, and the density in them.
+
+    Parameters
+    ----------
+    diameters : (n,) ndarray
+        Middles of the intervals of diameters, which have equal ratios, nm.
+    density : (n,) ndarray
+        Density of the logarithm.
+    voxel : float
+        Edge of a voxel, nm.
+
+    Returns
+    -------
+    edges : (m + 1,) ndarray
+        Radii, nm. An interval narrower than a voxel is joined with the following ones.
+    density : (m,) ndarray
+        NaN in bins without anything in them.
+    """
+    ratio = diameters[1] / diameters[0] if len(diameters) > 1 else 2**0.25
+    edges = np.append(diameters / np.sqrt(ratio), diameters[-1] * np.sqrt(ratio)) / 2
+    chosen = [0]
+    for k in range(1, len(edges)):
+        if edges[k] - edges[chosen[-1]] >= voxel:
+            chosen.append(k)
+    if chosen[-1] != len(edges) - 1:  # the last bin takes what is left
+        chosen = [*chosen[:-1], len(edges) - 1] if len(chosen) > 1 else [0, len(edges) - 1]
+    width = np.diff(np.log(edges[chosen]))
+    content = np.add.reduceat(density * np.log(ratio), chosen[:-1])
+    return edges[chosen], np.where(content > 0, content / width, np.nan)
+
+
+def plot_densities(axis: Axes, values: xr.DataArray, voxel: float, color: str, style: str = "-") -> None:
+    """Draw the density of every replicate in :func:`resolved_bins`, the best match thicker."""
+    rows = values.transpose("replicate", "diameter").values if "replicate" in values.dims else values.values[np.newaxis]
+    for number, row in enumerate(rows):
+        edges, density = resolved_bins(values.diameter.values, row, voxel)
+        axis.stairs(
+            density,
+            edges,
+            baseline=None,
+            color=color,
+            ls=style,
+            lw=0.6 if number else 1.4,
+            alpha=0.6 if number else 1.0,
+        )
+
+
+def voxel_edge(groups: Groups) -> float:
+    """Edge of a voxel along the depth, nm."""
+    depth = groups["profiles"].z.values
+    return float(2 * depth[0])
 
 
 def add_legend(axis: Axes, groups: Groups, **options: Any) -> None:

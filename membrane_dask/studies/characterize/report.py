@@ -13,6 +13,7 @@ from matplotlib.collections import EllipseCollection, LineCollection
 from matplotlib.figure import Figure
 
 from membrane_dask.engine.run import Run
+from membrane_dask.number_text import compact, interval_text, lengths_text, quantity_text, readable_unit
 from membrane_dask.physics.reconstruction.replicate_interval import MIN_REPLICATES
 from membrane_dask.report.page import STYLE, Grid, Picture, Section, picture
 from membrane_dask.studies.characterize.bench_report import bench_sections
@@ -100,12 +101,13 @@ def _properties(groups: Groups) -> Section:
         header += [f"difference [{CONFIDENCE:.0%} interval]", "p"] if differences else ["difference"]
     cells = []
     for row in rows:
-        unit = _EXPONENT.sub(lambda exponent: exponent[0].translate(_SUPERSCRIPT), row.variable.units)
+        name, factor = readable_unit(row.variable.units, (row.value, row.low, row.high))
+        unit = _EXPONENT.sub(lambda exponent: exponent[0].translate(_SUPERSCRIPT), name)
         unit = "" if row.variable.units == "1" else f", {unit}"
-        line = [f"{row.variable.long_name}{unit} ({row.variable.name})", _with_interval(row)]
+        line = [f"{row.variable.long_name}{unit} ({row.variable.name})", _with_interval(row, factor)]
         if reference is not None:
             mark = " *" if row.contains_reference is False else ""
-            line += [_reference_cell(row, reference) + mark]
+            line += [_reference_cell(row, reference, factor) + mark]
             if differences:
                 line += differences.get(row.variable.name, ["-", "-"])
             else:
@@ -169,7 +171,7 @@ def _interval_text(groups: Groups, searches: bool) -> str:
         )
     size = ""
     if "network_0" in groups:
-        size = " of " + " x ".join(f"{edge:.4g}" for edge in groups["network_0"].extent.values) + " nm"
+        size = " of " + lengths_text(groups["network_0"].extent.values)
     return (
         "Values are those of replicate 0, the best match; intervals, from all replicates, are those of a volume of "
         f"the same size{size}: properties of larger volumes scatter less."
@@ -240,8 +242,8 @@ def _retention(groups: Groups) -> Section:
         return Section("Retention", "No pores percolate, so that no particle passes.")
     reduction, bound = float(first.log_reduction_value), float(first.log_reduction_value_bound)
     text = (
-        f"Particles with a diameter above {diameter:.3g} nm have no percolating path: their log reduction is infinite. "
-        "That of smaller ones depends on their interaction with walls: particles slide along them (reflecting), or are "
+        f"Particles with a diameter above {quantity_text(diameter, 'nm')} have no percolating path: their log "
+        "reduction is infinite. That of smaller ones depends on their interaction with walls: particles slide along them (reflecting), or are "
         "deposited at first contact (perfect sink). The two limits bracket the retention. "
     )
     if np.isinf(reduction):
@@ -265,7 +267,7 @@ def _retention(groups: Groups) -> Section:
             finite = np.isfinite(values)
             label = interaction.replace("_", " ")
             left.plot(diameters[finite], values[finite], style, color=REPLICATE_COLOR, label=label)
-        left.axvline(diameter, color=REFERENCE_COLOR, lw=0.9, ls=":", label="critical pore diameter")
+        left.axvline(diameter, color=REFERENCE_COLOR, lw=0.9, ls=":", label="critical pore diameter: twice the radius")
         left.set(xlabel="particle diameter [nm]", ylabel="log reduction", xscale="log", ylim=(0, None))
         left.set_yscale("symlog", linthresh=1)
         left.xaxis.set_major_formatter("{x:g}")
@@ -283,29 +285,27 @@ def _retention(groups: Groups) -> Section:
     return Section("Retention", text, [picture(figure, caption, caption)])
 
 
-def _number(value: float) -> str:
-    if np.isposinf(value):
-        return "infinite"
-    if not np.isfinite(value):
-        return "-"
-    return f"{value:.0f}" if value == round(value) and abs(value) >= 10 else f"{value:.4g}"
-
-
-def _reference_cell(row: PropertyInterval, reference: xr.Dataset) -> str:
+def _reference_cell(row: PropertyInterval, reference: xr.Dataset, factor: float) -> str:
     """Value of the reference, with its interval where it has replicates."""
     if row.reference is None:  # of a volume of another size
-        return _number(float(np.ravel(reference[row.variable.name].values)[0]))
-    ends = f" [{_number(row.reference_low)}, {_number(row.reference_high)}]" if np.isfinite(row.reference_low) else ""
-    return _number(row.reference) + ends
+        return _single(factor * float(np.ravel(reference[row.variable.name].values)[0]))
+    if not np.isfinite(row.reference_low):
+        return _single(factor * row.reference)
+    return interval_text(*(factor * value for value in (row.reference, row.reference_low, row.reference_high)))
 
 
-def _with_interval(row: PropertyInterval) -> str:
+def _single(value: float) -> str:
+    """A value without an interval; a number of things in full."""
+    return f"{value:.0f}" if value == round(value, 0) and 10 <= abs(value) < np.inf else compact(value, 4)
+
+
+def _with_interval(row: PropertyInterval, factor: float) -> str:
     if row.n_infinite:
         return f"infinite in {row.n_infinite} of {row.n_replicates} replicates" if row.n_replicates > 1 else "infinite"
     if not np.isfinite(row.low):
-        return _number(row.value)
-    ends = f"{_number(row.low)}, {_number(row.high)}"
-    return f"{_number(row.value)} " + (f"{{{ends}}}" if row.quantiles else f"[{ends}]")
+        return _single(factor * row.value)
+    values = (factor * value for value in (row.value, row.low, row.high))
+    return interval_text(*values, brackets="{}" if row.quantiles else "[]")
 
 
 def _profiles(groups: Groups) -> Section:

@@ -8,6 +8,7 @@ import matplotlib as mpl
 import xarray as xr
 from matplotlib.figure import Figure
 
+from membrane_dask.number_text import quantity_text
 from membrane_dask.report.page import STYLE, Section, picture
 from membrane_dask.studies.characterize.sections import AXES
 
@@ -37,7 +38,7 @@ def volume_sections(groups: Mapping[str, xr.Dataset]) -> list[Section]:
                 axis.spines[:].set_visible(True)
                 middle = float(sections[normal][-1] + sections[normal][0]) / 2
                 name = "depth" if normal == "z" else normal
-                axis.set(title=f"{label}, {name} {middle:.4g} nm", xlabel=f"{horizontal} [nm]")
+                axis.set(title=f"{label}, {name} {quantity_text(middle, 'nm', digits=4)}", xlabel=f"{horizontal} [nm]")
                 axis.set_ylabel("depth [nm]" if vertical == "z" else f"{vertical} [nm]")
     caption = "Middle planes across the depth, y and x; pores black, solid white. Depth increases downwards."
     return [Section("Volume", "", [picture(figure, caption, caption)])]

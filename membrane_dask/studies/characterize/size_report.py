@@ -11,6 +11,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from membrane_dask.number_text import compact, interval_text, quantity_text, readable_unit
 from membrane_dask.physics.imaging.representative_volume import COVERAGE, TOLERANCE
 from membrane_dask.physics.reconstruction.replicate_interval import MIN_REPLICATES, replicate_interval
 from membrane_dask.report.page import STYLE, Grid, Section, picture
@@ -20,7 +21,9 @@ from membrane_dask.studies.characterize.curve_report import (
     add_legend,
     groups_of,
     plot_cumulative,
-    plot_rows,
+    plot_densities,
+    resolved_bins,
+    voxel_edge,
 )
 from membrane_dask.studies.characterize.property_intervals import CONFIDENCE, are_independent_searches
 
@@ -62,13 +65,13 @@ def _distributions(groups: Groups) -> Section:
                     density, cumulative = (table[f"{kind}_{name}"] for name in ("density", "cumulative_fraction"))
                     if kind != "pore":
                         density, cumulative = density.sel(weight=weight), cumulative.sel(weight=weight)
-                    plot_rows(axes[0, column], density, "diameter", color, style)
-                    plot_cumulative(axes[1, column], cumulative, _interval_ends(table), color, style)
+                    plot_densities(axes[0, column], density, voxel_edge(groups), color, style)
+                    plot_cumulative(axes[1, column], cumulative, _interval_ends(table) / 2, color, style)
             axes[0, column].set_title(title)
-            axes[1, column].set_xlabel("diameter [nm]")
+            axes[1, column].set_xlabel("radius [nm]")
         low, high = _range(groups)
-        axes[0, 0].set(ylabel="density dF/d(ln d)", xscale="log", xlim=(low, high), ylim=(0, None))
-        axes[1, 0].set(ylabel="fraction up to d", ylim=(0, 1))
+        axes[0, 0].set(ylabel="density dF/d(ln r)", xscale="log", xlim=(low, high), ylim=(0, None))
+        axes[1, 0].set(ylabel="fraction up to r", ylim=(0, 1))
         _format_log(axes[1, 0])
         axes[0, 1].plot([], [], color="#666", label="by volume")
         axes[0, 1].plot([], [], "--", color="#666", label="by number")
@@ -81,10 +84,11 @@ def _distributions(groups: Groups) -> Section:
             axes[0, 0].plot([], [], color=REFERENCE_COLOR, label="reference")
             axes[0, 0].legend()
     several = groups["size_distributions"].sizes["replicate"] >= MIN_REPLICATES
-    band = f"; bands are {CONFIDENCE:.0%} intervals of the diameter at each fraction" if several else ""
+    band = f"; bands are {CONFIDENCE:.0%} intervals of the radius at each fraction" if several else ""
     caption = (
-        "Size distributions as densities of the logarithm of the diameter, whose areas are 1, and cumulative; "
-        f"diameters of bodies and throats are those of spheres and circles of equal size{band}."
+        "Size distributions as densities of the logarithm of the radius, whose areas are 1, and cumulative; radii of "
+        "bodies and throats are those of spheres and circles of equal size. Densities are shown in bins no narrower "
+        f"than a voxel, and only where there is anything{band}."
     )
     return Section("Size distributions", "", [picture(figure, caption, caption), _percentile_grid(groups)])
 
@@ -108,25 +112,27 @@ def _percentile_grid(groups: Groups) -> Grid:
     tables = [("", groups["size_percentiles"])]
     if "reference_size_percentiles" in groups:
         tables.append(("reference: ", groups["reference_size_percentiles"]))
+    largest = max(float(table[variable].max()) for variable, _, _ in entries for _, table in tables) / 2
+    unit, factor = readable_unit("nm", largest)
     for variable, weight, label in entries:
         for prefix, table in tables:
             values = table[variable] if weight is None else table[variable].sel(weight=weight)
-            rows.append([prefix + label, *(_with_interval(values.sel(percentile=p)) for p in values.percentile.values)])
-    percentiles = [f"d{p:g} [nm]" for p in groups["size_percentiles"].percentile.values]
-    return Grid(["diameters", *percentiles], rows)
+            cells = (_with_interval(values.sel(percentile=p), factor / 2) for p in values.percentile.values)
+            rows.append([prefix + label, *cells])
+    percentiles = [f"r{p:g} [{unit}]" for p in groups["size_percentiles"].percentile.values]
+    return Grid(["radius at a percentage of the distribution", *percentiles], rows)
 
 
-def _with_interval(values: xr.DataArray) -> str:
+def _with_interval(values: xr.DataArray, factor: float) -> str:
     """A value, with its interval from three replicates on."""
     if "replicate" not in values.dims:
-        return f"{float(values):.4g}"
-    value = float(values.mean("replicate") if are_independent_searches(values) else values.isel(replicate=0))
-    low, high = (float(end) for end in replicate_interval(values, CONFIDENCE))
-    return f"{value:.4g} [{low:.4g}, {high:.4g}]" if np.isfinite(low) else f"{value:.4g}"
+        return compact(factor * float(values), 4)
+    value = factor * float(values.mean("replicate") if are_independent_searches(values) else values.isel(replicate=0))
+    return interval_text(value, *(factor * float(end) for end in replicate_interval(values, CONFIDENCE)))
 
 
 def _range(groups: Groups) -> tuple[float, float]:
-    """Diameters between which 99.9 % of every distribution are."""
+    """Radii between which 99.9 % of every distribution are."""
     low, high = [], []
     for table, _ in groups_of(groups, "size_distributions"):
         for name in ("pore", "body", "throat"):
@@ -137,11 +143,11 @@ def _range(groups: Groups) -> tuple[float, float]:
             if inside.any():
                 low.append(float(table.diameter[inside][0]))
                 high.append(float(table.diameter[inside][-1]))
-    return (min(low) / 1.2, max(high) * 1.4) if low else (1.0, 10.0)
+    return (min(low) / 2.4, max(high) * 0.7) if low else (1.0, 10.0)
 
 
 def _format_log(axis: Axes) -> None:
-    """Plain numbers on a logarithmic axis of diameters."""
+    """Plain numbers on a logarithmic axis of radii."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
@@ -159,10 +165,11 @@ def network_statistics(groups: Groups) -> Section:
             for axis, (kind, title) in zip(axes, (("body", "pore bodies"), ("throat", "throats")), strict=False):
                 for quarter, color in enumerate(_QUARTERS):
                     values = first[f"quarter_{kind}_density"].isel(quarter=quarter)
-                    axis.plot(values.diameter, values, color=color, lw=1.4, label=f"quarter {quarter + 1}")
-                axis.set(title=title, xlabel="diameter [nm]", xscale="log", xlim=_range(groups), ylim=(0, None))
+                    edges, density = resolved_bins(values.diameter.values, values.values, voxel_edge(groups))
+                    axis.stairs(density, edges, baseline=None, color=color, lw=1.4, label=f"quarter {quarter + 1}")
+                axis.set(title=title, xlabel="radius [nm]", xscale="log", xlim=_range(groups), ylim=(0, None))
                 _format_log(axis)
-            axes[0].set_ylabel("density dF/d(ln d), by number")
+            axes[0].set_ylabel("density dF/d(ln r), by number")
             axes[0].legend(loc="upper left")
         _coordination(axes[2], groups)
         add_legend(axes[2], groups)
@@ -254,12 +261,12 @@ def _representative_text(table: xr.Dataset, groups: Groups) -> str:
         }  # fmt: skip
         extrapolated = {name: edge for name, edge in edges.items() if np.isfinite(edge)}
         if extrapolated:
-            phrases = [f"{edge:.3g} nm for the {_PHRASES[name]}" for name, edge in extrapolated.items()]
+            phrases = [f"{quantity_text(edge, 'nm')} for the {_PHRASES[name]}" for name, edge in extrapolated.items()]
             text += (
                 f"{phrase} represents the structure within {TOLERANCE:.0%} ({COVERAGE:.0%} of the boxes) from an edge "
                 f"of {' and '.join([', '.join(phrases[:-1]), phrases[-1]] if phrases[1:] else phrases)}. "
             )
             limits = None if extent is None else min(extent) if box == "cube" else min(extent[1:])
             if limits is not None and max(extrapolated.values()) > limits:
-                text += f"The volume, with an edge of {limits:.3g} nm, is smaller. "
+                text += f"The volume, with an edge of {quantity_text(float(limits), 'nm')}, is smaller. "
     return text.strip()

@@ -10,6 +10,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from membrane_dask.engine.run import Run
+from membrane_dask.number_text import quantity_text
 from membrane_dask.report.page import STYLE, Picture, Section, picture
 from membrane_dask.report.pictures import draw_network, draw_solid, draw_streamlines
 from membrane_dask.report.turning_volume import turning_volume
@@ -52,7 +53,7 @@ def _text(groups: Groups) -> str:
     if attrs.get("cell_edge_voxels", 1) == 1:
         return ""
     voxels = " x ".join(map(str, np.atleast_1d(attrs["cell_edge_voxels"]).tolist()))
-    return f"The solid is shown in cells of {voxels} voxels, {attrs['cell_edge_nm']:.3g} nm."
+    return f"The solid is shown in cells of {voxels} voxels, {quantity_text(attrs['cell_edge_nm'], 'nm')}."
 
 
 def streamline_pictures(run: Run) -> list[Picture]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from membrane_dask.number_text import compact
 from membrane_dask.report.page import Grid, Section
 
 _TENSORS = {"permeability": ("permeability", "m²"), "diffusivity": ("effective diffusivity", "of that in free fluid")}
@@ -45,7 +46,10 @@ def directional_section(directional: xr.Dataset) -> Section:
     first = directional.isel(replicate=0)
     axes = [str(axis) for axis in first.direction.values]
     rows = [
-        [f"{variable.attrs['long_name']}, {variable.attrs['units']} ({name})", *map(_number, variable.values)]
+        [
+            f"{variable.attrs['long_name']}, {variable.attrs['units']} ({name})",
+            *(compact(float(value), 4) for value in variable.values),
+        ]
         for name, variable in first.data_vars.items()
     ]
     sentences = [
@@ -102,4 +106,4 @@ def tensor_section(tensors: xr.Dataset) -> Section:
 
 
 def _number(value: float) -> str:
-    return f"{float(value):.4g}" if np.isfinite(value) else "-"
+    return compact(float(value), 4)

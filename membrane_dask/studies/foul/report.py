@@ -12,7 +12,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from membrane_dask.engine.run import Run
-from membrane_dask.number_text import readable_unit
+from membrane_dask.number_text import compact, interval_text, readable_unit
 from membrane_dask.physics.networks.structure_laws import NO_PATH
 from membrane_dask.physics.reconstruction.replicate_interval import replicate_interval
 from membrane_dask.report.page import STYLE, Download, Grid, Note, Section, picture
@@ -59,8 +59,7 @@ def _lives(life: xr.Dataset) -> Section:
                 unit, factor = time_unit, per_hour
             ends = [life[f"{name}_{end}"] for end in ("low", "high")]
             low, high = (factor * float(end if level is None else end.sel(level=level)) for end in ends)
-            interval = f"{low:.4g} to {high:.4g}" if math.isfinite(low) else "none"
-            shown = ", ".join(_number(factor * value) for value in values.values)
+            shown, interval = _cells(factor * values.values, low, high)
             title = variable.attrs["long_name"] + ("" if level is None else f" (level {level:g})")
             rows.append([title, shown, interval, unit])
     causes = life.end_of_life_cause
@@ -216,5 +215,12 @@ def _hydraulics(result: Any) -> list[Section]:
     return [Section("Hydraulics", text, grids)]
 
 
+def _cells(values: np.ndarray, low: float, high: float) -> tuple[str, str]:
+    """Values, and their interval, with the digits that it supports."""
+    texts = [interval_text(float(value), low, high, join=" to ").partition(" [") for value in values]
+    interval = next((text.removesuffix("]") for _, _, text in texts if text), "none")
+    return ", ".join(text if text != "-" else "none" for text, _, _ in texts), interval
+
+
 def _number(value: float) -> str:
-    return f"{value:.4g}" if math.isfinite(value) else "none"
+    return compact(value, 4) if math.isfinite(value) else "none"

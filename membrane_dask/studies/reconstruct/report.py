@@ -11,6 +11,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from membrane_dask.engine.run import Run
+from membrane_dask.number_text import interval_text, lengths_text, quantity_text
 from membrane_dask.physics.reconstruction.replicate_interval import (
     INDEPENDENT_SEARCHES,
     MIN_REPLICATES,
@@ -121,12 +122,12 @@ def _imaging(imaging: xr.Dataset) -> Section:
     if imaging.attrs.get("summary"):
         blur = max(float(one.blur_nm) for one in each if not bool(one.resolved))
         text += (
-            f" The blur, {blur:.3g} nm, is too large for the finest pores: sizes of the finest part of "
+            f" The blur, {quantity_text(blur, 'nm')}, is too large for the finest pores: sizes of the finest part of "
             "the depth are upper bounds. Use an image of higher magnification."
         )
     rows = [
         ("blur (standard deviation), pixels", *(f"{one.blur:.2f} ± {one.blur_standard_error:.2f}" for one in each)),
-        ("blur, nm", *(f"{one.blur_nm:.3g}" for one in each)),
+        ("blur, length", *(quantity_text(float(one.blur_nm), "nm") for one in each)),
         ("noise, black 0 to white 1", *(f"{one.noise:.4f} ± {one.noise_standard_error:.4f}" for one in each)),
         ("grey level of the pores", *(f"{one.pore_level:.3f} ± {one.level_standard_error:.3f}" for one in each)),
         ("grey level of the solid", *(f"{one.solid_level:.3f} ± {one.level_standard_error:.3f}" for one in each)),
@@ -186,12 +187,12 @@ def _reconstruction(structures: xr.Dataset, shape: tuple[int, ...], voxel_nm: fl
             "distance from the membrane; for intervals that do, use search.method: direct or bayesian."
         )
     else:
-        voxels, lengths = (" x ".join(f"{n:.4g}" for n in sizes) for sizes in (shape, np.multiply(shape, voxel_nm)))
+        voxels, lengths = " x ".join(map(str, shape)), lengths_text(np.multiply(shape, voxel_nm))
         intervals = f"{_CONFIDENCE:.0%} confidence intervals" if not doubt else "intervals"
         text = (
             f"Best match with {intervals} from {structures.sizes['replicate'] - 1} further "
             "replicates, each matched to the micrograph as another section of the same membrane would have shown it. "
-            f"Intervals of porosities are those of a volume of this size, {voxels} voxels or {lengths} nm. "
+            f"Intervals of porosities are those of a volume of this size, {voxels} voxels or {lengths}. "
         ) + _precision(structures)
         if doubt:
             text += f" They do not have a confidence of {_CONFIDENCE:.0%}, {doubt}."
@@ -253,10 +254,9 @@ def _with_interval(values: xr.DataArray, digits: int) -> str:
     low, high = replicate_interval(values, _SEARCH_CONFIDENCE if searches else _CONFIDENCE)
     if not np.isfinite(value):
         return "-"
-    text = f"{value:.{digits}f}"
     if low.isnull():
-        return text
-    text += f" [{float(low):.{digits}f}, {float(high):.{digits}f}]"
+        return f"{value:.{digits}f}"
+    text = interval_text(value, float(low), float(high))
     return text + (" (quantiles)" if low.attrs["interval_method"].startswith("quantiles") else "")
 
 
@@ -283,7 +283,8 @@ def _structure(run: Run, micrograph: xr.Dataset, volume: Any) -> Section:
         axes[1].set_title("solid")
     sizes = " x ".join(f"{n}" for n in volume.shape)
     spacing = float(micrograph.x[1] - micrograph.x[0])
-    caption = f"The best match, {sizes} voxels (z, y, x) of {spacing:g} nm: a section, and the solid, feed side on top."
+    edge = quantity_text(spacing, "nm", digits=6)
+    caption = f"The best match, {sizes} voxels (z, y, x) of {edge}: a section, and the solid, feed side on top."
     turning = {axes[1]: turning_volume(solid, extent)}
     return Section("Structure", "", [picture(figure, caption, caption, turning)])
 

@@ -1,0 +1,27 @@
+"""Axes of lengths are labelled without powers of ten, and the values at the pointer have the unit of the label."""
+
+from __future__ import annotations
+
+import pytest
+from matplotlib.figure import Figure
+
+from membrane_dask.report.page import picture
+
+
+@pytest.mark.parametrize(
+    ("lengths", "unit", "shown"), [((1.0, 800.0), "nm", 800.0), ((1e3, 2.5e4), "µm", 25.0), ((1e5, 4e6), "mm", 4.0)]
+)
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_the_unit_of_an_axis_follows_its_largest_value(lengths, unit, shown, scale):
+    figure = Figure()
+    axis = figure.subplots()
+    axis.plot(lengths, [0.1, 0.9], "o", label="pores")
+    axis.set(xlabel="pore radius [nm]", ylabel="fraction", xscale=scale)
+    one = picture(figure, "", "")
+    for _ in range(2):  # as often as it is drawn
+        svg, data = one.drawn()
+        assert data["axes"][0]["x"] == f"pore radius [{unit}]"
+        assert f"pore radius [{unit}]" in svg
+        (series,) = data["series"]
+        assert series["x"][-1] == shown
+        assert series["y"] == [0.1, 0.9]
