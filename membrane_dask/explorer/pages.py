@@ -34,7 +34,8 @@ def index_page(runs: Callable[[], RunList]) -> Any:
     """All runs with their progress, refreshed while the page is open."""
     listed = pn.widgets.Tabulator(
         _rows(runs()), show_index=False, disabled=True, pagination="local", page_size=30, sizing_mode="stretch_width",
-        formatters={"run": {"type": "html"}}, header_filters={"kind": {"type": "input"}, "state": {"type": "input"}},
+        formatters={"run": {"type": "html"}, "parameters": {"type": "textarea"}},  # which wraps
+        header_filters={"kind": {"type": "input"}, "state": {"type": "input"}},
         layout="fit_data_stretch",
     )  # fmt: skip
 

@@ -94,6 +94,7 @@ def _failures(run: Run) -> list[Any]:
         return []
     rows = pd.DataFrame([{"unit": failure["key"], "reason": failure["error"]} for failure in failures])
     table = pn.widgets.Tabulator(
-        rows, show_index=False, disabled=True, pagination="local", page_size=10, sizing_mode="stretch_width"
-    )
+        rows, show_index=False, disabled=True, pagination="local", page_size=10, sizing_mode="stretch_width",
+        layout="fit_data_stretch", formatters={"reason": {"type": "textarea"}},  # which wraps
+    )  # fmt: skip
     return [pn.pane.Markdown("### Units that failed"), table]

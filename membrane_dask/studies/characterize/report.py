@@ -243,8 +243,8 @@ def _retention(groups: Groups) -> Section:
     reduction, bound = float(first.log_reduction_value), float(first.log_reduction_value_bound)
     text = (
         f"Particles with a diameter above {quantity_text(diameter, 'nm')} have no percolating path: their log "
-        "reduction is infinite. That of smaller ones depends on their interaction with walls: particles slide along them (reflecting), or are "
-        "deposited at first contact (perfect sink). The two limits bracket the retention. "
+        "reduction is infinite. That of smaller ones depends on their interaction with walls: particles slide along "
+        "them (reflecting), or are deposited at first contact (perfect sink). The two limits bracket the retention. "
     )
     if np.isinf(reduction):
         text += "Particles of the study's diameter cannot pass. "

@@ -48,7 +48,7 @@ def directional_section(directional: xr.Dataset) -> Section:
     rows = [
         [
             f"{variable.attrs['long_name']}, {variable.attrs['units']} ({name})",
-            *(compact(float(value), 4) for value in variable.values),
+            *map(_number, variable.values),
         ]
         for name, variable in first.data_vars.items()
     ]
