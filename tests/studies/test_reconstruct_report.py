@@ -6,6 +6,7 @@ import imageio.v3 as iio
 import pytest
 
 import membrane_dask as md
+from membrane_dask.number_text import interval_text
 from membrane_dask.physics.analytic_problems import GradedMembrane
 
 
@@ -43,7 +44,7 @@ def test_the_report_of_a_complete_run(study, tmp_path):
     assert f"{float(bias.porosity[0, 0]):+.3f}" in text
     structures = run.result["structures"].to_dataset().load()
     low, high = (float(limit) for limit in md.replicate_interval(structures.volume_porosity, 0.9))
-    assert f"{float(structures.volume_porosity[0]):.3f} [{low:.3f}, {high:.3f}]" in text
+    assert interval_text(float(structures.volume_porosity[0]), float(low), float(high)) in text
     assert "those of a volume of this size, 128 x 24 x 64 voxels or 384 x 72 x 192 nm" in text
     assert "The porosity is determined within" in text
     assert " nan" not in text.split("<svg")[0]
