@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -129,11 +129,34 @@ def _sample_porosity(field: str, volume: VolumeSource, source: Source | None) ->
         except ValueError as error:
             raise StudyError([Problem((field,), f"{error} (got {volume.path!r})")], source) from error
         if porosity == 1.0 and count >= depth:
-            setting = "grey.threshold" if volume.grey else "grey.method" if volume.segmentation else "pores"
-            message = f"has no solid in any of its planes; check {setting} (got {volume.path!r})"
+            message = f"has no solid in any of its planes; check {_phase_setting(volume)} (got {volume.path!r})"
             raise StudyError([Problem((field,), message)], source)
         count *= 2
     return porosity
+
+
+def _phase_setting(volume: VolumeSource) -> str:
+    """Setting that decides which voxels of a volume are pores."""
+    return "grey.threshold" if volume.grey else "grey.method" if volume.segmentation else "pores"
+
+
+def require_pores(inputs: InputVolumes, source: Source | None) -> None:
+    """Refuse volumes without a pore voxel, of which a flow or a bench says nothing.
+
+    Raises
+    ------
+    StudyError
+        If a volume has none, or cannot be read.
+    """
+    for number, (volume, porosity) in enumerate(zip(inputs.volumes, inputs.porosities, strict=True)):
+        field = "input" if number < inputs.replicates else "reference"
+        try:
+            has_pores = porosity > 0 or any(pores.any() for _, pores in pore_slabs(volume))
+        except ValueError as error:
+            raise StudyError([Problem((field,), f"{error} (got {volume.path!r})")], source) from error
+        if not has_pores:
+            message = f"no voxel is a pore; check {_phase_setting(volume)} (got {volume.path!r})"
+            raise StudyError([Problem((field,), message)], source)
 
 
 def volume_remarks(volume: VolumeSource) -> tuple[tuple[str, str], ...]:
@@ -169,12 +192,18 @@ def read_pores(volume: PoreVolume) -> np.ndarray:
     if isinstance(volume, OrientedVolume):  # files are read by planes of their own first axis
         return np.ascontiguousarray(read_pores(volume.source).transpose(volume.order))
     pores = np.empty(volume.shape, bool)
+    for slab, values in pore_slabs(volume):
+        pores[slab] = values
+    return pores
+
+
+def pore_slabs(volume: PoreVolume) -> Iterator[tuple[slice, np.ndarray]]:
+    """Slabs along the depth of a volume, and the pore voxels of each, ``(z, y, x)`` bool."""
     depth, height, width = volume.shape
     planes = max(1, _SLAB_VOXELS // (height * width))
     for z in range(0, depth, planes):
         slab = slice(z, min(z + planes, depth))
-        pores[slab] = volume.read((slab, slice(0, height), slice(0, width)))
-    return pores
+        yield slab, volume.read((slab, slice(0, height), slice(0, width)))
 
 
 def pores_digest(pores: np.ndarray) -> bytes:

@@ -294,6 +294,9 @@ def test_volumes_that_have_no_life_are_refused(folder):
         FoulProgram(study_of(folder, voxel_size=["6 nm", "3 nm", "3 nm"]))
     with pytest.raises(StudyError, match="differ in shape"):
         replicates(folder, "structure-0", "tubes")
+    np.save(folder / "solid.npy", np.full((20, 20, 20), 255, "u1"))
+    with pytest.raises(StudyError, match=r"input: no voxel is a pore; check pores \(got .*solid\.npy"):
+        FoulProgram(study_of(folder, "solid"))
 
 
 def test_the_report(reference):

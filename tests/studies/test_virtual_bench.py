@@ -288,6 +288,37 @@ def test_voxels_that_are_no_cubes_are_refused(membrane, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("field", "lines", "setting"),
+    [
+        ("input", "", "pores"),
+        ("reference", "", "pores"),
+        ("input", "grey: {threshold: 300}\npores: bright\n", "grey.threshold"),
+    ],
+)
+def test_a_volume_without_pores_is_refused(membrane, tmp_path, field, lines, setting):
+    """Without a bench it has properties: see tests/studies/test_characterize_study.py."""
+    body = np.where(membrane[:30, :30, :30], 0, 255).astype(np.uint16)
+    np.save(tmp_path / "body.npy", body)
+    np.save(
+        tmp_path / "solid.npy", np.full_like(body, 255) if "grey" not in lines else body + np.arange(30, dtype="u2")
+    )
+    names = STUDY.replace("body.npy", "solid.npy") if field == "input" else f"{STUDY}reference: solid.npy\n"
+    path = tmp_path / "study.yaml"
+    path.write_text(names + lines + "bench: {enabled: true}\n")
+    with pytest.raises(md.StudyError, match=rf"{field}: no voxel is a pore; check {setting} \(got .*solid"):
+        md.plan(md.load_study(path))
+
+
+def test_pores_between_the_sampled_planes_are_pores(tmp_path):
+    body = np.full((40, 20, 20), 255, np.uint8)
+    body[37] = 0
+    np.save(tmp_path / "body.npy", body)
+    path = tmp_path / "study.yaml"
+    path.write_text(STUDY + "bench: {enabled: true}\n")
+    assert md.plan(md.load_study(path, cluster=SYNC)).program.porosities == [0.0]
+
+
+@pytest.mark.parametrize(
     ("lines", "task", "advice"),
     [
         ("bench: {enabled: true}", "bench_flows", "use bench.methods: [mercury]"),

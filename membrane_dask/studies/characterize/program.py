@@ -68,7 +68,7 @@ from membrane_dask.studies.characterize.variables import (
     REFERENCE_SECTION_TABLE,
     SECTION_TABLE,
 )
-from membrane_dask.studies.input_volumes import InputVolumes, volume_rows
+from membrane_dask.studies.input_volumes import InputVolumes, require_pores, volume_rows
 from membrane_dask.studies.segmentation_remarks import noise_findings, segmentation_attributes
 from membrane_dask.studies.volume_cubes import Cube, percolating_cube
 from membrane_dask.studies.voxel_sizes import edges_nm, edges_text
@@ -117,7 +117,10 @@ class CharacterizeProgram(Program):
         self, study: CharacterizeStudy, source: Source | None = None, inputs: InputVolumes | None = None
     ) -> None:
         self.study = study
+        is_whole = inputs is None  # a cube, which pilots run, may be solid
         inputs = inputs or InputVolumes.of(study, source)
+        if study.bench.enabled and is_whole:
+            require_pores(inputs, source)
         self._designs, self._findings = (inputs.design, inputs.reference_design), inputs.findings
         self.volumes, self.porosities, self.replicates = inputs.volumes, inputs.porosities, inputs.replicates
         if study.bench.enabled:

@@ -17,7 +17,7 @@ from membrane_dask.studies.foul.flux_limit import flux_problems
 from membrane_dask.studies.foul.life_tables import hydraulics_table, life_table
 from membrane_dask.studies.foul.recorded_flow import recorded_flow_table
 from membrane_dask.studies.foul.tasks import damkohler_wall_rate, work
-from membrane_dask.studies.input_volumes import InputVolumes, volume_rows
+from membrane_dask.studies.input_volumes import InputVolumes, require_pores, volume_rows
 from membrane_dask.studies.segmentation_remarks import segmentation_attributes
 from membrane_dask.studies.volume_cubes import percolating_cube
 from membrane_dask.studies.voxel_sizes import edges_text
@@ -65,6 +65,8 @@ class FoulProgram(Program):
         self.study = study
         is_whole = inputs is None  # the permeability of a part, which pilots run, is its own
         inputs = inputs or InputVolumes.of(study, source)
+        if is_whole:
+            require_pores(inputs, source)
         self.volumes, self.porosities = inputs.volumes, inputs.porosities
         self._design, self._findings = inputs.design, inputs.findings
         self._has_flow = [recorded_flow_table(study, number) is not None for number in range(len(self.volumes))]
