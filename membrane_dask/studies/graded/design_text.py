@@ -147,10 +147,10 @@ def no_best_sentence(
     """Why there is no best design: the constraint that no design meets, and the closest value."""
     text = MetricText.of(study)
     if objective.is_constant(designs):
-        value = text.metric(objective.metric, designs[0].mean(objective.metric))
+        common = text.metric(objective.metric, designs[0].mean(objective.metric))
         reason = f"; {REASON}" if objective.metric in LIFETIMES and ends_with_first_band(study) else ""
         return (
-            f"all {len(designs)} designs are equally good: {objective.metric} {value} does not depend on the "
+            f"all {len(designs)} designs are equally good: {objective.metric} {common} does not depend on the "
             f"parameters{reason}"
         )
     for constraint in objective.constraints:

@@ -45,7 +45,8 @@ def scales_of(tree: xr.DataTree, i: int) -> Scales:
         return Scales()
     units = tree["units"].to_dataset().isel(deposition=i)
     time, flux, volume = (float(units[name]) for name in ("time_unit", "flux_unit", "volume_unit"))
-    unit, factor = readable_unit("h", time * tree["graded/lifetime"].isel(deposition=i).values.ravel())
+    lifetimes = tree["graded"].to_dataset()["lifetime"].isel(deposition=i).values
+    unit, factor = readable_unit("h", time * lifetimes.ravel())
     return Scales(time * factor, flux, volume, f"time [{unit}]", "permeate flux [L m⁻² h⁻¹]", "filtrate volume [L m⁻²]")
 
 
