@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -15,6 +17,8 @@ from membrane_dask.io.run_networks import run_networks
 from membrane_dask.physics.networks.connectivity import adjacency, flowing_pores
 from membrane_dask.physics.networks.pore_network import INLET, OUTLET, PoreNetwork
 
+#: Radius of the tubes of a network: that of the file, of the inscribed circle, or of a circle of the pore's area.
+TubeRadius = Literal["as given", "inscribed", "equivalent"]
 #: Ending of the file that stands for the four files of a Statoil network.
 _STATOIL = "_link1.dat"
 #: Endings of the other three.
@@ -51,7 +55,7 @@ def network_files(path: Path) -> dict[str, Path]:
     return files
 
 
-def read_networks(path: Path) -> tuple[list[PoreNetwork], list[float]]:
+def read_networks(path: Path, radius: TubeRadius = "as given") -> tuple[list[PoreNetwork], list[float]]:
     """Read the networks at a path.
 
     Parameters
@@ -59,6 +63,8 @@ def read_networks(path: Path) -> tuple[list[PoreNetwork], list[float]]:
     path : Path
         Table of pores (``.csv``), archive or table of OpenPNM (``.npz``, ``.csv``), file ``_link1.dat`` of a Statoil
         network, or directory of a characterized run.
+    radius : {'as given', 'inscribed', 'equivalent'}
+        Radius of the pores.
 
     Returns
     -------
@@ -70,9 +76,11 @@ def read_networks(path: Path) -> tuple[list[PoreNetwork], list[float]]:
     Raises
     ------
     ValueError
-        If a network cannot be read, or no path leads through it.
+        If a network cannot be read or lacks the radius, or no path leads through it.
     """
     dimensional, unit = _read(path)
+    if radius != "as given":
+        dimensional = [_with_radius(network, radius, path.name) for network in dimensional]
     networks = [network.dimensionless() for network in dimensional]
     for number, network in enumerate(networks):
         name = f"{path.name}: " + (f"network of replicate {number}: " if len(networks) > 1 else "")
@@ -89,6 +97,38 @@ def read_networks(path: Path) -> tuple[list[PoreNetwork], list[float]]:
                 "units of the thickness"
             )
     return networks, [network.extent[0] * unit for network in dimensional] if unit is not None else []
+
+
+def _with_radius(network: PoreNetwork, radius: Literal["inscribed", "equivalent"], name: str) -> PoreNetwork:
+    """The network of a file with another radius of its pores.
+
+    Raises
+    ------
+    ValueError
+        If the file does not have it, or it is not positive.
+    """
+    radii = {f"{key}_radius": network.throats.get(f"{key}_radius") for key in ("inscribed", "equivalent")}
+    shape_factor = network.throats.get("shape_factor")
+    if shape_factor is not None:  # Statoil: the area is r^2/(4 G) of the inscribed circle and the shape factor
+        with np.errstate(divide="ignore", invalid="ignore"):
+            radii = {
+                "inscribed_radius": network.radius,
+                "equivalent_radius": network.radius / np.sqrt(4 * np.pi * shape_factor),
+            }
+    values = radii[f"{radius}_radius"]
+    if values is None:
+        raise ValueError(
+            f"{name} has no {radius} radius of its pores, which hydraulics.conductance: {radius} needs; use as given, "
+            "for tubes of the radius that it has"
+        )
+    wrong = ~(np.isfinite(values) & (values > 0))
+    if wrong.any():
+        pore = int(wrong.argmax())
+        raise ValueError(
+            f"{name}: pore {pore + 1} has no positive {radius} radius (got {values[pore]:g}), which "
+            f"hydraulics.conductance: {radius} needs; correct it, or use as given"
+        )
+    return replace(network, radius=values)
 
 
 def thickness_problems(stated: float | None, thicknesses: list[float]) -> list[Problem]:

@@ -254,7 +254,21 @@ def test_a_run_keeps_its_network(finished, network_csv):
     [
         ({}, "thickness: required: tubes.csv has no unit of length"),
         ({"thickness": "100 um", "voxel_size": "3 nm"}, "voxel_size: a network has no voxels"),
-        ({"thickness": "100 um", "hydraulics": {"conductance": "stokes"}}, "hydraulics: a network has no voxels"),
+        *(
+            (
+                {"thickness": "100 um", "hydraulics": {"conductance": conductance}},
+                r"hydraulics\.conductance: a network has no voxels; use as given, inscribed or equivalent \(got",
+            )
+            for conductance in ("stokes", "mobility", "series")
+        ),
+        (
+            {"thickness": "100 um", "hydraulics": {"conductance": "inscribed", "tolerance": 0.1}},
+            r"hydraulics\.tolerance: a network has no voxels; leave it out",
+        ),
+        (
+            {"thickness": "100 um", "hydraulics": {"conductance": "inscribed"}},
+            r"input: tubes\.csv has no inscribed radius of its pores, which hydraulics\.conductance: inscribed needs",
+        ),
         ({"thickness": "100 um", "narrowing_exponent": 3}, "must be 4 for a pore network"),
         ({"thickness": "100 um", "erosion": {"critical_shear": "1 Pa"}}, "describes erosion, of which there is none"),
         ({"thickness": "100 um", "erosion": {"rate": "-1 m s-1 Pa-1"}}, "erosion.rate"),
@@ -263,6 +277,63 @@ def test_a_run_keeps_its_network(finished, network_csv):
 def test_settings_that_do_not_fit_a_network(settings, message, tubes):
     with pytest.raises(md.StudyError, match=message):
         NetworkProgram(study_of(tubes, **settings))
+
+
+def test_tubes_of_another_radius(generated, network_csv, folder):
+    """Squares by their shape factor: the radius of a circle of equal area is larger than that of the inscribed one."""
+    explicit = study_of(network_csv, thickness="100 um", hydraulics={"conductance": "as given"})
+    np.testing.assert_array_equal(NetworkProgram(explicit).network.radius, generated.radius)
+    assert parse_study(parse_yaml(to_yaml(explicit))[0]).identity() == explicit.identity()
+    square, scaled = math.sqrt(math.pi / 4), {name: getattr(generated, name) * 1e-4 for name in ("length", "radius")}
+    scaled |= {"junctions": generated.junctions * 1e-4, "throat_conns": generated.throat_conns}
+    bodies = {name: np.full(len(generated.junctions), 1e-6) for name in ("inscribed_radius", "volume")}
+    throats = {"shape_factor": np.full(len(generated.length), 1 / 16)}  # area over squared perimeter
+    squares = PoreNetwork.from_straight_pores(**scaled, extent=(1e-4,) * 3, bodies=bodies, throats=throats)
+    write_statoil(squares, folder / "squares")
+    networks = {
+        radius: NetworkProgram(study_of(folder / "squares", hydraulics={"conductance": radius}))
+        for radius in ("as given", "inscribed", "equivalent")
+    }
+    np.testing.assert_array_equal(networks["inscribed"].network.radius, networks["as given"].network.radius)
+    ratio = networks["equivalent"].network.radius / networks["inscribed"].network.radius
+    np.testing.assert_allclose(ratio, 1 / square, rtol=1e-12)
+    assert "tubes of the equivalent radii" in dict(networks["equivalent"].summary)["network"]
+    study = networks["equivalent"].study
+    assert to_yaml(study) != to_yaml(networks["as given"].study)
+    assert study.identity() != networks["as given"].study.identity()
+    assert parse_study(parse_yaml(to_yaml(study))[0]).identity() == study.identity()
+    # The permeability of tubes grows with the fourth power of their radii.
+    wide, narrow = (
+        network_work(networks[radius].context, networks[radius].unit())[0] for radius in ("equivalent", "inscribed")
+    )
+    assert wide["permeability"] / narrow["permeability"] == pytest.approx(square**-4, rel=1e-6)
+
+
+def test_radii_of_a_file_of_openpnm(generated, folder):
+    """Both radii of throats, and of the pores in the faces where these have no throats of their own."""
+    arrays = generated.to_openpnm(boundary_pores=True) | {"extent": np.array(generated.extent)}
+    arrays |= {
+        "throat.inscribed_diameter": 0.8 * arrays["throat.diameter"],
+        "throat.cross_sectional_area": np.pi * np.square(0.45 * arrays["throat.diameter"]),
+    }
+    np.savez(folder / "both.npz", **arrays)
+    for name, factor in (("as given", 1), ("inscribed", 0.8), ("equivalent", 0.9)):
+        program = NetworkProgram(study_of(folder / "both.npz", thickness="100 um", hydraulics={"conductance": name}))
+        np.testing.assert_allclose(program.network.radius, factor * generated.radius, rtol=1e-12)
+    arrays["throat.inscribed_diameter"][2] = 0
+    np.savez(folder / "both.npz", **arrays)
+    with pytest.raises(md.StudyError, match=r"both\.npz: pore 3 has no positive inscribed radius \(got 0\)"):
+        NetworkProgram(study_of(folder / "both.npz", thickness="100 um", hydraulics={"conductance": "inscribed"}))
+    inner = generated.to_openpnm() | {"extent": np.array(generated.extent)}
+    inner["pore.diameter"] = np.full(len(generated.junctions), 0.02)
+    inner["throat.inscribed_diameter"] = 0.8 * inner["throat.diameter"]
+    np.savez(folder / "inner.npz", **inner)
+    study = study_of(folder / "inner.npz", thickness="100 um", hydraulics={"conductance": "inscribed"})
+    with pytest.raises(md.StudyError, match=r"inner\.npz has no inscribed radius of its pores"):
+        NetworkProgram(study)
+    np.savez(folder / "inner.npz", **inner, **{"pore.inscribed_diameter": np.full(len(generated.junctions), 0.01)})
+    network = NetworkProgram(study).network
+    np.testing.assert_allclose(network.radius[network.throat_conns[:, 1] < 0], 0.005)
 
 
 def test_one_of_statoils_files_is_not_a_network(tmp_path):

@@ -279,6 +279,7 @@ def test_a_flux_above_the_pressure_limit(folder):
         ("{}", "species: [{wall_rate: 1e-7 m/s, fraction: 0.9}]", "must sum to 1"),
         (FOULANT, "sieving: {rate: 1}", "is needed with rate > 0"),
         (FOULANT, "hydraulics: {lateral_boundary: periodic}", "symmetric"),
+        (FOULANT, "hydraulics: {conductance: as given}", "needs a pore network as input"),
     ],
 )
 def test_invalid_settings_are_refused(folder, foulant, text, message):

@@ -289,7 +289,8 @@ class PoreNetwork:
             or ``inscribed_diameter``) and ``total_length`` (or ``length``). Junctions marked as ``inlets`` or ``xmin``
             open to the feed, those marked as ``outlets`` or ``xmax`` to the filtrate, through pores of the junction's
             radius. Pores marked as ``boundary`` as well are the feed and the filtrate themselves, where their throats
-            end.
+            end. ``inscribed_diameter``, and ``equivalent_diameter`` or ``cross_sectional_area``, become properties of
+            the throats.
         extent : tuple of float
             Size along ``z, y, x``.
         bands : int
@@ -311,6 +312,7 @@ class PoreNetwork:
         conns = np.asarray(network["throat.conns"], np.int32).reshape(-1, 2)
         radius = array("throat", "diameter", "equivalent_diameter", "inscribed_diameter") / 2
         length = array("throat", "total_length", "length", "direct_length")
+        throats = _openpnm_radii(network)
         if conns.size and not (conns.min() >= 0 and conns.max() < len(junctions)):
             raise ValueError(f"network: throat.conns must contain indices of the {len(junctions)} pores")
         boundary = np.asarray(network.get("pore.boundary", np.zeros(len(junctions))), bool)
@@ -325,6 +327,12 @@ class PoreNetwork:
                 distance = np.abs(junctions[marked, 0] - level)
                 conns = np.concatenate([conns, np.stack([marked, np.full(len(marked), face)], 1).astype(np.int32)])
                 radius, length = np.append(radius, size), np.append(length, np.maximum(distance, 1e-3 * size))
+                of_pores = {name: network.get(f"pore.{name.replace('radius', 'diameter')}") for name in throats}
+                throats = {
+                    name: np.append(values, np.asarray(size, float)[marked] / 2)
+                    for name, values in throats.items()
+                    if (size := of_pores[name]) is not None
+                }
         depth = junctions[:, 0] / extent[0]
         is_outside = ((depth < -_DEPTH_ROUNDING) | (depth > 1 + _DEPTH_ROUNDING)) & ~boundary
         if is_outside.any():
@@ -342,8 +350,19 @@ class PoreNetwork:
         }
         return cls.from_straight_pores(
             junctions=junctions, throat_conns=conns, length=length, radius=radius, extent=extent, bands=bands,
-            bodies=bodies,
+            bodies=bodies, throats=throats,
         )  # fmt: skip
+
+
+def _openpnm_radii(network: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Inscribed radii, and radii of circles of equal area, of the throats of a dictionary of OpenPNM that has them."""
+    radii = {}
+    for name in ("inscribed", "equivalent"):
+        if f"throat.{name}_diameter" in network:
+            radii[f"{name}_radius"] = np.asarray(network[f"throat.{name}_diameter"], float) / 2
+    if "equivalent_radius" not in radii and "throat.cross_sectional_area" in network:
+        radii["equivalent_radius"] = np.sqrt(np.asarray(network["throat.cross_sectional_area"], float) / np.pi)
+    return radii
 
 
 def _without_boundary(junctions: np.ndarray, conns: np.ndarray, boundary: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

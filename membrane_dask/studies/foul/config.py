@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
@@ -21,7 +21,7 @@ from membrane_dask.studies.foul.law_settings import (
     SievingSettings,
     SpeciesList,
 )
-from membrane_dask.studies.network_input import is_network, network_files
+from membrane_dask.studies.network_input import TubeRadius, is_network, network_files
 from membrane_dask.studies.volume_settings import STOKES_SETTINGS, VolumeStudy
 
 #: Settings of volumes and their flow, which a network from files does not have.
@@ -53,10 +53,12 @@ def _is_equal(own: Any, theirs: Any) -> bool:
 class HydraulicsSettings(Model):
     """Conductances of the throats."""
 
-    conductance: Literal["stokes", "mobility", "series", "inscribed", "equivalent"] = parameter(
+    conductance: Literal["stokes", "mobility", "series", "inscribed", "equivalent", "as given"] = parameter(
         "stokes",
         "stokes: flow and pressures of the Stokes flow; mobility: the same of a faster flow that has 1.1 to 1.4 times "
-        "the permeability; series, inscribed, equivalent: formulas, whose throat flows are a fifth to a third off",
+        "the permeability; series, inscribed, equivalent: formulas, whose throat flows are a fifth to a third off; of "
+        "a pore network: tubes of the radius of the file (as given, the default), of the inscribed circle, or of a "
+        "circle of equal area (equivalent)",
         unit="",
     )
     tolerance: Number = parameter(
@@ -147,12 +149,21 @@ class FoulStudy(VolumeStudy):
         """Leave out settings of volumes where the input is a network, so that a written study is read again."""
         settings: dict[str, Any] = handler(self)
         unused = {*_OF_VOLUMES, "narrowing_exponent"} if "input" in settings and self.has_network else set()
-        return {name: value for name, value in settings.items() if name not in unused}
+        written = {name: value for name, value in settings.items() if name not in unused}
+        if "hydraulics" in unused & settings.keys() and self.hydraulics.conductance in get_args(TubeRadius):
+            written["hydraulics"] = {"conductance": self.hydraulics.conductance}
+        return written
 
     @property
     def has_network(self) -> bool:
         """Whether the input is a pore network from files."""
         return is_network(self.input)
+
+    @property
+    def tube_radius(self) -> TubeRadius:
+        """Radius of the tubes of a pore network from files."""
+        conductance = self.hydraulics.conductance
+        return conductance if conductance == "inscribed" or conductance == "equivalent" else "as given"
 
     def inputs(self) -> dict[str, Path]:
         """Files of the network, if the input is one."""
@@ -236,8 +247,16 @@ class FoulStudy(VolumeStudy):
 
     def _network_inconsistencies(self) -> Iterator[Problem]:
         """Check that nothing describes voxels."""
+        hydraulics, tubes = self.hydraulics, get_args(TubeRadius)
+        for name in sorted(hydraulics.model_fields_set):
+            value = getattr(hydraulics, name)
+            if name != "conductance":
+                yield Problem(("hydraulics", name), f"a network has no voxels; leave it out (got {value})")
+            elif value not in tubes:
+                message = f"a network has no voxels; use {', '.join(tubes[:-1])} or {tubes[-1]} (got {value!r})"
+                yield Problem(("hydraulics", name), message)
         for name in _OF_VOLUMES:
-            if name in self.model_fields_set:
+            if name in self.model_fields_set and name != "hydraulics":
                 message = "a network has no voxels, and its pores are tubes of the given radii and lengths"
                 yield Problem((name,), f"{message}; leave it out")
         if "narrowing_exponent" in self.model_fields_set and self.narrowing_exponent != _TUBE_EXPONENT:
@@ -246,6 +265,9 @@ class FoulStudy(VolumeStudy):
 
     def _volume_inconsistencies(self) -> Iterator[Problem]:
         """Check that nothing needs the tubes of a network."""
+        if self.hydraulics.conductance == "as given":
+            message = "needs a pore network as input, whose pores have a radius; leave it out (got 'as given')"
+            yield Problem(("hydraulics", "conductance"), message)
         if self.deposition_law == "published":
             message = "a pore body has no single radius; use conserving (got 'published')"
             yield Problem(("deposition_law",), message)

@@ -75,7 +75,7 @@ def life_table(study: FoulStudy, rows: Sequence[Row], design: str, findings: Seq
         *interval_findings(rows, design, has_interval, open_levels),
     ]
     attrs: dict[str, Any] = {"confidence": study.confidence}
-    attrs["conductance"] = "as given" if study.has_network else study.hydraulics.conductance
+    attrs["conductance"] = study.tube_radius if study.has_network else study.hydraulics.conductance
     attrs["model_factor"] = NO_VOXELS if study.has_network else model_factor_of(study, rows)
     attrs["interval_replicates"] = count_lives(rows) if has_interval else 0
     if summary:

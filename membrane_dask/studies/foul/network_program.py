@@ -54,7 +54,7 @@ class NetworkProgram(Program):
     def __init__(self, study: FoulStudy, source: Source | None = None) -> None:
         self.study = study
         try:
-            (network,), thicknesses = read_networks(study.input)
+            (network,), thicknesses = read_networks(study.input, study.tube_radius)
         except ValueError as error:
             raise StudyError([Problem(("input",), str(error))], source) from error
         problems = thickness_problems(study.thickness, thicknesses)
@@ -95,6 +95,8 @@ class NetworkProgram(Program):
         sizes = f"{len(network.junctions)} junctions, {len(network.length)} pores of radius {low:.4g} to {high:.4g} nm"
         porosity = float(network.band_porosity().mean())
         text = f"{self.study.input.name}: {sizes}; thickness {micrometres:.4g} um, porosity {porosity:.3g}"
+        if self.study.tube_radius != "as given":
+            text += f"; tubes of the {self.study.tube_radius} radii"
         notes = [*input_notes(self.study.input), *dead_end_notes([network]), *path_length_notes([network])]
         return [("network", text), *(("note", note) for note in notes)]
 

@@ -16,6 +16,7 @@ from membrane_dask.number_text import compact, interval_text, readable_unit
 from membrane_dask.physics.networks.structure_laws import NO_PATH
 from membrane_dask.physics.reconstruction.replicate_interval import replicate_interval
 from membrane_dask.report.page import STYLE, Download, Grid, Note, Section, picture
+from membrane_dask.studies.foul.findings import NO_VOXELS
 from membrane_dask.studies.foul.variables import INTERVALS, LIFE
 
 #: Instants of the common axes of several replicates, and height of the axes over the largest value of a life.
@@ -76,8 +77,10 @@ def _lives(life: xr.Dataset) -> Section:
         "Throats narrow, and pores lose wall area, as foulant is deposited. Times and volumes of the network over "
         f"those of the voxels: {life.attrs['model_factor']}. It is not part of the intervals."
     )
-    if life.attrs["conductance"] == "as given":
-        text = "Pores are tubes: they narrow as foulant is deposited along them, by the laws of graded studies."
+    if life.attrs["model_factor"] == NO_VOXELS:
+        radius = str(life.attrs["conductance"])
+        tubes = "tubes" if radius == "as given" else f"tubes of the {radius} radii"
+        text = f"Pores are {tubes}: they narrow as foulant is deposited along them, by the laws of graded studies."
     finite = causes.values[np.isfinite(causes.values)]
     if (finite == NO_PATH).all():
         text = "No path leads through the pores from the feed to the filtrate: there is no flux and no life."
