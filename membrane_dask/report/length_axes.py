@@ -31,10 +31,17 @@ class LengthFormatter(Formatter):
 
 
 def label_lengths(figure: Figure) -> None:
-    """Label axes whose label ends with ``[nm]`` in nm, µm or mm, by their largest value; the data remain in nm."""
+    """Label axes whose label ends with ``[nm]`` in nm, µm or mm, by their largest value; the data remain in nm.
+
+    Both axes of a picture, whose scales are equal, have one unit.
+    """
     for axes in figure.axes:
-        for line in (axes.xaxis, axes.yaxis):
-            _label(line, [float(limit) for limit in line.get_view_interval()])
+        lines = (axes.xaxis, axes.yaxis)
+        limits = [[float(limit) for limit in line.get_view_interval()] for line in lines]
+        if axes.get_aspect() != "auto":
+            limits = [limits[0] + limits[1]] * 2
+        for line, its_limits in zip(lines, limits, strict=True):
+            _label(line, its_limits)
 
 
 def _label(line: Axis, limits: list[float]) -> None:

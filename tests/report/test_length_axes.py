@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from matplotlib.figure import Figure
 
+from membrane_dask.report.length_axes import label_lengths
 from membrane_dask.report.page import picture
 
 
@@ -25,3 +26,12 @@ def test_the_unit_of_an_axis_follows_its_largest_value(lengths, unit, shown, sca
         (series,) = data["series"]
         assert series["x"][-1] == shown
         assert series["y"] == [0.1, 0.9]
+
+
+def test_both_axes_of_a_picture_have_one_unit():
+    figure = Figure()
+    axis = figure.subplots()
+    axis.imshow([[0, 1]], extent=(0, 1540, 768, 0))
+    axis.set(xlabel="x [nm]", ylabel="depth [nm]")
+    label_lengths(figure)
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("x [µm]", "depth [µm]")
