@@ -200,10 +200,11 @@ def test_all_failed_units_decide_whether_a_retry_can_help(tmp_path, permanent):
     assert ("membrane-dask retry" in str(run)) != permanent
 
 
-@pytest.mark.parametrize(("threads", "clock"), [(1, time.process_time), (4, time.thread_time)])
-def test_the_clock_of_cpu_time_is_that_of_the_thread_where_the_worker_has_several(monkeypatch, threads, clock):
+@pytest.mark.parametrize("threads", [1, 4])
+def test_the_clock_of_cpu_time_is_that_of_the_thread_where_the_worker_has_several(monkeypatch, threads):
     import distributed
 
     state = SimpleNamespace(state=SimpleNamespace(nthreads=threads))
     monkeypatch.setattr(distributed, "get_worker", lambda: state)
-    assert worker._cpu_clock() is clock
+    # That of the process includes the processes that it starts: tests/studies/test_predicted_costs.py.
+    assert (worker._cpu_clock() is time.thread_time) == (threads > 1)
