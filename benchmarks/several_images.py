@@ -98,8 +98,9 @@ def scatter(case: str, repetition: int, sizes: Sizes) -> Result:
 
 
 def intervals(case: str, repetition: int, sizes: Sizes) -> Result:
-    """Half-widths of the intervals of the same values."""
-    structures = of_one_size(sizes.shape, repetition, int(case), {"replicates": 8})
+    """Half-widths of the intervals of the same values, for a volume whose sections are independent."""
+    settings = {"replicates": 8, "volume": {"slices": 32 * 4 * int(case), "width": 64}}
+    structures = of_one_size(sizes.shape, repetition, int(case), settings)
     ends = [md.replicate_interval(structures[name], 0.9) for name in ("sigma", "porosity")]
     values = [*(np.log(ends[0][1] / ends[0][0]) / 2).values, *((ndtri(ends[1][1]) - ndtri(ends[1][0])) / 2)]
     return {"values": [float(value) for value in values]}
