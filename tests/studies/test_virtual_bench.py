@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import zipfile
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +18,10 @@ from membrane_dask.physics.analytic_problems import GradedMembrane
 from membrane_dask.physics.imaging.distance import squared_distances
 from membrane_dask.physics.stokes.solver import stokes
 from membrane_dask.studies.characterize import common_flow, flow_tasks
+from membrane_dask.studies.characterize.bench_settings import BenchSettings
+from membrane_dask.studies.characterize.bench_tables import bench_findings
+from membrane_dask.studies.characterize.program import CharacterizeProgram
+from membrane_dask.studies.input_volumes import InputVolumes
 
 SYNC = {"profile": "sync"}
 OFFSET = 0.3
@@ -166,6 +172,29 @@ def test_curves_and_numbers_agree(membrane_run):
     assert set(np.unique(section < 0)) == {False, True}
 
 
+def test_solutes_wider_than_the_critical_path_are_all_rejected(membrane_run):
+    """Their log reduction is infinite, not only large; that of smaller ones is finite."""
+    table = membrane_run.result["bench_rejection"].to_dataset().isel(replicate=0)
+    wider = table.solute_radius.values > float(scalars(membrane_run).bubble_point_radius)
+    assert {True, False} == set(wider.tolist())
+    assert (table.sieving_coefficient.values[wider] == 0).all()
+    assert (table.sieving_coefficient.values[~wider] > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("fallback", "sentence"), [(0.05, False), (0.06, "replicate=1: 6% of the flow is in throats whose conductance")]
+)
+def test_throats_of_a_formula_that_carry_much_of_the_flow_are_reported(fallback, sentence):
+    radii = ("bubble_point_radius", "throat_number_median_radius", "throat_flow_median_radius")
+    result = SimpleNamespace(
+        critical_square=16, open_planes=(0, 0), flow={"slit_flow_fraction": 0.0, "fallback_flow_fraction": fallback},
+        scalars=lambda: dict.fromkeys(radii, 4.0), settings=BenchSettings(enabled=True),
+    )  # fmt: skip
+    text = " ".join(bench_findings({"replicate=0": None, "replicate=1": result}))
+    assert ("the calibration of the network is weak" in text) == bool(sentence)
+    assert not sentence or sentence in text
+
+
 @pytest.mark.parametrize(
     ("block_size", "cluster"),
     # On demand: workers, which do not show in tests/studies/test_graded_study.py and tests/engine/test_execute.py.
@@ -285,6 +314,24 @@ def test_voxels_that_are_no_cubes_are_refused(membrane, tmp_path):
     path.write_text(STUDY.replace("1 nm", "[2 nm, 1 nm, 1 nm]") + "bench: {enabled: true}\n")
     with pytest.raises(md.StudyError, match=r"no cubes.*resample"):
         md.plan(md.load_study(path))
+
+
+def test_replicates_of_another_size_are_refused(membrane, tmp_path):
+    inputs = []
+    for number, edge in enumerate((30, 32)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        np.save(folder / "body.npy", np.where(membrane[:edge, :30, :30], 0, 255).astype(np.uint8))
+        (folder / "study.yaml").write_text(STUDY + "bench: {enabled: true}\n")
+        study = md.load_study(folder / "study.yaml")
+        inputs.append(InputVolumes.of(study, None))
+    (first, second), porosities = (one.volumes[0] for one in inputs), [one.porosities[0] for one in inputs]
+    other_voxels = replace(first, voxel_nm=2.0)
+    for volumes in ([first, second], [first, other_voxels]):
+        with pytest.raises(md.StudyError, match=r"input: replicates of the bench differ in shape or voxel size"):
+            CharacterizeProgram(study, inputs=InputVolumes(volumes, porosities, 2))
+    # A reference may have another size than the replicates.
+    CharacterizeProgram(study, inputs=InputVolumes([first, second], porosities, 1))
 
 
 @pytest.mark.parametrize(

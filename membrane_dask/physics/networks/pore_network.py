@@ -327,11 +327,11 @@ class PoreNetwork:
                 distance = np.abs(junctions[marked, 0] - level)
                 conns = np.concatenate([conns, np.stack([marked, np.full(len(marked), face)], 1).astype(np.int32)])
                 radius, length = np.append(radius, size), np.append(length, np.maximum(distance, 1e-3 * size))
-                of_pores = {name: network.get(f"pore.{name.replace('radius', 'diameter')}") for name in throats}
+                diameters = {name: f"pore.{name.replace('radius', 'diameter')}" for name in throats}
                 throats = {
-                    name: np.append(values, np.asarray(size, float)[marked] / 2)
+                    name: np.append(values, np.asarray(network[diameters[name]], float)[marked] / 2)
                     for name, values in throats.items()
-                    if (size := of_pores[name]) is not None
+                    if diameters[name] in network
                 }
         depth = junctions[:, 0] / extent[0]
         is_outside = ((depth < -_DEPTH_ROUNDING) | (depth > 1 + _DEPTH_ROUNDING)) & ~boundary

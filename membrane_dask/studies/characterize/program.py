@@ -124,7 +124,7 @@ class CharacterizeProgram(Program):
         self._designs, self._findings = (inputs.design, inputs.reference_design), inputs.findings
         self.volumes, self.porosities, self.replicates = inputs.volumes, inputs.porosities, inputs.replicates
         if study.bench.enabled:
-            _require_cubes(self.volumes, inputs.replicates, source)
+            _require_equal_cubes(self.volumes, inputs.replicates, source)
         self.blocks = [divide(volume.shape, study.block_size) for volume in self.volumes]
         self._first_block = np.concatenate([[0], np.cumsum([len(blocks) for blocks in self.blocks])])
         #: All volumes along the depth, then all along the next axis of the study.
@@ -469,11 +469,15 @@ class CharacterizeProgram(Program):
                     yield TableFile(f"{membrane} {method}.csv".replace(" ", "-"), text)
 
 
-def _require_cubes(volumes: Sequence[Any], replicates: int, source: Source | None) -> None:
-    """Refuse volumes of which the bench cannot be computed."""
+def _require_equal_cubes(volumes: Sequence[Any], replicates: int, source: Source | None) -> None:
+    """Refuse volumes of which the bench cannot be computed, and replicates that are not of one size."""
     for number, volume in enumerate(volumes):
-        field = "input" if number < replicates else "reference"
+        field, first = ("input", volumes[0]) if number < replicates else ("reference", volumes[replicates])
         if not is_cube(volume.spacing):
             message = f"its voxels are no cubes ({edges_text(volume)}), in which the bench counts radii; resample the"
             message += f" volume to cubes, or set bench.enabled: false (got {volume.path!r})"
+            raise StudyError([Problem((field,), message)], source)
+        if (volume.shape, volume.voxel_nm) != (first.shape, first.voxel_nm):
+            message = f"replicates of the bench differ in shape or voxel size: {volume.path} has {volume.shape} voxels"
+            message += f" of {volume.voxel_nm} nm, {first.path} has {first.shape} of {first.voxel_nm} nm"
             raise StudyError([Problem((field,), message)], source)

@@ -57,11 +57,13 @@ def work(context: Mapping[str, Any], unit: Unit) -> Result:
 def _structure(study: FoulStudy, number: int, volume: Any) -> Result:
     """Network, conductances and walls of a clean structure; nothing, and a flow of 0, where no path percolates."""
     hydraulics = study.hydraulics
+    conductance = hydraulics.conductance
+    assert conductance != "as given"  # of pore networks from files
     pores = read_pores(volume)
     clean = structure_hydraulics(
         pores,
         study.snow_parameters(),
-        conductance=hydraulics.conductance,
+        conductance=conductance,
         tolerance=hydraulics.tolerance,
         lateral_boundary=hydraulics.lateral_boundary,
         wall_model=hydraulics.wall_model,
