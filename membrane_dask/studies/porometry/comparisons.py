@@ -28,7 +28,7 @@ from membrane_dask.studies.porometry.variables import PAIRS, POPULATIONS
 _MIN_POPULATION = 3
 #: Largest standard deviation of the logarithm between specimens that have a mean: 95 % of them lie within a factor of 2
 #: of it. A convention; errors of measurement are no measure, as specimens of one membrane may differ by much more.
-MAX_LOG_SD = math.log(2) / 1.96
+MAX_LOG_SD = float(log(2.0)) / 1.96
 
 
 def _states(membranes: Sequence[MembraneData]) -> list[str]:
