@@ -93,7 +93,7 @@ def test_other_sources_are_refused_whatever_the_profile_says(scheduler, tmp_path
 def test_other_sources_of_the_package_are_refused(scheduler, tmp_path):
     node = copied_package(tmp_path / "node")
     path = node / "membrane_dask" / "engine" / "store.py"
-    path.write_text(path.read_text().replace("value.astype(target)", "value.astype(target) * 1"))
+    path.write_text(path.read_text().replace("converted(value, target)", "converted(value * 1, target)"))
     with pytest.raises(ClusterError, match=r"has other sources .*: membrane_dask\.engine\.store\. Install"):
         run_on(scheduler, tmp_path, node)
     assert nothing_written(tmp_path)
