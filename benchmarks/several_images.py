@@ -187,9 +187,8 @@ def main() -> None:
     print_circumstances()
     sizes = Sizes()
     if arguments.smoke:
-        global SHAPE, THICKNESS, SKIN, WIDTHS
-        arguments.repetitions, SHAPE, THICKNESS, SKIN, WIDTHS = 2, (128, 160), 320, 112, (600, 200)
-        arguments.tables = ["scatter"]
+        sizes = Sizes((128, 160), 320, 112, (600, 200))
+        arguments.repetitions, arguments.tables = 2, ["scatter"]
     functions = {"scatter": scatter, "intervals": intervals, "magnifications": magnifications}
     cases = {"scatter": "14", "intervals": "14", "magnifications": ("whole", "skin and whole")}
     with ProcessPoolExecutor(arguments.processes) as pool:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import csv
+import functools
 import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from small_searches import RADII, SMALL, TWO_SPECIES, UNITS, small_search
 
 import membrane_dask as md
 from membrane_dask.program import Outcome, Recall
@@ -22,30 +24,13 @@ from membrane_dask.studies.graded.design_text import bounds_text
 from membrane_dask.studies.graded.metric_scales import scale_of
 from membrane_dask.studies.graded.metric_text import MetricText
 
-RADII = {"radius": {"range": [0.004, 0.02]}}
 FIXED_MEAN = {"radius": {"range": [0.004, 0.02], "mean": 0.01}}
-TWO_SPECIES = [
-    {"name": "protein", "deposition": 1e-7, "fraction": 0.5}, {"name": "virus", "deposition": 1e-6, "fraction": 0.5},
-]  # fmt: skip
-UNITS = {
-    "thickness": "100 um", "pressure": "1 bar", "viscosity": "1 mPa s", "foulant_volume_fraction": 1e-4,
-}  # fmt: skip
-SMALL = {
-    "design": "optimum", "l_max": 0.25, "porosity": 0.3, "porosity_tolerance": 0.01, "time_step": 5e-4,
-    "realizations": 4, "seed": 5,
-}  # fmt: skip
 
 
 @pytest.fixture
 def study(tmp_path):
     """Makes a small study with some settings of the search."""
-    path = tmp_path / "study.yaml"
-    path.write_text("kind: graded\n")
-
-    def make(optimum, **changes):
-        return md.load_study(path, **{**SMALL, "optimum": optimum, **changes})
-
-    return make
+    return functools.partial(small_search, tmp_path)
 
 
 # --- settings

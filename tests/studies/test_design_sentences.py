@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import xarray as xr
+from small_searches import RADII, TWO_SPECIES, UNITS, small_search
 
-import membrane_dask as md
 from membrane_dask.studies.graded import performance_report, search_report
 from membrane_dask.studies.graded.closing_time import closing_notes, ends_with_first_band
 from membrane_dask.studies.graded.common_report import heading, readable_times
@@ -20,32 +20,13 @@ from membrane_dask.studies.graded.design_settings import Constraint
 from membrane_dask.studies.graded.design_text import best_sentences
 from membrane_dask.studies.graded.metric_text import MetricText
 
-RADII = {"radius": {"range": [0.004, 0.02]}}
-UNITS = {
-    "thickness": "100 um", "pressure": "1 bar", "viscosity": "1 mPa s", "foulant_volume_fraction": 1e-4,
-}  # fmt: skip
-TWO_SPECIES = [
-    {"name": "protein", "deposition": 1e-7, "fraction": 0.5}, {"name": "virus", "deposition": 1e-6, "fraction": 0.5},
-]  # fmt: skip
-SMALL = {
-    "design": "optimum", "l_max": 0.25, "porosity": 0.3, "porosity_tolerance": 0.01, "time_step": 5e-4,
-    "realizations": 4, "seed": 5,
-}  # fmt: skip
-
 
 @pytest.fixture
 def study(tmp_path):
     """Makes a small study with some settings of the search."""
-    path = tmp_path / "study.yaml"
-    path.write_text("kind: graded\n")
-
-    def make(optimum, **changes):
-        settings = {**SMALL, "optimum": optimum, **changes}
-        if "porosity" in optimum["parameters"]:
-            del settings["porosity"]
-        return md.load_study(path, **settings)
-
-    return make
+    return lambda optimum, **changes: small_search(
+        tmp_path, optimum, without={"porosity"} & set(optimum["parameters"]), **changes
+    )
 
 
 def result(program, evaluations):

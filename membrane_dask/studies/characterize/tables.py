@@ -166,8 +166,7 @@ class VolumeResult:
         if "speed" not in self.flow:
             return None
         gradient = self.study.flow.pressure / (self.depth_nm * 1e-9)
-        speed = self.flow["speed"] * 1e-18 * gradient / self.study.flow.viscosity
-        return {"speed": np.asarray(speed, float)}  # computed in float32, enough for a picture
+        return {"speed": self.flow["speed"] * 1e-18 * gradient / self.study.flow.viscosity}
 
     def rejection(self) -> dict[str, np.ndarray] | None:
         """Variables of the table ``rejection``."""

@@ -48,11 +48,15 @@ PHYSICAL = {
 NO_SPREAD = "A value without ± is the same in all networks, so that it has no interval."
 
 
+def time_unit(table: xr.Dataset) -> tuple[str, float]:
+    """Unit that suits the longest time of a table, and how many of them are an hour."""
+    hours = [values.values.ravel() for values in table.data_vars.values() if values.attrs.get("units") == "h"]
+    return readable_unit("h", np.concatenate(hours) if hours else ())
+
+
 def readable_times(table: xr.Dataset, reference: xr.Dataset | None = None) -> xr.Dataset:
     """A table with its times in the unit that suits the longest one of ``reference``, by default of itself."""
-    reference = table if reference is None else reference
-    hours = [values.values.ravel() for values in reference.data_vars.values() if values.attrs.get("units") == "h"]
-    unit, factor = readable_unit("h", np.concatenate(hours) if hours else ())
+    unit, factor = time_unit(table if reference is None else reference)
     times = {name: values for name, values in table.data_vars.items() if values.attrs.get("units") == "h"}
     return table.assign(
         {name: (values * factor).assign_attrs(values.attrs, units=unit) for name, values in times.items()}

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from membrane_dask.engine.run import Run
 from membrane_dask.number_text import compact, with_error
 from membrane_dask.report.page import Download, Grid, Picture, Section, picture
-from membrane_dask.studies.graded.common_report import COLOURS, NO_SPREAD, heading, label, readable_times
+from membrane_dask.studies.graded.common_report import COLOURS, NO_SPREAD, heading, label, readable_times, time_unit
 from membrane_dask.studies.graded.config import GradedStudy
 from membrane_dask.studies.graded.search_units import SearchUnits
 
@@ -59,8 +59,15 @@ def search_sections(run: Run) -> list[Section]:
     designs = readable_times(in_hours)
     stated_metrics = _metrics(run.study, stated)
     metrics = list(dict.fromkeys(map(units.name, stated_metrics)))
-    limits = {units.name(metric): limit * units.factor(metric) for metric, limit in _limits(run.study).items()}
-    limits = {metric: limit * _time_factor(metric, designs) for metric, limit in limits.items()}
+    hour = time_unit(in_hours)[1]
+
+    def factor(metric: str) -> float:
+        """Units of a metric in this report in one of the study."""
+        name = units.name(metric)
+        is_time = name in in_hours and in_hours[name].attrs.get("units") == "h"
+        return units.factor(metric) * (hour if is_time else 1.0)
+
+    limits = {units.name(metric): limit * factor(metric) for metric, limit in _limits(run.study).items()}
     confidence = run.study.optimum.confidence  # type: ignore[attr-defined]
     result = []
     for name, node in children.items():
@@ -73,7 +80,7 @@ def search_sections(run: Run) -> list[Section]:
         front = children["front"].to_dataset()
         if front.sizes["level"]:
             second = str(children["front"].attrs["metric"])
-            level = front.level * units.factor(second) * _time_factor(units.name(second), designs)
+            level = front.level * factor(second)
             scaled = readable_times(units.table(front), in_hours).assign_coords(level=level)
             download = Download("front.csv", "The front as CSV", as_csv(front, stated_metrics, units))
             result.append(_front_section(scaled, designs, metrics, units.name(second), confidence, download))
@@ -87,12 +94,6 @@ def search_sections(run: Run) -> list[Section]:
     if any((designs[f"{metric}_error"] <= 1e-12 * abs(designs[metric])).any() for metric in metrics):
         text += f" {NO_SPREAD}"
     return [*result, Section("Designs of the search", text, contents)]
-
-
-def _time_factor(metric: str, designs: xr.Dataset) -> float:
-    """How many of the units of a metric in a report are an hour; 1 for what is no time."""
-    unit = designs[metric].attrs.get("units") if metric in designs else None
-    return {"d": 1 / 24, "min": 60.0, "s": 3600.0}.get(str(unit), 1.0)
 
 
 def _metrics(study: Any, designs: xr.Dataset) -> list[str]:
