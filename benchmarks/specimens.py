@@ -28,15 +28,15 @@ def main() -> None:
     print(f"{'specimens':>10}{'true scatter':>14}{'have a mean, %':>16}{'hold the true one, %':>22}")
     for n in SPECIMENS:
         for scatter in SCATTERS:
-            held = []
+            covered = []
             for _ in range(sets):
                 errors = rng.uniform(0.01, 0.05, n)
                 logarithms = scatter * rng.standard_normal(n) + errors * rng.standard_normal(n)
-                found = random_effects(logarithms, errors)
-                if found.standard_deviation <= MAX_LOG_SD:
-                    held.append(found.low <= 0 <= found.high)
-            coverage = f"{100 * np.mean(held):.0f}" if held else "-"
-            print(f"{n:10}{scatter:14.2f}{100 * len(held) / sets:16.0f}{coverage:>22}", flush=True)
+                population = random_effects(logarithms, errors)
+                if population.standard_deviation <= MAX_LOG_SD:
+                    covered.append(population.low <= 0 <= population.high)
+            coverage = f"{100 * np.mean(covered):.0f}" if covered else "-"
+            print(f"{n:10}{scatter:14.2f}{100 * len(covered) / sets:16.0f}{coverage:>22}", flush=True)
 
 
 if __name__ == "__main__":
