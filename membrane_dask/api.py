@@ -140,8 +140,8 @@ def _with_runs_of_sources(
             with item.errors_of_reader():
                 ready = _with_runs_of_sources(item.study, item.source, listener, client, plans, finished)
                 planned, directory = plans.get(path) or plan(ready, source=item.source), run_directory(ready)
-            listener(Message(f"source {item.path}: {directory}"))
-            finished[path] = run(planned, directory, listener=listener, client=client).path.resolve()
+                listener(Message(f"source {item.path}: {directory}"))
+                finished[path] = run(planned, directory, listener=listener, client=client).path.resolve()
         runs[item.name] = finished[path]
     return _with_sources(study, runs, source)
 
@@ -243,7 +243,8 @@ def run(
     Raises
     ------
     StudyError
-        If the study cannot be run; nothing was started.
+        If the study cannot be run: nothing was started; or if its units show that the input has no result: they are
+        kept.
     ClusterError
         If the cluster cannot be used or was lost; what is finished is kept.
     """

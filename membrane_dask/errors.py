@@ -69,7 +69,7 @@ class Source:
 
 
 class StudyError(ValueError):
-    """A study that cannot be run; nothing was started.
+    """A study that cannot be run: nothing was started, or finished units, which are kept, show that it has no result.
 
     Parameters
     ----------

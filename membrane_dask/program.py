@@ -448,6 +448,11 @@ class Program:
             index of each finished unit to its arrays; only those that a second argument names, if there is one.
         history : mapping of str to Outcome
             All finished units.
+
+        Raises
+        ------
+        StudyError
+            If the finished units show that the input has no result; they are kept.
         """
         return ()
 

@@ -1,8 +1,9 @@
 """Exit codes of the command line.
 
 0 done; 1 values of a run that are missing or altered, other bits than those of the result (`replay`), or a bug of
-membrane-dask; 2 invalid study or usage, nothing was started; 3 finished with failed units; 4 cluster failure; 75
-stopped early, resumable, or finished without what the study looks for; 130 interrupted with Ctrl-C, resumable.
+membrane-dask; 2 invalid study or usage: nothing was started, or finished units show that the input has no result; 3
+finished with failed units; 4 cluster failure; 75 stopped early, resumable, or finished without what the study looks
+for; 130 interrupted with Ctrl-C, resumable.
 """
 
 from __future__ import annotations

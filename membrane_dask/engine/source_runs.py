@@ -63,7 +63,7 @@ class SourceStudy:
         try:
             yield
         except StudyError as error:
-            if self.own is None or error.source is not self.source:
+            if self.own is None or error.source.name != self.source.name:
                 raise
             raise _error_of_reader(error, self.own, self.reader_source) from error.__cause__
 

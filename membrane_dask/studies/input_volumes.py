@@ -129,13 +129,13 @@ def _sample_porosity(field: str, volume: VolumeSource, source: Source | None) ->
         except ValueError as error:
             raise StudyError([Problem((field,), f"{error} (got {volume.path!r})")], source) from error
         if porosity == 1.0 and count >= depth:
-            message = f"has no solid in any of its planes; check {_phase_setting(volume)} (got {volume.path!r})"
+            message = f"has no solid in any of its planes; check {phase_setting(volume)} (got {volume.path!r})"
             raise StudyError([Problem((field,), message)], source)
         count *= 2
     return porosity
 
 
-def _phase_setting(volume: VolumeSource) -> str:
+def phase_setting(volume: VolumeSource) -> str:
     """Setting that decides which voxels of a volume are pores."""
     return "grey.threshold" if volume.grey else "grey.method" if volume.segmentation else "pores"
 
@@ -155,7 +155,7 @@ def require_pores(inputs: InputVolumes, source: Source | None) -> None:
         except ValueError as error:
             raise StudyError([Problem((field,), f"{error} (got {volume.path!r})")], source) from error
         if not has_pores:
-            message = f"no voxel is a pore; check {_phase_setting(volume)} (got {volume.path!r})"
+            message = f"no voxel is a pore; check {phase_setting(volume)} (got {volume.path!r})"
             raise StudyError([Problem((field,), message)], source)
 
 

@@ -202,6 +202,21 @@ def test_an_error_of_a_stage_is_not_one_of_the_stages_that_read_it(here):
     assert "input" not in str(error.value).replace("section.png", "")
 
 
+def test_a_structure_without_a_path_stops_the_stage_of_its_life(here):
+    """The error is one of the chain; the bench stands, and is all of a chain without that stage."""
+    volume = np.load(here / "volume.npy")
+    volume[20:24] = volume.max()
+    np.save(here / "volume.npy", volume)
+    stages = {name: BENCH[name] for name in ("characterize", "foul")}
+    with pytest.raises(StudyError, match=r"small\.yaml:2:.*: input: the volume does not percolate along z.* no life"):
+        md.run(write_chain(here, stages=stages))
+    (characterized,) = runs_of(here, "characterize")
+    assert md.open_run(here / "runs" / characterized).result["bench"].mercury_porosity.item() > 0
+    run = md.run(write_chain(here, stages={"characterize": stages["characterize"]}))
+    assert run.status()["state"] == "complete"
+    assert runs_of(here, "characterize") == [characterized]
+
+
 @pytest.mark.usefixtures("undrawn")
 def test_a_run_whose_stage_was_removed_can_be_opened(here):
     """Its report names the stage; a repetition refuses it."""

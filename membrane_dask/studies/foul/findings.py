@@ -57,13 +57,14 @@ def model_factor(diffusive_damkohler: float, capture: float) -> str:
     return "model factor unknown, outside the range that was compared with lives of voxels"
 
 
-def _is_without_path(row: Mapping[str, np.ndarray] | None) -> bool:
+def is_without_path(row: Mapping[str, np.ndarray] | None) -> bool:
+    """Whether the structure of a row is known to have no path; a unit that failed does not say so."""
     return row is not None and int(row["end_of_life_cause"]) == NO_PATH
 
 
 def _lives(rows: Sequence[Mapping[str, np.ndarray] | None]) -> list[tuple[int, Mapping[str, np.ndarray]]]:
     """Replicates with a path and their lives."""
-    return [(k, row) for k, row in enumerate(rows) if row is not None and not _is_without_path(row)]
+    return [(k, row) for k, row in enumerate(rows) if row is not None and not is_without_path(row)]
 
 
 def count_lives(rows: Sequence[Mapping[str, np.ndarray] | None]) -> int:
@@ -107,7 +108,7 @@ def life_findings(study: FoulStudy, rows: Sequence[Mapping[str, np.ndarray] | No
         name = f"replicate {k}" if len(rows) > 1 else "the structure"
         if row is None:
             findings.append(f"{name}: its life is not known, as its unit failed (see the failures of the run)")
-        elif _is_without_path(row):
+        elif is_without_path(row):
             findings.append(f"{name} does not percolate: no life")
     if not study.has_network and study.hydraulics.conductance in FORMULA_ERRORS:
         findings.append(FORMULA_ERRORS[study.hydraulics.conductance])
@@ -142,7 +143,7 @@ def interval_findings(
     if not has_interval:
         if design != INDEPENDENT_SEARCHES and rows[0] is None:
             yield "no interval: the life of the best match is not known"
-        elif design != INDEPENDENT_SEARCHES and _is_without_path(rows[0]):
+        elif design != INDEPENDENT_SEARCHES and is_without_path(rows[0]):
             yield "no interval: the best match has no life"
         elif len(lives) < MIN_REPLICATES:
             yield "no interval: fewer than three lives"

@@ -13,11 +13,12 @@ from membrane_dask.physics.voxel_spacing import is_cube
 from membrane_dask.program import Costs, Dataset, History, Program, Rounds, Scratch, Unit, settle
 from membrane_dask.studies.foul import KIND
 from membrane_dask.studies.foul.config import FoulStudy
+from membrane_dask.studies.foul.findings import is_without_path
 from membrane_dask.studies.foul.flux_limit import flux_problems
 from membrane_dask.studies.foul.life_tables import hydraulics_table, life_table
 from membrane_dask.studies.foul.recorded_flow import recorded_flow_table
 from membrane_dask.studies.foul.tasks import damkohler_wall_rate, work
-from membrane_dask.studies.input_volumes import InputVolumes, require_pores, volume_rows
+from membrane_dask.studies.input_volumes import InputVolumes, phase_setting, require_pores, volume_rows
 from membrane_dask.studies.segmentation_remarks import segmentation_attributes
 from membrane_dask.studies.volume_cubes import percolating_cube
 from membrane_dask.studies.voxel_sizes import edges_text
@@ -62,7 +63,7 @@ class FoulProgram(Program):
     }  # fmt: skip
 
     def __init__(self, study: FoulStudy, source: Source | None = None, inputs: InputVolumes | None = None) -> None:
-        self.study = study
+        self.study, self._source = study, source
         is_whole = inputs is None  # the permeability of a part, which pilots run, is its own
         inputs = inputs or InputVolumes.of(study, source)
         if is_whole:
@@ -197,13 +198,34 @@ class FoulProgram(Program):
         return "use hydraulics.conductance: series, which needs no flow and whose error the result gives"
 
     def collect(self, read: Callable[[str], Any], history: History) -> Sequence[Dataset]:
-        """Lives of all replicates with their intervals, and the conductances against the flow in the voxels."""
+        """Lives of all replicates with their intervals, and the conductances against the flow in the voxels.
+
+        Raises
+        ------
+        StudyError
+            If no replicate has a path.
+        """
         lives, structures = read("lives"), read("structures")
         n = len(self.volumes)
         tables = []
         if lives:
             rows = [lives.get((k,)) for k in range(n)]
+            if all(map(is_without_path, rows)):
+                raise StudyError([self._no_path()], self._source)
             tables.append(life_table(self.study, rows, self._design, self._findings))
         if structures:
             tables.append(hydraulics_table(self.study, [structures.get((k,)) for k in range(n)]))
         return tables
+
+    def _no_path(self) -> Problem:
+        """Problem of volumes of which none percolates."""
+        first, n = self.volumes[0], len(self.volumes)
+        subject = f"none of the {n} replicates percolates" if n > 1 else "the volume does not percolate"
+        porosity = ", ".join(f"{porosity:.2f}" for porosity in self.porosities[:3]) + (", ..." if n > 3 else "")
+        message = (
+            f"{subject} along {self.study.axis}: no path of pores leads from the first plane to the last (porosity "
+            f"about {porosity}), so that there is no life; check {phase_setting(first)}, axis and connectivity (is "
+            f"{self.study.connectivity}); a study of kind characterize has the other properties, with a permeability "
+            "of 0"
+        )
+        return Problem(("input",), f"{message} (got {first.path!r})")
