@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 #: Exponents of ten between which numbers are written without one.
 _PLAIN = range(-4, 6)
 #: Most significant digits of a value with an interval.
 _MAX_DIGITS = 6
-#: Ratio of the ends of an interval from which each is rounded by itself, as no decimal suits both.
+#: Half-width over the value below which an interval has no width but that of rounding errors.
+_NO_WIDTH = 1e-12
+#: Ratio of the ends of an interval, and of the value, from which each is rounded by itself, as no decimal suits all.
 _WIDE = 10.0
 #: Units by the unit of the result: name, how many of them are one of those, and from which value on they are used.
 _UNITS = {
     "nm": (("mm", 1e-6, 1e6), ("µm", 1e-3, 1e3), ("nm", 1.0, 0.0)),
+    "um": (("mm", 1e-3, 1e3), ("µm", 1.0, 1.0), ("nm", 1e3, 0.0)),
     "h": (("d", 1 / 24, 48.0), ("h", 1.0, 2.0), ("min", 60.0, 2 / 60), ("s", 3600.0, 0.0)),
 }
 
@@ -24,7 +27,7 @@ def readable_unit(unit: str, values: Iterable[float] | float) -> tuple[str, floa
     Parameters
     ----------
     unit : str
-        Of the values: ``nm``, ``h``, or another one, which remains.
+        Of the values: ``nm``, ``um``, ``h``, or another one, which remains.
     values : float or iterable of float
         Values of one column, axis or sentence; the largest finite one decides.
 
@@ -43,7 +46,7 @@ def readable_unit(unit: str, values: Iterable[float] | float) -> tuple[str, floa
 
 def quantity_text(value: float, unit: str, low: float = math.nan, high: float = math.nan, *, digits: int = 3) -> str:
     """A value with its interval, if it has one, in a :func:`readable_unit`: ``12.3 µm``, ``12.3 [9.0, 16.0] nm``."""
-    name, factor = readable_unit(unit, value if math.isfinite(value) else (low, high))
+    name, factor = readable_unit(unit, (low, high) if math.isnan(value) else value)
     text = interval_text(factor * value, factor * low, factor * high, digits=digits)
     return text if name in ("", "1") else f"{text} {name}"
 
@@ -55,6 +58,35 @@ def lengths_text(nm: Iterable[float], digits: int = 4) -> str:
     return f"{' x '.join(compact(factor * length, digits) for length in lengths)} {unit}"
 
 
+def quantity_column(
+    title: str, unit: str, rows: Iterable[Sequence[float]], *, digits: int = 3
+) -> tuple[str, list[str]]:
+    """A column of a table: values in a common :func:`readable_unit`, and a header with that unit.
+
+    Parameters
+    ----------
+    title : str
+        Header without the unit.
+    unit : str
+        Of the values; one such as ``nm`` is replaced by a larger one for large values.
+    rows : iterable of sequence of float
+        A value for each row, or a value and the ends of its interval.
+    digits : int
+        Significant digits of values without an interval.
+
+    Returns
+    -------
+    header : str
+    cells : list of str
+        ``-`` for a value that is not a number.
+    """
+    triples = [(*row, math.nan, math.nan)[:3] for row in rows]
+    decisive = [number for value, *ends in triples for number in (ends if math.isnan(value) else [value])]
+    name, factor = readable_unit(unit, decisive)
+    cells = [interval_text(factor * value, factor * low, factor * high, digits=digits) for value, low, high in triples]
+    return (title if name in ("", "1") else f"{title}, {name}"), cells
+
+
 def interval_text(
     value: float, low: float, high: float, *, digits: int = 4, brackets: str = "[]", join: str = ", "
 ) -> str:
@@ -63,8 +95,9 @@ def interval_text(
     Parameters
     ----------
     value, low, high : float
-        The value and the ends of its interval. They have two significant digits of its half-width. Where its ends
-        differ by a factor of ten or more, each has two significant digits of its own.
+        The value and the ends of its interval. They have two significant digits of its half-width. Where they have one
+        sign and differ by a factor of ten or more, each has two significant digits of its own; where the ends are
+        equal, up to six.
     digits : int
         Significant digits of a value without an interval.
     brackets, join : str
@@ -73,19 +106,24 @@ def interval_text(
     Returns
     -------
     str
-        ``-`` for a value that is not a number.
+        ``-`` for a value that is not a number; what is known of it, if that is an interval: ``at most 16``.
     """
     ends = [end for end in (low, high) if math.isfinite(end)]
+    if math.isnan(value) and ends:
+        known = " to ".join(compact(end, digits) for end in ends)
+        return known if len(ends) == 2 else f"{'at least' if math.isfinite(low) else 'at most'} {known}"
     if not ends or not math.isfinite(value):
         return compact(value, digits)
     half = (high - low) / 2 if len(ends) == 2 else abs(value - ends[0])
-    if len(ends) == 2 and low * high > 0 and not max(low / high, high / low) < _WIDE:
+    sizes = [abs(number) for number in (value, low, high) if number]
+    if len(ends) == 2 and low * high >= 0 and sizes and max(sizes) >= _WIDE * min(sizes):
         texts = [compact(number, 2) for number in (value, low, high)]
+    elif half <= _NO_WIDTH * abs(value):
+        texts = [compact(number, _MAX_DIGITS) for number in (value, low, high)]
     else:
         largest = max(abs(number) for number in (value, *ends))
         last = _exponent(largest) + 1 - _MAX_DIGITS
-        if half > 0:
-            last = max(last, _exponent(half) - 1)
+        last = max(last, _exponent(half) - 1)
         texts = [_rounded(number, last, _exponent(largest)) for number in (value, low, high)]
     return f"{texts[0]} {brackets[0]}{join.join(texts[1:])}{brackets[1]}"
 
@@ -96,7 +134,7 @@ def with_error(value: float, half_width: float) -> str:
         return "-"
     if not math.isfinite(half_width):
         return compact(value, 4)
-    if half_width <= 1e-12 * abs(value):
+    if half_width <= _NO_WIDTH * abs(value):
         return compact(value, 6)  # no spread: an interval of width 0 would look like a measured one
     exponent = _exponent(max(abs(value), half_width))
     scaled = 0 if exponent in _PLAIN else exponent
@@ -126,13 +164,6 @@ def fixed(value: float, digits: int) -> str:
     """A number with some decimals, without the sign of a zero."""
     text = f"{value:.{digits}f}"
     return text.removeprefix("-") if float(text) == 0 else text
-
-
-def format_interval(value: float, low: float, high: float, scale: float = 1.0, digits: int = 2) -> str:
-    """Format a value with its interval, ``-`` if it is not finite."""
-    if not math.isfinite(value):
-        return "-"
-    return f"{fixed(value * scale, digits)} [{fixed(low * scale, digits)}, {fixed(high * scale, digits)}]"
 
 
 def _exponent(value: float) -> int:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from membrane_dask.number_text import compact, interval_text, quantity_text, readable_unit, with_error
+from membrane_dask.number_text import compact, interval_text, quantity_column, quantity_text, readable_unit, with_error
 
 NAN = math.nan
 
@@ -23,7 +23,14 @@ NAN = math.nan
         (12.3456, NAN, NAN, "12.35"),
         (12.3456, 9, math.inf, "12.3 [9.0, infinite]"),
         (12.3456, 12.3456, 12.3456, "12.3456 [12.3456, 12.3456]"),
-        (NAN, 9, 16, "-"),
+        (4.0, 0.0, 9000, "4 [0, 9000]"),
+        (0.01, 0.0, 0.02, "0.010 [0.000, 0.020]"),
+        (2.0, 2.0, 2.0, "2 [2, 2]"),
+        (0.0, 0.0, 0.0, "0 [0, 0]"),
+        (NAN, 9, 16, "9 to 16"),  # limits without a value
+        (NAN, NAN, 16, "at most 16"),
+        (NAN, 9, math.inf, "at least 9"),
+        (NAN, NAN, NAN, "-"),
     ],
 )
 def test_values_have_the_digits_that_their_interval_supports(value, low, high, text):
@@ -62,3 +69,13 @@ def test_one_unit_for_all_values_of_an_axis():
     assert readable_unit("nm", [5.0, NAN, math.inf, 12000.0]) == ("µm", 1e-3)
     assert readable_unit("nm", []) == ("nm", 1.0)
     assert quantity_text(12000, "nm", 9000, 16000) == "12.0 [9.0, 16.0] µm"
+
+
+def test_a_column_has_one_unit_by_its_values():
+    assert quantity_column("radius", "nm", [(12.3, 9, 16), (NAN,), (2100,)]) == (
+        "radius, µm", ["0.0123 [0.0090, 0.0160]", "-", "2.1"],
+    )  # fmt: skip
+    assert quantity_column("radius", "nm", [(4.0, 3.5, 4.5), (NAN, NAN, 8000.0)])[0] == "radius, µm"
+    assert quantity_column("radius", "nm", [(4.0, 0.0, 9e6)]) == ("radius, nm", ["4 [0, 9e6]"])
+    assert quantity_column("ratio", "1", [(0.12345,)]) == ("ratio", ["0.123"])
+    assert quantity_column("thickness", "um", [(0.31,), (0.2,)]) == ("thickness, nm", ["310", "200"])

@@ -116,6 +116,12 @@ class Grid:
         return _csv_address(table_csv(self.header, self.rows))
 
 
+def from_columns(columns: Iterable[tuple[str, Sequence[str]]], caption: str = "") -> Grid:
+    """A table of columns, each a header and its cells, such as those of ``quantity_column``."""
+    header, cells = zip(*columns, strict=True)
+    return Grid(header, list(zip(*cells, strict=True)), caption)
+
+
 @dataclass(frozen=True)
 class Note:
     """A sentence that limits what the results mean, set apart from the text."""

@@ -7,17 +7,15 @@ import io
 import re
 from collections.abc import Sequence
 
-_SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹\N{MINUS SIGN}", "-0123456789-")
-_NUMBER = r"-?(?:\d+(?:\.\d+)?(?:e-?\d+)?|inf)"
+_NUMBER = r"-?(?:\d+(?:\.\d+)?(?:e-?\d+)?|infinite)"
 _WITH_INTERVAL = re.compile(rf"({_NUMBER}) \[({_NUMBER}), ({_NUMBER})\]")
-_POWER = re.compile(r"\s*\N{MULTIPLICATION SIGN}\s*10([-⁻⁰¹²³⁴⁵⁶⁷⁸⁹\N{MINUS SIGN}]+)")
+_NUMBER_ONLY = re.compile(_NUMBER)
 
 
 def table_csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table of texts as CSV.
 
-    Numbers have a hyphen as their sign and an exponent (``6.56e12``), and a cell with an interval takes three columns.
-    The digits are those of the report.
+    A cell with an interval takes three columns. The digits are those of the report.
 
     Parameters
     ----------
@@ -26,18 +24,18 @@ def table_csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     rows : sequence of sequence of str
         Cells.
     """
-    columns = [[_plain(row[k]) for row in rows] for k in range(len(header))]
+    columns = [[row[k] for row in rows] for k in range(len(header))]
     names: list[str] = []
     cells: list[list[str]] = []
     for name, column in zip(header, columns, strict=True):
-        if not any(_WITH_INTERVAL.fullmatch(cell) for cell in column):
+        matches = [_WITH_INTERVAL.fullmatch(cell) for cell in column]
+        if not any(matches):
             names.append(name)
-            cells.append(column)
+            cells.append([_plain(cell) for cell in column])
             continue
         names += [name, f"{name}, low", f"{name}, high"]
-        matches = [_WITH_INTERVAL.fullmatch(cell) for cell in column]
         triples = [match.groups() if match else (cell, "", "") for match, cell in zip(matches, column, strict=True)]
-        cells += [list(values) for values in zip(*triples, strict=True)]
+        cells += [[_plain(value) for value in values] for values in zip(*triples, strict=True)]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(names)
@@ -46,7 +44,7 @@ def table_csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _plain(cell: str) -> str:
-    """A cell with numbers as programs read them; empty for a dash, which stands for no number."""
-    text = _POWER.sub(lambda match: f"e{match[1].translate(_SUPERSCRIPTS)}", cell)
-    text = re.sub(r"\N{MINUS SIGN}(?=[\d∞])", "-", text).replace("∞", "inf")
-    return "" if text == "-" else text
+    """A cell as programs read it: ``inf`` for an infinite number, nothing for a dash, which stands for no number."""
+    if cell == "-":
+        return ""
+    return cell.replace("infinite", "inf") if _NUMBER_ONLY.fullmatch(cell) else cell

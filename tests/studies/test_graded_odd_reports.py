@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import membrane_dask as md
-from membrane_dask.number_text import compact, fixed, format_interval, with_error
+from membrane_dask.number_text import compact, fixed, interval_text, with_error
 
 SMALL = "kind: graded\nporosity: 0.2\nporosity_tolerance: 0.02\ntime_step: 1e-3\n"
 
@@ -127,7 +127,7 @@ def test_numbers_with_errors(value, half_width, text):
 
 def test_zeros_have_no_sign():
     assert fixed(-0.004, 2) == "0.00"
-    assert format_interval(-1e-9, -0.2, 1e-9, 1, 1) == "0.0 [-0.2, 0.0]"
+    assert interval_text(-1e-9, -0.2, 1e-9) == "0.00 [-0.20, 0.00]"
     assert compact(-0.0) == "0"
     assert compact(1.9e-6, 2) == "1.9e-6"
 

@@ -631,7 +631,7 @@ def test_report_and_summaries(quickstart, quickstart_page):
     assert (
         ": the limit of flux over pressure at zero pressure, or the slope above a threshold pressure, over" in straight
     )
-    assert re.search(r"Radius 4\.\d+ nm \(3\.\d+ to 4\.\d+, as its prior\); surface porosity [^,]*\);", straight)
+    assert re.search(r"Radius 4\.\d+ \[3\.\d+, 4\.\d+\] nm \(as its prior\); surface porosity [^(]*\] %;", straight)
     assert re.search(r"4\.\d+ \[3\.\d+, 4\.\d+\], as its prior</td>", page)
     ratios = quickstart.result["posterior"].interval_over_prior
     np.testing.assert_allclose(ratios.sel(quantity="radius"), 1, atol=0.05)  # the quadrature has 1 % of noise
@@ -652,7 +652,7 @@ def test_summaries_with_fewer_than_two_priors(bench, tmp_path):
     lowest = float(fit.structure_number * fit.hydraulic_permeability_low / fit.hydraulic_permeability)
     at_the_end = float(posterior.radius_high) ** 2 / lowest * 1e6
     assert float(thickness[1]) == pytest.approx(at_the_end, rel=0.02)  # the median has 1 % of noise
-    assert re.search(r"over thickness is, [^(]+ m \([^)]+ to [^)]+\)\.", summary["M1"])
+    assert re.search(r"over thickness is, [\d.e-]+ \[[\d.e-]+, [\d.e-]+\] m\.", summary["M1"])
     assert "The pore radius is larger than" in summary["M2"]
     assert "with no prior" in summary["M3"]
     assert "The pore radius by Young-Laplace is at least" in summary["M3"]
@@ -675,7 +675,7 @@ def test_a_resolved_threshold_pressure(tmp_path):
     table = "membrane,permeability [LMH/bar],intercept [LMH],r2,pressures [bar]\nA,90,-30,0.9999,1 2 3 4\n"
     finished = run(study(tmp_path, table, "contact_angle: 60\n"), tmp_path / "run")
     sentences = md.membrane_summary(finished.result)["A"]
-    assert any(sentence.startswith("Threshold pressure 33.3 kPa (") for sentence in sentences)
+    assert any(re.fullmatch(r"Threshold pressure 33.3\d* \[[\d.]+, [\d.]+\] kPa\.", sentence) for sentence in sentences)
     assert "Pore radius by Young-Laplace 2.16 µm." in sentences
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from membrane_dask.number_text import quantity_text
 from membrane_dask.physics.distributions import f_survival
 from membrane_dask.physics.elementary import exp, log
 from membrane_dask.physics.porometry.estimates import NORMAL_QUANTILE, Estimate
@@ -173,7 +174,7 @@ def _pair_sentence(first: str, second: str, quantity: str, estimates: Mapping[st
     name, unit, scale, hint = _SHARED[quantity]
     values = [estimates[source][quantity].scaled(scale) for source in (first, second)]
     texts = [
-        f"{value.value:.3g}{f' {unit}' if unit else ''} ({value.low:.3g} to {value.high:.3g}) by {source}"
+        f"{quantity_text(value.value, unit, value.low, value.high)} by {source}"
         for value, source in zip(values, (first, second), strict=True)
     ]
     ratio = max(values[0].value / values[1].value, values[1].value / values[0].value)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import brentq
 
+from membrane_dask.number_text import quantity_text
 from membrane_dask.physics.distributions import student_cdf, student_quantile
 from membrane_dask.physics.elementary import exp, log
 from membrane_dask.physics.errors import PhysicsError
@@ -385,4 +386,4 @@ def _threshold_finding(threshold: ThresholdBracket) -> str:
     value, low, high = (v * 1e-5 for v in (threshold.pressure.value, threshold.pressure.low, threshold.pressure.high))
     if math.isnan(value):
         return f"no flow up to {low:.4g} bar and flow from {high:.4g} bar; the permeance is the slope above"
-    return f"threshold pressure {value:.4g} bar [{low:.4g}, {high:.4g}]; the permeance is the slope above it"
+    return f"threshold pressure {quantity_text(value, 'bar', low, high)}; the permeance is the slope above it"

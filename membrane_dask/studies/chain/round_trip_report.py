@@ -8,18 +8,30 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from membrane_dask.number_text import interval_text
-from membrane_dask.report.page import Grid, Note, Section
+from membrane_dask.number_text import interval_text, quantity_column
+from membrane_dask.report.page import Grid, Note, Section, from_columns
 from membrane_dask.studies.chain.statements import round_trip_statements
 
-#: Columns of the structure: variable and header.
+#: Columns of the structure: variable, header and unit.
 _STRUCTURE = (
-    ("radius_structure", "throats, number median, nm"),
-    ("radius_flow_median", "throats, flow median, nm"),
-    ("radius_bottleneck", "bottleneck, nm"),
-    ("radius_inscribed_mean", "inscribed mean, nm"),
-    ("porosity_structure", "connected porosity"),
-    ("thickness_structure", "thickness, µm"),
+    ("radius_structure", "throats, number median", "nm"),
+    ("radius_flow_median", "throats, flow median", "nm"),
+    ("radius_bottleneck", "bottleneck", "nm"),
+    ("radius_inscribed_mean", "inscribed mean", "nm"),
+    ("porosity_structure", "connected porosity", "1"),
+    ("thickness_structure", "thickness", "um"),
+)
+
+_RADIUS = ("radius_inferred", "radius_low", "radius_high")
+#: Columns of what porometry concludes: variables of a number, or of a number and its interval, header and unit.
+_INFERRED = (
+    (_RADIUS, "radius", "nm"),
+    (("radius_ratio",), "over number median", "1"),
+    (("radius_flow_ratio",), "over flow median", "1"),
+    (("law_misfit",), "law misfit", "1"),
+    (("porosity_inferred",), "porosity if the pores were straight tubes", "1"),
+    (("porosity_ratio",), "over connected porosity", "1"),
+    (("thickness_inferred",), "thickness if the pores were straight tubes", "um"),
 )
 
 
@@ -53,48 +65,49 @@ def round_trip_section(groups: Mapping[str, xr.Dataset]) -> Section:
 
 
 def _structures(structures: list[tuple[str, xr.Dataset]]) -> Grid:
-    rows = [
-        [f"{name} {k}", *(cell(table[variable][k]) for variable, _ in _STRUCTURE)]
-        for name, table in structures
-        for k in range(table.sizes["replicate"])
+    replicates = [(name, k, table) for name, table in structures for k in range(table.sizes["replicate"])]
+    names = [f"{name} {k}" for name, k, _ in replicates]
+    columns = [
+        quantity_column(title, unit, [(float(table[variable][k]),) for _, k, table in replicates])
+        for variable, title, unit in _STRUCTURE
     ]
-    return Grid(["structure", *(title for _, title in _STRUCTURE)], rows, "The structures themselves.")
+    return from_columns([("structure", names), *columns], "The structures themselves.")
 
 
 def _inferred(structures: list[tuple[str, xr.Dataset]]) -> Grid:
     names = dict(zip(structures[0][1].method.values, structures[0][1].attrs["radius_names"], strict=True))
-    header = [
-        "structure", "method", "which radius", "radius, nm [interval]", "over number median", "over flow median",
-        "law misfit", "porosity if the pores were straight tubes", "over connected porosity",
-        "thickness if the pores were straight tubes, µm",
-    ]  # fmt: skip
-    rows = []
+    labels, rows = [], []
     for name, table in structures:
         for k in range(table.sizes["replicate"]):
             for method in table.method.values:
                 row = table.isel(replicate=k).sel({"method": method})
-                if not np.isfinite(row.radius_inferred):
-                    continue
-                radius = cell(row.radius_inferred, row.radius_low, row.radius_high)
-                names_of_cells = (
-                    "radius_ratio", "radius_flow_ratio", "law_misfit", "porosity_inferred", "porosity_ratio",
-                    "thickness_inferred",
-                )  # fmt: skip
-                cells = [cell(row[variable]) for variable in names_of_cells]
-                rows.append([f"{name} {k}", str(method), str(names[method]), radius, *cells])
-    return Grid(header, rows, "What porometry concludes from the tables of the virtual bench.")
+                if np.isfinite(row.radius_inferred):
+                    labels.append((f"{name} {k}", str(method), str(names[method])))
+                    rows.append(row)
+    columns = list(zip(("structure", "method", "which radius"), zip(*labels, strict=True), strict=True))
+    columns += [
+        quantity_column(title, unit, [[float(row[variable]) for variable in variables] for row in rows])
+        for variables, title, unit in _INFERRED
+    ]
+    return from_columns(columns, "What porometry concludes from the tables of the virtual bench, with intervals.")
 
 
 def _measured(measured: xr.Dataset, table: xr.Dataset) -> list[Any]:
-    rows = []
+    labels, radii, of_bench = [], [], []
     for membrane in measured.membrane.values:
         for method in measured.method.values:
             row = measured.sel({"membrane": membrane, "method": method})
             if np.isfinite(row.radius_inferred):
-                virtual = table.radius_inferred.sel({"method": method}).isel(replicate=0)
-                cells = [cell(row.radius_inferred, row.radius_low, row.radius_high), cell(virtual)]
-                rows.append([str(membrane), str(method), *cells, cell(row.radius_inferred / virtual)])
-    if not rows:
+                labels.append((str(membrane), str(method)))
+                radii.append([float(row[name]) for name in _RADIUS])
+                of_bench.append(float(table.radius_inferred.sel({"method": method}).isel(replicate=0)))
+    if not labels:
         return [Note("The measured tables give no pore radius: they are of none of the methods of the round trip.")]
-    header = ["membrane", "method", "measured radius, nm [interval]", "virtual bench, nm", "measured / virtual"]
-    return [Grid(header, rows, "Measured tables by the same methods, and the virtual bench of the first replicate.")]
+    columns = [
+        *zip(("membrane", "method"), zip(*labels, strict=True), strict=True),
+        quantity_column("measured radius", "nm", radii),
+        quantity_column("virtual bench", "nm", [(radius,) for radius in of_bench]),
+        quantity_column("measured / virtual", "1", [(a[0] / b,) for a, b in zip(radii, of_bench, strict=True)]),
+    ]
+    caption = "Measured tables by the same methods, with intervals, and the virtual bench of the first replicate."
+    return [from_columns(columns, caption)]

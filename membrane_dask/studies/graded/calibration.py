@@ -15,6 +15,7 @@ from membrane_dask.io.tables.filtration import read_filtration
 from membrane_dask.io.tables.limits import TableError
 from membrane_dask.io.tables.measured_table import MeasuredTable
 from membrane_dask.io.tables.readings import by_membrane, row_numbers
+from membrane_dask.number_text import interval_text
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.networks.bench_decline import BenchDecline
 from membrane_dask.physics.networks.decline_curves import DeclineCurves
@@ -223,7 +224,7 @@ def _law_sentence(law: str, estimates: Mapping[str, Estimate], fall: float, conf
 def _bounds(name: str, estimate: Estimate) -> str:
     """Value with interval, or a bound."""
     if not math.isnan(estimate.value):
-        return f"{name} {estimate.value:.4g} [{estimate.low:.4g}, {estimate.high:.4g}]"
+        return f"{name} {interval_text(estimate.value, estimate.low, estimate.high)}"
     if not math.isnan(estimate.high):
         return f"{name} below {estimate.high:.3g}"
     if not math.isnan(estimate.low):

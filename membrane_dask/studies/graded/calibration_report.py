@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from membrane_dask.engine.run import Run
 from membrane_dask.errors import ReportError
-from membrane_dask.number_text import compact
+from membrane_dask.number_text import compact, interval_text
 from membrane_dask.report.page import STYLE, Grid, Picture, Section, picture
 from membrane_dask.studies.graded.common_report import COLOURS, MARKERS
 
@@ -56,7 +56,7 @@ def calibration_sections(run: Run) -> list[Section]:
 def _interval(value: float, low: float, high: float) -> str:
     """Value with its interval, or a bound."""
     if math.isfinite(value):
-        return f"{compact(value)} [{compact(low)}, {compact(high)}]"
+        return interval_text(value, low, high)
     if math.isfinite(high):
         return f"below {compact(high)}"
     return f"above {compact(low)}" if math.isfinite(low) else "not identified"

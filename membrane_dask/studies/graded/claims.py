@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from membrane_dask.number_text import compact, format_interval, with_error
+from membrane_dask.number_text import compact, interval_text, with_error
 from membrane_dask.physics.distributions import student_quantile
 from membrane_dask.studies.graded.optimum import best_gradient
 
@@ -138,8 +138,8 @@ def _optimum_in(
         numbers = f"s = {compact(s[inner])} {relation} s = {compact(s[outer])} by {with_error(abs(percent), half)} %"
         best = best_gradient(one.gradient.values, samples) if interpolated else None
         if best is not None:
-            interval = format_interval(best.gradient, best.gradient_low, best.gradient_high, 1e3)
-            numbers += f"; interpolated optimum {interval}e-3"
+            interval = interval_text(best.gradient, best.gradient_low, best.gradient_high)
+            numbers += f"; interpolated optimum {interval}"
         outcome = "holds" if percent > half else "fails" if percent < -half else "open"
         return outcome, numbers
 
@@ -154,7 +154,7 @@ def _gain_in(table: xr.Dataset, metric: str, claimed: tuple[float, float], text:
         if best is None or not math.isfinite(best.gain):
             return "open", "too few networks"
         overlap = best.gain_high >= claimed[0] and best.gain_low <= claimed[1]
-        interval = format_interval(best.gain, best.gain_low, best.gain_high, 100, 1)
+        interval = interval_text(100 * best.gain, 100 * best.gain_low, 100 * best.gain_high)
         return "holds" if overlap else "fails", f"{interval} %"
 
     return PaperClaim(text, *_for_each_l_max(table, evaluate))

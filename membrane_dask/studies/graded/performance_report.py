@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from membrane_dask.number_text import compact, format_interval
+from membrane_dask.number_text import compact, interval_text
 from membrane_dask.report.page import STYLE, Grid, Picture, Section, picture
 from membrane_dask.studies.graded.claims import paired_samples
 from membrane_dask.studies.graded.common_report import LABELS, error_bars, label, network_count, plot_means, slices
@@ -57,13 +57,13 @@ def _optimum_cells(one: xr.Dataset, metric: str) -> tuple[str, str, str]:
     on_grid = ", ".join(compact(float(one.gradient[j]) * 1e3) for j in equal) if len(equal) > 1 else ""
     edge = " (end of the grid)" if best.at_edge and not on_grid else ""
     is_first = best.gradient == float(one.gradient[0])
-    interval = format_interval(best.gradient, best.gradient_low, best.gradient_high, 1e3)
+    interval = interval_text(1e3 * best.gradient, 1e3 * best.gradient_low, 1e3 * best.gradient_high)
     if best.at_edge and best.gradient_low == best.gradient_high:
         interval = f"at or {'below' if is_first else 'above'} {compact(best.gradient * 1e3)}"
     return (
         f"{on_grid} (equally good)" if on_grid else f"{compact(best.grid_gradient * 1e3)}{edge}",
         interval,
-        "-" if is_first else format_interval(best.gain, best.gain_low, best.gain_high, 100, 1),
+        "-" if is_first else interval_text(100 * best.gain, 100 * best.gain_low, 100 * best.gain_high),
     )
 
 
@@ -128,7 +128,7 @@ def search_section(optimum: xr.Dataset, group: str) -> Section:
     reasons = dict(zip(values, meanings, strict=True))
     rows = []
     for one in slices(optimum, "l_max", "deposition"):
-        best = format_interval(float(one.gradient), float(one.gradient_low), float(one.gradient_high), 1e3)
+        best = interval_text(*(1e3 * float(one[f"gradient{end}"]) for end in ("", "_low", "_high")))
         reason = "the metric is 0 in all networks" if float(one.value) == 0 else _STOP_REASONS[
             reasons[int(one.stop_reason)]
         ]  # fmt: skip

@@ -12,7 +12,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from membrane_dask.engine.run import Run
-from membrane_dask.number_text import compact, with_error
+from membrane_dask.number_text import compact, interval_text, with_error
 from membrane_dask.report.page import Download, Grid, Picture, Section, picture
 from membrane_dask.studies.graded.common_report import COLOURS, NO_SPREAD, heading, label, readable_times, time_unit
 from membrane_dask.studies.graded.config import GradedStudy
@@ -225,10 +225,7 @@ def _front_section(
     rows = []
     for i in range(front.sizes["level"]):
         one = front.isel(level=i)
-        intervals = [
-            f"{compact(float(one[m]), 4)} [{compact(float(one[f'{m}_low']), 4)}, {compact(float(one[f'{m}_high']), 4)}]"
-            for m in metrics
-        ]
+        intervals = [interval_text(*(float(one[m + end]) for end in ("", "_low", "_high"))) for m in metrics]
         parameters = (compact(float(value), 4) for _, value in _parameter_columns(one))
         number = int(one.evaluation)
         rows.append(

@@ -12,14 +12,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from membrane_dask.number_text import quantity_column
 from membrane_dask.physics.porometry.radius_distributions import LogNormalRadii
-from membrane_dask.report.page import STYLE, Grid, Picture, Section, literal_label, picture
-from membrane_dask.studies.porometry.summary import format_number
+from membrane_dask.report.page import STYLE, Grid, Picture, Section, from_columns, literal_label, picture
+from membrane_dask.studies.porometry.common_report import ends_of, with_interval
 
 _COLOURS = ("#1f5fa8", "#d1702a", "#2a8a57", "#8a3f9b", "#a33a3a", "#4d4d4d")
 #: Panels of a figure, and in a row.
 _MAX_PANELS, _COLUMNS = 12, 3
-#: Variables of the table of membranes: name, header, factor, and whether it is a radius, whose diameter is shown too.
+#: Variables of the table of membranes: name, header, and whether it is a radius, whose diameter is shown too.
 _QUANTITIES = (
     ("water_permeance", "water permeance, L m⁻² h⁻¹ bar⁻¹", False),
     ("final_permeance", "final permeance, L m⁻² h⁻¹ bar⁻¹", False),
@@ -38,11 +39,14 @@ _QUANTITIES = (
     ("mercury_porosity", "porosity by mercury", False),
     ("shape_factor", "shape factor", False),
 )
-#: Radii of a log-normal distribution, by method.
-_RADII = (
-    ("number_median_radius", "number median"),
-    ("hydraulic_radius", "hydraulic"),
-    ("flow_median_radius", "flow median"),
+#: Log-normal distribution, by method: variable, header and unit.
+_DISTRIBUTION = (
+    ("number_median_radius", "number median radius", "nm"),
+    ("hydraulic_radius", "hydraulic radius", "nm"),
+    ("flow_median_radius", "flow median radius", "nm"),
+    ("log_sd", "log-standard deviation", "1"),
+    ("porosity_over_path_length", "porosity / path length", "m⁻¹"),
+    ("pore_number_density", "pores per area", "m⁻²"),
 )
 #: Which of the two permeances of a report to publish.
 PERMEANCE_TO_PUBLISH = (
@@ -93,54 +97,44 @@ def _text(fits: xr.Dataset) -> str:
     return text
 
 
-def _value(dataset: xr.Dataset, name: str, factor: float = 1.0) -> str:
-    """A number with its interval; a bound where only that is known."""
-    value = float(dataset[name]) * factor
-    low, high = (float(dataset[f"{name}_{end}"]) * factor if f"{name}_{end}" in dataset else math.nan
-                 for end in ("low", "high"))  # fmt: skip
-    if math.isnan(value):
-        if math.isfinite(high):
-            return f"at most {format_number(high)}"
-        return f"at least {format_number(low)}" if math.isfinite(low) else ""
-    if math.isnan(low) and math.isnan(high):
-        return format_number(value)
-    return f"{format_number(value)} [{format_number(low)}, {format_number(high)}]"
-
-
 def _membranes(fits: xr.Dataset) -> Grid:
-    header, columns = ["membrane"], [[str(label) for label in fits.membrane.values]]
+    columns = [("membrane", [str(label) for label in fits.membrane.values])]
     for name, title, is_radius in _QUANTITIES:
-        ends = [fits[key] for key in (name, f"{name}_low", f"{name}_high") if key in fits]
-        if not any(np.isfinite(end).any() for end in ends):
+        if name not in fits:
             continue
-        cells = [_value(fits.isel(membrane=k), name) for k in range(fits.sizes["membrane"])]
-        header.append(f"{title}: radius, nm" if is_radius else title)
-        columns.append(cells)
-        if is_radius:
-            header.append(f"{title}: diameter, µm")
-            columns.append([_value(fits.isel(membrane=k), name, 2e-3) for k in range(fits.sizes["membrane"])])
-    return Grid(header, [list(row) for row in zip(*columns, strict=True)])
+        numbers = [ends_of(fits.isel(membrane=k), name) for k in range(fits.sizes["membrane"])]
+        if not np.isfinite(numbers).any():
+            continue
+        kinds = (("radius", 1.0), ("diameter", 2.0)) if is_radius else (("", 1.0),)
+        for kind, factor in kinds:
+            heading = f"{title}: {kind}" if kind else title
+            columns.append(quantity_column(heading, "nm" if kind else "1", np.multiply(factor, numbers).tolist()))
+    return from_columns(columns)
 
 
 def _radii(fits: xr.Dataset, posteriors: xr.Dataset | None) -> Section | None:
-    rows = []
+    labels, numbers = [], []
     for k, label in enumerate(fits.membrane.values):
         for j, method in enumerate(fits.method.values):
-            fit = fits.isel(membrane=k, method=j)
-            cells = [_value(fit, name) for name, _ in _RADII]
-            further = [_value(fit, name) for name in ("log_sd", "porosity_over_path_length", "pore_number_density")]
-            if any(cells + further):
-                rows.append([str(label), str(method), *cells, *further])
-    if not rows:
+            row = [ends_of(fits.isel(membrane=k, method=j), name) for name, _, _ in _DISTRIBUTION]
+            if np.isfinite(row).any():
+                labels.append((str(label), str(method)))
+                numbers.append(row)
+    if not labels:
         return None
-    header = ["membrane", "method", *(f"{title} radius, nm" for _, title in _RADII), "log-standard deviation"]
-    header += ["porosity / path length, m⁻¹", "pores per area, m⁻²"]
+    columns = [
+        *zip(("membrane", "method"), zip(*labels, strict=True), strict=True),
+        *(
+            quantity_column(title, unit, values)
+            for (_, title, unit), values in zip(_DISTRIBUTION, zip(*numbers, strict=True), strict=True)
+        ),
+    ]
     text = (
         "Radii of a log-normal distribution: each method measures one of them, and the others follow from the fitted "
         "width. The hydraulic radius belongs to the permeance; the number median is what micrographs show."
     )
     distributions = _distributions(fits, posteriors)
-    content: list[Grid | Picture] = [Grid(header, rows)]
+    content: list[Grid | Picture] = [from_columns(columns)]
     if distributions:
         content.append(_distribution_figure(distributions))
     return Section("Pore radii by method", text, content)
@@ -289,9 +283,9 @@ def _fouling(fits: xr.Dataset) -> Section | None:
             law = fit.isel(law=int(j))
             difference = float(law.aicc_difference)
             if math.isfinite(difference):
-                cells = [_value(law, f"{name}_constant") for name in constants]
+                cells = [with_interval(law, f"{name}_constant") for name in constants]
                 rows.append([str(label), str(law.law.item()), f"{difference:.1f}",
-                             _value(law, "initial_permeate_flux"), *cells])  # fmt: skip
+                             with_interval(law, "initial_permeate_flux"), *cells])  # fmt: skip
     header = ["membrane", "law", "AICc above the best", "initial flux, L m⁻² h⁻¹"]
     header += [f"{name}, {unit}" for name, unit in constants.items()]
     text = "Laws whose AICc differs by less than 2 from the best cannot be distinguished by these data."

@@ -9,8 +9,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from membrane_dask.studies.porometry.prior_intervals import prior_note
-from membrane_dask.studies.porometry.summary import format_number
+from membrane_dask.number_text import interval_text
 
 COLOURS = ("#1f5fa8", "#d1702a", "#2a8a57", "#8a3f9b", "#a33a3a", "#4d4d4d")
 POINTS, GREY, TEXT = "#1c2530", "#9aa6b4", "#5a6675"
@@ -25,26 +24,20 @@ UNKNOWNS = (
     ("radius", 1e9, "radius [nm]"),
     ("porosity", 1.0, "surface porosity"),
     ("pore_number", 1.0, "pore number"),
-    ("thickness", 1e6, "thickness [µm]"),
+    ("thickness", 1e9, "thickness [nm]"),
 )
 
 
-def interval_text(dataset: xr.Dataset, name: str, scale: float) -> str:
-    """Interval of a variable; empty if it is unbounded."""
-    low, high = (float(dataset[f"{name}_{end}"]) * scale for end in ("low", "high"))
-    bounded = math.isfinite(low) or math.isfinite(high)
-    return f" [{format_number(low)}, {format_number(high)}]" if bounded else ""
+def with_interval(dataset: xr.Dataset, name: str, scale: float = 1.0, value: str = "") -> str:
+    """A number and its interval, times a factor; ``value`` is the end of its name, such as ``_median``."""
+    return interval_text(*ends_of(dataset, name, scale, value), digits=3)
 
 
-def with_interval(dataset: xr.Dataset, name: str, scale: float, suffix: str = "") -> str:
-    """A number and its interval, times a factor."""
-    return format_number(float(dataset[name + suffix]) * scale) + interval_text(dataset, name, scale)
-
-
-def posterior_text(posterior: xr.Dataset, name: str, scale: float) -> str:
-    """Median and interval of a posterior, and whether the data narrowed it."""
-    note = prior_note(posterior, name)
-    return with_interval(posterior, name, scale, "_median") + (f", {note}" if note else "")
+def ends_of(dataset: xr.Dataset, name: str, scale: float = 1.0, value: str = "") -> tuple[float, float, float]:
+    """A number and the ends of its interval, times a factor; NaN without an interval."""
+    names = (name + value, f"{name}_low", f"{name}_high")
+    numbers = [float(dataset[one]) * scale if one in dataset else math.nan for one in names]
+    return numbers[0], numbers[1], numbers[2]
 
 
 def panels(

@@ -11,10 +11,11 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from membrane_dask.number_text import compact, with_error
 from membrane_dask.report.page import STYLE, Grid, Picture, Section, literal_label, picture
 from membrane_dask.studies.porometry.common_report import COLOURS, PANEL_PAD, with_interval
 from membrane_dask.studies.porometry.comparisons import MAX_LOG_SD
-from membrane_dask.studies.porometry.summary import LMH_BAR, format_number
+from membrane_dask.studies.porometry.summary import LMH_BAR
 
 _FIRST, _LATER = COLOURS[0], COLOURS[1]
 #: Largest number of pairs in the figure.
@@ -47,8 +48,8 @@ def pairs_section(groups: Mapping[str, xr.Dataset]) -> Section:
         resistance, error = float(pair.added_resistance), float(pair.added_resistance_error)
         rows.append([
             str(label),
-            *(with_interval(pair, name, 1.0) for name, _ in ratios),
-            f"{format_number(resistance)} ± {format_number(error, 2)}" if math.isfinite(resistance) else "-",
+            *(with_interval(pair, name) for name, _ in ratios),
+            with_error(resistance, error),
         ])  # fmt: skip
     text = (
         "Each membrane in two states, both at 25 °C: later over first state. An interval of a ratio that includes 1 "
@@ -124,7 +125,7 @@ def populations_section(populations: xr.Dataset) -> Section:
             str(int(state.membranes)),
             _range(state),
             _mean(state),
-            format_number(float(state.hydraulic_permeability_deviation) * LMH_BAR),
+            compact(float(state.hydraulic_permeability_deviation) * LMH_BAR),
         ])  # fmt: skip
     text = (
         "The results are those of each membrane, above. Membranes whose names differ in a number or a last letter only "
@@ -143,7 +144,7 @@ def populations_section(populations: xr.Dataset) -> Section:
 def _range(state: xr.Dataset) -> str:
     if "hydraulic_permeability_smallest" not in state:  # of an earlier version
         return "-"
-    return " to ".join(format_number(float(state[f"hydraulic_permeability_{end}"]) * LMH_BAR)
+    return " to ".join(compact(float(state[f"hydraulic_permeability_{end}"]) * LMH_BAR)
                        for end in ("smallest", "largest"))  # fmt: skip
 
 
@@ -153,4 +154,4 @@ def _mean(state: xr.Dataset) -> str:
         return with_interval(state, "hydraulic_permeability_mean", LMH_BAR)
     # The factor within which 95 % lie, of a normal distribution of the logarithm.
     factor = math.exp(1.96 * float(state.hydraulic_permeability_log_sd))
-    return f"none: 95 % lie within a factor of {format_number(factor, 2)}"
+    return f"none: 95 % lie within a factor of {compact(factor, 2)}"

@@ -9,11 +9,11 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
+from membrane_dask.number_text import compact
 from membrane_dask.physics.porometry.darcy_curve import DarcyCurve
 from membrane_dask.physics.porometry.regression import fit
 from membrane_dask.report.page import STYLE, Grid, Section, literal_label, picture
 from membrane_dask.studies.porometry.common_report import COLOURS, GREY, LMH, POINTS, panels
-from membrane_dask.studies.porometry.summary import format_number
 
 _LOG, _LINE = COLOURS[4], COLOURS[0]
 #: Largest number of membranes in the figure.
@@ -100,4 +100,4 @@ def _row(curve: xr.Dataset) -> list[str]:
         numbers += [float(curve.flux_at_log_threshold) * LMH, float(curve.linear_segment_length)]
     else:  # a run of an earlier version
         numbers += [math.nan, math.nan]
-    return [str(curve.membrane.item()), *(format_number(number, 4) for number in numbers)]
+    return [str(curve.membrane.item()), *(compact(number, 4) for number in numbers)]

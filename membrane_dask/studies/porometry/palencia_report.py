@@ -6,8 +6,8 @@ from collections import Counter
 
 import xarray as xr
 
+from membrane_dask.number_text import compact
 from membrane_dask.report.page import Grid, Section
-from membrane_dask.studies.porometry.summary import format_number
 
 _OUTCOMES = {
     "reproduced": "✓ reproduced",
@@ -57,7 +57,7 @@ def _cells(cells: xr.Dataset, table: str) -> Grid:
     columns = ("membrane_name", "quantity_name", "printed", "recomputed", "outcome")
     texts = {}
     for membrane, quantity, printed, recomputed, outcome in zip(*(selection[c].values for c in columns), strict=True):
-        value = "" if outcome == "reproduced" else f" {format_number(float(recomputed), 4)}"
+        value = "" if outcome == "reproduced" else f" {compact(float(recomputed), 4)}"
         texts[membrane, quantity] = f"{printed}\u00a0{_MARKS[outcome]}{value}"
     quantities = list(dict.fromkeys(selection.quantity_name.values.tolist()))
     membranes = list(dict.fromkeys(selection.membrane_name.values.tolist()))

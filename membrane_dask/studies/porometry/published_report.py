@@ -11,15 +11,24 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from membrane_dask.number_text import quantity_column
 from membrane_dask.physics.porometry.palencia_convention import weighted_moments
 from membrane_dask.physics.porometry.radius_distributions import LogNormalRadii, NormalRadii
-from membrane_dask.report.page import STYLE, Claim, Grid, Picture, Section, literal_label, picture
+from membrane_dask.report.page import STYLE, Claim, Grid, Picture, Section, from_columns, literal_label, picture
 from membrane_dask.studies.porometry.common_report import COLOURS, panels
-from membrane_dask.studies.porometry.summary import format_number
 
 _CURVE = COLOURS[1]
 #: Membranes in the figures of distributions, and in that of weights by number.
 _EXAMPLES, _WEIGHTED_EXAMPLES = 4, 5
+#: Columns of the structure: variable, header, factor and unit.
+_STRUCTURE = (
+    ("young_laplace_radius", "pore radius by Young-Laplace", 1e9, "nm"),
+    ("surface_porosity", "surface porosity", 100.0, "%"),
+    ("hagen_poiseuille_radius_lower", "lower radius", 1e9, "nm"),
+    ("hagen_poiseuille_radius_upper", "upper radius", 1e9, "nm"),
+    ("pore_number_lower", "pore number, lower", 1.0, "1"),
+    ("pore_number_upper", "pore number, upper", 1.0, "1"),
+)
 
 
 def published_section(groups: Mapping[str, xr.Dataset]) -> Section:
@@ -33,21 +42,19 @@ def published_section(groups: Mapping[str, xr.Dataset]) -> Section:
     """
     fits = groups["porometry"]
     published = fits.isel(membrane=np.isfinite(fits.surface_porosity).values)
-    rows = []
-    for k, label in enumerate(published.membrane.values):
-        fit = published.isel(membrane=k)
-        rows.append([
-            str(label),
-            format_number(float(fit.young_laplace_radius) * 1e9),
-            f"{float(fit.surface_porosity):.1%}",
-            *(format_number(float(fit[f"hagen_poiseuille_radius_{limit}"]) * 1e9) for limit in ("lower", "upper")),
-            *(format_number(float(fit[f"pore_number_{limit}"])) for limit in ("lower", "upper")),
-            f"{int(fit.porosity_scale)}; {int(fit.pore_number_scale_lower)}, {int(fit.pore_number_scale_upper)}",
-        ])  # fmt: skip
-    header = (
-        "membrane", "pore radius by Young-Laplace, nm", "surface porosity", "lower radius, nm", "upper radius, nm",
-        "pore number, lower", "pore number, upper", "exponents of the scaling factors: porosity; numbers",
-    )  # fmt: skip
+    each = [published.isel(membrane=k) for k in range(published.sizes["membrane"])]
+    exponents = [
+        f"{int(fit.porosity_scale)}; {int(fit.pore_number_scale_lower)}, {int(fit.pore_number_scale_upper)}"
+        for fit in each
+    ]
+    columns = [
+        ("membrane", [str(label) for label in published.membrane.values]),
+        *(
+            quantity_column(title, unit, [(float(fit[name]) * scale,) for fit in each])
+            for name, title, scale, unit in _STRUCTURE
+        ),
+        ("exponents of the scaling factors: porosity; numbers", exponents),
+    ]
     text = (
         "Structure by the published procedure. The leading digits follow from the permeability and the threshold "
         "pressure; the scaling factors, powers of ten, are assigned (last column)."
@@ -55,7 +62,7 @@ def published_section(groups: Mapping[str, xr.Dataset]) -> Section:
     is_palencia = "reproduction" in groups
     is_line = np.isnan(published.log_slope).values
     lines, curves = published.isel(membrane=is_line), published.isel(membrane=~is_line)
-    contents: list[Picture | Grid | Claim] = [_distributions(published), Grid(header, rows)]
+    contents: list[Picture | Grid | Claim] = [_distributions(published), from_columns(columns)]
     if lines.sizes["membrane"]:
         if "area" in published.attrs:
             contents.append(_common_constant(lines, is_palencia))

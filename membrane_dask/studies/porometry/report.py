@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from membrane_dask.engine.run import Run
+from membrane_dask.number_text import compact, quantity_column, quantity_text
 from membrane_dask.physics.porometry.flux_laws import LAWS
-from membrane_dask.report.page import STYLE, Grid, Section, literal_label, picture
+from membrane_dask.report.page import STYLE, Grid, Section, from_columns, literal_label, picture
 from membrane_dask.studies.porometry.bench_report import bench_sections, has_water
 from membrane_dask.studies.porometry.common_report import (
     COLOURS,
@@ -22,8 +23,8 @@ from membrane_dask.studies.porometry.common_report import (
     PANEL_PAD,
     TEXT,
     UNKNOWNS,
+    ends_of,
     panels,
-    posterior_text,
     with_interval,
 )
 from membrane_dask.studies.porometry.comparison_report import pairs_section, populations_section
@@ -32,9 +33,10 @@ from membrane_dask.studies.porometry.curve_report import curve_section
 from membrane_dask.studies.porometry.flux_report import evaluations, flux_figure
 from membrane_dask.studies.porometry.measurements import read_measurements
 from membrane_dask.studies.porometry.palencia_report import reproduction_section
+from membrane_dask.studies.porometry.prior_intervals import prior_note
 from membrane_dask.studies.porometry.published_report import published_section
 from membrane_dask.studies.porometry.reading_error_report import reading_error_section
-from membrane_dask.studies.porometry.summary import LMH_BAR, format_number, membrane_summary
+from membrane_dask.studies.porometry.summary import LMH_BAR, membrane_summary
 
 _FIT, _CURVE, _INTERVAL = COLOURS[0], COLOURS[1], COLOURS[4]
 #: Largest number of membranes in a figure with one panel each.
@@ -121,18 +123,18 @@ def _fit_table(fits: xr.Dataset, bootstrap: xr.Dataset | None) -> Grid:
         row = [
             str(label),
             with_interval(fit, "hydraulic_permeability", LMH_BAR),
-            format_number(float(fit.hydraulic_resistance)),
+            compact(float(fit.hydraulic_resistance)),
             f"{float(fit.r_squared):.4f}",
             with_interval(fit, "threshold_pressure", 1e-3),
             "yes" if float(fit.threshold_resolved) == 1 else "no",
-            format_number(float(fit.lack_of_fit), 2),
+            compact(float(fit.lack_of_fit), 2),
         ]
         if bootstrap is not None:
             fraction = float(bootstrap.no_threshold.isel(membrane=k))
             row.append(f"{fraction:.0%}" if math.isfinite(fraction) else "-")
         if critical:
-            row.append(format_number(float(fit.critical_pressure) / 1e3, 4))
-            row.append(format_number(float(fit.critical_flux) * LMH, 4))
+            row.append(compact(float(fit.critical_pressure) / 1e3, 4))
+            row.append(compact(float(fit.critical_flux) * LMH, 4))
         rows.append(row)
     caption = (
         "Hydraulic permeability L and threshold pressure P₀, with their intervals. L belongs to the mean temperature "
@@ -183,11 +185,16 @@ def _pore_structure(posteriors: xr.Dataset) -> Section:
                 axis.set_xscale("linear")
                 axis.set_xlim(0, 1.1 * high.max())
         axes[0].set_yticks(heights, [literal_label(label) for label in solved.membrane.values])
-    rows = []
-    for k, label in enumerate(solved.membrane.values):
-        posterior = solved.isel(membrane=k)
-        cells = [posterior_text(posterior, name, scale) for name, scale, _ in UNKNOWNS]
-        rows.append([str(label), f"{int(posterior.independent_data)}", *cells])
+    each = [solved.isel(membrane=k) for k in range(count)]
+    columns: list[tuple[str, list[str]]] = [
+        ("membrane", [str(label) for label in solved.membrane.values]),
+        ("priors", [f"{int(one.independent_data)}" for one in each]),
+    ]
+    for name, scale, label in UNKNOWNS:
+        numbers = [ends_of(one, name, scale, "_median") for one in each]
+        title, cells = quantity_column(label.removesuffix(" [nm]"), "nm" if label.endswith("[nm]") else "1", numbers)
+        notes = [prior_note(one, name) for one in each]
+        columns.append((title, [f"{cell}, {note}" if note else cell for cell, note in zip(cells, notes, strict=True)]))
     text = (
         "Posterior of pore radius, surface porosity, pore number and selective-layer thickness, given the "
         "permeability, the priors, and a porosity below 1. The four unknowns have two relations: two priors determine "
@@ -200,8 +207,7 @@ def _pore_structure(posteriors: xr.Dataset) -> Section:
         "data nor a prior determine the quantity."
     )
     caption = "Medians and intervals of the four unknowns."
-    header = ("membrane", "priors", *(label.replace("[", "(").replace("]", ")") for _, _, label in UNKNOWNS))
-    return Section("Pore structure", text, [picture(figure, caption, caption), Grid(header, rows)])
+    return Section("Pore structure", text, [picture(figure, caption, caption), from_columns(columns)])
 
 
 def _ridge(fits: xr.Dataset, posteriors: xr.Dataset) -> Section:
@@ -245,13 +251,12 @@ def _ridge_lines(axis: Axes, structure_number: float, radius: np.ndarray, floor:
     for thickness in _RIDGE_THICKNESSES:
         porosity = structure_number * thickness / radius**2
         visible = (porosity < 1) & (porosity > floor)
-        axis.plot(
-            radius[visible] * 1e9, porosity[visible], color=GREY, lw=0.9, label=f"thickness {thickness * 1e6:g} µm"
-        )
+        text = quantity_text(1e9 * thickness, "nm")
+        axis.plot(radius[visible] * 1e9, porosity[visible], color=GREY, lw=0.9, label=f"thickness {text}")
         if visible.any():
             first = int(np.flatnonzero(visible)[0])
             axis.annotate(
-                f" {thickness * 1e6:g} µm", (radius[first] * 1e9, porosity[first]), color=TEXT, fontsize=6.5,
+                f" {text}", (radius[first] * 1e9, porosity[first]), color=TEXT, fontsize=6.5,
                 rotation=-55, va="top", zorder=5,
             )  # fmt: skip
 
@@ -262,7 +267,7 @@ def _candidate_measurements(posteriors: xr.Dataset) -> Section:
     rows = []
     for k, name in enumerate(solved.measurement.values):
         label = str(name).replace("_", " ") if k else "none"
-        rows.append([label, *(format_number(float(factor), 2) for factor in factors.isel(measurement=k).values)])
+        rows.append([label, *(compact(float(factor), 2) for factor in factors.isel(measurement=k).values)])
     text = (
         "Upper over lower end of each interval after one further measurement, averaged over its possible outcomes; "
         "median of the membranes. The errors of the measurements are set under candidate_measurements in the study."

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from membrane_dask.physics.elementary import decimal_exponent, exp, log
+from membrane_dask.number_text import compact, interval_text, quantity_text
+from membrane_dask.physics.elementary import exp, log
 from membrane_dask.schema import DONE, FAILED, TODO
 from membrane_dask.studies.porometry.prior_intervals import prior_note
 
@@ -17,14 +18,12 @@ LMH_BAR = 3.6e11
 _MIN_ERROR_RATIO, _MIN_ERROR = 2.0, 0.05
 #: Significance level of the lack-of-fit test.
 _SIGNIFICANCE = 0.05
-_MINUS, _TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
-_EXPONENT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 #: Factor from SI units, unit and name of the four unknowns.
 _UNKNOWNS = {
     "radius": (1e9, "nm", "radius"),
     "porosity": (100, "%", "surface porosity"),
     "pore_number": (1, "", "pore number"),
-    "thickness": (1e6, "µm", "thickness"),
+    "thickness": (1e9, "nm", "thickness"),
 }
 _MEASUREMENTS = {
     "rejection_point": "a rejection curve",
@@ -74,20 +73,6 @@ def _findings(result: Any) -> dict[str, list[str]]:
     return sentences
 
 
-def format_number(value: float, digits: int = 3) -> str:
-    """A number with the given significant digits: 0.00345, 97.6, 6.77 × 10⁻¹³; a dash for NaN."""
-    if not math.isfinite(value):
-        return "-" if math.isnan(value) else ("∞" if value > 0 else f"{_MINUS}∞")
-    if value == 0:
-        return "0"
-    exponent = decimal_exponent(value)
-    value = round(value, digits - 1 - exponent)
-    if -3 <= exponent < 5:
-        return f"{value:.{max(digits - 1 - exponent, 0)}f}".replace("-", _MINUS)
-    mantissa, power = f"{value:.{digits - 1}e}".replace("-", _MINUS, value < 0).split("e")
-    return f"{mantissa} {_TIMES} 10{str(int(power)).translate(_EXPONENT)}"
-
-
 def _sentences(fit: Any, posterior: Any) -> list[str]:
     if int(fit.status) != DONE:
         return [f"No result: the fit {'failed' if int(fit.status) == FAILED else 'is not finished'}."]
@@ -106,10 +91,9 @@ def _permeability(fit: Any) -> str:
     if not math.isfinite(value):
         return "No hydraulic permeability: no line from the threshold pressure is tangent to the logarithmic branch."
     low, high = (float(fit[f"hydraulic_permeability_{end}"]) * LMH_BAR for end in ("low", "high"))
-    sentence = f"Hydraulic permeability {format_number(value)} L m⁻² h⁻¹ bar⁻¹"
+    sentence = f"Hydraulic permeability {quantity_text(value, 'L m⁻² h⁻¹ bar⁻¹', low, high)}"
     if math.isfinite(low):
-        confidence = f"{100 * fit.attrs['confidence']:.0f} % confidence interval"
-        sentence += f" ({confidence} {format_number(low)} to {format_number(high)})"
+        sentence += f" ({100 * fit.attrs['confidence']:.0f} % confidence)"
     else:
         sentence += ", without a standard error"
     if "water_permeance" not in fit or not math.isfinite(fit.water_permeance):
@@ -124,12 +108,12 @@ def _water_permeance(fit: Any) -> list[str]:
     """Permeance at the reference temperature, of measured fluxes."""
     if "water_permeance" not in fit or not math.isfinite(fit.water_permeance):
         return []
-    value, low, high = (format_number(float(fit[f"water_permeance{end}"])) for end in ("", "_low", "_high"))
+    value, low, high = (float(fit[f"water_permeance{end}"]) for end in ("", "_low", "_high"))
     celsius = float(fit.attrs.get("reference_temperature", 298.15)) - 273.15
     return [
-        f"Permeance of water at {celsius:.3g} °C {value} L m⁻² h⁻¹ bar⁻¹ ({low} to {high}), the value to publish: "
-        "the limit of flux over pressure at zero pressure, or the slope above a threshold pressure, over the laws that "
-        "the readings allow."
+        f"Permeance of water at {celsius:.3g} °C {quantity_text(value, 'L m⁻² h⁻¹ bar⁻¹', low, high)}, the value to "
+        "publish: the limit of flux over pressure at zero pressure, or the slope above a threshold pressure, over the "
+        "laws that the readings allow."
     ]
 
 
@@ -148,39 +132,36 @@ def _linearity(fit: Any) -> list[str]:
     if float(fit.lack_of_fit) < _SIGNIFICANCE:
         sentences.append(
             "Lack of fit: the points deviate from the line by more than the scatter of the replicates explains "
-            f"(p = {format_number(float(fit.lack_of_fit), 2)})."
+            f"(p = {compact(float(fit.lack_of_fit), 2)})."
         )
     return sentences
 
 
 def _threshold(fit: Any) -> list[str]:
     threshold, low, high = (float(fit[f"threshold_pressure{end}"]) / 1e3 for end in ("", "_low", "_high"))
-    radius = float(fit.young_laplace_radius_low) * 1e6
+    radius = float(fit.young_laplace_radius_low) * 1e9
     published = fit.attrs["convention"] == "published"
     if math.isnan(threshold) and fit.attrs["curve"] == "linear":
         return []
     if math.isnan(threshold):
         return ["No threshold pressure: the cubic does not have exactly one real root below the data."]
-    value, interval = format_number(threshold), f"{format_number(low)} to {format_number(high)}"
+    value = quantity_text(threshold, "kPa", low, high)
     if float(fit.threshold_resolved) == 1:
-        sentences = [f"Threshold pressure {value} kPa ({interval})."]
-        resolved = float(fit.young_laplace_radius) * 1e6
+        sentences = [f"Threshold pressure {value}."]
+        resolved = float(fit.young_laplace_radius) * 1e9
         if math.isfinite(resolved) and not published:
-            sentences.append(f"Pore radius by Young-Laplace {format_number(resolved)} µm.")
+            sentences.append(f"Pore radius by Young-Laplace {quantity_text(resolved, 'nm')}.")
         return sentences
     if not math.isfinite(low) and not math.isfinite(high):
-        sentences = [f"No threshold pressure is resolved: the value is {value} kPa, and its interval is unbounded."]
+        sentences = [f"No threshold pressure is resolved: the value is {value}, and its interval is unbounded."]
     elif high <= 0:
-        sentences = [f"No threshold pressure exists: the line has a flux at zero pressure (interval {interval} kPa)."]
+        sentences = [f"No threshold pressure exists: the line has a flux at zero pressure ({value})."]
     else:
-        sentences = [
-            f"No threshold pressure is resolved: the value is {value} kPa, and its interval of {interval} kPa "
-            "includes 0."
-        ]
+        sentences = [f"No threshold pressure is resolved: the value is {value}, and its interval includes 0."]
     if published and threshold > 0:
         sentences.append("The published structure is computed from it nevertheless.")
     elif math.isfinite(radius):
-        sentences.append(f"The pore radius by Young-Laplace is at least {format_number(radius)} µm.")
+        sentences.append(f"The pore radius by Young-Laplace is at least {quantity_text(radius, 'nm')}.")
     return sentences
 
 
@@ -207,16 +188,14 @@ def _structure(fit: Any, posterior: Any) -> list[str]:
     lowest = lowest if has_interval else 1.0
     if math.isfinite(posterior.largest_thickness):
         ratio = float(posterior.radius_high) / float(posterior.radius_median)
-        thickness = format_number(float(posterior.largest_thickness) * ratio * ratio / lowest * 1e6)
+        thickness = quantity_text(float(posterior.largest_thickness) * ratio * ratio / lowest * 1e9, "nm")
         sentences.append(
-            f"The selective layer is thinner than {thickness} µm{confidence}, if the prior of the radius holds."
+            f"The selective layer is thinner than {thickness}{confidence}, if the prior of the radius holds."
         )
     if math.isfinite(posterior.smallest_radius):
         ratio = math.sqrt(lowest * float(posterior.thickness_low) / float(posterior.thickness_median))
-        radius = format_number(float(posterior.smallest_radius) * ratio * 1e9)
-        sentences.append(
-            f"The pore radius is larger than {radius} nm{confidence}, if the prior of the thickness holds."
-        )
+        radius = quantity_text(float(posterior.smallest_radius) * ratio * 1e9, "nm")
+        sentences.append(f"The pore radius is larger than {radius}{confidence}, if the prior of the thickness holds.")
     return [*sentences, _best_measurement_sentence(posterior)]
 
 
@@ -224,8 +203,7 @@ def _structure_number(fit: Any) -> str:
     """Porosity times radius squared over thickness, which is in proportion to the permeability, with its interval."""
     value, permeability = float(fit.structure_number), float(fit.hydraulic_permeability)
     low, high = (value * float(fit[f"hydraulic_permeability_{end}"]) / permeability for end in ("low", "high"))
-    interval = f" ({format_number(low)} to {format_number(high)})" if math.isfinite(low) else ""
-    return f"{format_number(value)} m{interval}"
+    return quantity_text(value, "m", low, high)
 
 
 def _joint_structure(posterior: Any) -> list[str]:
@@ -234,23 +212,22 @@ def _joint_structure(posterior: Any) -> list[str]:
         return ["No pore structure: the methods contradict one another."]
     names = [name for name in _UNKNOWNS if math.isfinite(float(posterior[f"{name}_median"]))]
     values = "; ".join(_value(posterior, name) for name in names)
-    median, low, high = (format_number(float(posterior[f"log_sd_{end}"])) for end in ("median", "low", "high"))
-    width = f"{median} ({low} to {high}{_noted(posterior, 'log_sd')})"
+    width = interval_text(*(float(posterior[f"log_sd_{end}"]) for end in ("median", "low", "high")))
+    width += _noted(posterior, "log_sd")
     return [f"By all methods together: hydraulic {values}; log-standard deviation {width}."]
 
 
 def _value(posterior: Any, name: str) -> str:
     scale, unit, description = _UNKNOWNS[name]
     median, low, high = (float(posterior[f"{name}_{end}"]) * scale for end in ("median", "low", "high"))
-    value = f"{description} {format_number(median)}{f' {unit}' if unit else ''}"
     if high / low < 1 + 1e-6:
-        return f"{value} (exact)"
-    return f"{value} ({format_number(low)} to {format_number(high)}{_noted(posterior, name)})"
+        return f"{description} {quantity_text(median, unit)} (exact)"
+    return f"{description} {quantity_text(median, unit, low, high)}{_noted(posterior, name)}"
 
 
 def _noted(posterior: Any, name: str) -> str:
     note = prior_note(posterior, name)
-    return f", {note}" if note else ""
+    return f" ({note})" if note else ""
 
 
 def _best_measurement_sentence(posterior: Any) -> str:
@@ -262,6 +239,6 @@ def _best_measurement_sentence(posterior: Any) -> str:
     quantity = _UNKNOWNS[str(posterior.quantity.values[widest])][2]
     return (
         f"Best further measurement: {_MEASUREMENTS[str(posterior.measurement.values[best])]}. It would narrow the "
-        f"intervals most, that of the {quantity}, the widest, from a factor of {format_number(float(now[widest]), 2)} "
-        f"to {format_number(float(after[widest]), 2)}."
+        f"intervals most, that of the {quantity}, the widest, from a factor of {compact(float(now[widest]), 2)} "
+        f"to {compact(float(after[widest]), 2)}."
     )

@@ -11,13 +11,13 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from membrane_dask.engine.run import Run
-from membrane_dask.number_text import interval_text, lengths_text, quantity_text
+from membrane_dask.number_text import lengths_text, quantity_column, quantity_text
 from membrane_dask.physics.reconstruction.replicate_interval import (
     INDEPENDENT_SEARCHES,
     MIN_REPLICATES,
     replicate_interval,
 )
-from membrane_dask.report.page import STYLE, Grid, Section, picture
+from membrane_dask.report.page import STYLE, Grid, Section, from_columns, picture
 from membrane_dask.report.pictures import draw_solid, volume_solid
 from membrane_dask.report.turning_volume import turning_volume
 from membrane_dask.studies.reconstruct.compare_descriptors import compare_descriptors
@@ -149,29 +149,19 @@ def _extent(data: Any) -> tuple[float, float, float, float]:
 
 
 def _reconstruction(structures: xr.Dataset, shape: tuple[int, ...], voxel_nm: float, *, doubt: str) -> Section:
-    header = [
-        "depth, nm",
-        "half-correlation length in the image, nm",
-        "width of the field, nm",
-        "porosity before closing",
-    ]
     knots = [structures.isel(knot=number) for number in range(structures.sizes["knot"])]
-    profile: list[tuple[str, ...]] = [
-        (
-            f"{float(knot.knot):.0f}",
-            _with_interval(knot.correlation_length, 1),
-            _with_interval(knot.sigma, 1),
-            _with_interval(knot.porosity, 3),
-        )
-        for knot in knots
+    profile = [
+        quantity_column("depth", "nm", [(float(depth),) for depth in structures.knot.values]),
+        _column("half-correlation length in the image", "nm", [knot.correlation_length for knot in knots]),
+        _column("width of the field", "nm", [knot.sigma for knot in knots]),
+        _column("porosity before closing", "1", [knot.porosity for knot in knots]),
     ]
     if "anisotropy" in structures and (structures.anisotropy != 1).any():
-        header.append("width along the depth over that across")
-        profile = [(*row, _with_interval(knot.anisotropy, 2)) for row, knot in zip(profile, knots, strict=True)]
+        profile.append(_column("width along the depth over that across", "1", [knot.anisotropy for knot in knots]))
     quarters = [structures.quarter_porosity.isel(quarter=q) for q in range(4)]
     properties = [
-        ("porosity of the volume", _with_interval(structures.volume_porosity, 3)),
-        *((f"porosity of quarter {q + 1} of the depth", _with_interval(one, 3)) for q, one in enumerate(quarters)),
+        ("porosity of the volume", _with_interval(structures.volume_porosity)),
+        *((f"porosity of quarter {q + 1} of the depth", _with_interval(one)) for q, one in enumerate(quarters)),
         ("closing radius, nm", _distinct_values(structures.closing_radius, 1)),
         ("roughness", _distinct_values(structures.roughness, 2)),
         *_macrovoid_rows(structures),
@@ -196,7 +186,7 @@ def _reconstruction(structures: xr.Dataset, shape: tuple[int, ...], voxel_nm: fl
         ) + _precision(structures)
         if doubt:
             text += f" They do not have a confidence of {_CONFIDENCE:.0%}, {doubt}."
-    return Section("Reconstruction", text, [Grid(("property", "value"), properties), Grid(header, profile)])
+    return Section("Reconstruction", text, [Grid(("property", "value"), properties), from_columns(profile)])
 
 
 def _macrovoid_rows(structures: xr.Dataset) -> list[tuple[str, str]]:
@@ -208,9 +198,9 @@ def _macrovoid_rows(structures: xr.Dataset) -> list[tuple[str, str]]:
     # Per square micrometre, as numbers per square nanometre are small.
     density = (structures.macrovoid_number_density * 1e6).assign_attrs(structures.macrovoid_number_density.attrs)
     return [
-        ("macrovoids per µm²", _with_interval(density, 3)),
-        ("median half-width of the macrovoids, nm", _with_interval(structures.macrovoid_half_width, 1)),
-        ("median half-length of the macrovoids, nm", _with_interval(structures.macrovoid_half_length, 1)),
+        ("macrovoids per µm²", _with_interval(density)),
+        ("median half-width of the macrovoids", _with_interval(structures.macrovoid_half_width, "nm")),
+        ("median half-length of the macrovoids", _with_interval(structures.macrovoid_half_length, "nm")),
         ("depth of their centres", band),
         ("fraction of the volume in macrovoids", f"{float(fraction[0]):.3f}"),
         (
@@ -248,16 +238,27 @@ def _precision(structures: xr.Dataset) -> str:
     return text + f"For {_PRECISION:.0%}, about {factor:.1f} times this area of images is needed."
 
 
-def _with_interval(values: xr.DataArray, digits: int) -> str:
+def _interval(values: xr.DataArray) -> tuple[tuple[float, float, float], str]:
+    """Value of the replicates and the ends of its interval, and a note on an interval of quantiles."""
     searches = _are_independent_searches(values)
     value = float(values.mean("replicate") if searches else values.isel(replicate=0))
     low, high = replicate_interval(values, _SEARCH_CONFIDENCE if searches else _CONFIDENCE)
-    if not np.isfinite(value):
-        return "-"
-    if low.isnull():
-        return f"{value:.{digits}f}"
-    text = interval_text(value, float(low), float(high))
-    return text + (" (quantiles)" if low.attrs["interval_method"].startswith("quantiles") else "")
+    if not np.isfinite(value) or low.isnull():
+        return (value, np.nan, np.nan), ""
+    is_quantiles = low.attrs["interval_method"].startswith("quantiles")
+    return (value, float(low), float(high)), " (quantiles)" if is_quantiles else ""
+
+
+def _with_interval(values: xr.DataArray, unit: str = "1") -> str:
+    numbers, note = _interval(values)
+    return quantity_text(numbers[0], unit, *numbers[1:], digits=4) + note
+
+
+def _column(title: str, unit: str, values: list[xr.DataArray]) -> tuple[str, list[str]]:
+    """A column of values with their intervals, in a common unit."""
+    each = [_interval(one) for one in values]
+    header, cells = quantity_column(title, unit, [numbers for numbers, _ in each], digits=4)
+    return header, [cell + note for cell, (_, note) in zip(cells, each, strict=True)]
 
 
 def _distinct_values(values: xr.DataArray, digits: int) -> str:

@@ -8,7 +8,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from membrane_dask.report.page import STYLE, Grid, Picture, Section, picture
+from membrane_dask.number_text import quantity_column
+from membrane_dask.report.page import STYLE, Grid, Picture, Section, from_columns, picture
 
 #: Edge of the part that is shown, pixels.
 _EDGE = 128
@@ -41,26 +42,17 @@ def segmentation_methods_section(
     failures = [f"{one.method.item()}: {one.failure.item()}" for one in methods if one.failure.item()]
     if failures:
         text += f" Not usable here are {'; '.join(failures)}."
-    header = (
-        "method",
-        "porosity",
-        "half-correlation length, upper quarter, nm",
-        "lower quarter, nm",
-        "pixels that differ",
-        "adds to the porosity",
-    )
-    rows = [
-        (
-            _name(one),
-            f"{float(one.porosity):.3f}",
-            *(_length(float(one.correlation_length[quarter])) for quarter in (0, -1)),
-            f"{float(one.difference):.1%}",
-            f"{float(one.bias):+.3f}",
-        )
-        for one in methods
+    lengths = [[(float(one.correlation_length[quarter]),) for one in methods] for quarter in (0, -1)]
+    columns = [
+        ("method", [_name(one) for one in methods]),
+        ("porosity", [f"{float(one.porosity):.3f}" for one in methods]),
+        quantity_column("half-correlation length, upper quarter", "nm", lengths[0]),
+        quantity_column("lower quarter", "nm", lengths[1]),
+        ("pixels that differ", [f"{float(one.difference):.1%}" for one in methods]),
+        ("adds to the porosity", [f"{float(one.bias):+.3f}" for one in methods]),
     ]
     title = "Segmentation methods" + (f" on {table}" if table != "micrograph" else "")
-    return Section(title, text, [Grid(header, rows), _figure(methods, micrograph)])
+    return Section(title, text, [from_columns(columns), _figure(methods, micrograph)])
 
 
 def segmentation_bias_section(bias: xr.Dataset) -> Section:
@@ -95,10 +87,6 @@ def _percent(change: float) -> str:
 
 def _name(one: xr.Dataset) -> str:
     return f"{one.method.item()}{' *' if int(one.used) else ''}"
-
-
-def _length(length: float) -> str:
-    return f"{length:.3g}" if np.isfinite(length) else "-"
 
 
 def _figure(methods: list[xr.Dataset], micrograph: xr.Dataset) -> Picture:
