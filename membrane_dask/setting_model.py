@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from membrane_dask.errors import Problem, Source, StudyError
+from membrane_dask.errors import Problem, Source, StudyError, short
 from membrane_dask.setting_problems import problems_of
 
 #: Fields of the section that is being validated that are right alone, by name.
@@ -36,6 +36,8 @@ class Model(BaseModel):
                 super().__init__(**settings)
             except ValidationError as error:
                 raise StudyError(problems_of(error, type(self)), Source(type(self).__name__)) from None
+            if problems := list(unused_settings(self)):
+                raise StudyError(problems, Source(type(self).__name__))
 
         # As that of BaseModel: validation of mappings, which has a context, does not call it.
         __init__.__pydantic_base_init__ = True
@@ -43,6 +45,21 @@ class Model(BaseModel):
     def _inconsistencies(self) -> Iterator[Problem]:
         """What is wrong between fields that are each right alone."""
         return iter(())
+
+    def _unused(self) -> Iterator[Problem]:
+        """Settings that were changed although the others leave them without an effect."""
+        return iter(())
+
+    def _changed(self, names: Iterable[str], reason: str, *section: str) -> Iterator[Problem]:
+        """Problems of settings that differ from their defaults, although the study does not use them.
+
+        Defaults pass, as a study that a run has stored, or a command has written, names all settings.
+        """
+        for name in names:
+            value = getattr(self, name)
+            if value != type(self).model_fields[name].get_default(call_default_factory=True):
+                text = short(list(value) if isinstance(value, tuple) else value)
+                yield Problem((*section, name), f"{reason}, or leave it out (got {text})")
 
     @field_validator("*", mode="after")
     @classmethod
@@ -81,6 +98,23 @@ class Model(BaseModel):
             yield from model._inconsistencies()
         except AttributeError:
             return
+
+
+def unused_settings(model: Model, *section: str | int) -> Iterator[Problem]:
+    """Settings of a section, and of those within it, that were changed although they have no effect.
+
+    They are no errors of a run that an earlier version has stored.
+    """
+    for problem in model._unused():
+        yield Problem((*section, *problem.where), problem.message)
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        items: Iterable[tuple[tuple[str | int, ...], Any]] = [((name,), value)]
+        if isinstance(value, tuple):
+            items = [((name, k), item) for k, item in enumerate(value)]
+        for where, item in items:
+            if isinstance(item, Model):
+                yield from unused_settings(item, *section, *where)
 
 
 def _inconsistent(problems: list[Problem]) -> PydanticCustomError:

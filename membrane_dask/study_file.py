@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from membrane_dask.config import BaseStudy, ClusterSettings, without_numpy
 from membrane_dask.errors import Problem, Source, StudyError, Where, short
 from membrane_dask.former_names import present_settings
+from membrane_dask.setting_model import unused_settings
 from membrane_dask.setting_problems import problems_of
 from membrane_dask.studies.registry import find_kind, kind_names, kinds
 from membrane_dask.yaml_files import MAX_DEPTH, parse_yaml, read_mapping
@@ -95,7 +96,8 @@ def load_study_with_source(path: str | Path, overrides: Sequence[str] = (), **va
         raise StudyError(problems, Source("--set"))
     if "name" not in data or data["name"] == "":
         data["name"] = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")[:80] or "study"
-    return parse_study(data, source, base=path.parent), source
+    is_stored = path.name == "study.yaml" and (path.parent / "run.json").is_file()
+    return parse_study(data, source, path.parent, is_stored=is_stored), source
 
 
 def _is_data_file(path: Path) -> bool:
@@ -117,8 +119,13 @@ def _commands_for_data(path: Path) -> list[str]:
     return [f"membrane-dask new {name} --input {shlex.quote(str(path))} > study.yaml" for name in names]
 
 
-def parse_study(data: Mapping[str, Any], source: Source | None = None, base: Path | None = None) -> BaseStudy:
-    """Check a study given as a mapping; see :func:`load_study`."""
+def parse_study(
+    data: Mapping[str, Any], source: Source | None = None, base: Path | None = None, *, is_stored: bool = False
+) -> BaseStudy:
+    """Check a study given as a mapping; see :func:`load_study`.
+
+    Settings without an effect are refused, unless a run has stored them (``is_stored``).
+    """
     source = source or Source()
     kind = data.get("kind")
     if "kind" not in data:
@@ -129,9 +136,12 @@ def parse_study(data: Mapping[str, Any], source: Source | None = None, base: Pat
         raise StudyError(error.problems, source) from None
     settings = present_settings(model, data, source)
     try:
-        return model.model_validate(settings, context={"base": base or Path()})
+        study = model.model_validate(settings, context={"base": base or Path()})
     except ValidationError as error:
         raise StudyError(problems_of(error, model), source) from None
+    if not is_stored and (problems := list(unused_settings(study))):
+        raise StudyError(problems, source)
+    return study
 
 
 def parse_cluster(profile: str, overrides: Sequence[str] = ()) -> ClusterSettings:

@@ -387,8 +387,8 @@ def test_invalid_flow_settings(study, line, message):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ("flow: {velocities: true}", "flow.velocities: needs the flow: set flow.enabled: true as well"),
-        ("retention: {enabled: true}", "needs the flow: set flow.enabled: true as well"),
+        ("flow: {velocities: true}", "flow.velocities: needs the flow: set flow.enabled: true"),
+        ("retention: {enabled: true}", "needs the flow: set flow.enabled: true"),
         ("flow: {enabled: true, method: mobility_estimate}\nretention: {enabled: true}", "must be stokes"),
         ("flow: {enabled: true}\nretention: {temperature: 0 K}", "must be greater than 0"),
         ("flow: {enabled: true}\nretention: {temperature: -300 degC}", "must be greater than 0"),

@@ -270,7 +270,7 @@ def test_a_run_keeps_its_network(finished, network_csv):
             r"input: tubes\.csv has no inscribed radius of its pores, which hydraulics\.conductance: inscribed needs",
         ),
         ({"thickness": "100 um", "narrowing_exponent": 3}, "must be 4 for a pore network"),
-        ({"thickness": "100 um", "erosion": {"critical_shear": "1 Pa"}}, "describes erosion, of which there is none"),
+        ({"thickness": "100 um", "erosion": {"critical_shear": "1 Pa"}}, "needs erosion: set rate"),
         ({"thickness": "100 um", "erosion": {"rate": "-1 m s-1 Pa-1"}}, "erosion.rate"),
     ],
 )

@@ -131,7 +131,9 @@ def test_search_needs_few_networks(run, study):
     assert float(optimum.gradient_low) <= float(optimum.gradient) <= float(optimum.gradient_high)
     assert int(optimum.stop_reason) == 1
     # The optimum of the whole grid agrees within the intervals of both.
-    whole = md.load_study(study, design="grid", realizations=30, cluster={"profile": "sync"})
+    whole = md.load_study(
+        study, design="grid", optimum={"interval": 2e-4, "round": 10}, realizations=30, cluster={"profile": "sync"}
+    )
     grid = md.run(whole, run.path.parent / "grid")
     grid_optimum = grid.result["optimum_throughput"].to_dataset().squeeze()
     widths = [float(one.gradient_high - one.gradient_low) for one in (optimum, grid_optimum)]

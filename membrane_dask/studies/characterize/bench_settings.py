@@ -160,11 +160,12 @@ class BenchSettings(Model):
         """Law of the displaced liquid against the other."""
         return CapillaryLaw(self.displacement.interfacial_tension, contact_angle=self.contact_angle)
 
+    def _unused(self) -> Iterator[Problem]:
+        if not self.enabled:
+            yield from self._changed(type(self).model_fields, "needs the bench: set bench.enabled: true")
+
     def _inconsistencies(self) -> Iterator[Problem]:
         if not self.enabled:
-            for name in type(self).model_fields:
-                if getattr(self, name) != type(self).model_fields[name].default:
-                    yield Problem((name,), "needs the bench: set bench.enabled: true as well")
             return
         if not self.methods or len(set(self.methods)) < len(self.methods):
             yield Problem(("methods",), f"at least one method, each once (got {list(self.methods)})")

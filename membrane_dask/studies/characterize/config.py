@@ -171,6 +171,19 @@ class CharacterizeStudy(VolumeStudy):
         settings: dict[str, Any] = handler(self)
         return settings if self.bench.enabled else {name: v for name, v in settings.items() if name != "bench"}
 
+    def _unused(self) -> Iterator[Problem]:
+        """Settings of a flow, a retention or a second volume that the study does not have."""
+        if not self.flow.enabled:
+            of_flow = (
+                ("method", "slab_thickness", "boxes", "velocities") if self.bench.enabled else FlowSettings.model_fields
+            )
+            yield from self.flow._changed(of_flow, "needs the flow: set flow.enabled: true", "flow")
+        if not self.retention.enabled:
+            reason = "needs the retention: set retention.enabled: true"
+            yield from self.retention._changed(RetentionSettings.model_fields, reason, "retention")
+        if self.reference is None:
+            yield from self._changed(["reference_axis", "reference_dataset"], "needs a second volume: set reference")
+
     def _inconsistencies(self) -> Iterator[Problem]:
         yield from super()._inconsistencies()
         if self.bench.enabled:
@@ -195,13 +208,8 @@ class CharacterizeStudy(VolumeStudy):
                 yield Problem(
                     ("tensors",), f"sample needs axes: [z, y, x] (got [{', '.join(self.axes)}]); or set periodic"
                 )
-        enable = "needs the flow: set flow.enabled: true as well"
-        if not self.flow.enabled:
-            for name in ("method", "slab_thickness", "boxes", "velocities"):
-                if getattr(self.flow, name) != FlowSettings.model_fields[name].default:
-                    yield Problem(("flow", name), enable)
-            if self.retention.enabled:
-                yield Problem(("retention", "enabled"), enable)
+        if self.retention.enabled and not self.flow.enabled:
+            yield Problem(("retention", "enabled"), "needs the flow: set flow.enabled: true")
         if self.flow.method == "mobility_estimate":
             message = "must be stokes, as mobility_estimate computes no velocities for"
             if self.retention.enabled:

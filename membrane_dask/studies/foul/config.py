@@ -278,6 +278,10 @@ class FoulStudy(VolumeStudy):
             message = "a pore body of voxels has no single wall shear; leave it out, or give a pore network as input"
             yield Problem(("erosion", "rate"), f"{message} (got {self.erosion.rate:g} m s-1 Pa-1)")
 
+    def _unused(self) -> Iterator[Problem]:
+        if self.foulant.diameter is None:
+            yield from self._changed(["temperature"], "needs a diffusivity by Stokes-Einstein: set foulant.diameter")
+
     def _foulant_inconsistencies(self) -> Iterator[Problem]:
         """Check that the uptake is given, and once."""
         foulant = self.foulant

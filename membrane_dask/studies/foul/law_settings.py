@@ -150,11 +150,9 @@ class ErosionSettings(Model):
         True, "whether eroded foulant joins the stream at the outlet of its pore, or is lost", unit=""
     )
 
-    def _inconsistencies(self) -> Iterator[Problem]:
+    def _unused(self) -> Iterator[Problem]:
         if not self.rate > 0:
-            for name in ("critical_shear", "returned"):
-                if getattr(self, name) != type(self).model_fields[name].default:
-                    yield Problem((name,), "describes erosion, of which there is none: set rate as well (rate is 0)")
+            yield from self._changed(["critical_shear", "returned"], "needs erosion: set rate")
 
 
 class SievingSettings(Model):
@@ -178,13 +176,14 @@ class SievingSettings(Model):
         0.0, "factor of a throat's conductance for every particle that blocks it; with 0 it closes", ge=0, lt=1
     )
 
+    def _unused(self) -> Iterator[Problem]:
+        if not self.rate > 0:
+            names = ("particle_radius", "arrivals", "distribution", "residual_conductance")
+            yield from self._changed(names, "needs particles: set rate")
+
     def _inconsistencies(self) -> Iterator[Problem]:
         if self.rate > 0 and self.particle_radius is None:
             yield Problem(("particle_radius",), f"is needed with rate > 0 (rate is {self.rate:g})")
-        if not self.rate > 0:
-            for name in ("particle_radius", "arrivals", "distribution", "residual_conductance"):
-                if getattr(self, name) != type(self).model_fields[name].default:
-                    yield Problem((name,), "describes particles, of which there are none: set rate as well (rate is 0)")
         if self.distribution == "fixed":
             if self.deviation > 0:
                 yield Problem(("deviation",), f"must be 0 with distribution: fixed (got {self.deviation})")

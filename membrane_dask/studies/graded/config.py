@@ -54,6 +54,10 @@ class RadiusSpreadSettings(Model):
     )
     deviation: Number = parameter(0.0, "relative standard deviation; with 0 all radii of a band are equal", ge=0, le=1)
 
+    def _unused(self) -> Iterator[Problem]:
+        if not self.deviation > 0:
+            yield from self._changed(["distribution"], "needs radii that differ: set deviation")
+
     def _inconsistencies(self) -> Iterator[Problem]:
         limit = MAX_DEVIATION[self.distribution]
         if self.deviation > limit:
@@ -241,6 +245,24 @@ class GradedStudy(BaseStudy):
         if self.design == "optimum":
             yield from self._search_inconsistencies()
         yield from self._radius_inconsistencies()
+
+    def _unused(self) -> Iterator[Problem]:
+        """Settings of a search, or of a flux threshold, that the study does not have."""
+        section, optimum = "optimum", self.optimum
+        if self.design == "grid":
+            reason = "needs a search: set design: optimum"
+            yield from optimum._changed(type(optimum).model_fields, reason, section)
+        elif optimum.searches_grid:
+            reason = "needs a search of designs: set optimum.parameters other than gradient"
+            yield from optimum._changed(["evaluations"], reason, section)
+        else:
+            reason = "needs a search of the listed gradients: set neither optimum.parameters nor optimum.front"
+            yield from optimum._changed(["interval", "round"], reason, section)
+        if self.calibrate is not None:
+            reason = "calibrate: computes no metrics of a life: leave calibrate out"
+            yield from self._changed(["flux_threshold", "quadrature"], reason)
+        elif self.operation.mode == "flux":
+            yield from self._changed(["flux_threshold"], "has no effect at constant flux: set operation.mode: pressure")
 
     def _input_inconsistencies(self) -> Iterator[Problem]:
         """Check that nothing else determines the network."""

@@ -48,6 +48,10 @@ class ErosionSettings(Model):
         True, "whether eroded foulant joins the stream at the outlet of its pore, or is lost", unit=""
     )
 
+    def _unused(self) -> Iterator[Problem]:
+        if not self.rate > 0:
+            yield from self._changed(["critical_shear", "returned"], "needs erosion: set rate")
+
 
 class OperationSettings(Model):
     """Operation of the filter at constant pressure or at constant flux."""
@@ -113,6 +117,11 @@ class SievingSettings(Model):
     def spread(self) -> RadiusSpread:
         """Variation of the radius from particle to particle."""
         return EQUAL_RADII if self.distribution == "fixed" else RadiusSpread(self.distribution, self.deviation)
+
+    def _unused(self) -> Iterator[Problem]:
+        if not self.rate > 0:
+            names = ("particle_radius", "arrivals", "distribution", "residual_conductance")
+            yield from self._changed(names, "needs particles: set rate")
 
     def _inconsistencies(self) -> Iterator[Problem]:
         if self.rate > 0 and self.particle_radius is None:

@@ -363,6 +363,20 @@ class PorometryStudy(BaseStudy, TableSettings):
                 f"must be 0, or at least batch = {self.bootstrap.batch} (got {self.bootstrap.draws})",
             )
 
+    def _unused(self) -> Iterator[Problem]:
+        """Settings of another regression, or of another convention."""
+        if self.regression != "deming":
+            yield from self._changed(["pressure_error"], "needs errors of both quantities: set regression: deming")
+            if self.curve != "darcy":
+                yield from self._changed(["flux_error"], "needs regression: deming or curve: darcy: set one of them")
+        if self.convention != "published":
+            reason = "needs the published structure: set convention: published"
+            yield from self.published._changed(PublishedSettings.model_fields, reason, "published")
+        if not self.bootstrap.draws:
+            yield from self.bootstrap._changed(["method", "batch"], "needs bootstrap fits: set draws", "bootstrap")
+        if not self.reading_errors.largest:
+            yield from self.reading_errors._changed(["cycles"], "needs errors: set largest", "reading_errors")
+
     def _repeated_names(self) -> Iterator[Problem]:
         """Files of the same name: a run keeps copies of all files in one folder."""
         names: set[str] = set()

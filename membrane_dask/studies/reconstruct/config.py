@@ -264,6 +264,30 @@ class ReconstructStudy(BaseStudy, MicrographSettings):
             yield from self._inconsistencies_of_images()
         yield from self._repeated_names()
 
+    def _unused(self) -> Iterator[Problem]:
+        """Settings of another search or model, and of a test that is not done."""
+        search, model, fit = self.search, self.model, self.goodness_of_fit
+        is_layered = model.depth == "layers" or search.method == "published"
+        unused = {
+            "direct": ("trials", "initial", "in_flight", "sigma"),
+            "bayesian": (),
+            "published": ("slices", "closing_radius", "model_choice", "sigma"),
+        }[search.method]
+        other = "direct or bayesian" if search.method == "published" else "bayesian"
+        yield from search._changed(unused, f"has no effect with method: {search.method}; set method: {other}", "search")
+        if is_layered:
+            reason = "needs the graded model: set model.depth: graded, and no published search"
+            yield from search._changed(["roughness"], reason, "search")
+            yield from model._changed(["knots"], reason, "model")
+        else:
+            yield from model._changed(["blend_power"], "needs the layered model: set depth: layers", "model")
+        if not fit.enabled:
+            yield from fit._changed(
+                ["sections", "refits", "significance"], "needs the test: set enabled: true", "goodness_of_fit"
+            )
+        elif search.method != "direct":
+            yield from fit._changed(["refits"], "needs search.method: direct: set it", "goodness_of_fit")
+
     def _inconsistencies_of_images(self) -> Iterator[Problem]:
         for name in ("input", "mask", "metadata_file"):
             if getattr(self, name):
