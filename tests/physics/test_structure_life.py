@@ -14,9 +14,11 @@ from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.imaging.labelled_network import labelled_network
 from membrane_dask.physics.imaging.watershed import SnowParameters
 from membrane_dask.physics.networks.fouling_laws import BLOCKED, FLUX_FRACTION, PRESSURE_LIMIT, TIME, Sieving
+from membrane_dask.physics.networks.network_flow import flow_graph, scatter
 from membrane_dask.physics.networks.stokes_conductance import network_flow
+from membrane_dask.physics.networks.structure_erosion import body_shear, throat_shear
 from membrane_dask.physics.networks.structure_hydraulics import bottleneck_radius, structure_hydraulics
-from membrane_dask.physics.networks.structure_laws import StructureLaws, WallUptake
+from membrane_dask.physics.networks.structure_laws import Erosion, StructureLaws, WallUptake
 from membrane_dask.physics.networks.structure_life import simulate_structure
 from membrane_dask.physics.networks.structure_metrics import structure_life
 from membrane_dask.physics.networks.structure_units import StructureUnits, film_rate, stokes_einstein, wall_uptake
@@ -126,6 +128,89 @@ def test_an_end_by_time_and_levels_beyond_it():
     assert np.isfinite(metrics.level_time[0])
     assert np.isnan(metrics.level_time[1:]).all()
     assert np.isnan(metrics.level_deposit[1:]).all()
+
+
+def test_the_wall_shear_of_tubes_erodes_as_in_a_network():
+    """As for the tubes of a network, d(delta)/dt = 1 - e P (r - delta)/(2 L), with r = 8, L = 20 and e = 2.5.
+
+    The voxels' shear is 0.935 of P r/(2 L): their flow is 0.898 of Poiseuille's, their section 0.96 of pi r^2.
+    """
+    rate, levels = 2.5, np.array(LEVELS)
+    metrics = life("tubes", 1e-6, exponent=4, erosion=Erosion(rate))[1]
+    flow, area = hydraulics("tubes").flow / 4, np.count_nonzero(tubes()[0]) / 4
+    for shear, tolerance in ((4 * flow / (area * 8), 0.01), (8 / 40, 0.07)):  # of voxels: the error of the step
+        speed, slope = 1 - rate * shear, rate * shear / 8
+        times = np.log1p(slope * 8 * (1 - levels**0.25) / speed) / slope
+        np.testing.assert_allclose(metrics.level_time, times, rtol=tolerance)
+    # Tubes whose shear exceeds the balance stay clean; below the critical shear nothing is eroded.
+    clean = life("tubes", 1e-6, exponent=4, erosion=Erosion(6), end_time=60.0)[1]
+    np.testing.assert_array_equal(clean.history.flow, clean.history.flow[0])
+    plain, critical = life("tubes", 1e-6, exponent=4)[1], life("tubes", 1e-6, exponent=4, erosion=Erosion(6, 0.2))[1]
+    np.testing.assert_allclose(critical.level_time, plain.level_time, rtol=1e-9)
+    with pytest.raises(PhysicsError, match="erosion takes all that is deposited, so that the life does not end"):
+        life("tubes", 1e-6, exponent=4, erosion=Erosion(6))
+
+
+def test_the_wall_shear_of_bodies_and_throats_is_that_of_the_tubes():
+    """Power and volume of a tube give the shear of its throats but for the lattice: sqrt(flow/volume) for flow/area."""
+    structure = hydraulics("tubes").structure
+    graph = flow_graph(structure.network)
+    conductance, closing = scatter(graph, structure.conductance, 0.0), scatter(graph, structure.closing_radius, 1.0)
+    volume = np.full(4, structure.pore_volume / 4)
+    area = scatter(graph, np.pi * structure.network.radius**2, 1.0)
+    flow = 0.5 * conductance  # inlets and outlets each have half of the pressure difference
+    of_bodies = body_shear(graph, flow, conductance, volume)
+    of_throats = throat_shear(flow, area, closing, np.zeros(len(flow)), 4)[graph.pores >= 0]
+    np.testing.assert_allclose(of_bodies, 0.2, rtol=0.04)
+    np.testing.assert_allclose(of_throats, 0.2, rtol=0.07)
+    half = throat_shear(flow / 16, area, closing, closing / 2, 4)[graph.pores >= 0]
+    np.testing.assert_allclose(half, of_throats / 2, rtol=1e-12)
+    np.testing.assert_allclose(body_shear(graph, flow / 16, conductance / 16, volume / 4), of_bodies / 2, rtol=1e-12)
+
+
+def test_constant_flux_with_erosion_reaches_a_balance():
+    """A tube's shear at a constant flow rises with the third power: e tau (1 - x)^-3 = 1, where TMP = (1 - x)^-4."""
+    rate = 1.5
+    history, metrics = life("tubes", 1e-6, exponent=4, erosion=Erosion(rate), flux=math.inf, end_time=100.0)
+    shear = 4 * hydraulics("tubes").flow / (np.count_nonzero(tubes()[0]) * 8)
+    assert history.cause == TIME
+    assert metrics.history.pressure[-1] == pytest.approx((rate * shear) ** (-4 / 3), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("law", "changes"),
+    [
+        (Erosion(10.0), {}),
+        (Erosion(30.0, 0.01), {"flux": math.inf, "pressure_limit": 1.2}),
+        (Erosion(100.0, 0.01), {}),
+    ],
+    ids=["weak", "constant flux", "strong"],
+)
+def test_eroded_foulant_is_conserved_and_the_step_suffices(law, changes):
+    settings = {"erosion": law, "end_time": 10.0, **changes}
+    history, metrics = life("Gaussian", 1.0, **settings)
+    assert history.deposited / history.removed == pytest.approx(1, abs=1e-9)
+    assert history.balance_error < 1e-9
+    plain = life("Gaussian", 1.0, **{name: value for name, value in settings.items() if name != "erosion"})[1]
+    assert metrics.filtrate > plain.filtrate
+    fine = life("Gaussian", 1.0, step=0.01, **settings)[1]
+    for name in ("end_time", "filtrate", "concentration"):
+        assert getattr(metrics, name) == pytest.approx(getattr(fine, name), rel=0.01), name
+
+
+def test_eroded_foulant_is_returned_or_lost():
+    """Lost foulant is neither deposited nor in the filtrate; with several foulants, the first one has all of it."""
+    returned, in_filtrate = life("Gaussian", 1.0, erosion=Erosion(30.0), end_time=5.0)
+    lost, metrics = life("Gaussian", 1.0, erosion=Erosion(30.0, 0.0, False), end_time=5.0)
+    assert lost.deposited < 0.2 * lost.removed
+    assert lost.balance_error < 1e-9
+    assert metrics.concentration[0] < in_filtrate.concentration[0]
+    half = {"fraction": np.full(2, 0.5), "wall_rate": np.ones(2), "body_rate": np.ones(2), "throat_film": np.zeros(2)}
+    history, two = life("Gaussian", 1.0, half, erosion=Erosion(30.0), end_time=5.0)
+    assert history.deposited / history.removed == pytest.approx(1, abs=1e-9)
+    assert two.concentration[0] > 1 > two.concentration[1]
+    assert two.concentration.mean() == pytest.approx(in_filtrate.concentration[0], rel=1e-6)
+    assert returned.deposited == pytest.approx(history.deposited, rel=1e-6)
 
 
 def test_particles_block_tubes_one_by_one():

@@ -160,6 +160,21 @@ def test_tubes_close_by_the_formula(folder, tmp_path):
     assert float(life.bottleneck_radius) == pytest.approx(24)
 
 
+def test_tubes_are_eroded_by_the_formula_of_a_network(folder):
+    """As in tests/studies/test_foul_network.py, a deposit d grows at phi k - e (P (r - d)/(2 L) - critical shear).
+
+    The shear of these coarse tubes is 0.935 of P r/(2 L), which is exact in a network.
+    """
+    text = "narrowing_exponent: 4\nerosion: {rate: 2.5e-18 m s-1 Pa-1, critical_shear: 2 kPa}\n"
+    life = tables_of(replicates(folder, "tubes", text=text, foulant="{wall_rate: 1e-9 m/s}"))["life"].values
+    length, radius, pressure, growth = 20 * 3e-9, 8 * 3e-9, 1e5, 1e-4 * 1e-9
+    slope = 2.5e-18 * pressure / (2 * length * growth)
+    speed = 1 - slope * radius + 2.5e-18 * 2e3 / growth
+    narrowed = radius * (1 - np.array([0.75, 0.5, 0.25, 0.1]) ** 0.25)
+    hours = np.log1p(slope * narrowed / speed) / (slope * growth) / 3600
+    np.testing.assert_allclose(life["service_time_level"][0], hours, rtol=0.07)
+
+
 @pytest.mark.slow  # workers do not show in tests/studies/test_graded_study.py and tests/engine/test_execute.py
 def test_bits_do_not_depend_on_workers(reference, folder, values_of, tmp_path):
     run = md.run(study_of(folder, cluster={"workers": 1}), tmp_path / "run")
@@ -270,7 +285,6 @@ def test_a_flux_above_the_pressure_limit(folder):
         (FOULANT, "foulant_volume_fraction: 1", "foulant_volume_fraction"),
         (FOULANT, "deposition_law: published", "a pore body has no single radius; use conserving"),
         (FOULANT, "thickness: 1 um", "is that of the voxels"),
-        (FOULANT, "erosion: {rate: 1e-12 m s-1 Pa-1}", "a pore body of voxels has no single wall shear"),
         (FOULANT, "operation: {mode: flux, flux: initial}", "is needed with mode: flux"),
         (FOULANT, "operation: {mode: flux, flux: initial, pressure_limit: 0.5 bar}", "greater than the pressure"),
         (FOULANT, "operation: {flux: 50 LMH}", "needs mode: flux"),
@@ -370,6 +384,7 @@ def test_a_model_factor_is_the_widest_of_all_lives(folder):
         ("hydraulics: {conductance: series}\n", "with hydraulics.conductance series"),
         ("narrowing_exponent: 4\n", "with narrowing_exponent 4"),
         ("sieving: {rate: 1e12, particle_radius: 7 nm}\n", "with particles"),
+        ("erosion: {rate: 1e-18 m s-1 Pa-1}\n", "with erosion"),
         (None, "at a pore Peclet number of 0.1, below 0.25,"),
     ],
 )

@@ -10,8 +10,8 @@ from membrane_dask.physics.networks.network_flow import FlowGraph
 
 @kernel
 def mix_foulant(
-    graph: FlowGraph, flow: np.ndarray, order: np.ndarray, uptake: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, float, float]:
+    graph: FlowGraph, flow: np.ndarray, order: np.ndarray, uptake: np.ndarray, erosion: np.ndarray, limit: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, float]:
     """Compute the concentration of a foulant in every pore body in one sweep of falling pressure.
 
     Parameters
@@ -23,11 +23,17 @@ def mix_foulant(
         Pore bodies in order of decreasing pressure.
     uptake : (n,) ndarray
         Wall rate times wall area of every pore body, in the unit of the flows.
+    erosion : (n,) ndarray
+        Foulant that the flow would erode from an unlimited deposit, per time; it joins the stream in its body.
+    limit : (n,) ndarray
+        Foulant that can be eroded at most, besides that which is taken up.
 
     Returns
     -------
     concentration : (n,) ndarray
-        ``sum of inflow times concentration / (sum of inflow + uptake)``; 0 without inflow.
+        ``(sum of inflow times concentration + eroded) / (sum of inflow + uptake)``; 0 without inflow.
+    eroded : (n,) ndarray
+        Foulant that is eroded: ``erosion``, but at most ``limit + uptake * concentration``.
     upstream : (n_entries,) ndarray
         Concentration of the pore body, or feed, that every throat's flow comes from; 0 without flow.
     passed, fed : float
@@ -35,10 +41,11 @@ def mix_foulant(
 
     Notes
     -----
-    What the walls of a pore take up, ``uptake * concentration``, is what its inflow brings less what its outflow takes.
+    What the walls of a pore take up, ``uptake * concentration``, less what is eroded, is what its inflow brings less
+    what its outflow takes. At the limit, all that is taken up is eroded at once.
     """
     n_internal, n_inlets, n = graph.lower.size, graph.inlet.size, uptake.size
-    inflow, foulant, concentration = np.zeros(n), np.zeros(n), np.zeros(n)
+    inflow, foulant, concentration, eroded = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
     upstream = np.zeros(flow.size)
     fed = 0.0
     for k in range(n_inlets):
@@ -50,7 +57,11 @@ def mix_foulant(
     for i in order:
         if not inflow[i] > 0.0:
             continue
-        c = foulant[i] / (inflow[i] + uptake[i])
+        c = (foulant[i] + limit[i]) / inflow[i]  # at the limit
+        eroded[i] = limit[i] + uptake[i] * c
+        if erosion[i] < eroded[i]:
+            eroded[i] = erosion[i]
+            c = (foulant[i] + eroded[i]) / (inflow[i] + uptake[i])
         concentration[i] = c
         for e in range(graph.first[i], graph.first[i + 1]):
             if flow[e] > 0.0:
@@ -69,4 +80,4 @@ def mix_foulant(
         if flow[e] > 0.0:
             upstream[e] = concentration[graph.outlet[k]]
             passed += flow[e] * upstream[e]
-    return concentration, upstream, passed, fed
+    return concentration, upstream, eroded, passed, fed

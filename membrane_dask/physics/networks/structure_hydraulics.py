@@ -167,6 +167,7 @@ def structure_hydraulics(
             radius + _CATCH_OFFSET,
             layers,
             _depth_fraction(labelled, depth_bins),
+            float(np.count_nonzero(percolating)),
         ),
         flow=total,
         permeability=permeability,

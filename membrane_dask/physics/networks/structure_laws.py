@@ -39,6 +39,8 @@ class FilterStructure:
         Wall area of every pore body.
     depth_fraction : (n_bodies, n_bins) ndarray
         Fraction of the walls of every pore body in each bin of the depth; rows sum to 1.
+    pore_volume : float
+        Of all clean pore bodies.
     """
 
     network: PoreNetwork
@@ -47,6 +49,7 @@ class FilterStructure:
     catch_radius: np.ndarray
     layers: WallLayers
     depth_fraction: np.ndarray
+    pore_volume: float
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,42 @@ class WallUptake:
 
 
 @dataclass(frozen=True)
+class Erosion:
+    """Erosion of the deposits by the flow.
+
+    Parameters
+    ----------
+    rate : float
+        Thickness that a deposit loses per time and wall shear above the critical one, >= 0.
+    critical_shear : float
+        Wall shear below which nothing is eroded, over the pressure; >= 0.
+    returned : bool
+        Whether eroded foulant joins the stream in its pore body, as the first foulant, or is lost.
+    """
+
+    rate: float = 0.0
+    critical_shear: float = 0.0
+    returned: bool = True
+
+    def of(self, shear: np.ndarray) -> np.ndarray:
+        """Thickness that deposits lose per time at a wall shear."""
+        return self.rate * np.maximum(shear - self.critical_shear, 0.0)
+
+    def fastest(self, erosion: np.ndarray, limit: np.ndarray, area: np.ndarray | float = 1.0) -> float:
+        """Largest thickness that deposits would lose per time without a critical shear, where there is enough of them.
+
+        A deposit relaxes to the thickness at which erosion balances deposition at a multiple of this rate over the
+        radius of its pore, which time steps must resolve.
+        """
+        is_free = (erosion > 0) & (erosion < limit)
+        loss = np.divide(erosion, area, out=np.zeros_like(erosion), where=is_free)
+        return float(np.max(loss + self.rate * self.critical_shear, initial=0.0, where=is_free))
+
+
+NO_EROSION = Erosion()
+
+
+@dataclass(frozen=True)
 class StructureLaws:
     """Operation, end of life and integration of a structure's life.
 
@@ -97,6 +136,8 @@ class StructureLaws:
         Largest growth of a deposit in a time step, over the median closing radius.
     sieving : Sieving
         Particles; ``rate`` is their number per unit of filtrate volume (flow times time) or of time.
+    erosion : Erosion
+        Of the deposits in bodies and throats.
     """
 
     uptake: WallUptake
@@ -108,3 +149,4 @@ class StructureLaws:
     levels: tuple[float, ...] = ()
     step: float = 0.05
     sieving: Sieving = NO_PARTICLES
+    erosion: Erosion = NO_EROSION

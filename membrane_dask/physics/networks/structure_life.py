@@ -30,13 +30,20 @@ from membrane_dask.physics.networks.fouling_laws import (
 from membrane_dask.physics.networks.network_flow import FlowGraph, flow_graph, pore_flows, scatter, solve_pressures
 from membrane_dask.physics.networks.radius_distribution import spread_factor
 from membrane_dask.physics.networks.sieving import RandomStream, follow_flow, random_bits, waiting_time
+from membrane_dask.physics.networks.structure_erosion import body_shear, narrowest_body, throat_shear
 from membrane_dask.physics.networks.structure_laws import FilterStructure, StructureLaws
-from membrane_dask.physics.networks.wall_layers import thickness_and_area
+from membrane_dask.physics.networks.wall_layers import LAYERS_PER_VOXEL, thickness_and_area
 
 #: Relative error of the pressures: foulant is conserved as far as the flows of every pore body are.
 _TOLERANCE = 1e-12
 #: Largest number of time steps and of particles in a life.
 _MAX_STEPS, _MAX_PARTICLES = 20_000, 1_000_000
+#: Shortest time step that deposits are divided by.
+_SHORTEST = 1e-300
+#: Growth of deposits over the deposition, below which erosion takes all that is deposited.
+_BALANCED = 1e-6
+#: Foulant that is removed over that which walls take up, below which the former is a rounding error.
+_MIN_REMOVED = 1e-9
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,8 @@ class StructureHistory:
     target : float
         Constant flow; NaN at constant pressure.
     deposited, removed : float
-        Volume of the deposit at the last record, and volume of the foulant that the stream has lost until then.
+        Volume of the deposit at the last record, and volume of the foulant that the stream has lost until then; the
+        latter is 0 where erosion returns all but rounding errors.
     balance_error : float
         Largest difference between foulant that is fed and foulant that is passed or taken up, over what is fed.
     n_arrivals, n_passed : int
@@ -106,15 +114,25 @@ class StructureHistory:
 
 @dataclass(frozen=True)
 class _Rates:
-    """Flow and growth of the deposits in one state."""
+    """Flow and growth of the deposits in one state; ``fastest`` is the largest growth or erosion of a thickness."""
 
     flow: float
     pressure: float
     concentration: np.ndarray
-    body_uptake: np.ndarray
+    body_growth: np.ndarray
     throat_growth: np.ndarray
+    taken_up: float
     removed: float
     imbalance: float
+    fastest: float
+
+    @property
+    def is_balanced(self) -> bool:
+        """Whether erosion takes all that is deposited, everywhere."""
+        return bool(
+            np.abs(self.body_growth).sum() <= _BALANCED * self.taken_up
+            and np.abs(self.throat_growth).max(initial=0.0) <= _BALANCED * self.fastest
+        )
 
 
 @dataclass
@@ -135,6 +153,9 @@ class _Filter:
         self.clean = scatter(graph, self.structure.conductance, 0.0)
         self.closing = scatter(graph, self.structure.closing_radius, 1.0)
         self.catch = scatter(graph, self.structure.catch_radius, math.inf)
+        self.area = scatter(graph, math.pi * np.square(network.radius), 1.0)
+        layers = self.structure.layers
+        self.body_radius = (np.diff(layers.first) - 1)[self.order] / LAYERS_PER_VOXEL
         self.outlets_of = group_indices(graph.outlet, n)
         self.pressures = np.zeros(n)
         self.is_throat = graph.pores >= 0
@@ -153,6 +174,13 @@ class _Filter:
         remaining = np.maximum(1.0 - thickness / self.closing, 0.0)
         conductance = self.clean * self.factor * integer_power(remaining, self.laws.exponent)
         return np.where(self.flowing(conductance), conductance, 0.0)
+
+    def narrowing(self, volume: np.ndarray, thickness: np.ndarray) -> np.ndarray:
+        """Thickness of the deposit that narrows every entry: its own or, where flow erodes that, that of a body."""
+        if not self.laws.erosion.rate > 0:
+            return thickness  # a body takes up no faster than the throats that leave it
+        deposit, _ = thickness_and_area(self.structure.layers, volume)
+        return np.maximum(thickness, narrowest_body(self.graph, self.closing, self.body_radius, deposit[self.order]))
 
     def flowing(self, conductance: np.ndarray) -> np.ndarray:
         """Whether each entry is a throat on a path of open throats through the network."""
@@ -181,37 +209,68 @@ class _Filter:
         """Flow at the operating pressure; at constant flux the constant one."""
         return flow if self.laws.flux is None else self.target
 
-    def rates(self, volume: np.ndarray, thickness: np.ndarray) -> _Rates:
-        """Flow, concentrations and growth of the deposits of a state."""
-        uptake = self.laws.uptake
+    def rates(self, volume: np.ndarray, thickness: np.ndarray, duration: float) -> _Rates:
+        """Flow, concentrations and growth of the deposits of a state.
+
+        Erosion takes at most what is deposited, and within ``duration`` the deposits of the beginning of the time step.
+        """
+        uptake, laws = self.laws.uptake, self.laws
         _, area = thickness_and_area(self.structure.layers, volume)
-        conductance = self.conductance(thickness)
+        conductance = self.conductance(self.narrowing(volume, thickness))
         total = self.solve(conductance)
         pressure = self.transmembrane_pressure(total)
-        body, growth = np.zeros(len(volume)), np.zeros(len(thickness))
-        n_species = len(uptake.fraction)
+        n, n_species = len(volume), len(uptake.fraction)
+        body, growth = np.zeros(n), np.zeros(len(thickness))
         if not total > 0:
-            return _Rates(0.0, pressure, np.full(n_species, math.nan), body, growth, 0.0, 0.0)
+            return _Rates(0.0, pressure, np.full(n_species, math.nan), body, growth, 0.0, 0.0, 0.0, 0.0)
         flow = entry_flows(self.graph, conductance, self.pressures) * pressure
         order = np.argsort(-self.pressures, kind="stable")
-        concentration, removed, imbalance = np.empty(n_species), 0.0, 0.0
-        for s in range(n_species):
+        of_body, of_throat = np.zeros(n), np.zeros(len(flow))  # erosion of deposits without a limit
+        if laws.erosion.rate > 0:
+            capacity = self.structure.layers.capacity
+            shear, room = np.empty(n), (capacity - volume) * (self.structure.pore_volume / float(capacity.sum()))
+            shear[self.order] = body_shear(self.graph, flow, conductance, room[self.order])
+            of_body = laws.erosion.of(shear) * area
+            of_throat = laws.erosion.of(throat_shear(flow, self.area, self.closing, thickness, laws.exponent))
+        present, present_in_throat = (x / max(duration, _SHORTEST) for x in (self.volume, self.thickness))
+        concentration, removed, eroded, imbalance = np.empty(n_species), 0.0, np.zeros(n), 0.0
+        species = range(n_species)
+        for s in reversed(species) if laws.erosion.rate > 0 else species:  # eroded foulant joins the first one
             sink = uptake.affinity * uptake.body_rate[s] * area
-            c, upstream, passed, fed = mix_foulant(self.graph, flow, order, sink[self.order])
-            of_body = np.empty(len(volume))
-            of_body[self.order] = c
-            body += uptake.fraction[s] * uptake.body_rate[s] * area * of_body
+            unit = uptake.affinity / uptake.fraction[s]  # of foulant, per volume of deposit
+            returned = unit if s == 0 and laws.erosion.returned else 0.0
+            c, upstream, back, passed, fed = mix_foulant(
+                self.graph,
+                flow,
+                order,
+                *(x[self.order] for x in (sink, returned * of_body, returned * (body + present))),
+            )
+            mixed, detached = np.empty(n), np.empty(n)
+            mixed[self.order], detached[self.order] = c, back
             throat_rate = uptake.wall_rate[s] / (1.0 + uptake.throat_film[s] * self.closing)
+            body += uptake.fraction[s] * uptake.body_rate[s] * area * mixed
             growth += uptake.fraction[s] * throat_rate * upstream
             concentration[s] = passed / fed
-            taken_up = float((sink * of_body).sum())
+            taken_up = float((sink * mixed).sum() - detached.sum())
             imbalance = max(imbalance, abs(fed - passed - taken_up) / fed)
             removed += uptake.fraction[s] * (fed - passed) / uptake.affinity
-        return _Rates(total, pressure, concentration, body, growth, removed, imbalance)
+            eroded += detached / unit
+        if not laws.erosion.returned:
+            eroded = np.minimum(of_body, body + present)
+        fastest = max(
+            float(growth.max(initial=0.0)),
+            laws.erosion.fastest(of_throat, growth + present_in_throat),
+            laws.erosion.fastest(of_body, body + present, area),
+        )
+        growth_of_bodies, growth_of_throats = body - eroded, growth - np.minimum(of_throat, growth + present_in_throat)
+        return _Rates(
+            total, pressure, concentration, growth_of_bodies, growth_of_throats, float(body.sum()), removed, imbalance,
+            fastest,
+        )  # fmt: skip
 
     def time_step(self, rates: _Rates, remaining: float) -> float:
-        """Time in which no deposit grows by more than the step of the laws."""
-        fastest = float(rates.throat_growth.max(initial=0.0))
+        """Time in which no deposit grows, or is eroded, by more than the step of the laws."""
+        fastest = rates.fastest
         return min(self.laws.step * self.median_radius / fastest, remaining) if fastest > 0 else remaining
 
     def deposit(self) -> np.ndarray:
@@ -220,7 +279,8 @@ class _Filter:
 
     def open_throats(self) -> int:
         """Number of throats that carried flow in the clean structure and are not closed."""
-        return int((self.carries_flow & (self.thickness < self.closing) & (self.factor > 0)).sum())
+        thickness = self.narrowing(self.volume, self.thickness)
+        return int((self.carries_flow & (thickness < self.closing) & (self.factor > 0)).sum())
 
 
 @dataclass
@@ -248,8 +308,9 @@ class _Particles:
         """
         elapsed, flow = 0.0, rates.flow
         changes: list[tuple[float, float]] = []  # of the flow, and their times
-        conductance = state.conductance(state.thickness)
-        radii = np.where(state.is_throat, state.catch - state.thickness, math.inf)[None]
+        thickness = state.narrowing(state.volume, state.thickness)
+        conductance = state.conductance(thickness)
+        radii = np.where(state.is_throat, state.catch - thickness, math.inf)[None]
         state.solve(conductance)
         while True:
             intensity = self.law.rate * (state.operating_flow(flow) if self.law.by_volume else 1.0)
@@ -268,7 +329,7 @@ class _Particles:
                 continue
             self.n_blocked += 1
             state.factor[entry] *= self.law.residual
-            conductance = state.conductance(state.thickness)
+            conductance = state.conductance(thickness)
             before, flow = flow, state.solve(conductance)
             if state.laws.flux is None:
                 changes.append((flow - before, elapsed))
@@ -301,41 +362,46 @@ def simulate_structure(structure: FilterStructure, laws: StructureLaws, key: int
     -----
     Midpoint rule: the rates in the middle of a step change the volumes of the deposits in the bodies and their
     thicknesses in the throats. A step ends early where it would overfill a pore body. The volume, not the thickness, is
-    integrated, so that the deposit is the foulant that the stream loses.
+    integrated, so that the deposit is the foulant that the stream loses. With erosion that is not returned it is less.
     """
     state = _Filter(structure, laws)
     sieving = kernel_particles(FoulingLaws(sieving=laws.sieving), key)
     particles = _Particles(sieving) if sieving else None
-    rates = state.rates(state.volume, state.thickness)
+    rates = state.rates(state.volume, state.thickness, math.inf)
     capacity = structure.layers.capacity
     records = [_record(state, rates, 0.0, 0.0, np.zeros(len(rates.concentration)))]
-    removed = 0.0
+    removed = taken_up = 0.0
     imbalance = rates.imbalance
     cause = PRESSURE_LIMIT if rates.pressure >= laws.pressure_limit else -1
     for _ in range(_MAX_STEPS):
         if cause >= 0:
             counts = (particles.n_arrivals, particles.n_passed, particles.n_blocked) if particles else (0, 0, 0)
             deposited = float(state.volume.sum())
+            removed = removed if removed > _MIN_REMOVED * taken_up else 0.0
             return StructureHistory(records, cause, state.target, deposited, removed, imbalance, *counts)
         time = records[-1].time
         duration = state.time_step(rates, laws.end_time - time)
         if math.isinf(duration):
             raise PhysicsError("nothing is deposited, so that the life does not end; set end_of_life.time")
+        if rates.is_balanced and math.isinf(laws.end_time) and particles is None:
+            message = "erosion takes all that is deposited, so that the life does not end; set end_of_life.time"
+            raise PhysicsError(message)
         middle = _middle(state, rates, capacity, duration)
         while not middle.flow > 0:  # the last path would close
             duration *= 0.5
             middle = _middle(state, rates, capacity, duration)
         with np.errstate(divide="ignore", invalid="ignore"):
-            until_full = np.where(middle.body_uptake > 0, (capacity - state.volume) / middle.body_uptake, math.inf)
+            until_full = np.where(middle.body_growth > 0, (capacity - state.volume) / middle.body_growth, math.inf)
         duration = min(duration, float(until_full.min()))
         jump, blocked = particles.advance(state, rates, duration) if particles else (0.0, None)
         if blocked is not None:
             duration, cause = blocked, BLOCKED
-        grown = state.volume + duration * middle.body_uptake
+        grown = np.maximum(state.volume + duration * middle.body_growth, 0.0)
         state.volume = np.where(duration >= until_full, capacity, np.minimum(grown, capacity))
-        state.thickness = state.thickness + duration * middle.throat_growth
+        state.thickness = np.maximum(state.thickness + duration * middle.throat_growth, 0.0)
         removed += duration * middle.removed
-        before, rates = rates, state.rates(state.volume, state.thickness)
+        taken_up += duration * middle.taken_up
+        before, rates = rates, state.rates(state.volume, state.thickness, duration)
         imbalance = max(imbalance, middle.imbalance, rates.imbalance)
         end = before if blocked is not None else rates  # the flow stops at the instant of the event
         volume, passed = _integrals(state, records[-1], end, duration, jump)
@@ -353,8 +419,9 @@ def simulate_structure(structure: FilterStructure, laws: StructureLaws, key: int
 
 def _middle(state: _Filter, rates: _Rates, capacity: np.ndarray, duration: float) -> _Rates:
     """Rates in the middle of a time step."""
-    volume = np.minimum(state.volume + 0.5 * duration * rates.body_uptake, capacity)
-    return state.rates(volume, state.thickness + 0.5 * duration * rates.throat_growth)
+    volume = np.clip(state.volume + 0.5 * duration * rates.body_growth, 0.0, capacity)
+    thickness = np.maximum(state.thickness + 0.5 * duration * rates.throat_growth, 0.0)
+    return state.rates(volume, thickness, duration)
 
 
 def _record(state: _Filter, rates: _Rates, time: float, volume: float, passed: np.ndarray) -> Record:

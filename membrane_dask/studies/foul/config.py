@@ -119,9 +119,7 @@ class FoulStudy(VolumeStudy):
         "several foulants of the feed instead of foulant: [{name: protein, wall_rate: 1e-7 m/s, fraction: 0.5}, ...]",
         unit="",
     )
-    erosion: ErosionSettings = parameter(
-        ErosionSettings(), "erosion of the deposit by the flow; of the pores of a network", unit=""
-    )
+    erosion: ErosionSettings = parameter(ErosionSettings(), "erosion of the deposit by the flow", unit="")
     sieving: SievingSettings = parameter(SievingSettings(), "large particles that block throats", unit="")
     end_of_life: EndOfLifeSettings = parameter(EndOfLifeSettings(), "end of a life", unit="")
     flux_levels: Numbers = parameter(
@@ -274,9 +272,6 @@ class FoulStudy(VolumeStudy):
         if self.thickness is not None:
             message = "is that of the voxels; leave it out, or give a pore network as input"
             yield Problem(("thickness",), f"{message} (got {self.thickness * 1e6:.6g} um)")
-        if self.erosion.rate > 0:
-            message = "a pore body of voxels has no single wall shear; leave it out, or give a pore network as input"
-            yield Problem(("erosion", "rate"), f"{message} (got {self.erosion.rate:g} m s-1 Pa-1)")
 
     def _unused(self) -> Iterator[Problem]:
         if self.foulant.diameter is None:

@@ -95,6 +95,8 @@ def _reason_not_compared(study: FoulStudy, peclet: float) -> str:
         return "with several foulants"
     if study.sieving.rate > 0:
         return "with particles"
+    if study.erosion.rate > 0:
+        return "with erosion"
     if peclet < MIN_PECLET:
         return f"at a pore Peclet number of {peclet:.3g}, below {MIN_PECLET:g},"
     return ""

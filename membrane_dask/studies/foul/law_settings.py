@@ -147,7 +147,7 @@ class ErosionSettings(Model):
         0.0, "wall shear stress below which nothing is eroded", unit="Pa"
     )
     returned: bool = parameter(
-        True, "whether eroded foulant joins the stream at the outlet of its pore, or is lost", unit=""
+        True, "whether eroded foulant joins the stream (of a network, at the outlet of its pore), or is lost", unit=""
     )
 
     def _unused(self) -> Iterator[Problem]:

@@ -13,7 +13,7 @@ from membrane_dask.physics.networks.fouling_laws import Sieving
 from membrane_dask.physics.networks.pore_network import INLET, PoreNetwork
 from membrane_dask.physics.networks.radius_distribution import EQUAL_RADII, RadiusSpread
 from membrane_dask.physics.networks.structure_hydraulics import StructureHydraulics, structure_hydraulics
-from membrane_dask.physics.networks.structure_laws import NO_PATH, FilterStructure, StructureLaws
+from membrane_dask.physics.networks.structure_laws import NO_PATH, Erosion, FilterStructure, StructureLaws
 from membrane_dask.physics.networks.structure_life import StructureHistory, simulate_structure
 from membrane_dask.physics.networks.structure_metrics import StructureLife, structure_life
 from membrane_dask.physics.networks.structure_units import (
@@ -115,7 +115,7 @@ def _structure_of(arrays: Mapping[str, np.ndarray]) -> FilterStructure:
     layers = WallLayers(arrays["layers_first"], arrays["layers_area"], arrays["layers_volume"])
     return FilterStructure(
         network, arrays["conductance"], arrays["closing_radius"], arrays["catch_radius"], layers,
-        arrays["depth_fraction"],
+        arrays["depth_fraction"], float(arrays["pore_volume"]),
     )  # fmt: skip
 
 
@@ -156,6 +156,11 @@ def _life(context: Mapping[str, Any], unit: Unit, number: int) -> dict[str, np.n
         levels=study.flux_levels,
         step=study.step,
         sieving=_sieving(study, units),
+        erosion=Erosion(
+            study.erosion.rate * study.pressure * units.second / voxel,
+            study.erosion.critical_shear / study.pressure,
+            study.erosion.returned,
+        ),
     )
     key = int(np.random.Generator(np.random.PCG64(unit.seed_sequence())).integers(1 << 63))
     structure = _structure_of(clean)
