@@ -21,6 +21,8 @@ from membrane_dask.physics.networks.pore_network import PoreNetwork
 
 #: Size of a file.
 _MAX_BYTES = 500_000_000
+#: Size of the first line of a table.
+_MAX_HEADER = 100_000
 #: Name of a column, after the name of the project if there is one, and the component of an array of several columns.
 _COLUMN = re.compile(r"(?:.*\.)?((?:pore|throat)\..+?|extent)(?:\[(\d)\])?")
 _LABELS = {"true": 1.0, "t": 1.0, "false": 0.0, "f": 0.0}
@@ -29,7 +31,7 @@ _LABELS = {"true": 1.0, "t": 1.0, "false": 0.0, "f": 0.0}
 def is_openpnm_table(path: Path) -> bool:
     """Whether the first line of a table names the coordinates of OpenPNM."""
     with path.open("rb") as stream:
-        return b"pore.coords[0]" in stream.readline(100_000)
+        return b"pore.coords[0]" in stream.readline(_MAX_HEADER)
 
 
 def is_openpnm_archive(path: Path) -> bool:
@@ -39,6 +41,16 @@ def is_openpnm_archive(path: Path) -> bool:
             return "throat.conns.npy" in archive.namelist()
     except (OSError, zipfile.BadZipFile):
         return False
+
+
+def openpnm_conductances(path: Path) -> str:
+    """Name of the hydraulic conductances of the throats in a file of OpenPNM, which are not read; empty for none."""
+    name = "throat.hydraulic_conductance"
+    if path.suffix.lower() == ".npz":
+        with zipfile.ZipFile(path) as archive:
+            return name if f"{name}.npy" in archive.namelist() else ""
+    with path.open("rb") as stream:
+        return name if name.encode() in stream.readline(_MAX_HEADER) else ""
 
 
 def read_openpnm(path: str | Path) -> PoreNetwork:

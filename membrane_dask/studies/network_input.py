@@ -12,7 +12,7 @@ import numpy as np
 from membrane_dask.errors import Problem
 from membrane_dask.io.network_files import read_statoil
 from membrane_dask.io.network_tables import junction_numbers, junctions_path, read_network_csv
-from membrane_dask.io.openpnm_files import is_openpnm_archive, is_openpnm_table, read_openpnm
+from membrane_dask.io.openpnm_files import is_openpnm_archive, is_openpnm_table, openpnm_conductances, read_openpnm
 from membrane_dask.io.run_networks import run_networks
 from membrane_dask.physics.networks.connectivity import adjacency, flowing_pores
 from membrane_dask.physics.networks.pore_network import INLET, OUTLET, PoreNetwork
@@ -141,9 +141,16 @@ def thickness_problems(stated: float | None, thicknesses: list[float]) -> list[P
 
 
 def input_notes(path: Path) -> list[str]:
-    """Sentence on the junctions of a table of pores that no table lists; none for other forms of a network."""
-    if path.suffix.lower() != ".csv" or path.is_dir() or is_openpnm_table(path):
+    """Sentence on what a file of a network does not list, or has and is not read; none for most."""
+    ending = path.suffix.lower()
+    if ending not in (".csv", ".npz") or path.is_dir():
         return []
+    if ending == ".npz" or is_openpnm_table(path):
+        if not (name := openpnm_conductances(path)):
+            return []
+        return [
+            f"{name} of {path.name} is not read: its pores are tubes, of the conductances of their radii and lengths"
+        ]
     numbers = junction_numbers(path)
     if numbers is None:
         return []

@@ -104,7 +104,11 @@ def test_berea(shared):
 
 
 def test_flow_after_throats_are_clogged():
-    """Throats drawn by their flow: closed in the network, and by a sheet of voxels at their interface in the volume."""
+    """Throats drawn by their flow: closed in the network, and by a sheet of voxels at their interface in the volume.
+
+    Of the clean flow, 0.67 to 0.99 remain. The tolerance of the Stokes flow leaves the root mean square of 0.0104 within
+    0.0002.
+    """
     differences = []
     for name in STRUCTURES:
         pores, labelled, _, flow, throats = calibrated(name)
@@ -112,7 +116,7 @@ def test_flow_after_throats_are_clogged():
         weight = np.where(network.throat_conns[:, 1] >= 0, np.abs(throats.flow) * throats.carries_flow, 0.0)
         clean = network_flow(network, throats.conductance).total
         rng = np.random.default_rng(0)
-        for number in (1, 2, 3, 4, 6):
+        for number in (1, 1, 2, 2, 3, 3, 4, 4, 6, 6):
             clogged = rng.choice(len(weight), number, replace=False, p=weight / weight.sum())
             blocked = pores.copy()
             for first, second in network.throat_conns[clogged]:
@@ -122,8 +126,9 @@ def test_flow_after_throats_are_clogged():
                     voxel[1:][(label[1:] == first) & (label[:-1] == second)] = False
             conductance = throats.conductance.copy()
             conductance[clogged] = 0
-            remaining = stokes(Grid.of(blocked), 0.01).permeability / flow.permeability
+            remaining = stokes(Grid.of(blocked), 0.03).permeability / flow.permeability
             differences.append(network_flow(network, conductance).total / clean - remaining)
+    assert len(differences) == 20
     assert np.sqrt(np.mean(np.square(differences))) <= 0.02
 
 

@@ -10,7 +10,7 @@ import pytest
 import membrane_dask as md
 from membrane_dask.io.network_files import write_statoil
 from membrane_dask.io.network_tables import write_network_csv
-from membrane_dask.io.openpnm_files import write_openpnm
+from membrane_dask.io.openpnm_files import openpnm_conductances, write_openpnm
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.networks.band_porosity import band_radii
 from membrane_dask.physics.networks.fouling_laws import END_CAUSES
@@ -320,6 +320,7 @@ def test_radii_of_a_file_of_openpnm(generated, folder):
     for name, factor in (("as given", 1), ("inscribed", 0.8), ("equivalent", 0.9)):
         program = NetworkProgram(study_of(folder / "both.npz", thickness="100 um", hydraulics={"conductance": name}))
         np.testing.assert_allclose(program.network.radius, factor * generated.radius, rtol=1e-12)
+    assert "is not read" not in str(program.summary)
     arrays["throat.inscribed_diameter"][2] = 0
     np.savez(folder / "both.npz", **arrays)
     with pytest.raises(md.StudyError, match=r"both\.npz: pore 3 has no positive inscribed radius \(got 0\)"):
@@ -334,6 +335,19 @@ def test_radii_of_a_file_of_openpnm(generated, folder):
     np.savez(folder / "inner.npz", **inner, **{"pore.inscribed_diameter": np.full(len(generated.junctions), 0.01)})
     network = NetworkProgram(study).network
     np.testing.assert_allclose(network.radius[network.throat_conns[:, 1] < 0], 0.005)
+
+
+def test_conductances_of_a_file_of_openpnm_are_not_read(generated, folder):
+    """They are of a fluid of unknown viscosity, and no law says how they fall with the radius: plan says so."""
+    arrays = generated.to_openpnm(boundary_pores=True) | {"extent": np.array(generated.extent)}
+    arrays["throat.hydraulic_conductance"] = np.ones(len(generated.length))
+    np.savez(folder / "conducting.npz", **arrays)
+    program = NetworkProgram(study_of(folder / "conducting.npz", thickness="100 um"))
+    assert "throat.hydraulic_conductance of conducting.npz is not read: its pores are tubes" in str(program.summary)
+    np.testing.assert_array_equal(program.network.radius, generated.radius)
+    table = folder / "conducting.csv"
+    table.write_text("net.pore.coords[0],net.throat.hydraulic_conductance\n0,1\n")
+    assert openpnm_conductances(table) == "throat.hydraulic_conductance"
 
 
 def test_one_of_statoils_files_is_not_a_network(tmp_path):
