@@ -106,7 +106,7 @@ def test_berea(shared):
 def test_flow_after_throats_are_clogged():
     """Throats drawn by their flow: closed in the network, and by a sheet of voxels at their interface in the volume.
 
-    Of the clean flow, 0.67 to 0.99 remain. The tolerance of the Stokes flow leaves the root mean square of 0.0104 within
+    Of the clean flow, 0.67 to 0.99 remain. The tolerance of the Stokes flow changes the root mean square of 0.0104 by
     0.0002.
     """
     differences = []
