@@ -19,8 +19,8 @@ from membrane_dask.engine.data_frames import to_dataframe
 from membrane_dask.engine.differing_settings import ABSENT, differing_settings, setting_texts
 from membrane_dask.engine.journal import Journal
 from membrane_dask.engine.lock import DriverLock
+from membrane_dask.engine.opened_result import OpenedResult
 from membrane_dask.engine.plan import Plan
-from membrane_dask.engine.present_names import under_present_names
 from membrane_dask.engine.provenance import Provenance, software_record, source_run_digests
 from membrane_dask.engine.records import SCHEMA
 from membrane_dask.engine.software import software_of
@@ -65,6 +65,7 @@ class Run:
         if metadata is None:
             raise RunNotFoundError(f"{self.path} holds no run; see the runs here with: membrane-dask list")
         self._metadata = metadata
+        self._opened = OpenedResult(self.path / "result.zarr")
 
     @property
     def name(self) -> str:
@@ -228,12 +229,9 @@ class Run:
         DataLossError
             If a file that the run has written is missing or empty; or, for metadata and labels, altered.
         """
-        import xarray as xr
-
         self._require_intact("result.zarr")
-        tree = xr.open_datatree(self.path / "result.zarr", engine="zarr", consolidated=False, chunks=None)
         kind = registry.kinds().get(self.kind)  # None: a run of a plug-in that is not installed here
-        return under_present_names(tree, kind.schemas) if kind else tree
+        return self._opened.tree(kind.schemas if kind else ())
 
     def to_dataframe(self, table: str, variables: Sequence[str] | None = None) -> Any:
         """Variables of a table as a pandas DataFrame; see :func:`~membrane_dask.engine.data_frames.to_dataframe`."""
