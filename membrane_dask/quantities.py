@@ -36,8 +36,13 @@ _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _EXPONENT = re.compile(r"\s*(-?\d{1,2}(\.\d{1,3})?|\(\s*-?\d{1,2}(\.\d{1,3})?\s*\))(?![\d.])")
 
 
-#: Factors between units that every cluster profile has: these alone need no registry of units, which is slow to import.
-_FREQUENT_FACTORS = {("GB", "MB"): 1000.0, ("h", "s"): 3600.0, ("min", "s"): 60.0}
+#: Factors between frequent units, equal to those of the registry of units, which is slow to import.
+_FREQUENT_FACTORS = {
+    ("GB", "MB"): 1000.0, ("h", "s"): 3600.0, ("min", "s"): 60.0, ("nm", "nm"): 1.0, ("um", "nm"): 999.9999999999999,
+    ("um", "m"): 1e-6, ("nm", "m"): 1e-9, ("cm2", "m2"): 1e-4, ("bar", "Pa"): 1e5, ("kPa", "Pa"): 1e3,
+    ("mPa s", "Pa s"): 1e-3, ("Pa s", "Pa s"): 1.0, ("Pa", "Pa"): 1.0, ("K", "K"): 1.0, ("m", "m"): 1.0,
+    ("m2", "m2"): 1.0, ("N m-1", "N m-1"): 1.0, ("mN/m", "N m-1"): 1e-3,
+}  # fmt: skip
 
 
 @lru_cache(maxsize=1)

@@ -41,7 +41,7 @@ ALLOWED = {
         "io", "physics", "quantities", "config", "errors", "former_names", "number_text", "program", "registry",
         "schema",
     },
-    "study_file": {"registry", "config", "errors", "former_names", "setting_problems", "yaml_files"},
+    "study_file": {"registry", "config", "errors", "former_names", "setting_model", "setting_problems", "yaml_files"},
     "setting_model": {"errors", "setting_problems"},
     "setting_problems": {"errors"},
     "yaml_files": {"errors", "files", "plain_text"},

@@ -7,9 +7,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.optimize import brentq
-
 from membrane_dask.physics.elementary import cosine_of_degrees
+from membrane_dask.physics.root_finding import brentq
 from membrane_dask.plain_text import printable_line
 
 #: Largest cosine of the angle between two axes that counts as a right one (0.1 degrees): headers round.

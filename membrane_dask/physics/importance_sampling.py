@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy.stats import qmc
 
 from membrane_dask.physics._jit import kernel
 from membrane_dask.physics.distributions import normal_quantile
@@ -26,6 +26,13 @@ _FIRST, _POINTS, _KERNELS = 2**14, 2**12, 256
 _EFFECTIVE_FRACTION, _GROWTH, _STAGES = 0.15, 1.25, 60
 #: Fraction of the kernels with the narrow width; the others are twice as wide, for the tails.
 _NARROW = 0.8
+
+
+def scrambled_sobol(dimensions: int, n: int, seed: Any) -> np.ndarray:
+    """Points of a scrambled Sobol sequence in the unit cube, ``(n, dimensions)``."""
+    from scipy.stats import qmc  # slow to import, and studies are checked without points
+
+    return np.asarray(qmc.Sobol(dimensions, seed=seed).random(n))
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,7 @@ class KernelMixture:
     def draw(self, n: int, seed: int) -> np.ndarray:
         """Points of a scrambled Sobol sequence, (n, d); n is a power of 2."""
         n_variables = self.centres.shape[1]
-        uniform = np.clip(qmc.Sobol(n_variables + 1, seed=seed).random(n), 1e-12, 1 - 1e-12)
+        uniform = np.clip(scrambled_sobol(n_variables + 1, n, seed), 1e-12, 1 - 1e-12)
         index = uniform[:, 0] * len(self.centres)
         chosen = np.minimum(index.astype(int), len(self.centres) - 1)
         width = np.where(index - chosen < _NARROW, 1.0, 2.0)
@@ -174,7 +181,7 @@ def adapted_mixture(
     ----------
     Del Moral, Doucet and Jasra, J. R. Stat. Soc. B 68, 411 (2006), for the sequence of powers.
     """
-    uniform = qmc.Sobol(len(box), seed=seed).random(_FIRST)
+    uniform = scrambled_sobol(len(box), _FIRST, seed)
     points = box[:, 0] + (box[:, 1] - box[:, 0]) * uniform
     log_proposal = np.zeros(_FIRST)
     exponent, at_one = 0.0, 0

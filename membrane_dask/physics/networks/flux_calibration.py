@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy.optimize import brentq
 
 from membrane_dask.physics.distributions import normal_quantile, student_quantile
 from membrane_dask.physics.elementary import exp, log
 from membrane_dask.physics.networks.bench_decline import BenchDecline
 from membrane_dask.physics.networks.decline_curves import DeclineCurve, DeclineCurves
 from membrane_dask.physics.porometry.estimates import Estimate
+from membrane_dask.physics.root_finding import brentq
 
 #: Points of the first search for the scale of the axis, and of each refinement, of which there are three.
 _SCALES, _REFINED, _REFINEMENTS = 41, 11, 4

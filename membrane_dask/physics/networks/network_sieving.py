@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
 
 from membrane_dask.physics._jit import kernel
 from membrane_dask.physics.networks.pore_network import INLET, OUTLET, PoreNetwork
 from membrane_dask.physics.networks.stokes_conductance import NetworkFlow
 from membrane_dask.physics.porometry.sieving_laws import dechadilok_deen
+from membrane_dask.physics.root_finding import brentq
 
 #: Rejection of the radius that :meth:`NetworkSieving.radius_at_rejection` searches to this relative tolerance.
 _TOLERANCE = 1e-6

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
 
 from membrane_dask.physics.elementary import exp, log
 from membrane_dask.physics.errors import PhysicsError
@@ -17,6 +16,7 @@ from membrane_dask.physics.porometry.estimates import Estimate
 from membrane_dask.physics.porometry.fouling_laws import LAWS, permeate_volume
 from membrane_dask.physics.porometry.nonlinear_least_squares import levenberg_marquardt
 from membrane_dask.physics.porometry.profile_likelihood import profile_interval
+from membrane_dask.physics.root_finding import brentq
 
 #: Difference of AICc within which laws are not distinguished (Burnham and Anderson).
 INDISTINGUISHABLE = 2.0

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
 
 from membrane_dask.physics.distributions import student_quantile
 from membrane_dask.physics.elementary import exp, log
@@ -20,6 +19,7 @@ from membrane_dask.physics.porometry.gases import Gas
 from membrane_dask.physics.porometry.intervals import ratio_interval
 from membrane_dask.physics.porometry.reading_checks import not_finite, refuse, row_names
 from membrane_dask.physics.porometry.student_likelihood import student_log_likelihood
+from membrane_dask.physics.root_finding import brentq
 
 #: Ratio of the viscous permeabilities of gas and water within which they agree.
 AGREEMENT = (0.8, 1.25)

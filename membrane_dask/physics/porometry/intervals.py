@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
 
 from membrane_dask.physics.distributions import student_quantile
 from membrane_dask.physics.fixed_order import dot
+from membrane_dask.physics.root_finding import brentq
 
 
 def ratio_interval(

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.stats import qmc
 
 from membrane_dask.physics.distributions import normal_cdf, normal_quantile, student_cdf, student_quantile
 from membrane_dask.physics.elementary import exp, log
 from membrane_dask.physics.errors import PhysicsError
-from membrane_dask.physics.importance_sampling import weighted_quantiles
+from membrane_dask.physics.importance_sampling import scrambled_sobol, weighted_quantiles
 from membrane_dask.physics.porometry.cylindrical_pores import check_viscosity, largest_thickness
 
 #: The four unknowns, in the order of all arrays.
@@ -202,7 +201,7 @@ def posterior(
 
 def sobol_points(dimensions: int) -> np.ndarray:
     """Points of Sobol's sequence in the open unit cube, (dimensions, n)."""
-    return np.asarray(np.clip(qmc.Sobol(dimensions, seed=0).random(_POINTS).T, 1e-9, 1 - 1e-9))
+    return np.asarray(np.clip(scrambled_sobol(dimensions, _POINTS, 0).T, 1e-9, 1 - 1e-9))
 
 
 def drawn_priors(priors: Mapping[str, Prior], prior_ranges: Mapping[str, tuple[float, float]]) -> dict[str, Prior]:

@@ -6,12 +6,12 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from scipy.optimize import brentq
 
 from membrane_dask.physics.distributions import student_quantile
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.fixed_order import dot
 from membrane_dask.physics.porometry.nonlinear_least_squares import levenberg_marquardt
+from membrane_dask.physics.root_finding import brentq
 
 _Function = Callable[[np.ndarray], np.ndarray]
 #: Doublings of the first step in search of an end, and the precision of an end relative to the distance of the fit.

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
 
 from membrane_dask.physics.elementary import exp, log
 from membrane_dask.physics.errors import PhysicsError
+from membrane_dask.physics.root_finding import brentq
 
 
 def partition_coefficient(radius_ratio: Any) -> Any:

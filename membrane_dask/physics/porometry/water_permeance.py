@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
 
 from membrane_dask.number_text import quantity_text
 from membrane_dask.physics.distributions import student_cdf, student_quantile
@@ -20,6 +19,7 @@ from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.fixed_order import dot, inverse_gram, least_squares
 from membrane_dask.physics.porometry.estimates import Estimate
 from membrane_dask.physics.porometry.nonlinear_least_squares import levenberg_marquardt
+from membrane_dask.physics.root_finding import brentq
 
 #: Prior of the relative error of a reading where fewer than three pressures show none: scaled inverse chi-squared.
 _PRIOR_DEGREES, _PRIOR_ERROR = 4, 0.05

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
-from scipy.optimize import brentq
 
 from membrane_dask.physics.distributions import normal_cdf, normal_quantile
 from membrane_dask.physics.elementary import exp, log, power
 from membrane_dask.physics.imaging.morphology import squared_radius
 from membrane_dask.physics.reconstruction.macrovoids import Macrovoids
+from membrane_dask.physics.root_finding import brentq
 
 #: Width of the rough field over that of the field that it roughens.
 _ROUGH_WIDTH = 0.4
