@@ -110,8 +110,8 @@ def interval_text(
     """
     ends = [end for end in (low, high) if math.isfinite(end)]
     if math.isnan(value) and ends:
-        known = " to ".join(compact(end, digits) for end in ends)
-        return known if len(ends) == 2 else f"{'at least' if math.isfinite(low) else 'at most'} {known}"
+        limits = " to ".join(compact(end, digits) for end in ends)
+        return limits if len(ends) == 2 else f"{'at least' if math.isfinite(low) else 'at most'} {limits}"
     if not ends or not math.isfinite(value):
         return compact(value, digits)
     half = (high - low) / 2 if len(ends) == 2 else abs(value - ends[0])

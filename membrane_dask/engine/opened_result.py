@@ -56,7 +56,7 @@ class OpenedResult:
 
 
 def _own(tree: xr.DataTree) -> xr.DataTree:
-    """A copy with attributes of its own; xarray shares no values that are not read yet."""
+    """A copy with attributes of its own; the values that xarray reads into one copy are not those of another."""
     own = tree.copy(deep=False)
     for node in own.subtree:
         node.attrs = copy.deepcopy(node.attrs)

@@ -19,8 +19,9 @@ import xarray as xr
 import membrane_dask as md
 from membrane_dask.cli import main
 from membrane_dask.physics.porometry.water import Water
-from membrane_dask.studies.porometry.comparisons import MAX_LOG_SD, common_name, summarize_populations
+from membrane_dask.studies.porometry.comparisons import MAX_LOG_SD, summarize_populations
 from membrane_dask.studies.porometry.flux_report import evaluations, flux_figure
+from membrane_dask.studies.porometry.specimens import specimen_groups, specimen_name
 from membrane_dask.study_file import to_yaml
 
 SYNC = {"profile": "sync"}
@@ -797,9 +798,39 @@ def test_membranes_of_other_names_are_not_specimens_of_one():
     assert summarize_populations(specimens(*names[2:]), permeabilities(value[2:], 0.01), 0.95)[0] == []
 
 
+@pytest.mark.parametrize(("names", "is_named"), [(("M1", "M2", "M3"), True), (("UF10", "UF30", "UF100"), False)])
+def test_the_plan_names_specimens(bench, tmp_path, names, is_named):
+    table = bench[(bench.state == "before") & bench.membrane.isin(["M1", "M2", "M3"])].drop(columns="state")
+    table = table.replace({"membrane": dict(zip(["M1", "M2", "M3"], names, strict=True))})
+    rows = [text for subject, text in md.plan(study(tmp_path, table, "")).rows() if subject == "specimens"]
+    assert [text.startswith("M1, M2, M3 are taken as specimens of one membrane") for text in rows] == [True] * is_named
+
+
 @pytest.mark.parametrize(
-    ("name", "common"),
-    [("M1", "M"), ("UF-20b", "UF"), ("coupon A", "coupon"), ("B", ""), ("3", ""), ("PES", "PES"), ("PESm-10", "PESm")],
+    ("name", "parts"),
+    [
+        ("M1", ("M", 1)), ("UF-20b", ("UF-20", 2)), ("coupon A", ("coupon", 1)), ("B", ("", 2)), ("3", ("", 3)),
+        ("PES", None), ("PESm-10", ("PESm", 10)), ("PES 0.5", None), ("PES 10k", ("PES 10", 11)), ("UF 10 kDa", None),
+        ("P 1 %", None),
+    ],
+)  # fmt: skip
+def test_names_of_specimens(name, parts):
+    assert specimen_name(name) == parts
+
+
+@pytest.mark.parametrize(
+    ("names", "groups"),
+    [
+        (("UF10", "UF30", "UF100"), []),  # grades by molecular weight
+        (("NF90", "NF270", "NF245"), []),
+        (("PES 10k", "PES 30k", "PES 100k"), []),
+        (("PES-0.5", "PES-0.8", "PES-0.9"), []),  # an additive
+        (("UF1", "UF2", "UF4"), ["UF"]),
+        (("M11", "M12", "M14"), ["M"]),
+        (("UF-20a", "UF-20b", "UF-20c", "UF-30a", "UF-30b", "UF-30c"), ["UF-20", "UF-30"]),
+        (("coupon A", "coupon B", "coupon 3"), []),
+    ],
+    ids=lambda value: "-".join(value) or "none",
 )
-def test_common_name_of_specimens(name, common):
-    assert common_name(name) == common
+def test_grades_are_different_membranes(names, groups):
+    assert [name for name, _ in specimen_groups(specimens(*names))] == groups

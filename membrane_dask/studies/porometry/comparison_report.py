@@ -128,8 +128,8 @@ def populations_section(populations: xr.Dataset) -> Section:
             compact(float(state.hydraulic_permeability_deviation) * LMH_BAR),
         ])  # fmt: skip
     text = (
-        "The results are those of each membrane, above. Membranes whose names differ in a number or a last letter only "
-        "are taken as specimens of one membrane; whether they are, no table says. Their mean is that of a "
+        "The results are those of each membrane, above. Membranes whose names differ in a running number or a last "
+        "letter only are taken as specimens of one membrane; whether they are, no table says. Their mean is that of a "
         "random-effects model in the logarithm, at 25 °C. It is given where 95 % of them lie within a factor of "
         f"{_MAX_FACTOR:.0f} of it; where they scatter more, it would be that of none of them, "
         "however small the errors are."

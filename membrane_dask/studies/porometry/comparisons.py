@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,10 +21,9 @@ from membrane_dask.studies.porometry.config import PorometryStudy
 from membrane_dask.studies.porometry.joint_evaluation import has_joint_posterior
 from membrane_dask.studies.porometry.measurements import MembraneData
 from membrane_dask.studies.porometry.membrane_fit import permeability_estimate
+from membrane_dask.studies.porometry.specimens import MIN_SPECIMENS, specimen_groups
 from membrane_dask.studies.porometry.variables import PAIRS, POPULATIONS
 
-#: Membranes that a population needs at least.
-_MIN_POPULATION = 3
 #: Largest standard deviation of the logarithm between specimens that have a mean: 95 % of them lie within a factor of 2
 #: of it. A convention; errors of measurement are no measure, as specimens of one membrane may differ by much more.
 MAX_LOG_SD = float(log(2.0)) / 1.96
@@ -197,8 +195,8 @@ def summarize_populations(
 ) -> tuple[list[str], dict[str, np.ndarray]]:
     """Range, geometric mean and scatter of the permeability of specimens of one membrane, in each state.
 
-    Specimens are at least three membranes whose names differ in a number or in a last letter only. They have a mean
-    where the scatter between them is at most that of :data:`MAX_LOG_SD`: a mean of unlike membranes is that of none.
+    Specimens are those of :func:`specimen_groups`. They have a mean where the scatter between them is at most that of
+    :data:`MAX_LOG_SD`: a mean of unlike membranes is that of none.
 
     Parameters
     ----------
@@ -216,25 +214,19 @@ def summarize_populations(
     values : dict of str to (n,) float array
         Variables of the table ``populations``; NaN where there is no mean.
     """
-    groups: dict[tuple[str, str], list[int]] = {}
-    for k, membrane in enumerate(membranes):
-        groups.setdefault((common_name(membrane.name), membrane.state), []).append(k)
+    groups = specimen_groups(membranes)
     rows = {}
     for group, members in groups.items():
         value, error = _permeability_at_25(fits.isel(membrane=members))
         valid = np.isfinite(value) & (value > 0) & np.isfinite(error) & (error > 0)
-        if valid.sum() >= _MIN_POPULATION:
+        if valid.sum() >= MIN_SPECIMENS:
             rows[group] = _population(value[valid], error[valid], confidence)
-    has_several_names = len({name for name, _ in groups}) > 1
+    alone = set(range(len(membranes))).difference(*groups.values())
+    has_several_names = len({name for name, _ in groups} | {membranes[k].name for k in alone}) > 1
     labels = [", ".join(filter(None, (name * has_several_names, state))) or "all" for name, state in rows]
     columns = {v.name: np.array([row.get(v.name, math.nan) for row in rows.values()], float)
                for v in POPULATIONS.variables}  # fmt: skip
     return labels, columns
-
-
-def common_name(name: str) -> str:
-    """Name of a membrane without the number or the letter that distinguishes its specimens, such as UF of UF-20b."""
-    return re.sub(r"[\s._#-]*(\d+[a-z]?|(?<![^\W\d_])[a-z])$", "", name.strip(), flags=re.IGNORECASE)
 
 
 def _population(value: np.ndarray, error: np.ndarray, confidence: float) -> dict[str, float]:

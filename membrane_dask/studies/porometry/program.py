@@ -24,6 +24,7 @@ from membrane_dask.studies.porometry.measurements import read_measurements
 from membrane_dask.studies.porometry.methods.contract import Curve, curve_columns
 from membrane_dask.studies.porometry.reading_errors import simulate_reading_errors
 from membrane_dask.studies.porometry.reproduction import read_cells, reproduce
+from membrane_dask.studies.porometry.specimens import specimen_groups
 from membrane_dask.studies.porometry.table_settings import METHODS
 from membrane_dask.studies.porometry.tasks import CANDIDATE_MEASUREMENTS, FOULING_LAWS, work
 from membrane_dask.studies.porometry.variables import (
@@ -157,6 +158,12 @@ class PorometryProgram(Program):
             rows.append(("columns", columns))
         if self.measurements.ignored_columns:
             rows.append(("ignored", f"columns {', '.join(self.measurements.ignored_columns)}"))
+        labels = [[self.membranes[k].name for k in members] for members in specimen_groups(self.membranes).values()]
+        for names in dict.fromkeys(
+            ", ".join(each if len(each) < 7 else [*each[:3], "...", each[-1]]) for each in labels
+        ):
+            text = f"{names} are taken as specimens of one membrane, by their running numbers or letters"
+            rows.append(("specimens", f"{text}: populations has their mean; give them other names if they are not"))
         several = len({name for name, _ in self.measurements.findings}) > 1
         rows += [("note", f"{name}: {text}" if several else text) for name, text in self.measurements.findings]
         for membrane in self.membranes:
