@@ -180,7 +180,8 @@ class _Filter:
         if not self.laws.erosion.rate > 0:
             return thickness  # a body takes up no faster than the throats that leave it
         deposit, _ = thickness_and_area(self.structure.layers, volume)
-        return np.maximum(thickness, narrowest_body(self.graph, self.closing, self.body_radius, deposit[self.order]))
+        of_bodies = narrowest_body(self.graph, self.closing, self.body_radius, deposit[self.order])
+        return np.asarray(np.maximum(thickness, of_bodies))
 
     def flowing(self, conductance: np.ndarray) -> np.ndarray:
         """Whether each entry is a throat on a path of open throats through the network."""
