@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from membrane_dask.physics.imaging.watershed import SnowParameters
 
 #: Settings of the Stokes flow that decide the flow through the throats of a network.
-STOKES_SETTINGS = ("tolerance", "lateral_boundary", "wall_model")
+_STOKES_SETTINGS = ("tolerance", "lateral_boundary", "wall_model")
 
 
 def _order_of_axes(value: str) -> str:
@@ -32,6 +32,20 @@ def _order_of_axes(value: str) -> str:
 
 #: Axis of a file that is the depth, or the axes that are depth, height and width.
 Axis = Annotated[str, Strict(), AfterValidator(_order_of_axes)]
+
+
+def stokes_settings(flow: Model, slab_edges: Sequence[int] | None) -> dict[str, Any]:
+    """All that decides the Stokes flow through a volume.
+
+    Parameters
+    ----------
+    flow : Model
+        Settings of the flow.
+    slab_edges : sequence of int or None
+        First plane of every slab, and the number of planes; None for the flow of a volume in one piece.
+    """
+    settings = {name: getattr(flow, name) for name in _STOKES_SETTINGS}
+    return settings | ({"slab_edges": list(slab_edges)} if slab_edges else {})
 
 
 class GreySettings(Model):

@@ -23,8 +23,9 @@ from membrane_dask.physics.stokes.mac_grid import Grid
 from membrane_dask.physics.stokes.resolution import resolve_permeability
 from membrane_dask.physics.stokes.solver import stokes
 from membrane_dask.program import Outcome
-from membrane_dask.studies.characterize import decomposed_tasks, tasks
+from membrane_dask.studies.characterize import tasks
 from membrane_dask.studies.characterize.program import CharacterizeProgram
+from membrane_dask.studies.volume_flow import decomposed_tasks
 
 SYNC = {"profile": "sync"}
 FLOWING = """\
@@ -333,7 +334,7 @@ def test_a_failed_slab_ends_the_flow_of_its_volume(study, tmp_path, monkeypatch)
 
 
 def test_bounds_that_do_not_converge_fail_the_flow(study, tmp_path, monkeypatch):
-    monkeypatch.setattr("membrane_dask.studies.characterize.decomposed_flow.MAX_ITERATIONS", 1)
+    monkeypatch.setattr("membrane_dask.studies.volume_flow.decomposed_flow.MAX_ITERATIONS", 1)
     path = study.with_name("short_iteration.yaml")
     path.write_text(
         study.read_text().replace("reference: mirrored.npy\n", "")

@@ -13,12 +13,12 @@ from membrane_dask.physics.stokes.box_permeability import box_permeabilities
 from membrane_dask.physics.stokes.permeability_tensor import permeability_tensor
 from membrane_dask.program import UnitFailed
 from membrane_dask.studies.characterize import flow_tasks, retention_tasks
-from membrane_dask.studies.characterize.config import FlowSettings
-from membrane_dask.studies.characterize.decomposed_flow import DecomposedFlow
-from membrane_dask.studies.characterize.flow_grid import ALTERNATE_TOLERANCE
 from membrane_dask.studies.characterize.program import CharacterizeProgram
 from membrane_dask.studies.characterize.report import _percolation_text
 from membrane_dask.studies.characterize.transport_report import tensor_section
+from membrane_dask.studies.volume_flow.decomposed_flow import DecomposedFlow
+from membrane_dask.studies.volume_flow.flow_grid import ALTERNATE_TOLERANCE
+from membrane_dask.studies.volume_flow.flow_settings import FlowSettings
 
 SYNC = {"profile": "sync"}
 

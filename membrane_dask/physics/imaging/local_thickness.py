@@ -27,6 +27,14 @@ def pore_radii(n: int) -> np.ndarray:
     return np.array(radii[:n])
 
 
+def largest_radius(square: float) -> float:
+    """Largest of the :func:`pore_radii` of spheres around voxels that are cubes, by the largest squared distance."""
+    n = 1
+    while math.ceil(np.square(float(pore_radii(n + 1)[-1])) - 1e-9) <= square:
+        n += 1
+    return float(pore_radii(n)[-1])
+
+
 def local_thickness_counts(
     squares: np.ndarray, block: Block, radii: np.ndarray | None = None, spacing: Spacing = CUBE
 ) -> np.ndarray:

@@ -28,6 +28,7 @@ from membrane_dask.physics.networks.network_flow import flow_graph, scatter, sol
 from membrane_dask.physics.networks.pore_network import INLET, OUTLET, PoreNetwork
 from membrane_dask.physics.networks.throat_formulas import formula_conductance
 from membrane_dask.physics.stokes.mac_grid import Grid
+from membrane_dask.physics.stokes.subdomains import Window
 from membrane_dask.physics.voxel_spacing import CUBE, Spacing, voxel_volume
 
 #: Fraction of the largest distance to the solid in a region from which a voxel belongs to its core.
@@ -99,6 +100,31 @@ class NetworkFlow:
     total: float
 
 
+@dataclass(frozen=True)
+class ThroatSums:
+    """Sums over voxels that the flow of throats and the pressure of pores follow from; those of slabs are added.
+
+    Parameters
+    ----------
+    velocity : (n_pores,) ndarray
+        Velocities at the faces of each throat along its direction, and of each opening.
+    depth : (n_junctions,) ndarray
+        Depth less pressure of the core voxels of each pore.
+    count : (n_junctions,) ndarray of int
+        Number of these voxels.
+    """
+
+    velocity: np.ndarray
+    depth: np.ndarray
+    count: np.ndarray
+
+    def flow_and_pressure(self, planes: int, spacing: Spacing = CUBE) -> tuple[np.ndarray, np.ndarray]:
+        """Flow and pressure of :class:`ThroatConductances`, from the sums over a whole volume of ``planes`` planes."""
+        with np.errstate(invalid="ignore"):
+            pressure = np.asarray(1 - self.depth / self.count / planes)
+        return self.velocity * (voxel_volume(spacing) / planes), pressure
+
+
 def stokes_conductances(
     network: PoreNetwork, labels: np.ndarray, squares: np.ndarray, grid: Grid, velocity: np.ndarray,
     pressures: np.ndarray,
@@ -141,8 +167,9 @@ def stokes_conductances(
         raise ValueError(f"labels, squares: must have the shape of the grid (got {labels.shape}, {squares.shape})")
     label = labels[tuple(grid.coordinates.T)]
     conns, n = network.throat_conns, len(network.junctions)
-    flow = _face_sums(conns, n, label, grid, velocity) * (voxel_volume(grid.spacing) / grid.shape[0])
-    pressure = _core_pressures(label, squares[tuple(grid.coordinates.T)], grid, pressures, n)
+    core = core_voxels(label, squares[tuple(grid.coordinates.T)], n)
+    sums = throat_sums(conns, n, grid, label, core, velocity, pressures)
+    flow, pressure = sums.flow_and_pressure(grid.shape[0], grid.spacing)
     return conductances_of_flow(network, flow, pressure, labels.shape, grid.spacing)
 
 
@@ -262,14 +289,61 @@ def _median_ratio(ratio: np.ndarray) -> float:
     return float(exp(np.median(log(ratio))))
 
 
-def _face_sums(conns: np.ndarray, n: int, label: np.ndarray, grid: Grid, velocity: np.ndarray) -> np.ndarray:
-    """Sum of the velocities over the faces of every throat, along its direction, and of every opening.
+def core_voxels(label: np.ndarray, squares: np.ndarray, n: int) -> np.ndarray:
+    """Whether voxels are in the core of their pore.
+
+    Parameters
+    ----------
+    label : (m,) ndarray of int
+        Pore of every percolating voxel of the volume, -1 for none.
+    squares : (m,) ndarray
+        Their squared distances to the solid.
+    n : int
+        Number of pores.
+
+    Returns
+    -------
+    (m,) ndarray of bool
+    """
+    largest = np.zeros(n + 1, squares.dtype)  # the last entry stands for voxels of no pore
+    np.maximum.at(largest, label, squares)
+    return np.asarray((label >= 0) & (squares >= _CORE * _CORE * largest[label]))
+
+
+def throat_sums(
+    conns: np.ndarray, n: int, grid: Grid, label: np.ndarray, core: np.ndarray, velocity: np.ndarray,
+    pressures: np.ndarray, slab: Window | None = None, rows: slice = slice(None),
+) -> ThroatSums:  # fmt: skip
+    """Sums over the voxels of a volume, or of a slab of it, that the conductances of throats follow from.
+
+    Parameters
+    ----------
+    conns : (n_pores, 2) ndarray of int
+        Junctions of the throats of the network.
+    n : int
+        Number of junctions.
+    grid : Grid
+        Percolating pores of the volume, or of the slab and of the plane before it at least.
+    label : (grid.n,) ndarray of int
+        Pore of the grid's voxels, -1 for none.
+    core : (grid.n,) ndarray of bool
+        Of :func:`core_voxels`.
+    velocity : (grid.m + 1, 3) ndarray
+        Velocities at the faces of the grid; those at low ``z, y, x`` of the slab's voxels are read.
+    pressures : (grid.n,) ndarray
+        Pressures of the grid's voxels; those of the slab are read.
+    slab : Window, optional
+        Planes of the slab; default the whole volume.
+    rows : slice
+        Voxels of the grid that are those of the slab.
 
     Raises
     ------
     ValueError
-        If faces between two regions have no throat.
+        If faces between two regions have no throat in the network.
     """
+    first, is_first, is_last = (slab.low, slab.start == 0, slab.stop == slab.depth) if slab else (0, True, True)
+    own = np.arange(grid.n)[rows]
     sums = np.zeros(len(conns))
     inner = np.flatnonzero(conns[:, 1] >= 0)
     ends = np.sort(conns[inner], axis=1).astype(np.int64)
@@ -278,7 +352,7 @@ def _face_sums(conns: np.ndarray, n: int, label: np.ndarray, grid: Grid, velocit
     keys, throat = keys[order], inner[order]
     for axis in range(3):
         low = grid.neighbours[: grid.n, 2 * axis]
-        upper = np.flatnonzero(low < grid.n)
+        upper = own[low[own] < grid.n]
         a, b = label[low[upper]].astype(np.int64), label[upper].astype(np.int64)
         between = (a != b) & (a >= 0) & (b >= 0)
         upper, a, b = upper[between], a[between], b[between]
@@ -289,24 +363,15 @@ def _face_sums(conns: np.ndarray, n: int, label: np.ndarray, grid: Grid, velocit
         number = throat[index]
         sign = np.where(conns[number, 0] == a, 1.0, -1.0)
         sums += np.bincount(number, sign * velocity[upper, axis], len(conns))
-    ghosts = np.arange(grid.n, grid.m)
-    faces = ((INLET, np.arange(grid.inlets), np.arange(grid.inlets)), (OUTLET, ghosts, grid.neighbours[ghosts, 0]))
-    for boundary, face, voxel in faces:
+    inlets = np.arange(grid.inlets if is_first else 0)
+    ghosts = np.arange(grid.n, grid.m if is_last else grid.n)
+    for boundary, face, voxel in ((INLET, inlets, inlets), (OUTLET, ghosts, grid.neighbours[ghosts, 0])):
         openings = np.flatnonzero(conns[:, 1] == boundary)
         opening_of = np.full(n + 1, -1)
         opening_of[conns[openings, 0]] = openings
         number = opening_of[label[voxel]]  # the last entry stands for voxels of no pore
         inside = number >= 0
         sums += np.bincount(number[inside], velocity[face[inside], 0], len(conns))
-    return sums
-
-
-def _core_pressures(label: np.ndarray, squares: np.ndarray, grid: Grid, pressures: np.ndarray, n: int) -> np.ndarray:
-    """Mean pressure of the core of every pore, from 1 at the inlet face to 0 at the outlet face; NaN without voxels."""
-    largest = np.zeros(n + 1, squares.dtype)  # the last entry stands for voxels of no pore
-    np.maximum.at(largest, label, squares)
-    core = (label >= 0) & (squares >= _CORE * _CORE * largest[label])
-    depth = grid.coordinates[core, 0] + 0.5 - pressures[core].astype(float)
-    count = np.bincount(label[core], minlength=n)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(1 - np.bincount(label[core], depth, n) / count / grid.shape[0])
+    own = own[core[rows]]
+    depth = grid.coordinates[own, 0] + (first + 0.5) - pressures[own].astype(float)
+    return ThroatSums(sums, np.bincount(label[own], depth, n), np.bincount(label[own], minlength=n))

@@ -2,7 +2,7 @@
 
 The generators here hold no arrays. They yield requests and receive the results, so that the same iteration runs in
 memory (:func:`membrane_dask.physics.stokes.solver.stokes`) and by units of work on the slabs of a large volume
-(:mod:`membrane_dask.studies.characterize.decomposed_flow`).
+(:mod:`membrane_dask.studies.volume_flow.decomposed_flow`).
 """
 
 from __future__ import annotations

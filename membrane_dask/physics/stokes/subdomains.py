@@ -8,6 +8,7 @@ enters the bounds of the permeability as any other. The method is that of
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -100,6 +101,11 @@ class Slabs:
         start, stop = (int(self.first[plane] - self.first[window.low]) for plane in (window.start, window.stop))
         ghosts = int(self.first[-1] - self.first[-2]) if faces and window.stop == self.depth else 0
         return slice(start, stop + ghosts)
+
+    def split(self, name: str, values: np.ndarray) -> dict[str, np.ndarray]:
+        """Divide values of all pore voxels into those of the slabs, ``name_0``, ``name_1``, ..."""
+        edges = self.first[list(self.edges)].tolist()
+        return {f"{name}_{slab}": values[a:b] for slab, (a, b) in enumerate(itertools.pairwise(edges))}
 
     def gather(self, read: Reader, window: Window, rows: int) -> np.ndarray:
         """Assemble an array of a window from those of the slabs; rows beyond them are 0."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from membrane_dask.physics.porometry.capillary_law import CapillaryLaw
 from membrane_dask.physics.porometry.gases import ATMOSPHERE, GAS_CONSTANT, Gas
 from membrane_dask.physics.porometry.mercury import CONTACT_ANGLE, SURFACE_TENSION
 from membrane_dask.physics.porometry.water import Water
+from membrane_dask.program import TableFile
 from membrane_dask.studies.characterize.bench_results import BenchResult, mercury_pressure
 from membrane_dask.studies.characterize.bench_settings import METHODS
 from membrane_dask.studies.characterize.bench_tasks import solute_radii
@@ -59,6 +60,16 @@ class Readings:
         for row in zip(*self.columns.values(), strict=True):
             writer.writerow([value if isinstance(value, str) else f"{value:.10g}" for value in row])
         return stream.getvalue()
+
+
+def instrument_files(results: Mapping[str, BenchResult | None]) -> Iterator[TableFile]:
+    """Files of all tables, by the names of the volumes; None for volumes that failed."""
+    for number, (name, result) in enumerate(results.items()):
+        if result is None or not result.settings.tables:
+            continue
+        membrane = name.replace("=", " ")
+        for method, text in instrument_tables(result, membrane, number).items():
+            yield TableFile(f"{membrane} {method}.csv".replace(" ", "-"), text)
 
 
 def instrument_tables(result: BenchResult, membrane: str, number: int) -> dict[str, str]:

@@ -13,7 +13,7 @@ from membrane_dask.studies.characterize.bench_tasks import solute_radii
 from membrane_dask.studies.characterize.bench_variables import CURVES, TABLES, THROAT_FLOW_TABLE
 from membrane_dask.studies.characterize.config import CharacterizeStudy
 from membrane_dask.studies.characterize.sections import section_step
-from membrane_dask.studies.volume_settings import STOKES_SETTINGS
+from membrane_dask.studies.volume_settings import stokes_settings
 
 #: Bottleneck in voxels below which radii are uncertain by more than a sixth, and error of a radius, voxels.
 _NARROW, _RADIUS_ERROR = 2.0, 0.3
@@ -79,7 +79,9 @@ def bench_tables(
     return tables
 
 
-def throat_flow_table(name: str, result: BenchResult, study: CharacterizeStudy) -> Dataset:
+def throat_flow_table(
+    name: str, result: BenchResult, study: CharacterizeStudy, slab_edges: Sequence[int] | None = None
+) -> Dataset:
     """Flow through the throats of a replicate, with all that decides it: studies of the same voxels read it.
 
     Parameters
@@ -89,13 +91,15 @@ def throat_flow_table(name: str, result: BenchResult, study: CharacterizeStudy) 
     result : BenchResult
         Of a volume with flow.
     study : CharacterizeStudy
+    slab_edges : sequence of int, optional
+        Slabs of the Stokes flow; default that of the volume in one piece.
     """
     values = {variable.name: result.flow[variable.name] for variable in THROAT_FLOW_TABLE.variables}
     attrs = {
         "voxels_digest": result.flow["voxels_digest"].tobytes().hex(),
         "settings": study.network_settings()
         | {"connectivity": study.bench.connectivity}  # that of the network of the bench
-        | {name: getattr(study.flow, name) for name in STOKES_SETTINGS},
+        | stokes_settings(study.flow, slab_edges),
     }
     return Dataset(THROAT_FLOW_TABLE, values, (), {}, attrs, name)
 

@@ -10,10 +10,11 @@ import numpy as np
 
 from membrane_dask.io.volumes import VolumeSource
 from membrane_dask.physics.elementary import power
+from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.imaging.access_radius import AccessGraph, block_regions, voxel_access
 from membrane_dask.physics.imaging.blocks import Block
 from membrane_dask.physics.imaging.distance import block_squared_distances
-from membrane_dask.physics.imaging.labelled_network import labelled_network
+from membrane_dask.physics.imaging.labelled_network import LabelledNetwork, labelled_network
 from membrane_dask.physics.imaging.sphere_invasion import invasion_halo, invasion_squares
 from membrane_dask.physics.networks.drained_flow import (
     drained_permeabilities,
@@ -22,20 +23,26 @@ from membrane_dask.physics.networks.drained_flow import (
     throat_access,
 )
 from membrane_dask.physics.networks.network_sieving import NetworkSieving
-from membrane_dask.physics.networks.stokes_conductance import network_flow, stokes_conductances
+from membrane_dask.physics.networks.stokes_conductance import (
+    ThroatConductances,
+    conductances_of_flow,
+    network_flow,
+    stokes_conductances,
+)
 from membrane_dask.physics.porometry.gases import Gas
 from membrane_dask.physics.stokes.mac_grid import Grid, flow_pores
 from membrane_dask.physics.stokes.solver import stokes
 from membrane_dask.program import Scratch, Unit
 from membrane_dask.studies.characterize.bench_settings import BenchSettings
 from membrane_dask.studies.characterize.common_flow import flow_of_grid
-from membrane_dask.studies.characterize.config import FlowSettings
 from membrane_dask.studies.characterize.sections import section_step
 from membrane_dask.studies.input_volumes import pores_digest, read_pores
+from membrane_dask.studies.volume_flow.flow_settings import FlowSettings
+from membrane_dask.studies.volume_flow.throat_flow import REGIONS, throat_flow, throat_memory, throat_regions
 
 #: Tasks by blocks, and all.
 BLOCK_TASKS = ("bench_regions", "bench_drainage")
-TASKS = (*BLOCK_TASKS, "bench_access", "bench_flows")
+TASKS = (*BLOCK_TASKS, "bench_access", "bench_flows", REGIONS)
 #: Voxels around a block that are read at first; more where the pores are wider.
 _HALO = 48
 #: Bytes per voxel that is read for a block and per voxel of the block, and per pore voxel and voxel of the volume.
@@ -67,8 +74,9 @@ def bench_memory(
     shape: tuple[int, ...],
     porosity: float,
     blocks: list[tuple[tuple[int, ...], tuple[int, ...]]],
+    slab_edges: tuple[int, ...] | None,
 ) -> Iterator[tuple[str, float]]:
-    """Peak bytes of the units, by task."""
+    """Peak bytes of the units, by task; ``slab_edges`` are those of its Stokes flow, None for one piece."""
     for start, stop in blocks:
         windows = Block(start, stop, _HALO, shape).extended
         read = math.prod(window.stop - window.start for window in windows)
@@ -77,8 +85,11 @@ def bench_memory(
         yield "bench_drainage", _BYTES_READ * read + _BYTES_OWN * own
     size = math.prod(shape)
     yield "bench_access", _BYTES_PASS * porosity * size
+    if slab_edges:
+        yield from throat_memory(shape, porosity, slab_edges).items()
     if settings.computes_flow:
-        yield "bench_flows", (_BYTES_PORE * porosity + _BYTES_VOXEL) * size
+        is_divided = slab_edges is not None and settings.flow == "network"
+        yield "bench_flows", (_BYTES_VOXEL if is_divided else _BYTES_PORE * porosity + _BYTES_VOXEL) * size
 
 
 def bench_work(context: Mapping[str, Any], unit: Unit) -> Result:
@@ -98,6 +109,11 @@ def bench_work(context: Mapping[str, Any], unit: Unit) -> Result:
         return _access(context, settings, number)
     if unit.task == "bench_drainage":
         return _drainage(context, settings, volume, number, unit.params["block"])
+    if unit.task == REGIONS:
+        boundary, is_diagonal = context["flow"].lateral_boundary, settings.connectivity == 26
+        return throat_regions(read_pores(volume), boundary, context["slab_edges"][number], context["snow"], is_diagonal)
+    if "error" in unit.params:
+        raise PhysicsError(unit.params["error"])
     return _flows(context, settings, volume, number)
 
 
@@ -208,12 +224,8 @@ def _flows(context: Mapping[str, Any], settings: BenchSettings, volume: VolumeSo
     voxels_digest = np.frombuffer(pores_digest(pores), np.uint8)
     labelled = labelled_network(pores, voxel_nm, context["snow"], settings.connectivity == 26)
     network = labelled.network
-    grid = Grid.of(pores, flow.lateral_boundary, flow.wall_model)
-    solution = flow_of_grid(context, number, grid)
-    throats = stokes_conductances(
-        network, labelled.labels, labelled.squares, grid, solution.velocity, solution.pressures
-    )
-    del labelled, grid, solution
+    throats = _throat_conductances(context, number, pores, labelled)
+    del labelled
     cube = voxel_nm * voxel_nm * voxel_nm
     conductance = np.where(throats.carries_flow, throats.conductance, 0.0) * cube
     squares = np.rint(np.square(network.throats["inscribed_radius"] / voxel_nm)).astype(np.int32)
@@ -250,6 +262,19 @@ def _flows(context: Mapping[str, Any], settings: BenchSettings, volume: VolumeSo
     largest = float(radius.max(initial=0.0))
     arrays["rejection_radius_90"] = np.asarray(sieving.radius_at_rejection(_REJECTION, largest))
     return arrays, {}
+
+
+def _throat_conductances(
+    context: Mapping[str, Any], number: int, pores: np.ndarray, labelled: LabelledNetwork
+) -> ThroatConductances:
+    """Conductances of the throats from the Stokes flow of the volume in one piece, or by slabs."""
+    network, flow = labelled.network, context["flow"]
+    if context["bench_by_slabs"][number]:
+        edges = context["slab_edges"][number]
+        return conductances_of_flow(network, *throat_flow(context["scratch"], number, edges), pores.shape)
+    grid = Grid.of(pores, flow.lateral_boundary, flow.wall_model)
+    solution = flow_of_grid(context, number, grid)
+    return stokes_conductances(network, labelled.labels, labelled.squares, grid, solution.velocity, solution.pressures)
 
 
 def solute_radii(settings: BenchSettings) -> np.ndarray:

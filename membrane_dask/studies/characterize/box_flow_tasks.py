@@ -15,9 +15,9 @@ from membrane_dask.physics.stokes.box_permeability import box_permeabilities
 from membrane_dask.physics.voxel_spacing import Spacing
 from membrane_dask.program import Unit
 from membrane_dask.studies.characterize.box_statistics import BOXES, complete_cells
-from membrane_dask.studies.characterize.config import FlowSettings
-from membrane_dask.studies.characterize.flow_grid import refine
 from membrane_dask.studies.input_volumes import read_pores
+from membrane_dask.studies.volume_flow.flow_grid import refine
+from membrane_dask.studies.volume_flow.flow_settings import FlowSettings
 
 #: Fewest voxels along an edge of a box.
 _MIN_EDGE = 16

@@ -1,7 +1,8 @@
-"""The Stokes flow that the properties and the virtual bench of a volume both need: one unit computes it.
+"""The Stokes flow that the properties and the virtual bench of a volume both need: it is computed once.
 
-The bench has the settings of the flow, so that both would solve the same problem. The unit leaves the solution; what
-reads it has the same bits as if it had computed the flow itself.
+The bench has the settings of the flow, so that both would solve the same problem. A unit leaves the solution of a
+volume in one piece; what reads it has the same bits as if it had computed the flow itself. The flow of a volume that
+is divided into slabs leaves the sums of :mod:`membrane_dask.studies.volume_flow.throat_flow`.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from membrane_dask.io.oriented_volumes import PoreVolume
 from membrane_dask.physics.stokes.mac_grid import Grid, flow_pores
 from membrane_dask.physics.stokes.solver import Flow, stokes
 from membrane_dask.program import Scratch, Unit
-from membrane_dask.studies.characterize.config import CharacterizeStudy, FlowSettings
+from membrane_dask.studies.characterize.config import CharacterizeStudy
 from membrane_dask.studies.input_volumes import read_pores
+from membrane_dask.studies.volume_flow.flow_settings import FlowSettings
 
 #: Task of the unit, and folder of what it leaves.
 TASK = "stokes_flow"
@@ -30,6 +32,11 @@ def has_common_flow(study: CharacterizeStudy, slab_edges: Sequence[int] | None) 
     """Whether the properties and the bench of a volume need its Stokes flow along the depth in one piece."""
     is_solved = study.flow.enabled and study.flow.method == "stokes" and slab_edges is None
     return is_solved and study.bench.computes_flow
+
+
+def has_bench_by_slabs(study: CharacterizeStudy, slab_edges: Sequence[int] | None) -> bool:
+    """Whether the Stokes flow of the bench is computed by slabs: where that of the properties is."""
+    return study.bench.computes_flow and slab_edges is not None and len(slab_edges) > 2
 
 
 def common_flow_scratch(common: Sequence[bool]) -> list[Scratch]:

@@ -21,6 +21,7 @@ from membrane_dask.studies.characterize.retention_tasks import particle_diameter
 from membrane_dask.studies.characterize.tasks import HALO
 from membrane_dask.studies.characterize.tortuosity_tasks import TASKS as TORTUOSITY_TASKS
 from membrane_dask.studies.volume_cubes import Cube
+from membrane_dask.studies.volume_flow.throat_flow import SUMS
 
 if TYPE_CHECKING:
     from membrane_dask.studies.characterize.program import CharacterizeProgram
@@ -42,7 +43,7 @@ _FLOW_HALO = 32
 #: the edges (measured from 96 to 256 voxels).
 _ITERATIONS = ("tortuosity", "geodesics", "diffusion", "group_balance")
 #: Units of a volume as a whole, whatever the axes of the study.
-_ALONG_DEPTH = ("tensors", "box_flows", COMMON_FLOW, *RETENTION_TASKS, *bench_tasks.TASKS)
+_ALONG_DEPTH = ("tensors", "box_flows", COMMON_FLOW, SUMS, *RETENTION_TASKS, *bench_tasks.TASKS)
 #: Units of slabs, whose work includes the planes around them.
 _SLAB_TASKS = {
     "geodesics": 1, "diffusion": MARGIN, "group_residuals": MARGIN, "mobilities": _FLOW_HALO, "velocities": _FLOW_HALO,
@@ -101,13 +102,15 @@ def predicted_costs(program: CharacterizeProgram, cube: Cube, porosity: float, s
         chains.append(max(blocks) + network)
     small_pores = max(porosity, 1e-3) * math.prod(cube.shape)
     n = len(program.volumes)
+    # Without flow.enabled only the bench has a flow.
+    not_lateral = _ALONG_DEPTH if program.study.flow.enabled else set(small).difference(TORTUOSITY_TASKS)
     parallel = [0.0] * n  # the longest chain of units of each volume after its network
     after_flow = [0.0] * n
     for number, (oriented, volume_porosity) in enumerate(program.oriented_porosities()):
         pores = volume_porosity * math.prod(oriented.shape) / small_pores
         flow, tortuosity = program.slab_edges[number], program.tortuosity_edges[number]
         for task, seconds in small.items():
-            if task in ("blocks", "networks") or (task in _ALONG_DEPTH and number >= n):
+            if task in ("blocks", "networks") or (number >= n and task in not_lateral):
                 continue
             slabs = tortuosity if task in TORTUOSITY_TASKS else flow
             ratio = pores
@@ -117,7 +120,7 @@ def predicted_costs(program: CharacterizeProgram, cube: Cube, porosity: float, s
                 ratio *= math.sqrt(sum(oriented.shape) / sum(cube.shape))
             if task in _SLAB_TASKS and slabs:
                 ratio *= _overlap(slabs, _SLAB_TASKS[task]) / _overlap(_small_edges(task, cube), _SLAB_TASKS[task])
-            units = len(slabs) - 1 if slabs and task in (*_SLAB_TASKS, "pore_slabs", "final_velocity") else 1
+            units = len(slabs) - 1 if slabs and task in (*_SLAB_TASKS, "pore_slabs", "final_velocity", SUMS) else 1
             if task in bench_tasks.BLOCK_TASKS:
                 units = len(program.blocks[number])
             if task == "geodesics":

@@ -16,18 +16,18 @@ from membrane_dask.physics.stokes.resolution import resolve_permeability
 from membrane_dask.physics.stokes.solver import mobility_estimate, stokes
 from membrane_dask.program import Unit
 from membrane_dask.studies.characterize.common_flow import flow_of_grid
-from membrane_dask.studies.characterize.config import FlowSettings
-from membrane_dask.studies.characterize.decomposed_tasks import collect_slabs
-from membrane_dask.studies.characterize.flow_diagnostics import flow_sums, resolved_pores
-from membrane_dask.studies.characterize.flow_grid import (
+from membrane_dask.studies.characterize.simplified_models import tube_network_permeabilities
+from membrane_dask.studies.characterize.variables import PERMEABILITIES
+from membrane_dask.studies.input_volumes import read_pores
+from membrane_dask.studies.volume_flow.decomposed_tasks import collect_slabs
+from membrane_dask.studies.volume_flow.flow_diagnostics import flow_sums, resolved_pores
+from membrane_dask.studies.volume_flow.flow_grid import (
     ALTERNATE_TOLERANCE,
     alternate_wall_model,
     readings,
     refine,
 )
-from membrane_dask.studies.characterize.simplified_models import tube_network_permeabilities
-from membrane_dask.studies.characterize.variables import PERMEABILITIES
-from membrane_dask.studies.input_volumes import read_pores
+from membrane_dask.studies.volume_flow.flow_settings import FlowSettings
 
 #: Bytes per pore voxel, and per voxel of the volume.
 _BYTES_PORE, _BYTES_VOXEL = 185, 8

@@ -10,13 +10,14 @@ from membrane_dask.physics.imaging.blocks import Block
 from membrane_dask.studies.characterize.bench_tasks import BLOCK_TASKS, bench_memory
 from membrane_dask.studies.characterize.box_flow_tasks import box_flow_memory
 from membrane_dask.studies.characterize.common_flow import TASK as COMMON_FLOW
-from membrane_dask.studies.characterize.decomposed_flow import decomposed_memory
 from membrane_dask.studies.characterize.decomposed_tortuosity import tortuosity_memory
 from membrane_dask.studies.characterize.flow_tasks import flow_memory
 from membrane_dask.studies.characterize.retention_tasks import TASKS as RETENTION_TASKS
 from membrane_dask.studies.characterize.retention_tasks import retention_memory
 from membrane_dask.studies.characterize.tasks import HALO
 from membrane_dask.studies.characterize.tensor_tasks import has_tensor_unit, tensor_memory
+from membrane_dask.studies.volume_flow.decomposed_flow import decomposed_memory
+from membrane_dask.studies.volume_flow.throat_flow import REGIONS
 
 if TYPE_CHECKING:
     from membrane_dask.studies.characterize.config import CharacterizeStudy
@@ -39,14 +40,22 @@ def memory_advice(study: CharacterizeStudy, task: str) -> str:
     task : str
         A task of :func:`peak_memory`.
     """
+    without_flow = "use bench.methods: [mercury], which has the bubble point too and needs no flow"
     if task in _BLOCK_TASKS:
         return f"use a block_size below {study.block_size}"
     if task == "tortuosity" and study.tortuosity_slab_thickness is None:
         return "use tortuosity_slab_thickness: 64"
     if task == "flows" and study.flow.slab_thickness is None:
         return "use flow.slab_thickness: 64"
-    if task == "bench_flows" or task == COMMON_FLOW:
-        return "use bench.methods: [mercury], which has the bubble point too and needs no flow"
+    if task == COMMON_FLOW or task == "bench_flows":
+        advice = []
+        if study.bench.flow == "stokes" and task == "bench_flows":
+            advice.append("use bench.flow: network")
+        if study.flow.slab_thickness is None:
+            advice.append("use flow.slab_thickness: 64")
+        return " and ".join(advice) or without_flow
+    if task == REGIONS:
+        return without_flow
     return ""
 
 
@@ -71,7 +80,8 @@ def peak_memory(program: CharacterizeProgram) -> Mapping[str, int]:
         if has_tensor_unit(study):
             require("tensors", tensor_memory(study, shape, porosity))
         if study.bench.enabled:
-            for task, size in bench_memory(study.bench, shape, porosity, blocks):
+            by_slabs = program.slab_edges[number] if program.bench_by_slabs[number] else None
+            for task, size in bench_memory(study.bench, shape, porosity, blocks, by_slabs):
                 require(task, size)
         if program.has_common_flow[number]:
             require(COMMON_FLOW, flow_memory(flow, shape, porosity))

@@ -8,34 +8,29 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
 
-from membrane_dask.errors import Problem, Source, StudyError
+from membrane_dask.errors import Source
 from membrane_dask.io.oriented_volumes import AXES, OrientedVolume, PoreVolume
 from membrane_dask.physics.imaging.blocks import divide
-from membrane_dask.physics.voxel_spacing import is_cube
 from membrane_dask.program import Costs, Dataset, History, Image, Program, Rounds, Scratch, TableFile, Unit
 from membrane_dask.schema import Coordinate
 from membrane_dask.studies.characterize import KIND
-from membrane_dask.studies.characterize.bench_readings import instrument_tables
+from membrane_dask.studies.characterize.bench_readings import instrument_files
 from membrane_dask.studies.characterize.bench_results import BenchResult
 from membrane_dask.studies.characterize.bench_tables import bench_findings, bench_tables, throat_flow_table
 from membrane_dask.studies.characterize.bench_tasks import bench_scratch, without_flow
+from membrane_dask.studies.characterize.bench_volumes import require_equal_cubes
 from membrane_dask.studies.characterize.common_flow import TASK as COMMON_FLOW
-from membrane_dask.studies.characterize.common_flow import common_flow_scratch, has_common_flow
+from membrane_dask.studies.characterize.common_flow import common_flow_scratch, has_bench_by_slabs, has_common_flow
 from membrane_dask.studies.characterize.comparison import comparison_table
-from membrane_dask.studies.characterize.config import CharacterizeStudy, FlowSettings
+from membrane_dask.studies.characterize.config import CharacterizeStudy
 from membrane_dask.studies.characterize.costs import pilot_edges, pilot_study, predicted_costs
-from membrane_dask.studies.characterize.decomposed_flow import (
-    DecomposedFlow,
-    decomposed_scratch,
-    slab_edges,
-    velocity_image,
-)
 from membrane_dask.studies.characterize.decomposed_tortuosity import (
     DecomposedTortuosity,
     tortuosity_edges,
@@ -68,10 +63,18 @@ from membrane_dask.studies.characterize.variables import (
     REFERENCE_SECTION_TABLE,
     SECTION_TABLE,
 )
+from membrane_dask.studies.characterize.velocity_image import velocity_image
 from membrane_dask.studies.input_volumes import InputVolumes, require_pores, volume_rows
 from membrane_dask.studies.segmentation_remarks import noise_findings, segmentation_attributes
 from membrane_dask.studies.volume_cubes import Cube, percolating_cube
-from membrane_dask.studies.voxel_sizes import edges_nm, edges_text
+from membrane_dask.studies.volume_flow.decomposed_flow import (
+    DecomposedFlow,
+    decomposed_scratch,
+    slab_edges,
+)
+from membrane_dask.studies.volume_flow.flow_settings import FlowSettings
+from membrane_dask.studies.volume_flow.throat_flow import REGIONS, throat_scratch
+from membrane_dask.studies.voxel_sizes import edges_nm
 
 _DIFFUSION = frozenset({"tortuosity", "tolerance", "tortuosity_slab_thickness"})
 #: Settings that only transport and the bench read.
@@ -124,7 +127,7 @@ class CharacterizeProgram(Program):
         self._designs, self._findings = (inputs.design, inputs.reference_design), inputs.findings
         self.volumes, self.porosities, self.replicates = inputs.volumes, inputs.porosities, inputs.replicates
         if study.bench.enabled:
-            _require_equal_cubes(self.volumes, inputs.replicates, source)
+            require_equal_cubes(self.volumes, inputs.replicates, source)
         self.blocks = [divide(volume.shape, study.block_size) for volume in self.volumes]
         self._first_block = np.concatenate([[0], np.cumsum([len(blocks) for blocks in self.blocks])])
         #: All volumes along the depth, then all along the next axis of the study.
@@ -132,10 +135,15 @@ class CharacterizeProgram(Program):
         for axis in self._lateral_axes:
             self.oriented += [OrientedVolume(volume, AXES.index(axis)) for volume in self.volumes]
         self.slab_edges = [
-            slab_edges(self._flow_settings(number), volume.shape, porosity) if study.flow.enabled else None
+            slab_edges(self._flow_settings(number), volume.shape, porosity) if self._computes_flow(number) else None
             for number, (volume, porosity) in enumerate(self.oriented_porosities())
         ]
-        self.has_common_flow = [has_common_flow(study, edges) for edges in self.slab_edges[: len(self.volumes)]]
+        along_depth = self.slab_edges[: len(self.volumes)]
+        self.has_common_flow = [has_common_flow(study, edges) for edges in along_depth]
+        #: Of all oriented volumes; the bench reads the flow along the depth.
+        self.bench_by_slabs = [has_bench_by_slabs(study, edges) for edges in along_depth]
+        self.bench_by_slabs += [False] * (len(self.oriented) - len(self.volumes))
+        self._has_one_flow = list(map(operator.or_, self.has_common_flow, self.bench_by_slabs))
         self.tortuosity_edges = [
             tortuosity_edges(study.tortuosity_slab_thickness, volume.shape, porosity) if study.tortuosity else None
             for volume, porosity in self.oriented_porosities()
@@ -155,6 +163,7 @@ class CharacterizeProgram(Program):
             "retention": study.retention,
             "slab_edges": self.slab_edges,
             "has_common_flow": self.has_common_flow,
+            "bench_by_slabs": self.bench_by_slabs,
             "tensors": study.tensors,
             "tortuosity": study.tortuosity,
             "bench": study.bench,
@@ -183,7 +192,8 @@ class CharacterizeProgram(Program):
             *([Scratch("box_flows", (len(self.volumes),))] if study.flow.boxes else []),
             *([Scratch("tensors", (len(self.volumes),))] if has_tensor_unit(study) else []),
             *retention_scratch(study.retention, len(self.volumes)),
-            *decomposed_scratch(study.flow, self.slab_edges),
+            *decomposed_scratch(self._flow_settings(0), self.slab_edges),
+            *throat_scratch(along_depth if any(self.bench_by_slabs) else []),
             *bench_scratch(study.bench, int(self._first_block[-1]), len(self.volumes)),
         )
 
@@ -202,9 +212,16 @@ class CharacterizeProgram(Program):
         return zip(self.oriented, itertools.cycle(self.porosities), strict=False)
 
     def _flow_settings(self, oriented: int) -> FlowSettings:
-        """Settings of the flow through an oriented volume: velocities are stored along the depth only."""
+        """Settings of the flow through an oriented volume: velocities are stored, and read, along the depth only."""
         flow = self.study.flow
-        return flow if oriented < len(self.volumes) else flow.model_copy(update={"velocities": False})
+        if oriented >= len(self.volumes):
+            return flow.model_copy(update={"velocities": False})
+        return flow.model_copy(update={"method": "stokes"}) if self.study.bench.computes_flow else flow
+
+    def _computes_flow(self, oriented: int) -> bool:
+        """Whether the properties need the flow through an oriented volume, or its bench."""
+        is_along_depth = oriented < len(self.volumes)
+        return self.study.flow.enabled or (is_along_depth and self.study.bench.computes_flow)
 
     def _along_axes(self, volume: int) -> range:
         """Numbers of a volume among the oriented ones, along each axis of the study."""
@@ -260,14 +277,14 @@ class CharacterizeProgram(Program):
     def rounds(self) -> Rounds:
         """All volumes, independently of each other."""
         numbers = range(len(self.volumes))
-        benches = [number for number in numbers if self.study.bench.enabled and not self.has_common_flow[number]]
+        benches = [number for number in numbers if self.study.bench.enabled and not self._has_one_flow[number]]
         yield [*map(self._volume_rounds, numbers), *map(self._bench_rounds, benches)]
 
     def _volume_rounds(self, volume: int) -> Rounds:
         """The network; then tortuosity and flow; with the bench where they have one flow."""
-        if self.has_common_flow[volume]:
-            flow = self.unit(COMMON_FLOW, volume)
-            yield [self._structure_rounds(volume), self._access_rounds(volume), flow]
+        if self._has_one_flow[volume]:
+            common = self.unit(REGIONS if self.bench_by_slabs[volume] else COMMON_FLOW, volume)
+            yield [self._structure_rounds(volume), self._access_rounds(volume), common]
             yield [*self._transport(volume), *self._bench_units(volume)]
             return
         yield from self._structure_rounds(volume)
@@ -283,7 +300,7 @@ class CharacterizeProgram(Program):
         oriented = self._along_axes(volume)
         return [
             *([self._tortuosity_rounds(number) for number in oriented] if self.study.tortuosity else []),
-            *([self._flow_rounds(number) for number in oriented] if self.study.flow.enabled else []),
+            *(self._flow_rounds(n) for n in oriented if self.study.flow.enabled or self.bench_by_slabs[n]),
             *([self.unit("box_flows", volume)] if self.study.flow.boxes else []),
             *([self.unit("tensors", volume)] if has_tensor_unit(self.study) else []),
         ]
@@ -300,7 +317,8 @@ class CharacterizeProgram(Program):
 
     def _bench_units(self, volume: int) -> list[Unit]:
         """Drainage of the blocks, and the flow of what is emptied."""
-        flows = [self.unit("bench_flows", volume)] if self.study.bench.computes_flow else []
+        is_separate = self.study.bench.computes_flow and not self.bench_by_slabs[volume]
+        flows = [self.unit("bench_flows", volume)] if is_separate else []
         return [*self.block_units("bench_drainage", volume), *flows]
 
     def _tortuosity_rounds(self, volume: int) -> Rounds:
@@ -319,12 +337,28 @@ class CharacterizeProgram(Program):
         edges = self.slab_edges[volume]
         if edges:
             image, seed = self._group_name("velocity", volume), self._seed(volume)
-            settings = self._flow_settings(volume)
-            flow = DecomposedFlow(volume, self.name(volume), len(edges) - 1, settings, seed, image)
+            settings, of_study = self._flow_settings(volume), self.study.flow
+            is_read = of_study.enabled and of_study.method == "stokes"  # by the properties
+            flow = DecomposedFlow(volume, self.name(volume), len(edges) - 1, settings, seed, image, is_read)
             parameters = yield from flow.rounds()
+            if self.bench_by_slabs[volume]:
+                properties = [self._property_rounds(volume, parameters if is_read else {})] if of_study.enabled else []
+                yield [self._bench_flow_rounds(volume, flow, parameters), *properties]
+                return
+        yield from self._property_rounds(volume, parameters)
+
+    def _property_rounds(self, volume: int, parameters: Mapping[str, Any]) -> Rounds:
+        """The permeability; then the retention along the depth."""
         yield [self.unit("flows", volume, **parameters)]
         if self.study.retention.enabled and volume < len(self.volumes):
             yield self._retention_units(volume)
+
+    def _bench_flow_rounds(self, volume: int, flow: DecomposedFlow, parameters: Mapping[str, Any]) -> Rounds:
+        """Flow through the throats of the slabs, where it converged; then what the bench computes from it."""
+        if "upper_bound" in parameters:
+            yield flow.throat_units()
+        error = {name: value for name, value in parameters.items() if name == "error"}
+        yield [self.unit("bench_flows", volume, **error)]
 
     def pilot_programs(self) -> Sequence[Program]:
         """The study of two cubes of the first volume, of which the larger one is measured."""
@@ -421,7 +455,7 @@ class CharacterizeProgram(Program):
         for result, schema in ((replicates[0], SECTION_TABLE), (first_reference, REFERENCE_SECTION_TABLE)):
             if result:
                 datasets.append(sections_table(schema, result.network, result.shape, result.edges_nm))
-        return [*datasets, *self._bench_files(benches)]
+        return [*datasets, *instrument_files({self.name(number): bench for number, bench in enumerate(benches)})]
 
     def _bench_results(self, read: Callable[[str], Any]) -> list[BenchResult | None]:
         """Results of the bench of every volume; None where units failed."""
@@ -457,27 +491,6 @@ class CharacterizeProgram(Program):
                 tables += bench_tables(benches[first:last], pores, is_reference=is_reference, several=several)
         for number, bench in enumerate(benches[: self.replicates]):
             if bench and "stokes_flow" in bench.flow:
-                tables.append(throat_flow_table(self._group_name("throat_flow", number), bench, self.study))
+                edges = self.slab_edges[number] if self.bench_by_slabs[number] else None
+                tables.append(throat_flow_table(self._group_name("throat_flow", number), bench, self.study, edges))
         return tables
-
-    def _bench_files(self, benches: Sequence[BenchResult | None]) -> Iterator[TableFile]:
-        """Tables of the instruments."""
-        if self.study.bench.tables:
-            for number, bench in enumerate(benches):
-                membrane = self.name(number).replace("=", " ")
-                for method, text in (instrument_tables(bench, membrane, number) if bench else {}).items():
-                    yield TableFile(f"{membrane} {method}.csv".replace(" ", "-"), text)
-
-
-def _require_equal_cubes(volumes: Sequence[Any], replicates: int, source: Source | None) -> None:
-    """Refuse volumes of which the bench cannot be computed, and replicates that are not of one size."""
-    for number, volume in enumerate(volumes):
-        field, first = ("input", volumes[0]) if number < replicates else ("reference", volumes[replicates])
-        if not is_cube(volume.spacing):
-            message = f"its voxels are no cubes ({edges_text(volume)}), in which the bench counts radii; resample the"
-            message += f" volume to cubes, or set bench.enabled: false (got {volume.path!r})"
-            raise StudyError([Problem((field,), message)], source)
-        if (volume.shape, volume.voxel_nm) != (first.shape, first.voxel_nm):
-            message = f"replicates of the bench differ in shape or voxel size: {volume.path} has {volume.shape} voxels"
-            message += f" of {volume.voxel_nm} nm, {first.path} has {first.shape} of {first.voxel_nm} nm"
-            raise StudyError([Problem((field,), message)], source)

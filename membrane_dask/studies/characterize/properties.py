@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.physics.imaging.local_thickness import pore_radii
-from membrane_dask.studies.characterize.config import FlowSettings
 from membrane_dask.studies.characterize.simplified_models import kozeny_carman
 from membrane_dask.studies.characterize.variables import PERMEABILITIES
+from membrane_dask.studies.volume_flow.flow_settings import FlowSettings
 
 #: Square metres in a millidarcy; L m-2 h-1 bar-1 in m s-1 Pa-1; bar in a psi.
 _MILLIDARCY, _PERMEANCE, _PSI = 9.869233e-16, 3.6e11, 0.0689476

@@ -27,10 +27,11 @@ from membrane_dask.physics.transport.retention import (
     passage,
 )
 from membrane_dask.program import Scratch, Unit
-from membrane_dask.studies.characterize.config import FlowSettings, RetentionSettings
-from membrane_dask.studies.characterize.decomposed_tasks import slab_velocities
-from membrane_dask.studies.characterize.flow_grid import refine
+from membrane_dask.studies.characterize.config import RetentionSettings
 from membrane_dask.studies.input_volumes import read_pores
+from membrane_dask.studies.volume_flow.decomposed_tasks import slab_velocities
+from membrane_dask.studies.volume_flow.flow_grid import refine
+from membrane_dask.studies.volume_flow.flow_settings import FlowSettings
 
 #: All tasks.
 TASKS = ("passages", "trajectories")

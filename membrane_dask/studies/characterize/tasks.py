@@ -19,7 +19,6 @@ from membrane_dask.studies.characterize.bench_tasks import bench_work
 from membrane_dask.studies.characterize.box_flow_tasks import box_flow_work
 from membrane_dask.studies.characterize.common_flow import TASK as COMMON_FLOW
 from membrane_dask.studies.characterize.common_flow import common_flow_work
-from membrane_dask.studies.characterize.decomposed_tasks import decomposed_work
 from membrane_dask.studies.characterize.flow_tasks import flow_work
 from membrane_dask.studies.characterize.local_sums import LocalSums, block_sums
 from membrane_dask.studies.characterize.retention_tasks import TASKS as RETENTION_TASKS
@@ -28,6 +27,8 @@ from membrane_dask.studies.characterize.sections import middle_sections
 from membrane_dask.studies.characterize.tensor_tasks import tensor_work
 from membrane_dask.studies.characterize.tortuosity_tasks import TASKS as TORTUOSITY_TASKS
 from membrane_dask.studies.characterize.tortuosity_tasks import tortuosity_work
+from membrane_dask.studies.volume_flow.decomposed_tasks import decomposed_work
+from membrane_dask.studies.volume_flow.throat_flow import SUMS, throat_sums_work
 
 #: Voxels around a block that are read at first; more where the pores are wider.
 HALO = 48
@@ -65,6 +66,8 @@ def work(context: Mapping[str, Any], unit: Unit) -> Result:
         return tensor_work(context, unit)
     if unit.task in BENCH_TASKS:
         return bench_work(context, unit)
+    if unit.task == SUMS:
+        return throat_sums_work(context, unit)
     return decomposed_work(context, unit)
 
 

@@ -15,9 +15,10 @@ from membrane_dask.physics.stokes.permeability_tensor import permeability_tensor
 from membrane_dask.physics.tensors import TensorBounds, principal_values
 from membrane_dask.physics.transport.diffusivity_tensor import diffusivity_tensor, sample_diffusivity
 from membrane_dask.program import Unit
-from membrane_dask.studies.characterize.config import CharacterizeStudy, FlowSettings
-from membrane_dask.studies.characterize.flow_grid import refine
+from membrane_dask.studies.characterize.config import CharacterizeStudy
 from membrane_dask.studies.input_volumes import read_pores
+from membrane_dask.studies.volume_flow.flow_grid import refine
+from membrane_dask.studies.volume_flow.flow_settings import FlowSettings
 
 #: Bytes per pore voxel of a tensor of permeability and of diffusivity, and per voxel of the volume.
 _BYTES_PERMEABILITY, _BYTES_DIFFUSIVITY, _BYTES_VOXEL = 380, 230, 10

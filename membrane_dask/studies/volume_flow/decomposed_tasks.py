@@ -1,11 +1,10 @@
 """Units of the flow through a large volume by domain decomposition into slabs.
 
-Their order is that of :mod:`membrane_dask.studies.characterize.decomposed_flow`.
+Their order is that of :mod:`membrane_dask.studies.volume_flow.decomposed_flow`.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -33,14 +32,14 @@ from membrane_dask.physics.stokes.subdomains import (
 )
 from membrane_dask.physics.voxel_spacing import Spacing
 from membrane_dask.program import ScratchReader, Unit
-from membrane_dask.studies.characterize.config import FlowSettings
-from membrane_dask.studies.characterize.flow_diagnostics import flow_sums, resolved_pores
-from membrane_dask.studies.characterize.flow_grid import (
+from membrane_dask.studies.input_volumes import read_pores
+from membrane_dask.studies.volume_flow.flow_diagnostics import flow_sums, resolved_pores
+from membrane_dask.studies.volume_flow.flow_grid import (
     alternate_wall_model,
     readings,
     refine,
 )
-from membrane_dask.studies.input_volumes import read_pores
+from membrane_dask.studies.volume_flow.flow_settings import FlowSettings
 
 Result = tuple[dict[str, np.ndarray], dict[str, float]]
 
@@ -57,8 +56,7 @@ def decomposed_work(context: Mapping[str, Any], unit: Unit) -> Result:
     volume: PoreVolume = context["volumes"][number]
     if unit.task == "percolating":
         return _percolating(context, unit, volume)
-    edges = context["slab_edges"][number]
-    data = _SlabData(context["scratch"], context["flow"], edges, volume.spacing, unit.params)
+    data = SlabData.of(context, unit)
     if unit.task == "mobilities":
         return _mobility(data)
     if unit.task == "pressures":
@@ -73,7 +71,7 @@ def decomposed_work(context: Mapping[str, Any], unit: Unit) -> Result:
 
 
 @dataclass(frozen=True)
-class _SlabData:
+class SlabData:
     """What a unit reads: the settings, its parameters, and scratch data of earlier units of its volume."""
 
     scratch: ScratchReader
@@ -82,8 +80,16 @@ class _SlabData:
     spacing: Spacing
     params: Mapping[str, Any]
 
+    @classmethod
+    def of(cls, context: Mapping[str, Any], unit: Unit) -> SlabData:
+        """What a unit of a volume reads."""
+        number = unit.params["volume"]
+        edges, spacing = context["slab_edges"][number], context["volumes"][number].spacing
+        return cls(context["scratch"], context["flow"], edges, spacing, unit.params)
+
     @property
     def volume(self) -> int:
+        """Number of the volume."""
         return int(self.params["volume"])
 
     @property
@@ -93,14 +99,17 @@ class _SlabData:
 
     @property
     def iteration(self) -> int:
+        """Number of the iteration on the pressures."""
         return int(self.params["iteration"])
 
     @property
     def boundary(self) -> LateralBoundary:
+        """Condition at the faces parallel to the flow."""
         return self.settings.lateral_boundary
 
     @property
     def wall_model(self) -> WallModel:
+        """Surface of the solid."""
         wall_model = self.settings.wall_model
         return wall_model if self.wall == 0 else alternate_wall_model(wall_model)
 
@@ -177,28 +186,27 @@ class _SlabData:
         """Divergence-free velocities of a slab, not yet scaled."""
         return self.scratch.read("final_velocity", (self.volume, slab), ("velocity",))["velocity"]
 
-    def split(self, name: str, values: np.ndarray) -> dict[str, np.ndarray]:
-        """Divide values of all pores into those of the slabs."""
-        edges = self.slabs.first[list(self.slabs.edges)].tolist()
-        return {f"{name}_{slab}": values[a:b] for slab, (a, b) in enumerate(itertools.pairwise(edges))}
-
 
 def _percolating(context: Mapping[str, Any], unit: Unit, volume: PoreVolume) -> Result:
     """Percolating pores of a volume, as bits; how many each plane has; and the radius of the widest pore."""
     settings: FlowSettings = context["flow"]
     pores = flow_pores(read_pores(volume), settings.lateral_boundary)
-    network = (unit.params["volume"] % context["n_volumes"],)
-    counts = context["scratch"].read("networks", network, ("thickness_counts",))["thickness_counts"]
+    if "max_radius" in unit.params:
+        max_radius = float(unit.params["max_radius"])
+    else:
+        network = (unit.params["volume"] % context["n_volumes"],)
+        counts = context["scratch"].read("networks", network, ("thickness_counts",))["thickness_counts"]
+        max_radius = float(pore_radii(len(counts))[-1])
     arrays = {
         "bits": np.packbits(pores, axis=2),
         "pores": np.count_nonzero(pores, axis=(1, 2)),
         "extent": np.array(pores.shape),
-        "max_radius": np.asarray(pore_radii(len(counts))[-1]),
+        "max_radius": np.asarray(max_radius),
     }
     return arrays, {"pores": float(arrays["pores"].sum()), "voxels": float(pores.size)}
 
 
-def _mobility(data: _SlabData) -> Result:
+def _mobility(data: SlabData) -> Result:
     """Resistances and Darcy conductances of a slab."""
     window = data.slabs.window(int(data.params["slab"]), data.halo)
     pores = data.pores(window.low, window.high)
@@ -206,7 +214,7 @@ def _mobility(data: _SlabData) -> Result:
     return arrays, {"min_eigenvalue": float(arrays["min_eigenvalue"])}
 
 
-def _pressures(data: _SlabData) -> dict[str, np.ndarray]:
+def _pressures(data: SlabData) -> dict[str, np.ndarray]:
     """Pressures of an iteration and the next search direction, of the whole volume."""
     slabs, last, after = data.slabs, data.iteration - 1, data.params["after"]
     grid, darcy = global_darcy(slabs, data.pores(0, slabs.depth), data.boundary, data.mobility("conductance"))
@@ -216,7 +224,7 @@ def _pressures(data: _SlabData) -> dict[str, np.ndarray]:
         del grid
         darcy.compact()
         solver, estimate = darcy_flow(darcy, *load, size)
-        return {**data.split("pressures", solver.pressures), "mobility_estimate": np.asarray(estimate)}
+        return {**data.slabs.split("pressures", solver.pressures), "mobility_estimate": np.asarray(estimate)}
     if after == "converged":
         planes = grid.coordinates[:, 0].copy()
         del grid
@@ -224,7 +232,7 @@ def _pressures(data: _SlabData) -> dict[str, np.ndarray]:
         solver = PressureSolver(darcy, np.empty(0, np.float32))
         solver.net_inflow = data.global_array(last, "net_inflow")
         solver.correction = slabs.gather_all(data.pressures(last, "correction"), n)
-        return data.split("correction", solver.project_mass(planes, data.params["work"]))
+        return data.slabs.split("correction", solver.project_mass(planes, data.params["work"]))
     del grid
     darcy.compact()
     index = (data.volume, data.wall, last)
@@ -243,16 +251,16 @@ def _pressures(data: _SlabData) -> dict[str, np.ndarray]:
         solver.restart(inflow)
         weights = np.append(np.zeros(last), 1.0)
     return {
-        **data.split("pressures", solver.pressures),
-        **data.split("direction", solver.direction),
-        **data.split("correction", solver.correction),
+        **data.slabs.split("pressures", solver.pressures),
+        **data.slabs.split("direction", solver.direction),
+        **data.slabs.split("correction", solver.correction),
         "net_inflow": solver.net_inflow,
         "residual_square": np.asarray(solver.residual_square),
         "weights": weights,
     }
 
 
-def _velocities(data: _SlabData) -> dict[str, np.ndarray]:
+def _velocities(data: SlabData) -> dict[str, np.ndarray]:
     """Velocities of a slab that balance all forces, or those that the search direction of the pressures drives."""
     kind, tolerance, iteration = data.params["kind"], data.params["inner_tolerance"], data.iteration
     subdomain = data.subdomain(data.halo)
@@ -266,7 +274,7 @@ def _velocities(data: _SlabData) -> dict[str, np.ndarray]:
     return subdomain.balance_momentum(velocity, pressures, tolerance)
 
 
-def _bounds(data: _SlabData) -> Result:
+def _bounds(data: SlabData) -> Result:
     """Sums of a slab that bound the permeability."""
     subdomain = data.subdomain(MARGIN * data.settings.refinement)
     velocity = subdomain.face_values(data.velocity(data.iteration))
@@ -279,7 +287,7 @@ def _bounds(data: _SlabData) -> Result:
     return {"sums": np.array(list(feedback.values()))}, feedback
 
 
-def _final_velocity(data: _SlabData) -> dict[str, np.ndarray]:
+def _final_velocity(data: SlabData) -> dict[str, np.ndarray]:
     """Divergence-free velocities of a slab, not yet scaled, and sums over them."""
     iteration, refinement = data.iteration, data.settings.refinement
     subdomain = data.subdomain(MARGIN * refinement)
@@ -298,11 +306,11 @@ def _final_velocity(data: _SlabData) -> dict[str, np.ndarray]:
     sums["section"] = sums["section"][first:last]
     ends = window.stop == window.depth
     flux = grid.fluxes(flow)[window.start - window.low : window.stop - window.low + ends]
-    own = flow[data.slabs.owned_rows(window)].copy()
-    return {"velocity": own, "work": np.array([work, dissipation]), "flux": flux, **sums}
+    own = {"velocity": flow[data.slabs.owned_rows(window)].copy(), "pressures": pressures.copy()}
+    return {**own, "work": np.array([work, dissipation]), "flux": flux, **sums}
 
 
-def _velocity_image(data: _SlabData, volume: PoreVolume) -> np.ndarray:
+def _velocity_image(data: SlabData, volume: PoreVolume) -> np.ndarray:
     """Velocities at the centres of the voxels of a slab, ``(component, z, y, x)`` float32 in m/s."""
     settings, refinement = data.settings, data.settings.refinement
     window = data.slabs.window(int(data.params["slab"]), 1)
@@ -322,7 +330,7 @@ def _velocity_image(data: _SlabData, volume: PoreVolume) -> np.ndarray:
     return image
 
 
-def _work_and_dissipation(data: _SlabData) -> tuple[float, float]:
+def _work_and_dissipation(data: SlabData) -> tuple[float, float]:
     """Work of the unit force on the final velocities, and their dissipation, of the whole volume."""
     slabs = range(len(data.slabs))
     sums = [data.scratch.read("final_velocity", (data.volume, slab), ("work",))["work"] for slab in slabs]
@@ -347,7 +355,7 @@ def slab_velocities(context: Mapping[str, Any], number: int, faces: int) -> np.n
         In the units of the grid, under a unit pressure gradient and viscosity.
     """
     edges, spacing = context["slab_edges"][number], context["volumes"][number].spacing
-    data = _SlabData(context["scratch"], context["flow"], edges, spacing, {"volume": number})
+    data = SlabData(context["scratch"], context["flow"], edges, spacing, {"volume": number})
     work, dissipation = _work_and_dissipation(data)
     velocity = data.slabs.gather_all(data.final_velocity, faces)
     velocity *= np.float32(work / dissipation)
@@ -376,10 +384,9 @@ def collect_slabs(context: Mapping[str, Any], unit: Unit) -> dict[str, Any]:
     """
     if "error" in unit.params:
         raise PhysicsError(unit.params["error"])
-    edges = context["slab_edges"][unit.params["volume"]]
-    spacing: Spacing = context["volumes"][unit.params["volume"]].spacing
+    data = SlabData.of(context, unit)
+    spacing = data.spacing
     area = spacing[0] * spacing[0]  # of a permeability of 1 in the units of the grid
-    data = _SlabData(context["scratch"], context["flow"], edges, spacing, unit.params)
     if not data.percolating["pores"].sum():
         return {}
     estimate = {"permeability_mobility_estimate": float(data.global_array(0, "mobility_estimate")) * area}

@@ -3,7 +3,7 @@
 The iteration is that of :mod:`membrane_dask.physics.stokes.iteration`; each of its requests becomes units of work,
 one per slab or one for the pressures of the whole volume. Units leave their arrays as scratch data, so that a run
 continues where it was stopped. What they compute is in
-:mod:`membrane_dask.studies.characterize.decomposed_tasks`.
+:mod:`membrane_dask.studies.volume_flow.decomposed_tasks`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from membrane_dask.io.volumes import VolumeSource
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.stokes.bounds import BoundSums
 from membrane_dask.physics.stokes.iteration import (
@@ -35,10 +32,9 @@ from membrane_dask.physics.stokes.iteration import (
     initial_inner_tolerance,
     solve_flow,
 )
-from membrane_dask.program import Image, Outcome, Rounds, Scratch, Unit, UnitFailed
-from membrane_dask.studies.characterize.config import FlowSettings
-from membrane_dask.studies.characterize.flow_grid import ALTERNATE_TOLERANCE, alternate_wall_model
-from membrane_dask.studies.characterize.variables import REFERENCE_VELOCITY_IMAGE, VELOCITY_IMAGE
+from membrane_dask.program import Outcome, Rounds, Scratch, Unit, UnitFailed
+from membrane_dask.studies.volume_flow.flow_grid import ALTERNATE_TOLERANCE, alternate_wall_model
+from membrane_dask.studies.volume_flow.flow_settings import FlowSettings
 
 #: Largest number of iterations on the pressures.
 MAX_ITERATIONS = 30
@@ -106,16 +102,6 @@ def decomposed_scratch(
     )
 
 
-def velocity_image(settings: FlowSettings, volume: VolumeSource, edges: Sequence[int], name: str) -> Image:
-    """The image of the velocities of a volume."""
-    voxel = float(volume.voxel_nm or math.nan)
-    labels: dict[str, np.ndarray] = {"component": np.array(list("zyx"), np.dtypes.StringDType())}
-    edges_nm = (voxel * edge for edge in volume.spacing)
-    labels |= {axis: (np.arange(n) + 0.5) * edge for axis, n, edge in zip("zyx", volume.shape, edges_nm, strict=True)}
-    schema = REFERENCE_VELOCITY_IMAGE if name.startswith("reference") else VELOCITY_IMAGE
-    return Image(schema, labels, "z", edges[1], attrs={"pressure_Pa": settings.pressure}, name=name)
-
-
 def decomposed_memory(
     settings: FlowSettings, shape: Sequence[int], porosity: float, edges: Sequence[int]
 ) -> dict[str, int]:
@@ -151,6 +137,10 @@ class DecomposedFlow:
         Seed of the units.
     image : str
         Name of the image of its velocities.
+    has_alternate : bool
+        Whether the permeability with the other wall model is needed as well.
+    max_radius : float, optional
+        Radius of the widest pore in voxels; default that of the volume's unit ``networks``.
     """
 
     volume: int
@@ -158,7 +148,9 @@ class DecomposedFlow:
     slabs: int
     settings: FlowSettings
     seed: tuple[int, ...]
-    image: str
+    image: str = ""
+    has_alternate: bool = True
+    max_radius: float | None = None
 
     def rounds(self) -> Rounds:
         """All units but the last one of the volume.
@@ -170,7 +162,8 @@ class DecomposedFlow:
             lower bound with the alternate wall model, if it converges, or ``error``, why the bounds do not converge;
             empty where no pores percolate, or where only mobilities are needed.
         """
-        percolating: list[Outcome] = yield [self._unit("percolating")]
+        radius = {} if self.max_radius is None else {"max_radius": self.max_radius}
+        percolating: list[Outcome] = yield [self._unit("percolating", **radius)]
         if not percolating[0].feedback["pores"]:
             yield self._image_units(percolates=False)
             return {}
@@ -178,8 +171,13 @@ class DecomposedFlow:
             yield from self._carry_out(estimate_permeability())
             return {}
         size = int(self.settings.refinement**3 * percolating[0].feedback["voxels"])
-        solution, alternate = yield [self._solution(size), self._alternate_solution(size)]
-        return {**solution, **alternate}
+        alternate = [self._alternate_solution(size)] if self.has_alternate else []
+        results: list[dict[str, Any]] = yield [self._solution(size), *alternate]
+        return {name: value for result in results for name, value in result.items()}
+
+    def throat_units(self) -> list[Unit]:
+        """Units of the flow through throats, which follow those of the flow."""
+        return self._slab_units("throat_sums")
 
     def _solution(self, size: int) -> Rounds:
         """Units of the flow with the wall model of the study."""
@@ -229,7 +227,8 @@ class DecomposedFlow:
 
     def _unit(self, task: str, *index: int, **parameters: Any) -> Unit:
         """A unit by its position: wall model, iteration and slab, as far as the task has them."""
-        dims = {"mobilities": ("wall", "slab"), "pressures": ("wall", "iteration"), "final_velocity": ("slab",)}
+        dims = {"mobilities": ("wall", "slab"), "pressures": ("wall", "iteration")}
+        dims |= dict.fromkeys(("final_velocity", "throat_sums"), ("slab",))
         position = dict(zip(dims.get(task, ("wall", "iteration", "slab")), index, strict=False))
         key = [task, self.name]
         for dim, number in position.items():

@@ -1,0 +1,1 @@
+"""Stokes flow through a volume, undivided and by slabs, of the study kinds that compute one."""
