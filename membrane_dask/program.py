@@ -105,10 +105,13 @@ class Recall:
 Rounds = Generator[Any, Any, Any]
 
 
-def settle(units: Sequence[Unit]) -> Generator[Sequence[Unit], Any, list[Outcome]]:
-    """Wait for units whether they fail or not; use as ``outcomes = yield from settle(units)``."""
+def settle(items: Sequence[Any]) -> Generator[Sequence[Any], Any, list[Any]]:
+    """Wait for units or branches whether they fail or not; use as ``outcomes = yield from settle(units)``.
+
+    The outcome of a branch is its return value, None where it has failed.
+    """
     try:
-        outcomes: list[Outcome] = yield units
+        outcomes: list[Any] = yield items
     except UnitFailed as failure:
         return failure.outcomes
     return outcomes

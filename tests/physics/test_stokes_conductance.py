@@ -13,17 +13,25 @@ import tifffile
 from strategies import pore_space
 
 from membrane_dask.physics.errors import PhysicsError
+from membrane_dask.physics.imaging import labelled_network as labelled_network_module
 from membrane_dask.physics.imaging.distance import block_squared_distances
 from membrane_dask.physics.imaging.labelled_network import labelled_network
 from membrane_dask.physics.imaging.network_extraction import extract_network
 from membrane_dask.physics.imaging.watershed import SnowParameters, block_watershed
 from membrane_dask.physics.networks.network_flow import flow_graph, scatter
 from membrane_dask.physics.networks.pore_network import INLET, OUTLET, PoreNetwork
-from membrane_dask.physics.networks.stokes_conductance import network_flow, stokes_conductances
+from membrane_dask.physics.networks.stokes_conductance import (
+    ThroatSums,
+    core_voxels,
+    network_flow,
+    stokes_conductances,
+    throat_sums,
+)
 from membrane_dask.physics.networks.structure_erosion import body_shear
 from membrane_dask.physics.networks.throat_formulas import formula_conductance
 from membrane_dask.physics.stokes.mac_grid import Grid
 from membrane_dask.physics.stokes.solver import mobility_flow, stokes
+from membrane_dask.physics.stokes.subdomains import Slabs
 from membrane_dask.physics.voxel_spacing import CUBE
 
 SNOW = SnowParameters()
@@ -194,7 +202,7 @@ def test_flows_are_conserved_in_every_pore_and_along_the_depth():
     assert np.abs(flow[~throats.carries_flow]).max(initial=0) < 1e-4 * total
 
 
-def test_the_labelled_network_is_that_of_blocks():
+def test_the_labelled_network_is_that_of_blocks(monkeypatch):
     pores = pore_space((40, 37, 44), 1, 0.3, 2.0)
     contributions, regions = [], []
     for corner in itertools.product((0, 20), (0, 20), (0, 24)):
@@ -216,6 +224,36 @@ def test_the_labelled_network_is_that_of_blocks():
     for contribution, (where, labels) in zip(contributions, regions, strict=True):
         pore = extraction.pore[np.searchsorted(extraction.region_names, contribution["peak"])]
         np.testing.assert_array_equal(whole.labels[where], np.append(pore, -1)[labels])
+    monkeypatch.setattr(labelled_network_module, "BLOCK", 20)  # of a large volume
+    by_blocks = labelled_network(pores, 3.0, SNOW)
+    assert by_blocks.labels.tobytes() == whole.labels.tobytes()
+    assert by_blocks.network.length.tobytes() == network.length.tobytes()
+
+
+@pytest.mark.parametrize("edges", [(0, 56), (0, 16, 32, 48, 56), (0, 1, 3, 56)], ids=str)
+def test_sums_of_slabs_are_those_of_the_volume(edges):
+    pores, labelled, grid, flow, throats = calibrated("Gaussian")
+    voxels, conns, n = tuple(grid.coordinates.T), labelled.network.throat_conns, len(labelled.network.junctions)
+    percolating = np.zeros(pores.shape, bool)
+    percolating[voxels] = True
+    slabs = Slabs(edges, np.concatenate([[0], np.cumsum(np.count_nonzero(percolating, axis=(1, 2)))]))
+    label = labelled.labels[voxels]
+    core = core_voxels(label, labelled.squares[voxels], n)
+    sums = []
+    for number in range(len(slabs)):
+        window = slabs.window(number, 1)
+        part = Grid.of_percolating(percolating[window.low : window.high], wall_model=None)
+        rows = slice(int(slabs.first[window.low]), int(slabs.first[window.high]))
+        velocity = np.full((part.m + 1, 3), np.nan)  # beyond the slab it is not read
+        own = slabs.owned_rows(window)
+        velocity[own] = flow.velocity[rows.start + own.start : rows.start + own.stop]
+        arrays = (label[rows], core[rows], velocity, flow.pressures[rows])
+        sums.append(throat_sums(conns, n, part, *arrays, window, slabs.owned_rows(window, faces=False)))
+    total = ThroatSums(*(sum(getattr(part, name) for part in sums) for name in ("velocity", "depth", "count")))
+    total_flow, pressure = total.flow_and_pressure(pores.shape[0])
+    # The order of the sums in double precision differs.
+    np.testing.assert_allclose(total_flow, throats.flow, rtol=0, atol=1e-12 * np.abs(throats.flow).max())
+    np.testing.assert_allclose(pressure, throats.pressure, rtol=1e-12)
 
 
 def test_formulas_are_tubes_in_series():

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from membrane_dask.physics.imaging.blocks import Block, divide
 from membrane_dask.physics.imaging.connectivity import Connectivity
 from membrane_dask.physics.imaging.distance import block_squared_distances
 from membrane_dask.physics.imaging.network_extraction import extract_network
 from membrane_dask.physics.imaging.watershed import SnowParameters, block_watershed
 from membrane_dask.physics.networks.pore_network import INLET, OUTLET, PoreNetwork
 from membrane_dask.physics.voxel_spacing import CUBE, Spacing
+
+#: Edge in voxels of the blocks whose watershed is in memory at a time.
+BLOCK = 256
 
 
 @dataclass(frozen=True)
@@ -92,11 +96,18 @@ def labelled_network(
     PhysicsError
         If the volume holds no solid.
     """
-    block, squares = block_squared_distances(
+    _, squares = block_squared_distances(
         pores.__getitem__, (0, 0, 0), pores.shape, pores.shape, margin=snow.margin, halo=snow.margin, spacing=spacing
     )
-    contribution, regions = block_watershed(squares, block, snow, diagonal, spacing)
-    extraction = extract_network([contribution], pores.shape, voxel_size, snow, spacing)
-    pore_of_region = extraction.pore[np.searchsorted(extraction.region_names, contribution["peak"])]
-    labels = np.append(pore_of_region, -1).astype(np.int32)[regions]  # -1, the solid, is the last one
+    labels, contributions, windows = np.empty(pores.shape, np.int32), [], []
+    for start, stop in divide(pores.shape, BLOCK):
+        block = Block(start, stop, snow.margin, pores.shape)
+        contribution, regions = block_watershed(squares[block.extended], block, snow, diagonal, spacing)
+        windows.append(tuple(slice(a, b) for a, b in zip(start, stop, strict=True)))
+        labels[windows[-1]] = regions
+        contributions.append(contribution)
+    extraction = extract_network(contributions, pores.shape, voxel_size, snow, spacing)
+    for window, contribution in zip(windows, contributions, strict=True):
+        pore = extraction.pore[np.searchsorted(extraction.region_names, contribution["peak"])]
+        labels[window] = np.append(pore, -1).astype(np.int32)[labels[window]]  # -1, the solid, is the last one
     return LabelledNetwork(extraction.network, labels, squares, extraction.connectivity)

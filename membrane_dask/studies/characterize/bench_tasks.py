@@ -38,7 +38,13 @@ from membrane_dask.studies.characterize.common_flow import flow_of_grid
 from membrane_dask.studies.characterize.sections import section_step
 from membrane_dask.studies.input_volumes import pores_digest, read_pores
 from membrane_dask.studies.volume_flow.flow_settings import FlowSettings
-from membrane_dask.studies.volume_flow.throat_flow import REGIONS, throat_flow, throat_memory, throat_regions
+from membrane_dask.studies.volume_flow.throat_flow import (
+    REGIONS,
+    network_memory,
+    throat_flow,
+    throat_memory,
+    throat_regions,
+)
 
 #: Tasks by blocks, and all.
 BLOCK_TASKS = ("bench_regions", "bench_drainage")
@@ -89,7 +95,8 @@ def bench_memory(
         yield from throat_memory(shape, porosity, slab_edges).items()
     if settings.computes_flow:
         is_divided = slab_edges is not None and settings.flow == "network"
-        yield "bench_flows", (_BYTES_VOXEL if is_divided else _BYTES_PORE * porosity + _BYTES_VOXEL) * size
+        in_one_piece = (_BYTES_PORE * porosity + _BYTES_VOXEL) * size
+        yield "bench_flows", network_memory(shape, porosity) if is_divided else in_one_piece
 
 
 def bench_work(context: Mapping[str, Any], unit: Unit) -> Result:

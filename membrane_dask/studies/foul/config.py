@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
@@ -22,7 +22,8 @@ from membrane_dask.studies.foul.law_settings import (
     SpeciesList,
 )
 from membrane_dask.studies.network_input import TubeRadius, is_network, network_files
-from membrane_dask.studies.volume_settings import STOKES_SETTINGS, VolumeStudy
+from membrane_dask.studies.volume_flow.flow_settings import FlowSettings
+from membrane_dask.studies.volume_settings import VolumeStudy, stokes_settings
 
 #: Settings of volumes and their flow, which a network from files does not have.
 _OF_VOLUMES = (
@@ -70,6 +71,17 @@ class HydraulicsSettings(Model):
     wall_model: Literal["smooth", "staircase"] = parameter(
         "smooth", "surface of the solid: smooth and sampled by the voxels, or the faces of the voxels", unit=""
     )
+    slab_thickness: Whole | None = parameter(
+        None,
+        "planes per slab of the domain decomposition of the Stokes flow; default: 128 for more than 20 million pore "
+        "voxels, else the whole depth",
+        unit="voxel",
+        ge=16,
+    )
+
+    def _unused(self) -> Iterator[Problem]:
+        if self.conductance != "stokes":
+            yield from self._changed(["slab_thickness"], "needs the Stokes flow: set hydraulics.conductance: stokes")
 
 
 class FoulStudy(VolumeStudy):
@@ -180,9 +192,14 @@ class FoulStudy(VolumeStudy):
         """What the study reads of one of its sources."""
         return "bench" if name == "flow_run" else super().content_of_source(name)
 
-    def stokes_settings(self) -> dict[str, Any]:
-        """All settings that decide the Stokes flow through the throats of a volume."""
-        return self.network_settings() | {name: getattr(self.hydraulics, name) for name in STOKES_SETTINGS}
+    def flow_settings(self) -> FlowSettings:
+        """Settings of the Stokes flow."""
+        names = ("tolerance", "lateral_boundary", "wall_model", "slab_thickness")
+        return FlowSettings(enabled=True, **{name: getattr(self.hydraulics, name) for name in names})
+
+    def throat_flow_settings(self, slab_edges: Sequence[int] | None) -> dict[str, Any]:
+        """All that decides the Stokes flow through the throats of a volume, with its slabs or None."""
+        return self.network_settings() | stokes_settings(self.hydraulics, slab_edges)
 
     def through(self, name: str, other: BaseStudy) -> FoulStudy:
         """The study of the volumes of a characterize study, segmented and divided into pores by its settings.

@@ -10,7 +10,7 @@ from membrane_dask.errors import Problem, Source, StudyError
 from membrane_dask.physics.networks.structure_hydraulics import FORMULAS
 from membrane_dask.physics.stokes.mac_grid import flow_pores
 from membrane_dask.physics.voxel_spacing import is_cube
-from membrane_dask.program import Costs, Dataset, History, Program, Rounds, Scratch, Unit, settle
+from membrane_dask.program import Costs, Dataset, History, Outcome, Program, Rounds, Scratch, Unit, settle
 from membrane_dask.studies.foul import KIND
 from membrane_dask.studies.foul.config import FoulStudy
 from membrane_dask.studies.foul.findings import is_without_path
@@ -21,6 +21,13 @@ from membrane_dask.studies.foul.tasks import damkohler_wall_rate, work
 from membrane_dask.studies.input_volumes import InputVolumes, phase_setting, require_pores, volume_rows
 from membrane_dask.studies.segmentation_remarks import segmentation_attributes
 from membrane_dask.studies.volume_cubes import percolating_cube
+from membrane_dask.studies.volume_flow.decomposed_flow import (
+    DecomposedFlow,
+    decomposed_memory,
+    decomposed_scratch,
+    slab_edges,
+)
+from membrane_dask.studies.volume_flow.throat_flow import REGIONS, network_memory, throat_memory, throat_scratch
 from membrane_dask.studies.voxel_sizes import edges_text
 
 #: Bytes per pore voxel for the Stokes flow, and per voxel for distances, regions and labels.
@@ -29,6 +36,8 @@ _BYTES_PORE, _BYTES_VOXEL = 185, 40
 _BYTES_LIFE = 4
 #: Edges in voxels of the cubes that are run, first to compile, then to measure.
 _CUBE_EDGES = (48, 96)
+#: Planes of their slabs, where the flow of a volume is computed by slabs.
+_PLANES = 32
 #: Fewest voxels along an axis.
 _MIN_VOXELS = 16
 
@@ -70,11 +79,28 @@ class FoulProgram(Program):
             require_pores(inputs, source)
         self.volumes, self.porosities = inputs.volumes, inputs.porosities
         self._design, self._findings = inputs.design, inputs.findings
-        self._has_flow = [recorded_flow_table(study, number) is not None for number in range(len(self.volumes))]
+        #: Slabs of the Stokes flow of each volume; None where it is computed in one piece, or not at all.
+        self.slab_edges = [
+            slab_edges(study.flow_settings(), volume.shape, porosity)
+            if study.hydraulics.conductance == "stokes"
+            else None
+            for volume, porosity in zip(self.volumes, self.porosities, strict=True)
+        ]
+        self._has_flow = [
+            recorded_flow_table(study, number, edges) is not None for number, edges in enumerate(self.slab_edges)
+        ]
+        computed = [None if known else edges for known, edges in zip(self._has_flow, self.slab_edges, strict=True)]
+        self.adaptive = any(computed)
         problems = list(self._problems()) or (list(flux_problems(study, self.volumes)) if is_whole else [])
         if problems:
             raise StudyError(problems, source)
-        self.context: Mapping[str, Any] = {"study": study, "volumes": self.volumes}
+        self.context: Mapping[str, Any] = {
+            "study": study,
+            "volumes": self.volumes,
+            "flow": study.flow_settings() if self.adaptive else None,
+            "slab_edges": self.slab_edges,
+            "has_flow": self._has_flow,
+        }
         self.attrs: Mapping[str, Any] = {
             "title": "Life of a porous structure as a filter",
             "references": "Gostick, Phys. Rev. E 96, 023307 (2017); Gu, Kondic & Cummings, Phys. Rev. Fluids 8, 044502 "
@@ -84,7 +110,12 @@ class FoulProgram(Program):
             **segmentation_attributes(self.volumes, self.name),
         }
         n = len(self.volumes)
-        self.scratch: Sequence[Scratch] = (Scratch("structures", (n,)), Scratch("lives", (n,)))
+        self.scratch: Sequence[Scratch] = (
+            Scratch("structures", (n,)),
+            Scratch("lives", (n,)),
+            *(decomposed_scratch(study.flow_settings(), computed) if self.adaptive else ()),
+            *throat_scratch(computed),
+        )
 
     def _problems(self) -> Any:
         """What a life of the volumes needs that they do not have."""
@@ -116,7 +147,7 @@ class FoulProgram(Program):
         """Name of a replicate in the keys of its units."""
         return f"replicate={replicate}"
 
-    def unit(self, task: str, replicate: int, **parameters: float) -> Unit:
+    def unit(self, task: str, replicate: int, **parameters: Any) -> Unit:
         """A unit of a replicate; all replicates have random numbers of their own."""
         seed = (self.study.seed, KIND.seed_key, replicate)
         return Unit(f"{task},{self.name(replicate)}", task, (replicate,), {"replicate": replicate, **parameters}, seed)
@@ -124,12 +155,13 @@ class FoulProgram(Program):
     def rounds(self) -> Rounds:
         """The clean structures; then their lives."""
         number = self.study.foulant.damkohler_number
-        structures = [self.unit("structures", replicate) for replicate in range(len(self.volumes))]
+        replicates = range(len(self.volumes))
         if number is None:
-            yield [self._replicate_rounds(unit) for unit in structures]
+            yield [self._replicate_rounds(replicate) for replicate in replicates]
             return
-        outcomes = yield from settle(structures)
-        structures_done = [(k, outcome.feedback) for k, outcome in enumerate(outcomes) if outcome.status == "done"]
+        outcomes = yield from settle([self._structure_rounds(replicate) for replicate in replicates])
+        done = [outcome is not None and outcome.status == "done" for outcome in outcomes]
+        structures_done = [(k, outcomes[k].feedback) for k in range(len(outcomes)) if done[k]]
         wall_rate = {}
         if percolating := [(k, feedback) for k, feedback in structures_done if feedback["flow"] > 0]:
             wall_rate = {"wall_rate": self._wall_rate(number, *percolating[0])}
@@ -144,19 +176,42 @@ class FoulProgram(Program):
             flow = operation.flux * height * width * self.study.viscosity / (voxel * self.study.pressure)
         return damkohler_wall_rate(number, flow, feedback["wall_area"], voxel, self.study)
 
-    def _replicate_rounds(self, structure: Unit) -> Rounds:
+    def _replicate_rounds(self, replicate: int) -> Rounds:
         """A clean structure, then its life."""
-        yield [structure]
-        yield [self.unit("lives", structure.index[0])]
+        yield from self._structure_rounds(replicate)
+        yield [self.unit("lives", replicate)]
+
+    def _structure_rounds(self, replicate: int) -> Rounds:
+        """The Stokes flow where it is computed by slabs, then the clean structure, whose outcome is returned."""
+        edges, error = self.slab_edges[replicate], {}
+        if edges and not self._has_flow[replicate]:
+            regions: list[Outcome] = yield [self.unit(REGIONS, replicate)]
+            unit = self.unit("structures", replicate)
+            flow = DecomposedFlow(
+                replicate,
+                self.name(replicate),
+                len(edges) - 1,
+                self.study.flow_settings(),
+                unit.seed,
+                has_alternate=False,
+                max_radius=regions[0].feedback["max_radius"],
+            )
+            solution = yield from flow.rounds()
+            error = {name: value for name, value in solution.items() if name == "error"}
+            if "upper_bound" in solution:
+                yield flow.throat_units()
+        (outcome,) = yield [self.unit("structures", replicate, **error)]
+        return outcome
 
     def pilot_programs(self) -> Sequence[Program]:
         """The study of two cubes of the first volume, of which the larger one is measured; none without a path."""
         programs = []
-        study = self.study.model_copy(update={"flow_run": None})
         if all(self._has_flow):  # all that is computed is what formulas need too
-            study = study.model_copy(
-                update={"hydraulics": study.hydraulics.model_copy(update={"conductance": "series"})}
-            )
+            other: dict[str, Any] = {"conductance": "series", "slab_thickness": None}
+        else:
+            other = {"slab_thickness": _PLANES if self.adaptive else None}
+        hydraulics = self.study.hydraulics.model_copy(update=other)
+        study = self.study.model_copy(update={"flow_run": None, "hydraulics": hydraulics})
         for edge in _CUBE_EDGES:
             cube, porosity = percolating_cube(self.volumes[0], edge)
             pores = cube.read(tuple(slice(0, n) for n in cube.shape))
@@ -183,18 +238,27 @@ class FoulProgram(Program):
         resident = max(volume.resident_bytes for volume in self.volumes)
         conductance = self.study.hydraulics.conductance
         peaks = {"structures": 0, "lives": 0}
-        for volume, porosity, has_flow in zip(self.volumes, self.porosities, self._has_flow, strict=True):
-            size = math.prod(volume.shape)
-            bytes_pore = 0 if has_flow or conductance in FORMULAS else _BYTES_PORE
-            voxels = int((bytes_pore * porosity + _BYTES_VOXEL) * size) + resident
-            peaks["structures"] = max(peaks["structures"], voxels)
+        own = zip(self.volumes, self.porosities, self._has_flow, self.slab_edges, strict=True)
+        for volume, porosity, has_flow, edges in own:
+            size, own_slabs = math.prod(volume.shape), None if has_flow else edges
+            voxels = network_memory(volume.shape, porosity, walls=True)
+            if not (has_flow or own_slabs or conductance in FORMULAS):
+                voxels = int((_BYTES_PORE * porosity + _BYTES_VOXEL) * size)
+            peaks["structures"] = max(peaks["structures"], voxels + resident)
             peaks["lives"] = max(peaks["lives"], int(_BYTES_LIFE * porosity * size))
+            if own_slabs:
+                slabs = decomposed_memory(self.study.flow_settings(), volume.shape, porosity, own_slabs)
+                for task, peak in (slabs | throat_memory(volume.shape, porosity, own_slabs)).items():
+                    peaks[task] = max(peaks.get(task, 0), peak + resident)
         return peaks
 
     def memory_advice(self, task: str) -> str:
-        """A formula in place of the flow, if that is what takes the memory."""
-        if task != "structures" or self.study.hydraulics.conductance in FORMULAS or all(self._has_flow):
+        """Slabs or a formula in place of the flow in one piece, if that is what takes the memory."""
+        hydraulics = self.study.hydraulics
+        if task == "lives" or hydraulics.conductance in FORMULAS or all(self._has_flow):
             return ""
+        if task == "structures" and hydraulics.conductance == "stokes" and not all(self.slab_edges):
+            return "use hydraulics.slab_thickness: 64"
         return "use hydraulics.conductance: series, which needs no flow and whose error the result gives"
 
     def collect(self, read: Callable[[str], Any], history: History) -> Sequence[Dataset]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +12,21 @@ from membrane_dask.studies.foul.config import FoulStudy
 from membrane_dask.studies.input_volumes import pores_digest
 
 
-def recorded_flow_table(study: FoulStudy, replicate: int) -> RunTable | None:
-    """Table of ``flow_run`` with the flow of a replicate; None where the study needs another flow, or it has none."""
+def recorded_flow_table(study: FoulStudy, replicate: int, slab_edges: Sequence[int] | None) -> RunTable | None:
+    """Table of ``flow_run`` with the flow of a replicate; None where the study needs another flow, or it has none.
+
+    ``slab_edges`` are the slabs by which the study would compute it, None for one piece: both have the same bits.
+    """
     run: Path | None = study.flow_run
     if run is None or study.hydraulics.conductance != "stokes":
         return None
     table = read_run_table(run, f"throat_flow_{replicate}")
-    return table if table is not None and table.attrs["settings"] == study.stokes_settings() else None
+    return table if table is not None and table.attrs["settings"] == study.throat_flow_settings(slab_edges) else None
 
 
-def recorded_flow(study: FoulStudy, replicate: int, pores: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+def recorded_flow(
+    study: FoulStudy, replicate: int, pores: np.ndarray, slab_edges: Sequence[int] | None
+) -> tuple[np.ndarray, np.ndarray] | None:
     """Flow of the throats and pressure of the pores of a replicate, as `structure_hydraulics` computes them.
 
     Parameters
@@ -29,6 +35,8 @@ def recorded_flow(study: FoulStudy, replicate: int, pores: np.ndarray) -> tuple[
     replicate : int
     pores : (z, y, x) ndarray of bool
         Its pore voxels.
+    slab_edges : sequence of int or None
+        Slabs by which the study would compute it, None for one piece.
 
     Returns
     -------
@@ -40,7 +48,7 @@ def recorded_flow(study: FoulStudy, replicate: int, pores: np.ndarray) -> tuple[
     ValueError
         If the flow is that of other voxels.
     """
-    table = recorded_flow_table(study, replicate)
+    table = recorded_flow_table(study, replicate, slab_edges)
     if table is None:
         return None
     if table.attrs["voxels_digest"] != pores_digest(pores).hex():

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.physics.elementary import log
+from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.networks.fouling_laws import Sieving
 from membrane_dask.physics.networks.pore_network import INLET, PoreNetwork
 from membrane_dask.physics.networks.radius_distribution import EQUAL_RADII, RadiusSpread
@@ -27,6 +28,14 @@ from membrane_dask.program import Unit
 from membrane_dask.studies.foul.config import FoulStudy
 from membrane_dask.studies.foul.recorded_flow import recorded_flow
 from membrane_dask.studies.input_volumes import read_pores
+from membrane_dask.studies.volume_flow.decomposed_tasks import decomposed_work
+from membrane_dask.studies.volume_flow.throat_flow import (
+    REGIONS,
+    SUMS,
+    throat_flow,
+    throat_regions,
+    throat_sums_work,
+)
 
 Result = tuple[dict[str, np.ndarray], dict[str, float]]
 #: Bar in a pascal; cubic metres in a millilitre.
@@ -48,18 +57,29 @@ def work(context: Mapping[str, Any], unit: Unit) -> Result:
     PhysicsError
         If a solver does not converge.
     """
-    number = int(unit.params["replicate"])
+    if "error" in unit.params:
+        raise PhysicsError(unit.params["error"])
+    if unit.task == "lives":
+        return _life(context, unit, int(unit.params["replicate"])), {}
     if unit.task == "structures":
-        return _structure(context["study"], number, context["volumes"][number])
-    return _life(context, unit, number), {}
+        return _structure(context, int(unit.params["replicate"]))
+    if unit.task == SUMS:
+        return throat_sums_work(context, unit)
+    if unit.task == REGIONS:
+        study, number = context["study"], int(unit.params["replicate"])
+        pores, boundary = read_pores(context["volumes"][number]), study.hydraulics.lateral_boundary
+        edges, is_diagonal = context["slab_edges"][number], study.connectivity == 26
+        return throat_regions(pores, boundary, edges, study.snow_parameters(), is_diagonal)
+    return decomposed_work(context, unit)
 
 
-def _structure(study: FoulStudy, number: int, volume: Any) -> Result:
+def _structure(context: Mapping[str, Any], number: int) -> Result:
     """Network, conductances and walls of a clean structure; nothing, and a flow of 0, where no path percolates."""
+    study: FoulStudy = context["study"]
     hydraulics = study.hydraulics
     conductance = hydraulics.conductance
     assert conductance != "as given"  # of pore networks from files
-    pores = read_pores(volume)
+    pores = read_pores(context["volumes"][number])
     clean = structure_hydraulics(
         pores,
         study.snow_parameters(),
@@ -69,11 +89,21 @@ def _structure(study: FoulStudy, number: int, volume: Any) -> Result:
         wall_model=hydraulics.wall_model,
         diagonal=study.connectivity == 26,
         depth_bins=study.depth_bins,
-        throat_flow=recorded_flow(study, number, pores),
+        throat_flow=_throat_flow(context, number, pores),
     )
     if clean is None:
         return {}, {"flow": 0.0}
     return _arrays_of(clean), {"flow": clean.flow, "wall_area": clean.wall_area}
+
+
+def _throat_flow(context: Mapping[str, Any], number: int, pores: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Flow of the throats and pressure of the pores from another run, or by slabs; None for the flow in one piece."""
+    edges = context["slab_edges"][number]
+    if context["has_flow"][number]:
+        return recorded_flow(context["study"], number, pores, edges)
+    if edges is None or not context["scratch"].read("percolating", (number,), ("pores",))["pores"].any():
+        return None
+    return throat_flow(context["scratch"], number, edges)
 
 
 def _arrays_of(clean: StructureHydraulics) -> dict[str, np.ndarray]:

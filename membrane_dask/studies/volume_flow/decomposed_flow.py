@@ -227,8 +227,8 @@ class DecomposedFlow:
 
     def _unit(self, task: str, *index: int, **parameters: Any) -> Unit:
         """A unit by its position: wall model, iteration and slab, as far as the task has them."""
-        dims = {"mobilities": ("wall", "slab"), "pressures": ("wall", "iteration")}
-        dims |= dict.fromkeys(("final_velocity", "throat_sums"), ("slab",))
+        dims: dict[str, tuple[str, ...]] = {"mobilities": ("wall", "slab"), "pressures": ("wall", "iteration")}
+        dims |= {"final_velocity": ("slab",), "throat_sums": ("slab",)}
         position = dict(zip(dims.get(task, ("wall", "iteration", "slab")), index, strict=False))
         key = [task, self.name]
         for dim, number in position.items():
