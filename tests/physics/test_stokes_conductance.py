@@ -242,14 +242,14 @@ def test_sums_of_slabs_are_those_of_the_volume(edges):
     sums = []
     for number in range(len(slabs)):
         window = slabs.window(number, 1)
-        part = Grid.of_percolating(percolating[window.low : window.high], wall_model=None)
+        local = Grid.of_percolating(percolating[window.low : window.high], wall_model=None)
         rows = slice(int(slabs.first[window.low]), int(slabs.first[window.high]))
-        velocity = np.full((part.m + 1, 3), np.nan)  # beyond the slab it is not read
+        velocity = np.full((local.m + 1, 3), np.nan)  # beyond the slab it is not read
         own = slabs.owned_rows(window)
         velocity[own] = flow.velocity[rows.start + own.start : rows.start + own.stop]
         arrays = (label[rows], core[rows], velocity, flow.pressures[rows])
-        sums.append(throat_sums(conns, n, part, *arrays, window, slabs.owned_rows(window, faces=False)))
-    total = ThroatSums(*(sum(getattr(part, name) for part in sums) for name in ("velocity", "depth", "count")))
+        sums.append(throat_sums(conns, n, local, *arrays, window, slabs.owned_rows(window, faces=False)))
+    total = ThroatSums(*(sum(getattr(slab, name) for slab in sums) for name in ("velocity", "depth", "count")))
     total_flow, pressure = total.flow_and_pressure(pores.shape[0])
     # The order of the sums in double precision differs.
     np.testing.assert_allclose(total_flow, throats.flow, rtol=0, atol=1e-12 * np.abs(throats.flow).max())

@@ -437,8 +437,10 @@ def test_the_plan_predicts_cost_and_memory(folder):
 
 def test_too_little_memory_names_what_needs_less(folder):
     small = {"profile": "local", "workers": 1, "memory": "20 MB"}
-    with pytest.raises(StudyError, match=r"a unit of structures needs .*, or use hydraulics\.conductance: series"):
+    with pytest.raises(StudyError, match=r"a unit of structures needs .*, or use hydraulics\.slab_thickness: 64"):
         md.plan(study_of(folder, cluster=small))
+    with pytest.raises(StudyError, match=r"a unit of structures needs .*, or use hydraulics\.conductance: series"):
+        md.plan(study_of(folder, text="hydraulics: {conductance: mobility}\n", cluster=small))
     with pytest.raises(StudyError, match=r"a unit of structures needs .*; give it more$"):
         md.plan(study_of(folder, text="hydraulics: {conductance: series}\n", cluster=small))
 

@@ -368,10 +368,12 @@ def test_pores_between_the_sampled_planes_are_pores(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "task", "advice"),
     [
-        ("bench: {enabled: true}", "bench_flows", "use bench.methods: [mercury]"),
+        ("bench: {enabled: true}", "bench_flows", "use flow.slab_thickness: 64"),
+        ("bench: {enabled: true, flow: stokes}", "bench_flows", "use bench.flow: network and use flow.slab_thickness"),
+        ("bench: {enabled: true}\nflow: {slab_thickness: 16}", "bench_flows", "use bench.methods: [mercury]"),
         ("bench: {enabled: true, methods: [mercury]}", "bench_drainage", "use a block_size below 256"),
         ("flow: {enabled: true}", "flows", "use flow.slab_thickness: 64"),
-        ("flow: {enabled: true}\nbench: {enabled: true}", "stokes_flow", "use bench.methods: [mercury]"),
+        ("flow: {enabled: true}\nbench: {enabled: true}", "stokes_flow", "use flow.slab_thickness: 64"),
         ("flow: {enabled: true, slab_thickness: 16}", "flows", ""),
     ],
 )

@@ -84,7 +84,8 @@ class BenchSettings(Model):
 
     enabled: bool = parameter(
         False,
-        "compute what a laboratory would measure; methods with a flow need a worker with 185 bytes per pore voxel",
+        "compute what a laboratory would measure; methods with a flow need a worker with 185 bytes per pore voxel, or "
+        "90 where the volume is divided into slabs",
         unit="",
     )
     methods: Annotated[tuple[BenchMethod, ...], BeforeValidator(as_tuple)] = parameter(

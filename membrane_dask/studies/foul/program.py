@@ -89,7 +89,7 @@ class FoulProgram(Program):
         self._has_flow = [
             recorded_flow_table(study, number, edges) is not None for number, edges in enumerate(self.slab_edges)
         ]
-        computed = [None if known else edges for known, edges in zip(self._has_flow, self.slab_edges, strict=True)]
+        computed = [None if read else edges for read, edges in zip(self._has_flow, self.slab_edges, strict=True)]
         self.adaptive = any(computed)
         problems = list(self._problems()) or (list(flux_problems(study, self.volumes)) if is_whole else [])
         if problems:
