@@ -137,10 +137,12 @@ _STRUCTURES: dict[str, tuple[Graded, Imaging]] = {
 TABLE = ("A, blur 1", "A, blur 2", "B", "C", "D", "E", "spheres", "Berea")
 #: All blurs of the first family.
 BLURS_OF_A = ("A, blur 0", "A, blur 0.5", "A, blur 1", "A, blur 1.5", "A, blur 2")
+#: All blurs of the rock, pixels.
+BLURS_OF_BEREA = {"Berea, blur 1": 1.0, "Berea, blur 1.5": 1.5, "Berea": 2.0}
 
 
 def public_truth(name: str, shape: Shape = PUBLIC_SHAPE, berea: str | Path | None = None) -> Truth:
-    """Make a truth by its name, one of ``TABLE`` or ``BLURS_OF_A``.
+    """Make a truth by its name, one of ``TABLE``, ``BLURS_OF_A``, or ``BLURS_OF_BEREA``.
 
     Parameters
     ----------
@@ -152,10 +154,10 @@ def public_truth(name: str, shape: Shape = PUBLIC_SHAPE, berea: str | Path | Non
     """
     if name == "spheres":
         return Truth.of(name, "spheres", Imaging(1.0), spheres(np.random.default_rng(11), shape, 2.5, 5.0, 0.30, 10))
-    if name == "Berea":
+    if name in BLURS_OF_BEREA:
         if berea is None:
             raise ValueError("berea: the file of the rock is needed")
-        return Truth.of(name, "rock", Imaging(2.0), read_rock(berea)[:384, 20:148, :384])
+        return Truth.of(name, "rock", Imaging(BLURS_OF_BEREA[name]), read_rock(berea)[:384, 20:148, :384])
     structure, imaging = _STRUCTURES[name]
     return Truth.of(name, name[0], imaging, _graded(structure, shape))
 

@@ -117,6 +117,7 @@ def estimates(run: Any) -> dict[str, Any]:
     if "goodness_of_fit" in result:
         table = result["goodness_of_fit"].to_dataset().load()
         values["flagged"] = [str(name) for name in table.statistic[table.flagged.values.astype(bool)].values]
+        values["p_values"] = table.p_value.to_series().to_dict()
     return values
 
 

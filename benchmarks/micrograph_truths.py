@@ -32,6 +32,7 @@ import numpy as np
 from _common import argument_parser, skipped
 from _micrograph_truths import (
     BLURS_OF_A,
+    BLURS_OF_BEREA,
     PUBLIC_SHAPE,
     TABLE,
     Imaging,
@@ -66,6 +67,8 @@ COLUMNS = {
     "porosity": "porosity", "LT": "pore_radius_mean", "body": "body_radius_mean", "throat": "throat_radius_mean",
     "coord.": "coordination_number_mean", "n": "n_pores",
 }  # fmt: skip
+#: Columns that are compared for rock.
+_SIZES = ("throat", "body", "LT")
 #: Rows that are given by quarter of the depth.
 _QUARTERS = ("half_length", "pore_radius_mean")
 #: Widths of the fields of sections at half the pixel, pixels: half-correlation lengths of 0.93, 1.38, and 2.4 to 3.4.
@@ -213,8 +216,9 @@ def _key(task: Mapping[str, Any]) -> str:
 
 def print_errors(results: Results, names: Sequence[str], methods: Sequence[str], **common: Any) -> None:
     """Print errors of every truth and method, and means of their absolute values."""
-    # The truths that start with A are one membrane, whose images have different blurs.
-    membranes = {name: BLURS_OF_A[0] if name in BLURS_OF_A else name for name in names}
+    # The truths that start with A are one membrane, whose images have different blurs, and so are those of the rock.
+    same = dict.fromkeys(BLURS_OF_A, BLURS_OF_A[0]) | dict.fromkeys(BLURS_OF_BEREA, "Berea")
+    membranes = {name: same.get(name, name) for name in names}
     pairs = [(name, method) for name in names for method in methods]
     tasks = [
         {"table": "errors", "truth": membranes[name] if method == "section" else name, "method": method, **common}
@@ -228,13 +232,13 @@ def print_errors(results: Results, names: Sequence[str], methods: Sequence[str],
     for pair, truth, result in zip(pairs, results.of(volumes), results.of(tasks), strict=True):
         errors = {row: 100 * (value / truth[row] - 1) for row, value in result["match"].items() if truth.get(row)}
         outcomes[pair] = result | {"errors": errors}
-    print(f"\nerrors, %\n{'truth':12}{'method':10}" + "".join(f"{c:>10}" for c in COLUMNS)
+    print(f"\nerrors, %\n{'truth':16}{'method':10}" + "".join(f"{c:>10}" for c in COLUMNS)
           + f"{'half-length by quarter':>30}{'LT by quarter':>28}   match")  # fmt: skip
     for (name, method), result in outcomes.items():
         values, match = result["errors"], result["estimates"]
         quarters = [" ".join(f"{values[f'{row}_{q}']:+6.1f}" for q in range(4)) for row in _QUARTERS]
         blur = np.ravel(match.get("imaging", {}).get("blur", [np.nan]))[0]
-        print(f"{name:12}{method:10}" + "".join(f"{values[row]:+10.1f}" for row in COLUMNS.values())
+        print(f"{name:16}{method:10}" + "".join(f"{values[row]:+10.1f}" for row in COLUMNS.values())
               + f"{quarters[0]:>30}{quarters[1]:>28}   closing {match['closing_radius']:.2f} roughness "
               f"{match['roughness']:.2f} blur {blur:.2f}")  # fmt: skip
     table = [name for name in names if name in TABLE]
@@ -246,10 +250,14 @@ def print_errors(results: Results, names: Sequence[str], methods: Sequence[str],
         quarters = [np.mean([abs(row[f"{c}_{q}"]) for row in rows for q in range(4)]) for c in _QUARTERS]
         print(f"{method:10}" + "".join(f"{mean:10.1f}" for mean in means) + f"{quarters[0]:24.1f}{quarters[1]:15.1f}")
     blurred = [name for name in names if name in BLURS_OF_A]
-    for method in methods:
+    for method in methods if blurred else ():
         throats = [outcomes[name, method]["errors"]["throat_radius_mean"] for name in blurred]
         print(f"throats of {', '.join(blurred)}, {method}: mean {np.abs(throats).mean():.1f}, largest "
               f"{np.abs(throats).max():.1f} %")  # fmt: skip
+    rock = [name for name in names if name in BLURS_OF_BEREA]
+    for method in methods if rock else ():
+        means = {c: np.mean([abs(outcomes[name, method]["errors"][COLUMNS[c]]) for name in rock]) for c in _SIZES}
+        print(f"means over {', '.join(rock)}, {method}: " + ", ".join(f"{c} {m:.1f} %" for c, m in means.items()))
 
 
 def print_imaging(results: Results, count: int, shape: tuple[int, int, int]) -> None:
@@ -339,7 +347,7 @@ def main() -> None:
     """Print the tables."""
     parser = argument_parser(__doc__)
     parser.add_argument("--tables", nargs="*", choices=TABLES, default=TABLES)
-    parser.add_argument("--truths", nargs="*", default=list(dict.fromkeys([*TABLE, *BLURS_OF_A])))
+    parser.add_argument("--truths", nargs="*", default=list(dict.fromkeys([*TABLE, *BLURS_OF_A, *BLURS_OF_BEREA])))
     parser.add_argument("--methods", nargs="*", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--berea", help="tomogram of Berea sandstone, TIFF or ZIP")
     parser.add_argument("--earlier", help="checkout of an earlier version of the package")
@@ -364,7 +372,7 @@ def main() -> None:
         skipped("Berea", "--berea names no tomogram")
     if not arguments.earlier:
         skipped("earlier", "--earlier names no checkout")
-    names = [name for name in arguments.truths if name != "Berea" or arguments.berea]
+    names = [name for name in arguments.truths if name not in BLURS_OF_BEREA or arguments.berea]
     methods = [method for method in arguments.methods if method != "earlier" or arguments.earlier]
     results = Results(arguments.lines, arguments.earlier, arguments.processes)
     common = {"shape": list(shape), "search": search, "berea": arguments.berea}

@@ -1,7 +1,8 @@
 """Coverage of the 90 % intervals of a reconstruction, and false alarms of its goodness of fit.
 
     python benchmarks/reconstruct_coverage.py --lines lines.jsonl [--truths 100] [--processes 2] [--transport 60]
-    python benchmarks/reconstruct_coverage.py --lines lines.jsonl --truths 0 --misfits 20 [--berea berea.zip]
+    python benchmarks/reconstruct_coverage.py --lines lines.jsonl --truths 0 --misfits 20 [--kinds KIND ...]
+        [--berea berea.zip]
 
 Membranes of 224 x 80 x 320 voxels are drawn at random by their numbers: two thirds of one graded field, closed or not,
 smooth or rough; the others of two layers or overlapping spheres. The micrograph of the middle section of each has a
@@ -229,6 +230,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="number of the first membrane")
     parser.add_argument("--transport", type=int, default=0, help="membranes with tortuosities and permeability")
     parser.add_argument("--misfits", type=int, default=0, help="sections of each kind outside of the model")
+    parser.add_argument("--kinds", nargs="*", choices=list(MISFITS), default=list(MISFITS), help="kinds of --misfits")
     parser.add_argument("--berea", help="tomogram of rock, a further kind outside of the model (TIFF or ZIP)")
     parser.add_argument("--processes", type=int, default=1)
     arguments = parser.parse_args()
@@ -242,7 +244,7 @@ def main() -> None:
     numbers = range(arguments.first, arguments.first + arguments.truths)
     membranes = [(number, number < arguments.transport) for number in numbers]
     membranes = [task for task in membranes if not done & {(None, *task), (None, task[0], True)}]
-    kinds = [*MISFITS, *(["rock"] if arguments.berea else [])]
+    kinds = [*arguments.kinds, *(["rock"] if arguments.berea else [])]
     misfits = [(kind, number) for number in range(arguments.misfits) for kind in kinds]
     misfits = [task for task in misfits if (*task, False) not in done]
     work = [functools.partial(membrane, *task, sizes) for task in membranes]
