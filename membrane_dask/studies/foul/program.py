@@ -287,9 +287,8 @@ class FoulProgram(Program):
         subject = f"none of the {n} replicates percolates" if n > 1 else "the volume does not percolate"
         porosity = ", ".join(f"{porosity:.2f}" for porosity in self.porosities[:3]) + (", ..." if n > 3 else "")
         message = (
-            f"{subject} along {self.study.axis}: no path of pores leads from the first plane to the last (porosity "
-            f"about {porosity}), so that there is no life; check {phase_setting(first)}, axis and connectivity (is "
-            f"{self.study.connectivity}); a study of kind characterize has the other properties, with a permeability "
-            "of 0"
+            f"{subject} along {self.study.axis}: no path of pore voxels with common faces leads from the first plane "
+            f"to the last (porosity about {porosity}), so that there is no life; check {phase_setting(first)} and "
+            "axis; a study of kind characterize has the other properties, with a permeability of 0"
         )
         return Problem(("input",), f"{message} (got {first.path!r})")
