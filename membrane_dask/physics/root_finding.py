@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-def brentq(function: Callable[[float], Any], low: float, high: float, **tolerances: float) -> float:
+def brentq(function: Callable[..., Any], low: float, high: float, **tolerances: float) -> float:
     """Root between two values at which a function has opposite signs, by ``scipy.optimize.brentq``.
 
     SciPy's optimisers are slow to import, and studies are checked without a root.
