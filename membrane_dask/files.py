@@ -32,6 +32,11 @@ def is_url(path: str | Path) -> bool:
     return _URL.match(str(path)) is not None
 
 
+def url_text(path: str | Path) -> str:
+    """A URL as it was given, with both slashes."""
+    return re.sub(":/(?!/)", "://", str(path), count=1)
+
+
 class DiskError(OSError):
     """A file could not be written: its disk is full, read-only or broken; the message says which and what to do."""
 

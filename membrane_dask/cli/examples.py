@@ -72,10 +72,12 @@ def copy_example(example: Example, folder: Path) -> Path:
         The study file in the folder.
     """
     from membrane_dask.errors import Problem, Source, StudyError
-    from membrane_dask.files import is_url
+    from membrane_dask.files import is_url, url_text
 
     if is_url(folder):
-        raise StudyError([Problem(("to",), f"must be a folder of this machine (got {str(folder)!r})")], Source("demo"))
+        raise StudyError(
+            [Problem(("to",), f"must be a folder of this machine (got {url_text(folder)!r})")], Source("demo")
+        )
     folder.mkdir(parents=True, exist_ok=True)
     for source in example_files(example.path):
         target = folder / source.name

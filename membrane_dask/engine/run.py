@@ -26,7 +26,7 @@ from membrane_dask.engine.records import SCHEMA
 from membrane_dask.engine.software import software_of
 from membrane_dask.engine.unit_addresses import task_identities
 from membrane_dask.errors import DataLossError, Problem, StudyError, UnreadableRunError, nearest
-from membrane_dask.files import disk_errors, is_url, sync_folder, write_atomically, write_json
+from membrane_dask.files import disk_errors, is_url, sync_folder, url_text, write_atomically, write_json
 from membrane_dask.notebook_html import bar, links, table
 from membrane_dask.plain_text import natural_order, printable_line
 from membrane_dask.studies import registry
@@ -367,8 +367,8 @@ def require_local(out: Path | None) -> None:
     """
     if out is not None and is_url(out):
         message = (
-            f"a run needs a directory of a file system (got {str(out)!r}): run it in one, and when it is complete copy "
-            "it there with: membrane-dask export RUN URL"
+            f"a run needs a directory of a file system (got {url_text(out)!r}): run it in one, and when it is complete "
+            "copy it there with: membrane-dask export RUN URL"
         )
         raise StudyError([Problem(("out",), message)])
 

@@ -9,7 +9,7 @@ from membrane_dask.engine.exported_run import ExportedRun, open_run
 from membrane_dask.engine.run import Run
 from membrane_dask.engine.verification import summary, verify_run
 from membrane_dask.errors import DataLossError, ReportError
-from membrane_dask.files import is_url, write_atomically
+from membrane_dask.files import is_url, url_text, write_atomically
 from membrane_dask.studies.registry import find_kind
 
 
@@ -38,7 +38,9 @@ def write_report(run: Run | ExportedRun | str | Path, out: str | Path | None = N
         If a file of the result is missing or altered.
     """
     if out and is_url(out):
-        raise ReportError(f"a report is written to a file of this machine (got {str(out)!r}); it is part of an export")
+        raise ReportError(
+            f"a report is written to a file of this machine (got {url_text(out)!r}); it is part of an export"
+        )
     if isinstance(run, (str, Path)):
         run = open_run(run)
     in_present_folder = Path(f"{PurePath(run.name).name}-report.html")  # the name in an exported run may be any text

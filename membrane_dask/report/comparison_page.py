@@ -11,7 +11,7 @@ from jinja2 import Environment
 from membrane_dask.engine.exported_run import ExportedRun
 from membrane_dask.engine.run import Run
 from membrane_dask.errors import ReportError
-from membrane_dask.files import is_url, write_atomically
+from membrane_dask.files import is_url, url_text, write_atomically
 from membrane_dask.report.comparison import Comparison
 from membrane_dask.report.equal_axes import equal_axes
 from membrane_dask.report.page import Drawing, Picture, Section, drawing, page_head, page_script, page_style
@@ -86,7 +86,7 @@ def write_comparison(comparison: Comparison, path: str | Path) -> Path:
         If matplotlib is missing, ``path`` is a URL, or a run is an exported one, which has no pictures of its own.
     """
     if is_url(path):
-        raise ReportError(f"a comparison is written to a file of this machine (got {str(path)!r})")
+        raise ReportError(f"a comparison is written to a file of this machine (got {url_text(path)!r})")
     from membrane_dask import __version__
 
     names = [run.name for run in comparison.runs]

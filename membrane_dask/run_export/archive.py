@@ -112,7 +112,7 @@ def export_run(
         if "networks" in chosen:
             stages.begin("writing networks")
             try:
-                networks.write_networks(run, folder / "networks")
+                networks.write_networks(run, folder / "networks", stages.at)
             except ExportError as error:
                 if formats is not None:
                     raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from membrane_dask.engine.run import Run
@@ -13,7 +14,7 @@ from membrane_dask.item_export import exportable_items
 MAX_NETWORKS = 100
 
 
-def write_networks(run: Run, folder: Path) -> None:
+def write_networks(run: Run, folder: Path, progress: Callable[[float], None] = lambda fraction: None) -> None:
     """Write every network of a run as ``.npz`` (OpenPNM, PoreSpy), ``.graphml`` and ``.vtu``.
 
     Parameters
@@ -22,6 +23,8 @@ def write_networks(run: Run, folder: Path) -> None:
         A run; without networks nothing is written.
     folder : Path
         Receives the files.
+    progress : callable
+        Receives the fraction of the networks that are written.
 
     Raises
     ------
@@ -32,9 +35,14 @@ def write_networks(run: Run, folder: Path) -> None:
     from membrane_dask.io.openpnm_files import write_openpnm
 
     number = 0
-    for name, open_item in exportable_items(run).items():
-        if name in run.volumes or name.removeprefix("reference_").startswith(("volume", "velocity")):
-            continue  # without a look at the inputs, which may have been removed
+    items = {
+        name: open_item
+        for name, open_item in exportable_items(run).items()
+        # without a look at the inputs, which may have been removed
+        if name not in run.volumes and not name.removeprefix("reference_").startswith(("volume", "velocity"))
+    }
+    for k, (name, open_item) in enumerate(items.items()):
+        progress(k / len(items))
         item = open_item()
         if isinstance(item, GridItem):
             continue

@@ -7,6 +7,7 @@ import json
 import shutil
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import networkx
 import numpy as np
@@ -22,9 +23,10 @@ from membrane_dask.engine.lock import DriverLock
 from membrane_dask.engine.run import RunNotFoundError
 from membrane_dask.errors import ExportError, UnreadableRunError
 from membrane_dask.io import sharded_zarr
+from membrane_dask.io.exported_items import GridItem
 from membrane_dask.io.ome_zarr import build_pyramid, create_volume, open_level
 from membrane_dask.physics.analytic_problems import GradedMembrane
-from membrane_dask.run_export import archive, tables
+from membrane_dask.run_export import archive, networks, tables
 from membrane_dask.run_export.stages import Stages
 
 # Exports include the report; one of them is drawn, in the fixture `exported`.
@@ -563,3 +565,11 @@ class TestShards:
 
     def test_formats_are_those_that_are_documented(self):
         assert archive.FORMATS == ("zarr", "ozx", "netcdf", "csv", "networks", "report")
+
+
+def test_networks_are_written_with_a_percentage(tmp_path, monkeypatch):
+    grid = object.__new__(GridItem)  # no file is written of it
+    monkeypatch.setattr(networks, "exportable_items", lambda run: dict.fromkeys(["a", "b", "volume"], lambda: grid))
+    fractions = []
+    networks.write_networks(SimpleNamespace(volumes=[], name="run"), tmp_path / "networks", fractions.append)
+    assert fractions == [0, 0.5]

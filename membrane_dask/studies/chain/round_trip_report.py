@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -84,7 +84,9 @@ def _inferred(structures: list[tuple[str, xr.Dataset]]) -> Grid:
                 if np.isfinite(row.radius_inferred):
                     labels.append((f"{name} {k}", str(method), str(names[method])))
                     rows.append(row)
-    columns = list(zip(("structure", "method", "which radius"), zip(*labels, strict=True), strict=True))
+    columns: list[tuple[str, Sequence[str]]] = list(
+        zip(("structure", "method", "which radius"), zip(*labels, strict=True), strict=True)
+    )
     columns += [
         quantity_column(title, unit, [[float(row[variable]) for variable in variables] for row in rows])
         for variables, title, unit in _INFERRED
