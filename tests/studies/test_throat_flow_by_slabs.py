@@ -202,3 +202,11 @@ def test_another_division_is_another_flow(folder, divided):
     program = memory_of(folder, f"{LIFE}flow_run: {divided.path}\n")
     (row,) = (text for name, text in program.summary if name == "Stokes flow")
     assert row.startswith("of 0 of 1 volumes")
+
+
+def test_pilots_of_a_life_by_slabs_have_slabs(folder):
+    np.save(folder / "long.npy", GradedMembrane(depth=110, slices=48, width=48).volume())
+    for text, divided in (("", False), (HYDRAULICS, True)):
+        pilots = memory_of(folder, LIFE.replace("body", "long") + text).pilot_programs()
+        assert pilots
+        assert bool(pilots[-1].slab_edges[0]) == divided
