@@ -807,15 +807,15 @@ def test_the_plan_names_specimens(bench, tmp_path, names, is_named):
 
 
 @pytest.mark.parametrize(
-    ("name", "parts"),
+    ("name", "expected"),
     [
         ("M1", ("M", 1)), ("UF-20b", ("UF-20", 2)), ("coupon A", ("coupon", 1)), ("B", ("", 2)), ("3", ("", 3)),
         ("PES", None), ("PESm-10", ("PESm", 10)), ("PES 0.5", None), ("PES 10k", ("PES 10", 11)), ("UF 10 kDa", None),
         ("P 1 %", None),
     ],
 )  # fmt: skip
-def test_names_of_specimens(name, parts):
-    assert specimen_name(name) == parts
+def test_names_of_specimens(name, expected):
+    assert specimen_name(name) == expected
 
 
 @pytest.mark.parametrize(

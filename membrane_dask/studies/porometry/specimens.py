@@ -52,9 +52,10 @@ def specimen_groups(membranes: Sequence[MembraneData]) -> dict[tuple[str, str], 
     """
     groups: dict[tuple[str, str, bool], dict[int, int]] = {}
     for k, membrane in enumerate(membranes):
-        if (parts := specimen_name(membrane.name)) is not None:
+        if (name_and_number := specimen_name(membrane.name)) is not None:
+            name, number = name_and_number
             is_number = membrane.name.strip()[-1].isdecimal()
-            groups.setdefault((parts[0], membrane.state, is_number), {})[k] = parts[1]
+            groups.setdefault((name, membrane.state, is_number), {})[k] = number
     return {
         (name, state): list(members)
         for (name, state, _), members in groups.items()
