@@ -52,6 +52,8 @@ UNUSED = [
     ("porometry", "pressure_error: 1 kPa", "pressure_error", "set regression: deming"),
     ("porometry", "published: {preset: table8}", "published.preset", "set convention: published"),
     ("porometry", "bootstrap: {draws: 0, method: pairs}", "bootstrap.method", "set draws"),
+    ("porometry", "shape_factor: 0.715", "shape_factor", "read from tables of capillary flow or bubble point"),
+    ("porometry", "method: mercury\nviscosity: 2 mPa s", "viscosity", "water or liquid displacement"),
     ("porometry", "reading_errors: {cycles: 30}", "reading_errors.cycles", "set largest"),
 ]
 

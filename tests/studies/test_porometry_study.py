@@ -834,3 +834,8 @@ def test_names_of_specimens(name, expected):
 )
 def test_grades_are_different_membranes(names, groups):
     assert [name for name, _ in specimen_groups(specimens(*names))] == groups
+
+
+def test_numbers_and_letters_of_one_name_are_of_one_membrane():
+    names = ("M1", "M2", "M3", "M a", "M b", "M c")
+    assert list(specimen_groups(specimens(*names)).values()) == [[0, 1, 2, 3, 4, 5]]

@@ -23,7 +23,7 @@ from membrane_dask.quantities import (
     quantity,
 )
 from membrane_dask.studies.porometry.bench_tables import bench_tables, is_bench
-from membrane_dask.studies.porometry.table_settings import DataSettings, TableSettings
+from membrane_dask.studies.porometry.table_settings import READ_BY, DataSettings, TableSettings
 
 
 class PriorSettings(Model):
@@ -259,9 +259,13 @@ class PorometryStudy(BaseStudy, TableSettings):
         None, "numbers of the published tables, which are recomputed and compared", unit=""
     )
 
-    def measures(self, method: str) -> bool:
-        """Whether a table is of a method."""
-        return any((self.table_settings(w).method or self.method or "water") == method for w in self.tables)
+    def measures(self, *methods: str) -> bool:
+        """Whether a table is of one of several methods."""
+        return any(self.method_of(where) in methods for where in self.tables)
+
+    def method_of(self, where: Where) -> str:
+        """Method of the table of a field."""
+        return self.table_settings(where).method or self.method or "water"
 
     def table_settings(self, where: Where) -> TableSettings:
         """Settings of the table of a field: its own, or those of the study."""
@@ -364,7 +368,8 @@ class PorometryStudy(BaseStudy, TableSettings):
             )
 
     def _unused(self) -> Iterator[Problem]:
-        """Settings of another regression, or of another convention."""
+        """Settings of another method, of another regression, or of another convention."""
+        yield from self._unread()
         if self.regression != "deming":
             yield from self._changed(["pressure_error"], "needs errors of both quantities: set regression: deming")
             if self.curve != "darcy":
@@ -376,6 +381,17 @@ class PorometryStudy(BaseStudy, TableSettings):
             yield from self.bootstrap._changed(["method", "batch"], "needs bootstrap fits: set draws", "bootstrap")
         if not self.reading_errors.largest:
             yield from self.reading_errors._changed(["cycles"], "needs errors: set largest", "reading_errors")
+
+    def _unread(self) -> Iterator[Problem]:
+        """Conditions of a measurement that the method of no table, or not that of their own table, reads."""
+        for name, methods in READ_BY.items():
+            reason = f"is read from tables of {' or '.join(methods)}: set method"
+            if self.tables and not self.measures(*methods):
+                yield from self._changed([name], reason)
+            for number, entry in enumerate(self.data):
+                if self.method_of(("data", number)) not in methods:
+                    for problem in entry._changed([name], reason):
+                        yield Problem(("data", number, *problem.where), problem.message)
 
     def _repeated_names(self) -> Iterator[Problem]:
         """Files of the same name: a run keeps copies of all files in one folder."""

@@ -56,8 +56,8 @@ def specimen_groups(membranes: Sequence[MembraneData]) -> dict[tuple[str, str], 
             name, number = name_and_number
             is_number = membrane.name.strip()[-1].isdecimal()
             groups.setdefault((name, membrane.state, is_number), {})[k] = number
-    return {
-        (name, state): list(members)
-        for (name, state, _), members in groups.items()
-        if len(members) >= MIN_SPECIMENS and max(members.values()) - min(members.values()) < _SPREAD * len(members)
-    }
+    specimens: dict[tuple[str, str], list[int]] = {}
+    for (name, state, _), members in groups.items():
+        if len(members) >= MIN_SPECIMENS and max(members.values()) - min(members.values()) < _SPREAD * len(members):
+            specimens.setdefault((name, state), []).extend(members)
+    return specimens

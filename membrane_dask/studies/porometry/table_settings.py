@@ -27,6 +27,30 @@ Method = Literal[
     "mercury", "entry pressure",
 ]  # fmt: skip
 METHODS: tuple[Method, ...] = get_args(Method)
+#: Methods that read the conditions of a measurement which not all of them have.
+READ_BY: dict[str, tuple[Method, ...]] = {
+    "liquid": ("capillary flow", "bubble point", "entry pressure"),
+    "surface_tension": ("water", "capillary flow", "bubble point", "mercury", "entry pressure"),
+    "interfacial_tension": ("liquid displacement",),
+    "contact_angle": (
+        "water", "capillary flow", "bubble point", "liquid displacement", "mercury", "entry pressure",
+    ),
+    "shape_factor": ("capillary flow", "bubble point"),
+    "viscosity": ("water", "liquid displacement"),
+    "gas": ("capillary flow", "gas permeation"),
+    "thickness": ("capillary flow", "liquid displacement"),
+    "flow_at": ("capillary flow", "gas permeation"),
+    "first_flow": ("capillary flow",),
+    "dry": ("capillary flow",),
+    "law": ("rejection",),
+    "solute": ("rejection",),
+    "stokes": ("rejection",),
+    "flux": ("rejection",),
+    "mass_transfer": ("rejection",),
+    "log_sd": ("rejection",),
+    "lowest_pressure": ("mercury",),
+    "skeleton_density": ("mercury",),
+}  # fmt: skip
 _Viscosity = quantity("Pa s", "0.89 mPa s", 1e-5, 0.1)
 
 
