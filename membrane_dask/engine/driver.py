@@ -105,6 +105,8 @@ def drive_run(
             software.require_equal_storage(run.batch)
             if driver.notice:
                 notify(driver.notice)
+            for note in plan.refused_imports() if is_new else ():
+                notify(note)
             for name in layout_record.repair_layout(run.path, plan.program, run.batch):
                 notify(f"{name} was missing or altered; it was laid out again")
             lost_tables = layout_record.damaged_collected(run.path)

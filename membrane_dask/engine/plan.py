@@ -276,12 +276,19 @@ class Plan:
 
     def _import_rows(self) -> Iterator[tuple[str, str]]:
         """What of the study is in earlier runs."""
+        yield from (("note", text) for text in self.refused_imports())
         for source in self.imports:
-            text = f"{sum(source.units.values())} of {self.total} units are in {source.path}"
+            if not source.changes:
+                yield "imports", f"{self._units_in(source)} and are imported from there"
+
+    def refused_imports(self) -> Iterator[str]:
+        """Sentences on units of earlier runs that are computed again, as the software has changed."""
+        for source in self.imports:
             if source.changes:
-                yield "note", f"{text}, but are computed again: {source.changes}"
-            else:
-                yield "imports", f"{text} and are imported from there"
+                yield f"{self._units_in(source)}, but are computed again: {source.changes}"
+
+    def _units_in(self, source: ImportSource) -> str:
+        return f"{sum(source.units.values())} of {self.total} units are in {source.path}"
 
     def _result(self) -> str:
         from membrane_dask.engine.file_counts import result_files

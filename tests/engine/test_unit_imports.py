@@ -272,7 +272,9 @@ def test_units_of_other_software_are_not_imported(work_folder):
     assert text.startswith("6 of 10 units are in runs/small-")
     assert "but are computed again: numpy 1.0.0 -> " in text
     assert sum(plan.n_imported.values()) == 0
-    assert not imported_units(md.run(plan, listener=lambda event: None))
+    messages: list[str] = []
+    assert not imported_units(md.run(plan, listener=lambda event: messages.append(str(event))))
+    assert text in messages
 
 
 def test_units_of_workers_with_other_versions_are_not_imported(work_folder):
