@@ -59,11 +59,15 @@ class Source:
                 return f"{self.name}:{line}:{column}"
         return self.name
 
+    def is_override(self, where: Where) -> bool:
+        """Whether a ``--set`` argument or keyword holds an entry, or its nearest parent."""
+        return any(where[:stop] in self.overrides for stop in range(len(where) + 1))
+
     def order(self, where: Where) -> tuple[bool, int, int]:
         """Sort key of problems: ``--set`` arguments and keywords, then by line and column, those of no line last."""
-        prefixes = [where[:stop] for stop in range(len(where), -1, -1)]
-        if any(prefix in self.overrides for prefix in prefixes):
+        if self.is_override(where):
             return False, 0, 0
+        prefixes = [where[:stop] for stop in range(len(where), -1, -1)]
         line, column = next((self.lines[prefix] for prefix in prefixes if prefix in self.lines), (0, 0))
         return line == 0, line, column
 

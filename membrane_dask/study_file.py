@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import os
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, overload
@@ -83,9 +85,9 @@ def load_study_with_source(path: str | Path, overrides: Sequence[str] = (), **va
             message = f"a data file, not a study; write a study that reads it: {' or '.join(commands)}"
             raise StudyError([Problem((), message)], Source(str(path))) from None
         raise
-    source = Source(str(path), lines)
     problems: list[Problem] = []
     marks: dict[Where, str] = {}
+    alone = copy.deepcopy(data)
     for text in overrides:
         problem = _apply(data, text, marks)
         if problem:
@@ -97,7 +99,36 @@ def load_study_with_source(path: str | Path, overrides: Sequence[str] = (), **va
     if "name" not in data or data["name"] == "":
         data["name"] = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")[:80] or "study"
     is_stored = path.name == "study.yaml" and (path.parent / "run.json").is_file()
-    return parse_study(data, source, path.parent, is_stored=is_stored), source
+    study = parse_study(data, source, path.parent, is_stored=True)
+    if not is_stored and (unused := list(unused_settings(study))):
+        _refuse_unused(unused, source, alone, path.parent)
+    return study, source
+
+
+def _refuse_unused(problems: Sequence[Problem], source: Source, alone: Mapping[str, Any], base: Path) -> None:
+    """Refuse settings without an effect; a warning names those of a file which only overrides leave without one.
+
+    Another method of a search can thus be tried with ``--set`` on a file that has settings of its present method.
+    """
+    before = _unused_alone(alone, source, base) if source.overrides else {problem.where for problem in problems}
+    refused = [problem for problem in problems if problem.where in before or source.is_override(problem.where)]
+    if refused:
+        raise StudyError(refused, source)
+    for problem in problems:
+        warnings.warn(
+            f"{source.locate(problem.where)}: {problem.field} is not used: {problem.message}", UserWarning, stacklevel=4
+        )
+
+
+def _unused_alone(alone: Mapping[str, Any], source: Source, base: Path) -> set[Where]:
+    """Fields of a file without its overrides that have no effect; none of a file that needs the overrides."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # former names were reported already
+        try:
+            study = parse_study(alone, Source(source.name, source.lines), base, is_stored=True)
+        except StudyError:
+            return set()
+    return {problem.where for problem in unused_settings(study)}
 
 
 def _is_data_file(path: Path) -> bool:

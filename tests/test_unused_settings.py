@@ -77,6 +77,25 @@ def test_settings_without_an_effect_are_refused(kind, settings, field, need, tmp
     assert ", or leave it out (got " in problem.message
 
 
+def test_an_override_leaves_settings_of_the_file_without_an_effect(tmp_path):
+    path = written(tmp_path, "reconstruct", "search: {roughness: [0, 0.1], closing_radius: [0, 1]}")
+    with pytest.warns(UserWarning, match=" is not used: ") as warned:
+        study = md.load_study(path, ["search.method=published"])
+    assert study.search.method == "published"
+    fields = [str(warning.message).split(" is not used: ")[0] for warning in warned]
+    assert all(field.startswith(f"{path}:3:") for field in fields)
+    assert {field.split(": ")[1] for field in fields} == {"search.closing_radius", "search.roughness"}
+
+
+def test_an_override_without_an_effect_is_refused(tmp_path):
+    path = written(tmp_path, "reconstruct", "seed: 3")
+    with pytest.raises(md.StudyError, match=r"--set search\.trials=40: search\.trials: has no effect"):
+        md.load_study(path, ["search.trials=40"])
+    path = written(tmp_path, "reconstruct", "search: {trials: 40}")
+    with pytest.raises(md.StudyError, match=r"search\.trials: has no effect with method: direct"):
+        md.load_study(path, ["seed=4"])
+
+
 @pytest.mark.parametrize("kind", INPUTS)
 def test_defaults_may_be_written_out(kind, tmp_path):
     path = written(tmp_path, kind, "")

@@ -190,9 +190,10 @@ BAYESIAN = {"method": "bayesian", "trials": 10, "initial": 5, "in_flight": 3, "s
 def searched(study, tmp_path_factory, values_of):
     """A Bayesian search of two layers."""
     settings = {"search": BAYESIAN, "model": {"depth": "layers", "knots": "auto"}}
-    checked = md.load_study(study, cluster=SYNC, **settings)
+    with pytest.warns(UserWarning, match=r"search\.roughness is not used: needs the graded model"):
+        checked, on_workers = (md.load_study(study, cluster=cluster, **settings) for cluster in (SYNC, {"workers": 2}))
     return (
-        md.load_study(study, cluster={"workers": 2}, **settings),
+        on_workers,
         checked,
         values_of(md.run(checked, tmp_path_factory.mktemp("searched") / "run")),
     )
@@ -217,7 +218,8 @@ def test_an_interrupted_bayesian_search_is_resumed(searched, values_of, tmp_path
 def test_the_published_search(study, tmp_path):
     """Its trials have noise of their own in five periodic planes, and another objective."""
     search = {"method": "published", "trials": 8, "initial": 6, "in_flight": 2}
-    checked = md.load_study(study, replicates=1, search=search, model={"knots": "auto"}, cluster=SYNC)
+    with pytest.warns(UserWarning, match=r"search\.slices is not used: has no effect with method: published"):
+        checked = md.load_study(study, replicates=1, search=search, model={"knots": "auto"}, cluster=SYNC)
     run = md.run(checked, tmp_path / "run")
     trials = run.result["trials"].to_dataset().isel(replicate=0)
     assert trials.sizes == {"trial": 8, "knot": 2}
