@@ -50,11 +50,14 @@ class Model(BaseModel):
         """Settings that were changed although the others leave them without an effect."""
         return iter(())
 
-    def _changed(self, names: Iterable[str], reason: str, *section: str) -> Iterator[Problem]:
+    def _changed(self, names: Iterable[str], reason: str, *section: str, switch: str = "") -> Iterator[Problem]:
         """Problems of settings that differ from their defaults, although the study does not use them.
 
-        Defaults pass, as a study that a run has stored, or a command has written, names all settings.
+        Defaults pass, as a study that a run has stored, or a command has written, names all settings. So does all
+        where the section states the setting that turns the others off, ``switch``, such as ``enabled: false``.
         """
+        if switch in self.model_fields_set:
+            return
         for name in names:
             value = getattr(self, name)
             if value != type(self).model_fields[name].get_default(call_default_factory=True):

@@ -40,7 +40,6 @@ UNUSED = [
     ("reconstruct", "search: {method: published, slices: 2}", "search.slices", "set method: direct or bayesian"),
     ("reconstruct", "model: {depth: layers, knots: [0, 1]}", "model.knots", "set model.depth: graded"),
     ("reconstruct", "model: {blend_power: 5}", "model.blend_power", "set depth: layers"),
-    ("reconstruct", "goodness_of_fit: {enabled: false, sections: 20}", "goodness_of_fit.sections", "set enabled: true"),
     ("reconstruct", "search: {method: bayesian}\ngoodness_of_fit: {refits: 4}", "goodness_of_fit.refits", "direct"),
     ("characterize", "flow: {wall_model: staircase}", "flow.wall_model", "set flow.enabled: true"),
     ("characterize", "retention: {particles: 9}", "retention.particles", "set retention.enabled: true"),
@@ -51,7 +50,6 @@ UNUSED = [
     ("porometry", "flux_error: 0.02", "flux_error", "set one of them"),
     ("porometry", "pressure_error: 1 kPa", "pressure_error", "set regression: deming"),
     ("porometry", "published: {preset: table8}", "published.preset", "set convention: published"),
-    ("porometry", "bootstrap: {draws: 0, method: pairs}", "bootstrap.method", "set draws"),
     ("porometry", "shape_factor: 0.715", "shape_factor", "read from tables of capillary flow or bubble point"),
     ("porometry", "method: mercury\nviscosity: 2 mPa s", "viscosity", "water or liquid displacement"),
     ("porometry", "reading_errors: {cycles: 30}", "reading_errors.cycles", "set largest"),
@@ -75,6 +73,22 @@ def test_settings_without_an_effect_are_refused(kind, settings, field, need, tmp
     assert problem.field == field
     assert need in problem.message
     assert ", or leave it out (got " in problem.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("graded", "sieving: {rate: 0, particle_radius: 0.01}\nerosion: {rate: 0, critical_shear: 0.1}"),
+        ("graded", "radius_spread: {distribution: uniform, deviation: 0}"),
+        ("reconstruct", "goodness_of_fit: {enabled: false, sections: 20}"),
+        ("characterize", "flow: {enabled: false, wall_model: staircase}\nbench: {enabled: false, readings: 9}"),
+        ("foul", "sieving: {rate: 0, particle_radius: 40 nm}"),
+        ("porometry", "bootstrap: {draws: 0, method: pairs}"),
+    ],
+)
+def test_what_a_section_turns_off_passes(kind, settings, tmp_path):
+    """One who writes ``rate: 0`` or ``enabled: false`` has said that the other settings are not used."""
+    assert md.load_study(written(tmp_path, kind, settings))
 
 
 def test_an_override_leaves_settings_of_the_file_without_an_effect(tmp_path):

@@ -254,7 +254,7 @@ def test_lives_have_the_stokes_flow_of_the_bench(measured_chain):
         (path,) = measured_chain.path.parent.glob(f"{prefix}foul-*")
         study = md.open_run(path).study
         assert study.flow_run.name.startswith(f"{prefix}characterize-")
-        assert recorded_flow_table(study, 0) is not None
+        assert recorded_flow_table(study, 0, None) is not None
 
 
 def test_porometry_finds_the_median_of_mercury_within_a_level_of_the_structure(measured_chain):

@@ -37,8 +37,8 @@ def default(tmp_path_factory):
     [
         {"deposition_law": "published", "segments": 1},
         {"species": []},
-        {"erosion": {"rate": 0}},
-        {"sieving": {"rate": 0}},
+        {"erosion": {"rate": 0, "critical_shear": 0.1}},
+        {"sieving": {"rate": 0, "particle_radius": 0.01}},
         {"operation": {"mode": "pressure"}},
         {"end_of_life": {"flux_fraction": 0}},
     ],

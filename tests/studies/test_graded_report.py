@@ -13,6 +13,7 @@ import pytest
 
 import membrane_dask as md
 from membrane_dask.errors import ReportError
+from membrane_dask.number_text import interval_text
 from membrane_dask.studies.graded.optimum import best_gradient
 from membrane_dask.studies.graded.report import sections
 
@@ -97,8 +98,8 @@ def test_numbers_of_the_tables_equal_those_of_the_run(page, run):
     for l_max in table.l_max.values:
         samples = table.throughput.sel(l_max=l_max).transpose("realization", "gradient").values
         best = best_gradient(table.gradient.values, samples)
-        assert f"{best.gradient * 1e3:.2f} [{best.gradient_low * 1e3:.2f}, {best.gradient_high * 1e3:.2f}]" in text
-        assert f"{best.gain * 100:.1f} [{best.gain_low * 100:.1f}, {best.gain_high * 100:.1f}]" in text
+        assert interval_text(1e3 * best.gradient, 1e3 * best.gradient_low, 1e3 * best.gradient_high) in text
+        assert interval_text(100 * best.gain, 100 * best.gain_low, 100 * best.gain_high) in text
 
 
 def test_the_paper_is_not_mentioned_where_the_study_is_another_one(page):

@@ -31,10 +31,12 @@ def run(tmp_path):
             "direct": "{closing_radius: [0, 2], roughness: [0], slices: 1}",
             "published": "{method: published, trials: 4, initial: 3, in_flight: 2}",
         }
+        model = {"direct": "model: {knots: [0, 1]}\n", "published": ""}
+        fit = {"direct": "{sections: 10, refits: 0}", "published": "{sections: 10}"}
         (folder / "s.yaml").write_text(
-            "kind: reconstruct\ninput: a.png\nmask: mask.png\npixel_size: 3 nm\nmodel: {knots: [0, 1]}\n"
-            f"search: {search[method]}\nvolume: {{slices: 16, width: 32}}\n"
-            "goodness_of_fit: {sections: 10, refits: 0}\ncluster: {profile: sync}\n"
+            "kind: reconstruct\ninput: a.png\nmask: mask.png\npixel_size: 3 nm\n"
+            f"{model[method]}search: {search[method]}\nvolume: {{slices: 16, width: 32}}\n"
+            f"goodness_of_fit: {fit[method]}\ncluster: {{profile: sync}}\n"
         )
         return md.run(folder / "s.yaml", folder / "run").result
 

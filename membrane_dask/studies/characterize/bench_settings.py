@@ -163,7 +163,8 @@ class BenchSettings(Model):
 
     def _unused(self) -> Iterator[Problem]:
         if not self.enabled:
-            yield from self._changed(type(self).model_fields, "needs the bench: set bench.enabled: true")
+            reason = "needs the bench: set bench.enabled: true"
+            yield from self._changed(type(self).model_fields, reason, switch="enabled")
 
     def _inconsistencies(self) -> Iterator[Problem]:
         if not self.enabled:

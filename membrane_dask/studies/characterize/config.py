@@ -112,10 +112,10 @@ class CharacterizeStudy(VolumeStudy):
             if self.bench.enabled:
                 of_flow = {"method", "boxes", "velocities"}
                 of_flow |= set() if self.bench.computes_flow else {"slab_thickness"}
-            yield from self.flow._changed(of_flow, "needs the flow: set flow.enabled: true", "flow")
+            yield from self.flow._changed(of_flow, "needs the flow: set flow.enabled: true", "flow", switch="enabled")
         if not self.retention.enabled:
             reason = "needs the retention: set retention.enabled: true"
-            yield from self.retention._changed(RetentionSettings.model_fields, reason, "retention")
+            yield from self.retention._changed(RetentionSettings.model_fields, reason, "retention", switch="enabled")
         if self.reference is None:
             yield from self._changed(["reference_axis", "reference_dataset"], "needs a second volume: set reference")
 

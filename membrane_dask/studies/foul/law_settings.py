@@ -152,7 +152,7 @@ class ErosionSettings(Model):
 
     def _unused(self) -> Iterator[Problem]:
         if not self.rate > 0:
-            yield from self._changed(["critical_shear", "returned"], "needs erosion: set rate")
+            yield from self._changed(["critical_shear", "returned"], "needs erosion: set rate", switch="rate")
 
 
 class SievingSettings(Model):
@@ -179,7 +179,7 @@ class SievingSettings(Model):
     def _unused(self) -> Iterator[Problem]:
         if not self.rate > 0:
             names = ("particle_radius", "arrivals", "distribution", "residual_conductance")
-            yield from self._changed(names, "needs particles: set rate")
+            yield from self._changed(names, "needs particles: set rate", switch="rate")
 
     def _inconsistencies(self) -> Iterator[Problem]:
         if self.rate > 0 and self.particle_radius is None:

@@ -56,7 +56,7 @@ class RadiusSpreadSettings(Model):
 
     def _unused(self) -> Iterator[Problem]:
         if not self.deviation > 0:
-            yield from self._changed(["distribution"], "needs radii that differ: set deviation")
+            yield from self._changed(["distribution"], "needs radii that differ: set deviation", switch="deviation")
 
     def _inconsistencies(self) -> Iterator[Problem]:
         limit = MAX_DEVIATION[self.distribution]

@@ -378,9 +378,13 @@ class PorometryStudy(BaseStudy, TableSettings):
             reason = "needs the published structure: set convention: published"
             yield from self.published._changed(PublishedSettings.model_fields, reason, "published")
         if not self.bootstrap.draws:
-            yield from self.bootstrap._changed(["method", "batch"], "needs bootstrap fits: set draws", "bootstrap")
+            yield from self.bootstrap._changed(
+                ["method", "batch"], "needs bootstrap fits: set draws", "bootstrap", switch="draws"
+            )
         if not self.reading_errors.largest:
-            yield from self.reading_errors._changed(["cycles"], "needs errors: set largest", "reading_errors")
+            yield from self.reading_errors._changed(
+                ["cycles"], "needs errors: set largest", "reading_errors", switch="largest"
+            )
 
     def _unread(self) -> Iterator[Problem]:
         """Conditions of a measurement that the method of no table, or not that of their own table, reads."""

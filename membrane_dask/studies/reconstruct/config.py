@@ -281,11 +281,7 @@ class ReconstructStudy(BaseStudy, MicrographSettings):
             yield from model._changed(["knots"], reason, "model")
         else:
             yield from model._changed(["blend_power"], "needs the layered model: set depth: layers", "model")
-        if not fit.enabled:
-            yield from fit._changed(
-                ["sections", "refits", "significance"], "needs the test: set enabled: true", "goodness_of_fit"
-            )
-        elif search.method != "direct":
+        if fit.enabled and search.method != "direct":
             yield from fit._changed(["refits"], "needs search.method: direct: set it", "goodness_of_fit")
 
     def _inconsistencies_of_images(self) -> Iterator[Problem]:
