@@ -32,11 +32,15 @@ def renamed_function(name: str) -> str:
 
 def warn(message: str) -> None:
     """Warn the caller of the package that a former name is used, and until when it is accepted."""
+    warn_caller(f"{message}; the former name is accepted until version {REFUSED_FROM}", FutureWarning)
+
+
+def warn_caller(message: str, category: type[Warning]) -> None:
+    """Warn the code that has called the package, whatever of the package lies between."""
     frame, level = sys._getframe(), 1
     while frame.f_back is not None and frame.f_globals["__name__"].partition(".")[0] == "membrane_dask":
         frame, level = frame.f_back, level + 1
-    text = f"{message}; the former name is accepted until version {REFUSED_FROM}"
-    warnings.warn(text, FutureWarning, stacklevel=level)
+    warnings.warn(message, category, stacklevel=level)
 
 
 def present_settings(

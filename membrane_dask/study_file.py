@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 
 from membrane_dask.config import BaseStudy, ClusterSettings, without_numpy
 from membrane_dask.errors import Problem, Source, StudyError, Where, short
-from membrane_dask.former_names import present_settings
+from membrane_dask.former_names import present_settings, warn_caller
 from membrane_dask.setting_model import unused_settings
 from membrane_dask.setting_problems import problems_of
 from membrane_dask.studies.registry import find_kind, kind_names, kinds
@@ -98,8 +98,8 @@ def load_study_with_source(path: str | Path, overrides: Sequence[str] = (), **va
         raise StudyError(problems, Source("--set"))
     if "name" not in data or data["name"] == "":
         data["name"] = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")[:80] or "study"
+    study = _validated(data, source, path.parent)
     is_stored = path.name == "study.yaml" and (path.parent / "run.json").is_file()
-    study = parse_study(data, source, path.parent, is_stored=True)
     if not is_stored and (unused := list(unused_settings(study))):
         _refuse_unused(unused, source, alone, path.parent)
     return study, source
@@ -115,9 +115,7 @@ def _refuse_unused(problems: Sequence[Problem], source: Source, alone: Mapping[s
     if refused:
         raise StudyError(refused, source)
     for problem in problems:
-        warnings.warn(
-            f"{source.locate(problem.where)}: {problem.field} is not used: {problem.message}", UserWarning, stacklevel=4
-        )
+        warn_caller(f"{source.locate(problem.where)}: {problem.field} is not used: {problem.message}", UserWarning)
 
 
 def _unused_alone(alone: Mapping[str, Any], source: Source, base: Path) -> set[Where]:
@@ -125,7 +123,7 @@ def _unused_alone(alone: Mapping[str, Any], source: Source, base: Path) -> set[W
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # former names were reported already
         try:
-            study = parse_study(alone, Source(source.name, source.lines), base, is_stored=True)
+            study = _validated(alone, Source(source.name, source.lines), base)
         except StudyError:
             return set()
     return {problem.where for problem in unused_settings(study)}
@@ -150,14 +148,17 @@ def _commands_for_data(path: Path) -> list[str]:
     return [f"membrane-dask new {name} --input {shlex.quote(str(path))} > study.yaml" for name in names]
 
 
-def parse_study(
-    data: Mapping[str, Any], source: Source | None = None, base: Path | None = None, *, is_stored: bool = False
-) -> BaseStudy:
-    """Check a study given as a mapping; see :func:`load_study`.
-
-    Settings without an effect are refused, unless a run has stored them (``is_stored``).
-    """
+def parse_study(data: Mapping[str, Any], source: Source | None = None, base: Path | None = None) -> BaseStudy:
+    """Check a study given as a mapping; see :func:`load_study`."""
     source = source or Source()
+    study = _validated(data, source, base or Path())
+    if problems := list(unused_settings(study)):
+        raise StudyError(problems, source)
+    return study
+
+
+def _validated(data: Mapping[str, Any], source: Source, base: Path) -> BaseStudy:
+    """The study of a mapping, which may have settings without an effect."""
     kind = data.get("kind")
     if "kind" not in data:
         raise StudyError([Problem((), f"kind: required; one of {', '.join(kind_names())}")], source)
@@ -167,12 +168,9 @@ def parse_study(
         raise StudyError(error.problems, source) from None
     settings = present_settings(model, data, source)
     try:
-        study = model.model_validate(settings, context={"base": base or Path()})
+        return model.model_validate(settings, context={"base": base})
     except ValidationError as error:
         raise StudyError(problems_of(error, model), source) from None
-    if not is_stored and (problems := list(unused_settings(study))):
-        raise StudyError(problems, source)
-    return study
 
 
 def parse_cluster(profile: str, overrides: Sequence[str] = ()) -> ClusterSettings:
