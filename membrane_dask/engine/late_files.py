@@ -146,7 +146,7 @@ def read_arrays(path: Path, only: Sequence[str] | None = None, timeout: float = 
 
     def read() -> dict[str, np.ndarray]:
         try:
-            with np.load(path) as stored:
+            with path.open("rb") as stream, np.load(stream) as stored:  # closed also where it cannot be decoded
                 arrays = {name: stored[name] for name in stored.files if only is None or name in (*only, _DIGESTS)}
         except OSError:
             raise

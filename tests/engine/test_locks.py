@@ -271,13 +271,15 @@ def no_flock_library(tmp_path_factory):
 
 
 def test_a_second_command_on_a_run_without_file_locks(tmp_path, no_flock_library):
-    study = tmp_path / "filter.yaml"
+    study, messages = tmp_path / "filter.yaml", tmp_path / "messages"
     study.write_text("kind: graded\nrealizations: 4000\nexecution: {batch: 1}\ncluster: {profile: sync}\n")
     command = [sys.executable, "-m", "membrane_dask.cli", "run", study, "--out", tmp_path / "run"]
     environment = {**os.environ, "LD_PRELOAD": str(no_flock_library)}
-    first = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    with messages.open("w") as stream:
+        first = subprocess.Popen(command, env=environment, stderr=stream)
     try:
-        while not (tmp_path / "run" / "driver.json").exists():
+        while "without file locks (errno 524" not in messages.read_text():  # said when the pilot units are done
+            assert first.poll() is None, messages.read_text()
             time.sleep(0.05)
         second = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
         assert second.returncode == 2, second.stderr
@@ -285,5 +287,5 @@ def test_a_second_command_on_a_run_without_file_locks(tmp_path, no_flock_library
         assert "driver.json has its heartbeat" in second.stderr
     finally:
         first.terminate()
-    assert "without file locks (errno 524" in first.communicate(timeout=60)[1]
+        first.wait(timeout=60)
     assert first.returncode == 75
