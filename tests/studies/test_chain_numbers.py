@@ -60,6 +60,8 @@ def runs(tmp_path):
         "log_sd": np.array([[0.1, 0.02], [0.2, 0.02]]),
         "porosity_over_path_length": np.array([[4e5, 8e5], [4e5, np.nan]]),
         "bubble_point_radius": np.array([6.1, 7.1]),
+        "structure_number": np.array([1e-11, 2e-11]),
+        "hydraulic_radius": np.array([[4.8, 5.0], [5.8, 5.0]]),
     }
     labels = {"membrane": np.array(["replicate 1", "replicate 0"], "T"), "method": np.array(methods, "T")}
     fits = {name: values[::-1] for name, values in fits.items()}  # the order of the membranes does not matter
@@ -87,7 +89,9 @@ def test_the_round_trip_is_joined_by_replicate_and_method(runs):
     assert np.isnan(values["radius_inferred"][NAMES.index("liquid displacement")])
     second, _ = work({"runs": runs}, unit(1))
     assert second["radius_inferred"][CAPILLARY_FLOW] == 6.0
-    assert np.isnan(second["porosity_inferred"][NAMES.index("rejection")])
+    # Water through straight tubes of the radius of rejection: 8 mu L_p / r^2, here 2e-11 m / (5 nm)^2 = 8e5 1/m.
+    assert second["porosity_inferred"][NAMES.index("rejection")] == pytest.approx(8e5 * 500e-9)
+    assert np.isnan(second["porosity_inferred"][NAMES.index("mean flow pore")])  # no law, so no hydraulic radius
 
 
 def test_a_chain_without_porometry_infers_nothing(runs):

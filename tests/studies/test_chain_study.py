@@ -193,6 +193,23 @@ def test_errors_name_the_setting_of_the_chain(here, settings, message):
     assert "studies-" not in str(error.value).partition(": ")[0]
 
 
+@pytest.mark.parametrize(
+    ("hydraulics", "expected"),
+    [
+        (None, {"slab_thickness": 16}),
+        ({"tolerance": 1e-4}, {"slab_thickness": 16, "tolerance": 1e-4}),
+        ({"slab_thickness": 20}, {"slab_thickness": 20}),
+        ({"conductance": "mobility"}, {"conductance": "mobility"}),  # needs no Stokes flow
+    ],
+    ids=["", "tolerance", "slab_thickness", "conductance"],
+)
+def test_the_flow_of_foul_has_the_slabs_of_characterize(here, hydraulics, expected):
+    foul = BENCH["foul"] | ({"hydraulics": hydraulics} if hydraulics else {})
+    stages = {"characterize": {**STAGES["characterize"], "flow": {"slab_thickness": 16}}, "foul": foul}
+    chain = md.load_study(write_chain(here, stages=stages))
+    assert chain.own_studies()["foul"].settings["hydraulics"] == expected
+
+
 def test_an_error_of_a_stage_is_not_one_of_the_stages_that_read_it(here):
     (here / "section.png").write_bytes(b"")
     stages = {"reconstruct": {"pixel_sise": "3 nm"}, "characterize": {}, "foul": {"foulant": {"wall_rate": "1e-6 m/s"}}}

@@ -114,6 +114,8 @@ class ChainStudy(BaseStudy):
     )
 
     source_content: ClassVar[SourceContent] = "tables"
+    #: 1: before capillary flow and rejection had a porosity.
+    results_version: ClassVar[int] = 2
     essential: ClassVar[tuple[str, ...]] = ("input", "stages", "measured", "seed")
     # Stages and what they read enter by the identities of their runs.
     _circumstances: ClassVar[frozenset[str]] = BaseStudy._circumstances | {
@@ -178,7 +180,17 @@ class ChainStudy(BaseStudy):
             of_the_volume = {name: v for name, v in self.stages.characterize.items() if name in _OF_THE_VOLUME}
             own |= of_the_volume
             elsewhere |= {name: ("stages", "characterize", name) for name in of_the_volume}
+            settings = {**settings, **self._slabs_of_foul(settings)}
         return OwnStudy(own | settings, self._folder, reads, ("stages", stage), elsewhere)
+
+    def _slabs_of_foul(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings of foul with the thickness of the slabs of characterize, whose flow it then reads."""
+        flow, hydraulics = self.stages.characterize.get("flow"), settings.get("hydraulics", {})
+        if not isinstance(flow, Mapping) or not isinstance(hydraulics, Mapping) or "slab_thickness" not in flow:
+            return {}
+        if hydraulics.get("conductance", "stokes") != "stokes":
+            return {}
+        return {"hydraulics": {"slab_thickness": flow["slab_thickness"], **hydraulics}}
 
     def identity(self) -> str:
         """Digest of all that decides the result: the identities of the runs of the stages, among other things.

@@ -57,11 +57,18 @@ def inferred(fits: RunTable, membrane: str) -> dict[str, np.ndarray]:
     -------
     dict of str to (n_methods,) float array
         ``radius_inferred``, ``radius_low``, ``radius_high`` (nm), ``log_sd_inferred``, ``law_misfit`` and
-        ``porosity_over_path_length`` (1/m); NaN where the method does not give it.
+        ``porosity_over_path_length`` (1/m); NaN where the method does not give it. A method that gives radii
+        and no flow of a liquid has the porosity at which pores of its radii have the measured permeance of water.
     """
+    # Hagen and Poiseuille: porosity x (hydraulic radius)^2 / path length.
+    structure_number = float(fits.at("structure_number", membrane=membrane))
 
     def values(variable: str, method: Method) -> float:
         return float(fits.at(variable, membrane=membrane, method=method.fit))
+
+    def porosity_over_path_length(method: Method) -> float:
+        own = values("porosity_over_path_length", method)
+        return own if np.isfinite(own) else structure_number / (1e-9 * values("hydraulic_radius", method)) ** 2
 
     return {
         "radius_inferred": np.array([values(method.radius, method) for method in METHODS]),
@@ -69,5 +76,5 @@ def inferred(fits: RunTable, membrane: str) -> dict[str, np.ndarray]:
         "radius_high": np.array([values(f"{method.radius}_high", method) for method in METHODS]),
         "log_sd_inferred": np.array([values("log_sd", method) for method in METHODS]),
         "law_misfit": np.array([values("fit_misfit", method) for method in METHODS]),
-        "porosity_over_path_length": np.array([values("porosity_over_path_length", method) for method in METHODS]),
+        "porosity_over_path_length": np.array([porosity_over_path_length(method) for method in METHODS]),
     }
