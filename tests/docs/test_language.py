@@ -17,7 +17,7 @@ import re
 import sys
 import tokenize
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -281,9 +281,15 @@ def check_result(name: str) -> tuple[str, str] | None:
     return check_identifier(name)
 
 
-def _definitions(tree: ast.AST) -> Iterator[tuple[str, int]]:
+@functools.lru_cache(maxsize=1)
+def _nodes(source: str) -> tuple[ast.AST, ...]:
+    """All nodes of a source: they are walked several times, and parsed once."""
+    return tuple(ast.walk(ast.parse(source)))
+
+
+def _definitions(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, int]]:
     """Names that a module defines: functions, classes, arguments, variables, attributes and aliases."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             yield node.name, node.lineno
         elif isinstance(node, ast.arg):
@@ -298,9 +304,9 @@ def _definitions(tree: ast.AST) -> Iterator[tuple[str, int]]:
             yield node.name, node.lineno
 
 
-def _settings(tree: ast.AST) -> Iterator[tuple[str, str, int]]:
+def _settings(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, str, int]]:
     """Settings of a module: class, name and line of each field made by ``parameter``."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if not isinstance(node, ast.ClassDef):
             continue
         for item in node.body:
@@ -314,9 +320,9 @@ def _settings(tree: ast.AST) -> Iterator[tuple[str, str, int]]:
                     yield node.name, item.target.id, item.lineno
 
 
-def _results(tree: ast.AST) -> Iterator[tuple[str, int]]:
+def _results(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, int]]:
     """Names of the variables, coordinates and tables that a module declares."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
             function = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
             if function in {"Variable", "Coordinate", "TableSchema"} and isinstance(node.args[0].value, str):
@@ -325,15 +331,15 @@ def _results(tree: ast.AST) -> Iterator[tuple[str, int]]:
 
 def names_in_python(source: str, path: str) -> Iterator[Violation]:
     """Forbidden names that a Python source defines."""
-    tree = ast.parse(source)
-    for name, line in _definitions(tree):
+    nodes = _nodes(source)
+    for name, line in _definitions(nodes):
         if term := check_identifier(name):
             yield Violation(path, line, *term, name)
-    for owner, name, line in _settings(tree):
+    for owner, name, line in _settings(nodes):
         for key in (name, f"{owner}.{name}"):
             if key in SETTINGS:
                 yield Violation(path, line, key, SETTINGS[key], name)
-    for name, line in _results(tree):
+    for name, line in _results(nodes):
         if term := check_result(name):
             yield Violation(path, line, *term, name)
 
@@ -350,19 +356,22 @@ def names_in_yaml(source: str, path: str) -> Iterator[Violation]:
 
 # --- texts
 
+#: For texts in lower case: alternatives without flags that begin with letters are compared by their first letter.
 _PATTERN = re.compile(
-    "|".join(
-        r"(?<![\w-])" + r"[\s>]+".join(re.escape(word) for word in phrase.split()) + r"(?!\w)"
+    r"(?<![\w-])(?:"
+    + "|".join(
+        r"[\s>]+".join(re.escape(word) for word in phrase.split()) + r"(?!\w)"
         for phrase in sorted(PHRASES, key=len, reverse=True)
-    ),
-    re.IGNORECASE,
+    )
+    + ")"
 )
 
 
 def phrases_in_text(text: str, path: str, first_line: int = 1) -> Iterator[Violation]:
     """Forbidden phrases of a text."""
+    text = text.lower()
     for match in _PATTERN.finditer(text):
-        phrase = " ".join(re.split(r"[\s>]+", match.group().lower()))
+        phrase = " ".join(re.split(r"[\s>]+", match.group()))
         line = first_line + text.count("\n", 0, match.start())
         yield Violation(path, line, phrase, PHRASES[phrase])
 
@@ -386,15 +395,15 @@ def _comments(source: str) -> Iterator[tuple[int, str]]:
 
 def phrases_in_python(source: str, path: str) -> Iterator[Violation]:
     """Forbidden phrases in the comments, docstrings and strings of a Python source."""
-    tree = ast.parse(source)
+    nodes = _nodes(source)
     former = {
         id(node)
-        for keyword in ast.walk(tree)
+        for keyword in nodes
         if isinstance(keyword, ast.keyword) and keyword.arg in FORMER
         for node in ast.walk(keyword.value)
     }
     lines = source.splitlines()
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in former:
             for violation in phrases_in_text(node.value, path, node.lineno):
                 # A string written in several pieces: the line of the piece that has the phrase.
@@ -402,8 +411,10 @@ def phrases_in_python(source: str, path: str) -> Iterator[Violation]:
                 span = range(violation.line, (node.end_lineno or node.lineno) + 1)
                 line = next((n for n in span if start in lines[n - 1].lower()), violation.line)
                 yield Violation(path, line, violation.term, violation.replacement)
-    for first, text in _comments(source):
-        yield from phrases_in_text(text, path, first)
+    # Tokens take longer than all else: only where a phrase is in the source without the marks of comments.
+    if _PATTERN.search(re.sub(r"\n.*?#[#: ]*", "\n", source.lower())):
+        for first, text in _comments(source):
+            yield from phrases_in_text(text, path, first)
 
 
 # --- files
@@ -504,9 +515,14 @@ EXCEPTIONS = read_exceptions((ROOT / "docs/glossary.md").read_text(encoding="utf
 
 
 @functools.cache
-def reported(check, path: Path) -> tuple[Violation, ...]:
-    """What a check reports for a file; several tests ask for it."""
-    return tuple(check(path))
+def _reports(path: Path) -> dict[Callable, tuple[Violation, ...]]:
+    """What both checks report for a file, one after the other: they have the nodes of its source in common."""
+    return {check: tuple(check(path)) for check in (names, phrases)}
+
+
+def reported(check: Callable, path: Path) -> tuple[Violation, ...]:
+    """What a check reports for a file."""
+    return _reports(path)[check]
 
 
 def violations(check, paths: Iterable[Path] = ()) -> list[Violation]:
