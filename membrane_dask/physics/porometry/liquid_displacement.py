@@ -139,7 +139,7 @@ def liquid_displacement(
     ------
     PhysicsError
         If readings are not finite, pressures are negative, fluxes are negative or fall by more than 5 %, if no
-        reading has flux, if the viscosity is not plausible, or if the readings do not determine a distribution.
+        reading has flux, or if the viscosity is not plausible.
 
     References
     ----------
@@ -151,37 +151,54 @@ def liquid_displacement(
         _check_viscosity(viscosity)
     permeance = flux / pressure
     scale_error = math.sqrt(law.relative_error * law.relative_error + pressure_error * pressure_error)
-    opening = fit_opening(
-        pressure,
-        permeance,
-        law.constant,
-        final_flow=None,
-        relative_error=RELATIVE_ERROR,
-        floor=FLOOR,
-        tension_error=law.relative_error,
-        gauge_error=pressure_error,
-    )
-    _check(pressure, permeance, opening, findings)
+    opening = _fit(pressure, permeance, law, pressure_error, findings)
     radius = law.radius(pressure)
-    fraction = permeance / opening.final_flow
-    ratio, density = _absolute(opening, viscosity, path_length, path_length_error)
+    fraction = permeance / (opening.final_flow if opening else permeance[-1])
+    unknown = Estimate()
+    radii = [opening.radius(order) if opening else unknown for order in (0, 3, 4)]
+    ratio, density = _absolute(opening, viscosity, path_length, path_length_error) if opening else (unknown, unknown)
     return LiquidDisplacement(
         largest_pore_radius=_largest_pore(radius, flux).widened(scale_error),
-        number_median_radius=opening.radius(0),
-        hydraulic_radius=opening.radius(3),
-        flow_median_radius=opening.radius(4),
-        log_sd=opening.log_sd_estimate,
-        final_permeance=opening.estimate(opening.final_flow, (0.0, 0.0, 1.0), -1),
-        fit_misfit=opening.misfit,
+        number_median_radius=radii[0],
+        hydraulic_radius=radii[1],
+        flow_median_radius=radii[2],
+        log_sd=opening.log_sd_estimate if opening else unknown,
+        final_permeance=opening.estimate(opening.final_flow, (0.0, 0.0, 1.0), -1) if opening else unknown,
+        fit_misfit=opening.misfit if opening else math.nan,
         porosity_over_path_length=ratio,
         pore_number_density=density,
         flow_distribution=flow_distribution(radius, fraction),
         number_distribution=number_distribution(pressure, radius, fraction),
         pressure=pressure,
         permeance=permeance,
-        fitted=opening.fraction * opening.final_flow,
+        fitted=opening.fraction * opening.final_flow if opening else np.full(len(pressure), math.nan),
         findings=tuple(findings),
     )
+
+
+def _fit(
+    pressure: np.ndarray, permeance: np.ndarray, law: CapillaryLaw, pressure_error: float, findings: list[str]
+) -> LogNormalOpening | None:
+    """One log-normal law fitted to the permeance; None, with a finding, where the readings do not determine it."""
+    try:
+        opening = fit_opening(
+            pressure,
+            permeance,
+            law.constant,
+            final_flow=None,
+            relative_error=RELATIVE_ERROR,
+            floor=FLOOR,
+            tension_error=law.relative_error,
+            gauge_error=pressure_error,
+        )
+    except PhysicsError as error:
+        findings.append(
+            f"no log-normal distribution of the radius: {error}; the step-wise distribution takes the last permeance "
+            f"as the final one"
+        )
+        return None
+    _check(pressure, permeance, opening, findings)
+    return opening
 
 
 def _readings(

@@ -117,6 +117,8 @@ def _table(
         if content.viscosity is None:
             return None, "the viscosity of the displacing liquid is needed: viscosity: 3.4 mPa s"
         evaluated = liquid_displacement(content.pressure, content.flux, content.law, viscosity=content.viscosity)
+        if not np.isfinite(evaluated.log_sd.value):
+            return None, "it determines no width"
         return DisplacementTable(readings.method, evaluated, content.law, content.viscosity, area=area_error), ""
     if readings.method == "gas permeation":
         return GasTable(readings.method, content, area=area_error), ""

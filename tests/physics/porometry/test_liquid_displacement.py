@@ -151,12 +151,35 @@ class TestFindings:
         ([1, 2, 3], [0, 0, 0], "no reading has flux: no pore is open"),
         ([1, 2], [0, 1, 2], "3 fluxes at 2 pressures"),
         ([1, 2, 3, 4, 5], [0, 4, 10, 9.3, 14], "falls by 7 %, to 9.3 L/\\(m2 h\\) at 4 bar.*has changed"),
-        ([1, 2, 3], [0, 1, 2], "a distribution needs at least two readings"),
     ],
 )
 def test_impossible_tables_are_refused(pressure, flux, message):
     with pytest.raises(PhysicsError, match=message):
         liquid_displacement(np.array(pressure) * BAR, np.array(flux) * LMH, LAW, rows=range(2, 2 + len(flux)))
+
+
+@pytest.mark.parametrize(
+    ("fractions", "message"),
+    [
+        ((1.0,), "a distribution needs at least two readings"),
+        ((0.6025, 0.3438, 0.0082, 0.0455), "the fit does not converge"),
+    ],
+    ids=["one pore", "four pores"],
+)
+def test_pores_that_open_one_by_one_have_a_step_wise_distribution(fractions, message):
+    """As in a virtual bench of a small structure: the readings have no error, and the steps are no log-normal law."""
+    opens = np.array([4.47, 4.93, 6.61, 8.72])[: len(fractions)] * BAR
+    pressure = np.unique(np.concatenate([np.geomspace(3.57, 10.5, 60) * BAR, opens, 0.999 * opens]))
+    fraction = ((pressure[:, None] >= opens) * fractions).sum(axis=1)
+    result = liquid_displacement(pressure, pressure * PERMEANCE * fraction, LAW, viscosity=VISCOSITY)
+    assert result.largest_pore_radius.value == pytest.approx(LAW.radius(opens[0]))
+    assert result.flow_distribution.cumulative.max() == pytest.approx(1)
+    for name in ("flow_median_radius", "log_sd", "final_permeance", "porosity_over_path_length"):
+        assert math.isnan(getattr(result, name).value)
+    assert np.isnan(result.fitted).all()
+    (finding,) = result.findings
+    assert finding.startswith("no log-normal distribution of the radius: ")
+    assert message in finding
 
 
 def test_a_reading_at_pressure_0_does_not_count():
