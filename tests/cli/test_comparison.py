@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import math
 import re
@@ -18,7 +20,6 @@ from membrane_dask.errors import ReportError
 from membrane_dask.physics.difference_interval import difference_interval
 from membrane_dask.physics.distributions import student_quantile
 from membrane_dask.report.comparison import Estimate, Property, table_properties
-from membrane_dask.report.comparison_page import write_comparison
 
 STUDY = "kind: graded\ngradient: [0, 2e-3]\nporosity: 0.1\nporosity_tolerance: 0.02\ncluster: {profile: sync}\n"
 
@@ -76,15 +77,20 @@ def test_a_standard_error_is_no_property():
     assert names == ["fit.slope", "fit.blur_standard_error", "fit.leave_one_out_error"]
 
 
-def test_the_page_shows_the_pictures_of_both_side_by_side(runs, tmp_path, capsys):
-    page = tmp_path / "page.html"
-    with pytest.raises(SystemExit) as leaving:
-        main(["compare", str(runs[0].path), str(runs[1].path), "--html", str(page)])
+@pytest.fixture(scope="module")
+def page(runs, tmp_path_factory) -> tuple[str, str]:
+    """What the command prints, and the page that it writes."""
+    path, printed = tmp_path_factory.mktemp("page") / "page.html", io.StringIO()
+    with contextlib.redirect_stdout(printed), pytest.raises(SystemExit) as leaving:
+        main(["compare", str(runs[0].path), str(runs[1].path), "--html", str(path)])
     assert leaving.value.code in (0, None)
-    printed = capsys.readouterr()
-    assert re.search(r"realizations +4 +5", printed.out)
-    assert re.search(r"graded\.throughput\[.*\] +.*\d \[.*\] +", printed.out)
-    text = page.read_text(encoding="utf-8")
+    return printed.getvalue(), path.read_text(encoding="utf-8")
+
+
+def test_the_page_shows_the_pictures_of_both_side_by_side(page):
+    printed, text = page
+    assert re.search(r"realizations +4 +5", printed)
+    assert re.search(r"graded\.throughput\[.*\] +.*\d \[.*\] +", printed)
     assert text.count('<div class="pair">') >= 1
     assert text.count("<svg") == 2 * text.count('<div class="pair">')
     identifiers = re.findall(r'\bid="([^"]+)"', text)
@@ -92,10 +98,9 @@ def test_the_page_shows_the_pictures_of_both_side_by_side(runs, tmp_path, capsys
     assert "://" not in re.sub(r'xmlns(:\w+)?="[^"]*"|<metadata>.*?</metadata>', "", text, flags=re.S)
 
 
-def test_pictures_side_by_side_have_equal_axes(runs, tmp_path):
+def test_pictures_side_by_side_have_equal_axes(page):
     """Points of both runs together: the larger a value, the further up it stands, panel by panel."""
-    page = write_comparison(md.compare(*runs), tmp_path / "page.html").read_text(encoding="utf-8")
-    blocks = [json.loads(block) for block in re.findall(r'<script type="application/json">(.*?)</script>', page)]
+    blocks = [json.loads(block) for block in re.findall(r'<script type="application/json">(.*?)</script>', page[1])]
     compared = 0
     for both in zip(blocks[::2], blocks[1::2], strict=True):
         assert both[0]["axes"] == both[1]["axes"]
