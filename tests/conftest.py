@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shlex
 import shutil
@@ -161,6 +162,21 @@ def _save_nothing(_: Figure, stream: IO[str], **__: object) -> None:
 def without_drawings() -> Callable[[], contextlib.AbstractContextManager[object]]:
     """Context in which reports have all figures, but no drawings of them, which take most of the time of a report."""
     return lambda: mock.patch.object(Figure, "savefig", _save_nothing)
+
+
+@pytest.fixture(scope="session")
+def first_drawn() -> Callable[[int], contextlib.AbstractContextManager[object]]:
+    """Context in which reports have all figures, but drawings of this number of them alone."""
+
+    def context(number: int) -> contextlib.AbstractContextManager[object]:
+        save, numbers = Figure.savefig, itertools.count()
+
+        def save_first(figure: Figure, stream: IO[str], **options: object) -> None:
+            (save if next(numbers) < number else _save_nothing)(figure, stream, **options)
+
+        return mock.patch.object(Figure, "savefig", save_first)
+
+    return context
 
 
 @pytest.fixture

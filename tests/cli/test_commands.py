@@ -33,13 +33,16 @@ def command(*arguments: object, folder: Path, **options) -> subprocess.Completed
 
 
 def command_here(*arguments: object, folder: Path) -> subprocess.CompletedProcess[str]:
-    """A command that starts no run, in this process: to start Python takes longer than the command."""
+    """A command in this process: to start Python takes longer than most commands. A run replaces signal handlers."""
     out, err = io.StringIO(), io.StringIO()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     with (
         contextlib.chdir(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err),
         pytest.raises(SystemExit) as leaving,
     ):  # fmt: skip
         main([str(a) for a in arguments])
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
     return subprocess.CompletedProcess(arguments, leaving.value.code, out.getvalue(), err.getvalue())
 
 
@@ -81,7 +84,7 @@ def test_status_of_a_finished_run(folder, finished):
 
 
 def test_the_same_command_finds_its_run_again(folder, finished):
-    again = command("run", "filter.yaml", folder=folder)
+    again = command_here("run", "filter.yaml", folder=folder)
     assert (again.returncode, again.stdout.strip()) == (0, f"runs/{finished.name}")
     assert len(list((folder / "runs").iterdir())) == 1
 
@@ -98,6 +101,7 @@ def test_logs_and_one_unit(folder, finished):
     assert "did you mean" in unknown.stderr
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_commands_on_an_exported_run(folder, finished):
     """State, report and differences; other commands say that these exist."""
     exported = command_here("export", finished, "copy.zip", "--format", "zarr", "--format", "report", folder=folder)
@@ -122,9 +126,10 @@ def test_commands_on_an_exported_run(folder, finished):
     assert "export the run again with: --format report" in missing.stderr
 
 
-def test_report(folder, finished):
+def test_report(folder, finished, first_drawn):
     """Where it is goes to stdout; a study of two gradients has figures and no optimum."""
-    said = command_here("report", finished, folder=folder)
+    with first_drawn(2):
+        said = command_here("report", finished, folder=folder)
     assert said.returncode == 0, said.stderr
     path = Path(said.stdout.strip())
     assert path == finished / "report.html"
@@ -132,7 +137,8 @@ def test_report(folder, finished):
     assert "Flux against time and against throughput" in text
     assert "Gu, Fig." not in text  # the study is not that of the paper
     assert "The best gradient" not in text
-    other = command_here("report", finished, "--out", folder / "elsewhere.html", folder=folder)
+    with first_drawn(2):
+        other = command_here("report", finished, "--out", folder / "elsewhere.html", folder=folder)
     assert (folder / "elsewhere.html").read_text(encoding="utf-8") == text, other.stderr
     missing = command_here("report", "no-such-run", folder=folder)
     assert missing.returncode == 2
@@ -169,11 +175,11 @@ def test_runs_that_are_not_there(folder, finished):
 
 
 def test_a_run_in_two_pieces(folder):
-    first = command("run", "filter.yaml", "--out", "pieces", "--limit", 2, folder=folder)
+    first = command_here("run", "filter.yaml", "--out", "pieces", "--limit", 2, folder=folder)
     assert first.returncode == 0
     (status,) = json.loads(command_here("status", "pieces", "--json", folder=folder).stdout)
     assert (status["state"], status["done"], status["left"]) == ("partial", 2, 4)
-    assert command("run", "filter.yaml", "--out", "pieces", folder=folder).returncode == 0
+    assert command_here("run", "filter.yaml", "--out", "pieces", folder=folder).returncode == 0
     assert md.open_run(folder / "pieces").status()["state"] == "complete"
 
 
@@ -185,14 +191,14 @@ def test_units_that_fail_are_quarantined(folder):
     assert "did not come within 1e-09" in refused.stderr
     assert "--no-measure" in refused.stderr
     impossible += ("--no-measure",)
-    ended = command("run", "filter.yaml", "--out", "failing", *impossible, folder=folder)
+    ended = command_here("run", "filter.yaml", "--out", "failing", *impossible, folder=folder)
     assert ended.returncode == 3
     assert "did not come within 1e-09" in ended.stderr
     (record,) = (folder / "failing/failures").glob("*.json")
     assert "PhysicsError" in json.loads(record.read_text())["traceback"]
     key = "graded,l_max=0.2,gradient=0,realization=0"
     assert command_here("retry", "failing", "--failed", folder=folder).stdout.split() == [key]
-    assert command("retry", "failing", folder=folder).returncode == 3
+    assert command_here("retry", "failing", folder=folder).returncode == 3
     again = command_here("replay", "failing", key, folder=folder)
     assert again.returncode == 3
     assert "PhysicsError" in again.stderr
@@ -212,7 +218,7 @@ def test_stopping_early(folder, stop, code):
     while time.monotonic() < deadline and not ((out / "run.json").exists() and md.open_run(out).status()["done"] >= 2):
         time.sleep(0.02)
     if stop == "cancel":
-        assert command("cancel", out, folder=folder).returncode == 0
+        assert command_here("cancel", out, folder=folder).returncode == 0
     else:
         running.send_signal(stop)
     _, printed = running.communicate(timeout=60)
@@ -221,13 +227,13 @@ def test_stopping_early(folder, stop, code):
     status = md.open_run(out).status()
     assert status["state"] == "partial"
     assert 2 <= status["done"] < 800
-    resumed = command("run", "filter.yaml", "--out", out, "--set", "realizations=400", "--limit", 3, folder=folder)
+    resumed = command_here("run", "filter.yaml", "--out", out, "--set", "realizations=400", "--limit", 3, folder=folder)
     assert resumed.returncode == 0
     assert md.open_run(out).status()["done"] >= status["done"] + 3
 
 
 def test_a_scheduler_that_is_not_there(folder):
-    said = command("run", "filter.yaml", "--out", "lost", "--cluster", "tcp://127.0.0.1:1", folder=folder)
+    said = command_here("run", "filter.yaml", "--out", "lost", "--cluster", "tcp://127.0.0.1:1", folder=folder)
     assert said.returncode == 4
     assert "Traceback" not in said.stderr
     assert "tcp://127.0.0.1:1" in said.stderr
@@ -236,12 +242,12 @@ def test_a_scheduler_that_is_not_there(folder):
 def test_a_running_scheduler_by_address(folder, finished):
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        done = command(
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster:
+        done = command_here(
             "run", "filter.yaml", "--out", "addressed", "--cluster", cluster.scheduler_address, folder=folder
         )
         assert done.returncode == 0, done.stderr
-        assert len(cluster.scheduler.workers) == 2  # left as it was found
+        assert len(cluster.scheduler.workers) == 1  # left as it was found
     one, other = (md.open_run(path).result["graded"].to_dataset() for path in (finished, folder / "addressed"))
     assert one.identical(other)
 
@@ -274,7 +280,7 @@ def test_a_scheduler_that_dies(folder, finished):
     assert "Traceback" not in said
     stored = md.open_run(folder / "orphan").status()["done"]
     assert 3 <= stored < 600
-    assert command("run", "filter.yaml", "--out", "orphan", *other, "--limit", 3, folder=folder).returncode == 0
+    assert command_here("run", "filter.yaml", "--out", "orphan", *other, "--limit", 3, folder=folder).returncode == 0
     assert md.open_run(folder / "orphan").status()["done"] >= stored + 3
 
 
@@ -323,7 +329,7 @@ def test_the_package_runs_as_a_module():
     assert (said.returncode, said.stdout) == (0, f"membrane-dask {md.__version__}\n")
 
 
-def test_help_names_every_command():
-    said = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, check=True).stdout
+def test_help_names_every_command(folder):
+    said = command_here("--help", folder=folder).stdout
     for name in ("new", "check", "plan", "schema", "run", "retry", "status", "list", "logs", "cancel", "replay"):
         assert re.search(rf"\b{name}\b", said)

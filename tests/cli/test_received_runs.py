@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -10,11 +11,13 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import membrane_dask as md
+from membrane_dask.cli import main
 from membrane_dask.engine.confirmation import UnconfirmedError
 from membrane_dask.errors import StudyError
 from membrane_dask.study_file import parse_study
@@ -44,6 +47,19 @@ def state(tmp_path, monkeypatch) -> Path:
     """A user who has confirmed nothing."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     return tmp_path / "state"
+
+
+@pytest.fixture
+def command(capsys, monkeypatch) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """A command in this process, whose input is no terminal."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+
+    def call(*arguments: object) -> subprocess.CompletedProcess[str]:
+        with pytest.raises(SystemExit) as leaving:
+            main([str(argument) for argument in arguments])
+        return subprocess.CompletedProcess(arguments, leaving.value.code, *capsys.readouterr())
+
+    return call
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +105,7 @@ def test_commands_show_settings_of_a_received_run(received, state, command, tmp_
     change_cluster(received, profile="slurm", **settings)
     study = received / "study.yaml"
     for arguments in (["retry", received], ["run", study, "--out", received], ["submit", study, "--out", received]):
-        refused = command(*arguments, stdin=subprocess.DEVNULL)
+        refused = command(*arguments)
         assert refused.returncode == 2, refused.stderr
         for name, value in settings.items():
             for line in value if isinstance(value, list) else [value]:
@@ -122,14 +138,14 @@ def test_usual_names_in_job_scripts_are_accepted(name, value):
 
 def test_a_scheduler_elsewhere_is_not_connected_to(received, state, command):
     change_cluster(received, profile="tcp://192.0.2.77:8786")
-    refused = command("retry", received, stdin=subprocess.DEVNULL)
+    refused = command("retry", received)
     assert refused.returncode == 2
     assert "cluster.profile: tcp://192.0.2.77:8786" in refused.stderr
 
 
 def test_control_characters_of_what_is_shown_are_visible(received, state, command):
     change_cluster(received, profile="slurm", prologue=["touch x \x1b[8m# hidden", "a\u202eb"])
-    refused = command("retry", received, stdin=subprocess.DEVNULL)
+    refused = command("retry", received)
     assert r"cluster.prologue: touch x \x1b[8m# hidden" in refused.stderr
     assert r"a\u202eb" in refused.stderr
     assert not re.search(r"[\x1b\u202e]", refused.stderr)
