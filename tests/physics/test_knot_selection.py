@@ -55,15 +55,21 @@ def profiles(solid: np.ndarray, lag: int) -> np.ndarray:
     return np.stack([normal_quantile(means.porosity), means.correlation[:, 1]])
 
 
+@cache
+def profiles_of_sections(name: str) -> list[np.ndarray]:
+    lag = round(1.5 * float(np.mean(TRUTHS[name].sigma)))
+    return [profiles(solid, lag) for solid in sections(name)]
+
+
 def mean_error(choose) -> np.ndarray:
     """Mean error of piecewise linear profiles, between the knots chosen, of porosity and correlation."""
     errors = []
     for name in TRUTHS:
-        lag = round(1.5 * float(np.mean(TRUTHS[name].sigma)))
-        truth = np.mean([profiles(solid, lag) for solid in sections(name)], axis=0)
-        for solid in sections(name)[:SECTIONS]:
+        measured = profiles_of_sections(name)
+        truth = np.mean(measured, axis=0)
+        for solid, profile in zip(sections(name)[:SECTIONS], measured, strict=False):
             basis = hats(choose(solid))
-            fit = basis @ np.linalg.lstsq(basis, profiles(solid, lag).T)[0]
+            fit = basis @ np.linalg.lstsq(basis, profile.T)[0]
             errors.append(np.abs(fit.T - truth).mean(axis=1))
     return np.mean(errors, axis=0)
 

@@ -66,10 +66,10 @@ def test_agreement_with_the_posteriors_of_both_states():
 
 
 def test_coverage_of_simulated_pairs():
-    """Priors are measurements with errors; 95 % of 100 intervals, within three standard deviations of the count."""
+    """Priors are measurements with errors; 95 % of 50 intervals, within three standard deviations of the count."""
     rng = np.random.default_rng(3)
     inside = np.zeros(3)
-    for _ in range(100):
+    for _ in range(50):
         thickness = math.exp(rng.uniform(math.log(1e-7), math.log(1e-6)))
         radii = rng.uniform(3e-9, 8e-9, 2)
         porosities = rng.uniform(0.01, 0.1, 2)
@@ -85,7 +85,7 @@ def test_coverage_of_simulated_pairs():
             (("radius", radius), ("porosity", porosity), ("pore_number", porosity / radius**2))
         ):
             inside[k] += ratios[name].low <= ratio <= ratios[name].high
-    assert (np.abs(inside / 100 - 0.95) < 3 * math.sqrt(0.95 * 0.05 / 100)).all(), inside / 100
+    assert (np.abs(inside / 50 - 0.95) < 3 * math.sqrt(0.95 * 0.05 / 50)).all(), inside / 50
 
 
 def test_states_that_are_refused():
