@@ -10,7 +10,7 @@ import pytest
 import membrane_dask as md
 from membrane_dask.studies.registry import find_kind
 
-TINY = "kind: graded\nl_max: [0.15, 0.2]\ngradient: [0, 2e-3]\nrealizations: 6\nporosity: 0.3\n"
+TINY = "kind: graded\nl_max: [0.15, 0.2]\ngradient: [0, 2e-3]\nrealizations: 3\nporosity: 0.3\n"
 
 
 @pytest.fixture(scope="module")
