@@ -115,8 +115,12 @@ def test_networks_are_those_of_the_plain_study(folder, run):
     assert (curves.initial_flux.sel(law="published") == curves.initial_flux.sel(law="conserving")).all()
 
 
-def test_result_does_not_depend_on_workers(folder, run, values_of, tmp_path):
-    study = md.load_study(folder / "study.yaml", cluster={"profile": "local", "workers": 2}, execution={"batch": 3})
+# On demand: workers, which tests/studies/test_graded_study.py has for networks of this kind.
+@pytest.mark.parametrize(
+    "cluster", [{"profile": "sync"}, pytest.param({"workers": 2}, marks=pytest.mark.slow)], ids=str
+)
+def test_result_does_not_depend_on_batches_and_workers(folder, run, values_of, tmp_path, cluster):
+    study = md.load_study(folder / "study.yaml", cluster=cluster, execution={"batch": 3})
     assert values_of(md.run(study, tmp_path / "run")) == values_of(run)
 
 
