@@ -18,7 +18,7 @@ SYNC = {"profile": "sync"}
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tortuosity")
-    np.save(folder / "volume.npy", np.where(pore_space((150, 40, 70), 3, 0.35, sigma=2.0), 0, 255).astype(np.uint8))
+    np.save(folder / "volume.npy", np.where(pore_space((110, 28, 40), 3, 0.35, sigma=2.0), 0, 255).astype(np.uint8))
     path = folder / "study.yaml"
     path.write_text("kind: characterize\ninput: volume.npy\nvoxel_size: 3 nm\n")
     return path
@@ -42,7 +42,7 @@ def whole(study, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def divided(study, tmp_path_factory):
-    return characterized(study, tmp_path_factory.mktemp("divided") / "run", tortuosity_slab_thickness=40)
+    return characterized(study, tmp_path_factory.mktemp("divided") / "run", tortuosity_slab_thickness=26)
 
 
 def test_slabs_give_the_same_tortuosity(whole, divided):
@@ -60,17 +60,17 @@ def test_slabs_give_the_same_tortuosity(whole, divided):
 
 # On demand: workers. Those of tests/studies/test_graded_study.py and tests/engine/test_execute.py do not show either.
 @pytest.mark.parametrize(
-    ("planes", "cluster"), [(20, SYNC), pytest.param(76, {"workers": 2}, marks=pytest.mark.slow)], ids=str
+    ("planes", "cluster"), [(20, SYNC), pytest.param(52, {"workers": 2}, marks=pytest.mark.slow)], ids=str
 )
 def test_results_do_not_depend_on_slabs_and_workers(study, divided, values_of, tmp_path, planes, cluster):
     run = characterized(study, tmp_path / "run", tortuosity_slab_thickness=planes, cluster=cluster)
-    assert run.counts["pore_slabs"] == {20: 7, 76: 2}[planes]
+    assert run.counts["pore_slabs"] == {20: 5, 52: 2}[planes]
     assert values_of(run) == values_of(divided)
 
 
 def test_an_interrupted_run_is_resumed(study, divided, values_of, interrupt_and_resume, tmp_path):
     path = study.with_name("killed.yaml")
-    path.write_text(study.read_text() + "tortuosity_slab_thickness: 40\n")
+    path.write_text(study.read_text() + "tortuosity_slab_thickness: 26\n")
     interrupt_and_resume(path, tmp_path / "run", after=25)
     assert values_of(md.open_run(tmp_path / "run")) == values_of(divided)
 
@@ -87,9 +87,9 @@ def labyrinth() -> np.ndarray:
 
 def chambers() -> np.ndarray:
     """Two chambers, connected by a neck of one voxel."""
-    pores = np.zeros((60, 24, 24), bool)
+    pores = np.zeros((60, 14, 14), bool)
     pores[:28, 1:-1, 1:-1] = pores[32:, 1:-1, 1:-1] = True
-    pores[28:32, 12, 12] = True
+    pores[28:32, 7, 7] = True
     return pores
 
 

@@ -136,7 +136,7 @@ def test_a_dead_end_fills_without_flow(tmp_path):
 
 @pytest.fixture(scope="module")
 def membrane():
-    return GradedMembrane(depth=100, slices=56, width=72).volume() == 0
+    return GradedMembrane(depth=80, slices=40, width=48).volume() == 0
 
 
 @pytest.fixture(scope="module")
