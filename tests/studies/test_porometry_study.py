@@ -32,6 +32,9 @@ REQUIRED = (
 )  # fmt: skip
 
 
+QUICKSTART = "area: 41.8 cm2\npriors: {radius: 4 +- 0.4 nm, thickness: 0.2 to 2 um}\n"
+
+
 def command(*arguments: object) -> tuple[int, str, str]:
     """Run a command in this process: exit code, stdout, stderr."""
     out, err = io.StringIO(), io.StringIO()
@@ -68,23 +71,29 @@ def run(path: Path, out: Path, **values):
 @pytest.fixture(scope="module")
 def quickstart(bench, tmp_path_factory):
     folder = tmp_path_factory.mktemp("quickstart")
-    settings = "area: 41.8 cm2\npriors: {radius: 4 +- 0.4 nm, thickness: 0.2 to 2 um}\n"
-    path = study(folder, bench, settings + "bootstrap: {draws: 400, batch: 100}\n")
-    return run(path, folder / "run")
+    return run(study(folder, bench, QUICKSTART + "bootstrap: {draws: 400, batch: 100}\n"), folder / "run")
+
+
+def assert_equal_membranes(tree, expected, labels):
+    """A run of some membranes has the bits of these in a run of more."""
+    for name in ("porometry", "posterior"):
+        table = tree[name].to_dataset()
+        assert table.membrane.values.tolist() == labels
+        of_more = expected[name].to_dataset().sel(membrane=labels)
+        assert set(table) == set(of_more)
+        for variable, values in table.data_vars.items():
+            assert values.values.tobytes() == of_more[variable].values.tobytes(), variable
 
 
 # ---------------------------------------------------------------------------------------------
 # Tables
 
 
-def test_an_excel_workbook(bench, quickstart, values_of, tmp_path):
+def test_an_excel_workbook(bench, quickstart, tmp_path):
     """An Excel sheet of the same numbers gives the same bits."""
-    path = study(tmp_path, bench, "", "flux.xlsx")
-    text = (quickstart.path / "study.yaml").read_text().replace("inputs/flux.csv", "flux.xlsx")
-    path.write_text(text)
-    repeated = run(path, tmp_path / "run")
+    repeated = run(study(tmp_path, bench[bench.membrane == "M1"], QUICKSTART, "flux.xlsx"), tmp_path / "run")
     assert repeated.status()["state"] == "complete"
-    assert values_of(repeated) == values_of(quickstart)
+    assert_equal_membranes(repeated.result, quickstart.result, ["M1, before", "M1, after"])
     fits = quickstart.result["porometry"].to_dataset()
     assert fits.sizes["membrane"] == 8
     assert fits.membrane.values.tolist()[:2] == ["M1, before", "M1, after"]
@@ -144,8 +153,11 @@ def test_states_under_two_names(bench, quickstart, tmp_path):
     """A pair that the study declares has the numbers of the states of one name."""
     table = bench[bench.membrane.isin(["M1", "M2"])].copy()
     table["membrane"] += np.where(table.pop("state") == "after", "c", "")
-    settings = "area: 41.8 cm2\npriors: {radius: 4 +- 0.4 nm, thickness: 0.2 to 2 um}\npairs: {M1c: M1, M2c: M2}\n"
-    pairs = run(study(tmp_path, table, settings), tmp_path / "run").result["pairs"].to_dataset()
+    pairs = (
+        run(study(tmp_path, table, QUICKSTART + "pairs: {M1c: M1, M2c: M2}\n"), tmp_path / "run")
+        .result["pairs"]
+        .to_dataset()
+    )
     assert pairs.pair.values.tolist() == ["M1c over M1", "M2c over M2"]
     assert pairs.later_membrane.values.tolist() == ["M1c", "M2c"]
     of_states = quickstart.result["pairs"].to_dataset().isel(pair=[0, 1])
@@ -182,11 +194,11 @@ def test_states_that_several_methods_measured(root, tmp_path):
 def test_random_errors_of_readings(bench, tmp_path):
     """Simulated errors of a user's own table agree with the propagation of errors through the least-squares slope."""
     table = bench[(bench.state == "before") & bench.membrane.isin(["M1", "M2"])].drop(columns="state")
-    settings = "reading_errors: {largest: [0.02, 0.01], cycles: 2000}\n"
+    settings = "reading_errors: {largest: [0.02, 0.01], cycles: 500}\n"
     finished = run(study(tmp_path, table, settings), tmp_path / "run")
     errors = finished.result["reading_errors"].to_dataset().load()
     fits = finished.result["porometry"].to_dataset().load()
-    assert dict(errors.sizes) == {"membrane": 2, "reading": 3, "largest_error": 2, "cycle": 2000}
+    assert dict(errors.sizes) == {"membrane": 2, "reading": 3, "largest_error": 2, "cycle": 500}
     for label in ("M1", "M2"):
         pressure = table[table.membrane == label]["pressure [bar]"].to_numpy() * 1e5
         slope, threshold = (
@@ -197,12 +209,13 @@ def test_random_errors_of_readings(bench, tmp_path):
         expected = 0.02 / 6**0.5 * np.sqrt(np.sum((centred * flux) ** 2)) / np.sum(centred**2) / slope
         for reading in ("mass", "time"):
             one = errors.sel(membrane=label, reading=reading, largest_error=0.02)
-            # A standard deviation of 2000 values has an error of 1.6 %.
-            assert float(one.permeability_deviation.std()) == pytest.approx(expected, rel=0.07)
-            assert float(one.permeability_deviation_mean_square) == pytest.approx(expected**2, rel=0.14)
+            # A standard deviation of 500 values has an error of 3.2 %, its square twice as much.
+            assert float(one.permeability_deviation.std()) == pytest.approx(expected, rel=0.1)
+            assert float(one.permeability_deviation_mean_square) == pytest.approx(expected**2, rel=0.2)
             assert float(one.permeability_deviation_max) > 2 * float(one.permeability_deviation_mean)
     half = errors.permeability_deviation.std("cycle").sel(largest_error=0.01)
-    np.testing.assert_allclose(half / errors.permeability_deviation.std("cycle").sel(largest_error=0.02), 0.5, rtol=0.1)
+    whole = errors.permeability_deviation.std("cycle").sel(largest_error=0.02)
+    np.testing.assert_allclose(half / whole, 0.5, rtol=0.15)  # three standard errors
     page = md.write_report(finished, tmp_path / "page.html").read_text()
     assert ">Random errors of readings<" in page
     assert "Fig. 3" not in page
@@ -351,17 +364,15 @@ def two_tables(bench, tmp_path) -> Path:
     return tmp_path
 
 
-def test_several_tables(two_tables, quickstart):
+def test_several_tables(bench, two_tables, quickstart):
     """Membranes in two tables have the same results as in one; the run has copies of both."""
-    text = (quickstart.path / "study.yaml").read_text()
+    for name, label in (("first", "M1"), ("second", "M3")):
+        bench[bench.membrane == label].to_csv(two_tables / f"{name}.csv", index=False)
     path = two_tables / "study.yaml"
-    data = "data: [{input: first.csv}, {input: second.csv}]"
-    path.write_text(text.replace("input: inputs/flux.csv\ndata: []", data))
+    data = "data: [{input: first.csv}, {input: second.csv}]\nbootstrap: {draws: 0}\n"
+    path.write_text(f"kind: porometry\n{QUICKSTART}{data}")
     several = run(path, two_tables / "run")
-    tree, expected = several.result, quickstart.result
-    for name in ("porometry", "posterior", "bootstrap"):
-        for variable, values in expected[name].data_vars.items():
-            assert tree[name][variable].values.tobytes() == values.values.tobytes(), variable
+    assert_equal_membranes(several.result, quickstart.result, ["M1, before", "M1, after", "M3, before", "M3, after"])
     assert sorted(file.name for file in (several.path / "inputs").iterdir()) == ["first.csv", "second.csv"]
     assert [entry.input.parent.name for entry in several.study.data] == ["inputs", "inputs"]
     assert several.study.identity() == several.identity == md.load_study(path).identity()
@@ -450,8 +461,14 @@ def test_failure_of_one_membrane(tmp_path, bench):
     md.write_report(stored, tmp_path / "page.html")
 
 
+# On demand: workers, which do not show in tests/studies/test_graded_study.py and tests/engine/test_execute.py.
 @pytest.mark.parametrize(
-    "execution", [{"cluster": {"workers": 2}}, {"cluster": SYNC, "execution": {"batch": 1}}], ids=str
+    "execution",
+    [
+        {"cluster": SYNC, "execution": {"batch": 1}},
+        pytest.param({"cluster": {"workers": 2}}, marks=pytest.mark.slow),
+    ],
+    ids=str,
 )
 def test_results_do_not_depend_on_batches_and_workers(quickstart, values_of, tmp_path, execution):
     loaded = md.load_study(quickstart.path / "study.yaml", **execution)
@@ -585,8 +602,10 @@ def test_a_curve_with_a_critical_pressure(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def quickstart_page(quickstart, tmp_path_factory) -> str:
-    return md.write_report(quickstart, tmp_path_factory.mktemp("page") / "page.html").read_text()
+def quickstart_page(quickstart, without_drawings, tmp_path_factory) -> str:
+    """Without drawings; the figures are among those that the report of the paper draws."""
+    with without_drawings():
+        return md.write_report(quickstart, tmp_path_factory.mktemp("page") / "page.html").read_text()
 
 
 def test_figure_of_the_flux_shows_errors_and_excluded_readings(quickstart):
@@ -663,6 +682,7 @@ def test_summaries_with_fewer_than_two_priors(bench, tmp_path):
     assert [row.count("not measured</td>") for row in rows] == [3, 3, 4]  # one prior, one exact value, none
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_report_of_a_run_without_stored_measurements(quickstart, quickstart_page, tmp_path):
     """Version 0.1.0 did not store them: the report reads the run's own copies of the tables."""
     shutil.copytree(quickstart.path, tmp_path / "run")
