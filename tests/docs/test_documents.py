@@ -149,7 +149,7 @@ SMALLER = {
         "replicates=12": "replicates=4", '\\"replicates\\": 12': '\\"replicates\\": 4', "range(12)": "range(4)",
         "[row] * 12": "[row] * 4", '\\"slices\\": 128': '\\"slices\\": 48', "isel(y=64)": "isel(y=24)",
     },
-    "notebooks/quickstart.ipynb": {"isel(y=128)": "isel(y=24)", "range(5)": "range(3)"},
+    "notebooks/quickstart.ipynb": {"isel(y=128)": "isel(y=16)", "range(5)": "range(2)"},
     "configs/chain-quickstart.yaml": {
         "[0, 1.4143, 2, 3]": "[0, 2]", "[0, 0.2]": "[0]", "slices: 128, width: 128": "slices: 48, width: 48",
         "bench: {enabled: true}": "bench: {enabled: true, methods: [mercury, water]}",
@@ -160,8 +160,8 @@ SMALLER = {
     "configs/porometry-bench.yaml": {"area: ": "bootstrap: {draws: 100, batch: 100}\narea: "},
     "configs/porometry-quickstart.yaml": {"area: ": "bootstrap: {draws: 100, batch: 100}\narea: "},
     "configs/reconstruct-quickstart.yaml": {
-        "replicates: 5": "replicates: 3", "[0, 1.4143, 2, 3]": "[0, 2]", "[0, 0.2]": "[0]",
-        "slices: 256": "slices: 48", "width: 256": "width: 64",
+        "replicates: 5": "replicates: 2", "[0, 1.4143, 2, 3]": "[0, 2]", "[0, 0.2]": "[0]",
+        "slices: 256": "slices: 32", "width: 256": "width: 48\ngoodness_of_fit: {refits: 3, sections: 10}",
     },
 }  # fmt: skip
 
