@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import os
 import resource
@@ -77,6 +78,7 @@ def bounded():
         inherited = psutil.Process().memory_info().rss
         child = os.fork()
         if child == 0:
+            gc.freeze()  # else each collection copies the memory that the child has in common with this process
             _child(cli.main, folder, messages, [str(a) for a in arguments])
         _, status, usage = os.wait4(child, 0)
         text = messages.read_text(errors="replace")

@@ -18,6 +18,7 @@ import zarr
 
 import membrane_dask as md
 from membrane_dask import api
+from membrane_dask.cli import main
 from membrane_dask.engine.exported_run import INDEX, RESULT, ExportedRun
 from membrane_dask.engine.lock import DriverLock
 from membrane_dask.engine.run import RunNotFoundError
@@ -29,7 +30,7 @@ from membrane_dask.physics.analytic_problems import GradedMembrane
 from membrane_dask.run_export import archive, networks, tables
 from membrane_dask.run_export.stages import Stages
 
-# Exports include the report; one of them is drawn, in the fixture `exported`.
+# Exports include the report.
 pytestmark = pytest.mark.usefixtures("undrawn")
 
 SHAPE = (150, 40, 160)
@@ -51,9 +52,10 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def exported(run, tmp_path_factory):
+def exported(run, without_drawings, tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported") / "copy"
-    assert md.export(run, folder) == folder
+    with without_drawings():
+        assert md.export(run, folder) == folder
     return folder
 
 
@@ -134,10 +136,12 @@ def test_a_zip_file_has_the_same_values(run, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["", ".zip"])
-def test_an_object_store_has_the_same_values(run, s3, suffix, command):
+def test_an_object_store_has_the_same_values(run, s3, suffix, capsys):
     url = f"{s3}/copy{suffix}"
-    said = command("export", run.path, url, "--format", "zarr", "--format", "ozx")
-    assert (said.returncode, said.stdout.strip()) == (0, url), said.stderr
+    with pytest.raises(SystemExit) as leaving:
+        main(["export", str(run.path), url, "--format", "zarr", "--format", "ozx"])
+    said = capsys.readouterr()
+    assert (leaving.value.code, said.out.strip()) == (0, url), said.err
     require_equal(md.open_run(url), run)
     with pytest.raises(ExportError, match=r"exists; choose another name"):
         md.export(run, url)

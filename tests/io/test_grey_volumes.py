@@ -59,6 +59,12 @@ def test_porosity_of_an_even_volume(method, noise):
     assert wrong < 0.045  # a fifth of a voxel on a surface of 0.2 per voxel
 
 
+@cache
+def errors_of_the_even_volume(graded: bool) -> float:
+    """Fraction of the voxels of the wrong phase."""
+    return errors(grey(graded=graded), graded, method="auto")[1]
+
+
 @pytest.mark.parametrize("graded", [False, True])
 @pytest.mark.parametrize(
     "uneven", [{"drift": 0.6}, {"drift": 0.8, "scatter": 0.1}, {"drift": 0.3, "contrast_drift": 0.3}]
@@ -67,7 +73,7 @@ def test_brightness_of_slices_is_corrected(graded, uneven):
     """As if the slices were even, also where the porosity changes along them; one threshold leaves twice the errors."""
     porosity, wrong = errors(grey(graded=graded, **uneven), graded, method="auto")
     assert abs(porosity) < 0.02
-    even = errors(grey(graded=graded), graded, method="auto")[1]
+    even = errors_of_the_even_volume(graded)
     assert wrong < 1.2 * even
     corrected = errors(grey(graded=graded, **uneven), graded, method="hysteresis", correction="slices")[1]
     assert corrected < 1.2 * even
@@ -85,7 +91,7 @@ def test_drift_is_measured():
 
 def test_shading_is_corrected():
     """As if the volume were evenly bright, also where porosity and brightness change along the slices."""
-    even = errors(grey(graded=True), True, method="auto")[1]
+    even = errors_of_the_even_volume(True)
     for uneven in ({"shading": 0.25}, {"shading": 0.25, "drift": 0.2}):
         porosity, wrong = errors(grey(graded=True, **uneven), True, method="auto")
         assert abs(porosity) < 0.02
