@@ -28,7 +28,7 @@ input: membrane.png
 pixel_size: 3 nm
 replicates: {replicates}
 search: {{closing_radius: [0], roughness: [0]}}
-volume: {{slices: 64, width: 64, block_size: 64}}
+volume: {{slices: 16, width: 64, block_size: 64}}
 goodness_of_fit: {{sections: {sections}, refits: {refits}}}
 cluster: {{profile: sync}}
 """

@@ -49,6 +49,8 @@ def load(folder, images, **settings):
 
 SKIN = [{"input": f"skin-{n}.png", "pixel_size": "2 nm", "depth": "0 to 224 nm"} for n in range(3)]
 LOW = {"input": "low.png", "pixel_size": "8 nm"}
+#: The left half of an image of the whole depth, where no number depends on the width.
+HALF = {"pixel_size": "4 nm", "crop": {"right": 100}}
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -80,7 +82,7 @@ def test_low_and_high_magnification_give_the_whole_thickness(images, tmp_path):
 
 
 def test_the_order_of_images_does_not_matter_for_targets(images):
-    entries = [{"input": f"whole-{n}.png", "pixel_size": "4 nm"} for n in range(3)]
+    entries = [{"input": f"whole-{n}.png", **HALF} for n in range(3)]
     targets = [Observation(load(images, order), None) for order in (entries, entries[::-1])]
     first, second = (one.targets(one.prototype)[0] for one in targets)
     np.testing.assert_allclose(first.porosity, second.porosity, rtol=1e-12)
@@ -89,8 +91,8 @@ def test_the_order_of_images_does_not_matter_for_targets(images):
 
 def test_the_same_image_three_times_is_that_image(images):
     """Its target is the same; as sections of one series at one place, the three count as one."""
-    one = Observation(load(images, [{"input": "whole-0.png", "pixel_size": "4 nm"}]), None)
-    entries = [{"input": "whole-0.png", "pixel_size": "4 nm", "position": "10 nm"}] * 3
+    one = Observation(load(images, [{"input": "whole-0.png", **HALF}]), None)
+    entries = [{"input": "whole-0.png", **HALF, "position": "10 nm"}] * 3
     three = Observation(load(images, entries), None)
     for a, b in zip(one.targets(one.prototype), three.targets(one.prototype), strict=True):
         np.testing.assert_allclose(a.porosity, b.porosity, rtol=1e-12)
@@ -102,7 +104,7 @@ def test_the_same_image_three_times_is_that_image(images):
 def test_perturbations_fall_with_the_number_of_images(images):
     """Targets of three images scatter by 1/sqrt(3) of that of one, those of one place three times as much as one."""
     truth = Graded(knots=(0.0, 1.0), sigma=(1.8, 2.6), porosity=(0.35, 0.38))
-    entry = {"input": "whole-0.png", "pixel_size": "4 nm", "position": "0 nm"}
+    entry = {"input": "whole-0.png", **HALF, "position": "0 nm"}
     scatter = []
     for entries in ([entry], [{**entry, "position": f"{400 * n} nm"} for n in range(3)], [entry] * 3):
         (group,) = Observation(load(images, entries), None).groups
