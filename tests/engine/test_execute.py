@@ -236,7 +236,7 @@ def test_units_have_a_time_limit(tmp_path):
     run = toy.run_toy(
         tmp_path / "run",
         hanging=[3], stuck=[25],
-        cluster={"profile": "local", "workers": 2}, execution={"batch": 5, "retries": 0, "timeout": "1 s"},
+        cluster={"profile": "local", "workers": 1}, execution={"batch": 5, "retries": 0, "timeout": "1 s"},
     )  # fmt: skip
     status = run.status()
     assert (status["done"], status["failed"]) == (58, 2)

@@ -83,7 +83,8 @@ def test_a_study_is_run_resumed_and_reported(command, tmp_path):
         "execution: {timeout: 10 min, batch: 1}\ncluster: {workers: 1, memory: 1 GB}\n"
     )
     membrane_dask = ("-m", "membrane_dask.cli")
-    limited = command(*membrane_dask, "run", "filter.yaml", "--out", "run", "--limit", "1")
+    in_process = ("--set", "cluster.profile=sync")
+    limited = command(*membrane_dask, "run", "filter.yaml", "--out", "run", "--limit", "1", *in_process)
     assert "1 of 4 done" in limited.stderr, limited.stderr
     resumed = command(*membrane_dask, "run", "filter.yaml", "--out", "run")
     assert resumed.returncode == 0, resumed.stderr
