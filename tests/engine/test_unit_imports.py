@@ -94,7 +94,14 @@ def the_run(folder):
     return md.open_run(path)
 
 
-@pytest.mark.parametrize("settings", GROWN.values(), ids=GROWN)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        # On demand: a single axis that grows; in "all" each of them does.
+        pytest.param(settings, id=name, marks=[] if name in ("realizations", "all") else pytest.mark.slow)
+        for name, settings in GROWN.items()
+    ],
+)
 def test_a_study_that_grows_imports_its_units_and_has_the_same_bits(work_folder, computed, values_of, settings):
     messages: list[str] = []
     run = run_grown(work_folder, messages, **settings)
