@@ -25,6 +25,7 @@ from membrane_dask.report.figure_data import DPI, figure_data, identify_artists,
 from membrane_dask.report.length_axes import label_lengths
 from membrane_dask.report.origin import origin_rows
 from membrane_dask.report.page_colors import color_rules, with_page_colors
+from membrane_dask.report.plain_ticks import label_plainly
 from membrane_dask.report.table_csv import table_csv
 
 #: Style of all figures. Text stays text, so that a figure can be searched and read aloud.
@@ -70,6 +71,7 @@ class Picture:
         self.figure.set_dpi(DPI)  # of SVG files: positions in them are those of the figure
         with mpl.rc_context(STYLE):
             label_lengths(self.figure)
+            label_plainly(self.figure)
             identify_artists(self.figure)
             stream = io.StringIO()
             self.figure.savefig(stream, format="svg", dpi=resolution, metadata={"Date": None, "Creator": None})
