@@ -57,12 +57,13 @@ def structures(edge: int, rock: str | None, pack: str | None) -> Iterator[tuple[
         yield "spheres", packing(pack, edge)
 
 
-def chain(folder: Path, pores: np.ndarray) -> md.Run:
-    """The bench of a structure, and what porometry concludes from its tables."""
+def chain(folder: Path, pores: np.ndarray, smoke: bool) -> md.Run:
+    """The bench of a structure, and what porometry concludes from its tables; of all methods unless ``smoke``."""
+    bench = "{enabled: true, methods: [mercury, water]}" if smoke else "{enabled: true}"
     np.save(folder / "pores.npy", np.where(pores, 0, 255).astype(np.uint8))
     (folder / "chain.yaml").write_text(
         "kind: chain\ninput: pores.npy\ncluster: {profile: sync}\nstages:\n"
-        f"  characterize: {{voxel_size: {VOXEL_SIZE} nm, tortuosity: false, bench: {{enabled: true}}}}\n"
+        f"  characterize: {{voxel_size: {VOXEL_SIZE} nm, tortuosity: false, bench: {bench}}}\n"
         "  porometry: {bootstrap: {draws: 0}}\n"
     )
     return md.run(md.load_study(folder / "chain.yaml"), folder / "run", listener=lambda event: None)
@@ -79,7 +80,7 @@ def main() -> None:
     for name, pores in structures(edge, arguments.rock, arguments.pack):
         with tempfile.TemporaryDirectory() as name_of_folder:
             os.chdir(name_of_folder)  # the runs of the stages
-            result = chain(Path(name_of_folder), pores).result
+            result = chain(Path(name_of_folder), pores, arguments.smoke).result
             os.chdir(start)
             trip = result["round_trip"].to_dataset().isel(replicate=0).load()
             permeability = float(result["bench"].permeability[0]) * 1e18 / VOXEL_SIZE**2

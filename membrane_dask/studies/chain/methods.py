@@ -68,7 +68,8 @@ def inferred(fits: RunTable, membrane: str) -> dict[str, np.ndarray]:
 
     def porosity_over_path_length(method: Method) -> float:
         own = values("porosity_over_path_length", method)
-        return own if np.isfinite(own) else structure_number / (1e-9 * values("hydraulic_radius", method)) ** 2
+        radius = 1e-9 * values("hydraulic_radius", method)
+        return own if np.isfinite(own) else structure_number / (radius * radius)
 
     return {
         "radius_inferred": np.array([values(method.radius, method) for method in METHODS]),
