@@ -12,8 +12,8 @@ over the connected porosity.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,12 +76,10 @@ def main() -> None:
     parser.add_argument("--edge", type=int, default=128)
     arguments = parser.parse_args()
     edge = 32 if arguments.smoke else arguments.edge
-    start = os.getcwd()
     for name, pores in structures(edge, arguments.rock, arguments.pack):
-        with tempfile.TemporaryDirectory() as name_of_folder:
-            os.chdir(name_of_folder)  # the runs of the stages
-            result = chain(Path(name_of_folder), pores, arguments.smoke).result
-            os.chdir(start)
+        # Runs of the stages are made in the working directory.
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+            result = chain(Path(folder), pores, arguments.smoke).result
             trip = result["round_trip"].to_dataset().isel(replicate=0).load()
             permeability = float(result["bench"].permeability[0]) * 1e18 / VOXEL_SIZE**2
         throats = [float(trip[v]) / VOXEL_SIZE for v in ("radius_structure", "radius_flow_median", "radius_bottleneck")]

@@ -1,4 +1,4 @@
-"""Labels of ticks as plain text, which is drawn several times as fast as a formula."""
+"""Labels of ticks as plain text, which is drawn faster than a formula."""
 
 from __future__ import annotations
 
