@@ -181,9 +181,13 @@ class BatchSystem(JobScripts):
         return ""
 
     def _read_job_id(self, output: str) -> str:
-        """Id in the last line that has the form in which the batch system reports a job; a site may print others."""
+        """Id in the line that has the form in which the batch system reports a job; empty if several lines have it.
+
+        A site's own lines may look like an id; the job is then searched by its name, so that no other one is taken.
+        """
         matches = [re.fullmatch(self.job_id_line, line.strip()) for line in output.splitlines()]
-        return next((match[1] for match in reversed(matches) if match), "")
+        job_ids = {match[1] for match in matches if match}
+        return job_ids.pop() if len(job_ids) == 1 else ""
 
     def _find_accepted(self, name: str) -> str:
         """Id of a job of this name that is in the queue; empty if there is none."""

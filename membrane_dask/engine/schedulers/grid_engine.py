@@ -41,7 +41,8 @@ class GridEngine(BatchSystem):
     def validate_script(self, script: Path) -> None:
         """``qsub -w v``, which prints its result on standard output and exits with 0 or 1 in both cases."""
         output = self._run_command(["qsub", "-w", "v", str(script)], submits=True, allowed_exit_codes=(1,))
-        if "found suitable" not in output and "verification" in output:
+        # Found "suitable queue(s)", or with a parallel environment "possible assignment with 4 slots".
+        if "verification" in output and not re.search(r"verification:\s+found", output):
             raise SubmissionRefusedError(f"qsub: {output.strip()[-2000:]}")
 
     def list_jobs(self, job_ids: Sequence[str]) -> dict[str, JobState]:
@@ -56,15 +57,16 @@ class GridEngine(BatchSystem):
         if "do not exist" not in output.text + output.errors:
             return None
         account = self._execute(["qacct", "-j", job_id]) if shutil.which("qacct") else None
-        code = re.search(r"^exit_status\s+(\S+)", account.text, re.M) if account else None
-        return JobState("ended", f"exit code {code[1]}") if code else NOT_IN_QUEUE
+        codes = re.findall(r"^exit_status\s+(\S+)", account.text, re.M) if account else []
+        # Numbers begin again after the largest one: the last account is that of the latest job.
+        return JobState("ended", f"exit code {codes[-1]}") if codes else NOT_IN_QUEUE
 
     @staticmethod
     def _state(job_id: str, state: str) -> JobState:
         if "E" in state:
             return JobState("ended", f"{state}: an error state; see: qstat -j {job_id}")
-        # Waiting, held or to be restarted: q; suspended by a user, a queue or a threshold: s, S, T.
-        return JobState("pending" if re.search("[qsST]", state) else "running", state)
+        # Waiting, held or to be restarted: q; suspended by a user, a queue or a threshold: s, S, T; preempted: N, P.
+        return JobState("pending" if re.search("[qsSTNP]", state) else "running", state)
 
     def list_names(self) -> dict[str, str]:
         """``qstat -u USER``."""
@@ -75,9 +77,9 @@ class GridEngine(BatchSystem):
         output = self._run_command(["qstat", "-xml", "-u", user_name()])
         document = re.search(r"<job_info.*</job_info>", output, re.S)  # between a site's own lines
         try:
-            jobs = ElementTree.fromstring(document[0] if document else output).iter("job_list")
+            jobs = ElementTree.fromstring(document[0] if document else output).findall(".//{*}job_list")
         except ElementTree.ParseError as error:
             raise SchedulerUnavailableError(f"qstat printed no XML (got {output[:200]!r})") from error
-        return [
-            (job.findtext("JB_job_number", ""), job.findtext("JB_name", ""), job.findtext("state", "")) for job in jobs
-        ]
+        names = ("JB_job_number", "JB_name", "state")  # in a namespace where the version has one
+        rows = [[job.findtext(f"{{*}}{name}", "").strip() for name in names] for job in jobs]
+        return [(job_id, name, state) for job_id, name, state in rows]

@@ -60,10 +60,11 @@ class LSF(BatchSystem):
         return output.text
 
     def _rows(self, output: str) -> dict[str, JobState]:
-        rows = [line.split("|", 2) for line in output.splitlines() if line.count("|") >= 2]
+        rows = [map(str.strip, line.split("|", 2)) for line in output.splitlines() if line.count("|") >= 2]
         return {job_id: classify_state(self._states, state, reason.strip("- ")) for job_id, state, reason in rows}
 
     def list_names(self) -> dict[str, str]:
         """``bjobs -a``."""
         output = self._list(["bjobs", "-a", "-noheader", "-o", "jobid job_name delimiter='|'"])
-        return dict(line.split("|", 1) for line in output.splitlines() if "|" in line)
+        rows = [line.split("|", 1) for line in output.splitlines() if "|" in line]
+        return {job_id.strip(): name.strip() for job_id, name in rows}

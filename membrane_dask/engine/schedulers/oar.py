@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from membrane_dask.engine.schedulers.base import BatchSystem
-from membrane_dask.engine.schedulers.commands import SchedulerUnavailableError, SubmissionRefusedError, user_name
+from membrane_dask.engine.schedulers.commands import (
+    SchedulerUnavailableError,
+    SubmissionRefusedError,
+    is_unavailable,
+    user_name,
+)
 from membrane_dask.engine.schedulers.queue import JobState, classify_state
 
 
@@ -68,7 +73,11 @@ class OAR(BatchSystem):
         }
 
     def _attributes(self, *selection: str) -> dict[str, dict[str, Any]]:
-        output = self._run_command(["oarstat", *selection, "--json"], allowed_exit_codes=(1,))
+        result = self._execute(["oarstat", *selection, "--json"])
+        output = result.text
+        # It exits with 1 for a job that it does not know, and if its database does not answer.
+        if result.exit_code and (result.exit_code != 1 or is_unavailable(result.message)):
+            raise SchedulerUnavailableError(f"oarstat: {result.message}")
         document = re.search(r"^\s*\{.*\}", output, re.S | re.M)  # between a site's own lines
         try:
             jobs = json.loads(document[0]) if document else {}

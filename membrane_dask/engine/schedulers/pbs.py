@@ -11,6 +11,9 @@ from membrane_dask.engine.schedulers.base import BatchSystem
 from membrane_dask.engine.schedulers.commands import SchedulerUnavailableError, is_unavailable, user_name
 from membrane_dask.engine.schedulers.queue import NOT_IN_QUEUE, JobState, classify_state
 
+#: Message of a command about a job that is not in the queue.
+_NOT_LISTED = re.compile(r"unknown job|has finished", re.I)
+
 
 class PBS(BatchSystem):
     """PBS Professional, OpenPBS and Torque: ``qsub`` submits, ``qstat -f`` lists, ``qdel`` cancels."""
@@ -45,11 +48,11 @@ class PBS(BatchSystem):
     def query_job(self, job_id: str) -> JobState | None:
         """``qstat -f ID``, which says so if the job has ended or is not known."""
         output = self._execute(["qstat", "-f", job_id])
-        state = self._states_of(_attributes(output.text)).get(job_id)
+        state = self._states_of(_attributes(output.text, [job_id])).get(job_id)
         message = output.text + output.errors
         if state is None and re.search(r"has finished|completed", message, re.I):
             return JobState("ended", "finished")
-        return NOT_IN_QUEUE if state is None and re.search(r"unknown job", message, re.I) else state
+        return NOT_IN_QUEUE if state is None and _NOT_LISTED.search(message) else state
 
     def list_names(self) -> dict[str, str]:
         """``qselect -u USER``, then ``qstat -f`` for the jobs, as other listings cut long names."""
@@ -64,10 +67,11 @@ class PBS(BatchSystem):
 
     def _list(self, job_ids: Sequence[str]) -> dict[str, dict[str, str]]:
         output = self._execute(["qstat", "-f", *job_ids])
-        not_listed = (35, 153, 170)  # exit codes when some of the jobs are not in the queue
-        if output.exit_code and (output.exit_code not in not_listed or is_unavailable(output.message)):
+        # Some of the jobs are not in the queue; a site's wrapper may exit with another code.
+        not_listed = output.exit_code in (35, 153, 170) or _NOT_LISTED.search(output.errors)
+        if output.exit_code and (not not_listed or is_unavailable(output.message)):
             raise SchedulerUnavailableError(f"qstat: {output.message}")
-        return _attributes(output.text)
+        return _attributes(output.text, job_ids)
 
     def _states_of(self, jobs: Mapping[str, dict[str, str]]) -> dict[str, JobState]:
         return {
@@ -77,9 +81,20 @@ class PBS(BatchSystem):
         }
 
 
-def _attributes(output: str) -> dict[str, dict[str, str]]:
-    """Attributes of jobs as ``qstat -f`` prints them; long values are continued on lines with a tab."""
-    return {
-        block.split(None, 1)[0]: dict(re.findall(r"^[ ]+(\S+) = (.*(?:\n\t.*)*)", block, re.M))
-        for block in re.split(r"^Job Id:\s*", output, flags=re.M)[1:]
-    }
+def _attributes(output: str, job_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Attributes of jobs as ``qstat -f`` prints them; long values are continued on lines with a tab.
+
+    ``qsub`` and ``qstat`` may name the server of a job differently, with its domain or without: a job gets the id of
+    ``job_ids`` that is the same but for that.
+    """
+    jobs = {}
+    for block in re.split(r"^Job Id:\s*", output, flags=re.M)[1:]:
+        printed = block.split(None, 1)[0]
+        job_id = next((known for known in job_ids if _is_same_job(known, printed)), printed)
+        jobs[job_id] = dict(re.findall(r"^[ ]+(\S+) = (.*(?:\n\t.*)*)", block, re.M))
+    return jobs
+
+
+def _is_same_job(first: str, second: str) -> bool:
+    """Whether two ids are equal, or one of them is the other without the domain of its server."""
+    return f"{first}.".startswith(f"{second}.") or f"{second}.".startswith(f"{first}.")

@@ -31,8 +31,8 @@ class Slurm(BatchSystem):
     job_id_format = r"[0-9]+(;[0-9A-Za-z_.-]+)?"
     _states: ClassVar[dict[str, tuple[str, ...]]] = {
         "pending": (
-            "PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD",
-            "SUSPENDED", "STOPPED",
+            "PENDING", "CONFIGURING", "POWER_UP_NODE", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT",
+            "RESV_DEL_HOLD", "SUSPENDED", "STOPPED",
         ),
         "interrupted": ("PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REVOKED"),
         "ended": ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "DEADLINE"),
@@ -92,8 +92,15 @@ class Slurm(BatchSystem):
         """
         output = self._execute(["sbatch", "--test-only", *self._clusters, str(script)])
         if output.exit_code and re.search(r"node.* not available|DOWN, DRAINED|nodes? .*busy", output.message, re.I):
-            output = self._execute(["sbatch", "--parsable", "--begin=now+1hour", *self._clusters, str(script)])
-            self.cancel([self._read_job_id(output.text)])
+            name = f"{script.stem}-dry-run"
+            command = ["sbatch", "--parsable", "--begin=now+1hour", *self._clusters, f"--job-name={name}", str(script)]
+            try:
+                output = self._execute(command)
+                job_id = self._read_job_id(output.text)
+            except SchedulerUnavailableError:
+                self.cancel(self.find_jobs(name))  # it may have been accepted without an answer
+                raise
+            self.cancel([job_id] if job_id or output.exit_code else self.find_jobs(name))
         if output.exit_code:
             unavailable = is_unavailable(output.message)
             raise (SchedulerUnavailableError if unavailable else SubmissionRefusedError)(f"sbatch: {output.message}")
@@ -101,7 +108,10 @@ class Slurm(BatchSystem):
     def list_jobs(self, job_ids: Sequence[str]) -> dict[str, JobState]:
         """``squeue -u USER``: one command for any number of jobs, and no error for those that have ended."""
         rows = {job_id: row.split("|", 1) for job_id, row in self._list("%T|%r").items() if "|" in row}
-        return {job_id: classify_state(self._states, state, reason) for job_id, (state, reason) in rows.items()}
+        return {
+            job_id: classify_state(self._states, state.strip(), reason.strip())
+            for job_id, (state, reason) in rows.items()
+        }
 
     def query_job(self, job_id: str) -> JobState | None:
         """``scontrol show job``."""
@@ -127,7 +137,7 @@ class Slurm(BatchSystem):
                 cluster = header[1]
             number, separator, row = line.partition("|")
             if separator and number.strip().isdigit():
-                jobs[f"{number.strip()};{cluster}" if self._has_clusters else number.strip()] = row
+                jobs[f"{number.strip()};{cluster}" if self._has_clusters else number.strip()] = row.strip()
         return jobs
 
     def is_job_id(self, text: str) -> bool:
