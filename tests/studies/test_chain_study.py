@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import subprocess
@@ -302,6 +303,8 @@ def test_all_links_are_in_the_result_and_in_the_report(measured_chain):
         assert text in page, text
     assert "Not a number" not in page
     assert ">nan<" not in page
+    costs = re.findall(r"</td><td>[^<]* of CPU time, [^<]* of wall time</td>", page)
+    assert len(costs) == len(measured_chain.study.runs)  # of every stage
     # The sources stand in the origin, back to the file of the structure.
     origin = page[page.index('<table class="origin">') :]
     for text in ("of kind characterize, identity", "of kind porometry, identity", "bench.csv, SHA-256"):

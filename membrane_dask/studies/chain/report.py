@@ -63,10 +63,10 @@ def _stages(study: ChainStudy) -> Section:
     rows, notes = [], []
     for name, path in study.runs.items():
         run = _opened(study, name)
-        work = dict(run.rows()).get("work", "") if run is not None else ""
-        rows.append([name, run.kind if run is not None else "", path.name, work])
+        summary = dict(run.rows()) if run is not None else {}
+        rows.append([name, run.kind if run is not None else "", path.name, summary.get("cost", "")])
         notes += [Note(f"{name}: {text}") for text in read_findings(path)]
-    return Section("Stages", "", [Grid(["stage", "kind", "run", "work"], rows), *notes])
+    return Section("Stages", "", [Grid(["stage", "kind", "run", "cost"], rows), *notes])
 
 
 def structure_sections(run: Run | None) -> list[Section]:
