@@ -201,6 +201,19 @@ def _duration(value: object) -> float:
     return float(_TIME[0].func(value))
 
 
+def _memory(value: object) -> float:
+    """MB of ``2 GB`` or ``2 GiB``; ``2G`` and ``2000Mn`` of batch systems are refused with both spellings."""
+    text = str(value).strip() if isinstance(value, (str, int, float)) and not isinstance(value, bool) else ""
+    match = re.fullmatch(rf"({_NUMBER})\s*(?:([kmgt])?i?(?:b|o|bytes?)?[nc]?|%)", text, re.I)
+    if match and not re.fullmatch(r"B|bytes?|(k|[MGT]i?|Ki)B", text[match.end(1) :].strip()):
+        number, prefix = ("2", "G") if text.endswith("%") else (match[1], (match[2] or "M").upper())
+        raise ValueError(
+            f"a number with a unit is needed, for example '{number} {prefix}iB' (powers of 1024, as batch systems "
+            f"count) or '{number} {prefix.replace('K', 'k')}B' (powers of 1000), for one worker (got {value!r})"
+        )
+    return float(_MEMORY[0].func(value))
+
+
 def as_tuple(value: object) -> object:
     """Accept one value as a list of one, and a YAML list as a tuple."""
     if isinstance(value, (list, tuple)):
@@ -246,7 +259,8 @@ VoxelSize = Annotated[
         "examples": ["3 nm"],
     }),
 ]  # fmt: skip
-Bytes = Annotated[(float, *quantity("MB", "2 GB", rounded=False))]
+_MEMORY = quantity("MB", "2 GB", rounded=False)
+Bytes = Annotated[float, BeforeValidator(_memory), *_MEMORY[1:]]
 _TIME = quantity("s", "90 min", rounded=False)
 Duration = Annotated[float, BeforeValidator(_duration), *_TIME[1:]]
 Pressure = Annotated[(float, *quantity("Pa", "210 kPa", rounded=False))]

@@ -90,7 +90,7 @@ def _attributes(output: str, job_ids: Sequence[str]) -> dict[str, dict[str, str]
     jobs = {}
     for block in re.split(r"^Job Id:\s*", output, flags=re.M)[1:]:
         printed = block.split(None, 1)[0]
-        job_id = next((known for known in job_ids if _is_same_job(known, printed)), printed)
+        job_id = next((own for own in job_ids if _is_same_job(own, printed)), printed)
         jobs[job_id] = dict(re.findall(r"^[ ]+(\S+) = (.*(?:\n\t.*)*)", block, re.M))
     return jobs
 
