@@ -13,6 +13,8 @@ from membrane_dask.io.raster_files import check_decoded_size
 PALETTE, PRINT = 3, 5
 #: Number of the TIFF and EXIF tag of the orientation.
 ORIENTATION = 274
+#: Remark on a palette that is not used: subject and text.
+PALETTE_OF_LABELS = ("palette", "values are labels, its colours are not used")
 _SMALLER = "cut out or scale down what is needed"
 
 

@@ -12,6 +12,7 @@ from membrane_dask.errors import reason
 from membrane_dask.files import require_regular
 from membrane_dask.io.image_colours import (
     ORIENTATION,
+    PALETTE_OF_LABELS,
     check_lookup_table,
     check_orientation,
     grey_channel,
@@ -66,6 +67,8 @@ class Micrograph:
         Whether its compression changes grey values.
     colours : (rows, columns) ndarray or None
         Largest difference of the colour channels of each pixel, of which the first is used; None if all are equal.
+    has_palette : bool
+        Whether its colours are those of a table, of which values are numbers.
     """
 
     pixels: np.ndarray
@@ -74,6 +77,7 @@ class Micrograph:
     bits: int = 8
     is_lossy: bool = False
     colours: np.ndarray | None = None
+    has_palette: bool = False
 
     @property
     def image(self) -> np.ndarray:
@@ -99,10 +103,11 @@ class Micrograph:
         colours = self.colours if where is None else np.where(where, self.colours, 0)
         if colours.any():
             row, column = largest(colours)
+            labels = "; where its values are labels, name that of the pores, for example pores: 0"
             raise ValueError(
                 f"it has colour channels that differ, by up to {colours[row, column]} (row {row}, column {column} of "
                 "the file); a grey image is needed: crop a coloured margin, or save it as 8- or 16-bit grey without "
-                "overlays"
+                f"overlays{labels if self.has_palette else ''}"
             )
 
     @property
@@ -123,6 +128,7 @@ class _Decoded:
     bits: int | None = None
     is_lossy: bool = False
     aspect: float = 1.0
+    has_palette: bool = False
 
 
 def read_micrograph(
@@ -139,7 +145,7 @@ def read_micrograph(
     text_file : Path, optional
         Text file that the microscope has written with the image.
     labels : bool
-        Whether values are labels, which the colours of the palette of a TIFF file do not replace.
+        Whether values are labels, which the colours of a palette do not replace.
 
     Returns
     -------
@@ -187,6 +193,7 @@ def read_micrograph(
         min(bits, decoded.bits if decoded.bits and decoded.bits > 1 else bits),
         decoded.is_lossy,
         colours,
+        decoded.has_palette,
     )
 
 
@@ -220,7 +227,7 @@ def _decode(path: Path, labels: bool = False) -> _Decoded:
     if suffix in (".tif", ".tiff"):
         with open_tiff(path) as file:
             return _decode_tiff(file, labels)
-    return _decode_image(path)
+    return _decode_image(path, labels)
 
 
 def _decode_tiff(file: Any, labels: bool) -> _Decoded:
@@ -237,8 +244,10 @@ def _decode_tiff(file: Any, labels: bool) -> _Decoded:
         has_channels = True
     if has_channels and values.shape[-1] not in (2, 3, 4):
         raise ValueError(f"it has {values.shape[-1]} colour channels; a grey image is needed")
-    colours = None if labels else palette_of(page)
-    if colours is not None:
+    colours = palette_of(page)
+    if colours is not None and labels:
+        remarks.append(PALETTE_OF_LABELS)
+    elif colours is not None:
         values, has_channels = palette_channels(values, colours), True
     refuse_print_colours(page)
     if white_is_zero(page):
@@ -248,7 +257,7 @@ def _decode_tiff(file: Any, labels: bool) -> _Decoded:
     return _Decoded(
         values, has_channels, tuple(statements), without, tuple(remarks),
         None if has_channels else int(np.max(page.bitspersample)),
-        is_lossy(page), tiff_aspect(file),
+        is_lossy(page), tiff_aspect(file), colours is not None,
     )  # fmt: skip
 
 
@@ -269,18 +278,24 @@ def _images(file: Any) -> tuple[np.ndarray, str]:
     return np.stack([read_series(file, each) for each in series]), f"Q{first.axes}"
 
 
-def _decode_image(path: Path) -> _Decoded:
+def _decode_image(path: Path, labels: bool) -> _Decoded:
     import imageio.v3 as iio
+    from PIL import Image
 
-    aspect = _check_image(path)
+    aspect, has_palette = _check_image(path)
+    if has_palette and labels:
+        with Image.open(path, formats=_FORMATS) as image:
+            return _Decoded(np.array(image), False, remarks=(PALETTE_OF_LABELS,), aspect=aspect)
     values = np.asarray(iio.imread(path, plugin="pillow"))
     if path.suffix.lower() == ".gif" and len(values) == 1:
         values = values[0]
-    return _Decoded(values, values.ndim == 3, is_lossy=path.suffix.lower() in _LOSSY_FORMATS, aspect=aspect)
+    return _Decoded(
+        values, values.ndim == 3, is_lossy=path.suffix.lower() in _LOSSY_FORMATS, aspect=aspect, has_palette=has_palette
+    )
 
 
-def _check_image(path: Path) -> float:
-    """Check the header of an image that Pillow decodes; returns the height of a pixel over its width."""
+def _check_image(path: Path) -> tuple[float, bool]:
+    """Check the header of an image that Pillow decodes; returns the height of a pixel over its width, if a palette."""
     from PIL import Image
 
     require_regular(path)
@@ -294,4 +309,4 @@ def _check_image(path: Path) -> float:
             raise ValueError(f"it has the colour channels {image.mode}; a grey image is needed")
         check_orientation(image.getexif().get(ORIENTATION, 1))
         along, across = (float(value) for value in image.info.get("dpi") or image.info.get("aspect") or (1, 1))
-        return along / across if along > 0 and across > 0 else 1.0
+        return along / across if along > 0 and across > 0 else 1.0, image.mode == "P"

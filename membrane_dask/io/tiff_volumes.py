@@ -12,6 +12,7 @@ import numpy as np
 
 from membrane_dask.io.image_colours import (
     ORIENTATION,
+    PALETTE_OF_LABELS,
     check_lookup_table,
     check_orientation,
     grey_channel,
@@ -265,8 +266,7 @@ def _remarks(page: Any, options: ReadOptions, metadata: ImageMetadata) -> list[t
     elif int(page.photometric) == 0 and is_boolean_array(page):
         remarks.append(("photometric", "interpretation 0 of an array of booleans by tifffile: true is taken as bright"))
     if palette_of(page) is not None:
-        text = "values are labels, its colours are not used" if options.labels else "grey values are its colours"
-        remarks.append(("palette", text))
+        remarks.append(PALETTE_OF_LABELS if options.labels else ("palette", "grey values are its colours"))
     if "S" in page.axes:
         remarks.append(("colours", f"{page.samplesperpixel} channels, which must be equal: one is used"))
     if is_lossy(page):

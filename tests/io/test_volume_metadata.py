@@ -113,6 +113,23 @@ def test_a_palette_of_labels(tmp_path):
     np.testing.assert_array_equal(read(folder, 1), PORES)
 
 
+@pytest.mark.parametrize("ending", ["png", "bmp"])
+def test_palettes_of_labels_in_other_images(tmp_path, ending):
+    """Neither colours nor an inverting table of greys replace labels."""
+    for name, table in (("coloured", [0, 0, 0, 255, 0, 0, 0, 255, 0]), ("inverting", [255] * 3 + [128] * 3 + [0] * 3)):
+        folder = tmp_path / name
+        folder.mkdir()
+        for z, solid in enumerate(SOLID):
+            image = Image.fromarray(np.where(solid, 2, 1).astype("u1"), "P")
+            image.putpalette(table + [0] * (768 - len(table)))
+            image.save(folder / f"{z}.{ending}")
+        volume = open_volume_source(folder, 1)
+        np.testing.assert_array_equal(volume.read(WHERE), PORES)
+        assert "colours are not used" in dict(volume.remarks)["palette"]
+    with pytest.raises(ValueError, match=r"channels that differ.*where its values are labels.* pores: 0"):
+        open_volume_source(tmp_path / "coloured")
+
+
 @pytest.mark.parametrize("planar", ["contig", "separate"])
 @pytest.mark.parametrize("channels", [3, 4])
 def test_pages_of_equal_colours(tmp_path, channels, planar):

@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 import membrane_dask as md
 from membrane_dask.cli.commands import app
+from membrane_dask.studies.reconstruct.image_settings import MicrographSettings
+from membrane_dask.studies.reconstruct.intake import take_in
 
 ROWS, COLUMNS, POROSITY = 160, 200, 0.35
 
@@ -183,6 +185,20 @@ def test_three_labels_need_a_choice(plan):
         plan(labels, pores=[0, 128, 255])
     with pytest.raises(md.StudyError, match=r"must be dark or bright, as the image is grey"):
         plan(IMAGE, pores=0)
+
+
+@pytest.mark.parametrize("ending", ["png", "bmp", "gif", "tif"])
+def test_labels_with_colours_of_a_table(tmp_path, ending):
+    """The colours of a table mean nothing where the study names a label, nor does a table of inverted greys."""
+    labels = np.where(SOLID, 1, 0).astype("u1")
+    labels[SOLID & (np.arange(COLUMNS) > 90)] = 2
+    for table in ([0, 0, 0, 255, 0, 0, 0, 255, 0], [255, 255, 255, 128, 128, 128, 0, 0, 0]):
+        image = Image.fromarray(labels, "P")
+        image.putpalette(table + [0] * (768 - len(table)))
+        image.save(tmp_path / f"b.{ending}")
+        section = take_in(MicrographSettings(input=tmp_path / f"b.{ending}", pixel_size="5 nm", pores=0), None)
+        np.testing.assert_array_equal(section.image, np.where(SOLID, 255, 0))
+        assert "colours are not used" in dict(section.remarks)["palette"]
 
 
 @pytest.mark.parametrize("pores", ["dark", "bright"])

@@ -387,7 +387,8 @@ def take_in(settings: MicrographSettings, source: Source | None, where: tuple[st
     intake = _Intake(settings, where, source)
     assert settings.input is not None
     try:
-        micrograph = read_micrograph(settings.input, settings.page, settings.text_file)
+        labels = not isinstance(settings.pores, str)
+        micrograph = read_micrograph(settings.input, settings.page, settings.text_file, labels)
     except ValueError as error:
         message = str(error)
         raise intake.error(
