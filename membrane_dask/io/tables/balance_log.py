@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from datetime import date
 
+from membrane_dask.io.tables.clock_times import clock_seconds
 from membrane_dask.io.tables.headers import HeaderCell, quantities_named
 from membrane_dask.io.tables.layout import Block, find_blocks
 from membrane_dask.io.tables.limits import TableError
-from membrane_dask.io.tables.numerals import clock_seconds
 from membrane_dask.io.tables.rows import Row
 
 _SEPARATOR = r"[\s,;|]*"

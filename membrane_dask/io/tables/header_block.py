@@ -88,6 +88,25 @@ class HeaderBlock:
     columns: Mapping[str, str] = field(default_factory=dict)
     unclear: Mapping[str, str] = field(default_factory=dict)
 
+    def unclear_numbers(self, decimal: str) -> list[str]:
+        """Questions on conditions such as ``3.400 mm2`` above a table with the other decimal sign.
+
+        Parameters
+        ----------
+        decimal : {".", ","}
+            Decimal sign of the table.
+        """
+        questions = []
+        for name, stated in self.stated.items():
+            number = numeral(stated.text)
+            if number is not None and number.decimal_sign == "?" and decimal not in number.mantissa:
+                values = " or ".join(f"{number.value(sign):.12g}" for sign in ".,")
+                questions.append(
+                    f"{name} is {stated.text} (line {stated.row}), but {decimal!r} is the decimal sign of the table: "
+                    f"is it {values}? Write it without a separator of thousands, and any decimals with {decimal!r}"
+                )
+        return questions
+
 
 #: What lines below a table do not state but as a result of it.
 _RESULTS = ("pressure", "flux", "permeate pressure", "membrane")

@@ -13,6 +13,7 @@ import numpy as np
 
 from membrane_dask.errors import first_problems, short
 from membrane_dask.io.tables.balance_log import find_tables
+from membrane_dask.io.tables.clock_times import clock_seconds, has_day, is_clock, unclear_days
 from membrane_dask.io.tables.column_groups import ambiguous_columns, stack, without_headings
 from membrane_dask.io.tables.columns import Column, RecognisedColumns, TableOptions, quantity_of, unit_problem
 from membrane_dask.io.tables.files import read_rows
@@ -20,15 +21,7 @@ from membrane_dask.io.tables.header_block import HeaderBlock, read_header_block
 from membrane_dask.io.tables.headers import MAX_LABEL, HeaderCell
 from membrane_dask.io.tables.layout import Block, is_ruler
 from membrane_dask.io.tables.limits import TableError
-from membrane_dask.io.tables.numerals import (
-    clock_seconds,
-    decimal_sign,
-    has_day,
-    is_clock,
-    is_missing,
-    is_number,
-    numeral,
-)
+from membrane_dask.io.tables.numerals import decimal_sign, is_missing, is_number, numeral
 from membrane_dask.io.tables.roles import LABELS, ROLES
 from membrane_dask.io.tables.rows import Formula, Row
 from membrane_dask.io.tables.sections import join_sections
@@ -247,6 +240,8 @@ class MeasuredTable:
             self.problems.append(result.problem)
         elif result.evidence and result.sign == ",":
             self.findings.append(f"decimal commas, as {result.evidence} shows")
+        if result.evidence or self.options.decimal:
+            self.problems += self.header_block.unclear_numbers(result.sign)
         return result.sign
 
     # What readers of a method ask for.
@@ -290,6 +285,8 @@ class MeasuredTable:
                 continue
             values[k] = self._number(row, column, cell, above)
         if column.role == "time" and any(has_day(row.cell(column.index)) for row in self.rows):
+            if problem := unclear_days(row.cell(column.index) for row in self.rows):
+                self.problems.append(f"column {column.header!r}: {problem}")
             values = values - np.nanmin(values, initial=np.inf)  # the origin of days is not the start of a log
         if missing and len(missing) < len(self.rows):
             self.findings.append(f"row {_ranges(missing)}: no reading of {column.header}")
@@ -470,7 +467,7 @@ def _is_unit_of(text: str, column: Column) -> bool:
 
 def _is_reading(row: Row, key: Column) -> bool:
     cell = row.cells[key.index] if key.index < len(row.cells) else None
-    if is_number(cell) or isinstance(cell, Formula):
+    if is_number(cell) or isinstance(cell, Formula) or is_clock(cell):
         return True
     return numeral(cell) is not None and not re.match(r"[A-Za-z]", str(cell).strip())
 

@@ -6,8 +6,9 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
+
+from membrane_dask.io.tables.clock_times import is_clock
 
 #: Characters between groups of thousands that are no decimal signs: spaces of any width, apostrophes.
 _GROUPING = " \u00a0\u2007\u2009\u202f'\u2019"
@@ -19,10 +20,6 @@ MISSING = frozenset(
      "nan", "null", "none", "k.a.", "missing", "n.b.", "no data", "n.m.", "n.r.", "s/d", "?", "#nv", "#n/v", "#wert!",
      "#bezug!", "#valeur!", "#valor!", "#¡valor!", "#¡div/0!"]
 )  # fmt: skip
-#: A day before a clock time, as a spreadsheet stores it.
-_DAY = r"(?:(\d{4}-\d{2}-\d{2})[ T])?"
-_CLOCK = re.compile(_DAY + r"(?:(\d{1,3}):)?(\d{1,3}):(\d{2}(?:[.,]\d+)?)")
-_SECONDS_OF_DAY = 86_400
 
 
 def is_missing(cell: Any) -> bool:
@@ -119,39 +116,7 @@ def is_number(cell: Any) -> bool:
     if isinstance(cell, (int, float)):
         return cell == cell
     value = numeral(cell)
-    return (value is not None and not value.unit) or is_clock(cell)
-
-
-def is_clock(cell: Any) -> bool:
-    """Whether a cell holds two or three numbers of a clock or a stop watch."""
-    return isinstance(cell, str) and bool(_CLOCK.fullmatch(cell.strip()))
-
-
-def clock_seconds(cell: Any, clock_format: str = "") -> float | None:
-    """Seconds of a clock time such as ``10:41:30``; None if it is none.
-
-    Parameters
-    ----------
-    cell : object
-        Content of a cell.
-    clock_format : {"", "h:mm", "h:mm:ss", "mm:ss"}
-        What two numbers are; without it only three are a time.
-    """
-    match = _CLOCK.fullmatch(cell.strip()) if isinstance(cell, str) else None
-    if not match or (match[2] is None and clock_format not in ("h:mm", "mm:ss")):
-        return None
-    seconds = int(match[2] or 0) * 3600 + int(match[3]) * 60 + float(match[4].replace(",", "."))
-    if match[1] is not None:
-        try:
-            seconds += date.fromisoformat(match[1]).toordinal() * _SECONDS_OF_DAY
-        except ValueError:
-            return None
-    return seconds * 60 if match[2] is None and clock_format == "h:mm" else seconds
-
-
-def has_day(cell: Any) -> bool:
-    """Whether a clock time has a day before it."""
-    return isinstance(cell, str) and (match := _CLOCK.fullmatch(cell.strip())) is not None and match[1] is not None
+    return (value is not None and not value.unit) or (isinstance(cell, str) and is_clock(cell))
 
 
 @dataclass(frozen=True)

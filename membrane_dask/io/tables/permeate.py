@@ -17,6 +17,8 @@ from membrane_dask.quantities import fits
 
 #: Relative difference of two ways to the flux that are taken as the same.
 _AGREEMENT = 0.02
+#: Largest step of a log, times which its first time and amount may be at most to be counted from zero.
+_FIRST_STEPS = 3.0
 
 
 def fluxes(
@@ -210,18 +212,34 @@ def _increments(
             row = table.rows[rows[k]]
             if k == begin:
                 # A volume starts from zero at time zero; the first reading of a balance is the tare.
-                if column.role != "mass" and time[k] > 0:
+                if column.role != "mass" and _starts_from_zero(amount[begin:end], time[begin:end]):
                     flux[k] = amount[k] / time[k]
+                    table.findings.append(f"row {row.number}: {column.header} counted from 0 at the time 0")
+                elif column.role != "mass" and time[k] > 0:
+                    table.findings.append(f"row {row.number}: start of a log, as it does not begin at 0; no flux")
                 continue
             difference, duration = amount[k] - amount[k - 1], time[k] - time[k - 1]
             if difference < -(step if column.role == "mass" else 0.0):
                 shown = str(row.cells[column.index]).strip()
-                table.problem(row, f"the cumulative {column.role} falls ({shown})")
+                table.problem(
+                    row,
+                    f"the cumulative {column.role} falls ({shown}); if it was emptied or tared there, write a line "
+                    "'Run 2' above this row, and 'Run 1' above the first one",
+                )
             elif duration <= 0:
                 table.problem(row, "time must rise from row to row in a cumulative log")
             else:
                 flux[k] = difference / duration
     return flux
+
+
+def _starts_from_zero(amount: np.ndarray, time: np.ndarray) -> bool:
+    """Whether the first reading of a log was collected since the time 0, and not since another time of a clock."""
+    if amount[0] <= 0 or time[0] <= 0:
+        return False
+    if len(amount) == 1:
+        return True
+    return bool(time[0] <= _FIRST_STEPS * np.diff(time).max() and amount[0] <= _FIRST_STEPS * np.diff(amount).max())
 
 
 def _resolution(table: MeasuredTable, column: Column, rows: np.ndarray) -> float:

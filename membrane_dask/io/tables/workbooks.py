@@ -6,12 +6,13 @@ import math
 import re
 import zipfile
 from collections.abc import Sequence
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
 from xml.parsers import expat
 
+from membrane_dask.io.tables.clock_times import clock_text
 from membrane_dask.io.tables.limits import MAX_CELLS, MAX_COLUMNS, MAX_ROWS, TableError
 from membrane_dask.io.tables.numerals import is_number
 from membrane_dask.io.tables.rows import Formula
@@ -124,11 +125,16 @@ def _value(cell: Any) -> Any:
     value = cell.value
     if value is None or cell.data_type == "e" or (isinstance(value, str) and value in _EMPTY):
         return None
-    if isinstance(value, time) or (isinstance(value, datetime) and value.time() != time()):
-        return value.isoformat(" ", "seconds") if isinstance(value, datetime) else value.isoformat("seconds")
+    if isinstance(value, (time, timedelta)) or (isinstance(value, datetime) and _is_time(value)):
+        return clock_text(value)
     if isinstance(value, float):
         return None if math.isnan(value) else int(value) if value.is_integer() else value
     return value
+
+
+def _is_time(value: datetime) -> bool:
+    """Whether a date of a spreadsheet is a time: one at midnight may be a day, except in the first year it counts."""
+    return value.time() != time() or value.year <= 1900
 
 
 def _with_formulas(path: Path, sheet: str, rows: Sequence[tuple[int, list[Any]]]) -> list[tuple[int, list[Any]]]:
