@@ -5,41 +5,32 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from membrane_dask.files import read_bytes
 from membrane_dask.io.header_numbers import header_number
+from membrane_dask.io.header_texts import decoded_text, nanometres
+from membrane_dask.plain_text import printable_line
 
-#: Symbols and short names of units of length, in nanometres.
-_UNITS = {
-    "m": 1e9, "mm": 1e6, "µm": 1e3, "μm": 1e3, "um": 1e3, "micron": 1e3, "microns": 1e3, "\\u00b5m": 1e3,
-    "nm": 1.0, "pm": 1e-3, "å": 0.1, "angstrom": 0.1, "angstroms": 0.1, "ångström": 0.1,
-}  # fmt: skip
-#: Prefixes of spelled-out units.
-_PREFIXES = {"": 1e9, "deci": 1e8, "centi": 1e7, "milli": 1e6, "micro": 1e3, "nano": 1.0, "pico": 1e-3}
-#: Pixels larger than this, in nm, are those of a print resolution.
-_MAX_PIXEL = 50_000.0
+#: Pixels larger than this, in nm, are those of a print resolution: per inch, the unit of prints, and per centimetre.
+_MAX_PIXEL = {"inch": 1000.0, "centimetre": 50_000.0}
 #: Resolutions of scanners and prints, in pixels per inch, that pixels smaller than that correspond to.
-_PRINT_RESOLUTIONS = (600, 720, 800, 1000, 1200, 1440, 2400, 4800)
+_PRINT_RESOLUTIONS = (600, 720, 800, 1000, 1200, 1440, 2400, 3200, 3600, 4800, 6400, 9600)
+#: Units of resolutions by the number of the TIFF tag, and as ImageJ names them.
+_RESOLUTION_UNITS = {2: "inch", 3: "centimetre", "inch": "inch", "inches": "inch", "cm": "centimetre"}
 #: Largest relative difference of two statements of a pixel size that counts as rounding.
 PIXEL_TOLERANCE = 0.02
 #: Columns of the display that Zeiss's `Pixel Size` belongs to; `Image Pixel Size` is that of the file.
 _ZEISS_COLUMNS = 1024
 #: TIFF tag in which TESCAN writes its header.
 _TESCAN_TAG = 50431
+#: Between name and value of an entry.
+_EQUALS = r"\s*=\s*"
 #: Largest text file of a microscope, in bytes.
 _MAX_TEXT = 1_000_000
-
-
-def nanometres(unit: object) -> float | None:
-    """Nanometres in a unit of length as files spell it: ``um``, ``micrometer``, ``metres``; None for others."""
-    text = str(unit).strip().lower()
-    if match := re.fullmatch(r"([a-z]*?)met(?:er|re)s?", text):
-        return _PREFIXES.get(match[1])
-    return _UNITS.get(text)
 
 
 @dataclass(frozen=True)
@@ -68,8 +59,8 @@ class PixelStatement:
     def __post_init__(self) -> None:
         if not (0 < self.width_nm < math.inf and 0 < self.height_nm < math.inf):
             raise ValueError(
-                f"its metadata state pixels of {self.size} nm ({self.source}); set the size in the study and remove it "
-                "there"
+                f"its metadata state pixels of {self.size} nm ({self.source}), which are no lengths; remove them there "
+                "and set the size in the study"
             )
 
     @property
@@ -165,7 +156,7 @@ def tiff_statements(file: Any) -> tuple[list[PixelStatement], str]:
     statements = [*_fei(file), *_zeiss(file), *_tescan_tag(file), *_ome(file), *_imagej(file)]
     if statement:
         statements.append(statement)
-    return statements, "" if statements else reason
+    return statements, "" if statements else _unknown_unit(file) or reason
 
 
 def _fei(file: Any) -> Iterator[PixelStatement]:
@@ -224,7 +215,7 @@ def _explains(display: float, pixel: float, columns: int) -> bool:
 def _tescan_tag(file: Any) -> Iterator[PixelStatement]:
     value = file.pages[0].tags.valueof(_TESCAN_TAG, None)
     if isinstance(value, bytes | str):
-        yield from _tescan(_decoded(value) if isinstance(value, bytes) else value, "TESCAN metadata")
+        yield from _tescan(decoded_text(value) if isinstance(value, bytes) else value, "TESCAN metadata")
 
 
 def _ome(file: Any) -> Iterator[PixelStatement]:
@@ -236,32 +227,66 @@ def _ome(file: Any) -> Iterator[PixelStatement]:
 
 def ome_pixel_size(file: Any, axis: str) -> float | None:
     """Pixel size of an OME-TIFF file along an axis, ``X``, ``Y`` or ``Z``, in nm; None without."""
+    size, unit = _ome_size(file, axis) or (0.0, "")
+    factor = nanometres(unit)
+    return size * factor if factor else None
+
+
+def _ome_size(file: Any, axis: str) -> tuple[float, str] | None:
+    """Pixel size of an OME-TIFF file along an axis, and its unit; None without."""
     import tifffile
 
     images = tifffile.xml2dict(str(file.ome_metadata))["OME"]["Image"]
     pixels = (images[0] if isinstance(images, list) else images)["Pixels"]
-    unit = nanometres(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
     name = f"PhysicalSize{axis}"
-    if name not in pixels or not unit:
+    if name not in pixels:
         return None
     text = re.search(rf'\b{name}="([^"]*)"', str(file.ome_metadata))
-    return _number(text[1] if text else pixels[name]) * unit
+    return _number(text[1] if text else pixels[name]), str(pixels.get(f"{name}Unit", "µm"))
 
 
 def tiff_plane_distance(file: Any) -> float | None:
     """Distance between the planes of a TIFF file by its OME or ImageJ metadata, nm; None without."""
     if file.is_ome:
         return ome_pixel_size(file, "Z")
-    metadata: Mapping[str, Any] = file.imagej_metadata or {}
-    if not (spacing := metadata.get("spacing")):
+    spacing, unit = _imagej_spacing(file), _imagej_unit(file.imagej_metadata or {}, "zunit")
+    return spacing * unit if spacing and unit else None
+
+
+def tiff_plane_ratio(file: Any) -> float | None:
+    """Distance between the planes of a TIFF file over the width of a pixel, in any unit that both have; None without.
+
+    ImageJ writes no distance of 1; other programs do where they know none.
+    """
+    if file.is_ome:
+        (depth, depth_unit), (width, width_unit) = (_ome_size(file, axis) or (0.0, "") for axis in "ZX")
+        return depth / width if width > 0 and depth_unit == width_unit else None
+    spacing, resolutions, metadata = _imagej_spacing(file), _resolutions(file), file.imagej_metadata or {}
+    if not spacing or spacing == 1 or "zunit" in metadata:
         return None
-    distance, unit = header_number(spacing, "ImageJ description, spacing,"), _imagej_unit(metadata, "zunit")
-    return distance * unit if unit else None
+    return spacing * (resolutions[0] if resolutions else 1.0)
+
+
+def _imagej_spacing(file: Any) -> float | None:
+    """Distance between planes by ImageJ, whose sign means nothing; None without."""
+    spacing = (file.imagej_metadata or {}).get("spacing")
+    return abs(header_number(spacing, "ImageJ description, spacing,")) if spacing else None
 
 
 def _imagej_unit(metadata: Mapping[str, Any], name: str) -> float | None:
     """Nanometres in the unit of an axis by ImageJ, which writes `yunit` and `zunit` where they differ from `unit`."""
     return nanometres(metadata.get(name, metadata.get("unit", "")))
+
+
+def _unknown_unit(file: Any) -> str:
+    """Which unit OME or ImageJ metadata have that is no unit of length; empty without."""
+    if file.is_ome:
+        name, (_, unit) = "OME metadata", _ome_size(file, "X") or (0.0, "µm")
+    else:
+        name, unit = "ImageJ description", str((file.imagej_metadata or {}).get("unit", ""))
+    if not unit or nanometres(unit):
+        return ""
+    return f"its {name} has the unit {printable_line(unit)[:40]!r}, which is no unit of length"
 
 
 def _resolutions(file: Any) -> tuple[float, float] | None:
@@ -287,57 +312,89 @@ def _imagej(file: Any) -> Iterator[PixelStatement]:
     metadata: Mapping[str, Any] = file.imagej_metadata or {}
     (x_unit, y_unit), resolutions = (_imagej_unit(metadata, name) for name in ("unit", "yunit")), _resolutions(file)
     if x_unit and y_unit and resolutions:
-        yield PixelStatement(x_unit / resolutions[0], y_unit / resolutions[1], "ImageJ metadata")
+        width, height = x_unit / resolutions[0], y_unit / resolutions[1]
+        if not _print_resolution(width, _RESOLUTION_UNITS.get(str(metadata.get("unit", "")).strip().lower())):
+            yield PixelStatement(width, height, "ImageJ metadata")
 
 
 def _resolution(file: Any) -> tuple[PixelStatement | None, str]:
     """What the resolution of a TIFF file states, unless it is that of a print."""
     metadata: Mapping[str, Any] = file.imagej_metadata or {}
-    unit, tags = str(metadata.get("unit", "")).lower(), file.pages[0].tags
+    resolutions, tags = _resolutions(file), file.pages[0].tags
     kind = int(tags["ResolutionUnit"].value) if "ResolutionUnit" in tags else 1
-    resolutions = _resolutions(file)
-    if unit in ("inch", "inches", "cm") or (kind == 2 and resolutions):
-        return None, f"the file has a resolution per {unit or 'inch'}, which is a print resolution"
-    if kind == 3 and resolutions:
-        dots = next((dpi for dpi in _PRINT_RESOLUTIONS if not differs(2.54 * resolutions[0], dpi, 1e-3)), None)
-        if dots:
-            return None, f"the file has a resolution of {dots} per inch, which is a print resolution"
-    if kind == 3 and resolutions and 1e7 / resolutions[0] < _MAX_PIXEL:
-        return PixelStatement(1e7 / resolutions[0], 1e7 / resolutions[1], "TIFF resolution per centimetre"), ""
-    return None, "the file has no pixel size"
+    unit = _RESOLUTION_UNITS.get(kind) or _RESOLUTION_UNITS.get(str(metadata.get("unit", "")).strip().lower())
+    if not resolutions or not unit:
+        return None, "the file has no pixel size"
+    length = float(nanometres(unit) or math.nan)
+    if reason := _print_resolution(length / resolutions[0], unit):
+        return None, reason
+    if kind not in _RESOLUTION_UNITS or (kind == 2 and _imagej_unit(metadata, "unit")):  # per the unit of ImageJ
+        return None, ""
+    return PixelStatement(length / resolutions[0], length / resolutions[1], f"TIFF resolution per {unit}"), ""
+
+
+def _print_resolution(width_nm: float, unit: str | None) -> str:
+    """Why pixels of a resolution in a unit of prints are those of a print; empty if they are not."""
+    if not unit:
+        return ""
+    dots = next((dpi for dpi in _PRINT_RESOLUTIONS if not differs(25.4e6 / width_nm, dpi, 1e-3)), None)
+    if dots:
+        return f"the file has a resolution of {dots} per inch, which is a print resolution"
+    return f"the file has a resolution per {unit}, which is a print resolution" if width_nm > _MAX_PIXEL[unit] else ""
 
 
 def find_text_file(image: Path) -> Path | None:
     """Text file of a JEOL, Hitachi or TESCAN microscope with an image, by name and content; None without."""
     stems = (image.stem, image.name, f"{image.stem}-{image.suffix[1:]}")
-    for stem, suffix in itertools.product(stems, (".txt", ".TXT", ".hdr", ".HDR")):
-        path = image.with_name(stem + suffix)
-        if path.is_file() and read_text_file(path):
-            return path
+    names = [stem + suffix for stem, suffix in itertools.product(stems, (".txt", ".hdr"))]
+    try:
+        files = sorted(image.parent.iterdir())
+    except OSError:
+        return None
+    for name in names:
+        same = [path for path in files if path.name.lower() == name.lower()]  # in any case, as Windows finds them
+        for path in sorted(same, key=lambda path: path.stem != Path(name).stem):
+            if path.is_file() and is_microscope_text(path):
+                return path
     return None
 
 
+def is_microscope_text(path: Path) -> bool:
+    """Whether a file is one that a JEOL, Hitachi or TESCAN microscope writes with an image."""
+    return _reader(_text_of(path)) is not None
+
+
 def read_text_file(path: Path) -> list[PixelStatement]:
-    """What a text file of a microscope states about the pixels of its image; empty if it is no such file."""
+    """What a text file of a microscope states about the pixels of its image; empty if it is no such file.
+
+    Raises
+    ------
+    ValueError
+        If it is one, and its numbers cannot be read.
+    """
+    text = _text_of(path)
+    reader = _reader(text)
+    return list(reader(text, path.name)) if reader else []
+
+
+def _text_of(path: Path) -> str:
     try:
-        text = _decoded(read_bytes(path, _MAX_TEXT))
+        return decoded_text(read_bytes(path, _MAX_TEXT))
     except OSError:
-        return []
+        return ""
+
+
+def _reader(text: str) -> Callable[[str, str], Iterator[PixelStatement]] | None:
+    """Reader of a text file by its content; None if it is none of a microscope."""
     if "$$SM_MICRON_BAR" in text:
-        return list(_jeol(text, path.name))
+        return _jeol
     if "[SemImageFile]" in text:
-        return list(_hitachi(text, path.name))
-    return list(_tescan(text, f"TESCAN file {path.name}"))
+        return _hitachi
+    return _tescan_file if _entry(text, "PixelSizeX", _EQUALS) else None
 
 
-def _decoded(content: bytes) -> str:
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return content.decode("utf-16", "replace")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        is_japanese = b"\x83\xca" in content  # the sign of a micrometre in Shift JIS
-        return content.decode("cp932" if is_japanese else "latin-1", "replace")
+def _unreadable(source: str, entries: str, allowed: str) -> ValueError:
+    return ValueError(f"its {source} states {printable_line(entries)[:80]}; allowed is {allowed}: correct or rename it")
 
 
 def _entry(text: str, key: str, separator: str) -> str:
@@ -371,24 +428,38 @@ def _size(text: str) -> tuple[int | None, int | None]:
 
 def _jeol(text: str, name: str) -> Iterator[PixelStatement]:
     """Scale bar in pixels and its length; the image without databar is `$CM_FULL_SIZE`."""
-    pixels = _number(_entry(text, "$$SM_MICRON_BAR", r"\s+"))
-    marker = _length(_entry(text, "$$SM_MICRON_MARKER", r"\s+"))
-    if marker and pixels > 0:
-        edge = marker / pixels
-        yield PixelStatement(edge, edge, f"JEOL file {name}", *_size(_entry(text, "$CM_FULL_SIZE", r"\s+")))
+    bar, length = (_entry(text, f"$$SM_MICRON_{key}", r"\s+") for key in ("BAR", "MARKER"))
+    pixels, marker = _number(bar), _length(length)
+    if not (bar and length):
+        return
+    if not marker or pixels <= 0:
+        entries = f"$$SM_MICRON_BAR {bar!r}, $$SM_MICRON_MARKER {length!r}"
+        raise _unreadable(f"JEOL file {name}", entries, "a number of pixels and a length, such as 60 and 300nm")
+    edge = marker / pixels
+    yield PixelStatement(edge, edge, f"JEOL file {name}", *_size(_entry(text, "$CM_FULL_SIZE", r"\s+")))
 
 
 def _hitachi(text: str, name: str) -> Iterator[PixelStatement]:
     """Pixel size, in nm where it has no unit, and size of the image."""
-    entry = _entry(text, "PixelSize", r"\s*=\s*")
+    entry = _entry(text, "PixelSize", _EQUALS)
     edge = _number(entry) or _length(entry)
-    if edge and edge > 0:
-        yield PixelStatement(edge, edge, f"Hitachi file {name}", *_size(_entry(text, "DataSize", r"\s*=\s*")))
+    if not entry:
+        return
+    if not edge or edge < 0:
+        raise _unreadable(f"Hitachi file {name}", f"PixelSize {entry!r}", "a number in nm, such as 4.96")
+    yield PixelStatement(edge, edge, f"Hitachi file {name}", *_size(_entry(text, "DataSize", _EQUALS)))
+
+
+def _tescan_file(text: str, name: str) -> Iterator[PixelStatement]:
+    return _tescan(text, f"TESCAN file {name}")
 
 
 def _tescan(text: str, source: str) -> Iterator[PixelStatement]:
     """Pixel size in m and rows of the databar."""
-    width, height = (_number(_entry(text, f"PixelSize{axis}", r"\s*=\s*")) * 1e9 for axis in "XY")
+    entries = [_entry(text, f"PixelSize{axis}", _EQUALS) for axis in "XY"]
+    width, height = (_number(entry) * 1e9 for entry in entries)
+    if entries[0] and width <= 0:
+        raise _unreadable(source, f"PixelSizeX {entries[0]!r}", "a number in m, such as 5e-9")
     if width > 0:
-        strip = _number(_entry(text, "ImageStripSize", r"\s*=\s*"))
+        strip = _number(_entry(text, "ImageStripSize", _EQUALS))
         yield PixelStatement(width, height or width, source, databar=int(min(max(strip, 0), 1e6)))

@@ -17,7 +17,7 @@ import numpy as np
 
 from membrane_dask.files import require_regular
 from membrane_dask.io.header_numbers import header_count, header_number
-from membrane_dask.io.image_metadata import nanometres
+from membrane_dask.io.header_texts import nanometres
 from membrane_dask.io.raster_files import check_decoded_size
 from membrane_dask.io.space_directions import SpaceDirections
 from membrane_dask.io.volume_file import ReadOptions, VolumeError, VolumeFile, VoxelEdges

@@ -28,6 +28,7 @@ from membrane_dask.io.image_metadata import (
     read_text_file,
     tiff_aspect,
     tiff_plane_distance,
+    tiff_plane_ratio,
     tiff_statements,
 )
 from membrane_dask.io.imagej_images import check_imagej_images
@@ -224,7 +225,9 @@ def _metadata(file: Any, path: Path) -> ImageMetadata:
     return image_metadata(statements, (page.imagelength, page.imagewidth), without, tiff_aspect(file))
 
 
-def plane_edges(metadata: ImageMetadata, distance: float | None, without: str) -> VoxelEdges:
+def plane_edges(
+    metadata: ImageMetadata, distance: float | None, without: str, ratio: float | None = None
+) -> VoxelEdges:
     """Edges of the voxels from the pixels of a plane and the distance between planes.
 
     Parameters
@@ -235,11 +238,15 @@ def plane_edges(metadata: ImageMetadata, distance: float | None, without: str) -
         Distance between planes, nm; None if it is unknown.
     without : str
         Why it is unknown.
+    ratio : float, optional
+        Distance between planes over the width of a pixel, where both are stated in an unknown unit.
     """
     if len(metadata.pixels) != 1:
         widths = tuple(pixel.width_nm for pixel in metadata.pixels)
-        aspect = (1.0, metadata.aspect, 1.0) if differs(metadata.aspect, 1.0, 0.01) else None
-        return VoxelEdges((distance, None, None), metadata.source, aspect, widths)
+        is_stated = ratio is not None or differs(metadata.aspect, 1.0, 0.01)
+        return VoxelEdges(
+            (distance, None, None), metadata.source, (ratio, metadata.aspect, 1.0) if is_stated else None, widths
+        )
     pixel = metadata.pixels[0]
     source = (
         metadata.source if distance is not None else f"pixels of {pixel.size} nm by {metadata.source}, but {without}"
@@ -248,7 +255,9 @@ def plane_edges(metadata: ImageMetadata, distance: float | None, without: str) -
 
 
 def _edges(file: Any, metadata: ImageMetadata) -> VoxelEdges:
-    return plane_edges(metadata, tiff_plane_distance(file), "no distance between planes")
+    distance = tiff_plane_distance(file)
+    ratio = None if distance or metadata.pixels else tiff_plane_ratio(file)
+    return plane_edges(metadata, distance, "no distance between planes", ratio)
 
 
 def _description(series: Any, n_planes: int, rows: int, columns: int) -> str:

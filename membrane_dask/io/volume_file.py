@@ -85,19 +85,19 @@ class VoxelEdges:
         Edge along each axis of the array, nm; None where the file states none, or none without contradiction.
     source : str
         Which metadata hold them, or why they are unknown.
-    ratio : tuple of float, optional
-        Edges in an unknown unit.
+    ratio : tuple of float or None, optional
+        Edges in an unknown unit; None where the file states none.
     candidates : tuple of float
         Edges of a pixel, nm, of which the metadata state several that contradict each other.
     """
 
     nm: Edges
     source: str
-    ratio: tuple[float, ...] | None = None
+    ratio: Edges | None = None
     candidates: tuple[float, ...] = ()
 
     @classmethod
-    def unknown(cls, source: str, ratio: tuple[float, ...] | None = None) -> VoxelEdges:
+    def unknown(cls, source: str, ratio: Edges | None = None) -> VoxelEdges:
         """Edges that a file does not state."""
         return cls((None, None, None), source, ratio)
 
@@ -114,9 +114,12 @@ class VoxelEdges:
         VolumeError
             If one is not.
         """
-        stated = [edge for edge in self.nm if edge is not None]
-        if not all(0 < edge < math.inf for edge in (*stated, *(self.ratio or ()))):
-            raise VolumeError(f"{name} states voxels of {self} ({self.source}), which are no lengths")
+        stated = [edge for edge in (*self.nm, *(self.ratio or ())) if edge is not None]
+        if not all(0 < edge < math.inf for edge in stated):
+            raise VolumeError(
+                f"{name} states voxels of {self} ({self.source}), which are no lengths: correct them there, or remove "
+                "them and set voxel_size"
+            )
 
     def __str__(self) -> str:
         """The edges as text, ``3 x 3 x 3 nm``; ``?`` where they are unknown."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.errors import reason
-from membrane_dask.io.image_metadata import nanometres
+from membrane_dask.io.header_texts import nanometres
 from membrane_dask.io.raster_files import check_decoded_size
 from membrane_dask.io.volume_file import ReadOptions, VolumeError, VolumeFile, VoxelEdges
 from membrane_dask.io.volume_views import as_volume

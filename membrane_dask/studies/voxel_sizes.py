@@ -88,11 +88,15 @@ def _disagreement(sizes: Sequence[float], volume: VolumeSource) -> str:
     shown = f"is {sizes[0]:g} nm" if len(set(sizes)) == 1 else f"is {' x '.join(f'{size:g}' for size in sizes)} nm"
     if any(edge and abs(size / edge - 1) > _TOLERANCE for size, edge in zip(sizes, edges.nm, strict=True)):
         stated = f"{volume.voxel_nm:g}" if volume.voxel_nm and is_cube(volume.spacing) else _without_unit(volume)
-        return f"{shown}, but {volume.path} has voxels of {stated} nm ({stated_by})"
+        advice = "leave voxel_size out, or correct or remove the metadata of the file if they are wrong"
+        return f"{shown}, but {volume.path} has voxels of {stated} nm ({stated_by}): {advice}"
     if edges.ratio:
-        scales = [size / ratio for size, ratio in zip(sizes, edges.ratio, strict=True)]
+        scales = [size / ratio for size, ratio in zip(sizes, edges.ratio, strict=True) if ratio]
         if max(scales) > (1 + CUBE_TOLERANCE) * min(scales):
-            return f"{shown}, but {volume.path} has voxels of {edges} (z, y, x; {stated_by})"
+            return (
+                f"{shown}, but {volume.path} has voxels of {edges} (z, y, x; {stated_by}): {_example(volume)}; or "
+                "correct or remove the metadata of the file if they are wrong"
+            )
     if edges.candidates and not any(
         sum(not differs(size, edge) for size in sizes) >= 2 for edge in edges.candidates
     ):  # the metadata of an image state two edges
@@ -108,8 +112,10 @@ def _example(volume: VolumeSource) -> str:
     """A voxel size that the user may mean."""
     edges = volume.edges
     stated = [edge for edge in (*reversed(edges.nm), *edges.candidates) if edge]
-    if edges.ratio and max(edges.ratio) > (1 + CUBE_TOLERANCE) * min(edges.ratio):
-        return f"set three lengths in this ratio: voxel_size: [{', '.join(f'{edge:g} nm' for edge in edges.ratio)}]"
+    ratios = [edge for edge in edges.ratio or () if edge]
+    if ratios and max(ratios) > (1 + CUBE_TOLERANCE) * min(ratios):
+        three = ", ".join(f"{edge:g} nm" if edge else "..." for edge in edges.ratio or ())
+        return f"set three lengths in this ratio: voxel_size: [{three}]"
     if not stated:
         return "for example voxel_size: 3 nm, or [10 nm, 5 nm, 5 nm] (z, y, x)"
     three = ", ".join("..." if edge is None else f"{edge:.6g} nm" for edge in edges.nm)

@@ -9,10 +9,13 @@ import pytest
 import tifffile
 import zarr
 
+from membrane_dask.errors import StudyError
 from membrane_dask.io.image_metadata import find_text_file
 from membrane_dask.io.micrographs import read_micrograph
 from membrane_dask.io.volume_file import ReadOptions
 from membrane_dask.io.volumes import open_volume_source
+from membrane_dask.studies.characterize.config import CharacterizeStudy
+from membrane_dask.studies.input_volumes import InputVolumes
 
 GREY = np.random.default_rng(3).integers(0, 255, (24, 32)).astype("u1")
 VOLUME = np.where(np.random.default_rng(4).random((5, 6, 7)) < 0.6, 255, 0).astype("u1")
@@ -54,6 +57,57 @@ def test_imagej_axes_have_units_of_their_own(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("unit", "nm"),
+    [
+        ("\\u00B5m", 1e3), ("\\u03BCm", 1e3), ("\u03bc", 1e3), ("\u339b", 1e3), ("\\u00C5", 0.1), ("\u212b", 0.1),
+        ("Nanometers", 1.0), ("cm", 1e7), ("inch", 25.4e6), ("mm", 1e6),
+    ],
+)  # fmt: skip
+def test_spellings_of_units(tmp_path, unit, nm):
+    """As ImageJ escapes them, with either micro sign, in one character; the distance has no sign."""
+    text = f"ImageJ=1.53t\nimages=5\nslices=5\nunit={unit}\nspacing={-5 / nm:.12f}\n".encode()
+    path = write(tmp_path / "v.tif", text, VOLUME, resolution=(nm / 5, nm / 5), resolutionunit=1)
+    assert open_volume_source(path).edges_nm == pytest.approx((5, 5, 5), rel=1e-3)  # the distance has 12 decimals
+
+
+@pytest.mark.parametrize("unit", ["unit=pixel\n", "unit=furlong\n", ""])
+def test_a_distance_between_planes_in_an_unknown_unit_is_a_ratio(tmp_path, unit):
+    """Voxels that are three pixels deep are no cubes, whatever a pixel is; a distance of 1 states nothing."""
+    text = "ImageJ=1.53t\nimages=5\nslices=5\n" + unit
+    path = write(tmp_path / "v.tif", text + "spacing=3\n", VOLUME, resolution=(1, 1), resolutionunit=1)
+    with pytest.raises(StudyError, match=r"is 5 nm, but .* 3 x 1 x 1 of an unknown unit .* \[3 nm, 1 nm, 1 nm\]"):
+        with_size(path, "5 nm")
+    with_size(path, ["15 nm", "5 nm", "5 nm"])
+    path = write(tmp_path / "v.tif", text + "spacing=1\n", VOLUME, resolution=(200, 200), resolutionunit=1)
+    with_size(path, "5 nm")
+    path = write(tmp_path / "v.tif", values=VOLUME, resolution=(2, 1), resolutionunit=1)
+    with_size(path, ["7 nm", "10 nm", "5 nm"])  # the distance is open, the shape of a pixel is not
+    with pytest.raises(StudyError, match=r"\? x 2 x 1 of an unknown unit"):
+        with_size(path, "5 nm")
+
+
+def test_ome_sizes_in_pixels_are_a_ratio(tmp_path):
+    sizes = {f"PhysicalSize{axis}": 15.0 if axis == "Z" else 5.0 for axis in "XYZ"}
+    units = {f"PhysicalSize{axis}Unit": "pixel" for axis in "XYZ"}
+    tifffile.imwrite(tmp_path / "v.ome.tif", VOLUME, metadata={"axes": "ZYX"} | sizes | units)
+    volume = open_volume_source(tmp_path / "v.ome.tif")
+    assert volume.edges.ratio == pytest.approx((3, 1, 1))
+    assert "the unit 'pixel', which is no unit of length" in volume.voxel_size_source
+
+
+def with_size(path, size):
+    return InputVolumes.of(CharacterizeStudy(input=path, voxel_size=size), None).volumes[0]
+
+
+@pytest.mark.parametrize("distance", [0.0, -5.0])
+def test_edges_that_are_no_lengths_name_what_to_set(tmp_path, distance):
+    sizes = {f"PhysicalSize{axis}": distance if axis == "Z" else 5.0 for axis in "XYZ"}
+    tifffile.imwrite(tmp_path / "v.ome.tif", VOLUME, metadata={"axes": "ZYX"} | sizes)
+    with pytest.raises(ValueError, match=r"no lengths: correct them there, or remove them and set voxel_size"):
+        open_volume_source(tmp_path / "v.ome.tif")
+
+
+@pytest.mark.parametrize(
     "options",
     [
         fei(PixelWidth="5,0e-09", PixelHeight="5,0e-09"), fei(PixelHeight=""),
@@ -82,6 +136,31 @@ def test_numbers_and_units_in_text_files(tmp_path, ending, content):
     assert edge(path, find_text_file(path)) == pytest.approx(5)
 
 
+@pytest.mark.parametrize("page", ["latin-1", "cp932", "gbk", "big5", "euc_kr", "cp437", "utf-16-le", "utf-16-be"])
+def test_text_files_in_encodings_of_microscopes(tmp_path, page):
+    """The micro sign of a code page, and UTF-16 without a byte order mark; names in any case."""
+    path = write(tmp_path / "m.TIF")
+    sign = next(sign for sign in "\u03bc\xb5" if sign.encode(page, "ignore"))
+    text = f"$$SM_MICRON_BAR 20\r\n$$SM_MICRON_MARKER 0.1{sign}m\r\n"
+    (tmp_path / "M.Txt").write_bytes(text.encode(page))
+    assert edge(path, find_text_file(path)) == pytest.approx(5)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[SemImageFile]\r\nPixelSize=1,234.5\r\n", r"Hitachi file m\.txt .*'1,234\.5'; allowed is a number"),
+        ("$$SM_MICRON_BAR 20\r\n$$SM_MICRON_MARKER 0.1yd\r\n", r"JEOL file .*'0\.1yd'; .* such as 60 and 300nm"),
+        ("[MAIN]\r\nPixelSizeX=5 nm\r\n", r"TESCAN file .*'5 nm'; allowed is a number in m.*: correct or rename it"),
+    ],
+)  # fmt: skip
+def test_numbers_of_text_files_that_cannot_be_read_are_named(tmp_path, content, message):
+    path = write(tmp_path / "m.tif")
+    path.with_suffix(".txt").write_text(content)
+    with pytest.raises(ValueError, match=message):
+        edge(path, find_text_file(path))
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -108,6 +187,20 @@ def test_print_resolution_per_centimetre(tmp_path):
     micrograph = read_micrograph(write(tmp_path / "m.tif", resolution=(236.22, 236.22), resolutionunit=3))
     assert not micrograph.metadata.pixels
     assert "600 per inch" in micrograph.source
+
+
+def test_resolutions_per_inch_that_no_print_has(tmp_path):
+    """72, 300 and 9600 per inch are of screens, prints and scanners; 5 nm are a pixel, also per inch by ImageJ."""
+    path = write(tmp_path / "m.tif", resolution=(5_080_000, 5_080_000), resolutionunit=2)
+    assert edge(path) == pytest.approx(5)
+    path = write(tmp_path / "m.tif", "ImageJ=1.53t\nunit=inch\n", resolution=(5_080_000, 5_080_000), resolutionunit=2)
+    assert edge(path) == pytest.approx(5)
+    path = write(tmp_path / "m.tif", "ImageJ=1.53t\nunit=mm\n", resolution=(200_000, 200_000), resolutionunit=2)
+    assert edge(path) == pytest.approx(5)
+    for unit, dots in ((2, 72), (2, 300), (2, 9600), (3, 28.346), (3, 3779.53)):
+        path = write(tmp_path / "m.tif", resolution=(dots, dots), resolutionunit=unit)
+        assert edge(path) is None
+        assert "print resolution" in read_micrograph(path).source
 
 
 def test_ome_without_image(tmp_path):

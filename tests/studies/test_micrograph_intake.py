@@ -375,6 +375,14 @@ def test_a_fracture_surface_is_reported(plan):
     assert "no section" not in plan(IMAGE)[0]
 
 
+def test_a_text_file_of_another_kind_is_refused(tmp_path):
+    iio.imwrite(tmp_path / "a.png", IMAGE)
+    (tmp_path / "notes.txt").write_text("imaged on Monday")
+    settings = {"input": tmp_path / "a.png", "metadata_file": tmp_path / "notes.txt", "pixel_size": "5 nm"}
+    with pytest.raises(md.StudyError, match=r"metadata_file: is no text file of a microscope .* JEOL"):
+        take_in(MicrographSettings(**settings), None)
+
+
 def test_text_files_belong_to_a_run(tmp_path):
     """The run keeps a copy of the text file, and is another one if the text changes."""
     iio.imwrite(tmp_path / "a.png", np.vstack([IMAGE, databar()]))

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from membrane_dask.errors import Problem, Source, StudyError
-from membrane_dask.io.image_metadata import as_size, differs
+from membrane_dask.io.image_metadata import as_size, differs, is_microscope_text
 from membrane_dask.io.micrographs import Micrograph, read_micrograph
 from membrane_dask.physics.imaging.charging import charged_rows
 from membrane_dask.physics.imaging.databar import Strip, find_drawn_rows, find_strips
@@ -386,6 +386,13 @@ def take_in(settings: MicrographSettings, source: Source | None, where: tuple[st
     """
     intake = _Intake(settings, where, source)
     assert settings.input is not None
+    text_file = settings.metadata_file
+    if text_file and not is_microscope_text(text_file):
+        raise intake.error(
+            "is no text file of a microscope that is read: JEOL ($$SM_MICRON_BAR), Hitachi ([SemImageFile]) or TESCAN "
+            f"(PixelSizeX); set pixel_size and crop instead (got {str(text_file)!r})",
+            "metadata_file",
+        )
     try:
         labels = not isinstance(settings.pores, str)
         micrograph = read_micrograph(settings.input, settings.page, settings.text_file, labels)
