@@ -43,6 +43,8 @@ from membrane_dask.io.raster_files import (
 _FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP", "GIF", "PPM", "WEBP")
 #: Formats that change grey values.
 _LOSSY_FORMATS = (".jpg", ".jpeg", ".jpe", ".jp2", ".webp")
+#: Difference of colour channels by rounding, where such a format or compression stores brightness and hues.
+_LOSSY_DIFFERENCE = 2
 _SMALLER = "cut out or scale down what is needed"
 #: Sizes that a message lists.
 _LISTED = 4
@@ -181,6 +183,9 @@ def read_micrograph(
         channel = grey_channel(values, path.name)
         values, colours = channel.values, channel.difference
         remarks += channel.remarks
+        if decoded.is_lossy and colours is not None and colours.max() <= _LOSSY_DIFFERENCE:
+            remarks.append(("colours", f"channels differ by at most {colours.max()} after compression: one is used"))
+            colours = None
     if values.dtype == bool:
         values = values.astype(np.uint8) * np.uint8(255)
     if values.dtype.kind not in "uif":

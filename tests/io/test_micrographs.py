@@ -262,6 +262,18 @@ def test_jpeg(tmp_path):
     assert read_micrograph(tmp_path / "a.tif").is_lossy
 
 
+def test_rounded_colours_of_a_grey_image(tmp_path):
+    """WebP stores brightness and hues, which give channels that differ by 1; colours stay refused."""
+    bars = np.where(np.arange(50) // 7 % 2, IMAGE // 2, 255 - IMAGE // 4).astype("u1")
+    Image.fromarray(bars).save(tmp_path / "a.webp", quality=75)
+    micrograph = read_micrograph(tmp_path / "a.webp")
+    micrograph.require_grey()
+    assert "at most 1 after compression" in dict(micrograph.remarks)["colours"]
+    Image.fromarray(np.stack([bars, bars, bars // 2], axis=-1)).save(tmp_path / "a.webp", quality=75)
+    with pytest.raises(ValueError, match="colour channels that differ"):
+        read_micrograph(tmp_path / "a.webp").require_grey()
+
+
 DISPLAY = ("AP_PIXEL_SIZE", "Pixel Size = 5.825 nm")
 OWN = ("AP_IMAGE_PIXEL_SIZE", "Image Pixel Size = 11.65 nm")
 WIDTH = ("AP_WIDTH", "Width = 5.965 µm")

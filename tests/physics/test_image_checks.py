@@ -108,7 +108,7 @@ def test_resin_with_an_edge_of_its_own_is_no_databar(noise):
     assert find_strips(image) == []
 
 
-@pytest.mark.parametrize("values", [[0, 128, 255], [0, 1, 2], [1, 2, 3], [85, 170, 255], [7, 8]])
+@pytest.mark.parametrize("values", [[0, 128, 255], [0, 1, 2], [1, 2, 3], [85, 170, 255], [7, 8], list(range(12))])
 @pytest.mark.parametrize("dtype", ["u1", "u2", "f4", "i4"])
 def test_labels(values, dtype):
     image = np.array(values, dtype)[np.random.default_rng(0).integers(0, len(values), (60, 60))]
@@ -155,6 +155,15 @@ def test_labels_after_compression(quality):
     np.testing.assert_allclose(labels.values, [0, 128, 255], atol=2)
     assigned = labels.assigned(compressed)
     assert ((assigned < 64) != (image < 64)).mean() < 0.02  # edges move by less than a pixel
+
+
+@pytest.mark.parametrize("quality", [50, 75, 90])
+@pytest.mark.parametrize("levels", [(0, 120, 240), (50, 120, 200)])
+def test_fine_labels_after_strong_compression(quality, levels):
+    """Ringing spreads more than half of a label, but squares far from edges have no noise."""
+    image = np.array(levels, "u1")[section(widths=(3.0, 4.0)) * (1 + (np.arange(320) > 190))]
+    labels = find_labels(as_jpeg(image, quality))
+    np.testing.assert_allclose(labels.values, levels, atol=2)
 
 
 def test_charged_rows():

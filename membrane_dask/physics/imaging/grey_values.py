@@ -9,11 +9,13 @@ from scipy import ndimage
 
 #: Fraction of the pixels that the labels hold; the others are interpolated between labels.
 _LABELLED = 0.95
-#: Most values of a labelled image: if they are all values of the image; if there are others, or the values are apart.
-_MAX_LABELS, _MAX_SEPARATE_LABELS = 8, 12
+#: Most labels of an image; more values are grey.
+_MAX_LABELS = 12
 #: After lossy compression: fraction of a label's pixels within one grey level of its value; least fraction of a label
 #: that is recognised; least difference of two labels; and difference of pixels that surely have a label.
 _PEAK, _MIN_LABEL, _SEPARATION, _SPREAD = 0.5, 0.04, 16, 6
+#: Width and range of a square without noise, as a block of a JPEG far from edges; least number over that of the pixels.
+_FLAT_WIDTH, _FLAT_RANGE, _FLAT = 8, 1, 2e-4
 #: Fraction of the pixels with the largest or smallest value from which on an image is reported as saturated.
 SATURATED = 0.05
 
@@ -54,8 +56,8 @@ class Labels:
 def find_labels(image: np.ndarray, is_lossy: bool = False) -> Labels | None:
     """Labels of an image; None if it is grey.
 
-    An image is labelled if it has at most 8 values, or if at most 12 values, no two of them adjacent integers, hold
-    95 % of its pixels, or if it has narrow peaks, as after lossy compression. Two labels make a binary image.
+    An image is labelled if it has at most 12 values, or if as many, no two of them adjacent integers, hold 95 % of its
+    pixels, or if it has narrow peaks, as after lossy compression. Two labels make a binary image.
 
     Parameters
     ----------
@@ -71,9 +73,9 @@ def find_labels(image: np.ndarray, is_lossy: bool = False) -> Labels | None:
     order = np.argsort(-counts, kind="stable")
     n = int(np.searchsorted(np.cumsum(fractions[order]), _LABELLED)) + 1
     chosen = np.sort(order[:n])
-    if 1 < n <= _MAX_SEPARATE_LABELS and (np.diff(values[chosen].astype(np.float64)) > 1).all():
+    if 1 < n <= _MAX_LABELS and (np.diff(values[chosen].astype(np.float64)) > 1).all():
         return Labels(values[chosen], fractions[chosen])
-    labels = _labels_after_compression(values, counts) if image.dtype == np.uint8 else None
+    labels = _labels_after_compression(image, values, counts) if image.dtype == np.uint8 else None
     # Two narrow peaks without such a compression are those of an image with little noise.
     return labels if labels and (is_lossy or len(labels.values) > 2) else None
 
@@ -88,11 +90,11 @@ def grey_counts(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return values, counts
 
 
-def _labels_after_compression(values: np.ndarray, counts: np.ndarray) -> Labels | None:
+def _labels_after_compression(image: np.ndarray, values: np.ndarray, counts: np.ndarray) -> Labels | None:
     """Labels whose values were spread by lossy compression; None for other images.
 
     Half of the pixels that are nearest to a label have its value, within one grey level; the noise of a microscope is
-    wider.
+    wider. After stronger compression fewer do, but far from edges three or more labels are still free of noise.
     """
     frequency = np.zeros(values[-1] + 3)
     frequency[values + 1] = counts / counts.sum()
@@ -101,14 +103,21 @@ def _labels_after_compression(values: np.ndarray, counts: np.ndarray) -> Labels 
     while free.max() >= _MIN_LABEL:
         peaks.append(int(free.argmax()))
         free[max(0, peaks[-1] - _SEPARATION) : peaks[-1] + _SEPARATION + 1] = 0
-    if not 2 <= len(peaks) <= _MAX_SEPARATE_LABELS:
+    if not 2 <= len(peaks) <= _MAX_LABELS:
         return None
     labels = np.sort(np.array(peaks))
     nearest = np.abs(np.arange(len(near))[:, None] - labels).argmin(axis=1)
     fractions = np.bincount(nearest, frequency[1:-1], len(labels))
-    if (near[labels] < _PEAK * fractions).any():
+    if (near[labels] < _PEAK * fractions).any() and (len(labels) < 3 or not _are_flat(image, labels)):
         return None
     return Labels(labels, fractions, _SPREAD)
+
+
+def _are_flat(image: np.ndarray, labels: np.ndarray) -> bool:
+    """Whether each label has squares without noise."""
+    ranges = ndimage.maximum_filter(image, _FLAT_WIDTH) - ndimage.minimum_filter(image, _FLAT_WIDTH)
+    flat = image[ranges <= _FLAT_RANGE].astype(np.int64)
+    return all((np.abs(flat - label) <= 2 * _FLAT_RANGE).sum() >= _FLAT * image.size for label in labels)
 
 
 def saturation(image: np.ndarray) -> tuple[float, float]:
