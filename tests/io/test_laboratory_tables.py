@@ -150,3 +150,78 @@ def test_units_of_the_trade(text, factor, reference):
 def test_nothing_that_divides_readings_is_ignored(tmp_path, text, phrase):
     """A temperature without a unit, numbers and words that tell readings at the same pressure apart."""
     assert phrase in question(tmp_path, text)
+
+
+PRESSURES_AND_FLUXES = ((0.5, 25.0), (1.0, 50.0), (2.0, 100.0), (3.0, 150.0))
+
+
+@pytest.mark.parametrize(
+    ("header", "factors"),
+    [
+        ("Druck [bar],spez. Flux in L/m²h", (1, 1)),
+        ("TMP in bar,spezifischer Permeatfluss in L/(m² h)", (1, 1)),
+        ("Pression transmembranaire (bar),Densité de flux de perméation (L/h.m²)", (1, 1)),
+        ("Pressão (bar),Fluxo permeado (L/m².h)", (1, 1)),
+        ("Druk (bar),Flux (L/m2/uur)", (1, 1)),
+        ("Druck (bar),Fluss (l/m²/Std.)", (1, 1)),
+        ("Feed (bar),J / 10⁻⁶ m s⁻¹", (1, 1 / 3.6)),
+        ("Pressure (bar rel.),Flux (LMH)", (1, 1)),
+        ("Pressure [kPaG],Flux (LMH)", (100, 1)),
+        ("Vacuum (in. Hg),Flux (LMH)", (1e5 / 3386.389, 1)),
+        ("Vacuum [inches Hg],Flux (LMH)", (1e5 / 3386.389, 1)),
+        ("Pressure [m w.c.],Flux (LMH)", (1e5 / 9806.65, 1)),
+    ],
+)
+def test_headers_of_laboratories(tmp_path, header, factors):
+    rows = [tuple(x * f for x, f in zip(row, factors, strict=True)) for row in PRESSURES_AND_FLUXES]
+    text = "\n".join([header, *(",".join(f"{x:.6g}" for x in row) for row in rows)])
+    assert permeance(tmp_path, text) == pytest.approx(50, rel=1e-5)
+
+
+def test_columns_of_the_feed_are_no_concentrations(tmp_path):
+    """Flows and properties of feed and permeate stand next to gauges that are named by their side only."""
+    text = (
+        "Feed (bar),Retentate (bar),Permeate (bar),Feed flow (L/h),Permeate pH,Permeate conductivity (µS/cm),J (LMH)\n"
+    )
+    text += "".join(f"{p + 0.1},{p - 0.1},0,30,7.1,12,{j}\n" for p, j in PRESSURES_AND_FLUXES)
+    assert permeance(tmp_path, text) == pytest.approx(50, rel=1e-6)
+    absolute = "P [kPaA],J [LMH]\n" + "".join(f"{100 * p},{j}\n" for p, j in PRESSURES_AND_FLUXES)
+    assert "permeate_pressure: 1.013 bar" in question(tmp_path, absolute)
+
+
+@pytest.mark.parametrize("name", ["Flow (Nl/h)", "Gas flow (mL/min)", "Flow (sccm)"])
+def test_a_flow_of_gas_is_no_permeance_of_water(tmp_path, name):
+    """It was taken for a flow of water."""
+    text = f"P (bar),{name}\n" + "".join(f"{p},{j}\n" for p, j in PRESSURES_AND_FLUXES)
+    assert "method: gas permeation" in question(tmp_path, text, area="34 cm2")
+
+
+def test_a_row_without_pressure_and_flow_is_no_reading(tmp_path):
+    text = "P (bar),J (LMH)\n0,0.0\n" + "".join(f"{p},{j}\n" for p, j in PRESSURES_AND_FLUXES)
+    assert permeance(tmp_path, text) == pytest.approx(50, rel=1e-6)
+    with_flow = text.replace("0,0.0", "0,3.1")
+    assert "check the zero of the gauge" in question(tmp_path, with_flow)
+
+
+def test_remarks_between_readings(tmp_path):
+    """A line that begins with # is no header, wherever it stands."""
+    rows = [f"{p},{j}" for p, j in PRESSURES_AND_FLUXES]
+    for position in range(len(rows) + 1):
+        text = "\n".join(["# P (bar),J (LMH)", *rows[:position], "# pause", "#", *rows[position:]])
+        assert permeance(tmp_path, text) == pytest.approx(50, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "phrase"),
+    [
+        ("P [bar],J [LMH]\n1,50 ± 2\n2,100 ± 2\n3,150 ± 2\n", "in a column of their own, such as 'SD'"),
+        ("P [bar],J [LMH]\n1,50\n2,OL\n3,150\n", "leave the cell empty, or write n.d."),
+        ("P [bar],m before [g],m after [g],t [s]\n1,10,15,60\n2,10,20,60\n", "write the difference into a column"),
+        (
+            "P [bar],Flux x10-6 (m/s)\n1,2\n2,4\n3,6\n",
+            "'flux [10^6 m/s]'} or columns: {'Flux x10-6 (m/s)': 'flux [10^-6",
+        ),
+    ],
+)
+def test_advice(tmp_path, text, phrase):
+    assert phrase in question(tmp_path, text)

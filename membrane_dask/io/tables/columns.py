@@ -10,7 +10,15 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from membrane_dask.errors import nearest, short
-from membrane_dask.io.tables.headers import MAX_LABEL, HeaderCell, NamedQuantity, meanings, power_of_ten, without_number
+from membrane_dask.io.tables.headers import (
+    MAX_LABEL,
+    HeaderCell,
+    NamedQuantity,
+    exponent_of,
+    meanings,
+    power_of_ten,
+    without_number,
+)
 from membrane_dask.io.tables.labels import CONDITION_UNITS, Label, label
 from membrane_dask.io.tables.roles import EXAMPLES, REPORTED_ONLY, ROLES, folded
 from membrane_dask.io.tables.unit_text import UnitText, unit_text
@@ -213,14 +221,13 @@ class RecognisedColumns:
             return
         power = power_of_ten(cell.text)
         if power and ROLES[quantity.role].units:
-            exponent = re.sub(r"\s", "", power).lstrip("x*\u00d7·")
             unit = quantity.unit.text if quantity.si else "m/s"
-            unit = re.sub(r"^.*[\[(](.+)[\])]$", r"\1", unit)
-            inverse = re.sub(r"\^?(\d+)$", r"^-\1", exponent) if "-" not in exponent else exponent.replace("-", "")
+            unit = re.sub(r"^.*[\[(](.+)[\])]$", r"\1", unit).removeprefix(power).strip()
+            exponent = exponent_of(power)
             self.problems.append(
                 f"column {header!r}: {power} may mean that values were multiplied by it, or are in units of it; write "
-                f"columns: {{{header!r}: '{quantity.role} [{inverse} {unit}]'}} or "
-                f"columns: {{{header!r}: '{quantity.role} [{exponent} {unit}]'}}"
+                f"columns: {{{header!r}: '{quantity.role} [10^{-exponent} {unit}]'}} or "
+                f"columns: {{{header!r}: '{quantity.role} [10^{exponent} {unit}]'}}"
             )
             return
         role = ROLES[quantity.role]

@@ -11,6 +11,8 @@ import numpy as np
 
 from membrane_dask.io.tables.columns import Column
 from membrane_dask.io.tables.measured_table import MeasuredTable
+from membrane_dask.io.tables.numerals import Numeral, numeral
+from membrane_dask.io.tables.rows import Row
 
 #: Relative difference of two values of one quantity that are taken as the same.
 _AGREEMENT = 0.02
@@ -176,6 +178,7 @@ def pressure_differences(table: MeasuredTable, conditions: Conditions) -> np.nda
     return _subtract(table, direct, values, permeate, conditions, is_absolute, line)
 
 
+_FLOWS = ("flux", "flow", "mass", "volume", "volume per area", "wet flow", "dry flow")
 _PRESSURE_ROLES = (
     "pressure", "absolute pressure", "suction pressure", "feed pressure", "retentate pressure", "permeate pressure",
 )  # fmt: skip
@@ -211,9 +214,22 @@ def _checked(table: MeasuredTable, column: Column) -> np.ndarray:
                 f"{cell} {column.unit.text} is below 0: suction? "
                 f"columns: {{{column.header!r}: suction pressure}} ({column.header} must be greater than 0)",
             )
+        elif value == 0 and _has_no_flow(table, row):
+            table.findings.append(f"row {row.number}: neither pressure nor flow, left out")
         elif value == 0:
-            table.problem(row, f"{column.header} must be greater than 0 (got {row.cells[column.index]})")
+            table.problem(
+                row,
+                f"{column.header} must be greater than 0 (got {row.cells[column.index]}): with flow at no pressure, "
+                "check the zero of the gauge, or delete the row",
+            )
     return np.where(values > 0, values, np.nan)
+
+
+def _has_no_flow(table: MeasuredTable, row: Row) -> bool:
+    """Whether a row has no flow: all its amounts and flows are 0 or empty."""
+    cells = [row.cell(column.index) for column in table.columns if column.role in _FLOWS]
+    numbers = [numeral(cell) if isinstance(cell, str) else cell for cell in cells if cell is not None]
+    return all(number.value(table.decimal) == 0 if isinstance(number, Numeral) else number == 0 for number in numbers)
 
 
 def _subtract(

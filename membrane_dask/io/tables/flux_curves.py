@@ -14,10 +14,13 @@ from membrane_dask.io.tables.computed_permeance import compare_permeance
 from membrane_dask.io.tables.conditions import Conditions, areas, pressure_differences, temperatures
 from membrane_dask.io.tables.measured_table import MeasuredTable
 from membrane_dask.io.tables.permeate import fluxes
+from membrane_dask.io.tables.roles import folded
 from membrane_dask.io.tables.rows import Row
 from membrane_dask.physics.porometry.water import Water
 from membrane_dask.quantities import fits
 
+#: Gases whose flow a header names.
+_GAS = re.compile(r"\b(?:gas|gaz|air|luft|nitrogen|stickstoff|azote|n2|helium|argon|co2|oxygen)\b")
 #: Distinct pressures that a published line needs.
 MIN_PRESSURES = 3
 
@@ -159,6 +162,13 @@ def read_curves(table: MeasuredTable, conditions: Conditions) -> list[FluxCurve]
         if column := table.column(wet_or_dry):
             table.problems.append(
                 f"column {column.header!r} is a flow of gas through a {wet_or_dry[:3]} membrane: method: capillary flow"
+            )
+            return []
+    for column in (*table.all("flow"), *table.all("flux")):
+        if column.unit.standard or _GAS.search(folded(column.header)):
+            table.problems.append(
+                f"column {column.header!r} is a flow of gas, which is no water: method: gas permeation, or "
+                "method: capillary flow with a wet and a dry one"
             )
             return []
     names = table.labels("membrane", _single_name(table))

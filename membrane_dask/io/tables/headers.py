@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from membrane_dask.io.tables.labels import Label, label
 from membrane_dask.io.tables.roles import LABELS, NUMBER, ROLES, folded
-from membrane_dask.io.tables.unit_text import UnitText, measures, unit_text
+from membrane_dask.io.tables.unit_text import SUPERSCRIPTS, UnitText, measures, unit_text
 from membrane_dask.quantities import convert
 
 #: Characters of a label.
@@ -31,6 +31,11 @@ _TIMES = {"sek": "s", "minuten": "min", "minutos": "min", "minuto": "min", "minu
 _FLUX_UNIT = re.compile(r"lmh|gfd|m\^?-?2|m\u00b2|m\u207b\u00b2", re.I)
 #: A power of ten next to the name: the values may be multiplied by it or in units of it.
 _POWER = re.compile(r"[x*\u00d7·]?\s*10\s*\^?\s*[-+]?\d+|[x*\u00d7·]\s*1[eE][-+]?\d+|10[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
+_BRACKETS_AT_END = re.compile(r"[\s_][\[(][^()\[\]]+[\])]$")
+#: Quantities that no method reads; `Permeate pH` is no permeate.
+_NOT_READ = re.compile(
+    r"\b(?:ph|conductivity|leitfahigkeit|conductivite|conductividad|turbidity|trubung|turbidite|toc|tds|rpm)\b"
+)
 #: Length up to which a name with a unit of the flux is one of a membrane, as `CA` and `M1`, and not of a quantity.
 _SHORT_NAME = 3
 _BY_NAME: dict[str, tuple[str, ...]] = {}
@@ -108,9 +113,11 @@ def split_header(text: str) -> Iterator[tuple[str, str]]:
     if "," in text:
         name, _, unit = text.partition(",")
         yield name, unit.strip()
-    if match := re.fullmatch(r"(.+?)\s+in\s+(\S+)", text):
+    if match := re.fullmatch(r"(.+?)\s+in\s+(\S.*)", text):
         yield match[1], match[2]
     yield text, ""
+    if _BRACKETS_AT_END.search(text):  # `Feed flow (L/h)` is no feed in `flow (L/h)`
+        return
     terms = re.split(r"[ _]+", text)
     for count in (1, 2, 3):
         if len(terms) > count:
@@ -153,7 +160,7 @@ def _quantity(role: str, unit: UnitText, si: str, whose: Label | None) -> NamedQ
 @lru_cache(maxsize=4096)
 def _named(text: str, unit_below: str) -> tuple[NamedQuantity, ...]:
     """Meanings of a header whose unit fits; else those whose unit does not, or that have none."""
-    if len(text) > MAX_LABEL:
+    if len(text) > MAX_LABEL or _NOT_READ.search(folded(text)):
         return ()
     if (match := _DURATION.search(text)) and (collected := _collected(text, match, unit_below)):
         return collected
@@ -278,8 +285,14 @@ def is_plain_unit(text: str) -> bool:
     return bool(unit_text(text.strip("[]()")).unit)
 
 
+def exponent_of(power: str) -> int:
+    """Exponent of a power of ten, such as ``x10^5``, ``1e-6`` and ``10⁻⁶``."""
+    digits = re.sub(r"\s", "", power.translate(SUPERSCRIPTS)).lstrip("x*u")
+    return int(re.sub(r"^1(?:0\^?|[eE])", "", digits))
+
+
 def power_of_ten(text: str) -> str:
     """A power of ten that stands next to the name of a quantity and not in its unit; empty without one."""
-    outside = re.sub(r"[\[(].*[\])]", "", text)
+    outside = re.sub(r"[\[(].*[\])]|/\s*(?:10|1[eE]).*", "", text)  # the unit in brackets, or behind a slash
     match = _POWER.search(outside)
     return match[0].strip() if match else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from membrane_dask.io.tables.headers import HeaderCell, meanings, quantities_named
 from membrane_dask.io.tables.labels import replicate_number
@@ -86,6 +87,7 @@ def find_blocks(rows: Sequence[Row]) -> list[Block]:
     list of Block
         Tables whose headers name quantities; if there is none, the first rows of numbers below any header.
     """
+    rows = _without_remarks(rows)
     blocks: list[Block] = []
     fallback: Block | None = None
     index, end_of_last = 0, 0
@@ -107,6 +109,19 @@ def find_blocks(rows: Sequence[Row]) -> list[Block]:
     if blocks:
         return blocks
     return [fallback] if fallback else _without_numbers(rows)
+
+
+def _without_remarks(rows: Sequence[Row]) -> list[Row]:
+    """Rows without those that begin with # between a header or a row of numbers and the next row of numbers."""
+    is_remark = [str(row.cells[0] or "").lstrip().startswith("#") and not _names_several(row) for row in rows]
+    if not any(is_remark):
+        return list(rows)
+    inside: set[int] = set()
+    for first, last in pairwise(k for k, remark in enumerate(is_remark) if not remark):
+        is_start = last > first + 1 and (_holds_numbers(rows[first]) or _names_several(rows[first]))
+        if is_start and _holds_numbers(rows[last]):
+            inside |= set(range(first + 1, last))
+    return [row for k, row in enumerate(rows) if k not in inside]
 
 
 def _without_numbers(rows: Sequence[Row]) -> list[Block]:

@@ -364,6 +364,10 @@ class MeasuredTable:
             message = f"{column.header} must be a number (got {short(cell.strip())})"
             if re.match(r"[-+]?[\d.]+\s*[A-Za-z°µ]", cell.strip()):
                 message += "; the unit belongs in the header, and is one for the whole column"
+            elif re.search(r"\d\s*(?:\u00b1|\+/?-)\s*\d", cell):
+                message += "; standard deviations belong in a column of their own, such as 'SD'"
+            elif not re.search(r"\d", cell):
+                message += "; leave the cell empty, or write n.d., if there is no reading"
             self.problem(row, message)
             return math.nan
         if number != number:

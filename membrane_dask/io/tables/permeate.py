@@ -17,6 +17,11 @@ from membrane_dask.quantities import fits
 
 #: Relative difference of two ways to the flux that are taken as the same.
 _AGREEMENT = 0.02
+#: Headers of readings before and after a collection.
+_WEIGHING = re.compile(
+    r"before|after|start|end\b|empty|full|gross|tare|vorher|nachher|leer|voll|brutto|tara|avant|apr[eè]s|vide|plein",
+    re.I,
+)
 #: Largest step of a log, times which its first time and amount may be at most to be counted from zero.
 _FIRST_STEPS = 3.0
 
@@ -72,6 +77,8 @@ def fluxes(
     if not results:
         if not any(word in p for p in table.problems for word in ("flux", "mass", "volume", "flow", "time")):
             unused = f"; columns that are not recognised: {', '.join(map(repr, table.unused))}" if table.unused else ""
+            if any(map(_WEIGHING.search, table.unused)):
+                unused += "; of two weighings, write the difference into a column 'mass [g]'"
             table.problems.append(
                 "there is no column of the flux, such as 'flux [L m-2 h-1]', or 'mass [g]' and 'time [s]'" + unused
             )

@@ -74,17 +74,18 @@ ROLES: Mapping[str, Role] = {
     "feed pressure": Role(_names(
         "feed pressure, feed p, p feed, pf, p f, inlet pressure, upstream pressure, feed side pressure, feeddruck, "
         "zulaufdruck, eingangsdruck, pression d alimentation, pression alimentation, pression amont, presion de "
-        "alimentacion, presion alimentacion, pressione di alimentazione, p in, p1, p inlet"
+        "alimentacion, presion alimentacion, pressione di alimentazione, p in, p1, p inlet, "
+        "feed, zulauf"
     ), _PRESSURE),
     "retentate pressure": Role(_names(
         "retentate pressure, retentate p, p retentate, pr, concentrate pressure, concentrate p, p concentrate, "
         "retentatdruck, konzentratdruck, pression retentat, pression du retentat, presion de rechazo, "
-        "presion retenido, presion del retenido"
+        "presion retenido, presion del retenido, retentate, concentrate, retentat, konzentrat"
     ), _PRESSURE),
     "permeate pressure": Role(_names(
         "permeate pressure, permeate p, p permeate, pp, p p, downstream pressure, filtrate pressure, permeatdruck, "
         "filtratdruck, pression permeat, pression du permeat, pression aval, presion de permeado, presion permeado, "
-        "presion del permeado, p2, p permeat, p perm"
+        "presion del permeado, p2, p permeat, p perm, permeate, permeat, permeado, permeato, filtrate, filtrat"
     ), _PRESSURE),
     "mean pressure": Role(_names("mean pressure, average pressure, pm, p m, p mean, mittlerer druck"), _PRESSURE),
     "bubble point": Role(_names(
@@ -99,7 +100,10 @@ ROLES: Mapping[str, Role] = {
         "flux, water flux, permeate flux, pure water flux, permeation flux, filtrate flux, j, jv, jw, j v, j w, pwf, "
         "fluss, wasserfluss, permeatfluss, reinwasserfluss, fluxdensity, flux density, flussdichte, flux d eau, "
         "flux de permeat, flux permeat, densite de flux, flujo, flujo de agua, flujo de permeado, densidad de flujo, "
-        "flusso, flusso d acqua, fluxo, fluxo de permeado, mean flux, j p, jp"
+        "flusso, flusso d acqua, fluxo, fluxo de permeado, mean flux, j p, jp, clean water flux, cwf, permeatflux, "
+        "wasserflux, reinwasserflux, spez flux, spez fluss, spez permeatfluss, spezifischer flux, spezifischer fluss, "
+        "spezifischer permeatfluss, permeatflussdichte, flux de permeation, densite de flux de permeation, "
+        "densite de flux de permeat, fluxo permeado, fluxo de agua, flujo permeado, flusso di permeato, flusso permeato"
     ), _FLUX),
     "flux deviation": Role(_names(
         "flux deviation, flux sd, flux std, flux error, standard deviation, sd, std, stdev, std dev, "
@@ -147,7 +151,8 @@ ROLES: Mapping[str, Role] = {
         "mass, permeate mass, weight, m, w, masse, permeatmasse, gewicht, poids, masse permeat, masse de permeat, "
         "peso, masa, masa de permeado, massa, balance, scale reading, permeate weight, filtrate mass, collected mass, "
         "cumulative mass, waage, mass collected, mass of permeate, weight collected, collected weight, "
-        "balance reading, permeate, filtrate, permeat, filtrat, permeado, permeato"
+        "balance reading, permeate, filtrate, permeat, filtrat, permeado, permeato, net, net mass, net weight, netto, "
+        "nettogewicht, nettomasse, masse nette, poids net, peso neto, peso netto"
     ), ("kg",)),
     "time": Role(_names(
         "time, permeate time, collection time, duration, t, zeit, dauer, sammelzeit, messzeit, versuchszeit, temps, "

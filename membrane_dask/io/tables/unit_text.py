@@ -27,6 +27,11 @@ _UNITS = {
     "cp": "cP", "%": "percent", "percent": "percent", "lmh": "L m^-2 h^-1", "gfd": "gallon ft^-2 day^-1",
     "mpa": "MPa", "hbar": "h bar",
 }  # fmt: skip
+#: Times below a slash in other languages; alone they are words, such as names of columns.
+_TIMES = {
+    "uur": "h", "stunde": "h", "heure": "h", "hora": "h", "ora": "h", "jour": "day", "tag": "day", "dag": "day",
+    "dia": "day", "giorno": "day", "sek": "s",
+}  # fmt: skip
 _FACTORS_OF = {name: unit.split(" ") for name, unit in _UNITS.items()}
 #: Whole units of the trade, with the factor that belongs to them.
 _TRADE = {
@@ -38,13 +43,16 @@ _TRADE = {
     "da": ("g/mol", 1.0), "kda": ("kg/mol", 1.0), "dalton": ("g/mol", 1.0), "kilodalton": ("kg/mol", 1.0),
     "ppm": ("mg/L", 1.0), "mpas": ("mPa s", 1.0),
 }  # fmt: skip
-#: Pressures as heights of a liquid, without blanks.
+#: Pressures as heights of a liquid, without blanks and points.
 _COLUMNS_OF_LIQUID = {
-    "mmhg": ("mmHg", 1.0), "inhg": ("Pa", 3386.389), "mmh2o": ("Pa", 9.80665), "cmh2o": ("Pa", 98.0665),
-    "mh2o": ("Pa", 9806.65), "inh2o": ("Pa", 249.08891), "inwc": ("Pa", 249.08891), "fth2o": ("Pa", 2989.0669),
-    "mmws": ("Pa", 9.80665), "cmws": ("Pa", 98.0665), "mws": ("Pa", 9806.65), "mce": ("Pa", 9806.65),
-    "mca": ("Pa", 9806.65),
-}  # fmt: skip
+    **dict.fromkeys(("mmhg", "mmofmercury"), ("mmHg", 1.0)),
+    **dict.fromkeys(("inhg", "inchhg", "incheshg", "inchesofmercury"), ("Pa", 3386.389)),
+    **dict.fromkeys(("mmh2o", "mmws", "mmwc", "mmwg"), ("Pa", 9.80665)),
+    **dict.fromkeys(("cmh2o", "cmws", "cmwc", "cmwg"), ("Pa", 98.0665)),
+    **dict.fromkeys(("mh2o", "mws", "mwc", "mce", "mca"), ("Pa", 9806.65)),
+    **dict.fromkeys(("inh2o", "inwc", "inwg"), ("Pa", 249.08891)),
+    **dict.fromkeys(("fth2o", "ftwc"), ("Pa", 2989.0669)),
+}
 #: Times as a clock or a stop watch shows them.
 CLOCK_FORMATS = ("h:mm", "h:mm:ss", "mm:ss")
 #: Units of quantities of a table; a text in another unit, such as A or T, is a word.
@@ -52,11 +60,13 @@ _MEASURED = (
     "Pa", "m s-1", "kg m-2 s-1", "m3 s-1", "kg s-1", "m3", "m", "m3 kg-1", "kg", "s", "K", "m2", "m s-1 Pa-1",
     "kg m-2 s-1 Pa-1", "mol m-2 s-1 Pa-1", "deg", "kg mol-1", "kg m-3", "mol m-3", "N m-1", "Pa s",
 )  # fmt: skip
-_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻\u2212\u2013·∙⋅•µμ\u00d7", "0123456789---    uux")
+SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻\u2212\u2013·∙⋅•µμ\u00d7", "0123456789---    uux")
 _GAUGE = re.compile(
-    r"(?:\s*\(?\s*(?:gauge|gage|ü|überdruck|relativ|rel)\s*\)?|\(\s*g\s*\)|(?<=bar)\s?g|(?<=psi)\s?g)$", re.I
+    r"(?:\s*\(?\s*(?:gauge|gage|ü|überdruck|relativ|rel\.?)\s*\)?|\(\s*g\s*\)|(?<=bar|psi|kpa|hpa|mpa)\s?g)$", re.I
 )
-_ABSOLUTE = re.compile(r"(?:\s*\(?\s*(?:absolute|absolut|abs\.?)\s*\)?|\(\s*a\s*\)|(?<=bar)\s?a|(?<=psi)\s?a)$", re.I)
+_ABSOLUTE = re.compile(
+    r"(?:\s*\(?\s*(?:absolute|absolut|abs\.?)\s*\)?|\(\s*a\s*\)|(?<=bar|psi|kpa|hpa|mpa)\s?a)$", re.I
+)
 #: A factor before a unit: 10^-5, 1e-5, x10-5.
 _FACTOR = re.compile(r"[x*]?\s*(?:10\s*(?:\^|\*\*)?\s*([-+]?\d{1,2})|1(?:\.0+)?[eE]([-+]?\d{1,2}))\s*[*x ]?\s*(?=\D|$)")
 #: Flows counted at 0 degC and 1.01325 bar.
@@ -97,7 +107,7 @@ def unit_text(text: str) -> UnitText:
     text : str
         Such as ``L/(m2 h)``, ``10^-5 m/s``, ``bar(g)``, ``KPa``. What stands after the first slash is below it.
     """
-    word = re.sub(r"\s+", " ", text.translate(_SUPERSCRIPTS)).strip()
+    word = re.sub(r"\s+", " ", text.translate(SUPERSCRIPTS)).strip()
     reference = ""
     for name, pattern in (("gauge", _GAUGE), ("absolute", _ABSOLUTE)):
         if not reference and (match := pattern.search(word)) and match.start() > 0:
@@ -111,7 +121,8 @@ def unit_text(text: str) -> UnitText:
         return UnitText(text, "s")
     word = re.sub(r"(?<=[A-Za-z\d)])\.(?=[A-Za-z(])", " ", word)  # L.m-2.h-1
     word = re.sub(r"\bsq\.?\s*([A-Za-z]+)", r"\1^2", word)  # sq cm
-    height = _COLUMNS_OF_LIQUID.get(word.lower().replace(" ", ""))
+    height = _COLUMNS_OF_LIQUID.get(re.sub(r"[\s.]", "", word.lower()).replace('"', "in"))
+    word = re.sub(r"(?<=[A-Za-z])\.$", "", word)  # Std.
     unit, trade_factor = height or _TRADE.get(word.lower(), ("", 1.0))
     return UnitText(text, unit or _study_unit(word) or _fraction(word), factor * trade_factor, reference, standard)
 
@@ -159,6 +170,8 @@ def _factors(text: str, sign: int) -> list[str] | None:
         name = match[1]
         # Megapascal and millipascal differ by their first letter only.
         names = [name] if name in ("MPa", "mPa", "MN", "kN") else _FACTORS_OF.get(name.lower())
+        if names is None and sign < 0 and name.lower() in _TIMES:
+            names = [_TIMES[name.lower()]]
         if names is None:
             return None
         exponent = int(match[2] or 1)
