@@ -145,6 +145,18 @@ def test_a_strip_at_the_side_is_reported(plan, rotate, side):
     assert "blank columns" not in plan(IMAGE)[0]
 
 
+@pytest.mark.parametrize(("rotate", "side"), [(0, "right"), (90, "bottom")])
+def test_a_databar_at_the_side_is_refused(tmp_path, rotate, side):
+    """As one above the image is; a strip without text may be structure."""
+    iio.imwrite(tmp_path / "a.png", np.hstack([IMAGE, np.rot90(databar(width=ROWS))]))
+    settings = {"input": tmp_path / "a.png", "pixel_size": "5 nm", "rotate": rotate}
+    with pytest.raises(md.StudyError, match=rf"24 columns at the right border .* crop: \{{{side}: 24\}}, or .* none"):
+        take_in(MicrographSettings(**settings), None)
+    section = take_in(MicrographSettings(**settings, crop={side: 24}), None)
+    assert sorted(section.image.shape) == [ROWS, COLUMNS]
+    assert take_in(MicrographSettings(**settings, databar="none", charging="ignore"), None).image.size > ROWS * COLUMNS
+
+
 def test_white_is_zero(plan, tmp_path):
     tifffile.imwrite(tmp_path / "b.tif", 255 - IMAGE, photometric="miniswhite")
     (tmp_path / "b.yaml").write_text("kind: reconstruct\ninput: b.tif\npixel_size: 5 nm\n")

@@ -152,19 +152,22 @@ class _Intake:
         return cut
 
     def side_strips(self, view: np.ndarray) -> None:
-        """Report strips of flat columns at the left and right border of the cropped image in its file."""
+        """Strips of flat columns at the left and right border of the cropped image: those with text are refused."""
         if self.settings.databar == "none":
             return
         for strip in find_strips(np.ascontiguousarray(view.T)):
             if strip.start and strip.stop < view.shape[1]:
                 continue
             border: Border = "right" if strip.start else "left"
-            self.report(
-                "blank columns",
-                f"{strip.rows} columns at the {border} border of the file, of which {strip.fraction:.0%} have one grey "
-                f"value, {strip.grey:g}; if they are no membrane, crop: {{{self.side(border)}: "
-                f"{strip.rows + self._margin(border)}}}",
+            look = (
+                f"{strip.rows} columns at the {border} border of the file, of which {strip.fraction:.0%} have one grey"
             )
+            look += f" value, {strip.grey:g}"
+            advice = f"crop: {{{self.side(border)}: {strip.rows + self._margin(border)}}}"
+            if strip.has_text:
+                message = f"has {look}, as a databar has; cut them with {advice}, or keep them with databar: none"
+                raise self.error(message)
+            self.report("blank columns", f"{look}; if they are no membrane, {advice}")
 
     def drawn_text(self, view: np.ndarray) -> None:
         """Report text or a scale bar that is drawn into the cropped image."""
