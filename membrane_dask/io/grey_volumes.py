@@ -390,6 +390,11 @@ def _with_threshold(segmentation: GreySegmentation, source: Any) -> GreySegmenta
         image = smooth(image, _SEPARATION_FILTER) if settings.sigma < _SEPARATION_FILTER else image
         smoothed.append(image[::step, ::step].ravel())
     sample, separation = np.concatenate(values), separability(np.concatenate(smoothed))
+    if math.isnan(separation):
+        raise ValueError(
+            f"its grey values, {sample.min():g} to {sample.max():g}, are too small, too large or too much alike for a "
+            "threshold; check the type and the byte order of its voxels (raw.type, raw.byte_order)"
+        )
     if separation < _MIN_SEPARATION and settings.method != "adaptive":
         raise ValueError(
             f"its grey values do not separate into two phases: {separation:.2f} of their variance lies between the "

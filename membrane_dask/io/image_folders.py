@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -138,7 +140,7 @@ def open_image_folder(folder: Path, options: ReadOptions) -> VolumeFile:
         options.labels,
     )  # fmt: skip
     description = f"{len(paths)} images of {rows} x {columns} pixels, {paths[0].name} to {paths[-1].name}"
-    if step > 1:
+    if step != 1:
         description += f", numbered in steps of {step}: the distance between planes is that of these images"
     remarks = [("file", description), *micrograph.remarks]
     if metadata.databar:
@@ -147,7 +149,7 @@ def open_image_folder(folder: Path, options: ReadOptions) -> VolumeFile:
     return VolumeFile(array, edges, tuple(remarks))
 
 
-def numbered_images(folder: Path) -> tuple[list[Path], int]:
+def numbered_images(folder: Path) -> tuple[list[Path], Decimal]:
     """Images of a folder in the order of the number that changes from one name to the next, and the step of it.
 
     Hidden files and files of other endings are ignored. The number may have any step, but no gap; names may have
@@ -184,10 +186,20 @@ def numbered_images(folder: Path) -> tuple[list[Path], int]:
             f"{folder.name} holds {_listed(strays)} in addition to {len(planes)} images named like {planes[0].name}: "
             "move what is no plane of the volume out of the folder"
         )
-    numbers = [[int(digits) for digits in re.findall(r"\d+", image.stem)] for image in planes]
+    numbers = [[Decimal(digits) for digits in re.findall(r"\d+", image.stem)] for image in planes]
     if not numbers[0]:
         raise VolumeError(f"{folder.name} holds images without numbers in their names: {_listed(planes)}")
-    return _in_order(folder.name, planes, numbers)
+    try:
+        return _in_order(folder.name, planes, numbers)
+    except VolumeError:
+        with contextlib.suppress(VolumeError):
+            return _in_order(folder.name, planes, [_decimals(image.stem) for image in planes])
+        raise
+
+
+def _decimals(stem: str) -> list[Decimal]:
+    """Numbers of a name, of which some have decimals, such as a depth in micrometres."""
+    return [Decimal(digits.replace(",", ".")) for digits in re.findall(r"\d+(?:[.,]\d+)?", stem)]
 
 
 def _text_of(image: Path) -> tuple[str, ...]:
@@ -195,9 +207,9 @@ def _text_of(image: Path) -> tuple[str, ...]:
     return (*re.split(r"\d+", image.stem.lower()), image.suffix.lower().replace(".tiff", ".tif").replace("jpeg", "jpg"))
 
 
-def _in_order(name: str, planes: list[Path], numbers: list[list[int]]) -> tuple[list[Path], int]:
+def _in_order(name: str, planes: list[Path], numbers: list[list[Decimal]]) -> tuple[list[Path], Decimal]:
     """Planes in the order of the only column of numbers that counts them, and the smallest step of such numbers."""
-    orders: dict[tuple[int, ...], int] = {}
+    orders: dict[tuple[int, ...], Decimal] = {}
     gaps = []
     columns = [list(column) for column in zip(*numbers, strict=True)]
     for column in columns:
@@ -227,7 +239,7 @@ def _in_order(name: str, planes: list[Path], numbers: list[list[int]]) -> tuple[
         raise VolumeError(f"{name} holds an image {before} and then {after}: some are missing")
     changing = [column for column in columns if len(set(column)) > 1]
     column = max(changing, key=lambda c: len(set(c)), default=columns[0] if columns else [])
-    twice = next((n for n, count in Counter(column).items() if count > 1), 0)
+    twice = next((n for n, count in Counter(column).items() if count > 1), Decimal(0))
     same = [plane for plane, n in zip(planes, column, strict=True) if n == twice]
     raise VolumeError(f"{name} holds several images of the number {twice}: {_listed(same)}")
 

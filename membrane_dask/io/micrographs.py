@@ -213,7 +213,9 @@ def image_header(path: Path) -> tuple[int, int]:
     if path.suffix.lower() in (".tif", ".tiff"):
         with open_tiff(path) as file:
             if len(file.pages) > 1:
-                raise ValueError(f"it holds {len(file.pages)} images; one is needed")
+                n_images = sum(len(series.pages) for series in whole_images(file))
+                if n_images > 1:
+                    raise ValueError(f"it holds {n_images} images; one is needed")
             return int(file.pages[0].imagelength), int(file.pages[0].imagewidth)
     from PIL import Image
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from membrane_dask.files import require_regular
 from membrane_dask.io.header_numbers import header_count, header_number
-from membrane_dask.io.header_texts import nanometres
+from membrane_dask.io.header_texts import decoded_text, nanometres
 from membrane_dask.io.raster_files import check_decoded_size
 from membrane_dask.io.space_directions import SpaceDirections
 from membrane_dask.io.volume_file import ReadOptions, VolumeError, VolumeFile, VoxelEdges
@@ -38,6 +38,7 @@ _TYPES = {
 _DTYPES = {name: code for code, names in _TYPES.items() for name in names}
 #: What states the edges of a voxel of some files.
 _DIRECTIONS = "NRRD space directions"
+_TEXT = ("text", "txt", "ascii")
 _SAVE_RAW = "save it with the encoding raw, which is read in parts"
 
 
@@ -61,13 +62,16 @@ def open_nrrd_volume(path: Path, options: ReadOptions) -> VolumeFile:
             f"{printable_line(kind)[:40]!r}; a volume of numbers is needed"
         )
     dtype = np.dtype(_DTYPES[kind])
-    if dtype.itemsize > 1:
-        order = _field(fields, "endian", path).lower()
+    encoding = fields.get("encoding", "raw").lower()
+    if dtype.itemsize > 1 and encoding not in _TEXT:
+        order = fields.get("endian", "").lower()
         if order not in ("little", "big"):
-            raise VolumeError(f"{path.name} has the byte order {printable_line(order)[:40]!r}, and not little or big")
+            raise VolumeError(
+                f"{path.name} has the byte order {printable_line(order)[:40]!r}; add the line 'endian: little' to its "
+                "header, as most programs write, or 'endian: big'"
+            )
         dtype = dtype.newbyteorder("<" if order == "little" else ">")
     shape = tuple(reversed(sizes))
-    encoding = fields.get("encoding", "raw").lower()
     values = _values(_data_file(fields, path), fields, offset, shape, dtype, encoding)
     ndim = len(shape)
     spatial = [axis for axis in range(ndim) if sizes[axis] > 1] if ndim > 3 else list(range(ndim))
@@ -93,7 +97,7 @@ def _header(path: Path) -> tuple[dict[str, str], int]:
         raise VolumeError(f"{path.name} has a header of more than {_MAX_HEADER:,} bytes")
     head = content[: end.start()] if end else content
     fields = {}
-    for line in head.decode("utf-8", "replace").splitlines()[1:]:
+    for line in decoded_text(head).splitlines()[1:]:
         name, separator, value = line.partition(":")
         if separator and not line.startswith("#") and not value.startswith("="):
             fields[name.strip().lower().replace(" ", "")] = value.strip()
@@ -111,10 +115,15 @@ def _data_file(fields: dict[str, str], path: Path) -> Path:
     name = fields.get("datafile", "")
     if not name:
         return path
-    if name.upper().startswith("LIST") or len(name.split()) > 1:
+    if name.upper().startswith("LIST") or "%" in name:
         raise VolumeError(f"{path.name} refers to several files: save it as one, or name their folder as input")
+    name = name.removeprefix("./").removeprefix(".\\")
     if name != Path(name).name or "\\" in name:
         raise VolumeError(f"{path.name} refers to {printable_line(name)[:80]!r}, which is not in its folder")
+    if not path.with_name(name).exists():
+        raise VolumeError(
+            f"{path.name} refers to {printable_line(name)[:80]!r}, which its folder does not have: copy it"
+        )
     require_regular(path.with_name(name))
     return path.with_name(name)
 
@@ -146,15 +155,25 @@ def _values(
         stream.seek(start)
         if encoding in ("gzip", "gz", "bzip2", "bz2"):
             content = _unpacked(stream, encoding, n_bytes + max(skip, 0))[max(skip, 0) :]
-        elif encoding in ("text", "txt", "ascii"):
-            text = stream.read(40 * math.prod(shape) + 1000)
-            values = np.array(text.split(), dtype=dtype) if text else np.empty(0, dtype)
-            content = values.tobytes()
+        elif encoding in _TEXT:
+            content = _numbers(stream.read(40 * math.prod(shape) + 1000).split(), dtype, path).tobytes()
         else:
             raise VolumeError(f"{path.name} has the encoding {printable_line(encoding)[:40]!r}: save it as raw or gzip")
     if len(content) != n_bytes:
         raise VolumeError(f"{path.name} is damaged: it holds {len(content):,} bytes, its header says {n_bytes:,}")
     return np.frombuffer(content, dtype).reshape(shape)
+
+
+def _numbers(words: list[bytes], dtype: np.dtype[Any], path: Path) -> np.ndarray:
+    """Values of a file of the encoding text, in which whole numbers may have a decimal point."""
+    try:
+        return np.array(words, dtype)
+    except ValueError:
+        numbers = np.array(words, np.float64)
+    values = numbers.astype(dtype)
+    if (values != numbers).any():
+        raise VolumeError(f"{path.name} has numbers that are no values of the type {dtype}: correct the type")
+    return values
 
 
 def _unpacked(stream: Any, encoding: str, limit: int) -> bytes:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -21,30 +21,14 @@ from membrane_dask.io.tiff_volumes import TiffPages
 from membrane_dask.io.volume_borders import Treatment, find_databars, slowest_axis, treat_databars
 from membrane_dask.io.volume_file import Edges, ReadOptions, VolumeError, VolumeFile, VoxelEdges
 from membrane_dask.io.volume_formats import open_volume_file, oriented
+from membrane_dask.io.volume_values import FILL, MAX_VALUES, Pores, VolumeValues, counted, pore_labels, sample_planes
 from membrane_dask.io.volume_views import cropped, in_file_order
 from membrane_dask.io.zarr_chunks import MissingChunkError, ZarrVolume
 from membrane_dask.physics.reconstruction.goodness_of_fit import NOTHING_FLAGGED
 from membrane_dask.physics.voxel_spacing import CUBE, Spacing, unit_and_spacing
 
-#: Voxels that are read to determine which values a volume holds.
-_INSPECTED_VOXELS = 1 << 24
-#: Voxels of them that are read at once.
-_READ_VOXELS = 1 << 23
-#: Different values up to which those of further planes are counted, and values that a message lists.
-_MAX_VALUES, _LISTED = 256, 6
-#: Values of an image of labels; more are grey values.
-_MAX_LABELS = 12
 #: Row of the plan of a volume that is segmented by a given threshold.
 _FIXED_THRESHOLD = ("bias", "of grey.threshold, not measured; grey.method: otsu measures its own")
-
-Pores = Literal["dark", "bright"] | int | tuple[int, ...]
-
-
-def _labels(pores: Pores) -> tuple[int, ...]:
-    """Labels of the pores; none where they are the dark or the bright phase."""
-    if isinstance(pores, str):
-        return ()
-    return pores if isinstance(pores, tuple) else (pores,)
 
 
 @dataclass(frozen=True)
@@ -161,7 +145,7 @@ class VolumeSource:
             assert self.pores in ("dark", "bright")
             return segment_window(array, where, pores=self.pores, **self.grey)
         values = np.asarray(array[where])
-        labels = _labels(self.pores)
+        labels = pore_labels(self.pores)
         if labels:
             return np.asarray(values == labels[0] if len(labels) == 1 else np.isin(values, labels))
         low, high = _phase_values(self.path, self.options, self.axis)
@@ -231,7 +215,8 @@ def open_volume_source(
             array = volume.array
             shape = tuple(int(n) for n in array.shape)
         values = _values(str(path), options, axis)
-        for label in _labels(pores):
+        values.check_magnitude(path.name)
+        for label in pore_labels(pores):
             if label not in values.counts and grey is None:
                 raise VolumeError(f"{path.name} holds {values.listed()}, but no {label} (pores)")
         if values.phases == (-1, 0) and isinstance(pores, str) and grey is None:
@@ -254,6 +239,8 @@ def open_volume_source(
         raise ValueError(f"{path.name}: {error}") from error
     except Exception as error:  # decoders raise many types; MEMBRANE_DASK_DEBUG=1 shows where
         raise ValueError(f"{path.name} cannot be read as a volume: {reason(error)}") from error
+    if message and values.is_nan:
+        raise ValueError(f"{path.name} holds {message}; {FILL}")
     if message:
         raise ValueError(
             f"{path.name} holds {message}; a segmented volume has two: set the value of the pores (pores: "
@@ -327,76 +314,6 @@ def _opened(path: Path, options: ReadOptions, axis: str) -> VolumeFile:
     return oriented(volume, axis)
 
 
-@dataclass(frozen=True)
-class _Values:
-    """Values in sampled planes of a volume.
-
-    Parameters
-    ----------
-    counts : Counter
-        Voxels of each value; of the first planes alone where these have more than :data:`_MAX_VALUES` values.
-    phases : tuple or None
-        Smaller and larger value of a segmented volume; None if it is not segmented into two phases.
-    """
-
-    counts: Counter[Any]
-    phases: tuple[Any, Any] | None
-
-    def listed(self) -> str:
-        """The values with their fractions, the smallest first."""
-        total = sum(self.counts.values())
-        values = sorted(self.counts)
-        shown = ", ".join(f"{value:g} ({self.counts[value] / total:.1%})" for value in values[:_LISTED])
-        return shown + (f", ... {values[-1]:g}" if len(values) > _LISTED else "")
-
-    @property
-    def example(self) -> str:
-        """A value that may be that of the pores."""
-        whole = [value for value in self.counts if value >= 0 and float(value).is_integer()]
-        return f"{min(whole):g}" if whole and len(self.counts) <= _MAX_LABELS else "0"
-
-    def invalid_phases(self) -> str:
-        """Which values a volume holds that is not segmented into two phases; empty if it is."""
-        if self.phases:
-            return ""
-        if self._is_nan():
-            return "values that are not numbers"
-        if len(self.counts) > _MAX_LABELS:
-            return f"grey values from {min(self.counts):g} to {max(self.counts):g} in sampled planes"
-        return f"more than two values: {self.listed()}" if len(self.counts) > 1 else f"nothing but {self.listed()}"
-
-    def check_grey(self, name: str, method: str) -> None:
-        """Check that thresholds of a grey volume may follow from its values.
-
-        Raises
-        ------
-        VolumeError
-            If they are labels, of which a threshold would merge some, or a single one.
-        """
-        if self.phases or (len(self.counts) > _MAX_LABELS and not self._is_nan()):
-            return
-        merges = len(self.counts) > 1 and not self._is_nan()
-        advice = f", and would merge labels: set those of the pores instead, for example pores: {self.example}"
-        raise VolumeError(
-            f"{name} holds {self.invalid_phases()}; grey.method: {method} needs grey values{advice if merges else ''}"
-        )
-
-    def described(self, pores: Pores, grey: Mapping[str, float] | None) -> str:
-        """The values and which are pores, for the plan."""
-        if grey is not None:
-            numbers = [value for value in self.counts if value == value]
-            span = f"{min(numbers):g} to {max(numbers):g} in sampled planes" if numbers else "not numbers"
-            side = f"{'up to' if pores == 'dark' else 'from'} {grey['threshold']:g}" if grey else f"the {pores} phase"
-            return f"{span}; pores are {side}"
-        labels: tuple[Any, ...] = _labels(pores)
-        if self.phases and not labels:
-            labels = self.phases[:1] if pores == "dark" else self.phases[1:]
-        return f"{self.listed()}; pores are {', '.join(f'{label:g}' for label in labels)}"
-
-    def _is_nan(self) -> bool:
-        return any(value != value for value in self.counts)
-
-
 def _segmentation(path: Path, options: ReadOptions, axis: str, grey: GreyOptions) -> GreySegmentation:
     try:
         return _segmentation_of_version(str(path), options, axis, grey, path.stat().st_mtime_ns)
@@ -429,50 +346,28 @@ def _phase_values(path: str, options: ReadOptions, axis: str) -> tuple[Any, Any]
     return phases
 
 
-def _values(path: str, options: ReadOptions, axis: str) -> _Values:
+def _values(path: str, options: ReadOptions, axis: str) -> VolumeValues:
     return _values_of_version(path, options, axis, Path(path).stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=64)
-def _values_of_version(path: str, options: ReadOptions, axis: str, modified: int) -> _Values:
+def _values_of_version(path: str, options: ReadOptions, axis: str, modified: int) -> VolumeValues:
     """Values of a volume in a sample of its planes, and the two of its phases."""
     array = in_file_order(_cached_file(path, options, axis).array)
     counts: Counter[Any] = Counter()
-    for plane in _sample_planes(array):
-        counts.update(_counted(plane))
-        if len(counts) > _MAX_VALUES and not options.labels:
+    for plane in sample_planes(array):
+        counts.update(counted(plane))
+        if len(counts) > MAX_VALUES and not options.labels:
             break
     if np.dtype(array.dtype).kind == "b":
-        return _Values(counts, (False, True))
+        return VolumeValues(counts, (False, True))
     if len(counts) == 2 and not any(value != value for value in counts):
         low, high = sorted(counts)
-        return _Values(counts, (low, high))
+        return VolumeValues(counts, (low, high))
     if len(counts) == 1:
         only = next(iter(counts))
         # The phase of a volume of a single value follows from the usual pairs of values.
         for low, high in ((0, 255), (0, 1)):
             if only in (low, high):
-                return _Values(counts, (low, high))
-    return _Values(counts, None)
-
-
-def _counted(plane: np.ndarray) -> dict[Any, int]:
-    """Voxels of each value of a plane."""
-    if plane.dtype == np.uint8:
-        numbers = np.bincount(plane.ravel(), minlength=256)
-        return {int(value): int(numbers[value]) for value in np.flatnonzero(numbers)}
-    values, numbers = np.unique(plane, return_counts=True)
-    return dict(zip(values.tolist(), numbers.tolist(), strict=True))
-
-
-def _sample_planes(array: Any) -> Iterator[np.ndarray]:
-    """Planes of the file: all of a small volume, a sample of a large one."""
-    depth, area = array.shape[0], max(1, array.shape[1] * array.shape[2])
-    if depth * area > _INSPECTED_VOXELS:
-        for z in np.unique(np.linspace(0, depth - 1, max(1, _INSPECTED_VOXELS // area)).astype(int)):
-            yield np.asarray(array[int(z)])
-        return
-    # Together, as a chunk of many planes is read and decoded as a whole for any of them.
-    thickness = max(1, _READ_VOXELS // area)
-    for start in range(0, depth, thickness):
-        yield from np.asarray(array[start : start + thickness])
+                return VolumeValues(counts, (low, high))
+    return VolumeValues(counts, None)

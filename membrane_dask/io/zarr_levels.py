@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from membrane_dask.io.header_numbers import header_number
 from membrane_dask.io.volume_file import VolumeError
 from membrane_dask.plain_text import printable_line
 
@@ -47,7 +48,7 @@ def level_scale(level: Mapping[str, Any]) -> tuple[float, ...] | None:
             continue
         if transformation["type"] != "scale" or "scale" not in transformation:
             return None
-        values = tuple(float(value) for value in transformation["scale"][-3:])
+        values = tuple(header_number(value, "scale (data set)") for value in transformation["scale"][-3:])
         scale = values if scale is None else tuple(a * b for a, b in zip(scale, values, strict=True))
     return scale if scale and all(0 < edge < math.inf for edge in scale) else None
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.errors import reason
+from membrane_dask.io.header_numbers import header_number
 from membrane_dask.io.header_texts import nanometres
 from membrane_dask.io.raster_files import check_decoded_size
 from membrane_dask.io.volume_file import ReadOptions, VolumeError, VolumeFile, VoxelEdges
@@ -202,8 +203,13 @@ class _Store:
         inner = _inside(self.name, level["path"])
         array = self._node(_joined(path, inner))
         self._check_chunks(array)
+        if "coordinateSystems" in multiscale:
+            raise VolumeError(
+                f"{self.name} is OME-Zarr {version or 'of a later version'}, with coordinate systems; 0.1 to 0.5 are "
+                f"read: name its array, dataset: {_joined(path, inner)}, with the axes z, y, x and without a voxel size"
+            )
         axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in multiscale.get("axes", [])]
-        names = [str(axis.get("name")) for axis in axes]
+        names = [str(axis.get("name")).lower() for axis in axes]
         if axes and (sorted(names[-3:]) != sorted(_SPACE) or len(names) != array.ndim):
             raise VolumeError(
                 f"{self.name} has the axes {names} for the shape {array.shape}; a volume of three dimensions "
@@ -254,7 +260,7 @@ def _edges(
                     f"its transformation of the type {printable_line(kind)[:40]!r} ({which}) is not read, and "
                     "it has no voxel size without it"
                 )
-            values = [float(value) for value in transformation["scale"]]
+            values = [header_number(value, f"scale ({which})") for value in transformation["scale"]]
             if len(values) != ndim:
                 raise VolumeError(f"{name} has a scale of {len(values)} numbers ({which}) for an array of {ndim} axes")
             scale = [a * b for a, b in zip(scale, values, strict=True)]
@@ -265,7 +271,10 @@ def _edges(
     stated = " times ".join(texts)
     edges = tuple(scale[-3:])
     if not all(0 < edge < math.inf for edge in edges):
-        raise VolumeError(f"{name} states voxels of {' x '.join(f'{e:g}' for e in edges)}, which are no lengths")
+        raise VolumeError(
+            f"{name} states voxels of {' x '.join(f'{e:g}' for e in edges)}, which are no lengths: correct the scale, "
+            "or remove it and set voxel_size"
+        )
     if not units or None in units:
         spelled = {printable_line(axis.get("unit"))[:40] for axis in axes if nanometres(axis.get("unit")) is None}
         unit = f"the unit {' and '.join(sorted(spelled))}" if spelled - {"None"} else "no unit of length"

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import scipy.io
 
+from membrane_dask.io.grey_volumes import GreyOptions
 from membrane_dask.io.volume_file import RawLayout, ReadOptions
 from membrane_dask.io.volume_formats import open_volume_file, oriented
 from membrane_dask.io.volumes import open_volume_source
@@ -147,6 +148,63 @@ def test_every_format_gives_the_same_pores(tmp_path, form):
     else:
         assert volume.voxel_nm is None
         assert volume.edges_nm == (None, None, None)
+
+
+@pytest.mark.parametrize("name", ["uint8", "int16", "float"])
+def test_nrrd_as_text(tmp_path, name):
+    """Text has no byte order, and may have decimals of whole numbers."""
+    fields = ["encoding: text", 'units: "\xb5m" "\xb5m" "\xb5m"', "spacings: 0.05 0.05 0.05"]
+    nrrd_header(tmp_path / "v.nrrd", fields, " ".join(f"{value}.0" for value in GREY.ravel()).encode(), name)
+    for encoding in ("utf-8", "latin-1"):
+        content = (tmp_path / "v.nrrd").read_bytes().decode()
+        (tmp_path / f"{encoding}.nrrd").write_bytes(content.encode(encoding))
+        volume = open_volume_source(tmp_path / f"{encoding}.nrrd")
+        np.testing.assert_array_equal(volume.read(WHERE), ~SOLID[WHERE])
+        assert volume.edges_nm == pytest.approx((50, 50, 50))
+
+
+@pytest.mark.parametrize("name", ["my volume.raw", "./v.raw", ".\\v.raw", "V.RAW"])
+def test_nrrd_with_values_in_another_file(tmp_path, name):
+    (tmp_path / name.removeprefix("./").removeprefix(".\\")).write_bytes(GREY.tobytes())
+    nrrd_header(tmp_path / "v.nhdr", ["encoding: raw", f"data file: {name}"])
+    np.testing.assert_array_equal(open_volume_source(tmp_path / "v.nhdr").read(WHERE), ~SOLID[WHERE])
+
+
+@pytest.mark.parametrize(
+    ("fields", "name", "message"),
+    [
+        (["data file: gone.raw"], "uchar", r"refers to 'gone\.raw', which its folder does not have"),
+        (["data file: s%03d.raw 0 8 1"], "uchar", "refers to several files"),
+        (["encoding: raw"], "float", "add the line 'endian: little'"),
+    ],
+)
+def test_nrrd_headers_that_need_a_correction(tmp_path, fields, name, message):
+    nrrd_header(tmp_path / "v.nhdr", fields, name=name)
+    with pytest.raises(ValueError, match=message):
+        open_volume_source(tmp_path / "v.nhdr")
+
+
+@pytest.mark.parametrize("values", ["grey", "labels"])
+def test_floats_in_the_opposite_byte_order(tmp_path, values):
+    """Almost any number becomes one that nothing measures."""
+    numbers = GREY + np.random.default_rng(1).integers(0, 40, GREY.shape) if values == "grey" else GREY // 255
+    (tmp_path / "v.raw").write_bytes(numbers.astype(">f4").tobytes())
+    for order in ("big", "little"):
+        options = ReadOptions(raw=RawLayout(GREY.shape, "float32", order))
+        if order == "big":
+            open_volume_source(tmp_path / "v.raw", "dark", {"threshold": 100}, options)
+            continue
+        with pytest.raises(ValueError, match=r"values up to .* opposite order: check .* raw\.byte_order"):
+            open_volume_source(tmp_path / "v.raw", "dark", {"threshold": 100}, options)
+
+
+@pytest.mark.parametrize("grey", [None, GreyOptions(method="auto")])
+def test_values_that_are_no_numbers(tmp_path, grey):
+    values = GREY.astype("f4")
+    values[:, :3] = np.nan
+    np.save(tmp_path / "v.npy", values)
+    with pytest.raises(ValueError, match=r"not numbers \(NaN, 25\.0% of the sampled voxels\).* save it with a number"):
+        open_volume_source(tmp_path / "v.npy", grey=grey)
 
 
 @pytest.mark.parametrize(("form", "dataset"), [("npz", "b"), ("mat", "b"), ("h5", "/group/b"), ("vti", "b")])

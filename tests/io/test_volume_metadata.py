@@ -246,6 +246,7 @@ def folder_of(path, names, images=None):
         [f"s{10 * z}.tiff" for z in range(9)], [f"2024-01-02 scan 7, {z + 95}.tif" for z in range(9)],
         [f"{z}_{z * z}.tif" for z in range(9)], [f"a_z={z * 0.005:.4f}um.tif" for z in range(9)],
         [f"rec{z:04d}.png" for z in range(9)], [f"rec{z}.bmp" for z in range(9)],
+        [f"z={z * 0.5:.1f}um.png" for z in range(9)], [f"z={z / 4:.2f}um.png".replace(".", ",", 1) for z in range(9)],
     ],
     ids=lambda names: names[1],
 )  # fmt: skip
@@ -268,6 +269,7 @@ def test_names_of_folders(tmp_path, names):
         (["a.tif", "b.tif"], "differ by more than a number: a.tif, b.tif"),
         (["stack.tif"], r"holds one image, stack\.tif: .*name the file as input"),
         ([f"{z}_{8 - z}.tif" for z in range(9)], "in different orders"),
+        ([f"z={z * 0.5:.1f}um.tif" for z in (0, 1, 2, 5, 6, 7, 8)], r"number 0: z=0\.0um\.tif, z=0\.5um\.tif"),
         (["s1.tif", "s01.tif", "s2.tif"], r"several images of the number 1: s01\.tif, s1\.tif"),
     ],
 )  # fmt: skip
@@ -291,6 +293,15 @@ def test_images_of_other_kinds_are_named_when_the_folder_is_opened(tmp_path):
     folder = folder_of(tmp_path / "b", [f"{z}.png" for z in range(3)], [coloured] * 3)
     with pytest.raises(ValueError, match=r"0\.png cannot be a plane .* colour channels that differ"):
         open_volume_source(folder)
+
+
+def test_images_with_previews(tmp_path):
+    """A microscope writes a smaller copy behind each image."""
+    for z, plane in enumerate(GREY):
+        with tifffile.TiffWriter(tmp_path / f"{z}.tif") as file:
+            file.write(plane, photometric="minisblack")
+            file.write(plane[::4, ::4], photometric="minisblack", subfiletype=1)
+    np.testing.assert_array_equal(read(tmp_path), PORES)
 
 
 def test_images_of_two_magnifications(tmp_path):
@@ -366,6 +377,29 @@ def test_transformations_that_make_other_voxels_or_are_not_read(tmp_path):
     ome_zarr(path, [scale(1, 1)])
     with pytest.raises(ValueError, match="a scale of 2 numbers"):
         open_volume_source(path)
+
+
+def test_later_versions_are_refused_with_the_array(tmp_path):
+    """Their axes are in coordinate systems: read as z, y, x a volume of other axes would be turned."""
+    path = ome_zarr(tmp_path / "v", [scale(5, 5, 5)], version="0.6")
+    group = zarr.open_group(path)
+    multiscale = dict(group.attrs["ome"]["multiscales"][0])
+    multiscale["coordinateSystems"] = [{"name": "space", "axes": multiscale.pop("axes")[::-1]}]
+    group.attrs["ome"] = {"version": "0.6", "multiscales": [multiscale]}
+    with pytest.raises(ValueError, match=r"is OME-Zarr 0\.6, .* 0\.1 to 0\.5 are read: name its array, dataset: 0"):
+        open_volume_source(path)
+    np.testing.assert_array_equal(read(path, options=ReadOptions(dataset="0")), PORES)
+
+
+def test_names_of_axes_in_capitals_and_scales_with_a_comma(tmp_path):
+    path = ome_zarr(tmp_path / "v", [scale(5, 5, 5)], unit="nanometer")
+    group = zarr.open_group(path)
+    multiscale = dict(group.attrs["multiscales"][0])
+    multiscale["axes"] = [axis | {"name": axis["name"].upper()} for axis in multiscale["axes"]]
+    group.attrs["multiscales"] = [multiscale]
+    assert open_volume_source(path).edges_nm == (5, 5, 5)
+    with pytest.raises(ValueError, match=r"its scale \(data set\) is '5,0'; .* such as 5\.0"):
+        open_volume_source(ome_zarr(tmp_path / "w", [scale("5,0", "5,0", "5,0")]))
 
 
 @pytest.mark.parametrize("axes", ["zyx", "xyz", "yzx", "tczyx", "cxyz"])

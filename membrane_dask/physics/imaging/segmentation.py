@@ -255,7 +255,7 @@ def _normalised(image: np.ndarray) -> np.ndarray:
     if not np.isfinite(grey).all():
         raise ValueError("the image holds values that are not finite")
     if grey.min() < 0:
-        raise ValueError(f"grey values must be at least 0; the smallest is {grey.min():g}")
+        raise ValueError(f"grey values must be at least 0; the smallest is {grey.min():g}: save it as unsigned")
     if grey.min() == grey.max():
         raise ValueError(f"the image is constant: every pixel has the value {grey.max():g}")
     if np.unique(image).size > 2:
