@@ -164,12 +164,12 @@ def _values(
     return np.frombuffer(content, dtype).reshape(shape)
 
 
-def _numbers(words: list[bytes], dtype: np.dtype[Any], path: Path) -> np.ndarray:
+def _numbers(texts: list[bytes], dtype: np.dtype[Any], path: Path) -> np.ndarray:
     """Values of a file of the encoding text, in which whole numbers may have a decimal point."""
     try:
-        return np.array(words, dtype)
+        return np.array(texts, dtype)
     except ValueError:
-        numbers = np.array(words, np.float64)
+        numbers = np.array(texts, np.float64)
     values = numbers.astype(dtype)
     if (values != numbers).any():
         raise VolumeError(f"{path.name} has numbers that are no values of the type {dtype}: correct the type")
