@@ -163,19 +163,23 @@ def pressure_differences(table: MeasuredTable, conditions: Conditions) -> np.nda
             _compare(table, direct, difference)
         return difference
     assert direct is not None
-    values = _checked(table, direct)
-    is_absolute = direct.role == "absolute pressure" or direct.unit.reference == "absolute"
+    return differences_of(table, direct, _checked(table, direct), conditions)
+
+
+def differences_of(table: MeasuredTable, column: Column, values: np.ndarray, conditions: Conditions) -> np.ndarray:
+    """Differences to the pressure of the permeate, Pa, of the values of a column: absolute ones have it subtracted."""
+    is_absolute = column.role == "absolute pressure" or column.unit.reference == "absolute"
     line = table.header_block.absolute
-    if not is_absolute and line and direct.unit.reference != "gauge":
+    if not is_absolute and line and column.unit.reference != "gauge":
         is_absolute = True
-    permeate = table_reads.get("permeate pressure")
+    permeate = table.column("permeate pressure")
     if permeate is not None and not is_absolute:
         table.problems.append(
-            f"columns {direct.header!r} and {permeate.header!r}: is the first the pressure difference, or that of the "
-            f"feed? columns: {{{direct.header!r}: feed pressure}}, or columns: {{{permeate.header!r}: ignore}}"
+            f"columns {column.header!r} and {permeate.header!r}: is the first the pressure difference, or that of the "
+            f"feed? columns: {{{column.header!r}: feed pressure}}, or columns: {{{permeate.header!r}: ignore}}"
         )
         return values
-    return _subtract(table, direct, values, permeate, conditions, is_absolute, line)
+    return _subtract(table, column, values, permeate, conditions, is_absolute, line)
 
 
 _FLOWS = ("flux", "flow", "mass", "volume", "volume per area", "wet flow", "dry flow")
@@ -198,6 +202,11 @@ def _constant(table: MeasuredTable, conditions: Conditions) -> np.ndarray | None
 
 def _suction(table: MeasuredTable, column: Column) -> np.ndarray:
     values = table.numbers(column)
+    if column.unit.reference == "absolute":
+        table.problems.append(
+            f"column {column.header!r} is absolute, and a suction is the difference to the atmosphere: write 813 mbar "
+            "for 200 mbar absolute"
+        )
     if (values < 0).any() and (values > 0).any():
         table.problems.append(f"column {column.header!r}: suction pressures of both signs; write all with one")
     return np.asarray(np.abs(values))

@@ -275,7 +275,7 @@ class MeasuredTable:
         above : float, optional
             Bound below which, and at which, a number is a problem.
         """
-        column = self._with_unit_of_cells(column)
+        column = self.with_unit_of_cells(column)
         values = np.full(len(self.rows), np.nan)
         missing = []
         for k, row in enumerate(self.rows):
@@ -298,9 +298,10 @@ class MeasuredTable:
         values = [numeral(cell) for cell in cells]
         return np.array([value is not None and value.mark[:1] in ("<", "≤") for value in values])
 
-    def _with_unit_of_cells(self, column: Column) -> Column:
+    def with_unit_of_cells(self, column: Column) -> Column:
         """The column with the unit that stands in its cells, where the header has none."""
-        if column.si or not ROLES[column.role].units or column.unit.text:
+        is_optional = ROLES[column.role].unit_optional
+        if (column.si and not is_optional) or not ROLES[column.role].units or column.unit.text:
             return column
         contents = [row.cell(column.index) for row in self.rows if row.cell(column.index) is not None]
         if column.role == "time" and contents and all(map(is_clock, contents)):
@@ -312,7 +313,7 @@ class MeasuredTable:
             if quantity.si:
                 self.findings.append(f"{column.header}: its cells are in {quantity.unit.text}")
                 return replace(column, unit=quantity.unit, si=quantity.si)
-        if not ROLES[column.role].unit_optional:
+        if not is_optional:
             message = unit_problem(column.header, column.role, column.unit)
             if message not in self.problems:
                 self.problems.append(message)

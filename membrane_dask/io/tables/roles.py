@@ -145,7 +145,9 @@ ROLES: Mapping[str, Role] = {
     ), ("m",)),
     "intruded volume": Role(_names(
         "cumulative volume, intruded volume, cumulative intrusion, intrusion, cumulative intrusion volume, "
-        "intrusion volume, cumulative pore volume, volume, specific volume, kumuliertes volumen"
+        "intrusion volume, cumulative pore volume, volume, specific volume, kumuliertes volumen, "
+        "kumulatives volumen, intrudiertes volumen, volume cumule, volume intrude, volumen acumulado, "
+        "volumen intruido, volume cumulato, volume intruso, volume acumulado"
     ), ("m3 kg-1",)),
     "mass": Role(_names(
         "mass, permeate mass, weight, m, w, masse, permeatmasse, gewicht, poids, masse permeat, masse de permeat, "

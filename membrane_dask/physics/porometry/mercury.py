@@ -124,6 +124,11 @@ def evaluate_intrusion(
         problems.append(f"skeleton density: above 0 (got {skeleton_density:g})")
     refuse(problems)
     last = int(np.argmax(pressure)) + 1
+    if last == 1:
+        raise PhysicsError(
+            "the first pressure is the highest: an intrusion needs rising pressures; sort its rows, and leave out an "
+            "extrusion that stands alone"
+        )
     refuse(_branch_problems(pressure, volume, last, names))
     extruded = volume[last:]
     log_pressure, intruded = log(pressure[:last]), volume[:last]

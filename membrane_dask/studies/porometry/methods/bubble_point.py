@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from membrane_dask.io.tables.conditions import Conditions, temperatures
+from membrane_dask.io.tables.conditions import Conditions, differences_of, temperatures
 from membrane_dask.io.tables.measured_table import MeasuredTable
 from membrane_dask.io.tables.readings import by_membrane, require
 from membrane_dask.physics.porometry.bubble_point import bubble_point_radius
@@ -36,6 +36,9 @@ def read(table: MeasuredTable, settings: TableSettings, conditions: Conditions) 
     """Bubble points of each membrane, with the liquid of each row."""
     role = "bubble point" if table.column("bubble point") or not table.column("pressure") else "pressure"
     pressure = require(table, role, "bubble point [bar]")
+    column = table.column(role)
+    if pressure is not None and column is not None:
+        pressure = differences_of(table, column, pressure, conditions)
     kelvin = temperatures(table, conditions, None)
     stated = stated_text(table, "liquid", settings.liquid)
     liquids = table.labels("liquid", stated or "")

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from membrane_dask.io.tables.columns import Column
-from membrane_dask.io.tables.conditions import Conditions, areas, pressure_differences, temperatures
+from membrane_dask.io.tables.conditions import (
+    Conditions,
+    areas,
+    differences_of,
+    pressure_differences,
+    temperatures,
+)
 from membrane_dask.io.tables.measured_table import MeasuredTable
 from membrane_dask.io.tables.readings import by_membrane, row_numbers
 from membrane_dask.physics.porometry.capillary_flow import CapillaryFlow
@@ -45,11 +51,22 @@ def read(table: MeasuredTable, settings: TableSettings, conditions: Conditions) 
     """Wet, dry and half-dry curves of each membrane."""
     wet, dry, half_dry = (table.column(role) for role in ("wet flow", "dry flow", "half dry flow"))
     if wet is None:
-        table.problems.append("there is no column of the wet flow, such as 'wet flow [L min-1]'")
+        advice = "; wet and dry flows stand in columns of one table" if table.column("flow") else ""
+        table.problems.append(f"there is no column of the wet flow, such as 'wet flow [L min-1]'{advice}")
         return []
+    for column in (dry, half_dry):
+        if column is not None and column.unit.standard != wet.unit.standard:
+            table.problems.append(
+                f"columns {wet.header!r} and {column.header!r}: one counts volumes at 0 degC and 1.01325 bar, the "
+                f"other does not; if both do, write it for both, as columns: {{{wet.header!r}: 'wet flow [NL/min]'}}"
+            )
     pressure = pressure_differences(table, conditions)
     dry_column = table.column("dry pressure")
-    dry_pressure = table.numbers(dry_column) if dry_column else pressure
+    dry_pressure = pressure
+    if dry_column is not None and not (dry_column.unit.reference == "absolute" or table.header_block.absolute):
+        dry_pressure = table.numbers(dry_column)
+    elif dry_column is not None:
+        dry_pressure = differences_of(table, dry_column, table.numbers(dry_column), conditions)
     liquid = stated_text(table, "liquid", settings.liquid)
     kelvin = temperatures(table, conditions, None)
     temperature = float(kelvin[0]) if len(kelvin) and kelvin[0] == kelvin[0] else None

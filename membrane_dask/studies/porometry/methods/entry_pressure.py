@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from membrane_dask.io.tables.conditions import Conditions, temperatures
+from membrane_dask.io.tables.conditions import Conditions, differences_of, temperatures
 from membrane_dask.io.tables.measured_table import MeasuredTable
 from membrane_dask.io.tables.readings import by_membrane, require
 from membrane_dask.physics.porometry.entry_pressure import largest_pore
@@ -34,6 +34,9 @@ def read(table: MeasuredTable, settings: TableSettings, conditions: Conditions) 
     """Entry pressure, contact angle and liquid of each membrane."""
     role = "entry pressure" if table.column("entry pressure") or not table.column("pressure") else "pressure"
     pressure = require(table, role, "LEP [bar]")
+    column = table.column(role)
+    if pressure is not None and column is not None:
+        pressure = differences_of(table, column, pressure, conditions)
     kelvin = temperatures(table, conditions, None)
     angle_column = table.column("contact angle")
     angles = table.numbers(angle_column) if angle_column else None

@@ -137,10 +137,17 @@ def _fractions(table: MeasuredTable) -> np.ndarray:
     """Rejections as fractions; without a unit they are percent where any is above 1.5."""
     column = table.column("rejection")
     assert column is not None
+    column = table.with_unit_of_cells(column)
     values = table.numbers(column)
-    if column.unit.text.strip() in ("", "-") and np.nanmax(values) > 1.5:
+    largest = float(np.nanmax(values, initial=-np.inf))
+    if column.unit.text.strip() in ("", "-") and largest > 1.5:
         table.findings.append(f"{column.header}: taken as percent")
         return values * 0.01
+    if "%" in column.unit.text and 0 < largest <= 0.01:
+        table.problems.append(
+            f"column {column.header!r}: none is above 1 %: fractions, which a workbook shows as percent? columns: "
+            f"{{{column.header!r}: 'rejection [1]'}}"
+        )
     return values
 
 
