@@ -182,7 +182,7 @@ def _axis_names(array: Any) -> str:
         names = [str(axis["key"]) for axis in json.loads(array.attrs["axistags"])["axes"]]
     except (KeyError, TypeError, ValueError):
         names = [str(dimension.label) for dimension in array.dims]
-    space = "".join(name for name in names if name in ("z", "y", "x"))
+    space = "".join(name.lower() for name in names if name.lower() in ("z", "y", "x"))
     return space if sorted(space) == sorted("zyx") else "zyx"
 
 

@@ -129,8 +129,10 @@ def open_image_folder(folder: Path, options: ReadOptions) -> VolumeFile:
     rows, columns = micrograph.pixels.shape
     metadata = micrograph.metadata
     last = read_micrograph(paths[-1], text_file=find_text_file(paths[-1]), labels=options.labels).metadata
-    if [pixel.size for pixel in last.pixels] != [pixel.size for pixel in metadata.pixels]:
-        sizes = [", ".join(p.size for p in m.pixels) or "no" for m in (metadata, last)]
+    if not metadata.pixels:
+        metadata = last
+    if last.pixels and [pixel.size for pixel in last.pixels] != [pixel.size for pixel in metadata.pixels]:
+        sizes = [", ".join(p.size for p in m.pixels) for m in (metadata, last)]
         raise VolumeError(
             f"{folder.name} holds images of other magnifications: {paths[0].name} states pixels of {sizes[0]} nm, "
             f"{paths[-1].name} of {sizes[1]} nm"

@@ -181,8 +181,8 @@ class _Store:
         """A Zarr array without metadata of an image; its dimension names may name its axes."""
         self._check_chunks(array)
         named = getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS")  # by xarray
-        names = tuple(named if isinstance(named, list | tuple) else ())[-3:]
-        axes = "".join(map(str, names)) if sorted(map(str, names)) == sorted(_SPACE) else "zyx"
+        names = [str(name).lower() for name in (named if isinstance(named, list | tuple) else ())][-3:]
+        axes = "".join(names) if sorted(names) == sorted(_SPACE) else "zyx"
         volume = ZarrVolume(self.files, array, self.options.fill) if array.ndim == 3 else as_volume(array, self.name)
         edges = VoxelEdges.unknown("a Zarr array has no voxel size")
         return VolumeFile(volume, edges, (("file", f"Zarr array, {_storage(array)}"),), axes)

@@ -257,7 +257,7 @@ def test_axes_of_hdf5(tmp_path):
         tagged.attrs["axistags"] = json.dumps({"axes": [{"key": key} for key in "xyzc"]})
         tagged.attrs["element_size_um"] = [0.006, 0.005, 0.004]
         labelled = file.create_dataset("labelled", data=reversed_axes)
-        for dimension, name in zip(labelled.dims, "xyz", strict=True):
+        for dimension, name in zip(labelled.dims, "xYZ", strict=True):
             dimension.label = name
     for name, edges in (("tagged", (6, 5, 4)), ("labelled", (None, None, None))):
         volume = open_volume_source(tmp_path / "v.h5", options=ReadOptions(dataset=name))
@@ -269,8 +269,9 @@ def test_axes_of_zarr_by_xarray(tmp_path):
     array = zarr.open_group(tmp_path / "v.zarr", mode="w", zarr_format=2).create_array(
         "v", data=VOLUME.transpose(2, 1, 0).copy()
     )
-    array.attrs["_ARRAY_DIMENSIONS"] = ["x", "y", "z"]
-    assert open_volume_source(tmp_path / "v.zarr", options=ReadOptions(dataset="v")).shape == VOLUME.shape
+    for names in (["x", "y", "z"], ["X", "Y", "Z"]):
+        array.attrs["_ARRAY_DIMENSIONS"] = names
+        assert open_volume_source(tmp_path / "v.zarr", options=ReadOptions(dataset="v")).shape == VOLUME.shape
 
 
 def test_units_of_nrrd_are_those_of_space(tmp_path):

@@ -313,6 +313,8 @@ def test_images_of_two_magnifications(tmp_path):
         )
     with pytest.raises(ValueError, match=r"0\.tif states pixels of 3 nm, 2\.tif of 6 nm"):
         open_volume_source(folder)
+    tifffile.imwrite(folder / "0.tif", GREY[0])  # the last image alone states its pixels
+    assert open_volume_source(folder).edges_nm == (None, pytest.approx(6), pytest.approx(6))
 
 
 # ---- OME-Zarr
