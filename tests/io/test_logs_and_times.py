@@ -1,4 +1,4 @@
-"""Logs of a bench against clock times: their forms, their first reading, and what is asked."""
+"""Logs of a bench against clock times: their forms, their first reading, and open questions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from table_evaluation import evaluate
 from membrane_dask.errors import StudyError
 from membrane_dask.io.tables.clock_times import clock_seconds, unclear_days
 from membrane_dask.io.tables.conditions import Conditions
+from membrane_dask.io.tables.filtration import read_filtration
 from membrane_dask.io.tables.flux_curves import read_flux_table
+from membrane_dask.io.tables.measured_table import MeasuredTable
 
 #: Volume in a minute at 50 LMH, mL; volumes are rounded to 1 uL or less, 0.04 % of it.
 RATE = 50 * 34e-4 * 1000 / 60
@@ -142,3 +144,88 @@ def test_thousands_above_a_table_are_a_question(tmp_path, area, separator, decim
         evaluate(path)
     path.write_text(path.read_text().replace(area, "3400 mm2"))
     assert list(evaluate(path).permeances.values()) == pytest.approx([50], rel=WITHIN)
+
+
+#: Masses of a balance in g, of water at 25 degC; they are printed with 1 mg, 0.04 % of a step.
+MASS = 0.99705 * RATE
+BALANCES = {
+    "three digits": [f"10:{k:02d}:00  N  + {104 + MASS * k:8.3f} g" for k in range(12)],
+    "am": [f"3/12/2026 10:{k:02d}:00 AM {104 + MASS * k:8.3f} g" for k in range(12)],
+    "year of two digits": [f"12.03.26 10:{k:02d}:00 S S {104 + MASS * k:10.3f} g" for k in range(12)],
+    "without seconds": [f"10:{k:02d} {104 + MASS * k:8.3f} g" for k in range(12)],
+    "decimal commas": [f"10:{k:02d}:00;{104 + MASS * k:.3f} g".replace(".", ",") for k in range(12)],
+    "midnight": [f"{'23' if k < 6 else '00'}:{(54 + k) % 60:02d}:00 {104 + MASS * k:8.3f} g" for k in range(12)],
+    "tared": ["Run 1", *(f"10:{k:02d}:00 {MASS * k:8.3f} g" for k in range(6)),
+              "Run 2", *(f"10:{k:02d}:00 {MASS * (k - 6):8.3f} g" for k in range(6, 12))],
+    "remark": [*(f"10:{k:02d}:00 {MASS * k:8.3f} g" for k in range(6)), "# door opened",
+               *(f"10:{k:02d}:00 {MASS * k:8.3f} g" for k in range(6, 12))],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BALANCES)
+def test_lines_of_balances(tmp_path, name):
+    (tmp_path / "log.txt").write_text("\n".join(BALANCES[name]))
+    settings = {"area": "34 cm2", "pressure": "1 bar"}
+    assert list(evaluate(tmp_path / "log.txt", settings).permeances.values()) == pytest.approx([50], rel=WITHIN)
+
+
+def test_a_line_that_is_no_mass_is_named(tmp_path):
+    lines = [*BALANCES["am"][:5], "3/12/2026 10:05:30 AM Error 54", *BALANCES["am"][5:]]
+    (tmp_path / "log.txt").write_text("\n".join(lines))
+    with pytest.raises(StudyError, match=r"row 6: .*Error 54' is no mass of a balance"):
+        evaluate(tmp_path / "log.txt", {"area": "34 cm2", "pressure": "1 bar"})
+
+
+def filtration(folder, header, rows):
+    """Minutes and L/m2 of a filtration of 50 LMH, or its problems."""
+    (folder / "table.csv").write_text("\n".join([header, *(",".join(map(str, row)) for row in rows)]))
+    table = MeasuredTable(folder / "table.csv")
+    columns = read_filtration(table, Conditions(area=34e-4))
+    return table.problems if columns is None or table.problems else columns
+
+
+@pytest.mark.parametrize(
+    ("header", "rows"),
+    [
+        ("time,volume [mL]", [(f"10:{k:02d}:00", RATE * k) for k in range(8)]),
+        ("time,volume [mL]", [(f"{'23' if k < 4 else '00'}:{(56 + k) % 60:02d}:00", RATE * k) for k in range(8)]),
+        ("time,volume [mL]", [(f"{k:02d}:00", RATE * k) for k in range(1, 8)]),
+        ("time [min],mass [g]", [(k, 104 + MASS * k) for k in range(8)]),
+        ("time,mass [g]", [(f"2026-03-12 10:{k:02d}", 104 + MASS * k) for k in range(8)]),
+    ],
+    ids=["time of day", "midnight", "stop watch", "tare", "days and tare"],
+)
+def test_a_filtration_begins_at_its_first_reading(tmp_path, header, rows):
+    """Of a time of day and of a balance; a stop watch counts from its own zero."""
+    if header == "time,volume [mL]" and rows[0][0] == "01:00":
+        header = "time [mm:ss],volume [mL]"
+    columns = filtration(tmp_path, header, rows)
+    minutes = [k + (rows[0][0] == "01:00") for k in range(len(rows))]
+    assert columns.time / 60 == pytest.approx(minutes, abs=1e-9)
+    assert columns.volume * 1e3 == pytest.approx([50 / 60 * minute for minute in minutes], rel=WITHIN, abs=1e-3)
+
+
+def test_filtrations_that_are_not_clear(tmp_path):
+    begun = [(f"10:{k:02d}:00", RATE * k) for k in range(1, 8)]
+    assert "write a row of the start above" in filtration(tmp_path, "time,volume [mL]", begun)[0]
+    falling = [(k, RATE * k) for k in range(8, 0, -1)]
+    assert "sort the rows by the time" in filtration(tmp_path, "time [min],volume [mL]", falling)[0]
+    stamps = filtration(tmp_path, "Zeitstempel,volume [mL]", [(f"10:0{k}:00", RATE * k) for k in range(8)])
+    assert "columns: {'Zeitstempel': time}" in stamps[0]
+
+
+@pytest.mark.parametrize(
+    ("header", "value"), [("flow [mL/min]", RATE), ("flux [kg/m2/h]", 49.8525), ("flow [g/min]", MASS)]
+)
+def test_flows_and_fluxes_by_mass_of_a_filtration(tmp_path, header, value):
+    columns = filtration(tmp_path, f"time [min],{header}", [(k, value) for k in range(8)])
+    assert columns.flux * 3.6e6 == pytest.approx([50] * 8, rel=1e-4)  # the density of water
+
+
+def test_a_log_from_its_last_reading_on_is_a_question(tmp_path):
+    """Each row was a log of its own, counted from zero."""
+    write(tmp_path, list(range(8, 0, -1)), 0.0, "Time (min),Volume (mL)")
+    rows = (tmp_path / "log.csv").read_text().replace("\n0.0000", "")
+    (tmp_path / "log.csv").write_text(rows)
+    with pytest.raises(StudyError, match="sort the rows by the time"):
+        evaluate(tmp_path / "log.csv", SETTINGS)

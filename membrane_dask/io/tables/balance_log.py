@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import date
 
-from membrane_dask.io.tables.clock_times import clock_seconds
+import numpy as np
+
+from membrane_dask.errors import short
+from membrane_dask.io.tables.clock_times import clock_seconds, over_midnight, unclear_days
 from membrane_dask.io.tables.headers import HeaderCell, quantities_named
+from membrane_dask.io.tables.labels import label
 from membrane_dask.io.tables.layout import Block, find_blocks
 from membrane_dask.io.tables.limits import TableError
 from membrane_dask.io.tables.rows import Row
 
 _SEPARATOR = r"[\s,;|]*"
 _LINE = re.compile(
-    rf"{_SEPARATOR}(?:(?P<iso>\d{{4}}-\d\d-\d\d)|(?P<day>\d\d?\.\d\d?\.\d{{4}})|(?P<other>\d\d?/\d\d?/\d{{2,4}}))?"
-    rf"[\sT,;|]*(?P<clock>\d{{1,2}}:\d\d:\d\d(?:[.,]\d+)?)?{_SEPARATOR}"
+    rf"{_SEPARATOR}(?P<day>\d{{4}}-\d\d-\d\d|\d\d?([./])\d\d?\2\d{{2,4}})?"
+    rf"[\sT,;|]*(?P<clock>\d{{1,2}}:\d\d(?::\d\d(?:[.,]\d+)?)?(?:\s*[ap]\.?m\b\.?)?)?{_SEPARATOR}"
     rf"(?:(?:N|G|NT|GS|ST|US|S|SD|D|Net|Gross|Stat|G#)\b{_SEPARATOR})*"
     rf"(?P<sign>[-+])?\s*{_SEPARATOR}(?P<mass>\d+(?:[.,]\d+)?){_SEPARATOR}(?P<unit>g|kg|mg)\b\W*(?:(?:S|SD|D|N)\b\W*)?",
     re.I,
 )  # fmt: skip
-#: Lines that show that a file is such a log.
-_MIN_LINES = 3
-_SECONDS_OF_DAY = 86_400
+#: Lines that show that a file is such a log, and the fraction of all lines between the first and the last one.
+_MIN_LINES, _MIN_FRACTION = 3, 0.75
 
 
 def find_tables(rows: Sequence[Row]) -> list[Block]:
@@ -46,42 +48,39 @@ def _balance_log(rows: Sequence[Row]) -> Block | None:
     if len(matches) < _MIN_LINES:
         return None
     first, last = min(matches), max(matches)
-    unmatched = [row.number for k, row in enumerate(rows[first : last + 1], first) if k not in matches]
+    lines = [row for row in rows[first : last + 1] if not _line(row).lstrip().startswith("#")]
     units = {match["unit"].lower() for match in matches.values()}
-    if unmatched or len(units) > 1:
+    if len(matches) < _MIN_FRACTION * len(lines) or len(units) > 1:
         return None
-    problems = []
-    without_clock = [rows[k].number for k, match in matches.items() if match["clock"] is None]
-    if without_clock:
+    times = [f"{match['day'] or '2000-01-01'} {match['clock']}" for match in matches.values()]
+    seconds = [clock_seconds(text) for text in times]
+    numbers = [rows[k].number for k in matches]
+    remaining = [row for row in lines if row.number not in numbers]
+    titles = [Row(row.number, [_line(row).strip()]) for row in remaining if label(_line(row).strip()).is_explicit]
+    problems = [
+        f"row {row.number}: {short(_line(row).strip())} is no mass of a balance: delete the line, or put # before it"
+        for row in remaining
+        if row.number not in [title.number for title in titles]
+    ]
+    without_time = [number for number, value in zip(numbers, seconds, strict=True) if value is None]
+    if without_time:
         problems.append(
-            f"row {without_clock[0]} has a mass without a time: the lines of a balance need the time of each, such as "
+            f"row {without_time[0]} has a mass without a time: the lines of a balance need the time of each, such as "
             "'10:00:05  N  +  12.34 g'"
         )
-    if len({match["other"] for match in matches.values()}) > 1:
-        problems.append(
-            f"row {rows[first].number}: the days of dates with slashes are not clear; write them as 2026-03-01"
-        )
+    if reason := unclear_days(times):
+        problems.append(f"row {rows[first].number}: {reason}")
     if problems:
         raise TableError(problems)
-    start = _seconds(matches[first])
-    readings = tuple(
-        Row(rows[k].number, [_seconds(match) - start, f"{match['sign'] or ''}{match['mass']}"], rows[k].text)
-        for k, match in matches.items()
-    )
+    relative = np.array(seconds, float) - np.float64(seconds[0])
+    readings = [
+        Row(number, [float(time), f"{match['sign'] or ''}{match['mass']}"], rows[k].text)
+        for (k, match), number, time in zip(matches.items(), numbers, over_midnight(relative), strict=True)
+    ]
+    readings = sorted([*readings, *titles], key=lambda row: row.number)
     header = (HeaderCell("time [s]"), HeaderCell(f"mass [{units.pop()}]"))
-    return Block(header, rows[first].number, readings, tuple(rows[:first]), is_log=True)
+    return Block(header, rows[first].number, tuple(readings), tuple(rows[:first]), is_log=True)
 
 
 def _line(row: Row) -> str:
     return row.text or " ".join(str(cell) for cell in row.filled())
-
-
-def _seconds(match: re.Match[str]) -> float:
-    """Time of a line, s, since midnight of a day that is the same for all lines."""
-    day = 0
-    if match["iso"]:
-        day = date.fromisoformat(match["iso"]).toordinal()
-    elif match["day"]:
-        of_month, month, year = map(int, match["day"].split("."))
-        day = date(year, month, of_month).toordinal()
-    return day * _SECONDS_OF_DAY + (clock_seconds(match["clock"]) or 0.0)

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
+import numpy as np
+
 #: A day, the year first or last; of one with slashes it is not known whether the month or the day is first.
 _DAY = (
     r"(?:(?P<year_first>\d{4}([-/.])\d{1,2}\2\d{1,2})|(?P<day_first>\d{1,2}\.\d{1,2}\.(?:\d{4}|\d{2}))|"
@@ -101,6 +103,18 @@ def _zone_seconds(zone: str | None) -> float:
         return 0.0
     digits = re.sub(r"\D", "", zone)
     return (int(digits[:2]) * 3600 + int(digits[2:]) * 60) * (-1.0 if zone.startswith("-") else 1.0)
+
+
+def over_midnight(seconds: np.ndarray) -> np.ndarray:
+    """Times of a log whose clock begins again at midnight; a fall of less than half a day is left as it is.
+
+    Parameters
+    ----------
+    seconds : (n,) float array
+        Times of a clock without days, in the order of the log.
+    """
+    falls = np.diff(seconds, prepend=seconds[:1]) < -_SECONDS_OF_DAY / 2
+    return np.asarray(seconds + _SECONDS_OF_DAY * np.cumsum(falls))
 
 
 def unclear_days(cells: Iterable[Any]) -> str:

@@ -7,9 +7,11 @@ from itertools import pairwise
 
 import numpy as np
 
+from membrane_dask.io.tables.clock_times import is_clock
 from membrane_dask.io.tables.columns import Column
 from membrane_dask.io.tables.conditions import Conditions, areas
 from membrane_dask.io.tables.measured_table import MeasuredTable
+from membrane_dask.io.tables.permeate import FIRST_STEPS, time_of_log
 from membrane_dask.io.tables.readings import by_membrane, require
 from membrane_dask.physics.porometry.water import Water
 
@@ -56,9 +58,13 @@ def read_filtration(
         None where there are problems.
     """
     time = require(table, "time", "time [min]")
+    if time is not None and _times_fall(table, time):
+        return None
     volume = _volume(table, conditions)
+    if time is not None:
+        time, volume = _from_start(table, time, volume)
     is_needed = volume is None and not table.problems
-    flux = _flux(table, is_needed=is_needed) if is_needed or with_both else None
+    flux = _flux(table, conditions, is_needed=is_needed) if is_needed or with_both else None
     column = table.column("pressure") or table.column("feed pressure")
     pressure = table.numbers(column) if column else None
     if time is None or (volume is None and flux is None) or table.problems:
@@ -91,15 +97,59 @@ def _volume(table: MeasuredTable, conditions: Conditions) -> np.ndarray | None:
     return np.asarray(values / area)
 
 
-def _flux(table: MeasuredTable, *, is_needed: bool) -> np.ndarray | None:
+def _from_start(
+    table: MeasuredTable, time: np.ndarray, volume: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Times and volumes since the start: the first reading of a time of day, and of a balance, is the start."""
+    time, volume = time.copy(), None if volume is None else volume.copy()
+    column = table.column("time")
+    has_balance = table.column("mass") is not None and table.column("volume") is None
+    for _, _, rows in by_membrane(table, ""):
+        used = rows[np.isfinite(time[rows] if volume is None else time[rows] + volume[rows])]
+        if len(used) < 2 or column is None:
+            continue
+        time[used] = time_of_log(table, used, time[used])
+        start, first = used[0], table.rows[used[0]]
+        is_clock_log = all(is_clock(table.rows[k].cell(column.index)) for k in used)
+        is_time_of_day = is_clock_log and time[start] > FIRST_STEPS * np.diff(time[used]).max()
+        has_begun = volume is not None and volume[start] != 0 and not has_balance
+        if is_time_of_day and has_begun:
+            table.problem(first, f"{column.header} is a time of day: write a row of the start above, with the volume 0")
+        elif is_time_of_day:
+            table.findings.append(f"{column.header}: counted from row {first.number}")
+            time[used] -= time[start]
+        if volume is not None and has_balance and time[start] == 0 and volume[start] != 0:
+            table.findings.append(f"row {first.number}: the first reading of the balance is its tare")
+            volume[used] -= volume[start]
+    return time, volume
+
+
+def _times_fall(table: MeasuredTable, time: np.ndarray) -> bool:
+    """Whether the times of a membrane fall from row to row (a problem)."""
+    for _, _, rows in by_membrane(table, ""):
+        used = rows[np.isfinite(time[rows])]
+        if len(used) > 2 and (np.diff(time[used]) < 0).all():
+            table.problem(table.rows[used[1]], "times fall from row to row: sort the rows by the time")
+            return True
+    return False
+
+
+def _flux(table: MeasuredTable, conditions: Conditions, *, is_needed: bool) -> np.ndarray | None:
     """Flux, m s-1; None without a column of it, a problem where it is needed."""
-    flux = table.column("flux")
+    flux, flow = table.column("flux"), table.column("flow")
     if flux is not None and flux.si == "m s-1":
         return table.numbers(flux, above=0.0)
     if not is_needed:
         return None
+    area = areas(table, conditions) if flow is not None else None
     if flux is not None:
-        table.problems.append(f"column {flux.header!r}: a flux by volume is needed")
+        table.findings.append("permeate taken with the density of water at 25 degC")
+        return table.numbers(flux, above=0.0) / Water.at(298.15).density
+    if flow is not None and area is not None:
+        density = 1.0 if flow.si == "m3 s-1" else Water.at(298.15).density
+        return np.asarray(table.numbers(flow, above=0.0) / area / density)
+    if flow is not None:
+        table.problems.append(f"column {flow.header!r} needs the membrane's area; for example area: 34 cm2")
     else:
         table.problems.append("there is no column of the permeate, such as 'volume [mL]' or 'flux [L m-2 h-1]'")
     return None
@@ -112,4 +162,9 @@ def _check_rising(table: MeasuredTable, column: Column, values: np.ndarray) -> N
         for before, after in pairwise(used):
             if values[after] < values[before]:
                 cell = str(table.rows[after].cells[column.index]).strip()
-                table.problem(table.rows[after], f"the cumulative {column.role} falls ({cell})")
+                table.problem(
+                    table.rows[after],
+                    f"the cumulative {column.role} falls ({cell}); after a tare, add what was there before; amounts "
+                    "that were collected one by one are summed by amounts: collected of porometry",
+                )
+                break

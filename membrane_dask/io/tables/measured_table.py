@@ -228,6 +228,8 @@ class MeasuredTable:
         return len(set(keys)) < len(keys)
 
     def _decimal_sign(self) -> str:
+        if self.is_log:  # a balance separates no thousands
+            return "," if any("," in str(cell) for row in self.rows for cell in row.cells) else "."
         numeric = [c for c in self.columns if c.role not in LABELS and c.role != "pressures"]
         cells = (
             (f"row {row.number}, {column.header}", row.cells[column.index])

@@ -9,10 +9,12 @@ from itertools import pairwise
 
 import numpy as np
 
+from membrane_dask.io.tables.clock_times import has_day, is_clock, over_midnight
 from membrane_dask.io.tables.columns import Column
 from membrane_dask.io.tables.conditions import Conditions, areas, stated_value
 from membrane_dask.io.tables.measured_table import MeasuredTable
 from membrane_dask.io.tables.numerals import numeral
+from membrane_dask.io.tables.readings import clock_columns
 from membrane_dask.quantities import fits
 
 #: Relative difference of two ways to the flux that are taken as the same.
@@ -23,7 +25,7 @@ _WEIGHING = re.compile(
     re.I,
 )
 #: Largest step of a log, times which its first time and amount may be at most to be counted from zero.
-_FIRST_STEPS = 3.0
+FIRST_STEPS = 3.0
 
 
 def fluxes(
@@ -113,7 +115,7 @@ def _flux_from_permeate(
         if not is_second:
             table.problems.append(
                 f"column {column.header!r} needs a column of the time, such as 'time [s]', or a line above the table: "
-                f"'Collection time: 5 min'{_clock_columns(table)}"
+                f"'Collection time: 5 min'{clock_columns(table)}"
             )
         return None
     if area is None and column.role != "volume per area":
@@ -130,12 +132,6 @@ def _flux_from_permeate(
     if column.role == "mass":
         flux = flux / density
     return flux if column.role == "volume per area" or area is None else flux / area
-
-
-def _clock_columns(table: MeasuredTable) -> str:
-    """Unused columns that may be times, with the line to write."""
-    names = [name for name in table.unused if re.search(r"time|zeit|hora|heure|tijd|tempo", name, re.I)]
-    return "".join(f", or columns: {{{name!r}: time}}" for name in names)
 
 
 def _collection_time(table: MeasuredTable, column: Column) -> float | None:
@@ -212,6 +208,10 @@ def _increments(
 ) -> np.ndarray:
     """Increments of a log over their times; a time that falls begins a new log."""
     flux = np.full(len(rows), np.nan)
+    if len(rows) > 2 and (np.diff(time) < 0).all():
+        table.problem(table.rows[rows[1]], "times of a log fall from row to row: sort the rows by the time")
+        return flux
+    time = time_of_log(table, rows, time)
     step = _resolution(table, column, rows)
     starts = [0, *(np.flatnonzero(np.diff(time) < 0) + 1).tolist(), len(rows)]
     for begin, end in pairwise(starts):
@@ -240,13 +240,31 @@ def _increments(
     return flux
 
 
+def time_of_log(table: MeasuredTable, rows: np.ndarray, time: np.ndarray) -> np.ndarray:
+    """Times of a log, s; a clock without days goes on behind midnight.
+
+    Parameters
+    ----------
+    table : MeasuredTable
+        The table.
+    rows : (n,) int array
+        Indices of the rows of the log.
+    time : (n,) float array
+        Their times.
+    """
+    column = table.column("time")
+    cells = [table.rows[k].cell(column.index) for k in rows] if column is not None else []
+    is_clock_log = table.is_log or (bool(cells) and all(is_clock(cell) and not has_day(cell) for cell in cells))
+    return over_midnight(time) if is_clock_log else time
+
+
 def _starts_from_zero(amount: np.ndarray, time: np.ndarray) -> bool:
     """Whether the first reading of a log was collected since the time 0, and not since another time of a clock."""
     if amount[0] <= 0 or time[0] <= 0:
         return False
     if len(amount) == 1:
         return True
-    return bool(time[0] <= _FIRST_STEPS * np.diff(time).max() and amount[0] <= _FIRST_STEPS * np.diff(amount).max())
+    return bool(time[0] <= FIRST_STEPS * np.diff(time).max() and amount[0] <= FIRST_STEPS * np.diff(amount).max())
 
 
 def _resolution(table: MeasuredTable, column: Column, rows: np.ndarray) -> float:

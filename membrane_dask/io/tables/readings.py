@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -24,12 +25,19 @@ def row_numbers(table: MeasuredTable, rows: np.ndarray) -> list[int]:
     return [table.rows[k].number for k in rows]
 
 
+def clock_columns(table: MeasuredTable) -> str:
+    """Unused columns that may be times, with the line to write."""
+    names = [name for name in table.unused if re.search(r"time|zeit|hora|heure|tijd|tempo", name, re.I)]
+    return "".join(f", or columns: {{{name!r}: time}}" for name in names)
+
+
 def require(table: MeasuredTable, role: str, example: str) -> np.ndarray | None:
     """Numbers of a column that the method needs; a problem where the table has none."""
     column = table.column(role)
     if column is None:
         headers = ", ".join(repr(h) for h in table.unused)
         unused = f"; columns that are not recognised: {headers}" if headers else ""
-        table.problems.append(f"there is no column of the {role}, such as '{example}'{unused}")
+        times = clock_columns(table) if role == "time" else ""
+        table.problems.append(f"there is no column of the {role}, such as '{example}'{unused}{times}")
         return None
     return table.numbers(column)
