@@ -23,6 +23,7 @@ from membrane_dask.studies.graded.design_text import bounds_text
 from membrane_dask.studies.graded.metric_scales import scale_of
 from membrane_dask.studies.graded.metric_text import MetricText
 
+AT_FLUX = {"mode": "flux", "flux": 1e-6, "pressure_limit": 5.0}
 FIXED_MEAN = {"radius": {"range": [0.004, 0.02], "mean": 0.01}}
 
 
@@ -93,6 +94,53 @@ def study(tmp_path):
             "service_time is the same for all designs",
         ),
         ({"parameters": RADII, "metric": "initial_transmembrane_pressure"}, {}, "operation.mode: flux"),
+        (
+            {"parameters": RADII, "metric": "throughput_threshold"},
+            {"operation": AT_FLUX},
+            "throughput_threshold needs operation.mode: pressure",
+        ),
+        (
+            {"parameters": RADII, "constraints": ["lifetime_threshold_step >= 5e-3"]},
+            {"operation": AT_FLUX},
+            "optimum.constraints.0: lifetime_threshold_step needs operation.mode: pressure",
+        ),
+        (
+            {"metric": "throughput_threshold"},
+            {"gradient": [0.0, 1e-3, 2e-3], "realizations": 20, "operation": AT_FLUX},
+            "optimum.metric: throughput_threshold needs operation.mode: pressure",
+        ),
+        ({"parameters": RADII, "metric": "foulant_concentration"}, {}, "optimum.direction: less .* state direction"),
+        (
+            {"parameters": RADII, "front": ["throughput", "foulant_concentration"]},
+            {},
+            "optimum.front.1: less of it is better, .*; use log_reduction_value",
+        ),
+        (
+            {"parameters": RADII, "constraints": ["foulant_concentration <= 5"]},
+            {},
+            "optimum.constraints.0: is met by all designs: foulant_concentration lies between 0 and 1",
+        ),
+        (
+            {"parameters": RADII, "constraints": ["throughput >= 0.01", "species_yield_virus >= 95"]},
+            {"species": TWO_SPECIES},
+            "optimum.constraints.1: is met by no designs: species_yield_virus lies between 0 and 1",
+        ),
+        ({"parameters": RADII, "constraints": ["lifetime <= -1"]}, {}, "is met by no designs: lifetime lies between 0"),
+        (
+            {"parameters": RADII, "front": ["lifetime", "porosity_usage"], "front_levels": [0.2, 20]},
+            {},
+            "optimum.front_levels.1: must be between 0 and 1, as porosity_usage is (got 20)",
+        ),
+        (
+            {
+                "parameters": RADII,
+                "front": ["throughput", "log_reduction_value"],
+                "front_levels": [1, 2],
+                "constraints": ["log_reduction_value >= 1.5"],
+            },
+            {},
+            "optimum.front_levels.0: contradicts the constraint 'log_reduction_value >= 1.5' (got 1)",
+        ),
     ],
 )
 def test_settings_that_contradict_one_another(study, optimum, changes, message):

@@ -23,6 +23,7 @@ from membrane_dask.quantities import (
 )
 from membrane_dask.studies.graded.calibration_settings import CalibrationSettings, calibration_problems
 from membrane_dask.studies.graded.design_checks import design_inconsistencies
+from membrane_dask.studies.graded.design_metrics import ends_at_threshold
 from membrane_dask.studies.graded.design_settings import OptimumSettings
 from membrane_dask.studies.graded.law_settings import (
     MAX_DEVIATION,
@@ -315,6 +316,9 @@ class GradedStudy(BaseStudy):
             yield Problem(("optimum", "parameters", "gradient", "range"), message)
         if len(self.gradient) < 3:
             yield Problem(("gradient",), f"design: optimum needs at least 3 gradients (got {len(self.gradient)})")
+        if self.operation.mode == "flux" and ends_at_threshold(self.optimum.metric):
+            message = f"{self.optimum.metric} needs operation.mode: pressure (mode is flux)"
+            yield Problem(("optimum", "metric"), message)
         if len(self.deposition) > 1:
             yield Problem(
                 ("deposition",),

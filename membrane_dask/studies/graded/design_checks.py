@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from membrane_dask.errors import Problem, Where
 from membrane_dask.studies.graded.closing_time import LIFETIMES, REASON, ends_with_first_band
-from membrane_dask.studies.graded.design_metrics import species_problem
+from membrane_dask.studies.graded.design_metrics import (
+    BETTER_SMALL,
+    FRACTIONS,
+    ends_at_threshold,
+    species_problem,
+    split_metric,
+)
 from membrane_dask.studies.graded.law_settings import species_names
 from membrane_dask.studies.graded.law_variables import SIEVING_VARIABLES
 from membrane_dask.studies.graded.physical_units import PARAMETERS, PHYSICAL_VARIABLES, filter_units
@@ -48,7 +55,10 @@ def design_inconsistencies(study: GradedStudy) -> Iterator[Problem]:
         is_free = name in parameters.names or (name == "gradient" and parameters.radius is not None)
         if not is_free and len(getattr(study, name)) > 1:
             count = len(getattr(study, name))
-            yield Problem((name,), f"a search for the best design needs a single value (got {count})")
+            message = f"a search for the best design needs a single value, or its range in optimum.parameters.{name}"
+            if name == "deposition":
+                message = "a search for the best design needs a single value"
+            yield Problem((name,), f"{message} (got {count} values)")
     if study.realizations < MIN_NETWORKS:
         message = (
             f"a search for the best design needs at least {MIN_NETWORKS} networks of each (got {study.realizations})"
@@ -82,6 +92,8 @@ def _metrics(study: GradedStudy) -> Iterator[Problem]:
     used |= dict.fromkeys(metrics, ("optimum", field))
     absent = {v.name: "physical units: " + ", ".join(PARAMETERS) for v in PHYSICAL_VARIABLES}
     absent = {} if filter_units(study) else absent
+    if study.operation.mode == "flux":
+        absent |= {name: "operation.mode: pressure" for name in used if ends_at_threshold(name)}
     absent |= {} if study.sieving.rate > 0 else {v.name: "sieving.rate > 0" for v in SIEVING_VARIABLES}
     species = species_names(study.species)
     for name, where in used.items():
@@ -89,6 +101,8 @@ def _metrics(study: GradedStudy) -> Iterator[Problem]:
             yield Problem(where, f"{name} needs {absent[name]}")
         if message := species_problem(name, species):
             yield Problem(where, message)
+    yield from _directions(study)
+    yield from _limits(study)
     at_constant_pressure = study.operation.mode == "pressure"
     if at_constant_pressure and "initial_transmembrane_pressure" in metrics:
         message = "initial_transmembrane_pressure is 1 for all designs at constant pressure; set operation.mode: flux"
@@ -102,6 +116,51 @@ def _metrics(study: GradedStudy) -> Iterator[Problem]:
     if lifetimes and ends_with_first_band(study) and not {"radius", "gradient"} & set(settings.parameters.names):
         message = f"{lifetimes[0]} is the same for all designs: {REASON}; add radius or gradient to the parameters"
         yield Problem(("optimum", field), message)
+
+
+def _directions(study: GradedStudy) -> Iterator[Problem]:
+    """Check that no metric of which less is better is maximized unless the study says so."""
+    settings = study.optimum
+    if settings.front:
+        for i, name in enumerate(settings.front):
+            if name in BETTER_SMALL:
+                message = "less of it is better, and a front has two metrics that are both larger where better"
+                if name == "foulant_concentration":
+                    message += "; use log_reduction_value"
+                yield Problem(("optimum", "front", i), f"{message} (got {name!r})")
+    elif settings.metric in BETTER_SMALL and "direction" not in settings.model_fields_set:
+        message = f"less {settings.metric} is better: state direction: minimize, or maximize for the largest one"
+        yield Problem(("optimum", "direction"), f"{message} (got the default, maximize)")
+
+
+def _limits(study: GradedStudy) -> Iterator[Problem]:
+    """Check that limits of metrics are values that these can have, and that levels of a front meet the constraints."""
+    settings = study.optimum
+    for i, limit in enumerate(settings.limits):
+        low, high = _metric_range(limit.metric, study)
+        if low <= limit.limit <= high:
+            continue
+        always = (limit.limit > high) == (limit.sign < 0)
+        message = f"is met by {'all' if always else 'no'} designs: {limit.metric} lies between {low:g} and {high:g}"
+        yield Problem(("optimum", "constraints", i), f"{message} (got {str(limit)!r})")
+    for i, level in enumerate(settings.front_levels or ()):
+        assert settings.front is not None
+        name = settings.front[1]
+        low, high = _metric_range(name, study)
+        where = ("optimum", "front_levels", i)
+        if not low <= level <= high:
+            yield Problem(where, f"must be between {low:g} and {high:g}, as {name} is (got {level:g})")
+        for limit in settings.limits:
+            if limit.metric == name and not limit.is_met(level):
+                yield Problem(where, f"contradicts the constraint '{limit}' (got {level:g})")
+
+
+def _metric_range(name: str, study: GradedStudy) -> tuple[float, float]:
+    """Smallest and largest value that a metric can have."""
+    variable, species = split_metric(name)
+    # Eroded foulant is that of the first species, of which more may leave than was fed.
+    is_fraction = variable in FRACTIONS and not (species and study.erosion.rate > 0)
+    return 0.0, 1.0 if is_fraction else math.inf
 
 
 def _ranges(study: GradedStudy) -> Iterator[Problem]:

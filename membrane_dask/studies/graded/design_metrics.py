@@ -12,6 +12,16 @@ from membrane_dask.studies.graded.variables import DESIGN_METRICS
 
 #: Variables that have a value for each species, by name; ``species_yield_protein`` is that of the species ``protein``.
 SPECIES_METRICS = {variable.name: variable for variable in SPECIES_VARIABLES if not variable.group}
+_CONCENTRATIONS = (
+    "foulant_concentration", "foulant_concentration_threshold", "foulant_concentration_threshold_step",
+)  # fmt: skip
+#: Variables that lie between 0 and 1; no other one is negative.
+FRACTIONS = frozenset({
+    *_CONCENTRATIONS, "porosity_usage", "porosity_usage_threshold", "porosity_usage_threshold_step",
+    "species_concentration", "species_yield", "species_purity", "particle_retention", "non_cylindrical_deposition",
+})  # fmt: skip
+#: Metrics of which a filter with less is better.
+BETTER_SMALL = frozenset({*_CONCENTRATIONS, "n_passed", "initial_transmembrane_pressure"})
 
 
 def split_metric(name: str) -> tuple[str, str]:
@@ -29,6 +39,11 @@ def split_metric(name: str) -> tuple[str, str]:
         candidates = (*DESIGN_METRICS, *SPECIES_METRICS)
         raise ValueError(f"no metric of a design; {nearest(name, candidates)} (got {name!r})")
     return name, ""
+
+
+def ends_at_threshold(name: str) -> bool:
+    """Whether a metric ends at the flux threshold, which a life at constant flux does not have."""
+    return name in DESIGN_METRICS and name.endswith(("_threshold", "_threshold_step"))
 
 
 def metric_variable(name: str) -> Variable:
