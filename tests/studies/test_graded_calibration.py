@@ -184,8 +184,9 @@ VOLUMES = ["time [s],permeate volume [mL]", *(f"{t},{3 * t - 0.02 * t * t}" for 
         (VOLUMES, "", "needs the membrane's area"),
         (ROWS, "  volume_error: 0.1 L/m2\n", "volume_error is stated, but the flux by volume is fitted"),
         (ROWS, "  columns: {Flow: ignore}\n", "no column 'Flow'"),
+        (ROWS, "  area: 34 cm2\n", r"area is stated, but column 'permeate volume \[L/m2\]' has amounts per area"),
     ],
-    ids=range(10),
+    ids=range(11),
 )  # fmt: skip
 def test_tables_that_are_refused(tmp_path, rows, settings, message):
     """Before a run starts, with the file and what is wrong."""
@@ -198,6 +199,17 @@ def test_another_pressure_in_the_table_is_refused(tmp_path):
     with pytest.raises(md.StudyError, match=r"pressure: is 1 bar in the study and 2 bar in .*\.csv"):
         md.plan(md.load_study(path, pressure="1 bar", viscosity="1 mPa s"))
     assert md.plan(md.load_study(path, pressure="2 bar", viscosity="1 mPa s"))
+
+
+def test_temperatures_that_vary_and_rows_that_are_incomplete_are_findings(tmp_path):
+    rows = [f"{ROWS[0]},temperature [degC]", *(f"{row},{20 + k / 4}" for k, row in enumerate(ROWS[1:]))]
+    rows[5] = ",".join([rows[5].split(",")[0], "", *rows[5].split(",")[2:]])
+    text = str(md.plan(write(tmp_path, rows, "")))
+    assert "1 row with empty cells: ignored" in text
+    # The viscosity of water falls by about 2 % per kelvin.
+    assert "the temperature varies from 20 to 27.75 degC, and with it the viscosity of water by 20 %" in text
+    rows = [f"{ROWS[0]},temperature [degC]", *(f"{row},20" for row in ROWS[1:])]
+    assert "viscosity" not in str(md.plan(write(tmp_path, rows, "")))
 
 
 def test_a_network_from_a_file_is_the_filter_itself(shared, tmp_path):
@@ -228,6 +240,7 @@ def test_a_network_from_a_file_is_the_filter_itself(shared, tmp_path):
         ({"pressure": "1 bar"}, "viscosity is stated as well"),
         ({"foulant_volume_fraction": 1e-4}, "foulant_volume_fraction: is what calibrate: fits; leave it out"),
         ({"deposition": 1e-6}, "its range is calibrate.deposition_range"),
+        ({"deposition_law": "conserving"}, "deposition_law: calibrate: fits both deposition laws; leave it out"),
         ({"realizations": 3}, "needs at least 8 random networks"),
         ({"calibrate.deposition_range": [1e-7, 2e-7]}, "with high at least 10 times low"),
         ({"calibrate.filtrate_concentration": 0.2}, r"needs its standard deviation, for example 0\.2 \+- 0\.01"),

@@ -15,6 +15,9 @@ from membrane_dask.io.tables.permeate import FIRST_STEPS, time_of_log
 from membrane_dask.io.tables.readings import by_membrane, require
 from membrane_dask.physics.porometry.water import Water
 
+#: Relative change of the viscosity of water over a filtration that is reported, as large as that of a pressure.
+_VISCOSITY_CHANGE = 0.05
+
 
 @dataclass(frozen=True)
 class FiltrationColumns:
@@ -69,6 +72,7 @@ def read_filtration(
     pressure = table.numbers(column) if column else None
     if time is None or (volume is None and flux is None) or table.problems:
         return None
+    _note_temperatures(table)
     return FiltrationColumns(time, volume, flux, pressure)
 
 
@@ -153,6 +157,24 @@ def _flux(table: MeasuredTable, conditions: Conditions, *, is_needed: bool) -> n
     else:
         table.problems.append("there is no column of the permeate, such as 'volume [mL]' or 'flux [L m-2 h-1]'")
     return None
+
+
+def _note_temperatures(table: MeasuredTable) -> None:
+    """Finding on temperatures that vary so much that the viscosity changes the flux as fouling does."""
+    column = table.column("temperature")
+    if column is None:
+        return
+    values = table.numbers(column)
+    low, high = np.nanmin(values, initial=np.inf), np.nanmax(values, initial=-np.inf)
+    try:
+        change = Water.at(float(low)).viscosity / Water.at(float(high)).viscosity - 1
+    except ValueError:  # no temperatures of liquid water, or none at all
+        return
+    if change > _VISCOSITY_CHANGE:
+        table.findings.append(
+            f"the temperature varies from {low - 273.15:.4g} to {high - 273.15:.4g} degC, and with it the viscosity of "
+            f"water by {100 * change:.0f} %: the flux is not converted to one temperature"
+        )
 
 
 def _check_rising(table: MeasuredTable, column: Column, values: np.ndarray) -> None:

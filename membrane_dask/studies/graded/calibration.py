@@ -22,6 +22,7 @@ from membrane_dask.physics.networks.decline_curves import DeclineCurves
 from membrane_dask.physics.networks.filter_units import HOUR, LITRES, LMH, first_permeate_flux
 from membrane_dask.physics.networks.flux_calibration import Calibration, LawFit, calibrate
 from membrane_dask.physics.porometry.estimates import Estimate
+from membrane_dask.physics.porometry.reading_checks import counted
 from membrane_dask.program import Dataset
 from membrane_dask.studies.graded.calibration_settings import CalibrationSettings
 from membrane_dask.studies.graded.calibration_variables import CALIBRATION, LAWS, READINGS
@@ -68,6 +69,9 @@ def _read(settings: CalibrationSettings) -> tuple[BenchDecline, list[str]]:
     )
     table = MeasuredTable(settings.input, options)
     columns = read_filtration(table, Conditions(area=settings.area), with_both=True)
+    per_area = table.column("volume per area") or (None if _has_amounts(table) else table.column("flux"))
+    if settings.area is not None and per_area is not None:
+        table.problems.append(f"area is stated, but column {per_area.header!r} has amounts per area; leave it out")
     membranes = [f"{name} {state}".strip() for name, state, _ in by_membrane(table, "")]
     if len(membranes) > 1:
         table.problems.append(f"rows of several membranes ({', '.join(membranes)}): keep those of one filtration")
@@ -88,8 +92,13 @@ def _read(settings: CalibrationSettings) -> tuple[BenchDecline, list[str]]:
         if getattr(settings, name) is not None and readings.form.startswith(form):
             raise PhysicsError(f"{name} is stated, but the {readings.form} is fitted; leave it out")
     n_incomplete = len(time) - len(used)
-    findings = [f"{n_incomplete} rows with empty cells are ignored"] if n_incomplete else []
+    findings = [f"{counted(n_incomplete, 'row')} with empty cells: ignored"] if n_incomplete else []
     return readings, [*table.findings, *findings]
+
+
+def _has_amounts(table: MeasuredTable) -> bool:
+    """Whether the table has volumes or masses of a membrane, whose area is needed."""
+    return table.column("volume") is not None or table.column("mass") is not None
 
 
 def fit_laws(readings: BenchDecline, curves: Any, settings: CalibrationSettings) -> Calibration | None:

@@ -83,6 +83,9 @@ def calibration_problems(study: Any) -> Iterator[Problem]:
         if getattr(study, name) != _default(study, name):
             search = "; its range is calibrate.deposition_range" if name == "deposition" else ""
             yield Problem((name,), f"is what calibrate: fits; leave it out{search} (got {getattr(study, name)})")
+    if study.deposition_law != _default(study, "deposition_law"):
+        message = f"calibrate: fits both deposition laws; leave it out (got {study.deposition_law!r})"
+        yield Problem(("deposition_law",), message)
     if is_drawn and study.realizations < FEWEST_NETWORKS:
         message = (
             f"calibrate: needs at least {FEWEST_NETWORKS} random networks, whose spread enters the intervals "
