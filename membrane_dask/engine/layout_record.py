@@ -88,7 +88,7 @@ def _digest(path: Path, name: str) -> str:
     Consolidated metadata come and go while readers open the run, and repeat what other files of the layout hold.
     """
     if name == METADATA:
-        with contextlib.suppress(ValueError, AttributeError, TypeError):  # no JSON object: damaged
+        with contextlib.suppress(ValueError, AttributeError, TypeError, RecursionError):  # no JSON object: damaged
             content = json.loads(path.read_bytes())
             content.pop("consolidated_metadata", None)
             return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -13,6 +13,7 @@ import toy
 
 import membrane_dask as md
 from membrane_dask.cli import main
+from membrane_dask.engine import layout, layout_record
 from membrane_dask.engine.journal import Journal
 from membrane_dask.engine.records import SCHEMA
 from membrane_dask.errors import StudyError, UnreadableRunError
@@ -257,3 +258,14 @@ def test_lines_hold_a_bounded_number_of_units(tmp_path, monkeypatch, files_of):
     assert max(numbers) == 7
     assert sum(numbers) == 3 * sum(run.counts.values())  # done, opened again, done
     assert files_of(run) == files_of(undisturbed)
+
+
+def test_metadata_nested_too_deep_are_altered_ones(tmp_path):
+    """Their reader gives up with a RecursionError, which is no ValueError."""
+    path = tmp_path / layout.METADATA
+    path.parent.mkdir()
+    path.write_text("{}")
+    record = layout_record.LayoutRecord({}, {layout.METADATA: layout_record._digest(path, layout.METADATA)})
+    assert list(record.damaged(tmp_path)) == []
+    path.write_text("[" * 50_000)
+    assert list(record.damaged(tmp_path)) == [(layout.METADATA, "altered")]
