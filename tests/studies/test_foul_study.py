@@ -26,7 +26,8 @@ from membrane_dask.studies.foul.program import FoulProgram
 from membrane_dask.studies.foul.tasks import work
 from membrane_dask.studies.foul.variables import INTERVALS, LIFE
 from membrane_dask.studies.input_volumes import InputVolumes
-from membrane_dask.study_file import parse_study
+from membrane_dask.study_file import parse_study, to_yaml
+from membrane_dask.yaml_files import parse_yaml
 
 SYNC = {"profile": "sync"}
 STUDY = """\
@@ -291,6 +292,12 @@ def test_a_flux_above_the_pressure_limit(folder):
         (FOULANT, "end_of_life: {flux_fraction: 1}", "end_of_life.flux_fraction"),
         (FOULANT, "flux_levels: [0.5, 0.75]", "less than the level before it"),
         (FOULANT, "flux_levels: [1.0]", "between 0 and 1"),
+        (FOULANT, "flux_levels: [0.5, 0.05]", "flux_levels.1: is not reached: a life ends at 0.1 of the first flux"),
+        (
+            "{wall_rate: 1e-7 m/s, diameter: 3 nm}",
+            "temperature: 60 degC",
+            "viscosity: is that of water at 25 degC by default; state it at 60 degC, for example 0.466 mPa s",
+        ),
         (FOULANT, "step: 0.3", "step: must be at most 0.2"),
         (FOULANT, "species: [{wall_rate: 1e-7 m/s, fraction: 1}]", "cannot be given with species"),
         ("{}", "species: [{wall_rate: 1e-7 m/s, fraction: 0.9}]", "must sum to 1"),
@@ -369,6 +376,20 @@ def test_a_life_beyond_a_limit_says_so_with_the_number(folder, values, text, sen
     findings = life_findings(study_of(folder, text=text), [life_row(**values)])
     assert len(findings) == (sentence is not None)
     assert all(sentence in finding for finding in findings)
+
+
+def test_a_foulant_as_wide_as_the_bottleneck_is_named(folder):
+    sentence = "a foulant of radius 30 nm passes no path, whose widest bottleneck has 25 nm"
+    study = study_of(folder, foulant="{wall_rate: 1e-7 m/s, diameter: 60 nm}")
+    (finding,) = life_findings(study, [life_row(bottleneck_radius=25.0)])
+    assert finding.startswith(sentence)
+    assert not life_findings(study, [life_row(bottleneck_radius=31.0)])
+
+
+def test_levels_of_a_longer_life_are_defaults(folder):
+    """Levels that a shorter life does not reach are no error where they are not stated, nor in a study of a run."""
+    study = study_of(folder, text="end_of_life: {flux_fraction: 0.5}\n")
+    assert parse_study(parse_yaml(to_yaml(study))[0]) == study
 
 
 def test_a_model_factor_is_the_widest_of_all_lives(folder):

@@ -247,6 +247,7 @@ class FoulStudy(VolumeStudy):
         yield from super()._inconsistencies()
         yield from self._network_inconsistencies() if self.has_network else self._volume_inconsistencies()
         yield from self._foulant_inconsistencies()
+        yield from self._viscosity_inconsistencies()
         operation = self.operation
         if operation.mode == "flux":
             if self.end_of_life.flux_fraction is not None:
@@ -254,9 +255,13 @@ class FoulStudy(VolumeStudy):
             if operation.flux == "initial" and self.pressure_limit <= 1:
                 message = "must be greater than the pressure, at which a life with flux: initial begins (got "
                 yield Problem(("operation", "pressure_limit"), f"{message}{self.pressure_limit:g} times the pressure)")
+        default_levels = type(self).model_fields["flux_levels"].default
         for i, level in enumerate(self.flux_levels):
             if not 0 < level < 1:
                 yield Problem(("flux_levels", i), f"must be between 0 and 1, both excluded (got {level})")
+            elif operation.mode == "pressure" and level < self.flux_fraction and self.flux_levels != default_levels:
+                end = f"a life ends at {self.flux_fraction:g} of the first flux, end_of_life.flux_fraction"
+                yield Problem(("flux_levels", i), f"is not reached: {end} (got {level})")
             elif i and level >= self.flux_levels[i - 1]:
                 yield Problem(("flux_levels", i), f"must be less than the level before it (got {level})")
 
@@ -293,6 +298,20 @@ class FoulStudy(VolumeStudy):
     def _unused(self) -> Iterator[Problem]:
         if self.foulant.diameter is None:
             yield from self._changed(["temperature"], "needs a diffusivity by Stokes-Einstein: set foulant.diameter")
+
+    def _viscosity_inconsistencies(self) -> Iterator[Problem]:
+        """Check that the viscosity is not that of water at another temperature, which nobody stated."""
+        temperature, default = self.temperature, type(self).model_fields["temperature"].default
+        if self.foulant.diameter is None or "viscosity" in self.model_fields_set or temperature == default:
+            return
+        from membrane_dask.physics.porometry.water import Water  # takes most of a second
+
+        message = f"is that of water at {default - 273.15:g} degC by default; state it at {temperature - 273.15:g} degC"
+        try:
+            water = f", for example {1e3 * Water.at(temperature).viscosity:.3g} mPa s, that of water"
+        except ValueError:
+            water = ""
+        yield Problem(("viscosity",), f"{message}{water}")
 
     def _foulant_inconsistencies(self) -> Iterator[Problem]:
         """Check that the uptake is given, and once."""

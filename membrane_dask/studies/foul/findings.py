@@ -22,8 +22,10 @@ _MODERATE_CAPTURE = 0.5
 #: Exponent of the narrowing throats of the lives that were compared with those of voxels.
 _COMPARED_EXPONENT = 3
 #: Limits that are checked of structures, and of networks of tubes.
-_OF_STRUCTURES = ("bottleneck", "fallback", "damkohler", "peclet", "capture", "pressure", "particles", "time")
-_OF_TUBES = ("cylinders", "depth", "pressure", "particles", "time")
+_OF_STRUCTURES = (
+    "foulant", "bottleneck", "fallback", "damkohler", "peclet", "capture", "pressure", "particles", "time",
+)  # fmt: skip
+_OF_TUBES = ("foulant", "cylinders", "depth", "pressure", "particles", "time")
 #: Fraction of the deposition in tubes along which it is uneven, from which it matters.
 _MAX_NON_CYLINDRICAL = 0.1
 #: Errors of formulas against the Stokes flow, in words.
@@ -164,6 +166,13 @@ def interval_findings(
 def _sentence(name: str, study: FoulStudy, row: Mapping[str, np.ndarray]) -> str:
     """Sentence on one limit of one replicate; empty where it is kept."""
     capture = 1 - float(row["initial_foulant_concentration"])
+    if name == "foulant" and study.foulant.diameter is not None:
+        radius, bottleneck = study.foulant.diameter / 2, float(row["bottleneck_radius"])
+        if radius >= bottleneck:
+            return (
+                f"a foulant of radius {radius:.4g} nm passes no path, whose widest bottleneck has {bottleneck:.4g} nm: "
+                "the model takes foulant as small against the pores; sieving has particles that throats retain"
+            )
     if name == "cylinders" and (fraction := float(row["non_cylindrical_deposition"])) > _MAX_NON_CYLINDRICAL:
         return f"{fraction:.0%} of the deposition falls in tubes that retain most of it near their inlets, not evenly"
     if name == "depth" and "deposited_fraction" not in row:
