@@ -212,7 +212,7 @@ TABLES = {
     "latin.json": (b'[{"membrane": "\xe9"}]', "not UTF-8"),
     "large.json": ("[" + "[]," * 8_000_000 + "[]]", "at most 20 MB"),
     "broken.json": ("[1, 2", "line 1 column"),
-    "text.xlsx": ("PK no workbook", "not a zip file"),
+    "text.xlsx": ("PK no workbook", "is no workbook"),
     "encrypted.xlsx": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(1000), "password"),
     "old.xls": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(1000), "save it as .xlsx"),
     "sheet.ods": ("PK", "save it as .xlsx"),

@@ -225,3 +225,33 @@ def test_remarks_between_readings(tmp_path):
 )
 def test_advice(tmp_path, text, phrase):
     assert phrase in question(tmp_path, text)
+
+
+def test_remarks_on_a_treatment_divide_repeated_pressures(tmp_path):
+    """Readings before and after a cleaning were those of one membrane."""
+    rows = [f"{p},{j},\n" for p, j in PRESSURES_AND_FLUXES]
+    rows += [f"{p},{0.4 * j},after NaOCl cleaning\n" for p, j in PRESSURES_AND_FLUXES]
+    text = "P (bar),J (LMH),Remark\n" + "".join(rows)
+    assert "columns: {'Remark': state}" in question(tmp_path, text)
+    states = evaluate(tmp_path / "table.csv", {"columns": {"Remark": "state"}}).permeances
+    assert list(states.values()) == pytest.approx([50, 20], rel=1e-6)
+    assert permeance(tmp_path, text, ignore=["Remark"]) > 0
+
+
+def test_a_proposed_line_is_yaml(tmp_path):
+    rows = [f"{cell},{p},{j}\n" for cell in (1, 2) for p, j in PRESSURES_AND_FLUXES]
+    assert "columns: {'Cell: no': membrane}" in question(tmp_path, "Cell: no,P (bar),J (LMH)\n" + "".join(rows))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "phrase"),
+    [
+        ("t.xlsx", b"<html><table></table></html>", "save it as .xlsx"),
+        ("t.csv", b"PK\x03\x04\x00\xff\x00", "give it the ending .xlsx"),
+        ("t.lvm", b"P (bar)\tJ (LMH)\n1\t50\n", "text gets the ending .txt"),
+    ],
+)
+def test_files_with_another_ending(tmp_path, name, content, phrase):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(StudyError, match=phrase):
+        evaluate(tmp_path / name, {})

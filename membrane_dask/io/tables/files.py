@@ -50,7 +50,7 @@ def read_rows(path: Path, sheet: str | None = None) -> tuple[list[Row], str]:
             if text.encoding != "UTF-8" or text.separator in ("spaces", "bars"):
                 message = f"text in {text.encoding}, separated by {text.separator}"
         else:
-            advice = ": save it as .xlsx" if suffix in (".xls", ".xlsb", ".ods") else ""
+            advice = ": save it as .xlsx" if suffix in (".xls", ".xlsb", ".ods") else "; text gets the ending .txt"
             raise TableError([f"{path.name} is not a table: it must be .csv, .tsv, .txt, .xlsx or .json{advice}"])
     except TableError:
         raise

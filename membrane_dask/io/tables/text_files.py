@@ -106,6 +106,8 @@ def _decode(raw: bytes, path: Path) -> tuple[str, str]:
             continue
         if "\0" not in text:
             return text, {"utf-8-sig": "UTF-8", "cp1252": "Windows-1252"}.get(encoding, "UTF-16")
+    if raw.startswith(b"PK"):
+        raise TableError([f"{path.name} is a workbook or another archive: give it the ending .xlsx, or save it as CSV"])
     raise TableError([f"{path.name} is not text in UTF-8, UTF-16 or Windows-1252: save it as CSV in UTF-8"])
 
 

@@ -17,6 +17,7 @@ from membrane_dask.quantities import fits
 #: Quantities whose columns are never left out in silence, and a unit of each.
 _CONDITIONS = {"temperature": "K", "area": "m2", "pressure": "Pa"}
 _MEMBRANE = r"(?:membrane?|membran|membraan|membrana|coupon|sample|probe|muestra|echantillon|\u00e9chantillon|campione)"
+_AFTER = re.compile(r"(?:after|nach|apres|despues|depois|dopo)\b")
 _ANOTHER_MEMBRANE = re.compile(
     rf"\b(?:new|other|another|different|next|changed?|replaced|neue|andere|nouvelle|autre|nueva|otra|nuova|altra) "
     rf"{_MEMBRANE}\b|\b{_MEMBRANE} (?:#?\d+|(?-i:[A-Z])|changed|replaced|exchanged|gewechselt)\b",
@@ -55,6 +56,11 @@ def unused_columns(recognised: RecognisedColumns, rows: Sequence[Row], repeats: 
     return unused, questions
 
 
+def _names_treatment(remark: str) -> bool:
+    """Whether a remark says that rows were read after a treatment."""
+    return len(remark.split()) > 1 and bool(_AFTER.match(folded(remark)))
+
+
 def names_another_membrane(remark: str) -> bool:
     """Whether a remark says that rows are of another membrane."""
     return len(remark.split()) > 1 and bool(_ANOTHER_MEMBRANE.search(remark))
@@ -84,6 +90,11 @@ def _question(cell: HeaderCell, values: Sequence[str], repeats: bool) -> list[st
             f"column {header!r} says {short(remark)}: give the table a column 'membrane', or, if all rows are of one, "
             f"ignore: ['{header}']"
         ]
+    if repeats and (remark := next(filter(_names_treatment, distinct), "")):
+        return [
+            f"column {header!r} says {short(remark)}, and pressures repeat: columns: {{{header!r}: state}} keeps the "
+            f"readings apart, or ignore: ['{header}']"
+        ]
     if REPORTED_ONLY.fullmatch(name) or len(distinct) < 2:
         return []
     is_text = any(not is_number(value) for value in distinct)
@@ -92,9 +103,10 @@ def _question(cell: HeaderCell, values: Sequence[str], repeats: bool) -> list[st
     if not splits and not SAMPLE_LIKE.fullmatch(name):
         return []
     shown = ", ".join(distinct[:4]) + (", ..." if len(distinct) > 4 else "")
+    key = repr(header) if re.search(r"[][{},:#&*!|>'\"%@`]", header) else header  # these have a meaning in YAML
     return [
         f"column {header!r} is not used and splits the rows ({shown}): is it the membrane? "
-        f"columns: {{{header}: membrane}}, or ignore: [{header}]"
+        f"columns: {{{key}: membrane}}, or ignore: [{key}]"
     ]
 
 

@@ -164,6 +164,11 @@ def _check_archive(path: Path) -> bool:
     with path.open("rb") as stream:
         if stream.read(8) == b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1":
             raise TableError([f"{path.name} is encrypted, or of an old Excel: save it as .xlsx without a password"])
+    if not zipfile.is_zipfile(path):
+        advice = (
+            "if a program wrote text or HTML with this ending, open it in a spreadsheet program and save it as .xlsx"
+        )
+        raise TableError([f"{path.name} is no workbook, or only a part of one: {advice}"])
     with zipfile.ZipFile(path) as archive:
         sheets = 0
         has_formulas = False
