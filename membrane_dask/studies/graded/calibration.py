@@ -69,7 +69,7 @@ def _read(settings: CalibrationSettings) -> tuple[BenchDecline, list[str]]:
     )
     table = MeasuredTable(settings.input, options)
     columns = read_filtration(table, Conditions(area=settings.area), with_both=True)
-    per_area = table.column("volume per area") or (None if _has_amounts(table) else table.column("flux"))
+    per_area = table.column("volume per area") or (None if _needs_area(table) else table.column("flux"))
     if settings.area is not None and per_area is not None:
         table.problems.append(f"area is stated, but column {per_area.header!r} has amounts per area; leave it out")
     membranes = [f"{name} {state}".strip() for name, state, _ in by_membrane(table, "")]
@@ -96,7 +96,7 @@ def _read(settings: CalibrationSettings) -> tuple[BenchDecline, list[str]]:
     return readings, [*table.findings, *findings]
 
 
-def _has_amounts(table: MeasuredTable) -> bool:
+def _needs_area(table: MeasuredTable) -> bool:
     """Whether the table has volumes or masses of a membrane, whose area is needed."""
     return table.column("volume") is not None or table.column("mass") is not None
 
