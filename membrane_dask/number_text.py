@@ -160,6 +160,11 @@ def compact(value: float, digits: int = 3) -> str:
     return f"{mantissa}e{power}" if power else mantissa
 
 
+def percent_text(fraction: float) -> str:
+    """A fraction that a study states, with all its digits: ``95 %``, ``99.9 %``, ``12.5 %``."""
+    return f"{100 * fraction:g} %"
+
+
 def fixed(value: float, digits: int) -> str:
     """A number with some decimals, without the sign of a zero."""
     text = f"{value:.{digits}f}"

@@ -6,7 +6,15 @@ import math
 
 import pytest
 
-from membrane_dask.number_text import compact, interval_text, quantity_column, quantity_text, readable_unit, with_error
+from membrane_dask.number_text import (
+    compact,
+    interval_text,
+    percent_text,
+    quantity_column,
+    quantity_text,
+    readable_unit,
+    with_error,
+)
 
 NAN = math.nan
 
@@ -79,3 +87,7 @@ def test_a_column_has_one_unit_by_its_values():
     assert quantity_column("radius", "nm", [(4.0, 0.0, 9e6)]) == ("radius, nm", ["4 [0, 9e6]"])
     assert quantity_column("ratio", "1", [(0.12345,)]) == ("ratio", ["0.123"])
     assert quantity_column("thickness", "um", [(0.31,), (0.2,)]) == ("thickness, nm", ["310", "200"])
+
+
+def test_percentages_have_all_digits_that_a_study_states():
+    assert [percent_text(f) for f in (0.95, 0.999, 0.125, 0.005, 0.07)] == ["95 %", "99.9 %", "12.5 %", "0.5 %", "7 %"]

@@ -189,10 +189,12 @@ def test_sentences_have_the_ranges_of_the_ratios():
     values["radius_ratio"][:, CAPILLARY_FLOW] = 0.9, 1.1
     values["radius_flow_ratio"][:, CAPILLARY_FLOW] = 0.5, 0.6
     values["log_sd_inferred"][:, CAPILLARY_FLOW] = 0.1, 0.2
+    values["law_misfit"][:, CAPILLARY_FLOW] = 0.003, 0.12
     values["porosity_ratio"][:, CAPILLARY_FLOW] = 0.34, 1.43
     path, width, porosity = round_trip_statements(values, NAMES)
     assert "0.90 to 1.10 times the number median of the throats and 0.50 to 0.60 times their flow median" in path
     assert "0.20 to 0.50 times as wide as the throats" in width
+    assert "one log-normal law misfits it by 0.3 % to 12 % of the flow" in width
     assert "only if the pores were straight tubes: it is 0.34 to 1.43 times the connected porosity" in porosity
 
 

@@ -301,6 +301,9 @@ def test_all_links_are_in_the_result_and_in_the_report(measured_chain):
     for text in ("No intervals: they need", "Every pressure method sees the critical path", "straight tubes",
                  "Pore sizes", "round_trip.csv", "model factor", "life.csv", "has no stages.reconstruct"):  # fmt: skip
         assert text in page, text
+    # A single structure is no best match of replicates, and has no intervals over them.
+    for text in ("Best match", "best match", "% interval", "not in the intervals", "not part of the intervals"):
+        assert text not in page, text
     assert "Not a number" not in page
     assert ">nan<" not in page
     costs = re.findall(r"</td><td>[^<]* of CPU time, [^<]* of wall time</td>", page)

@@ -11,6 +11,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from membrane_dask.engine.run import Run
+from membrane_dask.number_text import percent_text
 from membrane_dask.report.page import STYLE, Grid, Note, Picture, Section, picture
 from membrane_dask.studies.chain.round_trip_report import cell
 
@@ -43,7 +44,8 @@ def life_section(groups: Mapping[str, xr.Dataset], run: Run | None) -> Section:
 
 def _model_factor(life: xr.Dataset) -> str:
     text = str(life.attrs["model_factor"])
-    return f"A life by the pore network over that of the voxels: {text}. It is not in the intervals."
+    note = " It is not in the intervals." if life.attrs.get("interval_replicates") else ""
+    return f"A life by the pore network over that of the voxels: {text}.{note}"
 
 
 def _levels(life: xr.Dataset) -> Grid:
@@ -55,10 +57,13 @@ def _levels(life: xr.Dataset) -> Grid:
             cell(row[name], row[f"{name}_low"], row[f"{name}_high"])
             for name in ("service_time_level", "filtrate_volume_level")
         )
-        rows.append([f"{level:.0%}", time, volume])
-    interval = f"[{life.attrs['confidence']:.0%} interval]"
-    header = ["flux per pressure, of the first one", f"time, h {interval}", f"filtrate, L m⁻² {interval}"]
-    return Grid(header, rows, "Best match, with the intervals over the replicates of the study of the life.")
+        rows.append([percent_text(float(level)), time, volume])
+    interval, caption = "", "Best match." if life.sizes["replicate"] > 1 else ""
+    if life.attrs.get("interval_replicates"):
+        interval = f" [{percent_text(life.attrs['confidence'])} interval]"
+        caption = "Best match, with the intervals over the replicates of the study of the life."
+    header = ["flux per pressure, of the first one", f"time, h{interval}", f"filtrate, L m⁻²{interval}"]
+    return Grid(header, rows, caption)
 
 
 def _curves(history: xr.Dataset) -> Picture | None:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from membrane_dask.engine.records import read_findings
 from membrane_dask.engine.run import Run, RunNotFoundError
 from membrane_dask.errors import UnreadableRunError
-from membrane_dask.number_text import readable_unit
+from membrane_dask.number_text import percent_text, readable_unit
 from membrane_dask.report.page import STYLE, Download, Grid, Note, Section, picture
 from membrane_dask.report.pictures import draw_solid, volume_solid
 from membrane_dask.report.turning_volume import turning_volume
@@ -40,7 +40,7 @@ def sections(run: Run) -> Sequence[Section]:
     groups = {name: node.to_dataset().load() for name, node in run.result.children.items()}
     if "intervals" not in groups:
         return [Section("Round trip", "Not complete yet: it is joined when the units have finished.")]
-    content = [_stages(study), _intervals(groups["intervals"])]
+    content = [_stages(study), _intervals(groups["intervals"], several=groups["round_trip"].sizes["replicate"] > 1)]
     content += structure_sections(_opened(study, "reconstruct"))
     content += [round_trip_section(groups), distribution_section(groups)]
     if "foul" in study.runs:
@@ -89,10 +89,13 @@ def structure_sections(run: Run | None) -> list[Section]:
     return [Section("Structure", "", [picture(figure, caption, caption, volumes)])]
 
 
-def _intervals(table: xr.Dataset) -> Section:
+def _intervals(table: xr.Dataset, *, several: bool) -> Section:
     has_reference = bool(table.reference.notnull().any())
-    header = ["quantity", "unit", f"best match [{table.attrs['confidence']:.0%} interval]"]
-    header += ["reference", "best match / reference"] if has_reference else []
+    has_intervals = bool(table.best_match_low.notnull().any())
+    name = "best match" if several else "value"
+    interval = f" [{percent_text(table.attrs['confidence'])} interval]" if has_intervals else ""
+    header = ["quantity", "unit", f"{name}{interval}"]
+    header += ["reference", f"{name} / reference"] if has_reference else []
     rows = []
     for quantity in table["quantity"].values:
         row = table.sel(quantity=quantity)
@@ -104,7 +107,7 @@ def _intervals(table: xr.Dataset) -> Section:
             cells += [cell(factor * row.reference) + " *" * is_outside, cell(row.bias)]
         rows.append(cells)
     text = "* The reference lies outside the interval." if has_reference else ""
-    if not bool(table.best_match_low.notnull().any()):
+    if not has_intervals:
         return Section("Intervals", "No intervals: they need three replicates or more.", [Grid(header, rows)])
     return Section("Intervals", text, [Note(f"{NO_BIAS[0].upper()}{NO_BIAS[1:]}."), Grid(header, rows)])
 

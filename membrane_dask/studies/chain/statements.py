@@ -42,7 +42,7 @@ def round_trip_statements(values: Mapping[str, np.ndarray], methods: tuple[str, 
         sentences.append(f"{text}. A good number median is an accident of a connected network, not a measurement.")
     width = at("log_sd_inferred", _WET_CURVES) / values["log_sd_structure"][:, None]
     if ratio := _range(width):
-        misfit = _range(at("law_misfit", _WET_CURVES), "{:.0%}")
+        misfit = _range(100 * at("law_misfit", _WET_CURVES), "{:.2g} %")
         sentences.append(
             f"The wet curve is {ratio} times as wide as the throats, as a network leads the flow around narrow ones"
             + (f"; one log-normal law misfits it by {misfit} of the flow." if misfit else ".")

@@ -12,7 +12,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from membrane_dask.engine.run import Run
-from membrane_dask.number_text import compact, interval_text, readable_unit
+from membrane_dask.number_text import compact, interval_text, percent_text, readable_unit
 from membrane_dask.physics.networks.structure_laws import NO_PATH
 from membrane_dask.physics.reconstruction.replicate_interval import replicate_interval
 from membrane_dask.report.page import STYLE, Download, Grid, Note, Section, picture
@@ -70,13 +70,13 @@ def _lives(life: xr.Dataset) -> Section:
     balances = (f"{value:.9f}" if math.isfinite(value) else "none" for value in life.foulant_balance.values)
     rows.append(["foulant balance", ", ".join(balances), "", "1"])
     confidence = float(life.attrs["confidence"])
-    header = ["quantity", "replicates" if several else "value", f"{confidence:.0%} interval", "unit"]
+    header = ["quantity", "replicates" if several else "value", f"{percent_text(confidence)} interval", "unit"]
     if not several:
         header, rows = [column for k, column in enumerate(header) if k != 2], [[*row[:2], row[3]] for row in rows]
     text = (
         "Throats narrow, and pores lose wall area, as foulant is deposited. Times and volumes of the network over "
-        f"those of the voxels: {life.attrs['model_factor']}. It is not part of the intervals."
-    )
+        f"those of the voxels: {life.attrs['model_factor']}."
+    ) + (" It is not part of the intervals." if life.attrs["interval_replicates"] else "")
     if life.attrs["model_factor"] == NO_VOXELS:
         radius = str(life.attrs["conductance"])
         tubes = "tubes" if radius == "as given" else f"tubes of the {radius} radii"
@@ -141,7 +141,7 @@ def _histories(life: xr.Dataset, history: xr.Dataset) -> Section:
             largest = max((values[k].max() for k in lives), default=1.0)
             axis.set_ylim(0, _HEADROOM * largest)  # at the end of lives the interval of a logarithm has no bound
     band = (
-        f"; the band is the {confidence:.0%} interval over replicates until the first life ends"
+        f"; the band is the {percent_text(confidence)} interval over replicates until the first life ends"
         if len(lives) > 2
         else ""
     )

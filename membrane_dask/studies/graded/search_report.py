@@ -12,7 +12,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from membrane_dask.engine.run import Run
-from membrane_dask.number_text import compact, interval_text, with_error
+from membrane_dask.number_text import compact, interval_text, percent_text, with_error
 from membrane_dask.report.page import Download, Grid, Picture, Section, picture
 from membrane_dask.studies.graded.common_report import COLOURS, NO_SPREAD, heading, label, readable_times, time_unit
 from membrane_dask.studies.graded.config import GradedStudy
@@ -153,12 +153,12 @@ def _best_section(
             f"{int(best.evaluation)}, one of them, whose other parameters are no result"
         )
     if constrained:
-        which += f", among those that meet all constraints with a probability of {confidence:.0%}"
+        which += f", among those that meet all constraints with a probability of {percent_text(confidence)}"
     text = (
         f"Of {int(best.evaluations)} simulated designs with {int(best.networks)} networks, {which}, according to the "
         "response surfaces of the metrics; a design whose means are better by less than their errors is not preferred. "
-        f"low and high: nominal {confidence:.0%} intervals, of metrics for the mean over networks, of parameters for "
-        "the optima of functions that agree with the simulated designs."
+        f"low and high: nominal {percent_text(confidence)} intervals, of metrics for the mean over networks, of "
+        "parameters for the optima of functions that agree with the simulated designs."
     )
     if any(row[1] != "-" and row[2] == "-" for row in rows):
         text += (
@@ -233,7 +233,7 @@ def _front_section(
         )
     caption = (
         f"Largest {label(first)} at levels of the {label(second)}, according to the response surfaces. Bars: "
-        f"{confidence:.0%} confidence interval of the prediction."
+        f"{percent_text(confidence)} confidence interval of the prediction."
     )
     text = (
         "All metrics of a row are predictions of the response surfaces, whether its design was simulated or not; wide "

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from membrane_dask.number_text import quantity_column
+from membrane_dask.number_text import percent_text, quantity_column
 from membrane_dask.physics.porometry.radius_distributions import LogNormalRadii
 from membrane_dask.report.page import STYLE, Grid, Picture, Section, from_columns, literal_label, picture
 from membrane_dask.studies.porometry.common_report import ends_of, with_interval
@@ -87,7 +87,7 @@ def bench_sections(groups: dict[str, xr.Dataset]) -> list[Section]:
 
 def _text(fits: xr.Dataset) -> str:
     celsius = float(fits.attrs.get("reference_temperature", 298.15)) - 273.15
-    text = f"Intervals of {fits.attrs['confidence']:.0%} in brackets."
+    text = f"Intervals of {percent_text(fits.attrs['confidence'])} in brackets."
     if np.isfinite(fits.water_permeance).any():
         text += (
             f" Permeances of water are converted to {celsius:.3g} °C by the viscosity of water alone; the expansion of "

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from membrane_dask.engine.run import Run
-from membrane_dask.number_text import compact, quantity_column, quantity_text
+from membrane_dask.number_text import compact, percent_text, quantity_column, quantity_text
 from membrane_dask.physics.porometry.flux_laws import LAWS
 from membrane_dask.report.page import STYLE, Grid, Section, from_columns, literal_label, picture
 from membrane_dask.studies.porometry.bench_report import bench_sections, has_water
@@ -97,7 +97,7 @@ def _measured_points(run: Run, groups: dict[str, xr.Dataset]) -> xr.Dataset:
 
 
 def _conditions(fits: xr.Dataset) -> str:
-    text = f"The confidence of all intervals is {fits.attrs['confidence']:.0%}."
+    text = f"The confidence of all intervals is {percent_text(fits.attrs['confidence'])}."
     if fits.attrs["convention"] == "published":
         text += (
             " Convention: published. Its radii, porosities and pore numbers contain scaling factors, powers of ten "
