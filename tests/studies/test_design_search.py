@@ -109,6 +109,12 @@ def study(tmp_path):
             {"gradient": [0.0, 1e-3, 2e-3], "realizations": 20, "operation": AT_FLUX},
             "optimum.metric: throughput_threshold needs operation.mode: pressure",
         ),
+        (
+            {"parameters": {"gradient": {"range": [0, 3e-3]}, "porosity": {"range": [0.2, 0.4]}}},
+            {"bands": 1},
+            "optimum.parameters.gradient: has no effect with one band",
+        ),
+        ({}, {"bands": 1, "gradient": [0.0, 1e-3, 2e-3], "realizations": 20}, "bands: with one band filters of all"),
         ({"parameters": RADII, "metric": "foulant_concentration"}, {}, "optimum.direction: less .* state direction"),
         (
             {"parameters": RADII, "front": ["throughput", "foulant_concentration"]},

@@ -144,6 +144,12 @@ def test_particles_that_always_or_never_fit_are_noted():
         assert text in str(plan)
 
 
+def test_a_gradient_of_one_band_is_noted():
+    note = "bands: 1 leaves a gradient without effect: filters of all gradients are the same"
+    assert note in str(md.plan(parse_study(SMALL | {"bands": 1, "gradient": [0, 1e-3]})))
+    assert note not in str(md.plan(parse_study(SMALL | {"bands": 1, "gradient": 0})))
+
+
 def test_pores_that_do_not_stay_cylinders_are_noted_in_the_plan():
     note = "of the deposition of a clean filter falls in pores with x = lambda r l/q > 1"
     keys = {"deposition_law": "conserving", "end_of_life": {"flux_fraction": 0.5}}

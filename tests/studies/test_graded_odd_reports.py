@@ -9,9 +9,12 @@ import warnings
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import membrane_dask as md
 from membrane_dask.number_text import compact, fixed, interval_text, with_error
+from membrane_dask.physics.networks.fouling_laws import END_CAUSES
+from membrane_dask.studies.graded.diagnostics_report import run_notes
 
 SMALL = "kind: graded\nporosity: 0.2\nporosity_tolerance: 0.02\ntime_step: 1e-3\n"
 
@@ -172,6 +175,42 @@ def test_pressure_limits_without_effect(tmp_path, report, flux, limit, note):
     study = "gradient: 0\nrealizations: 2\nl_max: 0.25\nend_of_life: {time: 0.002}\n"
     text = report(tmp_path, study + f"operation: {{mode: flux, flux: {flux}, pressure_limit: {limit}}}\n")
     assert note in text
+
+
+@pytest.mark.parametrize(
+    ("causes", "arrivals", "passed", "notes"),
+    [
+        (["extinction", "extinction"], [0, 0], [0, 0],
+         ["end_of_life.time never binds: all lives end before it.",
+          "sieving.rate 1e-6: no particle arrived within the lives."]),
+        (["time", "time"], [2, 3], [2, 3],
+         ["end_of_life.time ended all lives: without it, they last longer.",
+          "All 5 particles passed: none met a narrower pore within the lives."]),
+        (["time", "extinction"], [2, 3], [1, 3], []),
+    ],
+    ids=["nothing", "all", "some"],
+)  # fmt: skip
+def test_ends_and_particles_that_decide_nothing_or_all(causes, arrivals, passed, notes):
+    """The third network has not finished."""
+    dims = ("l_max", "gradient", "realization", "deposition")
+
+    def of_lives(values):
+        return dims, np.array([*values, np.nan])[None, None, :, None]
+
+    table = xr.Dataset(
+        {
+            "status": (dims[:3], np.array([[[1, 1, 0]]])),
+            "initial_flux": (dims[:3], np.array([[[3e-6, 3e-6, np.nan]]])),
+            "end_of_life_cause": of_lives(map(END_CAUSES.index, causes)),
+            "n_arrivals": of_lives(arrivals),
+            "n_passed": of_lives(passed),
+        },
+        {"l_max": [0.2], "gradient": [0.0], "deposition": [5e-7]},
+        {"flux_threshold": 2e-6, "end_of_life.time": 0.5, "sieving.rate": 1e-6},
+    )
+    table.end_of_life_cause.attrs["flag_meanings"] = " ".join(END_CAUSES)
+    assert run_notes(table) == notes
+    assert run_notes(table.drop_vars(["n_arrivals", "n_passed"]).drop_attrs().assign_attrs(flux_threshold=2e-6)) == []
 
 
 def test_species_and_sieving(tmp_path, report):

@@ -314,6 +314,8 @@ class GradedStudy(BaseStudy):
                 f"range (got {list(parameters.gradient.range)})"
             )
             yield Problem(("optimum", "parameters", "gradient", "range"), message)
+        if self.bands == 1:
+            yield Problem(("bands",), "with one band filters of all gradients are the same: use design: grid (got 1)")
         if len(self.gradient) < 3:
             yield Problem(("gradient",), f"design: optimum needs at least 3 gradients (got {len(self.gradient)})")
         if self.operation.mode == "flux" and ends_at_threshold(self.optimum.metric):

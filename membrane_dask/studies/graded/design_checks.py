@@ -46,6 +46,9 @@ def design_inconsistencies(study: GradedStudy) -> Iterator[Problem]:
             yield Problem((name,), f"is a parameter of the search, optimum.parameters.{name}; leave it out here")
     if parameters.radius and study.gradient != default["gradient"].default and study.gradient != (0.0,):
         yield Problem(("gradient",), "the radius of every band is a parameter of the search; leave the gradient out")
+    if parameters.gradient and study.bands == 1:
+        message = "has no effect with one band; leave it out, or use radius (bands is 1)"
+        yield Problem(("optimum", "parameters", "gradient"), message)
     yield from _metrics(study)
     if parameters.pressure:
         yield from _pressure(study)

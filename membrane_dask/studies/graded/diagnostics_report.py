@@ -25,7 +25,7 @@ _BAND_NAMES = {"band_surface_area": "wall area per membrane area", "band_coordin
 
 
 def run_notes(table: xr.Dataset) -> list[str]:
-    """Return notes on the designs of a run: flux threshold, pressure limit, cylinder criterion, single networks.
+    """Return notes on the designs of a run: ends of life, particles, cylinder criterion, single networks.
 
     Parameters
     ----------
@@ -37,7 +37,8 @@ def run_notes(table: xr.Dataset) -> list[str]:
     list of str
         Sentences.
     """
-    notes = [*_low_flux_notes(table), *_pressure_notes(table), *_cylinder_notes(table)]
+    notes = [*_low_flux_notes(table), *_pressure_notes(table), *_time_notes(table), *_particle_notes(table)]
+    notes += _cylinder_notes(table)
     counts = (table.status == 1).sum("realization").values
     if counts.max() == 1 and np.isfinite(table.gradient).all():
         notes.append("One network for each design: intervals need at least two.")
@@ -80,12 +81,9 @@ def _pressure_notes(table: xr.Dataset) -> Iterator[str]:
     if table.attrs.get("operation.mode") != "flux":
         return
     limit = compact(float(table.attrs["operation.pressure_limit"]))
-    done = (table.status == 1).values
-    causes = dict(zip(str(table.end_of_life_cause.attrs["flag_meanings"]).split(), range(99), strict=False))
-    ended = table.end_of_life_cause.transpose(*table.status.dims, ...).values[done]
-    if not (ended == causes["pressure_limit"]).any():
+    if not _ended_by(table, "pressure_limit").any():
         yield f"pressure_limit {limit} P0 never binds."
-    lives = table.lifetime.transpose(*table.status.dims, ...).values[done]
+    lives = _of_finished(table, "lifetime")
     count = int((lives == 0).sum())
     if count:
         verb = "is" if count == 1 else "are"
@@ -93,6 +91,40 @@ def _pressure_notes(table: xr.Dataset) -> Iterator[str]:
             f"{count} of {lives.size} lives {verb} 0: the flux needs a transmembrane pressure of "
             f"{limit} P0 or more at the start."
         )
+
+
+def _time_notes(table: xr.Dataset) -> Iterator[str]:
+    """Yield whether the time at which lives end by the study ended none of them, or all."""
+    if table.attrs.get("end_of_life.time") is None:
+        return
+    by_time = _ended_by(table, "time")
+    if not by_time.any():
+        yield "end_of_life.time never binds: all lives end before it."
+    elif by_time.all():
+        yield "end_of_life.time ended all lives: without it, they last longer."
+
+
+def _particle_notes(table: xr.Dataset) -> Iterator[str]:
+    """Yield whether the particles of a study did nothing."""
+    if "n_arrivals" not in table:
+        return
+    arrivals, passed = (int(_of_finished(table, name).sum()) for name in ("n_arrivals", "n_passed"))
+    if not arrivals:
+        rate = compact(float(table.attrs["sieving.rate"]))
+        yield f"sieving.rate {rate}: no particle arrived within the lives."
+    elif passed == arrivals:
+        yield f"All {arrivals} particles passed: none met a narrower pore within the lives."
+
+
+def _of_finished(table: xr.Dataset, name: str) -> np.ndarray:
+    """Values of a variable in the finished networks."""
+    return np.asarray(table[name].transpose(*table.status.dims, ...).values[(table.status == 1).values])
+
+
+def _ended_by(table: xr.Dataset, cause: str) -> np.ndarray:
+    """Whether each life was ended by a cause."""
+    causes = str(table.end_of_life_cause.attrs["flag_meanings"]).split()
+    return np.asarray(_of_finished(table, "end_of_life_cause") == causes.index(cause))
 
 
 def _cylinder_notes(table: xr.Dataset) -> Iterator[str]:

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from membrane_dask.number_text import compact, interval_text
+from membrane_dask.number_text import compact, interval_text, percent_text
 from membrane_dask.report.page import STYLE, Grid, Picture, Section, picture
 from membrane_dask.studies.graded.claims import paired_samples
 from membrane_dask.studies.graded.common_report import LABELS, error_bars, label, network_count, plot_means, slices
@@ -121,7 +121,7 @@ def thresholds_section(tree: xr.DataTree) -> Section:
     return Section("Other flux thresholds", text, [Grid(header, rows)])
 
 
-def search_section(optimum: xr.Dataset, group: str) -> Section:
+def search_section(optimum: xr.Dataset, group: str, confidence: float) -> Section:
     """Return the result of a search for the best gradient, and why it ended, for every ``l_max``."""
     meanings = str(optimum.stop_reason.attrs["flag_meanings"]).split()
     values = np.atleast_1d(optimum.stop_reason.attrs["flag_values"]).tolist()
@@ -135,6 +135,9 @@ def search_section(optimum: xr.Dataset, group: str) -> Section:
         edge = "; the metric is largest at an end of the grid, extend it" if int(one.at_edge) else ""
         rows.append((compact(float(one.l_max)), best, str(int(one.networks)), reason + edge))
     metric = label(group.removeprefix("optimum_"))
-    text = f"Search for the gradient with the largest {metric}, by rounds of networks."
+    text = (
+        f"Search for the gradient with the largest {metric}, by rounds of networks. Intervals have a confidence of "
+        f"{percent_text(confidence)}."
+    )
     header = ("l_max", "best gradient, 10⁻³", "networks", "why it ended")
     return Section("Search for the best gradient", text, [Grid(header, rows)])

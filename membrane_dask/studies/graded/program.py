@@ -122,6 +122,8 @@ class GradedProgram(Program):
     def _design_notes(self) -> list[str]:
         """Return what is unusual about the design."""
         notes = law_notes(self.study, [radii.tolist() for radii in self.radii.values()], self.spread)
+        if self.study.bands == 1 and self.study.gradient != (0.0,):
+            return ["bands: 1 leaves a gradient without effect: filters of all gradients are the same", *notes]
         widening = [s for s in self.study.gradient if s < 0]
         if not widening:
             return notes

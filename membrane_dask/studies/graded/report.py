@@ -68,7 +68,8 @@ def _grid_report(run: Run, tree: xr.DataTree) -> list[Section]:
     result = [*_notes(table), design_section(table, _radii(study, table))]
     if table.attrs["design"] == "optimum":
         searches = {name: node for name, node in run.result.children.items() if name.startswith("optimum_")}
-        result += [search_section(node.to_dataset(), name) for name, node in searches.items()]
+        confidence = float(table.attrs["optimum.confidence"])
+        result += [search_section(node.to_dataset(), name, confidence) for name, node in searches.items()]
     several = table.sizes["deposition"] > 1
     for i in range(table.sizes["deposition"]):
         one = table.isel(deposition=i)
