@@ -47,12 +47,19 @@ def read_statoil(prefix: str | Path) -> PoreNetwork:
         raise ValueError(f"{paths['node1']}: the extents of the network must be greater than 0 (got {extent})")
     pairs, link = links[:, :2].astype(int), links[:, 2:]
     wrong = (pairs != links[:, :2]) | (pairs < -1) | (pairs > n_nodes) | (pairs <= 0).all(axis=1, keepdims=True)
+    wrong |= pairs[:, :1] == pairs[:, 1:]
     if wrong.any():
         row = int(np.flatnonzero(wrong.any(axis=1))[0])
         raise ValueError(
             f"{paths['link1']}: row {row + 1} connects {links[row, 0]:g} and {links[row, 1]:g}; pores are numbered "
-            f"from 1 to {n_nodes:g}, and one of the two may be -1 (inlet) or 0 (outlet)"
+            f"from 1 to {n_nodes:g}, one of the two may be -1 (inlet) or 0 (outlet), and they differ"
         )
+    for name, column in (("radius", 0), ("total length", 2)):
+        if (link[:, column] <= 0).any():
+            row = int((link[:, column] <= 0).argmax())
+            raise ValueError(
+                f"{paths['link1']}: row {row + 1}: the {name} must be greater than 0 (got {link[row, column]:g})"
+            )
     # Pores are numbered from 1; -1 is the inlet and 0 the outlet, which PoreNetwork has in the second column.
     conns = np.where(pairs > 0, pairs - 1, np.where(pairs == -1, INLET, OUTLET))
     conns = np.where(conns[:, :1] < 0, conns[:, ::-1], conns)

@@ -59,6 +59,56 @@ def test_openpnm_and_back(network):
         PoreNetwork.from_openpnm({k: v for k, v in arrays.items() if k != "throat.length"}, network.extent)
 
 
+def tubes() -> PoreNetwork:
+    """Two tubes in parallel from the feed to the filtrate, each of two pores, with a bypass between their middles."""
+    return PoreNetwork.from_straight_pores(
+        junctions=np.array([[0.5, 0.2, 0.5], [0.5, 0.8, 0.5]]),
+        throat_conns=np.array([[0, INLET], [0, OUTLET], [1, INLET], [1, OUTLET], [0, 1]], np.int32),
+        length=np.array([0.5, 0.5, 0.5, 0.5, 0.6]), radius=np.full(5, 0.01), extent=(1.0, 1.0, 1.0),
+        bodies={"inscribed_radius": np.full(2, 0.01), "volume": np.full(2, 1e-6)},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "index", "value", "message"),
+    [
+        ("throat.diameter", 2, np.nan, r"radius: must be greater than 0 and finite \(got nan at index 2\)"),
+        ("throat.length", 3, -1.0, r"length: must be greater than 0 and finite \(got -1 at index 3\)"),
+        ("throat.conns", (1, 0), 0.5, r"throat.conns must be whole numbers \(got \[0.5, .*\] at index 1\)"),
+        ("throat.conns", (1, 0), np.nan, "throat.conns must be whole numbers"),
+        ("throat.conns", 4, 1.0, "throat 4 connects pore 1 with itself"),
+        ("pore.coords", (1, 0), np.nan, "pore 1 has the depth nan"),
+        ("pore.outlets", slice(2, 4), True, "boundary pore . is both an inlet and an outlet"),
+    ],
+)
+def test_arrays_of_openpnm_that_are_no_network(name, index, value, message):
+    arrays = tubes().to_openpnm(boundary_pores=True)
+    assert len(PoreNetwork.from_openpnm(arrays, (1.0, 1.0, 1.0)).length) == 5
+    arrays[name] = np.array(arrays[name], bool if name == "pore.outlets" else float)
+    arrays[name][index] = value
+    with pytest.raises(ValueError, match=message):
+        PoreNetwork.from_openpnm(arrays, (1.0, 1.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        (3, "0", "row 2: the radius must be greater than 0 .got 0."),
+        (5, "-1", "row 2: the total length must be"),
+        (2, "1", "row 2 connects 1 and 1; .*they differ"),
+    ],
+)
+def test_links_of_statoil_that_are_no_pores(tmp_path, column, value, message):
+    write_statoil(tubes(), tmp_path / "tubes")
+    path = tmp_path / "tubes_link1.dat"
+    lines = path.read_text().splitlines()
+    cells = lines[2].split()
+    cells[column] = value
+    path.write_text("\n".join([*lines[:2], " ".join(cells), *lines[3:]]) + "\n")
+    with pytest.raises(ValueError, match=f"tubes_link1.dat.*{message}"):
+        read_statoil(tmp_path / "tubes")
+
+
 def test_a_pore_of_openpnm_outside_the_extent_is_refused(network):
     """Beyond a face by more than the digits of a file."""
     arrays = network.to_openpnm()

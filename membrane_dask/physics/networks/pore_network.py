@@ -74,8 +74,10 @@ class PoreNetwork:
                 raise ValueError(f"{name}: shape must be {shape} (got {np.shape(getattr(self, name))})")
         for name in ("length", "radius"):
             values = getattr(self, name)
-            if not (np.isfinite(values).all() and (values > 0).all()):
-                raise ValueError(f"{name}: must be greater than 0 and finite")
+            wrong = ~(np.isfinite(values) & (values > 0))
+            if wrong.any():
+                k = int(wrong.argmax())
+                raise ValueError(f"{name}: must be greater than 0 and finite (got {values[k]:g} at index {k})")
         conns = self.throat_conns
         if pores and not (conns[:, 0].min() >= 0 and conns.max() < n and conns[:, 1].min() >= OUTLET):
             raise ValueError(
@@ -309,17 +311,21 @@ class PoreNetwork:
             raise ValueError(f"network: has no {' or '.join(f'{element}.{name}' for name in names)}")
 
         junctions = array("pore", "coords")
-        conns = np.asarray(network["throat.conns"], np.int32).reshape(-1, 2)
+        conns = _openpnm_conns(network)
         radius = array("throat", "diameter", "equivalent_diameter", "inscribed_diameter") / 2
         length = array("throat", "total_length", "length", "direct_length")
         throats = _openpnm_radii(network)
         if conns.size and not (conns.min() >= 0 and conns.max() < len(junctions)):
             raise ValueError(f"network: throat.conns must contain indices of the {len(junctions)} pores")
         boundary = np.asarray(network.get("pore.boundary", np.zeros(len(junctions))), bool)
+        at_other_face = np.zeros(len(junctions), bool)
         for face, names, level in ((INLET, ("inlets", "xmin"), 0.0), (OUTLET, ("outlets", "xmax"), extent[0])):
             at_face = next((np.asarray(network[f"pore.{n}"], bool) for n in names if f"pore.{n}" in network), None)
             if at_face is None:
                 continue
+            if (twice := at_face & boundary & at_other_face).any():
+                raise ValueError(f"network: boundary pore {int(twice.argmax())} is both an inlet and an outlet")
+            at_other_face = at_face
             conns[np.isin(conns, np.flatnonzero(at_face & boundary))] = face
             marked = np.flatnonzero(at_face & ~boundary)
             if len(marked):
@@ -334,7 +340,7 @@ class PoreNetwork:
                     if diameters[name] in network
                 }
         depth = junctions[:, 0] / extent[0]
-        is_outside = ((depth < -_DEPTH_ROUNDING) | (depth > 1 + _DEPTH_ROUNDING)) & ~boundary
+        is_outside = ~((depth >= -_DEPTH_ROUNDING) & (depth <= 1 + _DEPTH_ROUNDING)) & ~boundary  # or not a number
         if is_outside.any():
             k = int(is_outside.argmax())
             raise ValueError(
@@ -352,6 +358,26 @@ class PoreNetwork:
             junctions=junctions, throat_conns=conns, length=length, radius=radius, extent=extent, bands=bands,
             bodies=bodies, throats=throats,
         )  # fmt: skip
+
+
+def _openpnm_conns(network: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Ends of the throats of a dictionary of OpenPNM.
+
+    Raises
+    ------
+    ValueError
+        If an index is no whole number, or a throat connects a pore with itself.
+    """
+    values = np.asarray(network["throat.conns"]).reshape(-1, 2)
+    with np.errstate(invalid="ignore"):
+        conns = values.astype(np.int32)
+    if (wrong := (conns != values).any(axis=1)).any():
+        k = int(wrong.argmax())
+        raise ValueError(f"network: throat.conns must be whole numbers (got {values[k].tolist()} at index {k})")
+    if (loops := conns[:, 0] == conns[:, 1]).any():
+        k = int(loops.argmax())
+        raise ValueError(f"network: throat {k} connects pore {conns[k, 0]} with itself")
+    return conns
 
 
 def _openpnm_radii(network: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
