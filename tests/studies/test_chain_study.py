@@ -174,6 +174,7 @@ def test_a_run_can_be_opened_planned_and_verified_from_elsewhere(here, monkeypat
         ({"runs": {"charakterize": "."}}, r"small.yaml:[0-9]+:3: runs.charakterize: is no stage; valid: reconstruct, "),
         ({"runs": {"characterize": "small.yaml"}}, r"runs.characterize: is no run"),
         ({"runs": {"porometry": "."}}, r"runs.characterize: required with runs"),
+        ({"runs": {"porometry": "."}}, r"small.yaml:2:1: input: the runs of the stages are given by runs"),
         (
             {
                 "stages": {

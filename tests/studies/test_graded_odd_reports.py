@@ -15,6 +15,7 @@ import membrane_dask as md
 from membrane_dask.number_text import compact, fixed, interval_text, with_error
 from membrane_dask.physics.networks.fouling_laws import END_CAUSES
 from membrane_dask.studies.graded.diagnostics_report import run_notes
+from membrane_dask.studies.graded.performance_report import search_section
 
 SMALL = "kind: graded\nporosity: 0.2\nporosity_tolerance: 0.02\ntime_step: 1e-3\n"
 
@@ -211,6 +212,20 @@ def test_ends_and_particles_that_decide_nothing_or_all(causes, arrivals, passed,
     table.end_of_life_cause.attrs["flag_meanings"] = " ".join(END_CAUSES)
     assert run_notes(table) == notes
     assert run_notes(table.drop_vars(["n_arrivals", "n_passed"]).drop_attrs().assign_attrs(flux_threshold=2e-6)) == []
+
+
+def test_the_search_states_the_confidence_of_its_intervals():
+    values = {
+        "gradient": 2e-3, "gradient_low": 1.9e-3, "gradient_high": 2.1e-3, "networks": 40, "stop_reason": 0,
+        "value": 0.04, "at_edge": 0,
+    }  # fmt: skip
+    dims = ("l_max", "deposition")
+    optimum = xr.Dataset(
+        {name: (dims, [[value]]) for name, value in values.items()}, {"l_max": [0.2], "deposition": [5e-7]}
+    )
+    optimum.stop_reason.attrs = {"flag_values": [0], "flag_meanings": "interval"}
+    section = search_section(optimum, "optimum_throughput", 0.999)
+    assert section.text.endswith("by rounds of networks. Intervals have a confidence of 99.9 %.")
 
 
 def test_species_and_sieving(tmp_path, report):

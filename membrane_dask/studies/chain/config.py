@@ -213,6 +213,9 @@ class ChainStudy(BaseStudy):
         for name in _OF_THE_MEASURED:
             if name in (self.measured or {}):
                 yield Problem((MEASURED, name), "is that of the chain; leave it out here")
+        for name in ("input", "reference") if self.runs else ():
+            if getattr(self, name) is not None:
+                yield Problem((name,), "the runs of the stages are given by runs, which do not read it; leave it out")
         yield from self._wrong_runs()
 
     def _wrong_runs(self) -> Iterator[Problem]:
