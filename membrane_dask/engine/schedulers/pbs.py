@@ -46,7 +46,7 @@ class PBS(BatchSystem):
         return self._states_of(self._list(job_ids))
 
     def query_job(self, job_id: str) -> JobState | None:
-        """``qstat -f ID``, which says so if the job has ended or is not known."""
+        """``qstat -f ID``, which says so if the job has ended or does not exist."""
         output = self._execute(["qstat", "-f", job_id])
         state = self._states_of(_attributes(output.text, [job_id])).get(job_id)
         message = output.text + output.errors

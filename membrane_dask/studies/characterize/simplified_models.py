@@ -25,17 +25,17 @@ def tube_network_permeabilities(network: Mapping[str, np.ndarray]) -> dict[str, 
     Parameters
     ----------
     network : mapping of str to ndarray
-        Arrays of the network table, in nm.
+        Arrays of the network table, in nm, of a volume whose voxels percolate.
 
     Returns
     -------
     dict of str to float
-        In nm2, for the radius of each kind: ``inscribed`` and ``equivalent``; 0 where the network does not percolate,
-        NaN where its pressures do not converge.
+        In nm2, for the radius of each kind: ``inscribed`` and ``equivalent``; NaN where its pressures do not converge,
+        and where the network does not percolate: it lacks the pores through which the liquid flows.
     """
     extent, conns = network["extent"], network["throat_conns"].astype(np.int32)
     if not flowing_pores(*adjacency(conns, len(network["position"])), np.ones(len(conns), bool)).any():
-        return {"inscribed": 0.0, "equivalent": 0.0}
+        return {"inscribed": math.nan, "equivalent": math.nan}
     permeability = {}
     for kind in ("inscribed", "equivalent"):
         radius = network[f"throat_{kind}_radius"]

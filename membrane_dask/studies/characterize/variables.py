@@ -123,11 +123,13 @@ FLOW: tuple[Variable, ...] = (
     ),
     _property(
         "permeability_network_inscribed", "m2", "log",
-        "permeability of the pore network with throats as circular tubes of the inscribed radius",
+        "permeability of the pore network with throats as circular tubes of the inscribed radius; none where only the "
+        "voxels percolate",
     ),
     _property(
         "permeability_network_equivalent", "m2", "log",
-        "permeability of the pore network with throats as circular tubes of equal area",
+        "permeability of the pore network with throats as circular tubes of equal area; none where only the voxels "
+        "percolate",
     ),
     _property(
         "permeability_kozeny_carman", "m2", "log",
