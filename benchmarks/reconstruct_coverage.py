@@ -1,7 +1,7 @@
 """Coverage of the 90 % intervals of a reconstruction, and false alarms of its goodness of fit.
 
     python benchmarks/reconstruct_coverage.py --lines lines.jsonl [--truths 100] [--processes 2] [--transport 60]
-    python benchmarks/reconstruct_coverage.py --lines lines.jsonl --truths 0 --misfits 20 [--kinds KIND ...]
+    python benchmarks/reconstruct_coverage.py --lines lines.jsonl --truths 0 --sections 20 [--kinds KIND ...]
         [--berea berea.zip]
 
 Membranes of 224 x 80 x 320 voxels are drawn at random by their numbers: two thirds of one graded field, closed or not,
@@ -13,8 +13,9 @@ properties, which should contain the value of the membrane in 90 % of the cases.
 ``--lines`` names a file with one JSON object for each membrane. What it holds is not computed again: the benchmark may
 be interrupted at any time and continued, and two of them may use one file if their numbers differ (``--first``). With
 ``--truths 0`` only the file is evaluated. ``--transport N`` adds tortuosities and permeability to the first N
-membranes, which takes several times as long. ``--misfits N`` reconstructs N sections of each kind that the model does
-not describe, and prints how many of them the goodness of fit reports.
+membranes, which takes several times as long. ``--sections N`` reconstructs no volumes, and prints how many of N sections
+of each kind the goodness of fit reports: of those that the model does not describe, and, as "one field, two layers", of
+the membranes above that it describes, of which it should report none.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ import membrane_dask as md
 from membrane_dask.studies.characterize.variables import FLOW, STRUCTURE
 
 CONFIDENCE = 0.9
+#: Kind of the sections that the model describes.
+DESCRIBED = "one field, two layers"
 #: Rows of the summary: sizes, network, and porosity and sizes by quarter of the depth.
 ROWS = (
     "porosity", "pore_radius_mean", "body_radius_mean", "throat_radius_mean", "coordination_number_mean", "n_pores",
@@ -92,11 +95,14 @@ def membrane(number: int, transport: bool, sizes: Sizes) -> Line:
     return line | {"cpu_seconds": round(time.process_time() - start, 1)}
 
 
-def misfitting(kind: str, number: int, berea: str | None, sizes: Sizes) -> Line:
-    """Goodness of fit of the reconstruction of a section that the model does not describe."""
+def section(kind: str, number: int, berea: str | None, sizes: Sizes) -> Line:
+    """Goodness of fit of the reconstruction of a section."""
     line: Line = {"misfit": kind, "number": number}
-    shape = (256, 384) if sizes.shape == RANDOM_SHAPE else (sizes.shape[0], sizes.shape[2])
-    image = Imaging(seed=1000 + number).image(misfit(kind, number, shape, berea))
+    if kind == DESCRIBED:
+        image = random_truth(number // 5 * 6 + number % 5, sizes.shape).image  # each sixth one has spheres
+    else:
+        shape = (256, 384) if sizes.shape == RANDOM_SHAPE else (sizes.shape[0], sizes.shape[2])
+        image = Imaging(seed=1000 + number).image(misfit(kind, number, shape, berea))
     with tempfile.TemporaryDirectory() as folder:
         try:
             settings = sizes.settings(number, {"slices": 8, "width": 8})
@@ -227,17 +233,18 @@ def main() -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("--lines", type=Path, help="file of the results, one line each; is continued")
     parser.add_argument("--truths", type=int, default=100, help="number of random membranes; 0 evaluates the file only")
-    parser.add_argument("--first", type=int, default=0, help="number of the first membrane")
+    parser.add_argument("--first", type=int, default=0, help="number of the first membrane or section")
     parser.add_argument("--transport", type=int, default=0, help="membranes with tortuosities and permeability")
-    parser.add_argument("--misfits", type=int, default=0, help="sections of each kind outside of the model")
-    parser.add_argument("--kinds", nargs="*", choices=list(MISFITS), default=list(MISFITS), help="kinds of --misfits")
+    parser.add_argument("--sections", type=int, default=0, help="sections of each kind, without volumes")
+    kinds = [DESCRIBED, *MISFITS]
+    parser.add_argument("--kinds", nargs="*", choices=kinds, default=kinds, help="kinds of --sections")
     parser.add_argument("--berea", help="tomogram of rock, a further kind outside of the model (TIFF or ZIP)")
     parser.add_argument("--processes", type=int, default=1)
     arguments = parser.parse_args()
     sizes = Sizes()
     if arguments.smoke:
         sizes = Sizes((96, 24, 120), 3, {"closing_radius": [0], "roughness": [0]})
-        arguments.truths, arguments.misfits = 1, 0
+        arguments.truths, arguments.sections = 1, 0
     print_circumstances()
     lines = list(read_lines(arguments.lines))
     done = {(line.get("misfit"), line["number"], line.get("transport", False)) for line in lines}
@@ -245,10 +252,10 @@ def main() -> None:
     membranes = [(number, number < arguments.transport) for number in numbers]
     membranes = [task for task in membranes if not done & {(None, *task), (None, task[0], True)}]
     kinds = [*arguments.kinds, *(["rock"] if arguments.berea else [])]
-    misfits = [(kind, number) for number in range(arguments.misfits) for kind in kinds]
-    misfits = [task for task in misfits if (*task, False) not in done]
+    numbers = range(arguments.first, arguments.first + arguments.sections)
+    sections = [(kind, number) for number in numbers for kind in kinds if (kind, number, False) not in done]
     work = [functools.partial(membrane, *task, sizes) for task in membranes]
-    work += [functools.partial(misfitting, *task, arguments.berea, sizes) for task in misfits]
+    work += [functools.partial(section, *task, arguments.berea, sizes) for task in sections]
     for line in computed(work, arguments.processes):
         lines.append(line)
         append_line(arguments.lines, line)

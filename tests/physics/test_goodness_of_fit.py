@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from membrane_dask.physics.distributions import normal_quantile
 from membrane_dask.physics.reconstruction.goodness_of_fit import NOTHING_FLAGGED, compare, stack, summary
@@ -115,6 +116,28 @@ def test_p_values_and_order():
     assert not b.flagged
     with pytest.raises(ValueError, match="at least 3"):
         compare({"chords": {"a": 1.0}}, {"chords": {"a": np.zeros(2)}})
+
+
+def test_openings_are_tested_together():
+    """By hand: of two values that rise together, one that falls, within the range of each; Hotelling's T squared."""
+    rng = np.random.default_rng(3)
+    common, own = rng.standard_normal((2, 40))
+    values = {"solid, r2 = 2": common + 0.05 * own, "solid, r2 = 6": common - 0.05 * own}
+    observed = {"openings": {"solid, r2 = 2": 0.5, "solid, r2 = 6": -0.6}}
+    first, second = compare(observed, {"openings": values})
+    x = np.array(list(values.values()))
+    difference = np.array([0.5, -0.6]) - x.mean(axis=1)
+    square = 40 / 41 * difference @ np.linalg.solve(np.cov(x), difference)
+    assert first.group_p_value == pytest.approx(stats.f.sf(square * 38 / (2 * 39), 2, 38), rel=1e-3)
+    assert min(first.p_value, second.p_value) > 0.4
+    assert [one.flagged for one in (first, second)] == [first.p_value < second.p_value, second.p_value < first.p_value]
+    # Each by itself where the sections are too few for a covariance.
+    few = {"openings": {name: one[:3] for name, one in values.items()}}
+    assert all(one.group_p_value == pytest.approx(2 * min(a.p_value for a in compare(observed, few)))
+               or one.group_p_value == 1 for one in compare(observed, few))  # fmt: skip
+    # Where most sections have one value, a difference is beyond all of them or not flagged.
+    skewed = {"openings": {"a": np.array([0.0] * 39 + [1.0]), "b": rng.standard_normal(40)}}
+    assert not any(one.flagged for one in compare({"openings": {"a": 0.9, "b": 0.0}}, skewed, significance=0.9))
 
 
 def test_small_voids_are_no_misfit(predicted):

@@ -2,19 +2,21 @@
 
 References
 ----------
-Meng, Ann. Statist. 22, 1142 (1994), posterior predictive p-values.
+Meng, Ann. Statist. 22, 1142 (1994), posterior predictive p-values. Hotelling, Ann. Math. Statist. 2, 360 (1931),
+statistics that are tested together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from membrane_dask.number_text import quantity_text, readable_unit
-from membrane_dask.physics.distributions import student_cdf
+from membrane_dask.physics.distributions import f_survival, student_cdf
 from membrane_dask.physics.elementary import exp
+from membrane_dask.physics.fixed_order import cholesky, dot, sample_covariance, solve_lower
 from membrane_dask.physics.reconstruction.section_statistics import (
     SHORT_CHORD,
     Statistics,
@@ -42,6 +44,13 @@ _SAME_FINDING = (
 )
 #: Fewest sections of the model from which a variance is estimated.
 _MIN_SECTIONS = 3
+#: Groups whose statistics are tested together: openings by discs of several radii vary together between sections, so
+#: that walls of another shape show in the ratios of their fractions more than in each of them.
+_JOINT = {"openings"}
+#: Fewest sections for each statistic of such a group from which a covariance is estimated.
+_MIN_SECTIONS_PER_STATISTIC = 2
+#: Smallest standard deviation of a combination of such statistics.
+_MIN_JOINT_DEVIATION = 0.001
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,8 @@ class Comparison:
         Of the sections of the model.
     p_value : float
         Of Student's test for one more section, in [0, 1]; two-sided but for sizes of voids and dense regions.
+    group_p_value : float
+        Of all statistics of the group, in [0, 1].
     flagged : bool
         Whether the micrograph differs from the model at the significance level of all groups together.
     """
@@ -67,6 +78,7 @@ class Comparison:
     observed: float
     predicted: np.ndarray
     p_value: float
+    group_p_value: float
     flagged: bool
 
     @property
@@ -112,29 +124,70 @@ def compare(
 
     Notes
     -----
-    The smallest p-value of a group is multiplied by its number of statistics and compared with the significance level
-    over the number of groups (Bonferroni). A flagged statistic also lies beyond all sections: where most sections have
-    none of some feature and few have much of it, Student's test alone rejects too often.
+    The p-value of a group is the smallest one of its statistics times their number (Bonferroni), and that of openings
+    the p-value of Hotelling's T² of all of them; it is compared with the significance level over the number of groups.
+    What is flagged also lies beyond all sections: where most sections have none of some feature and few have much of
+    it, Student's test alone rejects too often. Of openings, the statistic with the smallest p-value is flagged.
     """
-    comparisons = []
+    comparisons: list[Comparison] = []
     for group, statistics in observed.items():
-        level = significance / len(observed) / len(statistics)
-        for name, value in statistics.items():
-            predicted = np.asarray(sections[group][name], float)
-            n = len(predicted)
-            if n < _MIN_SECTIONS:
-                raise ValueError(f"sections: at least {_MIN_SECTIONS} are needed (got {n})")
-            *normal, observation = nearly_normal(name, np.append(predicted, value))
-            least = _MIN_NOISE_DEVIATIONS[name] if group == "noise" else _MIN_DEVIATION
-            deviation = max(float(np.std(normal, ddof=1)), least)
-            z = (observation - float(np.mean(normal))) / (deviation * np.sqrt(1 + 1 / n))
-            if is_one_sided(group):
-                p, outside = float(student_cdf(-z, n - 1)), value > predicted.max()
-            else:
-                p = 2 * float(student_cdf(-abs(z), n - 1))
-                outside = not predicted.min() <= value <= predicted.max()
-            comparisons.append(Comparison(group, name, float(value), predicted, p, bool(outside and p < level)))
+        level = significance / len(observed)
+        compared = [_compared(group, name, value, sections[group][name]) for name, value in statistics.items()]
+        if group in _JOINT and len(compared[0].predicted) >= _MIN_SECTIONS_PER_STATISTIC * len(compared):
+            comparisons += _flagged_together(compared, level)
+        else:
+            comparisons += _flagged_singly(compared, level)
     return comparisons
+
+
+def _compared(group: str, name: str, observed: float, predicted: np.ndarray) -> Comparison:
+    """A statistic with its p-value, which is not flagged yet."""
+    predicted = np.asarray(predicted, float)
+    n = len(predicted)
+    if n < _MIN_SECTIONS:
+        raise ValueError(f"sections: at least {_MIN_SECTIONS} are needed (got {n})")
+    *normal, observation = nearly_normal(name, np.append(predicted, observed))
+    least = _MIN_NOISE_DEVIATIONS[name] if group == "noise" else _MIN_DEVIATION
+    deviation = max(float(np.std(normal, ddof=1)), least)
+    z = (observation - float(np.mean(normal))) / (deviation * np.sqrt(1 + 1 / n))
+    p = float(student_cdf(-z, n - 1)) if is_one_sided(group) else 2 * float(student_cdf(-abs(z), n - 1))
+    return Comparison(group, name, float(observed), predicted, p, p, False)
+
+
+def _flagged_singly(compared: Sequence[Comparison], level: float) -> list[Comparison]:
+    """Statistics of a group of which each is tested by itself."""
+    n = len(compared)
+    group_p_value = min(1.0, n * min(one.p_value for one in compared))
+    return [
+        replace(one, group_p_value=group_p_value, flagged=n * one.p_value < level and _is_beyond(one))
+        for one in compared
+    ]
+
+
+def _is_beyond(one: Comparison) -> bool:
+    """Whether a statistic lies beyond those of all sections."""
+    above = bool(one.observed > one.predicted.max())
+    return above if is_one_sided(one.group) else above or bool(one.observed < one.predicted.min())
+
+
+def _flagged_together(compared: Sequence[Comparison], level: float) -> list[Comparison]:
+    """Statistics of a group that is tested as a whole."""
+    sections = np.array([nearly_normal(one.name, one.predicted) for one in compared]).T
+    observed = np.array([nearly_normal(one.name, np.array(one.observed)) for one in compared])
+    n, k = sections.shape
+    square = _t_square(sections, observed)
+    p = f_survival(square * (n - k) / (k * (n - 1)), k, n - k)
+    is_beyond = all(square > _t_square(np.delete(sections, i, axis=0), sections[i]) for i in range(n))
+    least = min(compared, key=lambda one: one.p_value)
+    return [replace(one, group_p_value=p, flagged=p < level and is_beyond and one is least) for one in compared]
+
+
+def _t_square(sections: np.ndarray, section: np.ndarray) -> float:
+    """Hotelling's T² of one more section, ``(k,)``, from others, ``(n, k)``."""
+    n, k = sections.shape
+    covariance = sample_covariance(sections) + np.square(_MIN_JOINT_DEVIATION) * np.eye(k)
+    normal = solve_lower(cholesky(covariance), section - sections.mean(axis=0))
+    return n / (n + 1) * float(dot(normal, normal))
 
 
 def stack(statistics: Sequence[Statistics]) -> dict[str, dict[str, np.ndarray]]:
@@ -274,10 +327,11 @@ def _openings(one: Comparison, section: _Section) -> str:
     radius = float(np.sqrt(float(name))) * section.pixel_nm
     of, shape = ("the pores", "pores") if phase == "pores" else ("the solid", "walls")
     verb = "wider or rounder" if one.observed > one.mean else "narrower or more irregular"
+    together = "" if _is_beyond(one) else ", and no section of the model has such fractions at all radii together"
     return (
-        f"Discs of {quantity_text(radius, 'nm')} radius fit into {float(exp(one.observed)):.0%} of {of} "
-        f"({_range(one, lambda value: float(exp(value)), '.0%')} expected): {shape} of equal correlation length are "
-        f"{verb} than those of the model."
+        f"Discs of {quantity_text(radius, 'nm')} radius fit into {float(exp(one.observed)):.1%} of {of} "
+        f"({_range(one, lambda value: float(exp(value)), '.1%')} expected){together}: {shape} of equal correlation "
+        f"length are {verb} than those of the model."
     )
 
 

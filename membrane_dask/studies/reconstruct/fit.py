@@ -189,6 +189,7 @@ def _fit_table(
         "predicted_mean": np.array([one.mean for one in comparisons]),
         "predicted_standard_deviation": np.array([one.standard_deviation for one in comparisons]),
         "p_value": np.array([one.p_value for one in comparisons]),
+        "group_p_value": np.array([one.group_p_value for one in comparisons]),
         "flagged": np.array([one.flagged for one in comparisons], "u1"),
     }
     attrs = {"summary": list(sentences), "significance": level, "sections": sections, "replicates": replicates}

@@ -41,11 +41,12 @@ def goodness_of_fit_section(fit: xr.Dataset, distances: Sequence[xr.Dataset]) ->
             f"{float(one.observed):.3f}",
             f"{float(one.predicted_mean):.3f} ± {float(one.predicted_standard_deviation):.3f}",
             f"{float(one.p_value):.2g}",
+            f"{float(one.group_p_value):.2g}" if "group_p_value" in one else "",
         )
         for one in (fit.isel(statistic=k) for k in range(fit.sizes["statistic"]))
     ]
-    header = ("statistic", "micrograph", "sections of the model", "p")
-    caption = "Statistics, mostly logarithms; * differs."
+    header = ("statistic", "micrograph", "sections of the model", "p", "p of the group")
+    caption = "Statistics, mostly logarithms; * differs. The p-value of a group is that of all its statistics."
     figures = [_distance_figure(one, number if len(distances) > 1 else None) for number, one in enumerate(distances)]
     return Section("Goodness of fit", text, [*figures, Grid(header, rows, caption)])
 

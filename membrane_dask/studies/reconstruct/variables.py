@@ -218,6 +218,7 @@ GOODNESS_OF_FIT = TableSchema(
             "predicted_standard_deviation", ("statistic",), "f8", "1", "standard deviation between these sections"
         ),
         Variable("p_value", ("statistic",), "f8", "1", "p-value of Student's test for one more section"),
+        Variable("group_p_value", ("statistic",), "f8", "1", "p-value of all statistics of the group"),
         Variable(
             "flagged", ("statistic",), "u1", "1",
             "1 if the micrograph differs at the significance level of all statistics together", attrs=FLAG,
