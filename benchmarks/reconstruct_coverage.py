@@ -13,9 +13,9 @@ properties, which should contain the value of the membrane in 90 % of the cases.
 ``--lines`` names a file with one JSON object for each membrane. What it holds is not computed again: the benchmark may
 be interrupted at any time and continued, and two of them may use one file if their numbers differ (``--first``). With
 ``--truths 0`` only the file is evaluated. ``--transport N`` adds tortuosities and permeability to the first N
-membranes, which takes several times as long. ``--sections N`` reconstructs no volumes, and prints how many of N sections
-of each kind the goodness of fit reports: of those that the model does not describe, and, as "one field, two layers", of
-the membranes above that it describes, of which it should report none.
+membranes, which takes several times as long. ``--sections N`` reconstructs no volumes, and prints how many of N
+sections of each kind the goodness of fit reports: of those that the model does not describe, and, as "one field, two
+layers", of the membranes above that it describes, of which it should report none.
 """
 
 from __future__ import annotations

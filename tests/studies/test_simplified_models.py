@@ -30,6 +30,8 @@ def test_tubes_in_series_have_the_permeability_of_hagen_and_poiseuille():
 
 @pytest.mark.parametrize("conns", [[], [(0, 1)], [(0, -1), (0, 1)], [(0, -1), (1, -2)], [(0, -1), (1, -1), (0, 1)]])
 def test_a_network_without_a_percolating_path_has_no_permeability(conns):
-    """In small volumes, and where paths lead through pores that are too narrow for the network: 0 would be wrong, as the
-    voxels percolate."""
+    """In small volumes, and where paths lead through pores that are too narrow for the network.
+
+    0 would be wrong, as the voxels percolate.
+    """
     assert np.isnan(list(tube_network_permeabilities(network(conns)).values())).all()
