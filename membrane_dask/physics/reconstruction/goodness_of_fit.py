@@ -187,7 +187,7 @@ def _t_square(sections: np.ndarray, section: np.ndarray) -> float:
     n, k = sections.shape
     covariance = sample_covariance(sections) + np.square(_MIN_JOINT_DEVIATION) * np.eye(k)
     normal = solve_lower(cholesky(covariance), section - sections.mean(axis=0))
-    return n / (n + 1) * float(dot(normal, normal))
+    return float(n / (n + 1) * dot(normal, normal))
 
 
 def stack(statistics: Sequence[Statistics]) -> dict[str, dict[str, np.ndarray]]:
