@@ -29,6 +29,12 @@ def printable_line(text: object) -> str:
     return str(text).translate(_IN_LINE)
 
 
+def shortened(text: str, length: int) -> str:
+    """Printable text of at most about ``length`` characters; of a longer one the beginning, with ``...``."""
+    text = text.strip()
+    return printable(text if len(text) <= length else f"{text[: length - 4].rstrip()} ...")
+
+
 def natural_order(name: str) -> list[tuple[int, int, str]]:
     """Sort key by which numbers in names count as numbers: ``structure-2`` precedes ``structure-10``."""
     pieces = re.split(r"([0-9]+)", name)

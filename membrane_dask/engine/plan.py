@@ -440,9 +440,9 @@ def as_bytes(size: float) -> str:
 
 def as_seconds(seconds: float) -> str:
     """Duration in the unit that reads best."""
-    if seconds < 100:
+    if seconds < 99.5:  # rounded to two digits, 100 would be 1e+02
         return f"{seconds:.2g} s"
-    if seconds < 6000:
+    if seconds < 99.5 * 60:
         return f"{seconds / 60:.2g} min"
     return f"{seconds / 3600:.3g} h"
 

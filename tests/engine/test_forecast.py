@@ -20,6 +20,7 @@ from membrane_dask.engine.events import (
     TaskProgress,
 )
 from membrane_dask.engine.forecast import Forecast
+from membrane_dask.engine.plan import as_seconds_range
 from membrane_dask.program import Costs
 from membrane_dask.progress import ProgressLines
 
@@ -339,6 +340,14 @@ def test_lines_name_stage_percentage_and_remaining_time(clock):
         "retry",
         "98 %: 2 of 2 volume, about 1 s left, after 29 s",
     ]
+
+
+@pytest.mark.parametrize(
+    ("shortest", "longest", "text"),
+    [(99.7, 246, "1.7 to 4.1 min"), (99.4, 300, "99 s to 5 min"), (5975, 12000, "1.66 to 3.33 h")],
+)
+def test_no_time_is_written_with_a_power_of_ten(shortest, longest, text):
+    assert as_seconds_range(shortest, longest) == text
 
 
 def test_an_adaptive_run_has_an_upper_limit_and_no_percentage(clock):

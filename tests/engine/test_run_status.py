@@ -18,7 +18,7 @@ from membrane_dask.engine.lock import DriverLock
 from membrane_dask.engine.run import Run
 from membrane_dask.engine.run_list import RunList
 from membrane_dask.errors import StudyError
-from membrane_dask.plain_text import natural_order
+from membrane_dask.plain_text import natural_order, shortened
 
 SYNC = {"profile": "sync"}
 
@@ -184,6 +184,11 @@ def test_another_study_in_the_directory_of_a_run_is_refused_by_its_parameters(tm
 def test_numbers_in_names_count_as_numbers():
     names = ["structure-10", "structure-2", "structure-1-b", "structure-1", "a"]
     assert sorted(names, key=natural_order) == ["a", "structure-1", "structure-1-b", "structure-2", "structure-10"]
+
+
+def test_long_texts_end_with_dots():
+    assert shortened(" Area 41.8 cm2 ", 20) == "Area 41.8 cm2"
+    assert shortened("Remark: soaked for 24 h, area 41.8 cm2", 30) == "Remark: soaked for 24 h, a ..."
 
 
 @pytest.mark.parametrize("permanent", [True, False])

@@ -109,7 +109,7 @@ def test_perturbed_targets_have_the_variance_of_sections():
 
 
 def test_images_with_too_few_pores_are_refused():
-    with pytest.raises(ValueError, match="at least 20"):
+    with pytest.raises(ValueError, match=r"at least 20 are needed, here \d+ pixels; an image at a lower magnification"):
         DescriptorScales.suited_to(section(Graded(sigma=(12.0,), porosity=(0.4,)), 0))
     with pytest.raises(ValueError, match="too few pores"):
         DescriptorScales.suited_to(np.tile(np.arange(DEPTH)[:, None] > 100, (1, WIDTH)))

@@ -100,6 +100,18 @@ def test_missing_networks(tmp_path, report):
     assert "too few networks" in text
 
 
+def test_two_gradients(tmp_path, report):
+    """Their paired difference with its interval; the report says what a best gradient needs."""
+    text = report(tmp_path, "gradient: [0, 2e-3]\nrealizations: 3\n")
+    assert "Two gradients From gradient 0 to 0.002, with 95 % confidence intervals." in text
+    assert "A best gradient needs at least three gradients." in text
+    throughput = md.open_run(tmp_path / "run").result["throughput"].squeeze()
+    throughput = throughput.transpose("realization", "gradient").values
+    change = 100 * (throughput[:, 1] - throughput[:, 0]) / throughput[:, 0].mean()
+    half = 4.302653 * change.std(ddof=1) / np.sqrt(3)  # Student's quantile with two degrees of freedom
+    assert interval_text(change.mean(), change.mean() - half, change.mean() + half) in text
+
+
 def test_several_coefficients_and_pore_lengths(tmp_path, report):
     text = report(
         tmp_path,

@@ -111,7 +111,9 @@ def test_imaging_is_estimated_set_or_switched_off(study, tmp_path):
     """The plan prints what is used, and a blur that contradicts the image."""
     plan = str(md.plan(study, measure=False))
     assert re.search(r"imaging +blur 1\.[01]\d \+- 0\.\d\d pixels, noise 0\.05", plan)
-    plan = str(md.plan(md.load_study(study, imaging={"blur": "6 +- 0.3 nm"}), measure=False))
+    assert re.search(r"note +no intervals: they need replicates: 3 or more \(is 2\)", plan)
+    plan = str(md.plan(md.load_study(study, imaging={"blur": "6 +- 0.3 nm"}, replicates=3), measure=False))
+    assert "no intervals" not in plan
     assert re.search(
         r"blur 2\.00 \+- 0\.10 pixels.*imaging.blur: 2\.00 pixels are used; the image shows 1\.", plan, re.S
     )

@@ -27,7 +27,7 @@ from membrane_dask.io.tables.rows import Formula, Row
 from membrane_dask.io.tables.sections import join_sections
 from membrane_dask.io.tables.unit_text import UnitText, clock_format, unit_text
 from membrane_dask.io.tables.unused_columns import names_another_membrane, unused_columns
-from membrane_dask.plain_text import printable
+from membrane_dask.plain_text import printable, shortened
 from membrane_dask.quantities import convert
 
 #: Words of rows that a spreadsheet computed from the others.
@@ -37,6 +37,8 @@ _KEYS = (
     "pressure", "absolute pressure", "suction pressure", "feed pressure", "mean pressure", "bubble point",
     "entry pressure", "molar mass", "solute radius", "time", "permeability", "volume", "mass", "flux",
 )  # fmt: skip
+#: Characters of a cell that a finding shows.
+_SHOWN = 120
 
 
 class MeasuredTable:
@@ -480,9 +482,7 @@ def _is_reading(row: Row, key: Column) -> bool:
 
 
 def _texts(row: Row) -> list[str]:
-    return [
-        cell.coordinate if isinstance(cell, Formula) else printable(str(cell).strip()[:60]) for cell in row.filled()
-    ]
+    return [cell.coordinate if isinstance(cell, Formula) else shortened(str(cell), _SHOWN) for cell in row.filled()]
 
 
 def _ranges(numbers: Sequence[int]) -> str:

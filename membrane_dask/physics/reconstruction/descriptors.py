@@ -96,9 +96,11 @@ class DescriptorScales:
         half = float(half_correlation_length(descriptors.correlation, lags)[0])
         if not half * _MIN_LENGTHS <= min(depth, width):
             count = f"{min(depth, width) / half:.0f}" if half > 0 else "less than 2"
+            needed = f", here {math.ceil(half * _MIN_LENGTHS)} pixels" if half > 0 else ""
             raise ValueError(
-                f"the image shows too few pores: its shorter side is {count} correlation lengths long, and at least "
-                f"{_MIN_LENGTHS} are needed"
+                f"the image shows too few pores: its shorter side of {min(depth, width)} pixels is {count} correlation "
+                f"lengths long, and at least {_MIN_LENGTHS} are needed{needed}; an image at a lower magnification "
+                "shows more of them"
             )
         long_lags = geometric_sequence(12, max(13, 6 * half), 16).round()
         squares = np.square(geometric_sequence(1, max(2.0, 3 * half), 9))

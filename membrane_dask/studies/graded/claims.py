@@ -95,7 +95,7 @@ def _for_each_l_max(table: xr.Dataset, evaluate: Callable[[xr.Dataset], Evaluati
     return outcome, "; ".join(f"l_max {l_max}: {numbers}" for l_max, _, numbers in evaluations)
 
 
-def _mean_difference(values: np.ndarray) -> tuple[float, float]:
+def mean_difference(values: np.ndarray) -> tuple[float, float]:
     """Return the mean of paired differences and the half width of its 95 % interval, infinite with too few values."""
     values = values[np.isfinite(values)]
     if len(values) < 2:
@@ -130,7 +130,7 @@ def _optimum_in(
         mean = np.nanmean(samples, axis=0)
         outer = int(np.argmax(np.where(inside, -np.inf, mean)))
         inner = int(np.argmax(np.where(inside, mean, -np.inf)))
-        difference, half = _mean_difference(samples[:, inner] - samples[:, outer])
+        difference, half = mean_difference(samples[:, inner] - samples[:, outer])
         if mean[inner] == 0:
             return "open", f"0 at s = {compact(s[inner])}"
         percent, half = 100 * difference / abs(mean[inner]), 100 * half / abs(mean[inner])
@@ -170,9 +170,9 @@ def _monotonic(table: xr.Dataset, metric: str, dim: str, sign: int, text: str) -
         for a, b in itertools.pairwise(table[dim].values):
             first, second = (table[metric].sel({dim: x, fixed: value}).values for x in (a, b))
             if dim == "gradient":
-                mean, half = _mean_difference(second - first)
+                mean, half = mean_difference(second - first)
             else:  # networks of different l_max are independent
-                (mean_a, half_a), (mean_b, half_b) = _mean_difference(first), _mean_difference(second)
+                (mean_a, half_a), (mean_b, half_b) = mean_difference(first), mean_difference(second)
                 mean, half = mean_b - mean_a, math.sqrt(half_a * half_a + half_b * half_b)
             steps += 1
             if sign * mean < -half:

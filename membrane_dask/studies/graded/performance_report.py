@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from membrane_dask.number_text import compact, interval_text, percent_text
 from membrane_dask.report.page import STYLE, Grid, Picture, Section, picture
-from membrane_dask.studies.graded.claims import paired_samples
+from membrane_dask.studies.graded.claims import mean_difference, paired_samples
 from membrane_dask.studies.graded.common_report import LABELS, error_bars, label, network_count, plot_means, slices
 from membrane_dask.studies.graded.flux_threshold import at_flux_threshold
 from membrane_dask.studies.graded.optimum import best_gradient
@@ -88,6 +88,37 @@ def optima_section(table: xr.Dataset, title_suffix: str) -> Section:
     )
     header = ("l_max", "metric", *_OPTIMUM_HEADER, "networks")
     return Section(f"Best gradient{title_suffix}", text, [Grid(header, rows)])
+
+
+def difference_section(table: xr.Dataset, title_suffix: str) -> Section:
+    """Return the change of every metric between two gradients, for one deposition coefficient."""
+    first, second = (float(s) for s in table.gradient)
+    rows = [
+        (compact(float(one.l_max)), label(metric), *_difference_cells(paired_samples(one, metric)))
+        for one in slices(table, "l_max")
+        for metric in METRICS
+        if np.isfinite(one[metric]).any()
+    ]
+    text = (
+        f"From gradient {compact(first)} to {compact(second)}, with 95 % confidence intervals. Networks of one "
+        "realization have common random numbers, so that the change is more precise than the means. A best gradient "
+        "needs at least three gradients."
+    )
+    return Section(f"Two gradients{title_suffix}", text, [Grid(("l_max", "metric", "change, %", "networks"), rows)])
+
+
+def _difference_cells(samples: np.ndarray) -> tuple[str, str]:
+    """Return the change in percent of the first mean, and the number of networks that have both values."""
+    complete = samples[np.isfinite(samples).all(axis=1)]
+    if len(complete) < 2:
+        return "too few networks", str(len(complete))
+    if _equal_columns(samples):
+        return "none in any network", str(len(complete))
+    scale = 100 / complete[:, 0].mean() if complete[:, 0].mean() else np.nan
+    change, half = (float(scale * value) for value in mean_difference(complete[:, 1] - complete[:, 0]))
+    if not np.isfinite(change):
+        return "the first is 0", str(len(complete))
+    return interval_text(change, change - half, change + half), str(len(complete))
 
 
 def coefficients_section(table: xr.Dataset) -> Section:

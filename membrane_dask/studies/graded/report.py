@@ -30,6 +30,7 @@ from membrane_dask.studies.graded.history_report import (
 )
 from membrane_dask.studies.graded.performance_report import (
     coefficients_section,
+    difference_section,
     metrics_figure,
     optima_section,
     search_section,
@@ -128,6 +129,8 @@ def _coefficient_sections(
     end = end_of_life(table.attrs)
     if table.sizes["gradient"] >= 3:
         result.append(optima_section(table, title_suffix))
+    if table.sizes["gradient"] == 2:
+        result.append(difference_section(table, title_suffix))
     if against_gradient:
         names = tuple(physical_name(name, table) for name in ("throughput", "initial_flux", "foulant_concentration"))
         figure = metrics_figure(table, names, f"{figure_source(published, 3)}Performance until {end}.")

@@ -18,6 +18,7 @@ from membrane_dask.physics.elementary import exp, log
 from membrane_dask.physics.fixed_order import product
 from membrane_dask.physics.reconstruction.matching import initial_structure
 from membrane_dask.physics.reconstruction.random_field import working_bytes
+from membrane_dask.physics.reconstruction.replicate_interval import MIN_REPLICATES
 from membrane_dask.physics.reconstruction.structures import Graded, Structure
 from membrane_dask.program import Dataset, History, Image, Outcome, Program, Rounds, Scratch, Table, Unit, settle
 from membrane_dask.schema import TableSchema
@@ -124,7 +125,9 @@ class ReconstructProgram(Program):
     @property
     def summary(self) -> Sequence[tuple[str, str]]:
         """What was decided about the micrographs, their segmentation, and how they show the sections."""
-        return self._observation.summary
+        few = self.study.replicates < MIN_REPLICATES
+        note = f"no intervals: they need replicates: {MIN_REPLICATES} or more (is {self.study.replicates})"
+        return [*self._observation.summary, *([("note", note)] if few else [])]
 
     def previews(self) -> Mapping[str, bytes]:
         """Pictures of the segmented micrographs."""
