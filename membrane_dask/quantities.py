@@ -206,7 +206,9 @@ def _memory(value: object) -> float:
     text = str(value).strip() if isinstance(value, (str, int, float)) and not isinstance(value, bool) else ""
     match = re.fullmatch(rf"({_NUMBER})\s*(?:([kmgt])?i?(?:b|o|bytes?)?[nc]?|%)", text, re.I)
     if match and not re.fullmatch(r"B|bytes?|(k|[MGT]i?|Ki)B", text[match.end(1) :].strip()):
-        number, prefix = ("2", "G") if text.endswith("%") else (match[1], (match[2] or "M").upper())
+        # Without a unit, MB as in Slurm; a few of them would be no memory of a worker.
+        likely = "M" if float(match[1]) >= 100 else "G"
+        number, prefix = ("2", "G") if text.endswith("%") else (match[1], (match[2] or likely).upper())
         raise ValueError(
             f"a number with a unit is needed, for example '{number} {prefix}iB' (powers of 1024, as batch systems "
             f"count) or '{number} {prefix.replace('K', 'k')}B' (powers of 1000), for one worker (got {value!r})"

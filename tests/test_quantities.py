@@ -26,7 +26,7 @@ def test_memory_is_in_bytes(text, megabytes):
     [
         ("2G", "'2 GiB' .* or '2 GB'"), ("4gb", "'4 GiB' .* or '4 GB'"), ("2000Mn", "'2000 MiB'"), ("4Gc", "'4 GiB'"),
         ("500K", "'500 KiB' .* '500 kB'"), ("1T", "'1 TiB'"), ("2.5 Gi", "'2.5 GiB'"), ("4096", "'4096 MiB'"),
-        (4096, "'4096 MiB'"), ("80%", "'2 GiB'"),
+        (4096, "'4096 MiB'"), (2, "'2 GiB' .* '2 GB'"), ("80%", "'2 GiB'"),
     ],
 )  # fmt: skip
 def test_memory_as_batch_systems_write_it_is_refused_with_both_spellings(text, advice):

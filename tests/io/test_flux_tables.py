@@ -96,7 +96,7 @@ def test_files_that_are_not_tables(root, tmp_path):
     (tmp_path / "image.png").write_bytes(b"\x89PNG")
     (tmp_path / "binary.csv").write_bytes(b"a\0b")
     for name, message in {
-        "two.xlsx": "several sheets; name one: sheet: 'one'", "broken.xlsx": "cannot be read as a table",
+        "two.xlsx": "several sheets; name one: sheet: 'one'", "broken.xlsx": "is no workbook, or only a part of one",
         "list.json": "a list of rows", "ragged.json": "lists of one length", "image.png": "is not a table",
         "binary.csv": "is not text",
     }.items():  # fmt: skip

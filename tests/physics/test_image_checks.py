@@ -117,6 +117,12 @@ def test_labels(values, dtype):
     assert labels.fractions.sum() == pytest.approx(1)
 
 
+def test_two_phases_with_little_noise_are_no_labels():
+    """Ten values, in two runs of adjacent ones."""
+    values = np.array([50, 51, 52, 53, 54, 210, 211, 212, 213, 214], "u1")
+    assert find_labels(values[np.random.default_rng(0).integers(0, 10, (60, 60))]) is None
+
+
 def test_interpolated_labels():
     """Where labels were interpolated, other values lie between them; they take the nearest label."""
     wide = np.repeat(np.array([0, 128, 255], "u1"), 30)[None].repeat(40, axis=0)

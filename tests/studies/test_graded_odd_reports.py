@@ -105,7 +105,7 @@ def test_two_gradients(tmp_path, report):
     text = report(tmp_path, "gradient: [0, 2e-3]\nrealizations: 3\n")
     assert "Two gradients From gradient 0 to 0.002, with 95 % confidence intervals." in text
     assert "A best gradient needs at least three gradients." in text
-    throughput = md.open_run(tmp_path / "run").result["throughput"].squeeze()
+    throughput = md.open_run(tmp_path / "run").result["graded"].throughput.squeeze()
     throughput = throughput.transpose("realization", "gradient").values
     change = 100 * (throughput[:, 1] - throughput[:, 0]) / throughput[:, 0].mean()
     half = 4.302653 * change.std(ddof=1) / np.sqrt(3)  # Student's quantile with two degrees of freedom

@@ -11,6 +11,8 @@ from scipy import ndimage
 _LABELLED = 0.95
 #: Most labels of an image; more values are grey.
 _MAX_LABELS = 12
+#: Values up to which an image is labelled although they are two runs of adjacent ones, as two phases with little noise.
+_FEW_VALUES = 8
 #: After lossy compression: fraction of a label's pixels within one grey level of its value; least fraction of a label
 #: that is recognised; least difference of two labels; and difference of pixels that surely have a label.
 _PEAK, _MIN_LABEL, _SEPARATION, _SPREAD = 0.5, 0.04, 16, 6
@@ -56,8 +58,9 @@ class Labels:
 def find_labels(image: np.ndarray, is_lossy: bool = False) -> Labels | None:
     """Labels of an image; None if it is grey.
 
-    An image is labelled if it has at most 12 values, or if as many, no two of them adjacent integers, hold 95 % of its
-    pixels, or if it has narrow peaks, as after lossy compression. Two labels make a binary image.
+    An image is labelled if it has at most 12 values, unless more than 8 are two runs of adjacent ones, which are two
+    phases with little noise; if at most 12 values, no two of them adjacent integers, hold 95 % of its pixels; or if it
+    has narrow peaks, as after lossy compression. Two labels make a binary image.
 
     Parameters
     ----------
@@ -68,7 +71,8 @@ def find_labels(image: np.ndarray, is_lossy: bool = False) -> Labels | None:
     """
     values, counts = grey_counts(image)
     fractions = counts / image.size
-    if len(values) <= _MAX_LABELS:
+    n_runs = 1 + np.count_nonzero(np.diff(values.astype(np.float64)) > 1)
+    if len(values) <= (_FEW_VALUES if n_runs == 2 else _MAX_LABELS):
         return Labels(values, fractions)
     order = np.argsort(-counts, kind="stable")
     n = int(np.searchsorted(np.cumsum(fractions[order]), _LABELLED)) + 1
