@@ -199,8 +199,11 @@ def _cost_rows(used: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows = []
     if used["host"]:
         rows.append(("started", f"{date_text(used['started'])}, driver on {used['host']}"))
-    costs = {"CPU time": used["cpu_seconds"], "wall time": used["wall_seconds"]}
-    if texts := [f"{as_seconds(seconds)} of {name}" for name, seconds in costs.items() if seconds]:
+    texts = [f"{as_seconds(used['cpu_seconds'])} of CPU time"] if used["cpu_seconds"] else []
+    if used["wall_seconds"] is not None:  # the records state whole seconds
+        wall = as_seconds(used["wall_seconds"]) if used["wall_seconds"] >= 1 else "less than 1 s"
+        texts.append(f"{wall} of wall time")
+    if texts:
         rows.append(("cost", ", ".join(texts)))
     if used["remaining_seconds"]:
         rows.append(("ends in", as_seconds_range(*used["remaining_seconds"])))

@@ -94,6 +94,9 @@ def test_wall_time_is_that_of_drivers_and_not_of_pauses(tmp_path):
     assert run.usage()["cpu_seconds"] == 10
     assert run.usage()["host"] == "node2"
     assert run.status()["percent"] == 25
+    assert dict(run.rows())["cost"] == "10 s of CPU time, 15 s of wall time"
+    short = run_with_provenance(tmp_path / "short", [0], [0], [(0, keys[0])])
+    assert dict(short.rows())["cost"] == "5 s of CPU time, less than 1 s of wall time"
 
 
 def test_remaining_time_is_what_the_driver_has_forecast(tmp_path, monkeypatch):
