@@ -190,6 +190,7 @@ class JournalRecord(TypedDict, total=False):
 @with_config(_STRICT)
 class _Summary(TypedDict, total=False):
     summary: list[_Word]
+    outcomes: list[_Word]
     inconclusive: Literal[0, 1]
 
 
@@ -332,6 +333,11 @@ def read_failure(root: Path, key: str) -> Mapping[str, Any]:
 def read_findings(root: Path) -> list[str]:
     """What the results of a run say in words: the attribute ``summary`` of the groups that have one."""
     return [sentence for attributes in _group_attributes(root) for sentence in attributes.get("summary", [])]
+
+
+def read_outcomes(root: Path) -> list[str]:
+    """The findings on which nobody needs to act: the attribute ``outcomes`` of the groups that have one."""
+    return [sentence for attributes in _group_attributes(root) for sentence in attributes.get("outcomes", [])]
 
 
 def is_inconclusive(root: Path) -> bool:

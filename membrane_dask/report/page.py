@@ -18,7 +18,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from membrane_dask.engine.records import read_findings
+from membrane_dask.engine.records import read_findings, read_outcomes
 from membrane_dask.engine.run import Run
 from membrane_dask.plain_text import printable_line
 from membrane_dask.report.figure_data import DPI, figure_data, identify_artists, panel_box
@@ -126,9 +126,10 @@ def from_columns(columns: Iterable[tuple[str, Sequence[str]]], caption: str = ""
 
 @dataclass(frozen=True)
 class Note:
-    """A sentence that limits what the results mean, set apart from the text."""
+    """A sentence set apart from the text: it limits what the results mean, or is an outcome, which is no warning."""
 
     note: str
+    is_outcome: bool = False
 
 
 @dataclass(frozen=True)
@@ -210,13 +211,15 @@ figcaption, caption { color: #5a6675; font-size: .9rem; text-align: left; captio
 .claim { display: grid; grid-template-columns: 5.5rem 1fr; gap: 0 1rem; margin: .5rem 0 }
 .claim small { grid-column: 2; color: #5a6675 }
 .outcome { font-weight: 600 } .holds { color: #1c7c43 } .fails { color: #b3341f } .open { color: #7a6a1f }
-.note { background: #fff6d8; padding: .4rem .8rem; border-radius: 4px }
+.note, .result { padding: .4rem .8rem; border-radius: 4px } .note { background: #fff6d8 }
+.result { background: #e6f3ea }
 .origin td { overflow-wrap: anywhere }
 @media screen and (prefers-color-scheme: dark) {
   html { color-scheme: dark } body { color: #dde3ea; background: #14181d } a { color: #7ab8f5 }
   h2 { border-bottom-color: #3a4450 } thead th { border-bottom-color: #5a6675 }
   .lead, figcaption, caption, .claim small { color: #9aa6b4 }
   .holds { color: #6fcf97 } .fails { color: #ff8a75 } .open { color: #e0cc70 } .note { background: #3b3416 }
+  .result { background: #1b3325 }
   figure svg { fill: #dde3ea } .entry { fill: #14181d }
   .tooltip { color: #dde3ea; background: #232a32 }
 }
@@ -244,9 +247,9 @@ _TEMPLATE = """<!doctype html>
 status.running }} units are done, {{ status.failed }} failed ({{ status.state }}). All numbers below are those of
 finished units.</p>
 {% endif %}
-{% if findings %}
-<p class="note">{{ findings | join("<br>" | safe) }}</p>
-{% endif %}
+{% for style, sentences in findings if sentences %}
+<p class="{{ style }}">{{ sentences | join("<br>" | safe) }}</p>
+{% endfor %}
 {% for section in sections %}{% set section_number = loop.index %}
 <h2>{{ section.title }}</h2>
 {% if section.text %}<p>{{ section.text }}</p>{% endif %}
@@ -264,7 +267,7 @@ download="{{ run.name }}-{{ section_number }}-{{ loop.index }}.svg">SVG</a></fig
 <p class="file"><a href="{{ item.file }}"
 download="{{ run.name }}-{{ section_number }}-{{ loop.index }}.csv">CSV</a></p>
 {% elif item.note is defined %}
-<p class="note">{{ item.note }}</p>
+<p class="{{ "result" if item.is_outcome else "note" }}">{{ item.note }}</p>
 {% elif item.address is defined %}
 <p><a download="{{ item.name }}" href="{{ item.address }}">{{ item.label }}</a></p>
 {% else %}
@@ -318,6 +321,10 @@ def render(run: Run, sections: Sequence[Section]) -> str:
     from membrane_dask import __version__
 
     metadata: dict[Any, Any] = dict(run.result.attrs)
+    outcomes = read_outcomes(run.path)
+    findings = {True: [], False: []}  # type: dict[bool, list[str]]
+    for text in read_findings(run.path):
+        findings[text in outcomes].append(printable_line(text))
     sections = [drawn_section(section, f"f{number}") for number, section in enumerate(sections)]
     return (
         Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
@@ -331,7 +338,7 @@ def render(run: Run, sections: Sequence[Section]) -> str:
             version=__version__,
             status=run.status(),
             sections=sections,
-            findings=[printable_line(text) for text in read_findings(run.path)],
+            findings=(("result", findings[True]), ("note", findings[False])),
             rows=[(name, text) for name, text in run.rows() if name != "finding"],
             origin=origin_rows(run),
             study=(run.path / "study.yaml").read_text(encoding="utf-8"),

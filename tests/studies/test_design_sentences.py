@@ -174,6 +174,15 @@ def test_constraints_that_never_bind_are_named(study):
     assert (flux, concentration) == (1, 1)
 
 
+def test_the_best_design_is_an_outcome_and_constraints_are_warnings(study):
+    attrs = tied_designs(study)[2].attrs
+    warnings = [sentence for sentence in attrs["summary"] if sentence not in attrs["outcomes"]]
+    assert attrs["outcomes"][0].startswith("4 designs are equally good")
+    assert attrs["outcomes"][-1].startswith("the search ended after 8 designs, 32 networks: no design is better")
+    assert warnings
+    assert all("end of its range" in text or "never binds" in text for text in warnings), warnings
+
+
 def test_constraint_that_the_best_design_misses_with_its_interval(study):
     program, evaluations, _ = tied_designs(study)
     limits = ("foulant_concentration <= 0.12", "foulant_concentration <= 0.05")

@@ -86,7 +86,8 @@ def test_distance_distributions_with_envelopes(good):
 
 def test_the_report_and_the_printed_run_begin_with_the_finding(good):
     text = md.write_report(good).read_text(encoding="utf-8")
-    assert NOTHING_FLAGGED in text.split("<h2>")[0]
+    assert f'<p class="result">{NOTHING_FLAGGED}</p>' in text.split("<h2>")[0]
+    assert 'class="note"' not in text  # a good fit is no warning
     section = text.split("<h2>Goodness of fit</h2>")[1].split("<h2>")[0]
     assert "24 sections of 3 replicates" in section
     assert section.count("<figure") == 1
@@ -107,7 +108,7 @@ def test_a_lateral_gradient_is_flagged_with_the_best_match_alone(tmp_path):
 def test_the_intervals_of_a_misfit_have_no_confidence(tmp_path):
     run = reconstruct(tmp_path, micrograph(0.14), STUDY.format(replicates=4, sections=16, refits=0))
     text = md.write_report(run).read_text(encoding="utf-8")
-    assert re.search(_GRADIENT, text.split("<h2>")[0])
+    assert re.search(f'<p class="note">{_GRADIENT}', text.split("<h2>")[0])
     assert re.search(_GRADIENT, text.split("<h2>Goodness of fit</h2>")[1])
     assert "They do not have a confidence of 90%, as the micrograph differs from the model." in text
     assert "90% confidence intervals" not in text

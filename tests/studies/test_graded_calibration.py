@@ -157,6 +157,9 @@ def test_a_decline_that_ends_early_gives_bounds(tmp_path):
     summary = run.result["calibration"].attrs["summary"]
     assert any("conserving law: deposition below" in s and "measure until it is 10 to 20 %" in s for s in summary)
     assert any("the bench has" in s and "times as much" in s for s in summary)
+    # What is fitted is an outcome; a law that the table does not identify is a warning.
+    (outcome,) = run.result["calibration"].attrs["outcomes"]
+    assert outcome.startswith("standard deviation of")
     assert "below" in md.write_report(run).read_text(encoding="utf-8")
 
 

@@ -84,7 +84,8 @@ def interval_table(
         of_lives = np.array([label.startswith("life/") for label in labels_], bool)
         has_interval = bool(np.isfinite(values_by_name["best_match_low"][of_lives]).any())
         sentences += _life_sentences(tables["life"], n_replicates, design, has_interval)
-    attrs = {"summary": sentences, "confidence": confidence}
+    outcomes = [sentence for sentence in sentences if "lies outside 0 of" in sentence]
+    attrs = {"summary": sentences, "outcomes": outcomes, "confidence": confidence}
     return Dataset(INTERVALS, values_by_name, ("quantity",), {"quantity": np.array(labels_, "T")}, attrs)
 
 

@@ -8,7 +8,7 @@ import matplotlib as mpl
 import xarray as xr
 from matplotlib.figure import Figure
 
-from membrane_dask.engine.records import read_findings
+from membrane_dask.engine.records import read_findings, read_outcomes
 from membrane_dask.engine.run import Run, RunNotFoundError
 from membrane_dask.errors import UnreadableRunError
 from membrane_dask.number_text import percent_text, readable_unit
@@ -65,7 +65,8 @@ def _stages(study: ChainStudy) -> Section:
         run = _opened(study, name)
         summary = dict(run.rows()) if run is not None else {}
         rows.append([name, run.kind if run is not None else "", path.name, summary.get("cost", "")])
-        notes += [Note(f"{name}: {text}") for text in read_findings(path)]
+        outcomes = read_outcomes(path)
+        notes += [Note(f"{name}: {text}", text in outcomes) for text in read_findings(path)]
     return Section("Stages", "", [Grid(["stage", "kind", "run", "cost"], rows), *notes])
 
 

@@ -151,9 +151,10 @@ def calibration_datasets(
                 columns[name + suffix].append(value)
         columns["chi_squared"].append(fit.chi_squared)
         columns["durbin_watson"].append(fit.durbin_watson)
-    sentences = [*findings, *_findings(readings, result, estimates, settings.confidence)]
+    outcomes, warnings = _findings(readings, result, estimates, settings.confidence)
     attrs = {
-        "summary": sentences,
+        "summary": [*findings, *outcomes, *warnings],
+        "outcomes": outcomes,
         "confidence": settings.confidence,
         "error": result.error,
         "error_source": "residuals" if result.error_is_estimated else "study",
@@ -194,27 +195,32 @@ def _reading_columns(readings: BenchDecline, result: Calibration) -> dict[str, n
 
 def _findings(
     readings: BenchDecline, result: Calibration, estimates: Mapping[str, Mapping[str, Estimate]], confidence: float
-) -> list[str]:
-    """Sentences on the fitted parameters, with the keys of a study, and on what the table does not show."""
-    sentences = [_law_sentence(law, estimates[law], readings.fall, confidence) for law in result.fits]
+) -> tuple[list[str], list[str]]:
+    """Sentences on the fitted parameters, with the keys of a study, and warnings of what the table does not show."""
+    outcomes, warnings = [], []
+    for law in result.fits:
+        is_identified = not math.isnan(estimates[law]["deposition"].value)
+        (outcomes if is_identified else warnings).append(
+            _law_sentence(law, estimates[law], readings.fall, confidence)
+        )
     chi_squared = {law: fit.chi_squared for law, fit in result.fits.items()}
     best, second = sorted(chi_squared, key=chi_squared.__getitem__)
     difference = chi_squared[second] - chi_squared[best]
     comparison = f"chi-squared {chi_squared[best]:.1f} ({best}) and {chi_squared[second]:.1f} ({second})"
     if difference < _DISTINGUISHED:
-        sentences.append(f"the table does not distinguish the deposition laws: {comparison}; use the values of one law")
+        warnings.append(f"the table does not distinguish the deposition laws: {comparison}; use the values of one law")
     else:
-        sentences.append(f"the {best} law describes the table better: {comparison}")
+        outcomes.append(f"the {best} law describes the table better: {comparison}")
     quantity = "a volume over the last one" if readings.flux is None else "a flux"
     origin = "estimated from the residuals" if result.error_is_estimated else "stated"
-    sentences.append(f"standard deviation of {quantity}: {100 * result.error:.2g} %, {origin}")
+    outcomes.append(f"standard deviation of {quantity}: {100 * result.error:.2g} %, {origin}")
     limit = 2 - 2 * _DEPENDENT / math.sqrt(len(readings.observed))
     if result.fits[best].durbin_watson < limit:
-        sentences.append(
+        warnings.append(
             f"neither law describes the table: successive residuals are alike (Durbin-Watson "
             f"{result.fits[best].durbin_watson:.2f}, below {limit:.2f}), and the intervals are too narrow"
         )
-    return sentences
+    return outcomes, warnings
 
 
 def _law_sentence(law: str, estimates: Mapping[str, Estimate], fall: float, confidence: float) -> str:

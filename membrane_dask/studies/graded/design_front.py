@@ -67,9 +67,12 @@ def front_dataset(
             row |= {metric: ends[1], f"{metric}_low": ends[0], f"{metric}_high": ends[2]}
         rows.append(row)
     n_simulated = sum(row["evaluation"] >= 0 for row in rows)
-    summary = [
+    outcome = (
         f"front of {len(rows)} levels: {n_simulated} of them are simulated designs, {len(rows) - n_simulated} are "
-        "predicted by the response surfaces",
+        "predicted by the response surfaces"
+    )
+    summary = [
+        outcome,
         *_ends(objective, designs, numbers, levels, text),
         *(f"no design reaches {objective.front} = {text.metric(objective.front, level)}" for level in missing),
         *(
@@ -86,7 +89,7 @@ def front_dataset(
     if "radius" in arrays:
         labels["band"] = np.arange(1, study.bands + 1)
     attrs = {
-        "summary": summary, "metric": objective.front, "stop_reason": reason, "evaluations": len(designs),
+        "summary": summary, "outcomes": [outcome], "metric": objective.front, "stop_reason": reason, "evaluations": len(designs),
         "networks": n_networks(designs),
     }  # fmt: skip
     return Dataset(with_metrics(FRONT, metrics, "interval"), arrays, ("level",), labels, attrs)

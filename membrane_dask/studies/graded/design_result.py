@@ -17,7 +17,9 @@ from membrane_dask.studies.graded.design_search import Evaluation, Objective, Su
 from membrane_dask.studies.graded.design_space import DesignSpace
 from membrane_dask.studies.graded.design_tables import DESIGN, with_metrics
 from membrane_dask.studies.graded.design_text import (
+    NOT_MET,
     best_sentences,
+    limit_sentences,
     meets,
     n_networks,
     network_interval,
@@ -71,7 +73,7 @@ def design_datasets(
     values |= {"value": math.nan, "evaluation": -1}
     values["stop_reason"] = STOP_REASONS.index(_stop_reason(study, objective, designs, best))
     if best is None:
-        summary = [no_best_sentence(study, space, objective, designs)]
+        summary, outcomes = [no_best_sentence(study, space, objective, designs)], []
     else:
         evaluation = designs[best]
         values |= parameter_arrays(space, evaluation.values)
@@ -81,9 +83,13 @@ def design_datasets(
             values |= {metric: evaluation.mean(metric), f"{metric}_low": ends[0], f"{metric}_high": ends[1]}
         values |= {"value": evaluation.mean(objective.metric), "evaluation": numbers[best]}
         equal = [numbers[i] for i in _equally_good(objective, surfaces, best)]
-        summary = best_sentences(study, space, objective, evaluations, numbers[best], equal)
+        sentences = best_sentences(study, space, objective, evaluations, numbers[best], equal)
+        outcomes = [sentence for sentence in sentences if NOT_MET not in sentence]
+        summary = [*sentences, *limit_sentences(study, space, objective, evaluations, equal)]
     summary.append(why_it_ended(study, STOP_REASONS[values["stop_reason"]], designs))
-    attrs: dict[str, Any] = {"summary": summary} | ({"inconclusive": 1} if best is None else {})
+    if values["stop_reason"] == STOP_REASONS.index("tolerance"):
+        outcomes.append(summary[-1])
+    attrs: dict[str, Any] = {"summary": summary, "outcomes": outcomes} | ({"inconclusive": 1} if best is None else {})
     if best is not None and len(equal) > 1:
         attrs["equal_evaluations"] = equal
     return [*datasets, _dataset(schema, values, f"optimum_{objective.metric}", attrs, study.bands)]

@@ -18,6 +18,8 @@ from membrane_dask.studies.graded.metric_text import MetricText
 
 #: Designs that a sentence lists by their numbers.
 _MAX_NUMBERS = 12
+#: In the sentence of a metric whose constraint is not met, or not surely.
+NOT_MET = ", not met by"
 
 
 def parameter_arrays(space: DesignSpace, values: Mapping[str, float]) -> dict[str, Any]:
@@ -93,7 +95,16 @@ def best_sentences(
         for constraint in (c for c in objective.constraints if c.metric == metric):
             sentence += f"; required {text.constraint(constraint)}{_outcome(constraint, design, objective.confidence)}"
         sentences.append(sentence)
-    sentences += bounds_text(space, [evaluations[number].values for number in equal], text)
+    return sentences
+
+
+def limit_sentences(
+    study: GradedStudy, space: DesignSpace, objective: Objective, evaluations: Mapping[int, Evaluation],
+    equal: Sequence[int],
+) -> list[str]:  # fmt: skip
+    """Sentences on ranges and constraints that limit the search, or do not; parameters as of :func:`best_sentences`."""
+    text = MetricText.of(study)
+    sentences = bounds_text(space, [evaluations[number].values for number in equal], text)
     return sentences + constraint_sentences(objective, list(evaluations.values()), text)
 
 
@@ -115,9 +126,9 @@ def _with_interval(metric: str, sample: np.ndarray, confidence: float, text: Met
 def _outcome(constraint: Constraint, design: Evaluation, confidence: float) -> str:
     """What a design does with a constraint, unless it meets it with its whole interval."""
     if not constraint.is_met(design.mean(constraint.metric)):
-        return ", not met by the mean of its networks"
+        return f"{NOT_MET} the mean of its networks"
     ends = network_interval(design.networks[constraint.metric], confidence)
-    return "" if all(map(constraint.is_met, ends)) or math.isnan(ends[0]) else ", not met by its whole interval"
+    return "" if all(map(constraint.is_met, ends)) or math.isnan(ends[0]) else f"{NOT_MET} its whole interval"
 
 
 def constraint_sentences(objective: Objective, designs: Sequence[Evaluation], text: MetricText) -> list[str]:

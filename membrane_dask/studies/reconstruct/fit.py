@@ -10,7 +10,7 @@ import numpy as np
 
 from membrane_dask.physics.elementary import log
 from membrane_dask.physics.reconstruction.distance_objective import DISTANCE_EDGES, distance_distributions
-from membrane_dask.physics.reconstruction.goodness_of_fit import Comparison, compare, summary
+from membrane_dask.physics.reconstruction.goodness_of_fit import NOTHING_FLAGGED, Comparison, compare, summary
 from membrane_dask.physics.reconstruction.section_statistics import Statistics
 from membrane_dask.program import Dataset, Scratch, Unit
 from membrane_dask.studies.reconstruct.config import GoodnessOfFit
@@ -192,7 +192,8 @@ def _fit_table(
         "group_p_value": np.array([one.group_p_value for one in comparisons]),
         "flagged": np.array([one.flagged for one in comparisons], "u1"),
     }
-    attrs = {"summary": list(sentences), "significance": level, "sections": sections, "replicates": replicates}
+    outcomes = [sentence for sentence in sentences if sentence == NOTHING_FLAGGED]
+    attrs = {"summary": list(sentences), "outcomes": outcomes, "significance": level, "sections": sections, "replicates": replicates}
     labels = {"statistic": np.array([f"{prefix}{one.group}: {one.name}" for prefix, one in labelled], "T")}
     return Dataset(GOODNESS_OF_FIT, values, (), labels, attrs)
 
