@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -100,6 +101,15 @@ class StudyError(ValueError):
                 message = f"{message[: _MAX_MESSAGE - 3]}..."
             lines.append(printable(f"{self.source.locate(problem.where)}: {name}{message}"))
         return "\n".join(lines)
+
+
+@contextlib.contextmanager
+def collected(problems: list[Problem]) -> Iterator[None]:
+    """Append the problems of a :class:`StudyError` to a list instead of raising it, so that later checks report theirs."""
+    try:
+        yield
+    except StudyError as error:
+        problems += error.problems
 
 
 class Terminated(SystemExit):

@@ -317,6 +317,22 @@ def test_charged_rows(plan):
     assert plan(image, charging="ignore")[0]["charging"].startswith("6 of 160")
 
 
+def test_problems_that_do_not_depend_on_each_other_are_reported_together(plan, tmp_path):
+    """A micrograph needs one correction after another otherwise, each found by another call of plan."""
+    image = np.kron(IMAGE, np.ones((8, 8), "u1"))[:200, :300].astype(int)  # some ten pores
+    image += np.random.default_rng(4).integers(-3, 4, image.shape)
+    image[60:68] += 90
+    image = image.clip(0, 255).astype("u1")
+    with pytest.raises(md.StudyError) as caught:
+        plan(image)
+    assert {problem.field for problem in caught.value.problems} == {"charging", "input"}
+    assert "the image shows too few pores" in str(caught.value)
+    iio.imwrite(tmp_path / "mask.png", np.full((8, 8), 255, "u1"))
+    with pytest.raises(md.StudyError) as caught:
+        plan(IMAGE, pixel_size=None, mask=str(tmp_path / "mask.png"), pores=[7])
+    assert {problem.field for problem in caught.value.problems} == {"pixel_size", "mask", "pores"}
+
+
 def test_masks(plan, tmp_path):
     mask = np.full(IMAGE.shape, 255, "u1")
     mask[60:64] = 0

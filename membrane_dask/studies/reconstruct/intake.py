@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from membrane_dask.errors import Problem, Source, StudyError
+from membrane_dask.errors import Problem, Source, StudyError, collected
 from membrane_dask.io.image_metadata import as_size, differs, is_microscope_text
 from membrane_dask.io.micrographs import Micrograph, read_micrograph
 from membrane_dask.physics.imaging.charging import charged_rows
@@ -58,6 +58,8 @@ class Section:
         The turned image before it was cut.
     inside : (rows, columns) ndarray of bool
         Pixels of the whole that are part of the section.
+    problems : tuple of Problem
+        Why it cannot be used, although it can be segmented: what the segmentation shows is reported with them.
     """
 
     image: np.ndarray
@@ -67,6 +69,7 @@ class Section:
     remarks: tuple[tuple[str, str], ...]
     whole: np.ndarray
     inside: np.ndarray
+    problems: tuple[Problem, ...] = ()
 
 
 @dataclass
@@ -405,9 +408,13 @@ def take_in(settings: MicrographSettings, source: Source | None, where: tuple[st
             message.removeprefix("page: "), "page" if message.startswith("page: ") else "input"
         ) from error
     intake.remarks += micrograph.remarks
-    pixel = intake.pixel(micrograph)
+    problems: list[Problem] = []
+    pixel, mask, phases = None, None, None
+    with collected(problems):
+        pixel = intake.pixel(micrograph)
+    with collected(problems):
+        mask = intake.mask(micrograph)
     rows = len(micrograph.pixels) - intake.databar(micrograph)
-    mask = intake.mask(micrograph)
     inside = np.zeros(micrograph.pixels.shape, bool)
 
     def view(array: np.ndarray, below: int) -> np.ndarray:
@@ -415,21 +422,29 @@ def take_in(settings: MicrographSettings, source: Source | None, where: tuple[st
         cropped = intake.turned_back(intake.cropped(intake.turned(array[:rows])))
         return cropped[: len(cropped) - below]
 
-    below = intake.burnt_in_databar(view(micrograph.pixels, 0))
-    image, used = view(micrograph.pixels, below), None if mask is None else view(mask, below)
-    view(inside, below)[...] = True
-    try:
-        micrograph.require_grey(inside)
-    except ValueError as error:
-        raise intake.error(str(error)) from error
-    if used is not None:
-        _report_mask(intake, used)
-    intake.side_strips(image)
-    section, pores, is_binary = intake.phases(image, micrograph)
+    with collected(problems):
+        below = intake.burnt_in_databar(view(micrograph.pixels, 0))
+        image, used = view(micrograph.pixels, below), None if mask is None else view(mask, below)
+        view(inside, below)[...] = True
+        try:
+            micrograph.require_grey(inside)
+        except ValueError as error:
+            raise intake.error(str(error)) from error
+        if used is not None:
+            _report_mask(intake, used)
+        intake.side_strips(image)
+        phases = intake.phases(image, micrograph)
+    if problems or phases is None or pixel is None:
+        raise StudyError(problems, source)
+    section, pores, is_binary = phases
     if not is_binary:
         intake.drawn_text(image)
-        intake.charging(image, used, int(inside.any(axis=1).argmax()))
-    section, edge, factor = intake.square(intake.turned(section), pixel, is_binary)
+        with collected(problems):
+            intake.charging(image, used, int(inside.any(axis=1).argmax()))
+    try:
+        section, edge, factor = intake.square(intake.turned(section), pixel, is_binary)
+    except StudyError as error:
+        raise StudyError([*problems, *error.problems], source) from error
     if used is not None:
         used = intake.turned(used)
         used = used if factor == 1 else area_means(used, factor, 1 if pixel[0] < pixel[1] else 0) > 1 - 1e-9
@@ -437,7 +452,7 @@ def take_in(settings: MicrographSettings, source: Source | None, where: tuple[st
     intake.report("size", f"{depth} x {width} pixels, {_microns(depth * edge)} deep and {_microns(width * edge)} wide")
     return Section(
         np.ascontiguousarray(section), edge, pores, used, tuple(intake.remarks), intake.turned(micrograph.pixels),
-        intake.turned(inside),
+        intake.turned(inside), tuple(problems),
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from membrane_dask.errors import Problem, Source, StudyError
+from membrane_dask.errors import Problem, Source, StudyError, collected
 from membrane_dask.physics.imaging.image_model import ImagePriors
 from membrane_dask.physics.imaging.segmentation import Segmentation, segment
 from membrane_dask.physics.reconstruction.descriptors import DescriptorScales
@@ -35,11 +35,14 @@ class SegmentedMicrograph:
         The image as it was segmented, and what was decided about it.
     segmentation : Segmentation
         Its segmentation.
+    scales : DescriptorScales
+        Lags and radii that suit it.
     """
 
     settings: MicrographSettings
     section: Section
     segmentation: Segmentation
+    scales: DescriptorScales
 
     @property
     def image(self) -> np.ndarray:
@@ -98,22 +101,32 @@ def load_micrographs(study: ReconstructStudy, source: Source | None) -> list[Seg
     Raises
     ------
     StudyError
-        If one cannot be read or segmented, has no pixel size, or nothing remains after cropping.
+        If one cannot be read or segmented, has no pixel size, nothing remains after cropping, or it is too small for
+        its correlation length: all problems of all micrographs.
     """
     micrographs = []
+    problems: list[Problem] = []
     for number, settings in enumerate(study.micrographs):
         where = ("images", number) if study.images else ()
-        section = take_in(settings, source, where)
-        try:
-            segmentation = segment(
-                section.image,
-                pores=section.pores,
-                priors=_image_priors(study, settings, section.pixel_nm),
-                **study.segmentation.model_dump(),
-            )
-        except ValueError as error:
-            raise _error(f"{error} (got {str(settings.input)!r})", source, where) from error
-        micrographs.append(SegmentedMicrograph(settings, section, segmentation))
+        with collected(problems):
+            section = take_in(settings, source, where)
+            problems += section.problems
+            try:
+                segmentation = segment(
+                    section.image,
+                    pores=section.pores,
+                    priors=_image_priors(study, settings, section.pixel_nm),
+                    **study.segmentation.model_dump(),
+                )
+                check_phases(segmentation.solid, ((0.0, 1.0),), source, section.mask, where)
+                scales = DescriptorScales.suited_to(segmentation.solid, section.mask)
+            except StudyError:
+                raise
+            except ValueError as error:
+                raise _error(f"{error} (got {str(settings.input)!r})", source, where) from error
+            micrographs.append(SegmentedMicrograph(settings, section, segmentation, scales))
+    if problems:
+        raise StudyError(problems, source)
     return micrographs
 
 
@@ -124,22 +137,6 @@ def _image_priors(study: ReconstructStudy, settings: MicrographSettings, pixel_n
         return ImagePriors(blur=0.0)
     blur, error = blur_in_pixels(imaging.blur, pixel_nm) if imaging.blur else (None, None)
     return ImagePriors(blur=blur, blur_error=error, noise=imaging.noise, levels=imaging.levels)
-
-
-def descriptor_scales(
-    micrograph: SegmentedMicrograph, source: Source | None, where: tuple[str | int, ...] = ()
-) -> DescriptorScales:
-    """Lags and radii at which a micrograph is described, whose settings are at ``where`` in the study.
-
-    Raises
-    ------
-    StudyError
-        If the micrograph is too small for its correlation length.
-    """
-    try:
-        return DescriptorScales.suited_to(micrograph.solid, micrograph.mask)
-    except ValueError as error:
-        raise _error(f"{error} (got {str(micrograph.settings.input)!r})", source, where) from error
 
 
 def check_phases(

@@ -30,7 +30,6 @@ from membrane_dask.studies.reconstruct.micrograph import (
     SegmentedMicrograph,
     check_knots,
     check_phases,
-    descriptor_scales,
     load_micrographs,
 )
 from membrane_dask.studies.reconstruct.micrograph_group import MicrographGroup
@@ -165,7 +164,7 @@ class Observation:
     def _choose_scales(self) -> list[DescriptorScales]:
         """Lags and radii for each micrograph: those that suit the largest one of its pixel size."""
         chosen: dict[int, DescriptorScales] = {}
-        own = [descriptor_scales(one, self._source, self._where(number)) for number, one in enumerate(self.micrographs)]
+        own = [micrograph.scales for micrograph in self.micrographs]
         for group in self._numbers_by_pixel:
             # By scales, too, among images of one size: their order does not matter.
             largest = max(group, key=lambda n: (self.micrographs[n].solid.size, *own[n].lags, *own[n].radii))
