@@ -105,7 +105,7 @@ class StudyError(ValueError):
 
 @contextlib.contextmanager
 def collected(problems: list[Problem]) -> Iterator[None]:
-    """Append the problems of a :class:`StudyError` to a list instead of raising it, so that later checks report theirs."""
+    """Append the problems of a :class:`StudyError` to a list instead of raising it, so that later checks run."""
     try:
         yield
     except StudyError as error:

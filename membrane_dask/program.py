@@ -262,8 +262,8 @@ class Dataset:
         unit, or that a table of the program labels otherwise, needs them.
     attrs : mapping
         Attributes of the group. A list of sentences named ``summary`` is printed with the run, and stands in the first
-        lines of its report, as warnings except those that ``outcomes`` lists too. ``inconclusive`` is 1 if the study has not found what it looks for; the command that ran it
-        then ends with the exit code of an unfinished study.
+        lines of its report, as warnings except those that ``outcomes`` lists too. ``inconclusive`` is 1 if the study
+        has not found what it looks for; the command that ran it then ends with the exit code of an unfinished study.
     name : str
         Group in ``result.zarr``; default the schema's name.
     """

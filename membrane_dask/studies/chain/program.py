@@ -197,5 +197,6 @@ def _dataset(schema: TableSchema, table: RunTable) -> Dataset:
     values = {v.name: table.values[v.name] for v in variables}
     dims = {dim for name in values for dim in table.dims[name]}
     labels = {dim: label for dim, label in table.labels.items() if dim in dims}
-    attrs = {name: value for name, value in table.attrs.items() if name not in ("summary", "outcomes")}  # the report has it by stage
+    by_stage = ("summary", "outcomes")  # which the report has by stage
+    attrs = {name: value for name, value in table.attrs.items() if name not in by_stage}
     return Dataset(schema, values, leading, labels, attrs)

@@ -200,9 +200,7 @@ def _findings(
     outcomes, warnings = [], []
     for law in result.fits:
         is_identified = not math.isnan(estimates[law]["deposition"].value)
-        (outcomes if is_identified else warnings).append(
-            _law_sentence(law, estimates[law], readings.fall, confidence)
-        )
+        (outcomes if is_identified else warnings).append(_law_sentence(law, estimates[law], readings.fall, confidence))
     chi_squared = {law: fit.chi_squared for law, fit in result.fits.items()}
     best, second = sorted(chi_squared, key=chi_squared.__getitem__)
     difference = chi_squared[second] - chi_squared[best]

@@ -89,8 +89,8 @@ def front_dataset(
     if "radius" in arrays:
         labels["band"] = np.arange(1, study.bands + 1)
     attrs = {
-        "summary": summary, "outcomes": [outcome], "metric": objective.front, "stop_reason": reason, "evaluations": len(designs),
-        "networks": n_networks(designs),
+        "summary": summary, "outcomes": [outcome], "metric": objective.front, "stop_reason": reason,
+        "evaluations": len(designs), "networks": n_networks(designs),
     }  # fmt: skip
     return Dataset(with_metrics(FRONT, metrics, "interval"), arrays, ("level",), labels, attrs)
 

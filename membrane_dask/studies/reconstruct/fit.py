@@ -193,7 +193,8 @@ def _fit_table(
         "flagged": np.array([one.flagged for one in comparisons], "u1"),
     }
     outcomes = [sentence for sentence in sentences if sentence == NOTHING_FLAGGED]
-    attrs = {"summary": list(sentences), "outcomes": outcomes, "significance": level, "sections": sections, "replicates": replicates}
+    attrs = {"summary": list(sentences), "outcomes": outcomes, "significance": level}
+    attrs |= {"sections": sections, "replicates": replicates}
     labels = {"statistic": np.array([f"{prefix}{one.group}: {one.name}" for prefix, one in labelled], "T")}
     return Dataset(GOODNESS_OF_FIT, values, (), labels, attrs)
 
