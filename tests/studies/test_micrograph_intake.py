@@ -323,14 +323,14 @@ def test_problems_that_do_not_depend_on_each_other_are_reported_together(plan, t
     image += np.random.default_rng(4).integers(-3, 4, image.shape)
     image[60:68] += 90
     image = image.clip(0, 255).astype("u1")
-    with pytest.raises(md.StudyError) as caught:
+    with pytest.raises(md.StudyError) as error:
         plan(image)
-    assert {problem.field for problem in caught.value.problems} == {"charging", "input"}
-    assert "the image shows too few pores" in str(caught.value)
+    assert {problem.field for problem in error.value.problems} == {"charging", "input"}
+    assert "the image shows too few pores" in str(error.value)
     iio.imwrite(tmp_path / "mask.png", np.full((8, 8), 255, "u1"))
-    with pytest.raises(md.StudyError) as caught:
+    with pytest.raises(md.StudyError) as error:
         plan(IMAGE, pixel_size=None, mask=str(tmp_path / "mask.png"), pores=[7])
-    assert {problem.field for problem in caught.value.problems} == {"pixel_size", "mask", "pores"}
+    assert {problem.field for problem in error.value.problems} == {"pixel_size", "mask", "pores"}
 
 
 def test_masks(plan, tmp_path):

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from membrane_dask.number_text import compact, with_error
 from membrane_dask.report.page import Download, Grid, Picture, Section, picture
+from membrane_dask.studies.graded.closing_time import REASON
 from membrane_dask.studies.graded.common_report import (
     COLOURS,
     MARKERS,
@@ -38,7 +39,9 @@ _METRICS = (
 _POINT = ("l_max", "gradient", "deposition")
 
 
-def design_section(table: xr.Dataset, radii: Mapping[float, Sequence[float]]) -> Section:
+def design_section(
+    table: xr.Dataset, radii: Mapping[float, Sequence[float]], *, ends_with_first_band: bool = False
+) -> Section:
     """Return the table of the designs, its CSV file, and the trade-offs of several designs.
 
     Parameters
@@ -47,6 +50,8 @@ def design_section(table: xr.Dataset, radii: Mapping[float, Sequence[float]]) ->
         Table ``graded``, sorted by ``l_max`` and ``gradient``.
     radii : mapping of float to sequence of float
         Pore radius of each band, by gradient; empty for a network that was not generated.
+    ends_with_first_band : bool
+        Whether lives last until the pores of the first band close.
     """
     table = table.assign(log_reduction_value=log_reduction(table))
     download = Download("designs.csv", "All designs and metrics as CSV", _csv(table, radii))
@@ -62,6 +67,8 @@ def design_section(table: xr.Dataset, radii: Mapping[float, Sequence[float]]) ->
     )
     text = f"Means over the networks of a design, until {end_of_life(table.attrs)}."
     spread = NO_SPREAD if networks > 1 and has_no_spread(table, _columns(table)) else ""
+    if spread and ends_with_first_band and has_no_spread(table, [physical_name("lifetime", table)]):
+        spread += f" The lifetime is one of them: {REASON}."
     text = " ".join(filter(None, (text, intervals, spread, particles)))
     return Section("Designs", text, [*figures, _grid(table), download])
 

@@ -16,6 +16,7 @@ from membrane_dask.physics.networks.band_porosity import band_radii
 from membrane_dask.report.equal_axes import equal_axes
 from membrane_dask.report.page import STYLE, Note, Section
 from membrane_dask.studies.graded.calibration_report import calibration_sections
+from membrane_dask.studies.graded.closing_time import ends_with_first_band
 from membrane_dask.studies.graded.common_report import end_of_life, physical_name
 from membrane_dask.studies.graded.config import GradedStudy
 from membrane_dask.studies.graded.design_report import design_section
@@ -66,7 +67,9 @@ def _grid_report(run: Run, tree: xr.DataTree) -> list[Section]:
     except StudyError:  # of a version whose settings this one does not read
         study = None
     published = study is not None and is_published_study(study)
-    result = [*_notes(table), design_section(table, _radii(study, table))]
+    radii = _radii(study, table)
+    closes_first = bool(radii) and isinstance(study, GradedStudy) and ends_with_first_band(study)
+    result = [*_notes(table), design_section(table, radii, ends_with_first_band=closes_first)]
     if table.attrs["design"] == "optimum":
         searches = {name: node for name, node in run.result.children.items() if name.startswith("optimum_")}
         confidence = float(table.attrs["optimum.confidence"])
