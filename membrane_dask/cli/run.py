@@ -85,7 +85,7 @@ def run_study(
                 exit_with(STOPPED)
         if plan.costs is not None:
             work, time = as_seconds(plan.cost or 0.0), as_seconds(plan.time or 0.0)
-            say(f"cost: about {work} of CPU time, {time} of wall time on this cluster")
+            say(f"cost: about {work} of CPU time, {time} of wall time on this cluster, {plan.time_scope}")
     _execute(run, plan, limit=limit)
     return run
 

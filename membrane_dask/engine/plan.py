@@ -39,6 +39,8 @@ WORKER_BYTES = 400_000_000
 START_SECONDS = 4.0
 #: Units that take this factor longer than their CPU time wait, for example for processes or files.
 _WAITING = 1.5
+#: Wall time of pilots over that on an idle machine from which a plan names it.
+_BUSY = 1.5
 #: Memory of the driver, and of the scheduler in its process, when workers are local, in bytes (measured, rounded up).
 DRIVER_BYTES = 250_000_000
 
@@ -202,8 +204,21 @@ class Plan:
         if self.costs is None:
             return None
         spent = self.worker_time
-        start = 0.0 if self.cluster.scheduler == "sync" else START_SECONDS
-        return start + max(spent / default_workers(self.cluster), min(self.costs.longest, spent))
+        return self._start_seconds + max(spent / default_workers(self.cluster), min(self.costs.longest, spent))
+
+    @property
+    def _start_seconds(self) -> float:
+        return 0.0 if self.cluster.scheduler == "sync" else START_SECONDS
+
+    @property
+    def time_scope(self) -> str:
+        """What the predicted time includes and what not, and how busy the machine was when it was measured."""
+        start = f"with {as_seconds(self._start_seconds)} to start workers, " if self._start_seconds else ""
+        text = f"{start}without compiling, on an idle machine"
+        is_here = self.cluster.scheduler in ("local", "sync")
+        if is_here and self.slowdown is not None and self.slowdown > _BUSY:
+            text += f"; other processes now make it {self.slowdown:.2g} times as long"
+        return text
 
     def without_imports(self) -> Plan:
         """The same plan, by which all units are computed."""
@@ -271,7 +286,8 @@ class Plan:
             waiting = self.worker_time > _WAITING * self.cost
             longer = f"; its units take {as_seconds(self.worker_time)}, as they wait" if waiting else ""
             rows.append(("cost", f"about {as_seconds(self.cost)} of CPU time ({each}; from pilots){longer}"))
-            rows.append(("time", f"about {as_seconds(self.time)} on {workers} worker{'s' * (workers > 1)}"))
+            number = f"{workers} worker{'s' * (workers > 1)}"
+            rows.append(("time", f"about {as_seconds(self.time)} on {number}, {self.time_scope}"))
         return rows
 
     def _import_rows(self) -> Iterator[tuple[str, str]]:

@@ -107,6 +107,10 @@ def test_numbers_of_the_tables_equal_those_of_the_run(page, run):
         assert interval_text(100 * best.gain, 100 * best.gain_low, 100 * best.gain_high) in text
 
 
+def test_a_lifetime_without_an_interval_has_its_reason(page):
+    assert "The lifetime is one of them: with deposition_law: published at constant pressure, a life ends" in page[1]
+
+
 def test_the_paper_is_not_mentioned_where_the_study_is_another_one(page):
     html, text, _ = page
     assert "Gu, Fig." not in text
