@@ -148,7 +148,7 @@ def replay(
         counts=recorded["counts"], batch=recorded["batch"], costs=Costs(recorded["work"]),
         slowdown=recorded["slowdown"],
     )  # fmt: skip
-    forecast = Forecast(plan, lambda: now)
+    forecast = Forecast(plan, clock=lambda: now)
     ranges: list[tuple[float, tuple[float, float] | None]] = [(0.0, None)]
     for now, event in events:
         if (estimate := forecast.estimate(event)) is not None:

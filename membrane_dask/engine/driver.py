@@ -81,9 +81,11 @@ def drive_run(
             listener(Message(damage))
         run.update_study(plan.study)
         reason, resume, is_complete = "error", False, False
-        is_new, start = not run.journal.summary().done, time.monotonic()
-
-        forecast = Forecast(plan)
+        earlier, start = run.journal.summary(), time.monotonic()
+        is_new = not earlier.done
+        if plan.costs is not None:
+            provenance.record_costs(plan.costs)
+        forecast = Forecast(replace(plan, costs=plan.costs or provenance.costs()), earlier=earlier.tasks)
 
         def tell(event: Event) -> None:
             if not isinstance(event, Progressed) or event.finished:  # nothing new is no line of the log

@@ -67,7 +67,7 @@ class _Task:
     """A task: its units, those of a batch, the predicted seconds of one, and what has finished.
 
     ``finished`` counts the units of earlier drivers too, of which there are ``n_before``. A batch is the ``first`` one
-    of its worker, or a ``later`` one.
+    of its worker, or a ``later`` one; units of earlier drivers count as those of first ones.
     """
 
     total: int
@@ -111,11 +111,18 @@ class Forecast:
     ----------
     plan : Plan
         Plan of the run; without a predicted cost, the time is not known before a unit of each task has finished.
+    earlier : mapping of str to (int, float), optional
+        Number and seconds of the units that earlier drivers have finished, by task.
     clock : callable
         Seconds of the clock of :class:`RunningBatch`.
     """
 
-    def __init__(self, plan: Plan, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        earlier: Mapping[str, tuple[int, float]] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._clock = clock
         self._workers = default_workers(plan.cluster)
         work = _sums(plan.costs.work) if plan.costs else {}
@@ -124,6 +131,9 @@ class Forecast:
             task: _Task(total, batch.get(task, 1), work[task] / total if total and task in work else None)
             for task, total in _sums(plan.counts).items()
         }
+        for task, (units, seconds) in (earlier or {}).items():
+            if task in self._tasks:
+                self._tasks[task].first = _Times(units=units, seconds=seconds)
         # Workers elsewhere are not as busy as the machine of the pilots.
         self._slowdown = plan.slowdown if plan.cluster.scheduler in ("local", "sync") else None
         self._running: Sequence[RunningBatch] = ()
@@ -133,6 +143,7 @@ class Forecast:
         self._start = self._stage_start = clock()
         self._last = -math.inf  # when the last estimate was made
         self._opening = 0.0  # seconds in which the workers have started
+        self._largest_fraction = 0.0
 
     def set_workers(self, workers: int) -> None:
         """Number of workers, where it is not that of the cluster that the study names."""
@@ -188,7 +199,7 @@ class Forecast:
         for name, (seconds, _) in times.items():
             task = self._tasks[name]
             if task.predicted is not None:
-                n_timed = task.finished - task.n_before
+                n_timed = task.first.units + task.later.units
                 actual += n_timed * seconds
                 predicted += n_timed * task.predicted
         ratio = actual / predicted if predicted else self._slowdown
@@ -236,10 +247,15 @@ class Forecast:
         return float(idle_from.max())
 
     def _fraction(self, times: Mapping[str, tuple[float, float]], remaining: float) -> float:
-        """Fraction of the whole run's time that is over; what earlier drivers have done counts."""
+        """Fraction of the whole run's time that is over; what earlier drivers have done counts.
+
+        It stands still, and does not fall, where units take longer than expected.
+        """
         before = sum(task.n_before * times[name][0] for name, task in self._tasks.items() if name in times)
         over = before / self._workers + self._clock() - self._start
-        return over / (over + remaining) if over + remaining else 1.0
+        fraction = over / (over + remaining) if over + remaining else 1.0
+        self._largest_fraction = max(self._largest_fraction, fraction)
+        return self._largest_fraction
 
 
 def _sums(values: Mapping[str, Number]) -> dict[str, Number]:

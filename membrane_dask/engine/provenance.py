@@ -99,11 +99,11 @@ class Provenance:
         write_json(self._path, {**self.read(), "imports": imports})
 
     def record_costs(self, costs: Costs) -> None:
-        """Store the predicted cost of a submitted run, with which its driver compares the actual one."""
+        """Store the predicted cost of a run, for its later drivers."""
         write_json(self._path, {**self.read(), "costs": asdict(costs)})
 
     def costs(self) -> Costs | None:
-        """Predicted cost of a submitted run; None if it was not measured or its record is damaged."""
+        """Predicted cost of the run; None if it was not measured or its record is damaged."""
         try:
             record = self.read()["costs"]
             work, cpu_work = (

@@ -44,11 +44,11 @@ def forecast(clock, monkeypatch):
     """A forecast of a run, from the numbers of its units, its workers, and the predicted work."""
     monkeypatch.setattr(forecast_module, "default_workers", lambda cluster: cluster.workers)
 
-    def make(counts, workers, work=None, scheduler="local", batch=None, slowdown=None):
+    def make(counts, workers, work=None, scheduler="local", batch=None, slowdown=None, earlier=None):
         costs = None if work is None else Costs(work)
         cluster = SimpleNamespace(workers=workers, scheduler=scheduler)
         plan = SimpleNamespace(cluster=cluster, counts=counts, costs=costs, batch=batch or {}, slowdown=slowdown)
-        return Forecast(plan, clock)
+        return Forecast(plan, earlier, clock)
 
     return make
 
@@ -301,6 +301,31 @@ def test_a_resumed_run_continues_its_percentage(forecast, clock):
     clock.seconds = 3.0
     estimate = resumed.estimate(Progressed(9, 0, finished("fits", [1.0] * 3)))
     assert estimate.fraction == pytest.approx(0.9, abs=0.001)
+
+
+def test_a_resumed_run_knows_its_remaining_time_from_units_of_earlier_drivers(forecast, clock):
+    """Units took twice the predicted time: 4 of 2 s are left, and the 2 of the other task take 2 * 3 s."""
+    counts, earlier = {"fits": 10, "volume": 2}, {"fits": (6, 12.0), "absent": (1, 1.0)}
+    resumed = forecast(counts, 1, {"fits": 10.0, "volume": 6.0}, earlier=earlier)
+    estimate = resumed.estimate(Started(12, 6, 0, None, finished={"fits": 6}))
+    assert estimate.remaining == pytest.approx((20 / 1.5, 20 * 1.5))
+    assert estimate.fraction == pytest.approx(12 / (12 + sum(estimate.remaining) / 2))
+    alone = forecast({"fits": 10}, 1, earlier=earlier)  # without a predicted cost
+    assert alone.estimate(Started(10, 6, 0, None, finished={"fits": 6})).remaining == pytest.approx((8 / 1.5, 8 * 1.5))
+
+
+def test_the_percentage_does_not_fall(forecast, clock):
+    """A unit takes ten times as long as the pilot: 10 of 100 s are over where 9 of 10 s were expected."""
+    run = forecast({"fits": 10}, 1, {"fits": 10.0}, slowdown=1.0)
+    run.estimate(Started(10, 0, 0, None))
+    fractions = []
+    for seconds, n_new in ((9.0, 0), (10.0, 1), (20.0, 1), (80.0, 6)):
+        clock.seconds = seconds
+        progress = Progressed(int(seconds // 10), 0, finished("fits", [10.0] * n_new))
+        fractions.append(run.estimate(progress).fraction)
+    assert fractions[0] > 0.4
+    assert fractions[1:3] == [fractions[0]] * 2
+    assert fractions[3] == pytest.approx(0.8, abs=0.02)
 
 
 @pytest.mark.parametrize(
