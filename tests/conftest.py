@@ -24,16 +24,23 @@ from xdist.scheduler import LoadScopeScheduling
 ROOT = Path(__file__).resolve().parents[1]
 
 
-#: Files that take a minute of one core. One that starts last is computed while other processes have nothing left to do.
+#: Files that take a minute of one core, in the order in which they start. One that starts last is computed while other
+#: processes have nothing left to do. The first two compile most kernels, each its own; those that start later load
+#: them from the cache instead of compiling them at the same time.
 LONG = (
-    "test_characterize_study.py", "test_commands.py", "test_reconstruct_study.py", "test_virtual_bench.py",
-    "test_execute.py", "test_unit_imports.py", "test_documents.py", "test_porometry_study.py", "test_pages.py",
+    "test_characterize_study.py", "test_commands.py", "test_documents.py", "test_reconstruct_study.py",
+    "test_execute.py", "test_porometry_study.py", "test_virtual_bench.py", "test_unit_imports.py", "test_pages.py",
 )  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Batch systems come first, whose tests mostly wait while the other processes compute; then long files."""
-    items.sort(key=lambda item: (item.path.parent.name != "cluster", item.path.name not in LONG))
+
+    def position(item: pytest.Item) -> int:
+        name = item.path.name
+        return -1 if item.path.parent.name == "cluster" else LONG.index(name) if name in LONG else len(LONG)
+
+    items.sort(key=position)
 
 
 class _Groups(LoadScopeScheduling):

@@ -214,7 +214,7 @@ def run_mutations(bounded, inputs, tmp_path, name: str, seed: int, number: int) 
 def test_mutations(bounded, inputs, tmp_path, name):
     if name == "h5":
         pytest.importorskip("h5py")
-    run_mutations(bounded, inputs, tmp_path, name, 1, 10 if name in STUDIES else 6)
+    run_mutations(bounded, inputs, tmp_path, name, 1, 6 if name in STUDIES else 4)
 
 
 @pytest.mark.slow

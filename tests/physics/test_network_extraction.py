@@ -56,7 +56,7 @@ def values_of(extraction: Extraction) -> dict[str, bytes]:
     return {name: np.ascontiguousarray(value).tobytes() for name, value in arrays.items()}
 
 
-@settings(deadline=None, max_examples=16)
+@settings(deadline=None, max_examples=8)
 @given(data=st.data())
 def test_results_are_independent_of_the_blocks(data):
     pores = data.draw(pore_spaces())
