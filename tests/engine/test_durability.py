@@ -106,7 +106,7 @@ def run_until_power_cut(disk: Disk, folder: Path, *, sync: bool, lines: int) -> 
     return md.open_run(root)
 
 
-@pytest.mark.parametrize("lines", [2, 6])
+@pytest.mark.parametrize("lines", [2, pytest.param(6, marks=pytest.mark.slow)])  # on demand: a later cut
 def test_a_power_cut_loses_nothing_that_was_recorded(disk, tmp_path, undisturbed, files_of, lines):
     run = run_until_power_cut(disk, tmp_path, sync=True, lines=lines)
     status = run.status()

@@ -157,7 +157,9 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize(("profile", "wait"), [("sync", 1), ("sync", 6), ("local", 3)])
+@pytest.mark.parametrize(
+    ("profile", "wait"), [("sync", 1), pytest.param("sync", 6, marks=pytest.mark.slow), ("local", 3)]
+)  # on demand: later
 def test_killed_driver_resumes_to_the_same_bits(tmp_path, reference, profile, wait, values_of):
     root = tmp_path / "run"
     script = tmp_path / "driver.py"

@@ -98,7 +98,7 @@ def the_run(folder):
     "settings",
     [
         # On demand: a single axis that grows; in "all" each of them does.
-        pytest.param(settings, id=name, marks=[] if name in ("realizations", "all") else pytest.mark.slow)
+        pytest.param(settings, id=name, marks=[] if name == "all" else pytest.mark.slow)
         for name, settings in GROWN.items()
     ],
 )

@@ -107,8 +107,9 @@ def tube(shape, axis_at, radius):
     return np.broadcast_to(section, shape).copy()
 
 
+# On demand: more volumes and halos.
 @pytest.mark.parametrize("diagonal", [False, True])
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", [*range(5), *(pytest.param(n, marks=pytest.mark.slow) for n in range(5, 12))])
 def test_all_bits_are_those_of_a_plain_flood_for_any_blocks_and_halos(seed, diagonal):
     pores, rng = random_volume(seed), np.random.default_rng(100 + seed)
     faces = ("inlet", "outlet", "both", "all")[seed % 4]

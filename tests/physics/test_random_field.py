@@ -266,7 +266,8 @@ def test_specific_surface():
     "structure",
     [
         "TwoLayers(sigma_1=3.0, sigma_2=8.0, porosity=0.3, closing_radius=3.0)",
-        "Graded(sigma=(4.0,), anisotropy=(8.0,))",
+        # On demand: with another reach of the kernels along the depth.
+        pytest.param("Graded(sigma=(4.0,), anisotropy=(8.0,))", marks=pytest.mark.slow),
     ],
 )
 def test_predicted_memory(structure):

@@ -34,7 +34,11 @@ def test_maximum_of_an_exact_curve():
     assert not optimum.at_edge
 
 
-@pytest.mark.parametrize("best", [1.9e-3, 2.25e-3, 2.9e-3])
+# On demand: optima nearer to the ends of the range.
+@pytest.mark.parametrize(
+    "best",
+    [2.25e-3, pytest.param(1.9e-3, marks=pytest.mark.slow), pytest.param(2.9e-3, marks=pytest.mark.slow)],
+)
 def test_coverage_of_the_intervals(best):
     """With the stopping rule the 95 % intervals of 400 samples cover the truth in 93 to 98 % of cases.
 
