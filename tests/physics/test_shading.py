@@ -56,7 +56,7 @@ def phases(grey: np.ndarray, shading: Shading) -> np.ndarray:
     return flat > otsu_threshold(flat)
 
 
-@pytest.mark.parametrize("streak", [1.2, 4.0])
+@pytest.mark.parametrize("streak", [4.0, pytest.param(1.2, marks=pytest.mark.slow)])  # on demand: narrow streaks
 @pytest.mark.parametrize("name", SECTIONS)
 def test_curtains_of_any_strength(name, streak):
     """Their strength is estimated within 20 %, and the porosity is that of the image without curtains.
