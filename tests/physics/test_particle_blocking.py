@@ -52,7 +52,7 @@ def tubes() -> PoreNetwork:
 
 def test_complete_blocking_of_parallel_tubes(tubes):
     """Expected flux N q_1(t) exp(-(rate / lambda) sum dt q_1); rate per unit of throughput."""
-    lives = lives_of(tubes, Sieving(4.0, particle_radius=0.02), 200)
+    lives = lives_of(tubes, Sieving(4.0, particle_radius=0.02), 80)
     for step in (4, 10, 20):
         passed = sum(DT * (R0 - k * DT) ** 4 for k in range(step))
         mean, error = mean_flux(lives, step)

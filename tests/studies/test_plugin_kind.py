@@ -71,20 +71,34 @@ def command(installed, tmp_path):
     return run
 
 
-def test_from_new_to_report(command, tmp_path):
-    assert "tube-bundle" in command("new", "--help").stdout
+#: Command lines, one after another in one process.
+SEVERAL = """
+import sys
+from membrane_dask.cli import main
+for line in sys.argv[1:]:
+    try:
+        main(line.split())
+    except SystemExit as stop:
+        assert not stop.code, line
+"""
+
+
+def test_from_new_to_report(command, installed, tmp_path):
     new = command("new", "tube-bundle")
     assert new.returncode == 0, new.stderr
     assert "standard deviation of the logarithm" in new.stdout
     (tmp_path / "study.yaml").write_text(new.stdout, encoding="utf-8")
-    check = command("check", "study.yaml")
-    assert (check.returncode, check.stderr) == (0, "study.yaml: a valid tube-bundle study\n")
-    assert "60 (60 pieces)" in command("plan", "study.yaml").stdout
-    assert '"tube-bundle"' in command("schema").stdout
-    done = command("run", "study.yaml", "--set", "cluster.workers=2", "--out", "local")
+    lines = ["new --help", "check study.yaml", "plan study.yaml", "schema"]
+    lines += ["run study.yaml --set cluster.workers=2 --out local", "report local"]
+    done = subprocess.run(
+        [sys.executable, "-c", SEVERAL, *lines],
+        cwd=tmp_path, env=with_path(installed), capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    report = command("report", "local")
-    assert report.returncode == 0, report.stderr
+    assert done.stderr.startswith("study.yaml: a valid tube-bundle study\n")
+    listed, _, planned = done.stdout.partition("60 (60 pieces)")
+    assert "tube-bundle" in listed  # by the help of new
+    assert '"tube-bundle"' in planned  # by the schema
     page = (tmp_path / "local" / "report.html").read_text(encoding="utf-8")
     assert "Permeance of bundles of cylindrical pores" in page
     assert "<svg" in page
