@@ -106,11 +106,12 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table."""
+    """A table; of a long one, the page shows the first ``shown`` rows, and the others on request."""
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str = ""
+    shown: int | None = None
 
     @property
     def file(self) -> str:
@@ -196,6 +197,7 @@ h1 { font-size: 1.6rem; margin-bottom: .2rem } h2 { font-size: 1.2rem; margin-to
 .lead { color: #5a6675; margin-top: 0 }
 table { border-collapse: collapse; margin: .8rem 0; font-size: .9rem } th, td { text-align: left;
         padding: .15rem .9rem .15rem 0; vertical-align: top } thead th { border-bottom: 1px solid #9aa6b4 }
+summary { cursor: pointer; font-size: .9rem; color: #5a6675; margin: -.4rem 0 .8rem }
 p.file { margin: -.4rem 0 .8rem; font-size: .9rem }
 td { font-variant-numeric: tabular-nums }
 figure { margin: 1.2rem 0; overflow-x: auto } figure svg { max-width: 100%; height: auto; display: block }
@@ -217,7 +219,7 @@ figcaption, caption { color: #5a6675; font-size: .9rem; text-align: left; captio
 @media screen and (prefers-color-scheme: dark) {
   html { color-scheme: dark } body { color: #dde3ea; background: #14181d } a { color: #7ab8f5 }
   h2 { border-bottom-color: #3a4450 } thead th { border-bottom-color: #5a6675 }
-  .lead, figcaption, caption, .claim small { color: #9aa6b4 }
+  .lead, figcaption, caption, summary, .claim small { color: #9aa6b4 }
   .holds { color: #6fcf97 } .fails { color: #ff8a75 } .open { color: #e0cc70 } .note { background: #3b3416 }
   .result { background: #1b3325 }
   figure svg { fill: #dde3ea } .entry { fill: #14181d }
@@ -262,8 +264,14 @@ download="{{ run.name }}-{{ section_number }}-{{ loop.index }}.svg">SVG</a></fig
 {% elif item.header is defined %}
 <table>{% if item.caption %}<caption>{{ item.caption }}</caption>{% endif %}
 <thead><tr>{% for cell in item.header %}<th scope="col">{{ cell }}</th>{% endfor %}</tr></thead>
-<tbody>{% for row in item.rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+<tbody>{% for row in item.rows[:item.shown] %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
 {% endfor %}</tbody></table>
+{% if item.shown is not none and item.rows[item.shown:] %}
+<details><summary>{{ item.rows[item.shown:] | length }} more rows</summary><table>
+<thead><tr>{% for cell in item.header %}<th scope="col">{{ cell }}</th>{% endfor %}</tr></thead>
+<tbody>{% for row in item.rows[item.shown:] %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}</tbody></table></details>
+{% endif %}
 <p class="file"><a href="{{ item.file }}"
 download="{{ run.name }}-{{ section_number }}-{{ loop.index }}.csv">CSV</a></p>
 {% elif item.note is defined %}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 import zarr
 
 import membrane_dask as md
@@ -16,6 +17,7 @@ from membrane_dask.program import Dataset, Unit
 from membrane_dask.studies.chain.intervals import interval_table
 from membrane_dask.studies.chain.methods import METHODS
 from membrane_dask.studies.chain.program import _same_walls
+from membrane_dask.studies.chain.report import intervals_section
 from membrane_dask.studies.chain.statements import round_trip_statements
 from membrane_dask.studies.chain.tasks import work
 from membrane_dask.studies.porometry.bench_tables import bench_tables
@@ -141,6 +143,20 @@ def test_intervals_of_lives_hold_structures_that_percolate():
     deviation = np.sqrt(np.mean(np.square(np.log(np.array([2.2, 1.9]) / 2))))
     assert table.values["best_match_high"][0] == pytest.approx(2 * np.exp(4.30265 * deviation), rel=1e-4)
     assert "chain: 3 of 4 structures have a known life: intervals of the life hold these" in table.attrs["summary"]
+
+
+def test_the_report_shows_the_main_intervals_first():
+    """Of some forty, about ten; the others on request."""
+    names = ["bench/gas_slope", "bench/water_permeance", "life/damkohler_number", "properties/connected_porosity"]
+    columns = {name: ("quantity", np.full(4, 2.0)) for name in ("best_match", "best_match_low", "best_match_high")}
+    nothing = {name: ("quantity", np.full(4, np.nan)) for name in ("reference", "bias")}
+    units = {"unit": ("quantity", np.array(["1"] * 4, "T"))}
+    table = xr.Dataset(columns | nothing | units, {"quantity": names}, {"confidence": 0.95})
+    section = intervals_section(table, several=True)
+    grid = section.contents[-1]
+    assert [row[0] for row in grid.rows] == [names[1], names[3], names[0], names[2]]
+    assert grid.shown == 2
+    assert "Quantities without a unit are dimensionless." in section.text
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,13 @@ def test_the_report_and_the_printed_run_begin_with_the_finding(good):
     section = text.split("<h2>Goodness of fit</h2>")[1].split("<h2>")[0]
     assert "24 sections of 3 replicates" in section
     assert section.count("<figure") == 1
+    # The ten statistics that differ most; the others on request.
+    shown, folded = section.split("<details>")
+    assert shown.count("<tr>") == 11
+    hidden = good.result["goodness_of_fit"].sizes["statistic"] - 10
+    assert f"<summary>{hidden} more rows</summary>" in folded
+    p_values = [float(p) for p in re.findall(r"</td><td>([^<]+)</td><td>[^<]*</td></tr>", section)]
+    assert p_values == sorted(p_values)
     assert "anisotropy: whole" in section
     assert "rock" in section
     assert ("finding", NOTHING_FLAGGED) in good.rows()

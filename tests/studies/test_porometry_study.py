@@ -21,6 +21,7 @@ from membrane_dask.cli import main
 from membrane_dask.physics.porometry.water import Water
 from membrane_dask.studies.porometry.comparisons import MAX_LOG_SD, summarize_populations
 from membrane_dask.studies.porometry.flux_report import evaluations, flux_figure
+from membrane_dask.studies.porometry.report import laws_section
 from membrane_dask.studies.porometry.specimens import specimen_groups, specimen_name
 from membrane_dask.study_file import to_yaml
 
@@ -656,6 +657,18 @@ def test_report_and_summaries(quickstart, quickstart_page):
     ratios = quickstart.result["posterior"].interval_over_prior
     np.testing.assert_allclose(ratios.sel(quantity="radius"), 1, atol=0.05)  # the quadrature has 1 % of noise
     assert ratios.sel(quantity=["porosity", "pore_number"]).isnull().all()  # they have no prior
+
+
+def test_laws_that_do_not_differ_are_all_marked():
+    """Errors from five pressures differ by 1/√10 = 32 % at random."""
+    errors = [[0.0100, 0.0131, 0.0133, 0.33]]
+    fits = xr.Dataset(
+        {"leave_one_out_error": (("membrane", "law"), errors)},
+        {"membrane": ["M"], "law": ["linear", "power", "compaction", "log"]},
+    )
+    points = xr.Dataset({"pressure": ("point", [1.0, 2.0, 3.0, 4.0, 5.0]), "membrane_name": ("point", ["M"] * 5)})
+    (grid,) = laws_section(fits, points).contents
+    assert list(grid.rows[0]) == ["M", "1.0% ←", "1.3% ←", "1.3%", "33.0%"]
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -26,6 +26,14 @@ _DOWNLOADS = (
     "round_trip", "reference_round_trip", "intervals", "measured", "bench", "bench_curves", "bench_rejection", "life",
 )  # fmt: skip
 
+#: Quantities that the table of intervals shows first; the others on request.
+_MAIN = frozenset({
+    "properties/connected_porosity", "bench/bubble_point_radius", "bench/mean_flow_pore_radius",
+    "bench/mercury_median_radius", "bench/water_permeance", "bench/rejection_radius_90",
+    "bench/throat_flow_median_radius", "life/initial_permeate_flux", "life/service_time", "life/filtrate_volume",
+    "life/log_reduction_value",
+})  # fmt: skip
+
 
 def sections(run: Run) -> Sequence[Section]:
     """Sections of the report, from the tables that are complete.
@@ -40,7 +48,8 @@ def sections(run: Run) -> Sequence[Section]:
     groups = {name: node.to_dataset().load() for name, node in run.result.children.items()}
     if "intervals" not in groups:
         return [Section("Round trip", "Not complete yet: it is joined when the units have finished.")]
-    content = [_stages(study), _intervals(groups["intervals"], several=groups["round_trip"].sizes["replicate"] > 1)]
+    several = groups["round_trip"].sizes["replicate"] > 1
+    content = [_stages(study), intervals_section(groups["intervals"], several=several)]
     content += structure_sections(_opened(study, "reconstruct"))
     content += [round_trip_section(groups), distribution_section(groups)]
     if "foul" in study.runs:
@@ -90,7 +99,16 @@ def structure_sections(run: Run | None) -> list[Section]:
     return [Section("Structure", "", [picture(figure, caption, caption, volumes)])]
 
 
-def _intervals(table: xr.Dataset, *, several: bool) -> Section:
+def intervals_section(table: xr.Dataset, *, several: bool) -> Section:
+    """Values of the best match and their intervals: the main ones, and the others on request.
+
+    Parameters
+    ----------
+    table : xarray.Dataset
+        Group ``intervals``.
+    several : bool
+        Whether there are several structures.
+    """
     has_reference = bool(table.reference.notnull().any())
     has_intervals = bool(table.best_match_low.notnull().any())
     name = "best match" if several else "value"
@@ -107,10 +125,13 @@ def _intervals(table: xr.Dataset, *, several: bool) -> Section:
             is_outside = bool((row.reference < row.best_match_low) | (row.reference > row.best_match_high))
             cells += [cell(factor * row.reference) + " *" * is_outside, cell(row.bias)]
         rows.append(cells)
-    text = "* The reference lies outside the interval." if has_reference else ""
+    rows.sort(key=lambda cells: cells[0] not in _MAIN)
+    grid = Grid(header, rows, shown=sum(cells[0] in _MAIN for cells in rows) or None)
+    text = "Quantities without a unit are dimensionless."
     if not has_intervals:
-        return Section("Intervals", "No intervals: they need three replicates or more.", [Grid(header, rows)])
-    return Section("Intervals", text, [Note(f"{NO_BIAS[0].upper()}{NO_BIAS[1:]}."), Grid(header, rows)])
+        return Section("Intervals", f"No intervals: they need three replicates or more. {text}", [grid])
+    text += " * The reference lies outside the interval." if has_reference else ""
+    return Section("Intervals", text, [Note(f"{NO_BIAS[0].upper()}{NO_BIAS[1:]}."), grid])
 
 
 def _has_unlike_walls(study: ChainStudy, table: xr.Dataset) -> bool:

@@ -91,7 +91,11 @@ def _inferred(structures: list[tuple[str, xr.Dataset]]) -> Grid:
         quantity_column(title, unit, [[float(row[variable]) for variable in variables] for row in rows])
         for variables, title, unit in _INFERRED
     ]
-    return from_columns(columns, "What porometry concludes from the tables of the virtual bench, with intervals.")
+    caption = (
+        "What porometry concludes from the tables of the virtual bench. Its intervals are those of the evaluation of "
+        "one table; those of the section Intervals are over the structures that agree with the image."
+    )
+    return from_columns(columns, caption)
 
 
 def _measured(measured: xr.Dataset, table: xr.Dataset) -> list[Any]:

@@ -42,7 +42,7 @@ def species_sections(table: xr.Dataset, title_suffix: str) -> list[Section]:
             axis.plot(x.value[front], y.value[front], color=COLOURS[i % len(COLOURS)], lw=1)
             for s, x_value, y_value in zip(table.gradient.values, x.value, y.value, strict=True):
                 if np.isfinite(s) and table.sizes["gradient"] > 1:
-                    axis.annotate(f"{s:g}", (x_value, y_value), (3, 3), textcoords="offset points", fontsize=7)
+                    axis.annotate(f"{s:g}", (x_value, y_value), (3, 3), textcoords="offset points", fontsize=8)
         axis.set(xlabel="yield", ylabel="purity", title=literal_label(one.species.item()))
     if table.sizes["l_max"] > 1:
         axes[0].legend(title="$l_{max}$")

@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from membrane_dask.number_text import percent_text, quantity_column
 from membrane_dask.physics.porometry.radius_distributions import LogNormalRadii
 from membrane_dask.report.page import STYLE, Grid, Picture, Section, from_columns, literal_label, picture
-from membrane_dask.studies.porometry.common_report import ends_of, with_interval
+from membrane_dask.studies.porometry.common_report import LEGEND, ends_of, with_interval
 
 _COLOURS = ("#1f5fa8", "#d1702a", "#2a8a57", "#8a3f9b", "#a33a3a", "#4d4d4d")
 #: Panels of a figure, and in a row.
@@ -52,7 +52,8 @@ _DISTRIBUTION = (
 PERMEANCE_TO_PUBLISH = (
     "The water permeance, with its interval and its temperature, is the value to publish; the hydraulic permeability L "
     "is the slope of a line through all readings at their own mean temperature, from which threshold pressure and pore "
-    "structure follow."
+    "structure follow. The interval of the water permeance includes the doubt about the law of the flux; that of L is "
+    "the one of this line alone."
 )
 _AXES = {
     "pressure": "pressure [bar]", "radius": "pore radius [nm]", "solute_radius": "Stokes radius [nm]",
@@ -177,7 +178,7 @@ def _distribution_figure(distributions: dict[str, dict[str, LogNormalRadii]]) ->
             axis.set(title=literal_label(label), xlabel=_AXES["radius"], ylabel="fraction per ln radius", xscale="log",
                      ylim=(0, None))  # fmt: skip
             _label_decades(axis)
-            axis.legend(fontsize=6, loc="upper left")
+            axis.legend(fontsize=LEGEND, loc="upper left")
     caption = (
         "Log-normal distributions of the pore radius by each method, weighted by the flow (solid) and by the number "
         "(dashed) of the pores."
@@ -223,7 +224,7 @@ def _flow_figure(curves: xr.Dataset) -> Picture:
                 if name == "dry flow":
                     axis.plot(own.pressure, own.value / 2, "--", color=_COLOURS[5], lw=1, label="half of the dry flow")
             axis.set(title=literal_label(label), xlabel="pressure [bar]", ylabel="flow [L min⁻¹]", ylim=(0, None))
-        axes.ravel()[0].legend(fontsize=7)
+        axes.ravel()[0].legend(fontsize=LEGEND)
     caption = (
         "Flow of gas through the wet and the dry membrane. The mean flow pore is where the wet flow crosses the dashed "
         "line."
@@ -268,7 +269,7 @@ def _plot(axis: Axes, curve: xr.Dataset, axis_name: str) -> None:
         axis.set_xscale("log")
         _label_decades(axis)
     if len(methods) > 1:
-        axis.legend(fontsize=7)
+        axis.legend(fontsize=LEGEND)
 
 
 def _fouling(fits: xr.Dataset) -> Section | None:

@@ -17,6 +17,8 @@ POINTS, GREY, TEXT = "#1c2530", "#9aa6b4", "#5a6675"
 LMH = 3.6e6
 #: Panels in a row of a figure.
 COLUMNS = 4
+#: Size of the text of a legend within a panel, points.
+LEGEND = 8
 #: Space around panels whose ticks would touch those of their neighbours, inches.
 PANEL_PAD = 0.12
 #: Factor from SI units and label of the four unknowns.

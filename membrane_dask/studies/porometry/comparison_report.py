@@ -13,7 +13,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from membrane_dask.number_text import compact, with_error
 from membrane_dask.report.page import STYLE, Grid, Picture, Section, literal_label, picture
-from membrane_dask.studies.porometry.common_report import COLOURS, PANEL_PAD, with_interval
+from membrane_dask.studies.porometry.common_report import COLOURS, LEGEND, PANEL_PAD, with_interval
 from membrane_dask.studies.porometry.comparisons import MAX_LOG_SD
 from membrane_dask.studies.porometry.summary import LMH_BAR
 
@@ -88,7 +88,7 @@ def _pairs_figure(groups: Mapping[str, xr.Dataset]) -> Picture:
     heights = np.arange(count)[::-1]
     with mpl.rc_context(STYLE):
         layout = ConstrainedLayoutEngine(w_pad=PANEL_PAD)
-        figure = Figure(figsize=(2.6 * len(columns), 1.1 + 0.24 * count), layout=layout)
+        figure = Figure(figsize=(2.6 * len(columns), 1.4 + 0.24 * count), layout=layout)
         axes = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
         for axis, (ends, label) in zip(axes, columns, strict=True):
             for state, colour, offset, face, name in zip(
@@ -103,6 +103,8 @@ def _pairs_figure(groups: Mapping[str, xr.Dataset]) -> Picture:
             else:
                 axis.set_xlim(0, None)
             axis.set_xlabel(label)
+        handles, names = axes[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize=LEGEND)
         axes[0].set_yticks(heights, [literal_label(label) for label in pairs.pair.values[:count]])
     caption = "Each membrane in its first state (open blue circles) and in its later one (orange), with intervals."
     if count < pairs.sizes["pair"]:
@@ -136,7 +138,7 @@ def populations_section(populations: xr.Dataset) -> Section:
     )
     header = (
         "state", "specimens", "smallest to largest, L m⁻² h⁻¹ bar⁻¹", "geometric mean, L m⁻² h⁻¹ bar⁻¹",
-        "standard deviation between specimens",
+        "standard deviation between specimens, L m⁻² h⁻¹ bar⁻¹",
     )  # fmt: skip
     return Section("Specimens of one membrane", text, [Grid(header, rows)])
 

@@ -13,7 +13,7 @@ from membrane_dask.number_text import compact
 from membrane_dask.physics.porometry.darcy_curve import DarcyCurve
 from membrane_dask.physics.porometry.regression import fit
 from membrane_dask.report.page import STYLE, Grid, Section, literal_label, picture
-from membrane_dask.studies.porometry.common_report import COLOURS, GREY, LMH, POINTS, panels
+from membrane_dask.studies.porometry.common_report import COLOURS, GREY, LEGEND, LMH, POINTS, panels
 
 _LOG, _LINE = COLOURS[4], COLOURS[0]
 #: Largest number of membranes in the figure.
@@ -47,7 +47,7 @@ def curve_section(fits: xr.Dataset, points: xr.Dataset, *, is_palencia: bool) ->
         for axis in axes.ravel()[max(0, count - axes.shape[1]) : count]:
             axis.set_xlabel("pressure [kPa]")
         handles, labels = axes[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=7.5)
+        figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=LEGEND)
     caption = (
         "Measured fluxes (white circles); the cubic through them (dotted), whose root is the threshold pressure P₀; "
         "the logarithmic law (red), which has no flux at P₀,nl; the line from P₀ that is tangent to it at the critical "

@@ -18,7 +18,7 @@ from membrane_dask.physics.porometry.darcy_curve import DarcyCurve
 from membrane_dask.physics.porometry.water_permeance import fit_laws
 from membrane_dask.physics.porometry.water_series import WaterSeries
 from membrane_dask.report.page import STYLE, Picture, literal_label, picture
-from membrane_dask.studies.porometry.common_report import COLOURS, GREY, LMH, POINTS, panels
+from membrane_dask.studies.porometry.common_report import COLOURS, GREY, LEGEND, LMH, POINTS, panels
 from membrane_dask.studies.porometry.config import PorometryStudy
 from membrane_dask.studies.porometry.measurements import read_measurements
 from membrane_dask.studies.porometry.membrane_fit import may_leave_out
@@ -113,9 +113,9 @@ def _panel(
             label="interval of P₀",
         )  # fmt: skip
     # Room for the legend above the data; a tangent may leave the panel.
-    upper = 1.45 * float(points.flux.max()) * LMH if has_points else None
+    upper = 1.6 * float(points.flux.max()) * LMH if has_points else None
     axis.set(xlim=(0, right / 1e3), ylim=(0, upper), title=literal_label(fit.membrane.item()))
-    axis.legend(fontsize=6.5, loc="upper left", borderaxespad=0.2)
+    axis.legend(fontsize=LEGEND, loc="upper left", borderaxespad=0.2, labelspacing=0.3, handlelength=1.5)
 
 
 def _draw_readings(axis: Axes, points: xr.Dataset, evaluated: tuple[FluxCurve, WaterSeries] | None) -> None:

@@ -15,7 +15,7 @@ from membrane_dask.number_text import quantity_column
 from membrane_dask.physics.porometry.palencia_convention import weighted_moments
 from membrane_dask.physics.porometry.radius_distributions import LogNormalRadii, NormalRadii
 from membrane_dask.report.page import STYLE, Claim, Grid, Picture, Section, from_columns, literal_label, picture
-from membrane_dask.studies.porometry.common_report import COLOURS, panels
+from membrane_dask.studies.porometry.common_report import COLOURS, LEGEND, panels
 
 _CURVE = COLOURS[1]
 #: Membranes in the figures of distributions, and in that of weights by number.
@@ -83,7 +83,7 @@ def _distributions(published: xr.Dataset) -> Picture:
             _distribution_panel(axis, float(fit.pore_radius_mean), float(fit.pore_radius_deviation))
             axis.set(title=literal_label(fit.membrane.item()), xlabel="pore radius [nm]", ylim=(0, None))
         axes[0, 0].set_ylabel("density [nm⁻¹]")
-        axes[0, 0].legend(fontsize=6.5)
+        axes[0, 0].legend(fontsize=LEGEND)
     caption = (
         "Distributions of the pore radius from the two published limits. The published normal distribution includes "
         "radii below 0 (shaded); the log-normal one of the same mean and standard deviation does not. Neither width "
@@ -131,7 +131,7 @@ def _finish(axes: Sequence[Axes]) -> None:
     for letter, axis in zip("ABCD", axes, strict=False):
         axis.set_title(letter, loc="left", fontweight="bold")
         axis.set(xlabel="pore radius [nm]", xlim=(0, None), ylim=(0, None))
-        axis.legend(fontsize=6.5)
+        axis.legend(fontsize=LEGEND)
     axes[0].set_ylabel("Λ [nm⁻¹]")
 
 
@@ -160,7 +160,7 @@ def _common_constant(lines: xr.Dataset, is_palencia: bool) -> Picture:
         for letter, axis, label in zip("AB", axes, ("ε / n_p", "(ε / n_p)^0.5"), strict=True):
             axis.set_title(letter, loc="left", fontweight="bold")
             axis.set(xlabel="r_YL [µm]", ylabel=label, xlim=(0, None), ylim=(0, None))
-            axis.legend(fontsize=7)
+            axis.legend(fontsize=LEGEND)
     caption = (
         f"{_figure_number('6', is_palencia)}Porosity over pore number against the Young-Laplace radius, with the pore "
         "numbers of Eq. 22 as printed, and a parabola or line with the median constant. By Eq. 2 all membranes with "

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from membrane_dask.physics.porometry.measurement_errors import perturb
 from membrane_dask.report.page import STYLE, Grid, Picture, Section, literal_label, picture
-from membrane_dask.studies.porometry.common_report import COLOURS, GREY, LMH, POINTS
+from membrane_dask.studies.porometry.common_report import COLOURS, GREY, LEGEND, LMH, POINTS
 
 _QUANTITIES = (("permeability", "permeability"), ("threshold_pressure", "threshold pressure"))
 
@@ -91,4 +91,4 @@ def _experiment(axis: Axes, fit: xr.Dataset, pressure: np.ndarray, largest: floa
     ends = np.array([0.0, 1.05 * pressure.max()])
     axis.plot(ends / 1e3, slope * ends + offset, color=COLOURS[1], lw=1.0)
     axis.set(xlabel="pressure [kPa]", ylabel="flux [L m⁻² h⁻¹]", xlim=(0, None), ylim=(0, None))
-    axis.legend(fontsize=7.5)
+    axis.legend(fontsize=LEGEND)

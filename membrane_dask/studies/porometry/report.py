@@ -68,7 +68,7 @@ def sections(run: Run) -> list[Section]:
             page.append(curve_section(fits, _measured_points(run, groups), is_palencia="reproduction" in groups))
     page += bench_sections(groups)[1:]
     if np.isfinite(fits.leave_one_out_error).any():
-        page.append(_laws(fits))
+        page.append(laws_section(fits, _measured_points(run, groups)))
     if "reading_errors" in groups:
         points = _measured_points(run, groups)
         is_palencia = "reproduction" in groups
@@ -145,22 +145,24 @@ def _fit_table(fits: xr.Dataset, bootstrap: xr.Dataset | None) -> Grid:
     return Grid(header, rows, caption)
 
 
-def _laws(fits: xr.Dataset) -> Section:
+def laws_section(fits: xr.Dataset, points: xr.Dataset) -> Section:
+    """Errors of the laws of the flux; ``fits`` and ``points`` are the tables ``porometry`` and ``measurements``."""
     is_ranked = np.isfinite(fits.leave_one_out_error)
     ranked = fits.isel(membrane=is_ranked.any("law").values, law=fits.law.isin(list(LAWS)).values)
     rows = []
     for k, label in enumerate(ranked.membrane.values):
         errors = ranked.leave_one_out_error.isel(membrane=k)
-        best = int(errors.argmin("law"))
+        pressures = len(np.unique(points.pressure.values[points.membrane_name.values == label]))
+        largest = float(errors.min()) * (1 + 1 / math.sqrt(2 * max(pressures, 1)))
         cells = [
-            f"{error:.1%}{' ←' if j == best else ''}" if math.isfinite(error) else "-"
-            for j, error in enumerate(errors.values)
+            f"{error:.1%}{' ←' if error <= largest else ''}" if math.isfinite(error) else "-" for error in errors.values
         ]
         rows.append([str(label), *cells])
     text = (
         "Root mean square error of leave-one-out cross-validation over the mean flux: one pressure at a time is "
-        "predicted from the others. An arrow marks the best law; a dash, a law with too many parameters for the number "
-        "of pressures."
+        "predicted from the others. Arrows mark the best law and those whose error does not differ from its error by "
+        "more than 1/√(2n) of it, the standard deviation of an error from n pressures; a dash, a law with too many "
+        "parameters for the number of pressures."
     )
     return Section("Laws of the flux", text, [Grid(("membrane", *map(str, ranked.law.values)), rows)])
 

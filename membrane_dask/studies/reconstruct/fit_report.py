@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import matplotlib as mpl
+import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
 from membrane_dask.physics.reconstruction.goodness_of_fit import NOTHING_FLAGGED
 from membrane_dask.report.page import STYLE, Grid, Picture, Section, picture
 
+#: Statistics that the table shows first; the others on request.
+_SHOWN = 10
 _MICROGRAPH, _MODEL = "#111111", "#1f5fa8"
 
 
@@ -43,12 +46,16 @@ def goodness_of_fit_section(fit: xr.Dataset, distances: Sequence[xr.Dataset]) ->
             f"{float(one.p_value):.2g}",
             f"{float(one.group_p_value):.2g}" if "group_p_value" in one else "",
         )
-        for one in (fit.isel(statistic=k) for k in range(fit.sizes["statistic"]))
+        for one in (fit.isel(statistic=k) for k in np.lexsort((fit.p_value.values, 1 - fit.flagged.values)))
     ]
     header = ("statistic", "micrograph", "sections of the model", "p", "p of the group")
-    caption = "Statistics, mostly logarithms; * differs. The p-value of a group is that of all its statistics."
+    caption = (
+        "Statistics, mostly logarithms, those that differ most first; * differs. The p-value of a group is that of all "
+        "its statistics."
+    )
+    grid = Grid(header, rows, caption, max(_SHOWN, int(fit.flagged.sum())))
     figures = [_distance_figure(one, number if len(distances) > 1 else None) for number, one in enumerate(distances)]
-    return Section("Goodness of fit", text, [*figures, Grid(header, rows, caption)])
+    return Section("Goodness of fit", text, [*figures, grid])
 
 
 def _distance_figure(distances: xr.Dataset, image: int | None = None) -> Picture:

@@ -334,8 +334,9 @@ def _search(trials: xr.Dataset) -> Section:
         figure = Figure(figsize=(9, 2.6), layout="constrained")
         axis = figure.subplots()
         for objective in trials.objective.values:
-            axis.plot(objective, "o", color="#999", ms=3)
-            axis.plot(np.fmin.accumulate(objective), color=_STRUCTURES["color"], lw=0.9)
+            axis.plot(objective, "o", color="#999", ms=3, label="trial")
+            axis.plot(np.fmin.accumulate(objective), color=_STRUCTURES["color"], lw=0.9, label="smallest so far")
+        axis.legend(*(one[:2] for one in axis.get_legend_handles_labels()))
         axis.set(xlabel="trial", ylabel="objective", yscale="log")
     caption = "Objective of every trial of every replicate (grey) and its smallest value so far (blue)."
     return Section("Search", "", [picture(figure, caption, caption)])
