@@ -70,7 +70,8 @@ def test_the_wheel_runs_an_example_without_the_checkout(root, tmp_path):
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         wheel.extractall(site)
     example = site / "membrane_dask/examples/porometry-quickstart.yaml"
-    example.write_text(example.read_text() + "bootstrap: {draws: 0}\ncluster: {profile: sync}\n")
+    text = example.read_text().partition("priors:")[0]  # whose posterior takes most of the time
+    example.write_text(text + "bootstrap: {draws: 0}\ncluster: {profile: sync}\n")
     environment = {**os.environ, "PYTHONPATH": str(site)}
     work = tmp_path / "work"
     work.mkdir()

@@ -404,7 +404,7 @@ def leaves(data: dict, before: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     return problems
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_mutated_studies_never_end_in_a_traceback(data, graded, micrograph):
     """Exit 0 or 2 with messages, whatever a study holds."""

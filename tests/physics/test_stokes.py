@@ -169,6 +169,8 @@ def test_staircase_walls_agree_with_a_refined_grid(name):
     assert abs(staircase) < abs(smooth) / 4
 
 
+# On demand: test_cubic_spheres_converge has bodies with an exact solution.
+@pytest.mark.slow
 def test_smooth_walls_converge_when_voxels_sample_a_smooth_body():
     # The same body sampled at three resolutions; the finest is the reference.
     field = ndimage.gaussian_filter(np.random.default_rng(3).standard_normal((96, 96, 96)), 12, mode="wrap")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import imageio.v3 as iio
 import numpy as np
 import pytest
@@ -11,20 +13,25 @@ from membrane_dask.physics.analytic_problems import GradedMembrane
 from membrane_dask.studies.reconstruct.segmentation_report import segmentation_methods_section
 
 TRUTH = GradedMembrane(depth=160, slices=4, width=200)
-IMAGE = TRUTH.micrograph()
+SYNC = {"profile": "sync"}
+
+
+@cache
+def grey_image() -> np.ndarray:
+    return TRUTH.micrograph()
 
 
 @pytest.fixture
 def program(tmp_path):
     """``program(image, **settings)`` of a study of a micrograph."""
 
-    def make(image=IMAGE, **settings):
-        iio.imwrite(tmp_path / "a.png", image)
+    def make(image=None, **settings):
+        iio.imwrite(tmp_path / "a.png", grey_image() if image is None else image)
         (tmp_path / "s.yaml").write_text(
             "kind: reconstruct\ninput: a.png\npixel_size: 5 nm\nimaging: none\nvolume: {slices: 16}\n"
             "model: {knots: [0, 1]}\n"
         )
-        return md.plan(md.load_study(tmp_path / "s.yaml", **settings), measure=False).program
+        return md.plan(md.load_study(tmp_path / "s.yaml", cluster=SYNC, **settings), measure=False).program
 
     return make
 
@@ -55,7 +62,7 @@ def test_columns_of_the_table(program):
 
 def test_masked_pixels_do_not_count(program, tmp_path):
     """Grey values in another order where they are masked, which leaves the threshold, change no number of Otsu's."""
-    mask = np.full(IMAGE.shape, 255, np.uint8)
+    mask = np.full((160, 200), 255, np.uint8)
     mask[:, 150:] = 0
     iio.imwrite(tmp_path / "mask.png", mask)
     image = TRUTH.micrograph(shading=0, curtaining=0)
@@ -79,7 +86,7 @@ def test_a_binary_image_has_no_table(program):
 def test_a_binary_and_a_grey_image(tmp_path):
     """Each table is that of the micrograph of its number; depths are those of the membrane."""
     iio.imwrite(tmp_path / "a.png", TRUTH.section(2)[:80])
-    iio.imwrite(tmp_path / "b.png", IMAGE[60:])
+    iio.imwrite(tmp_path / "b.png", grey_image()[60:])
     (tmp_path / "s.yaml").write_text(
         "kind: reconstruct\nimages:\n"
         "  - {input: a.png, pixel_size: 5 nm, depth: 0 to 400 nm}\n"
@@ -113,7 +120,7 @@ def test_section_of_the_report(program, tmp_path):
 
 
 def test_the_report_names_a_method_that_does_not_serve(program, tmp_path):
-    run = md.run(md.load_study(tmp_path / "s.yaml") if program() else None, tmp_path / "run", limit=1)
+    run = md.run(md.load_study(tmp_path / "s.yaml", cluster=SYNC) if program() else None, tmp_path / "run", limit=1)
     segmentations = run.result["segmentations"].to_dataset().load()
     failed = segmentations.copy(deep=True)
     failed["failure"][2] = "99.9% of the pixels are solid"
