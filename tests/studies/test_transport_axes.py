@@ -170,11 +170,11 @@ def walled(where, shape=(24, 16, 18)):
 
 
 NOT_PERCOLATING = {
-    "dead ends": dead_ends(),
-    "wall at the feed": walled(0),
-    "wall inside": walled(11),
-    "isolated pores": np.pad(pore_space((18, 12, 12), 0, 0.6, 1.5), 2)[:, :, :16],
-    "across edges only": np.indices((24, 16, 18)).sum(axis=0) % 2 == 0,
+    "dead ends": dead_ends,
+    "wall at the feed": lambda: walled(0),
+    "wall inside": lambda: walled(11),
+    "isolated pores": lambda: np.pad(pore_space((18, 12, 12), 0, 0.6, 1.5), 2)[:, :, :16],
+    "across edges only": lambda: np.indices((24, 16, 18)).sum(axis=0) % 2 == 0,
 }
 
 
@@ -185,7 +185,7 @@ def test_volumes_through_which_nothing_passes(name, tmp_path):
         "retention: {enabled: true, diameter: 100 nm, diameters: [100 nm, 1 um], particles: 10}\n"
     )
     slabs = ", slab_thickness: 16, refinement: 2, lateral_boundary: no_slip" if name == "dead ends" else ""
-    run = run_study(tmp_path, NOT_PERCOLATING[name], lines % slabs)
+    run = run_study(tmp_path, NOT_PERCOLATING[name](), lines % slabs)
     properties = table(run, "properties")
     for quantity in (
         "percolates", "permeability", "permeability_low", "permeability_high", "permeability_upper_bound",
@@ -205,7 +205,7 @@ def test_volumes_through_which_nothing_passes(name, tmp_path):
 
 def test_pores_that_percolate_across_corners_only_pass_nothing(tmp_path):
     lines = "connectivity: 26\ntortuosity: false\nflow: {enabled: true, lateral_boundary: periodic}"
-    run = run_study(tmp_path, NOT_PERCOLATING["across edges only"], lines)
+    run = run_study(tmp_path, NOT_PERCOLATING["across edges only"](), lines)
     properties = table(run, "properties")
     assert (float(properties.percolates), float(properties.permeability)) == (1, 0)
     assert float(properties.permeability_network_equivalent) == 0
