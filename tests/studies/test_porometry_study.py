@@ -471,10 +471,12 @@ def test_failure_of_one_membrane(tmp_path, bench):
     ],
     ids=str,
 )
-def test_results_do_not_depend_on_batches_and_workers(quickstart, values_of, tmp_path, execution):
-    loaded = md.load_study(quickstart.path / "study.yaml", **execution)
-    repeated = md.run(loaded, tmp_path / "run", listener=lambda event: None)
-    assert values_of(repeated) == values_of(quickstart)
+def test_results_do_not_depend_on_batches_and_workers(bench, values_of, tmp_path, execution):
+    settings = QUICKSTART + "bootstrap: {draws: 100, batch: 50}\n"
+    path = study(tmp_path, bench[bench.membrane == "M1"], settings)
+    expected = run(path, tmp_path / "expected")
+    repeated = md.run(md.load_study(path, **execution), tmp_path / "run", listener=lambda event: None)
+    assert values_of(repeated) == values_of(expected)
 
 
 def test_units_replay_to_the_same_bits(quickstart):
@@ -493,10 +495,12 @@ def test_results_do_not_depend_on_other_membranes(bench, quickstart, tmp_path):
     np.testing.assert_array_equal(two, four)
 
 
+# On demand: regressions whose numbers tests/physics/porometry/test_regression.py checks.
 @pytest.mark.parametrize("settings", [
-    "regression: huber", "regression: weighted", "regression: deming\npressure_error: 1 kPa\nflux_error: 0.01",
-    "replicates: runs", "bootstrap: {method: residual, draws: 100, batch: 50}",
+    "regression: weighted", "replicates: runs", "bootstrap: {method: residual, draws: 100, batch: 50}",
     "bootstrap: {method: pairs, draws: 100, batch: 50}", "curve: darcy\nflux_error: 0.01",
+    pytest.param("regression: huber", marks=pytest.mark.slow),
+    pytest.param("regression: deming\npressure_error: 1 kPa\nflux_error: 0.01", marks=pytest.mark.slow),
 ])  # fmt: skip
 def test_regressions_and_bootstrap_methods(bench, tmp_path, settings):
     path = study(tmp_path, bench[(bench.state == "before") & (bench.membrane == "M2")])
