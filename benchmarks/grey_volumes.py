@@ -17,7 +17,8 @@ import numpy as np
 from _common import argument_parser
 from scipy.ndimage import gaussian_filter, label
 
-from membrane_dask.io.grey_volumes import GreyOptions, estimate_segmentation
+from membrane_dask.io.grey_options import GreyOptions
+from membrane_dask.io.grey_volumes import estimate_segmentation
 
 POROSITY, LEVELS = 0.35, (0.3, 0.7)
 METHODS = ("otsu", "hysteresis", "auto", "adaptive")

@@ -31,22 +31,24 @@ from membrane_dask.engine.driver import drive_run
 from membrane_dask.engine.events import Listener, Message, Summary
 from membrane_dask.engine.import_sources import find_import_sources
 from membrane_dask.engine.lock import DriverLock, RunBusyError, await_remote_driver
-from membrane_dask.engine.plan import Plan, build_program, make_plan
+from membrane_dask.engine.plan import Plan, make_plan
 from membrane_dask.engine.provenance import Provenance
 from membrane_dask.engine.rounds import all_units
 from membrane_dask.engine.run import Run, RunNotFoundError, prepare
 from membrane_dask.engine.run_list import RunList, find_run, find_runs
 from membrane_dask.engine.source_runs import (
     SourcePlan,
-    is_complete,
-    require_source,
+    prepared_sources,
     run_directory,
     source_studies,
     through_sources,
+    with_finished_sources,
+    with_sources,
 )
 from membrane_dask.engine.store import Sink, sinks
+from membrane_dask.engine.study_inputs import build_program, check_study
 from membrane_dask.engine.verification import Fault, verify_run
-from membrane_dask.errors import ClusterError, Problem, Source, StudyError, Where
+from membrane_dask.errors import ClusterError, Problem, Source, StudyError
 from membrane_dask.files import now, write_atomically
 from membrane_dask.program import Unit
 from membrane_dask.progress import ProgressLines, shown_progress
@@ -86,13 +88,58 @@ def plan(study: BaseStudy | str | Path, *, measure: bool = False, source: Source
     require_study(study)
     if not isinstance(study, BaseStudy):
         study, source = load_study_with_source(study)
-    study = _with_finished_sources(study, source)
+    study = with_finished_sources(study, source)
     try:
         planned = make_plan(study, build_program(study, source))
     except StudyError as error:
         raise StudyError(error.problems, source) from error.__cause__
     planned = replace(planned, imports=find_import_sources(planned))
     return planned.measured() if measure else planned
+
+
+def planned_sources(study: BaseStudy, source: Source | None = None) -> list[SourcePlan]:
+    """Studies whose runs a study reads, and those that they read, in the order in which they run, with their plans.
+
+    Raises
+    ------
+    StudyError
+        If one of them cannot be run.
+    """
+    return prepared_sources(study, source, lambda ready, its_source: plan(ready, source=its_source))
+
+
+def check(study: BaseStudy, source: Source | None = None) -> tuple[list[SourcePlan], list[str]]:
+    """Check a study, and those whose runs it reads, as far as it costs little; :func:`plan` finds the rest.
+
+    Parameters
+    ----------
+    study : study
+        A study.
+    source : Source, optional
+        Positions of its entries, for the errors.
+
+    Returns
+    -------
+    sources : list of SourcePlan
+        Studies whose runs it reads, none of them planned. While one is not finished, what the study reads is not
+        checked.
+    unchecked : list of str
+        What is left to the plan.
+
+    Raises
+    ------
+    StudyError
+        If the study cannot be run.
+    """
+    unchecked: list[str] = []
+
+    def check_one(ready: BaseStudy, its_source: Source | None) -> None:
+        unchecked.extend(check_study(ready, its_source))
+
+    sources = prepared_sources(study, source, check_one)
+    if all(item.finished for item in sources):
+        check_one(with_finished_sources(study, source), source)
+    return sources, list(dict.fromkeys(unchecked))
 
 
 def resolve_sources(
@@ -143,63 +190,7 @@ def _with_runs_of_sources(
                 listener(Message(f"source {item.path}: {directory}"))
                 finished[path] = run(planned, directory, listener=listener, client=client).path.resolve()
         runs[item.name] = finished[path]
-    return _with_sources(study, runs, source)
-
-
-def planned_sources(study: BaseStudy, source: Source | None = None) -> list[SourcePlan]:
-    """Studies whose runs a study reads, and those that they read, in the order in which they run; all are checked.
-
-    Raises
-    ------
-    StudyError
-        If one of them cannot be run.
-    """
-    planned: dict[Path, SourcePlan] = {}
-    _plan_sources(study, source, planned)
-    return list(planned.values())
-
-
-def _plan_sources(study: BaseStudy, source: Source | None, planned: dict[Path, SourcePlan]) -> bool:
-    """Plan the sources of a study that are not planned yet; whether all of its own are finished."""
-    study = through_sources(study, source)
-    finished = True
-    for item in source_studies(study, source):
-        path = item.path.resolve()
-        if path not in planned:
-            with item.errors_of_reader():
-                made, is_finished = None, False
-                if _plan_sources(item.study, item.source, planned):
-                    ready = _with_finished_sources(item.study, item.source)
-                    is_finished = is_complete(run_directory(ready))
-                    made = None if is_finished else plan(ready, source=item.source)
-            planned[path] = SourcePlan(item.path, made, is_finished)
-        finished &= planned[path].finished
-    return finished
-
-
-def _with_finished_sources(study: BaseStudy, source: Source | None) -> BaseStudy:
-    """The study with finished runs in place of the studies that it reads from."""
-    study = through_sources(study, source)
-    runs: dict[str, Path] = {}
-    own: dict[str, Where] = {}
-    for item in source_studies(study, source):
-        with item.errors_of_reader():
-            root = run_directory(_with_finished_sources(item.study, item.source))
-        if not (root / "run.json").is_file():
-            message = f"is a study that was not run yet; first: membrane-dask run {item.path} (got {str(item.path)!r})"
-            raise StudyError([Problem(item.where, message)], source)
-        runs[item.name], own[item.name] = root.resolve(), item.where
-    runs = {name: path for name, path in (study.sources() | runs).items() if (path / "run.json").is_file()}
-    for name, path in runs.items():
-        require_source(path, study.content_of_source(name), own.get(name) or study.source_position(name), source)
-    return _with_sources(study, runs, source)
-
-
-def _with_sources(study: BaseStudy, runs: dict[str, Path], source: Source | None) -> BaseStudy:
-    try:
-        return study.with_sources(runs) if runs else study
-    except StudyError as error:
-        raise StudyError(error.problems, source) from error.__cause__
+    return with_sources(study, runs, source)
 
 
 def run(

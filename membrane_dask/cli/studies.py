@@ -61,36 +61,37 @@ JsonOutput = Annotated[bool, typer.Option("--json", help="Print an object for sc
 
 
 def check(path: StudyPath, overrides: Overrides = None, as_json: JsonOutput = False) -> None:
-    """Report all problems of a study; reads its inputs, starts nothing."""
-    from membrane_dask.errors import StudyError
+    """Report all problems of a study and of the files that it reads; computes nothing.
 
-    if not as_json:
-        _check(path, overrides)
-        return
-    problems = []
+    What needs computation, such as the segmentation of an image, is checked by `plan`, and by `run` before it starts.
+    """
+    from membrane_dask import api
+    from membrane_dask.errors import StudyError
+    from membrane_dask.study_file import load_study_with_source
+
+    problems, unchecked = [], []
     try:
-        _check(path, overrides)
+        study, source = load_study_with_source(path, overrides or ())
+        sources, unchecked = api.check(study, source)
     except StudyError as error:
+        if not as_json:
+            raise
         problems = [
             {"field": problem.field, "position": error.source.locate(problem.where), "message": problem.message}
             for problem in error.problems
         ]
-    show(json.dumps({"study": str(path.absolute()), "valid": not problems, "problems": problems}, indent=1))
-    if problems:
-        exit_with(USAGE)
-
-
-def _check(path: Path, overrides: list[str] | None) -> None:
-    from membrane_dask import api
-    from membrane_dask.study_file import load_study_with_source
-
-    study, source = load_study_with_source(path, overrides or ())
-    unfinished = [item for item in api.planned_sources(study, source) if not item.finished]
-    if not unfinished:
-        api.plan(study, source=source)
-    for item in unfinished:
-        say(f"{item.path.name} was not run yet: `run` runs it first and then checks what it has made")
+    if as_json:
+        record = {"study": str(path.absolute()), "valid": not problems, "problems": problems, "unchecked": unchecked}
+        show(json.dumps(record, indent=1))
+        if problems:
+            exit_with(USAGE)
+        return
+    for item in sources:
+        if not item.finished:
+            say(f"{item.path.name} was not run yet: `run` runs it first and then checks what it has made")
     say(f"{path}: a valid {study.kind} study")
+    if unchecked:
+        say(f"not checked: {', '.join(unchecked)}; membrane-dask plan {path} does")
 
 
 def plan(

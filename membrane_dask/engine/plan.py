@@ -11,18 +11,8 @@ from typing import Any
 from membrane_dask.config import BaseStudy
 from membrane_dask.engine.cluster.profiles import Profile, resolve
 from membrane_dask.engine.control_groups import cpu_limit, memory_limit
-from membrane_dask.errors import (
-    ClusterError,
-    DataLossError,
-    Problem,
-    ProgramError,
-    Source,
-    StudyError,
-    UnreadableRunError,
-    reason,
-)
+from membrane_dask.errors import Problem, StudyError
 from membrane_dask.program import Costs, Image, Program, Scratch, Table, task_stem
-from membrane_dask.studies.registry import find_kind
 
 #: Target for the work in a batch, in seconds: long compared with the overhead of a task, short enough that a lost
 #: worker costs little.
@@ -354,31 +344,6 @@ class Plan:
 
         folder = Path("runs") / self.name
         return table("Plan", self.rows(), links([("run", folder)] if (folder / "run.json").is_file() else []))
-
-
-def build_program(study: BaseStudy, source: Source | None) -> Program:
-    """The program of a study; errors that come of its inputs, however unusual these are, are errors of the study.
-
-    Parameters
-    ----------
-    study : BaseStudy
-        The checked study.
-    source : Source, optional
-        Positions of its entries, for the errors.
-
-    Raises
-    ------
-    StudyError
-        If an input cannot be used.
-    """
-    kind = find_kind(study.kind)
-    try:
-        return kind.build(study, source)
-    except (StudyError, ProgramError, ClusterError, DataLossError, UnreadableRunError, NotImplementedError):
-        raise
-    except (ArithmeticError, LookupError, MemoryError, RuntimeError, ValueError) as error:
-        names = ", ".join(str(path) for path in {**study.inputs(), **study.sources()}.values()) or "these settings"
-        raise StudyError([Problem((), f"cannot be planned with {names}: {reason(error)}")], source) from error
 
 
 def make_plan(study: BaseStudy, program: Program) -> Plan:

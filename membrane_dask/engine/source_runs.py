@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +77,8 @@ class SourcePlan:
     path : Path
         File of the study.
     plan : Plan or None
-        None if its run is complete, and while studies whose runs it reads itself are not finished.
+        None if its run is complete, while studies whose runs it reads itself are not finished, and where it was only
+        checked.
     finished : bool
         Whether its run is complete.
     """
@@ -85,6 +86,89 @@ class SourcePlan:
     path: Path
     plan: Plan | None
     finished: bool
+
+
+def prepared_sources(
+    study: BaseStudy, source: Source | None, prepare: Callable[[BaseStudy, Source], Plan | None]
+) -> list[SourcePlan]:
+    """Studies whose runs a study reads, and those that they read, in the order in which they run.
+
+    Parameters
+    ----------
+    study : BaseStudy
+        The reader.
+    source : Source, optional
+        Positions of its entries, for the errors.
+    prepare : callable
+        Plans a study that is not finished and whose own sources are, or only checks it.
+
+    Raises
+    ------
+    StudyError
+        If one of them cannot be run.
+    """
+    planned: dict[Path, SourcePlan] = {}
+    _prepare_sources(study, source, prepare, planned)
+    return list(planned.values())
+
+
+def _prepare_sources(
+    study: BaseStudy, source: Source | None, prepare: Callable[[BaseStudy, Source], Plan | None],
+    planned: dict[Path, SourcePlan],
+) -> bool:  # fmt: skip
+    """Prepare the sources of a study that are not prepared yet; whether all of its own are finished."""
+    study = through_sources(study, source)
+    finished = True
+    for item in source_studies(study, source):
+        path = item.path.resolve()
+        if path not in planned:
+            with item.errors_of_reader():
+                made, is_finished = None, False
+                if _prepare_sources(item.study, item.source, prepare, planned):
+                    ready = with_finished_sources(item.study, item.source)
+                    is_finished = is_complete(run_directory(ready))
+                    made = None if is_finished else prepare(ready, item.source)
+            planned[path] = SourcePlan(item.path, made, is_finished)
+        finished &= planned[path].finished
+    return finished
+
+
+def with_finished_sources(study: BaseStudy, source: Source | None) -> BaseStudy:
+    """The study with finished runs in place of the studies that it reads from.
+
+    Raises
+    ------
+    StudyError
+        If one of them was not run, or does not provide what is read.
+    """
+    study = through_sources(study, source)
+    runs: dict[str, Path] = {}
+    own: dict[str, Where] = {}
+    for item in source_studies(study, source):
+        with item.errors_of_reader():
+            root = run_directory(with_finished_sources(item.study, item.source))
+        if not (root / "run.json").is_file():
+            message = f"is a study that was not run yet; first: membrane-dask run {item.path} (got {str(item.path)!r})"
+            raise StudyError([Problem(item.where, message)], source)
+        runs[item.name], own[item.name] = root.resolve(), item.where
+    runs = {name: path for name, path in (study.sources() | runs).items() if (path / "run.json").is_file()}
+    for name, path in runs.items():
+        require_source(path, study.content_of_source(name), own.get(name) or study.source_position(name), source)
+    return with_sources(study, runs, source)
+
+
+def with_sources(study: BaseStudy, runs: Mapping[str, Path], source: Source | None) -> BaseStudy:
+    """The study that reads these runs, by name.
+
+    Raises
+    ------
+    StudyError
+        If the study does not fit them; at the positions of its entries.
+    """
+    try:
+        return study.with_sources(runs) if runs else study
+    except StudyError as error:
+        raise StudyError(error.problems, source) from error.__cause__
 
 
 def through_sources(study: BaseStudy, source: Source | None) -> BaseStudy:

@@ -10,23 +10,22 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from membrane_dask.io.grey_bias import NOT_MEASURED, GreyBias, SegmentedSlice, grey_bias
 from membrane_dask.io.grey_noise import SegmentationNoise, segmentation_noise
+from membrane_dask.io.grey_options import GreyOptions
 from membrane_dask.physics.imaging.blocks import Block
+from membrane_dask.physics.imaging.digital_spheres import squared_radius
 from membrane_dask.physics.imaging.gaussian import gaussian_filter, gaussian_taps
 from membrane_dask.physics.imaging.grey_filters import otsu_threshold, separability, smooth
 from membrane_dask.physics.imaging.grey_hysteresis import REACH, connected_to_core
 from membrane_dask.physics.imaging.local_mean import LocalMean, local_mean
-from membrane_dask.physics.imaging.morphology import closing, squared_radius
+from membrane_dask.physics.imaging.morphology import closing
 from membrane_dask.physics.imaging.slice_brightness import RELEVANT_DRIFT, SliceBrightness, slice_brightness
 from membrane_dask.physics.imaging.volume_shading import VolumeShading, estimate_volume_shading
-
-Method = Literal["auto", "otsu", "hysteresis", "adaptive"]
-Correction = Literal["auto", "none", "slices", "shading", "both"]
 
 #: Voxels from which thresholds are computed, and the least number of slices that they are spread over.
 _SAMPLED_VOXELS, _SAMPLED_SLICES = 1 << 22, 24
@@ -41,48 +40,6 @@ _MIN_SEPARATION, _SEPARATION_FILTER = 0.7, 1.0
 _TRUNCATE = 4.0
 #: Planes that are segmented at a time, which limits the memory of the filters.
 _SLAB = 64
-
-
-@dataclass(frozen=True, kw_only=True)
-class GreyOptions:
-    """How a grey volume is segmented.
-
-    Parameters
-    ----------
-    method : {"auto", "otsu", "hysteresis", "adaptive"}
-        ``otsu``: one threshold for the volume. ``hysteresis``: the same, but a pore must lie near a voxel that is
-        darker than the middle between the threshold and the mean of the pores. ``adaptive``: a threshold by the local
-        mean. ``auto``: Otsu's threshold after corrections where the volume is uneven.
-    correction : {"auto", "none", "slices", "shading", "both"}
-        What is corrected before the threshold; ``auto``: with ``method: auto`` what is uneven, else nothing.
-    sigma, closing_radius : float
-        As of :func:`membrane_dask.io.segmentation.segment_window`.
-    pores : {"dark", "bright"}
-        Which phase the pores are.
-    slice_axis : int or None
-        Axis of the volume along which its slices follow each other; None for the planes of the file.
-    sensitivity : float
-        Of ``adaptive``, in [0, 1], as of micrographs; larger gives more solid.
-    neighbourhood : {"slice", "block"}
-        Of ``adaptive``: voxels of the slice, or of the slices around it as well.
-    window : int or None
-        Of ``adaptive``: width of the neighbourhood, voxels; default an eighth of the slice.
-    """
-
-    method: Method
-    correction: Correction = "auto"
-    sigma: float = 0.0
-    closing_radius: float = 0.0
-    pores: Literal["dark", "bright"] = "dark"
-    slice_axis: int | None = None
-    sensitivity: float = 0.65
-    neighbourhood: Literal["slice", "block"] = "slice"
-    window: int | None = None
-
-    @property
-    def axis(self) -> int:
-        """Axis along which the slices follow each other; the first one, unless it is given."""
-        return self.slice_axis or 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

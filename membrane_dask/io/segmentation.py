@@ -8,8 +8,9 @@ from typing import Any, Literal
 import numpy as np
 
 from membrane_dask.physics.imaging.blocks import Block
+from membrane_dask.physics.imaging.digital_spheres import squared_radius
 from membrane_dask.physics.imaging.gaussian import gaussian_filter, gaussian_taps
-from membrane_dask.physics.imaging.morphology import closing, squared_radius
+from membrane_dask.physics.imaging.morphology import closing
 
 
 def segment_window(

@@ -7,8 +7,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from membrane_dask.physics.elementary import cosine_of_degrees
-from membrane_dask.physics.root_finding import brentq
 from membrane_dask.plain_text import printable_line
 
 #: Largest cosine of the angle between two axes that counts as a right one (0.1 degrees): headers round.
@@ -109,4 +107,7 @@ def _degrees(cosine: float) -> float:
     """Angle of a cosine from -1 to 1."""
     if abs(cosine) >= 1:
         return 0.0 if cosine > 0 else 180.0
+    from membrane_dask.physics.elementary import cosine_of_degrees  # slow to import; few files need it
+    from membrane_dask.physics.root_finding import brentq
+
     return float(brentq(lambda angle: float(cosine_of_degrees(angle)) - cosine, 0.0, 180.0))

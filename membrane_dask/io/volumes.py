@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from membrane_dask.errors import reason
-from membrane_dask.io.grey_noise import segmentation_noise
-from membrane_dask.io.grey_volumes import GreyOptions, GreySegmentation, drift_remark, estimate_segmentation
+from membrane_dask.io.grey_options import GreyOptions
 from membrane_dask.io.image_folders import ImageFolder
 from membrane_dask.io.raster_files import check_decoded_size
-from membrane_dask.io.segmentation import segment_window
 from membrane_dask.io.tiff_volumes import TiffPages
 from membrane_dask.io.volume_borders import Treatment, find_databars, slowest_axis, treat_databars
 from membrane_dask.io.volume_file import Edges, ReadOptions, VolumeError, VolumeFile, VoxelEdges
@@ -24,8 +23,11 @@ from membrane_dask.io.volume_formats import open_volume_file, oriented
 from membrane_dask.io.volume_values import FILL, MAX_VALUES, Pores, VolumeValues, counted, pore_labels, sample_planes
 from membrane_dask.io.volume_views import cropped, in_file_order
 from membrane_dask.io.zarr_chunks import MissingChunkError, ZarrVolume
-from membrane_dask.physics.reconstruction.goodness_of_fit import NOTHING_FLAGGED
 from membrane_dask.physics.voxel_spacing import CUBE, Spacing, unit_and_spacing
+
+# Slow to import, and only grey volumes need them: grey_noise, grey_volumes and segmentation.
+if TYPE_CHECKING:
+    from membrane_dask.io.grey_volumes import GreySegmentation
 
 #: Row of the plan of a volume that is segmented by a given threshold.
 _FIXED_THRESHOLD = ("bias", "of grey.threshold, not measured; grey.method: otsu measures its own")
@@ -142,6 +144,8 @@ class VolumeSource:
         if self.segmentation is not None:
             return self.segmentation.pores(array, where)
         if self.grey is not None:
+            from membrane_dask.io.segmentation import segment_window
+
             assert self.pores in ("dark", "bright")
             return segment_window(array, where, pores=self.pores, **self.grey)
         values = np.asarray(array[where])
@@ -190,8 +194,46 @@ def open_volume_source(
         If it cannot be read, has missing chunks, is not three-dimensional, has a databar that is refused, or holds
         values that do not identify pores and solid.
     """
+    source = describe_volume(path, pores, grey, options, axis, databar)
+    values = _values(source.path, source.options, axis)
+    if isinstance(grey, GreyOptions):
+        with _errors_of_reading(path):
+            segmentation = None if values.phases else _segmentation(path, source.options, axis, grey)
+        rows = segmentation.remarks if segmentation else ()
+        described = values.described(pores, {} if segmentation else None)
+        return replace(source, segmentation=segmentation, remarks=(*source.remarks, *rows, ("values", described)))
+    if grey is None:
+        return replace(source, remarks=(*source.remarks, ("values", values.described(pores, None))))
+    from membrane_dask.io.grey_noise import segmentation_noise
+    from membrane_dask.io.grey_volumes import drift_remark
+
+    array = source._array
+    with _errors_of_reading(path):
+        rows = (*drift_remark(array, _slice_axis(array)), _FIXED_THRESHOLD)
+    noise = segmentation_noise(source.read, source.shape, grey.get("sigma", 0.0))
+    return replace(source, remarks=(*source.remarks, *rows, ("values", values.described(pores, grey)), *noise.remarks))
+
+
+def describe_volume(
+    path: Path,
+    pores: Pores = "dark",
+    grey: Mapping[str, float] | GreyOptions | None = None,
+    options: ReadOptions | None = None,
+    axis: str = "z",
+    databar: Treatment = "refuse",
+) -> VolumeSource:
+    """What a file says of a volume, with all checks of :func:`open_volume_source` but those of a segmentation.
+
+    The parameters are those of :func:`open_volume_source`. A volume that must be segmented cannot be read from what is
+    returned.
+
+    Raises
+    ------
+    ValueError
+        As of :func:`open_volume_source`.
+    """
     options = replace(options or ReadOptions(), labels=not isinstance(pores, str))
-    try:
+    with _errors_of_reading(path):
         volume = _opened(path, options, axis)
         array = volume.array
         shape = tuple(int(n) for n in array.shape)
@@ -224,21 +266,9 @@ def open_volume_source(
                 f"{path.name} holds {values.listed()} of type {array.dtype}: -1 is 255 or true of another type, so "
                 "that dark and bright say nothing; name the label of the pores, pores: 0 or pores: -1"
             )
-        segmentation: GreySegmentation | None = None
         if isinstance(grey, GreyOptions):
             values.check_grey(path.name, grey.method)
-            segmentation = None if values.phases else _segmentation(path, options, axis, grey)
-            grey = None
-        rows = segmentation.remarks if segmentation else ()
-        if grey is not None:
-            rows = (*drift_remark(array, _slice_axis(array)), _FIXED_THRESHOLD)
-        message = values.invalid_phases() if isinstance(pores, str) and grey is None and segmentation is None else ""
-    except VolumeError:
-        raise
-    except MissingChunkError as error:
-        raise ValueError(f"{path.name}: {error}") from error
-    except Exception as error:  # decoders raise many types; MEMBRANE_DASK_DEBUG=1 shows where
-        raise ValueError(f"{path.name} cannot be read as a volume: {reason(error)}") from error
+        message = values.invalid_phases() if isinstance(pores, str) and grey is None else ""
     if message and values.is_nan:
         raise ValueError(f"{path.name} holds {message}; {FILL}")
     if message:
@@ -248,16 +278,24 @@ def open_volume_source(
         )
     edges = [edge for edge in volume.edges.nm if edge is not None]
     voxel, spacing = unit_and_spacing(edges) if len(edges) == len(shape) else (None, CUBE)
-    described = values.described(pores, {} if segmentation else grey)
-    remarks = (*volume.remarks, *databar_remarks, *rows, ("values", described))
-    source = VolumeSource(
-        str(path), shape, voxel, volume.edges.source, volume.edges, pores, grey, segmentation, options, axis, remarks,
+    return VolumeSource(
+        str(path), shape, voxel, volume.edges.source, volume.edges, pores,
+        None if isinstance(grey, GreyOptions) else grey, None, options, axis, (*volume.remarks, *databar_remarks),
         spacing,
     )  # fmt: skip
-    if grey is None:
-        return source
-    noise = segmentation_noise(source.read, shape, grey.get("sigma", 0.0))
-    return replace(source, remarks=(*remarks, *noise.remarks))
+
+
+@contextmanager
+def _errors_of_reading(path: Path) -> Iterator[None]:
+    """What goes wrong while a volume is read, as errors that name it."""
+    try:
+        yield
+    except VolumeError:
+        raise
+    except MissingChunkError as error:
+        raise ValueError(f"{path.name}: {error}") from error
+    except Exception as error:  # decoders raise many types; MEMBRANE_DASK_DEBUG=1 shows where
+        raise ValueError(f"{path.name} cannot be read as a volume: {reason(error)}") from error
 
 
 def volume_paths(path: Path) -> list[Path]:
@@ -287,6 +325,8 @@ def replicate_design(path: Path, table: str = "structures") -> str:
 def reconstruction_findings(path: Path) -> tuple[str, ...]:
     """What a reconstruction says of its fit: that its image does not resolve the pores, or differs from its model."""
     import zarr
+
+    from membrane_dask.physics.reconstruction.goodness_of_fit import NOTHING_FLAGGED
 
     sentences: list[str] = []
     for name in ("imaging", "goodness_of_fit"):
@@ -326,6 +366,8 @@ def _segmentation_of_version(
     path: str, options: ReadOptions, axis: str, grey: GreyOptions, modified: int
 ) -> GreySegmentation:
     """Segmentation of a grey volume, which is estimated once."""
+    from membrane_dask.io.grey_volumes import estimate_segmentation
+
     array = _cached_file(path, options, axis).array
     if grey.slice_axis is None:
         grey = replace(grey, slice_axis=_slice_axis(array))

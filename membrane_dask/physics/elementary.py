@@ -8,9 +8,7 @@ two units in the last place, except where stated.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -251,18 +249,3 @@ def geometric_sequence(first: float, last: float, n: int) -> np.ndarray:
     values = np.asarray(exp(np.linspace(float(log(first)), float(log(last)), n)))
     values[0], values[-1] = first, last
     return values
-
-
-def power_of_ten(exponent: int) -> float:
-    """``10**exponent``, rounded correctly."""
-    return float(f"1e{exponent}")
-
-
-def decimal_exponent(value: float) -> int:
-    """Whole part of the decimal logarithm of ``|value|``, which is not 0, without rounding errors."""
-    return Decimal(value).adjusted()
-
-
-def round_to_digits(value: float, digits: int) -> float:
-    """Round to significant decimal digits, fewer than those in which machines differ."""
-    return float(f"{value:.{digits - 1}e}") if math.isfinite(value) else value

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from membrane_dask.errors import Problem, Source, StudyError
 from membrane_dask.io.array_files import RAW
-from membrane_dask.io.grey_volumes import GreyOptions
+from membrane_dask.io.grey_options import GreyOptions
 from membrane_dask.io.oriented_volumes import AXES, OrientedVolume, PoreVolume
 from membrane_dask.io.volume_file import RawLayout, ReadOptions
 from membrane_dask.io.volumes import (
     VolumeSource,
+    describe_volume,
     open_volume_source,
     reconstruction_findings,
     replicate_design,
@@ -63,23 +64,71 @@ class InputVolumes:
         StudyError
             If a volume cannot be used.
         """
-        volumes: list[VolumeSource] = []
-        fields: list[str] = []
-        for entry in study.volume_inputs():
-            opened = _open(study, entry, source)
-            volumes += [with_voxel_size(study, entry.field, volume, source) for volume in opened]
-            fields += [entry.field] * len(opened)
+        volumes, fields = open_volumes(study, source, open_volume_source)
         designs = {entry.field: replicate_design(entry.path) for entry in study.volume_inputs()}
-        if study.databar == "cut" and not any(volume.options.margins for volume in volumes):
-            message = "finds nothing to cut: no rows of the planes look like a databar that metadata do not name; leave"
-            message += " it out, or cut the rows from the images (got 'cut')"
-            raise StudyError([Problem(("databar",), message)], source)
         porosities = [_sample_porosity(field, volume, source) for field, volume in zip(fields, volumes, strict=True)]
         findings = reconstruction_findings(study.input)
         return cls(volumes, porosities, fields.count("input"), designs["input"], designs.get("reference", ""), findings)
 
 
-def _open(study: VolumeStudy, entry: VolumeInput, source: Source | None) -> list[VolumeSource]:
+def open_volumes(
+    study: VolumeStudy, source: Source | None, open_source: Callable[..., VolumeSource]
+) -> tuple[list[VolumeSource], list[str]]:
+    """Volumes of a study with their voxel sizes, and the field that names each.
+
+    Parameters
+    ----------
+    study : VolumeStudy
+    source : Source, optional
+        Positions of the settings, for errors.
+    open_source : callable
+        :func:`~membrane_dask.io.volumes.open_volume_source`, or
+        :func:`~membrane_dask.io.volumes.describe_volume` where the volumes are not segmented.
+
+    Raises
+    ------
+    StudyError
+        If a volume cannot be used.
+    """
+    volumes: list[VolumeSource] = []
+    fields: list[str] = []
+    for entry in study.volume_inputs():
+        opened = _open(study, entry, source, open_source)
+        volumes += [with_voxel_size(study, entry.field, volume, source) for volume in opened]
+        fields += [entry.field] * len(opened)
+    if study.databar == "cut" and not any(volume.options.margins for volume in volumes):
+        message = "finds nothing to cut: no rows of the planes look like a databar that metadata do not name; leave"
+        message += " it out, or cut the rows from the images (got 'cut')"
+        raise StudyError([Problem(("databar",), message)], source)
+    return volumes, fields
+
+
+def check_volumes(study: VolumeStudy, source: Source | None) -> tuple[list[VolumeSource], list[str], tuple[str, ...]]:
+    """Volumes of a study by what their files say, of which grey ones are not segmented.
+
+    Returns
+    -------
+    volumes, fields
+        As of :func:`open_volumes`.
+    unchecked : tuple of str
+        What only a program finds.
+
+    Raises
+    ------
+    StudyError
+        If a volume cannot be used.
+    """
+    volumes, fields = open_volumes(study, source, describe_volume)
+    if study.grey.is_used:
+        return volumes, fields, ("segmentation", "memory of the units")
+    for field, volume in zip(fields, volumes, strict=True):
+        _sample_porosity(field, volume, source)
+    return volumes, fields, ("memory of the units",)
+
+
+def _open(
+    study: VolumeStudy, entry: VolumeInput, source: Source | None, open_source: Callable[..., VolumeSource]
+) -> list[VolumeSource]:
     """Open the volumes that a field of the study names."""
     path = entry.path
     grey = _grey_options(study)
@@ -94,7 +143,7 @@ def _open(study: VolumeStudy, entry: VolumeInput, source: Source | None) -> list
         if path.suffix.lower() in (".yaml", ".yml"):
             raise ValueError(f"is a study that must be run first: membrane-dask run {path}")
         paths = volume_paths(path)
-        return [open_volume_source(volume, study.pores, grey, options, entry.axis, study.databar) for volume in paths]
+        return [open_source(volume, study.pores, grey, options, entry.axis, study.databar) for volume in paths]
     except ValueError as error:
         raise StudyError([Problem((entry.field,), f"{error} (got {str(path)!r})")], source) from error
 

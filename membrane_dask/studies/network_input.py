@@ -12,47 +12,18 @@ import numpy as np
 from membrane_dask.errors import Problem
 from membrane_dask.io.network_files import read_statoil
 from membrane_dask.io.network_tables import junction_numbers, junctions_path, read_network_csv
-from membrane_dask.io.openpnm_files import is_openpnm_archive, is_openpnm_table, openpnm_conductances, read_openpnm
+from membrane_dask.io.openpnm_files import is_openpnm_table, openpnm_conductances, read_openpnm
 from membrane_dask.io.run_networks import run_networks
 from membrane_dask.physics.networks.connectivity import adjacency, flowing_pores
 from membrane_dask.physics.networks.pore_network import INLET, OUTLET, PoreNetwork
+from membrane_dask.studies.network_paths import OTHER_STATOIL, STATOIL, STUDIES, TubeRadius
 
-#: Radius of the tubes of a network: that of the file, of the inscribed circle, or of a circle of the pore's area.
-TubeRadius = Literal["as given", "inscribed", "equivalent"]
-#: Ending of the file that stands for the four files of a Statoil network.
-_STATOIL = "_link1.dat"
-#: Endings of the other three.
-_OTHER_STATOIL = ("_node1.dat", "_node2.dat", "_link2.dat")
-_STUDIES = (".yaml", ".yml")
 #: Largest porosity of a band; it exceeds 1 where cylinders of extracted networks overlap at the junctions.
 _MAX_POROSITY = 2.0
 #: Relative difference between two statements of the thickness that may be due to their digits.
 _THICKNESS_TOLERANCE = 1e-3
 #: Length of the shortest path, in thicknesses, above which lengths are likely to have another unit.
 _LONG_PATH = 5
-
-
-def is_source(path: Path) -> bool:
-    """Whether a path is that of a run, or of a study that makes one, rather than a file of a network."""
-    return path.is_dir() or path.suffix.lower() in _STUDIES
-
-
-def is_network(path: Path) -> bool:
-    """Whether a path is that of a file of a network, rather than of a volume: an archive is, that names throats."""
-    if path.name.endswith((_STATOIL, *_OTHER_STATOIL)) or path.suffix.lower() == ".csv":
-        return True
-    return path.suffix.lower() == ".npz" and path.is_file() and is_openpnm_archive(path)
-
-
-def network_files(path: Path) -> dict[str, Path]:
-    """Files of a network by name: that of the path itself is ``input``, others have names derived from it."""
-    files = {"input": path}
-    if path.name.endswith(_STATOIL):
-        for name in ("node1", "node2", "link2"):
-            files[f"input_{name}"] = path.with_name(f"{path.name.removesuffix(_STATOIL)}_{name}.dat")
-    elif path.suffix.lower() == ".csv" and junctions_path(path).is_file():
-        files["input_junctions"] = junctions_path(path)
-    return files
 
 
 def read_networks(path: Path, radius: TubeRadius = "as given") -> tuple[list[PoreNetwork], list[float]]:
@@ -212,12 +183,12 @@ def _read(path: Path) -> tuple[list[PoreNetwork], float | None]:
         if not (path / "run.json").is_file():
             raise ValueError(f"{path.name} is a folder, but no run")
         return run_networks(path), 1e-9
-    if ending in _STUDIES:
+    if ending in STUDIES:
         raise ValueError(f"is a study that must be run first: membrane-dask run {path}")
-    if path.name.endswith(_STATOIL):
-        return [read_statoil(path.with_name(path.name.removesuffix(_STATOIL)))], 1.0
-    if path.name.endswith(_OTHER_STATOIL):
-        prefix = path.name[: -len(_OTHER_STATOIL[0])]
+    if path.name.endswith(STATOIL):
+        return [read_statoil(path.with_name(path.name.removesuffix(STATOIL)))], 1.0
+    if path.name.endswith(OTHER_STATOIL):
+        prefix = path.name[: -len(OTHER_STATOIL[0])]
         raise ValueError(f"{path.name} is one of Statoil's four files; give their prefix: {path.with_name(prefix)}")
     if ending == ".npz" or (ending == ".csv" and is_openpnm_table(path)):
         return [read_openpnm(path)], None

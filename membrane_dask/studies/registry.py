@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib import import_module
@@ -41,6 +41,10 @@ class StudyKind:
         Sequence of :class:`membrane_dask.schema.TableSchema`: all tables and images of its results.
     seed_key : int
         First number of the spawn key of its units' seeds, so that no two kinds use one random stream.
+    check : str, optional
+        Function of the settings and their source for the command ``check``, which refuses what is wrong with the inputs
+        as far as that costs little, and returns what only the program finds, as a sequence of names. Without it, the
+        program is built instead.
     report : str, optional
         Function from a run to the sections of its report.
     exports : str, optional
@@ -61,6 +65,7 @@ class StudyKind:
     program: str
     tables: str
     seed_key: int
+    check: str = ""
     report: str = ""
     exports: str = ""
     networks: str = ""
@@ -91,6 +96,17 @@ class StudyKind:
     def schemas(self) -> tuple[TableSchema, ...]:
         """Declarations of all tables."""
         return tuple(self._load(self.tables))
+
+    def check_inputs(self, study: BaseStudy, source: Source | None = None) -> Sequence[str]:
+        """Check the inputs of a checked study by :attr:`check`; returns what only its program finds.
+
+        Raises
+        ------
+        StudyError
+            If an input cannot be used.
+        """
+        unchecked: Sequence[str] = self._load(self.check)(study, source)
+        return unchecked
 
     def build(self, study: BaseStudy, source: Source | None = None) -> Program:
         """Make a checked study ready to run; reads its inputs.
@@ -214,7 +230,7 @@ def kind_at_fault(error: BaseException) -> str:
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     packages = {frame.f_globals.get("__name__", "").partition(".")[0] for frame in frames}
     for kind in kinds().values():
-        references = (kind.model, kind.program, kind.tables, kind.report, kind.exports, kind.networks)
+        references = (kind.model, kind.program, kind.check, kind.tables, kind.report, kind.exports, kind.networks)
         package = package_of(kind.name)
         if package and packages & {one.partition(":")[0].partition(".")[0] for one in references if one}:
             return f"{kind.name!r} ({package})"

@@ -14,10 +14,11 @@ import toy
 
 import membrane_dask as md
 from membrane_dask.cli import main
-from membrane_dask.engine import plan as plan_module
+from membrane_dask.engine import study_inputs
 from membrane_dask.engine.events import UnitQuarantined
-from membrane_dask.engine.plan import Plan, build_program
+from membrane_dask.engine.plan import Plan
 from membrane_dask.engine.run import prepare
+from membrane_dask.engine.study_inputs import build_program
 from membrane_dask.errors import ProgramError, StudyError, UnreadableRunError
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.progress import ProgressLines
@@ -56,7 +57,7 @@ def test_unusual_data_are_an_error_of_the_study(monkeypatch, tmp_path, error):
     def build(study, source):
         raise error
 
-    monkeypatch.setattr(plan_module, "find_kind", lambda name: SimpleNamespace(build=build))
+    monkeypatch.setattr(study_inputs, "find_kind", lambda name: SimpleNamespace(build=build))
     with pytest.raises(StudyError, match=f"cannot be planned with these settings: .*{error.args[0]}"):
         md.plan(study)
     error = ProgramError("an error of a package")  # which is to be seen as such

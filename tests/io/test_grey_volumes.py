@@ -15,7 +15,8 @@ from scipy import ndimage
 
 import membrane_dask as md
 from membrane_dask.io import grey_volumes
-from membrane_dask.io.grey_volumes import GreyOptions, estimate_segmentation
+from membrane_dask.io.grey_options import GreyOptions
+from membrane_dask.io.grey_volumes import estimate_segmentation
 from membrane_dask.physics.imaging.local_mean import local_mean
 
 SHAPE = (48, 60, 70)

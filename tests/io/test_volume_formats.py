@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from membrane_dask.io.grey_volumes import GreyOptions
+from membrane_dask.io.grey_options import GreyOptions
 from membrane_dask.io.volume_file import RawLayout, ReadOptions
 from membrane_dask.io.volume_formats import open_volume_file, oriented
 from membrane_dask.io.volumes import open_volume_source

@@ -19,20 +19,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from membrane_dask.physics._jit import kernel
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.imaging.blocks import Block
+from membrane_dask.physics.imaging.volume_faces import FACES, Faces
 from membrane_dask.physics.union_find import root_of
 
-#: Faces of the volume from which pores are entered; the columns of :attr:`AccessGraph.faces` that belong to each.
-FACES: Mapping[str, tuple[int, ...]] = {
-    "inlet": (0,), "outlet": (1,), "both": (0, 1), "all": (0, 1, 2, 3, 4, 5),
-}  # fmt: skip
-Faces = Literal["inlet", "outlet", "both", "all"]
 #: Steps to the neighbours of a voxel: 6 across faces, then those across edges and corners.
 _STEPS = np.argwhere(np.ones((3, 3, 3), bool)) - 1
 _STEPS = _STEPS[np.argsort(np.abs(_STEPS).sum(axis=1), kind="stable")][1:]

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import ndimage
 
 #: Grey levels into which a row is divided, of which two adjacent ones count as one grey value.
 _LEVELS = 64
@@ -168,9 +167,8 @@ def _with_text(is_flat: np.ndarray, image: np.ndarray, tolerance: float) -> np.n
 
 def _runs(is_true: np.ndarray) -> Iterator[tuple[int, int]]:
     """Start and stop of every run of true values."""
-    labels, _ = ndimage.label(is_true)
-    for (where,) in ndimage.find_objects(labels):
-        yield where.start, where.stop
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], is_true, [False]]))).tolist()
+    yield from zip(edges[::2], edges[1::2], strict=True)
 
 
 def _straight_start(start: int, stop: int, rows: _Rows) -> int:

@@ -1,11 +1,10 @@
-"""Frequencies of grey values that show what an image is: labels, a binary image, a saturated one."""
+"""What grey values show of an image: labels, a binary image, a saturated one, one that cannot be segmented."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 #: Fraction of the pixels that the labels hold; the others are interpolated between labels.
 _LABELLED = 0.95
@@ -20,6 +19,10 @@ _PEAK, _MIN_LABEL, _SEPARATION, _SPREAD = 0.5, 0.04, 16, 6
 _FLAT_WIDTH, _FLAT_RANGE, _FLAT = 8, 1, 2e-4
 #: Fraction of the pixels with the largest or smallest value from which on an image is reported as saturated.
 SATURATED = 0.05
+#: Largest fraction of the pixels that may have the largest, or the smallest, grey value of an image.
+_MAX_SATURATED = 0.6
+#: Smallest number of pixels along either axis; fewer carry no statistics.
+_MIN_SIZE = 32
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ class Labels:
         is_label = np.abs(image.astype(np.float64) - labelled) <= self.spread
         if is_label.all():
             return np.asarray(labelled)
+        from scipy import ndimage  # slow to import; few images need it
+
         where = ndimage.distance_transform_edt(~is_label, return_distances=False, return_indices=True)
         return np.asarray(labelled[tuple(where)])
 
@@ -119,6 +124,8 @@ def _labels_after_compression(image: np.ndarray, values: np.ndarray, counts: np.
 
 def _are_flat(image: np.ndarray, labels: np.ndarray) -> bool:
     """Whether each label has squares without noise."""
+    from scipy import ndimage
+
     ranges = ndimage.maximum_filter(image, _FLAT_WIDTH) - ndimage.minimum_filter(image, _FLAT_WIDTH)
     flat = image[ranges <= _FLAT_RANGE].astype(np.int64)
     return all((np.abs(flat - label) <= 2 * _FLAT_RANGE).sum() >= _FLAT * image.size for label in labels)
@@ -127,3 +134,36 @@ def _are_flat(image: np.ndarray, labels: np.ndarray) -> bool:
 def saturation(image: np.ndarray) -> tuple[float, float]:
     """Fractions of the pixels with the smallest and with the largest value of an image."""
     return float((image == image.min()).mean()), float((image == image.max()).mean())
+
+
+def normalised(image: np.ndarray) -> np.ndarray:
+    """Grey values from 0 to 1 of an image ``(rows, columns)``.
+
+    Raises
+    ------
+    ValueError
+        If the image cannot be segmented: it is not grey, too small, constant, saturated, or holds negative or
+        non-finite values.
+    """
+    if image.ndim != 2:
+        raise ValueError(f"a grey image of rows by columns is needed (got the shape {image.shape})")
+    if min(image.shape) < _MIN_SIZE:
+        raise ValueError(
+            f"at least {_MIN_SIZE} x {_MIN_SIZE} pixels are needed; this image has {image.shape[0]} x {image.shape[1]}"
+        )
+    grey = image.astype(np.float64)
+    if not np.isfinite(grey).all():
+        raise ValueError("the image holds values that are not finite")
+    if grey.min() < 0:
+        raise ValueError(f"grey values must be at least 0; the smallest is {grey.min():g}: save it as unsigned")
+    if grey.min() == grey.max():
+        raise ValueError(f"the image is constant: every pixel has the value {grey.max():g}")
+    if np.unique(image).size > 2:
+        for name, extreme in (("brightest", grey.max()), ("darkest", grey.min())):
+            fraction = float((grey == extreme).mean())
+            if fraction > _MAX_SATURATED:
+                raise ValueError(
+                    f"the image is saturated: {fraction:.0%} of its pixels have the {name} value, {extreme:g}; at most "
+                    f"{_MAX_SATURATED:.0%} may"
+                )
+    return np.asarray(grey / (np.iinfo(image.dtype).max if np.issubdtype(image.dtype, np.integer) else grey.max()))

@@ -7,14 +7,9 @@ import math
 import numpy as np
 
 from membrane_dask.physics.imaging.blocks import Block
+from membrane_dask.physics.imaging.digital_spheres import half_widths, spaced_half_widths
 from membrane_dask.physics.imaging.distance import max_squared_distance
-from membrane_dask.physics.imaging.morphology import (
-    dilate_rows,
-    half_widths,
-    pack_rows,
-    spaced_half_widths,
-    unpack_rows,
-)
+from membrane_dask.physics.imaging.morphology import dilate_rows, pack_rows, unpack_rows
 from membrane_dask.physics.voxel_spacing import CUBE, Spacing, is_cube
 
 

@@ -11,6 +11,7 @@ from scipy import ndimage
 from skimage.filters import apply_hysteresis_threshold
 
 from membrane_dask.physics.imaging.grey_filters import median_of_phases, otsu_threshold, separability, smooth
+from membrane_dask.physics.imaging.grey_values import normalised
 from membrane_dask.physics.imaging.image_model import (
     NO_PRIORS,
     ImageEstimate,
@@ -23,10 +24,6 @@ from membrane_dask.physics.imaging.shading import SMOOTHING, estimate_shading
 
 #: Smallest separability of the phases: fraction of the variance of grey that lies between them.
 _MIN_SEPARATION = 0.7
-#: Largest fraction of the pixels that may have the largest, or the smallest, grey value of the image.
-_MAX_SATURATED = 0.6
-#: Smallest number of pixels along either axis; fewer carry no statistics.
-_MIN_SIZE = 32
 #: What each method is called in reports; that of ``auto`` depends on the image.
 _LABELS = {"otsu": "Otsu", "hysteresis": "Otsu with hysteresis", "adaptive": "local mean", "binary": "binary image"}
 
@@ -187,7 +184,7 @@ def segment(
     ----------
     Otsu, IEEE Trans. Syst. Man Cybern. 9, 62 (1979); Bradley & Roth, J. Graph. Tools 12 (2), 13 (2007).
     """
-    grey = _normalised(image)
+    grey = normalised(image)
     top = grey.max() + grey.min()
     if pores == "bright":
         grey = top - grey  # the solid is the brighter phase from here on
@@ -241,29 +238,3 @@ def _binary(solid: np.ndarray, priors: ImagePriors) -> Segmentation:
         solid=solid, grey=grey, uncorrected=grey, gain=None, segmenter=segmenter, estimate=estimate,
         method=_LABELS["binary"], shading=0.0, curtaining=0.0, separation=1.0, bias=0.0,
     )  # fmt: skip
-
-
-def _normalised(image: np.ndarray) -> np.ndarray:
-    """Grey values from 0 to 1, after a check that the image can be segmented."""
-    if image.ndim != 2:
-        raise ValueError(f"a grey image of rows by columns is needed (got the shape {image.shape})")
-    if min(image.shape) < _MIN_SIZE:
-        raise ValueError(
-            f"at least {_MIN_SIZE} x {_MIN_SIZE} pixels are needed; this image has {image.shape[0]} x {image.shape[1]}"
-        )
-    grey = image.astype(np.float64)
-    if not np.isfinite(grey).all():
-        raise ValueError("the image holds values that are not finite")
-    if grey.min() < 0:
-        raise ValueError(f"grey values must be at least 0; the smallest is {grey.min():g}: save it as unsigned")
-    if grey.min() == grey.max():
-        raise ValueError(f"the image is constant: every pixel has the value {grey.max():g}")
-    if np.unique(image).size > 2:
-        for name, extreme in (("brightest", grey.max()), ("darkest", grey.min())):
-            fraction = float((grey == extreme).mean())
-            if fraction > _MAX_SATURATED:
-                raise ValueError(
-                    f"the image is saturated: {fraction:.0%} of its pixels have the {name} value, {extreme:g}; at most "
-                    f"{_MAX_SATURATED:.0%} may"
-                )
-    return np.asarray(grey / (np.iinfo(image.dtype).max if np.issubdtype(image.dtype, np.integer) else grey.max()))

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from membrane_dask.physics._jit import kernel
-from membrane_dask.physics.imaging.morphology import dilate_rows, half_widths, pack_rows, unpack_rows
+from membrane_dask.physics.imaging.digital_spheres import half_widths
+from membrane_dask.physics.imaging.morphology import dilate_rows, pack_rows, unpack_rows
 
 #: Planes that are filled at a time, for which intermediate arrays stay small.
 _PLANES = 32

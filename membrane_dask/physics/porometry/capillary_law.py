@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from membrane_dask.physics.elementary import cosine_of_degrees
 from membrane_dask.physics.errors import PhysicsError
 
 #: Largest surface tension, N m-1, of liquids at room temperature; mercury's is 0.485.
@@ -62,6 +61,8 @@ class CapillaryLaw:
     @property
     def constant(self) -> float:
         """``2 gamma cos(theta) f``, N m-1: radius times capillary pressure."""
+        from membrane_dask.physics.elementary import cosine_of_degrees  # its kernels are slow to load for settings
+
         return 2 * self.surface_tension * float(cosine_of_degrees(self.contact_angle)) * self.shape_factor
 
     def radius(self, pressure: Any) -> Any:

@@ -15,7 +15,8 @@ from typing import Literal
 
 import numpy as np
 
-from membrane_dask.physics.elementary import cosine_of_degrees, decimal_exponent, power_of_ten
+from membrane_dask.physics.decimal_digits import decimal_exponent, power_of_ten
+from membrane_dask.physics.elementary import cosine_of_degrees
 
 Preset = Literal["table6", "table8", "table14"]
 #: The published fluxes are in litres; the published permeability is this many times that in SI units.

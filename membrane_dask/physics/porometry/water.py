@@ -9,7 +9,7 @@ from chemicals.iapws import iapws95_rho
 from chemicals.interface import sigma_IAPWS
 from chemicals.viscosity import mu_IAPWS
 
-from membrane_dask.physics.elementary import round_to_digits
+from membrane_dask.physics.decimal_digits import round_to_digits
 
 #: Temperature to which permeabilities are normalised, K.
 REFERENCE_TEMPERATURE = 298.15

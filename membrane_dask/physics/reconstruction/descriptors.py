@@ -15,7 +15,8 @@ import numpy as np
 from membrane_dask.physics._jit import kernel
 from membrane_dask.physics.elementary import geometric_sequence
 from membrane_dask.physics.fixed_order import product
-from membrane_dask.physics.imaging.morphology import pack_rows, packed_dilation, squared_radius
+from membrane_dask.physics.imaging.digital_spheres import squared_radius
+from membrane_dask.physics.imaging.morphology import pack_rows, packed_dilation
 
 #: Smallest length of the shorter side of a micrograph, in half-correlation lengths.
 _MIN_LENGTHS = 20

@@ -13,7 +13,7 @@ import numpy as np
 
 from membrane_dask.physics.distributions import normal_cdf, normal_quantile
 from membrane_dask.physics.elementary import exp, log, power
-from membrane_dask.physics.imaging.morphology import squared_radius
+from membrane_dask.physics.imaging.digital_spheres import squared_radius
 from membrane_dask.physics.reconstruction.macrovoids import Macrovoids
 from membrane_dask.physics.root_finding import brentq
 

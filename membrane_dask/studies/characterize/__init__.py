@@ -8,6 +8,7 @@ KIND = StudyKind(
     program="membrane_dask.studies.characterize.program:CharacterizeProgram",
     tables="membrane_dask.studies.characterize.variables:TABLES",
     seed_key=3,
+    check="membrane_dask.studies.characterize.check:check_inputs",
     report="membrane_dask.studies.characterize.report:sections",
     provides=("network", "bench"),
     networks="membrane_dask.studies.characterize.network:network_reader",

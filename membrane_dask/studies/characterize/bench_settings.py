@@ -10,7 +10,7 @@ from pydantic import BeforeValidator
 from membrane_dask.config import Line, Model, parameter
 from membrane_dask.errors import Problem
 from membrane_dask.physics.errors import PhysicsError
-from membrane_dask.physics.imaging.access_radius import Faces
+from membrane_dask.physics.imaging.volume_faces import Faces
 from membrane_dask.physics.porometry.capillary_law import CapillaryLaw
 from membrane_dask.physics.porometry.gases import Gas
 from membrane_dask.physics.porometry.wetting_liquids import wetting_liquid

@@ -8,5 +8,6 @@ KIND = StudyKind(
     program="membrane_dask.studies.foul.programs:foul_program",
     tables="membrane_dask.studies.foul.variables:TABLES",
     seed_key=5,
+    check="membrane_dask.studies.foul.check:check_inputs",
     report="membrane_dask.studies.foul.report:sections",
 )

@@ -21,7 +21,7 @@ from membrane_dask.studies.foul.law_settings import (
     SievingSettings,
     SpeciesList,
 )
-from membrane_dask.studies.network_input import TubeRadius, is_network, network_files
+from membrane_dask.studies.network_paths import TubeRadius, is_network, network_files
 from membrane_dask.studies.volume_flow.flow_settings import FlowSettings
 from membrane_dask.studies.volume_settings import VolumeStudy, stokes_settings
 

@@ -9,9 +9,9 @@ from typing import Any, cast
 from membrane_dask.errors import Problem, Source, StudyError
 from membrane_dask.physics.networks.structure_hydraulics import FORMULAS
 from membrane_dask.physics.stokes.mac_grid import flow_pores
-from membrane_dask.physics.voxel_spacing import is_cube
 from membrane_dask.program import Costs, Dataset, History, Outcome, Program, Rounds, Scratch, Unit, settle
 from membrane_dask.studies.foul import KIND
+from membrane_dask.studies.foul.check import MIN_VOXELS, volume_problems
 from membrane_dask.studies.foul.config import FoulStudy
 from membrane_dask.studies.foul.findings import is_without_path
 from membrane_dask.studies.foul.flux_limit import flux_problems
@@ -28,7 +28,6 @@ from membrane_dask.studies.volume_flow.decomposed_flow import (
     slab_edges,
 )
 from membrane_dask.studies.volume_flow.throat_flow import REGIONS, network_memory, throat_memory, throat_scratch
-from membrane_dask.studies.voxel_sizes import edges_text
 
 #: Bytes per pore voxel for the Stokes flow, and per voxel for distances, regions and labels.
 _BYTES_PORE, _BYTES_VOXEL = 185, 40
@@ -38,8 +37,6 @@ _BYTES_LIFE = 4
 _CUBE_EDGES = (48, 96)
 #: Planes of their slabs, where the flow of a volume is computed by slabs.
 _PLANES = 32
-#: Fewest voxels along an axis.
-_MIN_VOXELS = 16
 
 
 class FoulProgram(Program):
@@ -91,7 +88,7 @@ class FoulProgram(Program):
         ]
         computed = [None if read else edges for read, edges in zip(self._has_flow, self.slab_edges, strict=True)]
         self.adaptive = any(computed)
-        problems = list(self._problems()) or (list(flux_problems(study, self.volumes)) if is_whole else [])
+        problems = list(volume_problems(self.volumes)) or (list(flux_problems(study, self.volumes)) if is_whole else [])
         if problems:
             raise StudyError(problems, source)
         self.context: Mapping[str, Any] = {
@@ -116,22 +113,6 @@ class FoulProgram(Program):
             *(decomposed_scratch(study.flow_settings(), computed) if self.adaptive else ()),
             *throat_scratch(computed),
         )
-
-    def _problems(self) -> Any:
-        """What a life of the volumes needs that they do not have."""
-        first = self.volumes[0]
-        for volume in self.volumes:
-            if not is_cube(volume.spacing):
-                message = f"needs voxels that are cubes, of which {volume.path} has none ({edges_text(volume)})"
-                yield Problem(("input",), f"{message}; resample the volume first")
-            elif min(volume.shape) < _MIN_VOXELS:
-                sizes = " x ".join(map(str, volume.shape))
-                message = f"at least {_MIN_VOXELS} voxels along every axis are needed ({volume.path} has {sizes})"
-                yield Problem(("input",), message)
-            elif (volume.shape, volume.voxel_nm) != (first.shape, first.voxel_nm):
-                message = f"replicates differ in shape or voxel size: {volume.path} has {volume.shape} voxels of "
-                message += f"{volume.voxel_nm} nm, {first.path} has {first.shape} of {first.voxel_nm} nm"
-                yield Problem(("input",), message)
 
     @property
     def summary(self) -> Sequence[tuple[str, str]]:
@@ -215,7 +196,7 @@ class FoulProgram(Program):
         for edge in _CUBE_EDGES:
             cube, porosity = percolating_cube(self.volumes[0], edge)
             pores = cube.read(tuple(slice(0, n) for n in cube.shape))
-            if min(cube.shape) < _MIN_VOXELS or pores.all() or not flow_pores(pores, "symmetric").any():
+            if min(cube.shape) < MIN_VOXELS or pores.all() or not flow_pores(pores, "symmetric").any():
                 return ()
             programs.append(FoulProgram(study, inputs=InputVolumes([cast(Any, cube)], [porosity], 1)))
         return programs

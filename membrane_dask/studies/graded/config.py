@@ -36,7 +36,7 @@ from membrane_dask.studies.graded.law_settings import (
     law_problems,
 )
 from membrane_dask.studies.graded.physical_units import unit_problems
-from membrane_dask.studies.network_input import is_source, network_files
+from membrane_dask.studies.network_paths import is_source, network_files
 
 #: Numbers of which a single one is written without a list.
 _OneOrMore = PlainSerializer(lambda values: values[0] if len(values) == 1 else list(values))

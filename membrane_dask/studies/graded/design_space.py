@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from membrane_dask.physics.elementary import exp, log, round_to_digits
+from membrane_dask.physics.decimal_digits import round_to_digits
+from membrane_dask.physics.elementary import exp, log
 from membrane_dask.studies.graded.design_settings import DesignParameters
 
 #: Significant digits of the parameters of a design.

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from membrane_dask.physics.elementary import decimal_exponent, log, power_of_ten
+from membrane_dask.physics.decimal_digits import decimal_exponent, power_of_ten
+from membrane_dask.physics.elementary import log
 from membrane_dask.physics.errors import PhysicsError
 from membrane_dask.physics.fixed_order import dot
 from membrane_dask.physics.porometry.darcy_curve import DarcyCurve, cubic_threshold

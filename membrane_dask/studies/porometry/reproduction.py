@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from membrane_dask.physics.elementary import log, power_of_ten
+from membrane_dask.physics.decimal_digits import power_of_ten
+from membrane_dask.physics.elementary import log
 from membrane_dask.physics.porometry.measurement_errors import READINGS, Sign, line_errors
 from membrane_dask.studies.porometry.palencia_rules import (
     PRESSURES,

@@ -12,7 +12,7 @@ from pydantic import Field
 from membrane_dask.config import BaseStudy, Model, _ordered, parameter
 from membrane_dask.errors import Problem, Source, StudyError
 from membrane_dask.former_names import warn
-from membrane_dask.physics.imaging.morphology import squared_radius
+from membrane_dask.physics.imaging.digital_spheres import squared_radius
 from membrane_dask.quantities import LengthNm, Number, Numbers, Range, Whole
 from membrane_dask.studies.reconstruct.image_settings import ImageSettings, MicrographSettings
 

@@ -13,7 +13,6 @@ import numpy as np
 from membrane_dask.errors import Problem, Source, StudyError, collected
 from membrane_dask.io.image_metadata import as_size, differs, is_microscope_text
 from membrane_dask.io.micrographs import Micrograph, read_micrograph
-from membrane_dask.physics.imaging.charging import charged_rows
 from membrane_dask.physics.imaging.databar import Strip, find_drawn_rows, find_strips
 from membrane_dask.physics.imaging.grey_values import (
     SATURATED,
@@ -337,6 +336,8 @@ class _Intake:
 
     def charging(self, view: np.ndarray, mask: np.ndarray | None, first: int) -> None:
         """Report charged rows; ``first`` is the number of the first row in the file."""
+        from membrane_dask.physics.imaging.charging import charged_rows  # slow to import; the command check needs none
+
         rows = charged_rows(view, mask)
         if not len(rows):
             return
@@ -373,7 +374,9 @@ def _phase(pores: object) -> Literal["dark", "bright"]:
     return "bright" if pores == "bright" else "dark"
 
 
-def take_in(settings: MicrographSettings, source: Source | None, where: tuple[str | int, ...] = ()) -> Section:
+def take_in(
+    settings: MicrographSettings, source: Source | None, where: tuple[str | int, ...] = (), *, charging: bool = True
+) -> Section:
     """Read a micrograph and prepare the section that is segmented.
 
     Parameters
@@ -384,6 +387,8 @@ def take_in(settings: MicrographSettings, source: Source | None, where: tuple[st
         Positions of the settings, for errors.
     where : tuple of str or int
         Where in the study these settings are.
+    charging : bool
+        Whether charged rows are looked for, which takes longest.
 
     Raises
     ------
@@ -439,8 +444,9 @@ def take_in(settings: MicrographSettings, source: Source | None, where: tuple[st
     section, pores, is_binary = phases
     if not is_binary:
         intake.drawn_text(image)
-        with collected(problems):
-            intake.charging(image, used, int(inside.any(axis=1).argmax()))
+        if charging:
+            with collected(problems):
+                intake.charging(image, used, int(inside.any(axis=1).argmax()))
     try:
         section, edge, factor = intake.square(intake.turned(section), pixel, is_binary)
     except StudyError as error:
